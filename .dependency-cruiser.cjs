@@ -1,0 +1,84 @@
+// The import rules of the house. Data flows down the tree; whatever must go up belongs in agent/contract.
+const stages =
+  'config|vision|rules|incident|outbox|archive|mqtt|restraint|health|web|supervisor|accuracy|bridge|provision';
+const visionStages = 'camera|detect|track|observe|redact';
+
+/** Only the files under `home` may import the npm package. */
+const owned = (name, pattern, home) => ({
+  name: `${name}-only-at-home`,
+  severity: 'error',
+  from: { path: '^agent/', pathNot: home },
+  to: { path: `node_modules/${pattern}(/|$)` },
+});
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'contract-and-base-are-leaves',
+      severity: 'error',
+      from: { path: '^agent/(contract|base)/' },
+      to: { path: '^agent/', pathNot: '^agent/(contract|base)/' },
+    },
+    {
+      name: 'stages-do-not-import-each-other',
+      severity: 'error',
+      from: { path: `^agent/(${stages})/` },
+      to: { path: `^agent/(${stages})/`, pathNot: '^agent/$1/' },
+    },
+    {
+      name: 'vision-stages-do-not-import-each-other',
+      severity: 'error',
+      from: { path: `^agent/vision/(${visionStages})/` },
+      to: { path: '^agent/vision/', pathNot: '^agent/vision/$1/' },
+    },
+    {
+      name: 'nobody-imports-flow-or-main',
+      severity: 'error',
+      from: { path: '^agent/', pathNot: '(^|/)main\\.ts$|^agent/cli/' },
+      to: { path: '/flow\\.ts$|/main\\.ts$' },
+    },
+    {
+      name: 'pixels-stay-in-vision',
+      severity: 'error',
+      from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/|^scripts/evaluation/' },
+      to: { path: '^agent/vision/' },
+    },
+    {
+      // What a central team copies: it knows the published schema and nothing of the agent's inside.
+      name: 'the-room-knows-the-contract-only',
+      severity: 'error',
+      from: { path: '^scripts/room-archive/' },
+      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/contract/|^scripts/room-archive/' },
+    },
+    owned('gstreamer', 'node-gstreamer-superficial', '^agent/vision/camera/'),
+    owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),
+    owned('sharp', 'sharp', '^agent/vision/(redact|camera)/'),
+    owned('age', 'age-encryption', '^agent/vision/redact/'),
+    owned('sqlite', 'better-sqlite3', '^agent/(base/sqlite\\.ts|outbox/)'),
+    owned('mqtt', 'mqtt', '^agent/mqtt/'),
+    {
+      name: 'no-orphan-dev-dependency-in-agent',
+      severity: 'error',
+      from: { path: '^agent/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'resolvable',
+      severity: 'error',
+      from: {},
+      // The addon ships no types and is loaded through createRequire.
+      to: { couldNotResolve: true, pathNot: '^node-gstreamer-superficial$' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^dist/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
+  },
+};

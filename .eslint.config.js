@@ -1,0 +1,23 @@
+import tseslint from 'typescript-eslint';
+
+// Biome does the rest; only the rules that need types are here.
+export default tseslint.config(
+  { ignores: ['dist/', 'node_modules/', '.cache/', '.tap/', '*.js', '.*.js', '*.cjs'] },
+  {
+    files: ['**/*.ts'],
+    languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
+    plugins: { '@typescript-eslint': tseslint.plugin },
+    rules: {
+      // tap runs subtests in their order whether they are awaited or not, and reports what they reject with.
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafePromises: [
+            { from: 'package', name: 'PromiseWithSubtest', package: '@tapjs/core' },
+          ],
+        },
+      ],
+      '@typescript-eslint/no-misused-promises': 'error',
+    },
+  },
+);

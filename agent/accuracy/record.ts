@@ -1,0 +1,172 @@
+/**
+ * The agent's end of the record: takes alerts and verdicts in, and never stands in the way of an alert.
+ *
+ * INVARIANTS: no method throws for what the disk or the room does; what could not be recorded is counted.
+ * LIMITS: a file that cannot be opened is tried again every 30 s; messages as verdict-message.ts says.
+ */
+import type { Clock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { forgetDamaged, moveAside } from '../base/sqlite.ts';
+import type { AccuracyReport } from '../contract/accuracy.ts';
+import type { Config } from '../contract/config.ts';
+import type { UnnumberedEvent } from '../contract/event-sink.ts';
+import { recordFile } from './database.ts';
+import { processStart } from './process-start.ts';
+import { type BoxState, RecordStore, type StoreLimits, type Watching } from './store.ts';
+import { parseVerdict } from './verdict-message.ts';
+
+const REOPEN_EVERY_MS = 30_000;
+const EXPIRE_EVERY_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+export interface AccuracyRecordOptions {
+  readonly file: string;
+  readonly watching: Watching;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** For tests. */
+  readonly limits?: StoreLimits;
+}
+
+export class AccuracyRecord {
+  readonly #options: AccuracyRecordOptions;
+  readonly #verdicts = { taken: 0, repeated: 0, unknown: 0, malformed: 0 };
+  #store: RecordStore | undefined;
+  #box: BoxState;
+  #unrecorded = 0;
+  #failing = false;
+  #stopped = false;
+  #openAtMs = Number.NEGATIVE_INFINITY;
+  #expiredAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: AccuracyRecordOptions) {
+    this.#options = options;
+    const { pid } = process;
+    this.#box = { watching: options.watching, pid, started: processStart(pid) ?? '', sees: false };
+  }
+
+  start(): void {
+    this.#attempt(() => undefined);
+  }
+
+  /** What comes later is not recorded. Idempotent. */
+  stop(): void {
+    this.#box = { ...this.#box, pid: null, sees: false };
+    if (this.#store !== undefined) {
+      this.#attempt((store) => store.setBox(this.#box));
+      this.#attempt((store) => store.close());
+    }
+    this.#store = undefined;
+    this.#stopped = true;
+  }
+
+  /** Frames come, or do not come any more: a walk test at a blind box would measure nothing. */
+  sees(sees: boolean): void {
+    if (sees === this.#box.sees) return;
+    this.#box = { ...this.#box, sees };
+    this.#attempt((store) => store.setBox(this.#box));
+  }
+
+  /** Takes note of an event that was accepted for delivery. Only alerts of rules are judged. */
+  note({ id, time, data }: UnnumberedEvent): void {
+    if (data.severity !== 'alert' || data.phase === 'update') return;
+    const { episode, phase, rule } = data;
+    const wallMs = Date.parse(time);
+    const noted = this.#attempt((store) => {
+      if (phase === 'start') store.raise({ episode, event: id, rule: rule.id, wallMs });
+      else store.end(episode, wallMs);
+    });
+    if (!noted && phase === 'start') this.#unrecorded += 1;
+  }
+
+  /** Takes a message on the verdict topic, whatever it holds. */
+  verdict(payload: Buffer): void {
+    const { clock, log } = this.#options;
+    try {
+      const message = parseVerdict(payload);
+      const judged = this.#attempt((store) => {
+        this.#verdicts[store.judge(message, clock.wallMs())] += 1;
+      });
+      if (!judged) this.#unrecorded += 1;
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+      this.#verdicts.malformed += 1;
+      if (this.#verdicts.malformed > 1) return;
+      log.warn({ reason: messageOf(error) }, 'a verdict was refused; further ones are only counted');
+    }
+  }
+
+  /** Null while the record cannot be read. */
+  report(): AccuracyReport | null {
+    const { clock, file, watching } = this.#options;
+    let report: AccuracyReport | null = null;
+    this.#attempt((store) => {
+      if (clock.nowMs() - this.#expiredAtMs >= EXPIRE_EVERY_MS) {
+        const beforeMs = clock.wallMs() - watching.retentionDays * DAY_MS;
+        store.expire(beforeMs);
+        forgetDamaged(recordFile(file), beforeMs);
+        this.#expiredAtMs = clock.nowMs();
+      }
+      report = {
+        rules: store.figures(watching.rules.map(({ id }) => id)),
+        verdicts: { ...this.#verdicts },
+        unrecorded: this.#unrecorded,
+        ...store.counters(),
+      };
+    });
+    return report;
+  }
+
+  /** Returns whether `act` was done. */
+  #attempt(act: (store: RecordStore) => void): boolean {
+    try {
+      const store = this.#opened();
+      if (store === undefined) return false;
+      act(store);
+      this.#failing = false;
+      return true;
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  #opened(): RecordStore | undefined {
+    const { clock, file, limits } = this.#options;
+    if (this.#store !== undefined) return this.#store;
+    if (this.#stopped || clock.nowMs() < this.#openAtMs) return undefined;
+    this.#openAtMs = clock.nowMs() + REOPEN_EVERY_MS;
+    this.#store = RecordStore.make(file, limits);
+    this.#store.setBox(this.#box);
+    return this.#store;
+  }
+
+  #failed(error: AgentError): void {
+    const { file, log } = this.#options;
+    if (!this.#failing) {
+      log.warn({ reason: error.message }, 'accuracy is not recorded; alerts and delivery go on');
+    }
+    this.#failing = true;
+    if (error.kind !== 'corrupt') return;
+    try {
+      this.#store?.close();
+      this.#store = undefined;
+      moveAside(recordFile(file));
+      this.#openAtMs = Number.NEGATIVE_INFINITY;
+      log.error(
+        { file: `${file}.damaged` },
+        'the damaged record of accuracy was moved aside; a new one begins',
+      );
+    } catch (failure) {
+      if (!(failure instanceof AgentError)) throw failure;
+      log.warn({ reason: failure.message }, 'the damaged record of accuracy could not be moved aside');
+    }
+  }
+}
+
+/** What the commands beside the agent must know of it. */
+export function watchingOf({ site, box, rules, timeZone, holidays, retention }: Config): Watching {
+  return { site, box, retentionDays: retention.eventsDays, timeZone, holidays, rules };
+}

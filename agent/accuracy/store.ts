@@ -1,0 +1,301 @@
+/**
+ * The record of accuracy: alerts of rules, what the room says of them, and walk tests. Written by the agent,
+ * read by the commands; a walk test adds its result in one transaction.
+ *
+ * INVARIANTS: what a method has taken is on the disk when it returns; an alert has one verdict, the latest.
+ * LIMITS: `EPISODES_MAX` alerts (the oldest of the most frequent rule go first, counted), 100 walk tests
+ * (the oldest go first).
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError } from '../base/errors.ts';
+import { type Db, type SqliteFile, sqliteCall } from '../base/sqlite.ts';
+import type { RuleAccuracy, WalkResult } from '../contract/accuracy.ts';
+import { RuleConfig } from '../contract/config.ts';
+import type { Verdict, VerdictValue } from '../contract/verdict.ts';
+import { openRecord, recordFile } from './database.ts';
+import { compact, wilson } from './wilson.ts';
+
+/** In the state folder. */
+export const RECORD_FILE = 'accuracy.db';
+
+export const EPISODES_MAX = 50_000;
+/** Room is made for so many at a time, so that the most frequent rule is looked for rarely. */
+const ROOM_FOR = 500;
+const WALK_TESTS_MAX = 100;
+
+/** What the running agent watches for: the commands need no configuration of their own. */
+export const Watching = Type.Object({
+  site: Type.String(),
+  box: Type.String(),
+  retentionDays: Type.Integer({ minimum: 1 }),
+  timeZone: Type.String(),
+  holidays: Type.Array(Type.String()),
+  rules: Type.Array(RuleConfig),
+});
+export type Watching = Static<typeof Watching>;
+
+/** The agent that writes here: absent pid = it was stopped. `started` tells it from a later process of the same pid. */
+export interface BoxState {
+  readonly watching: Watching;
+  readonly pid: number | null;
+  readonly started: string;
+  /** Frames come from the camera. */
+  readonly sees: boolean;
+}
+
+export interface Raised {
+  readonly episode: string;
+  readonly event: string;
+  readonly rule: string;
+  readonly wallMs: number;
+}
+
+export interface WalkTestRecord {
+  readonly rule: string;
+  readonly wallMs: number;
+  readonly passes: number;
+  readonly seen: number;
+  readonly repeated: number;
+  /** Alerts of the rule after this row were raised while it was tested. */
+  readonly afterId: number;
+}
+
+export interface StoreLimits {
+  readonly episodes: number;
+}
+
+export class RecordStore {
+  readonly #file: SqliteFile;
+  readonly #db: Db;
+  readonly #limits: StoreLimits;
+  #episodes: number;
+
+  private constructor(file: string, make: boolean, limits: StoreLimits) {
+    this.#file = recordFile(file);
+    this.#limits = limits;
+    this.#db = openRecord(file, make);
+    this.#episodes = this.#number('SELECT count(*) FROM episode');
+  }
+
+  /** The agent's: the file is made where there is none. */
+  static make(file: string, limits: StoreLimits = { episodes: EPISODES_MAX }): RecordStore {
+    return new RecordStore(file, true, limits);
+  }
+
+  /** For commands: the file must exist. */
+  static open(file: string): RecordStore {
+    return new RecordStore(file, false, { episodes: EPISODES_MAX });
+  }
+
+  close(): void {
+    sqliteCall(this.#file, () => this.#db.close());
+  }
+
+  /** Nothing can be written until `readOnly(false)`. */
+  readOnly(on: boolean): void {
+    sqliteCall(this.#file, () => this.#db.pragma(`query_only = ${on ? 'ON' : 'OFF'}`));
+  }
+
+  setBox({ watching, pid, started, sees }: BoxState): void {
+    this.#run(
+      'INSERT OR REPLACE INTO box VALUES (1, ?, ?, ?, ?)',
+      JSON.stringify(watching),
+      pid,
+      started,
+      sees ? 1 : 0,
+    );
+  }
+
+  /** Undefined before the first agent. */
+  box(): BoxState | undefined {
+    const row = this.#row<{ watching: string; pid: number | null; started: string; sees: number }>(
+      'SELECT watching, pid, started, sees FROM box',
+    );
+    if (row === undefined) return undefined;
+    const watching: unknown = JSON.parse(row.watching);
+    if (!Value.Check(Watching, watching)) {
+      throw new AgentError(
+        'corrupt',
+        `the record ${this.#file} is of another version of the program; restart the agent`,
+      );
+    }
+    return { watching, pid: row.pid, started: row.started, sees: row.sees === 1 };
+  }
+
+  raise({ episode, event, rule, wallMs }: Raised): void {
+    if (this.#episodes >= this.#limits.episodes) this.#makeRoom();
+    this.#episodes += this.#run(
+      'INSERT INTO episode (episode, event, rule, raised_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+      episode,
+      event,
+      rule,
+      wallMs,
+    );
+  }
+
+  end(episode: string, wallMs: number): void {
+    this.#run('UPDATE episode SET ended_ms = ? WHERE episode = ?', wallMs, episode);
+  }
+
+  /** `nowMs` bounds the verdict's own time: a room whose clock is ahead must not have the last word for ever. */
+  judge(message: Verdict, nowMs: number): 'taken' | 'repeated' | 'unknown' {
+    const [column, id] = 'episode' in message ? ['episode', message.episode] : ['event', message.event];
+    const found = this.#row<{ id: number; verdict: VerdictValue | null; judged_ms: number | null }>(
+      `SELECT id, verdict, judged_ms FROM episode WHERE ${column} = ?`,
+      id,
+    );
+    if (found === undefined) return 'unknown';
+    const judgedMs = Math.min(Date.parse(message.time), nowMs);
+    if (found.judged_ms !== null) {
+      const same = judgedMs === found.judged_ms && message.verdict === found.verdict;
+      if (same || judgedMs < found.judged_ms) return 'repeated';
+    }
+    this.#run(
+      'UPDATE episode SET verdict = ?, judged_ms = ? WHERE id = ?',
+      message.verdict,
+      judgedMs,
+      found.id,
+    );
+    return 'taken';
+  }
+
+  /** Forgets alerts raised before `beforeMs`. */
+  expire(beforeMs: number): void {
+    this.#forget('expired', 'DELETE FROM episode WHERE raised_ms < ?', beforeMs);
+  }
+
+  counters(): { expired: number; dropped: number } {
+    const of = (name: string): number => this.#number('SELECT value FROM counter WHERE name = ?', name);
+    return { expired: of('expired'), dropped: of('dropped') };
+  }
+
+  /** One line for each of `rules`, in their order. */
+  figures(rules: readonly string[]): RuleAccuracy[] {
+    const counted = this.#rows<{ rule: string; verdict: VerdictValue | null; n: number }>(
+      'SELECT rule, verdict, count(*) AS n FROM episode WHERE staged = 0 GROUP BY rule, verdict',
+    );
+    const walks = this.#rows<Omit<WalkTestRecord, 'afterId' | 'wallMs'> & { time_ms: number }>(
+      `SELECT rule, time_ms, passes, seen, repeated FROM walk_test
+       WHERE id IN (SELECT max(id) FROM walk_test GROUP BY rule)`,
+    );
+    return rules.map((rule) => {
+      const mine = counted.filter((row) => row.rule === rule);
+      const n = (verdict: VerdictValue | null): number => mine.find((row) => row.verdict === verdict)?.n ?? 0;
+      const walk = walks.find((row) => row.rule === rule);
+      return {
+        rule,
+        alerts: mine.reduce((sum, row) => sum + row.n, 0),
+        true: n('true'),
+        false: n('false'),
+        unclear: n('unclear'),
+        ...precisionOf(n('true'), n('false')),
+        walk: walk === undefined ? null : walkResult(walk, walk.time_ms),
+      };
+    });
+  }
+
+  /** The newest alert's row: what comes later has a higher one. */
+  lastId(): number {
+    return this.#number('SELECT coalesce(max(id), 0) FROM episode');
+  }
+
+  /** Alerts of a rule that were raised after row `afterId`, oldest first. */
+  raisedSince(rule: string, afterId: number): { id: number; raisedMs: number; standing: boolean }[] {
+    return this.#rows<{ id: number; raised_ms: number; ended_ms: number | null }>(
+      'SELECT id, raised_ms, ended_ms FROM episode WHERE id > ? AND rule = ? ORDER BY id',
+      afterId,
+      rule,
+    ).map(({ id, raised_ms, ended_ms }) => ({ id, raisedMs: raised_ms, standing: ended_ms === null }));
+  }
+
+  /** Keeps a walk test whole, and takes the alerts that it caused out of the rule's precision. */
+  keepWalkTest({ rule, wallMs, passes, seen, repeated, afterId }: WalkTestRecord): WalkResult {
+    sqliteCall(this.#file, () =>
+      this.#db
+        .transaction(() => {
+          this.#run(
+            'INSERT INTO walk_test (rule, time_ms, passes, seen, repeated) VALUES (?, ?, ?, ?, ?)',
+            rule,
+            wallMs,
+            passes,
+            seen,
+            repeated,
+          );
+          this.#run('UPDATE episode SET staged = 1 WHERE rule = ? AND id > ?', rule, afterId);
+          this.#run('DELETE FROM walk_test WHERE id <= (SELECT max(id) FROM walk_test) - ?', WALK_TESTS_MAX);
+        })
+        .immediate(),
+    );
+    return walkResult({ passes, seen, repeated }, wallMs);
+  }
+
+  #makeRoom(): void {
+    const most = this.#row<{ rule: string }>(
+      'SELECT rule FROM episode GROUP BY rule ORDER BY count(*) DESC, rule LIMIT 1',
+    );
+    this.#forget(
+      'dropped',
+      'DELETE FROM episode WHERE id IN (SELECT id FROM episode WHERE rule = ? ORDER BY id LIMIT ?)',
+      most?.rule ?? '',
+      Math.min(ROOM_FOR, Math.ceil(this.#limits.episodes / 2)),
+    );
+  }
+
+  #forget(counter: 'expired' | 'dropped', sql: string, ...values: (string | number)[]): void {
+    sqliteCall(this.#file, () =>
+      this.#db
+        .transaction(() => {
+          const gone = this.#run(sql, ...values);
+          if (gone > 0) this.#run('UPDATE counter SET value = value + ? WHERE name = ?', gone, counter);
+          this.#episodes -= gone;
+        })
+        .immediate(),
+    );
+  }
+
+  /** better-sqlite3 prepares in some 20 µs, and all of this is rare: statements are not kept. */
+  #run(sql: string, ...values: (string | number | null)[]): number {
+    return sqliteCall(this.#file, () => this.#db.prepare(sql).run(...values).changes);
+  }
+
+  #rows<T>(sql: string, ...values: (string | number)[]): T[] {
+    return sqliteCall(this.#file, () => this.#db.prepare(sql).all(...values) as T[]);
+  }
+
+  #row<T>(sql: string, ...values: (string | number)[]): T | undefined {
+    return sqliteCall(this.#file, () => this.#db.prepare(sql).get(...values) as T | undefined);
+  }
+
+  #number(sql: string, ...values: (string | number)[]): number {
+    return sqliteCall(this.#file, () =>
+      Number(
+        this.#db
+          .prepare(sql)
+          .pluck()
+          .get(...values) ?? 0,
+      ),
+    );
+  }
+}
+
+function precisionOf(right: number, wrong: number): Pick<RuleAccuracy, 'precision' | 'low' | 'high'> {
+  const judged = right + wrong;
+  if (judged === 0) return { precision: null, low: null, high: null };
+  const { low, high } = wilson(right, judged);
+  return { precision: compact(right / judged), low: compact(low), high: compact(high) };
+}
+
+function walkResult(test: Pick<WalkTestRecord, 'passes' | 'seen' | 'repeated'>, wallMs: number): WalkResult {
+  const { passes, seen, repeated } = test;
+  const { low, high } = wilson(seen, passes);
+  return {
+    time: new Date(wallMs).toISOString(),
+    passes,
+    seen,
+    repeated,
+    recall: compact(seen / passes),
+    low: compact(low),
+    high: compact(high),
+  };
+}

@@ -1,0 +1,33 @@
+/** A verdict from the room, checked at the border. Nothing of a refused one is quoted: it may name somebody. */
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { AgentError } from '../base/errors.ts';
+import { Verdict } from '../contract/verdict.ts';
+
+/** A verdict has about 100 bytes. */
+const VERDICT_BYTES_MAX = 512;
+
+const check = TypeCompiler.Compile(Verdict);
+
+/** Throws `corrupt` for anything but a verdict. */
+export function parseVerdict(payload: Buffer): Verdict {
+  if (payload.length > VERDICT_BYTES_MAX) {
+    throw refused(`${payload.length} bytes, at most ${VERDICT_BYTES_MAX} are taken`);
+  }
+  let verdict: unknown;
+  try {
+    verdict = JSON.parse(payload.toString('utf8'));
+  } catch {
+    // JSON.parse quotes what it could not read.
+    throw refused('not JSON');
+  }
+  if (!check.Check(verdict)) {
+    throw refused('not {"episode" or "event": <id>, "verdict": "true" | "false" | "unclear", "time": …}');
+  }
+  // The pattern lets the 31st of February and the 25th hour through.
+  if (!Number.isFinite(Date.parse(verdict.time))) throw refused('its time is no time');
+  return verdict;
+}
+
+function refused(what: string): AgentError {
+  return new AgentError('corrupt', `verdict refused: ${what}`);
+}

@@ -1,0 +1,227 @@
+/**
+ * A walk test: a scene is acted several times before the running box, and the alerts that it raises are
+ * counted. It only looks into the box's record, so that the box is as it always is.
+ *
+ * INVARIANTS: an alert that was raised before a pass began never counts for it; a pass in which the box did
+ * not see, or was started anew, counts neither way; nothing is kept but a whole test.
+ * LIMITS: a pass is watched for what its rule needs and `MARGIN_S`; where passes start by themselves, three
+ * in a row that cannot count end the test, and so does a scene that is not cleared in `CLEAR_WITHIN_MS`.
+ */
+import type { Clock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import type { WalkResult } from '../contract/accuracy.ts';
+import type { RuleConfig } from '../contract/config.ts';
+import { processStart } from './process-start.ts';
+import { type Scene, sceneOf } from './scene.ts';
+import type { BoxState, RecordStore } from './store.ts';
+
+/**
+ * On top of what the rule needs: 15 s to walk or drive into the picture, 5 s for tracks and regions to settle,
+ * 3 s that an alert waits for its snapshot, and as much again for a box under load.
+ */
+export const MARGIN_S = 30;
+const POLL_MS = 300;
+const CLEAR_WITHIN_MS = 120_000;
+const BLIND_IN_A_ROW_MAX = 3;
+
+/** What the technician answers before a pass, and when all are done; `repeat` = throw the last one away. */
+export type Answer = 'go' | 'repeat' | 'abort';
+
+/** The technician, or a timer in his place. */
+export interface Technician {
+  say(line: string): void;
+  /** Waits for the start of a pass; `again`: the one before may be thrown away. Rejects when he goes away. */
+  ready(pass: string, again: boolean): Promise<Answer>;
+  /** All passes are done: `go` keeps the result. */
+  keep(): Promise<Answer>;
+  /** Called while a pass is watched. */
+  watching(passedS: number, windowS: number): void;
+  watched(): void;
+}
+
+export interface WalkTestOptions {
+  readonly store: RecordStore;
+  readonly rule: RuleConfig;
+  readonly passes: number;
+  readonly technician: Technician;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Passes start by themselves: nobody is asked to try again. */
+  readonly unattended: boolean;
+  /** Whether the rule is on by its schedule now. */
+  isOn(): boolean;
+}
+
+type Pass = { readonly outcome: 'seen'; readonly passedS: number } | { readonly outcome: 'missed' | 'blind' };
+
+/** How long one pass may take, s. */
+export function windowS(rule: RuleConfig): number {
+  return Math.ceil(sceneOf(rule).needS + MARGIN_S);
+}
+
+/** Throws AgentError when no agent runs, or when it does not see: a test would only measure that. */
+export function watchingBox(store: RecordStore, stateDir: string): BoxState {
+  const box = store.box();
+  if (box === undefined || !isRunning(box)) {
+    throw new AgentError('config', `no agent runs with the state in ${stateDir}; start \`vigie run\` first`);
+  }
+  if (!box.sees) {
+    throw new AgentError('unavailable', 'the box gets no frames from its camera; `vigie doctor` says why');
+  }
+  return box;
+}
+
+function isRunning({ pid, started }: BoxState): boolean {
+  return pid !== null && processStart(pid) === started;
+}
+
+export class WalkTest {
+  readonly #options: WalkTestOptions;
+  readonly #scene: Scene;
+  readonly #windowS: number;
+  readonly #outcomes: ('seen' | 'missed')[] = [];
+  #repeated = 0;
+  /** Alerts after this row belong to the last pass: while one stands, the next pass may not raise its own. */
+  #lastAfterId: number | undefined;
+  /** The technician knows that the last scene still stands. */
+  #warned = false;
+
+  constructor(options: WalkTestOptions) {
+    this.#options = options;
+    this.#scene = sceneOf(options.rule);
+    this.#windowS = windowS(options.rule);
+  }
+
+  /** Resolves with what was kept; rejects with AgentError `unavailable` when it was given up. */
+  async run(): Promise<WalkResult> {
+    const { store, rule, passes, clock } = this.#options;
+    const afterId = store.lastId();
+    let blind = 0;
+    for (;;) {
+      const done = this.#outcomes.length;
+      const answer = await this.#ask(done);
+      if (answer === 'abort') throw givenUp();
+      if (answer === 'repeat') {
+        this.#outcomes.pop();
+        this.#repeated += 1;
+        continue;
+      }
+      if (done === passes) break;
+      this.#assertOn();
+      if (!(await this.#cleared())) continue;
+      const pass = await this.#watch();
+      if (pass.outcome === 'missed') this.#assertOn();
+      this.#tell(pass);
+      blind = pass.outcome === 'blind' ? blind + 1 : 0;
+      if (this.#options.unattended && blind >= BLIND_IN_A_ROW_MAX) {
+        throw new AgentError(
+          'unavailable',
+          `the box was blind in ${blind} passes in a row; nothing was kept`,
+        );
+      }
+      if (pass.outcome !== 'blind') this.#outcomes.push(pass.outcome);
+    }
+    const seen = this.#outcomes.filter((outcome) => outcome === 'seen').length;
+    store.readOnly(false);
+    const wallMs = clock.wallMs();
+    return store.keepWalkTest({ rule: rule.id, wallMs, passes, seen, repeated: this.#repeated, afterId });
+  }
+
+  #ask(done: number): Promise<Answer> {
+    const { passes, technician } = this.#options;
+    if (done === passes) return technician.keep();
+    return technician.ready(`Pass ${done + 1} of ${passes}: ${this.#scene.act}`, done > 0);
+  }
+
+  /** A rule that is off misses everything, which says nothing of the box. */
+  #assertOn(): void {
+    const { rule, isOn } = this.#options;
+    if (isOn()) return;
+    throw new AgentError('unavailable', `rule ${rule.id} is off by its schedule now; nothing was kept`);
+  }
+
+  /** Whether the next pass may start: the last scene is over, or the technician knows better. */
+  async #cleared(): Promise<boolean> {
+    const { technician, unattended, clock, signal } = this.#options;
+    if (!this.#stands() || this.#warned) return true;
+    const how = this.#scene.clear ?? 'clear the scene';
+    technician.say(
+      `The box still sees the last scene: ${how}.${unattended ? '' : ' Or start all the same.'}`,
+    );
+    if (!unattended) {
+      this.#warned = true;
+      return false;
+    }
+    const sinceMs = clock.nowMs();
+    while (this.#stands()) {
+      if (clock.nowMs() - sinceMs > CLEAR_WITHIN_MS) {
+        throw new AgentError(
+          'unavailable',
+          `the last scene still stands after ${CLEAR_WITHIN_MS / 1000} s; nothing was kept`,
+        );
+      }
+      await this.#sleep(clock, signal);
+    }
+    return true;
+  }
+
+  #stands(): boolean {
+    const { store, rule } = this.#options;
+    if (this.#lastAfterId === undefined) return false;
+    return store.raisedSince(rule.id, this.#lastAfterId).some(({ standing }) => standing);
+  }
+
+  /** One pass, from now to its alert or the end of its time. */
+  async #watch(): Promise<Pass> {
+    const { store, rule, clock, signal, technician } = this.#options;
+    const before = store.box();
+    const afterId = store.lastId();
+    this.#lastAfterId = afterId;
+    this.#warned = false;
+    const [beganMs, beganWallMs] = [clock.nowMs(), clock.wallMs()];
+    try {
+      for (;;) {
+        const passedS = (clock.nowMs() - beganMs) / 1000;
+        const raised = store
+          .raisedSince(rule.id, afterId)
+          // An alert waits up to 3 s for its snapshot: one of before may be recorded now.
+          .find(({ raisedMs }) => raisedMs >= beganWallMs);
+        if (raised !== undefined) return { outcome: 'seen', passedS };
+        const box = store.box();
+        const sees = box?.sees === true && box.started === before?.started && isRunning(box);
+        if (!sees) return { outcome: 'blind' };
+        if (passedS >= this.#windowS) return { outcome: 'missed' };
+        technician.watching(passedS, this.#windowS);
+        await this.#sleep(clock, signal);
+      }
+    } finally {
+      technician.watched();
+    }
+  }
+
+  #tell(pass: Pass): void {
+    const { technician } = this.#options;
+    const { clear } = this.#scene;
+    const next = clear === undefined ? '' : ` Now ${clear}.`;
+    switch (pass.outcome) {
+      case 'seen':
+        technician.say(`seen after ${pass.passedS.toFixed(1)} s.${next}`);
+        return;
+      case 'missed':
+        technician.say(`missed: no alert within ${this.#windowS} s.${next}`);
+        return;
+      case 'blind':
+        technician.say(`does not count: the box had no picture, or was started anew.${next}`);
+        return;
+    }
+  }
+
+  async #sleep(clock: Clock, signal: AbortSignal): Promise<void> {
+    await clock.sleep(POLL_MS, signal);
+    if (signal.aborted) throw givenUp();
+  }
+}
+
+function givenUp(): AgentError {
+  return new AgentError('unavailable', 'the walk test was given up; nothing was kept');
+}

@@ -1,0 +1,37 @@
+/** How far a share that was counted can be trusted. */
+import { assert } from '../base/errors.ts';
+
+/** The 97.5 % point of the standard normal distribution: two-sided 95 %. */
+export const Z_95 = 1.959963984540054;
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * The score interval for a share of `hits` in `tries` (whole numbers, 0 ≤ hits ≤ tries, tries ≥ 1).
+ *
+ * E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the
+ * American Statistical Association 22 (1927), 209–212: all shares p for which |hits/tries − p| is at most z
+ * standard errors √(p (1 − p) / tries). Unlike hits/tries ± z standard errors it is sound for few tries and
+ * for shares near 0 and 1 (Brown, Cai and DasGupta, Statistical Science 16 (2001), 101–133).
+ */
+export function wilson(hits: number, tries: number): Interval {
+  const whole = Number.isInteger(hits) && Number.isInteger(tries);
+  assert(whole && hits >= 0 && tries >= 1 && hits <= tries, `no share: ${hits} of ${tries}`);
+  const share = hits / tries;
+  const z2 = Z_95 ** 2 / tries;
+  const middle = (share + z2 / 2) / (1 + z2);
+  const half = Math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2);
+  return {
+    // Exact at the ends, where rounding could leave 1e-17 on the wrong side.
+    low: hits === 0 ? 0 : Math.max(0, middle - half),
+    high: hits === tries ? 1 : Math.min(1, middle + half),
+  };
+}
+
+/** Three digits are more than any such count can tell. */
+export function compact(share: number): number {
+  return Math.round(share * 1000) / 1000;
+}

@@ -1,0 +1,236 @@
+/**
+ * The box's own memory of its events: metadata for `eventsDays`, no picture (an event names the hash and size
+ * of its stills).
+ *
+ * INVARIANTS: an event that the outbox has accepted is here when `add` returns, or is added before any later
+ * one; nothing is purged by a wall clock that cannot be trusted (steady-clock.ts); each purge leaves a record.
+ * LIMITS: `limitMiB` on disk (the oldest go first); PENDING_MAX events wait in memory for a disk that refuses.
+ */
+import type { Clock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { forgetDamaged, moveAside } from '../base/sqlite.ts';
+import type { VigieEvent } from '../contract/event.ts';
+import type { Lane } from '../contract/outbox.ts';
+import {
+  type ArchivedEvent,
+  PAGE_BYTES_MAX,
+  PAGE_EVENTS_MAX,
+  type RestraintRecord,
+  type SearchQuery,
+  type SearchResult,
+} from '../contract/search.ts';
+import { archiveFile, openDatabase } from './database.ts';
+import { SteadyClock } from './steady-clock.ts';
+import { ArchiveStore, type Cursor, type Moment } from './store.ts';
+
+/** A few MB of memory at most. */
+const PENDING_MAX = 1000;
+
+/** How often both clocks are looked at, and the disk is tried again. */
+const TICK_MS = 60_000;
+/** Looks at every event: some milliseconds for 6,000. */
+const PURGE_EVERY_MS = 600_000;
+
+export interface ArchiveOptions {
+  readonly file: string;
+  readonly limitMiB: number;
+  /** May change while it runs. */
+  readonly eventsDays: number;
+  readonly boot: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  clockSynced(): boolean;
+}
+
+export interface ArchiveCounters {
+  readonly events: number;
+  readonly bytes: number;
+  /** Since the start of the process, as all that follow. */
+  readonly added: number;
+  readonly purged: number;
+  /** Went before their time, for want of room. */
+  readonly evicted: number;
+  /** Could not be kept at all: the disk refused for too long. */
+  readonly missed: number;
+  readonly pending: number;
+  readonly recordsTrimmed: number;
+  readonly clockSteps: number;
+}
+
+export class EventArchive {
+  readonly #options: ArchiveOptions;
+  readonly #steady: SteadyClock;
+  #store: ArchiveStore | undefined;
+  #pending: ArchivedEvent[] = [];
+  #missed = 0;
+  #complained = false;
+  #purgeAtMs = 0;
+  #stopping: AbortController | undefined;
+  #ticking: Promise<void> = Promise.resolve();
+
+  constructor(options: ArchiveOptions) {
+    this.#options = options;
+    this.#steady = new SteadyClock(options.clock, () => options.clockSynced());
+  }
+
+  /** Throws `config` for a file of a newer program; a disk that refuses is tried again. */
+  start(): void {
+    this.#guarded(() => this.#open());
+    this.#stopping = new AbortController();
+    this.#ticking = this.#tick(this.#stopping.signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping?.abort();
+    await this.#ticking;
+    if (this.#pending.length > 0) this.add([]);
+    this.#guarded(() => this.#store?.close());
+    this.#store = undefined;
+  }
+
+  /** Takes events that the outbox has accepted. What the disk refuses is tried again. */
+  add(entries: readonly ArchivedEvent[]): void {
+    this.#pending.push(...entries);
+    this.#guarded(() => {
+      this.#open().add(this.#pending, this.#now());
+      this.#pending = [];
+    });
+    const tooMany = this.#pending.length - PENDING_MAX;
+    if (tooMany <= 0) return;
+    this.#pending.splice(0, tooMany);
+    this.#missed += tooMany;
+  }
+
+  /** The newest number of a lane that is here; undefined while the disk refuses. */
+  progress(lane: Lane): number | undefined {
+    return this.#guarded(() => this.#open().progress(lane));
+  }
+
+  /** One page of what matches. Throws AgentError when the archive cannot be read. */
+  search(query: SearchQuery, cursor?: string): SearchResult {
+    return this.#reading((store) => {
+      const wallMs = this.#options.clock.wallMs();
+      const limits = { events: PAGE_EVENTS_MAX, bytes: PAGE_BYTES_MAX };
+      const { bodies, next } = store.page(
+        query,
+        cursor === undefined ? undefined : parseCursor(cursor),
+        limits,
+        wallMs,
+      );
+      const oldestMs = store.oldestMs(wallMs);
+      return {
+        events: bodies.map((body) => JSON.parse(body) as VigieEvent),
+        matches: store.count(query, wallMs),
+        next: next && `${next.timeMs}.${next.row}`,
+        kept: {
+          days: this.#options.eventsDays,
+          oldest: oldestMs === null ? null : new Date(oldestMs).toISOString(),
+        },
+      };
+    });
+  }
+
+  /** Keeps a record for the journal, durable on return. Throws AgentError when it cannot. */
+  record(record: RestraintRecord): void {
+    this.#reading((store) => store.keepRecord(record));
+  }
+
+  records(afterRow: number, limit: number): { row: number; record: RestraintRecord }[] {
+    return this.#reading((store) => store.records(afterRow, limit));
+  }
+
+  /** One round of upkeep: what waits for the disk, then what has outlived its retention. */
+  upkeep(): void {
+    const trusted = this.#steady.trusted();
+    if (this.#pending.length > 0) this.add([]);
+    const { file, eventsDays, clock } = this.#options;
+    if (clock.nowMs() < this.#purgeAtMs) return;
+    this.#purgeAtMs = clock.nowMs() + PURGE_EVERY_MS;
+    // It holds events too.
+    const keptMs = eventsDays * 86_400_000;
+    if (trusted) this.#guarded(() => forgetDamaged(archiveFile(file), clock.wallMs() - keptMs));
+    const record = this.#guarded(() => this.#open().purge(this.#now(), trusted));
+    if (record !== undefined)
+      this.#options.log.info({ ...record }, 'events past their retention were deleted');
+  }
+
+  get counters(): ArchiveCounters {
+    const size = this.#guarded(() => this.#store?.size()) ?? { events: 0, bytes: 0 };
+    const { added, purged, evicted, recordsTrimmed } = this.#store?.counters ?? NOTHING;
+    const own = { missed: this.#missed, pending: this.#pending.length, clockSteps: this.#steady.steps };
+    return { ...size, added, purged, evicted, recordsTrimmed, ...own };
+  }
+
+  async #tick(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(TICK_MS, signal);
+      if (!signal.aborted) this.upkeep();
+    }
+  }
+
+  #now(): Moment {
+    const { boot, clock } = this.#options;
+    return { boot, wallMs: clock.wallMs(), monoMs: clock.nowMs() };
+  }
+
+  #open(): ArchiveStore {
+    if (this.#store !== undefined) return this.#store;
+    const { file, limitMiB, log } = this.#options;
+    const make = (): ArchiveStore => new ArchiveStore(openDatabase(file, limitMiB), this.#options);
+    try {
+      this.#store = make();
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+      const movedTo = moveAside(archiveFile(file));
+      log.error(
+        { file, movedTo, reason: error.message },
+        'the archive was damaged and has been moved aside; searches find only what comes from now on: check the disk',
+      );
+      this.#store = make();
+    }
+    this.#complained = false;
+    return this.#store;
+  }
+
+  /** A damaged file is replaced at the next use. */
+  #reading<T>(act: (store: ArchiveStore) => T): T {
+    const store = this.#open();
+    try {
+      return act(store);
+    } catch (error) {
+      this.#leaveIfDamaged(error);
+      throw error;
+    }
+  }
+
+  /** For work that is done again later. */
+  #guarded<T>(act: () => T): T | undefined {
+    try {
+      return act();
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind === 'bug' || error.kind === 'config') throw error;
+      this.#leaveIfDamaged(error);
+      if (!this.#complained) {
+        this.#complained = true;
+        const message = 'the archive cannot be used: events wait in memory; mend the disk';
+        this.#options.log.error({ reason: messageOf(error) }, message);
+      }
+      return undefined;
+    }
+  }
+
+  #leaveIfDamaged(error: unknown): void {
+    if (!(error instanceof AgentError) || error.kind !== 'corrupt') return;
+    const store = this.#store;
+    this.#store = undefined;
+    store?.close();
+  }
+}
+
+const NOTHING = { added: 0, purged: 0, evicted: 0, recordsTrimmed: 0 };
+
+function parseCursor(text: string): Cursor {
+  const [timeMs = 0, row = 0] = text.split('.').map(Number);
+  return { timeMs, row };
+}

@@ -1,0 +1,48 @@
+/** The archive's database. */
+import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite.ts';
+import { LANES } from '../contract/outbox.ts';
+
+/** Version of the tables below, in SQLite's user_version. */
+const TABLES_VERSION = 1;
+
+/**
+ * `kept_from_ms`: the moment from which retention counts; null while no clock could be trusted. `progress`:
+ * the newest number of each lane of the outbox that is here. `record`: what was purged and searched.
+ */
+const TABLES = `
+CREATE TABLE event (
+  row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time_ms INTEGER NOT NULL, kind TEXT NOT NULL,
+  place TEXT NOT NULL, boot TEXT NOT NULL, mono_ms REAL NOT NULL, kept_from_ms REAL, body TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_time ON event (time_ms, row);
+CREATE INDEX event_kept ON event (kept_from_ms);
+CREATE TABLE progress (lane TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+${LANES.map((lane) => `INSERT INTO progress VALUES ('${lane}', 0);`).join('\n')}
+CREATE TABLE record (row INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL) STRICT;
+PRAGMA user_version = ${TABLES_VERSION};
+`;
+
+/** For messages and errors. */
+export function archiveFile(path: string): SqliteFile {
+  return { what: 'archive', path };
+}
+
+/** Opens `path`, made and checked where needed. Throws AgentError as `openSqlite`. */
+export function openDatabase(path: string, limitMiB: number): Db {
+  const db = openSqlite(
+    archiveFile(path),
+    {
+      busyMs: 2000,
+      // As for the outbox.
+      walPages: 512,
+      walBytes: 4_194_304,
+      // A search reads each page once; better-sqlite3's 16 MiB would only be memory spent.
+      cacheKiB: 1024,
+      // What was purged must not be readable in the file's free pages.
+      pragmas: ['secure_delete = ON'],
+    },
+    { version: TABLES_VERSION, create: TABLES },
+  );
+  db.pragma(`max_page_count = ${(limitMiB * 1_048_576) / PAGE_BYTES}`);
+  return db;
+}

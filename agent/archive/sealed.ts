@@ -1,0 +1,224 @@
+/**
+ * The sealed stills on the box: one age file for each event that has one, named by the event's id, for `days` at
+ * most. Nobody on the box can open them; they leave it as an answer to a signed command only (unseal.ts).
+ *
+ * INVARIANTS: a file is whole and on disk when `keep` returns; it goes `days` after it was made by the wall clock
+ * while that can be trusted (steady-clock.ts), and by the monotonic clock whatever the wall clock says (one of an
+ * earlier start: counted from this start); what goes is told to `onPurged`, again until it takes it.
+ * LIMITS: `limitMiB` (the oldest go first); one that the disk refuses is not kept, which its event says.
+ */
+
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAtomically } from '../base/atomic-file.ts';
+import type { Clock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { isAgeFile, SEALED_BYTES_MAX, type SealedEvidence } from '../contract/sealed-evidence.ts';
+import type { PurgeRecord } from '../contract/search.ts';
+import { SteadyClock } from './steady-clock.ts';
+
+const NAME = /^([a-z0-9-]{1,64})\.age$/;
+const UPKEEP_EVERY_MS = 60_000;
+/** Times of files are put right only when they are wrong by more. */
+const DATED_MS = 60_000;
+
+export interface SealedStoreOptions {
+  /** Made when missing; nobody else may look into it. */
+  readonly dir: string;
+  readonly limitMiB: number;
+  days(): number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  clockSynced(): boolean;
+  /** Puts on record what has gone; throws AgentError where it cannot. */
+  onPurged(record: PurgeRecord): void;
+}
+
+interface Held {
+  readonly bytes: number;
+  /** Wall time at which it was made, as the file says. */
+  madeMs: number;
+  /** Monotonic time at which it was made; of an earlier start: at which it was found. */
+  readonly sinceMs: number;
+  readonly own: boolean;
+}
+
+export class SealedStore {
+  readonly #options: SealedStoreOptions;
+  readonly #steady: SteadyClock;
+  /** By event; the oldest first. */
+  readonly #held = new Map<string, Held>();
+  readonly #untold = new Map<PurgeRecord['why'], PurgeRecord>();
+  readonly #counts = { kept: 0, purged: 0, evicted: 0, missed: 0 };
+  #bytes = 0;
+  #opened = false;
+  #upkeepAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: SealedStoreOptions) {
+    this.#options = options;
+    this.#steady = new SteadyClock(options.clock, () => options.clockSynced());
+  }
+
+  /** Keeps the sealed still of an event; returns why it could not, or undefined. */
+  keep(event: string, { bytes, sha256 }: SealedEvidence): string | undefined {
+    const { dir, limitMiB, clock, log } = this.#options;
+    try {
+      if (!isAgeFile(bytes) || bytes.length > SEALED_BYTES_MAX || sha256Of(bytes) !== sha256) {
+        throw new AgentError('corrupt', 'what came from vision is no sealed still');
+      }
+      this.#open();
+      this.#forget(event);
+      this.#evict(limitMiB * 1_048_576 - bytes.length);
+      writeAtomically(join(dir, `${event}.age`), bytes);
+      const now = { madeMs: clock.wallMs(), sinceMs: clock.nowMs(), own: true };
+      this.#held.set(event, { bytes: bytes.length, ...now });
+      this.#bytes += bytes.length;
+      this.#counts.kept += 1;
+      return undefined;
+    } catch (error) {
+      this.#counts.missed += 1;
+      log.error({ event, reason: messageOf(error) }, 'a sealed still could not be kept');
+      return `the sealed still could not be kept (${messageOf(error)})`.slice(0, 200);
+    }
+  }
+
+  /** The sealed still of an event; undefined where there is none. Throws `unavailable`, `corrupt`. */
+  read(event: string): SealedEvidence | undefined {
+    try {
+      this.#open();
+      if (!this.#held.has(event)) return undefined;
+      const bytes = readFileSync(join(this.#options.dir, `${event}.age`));
+      if (!isAgeFile(bytes)) throw new AgentError('corrupt', `${event}.age is no age file`);
+      return { bytes, sha256: sha256Of(bytes), recipients: [] as string[] } as unknown as SealedEvidence;
+    } catch (error) {
+      if (error instanceof AgentError) throw error;
+      throw new AgentError('unavailable', `${event}.age cannot be read (${messageOf(error)})`, error);
+    }
+  }
+
+  /** To be called often; deletes, once a minute, what has outlived its time. */
+  upkeep(): void {
+    const { clock, days, log } = this.#options;
+    const nowMs = clock.nowMs();
+    if (nowMs < this.#upkeepAtMs) return;
+    this.#upkeepAtMs = nowMs + UPKEEP_EVERY_MS;
+    const trusted = this.#steady.trusted();
+    try {
+      this.#open();
+      if (trusted) this.#date();
+      const daysMs = days() * 86_400_000;
+      const old = [...this.#held].filter(
+        ([, { madeMs, sinceMs }]) =>
+          nowMs - sinceMs >= daysMs || (trusted && clock.wallMs() - madeMs >= daysMs),
+      );
+      this.#delete(old, 'retention');
+      this.#counts.purged += old.length;
+      if (old.length > 0) log.info({ count: old.length }, 'sealed stills past their retention were deleted');
+      this.#tell();
+    } catch (error) {
+      log.error({ reason: messageOf(error) }, 'sealed stills could not be tidied; this is tried again');
+    }
+  }
+
+  get counters(): Record<string, number> {
+    const { kept, purged, evicted, missed } = this.#counts;
+    return {
+      sealed_files: this.#held.size,
+      sealed_bytes: this.#bytes,
+      sealed_kept: kept,
+      sealed_purged: purged,
+      sealed_evicted: evicted,
+      sealed_missed: missed,
+    };
+  }
+
+  /** Finds what earlier starts have left. */
+  #open(): void {
+    if (this.#opened) return;
+    const { dir, clock } = this.#options;
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    chmodSync(dir, 0o700);
+    const found: [string, Held][] = [];
+    for (const name of readdirSync(dir)) {
+      const event = NAME.exec(name)?.[1];
+      const file = join(dir, name);
+      if (event === undefined) {
+        // Half of a file, from before a power cut.
+        rmSync(file, { recursive: true, force: true });
+        continue;
+      }
+      const { size, mtimeMs } = statSync(file);
+      found.push([event, { bytes: size, madeMs: mtimeMs, sinceMs: clock.nowMs(), own: false }]);
+    }
+    found.sort(([, a], [, b]) => a.madeMs - b.madeMs);
+    for (const [event, held] of found) {
+      this.#held.set(event, held);
+      this.#bytes += held.bytes;
+    }
+    this.#opened = true;
+  }
+
+  /** Now that the clock is right: files that were made while it was not get their true time. */
+  #date(): void {
+    const { dir, clock } = this.#options;
+    const wallMs = clock.wallMs();
+    for (const [event, held] of this.#held) {
+      const trueMs = held.own ? wallMs - (clock.nowMs() - held.sinceMs) : Math.min(held.madeMs, wallMs);
+      if (Math.abs(trueMs - held.madeMs) <= DATED_MS) continue;
+      utimesSync(join(dir, `${event}.age`), trueMs / 1000, trueMs / 1000);
+      held.madeMs = trueMs;
+    }
+  }
+
+  #evict(roomBytes: number): void {
+    const going: [string, Held][] = [];
+    let bytes = this.#bytes;
+    for (const one of this.#held) {
+      if (bytes <= roomBytes) break;
+      going.push(one);
+      bytes -= one[1].bytes;
+    }
+    this.#delete(going, 'limit');
+    this.#counts.evicted += going.length;
+  }
+
+  #delete(going: readonly (readonly [string, Held])[], why: PurgeRecord['why']): void {
+    const { dir, clock, days } = this.#options;
+    for (const [event, { madeMs }] of going) {
+      rmSync(join(dir, `${event}.age`), { force: true });
+      this.#forget(event);
+      const before = this.#untold.get(why);
+      const fromMs = Math.min(madeMs, before === undefined ? madeMs : Date.parse(before.from));
+      const toMs = Math.max(madeMs, before === undefined ? madeMs : Date.parse(before.to));
+      this.#untold.set(why, {
+        record: 'purge',
+        at: new Date(clock.wallMs()).toISOString(),
+        what: 'sealed',
+        count: (before?.count ?? 0) + 1,
+        from: new Date(fromMs).toISOString(),
+        to: new Date(toMs).toISOString(),
+        why,
+        days: days(),
+      });
+    }
+  }
+
+  #forget(event: string): void {
+    this.#bytes -= this.#held.get(event)?.bytes ?? 0;
+    this.#held.delete(event);
+  }
+
+  /** What could not be put on record stays, and is added to. */
+  #tell(): void {
+    for (const [why, record] of this.#untold) {
+      this.#options.onPurged(record);
+      this.#untold.delete(why);
+    }
+  }
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,81 @@
+/**
+ * Answers the signed command `search` from the box's archive.
+ *
+ * INVARIANTS: a search is on record, durably, before its answer exists; where it cannot be recorded there is
+ * no answer.
+ * LIMITS: LIMITS below, a page each; who is refused is told when to come again.
+ */
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { Clock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
+import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import { SearchArgs, type SearchQuery, type SearchRecord, type SearchResult } from '../contract/search.ts';
+import type { EventArchive } from './archive.ts';
+
+/** A burst fetches 30 days of 200 events; after that 200 events a second. */
+const LIMITS: BucketLimits = { burst: 30, perS: 1 };
+
+const argsCheck = TypeCompiler.Compile(SearchArgs);
+
+export class SearchDesk {
+  readonly counters = { searches: 0, eventsGiven: 0, limited: 0 };
+  readonly #archive: Pick<EventArchive, 'search' | 'record'>;
+  readonly #clock: Clock;
+  readonly #bucket: TokenBucket;
+
+  constructor(archive: Pick<EventArchive, 'search' | 'record'>, clock: Clock, limits = LIMITS) {
+    this.#archive = archive;
+    this.#clock = clock;
+    this.#bucket = new TokenBucket(limits, clock);
+  }
+
+  /** Throws CommandRefused. */
+  answer({ args, key, counter }: AcceptedCommand): SearchResult {
+    if (!argsCheck.Check(args)) {
+      const error = argsCheck.Errors(args).First();
+      throw new CommandRefused('bad-arguments', `search: ${error?.path || '/'}: ${error?.message ?? ''}`);
+    }
+    assertPeriod(args.query);
+    const waitS = this.#bucket.take();
+    if (waitS > 0) {
+      this.counters.limited += 1;
+      const retryAfterS = Math.ceil(waitS);
+      throw new CommandRefused('rate-limited', `too many searches; come again in ${retryAfterS} s`, {
+        retryAfterS,
+      });
+    }
+    try {
+      const result = this.#archive.search(args.query, ...(args.cursor === undefined ? [] : [args.cursor]));
+      const record: SearchRecord = {
+        record: 'search',
+        at: new Date(this.#clock.wallMs()).toISOString(),
+        key,
+        counter,
+        case: args.case,
+        reason: args.reason,
+        query: args.query,
+        cursor: args.cursor ?? null,
+        matches: result.matches,
+        given: result.events.length,
+      };
+      this.#archive.record(record);
+      this.counters.searches += 1;
+      this.counters.eventsGiven += result.events.length;
+      return result;
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      throw new CommandRefused('unavailable', `the archive cannot answer: ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function assertPeriod({ from, to }: SearchQuery): void {
+  if (Date.parse(from) < Date.parse(to)) return;
+  throw new CommandRefused(
+    'bad-arguments',
+    `search: from ${from} to ${to} is no period; from must be the earlier`,
+  );
+}

@@ -1,0 +1,282 @@
+/**
+ * The tables of the archive: events, the records of what was purged and searched, and how far the outbox has
+ * been taken over.
+ *
+ * INVARIANTS: an event is there once (by id); what is purged and the record that says so are one transaction.
+ * LIMITS: `limitMiB`: before it is full the oldest events go, EVICT_BATCH at a time; RECORDS_MAX records.
+ */
+import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
+import type { Lane } from '../contract/outbox.ts';
+import type { ArchivedEvent, PurgeRecord, RestraintRecord, SearchQuery } from '../contract/search.ts';
+import { archiveFile } from './database.ts';
+
+/** Room for one event of the largest size (256 KiB), twice. */
+const SPARE_PAGES = 128;
+const EVICT_BATCH = 100;
+/** Years of purges and searches: about 300 bytes each. */
+const RECORDS_MAX = 10_000;
+
+/** Where a page of a search begins: after this event. */
+export interface Cursor {
+  readonly timeMs: number;
+  readonly row: number;
+}
+
+interface FoundRow extends Cursor {
+  readonly body: string;
+}
+
+export interface PageLimits {
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export interface Page {
+  readonly bodies: readonly string[];
+  /** Where the next page begins; null when there is none. */
+  readonly next: Cursor | null;
+}
+
+export interface Moment {
+  readonly boot: string;
+  readonly wallMs: number;
+  readonly monoMs: number;
+}
+
+interface Span {
+  readonly count: number;
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/** The rows that a query means; `@kinds` and `@zones` are JSON lists or null. */
+const MATCH = `time_ms >= @fromMs AND time_ms < @toMs
+  AND (kept_from_ms IS NULL OR kept_from_ms >= @keptMs)
+  AND (@kinds IS NULL OR kind IN (SELECT value FROM json_each(@kinds)))
+  AND (@zones IS NULL OR place IN (SELECT value FROM json_each(@zones)))`;
+
+/** A comparison with null is never true. */
+const EXPIRED = 'kept_from_ms < @wallMs OR (boot = @boot AND mono_ms < @monoMs)';
+
+const SPAN = 'count(*) AS count, min(time_ms) AS oldest, max(time_ms) AS newest FROM';
+
+export class ArchiveStore {
+  readonly #db: Db;
+  readonly #limitPages: number;
+  readonly #options: { readonly eventsDays: number };
+  readonly #sql: ReturnType<typeof statements>;
+  readonly counters = { added: 0, purged: 0, evicted: 0, recordsTrimmed: 0 };
+
+  constructor(db: Db, options: { readonly limitMiB: number; readonly eventsDays: number }) {
+    this.#db = db;
+    this.#limitPages = (options.limitMiB * 1_048_576) / PAGE_BYTES;
+    this.#options = options;
+    this.#sql = sqliteCall(archiveFile(db.name), () => statements(db));
+  }
+
+  get #days(): number {
+    return this.#options.eventsDays;
+  }
+
+  close(): void {
+    sqliteCall(archiveFile(this.#db.name), () => this.#db.close());
+  }
+
+  /** The newest number of a lane that is here. */
+  progress(lane: Lane): number {
+    return this.#call(() => (this.#sql.progress.get(lane) as { seq: number }).seq);
+  }
+
+  add(entries: readonly ArchivedEvent[], now: Moment): void {
+    let added = 0;
+    this.#transaction(() => {
+      for (const { lane, seq, event } of entries) {
+        this.#makeRoom(now.wallMs);
+        const [place = '', id = ''] = event.subject.split('/');
+        const timeMs = Date.parse(event.time);
+        const { changes } = this.#sql.insert.run({
+          id: event.id,
+          timeMs,
+          kind: event.data.rule.kind,
+          place: id === '' ? place : id,
+          boot: now.boot,
+          monoMs: now.monoMs,
+          keptFromMs: event.data.clock.synced ? timeMs : null,
+          body: JSON.stringify(event),
+        });
+        added += changes;
+        this.#sql.setProgress.run(seq, lane);
+      }
+    });
+    this.counters.added += added;
+  }
+
+  /**
+   * Deletes what is past its retention: what this start has kept for so long by the monotonic clock, and, only
+   * while the wall clock can be trusted, what is so old by that.
+   */
+  purge(now: Moment, wallTrusted: boolean): PurgeRecord | undefined {
+    const daysMs = this.#days * 86_400_000;
+    const record = this.#transaction(() => {
+      // Events of a clock that was not set, or was ahead, are as old as the monotonic clock says; those of an
+      // earlier start count from now.
+      if (wallTrusted) this.#sql.date.run(now);
+      const before = {
+        boot: now.boot,
+        monoMs: now.monoMs - daysMs,
+        wallMs: wallTrusted ? now.wallMs - daysMs : null,
+      };
+      const span = this.#sql.expired.get(before) as Span;
+      if (span.count === 0) return undefined;
+      this.#sql.expire.run(before);
+      return this.#keepPurge(span, 'retention', now.wallMs);
+    });
+    if (record === undefined) return undefined;
+    this.counters.purged += record.count;
+    // The log still holds the pages as they were.
+    this.#call(() => this.#db.pragma('wal_checkpoint(TRUNCATE)'));
+    return record;
+  }
+
+  /** Matching events after `cursor` in the order of their time, within `limits`; one at least if there is one. */
+  page(query: SearchQuery, cursor: Cursor | undefined, limits: PageLimits, wallMs: number): Page {
+    const { timeMs, row } = cursor ?? { timeMs: 0, row: 0 };
+    const limit = limits.events + 1;
+    const parameters = { ...this.#parameters(query, wallMs), afterMs: timeMs, afterRow: row, limit };
+    return this.#call(() => {
+      const bodies: string[] = [];
+      let bytes = 0;
+      let last: Cursor | null = null;
+      for (const found of this.#sql.find.iterate(parameters) as IterableIterator<FoundRow>) {
+        bytes += Buffer.byteLength(found.body);
+        const full = bodies.length >= limits.events || bytes > limits.bytes;
+        if (full && bodies.length > 0) return { bodies, next: last };
+        bodies.push(found.body);
+        last = { timeMs: found.timeMs, row: found.row };
+      }
+      return { bodies, next: null };
+    });
+  }
+
+  count(query: SearchQuery, wallMs: number): number {
+    const found = this.#call(() => this.#sql.count.get(this.#parameters(query, wallMs)));
+    return (found as { count: number }).count;
+  }
+
+  /** Time of the oldest event that may still be shown, ms since the epoch. */
+  oldestMs(wallMs: number): number | null {
+    return (this.#call(() => this.#sql.oldest.get(this.#keptMs(wallMs))) as { oldest: number | null }).oldest;
+  }
+
+  size(): { events: number; bytes: number } {
+    const { events } = this.#call(() => this.#sql.size.get()) as { events: number };
+    return { events, bytes: this.#usedPages() * PAGE_BYTES };
+  }
+
+  keepRecord(record: RestraintRecord): void {
+    this.#transaction(() => this.#keep(record));
+  }
+
+  /** Records above `afterRow`, oldest first. */
+  records(afterRow: number, limit: number): { row: number; record: RestraintRecord }[] {
+    const rows = this.#call(() => this.#sql.records.all(afterRow, limit)) as { row: number; body: string }[];
+    return rows.map(({ row, body }) => ({ row, record: JSON.parse(body) as RestraintRecord }));
+  }
+
+  #makeRoom(wallMs: number): void {
+    while (this.#usedPages() > this.#limitPages - Math.min(SPARE_PAGES, this.#limitPages / 2)) {
+      const span = this.#sql.first.get(EVICT_BATCH) as Span;
+      if (span.count === 0) return;
+      this.#sql.evict.run(EVICT_BATCH);
+      this.counters.evicted += span.count;
+      this.#keepPurge(span, 'limit', wallMs);
+    }
+  }
+
+  #keepPurge(span: Span, why: PurgeRecord['why'], wallMs: number): PurgeRecord {
+    const record: PurgeRecord = {
+      record: 'purge',
+      at: new Date(wallMs).toISOString(),
+      what: 'events',
+      count: span.count,
+      from: new Date(span.oldest).toISOString(),
+      to: new Date(span.newest).toISOString(),
+      why,
+      days: this.#days,
+    };
+    this.#keep(record);
+    return record;
+  }
+
+  #keep(record: RestraintRecord): void {
+    const { lastInsertRowid } = this.#sql.record.run(JSON.stringify(record));
+    this.counters.recordsTrimmed += this.#sql.trimRecords.run(Number(lastInsertRowid) - RECORDS_MAX).changes;
+  }
+
+  #parameters(query: SearchQuery, wallMs: number): object {
+    const list = (items: readonly string[] | undefined): string | null =>
+      items === undefined ? null : JSON.stringify(items);
+    return {
+      fromMs: Date.parse(query.from),
+      toMs: Date.parse(query.to),
+      kinds: list(query.kinds),
+      zones: list(query.zones),
+      keptMs: this.#keptMs(wallMs),
+    };
+  }
+
+  /** What is past its retention is shown to nobody, purged already or not. */
+  #keptMs(wallMs: number): number {
+    return wallMs - this.#days * 86_400_000;
+  }
+
+  #usedPages(): number {
+    const read = (name: string): number => Number(this.#db.pragma(name, { simple: true }));
+    return this.#call(() => read('page_count') - read('freelist_count'));
+  }
+
+  #transaction<T>(act: () => T): T {
+    const before = { ...this.counters };
+    try {
+      return this.#call(() => this.#db.transaction(act).immediate());
+    } catch (error) {
+      Object.assign(this.counters, before);
+      throw error;
+    }
+  }
+
+  #call<T>(act: () => T): T {
+    return sqliteCall(archiveFile(this.#db.name), act);
+  }
+}
+
+function statements(db: Db) {
+  return {
+    insert: db.prepare(
+      `INSERT INTO event (id, time_ms, kind, place, boot, mono_ms, kept_from_ms, body)
+       VALUES (@id, @timeMs, @kind, @place, @boot, @monoMs, @keptFromMs, @body) ON CONFLICT (id) DO NOTHING`,
+    ),
+    progress: db.prepare('SELECT seq FROM progress WHERE lane = ?'),
+    setProgress: db.prepare('UPDATE progress SET seq = ? WHERE lane = ?'),
+    date: db.prepare(
+      `UPDATE event SET kept_from_ms = CASE WHEN boot = @boot THEN @wallMs - (@monoMs - mono_ms) ELSE @wallMs END
+       WHERE kept_from_ms IS NULL OR kept_from_ms > @wallMs`,
+    ),
+    expired: db.prepare(`SELECT ${SPAN} event WHERE ${EXPIRED}`),
+    expire: db.prepare(`DELETE FROM event WHERE ${EXPIRED}`),
+    first: db.prepare(`SELECT ${SPAN} (SELECT time_ms FROM event ORDER BY row LIMIT ?)`),
+    evict: db.prepare('DELETE FROM event WHERE row IN (SELECT row FROM event ORDER BY row LIMIT ?)'),
+    find: db.prepare(
+      `SELECT row, time_ms AS timeMs, body FROM event INDEXED BY event_time
+       WHERE ${MATCH} AND (time_ms, row) > (@afterMs, @afterRow) ORDER BY time_ms, row LIMIT @limit`,
+    ),
+    count: db.prepare(`SELECT count(*) AS count FROM event WHERE ${MATCH}`),
+    oldest: db.prepare(
+      'SELECT min(time_ms) AS oldest FROM event WHERE kept_from_ms IS NULL OR kept_from_ms >= ?',
+    ),
+    size: db.prepare('SELECT count(*) AS events FROM event'),
+    record: db.prepare('INSERT INTO record (body) VALUES (?)'),
+    trimRecords: db.prepare('DELETE FROM record WHERE row <= ?'),
+    records: db.prepare('SELECT row, body FROM record WHERE row > ? ORDER BY row LIMIT ?'),
+  };
+}

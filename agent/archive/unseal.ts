@@ -1,0 +1,80 @@
+/**
+ * Answers the signed command `unseal` with the sealed still of an event, as it lies on the box.
+ *
+ * INVARIANTS: who asked, and in which case, is on record, durably, before the file leaves; where that cannot be
+ * recorded there is no file. Requests for what is not there are recorded too.
+ * LIMITS: LIMITS below; who is refused is told when to come again.
+ */
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { Clock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
+import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import { UnsealArgs, type UnsealRecord, type UnsealResult } from '../contract/sealed-evidence.ts';
+import type { SealedStore } from './sealed.ts';
+
+/** The stills of some incidents at once; after that one in ten seconds. */
+const LIMITS: BucketLimits = { burst: 20, perS: 0.1 };
+
+const argsCheck = TypeCompiler.Compile(UnsealArgs);
+
+export interface UnsealDeskOptions {
+  readonly store: Pick<SealedStore, 'read'>;
+  readonly clock: Clock;
+  readonly limits?: BucketLimits;
+  /** Puts the request on record, durably; throws AgentError where it cannot. */
+  record(record: UnsealRecord): void;
+}
+
+export class UnsealDesk {
+  readonly counters = { unseals: 0, unseals_limited: 0 };
+  readonly #options: UnsealDeskOptions;
+  readonly #bucket: TokenBucket;
+
+  constructor(options: UnsealDeskOptions) {
+    this.#options = options;
+    this.#bucket = new TokenBucket(options.limits ?? LIMITS, options.clock);
+  }
+
+  /** Throws CommandRefused. */
+  answer({ args, key, counter }: AcceptedCommand): UnsealResult {
+    if (!argsCheck.Check(args)) {
+      const error = argsCheck.Errors(args).First();
+      throw new CommandRefused('bad-arguments', `unseal: ${error?.path || '/'}: ${error?.message ?? ''}`);
+    }
+    const waitS = this.#bucket.take();
+    if (waitS > 0) {
+      this.counters.unseals_limited += 1;
+      const retryAfterS = Math.ceil(waitS);
+      const message = `too many requests; come again in ${retryAfterS} s`;
+      throw new CommandRefused('rate-limited', message, { retryAfterS });
+    }
+    const { store, clock, record } = this.#options;
+    try {
+      const sealed = store.read(args.event);
+      record({
+        record: 'unseal',
+        at: new Date(clock.wallMs()).toISOString(),
+        key,
+        counter,
+        case: args.case,
+        reason: args.reason,
+        event: args.event,
+        sha256: sealed?.sha256 ?? null,
+      });
+      if (sealed === undefined) {
+        throw new CommandRefused('unavailable', `no sealed still of event ${args.event} is held here`);
+      }
+      this.counters.unseals += 1;
+      const { bytes, sha256 } = sealed;
+      const file = Buffer.from(bytes).toString('base64');
+      return { event: args.event, sha256, bytes: bytes.length, file };
+    } catch (error) {
+      if (error instanceof CommandRefused || !(error instanceof AgentError) || error.kind === 'bug')
+        throw error;
+      throw new CommandRefused('unavailable', `nothing can be handed out: ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Capped exponential backoff with full jitter below the exponential step
+ * (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015: "equal jitter").
+ */
+export interface BackoffLimits {
+  readonly firstMs: number;
+  readonly maxMs: number;
+}
+
+export class Backoff {
+  #attempts = 0;
+  readonly #limits: BackoffLimits;
+  readonly #random: () => number;
+
+  constructor(limits: BackoffLimits, random: () => number = Math.random) {
+    this.#limits = limits;
+    this.#random = random;
+  }
+
+  /** Failures since the last `reset`. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  /** The delay before the next try, ms: half of the step plus a random part of the other half. */
+  nextMs(): number {
+    const step = Math.min(this.#limits.maxMs, this.#limits.firstMs * 2 ** Math.min(this.#attempts, 30));
+    this.#attempts += 1;
+    return step / 2 + (step / 2) * this.#random();
+  }
+
+  reset(): void {
+    this.#attempts = 0;
+  }
+}

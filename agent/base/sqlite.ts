@@ -1,0 +1,174 @@
+/**
+ * SQLite files of the box: opened for power cuts, checked, and what a failing one means in one line.
+ *
+ * INVARIANTS: what a transaction has committed survives a power cut (WAL, synchronous=FULL); files are for the
+ * agent's user alone; a file of a newer program is refused and never touched.
+ */
+import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { AgentError, messageOf } from './errors.ts';
+
+export type Db = Database.Database;
+
+/** SQLite's default page; a hard disk sector, a flash page and the page cache all agree with it. */
+export const PAGE_BYTES = 4096;
+
+/** What a file is called in messages, and where it lies (`:memory:` for none). */
+export interface SqliteFile {
+  readonly what: string;
+  readonly path: string;
+  /** One agent alone may use it: another process is a mistake (`denied`), not a moment's wait (`unavailable`). */
+  readonly alone?: boolean;
+}
+
+export interface SqliteOptions {
+  /** How long to wait for another connection that writes. */
+  readonly busyMs: number;
+  /** The log is written back to the file at this size, and cut to it: short recoveries after a power cut. */
+  readonly walPages: number;
+  readonly walBytes: number;
+  readonly cacheKiB: number;
+  /** Further pragmas, before any table is made. */
+  readonly pragmas?: readonly string[];
+  readonly mustExist?: boolean;
+}
+
+export interface Tables {
+  /** In SQLite's user_version; `create` and the last of `upgrades` set it. */
+  readonly version: number;
+  readonly create: string;
+  /** From version n to n + 1, by n. */
+  readonly upgrades?: Readonly<Record<number, string>>;
+}
+
+/**
+ * Opens a file, made and checked where needed. Throws AgentError: `corrupt` when the content is damaged,
+ * `config` for a file of a newer program, else as `sqliteCall`.
+ */
+export function openSqlite(file: SqliteFile, options: SqliteOptions, tables: Tables): Db {
+  const { what, path } = file;
+  const onDisk = path !== ':memory:';
+  const { busyMs, mustExist = false } = options;
+  if (onDisk && !mustExist) makePrivate(file, path);
+  const db = sqliteCall(file, () => new Database(path, { timeout: busyMs, fileMustExist: mustExist }));
+  try {
+    sqliteCall(file, () => {
+      db.pragma(`page_size = ${PAGE_BYTES}`);
+      if (onDisk) {
+        db.pragma('journal_mode = WAL');
+        // better-sqlite3's default in WAL is NORMAL, which loses committed rows in a power cut.
+        db.pragma('synchronous = FULL');
+        db.pragma(`wal_autocheckpoint = ${options.walPages}`);
+        db.pragma(`journal_size_limit = ${options.walBytes}`);
+      }
+      db.pragma(`cache_size = -${options.cacheKiB}`);
+      db.pragma('trusted_schema = OFF');
+      for (const pragma of options.pragmas ?? []) db.pragma(pragma);
+      if (prepareTables(db, file, tables) === 'made') return;
+      const verdict: unknown = db.pragma('quick_check(1)', { simple: true });
+      if (verdict !== 'ok') {
+        throw new AgentError('corrupt', `the ${what} ${path} is damaged (${String(verdict)})`);
+      }
+    });
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/**
+ * Runs `act`, mapping SQLite's and the file system's errors: `corrupt`, `exhausted` (no room), `unavailable`
+ * (the disk refuses, or another process writes), `denied` (that should not), `bug`.
+ */
+export function sqliteCall<T>(file: SqliteFile, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw mapped(error, file);
+  }
+}
+
+/** Makes a file for this user alone, where there is none. */
+export function makePrivate(file: SqliteFile, path: string): void {
+  if (existsSync(path)) return;
+  sqliteCall(file, () => closeSync(openSync(path, 'a', 0o600)));
+}
+
+/** Where a damaged file is put, for a person to look at; there is at most one, the newest. */
+export function damagedPath(path: string): string {
+  return `${path}.damaged`;
+}
+
+/** Throws `unavailable` where the disk does not let the file be moved. */
+export function moveAside(file: SqliteFile): string {
+  const { path } = file;
+  const target = damagedPath(path);
+  sqliteCall(file, () => {
+    for (const suffix of ['', '-wal']) {
+      rmSync(target + suffix, { force: true });
+      if (existsSync(path + suffix)) renameSync(path + suffix, target + suffix);
+    }
+    rmSync(`${path}-shm`, { force: true });
+  });
+  return target;
+}
+
+/** Deletes the damaged file that was last written before `beforeMs`; true when there was one. */
+export function forgetDamaged(file: SqliteFile, beforeMs: number): boolean {
+  const target = damagedPath(file.path);
+  return sqliteCall(file, () => {
+    const found = statSync(target, { throwIfNoEntry: false });
+    if (found === undefined || found.mtimeMs >= beforeMs) return false;
+    for (const suffix of ['', '-wal']) rmSync(target + suffix, { force: true });
+    return true;
+  });
+}
+
+function prepareTables(db: Db, { what, path }: SqliteFile, tables: Tables): 'made' | 'found' {
+  const found = Number(db.pragma('user_version', { simple: true }));
+  if (found === 0) {
+    db.transaction(() => db.exec(tables.create)).immediate();
+    return 'made';
+  }
+  if (found > tables.version) {
+    throw new AgentError(
+      'config',
+      `the ${what} ${path} has tables of version ${found}, this program knows ${tables.version}; run the newer program, or move the file away`,
+    );
+  }
+  for (let version = found; version < tables.version; version += 1) {
+    const upgrade = tables.upgrades?.[version];
+    if (upgrade === undefined) throw new AgentError('bug', `no way from version ${version} of the ${what}`);
+    db.transaction(() => db.exec(upgrade)).immediate();
+  }
+  return 'found';
+}
+
+function mapped(error: unknown, { what, path, alone = false }: SqliteFile): unknown {
+  if (error instanceof Database.SqliteError) {
+    const { code } = error;
+    if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
+      return new AgentError('corrupt', `the ${what} ${path} is damaged (${code})`, error);
+    }
+    if (code === 'SQLITE_FULL') return new AgentError('exhausted', `no room for the ${what} ${path}`, error);
+    if (alone && /^SQLITE_(BUSY|LOCKED|CONSTRAINT)/.test(code)) {
+      const message = `another process uses the ${what} ${path}; only one agent may run`;
+      return new AgentError('denied', message, error);
+    }
+    if (/^SQLITE_(BUSY|LOCKED)/.test(code)) {
+      return new AgentError('unavailable', `another program uses the ${what} ${path} (${code})`, error);
+    }
+    if (/^SQLITE_(IOERR|READONLY|CANTOPEN|PERM|AUTH|NOLFS)/.test(code)) {
+      return new AgentError('unavailable', `the disk refuses the ${what} ${path} (${code})`, error);
+    }
+    return new AgentError('bug', `${what} ${path}: ${code}: ${messageOf(error)}`, error);
+  }
+  if (error instanceof TypeError && /directory does not exist/.test(error.message)) {
+    return new AgentError('unavailable', `the folder of the ${what} ${path} does not exist; make it`, error);
+  }
+  if (error instanceof Error && 'syscall' in error) {
+    return new AgentError('unavailable', `the disk refuses the ${what} ${path}: ${messageOf(error)}`, error);
+  }
+  return error;
+}

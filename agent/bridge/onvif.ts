@@ -1,0 +1,119 @@
+/**
+ * An event in the form of ONVIF's event broker: `<prefix>/onvif-ej/<topic>/&<source values>` with
+ * {UtcTime, PropertyOperation?, Source, Data}. Topics and data items: ONVIF Analytics Service Specification
+ * (rule engine, tampering) and ONVIF Core, "Topic Structure" and "JSON Event Payload". Where ONVIF names
+ * nothing, the topic has the alias `vigie:` that Core asks of extensions.
+ */
+import { jsonNotice, type Notice } from '../contract/bridge.ts';
+import type { Phase } from '../contract/event.ts';
+import type { UnnumberedEvent } from '../contract/event-sink.ts';
+
+/** One box, one camera, one analytics configuration. */
+const VIDEO_SOURCE = '1';
+const ANALYTICS_CONFIGURATION = '1';
+/** As many as an event names objects. */
+const IDS_MAX = 64;
+
+/** What the event alone does not say. */
+export interface OnvifContext {
+  /** Track numbers of the incidents of the rule that stand after this event. */
+  readonly inside: readonly number[];
+  /** Incidents of the rule since the agent started, this one included. */
+  readonly counted: number;
+}
+
+interface Told {
+  readonly topic: string;
+  readonly data: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * `state`: a property of the rule that is always there and changes; `life`: one that begins and ends with
+   * the incident; `once`: something that happened.
+   */
+  readonly as: 'state' | 'life' | 'once';
+}
+
+const LIFE: Readonly<Record<Phase, string>> = {
+  start: 'Initialized',
+  update: 'Changed',
+  end: 'Deleted',
+};
+
+/** By kind of rule; what is not here has no place in ONVIF and is not bridged. */
+const RULES: Readonly<Record<string, (event: UnnumberedEvent, context: OnvifContext) => Told[]>> = {
+  'vehicle-in-pedestrian-zone': objectsInside,
+  'illegal-parking': objectsInside,
+  loitering: ({ data }) => [
+    told('life', 'RuleEngine/LoiteringDetector/ObjectIsLoitering', {
+      ObjectId: objectIds(data),
+      Since: data.objects[0]?.since ?? '',
+    }),
+  ],
+  'line-crossing': ({ data }, { counted }) => [
+    told('once', 'RuleEngine/LineDetector/Crossed', { ObjectId: objectIds(data) }),
+    told('once', 'RuleEngine/CountAggregation/Counter', { Count: counted }),
+  ],
+  'crowd-gathering': ({ data }) => [
+    told('state', 'RuleEngine/CountAggregation/OccupancyCounter', {
+      Count: data.phase === 'end' ? 0 : Number(data.cause['count'] ?? data.objects.length),
+    }),
+  ],
+  // The thing itself is no track; its episode is the only number it has.
+  'illegal-dumping': ({ data }) => [told('once', 'RuleEngine/ObjectAbandoned', { ObjectId: data.episode })],
+  'wrong-way': ({ data }) => [told('life', 'RuleEngine/vigie:WrongWay', { ObjectId: objectIds(data) })],
+  graffiti: ({ data }) => [told('once', 'RuleEngine/vigie:SurfacePainted', { ObjectId: data.episode })],
+};
+
+/** Conditions of the camera that ONVIF's tampering detection names. */
+const CONDITIONS: Readonly<Record<string, string>> = {
+  'stream-lost': 'VideoSource/SignalLoss',
+  'too-dark': 'VideoSource/ImageTooDark/AnalyticsService',
+  defocused: 'VideoSource/ImageTooBlurry/AnalyticsService',
+  covered: 'VideoSource/GlobalSceneChange/AnalyticsService',
+  moved: 'VideoSource/GlobalSceneChange/AnalyticsService',
+};
+
+/** `root` is the topic prefix, which names the producer: `vigie/<site>/<box>`. */
+export function onvifNotices(root: string, event: UnnumberedEvent, context: OnvifContext): Notice[] {
+  const { rule, phase, severity } = event.data;
+  const condition = severity === 'system';
+  const all = condition ? conditionTold(rule.kind, phase) : (RULES[rule.kind]?.(event, context) ?? []);
+  const source = sourceOf(condition, condition ? rule.kind : rule.id);
+  return all
+    .filter(({ as }) => as !== 'once' || phase === 'start')
+    .map(({ topic, data, as }) =>
+      jsonNotice(`${root}/onvif-ej/${topic}/&${Object.values(source).join('/')}`, {
+        UtcTime: event.time,
+        ...(as !== 'once' && { PropertyOperation: as === 'state' ? 'Changed' : LIFE[phase] }),
+        Source: source,
+        Data: data,
+      }),
+    );
+}
+
+function conditionTold(kind: string, phase: Phase): Told[] {
+  const topic = CONDITIONS[kind];
+  return topic === undefined ? [] : [told('state', topic, { State: phase !== 'end' })];
+}
+
+/** As long as one object or more is inside. */
+function objectsInside(_event: UnnumberedEvent, { inside }: OnvifContext): Told[] {
+  const ids = inside.slice(0, IDS_MAX).join(' ');
+  return [
+    told('state', 'RuleEngine/FieldDetector/ObjectsInside', { ObjectId: ids, IsInside: inside.length > 0 }),
+  ];
+}
+
+function sourceOf(condition: boolean, rule: string): Record<string, string> {
+  return condition
+    ? { VideoSource: VIDEO_SOURCE, RuleName: rule }
+    : { VideoSource: VIDEO_SOURCE, AnalyticsConfiguration: ANALYTICS_CONFIGURATION, Rule: rule };
+}
+
+/** A tt:StringList: items separated by spaces. */
+function objectIds({ objects }: UnnumberedEvent['data']): string {
+  return objects.map(({ track }) => String(track)).join(' ');
+}
+
+function told(as: Told['as'], topic: string, data: Told['data']): Told {
+  return { topic, data, as };
+}

@@ -1,0 +1,238 @@
+/**
+ * What is kept of the camera's view over restarts, and a technician's confirmation of a new one.
+ *
+ * A camera that has moved suspends every rule until its old view is back or `vigie camera confirm` was typed on the
+ * box: the zones may lie elsewhere. For the technician two redacted stills lie in the state folder, of before and
+ * after; for vision, a signature of the view by which it knows it again, and from which no picture can be made.
+ *
+ * INVARIANTS: what is written is redacted or a signature; the file says `movedSince` before vision may forget it, and
+ * forgets it before vision is told of the confirmation, which is an entry of the journal.
+ * LIMITS: two stills, kept as long as snapshots; a damaged file costs the memory, never the start.
+ */
+import { existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAtomically } from './base/atomic-file.ts';
+import type { Clock } from './base/clock.ts';
+import { messageOf } from './base/errors.ts';
+import type { Logger } from './base/log.ts';
+import {
+  CAMERA_FILES,
+  type CameraRecord,
+  parseCameraRecord,
+  parseConfirmation,
+} from './contract/camera-record.ts';
+import type { JournalEntry } from './contract/journal.ts';
+import {
+  type EvidenceRequest,
+  type FromVision,
+  type Received,
+  receivedSnapshot,
+  type ToVision,
+  type VisionSettings,
+} from './contract/link.ts';
+import type { Observation } from './contract/observation.ts';
+
+/** Requests of this desk; those of events count from 1. */
+const REQUESTS_FROM = 2 ** 48;
+/** A picture of the view is asked for so often … */
+const PICTURE_EVERY_MS = 600_000;
+/** … and is of the view as it was once so much time has passed without a condition: `moved` is told after half of it. */
+const SOUND_AFTER_MS = 60_000;
+/** A picture that did not come is asked for again. */
+const ASK_AGAIN_MS = 10_000;
+const DAY_MS = 86_400_000;
+const EXPIRE_EVERY_MS = 3_600_000;
+
+export interface CameraDeskOptions {
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long snapshots are kept. */
+  snapshotsDays(): number;
+  send(message: ToVision): boolean;
+  /** Puts it into the journal. */
+  enter(entry: JournalEntry): void;
+}
+
+export class CameraDesk {
+  readonly #options: CameraDeskOptions;
+  #record: CameraRecord = { signature: null, aspect: 1, movedSince: null };
+  #moved = false;
+  #requests = REQUESTS_FROM;
+  #asked: { readonly request: number; readonly what: 'view' | 'after'; readonly atMs: number } | undefined;
+  #afterWanted = false;
+  #pictureDueMs = Number.NEGATIVE_INFINITY;
+  /** The newest picture of the view; of before a move only if none is told for a while. */
+  #candidate: { readonly bytes: Uint8Array; readonly atMs: number } | undefined;
+  #failures = 0;
+  #confirmations = 0;
+  #expired = 0;
+  #expireAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: CameraDeskOptions) {
+    this.#options = options;
+  }
+
+  get counters(): Record<'camera_confirmed' | 'camera_files_failed' | 'camera_pictures_expired', number> {
+    return {
+      camera_confirmed: this.#confirmations,
+      camera_files_failed: this.#failures,
+      camera_pictures_expired: this.#expired,
+    };
+  }
+
+  start(): void {
+    const file = this.#path('record');
+    if (!existsSync(file)) return;
+    try {
+      this.#record = parseCameraRecord(readFileSync(file, 'utf8'));
+    } catch (error) {
+      this.#options.log.warn({ file, why: messageOf(error) }, 'record of the camera’s view moved aside');
+      renameSync(file, `${file}.damaged`);
+    }
+    this.#moved = this.#record.movedSince !== null;
+  }
+
+  /** For a vision process that starts. */
+  get settings(): Pick<VisionSettings, 'knownView'> {
+    const { signature, aspect, movedSince } = this.#record;
+    if (signature === null && movedSince === null) return {};
+    return { knownView: { signature, aspect, moved: movedSince !== null } };
+  }
+
+  /** Takes what concerns it; true for pictures that it has asked for, which belong to no event. */
+  take({ message, binary }: Received<FromVision>): boolean {
+    if (message.kind === 'view') {
+      const { signature, aspect } = message.view;
+      this.#write({ ...this.#record, signature, aspect });
+    }
+    if (message.kind === 'frame') this.#see(message.observation);
+    if (message.kind !== 'snapshot' && message.kind !== 'no-snapshot') return false;
+    if (message.request < REQUESTS_FROM) return false;
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (asked?.request !== message.request || message.kind === 'no-snapshot') return true;
+    this.#keep(asked.what, receivedSnapshot(message, binary).bytes);
+    return true;
+  }
+
+  /** Looks for a confirmation, and for pictures whose time is over; called about twice a second. */
+  tick(): void {
+    this.#expire();
+    const file = this.#path('confirmed');
+    if (!existsSync(file)) return;
+    const { log, send, enter } = this.#options;
+    let text: string;
+    try {
+      text = readFileSync(file, 'utf8');
+    } catch (error) {
+      this.#failed('confirmed', error);
+      return;
+    }
+    const { movedSince, by } = parseConfirmation(text);
+    if (this.#record.movedSince === movedSince) {
+      // The new view is learnt from nothing: its signature is told when it is.
+      if (!this.#write({ ...this.#record, signature: null, movedSince: null })) return;
+      this.#moved = false;
+      this.#confirmations += 1;
+      log.warn({ movedSince }, 'the camera’s new view was confirmed; the rules go on');
+      enter({ type: 'view-confirmed', movedSince, by });
+      send({ kind: 'confirm-view' });
+    }
+    rmSync(file, { force: true });
+  }
+
+  #expire(): void {
+    const { clock, snapshotsDays } = this.#options;
+    if (clock.nowMs() < this.#expireAtMs) return;
+    this.#expireAtMs = clock.nowMs() + EXPIRE_EVERY_MS;
+    for (const name of ['before', 'after'] as const) {
+      try {
+        const written = statSync(this.#path(name), { throwIfNoEntry: false })?.mtimeMs;
+        if (written === undefined || clock.wallMs() - written < snapshotsDays() * DAY_MS) continue;
+        rmSync(this.#path(name));
+        this.#expired += 1;
+      } catch (error) {
+        this.#failed(name, error);
+      }
+    }
+  }
+
+  #see({ camera = [], atMs, frame }: Observation): void {
+    const nowMs = this.#options.clock.nowMs();
+    const moved = camera.includes('moved');
+    if (moved !== this.#moved) this.#turn(moved);
+    if (camera.length > 0) this.#candidate = undefined;
+    else if (this.#candidate !== undefined && nowMs - this.#candidate.atMs >= SOUND_AFTER_MS) {
+      this.#store('before', this.#candidate.bytes);
+      this.#candidate = undefined;
+    }
+    if (this.#asked !== undefined && nowMs - this.#asked.atMs < ASK_AGAIN_MS) return;
+    const what = this.#afterWanted
+      ? 'after'
+      : camera.length === 0 && nowMs >= this.#pictureDueMs
+        ? 'view'
+        : null;
+    if (what === null) return;
+    if (what === 'view') this.#pictureDueMs = nowMs + PICTURE_EVERY_MS;
+    this.#requests += 1;
+    this.#asked = { request: this.#requests, what, atMs: nowMs };
+    const evidence: EvidenceRequest[] = [{ request: this.#requests, atMs, focus: [], seal: false }];
+    this.#options.send({ kind: 'ack', frame, evidence });
+  }
+
+  #turn(moved: boolean): void {
+    this.#moved = moved;
+    this.#afterWanted = moved;
+    const { wallMs } = this.#options.clock;
+    this.#write({ ...this.#record, movedSince: moved ? new Date(wallMs()).toISOString() : null });
+    if (moved) {
+      const how = 'vigie camera confirm, once the zones were looked at';
+      this.#options.log.error(
+        { confirm: how },
+        'the camera has moved: no rule goes on until that is confirmed',
+      );
+    }
+  }
+
+  #keep(what: 'view' | 'after', bytes: Uint8Array): void {
+    if (what === 'view') {
+      this.#candidate = { bytes, atMs: this.#options.clock.nowMs() };
+      return;
+    }
+    this.#afterWanted = false;
+    this.#store('after', bytes);
+  }
+
+  #store(name: 'before' | 'after', bytes: Uint8Array): void {
+    try {
+      writeAtomically(this.#path(name), bytes);
+    } catch (error) {
+      this.#failed(name, error);
+    }
+  }
+
+  #write(record: CameraRecord): boolean {
+    this.#record = record;
+    try {
+      writeAtomically(this.#path('record'), JSON.stringify(record));
+      return true;
+    } catch (error) {
+      this.#failed('record', error);
+      return false;
+    }
+  }
+
+  #failed(name: keyof typeof CAMERA_FILES, error: unknown): void {
+    this.#failures += 1;
+    if (this.#failures > 1) return;
+    this.#options.log.warn(
+      { file: this.#path(name), why: messageOf(error) },
+      'file of the camera’s view failed',
+    );
+  }
+
+  #path(name: keyof typeof CAMERA_FILES): string {
+    return join(this.#options.stateDir, CAMERA_FILES[name]);
+  }
+}

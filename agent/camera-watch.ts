@@ -1,0 +1,83 @@
+/**
+ * What the agent makes of vision's word on the camera's condition: which begin and end, whether the rules may
+ * judge by the picture, and for how long they could not: with the stream lost or vision away as well.
+ */
+import {
+  CAMERA_CONDITIONS,
+  type CameraCondition,
+  DEGRADING,
+  type DegradingCondition,
+  type Observation,
+} from './contract/observation.ts';
+import { HOLD_MS } from './incident/incidents.ts';
+
+export interface CameraChange {
+  readonly kind: CameraCondition;
+  readonly active: boolean;
+}
+
+export class CameraWatch {
+  readonly #standing = new Set<CameraCondition>();
+  readonly #begun = new Map<CameraCondition, number>();
+  readonly #stoodMs = new Map<CameraCondition, number>();
+  #atMs: number | undefined;
+  #blindMs = 0;
+  #blindSinceMs: number | undefined;
+
+  /** No rule may judge by what is seen: the picture says nothing of the zones. A blurred one still does. */
+  get blind(): boolean {
+    return [...this.#standing].some((kind) => !isDegrading(kind));
+  }
+
+  /** What is seen is seen badly. */
+  get degraded(): DegradingCondition[] {
+    return DEGRADING.filter((kind) => this.#standing.has(kind));
+  }
+
+  /** The zones can be seen from now on, or not; at a monotonic time. */
+  sees(seeing: boolean, nowMs: number): void {
+    if (this.#blindSinceMs !== undefined) this.#blindMs += nowMs - this.#blindSinceMs;
+    this.#blindSinceMs = seeing ? undefined : nowMs;
+  }
+
+  /** Seconds without sight of the zones, up to `nowMs`. */
+  blindS(nowMs: number): number {
+    return Math.round((this.#blindMs + nowMs - (this.#blindSinceMs ?? nowMs)) / 1000);
+  }
+
+  /** Since the start, for each condition: how often it began, and for how many seconds it stood. */
+  get counters(): Record<string, number> {
+    return Object.fromEntries(
+      CAMERA_CONDITIONS.flatMap((kind) => {
+        const name = `camera_${kind.replaceAll('-', '_')}`;
+        return [
+          [name, this.#begun.get(kind) ?? 0],
+          [`${name}_s`, Math.round((this.#stoodMs.get(kind) ?? 0) / 1000)],
+        ];
+      }),
+    );
+  }
+
+  /** Takes the next observation; returns what begins and ends with it, ends first. */
+  take({ camera = [], atMs }: Pick<Observation, 'camera' | 'atMs'>): CameraChange[] {
+    // Between two observations further apart the stream was away, which is another condition.
+    const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
+    this.#atMs = atMs;
+    for (const kind of this.#standing) this.#stoodMs.set(kind, (this.#stoodMs.get(kind) ?? 0) + stepMs);
+    const ended = [...this.#standing].filter((kind) => !camera.includes(kind));
+    const begun = camera.filter((kind) => !this.#standing.has(kind));
+    for (const kind of ended) this.#standing.delete(kind);
+    for (const kind of begun) {
+      this.#standing.add(kind);
+      this.#begun.set(kind, (this.#begun.get(kind) ?? 0) + 1);
+    }
+    return [
+      ...ended.map((kind) => ({ kind, active: false })),
+      ...begun.map((kind) => ({ kind, active: true })),
+    ];
+  }
+}
+
+function isDegrading(kind: CameraCondition): kind is DegradingCondition {
+  return DEGRADING.some((degrading) => degrading === kind);
+}

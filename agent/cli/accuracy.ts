@@ -1,0 +1,126 @@
+/** `vigie accuracy`: how right this box was, with how sure one can be of that. */
+import { AgentError } from '../base/errors.ts';
+import type { RuleAccuracy } from '../contract/accuracy.ts';
+import { openBoxRecord } from './record-file.ts';
+import { stateDir } from './state-dir.ts';
+
+export interface AccuracyOptions {
+  readonly state?: string;
+  readonly json?: boolean;
+}
+
+/**
+ * A wider interval cannot tell a rule that is right 7 times of 10 from one that is right 9 times; as many
+ * counts as are needed to get below it are few for a good rule (some 30) and more for a middling one (93).
+ */
+const TELLING_WIDTH = 0.2;
+const BAR_CELLS = 31;
+
+interface Estimate {
+  readonly share: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export function accuracy(options: AccuracyOptions): void {
+  const dir = stateDir(options.state, process.env);
+  const store = openBoxRecord(dir);
+  try {
+    const box = store.box();
+    if (box === undefined) throw new AgentError('config', `no agent has run with the state in ${dir} yet`);
+    const { site, box: name, retentionDays, rules } = box.watching;
+    const figures = store.figures(rules.map(({ id }) => id));
+    const { expired, dropped } = store.counters();
+    if (options.json) {
+      const report = { site, box: name, retentionDays, rules: figures, expired, dropped };
+      process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+      return;
+    }
+    const lines = [
+      `${name} at ${site}, alerts of the last ${retentionDays} days`,
+      ...(dropped > 0 ? [`${dropped} alerts left the record before that, for want of room`] : []),
+      '',
+      'Precision: the share of true ones among the alerts that the room judged true or false',
+      ...precisionTable(figures),
+      '',
+      'Recall: the share of the scenes acted in the last walk test that raised an alert',
+      ...recallTable(figures),
+    ];
+    process.stdout.write(`${lines.join('\n')}\n`);
+  } finally {
+    store.close();
+  }
+}
+
+function precisionTable(figures: readonly RuleAccuracy[]): string[] {
+  const head = ['rule', 'alerts', 'true', 'false', 'unclear', 'precision', scale(), 'interval', ''];
+  const rows = figures.map(({ rule, alerts, true: right, false: wrong, unclear, precision, low, high }) => {
+    const estimate =
+      precision === null || low === null || high === null ? undefined : { share: precision, low, high };
+    const note = remark(estimate, right + wrong, 'verdict', 'verdicts');
+    return [rule, ...[alerts, right, wrong, unclear].map(String), ...estimateCells(estimate), note];
+  });
+  return table([head, ...rows]);
+}
+
+function recallTable(figures: readonly RuleAccuracy[]): string[] {
+  const head = ['rule', 'passes', 'seen', 'repeated', 'recall', scale(), 'interval', 'tested', ''];
+  const rows = figures.map(({ rule, walk }) => {
+    if (walk === null) return [rule, '–', '–', '–', ...estimateCells(undefined), '–', 'no walk test yet'];
+    const { passes, seen, repeated, recall, time } = walk;
+    const estimate = { share: recall, low: walk.low, high: walk.high };
+    const counts = [passes, seen, repeated].map(String);
+    const note = remark(estimate, passes, 'pass', 'passes');
+    return [rule, ...counts, ...estimateCells(estimate), `${time.slice(0, 16).replace('T', ' ')}Z`, note];
+  });
+  return table([head, ...rows]);
+}
+
+/** Says so when the figures say little. */
+function remark(estimate: Estimate | undefined, n: number, one: string, many: string): string {
+  if (estimate === undefined) return `no ${one} yet`;
+  const tells = estimate.high - estimate.low <= TELLING_WIDTH;
+  return tells ? '' : `too few ${many} to tell (${n})`;
+}
+
+function estimateCells(estimate: Estimate | undefined): string[] {
+  if (estimate === undefined) return ['–', bar(undefined), '–'];
+  const { share, low, high } = estimate;
+  return [share.toFixed(2), bar(estimate), `${low.toFixed(2)}–${high.toFixed(2)}`];
+}
+
+/** `0 … 95 % … 1`, as wide as the bars below it. */
+function scale(): string {
+  const middle = ' 95 % interval ';
+  const left = Math.floor((BAR_CELLS - 2 - middle.length) / 2);
+  return `0${' '.repeat(left)}${middle}${' '.repeat(BAR_CELLS - 2 - middle.length - left)}1`;
+}
+
+/** The interval from 0 to 1, its share marked: `····├───●─┤···`. */
+export function bar(estimate: Estimate | undefined): string {
+  const cells = Array.from({ length: BAR_CELLS }, () => '·');
+  if (estimate === undefined) return cells.join('');
+  const at = (share: number): number => Math.round(share * (BAR_CELLS - 1));
+  cells.fill('─', at(estimate.low), at(estimate.high) + 1);
+  cells[at(estimate.low)] = '├';
+  cells[at(estimate.high)] = '┤';
+  cells[at(estimate.share)] = '●';
+  return cells.join('');
+}
+
+/** Columns as wide as their widest cell; numbers to the right, words and bars to the left. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, column) => {
+        const number = /^[\d.–-]+$/.test((rows[1] ?? [])[column] ?? '');
+        const width = widths[column] ?? 0;
+        return number ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,122 @@
+/** `vigie keygen` and `vigie authorise`: at the authority's desk, on no box. */
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { oneOf } from '../config/words.ts';
+import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisation.ts';
+import { CommandRefused } from '../contract/command.ts';
+import { RULE_SCHEMAS } from '../contract/config.ts';
+import { checkedAuthorisation, openAuthorisation } from '../restraint/authorisation.ts';
+import { keyIdOf, signEnvelope } from '../restraint/envelope.ts';
+import { signingKey } from './search/request.ts';
+
+export interface AuthoriseOptions {
+  readonly key: string;
+  readonly out: string;
+}
+
+/** ISO 8601 with its offset: an order must not mean another hour on another machine. */
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+export function keygen(file: string): void {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  writeNew(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
+  writeNew(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
+  const line = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  process.stdout.write(
+    `${file}: private key, for its holder alone; it goes on no box\n${file}.pub: public key\npublicKey: ${line}\nfingerprint: ${keyIdOf(publicKey)}\n`,
+  );
+}
+
+export function authorise(file: string, { key: keyFile, out }: AuthoriseOptions): void {
+  const key = signingKey(keyFile);
+  const content = readOrder(file);
+  const envelope = signEnvelope(AUTHORISATION_TYPE, JSON.stringify(content), key);
+  openAuthorisation(Buffer.from(envelope), createPublicKey(key));
+  try {
+    writeFileSync(out, envelope, { mode: 0o644 });
+  } catch (error) {
+    throw new AgentError('config', `--out ${out} cannot be written: ${messageOf(error)}`, error);
+  }
+  process.stdout.write(`${[`${out}: signed by ${keyIdOf(key)}`, ...orderLines(content)].join('\n')}\n`);
+}
+
+/** What an order says, a line each. */
+export function orderLines(content: Authorisation): string[] {
+  const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
+  const recipients = content.ageRecipients?.length ?? 0;
+  return [
+    ['order', `${order} of ${authority}`],
+    ['for', `${box} at ${site}, camera ${camera}`],
+    ['valid', `from ${notBefore} until ${notAfter}`],
+    ...rules.map(({ kind, zones, purpose, legalBasis, shadow }, index) => {
+      const where = zones === 'all' ? 'everywhere' : `in ${zones.join(', ')}`;
+      const how = shadow === true ? ', only counted (shadow)' : '';
+      return [index === 0 ? 'allows' : '', `${kind} ${where} for ${purpose}${how}: ${legalBasis}`];
+    }),
+    [
+      'keeps',
+      `events ${retention.eventsDays} days at most, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}`,
+    ],
+    ['resumes', `with two keys of: ${resumeKeys.map(({ name }) => name).join(', ')}`],
+    ['seals', recipients === 0 ? 'nothing: no recipient is named' : `evidence to ${recipients} recipients`],
+  ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
+}
+
+function readOrder(file: string): Authorisation {
+  let order: unknown;
+  try {
+    order = parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new AgentError('config', `${file} cannot be read (${messageOf(error).slice(0, 300)})`, error);
+  }
+  if (typeof order !== 'object' || order === null || Array.isArray(order)) {
+    throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
+  }
+  const given = order as Record<string, unknown>;
+  const content = {
+    ...given,
+    // Numbers of orders often look like numbers.
+    ...('order' in given && { order: String(given['order']) }),
+    ...Object.fromEntries(
+      ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, given[name])]),
+    ),
+  };
+  const checked = refusedAsConfig(file, () => checkedAuthorisation(content));
+  const kinds: string[] = RULE_SCHEMAS.map(({ properties }) => properties.kind.const);
+  for (const [index, { kind }] of checked.rules.entries()) {
+    if (kinds.includes(kind)) continue;
+    throw new AgentError(
+      'config',
+      `${file}: /rules/${index}/kind: "${kind}" is no rule; use ${oneOf(kinds)}`,
+    );
+  }
+  return checked;
+}
+
+function timeOf(where: string, value: unknown): string {
+  const text = value instanceof Date ? value.toISOString() : String(value);
+  const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(ms)) return new Date(ms).toISOString();
+  throw new AgentError('config', `${where}: "${text}" is no time; write 2026-11-24T00:00:00+01:00`);
+}
+
+function refusedAsConfig<T>(file: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof CommandRefused)) throw error;
+    throw new AgentError('config', `${file}: ${error.message}`, error);
+  }
+}
+
+function writeNew(file: string, text: string, mode: number): void {
+  try {
+    writeFileSync(file, text, { mode, flag: 'wx' });
+  } catch (error) {
+    const there = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    const why = there ? 'exists; a key is never written over' : `cannot be written: ${messageOf(error)}`;
+    throw new AgentError('config', `${file}: ${why}`, error);
+  }
+}

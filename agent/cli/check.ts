@@ -1,0 +1,144 @@
+/** `vigie check`: every mistake of a configuration in one go, or what the box will do with it. */
+import { withoutSecret } from '../base/log.ts';
+import { type Inspection, inspectConfig, type Problem, problemText } from '../config/load.ts';
+import type { Config, GroundPlaneConfig, RuleConfig, ScheduleSpan } from '../contract/config.ts';
+import { type CoverageReport, coverageLines, coverageReport } from './coverage.ts';
+
+export interface CheckOptions {
+  readonly files: boolean;
+  readonly strict?: boolean;
+  readonly json?: boolean;
+}
+
+/** Returns the exit code. */
+export function check(file: string, { files, strict, json }: CheckOptions): number {
+  const inspection = inspectConfig(file, { env: process.env, mode: 'check', files });
+  const { config } = inspection;
+  const coverage = config?.camera !== undefined && files ? coverageReport(config) : undefined;
+  if (json) process.stdout.write(`${JSON.stringify(asJson(file, inspection, coverage), null, 2)}\n`);
+  else tell(file, inspection, coverage);
+  if (config === undefined) return 2;
+  const uncovered =
+    coverage?.fault !== undefined || coverage?.rules.some(({ state }) => state === 'not covered');
+  const warned = inspection.warnings.length + (coverage?.warnings.length ?? 0) > 0 || uncovered === true;
+  return strict && warned ? 1 : 0;
+}
+
+function tell(
+  file: string,
+  { config, problems, warnings }: Inspection,
+  coverage: CoverageReport | undefined,
+): void {
+  if (config === undefined) {
+    for (const problem of problems) process.stderr.write(`${problemText(file, problem)}\n`);
+    const mistakes = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
+    process.stderr.write(`${file}: ${mistakes}; the configuration is refused\n`);
+    return;
+  }
+  const { zones, lines, masks, rules } = config;
+  const counts = [
+    counted(zones, 'zone'),
+    counted(lines, 'line'),
+    counted(masks, 'mask'),
+    counted(rules, 'rule'),
+  ];
+  process.stdout.write(`${file}: ok: ${counts.join(', ')}\n${summary(config).join('\n')}\n`);
+  if (coverage !== undefined) process.stdout.write(`${coverageLines(coverage).join('\n')}\n`);
+  for (const warning of warnings) process.stdout.write(`warning: ${problemText(file, warning)}\n`);
+  for (const warning of coverage?.warnings ?? []) process.stdout.write(`warning: ${file} ${warning}\n`);
+}
+
+function counted(list: readonly unknown[], name: string): string {
+  return `${list.length} ${name}${list.length === 1 ? '' : 's'}`;
+}
+
+/** What is missing for `vigie run`; empty when nothing is. */
+function missingForRun({ camera, mqtt }: Config): string[] {
+  return [...(camera === undefined ? ['camera'] : []), ...(mqtt === undefined ? ['mqtt'] : [])];
+}
+
+function summary(config: Config): string[] {
+  const { site, box, camera, detector, groundPlane, alertsPerHour, masks, rules, mqtt, retention, commands } =
+    config;
+  const missing = missingForRun(config);
+  const lines = [
+    ['box', `${box} at ${site}`],
+    [
+      'use',
+      missing.length === 0
+        ? '`vigie run` and `vigie replay`'
+        : `\`vigie replay\` only: no ${missing.join(', no ')}`,
+    ],
+    ...(camera === undefined
+      ? []
+      : [['camera', `${withoutSecret(camera.source)}, ${camera.fps} frames per second analysed`]]),
+    [
+      'detector',
+      `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,
+    ],
+    ...(groundPlane === undefined ? [] : [['ground', groundText(groundPlane)]]),
+    ...rules.map((rule, index) => [index === 0 ? 'rules' : '', ruleText(rule)]),
+    ['alerts', `${alertsPerHour} an hour of each rule at most`],
+    ...masks.map(({ id }, index) => [
+      index === 0 ? 'masks' : '',
+      `${id}: black before detection, snapshot and sealing`,
+    ]),
+    ...(mqtt === undefined
+      ? []
+      : [['mqtt', `${withoutSecret(mqtt.url)}, delivered when the ${mqtt.ack} has acknowledged`]]),
+    [
+      'keeps',
+      `events ${retention.eventsDays} days, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}; outbox at most ${retention.outboxMiB} MiB, archive ${retention.archiveMiB}`,
+    ],
+    [
+      'obeys',
+      commands.keys.map(({ name, may }) => `${name} (${may.join(', ')})`).join('; ') ||
+        'no commands: no key is given',
+    ],
+  ];
+  return lines.map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
+}
+
+function groundText({ hfovDeg }: GroundPlaneConfig): string {
+  const sizes = 'sizes of people and vehicles are known';
+  return hfovDeg === undefined ? sizes : `${sizes}, crowds are told in people per m² (lens ${hfovDeg}°)`;
+}
+
+/** `cars-on-forecourt: vehicle-in-pedestrian-zone, zone forecourt, afterS 2 (pedestrian-safety)`. */
+function ruleText(rule: RuleConfig): string {
+  const { id, kind, purpose, ...parameters } = rule;
+  const parts = Object.entries(parameters).map(([name, value]) => `${name} ${parameterText(value)}`);
+  return `${id}: ${[kind, ...parts].join(', ')} (${purpose})`;
+}
+
+function parameterText(value: unknown): string {
+  return Array.isArray(value) ? value.map(itemText).join('/') : String(value);
+}
+
+/** A label, or a span of a schedule: `mon,tue 07:00–12:00`. */
+function itemText(item: string | ScheduleSpan): string {
+  return typeof item === 'string' ? item : `${item.days.join(',')} ${item.from}–${item.to}`;
+}
+
+function asJson(
+  file: string,
+  { config, problems, warnings }: Inspection,
+  coverage: CoverageReport | undefined,
+): object {
+  const listed = (list: readonly Problem[]): object[] =>
+    list.map((problem) => ({ ...problem, text: problemText(file, problem) }));
+  const missing = config === undefined ? undefined : missingForRun(config);
+  const use = missing === undefined ? [] : missing.length === 0 ? ['run', 'replay'] : ['replay'];
+  const authorisation = coverage && {
+    holds: coverage.fault === undefined,
+    fault: coverage.fault ?? null,
+    order: coverage.content?.order ?? null,
+    validUntil: coverage.content?.notAfter ?? null,
+    rules: coverage.rules,
+    warnings: coverage.warnings,
+  };
+  return {
+    ...{ file, ok: config !== undefined, use, problems: listed(problems), warnings: listed(warnings) },
+    ...(authorisation !== undefined && { authorisation }),
+  };
+}

@@ -1,0 +1,198 @@
+/** Commands for the box and the technician beside it. */
+import { Argument, type Command, Option } from 'commander';
+import { LOG_LEVELS } from '../../base/log-level.ts';
+import type { CameraConfirmOptions } from '../camera.ts';
+import type { DoctorOptions } from '../doctor.ts';
+import type { ReplayOptions } from '../replay.ts';
+import {
+  command,
+  configOption,
+  DEFAULT_CONFIG,
+  positiveNumber,
+  stateOption,
+  wholeNumber,
+} from './options.ts';
+
+export function addBoxCommands(program: Command): void {
+  addRun(program);
+  addReplay(program);
+  addCheck(program);
+  addDoctor(program);
+  addStatus(program);
+  addAccuracy(program);
+  addWalktest(program);
+  addProvision(program);
+  addCamera(program);
+}
+
+function addRun(program: Command): void {
+  command(program, 'run', 'watch the camera and publish events, until SIGTERM', [
+    ['vigie run', `with ${DEFAULT_CONFIG}`],
+    [
+      'vigie run --config ./vigie.yaml --state ./state --log debug',
+      'by hand, with everything in this folder',
+    ],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(
+      new Option('--log <level>', 'least level of what is logged on standard error')
+        .choices(LOG_LEVELS)
+        .env('VIGIE_LOG')
+        .default('info'),
+    )
+    .action(async (options: { config: string; state?: string; log: string }) => {
+      const { run } = await import('../run.ts');
+      await run(options);
+    });
+}
+
+function addReplay(program: Command): void {
+  command(program, 'replay', 'run the whole pipeline over a recorded clip, on the clip’s own clock', [
+    ['vigie replay street.mp4 --config vigie.yaml --out result', 'every frame, as fast as it goes'],
+    ['vigie replay street.mp4 --config vigie.yaml --out result --fps 5', 'at the rate of a live camera'],
+  ])
+    .argument('<clip>', 'recorded video')
+    .addOption(configOption().makeOptionMandatory())
+    .requiredOption(
+      '--out <dir>',
+      'folder for events.jsonl, tracks.txt, detections.txt, snapshots and summary.json',
+    )
+    .option('--fps <n>', 'analyse n frames per second of the clip instead of all', positiveNumber(120))
+    .option('--every-frame', 'let the detector look at every frame, also where nothing moves')
+    .action(async (clip: string, options: ReplayOptions) => {
+      const { replay } = await import('../replay.ts');
+      await replay(clip, options);
+    });
+}
+
+function addCheck(program: Command): void {
+  command(program, 'check', 'tell every mistake of a configuration, or what the box will do with it', [
+    [`vigie check ${DEFAULT_CONFIG}`, 'on the box: the certificate files are looked at too'],
+    ['vigie check --no-files --strict boxes/canebiere-017.yaml', 'elsewhere, for example before a rollout'],
+    ['vigie check --json vigie.yaml | jq .problems', 'for programs'],
+  ])
+    .addArgument(new Argument('<file>', 'configuration, YAML or JSON'))
+    .option('--no-files', 'do not look at the certificate files: they lie on another machine')
+    .option('--strict', 'exit with 1 when there are warnings')
+    .option('--json', 'print one JSON object')
+    .action(async (file: string, options: { files: boolean; strict?: true; json?: true }) => {
+      const { check } = await import('../check.ts');
+      process.exitCode = check(file, options);
+    });
+}
+
+function addDoctor(program: Command): void {
+  command(program, 'doctor', 'try everything the box depends on, and say how to mend what is broken', [
+    ['vigie doctor', `with ${DEFAULT_CONFIG}`],
+    ['sudo vigie doctor', 'on a box, where keys are for root alone'],
+    ['vigie doctor --config vigie.yaml --state ./state --json', 'for programs'],
+    ['sudo vigie doctor --benchmark --seconds 300', 'what this board can do, as a table to send back'],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .option('--seconds <n>', 'how long to watch the camera, or to time the board', positiveNumber(600), 5)
+    .option('--benchmark', 'time decoder, detector and whole frames on a made picture; stop the agent before')
+    .option('--json', 'print one JSON object')
+    .action(async (options: DoctorOptions) => {
+      const { doctor } = await import('../doctor.ts');
+      process.exitCode = await doctor(options);
+    });
+}
+
+function addStatus(program: Command): void {
+  const meaning =
+    'how the running box is, on one screen; exit 1 when something needs a person, 2 when none runs';
+  command(program, 'status', meaning, [
+    ['sudo -u vigie vigie status', 'at the pole, on a phone too'],
+    ['vigie status --state ./state --json | jq .report.outbox', 'for programs'],
+  ])
+    .addOption(stateOption())
+    .option('--json', 'print one JSON object')
+    .action(async (options: { state?: string; json?: true }) => {
+      const { status } = await import('../status.ts');
+      process.exitCode = await status(options);
+    });
+}
+
+function addAccuracy(program: Command): void {
+  command(
+    program,
+    'accuracy',
+    'how right the box was: precision by the room’s verdicts, recall by walk tests',
+    [
+      ['sudo -u vigie vigie accuracy', 'a table, with how sure one can be of each figure'],
+      ['vigie accuracy --state ./state --json', 'for programs'],
+    ],
+  )
+    .addOption(stateOption())
+    .option('--json', 'print one JSON object')
+    .action(async (options: { state?: string; json?: true }) => {
+      const { accuracy } = await import('../accuracy.ts');
+      accuracy(options);
+    });
+}
+
+function addWalktest(program: Command): void {
+  command(program, 'walktest', 'act the scene of a rule before the running box, and count what it sees', [
+    ['sudo -u vigie vigie walktest --rule parked-on-forecourt', 'each pass starts when you press Enter'],
+    [
+      'vigie walktest --rule long-stay --passes 20 --every 180',
+      'each pass starts by itself, every 3 minutes',
+    ],
+  ])
+    .requiredOption('--rule <id>', 'the rule, as the running agent has it')
+    .option('--passes <n>', 'how often the scene is acted', wholeNumber(1000), 10)
+    .option(
+      '--every <s>',
+      'seconds from start to start; without it you start each pass',
+      positiveNumber(86_400),
+    )
+    .addOption(stateOption())
+    .action(async (options: { rule: string; passes: number; every?: number; state?: string }) => {
+      const { walktest } = await import('../walktest.ts');
+      await walktest(options);
+    });
+}
+
+function addProvision(program: Command): void {
+  const provision = command(program, 'provision', 'what root does for the box before the agent starts', [
+    ['sudo vigie provision boot-partition --from /media/usb/vigie', 'a new box, from a stick'],
+  ]);
+  command(
+    provision,
+    'boot-partition',
+    'take vigie.yaml, certificates and key from a folder, once, and leave result.txt there',
+    [['sudo systemctl start vigie-provision', 'as at boot']],
+  )
+    .option('--from <dir>', 'folder with vigie.yaml and the files that it names', '/boot/firmware/vigie')
+    .option('--to <dir>', 'where they go', '/etc/vigie')
+    .action(async (options: { from: string; to: string }) => {
+      const { provisionBootPartition } = await import('../provision.ts');
+      process.exitCode = provisionBootPartition(options);
+    });
+  command(provision, 'camera-address', 'let vision reach the address of its camera, and no other', [
+    ['sudo systemctl start vigie-camera-address', 'as at each start of the agent'],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .action(async (options: { config: string }) => {
+      const { provisionCameraAddress } = await import('../provision.ts');
+      await provisionCameraAddress(options);
+    });
+}
+
+function addCamera(program: Command): void {
+  const meaning = 'the camera’s view: confirm a new one after the camera has moved';
+  const example = ['sudo -u vigie vigie camera confirm', 'shows where both views lie, and asks'] as const;
+  const camera = command(program, 'camera', meaning, [example]);
+  command(camera, 'confirm', 'the zones hold in the view that the camera has now: let the rules go on', [
+    example,
+    ['sudo -u vigie vigie camera confirm --yes', 'once both pictures were looked at'],
+  ])
+    .addOption(stateOption())
+    .option('--yes', 'do not ask')
+    .action(async (options: CameraConfirmOptions) => {
+      const { cameraConfirm } = await import('../camera.ts');
+      process.exitCode = await cameraConfirm(options);
+    });
+}

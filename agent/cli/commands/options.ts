@@ -1,0 +1,44 @@
+/** What the definitions of commands share. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_STATE_DIR } from '../state-dir.ts';
+
+export const DEFAULT_CONFIG = '/etc/vigie/vigie.yaml';
+
+/** A subcommand whose help ends with examples: what to type, and what for. */
+export function command(
+  program: Command,
+  name: string,
+  description: string,
+  examples: readonly (readonly [string, string])[],
+): Command {
+  const lines = examples.map(([typed, meaning]) => `  # ${meaning}\n  ${typed}`);
+  return program
+    .command(name)
+    .description(description)
+    .allowExcessArguments(false)
+    .addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+}
+
+export function configOption(): Option {
+  return new Option('--config <file>', 'configuration, YAML or JSON');
+}
+
+export function stateOption(): Option {
+  const meaning = `folder of all that must survive a restart (default: systemd’s, else ${DEFAULT_STATE_DIR})`;
+  return new Option('--state <dir>', meaning).env('VIGIE_STATE_DIR');
+}
+
+export function positiveNumber(max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && value > 0 && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a number above 0, at most ${max}.`);
+  };
+}
+
+export function wholeNumber(max: number): (text: string) => number {
+  return (text) => {
+    if (/^[1-9]\d*$/.test(text) && Number(text) <= max) return Number(text);
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${max}.`);
+  };
+}

@@ -1,0 +1,185 @@
+/** Commands for the room, and for whoever watches over it. */
+import { type Command, Option } from 'commander';
+import type { RemoteResumeOptions, RemoteSuspendOptions } from '../remote.ts';
+import type { SearchOptions } from '../search.ts';
+import type { UnsealOptions } from '../unseal.ts';
+import type { WitnessOptions } from '../witness.ts';
+import { command, positiveNumber } from './options.ts';
+
+export function addRoomCommands(program: Command): void {
+  addSearch(program);
+  addUnseal(program);
+  addRemote(program);
+  addWitness(program);
+}
+
+function addSearch(program: Command): void {
+  const what = '--from 2026-11-24T14:00 --to 2026-11-24T15:00';
+  const why = '--case 2026/1234 --reason "theft of a bicycle"';
+  command(
+    program,
+    'search',
+    'ask the archives of all boxes of a site, by a signed command that each box records',
+    [
+      [
+        `vigie search --room room.yaml --key desk.pem ${why} ${what} --kind loitering --zone forecourt`,
+        'an hour, every box; times without an offset are those of this machine',
+      ],
+      [
+        `vigie search --room room.yaml --key desk.pem ${why} ${what} --box canebiere-017 --json | jq .events`,
+        'one box, for programs',
+      ],
+    ],
+  )
+    .addOption(roomOption().makeOptionMandatory())
+    .requiredOption(
+      '--key <file>',
+      'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the boxes know',
+    )
+    .requiredOption('--case <number>', 'number of the case; each box keeps it with the search')
+    .requiredOption('--reason <text>', 'why; each box keeps it with the search')
+    .requiredOption('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
+    .requiredOption('--to <time>', 'first moment that counts no more, in the same form')
+    .option('--kind <kind...>', 'only events of these kinds')
+    .option('--zone <id...>', 'only events in these zones or over these lines')
+    .option('--box <box...>', 'ask only these boxes')
+    .option('--timeout <s>', 'wait so long for each answer', positiveNumber(3600), 30)
+    .option('--max <n>', 'fetch about so many events at most', positiveNumber(1_000_000), 10_000)
+    .addOption(siteOption())
+    .addOption(caOption())
+    .addOption(certOption())
+    .addOption(certKeyOption())
+    .option('--json', 'print one JSON object')
+    .action(async (options: SearchOptions) => {
+      const { search } = await import('../search.ts');
+      process.exitCode = await search(options);
+    });
+}
+
+function addUnseal(program: Command): void {
+  const why = '--case 2026/1234 --reason "assault on the forecourt"';
+  command(
+    program,
+    'unseal',
+    'ask a box, by a signed command that it journals, for the sealed still of an event',
+    [
+      [
+        `vigie unseal --room room.yaml --key desk.pem ${why} --box canebiere-017 --event b1c2-7 --out b1c2-7.age`,
+        'the file as it lies on the box: only the authority’s key of age opens it',
+      ],
+    ],
+  )
+    .addOption(roomOption().makeOptionMandatory())
+    .requiredOption(
+      '--key <file>',
+      'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the boxes know',
+    )
+    .requiredOption('--case <number>', 'number of the case; the box puts it into its journal')
+    .requiredOption('--reason <text>', 'why; the box puts it into its journal')
+    .requiredOption('--box <box>', 'the box that raised the event')
+    .requiredOption('--event <id>', 'id of the event')
+    .requiredOption('--out <file>', 'where the sealed file is written; it must not exist')
+    .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), 30)
+    .addOption(siteOption())
+    .addOption(caOption())
+    .addOption(certOption())
+    .addOption(certKeyOption())
+    .action(async (options: UnsealOptions) => {
+      const { unseal } = await import('../unseal.ts');
+      await unseal(options);
+    });
+}
+
+function addRemote(program: Command): void {
+  const remote = command(
+    program,
+    'remote',
+    'from the room, by a signed command: suspend a box, or let it go on',
+    [
+      [
+        'vigie remote suspend --room room.yaml --sign desk.pem --box canebiere-017 --reason "order 2026/1234"',
+        'now',
+      ],
+    ],
+  );
+  const common = (made: Command): Command =>
+    made
+      .addOption(roomOption().makeOptionMandatory())
+      .requiredOption(
+        '--sign <file>',
+        'ed25519 private key, PEM, whose public half the box lets command this',
+      )
+      .requiredOption('--box <box>', 'the box')
+      .requiredOption('--reason <text>', 'why; published and kept in the journal')
+      .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), 30)
+      .addOption(siteOption())
+      .addOption(caOption())
+      .addOption(certOption())
+      .addOption(certKeyOption());
+  common(
+    command(remote, 'suspend', 'stop looking; answered when the vision process has gone', [
+      [
+        'vigie remote suspend --room room.yaml --sign desk.pem --box canebiere-017 --reason "order 2026/1234"',
+        'now',
+      ],
+    ]),
+  ).action(async (options: RemoteSuspendOptions) => {
+    const { remoteSuspend } = await import('../remote.ts');
+    await remoteSuspend(options);
+  });
+  common(
+    command(remote, 'resume', 'go on; signed by two keys of the authorisation, for one suspension', [
+      [
+        'vigie remote resume --room room.yaml --sign desk.pem --key prefect.key --key mayor.key --box canebiere-017 --suspension 6fd1b2 --reason "order lifted"',
+        'the suspension’s id stands in the answer to suspend, and in the topic mode',
+      ],
+    ]),
+  )
+    .requiredOption('--key <file...>', 'private keys of two of the authorisation’s resumeKeys, PEM')
+    .requiredOption('--suspension <id>', 'which suspension ends')
+    .action(async (options: RemoteResumeOptions) => {
+      const { remoteResume } = await import('../remote.ts');
+      await remoteResume(options);
+    });
+}
+
+function addWitness(program: Command): void {
+  const meaning =
+    'cosign the journals of boxes as long as they only grow; an alarm on standard error otherwise';
+  command(program, 'witness', meaning, [
+    [
+      'vigie witness --room room.yaml --dir /var/lib/vigie-witness --keys boxes.vkey --name witness.example',
+      'all boxes of a site, as their heads come, until SIGTERM; exit 1 when there was an alarm',
+    ],
+    [
+      'vigie witness --dir kept --keys boxes.vkey --name court.example canebiere-017.jsonl',
+      'one journal or its export, without a broker',
+    ],
+  ])
+    .argument('[journal...]', 'folders or exports of journals')
+    .requiredOption(
+      '--dir <dir>',
+      'folder of the heads that are kept and of the witness’s own key; made when missing',
+    )
+    .requiredOption('--keys <file>', 'verifier keys of the boxes, a line each')
+    .requiredOption('--name <name>', 'name in the witness’s signatures, such as its domain')
+    .addOption(roomOption())
+    .addOption(siteOption())
+    .addOption(caOption())
+    .addOption(certOption())
+    .addOption(certKeyOption())
+    .action(async (journals: string[], options: WitnessOptions) => {
+      const { witness } = await import('../witness.ts');
+      process.exitCode = await witness(journals, options);
+    });
+}
+
+const roomOption = (): Option =>
+  new Option('--room <where>', 'room.yaml (site, mqtt: {url, ca, cert, key}), or mqtts://host:port');
+const siteOption = (): Option => new Option('--site <site>', 'with --room mqtts://…: name of the site');
+const caOption = (): Option =>
+  new Option('--ca <file>', 'with --room mqtts://…: certificate authority of the broker, PEM');
+const certOption = (): Option =>
+  new Option('--cert <file>', 'with --room mqtts://…: certificate of the room, PEM');
+const certKeyOption = (): Option =>
+  new Option('--cert-key <file>', 'with --room mqtts://…: its private key, PEM');

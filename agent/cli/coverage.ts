@@ -1,0 +1,79 @@
+/** What `vigie check` says of the authorisation: what it covers of the configuration, what not, and why. */
+import { systemClock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import { type Authorisation, cameraAddress } from '../contract/authorisation.ts';
+import type { Config } from '../contract/config.ts';
+import {
+  authorisationFault,
+  coverageOf,
+  openAuthorisation,
+  readAuthorisationFile,
+  readAuthorityKey,
+} from '../restraint/authorisation.ts';
+import { orderLines } from './authorise.ts';
+
+export interface CoveredRule {
+  readonly rule: string;
+  readonly state: 'covered' | 'shadow' | 'not covered';
+  readonly detail: string;
+}
+
+export interface CoverageReport {
+  /** Why nothing runs; undefined where something may. */
+  readonly fault: string | undefined;
+  readonly content: Authorisation | undefined;
+  readonly rules: readonly CoveredRule[];
+  /** Where the configuration asks for more than is allowed. */
+  readonly warnings: readonly string[];
+}
+
+/** By the files that the configuration names; whether the box has pinned another key is known on the box only. */
+export function coverageReport(config: Config): CoverageReport {
+  const { authorisation, authorityKey, site, box, camera, rules } = config;
+  try {
+    if (authorisation === undefined) throw new AgentError('config', '`authorisation` is not set');
+    if (authorityKey === undefined) throw new AgentError('config', '`authorityKey` is not set');
+    const content = openAuthorisation(readAuthorisationFile(authorisation), readAuthorityKey(authorityKey));
+    const place = { site, box, camera: cameraAddress(camera?.source ?? '') };
+    const fault = authorisationFault(content, place, systemClock.wallMs())?.message;
+    const covered = coverageOf(content, rules).map(({ rule, grant, reason }): CoveredRule => {
+      if (grant === undefined) return { rule, state: 'not covered', detail: reason ?? '' };
+      const detail = `${grant.legalBasis ?? ''}, until ${grant.validUntil ?? ''}`;
+      return { rule, state: grant.shadow ? 'shadow' : 'covered', detail };
+    });
+    return { fault, content, rules: covered, warnings: excess(config, content) };
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+    const why = { state: 'not covered', detail: 'no authorisation' } as const;
+    return {
+      fault: error.message,
+      content: undefined,
+      rules: rules.map(({ id }) => ({ rule: id, ...why })),
+      warnings: [],
+    };
+  }
+}
+
+/** For people. */
+export function coverageLines({ fault, content, rules }: CoverageReport): string[] {
+  const head = fault === undefined ? [] : [`  ${'runs'.padEnd(9)} NOTHING: ${fault}`];
+  const marks = { covered: 'covered', shadow: 'only counted (shadow)', 'not covered': 'NOT covered' };
+  return [
+    ...head,
+    ...(content === undefined ? [] : orderLines(content)),
+    ...(content === undefined ? [] : rules).map(
+      ({ rule, state, detail }, index) =>
+        `  ${(index === 0 ? 'covers' : '').padEnd(9)} ${rule}: ${marks[state]}: ${detail}`,
+    ),
+  ];
+}
+
+function excess({ retention }: Config, content: Authorisation): string[] {
+  return (['eventsDays', 'snapshotsDays', 'sealedDays'] as const).flatMap((key) => {
+    const most = content.retention[key];
+    if (retention[key] <= most) return [];
+    return [
+      `retention.${key}: ${retention[key]}, but order ${content.order} allows ${most}; ${most} is used`,
+    ];
+  });
+}

@@ -1,0 +1,208 @@
+/**
+ * `vigie doctor --benchmark`: what this board can do, as a table that a technician sends back. The picture is made
+ * here and holds nobody; with it, decoder, detector and the whole trip of a frame are timed, and the board's heat
+ * before and after is read.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { systemClock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { makeLogger } from '../../base/log.ts';
+import { programVersion } from '../../base/package-root.ts';
+import type { Config } from '../../contract/config.ts';
+import { temperatureC } from '../../health/host.ts';
+import { permitReplay } from '../../restraint/permit.ts';
+import { visionSettings } from '../../supervisor/vision-settings.ts';
+import { tryVision, type VisionTrial } from './vision-trial.ts';
+
+const run = promisify(execFile);
+
+/** A camera's main stream; most send this or less. */
+const [WIDTH_PX, HEIGHT_PX, CLIP_FPS] = [1920, 1080, 25];
+/** Long enough that the start of the pipeline (some 0.3 s) hardly counts. */
+const CLIP_FRAMES = 250;
+/** A slow board without a hardware encoder makes a few such frames a second. */
+const MAKE_WITHIN_MS = 600_000;
+/** Throttling by heat or weak power, as boards tell it; absent on most. */
+const THROTTLED = '/sys/devices/platform/soc/soc:firmware/get_throttled';
+
+export interface Benchmark {
+  readonly board: string;
+  readonly soc: string;
+  readonly cores: number;
+  readonly memoryMiB: number;
+  readonly system: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly input: string;
+  readonly provider: string | null;
+  readonly decoder: string | null;
+  readonly decodeFps: number | null;
+  readonly inferenceMs: number | null;
+  /** From the decoder's picture to the observation, everything that one analysed frame costs. */
+  readonly frameMs: number | null;
+  readonly frameCpuMs: number | null;
+  readonly framesTimed: number;
+  readonly rssMiB: number | null;
+  readonly temperatureBeforeC: number | null;
+  readonly temperatureAfterC: number | null;
+  readonly clockMhz: { readonly now: number; readonly max: number } | null;
+  readonly throttled: string | null;
+  /** What could not be measured, and why. */
+  readonly notes: readonly string[];
+}
+
+export async function benchmark(config: Config, seconds: number): Promise<Benchmark> {
+  const dir = mkdtempSync(join(tmpdir(), 'vigie-benchmark-'));
+  const notes: string[] = [];
+  const temperatureBeforeC = temperatureC();
+  try {
+    const clip = join(dir, 'pattern.mkv');
+    const made = await makeClip(clip).catch((error: unknown) => {
+      notes.push(`no clip could be made (${messageOf(error).split('\n')[0]}): decoding was not measured`);
+      return false;
+    });
+    const source = made === false ? 'test:pattern' : `file:${clip}`;
+    const trial = await trialOf(config, source, seconds);
+    const decodeFps = made === false ? null : await decodingRate(clip, trial, notes);
+    return { ...host(), ...measured(config, trial), decodeFps, temperatureBeforeC, ...heat(), notes };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** H.264 as a camera sends it, of a pattern that moves all over. */
+async function makeClip(file: string): Promise<void> {
+  const caps = `video/x-raw,format=I420,width=${WIDTH_PX},height=${HEIGHT_PX},framerate=${CLIP_FPS}/1`;
+  const source = `videotestsrc num-buffers=${CLIP_FRAMES} pattern=zone-plate kx2=4 ky2=4 kt=2`;
+  const text = `${source} ! ${caps} ! openh264enc bitrate=4000000 gop-size=50 ! h264parse ! matroskamux ! filesink location=${file}`;
+  await run('gst-launch-1.0', ['-q', ...text.split(' ')], { timeout: MAKE_WITHIN_MS });
+}
+
+/** Frame by frame as fast as it goes; a camera would only be waited for. */
+async function trialOf(config: Config, source: string, seconds: number): Promise<VisionTrial> {
+  const mode = source.startsWith('file:') ? 'replay' : 'live';
+  const permit = permitReplay(config);
+  const trial = await tryVision({
+    permit,
+    settings: visionSettings(config, permit, { mode, camera: { source, fps: mode === 'replay' ? null : 5 } }),
+    clock: systemClock,
+    log: makeLogger('doctor', 'silent'),
+    watchMs: seconds * 1000,
+  });
+  const failure = trial.failed?.message ?? trial.died;
+  if (trial.detector === undefined || trial.stats === undefined) {
+    throw new AgentError(
+      'unavailable',
+      `benchmark: vision did not run: ${failure ?? 'no frame came in time'}`,
+    );
+  }
+  return trial;
+}
+
+/** The decoder alone, with the pictures in ordinary memory and thrown away. */
+async function decodingRate(clip: string, { opened }: VisionTrial, notes: string[]): Promise<number | null> {
+  const decoder = opened?.decoder;
+  if (decoder === undefined) return null;
+  const text = `filesrc location=${clip} ! matroskademux ! h264parse ! ${decoder} ! fakesink sync=false`;
+  const began = performance.now();
+  try {
+    await run('gst-launch-1.0', ['-q', ...text.split(' ')], { timeout: MAKE_WITHIN_MS });
+  } catch (error) {
+    notes.push(`decoding alone failed with ${decoder}: ${messageOf(error).split('\n')[0]}`);
+    return null;
+  }
+  return round((CLIP_FRAMES * 1000) / (performance.now() - began));
+}
+
+function measured(
+  { detector }: Config,
+  { detector: loaded, opened, stats }: VisionTrial,
+): Pick<
+  Benchmark,
+  'input' | 'provider' | 'decoder' | 'inferenceMs' | 'frameMs' | 'frameCpuMs' | 'framesTimed' | 'rssMiB'
+> {
+  const frames = stats?.framesAnalysed ?? 0;
+  const each = (total: number | undefined): number | null =>
+    total === undefined || frames === 0 ? null : round(total / frames);
+  const sum = (of: 'wallMs' | 'cpuMs'): number | undefined =>
+    stats && Object.values(stats.stages).reduce((total, stage) => total + stage[of], 0);
+  return {
+    input: detector.input.join('×'),
+    provider: loaded?.provider ?? null,
+    decoder: opened?.decoder ?? null,
+    inferenceMs: each(stats?.stages['detect']?.wallMs),
+    frameMs: each(sum('wallMs')),
+    frameCpuMs: each(sum('cpuMs')),
+    framesTimed: frames,
+    rssMiB: stats === undefined ? null : round(stats.rssPeakMiB),
+  };
+}
+
+function host(): Pick<Benchmark, 'board' | 'soc' | 'cores' | 'memoryMiB' | 'system' | 'versions'> {
+  const firstOf = (...files: string[]): string | undefined =>
+    files.map(textOf).find((text) => text !== undefined && text !== '');
+  const os = /^PRETTY_NAME="?([^"\n]*)/m.exec(textOf('/etc/os-release') ?? '')?.[1] ?? 'unknown system';
+  // The device tree lists the board first, then the chip that it is built on.
+  const compatible = textOf('/proc/device-tree/compatible')?.split('\0').filter(Boolean).at(-1);
+  return {
+    board: firstOf('/proc/device-tree/model', '/sys/class/dmi/id/product_name') ?? 'unknown board',
+    soc: compatible ?? cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryMiB: Math.round(totalmem() / 1_048_576),
+    system: `${os}, Linux ${release()}, ${process.arch}`,
+    versions: { vigie: programVersion(), node: process.versions.node },
+  };
+}
+
+function heat(): Pick<Benchmark, 'temperatureAfterC' | 'clockMhz' | 'throttled'> {
+  const khz = (name: string): number => Number(textOf(`/sys/devices/system/cpu/cpu0/cpufreq/${name}`) ?? NaN);
+  const [now, max] = [khz('scaling_cur_freq') / 1000, khz('cpuinfo_max_freq') / 1000];
+  return {
+    temperatureAfterC: temperatureC(),
+    clockMhz: Number.isFinite(now) && Number.isFinite(max) ? { now: Math.round(now), max } : null,
+    throttled: textOf(THROTTLED) ?? null,
+  };
+}
+
+/** For a person, in columns; nulls say that the board does not tell. */
+export function benchmarkText(result: Benchmark): string {
+  const { clockMhz, versions, temperatureBeforeC, temperatureAfterC } = result;
+  const given = (value: number | string | null, unit = ''): string =>
+    value === null ? 'not told' : `${value}${unit}`;
+  const rows: [string, string][] = [
+    ['board', result.board],
+    ['SoC', `${result.soc}, ${result.cores} cores, ${result.memoryMiB} MiB`],
+    ['system', result.system],
+    [
+      'versions',
+      Object.entries(versions)
+        .map((pair) => pair.join(' '))
+        .join(', '),
+    ],
+    ['decoder', given(result.decoder)],
+    ['decoding', `${given(result.decodeFps, ` frames/s of ${WIDTH_PX}×${HEIGHT_PX} H.264`)}`],
+    ['inference', `${given(result.inferenceMs, ' ms')} at ${result.input} on ${given(result.provider)}`],
+    [
+      'frame',
+      `${given(result.frameMs, ' ms')}, ${given(result.frameCpuMs, ' ms of CPU')} (${result.framesTimed} frames)`,
+    ],
+    ['memory', given(result.rssMiB, ' MiB at most')],
+    ['heat', `${given(temperatureBeforeC, ' °C')} before, ${given(temperatureAfterC, ' °C')} after`],
+    ['clock', clockMhz === null ? 'not told' : `${clockMhz.now} of ${clockMhz.max} MHz`],
+    ['throttled', given(result.throttled)],
+    ...result.notes.map((note): [string, string] => ['note', note]),
+  ];
+  return rows.map(([name, value]) => `${name.padEnd(10)} ${value}`).join('\n');
+}
+
+/** Undefined where this board has no such file. */
+function textOf(file: string): string | undefined {
+  return existsSync(file) ? readFileSync(file, 'utf8').replace(/[\0\n]+$/, '') : undefined;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(3));
+}

@@ -1,0 +1,122 @@
+/** Runs the real vision process for a few seconds and keeps what it says. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { FromVision, VisionSettings, VisionStats } from '../../contract/link.ts';
+import type { CapturePermit } from '../../contract/permit.ts';
+import { VisionProcess } from '../../supervisor/vision-process.ts';
+
+export interface VisionTrial {
+  readonly detector?: Extract<FromVision, { kind: 'detector' }>;
+  readonly opened?: Extract<FromVision, { kind: 'opened' }>;
+  /** Why no stream came, or why it went: the last thing said. */
+  readonly lost?: string;
+  /** Vision gave up. */
+  readonly failed?: Extract<FromVision, { kind: 'failed' }>;
+  /** Vision died, or broke the link's protocol. */
+  readonly died?: string;
+  /** First counters after the stream had settled, and last ones. */
+  readonly firstStats?: VisionStats;
+  readonly stats?: VisionStats;
+  readonly frames: number;
+  /** Frames after the stream had settled, and the time from the first to the last of them. */
+  readonly watchedFrames: number;
+  readonly watchedMs: number;
+  /** Heights of the people seen, as shares of the frame. */
+  readonly personHeights: readonly number[];
+}
+
+export interface TrialOptions {
+  readonly permit: CapturePermit;
+  readonly settings: VisionSettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long to watch once the first frame is there. */
+  readonly watchMs: number;
+}
+
+/** Loading the model takes 0.5 s on a PC, and a run of it with that; an emulated board needs half a minute. */
+const LOAD_MS = 60_000;
+/** An RTSP camera takes up to 5 s for its first key frame; twice that is no answer. */
+const FIRST_FRAME_MS = 12_000;
+/** A stream begins with a burst of what the camera and the jitter buffer held; rates are taken after it. */
+const SETTLE_MS = 1000;
+/** Enough to see how large people are; the trial may run for minutes. */
+const HEIGHTS_MAX = 10_000;
+
+type Notes = { -readonly [K in keyof VisionTrial]: VisionTrial[K] } & { personHeights: number[] };
+
+export async function tryVision({
+  permit,
+  settings,
+  clock,
+  log,
+  watchMs,
+}: TrialOptions): Promise<VisionTrial> {
+  const notes: Notes = { frames: 0, watchedFrames: 0, watchedMs: 0, personHeights: [] };
+  const over = new AbortController();
+  const loaded = new AbortController();
+  let firstMs: number | undefined;
+  const vision = new VisionProcess({
+    clock,
+    log,
+    onMessage: ({ message }) => {
+      if (message.kind === 'frame') {
+        const nowMs = clock.nowMs();
+        firstMs ??= nowMs;
+        const sinceMs = nowMs - firstMs - SETTLE_MS;
+        if (sinceMs >= 0) notes.watchedFrames += 1;
+        notes.watchedMs = Math.max(0, sinceMs);
+        vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
+      }
+      // The same answer twice is the answer; a camera that is only slow says nothing.
+      const sure = message.kind === 'lost' && message.reason === notes.lost;
+      note(notes, message);
+      if (message.kind === 'detector') loaded.abort();
+      if (sure || notes.watchedMs >= watchMs || message.kind === 'failed' || message.kind === 'ended')
+        over.abort();
+    },
+    onExit: ({ code, signal, asked, error }) => {
+      if (!asked && notes.failed === undefined && notes.stats === undefined) {
+        notes.died = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
+      }
+      over.abort();
+    },
+  });
+  vision.start(permit, settings);
+  await clock.sleep(LOAD_MS, AbortSignal.any([over.signal, loaded.signal]));
+  await clock.sleep(FIRST_FRAME_MS, over.signal);
+  if (!over.signal.aborted && notes.frames > 0) await clock.sleep(SETTLE_MS + watchMs, over.signal);
+  await vision.stop();
+  return notes;
+}
+
+function note(notes: Notes, message: FromVision): void {
+  switch (message.kind) {
+    case 'detector':
+      notes.detector = message;
+      return;
+    case 'opened':
+      notes.opened = message;
+      return;
+    case 'lost':
+      notes.lost = message.reason;
+      return;
+    case 'failed':
+      notes.failed = message;
+      return;
+    case 'stats':
+    case 'ended':
+      if (notes.watchedMs > 0) notes.firstStats ??= message.stats;
+      notes.stats = message.stats;
+      return;
+    case 'frame': {
+      notes.frames += 1;
+      const people = message.observation.tracks.filter(({ group, seen }) => group === 'person' && seen);
+      const heights = people.map(({ xyxyNorm }) => xyxyNorm[3] - xyxyNorm[1]);
+      notes.personHeights.push(...heights.slice(0, HEIGHTS_MAX - notes.personHeights.length));
+      return;
+    }
+    default:
+      return;
+  }
+}

@@ -1,0 +1,136 @@
+/** Camera, decoder, model and speed, out of a trial of the real vision process. */
+import { withoutSecret } from '../../base/log.ts';
+import type { Config } from '../../contract/config.ts';
+import { type Finding, failed, ok, unknown } from './finding.ts';
+import type { VisionTrial } from './vision-trial.ts';
+
+/** Above this share of the frame's height, people are missed more often with a larger input (model card). */
+const TALL_PERSON_NORM = 0.25;
+/** The default input, at which tall people were measured well. */
+const NEAR_INPUT_AREA_PX = 416 * 256;
+/** Fewer sightings say nothing of the view. */
+const HEIGHTS_MIN = 20;
+/** A camera that delivers less than this share of the wanted rate is worth a technician's look. */
+const RATE_SHARE_MIN = 0.8;
+/** What one stage may take of the frame interval: the rest of the trip and the board's other work need the other half. */
+const INTERVAL_SHARE_MAX = 0.5;
+
+/** `trial` was made with the camera of the configuration, or with a test picture where it has none. */
+export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
+  if (trial.detector === undefined) {
+    return [unknown('camera', 'not tried: the detector did not start'), noDetector(config, trial)];
+  }
+  const { model, sha256, provider, fallback } = trial.detector;
+  const detector =
+    fallback === null
+      ? ok('detector', `${model}, sha256 ${sha256.slice(0, 12)}…, on ${provider}`)
+      : failed(
+          'detector',
+          `${model} runs on ${provider}: ${fallback}`,
+          'put detector.providers right, or accept cpu: [cpu]',
+        );
+  return [
+    ...cameraFindings(config, trial),
+    detector,
+    ...speedFindings(config, trial),
+    ...viewFindings(config, trial),
+  ];
+}
+
+function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial): Finding {
+  const why =
+    failure?.message ?? (died === undefined ? 'it was not loaded in time' : `vision died (${died})`);
+  return failed(
+    'detector',
+    `${detector.model}: ${why}`,
+    'reinstall the package: its model files must be unchanged',
+  );
+}
+
+function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
+  if (camera === undefined) return [unknown('camera', 'none in the configuration; a test picture was used')];
+  const source = withoutSecret(camera.source);
+  const { opened, lost, failed: failure, died } = trial;
+  if (opened === undefined) {
+    // What vision says names the place itself, and often ends with the remedy.
+    const said = (failure?.message ?? lost)?.replace(/^camera\.source: /, '').split('; ');
+    const silence = died === undefined ? 'no picture in time' : `vision died (${died})`;
+    const [reason = `${source}: ${silence}`, remedy = cameraFix(camera.source, reason)] = said ?? [];
+    return [failed('camera', reason, remedy)];
+  }
+  const { source: size, fps, decoder } = opened;
+  const measured = rate(trial);
+  const read = readRate(trial);
+  const announced = fps === null ? 'no frame rate announced' : `${round(fps)} fps announced`;
+  const delivered = read === undefined ? '' : `, ${round(read)} delivered`;
+  const seen = `${size.widthPx}×${size.heightPx}, ${announced}${delivered}`;
+  const wanted = Math.min(camera.fps, fps ?? camera.fps);
+  if (measured === undefined) {
+    const detail = `${source}: ${seen}, but only ${trial.frames} frames came`;
+    return [
+      failed('camera', detail, 'look at the network and at the camera’s bit rate'),
+      ok('decoder', decoder),
+    ];
+  }
+  const detail = `${source}: ${seen}, ${round(measured)} analysed of ${camera.fps} wanted`;
+  const slow = measured < wanted * RATE_SHARE_MIN;
+  const fix = 'lower camera.fps or detector.input, or the camera’s own resolution (a substream)';
+  return [slow ? failed('camera', detail, fix) : ok('camera', detail), ok('decoder', decoder)];
+}
+
+/** Frames per second that the source really delivers; undefined where it was watched too shortly. */
+function readRate({ firstStats, stats }: VisionTrial): number | undefined {
+  if (firstStats === undefined || stats === undefined || stats.wallMs <= firstStats.wallMs) return undefined;
+  return ((stats.framesRead - firstStats.framesRead) * 1000) / (stats.wallMs - firstStats.wallMs);
+}
+
+/** Analysed frames per second of wall time; undefined below two frames. */
+function rate({ watchedFrames, watchedMs }: VisionTrial): number | undefined {
+  return watchedFrames < 2 || watchedMs <= 0 ? undefined : ((watchedFrames - 1) * 1000) / watchedMs;
+}
+
+function cameraFix(source: string, reason: string): string {
+  if (/refuses the user or password/.test(reason)) {
+    return 'put user and password right in camera.source (or VIGIE_CAMERA_SOURCE)';
+  }
+  if (/has no stream at/.test(reason))
+    return 'the camera answers, but has no such stream: put the path right';
+  if (source.startsWith('rtsp'))
+    return 'check cable, address and port of the camera, and that RTSP is switched on there';
+  if (source.startsWith('v4l2:'))
+    return 'check that the device exists, that no program holds it, and that the user is in group video';
+  if (source.startsWith('libcamera:'))
+    return 'check the ribbon cable; `cam --list` (libcamera-tools) must show the camera';
+  return 'check that the file exists and is a video';
+}
+
+function speedFindings({ camera, detector }: Config, { stats }: VisionTrial): Finding[] {
+  const detect = stats?.stages['detect'];
+  if (stats === undefined || detect === undefined || stats.framesAnalysed === 0) {
+    return [unknown('inference', 'no frame was analysed')];
+  }
+  const frameMs = detect.wallMs / stats.framesAnalysed;
+  const detail = `${round(frameMs)} ms a frame at ${detector.input.join('×')}`;
+  if (camera === undefined) return [ok('inference', detail)];
+  const intervalMs = 1000 / camera.fps;
+  const share = `${detail}, ${Math.round((100 * frameMs) / intervalMs)} % of the ${round(intervalMs)} ms between frames`;
+  if (frameMs <= intervalMs * INTERVAL_SHARE_MAX) return [ok('inference', share)];
+  return [failed('inference', share, 'lower camera.fps or detector.input, or choose a faster provider')];
+}
+
+/** Which input size suits the view is seen from the people in it. */
+function viewFindings({ detector }: Config, { personHeights }: VisionTrial): Finding[] {
+  if (personHeights.length < HEIGHTS_MIN) return [];
+  const sorted = [...personHeights].sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
+  const percent = (norm: number): number => Math.round(norm * 100);
+  const detail = `people are ${percent(at(0.1))} to ${percent(at(0.9))} % of the frame’s height`;
+  const [widthPx, heightPx] = detector.input;
+  if (at(0.5) <= TALL_PERSON_NORM || widthPx * heightPx <= NEAR_INPUT_AREA_PX) return [ok('view', detail)];
+  const fix = 'set detector.input: [416, 256]: a larger input misses more of the people this close';
+  return [failed('view', `${detail}, too close for ${detector.input.join('×')}`, fix)];
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(3));
+}

@@ -1,0 +1,131 @@
+/** `vigie journal report`: what the box did in an interval, in plain words and as a page, from a verified journal. */
+import { createHash } from 'node:crypto';
+import { writeAtomically } from '../base/atomic-file.ts';
+import { systemClock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { programVersion } from '../base/package-root.ts';
+import { type Account, accountOf } from './journal/account.ts';
+import {
+  type Checked,
+  type CheckOptions,
+  checkedJournal,
+  groundsOf,
+  nameOf,
+  verdictOf,
+} from './journal/checked.ts';
+import { pageOf } from './journal/page.ts';
+import { pictureOf } from './journal/picture.ts';
+import { SiteTime } from './journal/site-time.ts';
+import { type Story, StoryTeller } from './journal/story.ts';
+
+export interface JournalReportOptions extends CheckOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly timeZone?: string;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** Where a journal of an older program does not say the site's. */
+const OTHERWISE = 'UTC';
+const WRONG_SHOWN = 20;
+
+/** Returns the exit code. */
+export function journalReport(place: string, options: JournalReportOptions): number {
+  const teller = new StoryTeller();
+  const checked = checkedJournal(place, options, (index, content) => teller.add(index, content));
+  const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
+  const { firstMs = 0, lastMs = 0 } = teller;
+  const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
+  const toMs = options.to === undefined ? Math.max(lastMs, fromMs + 1000) : time.parse('--to', options.to);
+  if (fromMs >= toMs)
+    throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);
+  const story = teller.tell(fromMs, toMs);
+  const account = accountOf(story, time);
+  if (options.out !== undefined) write(options.out, page(place, checked, story, account, time, options));
+  const text = options.json ? json(checked, story, account) : plain(checked, account, time, options);
+  process.stdout.write(`${text}\n`);
+  return checked.wrong.length > 0 ? 1 : 0;
+}
+
+function plain(checked: Checked, account: Account, time: SiteTime, options: JournalReportOptions): string {
+  const { wrong } = checked;
+  return [
+    ...wrong.slice(0, WRONG_SHOWN).map((line) => `wrong: ${line}`),
+    verdictOf(checked),
+    '',
+    ...account.summary,
+    ...account.sections.flatMap(({ title, lines, more }) =>
+      lines.length === 0
+        ? []
+        : [
+            '',
+            title,
+            ...lines.map(({ when, text }) => `  ${when === '' ? '' : `${when}  `}${text}`),
+            ...(more > 0 ? [`  … and ${more} more, which --json has`] : []),
+          ],
+    ),
+    '',
+    `Times are those of ${time.zone}.`,
+    ...groundsOf(checked, options.head),
+    ...(options.out === undefined ? [] : [`page: ${options.out}`]),
+  ].join('\n');
+}
+
+function json(checked: Checked, story: Story, { totals, alerts }: Account): string {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  const report = {
+    inOrder: checked.wrong.length === 0,
+    origin: checked.key.name,
+    from: at(story.fromMs),
+    to: at(story.toMs),
+    timeZone: story.timeZone ?? null,
+    frames: story.frames,
+    framesAtEdges: story.framesAtEdges,
+    framesWhileOff: story.framesWhileOff,
+    alerts,
+    totalsMs: totals,
+    periods: story.periods.map(({ fromMs, toMs, ...rest }) => ({ from: at(fromMs), to: at(toMs), ...rest })),
+    erased: Object.fromEntries(story.erased),
+    entries: story.told.map(({ content }) => content),
+    wrong: checked.wrong,
+  };
+  return JSON.stringify(report, null, 2);
+}
+
+function page(
+  place: string,
+  checked: Checked,
+  story: Story,
+  account: Account,
+  time: SiteTime,
+  options: JournalReportOptions,
+): string {
+  const { wrong, key, keyText } = checked;
+  const raw = key.key.export({ type: 'spki', format: 'der' });
+  const fingerprint = createHash('sha256')
+    .update(raw)
+    .digest('hex')
+    .replace(/(.{8})(?=.)/g, '$1 ');
+  const heads = (options.head ?? []).map((file) => ` --head ${file}`).join('');
+  return pageOf({
+    title: `What ${nameOf(key.name)} did, ${time.span(story.fromMs, story.toMs)}`,
+    inOrder: wrong.length === 0,
+    verdict: verdictOf(checked),
+    wrong: wrong.slice(0, WRONG_SHOWN),
+    account,
+    picture: pictureOf(story, time, account.totals),
+    grounds: [...groundsOf(checked, options.head), `fingerprint of the key (SHA-256): ${fingerprint}`],
+    howTo: `vigie journal verify ${place} --key '${keyText}'${heads}`,
+    zone: time.zone,
+    made: `Made by vigie ${programVersion()} on ${time.text(systemClock.wallMs())} (${time.zone}).`,
+  });
+}
+
+function write(file: string, html: string): void {
+  try {
+    writeAtomically(file, html);
+  } catch (error) {
+    throw new AgentError('config', `--out: ${file} cannot be written: ${messageOf(error)}`, error);
+  }
+}

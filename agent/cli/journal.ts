@@ -1,0 +1,62 @@
+/** `vigie journal verify`, `export` and `key`: for whoever must believe the journal, box or no box. */
+import { existsSync } from 'node:fs';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { exportJournal } from '../restraint/journal/export.ts';
+import { type CheckOptions, checkedJournal, groundsOf, verdictOf } from './journal/checked.ts';
+import { ownKey } from './journal/own-key.ts';
+import { stateDir } from './state-dir.ts';
+
+export interface JournalVerifyOptions extends CheckOptions {
+  readonly json?: boolean;
+}
+
+/** More than these help nobody. */
+const LINES_MAX = 50;
+
+/** Returns the exit code. */
+export function journalVerify(place: string, options: JournalVerifyOptions): number {
+  const checked = checkedJournal(place, options);
+  const { wrong, checkpoint, erased, beyond, witnessed } = checked;
+  if (options.json) {
+    const report = {
+      inOrder: wrong.length === 0,
+      sentence: verdictOf(checked),
+      origin: checked.key.name,
+      entries: checkpoint?.size ?? null,
+      root: checkpoint?.root.toString('base64') ?? null,
+      erased,
+      beyond,
+      witnesses: witnessed.map(({ name, size, atMs }) => ({ name, size, at: new Date(atMs).toISOString() })),
+      wrong,
+    };
+    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    return wrong.length > 0 ? 1 : 0;
+  }
+  const lines = wrong.slice(0, LINES_MAX).map((line) => `wrong: ${line}`);
+  if (wrong.length > LINES_MAX) lines.push(`… and ${wrong.length - LINES_MAX} more`);
+  if (beyond > 0) {
+    lines.push(
+      `note: ${beyond} lines after the signed end count for nothing; a cut while writing leaves one`,
+    );
+  }
+  lines.push(...groundsOf(checked, options.head), verdictOf(checked));
+  process.stdout.write(`${lines.join('\n')}\n`);
+  return wrong.length > 0 ? 1 : 0;
+}
+
+export function journalExport(dir: string, options: { readonly out: string }): void {
+  const { out } = options;
+  let size: number;
+  try {
+    size = exportJournal(dir, out);
+  } catch (error) {
+    if (!(error instanceof Error) || !('syscall' in error)) throw error;
+    const right = existsSync(out) ? '; name a new file with --out' : '';
+    throw new AgentError('config', `${dir} cannot be exported to ${out}: ${messageOf(error)}${right}`, error);
+  }
+  process.stdout.write(`${out}: ${size} entries\n`);
+}
+
+export function journalKey(options: { readonly state?: string }): void {
+  process.stdout.write(`${ownKey(stateDir(options.state, process.env))}\n`);
+}

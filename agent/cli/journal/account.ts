@@ -1,0 +1,310 @@
+/** A story → plain sentences and lists, for the text and for the page. */
+import type { JournalContent } from '../../contract/journal.ts';
+import { durationText, numberText, type SiteTime } from './site-time.ts';
+import { type Period, STATES, type State, type Story } from './story.ts';
+
+export const STATE_NAMES: Readonly<Record<State, string>> = {
+  active: 'Active: it looked',
+  suspended: 'Suspended: it did not look',
+  unauthorised: 'Not authorised: it did not look',
+  down: 'Down: the program did not run',
+  unproved: 'Not proved: no entry says what it did',
+};
+
+/** Longer lists are for programs. */
+const LINES_MAX = 200;
+const DETAILS_MAX = 300;
+/** Too many to be told one by one. */
+const COUNTED = new Set(['heartbeat', 'alert']);
+
+export interface Line {
+  /** When it was, where it has a time. */
+  readonly atMs: number | undefined;
+  readonly when: string;
+  readonly text: string;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly lines: readonly Line[];
+  /** Lines that were left out. */
+  readonly more: number;
+}
+
+export interface Account {
+  readonly summary: readonly string[];
+  readonly totals: Readonly<Record<State, number>>;
+  readonly alerts: { readonly present: number; readonly erased: number };
+  readonly sections: readonly Section[];
+}
+
+export function accountOf(story: Story, time: SiteTime): Account {
+  const totals = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
+  for (const { state, fromMs, toMs } of story.periods) totals[state] += toMs - fromMs;
+  const alerts = { present: ofType(story, 'alert').length, erased: story.erased.get('alert') ?? 0 };
+  return {
+    totals,
+    alerts,
+    summary: summaryOf(story, totals, alerts, time),
+    sections: [
+      section('When it did not look', periodLines(story.periods, time)),
+      section('What could not be proved', unprovedLines(story, time)),
+      section('Who stopped it, who let it go on, under which order', listed(story, time, restraintText)),
+      section('Searches in its record', listed(story, time, searchText)),
+      section('Unredacted stills that were asked for', listed(story, time, unsealText)),
+      section('Changes: program, configuration, zones, model', listed(story, time, changeText)),
+      section('Deleted and erased', listed(story, time, purgeText)),
+      section('Everything else on record', otherLines(story, time)),
+    ],
+  };
+}
+
+type Of<T extends JournalContent['type']> = Extract<JournalContent, { type: T }>;
+
+function ofType<T extends JournalContent['type']>(story: Story, type: T): Of<T>[] {
+  return story.told.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
+}
+
+function summaryOf(
+  story: Story,
+  totals: Readonly<Record<State, number>>,
+  alerts: Account['alerts'],
+  time: SiteTime,
+): string[] {
+  const { frames, framesAtEdges, framesWhileOff, fromMs, toMs } = story;
+  const count = alerts.present + alerts.erased;
+  const off = totals.suspended + totals.unauthorised;
+  const gone =
+    alerts.erased > 0
+      ? ` (${counted(alerts.erased, 'of their entries is', 'of their entries are')} erased)`
+      : '';
+  const held = STATES.filter((state) => totals[state] > 0).map((state) =>
+    phrase(state, story, totals[state], time),
+  );
+  return [
+    `From ${time.span(fromMs, toMs)} the box read ${counted(frames.read, 'frame', 'frames')}, analysed ${numberText(frames.analysed)} and raised ${counted(count, 'alert', 'alerts')}${gone}.`,
+    `It was ${held.join('; ')}.`,
+    ...(framesAtEdges > 0
+      ? [
+          `${counted(framesAtEdges, 'further frame', 'further frames')} were read between two counts, one of which lies outside of this interval.`,
+        ]
+      : []),
+    ...(off > 0 && framesWhileOff === 0
+      ? ['While it was suspended or not authorised, the counter of frames did not move.']
+      : []),
+    ...(framesWhileOff > 0
+      ? [
+          `CONTRADICTION: the counter of frames moved by ${numberText(framesWhileOff)} while the box was suspended or not authorised.`,
+        ]
+      : []),
+  ];
+}
+
+const PHRASES: Readonly<Record<State, string>> = {
+  active: 'active for',
+  suspended: 'suspended for',
+  unauthorised: 'not authorised for',
+  down: 'down for',
+  unproved: 'without proof for',
+};
+
+/** `suspended for 2 h (24 Nov 2026, 14:00 to …)`, with the times where it is once. */
+function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): string {
+  const own = periods.filter((period) => period.state === state);
+  const [only] = own;
+  if (state === 'active') return `${PHRASES[state]} ${durationText(ms)}`;
+  if (own.length > 1 || only === undefined)
+    return `${PHRASES[state]} ${durationText(ms)} in ${own.length} periods`;
+  return `${PHRASES[state]} ${durationText(ms)} (${time.span(only.fromMs, only.toMs)})`;
+}
+
+function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
+  return periods
+    .filter(({ state }) => state !== 'active' && state !== 'unproved')
+    .map(({ state, fromMs, toMs, why }) => ({
+      atMs: fromMs,
+      when: time.span(fromMs, toMs),
+      text: `${STATE_NAMES[state].split(':')[0]} for ${durationText(toMs - fromMs)}${why === '' ? '' : ` – ${why}`}`,
+    }));
+}
+
+function unprovedLines(story: Story, time: SiteTime): Line[] {
+  const gaps = story.periods.filter(({ state }) => state === 'unproved');
+  const missed = ofType(story, 'missed').reduce((sum, { count }) => sum + count, 0);
+  const lines: Line[] = [
+    ...gaps.map(({ fromMs, toMs, why }) => ({
+      atMs: fromMs,
+      when: time.span(fromMs, toMs),
+      text: `what the box did is not proved for ${durationText(toMs - fromMs)}: ${why}`,
+    })),
+    ...story.brokenOff.map((ms) => ({
+      atMs: ms,
+      when: time.text(ms),
+      text: 'last sign of a run that ended without a stop; what it read after that is not counted',
+    })),
+    ...story.unsynced.map(({ fromMs, toMs }) => ({
+      atMs: fromMs,
+      when: time.span(fromMs, toMs),
+      text: 'the clock was not synchronised: the order of entries is sure, their times are not',
+    })),
+    ...story.told.flatMap(({ atMs, content }) =>
+      content.type === 'clock-step'
+        ? [
+            {
+              atMs,
+              when: time.text(atMs),
+              text: `the clock was put ${steps(content.stepMs)}: times before it are off by that`,
+            },
+          ]
+        : [],
+    ),
+    ...[...story.erased].map(([kind, count]) =>
+      timeless(
+        `${counted(count, 'entry', 'entries')} of the kind “${kind}” can no longer be read: erased, as the journal says; that they were there is proved`,
+      ),
+    ),
+    ...(missed === 0
+      ? []
+      : [timeless(`${counted(missed, 'entry', 'entries')} could not be written, because the disk refused`)]),
+  ];
+  const last = Number.POSITIVE_INFINITY;
+  return lines.sort((a, b) => Math.sign((a.atMs ?? last) - (b.atMs ?? last)) || 0);
+}
+
+const steps = (ms: number): string => `${ms < 0 ? 'back' : 'forward'} by ${durationText(Math.abs(ms))}`;
+
+function listed(
+  story: Story,
+  time: SiteTime,
+  textOf: (content: JournalContent, time: SiteTime) => string | undefined,
+): Line[] {
+  return story.told.flatMap(({ atMs, content }) => {
+    const text = textOf(content, time);
+    return text === undefined ? [] : [{ atMs, when: time.text(atMs), text }];
+  });
+}
+
+function searchText(content: JournalContent, time: SiteTime): string | undefined {
+  if (content.type !== 'search' || content.record.record !== 'search') return undefined;
+  const { key, reason, query, matches, given } = content.record;
+  const what = [query.kinds?.join(', '), query.zones?.join(', ')].filter(Boolean).join(' in ');
+  return `case ${content.record.case}, by the key “${key}”: ${reason} – ${time.span(Date.parse(query.from), Date.parse(query.to))}${what === '' ? '' : `, ${what}`}: ${counted(matches, 'event', 'events')}, ${numberText(given)} given out`;
+}
+
+function unsealText(content: JournalContent): string | undefined {
+  if (content.type !== 'unseal' || content.record.record !== 'unseal') return undefined;
+  const { key, reason, event, sha256 } = content.record;
+  const given = sha256 === null ? 'there was none' : `handed out sealed, SHA-256 ${short(sha256)}`;
+  return `case ${content.record.case}, by the key “${key}”: ${reason} – event ${event}: ${given}`;
+}
+
+function restraintText(content: JournalContent, time: SiteTime): string | undefined {
+  switch (content.type) {
+    case 'suspend':
+      return `suspended by ${content.by}: ${content.reason}`;
+    case 'resume':
+      return `let go on by the keys ${content.by.join(', ')}: ${content.reason}`;
+    case 'authorisation':
+      return `order ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}`;
+    case 'authority':
+      return `the authority’s key that is obeyed from now on: ${short(content.after)}${content.before === null ? '' : `, before ${short(content.before)}`}`;
+    default:
+      return undefined;
+  }
+}
+
+export function changeText(content: JournalContent, time: SiteTime): string | undefined {
+  switch (content.type) {
+    case 'start':
+      return `started with ${versions(content.versions)}; configuration ${short(content.config)}`;
+    case 'stop':
+      return 'stopped in order';
+    case 'update':
+      return `updated from ${versions(content.before)} to ${versions(content.after)}`;
+    case 'config': {
+      const by =
+        content.by &&
+        `file of ${content.by.user ?? `user ${content.by.uid}`}, written ${time.text(Date.parse(content.by.fileTime))}`;
+      const zones = content.zones && `; zones ${short(content.zones.before)} → ${short(content.zones.after)}`;
+      return `configuration changed: ${short(content.before)} → ${short(content.after)}${zones ?? ''}${by ? ` (${by})` : ''}`;
+    }
+    case 'model':
+      return `model ${content.name}, SHA-256 ${short(content.sha256)}`;
+    case 'view-confirmed':
+      return `the camera had moved (${time.text(Date.parse(content.movedSince))}); its new view was confirmed${content.by === null ? '' : ` by ${content.by}`}`;
+    case 'mode':
+      return `mode ${content.mode}${content.reason === null ? '' : `: ${content.reason}`}`;
+    default:
+      return undefined;
+  }
+}
+
+function purgeText(content: JournalContent, time: SiteTime): string | undefined {
+  if (content.type === 'erase') {
+    return `${counted(content.entries.length, 'entry', 'entries')} of this journal erased${content.what === undefined ? '' : ` (${content.what})`}: ${content.why}`;
+  }
+  if (content.type !== 'purge' || content.record.record !== 'purge') return undefined;
+  const { count, from, to, why, days } = content.record;
+  const things =
+    content.record.what === 'sealed'
+      ? counted(count, 'sealed still', 'sealed stills')
+      : counted(count, 'event', 'events');
+  return `${things} of ${time.span(Date.parse(from), Date.parse(to))} deleted: ${why} (kept for ${days} days)`;
+}
+
+const HANDLED = new Set([
+  'suspend',
+  'resume',
+  'authorisation',
+  'authority',
+  'search',
+  'unseal',
+  'start',
+  'stop',
+  'update',
+  'config',
+  'model',
+  'mode',
+  'view-confirmed',
+  'purge',
+  'erase',
+  'clock-step',
+  'missed',
+]);
+
+/** Also of kinds that this program does not know: those are told as they stand. */
+function otherLines(story: Story, time: SiteTime): Line[] {
+  const counts = new Map<string, number>();
+  const unknown = listed(story, time, (content) => {
+    if (HANDLED.has(content.type)) return undefined;
+    if (!COUNTED.has(content.type)) return `${content.type}: ${detailsOf(content)}`;
+    counts.set(content.type, (counts.get(content.type) ?? 0) + 1);
+    return undefined;
+  });
+  const numbers = [...counts].map(([type, count]) =>
+    timeless(`${type}: ${counted(count, 'entry', 'entries')}`),
+  );
+  return [...unknown, ...numbers];
+}
+
+function detailsOf({ at: _at, type: _type, ...details }: JournalContent): string {
+  const text = JSON.stringify(details);
+  return text.length > DETAILS_MAX ? `${text.slice(0, DETAILS_MAX)}…` : text;
+}
+
+const timeless = (text: string): Line => ({ atMs: undefined, when: '', text });
+
+function section(title: string, lines: readonly Line[]): Section {
+  return { title, lines: lines.slice(0, LINES_MAX), more: Math.max(0, lines.length - LINES_MAX) };
+}
+
+const versions = (of: Readonly<Record<string, string>>): string =>
+  Object.entries(of)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ');
+
+const short = (hash: string): string => `${hash.slice(0, 12)}…`;
+
+export function counted(count: number, one: string, many: string): string {
+  return `${numberText(count)} ${count === 1 ? one : many}`;
+}

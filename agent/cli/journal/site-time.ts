@@ -1,0 +1,141 @@
+/** Times as people at the site read and write them, in its own time zone. */
+import { AgentError } from '../../base/errors.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+const FORM = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(Z|[+-]\d{2}:\d{2})?)?$/;
+
+export interface Tick {
+  readonly ms: number;
+  readonly label: string;
+}
+
+/** Widths of the scale's steps, those of days and months by the calendar. */
+const STEPS: readonly { readonly ms: number; readonly unit: 'time' | 'day' | 'month' }[] = [
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => ({ ms: minutes * MINUTE_MS, unit: 'time' as const })),
+  ...[1, 2, 3, 6, 12].map((hours) => ({ ms: hours * HOUR_MS, unit: 'time' as const })),
+  ...[1, 2, 7, 14].map((days) => ({ ms: days * DAY_MS, unit: 'day' as const })),
+  ...[1, 2, 3, 6, 12, 24, 60].map((months) => ({ ms: months * 30 * DAY_MS, unit: 'month' as const })),
+];
+
+export class SiteTime {
+  readonly zone: string;
+  readonly #full: Intl.DateTimeFormat;
+  readonly #parts: Intl.DateTimeFormat;
+
+  /** Throws AgentError `config` for a zone that there is not. */
+  constructor(zone: string) {
+    this.zone = zone;
+    try {
+      this.#full = new Intl.DateTimeFormat('en-GB', {
+        ...{ timeZone: zone, day: 'numeric', month: 'short', year: 'numeric' },
+        ...{ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+      });
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new AgentError(
+        'config',
+        `--time-zone: "${zone}" is no time zone; write one such as Europe/Paris`,
+      );
+    }
+    this.#parts = new Intl.DateTimeFormat('en-GB', {
+      ...{ timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' },
+      ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' },
+    });
+  }
+
+  /** `24 Nov 2026, 14:05` */
+  text(ms: number): string {
+    return this.#full.format(ms);
+  }
+
+  /** `24 Nov 2026, 14:05 to 15:10`, with the day again where it is another. */
+  span(fromMs: number, toMs: number): string {
+    const [from, to] = [this.text(fromMs), this.text(toMs)];
+    const [day] = from.split(', ');
+    return `${from} to ${to.startsWith(`${day}, `) ? to.split(', ')[1] : to}`;
+  }
+
+  /** Without an offset the text is in the site's own time. Throws AgentError `config`. */
+  parse(option: string, text: string): number {
+    const [, day = '', time = '00:00', offset] = FORM.exec(text) ?? [];
+    const utcMs = Date.parse(`${day}T${time}Z`);
+    const real = !Number.isNaN(utcMs) && new Date(utcMs).toISOString().startsWith(day);
+    if (day === '' || !real) {
+      throw new AgentError('config', `${option}: "${text}" is no time; write 2026-11-24 or 2026-11-24T14:00`);
+    }
+    return offset === undefined ? this.#ofLocal(utcMs) : Date.parse(`${day}T${time}${offset}`);
+  }
+
+  /** At round times of the site, at most `max` of them. */
+  ticks(fromMs: number, toMs: number, max: number): Tick[] {
+    const step = STEPS.find(({ ms }) => (toMs - fromMs) / ms <= max) ?? STEPS.at(-1);
+    if (step === undefined) return [];
+    const moments =
+      step.unit === 'month' ? this.#months(fromMs, toMs, step.ms) : this.#rounded(fromMs, toMs, step.ms);
+    return moments
+      .filter((ms) => ms >= fromMs && ms <= toMs)
+      .map((ms) => ({ ms, label: this.#label(ms, step.unit) }));
+  }
+
+  #label(ms: number, unit: 'time' | 'day' | 'month'): string {
+    const [day = '', time = ''] = this.text(ms).split(', ');
+    const [number, month, year] = day.split(' ');
+    if (unit === 'month') return `${month} ${year}`;
+    return unit === 'time' && time !== '00:00' ? time : `${number} ${month}`;
+  }
+
+  #rounded(fromMs: number, toMs: number, stepMs: number): number[] {
+    const moments: number[] = [];
+    // In local time, so that ticks stay at round hours when the clocks change.
+    const first = Math.floor(this.#toLocal(fromMs) / stepMs) * stepMs;
+    for (let local = first; local <= this.#toLocal(toMs); local += stepMs) moments.push(this.#ofLocal(local));
+    return [...new Set(moments)];
+  }
+
+  #months(fromMs: number, toMs: number, stepMs: number): number[] {
+    const moments: number[] = [];
+    const months = Math.round(stepMs / (30 * DAY_MS));
+    const begin = new Date(this.#toLocal(fromMs));
+    for (let month = Math.floor(begin.getUTCMonth() / months) * months; ; month += months) {
+      const ms = this.#ofLocal(Date.UTC(begin.getUTCFullYear(), month));
+      if (ms > toMs) return moments;
+      moments.push(ms);
+    }
+  }
+
+  /** The site's wall clock, as if it were UTC. */
+  #toLocal(ms: number): number {
+    const part = Object.fromEntries(this.#parts.formatToParts(ms).map(({ type, value }) => [type, value]));
+    const { year, month, day, hour, minute, second } = part;
+    return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  }
+
+  #ofLocal(local: number): number {
+    const guess = local - (this.#toLocal(local) - local);
+    return guess - (this.#toLocal(guess) - local);
+  }
+}
+
+/** `2 d 3 h`, `5 h 10 min`, `40 s`: the two largest units. */
+export function durationText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return '0 s';
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ');
+}
+
+const NUMBER = new Intl.NumberFormat('en-GB');
+export const numberText = (count: number): string => NUMBER.format(count);

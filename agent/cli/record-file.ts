@@ -1,0 +1,20 @@
+/** The box's record of accuracy, for commands that run beside the agent. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { RECORD_FILE, RecordStore } from '../accuracy/store.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+
+/** Throws AgentError `config` where there is no record, or not for this user. */
+export function openBoxRecord(stateDir: string): RecordStore {
+  const file = join(stateDir, RECORD_FILE);
+  try {
+    statSync(file);
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const what = missing
+      ? 'no record of accuracy; `vigie run` makes it, another folder is named with --state'
+      : `cannot be read (${messageOf(error)}); try as the service’s own user: sudo -u vigie vigie …`;
+    throw new AgentError('config', `${file}: ${what}`, error);
+  }
+  return RecordStore.open(file);
+}

@@ -1,0 +1,68 @@
+/** `vigie remote`: from the room, one box is suspended, or let go on, by a signed command. */
+import { Value } from '@sinclair/typebox/value';
+import { AgentError } from '../base/errors.ts';
+import { RestraintResult, SuspendArgs } from '../contract/mode.ts';
+import { signResume } from '../restraint/resume.ts';
+import { askBox, assertBox } from './search/ask-box.ts';
+import { type RoomOptions, resumeKeys, roomOf, signingKey } from './search/request.ts';
+
+export interface RemoteSuspendOptions extends RoomOptions {
+  readonly sign: string;
+  readonly box: string;
+  readonly reason: string;
+  readonly timeout: number;
+}
+
+export interface RemoteResumeOptions extends RemoteSuspendOptions {
+  readonly key: readonly string[];
+  readonly suspension: string;
+}
+
+/** What holders of keys have signed is for now. */
+const VALID_MS = 3_600_000;
+
+/** Throws AgentError, one line. */
+export async function remoteSuspend(options: RemoteSuspendOptions): Promise<void> {
+  const { box, timeout: timeoutS } = options;
+  const room = roomOf(options);
+  const args = checked(options);
+  const result = await askBox(room, {
+    ...{ op: 'suspend', args, box, timeoutS },
+    key: signingKey(options.sign),
+  });
+  tell(box, result);
+}
+
+/** Throws AgentError, one line. */
+export async function remoteResume(options: RemoteResumeOptions): Promise<void> {
+  const { box, timeout: timeoutS, suspension } = options;
+  const room = roomOf(options);
+  const { reason } = checked(options);
+  const keys = resumeKeys(options.key);
+  const [notBefore = '', notAfter = ''] = [Date.now() - VALID_MS, Date.now() + VALID_MS].map((ms) =>
+    new Date(ms).toISOString(),
+  );
+  const signedByBoth = signResume({ site: room.site, box, suspension, reason, notBefore, notAfter }, keys);
+  const args = { envelope: JSON.parse(signedByBoth) as Record<string, unknown> };
+  const result = await askBox(room, {
+    ...{ op: 'resume', args, box, timeoutS },
+    key: signingKey(options.sign),
+  });
+  tell(box, result);
+}
+
+function checked({ box, reason }: RemoteSuspendOptions): { reason: string } {
+  assertBox(box);
+  const args = { reason };
+  if (Value.Check(SuspendArgs, args)) return args;
+  throw new AgentError('config', '--reason: 1 to 500 characters are needed');
+}
+
+function tell(box: string, result: unknown): void {
+  if (!Value.Check(RestraintResult, result)) {
+    throw new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
+  }
+  const { mode, since, framesRead, suspension } = result;
+  const id = suspension === null ? '' : `, suspension ${suspension}`;
+  process.stdout.write(`${box}: ${mode} since ${since}, ${framesRead} frames read${id}\n`);
+}

@@ -1,0 +1,166 @@
+/** `vigie replay`: the whole pipeline over a recorded clip, on the clip's own clock, as fast as it goes. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { SingleBar } from 'cli-progress';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../contract/config.ts';
+import type { VisionSettings, VisionStats } from '../contract/link.ts';
+import type { CapturePermit } from '../contract/permit.ts';
+import { AgentFlow } from '../flow.ts';
+import { ReplayFiles } from '../replay/replay-files.ts';
+import { permitReplay } from '../restraint/permit.ts';
+import { type ReceivedFromVision, VisionProcess } from '../supervisor/vision-process.ts';
+import { visionSettings } from '../supervisor/vision-settings.ts';
+
+export interface ReplayOptions {
+  readonly config: string;
+  readonly out: string;
+  readonly fps?: number;
+  readonly everyFrame?: true;
+}
+
+export async function replay(clip: string, options: ReplayOptions): Promise<void> {
+  assertClip(clip);
+  const config = loadConfig(options.config, { env: process.env, mode: 'replay' });
+  const log = makeLogger('replay', (process.env['VIGIE_LOG'] ?? 'warn') as LogLevel);
+  const files = new ReplayFiles(options.out);
+  files.start();
+  const run = new ReplayRun(config, files, log);
+  try {
+    const camera = { source: `file:${resolve(clip)}`, fps: options.fps ?? null };
+    const permit = permitReplay(config);
+    const settings = visionSettings(config, permit, { mode: 'replay', camera });
+    await run.play(permit, { ...settings, everyFrame: options.everyFrame ?? false });
+  } finally {
+    files.stop();
+  }
+}
+
+function assertClip(clip: string): void {
+  const stat = statSync(clip, { throwIfNoEntry: false });
+  if (stat === undefined)
+    throw new AgentError('config', `${clip}: no such clip; give the path of a recorded video`);
+  if (!stat.isFile())
+    throw new AgentError('config', `${clip}: is not a file; give the path of a recorded video`);
+}
+
+/** One replay: vision's messages go in, files come out. */
+class ReplayRun {
+  readonly #files: ReplayFiles;
+  readonly #log: Logger;
+  readonly #flow: AgentFlow;
+  readonly #vision: VisionProcess;
+  readonly #bar = new SingleBar({
+    format: 'replay {bar} {percentage}% | {clipS} s of the clip, {frames} frames, {events} events',
+    stream: process.stderr,
+    hideCursor: true,
+  });
+  #atMs = 0;
+  #frames = 0;
+  #durationMs: number | null = null;
+  #failure: AgentError | undefined;
+  #stats: VisionStats | undefined;
+  #finished: (() => void) | undefined;
+
+  constructor(config: Config, files: ReplayFiles, log: Logger) {
+    this.#files = files;
+    this.#log = log;
+    // Media time is the only time, so that two replays of a clip say the same.
+    const clock: Clock = { ...systemClock, nowMs: () => this.#atMs, wallMs: () => this.#atMs };
+    this.#flow = new AgentFlow({ config, sink: files, clock, log, boot: 'replay', clockSynced: () => true });
+    this.#vision = new VisionProcess({
+      clock: systemClock,
+      log,
+      onMessage: (received) => this.#take(received),
+      onExit: ({ code, signal, error }) => {
+        const how = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
+        if (this.#stats === undefined)
+          this.#failure ??= new AgentError('unavailable', `vision ended early (${how})`);
+        this.#finished?.();
+      },
+    });
+  }
+
+  async play(permit: CapturePermit, settings: VisionSettings): Promise<void> {
+    this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+    const gone = new Promise<void>((resolve) => {
+      this.#finished = resolve;
+    });
+    const interrupt = (): void => {
+      this.#failure ??= new AgentError('unavailable', 'replay interrupted; what was written so far stays');
+      void this.#vision.stop();
+    };
+    process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+    const before = { wallMs: performance.now(), cpu: process.cpuUsage() };
+    if (process.stderr.isTTY) this.#bar.start(1, 0, this.#progress());
+    this.#vision.start(permit, settings);
+    await gone;
+    this.#bar.stop();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#flow.end('the clip is over');
+    this.#files.finish(this.#summary(before.wallMs, before.cpu));
+  }
+
+  #take(received: ReceivedFromVision): void {
+    const { message } = received;
+    if (message.kind === 'frame') {
+      // First, since the flow's clock is this.
+      this.#atMs = message.observation.atMs;
+      this.#frames += 1;
+      this.#files.frame(message);
+    }
+    const answer = this.#flow.take(received);
+    if (answer !== undefined) this.#vision.send(answer);
+    switch (message.kind) {
+      case 'opened':
+        this.#durationMs = message.durationMs;
+        this.#log.info({ decoder: message.decoder, source: message.source }, 'clip opened');
+        return;
+      case 'frame':
+        if (process.stderr.isTTY) this.#bar.update(this.#share(), this.#progress());
+        return;
+      case 'ended':
+        this.#stats = message.stats;
+        return;
+      case 'failed':
+        this.#failure = new AgentError(message.error, message.message);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #share(): number {
+    return this.#durationMs === null ? 0 : Math.min(1, this.#atMs / this.#durationMs);
+  }
+
+  #progress(): object {
+    return { clipS: Math.round(this.#atMs / 1000), frames: this.#frames, events: this.#files.events };
+  }
+
+  #summary(fromMs: number, cpu: NodeJS.CpuUsage): object {
+    const stats = this.#stats;
+    const { user, system } = process.cpuUsage(cpu);
+    const stages = Object.fromEntries(
+      Object.entries(stats?.stages ?? {}).map(([stage, { cpuMs, wallMs }]) => [
+        stage,
+        { cpuS: cpuMs / 1000, wallS: wallMs / 1000 },
+      ]),
+    );
+    return {
+      frames: stats?.framesAnalysed,
+      framesHeld: stats?.framesHeld,
+      detections: stats?.detections,
+      events: this.#files.events,
+      clipS: this.#atMs / 1000,
+      wallS: (performance.now() - fromMs) / 1000,
+      stages,
+      cpuS: { vision: (stats?.cpuMs ?? 0) / 1000, agent: (user + system) / 1e6 },
+      rssPeakMiB: { vision: stats?.rssPeakMiB, agent: process.resourceUsage().maxRSS / 1024 },
+    };
+  }
+}

@@ -1,0 +1,71 @@
+/** The status as lines of text, on a terminal or a phone. */
+import type { LocalEvent, LocalStatus } from '../../contract/local-status.ts';
+import type { Finding } from '../doctor/finding.ts';
+import { clockText } from './findings.ts';
+
+export interface Screen {
+  /** In characters; a phone held upright shows 40. */
+  readonly width: number;
+  readonly colours: boolean;
+}
+
+const WIDTH_MIN = 40;
+const WIDTH_MAX = 100;
+const LABEL = 12;
+/** Of the standing and of the last ones; `--json` has more. */
+const LATEST = 3;
+
+/** SGR codes (ECMA-48, 8.3.117). */
+const PAINT = { ok: 32, failed: 31, unknown: 33 } as const;
+const MARKS = { ok: '✓', failed: '✗', unknown: '?' } as const;
+
+export function statusText(status: LocalStatus, findings: readonly Finding[], screen: Screen): string {
+  const width = Math.min(WIDTH_MAX, Math.max(WIDTH_MIN, screen.width));
+  const paint = (state: Finding['state'], text: string): string =>
+    screen.colours ? `\x1b[${PAINT[state]}m${text}\x1b[0m` : text;
+  const wrong = findings.filter(({ state }) => state === 'failed').length;
+  const { site, box } = status.report;
+  const verdict =
+    wrong === 0 ? 'all well' : `${wrong} ${wrong === 1 ? 'thing needs' : 'things need'} a person`;
+  const lines = [
+    ...wrapped(`${box} at ${site}:`, width, 0),
+    paint(wrong === 0 ? 'ok' : 'failed', verdict),
+    '',
+  ];
+  for (const { name, state, detail, fix } of findings) {
+    const label = `${MARKS[state]} ${name} `.padEnd(LABEL);
+    const [first = '', ...rest] = wrapped(detail, width - LABEL, 0);
+    if (label.length > LABEL) lines.push(paint(state, label.trimEnd()), `${' '.repeat(LABEL)}${first}`);
+    else lines.push(`${paint(state, label)}${first}`);
+    lines.push(...rest.map((line) => `${' '.repeat(LABEL)}${line}`));
+    if (fix !== undefined) lines.push(...wrapped(`→ ${fix}`, width, 4));
+  }
+  lines.push(...eventLines('standing', status.standing, width), ...eventLines('last', status.recent, width));
+  return lines.join('\n');
+}
+
+function eventLines(title: string, events: readonly LocalEvent[], width: number): string[] {
+  if (events.length === 0) return [];
+  const newest = [...events].reverse().slice(0, LATEST);
+  return [
+    '',
+    `${title}:`,
+    ...newest.flatMap(({ time, kind, subject }) =>
+      wrapped(`${clockText(time)} ${kind} ${subject === 'camera' ? '' : subject}`.trimEnd(), width, 2),
+    ),
+  ];
+}
+
+/** Words in lines of at most `width` characters; only a word that is longer is cut. */
+function wrapped(text: string, width: number, indent: number): string[] {
+  const room = width - indent;
+  const words = text.split(/\s+/).flatMap((word) => word.match(new RegExp(`.{1,${room}}`, 'gu')) ?? []);
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= room)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.map((line) => `${' '.repeat(indent)}${line}`);
+}

@@ -1,0 +1,62 @@
+/** `vigie unseal`: asks one box, by a signed command, for the sealed still of an event, and writes it to a file. */
+import { createHash } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
+import { askBox, assertBox } from './search/ask-box.ts';
+import { type RoomOptions, roomOf, signingKey } from './search/request.ts';
+
+export interface UnsealOptions extends RoomOptions {
+  readonly key: string;
+  readonly case: string;
+  readonly reason: string;
+  readonly box: string;
+  readonly event: string;
+  readonly out: string;
+  readonly timeout: number;
+}
+
+/** Throws AgentError, one line. */
+export async function unseal(options: UnsealOptions): Promise<void> {
+  const room = roomOf(options);
+  const key = signingKey(options.key);
+  const args = argsOf(options);
+  // Looked at first: a file that cannot be written would have been asked for in vain, and journaled.
+  if (existsSync(options.out)) throw new AgentError('config', `--out: ${options.out} is there already`);
+  const { box, timeout: timeoutS } = options;
+  const result = await askBox(room, { op: 'unseal', args, box, key, timeoutS });
+  const file = fileIn(result, options);
+  try {
+    writeFileSync(options.out, file, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw new AgentError('config', `--out: ${options.out} cannot be written (${messageOf(error)})`, error);
+  }
+  process.stdout.write(
+    `${options.out}: ${file.length} bytes, SHA-256 ${sha256Of(file)}\n` +
+      `the box has put case ${options.case} into its journal; who holds the authority's key opens the file with:\n` +
+      `  age --decrypt -i KEY -o still.jpg ${options.out}\n`,
+  );
+}
+
+function argsOf({ case: number, reason, event, box }: UnsealOptions): UnsealArgs {
+  assertBox(box);
+  const args = { case: number, reason, event };
+  if (Value.Check(UnsealArgs, args)) return args;
+  const error = Value.Errors(UnsealArgs, args).First();
+  throw new AgentError('config', `--${error?.path.slice(1)}: ${error?.message}`);
+}
+
+/** Believed only when it is what it says. */
+function fileIn(result: unknown, { box, event }: UnsealOptions): Buffer {
+  if (!Value.Check(UnsealResult, result)) {
+    throw new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
+  }
+  const file = Buffer.from(result.file, 'base64');
+  if (result.event === event && sha256Of(file) === result.sha256 && isAgeFile(file)) return file;
+  throw new AgentError('corrupt', `what ${box} sent is not the sealed still of ${event}`);
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,94 @@
+/** `vigie witness`: an independent party that cosigns each box's journal as long as it only grows. */
+import { readFileSync } from 'node:fs';
+import { systemClock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { WitnessLink } from '../mqtt/witness-link.ts';
+import { type Judgement, Witness } from '../restraint/journal/witness.ts';
+import { reading } from './journal/checked.ts';
+import { type RoomOptions, roomOf } from './search/request.ts';
+
+export interface WitnessOptions extends Partial<RoomOptions> {
+  readonly dir: string;
+  readonly keys: string;
+  readonly name: string;
+}
+
+/** Returns the exit code: 1 when there was anything to be alarmed about. */
+export async function witness(journals: readonly string[], options: WitnessOptions): Promise<number> {
+  const { room, name, dir, keys: file } = options;
+  if ((room === undefined) === (journals.length === 0)) {
+    throw new AgentError('config', 'vigie witness takes journals, or --room for those of a whole site');
+  }
+  if (!/^[^\s+]{1,100}$/.test(name)) {
+    throw new AgentError('config', `--name: "${name}" must be 1 to 100 characters without blanks and +`);
+  }
+  const keys = reading(file, () => readFileSync(file, 'utf8'));
+  const made = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));
+  process.stdout.write(`key of this witness: ${made.vkey}\n`);
+  const told = new Telling();
+  if (room === undefined) {
+    for (const place of journals) {
+      const { origin, judgement } = reading(place, () => made.journal(place));
+      told.judgement(origin, judgement);
+    }
+  } else {
+    await attend(made, { ...options, room }, told);
+  }
+  return told.alarms > 0 ? 1 : 0;
+}
+
+async function attend(made: Witness, options: RoomOptions, told: Telling): Promise<void> {
+  const { site, mqtt } = roomOf(options);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  const link = new WitnessLink({
+    config: mqtt,
+    site,
+    clock: systemClock,
+    onConnected: () => told.line(`listening to the boxes of ${site}`),
+    onFault: (fault) => told.problem(fault.message),
+    onGrowth: (box, text) => {
+      const origin = `vigie/${site}/${box}`;
+      try {
+        const judgement = made.growth(origin, text);
+        told.judgement(origin, judgement);
+        if (judgement.is !== 'alarm') link.tell(box, judgement.note);
+      } catch (error) {
+        // A disk of this machine that refuses: nothing was cosigned, and the next head tries again.
+        told.problem(`${origin}: ${messageOf(error)}`);
+      }
+    },
+  });
+  await link.run(stop.signal);
+}
+
+class Telling {
+  alarms = 0;
+
+  judgement(origin: string, judgement: Judgement): void {
+    switch (judgement.is) {
+      case 'cosigned':
+        this.line(`${origin}: cosigned ${judgement.size} entries, ${judgement.more} more than before`);
+        return;
+      case 'known':
+        this.line(`${origin}: nothing new, ${judgement.size} entries`);
+        return;
+      case 'elsewhere':
+        this.line(`${origin}: asked for the proof that it continues ${judgement.size} entries`);
+        return;
+      case 'alarm':
+        this.alarms += 1;
+        process.stderr.write(`ALARM ${now()} ${origin}: ${judgement.message}\n`);
+    }
+  }
+
+  line(text: string): void {
+    process.stdout.write(`${now()} ${text}\n`);
+  }
+
+  problem(text: string): void {
+    process.stderr.write(`${now()} ${text}\n`);
+  }
+}
+
+const now = (): string => new Date(systemClock.wallMs()).toISOString();

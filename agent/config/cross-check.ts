@@ -1,0 +1,272 @@
+/** What a schema cannot say: parts that must fit each other, and what each command needs. */
+import { isIPv4 } from 'node:net';
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { ALL_BOXES } from '../contract/command.ts';
+import {
+  CameraConfig,
+  GroundPlaneConfig,
+  LineConfig,
+  MaskConfig,
+  MqttConfig,
+  ZoneConfig,
+} from '../contract/config.ts';
+import { polygonFault } from './polygon.ts';
+import { type Path, shown } from './problem.ts';
+import { isGroup, type Mistake } from './shape.ts';
+import { didYouMean } from './words.ts';
+
+/** What the configuration is judged for. */
+export type Use = 'run' | 'replay';
+
+type Data = Record<string, unknown>;
+
+/** Two people closer in depth than this share of the picture's height tell a slope by their marks' errors alone. */
+const DEPTHS_APART_NORM = 0.1;
+/** More ids than this make a line that nobody reads. */
+const IDS_LISTED_MAX = 10;
+
+/** Works on data with mistakes too: whatever has the right shape is checked, the rest is left out. */
+export function crossCheck(data: Data, use: Use): Mistake[] {
+  return [
+    ...['zones', 'lines', 'masks', 'rules'].flatMap((list) => repeatedIds(data, list)),
+    ...shapes(data),
+    ...groundFaults(data['groundPlane']),
+    ...danglingPlaces(data),
+    ...reservedName(data),
+    ...repeatedKeys(data['commands']),
+    ...calendarFaults(data),
+    ...(use === 'run' ? [...missingForRun(data), ...evaluationPurposes(data)] : []),
+    ...cameraFaults(data['camera']),
+    ...mqttFaults(data['mqtt']),
+  ];
+}
+
+function mistake(path: Path, value: unknown, message: string): Mistake {
+  return { path, at: 'value', found: shown(value, path), message };
+}
+
+function groups(data: Data, list: string): { index: number; group: Data }[] {
+  const items = data[list];
+  if (!Array.isArray(items)) return [];
+  return items.flatMap((group: unknown, index) => (isGroup(group) ? [{ index, group }] : []));
+}
+
+/** The items of a list that fit their schema. */
+function sound<S extends TSchema>(data: Data, list: string, schema: S): { index: number; item: Static<S> }[] {
+  return groups(data, list).flatMap(({ index, group }) => {
+    const item: unknown = group;
+    return Value.Check(schema, item) ? [{ index, item }] : [];
+  });
+}
+
+function repeatedIds(data: Data, list: string): Mistake[] {
+  const first = new Map<string, number>();
+  const mistakes: Mistake[] = [];
+  for (const { index, group } of groups(data, list)) {
+    const id = group['id'];
+    if (typeof id !== 'string') continue;
+    const before = first.get(id);
+    if (before === undefined) first.set(id, index);
+    else {
+      const message = `${list}[${before}] has the same id; ids are unique in their list`;
+      mistakes.push(mistake([list, index, 'id'], id, message));
+    }
+  }
+  return mistakes;
+}
+
+/** Topics of all boxes lie where a box of this name would have its own. */
+function reservedName({ box }: Data): Mistake[] {
+  if (box !== ALL_BOXES) return [];
+  return [mistake(['box'], box, 'means every box of the site in topics; give this box another name')];
+}
+
+/** A name stands for one key in the records, and a key has one set of rights. */
+function repeatedKeys(commands: unknown): Mistake[] {
+  if (!isGroup(commands)) return [];
+  const keys = groups(commands, 'keys');
+  return (['name', 'publicKey'] as const).flatMap((field) =>
+    keys.flatMap(({ index, group }) => {
+      const value = group[field];
+      const before = keys.findIndex((other) => other.group[field] === value);
+      if (typeof value !== 'string' || keys[before]?.index === index) return [];
+      const message = `commands.keys[${keys[before]?.index}] has the same; each key stands here once`;
+      return [mistake(['commands', 'keys', index, field], value, message)];
+    }),
+  );
+}
+
+function shapes(data: Data): Mistake[] {
+  const polygons = [
+    ...sound(data, 'zones', ZoneConfig).map((found) => ({ list: 'zones', ...found })),
+    ...sound(data, 'masks', MaskConfig).map((found) => ({ list: 'masks', ...found })),
+  ];
+  return [
+    ...polygons.flatMap(({ list, index, item }) => {
+      const fault = polygonFault(item.polygon);
+      return fault === undefined ? [] : [mistake([list, index, 'polygon'], undefined, fault)];
+    }),
+    ...sound(data, 'lines', LineConfig)
+      .filter(({ item: { from, to } }) => from[0] === to[0] && from[1] === to[1])
+      .map(({ index, item }) =>
+        mistake(['lines', index, 'to'], item.to, 'must differ from `from`: a line has a length'),
+      ),
+  ];
+}
+
+/** The two people must tell a ground: upright, at different depths, the nearer one taller. */
+function groundFaults(ground: unknown): Mistake[] {
+  if (!Value.Check(GroundPlaneConfig, ground)) return [];
+  const upsideDown = ground.people.flatMap(({ feet, head }, index) =>
+    feet[1] > head[1]
+      ? []
+      : [
+          mistake(
+            ['groundPlane', 'people', index, 'head'],
+            head,
+            'must lie above the feet: y grows downwards',
+          ),
+        ],
+  );
+  if (upsideDown.length > 0) return upsideDown;
+  const [near, far] = [...ground.people].sort((a, b) => b.feet[1] - a.feet[1]);
+  if (near === undefined || far === undefined) return [];
+  const path = ['groundPlane', 'people'];
+  if (near.feet[1] - far.feet[1] < DEPTHS_APART_NORM) {
+    const message = `the two must stand at different distances: their feet at least ${DEPTHS_APART_NORM} apart in y`;
+    return [mistake(path, undefined, message)];
+  }
+  if (near.feet[1] - near.head[1] > far.feet[1] - far.head[1]) return [];
+  return [mistake(path, undefined, 'the one who stands lower in the picture is nearer and must look taller')];
+}
+
+/** A rule's zone or line must exist. */
+function danglingPlaces(data: Data): Mistake[] {
+  return groups(data, 'rules').flatMap(({ index, group }) =>
+    (['zone', 'line'] as const).flatMap((key) => {
+      const named = group[key];
+      const ids = groups(data, `${key}s`).map((place) => place.group['id']);
+      if (typeof named !== 'string' || ids.includes(named)) return [];
+      // What has not the form of an id may be anything, and is not repeated here.
+      const known = ids.filter((id): id is string => typeof id === 'string' && /^[a-z0-9-]{1,32}$/.test(id));
+      const list = known.length > IDS_LISTED_MAX ? [...known.slice(0, IDS_LISTED_MAX), '…'] : known;
+      const right = list.length > 0 ? `; there are ${list.join(', ')}` : `; the list ${key}s is empty`;
+      const message = `no ${key} has this id${didYouMean(named, known) || right}`;
+      return [mistake(['rules', index, key], named, message)];
+    }),
+  );
+}
+
+/** Time zone, dates and times that have the right form but do not exist. */
+function calendarFaults(data: Data): Mistake[] {
+  const { timeZone, holidays } = data;
+  const mistakes: Mistake[] = [];
+  if (typeof timeZone === 'string' && timeZone !== '' && !isTimeZone(timeZone)) {
+    const message = `no such time zone; IANA names are known${didYouMean(timeZone, Intl.supportedValuesOf('timeZone'))}`;
+    mistakes.push(mistake(['timeZone'], timeZone, message));
+  }
+  for (const [index, date] of (Array.isArray(holidays) ? holidays : []).entries()) {
+    if (typeof date !== 'string' || !/^\d{4}-\d{2}-\d{2}$/.test(date) || isDate(date)) continue;
+    mistakes.push(mistake(['holidays', index], date, 'no such day in the calendar'));
+  }
+  for (const { index, group } of groups(data, 'rules')) {
+    for (const span of groups(group, 'schedule')) {
+      if (span.group['from'] !== '24:00') continue;
+      const path = ['rules', index, 'schedule', span.index, 'from'];
+      mistakes.push(mistake(path, '24:00', 'must be 23:59 or earlier; 24:00 is an end only'));
+    }
+  }
+  return mistakes;
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** 2026-02-30 rolls over to March and so comes back as another text. */
+function isDate(text: string): boolean {
+  const date = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
+}
+
+function missingForRun(data: Data): Mistake[] {
+  const needs = [
+    { key: 'camera', schema: CameraConfig },
+    { key: 'mqtt', schema: MqttConfig },
+  ];
+  return needs
+    .filter(({ key }) => data[key] === undefined)
+    .map(({ key, schema }) =>
+      mistake(
+        [key],
+        undefined,
+        `missing; \`vigie run\` needs it (${Object.keys(schema.properties).join(', ')})`,
+      ),
+    );
+}
+
+function evaluationPurposes(data: Data): Mistake[] {
+  return groups(data, 'rules')
+    .filter(({ group }) => group['purpose'] === 'evaluation')
+    .map(({ index }) => {
+      const message = 'is for `vigie replay` only; name the purpose for which this street is watched';
+      return mistake(['rules', index, 'purpose'], 'evaluation', message);
+    });
+}
+
+function cameraFaults(camera: unknown): Mistake[] {
+  const source = isGroup(camera) ? camera['source'] : undefined;
+  if (typeof source !== 'string' || !/^rtsp:\/\/[^/]/.test(source) || URL.canParse(source)) return [];
+  const message = 'must be rtsp://[user:password@]host[:port]/path, the port at most 65535';
+  return [mistake(['camera', 'source'], source, message)];
+}
+
+/** The link to the room is authenticated both ways, or does not leave the machine. */
+function mqttFaults(mqtt: unknown): Mistake[] {
+  if (!isGroup(mqtt) || typeof mqtt['url'] !== 'string') return [];
+  const path = ['mqtt', 'url'];
+  const url = parseUrl(mqtt['url']);
+  if (url === undefined) {
+    // The schema has said so already where not even the scheme is right.
+    return /^mqtts?:\/\//.test(mqtt['url'])
+      ? [mistake(path, mqtt['url'], 'must be mqtts://host:port, the port at most 65535')]
+      : [];
+  }
+  const mistakes: Mistake[] = [];
+  if (url.username !== '' || url.password !== '') {
+    const message =
+      'must hold no name and no password: the box is known by its certificate (mqtt.cert, mqtt.key)';
+    mistakes.push(mistake(path, mqtt['url'], message));
+  }
+  if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '') {
+    mistakes.push(mistake(path, mqtt['url'], 'must end after host and port: mqtts://host:port'));
+  }
+  if (url.protocol === 'mqtt:' && !isLoopback(url.hostname)) {
+    const message = 'must begin with mqtts:// (plain mqtt:// is for a broker on this machine only)';
+    mistakes.push(mistake(path, mqtt['url'], message));
+  }
+  if (url.protocol !== 'mqtts:') return mistakes;
+  const missing = ['ca', 'cert', 'key'].filter((key) => mqtt[key] === undefined);
+  return [
+    ...mistakes,
+    ...missing.map((key) =>
+      mistake(['mqtt', key], undefined, 'missing; mqtts:// needs the PEM files ca, cert and key'),
+    ),
+  ];
+}
+
+function parseUrl(text: string): URL | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  return ['mqtt:', 'mqtts:'].includes(url.protocol) && url.hostname !== '' ? url : undefined;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
+}

@@ -1,0 +1,191 @@
+/** The reference page of the configuration (docs/ref/config.md), made from the schema. */
+import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox';
+import {
+  BridgesConfig,
+  CameraConfig,
+  CommandKey,
+  Config,
+  DetectorConfig,
+  GroundPlaneConfig,
+  LineConfig,
+  MarkedPerson,
+  MaskConfig,
+  MqttConfig,
+  RetentionConfig,
+  RULE_SCHEMAS,
+  ScheduleSpan,
+  ZoneConfig,
+} from '../contract/config.ts';
+import { MetricsConfig } from '../contract/metrics-config.ts';
+import { CONFIG_KEYS, PROGRAM_VARIABLES } from './environment.ts';
+import { EXAMPLE } from './example.ts';
+import { CONFIG_BYTES_MAX } from './source.ts';
+import { expected } from './words.ts';
+
+/** Markdown. The same schema always gives the same text. */
+export function describeConfig(): string {
+  return [INTRODUCTION, ...sections().map(sectionText), environment(), exampleText()].join('\n\n');
+}
+
+interface Section {
+  readonly title: string;
+  readonly about: string;
+  readonly schema: TObject;
+  /** Where the keys stand, for their environment variables; undefined inside of lists. */
+  readonly path?: readonly string[];
+}
+
+const INTRODUCTION = `# Configuration
+
+One YAML file for one box, usually \`/etc/vigie/vigie.yaml\`; a JSON file is read just as well. It is read once
+at start, checked as a whole, and refused as a whole: \`vigie check FILE\` lists every mistake with its line, what
+was found and what would be right. Unknown keys are mistakes. The file has at most ${CONFIG_BYTES_MAX / 1024} KiB.
+
+A key without a default must be given. Coordinates are shares of the picture's width and height, from 0 to 1,
+with the origin at the top left and y downwards, so that they hold for every resolution.`;
+
+function sections(): Section[] {
+  const scalars = Object.entries(Config.properties).filter(
+    ([, schema]) => !KindGuard.IsObject(schema) && !isListOfGroups(schema),
+  );
+  return [
+    {
+      title: 'Top level',
+      about: 'Who the box is. The groups and lists below stand beside these keys.',
+      schema: { ...Config, properties: Object.fromEntries(scalars) },
+      path: [],
+    },
+    {
+      title: '`camera`',
+      about: 'Needed by `vigie run`; replay has its clip.',
+      schema: CameraConfig,
+      path: ['camera'],
+    },
+    {
+      title: '`detector`',
+      about: 'What finds people and vehicles.',
+      schema: DetectorConfig,
+      path: ['detector'],
+    },
+    {
+      title: '`groundPlane`',
+      about:
+        'What tells sizes on the street, optional: boxes that cannot be are not tracked (they are redacted all the same), `vigie check` sees zones that are too far, crowds get a density.',
+      schema: GroundPlaneConfig,
+      path: ['groundPlane'],
+    },
+    {
+      title: '`groundPlane`: people',
+      about: 'An item of `groundPlane.people`.',
+      schema: MarkedPerson,
+    },
+    {
+      title: '`zones`',
+      about: 'A list of areas; an object is where it touches the ground.',
+      schema: ZoneConfig,
+    },
+    { title: '`lines`', about: 'A list of tripwires.', schema: LineConfig },
+    {
+      title: '`masks`',
+      about: 'A list of privacy masks: black before detection and snapshot.',
+      schema: MaskConfig,
+    },
+    ...RULE_SCHEMAS.map((schema) => ({
+      title: `\`rules\`: ${schema.properties.kind.const}`,
+      about: `An item of \`rules\` with \`kind: ${schema.properties.kind.const}\`.`,
+      schema,
+    })),
+    {
+      title: '`schedule`',
+      about: 'An item of a rule’s `schedule`; `to` before `from` goes on into the next day.',
+      schema: ScheduleSpan,
+    },
+    {
+      title: '`mqtt`',
+      about: 'The way to the room, needed by `vigie run`. `mqtts://` needs `ca`, `cert` and `key`.',
+      schema: MqttConfig,
+      path: ['mqtt'],
+    },
+    {
+      title: '`bridges`',
+      about:
+        'Events once more, in the forms of other systems; see [Bridges](../guide/bridges.md). Best effort: only the main topics are guaranteed.',
+      schema: BridgesConfig,
+      path: ['bridges'],
+    },
+    {
+      title: '`retention`',
+      about: 'How long the box keeps what.',
+      schema: RetentionConfig,
+      path: ['retention'],
+    },
+    {
+      title: '`metrics`',
+      about:
+        'For Prometheus; see [Operations](../guide/operations.md). Never on another address than the loopback; a port that is taken is said in the log and stops nothing.',
+      schema: MetricsConfig,
+      path: ['metrics'],
+    },
+    {
+      title: '`commands.keys`',
+      about:
+        'A list of the public keys whose signed commands this box obeys; with none it obeys nobody. [How to make one](../guide/search.md).',
+      schema: CommandKey,
+    },
+  ];
+}
+
+function isListOfGroups(schema: TSchema): boolean {
+  return KindGuard.IsArray(schema) && (KindGuard.IsObject(schema.items) || KindGuard.IsUnion(schema.items));
+}
+
+function sectionText({ title, about, schema, path }: Section): string {
+  const keys = Object.entries(schema.properties);
+  const rows = keys.map(([key, property]) => {
+    const variable = path === undefined ? undefined : variableOf([...path, key]);
+    const cells = [`\`${key}\``, meaning(property), valueText(property), defaultText(schema, key, property)];
+    return path === undefined ? cells : [...cells, variable === undefined ? '' : `\`${variable}\``];
+  });
+  const head = ['key', 'meaning', 'value', 'default', ...(path === undefined ? [] : ['environment'])];
+  return `## ${title}\n\n${about}\n\n${table(head, rows)}`;
+}
+
+/** A pattern's description is its form; the meaning is then in the title. */
+function meaning(schema: TSchema): string {
+  return schema.title ?? schema.description ?? '';
+}
+
+function valueText(schema: TSchema): string {
+  const words = expected(schema);
+  return words === meaning(schema) ? 'text' : words.replace(/^text of/, 'text,');
+}
+
+function defaultText(group: TObject, key: string, schema: TSchema): string {
+  if (schema['default'] !== undefined) return `\`${JSON.stringify(schema['default'])}\``;
+  return group.required?.includes(key) ? '' : 'none (optional)';
+}
+
+function variableOf(path: readonly string[]): string | undefined {
+  return CONFIG_KEYS.find((key) => key.path.join('.') === path.join('.'))?.variable;
+}
+
+function environment(): string {
+  const rows = Object.entries(PROGRAM_VARIABLES).map(([name, meant]) => [`\`${name}\``, meant]);
+  return `## Environment
+
+A variable of the tables above goes before the file. Lists are written with commas: \`VIGIE_DETECTOR_INPUT=640,384\`.
+Zones, lines, masks, rules and commands are set in the file only. Any other variable that begins with \`VIGIE_\` is a mistake,
+but for these, which belong to the program:
+
+${table(['variable', 'meaning'], rows)}`;
+}
+
+function exampleText(): string {
+  return `## Full example\n\n\`\`\`yaml\n${EXAMPLE}\`\`\`\n`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,59 @@
+/** The files that a configuration names, as this process sees them. */
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { openToOthers } from '../base/private-file.ts';
+import { isOutOfSight } from './credentials.ts';
+import type { Path } from './problem.ts';
+import { shown } from './problem.ts';
+import { isGroup, type Mistake } from './shape.ts';
+import { didYouMean } from './words.ts';
+
+/** PEM files: readable, and the key by nobody else. An authorisation that is missing or bad is judged when it is used. */
+export function checkFiles(data: Record<string, unknown>): Mistake[] {
+  const mqtt = isGroup(data['mqtt']) ? data['mqtt'] : {};
+  return [
+    ...['ca', 'cert', 'key'].flatMap((name) => fileFault(['mqtt', name], mqtt[name])),
+    ...keyModeFault(mqtt['key']),
+  ];
+}
+
+/** The detector is named by its model card. */
+export function checkModel(data: Record<string, unknown>, modelDir: string): Mistake[] {
+  const model = isGroup(data['detector']) ? data['detector']['model'] : undefined;
+  if (typeof model !== 'string' || !/^[a-z0-9-]+$/.test(model)) return [];
+  const cards = readdirSync(modelDir)
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => basename(file, '.json'));
+  if (cards.includes(model)) return [];
+  const right = didYouMean(model, cards) || `; there are ${cards.join(', ') || 'none'}`;
+  const message = `no model card has this name${right}`;
+  return [{ path: ['detector', 'model'], at: 'value', found: shown(model, ['detector', 'model']), message }];
+}
+
+function fileFault(path: Path, file: unknown): Mistake[] {
+  if (typeof file !== 'string' || !file.startsWith('/') || isOutOfSight(file)) return [];
+  const fault = readFault(file);
+  return fault === undefined ? [] : [{ path, at: 'value', found: shown(file, path), message: fault }];
+}
+
+/** Why the file cannot be read, or undefined. */
+export function readFault(file: string): string | undefined {
+  try {
+    if (!statSync(file).isFile()) return 'is not a file';
+    accessSync(file, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'no such file';
+    if (code === 'EACCES' || code === 'EPERM')
+      return `user ${process.geteuid?.() ?? '?'} may not read this file`;
+    return `this file cannot be read (${String(code)})`;
+  }
+}
+
+function keyModeFault(file: unknown): Mistake[] {
+  if (typeof file !== 'string' || !file.startsWith('/') || readFault(file) !== undefined) return [];
+  const message = openToOthers(file);
+  if (message === undefined) return [];
+  return [{ path: ['mqtt', 'key'], at: 'value', found: shown(file, ['mqtt', 'key']), message }];
+}

@@ -1,0 +1,163 @@
+/**
+ * One configuration file and the environment → a checked, frozen Config, or every mistake at once.
+ *
+ * INVARIANTS: what is returned fits the contract's schema and is frozen to the bottom; nothing is read
+ * twice; an unreadable, hostile or truncated file ends in problems, never in another exception.
+ * LIMITS: 256 KiB of text (source.ts), PROBLEMS_MAX problems.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../base/package-root.ts';
+import type { Config } from '../contract/config.ts';
+import { resolveCredentials } from './credentials.ts';
+import { crossCheck, type Use } from './cross-check.ts';
+import { type EnvironmentValue, readEnvironment } from './environment.ts';
+import { checkFiles, checkModel, readFault } from './files.ts';
+import { ConfigProblems, type Path, PROBLEMS_MAX, type Problem, pathText } from './problem.ts';
+import { checkShape, isGroup, type Mistake } from './shape.ts';
+import { CONFIG_BYTES_MAX, readSource, type Source } from './source.ts';
+import { findWarnings } from './warnings.ts';
+
+export { ConfigProblems, type Problem, problemText } from './problem.ts';
+
+/** `check` judges for `run` where camera and mqtt are given, else for `replay`. */
+export type ConfigMode = Use | 'check';
+
+export interface ConfigOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly mode: ConfigMode;
+  /** False = the PEM files lie on another machine; default: they are checked, except for replay. */
+  readonly files?: boolean;
+}
+
+export interface Inspection {
+  /** The configuration; undefined when there are problems. */
+  readonly config: Config | undefined;
+  /** In the order of the file. */
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/** Throws ConfigProblems (an AgentError of kind `config`) with every mistake. */
+export function loadConfig(file: string, options: ConfigOptions): Config {
+  const { config, problems } = inspectConfig(file, options);
+  if (config === undefined) throw new ConfigProblems(file, problems);
+  return config;
+}
+
+/** The same without throwing, and with warnings. */
+export function inspectConfig(file: string, options: ConfigOptions): Inspection {
+  const read = readText(file);
+  if ('fault' in read) return { config: undefined, problems: [fileProblem(read.fault)], warnings: [] };
+  return inspectText(read.text, options, file);
+}
+
+/** `file`, where there is one, is looked at for its mode only. */
+export function inspectText(text: string, options: ConfigOptions, file?: string): Inspection {
+  const source = readSource(text);
+  const environment = readEnvironment(options.env);
+  const place = placer(source, environment.values);
+  const known = [...source.problems, ...environment.problems];
+  const refuse = (mistakes: readonly Mistake[]): Inspection => {
+    // What the reader could not take (an alias that leads nowhere) is told once.
+    const told = new Set(source.problems.map(({ path }) => path));
+    const placed = mistakes.map(place).filter(({ path }) => path === '' || !told.has(path));
+    const problems = [...known, ...placed].sort(inFileOrder).slice(0, PROBLEMS_MAX);
+    return { config: undefined, problems, warnings: [] };
+  };
+  if (source.data === undefined && source.problems.length > 0) return refuse([]);
+  const data = source.data ?? Object.create(null);
+  if (!isGroup(data)) {
+    return refuse([
+      { path: [], at: 'value', found: null, message: 'must be a group of keys (site, box, …)' },
+    ]);
+  }
+  overlay(data, environment.values);
+  const mistakes = findMistakes(data, options);
+  if (known.length + mistakes.length > 0) return refuse(mistakes);
+  // structuredClone gives the objects their ordinary prototype; the shape has just been checked.
+  const config = deepFreeze(structuredClone(data)) as Config;
+  return { config, problems: [], warnings: findWarnings(config, file).map(place).sort(inFileOrder) };
+}
+
+function findMistakes(data: Record<string, unknown>, { env, mode, files }: ConfigOptions): Mistake[] {
+  const credentials = resolveCredentials(data, env, mode === 'run');
+  const shape = checkShape(data);
+  const complete = data['camera'] !== undefined && data['mqtt'] !== undefined;
+  const use: Use = mode === 'check' ? (complete ? 'run' : 'replay') : mode;
+  const all = [
+    ...credentials,
+    ...shape,
+    ...crossCheck(data, use),
+    ...checkModel(data, join(packageRoot(), 'models')),
+    ...((files ?? mode !== 'replay') ? checkFiles(data) : []),
+  ];
+  // The first mistake at a place is the most basic one; what is said of its inside says more.
+  const seen = new Set<string>();
+  return all.filter(({ path }) => {
+    const key = JSON.stringify(path);
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+function overlay(data: Record<string, unknown>, values: readonly EnvironmentValue[]): void {
+  for (const { path, value } of values) {
+    let group = data;
+    for (const key of path.slice(0, -1)) {
+      group[key] ??= Object.create(null);
+      const inner = group[key];
+      // A group that is not one is a mistake of the file and is reported as such.
+      group = isGroup(inner) ? inner : {};
+    }
+    group[String(path.at(-1))] = value;
+  }
+}
+
+/** Gives a mistake its place: the variable that set the value, else line and column. */
+function placer(source: Source, values: readonly EnvironmentValue[]): (mistake: Mistake) => Problem {
+  return ({ path, at, found, message }) => {
+    const text = pathText(path);
+    const variable = values.find((value) => startsWith(path, value.path))?.variable ?? null;
+    if (variable !== null) {
+      return { path: text, line: null, column: null, variable, found, message: `${message} [${text}]` };
+    }
+    return { path: text, ...source.locate(path, at), variable, found, message };
+  };
+}
+
+function startsWith(path: Path, head: Path): boolean {
+  return head.every((part, index) => path[index] === part);
+}
+
+function inFileOrder(a: Problem, b: Problem): number {
+  const line = (a.line ?? Number.MAX_SAFE_INTEGER) - (b.line ?? Number.MAX_SAFE_INTEGER);
+  return line === 0 ? (a.column ?? 0) - (b.column ?? 0) : line;
+}
+
+function fileProblem(message: string): Problem {
+  return { path: '', line: null, column: null, variable: null, found: null, message };
+}
+
+function readText(file: string): { text: string } | { fault: string } {
+  const fault = readFault(file);
+  if (fault !== undefined) return { fault };
+  const { size } = statSync(file);
+  if (size > CONFIG_BYTES_MAX) {
+    return { fault: `larger than ${CONFIG_BYTES_MAX / 1024} KiB; this is no configuration` };
+  }
+  if (size === 0) return { fault: 'is empty; docs/ref/config.md has a full example' };
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) };
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { fault: 'is not UTF-8 text' };
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

@@ -1,0 +1,159 @@
+/** Names, types and ranges: the data against the TypeBox schema, every deviation in words. */
+import { KindGuard, type TObject, type TSchema, Type } from '@sinclair/typebox';
+import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
+import { Config, RULE_SCHEMAS } from '../contract/config.ts';
+import { type Path, PROBLEMS_MAX, shown } from './problem.ts';
+import { didYouMean, expected, literals, nearest } from './words.ts';
+
+/** A problem before its place is known. */
+export interface Mistake {
+  readonly path: Path;
+  /** Which end of the path is wrong: an unknown key, or the value. */
+  readonly at: 'key' | 'value';
+  readonly found: string | null;
+  readonly message: string;
+}
+
+/** All but the rules' inside: a union's errors would not say which kind was meant. */
+const Outline = Type.Object(
+  { ...Config.properties, rules: Type.Array(Type.Unknown(), { maxItems: 64, default: [] }) },
+  { additionalProperties: false },
+);
+
+const RULE_KINDS = RULE_SCHEMAS.map((schema) => schema.properties.kind.const);
+
+/** Fills in defaults (in place) and returns every mistake, at most PROBLEMS_MAX. */
+export function checkShape(data: Record<string, unknown>): Mistake[] {
+  fillDefaults(Outline, data);
+  const mistakes = new Map<string, Mistake>();
+  collect(Value.Errors(Outline, data), data, [], mistakes);
+  const rules = data['rules'];
+  if (Array.isArray(rules)) {
+    for (const [index, rule] of rules.entries()) checkRule(rule, ['rules', index], mistakes);
+  }
+  return [...mistakes.values()].slice(0, PROBLEMS_MAX);
+}
+
+/** Not TypeBox's Value.Default: where a list has a default, that one turns a wrong group into a list. */
+function fillDefaults({ properties }: TObject, group: Record<string, unknown>): void {
+  for (const [key, schema] of Object.entries(properties)) {
+    if (group[key] === undefined && schema['default'] !== undefined) {
+      group[key] = structuredClone(schema['default']);
+    }
+    const value = group[key];
+    if (KindGuard.IsObject(schema) && isGroup(value)) fillDefaults(schema, value);
+    if (!KindGuard.IsArray(schema) || !Array.isArray(value)) continue;
+    for (const item of value) {
+      if (KindGuard.IsObject(schema.items) && isGroup(item)) fillDefaults(schema.items, item);
+    }
+  }
+}
+
+function checkRule(rule: unknown, path: Path, mistakes: Map<string, Mistake>): void {
+  if (!isGroup(rule)) {
+    const message = 'must be a group of keys (id, kind, purpose, …)';
+    add(mistakes, { path, at: 'value', found: shown(rule, path), message });
+    return;
+  }
+  const { kind } = rule;
+  const known = RULE_KINDS.some((name) => name === kind);
+  // With a mistyped kind the rest is judged as the kind that was most likely meant.
+  const meant = !known && typeof kind === 'string' ? nearest(kind, RULE_KINDS) : undefined;
+  if (!known) {
+    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+    const message = `${kind === undefined ? 'missing; ' : ''}must be one of ${RULE_KINDS.join(', ')}${hint}`;
+    add(mistakes, { path: [...path, 'kind'], at: 'value', found: shown(kind, path), message });
+  }
+  const schema = RULE_SCHEMAS.find(({ properties }) => properties.kind.const === (meant ?? kind));
+  if (schema === undefined) return;
+  fillDefaults(schema, rule);
+  collect(Value.Errors(schema, rule), rule, path, mistakes);
+}
+
+function collect(
+  errors: Iterable<ValueError>,
+  root: unknown,
+  at: Path,
+  mistakes: Map<string, Mistake>,
+): void {
+  for (const error of errors) {
+    if (mistakes.size >= PROBLEMS_MAX) return;
+    add(mistakes, mistakeOf(error, [...at, ...pathOf(root, error.path)]));
+  }
+}
+
+/** One mistake a path: the first says it best (a missing key is also "not text"). */
+function add(mistakes: Map<string, Mistake>, mistake: Mistake): void {
+  const key = JSON.stringify(mistake.path);
+  if (!mistakes.has(key)) mistakes.set(key, mistake);
+}
+
+function mistakeOf(error: ValueError, path: Path): Mistake {
+  const { schema, value } = error;
+  if (error.type === ValueErrorType.ObjectAdditionalProperties) {
+    const known = Object.keys(schema['properties'] as object);
+    const right = didYouMean(String(path.at(-1)), known) || `; known here: ${known.join(', ')}`;
+    // The value of a key that nobody knows may be anything, a password included: it is not shown.
+    return { path, at: 'key', found: null, message: `unknown key${right}` };
+  }
+  if (error.type === ValueErrorType.ObjectRequiredProperty) {
+    const meaning = schema.title === undefined ? '' : ` (${schema.title})`;
+    return { path, at: 'value', found: null, message: `missing${meaning}; must be ${expected(schema)}` };
+  }
+  return { path, at: 'value', found: shown(value, path), message: `must be ${rightValue(error, path)}` };
+}
+
+function rightValue({ type, schema, value }: ValueError, path: Path): string {
+  switch (type) {
+    case ValueErrorType.StringMinLength:
+      return 'text that is not empty';
+    case ValueErrorType.StringMaxLength:
+      return `text of at most ${schema['maxLength']} characters`;
+    case ValueErrorType.ArrayMinItems:
+      return `a list of at least ${schema['minItems']}`;
+    case ValueErrorType.ArrayMaxItems:
+      return `a list of at most ${schema['maxItems']}`;
+    case ValueErrorType.String:
+      return `${expected(schema)}${['number', 'boolean'].includes(typeof value) ? '; put it in quotes' : ''}`;
+    case ValueErrorType.Union:
+      return `${expected(schema)}${typeof value === 'string' ? didYouMean(value, literals(schema)) : ''}`;
+    case ValueErrorType.IntegerMultipleOf:
+      return `${expected(schema)}; near: ${nearMultiples(schema, Number(value))}`;
+    case ValueErrorType.NumberMinimum:
+    case ValueErrorType.NumberMaximum:
+      return `${expected(schema)}${isCoordinate(path) ? ': a share of the width or height, not pixels' : ''}`;
+    default:
+      return expected(schema);
+  }
+}
+
+function nearMultiples(schema: TSchema, value: number): string {
+  const step = Number(schema['multipleOf']);
+  const clamp = (multiple: number): number =>
+    Math.min(
+      Math.max(multiple, Number(schema['minimum'] ?? multiple)),
+      Number(schema['maximum'] ?? multiple),
+    );
+  const near = [clamp(Math.floor(value / step) * step), clamp(Math.ceil(value / step) * step)];
+  return [...new Set(near)].join(' or ');
+}
+
+function isCoordinate(path: Path): boolean {
+  return path[0] === 'zones' || path[0] === 'lines' || path[0] === 'masks';
+}
+
+/** JSON pointer (RFC 6901) → path, with numbers where the data has lists. */
+function pathOf(root: unknown, pointer: string): Path {
+  const path: (string | number)[] = [];
+  let value = root;
+  for (const part of pointer.split('/').slice(1)) {
+    const key = part.replace(/~1/g, '/').replace(/~0/g, '~');
+    path.push(Array.isArray(value) ? Number(key) : key);
+    value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+  }
+  return path;
+}
+
+export function isGroup(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,193 @@
+/**
+ * The YAML text of a configuration → plain data, with a way back from a path to its place in the text.
+ * JSON is YAML, so a `.json` file needs nothing special.
+ *
+ * LIMITS: 256 KiB of text and 20,000 values after aliases are followed (an alias bomb is refused).
+ * A full configuration of 64 zones with 64 corners, 64 masks and 64 rules has about 17,000.
+ */
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  type YAMLError,
+  type YAMLMap,
+} from 'yaml';
+import { type Path, PROBLEMS_MAX, type Problem, pathText } from './problem.ts';
+
+export const CONFIG_BYTES_MAX = 262_144;
+const VALUES_MAX = 20_000;
+/** The schema needs 5 levels; more than this is a broken or hostile file, and recursion must end. */
+const DEPTH_MAX = 32;
+/** One missing bracket breaks every line after it; more errors than this say nothing new. */
+const SYNTAX_ERRORS_MAX = 5;
+
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Source {
+  /** Objects without prototype, arrays and scalars; undefined where the text cannot be read as YAML. */
+  readonly data: unknown;
+  /** Syntax errors, repeated keys, aliases that lead nowhere. */
+  readonly problems: readonly Problem[];
+  /** Where the value at the path stands (or its key); where there is none, the nearest thing around it. */
+  locate(path: Path, at?: 'key' | 'value'): Place;
+}
+
+export function readSource(text: string): Source {
+  const lines = new LineCounter();
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const reader = new Reader(placeAt);
+  let document: Document.Parsed;
+  try {
+    // Repeated keys are looked for in Reader: the library compares each key with all others.
+    document = parseDocument(text, {
+      lineCounter: lines,
+      uniqueKeys: false,
+      prettyErrors: false,
+      resolveKnownTags: false,
+    });
+  } catch (error) {
+    // Very deep nesting ends the stack in places where the library does not expect it.
+    if (!(error instanceof RangeError)) throw error;
+    reader.report([], 0, 'not readable as YAML: nested too deeply');
+    return { data: undefined, problems: reader.problems, locate: () => ({ line: 1, column: 1 }) };
+  }
+  const syntax = [...document.errors, ...document.warnings];
+  const onePerPlace = syntax.filter(({ pos }, index) => pos[0] !== syntax[index - 1]?.pos[0]);
+  for (const error of onePerPlace.slice(0, SYNTAX_ERRORS_MAX)) {
+    reader.report([], error.pos[0], syntaxText(error));
+  }
+  const data = syntax.length > 0 ? undefined : reader.data(document.contents, [], []);
+  return {
+    data: reader.stopped ? undefined : data,
+    problems: reader.problems,
+    locate: (path, at = 'value') => placeAt(reader.offsetOf(document.contents, path, at)),
+  };
+}
+
+function syntaxText({ code, message }: YAMLError): string {
+  if (code === 'MULTIPLE_DOCS') return 'a second YAML document begins here; a configuration is one document';
+  if (message.includes('call stack')) return 'not readable as YAML: nested too deeply';
+  if (code === 'TAB_AS_INDENT') return 'not readable as YAML: indent with spaces, not with tabs';
+  const indent = ['BLOCK_AS_IMPLICIT_KEY', 'MULTILINE_IMPLICIT_KEY', 'BAD_INDENT'].includes(code);
+  // What the message quotes may be a piece of a password.
+  const safe = message.replace(/"(?:[^"\\]|\\.)*"/g, '"…"').replace(/\s+/g, ' ');
+  return `not readable as YAML: ${safe.length > 200 ? `${safe.slice(0, 200)}…` : safe}${indent ? '; check the indentation from here on' : ''}`;
+}
+
+/** Turns nodes into data and remembers where aliases lead. */
+class Reader {
+  readonly problems: Problem[] = [];
+  readonly #placeAt: (offset: number) => Place;
+  readonly #anchors = new Map<string, Node>();
+  readonly #targets = new Map<Alias, Node>();
+  #values = 0;
+  /** A limit was reached: what was read is not the whole. */
+  stopped = false;
+
+  constructor(placeAt: (offset: number) => Place) {
+    this.#placeAt = placeAt;
+  }
+
+  report(path: Path, offset: number, message: string): void {
+    if (this.problems.length >= PROBLEMS_MAX) return;
+    const { line, column } = this.#placeAt(offset);
+    this.problems.push({ path: pathText(path), line, column, variable: null, found: null, message });
+  }
+
+  /** `followed` holds the aliases' targets around this node, so that a loop is seen. */
+  data(node: unknown, path: Path, followed: readonly Node[]): unknown {
+    if (this.stopped) return undefined;
+    this.#values += 1;
+    if (this.#values > VALUES_MAX || path.length > DEPTH_MAX) {
+      this.stopped = true;
+      const what =
+        path.length > DEPTH_MAX ? `nested deeper than ${DEPTH_MAX}` : `more than ${VALUES_MAX} values`;
+      this.report(path.slice(0, 8), startOf(node), `${what}; this is no configuration`);
+      return undefined;
+    }
+    if (isAlias(node)) return this.#alias(node, path, followed);
+    // In text order, so that an alias means the nearest anchor before it.
+    if (isNode(node) && node.anchor !== undefined && followed.length === 0) {
+      this.#anchors.set(node.anchor, node);
+    }
+    if (isScalar(node)) return node.value;
+    if (isSeq(node)) return node.items.map((item, index) => this.data(item, [...path, index], followed));
+    return isMap(node) ? this.#map(node, path, followed) : null;
+  }
+
+  #alias(alias: Alias, path: Path, followed: readonly Node[]): unknown {
+    const target = this.#targets.get(alias) ?? this.#anchors.get(alias.source);
+    if (target === undefined || followed.includes(target)) {
+      const why = target === undefined ? 'no anchor of this name stands before it' : 'it contains itself';
+      this.report(path, startOf(alias), `the alias *${alias.source} leads nowhere: ${why}`);
+      return undefined;
+    }
+    this.#targets.set(alias, target);
+    return this.data(target, path, [...followed, target]);
+  }
+
+  #map(map: YAMLMap, path: Path, followed: readonly Node[]): object {
+    const data: Record<string, unknown> = Object.create(null);
+    const firstAt = new Map<string, number>();
+    for (const pair of map.items) {
+      const key = keyOf(pair);
+      if (key === undefined) {
+        this.report(path, startOf(pair.key), 'a key must be plain text');
+        continue;
+      }
+      const first = firstAt.get(key);
+      if (first !== undefined) {
+        const message = `this key stands here again (first in line ${this.#placeAt(first).line}); keep one`;
+        this.report([...path, key], startOf(pair.key), message);
+        continue;
+      }
+      firstAt.set(key, startOf(pair.key));
+      data[key] = this.data(pair.value, [...path, key], followed);
+    }
+    return data;
+  }
+
+  offsetOf(root: unknown, path: Path, at: 'key' | 'value'): number {
+    let node = root;
+    let offset = startOf(node);
+    for (const [depth, part] of path.entries()) {
+      if (isAlias(node)) node = this.#targets.get(node);
+      if (isMap(node)) {
+        const pair = node.items.find((item) => keyOf(item) === String(part));
+        if (pair === undefined) return offset;
+        if (at === 'key' && depth === path.length - 1) return startOf(pair.key);
+        node = pair.value ?? pair.key;
+      } else if (isSeq(node) && typeof part === 'number') {
+        node = node.items[part];
+      } else {
+        return offset;
+      }
+      offset = isNode(node) && node.range ? node.range[0] : offset;
+    }
+    return offset;
+  }
+}
+
+function keyOf(pair: Pair): string | undefined {
+  const key: unknown = isScalar(pair.key) ? pair.key.value : undefined;
+  const plain = typeof key === 'string' || typeof key === 'number' || typeof key === 'boolean';
+  return plain ? String(key) : undefined;
+}
+
+function startOf(node: unknown): number {
+  return isNode(node) && node.range ? node.range[0] : 0;
+}

@@ -1,0 +1,149 @@
+/** What is allowed but cannot work, or not as meant: said by `vigie check` and when the agent starts. */
+import { statSync } from 'node:fs';
+import type { Config, RuleConfig, ZoneConfig } from '../contract/config.ts';
+import type { PointNorm } from '../contract/geometry.ts';
+import { GroundPlane } from '../contract/ground-plane.ts';
+import { areaNorm, covers } from './polygon.ts';
+import type { Mistake } from './shape.ts';
+
+/** A dwell seen in fewer analysed frames than this is a matter of luck: one missed detection decides. */
+const DWELL_FRAMES_MIN = 3;
+const DWELL_KEYS = ['afterS', 'dwellS'] as const;
+
+/** One cell of the detector's finest grid: NanoDet's stride 8, in input pixels. */
+const ZONE_AREA_INPUT_PX_MIN = 8 * 8;
+
+/**
+ * Somebody who is not two of those cells tall is hardly ever found (the head alone takes a quarter of the
+ * height), and no rule works on what is not found.
+ */
+const PERSON_INPUT_PX_MIN = 2 * 8;
+
+type Warning = Omit<Mistake, 'at'>;
+
+/** `file` is where the configuration was read from; undefined when its mode says nothing. */
+export function findWarnings(config: Config, file: string | undefined): Mistake[] {
+  const found: Warning[] = [
+    ...shortDwells(config),
+    ...tinyZones(config),
+    ...farZones(config),
+    ...blindPlaces(config),
+    ...unusedPlaces(config),
+    ...absentHolidays(config),
+    ...retention(config),
+    ...idleCertificates(config),
+    ...openPassword(config, file),
+  ];
+  return found.map((warning) => ({ ...warning, at: 'value' }));
+}
+
+function shortDwells({ camera, rules }: Config): Warning[] {
+  if (camera === undefined) return [];
+  const leastS = DWELL_FRAMES_MIN / camera.fps;
+  return rules.flatMap((rule, index) =>
+    DWELL_KEYS.flatMap((key) => {
+      const dwellS: unknown = Reflect.get(rule, key);
+      if (typeof dwellS !== 'number' || dwellS >= leastS) return [];
+      const message = `shorter than ${DWELL_FRAMES_MIN} analysed frames at ${camera.fps} fps; use ${round(leastS)} or more, or raise camera.fps`;
+      return [{ path: ['rules', index, key], found: String(dwellS), message }];
+    }),
+  );
+}
+
+function tinyZones({ zones, detector }: Config): Warning[] {
+  const [widthPx, heightPx] = detector.input;
+  return zones.flatMap(({ polygon }, index) => {
+    const areaPx = areaNorm(polygon) * widthPx * heightPx;
+    if (areaPx >= ZONE_AREA_INPUT_PX_MIN) return [];
+    const message = `only ${round(areaPx)} px² of the detector's ${widthPx}×${heightPx} input, less than one of its cells (8×8); draw it larger or raise detector.input`;
+    return [{ path: ['zones', index, 'polygon'], found: null, message }];
+  });
+}
+
+/** Zones in which people look too small for the detector's input, where the ground is known. */
+function farZones({ zones, rules, detector, groundPlane }: Config): Warning[] {
+  if (groundPlane === undefined) return [];
+  // A wall is no ground: its corners say nothing of where people stand.
+  const grounds = new Set(rules.flatMap((rule) => (rule.kind === 'graffiti' ? [] : placesOf(rule))));
+  const ground = new GroundPlane(groundPlane);
+  // The letterboxed picture fills the input's height at most.
+  const tallPx = (y: number): number => ground.personHeightNorm(y) * detector.input[1];
+  return zones.flatMap(({ id, polygon }, index) => {
+    if (!grounds.has(`zones/${id}`)) return [];
+    const depths = polygon.map(([, y]) => y);
+    const [farPx, nearPx] = [tallPx(Math.min(...depths)), tallPx(Math.max(...depths))];
+    if (farPx >= PERSON_INPUT_PX_MIN) return [];
+    const [where, px] = nearPx < PERSON_INPUT_PX_MIN ? ['near', nearPx] : ['far', farPx];
+    const message = `too far for the detector's ${detector.input.join('×')} input: at its ${where} side a person is ${round(px)} px tall, and ${PERSON_INPUT_PX_MIN} px are needed; raise detector.input or draw it nearer`;
+    return [{ path: ['zones', index, 'polygon'], found: null, message }];
+  });
+}
+
+/** A privacy mask is black before detection: a zone or line under it never sees anything. */
+function blindPlaces({ zones, lines, masks }: Config): Warning[] {
+  const places: { path: Mistake['path']; points: readonly PointNorm[] }[] = [
+    ...zones.map(({ polygon }, index) => ({ path: ['zones', index], points: polygon })),
+    ...lines.map(({ from, to }, index) => ({ path: ['lines', index], points: [from, to] })),
+  ];
+  return places.flatMap(({ path, points }) => {
+    const mask = masks.find(({ polygon }) => covers(polygon, points));
+    if (mask === undefined) return [];
+    return [
+      { path, found: null, message: `lies wholly under the mask "${mask.id}": nothing is ever seen there` },
+    ];
+  });
+}
+
+function unusedPlaces({ zones, lines, rules }: Config): Warning[] {
+  const named = new Set(rules.flatMap(placesOf));
+  const unused = (list: 'zones' | 'lines', items: readonly Pick<ZoneConfig, 'id'>[]): Warning[] =>
+    items.flatMap(({ id }, index) =>
+      named.has(`${list}/${id}`)
+        ? []
+        : [{ path: [list, index], found: null, message: `no rule uses "${id}"` }],
+    );
+  return [...unused('zones', zones), ...unused('lines', lines)];
+}
+
+function placesOf(rule: RuleConfig): string[] {
+  return 'zone' in rule ? [`zones/${rule.zone}`] : [`lines/${rule.line}`];
+}
+
+function absentHolidays({ holidays, rules }: Config): Warning[] {
+  if (holidays.length > 0) return [];
+  return rules.flatMap((rule, index) => {
+    const spans = 'schedule' in rule ? (rule.schedule ?? []) : [];
+    const span = spans.findIndex(({ days }) => days.includes('holiday'));
+    if (span < 0) return [];
+    const message = 'names `holiday`, but the list `holidays` is empty: it never comes';
+    return [{ path: ['rules', index, 'schedule', span, 'days'], found: null, message }];
+  });
+}
+
+function retention({ retention: { eventsDays, snapshotsDays } }: Config): Warning[] {
+  if (snapshotsDays <= eventsDays) return [];
+  const message = `snapshots would outlive their events (retention.eventsDays ${eventsDays})`;
+  return [{ path: ['retention', 'snapshotsDays'], found: String(snapshotsDays), message }];
+}
+
+function idleCertificates({ mqtt }: Config): Warning[] {
+  if (mqtt === undefined || mqtt.url.startsWith('mqtts:')) return [];
+  return (['ca', 'cert', 'key'] as const)
+    .filter((name) => mqtt[name] !== undefined)
+    .map((name) => ({
+      path: ['mqtt', name],
+      found: null,
+      message: 'is not used: mqtt.url is plain mqtt://',
+    }));
+}
+
+function openPassword({ camera }: Config, file: string | undefined): Warning[] {
+  const hasPassword = camera !== undefined && /^[a-z0-9]+:\/\/[^/]*:[^/]*@/i.test(camera.source);
+  if (!hasPassword || file === undefined || (statSync(file).mode & 0o004) === 0) return [];
+  const message = `the camera's password stands in a file that everybody can read; chmod 0640 ${file}`;
+  return [{ path: ['camera', 'source'], found: null, message }];
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(2));
+}

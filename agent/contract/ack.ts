@@ -1,0 +1,20 @@
+/** `vigie/<site>/<box>/ack`, from the room's archive: everything through these numbers is stored there. */
+import { type Static, Type } from '@sinclair/typebox';
+
+const Seq = Type.Optional(
+  Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'all through it are stored' }),
+);
+
+/** A lane that is absent says nothing; further keys are ignored. */
+export const Ack = Type.Object({
+  alert: Seq,
+  bulk: Seq,
+  epoch: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 32,
+      description: 'which counting the numbers are of (user property `epoch`); absent = the one of now',
+    }),
+  ),
+});
+export type Ack = Readonly<Static<typeof Ack>>;

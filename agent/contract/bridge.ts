@@ -1,0 +1,169 @@
+/**
+ * What the bridges publish beside the main topics, in the forms of ONVIF, Home Assistant and Frigate.
+ * Notices derived from accepted events, QoS 0: only the main topics are guaranteed.
+ */
+import { type TSchema, Type } from '@sinclair/typebox';
+import { LabelSchema } from './label.ts';
+
+const strict = { additionalProperties: false } as const;
+const JSON_TYPE = 'application/json';
+
+/** One message of a bridge, ready to be published. */
+export interface Notice {
+  readonly topic: string;
+  readonly payload: string;
+  readonly contentType: string;
+  readonly retain: boolean;
+}
+
+export function jsonNotice(topic: string, payload: object, retain = false): Notice {
+  return { topic, payload: JSON.stringify(payload), contentType: JSON_TYPE, retain };
+}
+
+const Item = Type.Union([Type.String({ maxLength: 1024 }), Type.Number(), Type.Boolean()]);
+const Items = Type.Record(Type.String({ pattern: '^[A-Z][A-Za-z]{0,31}$' }), Item);
+
+/** ONVIF Core, "JSON Event Payload"; `PropertyOperation` as in the XML form, for events that are properties. */
+export const OnvifEvent = Type.Object(
+  {
+    UtcTime: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+    PropertyOperation: Type.Optional(
+      Type.Union([Type.Literal('Initialized'), Type.Literal('Changed'), Type.Literal('Deleted')]),
+    ),
+    Source: Items,
+    Data: Items,
+  },
+  strict,
+);
+
+const Text = Type.String({ minLength: 1, maxLength: 512 });
+
+/** Home Assistant, MQTT discovery of a `sensor` or `binary_sensor`. */
+export const HomeAssistantConfig = Type.Object(
+  {
+    name: Text,
+    unique_id: Type.String({ pattern: '^vigie_[a-z0-9_-]{1,120}$' }),
+    state_topic: Text,
+    value_template: Type.Optional(Text),
+    payload_on: Type.Optional(Type.Literal('ON')),
+    payload_off: Type.Optional(Type.Literal('OFF')),
+    device_class: Type.Optional(Text),
+    unit_of_measurement: Type.Optional(Text),
+    entity_category: Type.Optional(Type.Literal('diagnostic')),
+    availability: Type.Array(
+      Type.Object(
+        { topic: Text, value_template: Text, payload_available: Text, payload_not_available: Text },
+        strict,
+      ),
+      { minItems: 1, maxItems: 1 },
+    ),
+    device: Type.Object(
+      {
+        identifiers: Type.Array(Text, { minItems: 1, maxItems: 1 }),
+        name: Text,
+        manufacturer: Text,
+        model: Text,
+        sw_version: Text,
+        suggested_area: Text,
+      },
+      strict,
+    ),
+    origin: Type.Object({ name: Text, sw_version: Text }, strict),
+  },
+  strict,
+);
+
+const BoxPx = Type.Array(Type.Integer({ minimum: 0, maximum: 16_384 }), {
+  minItems: 4,
+  maxItems: 4,
+  description: 'x1, y1, x2, y2 in pixels of the source frame',
+});
+const EpochS = Type.Number({ description: 'seconds since the epoch' });
+const Score = Type.Number({ minimum: 0, maximum: 1 });
+const Zones = Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), { maxItems: 1 });
+
+/** One state of a tracked object, as Frigate tells it; what names a person or a plate is always null. */
+const FrigateObject = Type.Object(
+  {
+    id: Type.String({ minLength: 1, maxLength: 64, description: 'the episode' }),
+    camera: Type.String({ pattern: '^[a-z0-9-]{1,32}$', description: 'the box' }),
+    frame_time: EpochS,
+    snapshot: Type.Union([
+      Type.Object({ frame_time: EpochS, box: BoxPx, area: Type.Integer(), score: Score }, strict),
+      Type.Null(),
+    ]),
+    label: LabelSchema,
+    sub_label: Type.Null(),
+    recognized_license_plate: Type.Null(),
+    top_score: Score,
+    false_positive: Type.Literal(false),
+    start_time: EpochS,
+    end_time: Type.Union([EpochS, Type.Null()]),
+    score: Score,
+    box: BoxPx,
+    area: Type.Integer({ minimum: 0 }),
+    ratio: Type.Number({ minimum: 0 }),
+    region: BoxPx,
+    active: Type.Boolean(),
+    stationary: Type.Boolean(),
+    current_zones: Zones,
+    entered_zones: Zones,
+    attributes: Type.Object({}, strict),
+    current_attributes: Type.Array(Type.Never(), { maxItems: 0 }),
+    has_snapshot: Type.Boolean(),
+    has_clip: Type.Literal(false),
+  },
+  strict,
+);
+
+/** Frigate, `<topic_prefix>/events`. */
+export const FrigateEvent = Type.Object(
+  {
+    type: Type.Union([Type.Literal('new'), Type.Literal('update'), Type.Literal('end')]),
+    before: FrigateObject,
+    after: FrigateObject,
+  },
+  strict,
+);
+
+const root = 'vigie/{site}/{box}';
+const notice = { direction: 'from-box', qos: 0, retained: false, numbered: false } as const;
+
+/** The bridges' part of the list in messages.ts. */
+export const BRIDGE_MESSAGES = [
+  {
+    ...notice,
+    name: 'OnvifEvent',
+    summary: 'Bridge `onvif`: the event as ONVIF’s event broker publishes it.',
+    topic: `${root}/onvif-ej/{onvifTopic}`,
+    levels: ['onvifTopic'],
+    contentType: JSON_TYPE,
+    schema: OnvifEvent as TSchema,
+  },
+  {
+    ...notice,
+    name: 'HomeAssistantConfig',
+    summary: 'Bridge `homeAssistant`: MQTT discovery, one entity a rule and some of the health.',
+    topic: 'homeassistant/{component}/{box}/{entity}/config',
+    contentType: JSON_TYPE,
+    schema: HomeAssistantConfig as TSchema,
+    retained: true,
+  },
+  {
+    ...notice,
+    name: 'HomeAssistantState',
+    summary: 'Bridge `homeAssistant`: whether an incident of the rule stands.',
+    topic: `${root}/home-assistant/{rule}`,
+    contentType: 'text/plain',
+    schema: Type.Union([Type.Literal('ON'), Type.Literal('OFF')]) as TSchema,
+    retained: true,
+  },
+  {
+    ...notice,
+    name: 'FrigateEvent',
+    summary: 'Bridge `frigate`: the event in the form of Frigate’s tracked objects.',
+    topic: `${root}/frigate/events`,
+    contentType: JSON_TYPE,
+    schema: FrigateEvent as TSchema,
+  },
+] as const;

@@ -1,0 +1,134 @@
+/**
+ * Signed commands and what is answered: DSSE envelopes (https://github.com/secure-systems-lab/dsse) on
+ * `…/cmd`, replies on `…/reply/<token>`.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { AgentError, type ErrorKind } from '../base/errors.ts';
+
+const strict = { additionalProperties: false } as const;
+const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
+const Base64 = (maxLength: number) => Type.String({ pattern: '^[A-Za-z0-9+/]+={0,2}$', maxLength });
+
+/** The DSSE payload type of a command. */
+export const COMMAND_TYPE = 'application/vnd.vigie.command+json';
+
+/** A search with all its lists full has 5 kB. */
+export const COMMAND_BYTES_MAX = 16_384;
+
+/** In the place of a box's name: every box of the site. No box may be called so. */
+export const ALL_BOXES = 'all';
+
+/** What a command may ask for; a key in the configuration names those that it may sign. */
+export const COMMAND_OPS = ['search', 'suspend', 'resume', 'unseal'] as const;
+export type CommandOp = (typeof COMMAND_OPS)[number];
+
+/** So many signatures, whose keys are named: what is not covered by a signature must still be exactly right. */
+export const envelopeOf = (bytesMax: number, signatures: number) =>
+  Type.Object(
+    {
+      payloadType: Type.String({ minLength: 1, maxLength: 128 }),
+      payload: Base64(bytesMax),
+      signatures: Type.Array(
+        Type.Object({ keyid: Type.String({ pattern: '^[0-9a-f]{64}$' }), sig: Base64(128) }, strict),
+        { minItems: signatures, maxItems: signatures },
+      ),
+    },
+    strict,
+  );
+export const Envelope = envelopeOf(COMMAND_BYTES_MAX, 1);
+export type Envelope = Static<typeof Envelope>;
+
+/** The signed content. */
+export const Command = Type.Object(
+  {
+    site: Name,
+    box: Type.String({ pattern: '^([a-z0-9-]{1,32}|\\*)$', description: 'a box, or * for all of the site' }),
+    counter: Type.Integer({
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'per key, larger than any before; the time in ms does',
+    }),
+    notBefore: Time,
+    notAfter: Time,
+    op: Type.String({ pattern: '^[a-z-]{1,32}$' }),
+    args: Type.Record(Type.String(), Type.Unknown()),
+  },
+  strict,
+);
+export type Command = Static<typeof Command>;
+
+/** A command that has passed every check; `key` is the name that the configuration gives its key. */
+export interface AcceptedCommand {
+  readonly op: CommandOp;
+  readonly args: Readonly<Record<string, unknown>>;
+  readonly counter: number;
+  readonly key: string;
+}
+
+export const REFUSALS = [
+  'malformed',
+  'unknown-key',
+  'bad-signature',
+  'wrong-box',
+  'not-yet-valid',
+  'expired',
+  'not-permitted',
+  'replayed',
+  'bad-arguments',
+  'rate-limited',
+  'unavailable',
+] as const;
+export type RefusalCode = (typeof REFUSALS)[number];
+
+const KINDS: Partial<Record<RefusalCode, ErrorKind>> = {
+  malformed: 'corrupt',
+  'rate-limited': 'exhausted',
+  unavailable: 'unavailable',
+};
+
+/** Why a command is not obeyed, fit for the reply. */
+export class CommandRefused extends AgentError {
+  readonly code: RefusalCode;
+  /** When to come again. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(code: RefusalCode, message: string, more: { retryAfterS?: number; cause?: unknown } = {}) {
+    super(KINDS[code] ?? 'denied', message, more.cause);
+    this.code = code;
+    this.retryAfterS = more.retryAfterS;
+  }
+}
+
+export const CommandReply = Type.Object(
+  {
+    site: Name,
+    box: Name,
+    time: Time,
+    op: Type.Optional(Type.String()),
+    counter: Type.Optional(Type.Integer()),
+    result: Type.Optional(Type.Unknown({ description: 'present when the command was obeyed' })),
+    refused: Type.Optional(
+      Type.Object(
+        {
+          code: Type.Union(REFUSALS.map((code) => Type.Literal(code))),
+          message: Type.String({ maxLength: 500 }),
+          retryAfterS: Type.Optional(Type.Number({ minimum: 0 })),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+export type CommandReply = Static<typeof CommandReply>;
+
+/** A command as it came, not yet believed. */
+export interface IncomingCommand {
+  readonly payload: Uint8Array;
+  /** Came on the topic of all boxes: the answer is spread in time. */
+  readonly broadcast: boolean;
+  /** Where the box may answer; undefined when the message named no place below the box's own topics. */
+  readonly replyTo: string | undefined;
+  readonly correlation: Uint8Array | undefined;
+}

@@ -1,0 +1,403 @@
+/**
+ * The configuration of one box: its only schema. `agent/config` reads, checks and describes it; the
+ * other folders receive slices of the types below.
+ */
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { COMMAND_OPS } from './command.ts';
+import { PointNorm } from './geometry.ts';
+import { MetricsConfig } from './metrics-config.ts';
+
+const strict = { additionalProperties: false } as const;
+const ID = { pattern: '^[a-z0-9-]{1,32}$', description: '1 to 32 of a-z, 0-9 and -' };
+const id = (title: string) => Type.String({ ...ID, title });
+const Polygon = Type.Array(PointNorm, {
+  minItems: 3,
+  maxItems: 64,
+  description: 'corners [x, y], normalised to the source frame (0..1, origin top left)',
+});
+
+const AbsolutePath = (description: string) => Type.String({ pattern: '^/', maxLength: 4096, description });
+
+export const ZoneConfig = Type.Object({ id: id('name of the zone'), polygon: Polygon }, strict);
+export type ZoneConfig = Static<typeof ZoneConfig>;
+
+export const LineConfig = Type.Object(
+  {
+    id: id('name of the line'),
+    from: { ...PointNorm, title: 'first end [x, y]' },
+    to: { ...PointNorm, title: 'other end [x, y]' },
+  },
+  strict,
+);
+export type LineConfig = Static<typeof LineConfig>;
+
+export const MaskConfig = Type.Object({ id: id('name of the mask'), polygon: Polygon }, strict);
+export type MaskConfig = Static<typeof MaskConfig>;
+
+const WatchedZone = id('id of the zone that is watched');
+const VehicleLabel = Type.Union(['car', 'truck', 'bus', 'motorcycle'].map((label) => Type.Literal(label)));
+const VehicleClasses = Type.Array(VehicleLabel, {
+  minItems: 1,
+  default: ['car', 'truck', 'bus', 'motorcycle'],
+  description: 'labels that count',
+});
+const StreetLabel = Type.Union(
+  ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck', 'dog'].map((label) => Type.Literal(label)),
+);
+
+function rule<K extends string, P extends Record<string, TSchema>>(kind: K, parameters: P) {
+  return Type.Object(
+    {
+      id: id('name of the rule'),
+      kind: Type.Literal(kind, { title: 'chooses the rule' }),
+      purpose: Type.String({
+        minLength: 1,
+        maxLength: 64,
+        description: 'the purpose for which this rule may run; `evaluation` is for replay only',
+      }),
+      ...parameters,
+    },
+    strict,
+  );
+}
+
+const Day = Type.Union(
+  (['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun', 'holiday'] as const).map((day) => Type.Literal(day)),
+);
+const TimeOfDay = Type.String({
+  pattern: '^([01]\\d|2[0-3]):[0-5]\\d$|^24:00$',
+  description: 'HH:MM, site time',
+});
+
+export const ScheduleSpan = Type.Object(
+  { days: Type.Array(Day, { minItems: 1 }), from: TimeOfDay, to: TimeOfDay },
+  strict,
+);
+export type ScheduleSpan = Static<typeof ScheduleSpan>;
+
+const Schedule = Type.Optional(
+  Type.Array(ScheduleSpan, {
+    minItems: 1,
+    maxItems: 32,
+    description: 'when the rule is on; absent = always. `holiday` = the dates in `holidays`',
+  }),
+);
+
+const afterS = (seconds: number, description: string) =>
+  Type.Number({ minimum: 0, maximum: 86_400, default: seconds, description });
+
+export const VehicleInPedestrianZone = rule('vehicle-in-pedestrian-zone', {
+  zone: WatchedZone,
+  classes: VehicleClasses,
+  afterS: afterS(2, 'seconds a vehicle must have been in the zone'),
+  schedule: Schedule,
+});
+export type VehicleInPedestrianZone = Static<typeof VehicleInPedestrianZone>;
+
+export const Loitering = rule('loitering', {
+  zone: WatchedZone,
+  classes: Type.Array(StreetLabel, { minItems: 1, default: ['person'], description: 'labels that count' }),
+  afterS: afterS(120, 'seconds a person must have stayed in the zone'),
+});
+export type Loitering = Static<typeof Loitering>;
+
+export const LineCrossing = rule('line-crossing', {
+  line: id('id of the line that is watched'),
+  classes: Type.Array(StreetLabel, {
+    minItems: 1,
+    default: ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck'],
+    description: 'labels that count',
+  }),
+  direction: Type.Union([Type.Literal('both'), Type.Literal('left'), Type.Literal('right')], {
+    default: 'both',
+    description: 'side towards which the line is passed, looking from `from` to `to`',
+  }),
+});
+export type LineCrossing = Static<typeof LineCrossing>;
+
+export const IllegalParking = rule('illegal-parking', {
+  zone: WatchedZone,
+  classes: VehicleClasses,
+  afterS: afterS(60, 'seconds a vehicle must have stood in the zone'),
+  moveTolerance: Type.Number({
+    minimum: 0.05,
+    maximum: 1,
+    default: 0.25,
+    description: 'how far it may move and still stand, in sizes of its box',
+  }),
+  schedule: Schedule,
+});
+export type IllegalParking = Static<typeof IllegalParking>;
+
+export const WrongWay = rule('wrong-way', {
+  zone: WatchedZone,
+  classes: VehicleClasses,
+  directionDeg: Type.Number({
+    minimum: 0,
+    maximum: 360,
+    description: 'the right way, degrees counter-clockwise in the picture: 0 = to the right, 90 = up',
+  }),
+  toleranceDeg: Type.Number({
+    minimum: 1,
+    maximum: 90,
+    default: 60,
+    description: 'how far a heading may lie from the opposite of directionDeg and still be the wrong way',
+  }),
+  minTravel: Type.Number({
+    minimum: 0.01,
+    maximum: 1,
+    default: 0.1,
+    description: 'way to be travelled, in heights of the frame',
+  }),
+});
+export type WrongWay = Static<typeof WrongWay>;
+
+export const CrowdGathering = rule('crowd-gathering', {
+  zone: WatchedZone,
+  minCount: Type.Integer({ minimum: 2, maximum: 500, default: 10, description: 'people who stay' }),
+  afterS: afterS(20, 'seconds so many people must have stayed'),
+});
+export type CrowdGathering = Static<typeof CrowdGathering>;
+
+export const IllegalDumping = rule('illegal-dumping', {
+  zone: WatchedZone,
+  afterS: afterS(30, 'seconds a thing must have stood unattended'),
+  minAreaNorm: Type.Number({
+    minimum: 0.0001,
+    maximum: 1,
+    default: 0.0005,
+    description: 'least size of the thing, as a share of the frame',
+  }),
+});
+export type IllegalDumping = Static<typeof IllegalDumping>;
+
+export const Graffiti = rule('graffiti', {
+  zone: id('id of the zone that is watched: a wall'),
+  dwellS: afterS(5, 'seconds somebody must have been beside the changed place'),
+  persistS: afterS(30, 'seconds the change must have stood'),
+});
+export type Graffiti = Static<typeof Graffiti>;
+
+export const RULE_SCHEMAS = [
+  VehicleInPedestrianZone,
+  Loitering,
+  LineCrossing,
+  WrongWay,
+  CrowdGathering,
+  IllegalDumping,
+  Graffiti,
+  IllegalParking,
+] as const;
+export const RuleConfig = Type.Union([...RULE_SCHEMAS]);
+export type RuleConfig = Static<typeof RuleConfig>;
+
+const InputSide = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
+
+export const CameraConfig = Type.Object(
+  {
+    source: Type.String({
+      pattern: '^(rtsp://[^/]|file:.|v4l2:/dev/.|libcamera:|test:pattern$)',
+      maxLength: 1024,
+      description: 'rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern',
+    }),
+    fps: Type.Number({ minimum: 0.2, maximum: 30, default: 5, description: 'analysed frames per second' }),
+  },
+  strict,
+);
+export type CameraConfig = Static<typeof CameraConfig>;
+
+export const DetectorConfig = Type.Object(
+  {
+    model: Type.String({
+      pattern: '^[a-z0-9-]{1,64}$',
+      default: 'nanodet-g-city10',
+      description: 'the name of a model card in models/',
+    }),
+    input: Type.Tuple([InputSide, InputSide], {
+      default: [416, 256],
+      description: 'width and height of the detector input, multiples of 32',
+    }),
+    providers: Type.Array(Type.String({ pattern: '^[a-z]{1,16}$', description: '1 to 16 of a-z' }), {
+      minItems: 1,
+      maxItems: 8,
+      default: ['cpu'],
+      description: 'ONNX Runtime execution providers, tried in this order; cpu is always the last resort',
+    }),
+  },
+  strict,
+);
+export type DetectorConfig = Static<typeof DetectorConfig>;
+
+export const MqttConfig = Type.Object(
+  {
+    url: Type.String({
+      pattern: '^mqtts?://',
+      maxLength: 1024,
+      description: 'mqtts://host:port of the room (plain mqtt:// to a broker on this machine only)',
+    }),
+    ca: Type.Optional(
+      AbsolutePath('the absolute path of the PEM file of the broker’s certificate authority'),
+    ),
+    cert: Type.Optional(
+      AbsolutePath('the absolute path of the PEM file of the box’s certificate; its CN equals `box`'),
+    ),
+    key: Type.Optional(
+      AbsolutePath('the absolute path of the PEM file of the box’s private key, mode 0640 or narrower'),
+    ),
+    ack: Type.Union([Type.Literal('archive'), Type.Literal('broker')], {
+      default: 'archive',
+      description: 'what lets a row leave the outbox: the archive’s cumulative ack, or the broker’s PUBACK',
+    }),
+  },
+  strict,
+);
+export type MqttConfig = Static<typeof MqttConfig>;
+
+export const RetentionConfig = Type.Object(
+  {
+    eventsDays: Type.Integer({
+      minimum: 1,
+      maximum: 366,
+      default: 30,
+      description: 'days of event metadata',
+    }),
+    snapshotsDays: Type.Integer({
+      minimum: 1,
+      maximum: 30,
+      default: 7,
+      description: 'days of redacted snapshots',
+    }),
+    sealedDays: Type.Integer({
+      minimum: 1,
+      maximum: 30,
+      default: 30,
+      description: 'days of sealed evidence',
+    }),
+    outboxMiB: Type.Integer({
+      minimum: 1,
+      maximum: 4096,
+      default: 64,
+      description: 'largest size of the outbox on disk, MiB; when it is full, the least important goes first',
+    }),
+    archiveMiB: Type.Integer({
+      minimum: 1,
+      maximum: 4096,
+      default: 64,
+      description:
+        'largest size of the event archive on disk, MiB; when it is full, the oldest events go first',
+    }),
+  },
+  { ...strict, default: {} },
+);
+export type RetentionConfig = Static<typeof RetentionConfig>;
+
+export const MarkedPerson = Type.Object(
+  {
+    feet: { ...PointNorm, title: 'where the person stands, [x, y]' },
+    head: { ...PointNorm, title: 'top of the head, [x, y]' },
+  },
+  strict,
+);
+
+export const GroundPlaneConfig = Type.Object(
+  {
+    people: Type.Array(MarkedPerson, {
+      minItems: 2,
+      maxItems: 2,
+      description: 'two upright adults on the same flat ground, one near the camera and one far from it',
+    }),
+    hfovDeg: Type.Optional(
+      Type.Number({
+        minimum: 10,
+        maximum: 170,
+        description:
+          'horizontal angle of view of the lens, degrees; with it, crowds are told in people per m²',
+      }),
+    ),
+  },
+  strict,
+);
+export type GroundPlaneConfig = Static<typeof GroundPlaneConfig>;
+const bridge = (description: string) => Type.Boolean({ default: false, description });
+
+export const BridgesConfig = Type.Object(
+  {
+    onvif: bridge('events in the form of ONVIF’s event broker, under `vigie/<site>/<box>/onvif-ej/`'),
+    homeAssistant: bridge(
+      'MQTT discovery for Home Assistant; the broker must let the box write `homeassistant/+/<box>/+/config`',
+    ),
+    frigate: bridge('events in the form of Frigate, on `vigie/<site>/<box>/frigate/events`'),
+  },
+  { ...strict, default: {} },
+);
+export type BridgesConfig = Static<typeof BridgesConfig>;
+export const CommandKey = Type.Object(
+  {
+    name: id('whose key it is, for the records'),
+    publicKey: Type.String({
+      // SubjectPublicKeyInfo of ed25519 (RFC 8410): 12 bytes that are always the same, then the key.
+      pattern: '^MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$',
+      title: 'ed25519 public key',
+      description: 'the line between BEGIN and END of an ed25519 public key in PEM form',
+    }),
+    may: Type.Array(Type.Union(COMMAND_OPS.map((op) => Type.Literal(op))), {
+      minItems: 1,
+      maxItems: 16,
+      uniqueItems: true,
+      title: 'the commands that it may sign',
+    }),
+  },
+  strict,
+);
+export type CommandKey = Static<typeof CommandKey>;
+
+export const CommandsConfig = Type.Object(
+  { keys: Type.Array(CommandKey, { maxItems: 16, default: [] }) },
+  { ...strict, default: {} },
+);
+
+export const Config = Type.Object(
+  {
+    site: id('name of the site, the first level of every topic'),
+    box: id('name of the box, the second level of every topic; equals the certificate’s CN'),
+    camera: Type.Optional(CameraConfig),
+    detector: Type.Object(DetectorConfig.properties, { ...strict, default: {} }),
+    groundPlane: Type.Optional(GroundPlaneConfig),
+    zones: Type.Array(ZoneConfig, { maxItems: 64, default: [] }),
+    lines: Type.Array(LineConfig, { maxItems: 64, default: [] }),
+    masks: Type.Array(MaskConfig, { maxItems: 64, default: [] }),
+    rules: Type.Array(RuleConfig, { maxItems: 64, default: [] }),
+    alertsPerHour: Type.Integer({
+      minimum: 1,
+      maximum: 3600,
+      default: 60,
+      description: 'alerts of one rule within an hour; more are held back, counted and told as one event',
+    }),
+    timeZone: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      default: 'Europe/Paris',
+      description: 'IANA name of the site’s time zone; schedules are in it',
+    }),
+    holidays: Type.Array(Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$', description: 'YYYY-MM-DD' }), {
+      maxItems: 366,
+      default: [],
+      description: 'public holidays, for schedules',
+    }),
+    authorisation: Type.Optional(
+      AbsolutePath('the absolute path of the signed authorisation (DSSE); without one nothing is analysed'),
+    ),
+    authorityKey: Type.Optional(
+      AbsolutePath(
+        'the absolute path of the authority’s ed25519 public key, PEM, writable by its owner only',
+      ),
+    ),
+    mqtt: Type.Optional(MqttConfig),
+    bridges: BridgesConfig,
+    retention: RetentionConfig,
+    commands: CommandsConfig,
+    metrics: MetricsConfig,
+  },
+  strict,
+);
+export type Config = Static<typeof Config>;

@@ -1,0 +1,129 @@
+/** The published event: CloudEvents 1.0, structured JSON, QoS 1. */
+import { type Static, Type } from '@sinclair/typebox';
+import { XyxyNorm } from './geometry.ts';
+import { LabelSchema } from './label.ts';
+import { Mode } from './mode.ts';
+import { DEGRADING } from './observation.ts';
+import { RedactionCounts } from './redacted-jpeg.ts';
+import { SealedNote } from './sealed-evidence.ts';
+
+/** Name of docs/ref/events.schema.json; the number grows when a consumer that fits it would no longer do. */
+export const SCHEMA_ID = 'urn:vigie:schema:events:1';
+/** `dataschema` of an event: by CloudEvents the schema of its `data`, an anchor in that file. */
+export const EVENT_SCHEMA_URI = `${SCHEMA_ID}#EventData` as const;
+export const GAP_SCHEMA_URI = `${SCHEMA_ID}#GapRecord` as const;
+export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=utf-8';
+
+const strict = { additionalProperties: false } as const;
+const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
+
+export const Severity = Type.Union([Type.Literal('alert'), Type.Literal('notice'), Type.Literal('system')]);
+export type Severity = Static<typeof Severity>;
+
+export const Phase = Type.Union([Type.Literal('start'), Type.Literal('update'), Type.Literal('end')]);
+export type Phase = Static<typeof Phase>;
+
+export const EventObject = Type.Object(
+  {
+    track: Type.Integer({ minimum: 1 }),
+    label: LabelSchema,
+    score: Type.Number({ minimum: 0, maximum: 1 }),
+    xyxyNorm: XyxyNorm,
+    since: Type.String({ ...Time, description: 'when the object was first seen' }),
+  },
+  strict,
+);
+export type EventObject = Static<typeof EventObject>;
+
+const Snapshot = Type.Object(
+  {
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    bytes: Type.Integer({ minimum: 1 }),
+    time: Type.String({ ...Time, description: 'when it was taken' }),
+    redaction: RedactionCounts,
+  },
+  strict,
+);
+
+/** Which moment a picture shows: `snapshot` = that of the event. */
+export const MOMENTS = ['snapshot', 'before', 'deposit'] as const;
+export type Moment = (typeof MOMENTS)[number];
+
+export const Evidence = Type.Object(
+  {
+    snapshot: Type.Optional(Snapshot),
+    before: Type.Optional(Snapshot),
+    deposit: Type.Optional(Snapshot),
+    sealed: Type.Optional(SealedNote),
+    absent: Type.Optional(Type.String({ description: 'why a picture is missing', maxLength: 200 })),
+  },
+  strict,
+);
+export type Evidence = Static<typeof Evidence>;
+
+/** The zone or line that the rule watches. */
+const Place = Type.Object(
+  {
+    id: Id,
+    purpose: Type.String({ minLength: 1, maxLength: 64 }),
+    legalBasis: Type.Optional(
+      Type.String({ maxLength: 300, description: 'as the authorisation says; absent in replay' }),
+    ),
+    validUntil: Type.Optional(Type.String({ ...Time, description: 'end of the authorisation' })),
+  },
+  strict,
+);
+
+export const EventData = Type.Object(
+  {
+    episode: Type.String({ minLength: 1, maxLength: 64, description: 'the same for start, update and end' }),
+    phase: Phase,
+    severity: Severity,
+    rule: Type.Object(
+      {
+        id: Id,
+        kind: Type.String({ pattern: '^[a-z-]{1,40}$' }),
+        params: Type.Record(Type.String(), Type.Unknown()),
+      },
+      strict,
+    ),
+    zone: Type.Optional(Place),
+    line: Type.Optional(Place),
+    objects: Type.Array(EventObject, { maxItems: 64 }),
+    cause: Type.Record(Type.String(), Type.Unknown()),
+    evidence: Evidence,
+    clock: Type.Object({ synced: Type.Boolean() }, strict),
+    degraded: Type.Optional(
+      Type.Array(Type.Union(DEGRADING.map((condition) => Type.Literal(condition))), {
+        minItems: 1,
+        maxItems: DEGRADING.length,
+        description: 'the camera saw, but badly: to be taken with more doubt; absent where all was well',
+      }),
+    ),
+    mode: Mode,
+  },
+  strict,
+);
+export type EventData = Static<typeof EventData>;
+
+export const VigieEvent = Type.Object(
+  {
+    specversion: Type.Literal('1.0'),
+    id: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      description: 'unique per message; consumers de-duplicate by it',
+    }),
+    source: Type.String({ pattern: '^urn:vigie:[a-z0-9-]{1,32}:[a-z0-9-]{1,32}$' }),
+    type: Type.String({ pattern: '^vigie\\.[a-z-]{1,40}\\.v1$' }),
+    subject: Type.String({ minLength: 1, maxLength: 80, description: 'zone/<id>, line/<id> or camera' }),
+    time: Time,
+    datacontenttype: Type.Literal('application/json'),
+    dataschema: Type.Literal(EVENT_SCHEMA_URI),
+    sequence: Type.String({ pattern: '^\\d{10}$', description: 'per box and lane, gapless' }),
+    data: EventData,
+  },
+  strict,
+);
+export type VigieEvent = Static<typeof VigieEvent>;

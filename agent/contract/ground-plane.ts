@@ -1,0 +1,91 @@
+/**
+ * What two people of known place and height tell of a fixed camera over flat ground: how tall anybody looks
+ * anywhere, and, where the lens is known too, how large a piece of ground is.
+ *
+ * Method: the height of an upright object in the picture grows in proportion to how far its foot lies below
+ * the horizon (Hoiem, Efros, Hebert, "Putting Objects in Perspective", IJCV 80, 2008, eq. 4), exact for a
+ * level camera and within a tenth for the tilts of street cameras. The ground follows from the horizon
+ * (tilt), the camera's height and the focal length by the pinhole model.
+ */
+import { assert } from '../base/errors.ts';
+import type { GroundPlaneConfig } from './config.ts';
+import type { PointNorm, SizePx, XyxyNorm } from './geometry.ts';
+import type { Group } from './label.ts';
+
+/** Adults of Europe, both sexes (NCD-RisC, eLife 5:e13410, 2016: 1.65 and 1.79 m). */
+const PERSON_M = 1.7;
+/**
+ * How much smaller or larger than an upright adult a box can be and still be possible. People: a small child
+ * or somebody who sits is .4 to .6, somebody hidden to the waist .5; two in one box, or one with arms raised,
+ * 1.3. The error of the method and of the two marks comes on top.
+ */
+const PERSON_HEIGHTS = { min: 0.35, max: 1.8 } as const;
+/** Root of the box's area, in heights of a person: a motorcycle from the front .6, an articulated bus 4.5. */
+const VEHICLE_HEIGHTS = { min: 0.35, max: 6 } as const;
+/** A box that comes so close to the frame's edge is cut off by it. */
+const EDGE_NORM = 0.01;
+/** Ground that is further than so many heights of the camera is too near the horizon to be measured. */
+const REACH_HEIGHTS = 30;
+
+export class GroundPlane {
+  /** Height of a person in the picture: #slope × (y of the feet − #horizon), all as shares of the picture's height. */
+  readonly #slope: number;
+  readonly #horizon: number;
+  readonly #hfovDeg: number | undefined;
+
+  /** The nearer of the two people must be the taller one (the configuration is checked for it). */
+  constructor({ people: [one, other], hfovDeg }: GroundPlaneConfig) {
+    assert(one !== undefined && other !== undefined, 'the schema wants two people');
+    const heightOf = ({ feet, head }: typeof one): number => feet[1] - head[1];
+    this.#slope = (heightOf(one) - heightOf(other)) / (one.feet[1] - other.feet[1]);
+    this.#horizon = one.feet[1] - heightOf(one) / this.#slope;
+    this.#hfovDeg = hfovDeg;
+  }
+
+  /** How tall an upright adult looks whose feet are at `y`, as a share of the picture's height; 0 from the horizon up. */
+  personHeightNorm(y: number): number {
+    return Math.max(0, this.#slope * (y - this.#horizon));
+  }
+
+  /** Whether a thing of this group can be as large as this box, standing where the box stands. */
+  allows(group: Group, [x1, y1, x2, y2]: XyxyNorm, { widthPx, heightPx }: SizePx): boolean {
+    if (group !== 'person' && group !== 'vehicle') return true;
+    // Where it stands is out of the picture.
+    if (y2 >= 1 - EDGE_NORM) return true;
+    const person = this.personHeightNorm(y2);
+    if (person === 0) return false;
+    const aspect = widthPx / heightPx;
+    const size = group === 'person' ? y2 - y1 : Math.sqrt((x2 - x1) * aspect * (y2 - y1));
+    const { min, max } = group === 'person' ? PERSON_HEIGHTS : VEHICLE_HEIGHTS;
+    const cutOff = x1 <= EDGE_NORM || y1 <= EDGE_NORM || x2 >= 1 - EDGE_NORM;
+    return size <= max * person && (cutOff || size >= min * person);
+  }
+
+  /** Ground under a polygon, m²; undefined without the lens, or where the polygon comes near the horizon. */
+  areaM2(polygon: readonly PointNorm[], { widthPx, heightPx }: SizePx): number | undefined {
+    if (this.#hfovDeg === undefined) return undefined;
+    // All in units of the picture's height, from its centre.
+    const focal = widthPx / heightPx / 2 / Math.tan((this.#hfovDeg * Math.PI) / 360);
+    const tilt = Math.atan((0.5 - this.#horizon) / focal);
+    const cameraM = (PERSON_M / this.#slope) * Math.cos(tilt);
+    const ground = polygon.map(([x, y]): [number, number] | undefined => {
+      const across = ((x - 0.5) * (widthPx / heightPx)) / focal;
+      const down = (y - 0.5) / focal;
+      const drop = Math.sin(tilt) + down * Math.cos(tilt);
+      const ahead = (Math.cos(tilt) - down * Math.sin(tilt)) / drop;
+      if (drop <= 0 || ahead > REACH_HEIGHTS) return undefined;
+      return [(cameraM * across) / drop, cameraM * ahead];
+    });
+    const points = ground.filter((point) => point !== undefined);
+    return points.length < polygon.length ? undefined : shoelace(points);
+  }
+}
+
+function shoelace(points: readonly (readonly [number, number])[]): number {
+  let twice = 0;
+  for (const [i, [x1, y1]] of points.entries()) {
+    const [x2, y2] = points[(i + 1) % points.length] ?? [x1, y1];
+    twice += x1 * y2 - x2 * y1;
+  }
+  return Math.abs(twice) / 2;
+}

@@ -1,0 +1,92 @@
+/** What the journal says of the box: every kind of entry, with what it holds. */
+import type { FramesReport } from './health.ts';
+import type { Mode } from './mode.ts';
+import type { RestraintRecord } from './search.ts';
+
+/** Of the running program: with every start, and in every heartbeat, so that the newest are found at once. */
+export interface Running {
+  readonly versions: Readonly<Record<string, string>>;
+  /** SHA-256 of the configuration as it was read, in JSON. */
+  readonly config: string;
+  /** The same of what is watched: zones, lines and masks. */
+  readonly zones: string;
+  /** Null while no detector is loaded. */
+  readonly model: { readonly name: string; readonly sha256: string } | null;
+  readonly clockSynced: boolean;
+  /** Records of the archive through this row are in the journal. */
+  readonly records: number;
+}
+
+/** Who wrote the configuration's file last, as far as the disk tells: its owner, and when. */
+export interface ChangedBy {
+  readonly uid: number;
+  readonly user: string | null;
+  readonly fileTime: string;
+}
+
+export type JournalEntry =
+  | ({ readonly type: 'start'; readonly boot: string; readonly timeZone: string } & Running)
+  | ({ readonly type: 'heartbeat'; readonly boot: string; readonly frames: FramesReport } & Running)
+  | { readonly type: 'stop'; readonly boot: string; readonly frames: FramesReport }
+  | {
+      readonly type: 'config';
+      readonly before: string;
+      readonly after: string;
+      /** Where these changed too. */
+      readonly zones?: { readonly before: string; readonly after: string };
+      /** Null where the agent was not told of a file. */
+      readonly by: ChangedBy | null;
+    }
+  /** Another version of the program or of what it runs on, since the start before. */
+  | {
+      readonly type: 'update';
+      readonly before: Running['versions'];
+      readonly after: Running['versions'];
+    }
+  | { readonly type: 'model'; readonly name: string; readonly sha256: string }
+  | { readonly type: 'alert'; readonly id: string; readonly sequence: string; readonly sha256: string }
+  | { readonly type: RestraintRecord['record']; readonly row: number; readonly record: RestraintRecord }
+  | { readonly type: 'clock-step'; readonly stepMs: number }
+  /** The box began to look, or stopped, and why; with every start as well. */
+  | {
+      readonly type: 'mode';
+      readonly mode: Mode;
+      readonly since: string;
+      readonly reason: string | null;
+      /** Id of the suspension. */
+      readonly suspension: string | null;
+      readonly framesRead: number;
+    }
+  | {
+      readonly type: 'suspend';
+      readonly id: string;
+      readonly reason: string;
+      readonly by: string;
+      readonly framesRead: number;
+    }
+  /** `id`: of the suspension that ended; `by`: whose keys have signed. */
+  | { readonly type: 'resume'; readonly id: string; readonly reason: string; readonly by: readonly string[] }
+  | {
+      readonly type: 'authorisation';
+      readonly order: string;
+      readonly sha256: string;
+      readonly notBefore: string;
+      readonly notAfter: string;
+    }
+  /** A technician has looked at a camera that had moved: the zones hold. `by`: the account that said so, where it is known. */
+  | { readonly type: 'view-confirmed'; readonly movedSince: string; readonly by: string | null }
+  /** Whose word the box obeys from now on: fingerprints of the authority's keys. */
+  | { readonly type: 'authority'; readonly before: string | null; readonly after: string }
+  /** Entries that could not be written while the disk refused. */
+  | { readonly type: 'missed'; readonly count: number }
+  /** The contents of these entries were erased; their hashes stand. */
+  | {
+      readonly type: 'erase';
+      readonly entries: readonly number[];
+      readonly why: string;
+      /** Their type, where they are all of one. */
+      readonly what?: string;
+    };
+
+/** As it is written: with the wall time. */
+export type JournalContent = { readonly at: string } & JournalEntry;

@@ -1,0 +1,171 @@
+/**
+ * Every kind of event, with what its `cause` may say: the list from which the published schema is made.
+ * A new rule or condition is published only when it stands here; the tests refuse what does not.
+ */
+import { type TObject, type TProperties, Type } from '@sinclair/typebox';
+import {
+  CrowdGathering,
+  Graffiti,
+  IllegalDumping,
+  IllegalParking,
+  LineCrossing,
+  Loitering,
+  VehicleInPedestrianZone,
+  WrongWay,
+} from './config.ts';
+import type { Severity } from './event.ts';
+import { XyxyNorm } from './geometry.ts';
+import { LabelSchema } from './label.ts';
+
+const strict = { additionalProperties: false } as const;
+const Seconds = (description: string) => Type.Number({ minimum: 0, description });
+const Time = (description: string) =>
+  Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$', description });
+const Reason = Type.String({ maxLength: 1000, description: 'one line for a person' });
+
+/** In the cause of every event. */
+const COMMON = {
+  standingS: Seconds('how long the incident has stood'),
+  ended: Type.Optional(
+    Type.String({ maxLength: 200, description: 'why it ended, where that was not in the street' }),
+  ),
+};
+
+export interface EventKind {
+  readonly kind: string;
+  readonly title: string;
+  readonly severities: readonly Severity[];
+  /** `rule.params`: what the rule was set to. */
+  readonly params: TObject;
+  /** Besides COMMON; an incident that was taken up after a restart has nothing but that. */
+  readonly cause: TObject;
+}
+
+const carrier = Type.Object(
+  { track: Type.Integer({ minimum: 1 }), label: LabelSchema },
+  { ...strict, description: 'who was beside it when it appeared; a number, nobody’s name' },
+);
+
+/** Of the changed place, for events that are about no track. */
+const region = {
+  carrier,
+  xyxyNorm: { ...XyxyNorm, description: 'where the thing is, [x1, y1, x2, y2] as shares of the frame' },
+  areaNorm: Type.Number({ minimum: 0, maximum: 1, description: 'its area as a share of the frame' }),
+};
+
+function cause(properties: TProperties): TObject {
+  const optional = Object.entries(properties).map(([key, schema]) => [key, Type.Optional(schema)] as const);
+  return Type.Object({ ...COMMON, ...Object.fromEntries(optional) }, strict);
+}
+
+function ruleKind(schema: TObject, title: string, properties: TProperties): EventKind {
+  const { id: _id, kind, purpose: _purpose, zone: _zone, line: _line, ...params } = schema.properties;
+  return {
+    kind: String(kind?.['const']),
+    title,
+    severities: ['alert', 'notice'],
+    params: Type.Object(params, strict),
+    cause: cause(properties),
+  };
+}
+
+function conditionKind(kind: string, title: string, properties: TProperties): EventKind {
+  const params = Type.Object({}, strict);
+  return { kind, title, severities: ['system'], params, cause: cause(properties) };
+}
+
+/** Of a condition in which nothing is seen: its `standingS` is the time for which these were not watched. */
+const places = Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), {
+  maxItems: 64,
+  description: 'zones and lines with a rule, none of which is watched meanwhile',
+});
+
+export const EVENT_KINDS: readonly EventKind[] = [
+  ruleKind(VehicleInPedestrianZone, 'a vehicle in a zone for pedestrians', {
+    stayedS: Seconds('in the zone so far'),
+  }),
+  ruleKind(Loitering, 'somebody stays in a zone', { stayedS: Seconds('in the zone so far') }),
+  ruleKind(LineCrossing, 'a line was crossed', {
+    direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
+  }),
+  ruleKind(WrongWay, 'a vehicle goes the wrong way', {
+    headingDeg: Type.Number({
+      minimum: 0,
+      maximum: 360,
+      description: 'counter-clockwise in the picture, 0 = to the right',
+    }),
+    travel: Type.Number({
+      minimum: 0,
+      description: 'way gone against the direction, in heights of the frame',
+    }),
+  }),
+  ruleKind(CrowdGathering, 'people gather and stay', {
+    count: Type.Integer({ minimum: 0, description: 'people who stay' }),
+    stayedS: Seconds('since so many have stayed'),
+    peoplePerM2: Type.Number({ minimum: 0, description: 'of the zone’s ground, where that is known' }),
+  }),
+  ruleKind(IllegalDumping, 'something was left behind', {
+    ...region,
+    depositTime: Time('when it appeared'),
+    leftTime: Time('when the carrier was last beside it'),
+    unattendedS: Seconds('without anybody beside it'),
+  }),
+  ruleKind(Graffiti, 'a wall was painted', {
+    ...region,
+    besideS: Seconds('the carrier was beside the place before it changed'),
+    beforeTime: Time('the last still that shows the place as it was'),
+    changeTime: Time('when it began to change'),
+    doneTime: Time('when it last grew'),
+  }),
+  ruleKind(IllegalParking, 'a vehicle stands where it must not', {
+    stoodS: Seconds('at this place so far'),
+    presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
+      description:
+        '`held`: not detected now, but the place looks the same; `hidden`: something is in front of it',
+    }),
+  }),
+  {
+    kind: 'alert-limit',
+    title: 'a rule has used up its alerts of the hour; further ones are held back',
+    severities: ['system'],
+    params: Type.Object(
+      {
+        kind: Type.String({ description: 'the rule’s own kind' }),
+        alertsPerHour: Type.Integer({ minimum: 1 }),
+      },
+      strict,
+    ),
+    cause: cause({ heldBack: Type.Integer({ minimum: 0, description: 'told at the end' }) }),
+  },
+  {
+    kind: 'rule-unauthorised',
+    title: 'a rule does not run: the authorisation does not name it so',
+    severities: ['system'],
+    params: Type.Object({ kind: Type.String({ description: 'the rule’s own kind' }) }, strict),
+    cause: cause({ reason: Reason }),
+  },
+  conditionKind('suspended', 'the box is suspended and does not look', { reason: Reason }),
+  conditionKind('unauthorised', 'no authorisation holds: the box does not look', { reason: Reason }),
+  conditionKind('stream-lost', 'the camera’s stream is lost', { reason: Reason, places }),
+  conditionKind('frozen', 'the camera sends the same picture again and again', { places }),
+  conditionKind('covered', 'the camera is covered, or its picture black', { places }),
+  conditionKind('too-dark', 'it is too dark for the camera', { places }),
+  conditionKind('moved', 'the camera shows another view than before', { places }),
+  conditionKind('defocused', 'the camera’s picture is far less sharp than before', {}),
+  conditionKind('detector-down', 'the detector cannot run', { reason: Reason }),
+  conditionKind('decoder-crashloop', 'vision ends again and again', {
+    ends: Type.Integer({ minimum: 0, description: 'ends of the vision process since the agent started' }),
+  }),
+  conditionKind('load-shed', 'fewer frames are analysed than configured', {
+    reason: Type.Union([Type.Literal('heat'), Type.Literal('load')], {
+      description: '`heat`: the board is hot; `load`: it is too slow for its camera',
+    }),
+    fps: Type.Number({ minimum: 0, description: 'analysed frames a second' }),
+  }),
+  conditionKind('storage-readonly', 'the disk refuses writes; the outbox is in memory', {
+    reason: Reason,
+  }),
+  conditionKind('journal-down', 'the tamper-evident journal cannot be written', { reason: Reason }),
+  conditionKind('identity-conflict', 'another client uses the box’s name', { reason: Reason }),
+  conditionKind('certificate', 'the broker’s or the box’s certificate is refused', { reason: Reason }),
+];

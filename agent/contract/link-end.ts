@@ -1,0 +1,68 @@
+/**
+ * One end of the link: a connected stream socket that sends and receives validated messages.
+ * LIMITS: what the other side does not read is held up to 4 MiB; beyond that `send` refuses and counts,
+ * so that a stuck reader costs messages and not memory.
+ */
+import type { Socket } from 'node:net';
+import type { Static, TSchema } from '@sinclair/typebox';
+import { LinkDecoder, type Received } from './link.ts';
+
+const UNREAD_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface LinkEvents<S extends TSchema> {
+  onMessage(received: Received<Static<S>>): void;
+  /** Called once, whether the other side left or sent something that is no message. */
+  onClosed(error: Error | undefined): void;
+}
+
+export class LinkEnd<S extends TSchema> {
+  readonly #socket: Socket;
+  #refused = 0;
+  #closed = false;
+
+  constructor(socket: Socket, incoming: S, events: LinkEvents<S>) {
+    this.#socket = socket;
+    const decoder = new LinkDecoder(incoming);
+    const close = (error?: Error): void => {
+      if (this.#closed) return;
+      this.#closed = true;
+      socket.destroy();
+      events.onClosed(error);
+    };
+    socket.on('data', (chunk) => {
+      try {
+        for (const received of decoder.push(chunk)) if (!this.#closed) events.onMessage(received);
+      } catch (error) {
+        close(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+    socket.on('error', close);
+    socket.on('close', () => close());
+  }
+
+  /** Messages thrown away because the other side did not read. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Hands an encoded message to the kernel; false when it was refused or the link is closed. */
+  send(encoded: Buffer): boolean {
+    if (this.#closed) return false;
+    if (this.#socket.writableLength > UNREAD_BYTES_MAX) {
+      this.#refused += 1;
+      return false;
+    }
+    this.#socket.write(encoded);
+    return true;
+  }
+
+  /** Ends the link at once, whatever is on its way. */
+  cut(): void {
+    this.#socket.destroy();
+  }
+
+  /** Ends the link once what was sent has gone out. */
+  end(): void {
+    if (!this.#closed) this.#socket.end();
+  }
+}

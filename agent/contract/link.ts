@@ -1,0 +1,340 @@
+/**
+ * The link between vision and agent: messages, framing and the codec.
+ *
+ * Framing: uint32 BE length of the rest, uint32 BE length of the JSON header, the header, then binary
+ * bytes (redacted and sealed pictures only). LIMITS: a message is at most 1 MiB; a longer or malformed one is `corrupt`
+ * and the link is closed, since a stream that lost its framing cannot be trusted again.
+ */
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler';
+import { AgentError } from '../base/errors.ts';
+import {
+  CameraConfig,
+  DetectorConfig,
+  GroundPlaneConfig,
+  LineConfig,
+  MaskConfig,
+  ZoneConfig,
+} from './config.ts';
+import { SizePx, XyxyNorm } from './geometry.ts';
+import { GroupSchema, LabelSchema } from './label.ts';
+import { LatencyCounts } from './latency.ts';
+import { Observation } from './observation.ts';
+import { type RedactedJpeg, RedactionCounts } from './redacted-jpeg.ts';
+import { AgeRecipients, isAgeFile, type SealedEvidence, SealedNote } from './sealed-evidence.ts';
+
+export const LINK_MESSAGE_BYTES_MAX = 1_048_576;
+
+const strict = { additionalProperties: false } as const;
+const Text = Type.String({ maxLength: 1000 });
+const Ms = Type.Number({ minimum: 0 });
+const Count = Type.Integer({ minimum: 0 });
+
+/**
+ * By what vision knows the camera's view again after a restart. INVARIANT: no picture can be made from it
+ * (vision/observe/condition-signature.ts).
+ */
+export const KnownView = Type.Object(
+  {
+    signature: Type.Union([Type.String({ maxLength: 1024, pattern: '^[A-Za-z0-9+/=]*$' }), Type.Null()]),
+    /** Width of the picture to its height. */
+    aspect: Type.Number({ exclusiveMinimum: 0 }),
+    /** The camera has moved, and nobody has confirmed its new view. */
+    moved: Type.Boolean(),
+  },
+  strict,
+);
+export type KnownView = Static<typeof KnownView>;
+
+/** What vision needs to know; it holds no key and no broker address. */
+export const VisionSettings = Type.Object(
+  {
+    /** `live` drops what it cannot keep up with; `replay` analyses every frame, in lock-step with the agent. */
+    mode: Type.Union([Type.Literal('live'), Type.Literal('replay')]),
+    camera: Type.Object(
+      { source: CameraConfig.properties.source, fps: Type.Union([Type.Number(), Type.Null()]) },
+      strict,
+    ),
+    detector: DetectorConfig,
+    modelDir: Text,
+    zones: Type.Array(ZoneConfig),
+    lines: Type.Array(LineConfig),
+    masks: Type.Array(MaskConfig),
+    groundPlane: Type.Optional(GroundPlaneConfig),
+    /** How far a standing vehicle may move, in sizes of its box; null where no rule asks for standing vehicles. */
+    moveTolerance: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()]),
+    /** Where vehicles stand that the agent knows from before this life of vision. */
+    knownStanding: Type.Array(XyxyNorm, { maxItems: 64 }),
+    /** The camera's view as the agent knows it from before this life of vision. */
+    knownView: Type.Optional(KnownView),
+    /** Static regions are looked for (rules on dumping and graffiti need them). */
+    regions: Type.Boolean(),
+    /** The detector looks at every frame, also where nothing has moved. */
+    everyFrame: Type.Boolean(),
+    /** Raw detections travel with each observation (replay writes them; live does not). */
+    detections: Type.Boolean(),
+    /** Public keys to which the unredacted still of an event is sealed; none: nothing is sealed. */
+    sealTo: AgeRecipients,
+  },
+  strict,
+);
+export type VisionSettings = Static<typeof VisionSettings>;
+
+/** A box to outline; it moves with its velocity to where it was when the still was taken. */
+export const Focus = Type.Object(
+  { xyxyNorm: XyxyNorm, velocityNormPerS: Type.Tuple([Type.Number(), Type.Number()]) },
+  strict,
+);
+export type Focus = Static<typeof Focus>;
+
+/** Asks for the still nearest to `atMs`, redacted, and before that, if so wanted, sealed. */
+export const EvidenceRequest = Type.Object(
+  {
+    request: Type.Integer({ minimum: 1 }),
+    atMs: Ms,
+    focus: Type.Array(Focus, { maxItems: 64 }),
+    seal: Type.Boolean(),
+  },
+  strict,
+);
+export type EvidenceRequest = Static<typeof EvidenceRequest>;
+
+export const ToVision = Type.Union([
+  Type.Object({ kind: Type.Literal('start'), settings: VisionSettings }, strict),
+  /** All frames through `frame` were taken in; requests that arose from them. */
+  Type.Object(
+    {
+      kind: Type.Literal('ack'),
+      frame: Count,
+      evidence: Type.Array(EvidenceRequest, { maxItems: 64 }),
+      /** An incident is open: every frame is to be looked at. Absent: as before. */
+      attentive: Type.Optional(Type.Boolean()),
+    },
+    strict,
+  ),
+  /** A technician has looked at the view that the camera has now: the zones hold in it. */
+  Type.Object({ kind: Type.Literal('confirm-view') }, strict),
+  /** The board is hot: the analysed rate is to go down by so many steps. */
+  Type.Object({ kind: Type.Literal('heat'), steps: Type.Integer({ minimum: 0, maximum: 16 }) }, strict),
+  Type.Object({ kind: Type.Literal('stop') }, strict),
+]);
+export type ToVision = Static<typeof ToVision>;
+
+const LinkDetection = Type.Object(
+  {
+    xyxyNorm: XyxyNorm,
+    score: Type.Number({ minimum: 0, maximum: 1 }),
+    label: LabelSchema,
+    group: GroupSchema,
+  },
+  strict,
+);
+
+const ErrorKindSchema = Type.Union(
+  (['config', 'unavailable', 'exhausted', 'corrupt', 'denied', 'bug'] as const).map((kind) =>
+    Type.Literal(kind),
+  ),
+);
+
+/** Counters since the start of the vision process. */
+export const VisionStats = Type.Object(
+  {
+    framesRead: Count,
+    framesAnalysed: Count,
+    /** Of them, those that the detector did not look at because nothing had moved. */
+    framesHeld: Count,
+    /** Frames left out since the board was hot or too slow. */
+    framesShed: Count,
+    framesDropped: Count,
+    observationsDropped: Count,
+    reconnects: Count,
+    /** Openings because the picture was frozen. */
+    rebuilds: Count,
+    detections: Count,
+    /** Detections too large or too small for where they stand: not tracked, redacted all the same. */
+    impossible: Count,
+    stages: Type.Record(
+      Type.String(),
+      Type.Object({ cpuMs: Type.Number(), wallMs: Type.Number(), latency: LatencyCounts }, strict),
+    ),
+    cpuMs: Type.Number(),
+    wallMs: Type.Number(),
+    rssMiB: Type.Number(),
+    rssPeakMiB: Type.Number(),
+    /** Open file descriptors. */
+    fds: Count,
+  },
+  strict,
+);
+export type VisionStats = Static<typeof VisionStats>;
+
+export const FromVision = Type.Union([
+  /** Sent once, before anything else. */
+  Type.Object({ kind: Type.Literal('hello'), pid: Count }, strict),
+  /** The detector is loaded. */
+  Type.Object(
+    {
+      kind: Type.Literal('detector'),
+      model: Text,
+      sha256: Text,
+      provider: Text,
+      fallback: Type.Union([Text, Type.Null()]),
+    },
+    strict,
+  ),
+  /** The first frame has come through (again after each reconnection). */
+  Type.Object(
+    {
+      kind: Type.Literal('opened'),
+      source: SizePx,
+      decoder: Text,
+      fps: Type.Union([Type.Number(), Type.Null()]),
+      /** Length of a clip, ms; null for what has no end. */
+      durationMs: Type.Union([Ms, Type.Null()]),
+    },
+    strict,
+  ),
+  /** The stream is away; vision retries by itself. */
+  Type.Object({ kind: Type.Literal('lost'), reason: Text, retryInMs: Ms }, strict),
+  Type.Object(
+    { kind: Type.Literal('frame'), observation: Observation, detections: Type.Array(LinkDetection) },
+    strict,
+  ),
+  /** Answer to an evidence request; the JPEG is the message's binary part. */
+  Type.Object(
+    {
+      kind: Type.Literal('snapshot'),
+      request: Type.Integer({ minimum: 1 }),
+      sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+      widthPx: Type.Integer({ minimum: 1 }),
+      heightPx: Type.Integer({ minimum: 1 }),
+      atMs: Ms,
+      redaction: RedactionCounts,
+    },
+    strict,
+  ),
+  Type.Object(
+    { kind: Type.Literal('no-snapshot'), request: Type.Integer({ minimum: 1 }), reason: Text },
+    strict,
+  ),
+  /** Comes before the answer to the same request, where there is somebody to seal to; the age file is the binary part. */
+  Type.Object(
+    { kind: Type.Literal('sealed'), request: Type.Integer({ minimum: 1 }), ...SealedNote.properties },
+    strict,
+  ),
+  Type.Object(
+    { kind: Type.Literal('not-sealed'), request: Type.Integer({ minimum: 1 }), reason: Text },
+    strict,
+  ),
+  /** Live: how many frames a second are analysed from now on; sent with the first frame and at each change. */
+  Type.Object(
+    {
+      kind: Type.Literal('pace'),
+      step: Count,
+      fps: Type.Number({ minimum: 0 }),
+      reason: Type.Union([Type.Literal('heat'), Type.Literal('load'), Type.Null()]),
+    },
+    strict,
+  ),
+  /** To be given back at the next start. */
+  Type.Object({ kind: Type.Literal('view'), view: KnownView }, strict),
+  Type.Object({ kind: Type.Literal('stats'), stats: VisionStats }, strict),
+  /** Replay only: the clip is over. */
+  Type.Object({ kind: Type.Literal('ended'), stats: VisionStats }, strict),
+  /** Vision cannot go on and exits; the one line says what a person must do. */
+  Type.Object({ kind: Type.Literal('failed'), error: ErrorKindSchema, message: Text }, strict),
+]);
+export type FromVision = Static<typeof FromVision>;
+
+export type SnapshotHeader = Extract<FromVision, { kind: 'snapshot' }>;
+
+export type SealedHeader = Extract<FromVision, { kind: 'sealed' }>;
+/** What vision says without a picture. */
+export type PlainFromVision = Exclude<FromVision, SnapshotHeader | SealedHeader>;
+
+/** A received message with its binary part (empty for all but `snapshot` and `sealed`). */
+export interface Received<M> {
+  readonly message: M;
+  readonly binary: Uint8Array;
+}
+
+export function encodeMessage(message: ToVision | PlainFromVision): Buffer {
+  return frameUp(message, new Uint8Array(0));
+}
+
+/** Only a redacted picture can be put on the link. */
+export function encodeSnapshot(request: number, picture: RedactedJpeg): Buffer {
+  const { sha256, widthPx, heightPx, atMs, redaction } = picture;
+  const header: SnapshotHeader = { kind: 'snapshot', request, sha256, widthPx, heightPx, atMs, redaction };
+  return frameUp(header, picture.bytes);
+}
+
+/** The agent's end of `encodeSnapshot`; the caller has checked nothing yet but the schema. */
+export function receivedSnapshot(header: SnapshotHeader, binary: Uint8Array): RedactedJpeg {
+  const { sha256, widthPx, heightPx, atMs, redaction } = header;
+  return { bytes: binary, sha256, widthPx, heightPx, atMs, redaction } as RedactedJpeg;
+}
+
+/** Of an unredacted picture only its sealed form can be put on the link. */
+export function encodeSealed(request: number, { bytes, sha256, recipients }: SealedEvidence): Buffer {
+  if (!isAgeFile(bytes)) throw new AgentError('bug', 'what is called sealed is no age file');
+  const header: SealedHeader = { kind: 'sealed', request, sha256, recipients: [...recipients] };
+  return frameUp(header, bytes);
+}
+
+/** The agent's end of `encodeSealed`. */
+export function receivedSealed({ sha256, recipients }: SealedHeader, binary: Uint8Array): SealedEvidence {
+  return { bytes: binary, sha256, recipients } as unknown as SealedEvidence;
+}
+
+function frameUp(message: unknown, binary: Uint8Array): Buffer {
+  const header = Buffer.from(JSON.stringify(message));
+  const lengths = Buffer.alloc(8);
+  lengths.writeUInt32BE(4 + header.length + binary.length, 0);
+  lengths.writeUInt32BE(header.length, 4);
+  return Buffer.concat([lengths, header, binary]);
+}
+
+/** Splits a byte stream into validated messages. */
+export class LinkDecoder<S extends TSchema> {
+  readonly #check: TypeCheck<S>;
+  #pending: Buffer = Buffer.alloc(0);
+
+  constructor(schema: S) {
+    this.#check = TypeCompiler.Compile(schema);
+  }
+
+  /** Takes bytes as they come; returns the messages completed by them. Throws `corrupt` on anything else. */
+  push(chunk: Uint8Array): Received<Static<S>>[] {
+    this.#pending = this.#pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#pending, chunk]);
+    const out: Received<Static<S>>[] = [];
+    while (this.#pending.length >= 4) {
+      const length = this.#pending.readUInt32BE(0);
+      if (length < 4 || length > LINK_MESSAGE_BYTES_MAX) throw corrupt(`length ${length}`);
+      if (this.#pending.length < 4 + length) break;
+      out.push(this.#parse(this.#pending.subarray(4, 4 + length)));
+      this.#pending = this.#pending.subarray(4 + length);
+    }
+    return out;
+  }
+
+  #parse(body: Buffer): Received<Static<S>> {
+    const headerLength = body.readUInt32BE(0);
+    if (headerLength > body.length - 4) throw corrupt(`header length ${headerLength}`);
+    let message: unknown;
+    try {
+      message = JSON.parse(body.toString('utf8', 4, 4 + headerLength));
+    } catch (error) {
+      throw corrupt('header is not JSON', error);
+    }
+    if (!this.#check.Check(message)) {
+      const first = this.#check.Errors(message).First();
+      throw corrupt(`${first?.path || '/'}: ${first?.message ?? 'does not fit the schema'}`);
+    }
+    return { message, binary: new Uint8Array(body.subarray(4 + headerLength)) };
+  }
+}
+
+function corrupt(what: string, cause?: unknown): AgentError {
+  return new AgentError('corrupt', `link message refused (${what})`, cause);
+}

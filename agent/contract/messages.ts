@@ -1,0 +1,179 @@
+/**
+ * Every message that crosses the box's border by MQTT: the one list from which docs/ref/events.schema.json
+ * and docs/ref/asyncapi.yaml are made. A new message is one entry here, and `npm run docs`.
+ */
+import { type TSchema, Type } from '@sinclair/typebox';
+import { Ack } from './ack.ts';
+import { BRIDGE_MESSAGES } from './bridge.ts';
+import { CommandReply, Envelope } from './command.ts';
+import { EVENT_CONTENT_TYPE, VigieEvent } from './event.ts';
+import { HealthReport, StatusReport } from './health.ts';
+import { GapEvent } from './outbox.ts';
+import { Verdict } from './verdict.ts';
+
+export interface MessageContract {
+  /** Name in the schema's `$defs` and among AsyncAPI's messages. */
+  readonly name: string;
+  readonly summary: string;
+  /** With `{site}`, `{box}` and further parameters, each one level unless `levels` names it. */
+  readonly topic: string;
+  /** Parameters of the topic that may hold several levels. */
+  readonly levels?: readonly string[];
+  readonly direction: 'from-box' | 'to-box';
+  readonly contentType: string;
+  /** Undefined for pictures and plain text. */
+  readonly schema?: TSchema;
+  readonly qos: 0 | 1;
+  readonly retained: boolean;
+  /** Comes from the outbox, with user properties `lane`, `seq` and `boot`. */
+  readonly numbered: boolean;
+  /** Carries a message expiry. */
+  readonly expires?: boolean;
+}
+
+const JSON_TYPE = 'application/json';
+const root = 'vigie/{site}/{box}';
+const fromBox = { direction: 'from-box', contentType: JSON_TYPE, retained: false, numbered: false } as const;
+const toBox = {
+  direction: 'to-box',
+  contentType: JSON_TYPE,
+  qos: 1,
+  retained: false,
+  numbered: false,
+} as const;
+
+export const MESSAGES: readonly MessageContract[] = [
+  {
+    ...fromBox,
+    name: 'StatusReport',
+    summary: 'Whether the box is there; `offline` is its Last Will.',
+    topic: `${root}/status`,
+    schema: StatusReport,
+    qos: 1,
+    retained: true,
+  },
+  {
+    ...fromBox,
+    name: 'HealthReport',
+    summary: 'How the box is, every 30 s.',
+    topic: `${root}/health`,
+    schema: HealthReport,
+    qos: 0,
+    retained: true,
+  },
+  {
+    ...fromBox,
+    name: 'Mode',
+    summary:
+      'Whether the box looks: a ModeStatement in a DSSE envelope, signed by the key of its journal; when it changed and on every connection.',
+    topic: `${root}/mode`,
+    schema: Envelope,
+    qos: 1,
+    retained: true,
+  },
+  {
+    ...fromBox,
+    name: 'JournalHead',
+    summary:
+      'The journal’s newest checkpoint (c2sp.org/tlog-checkpoint), when it changed, once a minute at most.',
+    topic: `${root}/journal/head`,
+    contentType: 'text/plain; charset=utf-8',
+    qos: 1,
+    retained: true,
+  },
+  {
+    ...fromBox,
+    name: 'JournalGrowth',
+    summary:
+      'The newest checkpoint with the proof that it continues the one that the witness cosigned last (c2sp.org/tlog-witness, body of add-checkpoint).',
+    topic: `${root}/journal/growth`,
+    contentType: 'text/plain; charset=utf-8',
+    qos: 1,
+    retained: true,
+  },
+  {
+    ...toBox,
+    name: 'JournalWitnessed',
+    summary: 'The newest checkpoint that the witness has cosigned (c2sp.org/tlog-cosignature).',
+    topic: `${root}/journal/witnessed`,
+    contentType: 'text/plain; charset=utf-8',
+    retained: true,
+  },
+  {
+    ...fromBox,
+    name: 'VigieEvent',
+    summary: 'Something began, goes on or has ended, in the street or in the box itself.',
+    topic: `${root}/evt/{severity}/{kind}`,
+    contentType: EVENT_CONTENT_TYPE,
+    schema: VigieEvent,
+    qos: 1,
+    numbered: true,
+  },
+  {
+    ...fromBox,
+    name: 'GapEvent',
+    summary: 'Numbers of a lane that will not come, and why. Their range counts as present.',
+    topic: `${root}/evt/system/outbox-gap`,
+    contentType: EVENT_CONTENT_TYPE,
+    schema: GapEvent,
+    qos: 1,
+    numbered: true,
+  },
+  {
+    ...fromBox,
+    name: 'Snapshot',
+    summary:
+      'A redacted still. Its name is the event’s id, with `.before` or `.deposit` for earlier moments.',
+    topic: `${root}/snap/{picture}`,
+    contentType: 'image/jpeg',
+    qos: 1,
+    numbered: true,
+    expires: true,
+  },
+  {
+    ...fromBox,
+    name: 'Probe',
+    summary: '`vigie doctor` tries whether publishing is allowed; nobody needs to read it.',
+    topic: `${root}/probe`,
+    schema: Type.Object({}, { additionalProperties: false }),
+    qos: 1,
+  },
+  {
+    ...toBox,
+    name: 'Ack',
+    summary: 'The room’s archive has stored everything of a lane through a number. Cumulative.',
+    topic: `${root}/ack`,
+    schema: Ack,
+  },
+  {
+    ...toBox,
+    name: 'Verdict',
+    summary: 'What the room’s operators say of an alert. Nobody’s name is in it.',
+    topic: `${root}/verdict`,
+    schema: Verdict,
+  },
+  {
+    ...toBox,
+    name: 'Command',
+    summary: 'A signed command (DSSE) for one box; its answer goes to the response topic.',
+    topic: `${root}/cmd`,
+    schema: Envelope,
+  },
+  {
+    ...toBox,
+    name: 'CommandForAll',
+    summary: 'A signed command (DSSE) for every box of the site; each answers in a place of its own.',
+    topic: 'vigie/{site}/all/cmd',
+    schema: Envelope,
+  },
+  {
+    ...fromBox,
+    name: 'CommandReply',
+    summary: 'What became of a command, with its correlation data.',
+    topic: `${root}/reply/{token}`,
+    schema: CommandReply,
+    qos: 1,
+    expires: true,
+  },
+  ...BRIDGE_MESSAGES,
+];

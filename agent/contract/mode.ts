@@ -1,0 +1,110 @@
+/** Whether the box looks, said so that others can check it; and the two commands that change it. */
+import { type Static, Type } from '@sinclair/typebox';
+import { COMMAND_BYTES_MAX, envelopeOf } from './command.ts';
+
+const strict = { additionalProperties: false } as const;
+const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
+const Text = Type.String({ maxLength: 500 });
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
+  Type.Union([type, Type.Null()]);
+
+export const MODES = ['active', 'suspended', 'unauthorised'] as const;
+export const Mode = Type.Union(MODES.map((mode) => Type.Literal(mode)));
+export type Mode = (typeof MODES)[number];
+
+/** The DSSE payload types. */
+export const MODE_TYPE = 'application/vnd.vigie.mode+json';
+export const RESUME_TYPE = 'application/vnd.vigie.resume+json';
+
+/** How many different keys must sign that a suspended box goes on. */
+export const RESUME_SIGNATURES = 2;
+
+/** The id of a suspension: whoever lets the box go on names the one that he ends. */
+const SuspensionId = Type.String({ pattern: '^[0-9a-f]{16}$' });
+
+/** What is signed on `vigie/<site>/<box>/mode`, by the key of the box's journal. */
+export const ModeStatement = Type.Object(
+  {
+    site: Name,
+    box: Name,
+    boot: Type.String({ maxLength: 64 }),
+    time: Type.String({ ...Time, description: 'when this was signed' }),
+    mode: Mode,
+    since: Type.String({ ...Time, description: 'when this mode began, or the agent found it at its start' }),
+    reason: nullable(Text),
+    framesRead: Type.Integer({ minimum: 0, description: 'since the start of the agent' }),
+    order: nullable(Text),
+    validUntil: nullable(Time),
+    suspension: nullable(SuspensionId),
+  },
+  strict,
+);
+export type ModeStatement = Static<typeof ModeStatement>;
+
+/** What the keys sign together. */
+export const Resume = Type.Object(
+  {
+    site: Name,
+    box: Name,
+    suspension: SuspensionId,
+    reason: Type.String({ minLength: 1, maxLength: 500 }),
+    notBefore: Time,
+    notAfter: Time,
+  },
+  strict,
+);
+export type Resume = Static<typeof Resume>;
+
+/** An inner envelope must leave room for that of the command that carries it. */
+export const RESUME_BYTES_MAX = COMMAND_BYTES_MAX / 4;
+
+/** `args` of the command `suspend`. */
+export const SuspendArgs = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 500 }) }, strict);
+
+/** What `suspend` and `resume` answer with. */
+export const RestraintResult = Type.Pick(
+  ModeStatement,
+  ['mode', 'since', 'reason', 'framesRead', 'suspension'],
+  strict,
+);
+
+/** `args` of the command `resume`: what the keys have signed. */
+export const ResumeArgs = Type.Object({ envelope: envelopeOf(RESUME_BYTES_MAX, RESUME_SIGNATURES) }, strict);
+
+/** What runs and what does not, rule by rule; in the health report. */
+export const RestraintReport = Type.Object(
+  {
+    since: Time,
+    reason: nullable(Text),
+    order: nullable(Text),
+    validUntil: nullable(Time),
+    rules: Type.Array(
+      Type.Object(
+        {
+          id: Name,
+          state: Type.Union(
+            (['active', 'shadow', 'unauthorised'] as const).map((state) => Type.Literal(state)),
+          ),
+          reason: nullable(Text),
+          shadowed: Type.Integer({ minimum: 0, description: 'incidents that shadow has kept back' }),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+export type RestraintReport = Static<typeof RestraintReport>;
+
+/** What the box says of itself to the commands on it, in a file of its state folder. */
+export const LocalMode = Type.Object(
+  {
+    pid: Type.Integer({ minimum: 1 }),
+    statement: ModeStatement,
+    /** What became of the last request to resume. */
+    answer: nullable(Type.Object({ request: Type.String(), refused: nullable(Text) }, strict)),
+  },
+  strict,
+);
+export type LocalMode = Static<typeof LocalMode>;

@@ -1,0 +1,139 @@
+/** What vision says of one frame: facts about places, no pixels. */
+import { type Static, Type } from '@sinclair/typebox';
+import { PointNorm, SizePx, XyxyNorm } from './geometry.ts';
+import { GroupSchema, LabelSchema } from './label.ts';
+
+const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Ms = Type.Number({ minimum: 0 });
+
+/** A track inside a zone (by its ground point, with hysteresis) since a media time. */
+export const ZonePresence = Type.Object({ zone: Id, sinceMs: Ms });
+export type ZonePresence = Static<typeof ZonePresence>;
+
+export const ObservedTrack = Type.Object({
+  id: Type.Integer({ minimum: 1 }),
+  group: GroupSchema,
+  label: LabelSchema,
+  score: Type.Number({ minimum: 0, maximum: 1 }),
+  xyxyNorm: XyxyNorm,
+  /** Bottom centre of the box: where the object stands. */
+  ground: PointNorm,
+  /** Velocity of the box's centre, normalised x and y per second. */
+  velocityNormPerS: Type.Tuple([Type.Number(), Type.Number()]),
+  /** Media time of the first detection. */
+  firstMs: Ms,
+  /** Media time of the last matched detection. */
+  lastMs: Ms,
+  /** A detection of this very frame was matched; where nobody looked, of the last frame that was looked at. */
+  seen: Type.Boolean(),
+  zones: Type.Array(ZonePresence, { maxItems: 64 }),
+});
+export type ObservedTrack = Static<typeof ObservedTrack>;
+
+/** A track's ground point passed a line; `right` = from the left-hand side of from→to to its right-hand side. */
+export const Crossing = Type.Object({
+  line: Id,
+  track: Type.Integer({ minimum: 1 }),
+  direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
+});
+export type Crossing = Static<typeof Crossing>;
+
+/** Somebody, or a vehicle, that was within reach of a place when it changed. */
+export const Carrier = Type.Object({
+  track: Type.Integer({ minimum: 1 }),
+  label: LabelSchema,
+  /** How long it had been within reach of the place, up to the change, ms. */
+  besideMs: Ms,
+  /** Media time at which it was last beside the place. */
+  leftMs: Ms,
+});
+export type Carrier = Static<typeof Carrier>;
+
+/** A part of a zone that a static region touches. */
+export const RegionPlace = Type.Object({
+  zone: Id,
+  /** The region stands on the zone: its ground point lies in it. */
+  standsIn: Type.Boolean(),
+  /** Share of the region that lies in the zone. */
+  share: Type.Number({ minimum: 0, maximum: 1 }),
+});
+export type RegionPlace = Static<typeof RegionPlace>;
+
+/** A part of the picture that has changed for good, as far as can be told: facts, no pixels. */
+export const StaticRegion = Type.Object({
+  /** Unique while the vision process lives. */
+  id: Type.Integer({ minimum: 1 }),
+  /**
+   * `appeared`: something stands where there was none; `removed`: it stood there before;
+   * `changed`: neither can be told, as with paint.
+   */
+  kind: Type.Union([Type.Literal('appeared'), Type.Literal('removed'), Type.Literal('changed')]),
+  xyxyNorm: XyxyNorm,
+  /** Area of the thing itself as a share of the frame (not of its box). */
+  areaNorm: Type.Number({ minimum: 0, maximum: 1 }),
+  /** Mean difference of colour to what was there before, 0..1. */
+  contrast: Type.Number({ minimum: 0, maximum: 1 }),
+  /** Bottom centre of the box. */
+  ground: PointNorm,
+  /** Media time at which it appeared: the deposit. */
+  firstMs: Ms,
+  /** Media time at which it last grew. */
+  grownMs: Ms,
+  /** Most of it is in sight now, looks as it has come to look, and differs plainly from what was there. */
+  seen: Type.Boolean(),
+  /** Media time of the last still that shows the place as it was. */
+  beforeMs: Ms,
+  /** One of those who were beside it when it appeared still is. */
+  attended: Type.Boolean(),
+  carrier: Type.Optional(Carrier),
+  places: Type.Array(RegionPlace, { maxItems: 64 }),
+});
+export type StaticRegion = Static<typeof StaticRegion>;
+
+/** A vehicle that stands at one place, followed by place and not by track. */
+export const StandingVehicle = Type.Object({
+  /** Unique while the process lives. */
+  place: Type.Integer({ minimum: 1 }),
+  /** `held`: not detected now, but the place looks the same; `hidden`: something is in front of it. */
+  presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')]),
+  /** `firstMs` is when it came to stand. */
+  vehicle: ObservedTrack,
+});
+export type StandingVehicle = Static<typeof StandingVehicle>;
+
+/**
+ * What can be wrong with the picture itself. `frozen`: always the same picture; `covered`: its structure was
+ * lost at once; `too-dark`: nothing is bright enough; `moved`: the view is another; `defocused`: far less sharp.
+ */
+export const CAMERA_CONDITIONS = ['frozen', 'covered', 'too-dark', 'moved', 'defocused'] as const;
+export type CameraCondition = (typeof CAMERA_CONDITIONS)[number];
+/** With these the rules go on, and what they say is marked; with all others they see nothing. */
+export const DEGRADING = ['defocused'] as const satisfies readonly CameraCondition[];
+export type DegradingCondition = (typeof DEGRADING)[number];
+
+export const Observation = Type.Object({
+  /** 1-based count of analysed frames. */
+  frame: Type.Integer({ minimum: 1 }),
+  /** Media time, ms; never goes back. All rule timers use it. */
+  atMs: Ms,
+  /** Wall time of capture, ms since the epoch; for people, never for timers. */
+  wallMs: Type.Number(),
+  source: SizePx,
+  /**
+   * False where the detector did not look, since nothing had moved: the tracks are those of its last look, at most
+   * 2 s ago. That something is not among them says nothing. Absent: it looked.
+   */
+  looked: Type.Optional(Type.Boolean()),
+  tracks: Type.Array(ObservedTrack, { maxItems: 512 }),
+  crossings: Type.Array(Crossing, { maxItems: 512 }),
+  standing: Type.Array(StandingVehicle, { maxItems: 64 }),
+  /** Static regions that stand; absent where no rule needs them. */
+  regions: Type.Optional(Type.Array(StaticRegion, { maxItems: 32 })),
+  /** Conditions of the camera that stand; absent where nobody looks for them. */
+  camera: Type.Optional(
+    Type.Array(Type.Union(CAMERA_CONDITIONS.map((condition) => Type.Literal(condition))), {
+      maxItems: CAMERA_CONDITIONS.length,
+    }),
+  ),
+});
+export type Observation = Static<typeof Observation>;

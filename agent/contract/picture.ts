@@ -1,0 +1,79 @@
+/** What passes between the stages of the vision process. None of it crosses the link. */
+import type { SizePx, XyxyPx } from './geometry.ts';
+import type { Group, Label } from './label.ts';
+
+/** One analysed frame. The pixels live in vision's memory only, until the next frame. */
+export interface Frame {
+  /** 1 for the first analysed frame since the source was opened; never reused within a process. */
+  readonly index: number;
+  /** Presentation time stamp of the source's buffer, in ns; the key of the still that shows the same frame. */
+  readonly ptsNs: bigint;
+  /** Media time in ms: grows by PTS differences and never goes back, reconnections included. */
+  readonly atMs: number;
+  /** Wall time of capture, ms since the epoch; in replay the clip's PTS counted from the epoch. */
+  readonly wallMs: number;
+  /** Size of the source frame. */
+  readonly source: SizePx;
+  /** Size of `rgb`: the detector's input. */
+  readonly input: SizePx;
+  /** RGB, 8 bits, row-major, input.widthPx × input.heightPx × 3; the picture is centred, the rest black. */
+  readonly rgb: Uint8Array;
+}
+
+/** One box of the detector. */
+export interface Detection {
+  /** In source pixels, clipped to the frame. */
+  readonly xyxyPx: XyxyPx;
+  /** 0..1. */
+  readonly score: number;
+  readonly label: Label;
+  readonly group: Group;
+}
+
+/** One followed object, as known after a frame. */
+export interface Track {
+  /** Unique while the process lives; says nothing of who it is. */
+  readonly id: number;
+  readonly group: Group;
+  /** The label seen most often so far. */
+  readonly label: Label;
+  /** Score of the last matched detection. */
+  readonly score: number;
+  /** Filtered box in source pixels; predicted where `seen` is false. */
+  readonly xyxyPx: XyxyPx;
+  /** Velocity of the box's centre in source pixels per second. */
+  readonly velocityPxPerS: readonly [number, number];
+  /** Media time of the track's first detection, ms. */
+  readonly firstMs: number;
+  /** Media time of the last matched detection, ms. */
+  readonly lastMs: number;
+  /** True when a detection of this frame was matched, or of the last one looked at where nothing has moved since. */
+  readonly seen: boolean;
+}
+
+/** Values of a cell of the foreground. */
+export const STANDING = 1;
+export const MOVING = 2;
+
+/** What does not look like the learnt background, on a grid over the whole frame; no pixel is in it. */
+export interface Foreground {
+  readonly columns: number;
+  readonly rows: number;
+  /** Width and height of a cell as shares of the frame's. */
+  readonly cellNorm: readonly [number, number];
+  /** Row by row: MOVING, STANDING (it has come to rest), or 0 where there is nothing. Never changed later. */
+  readonly cells: Uint8Array;
+}
+
+/** Stages in which a frame spends time, in the order of the trip. */
+export type Stage = 'capture' | 'detect' | 'track' | 'observe' | 'redact' | 'link';
+
+/** A full-size picture of the source, as it came; it never leaves the vision process. */
+export interface Still {
+  readonly ptsNs: bigint;
+  /** Media time of the analysed frame with the same PTS, ms. */
+  readonly atMs: number;
+  readonly source: SizePx;
+  /** JPEG, full size, not redacted. */
+  readonly jpeg: Uint8Array;
+}

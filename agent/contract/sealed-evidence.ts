@@ -1,0 +1,88 @@
+/**
+ * The unredacted still of an event, as an age file (https://age-encryption.org/v1) that only the authority can
+ * open. The brand can be given where the still is sealed (agent/vision/redact), where the link hands it over
+ * (agent/contract/link.ts) and where it is read back from disk (agent/archive/sealed.ts); a test bans the cast
+ * everywhere else.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+
+const strict = { additionalProperties: false } as const;
+const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+/** Whom to seal to: a public key of age (X25519, Bech32: 58 characters after `age1`). */
+export const AgeRecipient = Type.String({ pattern: '^age1[02-9ac-hj-np-z]{58}$' });
+export const AgeRecipients = Type.Array(AgeRecipient, { maxItems: 8 });
+
+/** The first line of every age file. */
+const AGE_FILE_START = Buffer.from('age-encryption.org/v1\n');
+
+/** In Base64 and with the rest of the reply it stays below 1 MB, the least that common brokers let pass. */
+export const SEALED_BYTES_MAX = 700_000;
+
+declare const sealed: unique symbol;
+
+export interface SealedEvidence {
+  /** The age file. */
+  readonly bytes: Uint8Array;
+  /** Of the age file, lower-case hex. */
+  readonly sha256: string;
+  /** The public keys that it was sealed to. */
+  readonly recipients: readonly string[];
+  readonly [sealed]: true;
+}
+
+/** What an event says of it. */
+export const SealedNote = Type.Object(
+  {
+    sha256: Type.String({ ...Sha256, description: 'of the sealed file that the box holds' }),
+    recipients: Type.Array(AgeRecipient, { minItems: 1, description: 'public keys of age that can open it' }),
+  },
+  strict,
+);
+export type SealedNote = Static<typeof SealedNote>;
+
+/** Whether these bytes begin as an age file does. */
+export function isAgeFile(bytes: Uint8Array): boolean {
+  return AGE_FILE_START.equals(bytes.subarray(0, AGE_FILE_START.length));
+}
+
+/** The arguments of the command `unseal`. */
+export const UnsealArgs = Type.Object(
+  {
+    case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+    reason: Type.String({ minLength: 1, maxLength: 200 }),
+    event: Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'id of the event' }),
+  },
+  strict,
+);
+export type UnsealArgs = Static<typeof UnsealArgs>;
+
+export const UnsealResult = Type.Object(
+  {
+    event: UnsealArgs.properties.event,
+    sha256: Sha256,
+    bytes: Type.Integer({ minimum: 1, maximum: SEALED_BYTES_MAX }),
+    file: Type.String({ description: 'the age file in Base64; nobody but its recipients can open it' }),
+  },
+  strict,
+);
+export type UnsealResult = Static<typeof UnsealResult>;
+
+/** For the journal: who asked for what, in which case, and whether there was anything to hand out. */
+export const UnsealRecord = Type.Object(
+  {
+    record: Type.Literal('unseal'),
+    at: Time,
+    key: Type.String({ description: 'name of the key that signed' }),
+    counter: Type.Integer(),
+    case: Type.String(),
+    reason: Type.String(),
+    event: UnsealArgs.properties.event,
+    sha256: Type.Union([Sha256, Type.Null()], {
+      description: 'of the file to be handed out; null: there is none',
+    }),
+  },
+  strict,
+);
+export type UnsealRecord = Static<typeof UnsealRecord>;

@@ -1,0 +1,103 @@
+/** Search a posteriori: what is asked of a box's archive, and what it answers. */
+import { type Static, Type } from '@sinclair/typebox';
+import { VigieEvent } from './event.ts';
+import type { Lane } from './outbox.ts';
+import type { UnsealRecord } from './sealed-evidence.ts';
+
+const strict = { additionalProperties: false } as const;
+const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
+
+/** Events in one page; with the limit of bytes below, a page is a small message for every broker. */
+export const PAGE_EVENTS_MAX = 200;
+export const PAGE_BYTES_MAX = 131_072;
+
+export const SearchQuery = Type.Object(
+  {
+    from: Type.String({ ...Time, description: 'first moment that counts' }),
+    to: Type.String({ ...Time, description: 'first moment that counts no more' }),
+    kinds: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[a-z-]{1,40}$' }), { minItems: 1, maxItems: 32 }),
+    ),
+    zones: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), {
+        minItems: 1,
+        maxItems: 64,
+        description: 'ids of zones or lines',
+      }),
+    ),
+  },
+  strict,
+);
+export type SearchQuery = Static<typeof SearchQuery>;
+
+/** The arguments of the command `search`. */
+export const SearchArgs = Type.Object(
+  {
+    case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+    reason: Type.String({ minLength: 1, maxLength: 200 }),
+    query: SearchQuery,
+    cursor: Type.Optional(
+      Type.String({ pattern: '^\\d{1,15}\\.\\d{1,15}$', description: '`next` of the page before' }),
+    ),
+  },
+  strict,
+);
+export type SearchArgs = Static<typeof SearchArgs>;
+
+export const SearchResult = Type.Object(
+  {
+    events: Type.Array(VigieEvent, { maxItems: PAGE_EVENTS_MAX, description: 'in the order of their time' }),
+    matches: Type.Integer({ minimum: 0, description: 'of the whole query, all pages' }),
+    next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page' }),
+    kept: Type.Object(
+      {
+        days: Type.Integer({ description: 'how long the box keeps events' }),
+        oldest: Type.Union([Time, Type.Null()], { description: 'time of its oldest event' }),
+      },
+      strict,
+    ),
+  },
+  strict,
+);
+export type SearchResult = Static<typeof SearchResult>;
+
+/** An event with its place in the outbox, from which the archive can be completed after a crash. */
+export interface ArchivedEvent {
+  readonly lane: Lane;
+  readonly seq: number;
+  readonly event: VigieEvent;
+}
+
+/** What the journal will want to know. */
+export const PurgeRecord = Type.Object(
+  {
+    record: Type.Literal('purge'),
+    at: Time,
+    what: Type.Union([Type.Literal('events'), Type.Literal('sealed')]),
+    count: Type.Integer({ minimum: 1 }),
+    from: Type.String({ ...Time, description: 'time of the oldest that went' }),
+    to: Type.String({ ...Time, description: 'time of the newest that went' }),
+    why: Type.Union([Type.Literal('retention'), Type.Literal('limit')]),
+    days: Type.Integer({ description: 'retention at that time' }),
+  },
+  strict,
+);
+export type PurgeRecord = Static<typeof PurgeRecord>;
+
+export const SearchRecord = Type.Object(
+  {
+    record: Type.Literal('search'),
+    at: Time,
+    key: Type.String({ description: 'name of the key that signed' }),
+    counter: Type.Integer(),
+    case: Type.String(),
+    reason: Type.String(),
+    query: SearchQuery,
+    cursor: Type.Union([Type.String(), Type.Null()]),
+    matches: Type.Integer({ minimum: 0 }),
+    given: Type.Integer({ minimum: 0, description: 'events in this answer' }),
+  },
+  strict,
+);
+export type SearchRecord = Static<typeof SearchRecord>;
+export type RestraintRecord = PurgeRecord | SearchRecord | UnsealRecord;

@@ -1,0 +1,37 @@
+/** One line that a technician can read in `systemctl status`: does it look, does it reach the room, what waits. */
+import type { HealthReport } from '../contract/health.ts';
+
+/** `systemctl status` shows one line; what is longer is cut. */
+const LINE_MAX = 200;
+
+/** `fps` = frames analysed per second since the last line. */
+export function statusLine(report: HealthReport, fps: number): string {
+  const { incidents, outbox } = report;
+  const waiting = Object.values(outbox.lanes).reduce((sum, { rows }) => sum + rows, 0);
+  const parts = [
+    watching(report, fps),
+    broker(report),
+    `${waiting} events wait to be delivered`,
+    ...(outbox.store === 'memory' ? ['DISK READ-ONLY'] : []),
+    `${incidents.standing} incidents stand`,
+  ];
+  // A line break would begin another notification.
+  return parts
+    .join('; ')
+    .replace(/\p{Cc}+/gu, ' ')
+    .slice(0, LINE_MAX);
+}
+
+function watching({ mode, camera }: HealthReport, fps: number): string {
+  if (mode === 'suspended') return 'suspended, nothing is watched';
+  if (mode === 'unauthorised') return 'not authorised, nothing is watched';
+  if (camera.state === 'streaming') return `watching, ${fps.toFixed(1)} frames a second`;
+  if (camera.state === 'lost') return `camera lost (${camera.reason ?? 'no reason given'})`;
+  return 'camera is being opened';
+}
+
+function broker({ mqtt }: HealthReport): string {
+  if (mqtt === null) return 'no broker configured';
+  if (mqtt.phase === 'online') return 'broker online';
+  return `broker away (${mqtt.fault?.message ?? mqtt.phase})`;
+}

@@ -1,0 +1,42 @@
+/**
+ * How many steps the analysed rate must go down because the board is hot.
+ *
+ * INVARIANTS: up by one step at a time and at most every `UP_EVERY_MS`, so that a lower rate can show what it does; down by
+ * one when it has been cooler by `COOLER_C` than that step's limit for `DOWN_AFTER_MS`.
+ */
+
+/** °C from which each step holds. A Raspberry Pi 4 and 5 slow their own clock down at 80 and 85 °C; a Jetson later. */
+const LIMITS_C = [75, 79, 82, 85] as const;
+const COOLER_C = 4;
+/** A heat sink answers within that. */
+const UP_EVERY_MS = 15_000;
+const DOWN_AFTER_MS = 60_000;
+
+export class Thermal {
+  #steps = 0;
+  #changedMs = Number.NEGATIVE_INFINITY;
+  #coolSinceMs: number | undefined;
+
+  /** Takes a temperature (null: no sensor) at a monotonic time; returns the steps that hold. */
+  take(celsius: number | null, nowMs: number): number {
+    if (celsius === null) return this.#steps;
+    const next = LIMITS_C[this.#steps];
+    const own = LIMITS_C[this.#steps - 1];
+    if (next !== undefined && celsius >= next) {
+      this.#coolSinceMs = undefined;
+      if (nowMs - this.#changedMs >= UP_EVERY_MS) this.#go(this.#steps + 1, nowMs);
+    } else if (own !== undefined && celsius <= own - COOLER_C) {
+      this.#coolSinceMs ??= nowMs;
+      if (nowMs - this.#coolSinceMs >= DOWN_AFTER_MS) this.#go(this.#steps - 1, nowMs);
+    } else {
+      this.#coolSinceMs = undefined;
+    }
+    return this.#steps;
+  }
+
+  #go(steps: number, nowMs: number): void {
+    this.#steps = steps;
+    this.#changedMs = nowMs;
+    this.#coolSinceMs = undefined;
+  }
+}

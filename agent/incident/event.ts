@@ -1,0 +1,104 @@
+/** From a transition to the CloudEvent that says it. */
+import type { RuleConfig } from '../contract/config.ts';
+import { EVENT_SCHEMA_URI, type EventObject, type Evidence, type Severity } from '../contract/event.ts';
+import type { UnnumberedEvent } from '../contract/event-sink.ts';
+import type { Mode } from '../contract/mode.ts';
+import type { DegradingCondition, ObservedTrack } from '../contract/observation.ts';
+import type { RuleGrant } from '../contract/permit.ts';
+import type { Transition } from './incidents.ts';
+
+/** A published event names at most this many objects (the schema's limit). */
+const OBJECTS_MAX = 64;
+
+/** What an event is about: a configured rule, or a condition of the box itself. */
+export interface EventSubject {
+  readonly rule: { readonly id: string; readonly kind: string; readonly params: Record<string, unknown> };
+  readonly severity: Severity;
+  readonly subject: string;
+  readonly zone?: EventPlace;
+  readonly line?: EventPlace;
+}
+
+/** What is watched, for what, on which basis and until when. */
+export interface EventPlace {
+  readonly id: string;
+  readonly purpose: string;
+  readonly legalBasis?: string;
+  readonly validUntil?: string;
+}
+
+export interface EventContext {
+  readonly id: string;
+  readonly site: string;
+  readonly box: string;
+  readonly evidence: Evidence;
+  readonly clockSynced: boolean;
+  readonly degraded: readonly DegradingCondition[];
+  readonly mode: Mode;
+  /** Wall time that belongs to a media time, ms since the epoch. */
+  wallAtMs(atMs: number): number;
+}
+
+export function subjectOfRule(rule: RuleConfig, grant: RuleGrant | undefined): EventSubject {
+  const { id, kind, purpose, ...rest } = rule;
+  const { zone, line, ...params } = rest as Record<string, unknown>;
+  const base = { rule: { id, kind, params }, severity: 'alert' as const };
+  const { shadow: _shadow, ...terms } = grant ?? { shadow: false };
+  return typeof zone === 'string'
+    ? { ...base, subject: `zone/${zone}`, zone: { id: zone, purpose, ...terms } }
+    : { ...base, subject: `line/${String(line)}`, line: { id: String(line), purpose, ...terms } };
+}
+
+/** What the box itself says of a rule: `alert-limit`, `rule-unauthorised`. */
+export function subjectOfBoxRule(about: EventSubject, kind: string, params: object): EventSubject {
+  const { id, kind: ofRule } = about.rule;
+  return { ...about, rule: { id, kind, params: { kind: ofRule, ...params } }, severity: 'system' };
+}
+
+/** A condition of the camera or the box: `stream-lost`, `detector-down` … */
+export function subjectOfCondition(kind: string): EventSubject {
+  return { rule: { id: 'built-in', kind, params: {} }, severity: 'system', subject: 'camera' };
+}
+
+export function eventOf(about: EventSubject, transition: Transition, context: EventContext): UnnumberedEvent {
+  const { episode, phase, situation, atMs, standingMs } = transition;
+  const time = (ms: number): string => new Date(context.wallAtMs(ms)).toISOString();
+  const { rule, severity, subject, zone, line } = about;
+  return {
+    specversion: '1.0',
+    id: context.id,
+    source: `urn:vigie:${context.site}:${context.box}`,
+    type: `vigie.${rule.kind}.v1`,
+    subject,
+    time: time(atMs),
+    datacontenttype: 'application/json',
+    dataschema: EVENT_SCHEMA_URI,
+    data: {
+      episode,
+      phase,
+      severity,
+      rule: { ...rule },
+      ...(zone && { zone }),
+      ...(line && { line }),
+      objects: situation.objects.slice(0, OBJECTS_MAX).map((track) => eventObject(track, time)),
+      cause: { ...situation.cause, standingS: Math.round(standingMs / 100) / 10 },
+      evidence: context.evidence,
+      clock: { synced: context.clockSynced },
+      // What the box says of itself is no less true for it.
+      ...(severity !== 'system' && context.degraded.length > 0 && { degraded: [...context.degraded] }),
+      mode: context.mode,
+    },
+  };
+}
+
+function eventObject(track: ObservedTrack, time: (ms: number) => string): EventObject {
+  const { id, label, score, xyxyNorm, firstMs } = track;
+  const [x1, y1, x2, y2] = xyxyNorm.map((v) => Math.round(v * 1e4) / 1e4) as [number, number, number, number];
+  return {
+    track: id,
+    label,
+    score: Math.round(score * 1000) / 1000,
+    xyxyNorm: [x1, y1, x2, y2],
+    since: time(firstMs),
+  };
+}

@@ -1,0 +1,30 @@
+/** The room's cumulative acknowledgement, checked at the border. */
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { AgentError } from '../base/errors.ts';
+import { Ack } from '../contract/ack.ts';
+
+const ACK_BYTES_MAX = 256;
+
+const ackCheck = TypeCompiler.Compile(Ack);
+
+/** Throws `corrupt` for anything but an acknowledgement. */
+export function parseAck(payload: Buffer): Ack {
+  if (payload.length > ACK_BYTES_MAX) throw refused(`${payload.length} bytes`);
+  let ack: unknown;
+  try {
+    ack = JSON.parse(payload.toString('utf8'));
+  } catch (error) {
+    throw refused('not JSON', error);
+  }
+  if (!ackCheck.Check(ack)) throw refused('not {"alert": <number>, "bulk": <number>}');
+  const { alert, bulk, epoch } = ack;
+  return {
+    ...(alert !== undefined && { alert }),
+    ...(bulk !== undefined && { bulk }),
+    ...(epoch !== undefined && { epoch }),
+  };
+}
+
+function refused(what: string, cause?: unknown): AgentError {
+  return new AgentError('corrupt', `acknowledgement refused: ${what}`, cause);
+}

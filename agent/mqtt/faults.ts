@@ -1,0 +1,179 @@
+/** What the errors of MQTT.js, TLS and the network mean for a person: the only place that knows them. */
+import { AgentError, type ErrorKind, messageOf } from '../base/errors.ts';
+import { withoutSecret } from '../base/log.ts';
+import type { DeliveryFaultCode } from '../contract/health.ts';
+
+/** Why delivery does not work; `message` is reason and fix on one line. */
+export class DeliveryError extends AgentError {
+  readonly code: DeliveryFaultCode;
+  readonly reason: string;
+  readonly fix: string;
+
+  constructor(code: DeliveryFaultCode, reason: string, fix: string, cause?: unknown) {
+    super(KINDS[code], `${reason}; ${fix}`, cause);
+    this.code = code;
+    this.reason = reason;
+    this.fix = fix;
+  }
+}
+
+const KINDS: Record<DeliveryFaultCode, ErrorKind> = {
+  unreachable: 'unavailable',
+  certificate: 'denied',
+  denied: 'denied',
+  'identity-conflict': 'denied',
+  protocol: 'unavailable',
+  configuration: 'config',
+};
+
+type Explanation = readonly [DeliveryFaultCode, string, string];
+
+const MTLS_FIX =
+  'check that the certificate is valid, signed by the authority the broker trusts, and not revoked (mqtt.cert, mqtt.key); the broker’s log names the reason';
+const BROKER_CERT_FIX = 'check mqtt.ca and the broker’s certificate; there is no fallback to plaintext';
+
+const NOT_MQTT_5: Explanation = [
+  'protocol',
+  'the broker does not speak MQTT 5',
+  'use a broker with MQTT 5 (Mosquitto 2, EMQX 5)',
+];
+
+/** MQTT 5 reason codes of CONNACK, DISCONNECT and PUBACK (MQTT 5.0, 2.4). */
+const REASON_CODES: Readonly<Record<number, Explanation>> = {
+  // How a broker of MQTT 3.1.1 says it (3.1.1, 3.2.2.3): NATS does.
+  1: NOT_MQTT_5,
+  132: NOT_MQTT_5,
+  133: ['denied', 'the broker refuses the client identifier', 'allow it in the broker’s configuration'],
+  134: [
+    'denied',
+    'the broker refuses user name or password',
+    'put them right in mqtt.url, or use a certificate',
+  ],
+  135: [
+    'denied',
+    'the broker does not authorise the box',
+    'check the certificate’s CN and the ACL (readwrite vigie/+/<box>/#)',
+  ],
+  136: ['unreachable', 'the broker is not available', 'see the broker’s log'],
+  137: ['unreachable', 'the broker is busy', 'see the broker’s connection limits'],
+  138: ['denied', 'the broker has banned the box', 'lift the ban at the broker'],
+  139: ['unreachable', 'the broker is shutting down', 'start it again'],
+  141: ['unreachable', 'the broker heard nothing for too long', 'check the link'],
+  142: [
+    'identity-conflict',
+    'another client connects under the name of this box',
+    'find the second box with the same certificate or name; each needs its own',
+  ],
+  147: [
+    'protocol',
+    'the broker says that too many messages were in flight',
+    'report it: the window is to be smaller',
+  ],
+  149: ['protocol', 'a message is too large for the broker', 'allow messages of 256 kB at the broker'],
+  151: ['denied', 'the broker’s quota is used up', 'raise the quota at the broker'],
+  152: ['denied', 'the connection was ended by an administrator', 'ask the administrator of the broker'],
+  153: ['protocol', 'the broker refuses the payload format', 'report it'],
+  159: ['unreachable', 'the broker limits the rate of connections', 'nothing: the box tries again later'],
+};
+
+/** Codes of Node's net, dns and tls. */
+const SYSTEM_CODES: Readonly<Record<string, Explanation>> = {
+  ECONNREFUSED: ['unreachable', 'nothing listens there', 'start the broker, or put mqtt.url right'],
+  ENOTFOUND: ['unreachable', 'the name is unknown', 'put the host in mqtt.url right, or mend the DNS'],
+  EAI_AGAIN: ['unreachable', 'the DNS does not answer', 'check the network and its DNS'],
+  EHOSTUNREACH: ['unreachable', 'no route to the host', 'check the network'],
+  ENETUNREACH: ['unreachable', 'the network is down', 'check cable and address of the box'],
+  ETIMEDOUT: ['unreachable', 'no answer in time', 'check the network and the firewall'],
+  CERT_HAS_EXPIRED: [
+    'certificate',
+    'the broker’s certificate has expired',
+    'renew it (or set the box’s clock)',
+  ],
+  CERT_NOT_YET_VALID: ['certificate', 'the broker’s certificate is not valid yet', 'set the box’s clock'],
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    'certificate',
+    'the broker’s certificate is for another host name',
+    'use the name in the certificate as the host in mqtt.url',
+  ],
+  ERR_SSL_WRONG_VERSION_NUMBER: [
+    'protocol',
+    'the port does not speak TLS',
+    'put the port in mqtt.url right (8883?)',
+  ],
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: [
+    'protocol',
+    'the port does not speak TLS',
+    'put the port in mqtt.url right (8883?)',
+  ],
+};
+
+const UNTRUSTED = /SELF_SIGNED|UNABLE_TO|CERT_UNTRUSTED|CERT_SIGNATURE|INVALID_CA|CERT_CHAIN|CERT_REJECTED/;
+const EXPIRED_ALERT = /^ERR_SSL_.*ALERT_CERTIFICATE_EXPIRED$/;
+const REFUSING_ALERT =
+  /^ERR_SSL_.*ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED|HANDSHAKE_FAILURE|DECRYPT_ERROR)/;
+
+/** `tls`: the link was to be encrypted, and a bare reset may be a certificate refused in TLS 1.3. */
+export function deliveryError(error: unknown, url: string): DeliveryError {
+  if (error instanceof DeliveryError) return error;
+  const where = withoutSecret(url);
+  if (error instanceof AgentError) {
+    return new DeliveryError('configuration', error.message, 'the box buffers until it is put right', error);
+  }
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const [fault, what, fix] = explain(code, url.startsWith('mqtts:'), messageOf(error));
+  return new DeliveryError(fault, `broker ${where}: ${what}`, fix, error);
+}
+
+/** From a reason code that the broker sent. */
+export function deliveryErrorOf(reasonCode: number, where: string): DeliveryError {
+  const [fault, what, fix] = explain(reasonCode, false, `reason code ${reasonCode}`);
+  return new DeliveryError(fault, `${where}: ${what}`, fix);
+}
+
+function explain(code: unknown, tls: boolean, text: string): Explanation {
+  if (typeof code === 'number') {
+    return REASON_CODES[code] ?? ['protocol', `${text} (code ${code})`, 'see the broker’s log'];
+  }
+  if (typeof code === 'string') {
+    const known = SYSTEM_CODES[code];
+    if (known !== undefined) return known;
+    if (EXPIRED_ALERT.test(code)) {
+      return [
+        'certificate',
+        'the broker says that the box’s certificate has expired',
+        'renew it (mqtt.cert)',
+      ];
+    }
+    if (REFUSING_ALERT.test(code)) {
+      return ['certificate', `the broker refuses the box’s certificate (${code})`, MTLS_FIX];
+    }
+    if (UNTRUSTED.test(code)) {
+      return ['certificate', `the broker’s certificate is not trusted (${code})`, BROKER_CERT_FIX];
+    }
+    if (/^(ECONNRESET|EPIPE)$/.test(code)) return closed(tls);
+  }
+  if (/connack timeout/.test(text)) {
+    return [
+      'unreachable',
+      'no answer to CONNECT in time',
+      'check that it is an MQTT 5 broker and not overloaded',
+    ];
+  }
+  return ['unreachable', text, 'check the network and the broker’s log'];
+}
+
+function closed(tls: boolean): Explanation {
+  return tls
+    ? [
+        'unreachable',
+        'the connection was closed',
+        'if it never opens, the port may not speak TLS (8883?) or the broker may refuse the certificate: see its log',
+      ]
+    : ['unreachable', 'the connection was closed', 'see the broker’s log'];
+}
+
+/** The broker closed the connection without a word. */
+export function closedError(url: string): DeliveryError {
+  const [fault, what, fix] = closed(url.startsWith('mqtts:'));
+  return new DeliveryError(fault, `broker ${withoutSecret(url)}: ${what}`, fix);
+}

@@ -1,0 +1,114 @@
+/** Tries the broker once, as `doctor` does: beside a running agent, without taking its place. */
+import { randomBytes } from 'node:crypto';
+import { systemClock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import { withoutSecret } from '../base/log.ts';
+import type { MqttConfig } from '../contract/config.ts';
+import { type Credentials, readCredentials } from './credentials.ts';
+import { DeliveryError, deliveryError } from './faults.ts';
+import { type Message, openSession, type Session } from './session.ts';
+import { topicsOf } from './topics.ts';
+
+/** Warn this long before the certificate expires: time to send a technician. */
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+export type BrokerProbe =
+  | { readonly ok: true; readonly detail: string }
+  | { readonly ok: false; readonly reason: string; readonly fix: string };
+
+/**
+ * Connects with the box's certificate, subscribes to its own topic and publishes to it. Never throws for
+ * what the world can do; every failure has a reason and a fix, each on one line.
+ */
+export async function probeBroker(
+  config: MqttConfig,
+  { site, box }: { readonly site: string; readonly box: string },
+  timeoutMs: number,
+): Promise<BrokerProbe> {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), timeoutMs);
+  try {
+    const credentials = readCredentials(config);
+    const wrong = checkCertificate(credentials, box);
+    if (wrong !== undefined) return { ok: false, ...wrong };
+    const beganMs = systemClock.nowMs();
+    const session = await openSession(
+      {
+        config,
+        credentials,
+        clientId: `${site}.${box}.doctor-${randomBytes(4).toString('hex')}`,
+        keepaliveS: 30,
+        connectTimeoutMs: timeoutMs,
+        clock: systemClock,
+        onMessage: () => undefined,
+      },
+      deadline.signal,
+    );
+    try {
+      const topics = topicsOf(site, box);
+      await Promise.race([use(session, topics), failWhenClosed(session)]);
+    } finally {
+      await session.end(1000);
+    }
+    const tookMs = Math.round(systemClock.nowMs() - beganMs);
+    return {
+      ok: true,
+      detail: `${withoutSecret(config.url)} answered in ${tookMs} ms; ${validity(credentials)}`,
+    };
+  } catch (error) {
+    if (deadline.signal.aborted) {
+      const reason = `broker ${withoutSecret(config.url)}: no answer within ${timeoutMs / 1000} s`;
+      return { ok: false, reason, fix: 'check host, port and firewall, and that it is an MQTT 5 broker' };
+    }
+    if (error instanceof AgentError && !(error instanceof DeliveryError)) {
+      const [reason, fix] = error.message.split('; ');
+      return { ok: false, reason: reason ?? error.message, fix: fix ?? 'put it right in the configuration' };
+    }
+    const { reason, fix } = deliveryError(error, config.url);
+    return { ok: false, reason, fix };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function use(session: Session, topics: ReturnType<typeof topicsOf>): Promise<void> {
+  await session.subscribe(topics.ack);
+  await new Promise<void>((resolve, reject) => {
+    const message: Message = {
+      topic: topics.probe,
+      payload: '{}',
+      qos: 1,
+      retain: false,
+      contentType: 'application/json',
+    };
+    session.publish(message, (refusal) => (refusal === undefined ? resolve() : reject(refusal)));
+  });
+}
+
+async function failWhenClosed(session: Session): Promise<never> {
+  throw await session.closed;
+}
+
+function checkCertificate(
+  credentials: Credentials,
+  box: string,
+): { reason: string; fix: string } | undefined {
+  const { certificate } = credentials;
+  if (certificate === undefined) return undefined;
+  const name = /(?:^|\n)CN=([^\n]*)/.exec(certificate.subject)?.[1];
+  if (name !== box) {
+    const reason = `mqtt.cert: its CN is ${name ?? 'missing'}, the box is ${box}`;
+    return { reason, fix: 'use the certificate made for this box, or put `box` right' };
+  }
+  if (Date.parse(certificate.validTo) < Date.now()) {
+    const reason = `mqtt.cert: the certificate expired on ${certificate.validTo}`;
+    return { reason, fix: 'renew it, or set the clock of the box' };
+  }
+  return undefined;
+}
+
+function validity({ certificate }: Credentials): string {
+  if (certificate === undefined) return 'no certificate is used';
+  const soon = Date.parse(certificate.validTo) - Date.now() < RENEW_BEFORE_MS;
+  return `certificate valid until ${certificate.validTo}${soon ? ' (renew it soon)' : ''}`;
+}

@@ -1,0 +1,94 @@
+/** The room's end of commands: which boxes there are, what is asked of them, and what they answer. */
+import { randomBytes } from 'node:crypto';
+import { systemClock } from '../base/clock.ts';
+import { ALL_BOXES } from '../contract/command.ts';
+import type { MqttConfig } from '../contract/config.ts';
+import { readCredentials } from './credentials.ts';
+import type { DeliveryError } from './faults.ts';
+import { openSession, type Session } from './session.ts';
+
+/** A page of a search has 128 KiB, one event at most 256, a sealed still 700 kB, in Base64. */
+const REPLY_BYTES_MAX = 1_048_576;
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEPALIVE_S = 30;
+
+export interface RoomLinkOptions {
+  readonly config: MqttConfig;
+  readonly site: string;
+  /** A box's retained status, as it came. */
+  onStatus(box: string, payload: Buffer): void;
+  /** A box's answer, as it came. */
+  onReply(box: string, payload: Buffer, correlation: string): void;
+}
+
+export class RoomLink {
+  readonly #options: RoomLinkOptions;
+  readonly #token = randomBytes(12).toString('hex');
+  #session: Session | undefined;
+
+  constructor(options: RoomLinkOptions) {
+    this.#options = options;
+  }
+
+  /** Connects and subscribes; throws DeliveryError (one line for a person). Resolves when answers can come. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { config, site } = this.#options;
+    this.#session = await openSession(
+      {
+        config,
+        credentials: readCredentials(config),
+        clientId: `search-${this.#token}`,
+        keepaliveS: KEEPALIVE_S,
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+        clock: systemClock,
+        incomingBytesMax: REPLY_BYTES_MAX,
+        onMessage: (topic, payload, { correlationData }) => this.#received(topic, payload, correlationData),
+      },
+      signal,
+    );
+    await this.#session.subscribe(`vigie/${site}/+/reply/${this.#token}`);
+    await this.#session.subscribe(`vigie/${site}/+/status`);
+  }
+
+  /** Resolves, with the reason, when the connection is gone. */
+  get closed(): Promise<DeliveryError> {
+    return this.#opened.closed;
+  }
+
+  /** Sends a signed command to a box, or to all of the site; `onRefused` when the broker does not take it. */
+  ask(
+    box: string | undefined,
+    envelope: string,
+    correlation: string,
+    onRefused: (why: DeliveryError) => void,
+  ): void {
+    const root = `vigie/${this.#options.site}/${box ?? ALL_BOXES}`;
+    this.#opened.publish(
+      {
+        topic: `${root}/cmd`,
+        payload: envelope,
+        qos: 1,
+        retain: false,
+        contentType: 'application/json',
+        responseTopic: `${root}/reply/${this.#token}`,
+        correlation: Buffer.from(correlation),
+      },
+      (refusal) => refusal && onRefused(refusal),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#session?.end(1000);
+  }
+
+  get #opened(): Session {
+    if (this.#session === undefined) throw new Error('the link to the room is not open');
+    return this.#session;
+  }
+
+  #received(topic: string, payload: Buffer, correlation: Buffer | undefined): void {
+    const [, , box = '', branch] = topic.split('/');
+    if (branch === 'status') this.#options.onStatus(box, payload);
+    if (branch === 'reply') this.#options.onReply(box, payload, correlation?.toString() ?? '');
+  }
+}

@@ -1,0 +1,36 @@
+/** Gap records: how they begin and how neighbours become one. */
+import type { GapReason, GapRecord, Lane, Rank } from '../contract/outbox.ts';
+
+export function gapOf(
+  lane: Lane,
+  seq: number,
+  rank: Rank,
+  reason: GapReason,
+  acceptedWallMs: number,
+): GapRecord {
+  const time = new Date(acceptedWallMs).toISOString();
+  return { lane, from: seq, to: seq, reasons: [reason], dropped: { [rank]: 1 }, since: time, until: time };
+}
+
+/** A lane's numbers `from` to `to` belonged to a store that cannot be read any more. */
+export function lostStoreGap(lane: Lane, from: number, to: number, wallMs: number): GapRecord {
+  const time = new Date(wallMs).toISOString();
+  return { lane, from, to, reasons: ['store-lost'], dropped: {}, since: time, until: time };
+}
+
+/** The union of two records of which one ends where the other begins. */
+export function mergeGaps(a: GapRecord, b: GapRecord): GapRecord {
+  const dropped: GapRecord['dropped'] = { ...a.dropped };
+  for (const [rank, count] of Object.entries(b.dropped) as [Rank, number][]) {
+    dropped[rank] = (dropped[rank] ?? 0) + count;
+  }
+  return {
+    lane: a.lane,
+    from: Math.min(a.from, b.from),
+    to: Math.max(a.to, b.to),
+    reasons: [...new Set([...a.reasons, ...b.reasons])],
+    dropped,
+    since: [a.since, b.since].sort()[0] ?? a.since,
+    until: [a.until, b.until].sort()[1] ?? a.until,
+  };
+}

@@ -1,0 +1,380 @@
+/**
+ * The outbox of one box: on disk as long as the disk lets it, in a bounded memory otherwise.
+ *
+ * INVARIANTS: what `append` has returned survives kill -9 and power cuts while `counters.store` is `disk`;
+ * numbers go on without reuse across restarts, damaged files and spells in memory.
+ * LIMITS: `limitMiB` on disk, MEMORY_MIB in memory (the lowest rank goes first, see store.ts); TELEMETRY_MAX
+ * items wait for a common commit, at most TICK_MS.
+ */
+import type { Clock } from '../base/clock.ts';
+import { AgentError, assert, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { moveAside } from '../base/sqlite.ts';
+import {
+  LANES,
+  type Lane,
+  type LaneCounters,
+  type Outbox,
+  type OutboxCounters,
+  type OutboxItem,
+  type OutboxRow,
+  type SeqRange,
+} from '../contract/outbox.ts';
+import { forgetOld, lastNumbers } from './damaged.ts';
+import { openDatabase, openReadOnly, outboxFile } from './database.ts';
+import { lostStoreGap } from './gap.ts';
+import { isExhausted, Store } from './store.ts';
+
+/** About 6,000 events or 50 alerts with their snapshots; within the 32 MiB that an outage may cost. */
+const MEMORY_MIB = 8;
+
+/** Telemetry waits this long for company: a commit costs 4 to 20 ms and wears the flash. */
+const TICK_MS = 1000;
+const TELEMETRY_MAX = 64;
+
+/** How often rows are looked at that have outlived their expiry. */
+const EXPIRE_EVERY_MS = 60_000;
+
+/** How often a disk that refused is tried again. */
+const DISK_RETRY_MS = 30_000;
+
+export interface OutboxOptions {
+  readonly file: string;
+  readonly limitMiB: number;
+  /** Of this start of the agent; carried by the messages accepted in it. */
+  readonly boot: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The disk began to refuse (`memory`) or takes writes again (`disk`). Never called from within a call. */
+  onStorage(store: 'disk' | 'memory', reason: string): void;
+}
+
+export class DurableOutbox implements Outbox {
+  readonly #options: OutboxOptions;
+  #disk: Store | undefined;
+  #memory: Store | undefined;
+  /** The last numbers before those given out by memory. */
+  #memoryBase: Record<Lane, number> = { alert: 0, bulk: 0 };
+  /** Releases that a refusing disk could not take: until it does, `peek` leaves these rows out. */
+  #owed: Record<Lane, { through: number; seqs: Set<number> }> = { alert: owedNothing(), bulk: owedNothing() };
+  #telemetry: OutboxItem[] = [];
+  #damaged = 0;
+  /** Read once a store. */
+  #epoch: { readonly of: Store; readonly id: string } | undefined;
+  #stopping: AbortController | undefined;
+  #ticking: Promise<void> = Promise.resolve();
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** Throws `config` for a file of a newer program and `denied` when another process uses it. */
+  start(): void {
+    assert(this.#stopping === undefined, 'an outbox starts once');
+    const { file, clock, log } = this.#options;
+    forgetOld(file, clock.wallMs(), log);
+    try {
+      this.#disk = this.#openDisk();
+    } catch (error) {
+      if (!refusedByDisk(error)) throw error;
+      const db = openReadOnly(file, log);
+      this.#disk = db && new Store(db, this.#options);
+      this.#toMemory(error);
+    }
+    this.#stopping = new AbortController();
+    this.#ticking = this.#tick(this.#stopping.signal);
+  }
+
+  get epoch(): string {
+    const store = this.#store;
+    assert(store !== undefined, 'the outbox is not started');
+    if (this.#epoch?.of !== store) this.#epoch = { of: store, id: store.epoch };
+    return this.#epoch.id;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping?.abort();
+    await this.#ticking;
+    if (this.#store === undefined) return;
+    this.#flush();
+    this.#memory?.close();
+    this.#disk?.close();
+    this.#memory = undefined;
+    this.#disk = undefined;
+  }
+
+  append(items: readonly OutboxItem[]): number[] {
+    if (items.every(({ rank }) => rank === 'health') && this.#telemetry.length < TELEMETRY_MAX) {
+      return items.map((item) => {
+        this.#telemetry.push(item);
+        const waiting = this.#telemetry.filter(({ lane }) => lane === item.lane).length;
+        return this.range(item.lane).last + waiting;
+      });
+    }
+    return this.#commit(items);
+  }
+
+  peek(lane: Lane, afterSeq: number, limit: number): OutboxRow[] {
+    if (this.#memory === undefined) return this.#read((disk) => disk.peek(lane, afterSeq, limit), []);
+    const { through, seqs } = this.#owed[lane];
+    const rows: OutboxRow[] = [];
+    for (let after = Math.max(afterSeq, through); rows.length < limit; ) {
+      const found = this.#read((disk) => disk.peek(lane, after, limit), []);
+      const newest = found.at(-1);
+      if (newest === undefined) break;
+      rows.push(...found.filter(({ seq }) => !seqs.has(seq)));
+      after = newest.seq;
+    }
+    const diskLast = this.#disk?.last[lane] ?? 0;
+    rows.push(...this.#memory.peek(lane, Math.max(afterSeq, diskLast), limit));
+    return rows.slice(0, limit);
+  }
+
+  range(lane: Lane): SeqRange {
+    if (this.#memory === undefined) return this.#read((disk) => disk.range(lane), { first: 1, last: 0 });
+    const { last } = this.#memory.range(lane);
+    const [oldest] = this.peek(lane, 0, 1);
+    if (oldest === undefined) return { first: last + 1, last };
+    return { first: oldest.kind === 'gap' ? oldest.gap.from : oldest.seq, last };
+  }
+
+  release(lane: Lane, seqs: readonly number[]): number {
+    const owe = (disk: Store): number => {
+      const owed = this.#owed[lane];
+      const due = seqs.filter(
+        (seq) => seq > owed.through && !owed.seqs.has(seq) && disk.count(lane, seq - 1, seq) > 0,
+      );
+      for (const seq of due) owed.seqs.add(seq);
+      return due.length;
+    };
+    return this.#release((store) => store.release(lane, seqs), owe);
+  }
+
+  releaseThrough(lane: Lane, seq: number): number {
+    const owe = (disk: Store): number => {
+      const owed = this.#owed[lane];
+      const through = Math.max(owed.through, Math.min(seq, disk.last[lane]));
+      const already = [...owed.seqs].filter((one) => one <= through);
+      const due = disk.count(lane, owed.through, through) - already.length;
+      for (const one of already) owed.seqs.delete(one);
+      owed.through = through;
+      return due;
+    };
+    return this.#release((store) => store.releaseThrough(lane, seq), owe);
+  }
+
+  get counters(): OutboxCounters {
+    const lane = (name: Lane): LaneCounters => {
+      const [a, b] = [this.#memory, this.#disk].flatMap((store) =>
+        store === undefined ? [] : [this.#guarded(() => store.counters(name))].flatMap((c) => c ?? []),
+      );
+      if (a === undefined) return NOTHING;
+      return b === undefined ? a : sum(a, b);
+    };
+    const store = this.#memory === undefined ? 'disk' : 'memory';
+    return { store, damaged: this.#damaged, lanes: { alert: lane('alert'), bulk: lane('bulk') } };
+  }
+
+  /** Everything that waits, then `items`, in one transaction. */
+  #commit(items: readonly OutboxItem[]): number[] {
+    const all = [...this.#telemetry, ...items];
+    const seqs = this.#write((store) => store.append(all));
+    this.#telemetry = [];
+    return seqs.slice(all.length - items.length);
+  }
+
+  get #store(): Store | undefined {
+    return this.#memory ?? this.#disk;
+  }
+
+  /** `known`: the last numbers of a file that may turn out to be damaged. */
+  #openDisk(known?: Record<Lane, number>): Store {
+    const { file, limitMiB, log } = this.#options;
+    try {
+      return new Store(openDatabase(file, limitMiB, log), this.#options);
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+      return this.#replaceDamaged(error, known);
+    }
+  }
+
+  /** A new store in the place of a damaged one; its first row says which numbers went. */
+  #replaceDamaged(error: Error, known: Record<Lane, number> | undefined): Store {
+    const { file, limitMiB, clock, log } = this.#options;
+    const last = known ?? lastNumbers(file, clock.wallMs(), log);
+    const movedTo = moveAside(outboxFile(file));
+    this.#damaged += 1;
+    log.error(
+      { file, movedTo, reason: error.message },
+      'the outbox was damaged and has been moved aside; what was in it and not yet delivered is lost: check the disk',
+    );
+    const store = new Store(openDatabase(file, limitMiB, log), this.#options);
+    for (const lane of LANES) {
+      if (last[lane] > 0) store.skip(lostStoreGap(lane, 1, last[lane], clock.wallMs()));
+    }
+    return store;
+  }
+
+  /** Runs a change; a damaged file is replaced, a refusing disk is left for memory, and the change done there. */
+  #write<T>(act: (store: Store) => T): T {
+    const store = this.#store;
+    assert(store !== undefined, 'the outbox is not started');
+    try {
+      return act(store);
+    } catch (error) {
+      if (store !== this.#disk || !(error instanceof AgentError)) throw error;
+      if (error.kind === 'corrupt') this.#recover(store, error);
+      else if (refusedByDisk(error)) this.#toMemory(error);
+      else throw error;
+      assert(this.#store !== undefined && this.#store !== store, 'there is a new store');
+      return act(this.#store);
+    }
+  }
+
+  #recover(store: Store, error: Error): void {
+    const known = store.last;
+    try {
+      store.close();
+      this.#disk = this.#replaceDamaged(error, known);
+    } catch (second) {
+      if (!refusedByDisk(second)) throw second;
+      this.#disk = undefined;
+      this.#toMemory(second, known);
+    }
+  }
+
+  #toMemory(error: Error, known?: Record<Lane, number>): void {
+    const { file, limitMiB, clock, log, onStorage } = this.#options;
+    const fallback = Math.floor(clock.wallMs() / 1000);
+    const last = known ?? this.#disk?.last ?? { alert: fallback, bulk: fallback };
+    const memory = new Store(openDatabase(':memory:', Math.min(limitMiB, MEMORY_MIB), log), this.#options);
+    for (const lane of LANES) memory.continueFrom(lane, last[lane]);
+    this.#memoryBase = last;
+    this.#memory = memory;
+    log.error(
+      { file, reason: error.message },
+      'the disk refuses the outbox: events are kept in memory and do not survive the agent; mend the disk',
+    );
+    queueMicrotask(() => onStorage('memory', error.message));
+  }
+
+  /** Rows on a disk that refuses are owed to it. */
+  #release(act: (store: Store) => number, owe: (disk: Store) => number): number {
+    const released = this.#write(act);
+    return this.#memory === undefined ? released : released + this.#read(owe, 0);
+  }
+
+  /** Reads from disk; a damaged file is replaced, an unreadable one is as if it were empty. */
+  #read<T>(act: (disk: Store) => T, empty: T): T {
+    const disk = this.#disk;
+    if (disk === undefined) return empty;
+    try {
+      return act(disk);
+    } catch (error) {
+      const damaged = error instanceof AgentError && error.kind === 'corrupt';
+      if (!damaged && !refusedByDisk(error)) throw error;
+      if (this.#memory !== undefined) return empty;
+      if (!damaged) {
+        this.#toMemory(error);
+        return empty;
+      }
+      this.#recover(disk, error);
+      return this.#disk === undefined ? empty : act(this.#disk);
+    }
+  }
+
+  async #tick(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    let expireAtMs = 0;
+    let diskAtMs = clock.nowMs() + DISK_RETRY_MS;
+    while (!signal.aborted) {
+      const nowMs = clock.nowMs();
+      this.#flush();
+      if (nowMs >= expireAtMs) {
+        expireAtMs = nowMs + EXPIRE_EVERY_MS;
+        this.#guarded(() => this.#write((store) => store.expire()));
+      }
+      if (this.#memory !== undefined && nowMs >= diskAtMs) {
+        diskAtMs = nowMs + DISK_RETRY_MS;
+        this.#guarded(() => this.#backToDisk());
+      }
+      await clock.sleep(TICK_MS, signal);
+    }
+  }
+
+  #flush(): void {
+    if (this.#telemetry.length > 0) this.#guarded(() => this.#commit([]));
+  }
+
+  /** Moves everything from memory to the disk, where that takes writes again. */
+  #backToDisk(): void {
+    const memory = this.#memory;
+    assert(memory !== undefined, 'there is something in memory');
+    if (this.#disk?.readOnly) {
+      this.#disk.close();
+      this.#disk = undefined;
+    }
+    const disk = this.#disk ?? this.#openDisk(this.#memoryBase);
+    this.#disk = disk;
+    for (const lane of LANES) {
+      const { through, seqs } = this.#owed[lane];
+      disk.releaseThrough(lane, through);
+      disk.release(lane, [...seqs]);
+      this.#owed[lane] = owedNothing();
+      const [next, base] = [disk.last[lane] + 1, this.#memoryBase[lane]];
+      // The disk could not be read when memory took over, and memory began at a number of its own.
+      if (base >= next) disk.skip(lostStoreGap(lane, next, base, this.#options.clock.wallMs()));
+    }
+    disk.adopt(memory);
+    this.#epoch = undefined;
+    memory.close();
+    this.#memory = undefined;
+    this.#options.log.info({ file: this.#options.file }, 'the disk takes the outbox again');
+    this.#options.onStorage('disk', 'the disk takes writes again');
+  }
+
+  /** For work that is done again later: a failure is said and nothing is lost by it. */
+  #guarded<T>(act: () => T): T | undefined {
+    try {
+      return act();
+    } catch (error) {
+      this.#options.log.warn({ reason: messageOf(error) }, 'outbox: not now; it is tried again');
+      return undefined;
+    }
+  }
+}
+
+const NOTHING: LaneCounters = {
+  rows: 0,
+  bytes: 0,
+  lastSeq: 0,
+  appended: 0,
+  released: 0,
+  dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 },
+  expired: 0,
+};
+
+function sum(a: LaneCounters, b: LaneCounters): LaneCounters {
+  return {
+    rows: a.rows + b.rows,
+    bytes: a.bytes + b.bytes,
+    lastSeq: Math.max(a.lastSeq, b.lastSeq),
+    appended: a.appended + b.appended,
+    released: a.released + b.released,
+    dropped: {
+      snapshot: a.dropped.snapshot + b.dropped.snapshot,
+      health: a.dropped.health + b.dropped.health,
+      notice: a.dropped.notice + b.dropped.notice,
+      alert: a.dropped.alert + b.dropped.alert,
+    },
+    expired: a.expired + b.expired,
+  };
+}
+
+function owedNothing(): { through: number; seqs: Set<number> } {
+  return { through: 0, seqs: new Set() };
+}
+
+function refusedByDisk(error: unknown): error is AgentError {
+  return error instanceof AgentError && (error.kind === 'unavailable' || isExhausted(error));
+}

@@ -1,0 +1,399 @@
+/**
+ * One database of rows in two lanes, on disk or in memory.
+ *
+ * INVARIANTS: a number of a lane is given out once; every number from the oldest row to the newest is a
+ * message or covered by a gap record; two gap records are never neighbours.
+ * LIMITS: pages as opened. When they run out the lowest rank goes first, oldest first, in both lanes; an
+ * item never displaces a higher rank than its own: it becomes a gap itself.
+ */
+import type { Statement } from 'better-sqlite3';
+import type { Clock } from '../base/clock.ts';
+import { AgentError, assert } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
+import {
+  BODY_BYTES_MAX,
+  type GapReason,
+  type GapRecord,
+  LANES,
+  type Lane,
+  type LaneCounters,
+  type OutboxItem,
+  type OutboxRow,
+  RANKS,
+  type Rank,
+  type SeqRange,
+} from '../contract/outbox.ts';
+import { closeDatabase, outboxFile } from './database.ts';
+import { gapOf, mergeGaps } from './gap.ts';
+
+/** Rank of gap rows in the table: above all others, so never a victim. */
+const GAP_RANK = RANKS.length;
+
+/** Bytes of a row beside its body (topic, times, index entries), measured: 155 to 210. */
+const ROW_OVERHEAD_BYTES = 256;
+
+/** Pages kept free for the indices and gap records that a change itself needs; doubled when not enough. */
+const SPARE_PAGES = 8;
+const SPARE_PAGES_MAX = 64;
+
+/** Rows taken in one transaction when they move from one store to another: 64 × 150 kB at the most. */
+const ADOPT_BATCH = 64;
+
+interface StoredRow {
+  readonly seq: number;
+  readonly rank: number;
+  readonly bytes: number;
+  readonly boot: string;
+  readonly wall_ms: number;
+  readonly mono_ms: number;
+  readonly expiry_s: number | null;
+  readonly topic: string;
+  readonly content_type: string;
+  readonly body: Buffer;
+  readonly gap: string | null;
+}
+
+interface Tally {
+  appended: number;
+  released: number;
+  expired: number;
+  dropped: Record<Rank, number>;
+}
+
+type Statements = Record<
+  | 'insert'
+  | 'peek'
+  | 'first'
+  | 'delete'
+  | 'deleteThrough'
+  | 'count'
+  | 'countBetween'
+  | 'victim'
+  | 'get'
+  | 'before'
+  | 'after'
+  | 'setGap'
+  | 'expired'
+  | 'setLast'
+  | 'getLast',
+  Statement
+>;
+
+export interface StoreOptions {
+  readonly boot: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class Store {
+  readonly #db: Db;
+  readonly #options: StoreOptions;
+  readonly #lanes: Record<Lane, Statements>;
+  #last: Record<Lane, number>;
+  #tally: Record<Lane, Tally>;
+
+  constructor(db: Db, options: StoreOptions) {
+    this.#db = db;
+    this.#options = options;
+    this.#lanes = { alert: statements(db, 'alert'), bulk: statements(db, 'bulk') };
+    this.#last = { alert: this.#readLast('alert'), bulk: this.#readLast('bulk') };
+    this.#tally = { alert: emptyTally(), bulk: emptyTally() };
+  }
+
+  /** See Outbox.epoch. */
+  get epoch(): string {
+    return this.#call(() => this.#db.prepare('SELECT id FROM epoch').pluck().get()) as string;
+  }
+
+  get readOnly(): boolean {
+    return this.#db.readonly;
+  }
+
+  /** The newest number given out in each lane. */
+  get last(): Record<Lane, number> {
+    return { ...this.#last };
+  }
+
+  close(): void {
+    closeDatabase(this.#db, this.#options.log);
+  }
+
+  append(items: readonly OutboxItem[]): number[] {
+    for (let spare = SPARE_PAGES; ; spare *= 2) {
+      try {
+        return this.#transaction(() => items.map((item) => this.#insert(item, spare)));
+      } catch (error) {
+        if (!isExhausted(error) || spare >= SPARE_PAGES_MAX) throw error;
+      }
+    }
+  }
+
+  peek(lane: Lane, afterSeq: number, limit: number): OutboxRow[] {
+    const rows = this.#call(() => this.#lanes[lane].peek.all(afterSeq, limit)) as StoredRow[];
+    return rows.map((row) => this.#published(row));
+  }
+
+  range(lane: Lane): SeqRange {
+    const last = this.#last[lane];
+    const first = this.#call(() => this.#lanes[lane].first.get()) as StoredRow | undefined;
+    if (first === undefined) return { first: last + 1, last };
+    return { first: first.gap === null ? first.seq : gapIn(first.gap).from, last };
+  }
+
+  /** How many rows have a number above `after` and at most `through`. */
+  count(lane: Lane, after: number, through: number): number {
+    return (this.#call(() => this.#lanes[lane].countBetween.get(after, through)) as { rows: number }).rows;
+  }
+
+  release(lane: Lane, seqs: readonly number[]): number {
+    return this.#counted(lane, () => {
+      const statement = this.#lanes[lane].delete;
+      return seqs.reduce((sum, seq) => sum + statement.run(seq).changes, 0);
+    });
+  }
+
+  releaseThrough(lane: Lane, seq: number): number {
+    return this.#counted(lane, () => this.#lanes[lane].deleteThrough.run(seq).changes);
+  }
+
+  /** Rows beyond their `expiryS` become gaps; returns how many. */
+  expire(): number {
+    const { boot, clock } = this.#options;
+    const now = { boot, wallMs: clock.wallMs(), monoMs: clock.nowMs() };
+    return LANES.reduce((sum, lane) => {
+      const rows = this.#call(() => this.#lanes[lane].expired.all(now)) as StoredRow[];
+      if (rows.length === 0) return sum;
+      this.#transaction(() => {
+        for (const { seq } of rows) this.#evict(lane, seq, 'expired');
+      });
+      return sum + rows.length;
+    }, 0);
+  }
+
+  /** Makes every number through `gap.to` used up, as the record says. For a lane without rows only. */
+  skip(gap: GapRecord): void {
+    this.#transaction(() => {
+      assert(gap.from > this.#last[gap.lane], 'a gap begins above the last number');
+      this.#put(gap.lane, this.#gapRow(gap, this.#now()));
+      this.#setLast(gap.lane, gap.to);
+    });
+  }
+
+  /** Goes on counting after `last`; for a store that takes over from another. */
+  continueFrom(lane: Lane, last: number): void {
+    this.#transaction(() => this.#setLast(lane, Math.max(last, this.#last[lane])));
+  }
+
+  /** Takes over another store's rows above its own last number, and goes on counting from there as it did. */
+  adopt(other: Store): void {
+    for (const lane of LANES) {
+      for (;;) {
+        const rows = other.#lanes[lane].peek.all(this.#last[lane], ADOPT_BATCH) as StoredRow[];
+        const newest = rows.at(-1);
+        if (newest === undefined) break;
+        this.#transaction(() => {
+          for (const row of rows) this.#put(lane, row);
+          this.#setLast(lane, newest.seq);
+        });
+      }
+      this.continueFrom(lane, other.#last[lane]);
+    }
+    // Last: what is left behind by a crash on the way was never given out in this store's own epoch.
+    this.#transaction(() => this.#db.prepare('UPDATE epoch SET id = ?').run(other.epoch));
+  }
+
+  counters(lane: Lane): LaneCounters {
+    const { rows, bytes } = this.#call(() => this.#lanes[lane].count.get()) as {
+      rows: number;
+      bytes: number | null;
+    };
+    const { appended, released, dropped, expired } = this.#tally[lane];
+    const lastSeq = this.#last[lane];
+    return { rows, bytes: bytes ?? 0, lastSeq, appended, released, dropped: { ...dropped }, expired };
+  }
+
+  #insert(item: OutboxItem, sparePages: number): number {
+    const { lane, rank, topic, contentType, expiryS } = item;
+    const seq = this.#last[lane] + 1;
+    const body = 'jpeg' in item ? Buffer.from(item.jpeg.bytes) : Buffer.from(item.body(seq));
+    assert(
+      body.length <= BODY_BYTES_MAX,
+      `${topic}: ${body.length} bytes, at most ${BODY_BYTES_MAX} allowed`,
+    );
+    this.#setLast(lane, seq);
+    this.#tally[lane].appended += 1;
+    const now = this.#now();
+    const pages = Math.ceil((body.length + ROW_OVERHEAD_BYTES) / PAGE_BYTES) + sparePages;
+    if (this.#makeRoom(pages, rank)) {
+      this.#put(lane, {
+        ...now,
+        seq,
+        rank: RANKS.indexOf(rank),
+        bytes: body.length,
+        expiry_s: expiryS ?? null,
+        topic,
+        content_type: contentType,
+        body,
+        gap: null,
+      });
+    } else {
+      this.#tally[lane].dropped[rank] += 1;
+      this.#putGap(gapOf(lane, seq, rank, 'overflow', now.wall_ms), now);
+    }
+    return seq;
+  }
+
+  /** Frees pages by dropping rows of at most `rankMax`; false when there are none left to drop. */
+  #makeRoom(pages: number, rankMax: Rank): boolean {
+    const limit = RANKS.indexOf(rankMax);
+    while (this.#freePages() < pages) {
+      const victim = LANES.map((lane) => ({
+        lane,
+        row: this.#lanes[lane].victim.get(limit) as StoredRow | undefined,
+      }))
+        .flatMap(({ lane, row }) => (row === undefined ? [] : [{ lane, row }]))
+        .sort((a, b) => a.row.rank - b.row.rank || a.row.wall_ms - b.row.wall_ms)[0];
+      if (victim === undefined) return false;
+      this.#evict(victim.lane, victim.row.seq, 'overflow');
+    }
+    return true;
+  }
+
+  #evict(lane: Lane, seq: number, reason: Exclude<GapReason, 'store-lost'>): void {
+    const row = this.#lanes[lane].get.get(seq) as StoredRow;
+    const rank = RANKS[row.rank];
+    assert(rank !== undefined, 'a gap record is never a victim');
+    if (reason === 'expired') this.#tally[lane].expired += 1;
+    else this.#tally[lane].dropped[rank] += 1;
+    this.#lanes[lane].delete.run(seq);
+    this.#putGap(gapOf(lane, seq, rank, reason, row.wall_ms), row);
+  }
+
+  /** Writes a gap record, joined with its neighbours. Its own number holds no row at this point. */
+  #putGap(gap: GapRecord, now: Pick<StoredRow, 'boot' | 'wall_ms' | 'mono_ms'>): void {
+    const { before, after, delete: remove, setGap } = this.#lanes[gap.lane];
+    let joined = gap;
+    const previous = before.get(gap.from) as StoredRow | undefined;
+    if (previous?.gap != null && previous.seq === gap.from - 1) {
+      joined = mergeGaps(gapIn(previous.gap), joined);
+      remove.run(previous.seq);
+    }
+    const next = after.get(gap.to) as StoredRow | undefined;
+    if (next?.gap != null && gapIn(next.gap).from === gap.to + 1) {
+      setGap.run(JSON.stringify(mergeGaps(joined, gapIn(next.gap))), next.seq);
+    } else {
+      this.#put(gap.lane, this.#gapRow(joined, now));
+    }
+  }
+
+  #gapRow(
+    gap: GapRecord,
+    { boot, wall_ms, mono_ms }: Pick<StoredRow, 'boot' | 'wall_ms' | 'mono_ms'>,
+  ): StoredRow {
+    const empty = { bytes: 0, expiry_s: null, topic: '', content_type: '', body: Buffer.alloc(0) };
+    return { ...empty, boot, wall_ms, mono_ms, seq: gap.to, rank: GAP_RANK, gap: JSON.stringify(gap) };
+  }
+
+  #put(lane: Lane, row: StoredRow): void {
+    this.#lanes[lane].insert.run(row);
+  }
+
+  #now(): Pick<StoredRow, 'boot' | 'wall_ms' | 'mono_ms'> {
+    const { boot, clock } = this.#options;
+    return { boot, wall_ms: clock.wallMs(), mono_ms: clock.nowMs() };
+  }
+
+  /** Seconds until a row expires: by the monotonic clock where it is of this boot, which no clock step moves. */
+  #leftS(row: StoredRow): number {
+    const { boot, clock } = this.#options;
+    const ageMs = row.boot === boot ? clock.nowMs() - row.mono_ms : clock.wallMs() - row.wall_ms;
+    return (row.expiry_s ?? Infinity) - Math.max(0, ageMs) / 1000;
+  }
+
+  #published(row: StoredRow): OutboxRow {
+    const { seq, boot, topic, content_type: contentType, body } = row;
+    if (row.gap !== null) return { kind: 'gap', seq, boot, gap: gapIn(row.gap) };
+    const expiryS = row.expiry_s === null ? null : Math.max(1, Math.round(this.#leftS(row)));
+    return { kind: 'message', seq, boot, topic, contentType, body, expiryS };
+  }
+
+  #freePages(): number {
+    const read = (name: string): number => Number(this.#db.pragma(name, { simple: true }));
+    return read('max_page_count') - read('page_count') + read('freelist_count');
+  }
+
+  #setLast(lane: Lane, last: number): void {
+    this.#last[lane] = last;
+    this.#lanes[lane].setLast.run(last, lane);
+  }
+
+  #readLast(lane: Lane): number {
+    const row = this.#call(() => this.#lanes[lane].getLast.get(lane)) as { last: number } | undefined;
+    if (row === undefined)
+      throw new AgentError('corrupt', `the outbox ${this.#db.name} has lost its numbers`);
+    return row.last;
+  }
+
+  #counted(lane: Lane, act: () => number): number {
+    return this.#transaction(() => {
+      const released = act();
+      this.#tally[lane].released += released;
+      return released;
+    });
+  }
+
+  /** All of `act` or nothing, in the tables and in memory. */
+  #transaction<T>(act: () => T): T {
+    const before = { last: { ...this.#last }, tally: structuredClone(this.#tally) };
+    try {
+      return this.#call(() => this.#db.transaction(act).immediate());
+    } catch (error) {
+      this.#last = before.last;
+      this.#tally = before.tally;
+      throw error;
+    }
+  }
+
+  #call<T>(act: () => T): T {
+    return sqliteCall(outboxFile(this.#db.name), act);
+  }
+}
+
+export function isExhausted(error: unknown): boolean {
+  return error instanceof AgentError && error.kind === 'exhausted';
+}
+
+function gapIn(text: string): GapRecord {
+  return JSON.parse(text) as GapRecord;
+}
+
+function emptyTally(): Tally {
+  return { appended: 0, released: 0, expired: 0, dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 } };
+}
+
+function statements(db: Db, lane: Lane): Statements {
+  const prepare = (sql: string): Statement => sqliteCall(outboxFile(db.name), () => db.prepare(sql));
+  return {
+    insert: prepare(
+      `INSERT INTO ${lane} VALUES (@seq, @rank, @bytes, @boot, @wall_ms, @mono_ms, @expiry_s, @topic, @content_type, @body, @gap)`,
+    ),
+    peek: prepare(`SELECT * FROM ${lane} WHERE seq > ? ORDER BY seq LIMIT ?`),
+    first: prepare(`SELECT seq, gap FROM ${lane} ORDER BY seq LIMIT 1`),
+    delete: prepare(`DELETE FROM ${lane} WHERE seq = ?`),
+    deleteThrough: prepare(`DELETE FROM ${lane} WHERE seq <= ?`),
+    count: prepare(`SELECT count(*) AS rows, sum(bytes) AS bytes FROM ${lane}`),
+    countBetween: prepare(`SELECT count(*) AS rows FROM ${lane} WHERE seq > ? AND seq <= ?`),
+    victim: prepare(`SELECT seq, rank, wall_ms FROM ${lane} WHERE rank <= ? ORDER BY rank, seq LIMIT 1`),
+    get: prepare(`SELECT * FROM ${lane} WHERE seq = ?`),
+    before: prepare(`SELECT seq, gap FROM ${lane} WHERE seq < ? ORDER BY seq DESC LIMIT 1`),
+    after: prepare(`SELECT seq, gap FROM ${lane} WHERE seq > ? ORDER BY seq LIMIT 1`),
+    setGap: prepare(`UPDATE ${lane} SET gap = ? WHERE seq = ?`),
+    expired: prepare(
+      `SELECT seq, boot, wall_ms, mono_ms, expiry_s FROM ${lane} WHERE expiry_s IS NOT NULL AND
+       CASE WHEN boot = @boot THEN mono_ms + expiry_s * 1000 <= @monoMs ELSE wall_ms + expiry_s * 1000 <= @wallMs END`,
+    ),
+    setLast: prepare('UPDATE sequence SET last = ? WHERE lane = ?'),
+    getLast: prepare('SELECT last FROM sequence WHERE lane = ?'),
+  };
+}

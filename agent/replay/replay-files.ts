@@ -1,0 +1,103 @@
+/**
+ * What a replay leaves in its folder: events.jsonl, tracks.txt, tracks.classes.txt, detections.txt
+ * (MOTChallenge 2D form: frame, id, left, top, width, height, score, -1, -1, -1; 1-based frames, source
+ * pixels), snapshots/<event-id>.jpg and summary.json.
+ */
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError, messageOf } from '../base/errors.ts';
+import {
+  type EventPicture,
+  type EventSink,
+  pictureName,
+  type UnnumberedEvent,
+} from '../contract/event-sink.ts';
+import type { SizePx, XyxyNorm } from '../contract/geometry.ts';
+import type { FromVision } from '../contract/link.ts';
+
+/** A box of the tracker's prediction stands in for a missed detection for so long (docs/design/003-tracker.md). */
+const BRIDGED_MS = 300;
+
+type FrameMessage = Extract<FromVision, { kind: 'frame' }>;
+
+export class ReplayFiles implements EventSink {
+  readonly #dir: string;
+  readonly #classes = new Map<number, string>();
+  #events = 0;
+  #open: { events: number; tracks: number; detections: number } | undefined;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  get events(): number {
+    return this.#events;
+  }
+
+  /** Makes the folder and empties what an earlier replay left there. Throws `config` when it cannot be written. */
+  start(): void {
+    try {
+      mkdirSync(this.#dir, { recursive: true });
+      rmSync(join(this.#dir, 'snapshots'), { recursive: true, force: true });
+      rmSync(join(this.#dir, 'summary.json'), { force: true });
+      mkdirSync(join(this.#dir, 'snapshots'));
+      const open = (name: string): number => openSync(join(this.#dir, name), 'w');
+      this.#open = {
+        events: open('events.jsonl'),
+        tracks: open('tracks.txt'),
+        detections: open('detections.txt'),
+      };
+    } catch (error) {
+      throw new AgentError(
+        'config',
+        `${this.#dir}: cannot write there (${messageOf(error)}); name another folder with --out`,
+        error,
+      );
+    }
+  }
+
+  accept(event: UnnumberedEvent, pictures: readonly EventPicture[]): void {
+    this.#events += 1;
+    const numbered = { ...event, sequence: String(this.#events).padStart(10, '0') };
+    for (const { moment, picture } of pictures) {
+      writeFileSync(join(this.#dir, 'snapshots', `${pictureName(event.id, moment)}.jpg`), picture.bytes);
+    }
+    this.#write('events', `${JSON.stringify(numbered)}\n`);
+  }
+
+  /** Adds one frame's tracks (those seen in it or a moment ago) and detections. */
+  frame({ observation, detections }: FrameMessage): void {
+    const { frame, source, tracks, atMs } = observation;
+    const seen = tracks.filter((track) => track.seen || atMs - track.lastMs <= BRIDGED_MS);
+    for (const { id, label } of seen) this.#classes.set(id, label);
+    this.#write('tracks', seen.map((t) => motLine(frame, t.id, t.xyxyNorm, source, t.score)).join(''));
+    this.#write(
+      'detections',
+      detections.map((d) => motLine(frame, -1, d.xyxyNorm, source, d.score)).join(''),
+    );
+  }
+
+  finish(summary: object): void {
+    const classes = [...this.#classes].sort(([a], [b]) => a - b);
+    writeFileSync(
+      join(this.#dir, 'tracks.classes.txt'),
+      classes.map(([id, label]) => `${id},${label}\n`).join(''),
+    );
+    writeFileSync(join(this.#dir, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+    this.stop();
+  }
+
+  stop(): void {
+    for (const fd of Object.values(this.#open ?? {})) closeSync(fd);
+    this.#open = undefined;
+  }
+
+  #write(file: 'events' | 'tracks' | 'detections', text: string): void {
+    if (this.#open !== undefined && text !== '') writeSync(this.#open[file], text);
+  }
+}
+
+function motLine(frame: number, id: number, [x1, y1, x2, y2]: XyxyNorm, size: SizePx, score: number): string {
+  const px = [x1 * size.widthPx, y1 * size.heightPx, (x2 - x1) * size.widthPx, (y2 - y1) * size.heightPx];
+  return `${frame},${id},${px.map((v) => v.toFixed(2)).join(',')},${score.toFixed(3)},-1,-1,-1\n`;
+}

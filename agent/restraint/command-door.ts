@@ -1,0 +1,109 @@
+/**
+ * The one door for commands: signature, box, time, permission, counter, in this order.
+ *
+ * INVARIANTS: fail-closed: what is not positively right is refused; `open` returns only when the counter is
+ * on disk, so that no command is obeyed twice whatever dies.
+ */
+import type { KeyObject } from 'node:crypto';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { Clock } from '../base/clock.ts';
+import {
+  type AcceptedCommand,
+  COMMAND_BYTES_MAX,
+  COMMAND_OPS,
+  COMMAND_TYPE,
+  Command,
+  type CommandOp,
+  CommandRefused,
+} from '../contract/command.ts';
+import type { CommandKey } from '../contract/config.ts';
+import type { CommandCounters } from './command-counters.ts';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from './envelope.ts';
+
+const commandCheck = TypeCompiler.Compile(Command);
+
+const openEnvelope = envelopeOpener({
+  payloadType: COMMAND_TYPE,
+  bytesMax: COMMAND_BYTES_MAX,
+  signatures: 1,
+  keysIn: 'commands.keys of this box',
+});
+
+/** Commands that one message may give to every box of a site. */
+const FOR_ALL: readonly CommandOp[] = ['search', 'suspend'];
+
+export interface CommandDoorOptions {
+  readonly site: string;
+  readonly box: string;
+  readonly keys: readonly CommandKey[];
+  readonly counters: CommandCounters;
+  readonly clock: Clock;
+}
+
+export class CommandDoor {
+  readonly #options: CommandDoorOptions;
+  readonly #keys = new Map<string, CommandKey>();
+  readonly #publicKeys = new Map<string, KeyObject>();
+
+  constructor(options: CommandDoorOptions) {
+    this.#options = options;
+    for (const key of options.keys) {
+      const publicKey = publicKeyOf(key.publicKey);
+      const keyid = keyIdOf(publicKey);
+      this.#keys.set(keyid, key);
+      this.#publicKeys.set(keyid, publicKey);
+    }
+  }
+
+  /** The command, to be obeyed once and now; throws CommandRefused. */
+  open(bytes: Uint8Array): AcceptedCommand {
+    const { keyids, payload } = openEnvelope(bytes, this.#publicKeys);
+    const command = parseJson(payload, 'the command');
+    if (!commandCheck.Check(command)) {
+      const error = commandCheck.Errors(command).First();
+      throw new CommandRefused('malformed', `not a command: ${error?.path || '/'}: ${error?.message ?? ''}`);
+    }
+    const key = this.#keys.get(keyids[0] ?? '');
+    const op = this.#permitted(command, key);
+    this.#checkBox(command, op);
+    this.#checkTime(command);
+    this.#options.counters.take(keyids[0] ?? '', command.counter);
+    return { op, args: command.args, counter: command.counter, key: key?.name ?? '' };
+  }
+
+  #permitted({ op }: Command, key: CommandKey | undefined): CommandOp {
+    const known = COMMAND_OPS.find((name) => name === op);
+    if (known === undefined) {
+      throw new CommandRefused(
+        'not-permitted',
+        `no command is called ${op}; there are: ${COMMAND_OPS.join(', ')}`,
+      );
+    }
+    if (key?.may.includes(known) !== true) {
+      throw new CommandRefused(
+        'not-permitted',
+        `the key ${key?.name ?? ''} may not ${op} (commands.keys, may)`,
+      );
+    }
+    return known;
+  }
+
+  #checkBox({ site, box }: Command, op: CommandOp): void {
+    const own = this.#options;
+    const forAll = box === '*' && FOR_ALL.includes(op);
+    if (site === own.site && (box === own.box || forAll)) return;
+    throw new CommandRefused('wrong-box', `it is for ${box} at ${site}; this is ${own.box} at ${own.site}`);
+  }
+
+  #checkTime({ notBefore, notAfter }: Command): void {
+    const nowMs = this.#options.clock.wallMs();
+    const now = new Date(nowMs).toISOString();
+    // Written so that a time which does not exist (NaN) is refused.
+    if (!(Date.parse(notBefore) <= nowMs)) {
+      throw new CommandRefused('not-yet-valid', `valid from ${notBefore}; the clock of the box says ${now}`);
+    }
+    if (!(nowMs <= Date.parse(notAfter))) {
+      throw new CommandRefused('expired', `valid until ${notAfter}; the clock of the box says ${now}`);
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * A checkpoint with the proof that it continues an older one, in the form in which c2sp.org/tlog-witness asks a
+ * witness to cosign it (the body of `add-checkpoint`).
+ */
+import { AgentError } from '../../base/errors.ts';
+import { strictBase64 } from './note.ts';
+
+/** No tree of ours needs more. */
+const PROOF_MAX = 63;
+
+export interface Growth {
+  /** Size of the older tree. */
+  readonly from: number;
+  readonly proof: readonly Buffer[];
+  readonly note: string;
+}
+
+export function growthText({ from, proof, note }: Growth): string {
+  return [`old ${from}\n`, ...proof.map((hash) => `${hash.toString('base64')}\n`), '\n', note].join('');
+}
+
+/** Throws AgentError `corrupt`. */
+export function parseGrowth(text: string): Growth {
+  const cut = text.indexOf('\n\n');
+  const [first = '', ...hashes] = text.slice(0, Math.max(0, cut)).split('\n');
+  const [, from] = /^old (0|[1-9]\d{0,14})$/.exec(first) ?? [];
+  if (from === undefined || hashes.length > PROOF_MAX) {
+    throw new AgentError('corrupt', 'it is no checkpoint with the proof that it continues an older one');
+  }
+  const proof = hashes.map((hash) => {
+    const bytes = strictBase64(hash);
+    if (bytes?.length !== 32) throw new AgentError('corrupt', 'its proof holds what is no hash');
+    return bytes;
+  });
+  return { from: Number(from), proof, note: text.slice(cut + 2) };
+}

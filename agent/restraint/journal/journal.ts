@@ -1,0 +1,382 @@
+/**
+ * The box's tamper-evident journal, a C2SP tlog on disk (layout.ts).
+ *
+ * INVARIANTS: what `append` returned for is on disk and under the signed checkpoint; contents, entries and tiles
+ * are written before the checkpoint that covers them, so that a cut at any moment leaves the journal of before or
+ * of after, and both verify; what lies beyond the checkpoint counts for nothing and is dropped at the next start;
+ * an erasure is an entry of its own.
+ * LIMITS: CONTENT_MAX bytes an entry; its contents are bounded by retention.ts, the tree of hashes only grows
+ * (docs/design/011-journal.md says how fast).
+ */
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { AgentError, assert, messageOf } from '../../base/errors.ts';
+import type { JournalContent } from '../../contract/journal.ts';
+import { isConsistent, proveConsistency } from './consistency.ts';
+import { Contents } from './contents.ts';
+import { growthText } from './growth.ts';
+import { JOURNAL_DIR, JOURNAL_KEY_FILE, makeJournalKey, readJournalKey } from './key.ts';
+import {
+  CHECKPOINT,
+  contentLine,
+  contentsPath,
+  entryOf,
+  packEntries,
+  parseLine,
+  SALT_BYTES,
+  tilePath,
+  unpackEntries,
+  WITNESSED,
+  writeIn,
+} from './layout.ts';
+import {
+  type Checkpoint,
+  openCheckpoint,
+  parseVerifierKey,
+  signCheckpoint,
+  type Verifier,
+  verifierKey,
+} from './note.ts';
+import { leafHash, partialPlaces, TILE_WIDTH, type Tile, Tree } from './tree.ts';
+
+const CONTENT_MAX = 32_768;
+
+/** Files of contents that `newest` looks through: a month and more of heartbeats. */
+const LOOK_BACK = 20;
+
+const HASH_BYTES = 32;
+/** An entry takes five new blocks while the old ones are still there. */
+const FREE_MIN = 262_144;
+
+export interface JournalOptions {
+  readonly stateDir: string;
+  /** `vigie/<site>/<box>`: origin of the checkpoints and name of the key. */
+  readonly origin: string;
+}
+
+/** Of the file that is written to: its number, its entries so far, the bytes of their contents. */
+interface Open {
+  readonly index: number;
+  readonly entries: readonly string[];
+  readonly contentBytes: number;
+}
+
+type Key = ReturnType<typeof readJournalKey>;
+
+export class Journal {
+  readonly #options: JournalOptions;
+  readonly #dir: string;
+  readonly #contents: Contents;
+  #key: Key | undefined;
+  #tree = new Tree();
+  #open: Open = { index: 0, entries: [], contentBytes: 0 };
+  #head: string | undefined;
+  #witnessed: Checkpoint | undefined;
+  /** Entries that the witness has cosigned, as far as is known here. */
+  #proveFrom = 0;
+  /** Partial tiles that the newest checkpoint has replaced. */
+  #stale: string[] = [];
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#dir = join(options.stateDir, JOURNAL_DIR);
+    this.#contents = new Contents(this.#dir);
+  }
+
+  get size(): number {
+    return this.#tree.size;
+  }
+
+  /** The newest signed checkpoint; undefined before `start`. */
+  get head(): string | undefined {
+    return this.#head;
+  }
+
+  /**
+   * Makes the journal and its key, or takes them up. Throws AgentError: `corrupt` for a journal that does not fit
+   * its checkpoint (it is left as it is, for `vigie journal verify`), `unavailable` or `exhausted` for the disk.
+   */
+  start(): void {
+    this.#disk(() => {
+      const { stateDir, origin } = this.#options;
+      const keyFile = join(stateDir, JOURNAL_KEY_FILE);
+      const began = existsSync(join(this.#dir, CHECKPOINT));
+      if (!began && existsSync(join(this.#dir, 'tile'))) throw this.#corrupt('its checkpoint is missing');
+      if (began && !existsSync(keyFile)) throw this.#corrupt(`its key ${keyFile} is missing`);
+      this.#key = existsSync(keyFile) ? readJournalKey(keyFile) : makeJournalKey(keyFile);
+      if (began) {
+        this.#takeUp();
+      } else {
+        this.#head = signCheckpoint({ origin, size: 0, root: new Tree().root() }, this.#key);
+        writeIn(this.#dir, CHECKPOINT, this.#head);
+      }
+    });
+  }
+
+  /** Durable on return. Returns the index of the entry. Throws AgentError as `start`; then it is not in. */
+  append(content: JournalContent): number {
+    const index = this.size;
+    this.appendAll([content]);
+    return index;
+  }
+
+  /** Entries that the open file still takes: so many are appended as one, all or none. */
+  get room(): number {
+    return TILE_WIDTH - this.#open.entries.length;
+  }
+
+  /** Under one checkpoint a file of 256 at most, which costs hardly more than one entry; else as `append`. */
+  appendAll(contents: readonly JournalContent[]): void {
+    for (let from = 0; from < contents.length; ) {
+      const texts = contents.slice(from, from + this.room).map((content) => JSON.stringify(content));
+      this.#disk(() => this.#write(texts));
+      from += texts.length;
+    }
+  }
+
+  /** Entries that the witness vouches for. */
+  get witnessedSize(): number {
+    return this.#witnessed?.size ?? 0;
+  }
+
+  /** The head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
+  growth(from = this.#proveFrom): string {
+    assert(this.#head !== undefined, 'a journal is started before its head is told');
+    return growthText({ from, proof: this.#proof(from), note: this.#head });
+  }
+
+  /**
+   * Keeps a cosigned head of this journal; an empty one: the witness has begun anew. False: it is a head of this
+   * box that this journal does not continue; the witness gets its proof all the same, and sees that it does not fit.
+   * Throws AgentError `corrupt` where it is no such head, else as `append`.
+   */
+  takeWitnessed(note: string): boolean {
+    if (note === '') {
+      this.#witnessed = undefined;
+      this.#proveFrom = 0;
+      this.#disk(() => rmSync(join(this.#dir, WITNESSED), { force: true }));
+      return true;
+    }
+    const known = openCheckpoint(note, this.#verifier());
+    if (known.size > this.size) return false;
+    this.#proveFrom = known.size;
+    const own = { size: this.size, root: this.#tree.root() };
+    if (!isConsistent(known, own, this.#proof(known.size))) return false;
+    if (known.size === this.witnessedSize) return true;
+    this.#disk(() => writeIn(this.#dir, WITNESSED, note));
+    this.#witnessed = known;
+    return true;
+  }
+
+  /** Of the contents, bytes; what is erased counts as what is left of it. */
+  get contentBytes(): number {
+    return this.#contents.bytes;
+  }
+
+  /** Entries of a file of 256; those that were erased have no content. Throws AgentError as `append`. */
+  contentsOf(file: number): { index: number; content: JournalContent | undefined }[] {
+    return this.#disk(() => this.#contentsOf(file));
+  }
+
+  /**
+   * Throws AgentError where nothing could be written now: `exhausted`, or `unavailable` for a disk that is mounted
+   * read-only, which a worn one becomes.
+   */
+  probe(): void {
+    this.#disk(() => {
+      if (!existsSync(this.#dir)) return;
+      accessSync(this.#dir, constants.W_OK);
+      const { bavail, bsize } = statfsSync(this.#dir);
+      const free = bavail * bsize;
+      if (free >= FREE_MIN) return;
+      const message = `the disk is full: ${free} bytes are left for the journal ${this.#dir}, ${FREE_MIN} are needed`;
+      throw new AgentError('exhausted', message);
+    });
+  }
+
+  /**
+   * Erases contents and salts; the hashes stand. Durable on return, with an entry that says which and why, and
+   * `what` they were where they are all of one kind.
+   */
+  erase(entries: readonly number[], why: string, at: string, what?: JournalContent['type']): void {
+    assert(
+      entries.every((index) => Number.isInteger(index) && index >= 0 && index < this.size),
+      'entries to erase must be in the journal',
+    );
+    this.append({ at, type: 'erase', entries, why, ...(what && { what }) });
+    this.#disk(() => this.#blank(entries));
+  }
+
+  /** The newest entry that `fits`, among the last LOOK_BACK files. */
+  newest(fits: (content: JournalContent) => boolean): JournalContent | undefined {
+    return this.#disk(() => {
+      const last = this.#open.index;
+      for (let file = last; file >= 0 && file > last - LOOK_BACK; file -= 1) {
+        const found = this.#contentsOf(file).findLast(({ content }) => content && fits(content));
+        if (found !== undefined) return found.content;
+      }
+      return undefined;
+    });
+  }
+
+  #contentsOf(file: number): { index: number; content: JournalContent | undefined }[] {
+    return this.#contents.lines(file, this.size).map((line, place) => {
+      const index = file * TILE_WIDTH + place;
+      const parsed = parseLine(line, index);
+      const content = typeof parsed === 'object' ? (parsed.content as JournalContent) : undefined;
+      return { index, content };
+    });
+  }
+
+  #proof(from: number): Buffer[] {
+    return this.#disk(() =>
+      proveConsistency(from, this.size, (level, index, width) => this.#readTile(level, index, width)),
+    );
+  }
+
+  #verifier(): Verifier {
+    assert(this.#key !== undefined, 'a journal is started before its key is used');
+    return parseVerifierKey(verifierKey(this.#options.origin, this.#key));
+  }
+
+  /** Fills the open file at most. */
+  #write(contents: readonly string[]): void {
+    const key = this.#key;
+    assert(key !== undefined, 'a journal is started before it is written to');
+    const { origin } = this.#options;
+    const { index, entries, contentBytes } = this.#open;
+    this.#sweep();
+    const salted = contents.map((content) => {
+      const fits = Buffer.byteLength(content) <= CONTENT_MAX;
+      assert(fits, `an entry of the journal is larger than ${CONTENT_MAX} B`);
+      return { content, salt: randomBytes(SALT_BYTES) };
+    });
+    const lines = salted.map(({ content, salt }, i) => contentLine(this.size + i, salt, content));
+    const text = Buffer.from(lines.join(''));
+    this.#contents.add(index, contentBytes, text);
+    const added = salted.map(({ content, salt }) => entryOf(salt, content));
+    const now = [...entries, ...added];
+    writeIn(this.#dir, tilePath('entries', index, now.length), packEntries(now));
+    const tree = this.#tree.copy();
+    // Only the last leaf can fill the file, and with it tiles.
+    const full = added.flatMap((entry) => tree.add(leafHash(Buffer.from(entry))));
+    const touched = tree.partialTiles().filter(({ level }) => level <= full.length);
+    for (const tile of [...full, ...touched]) writeIn(this.#dir, pathOf(tile), Buffer.concat(tile.hashes));
+    const head = signCheckpoint({ origin, size: tree.size, root: tree.root() }, key);
+    writeIn(this.#dir, CHECKPOINT, head);
+
+    const before = this.#tree.partialTiles().filter(({ level }) => level <= full.length);
+    this.#stale = before.map((tile) => (tile.level < full.length ? dirname(pathOf(tile)) : pathOf(tile)));
+    if (entries.length > 0) {
+      const path = tilePath('entries', index, entries.length);
+      this.#stale.push(full.length > 0 ? dirname(path) : path);
+    }
+    this.#tree = tree;
+    this.#head = head;
+    this.#open =
+      full.length > 0
+        ? { index: index + 1, entries: [], contentBytes: 0 }
+        : { index, entries: now, contentBytes: contentBytes + text.length };
+  }
+
+  #sweep(): void {
+    for (const path of this.#stale) rmSync(join(this.#dir, path), { force: true, recursive: true });
+    this.#stale = [];
+  }
+
+  #takeUp(): void {
+    const note = readFileSync(join(this.#dir, CHECKPOINT), 'utf8');
+    const { size, root } = this.#found('checkpoint', () => openCheckpoint(note, this.#verifier()));
+    const places = partialPlaces(size);
+    const edges = places.map(({ level, index, width }) => this.#readTile(level, index, width));
+    const tree = new Tree(size, edges);
+    if (!tree.root().equals(root)) throw this.#corrupt('its tiles do not give the root of its checkpoint');
+    const index = Math.floor(size / TILE_WIDTH);
+    const width = size % TILE_WIDTH;
+    this.#tree = tree;
+    this.#head = note;
+    const witnessed =
+      existsSync(join(this.#dir, WITNESSED)) && readFileSync(join(this.#dir, WITNESSED), 'utf8');
+    if (witnessed)
+      this.#witnessed = this.#found(WITNESSED, () => openCheckpoint(witnessed, this.#verifier()));
+    this.#open = { index, ...this.#takeUpFile(index, width, edges[0] ?? []) };
+    this.#stale = ['entries' as const, ...places.map(({ level }) => level)].flatMap((level) => {
+      const place = level === 'entries' ? { index, width } : (places[level] ?? { index: 0, width: 0 });
+      return this.#strayTiles(level, place.index, place.width);
+    });
+    this.#sweep();
+    this.#contents.takeUp(size);
+    const last = size === 0 ? undefined : this.newest(() => true);
+    // It may have been cut off between the entry and the erasure.
+    if (last?.type === 'erase') this.#blank(last.entries);
+  }
+
+  #takeUpFile(index: number, width: number, leaves: readonly Buffer[]): Omit<Open, 'index'> {
+    if (width === 0) return { entries: [], contentBytes: 0 };
+    const path = tilePath('entries', index, width);
+    const packed = existsSync(join(this.#dir, path)) ? readFileSync(join(this.#dir, path)) : Buffer.alloc(0);
+    const entries = unpackEntries(packed);
+    const fits = entries.length === width && entries.every((entry, i) => leaves[i]?.equals(leafHash(entry)));
+    if (!fits) throw this.#corrupt(`${path} does not fit its tiles`);
+    const lines = this.#contents.lines(index, this.size);
+    if (lines.length < width) throw this.#corrupt(`${contentsPath(index)} is too short`);
+    const contentBytes = lines.slice(0, width).reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+    return { entries: entries.map(String), contentBytes };
+  }
+
+  #readTile(level: number, index: number, width: number): Buffer[] {
+    if (width === 0) return [];
+    const path = tilePath(level, index, width);
+    const bytes = existsSync(join(this.#dir, path)) ? readFileSync(join(this.#dir, path)) : Buffer.alloc(0);
+    if (bytes.length !== width * HASH_BYTES) throw this.#corrupt(`${path} is missing or not of its size`);
+    return Array.from({ length: width }, (_, i) => bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+  }
+
+  /** Partial tiles beside the one that counts, which an append that was cut off has left. */
+  #strayTiles(level: number | 'entries', index: number, width: number): string[] {
+    const folder = dirname(tilePath(level, index, 1));
+    const names = existsSync(join(this.#dir, folder)) ? readdirSync(join(this.#dir, folder)) : [];
+    const stray = names.filter((name) => name !== String(width)).map((name) => `${folder}/${name}`);
+    return index === 0 ? stray : [...stray, dirname(tilePath(level, index - 1, 1))];
+  }
+
+  #blank(entries: readonly number[]): void {
+    const erased = new Set(entries);
+    for (const file of new Set(entries.map((index) => Math.floor(index / TILE_WIDTH)))) {
+      const contentBytes = this.#contents.blank(file, this.size, erased);
+      if (file === this.#open.index) this.#open = { ...this.#open, contentBytes };
+    }
+  }
+
+  #corrupt(reason: string): AgentError {
+    return new AgentError(
+      'corrupt',
+      `the journal ${this.#dir} cannot go on: ${reason}; keep a copy and run vigie journal verify, then move it away`,
+    );
+  }
+
+  #found<T>(what: string, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+      throw this.#corrupt(`${what}: ${error.message}`);
+    }
+  }
+
+  #disk<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      if (!(error instanceof Error) || !('syscall' in error)) throw error;
+      const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+      const message = `the disk refuses the journal ${this.#dir}: ${messageOf(error)}`;
+      throw new AgentError(full ? 'exhausted' : 'unavailable', message, error);
+    }
+  }
+}
+
+function pathOf({ level, index, hashes }: Tile): string {
+  return tilePath(level, index, hashes.length);
+}

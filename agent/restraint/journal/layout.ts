@@ -1,0 +1,113 @@
+/**
+ * The journal's folder: `checkpoint`, `tile/<level>/<n>` and `tile/entries/<n>` as c2sp.org/tlog-tiles says, and
+ * beside them `contents/<n>.jsonl`, the contents of the 256 entries of `tile/entries/<n>`, which can be erased.
+ */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { writeAtomically } from '../../base/atomic-file.ts';
+import { jsonOf } from '../../base/json.ts';
+import { sha256, TILE_WIDTH } from './tree.ts';
+
+export const CHECKPOINT = 'checkpoint';
+/** The newest checkpoint that a witness cosigned; none before there is a witness. */
+export const WITNESSED = 'witnessed';
+export const SALT_BYTES = 32;
+/** An entry is this and the hash, in hex, of salt and content. */
+const ENTRY_PREFIX = 'vigie-journal-1 sha256 ';
+
+/** `x001/x234/067` for 1,234,067. */
+function numberPath(index: number): string {
+  const groups = [String(index % 1000).padStart(3, '0')];
+  for (let rest = Math.floor(index / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
+    groups.unshift(`x${String(rest % 1000).padStart(3, '0')}`);
+  }
+  return groups.join('/');
+}
+
+/** Of a tile of `width` hashes, or of entries where the level is `entries`. */
+export function tilePath(level: number | 'entries', index: number, width: number): string {
+  const path = `tile/${level}/${numberPath(index)}`;
+  return width === TILE_WIDTH ? path : `${path}.p/${width}`;
+}
+
+export function contentsPath(index: number): string {
+  return `contents/${numberPath(index)}.jsonl`;
+}
+
+export function entryOf(salt: Uint8Array, content: string): string {
+  return entryOfHash(sha256(salt, Buffer.from(content)).toString('hex'));
+}
+
+export const entryOfHash = (hash: string): string => `${ENTRY_PREFIX}${hash}`;
+
+/** Entries in a file are led by their length, two bytes, big endian. */
+export function packEntries(entries: readonly string[]): Buffer {
+  return Buffer.concat(
+    entries.flatMap((entry) => {
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(Buffer.byteLength(entry));
+      return [length, Buffer.from(entry)];
+    }),
+  );
+}
+
+/** As many entries as are whole. */
+export function unpackEntries(file: Buffer): Buffer[] {
+  const entries: Buffer[] = [];
+  for (let at = 0; at + 2 <= file.length; ) {
+    const end = at + 2 + file.readUInt16BE(at);
+    if (end > file.length) break;
+    entries.push(file.subarray(at + 2, end));
+    at = end;
+  }
+  return entries;
+}
+
+/** A line of contents. Its two hashed parts are gone when it was erased. */
+export interface ContentLine {
+  readonly index: number;
+  readonly salt: string;
+  readonly content: unknown;
+}
+
+export function contentLine(index: number, salt: Uint8Array, content: string): string {
+  return `{"index":${index},"salt":"${Buffer.from(salt).toString('hex')}","content":${content}}\n`;
+}
+
+export function erasedLine(index: number): string {
+  return `{"index":${index},"erased":true}\n`;
+}
+
+/** The line's content, `erased`, or undefined for what is no line of entry `index`. */
+export function parseLine(line: string, index: number): ContentLine | 'erased' | undefined {
+  if (`${line}\n` === erasedLine(index)) return 'erased';
+  const { salt, content } = Object(jsonOf(line)) as Partial<ContentLine>;
+  if (typeof salt !== 'string' || salt.length !== SALT_BYTES * 2 || content === undefined) return undefined;
+  const whole = contentLine(index, Buffer.from(salt, 'hex'), JSON.stringify(content));
+  return whole === `${line}\n` ? { index, salt, content } : undefined;
+}
+
+/** Atomic and durable, folders included. */
+export function writeIn(dir: string, path: string, bytes: Uint8Array | string): void {
+  const file = join(dir, path);
+  makeFolder(dirname(file));
+  writeAtomically(file, bytes);
+}
+
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  const above = dirname(folder);
+  makeFolder(above);
+  mkdirSync(folder, { mode: 0o700 });
+  flush(above);
+}
+
+/** Of a file or a folder. */
+export function flush(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

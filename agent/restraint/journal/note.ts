@@ -1,0 +1,127 @@
+/**
+ * Signed notes with ed25519 (c2sp.org/signed-note) and the checkpoints in them (c2sp.org/tlog-checkpoint).
+ * Further signatures on a note, such as a witness's, are passed over.
+ */
+import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { AgentError } from '../../base/errors.ts';
+import { sha256 } from './tree.ts';
+
+/** Signature types of the signed-note specification: of a log, and of a witness (c2sp.org/tlog-cosignature). */
+export const ED25519 = 1;
+export const COSIGNATURE = 4;
+type SignatureType = typeof ED25519 | typeof COSIGNATURE;
+/** SubjectPublicKeyInfo of an ed25519 key up to the key itself (RFC 8410, section 4). */
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+const KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+
+export interface Checkpoint {
+  readonly origin: string;
+  readonly size: number;
+  readonly root: Buffer;
+}
+
+export interface Verifier {
+  readonly name: string;
+  readonly id: Buffer;
+  readonly key: KeyObject;
+}
+
+function rawPublicKey(key: KeyObject): Buffer {
+  return createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-KEY_BYTES);
+}
+
+function keyId(name: string, type: SignatureType, raw: Buffer): Buffer {
+  return sha256(Buffer.from(`${name}\n`), Buffer.of(type), raw).subarray(0, 4);
+}
+
+/** `name+hash+base64`: what others need to verify notes of this private key. */
+export function verifierKey(name: string, privateKey: KeyObject, type: SignatureType = ED25519): string {
+  const raw = rawPublicKey(privateKey);
+  const bytes = Buffer.concat([Buffer.of(type), raw]);
+  return `${name}+${keyId(name, type, raw).toString('hex')}+${bytes.toString('base64')}`;
+}
+
+/** Throws AgentError `config`. */
+export function parseVerifierKey(text: string, type: SignatureType = ED25519): Verifier {
+  const [, name = '', hash = '', base64 = ''] = /^([^\s+]+)\+([0-9a-f]{8})\+(\S+)$/.exec(text.trim()) ?? [];
+  const bytes = strictBase64(base64);
+  if (bytes?.length !== KEY_BYTES + 1 || bytes[0] !== type) {
+    const where = type === ED25519 ? 'vigie journal key' : 'vigie witness';
+    throw new AgentError(
+      'config',
+      `${JSON.stringify(text.slice(0, 200))} is no verifier key of ed25519; it has the form name+hash+base64, as ${where} prints it`,
+    );
+  }
+  const raw = bytes.subarray(1);
+  if (keyId(name, type, raw).toString('hex') !== hash) {
+    throw new AgentError(
+      'config',
+      `the verifier key of ${name} does not fit its own hash ${hash}; copy it again`,
+    );
+  }
+  const der = Buffer.concat([SPKI_PREFIX, raw]);
+  return {
+    name,
+    id: keyId(name, type, raw),
+    key: createPublicKey({ key: der, type: 'spki', format: 'der' }),
+  };
+}
+
+export function signCheckpoint({ origin, size, root }: Checkpoint, privateKey: KeyObject): string {
+  const text = `${origin}\n${size}\n${root.toString('base64')}\n`;
+  const signature = sign(null, Buffer.from(text), privateKey);
+  return `${text}\n${signatureLine(origin, ED25519, privateKey, signature)}`;
+}
+
+/** What stands below a note's text. */
+export function signatureLine(
+  name: string,
+  type: SignatureType,
+  privateKey: KeyObject,
+  signature: Uint8Array,
+): string {
+  const id = keyId(name, type, rawPublicKey(privateKey));
+  return `— ${name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
+}
+
+/** A note's text, and what `verifier`'s name and key id stand on below it. Throws AgentError `corrupt`. */
+export function readNote(note: string, { name, id }: Verifier): { text: string; signatures: Buffer[] } {
+  const cut = note.lastIndexOf('\n\n');
+  if (cut < 0 || !note.endsWith('\n')) throw new AgentError('corrupt', 'it is no signed note');
+  const signatures = note
+    .slice(cut + 2, -1)
+    .split('\n')
+    .flatMap((line) => {
+      const [, signer, base64 = ''] = /^— (\S+) (\S+)$/.exec(line) ?? [];
+      const bytes = strictBase64(base64);
+      if (signer === undefined || bytes === undefined) {
+        throw new AgentError('corrupt', `${JSON.stringify(line.slice(0, 200))} is no signature line`);
+      }
+      return signer === name && bytes.subarray(0, 4).equals(id) ? [bytes.subarray(4)] : [];
+    });
+  return { text: note.slice(0, cut + 1), signatures };
+}
+
+/** The checkpoint, when `verifier` has signed it; otherwise throws AgentError `corrupt` that says what is wrong. */
+export function openCheckpoint(note: string, verifier: Verifier): Checkpoint {
+  const { name, key } = verifier;
+  const { text, signatures } = readNote(note, verifier);
+  for (const signature of signatures) {
+    if (signature.length !== SIGNATURE_BYTES || !verify(null, Buffer.from(text), key, signature)) {
+      throw new AgentError('corrupt', `the signature of ${name} does not fit`);
+    }
+  }
+  if (signatures.length === 0) throw new AgentError('corrupt', `it is not signed by ${name} with this key`);
+  const [, origin = '', size = '', base64 = ''] = /^([^\n]+)\n(0|[1-9]\d{0,14})\n([^\n]+)\n/.exec(text) ?? [];
+  const root = strictBase64(base64);
+  if (root?.length !== 32) throw new AgentError('corrupt', 'it is no checkpoint of origin, size and root');
+  if (origin !== name) throw new AgentError('corrupt', `its origin is ${origin}, the key is of ${name}`);
+  return { origin, size: Number(size), root };
+}
+
+/** Node's decoder takes what is not quite base64; undefined for that. */
+export function strictBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  return text !== '' && bytes.toString('base64') === text ? bytes : undefined;
+}

@@ -1,0 +1,54 @@
+/**
+ * Whose word the box obeys: the fingerprint of the authority's key, kept at its first use. Another key in its place
+ * counts for nothing until a person says so on the box (`vigie pin`).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { writeAtomically } from '../base/atomic-file.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+
+export const PIN_FILE = 'authority.json';
+
+const KeyId = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const Pin = Type.Object(
+  {
+    version: Type.Literal(1),
+    keyid: KeyId,
+    /** The one before; null at the first use. */
+    before: Type.Union([KeyId, Type.Null()]),
+    /** The journal has it. */
+    told: Type.Boolean(),
+  },
+  { additionalProperties: false },
+);
+export type Pin = Static<typeof Pin>;
+
+/** Undefined before the first use. Throws AgentError `corrupt` for a file that is no pin. */
+export function readPin(file: string): Pin | undefined {
+  if (!existsSync(file)) return undefined;
+  let pin: unknown;
+  try {
+    pin = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw damaged(file, messageOf(error));
+  }
+  if (!Value.Check(Pin, pin)) throw damaged(file, 'not a pin of this version');
+  return pin;
+}
+
+/** Durable on return; throws AgentError `unavailable`. */
+export function writePin(file: string, pin: Omit<Pin, 'version'>): void {
+  try {
+    writeAtomically(file, JSON.stringify({ version: 1, ...pin }));
+  } catch (error) {
+    throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
+  }
+}
+
+function damaged(file: string, reason: string): AgentError {
+  return new AgentError(
+    'corrupt',
+    `${file} is damaged (${reason}); check authorityKey and run \`vigie pin\` on the box`,
+  );
+}

@@ -1,0 +1,54 @@
+/** The signatures that let a suspended box go on: of two different keys of its authorisation, for this suspension. */
+import type { KeyObject } from 'node:crypto';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { Authorisation } from '../contract/authorisation.ts';
+import { CommandRefused } from '../contract/command.ts';
+import { RESUME_BYTES_MAX, RESUME_SIGNATURES, RESUME_TYPE, Resume } from '../contract/mode.ts';
+import { resumeKeysOf } from './authorisation.ts';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf, signEnvelope } from './envelope.ts';
+
+const resumeCheck = TypeCompiler.Compile(Resume);
+
+const openEnvelope = envelopeOpener({
+  payloadType: RESUME_TYPE,
+  bytesMax: RESUME_BYTES_MAX,
+  signatures: RESUME_SIGNATURES,
+  keysIn: 'resumeKeys of the authorisation',
+});
+
+/** JSON text of the envelope. */
+export function signResume(resume: Resume, keys: readonly KeyObject[]): string {
+  return signEnvelope(RESUME_TYPE, JSON.stringify(resume), ...keys);
+}
+
+/** What was signed and by whom (names of the authorisation); throws CommandRefused. */
+export function openResume(
+  bytes: Uint8Array,
+  authorisation: Authorisation,
+  own: Pick<Resume, 'site' | 'box' | 'suspension'>,
+  nowMs: number,
+): { reason: string; names: string[] } {
+  const { keyids, payload } = openEnvelope(bytes, resumeKeysOf(authorisation));
+  const resume = parseJson(payload, 'what was signed');
+  if (!resumeCheck.Check(resume)) {
+    const error = resumeCheck.Errors(resume).First();
+    throw new CommandRefused('malformed', `no resume: ${error?.path || '/'}: ${error?.message ?? ''}`);
+  }
+  const { site, box, suspension, reason, notBefore, notAfter } = resume;
+  if (site !== own.site || box !== own.box) {
+    throw new CommandRefused('wrong-box', `it is for ${box} at ${site}; this is ${own.box} at ${own.site}`);
+  }
+  if (suspension !== own.suspension) {
+    throw new CommandRefused(
+      'replayed',
+      `it ends the suspension ${suspension}; this one is ${own.suspension}`,
+    );
+  }
+  // Written so that a time which does not exist (NaN) is refused.
+  if (!(Date.parse(notBefore) <= nowMs)) throw new CommandRefused('not-yet-valid', `valid from ${notBefore}`);
+  if (!(nowMs <= Date.parse(notAfter))) throw new CommandRefused('expired', `valid until ${notAfter}`);
+  const names = authorisation.resumeKeys.filter((key) =>
+    keyids.includes(keyIdOf(publicKeyOf(key.publicKey))),
+  );
+  return { reason, names: names.map(({ name }) => name) };
+}

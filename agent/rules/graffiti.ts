@@ -1,0 +1,50 @@
+/**
+ * A wall looks different for good after somebody was beside it long enough to do that. Whether there was
+ * light, shadow or a moving picture instead has been told apart where the region was found.
+ */
+import type { Graffiti } from '../contract/config.ts';
+import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { Situation } from '../contract/situation.ts';
+import { RaisedRegions } from './raised-regions.ts';
+import type { Rule } from './rule.ts';
+
+/** A region belongs to the wall on which most of it lies. */
+const SHARE_MIN = 0.5;
+/** A tag is larger than this share of the frame; what is smaller cannot be told from a codec's blocks. */
+const AREA_MIN_NORM = 0.0005;
+/** What somebody only held against the wall goes with him, within this time. */
+const AFTER_LEFT_MS = 2000;
+
+export class GraffitiRule implements Rule {
+  readonly config: Graffiti;
+  readonly #regions = new RaisedRegions({
+    carrierOf: (region, atMs) => this.#drawnBy(region, atMs),
+    causeOf: (region, carrier, _atMs, timeOf) => ({
+      besideS: Math.round(carrier.besideMs / 100) / 10,
+      beforeTime: timeOf(region.beforeMs),
+      changeTime: timeOf(region.firstMs),
+      doneTime: timeOf(region.grownMs),
+    }),
+    momentsOf: (region) => [{ moment: 'before', atMs: region.beforeMs }],
+  });
+
+  constructor(config: Graffiti) {
+    this.config = config;
+  }
+
+  observe(observation: Observation): Situation[] {
+    return this.#regions.situations(observation);
+  }
+
+  /** Who was beside the place for long enough, if it has changed, and stayed so when he had left. */
+  #drawnBy(region: StaticRegion, atMs: number): Carrier | undefined {
+    const { zone, dwellS, persistS } = this.config;
+    const { kind, places, carrier, grownMs, areaNorm, attended, seen } = region;
+    if (kind === 'removed' || attended || !seen) return undefined;
+    if (areaNorm < AREA_MIN_NORM) return undefined;
+    if (carrier === undefined || carrier.besideMs < dwellS * 1000) return undefined;
+    if (!places.some((place) => place.zone === zone && place.share >= SHARE_MIN)) return undefined;
+    const stays = atMs - grownMs >= persistS * 1000 && atMs - carrier.leftMs >= AFTER_LEFT_MS;
+    return stays ? carrier : undefined;
+  }
+}

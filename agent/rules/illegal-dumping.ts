@@ -1,0 +1,44 @@
+/**
+ * Something was put down in the zone and left behind. What it is does not matter: it is a static region
+ * that appeared while somebody was beside it, and nobody of those has stayed. The incident stands until
+ * the thing is taken away, whoever passes by meanwhile.
+ */
+import type { IllegalDumping } from '../contract/config.ts';
+import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { Situation } from '../contract/situation.ts';
+import { RaisedRegions } from './raised-regions.ts';
+import type { Rule } from './rule.ts';
+
+export class IllegalDumpingRule implements Rule {
+  readonly config: IllegalDumping;
+  readonly #regions = new RaisedRegions({
+    carrierOf: (region, atMs) => this.#dumpedBy(region, atMs),
+    causeOf: (region, carrier, atMs, timeOf) => ({
+      depositTime: timeOf(region.firstMs),
+      leftTime: timeOf(carrier.leftMs),
+      unattendedS: Math.round((atMs - Math.max(carrier.leftMs, region.firstMs)) / 100) / 10,
+    }),
+    momentsOf: (region) => [
+      { moment: 'before', atMs: region.beforeMs },
+      { moment: 'deposit', atMs: region.firstMs },
+    ],
+  });
+
+  constructor(config: IllegalDumping) {
+    this.config = config;
+  }
+
+  observe(observation: Observation): Situation[] {
+    return this.#regions.situations(observation);
+  }
+
+  /** Who left the region behind, if it was left behind long enough ago. */
+  #dumpedBy(region: StaticRegion, atMs: number): Carrier | undefined {
+    const { zone, afterS, minAreaNorm } = this.config;
+    const { kind, areaNorm, places, attended, seen, carrier, firstMs } = region;
+    if (kind !== 'appeared' || areaNorm < minAreaNorm || attended || !seen) return undefined;
+    if (!places.some((place) => place.zone === zone && place.standsIn)) return undefined;
+    if (carrier === undefined) return undefined;
+    return atMs - Math.max(carrier.leftMs, firstMs) >= afterS * 1000 ? carrier : undefined;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The recent path of every track's ground point, for rules that judge movement.
+ * Coordinates are in frame heights (x stretched by the aspect ratio), so that directions and lengths
+ * are those that a person sees. A path begins anew where its track was out of sight for more than two
+ * frames: what is found again then may be another. LIMITS: `keptMs` back, 128 points a track; a track's path ends with it.
+ */
+import type { SizePx } from '../contract/geometry.ts';
+import type { Observation, ObservedTrack } from '../contract/observation.ts';
+
+export interface PathPoint {
+  readonly atMs: number;
+  /** In frame heights, right. */
+  readonly x: number;
+  /** In frame heights, down. */
+  readonly y: number;
+  /** The top of the box at the same moment, in frame heights. */
+  readonly topY: number;
+}
+
+/** A way that was driven: from one point of a path to its last. */
+export interface Drive {
+  /** In frame heights. */
+  readonly travel: number;
+  /** Counter-clockwise from "right", as the configuration counts it, -180..180. */
+  readonly headingDeg: number;
+}
+
+const POINTS_MAX = 128;
+/** A swap of numbers is one step; three steps in the same direction are a drive. */
+const STEPS_MIN = 3;
+/**
+ * What drives moves with its top and its bottom; a box that grows or shrinks at one end, as when two cars
+ * are taken for one lorry, has moved by half of that at most. The lesser of the two ends must have gone so
+ * much of the way.
+ */
+const LESSER_END_SHARE = 0.5;
+/** No single step may be more than this share of the whole way: a jump is not a drive. */
+const LARGEST_STEP_SHARE = 0.5;
+/** Two missed frames make three intervals; half of one on top for uneven frame times. */
+const GAP_INTERVALS = 3.5;
+
+export class Paths {
+  readonly #keptMs: number;
+  #paths = new Map<number, PathPoint[]>();
+  #lastMs: number | undefined;
+  #intervalMs = 0;
+
+  constructor(keptMs: number) {
+    this.#keptMs = keptMs;
+  }
+
+  /** Takes the tracks that were seen in this frame; forgets those that are gone. */
+  update({ tracks, source, atMs }: Observation): void {
+    const aspect = source.widthPx / source.heightPx;
+    if (this.#lastMs !== undefined) this.#intervalMs = atMs - this.#lastMs;
+    this.#lastMs = atMs;
+    const kept = new Map<number, PathPoint[]>();
+    for (const { id, ground, xyxyNorm, seen } of tracks) {
+      const path = this.#paths.get(id) ?? [];
+      const last = path.at(-1);
+      if (seen && last !== undefined && atMs - last.atMs > GAP_INTERVALS * this.#intervalMs) path.length = 0;
+      if (seen) path.push({ atMs, x: ground[0] * aspect, y: ground[1], topY: xyxyNorm[1] });
+      // In place: most frames drop one point of a path, and none where nothing is old.
+      let old = Math.max(0, path.length - POINTS_MAX);
+      while (old < path.length && atMs - (path[old] as PathPoint).atMs > this.#keptMs) old += 1;
+      if (old > 0) path.splice(0, old);
+      kept.set(id, path);
+    }
+    this.#paths = kept;
+  }
+
+  /** Oldest first; empty for an unknown track. Good until the next update. */
+  of(track: ObservedTrack): readonly PathPoint[] {
+    return this.#paths.get(track.id) ?? [];
+  }
+}
+
+/** The longest stretch that ends now and is a drive of at least `minTravel` that way, if there is one. */
+export function driveOf(
+  path: readonly PathPoint[],
+  minTravel: number,
+  leadsThere: (headingDeg: number) => boolean,
+): Drive | undefined {
+  const now = path.at(-1);
+  if (now === undefined) return undefined;
+  for (let from = 0; from < path.length - STEPS_MIN; from++) {
+    const start = path[from] as PathPoint;
+    const travel = Math.hypot(now.x - start.x, now.y - start.y);
+    if (travel < minTravel) continue;
+    // y grows downwards, hence the sign.
+    const headingDeg = degrees(start.y - now.y, now.x - start.x);
+    if (!leadsThere(headingDeg)) continue;
+    const topTravel = Math.hypot(now.x - start.x, now.topY - start.topY);
+    const topHeadingDeg = degrees(start.topY - now.topY, now.x - start.x);
+    const rigid = topTravel >= LESSER_END_SHARE * travel && apartDeg(topHeadingDeg, headingDeg) <= 90;
+    if (rigid && largestStep(path.slice(from)) <= LARGEST_STEP_SHARE * travel) return { travel, headingDeg };
+  }
+  return undefined;
+}
+
+/** The longer side of a track's box, in frame heights. */
+export function sizeOf({ xyxyNorm: [x1, y1, x2, y2] }: ObservedTrack, { widthPx, heightPx }: SizePx): number {
+  return Math.max(((x2 - x1) * widthPx) / heightPx, y2 - y1);
+}
+
+/** Angle between two headings, 0..180. */
+export function apartDeg(a: number, b: number): number {
+  const d = Math.abs(a - b) % 360;
+  return d > 180 ? 360 - d : d;
+}
+
+function degrees(up: number, right: number): number {
+  return (Math.atan2(up, right) * 180) / Math.PI;
+}
+
+function largestStep(path: readonly PathPoint[]): number {
+  let largest = 0;
+  for (let i = 1; i < path.length; i++) {
+    const [a, b] = [path[i - 1] as PathPoint, path[i] as PathPoint];
+    largest = Math.max(largest, Math.hypot(b.x - a.x, b.y - a.y));
+  }
+  return largest;
+}

@@ -1,0 +1,57 @@
+/**
+ * The static regions that a rule has raised, each with the carrier named at that moment: once raised, a
+ * region stands until it is gone, whoever passes by meanwhile.
+ */
+import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { Situation } from '../contract/situation.ts';
+
+/** What one rule says of a region. */
+export interface RegionJudge {
+  /** Who is behind the region, if it is to be raised now. */
+  carrierOf(region: StaticRegion, atMs: number): Carrier | undefined;
+  /** What explains the alert; `timeOf` gives the wall time of a media time. */
+  causeOf(
+    region: StaticRegion,
+    carrier: Carrier,
+    atMs: number,
+    timeOf: (ms: number) => string,
+  ): Situation['cause'];
+  momentsOf(region: StaticRegion): NonNullable<Situation['moments']>;
+}
+
+export class RaisedRegions {
+  readonly #judge: RegionJudge;
+  readonly #raised = new Map<number, Carrier>();
+
+  constructor(judge: RegionJudge) {
+    this.#judge = judge;
+  }
+
+  situations({ regions = [], atMs, wallMs }: Observation): Situation[] {
+    for (const id of this.#raised.keys()) {
+      if (!regions.some((region) => region.id === id)) this.#raised.delete(id);
+    }
+    const timeOf = (ms: number): string => new Date(wallMs - (atMs - ms)).toISOString();
+    return regions.flatMap((region) => {
+      const carrier = this.#raised.get(region.id) ?? this.#judge.carrierOf(region, atMs);
+      if (carrier === undefined) return [];
+      this.#raised.set(region.id, carrier);
+      const { id, xyxyNorm, areaNorm } = region;
+      return [
+        {
+          key: `region-${id}`,
+          objects: [],
+          cause: {
+            carrier: { track: carrier.track, label: carrier.label },
+            ...this.#judge.causeOf(region, carrier, atMs, timeOf),
+            xyxyNorm,
+            areaNorm,
+          },
+          momentary: false,
+          focus: [xyxyNorm],
+          moments: this.#judge.momentsOf(region),
+        },
+      ];
+    });
+  }
+}

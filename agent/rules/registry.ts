@@ -1,0 +1,59 @@
+/** From a configured rule to the code that watches for it, when its schedule says so. */
+import type { Config, RuleConfig } from '../contract/config.ts';
+import { GroundPlane } from '../contract/ground-plane.ts';
+import { CrowdGatheringRule, type MeasureZone } from './crowd-gathering.ts';
+import { GraffitiRule } from './graffiti.ts';
+import { IllegalDumpingRule } from './illegal-dumping.ts';
+import { IllegalParkingRule } from './illegal-parking.ts';
+import { LineCrossingRule } from './line-crossing.ts';
+import { LoiteringRule } from './loitering.ts';
+import type { Rule } from './rule.ts';
+import { Schedule, type ScheduleOptions } from './schedule.ts';
+import { VehicleInPedestrianZoneRule } from './vehicle-in-pedestrian-zone.ts';
+import { WrongWayRule } from './wrong-way.ts';
+
+/** What rules share: the site's calendar and, where they are known, its zones and ground. */
+export type RuleSite = ScheduleOptions & Partial<Pick<Config, 'zones' | 'groundPlane'>>;
+
+export function makeRule(config: RuleConfig, site: RuleSite): Rule {
+  const rule = always(config, site);
+  if (!('schedule' in config) || config.schedule === undefined) return rule;
+  const schedule = new Schedule(config.schedule, site);
+  return {
+    config,
+    // The rule goes on watching while it is off: what has stood since the night is old in the morning.
+    observe: (observation) => {
+      const situations = rule.observe(observation);
+      return schedule.isOn(observation.wallMs) ? situations : [];
+    },
+  };
+}
+
+function always(config: RuleConfig, site: RuleSite): Rule {
+  switch (config.kind) {
+    case 'vehicle-in-pedestrian-zone':
+      return new VehicleInPedestrianZoneRule(config);
+    case 'loitering':
+      return new LoiteringRule(config);
+    case 'line-crossing':
+      return new LineCrossingRule(config);
+    case 'wrong-way':
+      return new WrongWayRule(config);
+    case 'illegal-parking':
+      return new IllegalParkingRule(config);
+    case 'crowd-gathering':
+      return new CrowdGatheringRule(config, measureOf(config.zone, site));
+    case 'illegal-dumping':
+      return new IllegalDumpingRule(config);
+    case 'graffiti':
+      return new GraffitiRule(config);
+  }
+}
+
+/** The size of a zone on the ground, where the site's ground is known. */
+function measureOf(zone: string, { zones, groundPlane }: RuleSite): MeasureZone | undefined {
+  const polygon = zones?.find(({ id }) => id === zone)?.polygon;
+  if (polygon === undefined || groundPlane === undefined) return undefined;
+  const ground = new GroundPlane(groundPlane);
+  return (source) => ground.areaM2(polygon, source);
+}

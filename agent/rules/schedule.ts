@@ -1,0 +1,75 @@
+/**
+ * When a rule is on: spans of the week in the site's time zone. On a listed public holiday only the
+ * spans that name `holiday` count. A span that ends before it begins goes on into the next day.
+ * Local time is Intl's (IANA tz data of the runtime), so that summer time is right.
+ */
+import type { ScheduleSpan } from '../contract/config.ts';
+
+export interface ScheduleOptions {
+  readonly timeZone: string;
+  /** Dates YYYY-MM-DD in the site's time zone. */
+  readonly holidays: readonly string[];
+}
+
+const DAY_MINUTES = 1440;
+const MINUTE_MS = 60_000;
+
+interface LocalTime {
+  /** mon … sun, or holiday. */
+  readonly day: string;
+  readonly minute: number;
+}
+
+export class Schedule {
+  readonly #spans: readonly { days: readonly string[]; from: number; to: number }[];
+  readonly #holidays: ReadonlySet<string>;
+  readonly #format: Intl.DateTimeFormat;
+  /** The answer holds for the minute in which it was worked out; formatting a date is slow. */
+  #known: { minute: number; on: boolean } | undefined;
+
+  constructor(spans: readonly ScheduleSpan[], { timeZone, holidays }: ScheduleOptions) {
+    this.#spans = spans.map(({ days, from, to }) => ({ days, from: minutesOf(from), to: minutesOf(to) }));
+    this.#holidays = new Set(holidays);
+    this.#format = new Intl.DateTimeFormat('en-CA', {
+      timeZone,
+      hourCycle: 'h23',
+      weekday: 'short',
+      year: 'numeric',
+      month: '2-digit',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+    });
+  }
+
+  isOn(wallMs: number): boolean {
+    const minute = Math.floor(wallMs / MINUTE_MS);
+    if (this.#known?.minute !== minute) this.#known = { minute, on: this.#workOut(minute * MINUTE_MS) };
+    return this.#known.on;
+  }
+
+  #workOut(wallMs: number): boolean {
+    const now = this.#local(wallMs);
+    // Noon-to-noon is never skipped by summer time, so that "yesterday" is the calendar's.
+    const yesterday = this.#local(wallMs - (now.minute + DAY_MINUTES / 2) * MINUTE_MS);
+    return this.#spans.some(({ days, from, to }) => {
+      const overnight = to <= from;
+      const today = days.includes(now.day) && now.minute >= from && (overnight || now.minute < to);
+      return today || (overnight && days.includes(yesterday.day) && now.minute < to);
+    });
+  }
+
+  #local(wallMs: number): LocalTime {
+    const part = Object.fromEntries(
+      this.#format.formatToParts(wallMs).map(({ type, value }) => [type, value]),
+    );
+    const date = `${part['year']}-${part['month']}-${part['day']}`;
+    const day = this.#holidays.has(date) ? 'holiday' : String(part['weekday']).toLowerCase();
+    return { day, minute: Number(part['hour']) * 60 + Number(part['minute']) };
+  }
+}
+
+/** `HH:MM`, 24:00 included. */
+function minutesOf(text: string): number {
+  return Number(text.slice(0, 2)) * 60 + Number(text.slice(3, 5));
+}

@@ -1,0 +1,112 @@
+/**
+ * Who is who after a tracker has lost an object, and found it again under a new number: a new track at the
+ * place of one that is out of sight carries on for it, and so does a person who appears within reach of one
+ * who has just vanished, since people neither appear nor vanish in the middle of a picture.
+ *
+ * LIMITS: a track that is gone is remembered for 10 s; 512 of them (as many as an observation can hold).
+ */
+import { iou, type XyxyNorm } from '../contract/geometry.ts';
+import type { Group } from '../contract/label.ts';
+import type { Observation } from '../contract/observation.ts';
+
+/** Two boxes of one standing object overlap by 0.6 and more; neighbours in a crowd by less than this. */
+const SAME_PLACE_IOU_MIN = 0.4;
+/** A detector's lapse on a standing object lasts for seconds. */
+const REMEMBERED_MS = 10_000;
+const REMEMBERED_MAX = 512;
+/** A small detector loses a person for a second or two, the tracker follows for 2 s more. */
+const VANISHED_MS = 3000;
+/** Heights of the box: a step of a hidden person before and after, and walking pace (1.4 m/s) in between. */
+const REACH_HEIGHTS = 0.4;
+const REACH_HEIGHTS_PER_S = 0.8;
+/** Who comes in through the frame's edge is new; a box this close to it (of the frame) comes in. */
+const EDGE_NORM = 0.02;
+
+interface Known {
+  /** The first number that the object had. */
+  root: number;
+  readonly group: Group;
+  box: XyxyNorm;
+  lastMs: number;
+}
+
+export class Succession {
+  #known = new Map<number, Known>();
+
+  update({ tracks, source, atMs }: Observation): void {
+    const aspect = source.widthPx / source.heightPx;
+    const inSight = new Set(tracks.filter(({ seen }) => seen).map(({ id }) => id));
+    const present = new Set(tracks.map(({ id }) => id));
+    for (const { id, group, xyxyNorm, seen } of tracks) {
+      const known = this.#known.get(id);
+      if (known === undefined) {
+        const root = this.#predecessor(group, xyxyNorm, inSight, atMs, aspect) ?? id;
+        this.#known.set(id, { root, group, box: xyxyNorm, lastMs: atMs });
+      } else if (seen) {
+        known.box = xyxyNorm;
+        known.lastMs = atMs;
+      }
+    }
+    this.#part(inSight);
+    for (const [id, { lastMs }] of this.#known) {
+      const tooMany = this.#known.size > REMEMBERED_MAX;
+      if (!present.has(id) && (tooMany || atMs - lastMs > REMEMBERED_MS)) this.#known.delete(id);
+    }
+  }
+
+  /** The number under which the object of this track is known; its own for one that was never seen. */
+  rootOf(track: number): number {
+    return this.#known.get(track)?.root ?? track;
+  }
+
+  /** Every number that is remembered. */
+  roots(): ReadonlySet<number> {
+    return new Set([...this.#known.values()].map(({ root }) => root));
+  }
+
+  /** Two in sight at once are two: the lost one is back, and who was taken for it has a number of its own. */
+  #part(inSight: ReadonlySet<number>): void {
+    const taken = new Set<number>();
+    for (const id of [...inSight].sort((a, b) => a - b)) {
+      const known = this.#known.get(id);
+      if (known === undefined) continue;
+      if (taken.has(known.root)) known.root = id;
+      taken.add(known.root);
+    }
+  }
+
+  #predecessor(
+    group: Group,
+    box: XyxyNorm,
+    inSight: ReadonlySet<number>,
+    atMs: number,
+    aspect: number,
+  ): number | undefined {
+    let best: { root: number; worth: number } | undefined;
+    for (const [id, known] of this.#known) {
+      if (inSight.has(id) || known.group !== group) continue;
+      const overlap = iou(known.box, box);
+      const near = group === 'person' && !atEdge(box) && reaches(known.box, box, atMs - known.lastMs, aspect);
+      if (overlap < SAME_PLACE_IOU_MIN && !near) continue;
+      const worth = overlap - distance(known.box, box, aspect);
+      if (best === undefined || worth > best.worth) best = { root: known.root, worth };
+    }
+    return best?.root;
+  }
+}
+
+function atEdge([x1, , x2, y2]: XyxyNorm): boolean {
+  return x1 < EDGE_NORM || x2 > 1 - EDGE_NORM || y2 > 1 - EDGE_NORM;
+}
+
+/** Could a person have walked from one box to the other in this time? */
+function reaches(from: XyxyNorm, to: XyxyNorm, gapMs: number, aspect: number): boolean {
+  if (gapMs > VANISHED_MS) return false;
+  const heights = distance(from, to, aspect) / (from[3] - from[1]);
+  return heights <= REACH_HEIGHTS + (REACH_HEIGHTS_PER_S * gapMs) / 1000;
+}
+
+/** Of the ground points, in frame heights. */
+function distance(a: XyxyNorm, b: XyxyNorm, aspect: number): number {
+  return Math.hypot(((a[0] + a[2] - b[0] - b[2]) / 2) * aspect, a[3] - b[3]);
+}

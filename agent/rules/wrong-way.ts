@@ -1,0 +1,60 @@
+/**
+ * A vehicle travels against the zone's direction. Judged over the way that it has gone in the last
+ * seconds, not from frame to frame: a box jitters, and two cars that swap numbers make one jump.
+ */
+import type { WrongWay } from '../contract/config.ts';
+import type { SizePx } from '../contract/geometry.ts';
+import type { Observation, ObservedTrack } from '../contract/observation.ts';
+import type { Situation } from '../contract/situation.ts';
+import { apartDeg, type Drive, driveOf, Paths, sizeOf } from './paths.ts';
+import type { Rule } from './rule.ts';
+
+/** At walking pace (the slowest that matters) a car covers a tenth of the frame's height in this time. */
+const LOOK_BACK_MS = 5000;
+/**
+ * A box of a moving vehicle is wrong by up to a tenth of its size (0.05, standard deviation): over half of its
+ * own length that makes 15 degrees, over less there is no telling where it goes.
+ */
+const TRAVEL_MIN_SIZES = 0.5;
+
+export class WrongWayRule implements Rule {
+  readonly config: WrongWay;
+  readonly #paths = new Paths(LOOK_BACK_MS);
+  /** Tracks that were found against the direction, until they are gone. */
+  #wrong = new Set<number>();
+
+  constructor(config: WrongWay) {
+    this.config = config;
+  }
+
+  observe(observation: Observation): Situation[] {
+    this.#paths.update(observation);
+    const { zone, classes } = this.config;
+    const labels: readonly string[] = classes;
+    const wrong = new Set<number>();
+    const situations = observation.tracks.flatMap((track): Situation[] => {
+      if (!track.zones.some((z) => z.zone === zone) || !labels.includes(track.label)) return [];
+      const way = this.#wayAgainst(track, observation.source);
+      if (way === undefined && !this.#wrong.has(track.id)) return [];
+      wrong.add(track.id);
+      const cause =
+        way === undefined
+          ? {}
+          : { headingDeg: Math.round((way.headingDeg + 360) % 360), travel: round(way.travel) };
+      return [{ key: `track-${track.id}`, objects: [track], cause, momentary: false }];
+    });
+    this.#wrong = wrong;
+    return situations;
+  }
+
+  /** The way that the track has gone against the direction up to now, if it is long enough. */
+  #wayAgainst(track: ObservedTrack, source: SizePx): Drive | undefined {
+    const { directionDeg, toleranceDeg, minTravel } = this.config;
+    const travel = Math.max(minTravel, TRAVEL_MIN_SIZES * sizeOf(track, source));
+    return driveOf(this.#paths.of(track), travel, (deg) => apartDeg(deg, directionDeg + 180) <= toleranceDeg);
+  }
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

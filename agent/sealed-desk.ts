@@ -1,0 +1,52 @@
+/** Sealed evidence in the agent: kept as it comes from vision, deleted in time, handed out on a signed request. */
+import { join } from 'node:path';
+import { SealedStore } from './archive/sealed.ts';
+import { UnsealDesk } from './archive/unseal.ts';
+import type { Clock } from './base/clock.ts';
+import type { Logger } from './base/log.ts';
+import type { AcceptedCommand } from './contract/command.ts';
+import type { SealedEvidence, UnsealResult } from './contract/sealed-evidence.ts';
+import type { RestraintRecord } from './contract/search.ts';
+
+/** 2,600 stills of 400 kB: 86 a day, for 30 days. */
+const LIMIT_MIB = 1024;
+
+export interface SealedDeskOptions {
+  readonly stateDir: string;
+  days(): number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  clockSynced(): boolean;
+  /** Into the archive's records and the journal, durable on return; throws AgentError. */
+  record(record: RestraintRecord): void;
+}
+
+export class SealedDesk {
+  readonly #store: SealedStore;
+  readonly #unseal: UnsealDesk;
+
+  constructor({ stateDir, days, clock, log, clockSynced, record }: SealedDeskOptions) {
+    const store = { dir: join(stateDir, 'sealed'), limitMiB: LIMIT_MIB, days, clock, log, clockSynced };
+    this.#store = new SealedStore({ ...store, onPurged: record });
+    this.#unseal = new UnsealDesk({ store: this.#store, clock, record });
+  }
+
+  /** Returns why the sealed still could not be kept, or undefined. */
+  keep(event: string, sealed: SealedEvidence): string | undefined {
+    return this.#store.keep(event, sealed);
+  }
+
+  /** The command `unseal`; throws CommandRefused. */
+  answer(command: AcceptedCommand): UnsealResult {
+    return this.#unseal.answer(command);
+  }
+
+  /** To be called often. */
+  tick(): void {
+    this.#store.upkeep();
+  }
+
+  get counters(): Record<string, number> {
+    return { ...this.#store.counters, ...this.#unseal.counters };
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Keeps one vision process alive: back within 2 s after a crash, slower when it crashes again and
+ * again, never giving up.
+ *
+ * INVARIANTS: at most one vision process exists; after `stop()` none does, until `start()` is called again.
+ * LIMITS: 5 ends within 60 s count as a crash loop (reported once, until a minute without an end); the
+ * delay between lives grows from 0.1 s to 30 s.
+ */
+import { Backoff } from '../base/backoff.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { ToVision, VisionSettings } from '../contract/link.ts';
+import type { CapturePermit } from '../contract/permit.ts';
+import { type ReceivedFromVision, type VisionExit, VisionProcess } from './vision-process.ts';
+
+const CRASH_LOOP = { ends: 5, withinMs: 60_000 } as const;
+/** A start takes about a second, so that two quick ends are still followed by frames within 2 s. */
+const RESPAWN = { firstMs: 100, maxMs: 30_000 } as const;
+
+export interface KeepAliveOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Asked for at the start of each life. */
+  settings(permit: CapturePermit): VisionSettings;
+  readonly socketPath?: string | undefined;
+  onMessage(received: ReceivedFromVision): void;
+  /** Vision ended without being asked. */
+  onEnd(exit: VisionExit): void;
+  /** The ends have become a loop, or the loop is over. */
+  onCrashLoop(looping: boolean): void;
+}
+
+export class VisionKeepAlive {
+  readonly #options: KeepAliveOptions;
+  readonly #backoff: Backoff;
+  #stopping = new AbortController();
+  #current: VisionProcess | undefined;
+  #endsMs: number[] = [];
+  #looping = false;
+  #ends = 0;
+
+  constructor(options: KeepAliveOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff(RESPAWN);
+  }
+
+  /** Unasked ends since the start. */
+  get ends(): number {
+    return this.#ends;
+  }
+
+  get pid(): number | undefined {
+    return this.#current?.pid;
+  }
+
+  /** Vision is to live from now on, under this permit; after `stop` it may be started anew. */
+  start(permit: CapturePermit): void {
+    this.#stopping = new AbortController();
+    this.#live(permit);
+  }
+
+  #live(permit: CapturePermit): void {
+    const { clock, log, socketPath, onMessage } = this.#options;
+    const { signal } = this.#stopping;
+    this.#current = new VisionProcess({
+      clock,
+      log,
+      socketPath,
+      onMessage: (received) => {
+        // Frames are the proof of life; only they end a crash loop.
+        if (received.message.kind === 'frame') this.#alive();
+        onMessage(received);
+      },
+      onExit: (exit) => this.#ended(exit, permit, signal),
+    });
+    this.#current.start(permit, this.#options.settings(permit));
+  }
+
+  send(message: ToVision): boolean {
+    return this.#current?.send(message) ?? false;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#current?.stop();
+  }
+
+  #alive(): void {
+    const last = this.#endsMs.at(-1);
+    if (last === undefined || this.#options.clock.nowMs() - last < CRASH_LOOP.withinMs) return;
+    this.#endsMs = [];
+    this.#backoff.reset();
+    if (!this.#looping) return;
+    this.#looping = false;
+    this.#options.onCrashLoop(false);
+  }
+
+  #ended(exit: VisionExit, permit: CapturePermit, signal: AbortSignal): void {
+    if (exit.asked || signal.aborted) return;
+    const { clock, log, onEnd, onCrashLoop } = this.#options;
+    this.#ends += 1;
+    const now = clock.nowMs();
+    this.#endsMs = [...this.#endsMs.filter((ms) => now - ms < CRASH_LOOP.withinMs), now];
+    onEnd(exit);
+    if (this.#endsMs.length >= CRASH_LOOP.ends && !this.#looping) {
+      this.#looping = true;
+      onCrashLoop(true);
+    }
+    const delayMs = this.#backoff.nextMs();
+    log.warn(
+      { code: exit.code, signal: exit.signal, err: exit.error, delayMs: Math.round(delayMs) },
+      'vision ended; starting it again',
+    );
+    void clock.sleep(delayMs, signal).then(() => {
+      if (!signal.aborted) this.#live(permit);
+    });
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * One life of the vision process: spawned here with the link on file descriptor 3, or, where systemd
+ * runs it, reached through its activation socket (connecting starts the unit, closing ends it).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createConnection, type Socket } from 'node:net';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '../base/clock.ts';
+import { assert } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import {
+  encodeMessage,
+  FromVision,
+  type Received,
+  type ToVision,
+  type VisionSettings,
+} from '../contract/link.ts';
+import { LinkEnd } from '../contract/link-end.ts';
+import type { CapturePermit } from '../contract/permit.ts';
+
+export type ReceivedFromVision = Received<FromVision>;
+
+export interface VisionExit {
+  /** Exit code, or null after a signal or where systemd owns the process. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** True when `stop()` asked for it. */
+  readonly asked: boolean;
+  /** Set when the link broke the protocol. */
+  readonly error: Error | undefined;
+}
+
+export interface VisionProcessOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  onMessage(received: ReceivedFromVision): void;
+  /** Called once per life, after the process has gone. */
+  onExit(exit: VisionExit): void;
+  /** Path of an activation socket; without it the process is spawned. */
+  readonly socketPath?: string | undefined;
+  /** Put before the command, for tracing in tests. */
+  readonly wrapper?: readonly string[];
+}
+
+/** How long vision may take to end by itself before it is killed (systemd's stop has 5 s for all). */
+const STOP_GRACE_MS = 2000;
+
+/**
+ * A small young generation: frames are large and short-lived, and with V8's default of 16 MiB so many of
+ * them wait for collection that the process peaks 20 MB higher (docs/design/005-benchmark.md); vision
+ * asks for collections itself, too.
+ */
+const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=2', '--expose-gc'];
+
+/** What vision may see of the environment: nothing that could hold a credential. */
+const ENVIRONMENT =
+  /^(PATH|HOME|LANG|LC_.*|TZ|TMPDIR|GST_.*|XDG_CACHE_HOME|LD_LIBRARY_PATH|NO_COLOR|VIGIE_LOG)$/;
+
+export class VisionProcess {
+  readonly #options: VisionProcessOptions;
+  #child: ChildProcess | undefined;
+  #link: LinkEnd<typeof FromVision> | undefined;
+  #gone: Promise<void> | undefined;
+  #asked = false;
+
+  constructor(options: VisionProcessOptions) {
+    this.#options = options;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Without a permit there is no vision: whoever holds one has the right to look. */
+  start(_permit: CapturePermit, settings: VisionSettings): void {
+    assert(this.#gone === undefined, 'a vision process has one life');
+    const { socketPath } = this.#options;
+    this.#gone = socketPath === undefined ? this.#spawn() : this.#connect(socketPath);
+    this.send({ kind: 'start', settings });
+  }
+
+  send(message: ToVision): boolean {
+    return this.#link?.send(encodeMessage(message)) ?? false;
+  }
+
+  /** Asks vision to end, kills it after the grace time, and resolves when it is gone. */
+  async stop(): Promise<void> {
+    if (this.#gone === undefined) return;
+    this.#asked = true;
+    // Vision ends the link itself, after its last counters.
+    this.send({ kind: 'stop' });
+    const enough = new AbortController();
+    const child = this.#child;
+    void this.#options.clock.sleep(STOP_GRACE_MS, enough.signal).then(() => {
+      if (enough.signal.aborted) return;
+      // Where systemd owns the process, it ends vision with the agent (ExecStopPost=).
+      if (child === undefined) this.#link?.cut();
+      else child.kill('SIGKILL');
+    });
+    await this.#gone;
+    enough.abort();
+  }
+
+  #spawn(): Promise<void> {
+    const here = fileURLToPath(import.meta.url);
+    const program = fileURLToPath(new URL(`../vision/main${extname(here)}`, import.meta.url));
+    const command = [...(this.#options.wrapper ?? []), process.execPath, ...NODE_FLAGS, program];
+    const child = spawn(command[0] as string, command.slice(1), {
+      // Standard output belongs to the command that the user called; vision speaks on stderr only.
+      stdio: ['ignore', 2, 2, 'pipe'],
+      env: visionEnvironment(process.env),
+    });
+    this.#child = child;
+    let linkError: Error | undefined;
+    this.#attach(child.stdio[3] as unknown as Socket, (error) => {
+      linkError = error;
+      if (error !== undefined) child.kill('SIGKILL');
+    });
+    return new Promise((resolve) => {
+      const finish = (code: number | null, signal: NodeJS.Signals | null, error?: Error): void => {
+        resolve();
+        this.#options.onExit({ code, signal, asked: this.#asked, error: error ?? linkError });
+      };
+      child.once('error', (error) => finish(null, null, error));
+      // `close`, not `exit`: by then everything that vision had sent has been read.
+      child.once('close', (code, signal) => finish(code, signal));
+    });
+  }
+
+  #connect(socketPath: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#attach(createConnection(socketPath), (error) => {
+        resolve();
+        this.#options.onExit({ code: null, signal: null, asked: this.#asked, error });
+      });
+    });
+  }
+
+  #attach(socket: Socket, onClosed: (error: Error | undefined) => void): void {
+    const { onMessage } = this.#options;
+    this.#link = new LinkEnd(socket, FromVision, { onMessage, onClosed });
+  }
+}
+
+/**
+ * UV_THREADPOOL_SIZE: each pull() and pollBus() of GStreamer holds a libuv worker.
+ * MALLOC_ARENA_MAX: glibc would keep a heap for each of those workers, and with two still 4 MiB more than with one.
+ * ORT_DISABLE_TELEMETRY: ONNX Runtime reports home unless told not to before it is loaded.
+ */
+function visionEnvironment(from: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(from).filter(([name]) => ENVIRONMENT.test(name));
+  return {
+    ...Object.fromEntries(kept),
+    UV_THREADPOOL_SIZE: '16',
+    MALLOC_ARENA_MAX: '1',
+    ORT_DISABLE_TELEMETRY: '1',
+    // GIO would otherwise keep settings in the home folder when a stream is opened.
+    GSETTINGS_BACKEND: 'memory',
+  };
+}

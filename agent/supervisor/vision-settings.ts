@@ -1,0 +1,36 @@
+/** The part of the configuration that vision gets to see: no key, no broker. */
+import { join } from 'node:path';
+import { packageRoot } from '../base/package-root.ts';
+import type { Config } from '../contract/config.ts';
+import type { VisionSettings } from '../contract/link.ts';
+import type { CapturePermit } from '../contract/permit.ts';
+
+export type VisionSource = Pick<VisionSettings, 'mode' | 'camera'>;
+
+/** Only what the permitted rules need is observed. */
+export function visionSettings(
+  config: Config,
+  permit: CapturePermit,
+  { mode, camera }: VisionSource,
+): VisionSettings {
+  const { detector, zones, lines, masks, groundPlane } = config;
+  const rules = config.rules.filter(({ id }) => permit.rules.has(id));
+  const tolerances = rules.flatMap((rule) => (rule.kind === 'illegal-parking' ? [rule.moveTolerance] : []));
+  return {
+    mode,
+    camera,
+    detector,
+    modelDir: join(packageRoot(), 'models'),
+    zones,
+    lines,
+    masks,
+    ...(groundPlane !== undefined && { groundPlane }),
+    // One place serves all rules: the strictest of them decides what still stands.
+    moveTolerance: tolerances.length === 0 ? null : Math.min(...tolerances),
+    knownStanding: [],
+    regions: rules.some(({ kind }) => kind === 'illegal-dumping' || kind === 'graffiti'),
+    everyFrame: false,
+    detections: mode === 'replay',
+    sealTo: [...permit.ageRecipients],
+  };
+}

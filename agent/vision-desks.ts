@@ -1,0 +1,39 @@
+/** What the agent has to do with vision beside its events: the camera's view over restarts, heat, and the pace. */
+import { CameraDesk, type CameraDeskOptions } from './camera-desk.ts';
+import type { FromVision, Received, VisionSettings } from './contract/link.ts';
+import { LoadDesk, type LoadDeskOptions } from './load-desk.ts';
+
+export class VisionDesks {
+  readonly #camera: CameraDesk;
+  readonly #load: LoadDesk;
+
+  constructor(options: CameraDeskOptions & LoadDeskOptions) {
+    this.#camera = new CameraDesk(options);
+    this.#load = new LoadDesk(options);
+  }
+
+  get counters(): Record<string, number> {
+    return { ...this.#camera.counters, ...this.#load.counters };
+  }
+
+  /** For a vision process that starts. */
+  get settings(): Pick<VisionSettings, 'knownView'> {
+    return this.#camera.settings;
+  }
+
+  start(): void {
+    this.#camera.start();
+  }
+
+  /** True for what belongs to no event. */
+  take(received: Received<FromVision>): boolean {
+    this.#load.take(received.message);
+    return this.#camera.take(received);
+  }
+
+  /** Called about twice a second. */
+  tick(): void {
+    this.#camera.tick();
+    this.#load.tick();
+  }
+}

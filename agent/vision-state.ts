@@ -1,0 +1,115 @@
+/** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
+import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from './contract/health.ts';
+import type { FromVision, VisionStats } from './contract/link.ts';
+
+const NO_CAMERA: CameraReport = {
+  state: 'off',
+  reason: null,
+  decoder: null,
+  widthPx: null,
+  heightPx: null,
+  fps: null,
+};
+/** The report's limit on a line of text. */
+const TEXT_MAX = 500;
+
+export class VisionState {
+  #heard = 0;
+  #pid: number | undefined;
+  #camera: CameraReport = NO_CAMERA;
+  #detector: DetectorReport | null = null;
+  /** Of this life of vision; those of earlier lives are summed up in `#before`. */
+  #stats: VisionStats | undefined;
+  #before: FramesReport = { read: 0, analysed: 0, dropped: 0 };
+
+  /** Messages since the start of the agent, over all lives of vision. */
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** By its own account (in production /proc shows no process of another user); null while there is none. */
+  get process(): ProcessReport | null {
+    if (this.#pid === undefined) return null;
+    const { rssMiB = 0, fds = null } = this.#stats ?? {};
+    return { pid: this.#pid, rssMiB: Math.round(rssMiB * 10) / 10, fds };
+  }
+
+  get camera(): CameraReport {
+    return this.#camera;
+  }
+
+  /** Undefined while no stream is open. */
+  get frameSize(): { widthPx: number; heightPx: number } | undefined {
+    const { widthPx, heightPx } = this.#camera;
+    return widthPx === null || heightPx === null ? undefined : { widthPx, heightPx };
+  }
+
+  get detector(): DetectorReport | null {
+    return this.#detector;
+  }
+
+  /** Since the start of the agent, over all lives of vision. */
+  get frames(): FramesReport {
+    const { framesRead = 0, framesAnalysed = 0, framesDropped = 0 } = this.#stats ?? {};
+    const { read, analysed, dropped } = this.#before;
+    return { read: read + framesRead, analysed: analysed + framesAnalysed, dropped: dropped + framesDropped };
+  }
+
+  /** Counters of this life that have no section of their own. */
+  get counters(): Record<
+    'framesHeld' | 'framesShed' | 'observationsDropped' | 'impossible' | 'reconnects' | 'rebuilds',
+    number
+  > {
+    return {
+      framesHeld: this.#stats?.framesHeld ?? 0,
+      framesShed: this.#stats?.framesShed ?? 0,
+      observationsDropped: this.#stats?.observationsDropped ?? 0,
+      impossible: this.#stats?.impossible ?? 0,
+      reconnects: this.#stats?.reconnects ?? 0,
+      rebuilds: this.#stats?.rebuilds ?? 0,
+    };
+  }
+
+  /** How long each stage takes, of this life; undefined while there is none. */
+  get stages(): VisionStats['stages'] | undefined {
+    return this.#stats?.stages;
+  }
+
+  take(message: FromVision): void {
+    this.#heard += 1;
+    switch (message.kind) {
+      case 'hello':
+        this.#pid = message.pid;
+        this.#camera = { ...NO_CAMERA, state: 'opening' };
+        break;
+      case 'detector': {
+        const { model, sha256, provider, fallback } = message;
+        this.#detector = { model, sha256, provider, fallback: fallback?.slice(0, TEXT_MAX) ?? null };
+        break;
+      }
+      case 'opened': {
+        const { source, decoder, fps } = message;
+        this.#camera = { state: 'streaming', reason: null, decoder, ...source, fps };
+        break;
+      }
+      case 'lost':
+        this.#camera = { ...this.#camera, state: 'lost', reason: message.reason.slice(0, TEXT_MAX) };
+        break;
+      case 'stats':
+      case 'ended':
+        this.#stats = message.stats;
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** The vision process has gone. */
+  gone(): void {
+    this.#before = this.frames;
+    this.#stats = undefined;
+    this.#pid = undefined;
+    this.#camera = NO_CAMERA;
+    this.#detector = null;
+  }
+}

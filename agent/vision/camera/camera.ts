@@ -1,0 +1,381 @@
+/**
+ * The camera: frames on demand, a ring of recent stills, and a stream that comes back by itself.
+ *
+ * Everything happens in `next()`: it reads the pipeline's one sink, hands out the frame, and where the
+ * stream has ended it closes, waits, and opens again, for ever. A camera that nobody asks reads nothing.
+ *
+ * INVARIANTS
+ * - Media time never goes back; frame numbers are never used twice.
+ * - A still is held only if the frame with the same time stamp was handed out.
+ * - Replay: two runs over a clip give the same frames and stills. Live: `next()` gives the newest frame.
+ * - Live, a recording starts again at its end: that is no loss.
+ * LIMITS: stills as in still-ring.ts; retry after 1 to 30 s, with jitter, without end; an opening that gives
+ * no frame is abandoned after 30 s.
+ */
+import { Backoff } from '../../base/backoff.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, assert } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+import type { Frame, Still } from '../../contract/picture.ts';
+import { FrameReader } from './frame-reader.ts';
+import { NativePipeline } from './native.ts';
+import { parseCaps } from './packet.ts';
+import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
+import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
+import { ReturnWatch } from './return-watch.ts';
+import { parseSource, type Source } from './source.ts';
+import { StillRing } from './still-ring.ts';
+import { Timeline } from './timeline.ts';
+
+const RETRY = { firstMs: 1000, maxMs: 30_000 };
+/** Between a failed opening and the next, however long the opening took. */
+const RETRY_GAP_MS = 500;
+/** A source that decodes nothing for so long is lost; with the interval of the look, within 5 s on a busy machine too. */
+const STALL_MS = 3500;
+const LOOK_EVERY_MS = 500;
+/** As long as the longest wait between two openings: a camera that wakes up answers the pending request at once. */
+const FIRST_FRAME_MS = 30_000;
+/** A camera that answers and whose stream gave pictures gives none for so long: what decodes it may be at fault. */
+const STUCK_MS = 10_000;
+/** A clip that gives no frame for so long is given up: no disk or decoder is so slow. */
+const REPLAY_STALL_MS = 60_000;
+/**
+ * Finding out what a file holds takes a second on a slow card; one that says nothing by then is broken.
+ * (decodebin hides errors while it plugs elements, and a demuxer's own error can fall into that window.)
+ */
+const REPLAY_FIRST_FRAME_MS = 15_000;
+
+export interface CameraOptions {
+  readonly source: string;
+  /** Analysed frames per second; null for every frame. */
+  readonly fps: number | null;
+  /** Size of the letterboxed frame; multiples of 32. */
+  readonly input: SizePx;
+  readonly mode: 'live' | 'replay';
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A first frame is there (again after each loss), or the picture's size has changed. `fps` as the source claims. */
+  onOpened(info: { source: SizePx; decoder: string; fps: number | null; durationMs: number | null }): void;
+  /** There is no picture; the camera tries again by itself. Told for each failed opening. */
+  onLost(info: { reason: string; retryInMs: number }): void;
+  /**
+   * Live, once: the camera answers, and what it sends has given no picture for 10 s, though it did before: the stream
+   * is corrupt, or a decoder has gone wrong. A process of its own starts with none of that.
+   */
+  onStuck?(reason: string): void;
+}
+
+export interface CameraCounters {
+  /** Frames decoded. */
+  readonly framesRead: number;
+  /** Frames to be analysed that gave way to a newer one. */
+  readonly framesDropped: number;
+  /** Openings after a loss. */
+  readonly reconnects: number;
+  /** Openings that were asked for by `rebuild()`. */
+  readonly rebuilds: number;
+  /** Stills that left the ring before their time, for want of room. */
+  readonly stillsCut: number;
+}
+
+interface Parts {
+  readonly source: Source;
+  readonly decoders: Decoders;
+  readonly pipeline: NativePipeline;
+  readonly reader: FrameReader;
+  readonly returnWatch: ReturnWatch;
+}
+
+export class Camera {
+  readonly #options: CameraOptions;
+  readonly #live: boolean;
+  readonly #stopping = new AbortController();
+  readonly #backoff = new Backoff(RETRY);
+  readonly #ring = new StillRing();
+  #parts: Parts | undefined;
+  /** The first frame of a recording, read by `start()`. */
+  #held: Frame | undefined;
+  /** The size last told by `onOpened`; undefined while there is no picture. */
+  #announced: SizePx | undefined;
+  #lossTold = false;
+  #openedMs = 0;
+  /** Since when a frame is waited for. */
+  #askedMs: number | undefined;
+  #wait: AbortController | undefined;
+  #over = false;
+  #reading = false;
+  #reconnects = 0;
+  /** When a frame was last handed out. */
+  #frameMs: number | undefined;
+  #rebuilding = false;
+  #rebuilds = 0;
+
+  constructor(options: CameraOptions) {
+    this.#options = options;
+    this.#live = options.mode === 'live';
+  }
+
+  get counters(): CameraCounters {
+    const reader = this.#parts?.reader;
+    return {
+      framesRead: reader?.read ?? 0,
+      framesDropped: reader?.dropped ?? 0,
+      reconnects: this.#reconnects,
+      rebuilds: this.#rebuilds,
+      stillsCut: this.#ring.cut,
+    };
+  }
+
+  /**
+   * Opens the source. Resolves once a recording has given its first frame; for a camera at once, since one
+   * that is away is waited for. Throws `config` for a source that can never work.
+   */
+  async start(): Promise<void> {
+    const parts = await this.#assemble();
+    this.#parts = parts;
+    if (this.#stopping.signal.aborted) return parts.pipeline.dispose();
+    void this.#lookOut(parts);
+    this.#open(parts);
+    if (!parts.source.recording) return;
+    this.#held = await this.#read(parts);
+    if (this.#held !== undefined || this.#stopping.signal.aborted) return;
+    await parts.pipeline.dispose();
+    throw new AgentError('config', `camera.source: ${this.#reasonOf(parts)}`);
+  }
+
+  /**
+   * The next frame; null when the clip is over (replay) or the camera was stopped. Live, the newest one:
+   * frames that nobody asked for in time are dropped and counted. One call at a time. Throws `corrupt`
+   * where a clip cannot be read to its end.
+   */
+  async next(): Promise<Frame | null> {
+    const parts = this.#parts;
+    assert(parts !== undefined && !this.#reading, 'Camera.next() needs start(), and one call at a time');
+    this.#reading = true;
+    try {
+      while (!this.#stopping.signal.aborted && !this.#over) {
+        const frame = this.#takeHeld() ?? (await this.#read(parts));
+        if (frame !== undefined) return frame;
+        await this.#afterEnd(parts);
+      }
+      return null;
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  /** The still nearest to a media time; undefined where the ring has none within 5 s. */
+  stillNear(atMs: number): Still | undefined {
+    return this.#ring.near(atMs);
+  }
+
+  /** The stills held, oldest first. */
+  stills(): readonly Still[] {
+    return this.#ring.all();
+  }
+
+  /** Opens the source anew, at once; told as a loss only if no picture comes. */
+  rebuild(): void {
+    if (this.#parts === undefined || this.#stopping.signal.aborted) return;
+    this.#rebuilding = true;
+    this.#options.log.warn({ source: this.#parts.source.label }, 'the picture stands still: opened anew');
+    this.#parts.pipeline.fail({ message: 'the picture stands still', debug: '' });
+  }
+
+  /** Ends a pending `next()` with null and frees the source. Idempotent. The stills stay. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#parts?.returnWatch.stop();
+    await this.#parts?.pipeline.dispose();
+  }
+
+  async #assemble(): Promise<Parts> {
+    const { source: text, fps, input, clock, log } = this.#options;
+    assert(input.widthPx % 32 === 0 && input.heightPx % 32 === 0, 'the input size is a multiple of 32');
+    const source = parseSource(text);
+    const live = this.#live;
+    if (!live && !source.recording) {
+      throw new AgentError(
+        'config',
+        `camera.source: ${source.label} cannot be replayed; use file:/path/clip.mp4`,
+      );
+    }
+    source.check();
+    const paced = live && source.recording;
+    const installed = await installedElements();
+    for (const element of [...source.elements, ...COMMON_ELEMENTS, ...(paced ? PACING_ELEMENTS : [])]) {
+      if (!installed.has(element)) throw missingElement(element);
+    }
+    const decoders = chooseDecoders(installed);
+    const sourceText = source.text(decoders);
+    const pipeline = new NativePipeline(pipelineText({ sourceText, fps, input, live, paced }), clock);
+    for (const [name, value] of Object.entries(source.properties)) pipeline.set('source', name, value);
+    const timeline = new Timeline(clock, live);
+    const reader = new FrameReader({ pipeline, timeline, ring: this.#ring, input, fps, live });
+    const returnWatch = new ReturnWatch(source.probe, clock, (downMs) => this.#cameBack(downMs));
+    log.debug({ source: source.label, decoders }, 'camera starts');
+    return { source, decoders, pipeline, reader, returnWatch };
+  }
+
+  #takeHeld(): Frame | undefined {
+    const held = this.#held;
+    this.#held = undefined;
+    return held;
+  }
+
+  #open({ pipeline, reader, returnWatch }: Parts): void {
+    this.#openedMs = this.#options.clock.nowMs();
+    reader.reopen();
+    pipeline.open();
+    if (this.#live) returnWatch.start();
+  }
+
+  /** The next frame of this opening; undefined when it is over. */
+  async #read(parts: Parts): Promise<Frame | undefined> {
+    this.#askedMs = this.#options.clock.nowMs();
+    const frame = await parts.reader.next();
+    this.#askedMs = undefined;
+    if (frame !== undefined) this.#frameMs = this.#options.clock.nowMs();
+    const told = this.#announced;
+    if (frame !== undefined && (told === undefined || !sameSize(told, frame.source))) {
+      await this.#announce(parts, frame.source);
+    }
+    return frame;
+  }
+
+  /**
+   * Ends openings that give no frame in time, until the camera is stopped. (GStreamer's `watchdog` waits no
+   * longer for the first buffer than for the next, and a first key frame may be 10 s away.)
+   */
+  async #lookOut({ pipeline, reader }: Parts): Promise<void> {
+    const { clock, fps } = this.#options;
+    let decoded = 0;
+    let decodedMs = 0;
+    for (;;) {
+      await clock.sleep(LOOK_EVERY_MS, this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      const nowMs = clock.nowMs();
+      this.#lookWhetherStuck(nowMs);
+      const count = Number(pipeline.get('rate', 'in'));
+      if (count !== decoded || this.#askedMs === undefined) decodedMs = nowMs;
+      decoded = count;
+      if (this.#askedMs === undefined) continue;
+      const stallMs = this.#live ? STALL_MS : reader.flowing ? REPLAY_STALL_MS : REPLAY_FIRST_FRAME_MS;
+      // A source may run and still give no frame: its time stamps went back. Slow rates need their time.
+      const frameMs = Math.max(stallMs, fps === null ? 0 : 2000 / fps);
+      const openMs = nowMs - this.#openedMs;
+      const silentMs = nowMs - Math.max(decodedMs, this.#askedMs);
+      if (this.#live && !reader.flowing) {
+        if (openMs >= FIRST_FRAME_MS) pipeline.fail({ message: noPicture(openMs), debug: '' });
+        else if (openMs >= stallMs && !this.#lossTold)
+          this.#tellLost(noPicture(openMs), FIRST_FRAME_MS - openMs);
+      } else if (silentMs >= stallMs || nowMs - this.#askedMs >= frameMs) {
+        pipeline.fail({ message: noPicture(silentMs), debug: '' });
+      }
+    }
+  }
+
+  #lookWhetherStuck(nowMs: number): void {
+    if (
+      !this.#live ||
+      this.#frameMs === undefined ||
+      (this.#askedMs === undefined && this.#announced !== undefined)
+    )
+      return;
+    if (nowMs - this.#frameMs < STUCK_MS || this.#parts?.returnWatch.answers !== true) return;
+    this.#frameMs = undefined;
+    this.#options.onStuck?.(`the camera answers, and gave no picture for ${STUCK_MS / 1000} s`);
+  }
+
+  async #announce({ source, decoders, pipeline, returnWatch }: Parts, size: SizePx): Promise<void> {
+    const again = this.#announced !== undefined;
+    this.#announced = size;
+    this.#lossTold = false;
+    this.#backoff.reset();
+    returnWatch.stop();
+    // A fault takes the pipeline down, and the caps with it, at any moment: its last frame needs no rate.
+    const fps =
+      source.claimedFps?.(pipeline.get('stream', 'caps')) ??
+      parseCaps(pipeline.get('origin', 'caps'))?.fps ??
+      0;
+    const paths = source.decoders?.(decoders);
+    const known = paths?.[Number(pipeline.get('codec', 'current-path'))] ?? (await pipeline.decoder());
+    const decoder = known?.split(' ')[0] ?? 'none (raw video)';
+    this.#options.log.info(
+      { source: source.label, decoder, ...size, fps },
+      again ? 'the picture has changed its size' : 'camera opened',
+    );
+    const durationMs = source.recording ? pipeline.durationMs() : null;
+    this.#options.onOpened({ source: size, decoder, fps: fps === 0 ? null : fps, durationMs });
+  }
+
+  async #afterEnd(parts: Parts): Promise<void> {
+    const { source, pipeline, reader } = parts;
+    await pipeline.close();
+    if (this.#stopping.signal.aborted) return;
+    if (!this.#live) {
+      this.#over = true;
+      if (pipeline.fault === undefined) return;
+      throw new AgentError('corrupt', `camera.source: after ${reader.read} frames: ${this.#reasonOf(parts)}`);
+    }
+    const clipOver = source.recording && pipeline.fault === undefined && reader.flowing;
+    if (this.#rebuilding) this.#rebuilds += 1;
+    else if (!clipOver) await this.#waitForRetry(parts);
+    this.#rebuilding = false;
+    if (!this.#stopping.signal.aborted) this.#open(parts);
+  }
+
+  async #waitForRetry(parts: Parts): Promise<void> {
+    const { clock } = this.#options;
+    const backoffMs = this.#backoff.nextMs();
+    // A wait after a failed opening counts from its beginning: a long attempt was a wait already.
+    const sinceMs = parts.reader.flowing ? 0 : clock.nowMs() - this.#openedMs;
+    const retryInMs = Math.round(Math.max(RETRY_GAP_MS, backoffMs - sinceMs));
+    this.#tellLost(this.#reasonOf(parts), retryInMs);
+    parts.returnWatch.start();
+    this.#wait = new AbortController();
+    await clock.sleep(retryInMs, AbortSignal.any([this.#wait.signal, this.#stopping.signal]));
+    this.#wait = undefined;
+    this.#reconnects += 1;
+  }
+
+  /** The source was away at `downMs` and is there again: an attempt made before that is dead. */
+  #cameBack(downMs: number): void {
+    this.#backoff.reset();
+    if (this.#wait !== undefined) this.#wait.abort();
+    else if (this.#openedMs < downMs) {
+      this.#parts?.pipeline.fail({ message: 'the camera was away and has come back', debug: '' });
+    }
+  }
+
+  #tellLost(reason: string, retryInMs: number): void {
+    const { log, onLost } = this.#options;
+    const fields = { source: this.#parts?.source.label, reason, retryInMs };
+    if (this.#lossTold) log.debug(fields, 'still no picture');
+    else log.warn(fields, 'no picture from the camera');
+    this.#lossTold = true;
+    this.#announced = undefined;
+    onLost({ reason, retryInMs });
+  }
+
+  #reasonOf({ source, pipeline, reader }: Parts): string {
+    const { fault } = pipeline;
+    if (fault !== undefined) {
+      const told = fault.message.startsWith(NO_PICTURE) && (reader.flowing || !source.recording);
+      return told ? fault.message : source.explain(fault);
+    }
+    if (reader.flowing) return 'the camera ended the stream';
+    return source.explain({ message: 'it gave no picture', debug: '' });
+  }
+}
+
+const NO_PICTURE = 'no picture for';
+
+function noPicture(ms: number): string {
+  return `${NO_PICTURE} ${Math.round(ms / 1000)} s`;
+}
+
+function sameSize(a: SizePx, b: SizePx): boolean {
+  return a.widthPx === b.widthPx && a.heightPx === b.heightPx;
+}

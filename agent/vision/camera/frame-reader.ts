@@ -1,0 +1,124 @@
+/**
+ * The packets of the sink made into frames and stills.
+ *
+ * INVARIANTS
+ * - A frame's size, and that of its still, is the one told before it. Should that be among packets that were
+ *   dropped, the gauge's own length gives it away, and no frame is handed out: the camera opens anew.
+ * - A still goes into the ring only with the frame of the same time stamp.
+ * - Live, a frame is handed out only if no newer one has entered the letterbox.
+ */
+import type { SizePx } from '../../contract/geometry.ts';
+import type { Frame } from '../../contract/picture.ts';
+import type { NativePipeline } from './native.ts';
+import { decodePacket, type FramePacket, type Packet, type StillPacket } from './packet.ts';
+import type { StillRing } from './still-ring.ts';
+import type { Timeline } from './timeline.ts';
+
+/**
+ * Frames come no closer than this part of the asked interval. videorate counts frames from the opening:
+ * after hours of a slower camera (night) it would let every frame of a faster one pass.
+ */
+const INTERVAL_PART_MIN = 0.75;
+
+export interface FrameReaderOptions {
+  readonly pipeline: NativePipeline;
+  readonly timeline: Timeline;
+  readonly ring: StillRing;
+  readonly input: SizePx;
+  readonly fps: number | null;
+  readonly live: boolean;
+}
+
+export class FrameReader {
+  readonly #options: FrameReaderOptions;
+  readonly #spacingNs: bigint;
+  #size: SizePx | undefined;
+  /** Length of the gauges of this size. */
+  #gaugeBytes: number | undefined;
+  #still: StillPacket | undefined;
+  #lastPtsNs: bigint | undefined;
+  #lastOrder = -1;
+  #index = 0;
+  #indexAtOpening = 0;
+  #readBefore = 0;
+  #readNow = 0;
+  #dropped = 0;
+
+  constructor(options: FrameReaderOptions) {
+    this.#options = options;
+    this.#spacingNs = options.fps === null ? 0n : BigInt(Math.round((INTERVAL_PART_MIN * 1e9) / options.fps));
+  }
+
+  /** Frames decoded since the start. */
+  get read(): number {
+    return this.#readBefore + this.#readNow;
+  }
+
+  /** Frames to be analysed that gave way to a newer one. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Whether this opening has given a frame. */
+  get flowing(): boolean {
+    return this.#index > this.#indexAtOpening;
+  }
+
+  /** The next packets come from a new opening. */
+  reopen(): void {
+    this.#options.timeline.reopen();
+    this.#size = undefined;
+    this.#still = undefined;
+    this.#lastPtsNs = undefined;
+    this.#lastOrder = -1;
+    this.#indexAtOpening = this.#index;
+    this.#readBefore += this.#readNow;
+    this.#readNow = 0;
+  }
+
+  /** The next frame; undefined when the opening is over. */
+  async next(): Promise<Frame | undefined> {
+    for (;;) {
+      const sample = await this.#options.pipeline.read();
+      if (sample === null) return undefined;
+      const packet = decodePacket(sample.buffer, sample.caps, this.#options.input);
+      if (packet !== undefined) this.#measure(packet);
+      if (packet?.kind === 'still') this.#still = packet;
+      if (packet?.kind !== 'frame' || this.#superseded(packet)) continue;
+      this.#dropped += packet.order - this.#lastOrder - 1;
+      this.#lastOrder = packet.order;
+      if (this.#size !== undefined && !this.#tooSoon(packet)) return this.#frame(packet, this.#size);
+    }
+  }
+
+  #measure(packet: Packet): void {
+    if (packet.kind === 'shape') {
+      this.#size = packet.source;
+      this.#gaugeBytes = undefined;
+    }
+    if (packet.kind !== 'gauge') return;
+    this.#gaugeBytes ??= packet.bytes;
+    if (packet.bytes !== this.#gaugeBytes) this.#size = undefined;
+  }
+
+  #superseded({ order }: FramePacket): boolean {
+    return this.#options.live && order + 1 < Number(this.#options.pipeline.get('count', 'out'));
+  }
+
+  #tooSoon({ ptsNs }: FramePacket): boolean {
+    return this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs;
+  }
+
+  #frame({ ptsNs, rgb }: FramePacket, source: SizePx): Frame {
+    const { timeline, ring, input, pipeline } = this.#options;
+    const atMs = timeline.atMs(ptsNs);
+    this.#lastPtsNs = ptsNs;
+    this.#readNow = Number(pipeline.get('rate', 'in'));
+    if (this.#still?.ptsNs === ptsNs) {
+      ring.add({ ptsNs, atMs, source, jpeg: this.#still.jpeg });
+    }
+    this.#still = undefined;
+    this.#index += 1;
+    return { index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source, input, rgb };
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * One GStreamer pipeline, opened and closed many times: the binding never frees a Pipeline object (two
+ * file descriptors each), so it is made once.
+ *
+ * INVARIANTS
+ * - At most one `pull` and one `pollBus` wait in the binding (a libuv worker each).
+ * - After `close()` the bus is empty: what an opening left behind cannot be taken for the next one's fault.
+ * - The binding polls on after a message as long as the pipeline is not in the NULL state; `#up` is that
+ *   state, as far as it can be known, and says who has to ask for the next message.
+ * LIMITS: closing waits 300 ms at most for the bus (a pipeline that could not even start says no goodbye).
+ */
+import { createRequire } from 'node:module';
+import type { AppSink, BusMessage, Element, Pipeline, SampleCaps } from 'node-gstreamer-superficial';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Fault } from './source.ts';
+
+/** Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
+const GOODBYE_MS = 300;
+/** All elements are plugged when the first frame comes; their messages follow within milliseconds. */
+const PLAYING_MS = 500;
+/** Ten days: a longer "clip" is a failed query. */
+const DURATION_S_MAX = 864_000;
+const TOPLEVEL = /^pipeline\d+$/;
+const DECODER = /dec(?!odebin)[a-z0-9_]*-?\d+$/;
+
+const binding = createRequire(import.meta.url)('node-gstreamer-superficial') as {
+  Pipeline: new (description: string) => Pipeline;
+};
+
+export interface Sample {
+  readonly buffer: Buffer;
+  readonly caps: SampleCaps;
+}
+
+/** A promise that is settled from outside. */
+class Gate {
+  readonly passed: Promise<void>;
+  open: () => void = () => undefined;
+
+  constructor() {
+    this.passed = new Promise((resolve) => {
+      this.open = resolve;
+    });
+  }
+}
+
+export class NativePipeline {
+  readonly #clock: Clock;
+  readonly #pipeline: Pipeline;
+  readonly #elements = new Map<string, Element>();
+  readonly #stopAtExit = (): void => this.#nudge();
+  #up = false;
+  #polling = false;
+  #disposed = false;
+  #fault: Fault | undefined;
+  #decoder: string | undefined;
+  #playing = new Gate();
+  #goodbye = new Gate();
+  #saidGoodbye = true;
+
+  /** Throws `config` where the text cannot be made into a pipeline. */
+  constructor(text: string, clock: Clock) {
+    this.#clock = clock;
+    try {
+      this.#pipeline = new binding.Pipeline(text);
+    } catch (error) {
+      throw new AgentError('config', `GStreamer cannot build this pipeline: ${messageOf(error)}`, error);
+    }
+    // Flushing the bus would take away the message that ends the wait in pollBus.
+    this.#pipeline['auto-flush-bus'] = false;
+    // A worker that waits in the binding would keep process.exit() waiting too.
+    process.on('exit', this.#stopAtExit);
+  }
+
+  /** Why the opening ended, complete after `close()`; undefined for an ordinary end of stream. */
+  get fault(): Fault | undefined {
+    return this.#fault;
+  }
+
+  /** Length of a clip that is open, ms; null where it is not known. */
+  durationMs(): number | null {
+    const seconds = this.#pipeline.queryDuration();
+    // The binding hands out an uninitialised figure when the query fails.
+    return seconds > 0 && seconds < DURATION_S_MAX ? seconds * 1000 : null;
+  }
+
+  get(element: string, property: string): unknown {
+    return this.#element(element)[property];
+  }
+
+  set(element: string, property: string, value: string): void {
+    this.#element(element)[property] = value;
+  }
+
+  open(): void {
+    this.#fault = undefined;
+    this.#decoder = undefined;
+    this.#playing = new Gate();
+    this.#goodbye = new Gate();
+    this.#saidGoodbye = false;
+    this.#pipeline.play();
+    // A sink that has not started says `eos`: the change of state failed, and the error is on the bus.
+    this.#up = this.get('sink', 'eos') !== true;
+    this.#poll();
+  }
+
+  /** The next sample; null when the opening is over. One call at a time. */
+  read(): Promise<Sample | null> {
+    return new Promise((resolve) => {
+      (this.#element('sink') as AppSink).pull((buffer, caps) => {
+        resolve(buffer === null ? null : { buffer, caps });
+      });
+    });
+  }
+
+  /** Ends the opening: `read` gives null. The first fault of an opening is kept. */
+  fail(fault: Fault): void {
+    this.#fault ??= fault;
+    this.#stop();
+  }
+
+  /** The decoder that was plugged last; waits until the pipeline plays, when all are plugged. */
+  async decoder(): Promise<string | undefined> {
+    await this.#within(PLAYING_MS, this.#playing);
+    return this.#decoder;
+  }
+
+  /** Stops the pipeline and empties its bus. */
+  async close(): Promise<void> {
+    this.#stop();
+    if (!this.#saidGoodbye) await this.#within(GOODBYE_MS, this.#goodbye);
+  }
+
+  /** Closes for good. Idempotent. */
+  async dispose(): Promise<void> {
+    await this.close();
+    this.#disposed = true;
+    process.off('exit', this.#stopAtExit);
+    // A wait is left over only from an opening that could not start.
+    if (this.#polling) this.#nudge();
+  }
+
+  async #within(limitMs: number, gate: Gate): Promise<void> {
+    const passed = new AbortController();
+    await Promise.race([gate.passed, this.#clock.sleep(limitMs, passed.signal)]);
+    passed.abort();
+  }
+
+  #element(name: string): Element {
+    let element = this.#elements.get(name);
+    if (element === undefined) {
+      element = this.#pipeline.findChild(name);
+      if (element === undefined) throw new AgentError('bug', `the pipeline has no element "${name}"`);
+      this.#elements.set(name, element);
+    }
+    return element;
+  }
+
+  #stop(): void {
+    this.#up = false;
+    this.#pipeline.stop();
+    this.#playing.open();
+  }
+
+  /** Changes of state put messages on the bus, which end a wait in pollBus; a wait in pull ends by itself. */
+  #nudge(): void {
+    this.#up = false;
+    this.#pipeline.pause();
+    this.#pipeline.stop();
+  }
+
+  #poll(): void {
+    if (this.#polling) return;
+    this.#polling = true;
+    this.#pipeline.pollBus((message) => {
+      if (isGoodbye(message)) this.#saidGoodbye = true;
+      // After this callback the binding asks for the next message by itself, unless the state is NULL.
+      this.#polling = this.#up;
+      if (!this.#up && !this.#saidGoodbye && !this.#disposed) this.#poll();
+      // Later, because what follows may change the state, and the binding has yet to look at it.
+      setImmediate(() => this.#take(message));
+    });
+  }
+
+  #take(message: BusMessage): void {
+    const { type, _src_element_name: from } = message;
+    if (type === 'error') {
+      this.fail({ message: message.message ?? 'unknown error', debug: message.debug ?? '' });
+    }
+    if (isGoodbye(message)) this.#goodbye.open();
+    if (type !== 'state-changed') return;
+    const state = message['new-state'];
+    if (state === 'GST_STATE_PLAYING' && TOPLEVEL.test(from)) this.#playing.open();
+    if (state === 'GST_STATE_PAUSED' && DECODER.test(from)) this.#decoder = factoryOf(from);
+  }
+}
+
+/** The last message of an opening: the whole pipeline has come to rest. */
+function isGoodbye(message: BusMessage): boolean {
+  return (
+    message.type === 'state-changed' &&
+    message['new-state'] === 'GST_STATE_NULL' &&
+    TOPLEVEL.test(message._src_element_name)
+  );
+}
+
+/** GStreamer names an element after its factory: a number follows, with a dash where that ends in a digit. */
+function factoryOf(element: string): string {
+  return /-\d+$/.test(element) ? element.replace(/-\d+$/, '') : element.replace(/\d+$/, '');
+}

@@ -1,0 +1,54 @@
+/**
+ * Types of the parts of gstreamer-superficial 1.7.4 that are used here (the package has none). As published it keeps
+ * memory for each message and each 64-bit property that is read; patches/ mends that when npm installs it.
+ * It is a CommonJS `.node` file: it is loaded with `createRequire`, never imported.
+ */
+declare module 'node-gstreamer-superficial' {
+  /** A message of the pipeline's bus: its structure's fields, flattened; enums are spelled out. */
+  export interface BusMessage {
+    readonly type: string;
+    readonly _src_element_name: string;
+    /** Errors only. */
+    readonly message?: string;
+    /** Errors and warnings only. */
+    readonly debug?: string;
+    readonly 'new-state'?: string;
+  }
+
+  /** Caps of a sample: fields by name; pipeline.ts sets the one. */
+  export interface SampleCaps {
+    readonly branch?: string;
+  }
+
+  /** GObject properties by name; 64-bit integers, structures and caps read as strings. */
+  export interface Element {
+    [property: string]: unknown;
+  }
+
+  export interface AppSink extends Element {
+    /**
+     * Waits in a libuv worker for the next sample; null at the end of the stream or when the pipeline is
+     * stopped. An error on the bus does not end the wait.
+     */
+    pull(callback: (buffer: Buffer | null, caps: SampleCaps) => void): void;
+  }
+
+  export class Pipeline {
+    /** Throws where the description cannot be parsed or names an unknown element. */
+    constructor(description: string);
+    'auto-flush-bus': boolean;
+    play(): void;
+    pause(): void;
+    /** To the NULL state; returns when it is reached. */
+    stop(): void;
+    /** Seconds; where the length is not known the value is arbitrary. */
+    queryDuration(): number;
+    /** Takes a reference that is never released: call it once per element. */
+    findChild(name: string): Element | undefined;
+    /**
+     * Waits in a libuv worker for the next message, and again after each one, until the pipeline is found
+     * in the NULL state after a message.
+     */
+    pollBus(callback: (message: BusMessage) => void): void;
+  }
+}

@@ -1,0 +1,277 @@
+/** The value of `camera.source`: what it means, whether it can ever work, and how a fault reads to a person. */
+import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { withoutSecret } from '../../base/log.ts';
+import type { Codec, Decoders } from './presets.ts';
+
+/** A picture size for sources that can deliver any: the largest still that leaves the box is 1280 px wide. */
+const FREE_SIZE = 'width=1280,height=720,framerate=25/1';
+/** A camera in the same network answers a connection within milliseconds. */
+const PROBE_TIMEOUT_MS = 1500;
+/**
+ * rtspsrc gives up a silent server after this; above FIRST_FRAME_MS in camera.ts, which decides. A server
+ * that wakes up within it answers at once.
+ */
+const RTSP_TIMEOUT_MS = 40_000;
+/** Depth of the jitter buffer; over TCP packets arrive in order and pass at once, so it only bounds memory. */
+const RTSP_LATENCY_MS = 500;
+
+/** What GStreamer said about a failure. */
+export interface Fault {
+  readonly message: string;
+  readonly debug: string;
+}
+
+export interface Source {
+  /** For messages and logs; holds no secret. */
+  readonly label: string;
+  /** A recording: its end is no failure, and it can be replayed. */
+  readonly recording: boolean;
+  /** Elements that this source needs beside the common ones and the decoders. */
+  readonly elements: readonly string[];
+  /** Launch text from the source to raw video in ordinary memory. */
+  text(decoders: Decoders): string;
+  /** Properties of the element `source`, set after parsing: no quoting, and no secret in the text. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** Launch text of the decoder by path of the element `codec`, where the source has one. */
+  decoders?(decoders: Decoders): readonly (string | undefined)[];
+  /** Frames per second that the source claims, from the caps of its element `stream`; 0 where it claims none. */
+  claimedFps?(caps: unknown): number;
+  /** Throws `config` for what can never work. */
+  check(): void;
+  /** Whether something is there, at little cost; used to see a camera come back. */
+  probe?(): Promise<boolean>;
+  /** One line for a person. */
+  explain(fault: Fault): string;
+}
+
+/** Reads `camera.source`. Throws `config` on anything that is not a source. */
+export function parseSource(text: string): Source {
+  if (/^rtsp:\/\//i.test(text)) return rtspSource(text);
+  if (text.startsWith('file:')) return fileSource(text);
+  if (text.startsWith('v4l2:')) return v4l2Source(text.slice('v4l2:'.length));
+  if (text.startsWith('libcamera:')) return libcameraSource(text.slice('libcamera:'.length));
+  if (text === 'test:pattern') return testSource();
+  const shown = text.includes('://') ? withoutSecret(text) : text;
+  throw config(
+    `"${shown}" is no source; use rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern`,
+  );
+}
+
+function config(message: string, cause?: unknown): AgentError {
+  return new AgentError('config', `camera.source: ${message.replace(/\s+/g, ' ')}`, cause);
+}
+
+function decoded(percentEncoded: string): string {
+  try {
+    return decodeURIComponent(percentEncoded);
+  } catch {
+    // A stray % in a password: the camera's owner meant it literally.
+    return percentEncoded;
+  }
+}
+
+function rtspSource(text: string): Source {
+  const label = withoutSecret(text);
+  if (!URL.canParse(text) || new URL(text).hostname === '') {
+    throw config(`"${label}" is no RTSP address; use rtsp://[user:password@]host[:port]/path`);
+  }
+  const url = new URL(text);
+  const [user, password] = [decoded(url.username), decoded(url.password)];
+  url.username = '';
+  url.password = '';
+  const port = url.port === '' ? 554 : Number(url.port);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const place = `${host}:${port}`;
+  return {
+    label,
+    recording: false,
+    elements: ['rtspsrc', 'switchbin', 'rtph264depay', 'h264parse', 'rtph265depay', 'h265parse'],
+    // `:` and not `!`: linked anew at each opening. The switch makes only the path of the camera's codec.
+    text: ({ h264, h265, download }) =>
+      `rtspsrc name=source protocols=tcp latency=${RTSP_LATENCY_MS} drop-on-latency=true ` +
+      `tcp-timeout=${RTSP_TIMEOUT_MS * 1000} : capsfilter caps=application/x-rtp,media=video ! ` +
+      'typefind name=stream ! ' +
+      switchText([
+        {
+          caps: 'application/x-rtp,encoding-name=H264',
+          before: `rtph264depay ! ${intoDecoder('h264', h264)}`,
+          decoder: h264,
+        },
+        {
+          caps: 'application/x-rtp,encoding-name=H265',
+          before: `rtph265depay ! ${intoDecoder('h265', h265)}`,
+          decoder: h265,
+        },
+      ]) +
+      ` ! ${download}video/x-raw`,
+    decoders: ({ h264, h265 }) => [h264, h265],
+    // Of SDP (RFC 8866, 6.13): libav says 25 where nobody has told it.
+    claimedFps: (caps) => Number(/\ba-framerate=\(string\)"?(\d+(?:\.\d+)?)/.exec(String(caps))?.[1] ?? 0),
+    properties: {
+      location: url.toString(),
+      ...(user === '' ? {} : { 'user-id': user }),
+      ...(password === '' ? {} : { 'user-pw': password }),
+    },
+    check: () => undefined,
+    probe: () => answers(host, port),
+    explain: (fault) => explainRtsp(fault, place, url.pathname),
+  };
+}
+
+function explainRtsp({ message, debug }: Fault, place: string, path: string): string {
+  const said = `${message} ${debug}`;
+  if (/\(401\)|Unauthorized/i.test(said)) return `${place} refuses the user or password`;
+  if (/\(404\)|Not found/i.test(said)) return `${place} has no stream at ${path}`;
+  if (/\(5\d\d\)/.test(said)) return `${place} cannot serve the stream now (${message})`;
+  if (/not-negotiated|not-linked|no streams|No supported stream/i.test(said)) {
+    return `${place} sends no H.264 or H.265 video that can be decoded`;
+  }
+  if (/connect|resource/i.test(said)) return `${place} does not answer`;
+  return `${place}: ${message}`;
+}
+
+/** True when a TCP connection to the place can be made. */
+function answers(host: string, port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect({ host, port, timeout: PROBE_TIMEOUT_MS });
+    const finish = (up: boolean): void => {
+      socket.destroy();
+      done(up);
+    };
+    socket.once('connect', () => finish(true));
+    socket.once('timeout', () => finish(false));
+    socket.once('error', () => finish(false));
+  });
+}
+
+/**
+ * Launch text from the depayloader to the decoder. libav takes the bytes as they come: GStreamer's parsers (1.26)
+ * believe damaged parameter sets, and then refuse the stream, or keep every whole picture after that from the decoder.
+ * The decoders of boards need them.
+ */
+function intoDecoder(codec: Codec, decoder: string): string {
+  return decoder.startsWith('avdec_')
+    ? `capsfilter caps=video/x-${codec},stream-format=byte-stream,alignment=au ! `
+    : `${codec}parse ! `;
+}
+
+interface CodecPath {
+  readonly caps: string;
+  /** Launch text in front of the decoder. */
+  readonly before: string;
+  /** Launch text of the decoder; undefined where the pictures come decoded. */
+  readonly decoder: string | undefined;
+}
+
+/** Launch text that sends the stream through the decoder of its codec. */
+function switchText(paths: readonly CodecPath[]): string {
+  const texts = paths.map(
+    ({ caps, before, decoder = 'identity' }, n) =>
+      `path${n}::caps="${caps}" path${n}::element="${before}${decoder}"`,
+  );
+  return `switchbin name=codec num-paths=${paths.length} ${texts.join(' ')}`;
+}
+
+/** Codecs of street clips whose decoder needs settings (presets.ts); the last path takes decoded pictures. */
+function clipPaths({ h264, h265, older }: Decoders): readonly CodecPath[] {
+  return [
+    { caps: 'video/x-h264', before: 'h264parse ! ', decoder: h264 },
+    { caps: 'video/x-h265', before: 'h265parse ! ', decoder: h265 },
+    ...older.map(({ caps, decoder }) => ({ caps, before: '', decoder })),
+    { caps: 'video/x-raw(ANY)', before: '', decoder: undefined },
+  ];
+}
+
+function fileSource(text: string): Source {
+  let path: string;
+  try {
+    path = text.startsWith('file://') ? fileURLToPath(text) : resolve(text.slice('file:'.length));
+  } catch (error) {
+    throw config(`"${text}" is no path to a clip; use file:/path/clip.mp4`, error);
+  }
+  return {
+    label: `file:${path}`,
+    recording: true,
+    elements: ['filesrc', 'decodebin', 'switchbin', 'h264parse', 'h265parse'],
+    // decodebin gives out the codecs that have a path of their own and decodes all others itself. Only video
+    // is decoded; `:` links anew at each opening.
+    text: (decoders) => {
+      const paths = clipPaths(decoders);
+      const caps = `caps="${paths.map((path) => path.caps).join(';')}"`;
+      return (
+        `filesrc name=source ! decodebin ${caps} expose-all-streams=false : capsfilter ${caps} ! ` +
+        `${switchText(paths)} ! ${decoders.download}video/x-raw`
+      );
+    },
+    decoders: (decoders) => clipPaths(decoders).map(({ decoder }) => decoder),
+    properties: { location: path },
+    check: () => checkClip(path),
+    explain: (fault) => explainClip(fault, path),
+  };
+}
+
+function checkClip(path: string): void {
+  let stat: Stats | undefined;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+    if (stat?.isFile() === true) accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw config(`${path} cannot be read (${messageOf(error)}); allow this user to read it`, error);
+  }
+  if (stat === undefined) throw config(`there is no file ${path}; give the path of a video clip`);
+  if (!stat.isFile()) throw config(`${path} is not a file; give the path of a video clip`);
+  if (stat.size === 0) throw config(`${path} is empty; give the path of a video clip`);
+}
+
+function explainClip({ message, debug }: Fault, path: string): string {
+  if (!existsSync(path)) return `there is no file ${path}; give the path of a video clip`;
+  const missing = /Missing (?:decoder|element|demuxer)[^\n(]*/i.exec(debug)?.[0].trim();
+  const said = missing ?? message.replace(/\.$/, '');
+  return `${path} is no video that can be decoded here (${said}); give an AVI, MP4 or MKV clip`;
+}
+
+function v4l2Source(device: string): Source {
+  if (!device.startsWith('/dev/')) throw config(`"v4l2:${device}" names no device; use v4l2:/dev/video0`);
+  return {
+    label: `v4l2:${device}`,
+    recording: false,
+    elements: ['v4l2src', 'decodebin'],
+    text: ({ download }) =>
+      `v4l2src name=source ! decodebin : capsfilter caps=video/x-raw(ANY) ! ${download}video/x-raw`,
+    properties: { device },
+    check: () => undefined,
+    probe: () => Promise.resolve(existsSync(device)),
+    explain: ({ message }) =>
+      existsSync(device)
+        ? `${device}: ${message}`
+        : `there is no device ${device}; is the camera plugged in?`,
+  };
+}
+
+function libcameraSource(name: string): Source {
+  return {
+    label: `libcamera:${name}`,
+    recording: false,
+    elements: ['libcamerasrc'],
+    text: () => `libcamerasrc name=source ! video/x-raw,${FREE_SIZE} ! videoconvert ! video/x-raw`,
+    properties: name === '' ? {} : { 'camera-name': name },
+    check: () => undefined,
+    explain: ({ message }) => `libcamera: ${message}`,
+  };
+}
+
+function testSource(): Source {
+  return {
+    label: 'test:pattern',
+    recording: false,
+    elements: ['videotestsrc'],
+    text: () => `videotestsrc name=source is-live=true pattern=ball ! video/x-raw,format=I420,${FREE_SIZE}`,
+    properties: {},
+    check: () => undefined,
+    explain: ({ message }) => `test:pattern: ${message}`,
+  };
+}

@@ -1,0 +1,178 @@
+/**
+ * The model card: models/<name>.json says what the file beside it is, what it may name, what it takes
+ * in and how good it is. It is read and checked here, at the border; the ONNX file is read only after
+ * its card allows it, and loaded only if its SHA-256 is the card's.
+ *
+ * LIMITS: a card is at most 256 KiB, a model at most 256 MiB; larger files are refused unread.
+ */
+import { createHash } from 'node:crypto';
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, assert, messageOf } from '../../base/errors.ts';
+import { type Group, GroupSchema, groupOf, LABELS, type Label, LabelSchema } from '../../contract/label.ts';
+
+/** Cards of this project are about 4 kB. */
+const CARD_BYTES_MAX = 262_144;
+/** The box's detectors are 4 to 60 MB; the systemd unit of vision has memory for no more than this. */
+const MODEL_BYTES_MAX = 268_435_456;
+
+const Text = Type.String({ minLength: 1, maxLength: 2000 });
+const Score = Type.Number({ minimum: 0, maximum: 1 });
+const Share = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
+const SidePx = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
+
+/** How detections of one class group are to be taken. */
+const GroupThresholds = Type.Object({
+  labels: Type.Array(LabelSchema, { minItems: 1, maxItems: 16 }),
+  startScoreMin: { ...Score, description: 'a new track may begin with such a detection' },
+  lowScoreMin: { ...Score, description: 'a weaker detection may still continue a track' },
+  nmsIouMax: { ...Share, description: 'of two boxes of the group that overlap more, the weaker one goes' },
+  boxShareMax: { ...Share, description: 'a box that covers a larger share of the frame goes' },
+});
+export type GroupThresholds = Static<typeof GroupThresholds>;
+
+/** What the program relies on. A card may say more (recipe, advice, figures): that is for people. */
+export const ModelCard = Type.Object({
+  name: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
+  file: Type.String({ pattern: '^[a-z0-9-]{1,64}\\.onnx$', description: 'a file beside the card' }),
+  sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  bytes: Type.Integer({ minimum: 1, maximum: MODEL_BYTES_MAX }),
+  weights: Type.Object({ model: Text, source: Text, licence: Text }),
+  classes: Type.Record(Type.String({ pattern: '^\\d{1,3}$' }), Text, {
+    minProperties: 1,
+    description: 'label index of the model → name',
+  }),
+  input: Type.Object({
+    name: Text,
+    layout: Type.Literal('NHWC'),
+    dtype: Type.Literal('uint8'),
+    colour: Type.Literal('RGB'),
+    letterbox: Type.Literal('centred, black'),
+    multipleOf: Type.Integer({ minimum: 1, maximum: 256 }),
+    default: Type.Tuple([SidePx, SidePx], { description: 'width, height' }),
+  }),
+  inGraph: Type.Object({ scoreMin: { ...Score, description: 'floor of the scores that come out' } }),
+  thresholds: Type.Object({ groups: Type.Partial(Type.Record(GroupSchema, GroupThresholds)) }),
+  accuracy: Type.Array(Type.Object({}), { maxItems: 64, description: 'figures and how they were measured' }),
+});
+export type ModelCard = Static<typeof ModelCard>;
+
+/**
+ * The card in `text`, which came from `path`.
+ * @throws AgentError `corrupt` (not JSON, not a card), `config` (a class that no detector may name)
+ */
+export function parseCard(text: string, path: string): ModelCard {
+  let card: unknown;
+  try {
+    card = JSON.parse(text);
+  } catch (error) {
+    throw new AgentError('corrupt', `model card ${path} is not JSON (${messageOf(error)})`, error);
+  }
+  if (!Value.Check(ModelCard, card)) {
+    const first = Value.Errors(ModelCard, card).First();
+    const place = first === undefined || first.path === '' ? '/' : first.path;
+    throw new AgentError('corrupt', `model card ${path}: ${place}: ${first?.message ?? 'not a model card'}`);
+  }
+  for (const [index, name] of Object.entries(card.classes)) {
+    const label = allowedLabel(index, name, path);
+    const listed = card.thresholds.groups[groupOf(label)]?.labels.includes(label) ?? false;
+    if (!listed) {
+      const place = `/thresholds/groups/${groupOf(label)}/labels`;
+      throw new AgentError('corrupt', `model card ${path}: ${place}: ${label} is missing there`);
+    }
+  }
+  return card;
+}
+
+/** The thresholds of a group that the card names a label of; a read card has them. */
+export function thresholdsOf(card: ModelCard, group: Group): GroupThresholds {
+  const thresholds = card.thresholds.groups[group];
+  assert(thresholds !== undefined, `model card ${card.name} has no thresholds for ${group}`);
+  return thresholds;
+}
+
+function allowedLabel(index: string, name: string, path: string): Label {
+  const allowed: Readonly<Record<string, Label>> = LABELS;
+  const label = Object.hasOwn(allowed, index) ? allowed[index] : undefined;
+  if (label !== undefined && label === name) return label;
+  const list = Object.entries(allowed).map(([known, label]) => `${known} ${label}`);
+  throw new AgentError(
+    'config',
+    `model card ${path}: class ${index} "${name}" is not among what a detector may name (${list.join(', ')}); ` +
+      'this model is refused',
+  );
+}
+
+/**
+ * Reads models/<name>.json.
+ * @throws AgentError `config` (no such card, foreign classes), `corrupt`
+ */
+export async function readCard(modelDir: string, name: string): Promise<ModelCard> {
+  const path = join(modelDir, `${name}.json`);
+  const bytes = await readWhole(path, CARD_BYTES_MAX);
+  if (bytes === undefined) {
+    const known = await knownModels(modelDir);
+    throw new AgentError(
+      'config',
+      `no model card ${path}; models found there: ${known.join(', ') || 'none'}`,
+    );
+  }
+  const card = parseCard(bytes.toString('utf8'), path);
+  if (card.name !== name) throw new AgentError('corrupt', `model card ${path} is that of "${card.name}"`);
+  return card;
+}
+
+/**
+ * The bytes of the card's model, which are those that the card's author measured.
+ * @throws AgentError `config` (missing file), `corrupt` (truncated or altered)
+ */
+export async function readModel(modelDir: string, card: ModelCard): Promise<Buffer> {
+  const path = join(modelDir, card.file);
+  const remedy = 'install the package again or run scripts/build-model';
+  const bytes = await readWhole(path, MODEL_BYTES_MAX);
+  if (bytes === undefined) throw new AgentError('config', `model file ${path} is missing: ${remedy}`);
+  if (bytes.length !== card.bytes) {
+    const what = bytes.length < card.bytes ? 'truncated' : 'altered';
+    throw new AgentError(
+      'corrupt',
+      `model file ${path} is ${what}: ${bytes.length} bytes instead of ${card.bytes}: ${remedy}`,
+    );
+  }
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  if (sha256 !== card.sha256) {
+    throw new AgentError(
+      'corrupt',
+      `model file ${path} is altered: SHA-256 ${sha256} instead of ${card.sha256}: ${remedy}`,
+    );
+  }
+  return bytes;
+}
+
+/** The file's bytes, or undefined where there is no file. */
+async function readWhole(path: string, bytesMax: number): Promise<Buffer | undefined> {
+  try {
+    const file = await open(path);
+    try {
+      const { size } = await file.stat();
+      if (size > bytesMax) throw new AgentError('corrupt', `${path} is larger than ${bytesMax} bytes`);
+      return await file.readFile();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (error instanceof AgentError) throw error;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw new AgentError('config', `cannot read ${path}: ${messageOf(error)}`, error);
+  }
+}
+
+async function knownModels(modelDir: string): Promise<string[]> {
+  try {
+    const files = await readdir(modelDir);
+    return files.filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length));
+  } catch (error) {
+    throw new AgentError('config', `cannot read the model folder ${modelDir}: ${messageOf(error)}`, error);
+  }
+}

@@ -1,0 +1,164 @@
+/** Frames in, detections out: the model behind its card. */
+import { AgentError, assert, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { DetectorConfig } from '../../contract/config.ts';
+import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
+import { groupOf, LABELS, type Label } from '../../contract/label.ts';
+import { type Placement, placementOf, toSource } from '../../contract/letterbox.ts';
+import type { Detection, Frame } from '../../contract/picture.ts';
+import { type ModelCard, readCard, readModel, thresholdsOf } from './card.ts';
+import { foreignLabel, loadRuntime, type RawDetections, Session } from './session.ts';
+import { suppressWithinGroups } from './suppress.ts';
+
+export interface DetectorOptions {
+  readonly config: DetectorConfig;
+  /** Folder of the model cards and their files. */
+  readonly modelDir: string;
+  readonly log: Logger;
+}
+
+/** What was loaded, in the form of the link's `detector` message. */
+export interface DetectorInfo {
+  readonly model: string;
+  readonly sha256: string;
+  /** The execution provider that was taken. */
+  readonly provider: string;
+  /** Why it is not the first one of the configuration, or null where it is. */
+  readonly fallback: string | null;
+}
+
+interface Loaded {
+  readonly card: ModelCard;
+  readonly session: Session;
+  readonly info: DetectorInfo;
+}
+
+export class Detector {
+  readonly #options: DetectorOptions;
+  #loaded: Loaded | undefined;
+
+  constructor(options: DetectorOptions) {
+    this.#options = options;
+  }
+
+  get info(): DetectorInfo | undefined {
+    return this.#loaded?.info;
+  }
+
+  /** The card of the model in use. */
+  get card(): ModelCard | undefined {
+    return this.#loaded?.card;
+  }
+
+  /**
+   * Reads the card, checks the model against it and loads it on the first execution provider that works.
+   * @throws AgentError `config` or `corrupt`, one line that says what would be right
+   */
+  async start(): Promise<DetectorInfo> {
+    assert(this.#loaded === undefined, 'the detector was started twice');
+    const { config, modelDir, log } = this.#options;
+    const card = await readCard(modelDir, config.model);
+    checkInput(config, card);
+    const bytes = await readModel(modelDir, card);
+    const { session, provider, fallback } = await openFirst(config, card, bytes, log);
+    const info: DetectorInfo = { model: card.name, sha256: card.sha256, provider, fallback };
+    log.info({ ...info, input: config.input.join('x') }, 'detector loaded');
+    this.#loaded = { card, session, info };
+    return info;
+  }
+
+  /**
+   * The frame's detections, best first, in source pixels: scores from the card's floor (0.15 in
+   * nanodet-g-city10), labels of one group suppressed across each other, boxes too large for their
+   * group dropped. `frame.rgb` is read in place.
+   * One call at a time.
+   * @throws AgentError `corrupt` when the model says what its card does not know
+   */
+  async detect(frame: Frame): Promise<Detection[]> {
+    assert(this.#loaded !== undefined, 'the detector was not started');
+    const [widthPx, heightPx] = this.#options.config.input;
+    assert(
+      frame.input.widthPx === widthPx &&
+        frame.input.heightPx === heightPx &&
+        frame.rgb.length === widthPx * heightPx * 3,
+      `frame of ${frame.input.widthPx}x${frame.input.heightPx} instead of ${widthPx}x${heightPx}`,
+    );
+    const { card, session } = this.#loaded;
+    const raw = await session.run(frame.rgb);
+    const placement = placementOf(frame.source, frame.input);
+    const found = detectionsOf(raw, card, placement, frame);
+    return suppressWithinGroups(found, (group) => thresholdsOf(card, group).nmsIouMax);
+  }
+
+  /** Idempotent; waits for the run under way and frees the session: a process must not leave during a run. */
+  async stop(): Promise<void> {
+    const loaded = this.#loaded;
+    this.#loaded = undefined;
+    await loaded?.session.release();
+  }
+}
+
+function checkInput({ model, input }: DetectorConfig, card: ModelCard): void {
+  const { multipleOf, default: usual } = card.input;
+  if (input.every((side) => side % multipleOf === 0)) return;
+  throw new AgentError(
+    'config',
+    `detector.input ${input.join('x')}: model ${model} takes multiples of ${multipleOf}, for instance ${usual.join('x')}`,
+  );
+}
+
+async function openFirst(config: DetectorConfig, card: ModelCard, bytes: Uint8Array, log: Logger) {
+  const [widthPx, heightPx] = config.input;
+  const base = {
+    ...{ bytes, model: card.name, inputName: card.input.name, input: { widthPx, heightPx } },
+    mayName: (label: number) => Object.hasOwn(card.classes, String(label)),
+  };
+  const runtime = await loadRuntime();
+  const refused: string[] = [];
+  for (const provider of new Set([...config.providers, 'cpu'])) {
+    try {
+      const session = await Session.open(runtime, { ...base, provider });
+      const fallback = refused.length > 0 ? refused.join('; ').slice(0, 1000) : null;
+      if (fallback !== null) log.warn({ provider }, `detector runs on ${provider} instead: ${fallback}`);
+      return { session, provider, fallback };
+    } catch (error) {
+      if (provider === 'cpu') throw error;
+      refused.push(`${provider}: ${messageOf(error)}`);
+    }
+  }
+  throw new AgentError('bug', 'no execution provider was tried');
+}
+
+function detectionsOf(raw: RawDetections, card: ModelCard, placement: Placement, frame: Frame): Detection[] {
+  const { boxes, scores, labels } = raw;
+  const found: Detection[] = [];
+  scores.forEach((score, row) => {
+    // Not a number is not ≥ either.
+    if (!(score >= card.inGraph.scoreMin)) return;
+    const box: XyxyPx = [
+      boxes[row * 4] ?? Number.NaN,
+      boxes[row * 4 + 1] ?? Number.NaN,
+      boxes[row * 4 + 2] ?? Number.NaN,
+      boxes[row * 4 + 3] ?? Number.NaN,
+    ];
+    const xyxyPx = toSource(box, placement, frame.source);
+    if (xyxyPx === undefined) return;
+    const label = labelOf(labels[row], card);
+    const group = groupOf(label);
+    if (shareOf(xyxyPx, frame.source) > thresholdsOf(card, group).boxShareMax) return;
+    found.push({ xyxyPx, score: Math.min(score, 1), label, group });
+  });
+  return found;
+}
+
+/** The part of the frame that a box covers, 0..1. */
+function shareOf([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
+  return ((x2 - x1) * (y2 - y1)) / (widthPx * heightPx);
+}
+
+function labelOf(index: number | undefined, card: ModelCard): Label {
+  const labels: Readonly<Record<number, Label>> = LABELS;
+  const label = index === undefined ? undefined : labels[index];
+  if (label !== undefined && Object.hasOwn(card.classes, String(index))) return label;
+  throw foreignLabel(card.name, index);
+}

@@ -1,0 +1,216 @@
+/**
+ * One ONNX Runtime session: the only file that speaks to onnxruntime-node.
+ *
+ * INVARIANTS: the library is not loaded unless its telemetry is off; `run` and `release` never overlap
+ * (a process that leaves during a run aborts).
+ */
+import type { InferenceSession } from 'onnxruntime-node';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+
+export type Runtime = typeof import('onnxruntime-node');
+
+/** What the model says of one frame, straight out of the graph: n boxes, best first. */
+export interface RawDetections {
+  /** n × 4, xyxy in input pixels. */
+  readonly boxes: Float32Array;
+  readonly scores: Float32Array;
+  /** Label indices of the model. */
+  readonly labels: Int32Array;
+}
+
+export interface SessionOptions {
+  readonly bytes: Uint8Array;
+  /** Name of the model in messages. */
+  readonly model: string;
+  readonly inputName: string;
+  readonly input: SizePx;
+  readonly provider: string;
+  /** Whether the card knows a label index of the model. */
+  readonly mayName: (label: number) => boolean;
+}
+
+/**
+ * The contract of every model: each tensor's element type and shape (-1: any). A model that gives anything else
+ * beside them, an embedding or landmarks, or wider rows, is refused: what it says could not be about ten classes only.
+ */
+const OUTPUTS = { boxes: ['float32', [-1, 4]], scores: ['float32', [-1]], labels: ['int32', [-1]] } as const;
+
+/**
+ * Loads the library, if it has been told to send nothing: since 1.29 it reads /etc/machine-id, writes
+ * under ~/.cache/Microsoft and looks up a collector, unless this variable is set before it is loaded.
+ * @throws AgentError `config`
+ */
+export async function loadRuntime(): Promise<Runtime> {
+  if (process.env['ORT_DISABLE_TELEMETRY'] !== '1') {
+    throw new AgentError(
+      'config',
+      'ONNX Runtime sends usage data unless ORT_DISABLE_TELEMETRY=1 is in the environment; it is not, so the ' +
+        'detector does not start: set it in the unit or the script that starts vision',
+    );
+  }
+  return import('onnxruntime-node');
+}
+
+/**
+ * One thread, which sleeps when idle: two spinning threads cost 18.5 instead of 11.3 CPU-ms a frame.
+ * ONNX Runtime's own arena stays on: without it the intermediates come from malloc and go back to it frame
+ * by frame, between those of everybody else, which costs 0.4 ms a frame and 14 MiB. Frames of one size
+ * need no pattern for it (3 MiB less; docs/design/005-benchmark.md).
+ */
+function optionsOf(provider: string): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [provider],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    enableMemPattern: false,
+    // 3 = errors. What matters comes back as an exception.
+    logSeverityLevel: 3,
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  };
+}
+
+export class Session {
+  readonly #runtime: Runtime;
+  readonly #session: InferenceSession;
+  readonly #options: SessionOptions;
+  #running: Promise<unknown> = Promise.resolve();
+  #released = false;
+
+  private constructor(runtime: Runtime, session: InferenceSession, options: SessionOptions) {
+    this.#runtime = runtime;
+    this.#session = session;
+    this.#options = options;
+  }
+
+  /**
+   * Loads the model, compares it with the contract and runs it once on a black frame.
+   * @throws AgentError `config` (no such provider), `corrupt` (not such a model)
+   */
+  static async open(runtime: Runtime, options: SessionOptions): Promise<Session> {
+    let native: InferenceSession;
+    try {
+      native = await runtime.InferenceSession.create(options.bytes, optionsOf(options.provider));
+    } catch (error) {
+      const kind = options.provider === 'cpu' ? 'corrupt' : 'config';
+      const message = `model ${options.model} does not load on ${options.provider}: ${messageOf(error)}`;
+      throw new AgentError(kind, message, error);
+    }
+    const session = new Session(runtime, native, options);
+    try {
+      session.#checkContract();
+      const { widthPx, heightPx } = options.input;
+      const { labels } = await session.run(new Uint8Array(widthPx * heightPx * 3));
+      const foreign = labels.find((label) => !options.mayName(label));
+      if (foreign !== undefined) throw foreignLabel(options.model, foreign);
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+    return session;
+  }
+
+  /**
+   * `rgb` is read in place, not copied; it must stay as it is until the promise settles.
+   * @throws AgentError `corrupt` when the runtime refuses the frame
+   */
+  async run(rgb: Uint8Array): Promise<RawDetections> {
+    if (this.#released) throw new AgentError('bug', 'the detector was stopped');
+    const { inputName, input, model } = this.#options;
+    const frame = new this.#runtime.Tensor('uint8', rgb, [1, input.heightPx, input.widthPx, 3]);
+    const running = this.#session.run({ [inputName]: frame });
+    // `release` waits for this run, whatever becomes of it.
+    this.#running = running.catch(messageOf);
+    try {
+      return this.#take(await running);
+    } catch (error) {
+      if (error instanceof AgentError) throw error;
+      const size = `${input.widthPx}x${input.heightPx}`;
+      throw new AgentError(
+        'corrupt',
+        `model ${model} fails on a frame of ${size}: ${messageOf(error)}`,
+        error,
+      );
+    }
+  }
+
+  /** Idempotent; waits for the run under way. */
+  async release(): Promise<void> {
+    if (this.#released) return;
+    this.#released = true;
+    await this.#running;
+    await this.#session.release();
+  }
+
+  #checkContract(): void {
+    const { inputName, input, model } = this.#options;
+    const frame = this.#session.inputMetadata.map(describe).join(' ');
+    const shape = `[1,${input.heightPx},${input.widthPx},3]`;
+    const fits = this.#session.inputMetadata.every(
+      (one) =>
+        one.isTensor &&
+        one.name === inputName &&
+        one.type === 'uint8' &&
+        one.shape.length === 4 &&
+        [1, input.heightPx, input.widthPx, 3].every(
+          (side, axis) => typeof one.shape[axis] === 'string' || one.shape[axis] === side,
+        ),
+    );
+    if (this.#session.inputNames.length !== 1 || !fits) {
+      throw new AgentError('corrupt', `model ${model} takes ${frame} instead of ${inputName} uint8 ${shape}`);
+    }
+    const given = this.#session.outputMetadata;
+    const fault = Object.entries(OUTPUTS).find(
+      ([name, [type, shape]]) => !given.some((one) => one.name === name && isOf(one, type, shape)),
+    );
+    if (fault !== undefined) {
+      const [name, [type, shape]] = fault;
+      const wanted = `${name} ${type} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
+      throw new AgentError(
+        'corrupt',
+        `model ${model} gives ${given.map(describe).join(', ')}: no ${wanted}; this model is refused`,
+      );
+    }
+    const more = given.filter(({ name }) => !Object.hasOwn(OUTPUTS, name));
+    if (more.length === 0) return;
+    throw new AgentError(
+      'config',
+      `model ${model} gives ${more.map(describe).join(', ')} beside boxes, scores and labels: a detector may say ` +
+        'nothing else; this model is refused',
+    );
+  }
+
+  #take(outputs: InferenceSession.ReturnType): RawDetections {
+    const { boxes, scores, labels } = outputs;
+    try {
+      if (
+        boxes?.data instanceof Float32Array &&
+        scores?.data instanceof Float32Array &&
+        labels?.data instanceof Int32Array &&
+        boxes.data.length === scores.data.length * 4 &&
+        labels.data.length === scores.data.length
+      ) {
+        return { boxes: boxes.data, scores: scores.data, labels: labels.data };
+      }
+      throw new AgentError(
+        'corrupt',
+        `model ${this.#options.model} gives outputs that do not fit each other`,
+      );
+    } finally {
+      for (const output of Object.values(outputs)) output.dispose();
+    }
+  }
+}
+
+export function foreignLabel(model: string, label: number | undefined): AgentError {
+  return new AgentError('corrupt', `model ${model} names class ${label}, which its card does not know`);
+}
+
+function isOf(one: InferenceSession.ValueMetadata, type: string, shape: readonly number[]): boolean {
+  if (!one.isTensor || one.type !== type || one.shape.length !== shape.length) return false;
+  return shape.every((side, axis) => side === -1 || one.shape[axis] === side);
+}
+
+function describe(one: InferenceSession.ValueMetadata): string {
+  return one.isTensor ? `${one.name} ${one.type} [${one.shape.join(',')}]` : `${one.name} (no tensor)`;
+}

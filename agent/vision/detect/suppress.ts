@@ -1,0 +1,26 @@
+/** Non-maximum suppression across the labels of one group: a van is not also a car and a truck. */
+import { iou } from '../../contract/geometry.ts';
+import type { Group } from '../../contract/label.ts';
+import type { Detection } from '../../contract/picture.ts';
+
+/**
+ * Greedy NMS by group (Felzenszwalb et al. 2010): the best-scored box stays, and those of the same
+ * group that overlap it by more than `iouMaxOf` the group go. The model has done this within each label already.
+ * Returns the kept detections, best first; equal scores keep their order.
+ */
+export function suppressWithinGroups(
+  found: readonly Detection[],
+  iouMaxOf: (group: Group) => number,
+): Detection[] {
+  const kept: Detection[] = [];
+  for (const one of [...found].sort((a, b) => b.score - a.score)) {
+    const rival = kept.some(
+      (other) =>
+        other.group === one.group &&
+        other.label !== one.label &&
+        iou(other.xyxyPx, one.xyxyPx) > iouMaxOf(one.group),
+    );
+    if (!rival) kept.push(one);
+  }
+  return kept;
+}

@@ -1,0 +1,161 @@
+/**
+ * Makes the pictures that the agent asks for, and keeps those that it may ask for later.
+ *
+ * A thing that was dumped is noticed when it has stood for a while; what the place looked like before,
+ * and the moment of the deposit, must have been kept by then. They are kept redacted, so that no older
+ * picture of a street exists unredacted than the camera's short ring. Sealed are stills of that ring only.
+ *
+ * INVARIANTS: one picture is made at a time, in the order of asking.
+ * LIMITS: 16 requests wait, a further one is refused with a reason; 40 pictures are kept.
+ */
+import { AgentError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { XyxyNorm } from '../contract/geometry.ts';
+import {
+  type EvidenceRequest,
+  encodeMessage,
+  encodeSealed,
+  encodeSnapshot,
+  type Focus,
+} from '../contract/link.ts';
+import type { Still } from '../contract/picture.ts';
+import type { RedactedJpeg } from '../contract/redacted-jpeg.ts';
+import type { SealedEvidence } from '../contract/sealed-evidence.ts';
+
+const WAITING_MAX = 16;
+const KEPT_MAX = 40;
+/** Redaction looks at boxes up to 2 s after a still; a kept one can wait for them. */
+const SETTLE_MS = 2000;
+/** A kept picture is of the moment asked for when it is no further away than the spacing of stills. */
+const SAME_MOMENT_MS = 500;
+
+export interface EvidenceOptions {
+  stillNear(atMs: number): Still | undefined;
+  redact(still: Still, focus: readonly XyxyNorm[]): Promise<RedactedJpeg>;
+  /** Absent where there is nobody to seal to. */
+  seal?(still: Still): Promise<SealedEvidence>;
+  send(encoded: Buffer): boolean;
+  readonly log: Logger;
+}
+
+export class Evidence {
+  readonly #options: EvidenceOptions;
+  readonly #tasks: (() => Promise<void>)[] = [];
+  /** By the moment asked for; undefined while it is being made or when it could not be. */
+  readonly #kept = new Map<number, RedactedJpeg | undefined>();
+  #running: Promise<void> | undefined;
+
+  constructor(options: EvidenceOptions) {
+    this.#options = options;
+  }
+
+  /** Answers with a snapshot or with the reason why there is none. */
+  request(request: EvidenceRequest): void {
+    if (this.#tasks.length >= WAITING_MAX) {
+      this.#refuse(request.request, 'too many requests at once');
+      return;
+    }
+    this.#do(() => this.#answer(request));
+  }
+
+  /** Keeps pictures of these moments until they are no longer named. */
+  keep(momentsMs: readonly number[], nowMs: number): void {
+    for (const kept of this.#kept.keys()) if (!momentsMs.includes(kept)) this.#kept.delete(kept);
+    for (const moment of momentsMs) {
+      if (this.#kept.has(moment) || this.#kept.size >= KEPT_MAX || nowMs - moment < SETTLE_MS) continue;
+      this.#kept.set(moment, undefined);
+      this.#do(() => this.#keepOne(moment));
+    }
+  }
+
+  /** Resolves when nothing waits. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  #do(task: () => Promise<void>): void {
+    this.#tasks.push(task);
+    this.#running ??= this.#work().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #work(): Promise<void> {
+    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task();
+  }
+
+  async #keepOne(moment: number): Promise<void> {
+    const still = this.#options.stillNear(moment);
+    if (still === undefined) return;
+    try {
+      const picture = await this.#options.redact(still, []);
+      if (this.#kept.has(moment)) this.#kept.set(moment, picture);
+    } catch (error) {
+      this.#note(error);
+    }
+  }
+
+  async #answer({ request, atMs, focus, seal }: EvidenceRequest): Promise<void> {
+    if (seal) await this.#seal(request, atMs);
+    const kept = [...this.#kept].find(([moment]) => Math.abs(moment - atMs) <= SAME_MOMENT_MS)?.[1];
+    try {
+      const picture = kept ?? (await this.#make(atMs, focus));
+      this.#options.send(encodeSnapshot(request, picture));
+    } catch (error) {
+      this.#note(error);
+      this.#refuse(request, messageOf(error));
+    }
+  }
+
+  /** That a still cannot be sealed keeps no snapshot back. */
+  async #seal(request: number, atMs: number): Promise<void> {
+    if (this.#options.seal === undefined) return;
+    try {
+      this.#options.send(encodeSealed(request, await this.#options.seal(this.#still(atMs))));
+    } catch (error) {
+      this.#note(error);
+      const reason = messageOf(error).slice(0, 1000);
+      this.#options.send(encodeMessage({ kind: 'not-sealed', request, reason }));
+    }
+  }
+
+  async #make(atMs: number, focus: readonly Focus[]): Promise<RedactedJpeg> {
+    const still = this.#still(atMs);
+    const thenS = (still.atMs - atMs) / 1000;
+    return this.#options.redact(
+      still,
+      focus.flatMap((box) => movedBy(box, thenS)),
+    );
+  }
+
+  #still(atMs: number): Still {
+    const still = this.#options.stillNear(atMs);
+    if (still === undefined) throw new AgentError('unavailable', 'no still of that moment is held');
+    return still;
+  }
+
+  /** That there is no picture is said in the event; only what should not happen is logged. */
+  #note(error: unknown): void {
+    if (error instanceof AgentError && error.kind === 'unavailable') return;
+    this.#options.log.error({ err: error }, 'a picture could not be made');
+  }
+
+  #refuse(request: number, reason: string): void {
+    this.#options.send(encodeMessage({ kind: 'no-snapshot', request, reason: reason.slice(0, 1000) }));
+  }
+}
+
+/** Where the box was `seconds` later (or earlier); nothing where that is outside of the picture. */
+function movedBy(
+  { xyxyNorm: [x1, y1, x2, y2], velocityNormPerS: [vx, vy] }: Focus,
+  seconds: number,
+): XyxyNorm[] {
+  const clip = (v: number): number => Math.min(1, Math.max(0, v));
+  const box: XyxyNorm = [
+    clip(x1 + vx * seconds),
+    clip(y1 + vy * seconds),
+    clip(x2 + vx * seconds),
+    clip(y2 + vy * seconds),
+  ];
+  return box[2] > box[0] && box[3] > box[1] ? [box] : [];
+}

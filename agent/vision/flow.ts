@@ -1,0 +1,372 @@
+/**
+ * What feeds what in vision:
+ *
+ *   camera ─Frame─▶ detect ─Detection[]─▶ track ─Track[]─▶ observe ─Observation─▶ link ─▶ agent
+ *      │                └──────┬────────────┘
+ *      └─Still─────────▶ redact ─RedactedJpeg, SealedEvidence─▶ link    agent ─ack + evidence requests─▶ here
+ *
+ * Replay goes in lock-step: a frame is taken only after the agent has acknowledged the one before, and
+ * its evidence is made before the next, so that two runs say the same. Live never waits: observations
+ * that the agent does not take in are dropped and counted.
+ *
+ * LIMITS: 32 unacknowledged observations (live); those of evidence.ts.
+ */
+import { randomInt } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import type { Clock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { XyxyNorm, XyxyPx } from '../contract/geometry.ts';
+import { GroundPlane } from '../contract/ground-plane.ts';
+import {
+  encodeMessage,
+  type FromVision,
+  type PlainFromVision,
+  type ToVision,
+  type VisionSettings,
+  type VisionStats,
+} from '../contract/link.ts';
+import type { CameraCondition } from '../contract/observation.ts';
+import type { Detection, Frame, Track } from '../contract/picture.ts';
+import { Camera } from './camera/camera.ts';
+import { Detector } from './detect/detector.ts';
+import { Evidence } from './evidence.ts';
+import { Gate } from './gate.ts';
+import { CameraConditions } from './observe/condition.ts';
+import { Motion } from './observe/motion.ts';
+import { MovingCells } from './observe/moving.ts';
+import { Observer } from './observe/observer.ts';
+import { SceneObserver } from './observe/scene.ts';
+import { StandingVehicles } from './observe/standing.ts';
+import { Pace } from './pace.ts';
+import { RecentLooks } from './recent-looks.ts';
+import { Redactor } from './redact/redactor.ts';
+import { Sealer } from './redact/sealer.ts';
+import { StageClock } from './stage-clock.ts';
+import { Tracker } from './track/tracker.ts';
+
+const UNACKNOWLEDGED_MAX = 32;
+/**
+ * Frames are large and lie outside of V8's heap, which lets 64 MiB of them pile up before it looks: a
+ * collection of the young generation after so many costs 0.02 ms a frame and keeps 15 MiB free.
+ */
+const COLLECT_EVERY_FRAMES = 16;
+/** Leaves room to count for years in what JSON and a double hold exactly. */
+const FIRST_ID_MAX = 2 ** 40;
+/** Counters reach the agent this often; the agent's own report goes out every 30 s. */
+const STATS_EVERY_MS = 2000;
+/** While the picture stays frozen: an opening takes a second or two, and a camera's own fault may last for hours. */
+const REBUILD_EVERY_MS = 300_000;
+
+type Ack = Extract<ToVision, { kind: 'ack' }>;
+type LinkDetections = Extract<FromVision, { kind: 'frame' }>['detections'];
+
+export interface VisionFlowOptions {
+  readonly settings: VisionSettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Puts an encoded message on the link; false when it was refused. */
+  send(encoded: Buffer): boolean;
+}
+
+export class VisionFlow {
+  readonly #options: VisionFlowOptions;
+  readonly #camera: Camera;
+  readonly #detector: Detector;
+  readonly #gate: Gate;
+  /** Live only: a replay analyses every frame. */
+  readonly #pace: Pace | undefined;
+  #toldStep: number | undefined;
+  readonly #ground: GroundPlane | undefined;
+  readonly #tracker: Tracker;
+  readonly #observer: Observer;
+  readonly #standing: StandingVehicles | undefined;
+  readonly #scene: SceneObserver | undefined;
+  readonly #conditions: CameraConditions;
+  readonly #moving: MovingCells;
+  readonly #redactor: Redactor;
+  readonly #evidence: Evidence;
+  readonly #stageClock = new StageClock();
+  /** What the detector said when it last looked. */
+  #found: readonly Detection[] = [];
+  readonly #recent = new RecentLooks();
+  #attentive = false;
+  #framesAnalysed = 0;
+  #framesHeld = 0;
+  #detections = 0;
+  #impossible = 0;
+  #observationsDropped = 0;
+  #sentFrame = 0;
+  #acknowledgedFrame = 0;
+  #wakeLockStep: (() => void) | undefined;
+  /** When the camera was last opened anew for a picture that stands still. */
+  #rebuiltMs = Number.NEGATIVE_INFINITY;
+  #startedMs = 0;
+  #statsDueMs = 0;
+  #stopped = false;
+  #stuck: AgentError | undefined;
+
+  constructor(options: VisionFlowOptions) {
+    this.#options = options;
+    const { settings, clock, log } = options;
+    const [widthPx, heightPx] = settings.detector.input;
+    this.#camera = new Camera({
+      source: settings.camera.source,
+      fps: settings.camera.fps,
+      input: { widthPx, heightPx },
+      mode: settings.mode,
+      clock,
+      log,
+      onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
+      onLost: (info) => this.#tell({ kind: 'lost', ...info }),
+      onStuck: (reason) => this.#giveUp(`${reason}: vision starts anew`),
+    });
+    this.#detector = new Detector({ config: settings.detector, modelDir: settings.modelDir, log });
+    const { fps } = settings.camera;
+    this.#pace = settings.mode === 'live' && fps !== null ? new Pace(fps) : undefined;
+    const motion = new Motion({ masks: settings.masks });
+    this.#gate = new Gate({
+      moved: (frame) => motion.update(frame),
+      looked: () => motion.looked(),
+      gating: !settings.everyFrame,
+    });
+    this.#ground = settings.groundPlane && new GroundPlane(settings.groundPlane);
+    // Two replays number their tracks alike; a live camera's begin anywhere.
+    const firstId = settings.mode === 'live' ? randomInt(1, FIRST_ID_MAX) : 1;
+    this.#tracker = new Tracker(undefined, firstId);
+    this.#observer = new Observer({ zones: settings.zones, lines: settings.lines });
+    const { zones, moveTolerance, knownStanding: known } = settings;
+    this.#standing =
+      moveTolerance === null ? undefined : new StandingVehicles({ zones, moveTolerance, known });
+    this.#scene = settings.regions ? new SceneObserver({ zones, masks: settings.masks }) : undefined;
+    this.#conditions = new CameraConditions({ masks: settings.masks, known: settings.knownView });
+    this.#moving = new MovingCells({ masks: settings.masks });
+    this.#redactor = new Redactor({ masks: settings.masks });
+    const sealer =
+      settings.sealTo.length === 0
+        ? undefined
+        : new Sealer({ masks: settings.masks, recipients: settings.sealTo });
+    this.#evidence = new Evidence({
+      stillNear: (atMs) => this.#camera.stillNear(atMs),
+      redact: (still, focus) => this.#redactor.redact(still, focus),
+      ...(sealer && { seal: (still) => sealer.seal(still) }),
+      send: options.send,
+      log,
+    });
+  }
+
+  /** Analyses frames until the clip is over or `stop()`; rejects when vision cannot go on. */
+  async run(): Promise<void> {
+    this.#startedMs = this.#options.clock.nowMs();
+    await this.#begin();
+    for (;;) {
+      const frame = await this.#camera.next();
+      this.#stageClock.book('capture');
+      if (frame === null) break;
+      await this.#pacedAnalyse(frame);
+      if (this.#options.settings.mode === 'replay') await this.#lockStep();
+      this.#tellStats();
+    }
+    if (this.#stuck !== undefined) throw this.#stuck;
+    if (!this.#stopped) this.#tell({ kind: 'ended', stats: this.#stats() });
+    await this.stop();
+  }
+
+  /** Live, the camera is opened while the model is loaded; a replay has one order. */
+  async #begin(): Promise<void> {
+    const load = async (): Promise<void> => {
+      try {
+        this.#tell({ kind: 'detector', ...(await this.#detector.start()) });
+      } catch (error) {
+        await this.#camera.stop();
+        throw error;
+      }
+    };
+    const loading = load();
+    if (this.#options.settings.mode === 'replay') await loading;
+    // Both to the end: a process must not leave while a model runs.
+    for (const one of await Promise.allSettled([loading, this.#camera.start()])) {
+      if (one.status === 'rejected') throw one.reason;
+    }
+  }
+
+  /** The agent has taken in all observations through `frame` and asks for evidence. */
+  acknowledge({ frame, evidence, attentive }: Ack): void {
+    this.#attentive = attentive ?? this.#attentive;
+    this.#acknowledgedFrame = Math.max(this.#acknowledgedFrame, frame);
+    for (const request of evidence) this.#evidence.request(request);
+    this.#wakeLockStep?.();
+  }
+
+  #giveUp(reason: string): void {
+    this.#stuck = new AgentError('unavailable', reason);
+    void this.#camera.stop();
+  }
+
+  /** The board is hot, by so many steps. */
+  heat(steps: number): void {
+    this.#pace?.heat(steps);
+  }
+
+  /** The camera's view is the right one as it is now. */
+  confirmView(): void {
+    this.#conditions.confirm();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#wakeLockStep?.();
+    await this.#camera.stop();
+    // The last word on how many frames were read: the journal has it.
+    this.#tell({ kind: 'stats', stats: this.#stats() });
+    await this.#evidence.idle();
+    await this.#detector.stop();
+  }
+
+  async #pacedAnalyse(frame: Frame): Promise<void> {
+    const pace = this.#pace;
+    if (pace === undefined) return this.#analyse(frame);
+    if (!pace.takes(frame.atMs)) return;
+    const beganMs = this.#options.clock.nowMs();
+    const held = this.#framesHeld;
+    await this.#analyse(frame);
+    // A frame that was not looked at says nothing of how long a look takes.
+    if (held === this.#framesHeld) pace.took(this.#options.clock.nowMs() - beganMs, frame.atMs);
+    const { step, fps, reason } = pace.state;
+    if (step === this.#toldStep) return;
+    this.#toldStep = step;
+    this.#tell({ kind: 'pace', step, fps, reason });
+  }
+
+  async #analyse(frame: Frame): Promise<void> {
+    const { looked, found, tracks } = await this.#look(frame);
+    const observation = this.#observer.observe(frame, tracks);
+    if (!looked) observation.looked = false;
+    if (this.#standing !== undefined) {
+      observation.standing = this.#standing.update(frame, tracks, found, looked);
+    }
+    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found);
+    observation.camera = this.#conditions.update(frame, found);
+    if (this.#options.settings.mode === 'live') this.#heed(observation.camera, frame.atMs);
+    const foreground = this.#moving.update(frame);
+    this.#stageClock.book('observe');
+    this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
+    this.#evidence.keep(this.#scene?.pinnedMs ?? [], frame.atMs);
+    this.#stageClock.book('redact');
+    this.#framesAnalysed += 1;
+    if (looked) this.#detections += found.length;
+    else this.#framesHeld += 1;
+    const detections = this.#options.settings.detections ? found.map((d) => linkDetection(d, frame)) : [];
+    this.#tellFrame({ kind: 'frame', observation, detections });
+    if (frame.index % COLLECT_EVERY_FRAMES === 0) globalThis.gc?.({ type: 'minor' });
+    this.#stageClock.book('link');
+  }
+
+  /** A frozen picture may be the pipeline's own fault: it is built anew. What is known of the view goes to the agent. */
+  #heed(conditions: readonly CameraCondition[], atMs: number): void {
+    const view = this.#conditions.takeKnown();
+    if (view !== undefined) this.#tell({ kind: 'view', view });
+    if (!conditions.includes('frozen')) this.#rebuiltMs = Number.NEGATIVE_INFINITY;
+    else if (atMs - this.#rebuiltMs >= REBUILD_EVERY_MS) {
+      this.#rebuiltMs = atMs;
+      this.#camera.rebuild();
+    }
+  }
+
+  /** What is in the frame: by a look of the detector, or as it was found last where nothing has moved since. */
+  async #look(
+    frame: Frame,
+  ): Promise<{ looked: boolean; found: readonly Detection[]; tracks: readonly Track[] }> {
+    const awaited = this.#attentive || this.#tracker.waits || (this.#standing?.waits(frame.atMs) ?? false);
+    const looked = this.#gate.mustLook(frame, awaited);
+    if (looked) {
+      this.#found = await this.#detector.detect(frame);
+      this.#recent.add(this.#found);
+    }
+    this.#stageClock.book('detect');
+    const found = this.#found;
+    const tracks = looked
+      ? this.#tracker.update(frame, this.#possible(found, frame))
+      : this.#tracker.hold(frame);
+    this.#stageClock.book('track');
+    return { looked, found, tracks };
+  }
+
+  /** What can be as large as it looks; the redactor covers the rest all the same. */
+  #possible(found: readonly Detection[], { source }: Frame): readonly Detection[] {
+    const ground = this.#ground;
+    if (ground === undefined) return found;
+    const { widthPx, heightPx } = source;
+    const possible = found.filter(({ group, xyxyPx }) =>
+      ground.allows(group, normalised(xyxyPx, widthPx, heightPx), source),
+    );
+    this.#impossible += found.length - possible.length;
+    return possible;
+  }
+
+  #tellFrame(message: Extract<FromVision, { kind: 'frame' }>): void {
+    const { frame } = message.observation;
+    const behind = this.#sentFrame - this.#acknowledgedFrame;
+    if (behind < UNACKNOWLEDGED_MAX && this.#tell(message)) this.#sentFrame = frame;
+    else this.#observationsDropped += 1;
+  }
+
+  /** Waits for the ack of the last frame, then for the evidence that it asked for. */
+  async #lockStep(): Promise<void> {
+    while (!this.#stopped && this.#acknowledgedFrame < this.#sentFrame) {
+      await new Promise<void>((resolve) => {
+        this.#wakeLockStep = resolve;
+      });
+    }
+    this.#stageClock.book('link');
+    await this.#evidence.idle();
+    this.#stageClock.book('redact');
+  }
+
+  #tell(message: PlainFromVision): boolean {
+    return this.#options.send(encodeMessage(message));
+  }
+
+  #tellStats(): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs < this.#statsDueMs) return;
+    this.#statsDueMs = nowMs + STATS_EVERY_MS;
+    this.#tell({ kind: 'stats', stats: this.#stats() });
+  }
+
+  #stats(): VisionStats {
+    const { framesRead, framesDropped, reconnects, rebuilds } = this.#camera.counters;
+    const { user, system } = process.cpuUsage();
+    return {
+      framesRead,
+      framesAnalysed: this.#framesAnalysed,
+      framesHeld: this.#framesHeld,
+      framesShed: this.#pace?.skipped ?? 0,
+      framesDropped,
+      observationsDropped: this.#observationsDropped,
+      reconnects,
+      rebuilds,
+      detections: this.#detections,
+      impossible: this.#impossible,
+      stages: this.#stageClock.summary(),
+      cpuMs: (user + system) / 1000,
+      wallMs: this.#options.clock.nowMs() - this.#startedMs,
+      rssMiB: process.memoryUsage.rss() / 1_048_576,
+      // maxRSS is in KiB (getrusage(2)).
+      rssPeakMiB: process.resourceUsage().maxRSS / 1024,
+      fds: readdirSync('/proc/self/fd').length,
+    };
+  }
+}
+
+function linkDetection(
+  { xyxyPx, score, label, group }: Detection,
+  { source }: Frame,
+): LinkDetections[number] {
+  return { xyxyNorm: normalised(xyxyPx, source.widthPx, source.heightPx), score, label, group };
+}
+
+function normalised([x1, y1, x2, y2]: XyxyPx, widthPx: number, heightPx: number): XyxyNorm {
+  return [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
+}

@@ -1,0 +1,90 @@
+/**
+ * How a camera's exposure, white balance and tone curve have moved: for each level of the ground, the
+ * median difference of the picture from it. A curve instead of one factor, since cameras compress bright
+ * parts, saturate, and brighten the dark ones alone.
+ */
+import { COVERED, GROUND } from './background-state.ts';
+import type { SmallPicture } from './small-picture.ts';
+
+/** Samples: with 8 bands some 100 to a band; their median is exact to a level where a street is noisy. */
+const SAMPLES = 1000;
+const BAND_LEVELS = 32;
+const BANDS = 256 / BAND_LEVELS;
+/** A band with fewer samples takes after its neighbours: one thing of its own may fill it (5 % of the street). */
+const BAND_SAMPLES_MIN = 50;
+/** Differences beyond this take a second frame. */
+const STEP_MAX = 64;
+const BINS = 2 * STEP_MAX + 1;
+/** Smaller movements are left to the slow model. */
+const LEVELS_MIN = 3;
+
+export class Exposure {
+  readonly #bins = new Uint16Array(BANDS * BINS);
+  readonly #counts = new Uint16Array(BANDS);
+  readonly #bands = new Float64Array(BANDS);
+  readonly #curve = new Float32Array(256);
+
+  /** Levels to add to each level 0..255 of the ground; undefined where nothing has moved or nothing can be told. */
+  measure(
+    { grid: { watched } }: SmallPicture,
+    seen: Float32Array,
+    ground: Float32Array,
+    state: Uint8Array,
+    covered: Uint8Array,
+  ): Float32Array | undefined {
+    const bins = this.#bins.fill(0);
+    const counts = this.#counts.fill(0);
+    const step = Math.max(1, Math.floor(watched.length / SAMPLES));
+    for (let k = 0; k < watched.length; k += step) {
+      const i = watched[k] as number;
+      if (state[i] !== GROUND || covered[i] === COVERED) continue;
+      const level = ground[i] as number;
+      const moved = Math.round((seen[i] as number) - level);
+      const band = Math.min(BANDS - 1, Math.max(0, Math.floor(level / BAND_LEVELS)));
+      const bin = band * BINS + STEP_MAX + Math.max(-STEP_MAX, Math.min(STEP_MAX, moved));
+      bins[bin] = (bins[bin] as number) + 1;
+      counts[band] = (counts[band] as number) + 1;
+    }
+    let most = 0;
+    for (let band = 0; band < BANDS; band += 1) {
+      const moved = (counts[band] as number) < BAND_SAMPLES_MIN ? Number.NaN : this.#median(band);
+      this.#bands[band] = moved;
+      if (Math.abs(moved) > most) most = Math.abs(moved);
+    }
+    return most < LEVELS_MIN ? undefined : this.#drawn();
+  }
+
+  #median(band: number): number {
+    const half = (this.#counts[band] as number) / 2;
+    let below = 0;
+    for (let bin = 0; bin < BINS; bin += 1) {
+      const here = this.#bins[band * BINS + bin] as number;
+      if (below + here >= half) return bin - STEP_MAX - 0.5 + (half - below) / here;
+      below += here;
+    }
+    return 0;
+  }
+
+  /** The curve through the middles of the bands that can tell, level beyond the first and the last. */
+  #drawn(): Float32Array {
+    let from = -1;
+    for (let band = 0; band < BANDS; band += 1) {
+      const to = this.#bands[band] as number;
+      if (Number.isNaN(to)) continue;
+      const before = from < 0 ? to : (this.#bands[from] as number);
+      const start = from < 0 ? 0 : middle(from);
+      const end = middle(band);
+      for (let level = start; level <= end; level += 1) {
+        const share = end === start ? 1 : (level - start) / (end - start);
+        this.#curve[level] = before + share * (to - before);
+      }
+      from = band;
+    }
+    this.#curve.fill(this.#bands[from] as number, middle(from));
+    return this.#curve;
+  }
+}
+
+function middle(band: number): number {
+  return band * BAND_LEVELS + BAND_LEVELS / 2;
+}

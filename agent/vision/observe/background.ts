@@ -1,0 +1,261 @@
+/**
+ * What the ground looks like, cell by cell, and where it has come to look different for good.
+ *
+ * Two models of different speed (after Porikli, Ivanov, Haga, "Robust abandoned object detection using
+ * dual foregrounds", 2008): `now` follows within a second and tells whether a cell rests; `ground` is
+ * what was there before and learns from resting cells only while they look like it. A cell that rests
+ * and differs from its ground is `changed`, since the moment it came to rest, and stays so while people
+ * pass before it, until it rests again and looks like its ground.
+ *
+ * Before each comparison the models are taken over to the exposure of the picture (background-exposure):
+ * automatic exposure, white balance and a cloud change nothing here.
+ *
+ * INVARIANTS: a cell under somebody's box neither learns nor changes; only `absorb` makes a changed cell
+ * ground other than by its looking so again.
+ */
+import { MOVING, STANDING } from '../../contract/picture.ts';
+import { Exposure } from './background-exposure.ts';
+import { CHANGED, COVERED, GROUND, type Planes, UNKNOWN } from './background-state.ts';
+import type { SmallPicture } from './small-picture.ts';
+
+/** A cell rests when it has looked the same for so long: longer than the pause of a walker between steps. */
+const REST_MS = 1500;
+/** Two frames at 5 a second: a rest is noticed so much later than it is complete. */
+const TICKS_MS = 400;
+/** Time constant of `now`: short enough to follow, long enough to average out a sensor's noise. */
+const NOW_MS = 1000;
+/** Time constant of `ground`: daylight moves by less than a level in this time. */
+const GROUND_MS = 60_000;
+/**
+ * Least difference of brightness, of 255: codecs move a cell by up to 4 levels at a key frame, and 8 is
+ * the contrast at which a person begins to see an edge (3 %, Weber).
+ */
+const LUMA_MIN = 8;
+/** Colour is coded at half the resolution and a coarser scale; its noise is about 1.5 times as large. */
+const CHROMA_SHARE = 1.6;
+/** Mean absolute deviations of a normal distribution that hold 99.99 % of it. */
+const DEVIATIONS = 5;
+/** Time constant of the noise estimate. */
+const NOISE_MS = 20_000;
+/** A changed cell shows something else only when it differs from before by so many limits (a quarter of white). */
+const OTHER_TIMES = 3;
+/** A cell that came to rest differently so often, within this time, is a screen or a flag, not a wall. */
+const RESTLESS_TIMES = 4;
+const RESTLESS_MS = 600_000;
+
+function planes(cells: number): Planes {
+  return { red: new Float32Array(cells), green: new Float32Array(cells), blue: new Float32Array(cells) };
+}
+
+export class Background {
+  readonly picture: SmallPicture;
+  readonly ground: Planes;
+  readonly now: Planes;
+  /** The changed look of a cell; valid where the state is CHANGED. */
+  readonly changed: Planes;
+  /** UNKNOWN, GROUND or CHANGED. */
+  readonly state: Uint8Array;
+  /** Media time since which the cell has its changed look. */
+  readonly changedMs: Float64Array;
+  /** 1 where the cell rests now and is not covered. */
+  readonly resting: Uint8Array;
+  /** COVERED where somebody stands before the cell, BESIDE near him, else 0. */
+  readonly covered: Uint8Array;
+  readonly #nowMs: Float64Array;
+  readonly #noise: Float32Array;
+  readonly #turns: Float32Array;
+  readonly #turnedMs: Float64Array;
+  readonly #exposure: Exposure;
+  #atMs: number | undefined;
+  #firstMs = 0;
+  #changedCells = 0;
+  #exposures = 0;
+
+  constructor(picture: SmallPicture) {
+    const cells = picture.red.length;
+    this.picture = picture;
+    this.ground = planes(cells);
+    this.now = planes(cells);
+    this.changed = planes(cells);
+    this.state = new Uint8Array(cells);
+    this.changedMs = new Float64Array(cells);
+    this.resting = new Uint8Array(cells);
+    this.covered = new Uint8Array(cells);
+    this.#nowMs = new Float64Array(cells);
+    this.#noise = new Float32Array(cells).fill(1);
+    this.#turns = new Float32Array(cells);
+    this.#turnedMs = new Float64Array(cells);
+    this.#exposure = new Exposure();
+  }
+
+  /** Cells that differ from their ground for good. */
+  get changedCells(): number {
+    return this.#changedCells;
+  }
+
+  /** Takes the picture that was read last, seen at `atMs`; `covered` has been filled in for it. */
+  update(atMs: number): void {
+    const first = this.#atMs === undefined;
+    const elapsedMs = first ? 0 : Math.min(REST_MS, Math.max(0, atMs - (this.#atMs as number)));
+    this.#atMs = atMs;
+    if (first) this.#firstMs = atMs;
+    this.#expose();
+    const { watched } = this.picture.grid;
+    const { red, green, blue } = this.picture;
+    const { now, resting, covered } = this;
+    const follow = first ? 1 : 1 - Math.exp(-elapsedMs / NOW_MS);
+    const learn = 1 - Math.exp(-elapsedMs / GROUND_MS);
+    const listen = 1 - Math.exp(-elapsedMs / NOISE_MS);
+    let changedCells = 0;
+    for (let k = 0; k < watched.length; k += 1) {
+      const i = watched[k] as number;
+      const r = red[i] as number;
+      const g = green[i] as number;
+      const b = blue[i] as number;
+      const dr = r - (now.red[i] as number);
+      const dg = g - (now.green[i] as number);
+      const db = b - (now.blue[i] as number);
+      const dy = Math.abs(0.25 * (dr + 2 * dg + db));
+      const noise = this.#noise[i] as number;
+      const limit = Math.max(LUMA_MIN, DEVIATIONS * noise);
+      if (
+        first ||
+        covered[i] === COVERED ||
+        dy > limit ||
+        Math.abs(dr - dg) + Math.abs(db - dg) > CHROMA_SHARE * limit
+      ) {
+        now.red[i] = r;
+        now.green[i] = g;
+        now.blue[i] = b;
+        this.#nowMs[i] = atMs;
+        resting[i] = 0;
+      } else {
+        now.red[i] = (now.red[i] as number) + follow * dr;
+        now.green[i] = (now.green[i] as number) + follow * dg;
+        now.blue[i] = (now.blue[i] as number) + follow * db;
+        this.#noise[i] = noise + listen * (dy - noise);
+        const rests = atMs - (this.#nowMs[i] as number) >= REST_MS;
+        resting[i] = rests ? 1 : 0;
+        if (rests) this.#rest(i, atMs, learn, limit);
+      }
+      if (this.state[i] === CHANGED) changedCells += 1;
+    }
+    this.#changedCells = changedCells;
+  }
+
+  /** Fills in, for the picture that was taken last, which cells show something before their ground. */
+  foreground(cells: Uint8Array): void {
+    const { watched } = this.picture.grid;
+    for (let k = 0; k < watched.length; k += 1) {
+      const i = watched[k] as number;
+      cells[i] = this.#shownBy(i);
+    }
+  }
+
+  #shownBy(i: number): number {
+    const { picture, ground, changed, state } = this;
+    if (this.resting[i] === 1) return state[i] === CHANGED ? STANDING : 0;
+    // What has never rested moves, but for the first moments, in which nothing could rest yet.
+    if (state[i] === UNKNOWN) return (this.#nowMs[i] as number) > this.#firstMs ? MOVING : 0;
+    const limit = Math.max(LUMA_MIN, DEVIATIONS * (this.#noise[i] as number));
+    if (!this.#differ(picture, ground, i, limit)) return 0;
+    return state[i] === CHANGED && !this.#differ(picture, changed, i, limit) ? STANDING : MOVING;
+  }
+
+  /** What a cell shows now becomes its ground. */
+  absorb(i: number): void {
+    const { ground, now, changed } = this;
+    // A covered or moving cell shows somebody; its changed look is what lies behind.
+    const from = this.resting[i] === 1 || this.state[i] !== CHANGED ? now : changed;
+    ground.red[i] = from.red[i] as number;
+    ground.green[i] = from.green[i] as number;
+    ground.blue[i] = from.blue[i] as number;
+    if (this.state[i] === CHANGED) this.state[i] = GROUND;
+  }
+
+  /**
+   * Takes the models over to the exposure and white balance of the picture that was read. Green is most of
+   * the brightness and is asked each time; red and blue in turn, and both where green has moved.
+   */
+  #expose(): void {
+    this.#exposures += 1;
+    const moved = this.#exposeChannel('green');
+    if (moved || this.#exposures % 2 === 0) this.#exposeChannel('red');
+    if (moved || this.#exposures % 2 === 1) this.#exposeChannel('blue');
+  }
+
+  #exposeChannel(channel: keyof Planes): boolean {
+    const { picture, ground, now, changed, state, covered } = this;
+    const curve = this.#exposure.measure(picture, picture[channel], ground[channel], state, covered);
+    if (curve === undefined) return false;
+    const { watched } = picture.grid;
+    for (const model of [ground[channel], now[channel], changed[channel]]) {
+      for (let k = 0; k < watched.length; k += 1) {
+        const i = watched[k] as number;
+        const level = model[i] as number;
+        model[i] = level + (curve[Math.max(0, Math.min(255, Math.round(level)))] as number);
+      }
+    }
+    return true;
+  }
+
+  #rest(i: number, atMs: number, learn: number, limit: number): void {
+    const { ground, now, changed, state } = this;
+    if (state[i] === UNKNOWN) {
+      copy(now, ground, i);
+      state[i] = GROUND;
+      return;
+    }
+    if (!this.#differ(now, ground, i, limit)) {
+      blend(ground, now, i, learn);
+      state[i] = GROUND;
+      return;
+    }
+    if (state[i] === CHANGED && !this.#differ(now, changed, i, limit)) {
+      blend(changed, now, i, 0.1);
+      return;
+    }
+    if (state[i] === CHANGED && !this.#differ(now, changed, i, OTHER_TIMES * limit)) {
+      // The same thing in another light.
+      copy(now, changed, i);
+      return;
+    }
+    const turns = this.#turnsAt(i, atMs) + 1;
+    this.#turns[i] = turns;
+    this.#turnedMs[i] = atMs;
+    if (turns > RESTLESS_TIMES) {
+      copy(now, ground, i);
+      state[i] = GROUND;
+      return;
+    }
+    copy(now, changed, i);
+    state[i] = CHANGED;
+    // A slow change never leaves rest; it is a change from when it could be told.
+    this.changedMs[i] = Math.max(this.#nowMs[i] as number, atMs - REST_MS - TICKS_MS);
+  }
+
+  #turnsAt(i: number, atMs: number): number {
+    return (this.#turns[i] as number) * Math.exp(((this.#turnedMs[i] as number) - atMs) / RESTLESS_MS);
+  }
+
+  #differ(a: Planes, b: Planes, i: number, limit: number): boolean {
+    const dr = (a.red[i] as number) - (b.red[i] as number);
+    const dg = (a.green[i] as number) - (b.green[i] as number);
+    const db = (a.blue[i] as number) - (b.blue[i] as number);
+    const dy = 0.25 * (dr + 2 * dg + db);
+    return Math.abs(dy) > limit || Math.abs(dr - dg) + Math.abs(db - dg) > CHROMA_SHARE * limit;
+  }
+}
+
+function copy(from: Planes, to: Planes, i: number): void {
+  to.red[i] = from.red[i] as number;
+  to.green[i] = from.green[i] as number;
+  to.blue[i] = from.blue[i] as number;
+}
+
+function blend(model: Planes, seen: Planes, i: number, share: number): void {
+  model.red[i] = (model.red[i] as number) + share * ((seen.red[i] as number) - (model.red[i] as number));
+  model.green[i] =
+    (model.green[i] as number) + share * ((seen.green[i] as number) - (model.green[i] as number));
+  model.blue[i] = (model.blue[i] as number) + share * ((seen.blue[i] as number) - (model.blue[i] as number));
+}

@@ -1,0 +1,133 @@
+/**
+ * What is kept of the frames to tell the condition of the camera: at every fourth pixel its brightness and
+ * the steps of brightness to its neighbours two pixels away, as means over a window of a few seconds.
+ *
+ * Steps keep their sign: in the mean, noise and passers-by cancel out and the edges of the street stay. How much
+ * noise is left is known from the spread within the window. Green alone is read: it is most of brightness.
+ */
+import { placementOf } from '../../contract/letterbox.ts';
+import type { Frame } from '../../contract/picture.ts';
+import { isInside, type Polygon } from './geometry.ts';
+
+/** Fine enough for edges, few enough for 0.1 ms. */
+const CELL_PX = 4;
+/** Steps are taken over so many pixels: what defocus blurs first, and a shift of 1 % of the width displaces. */
+const STEP_PX = 2;
+/** The picture's own edge, which scaling smears, is left out. */
+const EDGE_PX = 2;
+/** At most so many cells, whatever the input's size. */
+const CELLS_MAX = 8000;
+/** The picture is judged in 8 × 6 blocks, so that one strong edge does not speak for all of it. */
+const BLOCK_COLUMNS = 8;
+const BLOCK_ROWS = 6;
+export const BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS;
+/** A frozen picture that is encoded anew differs by a level from rounding at a key frame … */
+const SAME_LEVELS = 1;
+/** … and a clock drawn into it changes less than so much of the picture. */
+const SAME_SHARE = 0.001;
+
+export class ConditionPicture {
+  /** Block of each cell. */
+  readonly block: Uint8Array;
+  /** Sums over the window. */
+  readonly stepX: Float32Array;
+  readonly stepY: Float32Array;
+  readonly level: Float32Array;
+  /** Sums of the squared steps of each block over the window. */
+  readonly squares = new Float64Array(BLOCKS);
+  readonly cellsOf = new Uint16Array(BLOCKS);
+  /** Frames in the window. */
+  frames = 0;
+  readonly #offsets: Int32Array;
+  readonly #stride: number;
+  /** Samples of the frame that later ones are compared with. */
+  readonly #anchor: Uint8Array;
+  #anchorMs: number | undefined;
+
+  constructor({ source, input }: Frame, masks: readonly Polygon[]) {
+    const { widthPx, heightPx, leftPx, topPx } = placementOf(source, input);
+    const cellPx = Math.max(CELL_PX, Math.ceil(Math.sqrt((widthPx * heightPx) / CELLS_MAX)));
+    const offsets: number[] = [];
+    const blocks: number[] = [];
+    this.#stride = input.widthPx * 3;
+    for (let y = EDGE_PX; y + STEP_PX + EDGE_PX < heightPx; y += cellPx) {
+      for (let x = EDGE_PX; x + STEP_PX + EDGE_PX < widthPx; x += cellPx) {
+        if (masks.some((mask) => isInside(mask, [(x + 1) / widthPx, (y + 1) / heightPx]))) continue;
+        offsets.push((topPx + y) * this.#stride + (leftPx + x) * 3 + 1);
+        const column = Math.floor((x * BLOCK_COLUMNS) / widthPx);
+        blocks.push(Math.floor((y * BLOCK_ROWS) / heightPx) * BLOCK_COLUMNS + column);
+      }
+    }
+    this.#offsets = Int32Array.from(offsets);
+    this.block = Uint8Array.from(blocks);
+    for (const block of blocks) this.cellsOf[block] = (this.cellsOf[block] as number) + 1;
+    this.stepX = new Float32Array(offsets.length);
+    this.stepY = new Float32Array(offsets.length);
+    this.level = new Float32Array(offsets.length);
+    this.#anchor = new Uint8Array(offsets.length * 4);
+  }
+
+  get cells(): number {
+    return this.#offsets.length;
+  }
+
+  /** Takes a frame into the window; returns for how long the picture has been the same, ms. */
+  add({ rgb, atMs }: Frame): number {
+    const offsets = this.#offsets;
+    const { block, stepX, stepY, level, squares } = this;
+    const anchor = this.#anchor;
+    const right = STEP_PX * 3;
+    const below = STEP_PX * this.#stride;
+    let other = 0;
+    for (let k = 0; k < offsets.length; k += 1) {
+      const at = offsets[k] as number;
+      const a = rgb[at] as number;
+      const b = rgb[at + right] as number;
+      const c = rgb[at + below] as number;
+      const d = rgb[at + below + right] as number;
+      const x = 0.5 * (b + d - a - c);
+      const y = 0.5 * (c + d - a - b);
+      stepX[k] = (stepX[k] as number) + x;
+      stepY[k] = (stepY[k] as number) + y;
+      level[k] = (level[k] as number) + 0.25 * (a + b + c + d);
+      const own = block[k] as number;
+      squares[own] = (squares[own] as number) + x * x + y * y;
+      const k4 = k * 4;
+      if (differs(a, anchor[k4] as number)) other += 1;
+      if (differs(b, anchor[k4 + 1] as number)) other += 1;
+      if (differs(c, anchor[k4 + 2] as number)) other += 1;
+      if (differs(d, anchor[k4 + 3] as number)) other += 1;
+    }
+    this.frames += 1;
+    if (this.#anchorMs === undefined || other > SAME_SHARE * anchor.length) {
+      this.#takeAnchor(rgb);
+      this.#anchorMs = atMs;
+    }
+    return atMs - this.#anchorMs;
+  }
+
+  /** The window begins anew. */
+  clear(): void {
+    this.frames = 0;
+    this.stepX.fill(0);
+    this.stepY.fill(0);
+    this.level.fill(0);
+    this.squares.fill(0);
+  }
+
+  #takeAnchor(rgb: Uint8Array): void {
+    const right = STEP_PX * 3;
+    const below = STEP_PX * this.#stride;
+    for (let k = 0; k < this.#offsets.length; k += 1) {
+      const at = this.#offsets[k] as number;
+      this.#anchor[k * 4] = rgb[at] as number;
+      this.#anchor[k * 4 + 1] = rgb[at + right] as number;
+      this.#anchor[k * 4 + 2] = rgb[at + below] as number;
+      this.#anchor[k * 4 + 3] = rgb[at + below + right] as number;
+    }
+  }
+}
+
+function differs(a: number, b: number): boolean {
+  return a - b > SAME_LEVELS || b - a > SAME_LEVELS;
+}

@@ -1,0 +1,157 @@
+/** What a view looks like in the long run, and how a window of frames compares with it. */
+import { BLOCKS, type ConditionPicture } from './condition-picture.ts';
+import { signatureOf } from './condition-signature.ts';
+
+/** A block can tell something when its steps are 2 levels in the mean square: below, codecs blur as they like. */
+const TELLING_SQUARE = 4;
+/** … and are no weaker than half of the noise that a window leaves. */
+const TELLING_NOISE = 0.5;
+/** The same edges: a correlation of 0.5, half-way between the same (0.9 on all clips) and others (0). */
+const SAME_CORRELATION = 0.5;
+/** … of which more is left than a hundredth, and more than noise may feign (three standard deviations). */
+const SAME_LEAST = 0.01;
+const DEVIATIONS = 3;
+/** Blurred: two thirds of the height of the edges, 0.45 of their energy, is what a blur of 2 pixels leaves. */
+const BLURRED_ENERGY = 0.45;
+/** The brightness of a picture without any contrast correlates with nothing: one level of spread is added. */
+const SPREAD_MIN = 1;
+
+export interface Compared {
+  /** Blocks of the view that have edges to go by. */
+  readonly telling: number;
+  /** Shares of them: that show the same edges; whose edges are far weaker than brightness would explain. */
+  readonly kept: number;
+  readonly blurred: number;
+  /** Energy of the edges now, as a share of the view's. */
+  readonly energy: number;
+  /** Energy of the edges now, in all of the picture, levels² a cell. */
+  readonly edges: number;
+  /** Correlation of brightness, coarsely, and how strong the contrast is (1: as in the view). */
+  readonly coarse: number;
+  readonly gain: number;
+}
+
+export class View {
+  readonly #x: Float32Array;
+  readonly #y: Float32Array;
+  readonly #level: Float32Array;
+  /** Variance that noise leaves in the means of a window, summed over each block. */
+  readonly #noise = new Float64Array(BLOCKS);
+  #looks = 0;
+
+  constructor(cells: number) {
+    this.#x = new Float32Array(cells);
+    this.#y = new Float32Array(cells);
+    this.#level = new Float32Array(cells);
+  }
+
+  /** Windows that it was learnt from. */
+  get looks(): number {
+    return this.#looks;
+  }
+
+  forget(): void {
+    this.#looks = 0;
+  }
+
+  /** What may be kept of it outside of vision (condition-signature.ts). */
+  signature(picture: ConditionPicture): string {
+    return signatureOf(picture, this.#x, this.#y);
+  }
+
+  /** Takes the window in, with the weight of an even mean at first and of at least `share` later. */
+  learn(picture: ConditionPicture, share: number): void {
+    const weight = Math.max(share, 1 / (this.#looks + 1));
+    this.#looks += 1;
+    const scale = 1 / picture.frames;
+    blend(this.#x, picture.stepX, scale, weight);
+    blend(this.#y, picture.stepY, scale, weight);
+    blend(this.#level, picture.level, scale, weight);
+    const noise = this.#sums(picture).noise;
+    for (let b = 0; b < BLOCKS; b += 1) {
+      this.#noise[b] =
+        (this.#noise[b] as number) + weight * ((noise[b] as number) - (this.#noise[b] as number));
+    }
+  }
+
+  compare(picture: ConditionPicture): Compared {
+    const { coarse, gain } = this.#brightness(picture);
+    const { now, both, view, noise } = this.#sums(picture);
+    let [telling, kept, blurred, energyNow, energyView, edges] = [0, 0, 0, 0, 0, 0];
+    for (let b = 0; b < BLOCKS; b += 1) {
+      const cells = picture.cellsOf[b] as number;
+      const own = view[b] as number;
+      const left = Math.max(0, (now[b] as number) - (noise[b] as number));
+      edges += left / picture.cells;
+      if (cells === 0 || own < TELLING_SQUARE * cells || own < TELLING_NOISE * (this.#noise[b] as number))
+        continue;
+      telling += 1;
+      energyNow += left;
+      energyView += own;
+      const deviation = Math.sqrt((own * (noise[b] as number)) / (2 * cells));
+      const least = Math.max(
+        SAME_CORRELATION * Math.sqrt(left * own),
+        SAME_LEAST * own,
+        DEVIATIONS * deviation,
+      );
+      if ((both[b] as number) >= least) kept += 1;
+      if (left < BLURRED_ENERGY * gain * gain * own) blurred += 1;
+    }
+    const of = Math.max(1, telling);
+    const energy = energyView === 0 ? 1 : energyNow / energyView;
+    return { telling, kept: kept / of, blurred: blurred / of, energy, edges, coarse, gain };
+  }
+
+  /** By block: squares of the means of now and of the view, their product, and the variance of noise in now. */
+  #sums({
+    block,
+    stepX,
+    stepY,
+    squares,
+    frames,
+  }: ConditionPicture): Record<'now' | 'both' | 'view' | 'noise', Float64Array> {
+    const now = new Float64Array(BLOCKS);
+    const both = new Float64Array(BLOCKS);
+    const view = new Float64Array(BLOCKS);
+    const scale = 1 / frames;
+    for (let k = 0; k < block.length; k += 1) {
+      const b = block[k] as number;
+      const x = (stepX[k] as number) * scale;
+      const y = (stepY[k] as number) * scale;
+      const vx = this.#x[k] as number;
+      const vy = this.#y[k] as number;
+      now[b] = (now[b] as number) + x * x + y * y;
+      both[b] = (both[b] as number) + x * vx + y * vy;
+      view[b] = (view[b] as number) + vx * vx + vy * vy;
+    }
+    const noise = now.map((square, b) =>
+      Math.max(0, ((squares[b] as number) * scale - square) / Math.max(1, frames - 1)),
+    );
+    return { now, both, view, noise };
+  }
+
+  #brightness({ level, frames }: ConditionPicture): { coarse: number; gain: number } {
+    const cells = level.length;
+    let [sumNow, sumView, nowNow, viewView, nowView] = [0, 0, 0, 0, 0];
+    for (let k = 0; k < cells; k += 1) {
+      const now = (level[k] as number) / frames;
+      const view = this.#level[k] as number;
+      sumNow += now;
+      sumView += view;
+      nowNow += now * now;
+      viewView += view * view;
+      nowView += now * view;
+    }
+    const spreadNow = nowNow / cells - (sumNow / cells) ** 2 + SPREAD_MIN;
+    const spreadView = viewView / cells - (sumView / cells) ** 2 + SPREAD_MIN;
+    const common = nowView / cells - (sumNow / cells) * (sumView / cells);
+    return { coarse: common / Math.sqrt(spreadNow * spreadView), gain: Math.max(0, common / spreadView) };
+  }
+}
+
+function blend(view: Float32Array, sums: Float32Array, scale: number, weight: number): void {
+  for (let k = 0; k < view.length; k += 1) {
+    const before = view[k] as number;
+    view[k] = before + weight * ((sums[k] as number) * scale - before);
+  }
+}

@@ -1,0 +1,75 @@
+/** Plane geometry of zones and lines. Pure; points are [x, y] in any one unit, y down. */
+
+export type Point = readonly [number, number];
+/** Corners in order; the last is joined to the first. */
+export type Polygon = readonly Point[];
+
+/** Even-odd rule (Shimrat, "Position of point relative to polygon", CACM 1962): self-crossing polygons are allowed. */
+export function isInside(polygon: Polygon, [x, y]: Point): boolean {
+  let inside = false;
+  for (const [[ax, ay], [bx, by]] of sides(polygon)) {
+    if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
+  }
+  return inside;
+}
+
+/** Distance of a point from the nearest side, whether inside or outside. */
+export function distanceToBoundary(polygon: Polygon, point: Point): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const [a, b] of sides(polygon)) least = Math.min(least, distanceToSegment(a, b, point));
+  return least;
+}
+
+export function distanceToSegment([ax, ay]: Point, [bx, by]: Point, [x, y]: Point): number {
+  const dx = bx - ax;
+  const dy = by - ay;
+  const length2 = dx * dx + dy * dy;
+  const along = length2 === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / length2));
+  return Math.hypot(x - ax - along * dx, y - ay - along * dy);
+}
+
+/**
+ * Signed distance of a point from the endless line through `from` and `to`: positive on the right-hand
+ * side of one who looks from `from` to `to` (y down), NaN where the two are the same point.
+ */
+export function distanceRightOf(from: Point, to: Point, [x, y]: Point): number {
+  const dx = to[0] - from[0];
+  const dy = to[1] - from[1];
+  return (dx * (y - from[1]) - dy * (x - from[0])) / Math.hypot(dx, dy);
+}
+
+/** Where the way `a`→`b` meets the endless line: 0 at `from`, 1 at `to`; undefined where it does not pass it. */
+export function meetingPoint(from: Point, to: Point, a: Point, b: Point): number | undefined {
+  const before = distanceRightOf(from, to, a);
+  const after = distanceRightOf(from, to, b);
+  if (before >= 0 === after >= 0) return undefined;
+  const share = before / (before - after);
+  const x = a[0] + share * (b[0] - a[0]) - from[0];
+  const y = a[1] + share * (b[1] - a[1]) - from[1];
+  const dx = to[0] - from[0];
+  const dy = to[1] - from[1];
+  return (x * dx + y * dy) / (dx * dx + dy * dy);
+}
+
+/**
+ * A zone that reaches the frame's edge goes on beyond it: whatever is cut off by the edge stands there.
+ * Each side that runs along an edge of the unit square (both ends within `slack`) is moved out by 1.
+ */
+export function beyondEdges(polygon: Polygon, slack: number): Polygon {
+  return sides(polygon).flatMap(([a, b]): Point[] => {
+    for (const axis of [0, 1] as const) {
+      for (const [edge, out] of [
+        [0, -1],
+        [1, 2],
+      ] as const) {
+        if (Math.abs(a[axis] - edge) > slack || Math.abs(b[axis] - edge) > slack) continue;
+        return axis === 0 ? [a, [out, a[1]], [out, b[1]]] : [a, [a[0], out], [b[0], out]];
+      }
+    }
+    return [a];
+  });
+}
+
+function sides(polygon: Polygon): [Point, Point][] {
+  return polygon.map((corner, i) => [corner, polygon[(i + 1) % polygon.length] as Point]);
+}

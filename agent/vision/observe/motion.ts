@@ -1,0 +1,136 @@
+/**
+ * Has anything moved since the detector last looked? The picture of that moment and the one now are compared in cells
+ * of 4 × 4 pixels of the detector's input: a person 10 pixels tall covers five of them.
+ *
+ * It is compared with the last look and not with the last frame, so that what is slow adds up. A cell has moved when
+ * it differs by more than its own noise explains, which a saving codec and a tree in the wind raise, and people who
+ * pass now and then do not. A shift of brightness of the whole picture is taken off.
+ *
+ * LIMITS: what differs from its ground by fewer than `LEVELS_MIN` levels is not seen moving; the detector looks every
+ * two seconds all the same.
+ */
+import type { MaskConfig } from '../../contract/config.ts';
+import { placementOf } from '../../contract/letterbox.ts';
+import type { Frame } from '../../contract/picture.ts';
+import { isInside } from './geometry.ts';
+
+const CELL_PX = 4;
+/** At most so many cells, whatever the input's size. */
+const CELLS_MAX = 8000;
+/** The contrast at which a person begins to see an edge (3 %, Weber); a grey coat on grey stone differs by 10. */
+const LEVELS_MIN = 8;
+/** Nine of ten frames of a place where nothing moves differ by no more than its noise; so many times that is motion. */
+const NOISE_TIMES = 2.5;
+/** Saving codecs leave a place for a second and then mend it by so much; more is motion that never ends. */
+const NOISE_MAX = 8;
+/** The ninth tenth is followed by this much a frame upwards, and a ninth of it downwards. */
+const NOISE_STEP = 0.36;
+/** Moved cells that touch: one alone is a flicker. */
+const TOUCHING_MIN = 2;
+
+export class Motion {
+  readonly #masks: readonly MaskConfig[];
+  #size = '';
+  #columns = 0;
+  #offsets = new Int32Array();
+  #stride = 0;
+  #cellPx = CELL_PX;
+  #now = new Float32Array();
+  #looked = new Float32Array();
+  #noise = new Float32Array();
+  #moved = new Uint8Array();
+  #shifts = new Float32Array();
+  #fresh = true;
+
+  constructor({ masks }: { readonly masks: readonly MaskConfig[] }) {
+    this.#masks = masks;
+  }
+
+  /** Takes the next frame; true where something has moved since `looked()`, or nothing is known yet. */
+  update(frame: Frame): boolean {
+    const { widthPx, heightPx } = frame.source;
+    const size = `${widthPx}x${heightPx}`;
+    if (size !== this.#size) this.#begin(frame, size);
+    this.#read(frame.rgb);
+    if (this.#fresh) return true;
+    return this.#differs();
+  }
+
+  /** The detector has looked at the frame that was taken last. */
+  looked(): void {
+    this.#looked.set(this.#now);
+    this.#fresh = false;
+  }
+
+  #begin({ source, input }: Frame, size: string): void {
+    const { widthPx, heightPx, leftPx, topPx } = placementOf(source, input);
+    this.#size = size;
+    this.#fresh = true;
+    this.#cellPx = Math.max(CELL_PX, Math.ceil(Math.sqrt((widthPx * heightPx) / CELLS_MAX)));
+    this.#columns = Math.floor(widthPx / this.#cellPx);
+    const rows = Math.floor(heightPx / this.#cellPx);
+    this.#stride = input.widthPx * 3;
+    const offsets = new Int32Array(this.#columns * rows);
+    for (let k = 0; k < offsets.length; k += 1) {
+      const x = (k % this.#columns) * this.#cellPx;
+      const y = Math.floor(k / this.#columns) * this.#cellPx;
+      const middle = [(x + this.#cellPx / 2) / widthPx, (y + this.#cellPx / 2) / heightPx] as const;
+      const masked = this.#masks.some(({ polygon }) => isInside(polygon, middle));
+      // Green alone is read: it is most of brightness.
+      offsets[k] = masked ? -1 : (topPx + y) * this.#stride + (leftPx + x) * 3 + 1;
+    }
+    this.#offsets = offsets;
+    this.#now = new Float32Array(offsets.length);
+    this.#looked = new Float32Array(offsets.length);
+    this.#noise = new Float32Array(offsets.length).fill(1);
+    this.#moved = new Uint8Array(offsets.length);
+    this.#shifts = new Float32Array(Math.ceil(offsets.length / 8));
+  }
+
+  #read(rgb: Uint8Array): void {
+    const cellPx = this.#cellPx;
+    const scale = 1 / Math.ceil((cellPx * cellPx) / 2);
+    for (let k = 0; k < this.#offsets.length; k += 1) {
+      let row = this.#offsets[k] as number;
+      if (row < 0) continue;
+      let sum = 0;
+      // Every second pixel, as on a chessboard: neighbours of a scaled picture say nearly the same.
+      for (let y = 0; y < cellPx; y += 1, row += this.#stride) {
+        for (let x = y & 1; x < cellPx; x += 2) sum += rgb[row + x * 3] as number;
+      }
+      this.#now[k] = sum * scale;
+    }
+  }
+
+  #differs(): boolean {
+    const shift = this.#shift();
+    const columns = this.#columns;
+    const moved = this.#moved;
+    let touching = false;
+    for (let k = 0; k < moved.length; k += 1) {
+      moved[k] = 0;
+      if ((this.#offsets[k] as number) < 0) continue;
+      const by = Math.abs((this.#now[k] as number) - (this.#looked[k] as number) - shift);
+      const noise = this.#noise[k] as number;
+      this.#noise[k] =
+        by > noise ? Math.min(NOISE_MAX, noise + NOISE_STEP) : Math.max(0, noise - NOISE_STEP / 9);
+      if (by < Math.max(LEVELS_MIN, NOISE_TIMES * noise)) continue;
+      moved[k] = 1;
+      const left = k % columns === 0 ? 0 : (moved[k - 1] as number);
+      const above = k < columns ? 0 : (moved[k - columns] as number);
+      touching ||= 1 + left + above >= TOUCHING_MIN;
+    }
+    return touching;
+  }
+
+  /** By how much the whole picture has become brighter: the median of every eighth cell. */
+  #shift(): number {
+    let count = 0;
+    for (let k = 0; k < this.#now.length; k += 8) {
+      if ((this.#offsets[k] as number) < 0) continue;
+      this.#shifts[count] = (this.#now[k] as number) - (this.#looked[k] as number);
+      count += 1;
+    }
+    return this.#shifts.subarray(0, count).sort()[count >> 1] ?? 0;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Where something stands or moves before the learnt background, over the whole picture: what the redactor covers
+ * beside the boxes of the detector, which may have missed somebody.
+ *
+ * The detector has no part in it: nothing that it says, or fails to say, changes the background here.
+ *
+ * INVARIANTS: time is media time; a result is never changed once it is given.
+ * LIMITS: CELLS_MAX cells; brought up to date at most every TICK_MS.
+ */
+import type { MaskConfig } from '../../contract/config.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+import type { Foreground, Frame } from '../../contract/picture.ts';
+import { Background } from './background.ts';
+import { CHANGED } from './background-state.ts';
+import type { Polygon } from './geometry.ts';
+import { SmallPicture } from './small-picture.ts';
+
+/** A person of 40 px in a still of 576 lines is three of them high; four times as many found less by themselves. */
+const CELLS_MAX = 3000;
+/** 5 Hz of media time, as for the static regions (scene.ts). */
+const TICK_MS = 190;
+/** What has stood for so long belongs to the street: a parked car, the place where one stood before. */
+const ABSORBED_MS = 600_000;
+
+const EVERYWHERE: Polygon = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+];
+
+export interface MovingCellsOptions {
+  readonly masks: readonly MaskConfig[];
+}
+
+export class MovingCells {
+  readonly #masks: readonly Polygon[];
+  #source: SizePx | undefined;
+  #background: Background | undefined;
+  #tickMs = 0;
+  #foreground: Foreground | undefined;
+
+  constructor({ masks }: MovingCellsOptions) {
+    this.#masks = masks.map(({ polygon }) => polygon);
+  }
+
+  /** Takes the next frame; what is returned is that of the frame's tick. */
+  update(frame: Frame): Foreground {
+    const { atMs, source } = frame;
+    const same = this.#source?.widthPx === source.widthPx && this.#source.heightPx === source.heightPx;
+    if (same && this.#foreground !== undefined && atMs - this.#tickMs < TICK_MS) return this.#foreground;
+    this.#tickMs = atMs;
+    const background = same && this.#background !== undefined ? this.#background : this.#made(frame);
+    background.picture.read(frame);
+    background.update(atMs);
+    this.#absorb(background, atMs);
+    const { columns, rows, sourcePxPerCell } = background.picture.grid;
+    const cells = new Uint8Array(columns * rows);
+    background.foreground(cells);
+    const cellNorm = [sourcePxPerCell[0] / source.widthPx, sourcePxPerCell[1] / source.heightPx] as const;
+    this.#foreground = { columns, rows, cellNorm, cells };
+    return this.#foreground;
+  }
+
+  /** Nothing of the old picture fits a source of another size. */
+  #made({ source, input }: Frame): Background {
+    this.#source = source;
+    const picture = new SmallPicture(source, input, [EVERYWHERE], this.#masks, CELLS_MAX);
+    this.#background = new Background(picture);
+    return this.#background;
+  }
+
+  #absorb(background: Background, atMs: number): void {
+    if (background.changedCells === 0) return;
+    const { state, changedMs, picture } = background;
+    for (const i of picture.grid.watched) {
+      if (state[i] === CHANGED && atMs - (changedMs[i] as number) > ABSORBED_MS) background.absorb(i);
+    }
+  }
+}

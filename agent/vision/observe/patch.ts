@@ -1,0 +1,94 @@
+/**
+ * A coarse picture of a place, good enough to say "still the same" through changes of light: luma at
+ * 16×16 points of a box, brought to mean 0 and length 1. It lives in vision's memory only and cannot
+ * tell one car from another of the same shape and shade.
+ */
+import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
+import { placementOf } from '../../contract/letterbox.ts';
+import type { Frame } from '../../contract/picture.ts';
+
+const SIDE = 16;
+const POINTS = SIDE * SIDE;
+/**
+ * Below this standard deviation (of 255) a box shows nothing but sensor noise (2 to 4 in daylight), which
+ * resembles nothing, itself included.
+ */
+const CONTRAST_MIN = 3;
+
+export type Patch = Float32Array;
+
+/** A picture of the detector's input size whose luma can be read. */
+export interface LumaPicture {
+  readonly source: SizePx;
+  readonly input: SizePx;
+  /** 0..255, at the pixel with this index (row × width + column). */
+  lumaOf(pixel: number): number;
+}
+
+/** BT.601 luma in integers, read where it is needed. */
+export function lumaPicture({ rgb, source, input }: Pick<Frame, 'rgb' | 'input' | 'source'>): LumaPicture {
+  return {
+    source,
+    input,
+    lumaOf: (pixel) => {
+      const i = pixel * 3;
+      return (77 * (rgb[i] as number) + 150 * (rgb[i + 1] as number) + 29 * (rgb[i + 2] as number)) >> 8;
+    },
+  };
+}
+
+/** The same, kept: one byte a pixel. */
+export function keptLuma(picture: LumaPicture): LumaPicture {
+  const { source, input } = picture;
+  const kept = new Uint8Array(input.widthPx * input.heightPx);
+  for (let i = 0; i < kept.length; i++) kept[i] = picture.lumaOf(i);
+  return { source, input, lumaOf: (pixel) => kept[pixel] as number };
+}
+
+/** Undefined where the box holds no contrast to compare by. */
+export function patchOf(picture: LumaPicture, box: XyxyPx): Patch | undefined {
+  const { input, source } = picture;
+  const placement = placementOf(source, input);
+  const scale = placement.widthPx / source.widthPx;
+  const patch = new Float32Array(POINTS);
+  let sum = 0;
+  for (let row = 0; row < SIDE; row++) {
+    const y = placement.topPx + scale * (box[1] + ((row + 0.5) / SIDE) * (box[3] - box[1]));
+    for (let column = 0; column < SIDE; column++) {
+      const x = placement.leftPx + scale * (box[0] + ((column + 0.5) / SIDE) * (box[2] - box[0]));
+      const value = lumaAt(picture, x, y);
+      patch[row * SIDE + column] = value;
+      sum += value;
+    }
+  }
+  return normalise(patch, sum / POINTS);
+}
+
+/** Normalised cross-correlation (Lewis, "Fast Normalized Cross-Correlation", 1995): -1 to 1. */
+export function likeness(a: Patch, b: Patch): number {
+  let sum = 0;
+  for (let i = 0; i < POINTS; i++) sum += (a[i] as number) * (b[i] as number);
+  return sum;
+}
+
+/** Moves `patch` by `share` towards `now`. */
+export function blend(patch: Patch, now: Patch, share: number): Patch {
+  const mixed = patch.map((value, i) => value + share * ((now[i] as number) - value));
+  return normalise(mixed, 0) ?? patch;
+}
+
+function normalise(patch: Patch, mean: number): Patch | undefined {
+  let squares = 0;
+  for (let i = 0; i < POINTS; i++) squares += ((patch[i] as number) - mean) ** 2;
+  // A patch that was normalised before has length 1: only raw luma is held against the noise floor.
+  if (mean !== 0 && Math.sqrt(squares / POINTS) < CONTRAST_MIN) return undefined;
+  if (squares === 0) return undefined;
+  const length = Math.sqrt(squares);
+  return patch.map((value) => (value - mean) / length);
+}
+
+function lumaAt({ input: { widthPx, heightPx }, lumaOf }: LumaPicture, x: number, y: number): number {
+  const column = Math.min(widthPx - 1, Math.max(0, Math.floor(x)));
+  const row = Math.min(heightPx - 1, Math.max(0, Math.floor(y)));
+  return lumaOf(row * widthPx + column);
+}

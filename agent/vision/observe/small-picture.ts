@@ -1,0 +1,130 @@
+/**
+ * The small picture in which static regions are looked for: means of square cells of the detector's
+ * input, three planes. Averaging over a cell is what makes the noise of a sensor and of a codec small
+ * against the contrast of a bag; the detector's input is taken because it exists already.
+ *
+ * LIMITS: at most `cellsMax` cells whatever the input's size, so that the cost of a frame is bounded.
+ */
+import type { SizePx } from '../../contract/geometry.ts';
+import { type Placement, placementOf } from '../../contract/letterbox.ts';
+import type { Frame } from '../../contract/picture.ts';
+import { isInside, type Polygon } from './geometry.ts';
+
+/**
+ * With 12,000 cells the smallest thing that a dumping rule takes by default (0.0005 of the frame) covers
+ * six cells: enough to have an inside and an outline.
+ */
+const CELLS_MAX = 12_000;
+/** Cells this far outside a zone are kept too: the ground beside a thing at the zone's border. */
+const MARGIN_CELLS = 4;
+
+/** Where the cells lie: a grid over the picture, the letterbox's borders left out. */
+export interface Grid {
+  readonly columns: number;
+  readonly rows: number;
+  /** Side of a cell in pixels of the detector's input. */
+  readonly cellPx: number;
+  readonly placement: Placement;
+  /** Pixels of the source frame to a cell. */
+  readonly sourcePxPerCell: readonly [number, number];
+  /** Share of the frame that one cell covers. */
+  readonly cellNorm: number;
+  /** Indices of the cells that are looked at: in or beside a zone, and not under a mask. Ascending. */
+  readonly watched: Int32Array;
+}
+
+export class SmallPicture {
+  readonly grid: Grid;
+  /** Means of the cells that are watched, 0..255. */
+  readonly red: Float32Array;
+  readonly green: Float32Array;
+  readonly blue: Float32Array;
+  /** Index in `rgb` of the first byte of each watched cell. */
+  readonly #offsets: Int32Array;
+  readonly #stride: number;
+
+  constructor(
+    source: SizePx,
+    input: SizePx,
+    zones: readonly Polygon[],
+    masks: readonly Polygon[],
+    cellsMax = CELLS_MAX,
+  ) {
+    this.grid = gridOf(source, input, zones, masks, cellsMax);
+    const { columns, rows, cellPx, placement, watched } = this.grid;
+    const cells = columns * rows;
+    this.red = new Float32Array(cells);
+    this.green = new Float32Array(cells);
+    this.blue = new Float32Array(cells);
+    this.#stride = input.widthPx * 3;
+    this.#offsets = watched.map((cell) => {
+      const x = placement.leftPx + (cell % columns) * cellPx;
+      const y = placement.topPx + Math.floor(cell / columns) * cellPx;
+      return y * this.#stride + x * 3;
+    });
+  }
+
+  /** Takes the means of a frame of the size given at the start. */
+  read({ rgb }: Frame): void {
+    const { cellPx, watched } = this.grid;
+    const { red, green, blue } = this;
+    const offsets = this.#offsets;
+    const stride = this.#stride;
+    const across = cellPx * 3;
+    // Every second pixel, as on a chessboard: neighbours of a scaled picture say nearly the same.
+    const scale = 1 / Math.ceil((cellPx * cellPx) / 2);
+    for (let k = 0; k < watched.length; k += 1) {
+      let r = 0;
+      let g = 0;
+      let b = 0;
+      let row = offsets[k] as number;
+      for (let y = 0; y < cellPx; y += 1, row += stride) {
+        const end = row + across;
+        for (let at = (y & 1) === 0 ? row : row + 3; at < end; at += 6) {
+          r += rgb[at] as number;
+          g += rgb[at + 1] as number;
+          b += rgb[at + 2] as number;
+        }
+      }
+      const cell = watched[k] as number;
+      red[cell] = r * scale;
+      green[cell] = g * scale;
+      blue[cell] = b * scale;
+    }
+  }
+}
+
+function gridOf(
+  source: SizePx,
+  input: SizePx,
+  zones: readonly Polygon[],
+  masks: readonly Polygon[],
+  cellsMax: number,
+): Grid {
+  const placement = placementOf(source, input);
+  const cellPx = Math.max(1, Math.ceil(Math.sqrt((placement.widthPx * placement.heightPx) / cellsMax)));
+  const columns = Math.floor(placement.widthPx / cellPx);
+  const rows = Math.floor(placement.heightPx / cellPx);
+  const wide = placement.widthPx / cellPx;
+  const high = placement.heightPx / cellPx;
+  const inside = (polygons: readonly Polygon[], x: number, y: number): boolean =>
+    polygons.some((polygon) => isInside(polygon, [x / wide, y / high]));
+  const watched: number[] = [];
+  const beside = [-MARGIN_CELLS, 0, MARGIN_CELLS];
+  for (let y = 0; y < rows; y += 1) {
+    for (let x = 0; x < columns; x += 1) {
+      const masked = [0, 0.5, 1].some((dy) => [0, 0.5, 1].some((dx) => inside(masks, x + dx, y + dy)));
+      const near = beside.some((dy) => beside.some((dx) => inside(zones, x + 0.5 + dx, y + 0.5 + dy)));
+      if (near && !masked) watched.push(y * columns + x);
+    }
+  }
+  return {
+    columns,
+    rows,
+    cellPx,
+    placement,
+    sourcePxPerCell: [source.widthPx / wide, source.heightPx / high],
+    cellNorm: 1 / (wide * high),
+    watched: Int32Array.from(watched),
+  };
+}

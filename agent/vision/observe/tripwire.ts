@@ -1,0 +1,57 @@
+/**
+ * Has a track passed a line? It is on one side, and then clearly on the other, and the way between met
+ * the line between its ends. Within the band beside the line nothing is decided, so jitter on the line
+ * says nothing and one passage is told once.
+ */
+import type { LineConfig } from '../../contract/config.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+import type { Crossing } from '../../contract/observation.ts';
+import { distanceRightOf, meetingPoint, type Point } from './geometry.ts';
+import { CLEAR_HEIGHTS } from './zone.ts';
+
+/** What is remembered of one track and one line. */
+export interface Approach {
+  side: Crossing['direction'] | undefined;
+  /** The last seen ground point, px. */
+  lastPx: Point | undefined;
+  /** Where the endless line was last passed: 0 at `from`, 1 at `to`. */
+  passedAt: number | undefined;
+}
+
+export function newApproach(): Approach {
+  return { side: undefined, lastPx: undefined, passedAt: undefined };
+}
+
+export class Tripwire {
+  readonly id: string;
+  readonly #fromNorm: Point;
+  readonly #toNorm: Point;
+
+  constructor(config: LineConfig) {
+    this.id = config.id;
+    this.#fromNorm = config.from;
+    this.#toNorm = config.to;
+  }
+
+  /** Takes one seen ground point into account; returns the direction where this completes a passage. */
+  approach(
+    approach: Approach,
+    source: SizePx,
+    groundPx: Point,
+    heightPx: number,
+  ): Crossing['direction'] | undefined {
+    const from: Point = [this.#fromNorm[0] * source.widthPx, this.#fromNorm[1] * source.heightPx];
+    const to: Point = [this.#toNorm[0] * source.widthPx, this.#toNorm[1] * source.heightPx];
+    if (approach.lastPx !== undefined) {
+      approach.passedAt = meetingPoint(from, to, approach.lastPx, groundPx) ?? approach.passedAt;
+    }
+    approach.lastPx = groundPx;
+    const right = distanceRightOf(from, to, groundPx);
+    if (!(Math.abs(right) > CLEAR_HEIGHTS * heightPx)) return undefined;
+    const side = right > 0 ? 'right' : 'left';
+    const before = approach.side;
+    approach.side = side;
+    if (before === undefined || before === side || approach.passedAt === undefined) return undefined;
+    return approach.passedAt >= 0 && approach.passedAt <= 1 ? side : undefined;
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * What the detector and the tracker said of recent frames, kept so that a still can be redacted with
+ * more than its own frame's boxes.
+ *
+ * INVARIANTS: frames are in the order of their media time; boxes are normalised, so that a change of the
+ * stream's resolution does not move them; no pixel is kept.
+ * LIMITS: HISTORY_MS and HISTORY_FRAMES_MAX; the oldest frame goes first, and `forgotten` counts those that
+ * went before their time because of the second limit.
+ */
+import type { SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
+import type { Group, Label } from '../../contract/label.ts';
+import type { Detection, Foreground, Frame, Track } from '../../contract/picture.ts';
+
+/**
+ * - `person`: the whole box.
+ * - `rider`: a bicycle or motorcycle; whoever sits on it reaches above the box.
+ * - `vehicle`: where a plate may be.
+ */
+export type Treatment = 'person' | 'rider' | 'vehicle';
+
+export interface SeenBox {
+  readonly treatment: Treatment;
+  readonly xyxyNorm: XyxyNorm;
+}
+
+export interface SeenFrame {
+  /** Media time, ms. */
+  readonly atMs: number;
+  readonly detections: readonly SeenBox[];
+  readonly tracks: readonly SeenBox[];
+  readonly foreground?: Foreground | undefined;
+}
+
+/**
+ * A box stays for 2 s after its last detection. It is the memory of the tracker too: who walks behind a lamp
+ * post, a van or another person mostly comes out again within it.
+ */
+export const HOLD_MS = 2_000;
+
+/** How old a still may be when it is asked for: the camera holds stills for so long. */
+const STILL_AGE_MS_MAX = 15_000;
+const HISTORY_MS = STILL_AGE_MS_MAX + HOLD_MS;
+
+/** 17 s at 30 analysed frames a second, the most that the configuration allows, and some reserve. */
+const HISTORY_FRAMES_MAX = 600;
+
+/** Stills and frames share their PTS, hence their media time; half a millisecond allows for rounding. */
+const SAME_FRAME_MS = 0.5;
+
+export class DetectionHistory {
+  #frames: SeenFrame[] = [];
+  #forgotten = 0;
+
+  get forgotten(): number {
+    return this.#forgotten;
+  }
+
+  get length(): number {
+    return this.#frames.length;
+  }
+
+  /** The media time of the newest frame, ms; undefined where no frame was analysed yet. */
+  get newestMs(): number | undefined {
+    return this.#frames.at(-1)?.atMs;
+  }
+
+  add(
+    frame: Pick<Frame, 'atMs' | 'source'>,
+    detections: readonly Detection[],
+    tracks: readonly Track[],
+    foreground?: Foreground,
+  ): void {
+    const { atMs, source } = frame;
+    this.#frames.push({
+      ...{ atMs, foreground },
+      ...{ detections: seen(detections, source), tracks: seen(tracks, source) },
+    });
+    while ((this.#frames[0]?.atMs ?? atMs) < atMs - HISTORY_MS) this.#frames.shift();
+    if (this.#frames.length > HISTORY_FRAMES_MAX) {
+      this.#frames.shift();
+      this.#forgotten += 1;
+    }
+  }
+
+  /** The frame at a media time, with those up to HOLD_MS before it (oldest first) and after it (newest first). */
+  around(atMs: number): { own: SeenFrame; before: SeenFrame[]; after: SeenFrame[] } | undefined {
+    const own = this.#frames.findLast((frame) => Math.abs(frame.atMs - atMs) <= SAME_FRAME_MS);
+    if (own === undefined) return undefined;
+    const index = this.#frames.indexOf(own);
+    const before = this.#frames.slice(0, index).filter((frame) => frame.atMs >= own.atMs - HOLD_MS);
+    const after = this.#frames.slice(index + 1).filter((frame) => frame.atMs <= own.atMs + HOLD_MS);
+    return { own, before, after: after.reverse() };
+  }
+}
+
+function seen(
+  boxes: readonly { readonly group: Group; readonly label: Label; readonly xyxyPx: XyxyPx }[],
+  source: SizePx,
+): SeenBox[] {
+  const out: SeenBox[] = [];
+  for (const { group, label, xyxyPx } of boxes) {
+    const treatment = treatmentOf(group, label);
+    if (treatment === undefined) continue;
+    const [x1, y1, x2, y2] = xyxyPx;
+    const { widthPx, heightPx } = source;
+    out.push({ treatment, xyxyNorm: [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx] });
+  }
+  return out;
+}
+
+/** Animals and bags are left as they are: they name nobody. */
+function treatmentOf(group: Group, label: Label): Treatment | undefined {
+  if (group === 'person') return 'person';
+  if (group === 'cycle' || label === 'motorcycle') return 'rider';
+  if (group === 'vehicle') return 'vehicle';
+  return undefined;
+}

@@ -1,0 +1,76 @@
+/**
+ * The only maker of SealedEvidence: the still without redaction, its privacy masks black, encrypted in memory to
+ * the authority's public keys (age, X25519). Nobody on the box can open it, and nothing of it touches a disk
+ * before it is encrypted.
+ *
+ * LIMITS: SEALED_BYTES_MAX a file; at most STEPS.length encodings.
+ */
+import { createHash } from 'node:crypto';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { MaskConfig } from '../../contract/config.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+import type { Still } from '../../contract/picture.ts';
+import { SEALED_BYTES_MAX, type SealedEvidence } from '../../contract/sealed-evidence.ts';
+import { decode, encode, SCALE_REACH_PX } from './jpeg.ts';
+import { blacken, maskRanges } from './mask.ts';
+import { fitted } from './size.ts';
+
+/** Long side and quality, tried until the file is small enough: at 90 nothing of a street scene is lost. */
+const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[] = [
+  { longSidePx: Number.POSITIVE_INFINITY, quality: 90 },
+  { longSidePx: Number.POSITIVE_INFINITY, quality: 75 },
+  { longSidePx: Number.POSITIVE_INFINITY, quality: 60 },
+  { longSidePx: 1920, quality: 75 },
+  { longSidePx: 1920, quality: 60 },
+  { longSidePx: 1280, quality: 60 },
+  // Holds for noise too, as the redactor's smallest step does.
+  { longSidePx: 640, quality: 40 },
+];
+
+export interface SealerOptions {
+  readonly masks: readonly MaskConfig[];
+  readonly recipients: readonly string[];
+}
+
+export class Sealer {
+  readonly #options: SealerOptions;
+
+  constructor(options: SealerOptions) {
+    this.#options = options;
+  }
+
+  /** Throws `corrupt` where the still is not a JPEG of its size, `config` where a recipient is no key of age. */
+  async seal(still: Still): Promise<SealedEvidence> {
+    const { recipients } = this.#options;
+    // Loaded when first needed: most boxes seal nothing.
+    const { Encrypter } = await import('age-encryption');
+    const encrypter = new Encrypter();
+    try {
+      for (const recipient of recipients) encrypter.addRecipient(recipient);
+    } catch (error) {
+      throw new AgentError('config', `not sealed: a recipient is no public key of age (${messageOf(error)})`);
+    }
+    for (const { longSidePx, quality } of STEPS) {
+      const jpeg = await this.#plain(still, fitted(still.source, longSidePx), quality);
+      const bytes = jpeg.length > SEALED_BYTES_MAX ? undefined : await encrypter.encrypt(jpeg);
+      jpeg.fill(0);
+      if (bytes === undefined || bytes.length > SEALED_BYTES_MAX) continue;
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      return { bytes, sha256, recipients } as unknown as SealedEvidence;
+    }
+    throw new AgentError(
+      'exhausted',
+      `not sealed: even the smallest is larger than ${SEALED_BYTES_MAX} bytes`,
+    );
+  }
+
+  /** Re-encoded, so that no metadata of the camera travels along; black before anybody can see it. */
+  async #plain(still: Still, size: SizePx, quality: number): Promise<Uint8Array> {
+    const rgb = await decode(still.jpeg, still.source, size);
+    const reachPx = size.widthPx === still.source.widthPx ? 0 : SCALE_REACH_PX;
+    for (const { polygon } of this.#options.masks) blacken(rgb, maskRanges(polygon, size, reachPx));
+    const jpeg = await encode(rgb, size, quality);
+    rgb.fill(0);
+    return jpeg;
+  }
+}

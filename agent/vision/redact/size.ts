@@ -1,0 +1,11 @@
+/** How large a picture is made. */
+import type { SizePx } from '../../contract/geometry.ts';
+
+/** The size of a picture whose long side is at most `longSidePx`, never enlarged. */
+export function fitted({ widthPx, heightPx }: SizePx, longSidePx: number): SizePx {
+  const scale = Math.min(1, longSidePx / Math.max(widthPx, heightPx));
+  return {
+    widthPx: Math.max(1, Math.round(widthPx * scale)),
+    heightPx: Math.max(1, Math.round(heightPx * scale)),
+  };
+}

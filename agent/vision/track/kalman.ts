@@ -1,0 +1,170 @@
+/**
+ * A Kalman filter of one box: centre x, centre y, width and height, each with a position and a velocity
+ * (R. E. Kalman, 1960; as in Wojke, Bewley, Paulus, "Simple online and realtime tracking with a deep
+ * association metric", 2017, with the width in place of the aspect ratio).
+ *
+ * All noise is per second, not per frame, so that one set of figures serves 3 and 25 frames a second,
+ * jitter and gaps: the process noise is white acceleration integrated over the real interval (Bar-Shalom,
+ * Li, Kirubarajan, "Estimation with applications to tracking and navigation", 2001, section 6.2.2). The
+ * four axes are independent, hence 2 × 2 algebra and no matrix library.
+ */
+import type { XyxyPx } from '../../contract/geometry.ts';
+
+/** Standard deviations, relative to the box's longer side. */
+export interface MotionNoise {
+  /** Of the detector's box centre at a score of 0.7; see `doubt`. */
+  readonly centre: number;
+  /** Of the detector's width and height, likewise. */
+  readonly size: number;
+  /** Time after which the detector's errors have little to do with the earlier ones. */
+  readonly correlationS: number;
+  /** Of a new track's velocity, per second. */
+  readonly startVelocity: number;
+  /** Of the change of velocity in one second, per second. */
+  readonly agility: number;
+  /** Vertical velocity and agility, relative to the horizontal ones. */
+  readonly verticalShare: number;
+  /** As `agility`, of width and height; also of their velocity at first. */
+  readonly sizeAgility: number;
+}
+
+/** Which sizes of a box the frame's edge cuts off: such a size grows and shrinks as fast as the object moves. */
+export interface Cut {
+  readonly width: boolean;
+  readonly height: boolean;
+}
+
+/**
+ * How much wider the detector's errors are at this score: 1 at 0.7 and 2 at 0.3 as measured, never below
+ * 0.3 (the idea is that of the NSA Kalman filter, Du et al., "GIAOTracker", 2021).
+ */
+function doubt(score: number): number {
+  return Math.max(0.3, 1 + (0.7 - score) / 0.4);
+}
+
+/** One axis: position, velocity and their covariance. */
+class Axis {
+  position: number;
+  velocity = 0;
+  #pp: number;
+  #pv = 0;
+  #vv: number;
+
+  constructor(position: number, sigmaPosition: number, sigmaVelocity: number) {
+    this.position = position;
+    this.#pp = sigmaPosition ** 2;
+    this.#vv = sigmaVelocity ** 2;
+  }
+
+  /** `sigma`: of the change of velocity in one second. */
+  predict(seconds: number, sigma: number): void {
+    const density = sigma ** 2;
+    this.position += this.velocity * seconds;
+    this.#pp += seconds * (2 * this.#pv + seconds * this.#vv) + (density * seconds ** 3) / 3;
+    this.#pv += seconds * this.#vv + (density * seconds ** 2) / 2;
+    this.#vv += density * seconds;
+  }
+
+  /** Squared distance of a measurement in standard deviations. */
+  distance2(measured: number, variance: number): number {
+    return (measured - this.position) ** 2 / (this.#pp + variance);
+  }
+
+  correct(measured: number, variance: number): void {
+    const total = this.#pp + variance;
+    const gainP = this.#pp / total;
+    const gainV = this.#pv / total;
+    const error = measured - this.position;
+    this.position += gainP * error;
+    this.velocity += gainV * error;
+    this.#vv -= gainV * this.#pv;
+    this.#pv -= gainP * this.#pv;
+    this.#pp -= gainP * this.#pp;
+  }
+}
+
+export class BoxFilter {
+  readonly #noise: MotionNoise;
+  readonly #x: Axis;
+  readonly #y: Axis;
+  readonly #w: Axis;
+  readonly #h: Axis;
+  #cut: Cut;
+
+  constructor(xyxyPx: XyxyPx, score: number, cut: Cut, noise: MotionNoise) {
+    this.#noise = noise;
+    this.#cut = cut;
+    const [x1, y1, x2, y2] = xyxyPx;
+    const scale = Math.max(x2 - x1, y2 - y1);
+    const centre = noise.centre * doubt(score) * scale;
+    const size = noise.size * doubt(score) * scale;
+    const velocity = noise.startVelocity * scale;
+    this.#x = new Axis((x1 + x2) / 2, centre, velocity);
+    this.#y = new Axis((y1 + y2) / 2, centre, velocity * noise.verticalShare);
+    this.#w = new Axis(x2 - x1, size, cut.width ? velocity : noise.sizeAgility * scale);
+    this.#h = new Axis(y2 - y1, size, cut.height ? velocity : noise.sizeAgility * scale);
+  }
+
+  /** Moves the state on by `seconds` ≥ 0. */
+  predict(seconds: number): void {
+    const { agility, verticalShare, sizeAgility, startVelocity } = this.#noise;
+    const scale = this.#scalePx;
+    this.#x.predict(seconds, agility * scale);
+    this.#y.predict(seconds, agility * verticalShare * scale);
+    this.#w.predict(seconds, (this.#cut.width ? startVelocity : sizeAgility) * scale);
+    this.#h.predict(seconds, (this.#cut.height ? startVelocity : sizeAgility) * scale);
+  }
+
+  /** A size does not go on changing while nothing is seen, unless the object is on its way in or out. */
+  holdSize(): void {
+    if (!this.#cut.width) this.#w.velocity = 0;
+    if (!this.#cut.height) this.#h.velocity = 0;
+  }
+
+  /** Squared Mahalanobis distance of a detection, four degrees of freedom. */
+  distance2(xyxyPx: XyxyPx, score: number): number {
+    const [x1, y1, x2, y2] = xyxyPx;
+    const variance = (doubt(score) * this.#scalePx) ** 2;
+    const centre = variance * this.#noise.centre ** 2;
+    const size = variance * this.#noise.size ** 2;
+    return (
+      this.#x.distance2((x1 + x2) / 2, centre) +
+      this.#y.distance2((y1 + y2) / 2, centre) +
+      this.#w.distance2(x2 - x1, size) +
+      this.#h.distance2(y2 - y1, size)
+    );
+  }
+
+  /** Takes in a detection, `seconds` > 0 after the one before. */
+  correct(xyxyPx: XyxyPx, score: number, cut: Cut, seconds: number): void {
+    this.#cut = cut;
+    const [x1, y1, x2, y2] = xyxyPx;
+    // Errors with autocorrelation ρ tell as little as independent ones of (1 + ρ) / (1 − ρ) times the variance.
+    const rho = Math.exp(-seconds / this.#noise.correlationS);
+    const variance = ((doubt(score) * this.#scalePx) ** 2 * (1 + rho)) / (1 - rho);
+    const centre = variance * this.#noise.centre ** 2;
+    const size = variance * this.#noise.size ** 2;
+    this.#x.correct((x1 + x2) / 2, centre);
+    this.#y.correct((y1 + y2) / 2, centre);
+    this.#w.correct(x2 - x1, size);
+    this.#h.correct(y2 - y1, size);
+  }
+
+  /** Sides are at least 1 px. */
+  get xyxyPx(): XyxyPx {
+    const halfW = Math.max(this.#w.position, 1) / 2;
+    const halfH = Math.max(this.#h.position, 1) / 2;
+    const x = this.#x.position;
+    const y = this.#y.position;
+    return [x - halfW, y - halfH, x + halfW, y + halfH];
+  }
+
+  get velocityPxPerS(): readonly [number, number] {
+    return [this.#x.velocity, this.#y.velocity];
+  }
+
+  /** The longer side: a box cut off by the frame's edge keeps it, and a standing person's is the height. */
+  get #scalePx(): number {
+    return Math.max(this.#w.position, this.#h.position, 1);
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Follows objects from frame to frame: a Kalman filter for each, and passes of optimal assignment from
+ * the surest pairs to the least sure (docs/design/003-tracker.md names the papers and measures each part).
+ *
+ * INVARIANTS: an id is never used twice in a process; groups never mix; a track is reported from its
+ * confirmation until it is forgotten, `seen` only in frames that show it; its colour print is forgotten
+ * with it, and 2 s after it was last seen at the latest; the same frames give the same tracks. A frame that nobody
+ * looked at (`hold`) says nothing: no object is found, missed, moved or forgotten by it.
+ * LIMITS: 256 tracks at once, further ones refused and counted; 2 s of memory.
+ */
+import { iou, type SizePx, type XyxyPx } from '../../contract/geometry.ts';
+import type { Detection, Frame, Track } from '../../contract/picture.ts';
+import { associate, enlarged } from './association.ts';
+import { colourPrint } from './colour.ts';
+import { type Candidate, Followed } from './followed.ts';
+import type { Cut } from './kalman.ts';
+import { SETTINGS, type TrackerSettings } from './settings.ts';
+
+/** A longer interval is a gap in the stream and no frame rate: the lowest that can be configured is 0.2/s. */
+const INTERVAL_MS_MAX = 5000;
+
+/** Own sizes a second: the jitter of a standing object's box makes less, a stroll 0.6. */
+const STILL_SIZES_PER_S = 0.4;
+
+export class Tracker {
+  readonly #settings: TrackerSettings;
+  #tracks: Followed[] = [];
+  #nextId: number;
+  #atMs: number | undefined;
+  #intervalMs = 0;
+  #refused = 0;
+
+  /** `firstId`: numbers of different lives of a process are told apart by it, and say nothing of what was before. */
+  constructor(settings: TrackerSettings = SETTINGS, firstId = 1) {
+    this.#settings = settings;
+    this.#nextId = firstId;
+  }
+
+  /** Tracks that were not begun because too many were followed. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** An object is likely and not sure yet, out of sight for a moment, or moves: the next frame should be looked at. */
+  get waits(): boolean {
+    return this.#tracks.some((track) => {
+      if (!track.confirmed) return track.likely;
+      return track.lastMs !== this.#atMs || track.sizesPerS > STILL_SIZES_PER_S;
+    });
+  }
+
+  /** A frame in which nothing has moved and that was not looked at: everything is where it was, seen or not. */
+  hold({ atMs }: Pick<Frame, 'atMs'>): readonly Track[] {
+    const heldMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
+    this.#atMs = atMs;
+    for (const track of this.#tracks) track.hold(heldMs);
+    return this.#tracks.filter((track) => track.confirmed).map((track) => track.toTrack(atMs));
+  }
+
+  /** Takes in a frame's detections; returns the confirmed tracks, those out of sight for a moment included. */
+  update(frame: Frame, detections: readonly Detection[]): readonly Track[] {
+    const { atMs } = frame;
+    this.#advance(frame);
+    const { high, low } = this.#sort(frame, detections);
+    const matched = this.#associate(high, low, atMs);
+    for (const track of this.#tracks) if (track.lastMs !== atMs) track.miss();
+    for (const candidate of [...high, ...low]) this.#start(candidate, matched, atMs);
+    return this.#tracks.filter((track) => track.confirmed).map((track) => track.toTrack(atMs));
+  }
+
+  /** Forgets what is too old or has left, and predicts the rest. */
+  #advance({ atMs, source }: Frame): void {
+    const { memoryMs, tentativeMs, outsideShareMax } = this.#settings;
+    const intervalMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
+    this.#atMs = atMs;
+    this.#intervalMs = Math.min(intervalMs, INTERVAL_MS_MAX);
+    this.#tracks = this.#tracks.filter((track) => {
+      if (!this.#isWithin(track.confirmed ? memoryMs : tentativeMs, track.lastMs)) return false;
+      track.predict(intervalMs / 1000, atMs);
+      return track.outsideShare(source) <= outsideShareMax;
+    });
+  }
+
+  /** Memory is in time, but never shorter than one missed frame. */
+  #isWithin(memoryMs: number, sinceMs: number): boolean {
+    return (this.#atMs ?? 0) - sinceMs <= Math.max(memoryMs, 2 * this.#intervalMs);
+  }
+
+  /** Splits detections into those believed and those that may only continue a track. */
+  #sort(
+    { rgb, input, source }: Frame,
+    detections: readonly Detection[],
+  ): Record<'high' | 'low', Set<Candidate>> {
+    const { groups, crowdedIou, likenessPower, edgeSlack } = this.#settings;
+    const believed = detections.filter(({ group, score }) => score >= groups[group].highScoreMin);
+    const high = new Set<Candidate>();
+    const low = new Set<Candidate>();
+    for (const detection of detections) {
+      const { group, score, xyxyPx } = detection;
+      const cut = cutBy(source, xyxyPx, edgeSlack);
+      if (score >= groups[group].highScoreMin) {
+        const print = likenessPower > 0 ? colourPrint({ rgb, input, source }, xyxyPx) : undefined;
+        const crowded = believed.some(
+          (other) => other !== detection && iou(other.xyxyPx, xyxyPx) > crowdedIou,
+        );
+        high.add({ detection, cut, print, crowded });
+      } else if (score >= groups[group].lowScoreMin) {
+        low.add({ detection, cut, print: undefined, crowded: true });
+      }
+    }
+    return { high, low };
+  }
+
+  /** The passes; takes what is matched out of `high` and `low` and returns it. */
+  #associate(high: Set<Candidate>, low: Set<Candidate>, atMs: number): Candidate[] {
+    const { groups, iouMin, lowIouMin, enlargeShare, enlargedIouMin } = this.#settings;
+    const matched: Candidate[] = [];
+    const pass = (
+      tracks: Set<Followed>,
+      candidates: Set<Candidate>,
+      overlapMin: number,
+      share: number,
+    ): void => {
+      const worth = (track: Followed, candidate: Candidate): number => {
+        if (track.group !== candidate.detection.group) return 0;
+        const overlap = iou(enlarged(track.xyxyPx, share), enlarged(candidate.detection.xyxyPx, share));
+        return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
+      };
+      for (const [track, candidate] of associate(tracks, candidates, worth)) {
+        track.match(candidate, atMs);
+        matched.push(candidate);
+      }
+    };
+    const confirmed = new Set(this.#tracks.filter((track) => track.confirmed));
+    const tentative = new Set(this.#tracks.filter((track) => !track.confirmed));
+    const mayTakeLow = (track: Followed): boolean =>
+      track.lastMs !== atMs && this.#isWithin(groups[track.group].lowMemoryMs, track.lastHighMs);
+    pass(confirmed, high, iouMin, 0);
+    pass(new Set([...confirmed].filter(mayTakeLow)), low, lowIouMin, 0);
+    pass(
+      new Set([...confirmed].filter((track) => track.lastMs !== atMs)),
+      high,
+      enlargedIouMin,
+      enlargeShare,
+    );
+    pass(tentative, high, enlargedIouMin, enlargeShare);
+    pass(new Set([...tentative].filter(mayTakeLow)), low, lowIouMin, 0);
+    return matched;
+  }
+
+  #start(candidate: Candidate, matched: Candidate[], atMs: number): void {
+    const { groups, duplicateIou, tracksMax } = this.#settings;
+    const { group, score, xyxyPx } = candidate.detection;
+    if (score < groups[group].startScoreMin) return;
+    const again = matched.some(
+      ({ detection }) => detection.group === group && iou(detection.xyxyPx, xyxyPx) > duplicateIou,
+    );
+    if (again) return;
+    if (this.#tracks.length >= tracksMax) {
+      this.#refused += 1;
+      return;
+    }
+    this.#tracks.push(new Followed(this.#nextId, candidate, atMs, this.#settings));
+    this.#nextId += 1;
+    matched.push(candidate);
+  }
+}
+
+function cutBy({ widthPx, heightPx }: SizePx, [x1, y1, x2, y2]: XyxyPx, slack: number): Cut {
+  return {
+    width: x1 < slack * widthPx || x2 > (1 - slack) * widthPx,
+    height: y1 < slack * heightPx || y2 > (1 - slack) * heightPx,
+  };
+}

@@ -1,0 +1,67 @@
+/**
+ * What has happened lately and what still stands, for a person at the box.
+ *
+ * LIMITS: RECENT_MAX events and STANDING_MAX incidents; beyond them the oldest is no longer shown.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { UnnumberedEvent } from '../contract/event-sink.ts';
+import type { LocalEvent } from '../contract/local-status.ts';
+
+const RECENT_MAX = 8;
+const STANDING_MAX = 64;
+const RATE_OVER_MS = 10_000;
+
+export class Board {
+  readonly #clock: Clock;
+  readonly #recent: LocalEvent[] = [];
+  readonly #standing = new Map<string, LocalEvent>();
+  /** Monotonic times of the frames of the last seconds. */
+  readonly #framesMs: number[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get recent(): readonly LocalEvent[] {
+    return this.#recent;
+  }
+
+  get standing(): readonly LocalEvent[] {
+    return [...this.#standing.values()];
+  }
+
+  get analysedFps(): number {
+    this.#forget();
+    const [firstMs] = this.#framesMs;
+    const lastMs = this.#framesMs.at(-1);
+    if (firstMs === undefined || lastMs === undefined || lastMs <= firstMs) return 0;
+    // A stream that has stopped counts its silence.
+    const overMs = Math.max(lastMs - firstMs, this.#clock.nowMs() - firstMs);
+    return Math.round(((this.#framesMs.length - 1) / overMs) * 10_000) / 10;
+  }
+
+  frame(): void {
+    this.#framesMs.push(this.#clock.nowMs());
+    this.#forget();
+  }
+
+  take({ time, subject, data }: UnnumberedEvent): void {
+    const { episode, phase, severity, rule } = data;
+    const event: LocalEvent = { time, kind: rule.kind, severity, phase, subject };
+    if (phase === 'start') {
+      this.#recent.push(event);
+      this.#recent.splice(0, this.#recent.length - RECENT_MAX);
+    }
+    if (phase === 'end') this.#standing.delete(episode);
+    else if (!this.#standing.has(episode)) this.#standing.set(episode, event);
+    if (this.#standing.size <= STANDING_MAX) return;
+    const [oldest] = this.#standing.keys();
+    if (oldest !== undefined) this.#standing.delete(oldest);
+  }
+
+  #forget(): void {
+    const fromMs = this.#clock.nowMs() - RATE_OVER_MS;
+    const old = this.#framesMs.findIndex((ms) => ms >= fromMs);
+    this.#framesMs.splice(0, old === -1 ? this.#framesMs.length : old);
+  }
+}

@@ -1,0 +1,65 @@
+/** GStreamer without us: the floor's first half, and the clips and frames that the benchmark works on. */
+import { statSync } from 'node:fs';
+import { type Cost, costOf } from './measure.ts';
+
+/** Width and height of the detector's input. */
+export type Input = readonly [number, number];
+
+/** The agent's own decoding and letterboxing: scaled first, since converting fewer pixels costs less. */
+function letterbox([width, height]: Input): string[] {
+  const caps = `video/x-raw,format=RGB,width=${width},height=${height},pixel-aspect-ratio=1/1`;
+  return ['decodebin', '!', 'videoscale', 'add-borders=true', '!', 'videoconvert', '!', caps];
+}
+
+/** Decodes and letterboxes `clip` into nothing. */
+export function bareCapture(clip: string, input: Input): Promise<Cost> {
+  return launch(clip, [...letterbox(input), '!', 'fakesink']);
+}
+
+/** Records the letterboxed frames of `clip` into `file`, raw RGB; returns how many. */
+export async function record(clip: string, input: Input, file: string): Promise<number> {
+  await launch(clip, [...letterbox(input), '!', 'filesink', `location=${file}`]);
+  return statSync(file).size / (input[0] * input[1] * 3);
+}
+
+/** Writes `clip`, which has one stream, `times` times in a row into `file`, not coded anew. */
+export async function repeat(clip: string, times: number, file: string): Promise<void> {
+  const again = Array.from({ length: times - 1 }, () => [
+    'filesrc',
+    `location=${clip}`,
+    '!',
+    'parsebin',
+    '!',
+    'queue',
+    '!',
+    'c.',
+  ]);
+  // A queue each: where concat lets a source wait its turn, parsebin must not wait before all is linked.
+  const first = [
+    'parsebin',
+    '!',
+    'queue',
+    '!',
+    'concat',
+    'name=c',
+    '!',
+    'matroskamux',
+    '!',
+    'filesink',
+    `location=${file}`,
+  ];
+  await launch(clip, [...first, ...again.flat()]);
+}
+
+/** Copies the first `frames` pictures of `clip`, which has one stream, into `file`, not coded anew. */
+export async function cut(clip: string, frames: number, file: string): Promise<void> {
+  // eos-after counts the buffer at which the stream ends, which is not passed on.
+  const first = ['parsebin', '!', 'identity', `eos-after=${frames + 1}`];
+  await launch(clip, [...first, '!', 'matroskamux', '!', 'filesink', `location=${file}`]);
+}
+
+function launch(clip: string, words: readonly string[]): Promise<Cost> {
+  return costOf(['gst-launch-1.0', '-q', 'filesrc', `location=${clip}`, '!', ...words], (line) =>
+    line.startsWith('gst-launch-1.0') ? 'gstreamer' : undefined,
+  );
+}

@@ -1,0 +1,46 @@
+/** The report for a person's eyes. */
+import { GOALS, type Report } from './benchmark.ts';
+
+export function tableOf(report: Report): string {
+  const { floor, vision, agent, ratio, goals, rssPeakMiB, wallMs } = report;
+  const rows: string[][] = [['CPU-ms per frame', 'floor', 'agent']];
+  for (const [stage, ms] of Object.entries(vision.stages))
+    rows.push([stage, figure(floor.stages[stage]), figure(ms)]);
+  rows.push(
+    ['vision process', figure(floor.total), figure(vision.total)],
+    ['agent process', '', figure(agent.total)],
+    ['wall-ms per frame', figure(wallMs.capture + wallMs.detect), figure(wallMs.agent)],
+  );
+  const memory = Object.entries(rssPeakMiB).map(([name, mib]) => `${name} ${mib.toFixed(0)}`);
+  const held = (rssPeakMiB['vision'] ?? 0) + (rssPeakMiB['agent'] ?? 0);
+  return [
+    `${report.clip}: ${report.frames} frames at ${report.input.join('x')}, ${report.rounds} rounds, ${report.events} events`,
+    `${report.machine.cpu}, ${report.machine.cores} cores, node ${report.machine.node}, ${report.model}`,
+    '',
+    ...aligned(rows),
+    '',
+    `vision ÷ floor          ${ratio.vision.toFixed(3)}  (at most ${GOALS.ratioMax}: ${verdict(goals.ratio)})`,
+    `vision + agent ÷ floor  ${ratio.both.toFixed(3)}`,
+    `peak RSS, MiB           ${memory.join(', ')}`,
+    `vision + agent, MiB     ${held.toFixed(0)}  (at most ${GOALS.rssMiBMax}: ${verdict(goals.rss)})`,
+  ].join('\n');
+}
+
+function figure(value: number | undefined): string {
+  return value === undefined ? '–' : value.toFixed(2);
+}
+
+function verdict(reached: boolean): string {
+  return reached ? 'reached' : 'MISSED';
+}
+
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  '),
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * A small certificate authority for demos, tests and first trials: made by openssl(1), mTLS for one broker
+ * and any number of clients. Not for production, where the room has its own.
+ */
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { AgentError, messageOf } from '../../agent/base/errors.ts';
+
+const run = promisify(execFile);
+
+export interface KeyPair {
+  /** PEM files. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface Validity {
+  /** YYYYMMDDHHMMSSZ; default: 30 days from now. */
+  readonly notBefore?: string;
+  readonly notAfter?: string;
+}
+
+export class CertificateAuthority {
+  readonly #dir: string;
+
+  /** `dir` receives every file: one folder an authority. */
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** PEM file of the authority itself. */
+  get ca(): string {
+    return join(this.#dir, 'ca.crt');
+  }
+
+  /** Makes the authority's key and certificate. */
+  async start(): Promise<void> {
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await openssl(
+      ['req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '30', '-subj', '/CN=vigie demo authority'],
+      ['-keyout', join(this.#dir, 'ca.key'), '-out', this.ca],
+    );
+  }
+
+  /** For a broker on this machine. */
+  broker(): Promise<KeyPair> {
+    return this.#issue('broker', 'localhost', {}, [
+      'extendedKeyUsage=serverAuth',
+      'subjectAltName=DNS:localhost,IP:127.0.0.1',
+    ]);
+  }
+
+  /** For a box or a program of the room: the broker takes the CN as the user's name. */
+  client(name: string, validity: Validity = {}): Promise<KeyPair> {
+    return this.#issue(name, name, validity, ['extendedKeyUsage=clientAuth']);
+  }
+
+  async #issue(
+    file: string,
+    commonName: string,
+    { notBefore, notAfter }: Validity,
+    extensions: readonly string[],
+  ): Promise<KeyPair> {
+    const path = (suffix: string): string => join(this.#dir, `${file}.${suffix}`);
+    const pair = { cert: path('crt'), key: path('key') };
+    await writeFile(path('ext'), extensions.join('\n'));
+    await openssl(
+      ['req', '-new', '-newkey', 'ed25519', '-nodes', '-subj', `/CN=${commonName}`],
+      ['-keyout', pair.key, '-out', path('csr')],
+    );
+    await openssl(
+      ['x509', '-req', '-in', path('csr'), '-CA', this.ca, '-CAkey', join(this.#dir, 'ca.key')],
+      ['-extfile', path('ext'), '-out', pair.cert],
+      notBefore === undefined ? [] : ['-not_before', notBefore],
+      notAfter === undefined ? ['-days', '30'] : ['-not_after', notAfter],
+    );
+    return pair;
+  }
+}
+
+async function openssl(...parts: readonly string[][]): Promise<void> {
+  try {
+    await run('openssl', parts.flat());
+  } catch (error) {
+    throw new AgentError('unavailable', `openssl failed (is it installed?): ${messageOf(error)}`, error);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Holds received messages against the published contract: docs/ref/asyncapi.yaml says which message a topic
+ * carries and how, docs/ref/events.schema.json what it holds. Reads the files as any consumer would.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import type { IPublishPacket } from 'mqtt';
+import { parse } from 'yaml';
+import { packageRoot } from '../../agent/base/package-root.ts';
+
+export const SCHEMA_FILE = join(packageRoot(), 'docs/ref/events.schema.json');
+export const ASYNCAPI_FILE = join(packageRoot(), 'docs/ref/asyncapi.yaml');
+
+interface AsyncApi {
+  readonly channels: Record<string, AsyncChannel>;
+  readonly operations: Record<string, AsyncOperation>;
+  readonly components: {
+    readonly messages: Record<string, AsyncMessage>;
+    readonly messageTraits: Record<string, { readonly headers: object }>;
+  };
+}
+interface AsyncChannel {
+  readonly address: string;
+  readonly messages: Record<string, unknown>;
+  readonly parameters: Record<string, { readonly enum?: readonly string[]; readonly 'x-levels'?: 'many' }>;
+}
+interface AsyncOperation {
+  readonly action: 'send' | 'receive';
+  readonly channel: { readonly $ref: string };
+  readonly bindings: { readonly mqtt: { readonly qos: number; readonly retain: boolean } };
+}
+interface AsyncMessage {
+  readonly contentType: string;
+  readonly traits?: readonly unknown[];
+  readonly payload?: { readonly schema: { readonly $ref: string } };
+}
+
+interface Expected {
+  readonly name: string;
+  readonly topic: RegExp;
+  readonly action: AsyncOperation['action'];
+  readonly qos: number;
+  readonly retain: boolean;
+  readonly message: AsyncMessage;
+  readonly payload: ValidateFunction | undefined;
+}
+
+/** Compiles the published schema as it stands. */
+export function publishedSchemas(): Ajv2020 {
+  // `then` branches add to a type that was said before.
+  const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true });
+  // Resolved by Ajv, but missing among the keywords that its strict mode knows.
+  ajv.addKeyword('$anchor');
+  ajv.addSchema(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as object);
+  return ajv;
+}
+
+export class Contract {
+  readonly #expected: readonly Expected[];
+  readonly #numbered: ValidateFunction;
+  readonly #event: ValidateFunction;
+
+  constructor() {
+    const ajv = publishedSchemas();
+    const { $id } = JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as { $id: string };
+    const { channels, operations, components } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as AsyncApi;
+    this.#event = ajv.getSchema($id) ?? ajv.compile(false);
+    this.#numbered = ajv.compile(components.messageTraits['numbered']?.headers ?? false);
+    const all = Object.values(operations).map(({ action, channel, bindings }): Expected => {
+      const { address, messages, parameters } = channels[lastOf(channel.$ref)] as AsyncChannel;
+      const [name = ''] = Object.keys(messages);
+      const message = components.messages[name] as AsyncMessage;
+      const schema = message.payload?.schema.$ref;
+      const payload = schema === undefined ? undefined : ajv.getSchema(`${$id}#${schema.split('#')[1]}`);
+      if (schema !== undefined && payload === undefined)
+        throw new Error(`${schema} is not in the schema file`);
+      return { name, topic: topicPattern(address, parameters), action, message, payload, ...bindings.mqtt };
+    });
+    // A fixed level goes before a parameter: `evt/system/outbox-gap` is no event of a kind.
+    this.#expected = all.sort((a, b) => a.topic.source.split('(').length - b.topic.source.split('(').length);
+  }
+
+  /** What is wrong with a message that a box published; empty when it keeps the contract. */
+  faults(packet: IPublishPacket): string[] {
+    const found = this.#expected.find(({ topic }) => topic.test(packet.topic));
+    if (found === undefined) return [`${packet.topic}: no channel of the contract has this address`];
+    if (found.action === 'receive') return [];
+    const payload = Buffer.from(packet.payload);
+    return [...this.#wayFaults(found, packet), ...payloadFaults(found, payload), ...topicFaults(packet)].map(
+      (fault) => `${packet.topic} (${found.name}): ${fault}`,
+    );
+  }
+
+  /** What is wrong with an event, wherever it comes from (the files of a replay …). */
+  eventFaults(event: object): string[] {
+    return this.#event(event) ? [] : [errorText(this.#event.errors)];
+  }
+
+  /** How it came: content type, QoS, user properties. */
+  #wayFaults({ message, qos, retain }: Expected, { properties, ...packet }: IPublishPacket): string[] {
+    const user = { ...properties?.userProperties };
+    const numbered = message.traits === undefined || this.#numbered(user);
+    return [
+      ...(properties?.contentType === message.contentType ? [] : [`content type ${properties?.contentType}`]),
+      ...(packet.qos === qos ? [] : [`QoS ${packet.qos}, not ${qos}`]),
+      ...(packet.retain === retain ? [] : [`retain ${packet.retain}, not ${retain}`]),
+      ...(numbered ? [] : [`user properties: ${errorText(this.#numbered.errors)}`]),
+    ];
+  }
+}
+
+function payloadFaults({ message, payload }: Expected, bytes: Buffer): string[] {
+  if (payload === undefined) return bytes.length > 0 ? [] : ['empty'];
+  const text = bytes.toString('utf8');
+  const value: unknown = message.contentType.includes('json') ? JSON.parse(text) : text;
+  return payload(value) ? [] : [errorText(payload.errors)];
+}
+
+/** Topic and event name the same box, severity and kind. */
+function topicFaults({ topic, payload }: IPublishPacket): string[] {
+  const [, site, box, branch, severity, kind] = topic.split('/');
+  if (branch !== 'evt') return [];
+  const { source, type, data } = JSON.parse(payload.toString()) as Record<string, unknown>;
+  const said = (data as { severity?: unknown }).severity ?? 'system';
+  return [
+    ...(source === `urn:vigie:${site}:${box}` ? [] : [`source ${source}`]),
+    ...(type === `vigie.${kind}.v1` ? [] : [`type ${type}`]),
+    ...(said === severity ? [] : [`severity ${said}`]),
+  ];
+}
+
+function topicPattern(address: string, parameters: AsyncChannel['parameters']): RegExp {
+  const pattern = address.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const parameter = parameters[name];
+    if (parameter === undefined) throw new Error(`${address}: {${name}} is not among the parameters`);
+    if (parameter.enum !== undefined) return `(${parameter.enum.join('|')})`;
+    return parameter['x-levels'] === 'many' ? '(.+)' : '([^/]+)';
+  });
+  return new RegExp(`^${pattern}$`);
+}
+
+function errorText(errors: ErrorObject[] | null | undefined): string {
+  return (errors ?? [])
+    .filter(({ keyword }) => keyword !== 'if')
+    .slice(0, 3)
+    .map(({ instancePath, message, params }) => `${instancePath || '/'} ${message} ${JSON.stringify(params)}`)
+    .join('; ');
+}
+
+function lastOf(ref: string): string {
+  return ref.split('/').at(-1) ?? '';
+}

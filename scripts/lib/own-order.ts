@@ -1,0 +1,40 @@
+/** An authority of one's own for a run on this machine: its key, and an order for all that the box would do, for a month. */
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AUTHORISATION_TYPE, type Authorisation, cameraAddress } from '../../agent/contract/authorisation.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import { signEnvelope } from '../../agent/restraint/envelope.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** Writes key and order into `dir`; returns the environment that names them. The private keys are not kept. */
+export function ownOrder(config: Config, source: string, dir: string, why: string): NodeJS.ProcessEnv {
+  const files = { key: join(dir, 'authority.pub'), order: join(dir, 'authorisation.dsse.json') };
+  const authority = generateKeyPairSync('ed25519');
+  const holders = [1, 2].map(() => generateKeyPairSync('ed25519'));
+  const [fromMs, untilMs] = [Date.now() - HOUR_MS, Date.now() + 30 * 24 * HOUR_MS];
+  const order: Authorisation = {
+    order: `${why}-1`,
+    authority: `nobody: a ${why} on this machine`,
+    site: config.site,
+    box: config.box,
+    camera: cameraAddress(source),
+    rules: config.rules.map(({ kind, purpose, ...rule }) => ({
+      kind,
+      zones: ['zone' in rule ? rule.zone : rule.line],
+      purpose,
+      legalBasis: `none: a ${why}`,
+    })),
+    notBefore: new Date(fromMs).toISOString(),
+    notAfter: new Date(untilMs).toISOString(),
+    retention: { eventsDays: 30, snapshotsDays: 7, sealedDays: 30 },
+    resumeKeys: holders.map(({ publicKey }, i) => ({
+      name: `holder-${i + 1}`,
+      publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
+    })),
+  };
+  writeFileSync(files.key, authority.publicKey.export({ type: 'spki', format: 'pem' }));
+  writeFileSync(files.order, signEnvelope(AUTHORISATION_TYPE, JSON.stringify(order), authority.privateKey));
+  return { VIGIE_AUTHORISATION: files.order, VIGIE_AUTHORITY_KEY: files.key };
+}

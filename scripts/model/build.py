@@ -1,0 +1,105 @@
+"""Builds the detector from its fetched parts. Called by scripts/build-model, which fetches them.
+
+Two runs with the same versions of python3-onnx and python3-onnxruntime write the same bytes.
+"""
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from quiet import onnx, onnxruntime  # first: silences the import, keeps its order
+import card
+import detector
+import numpy as np
+import quantise
+import stills
+
+NAME = "nanodet-g-city10"
+BYTES_MAX = 4_200_000  # a model above this size means that something was not quantised
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="scripts/build-model", add_help=False, allow_abbrev=False)
+    for option in ("--weights", "--stills", "--models", "--cache"):
+        parser.add_argument(option, type=Path, required=True)
+    for option in ("--weights-package", "--weights-integrity"):
+        parser.add_argument(option, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--fp32", type=Path)
+    parser.add_argument("--activation", choices=["u8", "s8"], default="u8")
+    options = parser.parse_args(arguments)
+    if options.out is None:
+        options.out = (options.models / f"{NAME}.onnx" if options.activation == "u8"
+                       else options.cache / f"{NAME}-s8.onnx")
+    return options
+
+
+def main(arguments):
+    options = parse(arguments)
+    committed = options.models / f"{NAME}.json"
+    if not committed.exists():
+        raise FileNotFoundError(f"{committed} is missing: the card's prose is written by hand and kept there")
+    say("converting")
+    model = detector.build(options.weights / "nanodet.json")
+    if options.fp32:
+        onnx.save(model, options.fp32)
+    pictures = stills.load(options.stills)
+    with tempfile.TemporaryDirectory(dir=options.cache) as scratch:
+        float_model, int8_model = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
+        onnx.save(model, float_model)
+        quantise.quantise(float_model, int8_model, stills.model_inputs(pictures), options.activation,
+                          Progress("calibrating", len(pictures)).tick)
+        verify(int8_model)
+        # Only a model that passed takes the place of the one before.
+        options.out.write_bytes(int8_model.read_bytes())
+    write_card(options, committed, pictures)
+    print(f"{card.sha256_of(options.out)}  {options.out.name}")
+
+
+def write_card(options, committed, pictures):
+    quantisation = {
+        "activations": "uint8" if options.activation == "u8" else "int8",
+        "pictures": len(pictures), "picturesSha256": stills.digest(pictures),
+        "tools": {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
+    }
+    package = {"name": options.weights_package, "integrity": options.weights_integrity}
+    kept = card.renew(committed, options.out, options.out.with_suffix(".json"), quantisation, package)
+    if not kept:
+        print("This is not the file of the committed card: its accuracy must be measured anew.", file=sys.stderr)
+
+
+def verify(path):
+    """Runs the model once at each size and checks the contract; says nothing about accuracy."""
+    size = path.stat().st_size
+    if size > BYTES_MAX:
+        raise ValueError(f"the model has {size} bytes, more than {BYTES_MAX}")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for width, height in [*stills.SIZES_PX, (96, 64)]:
+        frame = np.full((1, height, width, 3), 114, np.uint8)
+        boxes, scores, labels = session.run(["boxes", "scores", "labels"], {"frame": frame})
+        expected = ((len(scores), 4), np.float32, (len(scores),), np.float32, (len(scores),), np.int32)
+        if (boxes.shape, boxes.dtype, scores.shape, scores.dtype, labels.shape, labels.dtype) != expected:
+            raise ValueError(f"outputs at {width}x{height}: {boxes.shape} {scores.shape} {labels.shape} {labels.dtype}")
+
+
+def say(text):
+    """Progress is for a person at a terminal; a pipe gets the result only."""
+    if sys.stdout.isatty():
+        print(text)
+
+
+class Progress:
+    """A counter on one line of the terminal."""
+
+    def __init__(self, text, total):
+        self._text, self._total, self._done = text, total, 0
+
+    def tick(self):
+        self._done += 1
+        if sys.stdout.isatty():
+            end = "\n" if self._done == self._total else ""
+            print(f"\r{self._text} {self._done}/{self._total}", end=end, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,288 @@
+/**
+ * The room's end of the line: what boxes publish goes into the archive, and each box hears how far.
+ *
+ * INVARIANTS: a message is acknowledged to the broker, and its number to the box, only after the transaction
+ * that holds it is on disk; a number is acknowledged only when all before it are there, by the database's word.
+ * LIMITS: BATCH_MAX messages unacknowledged at the broker; what is beyond waits there, or in the boxes' outboxes.
+ * Reports without acknowledgement are dropped while REPORTS_MAX messages wait: the next comes within 30 s.
+ */
+import type { Duplex } from 'node:stream';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
+import { type Archive, ArchiveAway, type LaneThrough } from './archive.ts';
+import { type Arrival, arrivalOf } from './message.ts';
+
+/** In one transaction. Mosquitto sends 20 unless its max_inflight_messages says more. */
+const BATCH_MAX = 200;
+
+const REPORTS_MAX = 2000;
+
+/** Boxes go on sending 1,000 numbers beyond an acknowledgement: this allows 10,000 messages a second each. */
+const ACK_EVERY_MS = 100;
+
+/** An archive that is away is tried again at this pace, the wait doubling. */
+const RETRY_MS = { first: 100, max: 5000 };
+
+/** How long a broker keeps what comes for an instance that is named and away. */
+const SESSION_KEPT_S = 86_400;
+
+/** Far beyond what a box sends (256 kB); a broker keeps larger ones to itself. */
+const MESSAGE_BYTES_MAX = 1_048_576;
+
+const END_WITHIN_MS = 2000;
+
+/** MQTT 5.0, 3.14.2.1. */
+const SESSION_TAKEN_OVER = 142;
+
+/** Tells MQTT.js that it is not to acknowledge; see `handleMessage`. */
+const NOT_YET = new Error('acknowledged when it is stored');
+
+export interface RoomOptions {
+  readonly url: string;
+  /** PEM, absent for a broker without TLS. */
+  readonly tls?: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
+  /** Several rooms of one group share the events and snapshots among them. */
+  readonly share?: string;
+  /** With a name of its own the broker keeps what comes while this room is away. */
+  readonly clientId?: string;
+  readonly archive: Archive;
+  /** What is new in the archive, duplicates left out. */
+  onStored(fresh: readonly Arrival[]): void;
+  /** One line for a person: a fault, or its end. */
+  onNotice(line: string): void;
+  /** This room cannot go on. */
+  onFatal(line: string): void;
+}
+
+export interface RoomCounters {
+  events: number;
+  snapshots: number;
+  /** Came again, and were known. */
+  duplicates: number;
+  /** Kept although they could not be read. */
+  unread: number;
+  /** Not of a box's outbox, or from a program too old to say so: not kept. */
+  refused: number;
+  /** Reports that came while the archive was away for long. */
+  dropped: number;
+}
+
+interface Pending {
+  readonly arrival: Arrival;
+  readonly messageId: number | undefined;
+  /** The connection that it came on: a number of another one means another message. */
+  readonly stream: Duplex;
+}
+
+export class Room {
+  readonly counters: RoomCounters = {
+    events: 0,
+    snapshots: 0,
+    duplicates: 0,
+    unread: 0,
+    refused: 0,
+    dropped: 0,
+  };
+  readonly #options: RoomOptions;
+  readonly #pending: Pending[] = [];
+  /** Acknowledgements to be published, by topic and epoch. */
+  readonly #due = new Map<string, { topic: string; ack: Record<string, number | string> }>();
+  readonly #stopping = new AbortController();
+  #client: MqttClient | undefined;
+  #storing: Promise<void> | undefined;
+  #ackTimer: NodeJS.Timeout | undefined;
+  #fault: string | undefined;
+
+  constructor(options: RoomOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the archive and begins to connect; what is away is tried again for ever. */
+  async start(): Promise<void> {
+    const { url, tls, clientId } = this.#options;
+    if (!(await this.#opened()) || this.#stopping.signal.aborted) return;
+    const client = mqtt.connect(url, {
+      protocolVersion: 5,
+      ...(clientId !== undefined && { clientId }),
+      clean: clientId === undefined,
+      resubscribe: false,
+      queueQoSZero: false,
+      reconnectPeriod: 1000,
+      keepalive: 15,
+      properties: {
+        receiveMaximum: BATCH_MAX,
+        maximumPacketSize: MESSAGE_BYTES_MAX,
+        ...(clientId !== undefined && { sessionExpiryInterval: SESSION_KEPT_S }),
+      },
+      ...tls,
+    });
+    this.#client = client;
+    client.handleMessage = (packet, handled) => {
+      this.#take(packet, client.stream);
+      handled(packet.qos === 0 ? undefined : NOT_YET);
+    };
+    client.on('connect', () => void this.#connected(client));
+    client.on('error', (error) => this.#faulty(`broker: ${textOf(error)}`));
+    client.on('close', () => this.#faulty('broker: the connection is gone; tried again each second'));
+    client.on('disconnect', ({ reasonCode }) => {
+      if (reasonCode !== SESSION_TAKEN_OVER) return;
+      client.end(true);
+      this.#options.onFatal('broker: another program uses the same --client-id; give each its own');
+    });
+  }
+
+  /** What has arrived is stored and acknowledged first, unless the archive is away. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#storing;
+    this.#acknowledge();
+    const client = this.#client;
+    if (client !== undefined) {
+      // MQTT.js would wait for ever for the acknowledgements of a broker that is away.
+      await Promise.race([client.endAsync(), sleep(END_WITHIN_MS)]);
+      client.end(true);
+    }
+    await this.#options.archive.close();
+  }
+
+  async #connected(client: MqttClient): Promise<void> {
+    const { share } = this.#options;
+    const shared = share === undefined ? '' : `$share/${share}/`;
+    // The states are for everybody: a broker sends no retained message to a shared subscription.
+    const topics = [`${shared}vigie/+/+/evt/#`, `${shared}vigie/+/+/snap/+`];
+    try {
+      await client.subscribeAsync([...topics, 'vigie/+/+/status', 'vigie/+/+/health'], { qos: 1 });
+    } catch (error) {
+      this.#faulty(`broker: subscribing failed: ${textOf(error)}`);
+      return;
+    }
+    if (this.#fault !== undefined) this.#options.onNotice('broker: connected again');
+    this.#fault = undefined;
+    this.#acknowledge();
+  }
+
+  #take(packet: IPublishPacket, stream: Duplex): void {
+    const { messageId, topic } = packet;
+    if (this.#stopping.signal.aborted) return;
+    if (packet.qos === 0 && this.#pending.length >= REPORTS_MAX) {
+      this.counters.dropped += 1;
+      return;
+    }
+    try {
+      this.#pending.push({ arrival: arrivalOf(packet), messageId, stream });
+    } catch (error) {
+      this.counters.refused += 1;
+      this.#options.onNotice(`refused a message on ${topic}: ${textOf(error)}`);
+      puback(messageId, stream);
+      return;
+    }
+    this.#storing ??= this.#storeAll().finally(() => {
+      this.#storing = undefined;
+    });
+  }
+
+  async #storeAll(): Promise<void> {
+    // What the broker has sent in one go is one batch.
+    await setImmediate();
+    while (this.#pending.length > 0) {
+      const batch = this.#pending.slice(0, BATCH_MAX);
+      if (!(await this.#store(batch.map(({ arrival }) => arrival)))) return;
+      this.#pending.splice(0, batch.length);
+      for (const { messageId, stream } of batch) puback(messageId, stream);
+    }
+  }
+
+  async #opened(): Promise<boolean> {
+    const opened = await this.#insist(
+      () => this.#options.archive.open().then(() => true),
+      (error) => error instanceof ArchiveAway,
+    );
+    return opened === true;
+  }
+
+  /** False when told to stop before the archive took it. */
+  async #store(batch: readonly Arrival[]): Promise<boolean> {
+    const { archive, onStored } = this.#options;
+    const stored = await this.#insist(
+      () => archive.store(batch),
+      () => true,
+    );
+    if (stored === undefined) return false;
+    const { fresh, lanes } = stored;
+    this.#count(batch, fresh);
+    for (const lane of lanes) this.#owe(lane);
+    onStored(fresh);
+    return true;
+  }
+
+  /** Does something with the archive until it works; undefined when told to stop before. */
+  async #insist<T>(act: () => Promise<T>, again: (error: unknown) => boolean): Promise<T | undefined> {
+    const { onNotice } = this.#options;
+    let failures = 0;
+    for (let waitMs = RETRY_MS.first; ; waitMs = Math.min(2 * waitMs, RETRY_MS.max)) {
+      try {
+        const result = await act();
+        if (failures > 0) onNotice(`archive: works again, after ${failures} failures`);
+        return result;
+      } catch (error) {
+        if (!again(error)) throw error;
+        if (failures === 0) onNotice(`archive: ${textOf(error)}; tried again until it works`);
+        failures += 1;
+      }
+      if (this.#stopping.signal.aborted) return undefined;
+      await sleep(waitMs);
+    }
+  }
+
+  #count(batch: readonly Arrival[], fresh: readonly Arrival[]): void {
+    this.counters.duplicates += batch.length - fresh.length;
+    for (const arrival of fresh) {
+      if (arrival.kind === 'event') this.counters.events += 1;
+      if (arrival.kind === 'snapshot') this.counters.snapshots += 1;
+      if (arrival.kind === 'event' && arrival.unread !== undefined) this.counters.unread += 1;
+    }
+  }
+
+  #owe({ site, box, epoch, lane, through }: LaneThrough): void {
+    const key = `${site}/${box}/${epoch}`;
+    const ack = this.#due.get(key)?.ack ?? { epoch };
+    this.#due.set(key, { topic: `vigie/${site}/${box}/ack`, ack: { ...ack, [lane]: through } });
+    this.#ackTimer ??= setTimeout(() => this.#acknowledge(), ACK_EVERY_MS);
+  }
+
+  #acknowledge(): void {
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    const client = this.#client;
+    // Without a connection they wait: the newest of each box.
+    if (client?.connected !== true) return;
+    for (const { topic, ack } of this.#due.values()) {
+      client.publish(topic, JSON.stringify(ack), { qos: 1 }, (error) => {
+        if (error) this.#faulty(`broker: ${topic} cannot be published: ${textOf(error)}`);
+      });
+    }
+    this.#due.clear();
+  }
+
+  /** Said once, until it is over. */
+  #faulty(line: string): void {
+    if (this.#fault !== undefined || this.#stopping.signal.aborted) return;
+    this.#fault = line;
+    this.#options.onNotice(line);
+  }
+}
+
+/**
+ * PUBACK of MQTT 5, as MQTT.js would send it from within `handleMessage`. There it would have to come before
+ * the next message is handed over, and every message would be a transaction of its own.
+ */
+function puback(messageId: number | undefined, stream: Duplex): void {
+  if (messageId === undefined || !stream.writable) return;
+  stream.write(Buffer.from([0x40, 2, messageId >> 8, messageId & 0xff]));
+}
+
+/** Several addresses of one host that all refuse are an error without a message of its own. */
+function textOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(textOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,158 @@
+/**
+ * The arm64 package on an arm64 Debian, under qemu-user: that it decodes, infers and replays, with the
+ * results of this machine. Run by `scripts/test --arm64`; an inference takes seconds here, so there are few.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { buildPackage, unpack } from '../lib/box-package.ts';
+import { Container } from '../lib/nspawn.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+
+const FRAMES = 100;
+/** 768×576 in 4:2:0. */
+const FRAME_BYTES = (768 * 576 * 3) / 2;
+/**
+ * The detector is quantised to int8: its scores come in steps of about 0.02, and another machine's kernels may round
+ * to the step beside. Measured: most scores equal, the others one step apart; boxes at most 0.4 px.
+ */
+const SCORE_TOLERANCE = 0.025;
+const BOX_TOLERANCE_PX = 1;
+const ON_BOX = 'dist/test/arm64/on-box.js';
+
+interface Inference {
+  readonly boxes: number[];
+  readonly scores: number[];
+  readonly labels: number[];
+}
+
+interface Result {
+  readonly arch: string;
+  readonly decoder: string;
+  readonly frames: number;
+  readonly sha256: string;
+  readonly inferences: readonly Inference[];
+}
+
+const skip = Container.unavailable('arm64');
+void t.test('arm64', { skip }, async (t) => {
+  const deb = buildPackage('arm64');
+  const container = new Container(t, 'arm64');
+  unpack(container, deb);
+  t.equal(container.run('uname', '-m').out.trim(), 'aarch64', 'on another machine than this (control)');
+  await sameResults(t, container);
+  await replays(t, container);
+  await doctor(t, container);
+});
+
+async function sameResults(t: Test, container: Container): Promise<void> {
+  const dir = scratch(t);
+  const [clip, rgb] = [join(dir, 'clip.mp4'), join(dir, 'two.rgb')];
+  const ffmpeg = (...args: string[]): unknown =>
+    execFileSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, ...args], { stdio: 'pipe' });
+  ffmpeg('-frames:v', String(FRAMES), '-c:v', 'libx264', '-pix_fmt', 'yuv420p', clip);
+  ffmpeg(
+    '-vf',
+    'select=not(mod(n\\,100)),scale=416:256',
+    '-frames:v',
+    '2',
+    '-fps_mode',
+    'vfr',
+    '-f',
+    'rawvideo',
+    '-pix_fmt',
+    'rgb24',
+    rgb,
+  );
+  container.write('/root/clip.mp4', readFileSync(clip));
+  container.write('/root/two.rgb', readFileSync(rgb));
+  const there = join(container.root, 'usr/lib/vigie', ON_BOX);
+  mkdirSync(dirname(there), { recursive: true });
+  copyFileSync(join(ROOT, ON_BOX), there);
+
+  const words = ['env', 'ORT_DISABLE_TELEMETRY=1', 'node'];
+  const [clipHere, rgbHere] = [clip, rgb];
+  const here = execFileSync(
+    'env',
+    [...words.slice(1), join(ROOT, ON_BOX), clipHere, String(FRAME_BYTES), rgbHere],
+    { encoding: 'utf8' },
+  );
+  const said = container.run(
+    ...words,
+    join('/usr/lib/vigie', ON_BOX),
+    '/root/clip.mp4',
+    String(FRAME_BYTES),
+    '/root/two.rgb',
+  );
+  t.equal(said.status, 0, said.status === 0 ? 'decoder and detector run' : said.err);
+  const [x64, arm64] = [here, said.out].map((text) => JSON.parse(text) as Result);
+  if (x64 === undefined || arm64 === undefined) throw new Error('two results are expected');
+  t.equal(arm64.arch, 'arm64');
+  t.equal(arm64.frames, FRAMES, `${FRAMES} frames decoded by ${arm64.decoder}`);
+  t.equal(arm64.sha256, x64.sha256, 'to the very bits of this machine');
+  for (const [index, one] of arm64.inferences.entries()) {
+    const other: Inference | undefined = x64.inferences[index];
+    t.ok(one.scores.length > 3, `inference ${index + 1}: ${one.scores.length} boxes (control)`);
+    t.equal(one.scores.length, other?.scores.length, 'as many as here');
+    if (other !== undefined) sameBoxes(t, one, other);
+  }
+}
+
+/** Order among equal scores may differ: each box is compared with the one of its label that lies nearest. */
+function sameBoxes(t: Test, one: Inference, other: Inference): void {
+  let worst = { score: 0, px: 0 };
+  for (const [at, label] of one.labels.entries()) {
+    const box = (of: Inference, index: number): number[] => of.boxes.slice(4 * index, 4 * index + 4);
+    const apart = other.labels
+      .map((there, index) => ({
+        px:
+          there === label
+            ? Math.max(...box(one, at).map((side, k) => Math.abs(side - (box(other, index)[k] ?? Infinity))))
+            : Infinity,
+        score: Math.abs((one.scores[at] ?? 0) - (other.scores[index] ?? Infinity)),
+      }))
+      .sort((a, b) => a.px - b.px)[0];
+    if (apart !== undefined) {
+      worst = { px: Math.max(worst.px, apart.px), score: Math.max(worst.score, apart.score) };
+    }
+  }
+  t.ok(worst.px <= BOX_TOLERANCE_PX, `boxes at most ${worst.px.toFixed(2)} px apart`);
+  t.ok(worst.score <= SCORE_TOLERANCE, `scores at most ${worst.score.toFixed(4)} apart`);
+}
+
+async function replays(t: Test, container: Container): Promise<void> {
+  const clip = join(scratch(t), 'three.avi');
+  execFileSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-frames:v', '3', '-c', 'copy', clip], {
+    stdio: 'pipe',
+  });
+  container.write('/root/three.avi', readFileSync(clip));
+  container.write('/root/replay.yaml', 'site: s\nbox: b\nrules: []\n');
+  const said = container.run(
+    'vigie',
+    'replay',
+    '/root/three.avi',
+    '--config',
+    '/root/replay.yaml',
+    '--out',
+    '/root/out',
+  );
+  t.equal(said.status, 0, said.status === 0 ? 'a clip is replayed' : said.err);
+  const { frames, detections } = JSON.parse(container.read('/root/out/summary.json')) as {
+    frames: number;
+    detections: number;
+  };
+  t.equal(frames, 3, 'every frame of it');
+  t.ok(detections > 0, `${detections} detections`);
+}
+
+async function doctor(t: Test, container: Container): Promise<void> {
+  const said = container.run('vigie', 'doctor', '--config', '/root/replay.yaml', '--seconds', '1', '--json');
+  const { findings } = JSON.parse(said.out) as {
+    findings: { name: string; state: string; detail: string }[];
+  };
+  for (const name of ['config', 'disk', 'state', 'detector']) {
+    const finding = findings.find((one) => one.name === name);
+    t.equal(finding?.state, 'ok', `doctor: ${name}: ${finding?.detail}`);
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Runs on the box and, for comparison, on this machine: `on-box.js CLIP BYTES RGB` decodes an H.264 clip (BYTES
+ * a decoded frame) with the decoder that Vigie chooses, and runs the detector over two raw frames (416×256 RGB, one after the other
+ * in a file). Prints one JSON object.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../agent/base/package-root.ts';
+import { chooseDecoders, installedElements } from '../../agent/vision/camera/presets.ts';
+import { loadRuntime, Session } from '../../agent/vision/detect/session.ts';
+
+const INPUT = { widthPx: 416, heightPx: 256 };
+const FRAME_BYTES = INPUT.widthPx * INPUT.heightPx * 3;
+const MODEL = 'nanodet-g-city10';
+
+const [clip = '', frameBytes = '', rgb = ''] = process.argv.slice(2);
+const { h264 } = chooseDecoders(await installedElements());
+// H.264 decodes to the same bits everywhere; scaling and conversion need not.
+const decoded = execFileSync(
+  'gst-launch-1.0',
+  ['-q', ...`filesrc location=${clip} ! qtdemux ! h264parse ! ${h264} ! fdsink fd=1`.split(' ')],
+  { maxBuffer: 1_000_000_000 },
+);
+
+const session = await Session.open(await loadRuntime(), {
+  bytes: readFileSync(join(packageRoot(), 'models', `${MODEL}.onnx`)),
+  model: MODEL,
+  inputName: 'frame',
+  input: INPUT,
+  provider: 'cpu',
+  // Its first run needs no judge here: the box judges it at each load.
+  mayName: () => true,
+});
+const pictures = readFileSync(rgb);
+const inferences: object[] = [];
+for (const from of [0, FRAME_BYTES]) {
+  const { boxes, scores, labels } = await session.run(pictures.subarray(from, from + FRAME_BYTES));
+  inferences.push({ boxes: [...boxes], scores: [...scores], labels: [...labels] });
+}
+await session.release();
+
+process.stdout.write(
+  JSON.stringify({
+    arch: process.arch,
+    decoder: h264,
+    frames: decoded.length / Number(frameBytes),
+    sha256: createHash('sha256').update(decoded).digest('hex'),
+    inferences,
+  }),
+);

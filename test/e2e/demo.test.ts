@@ -1,0 +1,173 @@
+/**
+ * ./scripts/demo as a person runs it: alerts with redacted snapshots, and nothing left behind however it ends.
+ * Every process that a demo starts inherits a TMPDIR of its own, by which it is found.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import { packageRoot } from '../../agent/base/package-root.ts';
+import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
+
+const root = packageRoot();
+/** A demo must end within this time of being told to: the agent has 5 s, the broker 3. */
+const END_WITHIN_MS = 10_000;
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+class Demo {
+  readonly dir = mkdtempSync(join(tmpdir(), 'demo-test-'));
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly ended: Promise<Ended>;
+  said = '';
+
+  constructor(t: Test, ...args: string[]) {
+    // Its own process group, so that Ctrl-C can be sent as a terminal does: to all of it.
+    this.child = spawn(join(root, 'scripts/demo'), args, {
+      cwd: root,
+      env: { ...process.env, TMPDIR: this.dir },
+      detached: true,
+    });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.said += chunk.toString();
+      });
+    }
+    this.ended = new Promise((resolveEnded) => {
+      this.child.once('close', (code, signal) => resolveEnded({ code, signal }));
+    });
+    t.teardown(() => {
+      for (const pid of this.processes().keys()) process.kill(pid, 'SIGKILL');
+      rmSync(this.dir, { recursive: true, force: true });
+    });
+  }
+
+  async until(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.said);
+      if (match !== null) return match;
+      if (this.child.exitCode !== null) throw new Error(`the demo ended without ${pattern}:\n${this.said}`);
+      await new Promise((resolveWait) => setTimeout(resolveWait, 50));
+    }
+  }
+
+  /** Pid → command of every process with this demo's TMPDIR. */
+  processes(): Map<number, string> {
+    const found = new Map<number, string>();
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      const environment = readProc(pid, 'environ').split('\0');
+      if (!environment.includes(`TMPDIR=${this.dir}`)) continue;
+      found.set(Number(pid), readProc(pid, 'cmdline').replaceAll('\0', ' ').trim());
+    }
+    return found;
+  }
+
+  pidOf(command: RegExp): number {
+    for (const [pid, line] of this.processes()) if (command.test(line)) return pid;
+    throw new Error(`no process ${command} among ${[...this.processes().values()].join('; ')}`);
+  }
+
+  /** What is still there after the end: processes, the broker's port, temporary files. */
+  async left(): Promise<string[]> {
+    const port = Number(/localhost:(\d+)/.exec(this.said)?.[1]);
+    const open = Number.isInteger(port) && (await answers(port)) ? [`port ${port}`] : [];
+    return [...this.processes().values(), ...open, ...readdirSync(this.dir)];
+  }
+}
+
+/** Empty where the process has gone, or is not ours. */
+function readProc(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return '';
+    throw error;
+  }
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolveAnswer) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolveAnswer(true)).once('error', () => resolveAnswer(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+// Six demos of 2 to 10 s each, several times that on a busy machine.
+t.setTimeout(240_000);
+
+const ready = existsSync(join(root, 'node_modules/.vigie-setup'))
+  ? false
+  : 'scripts/setup has not been run here, and a test must not exchange node_modules under the others';
+
+void t.test('one alert, one picture, nothing left', { skip: ready }, async (t) => {
+  const demo = new Demo(t, '--alerts', '1');
+  const { code } = await demo.ended;
+  t.equal(code, 0, demo.said);
+  const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.said) ?? [];
+  t.ok(Number(upS) <= 5, `the agent is up within 5 s (${upS} s)`);
+  const lines = demo.said.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
+  t.equal(lines.length, 1, 'one line for one alert');
+  const form =
+    /^\d\d:\d\d:\d\d {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
+  const [, , picture = ''] = form.exec(lines[0] ?? '') ?? [];
+  t.match(lines[0], form, 'time, severity, what, who, where and the snapshot');
+  const bytes = readFileSync(resolve(root, picture));
+  const { format, width, height, exif } = await sharp(bytes).metadata();
+  t.equal(format, 'jpeg', 'a JPEG');
+  t.ok(bytes.length <= SNAPSHOT_BYTES_MAX, `${bytes.length} bytes`);
+  t.ok(Math.max(width, height) <= SNAPSHOT_LONG_SIDE_PX_MAX, `${width} × ${height} px`);
+  t.equal(exif, undefined, 'no metadata');
+  t.strictSame(await demo.left(), [], 'no process, port or file is left');
+});
+
+void t.test(
+  'Ctrl-C, TERM, a dead broker: it ends, says why, and leaves nothing',
+  { skip: ready },
+  async (t) => {
+    const pid = (demo: Demo): number => demo.child.pid ?? Number.NaN;
+    const ways: { name: string; end: (demo: Demo) => void; code: number | null; says: RegExp }[] = [
+      { name: 'Ctrl-C', end: (demo) => process.kill(-pid(demo), 'SIGINT'), code: 0, says: /\nEnded\.\n$/ },
+      { name: 'TERM', end: (demo) => process.kill(pid(demo), 'SIGTERM'), code: 143, says: /\nEnded\.\n$/ },
+      {
+        name: 'broker killed',
+        end: (demo) => process.kill(demo.pidOf(/^mosquitto /), 'SIGKILL'),
+        code: 1,
+        says: /\ndemo: broker: the connection is gone[^\n]*\n$/,
+      },
+      {
+        name: 'agent killed',
+        end: (demo) => process.kill(demo.pidOf(/cli\/main\.js run/), 'SIGKILL'),
+        code: 1,
+        says: /\ndemo: the agent ended \(SIGKILL\)[^\n]*\n$/,
+      },
+      // Killed itself, it cannot tidy up: its program notices and does.
+      { name: 'KILL', end: (demo) => process.kill(pid(demo), 'SIGKILL'), code: null, says: /\nEnded\.\n$/ },
+    ];
+    for (const { name, end, code, says } of ways) {
+      const demo = new Demo(t);
+      await demo.until(/the agent is online/);
+      const beganMs = Date.now();
+      end(demo);
+      t.equal((await demo.ended).code, code, `${name}: exit code ${code}`);
+      t.ok(Date.now() - beganMs < END_WITHIN_MS, `${name}: ended after ${Date.now() - beganMs} ms`);
+      t.match(demo.said, says, `${name}: one line says why`);
+      t.strictSame(await demo.left(), [], `${name}: nothing is left`);
+    }
+  },
+);
+
+void t.test('a clip that is not there is one clear line', { skip: ready }, async (t) => {
+  const demo = new Demo(t, '--source', 'file:no-such-clip.mp4');
+  t.equal((await demo.ended).code, 2, 'exit code 2');
+  const last = demo.said.trimEnd().split('\n').at(-1) ?? '';
+  t.match(last, /^demo: the agent ended \(exit code 2\): .*no-such-clip\.mp4/, 'it names the clip');
+  t.strictSame(await demo.left(), [], 'nothing is left');
+});

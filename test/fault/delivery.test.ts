@@ -1,0 +1,248 @@
+/**
+ * The whole way from a box to the room's database, killed at random: 0 lost, 0 left, 0 twice. Each loop prints its
+ * seed; VIGIE_TEST_SEED runs it again with the same faults (not with the same times).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { LANES, type Lane } from '../../agent/contract/outbox.ts';
+import { DATABASES, type TestDatabase } from '../lib/databases.ts';
+import { namedEvent } from '../lib/events.ts';
+import { makeOutbox } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+import { deliver, makeRoom, type Room, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
+
+const BOX_PROGRAM = fileURLToPath(new URL('../lib/delivering-box.js', import.meta.url));
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+
+/** Nothing is left this long after the last fault; a busy machine is given more. */
+const LEFT_WITHIN_MS = FULL ? 10_000 : 30_000;
+
+/** To be reached on a quiet machine; the tests run on busy ones, too, and report what they saw. */
+const LIVE_WITHIN_MS = FULL ? 2000 : 10_000;
+const RATE_MIN = FULL ? 500 : 100;
+
+/** A box that appends and delivers, as a process; keeps what it was told to be accepted. */
+class KilledBox {
+  readonly accepted: Record<Lane, Set<number>> = { alert: new Set(), bulk: new Set() };
+  readonly #arguments: readonly string[];
+  /** Since it was last started. */
+  writes = 0;
+  #child: ChildProcess | undefined;
+
+  constructor(file: string, { config, box }: Room) {
+    this.#arguments = [BOX_PROGRAM, file, config.url, config.ca ?? '', box.cert, box.key, '60'];
+  }
+
+  get total(): number {
+    return this.accepted.alert.size + this.accepted.bulk.size;
+  }
+
+  get alive(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  start(): void {
+    this.writes = 0;
+    const child = spawn(process.execPath, this.#arguments, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let rest = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      const lines = (rest + chunk.toString()).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const [lane, ...seqs] = line.split(' ');
+        this.writes += 1;
+        for (const seq of seqs) this.accepted[lane as Lane].add(Number(seq));
+      }
+    });
+    this.#child = child;
+  }
+
+  /** No more events; what there is goes on being delivered. */
+  quieten(): void {
+    this.#child?.kill('SIGUSR2');
+  }
+
+  async kill(): Promise<void> {
+    if (this.#child === undefined || !this.alive) return;
+    const gone = once(this.#child, 'close');
+    this.#child.kill('SIGKILL');
+    await gone;
+  }
+}
+
+/** Rows in the outbox of a box that may be running. */
+function rowsLeft(file: string): number {
+  const db = new Database(file, { readonly: true });
+  try {
+    return LANES.reduce(
+      (sum, lane) => sum + Number(db.prepare(`SELECT count(*) FROM ${lane}`).pluck().get()),
+      0,
+    );
+  } finally {
+    db.close();
+  }
+}
+
+interface Part {
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
+function partsOf(
+  box: KilledBox,
+  room: Room,
+  program: RoomProgram,
+  database: TestDatabase,
+): Record<string, Part> {
+  const { server } = database;
+  return {
+    box: { kill: () => box.kill(), start: async () => box.start() },
+    broker: {
+      kill: async () => {
+        room.broker.kill();
+        await room.broker.stop();
+      },
+      start: () => room.broker.start(),
+    },
+    room: {
+      kill: async () => void (await program.end('SIGKILL')),
+      start: async () => program.start(),
+    },
+    ...(server && { database: { kill: () => server.kill(), start: () => server.start() } }),
+  };
+}
+
+/** What the database holds: each number once, and all of them. */
+async function inspected(database: TestDatabase, accepted: Record<Lane, Set<number>>) {
+  const rows = await database.read(
+    "SELECT lane, seq, id, unread FROM event UNION ALL SELECT lane, seq, 'still ' || name, NULL FROM snapshot",
+  );
+  const numbers = rows.map(({ lane, seq }) => `${String(lane)} ${String(seq)}`);
+  const there = new Set(numbers);
+  const lost = LANES.flatMap((lane) => [...accepted[lane]].map((seq) => `${lane} ${seq}`)).filter(
+    (number) => !there.has(number),
+  );
+  const twice = numbers.length - there.size + (rows.length - new Set(rows.map(({ id }) => id)).size);
+  return { lost, twice, unread: rows.filter(({ unread }) => unread !== null).length, stored: rows.length };
+}
+
+for (const [name, make] of Object.entries(DATABASES)) {
+  void t.test(`kill -9 of box, broker, room and database, alone and together: ${name}`, async (t) => {
+    const random = randomOf(SEED);
+    t.comment(`seed ${SEED}`);
+    const room = await makeRoom(t, { persistent: true });
+    const database = await make(t);
+    const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+    const file = join(scratch(t), 'outbox.db');
+    const box = new KilledBox(file, room);
+    t.teardown(() => box.kill());
+    box.start();
+    const parts = partsOf(box, room, program, database);
+    const names = Object.keys(parts);
+    const mixed = FULL ? 100 : 4;
+    // Each alone first, then any of them together.
+    const faults = names.map((one) => [one]);
+    while (faults.length < names.length + mixed) {
+      const some = names.filter(() => random() < 0.4);
+      if (some.length > 0) faults.push(some);
+    }
+    for (const fault of faults) {
+      await until(t, 'the box writes', () => box.writes > 3, 30_000);
+      await sleep(50 + random() * 700);
+      await Promise.all(fault.map((one) => parts[one]?.kill()));
+      await sleep(random() * 400);
+      await Promise.all(fault.map((one) => parts[one]?.start()));
+    }
+    const endedMs = performance.now();
+    await until(t, 'the box writes after the last fault', () => box.writes > 3, 30_000);
+    box.quieten();
+    await sleep(300);
+    const took = await until(t, 'nothing is left', () => rowsLeft(file) === 0, LEFT_WITHIN_MS).catch(
+      (error: unknown) => {
+        t.comment(
+          `faults ${JSON.stringify(faults)}; ${rowsLeft(file)} rows left; the room said: ${program.said}`,
+        );
+        throw error;
+      },
+    );
+    t.ok(box.alive, 'the box runs');
+    const leftMs = Math.round(performance.now() - endedMs);
+    const { lost, twice, unread, stored } = await inspected(database, box.accepted);
+    const what = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
+    t.same(lost, [], `${what}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
+    t.equal(twice, 0, 'none is there twice');
+    t.equal(unread, 0, 'every event could be read');
+    t.pass(`the outbox was empty ${leftMs} ms after the last fault, ${took} ms after the last event`);
+  });
+
+  void t.test(`an outage: the backlog goes into ${name}, live alerts overtake it`, async (t) => {
+    const room = await makeRoom(t);
+    const database = await make(t);
+    await room.broker.stop();
+    const backlog = FULL ? 50_000 : 10_000;
+    const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
+    outbox.start();
+    t.teardown(() => outbox.stop());
+    const left = (): number => LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
+    const { delivery } = deliver(t, room.config, outbox);
+    for (let i = 0; i < backlog; i += 500) {
+      outbox.append(
+        Array.from({ length: 500 }, (_, k) => namedEvent(k % 2 === 0 ? 'alert' : 'bulk', `old-${i + k}`)),
+      );
+      delivery.wake();
+      await sleep(1);
+    }
+    t.equal(left(), backlog, `${backlog} rows accepted while the broker is away`);
+    await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+    await room.broker.start();
+    await until(t, 'the backlog moves', () => left() < backlog - 500, 60_000);
+    const beganMs = performance.now();
+    const from = left();
+    const latencies: number[] = [];
+    while (left() > 500 && latencies.length < 40) {
+      latencies.push(await liveMs(t, database, outbox, delivery, `live-${latencies.length}`));
+    }
+    await until(t, 'drained', () => left() === 0, 300_000);
+    const rate = (from + latencies.length) / ((performance.now() - beganMs) / 1000);
+    latencies.sort((a, b) => a - b);
+    const [median = 0, worst = 0] = [latencies[latencies.length >> 1], latencies.at(-1)].map((ms) =>
+      Math.round(ms ?? 0),
+    );
+    t.ok(latencies.length >= 3, `${latencies.length} live alerts while the backlog drained`);
+    t.ok(
+      worst <= LIVE_WITHIN_MS,
+      `live alert in the database after ${median} ms (median), ${worst} ms (slowest)`,
+    );
+    t.ok(rate >= RATE_MIN, `${Math.round(rate)} rows a second into ${name}`);
+    const [row] = await database.read('SELECT count(*) AS n FROM event');
+    t.equal(Number(row?.['n']), backlog + latencies.length, 'all of them are there');
+  });
+}
+
+/** From its acceptance on the box until another program reads it in the room's database. */
+async function liveMs(
+  t: Test,
+  database: TestDatabase,
+  outbox: ReturnType<typeof makeOutbox>['outbox'],
+  delivery: ReturnType<typeof deliver>['delivery'],
+  id: string,
+): Promise<number> {
+  const beganMs = performance.now();
+  outbox.append([namedEvent('alert', id)]);
+  delivery.wake();
+  while ((await database.read(`SELECT 1 FROM event WHERE id = '${id}'`)).length === 0) {
+    if (performance.now() - beganMs > 30_000) {
+      t.fail(`${id} did not arrive within 30 s`);
+      return Number.POSITIVE_INFINITY;
+    }
+    await sleep(20);
+  }
+  return performance.now() - beganMs;
+}

@@ -1,0 +1,221 @@
+/** Rows of the fault matrix that begin at the host: memory, clock and disk, made for real under the whole program. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { Observation } from '../../agent/contract/observation.ts';
+import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
+import { AT_ALL_TIMES, authoriseFile } from '../lib/authority.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { type Program, start, VIGIE } from '../lib/program.ts';
+import { until } from '../lib/room.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
+
+const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
+const WAIT_MS = 90_000;
+
+const SETTINGS = { ...bareSettings('test:pattern', 10), everyFrame: true };
+
+/** The program on the street clip, whose passers-by are events. */
+function agentOn(t: Test, dir: string, stateDir: string, env: readonly string[] = []): Program {
+  const config = join(dir, 'vigie.yaml');
+  const content = {
+    site: 'lab',
+    box: 'lab-1',
+    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+    alertsPerHour: 3600,
+    // Nobody answers there: what is accepted stays in the outbox.
+    mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
+  };
+  writeFileSync(config, JSON.stringify(content));
+  authoriseFile(config, join(dir, 'order'), AT_ALL_TIMES);
+  const program = [process.execPath, VIGIE, 'run', '--config', config, '--state', stateDir];
+  return start(t, 'env', [...env, ...program]);
+}
+
+/** Events on disk, as another process finds them. */
+function archived(stateDir: string): number {
+  const file = join(stateDir, 'archive.db');
+  if (!existsSync(file)) return 0;
+  const db = new Database(file, { readonly: true });
+  try {
+    return db.prepare('SELECT count(*) AS n FROM event').pluck().get() as number;
+  } catch (error) {
+    if (error instanceof Database.SqliteError) return 0;
+    throw error;
+  } finally {
+    db.close();
+  }
+}
+
+function intact(file: string): unknown {
+  const db = new Database(file, { readonly: true });
+  try {
+    return db.pragma('integrity_check', { simple: true });
+  } finally {
+    db.close();
+  }
+}
+
+function visionOf(agent: Program): number | undefined {
+  const pid = agent.child.pid as number;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  return children
+    .filter((child) => child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('vision/main'))
+    .map(Number)[0];
+}
+
+async function running(t: Test, agent: Program, stateDir: string): Promise<void> {
+  await until(t, 'events', () => archived(stateDir) > 0 || agent.code !== undefined, WAIT_MS);
+  t.equal(agent.code, undefined, `the agent runs: ${agent.err.slice(-500)}`);
+}
+
+async function ends(t: Test, agent: Program): Promise<void> {
+  agent.child.kill('SIGTERM');
+  t.equal(await agent.ended, 0, 'a clean end');
+}
+
+t.test('memory runs out in vision: it dies, the agent lives, nothing is lost', { skip }, async (t) => {
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  const agent = agentOn(t, dir, stateDir);
+  await running(t, agent, stateDir);
+  const vision = visionOf(agent);
+  t.ok(vision, 'vision runs');
+  const before = archived(stateDir);
+  // No further memory for that process: its next allocation fails.
+  execFileSync('prlimit', ['--pid', String(vision), '--as=1048576:1048576']);
+  await until(t, 'another vision', () => ![undefined, vision].includes(visionOf(agent)), WAIT_MS);
+  await until(t, 'more events', () => archived(stateDir) > before, WAIT_MS);
+  t.equal(agent.code, undefined, 'the agent is the same process');
+  t.match(agent.err, 'vision ended; starting it again');
+  await ends(t, agent);
+  for (const name of ['outbox.db', 'archive.db']) t.equal(intact(join(stateDir, name)), 'ok', name);
+});
+
+const FAKETIME = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
+  .map((lib) => join(lib, 'faketime', 'libfaketime.so.1'))
+  .find((file) => existsSync(file));
+const noFaketime = FAKETIME === undefined && 'no faketime: apt-get install faketime';
+
+/** A wall clock that can be stepped while a program runs; its monotonic clock goes on. */
+function steppable(dir: string): { env: string[]; step(offset: string): void } {
+  const file = join(dir, 'offset');
+  const step = (offset: string): void => writeFileSync(file, `${offset}\n`);
+  step('+0');
+  const settings = {
+    FAKETIME_TIMESTAMP_FILE: file,
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  };
+  const env = Object.entries({ LD_PRELOAD: String(FAKETIME), ...settings }).map(
+    ([name, v]) => `${name}=${v}`,
+  );
+  return { env, step };
+}
+
+t.test(
+  'the clock steps by days, forth and back: the agent goes on and puts it on record',
+  { skip: skip || noFaketime },
+  async (t) => {
+    const dir = scratch(t);
+    const stateDir = join(dir, 'state');
+    const clock = steppable(dir);
+    const agent = agentOn(t, dir, stateDir, clock.env);
+    await running(t, agent, stateDir);
+    const journal = (): string => {
+      const contents = join(stateDir, 'journal', 'contents');
+      return readdirSync(contents)
+        .map((name) => readFileSync(join(contents, name), 'utf8'))
+        .join('');
+    };
+    const steps = (): number => journal().split('"type":"clock-step"').length - 1;
+    for (const [i, offset] of ['+3d', '-2d', '+0'].entries()) {
+      const before = archived(stateDir);
+      clock.step(offset);
+      await until(t, `the step to ${offset} is on record`, () => steps() > i, WAIT_MS);
+      await until(t, `events after ${offset}`, () => archived(stateDir) > before, WAIT_MS);
+    }
+    t.equal(agent.code, undefined, 'the agent lives');
+    t.notMatch(agent.err, 'vision ended', 'and vision was not disturbed');
+    await ends(t, agent);
+  },
+);
+
+t.test('the clock steps under vision: media time goes on as it was', { skip: noFaketime }, async (t) => {
+  const clock = steppable(scratch(t));
+  const seen: Observation[] = [];
+  const vision = new VisionProcess({
+    clock: systemClock,
+    log: SILENT,
+    wrapper: ['env', ...clock.env],
+    onMessage: ({ message }) => {
+      if (message.kind !== 'frame') return;
+      seen.push(message.observation);
+      vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
+    },
+    onExit: () => undefined,
+  });
+  t.teardown(() => vision.stop());
+  vision.start(BARE_PERMIT, SETTINGS);
+  const more = async (what: string): Promise<Observation> => {
+    const before = seen.length;
+    await until(t, what, () => seen.length >= before + 10, WAIT_MS);
+    return seen.at(-1) as Observation;
+  };
+  const first = await more('frames');
+  const beganMs = performance.now() - first.atMs;
+  for (const offset of ['+1d', '-1d']) {
+    clock.step(offset);
+    const { atMs } = await more(`frames after ${offset}`);
+    t.ok(
+      Math.abs(performance.now() - beganMs - atMs) < 5000,
+      `${offset}: media time is ${Math.round(atMs)} ms`,
+    );
+  }
+  t.ok(
+    seen.every(({ atMs }, i) => i === 0 || atMs > (seen[i - 1]?.atMs ?? 0)),
+    'it only grows',
+  );
+  await vision.stop();
+});
+
+t.test(
+  'the disk is full, then refuses writes, under the whole agent: it lives, says so, and does what it can prove',
+  { skip: skip || SmallDisk.unavailable() },
+  async (t) => {
+    const dir = scratch(t);
+    const disk = new SmallDisk(dir, 48);
+    disk.mount();
+    let mounted = true;
+    t.teardown(() => {
+      if (mounted) disk.unmount();
+    });
+    const stateDir = join(disk.dir, 'state');
+    mkdirSync(stateDir);
+    const agent = agentOn(t, dir, stateDir);
+    await running(t, agent, stateDir);
+    disk.fill();
+    await systemClock.sleep(8000);
+    t.equal(agent.code, undefined, `full: the agent lives: ${agent.err.slice(-300)}`);
+    disk.free();
+    const before = archived(stateDir);
+    await until(t, 'events after room was made', () => archived(stateDir) > before, WAIT_MS);
+    disk.fail();
+    await until(t, 'it says so', () => /memory|read-only|readonly/i.test(agent.err), WAIT_MS);
+    await until(t, 'no looking without a journal', () => visionOf(agent) === undefined, WAIT_MS);
+    await systemClock.sleep(5000);
+    t.equal(agent.code, undefined, 'read-only: the agent lives');
+    t.equal(visionOf(agent), undefined, 'and does not look');
+    await ends(t, agent);
+    disk.unmount();
+    mounted = false;
+    disk.repair();
+  },
+);

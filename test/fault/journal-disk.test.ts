@@ -1,0 +1,87 @@
+/** A journal's disk that is full or read-only stops the looking, not only the writing; it begins again by itself. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
+import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+
+const skip = existsSync(STREET_CLIP) ? SmallDisk.unavailable() : 'no street clip: run scripts/setup';
+
+/** Processes of this one that run vision's program. */
+function visions(): string[] {
+  const { pid } = process;
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => {
+    const file = `/proc/${pid}/task/${task}/children`;
+    return existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : [];
+  });
+  return children.filter((child) => {
+    const file = `/proc/${child}/cmdline`;
+    return child !== '' && existsSync(file) && readFileSync(file, 'utf8').includes('vision/main');
+  });
+}
+
+const FAULTS = {
+  full: {
+    begin: (dir: string) =>
+      execFileSync('sh', ['-c', 'dd if=/dev/zero of="$1/filler" bs=4k; true', 'sh', dir], { stdio: 'pipe' }),
+    end: (dir: string) => rmSync(join(dir, 'filler')),
+    reason: /the disk is full|no space left/i,
+  },
+  'read-only': {
+    begin: (dir: string) => execFileSync('mount', ['-o', 'remount,ro', dir], { stdio: 'pipe' }),
+    end: (dir: string) => execFileSync('mount', ['-o', 'remount,rw', dir], { stdio: 'pipe' }),
+    reason: /read-only file system/i,
+  },
+} as const;
+
+for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
+  void t.test(`a journal's disk that is ${name}`, { skip }, async (t) => {
+    const room = await makeRoom(t);
+    const client = await clientOf(t, room, 'room');
+    const told: VigieEvent[] = [];
+    client.on('message', (_topic, payload) => told.push(JSON.parse(String(payload)) as VigieEvent));
+    await client.subscribeAsync('vigie/+/+/evt/system/journal-down', { qos: 1 });
+    const stateDir = join(scratch(t), 'state');
+    const dir = join(stateDir, 'journal');
+    mkdirSync(dir, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m,mode=700', 'journal', dir], { stdio: 'pipe' });
+    t.teardown(() => execFileSync('umount', [dir], { stdio: 'pipe' }));
+    const config = configOf({
+      site: SITE,
+      box: BOX,
+      camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+      mqtt: { ...room.config, ack: 'broker' },
+    });
+    const agent = makeAgent(t, config, stateDir);
+    await agent.start();
+    await until(t, 'vision runs', () => visions().length === 1, 30_000);
+
+    begin(dir);
+    const phase = (): string | undefined => told.at(-1)?.data.phase;
+    await until(t, 'the event', () => phase() === 'start', 60_000);
+    t.match(JSON.stringify(told.at(-1)), reason);
+    await until(t, 'vision has ended', () => visions().length === 0, 30_000);
+    end(dir);
+    await until(t, 'it is over', () => phase() === 'end', 60_000);
+    await until(t, 'vision runs again', () => visions().length === 1, 30_000);
+    await agent.stop();
+
+    t.same(visions(), []);
+    const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
+    const modes: string[] = [];
+    const { wrong } = verifyJournal(dir, parseVerifierKey(key), {
+      onEntry: (_index, content) =>
+        content?.type === 'mode' && modes.push(`${content.mode} ${content.reason}`),
+    });
+    t.strictSame(wrong, []);
+    const down = 'unauthorised journal-down: what could not be proved is not done';
+    t.strictSame(modes, ['active null', down, 'active null'], 'and the journal says so');
+  });
+}

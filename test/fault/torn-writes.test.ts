@@ -1,0 +1,147 @@
+/**
+ * Power cuts with torn sectors: a trace of everything that a writer of the outbox or of the journal wrote is cut at
+ * random moments, and what a disk could hold then is opened. FS_IOC_SHUTDOWN (outbox.test.ts) cuts a real file system, but never tears.
+ */
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import { LANES, type Lane } from '../../agent/contract/outbox.ts';
+import { ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
+import { carelessRows, survivors } from '../lib/outbox-rows.ts';
+import { scratch } from '../lib/paths.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+import { WriteTrace } from '../lib/write-trace.ts';
+
+const WRITER = fileURLToPath(new URL('../lib/outbox-writer.js', import.meta.url));
+const JOURNAL_WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
+/** More than one file of 256. */
+const ENTRIES = 300;
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const CUTS = FULL ? 1000 : 50;
+/** Enough for the log to be taken into the file more than once: 2 MiB each time. */
+const APPENDS = 400;
+
+function accepted(said: string): Record<Lane, number[]> {
+  const numbers: Record<Lane, number[]> = { alert: [], bulk: [] };
+  for (const line of said.split('\n').slice(0, -1)) {
+    const [lane, ...seqs] = line.split(' ');
+    if (lane === 'alert' || lane === 'bulk') numbers[lane].push(...seqs.map(Number));
+  }
+  return numbers;
+}
+
+void t.test(
+  'torn sectors: nothing that was accepted is lost, and a careless writer does lose',
+  { skip: WriteTrace.unavailable() },
+  async (t) => {
+    t.comment(`seed ${SEED}`);
+    for (const careless of [false, true]) {
+      const dir = scratch(t);
+      const file = join(dir, 'outbox.db');
+      const command = [
+        process.execPath,
+        WRITER,
+        file,
+        '16',
+        String(APPENDS),
+        ...(careless ? ['careless'] : []),
+      ];
+      const trace = WriteTrace.record(command, file, join(dir, 'trace'));
+      const random = randomOf(SEED);
+      const { length, firstSaid } = trace;
+      t.ok(length - firstSaid > CUTS, `a trace of ${length} operations`);
+      const cuts = new Set<number>();
+      while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
+      const after = join(dir, 'after.db');
+      let checked = 0;
+      let lost = 0;
+      const corrupt: string[] = [];
+      trace.replay(cuts, random, ({ files, said }) => {
+        const numbers = accepted(said);
+        for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(after + suffix, { force: true });
+        for (const [path, content] of files) writeFileSync(after + path.slice(file.length), content);
+        const rows = LANES.reduce((sum, lane) => sum + numbers[lane].length, 0);
+        checked += rows;
+        try {
+          const there = careless ? carelessRows(after) : survivors(after);
+          lost += LANES.flatMap((lane) => numbers[lane].filter((seq) => !there[lane].has(seq))).length;
+        } catch (error) {
+          corrupt.push(String(error));
+          lost += rows;
+        }
+      });
+      const what = `seed ${SEED}, ${cuts.size} cuts`;
+      if (careless) {
+        t.ok(lost > 0, `control: ${lost} of ${checked} rows lost without waiting for the disk (${what})`);
+      } else {
+        t.same(corrupt, [], 'every file can be read');
+        t.equal(lost, 0, `0 of ${checked} accepted rows lost (${what})`);
+      }
+    }
+  },
+);
+
+/** Entries that are lost after the cut; throws where the journal cannot go on. */
+function lostOf(dir: string, said: string): number {
+  const before = Number(said.split('\n').at(-2) ?? -1) + 1;
+  const journal = openJournal(dir);
+  const { size } = journal;
+  const faults = wrongIn(dir);
+  if (faults.length > 0) throw new AgentError('corrupt', faults.join('; '));
+  journal.append({ at: new Date(0).toISOString(), type: 'clock-step', stepMs: 1 });
+  if (wrongIn(dir).length > 0) throw new AgentError('corrupt', 'it does not go on');
+  return Math.max(0, before - size);
+}
+
+void t.test(
+  'torn sectors: after a cut the journal opens, is in order, and holds all that a head covered',
+  { skip: WriteTrace.unavailable() },
+  async (t) => {
+    t.comment(`seed ${SEED}`);
+    const dir = join(scratch(t), 'state');
+    mkdirSync(dir);
+    openJournal(dir);
+    // What was there before the trace began.
+    const began = scratch(t);
+    cpSync(dir, began, { recursive: true });
+    const command = [process.execPath, JOURNAL_WRITER, dir, ORIGIN, String(ENTRIES)];
+    const whole = WriteTrace.record(command, dir, `${dir}.trace`);
+    t.strictSame(wrongIn(dir), []);
+    for (const trace of [whole, whole.careless]) {
+      const careless = trace !== whole;
+      const random = randomOf(SEED);
+      const { length, firstSaid } = trace;
+      const cuts = new Set<number>();
+      while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
+      const spoilt: string[] = [];
+      let lost = 0;
+      trace.replay(cuts, random, ({ files, said }) => {
+        const after = scratch(t);
+        cpSync(began, after, { recursive: true });
+        for (const [path, content] of files) {
+          const file = join(after, path.slice(dir.length));
+          mkdirSync(dirname(file), { recursive: true });
+          writeFileSync(file, content);
+        }
+        try {
+          lost += lostOf(after, said);
+        } catch (error) {
+          if (!(error instanceof AgentError)) throw error;
+          spoilt.push(error.message);
+        }
+      });
+      const what = `seed ${SEED}, ${cuts.size} cuts in ${length} operations`;
+      if (careless) {
+        t.ok(
+          lost + spoilt.length > 0,
+          `control: without waiting for the disk ${spoilt.length} are spoilt, ${lost} entries lost (${what})`,
+        );
+      } else {
+        t.strictSame(spoilt, [], `each opens and is in order (${what})`);
+        t.equal(lost, 0, '0 entries lost that were covered by a head');
+      }
+    }
+  },
+);

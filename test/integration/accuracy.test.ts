@@ -1,0 +1,262 @@
+/** Verdicts over a real broker into the record, and out again by health and commands. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { AccuracyRecord } from '../../agent/accuracy/record.ts';
+import { RECORD_FILE, RecordStore } from '../../agent/accuracy/store.ts';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { AccuracyReport } from '../../agent/contract/accuracy.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { alert, seeingBox, verdictOf, WATCHING } from '../lib/accuracy.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import { eventItem } from '../lib/events.ts';
+import { makeOutbox, SILENT } from '../lib/outbox.ts';
+import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { start, vigie } from '../lib/program.ts';
+import { BOX, clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+
+const JUDGED_BOX = fileURLToPath(new URL('../lib/judged-box.js', import.meta.url));
+const TOPICS = topicsOf(SITE, BOX);
+const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
+
+/** Delivery and record joined as in the agent. */
+function box(t: Test, room: Room, file: string): { record: AccuracyRecord; report(): AccuracyReport } {
+  const record = new AccuracyRecord({ file, watching: WATCHING, clock: systemClock, log: SILENT });
+  record.start();
+  const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
+  outbox.start();
+  const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => record.verdict(payload)]]);
+  const { delivery } = deliver(t, room.config, outbox, { inbox });
+  t.teardown(async () => {
+    await delivery.stop();
+    await outbox.stop();
+    record.stop();
+  });
+  const report = (): AccuracyReport => {
+    const found = record.report();
+    if (found === null) throw new Error('no report');
+    return found;
+  };
+  return { record, report };
+}
+
+void t.test('the room judges, the box counts; only the room may', async (t) => {
+  const room = await makeRoom(t);
+  const { record, report } = box(t, room, join(scratch(t), RECORD_FILE));
+  for (let i = 1; i <= 4; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
+  const operators = await clientOf(t, room, 'room');
+  const judge = (payload: Buffer | string, retain = false): Promise<unknown> =>
+    operators.publishAsync(TOPICS.verdict, payload, { qos: 1, retain });
+  // Published until it is heard: the box may not have subscribed yet.
+  await until(t, 'the first verdict', () => {
+    void judge(verdictOf({ episode: 'b-e1' }, 'true', systemClock));
+    return report().verdicts.taken > 0;
+  });
+  await judge(verdictOf({ event: 'b-2' }, 'false', systemClock));
+  await judge(verdictOf({ event: 'b-3' }, 'unclear', systemClock));
+  await judge(verdictOf({ event: 'b-77' }, 'true', systemClock));
+  for (const text of ['', 'x', '{"operator":"Smith"}', 'x'.repeat(50_000)]) await judge(text);
+  await until(t, 'all of them', () => report().verdicts.malformed === 4);
+  t.match(report().rules[0], { rule: 'long-stay', alerts: 4, true: 1, false: 1, unclear: 1, precision: 0.5 });
+  t.equal(report().verdicts.unknown, 1);
+
+  const neighbour = await clientOf(t, room, 'canebiere-018');
+  const refused = neighbour.publishAsync(TOPICS.verdict, verdictOf({ event: 'b-4' }, 'true', systemClock), {
+    qos: 1,
+  });
+  await t.rejects(refused, { code: 135 }, 'another box may not');
+  t.match(report().rules[0], { true: 1 });
+
+  // A room that retains by mistake: the old verdict comes at every connection, and changes nothing.
+  const old = verdictOf({ event: 'b-4' }, 'true', systemClock);
+  await judge(old, true);
+  await until(t, 'the retained one', () => report().rules[0]?.true === 2);
+  await judge(verdictOf({ event: 'b-4' }, 'false', { ...systemClock, wallMs: () => Date.now() + 5000 }));
+  await until(t, 'the later one', () => report().rules[0]?.false === 2);
+  const repeated = report().verdicts.repeated;
+  await room.broker.stop();
+  await room.broker.start();
+  await until(t, 'connected anew', () => {
+    if (!operators.connected) return false;
+    void judge(old, true);
+    return report().verdicts.repeated > repeated;
+  });
+  t.match(report().rules[0], { true: 1, false: 2, unclear: 1, alerts: 4 });
+});
+
+void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
+  const { archive, config } = await makeRoom(t);
+  await archive.start();
+  const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  outbox.append([eventItem('alert', 'loitering')]);
+  const warned: string[] = [];
+  const log = { ...SILENT, info: () => undefined, error: () => undefined, debug: () => undefined };
+  const warn = (fields: object, message: string): number =>
+    warned.push(`${message} ${JSON.stringify(fields)}`);
+  // No topic filter by MQTT 5.0, 4.7.1.2: subscribing fails at once.
+  const inbox = new Map([['vigie/#/verdict', () => t.fail('nothing can come')]]);
+  const { delivery } = deliver(t, config, outbox, { inbox, log: { ...log, warn } });
+  await until(t, 'warned', () => warned.length > 0);
+  await until(t, 'the alert', () => archive.stored.alert.size === 1);
+  t.match(delivery.state, { phase: 'online', reconnects: 0 });
+  t.match(warned, [/not subscribed on this connection .*vigie\/#\/verdict/]);
+});
+
+void t.test('what was acknowledged to the broker outlives a kill', async (t) => {
+  const room = await makeRoom(t);
+  const file = join(scratch(t), RECORD_FILE);
+  const operators = await clientOf(t, room, 'room');
+  const { url, ca, cert, key } = room.config;
+  let judged = 0;
+  for (let life = 0; life < 5; life += 1) {
+    const program = start(t, process.execPath, [
+      JUDGED_BOX,
+      file,
+      url,
+      ca ?? '',
+      cert ?? '',
+      key ?? '',
+      `${life}`,
+    ]);
+    const taken = (): number => program.out.match(/taken/g)?.length ?? 0;
+    let next = 0;
+    const some = (): boolean => {
+      next = (next + 1) % 20;
+      const verdict = verdictOf({ event: `life${life}-${next}` }, 'true', systemClock);
+      void operators.publishAsync(TOPICS.verdict, verdict, { qos: 1 });
+      return taken() >= 5;
+    };
+    await until(t, 'some are taken', some, 30_000);
+    program.child.kill('SIGKILL');
+    await program.ended;
+    judged += taken();
+    const store = RecordStore.open(file);
+    const found = store.figures(['long-stay'])[0];
+    store.close();
+    t.ok((found?.true ?? 0) >= judged, `life ${life}: ${found?.true} on record, ${judged} were reported`);
+    judged = found?.true ?? 0;
+  }
+});
+
+void t.test('accuracy: a table, and JSON', async (t) => {
+  const dir = scratch(t);
+  const none = vigie(t, 'accuracy', '--state', dir);
+  t.equal(await none.ended, 2);
+  t.match(none.err, /^vigie: .*accuracy\.db: no record of accuracy; `vigie run` makes it[^\n]*\n$/);
+
+  const store = RecordStore.make(join(dir, RECORD_FILE));
+  store.setBox(seeingBox());
+  for (let i = 0; i < 120; i += 1) {
+    store.raise({ episode: `b-e${i}`, event: `b-${i}`, rule: 'long-stay', wallMs: Date.now() });
+  }
+  const verdict = (i: number): 'true' | 'false' => (i < 93 ? 'true' : 'false');
+  for (let i = 0; i < 100; i += 1) {
+    store.judge({ event: `b-${i}`, verdict: verdict(i), time: new Date().toISOString() }, Date.now());
+  }
+  store.keepWalkTest({
+    rule: 'kerb',
+    wallMs: Date.UTC(2026, 10, 24, 14),
+    passes: 10,
+    seen: 9,
+    repeated: 1,
+    afterId: 500,
+  });
+  const table = vigie(t, 'accuracy', '--state', dir);
+  t.equal(await table.ended, 0, table.err);
+  const lines = table.out.split('\n');
+  t.match(lines[0], `${BOX} at ${SITE}, alerts of the last 30 days`);
+  t.match(
+    lines.find((line) => line.startsWith('long-stay')),
+    /^long-stay +120 +93 +7 +0 +0\.93 +·+├─●┤·* +0\.86–0\.97$/,
+  );
+  t.ok(
+    lines.some((line) => /^kerb +0 +0 +0 +0 +– +·+ +– +no verdict yet$/.test(line)),
+    table.out,
+  );
+  t.ok(
+    lines.some((line) =>
+      /^kerb +10 +9 +1 +0\.90 +·+├─+●─*┤·* +0\.60–0\.98 +2026-11-24 14:00Z +too few passes to tell \(10\)$/.test(
+        line,
+      ),
+    ),
+    table.out,
+  );
+  const json = vigie(t, 'accuracy', '--json', '--state', dir);
+  t.equal(await json.ended, 0);
+  t.match(JSON.parse(json.out), {
+    site: SITE,
+    box: BOX,
+    rules: [
+      { rule: 'long-stay', alerts: 120, true: 93, false: 7, precision: 0.93, walk: null },
+      { rule: 'kerb', precision: null, walk: { passes: 10, seen: 9, repeated: 1, recall: 0.9 } },
+    ],
+    dropped: 0,
+  });
+  store.close();
+  const stopped = vigie(t, 'accuracy', '--state', dir);
+  t.equal(await stopped.ended, 0, 'also when no agent runs');
+  t.equal(stopped.out, table.out);
+});
+
+const wholeBox = (room: Room): Config =>
+  configOf({
+    site: SITE,
+    box: BOX,
+    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+    mqtt: { ...room.config, ack: 'broker' },
+  });
+
+void t.test('the whole agent: alert, verdict, health, command, walk test beside it', { skip }, async (t) => {
+  const room = await makeRoom(t);
+  const operators = await clientOf(t, room, 'room');
+  const alerts: VigieEvent[] = [];
+  let health: AccuracyReport | undefined;
+  operators.on('message', (topic, payload) => {
+    const message = JSON.parse(String(payload)) as VigieEvent & { accuracy: AccuracyReport };
+    if (topic === TOPICS.health) health = message.accuracy;
+    else if (message.data.phase === 'start') alerts.push(message);
+  });
+  await operators.subscribeAsync([TOPICS.event('alert', '+'), TOPICS.health], { qos: 1 });
+  const stateDir = join(scratch(t), 'state');
+  const agent = makeAgent(t, wholeBox(room), stateDir);
+  await agent.start();
+  await until(t, 'an alert', () => alerts.length > 0, 60_000);
+
+  const walk = vigie(
+    t,
+    'walktest',
+    '--rule',
+    'passing',
+    '--passes',
+    '1',
+    '--every',
+    '60',
+    '--state',
+    stateDir,
+  );
+  t.equal(await walk.ended, 0, walk.err);
+  t.match(walk.out, /^passing: 1 of 1 passes seen; recall 1\.00/);
+
+  const { id, data } = alerts[0] as VigieEvent;
+  const payload = verdictOf({ episode: data.episode }, 'true', systemClock);
+  await operators.publishAsync(TOPICS.verdict, payload, { qos: 1 });
+  await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'true', systemClock), { qos: 1 });
+  const line = (): AccuracyReport['rules'][number] | undefined => health?.rules[0];
+  await until(t, 'health says so', () => line()?.true === 1 && line()?.walk?.seen === 1, 60_000);
+  t.match(line(), { rule: 'passing', true: 1, false: 0, precision: 1, low: 0.207, high: 1 });
+  t.ok((line()?.alerts ?? 0) >= 1);
+  const json = vigie(t, 'accuracy', '--json', '--state', stateDir);
+  t.equal(await json.ended, 0, json.err);
+  t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', true: 1, walk: { seen: 1 } }] });
+  await agent.stop();
+  const after = vigie(t, 'walktest', '--rule', 'passing', '--every', '60', '--state', stateDir);
+  t.equal(await after.ended, 2);
+  t.match(after.err, 'no agent runs');
+});

@@ -1,0 +1,218 @@
+/** The whole agent against a real broker: a street clip goes in, events and redacted snapshots come out. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import type { Config } from '../../agent/contract/config.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import type { Agent } from '../../agent/main.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
+import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { Contract } from '../../scripts/lib/contract.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+
+const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
+
+interface Heard {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly lane: string | undefined;
+  readonly seq: number;
+}
+
+const boxAt = (room: Room, source: string): Config =>
+  configOf({
+    site: SITE,
+    box: BOX,
+    camera: { source, fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+    mqtt: { ...room.config, ack: 'broker' },
+  });
+
+async function listen(t: Test, room: Room): Promise<{ heard: Heard[]; client: MqttClient }> {
+  const client = await clientOf(t, room, 'room');
+  const heard: Heard[] = [];
+  const contract = new Contract();
+  client.on('message', (topic, payload, packet) => {
+    for (const fault of contract.faults(packet)) t.fail(fault);
+    const user = packet.properties?.userProperties ?? {};
+    heard.push({ topic, payload, lane: user['lane'] as string | undefined, seq: Number(user['seq']) });
+  });
+  await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
+  return { heard, client };
+}
+
+function startAgent(t: Test, config: Config, stateDir: string): { agent: Agent; unusable: string[] } {
+  const unusable: string[] = [];
+  const agent = makeAgent(t, config, stateDir, { onUnusable: ({ message }) => unusable.push(message) });
+  return { agent, unusable };
+}
+
+t.test('events, snapshots, status and health, from the first frame to a clean end', { skip }, async (t) => {
+  const room = await makeRoom(t);
+  const { heard } = await listen(t, room);
+  const stateDir = join(scratch(t), 'state');
+  const { agent } = startAgent(t, boxAt(room, `file:${STREET_CLIP}`), stateDir);
+  await agent.start();
+  const starts = (): VigieEvent[] =>
+    heard
+      .filter(({ topic }) => topic.includes('/evt/alert/'))
+      .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
+      .filter(({ data }) => data.phase === 'start');
+  const pictures = (): Heard[] => heard.filter(({ topic }) => topic.includes('/snap/'));
+  await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
+  const health = (): Heard | undefined => heard.find(({ topic }) => topic.endsWith('/health'));
+  await until(t, 'a health report', () => health() !== undefined, 40_000);
+
+  const event = starts()[0] as VigieEvent;
+  t.match(event.data, {
+    rule: { id: 'passing' },
+    line: { id: 'across', purpose: 'counting' },
+    phase: 'start',
+  });
+  const picture = pictures().find(({ topic }) => topic === `vigie/${SITE}/${BOX}/snap/${event.id}`);
+  t.equal(picture?.payload.length, event.data.evidence.snapshot?.bytes, 'the snapshot that the event names');
+  t.same([...(picture?.payload.subarray(0, 2) ?? [])], [0xff, 0xd8]);
+
+  await agent.stop();
+  await until(t, 'the status `stopped`', () => {
+    const last = heard.filter(({ topic }) => topic.endsWith('/status')).at(-1);
+    return last !== undefined && JSON.parse(String(last.payload)).state === 'stopped';
+  });
+  const seqs = heard.filter(({ lane }) => lane === 'alert').map(({ seq }) => seq);
+  t.same(
+    [...new Set(seqs)].sort((a, b) => a - b),
+    seqs.map((_, i) => i + 1).slice(0, new Set(seqs).size),
+    'gapless',
+  );
+  const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
+  const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
+  const head = heard.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
+  const known = { file: 'head', note: String(head?.payload) };
+  const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [known] });
+  t.same(wrong, [], 'the journal is in order, and in line with the head at the broker');
+  t.equal(openCheckpoint(known.note, verifier).size, checkpoint?.size, 'which is the last one');
+  const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
+  for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
+  for (const { topic, payload } of heard.filter(({ topic }) => topic.includes('/evt/alert/'))) {
+    t.match(contents, createHash('sha256').update(payload).digest('hex'), `the hash of ${topic}`);
+  }
+});
+
+t.test('a broken model is an event, not an end', { skip }, async (t) => {
+  const room = await makeRoom(t);
+  const { heard } = await listen(t, room);
+  const dir = scratch(t);
+  const models = join(dir, 'models');
+  mkdirSync(models);
+  for (const file of ['nanodet-g-city10.json', 'nanodet-g-city10.onnx'])
+    copyFileSync(join(MODEL_DIR, file), join(models, file));
+  const model = readFileSync(join(models, 'nanodet-g-city10.onnx'));
+  model[model.length >> 1] = (model[model.length >> 1] as number) ^ 1;
+  writeFileSync(join(models, 'nanodet-g-city10.onnx'), model);
+  const config = boxAt(room, 'test:pattern');
+  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: models });
+  await agent.start();
+  const down = (): Heard[] => heard.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
+  await until(t, 'detector-down', () => down().length > 0, 20_000);
+  const event = JSON.parse(String(down()[0]?.payload)) as VigieEvent;
+  t.match(event.data.cause, { reason: /nanodet-g-city10/ });
+  t.notOk(
+    heard.some(({ topic }) => topic.includes('/snap/')),
+    'no snapshot without a detector',
+  );
+});
+
+t.test('a camera that cannot work is said at once', async (t) => {
+  const room = await makeRoom(t);
+  const { agent, unusable } = startAgent(
+    t,
+    boxAt(room, 'file:/nonexistent/clip.mp4'),
+    join(scratch(t), 'state'),
+  );
+  await agent.start();
+  await until(t, 'the reason', () => unusable.length > 0);
+  t.match(unusable[0], /\/nonexistent\/clip\.mp4/);
+});
+
+t.test('what is impossibly small for its place is detected and not tracked', { skip }, async (t) => {
+  const dir = scratch(t);
+  const replayed = (name: string, people?: object[]): { detections: string; tracks: string } => {
+    const config = join(dir, `${name}.json`);
+    writeFileSync(
+      config,
+      JSON.stringify({ site: 'lab', box: 'lab-1', ...(people && { groundPlane: { people } }) }),
+    );
+    const out = join(dir, name);
+    const main = join(ROOT, 'dist/agent/cli/main.js');
+    execFileSync(
+      process.execPath,
+      [main, 'replay', STREET_CLIP, '--config', config, '--out', out, '--fps', '2'],
+      { stdio: 'pipe' },
+    );
+    const read = (file: string): string => readFileSync(join(out, file), 'utf8');
+    return { detections: read('detections.txt'), tracks: read('tracks.txt') };
+  };
+  const plain = replayed('plain');
+  t.ok(plain.tracks.split('\n').length > 500);
+  const giants = replayed('giants', [
+    { feet: [0.5, 1], head: [0.5, 0] },
+    { feet: [0.5, 0.5], head: [0.5, 0] },
+  ]);
+  t.equal(giants.detections, plain.detections, 'they are detected, and so redacted, as before');
+  const feet = giants.tracks
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.split(',').map(Number));
+  // There, people would be as tall as their feet are low; those at the frame's edges are not judged.
+  const wrong = feet.filter(
+    ([, , left = 0, top = 0, width = 0, height = 0]) =>
+      height < 0.3 * (top + height) && top + height < 560 && left > 15 && left + width < 753,
+  );
+  t.same(wrong, [], 'nobody is tracked who is less than a third as tall as people would be there');
+});
+
+t.test('replay: wrong input is one line on stderr, and exit code 2', { skip }, async (t) => {
+  const dir = scratch(t);
+  const config = join(dir, 'c.json');
+  writeFileSync(config, JSON.stringify({ site: 'lab', box: 'lab-1' }));
+  const text = join(dir, 'text.mp4');
+  writeFileSync(text, 'this is no video\n'.repeat(100));
+  const short = join(dir, 'short.avi');
+  writeFileSync(short, readFileSync(STREET_CLIP).subarray(0, 2000));
+  const replay = (...args: string[]): { status: number; stderr: string } => {
+    try {
+      execFileSync(process.execPath, [join(ROOT, 'dist/agent/cli/main.js'), 'replay', ...args], {
+        stdio: 'pipe',
+      });
+      return { status: 0, stderr: '' };
+    } catch (error) {
+      const { status, stderr } = error as { status: number; stderr: Buffer };
+      return { status, stderr: String(stderr) };
+    }
+  };
+  const cases: [string, string[], RegExp][] = [
+    ['missing clip', [join(dir, 'none.mp4'), '--config', config, '--out', dir], /none\.mp4: no such clip/],
+    ['a folder', [dir, '--config', config, '--out', dir], /is not a file/],
+    ['not a video', [text, '--config', config, '--out', dir], /text\.mp4/],
+    ['cut off', [short, '--config', config, '--out', dir], /short\.avi/],
+    ['missing configuration', [STREET_CLIP, '--config', join(dir, 'none.yaml'), '--out', dir], /none\.yaml/],
+    [
+      'no place to write',
+      [STREET_CLIP, '--config', config, '--out', join(text, 'out')],
+      /text\.mp4\/out: cannot write/,
+    ],
+  ];
+  for (const [name, args, line] of cases) {
+    const { status, stderr } = replay(...args);
+    t.equal(status, 2, `${name}: exit code`);
+    t.match(stderr, line, `${name}: ${stderr.trim()}`);
+    t.equal(stderr.trim().split('\n').length, 1, `${name}: one line`);
+  }
+});

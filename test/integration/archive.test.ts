@@ -1,0 +1,362 @@
+/** The box's memory of its events on real files: complete, bounded, purged on time and never by a wrong clock. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Value } from '@sinclair/typebox/value';
+import t, { type Test } from 'tap';
+import { EventArchive } from '../../agent/archive/archive.ts';
+import { SearchDesk } from '../../agent/archive/search.ts';
+import { CommandRefused } from '../../agent/contract/command.ts';
+import { PAGE_BYTES_MAX, PurgeRecord, SearchRecord, SearchResult } from '../../agent/contract/search.ts';
+import { OutboxEvents } from '../../agent/outbox-events.ts';
+import { searchCommand } from '../lib/commands.ts';
+import { entry, eventAt, history } from '../lib/history.ts';
+import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { BOX, SITE, until } from '../lib/room.ts';
+
+const WRITER = fileURLToPath(new URL('../lib/archive-writer.js', import.meta.url));
+const KILLS = process.env['VIGIE_TEST_FULL'] === '1' ? 300 : 10;
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+
+interface Made {
+  readonly archive: EventArchive;
+  readonly clock: HandClock;
+  /** Lets time pass in steps that upkeep sees. */
+  pass(ms: number): void;
+  find(): string[];
+}
+
+function make(
+  t: Test,
+  file: string,
+  options: { clock?: HandClock; synced?: () => boolean; limitMiB?: number; boot?: string } = {},
+): Made {
+  const { clock = new HandClock(), synced = () => true, limitMiB = 8, boot = 'boot-1' } = options;
+  const archive = new EventArchive({
+    file,
+    limitMiB,
+    eventsDays: 30,
+    boot,
+    clock,
+    log: SILENT,
+    clockSynced: synced,
+  });
+  archive.start();
+  t.teardown(() => archive.stop());
+  const pass = (ms: number): void => {
+    for (let left = ms; left > 0; left -= HOUR_MS / 2) {
+      clock.advance(Math.min(left, HOUR_MS / 2));
+      archive.upkeep();
+    }
+  };
+  const query = { from: '1970-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
+  return { archive, clock, pass, find: () => archive.search(query).events.map(({ id }) => id) };
+}
+
+void t.test('finds by time, kind and place, page by page, each event once', async (t) => {
+  const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
+  const events = history(clock.epochMs, 10, 200);
+  archive.add(events.map((event, i) => entry(i + 1, event)));
+  archive.add([entry(1, events[0] ?? eventAt(0))]);
+  t.equal(archive.counters.events, 2000, 'an event is there once');
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  const query = { from: iso(clock.epochMs - 8 * DAY_MS), to: iso(clock.epochMs - 2 * DAY_MS) };
+  const inside = events.filter(({ time }) => time >= query.from && time < query.to);
+
+  const found: string[] = [];
+  let cursor: string | undefined;
+  let pages = 0;
+  do {
+    const page = archive.search(query, cursor);
+    t.ok(Value.Check(SearchResult, page), 'fits the schema');
+    t.equal(page.matches, inside.length, 'each page says how many there are in all');
+    t.ok(JSON.stringify(page.events).length < PAGE_BYTES_MAX + 4096, 'a page is bounded');
+    found.push(...page.events.map(({ id }) => id));
+    cursor = page.next ?? undefined;
+    pages += 1;
+  } while (cursor !== undefined);
+  t.same(
+    found,
+    inside.map(({ id }) => id),
+    'all of the period, in order',
+  );
+  t.ok(pages >= 6, `${pages} pages`);
+  t.equal(archive.search(query).kept.oldest, events[0]?.time);
+
+  const narrow = archive.search({ ...query, kinds: ['loitering', 'wrong-way'], zones: ['zone-3', 'zone-4'] });
+  const wanted = inside.filter(
+    ({ subject, data }) =>
+      ['loitering', 'wrong-way'].includes(data.rule.kind) && ['zone/zone-3', 'zone/zone-4'].includes(subject),
+  );
+  t.ok(wanted.length > 100);
+  t.equal(narrow.matches, wanted.length);
+  t.same(
+    narrow.events.map(({ id }) => id),
+    wanted.slice(0, narrow.events.length).map(({ id }) => id),
+  );
+  const none = archive.search({ ...query, kinds: ['no-such-kind'] });
+  t.match(none, { matches: 0, events: [], next: null });
+
+  const at = clock.epochMs - HOUR_MS;
+  archive.add(['a', 'b', 'c'].map((id, i) => entry(3000 + i, eventAt(at, { id, subject: 'camera' }))));
+  const same = archive.search({ from: iso(at), to: iso(at + 1) });
+  t.same(
+    same.events.map(({ id }) => id),
+    ['a', 'b', 'c'],
+    'the same moment: in the order of arrival',
+  );
+  t.match(archive.search({ from: iso(at), to: iso(at + 1), zones: ['camera'] }), { matches: 3 });
+});
+
+void t.test(
+  'purged when retention ends, with a record; a page of purged text stays in no file',
+  async (t) => {
+    const file = join(scratch(t), 'archive.db');
+    const { archive, clock, pass, find } = make(t, file);
+    archive.add([
+      entry(1, eventAt(clock.epochMs - 29 * DAY_MS, { id: 'old-marker-7391' })),
+      entry(2, eventAt(clock.epochMs - 28.9 * DAY_MS, { id: 'old-2' })),
+      entry(3, eventAt(clock.epochMs, { id: 'new' })),
+    ]);
+    pass(DAY_MS - HOUR_MS);
+    t.same(find(), ['old-marker-7391', 'old-2', 'new'], 'not before its time');
+    pass(5 * HOUR_MS);
+    t.same(find(), ['new']);
+    const records = archive.records(0, 10).map(({ record }) => record);
+    t.equal(records.length, 2);
+    t.ok(records.every((record) => Value.Check(PurgeRecord, record)));
+    t.match(records[0], {
+      what: 'events',
+      count: 1,
+      from: '2026-10-26T00:00:00.000Z',
+      to: '2026-10-26T00:00:00.000Z',
+      why: 'retention',
+      days: 30,
+    });
+    t.match(archive.counters, { events: 1, purged: 2, evicted: 0 });
+    await archive.stop();
+    for (const suffix of ['', '-wal'].filter((end) => existsSync(file + end)))
+      t.notOk(readFileSync(file + suffix).includes('old-marker-7391'), `archive.db${suffix}`);
+    t.equal(statSync(file).mode & 0o077, 0, 'nobody else may read it');
+  },
+);
+
+void t.test('a clock that jumps deletes nothing; put right again, retention goes on', async (t) => {
+  const { archive, clock, pass, find } = make(t, join(scratch(t), 'archive.db'));
+  archive.add([entry(1, eventAt(clock.epochMs, { id: 'kept' }))]);
+  pass(3 * HOUR_MS);
+  clock.epochMs += 400 * DAY_MS;
+  pass(HOUR_MS / 2);
+  t.equal(archive.counters.events, 1, 'a year ahead, said to be synchronised: nothing goes within the hour');
+  clock.epochMs -= 400 * DAY_MS;
+  pass(DAY_MS);
+  t.same(find(), ['kept']);
+  t.match(archive.counters, { purged: 0, clockSteps: 2 });
+  pass(30 * DAY_MS);
+  t.same(find(), [], 'and its time comes');
+});
+
+void t.test('a clock that is not set deletes nothing; its events count from when it is', async (t) => {
+  const file = join(scratch(t), 'archive.db');
+  let synced = false;
+  const clock = new HandClock();
+  const trueMs = clock.epochMs;
+  clock.epochMs = 0;
+  const before = make(t, file, { clock, synced: () => synced, boot: 'boot-0' });
+  before.archive.add([entry(1, eventAt(1000, { id: 'earlier-boot', synced: false }))]);
+  await before.archive.stop();
+  const { archive, pass } = make(t, file, { clock, synced: () => synced });
+  archive.add([entry(2, eventAt(2000, { id: 'this-boot', synced: false }))]);
+  pass(29 * DAY_MS);
+  t.match(archive.counters, { events: 2, purged: 0 });
+  pass(2 * DAY_MS);
+  t.match(
+    archive.counters,
+    { events: 1, purged: 1 },
+    'of this boot: 31 days old, whatever the wall clock says',
+  );
+  archive.add([entry(3, eventAt(3000, { id: 'later', synced: false }))]);
+  pass(9 * DAY_MS);
+  clock.epochMs = trueMs;
+  synced = true;
+  pass(20 * DAY_MS);
+  t.equal(archive.counters.events, 2, 'of an earlier boot: counted from when the clock was set');
+  pass(2 * DAY_MS);
+  t.equal(archive.counters.events, 1, 'of this boot: when its time has come');
+  pass(7 * DAY_MS);
+  t.equal(archive.counters.events, 1);
+  pass(2 * DAY_MS);
+  t.equal(archive.counters.events, 0);
+});
+
+void t.test('full: the oldest go, with a record; the file stays within its limit', async (t) => {
+  const file = join(scratch(t), 'archive.db');
+  const { archive, clock } = make(t, file, { limitMiB: 2 });
+  for (let day = 0; day < 20; day += 1) {
+    const events = history(clock.epochMs + day * DAY_MS, 1, 200);
+    archive.add(events.map((event, i) => entry(day * 200 + i, { ...event, id: `${day}-${i}` })));
+  }
+  const { events, evicted, missed } = archive.counters;
+  t.ok(evicted > 1000 && events + evicted === 4000 && missed === 0, `${events} kept, ${evicted} evicted`);
+  t.ok(statSync(file).size <= 2 * 1_048_576, `${statSync(file).size} bytes`);
+  const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
+  clock.advance(20 * DAY_MS);
+  t.equal(archive.search(query).matches, events);
+  t.not(archive.search(query).events[0]?.id, '0-0');
+  const records = archive.records(0, 1000).map(({ record }) => record);
+  const sum = records.reduce((total, record) => total + (record.record === 'purge' ? record.count : 0), 0);
+  t.equal(sum, evicted, 'every one of them is on record');
+  t.match(records[0], { why: 'limit', count: 100 });
+});
+
+void t.test('what the outbox has accepted is in the archive, whatever happened in between', async (t) => {
+  const dir = scratch(t);
+  const clock = new HandClock();
+  const { outbox } = makeOutbox(join(dir, 'outbox.db'));
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  const sink = (archive: EventArchive): OutboxEvents =>
+    new OutboxEvents({
+      site: SITE,
+      box: BOX,
+      outbox,
+      archive,
+      snapshotsDays: 7,
+      onAccepted: () => undefined,
+    });
+  const first = make(t, join(dir, 'archive.db'), { clock });
+  const { sequence: _, ...event } = eventAt(clock.epochMs, { id: 'one' });
+  sink(first.archive).accept(event, []);
+  t.match(first.archive.search({ from: event.time, to: '2100-01-01T00:00:00.000Z' }).events, [
+    { id: 'one', sequence: '0000000001' },
+  ]);
+  await first.archive.stop();
+  // The process dies between the two commits, many times.
+  const lost = { add: () => undefined, progress: () => undefined } as Partial<EventArchive> as EventArchive;
+  for (let i = 0; i < 250; i += 1) sink(lost).accept({ ...event, id: `lost-${i}` }, []);
+  const second = make(t, join(dir, 'archive.db'), { clock, boot: 'boot-2' });
+  t.equal(second.archive.counters.events, 1);
+  sink(second.archive).recover();
+  t.equal(second.archive.counters.events, 251, 'taken from the outbox');
+  sink(second.archive).recover();
+  t.equal(second.archive.counters.added, 250, 'once');
+  await second.archive.stop();
+
+  writeFileSync(join(dir, 'archive.db'), 'damaged'.repeat(4000));
+  const third = make(t, join(dir, 'archive.db'), { clock });
+  t.ok(existsSync(join(dir, 'archive.db.damaged')), 'a damaged file is moved aside');
+  sink(third.archive).recover();
+  t.equal(third.archive.counters.events, 251, 'and what the outbox still has is there again');
+  utimesSync(join(dir, 'archive.db.damaged'), clock.epochMs / 1000, clock.epochMs / 1000);
+  third.pass(29 * DAY_MS);
+  t.ok(existsSync(join(dir, 'archive.db.damaged')));
+  third.pass(2 * DAY_MS);
+  t.notOk(
+    existsSync(join(dir, 'archive.db.damaged')),
+    'the damaged file goes when its events would have gone',
+  );
+});
+
+void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, async (t) => {
+  const dir = scratch(t);
+  const accepted = new Set<string>();
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const child = spawn(process.execPath, [WRITER, dir, `boot-${kill}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const gone = once(child, 'close');
+    await until(t, 'accepting', () => said.includes('\n'), 30_000);
+    await sleep(Math.random() * 200);
+    child.kill('SIGKILL');
+    await gone;
+    for (const id of said.split('\n').slice(0, -1)) accepted.add(id);
+  }
+  const { outbox } = makeOutbox(join(dir, 'outbox.db'), { limitMiB: 16 });
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  const clock = new HandClock();
+  clock.epochMs = Date.now();
+  const { archive } = make(t, join(dir, 'archive.db'), { clock, limitMiB: 16 });
+  const { added } = archive.counters;
+  new OutboxEvents({
+    ...{ site: SITE, box: BOX, outbox, archive, snapshotsDays: 7 },
+    onAccepted: () => undefined,
+  }).recover();
+  const found = new Set<string>();
+  const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
+  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
+    const page = archive.search(query, cursor === '' ? undefined : cursor);
+    for (const { id } of page.events) found.add(id);
+    cursor = page.next ?? undefined;
+  }
+  const lost = [...accepted].filter((id) => !found.has(id));
+  t.same(
+    lost,
+    [],
+    `${accepted.size} accepted, ${archive.counters.added - added} taken from the outbox at last`,
+  );
+  t.equal(outbox.counters.lanes.alert.rows, found.size, 'and nothing is in one of the two only');
+  t.ok(accepted.size >= KILLS, 'each life has accepted something');
+});
+
+void t.test('a disk that refuses: events wait in memory, searches are refused, nothing ends', async (t) => {
+  const folder = join(scratch(t), 'state');
+  writeFileSync(folder, 'a file where the folder should be');
+  const { archive, clock, find } = make(t, join(folder, 'archive.db'));
+  for (let i = 0; i < 1200; i += 1) archive.add([entry(1 + i, eventAt(clock.epochMs + i, { id: `w-${i}` }))]);
+  t.match(archive.counters, { events: 0, pending: 1000, missed: 200 }, 'bounded and counted');
+  const desk = new SearchDesk(archive, clock);
+  const accepted = { op: 'search', args: searchCommand().args, counter: 1, key: 'k' } as const;
+  t.throws(() => desk.answer(accepted), { code: 'unavailable' }, 'no search without its record');
+  rmSync(folder);
+  mkdirSync(folder);
+  archive.upkeep();
+  t.match(archive.counters, { pending: 0, events: 1000 });
+  t.equal(find()[0], 'w-200', 'the newest were kept');
+});
+
+void t.test('each search is on record and counted; too many are told when to come again', async (t) => {
+  const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
+  archive.add([entry(1, eventAt(clock.epochMs - 1000, { id: 'hit' }))]);
+  const desk = new SearchDesk(archive, clock, { burst: 2, perS: 0.5 });
+  const { args } = searchCommand({}, clock.epochMs);
+  const ask = (change: object = {}) =>
+    desk.answer({ op: 'search', args: { ...args, ...change }, counter: 7, key: 'judge-desk' });
+  t.match(ask(), { matches: 1, events: [{ id: 'hit' }] });
+  const [kept] = archive.records(0, 9);
+  t.ok(Value.Check(SearchRecord, kept?.record));
+  t.match(kept?.record, {
+    record: 'search',
+    key: 'judge-desk',
+    case: '2026/1234',
+    reason: 'theft on the forecourt',
+    matches: 1,
+    given: 1,
+    at: '2026-11-24T00:00:00.000Z',
+  });
+  for (const bad of [{ case: '' }, { reason: undefined }, { cursor: '1;2' }, { query: {} }, { more: 1 }])
+    t.throws(() => ask(bad), { code: 'bad-arguments', message: /^search: \// }, JSON.stringify(bad));
+  const { from } = args['query'] as { from: string };
+  t.throws(() => ask({ query: { from, to: from } }), { code: 'bad-arguments', message: /no period/ });
+  ask();
+  try {
+    ask();
+    t.fail('must be refused');
+  } catch (error) {
+    t.match(error, { code: 'rate-limited', retryAfterS: 2 });
+    t.ok(error instanceof CommandRefused);
+  }
+  clock.advance(2000);
+  t.match(ask(), { matches: 1 }, 'then it is answered');
+  t.same(desk.counters, { searches: 3, eventsGiven: 3, limited: 1 });
+  t.equal(archive.records(0, 9).length, 3);
+});

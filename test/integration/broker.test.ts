@@ -1,0 +1,121 @@
+import type { IClientPublishOptions, MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import { BODY_BYTES_MAX } from '../../agent/contract/outbox.ts';
+import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+
+interface Client {
+  readonly client: MqttClient;
+  readonly heard: string[];
+  /** Reason code of the PUBACK: 0 = accepted. */
+  publish(topic: string, payload?: string | Buffer, options?: IClientPublishOptions): Promise<number>;
+}
+
+async function connect(t: Test, room: Room, name: string): Promise<Client> {
+  const client = await clientOf(t, room, name, { reconnectPeriod: 0 });
+  const heard: string[] = [];
+  client.on('message', (topic) => heard.push(topic));
+  return {
+    client,
+    heard,
+    publish: (topic, payload = '{}', options = {}) =>
+      new Promise((resolve, reject) => {
+        client.publish(topic, payload, { qos: 1, ...options }, (error) => {
+          const code = error != null && 'code' in error ? error.code : undefined;
+          if (error == null) resolve(0);
+          else if (typeof code === 'number') resolve(code);
+          else reject(error);
+        });
+      }),
+  };
+}
+
+const DENIED = 135;
+
+void t.test('a box has its own topics and nobody else’s; the room reads and acknowledges', async (t) => {
+  const room = await makeRoom(t);
+  const [a, b, operator] = await Promise.all(
+    ['box-a', 'box-b', 'room'].map((name) => connect(t, room, name)),
+  );
+  if (a === undefined || b === undefined || operator === undefined) throw new Error('three clients');
+  await operator.client.subscribeAsync('#', { qos: 1 });
+  await b.client.subscribeAsync(['#', `vigie/${SITE}/box-a/#`, 'vigie/+/+/#', 'homeassistant/#'], { qos: 1 });
+
+  const own = [
+    'evt/alert/loitering',
+    'snap/e-1',
+    'status',
+    'health',
+    'probe',
+    'onvif-ej/x/&1',
+    'frigate/events',
+  ];
+  for (const rest of own) t.equal(await a.publish(`vigie/${SITE}/box-a/${rest}`), 0, `own ${rest}`);
+  t.equal(await a.publish('homeassistant/sensor/box-a/health-camera/config', '{}', { retain: true }), 0);
+  const denied: [string, Client, string][] = [
+    ['another box’s event', a, `vigie/${SITE}/box-b/evt/alert/loitering`],
+    ['another box’s acknowledgement', a, `vigie/${SITE}/box-b/ack`],
+    ['another box’s command', a, `vigie/${SITE}/box-b/cmd`],
+    ['another box’s retained status', a, `vigie/${SITE}/box-b/status`],
+    ['another box’s entities', a, 'homeassistant/sensor/box-b/health-camera/config'],
+    ['Home Assistant’s own status', a, 'homeassistant/status'],
+    ['a topic of nobody', a, 'elsewhere'],
+    ['a site without a box', a, `vigie/${SITE}`],
+    ['the room as a box', operator, `vigie/${SITE}/box-a/evt/alert/loitering`],
+    ['the room as a status', operator, `vigie/${SITE}/box-a/status`],
+  ];
+  for (const [name, client, topic] of denied) {
+    t.equal(await client.publish(topic, '{}', { retain: true }), DENIED, `${name} is refused with 135`);
+  }
+  t.equal(await a.publish('elsewhere', '{}', { qos: 0 }), 0, 'with QoS 0 it is dropped without an answer');
+  for (const rest of ['ack', 'cmd']) {
+    t.equal(await operator.publish(`vigie/${SITE}/box-a/${rest}`), 0, `the room may ${rest}`);
+  }
+  await until(t, 'the room reads', () => operator.heard.length >= own.length + 1);
+  t.ok(a.client.connected && operator.client.connected, 'a refusal ends no connection');
+  t.equal(await b.publish(`vigie/${SITE}/box-b/evt/alert/loitering`), 0);
+  await until(t, 'b hears itself', () => b.heard.length > 0);
+  t.strictSame([...new Set(b.heard)], [`vigie/${SITE}/box-b/evt/alert/loitering`], 'b hears only itself');
+  const late = await connect(t, room, 'box-c');
+  await late.client.subscribeAsync('#', { qos: 1 });
+  t.equal(await late.publish(`vigie/${SITE}/box-c/probe`), 0);
+  await until(t, 'c hears itself', () => late.heard.length > 0);
+  t.strictSame(late.heard, [`vigie/${SITE}/box-c/probe`], 'nothing retained of others either');
+});
+
+void t.test('the retained messages of 1,500 boxes come whole, also after a restart', async (t) => {
+  const room = await makeRoom(t, { persistent: true });
+  const box = await connect(t, room, 'box-a');
+  const topics = Array.from({ length: 1500 }, (_, i) =>
+    ['status', 'health', 'mode'].map((what) => `vigie/site-${i}/box-a/${what}`),
+  ).flat();
+  const codes = await Promise.all(
+    topics.map((topic) => box.publish(topic, 'x'.repeat(200), { retain: true })),
+  );
+  t.strictSame([...new Set(codes)], [0]);
+  const all = async (): Promise<void> => {
+    const reader = await connect(t, room, 'room');
+    await reader.client.subscribeAsync('vigie/+/+/+', { qos: 1 });
+    await until(t, 'all of them', () => reader.heard.length >= topics.length, 20_000);
+    t.equal(new Set(reader.heard).size, topics.length, `${reader.heard.length} retained messages`);
+    await reader.client.endAsync(true);
+  };
+  await all();
+  await room.broker.stop();
+  await room.broker.start();
+  await all();
+});
+
+void t.test('the largest message of a box passes, what no box sends does not', async (t) => {
+  const room = await makeRoom(t);
+  const box = await connect(t, room, 'box-a');
+  const topic = `vigie/${SITE}/box-a/evt/alert/loitering`;
+  t.equal(await box.publish(topic, Buffer.alloc(BODY_BYTES_MAX)), 0);
+  let closed = false;
+  box.client.on('close', () => {
+    closed = true;
+  });
+  box.client.on('error', () => undefined);
+  box.client.publish(topic, Buffer.alloc(310_000), { qos: 1 });
+  await until(t, 'the connection is ended', () => closed);
+  t.ok(closed, 'larger than any message of the contract');
+});

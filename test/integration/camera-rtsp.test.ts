@@ -1,0 +1,242 @@
+/** Cameras that fail, against a real RTSP server: each loss is seen within 5 s, each return within 10 s. */
+import { type AddressInfo, createServer } from 'node:net';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import type { Frame } from '../../agent/contract/picture.ts';
+import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
+import { type RtspOptions, RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
+
+const skip = rtspMissing();
+const SEEN_MS = 5000;
+const BACK_MS = 10_000;
+
+type Opened = Parameters<CameraOptions['onOpened']>[0];
+type Lost = Parameters<CameraOptions['onLost']>[0];
+
+/** A camera whose frames are taken all the time, as the flow does. */
+class Watcher {
+  readonly opened: Opened[] = [];
+  readonly lost: Lost[] = [];
+  readonly camera: Camera;
+  frames = 0;
+  last: Frame | undefined;
+  wentBack = false;
+  /** Looks at each frame; what it refuses is counted. */
+  check: (frame: Frame) => boolean = () => true;
+  misfits = 0;
+  #run: Promise<void> | undefined;
+
+  constructor(t: Test, source: string, fps = 10) {
+    this.camera = new Camera({
+      source,
+      fps,
+      input: { widthPx: 416, heightPx: 256 },
+      mode: 'live',
+      clock: systemClock,
+      log: makeLogger('camera-test', 'silent'),
+      onOpened: (info) => this.opened.push(info),
+      onLost: (info) => this.lost.push(info),
+    });
+    t.teardown(() => this.stop());
+  }
+
+  async start(): Promise<this> {
+    await this.camera.start();
+    this.#run = this.#take();
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await this.camera.stop();
+    await this.#run;
+  }
+
+  /** Milliseconds until the condition holds; Infinity when it does not within `limitMs`. */
+  async until(condition: () => boolean, limitMs: number): Promise<number> {
+    const startMs = systemClock.nowMs();
+    while (!condition()) {
+      if (systemClock.nowMs() - startMs > limitMs) return Number.POSITIVE_INFINITY;
+      await systemClock.sleep(20);
+    }
+    return Math.round(systemClock.nowMs() - startMs);
+  }
+
+  untilFrame(limitMs = BACK_MS): Promise<number> {
+    const before = this.frames;
+    return this.until(() => this.frames > before, limitMs);
+  }
+
+  untilLost(limitMs = SEEN_MS): Promise<number> {
+    const before = this.lost.length;
+    return this.until(() => this.lost.length > before, limitMs);
+  }
+
+  async #take(): Promise<void> {
+    for (let frame = await this.camera.next(); frame !== null; frame = await this.camera.next()) {
+      if (this.last !== undefined && (frame.atMs <= this.last.atMs || frame.index <= this.last.index)) {
+        this.wentBack = true;
+      }
+      if (!this.check(frame)) this.misfits += 1;
+      this.last = frame;
+      this.frames += 1;
+    }
+  }
+}
+
+async function serve(t: Test, options: RtspOptions = {}): Promise<RtspServer> {
+  const server = await RtspServer.start(options);
+  t.teardown(() => server.kill());
+  return server;
+}
+
+/** How long the camera is away. */
+const GONE_MS = 3000;
+
+async function backInTime(t: Test, what: string, watcher: Watcher): Promise<void> {
+  const backMs = await watcher.untilFrame();
+  t.ok(backMs < BACK_MS, `${what}: frames ${backMs} ms after its return`);
+  t.notOk(watcher.wentBack, `${what}: media time and frame numbers only grow`);
+}
+
+async function seenInTime(t: Test, what: string, watcher: Watcher, reason: RegExp): Promise<void> {
+  const seenMs = await watcher.untilLost();
+  t.ok(seenMs < SEEN_MS, `${what}: seen after ${seenMs} ms`);
+  t.match(watcher.lost.at(-1)?.reason, reason, what);
+}
+
+async function killed(t: Test): Promise<void> {
+  const server = await serve(t, { codec: 'h265', audio: true });
+  const watcher = await new Watcher(t, server.url()).start();
+  t.ok((await watcher.untilFrame()) < BACK_MS, 'frames come from H.265 with a sound track');
+  t.match(watcher.opened, [{ source: { widthPx: 640, heightPx: 480 }, decoder: 'avdec_h265', fps: 10 }]);
+  await server.kill();
+  await seenInTime(t, 'killed', watcher, /^the camera ended the stream$/);
+  await systemClock.sleep(GONE_MS);
+  t.match(watcher.lost.at(-1)?.reason, `127.0.0.1:${server.port} does not answer`);
+  await serve(t, { codec: 'h265', port: server.port });
+  await backInTime(t, 'killed', watcher);
+  t.equal(watcher.opened.length, 2, 'opened twice');
+  t.ok(watcher.camera.counters.reconnects >= 1, 'counted');
+  await watcher.stop();
+}
+
+async function frozen(t: Test): Promise<void> {
+  const server = await serve(t);
+  const watcher = await new Watcher(t, server.url()).start();
+  await watcher.untilFrame();
+  server.freeze();
+  await seenInTime(t, 'frozen', watcher, /no picture for 4 s/);
+  await systemClock.sleep(GONE_MS);
+  server.thaw();
+  await backInTime(t, 'frozen', watcher);
+  await watcher.stop();
+}
+
+async function muted(t: Test): Promise<void> {
+  const server = await serve(t);
+  const watcher = await new Watcher(t, server.url()).start();
+  await watcher.untilFrame();
+  await server.mute();
+  await seenInTime(t, 'muted', watcher, /no picture for 4 s/);
+  await systemClock.sleep(GONE_MS);
+  await server.unmute();
+  await backInTime(t, 'muted', watcher);
+  await watcher.stop();
+}
+
+async function ended(t: Test): Promise<void> {
+  const server = await serve(t);
+  const watcher = await new Watcher(t, server.url()).start();
+  await watcher.untilFrame();
+  await server.eos();
+  await seenInTime(t, 'the stream ends', watcher, /^the camera ended the stream$/);
+  await backInTime(t, 'the stream ends', watcher);
+  await watcher.stop();
+}
+
+async function resized(t: Test): Promise<void> {
+  const server = await serve(t, { pattern: 'white' });
+  const watcher = await new Watcher(t, server.url()).start();
+  await watcher.untilFrame();
+  watcher.check = ({ rgb, source }) => {
+    // White fills the letterbox sideways if the source is wider than the input, else up and down.
+    const wide = source.widthPx / source.heightPx > 416 / 256;
+    const [left, top] = [rgb[128 * 416 * 3] ?? 0, rgb[208 * 3] ?? 0];
+    return wide ? left > 200 && top < 50 : left < 50 && top > 200;
+  };
+  await server.size(800, 400);
+  await watcher.until(() => watcher.opened.length === 2, BACK_MS);
+  await server.size(320, 240);
+  await watcher.until(() => watcher.opened.length === 3, BACK_MS);
+  await watcher.untilFrame();
+  const sizes = watcher.opened.map(({ source }) => `${source.widthPx}×${source.heightPx}`);
+  t.same(sizes, ['640×480', '800×400', '320×240'], 'each size is told');
+  t.equal(watcher.misfits, 0, 'each frame says the size that it has');
+  t.same(watcher.lost, [], 'and the stream goes on');
+  const stills = new Set(watcher.camera.stills().map(({ source }) => `${source.widthPx}×${source.heightPx}`));
+  t.ok(
+    [...stills].every((size) => sizes.includes(size)),
+    'stills say theirs',
+  );
+  await watcher.stop();
+}
+
+async function guarded(t: Test): Promise<void> {
+  const server = await serve(t, { user: 'caméra', password: 'p:w@x/%' });
+  const secret = `${encodeURIComponent('caméra')}:${encodeURIComponent('p:w@x/%')}`;
+  const watcher = await new Watcher(t, server.url(secret)).start();
+  t.ok((await watcher.untilFrame()) < BACK_MS, 'user and password let in');
+  await watcher.stop();
+  const stranger = await new Watcher(t, server.url('camera:s3cret')).start();
+  await seenInTime(t, 'wrong password', stranger, /^127\.0\.0\.1:\d+ refuses the user or password$/);
+  t.notMatch(JSON.stringify(stranger.lost), 's3cret', 'no secret is told');
+  await stranger.stop();
+}
+
+async function useless(t: Test): Promise<void> {
+  const server = await serve(t, { codec: 'jpeg' });
+  const astray = await new Watcher(t, `${server.url()}/other`).start();
+  await seenInTime(t, 'wrong path', astray, /has no stream at \/main\/other$/);
+  await astray.stop();
+  const motionJpeg = await new Watcher(t, server.url()).start();
+  await seenInTime(t, 'Motion JPEG', motionJpeg, /sends no H\.264 or H\.265 video/);
+  await motionJpeg.stop();
+}
+
+async function silent(t: Test): Promise<void> {
+  const listener = createServer((socket) => t.teardown(() => socket.destroy()));
+  await new Promise<void>((listening) => listener.listen(0, '127.0.0.1', listening));
+  t.teardown(() => listener.close());
+  const { port } = listener.address() as AddressInfo;
+  const watcher = await new Watcher(t, `rtsp://127.0.0.1:${port}/main`).start();
+  await seenInTime(t, 'a server that says nothing', watcher, /^no picture for 4 s$/);
+  const startMs = systemClock.nowMs();
+  await watcher.stop();
+  t.ok(systemClock.nowMs() - startMs < 1000, 'stops at once');
+}
+
+async function absent(t: Test): Promise<void> {
+  for (const [source, reason] of [
+    ['rtsp://127.0.0.1:1/main', /^127\.0\.0\.1:1 does not answer$/],
+    ['v4l2:/dev/video99', /^there is no device \/dev\/video99/],
+    ['v4l2:/dev/null', /^\/dev\/null: /],
+  ] as const) {
+    const watcher = await new Watcher(t, source).start();
+    await seenInTime(t, source, watcher, reason);
+    t.ok((await watcher.untilLost()) < SEEN_MS, `${source}: tried again`);
+    await watcher.stop();
+  }
+}
+
+/** Two at a time: a camera holds two of the four workers of libuv's pool. */
+const pairs: [string, (t: Test) => Promise<void>, (t: Test) => Promise<void>][] = [
+  ['a camera that is killed, a camera that is frozen', killed, frozen],
+  ['a camera that is muted, a stream that ends', muted, ended],
+  ['another size in mid-stream; user and password', resized, guarded],
+  ['a server that says nothing; no stream that can be used', silent, useless],
+];
+for (const [name, one, other] of pairs) {
+  void t.test(name, { skip }, (t) => Promise.all([one(t), other(t)]));
+}
+void t.test('nobody there', absent);

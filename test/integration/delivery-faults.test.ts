@@ -1,0 +1,292 @@
+/** Delivery when the link, the broker or a certificate fails: told in one line, and nothing lost. */
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import mqtt from 'mqtt';
+import t from 'tap';
+import type { StatusReport } from '../../agent/contract/health.ts';
+import type { OutboxItem } from '../../agent/contract/outbox.ts';
+import { probeBroker } from '../../agent/mqtt/probe.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { Archive } from '../lib/archive.ts';
+import { eventItem } from '../lib/events.ts';
+import { openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { TcpProxy } from '../lib/proxy.ts';
+import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+
+const TOPICS = topicsOf(SITE, BOX);
+const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', bytes);
+const notice = (bytes?: number): OutboxItem => eventItem('notice', 'line-crossing', bytes);
+
+void t.test('a half-open link is seen within 1.5 keepalives; the room gets the Last Will', async (t) => {
+  const { archive, config, broker } = await makeRoom(t);
+  await archive.start();
+  const proxy = new TcpProxy(broker.port);
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  const url = `mqtts://localhost:${proxy.port}`;
+  const { delivery, states } = deliver(t, { ...config, url }, outbox, { timing: { keepaliveS: 2 } });
+  await until(t, 'online', () => delivery.state.phase === 'online');
+  proxy.hold(true, true);
+  const took = await until(t, 'seen', () => delivery.state.phase !== 'online', 5000);
+  // 1.5 keepalives are 3 s; a second on top for timers that fire late on a busy machine.
+  t.ok(took <= 4000, `seen after ${took} ms of a keepalive of 2 s`);
+  await until(
+    t,
+    'will',
+    // Nothing may have come yet: the link can go dead before the first status is on its way.
+    () => (archive.retained.get(TOPICS.status) as StatusReport | undefined)?.state === 'offline',
+    5000,
+  );
+  t.pass('the status is offline');
+  t.match(states.at(-1)?.fault?.code, 'unreachable');
+  proxy.hold(false, false);
+  await until(t, 'back', () => delivery.state.phase === 'online');
+  t.equal(delivery.state.reconnects, 1);
+
+  proxy.hold(true, true);
+  outbox.append([alert()]);
+  delivery.wake();
+  const beganMs = performance.now();
+  await delivery.stop();
+  t.ok(performance.now() - beganMs < 3000, 'stopping does not wait for a dead link');
+  t.equal(rowsOf(outbox), 1, 'and keeps what was not delivered');
+});
+
+void t.test('a publish that the ACL denies (135): said once, kept, and delivered when allowed', async (t) => {
+  const acl = `user room\ntopic read vigie/#\ntopic write vigie/+/+/ack\n\npattern readwrite vigie/+/%u/#\n`;
+  const { archive, config, broker, authority } = await makeRoom(t, { acl });
+  await archive.start();
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  const elsewhere = `vigie/${SITE}/another-box/evt/alert/loitering`;
+  outbox.append([{ ...alert(), topic: elsewhere }]);
+  outbox.append([notice()]);
+  const { delivery, states } = deliver(t, config, outbox);
+  await until(t, 'refused', () => delivery.state.fault !== null);
+  const { fault } = delivery.state;
+  t.equal(fault?.code, 'denied');
+  t.match(fault?.message, new RegExp(`publishing to ${elsewhere}.*ACL`));
+  await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
+  await sleep(1000);
+  t.equal(delivery.state.refused, 1, 'not tried again and again');
+  t.equal(outbox.counters.lanes.alert.rows, 1, 'kept');
+  t.equal(states.filter(({ fault }) => fault !== null).length, 1, 'told once');
+  t.equal(delivery.state.phase, 'online', 'the connection stands');
+  outbox.append([notice()]);
+  delivery.wake();
+  await until(t, 'goes on', () => outbox.counters.lanes.bulk.rows === 0);
+
+  const spy = await authority.client('another-box');
+  const client = await mqtt.connectAsync(broker.url, {
+    protocolVersion: 5,
+    ca: readFileSync(authority.ca),
+    cert: readFileSync(spy.cert),
+    key: readFileSync(spy.key),
+  });
+  t.teardown(() => client.endAsync(true));
+  let heard = 0;
+  client.on('message', () => {
+    heard += 1;
+  });
+  await client.subscribeAsync(`vigie/${SITE}/${BOX}/#`, { qos: 1 });
+  outbox.append([notice()]);
+  delivery.wake();
+  await until(t, 'delivered', () => outbox.counters.lanes.bulk.rows === 0);
+  t.equal(heard, 0, 'another box reads nothing of ours, retained status included');
+  const refusal = await probeBroker(
+    { ...config, cert: spy.cert, key: spy.key },
+    { site: SITE, box: BOX },
+    5000,
+  );
+  t.match(refusal, { ok: false, reason: /CN is another-box/ });
+});
+
+void t.test(
+  'another client under the same name: identity-conflict, and 60 s or more of silence',
+  async (t) => {
+    const { config, broker, authority, box } = await makeRoom(t);
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    const { delivery } = deliver(t, config, outbox);
+    await until(t, 'online', () => delivery.state.phase === 'online');
+    const twin = await mqtt.connectAsync(broker.url, {
+      protocolVersion: 5,
+      clientId: `${SITE}.${BOX}`,
+      ca: readFileSync(authority.ca),
+      cert: readFileSync(box.cert),
+      key: readFileSync(box.key),
+      reconnectPeriod: 0,
+    });
+    t.teardown(() => twin.endAsync(true));
+    await until(t, 'conflict', () => delivery.state.phase === 'waiting');
+    t.match(delivery.state.fault, { code: 'identity-conflict', message: /another client.*its own/ });
+    await sleep(2500);
+    t.equal(delivery.state.phase, 'waiting', 'no ping-pong');
+    t.equal(twin.connected, true);
+    const probed = await probeBroker(config, { site: SITE, box: BOX }, 5000);
+    t.match(
+      probed,
+      { ok: true, detail: /answered in \d+ ms; certificate valid until/ },
+      'doctor tries beside it',
+    );
+    t.equal(twin.connected, true, 'without taking the name over');
+  },
+);
+
+void t.test(
+  'every way in which a broker can refuse is one clear line, for doctor and while running',
+  async (t) => {
+    const { config, authority, broker } = await makeRoom(t);
+    const dir = scratch(t);
+    const stranger = new CertificateAuthority(join(dir, 'other'));
+    await stranger.start();
+    const forged = await stranger.client(BOX);
+    const expired = await authority.client(BOX.replace('017', '018'), {
+      notBefore: '20240101000000Z',
+      notAfter: '20240201000000Z',
+    });
+    const garbage = join(dir, 'garbage.pem');
+    writeFileSync(garbage, 'not a certificate');
+    const plain = new Mosquitto({ dir: join(dir, 'plain') });
+    t.teardown(() => plain.stop());
+    await plain.start();
+    const silent = createServer();
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    t.teardown(() => silent.close());
+    const silentPort = (silent.address() as { port: number }).port;
+    const none = await freePort();
+    const elsewhere = new TcpProxy(broker.port);
+    t.teardown(() => elsewhere.stop());
+    await elsewhere.start('127.0.0.2');
+
+    const refusals: [string, Partial<typeof config>, string, RegExp][] = [
+      ['nothing listens', { url: `mqtts://localhost:${none}` }, 'unreachable', /nothing listens there/],
+      [
+        'a port without TLS',
+        { url: plain.url.replace('mqtt:', 'mqtts:') },
+        'unreachable|protocol',
+        /TLS|closed/,
+      ],
+      ['a port that says nothing', { url: `mqtts://localhost:${silentPort}` }, 'unreachable', /no answer/],
+      ['an unknown host', { url: 'mqtts://no-such-host.invalid:8883' }, 'unreachable', /name is unknown|DNS/],
+      ['a broker of another authority', { ca: stranger.ca }, 'certificate', /not trusted/],
+      [
+        'a broker of another name',
+        { url: `mqtts://127.0.0.2:${elsewhere.port}` },
+        'certificate',
+        /another host/,
+      ],
+      [
+        'a forged certificate',
+        { cert: forged.cert, key: forged.key },
+        'certificate',
+        /refuses the box’s certificate/,
+      ],
+      ['an expired certificate', { cert: expired.cert, key: expired.key }, 'certificate', /has expired/],
+      [
+        'no certificate',
+        { cert: undefined, key: undefined } as never,
+        'certificate',
+        /refuses the box’s certificate/,
+      ],
+      [
+        'a missing key',
+        { key: join(dir, 'missing.key') },
+        'configuration',
+        /mqtt\.key: .*missing\.key cannot be read/,
+      ],
+      ['a foreign key', { key: forged.key }, 'configuration', /does not belong to the certificate/],
+      [
+        'a file without a certificate',
+        { cert: garbage },
+        'configuration',
+        /garbage\.pem holds no certificate/,
+      ],
+    ];
+    const outbox = opened(t, join(dir, 'outbox.db'));
+    outbox.append([alert()]);
+    await Promise.all(
+      refusals.map(async ([name, change, codes, line]) => {
+        const changed = { ...config, ...change };
+        const box = change.cert === expired.cert ? BOX.replace('017', '018') : BOX;
+        const probed = await probeBroker(changed, { site: SITE, box }, 3000);
+        if (probed.ok) {
+          t.fail(`${name}: was accepted`);
+          return;
+        }
+        const said = `${probed.reason}; ${probed.fix}`;
+        t.match(said, name.startsWith('an expired') ? /expired/ : line, `doctor: ${name}: ${said}`);
+        const timing = { connectTimeoutMs: 1500 };
+        const { delivery, states } = deliver(t, changed, outbox, { box, timing });
+        await until(t, name, () => states.some(({ phase }) => phase === 'waiting'));
+        const fault = states.find(({ phase }) => phase === 'waiting')?.fault;
+        t.match(
+          fault?.code,
+          new RegExp(`^(${codes})$`),
+          `running: ${name}: ${fault?.code} ${fault?.message}`,
+        );
+        t.match(fault?.message, line);
+        t.notMatch(fault?.message, /\n/, 'one line');
+        await delivery.stop();
+      }),
+    );
+    t.equal(rowsOf(outbox), 1, 'nothing was lost by any of it');
+    t.notOk(readFileSync(plain.logFile, 'utf8').includes(BOX), 'and nothing said in plaintext');
+    const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox);
+    await until(t, 'a good one', () => rowsOf(outbox) === 0);
+    t.equal(delivery.state.fault, null, 'a good connection clears the fault');
+    broker.kill();
+    await until(t, 'away', () => delivery.state.phase !== 'online');
+  },
+);
+
+void t.test('a renewed certificate is taken at the next connection', async (t) => {
+  const { config, authority } = await makeRoom(t);
+  const dir = scratch(t);
+  const [cert, key] = [join(dir, 'box.crt'), join(dir, 'box.key')];
+  const old = await authority.client(BOX, { notBefore: '20240101000000Z', notAfter: '20240201000000Z' });
+  writeFileSync(cert, readFileSync(old.cert));
+  writeFileSync(key, readFileSync(old.key));
+  const outbox = opened(t, join(dir, 'outbox.db'));
+  outbox.append([alert()]);
+  const { delivery } = deliver(t, { ...config, cert, key, ack: 'broker' }, outbox);
+  await until(t, 'refused', () => delivery.state.fault?.code === 'certificate');
+  const renewed = await authority.client(BOX);
+  writeFileSync(cert, readFileSync(renewed.cert));
+  writeFileSync(key, readFileSync(renewed.key));
+  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  t.equal(delivery.state.phase, 'online');
+});
+
+void t.test('an archive that dies and comes back finds the rest waiting', async (t) => {
+  const { archive, config, authority, broker } = await makeRoom(t);
+  await archive.start();
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  const { delivery } = deliver(t, config, outbox);
+  outbox.append([alert(), notice()]);
+  delivery.wake();
+  await until(t, 'first', () => rowsOf(outbox) === 0);
+  await archive.stop();
+  for (let i = 0; i < 30; i += 1) outbox.append([alert()]);
+  delivery.wake();
+  await sleep(500);
+  t.equal(rowsOf(outbox), 30, 'nobody has stored them');
+  const tls = { ...(await authority.client('room')), ca: authority.ca };
+  const second = new Archive({
+    url: broker.url,
+    tls,
+    site: SITE,
+    box: BOX,
+    onFault: (fault) => t.fail(fault),
+  });
+  t.teardown(() => second.stop());
+  await second.start();
+  const took = await until(t, 'the rest', () => rowsOf(outbox) === 0, 10_000);
+  t.pass(`${took} ms after its return`);
+});

@@ -1,0 +1,212 @@
+/** Delivery against a real Mosquitto with mTLS: nothing lost, in order, within its limits. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Value } from '@sinclair/typebox/value';
+import t from 'tap';
+import { StatusReport } from '../../agent/contract/health.ts';
+import { GapEvent, type OutboxItem } from '../../agent/contract/outbox.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { eventItem } from '../lib/events.ts';
+import { makeOutbox, openedOutbox as opened, rowsOf, snapshot } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { TcpProxy } from '../lib/proxy.ts';
+import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const TOPICS = topicsOf(SITE, BOX);
+const BOX_PROGRAM = fileURLToPath(new URL('../lib/delivering-box.js', import.meta.url));
+
+const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', bytes);
+const notice = (bytes?: number): OutboxItem => eventItem('notice', 'line-crossing', bytes);
+const still = (bytes: number): OutboxItem => ({
+  ...snapshot('alert', bytes, 7200),
+  topic: TOPICS.snapshot('event-1'),
+});
+
+void t.test('form, order and release with a room that acknowledges', async (t) => {
+  const { archive, config, broker } = await makeRoom(t);
+  await archive.start();
+  archive.acking = false;
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  outbox.append([alert(), still(20_000), alert()]);
+  const { delivery, states } = deliver(t, config, outbox);
+  await until(t, 'online', () => delivery.state.phase === 'online');
+  outbox.append([notice(), notice()]);
+  delivery.wake();
+  await until(
+    t,
+    'all arrived',
+    () => archive.arrived.alert.length === 3 && archive.arrived.bulk.length === 2,
+  );
+
+  t.same(
+    archive.arrived,
+    { alert: [1, 2, 3], bulk: [1, 2] },
+    'in order, without a gap, each lane for itself',
+  );
+  const event = archive.stored.alert.get(1);
+  t.match(event?.packet, { qos: 1, retain: false, topic: `vigie/${SITE}/${BOX}/evt/alert/loitering` });
+  t.equal(event?.packet.properties?.contentType, 'application/cloudevents+json; charset=utf-8');
+  t.same(
+    { ...event?.packet.properties?.userProperties },
+    { lane: 'alert', seq: '1', first: '1', epoch: outbox.epoch, boot: 'boot-1' },
+  );
+  const picture = archive.stored.alert.get(2);
+  t.match(picture?.packet, {
+    topic: `vigie/${SITE}/${BOX}/snap/event-1`,
+    properties: { contentType: 'image/jpeg' },
+  });
+  const expiryS = picture?.packet.properties?.messageExpiryInterval ?? 0;
+  t.ok(expiryS > 7100 && expiryS <= 7200, `the broker may keep the snapshot ${expiryS} s`);
+  t.equal(picture?.payload.length, 20_000);
+  t.match(archive.retained.get(TOPICS.status), { state: 'online', boot: 'boot-1' });
+
+  t.equal(rowsOf(outbox), 5, 'PUBACK alone lets nothing go');
+  const took = await until(t, 'sent again', () => archive.duplicates > 0, 6000);
+  t.ok(took > 1500 && took < 4500, `sent again after 3 s without progress (${took} ms from here)`);
+  t.ok(archive.duplicates <= 4, `by one row a lane at a time (${archive.duplicates})`);
+  archive.acking = true;
+  await until(t, 'released', () => rowsOf(outbox) === 0);
+  t.ok(delivery.state.resends >= 2);
+  t.equal(delivery.state.acknowledged, 5);
+
+  for (const bad of [
+    '{"alert":',
+    '{"alert":-1}',
+    '{"alert":1e99}',
+    'x'.repeat(300),
+    '{"bulk":"2"}',
+    '{"alert":99}',
+    '{"alert":1,"epoch":"00000000"}',
+  ]) {
+    await archive.publish(TOPICS.ack, bad);
+  }
+  await until(t, 'bad acks counted', () => delivery.state.badAcks === 7);
+  outbox.append([alert()]);
+  delivery.wake();
+  await until(t, 'still delivering', () => rowsOf(outbox) === 0);
+
+  await delivery.stop();
+  await until(t, 'stopped', () => (archive.retained.get(TOPICS.status) as StatusReport).state === 'stopped');
+  await sleep(200);
+  const status = archive.retained.get(TOPICS.status);
+  t.match(status, { state: 'stopped' }, 'a clean end keeps the Last Will back');
+  t.ok(Value.Check(StatusReport, status));
+  t.same(
+    states.map(({ phase }) => phase),
+    ['connecting', 'online', 'stopped'],
+  );
+  t.match(readFileSync(broker.logFile, 'utf8'), /p5/, 'the broker saw MQTT 5');
+});
+
+void t.test('without an archive a row leaves on PUBACK', async (t) => {
+  const { config } = await makeRoom(t);
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  for (let i = 0; i < 100; i += 1) outbox.append([alert(), still(3000), notice()]);
+  const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox);
+  await until(t, 'drained', () => rowsOf(outbox) === 0);
+  t.match(delivery.state, { published: 300, acknowledged: 300, resends: 0, refused: 0, fault: null });
+});
+
+void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk', async (t) => {
+  const { archive, config, box } = await makeRoom(t);
+  await archive.start();
+  /** Highest RSS of a box that runs until `over`, MiB. */
+  const peakOf = async (file: string, over: () => boolean): Promise<number> => {
+    const files = [config.ca ?? '', box.cert, box.key];
+    // As in production: V8's young generation would otherwise grow by 3 × 16 MiB.
+    const child = spawn(
+      process.execPath,
+      ['--max-semi-space-size=2', BOX_PROGRAM, file, config.url, ...files, '5'],
+      {
+        stdio: 'ignore',
+      },
+    );
+    const gone = once(child, 'close');
+    await until(t, 'the box is through', over, 60_000);
+    const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+    child.kill('SIGKILL');
+    await gone;
+    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+  };
+  const dir = scratch(t);
+  const beganMs = performance.now();
+  const idle = await peakOf(join(dir, 'idle.db'), () => performance.now() - beganMs > 1500);
+
+  const backlog = FULL ? 50_000 : 10_000;
+  const drainedPeak = async (name: string): Promise<number> => {
+    const file = join(dir, name);
+    const { outbox } = makeOutbox(file, { limitMiB: 64 });
+    outbox.start();
+    for (let i = 0; i < backlog; i += 500) outbox.append(Array.from({ length: 500 }, () => notice(600)));
+    t.equal(outbox.counters.lanes.bulk.dropped.notice, 0, `${backlog} events fit`);
+    t.ok(statSync(file).size <= 64 * 1_048_576, `in ${Math.round(statSync(file).size / 1_048_576)} MiB`);
+    await outbox.stop();
+    archive.forget();
+    return peakOf(file, () => archive.stored.bulk.size >= backlog);
+  };
+  // When V8 collects depends on the machine's load; what delivery holds on to shows both times.
+  const busy = Math.min(await drainedPeak('one.db'), await drainedPeak('two.db'));
+  t.ok(busy - idle <= 32, `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`);
+});
+
+void t.test('an outbox that overflowed while away says what went, and the lane goes on', async (t) => {
+  const { archive, config } = await makeRoom(t);
+  await archive.start();
+  const outbox = opened(t, join(scratch(t), 'outbox.db'), 1);
+  for (let i = 0; i < 150; i += 1) outbox.append(Array.from({ length: 10 }, () => notice(900)));
+  outbox.append([alert(), still(30_000)]);
+  const { dropped } = outbox.counters.lanes.bulk;
+  deliver(t, config, outbox);
+  await until(t, 'drained', () => rowsOf(outbox) === 0);
+  t.equal(archive.through('bulk'), 1500, 'every number is accounted for');
+  const [gap] = [...archive.stored.bulk.values()].filter(
+    ({ topic }) => topic === TOPICS.event('system', 'outbox-gap'),
+  );
+  const event: unknown = JSON.parse(gap?.payload.toString() ?? 'null');
+  t.ok(Value.Check(GapEvent, event), 'the gap record has its published form');
+  t.match(event, {
+    data: { lane: 'bulk', from: 1, reasons: ['overflow'], dropped: { notice: dropped.notice } },
+  });
+  t.ok(dropped.notice > 500, `${dropped.notice} notices went`);
+});
+
+void t.test('a window of 20 in all; neither lane waits for the other', async (t) => {
+  const { archive, config, broker } = await makeRoom(t);
+  await archive.start();
+  const proxy = new TcpProxy(broker.port);
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  const { delivery } = deliver(t, { ...config, url: `mqtts://localhost:${proxy.port}` }, outbox);
+  await until(t, 'online', () => delivery.state.phase === 'online');
+  await sleep(300);
+  proxy.hold(false, true);
+  for (let i = 0; i < 50; i += 1) outbox.append([alert()]);
+  delivery.wake();
+  await sleep(600);
+  t.equal(
+    archive.arrived.alert.length,
+    15,
+    'with PUBACKs held back one lane fills three quarters of the window',
+  );
+  for (let i = 0; i < 50; i += 1) outbox.append([notice()]);
+  delivery.wake();
+  await sleep(600);
+  t.equal(archive.arrived.alert.length, 15);
+  t.equal(archive.arrived.bulk.length, 5, 'and the other lane has its own quarter');
+  proxy.hold(false, false);
+  await until(t, 'drained', () => rowsOf(outbox) === 0);
+
+  proxy.hold(false, true);
+  for (let i = 0; i < 10; i += 1) outbox.append([alert(), still(100_000)]);
+  delivery.wake();
+  await sleep(600);
+  t.equal(archive.arrived.alert.length, 50 + 4, 'large ones fill the window by their bytes');
+  proxy.hold(false, false);
+  await until(t, 'drained', () => rowsOf(outbox) === 0);
+});

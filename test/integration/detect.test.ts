@@ -1,0 +1,317 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { AgentError } from '../../agent/base/errors.ts';
+import type { Logger } from '../../agent/base/log.ts';
+import { packageRoot } from '../../agent/base/package-root.ts';
+import type { DetectorConfig } from '../../agent/contract/config.ts';
+import { iou, type SizePx, type XyxyPx } from '../../agent/contract/geometry.ts';
+import { placementOf } from '../../agent/contract/letterbox.ts';
+import type { Detection, Frame } from '../../agent/contract/picture.ts';
+import type { ModelCard } from '../../agent/vision/detect/card.ts';
+import { Detector } from '../../agent/vision/detect/detector.ts';
+import { constantModel, type Output } from '../lib/onnx.ts';
+
+const MODELS = join(packageRoot(), 'models');
+const FIXTURES = join(packageRoot(), 'test', 'fixtures');
+const CLIP = join(packageRoot(), '.cache', 'vtest.avi');
+const WITH_CLIP = { skip: existsSync(CLIP) ? false : `${CLIP} is absent: scripts/setup fetches it` };
+const MODEL = 'nanodet-g-city10';
+const SOURCE: SizePx = { widthPx: 768, heightPx: 576 };
+
+function config(over: Partial<DetectorConfig> = {}): DetectorConfig {
+  return { model: MODEL, input: [416, 256], providers: ['cpu'], ...over };
+}
+
+/** A logger that keeps its warnings. */
+function keeping(): { log: Logger; warnings: string[] } {
+  const warnings: string[] = [];
+  const quiet = (): void => undefined;
+  const warn = (_fields: object, message: string): void => {
+    warnings.push(message);
+  };
+  return { log: { error: quiet, warn, info: quiet, debug: quiet }, warnings };
+}
+
+function detector(modelDir: string, over: Partial<DetectorConfig> = {}): Detector {
+  return new Detector({ config: config(over), modelDir, log: keeping().log });
+}
+
+function frameOf(rgb: Uint8Array, source: SizePx, [widthPx, heightPx]: readonly [number, number]): Frame {
+  return { index: 1, ptsNs: 0n, atMs: 0, wallMs: 0, source, input: { widthPx, heightPx }, rgb };
+}
+
+/** What the GStreamer pipeline `head` gives, letterboxed as the camera does it: one raw RGB frame. */
+function letterboxed(t: Test, head: string[], [width, height]: readonly [number, number]): Buffer {
+  const out = join(t.testdir(), 'frame.rgb');
+  const size = `video/x-raw,width=${width},height=${height},pixel-aspect-ratio=1/1`;
+  const letterbox = ['!', 'videoscale', 'add-borders=true', '!', size, '!', 'videoconvert'];
+  // eos-after counts the buffer at which the stream ends, which is not passed on.
+  const one = [
+    '!',
+    'video/x-raw,format=RGB',
+    '!',
+    'identity',
+    'eos-after=2',
+    '!',
+    'filesink',
+    `location=${out}`,
+  ];
+  execFileSync('gst-launch-1.0', ['-q', ...head, ...letterbox, ...one]);
+  return readFileSync(out);
+}
+
+/** A model folder with a copy of the real model, to be spoilt. */
+function copyOfModels(t: Test): string {
+  const dir = t.testdir();
+  for (const ext of ['json', 'onnx'])
+    copyFileSync(join(MODELS, `${MODEL}.${ext}`), join(dir, `${MODEL}.${ext}`));
+  return dir;
+}
+
+/** A model folder whose card is the real one, but for another file. */
+function withFile(
+  t: Test,
+  fixture: string,
+  bytes: Uint8Array = readFileSync(join(FIXTURES, fixture)),
+): string {
+  const dir = copyOfModels(t);
+  const card = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as object;
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  writeFileSync(join(dir, fixture), bytes);
+  writeFileSync(
+    join(dir, `${MODEL}.json`),
+    JSON.stringify({ ...card, file: fixture, bytes: bytes.length, sha256 }),
+  );
+  return dir;
+}
+
+async function refusal(one: Detector): Promise<AgentError> {
+  try {
+    await one.start();
+  } catch (error) {
+    return error as AgentError;
+  } finally {
+    await one.stop();
+  }
+  throw new Error('the detector started');
+}
+
+t.test('no start while ONNX Runtime would send usage data', async (t) => {
+  delete process.env['ORT_DISABLE_TELEMETRY'];
+  const error = await refusal(detector(MODELS));
+  t.match(error, { name: 'AgentError', kind: 'config', message: /ORT_DISABLE_TELEMETRY=1/ });
+  t.notMatch(readFileSync('/proc/self/maps', 'utf8'), /onnxruntime/, 'the library was not even loaded');
+  process.env['ORT_DISABLE_TELEMETRY'] = '1';
+});
+
+t.test('people and vehicles of a street frame, in source pixels', WITH_CLIP, async (t) => {
+  const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
+  const one = detector(MODELS);
+  const info = await one.start();
+  t.match(info, { model: MODEL, provider: 'cpu', fallback: null, sha256: /^[0-9a-f]{64}$/ });
+  const found = await one.detect(frameOf(rgb, SOURCE, [416, 256]));
+  // Where the three walkers and the white van of the first frame stand, read off the picture.
+  const expected: [Detection['group'], number, XyxyPx][] = [
+    ['person', 0.5, [500, 156, 531, 234]],
+    ['person', 0.5, [253, 219, 283, 308]],
+    ['person', 0.5, [640, 240, 686, 322]],
+    ['vehicle', 0.3, [651, 44, 724, 99]],
+  ];
+  for (const [group, score, xyxyPx] of expected) {
+    const match = found.find((box) => box.group === group && iou(box.xyxyPx, xyxyPx) > 0.6);
+    t.ok((match?.score ?? 0) >= score, `${group} at ${xyxyPx.join(' ')}: ${match?.score.toFixed(2)}`);
+  }
+  t.ok(
+    found.every(({ score }, i) => score >= 0.15 && score <= (found[i - 1]?.score ?? 1)),
+    'from the floor up, best first',
+  );
+  t.ok(
+    found.every(
+      ({ xyxyPx: [x1, y1, x2, y2] }) => 0 <= x1 && x1 < x2 && x2 <= 768 && 0 <= y1 && y1 < y2 && y2 <= 576,
+    ),
+    'inside the frame',
+  );
+  t.same(await one.detect(frameOf(rgb, SOURCE, [416, 256])), found, 'the same frame says the same again');
+  await t.rejects(one.detect(frameOf(rgb, SOURCE, [256, 416])), { kind: 'bug', message: /256x416/ });
+  await one.stop();
+});
+
+t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
+  for (const input of [
+    [416, 416],
+    [640, 384],
+  ] as [number, number][]) {
+    const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], input);
+    const one = detector(MODELS, { input });
+    await one.start();
+    const found = await one.detect(frameOf(rgb, SOURCE, input));
+    const people = found.filter(({ group, score }) => group === 'person' && score >= 0.5);
+    t.equal(people.length, 3, input.join('x'));
+    await one.stop();
+  }
+});
+
+t.test('the letterbox is where videoscale puts it', async (t) => {
+  for (const [width, height, input] of [
+    [768, 576, [416, 256]],
+    [1920, 1080, [416, 256]],
+    [640, 480, [640, 384]],
+    [321, 243, [416, 416]],
+    [480, 854, [416, 256]],
+    [1000, 330, [640, 384]],
+  ] as [number, number, [number, number]][]) {
+    const white = [
+      'videotestsrc',
+      'pattern=white',
+      '!',
+      `video/x-raw,format=I420,width=${width},height=${height}`,
+    ];
+    const rgb = letterboxed(t, white, input);
+    const stride = input[0] * 3;
+    const bright = (x: number, y: number): boolean => (rgb[y * stride + x * 3] ?? 0) > 127;
+    const across = Array.from({ length: input[0] }, (_, x) => bright(x, input[1] >> 1));
+    const down = Array.from({ length: input[1] }, (_, y) => bright(input[0] >> 1, y));
+    const count = (line: boolean[]): number => line.filter(Boolean).length;
+    t.same(
+      placementOf({ widthPx: width, heightPx: height }, { widthPx: input[0], heightPx: input[1] }),
+      {
+        leftPx: across.indexOf(true),
+        topPx: down.indexOf(true),
+        widthPx: count(across),
+        heightPx: count(down),
+      },
+      `${width}x${height} in ${input.join('x')}`,
+    );
+  }
+});
+
+t.test('a provider that is not there gives way to cpu, with a clear line', async (t) => {
+  const { log, warnings } = keeping();
+  const one = new Detector({ config: config({ providers: ['nonesuch'] }), modelDir: MODELS, log });
+  const info = await one.start();
+  t.equal(info.provider, 'cpu');
+  t.match(info.fallback, /nonesuch/);
+  t.match(warnings, [/detector runs on cpu instead: nonesuch: .*not found/]);
+  await one.stop();
+});
+
+t.test('what is not the model that was measured is refused before it is loaded', async (t) => {
+  const cases: [string, (dir: string) => void, AgentError['kind'], RegExp][] = [
+    [
+      'truncated',
+      (dir) => truncateSync(join(dir, `${MODEL}.onnx`), 1000),
+      'corrupt',
+      /truncated: 1000 bytes instead of \d+/,
+    ],
+    [
+      'one bit changed',
+      (dir) => {
+        const bytes = readFileSync(join(dir, `${MODEL}.onnx`));
+        bytes.writeUInt8(bytes.readUInt8(2_000_000) ^ 1, 2_000_000);
+        writeFileSync(join(dir, `${MODEL}.onnx`), bytes);
+      },
+      'corrupt',
+      /altered: SHA-256 [0-9a-f]{64} instead of/,
+    ],
+    ['empty', (dir) => writeFileSync(join(dir, `${MODEL}.onnx`), ''), 'corrupt', /truncated: 0 bytes/],
+    [
+      'card of another model',
+      (dir) => copyFileSync(join(dir, `${MODEL}.json`), join(dir, 'other.json')),
+      'corrupt',
+      /is that of/,
+    ],
+  ];
+  for (const [name, spoil, kind, message] of cases) {
+    const dir = copyOfModels(t);
+    spoil(dir);
+    const model = existsSync(join(dir, 'other.json')) ? 'other' : MODEL;
+    const error = await refusal(detector(dir, { model }));
+    t.match(error, { name: 'AgentError', kind, message }, name);
+    t.notMatch(error.message, /\n/, `${name}: one line`);
+  }
+});
+
+t.test('what is missing is named, with the remedy', async (t) => {
+  const dir = copyOfModels(t);
+  const noCard = await refusal(detector(dir, { model: 'yolo' }));
+  t.match(noCard, {
+    kind: 'config',
+    message: /no model card .*yolo\.json; models found there: nanodet-g-city10/,
+  });
+  writeFileSync(
+    join(dir, 'alone.json'),
+    readFileSync(join(dir, `${MODEL}.json`), 'utf8').replaceAll(MODEL, 'alone'),
+  );
+  const noFile = await refusal(detector(dir, { model: 'alone' }));
+  t.match(noFile, { kind: 'config', message: /alone\.onnx is missing: .*scripts\/build-model/ });
+  const noFolder = await refusal(detector(join(dir, 'nowhere')));
+  t.match(noFolder, { kind: 'config', message: /nowhere/ });
+  const badInput = await refusal(detector(dir, { input: [400, 256] }));
+  t.match(badInput, { kind: 'config', message: /detector\.input 400x256: .* multiples of 32/ });
+});
+
+t.test('a file that is another kind of model is refused, whatever its card says', async (t) => {
+  const outputs = await refusal(detector(withFile(t, 'other-outputs.onnx')));
+  t.match(outputs, { kind: 'corrupt', message: /gives faces float32 \[n,4\]: no boxes float32 \[n,4\]/ });
+  const unknown = await refusal(detector(withFile(t, 'unknown-label.onnx')));
+  t.match(unknown, { kind: 'corrupt', message: /names class 80, which its card does not know/ });
+  const garbage = copyOfModels(t);
+  const bytes = Buffer.alloc(1000, 7);
+  const card = JSON.parse(readFileSync(join(garbage, `${MODEL}.json`), 'utf8')) as object;
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  writeFileSync(join(garbage, `${MODEL}.json`), JSON.stringify({ ...card, bytes: bytes.length, sha256 }));
+  writeFileSync(join(garbage, `${MODEL}.onnx`), bytes);
+  t.match(await refusal(detector(garbage)), { kind: 'corrupt', message: /does not load on cpu/ });
+});
+
+t.test('a model that says more than ten classes and their boxes is refused at load', async (t) => {
+  const { input } = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as ModelCard;
+  const frame = { name: input.name, shape: [1, 256, 416, 3] };
+  const boxes: Output = { name: 'boxes', type: 'float32', shape: [1, 4], value: 20 };
+  const scores: Output = { name: 'scores', type: 'float32', shape: [1], value: 0.5 };
+  const labels: Output = { name: 'labels', type: 'int32', shape: [1], value: 0 };
+  const embedding: Output = { name: 'embedding', type: 'float32', shape: [1, 128], value: 0.1 };
+  const refused: [string, Output[], RegExp][] = [
+    [
+      'an appearance vector',
+      [boxes, scores, labels, embedding],
+      /gives embedding float32 \[1,128\] beside boxes/,
+    ],
+    [
+      'boxes with landmarks',
+      [{ ...boxes, shape: [1, 14] }, scores, labels],
+      /no boxes float32 \[n,4\]; .*refused/,
+    ],
+    [
+      'scores of 80 classes',
+      [boxes, { ...scores, shape: [1, 80] }, labels],
+      /no scores float32 \[n\]; .*refused/,
+    ],
+    [
+      'a class of another list',
+      [boxes, scores, { ...labels, value: 1000 }],
+      /names class 1000, which its card/,
+    ],
+  ];
+  for (const [name, outputs, message] of refused) {
+    const error = await refusal(detector(withFile(t, 'other.onnx', constantModel(frame, outputs))));
+    t.match(error, { name: 'AgentError', message }, name);
+    t.notMatch(error.message, /\n/, `${name}: one line`);
+  }
+  const fine = detector(withFile(t, 'other.onnx', constantModel(frame, [boxes, scores, labels])));
+  await fine.start();
+  await fine.stop();
+});
+
+t.test('stop waits for the run under way, and may be called again', async (t) => {
+  const one = detector(MODELS);
+  await one.start();
+  const rgb = new Uint8Array(416 * 256 * 3);
+  const running = one.detect(frameOf(rgb, SOURCE, [416, 256]));
+  await Promise.all([one.stop(), one.stop()]);
+  t.same(await running, [], 'a black frame shows nothing');
+  await t.rejects(one.detect(frameOf(rgb, SOURCE, [416, 256])), { name: 'AgentError', kind: 'bug' });
+});

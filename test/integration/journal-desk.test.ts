@@ -1,0 +1,232 @@
+/** What the agent journals: on a clock moved by hand, with the real archive and the real journal. */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { EventArchive } from '../../agent/archive/archive.ts';
+import { SearchDesk } from '../../agent/archive/search.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import { JournalDesk } from '../../agent/journal-desk.ts';
+import { Journal } from '../../agent/restraint/journal/journal.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
+import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { VisionState } from '../../agent/vision-state.ts';
+import { configOf } from '../lib/agent.ts';
+import { entry, eventAt } from '../lib/history.ts';
+import { HandClock, SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { BOX, SITE } from '../lib/room.ts';
+
+const MINUTE_MS = 60_000;
+
+const boxWith = (more: Record<string, unknown> = {}): Config =>
+  configOf({ site: SITE, box: BOX, ...more }, 'replay');
+
+interface Box {
+  readonly clock: HandClock;
+  readonly archive: EventArchive;
+  readonly desk: JournalDesk;
+  readonly search: SearchDesk;
+  readonly heads: string[];
+  readonly down: (string | undefined)[];
+}
+
+function makeBox(
+  t: Test,
+  stateDir: string,
+  config = boxWith(),
+  clock = new HandClock(),
+  more: { configFile?: string } = {},
+): Box {
+  const [heads, down]: [string[], (string | undefined)[]] = [[], []];
+  const boot = `boot-${clock.epochMs}`;
+  const base = { boot, clock, log: SILENT, clockSynced: () => true };
+  const archive = new EventArchive({
+    ...{ ...base, file: join(stateDir, 'archive.db'), limitMiB: 16, eventsDays: 30 },
+  });
+  const desk = new JournalDesk({
+    ...{ ...base, ...more, config, stateDir, archive, vision: new VisionState() },
+    alertsDays: () => 30,
+    onHead: (note) => heads.push(note),
+    onDown: (reason) => down.push(reason),
+  });
+  archive.start();
+  t.teardown(() => archive.stop());
+  return { clock, archive, desk, search: new SearchDesk(desk.witness(archive), clock), heads, down };
+}
+
+function contentsIn(stateDir: string): JournalContent[] {
+  const text = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => (JSON.parse(line) as { content: JournalContent }).content);
+}
+
+const typesIn = (stateDir: string): string[] => contentsIn(stateDir).map(({ type }) => type);
+
+function verifierIn(stateDir: string) {
+  const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
+  return parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
+}
+
+function searchOf(clock: HandClock, counter: number) {
+  const [from, to] = [new Date(clock.epochMs - 1000), new Date(clock.epochMs)].map((d) => d.toISOString());
+  const args = { case: '2026/1234', reason: 'theft of a bicycle', query: { from, to } };
+  return { op: 'search' as const, key: 'judge-desk', counter, args };
+}
+
+t.test('start, heartbeats, alerts, clock steps, stop; heads once a minute at most', async (t) => {
+  const stateDir = scratch(t);
+  const { desk, clock, heads, down } = makeBox(t, stateDir);
+  desk.start();
+  desk.tick();
+  t.equal(heads.length, 1, 'the first head is told at once');
+  const alert = eventAt(clock.epochMs);
+  desk.event(alert);
+  desk.event({ ...alert, data: { ...alert.data, severity: 'notice' } });
+  desk.tick();
+  t.equal(heads.length, 1, 'the next one waits');
+  clock.advance(MINUTE_MS);
+  desk.tick();
+  t.equal(openCheckpoint(heads[1] as string, verifierIn(stateDir)).size, 2);
+  clock.advance(9 * MINUTE_MS);
+  desk.tick();
+  clock.advance(500);
+  clock.epochMs -= 3_600_000;
+  desk.tick();
+  clock.advance(10 * MINUTE_MS);
+  desk.tick();
+  desk.stop();
+  t.strictSame(typesIn(stateDir), ['start', 'alert', 'heartbeat', 'clock-step', 'heartbeat', 'stop']);
+  t.match(contentsIn(stateDir)[2], { frames: { read: 0 }, config: /^[0-9a-f]{64}$/, model: null });
+  t.match(contentsIn(stateDir)[3], { stepMs: -3_600_000 });
+  t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'stop is told at once');
+  t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
+  t.strictSame(down, []);
+});
+
+t.test('a change of the configuration is an entry with both hashes', async (t) => {
+  const stateDir = scratch(t);
+  for (const config of [boxWith(), boxWith(), boxWith({ alertsPerHour: 7 })]) {
+    makeBox(t, stateDir, config).desk.start();
+  }
+  t.strictSame(typesIn(stateDir), ['start', 'start', 'config', 'start']);
+  const [first, , change, last] = contentsIn(stateDir);
+  t.match(change, {
+    before: (first as { config: string }).config,
+    after: (last as { config: string }).config,
+  });
+  t.not((first as { config: string }).config, (last as { config: string }).config);
+});
+
+t.test('a change says whose file it was, and which zones; another version is an update', async (t) => {
+  const stateDir = scratch(t);
+  const configFile = join(stateDir, 'vigie.yaml');
+  writeFileSync(configFile, 'site: x');
+  makeBox(t, stateDir).desk.start();
+  const square = [
+    [0, 0],
+    [1, 0],
+    [1, 1],
+  ];
+  const zoned = boxWith({ zones: [{ id: 'square', polygon: square }] });
+  makeBox(t, stateDir, zoned, new HandClock(), { configFile }).desk.start();
+  t.strictSame(typesIn(stateDir), ['start', 'config', 'start']);
+  const [first, change, last] = contentsIn(stateDir) as unknown as Record<string, string>[];
+  t.match(change, {
+    zones: { before: first?.['zones'], after: last?.['zones'] },
+    by: { uid: process.getuid?.(), user: /./, fileTime: /^20/ },
+  });
+  t.match(first, { timeZone: 'Europe/Paris' });
+
+  const journal = new Journal({ stateDir, origin: `vigie/${SITE}/${BOX}` });
+  journal.start();
+  journal.append({ ...last, versions: { vigie: '0.0.9' } } as unknown as JournalContent);
+  makeBox(t, stateDir, zoned).desk.start();
+  t.strictSame(typesIn(stateDir).slice(4), ['update', 'start']);
+  t.match(contentsIn(stateDir)[4], { before: { vigie: '0.0.9' }, after: { node: process.versions.node } });
+});
+
+t.test('alerts are erased with the retention of events, once the clock can be trusted', async (t) => {
+  const stateDir = scratch(t);
+  const { desk, clock } = makeBox(t, stateDir);
+  desk.start();
+  desk.event(eventAt(clock.epochMs));
+  const day = (): void => {
+    for (let minute = 0; minute < 24 * 60; minute += 30) {
+      clock.advance(30 * MINUTE_MS);
+      desk.tick();
+    }
+  };
+  for (let days = 0; days < 29; days += 1) day();
+  t.match(desk.counters, { journal_erased_retention: 0 });
+  for (let days = 0; days < 3; days += 1) day();
+  t.match(desk.counters, { journal_erased_retention: 1, journal_erased_limit: 0 });
+  t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
+});
+
+t.test('searches and purges, each once, also over a restart', async (t) => {
+  const stateDir = scratch(t);
+  const clock = new HandClock();
+  const first = makeBox(t, stateDir, boxWith(), clock);
+  first.desk.start();
+  first.archive.add([entry(1, eventAt(clock.epochMs))]);
+  first.search.answer(searchOf(clock, 1));
+  clock.advance(31 * 24 * 60 * MINUTE_MS);
+  first.archive.upkeep();
+  clock.advance(MINUTE_MS);
+  // Cut off before the desk looks again: the next start takes the record of the purge.
+  await first.archive.stop();
+  const second = makeBox(t, stateDir, boxWith(), clock);
+  second.desk.start();
+  second.desk.tick();
+  second.search.answer(searchOf(clock, 2));
+  second.desk.tick();
+  t.strictSame(typesIn(stateDir), ['start', 'search', 'start', 'purge', 'search']);
+  t.match(contentsIn(stateDir)[1], { record: { case: '2026/1234', key: 'judge-desk', counter: 1 } });
+  t.match(contentsIn(stateDir)[3], { record: { count: 1, why: 'retention' } });
+});
+
+t.test(
+  'a disk that refuses: told, searches get no answer, entries wait, and all goes on after it',
+  async (t) => {
+    const stateDir = scratch(t);
+    const { desk, clock, search, down } = makeBox(t, stateDir);
+    desk.start();
+    const contents = join(stateDir, 'journal/contents');
+    renameSync(contents, `${contents}.away`);
+    writeFileSync(contents, '');
+    for (let i = 0; i < 303; i += 1) desk.event(eventAt(clock.epochMs + i));
+    desk.tick();
+    t.match(down, [/the disk refuses the journal/]);
+    t.match(desk.counters, { journal_entries: 1, journal_pending: 300, journal_missed: 3 });
+    t.throws(() => search.answer(searchOf(clock, 1)), /the disk refuses the journal/);
+    rmSync(contents);
+    mkdirSync(contents);
+    renameSync(`${contents}.away/000.jsonl`, join(contents, '000.jsonl'));
+    clock.advance(10_000);
+    desk.tick();
+    t.strictSame(down.slice(1), [undefined]);
+    t.ok((desk.counters['journal_pending'] ?? 0) > 0, 'not all in one go');
+    for (let i = 0; i < 50; i += 1) desk.tick();
+    t.match(desk.counters, { journal_entries: 302, journal_pending: 0, journal_missed: 3 });
+    t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
+    t.match(readFileSync(join(contents, '001.jsonl'), 'utf8'), /"type":"missed","count":3\}/);
+    t.equal(search.answer(searchOf(clock, 2)).matches, 0);
+  },
+);
+
+t.test('a journal that was tampered with is told and left as it is', async (t) => {
+  const stateDir = scratch(t);
+  makeBox(t, stateDir).desk.start();
+  const file = join(stateDir, 'journal/checkpoint');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('\n1\n', '\n2\n'));
+  const before = readFileSync(file, 'utf8');
+  const { desk, down } = makeBox(t, stateDir);
+  desk.start();
+  desk.tick();
+  t.match(down, [/cannot go on: checkpoint: the signature of .* does not fit; keep a copy/]);
+  t.equal(readFileSync(file, 'utf8'), before);
+});

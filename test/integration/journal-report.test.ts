@@ -1,0 +1,244 @@
+/** The report: its figures are those of the journal, and its page is looked at by a real browser. */
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { durationText, SiteTime } from '../../agent/cli/journal/site-time.ts';
+import { StoryTeller } from '../../agent/cli/journal/story.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import { BoxLife, dayOf, yearOf } from '../lib/box-life.ts';
+import { browserMissing, chromium, measured } from '../lib/browser.ts';
+import { keyOf, openJournal } from '../lib/journal.ts';
+import { scratch } from '../lib/paths.ts';
+import { vigie } from '../lib/program.ts';
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+function storyOf(life: BoxLife, from: string, to: string) {
+  const teller = new StoryTeller();
+  life.entries.forEach((content, index) => {
+    teller.add(index, content);
+  });
+  const time = new SiteTime('Europe/Paris');
+  return teller.tell(time.parse('--from', from), time.parse('--to', to));
+}
+
+const lasted = (story: ReturnType<typeof storyOf>, state: string): number =>
+  story.periods
+    .filter((period) => period.state === state)
+    .reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+
+void t.test('states: what was, to the minute, and nothing is left out', async (t) => {
+  const story = storyOf(dayOf(), '2026-11-24', '2026-11-25');
+  t.equal(lasted(story, 'suspended'), 200 * MINUTE_MS);
+  t.equal(lasted(story, 'unauthorised'), 60 * MINUTE_MS);
+  t.equal(lasted(story, 'down'), 35 * MINUTE_MS);
+  t.equal(lasted(story, 'unproved'), 100 * MINUTE_MS, 'an hour of silence, and what is after the last entry');
+  const all = story.periods.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  t.equal(all, 24 * HOUR_MS);
+  for (const [i, { fromMs }] of story.periods.entries()) {
+    if (i > 0) t.equal(fromMs, story.periods[i - 1]?.toMs, 'each begins where the one before ends');
+  }
+  t.equal(story.frames.read, dayOf().counted.frames);
+  t.equal(story.framesWhileOff, 0);
+  t.equal(story.brokenOff.length, 1);
+  t.equal(story.unsynced.length, 1);
+});
+
+void t.test(
+  'frames that were read in a suspension are found; those at the edges are not split',
+  async (t) => {
+    const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
+    const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
+    const moved = { ...last.frames, read: last.frames.read + 7 };
+    life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: moved });
+    t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
+    const half = storyOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
+    t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
+  },
+);
+
+void t.test('a clock that is put back, an unknown kind and erased entries do no harm', async (t) => {
+  const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).silence(-90);
+  life.note({ type: 'clock-step', stepMs: -90 * MINUTE_MS }).live(30);
+  life
+    .note({ type: 'unsealing', case: '2026/77' } as never)
+    .live(20)
+    .alerts(1);
+  const teller = new StoryTeller();
+  life.entries.forEach((content, index) => {
+    teller.add(index, content.type === 'alert' ? undefined : content);
+  });
+  teller.add(99, {
+    at: '2026-11-24T00:30:00.000Z',
+    type: 'erase',
+    entries: [life.entries.length - 1],
+    why: 'retention',
+    what: 'alert',
+  });
+  const story = teller.tell(Date.parse('2026-11-23T12:00Z'), Date.parse('2026-11-24T12:00Z'));
+  t.equal(story.erased.get('alert'), 1);
+  t.ok(story.periods.every(({ fromMs, toMs }) => toMs > fromMs));
+});
+
+void t.test('times are those of the site, over the change of the clocks too', async (t) => {
+  const paris = new SiteTime('Europe/Paris');
+  t.equal(new Date(paris.parse('--from', '2026-10-25')).toISOString(), '2026-10-24T22:00:00.000Z');
+  t.equal(new Date(paris.parse('--from', '2026-10-26')).toISOString(), '2026-10-25T23:00:00.000Z');
+  t.equal(new Date(paris.parse('--from', '2026-10-26T10:00Z')).toISOString(), '2026-10-26T10:00:00.000Z');
+  t.throws(() => paris.parse('--from', '2026-02-30'), /no time/);
+  t.throws(() => new SiteTime('Europe/Pari'), /no time zone/);
+  const day = paris.ticks(paris.parse('', '2026-10-25'), paris.parse('', '2026-10-26'), 9);
+  t.strictSame(
+    day.map(({ label }) => label),
+    ['25 Oct', '03:00', '06:00', '09:00', '12:00', '15:00', '18:00', '21:00', '26 Oct'],
+  );
+  for (const days of [1 / 24, 1, 3, 10, 40, 100, 366, 4000]) {
+    const from = Date.parse('2026-03-01T00:00Z');
+    const ticks = paris.ticks(from, from + days * 24 * HOUR_MS, 8);
+    t.ok(ticks.length >= 2 && ticks.length <= 9, `${ticks.length} ticks in ${days} days`);
+  }
+  t.equal(durationText(26 * HOUR_MS), '1 d 2 h');
+});
+
+/** Whether all fits, and what the summary says. */
+const LOOKED = `(() => {
+  const root = document.documentElement;
+  const shown = [...document.querySelectorAll('svg text')].filter((text) => text.getClientRects().length > 0);
+  const frame = document.querySelector('svg').getBoundingClientRect();
+  const boxes = shown.map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() }));
+  const outside = boxes.filter(({ box }) => box.left < frame.left - 1 || box.right > frame.right + 1);
+  const overlapping = boxes.filter(({ box: a }, i) => boxes.some(({ box: b }, j) => i < j &&
+    a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom));
+  const named = (list) => list.map(({ text }) => text);
+  return { width: innerWidth, beyond: root.scrollWidth - root.clientWidth,
+    outside: named(outside), overlapping: named(overlapping), texts: shown.length,
+    summary: document.querySelector('.summary').innerText };
+})()`;
+
+const looked = (dir: string, html: string, width: number) =>
+  measured(dir, html, width, LOOKED) as Record<string, unknown>;
+
+async function reported(t: Test, dir: string, life: BoxLife, from: string, to: string) {
+  const journal = openJournal(dir);
+  life.into(journal);
+  const out = join(dir, 'report.html');
+  const args = ['journal', 'report', join(dir, 'journal'), '--key', keyOf(dir), '--from', from, '--to', to];
+  const text = vigie(t, ...args, '--out', out);
+  t.equal(await text.ended, 0, text.err);
+  const json = vigie(t, ...args, '--json');
+  t.equal(await json.ended, 0, json.err);
+  return {
+    text: text.out,
+    json: JSON.parse(json.out) as Record<string, unknown>,
+    html: readFileSync(out, 'utf8'),
+    out,
+  };
+}
+
+for (const [name, life, from, to] of [
+  ['an hour', dayOf(), '2026-11-24T14:00', '2026-11-24T15:00'],
+  ['a day', dayOf(), '2026-11-24', '2026-11-25'],
+  ['a year', yearOf(), '2025-12-01', '2026-12-08'],
+] as const) {
+  void t.test(
+    `${name}: text, page and journal agree, and the page fits`,
+    { skip: browserMissing() },
+    async (t) => {
+      const dir = scratch(t);
+      const { text, json, html, out } = await reported(t, dir, life, from, to);
+      if (name !== 'an hour') {
+        t.match(json, {
+          frames: { read: life.counted.frames },
+          alerts: { present: life.counted.alerts, erased: 0 },
+        });
+      }
+      const frames = (json as { frames: { read: number } }).frames.read.toLocaleString('en-GB');
+      const alerts = (json as { alerts: { present: number } }).alerts.present;
+      const sentence = `the box read ${frames} frames, analysed ${frames} and raised ${alerts} alert`;
+      t.ok(text.includes(sentence), sentence);
+      t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
+      for (const width of [360, 1100]) {
+        const seen = looked(dir, html, width);
+        t.match(seen, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
+        t.ok(String(seen['summary']).includes(sentence), 'what the browser shows says the same');
+      }
+      const wide = html.replace('</h1>', `<i style="white-space:nowrap">${'wide '.repeat(100)}</i></h1>`);
+      t.ok(Number(looked(dir, wide, 360)['beyond']) > 0, 'what does not fit would be seen');
+      const picture = join(dir, 'page.png');
+      chromium(dir, '--window-size=1100,1700', `--screenshot=${picture}`, out);
+      t.ok(statSync(picture).size > 20_000, 'it can be drawn');
+    },
+  );
+}
+
+void t.test('a journal that is not in order is told first, on the page too', async (t) => {
+  const dir = scratch(t);
+  dayOf().into(openJournal(dir));
+  const contents = join(dir, 'journal/contents/000.jsonl');
+  writeFileSync(
+    contents,
+    readFileSync(contents, 'utf8').replace('theft of a bicycle', 'theft <b>of</b> a tricycle'),
+  );
+  const out = join(dir, 'report.html');
+  const run = vigie(t, 'journal', 'report', join(dir, 'journal'), '--key', keyOf(dir), '--out', out);
+  t.equal(await run.ended, 1, run.err);
+  t.match(
+    run.out,
+    /^wrong: .*the content of entry \d+ does not fit its hash\nNOT in order: one fault was found/,
+  );
+  const html = readFileSync(out, 'utf8');
+  t.match(html, /class="verdict bad"[\s\S]*NOT in order/);
+  t.notMatch(html, /tricycle/, 'what does not fit its hash is not told');
+  for (const [option, value, says] of [
+    ['--from', 'yesterday', /--from: "yesterday" is no time/],
+    ['--to', '2020-01-01', /is not after/],
+    ['--time-zone', 'Nowhere', /no time zone/],
+  ] as const) {
+    const refused = vigie(t, 'journal', 'report', join(dir, 'journal'), '--key', keyOf(dir), option, value);
+    t.equal(await refused.ended, 2);
+    t.match(refused.err, says);
+  }
+});
+
+void t.test('who stopped it, who let it go on, and who asked for unredacted stills', async (t) => {
+  const life = new BoxLife('2026-11-24T08:00:00Z')
+    .note({ type: 'authority', before: null, after: 'ab'.repeat(32) })
+    .start()
+    .note({
+      ...{ type: 'authorisation', order: '2026-77', sha256: 'cd'.repeat(32) },
+      ...{ notBefore: '2026-11-01T00:00:00.000Z', notAfter: '2027-05-31T22:00:00.000Z' },
+    })
+    .live(30)
+    .note({ type: 'suspend', id: 's1', reason: 'order of the court', by: 'judge-desk', framesRead: 9000 })
+    .mode('suspended', 'order of the court')
+    .live(30)
+    .note({ type: 'resume', id: 's1', reason: 'order lifted', by: ['prefect', 'mayor'] })
+    .mode('active', 'order lifted')
+    .live(10);
+  const unseal = { record: 'unseal' as const, at: '2026-11-24T09:00:00.000Z', key: 'judge-desk', counter: 2 };
+  const asked = { ...unseal, case: '2026/1234', reason: 'assault', event: 'b00t-1', sha256: 'ef'.repeat(32) };
+  life.note({ type: 'unseal', row: 2, record: asked }).live(10);
+  const { text, html } = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  for (const says of [
+    /order 2026-77, valid 1 Nov 2026, 01:00 to 1 Jun 2027, 00:00/,
+    /suspended by judge-desk: order of the court/,
+    /let go on by the keys prefect, mayor: order lifted/,
+    /case 2026\/1234, by the key “judge-desk”: assault – event b00t-1: handed out sealed, SHA-256 efef/,
+    /the authority’s key that is obeyed from now on: abab/,
+  ]) {
+    t.match(text, says);
+    t.match(html, says);
+  }
+});
+
+void t.test('what others wrote is text on the page, never markup', async (t) => {
+  const dir = scratch(t);
+  const evil = '<img src=x onerror=alert(1)>"';
+  const life = new BoxLife('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
+  life.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
+  const { html, text } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  t.match(text, /unsealing: \{"case":"2026\/77",/, 'a kind that is not known is told as it stands');
+  t.notMatch(html, /<img/);
+  t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);
+});

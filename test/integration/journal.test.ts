@@ -1,0 +1,328 @@
+/** The journal on real disks: whatever is edited, cut, reordered, forked or rolled back is found. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { unpackEntries } from '../../agent/restraint/journal/layout.ts';
+import { openCheckpoint, parseVerifierKey, signCheckpoint } from '../../agent/restraint/journal/note.ts';
+import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { AT, filesBelow, fill, keyOf, noteIn, ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { vigie } from '../lib/program.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+
+const WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
+const TAMPERINGS = 1000;
+const KILLS = 20;
+t.comment(`VIGIE_TEST_SEED=${SEED}`);
+
+/** 600 entries, three of them erased, opened again: no file is there that does not count. */
+const whole = scratch(t);
+{
+  const journal = openJournal(whole);
+  // One by one over the end of a file, then many at once.
+  for (let size = 1; size <= 270; size += 1) fill(journal, size);
+  fill(journal, 600);
+  journal.erase([3, 255, 256], 'retention', AT);
+  openJournal(whole);
+}
+
+void t.test('what is whole is in order, and an erased content is no fault', async (t) => {
+  const dir = join(whole, 'journal');
+  const found = verifyJournal(dir, parseVerifierKey(keyOf(whole)));
+  t.strictSame(found.wrong, []);
+  t.equal(found.checkpoint?.size, 601);
+  t.equal(found.erased, 3);
+  t.equal(found.beyond, 0);
+  t.notMatch(readFileSync(join(dir, 'contents/000.jsonl'), 'utf8'), /"stepMs":(3|255)[,}]/);
+  t.equal(statSync(join(whole, JOURNAL_KEY_FILE)).mode & 0o777, 0o600);
+  t.strictSame(
+    filesBelow(dir).sort(),
+    [
+      'checkpoint',
+      ...['000', '001', '002'].map((n) => `contents/${n}.jsonl`),
+      ...['0/000', '0/001', '0/002.p/89', '1/000.p/2'].map((path) => `tile/${path}`),
+      ...['000', '001', '002.p/89'].map((path) => `tile/entries/${path}`),
+    ].sort(),
+  );
+});
+
+void t.test(`${TAMPERINGS} tamperings with its files are all found`, async (t) => {
+  const dir = join(whole, 'journal');
+  const random = randomOf(SEED);
+  const below = (n: number): number => Math.floor(random() * n);
+  const files = filesBelow(dir);
+  const tried = new Map<string, number>();
+  for (let i = 0; i < TAMPERINGS; i += 1) {
+    const path = files[below(files.length)] as string;
+    const before = readFileSync(join(dir, path));
+    const ways = Object.keys(TAMPER) as (keyof typeof TAMPER)[];
+    const way = ways[below(ways.length)] as keyof typeof TAMPER;
+    const after = TAMPER[way](before, path, below);
+    if (after === undefined || after.equals(before)) {
+      i -= 1;
+      continue;
+    }
+    writeFileSync(join(dir, path), after);
+    tried.set(way, (tried.get(way) ?? 0) + 1);
+    const wrong = wrongIn(whole);
+    if (wrong.length === 0) t.fail(`not found: ${way} in ${path}, try ${i}`);
+    writeFileSync(join(dir, path), before);
+  }
+  for (const path of files) {
+    const before = readFileSync(join(dir, path));
+    rmSync(join(dir, path));
+    if (wrongIn(whole).length === 0) t.fail(`not found: ${path} is gone`);
+    writeFileSync(join(dir, path), before);
+  }
+  t.comment(JSON.stringify(Object.fromEntries(tried)));
+  t.equal(tried.size, Object.keys(TAMPER).length, 'every way was tried');
+  t.strictSame(wrongIn(whole), [], 'put back, it is in order again');
+});
+
+/** Ways to tamper with one file; undefined where a way does not fit it. */
+const TAMPER = {
+  bit(before: Buffer, _path: string, below: (n: number) => number): Buffer {
+    const after = Buffer.from(before);
+    const at = below(after.length);
+    after[at] = (after[at] as number) ^ (1 << below(8));
+    return after;
+  },
+  cut: (before: Buffer, _path: string, below: (n: number) => number): Buffer =>
+    before.subarray(0, below(before.length)),
+  swap(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+    const pieces = piecesOf(before, path);
+    if (pieces === undefined) return undefined;
+    const [a, b] = [below(pieces.length), below(pieces.length)];
+    const [one, other] = [pieces[a] as Buffer, pieces[b] as Buffer];
+    pieces[a] = other;
+    pieces[b] = one;
+    return Buffer.concat(pieces);
+  },
+  drop(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+    const pieces = piecesOf(before, path);
+    pieces?.splice(below(pieces.length), 1);
+    return pieces && Buffer.concat(pieces);
+  },
+  repeat(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+    const pieces = piecesOf(before, path);
+    // After the last line of the newest contents it would be beyond the signed end.
+    const at = below((pieces?.length ?? 1) - 1);
+    pieces?.splice(at, 0, pieces[at] as Buffer);
+    return pieces && Buffer.concat(pieces);
+  },
+  erase(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+    if (!path.startsWith('contents/')) return undefined;
+    const lines = before.toString().split('\n');
+    const at = below(lines.length - 1);
+    const { index } = JSON.parse(lines[at] as string) as { index: number };
+    lines[at] = JSON.stringify({ index, erased: true });
+    return Buffer.from(lines.join('\n'));
+  },
+  edit(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+    if (!path.startsWith('contents/')) return undefined;
+    const lines = before.toString().split('\n');
+    const at = below(lines.length - 1);
+    lines[at] = (lines[at] as string).replace(/"stepMs":\d+/, `"stepMs":${below(1000)}`);
+    return Buffer.from(lines.join('\n'));
+  },
+};
+
+function piecesOf(bytes: Buffer, path: string): Buffer[] | undefined {
+  if (path === 'checkpoint') return undefined;
+  if (path.startsWith('contents/')) {
+    return bytes
+      .toString()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => Buffer.from(`${line}\n`));
+  }
+  if (!path.startsWith('tile/entries/')) {
+    return Array.from({ length: bytes.length / 32 }, (_, i) => bytes.subarray(i * 32, i * 32 + 32));
+  }
+  return unpackEntries(bytes).map((entry) => Buffer.concat([Buffer.of(0, entry.length), entry]));
+}
+
+void t.test('a rollback and a fork are found by a checkpoint that was kept elsewhere', async (t) => {
+  const [one, other, old] = [scratch(t), scratch(t), scratch(t)];
+  const journal = openJournal(one);
+  fill(journal, 40);
+  cpSync(one, old, { recursive: true });
+  cpSync(one, other, { recursive: true });
+  fill(journal, 60);
+  const kept = { file: 'head.txt', note: noteIn(one) };
+  t.strictSame(wrongIn(old), [], 'alone, the older image is in order');
+  t.match(wrongIn(old, kept), [/^rolled back or cut short: head\.txt signs 60 entries, here are 40$/]);
+  fill(openJournal(other), 70, 1);
+  t.strictSame(wrongIn(other), [], 'alone, the fork is in order');
+  t.match(wrongIn(other, kept), [/^forked: the first 60 entries are not those that head\.txt signs$/]);
+  t.strictSame(wrongIn(one, { file: 'old.txt', note: noteIn(old) }), [], 'an earlier checkpoint fits');
+  t.strictSame(wrongIn(one, kept), []);
+});
+
+void t.test('written again by another hand, it does not fit the key', async (t) => {
+  const forger = scratch(t);
+  fill(openJournal(forger), 10);
+  const key = parseVerifierKey(keyOf(whole));
+  t.match(verifyJournal(join(forger, 'journal'), key).wrong, [/not signed by .* with this key/]);
+  const otherName = signCheckpoint(
+    { origin: 'vigie/a/b', size: 1, root: Buffer.alloc(32) },
+    readJournalKey(join(whole, JOURNAL_KEY_FILE)),
+  );
+  t.throws(() => openCheckpoint(otherName, key), /not signed by/);
+});
+
+void t.test('a journal that was tampered with does not go on', async (t) => {
+  const dir = scratch(t);
+  const journal = openJournal(dir);
+  fill(journal, 5);
+  const file = join(dir, 'journal/tile/entries/000.p/5');
+  const bytes = readFileSync(file);
+  bytes[40] = (bytes[40] as number) ^ 1;
+  writeFileSync(file, bytes);
+  t.throws(() => openJournal(dir), /does not fit its tiles/);
+  t.match(wrongIn(dir)[0], /contents\/000\.jsonl:1: the content of entry 0 does not fit its hash/);
+});
+
+void t.test(`killed ${KILLS} times while it writes: in order, and nothing is lost`, async (t) => {
+  const dir = scratch(t);
+  openJournal(dir);
+  const random = randomOf(SEED);
+  let last = -1;
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    const wanted = 1 + Math.floor(random() * 30);
+    child.stdout.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said.split('\n').length > wanted) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    last = Math.max(last, ...said.split('\n').slice(0, -1).map(Number));
+    const { wrong, checkpoint, beyond } = verifyJournal(join(dir, 'journal'), parseVerifierKey(keyOf(dir)));
+    t.strictSame(wrong, [], `after kill ${kill}`);
+    t.ok((checkpoint?.size ?? 0) > last, `all ${last + 1} that were reported are in`);
+    t.ok(beyond <= 1, 'one line at most is beyond the signed end');
+  }
+  appendFileSync(
+    join(dir, `journal/contents/${String(Math.floor((last + 1) / 256)).padStart(3, '0')}.jsonl`),
+    '{"in',
+  );
+  const journal = openJournal(dir);
+  journal.append({ at: AT, type: 'clock-step', stepMs: 1 });
+  t.strictSame(wrongIn(dir), [], 'and it goes on after a torn line');
+});
+
+void t.test('an erasure that was cut off is finished at the next start', async (t) => {
+  const dir = scratch(t);
+  const journal = openJournal(dir);
+  fill(journal, 4);
+  journal.append({ at: AT, type: 'erase', entries: [1], why: 'retention' });
+  openJournal(dir);
+  t.match(readFileSync(join(dir, 'journal/contents/000.jsonl'), 'utf8'), /\{"index":1,"erased":true\}\n/);
+  t.strictSame(wrongIn(dir), []);
+});
+
+void t.test('the commands: key and verify', async (t) => {
+  const dir = join(whole, 'journal');
+  const key = vigie(t, 'journal', 'key', '--state', whole);
+  t.equal(await key.ended, 0, key.err);
+  t.equal(key.out.trim(), keyOf(whole));
+  const good = vigie(t, 'journal', 'verify', dir, '--key', key.out.trim());
+  t.equal(await good.ended, 0, good.err);
+  t.match(
+    good.out,
+    /^key: .*\ntree head: 601 entries, root .*\nIn order: the journal of box canebiere-017 at/,
+  );
+  t.match(good.out, / has 601 entries, .*; the contents of 3 were erased, and the journal says so\.\n$/);
+
+  const copy = scratch(t);
+  cpSync(whole, copy, { recursive: true });
+  rmSync(join(copy, 'journal/tile/1/000.p/2'));
+  const bad = vigie(t, 'journal', 'verify', join(copy, 'journal'), '--key', key.out.trim());
+  t.equal(await bad.ended, 1, bad.err);
+  t.match(bad.out, /^wrong: tile\/1\/000\.p\/2: missing\n.*NOT in order: one fault was found .*\n$/s);
+
+  for (const [args, says] of [
+    [['verify', dir, '--key', 'nonsense'], /no verifier key of ed25519/],
+    [['verify', join(whole, 'nowhere'), '--key', keyOf(whole)], /nowhere cannot be read/],
+    [['verify', dir, '--key', keyOf(whole), '--head', 'nowhere'], /nowhere cannot be read/],
+    [['key', '--state', join(whole, 'nowhere')], /does not exist/],
+  ] as const) {
+    const refused = vigie(t, 'journal', ...args);
+    t.equal(await refused.ended, 2);
+    t.match(refused.err, says);
+  }
+});
+
+/** Where Debian puts the packages of golang-…-dev. */
+const GOPATH = '/usr/share/gocode';
+const GO_SOURCE = join(ROOT, 'test/fixtures/journal/verify.go');
+
+function goMissing(): string | false {
+  if (spawnSync('go', ['version']).status !== 0) return 'no go: the package golang-go is not installed';
+  return existsSync(join(GOPATH, 'src/golang.org/x/mod/sumdb/tlog'))
+    ? false
+    : 'no sumdb/tlog: the package golang-golang-x-mod-dev is not installed';
+}
+
+void t.test(
+  'a verifier that is not ours agrees: Debian’s golang.org/x/mod',
+  { skip: goMissing() },
+  async (t) => {
+    const program = join(scratch(t), 'verify');
+    const env = { ...process.env, GOPATH, GO111MODULE: 'off', GOCACHE: join(ROOT, '.cache/go') };
+    execFileSync('go', ['build', '-o', program, GO_SOURCE], { env, stdio: 'pipe' });
+    const verified = (stateDir: string, key = keyOf(stateDir)): string =>
+      spawnSync(program, [join(stateDir, 'journal'), key], { encoding: 'utf8' }).stdout.trim();
+    t.equal(verified(whole), 'VERIFIED 601');
+    const small = scratch(t);
+    fill(openJournal(small), 1);
+    t.equal(verified(small), 'VERIFIED 1');
+    t.match(verified(whole, keyOf(small)), /^REJECTED/, 'another key');
+
+    // Proofs of growth, as a witness gets them.
+    const grown = scratch(t);
+    const journal = openJournal(grown);
+    const [head, growth] = [join(grown, 'old'), join(grown, 'growth')];
+    for (const [from, to] of [
+      [1, 2],
+      [3, 7],
+      [8, 200],
+      [200, 256],
+      [256, 257],
+      [257, 700],
+    ] as const) {
+      fill(journal, from);
+      writeFileSync(head, noteIn(grown));
+      fill(journal, to);
+      writeFileSync(growth, journal.growth(from));
+      const asked = (): string =>
+        spawnSync(program, [growth, keyOf(grown), head], { encoding: 'utf8' }).stdout.trim();
+      t.equal(asked(), `VERIFIED ${to}`, `from ${from} to ${to}`);
+      writeFileSync(
+        growth,
+        journal.growth(from).replace(/\n(.)/, (_, first) => (first === 'A' ? '\nB' : '\nA')),
+      );
+      t.match(asked(), /^REJECTED/);
+    }
+
+    // What both look at; the contents are ours alone.
+    const files = filesBelow(join(whole, 'journal')).filter((path) => !path.startsWith('contents/'));
+    const random = randomOf(SEED);
+    const below = (n: number): number => Math.floor(random() * n);
+    for (const path of files.flatMap((file) => Array.from({ length: 12 }, () => file))) {
+      const file = join(whole, 'journal', path);
+      const before = readFileSync(file);
+      writeFileSync(file, TAMPER.bit(before, path, below));
+      const theirs = verified(whole);
+      if (!theirs.startsWith('REJECTED')) t.fail(`not found by Go in ${path}: ${theirs}`);
+      if (wrongIn(whole).length === 0) t.fail(`not found by us in ${path}`);
+      writeFileSync(file, before);
+    }
+    t.equal(verified(whole), 'VERIFIED 601', 'put back, it is verified again');
+  },
+);

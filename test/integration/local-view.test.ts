@@ -1,0 +1,287 @@
+/** What the box shows on the box itself: metrics that Prometheus takes, on the loopback only, and nothing private. */
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { AgentError } from '../../agent/base/errors.ts';
+import { getLocal } from '../../agent/base/local-http.ts';
+import type { Logger } from '../../agent/base/log.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { LATENCY_BOUNDS_MS, Latency } from '../../agent/contract/latency.ts';
+import { LOCAL_SOCKET, LocalStatus, METRICS_PATH, STATUS_PATH } from '../../agent/contract/local-status.ts';
+import { Latencies } from '../../agent/web/latencies.ts';
+import { LocalServer } from '../../agent/web/local-server.ts';
+import { counterMetric } from '../../agent/web/metrics.ts';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { BOX, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+
+const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
+
+const boxAt = (room: Room, port: number): Parameters<typeof makeAgent>[1] =>
+  configOf({
+    site: SITE,
+    box: BOX,
+    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+    mqtt: { ...room.config, ack: 'broker' },
+    metrics: { port },
+  });
+
+/** Keeps the messages. */
+function listener(): { log: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const keep = (_: object, message: string): void => void lines.push(message);
+  return { log: { error: keep, warn: keep, info: keep, debug: keep }, lines };
+}
+
+async function fetched(port: number, path: string, method = 'GET', host = '127.0.0.1'): Promise<string> {
+  const response = await fetch(`http://${host}:${port}${path}`, { method });
+  return `${response.status} ${response.headers.get('content-type')}\n${await response.text()}`;
+}
+
+/** Names of all samples, and of all labels with their values. */
+function read(metrics: string): { values: Map<string, number>; labels: Set<string> } {
+  const values = new Map<string, number>();
+  const labels = new Set<string>();
+  for (const line of metrics.split('\n')) {
+    const [, sample = '', inside = '', value = ''] = /^([a-z_]+(?:\{(.*)\})?) (\S+)$/.exec(line) ?? [];
+    if (sample !== '') values.set(sample, Number(value));
+    for (const label of inside.matchAll(/[a-z_]+="[^"]*"/g)) labels.add(label[0]);
+  }
+  return { values, labels };
+}
+
+t.test('the agent’s metrics: each counter, each stage, and what Prometheus asks for', { skip }, async (t) => {
+  const room = await makeRoom(t);
+  const port = await freePort();
+  const stateDir = join(scratch(t), 'state');
+  const agent = makeAgent(t, boxAt(room, port), stateDir);
+  await agent.start();
+  const socket = join(stateDir, LOCAL_SOCKET);
+  const now = async (): Promise<string> => getLocal(socket, METRICS_PATH);
+  let metrics = '';
+  const count = (stage: string): number =>
+    read(metrics).values.get(`vigie_stage_duration_seconds_count{stage="${stage}"}`) ?? 0;
+  const look = setInterval(() => void now().then((text) => (metrics = text)), 200);
+  t.teardown(() => clearInterval(look));
+  const stages = ['capture', 'detect', 'track', 'observe', 'redact', 'link', 'rules', 'snapshot', 'commit'];
+  await until(t, 'every stage was measured', () => stages.every((stage) => count(stage) > 0), 60_000);
+  await until(
+    t,
+    'an event was acknowledged',
+    () => (read(metrics).values.get('vigie_frame_to_puback_seconds_count') ?? 0) > 0,
+    60_000,
+  );
+  clearInterval(look);
+  const { values, labels } = read(metrics);
+  const status = JSON.parse(await getLocal(socket, STATUS_PATH)) as LocalStatus;
+  t.same([...Value.Errors(LocalStatus, status)], [], 'the status fits its schema');
+  for (const name of Object.keys(status.report.counters)) t.ok(values.has(counterMetric(name)), name);
+  t.ok((values.get('vigie_frames_analysed_total') ?? 0) > 0);
+  t.equal(values.get('vigie_camera_state{state="streaming"}'), 1);
+  t.equal(values.get('vigie_mqtt_phase{phase="online"}'), 1);
+  t.equal(values.get('vigie_metrics_unserved'), 0);
+  const buckets = [...values].filter(([name]) => name.includes('_bucket{stage="detect"'));
+  t.equal(buckets.length, LATENCY_BOUNDS_MS.length + 1);
+  t.same(
+    buckets.map(([, n]) => n),
+    buckets.map(([, n]) => n).sort((a, b) => a - b),
+    'they add up',
+  );
+  t.ok(labels.size < 60, `${labels.size} labels in all`);
+  for (const label of labels) t.match(label, /^[a-z]+="[A-Za-z0-9.+-]{1,20}"$/, label);
+  t.notMatch(metrics, /vtest|passing|across|localhost/, 'no source, rule, line or broker');
+
+  t.match(await fetched(port, METRICS_PATH), /^200 text\/plain; version=0.0.4; charset=utf-8\n# HELP /);
+  t.match(await fetched(port, METRICS_PATH, 'POST'), /^405 /);
+  t.match(await fetched(port, '/'), /^404 .*\none of: \/metrics \/status\n/);
+  t.match(await fetched(port, '/../etc/passwd'), /^404 /);
+  t.match(await fetched(port, '/constructor'), /^404 /);
+  const outside = Object.values(networkInterfaces())
+    .flat()
+    .find((address) => address !== undefined && !address.internal && address.family === 'IPv4');
+  if (outside === undefined) t.comment('this machine has no address but the loopback');
+  else await t.rejects(fetched(port, METRICS_PATH, 'GET', outside.address), 'on no other address');
+  judged(t, metrics);
+  explained(t, metrics);
+
+  await agent.stop();
+  await t.rejects(getLocal(socket, STATUS_PATH), { message: /agent\.sock/ }, 'gone with the agent');
+  await t.rejects(fetched(port, METRICS_PATH));
+});
+
+/** By promtool(1), Prometheus' own judge. */
+function judged(t: Test, metrics: string): void {
+  const judge = (text: string): { status: number | null; said: string } => {
+    const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], { input: text });
+    return { status: error === undefined ? status : null, said: `${stdout}${stderr}` };
+  };
+  const missing = judge('').status === null && 'promtool is missing: apt-get install promtool';
+  void t.test('promtool has nothing to say', { skip: missing }, async (t) => {
+    t.same(judge(metrics), { status: 0, said: '' });
+    t.not(judge(metrics.replace('# HELP vigie_events_total', '# HELP vigie_other_total')).status, 0);
+    t.not(judge(`${metrics}vigie_info{ 1\n`).status, 0, 'and does judge');
+  });
+}
+
+/** Whoever reads the guide finds each metric and each event of the system, and no other. */
+function explained(t: Test, metrics: string): void {
+  const guide = readFileSync(join(ROOT, 'docs/guide/operations.md'), 'utf8');
+  const rows = guide.split('\n').filter((line) => line.startsWith('| `'));
+  const named = (pattern: RegExp): string[] =>
+    rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(pattern)].map(([, name = '']) => name));
+  const metricRows = named(/`(vigie_[a-z_]+)`/g);
+  const shown = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
+  // Shown where the board has a sensor.
+  const sometimes = ['vigie_temperature_celsius'];
+  for (const name of shown) t.ok(metricRows.includes(name), `operations.md has a row for ${name}`);
+  for (const name of metricRows) t.ok([...shown, ...sometimes].includes(name), `${name} exists`);
+  t.equal(new Set(metricRows).size, metricRows.length, 'one row each');
+  const kinds = EVENT_KINDS.filter(({ severities }) => severities.includes('system')).map(({ kind }) => kind);
+  t.same(named(/`([a-z-]+)`/g).sort(), [...kinds].sort(), 'a row for each event of the system');
+  for (const row of rows)
+    t.ok(
+      row.split(' | ').every((cell) => cell.trim().length > 2),
+      row.slice(0, 40),
+    );
+
+  const rules = join(ROOT, 'docs/guide/prometheus-rules.yaml');
+  const used = [...readFileSync(rules, 'utf8').matchAll(/\bvigie_[a-z_]+/g)].map(([name]) => name);
+  for (const name of new Set(used)) {
+    t.ok([...shown, ...sometimes].includes(name.replace(/_bucket$/, '')), `the rules’ ${name} exists`);
+  }
+  const { error, status, stdout } = spawnSync('promtool', ['check', 'rules', rules], { encoding: 'utf8' });
+  const missing = error !== undefined && 'promtool is missing: apt-get install promtool';
+  void t.test('promtool takes the rules', { skip: missing }, async (t) => {
+    t.match({ status, stdout }, { status: 0, stdout: /SUCCESS: \d+ rules found/ });
+  });
+}
+
+t.test('a port that is taken is one line and a counter, and stops nothing', { skip }, async (t) => {
+  const room = await makeRoom(t);
+  const other = createServer();
+  other.listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.teardown(() => other.close());
+  const { port } = other.address() as AddressInfo;
+  const stateDir = join(scratch(t), 'state');
+  const { log, lines } = listener();
+  const agent = makeAgent(t, boxAt(room, port), stateDir, { log });
+  await agent.start();
+  const told = lines.filter((line) => line.includes(String(port)));
+  t.same(told, [
+    `metrics.port ${port}: no metrics on 127.0.0.1:${port}: another program listens there; name a free port, or 0 for none; the agent runs on`,
+  ]);
+  const status = JSON.parse(await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH)) as LocalStatus;
+  t.equal(status.report.counters['metrics_unserved'], 1);
+});
+
+t.test('the server: its socket replaces a dead one, and limits hold', async (t) => {
+  const socket = join(scratch(t), 'agent.sock');
+  writeFileSync(socket, 'left by an earlier life');
+  const { log, lines } = listener();
+  let fail = false;
+  const page = (): { contentType: string; body: string } => {
+    if (fail) throw new AgentError('unavailable', 'the disk');
+    return { contentType: 'text/plain', body: 'here' };
+  };
+  const server = new LocalServer({ port: 0, socket, pages: { '/page': page }, log });
+  await server.start();
+  t.teardown(() => server.stop());
+  t.equal(await getLocal(socket, '/page'), 'here');
+  await t.rejects(getLocal(socket, '/none'), { message: /404: one of: \/page/ });
+  fail = true;
+  await t.rejects(getLocal(socket, '/page'), { message: /500: the disk/ });
+  fail = false;
+  // Ten that say nothing: those beyond the limit are closed at once, the others when they have had their time.
+  let closed = 0;
+  const idle = Array.from({ length: 10 }, () => {
+    const one = request({ socketPath: socket, path: '/page' });
+    one.on('error', ({ message }) => t.match(message, /hang up|ECONNRESET|EPIPE/));
+    one.on('close', () => {
+      closed += 1;
+    });
+    // Headers that do not end.
+    one.on('socket', (opened) => opened.write('GET /page HTTP/1.1\r\n'));
+    return one;
+  });
+  await until(t, 'connections beyond the limit are closed', () => closed >= 2);
+  for (const one of idle) one.destroy();
+  await until(t, 'room again', () => closed === idle.length);
+  t.equal(server.unserved, 0);
+  t.same(lines, ['a local page could not be made']);
+  await server.stop();
+  await server.stop();
+
+  const deep = join(scratch(t), 'd'.repeat(120));
+  const without = new LocalServer({ port: 0, socket: deep, pages: {}, log });
+  await without.start();
+  t.teardown(() => without.stop());
+  t.equal(without.unserved, 1, 'a path that is too long for a socket');
+  t.match(lines.at(-1), /vigie status is not answered: .*the agent runs on/);
+});
+
+t.test('latencies: stages within stages, and the way to the broker', async (t) => {
+  const latency = new Latency();
+  for (const ms of [0.2, 1, 1.1, 9999, 10_001]) latency.observe(ms);
+  const { counts, sumMs } = latency.counts;
+  t.equal(counts[0], 2, 'a bound belongs to its class');
+  t.same([counts[1], counts.at(-2), counts.at(-1)], [1, 1, 1]);
+  t.equal(Math.round(sumMs), 20_002);
+
+  let nowMs = 1000;
+  let wallMs = Date.parse('2026-11-24T12:00:01.000Z');
+  const clock = { ...systemClock, nowMs: () => nowMs, wallMs: () => wallMs };
+  const latencies = new Latencies(clock);
+  const busy = (ms: number): void => {
+    const untilMs = performance.now() + ms;
+    while (performance.now() < untilMs);
+  };
+  latencies.timed('rules', () => latencies.timed('commit', () => busy(30)));
+  const { rules, commit } = latencies.stages;
+  t.ok(commit.sumMs >= 30 && rules.sumMs < commit.sumMs, 'the commit is not booked on the rules as well');
+  t.throws(() =>
+    latencies.timed('commit', () => {
+      throw new AgentError('exhausted', 'full');
+    }),
+  );
+  t.equal(
+    latencies.stages.commit.counts.reduce((a, b) => a + b),
+    2,
+    'a failure took its time too',
+  );
+
+  const event = (seq: number): VigieEvent =>
+    ({
+      time: '2026-11-24T12:00:00.000Z',
+      sequence: String(seq).padStart(10, '0'),
+      data: { severity: 'alert', phase: 'start' },
+    }) as VigieEvent;
+  latencies.committed(event(7));
+  nowMs += 500;
+  // The clock is put right meanwhile: by hours.
+  wallMs += 7_200_000;
+  latencies.acknowledged('bulk', 7);
+  latencies.acknowledged('alert', 8);
+  latencies.acknowledged('alert', 7);
+  latencies.acknowledged('alert', 7);
+  t.equal(Math.round(latencies.puback.sumMs), 1500, 'once, and by the monotonic clock');
+  for (let seq = 0; seq < 5000; seq += 1) latencies.committed(event(seq));
+  latencies.acknowledged('alert', 0);
+  t.equal(Math.round(latencies.puback.sumMs), 1500, 'the oldest were forgotten');
+  latencies.asked(1);
+  nowMs += 40;
+  latencies.answered(1);
+  latencies.answered(2);
+  t.equal(latencies.stages.snapshot.sumMs, 40);
+});

@@ -1,0 +1,149 @@
+/** What the log never holds: logins, keys, pictures. The whole program runs at its most talkative. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { scrubbed } from '../../agent/base/log.ts';
+import { JOURNAL_KEY_FILE } from '../../agent/restraint/journal/key.ts';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { authoriseFile } from '../lib/authority.ts';
+import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { VIGIE } from '../lib/program.ts';
+import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
+
+const PASSWORD = 'Kx7-canebiere';
+const WRONG_PASSWORD = 'Zw3-joliette';
+
+/** The lines of a PEM file that are secret: its body. */
+function bodyOf(pem: string): string[] {
+  return readFileSync(pem, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('-----'));
+}
+
+t.test(
+  'a run at debug level, through a wrong password, alerts, and a lost stream',
+  { skip: rtspMissing() },
+  async (t) => {
+    const room = await makeRoom(t);
+    const dir = scratch(t);
+    const stateDir = join(dir, 'state');
+    const server = await RtspServer.start({ user: 'admin', password: PASSWORD });
+    t.teardown(() => server.kill());
+
+    const client = await clientOf(t, room, 'room');
+    let snapshots = 0;
+    client.on('message', () => {
+      snapshots += 1;
+    });
+    await client.subscribeAsync(`vigie/${SITE}/${BOX}/snap/+`, { qos: 1 });
+    let log = '';
+    const run = async (source: string, over: () => boolean): Promise<void> => {
+      const config = join(dir, 'vigie.json');
+      const content = {
+        site: SITE,
+        box: BOX,
+        camera: { source, fps: 5 },
+        lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+        rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+        mqtt: { ...room.config, ack: 'broker' },
+        metrics: { port: await freePort() },
+      };
+      writeFileSync(config, JSON.stringify(content), { mode: 0o600 });
+      authoriseFile(config, join(dir, 'order'));
+      // What GStreamer would say beside the log, it may say here.
+      const env = { ...process.env, VIGIE_LOG: 'debug', GST_DEBUG: '2', GST_DEBUG_NO_COLOR: '1' };
+      const args = [VIGIE, 'run', '--config', config, '--state', stateDir, '--log', 'debug'];
+      const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      t.teardown(() => child.kill('SIGKILL'));
+      const ended = once(child, 'exit');
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on('data', (chunk: Buffer) => {
+          log += chunk;
+        });
+      }
+      await until(t, 'what is to be logged', over, 60_000);
+      child.kill('SIGTERM');
+      await ended;
+    };
+    await run(server.url(`admin:${WRONG_PASSWORD}`), () => /refuses the user or password/.test(log));
+    let killed: Promise<void> | undefined;
+    await run(server.url(`admin:${PASSWORD}`), () => {
+      if (log.includes('camera opened')) killed ??= server.kill();
+      return killed !== undefined && log.split('camera lost').length > 2;
+    });
+    if (existsSync(STREET_CLIP)) await run(`file:${STREET_CLIP}`, () => snapshots > 0);
+    else t.comment('no street clip, so no snapshot: run scripts/setup');
+    t.match(log, /"level":20/, 'it was talkative');
+    t.match(log, '"name":"vision"', 'vision too');
+    const secrets = {
+      'the camera’s password': [PASSWORD],
+      'a wrong password': [WRONG_PASSWORD],
+      'the key of the box': bodyOf(room.config.key ?? ''),
+      'the key of the journal': bodyOf(join(stateDir, JOURNAL_KEY_FILE)),
+      'the certificate’s armour': ['PRIVATE KEY'],
+      'a picture': ['/9j/', 'iVBORw0KGgo', '\xff\xd8\xff'],
+    };
+    for (const [what, texts] of Object.entries(secrets)) {
+      t.ok(texts.length > 0, `${what} is known`);
+      for (const text of texts) t.notOk(log.includes(text), `${what} is not in the log`);
+    }
+    const lines = log.split('\n').filter((line) => line.startsWith('{'));
+    t.ok(lines.length > 5, `${lines.length} lines`);
+    for (const line of lines) {
+      t.match(JSON.parse(line), { level: Number, time: Number, name: String, msg: String });
+      t.ok(line.length < 2000, 'no line is long');
+    }
+    for (const file of readdirSync(stateDir, { recursive: true })) {
+      const path = join(stateDir, String(file));
+      if (!existsSync(path) || String(file) === JOURNAL_KEY_FILE) continue;
+      t.notOk(filed(path).includes(PASSWORD), `the password is not in ${String(file)}`);
+    }
+  },
+);
+
+function filed(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EISDIR') return '';
+    throw error;
+  }
+}
+
+t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
+  const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), Buffer.alloc(300, 7)]).toString(
+    'base64',
+  );
+  const line = (value: unknown): string => JSON.stringify({ level: 30, name: 'vigie', value, msg: 'x' });
+  const hidden: [string, string][] = [
+    ['rtsp://admin:s3cret@10.0.0.2/main', 's3cret'],
+    ['cannot open rtsps://admin:a@s3cret@10.0.0.2:554/x?y=1', 's3cret'],
+    ['mqtts://user:s3cret@room.example', 's3cret'],
+    ['http://camera/cgi?user=admin&password=s3cret', 's3cret'],
+    ['http://camera/user=admin_password=s3cret_channel=1', 's3cret'],
+    ['http://camera/x?token=s3cret', 's3cret'],
+    ['-----BEGIN PRIVATE KEY-----\nMC4s3cret\n-----END PRIVATE KEY-----\n', 's3cret'],
+    ['-----BEGIN EC PRIVATE KEY-----\ncut off s3cret', 's3cret'],
+    [`MC4CAQAwBQYDK2VwBCIEI${'A'.repeat(42)}9=`, 'AAAA9'],
+    [jpeg, jpeg.slice(40, 80)],
+  ];
+  for (const [text, secret] of hidden) {
+    t.ok(line(text).includes(secret), 'it would be in the line');
+    for (const value of [text, { deep: [{ text }] }]) {
+      const written = scrubbed(line(value));
+      t.notOk(written.includes(secret), written);
+      t.match(JSON.parse(written), { level: 30, name: 'vigie' }, 'and the line is JSON still');
+    }
+  }
+  for (const text of [
+    'rtsp://10.0.0.2/main',
+    'mail@example.org',
+    'mqtts://room.example:8883',
+    'token bucket',
+  ]) {
+    t.equal(scrubbed(line(text)), line(text), 'what is no secret stays');
+  }
+});

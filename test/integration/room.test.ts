@@ -1,0 +1,315 @@
+/** The room's archive: one contract for SQLite and PostgreSQL, and the program as a team would run it. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import mqtt from 'mqtt';
+import t, { type Test } from 'tap';
+import { LANES } from '../../agent/contract/outbox.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import type { LaneThrough } from '../../scripts/room-archive/archive.ts';
+import type { Arrival, EventArrival, Place, SnapshotArrival } from '../../scripts/room-archive/message.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { eventText, eventWithStill } from '../lib/events.ts';
+import { makeOutbox, picture } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
+
+const PLACE: Place = { site: 'lyon', box: 'b-1', epoch: 'e1', lane: 'alert', from: 1, seq: 1, first: 1 };
+
+function event(seq: number, change: Partial<Place> = {}, id = `a1-${seq}`): EventArrival {
+  const place = { ...PLACE, seq, from: seq, ...change };
+  const body = eventText({ ...place, id, seq });
+  return { kind: 'event', place, id, type: 'vigie.loitering.v1', time: '2026-11-24T14:00:00.000Z', body };
+}
+
+function still(seq: number, bytes = 1000): SnapshotArrival {
+  const jpeg = Buffer.from(picture(bytes).bytes);
+  return { kind: 'snapshot', place: { ...PLACE, seq, from: seq }, name: `a1-${seq}`, jpeg };
+}
+
+const throughOf = (lanes: readonly LaneThrough[], lane = 'alert', epoch = 'e1'): number | undefined =>
+  lanes.find((one) => one.lane === lane && one.epoch === epoch)?.through;
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  const make = (t: Test) => DATABASES[name](t);
+  void t.test(`contract: an archive in ${name}`, async (t) => {
+    const database = await make(t);
+    const archive = await database.open();
+    const count = async (table: string): Promise<number> =>
+      Number((await database.read(`SELECT count(*) AS n FROM ${table}`))[0]?.['n']);
+
+    const batch: Arrival[] = [event(1), still(2), event(1, { lane: 'bulk' }, 'n-1')];
+    const first = await archive.store(batch);
+    t.same(first.fresh, batch, 'all of it is new');
+    t.equal(throughOf(first.lanes), 2);
+    t.equal(throughOf(first.lanes, 'bulk'), 1, 'each lane for itself');
+    const again = await archive.store([event(1), still(2)]);
+    t.same(again.fresh, [], 'the same again changes nothing');
+    t.equal(throughOf(again.lanes), 2, 'and is acknowledged again');
+    const twice = await archive.store([event(3), event(3)]);
+    t.equal(twice.fresh.length, 1, 'the same twice in one batch is one');
+
+    t.equal(throughOf((await archive.store([event(6)])).lanes), 3, 'a number ahead waits');
+    const gap = { ...event(5, { from: 4 }, 'gap-1'), type: 'vigie.outbox-gap.v1' };
+    t.equal(throughOf((await archive.store([gap])).lanes), 6, 'a record stands for its numbers');
+    t.equal(
+      throughOf((await archive.store([event(9, { first: 9 })])).lanes),
+      9,
+      'what the box holds no more',
+    );
+    t.equal(
+      throughOf((await archive.store([event(1, { epoch: 'e2' }, 'b2-1')])).lanes, 'alert', 'e2'),
+      1,
+      'a box that counts anew is counted anew',
+    );
+    t.equal(await count("event WHERE seq = 1 AND lane = 'alert'"), 2, 'and its number 1 is another event');
+
+    const big = 3_000_000_000;
+    t.equal(
+      throughOf((await archive.store([event(big, { first: big })])).lanes),
+      big,
+      'numbers from a clock',
+    );
+    const [row] = await database.read("SELECT jpeg, seq FROM snapshot WHERE name = 'a1-2'");
+    t.same(row?.['jpeg'], still(2).jpeg, 'a still is there, byte for byte');
+    const [stored] = await database.read("SELECT body FROM event WHERE id = 'a1-1'");
+    t.equal(stored?.['body'], event(1).body, 'and an event as it came');
+
+    const report = (body: string) =>
+      ({ kind: 'report', site: 'lyon', box: 'b-1', topic: 'status', body }) as const;
+    await archive.store([report('1'), report('2')]);
+    t.same((await archive.store([report('3')])).lanes, []);
+    t.match(await database.read('SELECT body FROM report'), [{ body: '3' }], 'of reports the newest');
+    t.same(await archive.store([]), { fresh: [], lanes: [] });
+
+    const events = await count('event');
+    const broken = { ...still(20), jpeg: null as unknown as Buffer };
+    await t.rejects(archive.store([event(10), broken]), 'what the database refuses');
+    t.equal(await count('event'), events, 'leaves nothing behind');
+    t.equal(throughOf((await archive.store([event(11)])).lanes), big, 'and the archive goes on');
+  });
+
+  void t.test(`several at once on one database: ${name}`, async (t) => {
+    const database = await make(t);
+    const archives = await Promise.all([1, 2, 3].map(() => database.open()));
+    // 600 numbers of two boxes, dealt out in disorder, every third to two instances.
+    const all = Array.from({ length: 600 }, (_, i) =>
+      event((i >> 1) + 1, { box: `b-${i & 1}` }, `a${i & 1}-${i >> 1}`),
+    );
+    all.sort((a, b) => ((a.place.seq * 7919) % 601) - ((b.place.seq * 7919) % 601));
+    let fresh = 0;
+    let lanes: readonly LaneThrough[] = [];
+    for (let i = 0; i < all.length; i += 30) {
+      const hands = archives.map((archive, k) => {
+        const mine = all.slice(i, i + 30).filter((_, n) => n % 3 === k || (n + 1) % 3 === k);
+        return archive.store(mine);
+      });
+      for (const stored of await Promise.all(hands)) {
+        fresh += stored.fresh.length;
+        lanes = [...lanes, ...stored.lanes];
+      }
+    }
+    t.equal(fresh, 600, 'each is new to one of them');
+    for (const box of ['b-0', 'b-1']) {
+      const throughs = lanes.filter((lane) => lane.box === box).map(({ through }) => through);
+      t.equal(Math.max(...throughs), 300, `${box}: the last to store knows that all are there`);
+    }
+  });
+}
+
+function boxOf(t: Test, file: string) {
+  const { outbox } = makeOutbox(file);
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  const rows = (): number => LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
+  return { outbox, rows };
+}
+
+void t.test('the program: events stored, acknowledged, shown; it stops cleanly', async (t) => {
+  const broker = await makeRoom(t);
+  const dir = scratch(t);
+  const file = join(dir, 'room.db');
+  const { outbox, rows } = boxOf(t, join(dir, 'outbox.db'));
+  const { delivery } = deliver(t, broker.config, outbox);
+  for (let i = 0; i < 40; i += 1) outbox.append(eventWithStill(`a1-${i}`, 20_000));
+  const running = await RoomProgram.start(t, broker, '--database', file, '--snapshots', join(dir, 'stills'));
+  await until(t, 'all is acknowledged', () => rows() === 0, 30_000);
+  delivery.publishHealth({ made: 'up' } as never);
+  const read = (sql: string): unknown[] => {
+    const db = new Database(file, { readonly: true });
+    try {
+      return db.prepare(sql).pluck().all();
+    } finally {
+      db.close();
+    }
+  };
+  await until(
+    t,
+    'health is stored',
+    () => read("SELECT body FROM report WHERE topic = 'health'").length === 1,
+  );
+  t.same(read('SELECT count(*) FROM event'), [40]);
+  t.same(read('SELECT length(jpeg) FROM snapshot LIMIT 1'), [20_000]);
+  t.match(read("SELECT body FROM report WHERE topic = 'status'")[0], /"state":"online"/);
+  t.match(
+    running.said,
+    /ALERT {3}loitering: person #12 in zone square, there for 10.2 s {2}\[marseille-1\/canebiere-017\]/,
+  );
+
+  // Someone who is no box, on a box's topic.
+  const { cert, key } = broker.box;
+  const client = await mqtt.connectAsync(broker.broker.url, {
+    protocolVersion: 5,
+    ca: readFileSync(broker.authority.ca),
+    cert: readFileSync(cert),
+    key: readFileSync(key),
+  });
+  await client.publishAsync(topicsOf(SITE, BOX).event('alert', 'loitering'), '{}', { qos: 1 });
+  await client.endAsync();
+  await until(t, 'refused', () =>
+    /refused a message on .*loitering: the user property seq/.test(running.said),
+  );
+  t.equal(await running.end('SIGTERM'), 0, 'exit code');
+  t.match(
+    running.said,
+    /Ended: 40 events and 40 snapshots stored, \d+ came again, 0 kept unread, 1 refused, 0 reports dropped\.\n$/,
+  );
+  t.same(readdirSync(join(dir, 'stills')), [], 'no still is saved that its event does not name');
+});
+
+void t.test(
+  'a new archive, and a box that lost its folder: nothing waits, nothing is taken for old',
+  async (t) => {
+    const broker = await makeRoom(t);
+    const dir = scratch(t);
+    const file = join(dir, 'room.db');
+    const before = boxOf(t, join(dir, 'outbox.db'));
+    const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, before.outbox);
+    for (let i = 0; i < 10; i += 1) before.outbox.append(eventWithStill(`a1-${i}`, 500));
+    await until(t, 'a broker without an archive', () => before.rows() === 0);
+    await delivery.stop();
+
+    await RoomProgram.start(t, broker, '--database', file);
+    const second = deliver(t, broker.config, before.outbox);
+    before.outbox.append(eventWithStill('a1-new', 500));
+    second.delivery.wake();
+    await until(t, 'an archive without a past acknowledges', () => before.rows() === 0, 30_000);
+    await second.delivery.stop();
+
+    const after = boxOf(t, join(dir, 'other.db'));
+    t.not(after.outbox.epoch, before.outbox.epoch);
+    for (let i = 0; i < 3; i += 1) after.outbox.append(eventWithStill(`b2-${i}`, 500));
+    deliver(t, broker.config, after.outbox);
+    await until(t, 'a box that counts anew is acknowledged', () => after.rows() === 0, 30_000);
+    const db = new Database(file, { readonly: true });
+    t.teardown(() => db.close());
+    t.same(db.prepare('SELECT id FROM event ORDER BY id').pluck().all(), ['a1-new', 'b2-0', 'b2-1', 'b2-2']);
+  },
+);
+
+void t.test('two instances share the work; what one takes with it into its grave comes again', async (t) => {
+  const broker = await makeRoom(t);
+  const dir = scratch(t);
+  const share = ['--share', 'rooms', '--database', join(dir, 'room.db'), '--quiet'];
+  const rooms = [await RoomProgram.start(t, broker, ...share), await RoomProgram.start(t, broker, ...share)];
+  const { outbox, rows } = boxOf(t, join(dir, 'outbox.db'));
+  const { delivery } = deliver(t, broker.config, outbox);
+  let given = 0;
+  const give = async (n: number): Promise<void> => {
+    for (let i = 0; i < n; i += 1) outbox.append(eventWithStill(`a1-${given++}`, 2000));
+    delivery.wake();
+  };
+  await give(100);
+  await until(t, 'both at work', () => rows() === 0, 30_000);
+  await give(100);
+  await rooms[0]?.end('SIGKILL');
+  await give(100);
+  await until(t, 'one is enough', () => rows() === 0, 60_000);
+  const db = new Database(join(dir, 'room.db'), { readonly: true });
+  t.teardown(() => db.close());
+  t.equal(db.prepare('SELECT count(*) FROM event').pluck().get(), 300, 'nothing is missing');
+  t.equal(db.prepare('SELECT count(DISTINCT seq) FROM event').pluck().get(), 300, 'nothing is twice');
+  t.equal(rooms[1]?.said, '', '--quiet is quiet');
+});
+
+void t.test('boxes that rely on the broker: a named room killed at its work misses nothing', async (t) => {
+  const broker = await makeRoom(t);
+  const file = join(scratch(t), 'room.db');
+  const program = await RoomProgram.start(t, broker, '--database', file, '--client-id', 'room-1', '--quiet');
+  const count = (table: 'event' | 'report'): number => {
+    const db = new Database(file, { timeout: 10_000 });
+    try {
+      const made = db.prepare('SELECT count(*) FROM sqlite_schema WHERE name = ?').pluck().get(table);
+      return made === 0 ? 0 : Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
+    } finally {
+      db.close();
+    }
+  };
+  const { outbox, rows } = boxOf(t, join(scratch(t), 'outbox.db'));
+  const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, outbox);
+  await until(t, 'the room has subscribed: it knows the box', () => count('report') === 1, 30_000);
+  let given = 0;
+  for (let i = 0; i < 4; i += 1) {
+    for (let k = 0; k < 100; k += 1) outbox.append(eventWithStill(`a1-${given++}`, 500));
+    delivery.wake();
+    const before = count('event');
+    await until(t, 'in the middle of it', () => count('event') > before, 30_000);
+    await program.end('SIGKILL');
+    await until(t, 'the broker has all of it', () => rows() === 0, 30_000);
+    program.start();
+  }
+  await until(t, 'all of it', () => count('event') === given, 30_000);
+  t.equal(count('event'), given, 'every PUBACK was given after the commit');
+});
+
+void t.test('PostgreSQL that is away is waited for; one that refuses is a mistake', async (t) => {
+  const broker = await makeRoom(t);
+  const { server, where } = await DATABASES.postgres(t);
+  if (server === undefined) throw new Error('PostgreSQL has a server');
+  await server.stop();
+  const url = where.replace('postgres@', 'postgres:hidden@');
+  const running = await RoomProgram.start(t, broker, '--database', url);
+  await until(t, 'said', () => /archive: .*REFUSED.*; tried again until it works/.test(running.said), 30_000);
+  await server.start();
+  await until(t, 'at work', () => /Room on localhost:\d+; Ctrl-C ends it/.test(running.said), 30_000);
+  t.notMatch(running.said, /hidden/, 'no password');
+  t.equal(await running.end('SIGINT'), 0);
+
+  const wrong = await RoomProgram.start(t, broker, '--database', url.replace(/postgres$/, 'nowhere'));
+  await until(t, 'refused', () => wrong.said.endsWith('\n'), 30_000);
+  t.equal(await wrong.end('SIGINT'), 2, 'exit code');
+  t.equal(wrong.said, 'room: --database cannot be opened: database "nowhere" does not exist\n');
+});
+
+void t.test('mistakes are one line and exit code 2', async (t) => {
+  const file = join(scratch(t), 'not-a-database');
+  writeFileSync(file, 'x'.repeat(5000));
+  const broker = ['--broker', 'mqtt://127.0.0.1:1'];
+  const cases: [string[], RegExp][] = [
+    [[], /^room: required option '--broker <url>' not specified\n$/],
+    [
+      ['--broker', 'room.example'],
+      /^room: --broker takes mqtts:\/\/host:port .* not 'room.example' \(see --help\)\n$/,
+    ],
+    [['--broker', 'mqtts://127.0.0.1:1'], /^room: --ca is missing: mqtts:\/\/ needs --ca, --cert and --key/],
+    [['--broker', 'mqtts://127.0.0.1:1', '--ca', '/no/ca.pem'], /^room: --ca: .*\/no\/ca\.pem/],
+    [
+      [...broker, '--database', 'mysql://x/y'],
+      /^room: --database takes a file or postgres:\/\/…, not 'mysql:/,
+    ],
+    [[...broker, '--database', '/no/folder/room.db'], /^room: --database cannot be opened: .*director/],
+    [[...broker, '--database', file], /^room: --database cannot be opened: file is not a database\n$/],
+    [[...broker, '--keep', '1'], /^room: unknown option '--keep'\n/],
+  ];
+  for (const [args, line] of cases) {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [ROOM_PROGRAM, ...args], {
+      encoding: 'utf8',
+    });
+    t.equal(status, 2, args.join(' '));
+    t.match(stderr, line);
+    t.notMatch(`${stdout}${stderr}`, /hidden/, 'no password');
+    t.equal(stderr.trimEnd().split('\n').length, 1, 'one line');
+  }
+});

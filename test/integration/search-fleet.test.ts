@@ -1,0 +1,225 @@
+/** One question to a whole site over a real Mosquitto with mTLS: every box answers from an archive of 30 days. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { EventArchive } from '../../agent/archive/archive.ts';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { makeSigner } from '../lib/commands.ts';
+import { entry, history } from '../lib/history.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const BOXES = FULL ? 1500 : 100;
+/** 11 GB of archives with 1,500 boxes. */
+const PER_DAY = FULL ? 200 : 20;
+const DAYS = 30;
+const PROCESSES = 3;
+const HOUR_MS = 3_600_000;
+/** Of the narrow question, so that there is something to find. */
+const SPAN_HOURS = FULL ? 1 : 24;
+if (FULL) t.setTimeout(3_600_000);
+
+const FLEET = fileURLToPath(new URL('../lib/fleet-boxes.js', import.meta.url));
+const VIGIE = join(ROOT, 'dist/agent/cli/main.js');
+
+/** All names have the same length, so that one archive becomes another's by exchanging bytes. */
+const nameOf = (index: number): string => `fleet-${String(index).padStart(5, '0')}`;
+
+async function template(file: string, nowMs: number): Promise<VigieEvent[]> {
+  const name = nameOf(0);
+  const archive = new EventArchive({
+    ...{ file, limitMiB: 64, eventsDays: DAYS, boot: 'boot-1', clock: systemClock, log: SILENT },
+    clockSynced: () => true,
+  });
+  archive.start();
+  // A little less than the retention, or the oldest would be gone while this runs.
+  const events = history(nowMs, DAYS, PER_DAY, name).map((event) => ({
+    ...event,
+    id: `${name}-${event.id}`,
+  }));
+  archive.add(events.map((event, i) => entry(i + 1, event)));
+  await archive.stop();
+  return events;
+}
+
+function copyAs(from: Buffer, name: string, file: string): void {
+  const bytes = Buffer.from(from);
+  const old = Buffer.from(nameOf(0));
+  for (let at = bytes.indexOf(old); at >= 0; at = bytes.indexOf(old, at + old.length)) bytes.write(name, at);
+  writeFileSync(file, bytes);
+}
+
+/** Runs `act` for each index, a few at a time. */
+async function each(count: number, act: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) {
+      next += 1;
+      await act(next - 1);
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, worker));
+}
+
+async function startFleet(
+  t: Test,
+  room: Room,
+  dir: string,
+  archive: Buffer,
+  publicKey: SearchableBoxOptions['keys'],
+) {
+  const boxes: Omit<SearchableBoxOptions, 'outbox'>[] = [];
+  await each(BOXES, async (index) => {
+    const box = nameOf(index + 1);
+    const { cert, key } = await room.authority.client(box);
+    const stateDir = join(dir, box);
+    mkdirSync(stateDir);
+    copyAs(archive, box, join(stateDir, 'archive.db'));
+    boxes.push({ site: SITE, box, stateDir, mqtt: { ...room.config, cert, key }, keys: publicKey });
+  });
+  const children: ChildProcess[] = [];
+  t.teardown(async () => {
+    for (const child of children) {
+      const gone = once(child, 'exit');
+      if (child.exitCode === null && child.kill('SIGTERM')) await gone;
+    }
+  });
+  let online = 0;
+  for (let i = 0; i < PROCESSES; i += 1) {
+    const file = join(dir, `boxes-${i}.json`);
+    writeFileSync(file, JSON.stringify(boxes.filter((_, index) => index % PROCESSES === i)));
+    const child = spawn(process.execPath, ['--max-old-space-size=2048', FLEET, file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (chunk.toString().includes('online')) online += 1;
+    });
+    children.push(child);
+  }
+  await until(t, `${BOXES} boxes online`, () => online === PROCESSES, FULL ? 900_000 : 120_000);
+}
+
+/** What the broker says it has received and sent so far: MQTT bytes, before TLS. */
+async function meter(t: Test, room: Room): Promise<() => Promise<{ received: number; sent: number }>> {
+  const client = await clientOf(t, room, 'room');
+  const seen = { received: 0, sent: 0 };
+  let rounds = 0;
+  client.on('message', (topic, payload) => {
+    if (topic.endsWith('received')) seen.received = Number(payload.toString());
+    else seen.sent = Number(payload.toString());
+    rounds += 1;
+  });
+  await client.subscribeAsync(['$SYS/broker/bytes/received', '$SYS/broker/bytes/sent'], { qos: 1 });
+  return async () => {
+    // Two whole rounds from now, since one may be on its way.
+    const from = rounds;
+    await until(t, 'the broker’s figures', () => rounds >= from + 4, 30_000);
+    return { ...seen };
+  };
+}
+
+interface Answer {
+  readonly tookMs: number;
+  readonly boxes: { state: string; matches: number }[];
+  readonly events: VigieEvent[];
+}
+
+async function ask(
+  dir: string,
+  args: string[],
+): Promise<{ code: number | null; answer: Answer; totalMs: number }> {
+  const beganMs = performance.now();
+  const common = [
+    '--room',
+    join(dir, 'room.yaml'),
+    '--key',
+    join(dir, 'desk.pem'),
+    '--case',
+    'm-1',
+    '--reason',
+    'm',
+  ];
+  const child = spawn(process.execPath, [VIGIE, 'search', ...common, ...args, '--json', '--timeout', '120'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const [code] = (await once(child, 'close')) as [number | null];
+  const answer = JSON.parse(Buffer.concat(chunks).toString()) as Answer;
+  return { code, answer, totalMs: performance.now() - beganMs };
+}
+
+void t.test(`${BOXES} boxes, ${DAYS} days of ${PER_DAY} events each`, async (t) => {
+  const room = await makeRoom(t, {
+    acl: readFileSync(join(ROOT, 'scripts/broker/mosquitto/acl'), 'utf8').replace(
+      'user room\n',
+      'user room\ntopic read $SYS/#\n',
+    ),
+    extra: ['sys_interval 1'],
+  });
+  const dir = scratch(t);
+  const signer = makeSigner();
+  writeFileSync(join(dir, 'desk.pem'), signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
+    mode: 0o600,
+  });
+  const pair = await room.authority.client('room');
+  const tls = { ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  writeFileSync(
+    join(dir, 'room.yaml'),
+    JSON.stringify({ site: SITE, mqtt: { url: room.broker.url, ...tls } }),
+  );
+  const nowMs = Date.now();
+  const file = join(dir, 'template.db');
+  const events = await template(file, nowMs);
+  t.comment(`an archive of ${events.length} events: ${(statSync(file).size / 1e6).toFixed(1)} MB`);
+  await startFleet(t, room, dir, readFileSync(file), [signer.config]);
+  const read = await meter(t, room);
+
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  const hours = (from: number, to: number): string[] => [
+    ...['--from', iso(nowMs - from * HOUR_MS), '--to', iso(nowMs - to * HOUR_MS)],
+  ];
+  const expected = (from: number, to: number, kind?: string): number =>
+    events.filter(
+      ({ time, data }) =>
+        time >= iso(nowMs - from * HOUR_MS) &&
+        time < iso(nowMs - to * HOUR_MS) &&
+        (kind === undefined || data.rule.kind === kind),
+    ).length;
+  const questions: [string, string[], number][] = [
+    [
+      `${SPAN_HOURS} h ten days ago, one kind`,
+      [...hours(240 + SPAN_HOURS, 240), '--kind', 'loitering'],
+      expected(240 + SPAN_HOURS, 240, 'loitering'),
+    ],
+    ['a day, one kind that nobody has seen', [...hours(48, 24), '--kind', 'graffiti'], 0],
+    ['two hours, everything', [...hours(74, 72), '--max', '1000000'], expected(74, 72)],
+  ];
+  for (const [name, args, each] of questions) {
+    const before = await read();
+    const { code, answer, totalMs } = await ask(dir, args);
+    const after = await read();
+    const done = answer.boxes.filter(({ state, matches }) => state === 'done' && matches === each).length;
+    const toRoomMB = ((after.sent - before.sent) / 1e6).toFixed(2);
+    const fromBoxesMB = ((after.received - before.received) / 1e6).toFixed(2);
+    t.equal(code, 0, `${name}: all have answered`);
+    t.equal(done, BOXES, `${name}: ${each} events from each of ${done} boxes`);
+    t.equal(new Set(answer.events.map(({ id }) => id)).size, each * BOXES, 'each event once');
+    t.ok(
+      answer.events.every(({ time }, i, all) => i === 0 || (all[i - 1]?.time ?? '') <= time),
+      'in the order of time',
+    );
+    t.comment(
+      `${name}: ${each * BOXES} events; all answered ${(answer.tookMs / 1000).toFixed(1)} s after the question ` +
+        `(${(totalMs / 1000).toFixed(1)} s with start and list of boxes); ` +
+        `broker received ${fromBoxesMB} MB, sent ${toRoomMB} MB`,
+    );
+  }
+});

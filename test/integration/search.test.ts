@@ -1,0 +1,332 @@
+/** A search over real brokers and archives: asked by `vigie search`, answered by boxes that record it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Value } from '@sinclair/typebox/value';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import type { BucketLimits } from '../../agent/base/token-bucket.ts';
+import { CommandReply } from '../../agent/contract/command.ts';
+import type { CommandKey } from '../../agent/contract/config.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { SearchRecord } from '../../agent/contract/search.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { entry, eventAt, history } from '../lib/history.ts';
+import { makeOutbox } from '../lib/outbox.ts';
+import { MODEL_DIR, ROOT, scratch } from '../lib/paths.ts';
+import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { SearchableBox } from '../lib/searchable-box.ts';
+
+const HOUR_MS = 3_600_000;
+const VIGIE = join(ROOT, 'dist/agent/cli/main.js');
+const SEED = Number(process.env['VIGIE_TEST_SEED'] ?? Date.now() % 2 ** 31);
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+interface Answer {
+  readonly boxes: { box: string; state: string; note: string | null; matches: number; given: number }[];
+  readonly events: VigieEvent[];
+}
+
+/** A room with its room.yaml and a key of the desk; `search` runs the program. */
+async function makeSearch(t: Test) {
+  const room = await makeRoom(t);
+  const dir = scratch(t);
+  const signer = makeSigner();
+  const key = join(dir, 'desk.pem');
+  writeFileSync(key, signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  const pair = await room.authority.client('room');
+  const tls = { ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  writeFileSync(
+    join(dir, 'room.yaml'),
+    JSON.stringify({ site: SITE, mqtt: { url: room.broker.url, ...tls } }),
+  );
+  const nowMs = Date.now();
+  const basic = [
+    ...['--room', join(dir, 'room.yaml'), '--key', key, '--case', '2026/1234', '--reason', 'theft'],
+    ...['--from', new Date(nowMs - 24 * HOUR_MS).toISOString(), '--to', new Date(nowMs).toISOString()],
+  ];
+  const search = (...more: string[]): Promise<Outcome> => vigie(['search', ...basic, ...more]);
+  return { room, dir, signer, key, tls, nowMs, basic, search };
+}
+
+async function vigie(args: string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, [VIGIE, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = { out: '', err: '' };
+  child.stdout.on('data', (chunk: Buffer) => {
+    said.out += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    said.err += chunk.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...said };
+}
+
+/** Resolves when the box has said so: its status follows its subscriptions, and who has seen it can ask. */
+async function online(t: Test, room: Room, box: string): Promise<void> {
+  const client = await clientOf(t, room, 'room');
+  let seen = false;
+  client.on('message', () => {
+    seen = true;
+  });
+  await client.subscribeAsync(`vigie/${SITE}/${box}/status`, { qos: 1 });
+  await until(t, `${box} online`, () => seen, 30_000);
+  await client.endAsync(true);
+}
+
+async function startBox(t: Test, room: Room, box: string, keys: CommandKey[], limits?: BucketLimits) {
+  const dir = scratch(t);
+  const { outbox } = makeOutbox(join(dir, 'outbox.db'));
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  const { cert, key } = await room.authority.client(box);
+  const config = { ...room.config, cert, key };
+  const made = new SearchableBox({
+    ...{ site: SITE, box, stateDir: join(dir, 'state'), mqtt: config, keys, outbox },
+    ...(limits && { limits }),
+  });
+  t.teardown(() => made.stop());
+  made.start();
+  await online(t, room, box);
+  return made;
+}
+
+void t.test('all boxes are asked; who answers, who does not and why is said', async (t) => {
+  const { room, signer, nowMs, search } = await makeSearch(t);
+  const boxes: SearchableBox[] = [];
+  for (const name of ['alpha', 'beta', 'gamma']) {
+    const keys = name === 'gamma' ? [makeSigner('other').config] : [signer.config];
+    boxes.push(await startBox(t, room, name, keys));
+  }
+  const [alpha, beta, gamma] = boxes as [SearchableBox, SearchableBox, SearchableBox];
+  const away = await startBox(t, room, 'delta', [signer.config]);
+  await away.stop();
+  const at = (hours: number, id: string, box: string, change: object = {}) =>
+    entry(1, eventAt(nowMs - hours * HOUR_MS, { id, box, ...change }));
+  alpha.archive.add([at(30, 'too-old', 'alpha'), at(3, 'a-1', 'alpha'), at(1, 'a-2', 'alpha')]);
+  beta.archive.add([at(2, 'b-1', 'beta'), at(2, 'b-2', 'beta', { kind: 'wrong-way', subject: 'zone/lane' })]);
+
+  const text = await search('--timeout', '20');
+  t.equal(text.code, 1, 'not all have answered');
+  t.match(
+    text.out.split('\n').map((line) => line.split(/ {2,}/)),
+    [
+      [/Z$/, 'alpha', 'loitering start', 'zone/forecourt', 'person', 'a-1'],
+      [/Z$/, 'beta', 'loitering start', 'zone/forecourt', 'person', 'b-1'],
+      [/Z$/, 'beta', 'wrong-way start', 'zone/lane', 'person', 'b-2'],
+      [/Z$/, 'alpha', 'loitering start', 'zone/forecourt', 'person', 'a-2'],
+    ],
+    'in the order of time, over the boxes',
+  );
+  t.match(text.err, /case 2026\/1234: 4 events of 2 boxes, .*; 2 of 4 boxes answered in/);
+  t.match(text.err, /not connected: delta \(stopped, /);
+  t.match(text.err, /refused by gamma: unknown-key: no key [0-9a-f]{16}… in commands.keys of this box/);
+
+  const narrow = await search('--box', 'alpha', 'beta', '--kind', 'wrong-way', '--zone', 'lane', '--json');
+  t.match(narrow, { code: 0, err: '' }, 'both have answered: all is in order');
+  const answer = JSON.parse(narrow.out) as Answer;
+  t.same(
+    answer.events.map(({ id }) => id),
+    ['b-2'],
+  );
+  t.match(answer.boxes, [
+    { box: 'alpha', state: 'done', matches: 0 },
+    { box: 'beta', state: 'done', matches: 1, given: 1 },
+  ]);
+  t.match(answer, { case: '2026/1234', query: { kinds: ['wrong-way'], zones: ['lane'] } });
+
+  const gone = await search('--box', 'delta', '--timeout', '20');
+  t.match(gone, { code: 1, out: '', err: /not connected: delta \(stopped, / });
+  const silent = await search('--box', 'nobody', '--timeout', '1');
+  t.match(silent, { code: 1, out: '', err: /no answer within 1 s: nobody/ });
+
+  const records = beta.archive.records(0, 9).map(({ record }) => record);
+  t.equal(records.length, 2, 'each search is on record');
+  t.ok(records.every((record) => Value.Check(SearchRecord, record)));
+  t.match(records[1], { key: 'judge-desk', case: '2026/1234', reason: 'theft', matches: 1, given: 1 });
+  t.match(beta.search.counters, { searches: 2, eventsGiven: 3 });
+  t.match(gamma.desk.counters, { accepted: 0, refused: 1 });
+});
+
+void t.test('many matches come page by page, at the pace the box allows', async (t) => {
+  const { room, signer, nowMs, search } = await makeSearch(t);
+  const box = await startBox(t, room, 'alpha', [signer.config], { burst: 2, perS: 0.5 });
+  const events = history(nowMs, 1, 600, 'alpha');
+  box.archive.add(events.map((event, i) => entry(i + 1, event)));
+  const all = await search('--json');
+  t.equal(all.code, 0);
+  const answer = JSON.parse(all.out) as Answer;
+  const wanted = events.filter(({ time }) => time >= new Date(nowMs - 24 * HOUR_MS).toISOString());
+  t.same(
+    answer.events.map(({ id }) => id),
+    wanted.map(({ id }) => id),
+    'each once, in order',
+  );
+  t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: wanted.length, given: wanted.length }]);
+  const { searches, limited } = box.search.counters;
+  t.ok(searches >= 4 && limited >= 1, `${searches} pages, told ${limited} times to come again`);
+  t.equal(box.archive.records(0, 99).length, searches, 'each page is on record');
+
+  const cut = await search('--max', '150');
+  t.equal(cut.code, 1);
+  t.match(cut.err, /not all was fetched \(--max\) from: alpha/);
+});
+
+void t.test('nothing that is published to the command topics harms a box', async (t) => {
+  const { room, signer, search } = await makeSearch(t);
+  const box = await startBox(t, room, 'alpha', [signer.config]);
+  const client = await clientOf(t, room, 'room');
+  const replies: unknown[] = [];
+  client.on('message', (topic, payload) => {
+    if (topic.includes('/reply/')) replies.push(JSON.parse(payload.toString()));
+  });
+  const strange: string[] = [];
+  client.on('message', (topic) => {
+    if (!/^vigie\/[^/]+\/alpha\/(cmd|status|reply\/[A-Za-z0-9_-]+)$/.test(topic)) strange.push(topic);
+  });
+  await client.subscribeAsync(`vigie/${SITE}/alpha/#`, { qos: 1, nl: true });
+  await client.subscribeAsync(`vigie/${SITE}/alpha/reply/#`, { qos: 1 });
+  const good = signed(signer, searchCommand({ box: 'alpha' }));
+  const payload = fc.oneof(
+    fc.uint8Array({ maxLength: 3000 }),
+    fc.json(),
+    // Never the whole of it, which is a command.
+    fc.nat(good.length - 1).map((length) => good.subarray(0, length)),
+    fc.constant(Buffer.alloc(60_000, 0x7b)),
+  );
+  const responseTopic = fc.oneof(
+    fc.constant(undefined),
+    fc.constantFrom('x', 'y-1', 'z_2', '0').map((token) => `vigie/${SITE}/all/reply/${token}`),
+    fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/).map((token) => `vigie/${SITE}/alpha/reply/${token}`),
+    fc.constant(`vigie/${SITE}/other/reply/x`),
+    fc.constant(`vigie/${SITE}/alpha/status`),
+    fc.constant(`vigie/${SITE}/alpha/evt/alert/loitering`),
+  );
+  const messages = fc.sample(
+    fc.record({
+      payload,
+      responseTopic,
+      to: fc.constantFrom('alpha', 'all'),
+      data: fc.uint8Array({ maxLength: 99 }),
+    }),
+    { numRuns: 400, seed: SEED },
+  );
+  for (const message of messages) {
+    await client.publishAsync(`vigie/${SITE}/${message.to}/cmd`, Buffer.from(message.payload), {
+      qos: 1,
+      properties: {
+        ...(message.responseTopic !== undefined && { responseTopic: message.responseTopic }),
+        correlationData: Buffer.from(message.data),
+      },
+    });
+  }
+  await until(t, 'all refused', () => box.desk.counters.refused >= messages.length, 30_000);
+  t.equal(box.desk.counters.refused, messages.length);
+  t.equal(box.desk.counters.accepted, 0);
+  t.match(await search('--box', 'alpha', '--json'), { code: 0 }, 'and it answers as before');
+  t.equal(box.delivery.state.reconnects, 0);
+  await until(t, 'some were told why', () => replies.length > 0);
+  t.ok(replies.every((reply) => Value.Check(CommandReply, reply)));
+  t.ok(replies.length <= 40, `${replies.length} answers to ${messages.length} messages`);
+  t.same(strange, [], 'and nowhere else');
+});
+
+void t.test('only who may write commands and holds a key can search', async (t) => {
+  const { room, dir, signer, basic } = await makeSearch(t);
+  const box = await startBox(t, room, 'alpha', [signer.config]);
+  const pair = await room.authority.client('beta');
+  const asBox = { url: room.broker.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  writeFileSync(join(dir, 'box.yaml'), JSON.stringify({ site: SITE, mqtt: asBox }));
+  const args = ['search', ...basic, '--room', join(dir, 'box.yaml')];
+  for (const to of [[], ['--box', 'alpha']]) {
+    const denied = await vigie([...args, ...to, '--timeout', '3']);
+    t.match(denied, { code: 1, out: '', err: /^vigie: .*does not authorise/ }, 'with a box’s certificate');
+    t.equal(denied.err.trim().split('\n').length, 1);
+  }
+  // A box hears no command for another, and no answer of another.
+  const heard: string[] = [];
+  const spy = await clientOf(t, room, 'beta');
+  spy.on('message', (topic) => heard.push(topic));
+  await spy.subscribeAsync('vigie/#', { qos: 1 });
+  t.match(await vigie(['search', ...basic, '--box', 'alpha']), { code: 0 });
+  t.match(await vigie(['search', ...basic]), { code: 0 });
+  await until(t, 'the broadcast', () => heard.length > 0);
+  t.same(
+    [...new Set(heard)],
+    [`vigie/${SITE}/all/cmd`],
+    'a box hears the commands for all, and nothing else',
+  );
+  t.equal(box.search.counters.searches, 2);
+});
+
+void t.test('what is typed wrong is one line, exit 2', async (t) => {
+  const { dir, basic, key, tls } = await makeSearch(t);
+  writeFileSync(join(dir, 'bad.yaml'), 'site: X\n');
+  writeFileSync(join(dir, 'bad.pem'), 'no key');
+  const cases: [string[], RegExp][] = [
+    [['--room', join(dir, 'none.yaml')], /--room: .*none\.yaml cannot be read/],
+    [['--room', join(dir, 'bad.yaml')], /--room: .*bad\.yaml: \/(site|mqtt)/],
+    [['--room', 'mqtts://room.example:8883'], /--site: is needed/],
+    [['--room', 'mqtt://room.example:1883', '--site', 'x'], /must be mqtts:/],
+    [['--key', join(dir, 'none.pem')], /--key: .*none\.pem cannot be read/],
+    [['--key', join(dir, 'bad.pem')], /--key: .*openssl genpkey -algorithm ed25519/],
+    [['--from', 'yesterday'], /--from: "yesterday" is no time; write/],
+    [['--from', '2026-02-30'], /--from: "2026-02-30" is no time/],
+    [['--from', '2026-11-24', '--to', '2026-11-23'], /--to: .* is not after/],
+    [['--kind', 'loitring'], /--kind: .*did you mean "loitering"/],
+    [['--zone', 'The Square'], /is no name/],
+    [['--case', ''], /--case: /],
+    [['--reason', 'x'.repeat(201)], /--reason: /],
+    [['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', join(dir, 'none')], /none cannot be read/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, out, err } = await vigie(['search', ...basic, ...args]);
+    t.match({ code, out, err }, { code: /^[12]$/, out: '', err: message }, args.join(' ').slice(0, 80));
+    t.match(err, /^vigie: [^\n]+\n$/, 'one line');
+  }
+  const nobody = ['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', tls.ca, '--cert', tls.cert];
+  const { code, err } = await vigie(['search', ...basic, ...nobody, '--cert-key', tls.key]);
+  t.match(
+    { code, err },
+    { code: 1, err: /^vigie: broker mqtts:\/\/localhost:1: nothing listens there; [^\n]*\n$/ },
+  );
+  t.ok(key);
+});
+
+void t.test('the whole agent keeps its events and answers for them', async (t) => {
+  const { room, dir, signer, search } = await makeSearch(t);
+  const models = join(dir, 'models');
+  mkdirSync(models);
+  for (const file of ['nanodet-g-city10.json', 'nanodet-g-city10.onnx'])
+    copyFileSync(join(MODEL_DIR, file), join(models, file));
+  writeFileSync(join(models, 'nanodet-g-city10.onnx'), 'damaged');
+  const config = configOf({
+    site: SITE,
+    box: 'canebiere-017',
+    camera: { source: 'test:pattern', fps: 5 },
+    mqtt: { ...room.config, ack: 'broker' },
+    commands: { keys: [signer.config] },
+  });
+  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: models });
+  await agent.start();
+  const to = ['--to', new Date(Date.now() + HOUR_MS).toISOString(), '--kind', 'detector-down', '--json'];
+  let answer: Answer | undefined;
+  for (let i = 0; i < 40 && (answer?.events.length ?? 0) === 0; i += 1) {
+    const { out, err } = await search(...to);
+    if (out === '') throw new Error(err);
+    answer = JSON.parse(out) as Answer;
+    await sleep(500);
+  }
+  t.match(answer?.events[0], {
+    subject: 'camera',
+    data: { rule: { kind: 'detector-down' }, phase: 'start' },
+  });
+});

@@ -1,0 +1,401 @@
+/** Suspended means that there is no vision process: through kill -9, a restart and another version of the program. */
+import { createPublicKey, verify } from 'node:crypto';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import type { MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import type { Command, CommandReply } from '../../agent/contract/command.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import type { HealthReport } from '../../agent/contract/health.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import { MODE_TYPE, ModeStatement } from '../../agent/contract/mode.ts';
+import { keyIdOf } from '../../agent/restraint/envelope.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { signResume } from '../../agent/restraint/resume.ts';
+import { Contract } from '../../scripts/lib/contract.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import {
+  authorised,
+  MAYOR,
+  orderFor,
+  PREFECT,
+  signedOrder,
+  type TestKey,
+  testKey,
+} from '../lib/authority.ts';
+import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type Program, start, vigie as vigieProgram } from '../lib/program.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+
+const SLOW_MS = 60_000;
+const root = `vigie/${SITE}/${BOX}`;
+
+interface Ear {
+  readonly client: MqttClient;
+  readonly modes: ModeStatement[];
+  readonly health: HealthReport[];
+  readonly events: VigieEvent[];
+  readonly replies: CommandReply[];
+  readonly envelopes: string[];
+}
+
+/** What the room hears, held against the contract. */
+async function listen(t: Test, room: Room): Promise<Ear> {
+  const client = await clientOf(t, room, 'room');
+  const ear: Ear = { client, modes: [], health: [], events: [], replies: [], envelopes: [] };
+  const contract = new Contract();
+  client.on('message', (topic, payload, packet) => {
+    if (!topic.endsWith('/cmd')) for (const fault of contract.faults(packet)) t.fail(fault);
+    const content = (): never => JSON.parse(String(payload)) as never;
+    if (topic === `${root}/mode`) {
+      ear.envelopes.push(String(payload));
+      const { payload: inner } = content() as { payload: string };
+      const statement: unknown = JSON.parse(Buffer.from(inner, 'base64').toString());
+      if (Value.Check(ModeStatement, statement)) ear.modes.push(statement);
+      else t.fail(`no statement: ${JSON.stringify(statement)}`);
+    }
+    if (topic === `${root}/health`) ear.health.push(content());
+    if (topic.startsWith(`${root}/evt/`)) ear.events.push(content());
+    if (topic.startsWith(`${root}/reply/`)) ear.replies.push(content());
+  });
+  await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
+  return ear;
+}
+
+const boxAt = (room: Room, more: object = {}): Config =>
+  configOf({
+    site: SITE,
+    box: BOX,
+    camera: { source: 'test:pattern', fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+    mqtt: { ...room.config, ack: 'broker' },
+    ...more,
+  });
+
+function contentsIn(stateDir: string): JournalContent[] {
+  const text = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => (JSON.parse(line) as { content: JournalContent }).content);
+}
+
+/** Processes of vision that belong to this agent. */
+function visionsOf(agent: Program): string[] {
+  return readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid))
+    .filter((pid) => {
+      try {
+        const [, ppid] = /\) \S (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        return ppid === String(agent.child.pid) && line.includes('vision/main.js');
+      } catch (error) {
+        // It has just gone.
+        if (error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH'].includes(String(error.code)))
+          return false;
+        throw error;
+      }
+    });
+}
+
+/** The program in another folder, as an update unpacks it beside the old one; its version is another. */
+function anotherVersion(dir: string): string {
+  const there = join(dir, 'vigie-9.9.9');
+  mkdirSync(there);
+  cpSync(join(ROOT, 'dist'), join(there, 'dist'), { recursive: true });
+  for (const name of ['node_modules', 'models']) symlinkSync(join(ROOT, name), join(there, name));
+  const about = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as object;
+  writeFileSync(join(there, 'package.json'), JSON.stringify({ ...about, version: '9.9.9' }));
+  return there;
+}
+
+function keyFile(dir: string, name: string, { privateKey }: Pick<TestKey, 'privateKey'>): string {
+  const file = join(dir, name);
+  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  return file;
+}
+
+void t.test(
+  'suspended on the box: still so after kill -9, a restart and an update; two keys end it',
+  async (t) => {
+    t.setTimeout(600_000);
+    const room = await makeRoom(t);
+    const dir = scratch(t);
+    const stateDir = join(dir, 'state');
+    const { modes, health, envelopes } = await listen(t, room);
+    const file = join(dir, 'vigie.json');
+    writeFileSync(file, JSON.stringify(authorised(boxAt(room), join(dir, 'order'))));
+    const main = (at: string): string => join(at, 'dist/agent/cli/main.js');
+    const run = (at = ROOT): Program =>
+      start(t, process.execPath, [main(at), 'run', '--config', file, '--state', stateDir]);
+    const vigie = async (...args: string[]): Promise<Program> => {
+      const program = start(t, process.execPath, [main(ROOT), ...args, '--state', stateDir]);
+      await program.ended;
+      return program;
+    };
+    let agent = run();
+    await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+    await until(t, 'vision', () => visionsOf(agent).length === 1, SLOW_MS);
+    await until(t, 'frames in health', () => (health.at(-1)?.frames.read ?? 0) > 0, SLOW_MS);
+
+    const suspended = await vigie('suspend', '--reason', 'order 2026/1234 of the court');
+    t.match(suspended, { code: 0, err: '' });
+    t.match(
+      suspended.out,
+      /^suspended since .*\nthe agent has stopped looking; frames read since its start: [1-9]\d*\n$/,
+    );
+    t.same(visionsOf(agent), [], 'there is no vision process');
+    await until(t, 'told', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
+    const first = modes.at(-1);
+    t.match(first, { reason: 'order 2026/1234 of the court', order: '2026-77' });
+    t.ok((first?.framesRead ?? 0) > 0);
+    t.match(await vigie('suspend', '--reason', 'again'), {
+      code: 0,
+      out: /^already suspended since .*court/,
+    });
+
+    const update = anotherVersion(dir);
+    for (const at of [ROOT, update, ROOT]) {
+      agent.child.kill('SIGKILL');
+      await agent.ended;
+      const before = [modes.length, health.length] as const;
+      agent = run(at);
+      await until(t, 'suspended again', () => modes.length > before[0], SLOW_MS);
+      // The second one comes 30 s later.
+      const reports = before[1] + (at === update ? 2 : 1);
+      await until(t, 'health reports', () => health.length >= reports, 2 * SLOW_MS);
+      for (const statement of modes.slice(before[0])) {
+        t.match(statement, {
+          mode: 'suspended',
+          since: first?.since,
+          suspension: first?.suspension,
+          framesRead: 0,
+        });
+      }
+      for (const report of health.slice(before[1])) {
+        t.match(report, { mode: 'suspended', frames: { read: 0, analysed: 0 }, processes: { vision: null } });
+      }
+      t.same(visionsOf(agent), [], `no vision process of ${health.at(-1)?.versions['vigie']}`);
+    }
+
+    const [prefect, mayor] = [keyFile(dir, 'prefect', PREFECT), keyFile(dir, 'mayor', MAYOR)];
+    const stranger = keyFile(dir, 'stranger', testKey());
+    const resume = (...keys: string[]): Promise<Program> =>
+      vigie('resume', '--reason', 'lifted', '--key', ...keys);
+    t.match(await resume(prefect), { code: 2, err: /two different keys/ }, 'one key');
+    t.match(await resume(prefect, prefect), { code: 2, err: /two different keys/ }, 'the same key twice');
+    t.match(
+      await resume(prefect, stranger),
+      { code: 1, err: /refused, .*no key .* in resumeKeys/ },
+      'a foreign key',
+    );
+    t.match(await resume(prefect, mayor, stranger), { code: 1, err: /refused/ }, 'three keys');
+    t.same(visionsOf(agent), []);
+    t.match(await resume(prefect, mayor), { code: 0, out: /^resumed; the box is now active\n/, err: '' });
+    await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+    await until(t, 'vision', () => visionsOf(agent).length === 1, SLOW_MS);
+    t.match(await resume(prefect, mayor), { code: 2, err: /not suspended/ });
+    agent.child.kill('SIGTERM');
+    t.equal(await agent.ended, 0);
+
+    const key = createPublicKey(readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
+    for (const text of envelopes) {
+      const { payload, signatures } = JSON.parse(text) as {
+        payload: string;
+        signatures: { keyid: string; sig: string }[];
+      };
+      const body = Buffer.from(payload, 'base64');
+      const pae = Buffer.concat([
+        Buffer.from(`DSSEv1 ${MODE_TYPE.length} ${MODE_TYPE} ${body.length} `),
+        body,
+      ]);
+      t.equal(signatures[0]?.keyid, keyIdOf(key));
+      t.ok(verify(null, pae, key, Buffer.from(signatures[0]?.sig ?? '', 'base64')), 'signed by the box');
+    }
+    const journal = contentsIn(stateDir);
+    t.match(
+      journal.find(({ type }) => type === 'suspend'),
+      { by: 'box', framesRead: first?.framesRead },
+    );
+    t.match(
+      journal.find(({ type }) => type === 'resume'),
+      { id: first?.suspension, by: ['prefect', 'mayor'] },
+    );
+    const told = journal.flatMap((entry) => (entry.type === 'mode' ? [entry.mode] : []));
+    t.same(told, ['active', 'suspended', 'suspended', 'suspended', 'suspended', 'active']);
+    t.ok(
+      journal.some(({ type }) => type === 'authority') &&
+        journal.some(({ type }) => type === 'authorisation'),
+    );
+  },
+);
+
+void t.test('suspend and resume by signed command', async (t) => {
+  const room = await makeRoom(t);
+  const desk = makeSigner('court-desk');
+  const keys = [{ ...desk.config, may: ['suspend', 'resume'] }];
+  const { client, modes, replies, events } = await listen(t, room);
+  const agent = makeAgent(t, boxAt(room, { commands: { keys } }), join(scratch(t), 'state'));
+  await agent.start();
+  await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+  const ask = async (change: Partial<Command>): Promise<CommandReply | undefined> => {
+    const before = replies.length;
+    const properties = { responseTopic: `${root}/reply/desk`, correlationData: Buffer.from('1') };
+    const payload = signed(desk, searchCommand(change));
+    await client.publishAsync(`${root}/cmd`, payload, { qos: 1, properties });
+    await until(t, 'a reply', () => replies.length > before, SLOW_MS);
+    return replies.at(-1);
+  };
+  t.match(await ask({ op: 'suspend', args: {} }), { refused: { code: 'bad-arguments', message: /reason/ } });
+  const answer = await ask({ op: 'suspend', args: { reason: 'court order' } });
+  t.match(answer, { op: 'suspend', result: { mode: 'suspended', reason: 'court order' } });
+  await until(t, 'the mode', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
+  const { suspension = '' } = (answer?.result ?? {}) as { suspension?: string };
+  t.equal(modes.at(-1)?.suspension, suspension);
+  const resume = (over: object, ...by: TestKey[]): Promise<CommandReply | undefined> => {
+    const [notBefore, notAfter] = [-60_000, 600_000].map((ms) => new Date(Date.now() + ms).toISOString());
+    const content = { site: SITE, box: BOX, suspension, reason: 'lifted', notBefore, notAfter, ...over };
+    const text = signResume(
+      content as Parameters<typeof signResume>[0],
+      by.map(({ privateKey }) => privateKey),
+    );
+    return ask({ op: 'resume', args: { envelope: JSON.parse(text) as object } });
+  };
+  t.match(await resume({}, PREFECT), { refused: { code: 'bad-arguments' } }, 'one key');
+  t.match(await resume({}, PREFECT, PREFECT), { refused: { code: 'not-permitted' } }, 'one key twice');
+  t.match(await resume({}, PREFECT, testKey()), { refused: { code: 'unknown-key' } }, 'a foreign key');
+  t.match(await resume({ suspension: '0'.repeat(16) }, PREFECT, MAYOR), { refused: { code: 'replayed' } });
+  t.equal(modes.at(-1)?.mode, 'suspended');
+  t.match(await resume({}, PREFECT, MAYOR), { op: 'resume', result: { mode: 'active', reason: null } });
+  t.match(await resume({}, PREFECT, MAYOR), { refused: { code: 'not-permitted', message: /not suspended/ } });
+  const phases = (): string[] =>
+    events
+      .filter(({ data }) => data.rule.kind === 'suspended')
+      .map(({ data }) => `${data.phase} ${data.mode}`);
+  await until(t, 'the event of it has begun and ended', () => phases().length === 2, SLOW_MS);
+  t.same(phases(), ['start suspended', 'end active']);
+});
+
+void t.test('suspend and resume by the room’s program', async (t) => {
+  const room = await makeRoom(t);
+  const dir = scratch(t);
+  const desk = makeSigner('court-desk');
+  const keys = [{ ...desk.config, may: ['suspend', 'resume'] }];
+  const { modes } = await listen(t, room);
+  const agent = makeAgent(t, boxAt(room, { commands: { keys } }), join(dir, 'state'));
+  await agent.start();
+  await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+  const pair = await room.authority.client('room');
+  const where = { url: room.broker.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
+  const [sign, prefect, mayor] = [
+    keyFile(dir, 'desk', desk),
+    keyFile(dir, 'prefect', PREFECT),
+    keyFile(dir, 'mayor', MAYOR),
+  ];
+  const remote = async (op: string, ...args: string[]): Promise<Program> => {
+    const common = [
+      '--room',
+      join(dir, 'room.yaml'),
+      '--sign',
+      sign,
+      '--box',
+      BOX,
+      '--reason',
+      'court order',
+    ];
+    const program = vigieProgram(t, 'remote', op, ...common, ...args);
+    await program.ended;
+    return program;
+  };
+  const suspended = await remote('suspend');
+  t.match(suspended, { code: 0, err: '' });
+  const [, suspension = ''] = /suspended since .*, suspension ([0-9a-f]+)\n$/.exec(suspended.out) ?? [];
+  t.equal(suspension, modes.at(-1)?.suspension);
+  const resume = (id: string, ...by: string[]): Promise<Program> =>
+    remote('resume', '--suspension', id, '--key', ...by);
+  t.match(await resume(suspension, prefect), { code: 2, err: /two different keys/ });
+  t.match(await resume('0'.repeat(16), prefect, mayor), {
+    code: 1,
+    err: /^vigie: refused by .*: replayed: /,
+  });
+  t.match(await remote('suspend', '--box', 'No'), { code: 2, err: /^vigie: --box: "No" is no name/ });
+  t.match(await remote('suspend', '--reason', ''), { code: 2, err: /^vigie: --reason: 1 to 500/ });
+  t.equal(modes.at(-1)?.mode, 'suspended');
+  t.match(await resume(suspension, prefect, mayor), { code: 0, out: /: active since / });
+});
+
+void t.test(
+  'no authorisation, no vision; a renewed one is taken without a restart, and one that ends is left',
+  async (t) => {
+    const room = await makeRoom(t);
+    const { modes, health, events } = await listen(t, room);
+    const dir = scratch(t);
+    const rules = ['passing', 'counted'].map((id) => ({
+      id,
+      kind: 'line-crossing',
+      line: 'across',
+      purpose: id,
+    }));
+    const config = authorised(boxAt(room, { rules }), join(dir, 'order'));
+    const order = orderFor(config);
+    const file = config.authorisation ?? '';
+    rmSync(file);
+    const agent = makeAgent(t, config, join(dir, 'state'));
+    await agent.start();
+    const reported = (mode: string) => modes.at(-1)?.mode === mode;
+    await until(t, 'unauthorised', () => reported('unauthorised'), SLOW_MS);
+    t.match(modes.at(-1), { reason: /authorisation .* cannot be read/, framesRead: 0, order: null });
+    await until(t, 'health', () => health.length > 0, SLOW_MS);
+    t.match(health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
+
+    const take = async (change: object, mode: string): Promise<void> => {
+      writeFileSync(file, signedOrder({ ...order, ...change }));
+      const before = modes.length;
+      agent.reload();
+      await until(
+        t,
+        `${mode}, by ${JSON.stringify(change).slice(0, 60)}`,
+        () => modes.length > before,
+        SLOW_MS,
+      );
+      t.equal(modes.at(-1)?.mode, mode);
+    };
+    const [first, second] = order.rules;
+    await take(
+      { rules: [{ ...first, shadow: true }], retention: { eventsDays: 3, snapshotsDays: 2, sealedDays: 1 } },
+      'active',
+    );
+    t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
+    const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
+    await until(t, 'which rule does not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
+    t.match(of('rule-unauthorised')[0]?.data, {
+      rule: { id: 'counted' },
+      phase: 'start',
+      cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
+    });
+    await until(
+      t,
+      'frames, and what health says of each rule',
+      () => (health.at(-1)?.frames.read ?? 0) > 0 && health.at(-1)?.mode === 'active',
+      2 * SLOW_MS,
+    );
+    t.match(health.at(-1)?.restraint.rules, [
+      { id: 'passing', state: 'shadow', reason: null },
+      { id: 'counted', state: 'unauthorised', reason: /not counted/ },
+    ]);
+    await take({ rules: [first, second], order: '2026-78' }, 'active');
+    await until(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
+    await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
+    await until(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
+    t.match(modes.at(-1), { reason: /order 2026-79 was valid until/ });
+    const frames = modes.at(-1)?.framesRead;
+    await take({ box: 'another' }, 'unauthorised');
+    t.equal(modes.at(-1)?.framesRead, frames, 'no frame more');
+    await take({ order: '2026-80' }, 'active');
+  },
+);

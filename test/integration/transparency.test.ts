@@ -1,0 +1,197 @@
+/** The public page and the sign: their figures are those of the journal, and a real browser shows them whole. */
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { loadConfig } from '../../agent/config/load.ts';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import { authorised } from '../lib/authority.ts';
+import { BoxLife } from '../lib/box-life.ts';
+import { browserMissing, chromium, measured } from '../lib/browser.ts';
+import { openJournal } from '../lib/journal.ts';
+import { scratch } from '../lib/paths.ts';
+import { type Program, vigie } from '../lib/program.ts';
+
+const DAY_MIN = 24 * 60;
+const URL = 'https://ville.example/cameras/canebiere-017';
+const CONTACT = 'dpd@ville.example <le délégué>';
+const ZONE = [
+  [0.1, 0.5],
+  [0.9, 0.5],
+  [0.9, 1],
+];
+
+interface Made {
+  readonly life: BoxLife;
+  readonly page: string;
+  readonly sign: string;
+  readonly words: string;
+  readonly stateDir: string;
+  readonly out: string;
+  again(...more: string[]): Program;
+}
+
+/** Four days, of which the last one is suspended, up to this minute. */
+function lived(): BoxLife {
+  const life = new BoxLife(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
+  life
+    .live(2 * DAY_MIN)
+    .alerts(3)
+    .live(DAY_MIN)
+    .alerts(4)
+    .search('2026/1234');
+  return life.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
+}
+
+async function made(t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Made> {
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  mkdirSync(stateDir);
+  const life = lived();
+  life.into(openJournal(stateDir));
+  const file = join(dir, 'vigie.yaml');
+  // JSON is YAML too.
+  const write = (config: object): void => writeFileSync(file, JSON.stringify(config));
+  write({
+    site: 'marseille-1',
+    box: 'canebiere-017',
+    timeZone: 'Europe/Paris',
+    camera: { source: 'rtsp://watcher:s3cret@10.0.0.2/main', fps: 5 },
+    zones: [{ id: 'forecourt', polygon: ZONE }],
+    masks: [{ id: 'window-2f', polygon: ZONE }],
+    rules: [
+      { id: 'cars', kind: 'vehicle-in-pedestrian-zone', zone: 'forecourt', purpose: 'pedestrian-safety' },
+      { id: 'crowd', kind: 'crowd-gathering', zone: 'forecourt', purpose: 'public-order' },
+      { id: 'rubbish', kind: 'illegal-dumping', zone: 'forecourt', purpose: 'cleanliness' },
+    ],
+  });
+  const config = authorised(loadConfig(file, { env: {}, mode: 'check', files: false }), join(dir, 'order'), {
+    rules: [
+      {
+        kind: 'vehicle-in-pedestrian-zone',
+        zones: ['forecourt'],
+        purpose: 'pedestrian-safety',
+        legalBasis: 'Arrêté 2026-77 <du maire>',
+      },
+      {
+        kind: 'crowd-gathering',
+        zones: 'all',
+        purpose: 'public-order',
+        legalBasis: 'Loi 2023-380, art. 10',
+        shadow: true,
+      },
+    ],
+    retention: { eventsDays: 20, snapshotsDays: 3, sealedDays: 5 },
+    ...change,
+  });
+  write(config);
+  const out = join(dir, 'page');
+  const again = (...args: string[]): Program =>
+    vigie(
+      t,
+      ...['transparency', '--config', file, '--state', stateDir, '--out', out],
+      ...['--url', URL, '--contact', CONTACT, ...args],
+    );
+  const run = again(...more);
+  t.equal(await run.ended, 0, run.err);
+  const [page = '', sign = '', words = ''] = ['index.html', 'sign.html', 'sign.txt'].map((name) =>
+    readFileSync(join(out, name), 'utf8'),
+  );
+  return { life, page, sign, words, stateDir, out, again };
+}
+
+const text = (html: string): string => html.replace(/<style>.*?<\/style>/s, '').replace(/<[^>]*>/g, ' ');
+
+void t.test('the page says what the journal and the authorisation say', async (t) => {
+  const { life, page, sign, words } = await made(t, {}, '--language', 'en');
+  t.match(text(page), /Suspended\s+since/);
+  t.match(text(page), 'Order 2026-77');
+  t.match(text(page), 'Arrêté 2026-77 &lt;du maire&gt;', 'text, not markup');
+  t.match(text(page), 'On trial: counted only');
+  t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
+  t.match(text(page), 'Texts of alerts: 20 days.');
+  t.match(text(page), 'Stills, people unrecognisable: 3 days.');
+  t.match(text(page), 'No other still is kept.', 'nobody to seal to');
+  t.match(text(page), '1 part of the picture');
+  const figures = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
+    Number(n.replaceAll(',', '')),
+  );
+  const sum = (column: number): number =>
+    figures.filter((_, i) => i % 4 === column).reduce((a, b) => a + b, 0);
+  t.equal(sum(0), life.counted.frames, 'frames of all months');
+  t.equal(sum(1), 7, 'alerts');
+  t.equal(sum(2), 1, 'searches');
+  t.equal(sum(3), 0, 'sealed stills handed out');
+  for (const made of [page, sign, words]) {
+    t.notMatch(made, /s3cret|watcher|10\.0\.0\.2|rtsp/, 'nothing of the camera’s address');
+    t.notMatch(made, /Ms Somebody/, 'nor who asked for the suspension');
+    t.notMatch(made, /<img|<script|@import|src=/i, 'no picture, nothing from elsewhere');
+  }
+  t.match(
+    words,
+    /A program alerts to:\n- A vehicle where only people on foot may be\n\n/,
+    'shadow alerts nobody',
+  );
+});
+
+void t.test('without a valid authorisation it says that nothing is analysed', async (t) => {
+  const past = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-02-01T00:00:00.000Z' };
+  const { page, words } = await made(t, past, '--language', 'en');
+  t.match(text(page), 'No valid authorisation: nothing is analysed.');
+  t.match(words, 'No analysis is authorised here at present.');
+});
+
+void t.test(
+  'sealed stills are named where there is somebody to seal to; French is the usual language',
+  async (t) => {
+    const { page } = await made(t, { ageRecipients: [`age1${'q'.repeat(58)}`] });
+    t.match(page, '<html lang="fr">');
+    t.match(text(page), /Images scellées .*: 5 jours\./);
+  },
+);
+
+void t.test('a journal that was changed is told on the page; exit code 1', async (t) => {
+  const { stateDir, again, out } = await made(t);
+  const contents = join(stateDir, 'journal/contents/000.jsonl');
+  writeFileSync(contents, readFileSync(contents, 'utf8').replace('"read":3000,', '"read":2,'));
+  const run = again();
+  t.equal(await run.ended, 1);
+  t.match(run.err, /^vigie: the journal is NOT in order/m);
+  t.match(readFileSync(join(out, 'index.html'), 'utf8'), 'Le journal de ce boîtier n’est PAS en ordre');
+});
+
+void t.test('bad input is one clear line', async (t) => {
+  const { again, stateDir, out } = await made(t);
+  for (const [args, says] of [
+    [['--url', 'ville.example'], /^vigie: --url: "ville.example" is not right; write the address/],
+    [['--contact', ' '], /^vigie: --contact: empty/],
+    [
+      ['--out', join(out, 'sign.txt', 'page')],
+      /^vigie: .*sign.txt\/page\/index.html cannot be written: .*; name another --out/,
+    ],
+    [['--state', join(stateDir, 'none')], /does not exist or not for this user/],
+  ] as const) {
+    const run = again(...args);
+    t.equal(await run.ended, 2, run.err);
+    t.match(run.err, says);
+    t.equal(run.err.trim().split('\n').length, 1, run.err);
+  }
+});
+
+void t.test('a browser shows both whole, narrow and wide', { skip: browserMissing() }, async (t) => {
+  const { page, sign, out } = await made(t);
+  const dir = scratch(t);
+  const beyond =
+    '{ beyond: document.documentElement.scrollWidth - innerWidth, shown: document.body.innerText }';
+  for (const width of [320, 1100]) {
+    const seen = measured(dir, page, width, beyond) as { beyond: number; shown: string };
+    t.ok(seen.beyond <= 0, `nothing beyond a width of ${width}: ${seen.beyond}`);
+    t.match(seen.shown, 'Ce qui donne l’alerte');
+  }
+  const svg = 'document.querySelector("svg").getBoundingClientRect().width';
+  t.ok(Number(measured(dir, sign, 800, svg)) > 150, 'the code is large enough to be read');
+  for (const name of ['index', 'sign']) {
+    const picture = join(dir, `${name}.png`);
+    chromium(dir, '--window-size=800,1400', `--screenshot=${picture}`, join(out, `${name}.html`));
+    t.ok(statSync(picture).size > 20_000, `${name} can be drawn`);
+  }
+});

@@ -1,0 +1,79 @@
+/** Alerts, verdicts and a box for tests of the record of accuracy. */
+import { processStart } from '../../agent/accuracy/process-start.ts';
+import type { BoxState, Watching } from '../../agent/accuracy/store.ts';
+import type { Clock } from '../../agent/base/clock.ts';
+import type { RuleConfig } from '../../agent/contract/config.ts';
+import { EVENT_SCHEMA_URI, type Phase, type Severity } from '../../agent/contract/event.ts';
+import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
+import type { VerdictValue } from '../../agent/contract/verdict.ts';
+import { BOX, SITE } from './room.ts';
+
+export const LONG_STAY: RuleConfig = {
+  id: 'long-stay',
+  kind: 'loitering',
+  zone: 'forecourt',
+  purpose: 'public-order',
+  classes: ['person'],
+  afterS: 12,
+};
+export const KERB: RuleConfig = {
+  id: 'kerb',
+  kind: 'line-crossing',
+  line: 'kerb',
+  purpose: 'traffic-count',
+  classes: ['car', 'bus'],
+  direction: 'left',
+};
+
+export const WATCHING: Watching = {
+  site: SITE,
+  box: BOX,
+  retentionDays: 30,
+  timeZone: 'Europe/Paris',
+  holidays: [],
+  rules: [LONG_STAY, KERB],
+};
+
+/** A box whose agent is this process, and which sees. */
+export function seeingBox(over: Partial<BoxState> = {}): BoxState {
+  const { pid } = process;
+  return { watching: WATCHING, pid, started: processStart(pid) ?? '', sees: true, ...over };
+}
+
+export function alert(
+  episode: string,
+  phase: Phase,
+  over: { id: string; rule?: string; severity?: Severity; time?: string },
+): UnnumberedEvent {
+  const { id, rule = 'long-stay', severity = 'alert', time = '2026-11-24T00:00:00.000Z' } = over;
+  return {
+    specversion: '1.0',
+    id,
+    source: `urn:vigie:${SITE}:${BOX}`,
+    type: 'vigie.loitering.v1',
+    subject: 'zone/forecourt',
+    time,
+    datacontenttype: 'application/json',
+    dataschema: EVENT_SCHEMA_URI,
+    data: {
+      episode,
+      phase,
+      severity,
+      rule: { id: rule, kind: 'loitering', params: {} },
+      objects: [],
+      cause: {},
+      evidence: {},
+      clock: { synced: true },
+      mode: 'active',
+    },
+  };
+}
+
+/** A verdict as the room publishes it, given now. */
+export function verdictOf(
+  about: { readonly episode: string } | { readonly event: string },
+  verdict: VerdictValue,
+  clock: Clock,
+): Buffer {
+  return Buffer.from(JSON.stringify({ ...about, verdict, time: new Date(clock.wallMs()).toISOString() }));
+}

@@ -1,0 +1,37 @@
+/** Whole agents, and the configurations of tests. */
+import type { Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { inspectText } from '../../agent/config/load.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import { Agent, type AgentOptions } from '../../agent/main.ts';
+import { authorised } from './authority.ts';
+import { SILENT } from './outbox.ts';
+
+/** A configuration that passes every check, with its defaults; no port but those it names is opened. */
+export function configOf(content: object, mode: 'run' | 'replay' = 'run'): Config {
+  const { config, problems } = inspectText(JSON.stringify({ metrics: { port: 0 }, ...content }), {
+    env: {},
+    mode,
+  });
+  if (config === undefined) throw new Error(problems.map(({ message }) => message).join('; '));
+  return config;
+}
+
+/** Authorised by `authorised` unless its configuration names an authorisation. Not started yet, and stopped with the test; that its camera cannot work fails the test unless `more` says otherwise. */
+export function makeAgent(
+  t: Test,
+  config: Config,
+  stateDir: string,
+  more: Partial<AgentOptions> = {},
+): Agent {
+  const agent = new Agent({
+    config: config.authorisation === undefined ? authorised(config, `${stateDir}.order`) : config,
+    stateDir,
+    clock: systemClock,
+    log: SILENT,
+    onUnusable: (error) => t.fail(error.message),
+    ...more,
+  });
+  t.teardown(() => agent.stop());
+  return agent;
+}

@@ -1,0 +1,129 @@
+/**
+ * The room's archive as a test looks into it: in memory, in the test's own process, with the order of arrival. The
+ * real one is scripts/room.
+ */
+import { readFileSync } from 'node:fs';
+import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
+import { type GapEvent, LANES, type Lane } from '../../agent/contract/outbox.ts';
+import type { KeyPair } from '../../scripts/lib/certificates.ts';
+import { Contract } from '../../scripts/lib/contract.ts';
+import { advance, NOTHING, type Progress } from '../../scripts/room-archive/numbers.ts';
+
+export interface Stored {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly packet: IPublishPacket;
+  readonly boot: string;
+  readonly atMs: number;
+}
+
+export interface ArchiveOptions {
+  readonly url: string;
+  readonly tls?: KeyPair & { readonly ca: string };
+  readonly site: string;
+  readonly box: string;
+  /** Something came that does not keep the published contract. */
+  onFault(fault: string): void;
+}
+
+const contract = new Contract();
+
+export class Archive {
+  /** By lane and number, the first copy of each. */
+  readonly stored: Record<Lane, Map<number, Stored>> = { alert: new Map(), bulk: new Map() };
+  /** Numbers in the order of their first arrival. */
+  readonly arrived: Record<Lane, number[]> = { alert: [], bulk: [] };
+  /** Last message of each retained topic. */
+  readonly retained = new Map<string, unknown>();
+  duplicates = 0;
+  errors = 0;
+  acking = true;
+  readonly #options: ArchiveOptions;
+  readonly #progress: Record<Lane, Progress> = { alert: NOTHING, bulk: NOTHING };
+  #client: MqttClient | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #dirty = false;
+
+  constructor(options: ArchiveOptions) {
+    this.#options = options;
+  }
+
+  /** All through this number are stored, or are on record as gone. */
+  through(lane: Lane): number {
+    return this.#progress[lane].through;
+  }
+
+  /** Resolves when subscribed. */
+  async start(): Promise<void> {
+    const { url, tls, site, box } = this.#options;
+    this.#client = await mqtt.connectAsync(url, {
+      protocolVersion: 5,
+      clientId: 'archive',
+      clean: false,
+      properties: { sessionExpiryInterval: 3600 },
+      reconnectPeriod: 100,
+      keepalive: 5,
+      ...(tls && { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) }),
+    });
+    // It reconnects by itself; brokers are killed in these tests.
+    this.#client.on('error', () => {
+      this.errors += 1;
+    });
+    this.#client.handleMessage = (packet, done) => {
+      for (const fault of contract.faults(packet)) this.#options.onFault(fault);
+      this.#store(packet);
+      done();
+    };
+    await this.#client.subscribeAsync(`vigie/${site}/${box}/#`, { qos: 1, rap: true });
+    this.#timer = setInterval(() => this.#acknowledge(), 200);
+  }
+
+  /** Publishes as the room's user. */
+  async publish(topic: string, payload: string): Promise<void> {
+    await this.#client?.publishAsync(topic, payload, { qos: 1 });
+  }
+
+  /** Begins anew, as for a box that was never seen. */
+  forget(): void {
+    for (const lane of LANES) {
+      this.stored[lane].clear();
+      this.arrived[lane].length = 0;
+      this.#progress[lane] = NOTHING;
+    }
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#client?.endAsync(true);
+  }
+
+  #store(packet: IPublishPacket): void {
+    const { topic, properties, retain } = packet;
+    const payload = Buffer.from(packet.payload);
+    const { lane, seq, first, boot } = properties?.userProperties ?? {};
+    if (lane !== 'alert' && lane !== 'bulk') {
+      if (retain || /(status|health)$/.test(topic)) this.retained.set(topic, JSON.parse(payload.toString()));
+      return;
+    }
+    const number = Number(seq);
+    this.#dirty = true;
+    if (this.stored[lane].has(number)) {
+      this.duplicates += 1;
+      return;
+    }
+    this.arrived[lane].push(number);
+    this.stored[lane].set(number, { topic, payload, packet, boot: String(boot), atMs: performance.now() });
+    const gap = topic.endsWith('/evt/system/outbox-gap')
+      ? (JSON.parse(payload.toString()) as GapEvent).data
+      : undefined;
+    this.#progress[lane] = advance(this.#progress[lane], Number(first), [[gap?.from ?? number, number]]);
+  }
+
+  #acknowledge(): void {
+    const { site, box } = this.#options;
+    if (!this.#dirty || !this.acking || this.#client?.connected !== true) return;
+    this.#dirty = false;
+    const ack = Object.fromEntries(LANES.map((lane) => [lane, this.through(lane)]));
+    this.#client.publish(`vigie/${site}/${box}/ack`, JSON.stringify(ack), { qos: 1 });
+  }
+}

@@ -1,0 +1,181 @@
+/** A box's life as its journal tells it, made up by a test: entries at hand-set times, in a real journal. */
+import type { JournalContent, JournalEntry, Running } from '../../agent/contract/journal.ts';
+import type { Journal } from '../../agent/restraint/journal/journal.ts';
+
+const HEARTBEAT_MS = 600_000;
+const FRAMES_PER_SECOND = 5;
+
+export class BoxLife {
+  readonly entries: JournalContent[] = [];
+  /** What a report of all this must count. */
+  readonly counted = { frames: 0, alerts: 0 };
+  #atMs: number;
+  #mode: 'active' | 'suspended' | 'unauthorised' = 'active';
+  #read = 0;
+  #boot = 0;
+  #synced = true;
+  #running: Omit<Running, 'clockSynced' | 'records'> = {
+    versions: { vigie: '0.1.0', node: '20.19.2' },
+    config: 'c0'.repeat(32),
+    zones: '20'.repeat(32),
+    model: { name: 'ssd-street-v2', sha256: 'de'.repeat(32) },
+  };
+
+  constructor(at: string) {
+    this.#atMs = Date.parse(at);
+  }
+
+  note(entry: JournalEntry): this {
+    this.entries.push({ at: new Date(this.#atMs).toISOString(), ...entry });
+    return this;
+  }
+
+  start(): this {
+    this.#boot += 1;
+    this.#read = 0;
+    return this.note({ type: 'start', boot: String(this.#boot), timeZone: 'Europe/Paris', ...this.#now() });
+  }
+
+  stop(): this {
+    return this.note({ type: 'stop', boot: String(this.#boot), frames: this.#frames() });
+  }
+
+  /** With heartbeats, and frames while it is active. */
+  live(minutes: number): this {
+    for (let left = minutes * 60_000; left > 0; left -= HEARTBEAT_MS) {
+      const lastedMs = Math.min(left, HEARTBEAT_MS);
+      this.#atMs += lastedMs;
+      if (this.#mode === 'active') this.#read += (lastedMs / 1000) * FRAMES_PER_SECOND;
+      if (this.#mode === 'active') this.counted.frames += (lastedMs / 1000) * FRAMES_PER_SECOND;
+      const boot = String(this.#boot);
+      this.note({ type: 'heartbeat', boot, frames: this.#frames(), ...this.#now() });
+    }
+    return this;
+  }
+
+  /** Without a word. */
+  silence(minutes: number): this {
+    this.#atMs += minutes * 60_000;
+    return this;
+  }
+
+  mode(mode: 'active' | 'suspended' | 'unauthorised', reason: string): this {
+    this.#mode = mode;
+    const since = new Date(this.#atMs).toISOString();
+    const framesRead = this.#frames().read;
+    return this.note({ type: 'mode', mode, since, reason, suspension: null, framesRead });
+  }
+
+  alerts(count: number): this {
+    for (let i = 0; i < count; i += 1) {
+      this.counted.alerts += 1;
+      const id = `alert-${this.counted.alerts}`;
+      this.note({ type: 'alert', id, sequence: String(this.counted.alerts), sha256: 'a1'.repeat(32) });
+    }
+    return this;
+  }
+
+  search(number: string): this {
+    const at = new Date(this.#atMs).toISOString();
+    const query = { from: at, to: at, kinds: ['loitering'], zones: ['forecourt'] };
+    const record = {
+      ...{ record: 'search' as const, at, key: 'judge-desk', counter: 1, case: number },
+      ...{ reason: 'theft of a bicycle', query, cursor: null, matches: 4, given: 4 },
+    };
+    return this.note({ type: 'search', row: 1, record });
+  }
+
+  reconfigured(): this {
+    const { config: before, zones } = this.#running;
+    this.#running = { ...this.#running, config: 'c1'.repeat(32), zones: '21'.repeat(32) };
+    const by = { uid: 0, user: 'root', fileTime: new Date(this.#atMs - 60_000).toISOString() };
+    const redrawn = { before: zones, after: this.#running.zones };
+    return this.note({ type: 'config', before, after: this.#running.config, zones: redrawn, by });
+  }
+
+  updated(): this {
+    const { versions: before } = this.#running;
+    this.#running = { ...this.#running, versions: { ...before, vigie: '0.2.0' } };
+    return this.note({ type: 'update', before, after: this.#running.versions });
+  }
+
+  clock(synced: boolean): this {
+    this.#synced = synced;
+    return this;
+  }
+
+  into(journal: Journal): void {
+    journal.appendAll(this.entries);
+  }
+
+  #now(): Running {
+    return { ...this.#running, clockSynced: this.#synced, records: 0 };
+  }
+
+  #frames() {
+    return { read: this.#read, analysed: this.#read, dropped: 0 };
+  }
+}
+
+/** From the evening before to the morning after: a night, a suspension, a power cut, an update. */
+export function dayOf(): BoxLife {
+  return new BoxLife('2026-11-23T23:00:00Z')
+    .start()
+    .live(8 * 60)
+    .alerts(2)
+    .live(90)
+    .mode('suspended', 'demonstration: order of the prefect 2026-1187')
+    .live(200)
+    .mode('active', 'resumed by two keys')
+    .live(60)
+    .alerts(1)
+    .live(15)
+    .silence(25)
+    .start()
+    .live(45)
+    .search('2026/1234')
+    .live(30)
+    .stop()
+    .silence(10)
+    .updated()
+    .reconfigured()
+    .start()
+    .mode('unauthorised', 'authorisation expired')
+    .live(60)
+    .mode('active', 'authorisation 2026-88 until 2027-05-31')
+    .clock(false)
+    .live(40)
+    .note({ type: 'clock-step', stepMs: -4200 })
+    .clock(true)
+    .live(180)
+    .alerts(5)
+    .live(25)
+    .silence(50)
+    .live(20)
+    .note({ type: 'missed', count: 2 })
+    .live(7 * 10);
+}
+
+/** Market days are suspended, every month there is an update or a power cut. */
+export function yearOf(): BoxLife {
+  const life = new BoxLife('2025-11-30T23:00:00Z').start();
+  for (let day = 0; day < 365; day += 1) {
+    life.live(9 * 60);
+    if (day % 7 === 6)
+      life
+        .mode('suspended', 'market')
+        .live(6 * 60)
+        .mode('active', 'market over');
+    else life.live(6 * 60).alerts(day % 5);
+    life.live(8 * 60 + 50);
+    if (day % 30 === 29) life.stop().silence(10).start();
+    else if (day === 200) life.silence(3 * 24 * 60).start();
+    else if (day === 100)
+      life
+        .mode('unauthorised', 'authorisation expired')
+        .live(12 * 60)
+        .mode('active', 'renewed');
+    else life.live(10);
+  }
+  return life;
+}

@@ -1,0 +1,114 @@
+/** The Debian package of this checkout, built once per test run, and a box that is made from it. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { authoriseFile } from './authority.ts';
+import type { Container, Said } from './nspawn.ts';
+import { ROOT, STREET_CLIP, scratch } from './paths.ts';
+
+export const SITE = 'site-1';
+export const BOX = 'box-1';
+/** Below /usr, which is all that vision sees. */
+const CLIP = '/usr/share/vigie-test/street.avi';
+
+/** Builds it, unless it is there for this very state of the sources; returns its path. */
+export function buildPackage(arch: string): string {
+  const out = join(ROOT, '.cache', 'package');
+  execFileSync(join(ROOT, 'scripts/package'), ['--arch', arch, '--out', out], { stdio: 'pipe' });
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+  return join(out, `vigie_${version}_${arch}.deb`);
+}
+
+/** The same package with another version, for an upgrade. */
+export function withVersion(t: Test, deb: string, version: string): string {
+  const dir = scratch(t);
+  execFileSync('dpkg-deb', ['-R', deb, join(dir, 'tree')]);
+  execFileSync('sed', ['-i', `s/^Version: .*/Version: ${version}/`, join(dir, 'tree/DEBIAN/control')]);
+  const file = join(dir, `vigie_${version}.deb`);
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '-b', join(dir, 'tree'), file], {
+    stdio: 'pipe',
+  });
+  return file;
+}
+
+export function install(container: Container, deb: string): Said {
+  mkdirSync(join(container.root, 'root'), { recursive: true });
+  copyFileSync(deb, join(container.root, 'root/vigie.deb'));
+  return container.run('dpkg', '--force-confold', '-i', '/root/vigie.deb');
+}
+
+/** Its files alone, for a root file system whose packages were never configured. */
+export function unpack(container: Container, deb: string): void {
+  execFileSync('dpkg-deb', ['-x', deb, container.root]);
+}
+
+const CONFIG = `site: ${SITE}
+box: ${BOX}
+alertsPerHour: 3600
+camera:
+  source: file:${CLIP}
+  fps: 5
+zones:
+  - id: lawn
+    polygon: [[0.00, 0.46], [0.20, 0.48], [0.50, 0.62], [0.96, 0.92], [0.96, 1.00], [0.00, 1.00]]
+lines:
+  - id: east-road
+    from: [0.90, 0.34]
+    to: [0.82, 0.75]
+rules:
+  - { id: coming-in, kind: line-crossing, line: east-road, purpose: demo }
+  - { id: on-the-lawn, kind: loitering, zone: lawn, afterS: 2, purpose: demo }
+authorisation: /etc/vigie/authorisation.dsse.json
+authorityKey: /etc/vigie/authority.pub
+mqtt:
+  url: mqtts://localhost:8883
+  ca: /etc/vigie/pki/ca.crt
+  cert: /etc/vigie/pki/box.crt
+  key: /etc/vigie/pki/box.key
+  ack: broker
+`;
+
+/** Two listeners: the boxes', with certificates, and a plain one for the test to listen on, inside. */
+const BROKER = `listener 8883 127.0.0.1
+cafile /etc/mosquitto/pki/ca.crt
+certfile /etc/mosquitto/pki/broker.crt
+keyfile /etc/mosquitto/pki/broker.key
+require_certificate true
+use_identity_as_username true
+max_queued_messages 0
+listener 1883 127.0.0.1
+allow_anonymous true
+`;
+
+/**
+ * Everything that a box needs to watch a street: clip, broker, and on the boot partition what a technician puts
+ * there. Whatever else a box will need before it may look goes here.
+ */
+export async function provision(t: Test, container: Container): Promise<void> {
+  const authority = new CertificateAuthority(join(scratch(t), 'pki'));
+  await authority.start();
+  const [broker, box] = [await authority.broker(), await authority.client(BOX)];
+  container.write(CLIP, readFileSync(STREET_CLIP));
+  container.write('/etc/mosquitto/conf.d/test.conf', BROKER);
+  for (const [file, name] of [
+    [authority.ca, 'ca.crt'],
+    [broker.cert, 'broker.crt'],
+    [broker.key, 'broker.key'],
+  ] as const) {
+    container.write(`/etc/mosquitto/pki/${name}`, readFileSync(file));
+  }
+  const partition = '/boot/firmware/vigie';
+  container.write(`${partition}/vigie.yaml`, CONFIG);
+  const order = scratch(t);
+  writeFileSync(join(order, 'vigie.yaml'), CONFIG);
+  authoriseFile(join(order, 'vigie.yaml'), order);
+  for (const name of ['authorisation.dsse.json', 'authority.pub']) {
+    container.write(`${partition}/${name}`, readFileSync(join(order, name)));
+  }
+  container.write(`${partition}/pki/ca.crt`, readFileSync(authority.ca));
+  container.write(`${partition}/pki/box.crt`, readFileSync(box.cert));
+  container.write(`${partition}/pki/box.key`, readFileSync(box.key));
+  container.write(`${partition}/notes.txt`, 'mounted on the lamp post, 4 m\n');
+}

@@ -1,0 +1,50 @@
+/** A real browser for the pages that the program writes. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Why tests that need it are skipped, or false. */
+export function browserMissing(): string | false {
+  return spawnSync('chromium', ['--version']).status === 0
+    ? false
+    : 'no chromium: the package chromium is not installed';
+}
+
+/** Runs it headless, with its profile in `dir`; returns what it prints. */
+export function chromium(dir: string, ...args: string[]): string {
+  // Root, as tests may be, has no sandbox; the page is ours.
+  const options = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    '--no-first-run',
+  ];
+  const all = [...options, `--user-data-dir=${join(dir, 'profile')}`, '--virtual-time-budget=5000', ...args];
+  return execFileSync('chromium', all, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: 120_000,
+  });
+}
+
+/**
+ * What a page says of itself at a width: the value of `expression`, evaluated in a copy of it after it has loaded.
+ * A window has a least width of its own; a frame has not.
+ */
+export function measured(dir: string, html: string, width: number, expression: string): unknown {
+  const script = `addEventListener('load', () => { document.title = JSON.stringify(${expression}); });`;
+  const copy = html
+    .replace(/<meta http-equiv[^>]*>/, '')
+    .replace('</head>', `<script>${script}</script></head>`);
+  const file = join(dir, `looked-${width}.html`);
+  const outer = join(dir, `outer-${width}.html`);
+  writeFileSync(file, copy);
+  writeFileSync(
+    outer,
+    `<body><iframe src="${file}" width="${width}" height="900" style="border:0"></iframe><script>addEventListener('load', () => { document.title = document.querySelector('iframe').contentDocument.title; });</script>`,
+  );
+  const dom = chromium(dir, '--allow-file-access-from-files', '--dump-dom', outer);
+  const [, title = ''] = /<title>(.*?)<\/title>/s.exec(dom) ?? [];
+  return JSON.parse(title.replaceAll('&amp;', '&'));
+}

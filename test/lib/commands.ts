@@ -1,0 +1,43 @@
+/** Keys and signed commands for tests. */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { COMMAND_TYPE, type Command } from '../../agent/contract/command.ts';
+import type { CommandKey } from '../../agent/contract/config.ts';
+import { signEnvelope } from '../../agent/restraint/envelope.ts';
+import { BOX, SITE } from './room.ts';
+
+export interface Signer {
+  readonly privateKey: KeyObject;
+  readonly config: CommandKey;
+}
+
+export function makeSigner(name = 'judge-desk', may: CommandKey['may'] = ['search']): Signer {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const spki = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  return { privateKey, config: { name, publicKey: spki, may } };
+}
+
+let counter = Date.now();
+
+/** A search of the last hour by default; the counter is above any given before. */
+export function searchCommand(change: Partial<Command> = {}, nowMs = Date.now()): Command {
+  counter += 1;
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  return {
+    site: SITE,
+    box: BOX,
+    counter,
+    notBefore: iso(nowMs - 60_000),
+    notAfter: iso(nowMs + 60_000),
+    op: 'search',
+    args: {
+      case: '2026/1234',
+      reason: 'theft on the forecourt',
+      query: { from: iso(nowMs - 3_600_000), to: iso(nowMs) },
+    },
+    ...change,
+  };
+}
+
+export function signed({ privateKey }: Signer, command: unknown, type = COMMAND_TYPE): Buffer {
+  return Buffer.from(signEnvelope(type, JSON.stringify(command), privateKey));
+}

@@ -1,0 +1,116 @@
+/** Events as a box publishes them, small but whole: they keep the published contract. */
+import { createHash } from 'node:crypto';
+import {
+  EVENT_CONTENT_TYPE,
+  EVENT_SCHEMA_URI,
+  type Severity,
+  type VigieEvent,
+} from '../../agent/contract/event.ts';
+import { type Lane, type OutboxItem, sequenceText } from '../../agent/contract/outbox.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { picture } from './outbox.ts';
+import { BOX, SITE } from './room.ts';
+
+const LOITERING = { classes: ['person'], afterS: 120 };
+const CROSSING = { classes: ['person'], direction: 'both' };
+
+type TestSeverity = Exclude<Severity, 'system'>;
+type TestKind = 'loitering' | 'line-crossing';
+
+export interface EventText {
+  readonly site?: string;
+  readonly box?: string;
+  readonly id: string;
+  readonly seq: number;
+  readonly severity?: TestSeverity;
+  readonly kind?: TestKind;
+  /** It grows towards so many bytes by further objects; the least is about 700. */
+  readonly bytes?: number;
+  /** Its snapshot. */
+  readonly jpeg?: Buffer;
+}
+
+export function eventText(of: EventText): string {
+  const { site = SITE, box = BOX, id, seq, severity = 'alert', kind = 'loitering', bytes = 0, jpeg } = of;
+  const time = '2026-11-24T14:00:00.000Z';
+  const crossing = kind === 'line-crossing';
+  const place = { id: 'square', purpose: 'public-order' };
+  const event: VigieEvent = {
+    specversion: '1.0',
+    id,
+    source: `urn:vigie:${site}:${box}`,
+    type: `vigie.${kind}.v1`,
+    subject: crossing ? 'line/square' : 'zone/square',
+    time,
+    datacontenttype: 'application/json',
+    dataschema: EVENT_SCHEMA_URI,
+    sequence: sequenceText(seq),
+    data: {
+      episode: `${id}-e`,
+      phase: 'start',
+      severity,
+      rule: { id: 'waiting', kind, params: crossing ? CROSSING : LOITERING },
+      ...(crossing ? { line: place } : { zone: place }),
+      objects: [],
+      cause: { standingS: 0, ...(crossing ? {} : { stayedS: 10.2 }) },
+      evidence: jpeg === undefined ? {} : { snapshot: described(jpeg) },
+      clock: { synced: true },
+      mode: 'active',
+    },
+  };
+  do {
+    const track = event.data.objects.length + 12;
+    event.data.objects.push({
+      track,
+      label: 'person',
+      score: 0.8,
+      xyxyNorm: [0.4, 0.4, 0.5, 0.6],
+      since: time,
+    });
+  } while (event.data.objects.length < 64 && JSON.stringify(event).length < bytes);
+  return JSON.stringify(event);
+}
+
+function described(jpeg: Buffer) {
+  return {
+    sha256: createHash('sha256').update(jpeg).digest('hex'),
+    bytes: jpeg.length,
+    time: '2026-11-24T14:00:00.000Z',
+    redaction: { persons: 1, plates: 0, moving: 0, masks: 0 },
+  };
+}
+
+/** An event of the tests' box that is called after its number. */
+export function eventItem(severity: TestSeverity, kind: TestKind, bytes?: number): OutboxItem {
+  const lane = severity === 'alert' ? 'alert' : 'bulk';
+  return item(severity, kind, (seq) => ({
+    id: `${lane}-${seq}`,
+    seq,
+    ...(bytes !== undefined && { bytes }),
+  }));
+}
+
+/** An event of the tests' box with an id of its own. */
+export function namedEvent(lane: Lane, id: string): OutboxItem {
+  return item(lane === 'alert' ? 'alert' : 'notice', 'loitering', (seq) => ({ id, seq }));
+}
+
+function item(severity: TestSeverity, kind: TestKind, of: (seq: number) => EventText): OutboxItem {
+  return {
+    lane: severity === 'alert' ? 'alert' : 'bulk',
+    rank: severity,
+    topic: topicsOf(SITE, BOX).event(severity, kind),
+    contentType: EVENT_CONTENT_TYPE,
+    body: (seq) => eventText({ ...of(seq), severity, kind }),
+  };
+}
+
+/** An alert with a still of so many bytes. */
+export function eventWithStill(id: string, bytes: number): OutboxItem[] {
+  const topic = topicsOf(SITE, BOX).snapshot(id);
+  const contentType = 'image/jpeg';
+  return [
+    namedEvent('alert', id),
+    { lane: 'alert', rank: 'snapshot', topic, contentType, jpeg: picture(bytes) },
+  ];
+}

@@ -1,0 +1,45 @@
+/**
+ * A box reduced to delivery and record, made to be killed: `FILE URL CA CERT KEY LIFE`. Raises 20 alerts and
+ * says `taken` for each verdict that is on record.
+ */
+import { writeSync } from 'node:fs';
+import { AccuracyRecord } from '../../agent/accuracy/record.ts';
+import { systemClock } from '../../agent/base/clock.ts';
+import { Delivery } from '../../agent/mqtt/delivery.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { alert, WATCHING } from './accuracy.ts';
+import { makeOutbox, SILENT } from './outbox.ts';
+import { BOX, SITE } from './room.ts';
+
+const [file = '', url = '', ca = '', cert = '', key = '', life = ''] = process.argv.slice(2);
+const record = new AccuracyRecord({ file, watching: WATCHING, clock: systemClock, log: SILENT });
+record.start();
+for (let i = 0; i < 20; i += 1) {
+  record.note(
+    alert(`life${life}-e${i}`, 'start', { id: `life${life}-${i}`, time: new Date().toISOString() }),
+  );
+}
+const { outbox } = makeOutbox(`${file}.outbox`, { boot: `boot-${process.pid}` });
+outbox.start();
+let taken = 0;
+new Delivery({
+  config: { url, ca, cert, key, ack: 'broker' },
+  site: SITE,
+  box: BOX,
+  outbox,
+  boot: `boot-${process.pid}`,
+  clock: systemClock,
+  log: SILENT,
+  inbox: new Map([
+    [
+      topicsOf(SITE, BOX).verdict,
+      (payload) => {
+        record.verdict(payload);
+        const now = record.report()?.verdicts.taken ?? 0;
+        if (now > taken) writeSync(1, 'taken\n');
+        taken = now;
+      },
+    ],
+  ]),
+  onState: () => undefined,
+}).start();

@@ -1,0 +1,199 @@
+/**
+ * A Debian 13 of this machine's architecture, or of another one under qemu-user, in which packages are installed and units are booted for real:
+ * an overlay on a root file system that is made once (.cache/rootfs-trixie-ARCH, about two minutes).
+ *
+ * systemd wants a pure cgroup v2 tree; each container is started in a mount namespace that has one.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Test } from 'tap';
+import { ROOT, scratch } from './paths.ts';
+import { until } from './room.ts';
+
+/** What the package depends on, and what a test needs inside: a broker. */
+const PACKAGES = [
+  'systemd,systemd-sysv,ca-certificates,nodejs,mosquitto,mosquitto-clients',
+  'gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav',
+].join(',');
+/** What every Debian has, and a root file system that is only unpacked must be told. */
+const BARE = 'base-files,coreutils,dash,libc-bin';
+const BOOT_WITHIN_MS = 120_000;
+
+const PURE_CGROUP2 = `
+awk '$2 ~ /^\\/sys\\/fs\\/cgroup/ {print $2}' /proc/mounts | sort -ru | while read -r m; do umount -l "$m"; done
+mount -t cgroup2 none /sys/fs/cgroup || exit 97
+exec "$@"`;
+const IN_PURE_CGROUP2 = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', PURE_CGROUP2, 'sh'];
+
+export interface Said {
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export class Container {
+  /** Its root folder, as this machine sees it. */
+  readonly root: string;
+  #nspawn: ChildProcess | undefined;
+  #leader: number | undefined;
+  #console = '';
+
+  /** Unmounted with the test. */
+  constructor(t: Test, arch = ownArch()) {
+    const dir = scratch(t);
+    this.root = join(dir, 'root');
+    for (const name of ['root', 'upper', 'work']) mkdirSync(join(dir, name));
+    const layers = `lowerdir=${baseRoot(arch)},upperdir=${dir}/upper,workdir=${dir}/work`;
+    execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, this.root], { stdio: 'pipe' });
+    t.teardown(async () => {
+      await this.powerOff();
+      execFileSync('umount', ['-l', this.root], { stdio: 'pipe' });
+    });
+  }
+
+  /** Why this machine cannot do it, or false. */
+  static unavailable(arch?: string): string | false {
+    if (process.getuid?.() !== 0) return 'a container needs root';
+    for (const tool of ['systemd-nspawn', 'mmdebstrap', 'dpkg-deb', 'dh']) {
+      if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) return `${tool} is not installed`;
+    }
+    const [program = '', ...args] = [...IN_PURE_CGROUP2, 'true'];
+    if (spawnSync(program, args).status !== 0)
+      return 'this machine does not allow a cgroup2 mount of one’s own';
+    if (arch !== undefined && arch !== ownArch() && !existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')) {
+      return 'qemu-user is not registered for arm64 (scripts/test --arm64 does it)';
+    }
+    return /\boverlay$/m.test(readFileSync('/proc/filesystems', 'utf8'))
+      ? false
+      : 'the kernel has no overlayfs';
+  }
+
+  write(path: string, content: string | Uint8Array, mode = 0o644): void {
+    mkdirSync(dirname(join(this.root, path)), { recursive: true });
+    writeFileSync(join(this.root, path), content, { mode });
+  }
+
+  read(path: string): string {
+    return readFileSync(join(this.root, path), 'utf8');
+  }
+
+  /** Runs a program inside: in the booted system, or alone where none is booted. */
+  run(...command: readonly string[]): Said {
+    const [program = '', ...args] =
+      this.#leader === undefined
+        ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', ...command]
+        : ['nsenter', '-t', String(this.#leader), '-a', ...command];
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive' };
+    const { status, stdout, stderr } = spawnSync(program, args, { env, encoding: 'utf8', timeout: 900_000 });
+    return { status, out: stdout, err: stderr };
+  }
+
+  /** One property of a unit, as systemd has it. */
+  show(unit: string, property: string): string {
+    return this.run('systemctl', 'show', unit, '-p', property, '--value').out.trim();
+  }
+
+  async boot(t: Test): Promise<void> {
+    const [program = '', ...args] = [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--console=pipe', '--boot'];
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.#console = `${this.#console}${chunk.toString()}`.slice(-4000);
+      });
+    }
+    this.#nspawn = child;
+    // systemd-nspawn's child is the container's first process; before that, the shell has children of its own.
+    await until(t, 'the container begins', () => initOf(child.pid) !== undefined, BOOT_WITHIN_MS);
+    this.#leader = initOf(child.pid);
+    const up = (): boolean => /running|degraded/.test(this.run('systemctl', 'is-system-running').out);
+    await until(t, 'the container is up', up, BOOT_WITHIN_MS);
+  }
+
+  /** The last lines of its console, for a failure that has to be understood. */
+  get console(): string {
+    return this.#console;
+  }
+
+  async powerOff(): Promise<void> {
+    const child = this.#nspawn;
+    if (child === undefined || child.exitCode !== null) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    // systemd takes SIGRTMIN+4 as an order to power off, and systemd-nspawn hands it SIGTERM as that.
+    child.kill('SIGTERM');
+    const enough = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    await gone;
+    clearTimeout(enough);
+    this.#leader = undefined;
+  }
+
+  #spawnWords(): string[] {
+    const flags = [
+      '--quiet',
+      '--register=no',
+      '--keep-unit',
+      '--private-network',
+      '--hostname=box',
+      `--machine=${basename(dirname(this.root))}`,
+    ];
+    return ['systemd-nspawn', ...flags, `--directory=${this.root}`];
+  }
+}
+
+function initOf(pid: number | undefined): number | undefined {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  const children = existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : [];
+  const init = children.find((child) => {
+    const name = `/proc/${child}/comm`;
+    return child !== '' && existsSync(name) && readFileSync(name, 'utf8').trim() === 'systemd';
+  });
+  return init === undefined ? undefined : Number(init);
+}
+
+function ownArch(): string {
+  return execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
+}
+
+/** Made once; a half-made one has another name. */
+function baseRoot(arch: string): string {
+  const base = join(ROOT, '.cache', `rootfs-trixie-${arch}`);
+  if (existsSync(base)) return base;
+  const fresh = `${base}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  const words = (variant: string, packages: string): string[] => [
+    `--variant=${variant}`,
+    `--architectures=${arch}`,
+    `--include=${packages}`,
+    'trixie',
+    fresh,
+  ];
+  if (arch === ownArch()) {
+    execFileSync('mmdebstrap', words('minbase', PACKAGES), { stdio: 'pipe' });
+  } else {
+    // Unpacked and not configured: emulated, that would take half an hour.
+    execFileSync('mmdebstrap', words('extract', `${BARE},${PACKAGES}`), { stdio: 'pipe' });
+    completeBare(fresh);
+  }
+  writeFileSync(join(fresh, 'etc/hosts'), '127.0.0.1 localhost\n');
+  renameSync(fresh, base);
+  return base;
+}
+
+/** What the packages' own scripts would have done, as far as a program meets it. */
+function completeBare(dir: string): void {
+  writeFileSync(join(dir, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+  writeFileSync(join(dir, 'etc/group'), 'root:x:0:\n');
+  const [libraries = ''] = readdirSync(join(dir, 'usr/lib')).filter((name) => name.endsWith('-linux-gnu'));
+  for (const library of ['lapack/liblapack.so.3', 'blas/libblas.so.3']) {
+    symlinkSync(library, join(dir, 'usr/lib', libraries, basename(library)));
+  }
+}

@@ -1,0 +1,100 @@
+/** Outboxes and items for tests. */
+import { createHash } from 'node:crypto';
+import type { Test } from 'tap';
+import { type Clock, systemClock } from '../../agent/base/clock.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import { type FromVision, receivedSnapshot } from '../../agent/contract/link.ts';
+import { LANES, type Lane, type OutboxItem, type Rank } from '../../agent/contract/outbox.ts';
+import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
+import { DurableOutbox, type OutboxOptions } from '../../agent/outbox/outbox.ts';
+
+export const SILENT = makeLogger('test', 'silent');
+
+export interface TestOutbox {
+  readonly outbox: DurableOutbox;
+  /** What `onStorage` was told, in order. */
+  readonly storage: string[];
+}
+
+export function makeOutbox(file: string, options: Partial<OutboxOptions> = {}): TestOutbox {
+  const storage: string[] = [];
+  const outbox = new DurableOutbox({
+    file,
+    limitMiB: 4,
+    boot: 'boot-1',
+    clock: systemClock,
+    log: SILENT,
+    onStorage: (store) => storage.push(store),
+    ...options,
+  });
+  return { outbox, storage };
+}
+
+/** A text item whose body says its own number. */
+export function text(lane: Lane, rank: Exclude<Rank, 'snapshot'>, bytes = 300): OutboxItem {
+  return {
+    lane,
+    rank,
+    topic: `vigie/site/box/evt/${rank}/loitering`,
+    contentType: 'application/cloudevents+json; charset=utf-8',
+    body: (seq) => JSON.stringify({ id: `${lane}-${seq}`, lane, seq, filler: 'x'.repeat(bytes) }),
+  };
+}
+
+export function snapshot(lane: Lane, bytes: number, expiryS?: number): OutboxItem {
+  return {
+    lane,
+    rank: 'snapshot',
+    topic: 'vigie/site/box/snap/1',
+    contentType: 'image/jpeg',
+    jpeg: picture(bytes),
+    ...(expiryS !== undefined && { expiryS }),
+  };
+}
+
+/** A picture as the link hands it over; its bytes are noise, which the outbox must not mind. */
+export function picture(bytes: number): RedactedJpeg {
+  const binary = new Uint8Array(bytes).map((_, i) => (i * 31) % 251);
+  const header: Extract<FromVision, { kind: 'snapshot' }> = {
+    kind: 'snapshot',
+    request: 1,
+    sha256: createHash('sha256').update(binary).digest('hex'),
+    widthPx: 1280,
+    heightPx: 720,
+    atMs: 0,
+    redaction: { persons: 1, plates: 0, moving: 0, masks: 0 },
+  };
+  return receivedSnapshot(header, binary);
+}
+
+/** A clock whose hands are moved by the test; `sleep` waits for real. */
+export class HandClock implements Clock {
+  monoMs = 1000;
+  epochMs = Date.UTC(2026, 10, 24);
+  nowMs(): number {
+    return this.monoMs;
+  }
+  wallMs(): number {
+    return this.epochMs;
+  }
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+    return systemClock.sleep(delayMs, signal);
+  }
+  advance(ms: number): void {
+    this.monoMs += ms;
+    this.epochMs += ms;
+  }
+}
+
+/** One that runs until the test is over. */
+export function openedOutbox(t: Test, file: string, limitMiB = 64): DurableOutbox {
+  const { outbox } = makeOutbox(file, { limitMiB });
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  return outbox;
+}
+
+/** Rows of all lanes that are still to go. */
+export function rowsOf(outbox: DurableOutbox): number {
+  return LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
+}

@@ -1,0 +1,25 @@
+/** Where tests find what lies outside the sources. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { packageRoot } from '../../agent/base/package-root.ts';
+
+export const ROOT = packageRoot();
+export const MODEL_DIR = join(ROOT, 'models');
+
+/** 795 frames of a street, 768×576; fetched by the set-up script. */
+export const STREET_CLIP = join(ROOT, '.cache', 'vtest.avi');
+
+/** A file of the evaluation data, or why the test that needs it must be skipped. */
+export function evaluationData(...path: string[]): { file: string; skip: string | false } {
+  const dir = resolve(ROOT, process.env['VIGIE_DATA'] ?? '../shared/data');
+  const file = join(dir, ...path);
+  return { file, skip: existsSync(file) ? false : `no evaluation data: ${path.join('/')} (set VIGIE_DATA)` };
+}
+
+/** A fresh folder that goes away with the test. */
+export function scratch(t: { teardown(fn: () => void): void }): string {
+  const dir = mkdtempSync(join(tmpdir(), 'vigie-test-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}

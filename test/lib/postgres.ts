@@ -1,0 +1,154 @@
+/** A private PostgreSQL of Debian's on a free loopback port, as an unprivileged user, in a folder of its own. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+
+/** Debian keeps its versions apart and out of the PATH. */
+const VERSIONS = '/usr/lib/postgresql';
+const START_WITHIN_MS = 60_000;
+
+/** What Debian's package makes; PostgreSQL refuses to run as root. */
+const USER = 'postgres';
+
+export class Postgres {
+  readonly #dir: string;
+  #port = 0;
+  #child: ChildProcess | undefined;
+
+  constructor(scratch: string) {
+    this.#dir = join(scratch, 'postgres');
+  }
+
+  get url(): string {
+    return `postgres://${USER}@127.0.0.1:${this.#port}/postgres`;
+  }
+
+  /** Resolves when it answers a query; again after `kill` on the same port and files. */
+  async start(): Promise<void> {
+    if (this.#port === 0) {
+      this.#port = await freePort();
+      this.#make();
+    }
+    const command = this.#command('postgres', '-D', join(this.#dir, 'data'));
+    // setpriv(1): it ends with this process, however that ends.
+    this.#child = spawn('setpriv', ['--pdeathsig', 'INT', '--', ...command], {
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#child.stderr?.on('data', (chunk: Buffer) => appendFileSync(join(this.#dir, 'log'), chunk));
+    const deadlineMs = performance.now() + START_WITHIN_MS;
+    for (;;) {
+      const refusal = await this.#asked();
+      if (refusal === undefined) return;
+      if (performance.now() > deadlineMs) throw new Error(`PostgreSQL does not answer: ${refusal}`);
+      await sleep(100);
+    }
+  }
+
+  /** The postmaster and what it started, at once, as when the machine's memory runs out. */
+  async kill(): Promise<void> {
+    const children = execFileSync('ps', ['--ppid', String(this.#pid()), '-o', 'pid=']).toString();
+    for (const pid of [this.#pid(), ...children.trim().split(/\s+/).map(Number)])
+      this.#signal(pid, 'SIGKILL');
+    await this.#gone();
+  }
+
+  /** Resolves when it has ended; may be called twice. */
+  async stop(): Promise<void> {
+    if (this.#child === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#signal(this.#pid(), 'SIGINT');
+    await this.#gone();
+  }
+
+  #make(): void {
+    mkdirSync(this.#dir);
+    const data = join(this.#dir, 'data');
+    if (process.getuid?.() === 0) {
+      const id = (flag: string): number => Number(execFileSync('id', [flag, USER]).toString());
+      chownSync(this.#dir, id('-u'), id('-g'));
+      // The scratch folder is its maker's alone; another user must be let through.
+      chmodSync(join(this.#dir, '..'), 0o711);
+    }
+    const [program = '', ...args] = this.#command(
+      'initdb',
+      '-D',
+      data,
+      '-U',
+      USER,
+      '--auth=trust',
+      '-E',
+      'UTF8',
+    );
+    execFileSync(program, args, { cwd: '/', stdio: 'pipe' });
+    const settings = [
+      `port = ${this.#port}`,
+      "listen_addresses = '127.0.0.1'",
+      "unix_socket_directories = ''",
+      'shared_buffers = 32MB',
+      '',
+    ];
+    appendFileSync(join(data, 'postgresql.conf'), settings.join('\n'));
+  }
+
+  #command(program: string, ...args: string[]): string[] {
+    const newest = existsSync(VERSIONS)
+      ? readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a))[0]
+      : undefined;
+    if (newest === undefined) throw new Error('PostgreSQL is missing: scripts/setup --for test installs it');
+    const command = [join(VERSIONS, newest, 'bin', program), ...args];
+    return process.getuid?.() === 0
+      ? ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--init-groups', ...command]
+      : command;
+  }
+
+  /** Undefined when it answers, else why not. */
+  async #asked(): Promise<string | undefined> {
+    const child = this.#child;
+    if (child?.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`PostgreSQL ended: ${readFileSync(join(this.#dir, 'log'), 'utf8').slice(-1000)}`);
+    }
+    const client = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: 2000 });
+    try {
+      await client.connect();
+      await client.query('SELECT 1');
+      return undefined;
+    } catch (error) {
+      return String(error);
+    } finally {
+      await client.end();
+    }
+  }
+
+  #pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error('PostgreSQL is not running');
+    return pid;
+  }
+
+  #signal(pid: number, name: NodeJS.Signals): void {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      // One that has ended by itself meanwhile.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+  }
+
+  async #gone(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    await once(child, 'close');
+  }
+}

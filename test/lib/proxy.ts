@@ -1,0 +1,71 @@
+/** A TCP proxy on loopback that can hold bytes back: a slow, half-open or cut link between real ends. */
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+export class TcpProxy {
+  readonly #target: number;
+  readonly #pairs = new Set<{ near: Socket; far: Socket }>();
+  #server: Server | undefined;
+  #holding = { up: false, down: false };
+  connections = 0;
+
+  constructor(targetPort: number) {
+    this.#target = targetPort;
+  }
+
+  get port(): number {
+    const address = this.#server?.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  async start(host = '127.0.0.1'): Promise<void> {
+    this.#server = createServer((near) => this.#accept(near));
+    this.#server.listen(0, host);
+    await once(this.#server, 'listening');
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    this.#server?.close();
+    if (this.#server) await once(this.#server, 'close');
+  }
+
+  /** Holds back what goes to the target (`up`) or comes from it (`down`), without a sign to either end. */
+  hold(up: boolean, down: boolean): void {
+    this.#holding = { up, down };
+    for (const pair of this.#pairs) this.#apply(pair);
+  }
+
+  /** Breaks every connection. */
+  cut(): void {
+    for (const { near, far } of this.#pairs) {
+      near.destroy();
+      far.destroy();
+    }
+  }
+
+  #accept(near: Socket): void {
+    this.connections += 1;
+    const pair = { near, far: connect(this.#target, '127.0.0.1') };
+    this.#pairs.add(pair);
+    const { far } = pair;
+    near.on('data', (chunk) => far.write(chunk));
+    far.on('data', (chunk) => near.write(chunk));
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      one.on('error', () => other.destroy());
+      one.on('close', () => {
+        other.destroy();
+        this.#pairs.delete(pair);
+      });
+    }
+    this.#apply(pair);
+  }
+
+  #apply({ near, far }: { near: Socket; far: Socket }): void {
+    near[this.#holding.up ? 'pause' : 'resume']();
+    far[this.#holding.down ? 'pause' : 'resume']();
+  }
+}

@@ -1,0 +1,74 @@
+/** Nothing that is not exactly right passes: the search for an exception, shared by all that is signed. */
+import fc from 'fast-check';
+import type { Test } from 'tap';
+import { CommandRefused, type RefusalCode } from '../../agent/contract/command.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+export const REFUSAL_RUNS = FULL ? 1_000_000 : 3_000;
+export const REFUSAL_TIMEOUT_S = FULL ? 7200 : 120;
+export const SEED = Number(process.env['VIGIE_TEST_SEED'] ?? Date.now() % 2 ** 31);
+
+export type Verdict = RefusalCode | 'accepted';
+
+export interface Wrong {
+  readonly bytes: Buffer;
+  /** What it may be refused for; empty: whatever it is. */
+  readonly codes: readonly RefusalCode[];
+}
+
+/** Why `open` refuses, or `accepted`. */
+export function verdictOf(open: () => unknown): Verdict {
+  try {
+    open();
+    return 'accepted';
+  } catch (error) {
+    if (error instanceof CommandRefused && error.message !== '') return error.code;
+    throw error;
+  }
+}
+
+/** What becomes of each single-bit flip, counted. */
+export function flips(original: Buffer, verdict: (bytes: Buffer) => Verdict): ReadonlyMap<Verdict, number> {
+  const seen = new Map<Verdict, number>();
+  for (let bit = 0; bit < original.length * 8; bit += 1) {
+    const flipped = Buffer.from(original);
+    flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    const outcome = verdict(flipped);
+    seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+  }
+  return seen;
+}
+
+/** Bytes changed, cut off, or made up. */
+export function mutations(original: Buffer): fc.Arbitrary<Wrong>[] {
+  return [
+    fc
+      .record({ at: fc.nat(original.length - 1), value: fc.integer({ min: 1, max: 255 }), cut: fc.nat(20) })
+      .map(({ at, value, cut }) => {
+        const bytes = Buffer.from(cut === 0 ? original.subarray(0, at) : original);
+        if (cut !== 0) bytes[at] = (bytes[at] ?? 0) ^ value;
+        return { bytes, codes: [] };
+      }),
+    fc.uint8Array({ maxLength: 300 }).map((bytes) => ({ bytes: Buffer.from(bytes), codes: [] })),
+  ];
+}
+
+/** REFUSAL_RUNS wrong ones: none is accepted, each is refused for its reason. */
+export function noneAccepted(
+  t: Test,
+  wrong: fc.Arbitrary<Wrong>[],
+  verdict: (bytes: Buffer) => Verdict,
+): void {
+  t.comment(`seed ${SEED}`);
+  let refused = 0;
+  fc.assert(
+    fc.property(fc.oneof(...wrong), ({ bytes, codes }) => {
+      const outcome = verdict(bytes);
+      if (outcome === 'accepted') return false;
+      refused += 1;
+      return codes.length === 0 || codes.includes(outcome);
+    }),
+    { numRuns: REFUSAL_RUNS, seed: SEED },
+  );
+  t.equal(refused, REFUSAL_RUNS, 'each refused, for the right reason');
+}

@@ -1,0 +1,76 @@
+/**
+ * A process that opens a clip again and again, as a live camera does: `CLIP OPENINGS WARMUP READS`. Prints one line
+ * of JSON: what each opening after the warm-up, and each reading of a property, left behind.
+ */
+import { systemClock } from '../../agent/base/clock.ts';
+import { AgentError } from '../../agent/base/errors.ts';
+import { Camera } from '../../agent/vision/camera/camera.ts';
+import { NativePipeline } from '../../agent/vision/camera/native.ts';
+import { SILENT } from './outbox.ts';
+
+interface Held {
+  readonly rss: number;
+  readonly heap: number;
+}
+
+/** Bytes that each opening, or reading, holds for ever. */
+export interface LeftBehind {
+  readonly opening: Held;
+  readonly reading: Held;
+}
+
+const [clip = '', openings, warmup, reads] = process.argv.slice(2);
+
+function held(): Held {
+  const { gc } = globalThis;
+  if (gc === undefined) throw new AgentError('bug', 'the reopener needs --expose-gc');
+  gc();
+  gc();
+  const { rss, heapUsed } = process.memoryUsage();
+  return { rss, heap: heapUsed };
+}
+
+function growth(before: Held, after: Held, times: number): Held {
+  return { rss: (after.rss - before.rss) / times, heap: (after.heap - before.heap) / times };
+}
+
+async function reopen(camera: Camera, times: number): Promise<void> {
+  let lastNs = -1n;
+  for (let opened = 0; opened < times; ) {
+    const frame = await camera.next();
+    if (frame === null) throw new AgentError('bug', 'a live camera ended');
+    if (frame.ptsNs <= lastNs) opened += 1;
+    lastNs = frame.ptsNs;
+  }
+}
+
+async function ofOpening(): Promise<Held> {
+  const camera = new Camera({
+    ...{ source: `file:${clip}`, fps: null, input: { widthPx: 64, heightPx: 64 }, mode: 'live' },
+    ...{ clock: systemClock, log: SILENT, onOpened: () => undefined, onLost: () => undefined },
+  });
+  await camera.start();
+  await reopen(camera, Number(warmup));
+  const before = held();
+  await reopen(camera, Number(openings));
+  const grown = growth(before, held(), Number(openings));
+  await camera.stop();
+  return grown;
+}
+
+/** A counter of 64 bits, of which the camera reads two for each frame. */
+async function ofReading(): Promise<Held> {
+  const pipeline = new NativePipeline('videorate name=rate ! fakesink', systemClock);
+  const read = (times: number): void => {
+    for (let i = 0; i < times; i += 1) pipeline.get('rate', 'in');
+  };
+  read(Number(reads) / 10);
+  const before = held();
+  read(Number(reads));
+  const grown = growth(before, held(), Number(reads));
+  await pipeline.dispose();
+  return grown;
+}
+
+const found: LeftBehind = { reading: await ofReading(), opening: await ofOpening() };
+process.stdout.write(`${JSON.stringify(found)}\n`);

@@ -1,0 +1,50 @@
+/** `scripts/room` as a process of its own, without the set-up. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import type { Room } from './room.ts';
+
+export const ROOM_PROGRAM = fileURLToPath(new URL('../../scripts/room-archive/main.js', import.meta.url));
+
+export class RoomProgram {
+  /** What it printed since the first start. */
+  said = '';
+  readonly #arguments: readonly string[];
+  #child: ChildProcess | undefined;
+
+  constructor(args: readonly string[]) {
+    this.#arguments = args;
+  }
+
+  /** Started for the broker and as the user `room`; killed when the test ends. */
+  static async start(t: Test, room: Room, ...args: string[]): Promise<RoomProgram> {
+    const { cert, key } = await room.authority.client('room');
+    const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
+    const program = new RoomProgram(['--broker', room.broker.url, ...tls, ...args]);
+    t.teardown(() => program.end('SIGKILL'));
+    program.start();
+    return program;
+  }
+
+  start(): void {
+    const child = spawn(process.execPath, [ROOM_PROGRAM, ...this.#arguments]);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.said += chunk.toString();
+      });
+    }
+    this.#child = child;
+  }
+
+  /** Resolves with the exit code when it is gone; null where the signal ended it. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined) return null;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const gone = once(child, 'close');
+    child.kill(signal);
+    await gone;
+    return child.exitCode;
+  }
+}

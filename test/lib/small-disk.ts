@@ -1,0 +1,79 @@
+/** A small ext4 disk in a file, which can be filled and can fail as a worn SD card does. Needs root. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export class SmallDisk {
+  readonly dir: string;
+  #image: string;
+
+  constructor(scratch: string, mib: number) {
+    this.dir = join(scratch, 'disk');
+    this.#image = join(scratch, 'disk.img');
+    mkdirSync(this.dir, { recursive: true });
+    writeFileSync(this.#image, '');
+    truncateSync(this.#image, mib * 1_048_576);
+    execFileSync('mkfs.ext4', ['-q', '-m', '0', this.#image], { stdio: 'pipe' });
+  }
+
+  /** Why this machine cannot do it, or false. */
+  static unavailable(): string | false {
+    if (process.getuid?.() !== 0) return 'a small disk needs root (mount)';
+    try {
+      execFileSync('unshare', ['-m', 'true'], { stdio: 'pipe' });
+    } catch {
+      return 'a small disk needs the right to mount (CAP_SYS_ADMIN)';
+    }
+    return existsSync('/dev/loop-control') ? false : 'a small disk needs loop devices';
+  }
+
+  mount(readOnly = false): void {
+    const options = `loop,errors=remount-ro${readOnly ? ',ro' : ''}`;
+    execFileSync('mount', ['-o', options, this.#image, this.dir], { stdio: 'pipe' });
+  }
+
+  unmount(): void {
+    execFileSync('umount', [this.dir], { stdio: 'pipe' });
+  }
+
+  /** Takes what is left, to the last block. */
+  fill(): void {
+    const script = 'dd if=/dev/zero of="$1/filler" bs=64k; dd if=/dev/zero of="$1/crumbs" bs=1k; true';
+    execFileSync('sh', ['-c', script, 'sh', this.dir], { stdio: 'pipe' });
+  }
+
+  /** Gives back what `fill` took. */
+  free(): void {
+    for (const name of ['filler', 'crumbs']) rmSync(join(this.dir, name), { force: true });
+  }
+
+  /** What the kernel does when the medium gives an error: the mounted file system refuses writes from now on. */
+  fail(): void {
+    const device = execFileSync('findmnt', ['-no', 'SOURCE', this.dir]).toString().trim().split('/').at(-1);
+    writeFileSync(`/sys/fs/ext4/${device}/trigger_fs_error`, 'made by a test');
+  }
+
+  /** The power goes: what was not flushed to the medium is lost (ioctl FS_IOC_SHUTDOWN without a flush of the log). */
+  cutPower(): void {
+    const script =
+      'import fcntl,os,struct,sys; fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587d,struct.pack("I",2))';
+    execFileSync('python3', ['-c', script, this.dir], { stdio: 'pipe' });
+  }
+
+  /**
+   * What the medium holds after the cut, mounted anew. A copy: where another mount namespace still knows the
+   * old mount, the kernel would hand out the same, dead file system again.
+   */
+  powerBack(): void {
+    this.unmount();
+    const copy = `${this.#image}-after`;
+    execFileSync('cp', ['--sparse=always', this.#image, copy]);
+    this.#image = copy;
+    this.mount();
+  }
+
+  /** Puts the file system right, as the next boot's check does; unmounted. */
+  repair(): void {
+    execFileSync('sh', ['-c', 'e2fsck -fy "$1"; test $? -le 2', 'sh', this.#image], { stdio: 'pipe' });
+  }
+}

@@ -1,0 +1,36 @@
+/** Makes observations for tests of rules and incidents. */
+import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
+
+export function track(id: number, over: Partial<ObservedTrack> = {}): ObservedTrack {
+  return {
+    id,
+    group: 'person',
+    label: 'person',
+    score: 0.8,
+    xyxyNorm: [0.4, 0.4, 0.45, 0.6],
+    ground: [0.425, 0.6],
+    velocityNormPerS: [0, 0],
+    firstMs: 0,
+    lastMs: 0,
+    seen: true,
+    zones: [],
+    ...over,
+  };
+}
+
+export function observation(
+  atMs: number,
+  tracks: ObservedTrack[],
+  over: Partial<Observation> = {},
+): Observation {
+  return {
+    frame: Math.round(atMs / 200) + 1,
+    atMs,
+    wallMs: atMs,
+    source: { widthPx: 768, heightPx: 576 },
+    tracks,
+    crossings: [],
+    standing: [],
+    ...over,
+  };
+}

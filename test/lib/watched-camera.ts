@@ -1,0 +1,77 @@
+/** Vision on a test's RTSP camera, kept alive as the agent keeps it, and what it says. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
+import type { ReceivedFromVision } from '../../agent/supervisor/vision-process.ts';
+import { SILENT } from './outbox.ts';
+import { BARE_PERMIT, bareSettings } from './vision.ts';
+
+export class WatchedCamera {
+  readonly vision: VisionKeepAlive;
+  readonly messages: ReceivedFromVision['message'][] = [];
+  readonly ends: string[] = [];
+  frames = 0;
+  lost = 0;
+  looping = false;
+  /** Conditions of the last frame. */
+  conditions = '';
+  /** Longest time between two frames since the last `mark()`, ms. */
+  gapMs = 0;
+  #frameMs = performance.now();
+
+  constructor(t: Test, source: string, fps = 5) {
+    const settings = bareSettings(source, fps);
+    this.vision = new VisionKeepAlive({
+      clock: systemClock,
+      log: SILENT,
+      settings: () => settings,
+      onMessage: (received) => this.#take(received),
+      onEnd: ({ code, signal }) => this.ends.push(String(signal ?? code)),
+      onCrashLoop: (looping) => {
+        this.looping = looping;
+      },
+    });
+    t.teardown(() => this.vision.stop());
+    this.vision.start(BARE_PERMIT);
+  }
+
+  mark(): void {
+    this.gapMs = 0;
+    this.#frameMs = performance.now();
+  }
+
+  /** Milliseconds until it holds; Infinity where it does not within `limitMs`. */
+  async until(condition: () => boolean, limitMs: number): Promise<number> {
+    const beganMs = performance.now();
+    while (!condition()) {
+      if (performance.now() - beganMs > limitMs) return Number.POSITIVE_INFINITY;
+      await sleep(20);
+    }
+    return Math.round(performance.now() - beganMs);
+  }
+
+  untilFrame(limitMs: number): Promise<number> {
+    const before = this.frames;
+    return this.until(() => this.frames > before, limitMs);
+  }
+
+  untilLost(limitMs: number): Promise<number> {
+    const before = this.lost;
+    return this.until(() => this.lost > before, limitMs);
+  }
+
+  #take({ message }: ReceivedFromVision): void {
+    if (message.kind === 'frame') {
+      const nowMs = performance.now();
+      this.gapMs = Math.max(this.gapMs, nowMs - this.#frameMs);
+      this.#frameMs = nowMs;
+      this.frames += 1;
+      this.conditions = (message.observation.camera ?? []).join();
+      this.vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
+      return;
+    }
+    if (message.kind === 'lost') this.lost += 1;
+    this.messages.push(message);
+  }
+}

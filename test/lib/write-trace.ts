@@ -1,0 +1,250 @@
+/**
+ * Every write of a process as strace(1) saw it, and what a disk would hold had the power gone at any moment of it.
+ *
+ * The disk's model: what a file's last fsync or fdatasync covered is there. Of what was written since, each sector
+ * is there, or not, or only its first bytes, in no order; so are files' new lengths. Names of files are made and
+ * removed at once: SQLite asks no more of a journalling file system once a database exists. A file that was renamed
+ * over another is there under its new name from the fsync of the folder on; before that it is, or is not.
+ */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** What disks promise to write whole; SQLite relies on less (it detects it by checksums). */
+const SECTOR_BYTES = 512;
+
+/** strace cuts strings off beyond this. */
+const STRING_BYTES = 1_048_576;
+
+type Operation =
+  | { readonly what: 'write'; readonly path: string; readonly at: number; readonly bytes: Buffer }
+  | { readonly what: 'length'; readonly path: string; readonly bytes: number }
+  | { readonly what: 'sync' | 'remove'; readonly path: string }
+  | { readonly what: 'rename'; readonly path: string; readonly to: string }
+  | { readonly what: 'said'; readonly text: string };
+
+export interface Cut {
+  /** By path: what the disk holds. */
+  readonly files: ReadonlyMap<string, Buffer>;
+  /** What the process had printed. */
+  readonly said: string;
+}
+
+export class WriteTrace {
+  readonly #operations: readonly Operation[];
+
+  private constructor(operations: readonly Operation[]) {
+    this.#operations = operations;
+  }
+
+  /** The same without a single fsync: what a writer would leave that does not wait for the disk. */
+  get careless(): WriteTrace {
+    return new WriteTrace(this.#operations.filter(({ what }) => what !== 'sync'));
+  }
+
+  /** Why this machine cannot do it, or false. */
+  static unavailable(): string | false {
+    const { status } = spawnSync('strace', ['-o', '/dev/null', 'true']);
+    return status === 0 ? false : 'a write trace needs strace and the right to use it (ptrace)';
+  }
+
+  /**
+   * Runs a program to its end. Of the files it writes those count whose path begins with `prefix`, but for SQLite's
+   * index of its log, which lies in memory and is made anew.
+   */
+  static record(command: readonly string[], prefix: string, traceFile: string): WriteTrace {
+    const calls = 'openat,pwrite64,write,ftruncate,fsync,fdatasync,unlink,rename';
+    const options = ['-f', '-xx', '-s', String(STRING_BYTES), '-e', `trace=${calls}`, '-e', 'signal=none'];
+    const { status, stderr } = spawnSync('strace', [...options, '-o', traceFile, ...command], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`the traced program ended with ${status}: ${stderr}`);
+    return new WriteTrace(operationsOf(readFileSync(traceFile, 'latin1'), prefix));
+  }
+
+  get length(): number {
+    return this.#operations.length;
+  }
+
+  /** Index of the first thing that was said: before it nothing can be lost. */
+  get firstSaid(): number {
+    return this.#operations.findIndex(({ what }) => what === 'said');
+  }
+
+  /** Cuts the power after each of the operations with these indices, in order. */
+  replay(after: ReadonlySet<number>, random: () => number, onCut: (cut: Cut) => void): void {
+    const disk = new Disk();
+    let said = '';
+    this.#operations.forEach((operation, i) => {
+      if (operation.what === 'said') said += operation.text;
+      else disk.take(operation);
+      if (after.has(i)) onCut({ files: disk.afterCut(random), said });
+    });
+  }
+}
+
+/** What was flushed, and what the kernel still holds. */
+class Disk {
+  #durable = new Map<string, Buffer>();
+  #unsynced = new Map<string, Operation[]>();
+  /** Not flushed with their folder yet: what the new name held before, in their order. */
+  #renamed: { readonly from: string; readonly to: string; readonly before: Buffer | undefined }[] = [];
+
+  take(operation: Exclude<Operation, { what: 'said' }>): void {
+    const { what, path } = operation;
+    if (what === 'sync') {
+      this.#renamed = this.#renamed.filter(({ to }) => dirname(to) !== path);
+      if (!this.#durable.has(path) && !this.#unsynced.has(path)) return;
+      this.#durable.set(
+        path,
+        this.#content(path, () => true),
+      );
+      this.#unsynced.delete(path);
+    } else if (what === 'remove') {
+      this.#durable.delete(path);
+      this.#unsynced.delete(path);
+    } else if (what === 'rename') {
+      const { to } = operation;
+      this.#renamed.push({ from: path, to, before: this.#durable.get(to) });
+      for (const side of [this.#durable, this.#unsynced] as Map<string, unknown>[]) {
+        if (side.has(path)) side.set(to, side.get(path));
+        else side.delete(to);
+        side.delete(path);
+      }
+    } else {
+      this.#unsynced.set(path, [...(this.#unsynced.get(path) ?? []), operation]);
+    }
+  }
+
+  afterCut(random: () => number): Map<string, Buffer> {
+    // From a disk that had written nearly all of it to one that had hardly begun.
+    const share = random();
+    const kept = (): boolean => random() < share;
+    const paths = new Set([...this.#durable.keys(), ...this.#unsynced.keys()]);
+    const files = new Map([...paths].map((path) => [path, this.#content(path, kept, random)] as const));
+    // A journalling file system keeps names in their order: from one that is lost on, all are.
+    const firstLost = this.#renamed.findIndex(() => !kept());
+    const lost = firstLost < 0 ? [] : this.#renamed.slice(firstLost);
+    for (const { from, to, before } of lost.reverse()) {
+      const now = files.get(to);
+      if (now !== undefined) files.set(from, now);
+      if (before === undefined) files.delete(to);
+      else files.set(to, before);
+    }
+    return files;
+  }
+
+  #content(path: string, kept: () => boolean, random?: () => number): Buffer {
+    return contentOf(path, this.#durable, this.#unsynced, kept, random);
+  }
+}
+
+function contentOf(
+  path: string,
+  durable: ReadonlyMap<string, Buffer>,
+  unsynced: ReadonlyMap<string, readonly Operation[]>,
+  kept: () => boolean,
+  random: () => number = () => 1,
+): Buffer {
+  let content: Buffer = Buffer.from(durable.get(path) ?? []);
+  for (const operation of unsynced.get(path) ?? []) {
+    if (operation.what === 'length' && kept()) content = resized(content, operation.bytes);
+    if (operation.what !== 'write') continue;
+    const { at, bytes } = operation;
+    for (let from = at; from < at + bytes.length; ) {
+      const to = Math.min(at + bytes.length, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
+      // One lost sector in ten is torn: its first bytes are new, the others old.
+      const keep = kept() ? to - from : random() < 0.1 ? Math.floor(random() * (to - from)) : 0;
+      if (keep > 0) {
+        content = resized(content, Math.max(content.length, from + keep));
+        bytes.copy(content, from, from - at, from - at + keep);
+      }
+      from = to;
+    }
+  }
+  return content;
+}
+
+function resized(content: Buffer, bytes: number): Buffer {
+  if (bytes <= content.length) return content.subarray(0, bytes);
+  return Buffer.concat([content, Buffer.alloc(bytes - content.length)]);
+}
+
+/** Reads a trace made with `-f -xx`; a call that another thread interrupted is put together again. */
+function operationsOf(trace: string, prefix: string): Operation[] {
+  const operations: Operation[] = [];
+  const unfinished = new Map<string, string>();
+  const open: OpenFiles = { paths: new Map(), places: new Map(), lengths: new Map() };
+  for (const line of trace.split('\n')) {
+    const [, pid = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? [];
+    const [, begun] = /^(.*)<unfinished \.\.\.>$/.exec(rest) ?? [];
+    if (begun !== undefined) {
+      unfinished.set(pid, begun.trimEnd());
+      continue;
+    }
+    const [, resumed] = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest) ?? [];
+    const call = resumed === undefined ? rest : (unfinished.get(pid) ?? '') + resumed;
+    const operation = operationOf(call, open, prefix);
+    if (operation !== undefined) operations.push(operation);
+  }
+  return operations;
+}
+
+interface OpenFiles {
+  /** By descriptor; only what counts is in it. */
+  readonly paths: Map<string, string>;
+  /** By descriptor: where the next write goes; `end` for one that appends. */
+  readonly places: Map<string, number | 'end'>;
+  /** By path. */
+  readonly lengths: Map<string, number>;
+}
+
+function operationOf(call: string, open: OpenFiles, prefix: string): Operation | undefined {
+  const [, name = '', args = '', result = ''] = /^(\w+)\((.*)\)\s+= (-?\d+)/.exec(call) ?? [];
+  if (name === '' || Number(result) < 0) return undefined;
+  if (name === 'openat') return opened(args, result, open, prefix);
+  const [, first = ''] = /^(\d+)/.exec(args) ?? [];
+  const text = bytesIn(args);
+  if (name === 'unlink' || name === 'rename') {
+    const path = text.toString();
+    if (!path.startsWith(prefix)) return undefined;
+    if (name === 'unlink') return { what: 'remove', path };
+    const to = bytesIn(args.slice(args.indexOf(', ') + 2)).toString();
+    open.lengths.set(to, open.lengths.get(path) ?? 0);
+    return { what: 'rename', path, to };
+  }
+  if (name === 'write' && first === '1') return { what: 'said', text: text.toString() };
+  const path = open.paths.get(first);
+  if (path === undefined) return undefined;
+  const last = Number(/(\d+)$/.exec(args)?.[1]);
+  if (name === 'fsync' || name === 'fdatasync') return { what: 'sync', path };
+  if (name === 'ftruncate') {
+    open.lengths.set(path, last);
+    return { what: 'length', path, bytes: last };
+  }
+  if (name === 'pwrite64') return { what: 'write', path, at: last, bytes: text };
+  const place = open.places.get(first);
+  const at = place === 'end' || place === undefined ? (open.lengths.get(path) ?? 0) : place;
+  if (place !== 'end') open.places.set(first, at + text.length);
+  open.lengths.set(path, Math.max(open.lengths.get(path) ?? 0, at + text.length));
+  return { what: 'write', path, at, bytes: text };
+}
+
+function opened(args: string, fd: string, open: OpenFiles, prefix: string): Operation | undefined {
+  const path = bytesIn(args).toString();
+  if (!path.startsWith(prefix) || path.endsWith('-shm')) {
+    open.paths.delete(fd);
+    return undefined;
+  }
+  open.paths.set(fd, path);
+  open.places.set(fd, args.includes('O_APPEND') ? 'end' : 0);
+  if (!args.includes('O_TRUNC')) return undefined;
+  open.lengths.set(path, 0);
+  return { what: 'length', path, bytes: 0 };
+}
+
+function bytesIn(args: string): Buffer {
+  const [, hex = ''] = /"((?:\\x[0-9a-f]{2})*)"/.exec(args) ?? [];
+  return Buffer.from(hex.replaceAll('\\x', ''), 'hex');
+}

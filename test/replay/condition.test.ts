@@ -1,0 +1,126 @@
+/** Faults made of a street clip: each condition of the camera in time, and none where there is nothing. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import t from 'tap';
+import type { SizePx } from '../../agent/contract/geometry.ts';
+import { CameraConditions } from '../../agent/vision/observe/condition.ts';
+import { replayClip } from '../../scripts/evaluation/replay-clip.ts';
+import { type ClipOptions, filteredClip } from '../lib/filtered-clip.ts';
+import { type Light, nightOf } from '../lib/night.ts';
+import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
+
+const skip = !existsSync(STREET_CLIP) && 'no street clip';
+/** The faults begin here, and end here where they end within the clip of 79 s. */
+const FROM_S = 24;
+const TO_S = 62;
+const during = `enable='between(t,${FROM_S},${TO_S})'`;
+/** Lays over the picture a copy of itself, filtered. */
+const over = (copy: string): string => `split[a][b];[b]${copy}[c];[a][c]overlay=${during}`;
+
+async function changes(filter: string, night?: Light, clip?: ClipOptions): Promise<[number, string][]> {
+  const conditions = new CameraConditions({ masks: [] });
+  const darken = night && nightOf(night);
+  const found: [number, string][] = [];
+  let before = '';
+  for await (const frame of filteredClip(filter, clip)) {
+    darken?.(frame);
+    const now = conditions.update(frame, []).join();
+    if (now !== before) found.push([frame.atMs / 1000, now]);
+    before = now;
+  }
+  return found;
+}
+
+t.test('each fault is told in its time and is over after it', { skip }, async (t) => {
+  const faults = [
+    { condition: 'covered', withinS: 10, filter: `drawbox=color=0x505050:t=fill:${during}` },
+    {
+      condition: 'covered',
+      withinS: 10,
+      filter: over('crop=60:60:300:300,scale=768:576:flags=bicubic,gblur=20'),
+    },
+    { condition: 'moved', withinS: 60, filter: over('hflip') },
+    { condition: 'moved', withinS: 60, filter: over('crop=756:568:0:0,pad=768:576:12:8') },
+    { condition: 'defocused', withinS: 60, filter: `gblur=sigma=6:${during}` },
+    { condition: 'too-dark', withinS: 60, filter: `lutrgb=r=val*0.06:g=val*0.06:b=val*0.06:${during}` },
+  ];
+  for (const { condition, withinS, filter } of faults) {
+    const found = await changes(filter);
+    t.same(
+      found.map(([, now]) => now),
+      [condition, ''],
+      `${condition}, by ${filter}: ${JSON.stringify(found)}`,
+    );
+    const [begins = Number.NaN, ends = Number.NaN] = found.map(([atS]) => atS);
+    t.ok(begins >= FROM_S && begins - FROM_S <= withinS, `within ${withinS} s`);
+    t.ok(ends >= TO_S && ends - TO_S <= 17, 'and over soon after');
+  }
+  const frozen = await changes(`loop=loop=350:size=1:start=${FROM_S * 10}`);
+  t.same(
+    frozen.map(([, now]) => now),
+    ['frozen', ''],
+    `frozen: ${JSON.stringify(frozen)}`,
+  );
+  t.ok((frozen[0]?.[0] ?? 0) - FROM_S <= 30, 'within 30 s');
+});
+
+t.test('a street as it is, dark, noisy, shaking or in other light has nothing', { skip }, async (t) => {
+  t.same(await changes('null'), []);
+  t.same(await changes('null', { gain: 0.15, noise: 5 }), []);
+  t.same(await changes('null', { gain: 1, noise: 8 }), []);
+  t.same(await changes(`eq=brightness=0.25:contrast=0.6:${during}`), []);
+  t.same(await changes(`gblur=sigma=1:${during}`), [], 'a little less sharp');
+  t.same(await changes(`crop=760:570:x='4+3*sin(t*7)':y='3+3*sin(t*5)'`), [], 'wind');
+  t.same(await changes(`drawbox=y=60:color=0x406080:t=fill:enable='between(t,30,34)'`), [], 'a lorry');
+});
+
+t.test('a cover becomes one incident of the box, with a start and an end', { skip }, async (t) => {
+  const clip = join(scratch(t), 'covered.mp4');
+  const covered = `drawbox=color=0x505050:t=fill:enable='between(t,24,45)',fps=3`;
+  const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-t', '60', '-threads', '1', clip];
+  const { status } = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', covered, ...h264]);
+  t.equal(status, 0, 'the clip was made');
+  const replayed = await replayClip(clip, { site: 'lab', box: 'lab-1', rules: [] });
+  t.teardown(replayed.forget);
+  const told = replayed.events.map(({ time, data: { rule, phase } }) => ({
+    atS: Date.parse(time) / 1000,
+    what: `${rule.kind} ${phase}`,
+  }));
+  t.match(told, [{ what: 'covered start' }, { what: 'covered end' }]);
+  t.equal(told.length, 2);
+  t.ok((told[0]?.atS ?? 0) > 24 && (told[0]?.atS ?? 99) <= 34, `starts at ${told[0]?.atS} s`);
+  t.ok((told[1]?.atS ?? 0) > 45 && (told[1]?.atS ?? 99) <= 55, `ends at ${told[1]?.atS} s`);
+});
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const data = evaluationData('clips');
+
+function sizeOf(clip: string): SizePx {
+  const show = ['-select_streams', 'v:0', '-show_entries', 'stream=width,height', '-of', 'csv=p=0'];
+  const { stdout } = spawnSync('ffprobe', ['-v', 'error', ...show, clip], { encoding: 'utf8' });
+  const [widthPx = 0, heightPx = 0] = stdout.trim().split(',').map(Number);
+  return { widthPx, heightPx };
+}
+
+/**
+ * Every clip by day and at night, again and again: an hour in the long run, a twelfth of it in the usual one. With less
+ * than a fifth of the light, 19 of 20 cells of the darkest clip are below the limit of `too-dark`, which is then told.
+ */
+t.test(
+  'no condition in a long time of street video',
+  { skip: skip || data.skip, timeout: 3_600_000 },
+  async (t) => {
+    const clips = [STREET_CLIP, ...readdirSync(data.file).map((name) => join(data.file, name))];
+    const loopS = (FULL ? 3600 : 300) / (2 * clips.length);
+    for (const clip of clips) {
+      const looped = { clip, source: sizeOf(clip), loopS };
+      t.same(await changes('null', undefined, looped), [], `${basename(clip)}, ${loopS} s by day`);
+      t.same(
+        await changes('null', { gain: 0.2, noise: 5 }, looped),
+        [],
+        `${basename(clip)}, ${loopS} s at night`,
+      );
+    }
+  },
+);

@@ -1,0 +1,74 @@
+/** A street that stands still for a while: the detector rests, what is there stays, and nothing is left unredacted. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { type Replayed, replayClip } from '../../scripts/evaluation/replay-clip.ts';
+import { STREET_CLIP, scratch } from '../lib/paths.ts';
+
+const skip = !existsSync(STREET_CLIP) && 'no street clip';
+const CONFIG = {
+  site: 'lab',
+  box: 'lab-1',
+  zones: [
+    {
+      id: 'street',
+      polygon: [
+        [0, 0],
+        [1, 0],
+        [1, 1],
+        [0, 1],
+      ],
+    },
+  ],
+  rules: [
+    {
+      id: 'stays',
+      kind: 'loitering',
+      zone: 'street',
+      purpose: 'evaluation',
+      classes: ['person'],
+      afterS: 17,
+    },
+  ],
+};
+
+t.test(
+  'people who stand are held, told in time, and redacted in frames that nobody looked at',
+  { skip },
+  async (t) => {
+    // From 8 s on the street is a still for 20 s, with a codec’s own noise, and no longer.
+    const clip = join(scratch(t), 'still.mp4');
+    const filter = 'loop=loop=200:size=1:start=80,noise=alls=4:allf=t';
+    const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', '-t', '27', clip];
+    const made = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', filter, ...h264]);
+    t.equal(made.status, 0, 'the clip was made');
+    const every = await replayClip(clip, CONFIG, ['--every-frame']);
+    const gated = await replayClip(clip, CONFIG);
+    t.teardown(() => {
+      every.forget();
+      gated.forget();
+    });
+    const starts = ({ events }: Replayed) => events.filter(({ data }) => data.phase === 'start');
+    const beganS = (replayed: Replayed): number[] =>
+      starts(replayed).map(({ time }) => Date.parse(time) / 1000);
+    t.equal(every.summary.framesHeld, 0);
+    t.ok(
+      gated.summary.framesHeld >= 60,
+      `${gated.summary.framesHeld} of ${gated.summary.frames} frames held`,
+    );
+    t.ok(beganS(every).length >= 2, `somebody stays: ${beganS(every)}`);
+    for (const atS of beganS(every)) {
+      t.ok(
+        beganS(gated).some((other) => Math.abs(other - atS) <= 2.5),
+        `the incident of ${atS} s is told with gating too: ${beganS(gated)}`,
+      );
+    }
+    const persons = (replayed: Replayed): number =>
+      Math.min(...starts(replayed).map(({ data }) => data.evidence.snapshot?.redaction.persons ?? 0));
+    t.ok(
+      persons(gated) >= persons(every) - 1,
+      `people redacted: ${persons(gated)}, ${persons(every)} by looking`,
+    );
+  },
+);

@@ -1,0 +1,73 @@
+/**
+ * Composed scenes through the whole pipeline: what was left behind or drawn is found, and nothing else.
+ * A fixed choice of short scenes by default; all of them with VIGIE_TEST_FULL=1.
+ */
+import { existsSync } from 'node:fs';
+import t from 'tap';
+import { byKind, evaluateLabel, labelsIn } from '../../scripts/evaluation/events.ts';
+import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
+import { CATALOGUE } from '../scenes/catalogue.ts';
+import { compose } from '../scenes/composer.ts';
+import type { Scene } from '../scenes/scene.ts';
+
+/** Of each kind of scene one or two, as many without an incident as with one. */
+const SHORT = new Set([
+  'left-yard-heap',
+  'left-yard-bag',
+  'left-hall-box',
+  'street-verge-heap',
+  'drawn-black-late',
+  'drawn-red-first',
+  'light-street-shadow',
+  'light-yard-shadow',
+  'noise-road-rain',
+  'nobody-left-removed-yard',
+  'nobody-left-two-cars-held',
+  'nobody-drew-poster-between',
+]);
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const SHARE_MIN = 0.95;
+
+const scenes = CATALOGUE.filter(({ name }) => FULL || SHORT.has(name));
+const missing = [...new Set(scenes.map(({ stage }) => stage.clip))].filter(
+  (clip) => !existsSync(clipOf(clip)),
+);
+
+function clipOf(clip: string): string {
+  return clip === 'vtest.avi' ? STREET_CLIP : evaluationData(clip).file;
+}
+
+t.test('the catalogue is balanced and its names are its own', async (t) => {
+  const quiet = CATALOGUE.filter(({ expected }) => expected.length === 0).length;
+  t.ok(CATALOGUE.length >= 60);
+  t.ok(quiet >= CATALOGUE.length / 2, `${quiet} of ${CATALOGUE.length} scenes expect nothing`);
+  t.equal(new Set(CATALOGUE.map(({ name }) => name)).size, CATALOGUE.length);
+  t.same(
+    [...SHORT].filter((name) => !CATALOGUE.some((scene) => scene.name === name)),
+    [],
+  );
+});
+
+const skip = missing.length > 0 && `no evaluation data: ${missing.join(', ')} (set VIGIE_DATA)`;
+t.test(FULL ? 'all scenes' : 'short scenes', { skip, timeout: FULL ? 3_600_000 : 300_000 }, async (t) => {
+  const scores = [];
+  for (const scene of scenes) scores.push(...(await scoresOf(scene)));
+  for (const { kind, truePositives, falseNegatives, falsePositives, faults } of byKind(scores)) {
+    for (const fault of faults) t.comment(fault);
+    const recall = truePositives / Math.max(1, truePositives + falseNegatives);
+    const precision = truePositives / Math.max(1, truePositives + falsePositives);
+    t.comment(
+      `${kind}: recall ${recall.toFixed(3)}, precision ${precision.toFixed(3)} of ${scenes.length} scenes`,
+    );
+    t.ok(recall >= SHARE_MIN, `${kind}: ${truePositives} found, ${falseNegatives} missed`);
+    t.ok(precision >= SHARE_MIN, `${kind}: ${falsePositives} false`);
+  }
+});
+
+async function scoresOf(scene: Scene) {
+  const dir = await compose(scene, clipOf);
+  const scores = [];
+  for (const label of labelsIn(dir)) scores.push(...(await evaluateLabel(label)).scores);
+  for (const score of scores) score.faults = score.faults.map((fault) => `${scene.name}: ${fault}`);
+  return scores;
+}

@@ -1,0 +1,39 @@
+/**
+ * Street scenes of real pixels through the real detector, tracker, observer, rules and incidents: cut out of
+ * the street clip of the set-up, and of a motorway clip of the evaluation data.
+ */
+import { existsSync } from 'node:fs';
+import t from 'tap';
+import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
+import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
+import type { StageName } from '../scenes/street/scene.ts';
+import { loadStage, makeDetector } from '../scenes/street/stage.ts';
+import { judge } from '../scenes/street/verdict.ts';
+
+// Before ONNX Runtime is loaded: it reports home otherwise.
+process.env['ORT_DISABLE_TELEMETRY'] = '1';
+
+const road = evaluationData('clips/highway-320.avi');
+const stages: readonly { name: StageName; clip: string; skip: string | false; lengthS: number }[] = [
+  {
+    name: 'street',
+    clip: STREET_CLIP,
+    skip: !existsSync(STREET_CLIP) && `no street clip: ${STREET_CLIP}`,
+    lengthS: 30,
+  },
+  { name: 'road', clip: road.file, skip: road.skip, lengthS: 26 },
+];
+
+for (const { name, clip, skip, lengthS } of stages) {
+  const scenes = PIXEL_SCENES.filter(({ stage }) => stage === name);
+  t.test(`${scenes.length} scenes on the ${name}`, { skip, timeout: 600_000 }, async (t) => {
+    const detector = makeDetector();
+    await detector.start();
+    try {
+      const stage = await loadStage(name, clip, detector, lengthS);
+      await judge(t, scenes, () => stage, detector);
+    } finally {
+      await detector.stop();
+    }
+  });
+}

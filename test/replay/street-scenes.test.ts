@@ -1,0 +1,55 @@
+/**
+ * Street scenes before a model of the detector, through the real tracker, observer, rules and incidents:
+ * each rule finds what it must and nothing else, with the errors that the detector was measured to make.
+ */
+import { existsSync } from 'node:fs';
+import t from 'tap';
+import { STREET_CLIP } from '../lib/paths.ts';
+import { BUSY_SCENE, STREET_SCENES } from '../scenes/street/catalogue.ts';
+import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
+import { play } from '../scenes/street/run.ts';
+import { loadStage, makeDetector, type Stage } from '../scenes/street/stage.ts';
+import { judge } from '../scenes/street/verdict.ts';
+
+// Before ONNX Runtime is loaded: it reports home otherwise.
+process.env['ORT_DISABLE_TELEMETRY'] = '1';
+
+const KINDS = 6;
+const SCENES_MIN = 8;
+/** CPU time a frame that observer and rules may take on a busy street, all kinds of rules on. */
+const OBSERVE_MS = 1.5;
+const skip = !existsSync(STREET_CLIP) && `no street clip: ${STREET_CLIP} (scripts/setup fetches it)`;
+
+t.test('the catalogue is balanced and its names are its own', async (t) => {
+  const all = [...STREET_SCENES, ...PIXEL_SCENES];
+  t.equal(new Set(all.map(({ name }) => name)).size, all.length);
+  const kinds = [...new Set(all.map(({ rule }) => rule.kind))];
+  t.equal(kinds.length, KINDS);
+  for (const kind of kinds) {
+    const own = all.filter(({ rule }) => rule.kind === kind);
+    const quiet = own.filter(({ expected }) => expected.length === 0).length;
+    t.ok(own.length >= SCENES_MIN, `${kind}: ${own.length} scenes`);
+    t.ok(Math.abs(own.length - 2 * quiet) <= 4, `${kind}: ${quiet} of them expect nothing`);
+  }
+});
+
+t.test(`${STREET_SCENES.length} street scenes`, { skip, timeout: 600_000 }, async (t) => {
+  const stage = await streetStage();
+  await judge(t, STREET_SCENES, () => stage);
+  // Once to warm up: no other scene watches static regions.
+  await play(BUSY_SCENE, stage);
+  const { frames, observeMs, trackMs } = await play(BUSY_SCENE, stage);
+  const [observe, track] = [observeMs / frames, trackMs / frames];
+  t.comment(`busy street: observe and rules ${observe.toFixed(2)}, track ${track.toFixed(2)} CPU-ms a frame`);
+  t.ok(observe <= 2 * OBSERVE_MS, 'observe and rules cost what they may, on a machine that others use too');
+});
+
+async function streetStage(): Promise<Stage> {
+  const detector = makeDetector();
+  await detector.start();
+  try {
+    return await loadStage('street', STREET_CLIP, detector, 80);
+  } finally {
+    await detector.stop();
+  }
+}

@@ -1,0 +1,17 @@
+/** The scenes on real clips: as many in which nothing happens as others. */
+import { drawn, drawnHarder, leftAtTable, leftElsewhere, leftHarder, leftInStreet } from './incidents.ts';
+import { nobodyDrew, nobodyLeft, onlyLight, onlyNoise } from './quiet.ts';
+import type { Scene } from './scene.ts';
+
+export const CATALOGUE: readonly Scene[] = [
+  ...leftAtTable(),
+  ...leftInStreet(),
+  ...leftElsewhere(),
+  ...leftHarder(),
+  ...drawn(),
+  ...drawnHarder(),
+  ...onlyLight(),
+  ...onlyNoise(),
+  ...nobodyLeft(),
+  ...nobodyDrew(),
+];

@@ -1,0 +1,166 @@
+/**
+ * Makes a scene's clip: reads the stage by ffmpeg, paints into its pictures, and encodes them as a camera
+ * would (H.264, a key frame every 10 s). The same scene gives the same clip.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { ROOT } from '../lib/paths.ts';
+import { type Canvas, type Picture, paint, paintNoise, seeded } from './paint.ts';
+import { type Box, configOf, type Edit, type Scene } from './scene.ts';
+
+export const SCENES_FPS = 5;
+const SCENES_DIR = join(ROOT, '.cache', 'scenes');
+/** Pictures of which the median is the empty stage. */
+const SAMPLES = 15;
+/** Noise of a picture that is held: what a sensor of a street camera makes at dusk. */
+const HELD_SIGMA = 2;
+const COMPOSER_VERSION = 1;
+
+/** Makes a scene's clip and label, where they are not there yet; returns the folder in which they lie. */
+export async function compose(scene: Scene, clipOf: (clip: string) => string): Promise<string> {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([COMPOSER_VERSION, scene]))
+    .digest();
+  const name = `${scene.name}-${hash.toString('hex').slice(0, 12)}`;
+  const dir = join(SCENES_DIR, name);
+  const clip = join(dir, 'clip.mp4');
+  const label = join(dir, `${scene.name}.json`);
+  if (existsSync(clip) && existsSync(label)) return dir;
+  mkdirSync(dir, { recursive: true });
+  const stage = await readStage(scene, clipOf);
+  const cuts = new Map<Edit, Picture>();
+  for (const edit of scene.edits) if (edit.kind === 'cut') cuts.set(edit, await readCut(edit, clipOf));
+  const part = join(dir, 'part.mp4');
+  await encode(painted(scene, stage, cuts, hash.readUInt32BE(0)), stage[0] as Picture, part);
+  renameSync(part, clip);
+  const { expected } = scene;
+  writeFileSync(
+    label,
+    `${JSON.stringify({ clip: 'clip.mp4', config: configOf(scene), expected }, null, 1)}\n`,
+  );
+  return dir;
+}
+
+async function readStage({ stage }: Scene, clipOf: (clip: string) => string): Promise<Picture[]> {
+  const { clip, startS, lengthS, widthPx, hold } = stage;
+  const pictures = await read(
+    ['-ss', String(startS), '-t', String(lengthS), '-i', clipOf(clip)],
+    `fps=${SCENES_FPS},scale=${widthPx}:-2`,
+    widthPx,
+  );
+  if (hold === undefined) return pictures;
+  const at = Math.round(hold.fromS * SCENES_FPS);
+  const still = pictures[at];
+  if (still === undefined) throw new Error(`nothing to hold at ${hold.fromS} s`);
+  const held = Array.from({ length: Math.round(hold.lengthS * SCENES_FPS) }, (_, k): Picture => {
+    const picture = { ...still, rgb: still.rgb.slice() };
+    paintNoise({ picture, random: seeded(k) }, HELD_SIGMA);
+    return picture;
+  });
+  return [...pictures.slice(0, at), ...held, ...pictures.slice(at)];
+}
+
+async function readCut(
+  { clip, atS, from }: { clip: string; atS: number; from: Box },
+  clipOf: (clip: string) => string,
+): Promise<Picture> {
+  const [x1, y1, x2, y2] = from;
+  const crop = `crop=iw*${x2 - x1}:ih*${y2 - y1}:iw*${x1}:ih*${y1},scale=64:-2`;
+  const [picture] = await read(['-ss', String(atS), '-i', clipOf(clip), '-frames:v', '1'], crop, 64);
+  if (picture === undefined) throw new Error(`nothing to cut from ${clip} at ${atS} s`);
+  return picture;
+}
+
+/** Reads pictures of a known width; their height is asked of the first. */
+async function read(input: string[], filter: string, widthPx: number): Promise<Picture[]> {
+  const heightPx = await heightOf(input, filter);
+  const bytes = await run([...input, '-vf', filter, '-pix_fmt', 'rgb24', '-f', 'rawvideo', '-']);
+  const size = widthPx * heightPx * 3;
+  return Array.from({ length: Math.floor(bytes.length / size) }, (_, k) => ({
+    widthPx,
+    heightPx,
+    rgb: new Uint8Array(bytes.subarray(k * size, (k + 1) * size)),
+  }));
+}
+
+async function heightOf(input: string[], filter: string): Promise<number> {
+  // A PPM's header is "P6 <width> <height> <max>", parted by white space.
+  const ppm = await run([...input, '-frames:v', '1', '-vf', filter, '-f', 'image2pipe', '-c:v', 'ppm', '-']);
+  const height = Number(ppm.toString('latin1', 0, 32).split(/\s+/)[2]);
+  if (!(height > 0)) throw new Error('ffmpeg made no picture');
+  return height;
+}
+
+async function run(args: string[]): Promise<Buffer> {
+  const child = spawn('ffmpeg', ['-v', 'error', '-threads', '1', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('close', resolve),
+  );
+  const bytes = await buffer(child.stdout);
+  const code = await ended;
+  if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
+  return bytes;
+}
+
+function* painted(
+  scene: Scene,
+  pictures: readonly Picture[],
+  cuts: ReadonlyMap<Edit, Picture>,
+  seed: number,
+): Generator<Uint8Array> {
+  const empty = medianOf(pictures);
+  const table = Float64Array.from({ length: 1024 }, seeded(seed));
+  const fixed = (index: number): number => table[Math.abs(Math.trunc(index)) % table.length] as number;
+  for (const [frame, original] of pictures.entries()) {
+    const picture = { ...original, rgb: original.rgb.slice() };
+    const canvas: Canvas = {
+      picture,
+      empty,
+      atS: frame / SCENES_FPS,
+      random: seeded(seed + frame + 1),
+      fixed,
+      cuts,
+    };
+    for (const edit of scene.edits) paint(edit, canvas);
+    yield picture.rgb;
+  }
+}
+
+function medianOf(pictures: readonly Picture[]): Picture {
+  const first = pictures[0] as Picture;
+  const count = Math.min(SAMPLES, pictures.length);
+  const chosen = Array.from(
+    { length: count },
+    (_, k) => pictures[Math.floor((k * pictures.length) / count)] as Picture,
+  );
+  const values = new Uint8Array(chosen.length);
+  const rgb = first.rgb.map((_, at) => {
+    for (const [k, picture] of chosen.entries()) values[k] = picture.rgb[at] as number;
+    return values.sort()[values.length >> 1] as number;
+  });
+  return { ...first, rgb };
+}
+
+async function encode(pictures: Iterable<Uint8Array>, size: Picture, file: string): Promise<void> {
+  const raw = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', `${size.widthPx}x${size.heightPx}`];
+  const h264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-g', '50', '-pix_fmt', 'yuv420p'];
+  const child = spawn(
+    'ffmpeg',
+    ['-v', 'error', '-y', ...raw, '-r', String(SCENES_FPS), '-i', '-', ...h264, '-threads', '1', file],
+    { stdio: ['pipe', 'inherit', 'inherit'] },
+  );
+  const ended = new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('close', resolve),
+  );
+  for (const rgb of pictures) {
+    if (!child.stdin.write(rgb)) await new Promise((resolve) => child.stdin.once('drain', resolve));
+  }
+  child.stdin.end();
+  const code = await ended;
+  if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
+}

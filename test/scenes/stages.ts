@@ -1,0 +1,91 @@
+/**
+ * What the scenes are made of: stretches of real clips, zones, things. What
+ * people do in the clips (who stands where from when to when) was read off the clips themselves.
+ */
+import type { Box, Colour, Edit, Scene, Stage } from './scene.ts';
+
+export const TABLE = 'clips/one-by-one-person-detection.mp4';
+export const YARD = 'clips/car-detection.mp4';
+export const HALL = 'clips/pets2006-s1-c3.mp4';
+export const STREET = 'vtest.avi';
+export const ROAD = 'clips/highway-320.avi';
+
+export const BLACK: Colour = [28, 28, 32];
+export const GREY: Colour = [120, 120, 124];
+export const RED: Colour = [170, 30, 35];
+export const BLUE: Colour = [30, 50, 160];
+export const GREEN: Colour = [40, 120, 60];
+export const WHITE: Colour = [225, 225, 220];
+export const BROWN: Colour = [120, 80, 45];
+
+/** One person after another comes to a table, stands and leaves to the right. */
+export interface Visit {
+  readonly stage: Stage;
+  /** When he stands, and when he has gone, in seconds of the scene. */
+  readonly standsS: number;
+  readonly goneS: number;
+}
+export const table = (startS: number, lengthS: number): Stage => ({
+  clip: TABLE,
+  startS,
+  lengthS,
+  widthPx: 512,
+});
+export const VISITS: readonly Visit[] = [
+  { stage: table(0, 37), standsS: 9, goneS: 19.5 },
+  { stage: table(20, 44), standsS: 6, goneS: 24.5 },
+  { stage: table(46, 40), standsS: 7, goneS: 23.5 },
+  { stage: table(71, 38), standsS: 6, goneS: 15.5 },
+  { stage: table(88, 50), standsS: 8, goneS: 31.6 },
+];
+export const visit = (index: number): Visit => VISITS[index] as Visit;
+
+export const FLOOR = {
+  id: 'floor',
+  polygon: [
+    [0, 0.6],
+    [1, 0.6],
+    [1, 1],
+    [0, 1],
+  ] as [number, number][],
+};
+export const WALL = {
+  id: 'wall',
+  polygon: [
+    [0.15, 0.03],
+    [0.97, 0.03],
+    [0.97, 0.53],
+    [0.15, 0.53],
+  ] as [number, number][],
+};
+export const PAVEMENT = {
+  id: 'floor',
+  polygon: [
+    [0, 0.12],
+    [1, 0.12],
+    [1, 1],
+    [0, 1],
+  ] as [number, number][],
+};
+export const INSIDE = [FLOOR, WALL];
+
+/** An incident that must be raised `afterS` after everybody has gone, up to some seconds later. */
+export const after = (rule: 'bag' | 'tag', fromS: number, laterS: number) =>
+  [
+    { rule, startS: [Math.round(10 * fromS) / 10, Math.round(10 * (fromS + laterS)) / 10] },
+  ] as Scene['expected'];
+
+export const thing = (
+  look: 'bag' | 'box' | 'heap',
+  colour: Colour,
+  box: Box,
+  fromS: number,
+  toS?: number,
+): Edit => ({
+  kind: 'thing',
+  look,
+  colour,
+  box,
+  fromS,
+  ...(toS === undefined ? {} : { toS }),
+});

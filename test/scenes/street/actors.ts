@@ -1,0 +1,149 @@
+/** Ways that actors go, shared by the scenes. */
+
+import { seeded } from '../paint.ts';
+import type { Edit } from '../scene.ts';
+import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
+
+type Extra = Partial<
+  Omit<StreetScene, 'name' | 'stage' | 'eyes' | 'lengthS' | 'actors' | 'expected' | 'rule'>
+>;
+/** Name, length, actors, when incidents must start; then what differs from the other scenes of the rule. */
+export type Row = readonly [
+  string,
+  number,
+  readonly Actor[],
+  StreetScene['expected'],
+  (Extra & { rule?: object })?,
+];
+
+/** Scenes of one rule before the model of the detector, 5 frames a second unless a row says otherwise. */
+export function scenes(
+  rule: StreetScene['rule'],
+  place: Pick<StreetScene, 'zone' | 'line'>,
+  rows: readonly Row[],
+): StreetScene[] {
+  return rows.map(([name, lengthS, actors, expected, { rule: parameters, ...extra } = {}]) => ({
+    name: `${rule.kind}: ${name}`,
+    stage: 'street',
+    eyes: 'model',
+    fps: 5,
+    lengthS,
+    actors,
+    expected,
+    ...place,
+    rule: { ...rule, ...parameters },
+    ...extra,
+  }));
+}
+
+export const person = (way: readonly Waypoint[], over: Partial<Actor> = {}): Actor => ({
+  label: 'person',
+  way,
+  ...over,
+});
+export const toRight = (fromS: number, y: number, over: Partial<Actor> = {}): Actor =>
+  person(
+    [
+      [fromS, 0.05, y],
+      [fromS + 10, 0.95, y],
+    ],
+    over,
+  );
+export const toLeft = (fromS: number, y: number, over: Partial<Actor> = {}): Actor =>
+  person(
+    [
+      [fromS, 0.95, y],
+      [fromS + 10, 0.05, y],
+    ],
+    over,
+  );
+/** Comes from the left edge, is there between two times, goes on to the right edge. */
+export const stays = (
+  fromS: number,
+  untilS: number,
+  x: number,
+  y: number,
+  over: Partial<Actor> = {},
+): Actor =>
+  person(
+    [
+      [fromS - 10 * x, 0, y],
+      [fromS, x, y],
+      [untilS, x, y],
+      [untilS + 10 * (1 - x), 1, y],
+    ],
+    over,
+  );
+/** Steps from one foot to the other every few seconds, as who waits does. */
+export const waits = (fromS: number, untilS: number, x: number, y: number, seed: number): Actor => {
+  const random = seeded(seed);
+  const way: Waypoint[] = [];
+  for (let s = fromS; s < untilS; s += 3 + 4 * random()) {
+    way.push([s, x + 0.012 * (random() - 0.5), y + 0.012 * (random() - 0.5)]);
+  }
+  return person([...way, [untilS, x, y]]);
+};
+export const bush: Ghost = { label: 'person', box: [0.55, 0.5, 0.6, 0.66], score: 0.4, share: 0.3 };
+
+export function stream(count: number, everyS: number): Actor[] {
+  return Array.from({ length: count }, (_, i) =>
+    i % 2 === 0 ? toRight(i * everyS, 0.5 + 0.03 * (i % 9)) : toLeft(i * everyS, 0.5 + 0.03 * (i % 9)),
+  );
+}
+
+export const car = (way: readonly Waypoint[], over: Partial<Actor> = {}): Actor => ({
+  label: 'car',
+  way,
+  ...over,
+});
+/** In from the left at `atS`, there until `untilS`, out to the right. */
+export const visit = (atS: number, untilS: number, x: number, y: number, over: Partial<Actor> = {}): Actor =>
+  car(
+    [
+      [atS - 3, -0.2, y],
+      [atS - 1, x - 0.12, y],
+      [atS, x, y],
+      [untilS, x, y],
+      [untilS + 1, x + 0.12, y],
+      [untilS + 4, 1.25, y],
+    ],
+    over,
+  );
+export const across = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
+  car(
+    [
+      [fromS, -0.2, y],
+      [fromS + takesS, 1.2, y],
+    ],
+    over,
+  );
+export const back = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
+  car(
+    [
+      [fromS, 1.2, y],
+      [fromS + takesS, -0.2, y],
+    ],
+    over,
+  );
+/** A bus that stops before what stands behind it. */
+export const busBefore = (fromS: number, untilS: number, x: number, y: number): Actor => ({
+  ...visit(fromS, untilS, x, y),
+  label: 'bus',
+});
+/** People who walk by, one every `everyS`. */
+export const walkers = (count: number, everyS: number, y: number): Actor[] =>
+  Array.from({ length: count }, (_, i) =>
+    i % 2 === 0
+      ? person([
+          [i * everyS, -0.05, y + 0.02 * (i % 3)],
+          [i * everyS + 11, 1.05, y + 0.02 * (i % 3)],
+        ])
+      : person([
+          [i * everyS, 1.05, y + 0.02 * (i % 3)],
+          [i * everyS + 11, -0.05, y + 0.02 * (i % 3)],
+        ]),
+  );
+export const kiosk: Ghost = { label: 'truck', box: [0.4, 0.42, 0.6, 0.6], score: 0.33, share: 0.4 };
+export const darker: Edit = { kind: 'exposure', factor: 0.6, fromS: 40, doneS: 40.5 };
+/** From 10 o'clock on, Paris time; a scene begins at 1 o'clock on Thursday, 1 January 1970. */
+export const FROM_TEN = [{ days: ['thu'], from: '10:00', to: '24:00' }];

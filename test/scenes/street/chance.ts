@@ -1,0 +1,56 @@
+/** Chance with memory: what varies in a detector varies over time, not from frame to frame. All from a seed. */
+
+/** Two uniform numbers to one of a standard normal distribution (Box and Muller 1958). */
+export function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+/** Standard normal noise that forgets itself with a time constant (an Ornstein–Uhlenbeck process). */
+export class Drift {
+  readonly #random: () => number;
+  readonly #memoryS: number;
+  #value: number;
+  #atS: number | undefined;
+
+  constructor(random: () => number, memoryS: number) {
+    this.#random = random;
+    this.#memoryS = memoryS;
+    this.#value = normal(random);
+  }
+
+  /** Times never go back. */
+  at(atS: number): number {
+    const kept = Math.exp(-(atS - (this.#atS ?? atS)) / this.#memoryS);
+    this.#atS = atS;
+    this.#value = kept * this.#value + Math.sqrt(1 - kept * kept) * normal(this.#random);
+    return this.#value;
+  }
+}
+
+/** On for `meanS` on average, so often that it is on for `share` of the time (a two-state Markov process). */
+export class Spell {
+  readonly #random: () => number;
+  readonly #meanS: number;
+  readonly #share: number;
+  #on: boolean;
+  #changesS = 0;
+
+  constructor(random: () => number, { meanS, share }: { meanS: number; share: number }) {
+    this.#random = random;
+    this.#meanS = meanS;
+    this.#share = share;
+    this.#on = random() < share;
+    this.#changesS = this.#lasts();
+  }
+
+  at(atS: number): boolean {
+    if (this.#share === 0) return false;
+    for (; this.#changesS <= atS; this.#changesS += this.#lasts()) this.#on = !this.#on;
+    return this.#on;
+  }
+
+  #lasts(): number {
+    const meanS = this.#on ? this.#meanS : (this.#meanS * (1 - this.#share)) / Math.max(1e-9, this.#share);
+    return -meanS * Math.log(1 - this.#random());
+  }
+}

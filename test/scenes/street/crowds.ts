@@ -1,0 +1,130 @@
+/** People who gather, and streams that pass. */
+import { bush, person, scenes, stays, stream, waits } from './actors.ts';
+import type { Actor, StreetScene, Waypoint } from './scene.ts';
+
+const SQUARE = [
+  [0.15, 0.4],
+  [0.85, 0.4],
+  [0.85, 0.95],
+  [0.15, 0.95],
+] as const;
+
+function crowd(): StreetScene[] {
+  const spots = (count: number, rows = 2): (readonly [number, number])[] =>
+    Array.from({ length: count }, (_, i) => [
+      0.22 + (0.56 * Math.floor(i / rows)) / Math.max(1, Math.ceil(count / rows) - 1),
+      0.55 + 0.17 * (i % rows),
+    ]);
+  const gathered = (count: number, fromS: number, untilS: number, rows?: number): Actor[] =>
+    spots(count, rows).map(([x, y], i) => waits(fromS, untilS, x, y, 31 * count + i));
+  const coming = (count: number, fromS: number, everyS: number, untilS: number): Actor[] =>
+    spots(count).map(([x, y], i) => {
+      const s = fromS + everyS * i;
+      return person([
+        [s - 6 * x, 0, y],
+        [s, x, y],
+        [untilS, x, y],
+        [untilS + 6, 1, y],
+      ]);
+    });
+  /** Two who come and go beside the crowd. */
+  const wobble: Actor[] = [0, 1, 2].flatMap((i) => [
+    stays(38 + 12 * i, 44 + 12 * i, 0.3, 0.88),
+    stays(39 + 12 * i, 45 + 12 * i, 0.4, 0.9),
+  ]);
+  const schoolClass = (fromS: number): Actor[] =>
+    Array.from({ length: 20 }, (_, i) => {
+      const [column, row] = [Math.floor(i / 3), i % 3];
+      return person([
+        [fromS + 0.9 * column, -0.03, 0.55 + 0.13 * row],
+        [fromS + 0.9 * column + 11, 1.03, 0.55 + 0.13 * row],
+      ]);
+    });
+  return scenes({ kind: 'crowd-gathering', minCount: 10, afterS: 10 }, { zone: SQUARE }, [
+    ['a bench of 12', 40, gathered(12, 1, 39), [[11, 22]]],
+    ['12, 10 a second', 34, gathered(12, 1, 33), [[11, 22]], { fps: 10 }],
+    ['12, 3 a second', 40, gathered(12, 1, 39), [[11, 22]], { fps: 3 }],
+    ['14 in two rows', 40, gathered(14, 1, 39), [[11, 22]]],
+    ['15 in three rows', 40, gathered(15, 1, 39, 3), [[11, 22]]],
+    ['they come one by one', 70, coming(14, 6, 2, 62), [[34, 50]]],
+    [
+      'it swells, and wobbles',
+      90,
+      [...gathered(10, 1, 85), ...wobble, ...coming(2, 20, 4, 80).map((a) => ({ ...a, scale: 1 }))],
+      [[10, 45]],
+    ],
+    ['others pass by', 50, [...gathered(12, 1, 49), ...stream(14, 3)], [[11, 22]]],
+    [
+      'two after each other',
+      90,
+      [...gathered(12, 1, 30), ...gathered(12, 52, 88)],
+      [
+        [11, 22],
+        [62, 73],
+      ],
+    ],
+    [
+      'at dusk, in noise',
+      40,
+      gathered(13, 1, 39),
+      [[11, 22]],
+      {
+        weather: [
+          { kind: 'exposure', factor: 0.5, fromS: 0, doneS: 40 },
+          { kind: 'noise', sigma: 8 },
+        ],
+      },
+    ],
+    ['16', 36, gathered(16, 1, 35), [[11, 22]]],
+    ['low scores', 50, gathered(13, 1, 49).map((a) => ({ ...a, score: 0.6 })), [[11, 24]]],
+
+    ['a stream of 30', 60, stream(30, 1.6), []],
+    ['a dense stream', 40, stream(40, 0.8), []],
+    ['a school class walks through', 30, schoolClass(2), []],
+    [
+      'two classes meet',
+      34,
+      [
+        ...schoolClass(2),
+        ...schoolClass(4).map((a) => ({
+          ...a,
+          way: a.way.map(([s, x, y]): Waypoint => [s, 1 - x, y + 0.06]),
+        })),
+      ],
+      [],
+    ],
+    ['6 stand, others pass', 50, [...gathered(6, 1, 49), ...stream(18, 2.5)], []],
+    ['12 for 7 s', 40, [...coming(12, 6, 0.2, 14)], []],
+    [
+      '12 outside',
+      40,
+      gathered(12, 1, 39).map((a) => ({
+        ...a,
+        way: a.way.map(([s, x, y]): Waypoint => [s, x, y > 0.6 ? 0.33 : 0.3]),
+      })),
+      [],
+    ],
+    ['8 and bushes', 60, gathered(8, 1, 59), [], { ghosts: [bush] }],
+    [
+      '6 inside, 6 outside',
+      50,
+      gathered(12, 1, 49).map((a, i) =>
+        i % 2 === 0 ? a : { ...a, way: a.way.map(([s, x]): Waypoint => [s, x, 0.3]) },
+      ),
+      [],
+    ],
+    [
+      '12 who stroll',
+      40,
+      schoolClass(2)
+        .slice(0, 12)
+        .map((a) => ({ ...a, way: a.way.map(([s, x, y]): Waypoint => [2 + 2 * (s - 2), x, y]) })),
+      [],
+    ],
+    ['12 bicycles', 40, gathered(12, 1, 39).map((a) => ({ ...a, label: 'bicycle' as const })), []],
+    ['a running street', 60, [], [], { runsFromS: 10 }],
+    ['rain on 7', 40, gathered(7, 1, 39), [], { weather: [{ kind: 'rain', drops: 150 }] }],
+  ]);
+}
+
+export const CROWDS: readonly StreetScene[] = crowd();

@@ -1,0 +1,192 @@
+/**
+ * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent
+ * compose them, on the scene's own clock.
+ */
+import { createHash } from 'node:crypto';
+import { makeLogger } from '../../../agent/base/log.ts';
+import { ConfigProblems, inspectText } from '../../../agent/config/load.ts';
+import type { Config } from '../../../agent/contract/config.ts';
+import type { UnnumberedEvent } from '../../../agent/contract/event-sink.ts';
+import type { Observation } from '../../../agent/contract/observation.ts';
+import type { Detection, Frame } from '../../../agent/contract/picture.ts';
+import { AgentFlow } from '../../../agent/flow.ts';
+import { permitReplay } from '../../../agent/restraint/permit.ts';
+import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
+import { Observer } from '../../../agent/vision/observe/observer.ts';
+import { SceneObserver } from '../../../agent/vision/observe/scene.ts';
+import { StandingVehicles } from '../../../agent/vision/observe/standing.ts';
+import { Tracker } from '../../../agent/vision/track/tracker.ts';
+import { type RuleScore, scoreStarts } from '../../../scripts/evaluation/labels.ts';
+import { seeded } from '../paint.ts';
+import { ModelEyes } from './eyes.ts';
+import { StreetPainter } from './picture.ts';
+import { configOf, type StreetScene } from './scene.ts';
+import { INPUT, type Stage } from './stage.ts';
+
+const NO_BYTES = new Uint8Array();
+
+/** Another number gives every scene another chance: none of the figures below may depend on it. */
+const SEED = Number(process.env['VIGIE_SCENES_SEED'] ?? 1);
+/** A camera's frames come a little early or late. */
+const UNEVEN = 0.08;
+/** How long vision takes to be back after it has died (the supervisor's first wait and its start). */
+const RESTART_S = 1.5;
+
+export interface Played {
+  readonly score: RuleScore;
+  readonly events: readonly UnnumberedEvent[];
+  readonly frames: number;
+  /** CPU time of observer and rules, and of the tracker, ms; measured where rules run beside the scene's own. */
+  readonly observeMs: number;
+  readonly trackMs: number;
+}
+
+/** What looks at the painted picture where a scene asks for the real detector. */
+export interface RealEyes {
+  detect(frame: Frame): Promise<Detection[]>;
+}
+
+export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes): Promise<Played> {
+  const seed = createHash('sha256').update(`${SEED} ${scene.name}`).digest().readUInt32BE(0);
+  const painter = new StreetPainter(scene, stage, seed % 100_003);
+  const eyes = new ModelEyes(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
+  const street = new Street(scene);
+  const random = seeded(seed + 1);
+  let frames = 0;
+  for (let k = 0; k < scene.lengthS * scene.fps; k += 1) {
+    const atS = Math.max(0, (k + UNEVEN * (random() - 0.5)) / scene.fps);
+    if (isAway(scene, atS)) continue;
+    const shown = painter.shown(atS);
+    frames += 1;
+    const frame: Frame = {
+      index: frames,
+      ptsNs: BigInt(Math.round(atS * 1e9)),
+      atMs: atS * 1000,
+      wallMs: atS * 1000,
+      source: stage.source,
+      input: INPUT,
+      rgb: painter.paint(atS, k, shown),
+    };
+    const found =
+      scene.eyes === 'detector'
+        ? await (realEyes as RealEyes).detect(frame)
+        : eyes.look(shown, painter.clipFrame(atS)?.found ?? [], atS, stage.source);
+    street.take(frame, found);
+  }
+  return { ...street.end(), frames };
+}
+
+function isAway({ away = [], restartS = [] }: StreetScene, atS: number): boolean {
+  const breaks = [...away, ...restartS.map((s) => [s, s + RESTART_S] as const)];
+  return breaks.some(([fromS, toS]) => atS >= fromS && atS < toS);
+}
+
+/** Tracker, observers and the agent's flow, as `agent/vision/flow.ts` and `agent/main.ts` compose them. */
+class Street {
+  readonly #scene: StreetScene;
+  readonly #config: Config;
+  readonly #flow: AgentFlow;
+  readonly #events: UnnumberedEvent[] = [];
+  readonly #restarts: number[];
+  #atMs = 0;
+  #lives = 0;
+  #observeMs = 0;
+  #trackMs = 0;
+  #vision: ReturnType<typeof visionOf>;
+
+  constructor(scene: StreetScene) {
+    this.#scene = scene;
+    this.#config = checkedConfig(scene);
+    this.#restarts = [...(scene.restartS ?? [])];
+    this.#flow = new AgentFlow({
+      config: this.#config,
+      sink: { accept: (event) => this.#events.push(event) },
+      clock: {
+        nowMs: () => this.#atMs,
+        wallMs: () => this.#atMs,
+        sleep: () => Promise.reject(new Error('a scene does not wait')),
+      },
+      log: makeLogger('scenes', 'warn'),
+      boot: 'scene',
+      clockSynced: () => true,
+    });
+    const permit = permitReplay(this.#config);
+    this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+    this.#vision = visionOf(this.#config, this.#flow, this.#lives);
+  }
+
+  take(frame: Frame, found: readonly Detection[]): void {
+    const restart = this.#restarts[0];
+    if (restart !== undefined && frame.atMs >= restart * 1000) {
+      this.#restarts.shift();
+      this.#lives += 1;
+      this.#flow.visionReturns();
+      this.#vision = visionOf(this.#config, this.#flow, this.#lives);
+    }
+    this.#atMs = frame.atMs;
+    const { tracker, observer, standing, regions } = this.#vision;
+    const before = this.#cpuMs();
+    const tracks = tracker.update(frame, found);
+    const tracked = this.#cpuMs();
+    const observation: Observation = observer.observe(frame, tracks);
+    if (standing !== undefined) observation.standing = standing.update(frame, tracks, found);
+    if (regions !== undefined) observation.regions = regions.update(frame, tracks, found);
+    const requests = this.#flow.observe(observation);
+    this.#trackMs += tracked - before;
+    this.#observeMs += this.#cpuMs() - tracked;
+    for (const { request } of requests) {
+      const reason = 'a scene makes no snapshots';
+      this.#flow.take({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });
+    }
+  }
+
+  /** Asked only where it is wanted: the question is a system call. */
+  #cpuMs(): number {
+    if (this.#scene.beside === undefined) return 0;
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  }
+
+  end(): Omit<Played, 'frames'> {
+    this.#flow.end('the scene is over');
+    const phases = (phase: string) => this.#events.filter(({ data }) => data.phase === phase);
+    const [begun, ended] = [phases('start'), phases('end').length];
+    if (begun.length !== ended) {
+      throw new Error(`${this.#scene.name}: ${begun.length} incidents began and ${ended} ended`);
+    }
+    const starts = begun.map(({ time, data }) => ({ rule: data.rule.id, atS: Date.parse(time) / 1000 }));
+    const { name, rule, expected } = this.#scene;
+    const label = {
+      name,
+      clip: name,
+      clipPath: name,
+      config: { rules: [{ id: 'rule', kind: rule.kind }] },
+      expected: expected.map(([from, to]) => ({ rule: 'rule', startS: [from, to] as [number, number] })),
+    };
+    const [score] = scoreStarts(label, starts) as [RuleScore];
+    return { score, events: this.#events, observeMs: this.#observeMs, trackMs: this.#trackMs };
+  }
+}
+
+function visionOf(config: Config, flow: AgentFlow, life: number) {
+  const { zones, lines, masks, moveTolerance, regions } = visionSettings(config, permitReplay(config), {
+    mode: 'replay',
+    camera: { source: 'test:pattern', fps: null },
+  });
+  return {
+    tracker: new Tracker(undefined, 1 + 100_000 * life),
+    observer: new Observer({ zones, lines }),
+    standing:
+      moveTolerance === null
+        ? undefined
+        : new StandingVehicles({ zones, moveTolerance, known: flow.knownStanding() }),
+    regions: regions ? new SceneObserver({ zones, masks }) : undefined,
+  };
+}
+
+function checkedConfig(scene: StreetScene): Config {
+  const text = JSON.stringify(configOf(scene));
+  const { config, problems } = inspectText(text, { env: {}, mode: 'replay' });
+  if (config === undefined) throw new ConfigProblems(scene.name, problems);
+  return config;
+}

@@ -1,0 +1,38 @@
+/** What a test says of the scenes that it has played: found, missed and false alerts of each kind of rule. */
+import { byKind } from '../../../scripts/evaluation/events.ts';
+import { type Played, play, type RealEyes } from './run.ts';
+import type { StreetScene } from './scene.ts';
+import type { Stage } from './stage.ts';
+
+const SHARE_MIN = 0.95;
+
+interface Test {
+  comment(...words: unknown[]): unknown;
+  ok(value: unknown, name: string): unknown;
+}
+
+/** Plays scenes one after another and judges each kind of rule by recall and precision. */
+export async function judge(
+  t: Test,
+  scenes: readonly StreetScene[],
+  stageOf: (scene: StreetScene) => Stage,
+  eyes?: RealEyes,
+): Promise<void> {
+  const played: Played[] = [];
+  for (const scene of scenes) played.push(await play(scene, stageOf(scene), eyes));
+  for (const { kind, truePositives, falseNegatives, falsePositives, faults } of byKind(
+    played.map(({ score }) => score),
+  )) {
+    for (const fault of faults) t.comment(fault);
+    const own = scenes.filter(({ rule }) => rule.kind === kind);
+    const quiet = own.filter(({ expected }) => expected.length === 0).length;
+    const recall = truePositives / Math.max(1, truePositives + falseNegatives);
+    const precision = truePositives / Math.max(1, truePositives + falsePositives);
+    const shares = `recall ${recall.toFixed(3)}, precision ${precision.toFixed(3)}`;
+    t.comment(
+      `${kind}: ${truePositives} TP, ${falseNegatives} FN, ${falsePositives} FP, ${shares}; ${own.length} scenes, ${quiet} of them quiet`,
+    );
+    t.ok(recall >= SHARE_MIN, `${kind}: ${truePositives} found, ${falseNegatives} missed`);
+    t.ok(precision >= SHARE_MIN, `${kind}: ${falsePositives} false`);
+  }
+}

@@ -1,0 +1,396 @@
+/** Measured accuracy without a broker: the interval, verdicts at the border, the record and what it shows. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import Database from 'better-sqlite3';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { AccuracyRecord } from '../../agent/accuracy/record.ts';
+import { RECORD_FILE, RecordStore, type Watching } from '../../agent/accuracy/store.ts';
+import { parseVerdict } from '../../agent/accuracy/verdict-message.ts';
+import { wilson, Z_95 } from '../../agent/accuracy/wilson.ts';
+import { AgentError } from '../../agent/base/errors.ts';
+import type { Logger } from '../../agent/base/log.ts';
+import { bar } from '../../agent/cli/accuracy.ts';
+import { AccuracyReport, type RuleAccuracy } from '../../agent/contract/accuracy.ts';
+import { VERDICTS, Verdict } from '../../agent/contract/verdict.ts';
+import { alert, verdictOf, WATCHING } from '../lib/accuracy.ts';
+import { HandClock, SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+
+const DAY_MS = 86_400_000;
+const share = fc
+  .integer({ min: 1, max: 2000 })
+  .chain((tries) => fc.tuple(fc.integer({ min: 0, max: tries }), fc.constant(tries)));
+
+void t.test('Wilson’s interval: known values', async (t) => {
+  // The roots of the defining equation, found by bisection and not by the closed form.
+  const known: [number, number, number, number][] = [
+    [10, 10, 0.7224672, 1],
+    [0, 10, 0, 0.2775328],
+    [8, 10, 0.4901625, 0.9433178],
+    [1, 2, 0.0945312, 0.9054688],
+    [95, 100, 0.8882505, 0.9784558],
+  ];
+  for (const [hits, tries, low, high] of known) {
+    const found = wilson(hits, tries);
+    t.ok(Math.abs(found.low - low) < 1e-6 && Math.abs(found.high - high) < 1e-6, `${hits} of ${tries}`);
+  }
+  for (const [hits, tries] of [
+    [1, 0],
+    [-1, 5],
+    [6, 5],
+    [0.5, 5],
+    [Number.NaN, 5],
+  ] as const) {
+    t.throws(() => wilson(hits, tries), { message: /^no share: / });
+  }
+});
+
+void t.test('Wilson’s interval: its properties', async (t) => {
+  fc.assert(
+    fc.property(share, ([hits, tries]) => {
+      const { low, high } = wilson(hits, tries);
+      const p = hits / tries;
+      // Both ends lie z standard errors away from the share, each by its own standard error: the definition.
+      const away = (end: number): number => Math.abs(p - end) - Z_95 * Math.sqrt((end * (1 - end)) / tries);
+      const mirrored = wilson(tries - hits, tries);
+      const more = wilson(hits * 4, tries * 4);
+      return (
+        0 <= low &&
+        low <= p &&
+        p <= high &&
+        high <= 1 &&
+        (hits === 0 ? low === 0 : Math.abs(away(low)) < 1e-9) &&
+        (hits === tries ? high === 1 : Math.abs(away(high)) < 1e-9) &&
+        Math.abs(mirrored.low - (1 - high)) < 1e-12 &&
+        more.high - more.low < high - low
+      );
+    }),
+    { numRuns: 20_000 },
+  );
+  fc.assert(
+    fc.property(share, ([hits, tries]) => {
+      if (hits === tries) return true;
+      const [a, b] = [wilson(hits, tries), wilson(hits + 1, tries)];
+      return a.low < b.low && (a.high < b.high || hits + 1 === tries);
+    }),
+    { numRuns: 5000 },
+  );
+  t.pass('for any share');
+});
+
+void t.test('Wilson’s interval holds the true share as often as it says', async (t) => {
+  // Exact binomial coverage, averaged over true shares (Brown, Cai and DasGupta 2001, figure 5: near 0.95).
+  for (const tries of [5, 10, 30]) {
+    const coverages = Array.from({ length: 199 }, (_, i) => coverage((i + 1) / 200, tries));
+    const mean = coverages.reduce((sum, c) => sum + c, 0) / coverages.length;
+    t.ok(mean > 0.94 && mean < 0.965, `${tries} tries: ${mean.toFixed(4)} on average`);
+    t.ok(Math.min(...coverages) > 0.8, `${tries} tries: ${Math.min(...coverages).toFixed(3)} at worst`);
+  }
+});
+
+function coverage(p: number, tries: number): number {
+  let covered = 0;
+  let chance = (1 - p) ** tries;
+  for (let hits = 0; hits <= tries; hits++) {
+    const { low, high } = wilson(hits, tries);
+    if (low <= p && p <= high) covered += chance;
+    chance *= (((tries - hits) / (hits + 1)) * p) / (1 - p);
+  }
+  return covered;
+}
+
+void t.test('a verdict at the border', async (t) => {
+  const good = { episode: 'a1b2c3d4-e7', verdict: 'true', time: '2026-11-24T14:00:00.000Z' };
+  const parse = (value: unknown): Verdict => parseVerdict(Buffer.from(JSON.stringify(value)));
+  t.same(parse(good), good);
+  t.same(parse({ ...good, episode: undefined, event: 'a1b2c3d4-9' }), {
+    event: 'a1b2c3d4-9',
+    verdict: 'true',
+    time: good.time,
+  });
+  const bad: [string, unknown][] = [
+    ['a remark', { ...good, note: 'Mr Smith’s car' }],
+    ['who judged', { ...good, operator: 'Smith' }],
+    ['both ids', { ...good, event: 'a1b2c3d4-9' }],
+    ['no id', { verdict: 'true', time: good.time }],
+    ['a boolean', { ...good, verdict: true }],
+    ['another verdict', { ...good, verdict: 'maybe' }],
+    ['an id with a slash', { ...good, episode: '../x' }],
+    ['a long id', { ...good, episode: 'x'.repeat(65) }],
+    ['no time', { ...good, time: undefined }],
+    ['the 25th hour', { ...good, time: '2026-11-24T25:00:00.000Z' }],
+    ['a list', [good]],
+    ['null', null],
+    ['too long', { ...good, episode: 'x'.repeat(600) }],
+  ];
+  for (const [name, value] of bad) t.throws(() => parse(value), { message: /^verdict refused: / }, name);
+  for (const text of ['', '{', '\u0000', '{"episode":"Smith"', 'Smith saw it']) {
+    try {
+      parseVerdict(Buffer.from(text));
+      t.fail(`taken: ${text}`);
+    } catch (error) {
+      t.match(error, { kind: 'corrupt', message: /^verdict refused: / });
+      t.notMatch(String(error), 'Smith', 'nothing of the message is quoted');
+      t.equal((error as AgentError).cause, undefined);
+    }
+  }
+});
+
+void t.test('fuzz: a message is a verdict that fits the schema, or refused as corrupt', async (t) => {
+  const good = fc.record({
+    episode: fc.stringMatching(/^[a-f0-9]{8}-e[0-9]{1,5}$/),
+    verdict: fc.constantFrom(...VERDICTS),
+    time: fc
+      .date({ noInvalidDate: true, min: new Date(0), max: new Date('9999-01-01') })
+      .map((d) => d.toISOString()),
+  });
+  const text = good.map((verdict) => Buffer.from(JSON.stringify(verdict)));
+  const flipped = fc.tuple(text, fc.nat(), fc.integer({ min: 1, max: 255 })).map(([bytes, at, mask]) => {
+    const changed = Buffer.from(bytes);
+    changed[at % changed.length] = (changed[at % changed.length] as number) ^ mask;
+    return changed;
+  });
+  const cut = fc.tuple(text, fc.nat()).map(([bytes, at]) => bytes.subarray(0, at % bytes.length));
+  const other = fc.json().map((json) => Buffer.from(json));
+  const extended = fc
+    .tuple(good, fc.string(), fc.jsonValue())
+    .map(([verdict, key, value]) => Buffer.from(JSON.stringify({ ...verdict, [key]: value })));
+  const noise = fc.uint8Array({ maxLength: 700 }).map((bytes) => Buffer.from(bytes));
+  const outcome = { taken: 0, refused: 0 };
+  fc.assert(
+    fc.property(fc.oneof(text, flipped, cut, other, extended, noise), (payload) => {
+      try {
+        const verdict = parseVerdict(payload);
+        outcome.taken += 1;
+        return Value.Check(Verdict, verdict) && Number.isFinite(Date.parse(verdict.time));
+      } catch (error) {
+        outcome.refused += 1;
+        return error instanceof AgentError && error.kind === 'corrupt';
+      }
+    }),
+    { numRuns: 100_000 },
+  );
+  t.ok(outcome.taken > 10_000 && outcome.refused > 10_000, JSON.stringify(outcome));
+});
+
+function recorded(
+  t: Test,
+  file: string,
+  options: { clock?: HandClock; log?: Logger; episodes?: number; watching?: Watching } = {},
+): { record: AccuracyRecord; clock: HandClock; rule(id?: string): RuleAccuracy } {
+  const { clock = new HandClock(), log = SILENT, episodes, watching = WATCHING } = options;
+  const limits = episodes === undefined ? {} : { limits: { episodes } };
+  const record = new AccuracyRecord({ file, watching, clock, log, ...limits });
+  record.start();
+  t.teardown(() => record.stop());
+  const rule = (id = 'long-stay'): RuleAccuracy => {
+    const found = record.report()?.rules.find((line) => line.rule === id);
+    if (found === undefined) throw new Error(`no rule ${id} in the report`);
+    return found;
+  };
+  return { record, clock, rule };
+}
+
+void t.test('alerts and verdicts make precision, over a restart', async (t) => {
+  const file = join(scratch(t), RECORD_FILE);
+  const { record, clock, rule } = recorded(t, file);
+  t.match(rule(), { alerts: 0, precision: null, low: null, high: null, walk: null });
+  for (let i = 1; i <= 10; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
+  record.note(alert('b-e1', 'update', { id: 'b-11' }));
+  record.note(alert('b-e1', 'end', { id: 'b-12' }));
+  record.note(alert('b-e99', 'start', { id: 'b-99', severity: 'system', rule: 'built-in' }));
+  record.note(alert('b-e98', 'start', { id: 'b-98', rule: 'kerb' }));
+  for (let i = 1; i <= 7; i += 1) record.verdict(verdictOf({ episode: `b-e${i}` }, 'true', clock));
+  record.verdict(verdictOf({ event: 'b-8' }, 'false', clock));
+  record.verdict(verdictOf({ episode: 'b-e9' }, 'unclear', clock));
+  record.verdict(verdictOf({ episode: 'c-e1' }, 'true', clock));
+  record.verdict(verdictOf({ event: 'b-99' }, 'true', clock));
+  record.verdict(verdictOf({ event: 'b-12' }, 'true', clock));
+  const { low, high } = wilson(7, 8);
+  const expected = { alerts: 10, true: 7, false: 1, unclear: 1, precision: 0.875 };
+  t.match(rule(), expected);
+  t.ok(Math.abs((rule().low ?? 0) - low) <= 0.0005 && Math.abs((rule().high ?? 0) - high) <= 0.0005);
+  t.match(rule('kerb'), { alerts: 1, true: 0, precision: null });
+  const report = record.report();
+  t.same([...Value.Errors(AccuracyReport, report)], [], 'fits its schema');
+  t.same(report?.verdicts, { taken: 9, repeated: 0, unknown: 3, malformed: 0 });
+
+  record.stop();
+  record.stop();
+  t.equal(record.report(), null, 'nothing after the stop');
+  const again = recorded(t, file, { clock });
+  t.match(again.rule(), expected, 'the same after a restart');
+  again.record.verdict(verdictOf({ episode: 'b-e10' }, 'true', clock));
+  t.equal(again.rule().true, 8, 'and alerts of an earlier life can be judged');
+});
+
+void t.test('the later verdict counts, whatever comes when', async (t) => {
+  const { record, clock, rule } = recorded(t, join(scratch(t), RECORD_FILE));
+  record.note(alert('b-e1', 'start', { id: 'b-1' }));
+  const at = (minute: number): string => new Date(clock.epochMs - 3_600_000 + minute * 60_000).toISOString();
+  const say = (verdict: string, minute: number): void => {
+    record.verdict(Buffer.from(JSON.stringify({ episode: 'b-e1', verdict, time: at(minute) })));
+  };
+  say('true', 10);
+  say('true', 10);
+  say('false', 12);
+  say('true', 10);
+  say('unclear', 11);
+  t.match(rule(), { true: 0, false: 1, unclear: 0 });
+  t.match(record.report()?.verdicts, { taken: 2, repeated: 3 });
+  say('unclear', 12);
+  t.match(rule(), { false: 0, unclear: 1, precision: null }, 'at the same time: the one that came last');
+  clock.advance(60_000);
+  record.verdict(
+    Buffer.from(JSON.stringify({ event: 'b-1', verdict: 'true', time: '2999-01-01T00:00:00.000Z' })),
+  );
+  t.match(rule(), { true: 1 }, 'from a clock that is ahead');
+  clock.advance(60_000);
+  record.verdict(verdictOf({ event: 'b-1' }, 'false', clock));
+  t.match(rule(), { true: 0, false: 1 }, 'which has not the last word for ever');
+});
+
+void t.test('any succession of verdicts leaves the latest, over restarts', async (t) => {
+  const file = join(scratch(t), RECORD_FILE);
+  const clock = new HandClock();
+  let store = RecordStore.make(file);
+  let alerts = 0;
+  const verdict = fc.record({
+    minute: fc.integer({ min: 0, max: 5 }),
+    verdict: fc.constantFrom(...VERDICTS),
+    byEvent: fc.boolean(),
+    restart: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  });
+  fc.assert(
+    fc.property(fc.array(verdict, { minLength: 1, maxLength: 12 }), (said) => {
+      alerts += 1;
+      const rule = `rule-${alerts}`;
+      store.raise({ episode: `b-e${alerts}`, event: `b-${alerts}`, rule, wallMs: clock.epochMs });
+      let latest = said[0];
+      for (const one of said) {
+        if (one.restart) {
+          store.close();
+          store = RecordStore.make(file);
+        }
+        const about = one.byEvent ? { event: `b-${alerts}` } : { episode: `b-e${alerts}` };
+        const time = new Date(clock.epochMs - 3_600_000 + one.minute * 60_000).toISOString();
+        store.judge({ ...about, verdict: one.verdict, time }, clock.epochMs);
+        if (latest === undefined || one.minute >= latest.minute) latest = one;
+      }
+      const [figures] = store.figures([rule]);
+      return VERDICTS.every((value) => figures?.[value] === (value === latest?.verdict ? 1 : 0));
+    }),
+    { numRuns: 100 },
+  );
+  store.close();
+  t.pass('whatever came in between');
+});
+
+void t.test('malformed verdicts are counted, and logged once without their content', async (t) => {
+  const lines: string[] = [];
+  const keep = (fields: object, message: string): void => {
+    lines.push(`${message} ${JSON.stringify(fields)}`);
+  };
+  const log: Logger = { error: keep, warn: keep, info: keep, debug: keep };
+  const { record } = recorded(t, join(scratch(t), RECORD_FILE), { log });
+  for (const text of ['', 'Smith', '{"operator":"Smith"}', '[]']) record.verdict(Buffer.from(text));
+  t.equal(record.report()?.verdicts.malformed, 4);
+  t.equal(lines.length, 1);
+  t.notMatch(lines[0], 'Smith');
+});
+
+void t.test('retention and room', async (t) => {
+  const file = join(scratch(t), RECORD_FILE);
+  const { record, clock, rule } = recorded(t, file, { episodes: 100 });
+  const raise = (name: string, rule: string): void => {
+    const time = new Date(clock.epochMs).toISOString();
+    record.note(alert(name, 'start', { id: `id-${name}`, rule, time }));
+  };
+  for (let i = 0; i < 10; i += 1) raise(`rare-e${i}`, 'kerb');
+  for (let i = 0; i < 300; i += 1) raise(`often-e${i}`, 'long-stay');
+  t.equal(rule('kerb').alerts, 10, 'a rule that is always at it does not push another out');
+  const kept = rule('long-stay').alerts;
+  t.ok(kept > 0 && kept <= 90, `${kept} kept`);
+  t.equal(record.report()?.dropped, 300 - kept, 'and what went is counted');
+  record.verdict(verdictOf({ episode: 'often-e299' }, 'true', clock));
+  record.verdict(verdictOf({ episode: 'often-e0' }, 'true', clock));
+  t.match(record.report()?.verdicts, { taken: 1, unknown: 1 });
+
+  clock.advance(29 * DAY_MS);
+  raise('late-e1', 'kerb');
+  t.equal(rule('kerb').alerts, 11);
+  clock.advance(2 * DAY_MS);
+  t.equal(rule('kerb').alerts, 1, 'the others’ 30 days are over');
+  t.match(record.report(), { expired: 10 + kept, dropped: 300 - kept });
+  record.stop();
+  t.match(recorded(t, file, { clock }).record.report(), { expired: 10 + kept }, 'counted over a restart');
+});
+
+void t.test('a record that cannot be kept costs no alert', async (t) => {
+  const dir = scratch(t);
+  const blocked = join(dir, 'blocked');
+  writeFileSync(blocked, 'a file where a folder should be');
+  const { record, clock } = recorded(t, join(blocked, RECORD_FILE));
+  record.note(alert('b-e1', 'start', { id: 'b-1' }));
+  record.sees(true);
+  record.verdict(verdictOf({ episode: 'b-e1' }, 'true', clock));
+  t.equal(record.report(), null);
+  record.stop();
+
+  const file = join(dir, RECORD_FILE);
+  const busy = recorded(t, file);
+  const other = new Database(file);
+  other.exec('BEGIN IMMEDIATE');
+  busy.record.note(alert('b-e1', 'start', { id: 'b-1' }));
+  other.exec('ROLLBACK');
+  other.close();
+  busy.record.note(alert('b-e2', 'start', { id: 'b-2' }));
+  t.equal(busy.record.report()?.unrecorded, 1);
+  t.equal(busy.rule().alerts, 1);
+});
+
+void t.test('a damaged record is moved aside', async (t) => {
+  const dir = scratch(t);
+  const file = join(dir, RECORD_FILE);
+  const first = recorded(t, file);
+  for (let i = 0; i < 500; i += 1) first.record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
+  first.record.stop();
+  const bytes = readFileSync(file);
+  bytes.fill(0x55, 4096, 16_384);
+  writeFileSync(file, bytes);
+  const { record, rule, clock } = recorded(t, file);
+  record.note(alert('c-e1', 'start', { id: 'c-1' }));
+  t.equal(rule().alerts, 1, 'a new one has begun');
+  t.same(readFileSync(`${file}.damaged`), bytes);
+  clock.epochMs = Date.now() + 29 * DAY_MS;
+  clock.monoMs += DAY_MS;
+  record.report();
+  t.ok(existsSync(`${file}.damaged`));
+  clock.advance(2 * DAY_MS);
+  record.report();
+  t.notOk(existsSync(`${file}.damaged`), 'gone with its retention');
+});
+
+void t.test('a record of a newer program is left alone', async (t) => {
+  const file = join(scratch(t), RECORD_FILE);
+  RecordStore.make(file).close();
+  const db = new Database(file);
+  db.pragma('user_version = 9');
+  db.close();
+  t.throws(() => RecordStore.open(file), { message: /version 9, this program knows 1/ });
+  t.equal(recorded(t, file).record.report(), null);
+});
+
+void t.test('the picture of an interval', async (t) => {
+  t.equal(bar(undefined), '·'.repeat(31));
+  t.equal(bar({ share: 0.5, low: 0, high: 1 }), `├${'─'.repeat(14)}●${'─'.repeat(14)}┤`);
+  t.equal(bar({ share: 1, low: 0.9, high: 1 }), `${'·'.repeat(27)}├──●`);
+  fc.assert(
+    fc.property(share, ([hits, tries]) => {
+      const drawn = bar({ share: hits / tries, ...wilson(hits, tries) });
+      return drawn.length === 31 && /^·*├?─*●─*┤?·*$/.test(drawn);
+    }),
+  );
+});

@@ -1,0 +1,460 @@
+/** Authorisation and suspension: nothing runs that is not positively allowed, whatever the files or the clock say. */
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import {
+  AUTHORISATION_BYTES_MAX,
+  AUTHORISATION_TYPE,
+  type Authorisation,
+  cameraAddress,
+} from '../../agent/contract/authorisation.ts';
+import type { CommandRefused } from '../../agent/contract/command.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import { RESUME_TYPE } from '../../agent/contract/mode.ts';
+import { authorisationFault, coverageOf, openAuthorisation } from '../../agent/restraint/authorisation.ts';
+import { Authority } from '../../agent/restraint/authority.ts';
+import { keyIdOf, signEnvelope } from '../../agent/restraint/envelope.ts';
+import { LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';
+import { PIN_FILE, writePin } from '../../agent/restraint/pin.ts';
+import { openResume, signResume } from '../../agent/restraint/resume.ts';
+import { Suspension } from '../../agent/restraint/suspension.ts';
+import { configOf } from '../lib/agent.ts';
+import { AUTHORITY, authorised, MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import { HandClock } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import {
+  flips,
+  mutations,
+  noneAccepted,
+  REFUSAL_RUNS,
+  REFUSAL_TIMEOUT_S,
+  verdictOf,
+} from '../lib/refusals.ts';
+import { BOX, SITE } from '../lib/room.ts';
+
+t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
+
+const DAY_MS = 86_400_000;
+const iso = (ms: number): string => new Date(ms).toISOString();
+const CONFIG = configOf(
+  {
+    site: SITE,
+    box: BOX,
+    camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' },
+    zones: ['lawn', 'square'].map((id) => ({
+      id,
+      polygon: [
+        [0, 0],
+        [1, 0],
+        [1, 1],
+      ],
+    })),
+    lines: [{ id: 'kerb', from: [0, 0], to: [1, 1] }],
+    rules: [
+      { id: 'on-lawn', kind: 'loitering', zone: 'lawn', purpose: 'order' },
+      { id: 'on-square', kind: 'loitering', zone: 'square', purpose: 'order' },
+      { id: 'over-kerb', kind: 'line-crossing', line: 'kerb', purpose: 'counting' },
+    ],
+  },
+  'replay',
+);
+const START_MS = new HandClock().epochMs;
+const order = (change: Partial<Authorisation> = {}): Authorisation => orderFor(CONFIG, change, START_MS);
+const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
+
+/** As the agent judges a file: signature, form, place and time. */
+function verdict(bytes: Buffer) {
+  return verdictOf(() => {
+    const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, START_MS);
+    if (fault !== undefined) throw fault;
+  });
+}
+
+void t.test('no single-bit flip of an authorisation is accepted; the original is', async (t) => {
+  const original = signedOrder(order());
+  const seen = flips(original, verdict);
+  t.notOk(seen.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...seen])}`);
+  t.ok((seen.get('bad-signature') ?? 0) > 100 && (seen.get('malformed') ?? 0) > 100, 'the flips reach far');
+  t.equal(verdict(original), 'accepted');
+});
+
+void t.test(
+  `${REFUSAL_RUNS} mutated, expired, wrong-box and wrong-key authorisations: none accepted`,
+  async (t) => {
+    const accepted = signedOrder(order());
+    t.equal(verdict(accepted), 'accepted');
+    const stranger = testKey();
+    const name = fc.stringMatching(/^[a-z0-9-]{1,32}$/);
+    const wrong = <T>(
+      from: fc.Arbitrary<T>,
+      change: (value: T) => object,
+      ...codes: CommandRefused['code'][]
+    ) => from.map((value) => ({ bytes: signedOrder({ ...order(), ...change(value) }), codes }));
+    const later = fc.integer({ min: 1, max: 1e12 });
+    noneAccepted(
+      t,
+      [
+        ...mutations(accepted),
+        fc.jsonValue().map((value) => ({ bytes: signedOrder(value), codes: ['malformed'] })),
+        wrong(later, (ms) => ({ notBefore: iso(0), notAfter: iso(START_MS - (ms % 1e12)) }), 'expired'),
+        wrong(
+          later,
+          (ms) => ({ notBefore: iso(START_MS + ms), notAfter: iso(START_MS + 2e12) }),
+          'not-yet-valid',
+        ),
+        wrong(later, (ms) => ({ notAfter: iso(START_MS - DAY_MS - ms) }), 'malformed'),
+        wrong(
+          name.filter((box) => box !== BOX),
+          (box) => ({ box }),
+          'wrong-box',
+        ),
+        wrong(
+          name.filter((site) => site !== SITE),
+          (site) => ({ site }),
+          'wrong-box',
+        ),
+        wrong(name, (path) => ({ camera: `rtsp://10.0.0.3/${path}` }), 'wrong-box'),
+        wrong(fc.constantFrom(0, 1), (n) => ({ resumeKeys: order().resumeKeys.slice(0, n) }), 'malformed'),
+        wrong(name, (key) => ({ [`x-${key}`]: 1 }), 'malformed'),
+        fc.constant(0).map(() => ({ bytes: signedOrder(order(), stranger), codes: ['unknown-key'] })),
+        fc.constant(0).map(() => {
+          const stolen = JSON.parse(String(signedOrder(order(), stranger)));
+          stolen.signatures[0].keyid = keyIdOf(AUTHORITY.publicKey);
+          return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature'] };
+        }),
+        fc.constantFrom('application/json', `${AUTHORISATION_TYPE} `, RESUME_TYPE).map((type) => ({
+          bytes: Buffer.from(signEnvelope(type, JSON.stringify(order()), AUTHORITY.privateKey)),
+          codes: ['malformed'],
+        })),
+      ],
+      verdict,
+    );
+    t.equal(verdict(accepted), 'accepted', 'what is right is still accepted');
+  },
+);
+
+void t.test('a resume needs two different keys of the order, for this box and this suspension', async (t) => {
+  const own = { site: SITE, box: BOX, suspension: 'ab'.repeat(8) };
+  const resume = {
+    ...own,
+    reason: 'lifted',
+    notBefore: iso(START_MS - 1000),
+    notAfter: iso(START_MS + 1000),
+  };
+  const sign = (keys: { privateKey: Parameters<typeof signResume>[1][number] }[], change = {}): Buffer =>
+    Buffer.from(
+      signResume(
+        { ...resume, ...change },
+        keys.map(({ privateKey }) => privateKey),
+      ),
+    );
+  const judged = (bytes: Buffer) => verdictOf(() => openResume(bytes, order(), own, START_MS));
+  t.equal(judged(sign([PREFECT, MAYOR])), 'accepted');
+  t.same(openResume(sign([MAYOR, PREFECT]), order(), own, START_MS).names, ['prefect', 'mayor']);
+  t.equal(judged(sign([PREFECT])), 'malformed', 'one key');
+  t.equal(judged(sign([PREFECT, PREFECT])), 'not-permitted', 'the same key twice');
+  t.equal(judged(sign([PREFECT, testKey()])), 'unknown-key', 'a foreign key');
+  t.equal(judged(sign([PREFECT, AUTHORITY])), 'unknown-key', 'the authority’s own key');
+  t.equal(judged(sign([PREFECT, MAYOR, testKey()])), 'malformed', 'three');
+  t.equal(judged(sign([PREFECT, MAYOR], { box: 'other' })), 'wrong-box');
+  t.equal(judged(sign([PREFECT, MAYOR], { suspension: 'cd'.repeat(8) })), 'replayed');
+  t.equal(judged(sign([PREFECT, MAYOR], { notAfter: iso(START_MS - 1) })), 'expired');
+  t.equal(judged(sign([PREFECT, MAYOR], { notBefore: iso(START_MS + 1) })), 'not-yet-valid');
+  const swapped = JSON.parse(String(sign([PREFECT, MAYOR])));
+  swapped.signatures[1].sig = swapped.signatures[0].sig;
+  t.equal(judged(Buffer.from(JSON.stringify(swapped))), 'bad-signature');
+  const seen = flips(sign([PREFECT, MAYOR]), judged);
+  t.notOk(seen.has('accepted'), JSON.stringify([...seen]));
+});
+
+interface Desk {
+  readonly dir: string;
+  readonly clock: HandClock;
+  readonly config: Config;
+  readonly pinned: (string | null)[][];
+  /** Why nothing is allowed, judged by a program that has just started; undefined: it is. */
+  fault(config?: Config, clock?: HandClock): string | undefined;
+}
+
+function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
+  const dir = scratch(t);
+  const clock = new HandClock();
+  const config = authorised(CONFIG, join(dir, 'order'), { ...order(), ...change });
+  const stateDir = join(dir, 'state');
+  mkdirSync(stateDir);
+  const pinned: (string | null)[][] = [];
+  const fault = (judged = config, at = clock): string | undefined => {
+    const authority = new Authority({
+      config: judged,
+      stateDir,
+      clock: at,
+      onPinned: (keyid, before) => pinned.push([before, keyid]),
+    });
+    authority.load();
+    authority.keepTime();
+    const held = authority.now();
+    return 'reason' in held ? held.reason : undefined;
+  };
+  return { dir, clock, config, pinned, fault };
+}
+
+void t.test('each way in which files can be wrong leaves nothing allowed, and says which', async (t) => {
+  const { dir, config, fault } = desk(t);
+  const path = (name: string, content: string | Buffer, mode = 0o644): string => {
+    const file = join(dir, name);
+    writeFileSync(file, content, { mode });
+    chmodSync(file, mode);
+    return file;
+  };
+  t.equal(fault(), undefined, 'all is right');
+  const { authorisation: _a, ...noOrder } = config;
+  const { authorityKey: _k, ...noKey } = config;
+  const pub = readFileSync(config.authorityKey ?? '');
+  const pem = AUTHORITY.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const good = signedOrder(order());
+  const cases: [string, Config, RegExp][] = [
+    ['no order', noOrder, /`authorisation` is not in the configuration/],
+    ['no key', noKey, /`authorityKey` is not in the configuration/],
+    ['order gone', { ...config, authorisation: join(dir, 'gone') }, /authorisation .*gone cannot be read/],
+    ['order is a folder', { ...config, authorisation: dir }, /is not a file/],
+    ['below a file', { ...config, authorisation: join(config.authorisation ?? '', 'x') }, /cannot be read/],
+    ['empty', { ...config, authorisation: path('empty', '') }, /not JSON/],
+    ['cut', { ...config, authorisation: path('cut', good.subarray(0, 400)) }, /not JSON/],
+    [
+      'large',
+      { ...config, authorisation: path('large', Buffer.alloc(AUTHORISATION_BYTES_MAX + 1, 32)) },
+      /more than/,
+    ],
+    [
+      'unsigned',
+      { ...config, authorisation: path('unsigned', JSON.stringify(order())) },
+      /not a DSSE envelope/,
+    ],
+    [
+      'other key',
+      { ...config, authorisation: path('forged', signedOrder(order(), testKey())) },
+      /no key .* in authorityKey/,
+    ],
+    ['other box', { ...config, authorisation: path('box', signedOrder(order({ box: 'x' }))) }, /is for x at/],
+    ['own name', { ...config, box: 'renamed' }, /this is renamed at/],
+    [
+      'other camera',
+      { ...config, camera: { source: 'rtsp://10.0.0.9/main', fps: 5 } },
+      /camera.source is rtsp:\/\/10.0.0.9/,
+    ],
+    [
+      'expired',
+      { ...config, authorisation: path('old', signedOrder(order({ notAfter: iso(START_MS) }))) },
+      /was valid until/,
+    ],
+    [
+      'early',
+      { ...config, authorisation: path('new', signedOrder(order({ notBefore: iso(START_MS + 1) }))) },
+      /valid from/,
+    ],
+    ['key gone', { ...config, authorityKey: join(dir, 'gone') }, /authorityKey .*gone cannot be read/],
+    [
+      'key open',
+      { ...config, authorityKey: path('open', pub, 0o666) },
+      /can be changed by others \(mode 0666\)/,
+    ],
+    ['no PEM', { ...config, authorityKey: path('text', 'key') }, /no public key in PEM/],
+    ['private', { ...config, authorityKey: path('private', pem) }, /a private key, which belongs on no box/],
+  ];
+  for (const [name, wrong, reason] of cases) {
+    const said = fault(wrong) ?? 'ALLOWED';
+    t.match(said, reason, `${name}: ${said}`);
+    t.notMatch(said, /hunter2|\n/, 'one line, no secret');
+  }
+  t.equal(fault(), undefined, 'and all is right again');
+});
+
+void t.test('the authority’s key is pinned at its first use, until a person says otherwise', async (t) => {
+  const { dir, config, pinned, fault } = desk(t);
+  t.equal(fault(), undefined);
+  t.equal(fault(), undefined);
+  const first = keyIdOf(AUTHORITY.publicKey);
+  t.same(pinned, [[null, first]], 'told once');
+  const other = testKey();
+  const file = join(dir, 'other.pub');
+  writeFileSync(file, other.publicKey.export({ type: 'spki', format: 'pem' }));
+  const forged = join(dir, 'forged.json');
+  writeFileSync(forged, signedOrder(order(), other));
+  const changed = { ...config, authorityKey: file, authorisation: forged };
+  t.match(fault(changed), /is another key .* run `vigie pin`/, 'not by the file alone');
+  const pin = join(dir, 'state', PIN_FILE);
+  writePin(pin, { keyid: keyIdOf(other.publicKey), before: first, told: false });
+  t.equal(fault(changed), undefined);
+  t.same(pinned.at(-1), [first, keyIdOf(other.publicKey)], 'and it is told');
+  t.match(fault(), /is another key/, 'the first one counts no more');
+  for (const damage of [
+    '',
+    '{}',
+    '{"version":2}',
+    readFileSync(pin, 'utf8').replace('"version":1', '"version":2'),
+  ]) {
+    writeFileSync(pin, damage);
+    t.match(fault(changed), /authority.json is damaged/, damage);
+  }
+});
+
+void t.test('a clock that is moved back and forth extends nothing', async (t) => {
+  const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
+  const authority = new Authority({ config, stateDir: join(dir, 'state'), clock, onPinned: () => undefined });
+  const holds = (): boolean => !('reason' in authority.now());
+  authority.load();
+  t.ok(holds());
+  clock.epochMs -= 300 * DAY_MS;
+  t.ok(holds(), 'put back: it still holds');
+  for (let day = 0; day < 9; day += 1) clock.advance(DAY_MS);
+  t.ok(holds(), 'on the ninth day');
+  clock.advance(DAY_MS);
+  t.notOk(holds(), 'on the tenth, whatever the wall clock says');
+  authority.keepTime();
+  t.match(fault(), /was valid until .*; it is .* by the latest time seen/, 'after a restart as well');
+  const rebooted = new HandClock();
+  rebooted.monoMs = 5;
+  t.match(fault(config, rebooted), /was valid until/, 'and after a reboot without a clock');
+
+  rmSync(join(dir, 'state', LATEST_TIME_FILE));
+  const forward = new HandClock();
+  t.equal(fault(config, forward), undefined);
+  forward.epochMs += 20 * DAY_MS;
+  t.match(fault(config, forward), /was valid until/, 'put forward');
+  forward.epochMs -= 20 * DAY_MS;
+  t.match(fault(config, forward), /was valid until/, 'and back: it stays so');
+  writePin(join(dir, 'state', PIN_FILE), { keyid: keyIdOf(AUTHORITY.publicKey), before: null, told: false });
+  t.equal(fault(config, forward), undefined, 'until a person says that the time is right');
+  for (const damage of ['', '17', '1e13', 'x'.repeat(14)]) {
+    writeFileSync(join(dir, 'state', LATEST_TIME_FILE), damage);
+    t.match(fault(config, forward), /latest-time is damaged/, damage);
+  }
+});
+
+void t.test('the latest time never goes back', async (t) => {
+  const file = join(scratch(t), 'time');
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ stepMs: fc.integer({ min: -1e9, max: 1e9 }), passMs: fc.nat(1e6) })),
+      (moves) => {
+        rmSync(file, { force: true });
+        const clock = new HandClock();
+        let time = new LatestTime(file, clock);
+        let last = time.wallMs();
+        for (const [i, { stepMs, passMs }] of moves.entries()) {
+          clock.advance(passMs);
+          clock.epochMs += stepMs;
+          const now = time.wallMs();
+          if (now < last + passMs || now < clock.epochMs) return false;
+          last = now;
+          if (i % 3 !== 2) continue;
+          time.keep();
+          time = new LatestTime(file, clock);
+          last = Math.floor(last);
+        }
+        return true;
+      },
+    ),
+    { numRuns: 300 },
+  );
+  t.pass('in 300 runs of steps, waits and restarts');
+});
+
+void t.test('a rule runs only where an entry names its kind, its place and its purpose', async (t) => {
+  const covered = (change: Partial<Authorisation>): string[] =>
+    coverageOf(order(change), CONFIG.rules).map(({ rule, grant, reason }) =>
+      grant === undefined
+        ? `${rule}: ${reason}`
+        : `${rule} ${grant.shadow ? 'shadow' : 'runs'}: ${grant.legalBasis}`,
+    );
+  const entry = { kind: 'loitering', zones: 'all' as const, purpose: 'order', legalBasis: 'art. 1' };
+  t.same(covered({ rules: [entry] }), [
+    'on-lawn runs: art. 1',
+    'on-square runs: art. 1',
+    'over-kerb: order 2026-77 does not name line-crossing',
+  ]);
+  t.same(
+    covered({
+      rules: [
+        { ...entry, zones: ['lawn'], shadow: true },
+        { ...entry, kind: 'line-crossing', zones: ['kerb'], purpose: 'fines' },
+      ],
+    }),
+    [
+      'on-lawn shadow: art. 1',
+      'on-square: order 2026-77 names loitering, but not for square',
+      'over-kerb: order 2026-77 names line-crossing for kerb with the purpose fines, not counting',
+    ],
+  );
+});
+
+void t.test('suspension: what cannot be read, or is of another version, is suspended', async (t) => {
+  const file = join(scratch(t), 'suspension.json');
+  const suspension = new Suspension(file);
+  t.match(suspension.read(), { suspended: true, reason: /cannot be read/ }, 'gone');
+  suspension.begin(START_MS);
+  t.equal(suspension.read().suspended, false);
+  const state = suspension.suspend('court', 'box', START_MS);
+  t.match(suspension.read(), { suspended: true, reason: 'court', by: 'box', since: iso(START_MS) });
+  t.same(suspension.suspend('again', 'box', START_MS + 1), state, 'it stays as it was');
+  t.same(new Suspension(file).read(), state, 'to whoever comes');
+  const good = readFileSync(file, 'utf8');
+  suspension.resume('lifted', 'prefect, mayor', START_MS);
+  t.equal(new Suspension(file).read().suspended, false);
+  const active = readFileSync(file, 'utf8');
+  const damages: [string, RegExp][] = [
+    ['', /is damaged/],
+    ['null', /is damaged/],
+    ['{"suspended":false}', /is damaged/],
+    [active.slice(0, -1), /is damaged/],
+    [active.replace('"version":1', '"version":2'), /is of version 2, unknown here/],
+    [active.replace('{', '{"more":1,'), /is damaged/],
+    [active.replace('false', '"false"'), /is damaged/],
+  ];
+  for (const [damage, reason] of damages) {
+    writeFileSync(file, damage);
+    const { suspended, reason: said } = new Suspension(file).read();
+    t.ok(suspended, damage);
+    t.match(said, reason);
+    t.equal(readFileSync(file, 'utf8'), damage, 'and left as it is');
+  }
+  t.ok(suspension.read().suspended, 'one that has read it before sees it as well');
+  writeFileSync(file, good);
+  t.match(suspension.read(), { suspended: true, reason: 'court' });
+  rmSync(file);
+  mkdirSync(file);
+  t.throws(() => suspension.resume('x', 'y', START_MS), {
+    kind: 'unavailable',
+    message: /cannot be written/,
+  });
+  t.ok(suspension.read().suspended, 'a disk that refuses lets nothing go on');
+});
+
+void t.test('a suspension that the disk refuses holds all the same', async (t) => {
+  const dir = scratch(t);
+  const file = join(dir, 'below', 'suspension.json');
+  mkdirSync(join(dir, 'below'));
+  const suspension = new Suspension(file);
+  suspension.begin(START_MS);
+  mkdirSync(`${file}.new`);
+  t.throws(() => suspension.suspend('court', 'desk', START_MS), {
+    kind: 'unavailable',
+    message: /cannot be written/,
+  });
+  t.match(suspension.read(), { suspended: true, reason: 'court' });
+  rmSync(`${file}.new`, { recursive: true });
+  t.match(suspension.read(), { suspended: true, reason: 'court' });
+  t.match(new Suspension(file).read(), { suspended: true, reason: 'court' }, 'written as soon as it can be');
+});
+
+void t.test('cameras are named without their passwords', async (t) => {
+  const cases: [string, string][] = [
+    ['rtsp://admin:p@ss@10.0.0.2:554/main', 'rtsp://10.0.0.2:554/main'],
+    ['rtsp://10.0.0.2/a@b?token=1', 'rtsp://10.0.0.2/a@b'],
+    ['rtsp://10.0.0.2/user=admin_password=x_channel=1', 'rtsp://10.0.0.2'],
+    ['v4l2:/dev/video0', 'v4l2:/dev/video0'],
+    ['file:/clips/a@b?.mp4', 'file:/clips/a@b?.mp4'],
+  ];
+  for (const [source, address] of cases) t.equal(cameraAddress(source), address);
+});

@@ -1,0 +1,153 @@
+/** From the authority's desk to the box: keys, a signed order, and what `vigie check` makes of it. */
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { parse, stringify } from 'yaml';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type Program, vigie } from '../lib/program.ts';
+
+/** The order of the guide. */
+const GUIDE = readFileSync(join(ROOT, 'docs/guide/authorisation.md'), 'utf8');
+const ORDER = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
+
+async function ended(program: Program): Promise<Program> {
+  await program.ended;
+  return program;
+}
+
+async function keys(t: Test, dir: string, ...names: string[]): Promise<string[]> {
+  const made = names.map((name) => ended(vigie(t, 'keygen', join(dir, name))));
+  return (await Promise.all(made)).map(({ out }) => /publicKey: (\S+)/.exec(out)?.[1] ?? '');
+}
+
+void t.test('keygen, authorise, check', async (t) => {
+  const dir = scratch(t);
+  const path = (name: string): string => join(dir, name);
+  const [, prefect = '', mayor = ''] = await keys(t, dir, 'authority.key', 'prefect.key', 'mayor.key');
+  t.equal(statSync(path('authority.key')).mode & 0o777, 0o600);
+  t.equal(statSync(path('authority.key.pub')).mode & 0o777, 0o644);
+  t.match(await ended(vigie(t, 'keygen', path('authority.key'))), {
+    code: 2,
+    err: /exists; a key is never written over/,
+  });
+
+  const order = parse(ORDER) as Record<string, unknown> & { resumeKeys: object[] };
+  order['notAfter'] = new Date(Date.now() + 86_400_000).toISOString();
+  order['notBefore'] = new Date(Date.now() - 86_400_000).toISOString();
+  order.resumeKeys = [
+    { name: 'prefect', publicKey: prefect },
+    { name: 'mayor', publicKey: mayor },
+  ];
+  const sign = (change: object): Promise<Program> => {
+    writeFileSync(path('order.yaml'), stringify({ ...order, ...change }));
+    const files = ['--key', path('authority.key'), '--out', path('order.dsse.json')];
+    return ended(vigie(t, 'authorise', path('order.yaml'), ...files));
+  };
+  const wrong: [object, RegExp][] = [
+    [{ rules: [] }, /order\.yaml: .*\/rules/],
+    [
+      { rules: [{ kind: 'loitring', zones: 'all', purpose: 'p', legalBasis: 'b' }] },
+      /"loitring" is no rule; use one of/,
+    ],
+    [{ notAfter: '2026-11-24' }, /notAfter: "2026-11-24" is no time; write 2026-11-24T00:00:00\+01:00/],
+    [{ notAfter: '2020-01-01T00:00:00Z' }, /does not come before/],
+    [{ resumeKeys: order.resumeKeys.slice(1) }, /\/resumeKeys/],
+    [
+      { resumeKeys: [1, 2].map((n) => ({ name: `n${n}`, publicKey: prefect })) },
+      /two of its resumeKeys have the same publicKey/,
+    ],
+    [{ oder: 1 }, /\/oder/],
+    [{ ageRecipients: ['AGE-SECRET-KEY-1'] }, /\/ageRecipients/],
+  ];
+  for (const [change, message] of wrong) {
+    const { code, err, out } = await sign(change);
+    t.match({ code, err, out }, { code: 2, out: '', err: message }, err.trim());
+    t.match(err, /^vigie: [^\n]+\n$/, 'one line');
+  }
+  t.match(await sign({}), {
+    code: 0,
+    err: '',
+    out: /order\.dsse\.json: signed by [0-9a-f]{64}\n {2}order .*\n/,
+  });
+
+  const config = {
+    site: order['site'],
+    box: order['box'],
+    camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' },
+    zones: [
+      {
+        id: 'forecourt',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+        ],
+      },
+    ],
+    rules: [
+      { id: 'parked', kind: 'illegal-parking', zone: 'forecourt', purpose: 'pedestrian-safety' },
+      { id: 'stays', kind: 'loitering', zone: 'forecourt', purpose: 'public-order' },
+      { id: 'crowds', kind: 'crowd-gathering', zone: 'forecourt', purpose: 'public-order' },
+    ],
+    mqtt: { url: 'mqtt://localhost:1883' },
+    retention: { eventsDays: 300 },
+    authorisation: path('order.dsse.json'),
+    authorityKey: path('authority.key.pub'),
+  };
+  const check = (change: object, ...options: string[]): Promise<Program> => {
+    writeFileSync(path('vigie.yaml'), stringify({ ...config, ...change }), { mode: 0o640 });
+    return ended(vigie(t, 'check', ...options, path('vigie.yaml')));
+  };
+  const { code, out } = await check({});
+  t.equal(code, 0);
+  t.match(out, / parked: covered: .*, until 20/);
+  t.match(out, / stays: only counted \(shadow\): /);
+  t.match(out, / crowds: NOT covered: order .* does not name crowd-gathering/);
+  t.match(out, /warning: .*retention\.eventsDays: 300, but order .* allows 30; 30 is used/);
+  t.notMatch(out, 'hunter2');
+  t.equal((await check({}, '--strict')).code, 1, 'what is not covered is a warning');
+  t.match(JSON.parse((await check({}, '--json')).out), {
+    authorisation: {
+      holds: true,
+      fault: null,
+      rules: [{ state: 'covered' }, { state: 'shadow' }, { state: 'not covered' }],
+    },
+  });
+  t.match(
+    (await check({ box: 'other' })).out,
+    / runs +NOTHING: order .* is for canebiere-017 at marseille-1; this is other/,
+  );
+  t.match(
+    (await check({ authorisation: path('gone') })).out,
+    / runs +NOTHING: authorisation .*gone cannot be read/,
+  );
+});
+
+void t.test('on a box without an agent: suspend, resume and pin say what they did', async (t) => {
+  const dir = scratch(t);
+  const state = ['--state', join(dir, 'state')];
+  await keys(t, dir, 'a.key', 'b.key');
+  const suspend = (reason: string): Promise<Program> =>
+    ended(vigie(t, 'suspend', '--reason', reason, ...state));
+  t.match(await suspend(' '), { code: 2, err: /--reason: 1 to 500 characters/ });
+  const absent = await ended(vigie(t, 'suspend', '--reason', 'x', '--state', '/proc/nowhere'));
+  t.match(absent, { code: 2, err: /^vigie: \/proc\/nowhere cannot be written: [^\n]+\n$/ });
+  t.match(await suspend('court order'), {
+    code: 0,
+    out: /^suspended since .*\nno agent runs here; the next one starts suspended\n$/,
+  });
+  const resume = ['resume', '--reason', 'lifted', '--key', join(dir, 'a.key'), join(dir, 'b.key'), ...state];
+  t.match(await ended(vigie(t, ...resume)), {
+    code: 2,
+    err: /mode\.json does not tell which box this is: start the agent/,
+  });
+  const config = join(dir, 'vigie.yaml');
+  writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'a.key.pub') }));
+  const pinned = await ended(vigie(t, 'pin', '--config', config, ...state));
+  t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; valid times are judged from / });
+  writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'b.key') }));
+  t.match(await ended(vigie(t, 'pin', '--config', config, ...state)), {
+    code: 2,
+    err: /a private key, which belongs on no box/,
+  });
+});

@@ -1,0 +1,180 @@
+/** What is kept of the camera's view over restarts, and its confirmation. */
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { CameraDesk } from '../../agent/camera-desk.ts';
+import { CAMERA_FILES } from '../../agent/contract/camera-record.ts';
+import type { JournalEntry } from '../../agent/contract/journal.ts';
+import type { FromVision, KnownView, ToVision } from '../../agent/contract/link.ts';
+import type { CameraCondition } from '../../agent/contract/observation.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { vigie } from '../lib/program.ts';
+import { observation } from '../lib/street.ts';
+
+const VIEW: KnownView = { signature: Buffer.alloc(384, 7).toString('base64'), aspect: 1.5, moved: false };
+
+/** A desk with a clock of its own, and what it sends to vision. */
+class Box {
+  readonly sent: ToVision[] = [];
+  readonly entries: JournalEntry[] = [];
+  readonly desk: CameraDesk;
+  readonly dir: string;
+  nowMs = 0;
+
+  constructor(dir: string) {
+    this.dir = dir;
+    const clock = {
+      nowMs: () => this.nowMs,
+      wallMs: () => 1_790_000_000_000 + this.nowMs,
+      sleep: () => Promise.resolve(),
+    };
+    this.desk = new CameraDesk({
+      stateDir: dir,
+      clock,
+      log: SILENT,
+      snapshotsDays: () => 30,
+      send: (m) => this.sent.push(m) > 0,
+      enter: (entry) => this.entries.push(entry),
+    });
+    this.desk.start();
+  }
+
+  say(message: FromVision, binary = new Uint8Array(0)): boolean {
+    return this.desk.take({ message, binary });
+  }
+
+  see(seconds: number, camera: CameraCondition[] = []): void {
+    for (const endMs = this.nowMs + seconds * 1000; this.nowMs < endMs; this.nowMs += 1000) {
+      this.say({ kind: 'frame', observation: observation(this.nowMs, [], { camera }), detections: [] });
+    }
+  }
+
+  /** Answers the pictures that were asked for; returns how many. */
+  answer(text: string): number {
+    const asked = this.sent.splice(0).flatMap((m) => (m.kind === 'ack' ? m.evidence : []));
+    for (const { request, atMs } of asked) {
+      const redaction = { persons: 0, plates: 0, masks: 0, moving: 0 };
+      const header = { request, sha256: '0'.repeat(64), widthPx: 1, heightPx: 1, atMs, redaction };
+      if (!this.say({ kind: 'snapshot', ...header }, Buffer.from(text)))
+        throw new Error('taken for another’s');
+    }
+    return asked.length;
+  }
+
+  file(name: keyof typeof CAMERA_FILES): string {
+    return join(this.dir, CAMERA_FILES[name]);
+  }
+
+  content(name: keyof typeof CAMERA_FILES): string | undefined {
+    return existsSync(this.file(name)) ? readFileSync(this.file(name), 'utf8') : undefined;
+  }
+}
+
+function movedBox(t: Test): Box {
+  const box = new Box(scratch(t));
+  box.say({ kind: 'view', view: VIEW });
+  box.see(2);
+  t.equal(box.answer('as it was'), 1, 'a picture of the view is asked for');
+  box.see(70);
+  box.see(2, ['moved']);
+  t.equal(box.answer('as it is'), 1, 'and one of the new view');
+  return box;
+}
+
+t.test('before and after, redacted; moved over a restart until it was confirmed', async (t) => {
+  const box = movedBox(t);
+  t.equal(box.content('before'), 'as it was');
+  t.equal(box.content('after'), 'as it is');
+  t.same(box.desk.settings, { knownView: { ...VIEW, moved: true } });
+  const restarted = new Box(box.dir);
+  t.same(restarted.desk.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
+  restarted.see(1, ['moved']);
+  const since = JSON.parse(restarted.content('record') ?? '').movedSince;
+  const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
+  const looking = setInterval(() => restarted.desk.tick(), 50);
+  t.teardown(() => clearInterval(looking));
+  t.equal(await confirming.ended, 0);
+  clearInterval(looking);
+  t.match(
+    confirming.out,
+    new RegExp(`told at ${since}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
+  );
+  t.match(confirming.out, 'Confirmed: the rules go on.');
+  t.match(restarted.sent, [{ kind: 'confirm-view' }]);
+  const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
+  t.same(restarted.entries, [{ type: 'view-confirmed', movedSince: since, by }], 'the journal says who');
+  t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
+  t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
+  t.notOk(existsSync(box.file('confirmed')));
+  t.match(restarted.desk.counters, { camera_confirmed: 1, camera_files_failed: 0 });
+});
+
+t.test('a confirmation given while the agent is away is taken when it starts', async (t) => {
+  const box = movedBox(t);
+  const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
+  t.equal(await confirming.ended, 0);
+  t.match(confirming.out, 'Confirmed: the rules go on when the agent runs.');
+  const restarted = new Box(box.dir);
+  restarted.desk.tick();
+  t.same(restarted.desk.settings, {});
+});
+
+t.test('a confirmation of an earlier move counts for nothing', async (t) => {
+  const box = movedBox(t);
+  writeFileSync(box.file('confirmed'), '2020-01-01T00:00:00.000Z');
+  box.desk.tick();
+  t.match(box.desk.settings, { knownView: { moved: true } });
+  t.notOk(existsSync(box.file('confirmed')), 'and is taken away');
+  t.same(box.entries, []);
+});
+
+t.test('both stills go when snapshots go', async (t) => {
+  const box = movedBox(t);
+  const wallMs = 1_790_000_000_000 + box.nowMs;
+  for (const [name, days] of [
+    ['before', 31],
+    ['after', 29],
+  ] as const) {
+    const writtenS = wallMs / 1000 - days * 86_400;
+    utimesSync(box.file(name), writtenS, writtenS);
+  }
+  box.desk.tick();
+  t.same([box.content('before'), box.content('after')], [undefined, 'as it is']);
+  box.nowMs += 2 * 86_400_000;
+  box.desk.tick();
+  t.equal(box.content('after'), undefined);
+  t.match(box.desk.counters, { camera_pictures_expired: 2, camera_files_failed: 0 });
+});
+
+t.test('a picture taken within a minute of a condition is not one of before', async (t) => {
+  const box = new Box(scratch(t));
+  box.see(2);
+  box.answer('perhaps turned already');
+  box.see(40);
+  box.see(70, ['moved']);
+  t.equal(box.content('before'), undefined);
+  box.see(70);
+  t.equal(JSON.parse(box.content('record') ?? '').movedSince, null, 'the old view is back: no longer moved');
+});
+
+t.test('a damaged record is moved aside', async (t) => {
+  const dir = scratch(t);
+  writeFileSync(join(dir, CAMERA_FILES.record), '{"signature": 5}');
+  t.same(new Box(dir).desk.settings, {});
+  t.same(readdirSync(dir), [`${CAMERA_FILES.record}.damaged`]);
+});
+
+t.test('without a terminal nobody is asked; without a move there is nothing to confirm', async (t) => {
+  const box = movedBox(t);
+  const asked = vigie(t, 'camera', 'confirm', '--state', box.dir);
+  t.equal(await asked.ended, 2);
+  t.match(asked.err, /nobody can be asked without a terminal; look at both pictures, then give --yes/);
+  const nowhere = vigie(t, 'camera', 'confirm', '--state', scratch(t));
+  t.equal(await nowhere.ended, 2);
+  t.match(nowhere.err, /camera-view.json does not exist or not for this user/);
+  box.see(1);
+  const settled = vigie(t, 'camera', 'confirm', '--state', box.dir);
+  t.equal(await settled.ended, 0);
+  t.match(settled.out, /has not moved, or was confirmed already/);
+});

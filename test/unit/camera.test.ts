@@ -1,0 +1,239 @@
+/** The camera's parts that need no GStreamer. */
+import fc from 'fast-check';
+import t from 'tap';
+import type { Clock } from '../../agent/base/clock.ts';
+import { AgentError } from '../../agent/base/errors.ts';
+import type { Still } from '../../agent/contract/picture.ts';
+import { decodePacket, parseCaps } from '../../agent/vision/camera/packet.ts';
+import { pipelineText } from '../../agent/vision/camera/pipeline.ts';
+import { chooseDecoders } from '../../agent/vision/camera/presets.ts';
+import { ReturnWatch } from '../../agent/vision/camera/return-watch.ts';
+import { parseSource } from '../../agent/vision/camera/source.ts';
+import { StillRing } from '../../agent/vision/camera/still-ring.ts';
+import { Timeline } from '../../agent/vision/camera/timeline.ts';
+
+/** Sleeping takes no time: it moves the clock. */
+class QuickClock implements Clock {
+  ms = 1000;
+  nowMs = (): number => this.ms;
+  wallMs = (): number => 1_700_000_000_000 + this.ms;
+  sleep = async (delayMs: number): Promise<void> => {
+    await new Promise(setImmediate);
+    this.ms += delayMs;
+  };
+}
+
+void t.test('decoders by what is installed', async (t) => {
+  const software = ['avdec_h264', 'avdec_h265'];
+  const choose = (...elements: string[]) => chooseDecoders(new Set([...software, ...elements]));
+  t.same(choose(), {
+    h264: 'avdec_h264 output-corrupt=false direct-rendering=false',
+    h265: 'avdec_h265 output-corrupt=false direct-rendering=false',
+    older: [],
+    download: '',
+  });
+  t.same(choose('avdec_mpeg4').older, [
+    {
+      caps: 'video/mpeg,mpegversion=4',
+      decoder: 'avdec_mpeg4 output-corrupt=false direct-rendering=false',
+    },
+  ]);
+  t.same(choose('v4l2h264dec'), { ...choose(), h264: 'v4l2h264dec' }, 'Pi: one codec in hardware');
+  t.match(choose('v4l2slh264dec', 'v4l2h264dec', 'v4l2slh265dec'), {
+    h264: 'v4l2slh264dec',
+    h265: 'v4l2slh265dec',
+  });
+  t.same(choose('nvv4l2decoder', 'nvvidconv'), {
+    h264: 'nvv4l2decoder',
+    h265: 'nvv4l2decoder',
+    older: [],
+    download: 'nvvidconv ! ',
+  });
+  t.match(choose('mppvideodec'), { h264: 'mppvideodec', h265: 'mppvideodec', download: '' });
+  t.throws(() => chooseDecoders(new Set()), { kind: 'config', message: /avdec_h264.*gstreamer1\.0-libav/ });
+});
+
+void t.test('an RTSP address gives its secret to the properties alone', async (t) => {
+  const source = parseSource('rtsp://us%40er:p%3Aw%25@cam.example:8554/main?channel=1');
+  t.same(source.properties, {
+    location: 'rtsp://cam.example:8554/main?channel=1',
+    'user-id': 'us@er',
+    'user-pw': 'p:w%',
+  });
+  const text = pipelineText({
+    sourceText: source.text(chooseDecoders(new Set(['avdec_h264', 'avdec_h265']))),
+    fps: 5,
+    input: { widthPx: 416, heightPx: 256 },
+    live: true,
+    paced: false,
+  });
+  t.notMatch(`${text} ${source.label}`, /p:w|p%3Aw|us@er/);
+  t.match(
+    parseSource('rtsp://u:100%25%@h/').properties,
+    { 'user-pw': '100%25%' },
+    'a stray % is meant literally',
+  );
+  t.same(parseSource('rtsp://[::1]/x').properties, { location: 'rtsp://[::1]/x' });
+  t.match(
+    source.explain({ message: 'Service Unavailable', debug: '(503)' }),
+    /cam\.example:8554 cannot serve/,
+  );
+});
+
+void t.test('any text is a source or one clear line', async (t) => {
+  const heads = ['rtsp://', 'file:', 'file://', 'v4l2:', 'libcamera:', 'test:', ''];
+  fc.assert(
+    fc.property(fc.constantFrom(...heads), fc.string({ unit: 'binary' }), (head, rest) => {
+      try {
+        parseSource(head + rest).check();
+      } catch (error) {
+        if (!(error instanceof AgentError) || error.kind !== 'config') throw error;
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  t.pass('2,000 texts');
+});
+
+/** A packet of the GStreamer Data Protocol. */
+function packet(payload: Buffer, { type = 1, ptsNs = 5n, order = 0n } = {}): Buffer {
+  const header = Buffer.alloc(62);
+  header.writeUInt16BE(type, 4);
+  header.writeBigUInt64BE(ptsNs, 10);
+  header.writeBigUInt64BE(order, 26);
+  return Buffer.concat([header, payload]);
+}
+
+void t.test('packets', async (t) => {
+  const input = { widthPx: 32, heightPx: 32 };
+  const decode = (buffer: Buffer, branch: string) => decodePacket(buffer, { branch }, input);
+  t.match(decode(packet(Buffer.alloc(3072, 7), { order: 9n }), 'frame'), {
+    kind: 'frame',
+    ptsNs: 5n,
+    order: 9,
+  });
+  t.throws(() => decode(packet(Buffer.alloc(3071)), 'frame'), {
+    kind: 'bug',
+    message: /3071 bytes for 32×32/,
+  });
+  t.throws(() => decode(Buffer.alloc(61), 'frame'), { kind: 'bug', message: /shorter than its header/ });
+  t.throws(() => decode(packet(Buffer.alloc(1)), 'x'), { kind: 'bug', message: /unknown branch: x/ });
+  const timeless = packet(Buffer.alloc(3072), { ptsNs: 0xffff_ffff_ffff_ffffn });
+  t.equal(decode(timeless, 'frame'), undefined, 'without a time');
+  const jpeg = Buffer.from('jpeg');
+  t.match(decode(packet(jpeg), 'still'), { kind: 'still', ptsNs: 5n, jpeg });
+  t.same(decode(packet(Buffer.alloc(10)), 'gauge'), { kind: 'gauge', bytes: 10 });
+  const gauge =
+    'video/x-raw, format=(string)I420, width=(int)1, height=(int)576, pixel-aspect-ratio=(fraction)2731/4';
+  const caps = packet(Buffer.from(`${gauge}\0`), { type: 2 });
+  t.same(decode(caps, 'gauge'), { kind: 'shape', source: { widthPx: 683, heightPx: 576 } });
+  t.equal(decode(caps, 'frame'), undefined);
+  t.equal(decode(packet(Buffer.from('segment'), { type: 80 }), 'gauge'), undefined);
+});
+
+void t.test('caps', async (t) => {
+  const wide = 'video/x-raw, width=(int)720, height=(int)576, pixel-aspect-ratio=(fraction)64/45';
+  t.same(parseCaps(`${wide}, framerate=(fraction)25/2`), {
+    size: { widthPx: 1024, heightPx: 576 },
+    fps: 12.5,
+  });
+  t.same(parseCaps('video/x-raw, width=(int)8, height=(int)4, framerate=(fraction)0/1'), {
+    size: { widthPx: 8, heightPx: 4 },
+    fps: 0,
+  });
+  t.equal(parseCaps('NULL'), undefined, 'of a pipeline that is down');
+  t.throws(() => parseCaps('video/x-raw'), { kind: 'bug', message: /without a size/ });
+});
+
+void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
+  const still = fc.record({
+    gapMs: fc.integer({ min: 1, max: 4000 }),
+    bytes: fc.integer({ min: 0, max: 3_000_000 }),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(still, { maxLength: 200 }),
+      fc.integer({ min: 0, max: 200_000 }),
+      (gaps, askedMs) => {
+        const ring = new StillRing();
+        let atMs = 0;
+        for (const { gapMs, bytes } of gaps) {
+          atMs += gapMs;
+          const jpeg = { length: bytes } as Uint8Array;
+          ring.add({ ptsNs: BigInt(atMs), atMs, source: { widthPx: 1, heightPx: 1 }, jpeg });
+        }
+        const held = ring.all();
+        const bytes = held.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
+        const within = held.every((one) => atMs - one.atMs <= 15_000);
+        const distances = held.map((one) => Math.abs(one.atMs - askedMs)).filter((ms) => ms <= 5000);
+        const near = ring.near(askedMs);
+        const nearest =
+          near === undefined
+            ? distances.length === 0
+            : Math.abs(near.atMs - askedMs) === Math.min(...distances);
+        return (
+          held.length <= 64 &&
+          bytes <= 25_165_824 &&
+          within &&
+          nearest &&
+          held.at(-1)?.atMs === (gaps.length === 0 ? undefined : atMs)
+        );
+      },
+    ),
+  );
+  const ring = new StillRing();
+  const at = (atMs: number, bytes = 1): Still => ({
+    ptsNs: BigInt(atMs),
+    atMs,
+    source: { widthPx: 1, heightPx: 1 },
+    jpeg: new Uint8Array(bytes),
+  });
+  for (let ms = 0; ms <= 20_000; ms += 500) ring.add(at(ms));
+  t.equal(ring.all().length, 31, '15 s at two a second');
+  t.equal(ring.cut, 0);
+  t.equal(ring.near(10_250)?.atMs, 10_000, 'the earlier of two');
+  t.equal(ring.near(0)?.atMs, 5000);
+  t.equal(ring.near(-1), undefined, 'not one of another moment');
+  for (let ms = 20_500; ms < 22_000; ms += 500) ring.add(at(ms, 10_000_000));
+  t.ok(ring.cut > 0, 'room for two of them: the rest was cut, and counted');
+});
+
+void t.test('media time', async (t) => {
+  const clock = new QuickClock();
+  const live = new Timeline(clock, true);
+  t.equal(live.atMs(700_000_000n), 1000, 'anchored on the clock');
+  t.equal(live.atMs(900_000_000n), 1200, 'then by the differences');
+  t.equal(live.atMs(800_000_000n), 1200, 'never back');
+  clock.ms = 1100;
+  t.equal(live.wallMs(1200), 1_700_000_001_200, 'wall time of the capture');
+  live.reopen();
+  t.equal(live.atMs(5n), 1201, 'a new opening goes on where the last one was ahead of the clock');
+  clock.ms = 9000;
+  live.reopen();
+  t.equal(live.atMs(5n), 9000);
+  const replay = new Timeline(clock, false);
+  t.same(
+    [replay.atMs(80_000_000n), replay.atMs(120_000_000n), replay.wallMs(40)],
+    [0, 40, 40],
+    'from the first frame',
+  );
+});
+
+void t.test('a return is an answer after none', async (t) => {
+  const clock = new QuickClock();
+  const answers = [true, true, false, false, true, true, false, true];
+  const returns: number[] = [];
+  const watch = new ReturnWatch(
+    async () => {
+      if (answers.length === 1) watch.stop();
+      return answers.shift() ?? true;
+    },
+    clock,
+    (downMs) => returns.push((downMs - 1000) / 2000),
+  );
+  watch.start();
+  watch.start();
+  while (answers.length > 0) await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  t.same(returns, [4], 'told once, with the time of the last failed probe; not after stop');
+});

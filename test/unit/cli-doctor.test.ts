@@ -1,0 +1,371 @@
+/** The doctor: what it concludes from what it sees, and the whole of it against real things. */
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { stringify } from 'yaml';
+import { type Finding, findingText } from '../../agent/cli/doctor/finding.ts';
+import { diskFinding, fileFindings, stateFinding } from '../../agent/cli/doctor/machine.ts';
+import { visionFindings } from '../../agent/cli/doctor/vision.ts';
+import type { VisionTrial } from '../../agent/cli/doctor/vision-trial.ts';
+import { inspectText } from '../../agent/config/load.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import { Latency } from '../../agent/contract/latency.ts';
+import type { VisionStats } from '../../agent/contract/link.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { authorised } from '../lib/authority.ts';
+import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
+
+const VIGIE = fileURLToPath(new URL('../../agent/cli/main.js', import.meta.url));
+
+function configured(over: object): Config {
+  const { config, problems } = inspectText(stringify({ site: 'lab', box: 'lab-1', ...over }), {
+    env: {},
+    mode: 'check',
+    files: false,
+  });
+  if (config === undefined) throw new Error(JSON.stringify(problems));
+  return config;
+}
+
+const RTSP = configured({ camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main', fps: 5 } });
+
+const STATS: VisionStats = {
+  framesRead: 260,
+  framesAnalysed: 50,
+  framesHeld: 0,
+  framesShed: 0,
+  framesDropped: 0,
+  observationsDropped: 0,
+  reconnects: 0,
+  rebuilds: 0,
+  detections: 0,
+  impossible: 0,
+  stages: { detect: { cpuMs: 600, wallMs: 1000, latency: new Latency().counts } },
+  cpuMs: 900,
+  wallMs: 11_000,
+  rssMiB: 140,
+  rssPeakMiB: 150,
+  fds: 60,
+};
+
+/** Ten seconds of a healthy camera. */
+const HEALTHY: VisionTrial = {
+  detector: {
+    kind: 'detector',
+    model: 'nanodet-g-city10',
+    sha256: 'ab'.repeat(32),
+    provider: 'cpu',
+    fallback: null,
+  },
+  opened: {
+    kind: 'opened',
+    source: { widthPx: 1280, heightPx: 720 },
+    decoder: 'avdec_h264',
+    fps: 25,
+    durationMs: null,
+  },
+  firstStats: { ...STATS, framesRead: 12, wallMs: 1000 },
+  stats: STATS,
+  frames: 55,
+  watchedFrames: 50,
+  watchedMs: 9800,
+  personHeights: [],
+};
+
+const named = (findings: readonly Finding[], name: string): Finding | undefined =>
+  findings.find((finding) => finding.name === name);
+
+void t.test('a healthy camera: its size, rates, decoder, model and speed', async (t) => {
+  const findings = visionFindings(RTSP, HEALTHY);
+  t.same(findings.map(findingText), [
+    '✓ camera       rtsp://***:***@10.0.0.2/main: 1280×720, 25 fps announced, 24.8 delivered, 5 analysed of 5 wanted',
+    '✓ decoder      avdec_h264',
+    '✓ detector     nanodet-g-city10, sha256 abababababab…, on cpu',
+    '✓ inference    20 ms a frame at 416×256, 10 % of the 200 ms between frames',
+  ]);
+});
+
+void t.test('what is broken is named, and each failure has its fix', async (t) => {
+  const { opened: _, stats: __, ...unopened } = HEALTHY;
+  const cases: [string, Config, VisionTrial, string, RegExp, RegExp][] = [
+    [
+      'refused',
+      RTSP,
+      { ...unopened, frames: 0, lost: '10.0.0.2:554 does not answer' },
+      'camera',
+      /^10\.0\.0\.2:554 does not answer$/,
+      /cable, address and port/,
+    ],
+    [
+      'password',
+      RTSP,
+      { ...unopened, frames: 0, lost: '10.0.0.2:554 refuses the user or password' },
+      'camera',
+      /refuses/,
+      /user and password/,
+    ],
+    [
+      'path',
+      RTSP,
+      { ...unopened, frames: 0, lost: '10.0.0.2:554 has no stream at /main' },
+      'camera',
+      /has no stream at/,
+      /no such stream/,
+    ],
+    [
+      'clip',
+      RTSP,
+      {
+        ...unopened,
+        frames: 0,
+        failed: { kind: 'failed', error: 'config', message: 'camera.source: /a is no video; give a clip' },
+      },
+      'camera',
+      /^\/a is no video$/,
+      /^give a clip$/,
+    ],
+    ['silent', RTSP, { ...unopened, frames: 0 }, 'camera', /no picture in time/, /cable/],
+    ['crash', RTSP, { ...unopened, frames: 0, died: 'signal SIGSEGV' }, 'camera', /SIGSEGV/, /./],
+    [
+      'one frame',
+      RTSP,
+      { ...HEALTHY, frames: 1, watchedFrames: 0, watchedMs: 0 },
+      'camera',
+      /only 1 frames came/,
+      /network/,
+    ],
+    [
+      'slow',
+      RTSP,
+      { ...HEALTHY, watchedFrames: 20 },
+      'camera',
+      /1\.94 analysed of 5 wanted/,
+      /lower camera\.fps/,
+    ],
+    [
+      'fallback',
+      RTSP,
+      {
+        ...HEALTHY,
+        detector: { ...HEALTHY.detector, fallback: 'cuda is not there' } as VisionTrial['detector'] & object,
+      },
+      'detector',
+      /cuda is not there/,
+      /providers/,
+    ],
+    [
+      'model',
+      RTSP,
+      {
+        frames: 0,
+        watchedFrames: 0,
+        watchedMs: 0,
+        personHeights: [],
+        failed: { kind: 'failed', error: 'corrupt', message: 'the hash differs' },
+      },
+      'detector',
+      /the hash differs/,
+      /reinstall/,
+    ],
+    [
+      'heavy',
+      configured({ camera: { source: 'test:pattern', fps: 30 } }),
+      { ...HEALTHY, watchedFrames: 290 },
+      'inference',
+      /60 % of the 33\.3 ms/,
+      /lower camera\.fps/,
+    ],
+    [
+      'near',
+      configured({ camera: { source: 'test:pattern' }, detector: { input: [640, 384] } }),
+      { ...HEALTHY, personHeights: Array(30).fill(0.4) },
+      'view',
+      /too close for 640×384/,
+      /\[416, 256\]/,
+    ],
+  ];
+  for (const [name, config, trial, what, detail, fix] of cases) {
+    const findings = visionFindings(config, trial);
+    t.match(named(findings, what), { state: 'failed', detail, fix }, name);
+    t.notMatch(findings.map(findingText).join('\n'), 'hunter2');
+    for (const { state, fix } of findings)
+      t.equal(fix !== undefined, state === 'failed', 'a fix with each failure, only there');
+  }
+  t.match(visionFindings(configured({}), HEALTHY)[0], { name: 'camera', state: 'unknown' });
+  t.match(named(visionFindings(RTSP, { ...HEALTHY, personHeights: Array(30).fill(0.4) }), 'view'), {
+    state: 'ok',
+  });
+});
+
+void t.test('disk, state folder and files', async (t) => {
+  const dir = scratch(t);
+  const small = configured({ retention: { outboxMiB: 1, archiveMiB: 1 } });
+  t.match(diskFinding(join(dir, 'not', 'yet'), small), {
+    state: 'ok',
+    detail: /MiB free for .*, 4 MiB needed/,
+  });
+  t.match(stateFinding(join(dir, 'not', 'yet')), { state: 'ok', detail: /made at the first start/ });
+  writeFileSync(join(dir, 'file'), '');
+  t.match(stateFinding(join(dir, 'file')), { state: 'failed', detail: /is no folder/ });
+  mkdirSync(join(dir, 'locked'));
+  chmodSync(join(dir, 'locked'), 0o500);
+  void t.test(
+    'a folder of others',
+    { skip: process.geteuid?.() === 0 && 'root may write everywhere' },
+    async (t) => {
+      t.match(stateFinding(join(dir, 'locked')), { state: 'failed', fix: /sudo install -d/ });
+    },
+  );
+  const config = configured({ mqtt: { url: 'mqtts://h', ca: '/a', cert: '/b', key: '/c' } });
+  const problem = { path: 'mqtt.key', line: 1, column: 1, variable: null, found: '"/c"' };
+  t.match(
+    fileFindings(config, [
+      { ...problem, message: 'the private key is open to others (mode 0644); chmod 0640 /c' },
+    ]),
+    [
+      {
+        name: 'files mqtt.key',
+        state: 'failed',
+        detail: /open to others \(mode 0644\)$/,
+        fix: 'chmod 0640 /c',
+      },
+    ],
+  );
+  t.match(fileFindings(config, [{ ...problem, message: 'no such file' }]), [{ fix: /copy it there/ }]);
+  t.match(fileFindings(config, []), [{ state: 'ok', detail: /3 files readable/ }]);
+  t.same(fileFindings(configured({}), []), []);
+});
+
+interface Report {
+  readonly code: number | null;
+  readonly ok: boolean;
+  readonly findings: Finding[];
+  readonly err: string;
+}
+
+/** The box may look, unless `order` says otherwise. */
+async function examine(dir: string, config: object, seconds = 2, order = {}): Promise<Report> {
+  const file = join(dir, 'vigie.yaml');
+  const { authorisation, authorityKey } = authorised(configured(config), join(dir, 'order'), order);
+  const whole = { site: 'lab', box: 'lab-1', authorisation, authorityKey, ...config };
+  writeFileSync(file, stringify(whole), { mode: 0o640 });
+  const args = [
+    VIGIE,
+    'doctor',
+    '--config',
+    file,
+    '--state',
+    join(dir, 'state'),
+    '--seconds',
+    String(seconds),
+    '--json',
+  ];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    err += chunk;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, err, ...(JSON.parse(out) as { ok: boolean; findings: Finding[] }) };
+}
+
+void t.test(
+  'against a real clip and a real broker',
+  { skip: !existsSync(STREET_CLIP) && 'no .cache/vtest.avi' },
+  async (t) => {
+    const dir = scratch(t);
+    const authority = new CertificateAuthority(join(dir, 'ca'));
+    await authority.start();
+    const broker = new Mosquitto({
+      dir: join(dir, 'broker'),
+      tls: { ...(await authority.broker()), ca: authority.ca },
+    });
+    await broker.start();
+    t.teardown(() => broker.stop());
+    const mqtt = { url: broker.url, ca: authority.ca, ...(await authority.client('lab-1')) };
+    const camera = { source: `file:${STREET_CLIP}`, fps: 5 };
+
+    const fine = await examine(dir, { camera, mqtt });
+    t.equal(fine.err, '', 'nothing on standard error');
+    for (const name of [
+      'config',
+      'files',
+      'state',
+      'disk',
+      'broker',
+      'camera',
+      'decoder',
+      'detector',
+      'inference',
+    ]) {
+      t.match(named(fine.findings, name), { state: 'ok' }, name);
+    }
+    t.match(named(fine.findings, 'camera')?.detail, /768×576/);
+    // Whether this machine's clock is synchronised is its own business.
+    const clock = named(fine.findings, 'clock');
+    t.equal(fine.code, clock?.state === 'failed' ? 1 : 0);
+    t.equal(fine.ok, fine.code === 0);
+
+    const port = await freePort();
+    const broken = await examine(dir, {
+      camera: { source: `rtsp://admin:hunter2@127.0.0.1:${port}/main`, fps: 5 },
+      mqtt: { ...mqtt, ...(await authority.client('another-box')) },
+    });
+    t.equal(broken.code, 1);
+    t.equal(broken.err, '', 'nothing on standard error');
+    t.match(named(broken.findings, 'camera'), { state: 'failed', fix: /cable, address and port/ });
+    t.match(named(broken.findings, 'broker'), { state: 'failed', detail: /CN is another-box/ });
+    t.match(named(broken.findings, 'detector'), { state: 'ok' }, 'the rest is still told');
+    t.notMatch(JSON.stringify(broken), 'hunter2');
+
+    const barred = await examine(dir, { camera, mqtt }, 2, { box: 'another-box' });
+    t.match(named(barred.findings, 'authorisation'), {
+      state: 'failed',
+      detail: /is for another-box at lab/,
+    });
+    t.match(named(barred.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.match(named(barred.findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');
+    mkdirSync(join(dir, 'state'));
+    writeFileSync(join(dir, 'state', 'suspension.json'), 'damaged');
+    const suspended = await examine(dir, { camera, mqtt });
+    t.match(named(suspended.findings, 'suspended'), { state: 'failed', detail: /is damaged/ });
+    t.match(named(suspended.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+  },
+);
+
+void t.test('against an RTSP camera with a password', { skip: rtspMissing() }, async (t) => {
+  const dir = scratch(t);
+  const login = { user: 'admin', password: 'hunter2' };
+  const server = await RtspServer.start({ width: 640, height: 480, fps: 15, ...login });
+  t.teardown(() => server.kill());
+  const source = (password: string, path: string): string =>
+    `rtsp://${login.user}:${password}@127.0.0.1:${server.port}/${path}`;
+  const look = (source: string): Promise<Report> => examine(dir, { camera: { source, fps: 5 } }, 5);
+
+  const fine = await look(source(login.password, 'main'));
+  t.match(named(fine.findings, 'camera'), {
+    state: 'ok',
+    detail: /640×480, 15 fps announced, 1[3-6]\S* delivered, [45]\S* analysed of 5/,
+  });
+  t.match(named(fine.findings, 'decoder'), { state: 'ok' });
+  const refused = await look(source('wrong', 'main'));
+  t.match(named(refused.findings, 'camera'), {
+    state: 'failed',
+    detail: /refuses the user/,
+    fix: /user and password/,
+  });
+  const absent = await look(source(login.password, 'other'));
+  t.match(named(absent.findings, 'camera'), {
+    state: 'failed',
+    detail: /no stream at \/other/,
+    fix: /put the path right/,
+  });
+  t.notMatch(JSON.stringify([fine, refused, absent]), 'hunter2');
+});

@@ -1,0 +1,194 @@
+/** The built program as a person calls it: exit codes, and where which text goes. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { makeProgram } from '../../agent/cli/program.ts';
+import { stateDir } from '../../agent/cli/state-dir.ts';
+import { EXAMPLE } from '../../agent/config/example.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+
+const built = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const VIGIE = built('agent/cli/main.js');
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function vigie(args: readonly string[], env: Record<string, string> = {}): Outcome {
+  const result = spawnSync(process.execPath, [VIGIE, ...args], {
+    encoding: 'utf8',
+    timeout: 30_000,
+    env: { PATH: process.env['PATH'], ...env },
+  });
+  return { code: result.status, out: result.stdout, err: result.stderr };
+}
+
+const COMMANDS = makeProgram().commands.map((command) => command.name());
+
+void t.test('usage errors: one line on standard error, exit 2', async (t) => {
+  const cases: [string[], RegExp][] = [
+    [['chek'], /unknown command 'chek' \(Did you mean check\?\)/],
+    [['--verbose'], /unknown option '--verbose'/],
+    [['check'], /missing required argument 'file'/],
+    [['check', 'a.yaml', 'b.yaml'], /too many arguments/],
+    [['check', '--strikt', 'a.yaml'], /unknown option '--strikt' \(Did you mean --strict\?\)/],
+    [['replay', 'clip.mp4', '--out', 'x'], /required option '--config <file>' not specified/],
+    [
+      ['replay', 'clip.mp4', '--config', 'x', '--out', 'x', '--fps', '0'],
+      /'--fps <n>' argument '0' is invalid/,
+    ],
+    [
+      ['replay', 'clip.mp4', '--config', 'x', '--out', 'x', '--fps', '5x'],
+      /'--fps <n>' argument '5x' is invalid/,
+    ],
+    [['run', '--log', 'loud'], /Allowed choices are error, warn, info, debug, silent/],
+    [['doctor', '--seconds', '-1'], /It must be a number above 0/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, out, err } = vigie(args);
+    t.match({ code, out, err }, { code: 2, out: '', err: message }, args.join(' '));
+    t.match(err, /^vigie: [^\n]+\n$/, 'one line');
+  }
+  t.match(
+    vigie([]),
+    { code: 2, out: '', err: /^Usage: vigie/ },
+    'nothing typed: the help, on standard error',
+  );
+});
+
+void t.test('help has examples for each command', async (t) => {
+  t.match(vigie(['--help']), { code: 0, out: /^Usage: vigie/, err: '' });
+  t.match(vigie(['--version']), { code: 0, out: /^\d+\.\d+\.\d+\n$/, err: '' });
+  for (const name of COMMANDS) {
+    const { code, out, err } = vigie([name, '--help']);
+    t.equal(code, 0, name);
+    t.match(out, new RegExp(`Usage: vigie ${name}`));
+    t.match(out, new RegExp(`\\nExamples:\\n(  # .+\\n  .*vigie ${name}.*\\n)+$`));
+    t.equal(err, '');
+  }
+});
+
+void t.test('input that cannot be worked with: one line, exit 2', async (t) => {
+  const dir = scratch(t);
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(dir, name), text);
+    return join(dir, name);
+  };
+  const good = file('good.yaml', 'site: lab\nbox: lab-1\n');
+  const bad = file('bad.yaml', 'site: Lab\nbox: lab 1\n');
+  const clip = file('clip.mp4', 'not looked at before the configuration');
+  mkdirSync(join(dir, 'folder'));
+  const replay = (clip: string, config: string): string[] => [
+    'replay',
+    clip,
+    '--config',
+    config,
+    '--out',
+    join(dir, 'out'),
+  ];
+  const cases: [string[], RegExp][] = [
+    [['check', join(dir, 'absent.yaml')], /absent\.yaml: no such file/],
+    [['run', '--config', join(dir, 'absent.yaml')], /absent\.yaml: no such file/],
+    [['run', '--config', join(dir, 'folder')], /folder: is not a file/],
+    [['run', '--config', good], /good\.yaml:1:1 camera: missing; .* and 1 more mistake/],
+    [['run', '--config', bad], /bad\.yaml:1:1 camera.* and 3 more mistakes/],
+    [['doctor', '--config', bad], /bad\.yaml:1:7 site.* and 1 more mistake/],
+    [replay(clip, bad), /bad\.yaml:1:7 site.* and 1 more mistake/],
+    [replay(join(dir, 'absent.mp4'), good), /absent\.mp4: no such clip/],
+    [replay(join(dir, 'folder'), good), /folder: is not a file/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, out, err } = vigie(args);
+    t.match({ code, out, err }, { code: 2, out: '', err: message }, args.join(' '));
+    if (args[0] !== 'check') t.match(err, /^vigie: [^\n]+\n$/, 'one line');
+  }
+});
+
+void t.test('check', async (t) => {
+  const dir = scratch(t);
+  const example = join(dir, 'example.yaml');
+  writeFileSync(example, EXAMPLE);
+
+  const fine = vigie(['check', '--no-files', '--strict', example]);
+  t.match(fine, { code: 0, err: '' });
+  t.match(fine.out, /^.*example\.yaml: ok: 3 zones, 1 line, 1 mask, \d+ rules\n/);
+  t.match(fine.out, 'mon,tue,wed,thu,fri,sat 11:00–06:00');
+  t.match(
+    vigie(['check', example]),
+    { code: 2, out: '', err: /mqtt\.ca: no such file/ },
+    'on the box, files count',
+  );
+
+  const warned = join(dir, 'warned.yaml');
+  writeFileSync(
+    warned,
+    EXAMPLE.replace('fps: 5', 'fps: 0.5').replace('//10.0.0.2', '//admin:hunter2@10.0.0.2'),
+  );
+  const lenient = vigie(['check', '--no-files', warned]);
+  t.match(lenient, { code: 0, out: /warning: .*warned\.yaml:\d+:\d+ rules\[0\]\.afterS: shorter than 3/ });
+  t.notMatch(lenient.out, 'hunter2');
+  t.equal(vigie(['check', '--no-files', '--strict', warned]).code, 1);
+
+  const bad = join(dir, 'bad.yaml');
+  writeFileSync(bad, 'site: Lab\nbox: lab-1\nzone: []\n');
+  const refused = vigie(['check', bad]);
+  t.equal(refused.code, 2);
+  t.same(refused.err.split('\n'), [
+    `${bad}:1:7 site: must be 1 to 32 of a-z, 0-9 and - (found "Lab")`,
+    `${bad}:3:1 zone: unknown key; did you mean "zones"?`,
+    `${bad}: 2 mistakes; the configuration is refused`,
+    '',
+  ]);
+
+  const json = vigie(['check', '--json', bad]);
+  t.match(
+    { ...json, out: JSON.parse(json.out) },
+    {
+      code: 2,
+      err: '',
+      out: {
+        file: bad,
+        ok: false,
+        use: [],
+        warnings: [],
+        problems: [{ path: 'site', line: 1, column: 7 }, { path: 'zone' }],
+      },
+    },
+  );
+  t.match(JSON.parse(vigie(['check', '--json', '--no-files', example]).out), {
+    ok: true,
+    use: ['run', 'replay'],
+  });
+  t.match(
+    vigie(['check', bad], { VIGIE_SITE: 'lab', VIGIE_BOXX: 'x' }).err,
+    /VIGIE_BOXX: no such environment variable/,
+  );
+});
+
+void t.test('a reader that goes away early is no failure', async (t) => {
+  const dir = scratch(t);
+  writeFileSync(join(dir, 'example.yaml'), EXAMPLE);
+  const line = `"${process.execPath}" "${VIGIE}" check --json --no-files example.yaml | true; echo "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync('bash', ['-c', line], { cwd: dir, encoding: 'utf8' });
+  t.equal(stdout, '0\n');
+  t.equal(stderr, '');
+});
+
+void t.test('the state folder: asked, else systemd’s, else the usual', async (t) => {
+  t.equal(stateDir('/a', { STATE_DIRECTORY: '/b' }), '/a');
+  t.equal(stateDir(undefined, { STATE_DIRECTORY: '/b:/c' }), '/b');
+  t.equal(stateDir(undefined, {}), '/var/lib/vigie');
+});
+
+void t.test('the reference pages say what the sources say', async (t) => {
+  const program = built('scripts/generate-docs/main.js');
+  const { status, stderr } = spawnSync(process.execPath, [program, '--check'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  t.match({ status, stderr }, { status: 0, stderr: '' });
+});

@@ -1,0 +1,238 @@
+/** The door for commands: nothing that is not exactly right passes, and each refusal says why. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import fc from 'fast-check';
+import t from 'tap';
+import { CommandDesk } from '../../agent/command-desk.ts';
+import {
+  COMMAND_TYPE,
+  type Command,
+  CommandRefused,
+  CommandReply,
+  type IncomingCommand,
+} from '../../agent/contract/command.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { CommandCounters } from '../../agent/restraint/command-counters.ts';
+import { CommandDoor } from '../../agent/restraint/command-door.ts';
+import { keyIdOf } from '../../agent/restraint/envelope.ts';
+import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { HandClock, SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import {
+  flips,
+  mutations,
+  noneAccepted,
+  REFUSAL_RUNS,
+  REFUSAL_TIMEOUT_S,
+  SEED,
+  type Verdict,
+  verdictOf,
+  type Wrong,
+} from '../lib/refusals.ts';
+import { BOX, SITE, until } from '../lib/room.ts';
+
+t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
+
+const signer = makeSigner();
+const clock = new HandClock();
+const command = (change: Partial<Command> = {}): Command => searchCommand(change, clock.epochMs);
+
+function makeDoor(file: string, keys = [signer.config]): CommandDoor {
+  return new CommandDoor({ site: SITE, box: BOX, keys, counters: new CommandCounters(file), clock });
+}
+
+const verdict = (door: CommandDoor, bytes: Uint8Array): Verdict => verdictOf(() => door.open(bytes));
+
+void t.test('no single-bit flip is accepted; the original is, once', async (t) => {
+  const door = makeDoor(join(scratch(t), 'counters.json'));
+  const original = signed(signer, command());
+  const seen = flips(original, (bytes) => verdict(door, bytes));
+  t.notOk(seen.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...seen])}`);
+  t.ok((seen.get('bad-signature') ?? 0) > 100 && (seen.get('malformed') ?? 0) > 100, 'the flips reach far');
+  t.equal(verdict(door, original), 'accepted');
+  t.equal(verdict(door, original), 'replayed');
+});
+
+void t.test(`${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands: none accepted`, async (t) => {
+  const door = makeDoor(join(scratch(t), 'counters.json'));
+  const stranger = makeSigner('stranger');
+  const accepted = signed(signer, command());
+  t.equal(verdict(door, accepted), 'accepted');
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  const wrong: fc.Arbitrary<Wrong>[] = [
+    ...mutations(accepted),
+    fc.jsonValue().map((value) => ({ bytes: signed(signer, value), codes: ['malformed' as const] })),
+    fc.integer({ min: 1, max: 1e15 }).map((ms) => ({
+      bytes: signed(signer, command({ notAfter: iso(clock.epochMs - 1 - (ms % 1e12)) })),
+      codes: ['expired' as const],
+    })),
+    fc.integer({ min: 1, max: 1e12 }).map((ms) => ({
+      bytes: signed(signer, command({ notBefore: iso(clock.epochMs + ms) })),
+      codes: ['not-yet-valid' as const],
+    })),
+    fc
+      .stringMatching(/^[a-z0-9-]{1,32}$/)
+      .filter((name) => name !== BOX)
+      .map((box) => ({ bytes: signed(signer, command({ box })), codes: ['wrong-box' as const] })),
+    fc
+      .stringMatching(/^[a-z0-9-]{1,32}$/)
+      .filter((name) => name !== SITE)
+      .map((site) => ({ bytes: signed(signer, command({ site, box: '*' })), codes: ['wrong-box' as const] })),
+    fc.constant({ bytes: accepted, codes: ['replayed' as const] }),
+    fc.nat(1_000_000).map((less) => ({
+      bytes: signed(signer, command({ counter: Math.max(1, Date.now() - 1e9 - less) })),
+      codes: ['replayed' as const],
+    })),
+    fc.constant(0).map(() => ({ bytes: signed(stranger, command()), codes: ['unknown-key' as const] })),
+    fc
+      .stringMatching(/^[a-z-]{1,32}$/)
+      .filter((op) => op !== 'search')
+      .map((op) => ({
+        bytes: signed(signer, command({ op })),
+        codes: ['not-permitted' as const],
+      })),
+    fc.constant(0).map(() => {
+      const stolen = JSON.parse(String(signed(stranger, command())));
+      stolen.signatures[0].keyid = keyIdOf(signer.privateKey);
+      return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature' as const] };
+    }),
+    fc.constantFrom('application/json', `${COMMAND_TYPE} `).map((type) => ({
+      bytes: signed(signer, command(), type),
+      codes: ['malformed' as const],
+    })),
+  ];
+  noneAccepted(t, wrong, (bytes) => verdict(door, bytes));
+  t.equal(verdict(door, signed(signer, command())), 'accepted', 'the door still opens for what is right');
+});
+
+void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and it is opened', async (t) => {
+  const dir = scratch(t);
+  const file = (name: string): string => join(dir, name);
+  writeFileSync(file('key.pem'), signer.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const payload = Buffer.from(JSON.stringify(command()));
+  writeFileSync(
+    file('pae'),
+    Buffer.concat([Buffer.from(`DSSEv1 ${COMMAND_TYPE.length} ${COMMAND_TYPE} ${payload.length} `), payload]),
+  );
+  execFileSync('openssl', [
+    ...['pkeyutl', '-sign', '-rawin', '-inkey', file('key.pem'), '-in', file('pae'), '-out', file('sig')],
+  ]);
+  const envelope = {
+    payloadType: COMMAND_TYPE,
+    payload: payload.toString('base64'),
+    signatures: [{ keyid: keyIdOf(signer.privateKey), sig: readFileSync(file('sig')).toString('base64') }],
+  };
+  const door = makeDoor(file('counters.json'));
+  t.equal(verdict(door, Buffer.from(JSON.stringify(envelope))), 'accepted');
+  const twice = { ...envelope, signatures: [envelope.signatures[0], envelope.signatures[0]] };
+  t.equal(verdict(door, Buffer.from(JSON.stringify(twice))), 'malformed', 'one signature');
+});
+
+void t.test(
+  'counters outlive the process, the key and the door; without them nothing is obeyed',
+  async (t) => {
+    const file = join(scratch(t), 'counters.json');
+    const first = signed(signer, command());
+    const second = signed(signer, command());
+    t.equal(verdict(makeDoor(file), second), 'accepted');
+    t.equal(verdict(makeDoor(file), first), 'replayed', 'an earlier counter, after a restart');
+    const other = makeSigner('police-desk');
+    t.equal(verdict(makeDoor(file, [other.config]), signed(other, command({ counter: 1 }))), 'accepted');
+    t.equal(verdict(makeDoor(file), second), 'replayed', 'taken out of the configuration and put back');
+    t.same(Object.values(JSON.parse(readFileSync(file, 'utf8')) as object).length, 2);
+
+    for (const damage of ['', '{"a":1}', '[]', '{"', JSON.stringify({ [keyIdOf(signer.privateKey)]: '7' })]) {
+      writeFileSync(file, damage);
+      t.equal(verdict(makeDoor(file), signed(signer, command())), 'unavailable', `damaged: ${damage}`);
+    }
+    const nowhere = makeDoor(join(file, 'below-a-file.json'));
+    t.equal(verdict(nowhere, signed(signer, command())), 'unavailable', 'a counter that cannot be kept');
+    t.equal(verdict(makeDoor(file, []), signed(signer, command())), 'unknown-key', 'no key, no command');
+  },
+);
+
+void t.test('a command that is meant for all boxes is for the whole site, and is a search', async (t) => {
+  const door = makeDoor(join(scratch(t), 'counters.json'));
+  t.equal(verdict(door, signed(signer, command({ box: '*' }))), 'accepted');
+  t.equal(verdict(door, signed(signer, command({ box: '*', op: 'suspend' }))), 'not-permitted');
+  for (const notAfter of ['2026-13-45T99:00:00.000Z', '2026-02-30T10:00:00.000Z'])
+    t.not(verdict(door, signed(signer, command({ notAfter }))), 'accepted', notAfter);
+});
+
+void t.test('answers go below the box’s own topics only', async (t) => {
+  const { replyTo } = topicsOf(SITE, BOX);
+  t.equal(replyTo(`vigie/${SITE}/${BOX}/reply/a-1_B`), `vigie/${SITE}/${BOX}/reply/a-1_B`);
+  t.equal(replyTo(`vigie/${SITE}/all/reply/a1`), `vigie/${SITE}/${BOX}/reply/a1`);
+  for (const elsewhere of [
+    undefined,
+    '',
+    `vigie/${SITE}/other/reply/a`,
+    `vigie/${SITE}/${BOX}/status`,
+    `vigie/${SITE}/${BOX}/reply/`,
+    `vigie/${SITE}/${BOX}/reply/a/b`,
+    `vigie/${SITE}/${BOX}/reply/#`,
+    `vigie/${SITE}/${BOX}/reply/${'a'.repeat(65)}`,
+    `vigie/other/${BOX}/reply/a`,
+  ])
+    t.equal(replyTo(elsewhere), undefined, String(elsewhere));
+});
+
+void t.test('the desk survives any bytes, tells few of the unsigned and all of the signed', async (t) => {
+  const replies: { topic: string; reply: CommandReply }[] = [];
+  const own = new HandClock();
+  own.sleep = () => Promise.resolve();
+  let obeyed = 0;
+  const desk = new CommandDesk({
+    site: SITE,
+    box: BOX,
+    door: makeDoor(join(scratch(t), 'counters.json')),
+    ops: {
+      search: ({ args }) => {
+        if (args['case'] === 'refuse') throw new CommandRefused('rate-limited', 'later', { retryAfterS: 7 });
+        obeyed += 1;
+        return { hits: obeyed };
+      },
+      unseal: () => t.fail('nobody asked for this'),
+      suspend: async () => ({ mode: 'suspended' }),
+      resume: () => Promise.reject(new CommandRefused('not-permitted', 'one key has signed')),
+    },
+    clock: own,
+    log: SILENT,
+    reply: (topic, payload) => {
+      const reply: unknown = JSON.parse(payload);
+      if (!Value.Check(CommandReply, reply)) throw new Error(`not a reply: ${payload}`);
+      replies.push({ topic, reply });
+      return true;
+    },
+  });
+  const incoming = (payload: Uint8Array, change: Partial<IncomingCommand> = {}): IncomingCommand => ({
+    payload,
+    broadcast: false,
+    replyTo: 'here',
+    correlation: undefined,
+    ...change,
+  });
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => desk.take(incoming(bytes))),
+    { numRuns: 500, seed: SEED },
+  );
+  desk.take(incoming(Buffer.alloc(1_000_000, 0x20)));
+  t.equal(desk.counters.refused, 501);
+  t.equal(replies.length, 20, 'twenty were told');
+  t.match(replies[0]?.reply, { site: SITE, box: BOX, refused: { code: 'malformed' } });
+  t.match(replies[0]?.reply.refused?.message, /JSON|envelope/);
+
+  desk.take(incoming(signed(signer, command()), { replyTo: undefined }));
+  t.equal(obeyed, 0, 'nothing without a place to answer');
+  const args = { ...command().args, case: 'refuse' };
+  desk.take(incoming(signed(signer, command({ args }))));
+  t.match(replies.at(-1)?.reply, { op: 'search', refused: { code: 'rate-limited', retryAfterS: 7 } });
+  desk.take(incoming(signed(signer, command({ box: '*' })), { broadcast: true }));
+  t.equal(obeyed, 0, 'the answer to a broadcast waits for its moment');
+  await until(t, 'obeyed', () => obeyed === 1);
+  t.match(replies.at(-1)?.reply, { op: 'search', result: { hits: 1 } });
+  t.equal(desk.counters.accepted, 1);
+  await desk.stop();
+});

@@ -1,0 +1,348 @@
+/** Conditions of the camera from synthetic pictures, and what the agent makes of them. */
+import t from 'tap';
+import { CameraWatch } from '../../agent/camera-watch.ts';
+import type { SizePx } from '../../agent/contract/geometry.ts';
+import type { KnownView } from '../../agent/contract/link.ts';
+import type { CameraCondition } from '../../agent/contract/observation.ts';
+import type { Detection, Frame } from '../../agent/contract/picture.ts';
+import { CameraConditions } from '../../agent/vision/observe/condition.ts';
+import { signatureOf } from '../../agent/vision/observe/condition-signature.ts';
+import { randomOf } from '../lib/random.ts';
+
+const SOURCE = { widthPx: 832, heightPx: 512 };
+const INPUT = { widthPx: 416, heightPx: 256 };
+const EVERY_MS = 400;
+
+type Level = (xPx: number, yPx: number, atS: number) => number;
+
+/** Bright and dark rectangles, windows and walls, in light that differs from place to place. */
+const street: Level = (x, y) => {
+  const column = Math.floor(x / 13);
+  const row = Math.floor(y / 11);
+  const hash = Math.imul(column * 7919 + row * 104_729 + 1, 2_654_435_761) >>> 24;
+  return 60 + (hash % 70) + 40 * Math.sin(x / 55) * Math.cos(y / 40) + 40;
+};
+const blurred: Level = (x, y, atS) => {
+  let sum = 0;
+  for (let dy = -4; dy <= 4; dy += 2) for (let dx = -4; dx <= 4; dx += 2) sum += street(x + dx, y + dy, atS);
+  return sum / 25;
+};
+
+interface Take {
+  readonly seconds: number;
+  readonly level: Level;
+  /** Half-width of the noise, levels; 0 gives the very same picture. */
+  readonly noise?: number;
+  /** Size of the camera's own picture, where it is another. */
+  readonly source?: SizePx;
+  /** What the detector finds meanwhile. */
+  readonly found?: readonly Detection[];
+}
+
+/** Shows the takes one after another; returns each change as `<seconds since the take began> <conditions>`. */
+function film(conditions: CameraConditions, takes: readonly Take[], from = 0): [number, string][][] {
+  const random = randomOf(7);
+  const noise = Float32Array.from({ length: 65_536 }, () => 2 * random() - 1);
+  let atMs = from;
+  let index = 0;
+  let before = '';
+  return takes.map(({ seconds, level, noise: half = 3, source = SOURCE, found = [] }) => {
+    const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
+      level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
+    );
+    const changes: [number, string][] = [];
+    for (let ms = 0; ms < seconds * 1000; ms += EVERY_MS, atMs += EVERY_MS) {
+      index += 1;
+      const rgb = new Uint8Array(plain.length * 3);
+      const start = Math.floor(random() * 65_536);
+      for (let k = 0; k < plain.length; k += 1) {
+        const seen = (plain[k] as number) + half * (noise[(start + k * 31) & 65_535] as number);
+        rgb.fill(Math.max(0, Math.min(255, seen)), k * 3, k * 3 + 3);
+      }
+      const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
+      const now = conditions.update(frame, found).join();
+      if (now !== before) changes.push([ms / 1000, now]);
+      before = now;
+    }
+    return changes;
+  });
+}
+
+function filmed(...takes: Take[]): [number, string][][] {
+  return film(new CameraConditions({ masks: [] }), takes);
+}
+
+const LEARN: Take = { seconds: 30, level: street };
+
+/** It begins within `withinS` of the second take and is over within `overS` of the third. */
+function beginsAndEnds(
+  check: Pick<typeof t, 'same' | 'match' | 'ok'>,
+  [first, second, third]: [number, string][][],
+  condition: CameraCondition,
+  withinS: number,
+  overS: number,
+): void {
+  check.same(first, [], 'nothing before');
+  check.match(second, [[Number, condition]], `${condition} and nothing else`);
+  check.ok((second?.[0]?.[0] ?? Number.NaN) <= withinS, `after ${second?.[0]?.[0]} s`);
+  check.match(third, [[Number, '']], 'and over');
+  check.ok((third?.[0]?.[0] ?? Number.NaN) <= overS, `after ${third?.[0]?.[0]} s`);
+}
+
+t.test(
+  'a picture that is always the same is frozen within 30 s, and no longer with the next other one',
+  async (t) => {
+    const takes = filmed(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
+    beginsAndEnds(t, takes, 'frozen', 30, 0.8);
+  },
+);
+
+t.test('a quiet night with the noise of a sensor is neither frozen nor anything else', async (t) => {
+  const night: Level = (x, y, atS) => 10 + 0.15 * street(x, y, atS);
+  t.same(filmed({ seconds: 90, level: night, noise: 3 }), [[]]);
+});
+
+t.test('a cover that leaves an even or a black picture is told within 10 s', async (t) => {
+  for (const level of [90, 0]) {
+    const takes = filmed(LEARN, { seconds: 40, level: () => level }, { seconds: 20, level: street });
+    beginsAndEnds(t, takes, 'covered', 10, 10);
+  }
+});
+
+t.test('a lorry that stops before the lens is no cover while the detector names it', async (t) => {
+  const { widthPx, heightPx } = SOURCE;
+  const lorry = (score: number): Detection => ({
+    xyxyPx: [0, 0, widthPx, heightPx],
+    score,
+    label: 'truck',
+    group: 'vehicle',
+  });
+  const stands = (score: number): Take => ({ seconds: 40, level: () => 90, found: [lorry(score)] });
+  t.same(filmed(LEARN, stands(0.6), { seconds: 20, level: street }), [[], [], []]);
+  const [, doubtful] = filmed(LEARN, stands(0.2), { seconds: 20, level: street });
+  t.match(doubtful, [[Number, 'covered']], 'a guess names nothing');
+});
+
+t.test('something large that passes for a moment covers nothing', async (t) => {
+  t.same(filmed(LEARN, { seconds: 3, level: () => 90 }, { seconds: 20, level: street }), [[], [], []]);
+});
+
+t.test('what stood before most of the picture and leaves covers nothing', async (t) => {
+  const ground: Level = (x, y, atS) => 60 + 0.25 * street(y, x, atS);
+  const takes = [
+    { seconds: 8, level: ground },
+    { seconds: 30, level: street },
+    { seconds: 60, level: ground },
+  ];
+  t.same(filmed(...takes), [[], [], []]);
+});
+
+t.test('a night without lamps is too dark, a dark one with lamps is not', async (t) => {
+  const dusk = [0.6, 0.35, 0.2, 0.12].map(
+    (gain): Take => ({
+      seconds: 15,
+      level: (x, y, atS) => gain * street(x, y, atS),
+    }),
+  );
+  const dark: Take = { seconds: 45, level: (x, y, atS) => 0.06 * street(x, y, atS) };
+  const takes = filmed(LEARN, ...dusk, dark, { seconds: 30, level: street });
+  t.same(takes.slice(0, 4), [[], [], [], []]);
+  t.match(takes.slice(4).flat()[0], [Number, 'too-dark']);
+  t.equal(takes.flat().at(-1)?.[1], '', 'over with the day');
+  t.same([...new Set(takes.flat().map(([, condition]) => condition))], ['too-dark', '']);
+  const lamps: Level = (x, y, atS) =>
+    x % 104 < 26 && y % 64 < 20 ? street(x, y, atS) : 0.06 * street(x, y, atS);
+  t.same(filmed({ seconds: 60, level: lamps }), [[]]);
+});
+
+t.test(
+  'another view is told within 60 s, whether turned or shifted by little, and over when it is back',
+  async (t) => {
+    for (const shift of [
+      [6, 4],
+      [97, 40],
+    ] as const) {
+      const moved: Level = (x, y, atS) => street(x + shift[0], y + shift[1], atS);
+      const takes = filmed(LEARN, { seconds: 70, level: moved }, { seconds: 20, level: street });
+      beginsAndEnds(t, takes, 'moved', 60, 10);
+    }
+  },
+);
+
+t.test('a new view stays a moved camera, however long, until a person confirms it', async (t) => {
+  const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
+  const conditions = new CameraConditions({ masks: [] });
+  const [, second] = film(conditions, [LEARN, { seconds: 900, level: moved }]);
+  t.match(second, [[Number, 'moved']], 'for a quarter of an hour');
+  t.equal(second?.length, 1);
+  conditions.takeKnown();
+  conditions.confirm();
+  const after: Take[] = [
+    { seconds: 60, level: moved },
+    { seconds: 70, level: street },
+  ];
+  const [third, fourth] = film(conditions, after, 930_000);
+  t.same(third, [], 'over at once, and it is the view from now on');
+  t.match(fourth, [[Number, 'moved']], 'the old one is another view now');
+});
+
+/** What a first life of vision tells of the street. */
+function knownStreet(level: Level = street): KnownView {
+  const conditions = new CameraConditions({ masks: [] });
+  film(conditions, [{ seconds: 30, level }]);
+  const known = conditions.takeKnown();
+  if (known === undefined) throw new Error('nothing was told of the view');
+  return known;
+}
+
+t.test('after a restart the view is known again, in other light too; another one has moved', async (t) => {
+  const known = knownStreet();
+  const next = (level: Level, over: Partial<KnownView> = {}): [CameraConditions, [number, string][]] => {
+    const conditions = new CameraConditions({ masks: [], known: { ...known, ...over } });
+    return [conditions, film(conditions, [{ seconds: 60, level }])[0] ?? []];
+  };
+  t.same(next(street)[1], []);
+  t.same(next((x, y, atS) => 10 + 0.15 * street(x, y, atS))[1], [], 'at night');
+  const turned: Level = (x, y, atS) => street(0.7 * (x + y), 0.7 * (y - x) + 300, atS);
+  const [conditions, changes] = next(turned);
+  t.match(changes, [[Number, 'moved']]);
+  t.ok((changes[0]?.[0] ?? 99) <= 30, `told after ${changes[0]?.[0]} s`);
+  conditions.confirm();
+  t.same(film(conditions, [{ seconds: 60, level: turned }], 60_000), [[]], 'confirmed');
+  t.not(conditions.takeKnown()?.signature, known.signature, 'its own signature is told');
+  t.same(
+    next(street, { moved: true })[1],
+    [[0, 'moved']],
+    'moved before the restart: from the first frame, and it stays',
+  );
+});
+
+t.test(
+  'another shape of the picture in mid-stream has moved the zones; another size of it has not',
+  async (t) => {
+    const later = (source: SizePx): Take => ({ seconds: 40, level: street, source });
+    const [, same] = filmed(LEARN, later({ widthPx: 416, heightPx: 256 }));
+    t.same(same, []);
+    const [, other] = filmed(LEARN, later({ widthPx: 640, heightPx: 480 }));
+    t.same(other, [[0, 'moved']]);
+  },
+);
+
+t.test('a damaged stream that claims another shape for a while has moved nothing for good', async (t) => {
+  const claimed = (seconds: number): Take => ({
+    seconds,
+    level: street,
+    source: { widthPx: 736, heightPx: 22 },
+  });
+  const still: Take = { seconds: 40, level: street };
+  const [, during, after] = filmed(LEARN, claimed(8), still);
+  t.same(during, [[0, 'moved']], 'no rule judges by such a picture');
+  t.match(after, [[Number, '']]);
+  t.ok((after?.[0]?.[0] ?? 99) <= 1, 'over with the first whole picture');
+  const [, stays, back] = filmed(LEARN, claimed(20), still);
+  t.same([stays, back], [[[0, 'moved']], []], 'it is for good once it has stood for longer');
+});
+
+t.test('no picture can be made from what is told of a view', async (t) => {
+  const { signature } = knownStreet();
+  t.equal(Buffer.from(signature ?? '', 'base64').length, 384, 'eight numbers for each of 48 blocks');
+  const cells = 4800;
+  const random = randomOf(5);
+  const block = Uint8Array.from({ length: cells }, (_, k) => Math.floor((k * 48) / cells));
+  const stepX = Float32Array.from({ length: cells }, () => 20 * random() - 10);
+  const stepY = Float32Array.from({ length: cells }, () => 20 * random() - 10);
+  // Everything within a block in another order: whatever could be recognised in it is gone.
+  const order = Array.from({ length: cells }, (_, k) => k).sort(
+    (a, b) => (block[a] as number) - (block[b] as number) || ((a * 7919) % 101) - ((b * 7919) % 101),
+  );
+  t.notSame(
+    order,
+    order.toSorted((a, b) => a - b),
+    'another order',
+  );
+  t.equal(
+    signatureOf(
+      { block },
+      Float32Array.from(order, (k) => stepX[k] as number),
+      Float32Array.from(order, (k) => stepY[k] as number),
+    ),
+    signatureOf({ block }, stepX, stepY),
+    'the signature is the same: no place within a block is in it',
+  );
+});
+
+t.test('defocus is told within 60 s and over when it is sharp again', async (t) => {
+  const takes = filmed(LEARN, { seconds: 50, level: blurred }, { seconds: 30, level: street });
+  beginsAndEnds(t, takes, 'defocused', 60, 20);
+});
+
+t.test('light that goes up, down and in half of the contrast is no condition', async (t) => {
+  const light = [0.4, 1.25, 0.15].map(
+    (gain): Take => ({
+      seconds: 45,
+      level: (x, y, atS) => 12 + gain * street(x, y, atS),
+    }),
+  );
+  t.same(filmed(LEARN, ...light), [[], [], [], []]);
+});
+
+t.test('a stream that was away keeps what is known; after ten minutes the view is learnt anew', async (t) => {
+  const conditions = new CameraConditions({ masks: [] });
+  const covered = (from: number): [number, string][] =>
+    film(conditions, [{ seconds: 15, level: () => 90 }], from)[0] ?? [];
+  film(conditions, [LEARN]);
+  t.match(covered(330_000), [[Number, 'covered']], 'covered while it was away for 5 min');
+  t.same(covered(2_000_000), [], 'what it is like now is all that is known');
+});
+
+t.test('it costs less than 0.1 ms of CPU time a frame at 5 frames a second', async (t) => {
+  const random = randomOf(1);
+  const rgb = Uint8Array.from({ length: INPUT.widthPx * INPUT.heightPx * 3 }, () => 255 * random());
+  const conditions = new CameraConditions({ masks: [] });
+  const frames = 3000;
+  const before = process.cpuUsage();
+  for (let k = 0; k < frames; k += 1) {
+    const atMs = k * 200;
+    conditions.update({ index: k + 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb }, []);
+  }
+  const { user, system } = process.cpuUsage(before);
+  const ms = (user + system) / 1000 / frames;
+  t.comment(`${ms.toFixed(3)} CPU-ms a frame`);
+  t.ok(ms < 0.1, `${ms.toFixed(3)} ms`);
+});
+
+t.test('the agent counts for how long nothing was seen, whatever the reason', async (t) => {
+  const watch = new CameraWatch();
+  watch.sees(true, 1000);
+  watch.sees(true, 9000);
+  t.equal(watch.blindS(10_000), 0);
+  watch.sees(false, 10_000);
+  watch.sees(false, 15_000);
+  t.equal(watch.blindS(17_000), 7, 'it goes on');
+  watch.sees(true, 20_000);
+  t.equal(watch.blindS(99_000), 10);
+});
+
+t.test('the agent counts how often and how long', async (t) => {
+  const watch = new CameraWatch();
+  t.same(watch.take({ atMs: 0, camera: [] }), []);
+  t.same(watch.take({ atMs: 500, camera: ['defocused'] }), [{ kind: 'defocused', active: true }]);
+  t.equal(watch.blind, false, 'a blurred picture still says where somebody is');
+  t.same(watch.degraded, ['defocused']);
+  t.same(watch.take({ atMs: 2500, camera: ['too-dark'] }), [
+    { kind: 'defocused', active: false },
+    { kind: 'too-dark', active: true },
+  ]);
+  t.equal(watch.blind, true);
+  t.same(watch.take({ atMs: 4500, camera: ['too-dark'] }), []);
+  watch.take({ atMs: 60_000, camera: [] });
+  t.equal(watch.blind, false);
+  t.match(watch.counters, {
+    camera_defocused: 1,
+    camera_defocused_s: 2,
+    camera_too_dark: 1,
+    camera_too_dark_s: 5,
+    camera_frozen: 0,
+    camera_frozen_s: 0,
+  });
+});

@@ -1,0 +1,157 @@
+/** The published contract: valid in its own languages, complete, and closed to what it does not name. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ParseOutput, Parser } from '@asyncapi/parser';
+import type { IPublishPacket } from 'mqtt';
+import t from 'tap';
+import { parse } from 'yaml';
+import { RULE_SCHEMAS } from '../../agent/contract/config.ts';
+import { EVENT_CONTENT_TYPE, SCHEMA_ID, type VigieEvent } from '../../agent/contract/event.ts';
+import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { MESSAGES } from '../../agent/contract/messages.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { ASYNCAPI_FILE, Contract, publishedSchemas, SCHEMA_FILE } from '../../scripts/lib/contract.ts';
+import { eventText } from '../lib/events.ts';
+import { ROOT } from '../lib/paths.ts';
+
+const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
+
+/** The AsyncAPI project's own parser; what it does not know of itself is JSON Schema 2020-12. */
+async function parsed(text: string): Promise<ParseOutput> {
+  const parser = new Parser();
+  parser.registerSchemaParser({
+    getMimeTypes: () => [SCHEMA_FORMAT],
+    validate: ({ data }) => {
+      const ajv = publishedSchemas();
+      return ajv.validateSchema(data as object) === true
+        ? []
+        : (ajv.errors ?? []).map(({ message = '', instancePath }) => ({
+            message,
+            path: instancePath.split('/').slice(1),
+          }));
+    },
+    parse: ({ data }) => data as object,
+  });
+  return parser.parse(text, { source: ASYNCAPI_FILE });
+}
+
+const serious = ({ diagnostics }: ParseOutput): string[] =>
+  diagnostics
+    .filter(({ severity }) => severity <= 1)
+    .map(({ message, path }) => `${path.join('.')}: ${message}`);
+
+void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
+  const text = readFileSync(ASYNCAPI_FILE, 'utf8');
+  const output = await parsed(text);
+  t.strictSame(serious(output), [], 'no error and no warning');
+  const document = output.document;
+  t.equal(document?.version(), '3.0.0');
+  t.equal(document?.channels().length, MESSAGES.length);
+  const sent = MESSAGES.filter(({ direction }) => direction === 'from-box');
+  t.equal(document?.operations().filterBySend().length, sent.length, 'from the box’s view');
+  const event = document?.messages().find((message) => message.name() === 'VigieEvent');
+  t.match(
+    event?.json().payload,
+    { schema: { required: ['specversion'] } },
+    'references into the schema file are followed',
+  );
+
+  const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
+  t.not(broken, text);
+  t.ok(serious(await parsed(broken)).length > 0, 'a broken reference would have been found (control)');
+});
+
+void t.test(
+  'events.schema.json is JSON Schema 2020-12; what events name as dataschema is in it',
+  async (t) => {
+    const ajv = publishedSchemas();
+    t.equal(ajv.validateSchema(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as object), true);
+    const event = JSON.parse(eventText({ id: 'alert-1', seq: 1 })) as VigieEvent;
+    const data = ajv.getSchema(event.dataschema);
+    t.equal(data?.(event.data), true, `${event.dataschema} is the schema of data`);
+    t.equal(data?.({ ...event.data, phase: 'later' }), false);
+  },
+);
+
+void t.test('the examples in asyncapi.yaml keep the schema', async (t) => {
+  const ajv = publishedSchemas();
+  const { components } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as {
+    components: { messages: Record<string, { examples?: { payload: unknown }[] }> };
+  };
+  const examples = Object.entries(components.messages).flatMap(([name, { examples = [] }]) =>
+    examples.map(({ payload }) => ({ name, payload })),
+  );
+  t.ok(examples.length >= 4);
+  for (const { name, payload } of examples) {
+    const check = ajv.getSchema(`${SCHEMA_ID}#/$defs/${name}`);
+    t.equal(check?.(payload), true, `${name}: ${JSON.stringify(check?.errors)}`);
+  }
+});
+
+void t.test('every rule and condition that the sources raise is in the list', async (t) => {
+  const kinds = EVENT_KINDS.map(({ kind }) => kind);
+  for (const { properties } of RULE_SCHEMAS)
+    t.ok(kinds.includes(properties.kind.const), properties.kind.const);
+  const files = readdirSync(join(ROOT, 'agent'), { recursive: true, encoding: 'utf8' });
+  const sources = files.filter((file) => file.endsWith('.ts')).map((file) => join(ROOT, 'agent', file));
+  const raised = sources.flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/\.condition\(\s*'([a-z-]+)'/g)].map(([, kind = '']) => kind),
+  );
+  t.ok(raised.length >= 4, `${raised.length} calls found`);
+  for (const kind of new Set(raised)) t.ok(kinds.includes(kind), kind);
+  const addresses = MESSAGES.map(({ topic }) => topic.replace('{site}', 's').replace('{box}', 'b'));
+  const { root: _root, event, snapshot, replyTo, ...fixed } = topicsOf('s', 'b');
+  for (const topic of Object.values(fixed)) t.ok(addresses.includes(topic), topic);
+  t.ok(addresses.includes(event('{severity}' as 'alert', '{kind}')));
+  t.ok(addresses.includes(snapshot('{picture}')));
+  const reply = replyTo('vigie/s/all/reply/token')?.replace(/token$/, '{token}') ?? '';
+  t.ok(addresses.includes(reply), reply);
+});
+
+void t.test('what the contract does not name is refused', async (t) => {
+  const contract = new Contract();
+  const topics = topicsOf('marseille-1', 'canebiere-017');
+  const message = (event: object, over: Partial<IPublishPacket> = {}): IPublishPacket => ({
+    cmd: 'publish',
+    topic: topics.event('alert', 'loitering'),
+    payload: JSON.stringify(event),
+    qos: 1,
+    retain: false,
+    dup: false,
+    properties: {
+      contentType: EVENT_CONTENT_TYPE,
+      userProperties: { lane: 'alert', seq: '1', first: '1', epoch: 'e1', boot: 'b' },
+    },
+    ...over,
+  });
+  const event = JSON.parse(eventText({ id: 'alert-1', seq: 1 })) as VigieEvent;
+  const { data } = event;
+  t.strictSame(contract.faults(message(event)), [], 'a good one');
+  const bad: [string, IPublishPacket][] = [
+    ['a plate', message({ ...event, data: { ...data, plate: 'AB-123-CD' } })],
+    ['a face in the cause', message({ ...event, data: { ...data, cause: { standingS: 1, face: 'x' } } })],
+    [
+      'the cause of another kind',
+      message({ ...event, data: { ...data, cause: { standingS: 1, stoodS: 2 } } }),
+    ],
+    [
+      'an unknown label',
+      message({ ...event, data: { ...data, objects: [{ ...data.objects[0], label: 'face' }] } }),
+    ],
+    ['an unknown kind', message({ ...event, type: 'vigie.staring.v1' })],
+    ['another kind than its rule', message({ ...event, type: 'vigie.line-crossing.v1' })],
+    ['another kind than its topic', message(event, { topic: topics.event('alert', 'line-crossing') })],
+    ['another severity than its topic', message(event, { topic: topics.event('notice', 'loitering') })],
+    ['another box', message({ ...event, source: 'urn:vigie:marseille-1:other' })],
+    ['an unknown topic', message(event, { topic: `${topics.root}/video` })],
+    ['another content type', message(event, { properties: { contentType: 'text/plain' } })],
+    ['no number', message(event, { properties: { contentType: EVENT_CONTENT_TYPE } })],
+    ['retained', message(event, { retain: true })],
+    ['QoS 0', message(event, { qos: 0 })],
+    ['a picture without bytes', message({}, { topic: topics.snapshot('e'), payload: '' })],
+  ];
+  for (const [name, packet] of bad) {
+    const faults = contract.faults(packet);
+    t.ok(faults.length > 0, `${name}: ${faults.join(' | ')}`);
+  }
+});

@@ -1,0 +1,86 @@
+/** Private keys: by systemd's credentials, and from files that nobody else can read. */
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { openToOthers } from '../../agent/base/private-file.ts';
+import { type ConfigOptions, inspectText } from '../../agent/config/load.ts';
+import { scratch } from '../lib/paths.ts';
+
+const BOX = {
+  site: 'marseille-1',
+  box: 'canebiere-017',
+  camera: { source: 'test:pattern' },
+  zones: [
+    {
+      id: 'lawn',
+      polygon: [
+        [0, 0],
+        [1, 0],
+        [1, 1],
+      ],
+    },
+  ],
+  rules: [{ id: 'stay', kind: 'loitering', zone: 'lawn', purpose: 'safety' }],
+};
+const inspected = (mqtt: object, env: ConfigOptions['env'], mode: ConfigOptions['mode'] = 'run') =>
+  inspectText(JSON.stringify({ ...BOX, mqtt: { url: 'mqtts://room.example:8883', ...mqtt } }), { env, mode });
+
+t.test('a key from systemd is the file in its folder', async (t) => {
+  const dir = scratch(t);
+  for (const name of ['ca', 'cert', 'mqtt.key']) writeFileSync(join(dir, name), 'pem', { mode: 0o400 });
+  const mqtt = { ca: 'credential:ca', cert: 'credential:cert', key: 'credential:mqtt.key' };
+  const { config, problems } = inspected(mqtt, { CREDENTIALS_DIRECTORY: dir });
+  t.same(problems, []);
+  t.match(config?.mqtt, { ca: join(dir, 'ca'), cert: join(dir, 'cert'), key: join(dir, 'mqtt.key') });
+  const byEnvironment = inspected(
+    { ca: join(dir, 'ca'), cert: join(dir, 'cert') },
+    { CREDENTIALS_DIRECTORY: dir, VIGIE_MQTT_KEY: 'credential:mqtt.key' },
+  );
+  t.equal(byEnvironment.config?.mqtt?.key, join(dir, 'mqtt.key'));
+});
+
+t.test('what is wrong with a credential is one clear line', async (t) => {
+  const dir = scratch(t);
+  const env = { CREDENTIALS_DIRECTORY: dir };
+  const pair = { cert: 'credential:cert', ca: 'credential:ca' };
+  for (const name of ['ca', 'cert']) writeFileSync(join(dir, name), 'pem');
+  const cases: [string, ConfigOptions['env'], RegExp][] = [
+    ['credential:mqtt.key', env, /^no such file/],
+    ['credential:../outbox', env, /is no name of a credential/],
+    ['credential:', env, /is no name of a credential/],
+    [
+      'credential:mqtt.key',
+      {},
+      /is given by systemd only: LoadCredential=mqtt\.key:FILE in the service's unit/,
+    ],
+  ];
+  for (const [key, given, message] of cases) {
+    const { config, problems } = inspected({ ...pair, key }, given);
+    t.equal(config, undefined);
+    const [problem] = problems.filter(({ path }) => path === 'mqtt.key');
+    t.match(problem, { message, line: 1 }, key);
+  }
+  const outside = inspected({ ...pair, key: 'credential:mqtt.key' }, {}, 'check');
+  t.same(outside.problems, [], '`vigie check` outside of the service cannot know, and says nothing');
+});
+
+t.test('a private key that others can read is refused', async (t) => {
+  const file = join(scratch(t), 'box.key');
+  writeFileSync(file, 'pem');
+  for (const [mode, fine] of [
+    [0o400, true],
+    [0o600, true],
+    [0o640, true],
+    [0o644, false],
+    [0o660, false],
+    [0o604, false],
+  ] as const) {
+    chmodSync(file, mode);
+    const message = openToOthers(file);
+    t.equal(message === undefined, fine, mode.toString(8));
+    const { problems } = inspected({ ca: file, cert: file, key: file }, {});
+    t.equal(problems.length, fine ? 0 : 1);
+    if (!fine)
+      t.match(problems[0], { path: 'mqtt.key', message: /open to others \(mode 06\d\d\); chmod 0640 / });
+  }
+});

@@ -1,0 +1,187 @@
+/** What the agent makes of observations as a whole: gaps in what is seen, and alerts that are too many. */
+import t from 'tap';
+import type { Clock } from '../../agent/base/clock.ts';
+import type { RuleConfig } from '../../agent/contract/config.ts';
+import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
+import type { CameraCondition, ObservedTrack } from '../../agent/contract/observation.ts';
+import type { RuleGrant } from '../../agent/contract/permit.ts';
+import { AgentFlow } from '../../agent/flow.ts';
+import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
+import { configOf } from '../lib/agent.ts';
+import { orderFor } from '../lib/authority.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { observation, track } from '../lib/street.ts';
+
+const NO_BYTES = new Uint8Array();
+
+const RULE: RuleConfig = {
+  id: 'stays',
+  kind: 'loitering',
+  zone: 'square',
+  purpose: 'public-order',
+  classes: ['person'],
+  afterS: 2,
+};
+
+/** A flow without snapshots, whose clock follows the observations. */
+function flow(alertsPerHour: number) {
+  let nowMs = 0;
+  const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
+  const events: UnnumberedEvent[] = [];
+  const made = new AgentFlow({
+    config: {
+      site: 'site',
+      box: 'box',
+      rules: [RULE],
+      timeZone: 'Europe/Paris',
+      holidays: [],
+      alertsPerHour,
+    },
+    sink: { accept: (event) => void events.push(event) },
+    clock,
+    log: SILENT,
+    boot: 'b',
+    clockSynced: () => true,
+  });
+  const permit = permitReplay({ rules: [RULE] });
+  made.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+  const see = (
+    fromMs: number,
+    toMs: number,
+    tracks: ObservedTrack[],
+    camera: CameraCondition[] = [],
+  ): void => {
+    for (let atMs = fromMs; atMs < toMs; atMs += 200) {
+      nowMs = atMs;
+      for (const { request } of made.observe(observation(atMs, tracks, { camera })))
+        made.take({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
+    }
+  };
+  const told = (): string[] =>
+    events.splice(0).map(({ data: { rule, episode, phase } }) => `${rule.kind} ${episode} ${phase}`);
+  return { made, events, see, told };
+}
+
+function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
+  return track(id, {
+    firstMs: sinceMs,
+    xyxyNorm: [left, 0.4, left + 0.05, 0.6],
+    ground: [left + 0.025, 0.6],
+    zones: [{ zone: 'square', sinceMs }],
+  });
+}
+
+t.test('what stands while nothing is seen goes on when it is found again', async (t) => {
+  const { see, told } = flow(60);
+  see(0, 5000, [standing(1, 0)]);
+  t.same(told(), ['loitering b-e1 start']);
+  see(25_000, 30_000, [standing(7, 25_000)]);
+  t.same(told(), [], 'after 20 s without a picture it is the same incident, under another number');
+  see(30_000, 34_000, []);
+  t.same(told(), ['loitering b-e1 end'], 'and it ends as ever');
+});
+
+t.test('while the camera is not fit to judge by nothing is raised, and what stands is held', async (t) => {
+  for (const kind of ['frozen', 'covered', 'too-dark', 'moved'] as const) {
+    const { see, told, made, events } = flow(60);
+    see(0, 5000, [standing(1, 0)]);
+    t.same(told(), ['loitering b-e1 start']);
+    see(5000, 50_000, [standing(1, 0), standing(2, 5000, 0.7)], [kind]);
+    t.same(told(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
+    t.equal(made.blind, true);
+    t.equal(made.counters.standing, 1);
+    see(50_000, 51_000, [standing(7, 50_000)]);
+    t.match(
+      events.at(-1)?.data.cause,
+      { places: ['square'], standingS: 45 },
+      'what was not watched, how long',
+    );
+    t.same(told(), [`${kind} b-e2 end`]);
+    see(51_000, 60_000, [standing(7, 50_000)]);
+    t.same(told(), [], 'what stood goes on, under another number');
+    t.match(made.cameraCounters, { [`camera_${kind.replace('-', '_')}_s`]: 45, blind_s_square: 45 });
+  }
+});
+
+t.test('a defocused camera still raises, and its alerts say that they are to be doubted', async (t) => {
+  const { see, told, events } = flow(60);
+  see(0, 5000, [standing(1, 0)], ['defocused']);
+  t.same(
+    events.map(({ data }) => data.degraded),
+    [undefined, ['defocused']],
+    'the alert; not what the box says of itself',
+  );
+  t.same(told(), ['defocused b-e1 start', 'loitering b-e2 start']);
+  see(5000, 9000, []);
+  t.equal(events.at(-1)?.data.degraded, undefined, 'sharp again');
+});
+
+t.test('without a stream, or without vision, nothing is watched', async (t) => {
+  const { made, see, events } = flow(60);
+  see(0, 5000, []);
+  made.condition('stream-lost', true, { reason: 'pulled' });
+  t.match(events.at(-1)?.data.cause, { reason: 'pulled', places: ['square'] });
+  see(12_000, 15_000, []);
+  made.visionReturns();
+  see(20_000, 21_000, []);
+  t.match(made.cameraCounters, { blind_s_square: 12 }, '7 s and 5 s');
+});
+
+t.test('what is gone after a gap ends once the rule has had its time', async (t) => {
+  const { see, told } = flow(60);
+  see(0, 5000, [standing(1, 0)]);
+  told();
+  see(25_000, 25_000 + 32_000, []);
+  t.same(told(), [], '2 s of the rule and half a minute on top, from the first picture');
+  see(57_000, 57_400, []);
+  t.same(told(), ['loitering b-e1 end']);
+});
+
+t.test('too many alerts are one event of the box, which tells how many', async (t) => {
+  const { see, told, events, made } = flow(2);
+  const people = [standing(1, 0, 0.1), standing(2, 0, 0.3), standing(3, 0, 0.5), standing(4, 0, 0.7)];
+  see(0, 5000, people);
+  const [first, second, overflow] = events;
+  t.same(
+    [first, second, overflow].map((event) => event?.data.severity),
+    ['alert', 'alert', 'system'],
+  );
+  t.match(overflow?.data, {
+    rule: { id: 'stays', kind: 'alert-limit', params: { kind: 'loitering', alertsPerHour: 2 } },
+    phase: 'start',
+    zone: { id: 'square' },
+  });
+  t.equal(told().length, 3);
+  t.equal(made.counters.heldBack, 2);
+  see(5000, 10_000, []);
+  t.same(told(), ['loitering b-e1 end', 'loitering b-e2 end']);
+  see(3_605_000, 3_605_400, []);
+  t.match(events[0]?.data, { phase: 'end', cause: { heldBack: 2, ended: 'recovered' } });
+  t.same(told(), ['alert-limit b-e3 end']);
+});
+
+t.test(
+  'a rule runs as far as it is permitted: shadow counts, no grant is blind, events say on which basis',
+  async (t) => {
+    const { see, told, events, made } = flow(60);
+    const order = orderFor(configOf({ site: 'site', box: 'box' }, 'replay'));
+    const rule = (grant: RuleGrant | undefined): void => {
+      const permit = permitUnder(order, [{ rule: RULE.id, grant, reason: undefined }]);
+      made.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+    };
+    const terms = { legalBasis: 'art. 1', validUntil: '2027-01-01T00:00:00.000Z' };
+    rule({ ...terms, shadow: true });
+    see(0, 5000, [standing(1, 0)]);
+    t.same(told(), []);
+    t.equal(made.shadowed(RULE.id), 1);
+    rule({ ...terms, shadow: false });
+    see(5000, 10_000, [standing(1, 0)]);
+    t.match(events[0]?.data, { zone: { id: 'square', purpose: 'public-order', ...terms }, mode: 'active' });
+    t.same(told(), ['loitering b-e1 start']);
+    rule(undefined);
+    t.same(told(), ['loitering b-e1 end']);
+    see(10_000, 20_000, [standing(1, 0)]);
+    t.same(told(), [], 'what is not permitted is not looked for');
+    t.equal(made.shadowed(RULE.id), 1);
+  },
+);

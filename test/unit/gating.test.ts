@@ -1,0 +1,252 @@
+/** When the detector need not look: what moves, what is waited for, and what is held meanwhile. */
+import t from 'tap';
+import type { Detection, Frame } from '../../agent/contract/picture.ts';
+import { Gate } from '../../agent/vision/gate.ts';
+import { Motion } from '../../agent/vision/observe/motion.ts';
+import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
+import { Tracker } from '../../agent/vision/track/tracker.ts';
+import { randomOf } from '../lib/random.ts';
+
+const SOURCE = { widthPx: 832, heightPx: 512 };
+const INPUT = { widthPx: 416, heightPx: 256 };
+const EVERY_MS = 200;
+
+interface Thing {
+  /** Left upper corner and size in pixels of the detector's input, and how it differs from the ground. */
+  readonly box: readonly [number, number, number, number];
+  readonly levels: number;
+}
+
+function filming(noise: number, gain = 1): (atMs: number, things: readonly Thing[]) => Frame {
+  const random = randomOf(3);
+  const grain = Float32Array.from({ length: 65_536 }, () => random() + random() + random() + random() - 2);
+  const { widthPx, heightPx } = INPUT;
+  const ground = Float32Array.from({ length: widthPx * heightPx }, (_, k) => {
+    const [x, y] = [k % widthPx, Math.floor(k / widthPx)];
+    return 90 + 30 * Math.sin(x / 9) * Math.cos(y / 7);
+  });
+  return (atMs, things) => {
+    const scene = Float32Array.from(ground);
+    for (const { box, levels } of things) {
+      for (let y = box[1]; y < box[1] + box[3]; y += 1) {
+        for (let x = box[0]; x < box[0] + box[2]; x += 1) {
+          scene[y * widthPx + x] = (scene[y * widthPx + x] as number) + levels;
+        }
+      }
+    }
+    const rgb = new Uint8Array(scene.length * 3);
+    const start = Math.floor(random() * 65_536);
+    for (let k = 0; k < scene.length; k += 1) {
+      const level =
+        gain * (scene[k] as number) + (noise / 0.58) * (grain[(start + k * 31) & 65_535] as number);
+      const seen = Math.max(0, Math.min(255, level));
+      rgb[3 * k] = seen;
+      rgb[3 * k + 1] = seen;
+      rgb[3 * k + 2] = seen;
+    }
+    return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
+  };
+}
+
+/** Frames in which something was found to move; the detector looks at those and every 2 s. */
+function movedIn(frames: readonly Frame[]): number[] {
+  const motion = new Motion({ masks: [] });
+  let lookMs = Number.NEGATIVE_INFINITY;
+  return frames.flatMap((frame, i) => {
+    const moved = motion.update(frame);
+    if (moved || frame.atMs - lookMs >= 2000) {
+      lookMs = frame.atMs;
+      motion.looked();
+    }
+    return moved && i > 0 ? [i] : [];
+  });
+}
+
+const still = (count: number, noise: number, gain = 1, things: readonly Thing[] = []): Frame[] => {
+  const film = filming(noise, gain);
+  return Array.from({ length: count }, (_, i) => film(i * EVERY_MS, things));
+};
+
+t.test('noise is no motion, by day and at night, nor is light that changes everywhere', async (t) => {
+  t.same(movedIn(still(150, 3)), []);
+  const night = movedIn(still(150, 6, 0.2)).filter((i) => i >= 25);
+  t.same(night, [], 'a dark picture with the noise of a night, once it is known');
+  const film = filming(3);
+  const brighter = Array.from({ length: 100 }, (_, i) => {
+    const frame = film(i * EVERY_MS, []);
+    frame.rgb.forEach((level, k) => {
+      frame.rgb[k] = Math.min(255, level + i * 0.5);
+    });
+    return frame;
+  });
+  t.same(movedIn(brighter), [], 'half a level a frame');
+});
+
+t.test('a far and small person, a slow one and one at night are seen to move', async (t) => {
+  const walk = (noise: number, gain: number, levels: number, pxPerS: number): number[] => {
+    const film = filming(noise, gain);
+    const frames = Array.from({ length: 120 }, (_, i) => {
+      const at = Math.max(0, i * EVERY_MS - 4000) / 1000;
+      return film(i * EVERY_MS, [{ box: [100 + Math.round(at * pxPerS), 60, 4, 10], levels }]);
+    });
+    return movedIn(frames).filter((i) => i >= 20);
+  };
+  const far = walk(3, 1, -40, 4);
+  t.ok(far.length >= 40, `10 pixels tall, 4 pixels a second: ${far.length} of 100 frames`);
+  const slow = walk(3, 1, -40, 1);
+  t.ok(slow.length >= 5, `a pixel a second: ${slow.length}`);
+  const night = walk(5, 0.3, 90, 8);
+  t.ok(night.length >= 40, `at night: ${night.length}`);
+});
+
+t.test('what moves under a privacy mask is nobody’s business', async (t) => {
+  const polygon: [number, number][] = [
+    [0, 0],
+    [0.5, 0],
+    [0.5, 1],
+    [0, 1],
+  ];
+  const motion = new Motion({ masks: [{ id: 'window', polygon }] });
+  const film = filming(2);
+  motion.update(film(0, []));
+  motion.looked();
+  t.equal(motion.update(film(200, [{ box: [50, 50, 60, 60], levels: 80 }])), false);
+  t.equal(motion.update(film(400, [{ box: [250, 50, 60, 60], levels: 80 }])), true);
+});
+
+t.test(
+  'the gate looks every two seconds, while anything moves or is waited for, and a moment longer',
+  async (t) => {
+    let moving = false;
+    const gate = new Gate({ moved: () => moving, looked: () => undefined, gating: true });
+    const film = filming(0);
+    const frame = film(0, []);
+    const looks = (fromMs: number, toMs: number, awaited = false): number[] => {
+      const out: number[] = [];
+      for (let atMs = fromMs; atMs < toMs; atMs += EVERY_MS) {
+        if (gate.mustLook({ ...frame, atMs }, awaited)) out.push(atMs);
+      }
+      return out;
+    };
+    t.same(looks(0, 6200), [0, 2000, 4000, 6000]);
+    t.equal(looks(6200, 7200, true).length, 5, 'an open incident');
+    moving = true;
+    t.equal(looks(7200, 8200).length, 5);
+    moving = false;
+    t.same(looks(8200, 10_600), [8200, 8400, 10_400], 'settles, then rests');
+    const free = new Gate({ moved: () => false, looked: () => undefined, gating: false });
+    t.ok(
+      [0, 1, 2].every((atMs) => free.mustLook({ ...frame, atMs }, false)),
+      'switched off',
+    );
+  },
+);
+
+const car = (score = 0.35): Detection => ({
+  xyxyPx: [300, 200, 460, 290],
+  score,
+  label: 'car',
+  group: 'vehicle',
+});
+
+t.test(
+  'a track that is held lives on for minutes, is not missed by it, and goes on under its number',
+  async (t) => {
+    const film = filming(0);
+    const frame = film(0, []);
+    const tracker = new Tracker();
+    let atMs = 0;
+    for (; atMs < 3000; atMs += EVERY_MS) tracker.update({ ...frame, atMs }, [car()]);
+    const [first] = tracker.update({ ...frame, atMs }, [car()]);
+    t.equal(tracker.waits, false, 'it stands');
+    for (let i = 0; i < 600; i += 1) {
+      atMs += EVERY_MS;
+      const held = tracker.hold({ atMs });
+      if (held[0]?.id !== first?.id || held[0]?.seen !== true || held[0]?.lastMs !== atMs)
+        t.fail(`lost at ${atMs} ms`);
+    }
+    const [after] = tracker.update({ ...frame, atMs: atMs + EVERY_MS }, [car()]);
+    t.equal(after?.id, first?.id);
+    t.equal(after?.firstMs, 0, 'its time counts');
+    const [missed] = tracker.update({ ...frame, atMs: atMs + 400 }, []);
+    t.equal(missed?.seen, false);
+    t.equal(tracker.waits, true, 'out of sight: it is waited for');
+    const [notLooked] = tracker.hold({ atMs: atMs + 5400 });
+    t.equal(notLooked?.id, first?.id, 'time in which nobody looked is no time out of sight');
+    t.equal(notLooked?.seen, false, 'and does not bring it back either');
+    for (let ms = 5600; ms <= 8000; ms += EVERY_MS) tracker.update({ ...frame, atMs: atMs + ms }, []);
+    t.same(tracker.update({ ...frame, atMs: atMs + 8200 }, []), [], 'two seconds of looking forget it');
+  },
+);
+
+t.test('half of the frames give the same tracks in the same time', async (t) => {
+  const film = filming(0);
+  const frame = film(0, []);
+  const confirmedAt = [100, 200, 400].map((everyMs) => {
+    const tracker = new Tracker();
+    for (let atMs = 0; atMs < 6000; atMs += everyMs) {
+      const x = 100 + 60 * (atMs / 1000);
+      const person: Detection = {
+        xyxyPx: [x, 200, x + 60, 340],
+        score: 0.8,
+        label: 'person',
+        group: 'person',
+      };
+      const tracks = tracker.update({ ...frame, atMs }, [person]);
+      if (atMs > 5000) return { ids: tracks.map(({ id }) => id), firstMs: tracks[0]?.firstMs };
+    }
+    return {};
+  });
+  t.same(confirmedAt, [confirmedAt[0], confirmedAt[0], confirmedAt[0]]);
+  t.match(confirmedAt[0], { ids: [1], firstMs: 0 });
+});
+
+t.test('a car that comes to stand is waited for until it is sure, and held from then on', async (t) => {
+  const film = filming(1);
+  const standing = new StandingVehicles({ zones: [], moveTolerance: 0.25, known: [] });
+  const tracker = new Tracker();
+  const body: Thing[] = [
+    { box: [150, 100, 80, 45], levels: 70 },
+    { box: [165, 105, 20, 15], levels: -110 },
+    { box: [195, 105, 20, 15], levels: -120 },
+    { box: [150, 135, 80, 10], levels: -90 },
+  ];
+  let atMs = 0;
+  for (; atMs < 8000; atMs += EVERY_MS) {
+    const frame = film(atMs, []);
+    standing.update(frame, tracker.update(frame, []), []);
+  }
+  for (const endMs = atMs + 1000; atMs < endMs; atMs += EVERY_MS) {
+    const frame = film(atMs, body);
+    standing.update(frame, tracker.update(frame, [car()]), [car()]);
+    if (atMs < endMs - EVERY_MS) t.equal(standing.waits(atMs), true);
+  }
+  for (const endMs = atMs + 400; atMs < endMs; atMs += EVERY_MS) {
+    const frame = film(atMs, body);
+    standing.update(frame, tracker.update(frame, [car()]), [car()]);
+  }
+  t.equal(standing.waits(atMs), false, 'found for a second: the rest is its picture');
+  let last: unknown[] = [];
+  for (const endMs = atMs + 60_000; atMs < endMs; atMs += EVERY_MS) {
+    const frame = film(atMs, body);
+    last = standing.update(frame, tracker.hold(frame), [car()], false);
+  }
+  t.match(
+    last,
+    [{ presence: 'held', vehicle: { firstMs: 8000, label: 'car' } }],
+    'stands since it came, a minute later',
+  );
+});
+
+t.test('looking for motion costs a fraction of an inference', async (t) => {
+  const frames = still(2, 3);
+  const motion = new Motion({ masks: [] });
+  motion.update(frames[0] as Frame);
+  motion.looked();
+  const before = process.cpuUsage();
+  for (let i = 0; i < 2000; i += 1) motion.update(frames[i % 2] as Frame);
+  const { user, system } = process.cpuUsage(before);
+  const ms = (user + system) / 1000 / 2000;
+  t.comment(`${ms.toFixed(3)} CPU-ms a frame`);
+  t.ok(ms < 0.5, `${ms.toFixed(3)} ms`);
+});

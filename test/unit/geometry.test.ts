@@ -1,0 +1,159 @@
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import {
+  beyondEdges,
+  distanceRightOf,
+  distanceToBoundary,
+  distanceToSegment,
+  isInside,
+  meetingPoint,
+  type Point,
+} from '../../agent/vision/observe/geometry.ts';
+
+/** Hundredths: finer steps only test the rounding of numbers. */
+const coordinate = fc.integer({ min: -1000, max: 1000 }).map((n) => n / 100);
+const point: fc.Arbitrary<Point> = fc.tuple(coordinate, coordinate);
+const polygon = fc.array(point, { minLength: 3, maxLength: 12 });
+/** Two points far enough apart to give a direction. */
+const segment = fc.tuple(point, point).filter(([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]) > 0.1);
+/** A property is one assertion. */
+function holds<T>(t: Test, property: fc.IProperty<T>): void {
+  fc.assert(property);
+  t.pass('for all');
+}
+
+const near = (a: number, b: number): boolean =>
+  Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(a), Math.abs(b));
+
+const SQUARE: Point[] = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+];
+
+t.test('point in polygon: known places', async (t) => {
+  const horseshoe: Point[] = [
+    [0, 0],
+    [3, 0],
+    [3, 3],
+    [2, 3],
+    [2, 1],
+    [1, 1],
+    [1, 3],
+    [0, 3],
+  ];
+  t.ok(isInside(horseshoe, [0.5, 2]));
+  t.ok(isInside(horseshoe, [2.5, 2]));
+  t.notOk(isInside(horseshoe, [1.5, 2]), 'the gap of a horseshoe is outside');
+  t.notOk(isInside(horseshoe, [4, 0.5]));
+});
+
+t.test('point in polygon: the corner it starts from and the way round do not matter', async (t) => {
+  holds(
+    t,
+    fc.property(polygon, point, fc.nat(11), (corners, place, by) => {
+      fc.pre(distanceToBoundary(corners, place) > 1e-6);
+      const turned = [...corners.slice(by % corners.length), ...corners.slice(0, by % corners.length)];
+      const inside = isInside(corners, place);
+      return isInside(turned, place) === inside && isInside(turned.reverse(), place) === inside;
+    }),
+  );
+});
+
+t.test('point in polygon: agrees with the turns round a triangle', async (t) => {
+  holds(
+    t,
+    fc.property(fc.tuple(point, point, point), point, (corners, place) => {
+      const [a, b, c] = corners;
+      fc.pre(Math.abs(distanceRightOf(a, b, c)) > 0.01 && distanceToBoundary(corners, place) > 1e-6);
+      const turns = [
+        distanceRightOf(a, b, place),
+        distanceRightOf(b, c, place),
+        distanceRightOf(c, a, place),
+      ];
+      return isInside(corners, place) === (turns.every((d) => d > 0) || turns.every((d) => d < 0));
+    }),
+  );
+});
+
+t.test(
+  'distance to a segment: zero on it, never more than to its ends, the same from either end',
+  async (t) => {
+    t.equal(distanceToSegment([0, 0], [2, 0], [1, 3]), 3);
+    t.equal(distanceToSegment([0, 0], [2, 0], [5, 4]), 5);
+    t.equal(distanceToSegment([1, 1], [1, 1], [4, 5]), 5, 'a segment may be a point');
+    holds(
+      t,
+      fc.property(segment, point, fc.double({ min: 0, max: 1, noNaN: true }), ([a, b], place, share) => {
+        const d = distanceToSegment(a, b, place);
+        const on: Point = [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
+        return (
+          d <= Math.hypot(place[0] - a[0], place[1] - a[1]) + 1e-9 &&
+          near(d, distanceToSegment(b, a, place)) &&
+          near(distanceToSegment(a, b, on), 0)
+        );
+      }),
+    );
+  },
+);
+
+t.test('sides of a line: right-hand side of one who looks from `from` to `to`, y down', async (t) => {
+  t.equal(distanceRightOf([0, 0], [1, 0], [0.5, 2]), 2, 'looking to the right, down is on the right');
+  t.equal(distanceRightOf([0, 0], [0, 1], [2, 0.5]), -2, 'looking down, the right-hand side is to the left');
+  holds(
+    t,
+    fc.property(segment, point, ([a, b], place) =>
+      near(distanceRightOf(a, b, place), -distanceRightOf(b, a, place)),
+    ),
+  );
+});
+
+t.test('meeting point: lies on both ways; none where the line is not passed', async (t) => {
+  t.equal(meetingPoint([0, 0], [4, 0], [1, -1], [1, 1]), 0.25);
+  t.equal(meetingPoint([0, 0], [4, 0], [1, 1], [3, 2]), undefined);
+  holds(
+    t,
+    fc.property(segment, point, point, ([from, to], a, b) => {
+      const at = meetingPoint(from, to, a, b);
+      const passed = distanceRightOf(from, to, a) >= 0 !== distanceRightOf(from, to, b) >= 0;
+      if (at === undefined) return !passed;
+      fc.pre(Math.abs(at) < 1e3);
+      const place: Point = [from[0] + at * (to[0] - from[0]), from[1] + at * (to[1] - from[1])];
+      return passed && distanceToSegment(a, b, place) < 1e-6;
+    }),
+  );
+});
+
+t.test('a zone that reaches the edge of the frame goes on beyond it, and only there', async (t) => {
+  const bottom = beyondEdges(
+    [
+      [0.2, 0.5],
+      [0.8, 0.5],
+      [0.8, 0.995],
+      [0.2, 1],
+    ],
+    0.01,
+  );
+  t.ok(isInside(bottom, [0.5, 1.4]), 'below the frame');
+  t.ok(isInside(bottom, [0.5, 0.7]));
+  t.notOk(isInside(bottom, [0.9, 1.4]), 'not beside the zone');
+  t.notOk(isInside(bottom, [0.5, 0.4]));
+  const whole = beyondEdges(SQUARE, 0.01);
+  for (const place of [
+    [0.5, -0.5],
+    [0.5, 1.5],
+    [-0.5, 0.5],
+    [1.5, 0.5],
+    [0.5, 0.5],
+  ] as const) {
+    t.ok(isInside(whole, place), `whole frame: ${place.join(', ')}`);
+  }
+  const inner = fc.double({ min: 0.02, max: 0.98, noNaN: true });
+  holds(
+    t,
+    fc.property(fc.array(fc.tuple(inner, inner), { minLength: 3, maxLength: 8 }), (corners) =>
+      beyondEdges(corners, 0.01).every((corner, i) => corner === corners[i]),
+    ),
+  );
+});

@@ -1,0 +1,241 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { RuleConfig } from '../../agent/contract/config.ts';
+import type { Situation } from '../../agent/contract/situation.ts';
+import { Incidents } from '../../agent/incident/incidents.ts';
+import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
+import { observation, track } from '../lib/street.ts';
+
+const SITE = { timeZone: 'Europe/Paris', holidays: ['2026-07-14'] };
+const makeRule = (config: RuleConfig) => makeRuleAt(config, SITE);
+
+function incidents(): Incidents {
+  let n = 0;
+  return new Incidents(() => `e${++n}`);
+}
+
+function standing(id: number, over = {}): Situation {
+  return { key: `track-${id}`, objects: [track(id, over)], cause: {}, momentary: false };
+}
+
+const phases = (all: { episode: string; phase: string }[]): string[] =>
+  all.map((x) => `${x.episode} ${x.phase}`);
+
+t.test('an incident starts once, is updated once a minute and ends once', async (t) => {
+  const life = incidents();
+  const seen: string[] = [];
+  for (let atMs = 0; atMs <= 140_000; atMs += 200) {
+    const present = atMs >= 1000 && atMs <= 130_000;
+    seen.push(...phases(life.step(present ? [standing(1)] : [], atMs)));
+  }
+  t.same(seen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
+  t.equal(life.standing, 0);
+});
+
+t.test('a gap shorter than the hold time does not end it, a longer one does', async (t) => {
+  const life = incidents();
+  const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
+  t.same(at(0, [standing(1)]), ['e1 start']);
+  t.same(at(2900, []), []);
+  t.same(at(2950, [standing(1)]), []);
+  const ended = life.step([], 5950);
+  t.same(phases(ended), ['e1 end']);
+  t.equal(ended[0]?.atMs, 2950, 'it ended when it was last seen, not when that was noticed');
+  t.same(at(6000, [standing(1)]), [], 'it is there again: the place cools down');
+  t.same(at(12_900, [standing(1)]), []);
+  t.equal(life.cooled, 1, 'counted once');
+  t.same(at(12_950, [standing(1)]), ['e2 start'], 'and raised when it stays');
+});
+
+t.test('only what is there again waits for the cool-down', async (t) => {
+  const life = incidents();
+  const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
+  const box = (x: number): Situation => standing(x, { xyxyNorm: [x / 100, 0.4, x / 100 + 0.1, 0.6] });
+  at(0, [box(20)]);
+  t.same(at(3000, []), ['e1 end']);
+  t.same(at(3200, [box(22), box(26)]), ['e2 start'], 'IoU .67 is the same place, .25 another');
+  t.same(at(10_000, [box(22), box(26)]), ['e3 start']);
+  at(13_200, []);
+  const driving = standing(30, { xyxyNorm: [0.22, 0.4, 0.32, 0.6], velocityNormPerS: [0.1, 0] });
+  t.same(at(14_000, [driving]), ['e4 start'], 'the next one, which drives through the same place');
+  at(17_000, []);
+  const passing: Situation = { ...standing(1), momentary: true };
+  t.same(at(17_200, [box(22), passing]), ['e5 start', 'e5 end'], 'what happens in a moment is new');
+});
+
+t.test('so many alerts within an hour; what still stands is raised when there is room', async (t) => {
+  let n = 0;
+  const life = new Incidents(() => `e${++n}`, 4);
+  const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
+  const passing = (id: number): Situation => ({ ...standing(id), momentary: true });
+  for (let minute = 0; minute < 4; minute += 1) at(minute * 60_000, [passing(minute)]);
+  t.equal(n, 4);
+  t.equal(life.limit.limiting, false, 'the share is used up, but nothing was held back');
+  const stays = standing(9);
+  for (let ms = 240_000; ms < 250_000; ms += 200) t.same(at(ms, [stays]), []);
+  t.same(at(250_000, [stays, passing(10), passing(11)]), []);
+  t.equal(life.heldBack, 3, 'each is counted once');
+  t.equal(life.limit.limiting, true);
+  t.same(at(3_599_800, [stays]), []);
+  t.same(at(3_600_000, [stays]), ['e5 start'], 'an hour after the first');
+  t.equal(life.limit.limiting, true, 'still: four within the hour');
+  at(3_600_200, []);
+  t.same(at(3_720_000, []), ['e5 end']);
+  t.equal(life.limit.limiting, false, 'half the share is free again');
+});
+
+t.test(
+  'the same object under a new number goes on with the incident; another place starts one',
+  async (t) => {
+    const life = incidents();
+    const moving = { velocityNormPerS: [0.1, 0] as [number, number] };
+    life.step([standing(1, moving)], 0);
+    const further: [number, number, number, number] = [0.5, 0.4, 0.55, 0.6];
+    t.same(
+      phases(life.step([standing(2, { xyxyNorm: further })], 1000)),
+      [],
+      'where its speed would bring it',
+    );
+    const elsewhere: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
+    t.same(
+      phases(life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: elsewhere })], 1200)),
+      ['e2 start'],
+    );
+    const beside = standing(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
+    t.same(
+      phases(
+        life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: elsewhere }), beside], 1400),
+      ),
+      ['e3 start'],
+      'a neighbour of an object that is still there is another incident',
+    );
+  },
+);
+
+t.test('property: every episode is start, update*, end, in this order, whatever comes', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.subarray([1, 2, 3, 4]), fc.integer({ min: 1, max: 2500 })), { maxLength: 80 }),
+      (steps) => {
+        const life = incidents();
+        const open = new Map<string, boolean>();
+        let atMs = 0;
+        const check = (all: { episode: string; phase: string }[]): void => {
+          for (const { episode, phase } of all) {
+            const before = open.get(episode);
+            if (phase === 'start' ? before !== undefined : before !== true)
+              throw new Error(`${episode} ${phase}`);
+            open.set(episode, phase !== 'end');
+          }
+        };
+        for (const [ids, dt] of steps) {
+          atMs += dt;
+          check(
+            life.step(
+              ids.map((id) => standing(id, { xyxyNorm: [id / 5, 0.1, id / 5 + 0.05, 0.2] })),
+              atMs,
+            ),
+          );
+        }
+        check(life.endAll('over', atMs));
+        return [...open.values()].every((stillOpen) => !stillOpen);
+      },
+    ),
+  );
+  t.pass('no counter-example');
+});
+
+t.test('too many at once are counted, not raised', async (t) => {
+  const life = incidents();
+  const many = Array.from({ length: 70 }, (_, i) => standing(i + 1));
+  t.equal(life.step(many, 0).length, 64);
+  t.equal(life.overflow, 6);
+});
+
+t.test('stay rules: classes, zone and time', async (t) => {
+  const rule = makeRule({
+    id: 'cars',
+    kind: 'vehicle-in-pedestrian-zone',
+    purpose: 'safety',
+    zone: 'z',
+    classes: ['car', 'truck'],
+    afterS: 2,
+  });
+  const inZone = (sinceMs: number) => [{ zone: 'z', sinceMs }];
+  const car = { group: 'vehicle', label: 'car' } as const;
+  const cars = (x: number) => [
+    track(1, { ...car, xyxyNorm: [x, 0.4, x + 0.1, 0.6], ground: [x + 0.05, 0.6], zones: inZone(3000) }),
+    track(2, { ...car, xyxyNorm: [x, 0.4, x + 0.1, 0.6], ground: [x + 0.05, 0.6], zones: inZone(3001) }),
+    track(3, { ...car, xyxyNorm: [x, 0.4, x + 0.1, 0.6], zones: [{ zone: 'other', sinceMs: 0 }] }),
+    track(4, { zones: inZone(0) }),
+    track(5, { group: 'vehicle', label: 'bus', xyxyNorm: [x, 0.4, x + 0.1, 0.6], zones: inZone(0) }),
+  ];
+  t.same(rule.observe(observation(4200, cars(0.2))), [], 'not seen to move yet');
+  for (const step of [1, 2, 3]) {
+    t.same(rule.observe(observation(4200 + 200 * step, cars(0.2 + 0.025 * step))), [], 'moves');
+  }
+  const at = observation(5000, cars(0.3));
+  t.same(
+    rule.observe(at).map(({ key, cause }) => [key, cause]),
+    [['track-1', { stayedS: 2 }]],
+  );
+});
+
+t.test('line crossing: direction and classes; each crossing is an incident of its own', async (t) => {
+  const rule = makeRule({
+    id: 'k',
+    kind: 'line-crossing',
+    purpose: 'p',
+    line: 'kerb',
+    classes: ['person'],
+    direction: 'left',
+  });
+  const crossings = [
+    { line: 'kerb', track: 1, direction: 'left' as const },
+    { line: 'kerb', track: 2, direction: 'right' as const },
+    { line: 'other', track: 1, direction: 'left' as const },
+    { line: 'kerb', track: 3, direction: 'left' as const },
+  ];
+  const at = observation(1000, [track(1), track(2), track(3, { group: 'animal', label: 'dog' })], {
+    crossings,
+  });
+  const found = rule.observe(at);
+  t.same(
+    found.map(({ objects }) => objects[0]?.id),
+    [1],
+  );
+  t.same(phases(incidents().step(found, 1000)), ['e1 start', 'e1 end']);
+});
+
+t.test('a restart: the incident goes on where its object still is, and ends where it is not', async (t) => {
+  const before = incidents();
+  before.step(
+    [standing(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }), standing(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] })],
+    50_000,
+  );
+  const records = before.records((atMs) => 1_000_000 + atMs);
+  t.same(
+    records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
+    [
+      ['e1', 1_050_000],
+      ['e2', 1_050_000],
+    ],
+  );
+
+  const after = new Incidents(() => 'new');
+  after.restore(JSON.parse(JSON.stringify(records)), { atMs: 500, wallMs: 1_080_000 }, 40_000);
+  t.same(after.step([], 600), [], 'nothing is ended while it may still be found');
+  t.same(
+    after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
+    [],
+    'the same car, not raised again',
+  );
+  t.same(
+    phases(after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 40_500)),
+    ['e2 end'],
+    'the other has gone',
+  );
+  const ended = after.step([], 43_600);
+  t.same(phases(ended), ['e1 end']);
+  t.equal(ended[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
+});

@@ -1,0 +1,80 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import {
+  encodeMessage,
+  FromVision,
+  LINK_MESSAGE_BYTES_MAX,
+  LinkDecoder,
+  type PlainFromVision,
+  ToVision,
+} from '../../agent/contract/link.ts';
+import { observation, track } from '../lib/street.ts';
+
+const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 100_000 : 3_000;
+
+t.test('messages come out as they went in, however the stream is cut', async (t) => {
+  const messages: PlainFromVision[] = [
+    { kind: 'hello', pid: 7 },
+    { kind: 'frame', observation: observation(400, [track(3)]), detections: [] },
+    { kind: 'lost', reason: 'connection refused', retryInMs: 1000 },
+  ];
+  const stream = Buffer.concat(messages.map(encodeMessage));
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 40 }), (sizes) => {
+      const decoder = new LinkDecoder(FromVision);
+      const out: unknown[] = [];
+      let at = 0;
+      for (let i = 0; at < stream.length; i++) {
+        const size = sizes[i % sizes.length] as number;
+        out.push(...decoder.push(stream.subarray(at, at + size)).map(({ message }) => message));
+        at += size;
+      }
+      return JSON.stringify(out) === JSON.stringify(messages);
+    }),
+  );
+  t.pass('all cuts');
+});
+
+t.test('what is no message is refused as corrupt, and nothing else is thrown', async (t) => {
+  const good = encodeMessage({ kind: 'ack', frame: 3, evidence: [] });
+  const refusals = { bytes: 0, flips: 0 };
+  const attempt = (bytes: Uint8Array): boolean => {
+    try {
+      new LinkDecoder(ToVision).push(bytes);
+      return true;
+    } catch (error) {
+      if (error instanceof AgentError && error.kind === 'corrupt') return false;
+      throw error;
+    }
+  };
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 8, maxLength: 200 }), (bytes) => {
+      if (!attempt(bytes)) refusals.bytes += 1;
+    }),
+    { numRuns: RUNS },
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: good.length * 8 - 1 }), (bit) => {
+      const bytes = Buffer.from(good);
+      bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+      if (!attempt(bytes)) refusals.flips += 1;
+    }),
+    { numRuns: RUNS },
+  );
+  t.ok(refusals.bytes > RUNS * 0.9, `${refusals.bytes} of ${RUNS} random messages refused`);
+  t.ok(refusals.flips > RUNS * 0.5, `${refusals.flips} of ${RUNS} bit flips refused`);
+});
+
+t.test('limits and unknown content', async (t) => {
+  const decode = (bytes: Buffer) => new LinkDecoder(ToVision).push(bytes);
+  const long = Buffer.alloc(8);
+  long.writeUInt32BE(LINK_MESSAGE_BYTES_MAX + 1);
+  t.throws(() => decode(long), /link message refused \(length/, 'too long');
+  const lying = Buffer.from([0, 0, 0, 4, 0, 0, 0, 9]);
+  t.throws(() => decode(lying), /header length 9/, 'header longer than the message');
+  const unknown = encodeMessage({ kind: 'fetch', url: 'x' } as never);
+  t.throws(() => decode(unknown), /link message refused/, 'unknown kind');
+  const extra = encodeMessage({ kind: 'stop', also: 1 } as never);
+  t.throws(() => decode(extra), /link message refused/, 'unknown key');
+});

@@ -1,0 +1,118 @@
+/** Heat and slowness lower the analysed rate in steps, and give it back with hysteresis. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { ToVision } from '../../agent/contract/link.ts';
+import { Thermal } from '../../agent/health/thermal.ts';
+import { LoadDesk } from '../../agent/load-desk.ts';
+import { Pace } from '../../agent/vision/pace.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+
+/** Frames at 5 a second for so long, each of which takes `ms`; how many were analysed. */
+function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
+  let analysed = 0;
+  for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
+    if (!pace.takes(atMs)) continue;
+    analysed += 1;
+    pace.took(ms, atMs);
+  }
+  return analysed;
+}
+
+t.test('a board that is too slow for its camera analyses less, step by step, and more again', async (t) => {
+  const pace = new Pace(5);
+  t.equal(run(pace, 0, 60, 60), 300, 'every frame while there is time');
+  t.same(pace.state, { step: 0, fps: 5, reason: null });
+  run(pace, 60_000, 20, 250);
+  t.match(pace.state, { step: 1, fps: 3.33, reason: 'load' });
+  run(pace, 80_000, 60, 330);
+  t.match(pace.state, { step: 2, fps: 2.5 }, 'until it fits');
+  t.equal(run(pace, 140_000, 60, 330), 150, 'every second frame');
+  t.equal(pace.state.step, 2, 'and stays there');
+  run(pace, 200_000, 50, 60);
+  t.equal(pace.state.step, 2, 'not at once back');
+  run(pace, 250_000, 200, 60);
+  t.same(pace.state, { step: 0, fps: 5, reason: null });
+  t.ok(pace.skipped > 100);
+});
+
+t.test('a time at the edge does not make it come and go', async (t) => {
+  const pace = new Pace(5);
+  const steps: number[] = [];
+  for (let minute = 0; minute < 30; minute += 1) {
+    run(pace, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
+    if (steps.at(-1) !== pace.state.step) steps.push(pace.state.step);
+  }
+  t.same(steps, [1], 'one step, once');
+});
+
+t.test('never slower than a frame a second, or than asked for', async (t) => {
+  const slow = new Pace(2);
+  slow.heat(9);
+  t.match(slow.state, { step: 2, fps: 1, reason: 'heat' });
+  const slower = new Pace(0.5);
+  slower.heat(9);
+  t.match(slower.state, { step: 0, fps: 0.5, reason: null });
+});
+
+t.test('heat takes a step at a time, and gives it back when it has been cooler for a minute', async (t) => {
+  const thermal = new Thermal();
+  const at = (celsius: number | null, fromS: number, toS: number): number => {
+    let steps = 0;
+    for (let s = fromS; s < toS; s += 5) steps = thermal.take(celsius, s * 1000);
+    return steps;
+  };
+  t.equal(at(60, 0, 100), 0);
+  t.equal(at(76, 100, 200), 1);
+  t.equal(at(90, 200, 210), 2, 'one more at once');
+  t.equal(at(90, 210, 400), 4, 'and more while it does not help');
+  t.equal(at(null, 400, 410), 4, 'a sensor that cannot be read changes nothing');
+  t.equal(at(82, 410, 600), 4, 'a little cooler is not enough');
+  t.equal(at(60, 600, 655), 4);
+  t.equal(at(60, 655, 670), 3);
+  t.equal(at(60, 670, 900), 0);
+});
+
+t.test('the sensors’ files reach vision, and vision’s pace the room', async (t) => {
+  const sysClass = scratch(t);
+  const zone = join(sysClass, 'thermal', 'thermal_zone0');
+  mkdirSync(zone, { recursive: true });
+  const heat = (celsius: number): void => writeFileSync(join(zone, 'temp'), `${celsius * 1000}\n`);
+  let nowMs = 0;
+  const sent: ToVision[] = [];
+  const told: unknown[] = [];
+  const desk = new LoadDesk({
+    clock: { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() },
+    log: SILENT,
+    sysClass,
+    send: (message) => sent.push(message) > 0,
+    onShed: (active, cause) => told.push([active, cause]),
+  });
+  const tick = (seconds: number): void => {
+    for (const endMs = nowMs + seconds * 1000; nowMs < endMs; nowMs += 500) desk.tick();
+  };
+  heat(55);
+  tick(20);
+  t.same(sent, []);
+  heat(80);
+  tick(30);
+  t.same(sent.splice(0), [
+    { kind: 'heat', steps: 1 },
+    { kind: 'heat', steps: 2 },
+  ]);
+  desk.take({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
+  t.same(told.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
+  t.match(desk.counters, { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
+  const source = { widthPx: 640, heightPx: 480 };
+  desk.take({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null });
+  t.same(sent.splice(0), [{ kind: 'heat', steps: 2 }], 'a new life of vision is told');
+  heat(50);
+  tick(200);
+  t.same(sent.splice(0), [
+    { kind: 'heat', steps: 1 },
+    { kind: 'heat', steps: 0 },
+  ]);
+  desk.take({ kind: 'pace', step: 0, fps: 5, reason: null });
+  t.same(told.splice(0), [[false, {}]]);
+});

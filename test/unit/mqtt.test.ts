@@ -1,0 +1,172 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import type { OutboxRow } from '../../agent/contract/outbox.ts';
+import { parseAck } from '../../agent/mqtt/acks.ts';
+import { DeliveryError, deliveryError, deliveryErrorOf } from '../../agent/mqtt/faults.ts';
+import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+
+void t.test('a lane: each row once a session, live ones first, the backlog in order', async (t) => {
+  const step = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('append' as const), n: fc.integer({ min: 1, max: 5 }) }),
+    },
+    {
+      weight: 6,
+      arbitrary: fc.record({ do: fc.constant('send' as const), n: fc.integer({ min: 1, max: 8 }) }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('release' as const), n: fc.integer({ min: 1, max: 9 }) }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('rewind' as const), n: fc.constant(0) }) },
+  );
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 30 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(step, { maxLength: 80 }),
+      (old, ahead, steps) => {
+        let last = old;
+        let first = 1;
+        const peek = (after: number): OutboxRow | undefined => {
+          const seq = Math.max(after + 1, first);
+          return seq > last ? undefined : row(seq);
+        };
+        const cursor = new LaneCursor();
+        cursor.begin({ first, last });
+        let sent = new Set<number>();
+        let backlogEnd = old;
+        let previousBacklog = 0;
+        const send = (): number | undefined => {
+          const next = cursor.next(first, ahead, peek)?.seq;
+          if (next === undefined) return undefined;
+          if (sent.has(next)) throw new Error(`${next} was sent twice`);
+          sent.add(next);
+          if (next <= backlogEnd) {
+            const liveWaiting = Array.from({ length: last - backlogEnd }, (_, i) => backlogEnd + 1 + i);
+            if (liveWaiting.some((seq) => seq >= first && !sent.has(seq)))
+              throw new Error(`${next} before a live row`);
+            if (next < previousBacklog) throw new Error('the backlog is out of order');
+            if (next - first >= ahead) throw new Error(`${next} is ${next - first} ahead, ${ahead} allowed`);
+            previousBacklog = next;
+          }
+          return next;
+        };
+        for (const { do: what, n } of steps) {
+          if (what === 'append') last += n;
+          if (what === 'send') for (let i = 0; i < n; i += 1) send();
+          if (what === 'release') first = Math.min(last + 1, first + n);
+          if (what === 'rewind') {
+            const live = Math.max(backlogEnd, ...sent);
+            cursor.rewind(first);
+            backlogEnd = Math.max(backlogEnd, live);
+            previousBacklog = 0;
+            sent = new Set();
+          }
+        }
+        // With room made by releases, everything goes out in the end.
+        for (let guard = 0; first <= last && guard < 1000; guard += 1) {
+          while (send() !== undefined);
+          for (first; first <= last && sent.has(first); first += 1);
+        }
+        if (first <= last) throw new Error(`${first} is never sent`);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  t.pass('2000 lives of a lane');
+
+  function row(seq: number): OutboxRow {
+    return {
+      kind: 'message',
+      seq,
+      boot: 'b',
+      topic: 'x',
+      contentType: 'y',
+      body: new Uint8Array(),
+      expiryS: null,
+    };
+  }
+});
+
+void t.test('an acknowledgement is numbers or it is refused', async (t) => {
+  t.same(parseAck(Buffer.from('{"alert":3,"bulk":0}')), { alert: 3, bulk: 0 });
+  t.same(parseAck(Buffer.from('{"bulk":7,"later":"field"}')), { bulk: 7 }, 'what is not known is left out');
+  t.same(parseAck(Buffer.from('{}')), {});
+  t.same(parseAck(Buffer.from('{"alert":3,"epoch":"1f00ab32"}')), { alert: 3, epoch: '1f00ab32' });
+  t.throws(() => parseAck(Buffer.from('{"alert":3,"epoch":7}')), { message: /refused/ });
+  const accepted = (payload: Buffer): boolean => {
+    try {
+      const ack = parseAck(payload);
+      const { epoch, ...numbers } = ack;
+      if (epoch !== undefined && (epoch.length < 1 || epoch.length > 32)) return false;
+      return Object.values(numbers).every((seq) => Number.isSafeInteger(seq) && seq >= 0);
+    } catch (error) {
+      if (error instanceof AgentError && error.kind === 'corrupt') return true;
+      throw error;
+    }
+  };
+  const numRuns = process.env['VIGIE_TEST_FULL'] === '1' ? 100_000 : 5000;
+  const anything = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+    fc.json().map((text) => Buffer.from(text)),
+    fc.record({ alert: fc.anything(), bulk: fc.double() }).map((value) => {
+      try {
+        return Buffer.from(JSON.stringify(value) ?? '');
+      } catch {
+        return Buffer.from('[cyclic or bigint]');
+      }
+    }),
+  );
+  fc.assert(fc.property(anything, accepted), { numRuns });
+  t.pass(`${numRuns} messages: numbers or a refusal, nothing else`);
+});
+
+void t.test('errors of the network and the broker become one line with a remedy', async (t) => {
+  const of = (code: unknown, message = 'raw') =>
+    deliveryError(Object.assign(new Error(message), { code }), 'mqtts://user:secret@room.example:8883');
+  t.match(of('ECONNREFUSED'), {
+    code: 'unreachable',
+    kind: 'unavailable',
+    message: /nothing listens there; start/,
+  });
+  t.match(of('CERT_HAS_EXPIRED'), { code: 'certificate', kind: 'denied' });
+  t.match(of('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), {
+    code: 'certificate',
+    message: /no fallback to plaintext/,
+  });
+  t.match(of('ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED'), { code: 'certificate', message: /has expired/ });
+  t.match(of('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'), {
+    code: 'certificate',
+    message: /refuses the box/,
+  });
+  t.match(of(undefined, 'connack timeout'), { code: 'unreachable', message: /no answer to CONNECT/ });
+  t.match(of(undefined, 'two\nlines'), { message: /two lines/ });
+  t.match(of(134), { code: 'denied' });
+  for (const code of [1, 132]) t.match(of(code), { code: 'protocol', message: /does not speak MQTT 5; use/ });
+  t.match(of(250), { code: 'protocol', message: /code 250/ });
+  t.match(deliveryErrorOf(142, 'x'), { code: 'identity-conflict' });
+  t.match(deliveryError(new AgentError('config', 'mqtt.key: no'), 'mqtt://x'), { code: 'configuration' });
+  const once = of('ENOTFOUND');
+  t.equal(deliveryError(once, 'mqtt://other'), once, 'mapped once');
+  t.ok(once instanceof DeliveryError);
+  for (const error of [once, of('ETIMEDOUT'), of(135)]) {
+    t.notMatch(error.message, /secret/, 'no password is shown');
+    t.equal(error.message, `${error.reason}; ${error.fix}`);
+  }
+});
+
+void t.test('everything a box writes lies under its own name', async (t) => {
+  const topics = topicsOf('marseille-1', 'canebiere-017');
+  const all = [
+    topics.status,
+    topics.health,
+    topics.ack,
+    topics.event('alert', 'loitering'),
+    topics.snapshot('e-1'),
+  ];
+  for (const topic of all) t.match(topic, /^vigie\/marseille-1\/canebiere-017\/./);
+});

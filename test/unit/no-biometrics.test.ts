@@ -1,0 +1,106 @@
+/** What could name somebody has no place to travel in: the schemas of everything that leaves vision or the box. */
+import type { TSchema } from '@sinclair/typebox';
+import t from 'tap';
+import { LABELS } from '../../agent/contract/label.ts';
+import { FromVision } from '../../agent/contract/link.ts';
+import { MESSAGES } from '../../agent/contract/messages.ts';
+import type { Detection } from '../../agent/contract/picture.ts';
+import { Followed } from '../../agent/vision/track/followed.ts';
+import { SETTINGS } from '../../agent/vision/track/settings.ts';
+
+/** Words for what tells one person, or one vehicle, from all others. */
+const NAMING = new RegExp(
+  '^(embeddings?|features?|descriptors?|appearance|histograms?|colou?rs?|prints?|vectors?|faces?|facial|plates?|licen[cs]e|' +
+    'landmarks?|keypoints?|pose|gait|skin|hair|cloth(es|ing)|gender|sex|ethnic(ity)?|biometrics?|identity|reid|persons?|' +
+    'pixels?|thumbnails?|crops?)$',
+  'i',
+);
+/** Counts of what was hidden; the incident that two boxes claim one name; whom a file is sealed to. */
+const HARMLESS = new Set(['persons', 'plates', 'identity-conflict']);
+/** A box has four numbers, a point two; an appearance vector has dozens. */
+const NUMBERS_MAX = 4;
+
+interface Field {
+  readonly path: string;
+  readonly name: string;
+  readonly schema: TSchema;
+}
+
+/** Every field of a schema, wherever in it. */
+function fieldsOf(schema: TSchema, path: string): Field[] {
+  const fields: Field[] = [];
+  for (const [name, inner] of Object.entries((schema['properties'] ?? {}) as Record<string, TSchema>)) {
+    fields.push({ path: `${path}/${name}`, name, schema: inner });
+  }
+  const parts = [schema['anyOf'], schema['allOf'], schema['oneOf'], schema['items']].flat() as TSchema[];
+  const records = Object.values((schema['patternProperties'] ?? {}) as Record<string, TSchema>);
+  const inner = [...fields, ...[...parts, ...records].filter(Boolean).map((one) => ({ path, schema: one }))];
+  return [...fields, ...inner.flatMap((one) => fieldsOf(one.schema, one.path))];
+}
+
+/** An array of numbers without a short, fixed length. */
+function isVector({ type, items, maxItems }: TSchema): boolean {
+  if (type !== 'array' || Array.isArray(items)) return false;
+  const numeric = ['number', 'integer'].includes((items as TSchema | undefined)?.['type'] as string);
+  return numeric && ((maxItems as number | undefined) ?? Number.POSITIVE_INFINITY) > NUMBERS_MAX;
+}
+
+/** `colourHistogram` and `colour_histogram` are two words each. */
+function isNaming({ name, schema }: Field): boolean {
+  // Of another project's form: a place that must stay empty.
+  if (schema['type'] === 'null') return false;
+  const words = name.replace(/([a-z])([A-Z])/g, '$1 $2').split(/[ _.-]+/);
+  return !HARMLESS.has(name) && words.some((word) => NAMING.test(word));
+}
+
+/** How often a stage took how long: one number for each bound, the same for every street. */
+const HISTOGRAMS: ReadonlySet<string> = new Set(['link/stats/stages/latency/counts']);
+
+function faultsOf(schema: TSchema, name: string): string[] {
+  return fieldsOf(schema, name)
+    .filter((field) => isNaming(field) || (isVector(field.schema) && !HISTOGRAMS.has(field.path)))
+    .map(({ path }) => path);
+}
+
+t.test('the search finds what it is for', async (t) => {
+  const object = (properties: Record<string, unknown>): TSchema =>
+    ({ type: 'object', properties }) as unknown as TSchema;
+  const numbers = { type: 'array', items: { type: 'number' } };
+  const inTracks = (field: string): TSchema =>
+    object({ tracks: { type: 'array', items: { anyOf: [object({ [field]: { type: 'string' } })] } } });
+  for (const field of ['embedding', 'colourHistogram', 'plate', 'faceId', 'reidVector', 'hair']) {
+    t.same(faultsOf(inTracks(field), 'x'), [`x/tracks/${field}`], field);
+  }
+  t.same(faultsOf(object({ values: numbers }), 'x'), ['x/values'], 'whatever it is called');
+  t.same(faultsOf(object({ xyxyNorm: { ...numbers, maxItems: 4 } }), 'x'), []);
+});
+
+t.test('nothing that names somebody leaves vision, or the box', async (t) => {
+  t.same(faultsOf(FromVision, 'link'), []);
+  t.ok(fieldsOf(FromVision, 'link').length > 50);
+  const schemas = MESSAGES.flatMap(({ name, schema }) => (schema === undefined ? [] : [{ name, schema }]));
+  t.ok(schemas.length > 8);
+  for (const { name, schema } of schemas) t.same(faultsOf(schema, name), [], name);
+});
+
+t.test('what a detector may name is these ten classes', async (t) => {
+  const vehicles = ['bicycle', 'car', 'motorcycle', 'bus', 'truck'];
+  t.same(Object.values(LABELS), ['person', ...vehicles, 'dog', 'backpack', 'handbag', 'suitcase']);
+});
+
+t.test(
+  'the colours of a track are gone 2 s after it was last seen, and are no part of what is told',
+  async (t) => {
+    const detection: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: [0, 0, 40, 100] };
+    const cut = { width: false, height: false };
+    const print = new Float32Array(72).fill(1);
+    const track = new Followed(7, { detection, cut, print, crowded: false }, 0, SETTINGS);
+    track.predict(2, 2000);
+    t.ok(track.printed);
+    const told = Object.keys(track.toTrack(2000)).sort();
+    const facts = ['firstMs', 'group', 'id', 'label', 'lastMs', 'score', 'seen', 'velocityPxPerS', 'xyxyPx'];
+    t.same(told, facts);
+    track.predict(0.1, 2001);
+    t.notOk(track.printed);
+  },
+);

@@ -1,0 +1,257 @@
+import { Value } from '@sinclair/typebox/value';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { type Crossing, Observation, type ObservedTrack } from '../../agent/contract/observation.ts';
+import type { Track } from '../../agent/contract/picture.ts';
+import { Observer, type ObserverOptions } from '../../agent/vision/observe/observer.ts';
+
+const SOURCE = { widthPx: 1000, heightPx: 500 };
+/** A person of 100 px: positions within 10 px of a border are not clear. */
+const HEIGHT_PX = 100;
+const ZONE = {
+  id: 'court',
+  polygon: [
+    [0.3, 0.4],
+    [0.7, 0.4],
+    [0.7, 0.8],
+    [0.3, 0.8],
+  ] as [number, number][],
+};
+const LINE = { id: 'kerb', from: [0.2, 0.5] as [number, number], to: [0.8, 0.5] as [number, number] };
+
+function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
+  return {
+    id: 1,
+    group: 'person',
+    label: 'person',
+    score: 0.8,
+    xyxyPx: [x - 20, y - HEIGHT_PX, x + 20, y],
+    velocityPxPerS: [0, 0],
+    firstMs: 0,
+    lastMs: 0,
+    seen: true,
+    ...more,
+  };
+}
+
+/** Observes one track along a way, a position every `stepMs`; a missing position = the track is gone. */
+function along(
+  options: Partial<ObserverOptions>,
+  way: readonly (Track | undefined)[],
+  stepMs = 200,
+): { tracks: (ObservedTrack | undefined)[]; crossings: Crossing['direction'][][] } {
+  const observer = new Observer({ zones: [], lines: [], ...options });
+  const seen = way.map((track, i) =>
+    observer.observe(
+      { index: i + 1, atMs: i * stepMs, wallMs: i * stepMs, source: SOURCE },
+      track === undefined ? [] : [track],
+    ),
+  );
+  return {
+    tracks: seen.map((one) => one.tracks[0]),
+    crossings: seen.map((one) => one.crossings.map(({ direction }) => direction)),
+  };
+}
+
+/** A property is one assertion. */
+function holds<T>(t: Test, property: fc.IProperty<T>): void {
+  fc.assert(property);
+  t.pass('for all');
+}
+
+const inZone = (track: ObservedTrack | undefined): boolean => (track?.zones.length ?? 0) > 0;
+
+t.test('an observation fits the contract, wherever the boxes lie', async (t) => {
+  const number = fc.double({ min: -3000, max: 3000, noNaN: true });
+  const side = fc.double({ min: 1, max: 2000, noNaN: true });
+  const observer = new Observer({ zones: [ZONE], lines: [LINE] });
+  let index = 0;
+  holds(
+    t,
+    fc.property(
+      fc.array(fc.record({ x: number, y: number, w: side, h: side, seen: fc.boolean() })),
+      (boxes) => {
+        index += 1;
+        const tracks = boxes.map(({ x, y, w, h, seen }, i) =>
+          trackAt(0, 0, { id: i + 1, xyxyPx: [x, y, x + w, y + h], seen }),
+        );
+        const observation = observer.observe({ index, atMs: index, wallMs: index, source: SOURCE }, tracks);
+        return Value.Check(Observation, observation) && observation.tracks.length === boxes.length;
+      },
+    ),
+  );
+  t.equal(observer.crossingsDropped, 0);
+});
+
+t.test('ground point and velocity are normalised', async (t) => {
+  const { tracks } = along({}, [trackAt(500, 250, { velocityPxPerS: [100, -50] })]);
+  t.same(tracks[0]?.ground, [0.5, 0.5]);
+  t.same(tracks[0]?.velocityNormPerS, [0.1, -0.1]);
+  t.same(tracks[0]?.xyxyNorm, [0.48, 0.3, 0.52, 0.5]);
+});
+
+t.test('zone: clearly inside is inside at once', async (t) => {
+  const { tracks } = along({ zones: [ZONE] }, [trackAt(100, 300), trackAt(500, 300)]);
+  t.notOk(inZone(tracks[0]));
+  t.same(tracks[1]?.zones, [{ zone: 'court', sinceMs: 200 }]);
+});
+
+t.test('zone: near the border it takes time, and the time counts', async (t) => {
+  const way = [trackAt(290, 300), trackAt(305, 300), trackAt(305, 300), trackAt(305, 300)];
+  const { tracks } = along({ zones: [ZONE] }, way);
+  t.same(tracks.map(inZone), [false, false, false, true]);
+  t.equal(tracks[3]?.zones[0]?.sinceMs, 200, 'present since the first position inside');
+});
+
+t.test('zone: jitter at the border neither enters nor leaves', async (t) => {
+  const jitter = fc.array(fc.integer({ min: -9, max: 9 }), { minLength: 20, maxLength: 60 });
+  holds(
+    t,
+    fc.property(jitter, (shifts) => {
+      // Never inside (or outside) for as long as the hysteresis asks: a position beyond the border between.
+      const way = shifts.flatMap((shift) => [trackAt(300 + Math.abs(shift), 300), trackAt(295, 300)]);
+      return !along({ zones: [ZONE] }, way).tracks.some(inZone);
+    }),
+  );
+  holds(
+    t,
+    fc.property(jitter, (shifts) => {
+      const way = shifts.flatMap((shift) => [trackAt(300 - Math.abs(shift), 300), trackAt(305, 300)]);
+      const { tracks } = along({ zones: [ZONE] }, [trackAt(400, 300), ...way]);
+      return tracks.every((track) => track?.zones[0]?.sinceMs === 0);
+    }),
+  );
+});
+
+t.test('zone: clearly outside leaves at once; just outside after a second', async (t) => {
+  const { tracks } = along({ zones: [ZONE] }, [trackAt(500, 300), trackAt(280, 300)]);
+  t.same(tracks.map(inZone), [true, false]);
+  const slow = along({ zones: [ZONE] }, [
+    trackAt(500, 300),
+    ...Array.from({ length: 7 }, () => trackAt(295, 300)),
+  ]);
+  t.same(slow.tracks.map(inZone), [true, true, true, true, true, true, false, false]);
+});
+
+t.test('zone: what is only predicted neither enters nor leaves', async (t) => {
+  const unseen = { seen: false };
+  const way = [trackAt(500, 300), trackAt(900, 300, unseen), trackAt(900, 300, unseen), trackAt(520, 300)];
+  const { tracks } = along({ zones: [ZONE] }, way);
+  t.same(
+    tracks.map((track) => track?.zones[0]?.sinceMs),
+    [0, 0, 0, 0],
+  );
+  const never = along({ zones: [ZONE] }, [trackAt(100, 300), trackAt(500, 300, unseen)]);
+  t.same(never.tracks.map(inZone), [false, false]);
+});
+
+t.test('zone: memory ends with the track', async (t) => {
+  const { tracks } = along({ zones: [ZONE] }, [trackAt(500, 300), undefined, trackAt(500, 300)]);
+  t.equal(tracks[2]?.zones[0]?.sinceMs, 400);
+});
+
+t.test('zone: a box cut off by the frame’s edge stands in the zone that reaches the edge', async (t) => {
+  const polygon: [number, number][] = [
+    [0, 0.08],
+    [1, 0.08],
+    [1, 1],
+    [0, 1],
+  ];
+  const { tracks } = along({ zones: [{ id: 'yard', polygon }] }, [
+    trackAt(500, 500),
+    trackAt(500, 520),
+    trackAt(995, 400),
+    trackAt(500, 30),
+  ]);
+  t.same(tracks.map(inZone), [true, true, true, false]);
+  const short: [number, number][] = [
+    [0, 0.08],
+    [1, 0.08],
+    [1, 0.9],
+    [0, 0.9],
+  ];
+  t.notOk(inZone(along({ zones: [{ id: 'yard', polygon: short }] }, [trackAt(500, 500)]).tracks[0]));
+});
+
+t.test('zone: a change of the source’s size is followed', async (t) => {
+  const observer = new Observer({ zones: [ZONE], lines: [] });
+  const half = { widthPx: 500, heightPx: 250 };
+  observer.observe({ index: 1, atMs: 0, wallMs: 0, source: SOURCE }, [trackAt(100, 100)]);
+  const after = observer.observe({ index: 2, atMs: 200, wallMs: 200, source: half }, [
+    trackAt(250, 150, { xyxyPx: [240, 100, 260, 150] }),
+  ]);
+  t.ok(inZone(after.tracks[0]));
+});
+
+t.test('line: the direction is the side that is reached, seen from `from` to `to`', async (t) => {
+  const down = along({ lines: [LINE] }, [trackAt(500, 200), trackAt(500, 300)]);
+  t.same(down.crossings, [[], ['right']], 'the line points to the right of the picture: below is its right');
+  const up = along({ lines: [LINE] }, [trackAt(500, 300), trackAt(500, 200)]);
+  t.same(up.crossings, [[], ['left']]);
+});
+
+t.test('line: only between its ends', async (t) => {
+  t.same(along({ lines: [LINE] }, [trackAt(150, 200), trackAt(150, 300)]).crossings, [[], []]);
+  const around = [trackAt(300, 200), trackAt(100, 200), trackAt(100, 300), trackAt(300, 300)];
+  t.same(along({ lines: [LINE] }, around).crossings.flat(), [], 'round the end is not across');
+});
+
+t.test('line: slow passage and jitter on the line give one crossing', async (t) => {
+  const shift = fc.integer({ min: -9, max: 9 });
+  holds(
+    t,
+    fc.property(fc.array(shift, { maxLength: 60 }), (shifts) => {
+      const way = [200, ...shifts.map((by) => 250 + by), 300].map((y) => trackAt(500, y));
+      const told = along({ lines: [LINE] }, way).crossings.flat();
+      return told.length === 1 && told[0] === 'right';
+    }),
+  );
+  holds(
+    t,
+    fc.property(fc.array(shift, { maxLength: 60 }), (shifts) => {
+      const way = [200, ...shifts.map((by) => 250 + by), 200].map((y) => trackAt(500, y));
+      return along({ lines: [LINE] }, way).crossings.flat().length === 0;
+    }),
+  );
+});
+
+t.test('line: crossings of one track go to and fro in turn', async (t) => {
+  const wide = { id: 'wide', from: [0, 0.5] as [number, number], to: [1, 0.5] as [number, number] };
+  const steps = fc.array(fc.tuple(fc.integer({ min: 1, max: 999 }), fc.integer({ min: 0, max: 500 })), {
+    maxLength: 80,
+  });
+  holds(
+    t,
+    fc.property(steps, (way) => {
+      const told = along(
+        { lines: [wide] },
+        way.map(([x, y]) => trackAt(x, y)),
+      ).crossings.flat();
+      const sides = way
+        .map(([, y]) => (Math.abs(y - 250) > 10 ? Math.sign(y - 250) : 0))
+        .filter((side) => side !== 0);
+      const changes = sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length;
+      return told.length === changes && told.every((side, i) => i === 0 || side !== told[i - 1]);
+    }),
+  );
+});
+
+t.test('line: passed out of sight is told when seen again', async (t) => {
+  const way = [
+    trackAt(500, 200),
+    trackAt(500, 230, { seen: false }),
+    trackAt(500, 270, { seen: false }),
+    trackAt(500, 320),
+  ];
+  t.same(along({ lines: [LINE] }, way).crossings, [[], [], [], ['right']]);
+});
+
+t.test('observations have room for 512 crossings; further ones are counted', async (t) => {
+  const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
+  const observer = new Observer({ zones: [], lines });
+  const crowd = (y: number): Track[] => Array.from({ length: 10 }, (_, i) => trackAt(500, y, { id: i + 1 }));
+  observer.observe({ index: 1, atMs: 0, wallMs: 0, source: SOURCE }, crowd(200));
+  const after = observer.observe({ index: 2, atMs: 200, wallMs: 200, source: SOURCE }, crowd(300));
+  t.equal(after.crossings.length, 512);
+  t.equal(observer.crossingsDropped, 640 - 512);
+});

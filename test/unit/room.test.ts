@@ -1,0 +1,175 @@
+/** The room's reckoning of numbers and its reading of messages. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import type { IPublishPacket } from 'mqtt';
+import t from 'tap';
+import { GapEvent } from '../../agent/contract/outbox.ts';
+import { messageOfRow } from '../../agent/mqtt/messages.ts';
+import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { AlertFeed } from '../../scripts/room-archive/alert-feed.ts';
+import { arrivalOf } from '../../scripts/room-archive/message.ts';
+import { advance, NOTHING, type Progress } from '../../scripts/room-archive/numbers.ts';
+import { eventText } from '../lib/events.ts';
+
+void t.test('all through a number, whatever the order, the repetitions and the batches', async (t) => {
+  const range = fc
+    .tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 4 }))
+    .map(([from, more]) => [from, from + more] as const);
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 30 }), fc.array(range, { maxLength: 8 })), {
+        maxLength: 12,
+      }),
+      (batches) => {
+        let progress: Progress = NOTHING;
+        const there = new Set<number>();
+        for (const [first, ranges] of batches) {
+          progress = advance(progress, first, ranges);
+          for (let seq = 1; seq < first; seq += 1) there.add(seq);
+          for (const [from, to] of ranges) for (let seq = from; seq <= to; seq += 1) there.add(seq);
+          let through = 0;
+          while (there.has(through + 1)) through += 1;
+          if (progress.through !== through) throw new Error(`${progress.through} instead of ${through}`);
+          const beyond = new Set<number>();
+          for (const [from, to] of progress.ahead) {
+            if (from <= progress.through + 1 || beyond.has(from - 1)) throw new Error('ranges touch');
+            for (let seq = from; seq <= to; seq += 1) beyond.add(seq);
+          }
+          for (const seq of there)
+            if (seq > through && !beyond.has(seq)) throw new Error(`${seq} is forgotten`);
+        }
+      },
+    ),
+    { numRuns: 3000 },
+  );
+  t.pass('3000 lives of a lane');
+});
+
+const properties = (change: Record<string, string> = {}) => ({
+  userProperties: { lane: 'alert', seq: '7', first: '3', epoch: '1f00ab32', boot: 'b', ...change },
+});
+const packet = (topic: string, payload: string | Buffer, user?: Record<string, string>): IPublishPacket => ({
+  cmd: 'publish',
+  topic,
+  payload,
+  qos: 1,
+  dup: false,
+  retain: false,
+  properties: properties(user),
+});
+const EVENT_TOPIC = 'vigie/lyon/b-1/evt/alert/loitering';
+
+void t.test('events, gaps, snapshots and reports are read as the agent writes them', async (t) => {
+  const body = eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7 });
+  const place = { site: 'lyon', box: 'b-1', epoch: '1f00ab32', lane: 'alert', from: 7, seq: 7, first: 3 };
+  const event = arrivalOf(packet(EVENT_TOPIC, body));
+  t.match(event, { kind: 'event', place, id: 'a1-7', type: 'vigie.loitering.v1', body });
+  t.equal(event.kind === 'event' && event.unread, undefined);
+
+  const gap = {
+    lane: 'alert' as const,
+    from: 2,
+    to: 7,
+    reasons: ['overflow' as const],
+    dropped: { notice: 6 },
+    since: '2026-11-24T14:00:00.000Z',
+    until: '2026-11-24T14:00:00.000Z',
+  };
+  const lane = { lane: 'alert', epoch: '1f00ab32', first: 2 } as const;
+  const topics = topicsOf('lyon', 'b-1');
+  const sent = messageOfRow(
+    lane,
+    { kind: 'gap', seq: 7, boot: 'b', gap },
+    { site: 'lyon', box: 'b-1' },
+    topics,
+    0,
+  );
+  const read = arrivalOf(packet(sent.topic, sent.payload, { ...sent.userProperties }));
+  t.match(read, {
+    kind: 'event',
+    place: { ...place, from: 2, first: 2 },
+    type: GapEvent.properties.type.const,
+  });
+
+  const jpeg = Buffer.from([0xff, 0xd8, 0, 1]);
+  t.match(arrivalOf(packet('vigie/lyon/b-1/snap/a1-7.before', jpeg)), {
+    kind: 'snapshot',
+    name: 'a1-7.before',
+    place,
+  });
+  t.match(arrivalOf({ ...packet('vigie/lyon/b-1/status', '{"state":"online"}'), properties: {} }), {
+    kind: 'report',
+    topic: 'status',
+    body: '{"state":"online"}',
+  });
+});
+
+void t.test('what cannot be read is kept, what has no number is refused', async (t) => {
+  const kept: [string, string, RegExp][] = [
+    ['no JSON', '{"specversion":', /JSON/],
+    [
+      'a later version',
+      eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7 }).replace('loitering.v1', 'loitering.v9'),
+      /type/,
+    ],
+    [
+      'another box',
+      eventText({ site: 'lyon', box: 'b-2', id: 'a1-7', seq: 7 }),
+      /source.*urn:vigie:lyon:b-2/,
+    ],
+    ['bytes that no text has', '\0\ufffd', /JSON/],
+  ];
+  for (const [name, body, why] of kept) {
+    const arrival = arrivalOf(packet(EVENT_TOPIC, body));
+    if (arrival.kind !== 'event') throw new Error('an event is expected');
+    t.match(arrival, { id: 'unread-1f00ab32-alert-7', place: { from: 7, seq: 7 } }, name);
+    t.match(arrival.unread, why, name);
+    t.notMatch(arrival.body, /\0/, 'every database takes it');
+  }
+  const refused: [string, Record<string, string>, RegExp][] = [
+    [EVENT_TOPIC, { seq: '' }, /seq is no number/],
+    [EVENT_TOPIC, { seq: '1e3' }, /seq is no number/],
+    [EVENT_TOPIC, { seq: '0' }, /seq is no number/],
+    [EVENT_TOPIC, { seq: '9999999999999999' }, /seq is no number/],
+    [EVENT_TOPIC, { first: '8' }, /7 is below 8/],
+    [EVENT_TOPIC, { lane: 'fast' }, /lane/],
+    [EVENT_TOPIC, { epoch: '' }, /epoch/],
+    ['vigie/lyon/b-1/journal/head', {}, /neither an event nor a snapshot/],
+    ['other/lyon/b-1/evt/x/y', {}, /not a topic of a box/],
+  ];
+  for (const [topic, user, why] of refused)
+    t.throws(() => arrivalOf(packet(topic, '{}', user)), { message: why });
+});
+
+void t.test('an event is shown once, with its still or why there is none', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'vigie-feed-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const jpeg = Buffer.from('a still');
+  const body = eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7, jpeg });
+  const arrivals = [
+    arrivalOf(packet('vigie/lyon/b-1/snap/a1-7', jpeg)),
+    arrivalOf(packet(EVENT_TOPIC, body)),
+    arrivalOf(
+      packet(
+        EVENT_TOPIC,
+        eventText({ site: 'lyon', box: 'b-1', id: 'a1-8', seq: 8, jpeg: Buffer.from('another') }),
+      ),
+    ),
+    arrivalOf(packet('vigie/lyon/b-1/snap/a1-8', jpeg)),
+  ];
+  const shown = (folder: string | undefined): string[] => {
+    const lines: string[] = [];
+    const feed = new AlertFeed(folder, ({ id }, path, note) => lines.push(`${id} ${path ?? note}`));
+    feed.take(arrivals);
+    feed.stop();
+    return lines;
+  };
+  const path = join(dir, '2026-11-24-140000-waiting-a1-7.jpg');
+  const foreign = 'a1-8 the snapshot that came is not the one that the event names';
+  t.same(shown(dir), [`a1-7 ${path}`, foreign]);
+  t.same(readFileSync(path), jpeg, 'the file is the still');
+  t.same(shown(undefined), ['a1-7 undefined', 'a1-8 undefined'], 'without a folder nobody waits');
+  t.match(shown(join(dir, 'no-folder')), [/^a1-7 not saved: ENOENT/, foreign], 'a bad disk is said');
+});

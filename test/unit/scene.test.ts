@@ -1,0 +1,296 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { placementOf } from '../../agent/contract/letterbox.ts';
+import type { StaticRegion } from '../../agent/contract/observation.ts';
+import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
+import { GraffitiRule } from '../../agent/rules/graffiti.ts';
+import { IllegalDumpingRule } from '../../agent/rules/illegal-dumping.ts';
+import { SceneObserver } from '../../agent/vision/observe/scene.ts';
+import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
+import { observation } from '../lib/street.ts';
+
+const SOURCE = { widthPx: 768, heightPx: 432 };
+const INPUT = { widthPx: 416, heightPx: 256 };
+const { topPx: TOP_PX, heightPx: HEIGHT_PX } = placementOf(SOURCE, INPUT);
+const EVERYWHERE = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+] as [number, number][];
+
+type Paint = (xNorm: number, yNorm: number, level: number) => number;
+
+/** Ground with a pattern of its own and some noise, painted over. */
+function frame(index: number, atMs: number, paint: Paint): Frame {
+  const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);
+  let noise = index + 1;
+  for (let y = 0; y < HEIGHT_PX; y += 1) {
+    for (let x = 0; x < INPUT.widthPx; x += 1) {
+      noise = (Math.imul(noise, 1664525) + 1013904223) >>> 0;
+      const pattern = 12 * Math.sin(x / 5) * Math.cos(y / 7) + 6 * Math.sin((x * y) / 900);
+      const level = paint((x + 0.5) / INPUT.widthPx, (y + 0.5) / HEIGHT_PX, 120 + pattern);
+      const seen = Math.max(0, Math.min(255, level + (noise >>> 29) - 3.5));
+      rgb.fill(seen, ((y + TOP_PX) * INPUT.widthPx + x) * 3, ((y + TOP_PX) * INPUT.widthPx + x + 1) * 3);
+    }
+  }
+  return { index, ptsNs: BigInt(atMs) * 1_000_000n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
+}
+
+function person(id: number, centreX: number, atMs: number, over: Partial<Track> = {}): Track {
+  const x = centreX * SOURCE.widthPx;
+  return {
+    id,
+    group: 'person',
+    label: 'person',
+    score: 0.8,
+    xyxyPx: [x - 25, 180, x + 25, 330],
+    velocityPxPerS: [0, 0],
+    firstMs: 0,
+    lastMs: atMs,
+    seen: true,
+    ...over,
+  };
+}
+
+interface Script {
+  readonly seconds: number;
+  readonly fps?: number;
+  paint(s: number): Paint;
+  tracks?(s: number, atMs: number): Track[];
+  detections?: Detection[];
+}
+
+/** Plays a scene; returns what was reported at the end of each second. */
+function play(script: Script): { seconds: StaticRegion[][]; observer: SceneObserver } {
+  const observer = new SceneObserver({ zones: [{ id: 'square', polygon: EVERYWHERE }], masks: [] });
+  const fps = script.fps ?? 5;
+  const seconds: StaticRegion[][] = [];
+  for (let k = 0; k < script.seconds * fps; k += 1) {
+    const s = k / fps;
+    const atMs = Math.round(1000 * s);
+    const regions = observer.update(
+      frame(k + 1, atMs, script.paint(s)),
+      script.tracks?.(s, atMs) ?? [],
+      script.detections ?? [],
+    );
+    seconds[Math.floor(s)] = regions;
+  }
+  return { seconds, observer };
+}
+
+const nothing: Paint = (_x, _y, level) => level;
+const block: Paint = (x, y, level) =>
+  x > 0.45 && x < 0.5 && y > 0.68 && y < 0.76 ? 30 + (level % 9) * 4 : level;
+/** Comes from the left, stops at the middle from 5 s to 8 s, goes on to the right. */
+const passer = (s: number, atMs: number): Track[] => {
+  const x = s < 5 ? 0.09 * s : s < 8 ? 0.45 : 0.45 + 0.12 * (s - 8);
+  return s > 0.5 && x < 0.98 ? [person(7, x, atMs)] : [];
+};
+
+t.test('the small picture is made of means, within the bound on cells, without the letterbox', async (t) => {
+  const picture = new SmallPicture(SOURCE, INPUT, [EVERYWHERE], []);
+  picture.read(frame(1, 0, () => 100));
+  const { watched } = picture.grid;
+  t.equal(watched.length, picture.grid.columns * picture.grid.rows);
+  for (const cell of watched) {
+    if (Math.abs((picture.green[cell] as number) - 100) > 4) t.fail(`cell ${cell}: ${picture.green[cell]}`);
+  }
+  const side = fc.integer({ min: 1, max: 60 }).map((n) => n * 32);
+  const sourceSide = fc.integer({ min: 64, max: 4096 });
+  fc.assert(
+    fc.property(side, side, sourceSide, sourceSide, (widthPx, heightPx, w, h) => {
+      const { grid } = new SmallPicture({ widthPx: w, heightPx: h }, { widthPx, heightPx }, [EVERYWHERE], []);
+      return grid.columns * grid.rows <= 12_000 && grid.columns * grid.cellPx <= widthPx;
+    }),
+    { numRuns: 50 },
+  );
+  const half = new SmallPicture(
+    SOURCE,
+    INPUT,
+    [EVERYWHERE],
+    [[...EVERYWHERE].map(([x, y]) => [x / 2, y] as const)],
+  );
+  t.ok(half.grid.watched.length < 0.51 * watched.length, 'what a mask covers is not looked at');
+});
+
+t.test('a thing left behind is found, with its carrier, and goes when it is taken away', async (t) => {
+  for (const fps of [3, 12]) {
+    const { seconds } = play({
+      seconds: 34,
+      fps,
+      paint: (s) => (s >= 6 && s < 26 ? block : nothing),
+      tracks: passer,
+    });
+    const [region, ...more] = seconds[16] ?? [];
+    t.same(more, [], `${fps} fps: one region`);
+    t.match(region, {
+      kind: 'appeared',
+      attended: false,
+      seen: true,
+      carrier: { track: 7, label: 'person' },
+    });
+    if (region === undefined) return;
+    t.ok(
+      Math.abs(region.firstMs - 8000) <= 2500,
+      `deposit at ${region.firstMs} ms: seen when he steps aside`,
+    );
+    t.ok(region.beforeMs < 6000);
+    t.ok(Math.abs(region.areaNorm - 0.05 * 0.08) < 0.0015, `area ${region.areaNorm}`);
+    t.equal(seconds[25]?.[0]?.id, region.id);
+    t.same(seconds[33], []);
+  }
+});
+
+t.test('what was there from the start and is taken away did not appear', async (t) => {
+  const { seconds } = play({ seconds: 20, paint: (s) => (s < 6 ? block : nothing), tracks: passer });
+  t.same(
+    seconds.flat().filter(({ kind }) => kind === 'appeared'),
+    [],
+  );
+});
+
+t.test('light is not a thing', async (t) => {
+  const scenes: Record<string, (s: number) => Paint> = {
+    'exposure step': (s) => (s < 8 ? nothing : (_x, _y, level) => 0.7 * level),
+    'slow drift': (s) => (_x, _y, level) => level * (1 - 0.02 * s),
+    'hard shadow': (s) =>
+      s < 8 ? nothing : (x, y, level) => (x > 0.3 && x < 0.6 && y > 0.5 ? 0.6 * level : level),
+    lamp: (s) =>
+      s < 8
+        ? nothing
+        : (x, y, level) => level * (1 + 0.4 * Math.max(0, 1 - 4 * Math.hypot(x - 0.5, y - 0.7))),
+  };
+  for (const [name, paint] of Object.entries(scenes)) {
+    const { seconds } = play({ seconds: 20, paint, tracks: passer });
+    const left = seconds
+      .slice(12)
+      .flat()
+      .filter(({ kind }) => kind !== 'removed');
+    t.same(left, [], name);
+  }
+});
+
+t.test('a person who is lost on the spot is not left behind', async (t) => {
+  const body: Paint = (x, y, level) =>
+    x > 0.42 && x < 0.48 && y > 0.42 && y < 0.76 ? 40 + (level % 7) * 6 : level;
+  const { seconds } = play({
+    seconds: 20,
+    paint: (s) => (s >= 3 ? body : nothing),
+    tracks: (s, atMs) => (s >= 3 && s < 8 ? [person(3, 0.45, atMs)] : []),
+  });
+  t.same(
+    seconds
+      .slice(10)
+      .flat()
+      .filter(({ attended }) => !attended),
+    [],
+  );
+});
+
+t.test('stills of before and of the deposit are asked for, and few, whatever happens', async (t) => {
+  const left = play({ seconds: 14, paint: (s) => (s >= 6 ? block : nothing), tracks: passer });
+  const [found] = left.seconds[13] ?? [];
+  t.ok(found !== undefined && left.observer.pinnedMs.includes(found.firstMs));
+  t.ok(found !== undefined && left.observer.pinnedMs.includes(found.beforeMs));
+  const { observer } = play({
+    seconds: 12,
+    paint: (s) =>
+      s < 4
+        ? nothing
+        : (x, y, level) =>
+            Math.floor(x * 24) % 2 === 0 && Math.floor(y * 14) % 2 === 0 ? 250 - level : level,
+    tracks: passer,
+  });
+  t.ok(observer.pinnedMs.length <= 34);
+});
+
+function region(over: Partial<StaticRegion> = {}): StaticRegion {
+  return {
+    id: 1,
+    kind: 'appeared',
+    xyxyNorm: [0.4, 0.4, 0.5, 0.5],
+    areaNorm: 0.008,
+    contrast: 0.3,
+    ground: [0.45, 0.5],
+    firstMs: 10_000,
+    grownMs: 12_000,
+    seen: true,
+    beforeMs: 5000,
+    attended: false,
+    carrier: { track: 4, label: 'person', besideMs: 6000, leftMs: 15_000 },
+    places: [{ zone: 'square', standsIn: true, share: 1 }],
+    ...over,
+  };
+}
+
+t.test('illegal dumping: left behind for long enough, until it is taken away', async (t) => {
+  const rule = () =>
+    new IllegalDumpingRule({
+      id: 'bag',
+      kind: 'illegal-dumping',
+      zone: 'square',
+      purpose: 'evaluation',
+      afterS: 30,
+      minAreaNorm: 0.0005,
+    });
+  const at = (atMs: number, over: Partial<StaticRegion>) =>
+    observation(atMs, [], { regions: [region(over)] });
+  t.equal(rule().observe(at(44_900, {})).length, 0);
+  const watching = rule();
+  t.match(watching.observe(at(45_000, {})), [
+    {
+      key: 'region-1',
+      cause: {
+        carrier: { track: 4, label: 'person' },
+        depositTime: '1970-01-01T00:00:10.000Z',
+        unattendedS: 30,
+      },
+    },
+  ]);
+  t.equal(
+    watching.observe(at(46_000, { attended: true, seen: false })).length,
+    1,
+    'whoever passes: it stands',
+  );
+  t.equal(watching.observe(observation(47_000, [], { regions: [] })).length, 0);
+  const { carrier: _nobody, ...uncarried } = region();
+  for (const [name, bad] of Object.entries({
+    attended: region({ attended: true }),
+    removed: region({ kind: 'removed' }),
+    'too small': region({ areaNorm: 0.0004 }),
+    hidden: region({ seen: false }),
+    elsewhere: region({ places: [{ zone: 'square', standsIn: false, share: 0.4 }] }),
+    'brought by nobody': uncarried,
+  })) {
+    t.same(rule().observe(observation(99_000, [], { regions: [bad] })), [], name);
+  }
+});
+
+t.test('graffiti: somebody dwelt, the wall changed, and it stayed so when he had left', async (t) => {
+  const rule = () =>
+    new GraffitiRule({
+      id: 'tag',
+      kind: 'graffiti',
+      zone: 'square',
+      purpose: 'evaluation',
+      dwellS: 5,
+      persistS: 30,
+    });
+  const at = (atMs: number, over: Partial<StaticRegion>) =>
+    observation(atMs, [], { regions: [region(over)] });
+  t.equal(rule().observe(at(41_900, {})).length, 0);
+  t.match(rule().observe(at(42_000, {})), [
+    { cause: { besideS: 6, changeTime: '1970-01-01T00:00:10.000Z', doneTime: '1970-01-01T00:00:12.000Z' } },
+  ]);
+  for (const over of [
+    { attended: true },
+    { kind: 'removed' as const },
+    { carrier: { track: 4, label: 'person' as const, besideMs: 4900, leftMs: 15_000 } },
+    { carrier: { track: 4, label: 'person' as const, besideMs: 6000, leftMs: 98_000 } },
+    { places: [{ zone: 'square', standsIn: true, share: 0.4 }] },
+    { areaNorm: 0.0004 },
+  ]) {
+    t.same(rule().observe(at(99_000, over)), [], JSON.stringify(over));
+  }
+});

@@ -1,0 +1,197 @@
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import { clearMot } from '../../scripts/evaluation/clearmot.ts';
+import { hota } from '../../scripts/evaluation/hota.ts';
+import { idf1 } from '../../scripts/evaluation/identity.ts';
+import { formatMot, type MotRow, pairUp, parseMot } from '../../scripts/evaluation/mot.ts';
+
+function row(
+  frame: number,
+  id: number,
+  left: number,
+  top: number,
+  width = 20,
+  height = 40,
+  conf = 1,
+): MotRow {
+  return { frame, id, xyxyPx: [left, top, left + width, top + height], conf };
+}
+
+function near(t: Test, found: number, wanted: number, what: string): void {
+  t.ok(Math.abs(found - wanted) < 1e-9, `${what}: ${found}, expected ${wanted}`);
+}
+
+function score(truth: readonly MotRow[], found: readonly MotRow[], frames: number) {
+  const paired = pairUp(truth, found, frames);
+  return { ...hota(paired), ...clearMot(paired), idf1: idf1(paired) };
+}
+
+/** One object that stands for `frames` frames. */
+const standing = (frames: number, id = 1): MotRow[] =>
+  Array.from({ length: frames }, (_, i) => row(i + 1, id, 0, 0));
+
+t.test('MOTChallenge text: what is written is read back', async (t) => {
+  const px = fc.integer({ min: -5000, max: 5000 }).map((n) => n / 4);
+  const side = fc.integer({ min: 1, max: 5000 }).map((n) => n / 4);
+  const rows = fc.array(
+    fc
+      .tuple(fc.integer({ min: 1, max: 9999 }), fc.integer({ min: 1, max: 9999 }), px, px, side, side)
+      .map(([frame, id, x, y, w, h]) => row(frame, id, x, y, w, h)),
+  );
+  fc.assert(
+    fc.property(rows, (some) => JSON.stringify(parseMot(formatMot(some), 'memory')) === JSON.stringify(some)),
+  );
+  t.pass('for all');
+});
+
+t.test('MOTChallenge text: a line that is no row is named', async (t) => {
+  const error = { kind: 'corrupt', message: /^gt\.txt:2: expected frame,id,/ };
+  for (const line of ['1,2,3', 'one,2,3,4,5,6,7', '0,1,3,4,5,6,7']) {
+    t.throws(() => parseMot(`1,1,0,0,2,2,1\n${line}\n`, 'gt.txt'), error, line);
+  }
+  t.throws(() => parseMot('x', 'gt.txt'), AgentError);
+  t.same(parseMot('\n\n', 'gt.txt'), []);
+});
+
+t.test('perfect tracks score 1, whatever their numbers', async (t) => {
+  const truth = [...standing(5), ...standing(5, 2).map((one) => row(one.frame, 2, 100, one.frame))];
+  const found = truth.map((one) => ({ ...one, id: 70 + one.id }));
+  const {
+    hota: all,
+    detection,
+    association,
+    localisation,
+    mota,
+    idf1,
+    precision,
+    recall,
+    switches,
+  } = score(truth, found, 5);
+  for (const value of [all, detection, association, localisation, mota, idf1, precision, recall])
+    near(t, value, 1, 'perfect');
+  t.equal(switches, 0);
+});
+
+t.test('nothing found, and nothing there', async (t) => {
+  const none = score(standing(4), [], 4);
+  t.match(none, { hota: 0, mota: 0, idf1: 0, recall: 0, misses: 4, falseAlarms: 0 });
+  const ghosts = score([], standing(4), 4);
+  t.match(ghosts, { hota: 0, idf1: 0, precision: 0, misses: 0, falseAlarms: 4 });
+  t.match(score([], [], 4), { hota: 0, mota: 0, idf1: 0 });
+});
+
+t.test('a number that changes half-way: by hand', async (t) => {
+  const found = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
+  const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), found, 10);
+  near(t, detection, 1, 'DetA');
+  near(t, association, 0.5, 'AssA: 5 of 10 for each detection');
+  near(t, all, Math.sqrt(0.5), 'HOTA');
+  near(t, mota, 0.9, 'MOTA: one switch of ten');
+  near(t, idf1, 0.5, 'IDF1');
+  t.equal(switches, 1);
+});
+
+t.test('boxes half off count up to their overlap: by hand', async (t) => {
+  // Overlap 0.6 = 15 × 40 shared of 25 × 40: a hit for the 12 thresholds from 0.05 to 0.6.
+  const found = standing(4).map((one) => row(one.frame, 9, 5, 0));
+  const { hota: all, localisation, precision } = score(standing(4), found, 4);
+  near(t, all, 12 / 19, 'HOTA');
+  near(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 where nothing is hit');
+  t.equal(precision, 1);
+});
+
+t.test('a pair that is kept goes before a better overlap', async (t) => {
+  const truth = [row(1, 1, 0, 0), row(2, 1, 0, 0)];
+  const found = [row(1, 7, 0, 0), row(2, 7, 5, 0), row(2, 8, 0, 0)];
+  t.match(score(truth, found, 2), { switches: 0, hits: 2, falseAlarms: 1 });
+});
+
+t.test('ground truth of confidence 0 is not counted', async (t) => {
+  const truth = [...standing(3), ...standing(3, 2).map((one) => ({ ...one, conf: 0 }))];
+  t.match(score(truth, standing(3), 3), { mota: 1, recall: 1, precision: 1 });
+});
+
+t.test('three people, a swap, gaps, jitter and a ghost: the figures of TrackEval', async (t) => {
+  const frames = Array.from({ length: 14 }, (_, i) => i + 1);
+  const truth = [
+    ...frames.map((f) => row(f, 1, 56 + 4 * f, 37 + f)),
+    ...frames.filter((f) => f !== 6 && f !== 7).map((f) => row(f, 2, 69 - 4 * f, f)),
+    ...frames.filter((f) => f >= 4).map((f) => row(f, 3, 29 + 4 * f, 52 + f)),
+  ];
+  const found = `
+    1,12,67,-3,20,37 2,10,68,36,15,38 3,12,62,7,22,42 3,20,150,150,20,40 4,10,72,45,16,43 4,12,53,0,17,40
+    4,13,45,52,24,44 5,10,79,40,18,38 5,12,50,9,22,38 5,20,150,150,20,40 6,10,85,42,20,40 7,10,84,49,23,43
+    7,13,55,55,21,37 8,11,86,50,20,37 8,12,33,3,22,39 9,11,96,47,16,35 9,12,30,5,19,43 9,13,60,57,19,44
+    9,20,150,150,20,40 10,10,30,15,19,41 10,11,92,47,25,40 10,13,70,63,15,39 11,10,24,13,21,42
+    11,13,70,60,22,35 12,10,22,11,18,37 12,11,103,49,17,40 13,10,21,9,19,45 13,11,113,45,16,37
+    13,13,84,66,20,38 14,10,8,16,15,38 14,11,116,48,22,39 14,13,80,61,22,39`
+    .trim()
+    .split(/\s+/)
+    .map((one) => row(...(one.split(',').map(Number) as [number, number, number, number, number, number])));
+  const figures = score(truth, found, 14);
+  near(t, figures.hota, 0.3602611783713932, 'HOTA');
+  near(t, figures.detection, 0.4523293851577533, 'DetA');
+  near(t, figures.association, 0.2880101952623365, 'AssA');
+  near(t, figures.mota, 0.5405405405405406, 'MOTA');
+  near(t, figures.idf1, 0.5217391304347826, 'IDF1');
+  near(t, figures.precision, 0.84375, 'precision');
+  near(t, figures.recall, 0.7297297297297297, 'recall');
+  t.equal(figures.switches, 2);
+});
+
+const scene = fc.array(
+  fc.record({
+    frame: fc.integer({ min: 1, max: 6 }),
+    id: fc.integer({ min: 1, max: 4 }),
+    x: fc.integer({ min: 0, max: 60 }),
+    y: fc.integer({ min: 0, max: 60 }),
+  }),
+  { maxLength: 24 },
+);
+/** At most one box of an id in a frame. */
+const rowsOf = (boxes: { frame: number; id: number; x: number; y: number }[]): MotRow[] =>
+  [...new Map(boxes.map((one) => [`${one.frame}/${one.id}`, one])).values()].map(({ frame, id, x, y }) =>
+    row(frame, id, x, y),
+  );
+
+t.test('any tracks: figures stay in their range, and numbers are only names', async (t) => {
+  fc.assert(
+    fc.property(scene, scene, (a, b) => {
+      const truth = rowsOf(a);
+      const found = rowsOf(b);
+      const figures = score(truth, found, 6);
+      const renamed = score(
+        truth,
+        found.map((one) => ({ ...one, id: 1000 - 7 * one.id })),
+        6,
+      );
+      const { hota: all, detection, association, localisation, precision, recall } = figures;
+      return (
+        [all, detection, association, localisation, precision, recall, figures.idf1].every(
+          (x) => x >= 0 && x <= 1 + 1e-12,
+        ) &&
+        figures.mota <= 1 &&
+        figures.hits + figures.misses === truth.length &&
+        figures.hits + figures.falseAlarms === found.length &&
+        Math.abs(renamed.hota - all) < 1e-9 &&
+        renamed.idf1 === figures.idf1 &&
+        renamed.hits === figures.hits
+      );
+    }),
+  );
+  t.pass('for all');
+});
+
+t.test('any tracks: a box that is nowhere near makes nothing better', async (t) => {
+  fc.assert(
+    fc.property(scene, scene, (a, b) => {
+      const truth = rowsOf(a);
+      const found = rowsOf(b);
+      const before = score(truth, found, 6);
+      const after = score(truth, [...found, row(3, 99, 5000, 5000)], 6);
+      return after.hota <= before.hota + 1e-12 && after.mota <= before.mota && after.idf1 <= before.idf1;
+    }),
+  );
+  t.pass('for all');
+});

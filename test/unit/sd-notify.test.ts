@@ -1,0 +1,101 @@
+/** What systemd is told: when the agent is ready, one line for a technician, and a watchdog that can starve. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { HealthReport } from '../../agent/contract/health.ts';
+import { SdNotify } from '../../agent/health/sd-notify.ts';
+import { statusLine } from '../../agent/health/status-line.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+
+const lane = { rows: 2 };
+const REPORT = {
+  mode: 'active',
+  camera: { state: 'streaming', reason: null },
+  mqtt: { phase: 'online', fault: null },
+  outbox: { store: 'disk', lanes: { alert: lane, bulk: lane } },
+  incidents: { standing: 1 },
+  frames: { analysed: 0 },
+} as unknown as HealthReport;
+
+void t.test('one line', async (t) => {
+  t.equal(
+    statusLine(REPORT, 4.96),
+    'watching, 5.0 frames a second; broker online; 4 events wait to be delivered; 1 incidents stand',
+  );
+  const away = {
+    ...REPORT,
+    camera: { state: 'lost', reason: 'no answer\nWATCHDOG=1' },
+    mqtt: { phase: 'waiting', fault: { message: 'broker room:8883: refused' } },
+  } as unknown as HealthReport;
+  t.match(
+    statusLine(away, 0),
+    /^camera lost \(no answer WATCHDOG=1\); broker away \(broker room:8883: refused\)/,
+  );
+  t.notMatch(statusLine(away, 0), /\n/, 'no second word in it');
+  t.match(statusLine({ ...REPORT, mode: 'suspended' }, 0), /^suspended, nothing is watched/);
+});
+
+interface Told {
+  readonly words: () => string[];
+  readonly notify: SdNotify;
+  signs: number;
+  mode: HealthReport['mode'];
+}
+
+/** systemd-notify is a program that writes down what it is given. */
+function told(t: Test, env: NodeJS.ProcessEnv): Told {
+  const dir = scratch(t);
+  const [file, program] = [join(dir, 'told'), join(dir, 'systemd-notify')];
+  writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" >>${file}\n`, { mode: 0o755 });
+  const state: Told = {
+    words: () => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []),
+    signs: 0,
+    mode: 'active',
+    notify: new SdNotify({
+      env: { PATH: process.env['PATH'], ...env },
+      clock: systemClock,
+      log: SILENT,
+      report: () => ({ ...REPORT, mode: state.mode }),
+      signsOfLife: () => state.signs,
+      program,
+    }),
+  };
+  t.teardown(() => state.notify.stop());
+  return state;
+}
+
+const beats = ({ words }: Told): number => words().filter((word) => word === 'WATCHDOG=1').length;
+
+void t.test('without systemd nothing is started', async (t) => {
+  const state = told(t, {});
+  state.notify.start();
+  await state.notify.stop();
+  t.strictSame(state.words(), []);
+});
+
+void t.test('ready, fed while there are signs of life, starved without, stopping', async (t) => {
+  const state = told(t, { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '900000' });
+  state.notify.start();
+  await until(t, 'ready', () => state.words()[0] === 'READY=1', 30_000);
+  t.match(state.words()[1], /^STATUS=watching/);
+  const living = setInterval(() => (state.signs += 1), 50);
+  t.teardown(() => clearInterval(living));
+  await until(t, 'fed', () => beats(state) >= 3, 30_000);
+  clearInterval(living);
+  let before = -1;
+  let statuses = -1;
+  const starved = (): boolean => {
+    const now = state.words().filter((word) => word.startsWith('STATUS=')).length;
+    if (beats(state) !== before) [before, statuses] = [beats(state), now];
+    return now >= statuses + 4;
+  };
+  await until(t, 'the status goes on, the watchdog is fed no more', starved, 60_000);
+  state.mode = 'suspended';
+  const hungry = beats(state);
+  await until(t, 'suspended: no sign is expected', () => beats(state) > hungry + 1, 30_000);
+  await state.notify.stop();
+  t.strictSame(state.words().slice(-2), ['STOPPING=1', 'STATUS=stopping']);
+});

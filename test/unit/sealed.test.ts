@@ -1,0 +1,269 @@
+/** Where sealed stills lie, how long, and who gets them; on a clock moved by hand. */
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import t, { type Test } from 'tap';
+import { SealedStore, type SealedStoreOptions } from '../../agent/archive/sealed.ts';
+import { UnsealDesk } from '../../agent/archive/unseal.ts';
+import { AgentError } from '../../agent/base/errors.ts';
+import { encodeSealed, FromVision, LinkDecoder, receivedSealed } from '../../agent/contract/link.ts';
+import { type SealedEvidence, UnsealRecord, UnsealResult } from '../../agent/contract/sealed-evidence.ts';
+import { PurgeRecord } from '../../agent/contract/search.ts';
+import { HandClock, SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { sealed, stillOf } from '../lib/sealing.ts';
+
+const DAY_MS = 86_400_000;
+/** A public key of age that nobody has the secret of. */
+const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
+
+const small = await sealed(await stillOf({ widthPx: 64, heightPx: 64 }), [RECIPIENT]);
+
+interface Made {
+  readonly store: SealedStore;
+  readonly dir: string;
+  readonly clock: HandClock;
+  readonly purges: PurgeRecord[];
+}
+
+function make(t: Test, more: Partial<SealedStoreOptions> = {}): Made {
+  const purges: PurgeRecord[] = [];
+  const clock = (more.clock as HandClock | undefined) ?? new HandClock();
+  const dir = more.dir ?? join(scratch(t), 'sealed');
+  const store = new SealedStore({
+    dir,
+    limitMiB: 1,
+    days: () => 30,
+    clock,
+    log: SILENT,
+    clockSynced: () => true,
+    onPurged: (record) => purges.push(record),
+    ...more,
+  });
+  return { store, dir, clock, purges };
+}
+
+/** Passes so many days, looking in every half hour. */
+function pass({ store, clock }: Pick<Made, 'store' | 'clock'>, days: number): void {
+  for (let half = 0; half < days * 48; half += 1) {
+    clock.advance(1_800_000);
+    store.upkeep();
+  }
+}
+
+t.test('kept for itself, whole, by the event’s id, readable by its owner only', async (t) => {
+  const { store, dir } = make(t);
+  t.equal(store.keep('ab12-7', small), undefined);
+  t.same(readdirSync(dir), ['ab12-7.age']);
+  t.equal(statSync(dir).mode & 0o777, 0o700);
+  t.equal(statSync(join(dir, 'ab12-7.age')).mode & 0o777, 0o600);
+  t.same(readFileSync(join(dir, 'ab12-7.age')), Buffer.from(small.bytes));
+  const read = store.read('ab12-7');
+  t.equal(read?.sha256, small.sha256);
+  t.equal(store.read('ab12-8'), undefined);
+  t.match(store.counters, { sealed_files: 1, sealed_bytes: small.bytes.length, sealed_kept: 1 });
+  t.equal(store.keep('ab12-7', small), undefined, 'the same again is the same');
+  t.match(store.counters, { sealed_files: 1, sealed_bytes: small.bytes.length });
+});
+
+t.test('what is no sealed still is not kept, and a damaged one not handed out', async (t) => {
+  const { store, dir } = make(t);
+  const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
+  t.match(store.keep('a-1', jpeg), /could not be kept \(what came from vision is no sealed still\)/);
+  t.match(store.keep('a-2', { ...small, sha256: '0'.repeat(64) }), /is no sealed still/);
+  t.equal(existsSync(dir) ? readdirSync(dir).length : 0, 0);
+  t.equal(store.counters['sealed_missed'], 2);
+  store.keep('a-3', small);
+  writeFileSync(join(dir, 'a-3.age'), jpeg.bytes);
+  t.throws(() => store.read('a-3'), { kind: 'corrupt', message: /a-3.age is no age file/ });
+});
+
+t.test('the link carries it as sealed only', async (t) => {
+  const [message] = new LinkDecoder(FromVision).push(encodeSealed(3, small));
+  t.match(message?.message, { kind: 'sealed', request: 3, recipients: [RECIPIENT] });
+  const header = message?.message as Extract<FromVision, { kind: 'sealed' }>;
+  t.same(receivedSealed(header, message?.binary as Uint8Array), small);
+  const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
+  t.throws(() => encodeSealed(3, jpeg), { kind: 'bug', message: /is no age file/ });
+});
+
+t.test('a disk that refuses: the event is told why, and the next one is kept', async (t) => {
+  const dir = join(scratch(t), 'sealed');
+  writeFileSync(dir, 'in the way');
+  const { store } = make(t, { dir });
+  t.match(store.keep('a-1', small), /could not be kept \(E/);
+  t.throws(() => store.read('a-1'), { kind: 'unavailable', message: /a-1.age cannot be read/ });
+  rmSync(dir);
+  t.equal(store.keep('a-2', small), undefined);
+});
+
+t.test('the oldest go when there is no room', async (t) => {
+  const big = await sealed(await stillOf({ widthPx: 640, heightPx: 480 }, 120), [RECIPIENT]);
+  const fit = Math.floor(1_048_576 / big.bytes.length);
+  t.ok(fit >= 2, `${big.bytes.length} bytes`);
+  const made = make(t);
+  for (let i = 1; i <= fit + 2; i += 1) {
+    made.clock.advance(1000);
+    made.store.keep(`a-${i}`, big);
+  }
+  t.notOk(existsSync(join(made.dir, 'a-1.age')));
+  t.notOk(existsSync(join(made.dir, 'a-2.age')));
+  t.ok(existsSync(join(made.dir, `a-${fit + 2}.age`)));
+  made.store.upkeep();
+  t.match(made.purges, [{ what: 'sealed', count: 2, why: 'limit' }]);
+  t.ok((made.store.counters['sealed_bytes'] as number) <= 1_048_576);
+  t.equal(made.store.counters['sealed_evicted'], 2);
+});
+
+t.test('gone after its days, on record, once', async (t) => {
+  const made = make(t);
+  made.store.keep('a-1', small);
+  pass(made, 15);
+  made.store.keep('a-2', small);
+  pass(made, 14.9);
+  t.same(readdirSync(made.dir), ['a-1.age', 'a-2.age']);
+  pass(made, 0.2);
+  t.same(readdirSync(made.dir), ['a-2.age']);
+  pass(made, 1);
+  t.equal(made.purges.length, 1);
+  t.ok(Value.Check(PurgeRecord, made.purges[0]));
+  t.match(made.purges[0], { what: 'sealed', count: 1, why: 'retention', days: 30 });
+  t.equal(made.store.read('a-1'), undefined);
+});
+
+t.test('a purge that cannot be put on record is told later', async (t) => {
+  let refuses = true;
+  const told: PurgeRecord[] = [];
+  const made = make(t, {
+    onPurged: (record) => {
+      if (refuses) throw new AgentError('unavailable', 'the journal is away');
+      told.push(record);
+    },
+  });
+  made.store.keep('a-1', small);
+  pass(made, 1);
+  made.store.keep('a-2', small);
+  pass(made, 30.5);
+  t.same(readdirSync(made.dir), [], 'retention does not wait');
+  refuses = false;
+  pass(made, 0.1);
+  t.match(told, [{ count: 2, why: 'retention' }]);
+});
+
+t.test('a wall clock that jumps deletes nothing; one that was wrong lets nothing stay', async (t) => {
+  let synced = true;
+  const made = make(t, { clockSynced: () => synced });
+  pass(made, 0.1);
+  made.store.keep('a-1', small);
+  synced = false;
+  made.clock.epochMs += 400 * DAY_MS;
+  pass(made, 0.5);
+  t.same(readdirSync(made.dir), ['a-1.age'], 'not believed');
+  made.store.keep('a-2', small);
+  synced = true;
+  made.clock.epochMs -= 400 * DAY_MS;
+  pass(made, 0.5);
+  const madeMs = statSync(join(made.dir, 'a-2.age')).mtimeMs;
+  t.ok(Math.abs(made.clock.wallMs() - madeMs - DAY_MS / 2) < 120_000, 'dated anew when the clock is right');
+  synced = false;
+  pass(made, 29.9);
+  t.same(readdirSync(made.dir), [], 'thirty days are over by the monotonic clock too');
+});
+
+t.test('a restart finds what is there, and counts from now what has no true time', async (t) => {
+  const first = make(t);
+  first.store.keep('a-1', small);
+  first.store.keep('a-2', small);
+  const { dir, clock } = first;
+  const [old, ahead] = [clock.wallMs() - 29 * DAY_MS, clock.wallMs() + 300 * DAY_MS];
+  utimesSync(join(dir, 'a-1.age'), old / 1000, old / 1000);
+  utimesSync(join(dir, 'a-2.age'), ahead / 1000, ahead / 1000);
+  writeFileSync(join(dir, 'a-3.age.new'), 'half');
+  mkdirSync(join(dir, 'stray'));
+  chmodSync(dir, 0o755);
+  const second = make(t, { dir, clock });
+  second.store.upkeep();
+  t.same(readdirSync(dir), ['a-1.age', 'a-2.age']);
+  t.equal(statSync(dir).mode & 0o777, 0o700);
+  t.equal(second.store.counters['sealed_files'], 2);
+  pass(second, 1.5);
+  t.same(readdirSync(dir), ['a-2.age']);
+  pass(second, 28.4);
+  t.same(readdirSync(dir), ['a-2.age']);
+  pass(second, 0.5);
+  t.same(readdirSync(dir), []);
+});
+
+const command = (args: Record<string, unknown>, counter = 1) =>
+  ({ op: 'unseal', key: 'judge-desk', counter, args }) as const;
+const ASKED = { case: '2026/1234', reason: 'assault on the forecourt', event: 'a-1' };
+
+t.test('handed out as it lies there, and on record before that', async (t) => {
+  const { store, clock } = make(t);
+  store.keep('a-1', small);
+  const records: UnsealRecord[] = [];
+  let reads = 0;
+  let refuses = false;
+  const desk = new UnsealDesk({
+    store: {
+      read: (event): SealedEvidence | undefined => {
+        reads += 1;
+        return store.read(event);
+      },
+    },
+    clock,
+    record: (record) => {
+      if (refuses) throw new AgentError('unavailable', 'the journal cannot be written');
+      records.push(record);
+    },
+  });
+  const result = desk.answer(command(ASKED));
+  t.ok(Value.Check(UnsealResult, result));
+  t.same(Buffer.from(result.file, 'base64'), Buffer.from(small.bytes));
+  t.equal(result.sha256, small.sha256);
+  t.match(records, [{ case: '2026/1234', key: 'judge-desk', event: 'a-1', sha256: small.sha256 }]);
+  t.ok(Value.Check(UnsealRecord, records[0]));
+  t.throws(() => desk.answer(command({ ...ASKED, event: 'a-2' }, 2)), {
+    code: 'unavailable',
+    message: /no sealed still of event a-2 is held here/,
+  });
+  t.match(records[1], { event: 'a-2', sha256: null }, 'that somebody asked is on record all the same');
+  refuses = true;
+  t.throws(() => desk.answer(command(ASKED, 3)), {
+    code: 'unavailable',
+    message: /nothing can be handed out: the journal cannot be written/,
+  });
+  t.equal(desk.counters.unseals, 1);
+  t.equal(reads, 3);
+});
+
+t.test('without a case number, or with the name of another file: refused', async (t) => {
+  const { store, clock } = make(t);
+  store.keep('a-1', small);
+  const records: UnsealRecord[] = [];
+  const desk = new UnsealDesk({ store, clock, record: (record) => records.push(record) });
+  const { case: _, ...caseless } = ASKED;
+  for (const args of [
+    caseless,
+    { ...ASKED, case: '' },
+    { ...ASKED, event: '../outbox' },
+    { ...ASKED, event: 'a-1.age' },
+    { ...ASKED, more: 1 },
+  ]) {
+    t.throws(() => desk.answer(command(args)), { code: 'bad-arguments' }, JSON.stringify(args));
+  }
+  t.same(records, []);
+  for (let i = 0; i < 20; i += 1) desk.answer(command(ASKED));
+  t.throws(() => desk.answer(command(ASKED)), { code: 'rate-limited', retryAfterS: 10 });
+  t.equal(records.length, 20);
+});

@@ -1,0 +1,103 @@
+/** The arithmetic of a soak: a slope with its certainty, what is steady and what is not, and the picture. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import t from 'tap';
+import { packageRoot } from '../../agent/base/package-root.ts';
+import type { LocalStatus } from '../../agent/contract/local-status.ts';
+import { memoryPicture } from '../../scripts/soaking/picture.ts';
+import { type Sample, slopeOf } from '../../scripts/soaking/regression.ts';
+import { findingsOf, tableOf } from '../../scripts/soaking/report.ts';
+import type { Soaked } from '../../scripts/soaking/soak.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+
+/** An hour of samples, one every 5 s. */
+function hourOf(value: (hours: number) => number): Sample[] {
+  return Array.from({ length: 720 }, (_, i) => ({ hours: i / 720, value: value(i / 720) }));
+}
+
+void t.test('a slope, and how sure one can be of it', async (t) => {
+  const exact = slopeOf(hourOf((hours) => 200 + 3 * hours));
+  t.ok(Math.abs((exact?.perHour ?? 0) - 3) < 1e-9 && (exact?.plusMinus ?? 1) < 1e-6);
+  t.ok(Math.abs((exact?.from ?? 0) - 200) < 1e-9);
+  t.equal(slopeOf(hourOf(() => 200).slice(0, 19)), undefined, 'too few samples say nothing');
+
+  t.comment(`seed ${SEED}`);
+  const random = randomOf(SEED);
+  let held = 0;
+  const trials = 200;
+  for (let trial = 0; trial < trials; trial += 1) {
+    // Memory that is taken and given back: each sample resembles the one before.
+    let wander = 0;
+    const found = slopeOf(
+      hourOf((hours) => {
+        wander = 0.9 * wander + random() - 0.5;
+        return 200 + 1 * hours + wander;
+      }),
+    );
+    if (found !== undefined && Math.abs(found.perHour - 1) <= found.plusMinus) held += 1;
+  }
+  t.ok(held > 0.88 * trials, `the interval of 95 % held the truth in ${held} of ${trials} trials`);
+});
+
+/** What a soak brings home when vision grows by so many MB an hour. */
+function soaked(growth: number): Soaked {
+  const samples = hourOf((hours) => 200 + growth * hours).map(({ hours, value }) => ({
+    hours,
+    processes: {
+      vision: { pid: 2, rssMiB: value / 1.048576, fds: 25 },
+      agent: { pid: hours < 0.5 ? 3 : 4, rssMiB: 90, fds: 30 },
+    },
+  }));
+  const report = {
+    frames: { read: 36_000, analysed: 35_990, dropped: 10 },
+    incidents: { standing: 0, episodes: 50, events: 100 },
+    outbox: { lanes: { alert: { rows: 1 }, bulk: { rows: 2 } } },
+  };
+  const bucket = (le: string, count: number): string =>
+    `vigie_frame_to_puback_seconds_bucket{le="${le}"} ${count}`;
+  const metrics = [bucket('0.1', 50), bucket('0.2', 96), bucket('0.5', 100), bucket('+Inf', 100)].join('\n');
+  const arrivalMs = Array.from({ length: 100 }, (_, i) => 100 - i);
+  return { samples, status: { report } as unknown as LocalStatus, metrics, arrivalMs };
+}
+
+void t.test('what is found, and whether it is steady', async (t) => {
+  const run = { hours: 1, warmupHours: 0.25, clip: 'street.avi', fps: 5 };
+  const steady = findingsOf(soaked(0.5), run);
+  t.match(steady, {
+    steady: true,
+    events: 100,
+    outboxRows: 3,
+    processes: { vision: { lives: 1, fds: { last: 25 } }, agent: { lives: 2 } },
+    latencyMs: { toPuback: { p50: 100, p95: 200, p99: 500, max: 500 }, toArchive: { p50: 51, max: 100 } },
+  });
+  t.ok(Math.abs((steady.processes.vision.slope?.perHour ?? 0) - 0.5) < 1e-6, 'in MB, not MiB');
+  t.match(tableOf(steady), /vision {3}200\.1 .* 0\.50 ± 0\.00 .* 25 → 25 +1\n/);
+  t.match(tableOf(steady), /at most 1 MB\/h: held/);
+  const growing = findingsOf(soaked(3), run);
+  t.equal(growing.steady, false);
+  t.match(tableOf(growing), /MISSED/);
+
+  const { samples } = soaked(3);
+  const points = samples.map(({ hours, processes }) => ({ hours, value: processes.vision?.rssMiB ?? 0 }));
+  const slope = growing.processes.vision.slope ?? undefined;
+  const svg = memoryPicture([{ name: 'vision', points, slope }], 0.25);
+  t.match(svg, /^<svg [^>]+>/);
+  t.match(svg, 'vision: 3.00 ± 0.00 MB/h after warm-up');
+  t.notMatch(svg, /NaN|undefined|Infinity/);
+  const none = memoryPicture([{ name: 'agent', points: points.slice(0, 1), slope: undefined }], 0.25);
+  t.notMatch(none, /NaN|undefined|Infinity/, 'one sample is a picture too');
+});
+
+void t.test('wrong arguments are one line, exit 2', async (t) => {
+  const program = join(packageRoot(), 'dist/scripts/soaking/main.js');
+  const cases: [string[], RegExp][] = [
+    [['--hours', '0'], /a number above 0/],
+    [['--clip', '/nonexistent.avi'], /^soak: \/nonexistent\.avi: no such clip/],
+    [['--speed', '2'], /unknown option '--speed'/],
+  ];
+  for (const [args, line] of cases) {
+    const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+    t.equal(status, 2, args.join(' '));
+    t.match(stderr, line);
+  }
+});

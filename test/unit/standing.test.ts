@@ -1,0 +1,268 @@
+import t from 'tap';
+import type { XyxyPx } from '../../agent/contract/geometry.ts';
+import type { StandingVehicle } from '../../agent/contract/observation.ts';
+import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
+import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
+
+const SOURCE = { widthPx: 416, heightPx: 256 };
+const PARKED: XyxyPx = [200, 120, 260, 160];
+const ZONES = [
+  {
+    id: 'yard',
+    polygon: [
+      [0, 0.3],
+      [1, 0.3],
+      [1, 1],
+      [0, 1],
+    ] as [number, number][],
+  },
+];
+
+interface Drawn {
+  readonly box: XyxyPx;
+  /** Picks the texture. */
+  readonly seed: number;
+}
+
+/** Grey street with noise; things are drawn as coarse checkers, so that each seed looks different. */
+function frameAt(index: number, drawn: readonly Drawn[], light: (luma: number) => number = (v) => v): Frame {
+  const { widthPx, heightPx } = SOURCE;
+  const rgb = new Uint8Array(widthPx * heightPx * 3);
+  for (let y = 0; y < heightPx; y++) {
+    for (let x = 0; x < widthPx; x++) {
+      let luma = 110 + (((x * 7919 + y * 104_729 + index * 31) >>> 3) % 7) - 3;
+      for (const { box, seed } of drawn) {
+        if (x < box[0] || x >= box[2] || y < box[1] || y >= box[3]) continue;
+        const cell = Math.floor((x - box[0]) / 10) * 5 + Math.floor((y - box[1]) / 8);
+        luma = 30 + ((cell * cell * 37 + seed * 59 + cell * seed * 13) % 180);
+      }
+      rgb.fill(Math.max(0, Math.min(255, light(luma))), (y * widthPx + x) * 3, (y * widthPx + x) * 3 + 3);
+    }
+  }
+  const atMs = (index - 1) * 200;
+  return { index, ptsNs: BigInt(atMs) * 1_000_000n, atMs, wallMs: atMs, source: SOURCE, input: SOURCE, rgb };
+}
+
+function car(xyxyPx: XyxyPx, score = 0.2): Detection {
+  return { xyxyPx, score, label: 'car', group: 'vehicle' };
+}
+
+function trackOf(id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
+  return {
+    id,
+    group: 'vehicle',
+    label: 'car',
+    score: 0.3,
+    xyxyPx,
+    velocityPxPerS: [0, 0],
+    firstMs: 0,
+    lastMs: 0,
+    seen: true,
+    ...over,
+  };
+}
+
+/** One street, five frames a second; each step says what is seen. */
+class Street {
+  readonly #standing: StandingVehicles;
+  #index = 0;
+
+  constructor(known: [number, number, number, number][] = []) {
+    this.#standing = new StandingVehicles({ zones: ZONES, moveTolerance: 0.25, known });
+  }
+
+  step(
+    drawn: readonly Drawn[],
+    detections: Detection[],
+    tracks: Track[],
+    light?: (v: number) => number,
+  ): StandingVehicle[] {
+    this.#index += 1;
+    return this.#standing.update(frameAt(this.#index, drawn, light), tracks, detections);
+  }
+
+  /** A car comes in from the left and stops at PARKED. */
+  arrive(seed = 1): StandingVehicle[] {
+    for (let i = 0; i < 30; i++) this.empty();
+    for (let i = 10; i > 0; i--) {
+      const box: XyxyPx = [PARKED[0] - 18 * i, PARKED[1], PARKED[2] - 18 * i, PARKED[3]];
+      this.step([{ box, seed }], [car(box, 0.35)], [trackOf(5, box)]);
+    }
+    let last: StandingVehicle[] = [];
+    for (let i = 0; i < 20; i++) last = this.parked(true, seed);
+    return last;
+  }
+
+  parked(seen: boolean, seed = 1, light?: (v: number) => number): StandingVehicle[] {
+    return this.step(
+      [{ box: PARKED, seed }],
+      seen ? [car(PARKED)] : [],
+      seen ? [trackOf(5, PARKED)] : [],
+      light,
+    );
+  }
+
+  empty(): StandingVehicle[] {
+    return this.step([], [], []);
+  }
+}
+
+t.test('a car that arrives and stops is one place, in its zone, since it stopped', async (t) => {
+  const standing = new Street().arrive();
+  t.match(standing, [
+    { place: Number, presence: 'seen', vehicle: { label: 'car', zones: [{ zone: 'yard' }] } },
+  ]);
+  t.equal(standing.length, 1);
+  const sinceMs = standing[0]?.vehicle.firstMs ?? 0;
+  t.ok(sinceMs >= 7800 && sinceMs <= 8000, `stands since ${sinceMs} ms`);
+});
+
+t.test('it stays through a lost detection, a change of light, somebody in front, and flicker', async (t) => {
+  const street = new Street();
+  const place = street.arrive()[0]?.place;
+  const still = (standing: StandingVehicle[], presence: string): void => {
+    t.match(standing, [{ place, presence }], `${presence} at the same place`);
+  };
+  for (let i = 0; i < 200; i++) still(street.parked(false), 'held');
+  for (let i = 0; i < 100; i++)
+    still(
+      street.parked(false, 1, (v) => 0.5 * v + 20),
+      'held',
+    );
+  const bus: XyxyPx = [150, 80, 320, 200];
+  const inFront = () =>
+    street.step(
+      [
+        { box: PARKED, seed: 1 },
+        { box: bus, seed: 9 },
+      ],
+      [car(bus, 0.5)],
+      [trackOf(8, bus, { label: 'bus' })],
+    );
+  for (let i = 0; i < 150; i++)
+    t.equal(
+      inFront().some((s) => s.place === place),
+      true,
+    );
+  still(street.parked(true), 'seen');
+});
+
+t.test('it ends when the place is empty, and the next car is another place', async (t) => {
+  const street = new Street();
+  const first = street.arrive()[0]?.place;
+  let framesUntilGone = 0;
+  while (street.empty().length > 0 && framesUntilGone < 100) framesUntilGone += 1;
+  t.ok(framesUntilGone >= 20 && framesUntilGone <= 26, `gone after ${framesUntilGone / 5} s`);
+  const second = street.arrive(2);
+  t.equal(second.length, 1);
+  t.not(second[0]?.place, first);
+});
+
+t.test('its own track moving away ends it at once', async (t) => {
+  const street = new Street();
+  street.arrive();
+  const gone: XyxyPx = [PARKED[0] + 90, PARKED[1], PARKED[2] + 90, PARKED[3]];
+  t.same(street.step([{ box: gone, seed: 1 }], [car(gone)], [trackOf(5, gone)]), []);
+});
+
+t.test('what was never a car in the street does not stand', async (t) => {
+  const flicker = new Street();
+  const ghost = new Street();
+  const drive = new Street();
+  let raised = 0;
+  for (let i = 0; i < 300; i++) {
+    raised += flicker.step([], i % 20 === 0 ? [car(PARKED, 0.5)] : [], []).length;
+    raised += ghost.step([{ box: PARKED, seed: 3 }], [car(PARKED, 0.2)], []).length;
+    const x = (i * 8) % 350;
+    const box: XyxyPx = [x, 120, x + 60, 160];
+    raised += drive.step([{ box, seed: 1 }], [car(box, 0.5)], [trackOf(7, box)]).length;
+  }
+  t.equal(raised, 0, 'a rare ghost, a weak one that never arrived, one that drives');
+  const sure = () => [{ box: PARKED, seed: 3 }] as const;
+  const before = new Street();
+  const known = new Street([[PARKED[0] / 416, PARKED[1] / 256, PARKED[2] / 416, PARKED[3] / 256]]);
+  let unknown = 0;
+  let found = 0;
+  for (let i = 0; i < 100; i++) {
+    unknown += before.step(sure(), [car(PARKED, 0.6)], [trackOf(4, PARKED)]).length;
+    found = known.step(sure(), [car(PARKED, 0.6)], [trackOf(4, PARKED)]).length;
+  }
+  t.equal(unknown, 0, 'what stood there before the box started belongs to the scene');
+  t.equal(found, 1, 'except where the agent knows it from before');
+});
+
+t.test('the like of a vehicle that drove off is another one at once', async (t) => {
+  const street = new Street();
+  const first = street.arrive()[0]?.place;
+  for (let i = 1; i <= 10; i++) {
+    const box: XyxyPx = [PARKED[0] + 18 * i, PARKED[1], PARKED[2] + 18 * i, PARKED[3]];
+    street.step([{ box, seed: 1 }], [car(box)], [trackOf(5, box)]);
+  }
+  for (let i = 0; i < 30; i++) street.empty();
+  let last: StandingVehicle[] = [];
+  for (let i = 10; i > -20; i--) {
+    const left = PARKED[0] - 18 * Math.max(0, i);
+    const box: XyxyPx = [left, PARKED[1], left + 60, PARKED[3]];
+    last = street.step([{ box, seed: 1 }], [car(box, 0.35)], [trackOf(6, box)]);
+  }
+  t.equal(last.length, 1, 'although the place looked like this within the last minute');
+  t.not(last[0]?.place, first);
+});
+
+t.test('a part of it is no second vehicle, one before it is', async (t) => {
+  const street = new Street();
+  for (let i = 0; i < 30; i++) street.empty();
+  const part: XyxyPx = [206, 120, 256, 136];
+  let last: StandingVehicle[] = [];
+  for (let i = 0; i < 40; i++) {
+    last = street.step(
+      [{ box: PARKED, seed: 1 }],
+      [car(PARKED), car(part)],
+      [trackOf(5, PARKED), trackOf(8, part)],
+    );
+  }
+  t.equal(last.length, 1);
+  const before: XyxyPx = [210, 134, 250, 166];
+  for (let i = 0; i < 40; i++) {
+    last = street.step(
+      [
+        { box: PARKED, seed: 1 },
+        { box: before, seed: 7 },
+      ],
+      [car(PARKED), car(before, 0.4)],
+      [trackOf(5, PARKED), trackOf(9, before)],
+    );
+  }
+  t.equal(last.length, 2);
+});
+
+t.test(
+  'a false box does not become a vehicle when what hid it is all that is remembered of before',
+  async (t) => {
+    const street = new Street();
+    const kiosk = { box: PARKED, seed: 3 };
+    const bus = { box: [180, 100, 290, 170] as const, seed: 4 };
+    let raised = 0;
+    for (let i = 0; i < 450; i++) {
+      const hidden = i >= 50 && i < 115;
+      const found = i >= 120;
+      raised += street.step(
+        hidden ? [kiosk, bus] : [kiosk],
+        found ? [car(PARKED, 0.2)] : [],
+        found ? [trackOf(4, PARKED)] : [],
+      ).length;
+    }
+    t.equal(raised, 0);
+  },
+);
+
+t.test('what was found at a place for a moment only stands when it is found again', async (t) => {
+  const street = new Street();
+  for (let i = 0; i < 30; i++) street.empty();
+  let last: StandingVehicle[] = [];
+  for (let i = 0; i < 30; i++) last = street.parked(i < 4);
+  t.equal(last.length, 0, 'its picture alone is not enough');
+  last = street.parked(true);
+  t.equal(last.length, 1);
+  t.equal(last[0]?.vehicle.firstMs, 6000, 'since it came');
+});

@@ -1,0 +1,213 @@
+/** `vigie status`: what needs a person is said with its remedy, in 40 columns too, and in the exit code. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import t, { type Test } from 'tap';
+import { clockText, durationText, statusFindings } from '../../agent/cli/status/findings.ts';
+import { statusText } from '../../agent/cli/status/screen.ts';
+import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
+import { LocalServer } from '../../agent/web/local-server.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { vigie } from '../lib/program.ts';
+
+const lane = {
+  rows: 2,
+  bytes: 1800,
+  lastSeq: 20,
+  appended: 20,
+  released: 18,
+  dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 },
+  expired: 0,
+};
+const event = {
+  time: '2026-11-24T14:00:00.000Z',
+  kind: 'illegal-parking',
+  severity: 'alert',
+  phase: 'start',
+  subject: 'zone/forecourt-with-a-long-name',
+} as const;
+
+const WELL: LocalStatus = {
+  report: {
+    time: '2026-11-24T14:03:00.000Z',
+    site: 'marseille-1',
+    box: 'canebiere-017',
+    boot: 'b00t',
+    uptimeS: 11_530,
+    mode: 'active',
+    restraint: {
+      since: '2026-11-24T11:00:00.000Z',
+      reason: null,
+      order: '2026/17',
+      validUntil: '2027-11-24T00:00:00.000Z',
+      rules: [],
+    },
+    versions: { vigie: '0.1.0', node: '20.20.2' },
+    clock: { synced: true },
+    frames: { read: 57_000, analysed: 56_990, dropped: 10 },
+    camera: {
+      state: 'streaming',
+      reason: null,
+      decoder: 'v4l2h264dec',
+      widthPx: 1920,
+      heightPx: 1080,
+      fps: 25,
+    },
+    detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
+    incidents: { standing: 1, episodes: 12, events: 25 },
+    outbox: { store: 'disk', damaged: 0, lanes: { alert: lane, bulk: lane } },
+    mqtt: {
+      phase: 'online',
+      since: '2026-11-24T11:00:00.000Z',
+      fault: null,
+      reconnects: 0,
+      published: 40,
+      acknowledged: 36,
+      resends: 0,
+      refused: 0,
+      badAcks: 0,
+    },
+    accuracy: null,
+    processes: { agent: { pid: 1, rssMiB: 74.2, fds: 30 }, vision: { pid: 2, rssMiB: 201, fds: 25 } },
+    temperatureC: 61.5,
+    counters: { journal_missed: 0 },
+  },
+  analysedFps: 5,
+  disk: { freeMiB: 20_000, sizeMiB: 29_000 },
+  journal: { entries: 912, root: '3vA9rootrootrootroot' },
+  standing: [event],
+  recent: [event, event],
+};
+
+type Change = (status: LocalStatus) => void;
+
+function changed(change: Change): LocalStatus {
+  const status = structuredClone(WELL);
+  change(status);
+  return status;
+}
+
+void t.test('what is wrong is named, with a remedy; what is not is left alone', async (t) => {
+  t.same([...Value.Errors(LocalStatus, WELL)], []);
+  t.same(
+    statusFindings(WELL).filter(({ state }) => state !== 'ok'),
+    [],
+  );
+  const cases: [string, RegExp, Change][] = [
+    ['mode', /unauthorised/, ({ report }) => (report.mode = 'unauthorised')],
+    [
+      'camera',
+      /no route/,
+      ({ report }) => Object.assign(report.camera, { state: 'lost', reason: 'no route' }),
+    ],
+    ['camera', /no picture \(opening\)/, ({ report }) => (report.camera.state = 'opening')],
+    ['analysis', /^0 fps/, (status) => (status.analysedFps = 0)],
+    ['detector', /nothing is detected/, ({ report }) => (report.detector = null)],
+    ['frozen', /^since/, ({ standing }) => standing.push({ ...event, kind: 'frozen', severity: 'system' })],
+    ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
+    ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],
+    [
+      'broker',
+      /certificate/,
+      ({ report }) =>
+        Object.assign(report.mqtt as object, {
+          phase: 'waiting',
+          fault: { code: 'certificate', message: 'expired' },
+        }),
+    ],
+    [
+      'broker',
+      /connecting since/,
+      ({ report }) => Object.assign(report.mqtt as object, { phase: 'connecting' }),
+    ],
+    ['clock', /not set/, ({ report }) => (report.clock.synced = false)],
+    ['journal', /there is none/, (status) => (status.journal = null)],
+    ['journal', /5 missed/, ({ report }) => (report.counters['journal_missed'] = 5)],
+    ['disk', /100 MiB free \(0 %\)/, ({ disk }) => (disk.freeMiB = 100)],
+    ['heat', /84 °C/, ({ report }) => (report.temperatureC = 84)],
+  ];
+  for (const [name, detail, change] of cases) {
+    const wrong = statusFindings(changed(change)).filter(({ state }) => state === 'failed');
+    t.equal(wrong.length, 1, `${name}: one thing`);
+    t.match(wrong[0], { name, detail, fix: /\w/ });
+  }
+  const fresh = changed(({ report }) => {
+    report.uptimeS = 5;
+    report.detector = null;
+    report.camera = { ...report.camera, state: 'opening' };
+    Object.assign(report.mqtt as object, { phase: 'connecting' });
+  });
+  t.same(
+    statusFindings(fresh).filter(({ state }) => state === 'failed'),
+    [],
+    'a box that just started is given time',
+  );
+  const suspended = changed(({ report }) => {
+    Object.assign(report, { mode: 'suspended', detector: null });
+    report.camera.state = 'off';
+  });
+  t.same(
+    statusFindings(suspended).filter(({ state }) => state === 'failed'),
+    [],
+    'a suspended box is as ordered',
+  );
+});
+
+void t.test('40 columns and 80; colours only where asked for', async (t) => {
+  const status = changed(({ report }) => {
+    report.clock.synced = false;
+    report.camera = { ...report.camera, state: 'lost', reason: `rtsp server ${'x'.repeat(90)} refuses` };
+  });
+  for (const width of [40, 80]) {
+    const text = statusText(status, statusFindings(status), { width, colours: false });
+    const lines = text.split('\n');
+    t.same(
+      lines.filter((line) => [...line].length > width),
+      [],
+      `${width} columns hold it`,
+    );
+    t.match(text, /2 things need a person/);
+    t.match(text, /✗ clock {5}not set by the network\n {4}→ sudo timedatectl/);
+    t.notMatch(text, '\x1b');
+    t.ok(lines.length <= (width === 40 ? 50 : 36), `${lines.length} lines`);
+  }
+  t.match(statusText(WELL, statusFindings(WELL), { width: 80, colours: true }), '\x1b[32mall well\x1b[0m');
+  t.same([5, 61, 7260, 200_000].map(durationText), ['5 s', '1 min', '2 h 1 min', '2 days']);
+  const now = new Date(2026, 10, 24, 15, 0);
+  t.equal(clockText(new Date(2026, 10, 24, 9, 5).toISOString(), now), '09:05');
+  t.equal(clockText(new Date(2026, 10, 23, 9, 5).toISOString(), now), '2026-11-23 09:05');
+});
+
+async function boxWith(t: Test, body: string): Promise<string> {
+  const dir = scratch(t);
+  const pages = { [STATUS_PATH]: () => ({ contentType: 'application/json', body }) };
+  const server = new LocalServer({ port: 0, socket: join(dir, LOCAL_SOCKET), pages, log: SILENT });
+  await server.start();
+  t.teardown(() => server.stop());
+  return dir;
+}
+
+void t.test('the program: exit code 0, 1 or 2', async (t) => {
+  const asked = async (
+    dir: string,
+    ...more: string[]
+  ): Promise<{ code: number | null; out: string; err: string }> => {
+    const program = vigie(t, 'status', '--state', dir, ...more);
+    const code = await program.ended;
+    return { code, out: program.out, err: program.err };
+  };
+  const well = await boxWith(t, JSON.stringify(WELL));
+  t.match(await asked(well), { code: 0, out: /all well/, err: '' });
+  const json = await asked(well, '--json');
+  t.match(JSON.parse(json.out), { ok: true, report: { box: 'canebiere-017' }, findings: [{ name: 'mode' }] });
+  const hot = await boxWith(t, JSON.stringify(changed(({ report }) => (report.temperatureC = 90))));
+  t.match(await asked(hot), { code: 1, out: /1 thing needs a person/, err: '' });
+  t.match(await asked(hot, '--json'), { code: 1, out: /"ok": false/ });
+
+  const none = scratch(t);
+  t.match(await asked(none), { code: 2, out: '', err: /agent\.sock: no agent runs here; .*--state\n$/ });
+  const old = await boxWith(t, JSON.stringify({ ...WELL, journal: 7 }));
+  t.match(await asked(old), { code: 2, out: '', err: /another version of the agent runs \(\/journal\)/ });
+  t.notOk(existsSync(join(none, LOCAL_SOCKET)), 'asking leaves nothing behind');
+});

@@ -1,0 +1,411 @@
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
+import { groupOf, LABELS, type Label } from '../../agent/contract/label.ts';
+import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
+import { heaviestMatching } from '../../agent/vision/track/assignment.ts';
+import { enlarged } from '../../agent/vision/track/association.ts';
+import { blend, type ColourPrint, colourPrint, likeness } from '../../agent/vision/track/colour.ts';
+import { BoxFilter } from '../../agent/vision/track/kalman.ts';
+import { SETTINGS } from '../../agent/vision/track/settings.ts';
+import { Tracker } from '../../agent/vision/track/tracker.ts';
+
+const SOURCE = { widthPx: 832, heightPx: 512 };
+const INPUT = { widthPx: 416, heightPx: 256 };
+const GREY = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3).fill(128);
+const UNCUT = { width: false, height: false };
+
+/** A property is one assertion. */
+function holds<T>(t: Test, property: fc.IProperty<T>): void {
+  fc.assert(property);
+  t.pass('for all');
+}
+
+function frameAt(atMs: number, rgb: Uint8Array = GREY): Frame {
+  return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
+}
+
+function found(xyxyPx: XyxyPx, score = 0.8, label: Label = 'person'): Detection {
+  return { xyxyPx, score, label, group: groupOf(label) };
+}
+
+/** A person of 40 × 100 px around x, standing at y. */
+const personAt = (x: number, y = 300, score = 0.8): Detection => found([x - 20, y - 100, x + 20, y], score);
+
+/** Feeds one list of detections a step; the tracks after each. */
+function follow(
+  steps: readonly (readonly Detection[])[],
+  stepMs: number,
+  tracker = new Tracker(),
+): (readonly Track[])[] {
+  return steps.map((detections, i) => tracker.update(frameAt(i * stepMs), detections));
+}
+
+const idsOf = (tracks: readonly (readonly Track[])[]): number[] => [
+  ...new Set(tracks.flat().map(({ id }) => id)),
+];
+
+/** The best total by trying everything. */
+function bestByTrial(weights: readonly (readonly number[])[], row = 0, taken = 0): number {
+  const own = weights[row];
+  if (own === undefined) return 0;
+  let best = bestByTrial(weights, row + 1, taken);
+  for (const [c, weight] of own.entries()) {
+    if (weight === 0 || taken & (1 << c)) continue;
+    best = Math.max(best, weight + bestByTrial(weights, row + 1, taken | (1 << c)));
+  }
+  return best;
+}
+
+const matrix = fc
+  .tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 6 }))
+  .chain(([rows, columns]) =>
+    fc.array(
+      fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 50 })), {
+        minLength: columns,
+        maxLength: columns,
+      }),
+      { minLength: rows, maxLength: rows },
+    ),
+  );
+
+t.test('assignment: as good as trying everything, and no pair of weight 0', async (t) => {
+  holds(
+    t,
+    fc.property(matrix, (weights) => {
+      const columns = weights[0]?.length ?? 0;
+      const matched = [...heaviestMatching(Float64Array.from(weights.flat()), weights.length, columns)];
+      const pairs = matched.map((c, r) => [r, c] as const).filter(([, c]) => c >= 0);
+      const total = pairs.reduce((sum, [r, c]) => sum + (weights[r]?.[c] ?? 0), 0);
+      return (
+        matched.length === weights.length &&
+        new Set(pairs.map(([, c]) => c)).size === pairs.length &&
+        pairs.every(([r, c]) => (weights[r]?.[c] ?? 0) > 0) &&
+        total === bestByTrial(weights)
+      );
+    }),
+  );
+});
+
+t.test('assignment: a large one is the same turned round', async (t) => {
+  const weight = fc.integer({ min: 0, max: 1000 });
+  holds(
+    t,
+    fc.property(fc.array(weight, { minLength: 40 * 25, maxLength: 40 * 25 }), (flat) => {
+      const total = (rows: number, columns: number, at: (r: number, c: number) => number): number => {
+        const weights = Float64Array.from({ length: rows * columns }, (_, i) =>
+          at(Math.floor(i / columns), i % columns),
+        );
+        return [...heaviestMatching(weights, rows, columns)].reduce(
+          (sum, c, r) => sum + (c < 0 ? 0 : at(r, c)),
+          0,
+        );
+      };
+      const straight = total(40, 25, (r, c) => flat[r * 25 + c] ?? 0);
+      return straight === total(25, 40, (r, c) => flat[c * 25 + r] ?? 0);
+    }),
+  );
+});
+
+t.test('Kalman filter: predicting in two steps is predicting in one', async (t) => {
+  const seconds = fc.double({ min: 0.01, max: 2, noNaN: true });
+  holds(
+    t,
+    fc.property(seconds, seconds, (a, b) => {
+      const probe: XyxyPx = [130, 90, 175, 210];
+      const made = (): BoxFilter => {
+        const filter = new BoxFilter([100, 100, 140, 200], 0.7, UNCUT, SETTINGS.groups.person.noise);
+        filter.predict(0.2);
+        filter.correct([110, 100, 150, 200], 0.7, UNCUT, 0.2);
+        return filter;
+      };
+      const once = made();
+      once.predict(a + b);
+      const twice = made();
+      twice.predict(a);
+      twice.predict(b);
+      // The noise scales with the predicted size, hence the tolerance on the distance.
+      return (
+        once.xyxyPx.every((value, i) => Math.abs(value - (twice.xyxyPx[i] ?? Number.NaN)) < 1e-6) &&
+        Math.abs(once.distance2(probe, 0.7) / twice.distance2(probe, 0.7) - 1) < 0.05
+      );
+    }),
+  );
+});
+
+t.test('Kalman filter: learns a steady velocity at any frame rate', async (t) => {
+  const speed = fc.double({ min: -150, max: 150, noNaN: true });
+  holds(
+    t,
+    fc.property(fc.integer({ min: 3, max: 30 }), speed, (fps, pxPerS) => {
+      const filter = new BoxFilter([300, 100, 340, 200], 0.7, UNCUT, SETTINGS.groups.person.noise);
+      for (let i = 1; i <= 4 * fps; i += 1) {
+        const x = 300 + (pxPerS * i) / fps;
+        filter.predict(1 / fps);
+        filter.correct([x, 100, x + 40, 200], 0.7, UNCUT, 1 / fps);
+      }
+      return Math.abs(filter.velocityPxPerS[0] - pxPerS) < 0.05 * Math.abs(pxPerS) + 1;
+    }),
+  );
+});
+
+t.test('enlarged boxes keep their centre', async (t) => {
+  t.same(enlarged([10, 20, 30, 60], 0.5), [0, 0, 40, 80]);
+  t.same(enlarged([10, 20, 30, 60], 0), [10, 20, 30, 60]);
+});
+
+/** The box in source pixels filled with a colour, upper and lower half. */
+function paint(
+  rgb: Uint8Array,
+  [x1, y1, x2, y2]: XyxyPx,
+  upper: readonly number[],
+  lower: readonly number[],
+): void {
+  for (let y = Math.max(0, Math.floor(y1 / 2)); y < Math.min(INPUT.heightPx, y2 / 2); y += 1) {
+    for (let x = Math.max(0, Math.floor(x1 / 2)); x < Math.min(INPUT.widthPx, x2 / 2); x += 1) {
+      rgb.set(y < (y1 + y2) / 4 ? upper : lower, (y * INPUT.widthPx + x) * 3);
+    }
+  }
+}
+
+const RED = [200, 30, 30];
+const BLUE = [30, 30, 200];
+
+function printOf(upper: readonly number[], lower: readonly number[]): ColourPrint {
+  const rgb = GREY.slice();
+  const box: XyxyPx = [100, 100, 180, 300];
+  paint(rgb, box, upper, lower);
+  return colourPrint(frameAt(0, rgb), box) as ColourPrint;
+}
+
+t.test('colour print: same colours 1, others 0, halves apart', async (t) => {
+  const close = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6;
+  t.ok(close(likeness(printOf(RED, BLUE), printOf(RED, BLUE)), 1));
+  t.ok(close(likeness(printOf(RED, RED), printOf(BLUE, BLUE)), 0));
+  t.ok(close(likeness(printOf(RED, BLUE), printOf(RED, RED)), 0.5), 'one half alike');
+  t.equal(colourPrint(frameAt(0), [900, 100, 950, 200]), undefined, 'a box beside the picture has none');
+  const mixed = printOf(RED, RED);
+  for (let i = 0; i < 50; i += 1) blend(mixed, printOf(BLUE, BLUE), 0.2);
+  t.ok(likeness(mixed, printOf(BLUE, BLUE)) > 0.999, 'it follows what is seen');
+  t.ok(mixed.length <= 72, 'and stays coarse');
+});
+
+t.test('one walker is one track at any frame rate', async (t) => {
+  holds(
+    t,
+    fc.property(fc.integer({ min: 3, max: 30 }), fc.integer({ min: -80, max: 80 }), (fps, pxPerS) => {
+      const steps = Array.from({ length: 3 * fps }, (_, i) => [personAt(400 + (pxPerS * i) / fps)]);
+      const tracks = follow(steps, 1000 / fps);
+      return idsOf(tracks).length === 1 && tracks.every((one, i) => one.length === (i === 0 ? 0 : 1));
+    }),
+  );
+});
+
+t.test('a box that comes once is not reported', async (t) => {
+  t.same(follow([[personAt(100)], [], [], [personAt(600)], []], 200).flat(), []);
+});
+
+t.test('behind a pole for a second and a half: the same track, unseen meanwhile', async (t) => {
+  const steps = Array.from({ length: 20 }, (_, i) => (i >= 6 && i < 13 ? [] : [personAt(200 + 16 * i)]));
+  const tracks = follow(steps, 200);
+  t.equal(idsOf(tracks).length, 1);
+  t.same(
+    tracks.map(([track]) => track?.seen),
+    steps.map(([detection], i) => (i === 0 ? undefined : detection !== undefined)),
+  );
+  t.equal(tracks[12]?.[0]?.lastMs, 1000);
+  t.ok((tracks[12]?.[0]?.xyxyPx[0] ?? 0) > (tracks[6]?.[0]?.xyxyPx[0] ?? 0), 'it is thought to walk on');
+});
+
+t.test('after two seconds it is forgotten, and its number is not used again', async (t) => {
+  const there = [personAt(300)];
+  const tracks = follow([there, there, there, ...Array.from({ length: 12 }, () => []), there, there], 200);
+  t.equal(tracks[12]?.length, 1, 'two seconds after the last sight');
+  t.equal(tracks[13]?.length, 0);
+  t.equal(idsOf(tracks).length, 2);
+});
+
+t.test('one frame in five seconds: a missed frame is not the end', async (t) => {
+  const there = [personAt(300)];
+  t.equal(idsOf(follow([there, there, [], there, there], 5000)).length, 1);
+});
+
+t.test('a gap in the stream is the end', async (t) => {
+  const tracker = new Tracker();
+  for (const atMs of [0, 200, 400]) tracker.update(frameAt(atMs), [personAt(300)]);
+  t.same(tracker.update(frameAt(60_400), []), []);
+});
+
+t.test('what leaves the frame is not waited for', async (t) => {
+  const steps = Array.from({ length: 12 }, (_, i) =>
+    i < 8 ? [found([800 - 120 + 16 * i, 200, 840 - 120 + 16 * i, 300])] : [],
+  );
+  t.equal(follow(steps, 200).at(-1)?.length, 0);
+});
+
+t.test('groups never mix', async (t) => {
+  const labels: Label[] = ['person', 'car', 'bicycle', 'dog', 'suitcase'];
+  const all = labels.map((label) => found([300, 200, 380, 300], 0.9, label));
+  const tracks = follow([all, all, all, all, all.slice(0, 1), all], 200);
+  t.equal(idsOf(tracks).length, 5, 'one box, five groups, five tracks');
+  for (const { group, label } of tracks.at(-1) ?? []) t.equal(group, groupOf(label));
+});
+
+t.test('labels of one group share a track, which is called by the one seen most', async (t) => {
+  const labels: Label[] = ['truck', 'car', 'car', 'bus', 'car', 'car', 'truck'];
+  const tracks = follow(
+    labels.map((label, i) => [found([100 + 20 * i, 200, 250 + 20 * i, 300], 0.6, label)]),
+    200,
+  );
+  t.equal(idsOf(tracks).length, 1);
+  t.equal(tracks.at(-1)?.[0]?.label, 'car');
+});
+
+t.test('vehicles: weak boxes become a track with time, if one of them is good enough', async (t) => {
+  const drive = (scores: readonly number[]): (readonly Track[])[] =>
+    follow(
+      scores.map((score, i) => [found([100 + 20 * i, 200, 250 + 20 * i, 300], score, 'car')]),
+      200,
+    );
+  const tracks = drive([0.2, 0.32, 0.22, 0.25, 0.2]);
+  t.same(
+    tracks.map((one) => one.length),
+    [0, 0, 1, 1, 1],
+  );
+  t.same(drive([0.2, 0.25, 0.22, 0.28, 0.2]).flat(), [], 'never above 0.3');
+  const flicker = [0.32, 0, 0, 0.25, 0, 0, 0.3, 0, 0].map((s) =>
+    s === 0 ? [] : [found([300, 200, 450, 300], s, 'car')],
+  );
+  t.same(follow(flicker, 200).flat(), [], 'seen in one frame of three');
+});
+
+t.test('people: a low score continues a track and never begins one', async (t) => {
+  const scores = [0.8, 0.8, 0.8, 0.2, 0.2, 0.8];
+  const tracks = follow(
+    scores.map((score, i) => [personAt(300 + 8 * i, 300, score)]),
+    200,
+  );
+  t.ok(tracks.slice(1).every(([track]) => track?.seen === true));
+  t.same(
+    follow(
+      Array.from({ length: 10 }, () => [personAt(300, 300, 0.5)]),
+      200,
+    ).flat(),
+    [],
+  );
+});
+
+t.test('two boxes on one person do not make two tracks', async (t) => {
+  const steps = Array.from({ length: 10 }, (_, i) => [
+    personAt(300 + 8 * i),
+    personAt(308 + 8 * i, 310, 0.7),
+  ]);
+  t.equal(idsOf(follow(steps, 200)).length, 1);
+});
+
+t.test('somebody comes in over the frame’s edge, growing as fast as he walks: one track', async (t) => {
+  const steps = Array.from({ length: 15 }, (_, i) => {
+    const top = Math.max(120, 480 - 80 * i);
+    return [found([300, top, 400, Math.min(512, top + 320)])];
+  });
+  t.equal(idsOf(follow(steps, 200)).length, 1);
+});
+
+t.test('two people meet out of sight and turn back: their colours tell them apart', async (t) => {
+  const tracker = new Tracker();
+  let atMs = 0;
+  const see = (redX: number, blueX: number): readonly Track[] => {
+    const rgb = GREY.slice();
+    paint(rgb, personAt(redX).xyxyPx, RED, RED);
+    paint(rgb, personAt(blueX).xyxyPx, BLUE, BLUE);
+    atMs += 200;
+    return tracker.update(frameAt(atMs, rgb), [personAt(redX), personAt(blueX)]);
+  };
+  const idAt = (tracks: readonly Track[], x: number): number | undefined =>
+    tracks.find(({ xyxyPx, seen }) => seen && iou(xyxyPx, personAt(x).xyxyPx) > 0.3)?.id;
+  for (let i = 0; i < 7; i += 1) see(242 + 6 * i, 358 - 6 * i);
+  const before = see(284, 316);
+  for (let i = 0; i < 4; i += 1) {
+    atMs += 200;
+    tracker.update(frameAt(atMs), []);
+  }
+  see(275, 325);
+  const after = see(270, 330);
+  t.ok(idAt(before, 284) !== undefined && idAt(before, 316) !== undefined);
+  t.equal(idAt(after, 270), idAt(before, 284), 'the one in red');
+  t.equal(idAt(after, 330), idAt(before, 316), 'the one in blue');
+});
+
+t.test('there is room for 256 tracks; further ones are counted', async (t) => {
+  const tracker = new Tracker();
+  const crowd = Array.from({ length: 300 }, (_, i) =>
+    found([(i % 30) * 27, Math.floor(i / 30) * 50, (i % 30) * 27 + 18, Math.floor(i / 30) * 50 + 45]),
+  );
+  tracker.update(frameAt(0), crowd);
+  t.equal(tracker.refused, 44);
+  t.equal(tracker.update(frameAt(200), crowd).length, 256);
+});
+
+const anyLabel = fc.constantFrom(...Object.values(LABELS));
+const anyBox = fc.record({
+  x: fc.integer({ min: 0, max: 800 }),
+  y: fc.integer({ min: 0, max: 480 }),
+  w: fc.integer({ min: 1, max: 400 }),
+  h: fc.integer({ min: 1, max: 400 }),
+  score: fc.integer({ min: 0, max: 100 }).map((n) => n / 100),
+  label: anyLabel,
+});
+const anyStream = fc.array(
+  fc.record({ gapMs: fc.integer({ min: 0, max: 4000 }), boxes: fc.array(anyBox, { maxLength: 12 }) }),
+  {
+    maxLength: 25,
+  },
+);
+const detectionOf = ({
+  x,
+  y,
+  w,
+  h,
+  score,
+  label,
+}: {
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+  score: number;
+  label: Label;
+}): Detection =>
+  found([x, y, Math.min(SOURCE.widthPx, x + w), Math.min(SOURCE.heightPx, y + h)], score, label);
+
+t.test('any detections at any times: tracks make sense, and two trackers agree', async (t) => {
+  holds(
+    t,
+    fc.property(anyStream, (stream) => {
+      const one = new Tracker();
+      const other = new Tracker();
+      let atMs = 0;
+      return stream.every(({ gapMs, boxes }) => {
+        atMs += gapMs;
+        const detections = boxes.map(detectionOf);
+        const tracks = one.update(frameAt(atMs), detections);
+        const sane = tracks.every(
+          ({ xyxyPx: [x1, y1, x2, y2], velocityPxPerS, firstMs, lastMs, seen, group, label }) =>
+            x2 > x1 &&
+            y2 > y1 &&
+            [x1, y1, x2, y2, ...velocityPxPerS].every(Number.isFinite) &&
+            firstMs <= lastMs &&
+            seen === (lastMs === atMs) &&
+            group === groupOf(label),
+        );
+        const seen = tracks.filter((track) => track.seen).length;
+        return (
+          sane &&
+          seen <= detections.length &&
+          new Set(tracks.map(({ id }) => id)).size === tracks.length &&
+          JSON.stringify(tracks) === JSON.stringify(other.update(frameAt(atMs), detections))
+        );
+      });
+    }),
+  );
+});
