@@ -27,6 +27,11 @@ const PACKAGES = [
 ].join(',');
 /** What every Debian has, and a root file system that is only unpacked must be told. */
 const BARE = 'base-files,coreutils,dash,libc-bin';
+/**
+ * The environment of what runs inside, whole: what starts a test may add to a child's (tap adds a NODE_OPTIONS with a
+ * file of this machine), and with that no node inside begins.
+ */
+const INSIDE = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND=noninteractive'];
 const BOOT_WITHIN_MS = 120_000;
 
 const PURE_CGROUP2 = `
@@ -91,10 +96,9 @@ export class Container {
   run(...command: readonly string[]): Said {
     const [program = '', ...args] =
       this.#leader === undefined
-        ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', ...command]
-        : ['nsenter', '-t', String(this.#leader), '-a', ...command];
-    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive' };
-    const { status, stdout, stderr } = spawnSync(program, args, { env, encoding: 'utf8', timeout: 900_000 });
+        ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', 'env', '-i', ...INSIDE, ...command]
+        : ['nsenter', '-t', String(this.#leader), '-a', 'env', '-i', ...INSIDE, ...command];
+    const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 900_000 });
     return { status, out: stdout, err: stderr };
   }
 
