@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2 --optimize-for-size --no-opt
+#!/usr/bin/env -S node --max-semi-space-size=2 --optimize-for-size --no-opt --no-sparkplug --max-lazy
 /**
  * The program `vigie`. Exit codes: 0 = done; 1 = what was checked or found is not in order, or the work
  * failed while running; 2 = usage, configuration or input that cannot be worked with. What goes wrong is

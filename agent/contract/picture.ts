@@ -16,7 +16,10 @@ export interface Frame {
   readonly source: SizePx;
   /** Size of `rgb`: the detector's input. */
   readonly input: SizePx;
-  /** RGB, 8 bits, row-major, input.widthPx × input.heightPx × 3; the picture is centred, the rest black. */
+  /**
+   * RGB, 8 bits, row-major, input.widthPx × input.heightPx × 3; the picture is centred, the rest black. The camera's
+   * next frame takes its place: what is wanted later is copied.
+   */
   readonly rgb: Uint8Array;
 }
 

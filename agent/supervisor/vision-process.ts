@@ -47,11 +47,10 @@ export interface VisionProcessOptions {
 const STOP_GRACE_MS = 2000;
 
 /**
- * A small young generation: frames are large and short-lived, and with V8's default of 16 MiB so many of
- * them wait for collection that the process peaks 20 MB higher (docs/design/005-benchmark.md); vision
- * asks for collections itself, too.
+ * A small young generation and little code: 9 MiB less, at no CPU time that can be told from noise
+ * (docs/design/005-benchmark.md).
  */
-const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=2', '--expose-gc'];
+const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=2', '--optimize-for-size'];
 
 /** What vision may see of the environment: nothing that could hold a credential. */
 const ENVIRONMENT =

@@ -46,11 +46,6 @@ import { StageClock } from './stage-clock.ts';
 import { Tracker } from './track/tracker.ts';
 
 const UNACKNOWLEDGED_MAX = 32;
-/**
- * Frames are large and lie outside of V8's heap, which lets 64 MiB of them pile up before it looks: a
- * collection of the young generation after so many costs 0.02 ms a frame and keeps 15 MiB free.
- */
-const COLLECT_EVERY_FRAMES = 16;
 /** Leaves room to count for years in what JSON and a double hold exactly. */
 const FIRST_ID_MAX = 2 ** 40;
 /** Counters reach the agent this often; the agent's own report goes out every 30 s. */
@@ -259,7 +254,6 @@ export class VisionFlow {
     else this.#framesHeld += 1;
     const detections = this.#options.settings.detections ? found.map((d) => linkDetection(d, frame)) : [];
     this.#tellFrame({ kind: 'frame', observation, detections });
-    if (frame.index % COLLECT_EVERY_FRAMES === 0) globalThis.gc?.({ type: 'minor' });
     this.#stageClock.book('link');
   }
 

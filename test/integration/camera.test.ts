@@ -62,6 +62,23 @@ async function replayed(t: Test, options: Partial<CameraOptions> = {}) {
   return { frames, pixels: pixels.digest('hex'), stills: stills.digest('hex'), matched, made, opened };
 }
 
+void t.test('frames lie in one place, one after the other', { skip: noClip }, async (t) => {
+  const { camera: made } = camera(t, {});
+  await made.start();
+  const first = await made.next();
+  const before = createHash('sha256')
+    .update(first?.rgb ?? '')
+    .digest('hex');
+  const second = await made.next();
+  t.equal(second?.rgb.buffer, first?.rgb.buffer, 'the next frame is where the first one was');
+  t.equal(second?.rgb.byteOffset, first?.rgb.byteOffset);
+  const after = createHash('sha256')
+    .update(second?.rgb ?? '')
+    .digest('hex');
+  t.not(after, before, 'and is another picture');
+  await made.stop();
+});
+
 void t.test('a replay gives every frame of the clip, and twice the same', { skip: noClip }, async (t) => {
   const [one, two] = [await replayed(t), await replayed(t)];
   t.equal(one.frames.length, 795);

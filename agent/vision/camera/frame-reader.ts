@@ -4,13 +4,15 @@
  * INVARIANTS
  * - A frame's size, and that of its still, is the one told before it. Should that be among packets that were
  *   dropped, the gauge's own length gives it away, and no frame is handed out: the camera opens anew.
+ * - All frames lie in one place in memory, one after the other: a third of a megabyte each, they would have V8 collect
+ *   all the time. A frame's picture is there until the next one is asked for.
  * - A still goes into the ring only with the frame of the same time stamp.
  * - Live, a frame is handed out only if no newer one has entered the letterbox.
  */
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Frame } from '../../contract/picture.ts';
 import type { NativePipeline } from './native.ts';
-import { decodePacket, type FramePacket, type Packet, type StillPacket } from './packet.ts';
+import { decodePacket, type FramePacket, frameBytes, type Packet, type StillPacket } from './packet.ts';
 import type { StillRing } from './still-ring.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -32,6 +34,7 @@ export interface FrameReaderOptions {
 export class FrameReader {
   readonly #options: FrameReaderOptions;
   readonly #spacingNs: bigint;
+  readonly #place: Buffer;
   #size: SizePx | undefined;
   /** Length of the gauges of this size. */
   #gaugeBytes: number | undefined;
@@ -46,6 +49,7 @@ export class FrameReader {
 
   constructor(options: FrameReaderOptions) {
     this.#options = options;
+    this.#place = Buffer.alloc(frameBytes(options.input));
     this.#spacingNs = options.fps === null ? 0n : BigInt(Math.round((INTERVAL_PART_MIN * 1e9) / options.fps));
   }
 
@@ -76,14 +80,14 @@ export class FrameReader {
     this.#readNow = 0;
   }
 
-  /** The next frame; undefined when the opening is over. */
+  /** The next frame, whose picture takes the place of the last one's; undefined when the opening is over. */
   async next(): Promise<Frame | undefined> {
     for (;;) {
-      const sample = await this.#options.pipeline.read();
+      const sample = await this.#options.pipeline.read(this.#place);
       if (sample === null) return undefined;
       const packet = decodePacket(sample.buffer, sample.caps, this.#options.input);
       if (packet !== undefined) this.#measure(packet);
-      if (packet?.kind === 'still') this.#still = packet;
+      if (packet?.kind === 'still') this.#still = kept(packet, sample.buffer === this.#place);
       if (packet?.kind !== 'frame' || this.#superseded(packet)) continue;
       this.#dropped += packet.order - this.#lastOrder - 1;
       this.#lastOrder = packet.order;
@@ -121,4 +125,9 @@ export class FrameReader {
     this.#index += 1;
     return { index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source, input, rgb };
   }
+}
+
+/** A still that happens to be as long as a frame must not stay in the frames' place. */
+function kept(still: StillPacket, inPlace: boolean): StillPacket {
+  return inPlace ? { ...still, jpeg: Uint8Array.from(still.jpeg) } : still;
 }

@@ -105,12 +105,15 @@ export class NativePipeline {
     this.#poll();
   }
 
-  /** The next sample; null when the opening is over. One call at a time. */
-  read(): Promise<Sample | null> {
+  /**
+   * The next sample; null when the opening is over. One call at a time. A sample as long as `into` is in `into`, which
+   * is not to be touched meanwhile; every other has a buffer of its own.
+   */
+  read(into: Buffer): Promise<Sample | null> {
     return new Promise((resolve) => {
       (this.#element('sink') as AppSink).pull((buffer, caps) => {
         resolve(buffer === null ? null : { buffer, caps });
-      });
+      }, into);
     });
   }
 

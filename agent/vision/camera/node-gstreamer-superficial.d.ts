@@ -28,9 +28,10 @@ declare module 'node-gstreamer-superficial' {
   export interface AppSink extends Element {
     /**
      * Waits in a libuv worker for the next sample; null at the end of the stream or when the pipeline is
-     * stopped. An error on the bus does not end the wait.
+     * stopped. An error on the bus does not end the wait. A sample of exactly the length of `into` is written there,
+     * by the worker, and `into` itself is handed out (patches/).
      */
-    pull(callback: (buffer: Buffer | null, caps: SampleCaps) => void): void;
+    pull(callback: (buffer: Buffer | null, caps: SampleCaps) => void, into?: Buffer): void;
   }
 
   export class Pipeline {

@@ -43,6 +43,11 @@ export interface FramePacket {
 
 export type Packet = Shape | Gauge | StillPacket | FramePacket;
 
+/** Length of the sample that holds a letterboxed frame. */
+export function frameBytes({ widthPx, heightPx }: SizePx): number {
+  return HEADER_BYTES + widthPx * heightPx * 3;
+}
+
 /**
  * The packet in a sample; undefined for the protocol's other messages and for buffers without a time.
  * `input` is the size of the letterboxed frames.
@@ -62,7 +67,7 @@ export function decodePacket(buffer: Buffer, { branch }: SampleCaps, input: Size
   if (ptsNs === NO_TIME) return undefined;
   if (branch === 'still') return { kind: 'still', ptsNs, jpeg: payload };
   if (branch !== 'frame') throw new AgentError('bug', `GDP sample of an unknown branch: ${branch}`);
-  if (payload.length !== input.widthPx * input.heightPx * 3) {
+  if (buffer.length !== frameBytes(input)) {
     throw new AgentError(
       'bug',
       `RGB frame of ${payload.length} bytes for ${input.widthPx}×${input.heightPx}`,

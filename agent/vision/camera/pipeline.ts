@@ -33,10 +33,11 @@ function packets(branch: 'gauge' | 'still' | 'frame'): string {
   return `gdppay ! capssetter replace=true caps=application/x-gdp,branch=(string)${branch}`;
 }
 /**
- * Packets that wait in the sink: the notices at an opening (three for each branch) come in one burst and must
- * not be dropped; after them, about ten frames with gauges and stills.
+ * Packets that wait in the sink. Live, where what does not fit is dropped, the notices at an opening (three for each
+ * branch) come in one burst and must not be; after them, about ten frames with gauges and stills. In a replay the
+ * source waits, and is ahead by three frames of a third of a megabyte.
  */
-const SINK_PACKETS_MAX = 32;
+const SINK_PACKETS_MAX = { live: 32, replay: 8 };
 
 /** Elements of every pipeline, whatever the source. */
 export const COMMON_ELEMENTS = [
@@ -102,7 +103,7 @@ export function pipelineText({ sourceText, fps, input, live, paced }: PipelineOp
     packets('frame'),
     'f.',
   ];
-  const sink = `appsink name=sink sync=false async=false max-buffers=${SINK_PACKETS_MAX} drop=${live}`;
+  const sink = `appsink name=sink sync=false async=false max-buffers=${SINK_PACKETS_MAX[live ? 'live' : 'replay']} drop=${live}`;
   const branches = [gauge, stills, frames].map((branch) => `t. ! ${branch.join(' ! ')}`);
   return [trunk.join(' ! '), ...branches, `funnel name=f ! ${sink}`].join('  ');
 }
