@@ -12,6 +12,7 @@
  */
 import type { Clock } from './base/clock.ts';
 import type { Logger } from './base/log.ts';
+import { BoxConditions } from './box-conditions.ts';
 import { CameraWatch } from './camera-watch.ts';
 import type { Config, RuleConfig } from './contract/config.ts';
 import type { EventSink } from './contract/event-sink.ts';
@@ -30,7 +31,7 @@ import type { Ruling } from './contract/permit.ts';
 import type { SealedEvidence } from './contract/sealed-evidence.ts';
 import { type AskedPicture, EventQueue } from './event-queue.ts';
 import { type EventSubject, subjectOfBoxRule, subjectOfCondition } from './incident/event.ts';
-import { HOLD_MS, Incidents, type Transition } from './incident/incidents.ts';
+import { HOLD_MS, type Incidents, type Transition } from './incident/incidents.ts';
 import type { StandingFile } from './incident/standing-file.ts';
 import { RuleWatch } from './rule-watch.ts';
 import type { RuleSite } from './rules/registry.ts';
@@ -65,7 +66,7 @@ export interface AgentFlowOptions {
 export class AgentFlow {
   readonly #options: AgentFlowOptions;
   readonly #watches: readonly RuleWatch[];
-  readonly #conditions = new Map<string, Incidents>();
+  readonly #conditions: BoxConditions;
   readonly #camera = new CameraWatch();
   /** Zones and lines that the rules watch. */
   readonly #places: readonly string[];
@@ -81,6 +82,7 @@ export class AgentFlow {
     const { sink, clock, log, boot, keepSealed } = options;
     const { site, box, rules, alertsPerHour } = options.config;
     this.#queue = new EventQueue({ site, box, boot, sink, clock, log, keepSealed });
+    this.#conditions = new BoxConditions(this.#nextEpisode);
     const base = { site: options.config, alertsPerHour, nextEpisode: this.#nextEpisode };
     this.#watches = rules.map((config) => new RuleWatch({ ...base, config }));
     this.#places = [...new Set(rules.map((rule) => ('line' in rule ? rule.line : rule.zone)))];
@@ -127,6 +129,9 @@ export class AgentFlow {
     const records = this.#options.standing?.read() ?? {};
     for (const { config, incidents } of this.#watches) {
       incidents.restore(records[config.id] ?? [], this.#last, graceMs(config));
+    }
+    for (const { kind, ends } of this.#conditions.restore(records, this.#last)) {
+      for (const end of ends) this.#enqueue(subjectOfCondition(kind), end, []);
     }
   }
 
@@ -242,14 +247,9 @@ export class AgentFlow {
   }
 
   #tell(key: string, about: EventSubject, active: boolean, cause: Record<string, unknown>): void {
-    const incidents = this.#conditions.get(key) ?? new Incidents(this.#nextEpisode);
-    this.#conditions.set(key, incidents);
-    const atMs = this.#nowAtMs();
-    const situation = { key, objects: [], cause, momentary: false };
-    const transitions = active
-      ? incidents.step([situation], atMs)
-      : incidents.endAll('recovered', atMs, cause);
+    const transitions = this.#conditions.tell(key, active, cause, this.#nowAtMs());
     for (const transition of transitions) this.#enqueue(about, transition, []);
+    if (transitions.length > 0) this.#remember();
   }
 
   /** That a rule has used up its alerts is one incident of the box, with what was held back at its end. */
@@ -269,11 +269,13 @@ export class AgentFlow {
 
   #remember(): void {
     const { atMs: lastAtMs, wallMs } = this.#last;
+    const wallAtMs = (atMs: number): number => wallMs + atMs - lastAtMs;
     const records = this.#watches.map(({ config, incidents }): [string, ReturnType<Incidents['records']>] => [
       config.id,
-      incidents.records((atMs) => wallMs + atMs - lastAtMs),
+      incidents.records(wallAtMs),
     ]);
-    this.#options.standing?.write(Object.fromEntries(records.filter(([, standing]) => standing.length > 0)));
+    const all = [...records, ...this.#conditions.records(wallAtMs)];
+    this.#options.standing?.write(Object.fromEntries(all.filter(([, standing]) => standing.length > 0)));
   }
 
   readonly #nextEpisode = (): string => `${this.#options.boot}-e${++this.#episodes}`;

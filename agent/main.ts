@@ -46,6 +46,8 @@ export interface AgentOptions {
   readonly config: Config;
   /** Where it was read from, for the journal. */
   readonly configFile?: string;
+  /** Why another one runs than the one that was asked for; undefined where it is that one. */
+  readonly configRefused?: string | undefined;
   /** Folder for the outbox and what must outlive a restart; made when missing. */
   readonly stateDir: string;
   readonly clock: Clock;
@@ -226,6 +228,8 @@ export class Agent {
     this.#events.recover();
     this.#delivery?.start();
     this.#flow.start();
+    const { configRefused: reason } = this.#options;
+    this.#flow.condition('config-refused', reason !== undefined, reason === undefined ? {} : { reason });
     await this.#view.start();
     this.#desks.start();
     this.#restraint.start();

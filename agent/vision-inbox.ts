@@ -20,7 +20,7 @@ export interface VisionInboxOptions {
     readonly blind: boolean;
     take(received: ReceivedFromVision): ToVision | undefined;
     condition(
-      kind: 'detector-down' | 'stream-lost',
+      kind: 'detector-down' | 'detector-fallback' | 'stream-lost',
       holds: boolean,
       cause: Readonly<Record<string, unknown>>,
     ): void;
@@ -54,6 +54,11 @@ export class VisionInbox {
       case 'detector':
         log.info({ model: message.model, provider: message.provider }, 'detector loaded');
         flow.condition('detector-down', false, {});
+        flow.condition(
+          'detector-fallback',
+          message.fallback !== null,
+          message.fallback === null ? {} : { reason: message.fallback },
+        );
         journal.detectorLoaded();
         return;
       case 'opened':

@@ -1,8 +1,9 @@
 /** `vigie run`: the agent, until it is told to stop. */
 import { systemClock } from '../base/clock.ts';
-import type { AgentError } from '../base/errors.ts';
-import { type LogLevel, makeLogger } from '../base/log.ts';
-import { ConfigProblems, inspectConfig, problemText } from '../config/load.ts';
+import { AgentError } from '../base/errors.ts';
+import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
+import { keepConfig, usableConfig } from '../config/last-good.ts';
+import { problemText } from '../config/load.ts';
 import { SdNotify } from '../health/sd-notify.ts';
 import { Agent } from '../main.ts';
 import { stateDir } from './state-dir.ts';
@@ -15,16 +16,18 @@ export interface RunOptions {
 
 export async function run(options: RunOptions): Promise<void> {
   const { env } = process;
-  const { config, problems, warnings } = inspectConfig(options.config, { env, mode: 'run' });
-  if (config === undefined) throw new ConfigProblems(options.config, problems);
+  const state = stateDir(options.state, env);
+  const { config, file, warnings, refused } = usableConfig(options.config, state, env);
   const log = makeLogger('vigie', (options.log ?? env['VIGIE_LOG'] ?? 'info') as LogLevel);
-  for (const warning of warnings) log.warn({}, problemText(options.config, warning));
+  if (refused !== undefined) log.error({ instead: file }, refused.message);
+  for (const warning of warnings) log.warn({}, problemText(file, warning));
   let failed: AgentError | undefined;
   await new Promise<void>((resolve, reject) => {
     const agent = new Agent({
       config,
-      configFile: options.config,
-      stateDir: stateDir(options.state, env),
+      configFile: file,
+      configRefused: refused?.message,
+      stateDir: state,
       clock: systemClock,
       log,
       visionSocket: env['VIGIE_VISION_SOCKET'],
@@ -48,7 +51,18 @@ export async function run(options: RunOptions): Promise<void> {
     agent.start().then(() => {
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
+      if (refused === undefined) keep(file, state, log);
     }, reject);
   });
   if (failed !== undefined) throw failed;
+}
+
+/** A disk that refuses is told by the outbox; the agent runs all the same. */
+function keep(file: string, state: string, log: Logger): void {
+  try {
+    keepConfig(file, state);
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    log.warn({}, error.message);
+  }
 }

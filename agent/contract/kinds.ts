@@ -153,6 +153,12 @@ export const EVENT_KINDS: readonly EventKind[] = [
   conditionKind('moved', 'the camera shows another view than before', { places }),
   conditionKind('defocused', 'the camera’s picture is far less sharp than before', {}),
   conditionKind('detector-down', 'the detector cannot run', { reason: Reason }),
+  conditionKind('detector-fallback', 'the detector runs, but not the model or provider that is configured', {
+    reason: Reason,
+  }),
+  conditionKind('config-refused', 'the configuration is refused; the last good one runs', {
+    reason: Reason,
+  }),
   conditionKind('decoder-crashloop', 'vision ends again and again', {
     ends: Type.Integer({ minimum: 0, description: 'ends of the vision process since the agent started' }),
   }),

@@ -150,6 +150,17 @@ export class Incidents {
     }
   }
 
+  /** Takes up an incident without an object, under its own key, until it is ended. */
+  resume(
+    key: string,
+    { episode, startedWallMs }: StandingRecord,
+    now: { atMs: number; wallMs: number },
+  ): void {
+    const situation = { key, objects: [], cause: {}, momentary: false };
+    const startedMs = now.atMs - (now.wallMs - startedWallMs);
+    this.#standing.set(key, { episode, startedMs, situation, presentMs: now.atMs, updatedMs: now.atMs });
+  }
+
   /** The eyes were shut for a moment: what stands may be found again, under any number, within `graceMs`. */
   hold(atMs: number, graceMs: number): void {
     const standing = [...this.#standing.values()];

@@ -54,7 +54,7 @@ const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=2', '--optimi
 
 /** What vision may see of the environment: nothing that could hold a credential. */
 const ENVIRONMENT =
-  /^(PATH|HOME|LANG|LC_.*|TZ|TMPDIR|GST_.*|XDG_CACHE_HOME|LD_LIBRARY_PATH|NO_COLOR|VIGIE_LOG)$/;
+  /^(PATH|HOME|LANG|LC_.*|TZ|TMPDIR|GST_.*|XDG_CACHE_HOME|CACHE_DIRECTORY|LD_LIBRARY_PATH|NO_COLOR|VIGIE_LOG)$/;
 
 export class VisionProcess {
   readonly #options: VisionProcessOptions;

@@ -58,6 +58,8 @@ type LinkDetections = Extract<FromVision, { kind: 'frame' }>['detections'];
 
 export interface VisionFlowOptions {
   readonly settings: VisionSettings;
+  /** Vision's own folder for the model that ran last; a replay runs the installed one or none. */
+  readonly keptDir?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Puts an encoded message on the link; false when it was refused. */
@@ -116,7 +118,12 @@ export class VisionFlow {
       onLost: (info) => this.#tell({ kind: 'lost', ...info }),
       onStuck: (reason) => this.#giveUp(`${reason}: vision starts anew`),
     });
-    this.#detector = new Detector({ config: settings.detector, modelDir: settings.modelDir, log });
+    this.#detector = new Detector({
+      config: settings.detector,
+      modelDir: settings.modelDir,
+      keptDir: settings.mode === 'live' ? options.keptDir : undefined,
+      log,
+    });
     const { fps } = settings.camera;
     this.#pace = settings.mode === 'live' && fps !== null ? new Pace(fps) : undefined;
     const motion = new Motion({ masks: settings.masks });

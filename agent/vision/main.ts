@@ -4,6 +4,7 @@
  * message says, and ends when the link closes: an agent that is gone or suspended leaves no vision.
  */
 import { createServer, Socket } from 'node:net';
+import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { type LogLevel, makeLogger } from '../base/log.ts';
@@ -12,6 +13,12 @@ import { LinkEnd } from '../contract/link-end.ts';
 import { VisionFlow } from './flow.ts';
 
 const LINK_FD = 3;
+
+/** The unit's CacheDirectory= (systemd.exec(5): several are parted by colons). */
+function keptDir(): string | undefined {
+  const dir = process.env['CACHE_DIRECTORY']?.split(':')[0];
+  return dir ? join(dir, 'models') : undefined;
+}
 
 async function linkSocket(): Promise<Socket> {
   if (process.env['LISTEN_FDS'] !== '1') return new Socket({ fd: LINK_FD, readable: true, writable: true });
@@ -57,6 +64,7 @@ async function main(): Promise<void> {
       if (message.kind === 'start') {
         flow = new VisionFlow({
           settings: message.settings,
+          keptDir: keptDir(),
           clock: systemClock,
           log,
           send: (m) => link.send(m),

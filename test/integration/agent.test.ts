@@ -105,10 +105,8 @@ t.test('events, snapshots, status and health, from the first frame to a clean en
   }
 });
 
-t.test('a broken model is an event, not an end', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
-  const dir = scratch(t);
+/** The real model in a folder of its own, with one bit flipped. */
+function spoiltModels(dir: string): string {
   const models = join(dir, 'models');
   mkdirSync(models);
   for (const file of ['nanodet-g-city10.json', 'nanodet-g-city10.onnx'])
@@ -116,8 +114,15 @@ t.test('a broken model is an event, not an end', { skip }, async (t) => {
   const model = readFileSync(join(models, 'nanodet-g-city10.onnx'));
   model[model.length >> 1] = (model[model.length >> 1] as number) ^ 1;
   writeFileSync(join(models, 'nanodet-g-city10.onnx'), model);
+  return models;
+}
+
+t.test('a broken model is an event, not an end', { skip }, async (t) => {
+  const room = await makeRoom(t);
+  const { heard } = await listen(t, room);
+  const dir = scratch(t);
   const config = boxAt(room, 'test:pattern');
-  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: models });
+  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: spoiltModels(dir) });
   await agent.start();
   const down = (): Heard[] => heard.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
   await until(t, 'detector-down', () => down().length > 0, 20_000);
@@ -127,6 +132,52 @@ t.test('a broken model is an event, not an end', { skip }, async (t) => {
     heard.some(({ topic }) => topic.includes('/snap/')),
     'no snapshot without a detector',
   );
+});
+
+t.test('a broken model where another one has run: that one goes on, and the room is told', async (t) => {
+  const room = await makeRoom(t);
+  const { heard } = await listen(t, room);
+  const dir = scratch(t);
+  process.env['CACHE_DIRECTORY'] = join(dir, 'cache');
+  t.teardown(() => delete process.env['CACHE_DIRECTORY']);
+  const config = boxAt(room, 'test:pattern');
+  const run = async (modelDir: string, topic: RegExp): Promise<VigieEvent['data']> => {
+    heard.length = 0;
+    const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
+    await agent.start();
+    const said = (): Heard | undefined => heard.find((one) => topic.test(one.topic));
+    const analysed = (): boolean => agent.report().frames.analysed > 0;
+    await until(t, `${topic}`, () => said() !== undefined && analysed(), 20_000);
+    await agent.stop();
+    return (JSON.parse(String(said()?.payload)) as VigieEvent).data;
+  };
+  await run(MODEL_DIR, /health$/);
+  const began = await run(spoiltModels(dir), /detector-fallback$/);
+  t.match(began, { phase: 'start', cause: { reason: /altered.*the model that ran last/ } });
+  const ended = await run(MODEL_DIR, /detector-fallback$/);
+  t.match(ended, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');
+});
+
+t.test('a configuration that was refused is an event until one is taken', async (t) => {
+  const room = await makeRoom(t);
+  const { heard } = await listen(t, room);
+  const state = join(scratch(t), 'state');
+  const events = (): VigieEvent[] =>
+    heard
+      .filter(({ topic }) => topic.endsWith('/config-refused'))
+      .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent);
+  for (const [configRefused, phase] of [
+    ['vigie.yaml:3:1 box: …', 'start'],
+    [undefined, 'end'],
+  ] as const) {
+    const agent = makeAgent(t, boxAt(room, 'test:pattern'), state, { configRefused });
+    await agent.start();
+    await until(t, phase, () => events().some(({ data }) => data.phase === phase), 20_000);
+    await agent.stop();
+  }
+  const [start, end] = events();
+  t.match(start?.data.cause, { reason: 'vigie.yaml:3:1 box: …' });
+  t.equal(end?.data.episode, start?.data.episode);
 });
 
 t.test('a camera that cannot work is said at once', async (t) => {

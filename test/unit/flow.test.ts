@@ -1,4 +1,5 @@
 /** What the agent makes of observations as a whole: gaps in what is seen, and alerts that are too many. */
+import { join } from 'node:path';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import type { RuleConfig } from '../../agent/contract/config.ts';
@@ -6,10 +7,12 @@ import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { CameraCondition, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { RuleGrant } from '../../agent/contract/permit.ts';
 import { AgentFlow } from '../../agent/flow.ts';
+import { StandingFile } from '../../agent/incident/standing-file.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
 import { configOf } from '../lib/agent.ts';
 import { orderFor } from '../lib/authority.ts';
 import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
 import { observation, track } from '../lib/street.ts';
 
 const NO_BYTES = new Uint8Array();
@@ -23,8 +26,8 @@ const RULE: RuleConfig = {
   afterS: 2,
 };
 
-/** A flow without snapshots, whose clock follows the observations. */
-function flow(alertsPerHour: number) {
+/** A flow without snapshots, whose clock follows the observations; with `file` it remembers what stands. */
+function flow(alertsPerHour: number, file?: string, boot = 'b') {
   let nowMs = 0;
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
   const events: UnnumberedEvent[] = [];
@@ -40,9 +43,11 @@ function flow(alertsPerHour: number) {
     sink: { accept: (event) => void events.push(event) },
     clock,
     log: SILENT,
-    boot: 'b',
+    boot,
     clockSynced: () => true,
+    ...(file !== undefined && { standing: new StandingFile(file, SILENT) }),
   });
+  if (file !== undefined) made.start();
   const permit = permitReplay({ rules: [RULE] });
   made.permit({ mode: 'active', reason: null, permit, refused: new Map() });
   const see = (
@@ -70,6 +75,36 @@ function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
     zones: [{ zone: 'square', sinceMs }],
   });
 }
+
+t.test('a condition begins once and ends once, restarts included', async (t) => {
+  const file = join(scratch(t), 'standing.json');
+  const first = flow(60, file);
+  first.made.condition('config-refused', true, { reason: 'line 3' });
+  first.made.condition('load-shed', true, { reason: 'heat', fps: 3 });
+  t.same(first.told(), ['config-refused b-e1 start', 'load-shed b-e2 start']);
+  const second = flow(60, file, 'c');
+  second.made.condition('config-refused', true, { reason: 'line 3' });
+  t.same(
+    second.told(),
+    ['load-shed b-e2 end'],
+    'whose source says nothing at the start ends; what holds on goes on',
+  );
+  const third = flow(60, file, 'd');
+  third.made.condition('config-refused', false, {});
+  t.same(third.told(), ['config-refused b-e1 end'], 'two starts later it ends, as the same incident');
+  t.same(flow(60, file, 'e').told(), [], 'and nothing is left');
+});
+
+t.test('a suspension goes on over a restart as one incident', async (t) => {
+  const file = join(scratch(t), 'standing.json');
+  const suspend = ({ made }: ReturnType<typeof flow>): void =>
+    made.permit({ mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() });
+  const first = flow(60, file);
+  suspend(first);
+  t.same(first.told(), ['suspended b-e1 start']);
+  const second = flow(60, file, 'c');
+  t.same(second.told(), ['suspended b-e1 end'], 'the first ruling of this flow is active: resumed meanwhile');
+});
 
 t.test('what stands while nothing is seen goes on when it is found again', async (t) => {
   const { see, told } = flow(60);

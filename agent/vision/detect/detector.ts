@@ -7,6 +7,7 @@ import { groupOf, LABELS, type Label } from '../../contract/label.ts';
 import { type Placement, placementOf, toSource } from '../../contract/letterbox.ts';
 import type { Detection, Frame } from '../../contract/picture.ts';
 import { type ModelCard, readCard, readModel, thresholdsOf } from './card.ts';
+import { isKept, keepModel } from './kept-model.ts';
 import { foreignLabel, loadRuntime, type RawDetections, Session } from './session.ts';
 import { suppressWithinGroups } from './suppress.ts';
 
@@ -14,6 +15,8 @@ export interface DetectorOptions {
   readonly config: DetectorConfig;
   /** Folder of the model cards and their files. */
   readonly modelDir: string;
+  /** Where the model that ran last is kept, for the day on which the installed one is damaged. */
+  readonly keptDir?: string | undefined;
   readonly log: Logger;
 }
 
@@ -23,7 +26,7 @@ export interface DetectorInfo {
   readonly sha256: string;
   /** The execution provider that was taken. */
   readonly provider: string;
-  /** Why it is not the first one of the configuration, or null where it is. */
+  /** Why it is not the configuration's first provider, or not the installed model; null where it is. */
   readonly fallback: string | null;
 }
 
@@ -51,20 +54,45 @@ export class Detector {
   }
 
   /**
-   * Reads the card, checks the model against it and loads it on the first execution provider that works.
+   * Reads the card, checks the model against it and loads it on the first execution provider that works; where it is
+   * damaged, the one that was kept.
    * @throws AgentError `config` or `corrupt`, one line that says what would be right
    */
   async start(): Promise<DetectorInfo> {
     assert(this.#loaded === undefined, 'the detector was started twice');
-    const { config, modelDir, log } = this.#options;
-    const card = await readCard(modelDir, config.model);
-    checkInput(config, card);
-    const bytes = await readModel(modelDir, card);
-    const { session, provider, fallback } = await openFirst(config, card, bytes, log);
-    const info: DetectorInfo = { model: card.name, sha256: card.sha256, provider, fallback };
+    const { config, log } = this.#options;
+    this.#loaded = await this.#loadSound();
+    const { info } = this.#loaded;
     log.info({ ...info, input: config.input.join('x') }, 'detector loaded');
-    this.#loaded = { card, session, info };
     return info;
+  }
+
+  async #loadSound(): Promise<Loaded> {
+    const { config, modelDir, keptDir, log } = this.#options;
+    if (keptDir === undefined) return (await load(config, modelDir, log)).loaded;
+    let damage: string;
+    try {
+      const { loaded, bytes } = await load(config, modelDir, log);
+      await keepModel(keptDir, loaded.card, bytes).catch((error) => log.warn({}, messageOf(error)));
+      return loaded;
+    } catch (error) {
+      if (
+        !(error instanceof AgentError) ||
+        error.kind !== 'corrupt' ||
+        !(await isKept(keptDir, config.model))
+      )
+        throw error;
+      damage = messageOf(error);
+    }
+    const { loaded } = await load(config, keptDir, log);
+    const { info } = loaded;
+    const reasons = [
+      `${damage}; the model that ran last (SHA-256 ${info.sha256.slice(0, 12)}…) runs instead`,
+    ];
+    if (info.fallback !== null) reasons.push(info.fallback);
+    const fallback = reasons.join('; ').slice(0, 1000);
+    log.error({ sha256: info.sha256 }, fallback);
+    return { ...loaded, info: { ...info, fallback } };
   }
 
   /**
@@ -96,6 +124,21 @@ export class Detector {
     this.#loaded = undefined;
     await loaded?.session.release();
   }
+}
+
+async function load(
+  config: DetectorConfig,
+  modelDir: string,
+  log: Logger,
+): Promise<{ loaded: Loaded; bytes: Buffer }> {
+  const card = await readCard(modelDir, config.model);
+  checkInput(config, card);
+  const bytes = await readModel(modelDir, card);
+  const { session, provider, fallback } = await openFirst(config, card, bytes, log);
+  return {
+    loaded: { card, session, info: { model: card.name, sha256: card.sha256, provider, fallback } },
+    bytes,
+  };
 }
 
 function checkInput({ model, input }: DetectorConfig, card: ModelCard): void {

@@ -1,0 +1,60 @@
+/**
+ * The model that ran last, kept beside the program's own: when an update or a dying card has damaged the installed
+ * file, the box goes on with what it knows (and says so), instead of standing blind on its pole.
+ *
+ * INVARIANTS: a card is there only with its whole model (the model is written first, under its hash, and each file is
+ * old or new, never half); what is kept is read, checked and refused by the same rules as any other model.
+ * LIMITS: one model of each name.
+ */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAtomically } from '../../base/atomic-file.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { type ModelCard, readCard } from './card.ts';
+
+/**
+ * Keeps a model that has just run, unless it is the one that is kept already.
+ * @throws AgentError `unavailable` where the folder cannot be written
+ */
+export async function keepModel(dir: string, card: ModelCard, bytes: Uint8Array): Promise<void> {
+  if ((await keptCard(dir, card.name))?.sha256 === card.sha256) return;
+  const file = `${card.sha256}.onnx`;
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    writeAtomically(join(dir, file), bytes);
+    writeAtomically(join(dir, `${card.name}.json`), JSON.stringify({ ...card, file }));
+    const used = await usedFiles(dir);
+    for (const other of readdirSync(dir)) {
+      if (other.endsWith('.onnx') && !used.includes(other)) rmSync(join(dir, other));
+    }
+  } catch (error) {
+    throw new AgentError(
+      'unavailable',
+      `the model cannot be kept in ${dir}: ${messageOf(error)}; it runs all the same`,
+      error,
+    );
+  }
+}
+
+/** Whether there is a model of that name to go back to. */
+export async function isKept(dir: string, name: string): Promise<boolean> {
+  return (await keptCard(dir, name)) !== undefined;
+}
+
+async function usedFiles(dir: string): Promise<string[]> {
+  const names = readdirSync(dir)
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => file.slice(0, -'.json'.length));
+  const cards = await Promise.all(names.map((name) => keptCard(dir, name)));
+  return cards.flatMap((card) => (card === undefined ? [] : [card.file]));
+}
+
+/** A kept card that cannot be read is as good as none: the next model that runs takes its place. */
+async function keptCard(dir: string, name: string): Promise<ModelCard | undefined> {
+  try {
+    return await readCard(dir, name);
+  } catch (error) {
+    if (error instanceof AgentError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,148 @@
+/** A configuration that is refused gives way to the last good one, and a model that is damaged to the last that ran. */
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import { keepConfig, LAST_GOOD_FILE, usableConfig } from '../../agent/config/last-good.ts';
+import { ConfigProblems } from '../../agent/config/load.ts';
+import { parseCard } from '../../agent/vision/detect/card.ts';
+import { Detector } from '../../agent/vision/detect/detector.ts';
+import { keepModel } from '../../agent/vision/detect/kept-model.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { MODEL_DIR, scratch } from '../lib/paths.ts';
+
+const MODEL = 'nanodet-g-city10';
+
+function configText(box: string): string {
+  return [
+    'site: site-1',
+    `box: ${box}`,
+    'camera: { source: "test:pattern", fps: 5 }',
+    'mqtt: { url: "mqtts://localhost:8883", ca: ca.pem, cert: cert.pem, key: key.pem, ack: broker }',
+    'rules: []',
+    '',
+  ].join('\n');
+}
+
+t.test('a configuration that is refused: the last good one', async (t) => {
+  const dir = scratch(t);
+  const [file, kept] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
+  const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, {});
+  written(file, 'box-1', dir);
+  t.match(use(), { file, refused: undefined, config: { box: 'box-1' } });
+  keepConfig(file, dir);
+  t.equal(statSync(kept).mode & 0o777, 0o600, 'a camera’s password may be in it');
+
+  writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
+  const second = use();
+  t.match(second, { file: kept, config: { box: 'box-1' } }, 'it goes on with what it was started with');
+  t.ok(second.refused instanceof ConfigProblems);
+  t.match(second.refused?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
+
+  writeFileSync(kept, 'site: [');
+  t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'a damaged last good one is refused as well');
+  rmSync(kept);
+  t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'without one the start fails as before');
+  written(file, 'box-1', dir);
+  keepConfig(file, dir);
+  rmSync(file);
+  t.throws(use, { message: /vigie\.yaml/ }, 'a file that was taken away is not replaced');
+});
+
+/** The file, and what it names. */
+function written(file: string, box: string, dir: string): void {
+  const pem = (what: string): string => `-----BEGIN ${what}-----\nAA==\n-----END ${what}-----\n`;
+  for (const name of ['ca', 'cert']) writeFileSync(join(dir, `${name}.pem`), pem('CERTIFICATE'));
+  writeFileSync(join(dir, 'key.pem'), pem('PRIVATE KEY'), { mode: 0o600 });
+  writeFileSync(file, configText(box).replaceAll(/(\w+)\.pem/g, `${dir}/$1.pem`));
+}
+
+/** A folder with the real model; `spoil` flips one bit of the file. */
+function installed(t: Test): { dir: string; spoil: () => void } {
+  const dir = scratch(t);
+  for (const ext of ['json', 'onnx'])
+    copyFileSync(join(MODEL_DIR, `${MODEL}.${ext}`), join(dir, `${MODEL}.${ext}`));
+  const file = join(dir, `${MODEL}.onnx`);
+  const spoil = (): void => {
+    const bytes = readFileSync(file);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+    writeFileSync(file, bytes);
+  };
+  return { dir, spoil };
+}
+
+t.test('a model that is damaged: the one that ran last', async (t) => {
+  process.env['ORT_DISABLE_TELEMETRY'] = '1';
+  const { dir: modelDir, spoil } = installed(t);
+  const keptDir = join(scratch(t), 'kept');
+  const refused = async (kept: string | undefined, kind: string): Promise<string> => {
+    const error: unknown = await start(kept).catch((error: unknown) => error);
+    t.match(error, { kind });
+    return error instanceof AgentError ? error.message : '';
+  };
+  const start = async (kept?: string) => {
+    const config = { model: MODEL, input: [416, 256] as [number, number], providers: ['cpu' as const] };
+    const detector = new Detector({ config, modelDir, keptDir: kept, log: SILENT });
+    try {
+      return await detector.start();
+    } finally {
+      await detector.stop();
+    }
+  };
+  spoil();
+  t.match(await refused(keptDir, 'corrupt'), /altered/, 'none has run yet');
+  spoil();
+  const sound = await start(keptDir);
+  t.equal(sound.fallback, null);
+  t.strictSame(readdirSync(keptDir).sort(), [`${MODEL}.json`, `${sound.sha256}.onnx`].sort());
+  const keptAt = statSync(join(keptDir, `${MODEL}.json`)).mtimeMs;
+  await start(keptDir);
+  t.equal(statSync(join(keptDir, `${MODEL}.json`)).mtimeMs, keptAt, 'the same model is not written again');
+
+  spoil();
+  const instead = await start(keptDir);
+  t.equal(instead.sha256, sound.sha256);
+  t.match(instead.fallback, /altered.*the model that ran last \(SHA-256 d91a7b1cbb8f…\) runs instead/);
+  await t.rejects(
+    start(),
+    { kind: 'corrupt', message: /altered/ },
+    'a replay runs the installed one or none',
+  );
+
+  rmSync(join(modelDir, `${MODEL}.json`));
+  t.match(await refused(keptDir, 'config'), /no model card/, 'what a person has to mend is not covered up');
+  copyFileSync(join(MODEL_DIR, `${MODEL}.json`), join(modelDir, `${MODEL}.json`));
+  writeFileSync(join(keptDir, `${sound.sha256}.onnx`), 'half');
+  t.match(await refused(keptDir, 'corrupt'), /truncated/, 'what is kept is checked as any other');
+});
+
+t.test('one model of a name is kept', async (t) => {
+  const dir = scratch(t);
+  const card = parseCard(readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'), 'card');
+  const named = (name: string, digit: string) => ({ ...card, name, sha256: digit.repeat(64) });
+  await keepModel(dir, named('one', '1'), Buffer.from('first'));
+  await keepModel(dir, named('other', '2'), Buffer.from('second'));
+  await keepModel(dir, named('one', '3'), Buffer.from('third'));
+  const models = ['2', '3'].map((digit) => `${digit.repeat(64)}.onnx`);
+  t.strictSame(readdirSync(dir).sort(), [...models, 'one.json', 'other.json']);
+  t.equal(readFileSync(join(dir, models[1] ?? ''), 'utf8'), 'third');
+  writeFileSync(join(dir, 'one.json'), 'half a car');
+  await keepModel(dir, named('one', '3'), Buffer.from('third'));
+  t.match(
+    JSON.parse(readFileSync(join(dir, 'one.json'), 'utf8')),
+    { name: 'one' },
+    'a damaged card is written anew',
+  );
+  const file = join(dir, 'file');
+  writeFileSync(file, '');
+  await t.rejects(keepModel(join(file, 'no'), card, Buffer.from('')), AgentError, 'a folder that cannot be');
+  t.notOk(existsSync(join(file, 'no')));
+});
