@@ -3,7 +3,7 @@
  * when they are booted for real: start, crashes, hangs, stop.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -11,7 +11,7 @@ import t, { type Test } from 'tap';
 import { MAYOR, PREFECT } from '../lib/authority.ts';
 import { BOX, buildPackage, install, provision, SITE, withVersion } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
-import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
 const skip = Container.unavailable();
@@ -79,6 +79,7 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
     out: '',
   });
   await usedByHand(t, container);
+  mediaOfTheImage(t, container);
 
   container.write('/etc/vigie/vigie.yaml', 'site: mine\n');
   container.write('/etc/default/vigie', 'VIGIE_LOG=debug\n');
@@ -110,6 +111,21 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   );
   t.equal(left.out, '', 'and nothing is left');
 });
+
+/** What the container image takes of GStreamer decodes H.264 where nothing else is installed. */
+function mediaOfTheImage(t: Test, container: Container): void {
+  container.write('/root/media-tree', readFileSync(join(ROOT, 'scripts/media-tree')), 0o755);
+  const tree = '/root/tree';
+  t.match(container.run('/root/media-tree', tree), { status: 0 }, 'GStreamer is copied');
+  const loader = `for l in /lib64/ld-linux*.so* /lib/ld-linux*.so*; do [ ! -e "$l" ] || cp -L --parents "$l" ${tree}; done`;
+  t.match(container.run('sh', '-c', loader), { status: 0 });
+  for (const element of ['avdec_h264', 'avdec_h265', 'rtspsrc', 'jpegenc', 'v4l2src']) {
+    const there = container.run('chroot', tree, '/usr/bin/gst-inspect-1.0', '--exists', element);
+    t.match(there, { status: 0 }, `${element} loads with what was copied`);
+  }
+  const links = container.run('find', tree, '-type', 'l');
+  t.equal(links.out, '', 'no link that may lead nowhere');
+}
 
 /** The commands of a technician, from the installed package. */
 async function usedByHand(t: Test, container: Container): Promise<void> {
