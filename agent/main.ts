@@ -8,15 +8,13 @@ import { join } from 'node:path';
 import { AccuracyRecord, watchingOf } from './accuracy/record.ts';
 import { RecordedEvents } from './accuracy/recorded-events.ts';
 import { RECORD_FILE } from './accuracy/store.ts';
+import type { AgentOptions } from './agent-options.ts';
 import { EventArchive } from './archive/archive.ts';
 import { SearchDesk } from './archive/search.ts';
-import type { Clock } from './base/clock.ts';
 import { AgentError, assert, messageOf } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
 import { programVersion } from './base/package-root.ts';
 import { Bridges } from './bridge/bridges.ts';
 import { CommandDesk } from './command-desk.ts';
-import type { Config } from './contract/config.ts';
 import type { DeliveryState, HealthReport } from './contract/health.ts';
 import { AgentFlow } from './flow.ts';
 import { ClockSync } from './health/clock-sync.ts';
@@ -41,26 +39,6 @@ import { VisionState } from './vision-state.ts';
 
 /** How often events are looked at that wait for a snapshot which may never come. */
 const FLUSH_EVERY_MS = 500;
-
-export interface AgentOptions {
-  readonly config: Config;
-  /** Where it was read from, for the journal. */
-  readonly configFile?: string;
-  /** Why another one runs than the one that was asked for; undefined where it is that one. */
-  readonly configRefused?: string | undefined;
-  /** Folder for the outbox and what must outlive a restart; made when missing. */
-  readonly stateDir: string;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** Activation socket of the vision unit; without it vision is spawned. */
-  readonly visionSocket?: string | undefined;
-  /** Folder of the model cards, where it is not the package's own. */
-  readonly modelDir?: string;
-  /** The kernel's sensors, where they are not in /sys/class. */
-  readonly sysClass?: string;
-  /** The camera can never work as configured (no such clip, element missing): the program ends with 2. */
-  onUnusable(error: AgentError): void;
-}
 
 export class Agent {
   readonly #options: AgentOptions;

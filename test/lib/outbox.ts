@@ -2,13 +2,24 @@
 import { createHash } from 'node:crypto';
 import type { Test } from 'tap';
 import { type Clock, systemClock } from '../../agent/base/clock.ts';
-import { makeLogger } from '../../agent/base/log.ts';
+import { type Logger, makeLogger } from '../../agent/base/log.ts';
 import { type FromVision, receivedSnapshot } from '../../agent/contract/link.ts';
 import { LANES, type Lane, type OutboxItem, type Rank } from '../../agent/contract/outbox.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { DurableOutbox, type OutboxOptions } from '../../agent/outbox/outbox.ts';
 
 export const SILENT = makeLogger('test', 'silent');
+
+/** A log that keeps what it was told. */
+export function keptLog(): { log: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const keep = (level: string) => (fields: object, message: string) =>
+    void lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
+  return {
+    log: { error: keep('error'), warn: keep('warn'), info: keep('info'), debug: keep('debug') },
+    lines,
+  };
+}
 
 export interface TestOutbox {
   readonly outbox: DurableOutbox;

@@ -18,7 +18,6 @@ import { keyIdOf, signEnvelope } from '../../agent/restraint/envelope.ts';
 import { LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';
 import { PIN_FILE, writePin } from '../../agent/restraint/pin.ts';
 import { openResume, signResume } from '../../agent/restraint/resume.ts';
-import { Suspension } from '../../agent/restraint/suspension.ts';
 import { configOf } from '../lib/agent.ts';
 import { AUTHORITY, authorised, MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
 import { HandClock } from '../lib/outbox.ts';
@@ -387,65 +386,6 @@ void t.test('a rule runs only where an entry names its kind, its place and its p
       'over-kerb: order 2026-77 names line-crossing for kerb with the purpose fines, not counting',
     ],
   );
-});
-
-void t.test('suspension: what cannot be read, or is of another version, is suspended', async (t) => {
-  const file = join(scratch(t), 'suspension.json');
-  const suspension = new Suspension(file);
-  t.match(suspension.read(), { suspended: true, reason: /cannot be read/ }, 'gone');
-  suspension.begin(START_MS);
-  t.equal(suspension.read().suspended, false);
-  const state = suspension.suspend('court', 'box', START_MS);
-  t.match(suspension.read(), { suspended: true, reason: 'court', by: 'box', since: iso(START_MS) });
-  t.same(suspension.suspend('again', 'box', START_MS + 1), state, 'it stays as it was');
-  t.same(new Suspension(file).read(), state, 'to whoever comes');
-  const good = readFileSync(file, 'utf8');
-  suspension.resume('lifted', 'prefect, mayor', START_MS);
-  t.equal(new Suspension(file).read().suspended, false);
-  const active = readFileSync(file, 'utf8');
-  const damages: [string, RegExp][] = [
-    ['', /is damaged/],
-    ['null', /is damaged/],
-    ['{"suspended":false}', /is damaged/],
-    [active.slice(0, -1), /is damaged/],
-    [active.replace('"version":1', '"version":2'), /is of version 2, unknown here/],
-    [active.replace('{', '{"more":1,'), /is damaged/],
-    [active.replace('false', '"false"'), /is damaged/],
-  ];
-  for (const [damage, reason] of damages) {
-    writeFileSync(file, damage);
-    const { suspended, reason: said } = new Suspension(file).read();
-    t.ok(suspended, damage);
-    t.match(said, reason);
-    t.equal(readFileSync(file, 'utf8'), damage, 'and left as it is');
-  }
-  t.ok(suspension.read().suspended, 'one that has read it before sees it as well');
-  writeFileSync(file, good);
-  t.match(suspension.read(), { suspended: true, reason: 'court' });
-  rmSync(file);
-  mkdirSync(file);
-  t.throws(() => suspension.resume('x', 'y', START_MS), {
-    kind: 'unavailable',
-    message: /cannot be written/,
-  });
-  t.ok(suspension.read().suspended, 'a disk that refuses lets nothing go on');
-});
-
-void t.test('a suspension that the disk refuses holds all the same', async (t) => {
-  const dir = scratch(t);
-  const file = join(dir, 'below', 'suspension.json');
-  mkdirSync(join(dir, 'below'));
-  const suspension = new Suspension(file);
-  suspension.begin(START_MS);
-  mkdirSync(`${file}.new`);
-  t.throws(() => suspension.suspend('court', 'desk', START_MS), {
-    kind: 'unavailable',
-    message: /cannot be written/,
-  });
-  t.match(suspension.read(), { suspended: true, reason: 'court' });
-  rmSync(`${file}.new`, { recursive: true });
-  t.match(suspension.read(), { suspended: true, reason: 'court' });
-  t.match(new Suspension(file).read(), { suspended: true, reason: 'court' }, 'written as soon as it can be');
 });
 
 void t.test('cameras are named without their passwords', async (t) => {
