@@ -150,7 +150,7 @@ export class Incidents {
     }
   }
 
-  /** Takes up an incident without an object, under its own key, until it is ended. */
+  /** Takes up an incident without an object, under its own key, until it is ended; should it hold on, that is told. */
   resume(
     key: string,
     { episode, startedWallMs }: StandingRecord,
@@ -158,7 +158,8 @@ export class Incidents {
   ): void {
     const situation = { key, objects: [], cause: {}, momentary: false };
     const startedMs = now.atMs - (now.wallMs - startedWallMs);
-    this.#standing.set(key, { episode, startedMs, situation, presentMs: now.atMs, updatedMs: now.atMs });
+    const updatedMs = Number.NEGATIVE_INFINITY;
+    this.#standing.set(key, { episode, startedMs, situation, presentMs: now.atMs, updatedMs });
   }
 
   /** The eyes were shut for a moment: what stands may be found again, under any number, within `graceMs`. */

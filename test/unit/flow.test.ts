@@ -5,7 +5,7 @@ import type { Clock } from '../../agent/base/clock.ts';
 import type { RuleConfig } from '../../agent/contract/config.ts';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { CameraCondition, ObservedTrack } from '../../agent/contract/observation.ts';
-import type { RuleGrant } from '../../agent/contract/permit.ts';
+import type { RuleGrant, Ruling } from '../../agent/contract/permit.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { StandingFile } from '../../agent/incident/standing-file.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
@@ -27,7 +27,7 @@ const RULE: RuleConfig = {
 };
 
 /** A flow without snapshots, whose clock follows the observations; with `file` it remembers what stands. */
-function flow(alertsPerHour: number, file?: string, boot = 'b') {
+function flow(alertsPerHour: number, file?: string, boot = 'b', ruling?: Ruling) {
   let nowMs = 0;
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
   const events: UnnumberedEvent[] = [];
@@ -49,7 +49,7 @@ function flow(alertsPerHour: number, file?: string, boot = 'b') {
   });
   if (file !== undefined) made.start();
   const permit = permitReplay({ rules: [RULE] });
-  made.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+  made.permit(ruling ?? { mode: 'active', reason: null, permit, refused: new Map() });
   const see = (
     fromMs: number,
     toMs: number,
@@ -86,8 +86,8 @@ t.test('a condition begins once and ends once, restarts included', async (t) => 
   second.made.condition('config-refused', true, { reason: 'line 3' });
   t.same(
     second.told(),
-    ['load-shed b-e2 end'],
-    'whose source says nothing at the start ends; what holds on goes on',
+    ['load-shed b-e2 end', 'config-refused b-e1 update'],
+    'whose source says nothing at the start ends; what holds on goes on, and that is told',
   );
   const third = flow(60, file, 'd');
   third.made.condition('config-refused', false, {});
@@ -97,13 +97,13 @@ t.test('a condition begins once and ends once, restarts included', async (t) => 
 
 t.test('a suspension goes on over a restart as one incident', async (t) => {
   const file = join(scratch(t), 'standing.json');
-  const suspend = ({ made }: ReturnType<typeof flow>): void =>
-    made.permit({ mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() });
-  const first = flow(60, file);
-  suspend(first);
+  const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() };
+  const first = flow(60, file, 'b', suspended);
   t.same(first.told(), ['suspended b-e1 start']);
-  const second = flow(60, file, 'c');
-  t.same(second.told(), ['suspended b-e1 end'], 'the first ruling of this flow is active: resumed meanwhile');
+  const second = flow(60, file, 'c', suspended);
+  t.same(second.told(), ['suspended b-e1 update'], 'the same one');
+  const third = flow(60, file, 'd');
+  t.same(third.told(), ['suspended b-e1 end'], 'resumed meanwhile');
 });
 
 t.test('what stands while nothing is seen goes on when it is found again', async (t) => {
