@@ -3,11 +3,13 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AgentError } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
-import { inspectConfig, loadConfig, problemText } from '../config/load.ts';
+import { usableConfig } from '../config/last-good.ts';
+import { inspectConfig, problemText } from '../config/load.ts';
 import type { Config } from '../contract/config.ts';
 import { readCredentials } from '../mqtt/credentials.ts';
 import { takeFromBootPartition } from '../provision/boot-partition.ts';
 import { cameraReach, tellSystemd } from '../provision/camera-address.ts';
+import { stateDir } from './state-dir.ts';
 
 /** Returns the exit code: 2 when what lies there is refused. */
 export function provisionBootPartition({ from, to }: { from: string; to: string }): number {
@@ -27,7 +29,10 @@ export function provisionBootPartition({ from, to }: { from: string; to: string 
 }
 
 export async function provisionCameraAddress({ config: file }: { config: string }): Promise<void> {
-  const { camera } = loadConfig(file, { env: process.env, mode: 'check', files: false });
+  const { env } = process;
+  // As the agent will: where the file is refused, the last good one.
+  const { config } = usableConfig(file, stateDir(undefined, env), { env, mode: 'check', files: false });
+  const { camera } = config;
   if (camera === undefined)
     throw new AgentError('config', `${file}: camera: must be given, or there is nothing to reach`);
   const { addresses, byName } = await cameraReach(camera.source);

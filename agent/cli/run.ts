@@ -17,7 +17,7 @@ export interface RunOptions {
 export async function run(options: RunOptions): Promise<void> {
   const { env } = process;
   const state = stateDir(options.state, env);
-  const { config, file, warnings, refused } = usableConfig(options.config, state, env);
+  const { config, file, warnings, refused } = usableConfig(options.config, state, { env, mode: 'run' });
   const log = makeLogger('vigie', (options.log ?? env['VIGIE_LOG'] ?? 'info') as LogLevel);
   if (refused !== undefined) log.error({ instead: file }, refused.message);
   for (const warning of warnings) log.warn({}, problemText(file, warning));

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Config } from '../contract/config.ts';
-import { ConfigProblems, inspectConfig, type Problem } from './load.ts';
+import { type ConfigOptions, ConfigProblems, inspectConfig, type Problem } from './load.ts';
 
 export const LAST_GOOD_FILE = 'last-good.yaml';
 
@@ -26,19 +26,15 @@ export interface UsableConfig {
  * The configuration in `file`, or the last good one in `stateDir`.
  * @throws ConfigProblems of `file`, where there is none to go back to, or `file` is not there
  */
-export function usableConfig(
-  file: string,
-  stateDir: string,
-  env: Readonly<Record<string, string | undefined>>,
-): UsableConfig {
-  const asked = inspectConfig(file, { env, mode: 'run' });
+export function usableConfig(file: string, stateDir: string, options: ConfigOptions): UsableConfig {
+  const asked = inspectConfig(file, options);
   if (asked.config !== undefined) {
     return { config: asked.config, file, warnings: asked.warnings, refused: undefined };
   }
   const refused = new ConfigProblems(file, asked.problems);
   const kept = join(stateDir, LAST_GOOD_FILE);
   if (!existsSync(file) || !existsSync(kept)) throw refused;
-  const { config, warnings } = inspectConfig(kept, { env, mode: 'run' });
+  const { config, warnings } = inspectConfig(kept, options);
   if (config === undefined) throw refused;
   return { config, file: kept, warnings, refused };
 }

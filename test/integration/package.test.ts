@@ -3,20 +3,17 @@
  * when they are booted for real: start, crashes, hangs, stop.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { MAYOR, PREFECT } from '../lib/authority.ts';
+import { BootedBox, outboxIds, PATIENCE_MS } from '../lib/booted-box.ts';
 import { BOX, buildPackage, install, provision, SITE, withVersion } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
 const skip = Container.unavailable();
-/** A machine with many other things to do takes its time. */
-const PATIENCE_MS = 90_000;
 const arch =
   skip === false ? execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim() : '';
 const deb = skip === false ? buildPackage(arch) : '';
@@ -259,6 +256,24 @@ void t.test('booted', { skip }, async (t) => {
     t.match(container.run('journalctl', '-u', 'vigie', '-o', 'cat').out, /vision is silent/);
   });
 
+  await t.test('a configuration with a mistake: the last good one goes on', async (t) => {
+    const file = '/etc/vigie/vigie.yaml';
+    const good = container.read(file);
+    container.write(file, good.replace('fps: 5', 'fps: fast'));
+    container.run('systemctl', 'restart', 'vigie');
+    await box.watches('refused');
+    t.match(container.run('journalctl', '-u', 'vigie', '-o', 'cat').out, /camera\.fps.*fast/, 'and says why');
+    t.equal(container.show('vigie-camera-address', 'ActiveState'), 'active', 'vision may reach its camera');
+    t.match(
+      container.run('ls', '/var/cache/vigie-vision/models').out,
+      /\.onnx\n.*\.json/,
+      'its model is kept',
+    );
+    container.write(file, good);
+    container.run('systemctl', 'restart', 'vigie');
+    await box.watches('mended');
+  });
+
   await t.test('SIGTERM loses nothing', (t) => losesNothing(t, container, box));
 
   await t.test('suspended: kill -9, a reboot and an update change nothing', async (t) => {
@@ -313,82 +328,4 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
   const arrived = (): boolean => after.every((id) => container.read(heard).includes(`"${id}"`));
   await until(t, 'every one of them arrives', arrived, PATIENCE_MS);
   t.pass(`${after.length} events arrived that were accepted before the stop`);
-}
-
-/** Ids of the events that wait, from a copy: the agent has the file for itself, and may write while it is copied. */
-function outboxIds(container: Container): string[] {
-  const copy = container.run(
-    'sh',
-    '-c',
-    'rm -rf /root/copy; mkdir /root/copy; cp -a /var/lib/vigie/outbox.db* /root/copy',
-  );
-  if (copy.status !== 0) return [];
-  const db = new Database(join(container.root, 'root/copy/outbox.db'));
-  try {
-    if (db.pragma('quick_check', { simple: true }) !== 'ok') return [];
-    const bodies = db.prepare("SELECT body FROM alert WHERE topic LIKE '%/evt/%'").pluck().all() as (
-      | string
-      | Buffer
-    )[];
-    return bodies.map((body) => (JSON.parse(body.toString()) as { id: string }).id);
-  } finally {
-    db.close();
-  }
-}
-
-class BootedBox {
-  readonly #t: Test;
-  readonly #container: Container;
-
-  constructor(t: Test, container: Container) {
-    this.#t = t;
-    this.#container = container;
-  }
-
-  /** 0 while there is none. */
-  get agent(): number {
-    return Number(this.#container.show('vigie', 'MainPID'));
-  }
-
-  get vision(): number {
-    return Number(this.#container.show('vigie-vision', 'MainPID'));
-  }
-
-  signal(name: string, pid: number): void {
-    this.#container.run('kill', `-${name}`, String(pid));
-  }
-
-  /** No vision, and an agent that says why and is fed by nobody's frames: for longer than a watchdog time. */
-  async standsStill(how: string): Promise<void> {
-    const container = this.#container;
-    const still = (): boolean =>
-      container.show('vigie', 'ActiveState') === 'active' &&
-      container.show('vigie', 'StatusText').startsWith('suspended, nothing is watched');
-    await until(this.#t, `${how}: suspended`, still, PATIENCE_MS);
-    const agent = this.agent;
-    const dead = (): boolean => this.agent !== agent || this.vision !== 0;
-    for (let i = 0; i < 22; i += 1) {
-      await sleep(500);
-      if (dead()) break;
-    }
-    this.#t.notOk(dead(), `${how}: no vision, and the same agent`);
-  }
-
-  /** Active by its own word, and frames come: the line of `systemctl status` says so. */
-  async watches(how: string): Promise<void> {
-    const container = this.#container;
-    const seen = (): boolean =>
-      container.show('vigie', 'ActiveState') === 'active' &&
-      /^watching, [1-9]/.test(container.show('vigie', 'StatusText')) &&
-      container.show('vigie-vision', 'ActiveState') === 'active';
-    try {
-      await until(this.#t, `${how}: active, and frames come`, seen, PATIENCE_MS);
-    } catch (error) {
-      const log = container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
-      writeFileSync(join(scratch(this.#t), 'journal.txt'), log);
-      this.#t.comment(log);
-      throw error;
-    }
-    this.#t.pass(`${how}: ${container.show('vigie', 'StatusText')}`);
-  }
 }

@@ -1,4 +1,5 @@
 /** A configuration that is refused gives way to the last good one, and a model that is damaged to the last that ran. */
+import { createHash } from 'node:crypto';
 import {
   copyFileSync,
   existsSync,
@@ -35,7 +36,7 @@ function configText(box: string): string {
 t.test('a configuration that is refused: the last good one', async (t) => {
   const dir = scratch(t);
   const [file, kept] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
-  const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, {});
+  const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
   written(file, 'box-1', dir);
   t.match(use(), { file, refused: undefined, config: { box: 'box-1' } });
   keepConfig(file, dir);
@@ -127,15 +128,20 @@ t.test('a model that is damaged: the one that ran last', async (t) => {
 t.test('one model of a name is kept', async (t) => {
   const dir = scratch(t);
   const card = parseCard(readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'), 'card');
-  const named = (name: string, digit: string) => ({ ...card, name, sha256: digit.repeat(64) });
-  await keepModel(dir, named('one', '1'), Buffer.from('first'));
-  await keepModel(dir, named('other', '2'), Buffer.from('second'));
-  await keepModel(dir, named('one', '3'), Buffer.from('third'));
-  const models = ['2', '3'].map((digit) => `${digit.repeat(64)}.onnx`);
+  const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+  const keep = (name: string, text: string): Promise<void> =>
+    keepModel(dir, { ...card, name, sha256: hash(text), bytes: text.length }, Buffer.from(text));
+  await keep('one', 'first');
+  await keep('other', 'second');
+  await keep('one', 'third');
+  const models = ['second', 'third'].map((text) => `${hash(text)}.onnx`).sort();
   t.strictSame(readdirSync(dir).sort(), [...models, 'one.json', 'other.json']);
-  t.equal(readFileSync(join(dir, models[1] ?? ''), 'utf8'), 'third');
+  const third = join(dir, `${hash('third')}.onnx`);
+  writeFileSync(third, 'thirt');
+  await keep('one', 'third');
+  t.equal(readFileSync(third, 'utf8'), 'third', 'a damaged one is written anew');
   writeFileSync(join(dir, 'one.json'), 'half a car');
-  await keepModel(dir, named('one', '3'), Buffer.from('third'));
+  await keep('one', 'third');
   t.match(
     JSON.parse(readFileSync(join(dir, 'one.json'), 'utf8')),
     { name: 'one' },

@@ -10,14 +10,14 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/atomic-file.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
-import { type ModelCard, readCard } from './card.ts';
+import { type ModelCard, readCard, readModel } from './card.ts';
 
 /**
  * Keeps a model that has just run, unless it is the one that is kept already.
  * @throws AgentError `unavailable` where the folder cannot be written
  */
 export async function keepModel(dir: string, card: ModelCard, bytes: Uint8Array): Promise<void> {
-  if ((await keptCard(dir, card.name))?.sha256 === card.sha256) return;
+  if (await isKeptSound(dir, card)) return;
   const file = `${card.sha256}.onnx`;
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -39,6 +39,19 @@ export async function keepModel(dir: string, card: ModelCard, bytes: Uint8Array)
 /** Whether there is a model of that name to go back to. */
 export async function isKept(dir: string, name: string): Promise<boolean> {
   return (await keptCard(dir, name)) !== undefined;
+}
+
+/** A kept file may have been damaged since. */
+async function isKeptSound(dir: string, { name, sha256 }: ModelCard): Promise<boolean> {
+  const kept = await keptCard(dir, name);
+  if (kept?.sha256 !== sha256) return false;
+  try {
+    await readModel(dir, kept);
+    return true;
+  } catch (error) {
+    if (error instanceof AgentError) return false;
+    throw error;
+  }
 }
 
 async function usedFiles(dir: string): Promise<string[]> {

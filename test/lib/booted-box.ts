@@ -1,0 +1,90 @@
+/** The units of a box that is booted in a container, as systemd sees them. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import type { Test } from 'tap';
+import type { Container } from './nspawn.ts';
+import { scratch } from './paths.ts';
+import { until } from './room.ts';
+
+/** A machine with many other things to do takes its time. */
+export const PATIENCE_MS = 90_000;
+
+/** Ids of the events that wait, from a copy: the agent has the file for itself, and may write while it is copied. */
+export function outboxIds(container: Container): string[] {
+  const copy = container.run(
+    'sh',
+    '-c',
+    'rm -rf /root/copy; mkdir /root/copy; cp -a /var/lib/vigie/outbox.db* /root/copy',
+  );
+  if (copy.status !== 0) return [];
+  const db = new Database(join(container.root, 'root/copy/outbox.db'));
+  try {
+    if (db.pragma('quick_check', { simple: true }) !== 'ok') return [];
+    const bodies = db.prepare("SELECT body FROM alert WHERE topic LIKE '%/evt/%'").pluck().all() as (
+      | string
+      | Buffer
+    )[];
+    return bodies.map((body) => (JSON.parse(body.toString()) as { id: string }).id);
+  } finally {
+    db.close();
+  }
+}
+
+export class BootedBox {
+  readonly #t: Test;
+  readonly #container: Container;
+
+  constructor(t: Test, container: Container) {
+    this.#t = t;
+    this.#container = container;
+  }
+
+  /** 0 while there is none. */
+  get agent(): number {
+    return Number(this.#container.show('vigie', 'MainPID'));
+  }
+
+  get vision(): number {
+    return Number(this.#container.show('vigie-vision', 'MainPID'));
+  }
+
+  signal(name: string, pid: number): void {
+    this.#container.run('kill', `-${name}`, String(pid));
+  }
+
+  /** No vision, and an agent that says why and is fed by nobody's frames: for longer than a watchdog time. */
+  async standsStill(how: string): Promise<void> {
+    const container = this.#container;
+    const still = (): boolean =>
+      container.show('vigie', 'ActiveState') === 'active' &&
+      container.show('vigie', 'StatusText').startsWith('suspended, nothing is watched');
+    await until(this.#t, `${how}: suspended`, still, PATIENCE_MS);
+    const agent = this.agent;
+    const dead = (): boolean => this.agent !== agent || this.vision !== 0;
+    for (let i = 0; i < 22; i += 1) {
+      await sleep(500);
+      if (dead()) break;
+    }
+    this.#t.notOk(dead(), `${how}: no vision, and the same agent`);
+  }
+
+  /** Active by its own word, and frames come: the line of `systemctl status` says so. */
+  async watches(how: string): Promise<void> {
+    const container = this.#container;
+    const seen = (): boolean =>
+      container.show('vigie', 'ActiveState') === 'active' &&
+      /^watching, [1-9]/.test(container.show('vigie', 'StatusText')) &&
+      container.show('vigie-vision', 'ActiveState') === 'active';
+    try {
+      await until(this.#t, `${how}: active, and frames come`, seen, PATIENCE_MS);
+    } catch (error) {
+      const log = container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
+      writeFileSync(join(scratch(this.#t), 'journal.txt'), log);
+      this.#t.comment(log);
+      throw error;
+    }
+    this.#t.pass(`${how}: ${container.show('vigie', 'StatusText')}`);
+  }
+}
