@@ -10,6 +10,9 @@ from onnxruntime.quantization import (CalibrationDataReader, CalibrationMethod, 
                                       quantize_static)
 
 ACTIVATION_TYPES = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}
+# ONNX Runtime scales uint8 pictures in float and cuts the fraction off: what is 12.0 on one processor and
+# 11.9999995 on another becomes 12 and 11. In float, and rounded, x86-64 and arm64 say the same.
+FLOAT_OPS = ("Resize",)
 
 
 class _Frames(CalibrationDataReader):
@@ -35,7 +38,8 @@ def quantise(source, target, frames, activation, tick):
     """
     # It advises a pre-processing step (shape inference, fusing) that has nothing to do on this graph.
     logging.getLogger().setLevel(logging.ERROR)
-    floats = [node.name for node in onnx.load(source).graph.node if not node.name.startswith("net_")]
+    floats = [node.name for node in onnx.load(source).graph.node
+              if not node.name.startswith("net_") or node.op_type in FLOAT_OPS]
     quantize_static(
         str(source), str(target), _Frames(frames, tick), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=ACTIVATION_TYPES[activation], weight_type=QuantType.QInt8, nodes_to_exclude=floats,

@@ -111,7 +111,9 @@ t.test('a model that is damaged: the one that ran last', async (t) => {
   spoil();
   const instead = await start(keptDir);
   t.equal(instead.sha256, sound.sha256);
-  t.match(instead.fallback, /altered.*the model that ran last \(SHA-256 d91a7b1cbb8f…\) runs instead/);
+  const last = `the model that ran last (SHA-256 ${sound.sha256.slice(0, 12)}…) runs instead`;
+  t.match(instead.fallback, /altered/);
+  t.ok(instead.fallback?.includes(last), instead.fallback ?? '');
   await t.rejects(
     start(),
     { kind: 'corrupt', message: /altered/ },
