@@ -24,7 +24,9 @@ void t.test('a slope, and how sure one can be of it', async (t) => {
   t.comment(`seed ${SEED}`);
   const random = randomOf(SEED);
   let held = 0;
-  const trials = 200;
+  // For memory that wanders like this it holds the truth in 91.5 %, whatever the seed: with so many trials, 88 are six
+  // standard deviations away. (With 200 it failed once in twenty runs.)
+  const trials = 2000;
   for (let trial = 0; trial < trials; trial += 1) {
     // Memory that is taken and given back: each sample resembles the one before.
     let wander = 0;
