@@ -99,6 +99,9 @@ async function backInTime(t: Test, what: string, watcher: Watcher): Promise<void
   t.notOk(watcher.wentBack, `${what}: media time and frame numbers only grow`);
 }
 
+/** Given up after 3.5 s, looked for every half second, and seen within SEEN_MS. */
+const NO_PICTURE = /^no picture for [45] s$/;
+
 async function seenInTime(t: Test, what: string, watcher: Watcher, reason: RegExp): Promise<void> {
   const seenMs = await watcher.untilLost();
   t.ok(seenMs < SEEN_MS, `${what}: seen after ${seenMs} ms`);
@@ -126,7 +129,7 @@ async function frozen(t: Test): Promise<void> {
   const watcher = await new Watcher(t, server.url()).start();
   await watcher.untilFrame();
   server.freeze();
-  await seenInTime(t, 'frozen', watcher, /no picture for 4 s/);
+  await seenInTime(t, 'frozen', watcher, NO_PICTURE);
   await systemClock.sleep(GONE_MS);
   server.thaw();
   await backInTime(t, 'frozen', watcher);
@@ -138,7 +141,7 @@ async function muted(t: Test): Promise<void> {
   const watcher = await new Watcher(t, server.url()).start();
   await watcher.untilFrame();
   await server.mute();
-  await seenInTime(t, 'muted', watcher, /no picture for 4 s/);
+  await seenInTime(t, 'muted', watcher, NO_PICTURE);
   await systemClock.sleep(GONE_MS);
   await server.unmute();
   await backInTime(t, 'muted', watcher);
@@ -210,7 +213,7 @@ async function silent(t: Test): Promise<void> {
   t.teardown(() => listener.close());
   const { port } = listener.address() as AddressInfo;
   const watcher = await new Watcher(t, `rtsp://127.0.0.1:${port}/main`).start();
-  await seenInTime(t, 'a server that says nothing', watcher, /^no picture for 4 s$/);
+  await seenInTime(t, 'a server that says nothing', watcher, NO_PICTURE);
   const startMs = systemClock.nowMs();
   await watcher.stop();
   t.ok(systemClock.nowMs() - startMs < 1000, 'stops at once');

@@ -271,7 +271,8 @@ export class Camera {
         else if (openMs >= stallMs && !this.#lossTold)
           this.#tellLost(noPicture(openMs), FIRST_FRAME_MS - openMs);
       } else if (silentMs >= stallMs || nowMs - this.#askedMs >= frameMs) {
-        pipeline.fail({ message: noPicture(silentMs), debug: '' });
+        // None has come since it was asked for, whatever was decoded meanwhile.
+        pipeline.fail({ message: noPicture(nowMs - this.#askedMs), debug: '' });
       }
     }
   }
