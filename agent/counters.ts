@@ -1,31 +1,31 @@
 /** Every counter of the agent, under the names in which health reports them. */
 import type { EventArchive } from './archive/archive.ts';
-import type { SearchDesk } from './archive/search.ts';
+import type { SearchHandler } from './archive/search.ts';
 import type { Bridges } from './bridge/bridges.ts';
-import type { CommandDesk } from './command-desk.ts';
-import type { JournalDesk } from './journal-desk.ts';
-import type { LocalView } from './local-view.ts';
-import type { Lookout } from './lookout.ts';
-import type { RestraintDesk } from './restraint-desk.ts';
-import type { SealedDesk } from './sealed-desk.ts';
+import type { CommandDispatcher } from './command/dispatcher.ts';
+import type { JournalRecorder } from './restraint/journal/recorder.ts';
+import type { LocalView } from './local/view.ts';
+import type { VisionSupervisor } from './supervisor/supervisor.ts';
+import type { RestraintController } from './restraint/controller.ts';
+import type { SealedArchive } from './archive/sealed-evidence.ts';
 import type { VisionDesks } from './vision-desks.ts';
-import type { VisionState } from './vision-state.ts';
+import type { VisionStatus } from './supervisor/status.ts';
 
 export interface CountedParts {
   readonly flow: {
     readonly counters: Readonly<Record<'overflow' | 'cooled' | 'heldBack' | 'evidenceMissed', number>>;
     readonly cameraCounters: Readonly<Record<string, number>>;
   };
-  readonly visionState: VisionState;
+  readonly visionState: VisionStatus;
   readonly desks: VisionDesks;
-  readonly vision: Lookout;
+  readonly vision: VisionSupervisor;
   readonly archive: EventArchive;
-  readonly commands: CommandDesk;
-  readonly search: SearchDesk;
+  readonly commands: CommandDispatcher;
+  readonly search: SearchHandler;
   readonly bridges: Bridges;
-  readonly journal: JournalDesk;
-  readonly restraint: RestraintDesk;
-  readonly sealed: SealedDesk;
+  readonly journal: JournalRecorder;
+  readonly restraint: RestraintController;
+  readonly sealed: SealedArchive;
   readonly view: LocalView;
 }
 

@@ -12,8 +12,8 @@
  */
 import type { Clock } from './base/clock.ts';
 import type { Logger } from './base/log.ts';
-import { BoxConditions } from './box-conditions.ts';
-import { CameraWatch } from './camera-watch.ts';
+import { SystemConditions } from './incident/system-conditions.ts';
+import { CameraFitness } from './incident/camera-fitness.ts';
 import type { Config, RuleConfig } from './contract/config.ts';
 import type { EventSink } from './contract/event-sink.ts';
 import type { XyxyNorm } from './contract/geometry.ts';
@@ -29,11 +29,11 @@ import type { Mode } from './contract/mode.ts';
 import { CAMERA_CONDITIONS, DEGRADING, type Observation } from './contract/observation.ts';
 import type { Ruling } from './contract/permit.ts';
 import type { SealedEvidence } from './contract/sealed-evidence.ts';
-import { type AskedPicture, EventQueue } from './event-queue.ts';
+import { type AskedPicture, EvidenceQueue } from './incident/evidence-queue.ts';
 import { type EventSubject, subjectOfBoxRule, subjectOfCondition } from './incident/event.ts';
 import { HOLD_MS, type Incidents, type Transition } from './incident/incidents.ts';
 import type { StandingFile } from './incident/standing-file.ts';
-import { RuleWatch } from './rule-watch.ts';
+import { RuleRunner } from './incident/rule-runner.ts';
 import type { RuleSite } from './rules/registry.ts';
 
 /**
@@ -65,12 +65,12 @@ export interface AgentFlowOptions {
 
 export class AgentFlow {
   readonly #options: AgentFlowOptions;
-  readonly #watches: readonly RuleWatch[];
-  readonly #conditions: BoxConditions;
-  readonly #camera = new CameraWatch();
+  readonly #watches: readonly RuleRunner[];
+  readonly #conditions: SystemConditions;
+  readonly #camera = new CameraFitness();
   /** Zones and lines that the rules watch. */
   readonly #places: readonly string[];
-  readonly #queue: EventQueue;
+  readonly #queue: EvidenceQueue;
   #episodes = 0;
   /** An observation has come in since the start. */
   #seeing = false;
@@ -81,10 +81,10 @@ export class AgentFlow {
     this.#options = options;
     const { sink, clock, log, boot, keepSealed } = options;
     const { site, box, rules, alertsPerHour } = options.config;
-    this.#queue = new EventQueue({ site, box, boot, sink, clock, log, keepSealed });
-    this.#conditions = new BoxConditions(this.#nextEpisode);
+    this.#queue = new EvidenceQueue({ site, box, boot, sink, clock, log, keepSealed });
+    this.#conditions = new SystemConditions(this.#nextEpisode);
     const base = { site: options.config, alertsPerHour, nextEpisode: this.#nextEpisode };
-    this.#watches = rules.map((config) => new RuleWatch({ ...base, config }));
+    this.#watches = rules.map((config) => new RuleRunner({ ...base, config }));
     this.#places = [...new Set(rules.map((rule) => ('line' in rule ? rule.line : rule.zone)))];
     // Media time of a live camera runs with the monotonic clock.
     const nowMs = options.clock.nowMs();
@@ -253,7 +253,7 @@ export class AgentFlow {
   }
 
   /** That a rule has used up its alerts is one incident of the box, with what was held back at its end. */
-  #tellLimit(watch: RuleWatch): void {
+  #tellLimit(watch: RuleRunner): void {
     const { about, incidents } = watch;
     const { limiting, heldBackNow } = incidents.limit;
     if (limiting === watch.limitTold) return;

@@ -10,32 +10,32 @@ import { RecordedEvents } from './accuracy/recorded-events.ts';
 import { RECORD_FILE } from './accuracy/store.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { EventArchive } from './archive/archive.ts';
-import { SearchDesk } from './archive/search.ts';
+import { SearchHandler } from './archive/search.ts';
 import { AgentError, assert, messageOf } from './base/errors.ts';
 import { programVersion } from './base/package-root.ts';
 import { Bridges } from './bridge/bridges.ts';
-import { CommandDesk } from './command-desk.ts';
+import { CommandDispatcher } from './command/dispatcher.ts';
 import type { DeliveryState, HealthReport } from './contract/health.ts';
 import { AgentFlow } from './flow.ts';
 import { ClockSync } from './health/clock-sync.ts';
 import { Health } from './health/health.ts';
 import { healthSources } from './health-sources.ts';
 import { StandingFile } from './incident/standing-file.ts';
-import { JournalDesk } from './journal-desk.ts';
-import { LocalView } from './local-view.ts';
-import { Lookout } from './lookout.ts';
+import { JournalRecorder } from './restraint/journal/recorder.ts';
+import { LocalView } from './local/view.ts';
+import { VisionSupervisor } from './supervisor/supervisor.ts';
 import { commandInbox } from './mqtt/command-inbox.ts';
 import { Delivery } from './mqtt/delivery.ts';
-import { topicsOf } from './mqtt/topics.ts';
+import { topicsOf } from './contract/topics.ts';
 import { DurableOutbox } from './outbox/outbox.ts';
-import { OutboxEvents } from './outbox-events.ts';
-import { CommandCounters } from './restraint/command-counters.ts';
-import { CommandDoor } from './restraint/command-door.ts';
-import { RestraintDesk } from './restraint-desk.ts';
-import { SealedDesk } from './sealed-desk.ts';
+import { OutboxEvents } from './outbox/event-items.ts';
+import { ReplayGuard } from './command/replay-guard.ts';
+import { CommandVerifier } from './command/verifier.ts';
+import { RestraintController } from './restraint/controller.ts';
+import { SealedArchive } from './archive/sealed-evidence.ts';
 import { VisionDesks } from './vision-desks.ts';
-import { VisionInbox } from './vision-inbox.ts';
-import { VisionState } from './vision-state.ts';
+import { VisionMessages } from './supervisor/messages.ts';
+import { VisionStatus } from './supervisor/status.ts';
 
 /** How often events are looked at that wait for a snapshot which may never come. */
 const FLUSH_EVERY_MS = 500;
@@ -45,19 +45,19 @@ export class Agent {
   readonly #outbox: DurableOutbox;
   readonly #accuracy: AccuracyRecord;
   readonly #archive: EventArchive;
-  readonly #search: SearchDesk;
-  readonly #journal: JournalDesk;
-  readonly #sealed: SealedDesk;
-  readonly #restraint: RestraintDesk;
-  readonly #commands: CommandDesk;
+  readonly #search: SearchHandler;
+  readonly #journal: JournalRecorder;
+  readonly #sealed: SealedArchive;
+  readonly #restraint: RestraintController;
+  readonly #commands: CommandDispatcher;
   readonly #events: OutboxEvents;
   readonly #delivery: Delivery | undefined;
   readonly #bridges: Bridges;
   readonly #flow: AgentFlow;
-  readonly #vision: Lookout;
+  readonly #vision: VisionSupervisor;
   readonly #desks: VisionDesks;
-  readonly #inbox: VisionInbox;
-  readonly #visionState = new VisionState();
+  readonly #inbox: VisionMessages;
+  readonly #visionState = new VisionStatus();
   readonly #clockSync: ClockSync;
   readonly #health: Health;
   readonly #view: LocalView;
@@ -92,8 +92,8 @@ export class Agent {
     this.#archive = this.#makeArchive(boot);
     this.#journal = this.#makeJournal(boot);
     const witness = this.#journal.witness(this.#archive);
-    this.#search = new SearchDesk(witness, clock);
-    this.#sealed = new SealedDesk({
+    this.#search = new SearchHandler(witness, clock);
+    this.#sealed = new SealedArchive({
       stateDir,
       days: () => restraint.retention.sealedDays,
       clock,
@@ -159,7 +159,7 @@ export class Agent {
       enter: (entry) => this.#journal.enter(entry),
       onShed: (active, cause) => this.#flow.condition('load-shed', active, cause),
     });
-    this.#inbox = new VisionInbox({
+    this.#inbox = new VisionMessages({
       log,
       state: this.#visionState,
       desks: this.#desks,
@@ -170,7 +170,7 @@ export class Agent {
       send: (message) => this.#vision.send(message),
       onUnusable: (error) => options.onUnusable(error),
     });
-    this.#vision = new Lookout({
+    this.#vision = new VisionSupervisor({
       config,
       camera,
       modelDir: options.modelDir,
@@ -262,9 +262,9 @@ export class Agent {
     });
   }
 
-  #makeRestraint(boot: string): RestraintDesk {
+  #makeRestraint(boot: string): RestraintController {
     const { config, stateDir, clock, log } = this.#options;
-    return new RestraintDesk({
+    return new RestraintController({
       config,
       stateDir,
       boot,
@@ -298,10 +298,10 @@ export class Agent {
     });
   }
 
-  #makeJournal(boot: string): JournalDesk {
+  #makeJournal(boot: string): JournalRecorder {
     const { config, configFile, stateDir, clock, log } = this.#options;
     const restraint = this.#restraint;
-    return new JournalDesk({
+    return new JournalRecorder({
       config,
       configFile,
       alertsDays: () => restraint.retention.eventsDays,
@@ -319,14 +319,14 @@ export class Agent {
   }
 
   /** Who may command is in the configuration; what a command does is here. */
-  #makeCommands(): CommandDesk {
+  #makeCommands(): CommandDispatcher {
     const { config, stateDir, clock, log } = this.#options;
     const { site, box, commands } = config;
-    const counters = new CommandCounters(join(stateDir, 'command-counters.json'));
-    return new CommandDesk({
+    const counters = new ReplayGuard(join(stateDir, 'command-counters.json'));
+    return new CommandDispatcher({
       site,
       box,
-      door: new CommandDoor({ site, box, keys: commands.keys, counters, clock }),
+      door: new CommandVerifier({ site, box, keys: commands.keys, counters, clock }),
       ops: {
         search: (command) => this.#search.answer(command),
         suspend: (command) => this.#restraint.suspend(command),

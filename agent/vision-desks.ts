@@ -1,15 +1,15 @@
 /** What the agent has to do with vision beside its events: the camera's view over restarts, heat, and the pace. */
-import { CameraDesk, type CameraDeskOptions } from './camera-desk.ts';
+import { CameraView, type CameraViewOptions } from './supervisor/camera-view.ts';
 import type { FromVision, Received, VisionSettings } from './contract/link.ts';
-import { LoadDesk, type LoadDeskOptions } from './load-desk.ts';
+import { LoadControl, type LoadControlOptions } from './supervisor/load.ts';
 
 export class VisionDesks {
-  readonly #camera: CameraDesk;
-  readonly #load: LoadDesk;
+  readonly #camera: CameraView;
+  readonly #load: LoadControl;
 
-  constructor(options: CameraDeskOptions & LoadDeskOptions) {
-    this.#camera = new CameraDesk(options);
-    this.#load = new LoadDesk(options);
+  constructor(options: CameraViewOptions & LoadControlOptions) {
+    this.#camera = new CameraView(options);
+    this.#load = new LoadControl(options);
   }
 
   get counters(): Record<string, number> {

@@ -21,7 +21,7 @@ import {
   type SearchResult,
 } from '../contract/search.ts';
 import { archiveFile, openDatabase } from './database.ts';
-import { SteadyClock } from './steady-clock.ts';
+import { SteadyClock } from '../base/steady-clock.ts';
 import { ArchiveStore, type Cursor, type Moment } from './store.ts';
 
 /** A few MB of memory at most. */

@@ -17,7 +17,7 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { isAgeFile, SEALED_BYTES_MAX, type SealedEvidence } from '../contract/sealed-evidence.ts';
 import type { PurgeRecord } from '../contract/search.ts';
-import { SteadyClock } from './steady-clock.ts';
+import { SteadyClock } from '../base/steady-clock.ts';
 
 const NAME = /^([a-z0-9-]{1,64})\.age$/;
 const UPKEEP_EVERY_MS = 60_000;

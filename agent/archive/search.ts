@@ -18,7 +18,7 @@ const LIMITS: BucketLimits = { burst: 30, perS: 1 };
 
 const argsCheck = TypeCompiler.Compile(SearchArgs);
 
-export class SearchDesk {
+export class SearchHandler {
   readonly counters = { searches: 0, eventsGiven: 0, limited: 0 };
   readonly #archive: Pick<EventArchive, 'search' | 'record'>;
   readonly #clock: Clock;

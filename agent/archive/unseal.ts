@@ -18,7 +18,7 @@ const LIMITS: BucketLimits = { burst: 20, perS: 0.1 };
 
 const argsCheck = TypeCompiler.Compile(UnsealArgs);
 
-export interface UnsealDeskOptions {
+export interface UnsealHandlerOptions {
   readonly store: Pick<SealedStore, 'read'>;
   readonly clock: Clock;
   readonly limits?: BucketLimits;
@@ -26,12 +26,12 @@ export interface UnsealDeskOptions {
   record(record: UnsealRecord): void;
 }
 
-export class UnsealDesk {
+export class UnsealHandler {
   readonly counters = { unseals: 0, unseals_limited: 0 };
-  readonly #options: UnsealDeskOptions;
+  readonly #options: UnsealHandlerOptions;
   readonly #bucket: TokenBucket;
 
-  constructor(options: UnsealDeskOptions) {
+  constructor(options: UnsealHandlerOptions) {
     this.#options = options;
     this.#bucket = new TokenBucket(options.limits ?? LIMITS, options.clock);
   }

@@ -8,7 +8,7 @@ import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisatio
 import { CommandRefused } from '../contract/command.ts';
 import { RULE_SCHEMAS } from '../contract/config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../restraint/authorisation.ts';
-import { keyIdOf, signEnvelope } from '../restraint/envelope.ts';
+import { keyIdOf, signEnvelope } from '../base/dsse.ts';
 import { signingKey } from './search/request.ts';
 
 export interface AuthoriseOptions {

@@ -7,7 +7,7 @@ import { COMMAND_TYPE, type Command } from '../contract/command.ts';
 import type { VigieEvent } from '../contract/event.ts';
 import type { SearchArgs } from '../contract/search.ts';
 import { RoomLink } from '../mqtt/room-link.ts';
-import { signEnvelope } from '../restraint/envelope.ts';
+import { signEnvelope } from '../base/dsse.ts';
 import { type AskedBox, Asking } from './search/asking.ts';
 import { type Room, roomOf, type SearchOptions, searchArgs, signingKey } from './search/request.ts';
 

@@ -12,7 +12,7 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
 import { LocalMode } from '../contract/mode.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
-import { keyIdOf } from '../restraint/envelope.ts';
+import { keyIdOf } from '../base/dsse.ts';
 import { PIN_FILE, readPin, writePin } from '../restraint/pin.ts';
 import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from '../restraint/places.ts';
 import { signResume } from '../restraint/resume.ts';

@@ -1,7 +1,7 @@
 /** The topics on which a box hears commands, for Delivery's inbox. */
 import type { IncomingCommand } from '../contract/command.ts';
 import type { AnswerProperties } from './session.ts';
-import type { Topics } from './topics.ts';
+import type { Topics } from '../contract/topics.ts';
 
 export type Inbox = ReadonlyMap<string, (payload: Buffer, answer: AnswerProperties) => void>;
 

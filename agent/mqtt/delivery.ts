@@ -21,7 +21,7 @@ import { Drain } from './drain.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
 import { messageOfRow } from './messages.ts';
 import { type AnswerProperties, type Message, openSession, type Session } from './session.ts';
-import { topicsOf } from './topics.ts';
+import { topicsOf } from '../contract/topics.ts';
 
 export interface DeliveryTiming {
   /** A half-open link is seen after 1.5 × this. */

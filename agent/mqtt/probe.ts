@@ -7,7 +7,7 @@ import type { MqttConfig } from '../contract/config.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
 import { type Message, openSession, type Session } from './session.ts';
-import { topicsOf } from './topics.ts';
+import { topicsOf } from '../contract/topics.ts';
 
 /** Warn this long before the certificate expires: time to send a technician. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;

@@ -7,7 +7,7 @@ import type { MqttConfig } from '../contract/config.ts';
 import { readCredentials } from './credentials.ts';
 import { type DeliveryError, deliveryError } from './faults.ts';
 import { openSession, type Session } from './session.ts';
-import { topicsOf } from './topics.ts';
+import { topicsOf } from '../contract/topics.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 30;

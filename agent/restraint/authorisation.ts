@@ -12,7 +12,7 @@ import { AUTHORISATION_BYTES_MAX, AUTHORISATION_TYPE, Authorisation } from '../c
 import { CommandRefused } from '../contract/command.ts';
 import type { RuleConfig } from '../contract/config.ts';
 import type { RuleGrant } from '../contract/permit.ts';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from './envelope.ts';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
 
 const contentCheck = TypeCompiler.Compile(Authorisation);
 

@@ -17,7 +17,7 @@ import {
   readAuthorisationFile,
   readAuthorityKey,
 } from './authorisation.ts';
-import { keyIdOf } from './envelope.ts';
+import { keyIdOf } from '../base/dsse.ts';
 import { LATEST_TIME_FILE, LatestTime } from './latest-time.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 

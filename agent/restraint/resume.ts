@@ -5,7 +5,7 @@ import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { RESUME_BYTES_MAX, RESUME_SIGNATURES, RESUME_TYPE, Resume } from '../contract/mode.ts';
 import { resumeKeysOf } from './authorisation.ts';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf, signEnvelope } from './envelope.ts';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 
 const resumeCheck = TypeCompiler.Compile(Resume);
 

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AUTHORISATION_TYPE, type Authorisation, cameraAddress } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
-import { signEnvelope } from '../../agent/restraint/envelope.ts';
+import { signEnvelope } from '../../agent/base/dsse.ts';
 
 const HOUR_MS = 3_600_000;
 

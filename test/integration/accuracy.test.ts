@@ -9,7 +9,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import type { AccuracyReport } from '../../agent/contract/accuracy.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { alert, seeingBox, verdictOf, WATCHING } from '../lib/accuracy.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { eventItem } from '../lib/events.ts';

@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
-import { SearchDesk } from '../../agent/archive/search.ts';
+import { SearchHandler } from '../../agent/archive/search.ts';
 import { CommandRefused } from '../../agent/contract/command.ts';
 import { PAGE_BYTES_MAX, PurgeRecord, SearchRecord, SearchResult } from '../../agent/contract/search.ts';
-import { OutboxEvents } from '../../agent/outbox-events.ts';
+import { OutboxEvents } from '../../agent/outbox/event-items.ts';
 import { searchCommand } from '../lib/commands.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
@@ -314,7 +314,7 @@ void t.test('a disk that refuses: events wait in memory, searches are refused, n
   const { archive, clock, find } = make(t, join(folder, 'archive.db'));
   for (let i = 0; i < 1200; i += 1) archive.add([entry(1 + i, eventAt(clock.epochMs + i, { id: `w-${i}` }))]);
   t.match(archive.counters, { events: 0, pending: 1000, missed: 200 }, 'bounded and counted');
-  const desk = new SearchDesk(archive, clock);
+  const desk = new SearchHandler(archive, clock);
   const accepted = { op: 'search', args: searchCommand().args, counter: 1, key: 'k' } as const;
   t.throws(() => desk.answer(accepted), { code: 'unavailable' }, 'no search without its record');
   rmSync(folder);
@@ -327,7 +327,7 @@ void t.test('a disk that refuses: events wait in memory, searches are refused, n
 void t.test('each search is on record and counted; too many are told when to come again', async (t) => {
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs - 1000, { id: 'hit' }))]);
-  const desk = new SearchDesk(archive, clock, { burst: 2, perS: 0.5 });
+  const desk = new SearchHandler(archive, clock, { burst: 2, perS: 0.5 });
   const { args } = searchCommand({}, clock.epochMs);
   const ask = (change: object = {}) =>
     desk.answer({ op: 'search', args: { ...args, ...change }, counter: 7, key: 'judge-desk' });

@@ -9,7 +9,7 @@ import t from 'tap';
 import type { StatusReport } from '../../agent/contract/health.ts';
 import type { OutboxItem } from '../../agent/contract/outbox.ts';
 import { probeBroker } from '../../agent/mqtt/probe.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { Archive } from '../lib/archive.ts';

@@ -9,7 +9,7 @@ import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { StatusReport } from '../../agent/contract/health.ts';
 import { GapEvent, type OutboxItem } from '../../agent/contract/outbox.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
 import { makeOutbox, openedOutbox as opened, rowsOf, snapshot } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';

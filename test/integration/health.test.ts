@@ -10,7 +10,7 @@ import { HealthReport } from '../../agent/contract/health.ts';
 import { ClockSync } from '../../agent/health/clock-sync.ts';
 import { Health, type HealthSources } from '../../agent/health/health.ts';
 import { processReport, temperatureC } from '../../agent/health/host.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { makeOutbox, SILENT, text } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';

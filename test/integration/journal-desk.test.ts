@@ -3,15 +3,15 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
-import { SearchDesk } from '../../agent/archive/search.ts';
+import { SearchHandler } from '../../agent/archive/search.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
-import { JournalDesk } from '../../agent/journal-desk.ts';
+import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
 import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
-import { VisionState } from '../../agent/vision-state.ts';
+import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { configOf } from '../lib/agent.ts';
 import { entry, eventAt } from '../lib/history.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
@@ -26,8 +26,8 @@ const boxWith = (more: Record<string, unknown> = {}): Config =>
 interface Box {
   readonly clock: HandClock;
   readonly archive: EventArchive;
-  readonly desk: JournalDesk;
-  readonly search: SearchDesk;
+  readonly desk: JournalRecorder;
+  readonly search: SearchHandler;
   readonly heads: string[];
   readonly down: (string | undefined)[];
 }
@@ -45,15 +45,15 @@ function makeBox(
   const archive = new EventArchive({
     ...{ ...base, file: join(stateDir, 'archive.db'), limitMiB: 16, eventsDays: 30 },
   });
-  const desk = new JournalDesk({
-    ...{ ...base, ...more, config, stateDir, archive, vision: new VisionState() },
+  const desk = new JournalRecorder({
+    ...{ ...base, ...more, config, stateDir, archive, vision: new VisionStatus() },
     alertsDays: () => 30,
     onHead: (note) => heads.push(note),
     onDown: (reason) => down.push(reason),
   });
   archive.start();
   t.teardown(() => archive.stop());
-  return { clock, archive, desk, search: new SearchDesk(desk.witness(archive), clock), heads, down };
+  return { clock, archive, desk, search: new SearchHandler(desk.witness(archive), clock), heads, down };
 }
 
 function contentsIn(stateDir: string): JournalContent[] {

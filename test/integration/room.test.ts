@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { LANES } from '../../agent/contract/outbox.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import type { LaneThrough } from '../../scripts/room-archive/archive.ts';
 import type { Arrival, EventArrival, Place, SnapshotArrival } from '../../scripts/room-archive/message.ts';
 import { DATABASES } from '../lib/databases.ts';

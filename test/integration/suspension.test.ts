@@ -11,7 +11,7 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { MODE_TYPE, ModeStatement } from '../../agent/contract/mode.ts';
-import { keyIdOf } from '../../agent/restraint/envelope.ts';
+import { keyIdOf } from '../../agent/base/dsse.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { signResume } from '../../agent/restraint/resume.ts';
 import { Contract } from '../../scripts/lib/contract.ts';

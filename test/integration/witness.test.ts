@@ -3,7 +3,7 @@ import { appendFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { isConsistent } from '../../agent/restraint/journal/consistency.ts';
 import { cosignedAtMs } from '../../agent/restraint/journal/cosignature.ts';
 import { parseGrowth } from '../../agent/restraint/journal/growth.ts';

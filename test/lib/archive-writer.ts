@@ -6,7 +6,7 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { systemClock } from '../../agent/base/clock.ts';
-import { OutboxEvents } from '../../agent/outbox-events.ts';
+import { OutboxEvents } from '../../agent/outbox/event-items.ts';
 import { eventAt } from './history.ts';
 import { makeOutbox, SILENT } from './outbox.ts';
 import { BOX, SITE } from './room.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { loadConfig } from '../../agent/config/load.ts';
 import { AUTHORISATION_TYPE, type Authorisation, cameraAddress } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
-import { signEnvelope } from '../../agent/restraint/envelope.ts';
+import { signEnvelope } from '../../agent/base/dsse.ts';
 
 export interface TestKey {
   readonly privateKey: KeyObject;

@@ -2,7 +2,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { COMMAND_TYPE, type Command } from '../../agent/contract/command.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
-import { signEnvelope } from '../../agent/restraint/envelope.ts';
+import { signEnvelope } from '../../agent/base/dsse.ts';
 import { BOX, SITE } from './room.ts';
 
 export interface Signer {

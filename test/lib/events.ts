@@ -7,7 +7,7 @@ import {
   type VigieEvent,
 } from '../../agent/contract/event.ts';
 import { type Lane, type OutboxItem, sequenceText } from '../../agent/contract/outbox.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { picture } from './outbox.ts';
 import { BOX, SITE } from './room.ts';
 

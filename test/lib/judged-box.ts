@@ -6,7 +6,7 @@ import { writeSync } from 'node:fs';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import { Delivery } from '../../agent/mqtt/delivery.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { alert, WATCHING } from './accuracy.ts';
 import { makeOutbox, SILENT } from './outbox.ts';
 import { BOX, SITE } from './room.ts';

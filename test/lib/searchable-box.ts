@@ -2,18 +2,18 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventArchive } from '../../agent/archive/archive.ts';
-import { SearchDesk } from '../../agent/archive/search.ts';
+import { SearchHandler } from '../../agent/archive/search.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { BucketLimits } from '../../agent/base/token-bucket.ts';
-import { CommandDesk } from '../../agent/command-desk.ts';
+import { CommandDispatcher } from '../../agent/command/dispatcher.ts';
 import { CommandRefused } from '../../agent/contract/command.ts';
 import type { CommandKey, MqttConfig } from '../../agent/contract/config.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
 import { commandInbox } from '../../agent/mqtt/command-inbox.ts';
 import { Delivery } from '../../agent/mqtt/delivery.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
-import { CommandCounters } from '../../agent/restraint/command-counters.ts';
-import { CommandDoor } from '../../agent/restraint/command-door.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { ReplayGuard } from '../../agent/command/replay-guard.ts';
+import { CommandVerifier } from '../../agent/command/verifier.ts';
 import { SILENT } from './outbox.ts';
 
 export interface SearchableBoxOptions {
@@ -33,8 +33,8 @@ const notHere = (): never => {
 
 export class SearchableBox {
   readonly archive: EventArchive;
-  readonly search: SearchDesk;
-  readonly desk: CommandDesk;
+  readonly search: SearchHandler;
+  readonly desk: CommandDispatcher;
   readonly delivery: Delivery;
 
   constructor({ site, box, stateDir, mqtt, keys, outbox, limits }: SearchableBoxOptions) {
@@ -49,12 +49,12 @@ export class SearchableBox {
       log: SILENT,
       clockSynced: () => true,
     });
-    this.search = new SearchDesk(this.archive, clock, limits);
-    const counters = new CommandCounters(join(stateDir, 'command-counters.json'));
-    this.desk = new CommandDesk({
+    this.search = new SearchHandler(this.archive, clock, limits);
+    const counters = new ReplayGuard(join(stateDir, 'command-counters.json'));
+    this.desk = new CommandDispatcher({
       site,
       box,
-      door: new CommandDoor({ site, box, keys, counters, clock }),
+      door: new CommandVerifier({ site, box, keys, counters, clock }),
       ops: {
         search: (command) => this.search.answer(command),
         suspend: notHere,

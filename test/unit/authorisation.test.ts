@@ -14,7 +14,7 @@ import type { Config } from '../../agent/contract/config.ts';
 import { RESUME_TYPE } from '../../agent/contract/mode.ts';
 import { authorisationFault, coverageOf, openAuthorisation } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';
-import { keyIdOf, signEnvelope } from '../../agent/restraint/envelope.ts';
+import { keyIdOf, signEnvelope } from '../../agent/base/dsse.ts';
 import { LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';
 import { PIN_FILE, writePin } from '../../agent/restraint/pin.ts';
 import { openResume, signResume } from '../../agent/restraint/resume.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { CameraDesk } from '../../agent/camera-desk.ts';
+import { CameraView } from '../../agent/supervisor/camera-view.ts';
 import { CAMERA_FILES } from '../../agent/contract/camera-record.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
 import type { FromVision, KnownView, ToVision } from '../../agent/contract/link.ts';
@@ -18,7 +18,7 @@ const VIEW: KnownView = { signature: Buffer.alloc(384, 7).toString('base64'), as
 class Box {
   readonly sent: ToVision[] = [];
   readonly entries: JournalEntry[] = [];
-  readonly desk: CameraDesk;
+  readonly desk: CameraView;
   readonly dir: string;
   nowMs = 0;
 
@@ -29,7 +29,7 @@ class Box {
       wallMs: () => 1_790_000_000_000 + this.nowMs,
       sleep: () => Promise.resolve(),
     };
-    this.desk = new CameraDesk({
+    this.desk = new CameraView({
       stateDir: dir,
       clock,
       log: SILENT,

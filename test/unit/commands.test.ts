@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t from 'tap';
-import { CommandDesk } from '../../agent/command-desk.ts';
+import { CommandDispatcher } from '../../agent/command/dispatcher.ts';
 import {
   COMMAND_TYPE,
   type Command,
@@ -13,10 +13,10 @@ import {
   CommandReply,
   type IncomingCommand,
 } from '../../agent/contract/command.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
-import { CommandCounters } from '../../agent/restraint/command-counters.ts';
-import { CommandDoor } from '../../agent/restraint/command-door.ts';
-import { keyIdOf } from '../../agent/restraint/envelope.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { ReplayGuard } from '../../agent/command/replay-guard.ts';
+import { CommandVerifier } from '../../agent/command/verifier.ts';
+import { keyIdOf } from '../../agent/base/dsse.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -39,11 +39,11 @@ const signer = makeSigner();
 const clock = new HandClock();
 const command = (change: Partial<Command> = {}): Command => searchCommand(change, clock.epochMs);
 
-function makeDoor(file: string, keys = [signer.config]): CommandDoor {
-  return new CommandDoor({ site: SITE, box: BOX, keys, counters: new CommandCounters(file), clock });
+function makeDoor(file: string, keys = [signer.config]): CommandVerifier {
+  return new CommandVerifier({ site: SITE, box: BOX, keys, counters: new ReplayGuard(file), clock });
 }
 
-const verdict = (door: CommandDoor, bytes: Uint8Array): Verdict => verdictOf(() => door.open(bytes));
+const verdict = (door: CommandVerifier, bytes: Uint8Array): Verdict => verdictOf(() => door.open(bytes));
 
 void t.test('no single-bit flip is accepted; the original is, once', async (t) => {
   const door = makeDoor(join(scratch(t), 'counters.json'));
@@ -184,7 +184,7 @@ void t.test('the desk survives any bytes, tells few of the unsigned and all of t
   const own = new HandClock();
   own.sleep = () => Promise.resolve();
   let obeyed = 0;
-  const desk = new CommandDesk({
+  const desk = new CommandDispatcher({
     site: SITE,
     box: BOX,
     door: makeDoor(join(scratch(t), 'counters.json')),

@@ -1,6 +1,6 @@
 /** Conditions of the camera from synthetic pictures, and what the agent makes of them. */
 import t from 'tap';
-import { CameraWatch } from '../../agent/camera-watch.ts';
+import { CameraFitness } from '../../agent/incident/camera-fitness.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { KnownView } from '../../agent/contract/link.ts';
 import type { CameraCondition } from '../../agent/contract/observation.ts';
@@ -312,7 +312,7 @@ t.test('it costs less than 0.1 ms of CPU time a frame at 5 frames a second', asy
 });
 
 t.test('the agent counts for how long nothing was seen, whatever the reason', async (t) => {
-  const watch = new CameraWatch();
+  const watch = new CameraFitness();
   watch.sees(true, 1000);
   watch.sees(true, 9000);
   t.equal(watch.blindS(10_000), 0);
@@ -324,7 +324,7 @@ t.test('the agent counts for how long nothing was seen, whatever the reason', as
 });
 
 t.test('the agent counts how often and how long', async (t) => {
-  const watch = new CameraWatch();
+  const watch = new CameraFitness();
   t.same(watch.take({ atMs: 0, camera: [] }), []);
   t.same(watch.take({ atMs: 500, camera: ['defocused'] }), [{ kind: 'defocused', active: true }]);
   t.equal(watch.blind, false, 'a blurred picture still says where somebody is');

@@ -9,7 +9,7 @@ import { RULE_SCHEMAS } from '../../agent/contract/config.ts';
 import { EVENT_CONTENT_TYPE, SCHEMA_ID, type VigieEvent } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { MESSAGES } from '../../agent/contract/messages.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { ASYNCAPI_FILE, Contract, publishedSchemas, SCHEMA_FILE } from '../../scripts/lib/contract.ts';
 import { eventText } from '../lib/events.ts';
 import { ROOT } from '../lib/paths.ts';

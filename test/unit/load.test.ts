@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { ToVision } from '../../agent/contract/link.ts';
 import { Thermal } from '../../agent/health/thermal.ts';
-import { LoadDesk } from '../../agent/load-desk.ts';
+import { LoadControl } from '../../agent/supervisor/load.ts';
 import { Pace } from '../../agent/vision/pace.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -82,7 +82,7 @@ t.test('the sensors’ files reach vision, and vision’s pace the room', async 
   let nowMs = 0;
   const sent: ToVision[] = [];
   const told: unknown[] = [];
-  const desk = new LoadDesk({
+  const desk = new LoadControl({
     clock: { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() },
     log: SILENT,
     sysClass,

@@ -5,7 +5,7 @@ import type { OutboxRow } from '../../agent/contract/outbox.ts';
 import { parseAck } from '../../agent/mqtt/acks.ts';
 import { DeliveryError, deliveryError, deliveryErrorOf } from '../../agent/mqtt/faults.ts';
 import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 
 void t.test('a lane: each row once a session, live ones first, the backlog in order', async (t) => {
   const step = fc.oneof(

@@ -7,7 +7,7 @@ import type { IPublishPacket } from 'mqtt';
 import t from 'tap';
 import { GapEvent } from '../../agent/contract/outbox.ts';
 import { messageOfRow } from '../../agent/mqtt/messages.ts';
-import { topicsOf } from '../../agent/mqtt/topics.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { AlertFeed } from '../../scripts/room-archive/alert-feed.ts';
 import { arrivalOf } from '../../scripts/room-archive/message.ts';
 import { advance, NOTHING, type Progress } from '../../scripts/room-archive/numbers.ts';

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { SealedStore, type SealedStoreOptions } from '../../agent/archive/sealed.ts';
-import { UnsealDesk } from '../../agent/archive/unseal.ts';
+import { UnsealHandler } from '../../agent/archive/unseal.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { encodeSealed, FromVision, LinkDecoder, receivedSealed } from '../../agent/contract/link.ts';
 import { type SealedEvidence, UnsealRecord, UnsealResult } from '../../agent/contract/sealed-evidence.ts';
@@ -214,7 +214,7 @@ t.test('handed out as it lies there, and on record before that', async (t) => {
   const records: UnsealRecord[] = [];
   let reads = 0;
   let refuses = false;
-  const desk = new UnsealDesk({
+  const desk = new UnsealHandler({
     store: {
       read: (event): SealedEvidence | undefined => {
         reads += 1;
@@ -251,7 +251,7 @@ t.test('without a case number, or with the name of another file: refused', async
   const { store, clock } = make(t);
   store.keep('a-1', small);
   const records: UnsealRecord[] = [];
-  const desk = new UnsealDesk({ store, clock, record: (record) => records.push(record) });
+  const desk = new UnsealHandler({ store, clock, record: (record) => records.push(record) });
   const { case: _, ...caseless } = ASKED;
   for (const args of [
     caseless,

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { clockText, durationText, statusFindings } from '../../agent/cli/status/findings.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
-import { LocalServer } from '../../agent/web/local-server.ts';
+import { LocalServer } from '../../agent/local/local-server.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';

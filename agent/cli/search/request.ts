@@ -11,7 +11,7 @@ import { nearest } from '../../config/words.ts';
 import { type MqttConfig, RULE_SCHEMAS } from '../../contract/config.ts';
 import { RESUME_SIGNATURES } from '../../contract/mode.ts';
 import { SearchArgs } from '../../contract/search.ts';
-import { keyIdOf } from '../../restraint/envelope.ts';
+import { keyIdOf } from '../../base/dsse.ts';
 
 /** Where the room's broker is. */
 export interface RoomOptions {

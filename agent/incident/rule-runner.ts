@@ -1,28 +1,28 @@
 /** One rule of the configuration with its incidents, as far as its grant lets it run. */
-import type { RuleConfig } from './contract/config.ts';
-import type { Observation } from './contract/observation.ts';
-import type { RuleGrant } from './contract/permit.ts';
-import { type EventSubject, subjectOfRule } from './incident/event.ts';
-import { Incidents, type Transition } from './incident/incidents.ts';
-import { makeRule, type RuleSite } from './rules/registry.ts';
-import type { Rule } from './rules/rule.ts';
+import type { RuleConfig } from '../contract/config.ts';
+import type { Observation } from '../contract/observation.ts';
+import type { RuleGrant } from '../contract/permit.ts';
+import { type EventSubject, subjectOfRule } from './event.ts';
+import { Incidents, type Transition } from './incidents.ts';
+import { makeRule, type RuleSite } from '../rules/registry.ts';
+import type { Rule } from '../rules/rule.ts';
 
 /** The schema's limit on why an incident ended. */
 const ENDED_MAX = 200;
 
-export interface RuleWatchOptions {
+export interface RuleRunnerOptions {
   readonly config: RuleConfig;
   readonly site: RuleSite;
   readonly alertsPerHour: number;
   nextEpisode(): string;
 }
 
-export class RuleWatch {
+export class RuleRunner {
   readonly config: RuleConfig;
   readonly incidents: Incidents;
   /** It has been told that the hour's share is used up. */
   limitTold = false;
-  readonly #options: RuleWatchOptions;
+  readonly #options: RuleRunnerOptions;
   #rule: Rule;
   #about: EventSubject;
   /** Undefined: the rule does not run. */
@@ -30,7 +30,7 @@ export class RuleWatch {
   #shadow: Incidents;
   #shadowed = 0;
 
-  constructor(options: RuleWatchOptions) {
+  constructor(options: RuleRunnerOptions) {
     const { config, site, alertsPerHour, nextEpisode } = options;
     this.#options = options;
     this.config = config;

@@ -2,13 +2,13 @@
  * Vision, as far as it may exist: it lives under a permit, ends with it, and goes on where a new permit changes
  * nothing for it.
  */
-import type { CameraConfig, Config } from './contract/config.ts';
-import type { VisionSettings } from './contract/link.ts';
-import type { CapturePermit } from './contract/permit.ts';
-import { type KeepAliveOptions, VisionKeepAlive } from './supervisor/keep-alive.ts';
-import { visionSettings } from './supervisor/vision-settings.ts';
+import type { CameraConfig, Config } from '../contract/config.ts';
+import type { VisionSettings } from '../contract/link.ts';
+import type { CapturePermit } from '../contract/permit.ts';
+import { type KeepAliveOptions, VisionKeepAlive } from './keep-alive.ts';
+import { visionSettings } from './vision-settings.ts';
 
-export interface LookoutOptions extends Omit<KeepAliveOptions, 'settings'> {
+export interface VisionSupervisorOptions extends Omit<KeepAliveOptions, 'settings'> {
   readonly config: Config;
   readonly camera: CameraConfig;
   /** Folder of the model cards, where it is not the package's own. */
@@ -19,14 +19,14 @@ export interface LookoutOptions extends Omit<KeepAliveOptions, 'settings'> {
   onGone(): void;
 }
 
-export class Lookout {
-  readonly #options: LookoutOptions;
+export class VisionSupervisor {
+  readonly #options: VisionSupervisorOptions;
   readonly #vision: VisionKeepAlive;
   /** What vision was started with; undefined while it does not exist. */
   #watching: string | undefined;
   #stopped = false;
 
-  constructor(options: LookoutOptions) {
+  constructor(options: VisionSupervisorOptions) {
     this.#options = options;
     this.#vision = new VisionKeepAlive({
       ...options,

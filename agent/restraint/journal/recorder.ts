@@ -8,19 +8,19 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import type { EventArchive } from './archive/archive.ts';
-import { SteadyClock } from './archive/steady-clock.ts';
-import { type Clock, ClockSteps } from './base/clock.ts';
-import { AgentError } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
-import { programVersion } from './base/package-root.ts';
-import type { Config } from './contract/config.ts';
-import type { VigieEvent } from './contract/event.ts';
-import type { ChangedBy, JournalContent, JournalEntry, Running } from './contract/journal.ts';
-import type { RestraintRecord } from './contract/search.ts';
-import { Journal } from './restraint/journal/journal.ts';
-import { JournalRetention } from './restraint/journal/retention.ts';
-import type { VisionState } from './vision-state.ts';
+import type { EventArchive } from '../../archive/archive.ts';
+import { SteadyClock } from '../../base/steady-clock.ts';
+import { type Clock, ClockSteps } from '../../base/clock.ts';
+import { AgentError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { programVersion } from '../../base/package-root.ts';
+import type { Config } from '../../contract/config.ts';
+import type { VigieEvent } from '../../contract/event.ts';
+import type { ChangedBy, JournalContent, JournalEntry, Running } from '../../contract/journal.ts';
+import type { RestraintRecord } from '../../contract/search.ts';
+import { Journal } from './journal.ts';
+import { JournalRetention } from './retention.ts';
+import type { VisionStatus } from '../../supervisor/status.ts';
 
 const HEARTBEAT_EVERY_MS = 600_000;
 const HEAD_EVERY_MS = 60_000;
@@ -38,7 +38,7 @@ const WRITE_BATCH = 64;
 const RECORDS_BATCH = 100;
 const PASSWD = '/etc/passwd';
 
-export interface JournalDeskOptions {
+export interface JournalRecorderOptions {
   readonly config: Config;
   readonly stateDir: string;
   /** Where the configuration was read from. */
@@ -49,7 +49,7 @@ export interface JournalDeskOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly archive: Pick<EventArchive, 'records'>;
-  readonly vision: Pick<VisionState, 'frames' | 'detector'>;
+  readonly vision: Pick<VisionStatus, 'frames' | 'detector'>;
   clockSynced(): boolean;
   /** There is a new checkpoint to publish, with the proof that it continues what the witness knows. */
   onHead(note: string, growth: string): void;
@@ -65,8 +65,8 @@ interface Pending {
   entry(): JournalEntry;
 }
 
-export class JournalDesk {
-  readonly #options: JournalDeskOptions;
+export class JournalRecorder {
+  readonly #options: JournalRecorderOptions;
   readonly #journal: Journal;
   readonly #retention: JournalRetention;
   readonly #steady: SteadyClock;
@@ -93,7 +93,7 @@ export class JournalDesk {
   };
   #witnessFaults = 0;
 
-  constructor(options: JournalDeskOptions) {
+  constructor(options: JournalRecorderOptions) {
     const { config, stateDir, clock } = options;
     this.#options = options;
     this.#journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });

@@ -5,18 +5,18 @@
  * and says why; an event leaves only when the sink has it.
  * LIMITS: 256 events wait; when there are more the oldest goes without its pictures.
  */
-import type { Clock } from './base/clock.ts';
-import type { Logger } from './base/log.ts';
-import type { Evidence, Moment } from './contract/event.ts';
-import type { EventPicture, EventSink } from './contract/event-sink.ts';
-import type { EvidenceRequest, Focus } from './contract/link.ts';
-import type { Mode } from './contract/mode.ts';
-import type { DegradingCondition, ObservedTrack } from './contract/observation.ts';
-import type { RedactedJpeg } from './contract/redacted-jpeg.ts';
-import type { SealedEvidence } from './contract/sealed-evidence.ts';
-import type { Situation } from './contract/situation.ts';
-import { type EventSubject, eventOf } from './incident/event.ts';
-import type { Transition } from './incident/incidents.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { Evidence, Moment } from '../contract/event.ts';
+import type { EventPicture, EventSink } from '../contract/event-sink.ts';
+import type { EvidenceRequest, Focus } from '../contract/link.ts';
+import type { Mode } from '../contract/mode.ts';
+import type { DegradingCondition, ObservedTrack } from '../contract/observation.ts';
+import type { RedactedJpeg } from '../contract/redacted-jpeg.ts';
+import type { SealedEvidence } from '../contract/sealed-evidence.ts';
+import type { Situation } from '../contract/situation.ts';
+import { type EventSubject, eventOf } from './event.ts';
+import type { Transition } from './incidents.ts';
 
 /** A snapshot takes about 0.1 s; an alert must not wait long for one that does not come. */
 const EVIDENCE_WAIT_MS = 3000;
@@ -46,7 +46,7 @@ export interface AskedPicture {
   readonly request: EvidenceRequest;
 }
 
-export interface EventQueueOptions {
+export interface EvidenceQueueOptions {
   readonly site: string;
   readonly box: string;
   /** Prefix of message ids. */
@@ -58,14 +58,14 @@ export interface EventQueueOptions {
   keepSealed?: ((event: string, sealed: SealedEvidence) => string | undefined) | undefined;
 }
 
-export class EventQueue {
-  readonly #options: EventQueueOptions;
+export class EvidenceQueue {
+  readonly #options: EvidenceQueueOptions;
   readonly #waiting: Waiting[] = [];
   #events = 0;
   #requests = 0;
   #evidenceMissed = 0;
 
-  constructor(options: EventQueueOptions) {
+  constructor(options: EvidenceQueueOptions) {
     this.#options = options;
   }
 

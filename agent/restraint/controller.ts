@@ -11,14 +11,14 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TObject } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { writeAtomically } from './base/atomic-file.ts';
-import type { Clock } from './base/clock.ts';
-import { AgentError, messageOf } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
-import type { Authorisation } from './contract/authorisation.ts';
-import { type AcceptedCommand, CommandRefused } from './contract/command.ts';
-import type { Config } from './contract/config.ts';
-import type { JournalEntry } from './contract/journal.ts';
+import { writeAtomically } from '../base/atomic-file.ts';
+import type { Clock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
+import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import type { Config } from '../contract/config.ts';
+import type { JournalEntry } from '../contract/journal.ts';
 import {
   type LocalMode,
   MODE_TYPE,
@@ -28,21 +28,21 @@ import {
   type RestraintReport,
   ResumeArgs,
   SuspendArgs,
-} from './contract/mode.ts';
-import type { Ruling } from './contract/permit.ts';
-import { type Coverage, coverageOf } from './restraint/authorisation.ts';
-import { Authority } from './restraint/authority.ts';
-import { signEnvelope } from './restraint/envelope.ts';
-import { JOURNAL_KEY_FILE, readJournalKey } from './restraint/journal/key.ts';
-import { permitUnder } from './restraint/permit.ts';
-import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './restraint/places.ts';
-import { openResume } from './restraint/resume.ts';
-import { SUSPENSION_FILE, Suspension } from './restraint/suspension.ts';
+} from '../contract/mode.ts';
+import type { Ruling } from '../contract/permit.ts';
+import { type Coverage, coverageOf } from './authorisation.ts';
+import { Authority } from './authority.ts';
+import { signEnvelope } from '../base/dsse.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
+import { permitUnder } from './permit.ts';
+import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
+import { openResume } from './resume.ts';
+import { SUSPENSION_FILE, Suspension } from './suspension.ts';
 
 const LOAD_EVERY_MS = 60_000;
 const TEXT_MAX = 500;
 
-export interface RestraintDeskOptions {
+export interface RestraintControllerOptions {
   readonly config: Config;
   readonly stateDir: string;
   readonly boot: string;
@@ -71,9 +71,9 @@ interface Standing extends Ruling {
 
 type Ceilings = Pick<Config['retention'], 'eventsDays' | 'snapshotsDays' | 'sealedDays'>;
 
-export class RestraintDesk {
+export class RestraintController {
   readonly counters = { writeFailures: 0 };
-  readonly #options: RestraintDeskOptions;
+  readonly #options: RestraintControllerOptions;
   readonly #suspension: Suspension;
   readonly #authority: Authority;
   readonly #retention: Config['retention'];
@@ -87,7 +87,7 @@ export class RestraintDesk {
   #answer: LocalMode['answer'] = null;
   #failure = '';
 
-  constructor(options: RestraintDeskOptions) {
+  constructor(options: RestraintControllerOptions) {
     const { config, stateDir, clock } = options;
     this.#options = options;
     this.#retention = config.retention;

@@ -1,17 +1,17 @@
 /** Sealed evidence in the agent: kept as it comes from vision, deleted in time, handed out on a signed request. */
 import { join } from 'node:path';
-import { SealedStore } from './archive/sealed.ts';
-import { UnsealDesk } from './archive/unseal.ts';
-import type { Clock } from './base/clock.ts';
-import type { Logger } from './base/log.ts';
-import type { AcceptedCommand } from './contract/command.ts';
-import type { SealedEvidence, UnsealResult } from './contract/sealed-evidence.ts';
-import type { RestraintRecord } from './contract/search.ts';
+import { SealedStore } from './sealed.ts';
+import { UnsealHandler } from './unseal.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { AcceptedCommand } from '../contract/command.ts';
+import type { SealedEvidence, UnsealResult } from '../contract/sealed-evidence.ts';
+import type { RestraintRecord } from '../contract/search.ts';
 
 /** 2,600 stills of 400 kB: 86 a day, for 30 days. */
 const LIMIT_MIB = 1024;
 
-export interface SealedDeskOptions {
+export interface SealedArchiveOptions {
   readonly stateDir: string;
   days(): number;
   readonly clock: Clock;
@@ -21,14 +21,14 @@ export interface SealedDeskOptions {
   record(record: RestraintRecord): void;
 }
 
-export class SealedDesk {
+export class SealedArchive {
   readonly #store: SealedStore;
-  readonly #unseal: UnsealDesk;
+  readonly #unseal: UnsealHandler;
 
-  constructor({ stateDir, days, clock, log, clockSynced, record }: SealedDeskOptions) {
+  constructor({ stateDir, days, clock, log, clockSynced, record }: SealedArchiveOptions) {
     const store = { dir: join(stateDir, 'sealed'), limitMiB: LIMIT_MIB, days, clock, log, clockSynced };
     this.#store = new SealedStore({ ...store, onPurged: record });
-    this.#unseal = new UnsealDesk({ store: this.#store, clock, record });
+    this.#unseal = new UnsealHandler({ store: this.#store, clock, record });
   }
 
   /** Returns why the sealed still could not be kept, or undefined. */

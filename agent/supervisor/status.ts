@@ -1,6 +1,6 @@
 /** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
-import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from './contract/health.ts';
-import type { FromVision, VisionStats } from './contract/link.ts';
+import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from '../contract/health.ts';
+import type { FromVision, VisionStats } from '../contract/link.ts';
 
 const NO_CAMERA: CameraReport = {
   state: 'off',
@@ -13,7 +13,7 @@ const NO_CAMERA: CameraReport = {
 /** The report's limit on a line of text. */
 const TEXT_MAX = 500;
 
-export class VisionState {
+export class VisionStatus {
   #heard = 0;
   #pid: number | undefined;
   #camera: CameraReport = NO_CAMERA;

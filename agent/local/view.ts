@@ -4,18 +4,18 @@
  */
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from './base/clock.ts';
-import type { Logger } from './base/log.ts';
-import type { VigieEvent } from './contract/event.ts';
-import type { EventSink } from './contract/event-sink.ts';
-import type { HealthReport } from './contract/health.ts';
-import type { FromVision, ToVision, VisionStats } from './contract/link.ts';
-import { LOCAL_SOCKET, type LocalStatus, METRICS_PATH, STATUS_PATH } from './contract/local-status.ts';
-import type { Lane } from './contract/outbox.ts';
-import { Board } from './web/board.ts';
-import { Latencies } from './web/latencies.ts';
-import { LocalServer, type Page } from './web/local-server.ts';
-import { metricsPage } from './web/metrics.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { VigieEvent } from '../contract/event.ts';
+import type { EventSink } from '../contract/event-sink.ts';
+import type { HealthReport } from '../contract/health.ts';
+import type { FromVision, ToVision, VisionStats } from '../contract/link.ts';
+import { LOCAL_SOCKET, type LocalStatus, METRICS_PATH, STATUS_PATH } from '../contract/local-status.ts';
+import type { Lane } from '../contract/outbox.ts';
+import { RecentEvents } from './recent-events.ts';
+import { Latencies } from './latencies.ts';
+import { LocalServer, type Page } from './local-server.ts';
+import { metricsPage } from './metrics.ts';
 
 export interface LocalViewOptions {
   /** Of the metrics on the loopback; 0 = none. */
@@ -33,14 +33,14 @@ export interface LocalViewOptions {
 export class LocalView {
   readonly #options: LocalViewOptions;
   readonly #latencies: Latencies;
-  readonly #board: Board;
+  readonly #board: RecentEvents;
   readonly #server: LocalServer;
 
   constructor(options: LocalViewOptions) {
     const { port, stateDir, clock, log } = options;
     this.#options = options;
     this.#latencies = new Latencies(clock);
-    this.#board = new Board(clock);
+    this.#board = new RecentEvents(clock);
     this.#server = new LocalServer({
       port,
       socket: join(stateDir, LOCAL_SOCKET),

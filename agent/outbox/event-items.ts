@@ -5,14 +5,14 @@
  * INVARIANTS: an event that the outbox has accepted reaches the archive before it can leave the outbox: it is
  * added before delivery is woken, and after a crash between the two `recover` takes it from the outbox.
  */
-import type { EventArchive } from './archive/archive.ts';
-import { EVENT_CONTENT_TYPE, type VigieEvent } from './contract/event.ts';
+import type { EventArchive } from '../archive/archive.ts';
+import { EVENT_CONTENT_TYPE, type VigieEvent } from '../contract/event.ts';
 import {
   type EventPicture,
   type EventSink,
   pictureName,
   type UnnumberedEvent,
-} from './contract/event-sink.ts';
+} from '../contract/event-sink.ts';
 import {
   LANES,
   type Lane,
@@ -20,9 +20,9 @@ import {
   type OutboxItem,
   type OutboxRow,
   sequenceText,
-} from './contract/outbox.ts';
-import type { ArchivedEvent } from './contract/search.ts';
-import { type Topics, topicsOf } from './mqtt/topics.ts';
+} from '../contract/outbox.ts';
+import type { ArchivedEvent } from '../contract/search.ts';
+import { type Topics, topicsOf } from '../contract/topics.ts';
 
 /** Rows taken over in one transaction. */
 const RECOVER_BATCH = 100;

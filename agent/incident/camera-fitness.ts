@@ -8,15 +8,15 @@ import {
   DEGRADING,
   type DegradingCondition,
   type Observation,
-} from './contract/observation.ts';
-import { HOLD_MS } from './incident/incidents.ts';
+} from '../contract/observation.ts';
+import { HOLD_MS } from './incidents.ts';
 
 export interface CameraChange {
   readonly kind: CameraCondition;
   readonly active: boolean;
 }
 
-export class CameraWatch {
+export class CameraFitness {
   readonly #standing = new Set<CameraCondition>();
   readonly #begun = new Map<CameraCondition, number>();
   readonly #stoodMs = new Map<CameraCondition, number>();

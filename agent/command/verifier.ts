@@ -17,8 +17,8 @@ import {
   CommandRefused,
 } from '../contract/command.ts';
 import type { CommandKey } from '../contract/config.ts';
-import type { CommandCounters } from './command-counters.ts';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from './envelope.ts';
+import type { ReplayGuard } from './replay-guard.ts';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
 
 const commandCheck = TypeCompiler.Compile(Command);
 
@@ -32,20 +32,20 @@ const openEnvelope = envelopeOpener({
 /** Commands that one message may give to every box of a site. */
 const FOR_ALL: readonly CommandOp[] = ['search', 'suspend'];
 
-export interface CommandDoorOptions {
+export interface CommandVerifierOptions {
   readonly site: string;
   readonly box: string;
   readonly keys: readonly CommandKey[];
-  readonly counters: CommandCounters;
+  readonly counters: ReplayGuard;
   readonly clock: Clock;
 }
 
-export class CommandDoor {
-  readonly #options: CommandDoorOptions;
+export class CommandVerifier {
+  readonly #options: CommandVerifierOptions;
   readonly #keys = new Map<string, CommandKey>();
   readonly #publicKeys = new Map<string, KeyObject>();
 
-  constructor(options: CommandDoorOptions) {
+  constructor(options: CommandVerifierOptions) {
     this.#options = options;
     for (const key of options.keys) {
       const publicKey = publicKeyOf(key.publicKey);

@@ -18,7 +18,7 @@ const Stored = Type.Record(Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Inte
   additionalProperties: false,
 });
 
-export class CommandCounters {
+export class ReplayGuard {
   readonly #file: string;
   #newest: Map<string, number> | undefined;
 

@@ -1,13 +1,13 @@
 /** Heat of the board to vision, and vision's pace to the room: `load-shed` stands while fewer frames are analysed. */
-import type { Clock } from './base/clock.ts';
-import type { Logger } from './base/log.ts';
-import type { FromVision, ToVision } from './contract/link.ts';
-import { temperatureC } from './health/host.ts';
-import { Thermal } from './health/thermal.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { FromVision, ToVision } from '../contract/link.ts';
+import { temperatureC } from '../health/host.ts';
+import { Thermal } from '../health/thermal.ts';
 
 const READ_EVERY_MS = 5000;
 
-export interface LoadDeskOptions {
+export interface LoadControlOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Holds `thermal` and `hwmon`, where that is not /sys/class. */
@@ -16,15 +16,15 @@ export interface LoadDeskOptions {
   onShed(active: boolean, cause: { reason?: string; fps?: number }): void;
 }
 
-export class LoadDesk {
-  readonly #options: LoadDeskOptions;
+export class LoadControl {
+  readonly #options: LoadControlOptions;
   readonly #thermal = new Thermal();
   #dueMs = Number.NEGATIVE_INFINITY;
   #heatSteps = 0;
   #step = 0;
   #shed = 0;
 
-  constructor(options: LoadDeskOptions) {
+  constructor(options: LoadControlOptions) {
     this.#options = options;
   }
 

@@ -11,17 +11,17 @@
  */
 import { existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeAtomically } from './base/atomic-file.ts';
-import type { Clock } from './base/clock.ts';
-import { messageOf } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
+import { writeAtomically } from '../base/atomic-file.ts';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import {
   CAMERA_FILES,
   type CameraRecord,
   parseCameraRecord,
   parseConfirmation,
-} from './contract/camera-record.ts';
-import type { JournalEntry } from './contract/journal.ts';
+} from '../contract/camera-record.ts';
+import type { JournalEntry } from '../contract/journal.ts';
 import {
   type EvidenceRequest,
   type FromVision,
@@ -29,8 +29,8 @@ import {
   receivedSnapshot,
   type ToVision,
   type VisionSettings,
-} from './contract/link.ts';
-import type { Observation } from './contract/observation.ts';
+} from '../contract/link.ts';
+import type { Observation } from '../contract/observation.ts';
 
 /** Requests of this desk; those of events count from 1. */
 const REQUESTS_FROM = 2 ** 48;
@@ -43,7 +43,7 @@ const ASK_AGAIN_MS = 10_000;
 const DAY_MS = 86_400_000;
 const EXPIRE_EVERY_MS = 3_600_000;
 
-export interface CameraDeskOptions {
+export interface CameraViewOptions {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -54,8 +54,8 @@ export interface CameraDeskOptions {
   enter(entry: JournalEntry): void;
 }
 
-export class CameraDesk {
-  readonly #options: CameraDeskOptions;
+export class CameraView {
+  readonly #options: CameraViewOptions;
   #record: CameraRecord = { signature: null, aspect: 1, movedSince: null };
   #moved = false;
   #requests = REQUESTS_FROM;
@@ -69,7 +69,7 @@ export class CameraDesk {
   #expired = 0;
   #expireAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: CameraDeskOptions) {
+  constructor(options: CameraViewOptions) {
     this.#options = options;
   }
 

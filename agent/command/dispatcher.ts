@@ -6,18 +6,18 @@
  * LIMITS: REFUSALS_TOLD replies and log lines about refused commands (who cannot sign must not make the box
  * busy); WAITING_MAX answers to broadcasts wait for their moment.
  */
-import type { Clock } from './base/clock.ts';
-import { AgentError } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
-import { TokenBucket } from './base/token-bucket.ts';
+import type { Clock } from '../base/clock.ts';
+import { AgentError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
 import {
   type AcceptedCommand,
   type CommandOp,
   CommandRefused,
   type CommandReply,
   type IncomingCommand,
-} from './contract/command.ts';
-import type { CommandDoor } from './restraint/command-door.ts';
+} from '../contract/command.ts';
+import type { CommandVerifier } from './verifier.ts';
 
 const REFUSALS_TOLD = { burst: 20, perS: 1 };
 
@@ -27,10 +27,10 @@ const WAITING_MAX = 64;
 
 const MESSAGE_CHARS_MAX = 500;
 
-export interface CommandDeskOptions {
+export interface CommandDispatcherOptions {
   readonly site: string;
   readonly box: string;
-  readonly door: CommandDoor;
+  readonly door: CommandVerifier;
   /** What each command does; returns the result of the reply (or a promise of it), or throws CommandRefused. */
   readonly ops: Readonly<Record<CommandOp, (command: AcceptedCommand) => unknown>>;
   readonly clock: Clock;
@@ -41,14 +41,14 @@ export interface CommandDeskOptions {
 
 type Answer = Pick<CommandReply, 'op' | 'counter' | 'result' | 'refused'>;
 
-export class CommandDesk {
+export class CommandDispatcher {
   readonly counters = { accepted: 0, refused: 0, repliesLost: 0 };
-  readonly #options: CommandDeskOptions;
+  readonly #options: CommandDispatcherOptions;
   readonly #told: TokenBucket;
   readonly #stopping = new AbortController();
   readonly #waiting = new Set<Promise<void>>();
 
-  constructor(options: CommandDeskOptions) {
+  constructor(options: CommandDispatcherOptions) {
     this.#options = options;
     this.#told = new TokenBucket(REFUSALS_TOLD, options.clock);
   }

@@ -11,7 +11,7 @@ const RECENT_MAX = 8;
 const STANDING_MAX = 64;
 const RATE_OVER_MS = 10_000;
 
-export class Board {
+export class RecentEvents {
   readonly #clock: Clock;
   readonly #recent: LocalEvent[] = [];
   readonly #standing = new Map<string, LocalEvent>();

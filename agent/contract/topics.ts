@@ -1,6 +1,6 @@
 /** The topics of one box. Everything it writes lies under `vigie/<site>/<box>/`, so that one ACL line does. */
-import { ALL_BOXES } from '../contract/command.ts';
-import type { Severity } from '../contract/event.ts';
+import { ALL_BOXES } from './command.ts';
+import type { Severity } from './event.ts';
 
 export interface Topics {
   /** `vigie/<site>/<box>`, without a slash at its end. */

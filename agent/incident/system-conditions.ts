@@ -4,7 +4,7 @@
  * INVARIANTS: what an earlier life has begun is either taken up (when its source says at every start how things stand)
  * or ended at the start, and begun anew should it hold on.
  */
-import { Incidents, type StandingRecord, type Transition } from './incident/incidents.ts';
+import { Incidents, type StandingRecord, type Transition } from './incidents.ts';
 
 /** Beside the rules' ids in the file of what stands; no id of a rule has a slash. */
 const PREFIX = 'box/';
@@ -22,7 +22,7 @@ const TOLD_AT_START: readonly string[] = [
 
 type Now = { readonly atMs: number; readonly wallMs: number };
 
-export class BoxConditions {
+export class SystemConditions {
   readonly #nextEpisode: () => string;
   readonly #incidents = new Map<string, Incidents>();
 

@@ -1,21 +1,21 @@
 /** What vision says, and what the agent does about it: the camera's and the detector's state become events. */
-import type { AccuracyRecord } from './accuracy/record.ts';
-import { AgentError } from './base/errors.ts';
-import type { Logger } from './base/log.ts';
-import type { ToVision } from './contract/link.ts';
-import type { JournalDesk } from './journal-desk.ts';
-import type { LocalView } from './local-view.ts';
-import type { ReceivedFromVision } from './supervisor/vision-process.ts';
-import type { VisionDesks } from './vision-desks.ts';
-import type { VisionState } from './vision-state.ts';
+import type { AccuracyRecord } from '../accuracy/record.ts';
+import { AgentError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { ToVision } from '../contract/link.ts';
+import type { JournalRecorder } from '../restraint/journal/recorder.ts';
+import type { LocalView } from '../local/view.ts';
+import type { ReceivedFromVision } from './vision-process.ts';
+import type { VisionDesks } from '../vision-desks.ts';
+import type { VisionStatus } from './status.ts';
 
-export interface VisionInboxOptions {
+export interface VisionMessagesOptions {
   readonly log: Logger;
-  readonly state: VisionState;
+  readonly state: VisionStatus;
   readonly desks: Pick<VisionDesks, 'take'>;
   readonly view: Pick<LocalView, 'taken'>;
   readonly accuracy: Pick<AccuracyRecord, 'sees'>;
-  readonly journal: Pick<JournalDesk, 'detectorLoaded'>;
+  readonly journal: Pick<JournalRecorder, 'detectorLoaded'>;
   readonly flow: {
     readonly blind: boolean;
     take(received: ReceivedFromVision): ToVision | undefined;
@@ -31,11 +31,11 @@ export interface VisionInboxOptions {
   onUnusable(error: AgentError): void;
 }
 
-export class VisionInbox {
-  readonly #options: VisionInboxOptions;
+export class VisionMessages {
+  readonly #options: VisionMessagesOptions;
   #framesSeen = 0;
 
-  constructor(options: VisionInboxOptions) {
+  constructor(options: VisionMessagesOptions) {
     this.#options = options;
   }
 
