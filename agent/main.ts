@@ -1,410 +1,311 @@
 /**
- * Start and stop of the agent: sinks first, camera last; on the way out the other way round, so that
- * nothing that was accepted is without a place to go.
+ * The agent's parts, and how it starts and stops: from the disk up to the camera, and back in reverse, so that nothing
+ * that was accepted is without a place to go. A start that fails takes back what had begun.
+ *
+ * Each part is given those before it; none is told of one that comes later.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AccuracyRecord, watchingOf } from './accuracy/record.ts';
-import { RecordedEvents } from './accuracy/recorded-events.ts';
 import { RECORD_FILE } from './accuracy/store.ts';
-import type { AgentOptions } from './agent-options.ts';
 import { EventArchive } from './archive/archive.ts';
+import { SealedArchive } from './archive/sealed-evidence.ts';
 import { SearchHandler } from './archive/search.ts';
+import type { Clock } from './base/clock.ts';
 import { AgentError, assert, messageOf } from './base/errors.ts';
+import { Lifecycle } from './base/lifecycle.ts';
+import type { Logger } from './base/log.ts';
 import { programVersion } from './base/package-root.ts';
+import { StateLock } from './base/state-lock.ts';
+import { SteadyClock } from './base/steady-clock.ts';
 import { Bridges } from './bridge/bridges.ts';
 import { CommandDispatcher } from './command/dispatcher.ts';
-import type { DeliveryState, HealthReport } from './contract/health.ts';
-import { AgentFlow } from './flow.ts';
-import { ClockSync } from './health/clock-sync.ts';
-import { Health } from './health/health.ts';
-import { healthSources } from './health-sources.ts';
-import { StandingFile } from './incident/standing-file.ts';
-import { JournalRecorder } from './restraint/journal/recorder.ts';
-import { LocalView } from './local/view.ts';
-import { VisionSupervisor } from './supervisor/supervisor.ts';
-import { commandInbox } from './mqtt/command-inbox.ts';
-import { Delivery } from './mqtt/delivery.ts';
-import { topicsOf } from './contract/topics.ts';
-import { DurableOutbox } from './outbox/outbox.ts';
-import { OutboxEvents } from './outbox/event-items.ts';
 import { ReplayGuard } from './command/replay-guard.ts';
 import { CommandVerifier } from './command/verifier.ts';
+import type { Config } from './contract/config.ts';
+import type { HealthReport } from './contract/health.ts';
+import { LANES } from './contract/outbox.ts';
+import { topicsOf } from './contract/topics.ts';
+import { type Acceptance, AgentFlow, acceptInto, type Condition, takeOver } from './flow.ts';
+import { ClockSync } from './health/clock-sync.ts';
+import { Health } from './health/health.ts';
+import { Thermal } from './health/thermal.ts';
+import { Activity } from './local/activity.ts';
+import { LocalView } from './local/view.ts';
+import { commandInbox } from './mqtt/command-inbox.ts';
+import { Delivery } from './mqtt/delivery.ts';
+import { DurableOutbox } from './outbox/outbox.ts';
 import { RestraintController } from './restraint/controller.ts';
-import { SealedArchive } from './archive/sealed-evidence.ts';
-import { VisionDesks } from './vision-desks.ts';
-import { VisionMessages } from './supervisor/messages.ts';
+import { JournalRecorder } from './restraint/journal/recorder.ts';
+import { Retention } from './restraint/retention.ts';
 import { VisionStatus } from './supervisor/status.ts';
+import { VisionSupervisor } from './supervisor/supervisor.ts';
 
-/** How often events are looked at that wait for a snapshot which may never come. */
-const FLUSH_EVERY_MS = 500;
+/** How often everything is looked at that does not come by itself: what waits, what is due, what the box suffers. */
+const TICK_MS = 500;
+/** Versions up to 0.1.0 kept there what stands. */
+const OLD_STANDING_FILE = 'standing.json';
+/** An event has so many pictures at most, whose numbers follow its own. */
+const PICTURES_MAX = 3;
+
+export interface AgentOptions {
+  readonly config: Config;
+  /** Where it was read from, for the journal. */
+  readonly configFile?: string;
+  /** Why another one runs than the one that was asked for; undefined where it is that one. */
+  readonly configRefused?: string | undefined;
+  /** Folder for the outbox and what must outlive a restart; made when missing. */
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Activation socket of the vision unit; without it vision is spawned. */
+  readonly visionSocket?: string | undefined;
+  /** Folder of the model cards, where it is not the package's own. */
+  readonly modelDir?: string;
+  /** The kernel's sensors, where they are not in /sys/class. */
+  readonly sysClass?: string;
+  /** The camera can never work as configured (no such clip, element missing): the program ends with 2. */
+  onUnusable(error: AgentError): void;
+}
+
+/** What many read: time, retention, what vision says of itself, what is measured. */
+function sharedParts({ config, clock, log }: AgentOptions) {
+  // Unique per start, short enough for ids that people read aloud.
+  const boot = randomBytes(4).toString('hex');
+  const clockSync = new ClockSync({ clock, log });
+  const steady = new SteadyClock(clock, () => clockSync.synced);
+  const retention = new Retention(config.retention);
+  return { boot, clockSync, steady, retention, status: new VisionStatus(), activity: new Activity(clock) };
+}
+type Shared = ReturnType<typeof sharedParts>;
+
+/** Where events go, from the disk to the room. */
+function sinkParts({ config, configFile, stateDir, clock, log }: AgentOptions, shared: Shared) {
+  const { site, box, mqtt } = config;
+  const { boot, steady, retention, status, activity } = shared;
+  const base = { boot, clock, log };
+  const { outboxMiB, archiveMiB } = config.retention;
+  const eventsDays = (): number => retention.eventsDays();
+  const outbox = new DurableOutbox({ ...base, file: join(stateDir, 'outbox.db'), limitMiB: outboxMiB });
+  const archived = { file: join(stateDir, 'archive.db'), limitMiB: archiveMiB };
+  const archive = new EventArchive({ ...base, ...archived, eventsDays, steady });
+  const recorded = { file: join(stateDir, RECORD_FILE), watching: watchingOf(config) };
+  const accuracy = new AccuracyRecord({ ...recorded, clock, log });
+  const onPuback = activity.acknowledged.bind(activity);
+  const delivery = mqtt && new Delivery({ ...base, config: mqtt, site, box, outbox, onPuback });
+  const journaled = { config, configFile, stateDir, alertsDays: eventsDays };
+  const journal = new JournalRecorder({ ...base, ...journaled, steady, archive, status, delivery });
+  const record = journal.record.bind(journal);
+  const sealedDays = (): number => retention.sealedDays();
+  const sealed = new SealedArchive({ stateDir, days: sealedDays, clock, log, steady, record });
+  const topics = topicsOf(site, box);
+  const named = { site, box, root: topics.root, statusTopic: topics.status, healthTopic: topics.health };
+  const bridges = new Bridges({ config, box: { ...named, version: programVersion() }, status, delivery });
+  return { outbox, archive, accuracy, delivery, journal, sealed, bridges, topics };
+}
+type Sinks = ReturnType<typeof sinkParts>;
+
+/** From what vision sees to events; whether it may look; who commands. */
+function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
+  const { config, stateDir, clock, log, modelDir, sysClass, visionSocket: socketPath, onUnusable } = options;
+  const { site, box, camera, commands } = config;
+  assert(camera !== undefined, 'the configuration was checked for run');
+  const { boot, clockSync, retention, status, activity: view } = shared;
+  const { archive, accuracy, delivery, journal, sealed } = sinks;
+  const base = { config, clock, log, boot, stateDir, status, journal };
+  const snapshotsDays = (): number => retention.snapshotsDays();
+  const acceptance: Acceptance = { ...sinks, site, box, view, snapshotsDays };
+  const keepSealed = sealed.keep.bind(sealed);
+  const clockSynced = (): boolean => clockSync.synced;
+  const flow = new AgentFlow({ ...base, sink: acceptInto(acceptance), clockSynced, keepSealed });
+  const thermal = new Thermal(sysClass);
+  const heatSteps = (nowMs: number): number => thermal.steps(nowMs);
+  const eyes = { camera, modelDir, socketPath, view, heatSteps, onUnusable };
+  const supervisor = new VisionSupervisor({ ...base, ...eyes, flow, accuracy, snapshotsDays });
+  const restraint = new RestraintController({ ...base, retention, delivery, flow, supervisor });
+  const search = new SearchHandler({ archive, clock, record: journal.record.bind(journal) });
+  const guard = new ReplayGuard(join(stateDir, 'command-counters.json'));
+  const dispatcher = new CommandDispatcher({
+    ...{ site, box, clock, log },
+    verifier: new CommandVerifier({ site, box, keys: commands.keys, guard, clock }),
+    handlers: {
+      search: (command) => search.answer(command),
+      suspend: (command) => restraint.suspend(command),
+      resume: (command) => restraint.resume(command),
+      unseal: (command) => sealed.answer(command),
+    },
+  });
+  return { acceptance, flow, supervisor, restraint, search, dispatcher };
+}
+type Sight = ReturnType<typeof sightParts>;
+
+/** What the box says of itself. */
+function reportParts({ config, stateDir, clock, log }: AgentOptions, parts: Shared & Sinks & Sight) {
+  const { site, box } = config;
+  const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
+  const { flow, supervisor, restraint, search, dispatcher } = parts;
+  const versions = { vigie: programVersion(), node: process.versions.node };
+  const health = new Health({ site, box, boot, versions, clock, log, sources: parts });
+  const { port } = config.metrics;
+  const view = new LocalView({ port, stateDir, log, activity, health, status, journal });
+  health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
+  health.register(search, dispatcher, view);
+  return { health, view };
+}
 
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #outbox: DurableOutbox;
-  readonly #accuracy: AccuracyRecord;
-  readonly #archive: EventArchive;
-  readonly #search: SearchHandler;
-  readonly #journal: JournalRecorder;
-  readonly #sealed: SealedArchive;
-  readonly #restraint: RestraintController;
-  readonly #commands: CommandDispatcher;
-  readonly #events: OutboxEvents;
-  readonly #delivery: Delivery | undefined;
-  readonly #bridges: Bridges;
-  readonly #flow: AgentFlow;
-  readonly #vision: VisionSupervisor;
-  readonly #desks: VisionDesks;
-  readonly #inbox: VisionMessages;
-  readonly #visionState = new VisionStatus();
-  readonly #clockSync: ClockSync;
-  readonly #health: Health;
-  readonly #view: LocalView;
+  readonly #lifecycle: Lifecycle;
+  readonly #lock: StateLock;
+  readonly #parts: Shared & Sinks & Sight & ReturnType<typeof reportParts>;
   readonly #stopping = new AbortController();
-  #flushing: Promise<void> = Promise.resolve();
-  #phase: DeliveryState['phase'] = 'stopped';
+  #ticking: Promise<void> = Promise.resolve();
+  /** As far as bridges and mode have been told to the broker. */
+  #connections = 0;
 
   constructor(options: AgentOptions) {
-    const { config, stateDir, clock, log, visionSocket } = options;
-    const { site, box, mqtt, camera } = config;
-    assert(camera !== undefined, 'the configuration was checked for run');
     this.#options = options;
-    // Unique per start, short enough for ids that people read aloud.
-    const boot = randomBytes(4).toString('hex');
-    this.#outbox = new DurableOutbox({
-      file: join(stateDir, 'outbox.db'),
-      limitMiB: config.retention.outboxMiB,
-      boot,
-      clock,
-      log,
-      onStorage: (store, reason) => this.#flow.condition('storage-readonly', store === 'memory', { reason }),
-    });
-    const accuracy = new AccuracyRecord({
-      file: join(stateDir, RECORD_FILE),
-      watching: watchingOf(config),
-      clock,
-      log,
-    });
-    this.#accuracy = accuracy;
-    this.#restraint = this.#makeRestraint(boot);
-    const restraint = this.#restraint;
-    this.#archive = this.#makeArchive(boot);
-    this.#journal = this.#makeJournal(boot);
-    const witness = this.#journal.witness(this.#archive);
-    this.#search = new SearchHandler(witness, clock);
-    this.#sealed = new SealedArchive({
-      stateDir,
-      days: () => restraint.retention.sealedDays,
-      clock,
-      log,
-      clockSynced: () => this.#clockSync.synced,
-      record: (record) => witness.record(record),
-    });
-    this.#commands = this.#makeCommands();
-    if (mqtt !== undefined) {
-      const outbox = this.#outbox;
-      const topics = topicsOf(site, box);
-      this.#delivery = new Delivery({
-        config: mqtt,
-        site,
-        box,
-        outbox,
-        boot,
-        clock,
-        log,
-        inbox: new Map([
-          [topics.verdict, (payload) => accuracy.verdict(payload)],
-          [topics.journalWitnessed, (payload) => this.#journal.witnessed(payload.toString())],
-          ...commandInbox(topics, (command) => this.#commands.take(command)),
-        ]),
-        onPuback: (lane, seq) => this.#view.acknowledged(lane, seq),
-        onState: (state) => this.#deliveryState(state),
-      });
-    }
-    this.#events = new OutboxEvents({
-      site,
-      box,
-      outbox: this.#outbox,
-      archive: this.#archive,
-      get snapshotsDays() {
-        return restraint.retention.snapshotsDays;
-      },
-      onCommitted: (event) => {
-        this.#journal.event(event);
-        this.#view.committed(event);
-      },
-      onAccepted: (event) => {
-        this.#delivery?.wake();
-        this.#bridges.take(event);
-      },
-    });
-    this.#view = this.#makeView();
-    this.#flow = new AgentFlow({
-      config,
-      sink: this.#view.watched(new RecordedEvents(this.#events, accuracy)),
-      clock,
-      log,
-      boot,
-      clockSynced: () => this.#clockSync.synced,
-      standing: new StandingFile(join(stateDir, 'standing.json'), log),
-      keepSealed: (event, sealed) => this.#sealed.keep(event, sealed),
-    });
-    this.#bridges = this.#makeBridges();
-    this.#clockSync = new ClockSync({ clock, log });
-    this.#desks = new VisionDesks({
-      ...options,
-      snapshotsDays: () => restraint.retention.snapshotsDays,
-      send: (message) => this.#vision.send(message),
-      enter: (entry) => this.#journal.enter(entry),
-      onShed: (active, cause) => this.#flow.condition('load-shed', active, cause),
-    });
-    this.#inbox = new VisionMessages({
-      log,
-      state: this.#visionState,
-      desks: this.#desks,
-      view: this.#view,
-      accuracy,
-      journal: this.#journal,
-      flow: this.#flow,
-      send: (message) => this.#vision.send(message),
-      onUnusable: (error) => options.onUnusable(error),
-    });
-    this.#vision = new VisionSupervisor({
-      config,
-      camera,
-      modelDir: options.modelDir,
-      clock,
-      log,
-      known: () => ({ knownStanding: this.#flow.knownStanding(), ...this.#desks.settings }),
-      socketPath: visionSocket,
-      onMessage: (received) => this.#inbox.take(received),
-      onEnd: () => this.#inbox.gone(),
-      onGone: () => this.#inbox.gone(),
-      onCrashLoop: (looping) =>
-        this.#flow.condition('decoder-crashloop', looping, { ends: this.#vision.ends }),
-    });
-    this.#health = this.#makeHealth(boot);
+    this.#lifecycle = new Lifecycle(options.log);
+    this.#lock = new StateLock(options.stateDir);
+    const shared = sharedParts(options);
+    const sinks = sinkParts(options, shared);
+    const parts = { ...shared, ...sinks, ...sightParts(options, shared, sinks) };
+    this.#parts = { ...parts, ...reportParts(options, parts) };
   }
 
+  /** Rejects, with everything stopped again, where the box cannot run as it is asked to. */
   async start(): Promise<void> {
-    const { stateDir } = this.#options;
-    try {
-      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw new AgentError(
-        'config',
-        `${stateDir}: cannot be made (${messageOf(error)}); name another with --state`,
-        error,
-      );
-    }
-    await this.#clockSync.start();
-    this.#outbox.start();
-    this.#accuracy.start();
-    this.#archive.start();
-    this.#journal.start();
-    this.#events.recover();
-    this.#delivery?.start();
-    this.#flow.start();
-    const { configRefused: reason } = this.#options;
-    this.#flow.condition('config-refused', reason !== undefined, reason === undefined ? {} : { reason });
-    await this.#view.start();
-    this.#desks.start();
-    this.#restraint.start();
-    await this.#restraint.settled();
-    this.#health.start();
-    this.#flushing = this.#flushForEver();
+    const { configRefused: reason, stateDir } = this.#options;
+    const { clockSync, outbox, archive, accuracy, journal, delivery, dispatcher } = this.#parts;
+    const { flow, supervisor, restraint, health, view } = this.#parts;
+    const refused = reason === undefined ? {} : { reason };
+    await this.#lifecycle.start([
+      { name: 'state', start: () => this.#takeState(), stop: () => this.#lock.release() },
+      { name: 'clock', start: () => clockSync.start(), stop: () => clockSync.stop() },
+      { name: 'outbox', start: () => outbox.start(), stop: () => outbox.stop() },
+      { name: 'archive', start: () => archive.start(), stop: () => archive.stop() },
+      { name: 'accuracy', start: () => accuracy.start(), stop: () => accuracy.stop() },
+      { name: 'journal', start: () => journal.start() },
+      { name: 'accepted events', start: () => this.#completeAccepted() },
+      { name: 'delivery', start: () => this.#listen(), stop: () => delivery?.stop() },
+      { name: 'last entry', stop: () => journal.stop() },
+      { name: 'commands', stop: () => dispatcher.stop() },
+      {
+        name: 'incidents',
+        start: () => flow.start(outbox, join(stateDir, OLD_STANDING_FILE)),
+        stop: () => flow.handOver(),
+      },
+      { name: 'configuration', start: () => flow.condition('config-refused', reason !== undefined, refused) },
+      { name: 'local view', start: () => view.start(), stop: () => view.stop() },
+      { name: 'vision', start: () => supervisor.start(), stop: () => supervisor.stop() },
+      { name: 'restraint', start: () => restraint.start(), stop: () => restraint.settled() },
+      { name: 'health', start: () => health.start(), stop: () => health.stop() },
+      { name: 'ticks', start: () => this.#startTicking(), stop: () => this.#stopTicking() },
+    ]);
   }
 
   /** Reads the authorisation anew. */
   reload(): void {
-    this.#restraint.reload();
+    this.#parts.restraint.reload();
   }
 
   /** Camera first, sinks last; what was accepted stays in the outbox. Idempotent. */
-  async stop(): Promise<void> {
-    if (this.#stopping.signal.aborted) return;
-    this.#stopping.abort();
-    await this.#vision.stop();
-    await this.#restraint.settled();
-    await this.#flushing;
-    await this.#health.stop();
-    await this.#view.stop();
-    await this.#clockSync.stop();
-    this.#flow.handOver();
-    await this.#commands.stop();
-    this.#journal.stop();
-    await this.#delivery?.stop();
-    this.#accuracy.stop();
-    await this.#archive.stop();
-    await this.#outbox.stop();
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
   }
 
   /** What the box says of itself now. */
   report(): HealthReport {
-    return this.#health.report();
+    return this.#parts.health.report();
   }
 
   /** Grows with everything that vision says and with every end of it: for the watchdog. */
   signsOfLife(): number {
-    return this.#visionState.heard + this.#vision.ends;
+    return this.#parts.supervisor.signsOfLife;
   }
 
-  #makeBridges(): Bridges {
-    const { config } = this.#options;
-    const { site, box } = config;
-    const { root, status, health } = topicsOf(site, box);
-    return new Bridges({
-      config,
-      box: { site, box, root, statusTopic: status, healthTopic: health, version: programVersion() },
-      frameSize: () => this.#visionState.frameSize,
-      publish: (notice) => this.#delivery?.publishNotice(notice) ?? false,
+  #takeState(): void {
+    const { stateDir } = this.#options;
+    try {
+      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      const message = `${stateDir}: cannot be made (${messageOf(error)}); name another with --state`;
+      throw new AgentError('config', message, error);
+    }
+    this.#lock.take();
+  }
+
+  /** What one file has of the events that were accepted, and another has not. */
+  #completeAccepted(): void {
+    for (const lane of LANES) {
+      const known = Math.max(this.#parts.archive.progress(lane) ?? 0, this.#parts.journal.newestAlert(lane));
+      if (known > 0) this.#parts.outbox.knownThrough(lane, known, PICTURES_MAX);
+    }
+    takeOver(this.#parts.acceptance);
+  }
+
+  #listen(): void {
+    const { topics, delivery, dispatcher, accuracy, journal } = this.#parts;
+    if (delivery === undefined) return;
+    const commands = commandInbox(topics, {
+      hear: (command) => dispatcher.hear(command),
+      reply: (topic, payload, correlation) => delivery.reply(topic, payload, correlation),
     });
+    delivery.start(
+      new Map([
+        [topics.verdict, (payload) => accuracy.verdict(payload)],
+        [topics.journalWitnessed, (payload) => journal.witnessed(payload.toString())],
+        ...commands,
+      ]),
+    );
   }
 
-  #makeRestraint(boot: string): RestraintController {
-    const { config, stateDir, clock, log } = this.#options;
-    return new RestraintController({
-      config,
-      stateDir,
-      boot,
-      clock,
-      log,
-      framesRead: () => this.#visionState.frames.read,
-      journalWritable: () => this.#journal.writable,
-      journal: (entry) => this.#journal.enter(entry),
-      publish: (statement) => this.#delivery?.publishMode(statement),
-      carryOut: (ruling) => {
-        this.#flow.permit(ruling);
-        return this.#vision.carryOut(ruling.permit);
-      },
-      shadowed: (rule) => this.#flow.shadowed(rule),
-    });
+  #startTicking(): void {
+    this.#ticking = this.#tickForEver();
   }
 
-  #makeArchive(boot: string): EventArchive {
-    const restraint = this.#restraint;
-    const { config, stateDir, clock, log } = this.#options;
-    return new EventArchive({
-      file: join(stateDir, 'archive.db'),
-      limitMiB: config.retention.archiveMiB,
-      get eventsDays() {
-        return restraint.retention.eventsDays;
-      },
-      boot,
-      clock,
-      log,
-      clockSynced: () => this.#clockSync.synced,
-    });
+  async #stopTicking(): Promise<void> {
+    this.#stopping.abort();
+    await this.#ticking;
   }
 
-  #makeJournal(boot: string): JournalRecorder {
-    const { config, configFile, stateDir, clock, log } = this.#options;
-    const restraint = this.#restraint;
-    return new JournalRecorder({
-      config,
-      configFile,
-      alertsDays: () => restraint.retention.eventsDays,
-      stateDir,
-      boot,
-      clock,
-      log,
-      archive: this.#archive,
-      vision: this.#visionState,
-      clockSynced: () => this.#clockSync.synced,
-      onHead: (note, growth) => this.#delivery?.publishJournalHead(note, growth),
-      onDown: (reason) =>
-        this.#flow.condition('journal-down', reason !== undefined, { reason: reason ?? '' }),
-    });
-  }
-
-  /** Who may command is in the configuration; what a command does is here. */
-  #makeCommands(): CommandDispatcher {
-    const { config, stateDir, clock, log } = this.#options;
-    const { site, box, commands } = config;
-    const counters = new ReplayGuard(join(stateDir, 'command-counters.json'));
-    return new CommandDispatcher({
-      site,
-      box,
-      door: new CommandVerifier({ site, box, keys: commands.keys, counters, clock }),
-      ops: {
-        search: (command) => this.#search.answer(command),
-        suspend: (command) => this.#restraint.suspend(command),
-        resume: (command) => this.#restraint.resume(command),
-        unseal: (command) => this.#sealed.answer(command),
-      },
-      reply: (topic, payload, correlation) => this.#delivery?.reply(topic, payload, correlation) ?? false,
-      clock,
-      log,
-    });
-  }
-
-  #makeHealth(boot: string): Health {
-    const { config, clock, log } = this.#options;
-    const { site, box } = config;
-    return new Health({
-      site,
-      box,
-      boot,
-      versions: { vigie: programVersion(), node: process.versions.node },
-      clock,
-      log,
-      sources: healthSources({
-        flow: this.#flow,
-        visionState: this.#visionState,
-        desks: this.#desks,
-        vision: this.#vision,
-        archive: this.#archive,
-        commands: this.#commands,
-        search: this.#search,
-        bridges: this.#bridges,
-        journal: this.#journal,
-        restraint: this.#restraint,
-        sealed: this.#sealed,
-        view: this.#view,
-        clockSync: this.#clockSync,
-        outbox: this.#outbox,
-        delivery: this.#delivery,
-        accuracy: this.#accuracy,
-      }),
-      publish: (report) => this.#delivery?.publishHealth(report),
-    });
-  }
-
-  #makeView(): LocalView {
-    const { config, stateDir, clock, log } = this.#options;
-    return new LocalView({
-      port: config.metrics.port,
-      stateDir,
-      clock,
-      log,
-      report: () => this.#health.report(),
-      visionStages: () => this.#visionState.stages,
-      journalHead: () => this.#journal.head,
-    });
-  }
-
-  async #flushForEver(): Promise<void> {
+  async #tickForEver(): Promise<void> {
     const { clock } = this.#options;
     while (!this.#stopping.signal.aborted) {
-      this.#flow.flush();
-      this.#desks.tick();
-      this.#journal.tick();
-      this.#sealed.tick();
-      this.#restraint.tick();
-      await clock.sleep(FLUSH_EVERY_MS, this.#stopping.signal);
+      this.#parts.flow.flush();
+      this.#parts.supervisor.tick();
+      this.#parts.journal.tick();
+      this.#parts.sealed.tick();
+      this.#parts.restraint.tick();
+      this.#parts.flow.conditionsAre(this.#conditions());
+      this.#greetBroker();
+      await clock.sleep(TICK_MS, this.#stopping.signal);
     }
   }
 
-  /** What a person must mend at the broker is an event too, told as soon as there is a way. */
-  #deliveryState({ phase, fault }: DeliveryState): void {
-    for (const kind of ['identity-conflict', 'certificate'] as const) {
-      this.#flow.condition(kind, fault?.code === kind, { reason: fault?.message ?? '' });
-    }
-    const opened = phase === 'online' && this.#phase !== 'online';
-    this.#phase = phase;
-    if (!opened) return;
-    this.#bridges.online();
-    this.#restraint.publish();
+  /** What a person must mend is an event too. */
+  #conditions(): Condition[] {
+    const fault = this.#parts.delivery?.state.fault;
+    const condition = (kind: string, reason: string | undefined): Condition => ({
+      ...{ kind, active: reason !== undefined, cause: reason === undefined ? {} : { reason } },
+    });
+    const broker = (['identity-conflict', 'certificate'] as const).map((kind) =>
+      condition(kind, fault?.code === kind ? fault.message : undefined),
+    );
+    return [
+      condition('storage-readonly', this.#parts.outbox.refusedBy),
+      condition('journal-down', this.#parts.journal.downBecause),
+      ...broker,
+    ];
+  }
+
+  /** A connection was opened: the broker may know nothing. */
+  #greetBroker(): void {
+    const { connections = 0, state } = this.#parts.delivery ?? {};
+    if (connections === this.#connections || state?.phase !== 'online') return;
+    this.#connections = connections;
+    this.#parts.bridges.online();
+    this.#parts.restraint.publish();
   }
 }

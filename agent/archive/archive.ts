@@ -10,6 +10,8 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { forgetDamaged, moveAside } from '../base/sqlite.ts';
+import type { SteadyClock } from '../base/steady-clock.ts';
+import { type Counters, gauge } from '../contract/counters.ts';
 import type { VigieEvent } from '../contract/event.ts';
 import type { Lane } from '../contract/outbox.ts';
 import {
@@ -21,7 +23,6 @@ import {
   type SearchResult,
 } from '../contract/search.ts';
 import { archiveFile, openDatabase } from './database.ts';
-import { SteadyClock } from '../base/steady-clock.ts';
 import { ArchiveStore, type Cursor, type Moment } from './store.ts';
 
 /** A few MB of memory at most. */
@@ -36,31 +37,15 @@ export interface ArchiveOptions {
   readonly file: string;
   readonly limitMiB: number;
   /** May change while it runs. */
-  readonly eventsDays: number;
+  eventsDays(): number;
   readonly boot: string;
   readonly clock: Clock;
   readonly log: Logger;
-  clockSynced(): boolean;
-}
-
-export interface ArchiveCounters {
-  readonly events: number;
-  readonly bytes: number;
-  /** Since the start of the process, as all that follow. */
-  readonly added: number;
-  readonly purged: number;
-  /** Went before their time, for want of room. */
-  readonly evicted: number;
-  /** Could not be kept at all: the disk refused for too long. */
-  readonly missed: number;
-  readonly pending: number;
-  readonly recordsTrimmed: number;
-  readonly clockSteps: number;
+  readonly steady: Pick<SteadyClock, 'trusted'>;
 }
 
 export class EventArchive {
   readonly #options: ArchiveOptions;
-  readonly #steady: SteadyClock;
   #store: ArchiveStore | undefined;
   #pending: ArchivedEvent[] = [];
   #missed = 0;
@@ -71,7 +56,6 @@ export class EventArchive {
 
   constructor(options: ArchiveOptions) {
     this.#options = options;
-    this.#steady = new SteadyClock(options.clock, () => options.clockSynced());
   }
 
   /** Throws `config` for a file of a newer program; a disk that refuses is tried again. */
@@ -124,7 +108,7 @@ export class EventArchive {
         matches: store.count(query, wallMs),
         next: next && `${next.timeMs}.${next.row}`,
         kept: {
-          days: this.#options.eventsDays,
+          days: this.#options.eventsDays(),
           oldest: oldestMs === null ? null : new Date(oldestMs).toISOString(),
         },
       };
@@ -142,24 +126,34 @@ export class EventArchive {
 
   /** One round of upkeep: what waits for the disk, then what has outlived its retention. */
   upkeep(): void {
-    const trusted = this.#steady.trusted();
+    const trusted = this.#options.steady.trusted();
     if (this.#pending.length > 0) this.add([]);
-    const { file, eventsDays, clock } = this.#options;
+    const { file, clock } = this.#options;
     if (clock.nowMs() < this.#purgeAtMs) return;
     this.#purgeAtMs = clock.nowMs() + PURGE_EVERY_MS;
     // It holds events too.
-    const keptMs = eventsDays * 86_400_000;
+    const keptMs = this.#options.eventsDays() * 86_400_000;
     if (trusted) this.#guarded(() => forgetDamaged(archiveFile(file), clock.wallMs() - keptMs));
     const record = this.#guarded(() => this.#open().purge(this.#now(), trusted));
     if (record !== undefined)
       this.#options.log.info({ ...record }, 'events past their retention were deleted');
   }
 
-  get counters(): ArchiveCounters {
-    const size = this.#guarded(() => this.#store?.size()) ?? { events: 0, bytes: 0 };
+  get counters(): Counters {
+    const { events, bytes } = this.#guarded(() => this.#store?.size()) ?? { events: 0, bytes: 0 };
     const { added, purged, evicted, recordsTrimmed } = this.#store?.counters ?? NOTHING;
-    const own = { missed: this.#missed, pending: this.#pending.length, clockSteps: this.#steady.steps };
-    return { ...size, added, purged, evicted, recordsTrimmed, ...own };
+    return {
+      archive_events: gauge(events),
+      archive_bytes: gauge(bytes),
+      archive_pending: gauge(this.#pending.length),
+      archive_added: added,
+      archive_purged: purged,
+      // Went before their time, for want of room.
+      archive_evicted: evicted,
+      // Could not be kept at all: the disk refused for too long.
+      archive_missed: this.#missed,
+      archive_records_trimmed: recordsTrimmed,
+    };
   }
 
   async #tick(signal: AbortSignal): Promise<void> {

@@ -1,12 +1,13 @@
 /** Sealed evidence in the agent: kept as it comes from vision, deleted in time, handed out on a signed request. */
 import { join } from 'node:path';
-import { SealedStore } from './sealed.ts';
-import { UnsealHandler } from './unseal.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { AcceptedCommand } from '../contract/command.ts';
+import type { Counters } from '../contract/counters.ts';
 import type { SealedEvidence, UnsealResult } from '../contract/sealed-evidence.ts';
 import type { RestraintRecord } from '../contract/search.ts';
+import { SealedStore, type SealedStoreOptions } from './sealed.ts';
+import { UnsealHandler } from './unseal.ts';
 
 /** 2,600 stills of 400 kB: 86 a day, for 30 days. */
 const LIMIT_MIB = 1024;
@@ -16,7 +17,7 @@ export interface SealedArchiveOptions {
   days(): number;
   readonly clock: Clock;
   readonly log: Logger;
-  clockSynced(): boolean;
+  readonly steady: SealedStoreOptions['steady'];
   /** Into the archive's records and the journal, durable on return; throws AgentError. */
   record(record: RestraintRecord): void;
 }
@@ -25,8 +26,8 @@ export class SealedArchive {
   readonly #store: SealedStore;
   readonly #unseal: UnsealHandler;
 
-  constructor({ stateDir, days, clock, log, clockSynced, record }: SealedArchiveOptions) {
-    const store = { dir: join(stateDir, 'sealed'), limitMiB: LIMIT_MIB, days, clock, log, clockSynced };
+  constructor({ stateDir, days, clock, log, steady, record }: SealedArchiveOptions) {
+    const store = { dir: join(stateDir, 'sealed'), limitMiB: LIMIT_MIB, days, clock, log, steady };
     this.#store = new SealedStore({ ...store, onPurged: record });
     this.#unseal = new UnsealHandler({ store: this.#store, clock, record });
   }
@@ -46,7 +47,7 @@ export class SealedArchive {
     this.#store.upkeep();
   }
 
-  get counters(): Record<string, number> {
+  get counters(): Counters {
     return { ...this.#store.counters, ...this.#unseal.counters };
   }
 }

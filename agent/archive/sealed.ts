@@ -15,9 +15,10 @@ import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { SteadyClock } from '../base/steady-clock.ts';
+import { type Counters, gauge } from '../contract/counters.ts';
 import { isAgeFile, SEALED_BYTES_MAX, type SealedEvidence } from '../contract/sealed-evidence.ts';
 import type { PurgeRecord } from '../contract/search.ts';
-import { SteadyClock } from '../base/steady-clock.ts';
 
 const NAME = /^([a-z0-9-]{1,64})\.age$/;
 const UPKEEP_EVERY_MS = 60_000;
@@ -31,7 +32,7 @@ export interface SealedStoreOptions {
   days(): number;
   readonly clock: Clock;
   readonly log: Logger;
-  clockSynced(): boolean;
+  readonly steady: Pick<SteadyClock, 'trusted'>;
   /** Puts on record what has gone; throws AgentError where it cannot. */
   onPurged(record: PurgeRecord): void;
 }
@@ -47,7 +48,6 @@ interface Held {
 
 export class SealedStore {
   readonly #options: SealedStoreOptions;
-  readonly #steady: SteadyClock;
   /** By event; the oldest first. */
   readonly #held = new Map<string, Held>();
   readonly #untold = new Map<PurgeRecord['why'], PurgeRecord>();
@@ -58,7 +58,6 @@ export class SealedStore {
 
   constructor(options: SealedStoreOptions) {
     this.#options = options;
-    this.#steady = new SteadyClock(options.clock, () => options.clockSynced());
   }
 
   /** Keeps the sealed still of an event; returns why it could not, or undefined. */
@@ -104,7 +103,7 @@ export class SealedStore {
     const nowMs = clock.nowMs();
     if (nowMs < this.#upkeepAtMs) return;
     this.#upkeepAtMs = nowMs + UPKEEP_EVERY_MS;
-    const trusted = this.#steady.trusted();
+    const trusted = this.#options.steady.trusted();
     try {
       this.#open();
       if (trusted) this.#date();
@@ -122,11 +121,11 @@ export class SealedStore {
     }
   }
 
-  get counters(): Record<string, number> {
+  get counters(): Counters {
     const { kept, purged, evicted, missed } = this.#counts;
     return {
-      sealed_files: this.#held.size,
-      sealed_bytes: this.#bytes,
+      sealed_files: gauge(this.#held.size),
+      sealed_bytes: gauge(this.#bytes),
       sealed_kept: kept,
       sealed_purged: purged,
       sealed_evicted: evicted,

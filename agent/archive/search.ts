@@ -10,6 +10,7 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import type { Counters } from '../contract/counters.ts';
 import { SearchArgs, type SearchQuery, type SearchRecord, type SearchResult } from '../contract/search.ts';
 import type { EventArchive } from './archive.ts';
 
@@ -18,16 +19,32 @@ const LIMITS: BucketLimits = { burst: 30, perS: 1 };
 
 const argsCheck = TypeCompiler.Compile(SearchArgs);
 
-export class SearchHandler {
-  readonly counters = { searches: 0, eventsGiven: 0, limited: 0 };
-  readonly #archive: Pick<EventArchive, 'search' | 'record'>;
-  readonly #clock: Clock;
-  readonly #bucket: TokenBucket;
+export interface SearchHandlerOptions {
+  readonly archive: Pick<EventArchive, 'search'>;
+  readonly clock: Clock;
+  readonly limits?: BucketLimits;
+  /** Puts the search on record, durably; throws AgentError where it cannot. */
+  record(record: SearchRecord): void;
+}
 
-  constructor(archive: Pick<EventArchive, 'search' | 'record'>, clock: Clock, limits = LIMITS) {
-    this.#archive = archive;
-    this.#clock = clock;
-    this.#bucket = new TokenBucket(limits, clock);
+export class SearchHandler {
+  readonly #options: SearchHandlerOptions;
+  readonly #bucket: TokenBucket;
+  #searches = 0;
+  #eventsGiven = 0;
+  #limited = 0;
+
+  constructor(options: SearchHandlerOptions) {
+    this.#options = options;
+    this.#bucket = new TokenBucket(options.limits ?? LIMITS, options.clock);
+  }
+
+  get counters(): Counters {
+    return {
+      searches: this.#searches,
+      search_events_given: this.#eventsGiven,
+      searches_limited: this.#limited,
+    };
   }
 
   /** Throws CommandRefused. */
@@ -39,17 +56,18 @@ export class SearchHandler {
     assertPeriod(args.query);
     const waitS = this.#bucket.take();
     if (waitS > 0) {
-      this.counters.limited += 1;
+      this.#limited += 1;
       const retryAfterS = Math.ceil(waitS);
       throw new CommandRefused('rate-limited', `too many searches; come again in ${retryAfterS} s`, {
         retryAfterS,
       });
     }
+    const { archive, clock, record } = this.#options;
     try {
-      const result = this.#archive.search(args.query, ...(args.cursor === undefined ? [] : [args.cursor]));
-      const record: SearchRecord = {
+      const result = archive.search(args.query, ...(args.cursor === undefined ? [] : [args.cursor]));
+      record({
         record: 'search',
-        at: new Date(this.#clock.wallMs()).toISOString(),
+        at: new Date(clock.wallMs()).toISOString(),
         key,
         counter,
         case: args.case,
@@ -58,10 +76,9 @@ export class SearchHandler {
         cursor: args.cursor ?? null,
         matches: result.matches,
         given: result.events.length,
-      };
-      this.#archive.record(record);
-      this.counters.searches += 1;
-      this.counters.eventsGiven += result.events.length;
+      });
+      this.#searches += 1;
+      this.#eventsGiven += result.events.length;
       return result;
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind === 'bug') throw error;

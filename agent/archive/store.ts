@@ -63,11 +63,11 @@ const SPAN = 'count(*) AS count, min(time_ms) AS oldest, max(time_ms) AS newest 
 export class ArchiveStore {
   readonly #db: Db;
   readonly #limitPages: number;
-  readonly #options: { readonly eventsDays: number };
+  readonly #options: { eventsDays(): number };
   readonly #sql: ReturnType<typeof statements>;
   readonly counters = { added: 0, purged: 0, evicted: 0, recordsTrimmed: 0 };
 
-  constructor(db: Db, options: { readonly limitMiB: number; readonly eventsDays: number }) {
+  constructor(db: Db, options: { readonly limitMiB: number; eventsDays(): number }) {
     this.#db = db;
     this.#limitPages = (options.limitMiB * 1_048_576) / PAGE_BYTES;
     this.#options = options;
@@ -75,7 +75,7 @@ export class ArchiveStore {
   }
 
   get #days(): number {
-    return this.#options.eventsDays;
+    return this.#options.eventsDays();
   }
 
   close(): void {

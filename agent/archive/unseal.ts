@@ -10,6 +10,7 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import type { Counters } from '../contract/counters.ts';
 import { UnsealArgs, type UnsealRecord, type UnsealResult } from '../contract/sealed-evidence.ts';
 import type { SealedStore } from './sealed.ts';
 
@@ -27,13 +28,18 @@ export interface UnsealHandlerOptions {
 }
 
 export class UnsealHandler {
-  readonly counters = { unseals: 0, unseals_limited: 0 };
   readonly #options: UnsealHandlerOptions;
   readonly #bucket: TokenBucket;
+  #unseals = 0;
+  #limited = 0;
 
   constructor(options: UnsealHandlerOptions) {
     this.#options = options;
     this.#bucket = new TokenBucket(options.limits ?? LIMITS, options.clock);
+  }
+
+  get counters(): Counters {
+    return { unseals: this.#unseals, unseals_limited: this.#limited };
   }
 
   /** Throws CommandRefused. */
@@ -44,7 +50,7 @@ export class UnsealHandler {
     }
     const waitS = this.#bucket.take();
     if (waitS > 0) {
-      this.counters.unseals_limited += 1;
+      this.#limited += 1;
       const retryAfterS = Math.ceil(waitS);
       const message = `too many requests; come again in ${retryAfterS} s`;
       throw new CommandRefused('rate-limited', message, { retryAfterS });
@@ -65,7 +71,7 @@ export class UnsealHandler {
       if (sealed === undefined) {
         throw new CommandRefused('unavailable', `no sealed still of event ${args.event} is held here`);
       }
-      this.counters.unseals += 1;
+      this.#unseals += 1;
       const { bytes, sha256 } = sealed;
       const file = Buffer.from(bytes).toString('base64');
       return { event: args.event, sha256, bytes: bytes.length, file };

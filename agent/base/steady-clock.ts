@@ -4,6 +4,7 @@
  * A clock that jumps forward by a month must not delete a month of events. So the wall clock counts only
  * while it is synchronised, and has run beside the monotonic clock without a step for STEADY_MS.
  */
+import type { Counters } from '../contract/counters.ts';
 import { type Clock, ClockSteps } from './clock.ts';
 
 /** A clock that is only being slewed (500 ppm at most, adjtimex(2)) drifts 30 ms a minute. */
@@ -17,8 +18,7 @@ export class SteadyClock {
   readonly #synced: () => boolean;
   readonly #clockSteps: ClockSteps;
   #steadySinceMs: number;
-  /** Steps seen. */
-  steps = 0;
+  #steps = 0;
 
   constructor(clock: Pick<Clock, 'nowMs' | 'wallMs'>, synced: () => boolean) {
     this.#clock = clock;
@@ -27,11 +27,20 @@ export class SteadyClock {
     this.#steadySinceMs = clock.nowMs();
   }
 
+  get counters(): Counters {
+    return { clock_steps: this.#steps };
+  }
+
+  /** The clock is set by the network. */
+  get synced(): boolean {
+    return this.#synced();
+  }
+
   /** Looks at both clocks; to be called more often than once an hour. */
   trusted(): boolean {
     const nowMs = this.#clock.nowMs();
     const stepped = Math.abs(this.#clockSteps.sinceLastMs()) > STEP_MS;
-    if (stepped) this.steps += 1;
+    if (stepped) this.#steps += 1;
     if (stepped || !this.#synced()) this.#steadySinceMs = nowMs;
     return nowMs - this.#steadySinceMs >= STEADY_MS;
   }

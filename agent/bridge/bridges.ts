@@ -7,6 +7,7 @@
  */
 import type { Notice } from '../contract/bridge.ts';
 import type { Config } from '../contract/config.ts';
+import type { Counters } from '../contract/counters.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import type { SizePx } from '../contract/geometry.ts';
 import { type FrigateState, frigateNotice, frigateState } from './frigate.ts';
@@ -19,10 +20,10 @@ const EPISODES_MAX = 4096;
 export interface BridgesOptions {
   readonly config: Pick<Config, 'bridges' | 'rules'>;
   readonly box: HomeAssistantBox;
-  /** Of the camera's picture, once it has been seen. */
-  frameSize(): SizePx | undefined;
+  /** Size of the camera's picture while it is open. */
+  readonly status: { readonly frameSize: SizePx | undefined };
   /** False: the broker is away or slow, and the notice is lost. */
-  publish(notice: Notice): boolean;
+  readonly delivery: { publishNotice(notice: Notice): boolean } | undefined;
 }
 
 interface Episode {
@@ -32,16 +33,21 @@ interface Episode {
 }
 
 export class Bridges {
-  readonly counters = { published: 0, dropped: 0 };
   readonly #options: BridgesOptions;
   /** Episodes that stand, the oldest first. */
   readonly #episodes = new Map<string, Episode>();
   /** Incidents of each rule since the start. */
   readonly #counted = new Map<string, number>();
   #frame: SizePx | undefined;
+  #published = 0;
+  #dropped = 0;
 
   constructor(options: BridgesOptions) {
     this.#options = options;
+  }
+
+  get counters(): Counters {
+    return { bridge_published: this.#published, bridge_dropped: this.#dropped };
   }
 
   /** A connection was opened: the broker may know nothing. */
@@ -55,7 +61,7 @@ export class Bridges {
   }
 
   /** An event has been accepted by the outbox. */
-  take(event: UnnumberedEvent): void {
+  accepted(event: UnnumberedEvent): void {
     const { config, box } = this.#options;
     const { onvif, homeAssistant, frigate } = config.bridges;
     if (!onvif && !homeAssistant && !frigate) return;
@@ -79,9 +85,9 @@ export class Bridges {
   #frigateState(event: UnnumberedEvent, before: FrigateState | undefined): FrigateState | undefined {
     if (event.data.objects.length === 0) return undefined;
     // A camera that is lost just now had a size.
-    this.#frame = this.#options.frameSize() ?? this.#frame;
+    this.#frame = this.#options.status.frameSize ?? this.#frame;
     if (this.#frame !== undefined) return frigateState(event, this.#frame, before);
-    this.counters.dropped += 1;
+    this.#dropped += 1;
     return undefined;
   }
 
@@ -103,7 +109,7 @@ export class Bridges {
   }
 
   #publish(notice: Notice): void {
-    if (this.#options.publish(notice)) this.counters.published += 1;
-    else this.counters.dropped += 1;
+    if (this.#options.delivery?.publishNotice(notice)) this.#published += 1;
+    else this.#dropped += 1;
   }
 }

@@ -2,13 +2,13 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
+import { keyIdOf, signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { RULE_SCHEMAS } from '../contract/config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../restraint/authorisation.ts';
-import { keyIdOf, signEnvelope } from '../base/dsse.ts';
 import { signingKey } from './search/request.ts';
 
 export interface AuthoriseOptions {

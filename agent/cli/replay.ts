@@ -8,6 +8,7 @@ import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../contract/config.ts';
 import type { VisionSettings, VisionStats } from '../contract/link.ts';
+import type { Observation } from '../contract/observation.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import { AgentFlow } from '../flow.ts';
 import { ReplayFiles } from '../replay/replay-files.ts';
@@ -113,14 +114,17 @@ class ReplayRun {
       this.#frames += 1;
       this.#files.frame(message);
     }
-    const answer = this.#flow.take(received);
-    if (answer !== undefined) this.#vision.send(answer);
     switch (message.kind) {
       case 'opened':
         this.#durationMs = message.durationMs;
         this.#log.info({ decoder: message.decoder, source: message.source }, 'clip opened');
         return;
+      case 'snapshot':
+      case 'no-snapshot':
+        this.#flow.evidence(received);
+        return;
       case 'frame':
+        this.#answer(message.observation);
         if (process.stderr.isTTY) this.#bar.update(this.#share(), this.#progress());
         return;
       case 'ended':
@@ -132,6 +136,10 @@ class ReplayRun {
       default:
         return;
     }
+  }
+
+  #answer(observation: Observation): void {
+    this.#vision.send({ kind: 'ack', frame: observation.frame, ...this.#flow.observe(observation) });
   }
 
   #share(): number {

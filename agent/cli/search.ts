@@ -2,12 +2,12 @@
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
 import { systemClock } from '../base/clock.ts';
+import { signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { COMMAND_TYPE, type Command } from '../contract/command.ts';
 import type { VigieEvent } from '../contract/event.ts';
 import type { SearchArgs } from '../contract/search.ts';
 import { RoomLink } from '../mqtt/room-link.ts';
-import { signEnvelope } from '../base/dsse.ts';
 import { type AskedBox, Asking } from './search/asking.ts';
 import { type Room, roomOf, type SearchOptions, searchArgs, signingKey } from './search/request.ts';
 

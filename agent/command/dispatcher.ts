@@ -17,6 +17,7 @@ import {
   type CommandReply,
   type IncomingCommand,
 } from '../contract/command.ts';
+import type { Counters } from '../contract/counters.ts';
 import type { CommandVerifier } from './verifier.ts';
 
 const REFUSALS_TOLD = { burst: 20, perS: 1 };
@@ -30,40 +31,49 @@ const MESSAGE_CHARS_MAX = 500;
 export interface CommandDispatcherOptions {
   readonly site: string;
   readonly box: string;
-  readonly door: CommandVerifier;
+  readonly verifier: CommandVerifier;
   /** What each command does; returns the result of the reply (or a promise of it), or throws CommandRefused. */
-  readonly ops: Readonly<Record<CommandOp, (command: AcceptedCommand) => unknown>>;
+  readonly handlers: Readonly<Record<CommandOp, (command: AcceptedCommand) => unknown>>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** False when there is no connection. */
-  reply(topic: string, payload: string, correlation: Uint8Array | undefined): boolean;
 }
 
 type Answer = Pick<CommandReply, 'op' | 'counter' | 'result' | 'refused'>;
 
 export class CommandDispatcher {
-  readonly counters = { accepted: 0, refused: 0, repliesLost: 0 };
   readonly #options: CommandDispatcherOptions;
   readonly #told: TokenBucket;
   readonly #stopping = new AbortController();
   readonly #waiting = new Set<Promise<void>>();
+  #accepted = 0;
+  #refused = 0;
+  #repliesLost = 0;
 
   constructor(options: CommandDispatcherOptions) {
     this.#options = options;
     this.#told = new TokenBucket(REFUSALS_TOLD, options.clock);
   }
 
-  take(incoming: IncomingCommand): void {
-    const { door, clock } = this.#options;
+  get counters(): Counters {
+    return {
+      commands_accepted: this.#accepted,
+      commands_refused: this.#refused,
+      command_replies_lost: this.#repliesLost,
+    };
+  }
+
+  /** Obeys a command that is right, and answers any that can be answered. */
+  hear(incoming: IncomingCommand): void {
+    const { verifier, clock } = this.#options;
     try {
-      if (incoming.replyTo === undefined) {
+      if (incoming.reply === undefined) {
         const message = 'no response topic below reply/ of this box or of all boxes';
         throw new CommandRefused('malformed', message);
       }
       if (this.#waiting.size >= WAITING_MAX) {
         throw new CommandRefused('rate-limited', 'too many commands wait; come again', { retryAfterS: 5 });
       }
-      const command = door.open(incoming.payload);
+      const command = verifier.open(incoming.payload);
       if (!incoming.broadcast) {
         this.#obey(command, incoming);
         return;
@@ -81,15 +91,16 @@ export class CommandDispatcher {
   /** Answers at once what still waits. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await Promise.all(this.#waiting);
+    // What waited for its moment may wait for its result now.
+    while (this.#waiting.size > 0) await Promise.all(this.#waiting);
   }
 
   #obey(command: AcceptedCommand, incoming: IncomingCommand): void {
     const { op, counter, key } = command;
     try {
-      const result = this.#options.ops[op](command);
+      const result = this.#options.handlers[op](command);
       const obeyed = (done: unknown): void => {
-        this.counters.accepted += 1;
+        this.#accepted += 1;
         this.#options.log.info({ op, counter, key }, 'command obeyed');
         this.#reply(incoming, { op, counter, result: done });
       };
@@ -108,7 +119,7 @@ export class CommandDispatcher {
 
   #refuse(error: unknown, incoming: IncomingCommand, about: Pick<Answer, 'op' | 'counter'>): void {
     if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
-    this.counters.refused += 1;
+    this.#refused += 1;
     // Whoever could sign is always told why.
     if (about.op === undefined && this.#told.take() > 0) return;
     const { code, retryAfterS } =
@@ -116,13 +127,14 @@ export class CommandDispatcher {
     const message = error.message.slice(0, MESSAGE_CHARS_MAX);
     this.#options.log.warn({ code, reason: message }, 'command refused');
     const refused = { code, message, ...(retryAfterS !== undefined && { retryAfterS }) };
-    if (incoming.replyTo !== undefined) this.#reply(incoming, { ...about, refused });
+    this.#reply(incoming, { ...about, refused });
   }
 
-  #reply({ replyTo = '', correlation }: IncomingCommand, answer: Answer): void {
-    const { site, box, clock, reply } = this.#options;
+  #reply({ reply }: IncomingCommand, answer: Answer): void {
+    if (reply === undefined) return;
+    const { site, box, clock } = this.#options;
     const time = new Date(clock.wallMs()).toISOString();
     const whole: CommandReply = { site, box, time, ...answer };
-    if (!reply(replyTo, JSON.stringify(whole), correlation)) this.counters.repliesLost += 1;
+    if (!reply(JSON.stringify(whole))) this.#repliesLost += 1;
   }
 }

@@ -27,7 +27,7 @@ export class ReplayGuard {
   }
 
   /** Throws CommandRefused for a counter that is not above the newest, and where it cannot be kept. */
-  take(keyid: string, counter: number): void {
+  use(keyid: string, counter: number): void {
     this.#newest ??= this.#read();
     const newest = this.#newest.get(keyid) ?? 0;
     if (counter <= newest) {

@@ -1,5 +1,5 @@
 /**
- * The one door for commands: signature, box, time, permission, counter, in this order.
+ * What every command must pass: signature, box, time, permission, counter, in this order.
  *
  * INVARIANTS: fail-closed: what is not positively right is refused; `open` returns only when the counter is
  * on disk, so that no command is obeyed twice whatever dies.
@@ -7,6 +7,7 @@
 import type { KeyObject } from 'node:crypto';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
 import {
   type AcceptedCommand,
   COMMAND_BYTES_MAX,
@@ -18,7 +19,6 @@ import {
 } from '../contract/command.ts';
 import type { CommandKey } from '../contract/config.ts';
 import type { ReplayGuard } from './replay-guard.ts';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
 
 const commandCheck = TypeCompiler.Compile(Command);
 
@@ -36,7 +36,7 @@ export interface CommandVerifierOptions {
   readonly site: string;
   readonly box: string;
   readonly keys: readonly CommandKey[];
-  readonly counters: ReplayGuard;
+  readonly guard: ReplayGuard;
   readonly clock: Clock;
 }
 
@@ -67,7 +67,7 @@ export class CommandVerifier {
     const op = this.#permitted(command, key);
     this.#checkBox(command, op);
     this.#checkTime(command);
-    this.#options.counters.take(keyids[0] ?? '', command.counter);
+    this.#options.guard.use(keyids[0] ?? '', command.counter);
     return { op, args: command.args, counter: command.counter, key: key?.name ?? '' };
   }
 

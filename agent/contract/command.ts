@@ -128,7 +128,9 @@ export interface IncomingCommand {
   readonly payload: Uint8Array;
   /** Came on the topic of all boxes: the answer is spread in time. */
   readonly broadcast: boolean;
-  /** Where the box may answer; undefined when the message named no place below the box's own topics. */
-  readonly replyTo: string | undefined;
-  readonly correlation: Uint8Array | undefined;
+  /**
+   * Answers it; false when there is no connection. Undefined when the message named no place below the box's own
+   * topics.
+   */
+  readonly reply: ((payload: string) => boolean) | undefined;
 }

@@ -159,6 +159,10 @@ export const EVENT_KINDS: readonly EventKind[] = [
   conditionKind('config-refused', 'the configuration is refused; the last good one runs', {
     reason: Reason,
   }),
+  conditionKind('vision-failed', 'vision ended by a fault of its own and is started anew', {
+    reason: Reason,
+    places,
+  }),
   conditionKind('decoder-crashloop', 'vision ends again and again', {
     ends: Type.Integer({ minimum: 0, description: 'ends of the vision process since the agent started' }),
   }),

@@ -13,7 +13,7 @@ export const LANES = ['alert', 'bulk'] as const;
 export type Lane = (typeof LANES)[number];
 
 /** What goes first when the store is full: from the left. */
-export const RANKS = ['snapshot', 'health', 'notice', 'alert'] as const;
+export const RANKS = ['snapshot', 'notice', 'alert'] as const;
 export type Rank = (typeof RANKS)[number];
 
 interface ItemBase {
@@ -56,7 +56,7 @@ export const GapRecord = Type.Object(
     to: Type.Integer({ minimum: 1 }),
     reasons: Type.Array(Type.Union(GAP_REASONS.map((reason) => Type.Literal(reason))), { minItems: 1 }),
     dropped: Type.Object(
-      { snapshot: Gone, health: Gone, notice: Gone, alert: Gone },
+      { snapshot: Gone, notice: Gone, alert: Gone },
       { description: 'how many of each class are known to have gone', additionalProperties: false },
     ),
     since: Type.String({ description: 'when the oldest of them was accepted' }),
@@ -133,6 +133,12 @@ export interface OutboxCounters {
   readonly lanes: Readonly<Record<Lane, LaneCounters>>;
 }
 
+/**
+ * What is to be remembered beside the messages, by key: text to keep, or null to forget it. It changes in the same
+ * transaction as the messages that it belongs to.
+ */
+export type Notes = Readonly<Record<string, string | null>>;
+
 export interface Outbox {
   start(): void;
   stop(): Promise<void>;
@@ -142,11 +148,12 @@ export interface Outbox {
    */
   readonly epoch: string;
   /**
-   * Accepts items in one transaction, durable on return; returns their numbers. Where every item is of
-   * rank `health`, the commit may wait up to a second for company.
+   * Accepts items and notes in one transaction, durable on return; returns the items' numbers.
    * Throws `bug` for a body beyond BODY_BYTES_MAX. A full store is no error: the lowest class goes.
    */
-  append(items: readonly OutboxItem[]): number[];
+  append(items: readonly OutboxItem[], notes?: Notes): number[];
+  /** The notes whose key begins with `prefix`, in the order of their keys. */
+  notes(prefix: string): { key: string; text: string }[];
   /** Rows of a lane with a number above `afterSeq`, in order. */
   peek(lane: Lane, afterSeq: number, limit: number): OutboxRow[];
   range(lane: Lane): SeqRange;

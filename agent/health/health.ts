@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { AccuracyReport } from '../contract/accuracy.ts';
+import type { Counters, Counting } from '../contract/counters.ts';
 import type {
   CameraReport,
   DeliveryState,
@@ -15,25 +16,26 @@ import type {
 import type { RestraintReport } from '../contract/mode.ts';
 import type { OutboxCounters } from '../contract/outbox.ts';
 import { processReport, temperatureC } from './host.ts';
+import { CounterRegistry } from './registry.ts';
 
 const REPORT_EVERY_MS = 30_000;
 
 /** Who knows each section; asked at each report, so that nothing is kept twice. */
 export interface HealthSources {
-  mode(): HealthReport['mode'];
-  restraint(): RestraintReport;
-  clockSynced(): boolean;
-  frames(): FramesReport;
-  camera(): CameraReport;
-  detector(): DetectorReport | null;
-  incidents(): IncidentsReport;
-  outbox(): OutboxCounters;
-  mqtt(): DeliveryState | null;
-  accuracy(): AccuracyReport | null;
-  /** Null while there is no vision process. */
-  vision(): ProcessReport | null;
-  /** Queue overflows, retries, refusals: what has no section of its own. */
-  counters(): Record<string, number>;
+  readonly restraint: { readonly mode: HealthReport['mode']; report(): RestraintReport };
+  readonly clockSync: { readonly synced: boolean };
+  readonly status: {
+    readonly frames: FramesReport;
+    readonly camera: CameraReport;
+    readonly detector: DetectorReport | null;
+    /** Null while there is no vision process. */
+    readonly process: ProcessReport | null;
+  };
+  readonly flow: { readonly report: IncidentsReport };
+  readonly outbox: { readonly counters: OutboxCounters };
+  /** Undefined where no broker is configured. */
+  readonly delivery: { readonly state: DeliveryState; publishHealth(report: HealthReport): void } | undefined;
+  readonly accuracy: { report(): AccuracyReport | null };
 }
 
 export interface HealthOptions {
@@ -46,18 +48,27 @@ export interface HealthOptions {
   readonly log: Logger;
   /** For tests; default 30 s. */
   readonly everyMs?: number;
-  publish(report: HealthReport): void;
 }
 
 export class Health {
   readonly #options: HealthOptions;
   readonly #beganMs: number;
+  readonly #counting = new CounterRegistry();
   #stopping: AbortController | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: HealthOptions) {
     this.#options = options;
     this.#beganMs = options.clock.nowMs();
+  }
+
+  /** Who counts queue overflows, retries, refusals: what has no section of its own. */
+  register(...parts: readonly Counting[]): void {
+    this.#counting.register(...parts);
+  }
+
+  get counters(): Counters {
+    return this.#counting.counters;
   }
 
   /** Publishes at once, then at every interval. */
@@ -73,38 +84,44 @@ export class Health {
 
   report(): HealthReport {
     const { site, box, boot, versions, sources, clock } = this.#options;
-    const { store, damaged, lanes } = sources.outbox();
+    const { restraint, clockSync, status, flow, outbox, delivery, accuracy } = sources;
+    const { store, damaged, lanes } = outbox.counters;
     return {
       time: new Date(clock.wallMs()).toISOString(),
       site,
       box,
       boot,
       uptimeS: Math.floor((clock.nowMs() - this.#beganMs) / 1000),
-      mode: sources.mode(),
-      restraint: sources.restraint(),
+      mode: restraint.mode,
+      restraint: restraint.report(),
       versions: { ...versions },
-      clock: { synced: sources.clockSynced() },
-      frames: sources.frames(),
-      camera: sources.camera(),
-      detector: sources.detector(),
-      incidents: sources.incidents(),
+      clock: { synced: clockSync.synced },
+      frames: status.frames,
+      camera: status.camera,
+      detector: status.detector,
+      incidents: flow.report,
       outbox: { store, damaged, lanes },
-      mqtt: sources.mqtt(),
-      accuracy: sources.accuracy(),
+      mqtt: delivery?.state ?? null,
+      accuracy: accuracy.report(),
       processes: {
         agent: processReport(process.pid) ?? { pid: process.pid, rssMiB: 0, fds: null },
-        vision: sources.vision(),
+        vision: status.process,
       },
       temperatureC: temperatureC(),
-      counters: sources.counters(),
+      counters: Object.fromEntries(
+        Object.entries(this.counters).map(([name, value]) => [
+          name,
+          typeof value === 'object' ? value.gauge : value,
+        ]),
+      ),
     };
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, log, publish, everyMs = REPORT_EVERY_MS } = this.#options;
+    const { clock, log, sources, everyMs = REPORT_EVERY_MS } = this.#options;
     while (!signal.aborted) {
       try {
-        publish(this.report());
+        sources.delivery?.publishHealth(this.report());
       } catch (error) {
         if (!(error instanceof AgentError)) throw error;
         log.warn({ reason: error.message }, 'no health report this time');

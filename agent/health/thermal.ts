@@ -5,20 +5,33 @@
  * one when it has been cooler by `COOLER_C` than that step's limit for `DOWN_AFTER_MS`.
  */
 
+import { temperatureC } from './host.ts';
+
 /** °C from which each step holds. A Raspberry Pi 4 and 5 slow their own clock down at 80 and 85 °C; a Jetson later. */
 const LIMITS_C = [75, 79, 82, 85] as const;
 const COOLER_C = 4;
 /** A heat sink answers within that. */
 const UP_EVERY_MS = 15_000;
 const DOWN_AFTER_MS = 60_000;
+const READ_EVERY_MS = 5000;
 
 export class Thermal {
+  readonly #sysClass: string | undefined;
+  #readMs = Number.NEGATIVE_INFINITY;
   #steps = 0;
   #changedMs = Number.NEGATIVE_INFINITY;
   #coolSinceMs: number | undefined;
 
-  /** Takes a temperature (null: no sensor) at a monotonic time; returns the steps that hold. */
-  take(celsius: number | null, nowMs: number): number {
+  /** `sysClass` holds `thermal` and `hwmon`, where that is not /sys/class. */
+  constructor(sysClass?: string) {
+    this.#sysClass = sysClass;
+  }
+
+  /** The steps that hold, at a monotonic time; the sensors are read every READ_EVERY_MS. */
+  steps(nowMs: number): number {
+    if (nowMs - this.#readMs < READ_EVERY_MS) return this.#steps;
+    this.#readMs = nowMs;
+    const celsius = temperatureC(this.#sysClass);
     if (celsius === null) return this.#steps;
     const next = LIMITS_C[this.#steps];
     const own = LIMITS_C[this.#steps - 1];

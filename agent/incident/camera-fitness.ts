@@ -2,6 +2,7 @@
  * What the agent makes of vision's word on the camera's condition: which begin and end, whether the rules may
  * judge by the picture, and for how long they could not: with the stream lost or vision away as well.
  */
+import type { Counters } from '../contract/counters.ts';
 import {
   CAMERA_CONDITIONS,
   type CameraCondition,
@@ -9,7 +10,7 @@ import {
   type DegradingCondition,
   type Observation,
 } from '../contract/observation.ts';
-import { HOLD_MS } from './incidents.ts';
+import { HOLD_MS } from './lifecycle.ts';
 
 export interface CameraChange {
   readonly kind: CameraCondition;
@@ -45,8 +46,8 @@ export class CameraFitness {
     return Math.round((this.#blindMs + nowMs - (this.#blindSinceMs ?? nowMs)) / 1000);
   }
 
-  /** Since the start, for each condition: how often it began, and for how many seconds it stood. */
-  get counters(): Record<string, number> {
+  /** For each condition: how often it began, and for how many seconds it stood. */
+  get counters(): Counters {
     return Object.fromEntries(
       CAMERA_CONDITIONS.flatMap((kind) => {
         const name = `camera_${kind.replaceAll('-', '_')}`;
@@ -59,7 +60,7 @@ export class CameraFitness {
   }
 
   /** Takes the next observation; returns what begins and ends with it, ends first. */
-  take({ camera = [], atMs }: Pick<Observation, 'camera' | 'atMs'>): CameraChange[] {
+  update({ camera = [], atMs }: Pick<Observation, 'camera' | 'atMs'>): CameraChange[] {
     // Between two observations further apart the stream was away, which is another condition.
     const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
     this.#atMs = atMs;

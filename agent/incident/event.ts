@@ -5,7 +5,10 @@ import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import type { Mode } from '../contract/mode.ts';
 import type { DegradingCondition, ObservedTrack } from '../contract/observation.ts';
 import type { RuleGrant } from '../contract/permit.ts';
-import type { Transition } from './incidents.ts';
+import type { Transition } from './lifecycle.ts';
+
+/** Where a rule's id would stand, of a condition that is about no rule. */
+export const BUILT_IN = 'built-in';
 
 /** A published event names at most this many objects (the schema's limit). */
 const OBJECTS_MAX = 64;
@@ -57,7 +60,7 @@ export function subjectOfBoxRule(about: EventSubject, kind: string, params: obje
 
 /** A condition of the camera or the box: `stream-lost`, `detector-down` … */
 export function subjectOfCondition(kind: string): EventSubject {
-  return { rule: { id: 'built-in', kind, params: {} }, severity: 'system', subject: 'camera' };
+  return { rule: { id: BUILT_IN, kind, params: {} }, severity: 'system', subject: 'camera' };
 }
 
 export function eventOf(about: EventSubject, transition: Transition, context: EventContext): UnnumberedEvent {

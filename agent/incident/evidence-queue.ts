@@ -2,48 +2,69 @@
  * Events that wait for their pictures, in the order in which they arose.
  *
  * INVARIANTS: events reach the sink in order; one waits for its pictures at most `EVIDENCE_WAIT_MS`, then goes without
- * and says why; an event leaves only when the sink has it.
+ * and says why. One that waits is durable before a picture is asked for, and is told after a restart without them; an
+ * event leaves only when the sink has it.
  * LIMITS: 256 events wait; when there are more the oldest goes without its pictures.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import type { Counters } from '../contract/counters.ts';
 import type { Evidence, Moment } from '../contract/event.ts';
-import type { EventPicture, EventSink } from '../contract/event-sink.ts';
+import type { EventPicture, EventSink, UnnumberedEvent } from '../contract/event-sink.ts';
 import type { EvidenceRequest, Focus } from '../contract/link.ts';
 import type { Mode } from '../contract/mode.ts';
 import type { DegradingCondition, ObservedTrack } from '../contract/observation.ts';
+import type { Notes, Outbox } from '../contract/outbox.ts';
 import type { RedactedJpeg } from '../contract/redacted-jpeg.ts';
 import type { SealedEvidence } from '../contract/sealed-evidence.ts';
-import type { Situation } from '../contract/situation.ts';
 import { type EventSubject, eventOf } from './event.ts';
-import type { Transition } from './incidents.ts';
+import type { Transition } from './lifecycle.ts';
+import {
+  STANDING,
+  type StandingByOwner,
+  standingNote,
+  standingOf,
+  takeFile,
+  WAITING,
+  waitingKey,
+  waitingOf,
+} from './notes.ts';
 
 /** A snapshot takes about 0.1 s; an alert must not wait long for one that does not come. */
 const EVIDENCE_WAIT_MS = 3000;
 const WAITING_MAX = 256;
 
-/** How things were when the event arose. */
-interface Circumstances {
+/** How things were when the events arose. */
+export interface Circumstances {
   readonly clockSynced: boolean;
   readonly degraded: readonly DegradingCondition[];
   readonly mode: Mode;
   wallAtMs(atMs: number): number;
 }
 
-interface Waiting extends Circumstances {
+interface AskedPicture {
+  readonly moment: Moment;
+  readonly request: EvidenceRequest;
+}
+
+/** What has happened to an incident, and what it is about. */
+export interface Happening {
   readonly about: EventSubject;
   readonly transition: Transition;
+}
+
+interface Waiting {
+  /** Its evidence is still to come. */
+  readonly event: UnnumberedEvent;
+  /** Of its note. */
+  readonly key: string;
   readonly sinceMs: number;
   /** Pictures that are still to come, by request. */
   readonly pending: Map<number, Moment>;
   readonly pictures: EventPicture[];
   sealed?: SealedEvidence;
   evidence: Evidence;
-}
-
-export interface AskedPicture {
-  readonly moment: Moment;
-  readonly request: EvidenceRequest;
+  wallAtMs(atMs: number): number;
 }
 
 export interface EvidenceQueueOptions {
@@ -61,7 +82,8 @@ export interface EvidenceQueueOptions {
 export class EvidenceQueue {
   readonly #options: EvidenceQueueOptions;
   readonly #waiting: Waiting[] = [];
-  #events = 0;
+  #made = 0;
+  #accepted = 0;
   #requests = 0;
   #evidenceMissed = 0;
 
@@ -69,38 +91,58 @@ export class EvidenceQueue {
     this.#options = options;
   }
 
-  get counters(): { events: number; evidenceMissed: number } {
-    return { events: this.#events, evidenceMissed: this.#evidenceMissed };
+  get counters(): Counters {
+    return { evidence_missed: this.#evidenceMissed };
   }
 
-  /** One request for the event's own moment and one for each earlier moment that belongs to it. */
-  ask(situation: Situation, atMs: number): AskedPicture[] {
-    const still = { velocityNormPerS: [0, 0] as [number, number] };
-    const focus =
-      situation.focus?.map((xyxyNorm) => ({ xyxyNorm, ...still })) ?? situation.objects.map(focusOf);
-    const moments = [{ moment: 'snapshot' as const, atMs }, ...(situation.moments ?? [])];
-    return moments.map(({ moment, atMs }) => {
-      this.#requests += 1;
-      const seal = moment === 'snapshot';
-      return { moment, request: { request: this.#requests, atMs, focus, seal } };
-    });
+  /** Events that the sink has taken since the start. */
+  get events(): number {
+    return this.#accepted;
   }
 
-  add(
-    about: EventSubject,
-    transition: Transition,
-    asked: readonly AskedPicture[],
-    circumstances: Circumstances,
-  ): void {
-    this.#waiting.push({
-      ...circumstances,
-      about,
-      transition,
-      sinceMs: this.#options.clock.nowMs(),
-      pending: new Map(asked.map(({ moment, request }) => [request.request, moment])),
-      pictures: [],
-      evidence: {},
-    });
+  /**
+   * What arose at one moment, in its order: durable on return. Alerts that start wait for their pictures; the requests
+   * for these are returned.
+   */
+  add(happenings: readonly Happening[], circumstances: Circumstances): EvidenceRequest[] {
+    const { site, box, boot } = this.#options;
+    const { wallAtMs } = circumstances;
+    const requests: EvidenceRequest[] = [];
+    let notes: Notes = {};
+    for (const { about, transition } of happenings) {
+      this.#made += 1;
+      const id = `${boot}-${this.#made}`;
+      const event = eventOf(about, transition, { ...circumstances, id, site, box, evidence: {} });
+      const standing = standingNote(about, transition, wallAtMs);
+      const asked = isShown(about, transition) ? this.#ask(transition) : [];
+      if (this.#waiting.length === 0 && asked.length === 0) {
+        this.#accept(event, [], standing);
+        continue;
+      }
+      const key = waitingKey(this.#made);
+      notes = { ...notes, ...standing, [key]: JSON.stringify(event) };
+      const pending = new Map(asked.map(({ moment, request }) => [request.request, moment]));
+      const sinceMs = this.#options.clock.nowMs();
+      this.#waiting.push({ event, key, sinceMs, pending, pictures: [], evidence: {}, wallAtMs });
+      requests.push(...asked.map(({ request }) => request));
+    }
+    if (Object.keys(notes).length > 0) this.#options.sink.remember(notes);
+    this.flush();
+    return requests;
+  }
+
+  /**
+   * Tells the events of an earlier life whose pictures will not come any more, and returns what stood in it; `oldFile`
+   * is where versions up to 0.1.0 kept that.
+   */
+  recover(kept: Pick<Outbox, 'notes'>, oldFile: string | undefined): StandingByOwner {
+    const { sink, log } = this.#options;
+    if (oldFile !== undefined) takeFile(oldFile, (notes) => sink.remember(notes), log);
+    const absent = 'the agent ended before it was made';
+    for (const { key, event } of waitingOf(kept.notes(WAITING), log)) {
+      this.#accept({ ...event, data: { ...event.data, evidence: { absent } } }, [], { [key]: null });
+    }
+    return standingOf(kept.notes(STANDING), log);
   }
 
   snapshot(request: number, picture: RedactedJpeg): void {
@@ -115,51 +157,37 @@ export class EvidenceQueue {
   }
 
   noSnapshot(request: number, reason: string): void {
-    this.#evidenceMissed += 1;
     const found = this.#settle(request);
     if (found === undefined) return;
-    found.waiting.evidence = { ...found.waiting.evidence, absent: reason.slice(0, 200) };
+    this.#miss(found.waiting, reason);
     this.flush();
-  }
-
-  /** Hands finished events to the sink, in order; called again by a timer so that none waits for ever. */
-  flush(): void {
-    const { site, box, boot, sink, clock } = this.#options;
-    for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
-      const late = clock.nowMs() - head.sinceMs > EVIDENCE_WAIT_MS || this.#waiting.length > WAITING_MAX;
-      if (late) this.#giveUp(head, 'it was not made in time');
-      if (head.pending.size > 0) return;
-      const { clockSynced, degraded, wallAtMs } = head;
-      const id = `${boot}-${this.#events + 1}`;
-      const evidence = this.#keepSealed(id, head);
-      const context = { id, site, box, evidence, clockSynced, degraded, mode: head.mode, wallAtMs };
-      // Out of the queue only when the sink has it: should it throw, the event is still here.
-      sink.accept(eventOf(head.about, head.transition, context), head.pictures);
-      this.#events += 1;
-      this.#waiting.shift();
-    }
   }
 
   /** Comes before the snapshot that was asked for with it. */
   sealed(request: number, sealed: SealedEvidence): void {
-    const waiting = this.#waiting.find(({ pending }) => pending.has(request));
+    const waiting = this.#waitingFor(request);
     if (waiting === undefined) this.#options.log.warn({ request }, 'a sealed still came too late');
     else waiting.sealed = sealed;
   }
 
   notSealed(request: number, reason: string): void {
-    this.#evidenceMissed += 1;
-    const waiting = this.#waiting.find(({ pending }) => pending.has(request));
-    if (waiting !== undefined) waiting.evidence = { ...waiting.evidence, absent: reason.slice(0, 200) };
+    const waiting = this.#waitingFor(request);
+    if (waiting !== undefined) this.#miss(waiting, reason);
   }
 
-  /** What is said of a sealed still is true: it is on disk before the event is accepted. */
-  #keepSealed(id: string, { sealed, evidence }: Waiting): Evidence {
-    if (sealed === undefined) return evidence;
-    const { keepSealed = () => 'sealed stills are not kept here' } = this.#options;
-    const absent = keepSealed(id, sealed);
-    if (absent !== undefined) return { ...evidence, absent };
-    return { ...evidence, sealed: { sha256: sealed.sha256, recipients: [...sealed.recipients] } };
+  /** Hands finished events to the sink, in order; called again by a timer so that none waits for ever. */
+  flush(): void {
+    const { clock } = this.#options;
+    for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
+      const late = clock.nowMs() - head.sinceMs > EVIDENCE_WAIT_MS || this.#waiting.length > WAITING_MAX;
+      if (late) this.#giveUp(head, 'it was not made in time');
+      if (head.pending.size > 0) return;
+      const { event, key, pictures } = head;
+      const evidence = this.#keepSealed(head);
+      // Out of the queue only when the sink has it: should it throw, the event is still here.
+      this.#accept({ ...event, data: { ...event.data, evidence } }, pictures, { [key]: null });
+      this.#waiting.shift();
+    }
   }
 
   /** Everything goes, with what it has. */
@@ -168,24 +196,66 @@ export class EvidenceQueue {
     this.flush();
   }
 
+  /** One request for the event's own moment and one for each earlier moment that belongs to it. */
+  #ask({ situation, atMs }: Transition): AskedPicture[] {
+    const still = { velocityNormPerS: [0, 0] as [number, number] };
+    const focus =
+      situation.focus?.map((xyxyNorm) => ({ xyxyNorm, ...still })) ?? situation.objects.map(focusOf);
+    const moments = [{ moment: 'snapshot' as const, atMs }, ...(situation.moments ?? [])];
+    return moments.map(({ moment, atMs }) => {
+      this.#requests += 1;
+      const seal = moment === 'snapshot';
+      return { moment, request: { request: this.#requests, atMs, focus, seal } };
+    });
+  }
+
+  #accept(event: UnnumberedEvent, pictures: readonly EventPicture[], notes: Notes): void {
+    this.#options.sink.accept(event, pictures, notes);
+    this.#accepted += 1;
+  }
+
+  /** What is said of a sealed still is true: it is on disk before the event is accepted. */
+  #keepSealed({ event, sealed, evidence }: Waiting): Evidence {
+    if (sealed === undefined) return evidence;
+    const { keepSealed = () => 'sealed stills are not kept here' } = this.#options;
+    const absent = keepSealed(event.id, sealed);
+    if (absent !== undefined) return { ...evidence, absent };
+    return { ...evidence, sealed: { sha256: sealed.sha256, recipients: [...sealed.recipients] } };
+  }
+
+  #waitingFor(request: number): Waiting | undefined {
+    return this.#waiting.find(({ pending }) => pending.has(request));
+  }
+
   /** The event that this answer belongs to. */
   #settle(request: number): { waiting: Waiting; moment: Moment } | undefined {
-    for (const waiting of this.#waiting) {
-      const moment = waiting.pending.get(request);
-      if (moment === undefined) continue;
-      waiting.pending.delete(request);
-      return { waiting, moment };
+    const waiting = this.#waitingFor(request);
+    const moment = waiting?.pending.get(request);
+    if (waiting === undefined || moment === undefined) {
+      this.#options.log.warn({ request }, 'a snapshot came too late; its event went without');
+      return undefined;
     }
-    this.#options.log.warn({ request }, 'a snapshot came too late; its event went without');
-    return undefined;
+    waiting.pending.delete(request);
+    return { waiting, moment };
+  }
+
+  /** Counted once a picture: what comes for an event that has gone without it is no second one. */
+  #miss(waiting: Waiting, reason: string): void {
+    this.#evidenceMissed += 1;
+    waiting.evidence = { ...waiting.evidence, absent: reason.slice(0, 200) };
   }
 
   #giveUp(waiting: Waiting, reason: string): void {
-    if (waiting.pending.size === 0) return;
-    this.#evidenceMissed += waiting.pending.size;
-    waiting.pending.clear();
-    waiting.evidence = { ...waiting.evidence, absent: reason };
+    for (const request of [...waiting.pending.keys()]) {
+      waiting.pending.delete(request);
+      this.#miss(waiting, reason);
+    }
   }
+}
+
+/** What begins in the street is shown; what the box says of itself is not. */
+function isShown({ severity }: EventSubject, { phase }: Transition): boolean {
+  return phase === 'start' && severity !== 'system';
 }
 
 function focusOf({ xyxyNorm, velocityNormPerS }: ObservedTrack): Focus {

@@ -4,6 +4,7 @@
  * INVARIANTS: labels take their values from fixed lists and versions; none comes from a camera's address, a
  * reason in words, a zone or an event.
  */
+import type { Counters } from '../contract/counters.ts';
 import { DELIVERY_FAULTS, type HealthReport } from '../contract/health.ts';
 import { LATENCY_BOUNDS_MS, type LatencyCounts } from '../contract/latency.ts';
 import type { LocalStatus } from '../contract/local-status.ts';
@@ -11,24 +12,9 @@ import { LANES } from '../contract/outbox.ts';
 import { EXPOSITION_TYPE, exposition, type Family, type Labels, type Sample } from './exposition.ts';
 import type { Page } from './local-server.ts';
 
-/** Of the health report's counters those that also fall. */
-const GAUGES: ReadonlySet<string> = new Set([
-  'archive_events',
-  'archive_bytes',
-  'archive_pending',
-  'journal_entries',
-  'journal_pending',
-  'journal_content_bytes',
-  'journal_witnessed',
-  'load_shed_step',
-  'heat_steps',
-  'sealed_files',
-  'sealed_bytes',
-  'metrics_unserved',
-]);
-
 export interface Measured {
   readonly status: LocalStatus;
+  readonly counters: Counters;
   /** Wall time of each stage of a frame. */
   readonly stages: Readonly<Record<string, LatencyCounts>>;
   /** From the capture of the frame in which an incident began to the broker's acknowledgement. */
@@ -41,19 +27,15 @@ export function metricsPage(measured: Measured): Page {
     ...streamFamilies(measured.status),
     ...deliveryFamilies(measured.status.report),
     ...accuracyFamilies(measured.status.report.accuracy),
-    ...counterFamilies(measured.status.report.counters),
+    ...counterFamilies(measured.counters),
     ...latencyFamilies(measured),
   ];
   return { contentType: EXPOSITION_TYPE, body: exposition(families) };
 }
 
-/** Seconds without sight of each zone and line: one camera, so one figure, and no name of a place leaves by this door. */
-const BLIND = /^blind_s_.*/;
-
 /** As Prometheus wants it: counters end in `_total`, times are in seconds. */
-export function counterMetric(name: string): string {
-  if (BLIND.test(name)) return 'vigie_blind_seconds_total';
-  if (GAUGES.has(name)) return `vigie_${name}`;
+export function counterMetric(name: string, value: Counters[string]): string {
+  if (typeof value === 'object') return `vigie_${name}`;
   return `vigie_${name.replace(/_s$/, '_seconds')}_total`;
 }
 
@@ -167,15 +149,12 @@ function accuracyFamilies(accuracy: HealthReport['accuracy']): Family[] {
   ];
 }
 
-function counterFamilies(counters: HealthReport['counters']): Family[] {
-  const values = new Map(
-    Object.entries(counters).map(([name, value]) => [counterMetric(name), { name, value }]),
-  );
-  return [...values].map(([metric, { name, value }]) => ({
-    name: metric,
-    help: `Counter ${name.replace(BLIND, 'blind_s')} of the health report; docs/guide/operations.md says what it means`,
-    type: GAUGES.has(name) ? 'gauge' : 'counter',
-    samples: [one(value)],
+function counterFamilies(counters: Counters): Family[] {
+  return Object.entries(counters).map(([name, value]) => ({
+    name: counterMetric(name, value),
+    help: `Counter ${name} of the health report; docs/guide/operations.md says what it means`,
+    type: typeof value === 'object' ? 'gauge' : 'counter',
+    samples: [one(typeof value === 'object' ? value.gauge : value)],
   }));
 }
 

@@ -45,7 +45,7 @@ export class RecentEvents {
     this.#forget();
   }
 
-  take({ time, subject, data }: UnnumberedEvent): void {
+  add({ time, subject, data }: UnnumberedEvent): void {
     const { episode, phase, severity, rule } = data;
     const event: LocalEvent = { time, kind: rule.kind, severity, phase, subject };
     if (phase === 'start') {

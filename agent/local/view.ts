@@ -1,19 +1,15 @@
 /**
  * What the box shows to whoever is on the box: `/metrics` for Prometheus and `/status` for `vigie status`, made
- * from the health report, and from what is measured here on the way of a frame and of an event.
+ * from the health report, and from what is measured on the way of a frame and of an event.
  */
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { VigieEvent } from '../contract/event.ts';
-import type { EventSink } from '../contract/event-sink.ts';
+import { type Counters, type Counting, gauge } from '../contract/counters.ts';
 import type { HealthReport } from '../contract/health.ts';
-import type { FromVision, ToVision, VisionStats } from '../contract/link.ts';
+import type { VisionStats } from '../contract/link.ts';
 import { LOCAL_SOCKET, type LocalStatus, METRICS_PATH, STATUS_PATH } from '../contract/local-status.ts';
-import type { Lane } from '../contract/outbox.ts';
-import { RecentEvents } from './recent-events.ts';
-import { Latencies } from './latencies.ts';
+import type { Activity } from './activity.ts';
 import { LocalServer, type Page } from './local-server.ts';
 import { metricsPage } from './metrics.ts';
 
@@ -21,26 +17,22 @@ export interface LocalViewOptions {
   /** Of the metrics on the loopback; 0 = none. */
   readonly port: number;
   readonly stateDir: string;
-  readonly clock: Clock;
   readonly log: Logger;
-  report(): HealthReport;
-  /** Of the running vision; undefined while there is none. */
-  visionStages(): VisionStats['stages'] | undefined;
+  readonly activity: Activity;
+  readonly health: Counting & { report(): HealthReport };
+  /** Its stages while vision runs. */
+  readonly status: { readonly stages: VisionStats['stages'] | undefined };
   /** The newest checkpoint, as signed. */
-  journalHead(): string | undefined;
+  readonly journal: { readonly head: string | undefined };
 }
 
 export class LocalView {
   readonly #options: LocalViewOptions;
-  readonly #latencies: Latencies;
-  readonly #board: RecentEvents;
   readonly #server: LocalServer;
 
   constructor(options: LocalViewOptions) {
-    const { port, stateDir, clock, log } = options;
+    const { port, stateDir, log } = options;
     this.#options = options;
-    this.#latencies = new Latencies(clock);
-    this.#board = new RecentEvents(clock);
     this.#server = new LocalServer({
       port,
       socket: join(stateDir, LOCAL_SOCKET),
@@ -49,8 +41,8 @@ export class LocalView {
     });
   }
 
-  get counters(): Record<string, number> {
-    return { metrics_unserved: this.#server.unserved };
+  get counters(): Counters {
+    return { metrics_unserved: gauge(this.#server.unserved) };
   }
 
   start(): Promise<void> {
@@ -61,45 +53,15 @@ export class LocalView {
     return this.#server.stop();
   }
 
-  /** The sink with a watch beside it. */
-  watched(sink: EventSink): EventSink {
-    return {
-      accept: (event, pictures) => {
-        this.#latencies.timed('commit', () => sink.accept(event, pictures));
-        this.#board.take(event);
-      },
-    };
-  }
-
-  /** Takes the time of what the agent makes of a message of vision. */
-  taken(message: FromVision, take: () => ToVision | undefined): ToVision | undefined {
-    if (message.kind === 'snapshot' || message.kind === 'no-snapshot') {
-      this.#latencies.answered(message.request);
-    }
-    if (message.kind !== 'frame') return take();
-    this.#board.frame();
-    const answer = this.#latencies.timed('rules', take);
-    if (answer?.kind === 'ack') for (const { request } of answer.evidence) this.#latencies.asked(request);
-    return answer;
-  }
-
-  /** The outbox has the event. */
-  committed(event: VigieEvent): void {
-    this.#latencies.committed(event);
-  }
-
-  /** The broker has the message. */
-  acknowledged(lane: Lane, seq: number): void {
-    this.#latencies.acknowledged(lane, seq);
-  }
-
   #metrics(): Page {
-    const vision = Object.entries(this.#options.visionStages() ?? {});
+    const { activity, health, status } = this.#options;
+    const vision = Object.entries(status.stages ?? {});
     const stages = {
       ...Object.fromEntries(vision.map(([stage, { latency }]) => [stage, latency])),
-      ...this.#latencies.stages,
+      ...activity.latencies.stages,
     };
-    return metricsPage({ status: this.#status(), stages, puback: this.#latencies.puback });
+    const { puback } = activity.latencies;
+    return metricsPage({ status: this.#status(), counters: health.counters, stages, puback });
   }
 
   #statusPage(): Page {
@@ -107,14 +69,14 @@ export class LocalView {
   }
 
   #status(): LocalStatus {
-    const { report, stateDir, journalHead } = this.#options;
+    const { health, stateDir, journal, activity } = this.#options;
     return {
-      report: report(),
-      analysedFps: this.#board.analysedFps,
+      report: health.report(),
+      analysedFps: activity.recent.analysedFps,
       disk: diskOf(stateDir),
-      journal: headOf(journalHead()),
-      standing: [...this.#board.standing],
-      recent: [...this.#board.recent],
+      journal: headOf(journal.head),
+      standing: [...activity.recent.standing],
+      recent: [...activity.recent.recent],
     };
   }
 }

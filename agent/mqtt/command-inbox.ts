@@ -1,18 +1,27 @@
 /** The topics on which a box hears commands, for Delivery's inbox. */
 import type { IncomingCommand } from '../contract/command.ts';
-import type { AnswerProperties } from './session.ts';
 import type { Topics } from '../contract/topics.ts';
+import type { AnswerProperties } from './session.ts';
 
 export type Inbox = ReadonlyMap<string, (payload: Buffer, answer: AnswerProperties) => void>;
 
-/** `take` gets commands that are not yet believed; it must not throw. */
-export function commandInbox(topics: Topics, take: (command: IncomingCommand) => void): Inbox {
-  const hear =
+export interface CommandInbox {
+  /** Gets commands that are not yet believed; must not throw. */
+  hear(command: IncomingCommand): void;
+  /** False when there is no connection. */
+  reply(topic: string, payload: string, correlation: Uint8Array | undefined): boolean;
+}
+
+export function commandInbox(topics: Topics, { hear, reply }: CommandInbox): Inbox {
+  const take =
     (broadcast: boolean) =>
-    (payload: Buffer, { responseTopic, correlationData }: AnswerProperties): void =>
-      take({ payload, broadcast, replyTo: topics.replyTo(responseTopic), correlation: correlationData });
+    (payload: Buffer, { responseTopic, correlationData }: AnswerProperties): void => {
+      const topic = topics.replyTo(responseTopic);
+      const answer = topic === undefined ? undefined : (text: string) => reply(topic, text, correlationData);
+      hear({ payload, broadcast, reply: answer });
+    };
   return new Map([
-    [topics.command, hear(false)],
-    [topics.commandAll, hear(true)],
+    [topics.command, take(false)],
+    [topics.commandAll, take(true)],
   ]);
 }

@@ -14,6 +14,7 @@ import type { Notice } from '../contract/bridge.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import type { DeliveryState, HealthReport, StatusReport } from '../contract/health.ts';
 import type { Lane, Outbox } from '../contract/outbox.ts';
+import { topicsOf } from '../contract/topics.ts';
 import { parseAck } from './acks.ts';
 import type { Inbox } from './command-inbox.ts';
 import { readCredentials } from './credentials.ts';
@@ -21,7 +22,6 @@ import { Drain } from './drain.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
 import { messageOfRow } from './messages.ts';
 import { type AnswerProperties, type Message, openSession, type Session } from './session.ts';
-import { topicsOf } from '../contract/topics.ts';
 
 export interface DeliveryTiming {
   /** A half-open link is seen after 1.5 × this. */
@@ -73,12 +73,8 @@ export interface DeliveryOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly timing?: Partial<DeliveryTiming>;
-  /** Further topics to hear, at QoS 1, and who takes their messages; must not throw for what a message holds. */
-  readonly inbox?: Inbox;
   /** The broker has the message with this number; must not throw. */
   onPuback?(lane: Lane, seq: number): void;
-  /** Phase or fault has changed; called from the loop, must not throw. */
-  onState(state: DeliveryState): void;
 }
 
 export class Delivery {
@@ -97,6 +93,7 @@ export class Delivery {
   #journalHead: { note: string; growth: string } | undefined;
   #notices = 0;
   #wakeAsked = false;
+  #inbox: Inbox = new Map();
   #stopping: AbortController | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -132,8 +129,16 @@ export class Delivery {
     };
   }
 
-  /** Begins to connect and goes on for ever; a broker that is away or refuses is no error here. */
-  start(): void {
+  /** Connections that were opened since the start. */
+  get connections(): number {
+    return this.#sessions;
+  }
+
+  /**
+   * Begins to connect and goes on for ever; a broker that is away or refuses is no error here. `inbox`: further topics
+   * to hear, at QoS 1, and who takes their messages; must not throw for what a message holds.
+   */
+  start(inbox: Inbox = new Map()): void {
     assert(this.#stopping === undefined, 'a delivery starts once');
     const { config, log } = this.#options;
     if (!config.url.startsWith('mqtts:')) {
@@ -142,6 +147,7 @@ export class Delivery {
         'mqtt.url is not encrypted: for a broker on this machine only',
       );
     }
+    this.#inbox = inbox;
     this.#stopping = new AbortController();
     this.#running = this.#run(this.#stopping.signal);
   }
@@ -321,7 +327,7 @@ export class Delivery {
 
   /** Alerts go out whether or not the broker lets the box hear these. */
   #openInbox(session: Session): void {
-    for (const topic of this.#options.inbox?.keys() ?? []) {
+    for (const topic of this.#inbox.keys()) {
       session.subscribe(topic).catch((fault: DeliveryError) => {
         this.#options.log.warn({ topic, reason: fault.message }, 'not subscribed on this connection');
       });
@@ -329,7 +335,7 @@ export class Delivery {
   }
 
   #received(topic: string, payload: Buffer, answer: AnswerProperties): void {
-    this.#options.inbox?.get(topic)?.(payload, answer);
+    this.#inbox.get(topic)?.(payload, answer);
     if (topic !== this.#topics.ack) return;
     try {
       this.#drain.acknowledged(parseAck(payload));
@@ -386,6 +392,5 @@ export class Delivery {
     if (phase !== this.#phase) this.#sinceWallMs = this.#options.clock.wallMs();
     this.#phase = phase;
     if (phase !== 'connecting') this.#fault = fault;
-    this.#options.onState(this.state);
   }
 }

@@ -7,8 +7,8 @@ import {
   type OutboxRow,
   sequenceText,
 } from '../contract/outbox.ts';
-import type { Message } from './session.ts';
 import type { Topics } from '../contract/topics.ts';
+import type { Message } from './session.ts';
 
 export interface BoxName {
   readonly site: string;

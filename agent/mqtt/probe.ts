@@ -4,10 +4,10 @@ import { systemClock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
 import type { MqttConfig } from '../contract/config.ts';
+import { topicsOf } from '../contract/topics.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
 import { type Message, openSession, type Session } from './session.ts';
-import { topicsOf } from '../contract/topics.ts';
 
 /** Warn this long before the certificate expires: time to send a technician. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;

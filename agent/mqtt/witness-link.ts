@@ -4,10 +4,10 @@ import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { MqttConfig } from '../contract/config.ts';
+import { topicsOf } from '../contract/topics.ts';
 import { readCredentials } from './credentials.ts';
 import { type DeliveryError, deliveryError } from './faults.ts';
 import { openSession, type Session } from './session.ts';
-import { topicsOf } from '../contract/topics.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 30;

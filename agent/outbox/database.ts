@@ -34,6 +34,13 @@ const BYTES_PER_MIB = 1_048_576;
 /** Version of the tables below, in SQLite's user_version. */
 const TABLES_VERSION = 2;
 
+/**
+ * What is remembered beside the messages. Made whenever it is missing, without a version of its own: an older program
+ * leaves it alone, so that an update can be taken back.
+ */
+const NOTE_TABLE =
+  'CREATE TABLE IF NOT EXISTS note (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID';
+
 /** One row; a new file counts anew, and eight random digits tell its numbers from an older file's. */
 const EPOCH_TABLE = `
 CREATE TABLE epoch (id TEXT NOT NULL) STRICT;
@@ -74,6 +81,7 @@ export function openDatabase(path: string, limitMiB: number, log: Logger): Db {
     sqliteCall(file, () => {
       // A write at once: on a read-only disk everything else, BEGIN IMMEDIATE included, goes well.
       db.exec('UPDATE sequence SET last = last');
+      db.exec(NOTE_TABLE);
       const limitBytes = limitMiB * BYTES_PER_MIB;
       const bytes = db.memory ? limitBytes : reserve(path, limitBytes, log);
       db.pragma(`max_page_count = ${Math.floor(bytes / PAGE_BYTES)}`);

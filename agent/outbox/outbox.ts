@@ -3,8 +3,7 @@
  *
  * INVARIANTS: what `append` has returned survives kill -9 and power cuts while `counters.store` is `disk`;
  * numbers go on without reuse across restarts, damaged files and spells in memory.
- * LIMITS: `limitMiB` on disk, MEMORY_MIB in memory (the lowest rank goes first, see store.ts); TELEMETRY_MAX
- * items wait for a common commit, at most TICK_MS.
+ * LIMITS: `limitMiB` on disk, MEMORY_MIB in memory (the lowest rank goes first, see store.ts).
  */
 import type { Clock } from '../base/clock.ts';
 import { AgentError, assert, messageOf } from '../base/errors.ts';
@@ -14,6 +13,7 @@ import {
   LANES,
   type Lane,
   type LaneCounters,
+  type Notes,
   type Outbox,
   type OutboxCounters,
   type OutboxItem,
@@ -28,9 +28,7 @@ import { isExhausted, Store } from './store.ts';
 /** About 6,000 events or 50 alerts with their snapshots; within the 32 MiB that an outage may cost. */
 const MEMORY_MIB = 8;
 
-/** Telemetry waits this long for company: a commit costs 4 to 20 ms and wears the flash. */
 const TICK_MS = 1000;
-const TELEMETRY_MAX = 64;
 
 /** How often rows are looked at that have outlived their expiry. */
 const EXPIRE_EVERY_MS = 60_000;
@@ -45,8 +43,6 @@ export interface OutboxOptions {
   readonly boot: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The disk began to refuse (`memory`) or takes writes again (`disk`). Never called from within a call. */
-  onStorage(store: 'disk' | 'memory', reason: string): void;
 }
 
 export class DurableOutbox implements Outbox {
@@ -57,8 +53,8 @@ export class DurableOutbox implements Outbox {
   #memoryBase: Record<Lane, number> = { alert: 0, bulk: 0 };
   /** Releases that a refusing disk could not take: until it does, `peek` leaves these rows out. */
   #owed: Record<Lane, { through: number; seqs: Set<number> }> = { alert: owedNothing(), bulk: owedNothing() };
-  #telemetry: OutboxItem[] = [];
   #damaged = 0;
+  #refusedBy = '';
   /** Read once a store. */
   #epoch: { readonly of: Store; readonly id: string } | undefined;
   #stopping: AbortController | undefined;
@@ -85,6 +81,30 @@ export class DurableOutbox implements Outbox {
     this.#ticking = this.#tick(this.#stopping.signal);
   }
 
+  /** Why events are kept in memory; undefined while the disk takes them. */
+  get refusedBy(): string | undefined {
+    return this.#memory === undefined ? undefined : this.#refusedBy;
+  }
+
+  /**
+   * Another file of the box knows that numbers through `seq` were given out. Where this one does not, it is older than
+   * that or was emptied: what is missing becomes a gap, so that the room is told and no number comes twice. `beyond`:
+   * so many further numbers may have been given out with it.
+   */
+  knownThrough(lane: Lane, seq: number, beyond: number): void {
+    const store = this.#store;
+    assert(store !== undefined, 'the outbox is not started');
+    const last = store.last[lane];
+    if (seq <= last) return;
+    const { file, clock, log } = this.#options;
+    this.#damaged += 1;
+    log.error(
+      { file, lane, last, known: seq },
+      'the outbox is older than what the box has sent, or was emptied: what it held and had not delivered is lost',
+    );
+    this.#write((own) => own.skip(lostStoreGap(lane, last + 1, seq + beyond, clock.wallMs())));
+  }
+
   get epoch(): string {
     const store = this.#store;
     assert(store !== undefined, 'the outbox is not started');
@@ -96,22 +116,19 @@ export class DurableOutbox implements Outbox {
     this.#stopping?.abort();
     await this.#ticking;
     if (this.#store === undefined) return;
-    this.#flush();
     this.#memory?.close();
     this.#disk?.close();
     this.#memory = undefined;
     this.#disk = undefined;
   }
 
-  append(items: readonly OutboxItem[]): number[] {
-    if (items.every(({ rank }) => rank === 'health') && this.#telemetry.length < TELEMETRY_MAX) {
-      return items.map((item) => {
-        this.#telemetry.push(item);
-        const waiting = this.#telemetry.filter(({ lane }) => lane === item.lane).length;
-        return this.range(item.lane).last + waiting;
-      });
-    }
-    return this.#commit(items);
+  append(items: readonly OutboxItem[], notes: Notes = {}): number[] {
+    return this.#write((store) => store.append(items, notes));
+  }
+
+  notes(prefix: string): { key: string; text: string }[] {
+    const memory = this.#memory;
+    return memory === undefined ? this.#read((disk) => disk.notes(prefix), []) : memory.notes(prefix);
   }
 
   peek(lane: Lane, afterSeq: number, limit: number): OutboxRow[] {
@@ -175,14 +192,6 @@ export class DurableOutbox implements Outbox {
     return { store, damaged: this.#damaged, lanes: { alert: lane('alert'), bulk: lane('bulk') } };
   }
 
-  /** Everything that waits, then `items`, in one transaction. */
-  #commit(items: readonly OutboxItem[]): number[] {
-    const all = [...this.#telemetry, ...items];
-    const seqs = this.#write((store) => store.append(all));
-    this.#telemetry = [];
-    return seqs.slice(all.length - items.length);
-  }
-
   get #store(): Store | undefined {
     return this.#memory ?? this.#disk;
   }
@@ -244,18 +253,20 @@ export class DurableOutbox implements Outbox {
   }
 
   #toMemory(error: Error, known?: Record<Lane, number>): void {
-    const { file, limitMiB, clock, log, onStorage } = this.#options;
+    const { file, limitMiB, clock, log } = this.#options;
     const fallback = Math.floor(clock.wallMs() / 1000);
     const last = known ?? this.#disk?.last ?? { alert: fallback, bulk: fallback };
     const memory = new Store(openDatabase(':memory:', Math.min(limitMiB, MEMORY_MIB), log), this.#options);
     for (const lane of LANES) memory.continueFrom(lane, last[lane]);
+    const disk = this.#disk;
+    if (disk !== undefined) this.#guarded(() => memory.adoptNotes(disk));
     this.#memoryBase = last;
     this.#memory = memory;
     log.error(
       { file, reason: error.message },
       'the disk refuses the outbox: events are kept in memory and do not survive the agent; mend the disk',
     );
-    queueMicrotask(() => onStorage('memory', error.message));
+    this.#refusedBy = error.message;
   }
 
   /** Rows on a disk that refuses are owed to it. */
@@ -289,7 +300,6 @@ export class DurableOutbox implements Outbox {
     let diskAtMs = clock.nowMs() + DISK_RETRY_MS;
     while (!signal.aborted) {
       const nowMs = clock.nowMs();
-      this.#flush();
       if (nowMs >= expireAtMs) {
         expireAtMs = nowMs + EXPIRE_EVERY_MS;
         this.#guarded(() => this.#write((store) => store.expire()));
@@ -300,10 +310,6 @@ export class DurableOutbox implements Outbox {
       }
       await clock.sleep(TICK_MS, signal);
     }
-  }
-
-  #flush(): void {
-    if (this.#telemetry.length > 0) this.#guarded(() => this.#commit([]));
   }
 
   /** Moves everything from memory to the disk, where that takes writes again. */
@@ -330,7 +336,6 @@ export class DurableOutbox implements Outbox {
     memory.close();
     this.#memory = undefined;
     this.#options.log.info({ file: this.#options.file }, 'the disk takes the outbox again');
-    this.#options.onStorage('disk', 'the disk takes writes again');
   }
 
   /** For work that is done again later: a failure is said and nothing is lost by it. */
@@ -350,7 +355,7 @@ const NOTHING: LaneCounters = {
   lastSeq: 0,
   appended: 0,
   released: 0,
-  dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 },
+  dropped: { snapshot: 0, notice: 0, alert: 0 },
   expired: 0,
 };
 
@@ -363,7 +368,6 @@ function sum(a: LaneCounters, b: LaneCounters): LaneCounters {
     released: a.released + b.released,
     dropped: {
       snapshot: a.dropped.snapshot + b.dropped.snapshot,
-      health: a.dropped.health + b.dropped.health,
       notice: a.dropped.notice + b.dropped.notice,
       alert: a.dropped.alert + b.dropped.alert,
     },

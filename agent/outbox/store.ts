@@ -18,6 +18,7 @@ import {
   LANES,
   type Lane,
   type LaneCounters,
+  type Notes,
   type OutboxItem,
   type OutboxRow,
   RANKS,
@@ -27,8 +28,10 @@ import {
 import { closeDatabase, outboxFile } from './database.ts';
 import { gapOf, mergeGaps } from './gap.ts';
 
-/** Rank of gap rows in the table: above all others, so never a victim. */
-const GAP_RANK = RANKS.length;
+/** Ranks as they stand in the table (1 is free: an older program had a rank there). */
+const RANK_NUMBERS: Readonly<Record<Rank, number>> = { snapshot: 0, notice: 2, alert: 3 };
+/** Of gap rows: above all others, so never a victim. */
+const GAP_RANK = 4;
 
 /** Bytes of a row beside its body (topic, times, index entries), measured: 155 to 210. */
 const ROW_OVERHEAD_BYTES = 256;
@@ -119,14 +122,24 @@ export class Store {
     closeDatabase(this.#db, this.#options.log);
   }
 
-  append(items: readonly OutboxItem[]): number[] {
+  /** See Outbox.append. */
+  append(items: readonly OutboxItem[], notes: Notes = {}): number[] {
     for (let spare = SPARE_PAGES; ; spare *= 2) {
       try {
-        return this.#transaction(() => items.map((item) => this.#insert(item, spare)));
+        return this.#transaction(() => {
+          this.#note(notes, spare);
+          return items.map((item) => this.#insert(item, spare));
+        });
       } catch (error) {
         if (!isExhausted(error) || spare >= SPARE_PAGES_MAX) throw error;
       }
     }
+  }
+
+  /** See Outbox.notes. */
+  notes(prefix: string): { key: string; text: string }[] {
+    const all = this.#call(() => this.#db.prepare('SELECT key, text FROM note ORDER BY key').all());
+    return (all as { key: string; text: string }[]).filter(({ key }) => key.startsWith(prefix));
   }
 
   peek(lane: Lane, afterSeq: number, limit: number): OutboxRow[] {
@@ -171,11 +184,11 @@ export class Store {
     }, 0);
   }
 
-  /** Makes every number through `gap.to` used up, as the record says. For a lane without rows only. */
+  /** Makes every number through `gap.to` used up, as the record says; it begins above the last number. */
   skip(gap: GapRecord): void {
     this.#transaction(() => {
       assert(gap.from > this.#last[gap.lane], 'a gap begins above the last number');
-      this.#put(gap.lane, this.#gapRow(gap, this.#now()));
+      this.#putGap(gap, this.#now());
       this.#setLast(gap.lane, gap.to);
     });
   }
@@ -199,8 +212,18 @@ export class Store {
       }
       this.continueFrom(lane, other.#last[lane]);
     }
+    this.adoptNotes(other);
     // Last: what is left behind by a crash on the way was never given out in this store's own epoch.
     this.#transaction(() => this.#db.prepare('UPDATE epoch SET id = ?').run(other.epoch));
+  }
+
+  /** Remembers what the other store does, and nothing else. */
+  adoptNotes(other: Store): void {
+    const notes = other.notes('').map(({ key, text }) => [key, text] as const);
+    this.#transaction(() => {
+      this.#db.exec('DELETE FROM note');
+      this.#note(Object.fromEntries(notes), SPARE_PAGES);
+    });
   }
 
   counters(lane: Lane): LaneCounters {
@@ -211,6 +234,20 @@ export class Store {
     const { appended, released, dropped, expired } = this.#tally[lane];
     const lastSeq = this.#last[lane];
     return { rows, bytes: bytes ?? 0, lastSeq, appended, released, dropped: { ...dropped }, expired };
+  }
+
+  /** What is remembered counts as much as an alert: without it one would be lost or told twice. */
+  #note(notes: Notes, sparePages: number): void {
+    const changes = Object.entries(notes);
+    if (changes.length === 0) return;
+    const bytes = changes.reduce((sum, [key, text]) => sum + key.length + (text?.length ?? 0), 0);
+    this.#makeRoom(Math.ceil(bytes / PAGE_BYTES) + sparePages, 'alert');
+    const keep = this.#db.prepare('INSERT OR REPLACE INTO note VALUES (?, ?)');
+    const forget = this.#db.prepare('DELETE FROM note WHERE key = ?');
+    for (const [key, text] of changes) {
+      if (text === null) forget.run(key);
+      else keep.run(key, text);
+    }
   }
 
   #insert(item: OutboxItem, sparePages: number): number {
@@ -229,7 +266,7 @@ export class Store {
       this.#put(lane, {
         ...now,
         seq,
-        rank: RANKS.indexOf(rank),
+        rank: RANK_NUMBERS[rank],
         bytes: body.length,
         expiry_s: expiryS ?? null,
         topic,
@@ -246,7 +283,7 @@ export class Store {
 
   /** Frees pages by dropping rows of at most `rankMax`; false when there are none left to drop. */
   #makeRoom(pages: number, rankMax: Rank): boolean {
-    const limit = RANKS.indexOf(rankMax);
+    const limit = RANK_NUMBERS[rankMax];
     while (this.#freePages() < pages) {
       const victim = LANES.map((lane) => ({
         lane,
@@ -262,7 +299,7 @@ export class Store {
 
   #evict(lane: Lane, seq: number, reason: Exclude<GapReason, 'store-lost'>): void {
     const row = this.#lanes[lane].get.get(seq) as StoredRow;
-    const rank = RANKS[row.rank];
+    const rank = RANKS.find((name) => RANK_NUMBERS[name] === row.rank);
     assert(rank !== undefined, 'a gap record is never a victim');
     if (reason === 'expired') this.#tally[lane].expired += 1;
     else this.#tally[lane].dropped[rank] += 1;
@@ -369,7 +406,7 @@ function gapIn(text: string): GapRecord {
 }
 
 function emptyTally(): Tally {
-  return { appended: 0, released: 0, expired: 0, dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 } };
+  return { appended: 0, released: 0, expired: 0, dropped: { snapshot: 0, notice: 0, alert: 0 } };
 }
 
 function statements(db: Db, lane: Lane): Statements {

@@ -65,6 +65,10 @@ export class ReplayFiles implements EventSink {
     this.#write('events', `${JSON.stringify(numbered)}\n`);
   }
 
+  remember(): void {
+    // A replay begins with nothing and leaves nothing to a later one.
+  }
+
   /** Adds one frame's tracks (those seen in it or a moment ago) and detections. */
   frame({ observation, detections }: FrameMessage): void {
     const { frame, source, tracks, atMs } = observation;

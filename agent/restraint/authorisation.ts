@@ -7,12 +7,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { AUTHORISATION_BYTES_MAX, AUTHORISATION_TYPE, Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { RuleConfig } from '../contract/config.ts';
 import type { RuleGrant } from '../contract/permit.ts';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
 
 const contentCheck = TypeCompiler.Compile(Authorisation);
 

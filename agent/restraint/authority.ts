@@ -7,6 +7,7 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import { keyIdOf } from '../base/dsse.ts';
 import { AgentError } from '../base/errors.ts';
 import { type Authorisation, cameraAddress } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
@@ -17,7 +18,6 @@ import {
   readAuthorisationFile,
   readAuthorityKey,
 } from './authorisation.ts';
-import { keyIdOf } from '../base/dsse.ts';
 import { LATEST_TIME_FILE, LatestTime } from './latest-time.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 

@@ -13,11 +13,14 @@ import type { TObject } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
+import { signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { FramesReport } from '../contract/health.ts';
 import type { JournalEntry } from '../contract/journal.ts';
 import {
   type LocalMode,
@@ -29,14 +32,14 @@ import {
   ResumeArgs,
   SuspendArgs,
 } from '../contract/mode.ts';
-import type { Ruling } from '../contract/permit.ts';
+import type { CapturePermit, Ruling } from '../contract/permit.ts';
 import { type Coverage, coverageOf } from './authorisation.ts';
 import { Authority } from './authority.ts';
-import { signEnvelope } from '../base/dsse.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
 import { permitUnder } from './permit.ts';
 import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
 import { openResume } from './resume.ts';
+import type { Retention } from './retention.ts';
 import { SUSPENSION_FILE, Suspension } from './suspension.ts';
 
 const LOAD_EVERY_MS = 60_000;
@@ -48,19 +51,23 @@ export interface RestraintControllerOptions {
   readonly boot: string;
   readonly clock: Clock;
   readonly log: Logger;
-  framesRead(): number;
+  readonly status: { readonly frames: FramesReport };
   /** Where nothing can be proved, nothing is done. */
-  journalWritable(): boolean;
-  journal(entry: JournalEntry): void;
-  /** A signed statement is there to be published retained. */
-  publish(statement: string): void;
-  /** Carries the ruling out; resolves when it is so. */
-  carryOut(ruling: Ruling): Promise<void>;
-  /** Incidents that a shadow rule has kept back. */
-  shadowed(rule: string): number;
+  readonly journal: { readonly writable: boolean; enter(entry: JournalEntry): void };
+  readonly retention: Retention;
+  /** Publishes signed statements, retained. */
+  readonly delivery: { publishMode(statement: string): void } | undefined;
+  readonly flow: {
+    permit(ruling: Ruling): void;
+    /** Incidents that a shadow rule has kept back. */
+    shadowed(rule: string): number;
+  };
+  /** Resolves when vision is as the permit says. */
+  readonly supervisor: { carryOut(permit: CapturePermit | undefined): Promise<void> };
 }
 
-interface Standing extends Ruling {
+/** A ruling with what it rests on. */
+interface Ruled extends Ruling {
   readonly since: string;
   readonly suspension: string | null;
   readonly by: string | null;
@@ -69,51 +76,38 @@ interface Standing extends Ruling {
   readonly coverage: readonly Coverage[];
 }
 
-type Ceilings = Pick<Config['retention'], 'eventsDays' | 'snapshotsDays' | 'sealedDays'>;
-
 export class RestraintController {
-  readonly counters = { writeFailures: 0 };
   readonly #options: RestraintControllerOptions;
   readonly #suspension: Suspension;
   readonly #authority: Authority;
-  readonly #retention: Config['retention'];
-  #ceilings: Ceilings;
   /** As it was ruled last. */
-  #ruled: Standing | undefined;
+  #ruled: Ruled | undefined;
   /** As it is. */
-  #standing: Standing | undefined;
+  #carriedOut: Ruled | undefined;
   #carrying: Promise<void> = Promise.resolve();
   #loadAtMs = 0;
   #answer: LocalMode['answer'] = null;
   #failure = '';
+  #writeFailures = 0;
 
   constructor(options: RestraintControllerOptions) {
     const { config, stateDir, clock } = options;
     this.#options = options;
-    this.#retention = config.retention;
-    this.#ceilings = config.retention;
     this.#suspension = new Suspension(join(stateDir, SUSPENSION_FILE));
     this.#authority = new Authority({
       config,
       stateDir,
       clock,
-      onPinned: (keyid, before) => options.journal({ type: 'authority', before, after: keyid }),
+      onPinned: (keyid, before) => options.journal.enter({ type: 'authority', before, after: keyid }),
     });
   }
 
   get mode(): Mode {
-    return this.#standing?.mode ?? 'unauthorised';
+    return this.#carriedOut?.mode ?? 'unauthorised';
   }
 
-  /** The configuration's days, and no more than the authorisation allows. */
-  get retention(): Config['retention'] {
-    const least = (key: keyof Ceilings): number => Math.min(this.#retention[key], this.#ceilings[key]);
-    return {
-      ...this.#retention,
-      eventsDays: least('eventsDays'),
-      snapshotsDays: least('snapshotsDays'),
-      sealedDays: least('sealedDays'),
-    };
+  get counters(): Counters {
+    return { restraint_write_failures: this.#writeFailures };
   }
 
   start(): void {
@@ -171,12 +165,12 @@ export class RestraintController {
     const key = this.#journalKey();
     const statement = this.#statement();
     if (key === undefined || statement === undefined) return;
-    this.#options.publish(signEnvelope(MODE_TYPE, JSON.stringify(statement), key));
+    this.#options.delivery?.publishMode(signEnvelope(MODE_TYPE, JSON.stringify(statement), key));
   }
 
   report(): RestraintReport {
-    const { since = '1970-01-01T00:00:00.000Z', reason = 'starting', authorisation } = this.#standing ?? {};
-    const coverage = this.#standing?.coverage ?? [];
+    const { since = '1970-01-01T00:00:00.000Z', reason = 'starting', authorisation } = this.#carriedOut ?? {};
+    const coverage = this.#carriedOut?.coverage ?? [];
     return {
       since,
       reason,
@@ -186,7 +180,7 @@ export class RestraintController {
         id: rule,
         state: grant === undefined ? 'unauthorised' : grant.shadow ? 'shadow' : 'active',
         reason: why?.slice(0, TEXT_MAX) ?? null,
-        shadowed: this.#options.shadowed(rule),
+        shadowed: this.#options.flow.shadowed(rule),
       })),
     };
   }
@@ -204,7 +198,7 @@ export class RestraintController {
     const own = { site, box, suspension };
     const { reason, names } = openResume(bytes, held.content, own, this.#authority.nowMs());
     this.#suspension.resume(reason, names.join(', '), clock.wallMs());
-    journal({ type: 'resume', id: suspension, reason, by: names });
+    journal.enter({ type: 'resume', id: suspension, reason, by: names });
     this.#look();
   }
 
@@ -238,28 +232,35 @@ export class RestraintController {
     const since = found.mode === this.#ruled?.mode && found.since === '' ? this.#ruled.since : found.since;
     const ruled = { ...found, since: since === '' ? this.#now() : since };
     this.#ruled = ruled;
-    if (found.authorisation !== undefined) this.#ceilings = found.authorisation.retention;
+    if (found.authorisation !== undefined) this.#options.retention.allow(found.authorisation.retention);
     this.#carrying = this.#carrying.then(() => this.#carryOut(ruled));
   }
 
-  async #carryOut(ruled: Standing): Promise<void> {
-    const { carryOut, log, journal } = this.#options;
-    const before = this.#standing;
-    await carryOut(ruled);
-    this.#standing = ruled;
+  async #carryOut(ruled: Ruled): Promise<void> {
+    const { flow, supervisor, log, journal, status } = this.#options;
+    const before = this.#carriedOut;
+    flow.permit(ruled);
+    await supervisor.carryOut(ruled.permit);
+    this.#carriedOut = ruled;
     const { mode, reason, since, suspension, by, authorisation, sha256 } = ruled;
     const fields = { mode, reason, order: authorisation?.order ?? null };
     log[mode === 'unauthorised' ? 'error' : 'info'](fields, `mode: ${mode}`);
     if (authorisation !== undefined && sha256 !== undefined && sha256 !== before?.sha256) {
       const { order, notBefore, notAfter } = authorisation;
-      journal({ type: 'authorisation', order, sha256, notBefore, notAfter });
+      journal.enter({ type: 'authorisation', order, sha256, notBefore, notAfter });
     }
-    const framesRead = this.#options.framesRead();
+    const framesRead = status.frames.read;
     if (before !== undefined && mode === 'suspended' && suspension !== before.suspension) {
-      journal({ type: 'suspend', id: suspension ?? '', reason: reason ?? '', by: by ?? '', framesRead });
+      journal.enter({
+        type: 'suspend',
+        id: suspension ?? '',
+        reason: reason ?? '',
+        by: by ?? '',
+        framesRead,
+      });
     }
     if (mode !== before?.mode || reason !== before.reason || suspension !== before.suspension) {
-      journal({ type: 'mode', mode, since, reason, suspension, framesRead });
+      journal.enter({ type: 'mode', mode, since, reason, suspension, framesRead });
     }
     if (mode === 'unauthorised') this.#trying(() => this.#authority.keepTime());
     this.#writeLocalMode();
@@ -267,7 +268,7 @@ export class RestraintController {
   }
 
   /** `since` is empty where it began just now. */
-  #rule(): Standing {
+  #rule(): Ruled {
     const { rules } = this.#options.config;
     const { suspended, id, since, reason, by } = this.#suspension.read();
     const held = this.#authority.now();
@@ -288,7 +289,7 @@ export class RestraintController {
       const why = 'reason' in held ? held.reason.slice(0, TEXT_MAX) : null;
       return { ...own, mode: 'unauthorised', reason: why, permit: undefined };
     }
-    if (!this.#options.journalWritable()) {
+    if (!this.#options.journal.writable) {
       const why = 'journal-down: what could not be proved is not done';
       return { ...own, mode: 'unauthorised', reason: why, permit: undefined };
     }
@@ -296,12 +297,22 @@ export class RestraintController {
   }
 
   #statement(): ModeStatement | undefined {
-    if (this.#standing === undefined) return undefined;
-    const { config, boot, framesRead } = this.#options;
+    if (this.#carriedOut === undefined) return undefined;
+    const { config, boot, status } = this.#options;
     const { site, box } = config;
-    const { mode, since, reason, authorisation, suspension } = this.#standing;
+    const { mode, since, reason, authorisation, suspension } = this.#carriedOut;
     return {
-      ...{ site, box, boot, time: this.#now(), mode, since, reason, framesRead: framesRead(), suspension },
+      ...{
+        site,
+        box,
+        boot,
+        time: this.#now(),
+        mode,
+        since,
+        reason,
+        framesRead: status.frames.read,
+        suspension,
+      },
       order: authorisation?.order ?? null,
       validUntil: authorisation?.notAfter ?? null,
     };
@@ -342,7 +353,7 @@ export class RestraintController {
   }
 
   #failed(reason: string): void {
-    this.counters.writeFailures += 1;
+    this.#writeFailures += 1;
     if (reason !== this.#failure) this.#options.log.error({}, reason);
     this.#failure = reason;
   }
@@ -353,8 +364,8 @@ export class RestraintController {
 }
 
 /** Reasons of time hold the time, which is no change. */
-function isSame(a: Standing, b: Standing): boolean {
-  const mark = ({ mode, reason, suspension, sha256, coverage }: Standing): string =>
+function isSame(a: Ruled, b: Ruled): boolean {
+  const mark = ({ mode, reason, suspension, sha256, coverage }: Ruled): string =>
     JSON.stringify([mode, reason?.replace(/; it is .*$/, ''), suspension, sha256, coverage]);
   return mark(a) === mark(b);
 }

@@ -1,11 +1,11 @@
 /** The signatures that let a suspended box go on: of two different keys of its authorisation, for this suspension. */
 import type { KeyObject } from 'node:crypto';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { envelopeOpener, keyIdOf, parseJson, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { RESUME_BYTES_MAX, RESUME_SIGNATURES, RESUME_TYPE, Resume } from '../contract/mode.ts';
 import { resumeKeysOf } from './authorisation.ts';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 
 const resumeCheck = TypeCompiler.Compile(Resume);
 

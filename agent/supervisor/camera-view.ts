@@ -21,10 +21,12 @@ import {
   parseCameraRecord,
   parseConfirmation,
 } from '../contract/camera-record.ts';
+import type { Counters } from '../contract/counters.ts';
 import type { JournalEntry } from '../contract/journal.ts';
 import {
   type EvidenceRequest,
   type FromVision,
+  type KnownView,
   type Received,
   receivedSnapshot,
   type ToVision,
@@ -32,7 +34,7 @@ import {
 } from '../contract/link.ts';
 import type { Observation } from '../contract/observation.ts';
 
-/** Requests of this desk; those of events count from 1. */
+/** Requests for pictures of the view; those of events count from 1. */
 const REQUESTS_FROM = 2 ** 48;
 /** A picture of the view is asked for so often … */
 const PICTURE_EVERY_MS = 600_000;
@@ -73,7 +75,7 @@ export class CameraView {
     this.#options = options;
   }
 
-  get counters(): Record<'camera_confirmed' | 'camera_files_failed' | 'camera_pictures_expired', number> {
+  get counters(): Counters {
     return {
       camera_confirmed: this.#confirmations,
       camera_files_failed: this.#failures,
@@ -100,13 +102,13 @@ export class CameraView {
     return { knownView: { signature, aspect, moved: movedSince !== null } };
   }
 
-  /** Takes what concerns it; true for pictures that it has asked for, which belong to no event. */
-  take({ message, binary }: Received<FromVision>): boolean {
-    if (message.kind === 'view') {
-      const { signature, aspect } = message.view;
-      this.#write({ ...this.#record, signature, aspect });
-    }
-    if (message.kind === 'frame') this.#see(message.observation);
+  /** Vision has learnt the view. */
+  learn({ signature, aspect }: KnownView): void {
+    this.#write({ ...this.#record, signature, aspect });
+  }
+
+  /** Takes a picture, or that there is none; true where it was asked for here, and belongs to no event. */
+  answer({ message, binary }: Received<FromVision>): boolean {
     if (message.kind !== 'snapshot' && message.kind !== 'no-snapshot') return false;
     if (message.request < REQUESTS_FROM) return false;
     const asked = this.#asked;
@@ -114,6 +116,29 @@ export class CameraView {
     if (asked?.request !== message.request || message.kind === 'no-snapshot') return true;
     this.#keep(asked.what, receivedSnapshot(message, binary).bytes);
     return true;
+  }
+
+  /** Takes the camera's conditions in; returns the pictures of the view that are wanted with it. */
+  observe({ camera = [], atMs }: Observation): EvidenceRequest[] {
+    const nowMs = this.#options.clock.nowMs();
+    const moved = camera.includes('moved');
+    if (moved !== this.#moved) this.#turn(moved);
+    if (camera.length > 0) this.#candidate = undefined;
+    else if (this.#candidate !== undefined && nowMs - this.#candidate.atMs >= SOUND_AFTER_MS) {
+      this.#store('before', this.#candidate.bytes);
+      this.#candidate = undefined;
+    }
+    if (this.#asked !== undefined && nowMs - this.#asked.atMs < ASK_AGAIN_MS) return [];
+    const what = this.#afterWanted
+      ? 'after'
+      : camera.length === 0 && nowMs >= this.#pictureDueMs
+        ? 'view'
+        : null;
+    if (what === null) return [];
+    if (what === 'view') this.#pictureDueMs = nowMs + PICTURE_EVERY_MS;
+    this.#requests += 1;
+    this.#asked = { request: this.#requests, what, atMs: nowMs };
+    return [{ request: this.#requests, atMs, focus: [], seal: false }];
   }
 
   /** Looks for a confirmation, and for pictures whose time is over; called about twice a second. */
@@ -156,29 +181,6 @@ export class CameraView {
         this.#failed(name, error);
       }
     }
-  }
-
-  #see({ camera = [], atMs, frame }: Observation): void {
-    const nowMs = this.#options.clock.nowMs();
-    const moved = camera.includes('moved');
-    if (moved !== this.#moved) this.#turn(moved);
-    if (camera.length > 0) this.#candidate = undefined;
-    else if (this.#candidate !== undefined && nowMs - this.#candidate.atMs >= SOUND_AFTER_MS) {
-      this.#store('before', this.#candidate.bytes);
-      this.#candidate = undefined;
-    }
-    if (this.#asked !== undefined && nowMs - this.#asked.atMs < ASK_AGAIN_MS) return;
-    const what = this.#afterWanted
-      ? 'after'
-      : camera.length === 0 && nowMs >= this.#pictureDueMs
-        ? 'view'
-        : null;
-    if (what === null) return;
-    if (what === 'view') this.#pictureDueMs = nowMs + PICTURE_EVERY_MS;
-    this.#requests += 1;
-    this.#asked = { request: this.#requests, what, atMs: nowMs };
-    const evidence: EvidenceRequest[] = [{ request: this.#requests, atMs, focus: [], seal: false }];
-    this.#options.send({ kind: 'ack', frame, evidence });
   }
 
   #turn(moved: boolean): void {

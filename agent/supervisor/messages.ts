@@ -1,31 +1,40 @@
-/** What vision says, and what the agent does about it: the camera's and the detector's state become events. */
-import type { AccuracyRecord } from '../accuracy/record.ts';
+/** What vision says, and what the agent does about it: observations go to the rules, states of camera and detector become events. */
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { ToVision } from '../contract/link.ts';
-import type { JournalRecorder } from '../restraint/journal/recorder.ts';
-import type { LocalView } from '../local/view.ts';
-import type { ReceivedFromVision } from './vision-process.ts';
-import type { VisionDesks } from '../vision-desks.ts';
+import type { EvidenceRequest, FromVision, Received, ToVision } from '../contract/link.ts';
+import type { Observation } from '../contract/observation.ts';
+import type { CameraView } from './camera-view.ts';
+import type { LoadControl } from './load.ts';
 import type { VisionStatus } from './status.ts';
+
+/** Where what vision sees goes. */
+export interface VisionReceiver {
+  observe(observation: Observation): { evidence: EvidenceRequest[]; attentive: boolean };
+  evidence(received: Received<FromVision>): void;
+  condition(
+    kind: 'detector-down' | 'detector-fallback' | 'stream-lost' | 'vision-failed',
+    active: boolean,
+    cause: Readonly<Record<string, unknown>>,
+  ): void;
+  visionReturns(): void;
+  readonly blind: boolean;
+}
 
 export interface VisionMessagesOptions {
   readonly log: Logger;
-  readonly state: VisionStatus;
-  readonly desks: Pick<VisionDesks, 'take'>;
-  readonly view: Pick<LocalView, 'taken'>;
-  readonly accuracy: Pick<AccuracyRecord, 'sees'>;
-  readonly journal: Pick<JournalRecorder, 'detectorLoaded'>;
-  readonly flow: {
-    readonly blind: boolean;
-    take(received: ReceivedFromVision): ToVision | undefined;
-    condition(
-      kind: 'detector-down' | 'detector-fallback' | 'stream-lost',
-      holds: boolean,
-      cause: Readonly<Record<string, unknown>>,
-    ): void;
-    visionReturns(): void;
+  readonly status: VisionStatus;
+  readonly cameraView: CameraView;
+  readonly load: LoadControl;
+  readonly flow: VisionReceiver;
+  /** How long the agent's own part takes. */
+  readonly view: {
+    judging<T>(judge: () => T): T;
+    asked(requests: readonly EvidenceRequest[]): void;
+    answered(request: number): void;
   };
+  /** Whether the box sees, for walk tests. */
+  readonly accuracy: { sees(sees: boolean): void };
+  readonly journal: { detectorLoaded(): void };
   send(message: ToVision): boolean;
   /** The camera can never work as configured. */
   onUnusable(error: AgentError): void;
@@ -34,33 +43,43 @@ export interface VisionMessagesOptions {
 export class VisionMessages {
   readonly #options: VisionMessagesOptions;
   #framesSeen = 0;
+  /** `vision-failed` may stand: from an earlier life of the agent, too. */
+  #failedMayStand = true;
 
   constructor(options: VisionMessagesOptions) {
     this.#options = options;
   }
 
-  take(received: ReceivedFromVision): void {
-    const { log, state, desks, view, accuracy, journal, flow, send } = this.#options;
+  hear(received: Received<FromVision>): void {
+    const { log, status, cameraView, load, flow, view, journal, accuracy } = this.#options;
     const { message } = received;
-    state.take(message);
-    if (desks.take(received)) return;
-    const answer = view.taken(message, () => flow.take(received));
-    if (message.kind === 'frame') {
-      this.#framesSeen += 1;
-      accuracy.sees(!flow.blind);
-    }
-    if (answer !== undefined) send(answer);
+    status.hear(message);
+    load.hear(message);
     switch (message.kind) {
-      case 'detector':
-        log.info({ model: message.model, provider: message.provider }, 'detector loaded');
+      case 'frame':
+        this.#frame(message.observation);
+        return;
+      case 'snapshot':
+      case 'no-snapshot':
+        if (cameraView.answer(received)) return;
+        view.answered(message.request);
+        flow.evidence(received);
+        return;
+      case 'sealed':
+      case 'not-sealed':
+        flow.evidence(received);
+        return;
+      case 'view':
+        cameraView.learn(message.view);
+        return;
+      case 'detector': {
+        const { model, provider, fallback } = message;
+        log.info({ model, provider }, 'detector loaded');
         flow.condition('detector-down', false, {});
-        flow.condition(
-          'detector-fallback',
-          message.fallback !== null,
-          message.fallback === null ? {} : { reason: message.fallback },
-        );
+        flow.condition('detector-fallback', fallback !== null, fallback === null ? {} : { reason: fallback });
         journal.detectorLoaded();
         return;
+      }
       case 'opened':
         log.info({ decoder: message.decoder, source: message.source, fps: message.fps }, 'camera opened');
         flow.condition('stream-lost', false, {});
@@ -80,9 +99,22 @@ export class VisionMessages {
 
   /** The vision process has gone, asked or not. */
   gone(): void {
-    this.#options.state.gone();
-    this.#options.accuracy.sees(false);
-    this.#options.flow.visionReturns();
+    const { status, accuracy, flow } = this.#options;
+    status.gone();
+    accuracy.sees(false);
+    flow.visionReturns();
+  }
+
+  #frame(observation: Observation): void {
+    const { flow, view, accuracy, cameraView, send } = this.#options;
+    this.#framesSeen += 1;
+    const { evidence, attentive } = view.judging(() => flow.observe(observation));
+    view.asked(evidence);
+    accuracy.sees(!flow.blind);
+    const ofView = cameraView.observe(observation);
+    send({ kind: 'ack', frame: observation.frame, evidence: [...evidence, ...ofView], attentive });
+    if (this.#failedMayStand) flow.condition('vision-failed', false, {});
+    this.#failedMayStand = false;
   }
 
   /** Vision gave its reason and ends. A configuration that never worked is for a person to mend now. */
@@ -93,6 +125,11 @@ export class VisionMessages {
       return;
     }
     log.error({ kind }, reason);
-    flow.condition(kind === 'corrupt' ? 'detector-down' : 'stream-lost', true, { reason });
+    // Only what the camera does is a lost stream; vision's own fault is another thing to look for.
+    const own = kind === 'bug' || kind === 'exhausted';
+    if (own) this.#failedMayStand = true;
+    flow.condition(kind === 'corrupt' ? 'detector-down' : own ? 'vision-failed' : 'stream-lost', true, {
+      reason,
+    });
   }
 }

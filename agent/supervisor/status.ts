@@ -1,4 +1,5 @@
 /** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
+import type { Counters } from '../contract/counters.ts';
 import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from '../contract/health.ts';
 import type { FromVision, VisionStats } from '../contract/link.ts';
 
@@ -55,18 +56,17 @@ export class VisionStatus {
     return { read: read + framesRead, analysed: analysed + framesAnalysed, dropped: dropped + framesDropped };
   }
 
-  /** Counters of this life that have no section of their own. */
-  get counters(): Record<
-    'framesHeld' | 'framesShed' | 'observationsDropped' | 'impossible' | 'reconnects' | 'rebuilds',
-    number
-  > {
+  /** Of this life of vision. */
+  get counters(): Counters {
+    const { framesHeld = 0, framesShed = 0, observationsDropped = 0 } = this.#stats ?? {};
+    const { impossible = 0, reconnects = 0, rebuilds = 0 } = this.#stats ?? {};
     return {
-      framesHeld: this.#stats?.framesHeld ?? 0,
-      framesShed: this.#stats?.framesShed ?? 0,
-      observationsDropped: this.#stats?.observationsDropped ?? 0,
-      impossible: this.#stats?.impossible ?? 0,
-      reconnects: this.#stats?.reconnects ?? 0,
-      rebuilds: this.#stats?.rebuilds ?? 0,
+      frames_held: framesHeld,
+      frames_shed: framesShed,
+      observations_dropped: observationsDropped,
+      detections_impossible: impossible,
+      camera_reconnects: reconnects,
+      camera_rebuilds: rebuilds,
     };
   }
 
@@ -75,7 +75,7 @@ export class VisionStatus {
     return this.#stats?.stages;
   }
 
-  take(message: FromVision): void {
+  hear(message: FromVision): void {
     this.#heard += 1;
     switch (message.kind) {
       case 'hello':

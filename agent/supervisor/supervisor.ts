@@ -2,25 +2,45 @@
  * Vision, as far as it may exist: it lives under a permit, ends with it, and goes on where a new permit changes
  * nothing for it.
  */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
 import type { CameraConfig, Config } from '../contract/config.ts';
-import type { VisionSettings } from '../contract/link.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { XyxyNorm } from '../contract/geometry.ts';
+import type { ToVision, VisionSettings } from '../contract/link.ts';
 import type { CapturePermit } from '../contract/permit.ts';
-import { type KeepAliveOptions, VisionKeepAlive } from './keep-alive.ts';
+import { CameraView, type CameraViewOptions } from './camera-view.ts';
+import { VisionKeepAlive } from './keep-alive.ts';
+import { LoadControl, type LoadControlOptions } from './load.ts';
+import { VisionMessages, type VisionMessagesOptions, type VisionReceiver } from './messages.ts';
+import type { VisionStatus } from './status.ts';
 import { visionSettings } from './vision-settings.ts';
 
-export interface VisionSupervisorOptions extends Omit<KeepAliveOptions, 'settings'> {
+export interface VisionSupervisorOptions
+  extends Pick<CameraViewOptions, 'stateDir' | 'snapshotsDays'>,
+    Pick<LoadControlOptions, 'heatSteps'>,
+    Pick<VisionMessagesOptions, 'view' | 'accuracy' | 'onUnusable'> {
   readonly config: Config;
   readonly camera: CameraConfig;
   /** Folder of the model cards, where it is not the package's own. */
   readonly modelDir?: string | undefined;
-  /** What vision knew before, for each start of it. */
-  known(): Pick<VisionSettings, 'knownStanding' | 'knownView'>;
-  /** The vision process has gone, asked or not. */
-  onGone(): void;
+  /** Activation socket of the vision unit; without it vision is spawned. */
+  readonly socketPath: string | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly status: VisionStatus;
+  readonly flow: VisionReceiver & {
+    condition(kind: 'load-shed' | 'decoder-crashloop', active: boolean, cause: object): void;
+    knownStanding(): XyxyNorm[];
+  };
+  readonly journal: VisionMessagesOptions['journal'] & Pick<CameraViewOptions, 'enter'>;
 }
 
 export class VisionSupervisor {
   readonly #options: VisionSupervisorOptions;
+  readonly #cameraView: CameraView;
+  readonly #load: LoadControl;
+  readonly #messages: VisionMessages;
   readonly #vision: VisionKeepAlive;
   /** What vision was started with; undefined while it does not exist. */
   #watching: string | undefined;
@@ -28,29 +48,50 @@ export class VisionSupervisor {
 
   constructor(options: VisionSupervisorOptions) {
     this.#options = options;
+    const { flow, journal } = options;
+    const send = (message: ToVision): boolean => this.#vision.send(message);
+    const enter = journal.enter.bind(journal);
+    this.#cameraView = new CameraView({ ...options, send, enter });
+    const onShed = (active: boolean, cause: object): void => flow.condition('load-shed', active, cause);
+    this.#load = new LoadControl({ ...options, send, onShed });
+    this.#messages = new VisionMessages({ ...options, cameraView: this.#cameraView, load: this.#load, send });
     this.#vision = new VisionKeepAlive({
       ...options,
-      settings: (permit) => ({ ...this.#settings(permit), ...options.known() }),
+      settings: (permit) => this.#settings(permit),
+      onMessage: (received) => this.#messages.hear(received),
+      onEnd: () => this.#messages.gone(),
+      onCrashLoop: (looping) => flow.condition('decoder-crashloop', looping, { ends: this.#vision.ends }),
     });
   }
 
-  /** Unasked ends since the start. */
-  get ends(): number {
-    return this.#vision.ends;
+  get counters(): Counters {
+    return { vision_ends: this.#vision.ends, ...this.#cameraView.counters, ...this.#load.counters };
   }
 
-  send(...args: Parameters<VisionKeepAlive['send']>): boolean {
-    return this.#vision.send(...args);
+  /** Grows with everything that vision says and with every unasked end of it: for the watchdog. */
+  get signsOfLife(): number {
+    return this.#options.status.heard + this.#vision.ends;
+  }
+
+  /** No vision yet: that is `carryOut`. */
+  start(): void {
+    this.#cameraView.start();
   }
 
   /** Resolves when there is no vision process any more, or another one has been started. */
   async carryOut(permit: CapturePermit | undefined): Promise<void> {
-    const watching = permit && JSON.stringify(this.#settings(permit));
+    const watching = permit && JSON.stringify(this.#permitted(permit));
     if (this.#stopped || watching === this.#watching) return;
     this.#watching = watching;
     await this.#vision.stop();
-    this.#options.onGone();
+    this.#messages.gone();
     if (permit !== undefined && !this.#stopped) this.#vision.start(permit);
+  }
+
+  /** Called about twice a second. */
+  tick(): void {
+    this.#cameraView.tick();
+    this.#load.tick();
   }
 
   /** For ever. */
@@ -59,9 +100,15 @@ export class VisionSupervisor {
     await this.#vision.stop();
   }
 
-  #settings(permit: CapturePermit): VisionSettings {
+  #permitted(permit: CapturePermit): VisionSettings {
     const { config, camera, modelDir } = this.#options;
     const settings = visionSettings(config, permit, { mode: 'live', camera });
     return modelDir === undefined ? settings : { ...settings, modelDir };
+  }
+
+  /** For a life of vision, with what was known before. */
+  #settings(permit: CapturePermit): VisionSettings {
+    const knownStanding = this.#options.flow.knownStanding();
+    return { ...this.#permitted(permit), knownStanding, ...this.#cameraView.settings };
   }
 }

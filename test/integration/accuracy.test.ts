@@ -29,7 +29,7 @@ function box(t: Test, room: Room, file: string): { record: AccuracyRecord; repor
   const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
   outbox.start();
   const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => record.verdict(payload)]]);
-  const { delivery } = deliver(t, room.config, outbox, { inbox });
+  const { delivery } = deliver(t, room.config, outbox, {}, inbox);
   t.teardown(async () => {
     await delivery.stop();
     await outbox.stop();
@@ -100,7 +100,7 @@ void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
     warned.push(`${message} ${JSON.stringify(fields)}`);
   // No topic filter by MQTT 5.0, 4.7.1.2: subscribing fails at once.
   const inbox = new Map([['vigie/#/verdict', () => t.fail('nothing can come')]]);
-  const { delivery } = deliver(t, config, outbox, { inbox, log: { ...log, warn } });
+  const { delivery } = deliver(t, config, outbox, { log: { ...log, warn } }, inbox);
   await until(t, 'warned', () => warned.length > 0);
   await until(t, 'the alert', () => archive.stored.alert.size === 1);
   t.match(delivery.state, { phase: 'online', reconnects: 0 });

@@ -9,14 +9,16 @@ import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
+import { SteadyClock } from '../../agent/base/steady-clock.ts';
 import { CommandRefused } from '../../agent/contract/command.ts';
 import { PAGE_BYTES_MAX, PurgeRecord, SearchRecord, SearchResult } from '../../agent/contract/search.ts';
-import { OutboxEvents } from '../../agent/outbox/event-items.ts';
+import { accepting } from '../lib/accepting.ts';
 import { searchCommand } from '../lib/commands.ts';
+import { figure, figures } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, SITE, until } from '../lib/room.ts';
+import { until } from '../lib/room.ts';
 
 const WRITER = fileURLToPath(new URL('../lib/archive-writer.js', import.meta.url));
 const KILLS = process.env['VIGIE_TEST_FULL'] === '1' ? 300 : 10;
@@ -26,6 +28,7 @@ const HOUR_MS = 3_600_000;
 interface Made {
   readonly archive: EventArchive;
   readonly clock: HandClock;
+  readonly steady: SteadyClock;
   /** Lets time pass in steps that upkeep sees. */
   pass(ms: number): void;
   find(): string[];
@@ -37,14 +40,15 @@ function make(
   options: { clock?: HandClock; synced?: () => boolean; limitMiB?: number; boot?: string } = {},
 ): Made {
   const { clock = new HandClock(), synced = () => true, limitMiB = 8, boot = 'boot-1' } = options;
+  const steady = new SteadyClock(clock, synced);
   const archive = new EventArchive({
     file,
     limitMiB,
-    eventsDays: 30,
+    eventsDays: () => 30,
     boot,
     clock,
     log: SILENT,
-    clockSynced: synced,
+    steady,
   });
   archive.start();
   t.teardown(() => archive.stop());
@@ -55,7 +59,7 @@ function make(
     }
   };
   const query = { from: '1970-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
-  return { archive, clock, pass, find: () => archive.search(query).events.map(({ id }) => id) };
+  return { archive, clock, steady, pass, find: () => archive.search(query).events.map(({ id }) => id) };
 }
 
 void t.test('finds by time, kind and place, page by page, each event once', async (t) => {
@@ -63,7 +67,7 @@ void t.test('finds by time, kind and place, page by page, each event once', asyn
   const events = history(clock.epochMs, 10, 200);
   archive.add(events.map((event, i) => entry(i + 1, event)));
   archive.add([entry(1, events[0] ?? eventAt(0))]);
-  t.equal(archive.counters.events, 2000, 'an event is there once');
+  t.equal(figure(archive, 'archive_events'), 2000, 'an event is there once');
   const iso = (ms: number): string => new Date(ms).toISOString();
   const query = { from: iso(clock.epochMs - 8 * DAY_MS), to: iso(clock.epochMs - 2 * DAY_MS) };
   const inside = events.filter(({ time }) => time >= query.from && time < query.to);
@@ -138,7 +142,7 @@ void t.test(
       why: 'retention',
       days: 30,
     });
-    t.match(archive.counters, { events: 1, purged: 2, evicted: 0 });
+    t.match(figures(archive), { archive_events: 1, archive_purged: 2, archive_evicted: 0 });
     await archive.stop();
     for (const suffix of ['', '-wal'].filter((end) => existsSync(file + end)))
       t.notOk(readFileSync(file + suffix).includes('old-marker-7391'), `archive.db${suffix}`);
@@ -147,16 +151,21 @@ void t.test(
 );
 
 void t.test('a clock that jumps deletes nothing; put right again, retention goes on', async (t) => {
-  const { archive, clock, pass, find } = make(t, join(scratch(t), 'archive.db'));
+  const { archive, clock, steady, pass, find } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs, { id: 'kept' }))]);
   pass(3 * HOUR_MS);
   clock.epochMs += 400 * DAY_MS;
   pass(HOUR_MS / 2);
-  t.equal(archive.counters.events, 1, 'a year ahead, said to be synchronised: nothing goes within the hour');
+  t.equal(
+    figure(archive, 'archive_events'),
+    1,
+    'a year ahead, said to be synchronised: nothing goes within the hour',
+  );
   clock.epochMs -= 400 * DAY_MS;
   pass(DAY_MS);
   t.same(find(), ['kept']);
-  t.match(archive.counters, { purged: 0, clockSteps: 2 });
+  t.match(figures(archive), { archive_purged: 0 });
+  t.equal(figure(steady, 'clock_steps'), 2);
   pass(30 * DAY_MS);
   t.same(find(), [], 'and its time comes');
 });
@@ -173,11 +182,11 @@ void t.test('a clock that is not set deletes nothing; its events count from when
   const { archive, pass } = make(t, file, { clock, synced: () => synced });
   archive.add([entry(2, eventAt(2000, { id: 'this-boot', synced: false }))]);
   pass(29 * DAY_MS);
-  t.match(archive.counters, { events: 2, purged: 0 });
+  t.match(figures(archive), { archive_events: 2, archive_purged: 0 });
   pass(2 * DAY_MS);
   t.match(
-    archive.counters,
-    { events: 1, purged: 1 },
+    figures(archive),
+    { archive_events: 1, archive_purged: 1 },
     'of this boot: 31 days old, whatever the wall clock says',
   );
   archive.add([entry(3, eventAt(3000, { id: 'later', synced: false }))]);
@@ -185,13 +194,13 @@ void t.test('a clock that is not set deletes nothing; its events count from when
   clock.epochMs = trueMs;
   synced = true;
   pass(20 * DAY_MS);
-  t.equal(archive.counters.events, 2, 'of an earlier boot: counted from when the clock was set');
+  t.equal(figure(archive, 'archive_events'), 2, 'of an earlier boot: counted from when the clock was set');
   pass(2 * DAY_MS);
-  t.equal(archive.counters.events, 1, 'of this boot: when its time has come');
+  t.equal(figure(archive, 'archive_events'), 1, 'of this boot: when its time has come');
   pass(7 * DAY_MS);
-  t.equal(archive.counters.events, 1);
+  t.equal(figure(archive, 'archive_events'), 1);
   pass(2 * DAY_MS);
-  t.equal(archive.counters.events, 0);
+  t.equal(figure(archive, 'archive_events'), 0);
 });
 
 void t.test('full: the oldest go, with a record; the file stays within its limit', async (t) => {
@@ -201,7 +210,8 @@ void t.test('full: the oldest go, with a record; the file stays within its limit
     const events = history(clock.epochMs + day * DAY_MS, 1, 200);
     archive.add(events.map((event, i) => entry(day * 200 + i, { ...event, id: `${day}-${i}` })));
   }
-  const { events, evicted, missed } = archive.counters;
+  const counted = (name: string): number => figure(archive, `archive_${name}`);
+  const [events, evicted, missed] = [counted('events'), counted('evicted'), counted('missed')];
   t.ok(evicted > 1000 && events + evicted === 4000 && missed === 0, `${events} kept, ${evicted} evicted`);
   t.ok(statSync(file).size <= 2 * 1_048_576, `${statSync(file).size} bytes`);
   const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
@@ -220,38 +230,29 @@ void t.test('what the outbox has accepted is in the archive, whatever happened i
   const { outbox } = makeOutbox(join(dir, 'outbox.db'));
   outbox.start();
   t.teardown(() => outbox.stop());
-  const sink = (archive: EventArchive): OutboxEvents =>
-    new OutboxEvents({
-      site: SITE,
-      box: BOX,
-      outbox,
-      archive,
-      snapshotsDays: 7,
-      onAccepted: () => undefined,
-    });
   const first = make(t, join(dir, 'archive.db'), { clock });
   const { sequence: _, ...event } = eventAt(clock.epochMs, { id: 'one' });
-  sink(first.archive).accept(event, []);
+  accepting(outbox, first.archive).accept(event, [], {});
   t.match(first.archive.search({ from: event.time, to: '2100-01-01T00:00:00.000Z' }).events, [
     { id: 'one', sequence: '0000000001' },
   ]);
   await first.archive.stop();
   // The process dies between the two commits, many times.
-  const lost = { add: () => undefined, progress: () => undefined } as Partial<EventArchive> as EventArchive;
-  for (let i = 0; i < 250; i += 1) sink(lost).accept({ ...event, id: `lost-${i}` }, []);
+  const lost = accepting(outbox, { add: () => undefined, progress: () => undefined });
+  for (let i = 0; i < 250; i += 1) lost.accept({ ...event, id: `lost-${i}` }, [], {});
   const second = make(t, join(dir, 'archive.db'), { clock, boot: 'boot-2' });
-  t.equal(second.archive.counters.events, 1);
-  sink(second.archive).recover();
-  t.equal(second.archive.counters.events, 251, 'taken from the outbox');
-  sink(second.archive).recover();
-  t.equal(second.archive.counters.added, 250, 'once');
+  t.equal(figure(second.archive, 'archive_events'), 1);
+  accepting(outbox, second.archive).takeOver();
+  t.equal(figure(second.archive, 'archive_events'), 251, 'taken from the outbox');
+  accepting(outbox, second.archive).takeOver();
+  t.equal(figure(second.archive, 'archive_added'), 250, 'once');
   await second.archive.stop();
 
   writeFileSync(join(dir, 'archive.db'), 'damaged'.repeat(4000));
   const third = make(t, join(dir, 'archive.db'), { clock });
   t.ok(existsSync(join(dir, 'archive.db.damaged')), 'a damaged file is moved aside');
-  sink(third.archive).recover();
-  t.equal(third.archive.counters.events, 251, 'and what the outbox still has is there again');
+  accepting(outbox, third.archive).takeOver();
+  t.equal(figure(third.archive, 'archive_events'), 251, 'and what the outbox still has is there again');
   utimesSync(join(dir, 'archive.db.damaged'), clock.epochMs / 1000, clock.epochMs / 1000);
   third.pass(29 * DAY_MS);
   t.ok(existsSync(join(dir, 'archive.db.damaged')));
@@ -286,11 +287,8 @@ void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, 
   const clock = new HandClock();
   clock.epochMs = Date.now();
   const { archive } = make(t, join(dir, 'archive.db'), { clock, limitMiB: 16 });
-  const { added } = archive.counters;
-  new OutboxEvents({
-    ...{ site: SITE, box: BOX, outbox, archive, snapshotsDays: 7 },
-    onAccepted: () => undefined,
-  }).recover();
+  const added = figure(archive, 'archive_added');
+  accepting(outbox, archive).takeOver();
   const found = new Set<string>();
   const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
   for (let cursor: string | undefined = ''; cursor !== undefined; ) {
@@ -302,7 +300,7 @@ void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, 
   t.same(
     lost,
     [],
-    `${accepted.size} accepted, ${archive.counters.added - added} taken from the outbox at last`,
+    `${accepted.size} accepted, ${figure(archive, 'archive_added') - added} taken from the outbox at last`,
   );
   t.equal(outbox.counters.lanes.alert.rows, found.size, 'and nothing is in one of the two only');
   t.ok(accepted.size >= KILLS, 'each life has accepted something');
@@ -313,21 +311,28 @@ void t.test('a disk that refuses: events wait in memory, searches are refused, n
   writeFileSync(folder, 'a file where the folder should be');
   const { archive, clock, find } = make(t, join(folder, 'archive.db'));
   for (let i = 0; i < 1200; i += 1) archive.add([entry(1 + i, eventAt(clock.epochMs + i, { id: `w-${i}` }))]);
-  t.match(archive.counters, { events: 0, pending: 1000, missed: 200 }, 'bounded and counted');
-  const desk = new SearchHandler(archive, clock);
+  t.match(
+    figures(archive),
+    { archive_events: 0, archive_pending: 1000, archive_missed: 200 },
+    'bounded and counted',
+  );
+  const desk = new SearchHandler({ archive, clock, record: (record) => archive.record(record) });
   const accepted = { op: 'search', args: searchCommand().args, counter: 1, key: 'k' } as const;
   t.throws(() => desk.answer(accepted), { code: 'unavailable' }, 'no search without its record');
   rmSync(folder);
   mkdirSync(folder);
   archive.upkeep();
-  t.match(archive.counters, { pending: 0, events: 1000 });
+  t.match(figures(archive), { archive_pending: 0, archive_events: 1000 });
   t.equal(find()[0], 'w-200', 'the newest were kept');
 });
 
 void t.test('each search is on record and counted; too many are told when to come again', async (t) => {
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs - 1000, { id: 'hit' }))]);
-  const desk = new SearchHandler(archive, clock, { burst: 2, perS: 0.5 });
+  const desk = new SearchHandler({
+    ...{ archive, clock, limits: { burst: 2, perS: 0.5 } },
+    record: (record) => archive.record(record),
+  });
   const { args } = searchCommand({}, clock.epochMs);
   const ask = (change: object = {}) =>
     desk.answer({ op: 'search', args: { ...args, ...change }, counter: 7, key: 'judge-desk' });
@@ -357,6 +362,6 @@ void t.test('each search is on record and counted; too many are told when to com
   }
   clock.advance(2000);
   t.match(ask(), { matches: 1 }, 'then it is answered');
-  t.same(desk.counters, { searches: 3, eventsGiven: 3, limited: 1 });
+  t.same(desk.counters, { searches: 3, search_events_given: 3, searches_limited: 1 });
   t.equal(archive.records(0, 9).length, 3);
 });

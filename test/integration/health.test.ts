@@ -7,10 +7,10 @@ import t from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { HealthReport } from '../../agent/contract/health.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { ClockSync } from '../../agent/health/clock-sync.ts';
 import { Health, type HealthSources } from '../../agent/health/health.ts';
 import { processReport, temperatureC } from '../../agent/health/host.ts';
-import { topicsOf } from '../../agent/contract/topics.ts';
 import { makeOutbox, SILENT, text } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
@@ -22,34 +22,45 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   t.teardown(() => outbox.stop());
   outbox.append([text('alert', 'alert')]);
   const { delivery } = deliver(t, config, outbox);
-  const sources: HealthSources = {
-    mode: () => 'active',
-    restraint: () => ({
-      since: '2026-11-24T14:00:00.000Z',
-      reason: null,
-      order: '2026-77',
-      validUntil: '2027-11-24T14:00:00.000Z',
-      rules: [{ id: 'stays', state: 'shadow', reason: null, shadowed: 3 }],
-    }),
-    clockSynced: () => true,
-    frames: () => ({ read: 100, analysed: 50, dropped: 1 }),
-    camera: () => ({
-      state: 'streaming',
-      reason: null,
-      decoder: 'avdec_h264',
-      widthPx: 768,
-      heightPx: 576,
-      fps: 10,
-    }),
-    detector: () => ({ model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null }),
-    incidents: () => ({ standing: 1, episodes: 2, events: 3 }),
-    outbox: () => outbox.counters,
-    mqtt: () => delivery.state,
-    accuracy: () => null,
-    vision: () => ({ pid: 4242, rssMiB: 203.4, fds: 61 }),
-    counters: () => ({ link_messages_dropped: 3 }),
-  };
   let published = 0;
+  const sources: HealthSources = {
+    restraint: {
+      mode: 'active',
+      report: () => ({
+        since: '2026-11-24T14:00:00.000Z',
+        reason: null,
+        order: '2026-77',
+        validUntil: '2027-11-24T14:00:00.000Z',
+        rules: [{ id: 'stays', state: 'shadow', reason: null, shadowed: 3 }],
+      }),
+    },
+    clockSync: { synced: true },
+    status: {
+      frames: { read: 100, analysed: 50, dropped: 1 },
+      camera: {
+        state: 'streaming',
+        reason: null,
+        decoder: 'avdec_h264',
+        widthPx: 768,
+        heightPx: 576,
+        fps: 10,
+      },
+      detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
+      process: { pid: 4242, rssMiB: 203.4, fds: 61 },
+    },
+    flow: { report: { standing: 1, episodes: 2, events: 3 } },
+    outbox,
+    delivery: {
+      get state() {
+        return delivery.state;
+      },
+      publishHealth: (report) => {
+        published += 1;
+        delivery.publishHealth(report);
+      },
+    },
+    accuracy: { report: () => null },
+  };
   const health = new Health({
     site: SITE,
     box: BOX,
@@ -59,11 +70,8 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
     clock: systemClock,
     log: SILENT,
     everyMs: 300,
-    publish: (report) => {
-      published += 1;
-      delivery.publishHealth(report);
-    },
   });
+  health.register({ counters: { link_messages_dropped: 3 } });
   health.start();
   t.teardown(() => health.stop());
   await until(t, 'online and published', () => delivery.state.phase === 'online' && published >= 4);
@@ -102,15 +110,17 @@ void t.test('a source that cannot answer costs one report, a mistake in code is 
       boot: 'b',
       versions: {},
       sources: {
-        outbox: () => {
-          asked += 1;
-          throw error;
+        outbox: {
+          get counters() {
+            asked += 1;
+            throw error;
+          },
         },
-      } as Partial<HealthSources> as HealthSources,
+        delivery: { publishHealth: () => t.fail('nothing to publish') },
+      } as unknown as HealthSources,
       clock: systemClock,
       log: SILENT,
       everyMs: 20,
-      publish: () => t.fail('nothing to publish'),
     });
   const patient = broken(new AgentError('unavailable', 'the disk'));
   patient.start();

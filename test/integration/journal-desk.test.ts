@@ -4,15 +4,17 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
+import { SteadyClock } from '../../agent/base/steady-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
-import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
+import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { configOf } from '../lib/agent.ts';
+import { figure, figures } from '../lib/counters.ts';
 import { entry, eventAt } from '../lib/history.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -26,10 +28,9 @@ const boxWith = (more: Record<string, unknown> = {}): Config =>
 interface Box {
   readonly clock: HandClock;
   readonly archive: EventArchive;
-  readonly desk: JournalRecorder;
+  readonly recorder: JournalRecorder;
   readonly search: SearchHandler;
   readonly heads: string[];
-  readonly down: (string | undefined)[];
 }
 
 function makeBox(
@@ -39,21 +40,27 @@ function makeBox(
   clock = new HandClock(),
   more: { configFile?: string } = {},
 ): Box {
-  const [heads, down]: [string[], (string | undefined)[]] = [[], []];
+  const heads: string[] = [];
   const boot = `boot-${clock.epochMs}`;
-  const base = { boot, clock, log: SILENT, clockSynced: () => true };
+  const steady = new SteadyClock(clock, () => true);
+  const base = { boot, clock, log: SILENT, steady };
   const archive = new EventArchive({
-    ...{ ...base, file: join(stateDir, 'archive.db'), limitMiB: 16, eventsDays: 30 },
+    ...{ ...base, file: join(stateDir, 'archive.db'), limitMiB: 16, eventsDays: () => 30 },
   });
-  const desk = new JournalRecorder({
-    ...{ ...base, ...more, config, stateDir, archive, vision: new VisionStatus() },
+  const recorder = new JournalRecorder({
+    ...{ ...base, ...more, config, stateDir, archive, status: new VisionStatus() },
     alertsDays: () => 30,
-    onHead: (note) => heads.push(note),
-    onDown: (reason) => down.push(reason),
+    delivery: { publishJournalHead: (note) => heads.push(note) },
   });
   archive.start();
   t.teardown(() => archive.stop());
-  return { clock, archive, desk, search: new SearchHandler(desk.witness(archive), clock), heads, down };
+  return {
+    clock,
+    archive,
+    recorder,
+    search: new SearchHandler({ archive, clock, record: recorder.record.bind(recorder) }),
+    heads,
+  };
 }
 
 function contentsIn(stateDir: string): JournalContent[] {
@@ -79,38 +86,38 @@ function searchOf(clock: HandClock, counter: number) {
 
 t.test('start, heartbeats, alerts, clock steps, stop; heads once a minute at most', async (t) => {
   const stateDir = scratch(t);
-  const { desk, clock, heads, down } = makeBox(t, stateDir);
-  desk.start();
-  desk.tick();
+  const { recorder, clock, heads } = makeBox(t, stateDir);
+  recorder.start();
+  recorder.tick();
   t.equal(heads.length, 1, 'the first head is told at once');
   const alert = eventAt(clock.epochMs);
-  desk.event(alert);
-  desk.event({ ...alert, data: { ...alert.data, severity: 'notice' } });
-  desk.tick();
+  recorder.event(alert);
+  recorder.event({ ...alert, data: { ...alert.data, severity: 'notice' } });
+  recorder.tick();
   t.equal(heads.length, 1, 'the next one waits');
   clock.advance(MINUTE_MS);
-  desk.tick();
+  recorder.tick();
   t.equal(openCheckpoint(heads[1] as string, verifierIn(stateDir)).size, 2);
   clock.advance(9 * MINUTE_MS);
-  desk.tick();
+  recorder.tick();
   clock.advance(500);
   clock.epochMs -= 3_600_000;
-  desk.tick();
+  recorder.tick();
   clock.advance(10 * MINUTE_MS);
-  desk.tick();
-  desk.stop();
+  recorder.tick();
+  recorder.stop();
   t.strictSame(typesIn(stateDir), ['start', 'alert', 'heartbeat', 'clock-step', 'heartbeat', 'stop']);
   t.match(contentsIn(stateDir)[2], { frames: { read: 0 }, config: /^[0-9a-f]{64}$/, model: null });
   t.match(contentsIn(stateDir)[3], { stepMs: -3_600_000 });
   t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'stop is told at once');
   t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
-  t.strictSame(down, []);
+  t.equal(recorder.downBecause, undefined);
 });
 
 t.test('a change of the configuration is an entry with both hashes', async (t) => {
   const stateDir = scratch(t);
   for (const config of [boxWith(), boxWith(), boxWith({ alertsPerHour: 7 })]) {
-    makeBox(t, stateDir, config).desk.start();
+    makeBox(t, stateDir, config).recorder.start();
   }
   t.strictSame(typesIn(stateDir), ['start', 'start', 'config', 'start']);
   const [first, , change, last] = contentsIn(stateDir);
@@ -125,14 +132,14 @@ t.test('a change says whose file it was, and which zones; another version is an 
   const stateDir = scratch(t);
   const configFile = join(stateDir, 'vigie.yaml');
   writeFileSync(configFile, 'site: x');
-  makeBox(t, stateDir).desk.start();
+  makeBox(t, stateDir).recorder.start();
   const square = [
     [0, 0],
     [1, 0],
     [1, 1],
   ];
   const zoned = boxWith({ zones: [{ id: 'square', polygon: square }] });
-  makeBox(t, stateDir, zoned, new HandClock(), { configFile }).desk.start();
+  makeBox(t, stateDir, zoned, new HandClock(), { configFile }).recorder.start();
   t.strictSame(typesIn(stateDir), ['start', 'config', 'start']);
   const [first, change, last] = contentsIn(stateDir) as unknown as Record<string, string>[];
   t.match(change, {
@@ -144,26 +151,26 @@ t.test('a change says whose file it was, and which zones; another version is an 
   const journal = new Journal({ stateDir, origin: `vigie/${SITE}/${BOX}` });
   journal.start();
   journal.append({ ...last, versions: { vigie: '0.0.9' } } as unknown as JournalContent);
-  makeBox(t, stateDir, zoned).desk.start();
+  makeBox(t, stateDir, zoned).recorder.start();
   t.strictSame(typesIn(stateDir).slice(4), ['update', 'start']);
   t.match(contentsIn(stateDir)[4], { before: { vigie: '0.0.9' }, after: { node: process.versions.node } });
 });
 
 t.test('alerts are erased with the retention of events, once the clock can be trusted', async (t) => {
   const stateDir = scratch(t);
-  const { desk, clock } = makeBox(t, stateDir);
-  desk.start();
-  desk.event(eventAt(clock.epochMs));
+  const { recorder, clock } = makeBox(t, stateDir);
+  recorder.start();
+  recorder.event(eventAt(clock.epochMs));
   const day = (): void => {
     for (let minute = 0; minute < 24 * 60; minute += 30) {
       clock.advance(30 * MINUTE_MS);
-      desk.tick();
+      recorder.tick();
     }
   };
   for (let days = 0; days < 29; days += 1) day();
-  t.match(desk.counters, { journal_erased_retention: 0 });
+  t.match(figures(recorder), { journal_erased_retention: 0 });
   for (let days = 0; days < 3; days += 1) day();
-  t.match(desk.counters, { journal_erased_retention: 1, journal_erased_limit: 0 });
+  t.match(figures(recorder), { journal_erased_retention: 1, journal_erased_limit: 0 });
   t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
 });
 
@@ -171,19 +178,19 @@ t.test('searches and purges, each once, also over a restart', async (t) => {
   const stateDir = scratch(t);
   const clock = new HandClock();
   const first = makeBox(t, stateDir, boxWith(), clock);
-  first.desk.start();
+  first.recorder.start();
   first.archive.add([entry(1, eventAt(clock.epochMs))]);
   first.search.answer(searchOf(clock, 1));
   clock.advance(31 * 24 * 60 * MINUTE_MS);
   first.archive.upkeep();
   clock.advance(MINUTE_MS);
-  // Cut off before the desk looks again: the next start takes the record of the purge.
+  // Cut off before the recorder looks again: the next start takes the record of the purge.
   await first.archive.stop();
   const second = makeBox(t, stateDir, boxWith(), clock);
-  second.desk.start();
-  second.desk.tick();
+  second.recorder.start();
+  second.recorder.tick();
   second.search.answer(searchOf(clock, 2));
-  second.desk.tick();
+  second.recorder.tick();
   t.strictSame(typesIn(stateDir), ['start', 'search', 'start', 'purge', 'search']);
   t.match(contentsIn(stateDir)[1], { record: { case: '2026/1234', key: 'judge-desk', counter: 1 } });
   t.match(contentsIn(stateDir)[3], { record: { count: 1, why: 'retention' } });
@@ -193,25 +200,25 @@ t.test(
   'a disk that refuses: told, searches get no answer, entries wait, and all goes on after it',
   async (t) => {
     const stateDir = scratch(t);
-    const { desk, clock, search, down } = makeBox(t, stateDir);
-    desk.start();
+    const { recorder, clock, search } = makeBox(t, stateDir);
+    recorder.start();
     const contents = join(stateDir, 'journal/contents');
     renameSync(contents, `${contents}.away`);
     writeFileSync(contents, '');
-    for (let i = 0; i < 303; i += 1) desk.event(eventAt(clock.epochMs + i));
-    desk.tick();
-    t.match(down, [/the disk refuses the journal/]);
-    t.match(desk.counters, { journal_entries: 1, journal_pending: 300, journal_missed: 3 });
+    for (let i = 0; i < 303; i += 1) recorder.event(eventAt(clock.epochMs + i));
+    recorder.tick();
+    t.match(recorder.downBecause, /the disk refuses the journal/);
+    t.match(figures(recorder), { journal_entries: 1, journal_pending: 300, journal_missed: 3 });
     t.throws(() => search.answer(searchOf(clock, 1)), /the disk refuses the journal/);
     rmSync(contents);
     mkdirSync(contents);
     renameSync(`${contents}.away/000.jsonl`, join(contents, '000.jsonl'));
     clock.advance(10_000);
-    desk.tick();
-    t.strictSame(down.slice(1), [undefined]);
-    t.ok((desk.counters['journal_pending'] ?? 0) > 0, 'not all in one go');
-    for (let i = 0; i < 50; i += 1) desk.tick();
-    t.match(desk.counters, { journal_entries: 302, journal_pending: 0, journal_missed: 3 });
+    recorder.tick();
+    t.equal(recorder.downBecause, undefined);
+    t.ok(figure(recorder, 'journal_pending') > 0, 'not all in one go');
+    for (let i = 0; i < 50; i += 1) recorder.tick();
+    t.match(figures(recorder), { journal_entries: 302, journal_pending: 0, journal_missed: 3 });
     t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
     t.match(readFileSync(join(contents, '001.jsonl'), 'utf8'), /"type":"missed","count":3\}/);
     t.equal(search.answer(searchOf(clock, 2)).matches, 0);
@@ -220,13 +227,13 @@ t.test(
 
 t.test('a journal that was tampered with is told and left as it is', async (t) => {
   const stateDir = scratch(t);
-  makeBox(t, stateDir).desk.start();
+  makeBox(t, stateDir).recorder.start();
   const file = join(stateDir, 'journal/checkpoint');
   writeFileSync(file, readFileSync(file, 'utf8').replace('\n1\n', '\n2\n'));
   const before = readFileSync(file, 'utf8');
-  const { desk, down } = makeBox(t, stateDir);
-  desk.start();
-  desk.tick();
-  t.match(down, [/cannot go on: checkpoint: the signature of .* does not fit; keep a copy/]);
+  const { recorder } = makeBox(t, stateDir);
+  recorder.start();
+  recorder.tick();
+  t.match(recorder.downBecause, /cannot go on: checkpoint: the signature of .* does not fit; keep a copy/);
   t.equal(readFileSync(file, 'utf8'), before);
 });

@@ -12,6 +12,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { getLocal } from '../../agent/base/local-http.ts';
 import type { Logger } from '../../agent/base/log.ts';
+import { gauge } from '../../agent/contract/counters.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { LATENCY_BOUNDS_MS, Latency } from '../../agent/contract/latency.ts';
@@ -86,7 +87,13 @@ t.test('the agent’s metrics: each counter, each stage, and what Prometheus ask
   const { values, labels } = read(metrics);
   const status = JSON.parse(await getLocal(socket, STATUS_PATH)) as LocalStatus;
   t.same([...Value.Errors(LocalStatus, status)], [], 'the status fits its schema');
-  for (const name of Object.keys(status.report.counters)) t.ok(values.has(counterMetric(name)), name);
+  for (const name of Object.keys(status.report.counters)) {
+    const metrics = [counterMetric(name, 0), counterMetric(name, gauge(0))];
+    t.ok(
+      metrics.some((metric) => values.has(metric)),
+      name,
+    );
+  }
   t.ok((values.get('vigie_frames_analysed_total') ?? 0) > 0);
   t.equal(values.get('vigie_camera_state{state="streaming"}'), 1);
   t.equal(values.get('vigie_mqtt_phase{phase="online"}'), 1);

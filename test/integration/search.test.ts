@@ -14,6 +14,7 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { SearchRecord } from '../../agent/contract/search.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { figure } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { MODEL_DIR, ROOT, scratch } from '../lib/paths.ts';
@@ -152,8 +153,8 @@ void t.test('all boxes are asked; who answers, who does not and why is said', as
   t.equal(records.length, 2, 'each search is on record');
   t.ok(records.every((record) => Value.Check(SearchRecord, record)));
   t.match(records[1], { key: 'judge-desk', case: '2026/1234', reason: 'theft', matches: 1, given: 1 });
-  t.match(beta.search.counters, { searches: 2, eventsGiven: 3 });
-  t.match(gamma.desk.counters, { accepted: 0, refused: 1 });
+  t.match(beta.search.counters, { searches: 2, search_events_given: 3 });
+  t.match(gamma.dispatcher.counters, { commands_accepted: 0, commands_refused: 1 });
 });
 
 void t.test('many matches come page by page, at the pace the box allows', async (t) => {
@@ -171,7 +172,7 @@ void t.test('many matches come page by page, at the pace the box allows', async 
     'each once, in order',
   );
   t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: wanted.length, given: wanted.length }]);
-  const { searches, limited } = box.search.counters;
+  const [searches, limited] = [figure(box.search, 'searches'), figure(box.search, 'searches_limited')];
   t.ok(searches >= 4 && limited >= 1, `${searches} pages, told ${limited} times to come again`);
   t.equal(box.archive.records(0, 99).length, searches, 'each page is on record');
 
@@ -228,9 +229,9 @@ void t.test('nothing that is published to the command topics harms a box', async
       },
     });
   }
-  await until(t, 'all refused', () => box.desk.counters.refused >= messages.length, 30_000);
-  t.equal(box.desk.counters.refused, messages.length);
-  t.equal(box.desk.counters.accepted, 0);
+  await until(t, 'all refused', () => figure(box.dispatcher, 'commands_refused') >= messages.length, 30_000);
+  t.equal(figure(box.dispatcher, 'commands_refused'), messages.length);
+  t.equal(figure(box.dispatcher, 'commands_accepted'), 0);
   t.match(await search('--box', 'alpha', '--json'), { code: 0 }, 'and it answers as before');
   t.equal(box.delivery.state.reconnects, 0);
   await until(t, 'some were told why', () => replies.length > 0);
@@ -264,7 +265,7 @@ void t.test('only who may write commands and holds a key can search', async (t) 
     [`vigie/${SITE}/all/cmd`],
     'a box hears the commands for all, and nothing else',
   );
-  t.equal(box.search.counters.searches, 2);
+  t.equal(figure(box.search, 'searches'), 2);
 });
 
 void t.test('what is typed wrong is one line, exit 2', async (t) => {

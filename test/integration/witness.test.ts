@@ -204,17 +204,16 @@ void t.test(
     const topic = topicsOf(SITE, BOX).journalWitnessed;
     const taken: boolean[] = [];
     const publish = (): void => delivery.publishJournalHead(journal.head ?? '', journal.growth());
-    const { delivery } = deliver(t, room.config, outbox, {
-      inbox: new Map([
-        [
-          topic,
-          (payload) => {
-            taken.push(journal.takeWitnessed(payload.toString()));
-            if (journal.witnessedSize < journal.size) publish();
-          },
-        ],
-      ]),
-    });
+    const inbox = new Map([
+      [
+        topic,
+        (payload: Buffer) => {
+          taken.push(journal.takeWitnessed(payload.toString()));
+          if (journal.witnessedSize < journal.size) publish();
+        },
+      ],
+    ]);
+    const { delivery } = deliver(t, room.config, outbox, {}, inbox);
     publish();
     writeFileSync(join(dir, 'boxes.vkey'), keyOf(box));
     const { cert, key } = await room.authority.client('witness');

@@ -1,10 +1,9 @@
 /** Whole agents, and the configurations of tests. */
 import type { Test } from 'tap';
-import type { AgentOptions } from '../../agent/agent-options.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import type { Config } from '../../agent/contract/config.ts';
-import { Agent } from '../../agent/main.ts';
+import { Agent, type AgentOptions } from '../../agent/main.ts';
 import { authorised } from './authority.ts';
 import { SILENT } from './outbox.ts';
 

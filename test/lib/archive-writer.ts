@@ -6,26 +6,23 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { systemClock } from '../../agent/base/clock.ts';
-import { OutboxEvents } from '../../agent/outbox/event-items.ts';
+import { accepting } from './accepting.ts';
 import { eventAt } from './history.ts';
 import { makeOutbox, SILENT } from './outbox.ts';
-import { BOX, SITE } from './room.ts';
 
 const [dir = '', boot = ''] = process.argv.slice(2);
 const { outbox } = makeOutbox(join(dir, 'outbox.db'), { limitMiB: 16, boot });
 const archive = new EventArchive({
-  ...{ file: join(dir, 'archive.db'), limitMiB: 16, eventsDays: 30, boot, clock: systemClock, log: SILENT },
-  clockSynced: () => true,
+  ...{ file: join(dir, 'archive.db'), limitMiB: 16, boot, clock: systemClock, log: SILENT },
+  eventsDays: () => 30,
+  steady: { trusted: () => true },
 });
-const sink = new OutboxEvents({
-  ...{ site: SITE, box: BOX, outbox, archive, snapshotsDays: 7 },
-  onAccepted: () => undefined,
-});
+const sink = accepting(outbox, archive);
 outbox.start();
 archive.start();
-sink.recover();
+sink.takeOver();
 for (let i = 0; ; i += 1) {
   const { sequence: _, ...event } = eventAt(Date.now(), { id: `${boot}-${i}` });
-  sink.accept(event, []);
+  sink.accept(event, [], {});
   writeSync(1, `${event.id}\n`);
 }

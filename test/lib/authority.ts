@@ -2,10 +2,10 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { signEnvelope } from '../../agent/base/dsse.ts';
 import { loadConfig } from '../../agent/config/load.ts';
 import { AUTHORISATION_TYPE, type Authorisation, cameraAddress } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 
 export interface TestKey {
   readonly privateKey: KeyObject;

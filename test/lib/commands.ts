@@ -1,8 +1,8 @@
 /** Keys and signed commands for tests. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { signEnvelope } from '../../agent/base/dsse.ts';
 import { COMMAND_TYPE, type Command } from '../../agent/contract/command.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 import { BOX, SITE } from './room.ts';
 
 export interface Signer {

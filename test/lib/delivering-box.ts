@@ -23,7 +23,6 @@ const delivery = new Delivery({
   clock: systemClock,
   log: SILENT,
   timing: { reconnect: { firstMs: 100, maxMs: 500 } },
-  onState: () => undefined,
 });
 delivery.start();
 let appending = true;

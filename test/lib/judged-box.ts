@@ -5,8 +5,8 @@
 import { writeSync } from 'node:fs';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';
 import { systemClock } from '../../agent/base/clock.ts';
-import { Delivery } from '../../agent/mqtt/delivery.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import { Delivery } from '../../agent/mqtt/delivery.ts';
 import { alert, WATCHING } from './accuracy.ts';
 import { makeOutbox, SILENT } from './outbox.ts';
 import { BOX, SITE } from './room.ts';
@@ -22,6 +22,17 @@ for (let i = 0; i < 20; i += 1) {
 const { outbox } = makeOutbox(`${file}.outbox`, { boot: `boot-${process.pid}` });
 outbox.start();
 let taken = 0;
+const inbox = new Map([
+  [
+    topicsOf(SITE, BOX).verdict,
+    (payload: Buffer) => {
+      record.verdict(payload);
+      const now = record.report()?.verdicts.taken ?? 0;
+      if (now > taken) writeSync(1, 'taken\n');
+      taken = now;
+    },
+  ],
+]);
 new Delivery({
   config: { url, ca, cert, key, ack: 'broker' },
   site: SITE,
@@ -30,16 +41,4 @@ new Delivery({
   boot: `boot-${process.pid}`,
   clock: systemClock,
   log: SILENT,
-  inbox: new Map([
-    [
-      topicsOf(SITE, BOX).verdict,
-      (payload) => {
-        record.verdict(payload);
-        const now = record.report()?.verdicts.taken ?? 0;
-        if (now > taken) writeSync(1, 'taken\n');
-        taken = now;
-      },
-    ],
-  ]),
-  onState: () => undefined,
-}).start();
+}).start(inbox);

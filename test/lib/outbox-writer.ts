@@ -27,7 +27,7 @@ if (careless !== undefined) {
     process.exit(0);
   }
 }
-const { outbox, storage } = makeOutbox(file, { limitMiB: Number(limitMiB), boot: `boot-${process.pid}` });
+const { outbox } = makeOutbox(file, { limitMiB: Number(limitMiB), boot: `boot-${process.pid}` });
 outbox.start();
 for (let i = 0; i < Number(count); i += 1) {
   const items =
@@ -37,5 +37,5 @@ for (let i = 0; i < Number(count); i += 1) {
   writeSync(1, `${items[0]?.lane} ${seqs.join(' ')}\n`);
   await new Promise((resolve) => setImmediate(resolve));
 }
-writeSync(1, `store ${outbox.counters.store} ${storage.join(',')}\n`);
+writeSync(1, `store ${outbox.counters.store}\n`);
 await outbox.stop();

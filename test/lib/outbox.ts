@@ -21,24 +21,16 @@ export function keptLog(): { log: Logger; lines: string[] } {
   };
 }
 
-export interface TestOutbox {
-  readonly outbox: DurableOutbox;
-  /** What `onStorage` was told, in order. */
-  readonly storage: string[];
-}
-
-export function makeOutbox(file: string, options: Partial<OutboxOptions> = {}): TestOutbox {
-  const storage: string[] = [];
+export function makeOutbox(file: string, options: Partial<OutboxOptions> = {}): { outbox: DurableOutbox } {
   const outbox = new DurableOutbox({
     file,
     limitMiB: 4,
     boot: 'boot-1',
     clock: systemClock,
     log: SILENT,
-    onStorage: (store) => storage.push(store),
     ...options,
   });
-  return { outbox, storage };
+  return { outbox };
 }
 
 /** A text item whose body says its own number. */

@@ -8,6 +8,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import type { MqttConfig } from '../../agent/contract/config.ts';
 import type { DeliveryState } from '../../agent/contract/health.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
+import type { Inbox } from '../../agent/mqtt/command-inbox.ts';
 import { Delivery, type DeliveryOptions } from '../../agent/mqtt/delivery.ts';
 import { CertificateAuthority, type KeyPair } from '../../scripts/lib/certificates.ts';
 import { Mosquitto, type MosquittoOptions } from '../../scripts/lib/mosquitto.ts';
@@ -73,6 +74,7 @@ export function deliver(
   config: MqttConfig,
   outbox: Outbox,
   options: Partial<DeliveryOptions> = {},
+  inbox: Inbox = new Map(),
 ): { delivery: Delivery; states: DeliveryState[] } {
   const states: DeliveryState[] = [];
   const delivery = new Delivery({
@@ -83,12 +85,20 @@ export function deliver(
     boot: 'boot-1',
     clock: systemClock,
     log: SILENT,
-    onState: (state) => states.push(state),
     ...options,
     timing: { reconnect: { firstMs: 100, maxMs: 500 }, ...options.timing },
   });
   t.teardown(() => delivery.stop());
-  delivery.start();
+  delivery.start(inbox);
+  // As it goes by: a phase lasts longer than a look.
+  const look = (): void => {
+    const { state } = delivery;
+    const { phase, fault } = states.at(-1) ?? {};
+    if (state.phase !== phase || state.fault?.code !== fault?.code) states.push(state);
+  };
+  look();
+  const looking = setInterval(look, 1);
+  t.teardown(() => clearInterval(looking));
   return { delivery, states };
 }
 

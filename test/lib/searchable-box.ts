@@ -1,4 +1,4 @@
-/** A box reduced to what answers a search: the real archive, door, desk and delivery. */
+/** A box reduced to what answers a search: the real archive, verifier, dispatcher and delivery. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventArchive } from '../../agent/archive/archive.ts';
@@ -6,14 +6,14 @@ import { SearchHandler } from '../../agent/archive/search.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { BucketLimits } from '../../agent/base/token-bucket.ts';
 import { CommandDispatcher } from '../../agent/command/dispatcher.ts';
+import { ReplayGuard } from '../../agent/command/replay-guard.ts';
+import { CommandVerifier } from '../../agent/command/verifier.ts';
 import { CommandRefused } from '../../agent/contract/command.ts';
 import type { CommandKey, MqttConfig } from '../../agent/contract/config.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
+import { type Topics, topicsOf } from '../../agent/contract/topics.ts';
 import { commandInbox } from '../../agent/mqtt/command-inbox.ts';
 import { Delivery } from '../../agent/mqtt/delivery.ts';
-import { topicsOf } from '../../agent/contract/topics.ts';
-import { ReplayGuard } from '../../agent/command/replay-guard.ts';
-import { CommandVerifier } from '../../agent/command/verifier.ts';
 import { SILENT } from './outbox.ts';
 
 export interface SearchableBoxOptions {
@@ -34,28 +34,32 @@ const notHere = (): never => {
 export class SearchableBox {
   readonly archive: EventArchive;
   readonly search: SearchHandler;
-  readonly desk: CommandDispatcher;
+  readonly dispatcher: CommandDispatcher;
   readonly delivery: Delivery;
+  readonly #topics: Topics;
 
   constructor({ site, box, stateDir, mqtt, keys, outbox, limits }: SearchableBoxOptions) {
+    this.#topics = topicsOf(site, box);
     mkdirSync(stateDir, { recursive: true });
     const clock = systemClock;
     this.archive = new EventArchive({
       file: join(stateDir, 'archive.db'),
       limitMiB: 64,
-      eventsDays: 30,
+      eventsDays: () => 30,
       boot: 'boot-1',
       clock,
       log: SILENT,
-      clockSynced: () => true,
+      steady: { trusted: () => true },
     });
-    this.search = new SearchHandler(this.archive, clock, limits);
-    const counters = new ReplayGuard(join(stateDir, 'command-counters.json'));
-    this.desk = new CommandDispatcher({
+    const { archive } = this;
+    const record = archive.record.bind(archive);
+    this.search = new SearchHandler({ archive, clock, record, ...(limits && { limits }) });
+    const guard = new ReplayGuard(join(stateDir, 'command-counters.json'));
+    this.dispatcher = new CommandDispatcher({
       site,
       box,
-      door: new CommandVerifier({ site, box, keys, counters, clock }),
-      ops: {
+      verifier: new CommandVerifier({ site, box, keys, guard, clock }),
+      handlers: {
         search: (command) => this.search.answer(command),
         suspend: notHere,
         resume: notHere,
@@ -63,7 +67,6 @@ export class SearchableBox {
       },
       clock,
       log: SILENT,
-      reply: (topic, payload, correlation) => this.delivery.reply(topic, payload, correlation),
     });
     this.delivery = new Delivery({
       config: mqtt,
@@ -73,18 +76,21 @@ export class SearchableBox {
       boot: 'boot-1',
       clock,
       log: SILENT,
-      onState: () => undefined,
-      inbox: commandInbox(topicsOf(site, box), (command) => this.desk.take(command)),
     });
   }
 
   start(): void {
     this.archive.start();
-    this.delivery.start();
+    const { dispatcher, delivery } = this;
+    const inbox = commandInbox(this.#topics, {
+      hear: (command) => dispatcher.hear(command),
+      reply: (topic, payload, correlation) => delivery.reply(topic, payload, correlation),
+    });
+    delivery.start(inbox);
   }
 
   async stop(): Promise<void> {
-    await this.desk.stop();
+    await this.dispatcher.stop();
     await this.delivery.stop();
     await this.archive.stop();
   }

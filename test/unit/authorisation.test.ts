@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { keyIdOf, signEnvelope } from '../../agent/base/dsse.ts';
 import {
   AUTHORISATION_BYTES_MAX,
   AUTHORISATION_TYPE,
@@ -14,7 +15,6 @@ import type { Config } from '../../agent/contract/config.ts';
 import { RESUME_TYPE } from '../../agent/contract/mode.ts';
 import { authorisationFault, coverageOf, openAuthorisation } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';
-import { keyIdOf, signEnvelope } from '../../agent/base/dsse.ts';
 import { LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';
 import { PIN_FILE, writePin } from '../../agent/restraint/pin.ts';
 import { openResume, signResume } from '../../agent/restraint/resume.ts';

@@ -179,16 +179,22 @@ void t.test('the bridges together: what stands, what is told before and after, w
       rules: [{ id: 'r-loitering', kind: 'loitering' } as RuleConfig],
     },
     box: BOX,
-    frameSize: () => frame,
-    publish: (notice) => {
-      if (!away) told.push(published(notice));
-      return !away;
+    status: {
+      get frameSize() {
+        return frame;
+      },
+    },
+    delivery: {
+      publishNotice: (notice) => {
+        if (!away) told.push(published(notice));
+        return !away;
+      },
     },
   });
   bridges.online();
   t.strictSame(
     bridges.counters,
-    { published: 0, dropped: 5 },
+    { bridge_published: 0, bridge_dropped: 5 },
     'nobody there: four configurations and a state',
   );
   away = false;
@@ -198,18 +204,18 @@ void t.test('the bridges together: what stands, what is told before and after, w
     told.filter(([topic]) => topic.endsWith('/home-assistant/r-loitering')).at(-1)?.[1];
   t.equal(state(), 'OFF');
 
-  bridges.take(event('loitering', 'start'));
-  t.equal(bridges.counters.dropped, 6, 'no frame was seen yet: Frigate’s pixels are unknown');
+  bridges.accepted(event('loitering', 'start'));
+  t.equal(bridges.counters['bridge_dropped'], 6, 'no frame was seen yet: Frigate’s pixels are unknown');
   frame = FRAME;
-  bridges.take(event('loitering', 'start', { episode: 'e2' }));
+  bridges.accepted(event('loitering', 'start', { episode: 'e2' }));
   t.equal(state(), 'ON');
-  bridges.take(event('loitering', 'end'));
+  bridges.accepted(event('loitering', 'end'));
   t.equal(state(), 'ON', 'the other still stands');
-  bridges.take(event('loitering', 'update', { episode: 'e2', objects: [9] }));
+  bridges.accepted(event('loitering', 'update', { episode: 'e2', objects: [9] }));
   frame = undefined;
-  bridges.take(event('loitering', 'end', { episode: 'e2' }));
+  bridges.accepted(event('loitering', 'end', { episode: 'e2' }));
   t.equal(state(), 'OFF');
-  bridges.take(event('stream-lost', 'start', { objects: [] }));
+  bridges.accepted(event('stream-lost', 'start', { objects: [] }));
   t.match(
     told.filter(([topic]) => topic.endsWith('/frigate/events')).map(([, told]) => told),
     [

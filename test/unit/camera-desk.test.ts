@@ -2,11 +2,11 @@
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { CameraView } from '../../agent/supervisor/camera-view.ts';
 import { CAMERA_FILES } from '../../agent/contract/camera-record.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
-import type { FromVision, KnownView, ToVision } from '../../agent/contract/link.ts';
+import type { EvidenceRequest, FromVision, KnownView, ToVision } from '../../agent/contract/link.ts';
 import type { CameraCondition } from '../../agent/contract/observation.ts';
+import { CameraView } from '../../agent/supervisor/camera-view.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
@@ -17,6 +17,7 @@ const VIEW: KnownView = { signature: Buffer.alloc(384, 7).toString('base64'), as
 /** A desk with a clock of its own, and what it sends to vision. */
 class Box {
   readonly sent: ToVision[] = [];
+  readonly asked: EvidenceRequest[] = [];
   readonly entries: JournalEntry[] = [];
   readonly desk: CameraView;
   readonly dir: string;
@@ -41,18 +42,18 @@ class Box {
   }
 
   say(message: FromVision, binary = new Uint8Array(0)): boolean {
-    return this.desk.take({ message, binary });
+    return this.desk.answer({ message, binary });
   }
 
   see(seconds: number, camera: CameraCondition[] = []): void {
     for (const endMs = this.nowMs + seconds * 1000; this.nowMs < endMs; this.nowMs += 1000) {
-      this.say({ kind: 'frame', observation: observation(this.nowMs, [], { camera }), detections: [] });
+      this.asked.push(...this.desk.observe(observation(this.nowMs, [], { camera })));
     }
   }
 
   /** Answers the pictures that were asked for; returns how many. */
   answer(text: string): number {
-    const asked = this.sent.splice(0).flatMap((m) => (m.kind === 'ack' ? m.evidence : []));
+    const asked = this.asked.splice(0);
     for (const { request, atMs } of asked) {
       const redaction = { persons: 0, plates: 0, masks: 0, moving: 0 };
       const header = { request, sha256: '0'.repeat(64), widthPx: 1, heightPx: 1, atMs, redaction };
@@ -73,7 +74,7 @@ class Box {
 
 function movedBox(t: Test): Box {
   const box = new Box(scratch(t));
-  box.say({ kind: 'view', view: VIEW });
+  box.desk.learn(VIEW);
   box.see(2);
   t.equal(box.answer('as it was'), 1, 'a picture of the view is asked for');
   box.see(70);

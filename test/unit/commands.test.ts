@@ -1,11 +1,14 @@
-/** The door for commands: nothing that is not exactly right passes, and each refusal says why. */
+/** The verifier of commands: nothing that is not exactly right passes, and each refusal says why. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t from 'tap';
+import { keyIdOf } from '../../agent/base/dsse.ts';
 import { CommandDispatcher } from '../../agent/command/dispatcher.ts';
+import { ReplayGuard } from '../../agent/command/replay-guard.ts';
+import { CommandVerifier } from '../../agent/command/verifier.ts';
 import {
   COMMAND_TYPE,
   type Command,
@@ -14,10 +17,8 @@ import {
   type IncomingCommand,
 } from '../../agent/contract/command.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { ReplayGuard } from '../../agent/command/replay-guard.ts';
-import { CommandVerifier } from '../../agent/command/verifier.ts';
-import { keyIdOf } from '../../agent/base/dsse.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { figure } from '../lib/counters.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import {
@@ -39,27 +40,28 @@ const signer = makeSigner();
 const clock = new HandClock();
 const command = (change: Partial<Command> = {}): Command => searchCommand(change, clock.epochMs);
 
-function makeDoor(file: string, keys = [signer.config]): CommandVerifier {
-  return new CommandVerifier({ site: SITE, box: BOX, keys, counters: new ReplayGuard(file), clock });
+function makeVerifier(file: string, keys = [signer.config]): CommandVerifier {
+  return new CommandVerifier({ site: SITE, box: BOX, keys, guard: new ReplayGuard(file), clock });
 }
 
-const verdict = (door: CommandVerifier, bytes: Uint8Array): Verdict => verdictOf(() => door.open(bytes));
+const verdict = (verifier: CommandVerifier, bytes: Uint8Array): Verdict =>
+  verdictOf(() => verifier.open(bytes));
 
 void t.test('no single-bit flip is accepted; the original is, once', async (t) => {
-  const door = makeDoor(join(scratch(t), 'counters.json'));
+  const verifier = makeVerifier(join(scratch(t), 'counters.json'));
   const original = signed(signer, command());
-  const seen = flips(original, (bytes) => verdict(door, bytes));
+  const seen = flips(original, (bytes) => verdict(verifier, bytes));
   t.notOk(seen.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...seen])}`);
   t.ok((seen.get('bad-signature') ?? 0) > 100 && (seen.get('malformed') ?? 0) > 100, 'the flips reach far');
-  t.equal(verdict(door, original), 'accepted');
-  t.equal(verdict(door, original), 'replayed');
+  t.equal(verdict(verifier, original), 'accepted');
+  t.equal(verdict(verifier, original), 'replayed');
 });
 
 void t.test(`${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands: none accepted`, async (t) => {
-  const door = makeDoor(join(scratch(t), 'counters.json'));
+  const verifier = makeVerifier(join(scratch(t), 'counters.json'));
   const stranger = makeSigner('stranger');
   const accepted = signed(signer, command());
-  t.equal(verdict(door, accepted), 'accepted');
+  t.equal(verdict(verifier, accepted), 'accepted');
   const iso = (ms: number): string => new Date(ms).toISOString();
   const wrong: fc.Arbitrary<Wrong>[] = [
     ...mutations(accepted),
@@ -103,8 +105,12 @@ void t.test(`${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands: 
       codes: ['malformed' as const],
     })),
   ];
-  noneAccepted(t, wrong, (bytes) => verdict(door, bytes));
-  t.equal(verdict(door, signed(signer, command())), 'accepted', 'the door still opens for what is right');
+  noneAccepted(t, wrong, (bytes) => verdict(verifier, bytes));
+  t.equal(
+    verdict(verifier, signed(signer, command())),
+    'accepted',
+    'the verifier still opens for what is right',
+  );
 });
 
 void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and it is opened', async (t) => {
@@ -124,41 +130,41 @@ void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and 
     payload: payload.toString('base64'),
     signatures: [{ keyid: keyIdOf(signer.privateKey), sig: readFileSync(file('sig')).toString('base64') }],
   };
-  const door = makeDoor(file('counters.json'));
-  t.equal(verdict(door, Buffer.from(JSON.stringify(envelope))), 'accepted');
+  const verifier = makeVerifier(file('counters.json'));
+  t.equal(verdict(verifier, Buffer.from(JSON.stringify(envelope))), 'accepted');
   const twice = { ...envelope, signatures: [envelope.signatures[0], envelope.signatures[0]] };
-  t.equal(verdict(door, Buffer.from(JSON.stringify(twice))), 'malformed', 'one signature');
+  t.equal(verdict(verifier, Buffer.from(JSON.stringify(twice))), 'malformed', 'one signature');
 });
 
 void t.test(
-  'counters outlive the process, the key and the door; without them nothing is obeyed',
+  'counters outlive the process, the key and the verifier; without them nothing is obeyed',
   async (t) => {
     const file = join(scratch(t), 'counters.json');
     const first = signed(signer, command());
     const second = signed(signer, command());
-    t.equal(verdict(makeDoor(file), second), 'accepted');
-    t.equal(verdict(makeDoor(file), first), 'replayed', 'an earlier counter, after a restart');
+    t.equal(verdict(makeVerifier(file), second), 'accepted');
+    t.equal(verdict(makeVerifier(file), first), 'replayed', 'an earlier counter, after a restart');
     const other = makeSigner('police-desk');
-    t.equal(verdict(makeDoor(file, [other.config]), signed(other, command({ counter: 1 }))), 'accepted');
-    t.equal(verdict(makeDoor(file), second), 'replayed', 'taken out of the configuration and put back');
+    t.equal(verdict(makeVerifier(file, [other.config]), signed(other, command({ counter: 1 }))), 'accepted');
+    t.equal(verdict(makeVerifier(file), second), 'replayed', 'taken out of the configuration and put back');
     t.same(Object.values(JSON.parse(readFileSync(file, 'utf8')) as object).length, 2);
 
     for (const damage of ['', '{"a":1}', '[]', '{"', JSON.stringify({ [keyIdOf(signer.privateKey)]: '7' })]) {
       writeFileSync(file, damage);
-      t.equal(verdict(makeDoor(file), signed(signer, command())), 'unavailable', `damaged: ${damage}`);
+      t.equal(verdict(makeVerifier(file), signed(signer, command())), 'unavailable', `damaged: ${damage}`);
     }
-    const nowhere = makeDoor(join(file, 'below-a-file.json'));
+    const nowhere = makeVerifier(join(file, 'below-a-file.json'));
     t.equal(verdict(nowhere, signed(signer, command())), 'unavailable', 'a counter that cannot be kept');
-    t.equal(verdict(makeDoor(file, []), signed(signer, command())), 'unknown-key', 'no key, no command');
+    t.equal(verdict(makeVerifier(file, []), signed(signer, command())), 'unknown-key', 'no key, no command');
   },
 );
 
 void t.test('a command that is meant for all boxes is for the whole site, and is a search', async (t) => {
-  const door = makeDoor(join(scratch(t), 'counters.json'));
-  t.equal(verdict(door, signed(signer, command({ box: '*' }))), 'accepted');
-  t.equal(verdict(door, signed(signer, command({ box: '*', op: 'suspend' }))), 'not-permitted');
+  const verifier = makeVerifier(join(scratch(t), 'counters.json'));
+  t.equal(verdict(verifier, signed(signer, command({ box: '*' }))), 'accepted');
+  t.equal(verdict(verifier, signed(signer, command({ box: '*', op: 'suspend' }))), 'not-permitted');
   for (const notAfter of ['2026-13-45T99:00:00.000Z', '2026-02-30T10:00:00.000Z'])
-    t.not(verdict(door, signed(signer, command({ notAfter }))), 'accepted', notAfter);
+    t.not(verdict(verifier, signed(signer, command({ notAfter }))), 'accepted', notAfter);
 });
 
 void t.test('answers go below the box’s own topics only', async (t) => {
@@ -179,60 +185,84 @@ void t.test('answers go below the box’s own topics only', async (t) => {
     t.equal(replyTo(elsewhere), undefined, String(elsewhere));
 });
 
-void t.test('the desk survives any bytes, tells few of the unsigned and all of the signed', async (t) => {
-  const replies: { topic: string; reply: CommandReply }[] = [];
-  const own = new HandClock();
-  own.sleep = () => Promise.resolve();
-  let obeyed = 0;
-  const desk = new CommandDispatcher({
-    site: SITE,
-    box: BOX,
-    door: makeDoor(join(scratch(t), 'counters.json')),
-    ops: {
-      search: ({ args }) => {
-        if (args['case'] === 'refuse') throw new CommandRefused('rate-limited', 'later', { retryAfterS: 7 });
-        obeyed += 1;
-        return { hits: obeyed };
+void t.test(
+  'the dispatcher survives any bytes, tells few of the unsigned and all of the signed',
+  async (t) => {
+    const replies: CommandReply[] = [];
+    const own = new HandClock();
+    own.sleep = () => Promise.resolve();
+    let obeyed = 0;
+    const dispatcher = new CommandDispatcher({
+      site: SITE,
+      box: BOX,
+      verifier: makeVerifier(join(scratch(t), 'counters.json')),
+      handlers: {
+        search: ({ args }) => {
+          if (args['case'] === 'refuse')
+            throw new CommandRefused('rate-limited', 'later', { retryAfterS: 7 });
+          obeyed += 1;
+          return { hits: obeyed };
+        },
+        unseal: () => t.fail('nobody asked for this'),
+        suspend: async () => ({ mode: 'suspended' }),
+        resume: () => Promise.reject(new CommandRefused('not-permitted', 'one key has signed')),
       },
-      unseal: () => t.fail('nobody asked for this'),
-      suspend: async () => ({ mode: 'suspended' }),
-      resume: () => Promise.reject(new CommandRefused('not-permitted', 'one key has signed')),
-    },
-    clock: own,
-    log: SILENT,
-    reply: (topic, payload) => {
-      const reply: unknown = JSON.parse(payload);
-      if (!Value.Check(CommandReply, reply)) throw new Error(`not a reply: ${payload}`);
-      replies.push({ topic, reply });
+      clock: own,
+      log: SILENT,
+    });
+    const reply = (payload: string): boolean => {
+      const answer: unknown = JSON.parse(payload);
+      if (!Value.Check(CommandReply, answer)) throw new Error(`not a reply: ${payload}`);
+      replies.push(answer);
       return true;
+    };
+    const incoming = (payload: Uint8Array, change: Partial<IncomingCommand> = {}): IncomingCommand => ({
+      payload,
+      broadcast: false,
+      reply,
+      ...change,
+    });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => dispatcher.hear(incoming(bytes))),
+      { numRuns: 500, seed: SEED },
+    );
+    dispatcher.hear(incoming(Buffer.alloc(1_000_000, 0x20)));
+    t.equal(figure(dispatcher, 'commands_refused'), 501);
+    t.equal(replies.length, 20, 'twenty were told');
+    t.match(replies[0], { site: SITE, box: BOX, refused: { code: 'malformed' } });
+    t.match(replies[0]?.refused?.message, /JSON|envelope/);
+
+    dispatcher.hear(incoming(signed(signer, command()), { reply: undefined }));
+    t.equal(obeyed, 0, 'nothing without a place to answer');
+    const args = { ...command().args, case: 'refuse' };
+    dispatcher.hear(incoming(signed(signer, command({ args }))));
+    t.match(replies.at(-1), { op: 'search', refused: { code: 'rate-limited', retryAfterS: 7 } });
+    dispatcher.hear(incoming(signed(signer, command({ box: '*' })), { broadcast: true }));
+    t.equal(obeyed, 0, 'the answer to a broadcast waits for its moment');
+    await until(t, 'obeyed', () => obeyed === 1);
+    t.match(replies.at(-1), { op: 'search', result: { hits: 1 } });
+    t.equal(figure(dispatcher, 'commands_accepted'), 1);
+    await dispatcher.stop();
+  },
+);
+
+void t.test('what waits at a stop is answered before it is over, slow results too', async (t) => {
+  const replies: CommandReply[] = [];
+  const slow = new HandClock();
+  const may = { ...signer.config, may: ['suspend' as const] };
+  const dispatcher = new CommandDispatcher({
+    ...{ site: SITE, box: BOX, clock: slow, log: SILENT },
+    verifier: makeVerifier(join(scratch(t), 'counters.json'), [may]),
+    handlers: {
+      search: () => ({}),
+      unseal: () => ({}),
+      resume: () => ({}),
+      suspend: () => new Promise((resolve) => setTimeout(() => resolve({ mode: 'suspended' }), 100)),
     },
   });
-  const incoming = (payload: Uint8Array, change: Partial<IncomingCommand> = {}): IncomingCommand => ({
-    payload,
-    broadcast: false,
-    replyTo: 'here',
-    correlation: undefined,
-    ...change,
-  });
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => desk.take(incoming(bytes))),
-    { numRuns: 500, seed: SEED },
-  );
-  desk.take(incoming(Buffer.alloc(1_000_000, 0x20)));
-  t.equal(desk.counters.refused, 501);
-  t.equal(replies.length, 20, 'twenty were told');
-  t.match(replies[0]?.reply, { site: SITE, box: BOX, refused: { code: 'malformed' } });
-  t.match(replies[0]?.reply.refused?.message, /JSON|envelope/);
-
-  desk.take(incoming(signed(signer, command()), { replyTo: undefined }));
-  t.equal(obeyed, 0, 'nothing without a place to answer');
-  const args = { ...command().args, case: 'refuse' };
-  desk.take(incoming(signed(signer, command({ args }))));
-  t.match(replies.at(-1)?.reply, { op: 'search', refused: { code: 'rate-limited', retryAfterS: 7 } });
-  desk.take(incoming(signed(signer, command({ box: '*' })), { broadcast: true }));
-  t.equal(obeyed, 0, 'the answer to a broadcast waits for its moment');
-  await until(t, 'obeyed', () => obeyed === 1);
-  t.match(replies.at(-1)?.reply, { op: 'search', result: { hits: 1 } });
-  t.equal(desk.counters.accepted, 1);
-  await desk.stop();
+  const reply = (text: string): boolean => replies.push(JSON.parse(text) as CommandReply) > 0;
+  const payload = signed(signer, command({ op: 'suspend', box: '*', args: { reason: 'order' } }));
+  dispatcher.hear({ payload, broadcast: true, reply });
+  await dispatcher.stop();
+  t.match(replies, [{ op: 'suspend', result: { mode: 'suspended' } }]);
 });

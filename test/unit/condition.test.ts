@@ -1,10 +1,10 @@
 /** Conditions of the camera from synthetic pictures, and what the agent makes of them. */
 import t from 'tap';
-import { CameraFitness } from '../../agent/incident/camera-fitness.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { KnownView } from '../../agent/contract/link.ts';
 import type { CameraCondition } from '../../agent/contract/observation.ts';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
+import { CameraFitness } from '../../agent/incident/camera-fitness.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
 import { signatureOf } from '../../agent/vision/observe/condition-signature.ts';
 import { randomOf } from '../lib/random.ts';
@@ -325,17 +325,17 @@ t.test('the agent counts for how long nothing was seen, whatever the reason', as
 
 t.test('the agent counts how often and how long', async (t) => {
   const watch = new CameraFitness();
-  t.same(watch.take({ atMs: 0, camera: [] }), []);
-  t.same(watch.take({ atMs: 500, camera: ['defocused'] }), [{ kind: 'defocused', active: true }]);
+  t.same(watch.update({ atMs: 0, camera: [] }), []);
+  t.same(watch.update({ atMs: 500, camera: ['defocused'] }), [{ kind: 'defocused', active: true }]);
   t.equal(watch.blind, false, 'a blurred picture still says where somebody is');
   t.same(watch.degraded, ['defocused']);
-  t.same(watch.take({ atMs: 2500, camera: ['too-dark'] }), [
+  t.same(watch.update({ atMs: 2500, camera: ['too-dark'] }), [
     { kind: 'defocused', active: false },
     { kind: 'too-dark', active: true },
   ]);
   t.equal(watch.blind, true);
-  t.same(watch.take({ atMs: 4500, camera: ['too-dark'] }), []);
-  watch.take({ atMs: 60_000, camera: [] });
+  t.same(watch.update({ atMs: 4500, camera: ['too-dark'] }), []);
+  watch.update({ atMs: 60_000, camera: [] });
   t.equal(watch.blind, false);
   t.match(watch.counters, {
     camera_defocused: 1,

@@ -1,18 +1,15 @@
 /** What the agent makes of observations as a whole: gaps in what is seen, and alerts that are too many. */
-import { join } from 'node:path';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import type { RuleConfig } from '../../agent/contract/config.ts';
-import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { CameraCondition, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { RuleGrant, Ruling } from '../../agent/contract/permit.ts';
 import { AgentFlow } from '../../agent/flow.ts';
-import { StandingFile } from '../../agent/incident/standing-file.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
 import { configOf } from '../lib/agent.ts';
 import { orderFor } from '../lib/authority.ts';
+import { KeptNotes } from '../lib/kept-notes.ts';
 import { SILENT } from '../lib/outbox.ts';
-import { scratch } from '../lib/paths.ts';
 import { observation, track } from '../lib/street.ts';
 
 const NO_BYTES = new Uint8Array();
@@ -26,11 +23,11 @@ const RULE: RuleConfig = {
   afterS: 2,
 };
 
-/** A flow without snapshots, whose clock follows the observations; with `file` it remembers what stands. */
-function flow(alertsPerHour: number, file?: string, boot = 'b', ruling?: Ruling) {
+/** A flow without snapshots, whose clock follows the observations, and which goes on with what is `kept`. */
+function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?: Ruling) {
   let nowMs = 0;
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
-  const events: UnnumberedEvent[] = [];
+  const { events } = kept;
   const made = new AgentFlow({
     config: {
       site: 'site',
@@ -40,14 +37,13 @@ function flow(alertsPerHour: number, file?: string, boot = 'b', ruling?: Ruling)
       holidays: [],
       alertsPerHour,
     },
-    sink: { accept: (event) => void events.push(event) },
+    sink: kept,
     clock,
     log: SILENT,
     boot,
     clockSynced: () => true,
-    ...(file !== undefined && { standing: new StandingFile(file, SILENT) }),
   });
-  if (file !== undefined) made.start();
+  made.start(kept);
   const permit = permitReplay({ rules: [RULE] });
   made.permit(ruling ?? { mode: 'active', reason: null, permit, refused: new Map() });
   const see = (
@@ -58,8 +54,9 @@ function flow(alertsPerHour: number, file?: string, boot = 'b', ruling?: Ruling)
   ): void => {
     for (let atMs = fromMs; atMs < toMs; atMs += 200) {
       nowMs = atMs;
-      for (const { request } of made.observe(observation(atMs, tracks, { camera })))
-        made.take({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
+      const { evidence } = made.observe(observation(atMs, tracks, { camera }));
+      for (const { request } of evidence)
+        made.evidence({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
     }
   };
   const told = (): string[] =>
@@ -77,32 +74,32 @@ function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
 }
 
 t.test('a condition begins once and ends once, restarts included', async (t) => {
-  const file = join(scratch(t), 'standing.json');
-  const first = flow(60, file);
+  const kept = new KeptNotes();
+  const first = flow(60, kept);
   first.made.condition('config-refused', true, { reason: 'line 3' });
   first.made.condition('load-shed', true, { reason: 'heat', fps: 3 });
   t.same(first.told(), ['config-refused b-e1 start', 'load-shed b-e2 start']);
-  const second = flow(60, file, 'c');
+  const second = flow(60, kept, 'c');
   second.made.condition('config-refused', true, { reason: 'line 3' });
   t.same(
     second.told(),
     ['load-shed b-e2 end', 'config-refused b-e1 update'],
     'whose source says nothing at the start ends; what holds on goes on, and that is told',
   );
-  const third = flow(60, file, 'd');
+  const third = flow(60, kept, 'd');
   third.made.condition('config-refused', false, {});
   t.same(third.told(), ['config-refused b-e1 end'], 'two starts later it ends, as the same incident');
-  t.same(flow(60, file, 'e').told(), [], 'and nothing is left');
+  t.same(flow(60, kept, 'e').told(), [], 'and nothing is left');
 });
 
 t.test('a suspension goes on over a restart as one incident', async (t) => {
-  const file = join(scratch(t), 'standing.json');
+  const kept = new KeptNotes();
   const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() };
-  const first = flow(60, file, 'b', suspended);
+  const first = flow(60, kept, 'b', suspended);
   t.same(first.told(), ['suspended b-e1 start']);
-  const second = flow(60, file, 'c', suspended);
+  const second = flow(60, kept, 'c', suspended);
   t.same(second.told(), ['suspended b-e1 update'], 'the same one');
-  const third = flow(60, file, 'd');
+  const third = flow(60, kept, 'd');
   t.same(third.told(), ['suspended b-e1 end'], 'resumed meanwhile');
 });
 
@@ -124,7 +121,7 @@ t.test('while the camera is not fit to judge by nothing is raised, and what stan
     see(5000, 50_000, [standing(1, 0), standing(2, 5000, 0.7)], [kind]);
     t.same(told(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
     t.equal(made.blind, true);
-    t.equal(made.counters.standing, 1);
+    t.equal(made.report.standing, 1);
     see(50_000, 51_000, [standing(7, 50_000)]);
     t.match(
       events.at(-1)?.data.cause,
@@ -134,7 +131,7 @@ t.test('while the camera is not fit to judge by nothing is raised, and what stan
     t.same(told(), [`${kind} b-e2 end`]);
     see(51_000, 60_000, [standing(7, 50_000)]);
     t.same(told(), [], 'what stood goes on, under another number');
-    t.match(made.cameraCounters, { [`camera_${kind.replace('-', '_')}_s`]: 45, blind_s_square: 45 });
+    t.match(made.counters, { [`camera_${kind.replace('-', '_')}_s`]: 45, blind_s: 45 });
   }
 });
 
@@ -159,7 +156,7 @@ t.test('without a stream, or without vision, nothing is watched', async (t) => {
   see(12_000, 15_000, []);
   made.visionReturns();
   see(20_000, 21_000, []);
-  t.match(made.cameraCounters, { blind_s_square: 12 }, '7 s and 5 s');
+  t.match(made.counters, { blind_s: 12 }, '7 s and 5 s');
 });
 
 t.test('what is gone after a gap ends once the rule has had its time', async (t) => {
@@ -187,7 +184,7 @@ t.test('too many alerts are one event of the box, which tells how many', async (
     zone: { id: 'square' },
   });
   t.equal(told().length, 3);
-  t.equal(made.counters.heldBack, 2);
+  t.equal(made.counters['alerts_held_back'], 2);
   see(5000, 10_000, []);
   t.same(told(), ['loitering b-e1 end', 'loitering b-e2 end']);
   see(3_605_000, 3_605_400, []);

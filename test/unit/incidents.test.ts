@@ -2,8 +2,11 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { RuleConfig } from '../../agent/contract/config.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
-import { Incidents } from '../../agent/incident/incidents.ts';
+import { subjectOfRule } from '../../agent/incident/event.ts';
+import { Incidents } from '../../agent/incident/lifecycle.ts';
+import { standingNote, standingOf } from '../../agent/incident/notes.ts';
 import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
+import { SILENT } from '../lib/outbox.ts';
 import { observation, track } from '../lib/street.ts';
 
 const SITE = { timeZone: 'Europe/Paris', holidays: ['2026-07-14'] };
@@ -208,12 +211,19 @@ t.test('line crossing: direction and classes; each crossing is an incident of it
 });
 
 t.test('a restart: the incident goes on where its object still is, and ends where it is not', async (t) => {
-  const before = incidents();
-  before.step(
+  const began = incidents().step(
     [standing(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }), standing(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] })],
     50_000,
   );
-  const records = before.records((atMs) => 1_000_000 + atMs);
+  const about = subjectOfRule(
+    { id: 'r', kind: 'loitering', zone: 'z', purpose: 'p', classes: ['person'], afterS: 2 },
+    undefined,
+  );
+  const notes = began.flatMap((transition) =>
+    Object.entries(standingNote(about, transition, (atMs) => 1_000_000 + atMs)),
+  );
+  const kept = notes.map(([key, text]) => ({ key, text: text ?? '' }));
+  const records = standingOf(kept, SILENT).get('r') ?? [];
   t.same(
     records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
     [
@@ -223,7 +233,7 @@ t.test('a restart: the incident goes on where its object still is, and ends wher
   );
 
   const after = new Incidents(() => 'new');
-  after.restore(JSON.parse(JSON.stringify(records)), { atMs: 500, wallMs: 1_080_000 }, 40_000);
+  after.restore(records, { atMs: 500, wallMs: 1_080_000 }, 40_000);
   t.same(after.step([], 600), [], 'nothing is ended while it may still be found');
   t.same(
     after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
@@ -238,4 +248,23 @@ t.test('a restart: the incident goes on where its object still is, and ends wher
   const ended = after.step([], 43_600);
   t.same(phases(ended), ['e1 end']);
   t.equal(ended[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
+});
+
+/** Something that lies there. */
+function bag(key: string, left = 0.4): Situation {
+  return { key, objects: [], cause: {}, momentary: false, focus: [[left, 0.4, left + 0.05, 0.45]] };
+}
+
+t.test('what is about a place and no object goes on after a gap, and after a restart', async (t) => {
+  const before = incidents();
+  t.same(phases(before.step([bag('region-1')], 0)), ['e1 start']);
+  before.hold(8000, 60_000);
+  t.same(before.step([bag('region-1')], 8000), [], 'the same bag, not raised again');
+  before.hold(20_000, 60_000);
+  t.same(before.step([bag('region-2', 0.41)], 20_000), [], 'under another number, a little elsewhere');
+  const after = new Incidents(() => 'new');
+  const place = bag('').focus?.[0];
+  after.restore([{ episode: 'e1', startedWallMs: 0, objects: [], place }], { atMs: 0, wallMs: 9000 }, 40_000);
+  t.same(after.step([bag('region-7')], 5000), []);
+  t.same(phases(after.step([bag('region-8', 0.7)], 6000)), ['new start'], 'another one is told');
 });

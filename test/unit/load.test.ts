@@ -1,11 +1,12 @@
 /** Heat and slowness lower the analysed rate in steps, and give it back with hysteresis. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { ToVision } from '../../agent/contract/link.ts';
 import { Thermal } from '../../agent/health/thermal.ts';
 import { LoadControl } from '../../agent/supervisor/load.ts';
 import { Pace } from '../../agent/vision/pace.ts';
+import { figures } from '../lib/counters.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
@@ -18,6 +19,16 @@ function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
     pace.took(ms, atMs);
   }
   return analysed;
+}
+
+/** The kernel's files of a board with one sensor, °C; null: it cannot be read. */
+function board(t: Test): { sysClass: string; heat(celsius: number | null): void } {
+  const sysClass = scratch(t);
+  const zone = join(sysClass, 'thermal', 'thermal_zone0');
+  mkdirSync(zone, { recursive: true });
+  const heat = (celsius: number | null): void =>
+    writeFileSync(join(zone, 'temp'), celsius === null ? '' : `${celsius * 1000}\n`);
+  return { sysClass, heat };
 }
 
 t.test('a board that is too slow for its camera analyses less, step by step, and more again', async (t) => {
@@ -57,10 +68,12 @@ t.test('never slower than a frame a second, or than asked for', async (t) => {
 });
 
 t.test('heat takes a step at a time, and gives it back when it has been cooler for a minute', async (t) => {
-  const thermal = new Thermal();
+  const { sysClass, heat } = board(t);
+  const thermal = new Thermal(sysClass);
   const at = (celsius: number | null, fromS: number, toS: number): number => {
     let steps = 0;
-    for (let s = fromS; s < toS; s += 5) steps = thermal.take(celsius, s * 1000);
+    heat(celsius);
+    for (let s = fromS; s < toS; s += 5) steps = thermal.steps(s * 1000);
     return steps;
   };
   t.equal(at(60, 0, 100), 0);
@@ -75,17 +88,15 @@ t.test('heat takes a step at a time, and gives it back when it has been cooler f
 });
 
 t.test('the sensors’ files reach vision, and vision’s pace the room', async (t) => {
-  const sysClass = scratch(t);
-  const zone = join(sysClass, 'thermal', 'thermal_zone0');
-  mkdirSync(zone, { recursive: true });
-  const heat = (celsius: number): void => writeFileSync(join(zone, 'temp'), `${celsius * 1000}\n`);
+  const { sysClass, heat } = board(t);
+  const thermal = new Thermal(sysClass);
   let nowMs = 0;
   const sent: ToVision[] = [];
   const told: unknown[] = [];
   const desk = new LoadControl({
-    clock: { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() },
+    clock: { nowMs: () => nowMs },
     log: SILENT,
-    sysClass,
+    heatSteps: (atMs) => thermal.steps(atMs),
     send: (message) => sent.push(message) > 0,
     onShed: (active, cause) => told.push([active, cause]),
   });
@@ -101,11 +112,11 @@ t.test('the sensors’ files reach vision, and vision’s pace the room', async 
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 2 },
   ]);
-  desk.take({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
+  desk.hear({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
   t.same(told.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
-  t.match(desk.counters, { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
+  t.match(figures(desk), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
   const source = { widthPx: 640, heightPx: 480 };
-  desk.take({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null });
+  desk.hear({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null });
   t.same(sent.splice(0), [{ kind: 'heat', steps: 2 }], 'a new life of vision is told');
   heat(50);
   tick(200);
@@ -113,6 +124,6 @@ t.test('the sensors’ files reach vision, and vision’s pace the room', async 
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 0 },
   ]);
-  desk.take({ kind: 'pace', step: 0, fps: 5, reason: null });
+  desk.hear({ kind: 'pace', step: 0, fps: 5, reason: null });
   t.same(told.splice(0), [[false, {}]]);
 });

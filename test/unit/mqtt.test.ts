@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import type { OutboxRow } from '../../agent/contract/outbox.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
 import { parseAck } from '../../agent/mqtt/acks.ts';
 import { DeliveryError, deliveryError, deliveryErrorOf } from '../../agent/mqtt/faults.ts';
 import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
-import { topicsOf } from '../../agent/contract/topics.ts';
 
 void t.test('a lane: each row once a session, live ones first, the backlog in order', async (t) => {
   const step = fc.oneof(

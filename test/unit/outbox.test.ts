@@ -38,10 +38,10 @@ const item: fc.Arbitrary<OutboxItem> = fc.oneof(
   fc
     .record({
       lane: fc.constantFrom(...LANES),
-      rank: fc.constantFrom('health', 'notice', 'alert'),
+      rank: fc.constantFrom('notice', 'alert'),
       bytes: fc.integer({ min: 0, max: 5000 }),
     })
-    .map(({ lane, rank, bytes }) => text(lane, rank as 'health' | 'notice' | 'alert', bytes)),
+    .map(({ lane, rank, bytes }) => text(lane, rank as 'notice' | 'alert', bytes)),
   fc
     .record({ lane: fc.constantFrom(...LANES), bytes: fc.integer({ min: 1, max: 150_000 }) })
     .map(({ lane, bytes }) => snapshot(lane, bytes, 3600)),
@@ -124,15 +124,14 @@ void t.test(
   },
 );
 
-void t.test('a full store drops snapshots, then health, then notices, and alerts last', async (t) => {
+void t.test('a full store drops snapshots, then notices, and alerts last', async (t) => {
   const store = memoryStore();
   t.teardown(() => store.close());
   const dropped = (rank: (typeof RANKS)[number]): number =>
     LANES.reduce((sum, lane) => sum + store.counters(lane).dropped[rank], 0);
   store.append(Array.from({ length: 3 }, () => snapshot('bulk', 100_000)));
-  store.append(Array.from({ length: 60 }, () => text('bulk', 'health', 2000)));
-  store.append(Array.from({ length: 60 }, () => text('bulk', 'notice', 2000)));
-  t.same([dropped('snapshot'), dropped('health'), dropped('notice')], [0, 0, 0], 'it all fits');
+  store.append(Array.from({ length: 120 }, () => text('bulk', 'notice', 2000)));
+  t.same([dropped('snapshot'), dropped('notice')], [0, 0], 'it all fits');
 
   const order: string[] = [];
   for (let i = 0; i < 600; i += 1) {
@@ -142,7 +141,7 @@ void t.test('a full store drops snapshots, then health, then notices, and alerts
       if (dropped(rank) > (before[r] ?? 0) && order.at(-1) !== rank) order.push(rank);
     });
   }
-  t.same(order, ['snapshot', 'health', 'notice', 'alert'], 'one class after the other');
+  t.same(order, ['snapshot', 'notice', 'alert'], 'one class after the other');
   const [oldest] = store.peek('alert', 0, 1);
   t.equal(oldest?.kind, 'gap', 'of the alerts the oldest went');
 

@@ -2,11 +2,11 @@
 import type { KeyObject } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
 import { systemClock } from '../../base/clock.ts';
+import { signEnvelope } from '../../base/dsse.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { COMMAND_TYPE, type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
-import { signEnvelope } from '../../base/dsse.ts';
 import { NAME, type Room } from './request.ts';
 
 /** Clocks of boxes and room differ by less. */

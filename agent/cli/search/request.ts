@@ -5,13 +5,13 @@ import { dirname, resolve } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
+import { keyIdOf } from '../../base/dsse.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { openToOthers } from '../../base/private-file.ts';
 import { nearest } from '../../config/words.ts';
 import { type MqttConfig, RULE_SCHEMAS } from '../../contract/config.ts';
 import { RESUME_SIGNATURES } from '../../contract/mode.ts';
 import { SearchArgs } from '../../contract/search.ts';
-import { keyIdOf } from '../../base/dsse.ts';
 
 /** Where the room's broker is. */
 export interface RoomOptions {

@@ -7,27 +7,27 @@
  * count becomes an entry.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import type { EventArchive } from '../../archive/archive.ts';
-import { SteadyClock } from '../../base/steady-clock.ts';
 import { type Clock, ClockSteps } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { programVersion } from '../../base/package-root.ts';
+import type { SteadyClock } from '../../base/steady-clock.ts';
 import type { Config } from '../../contract/config.ts';
+import { type Counters, gauge } from '../../contract/counters.ts';
 import type { VigieEvent } from '../../contract/event.ts';
-import type { ChangedBy, JournalContent, JournalEntry, Running } from '../../contract/journal.ts';
+import type { DetectorReport, FramesReport } from '../../contract/health.ts';
+import type { JournalContent, JournalEntry, Running } from '../../contract/journal.ts';
+import type { Lane } from '../../contract/outbox.ts';
 import type { RestraintRecord } from '../../contract/search.ts';
+import { changedBy } from './changed-by.ts';
 import { Journal } from './journal.ts';
 import { JournalRetention } from './retention.ts';
-import type { VisionStatus } from '../../supervisor/status.ts';
 
 const HEARTBEAT_EVERY_MS = 600_000;
 const HEAD_EVERY_MS = 60_000;
 const RECORDS_EVERY_MS = 60_000;
-const RETRY_EVERY_MS = 10_000;
-/** So long at most the box goes on looking when its journal cannot be written. */
-const PROBE_EVERY_MS = 10_000;
+/** A disk that refused is tried again; so long at most the box goes on looking when its journal cannot be written. */
+const WRITE_EVERY_MS = 10_000;
 const ERASE_EVERY_MS = 86_400_000;
 /** Slewing (500 ppm at most, adjtimex(2)) moves a clock by far less between two looks. */
 const CLOCK_STEP_MS = 1000;
@@ -36,28 +36,29 @@ const PENDING_MAX = 300;
 /** Under one checkpoint: frames wait for the disk while they are written. */
 const WRITE_BATCH = 64;
 const RECORDS_BATCH = 100;
-const PASSWD = '/etc/passwd';
 
 export interface JournalRecorderOptions {
   readonly config: Config;
-  readonly stateDir: string;
   /** Where the configuration was read from. */
+  readonly configFile?: string | undefined;
+  readonly stateDir: string;
   /** How long the contents of alerts are kept. */
   alertsDays(): number;
-  readonly configFile?: string | undefined;
   readonly boot: string;
   readonly clock: Clock;
+  readonly steady: Pick<SteadyClock, 'synced' | 'trusted'>;
   readonly log: Logger;
-  readonly archive: Pick<EventArchive, 'records'>;
-  readonly vision: Pick<VisionStatus, 'frames' | 'detector'>;
-  clockSynced(): boolean;
-  /** There is a new checkpoint to publish, with the proof that it continues what the witness knows. */
-  onHead(note: string, growth: string): void;
-  /** The journal cannot be written, and why; undefined: it can again. Called from `tick` only. */
-  onDown(reason: string | undefined): void;
+  readonly archive: {
+    /** What it has put on record above a row, the oldest first. */
+    records(afterRow: number, limit: number): { row: number; record: RestraintRecord }[];
+    record(record: RestraintRecord): void;
+  };
+  readonly status: { readonly frames: FramesReport; readonly detector: DetectorReport | null };
+  /** Publishes a checkpoint with the proof that it continues what the witness knows. */
+  readonly delivery: { publishJournalHead(note: string, growth: string): void } | undefined;
 }
 
-type Witnessed = Pick<EventArchive, 'search' | 'record'>;
+type Task = 'heartbeat' | 'write' | 'records' | 'erase' | 'head';
 
 interface Pending {
   readonly at: string;
@@ -69,27 +70,22 @@ export class JournalRecorder {
   readonly #options: JournalRecorderOptions;
   readonly #journal: Journal;
   readonly #retention: JournalRetention;
-  readonly #steady: SteadyClock;
   readonly #hashes: Pick<Running, 'config' | 'zones'>;
   #opened = false;
   #pending: Pending[] = [];
   #missed = 0;
   #missedUntold = 0;
   #down: string | undefined;
-  #downTold = false;
+  #started = false;
   #model: string | undefined;
   /** Records of the archive through this row have been taken. */
   #row = 0;
   readonly #clockSteps: ClockSteps;
-  #heartbeatAtMs = Number.POSITIVE_INFINITY;
-  #recordsAtMs = 0;
-  #eraseAtMs = 0;
-  #probeAtMs = 0;
-  #retryAtMs = 0;
-  #published: { note: string | undefined; growth: string | undefined; atMs: number } = {
+  /** Monotonic times at which each thing is due. `write`: what waits, or whether the disk would take it. */
+  readonly #dueMs: Record<Task, number> = { heartbeat: 0, write: 0, records: 0, erase: 0, head: 0 };
+  #published: { note: string | undefined; growth: string | undefined } = {
     note: undefined,
     growth: undefined,
-    atMs: Number.NEGATIVE_INFINITY,
   };
   #witnessFaults = 0;
 
@@ -98,7 +94,6 @@ export class JournalRecorder {
     this.#options = options;
     this.#journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
     this.#retention = new JournalRetention(this.#journal, { alertsDays: options.alertsDays });
-    this.#steady = new SteadyClock(clock, () => options.clockSynced());
     const { zones, lines, masks } = config;
     this.#hashes = { config: hashOf(config), zones: hashOf({ zones, lines, masks }) };
     this.#clockSteps = new ClockSteps(clock);
@@ -106,32 +101,24 @@ export class JournalRecorder {
 
   start(): void {
     const { boot, clock, config } = this.#options;
+    this.#started = true;
     this.#note(() => ({ type: 'start', boot, timeZone: config.timeZone, ...this.#running() }));
-    this.#heartbeatAtMs = clock.nowMs() + HEARTBEAT_EVERY_MS;
+    this.#dueMs.heartbeat = clock.nowMs() + HEARTBEAT_EVERY_MS;
   }
 
-  /** What is due, and news for the room; to be called often. */
+  /** What is due, in its order; to be called often. */
   tick(): void {
-    const { boot, clock, vision, onDown } = this.#options;
+    const { clock, steady } = this.#options;
     const nowMs = clock.nowMs();
+    const due = (what: Task): boolean => nowMs >= this.#dueMs[what];
+    const waits = (): boolean => this.#down !== undefined || this.#pending.length > 0;
     this.#lookAtClock();
-    if (nowMs >= this.#heartbeatAtMs) {
-      this.#heartbeatAtMs = nowMs + HEARTBEAT_EVERY_MS;
-      const { frames } = vision;
-      this.#note(() => ({ type: 'heartbeat', boot, frames, ...this.#running() }));
-    }
-    const probe = nowMs >= this.#probeAtMs;
-    if (this.#down === undefined ? probe || this.#pending.length > 0 : nowMs >= this.#retryAtMs)
-      this.#write();
-    if (this.#down === undefined && nowMs >= this.#recordsAtMs) this.#recordsAreDue(nowMs);
-    const trusted = this.#steady.trusted();
-    if (this.#down === undefined && this.#pending.length === 0 && nowMs >= this.#eraseAtMs)
-      this.#erase(trusted);
-    if (nowMs - this.#published.atMs >= HEAD_EVERY_MS) this.#publish();
-    const down = this.#down !== undefined;
-    if (down === this.#downTold) return;
-    this.#downTold = down;
-    onDown(this.#down);
+    if (due('heartbeat')) this.#heartbeat(nowMs);
+    if (due('write') || (this.#down === undefined && this.#pending.length > 0)) this.#write();
+    if (due('records') && this.#down === undefined) this.#recordsAreDue(nowMs);
+    const trusted = steady.trusted();
+    if (due('erase') && !waits()) this.#erase(trusted);
+    if (due('head')) this.#publish();
   }
 
   /** Entries can be written. Where they cannot, the box must not look: nobody could prove what it did. */
@@ -139,12 +126,17 @@ export class JournalRecorder {
     return this.#opened && this.#down === undefined;
   }
 
-  /** The last entry of this start; its checkpoint is published without delay. */
+  /** Why it cannot be written; undefined while it can. */
+  get downBecause(): string | undefined {
+    return this.#down;
+  }
+
+  /** The last entry of this start; its checkpoint is published without delay. Idempotent. */
   stop(): void {
-    // The start failed before the journal's turn.
-    if (this.#heartbeatAtMs === Number.POSITIVE_INFINITY) return;
-    const { boot, vision } = this.#options;
-    const { frames } = vision;
+    if (!this.#started) return;
+    this.#started = false;
+    const { boot, status } = this.#options;
+    const { frames } = status;
     this.#note(() => ({ type: 'stop', boot, frames }));
     this.#publish();
   }
@@ -172,7 +164,7 @@ export class JournalRecorder {
 
   /** Vision has a detector; an entry where it is another than before. */
   detectorLoaded(): void {
-    const { detector } = this.#options.vision;
+    const { detector } = this.#options.status;
     if (detector === null || detector.sha256 === this.#model) return;
     const { model: name, sha256 } = detector;
     this.#model = sha256;
@@ -183,17 +175,19 @@ export class JournalRecorder {
     this.#note(() => entry);
   }
 
-  /** The archive, with a search on record only when the journal has it too; `record` throws AgentError. */
-  witness(archive: Witnessed): Witnessed {
-    return {
-      search: (query, cursor) => archive.search(query, cursor),
-      record: (record: RestraintRecord) => {
-        this.#mustWrite();
-        archive.record(record);
-        this.#takeRecords();
-        this.#mustWrite();
-      },
-    };
+  /** Puts a search or an unsealing on record, here and in the archive: durable on return. Throws AgentError where it cannot. */
+  record(record: RestraintRecord): void {
+    this.#mustWrite();
+    this.#options.archive.record(record);
+    this.#takeRecords();
+    this.#mustWrite();
+  }
+
+  /** The highest number of a lane that an alert of the newest entries has; 0 where none is known. */
+  newestAlert(lane: Lane): number {
+    if (lane !== 'alert' || !this.#opened) return 0;
+    const newest = this.#journal.newest(({ type }) => type === 'alert');
+    return newest?.type === 'alert' ? Number(newest.sequence) : 0;
   }
 
   /** The newest signed checkpoint. */
@@ -201,27 +195,27 @@ export class JournalRecorder {
     return this.#journal.head;
   }
 
-  get counters(): Record<string, number> {
+  get counters(): Counters {
     return {
-      journal_entries: this.#journal.size,
-      journal_pending: this.#pending.length,
+      journal_entries: gauge(this.#journal.size),
+      journal_pending: gauge(this.#pending.length),
       journal_missed: this.#missed,
-      journal_content_bytes: this.#journal.contentBytes,
+      journal_content_bytes: gauge(this.#journal.contentBytes),
       journal_erased_retention: this.#retention.erased.retention,
       journal_erased_limit: this.#retention.erased.limit,
-      journal_witnessed: this.#journal.witnessedSize,
+      journal_witnessed: gauge(this.#journal.witnessedSize),
       journal_witness_faults: this.#witnessFaults,
     };
   }
 
   #running(): Running {
-    const { vision, clockSynced } = this.#options;
-    const { detector } = vision;
+    const { status, steady } = this.#options;
+    const { detector } = status;
     return {
       versions: { vigie: programVersion(), node: process.versions.node },
       ...this.#hashes,
       model: detector && { name: detector.model, sha256: detector.sha256 },
-      clockSynced: clockSynced(),
+      clockSynced: steady.synced,
       records: this.#row,
     };
   }
@@ -243,7 +237,7 @@ export class JournalRecorder {
   /** What waits, in order, WRITE_BATCH at a time. */
   #write(): void {
     const { clock, log } = this.#options;
-    this.#probeAtMs = clock.nowMs() + PROBE_EVERY_MS;
+    this.#dueMs.write = clock.nowMs() + WRITE_EVERY_MS;
     try {
       this.#journal.probe();
       if (!this.#opened) this.#open();
@@ -260,7 +254,6 @@ export class JournalRecorder {
       if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
       if (this.#down === undefined) log.error({}, error.message);
       this.#down = error.message.slice(0, 1000);
-      this.#retryAtMs = clock.nowMs() + RETRY_EVERY_MS;
     }
   }
 
@@ -293,13 +286,20 @@ export class JournalRecorder {
     }
   }
 
+  #heartbeat(nowMs: number): void {
+    const { boot, status } = this.#options;
+    this.#dueMs.heartbeat = nowMs + HEARTBEAT_EVERY_MS;
+    const { frames } = status;
+    this.#note(() => ({ type: 'heartbeat', boot, frames, ...this.#running() }));
+  }
+
   #erase(trusted: boolean): void {
     const { clock } = this.#options;
     const more = this.#tried('contents of the journal are erased later', () =>
       this.#retention.step(clock.wallMs(), trusted),
     );
     // Until the wall clock can be trusted it is asked again soon: an hour after the start at the earliest.
-    if (more !== true) this.#eraseAtMs = clock.nowMs() + (trusted ? ERASE_EVERY_MS : RECORDS_EVERY_MS);
+    if (more !== true) this.#dueMs.erase = clock.nowMs() + (trusted ? ERASE_EVERY_MS : RECORDS_EVERY_MS);
   }
 
   #mustWrite(): void {
@@ -309,7 +309,7 @@ export class JournalRecorder {
   }
 
   #recordsAreDue(nowMs: number): void {
-    this.#recordsAtMs = nowMs + RECORDS_EVERY_MS;
+    this.#dueMs.records = nowMs + RECORDS_EVERY_MS;
     try {
       this.#takeRecords();
     } catch (error) {
@@ -345,8 +345,9 @@ export class JournalRecorder {
     if (head === undefined || (head === note && witnessedSize === size)) return;
     const growth = this.#tried('the head is not published', () => this.#journal.growth());
     if (growth === undefined || growth === this.#published.growth) return;
-    this.#published = { note: head, growth, atMs: this.#options.clock.nowMs() };
-    this.#options.onHead(head, growth);
+    this.#published = { note: head, growth };
+    this.#dueMs.head = this.#options.clock.nowMs() + HEAD_EVERY_MS;
+    this.#options.delivery?.publishJournalHead(head, growth);
   }
 
   /** Undefined where the disk or the data refuse, which is logged. */
@@ -362,19 +363,3 @@ export class JournalRecorder {
 }
 
 const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
-
-/** Null where there is no such file. */
-function changedBy(file: string | undefined): ChangedBy | null {
-  const stat = file === undefined ? undefined : statSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return null;
-  const { uid, mtime } = stat;
-  return { uid, user: userName(uid), fileTime: mtime.toISOString() };
-}
-
-function userName(uid: number): string | null {
-  if (!existsSync(PASSWD)) return null;
-  const line = readFileSync(PASSWD, 'utf8')
-    .split('\n')
-    .find((user) => user.split(':')[2] === String(uid));
-  return line?.split(':')[0] ?? null;
-}

@@ -100,7 +100,7 @@ class Street {
     this.#restarts = [...(scene.restartS ?? [])];
     this.#flow = new AgentFlow({
       config: this.#config,
-      sink: { accept: (event) => this.#events.push(event) },
+      sink: { accept: (event) => this.#events.push(event), remember: () => undefined },
       clock: {
         nowMs: () => this.#atMs,
         wallMs: () => this.#atMs,
@@ -131,12 +131,12 @@ class Street {
     const observation: Observation = observer.observe(frame, tracks);
     if (standing !== undefined) observation.standing = standing.update(frame, tracks, found);
     if (regions !== undefined) observation.regions = regions.update(frame, tracks, found);
-    const requests = this.#flow.observe(observation);
+    const { evidence } = this.#flow.observe(observation);
     this.#trackMs += tracked - before;
     this.#observeMs += this.#cpuMs() - tracked;
-    for (const { request } of requests) {
+    for (const { request } of evidence) {
       const reason = 'a scene makes no snapshots';
-      this.#flow.take({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });
+      this.#flow.evidence({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });
     }
   }
 

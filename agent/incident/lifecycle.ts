@@ -62,6 +62,8 @@ export interface StandingRecord {
   readonly episode: string;
   readonly startedWallMs: number;
   readonly objects: readonly ObservedTrack[];
+  /** Where it is, if it is about no object. */
+  readonly place?: XyxyNorm | undefined;
 }
 
 export class Incidents {
@@ -125,25 +127,18 @@ export class Incidents {
     return out;
   }
 
-  /** What must be remembered for `restore`. */
-  records(wallAtMs: (atMs: number) => number): StandingRecord[] {
-    return [...this.#standing.values()].map(({ episode, startedMs, situation: { objects } }) => ({
-      episode,
-      startedWallMs: wallAtMs(startedMs),
-      objects,
-    }));
-  }
-
   /**
    * Takes up incidents of an earlier life: each goes on when its object is found at its place within
    * `graceMs`, and ends otherwise. Media times may be negative: the incident began before this boot.
    */
   restore(records: readonly StandingRecord[], now: { atMs: number; wallMs: number }, graceMs: number): void {
-    for (const { episode, startedWallMs, objects } of records.slice(0, STANDING_MAX)) {
-      this.#standing.set(`restored-${episode}`, {
+    for (const { episode, startedWallMs, objects, place } of records.slice(0, STANDING_MAX)) {
+      const key = `restored-${episode}`;
+      const where = place === undefined ? {} : { focus: [place] };
+      this.#standing.set(key, {
         episode,
         startedMs: now.atMs - (now.wallMs - startedWallMs),
-        situation: { key: `restored-${episode}`, objects: objects.map(atRest), cause: {}, momentary: false },
+        situation: { key, objects: objects.map(atRest), cause: {}, momentary: false, ...where },
         presentMs: now.atMs + graceMs - HOLD_MS,
         updatedMs: now.atMs,
       });
@@ -220,7 +215,7 @@ export class Incidents {
     return [transition(incident, 'update', atMs)];
   }
 
-  /** An incident whose object was lost a moment ago, where this situation's object now stands. */
+  /** An incident whose object or place was lost a moment ago, where this situation now is. */
   #takeOver(situation: Situation, all: readonly Situation[], atMs: number): Incident | undefined {
     const present = new Set(all.map(({ key }) => key));
     for (const [key, incident] of this.#standing) {
@@ -263,9 +258,18 @@ function atRest(track: ObservedTrack): ObservedTrack {
   return { ...track, velocityNormPerS: [0, 0] };
 }
 
+/** Where a situation is that is about no object but a place: something was left there, a wall was painted. */
+export function placeOf({ objects, focus }: Situation): XyxyNorm | undefined {
+  return objects.length === 0 ? focus?.[0] : undefined;
+}
+
+function isSamePlace(a: XyxyNorm | undefined, b: XyxyNorm | undefined): boolean {
+  return a !== undefined && b !== undefined && iou(a, b) >= SAME_PLACE_IOU;
+}
+
 /** What has ended is there again: under the same key, or an object of the same group that stays in the same box. */
 function samePlaceAgain(ended: Situation, now: Situation): boolean {
-  if (ended.key === now.key) return true;
+  if (ended.key === now.key || isSamePlace(placeOf(ended), placeOf(now))) return true;
   const [before, after] = [ended.objects[0], now.objects[0]];
   if (before === undefined || after === undefined || before.group !== after.group) return false;
   return stays(after) && iou(before.xyxyNorm, after.xyxyNorm) >= SAME_PLACE_IOU;
@@ -275,8 +279,9 @@ function stays({ xyxyNorm: [x1, y1, x2, y2], velocityNormPerS: [vx, vy] }: Obser
   return Math.hypot(vx, vy) < STAYS_SIZES_PER_S * Math.hypot(x2 - x1, y2 - y1);
 }
 
-/** The lost object, moved on by its velocity, and the new one overlap when both are enlarged. */
+/** The lost object, moved on by its velocity, and the new one overlap when both are enlarged; a place does not move. */
 function samePlace(incident: Incident, situation: Situation, atMs: number): boolean {
+  if (isSamePlace(placeOf(incident.situation), placeOf(situation))) return true;
   const before = incident.situation.objects[0];
   const now = situation.objects[0];
   if (before === undefined || now === undefined || before.group !== now.group) return false;

@@ -1,0 +1,72 @@
+/**
+ * One agent, and one command that writes, a state folder: flock(2) on the folder itself, which works on a read-only
+ * disk too and ends with the process, however that ends.
+ */
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { AgentError, messageOf } from './errors.ts';
+
+/** flock(1)'s exit code where somebody else holds the lock (-E, --conflict-exit-code). */
+const HELD = 77;
+
+export class StateLock {
+  readonly #dir: string;
+  #fd: number | undefined;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /**
+   * Throws AgentError `denied` where another process holds it, and `config` where the folder is not for this user: what
+   * root writes there the agent could not change any more.
+   */
+  take(): void {
+    const { uid } = statSync(this.#dir);
+    const own = process.geteuid?.() ?? uid;
+    if (uid !== own) {
+      const message = `${this.#dir} belongs to user ${uid}, and this is user ${own}: run it as the folder's user (sudo -u vigie), or name a folder of your own with --state`;
+      throw new AgentError('config', message);
+    }
+    if (this.#lock()) return;
+    throw new AgentError(
+      'denied',
+      `another agent uses ${this.#dir}; stop that one first (systemctl stop vigie)`,
+    );
+  }
+
+  /** Whether a process holds it; by trying. */
+  static isHeld(dir: string): boolean {
+    const lock = new StateLock(dir);
+    const free = lock.#lock();
+    lock.release();
+    return !free;
+  }
+
+  release(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  /**
+   * The lock belongs to the open file that this process and flock(1) of util-linux share, and stays when that has
+   * ended; node has no call for it.
+   */
+  #lock(): boolean {
+    const fd = openSync(this.#dir, 'r');
+    const { status, error, stderr } = spawnSync('flock', ['-n', '-E', String(HELD), '3'], {
+      stdio: ['ignore', 'ignore', 'pipe', fd],
+      encoding: 'utf8',
+    });
+    if (status === 0) {
+      this.#fd = fd;
+      return true;
+    }
+    closeSync(fd);
+    if (status === HELD) return false;
+    throw new AgentError(
+      'unavailable',
+      `${this.#dir} cannot be locked: ${error ? messageOf(error) : stderr.trim()}`,
+    );
+  }
+}

@@ -1,0 +1,31 @@
+/** How long things are kept: the configuration's days, and no more than the order in force allows. */
+import type { Config } from '../contract/config.ts';
+
+type Days = Pick<Config['retention'], 'eventsDays' | 'snapshotsDays' | 'sealedDays'>;
+
+export class Retention {
+  readonly #configured: Days;
+  #allowed: Days;
+
+  constructor(configured: Days) {
+    this.#configured = configured;
+    this.#allowed = configured;
+  }
+
+  /** An order holds from now on. */
+  allow(days: Days): void {
+    this.#allowed = days;
+  }
+
+  eventsDays(): number {
+    return Math.min(this.#configured.eventsDays, this.#allowed.eventsDays);
+  }
+
+  snapshotsDays(): number {
+    return Math.min(this.#configured.snapshotsDays, this.#allowed.snapshotsDays);
+  }
+
+  sealedDays(): number {
+    return Math.min(this.#configured.sealedDays, this.#allowed.sealedDays);
+  }
+}

@@ -1,0 +1,14 @@
+/** What a part counts, as plain figures. */
+import type { Counting } from '../../agent/contract/counters.ts';
+
+export function figures({ counters }: Counting): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(counters).map(([name, value]) => [name, typeof value === 'object' ? value.gauge : value]),
+  );
+}
+
+export function figure(part: Counting, name: string): number {
+  const found = figures(part)[name];
+  if (found === undefined) throw new Error(`nothing is counted as ${name}`);
+  return found;
+}

@@ -1,0 +1,25 @@
+/** A sink that keeps its notes as an outbox does, and the events that it took. */
+import type { EventSink, UnnumberedEvent } from '../../agent/contract/event-sink.ts';
+import type { Notes } from '../../agent/contract/outbox.ts';
+
+export class KeptNotes implements EventSink {
+  readonly events: UnnumberedEvent[] = [];
+  readonly #kept = new Map<string, string>();
+
+  accept(event: UnnumberedEvent, _pictures: unknown, notes: Notes): void {
+    this.events.push(event);
+    this.remember(notes);
+  }
+
+  remember(notes: Notes): void {
+    for (const [key, text] of Object.entries(notes)) {
+      if (text === null) this.#kept.delete(key);
+      else this.#kept.set(key, text);
+    }
+  }
+
+  notes(prefix: string): { key: string; text: string }[] {
+    const kept = [...this.#kept].map(([key, text]) => ({ key, text }));
+    return kept.filter(({ key }) => key.startsWith(prefix)).sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+}
