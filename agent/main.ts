@@ -26,6 +26,8 @@ import { CommandVerifier } from './command/verifier.ts';
 import type { Config } from './contract/config.ts';
 import type { HealthReport } from './contract/health.ts';
 import { LANES } from './contract/outbox.ts';
+import { ownFolder } from './contract/restraint-folder.ts';
+import { Retention } from './contract/retention.ts';
 import { topicsOf } from './contract/topics.ts';
 import { type Acceptance, AgentFlow, acceptInto, type Condition, takeOver } from './flow.ts';
 import { ClockSync } from './health/clock-sync.ts';
@@ -36,9 +38,8 @@ import { LocalView } from './local/view.ts';
 import { commandInbox } from './mqtt/command-inbox.ts';
 import { Delivery } from './mqtt/delivery.ts';
 import { DurableOutbox } from './outbox/outbox.ts';
-import { RestraintController } from './restraint/controller.ts';
+import { RestraintController, type RestraintControllerOptions } from './restraint/controller.ts';
 import { JournalRecorder } from './restraint/journal/recorder.ts';
-import { Retention } from './restraint/retention.ts';
 import { VisionStatus } from './supervisor/status.ts';
 import { VisionSupervisor } from './supervisor/supervisor.ts';
 
@@ -59,6 +60,8 @@ export interface AgentOptions {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Root's record of what restrains the box; without it this is a plain run, where one user owns everything. */
+  readonly rootRecord?: RestraintControllerOptions['record'];
   /** Activation socket of the vision unit; without it vision is spawned. */
   readonly visionSocket?: string | undefined;
   /** Folder of the model cards, where it is not the package's own. */
@@ -81,7 +84,8 @@ function sharedParts({ config, clock, log }: AgentOptions) {
 type Shared = ReturnType<typeof sharedParts>;
 
 /** Where events go, from the disk to the room. */
-function sinkParts({ config, configFile, stateDir, clock, log }: AgentOptions, shared: Shared) {
+function sinkParts(options: AgentOptions, shared: Shared) {
+  const { config, configFile, stateDir, rootRecord, clock, log } = options;
   const { site, box, mqtt } = config;
   const { boot, steady, retention, status, activity } = shared;
   const base = { boot, clock, log };
@@ -94,7 +98,8 @@ function sinkParts({ config, configFile, stateDir, clock, log }: AgentOptions, s
   const accuracy = new AccuracyRecord({ ...recorded, clock, log });
   const onPuback = activity.acknowledged.bind(activity);
   const delivery = mqtt && new Delivery({ ...base, config: mqtt, site, box, outbox, onPuback });
-  const journaled = { config, configFile, stateDir, alertsDays: eventsDays };
+  const folder = rootRecord?.folder ?? ownFolder(stateDir);
+  const journaled = { config, configFile, stateDir, folder, alertsDays: eventsDays };
   const journal = new JournalRecorder({ ...base, ...journaled, steady, archive, status, delivery });
   const record = journal.record.bind(journal);
   const sealedDays = (): number => retention.sealedDays();
@@ -102,7 +107,7 @@ function sinkParts({ config, configFile, stateDir, clock, log }: AgentOptions, s
   const topics = topicsOf(site, box);
   const named = { site, box, root: topics.root, statusTopic: topics.status, healthTopic: topics.health };
   const bridges = new Bridges({ config, box: { ...named, version: programVersion() }, status, delivery });
-  return { outbox, archive, accuracy, delivery, journal, sealed, bridges, topics };
+  return { outbox, archive, accuracy, delivery, journal, folder, sealed, bridges, topics };
 }
 type Sinks = ReturnType<typeof sinkParts>;
 
@@ -111,7 +116,7 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const { config, stateDir, clock, log, modelDir, sysClass, visionSocket: socketPath, onUnusable } = options;
   const { site, box, camera, commands } = config;
   assert(camera !== undefined, 'the configuration was checked for run');
-  const { boot, clockSync, retention, status, activity: view } = shared;
+  const { boot, clockSync, steady, retention, status, activity: view } = shared;
   const { archive, accuracy, delivery, journal, sealed } = sinks;
   const base = { config, clock, log, boot, stateDir, status, journal };
   const snapshotsDays = (): number => retention.snapshotsDays();
@@ -121,11 +126,13 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const flow = new AgentFlow({ ...base, sink: acceptInto(acceptance), clockSynced, keepSealed });
   const thermal = new Thermal(sysClass);
   const heatSteps = (nowMs: number): number => thermal.steps(nowMs);
-  const eyes = { camera, modelDir, socketPath, view, heatSteps, onUnusable };
+  const restraintDir = sinks.folder.dir;
+  const eyes = { camera, modelDir, socketPath, restraintDir, view, heatSteps, onUnusable };
   const supervisor = new VisionSupervisor({ ...base, ...eyes, flow, accuracy, snapshotsDays });
-  const restraint = new RestraintController({ ...base, retention, delivery, flow, supervisor });
+  const held = { record: options.rootRecord, steady, retention, delivery };
+  const restraint = new RestraintController({ ...base, ...held, flow, supervisor });
   const search = new SearchHandler({ archive, clock, record: journal.record.bind(journal) });
-  const guard = new ReplayGuard(join(stateDir, 'command-counters.json'));
+  const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
   const dispatcher = new CommandDispatcher({
     ...{ site, box, clock, log },
     verifier: new CommandVerifier({ site, box, keys: commands.keys, guard, clock }),
@@ -134,6 +141,7 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
       suspend: (command) => restraint.suspend(command),
       resume: (command) => restraint.resume(command),
       unseal: (command) => sealed.answer(command),
+      'reset-time': (command) => restraint.resetTime(command),
     },
   });
   return { acceptance, flow, supervisor, restraint, search, dispatcher };
@@ -186,9 +194,11 @@ export class Agent {
       { name: 'outbox', start: () => outbox.start(), stop: () => outbox.stop() },
       { name: 'archive', start: () => archive.start(), stop: () => archive.stop() },
       { name: 'accuracy', start: () => accuracy.start(), stop: () => accuracy.stop() },
+      { name: 'restraint folder', start: () => restraint.prepare() },
       { name: 'journal', start: () => journal.start() },
       { name: 'accepted events', start: () => this.#completeAccepted() },
       { name: 'delivery', start: () => this.#listen(), stop: () => delivery?.stop() },
+      { name: 'root’s record', stop: () => restraint.keepHead() },
       { name: 'last entry', stop: () => journal.stop() },
       { name: 'commands', stop: () => dispatcher.stop() },
       {
@@ -199,7 +209,7 @@ export class Agent {
       { name: 'configuration', start: () => flow.condition('config-refused', reason !== undefined, refused) },
       { name: 'local view', start: () => view.start(), stop: () => view.stop() },
       { name: 'vision', start: () => supervisor.start(), stop: () => supervisor.stop() },
-      { name: 'restraint', start: () => restraint.start(), stop: () => restraint.settled() },
+      { name: 'restraint', start: () => this.#rule(), stop: () => restraint.settled() },
       { name: 'health', start: () => health.start(), stop: () => health.stop() },
       { name: 'ticks', start: () => this.#startTicking(), stop: () => this.#stopTicking() },
     ]);
@@ -259,6 +269,12 @@ export class Agent {
         ...commands,
       ]),
     );
+  }
+
+  /** Ready means that vision has been started, or may not be. */
+  async #rule(): Promise<void> {
+    this.#parts.restraint.start();
+    await this.#parts.restraint.settled();
   }
 
   #startTicking(): void {

@@ -5,7 +5,7 @@
  * LIMITS: a file that cannot be opened is tried again every 30 s; messages as verdict-message.ts says.
  */
 import type { Clock } from '../base/clock.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
+import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { forgetDamaged, moveAside } from '../base/sqlite.ts';
 import type { AccuracyReport } from '../contract/accuracy.ts';
@@ -127,7 +127,7 @@ export class AccuracyRecord {
       this.#failing = false;
       return true;
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       this.#failed(error);
       return false;
     }

@@ -7,7 +7,7 @@
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
-import { AgentError } from '../base/errors.ts';
+import { rethrowBug } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Counters } from '../contract/counters.ts';
@@ -81,7 +81,7 @@ export class SearchHandler {
       this.#eventsGiven += result.events.length;
       return result;
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       throw new CommandRefused('unavailable', `the archive cannot answer: ${error.message}`, {
         cause: error,
       });

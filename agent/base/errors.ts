@@ -15,6 +15,11 @@ export class AgentError extends Error {
   }
 }
 
+/** For what a caller can tell and go on from; mistakes in the program are thrown again. */
+export function rethrowBug(error: unknown): asserts error is AgentError {
+  if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+}
+
 /** The text of any thrown value, on one line. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);

@@ -48,12 +48,21 @@ export class StateLock {
     this.#fd = undefined;
   }
 
+  #open(): number {
+    try {
+      return openSync(this.#dir, 'r');
+    } catch (error) {
+      const fix = 'run it as the folder’s user (sudo -u vigie)';
+      throw new AgentError('config', `${this.#dir} cannot be opened: ${messageOf(error)}; ${fix}`, error);
+    }
+  }
+
   /**
    * The lock belongs to the open file that this process and flock(1) of util-linux share, and stays when that has
    * ended; node has no call for it.
    */
   #lock(): boolean {
-    const fd = openSync(this.#dir, 'r');
+    const fd = this.#open();
     const { status, error, stderr } = spawnSync('flock', ['-n', '-E', String(HELD), '3'], {
       stdio: ['ignore', 'ignore', 'pipe', fd],
       encoding: 'utf8',

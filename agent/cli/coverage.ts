@@ -1,15 +1,10 @@
 /** What `vigie check` says of the authorisation: what it covers of the configuration, what not, and why. */
 import { systemClock } from '../base/clock.ts';
-import { AgentError } from '../base/errors.ts';
+import { AgentError, rethrowBug } from '../base/errors.ts';
 import { type Authorisation, cameraAddress } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
-import {
-  authorisationFault,
-  coverageOf,
-  openAuthorisation,
-  readAuthorisationFile,
-  readAuthorityKey,
-} from '../restraint/authorisation.ts';
+import { authorisationFault, openAuthorisation } from '../contract/signed-order.ts';
+import { coverageOf, readAuthorisationFile, readAuthorityKey } from '../restraint/authorisation.ts';
 import { orderLines } from './authorise.ts';
 
 export interface CoveredRule {
@@ -43,7 +38,7 @@ export function coverageReport(config: Config): CoverageReport {
     });
     return { fault, content, rules: covered, warnings: excess(config, content) };
   } catch (error) {
-    if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+    rethrowBug(error);
     const why = { state: 'not covered', detail: 'no authorisation' } as const;
     return {
       fault: error.message,

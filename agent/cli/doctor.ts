@@ -1,6 +1,8 @@
 /** `vigie doctor`: tries everything the box depends on; one line each, with a fix under each failure. */
+import { existsSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { type LogLevel, makeLogger } from '../base/log.ts';
+import { StateLock } from '../base/state-lock.ts';
 import { inspectConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../contract/config.ts';
 import { probeBroker } from '../mqtt/probe.ts';
@@ -9,10 +11,13 @@ import { visionSettings } from '../supervisor/vision-settings.ts';
 import { benchmark, benchmarkText } from './doctor/benchmark.ts';
 import { type Finding, failed, findingText, ok, unknown } from './doctor/finding.ts';
 import { clockFinding, diskFinding, fileFindings, stateFinding } from './doctor/machine.ts';
-import { type MayLook, mayLook } from './doctor/restraint.ts';
+import { type Look, mayLook } from './doctor/restraint.ts';
 import { visionFindings } from './doctor/vision.ts';
 import { tryVision } from './doctor/vision-trial.ts';
+import { recordFor } from './local-mode.ts';
 import { stateDir } from './state-dir.ts';
+import { statusFindings } from './status/findings.ts';
+import { localStatus } from './status/local.ts';
 
 export interface DoctorOptions {
   readonly config: string;
@@ -23,6 +28,8 @@ export interface DoctorOptions {
   readonly benchmark?: boolean;
 }
 
+/** Findings of a running agent that doctor would else look for itself. */
+const ASKED: readonly string[] = ['mode', 'camera', 'analysis', 'detector'];
 /** A broker on the other side of a mobile link answers within a second; ten is no answer. */
 const BROKER_TIMEOUT_MS = 10_000;
 
@@ -40,10 +47,9 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   }
   const { problems } = inspectConfig(file, { env: process.env, mode: 'check' });
   if (!json && process.stderr.isTTY) process.stderr.write(`watching the camera for ${seconds} s …\r`);
-  const may = config.camera === undefined ? { permit: undefined, findings: [] } : mayLook(config, state);
   // The camera takes the longest: the others are asked meanwhile.
   const [vision, clock, broker] = await Promise.all([
-    tryOut(config, may, seconds),
+    eyes(config, state, seconds),
     clockFinding(),
     tryBroker(config),
   ]);
@@ -54,7 +60,6 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     diskFinding(state, config),
     clock,
     broker,
-    ...may.findings,
     ...vision,
   ];
   const failures = findings.filter((finding) => finding.state === 'failed').length;
@@ -63,25 +68,45 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
+/** What a running agent says of camera and detector; where none runs, what a look of our own says, if it may be. */
+async function eyes(config: Config, dir: string, seconds: number): Promise<Finding[]> {
+  if (config.camera === undefined) return tryOut(config, undefined, seconds);
+  if (existsSync(dir) && StateLock.isHeld(dir)) {
+    const status = await localStatus(dir);
+    return statusFindings(status).filter(({ name }) => ASKED.includes(name));
+  }
+  const { look, findings } = mayLook(config, dir, recordFor(dir));
+  const tried = await tryOut(config, look, seconds);
+  const told = findings.some(({ name }) => name === 'camera');
+  return [...findings, ...tried.filter(({ name }) => !told || name !== 'camera')];
+}
+
 /** Without a camera, or the right to look at it, a test picture still shows that detector and decoder work. */
-async function tryOut(whole: Config, may: MayLook, seconds: number): Promise<Finding[]> {
+async function tryOut(whole: Config, look: Look | undefined, seconds: number): Promise<Finding[]> {
   const { camera: own, ...rest } = whole;
-  const config: Config = may.permit === undefined ? rest : whole;
-  const permit = may.permit ?? permitReplay(config);
+  const config: Config = look === undefined ? rest : whole;
+  const permit = look?.permit ?? permitReplay(config);
   const camera = config.camera ?? { source: 'test:pattern', fps: 5 };
   // What goes wrong is told as a finding; the trial's own log would only stand between.
   process.env['VIGIE_LOG'] ??= 'silent';
-  const trial = await tryVision({
-    permit,
-    settings: visionSettings(config, permit, { mode: 'live', camera }),
-    clock: systemClock,
-    log: makeLogger('doctor', process.env['VIGIE_LOG'] as LogLevel),
-    watchMs: seconds * 1000,
-  });
-  const findings = visionFindings(config, trial);
-  if (own === undefined || may.permit !== undefined) return findings;
-  const untried = unknown('camera', 'not looked at: the box may not look; a test picture was used');
-  return findings.map((finding) => (finding.name === 'camera' ? untried : finding));
+  let framesRead = 0;
+  try {
+    const trial = await tryVision({
+      permit,
+      settings: visionSettings(config, permit, { mode: 'live', camera }),
+      restraintDir: look?.restraintDir,
+      clock: systemClock,
+      log: makeLogger('doctor', process.env['VIGIE_LOG'] as LogLevel),
+      watchMs: seconds * 1000,
+    });
+    framesRead = trial.stats?.framesRead ?? trial.frames;
+    const findings = visionFindings(config, trial);
+    if (own === undefined || look !== undefined) return findings;
+    const untried = unknown('camera', 'not looked at: the box may not look; a test picture was used');
+    return findings.map((finding) => (finding.name === 'camera' ? untried : finding));
+  } finally {
+    look?.end(framesRead);
+  }
 }
 
 async function tryBroker(config: Config): Promise<Finding> {

@@ -10,6 +10,8 @@ import { CommanderError } from 'commander';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { makeProgram } from './program.ts';
 
+const LEAVE_AFTER_MS = 5000;
+
 /** A reader that has seen enough (`| head`) is no failure; anything else wrong with a pipe ends the program. */
 function onPipeError(error: NodeJS.ErrnoException): void {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
@@ -34,4 +36,6 @@ try {
   await makeProgram().parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+  // What has failed leaves, whatever it had begun.
+  setTimeout(() => process.exit(), LEAVE_AFTER_MS).unref();
 }

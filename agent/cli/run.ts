@@ -6,7 +6,8 @@ import { keepConfig, usableConfig } from '../config/last-good.ts';
 import { problemText } from '../config/load.ts';
 import { SdNotify } from '../health/sd-notify.ts';
 import { Agent } from '../main.ts';
-import { stateDir } from './state-dir.ts';
+import { rootRecord } from '../restraint/root-record.ts';
+import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
 
 export interface RunOptions {
   readonly config: string;
@@ -30,6 +31,7 @@ export async function run(options: RunOptions): Promise<void> {
       stateDir: state,
       clock: systemClock,
       log,
+      rootRecord: rootRecord(state, DEFAULT_STATE_DIR, env),
       visionSocket: env['VIGIE_VISION_SOCKET'],
       onUnusable: (error) => {
         failed ??= error;

@@ -1,11 +1,7 @@
 /** `vigie status`: how the running box is, on one screen. */
-import { join } from 'node:path';
-import { Value } from '@sinclair/typebox/value';
-import { AgentError, messageOf } from '../base/errors.ts';
-import { getLocal } from '../base/local-http.ts';
-import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../contract/local-status.ts';
 import { stateDir } from './state-dir.ts';
 import { statusFindings } from './status/findings.ts';
+import { localStatus } from './status/local.ts';
 import { statusText } from './status/screen.ts';
 
 export interface StatusOptions {
@@ -18,7 +14,7 @@ const WIDTH_ELSEWHERE = 80;
 /** Returns the exit code: 0 all well, 1 something needs a person. Throws AgentError `config` when no agent runs. */
 export async function status(options: StatusOptions): Promise<number> {
   const { env, stdout } = process;
-  const status = await asked(join(stateDir(options.state, env), LOCAL_SOCKET));
+  const status = await localStatus(stateDir(options.state, env));
   const findings = statusFindings(status);
   const well = findings.every(({ state }) => state !== 'failed');
   if (options.json) {
@@ -29,25 +25,4 @@ export async function status(options: StatusOptions): Promise<number> {
     stdout.write(`${statusText(status, findings, { width: stdout.columns ?? WIDTH_ELSEWHERE, colours })}\n`);
   }
   return well ? 0 : 1;
-}
-
-async function asked(socket: string): Promise<LocalStatus> {
-  const answer: unknown = JSON.parse(await answered(socket));
-  if (Value.Check(LocalStatus, answer)) return answer;
-  const first = Value.Errors(LocalStatus, answer).First();
-  throw new AgentError(
-    'config',
-    `${socket}: another version of the agent runs (${first?.path ?? ''}); restart it: systemctl restart vigie`,
-  );
-}
-
-async function answered(socket: string): Promise<string> {
-  try {
-    return await getLocal(socket, STATUS_PATH);
-  } catch (error) {
-    const what = /EACCES|EPERM/.test(messageOf(error))
-      ? 'not for this user; try as the service’s own: sudo -u vigie vigie status'
-      : 'no agent runs here; systemctl status vigie says why, another folder is named with --state';
-    throw new AgentError('config', `${socket}: ${what}`, error);
-  }
 }

@@ -7,7 +7,7 @@
  * busy); WAITING_MAX answers to broadcasts wait for their moment.
  */
 import type { Clock } from '../base/clock.ts';
-import { AgentError } from '../base/errors.ts';
+import { rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import {
@@ -118,7 +118,7 @@ export class CommandDispatcher {
   }
 
   #refuse(error: unknown, incoming: IncomingCommand, about: Pick<Answer, 'op' | 'counter'>): void {
-    if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+    rethrowBug(error);
     this.#refused += 1;
     // Whoever could sign is always told why.
     if (about.op === undefined && this.#told.take() > 0) return;

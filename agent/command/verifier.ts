@@ -67,8 +67,10 @@ export class CommandVerifier {
     const op = this.#permitted(command, key);
     this.#checkBox(command, op);
     this.#checkTime(command);
-    this.#options.guard.use(keyids[0] ?? '', command.counter);
-    return { op, args: command.args, counter: command.counter, key: key?.name ?? '' };
+    const { counter, args } = command;
+    const name = key?.name ?? '';
+    this.#options.guard.use({ op, key: name, keyid: keyids[0] ?? '', counter });
+    return { op, args, counter, key: name };
   }
 
   #permitted({ op }: Command, key: CommandKey | undefined): CommandOp {

@@ -1,4 +1,5 @@
 /** What the journal says of the box: every kind of entry, with what it holds. */
+import type { CommandOp } from './command.ts';
 import type { FramesReport } from './health.ts';
 import type { Mode } from './mode.ts';
 import type { RestraintRecord } from './search.ts';
@@ -15,6 +16,25 @@ export interface Running {
   readonly clockSynced: boolean;
   /** Records of the archive through this row are in the journal. */
   readonly records: number;
+  /** Absent in entries of versions up to 0.1.0. */
+  readonly restraint?: RestraintKnown;
+  /** A hash of what lies where vision looks for whose orders count and what must be black; absent as `restraint`. */
+  readonly folder?: string;
+}
+
+/** What the journal knows of what restrains the box, as of this entry. */
+export interface RestraintKnown {
+  /** Fingerprint of the authority's key; null before there was one. */
+  readonly authority: string | null;
+  /** The suspension that nobody has ended. */
+  readonly suspension: {
+    readonly id: string;
+    readonly since: string;
+    readonly reason: string;
+    readonly by: string;
+  } | null;
+  /** The newest counter of each key that has commanded the box, by its fingerprint. */
+  readonly commands: Readonly<Record<string, number>>;
 }
 
 /** Who wrote the configuration's file last, as far as the disk tells: its owner, and when. */
@@ -73,6 +93,26 @@ export type JournalEntry =
       readonly notBefore: string;
       readonly notAfter: string;
     }
+  /** A signed command was accepted, before it was obeyed. */
+  | {
+      readonly type: 'command';
+      readonly op: CommandOp;
+      /** Name that the configuration gives the key, and its fingerprint. */
+      readonly key: string;
+      readonly keyid: string;
+      readonly counter: number;
+    }
+  /** A command beside the agent begins to look through the camera, and has ended; `framesRead` is null at its beginning. */
+  | {
+      readonly type: 'look';
+      readonly by: string;
+      readonly phase: 'begin' | 'end';
+      readonly framesRead: number | null;
+    }
+  /** What lies where the agent cannot write, and vision goes by, has changed: hashes of it. */
+  | { readonly type: 'restraint'; readonly before: string; readonly after: string }
+  /** A signed command has put the time right by which validity is judged. */
+  | { readonly type: 'time-reset'; readonly before: string; readonly after: string; readonly by: string }
   /** A technician has looked at a camera that had moved: the zones hold. `by`: the account that said so, where it is known. */
   | { readonly type: 'view-confirmed'; readonly movedSince: string; readonly by: string | null }
   /** Whose word the box obeys from now on: fingerprints of the authority's keys. */

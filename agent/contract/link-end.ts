@@ -8,6 +8,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { LinkDecoder, type Received } from './link.ts';
 
 const UNREAD_BYTES_MAX = 4 * 1024 * 1024;
+const FLUSH_WITHIN_MS = 500;
 
 export interface LinkEvents<S extends TSchema> {
   onMessage(received: Received<Static<S>>): void;
@@ -61,8 +62,12 @@ export class LinkEnd<S extends TSchema> {
     this.#socket.destroy();
   }
 
-  /** Ends the link once what was sent has gone out. */
-  end(): void {
-    if (!this.#closed) this.#socket.end();
+  /** Resolves when what was sent has gone out, or the link is closed; after FLUSH_WITHIN_MS in any case. */
+  flushed(): Promise<void> {
+    if (this.#closed || this.#socket.writableLength === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      setTimeout(resolve, FLUSH_WITHIN_MS).unref();
+      this.#socket.write('', () => resolve());
+    });
   }
 }

@@ -8,6 +8,7 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError } from '../base/errors.ts';
+import { AUTHORISATION_BYTES_MAX } from './authorisation.ts';
 import {
   CameraConfig,
   DetectorConfig,
@@ -21,7 +22,7 @@ import { GroupSchema, LabelSchema } from './label.ts';
 import { LatencyCounts } from './latency.ts';
 import { Observation } from './observation.ts';
 import { type RedactedJpeg, RedactionCounts } from './redacted-jpeg.ts';
-import { AgeRecipients, isAgeFile, type SealedEvidence, SealedNote } from './sealed-evidence.ts';
+import { isAgeFile, type SealedEvidence, SealedNote } from './sealed-evidence.ts';
 
 export const LINK_MESSAGE_BYTES_MAX = 1_048_576;
 
@@ -73,8 +74,6 @@ export const VisionSettings = Type.Object(
     everyFrame: Type.Boolean(),
     /** Raw detections travel with each observation (replay writes them; live does not). */
     detections: Type.Boolean(),
-    /** Public keys to which the unredacted still of an event is sealed; none: nothing is sealed. */
-    sealTo: AgeRecipients,
   },
   strict,
 );
@@ -100,7 +99,15 @@ export const EvidenceRequest = Type.Object(
 export type EvidenceRequest = Static<typeof EvidenceRequest>;
 
 export const ToVision = Type.Union([
-  Type.Object({ kind: Type.Literal('start'), settings: VisionSettings }, strict),
+  Type.Object(
+    {
+      kind: Type.Literal('start'),
+      settings: VisionSettings,
+      /** The signed envelope under which it may look, for vision to open itself; null for a recorded clip. */
+      order: Type.Union([Type.String({ maxLength: AUTHORISATION_BYTES_MAX }), Type.Null()]),
+    },
+    strict,
+  ),
   /** All frames through `frame` were taken in; requests that arose from them. */
   Type.Object(
     {

@@ -18,6 +18,8 @@ export const LocalEvent = Type.Object(
     phase: EventData.properties.phase,
     /** zone/<id>, line/<id> or camera. */
     subject: VigieEvent.properties.subject,
+    /** Why, of a condition of the box. */
+    reason: Type.Union([Type.String({ maxLength: 500 }), Type.Null()]),
   },
   strict,
 );

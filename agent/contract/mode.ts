@@ -63,9 +63,15 @@ export const RESUME_BYTES_MAX = COMMAND_BYTES_MAX / 4;
 export const SuspendArgs = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 500 }) }, strict);
 
 /** What `suspend` and `resume` answer with. */
-export const RestraintResult = Type.Pick(
-  ModeStatement,
-  ['mode', 'since', 'reason', 'framesRead', 'suspension'],
+export const RestraintResult = Type.Object(
+  {
+    ...Type.Pick(ModeStatement, ['mode', 'since', 'reason', 'framesRead', 'suspension']).properties,
+    recorded: Type.Optional(
+      Type.Boolean({
+        description: 'root has the suspension on record too; absent where there is no such record',
+      }),
+    ),
+  },
   strict,
 );
 

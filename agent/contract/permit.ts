@@ -19,8 +19,8 @@ export interface CapturePermit {
   readonly [permitted]: true;
   /** Rules that may run, by id; the others do not. */
   readonly rules: ReadonlyMap<string, RuleGrant>;
-  /** age keys to which evidence may be sealed; none: nothing is. */
-  readonly ageRecipients: readonly string[];
+  /** The signed order that it rests on, for vision to see for itself; null for recorded clips and test pictures. */
+  readonly order: string | null;
 }
 
 /** What is to happen now. */

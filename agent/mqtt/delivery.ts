@@ -8,7 +8,7 @@
  */
 import { Backoff, type BackoffLimits } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
-import { AgentError, assert, messageOf } from '../base/errors.ts';
+import { AgentError, assert, messageOf, rethrowBug } from '../base/errors.ts';
 import { type Logger, withoutSecret } from '../base/log.ts';
 import type { Notice } from '../contract/bridge.ts';
 import type { MqttConfig } from '../contract/config.ts';
@@ -257,7 +257,7 @@ export class Delivery {
       this.#notices = 0;
       return await this.#serve(session, signal);
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       return deliveryError(error, config.url);
     } finally {
       this.#drain.detach();

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
-import { AgentError } from '../base/errors.ts';
+import { rethrowBug } from '../base/errors.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import { topicsOf } from '../contract/topics.ts';
 import { readCredentials } from './credentials.ts';
@@ -81,7 +81,7 @@ export class WitnessLink {
       if (signal.aborted) await session.end(END_WITHIN_MS);
       return await session.closed;
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       return deliveryError(error, config.url);
     } finally {
       this.#session?.destroy();

@@ -1,87 +1,19 @@
 /**
- * Whether an authorisation holds, here and now, and what it covers.
+ * What an authorisation covers, and the files that it and its authority's key are read from.
  *
  * INVARIANTS: fail-closed: what is not positively right is refused with its reason; a rule runs only where an entry
  * names its kind, its zone or line and its purpose. Of several entries that fit, the first counts.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
+import { keyIdOf, publicKeyOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
-import { AUTHORISATION_BYTES_MAX, AUTHORISATION_TYPE, Authorisation } from '../contract/authorisation.ts';
-import { CommandRefused } from '../contract/command.ts';
+import { AUTHORISATION_BYTES_MAX, type Authorisation } from '../contract/authorisation.ts';
 import type { RuleConfig } from '../contract/config.ts';
 import type { RuleGrant } from '../contract/permit.ts';
 
-const contentCheck = TypeCompiler.Compile(Authorisation);
-
-const openEnvelope = envelopeOpener({
-  payloadType: AUTHORISATION_TYPE,
-  bytesMax: AUTHORISATION_BYTES_MAX,
-  signatures: 1,
-  keysIn: 'authorityKey of this box',
-});
-
 /** Group and others may not change whose word the box obeys. */
 const OTHERS_WRITE = 0o022;
-
-/** Where it must hold. */
-export interface Place {
-  readonly site: string;
-  readonly box: string;
-  /** As `cameraAddress` gives it. */
-  readonly camera: string;
-}
-
-/** The content, when `authority` has signed it and it is whole; throws CommandRefused. */
-export function openAuthorisation(bytes: Uint8Array, authority: KeyObject): Authorisation {
-  const { payload } = openEnvelope(bytes, new Map([[keyIdOf(authority), authority]]));
-  return checkedAuthorisation(parseJson(payload, 'the authorisation'));
-}
-
-/** What the schema says, and what it cannot say; throws CommandRefused. */
-export function checkedAuthorisation(content: unknown): Authorisation {
-  if (!contentCheck.Check(content)) {
-    const error = contentCheck.Errors(content).First();
-    const where = error?.path || '/';
-    throw new CommandRefused('malformed', `not an authorisation: ${where}: ${error?.message ?? ''}`);
-  }
-  const { notBefore, notAfter, resumeKeys } = content;
-  // Written so that a time which does not exist (NaN) is refused.
-  if (!(Date.parse(notBefore) < Date.parse(notAfter))) {
-    throw new CommandRefused('malformed', `notBefore ${notBefore} does not come before notAfter ${notAfter}`);
-  }
-  for (const field of ['name', 'publicKey'] as const) {
-    if (new Set(resumeKeys.map((key) => key[field])).size < resumeKeys.length) {
-      throw new CommandRefused('malformed', `two of its resumeKeys have the same ${field}`);
-    }
-  }
-  return content;
-}
-
-/** Why it does not hold at this place and time, or undefined. */
-export function authorisationFault(
-  { site, box, camera, order, notBefore, notAfter }: Authorisation,
-  place: Place,
-  nowMs: number,
-): CommandRefused | undefined {
-  if (site !== place.site || box !== place.box) {
-    const message = `order ${order} is for ${box} at ${site}; this is ${place.box} at ${place.site}`;
-    return new CommandRefused('wrong-box', message);
-  }
-  if (camera !== place.camera) {
-    const message = `order ${order} is for the camera ${camera}; camera.source is ${place.camera}`;
-    return new CommandRefused('wrong-box', message);
-  }
-  if (!(Date.parse(notBefore) <= nowMs)) {
-    return new CommandRefused('not-yet-valid', `order ${order} is valid from ${notBefore}`);
-  }
-  if (!(nowMs < Date.parse(notAfter))) {
-    return new CommandRefused('expired', `order ${order} was valid until ${notAfter}`);
-  }
-  return undefined;
-}
 
 export interface Coverage {
   readonly rule: string;

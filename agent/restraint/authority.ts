@@ -1,30 +1,35 @@
 /**
  * What the authority allows now: its file, its pinned key, and a time that only goes forward.
  *
- * INVARIANTS: fail-closed: whatever cannot be read or does not hold leaves nothing allowed, with its reason.
+ * INVARIANTS: fail-closed: whatever cannot be read or does not hold leaves nothing allowed, with its reason; what the
+ * journal knows and a file does not tell any more is not begun anew.
  */
 import { createHash, type KeyObject } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { keyIdOf } from '../base/dsse.ts';
-import { AgentError } from '../base/errors.ts';
+import { AgentError, rethrowBug } from '../base/errors.ts';
 import { type Authorisation, cameraAddress } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
-import {
-  authorisationFault,
-  openAuthorisation,
-  type Place,
-  readAuthorisationFile,
-  readAuthorityKey,
-} from './authorisation.ts';
-import { LATEST_TIME_FILE, LatestTime } from './latest-time.ts';
+import type { RestraintFolder } from '../contract/restraint-folder.ts';
+import { authorisationFault, openAuthorisation, type Place } from '../contract/signed-order.ts';
+import { readAuthorisationFile, readAuthorityKey } from './authorisation.ts';
+import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 
 export interface AuthorityOptions {
   readonly config: Pick<Config, 'site' | 'box' | 'camera' | 'authorisation' | 'authorityKey'>;
   readonly stateDir: string;
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
+  /** Root's folder, where there is one: its key must be this one too. */
+  readonly folder?: RestraintFolder | undefined;
+  /** What the journal knows; undefined while it cannot be read. Absent where somebody only asks what the file says. */
+  readonly journal?: {
+    readonly known:
+      | { readonly authority: string | undefined; readonly confirmedBeforeMs: number | undefined }
+      | undefined;
+  };
   /** A key was pinned, and is to be told; without this nothing is written: another program looks. */
   onPinned?(keyid: string, before: string | null): void;
 }
@@ -32,6 +37,8 @@ export interface AuthorityOptions {
 /** An authorisation that holds in all but time. */
 export interface Signed {
   readonly content: Authorisation;
+  /** As signed, the text of the envelope. */
+  readonly order: string;
   /** Of the file, lower-case hex. */
   readonly sha256: string;
 }
@@ -63,7 +70,7 @@ export class Authority {
     try {
       this.#signed = this.#read();
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       this.#signed = { reason: error.message };
     }
   }
@@ -78,45 +85,82 @@ export class Authority {
     return { reason: late ? `${fault.message}; it is ${now} by the latest time seen` : fault.message };
   }
 
+  /** The wall clock is set and steady. */
+  confirmTime(): void {
+    this.#time?.confirm();
+  }
+
   /** Puts the latest time on disk; throws AgentError `unavailable`. */
   keepTime(): void {
     this.#time?.keep();
   }
 
+  /** Whoever may, says that the wall clock is right. Throws AgentError `unavailable`. */
+  resetTime(): void {
+    const { stateDir, clock } = this.#options;
+    resetTime(stateDir, clock.wallMs());
+    this.#time = this.#makeTime();
+  }
+
   #read(): Signed {
-    const { config, stateDir, clock } = this.#options;
+    const { config } = this.#options;
     const { authorisation, authorityKey } = config;
     const key = authorityKey === undefined ? undefined : readAuthorityKey(authorityKey);
     if (key !== undefined) this.#pin(key);
-    this.#time ??= new LatestTime(join(stateDir, LATEST_TIME_FILE), clock);
+    this.#time ??= this.#makeTime();
     if (authorisation === undefined)
       throw new AgentError('config', '`authorisation` is not in the configuration');
     if (key === undefined) throw new AgentError('config', '`authorityKey` is not in the configuration');
     const bytes = readAuthorisationFile(authorisation);
     return {
       content: openAuthorisation(bytes, key),
+      order: bytes.toString('utf8'),
       sha256: createHash('sha256').update(bytes).digest('hex'),
     };
   }
 
+  #makeTime(): LatestTime {
+    const { stateDir, clock, journal } = this.#options;
+    return new LatestTime({ stateDir, clock, knownMs: journal?.known?.confirmedBeforeMs });
+  }
+
   /** Throws AgentError where the key is not the one that this box obeys. */
   #pin(key: KeyObject): void {
-    const { stateDir, onPinned } = this.#options;
+    const { stateDir, clock, folder, journal, onPinned } = this.#options;
     const file = join(stateDir, PIN_FILE);
     const keyid = keyIdOf(key);
-    const pin = readPin(file) ?? { keyid, before: null, told: false };
-    if (pin.keyid !== keyid) {
-      const [is, was] = [keyid, pin.keyid].map((id) => id.slice(0, 16));
+    if (folder !== undefined) this.#mustBe(keyid, keyIdOf(folder.authority()), folder.dir);
+    const known = journal?.known?.authority;
+    const found = readPin(file);
+    if (found === undefined && known !== undefined) {
+      const message = `${file} is missing, though by its journal this box obeys the key ${short(known)}; if authorityKey is right, run \`vigie pin\` on the box`;
+      throw new AgentError('denied', message);
+    }
+    if (found === undefined && onPinned !== undefined && journal?.known === undefined) {
       throw new AgentError(
-        'denied',
-        `authorityKey is another key (${is}…) than this box obeys (${was}…); if that is right, run \`vigie pin\` on the box`,
+        'unavailable',
+        'the journal cannot be read: whether this box has obeyed another key is not known',
       );
     }
-    if (pin.told || onPinned === undefined) return;
+    const pin = found ?? { keyid, before: null, told: false };
+    this.#mustBe(keyid, pin.keyid, file);
+    if (pin.told && known !== undefined) this.#mustBe(keyid, known, 'its journal');
+    // Told only where the journal takes it: until then a journal that is missing may be begun (pin.ts).
+    if (pin.told || onPinned === undefined || journal?.known === undefined) return;
     // `vigie pin` takes the time, too, as it is now.
-    rmSync(join(stateDir, LATEST_TIME_FILE), { force: true });
+    if (found !== undefined) resetTime(stateDir, clock.wallMs());
     this.#time = undefined;
     onPinned(keyid, pin.before);
     writePin(file, { ...pin, told: true });
   }
+
+  #mustBe(is: string, was: string, by: string): void {
+    if (is === was) return;
+    throw new AgentError(
+      'denied',
+      `authorityKey is another key (${short(is)}) than this box obeys (${short(was)}, says ${by}); if that is right, run \`vigie pin\` on the box`,
+    );
+  }
 }
+
+const short = (keyid: string): string => `${keyid.slice(0, 16)}…`;

@@ -6,7 +6,7 @@
  * the order in which it was ruled.
  * LIMITS: the files are read anew every minute and on SIGHUP; the state folder is looked at with every tick.
  */
-import { createHash, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TObject } from '@sinclair/typebox';
@@ -14,33 +14,34 @@ import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { signEnvelope } from '../base/dsse.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
+import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { Authorisation } from '../contract/authorisation.ts';
+import type { SteadyClock } from '../base/steady-clock.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { FramesReport } from '../contract/health.ts';
-import type { JournalEntry } from '../contract/journal.ts';
 import {
   type LocalMode,
   MODE_TYPE,
   type Mode,
-  type ModeStatement,
   RESUME_BYTES_MAX,
   type RestraintReport,
   ResumeArgs,
   SuspendArgs,
 } from '../contract/mode.ts';
 import type { CapturePermit, Ruling } from '../contract/permit.ts';
-import { type Coverage, coverageOf } from './authorisation.ts';
+import type { Retention } from '../contract/retention.ts';
+import { coverageOf } from './authorisation.ts';
 import { Authority } from './authority.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
 import { permitUnder } from './permit.ts';
 import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
 import { openResume } from './resume.ts';
-import type { Retention } from './retention.ts';
-import { SUSPENSION_FILE, Suspension } from './suspension.ts';
+import { type LinkedJournal, RootLink } from './root-link.ts';
+import type { RootRecord } from './root-record.ts';
+import { isSame, type Ruled, statementOf } from './ruling.ts';
+import { SuspensionRecords, type SuspensionRecordsOptions } from './suspension-records.ts';
 
 const LOAD_EVERY_MS = 60_000;
 const TEXT_MAX = 500;
@@ -50,10 +51,16 @@ export interface RestraintControllerOptions {
   readonly stateDir: string;
   readonly boot: string;
   readonly clock: Clock;
+  readonly steady: Pick<SteadyClock, 'trusted'>;
   readonly log: Logger;
+  /** Root's record; undefined in a plain run, where one user owns everything. */
+  readonly record: RootRecord | undefined;
   readonly status: { readonly frames: FramesReport };
   /** Where nothing can be proved, nothing is done. */
-  readonly journal: { readonly writable: boolean; enter(entry: JournalEntry): void };
+  readonly journal: SuspensionRecordsOptions['journal'] &
+    LinkedJournal & {
+      readonly known: { readonly confirmedBeforeMs: number | undefined } | undefined;
+    };
   readonly retention: Retention;
   /** Publishes signed statements, retained. */
   readonly delivery: { publishMode(statement: string): void } | undefined;
@@ -66,20 +73,11 @@ export interface RestraintControllerOptions {
   readonly supervisor: { carryOut(permit: CapturePermit | undefined): Promise<void> };
 }
 
-/** A ruling with what it rests on. */
-interface Ruled extends Ruling {
-  readonly since: string;
-  readonly suspension: string | null;
-  readonly by: string | null;
-  readonly authorisation: Authorisation | undefined;
-  readonly sha256: string | undefined;
-  readonly coverage: readonly Coverage[];
-}
-
 export class RestraintController {
   readonly #options: RestraintControllerOptions;
-  readonly #suspension: Suspension;
+  readonly #suspension: SuspensionRecords;
   readonly #authority: Authority;
+  readonly #root: RootLink;
   /** As it was ruled last. */
   #ruled: Ruled | undefined;
   /** As it is. */
@@ -88,17 +86,18 @@ export class RestraintController {
   #loadAtMs = 0;
   #answer: LocalMode['answer'] = null;
   #failure = '';
-  #writeFailures = 0;
+  #failures = 0;
 
   constructor(options: RestraintControllerOptions) {
-    const { config, stateDir, clock } = options;
+    const { config, stateDir, clock, log, record, journal } = options;
     this.#options = options;
-    this.#suspension = new Suspension(join(stateDir, SUSPENSION_FILE));
+    const onFailed = (reason: string): void => this.#failed(reason);
+    this.#suspension = new SuspensionRecords({ stateDir, clock, record, journal, onFailed });
+    this.#root = new RootLink({ config, stateDir, clock, log, record, journal, onFailed });
     this.#authority = new Authority({
-      config,
-      stateDir,
-      clock,
-      onPinned: (keyid, before) => options.journal.enter({ type: 'authority', before, after: keyid }),
+      ...{ config, stateDir, clock, journal },
+      folder: record?.folder,
+      onPinned: (keyid, before) => journal.enter({ type: 'authority', before, after: keyid }),
     });
   }
 
@@ -107,20 +106,26 @@ export class RestraintController {
   }
 
   get counters(): Counters {
-    return { restraint_write_failures: this.#writeFailures };
+    return { restraint_write_failures: this.#failures };
+  }
+
+  /** Before the journal is opened, which tells of what vision goes by. */
+  prepare(): void {
+    this.#root.load();
   }
 
   start(): void {
-    const { stateDir } = this.#options;
-    if (!existsSync(join(stateDir, SUSPENSION_FILE)) && !this.#authority.known) {
-      this.#trying(() => this.#suspension.begin(this.#options.clock.wallMs()));
-    }
     this.tick();
   }
 
   /** Resolves when what was ruled so far has been carried out. */
   async settled(): Promise<void> {
     await this.#carrying;
+  }
+
+  /** The journal's last head of this start is kept where the agent cannot change it. */
+  async keepHead(): Promise<void> {
+    await this.#root.keepHead();
   }
 
   /** Reads the authorisation anew with the next tick. */
@@ -131,20 +136,26 @@ export class RestraintController {
   /** To be called often. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
+    if (this.#options.steady.trusted()) this.#authority.confirmTime();
     if (nowMs >= this.#loadAtMs) {
       this.#loadAtMs = nowMs + LOAD_EVERY_MS;
+      this.#suspension.beginIfFirst(this.#authority.known);
+      this.#root.load();
       this.#authority.load();
       this.#trying(() => this.#authority.keepTime());
     }
     this.#takeRequest();
     this.#look();
+    if (this.#root.due) this.#next(() => this.#root.keepHead());
+    if (this.mode === 'suspended' && !this.#suspension.recordedAtRoot && this.#root.mayRetry())
+      this.#next(() => this.#record());
   }
 
   /** The command `suspend`: answered when the vision process has gone. */
   async suspend({ args, key }: AcceptedCommand): Promise<object> {
     const { reason } = checked(SuspendArgs, args) as { reason: string };
     try {
-      this.#suspension.suspend(reason, key, this.#options.clock.wallMs());
+      this.#suspension.suspend(reason, key);
     } finally {
       this.#look();
     }
@@ -155,17 +166,28 @@ export class RestraintController {
   /** The command `resume`. */
   async resume({ args }: AcceptedCommand): Promise<object> {
     const { envelope } = checked(ResumeArgs, args) as { envelope: object };
-    this.#resume(Buffer.from(JSON.stringify(envelope)));
+    await this.#resume(Buffer.from(JSON.stringify(envelope)));
     await this.#carrying;
     return this.#result();
   }
 
+  /** The command `reset-time`: the box's clock is right, whatever it has said before. */
+  resetTime({ key }: AcceptedCommand): object {
+    const { clock, journal } = this.#options;
+    const [before, after] = [this.#authority.nowMs(), clock.wallMs()].map((ms) => new Date(ms).toISOString());
+    this.#authority.resetTime();
+    journal.enter({ type: 'time-reset', before: before ?? '', after: after ?? '', by: key });
+    this.#loadAtMs = 0;
+    return { before, after };
+  }
+
   /** Signs the statement anew and publishes it. */
   publish(): void {
-    const key = this.#journalKey();
+    const { delivery, stateDir } = this.#options;
+    const key = this.#trying(() => readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
     const statement = this.#statement();
     if (key === undefined || statement === undefined) return;
-    this.#options.delivery?.publishMode(signEnvelope(MODE_TYPE, JSON.stringify(statement), key));
+    delivery?.publishMode(signEnvelope(MODE_TYPE, JSON.stringify(statement), key));
   }
 
   report(): RestraintReport {
@@ -185,10 +207,9 @@ export class RestraintController {
     };
   }
 
-  #resume(bytes: Uint8Array): void {
-    const { config, clock, journal } = this.#options;
-    const { site, box } = config;
-    const { suspended, id: suspension } = this.#suspension.read();
+  async #resume(bytes: Uint8Array): Promise<void> {
+    const { site, box } = this.#options.config;
+    const { suspended, id: suspension } = this.#suspension.state();
     if (!suspended) throw new CommandRefused('not-permitted', 'this box is not suspended');
     const held = this.#authority.now();
     if ('reason' in held) {
@@ -197,8 +218,7 @@ export class RestraintController {
     }
     const own = { site, box, suspension };
     const { reason, names } = openResume(bytes, held.content, own, this.#authority.nowMs());
-    this.#suspension.resume(reason, names.join(', '), clock.wallMs());
-    journal.enter({ type: 'resume', id: suspension, reason, by: names });
+    await this.#suspension.end(suspension, reason, names, bytes);
     this.#look();
   }
 
@@ -206,7 +226,6 @@ export class RestraintController {
   #takeRequest(): void {
     const file = join(this.#options.stateDir, RESUME_REQUEST_FILE);
     if (!existsSync(file)) return;
-    let refused: string | null = null;
     let bytes: Buffer;
     try {
       bytes = readFileSync(file);
@@ -215,15 +234,21 @@ export class RestraintController {
       this.#failed(`${file}: ${messageOf(error)}`);
       return;
     }
+    this.#next(() => this.#answerRequest(bytes));
+  }
+
+  async #answerRequest(bytes: Buffer): Promise<void> {
+    let refused: string | null = null;
     try {
-      this.#resume(bytes.subarray(0, RESUME_BYTES_MAX + 1));
+      await this.#resume(bytes.subarray(0, RESUME_BYTES_MAX + 1));
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       refused = error.message.slice(0, TEXT_MAX);
       this.#options.log.warn({ reason: refused }, 'resume refused');
     }
     this.#answer = { request: createHash('sha256').update(bytes).digest('hex'), refused };
-    this.#carrying = this.#carrying.then(() => this.#writeLocalMode());
+    // After what the resume has ruled.
+    this.#next(async () => this.#writeLocalMode());
   }
 
   #look(): void {
@@ -233,7 +258,12 @@ export class RestraintController {
     const ruled = { ...found, since: since === '' ? this.#now() : since };
     this.#ruled = ruled;
     if (found.authorisation !== undefined) this.#options.retention.allow(found.authorisation.retention);
-    this.#carrying = this.#carrying.then(() => this.#carryOut(ruled));
+    this.#next(() => this.#carryOut(ruled));
+  }
+
+  /** One after the other. */
+  #next(act: () => Promise<void>): void {
+    this.#carrying = this.#carrying.then(act);
   }
 
   async #carryOut(ruled: Ruled): Promise<void> {
@@ -241,6 +271,8 @@ export class RestraintController {
     const before = this.#carriedOut;
     flow.permit(ruled);
     await supervisor.carryOut(ruled.permit);
+    if (ruled.permit === undefined) await this.#root.stopVision();
+    if (ruled.mode === 'suspended') await this.#record();
     this.#carriedOut = ruled;
     const { mode, reason, since, suspension, by, authorisation, sha256 } = ruled;
     const fields = { mode, reason, order: authorisation?.order ?? null };
@@ -251,29 +283,35 @@ export class RestraintController {
     }
     const framesRead = status.frames.read;
     if (before !== undefined && mode === 'suspended' && suspension !== before.suspension) {
-      journal.enter({
-        type: 'suspend',
-        id: suspension ?? '',
-        reason: reason ?? '',
-        by: by ?? '',
-        framesRead,
-      });
+      const entry = { id: suspension ?? '', reason: reason ?? '', by: by ?? '', framesRead };
+      journal.enter({ type: 'suspend', ...entry });
     }
     if (mode !== before?.mode || reason !== before.reason || suspension !== before.suspension) {
       journal.enter({ type: 'mode', mode, since, reason, suspension, framesRead });
     }
     if (mode === 'unauthorised') this.#trying(() => this.#authority.keepTime());
+    if (mode !== before?.mode) await this.#root.keepHead();
     this.#writeLocalMode();
     this.publish();
   }
 
+  /** Root has it on record, or it is tried again. */
+  async #record(): Promise<void> {
+    try {
+      await this.#suspension.recordAtRoot();
+    } catch (error) {
+      rethrowBug(error);
+      this.#failed(error.message);
+    }
+  }
+
   /** `since` is empty where it began just now. */
   #rule(): Ruled {
-    const { rules } = this.#options.config;
-    const { suspended, id, since, reason, by } = this.#suspension.read();
+    const { config, journal } = this.#options;
+    const { suspended, id, since, reason, by } = this.#suspension.state();
     const held = this.#authority.now();
     const [authorisation, sha256] = 'reason' in held ? [] : [held.content, held.sha256];
-    const coverage = authorisation === undefined ? [] : coverageOf(authorisation, rules);
+    const coverage = authorisation === undefined ? [] : coverageOf(authorisation, config.rules);
     const refused = new Map(
       coverage.flatMap(({ rule, reason: why }): [string, string][] =>
         why === undefined ? [] : [[rule, why]],
@@ -285,60 +323,38 @@ export class RestraintController {
       return { ...base, ...suspension, mode: 'suspended', reason, permit: undefined };
     }
     const own = { ...base, suspension: null, by: null, since: '' };
-    if (authorisation === undefined) {
-      const why = 'reason' in held ? held.reason.slice(0, TEXT_MAX) : null;
-      return { ...own, mode: 'unauthorised', reason: why, permit: undefined };
-    }
-    if (!this.#options.journal.writable) {
-      const why = 'journal-down: what could not be proved is not done';
-      return { ...own, mode: 'unauthorised', reason: why, permit: undefined };
-    }
-    return { ...own, mode: 'active', reason: null, permit: permitUnder(authorisation, coverage) };
+    const unauthorised = (why: string): Ruled => ({
+      ...{ ...own, mode: 'unauthorised', reason: why.slice(0, TEXT_MAX), permit: undefined },
+    });
+    if ('reason' in held) return unauthorised(held.reason);
+    if (!journal.writable) return unauthorised('journal-down: what could not be proved is not done');
+    const fault = this.#root.fault;
+    if (fault !== undefined) return unauthorised(fault);
+    return { ...own, mode: 'active', reason: null, permit: permitUnder(held.order, coverage) };
   }
 
-  #statement(): ModeStatement | undefined {
-    if (this.#carriedOut === undefined) return undefined;
+  #statement() {
     const { config, boot, status } = this.#options;
-    const { site, box } = config;
-    const { mode, since, reason, authorisation, suspension } = this.#carriedOut;
-    return {
-      ...{
-        site,
-        box,
-        boot,
-        time: this.#now(),
-        mode,
-        since,
-        reason,
-        framesRead: status.frames.read,
-        suspension,
-      },
-      order: authorisation?.order ?? null,
-      validUntil: authorisation?.notAfter ?? null,
-    };
+    return this.#carriedOut && statementOf(this.#carriedOut, config, boot, this.#now(), status.frames.read);
   }
 
   #result(): object {
     const { mode, since, reason, framesRead, suspension } = this.#statement() ?? {};
-    return { mode, since, reason, framesRead, suspension };
+    const recorded = this.#options.record &&
+      mode === 'suspended' && { recorded: this.#suspension.recordedAtRoot };
+    return { mode, since, reason, framesRead, suspension, ...recorded };
   }
 
   #writeLocalMode(): void {
     const statement = this.#statement();
     if (statement === undefined) return;
     const local: LocalMode = { pid: process.pid, statement, answer: this.#answer };
-    this.#trying(() => {
-      const file = join(this.#options.stateDir, LOCAL_MODE_FILE);
-      try {
-        writeAtomically(file, JSON.stringify(local));
-      } catch (error) {
-        throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
-      }
-    });
-  }
-
-  #journalKey(): KeyObject | undefined {
-    return this.#trying(() => readJournalKey(join(this.#options.stateDir, JOURNAL_KEY_FILE)));
+    const file = join(this.#options.stateDir, LOCAL_MODE_FILE);
+    try {
+      writeAtomically(file, JSON.stringify(local));
+    } catch (error) {
+      this.#failed(`${file} cannot be written: ${messageOf(error)}`);
+    }
   }
 
   /** What the disk refuses is told once and counted; nothing is allowed by it. */
@@ -346,14 +362,14 @@ export class RestraintController {
     try {
       return act();
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       this.#failed(error.message);
       return undefined;
     }
   }
 
   #failed(reason: string): void {
-    this.#writeFailures += 1;
+    this.#failures += 1;
     if (reason !== this.#failure) this.#options.log.error({}, reason);
     this.#failure = reason;
   }
@@ -361,13 +377,6 @@ export class RestraintController {
   #now(): string {
     return new Date(this.#options.clock.wallMs()).toISOString();
   }
-}
-
-/** Reasons of time hold the time, which is no change. */
-function isSame(a: Ruled, b: Ruled): boolean {
-  const mark = ({ mode, reason, suspension, sha256, coverage }: Ruled): string =>
-    JSON.stringify([mode, reason?.replace(/; it is .*$/, ''), suspension, sha256, coverage]);
-  return mark(a) === mark(b);
 }
 
 function checked(schema: TObject, args: unknown): unknown {

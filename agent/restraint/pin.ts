@@ -3,10 +3,12 @@
  * counts for nothing until a person says so on the box (`vigie pin`).
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { LATEST_TIME_FILE } from './latest-time.ts';
 
 export const PIN_FILE = 'authority.json';
 
@@ -50,5 +52,19 @@ function damaged(file: string, reason: string): AgentError {
   return new AgentError(
     'corrupt',
     `${file} is damaged (${reason}); check authorityKey and run \`vigie pin\` on the box`,
+  );
+}
+
+/**
+ * A journal may begin only where the box has never run, or where somebody has just vouched for it as it is (`vigie pin`).
+ * Throws AgentError `corrupt`.
+ */
+export function assertFirstJournal(stateDir: string): void {
+  const has = (name: string): boolean => existsSync(join(stateDir, name));
+  const pin = readPin(join(stateDir, PIN_FILE));
+  if (pin?.told === false || (pin === undefined && !has(LATEST_TIME_FILE))) return;
+  throw new AgentError(
+    'corrupt',
+    `the journal of ${stateDir} is missing, though this box has run: put it back, or run \`vigie pin\` on the box to begin another`,
   );
 }

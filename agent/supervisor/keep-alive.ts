@@ -23,6 +23,7 @@ export interface KeepAliveOptions {
   /** Asked for at the start of each life. */
   settings(permit: CapturePermit): VisionSettings;
   readonly socketPath?: string | undefined;
+  readonly restraintDir?: string | undefined;
   onMessage(received: ReceivedFromVision): void;
   /** Vision ended without being asked. */
   onEnd(exit: VisionExit): void;
@@ -60,12 +61,13 @@ export class VisionKeepAlive {
   }
 
   #live(permit: CapturePermit): void {
-    const { clock, log, socketPath, onMessage } = this.#options;
+    const { clock, log, socketPath, restraintDir, onMessage } = this.#options;
     const { signal } = this.#stopping;
     this.#current = new VisionProcess({
       clock,
       log,
       socketPath,
+      restraintDir,
       onMessage: (received) => {
         // Frames are the proof of life; only they end a crash loop.
         if (received.message.kind === 'frame') this.#alive();

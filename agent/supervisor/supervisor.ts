@@ -26,6 +26,8 @@ export interface VisionSupervisorOptions
   readonly modelDir?: string | undefined;
   /** Activation socket of the vision unit; without it vision is spawned. */
   readonly socketPath: string | undefined;
+  /** Where a spawned vision finds whose orders count. */
+  readonly restraintDir: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly status: VisionStatus;
@@ -80,7 +82,7 @@ export class VisionSupervisor {
 
   /** Resolves when there is no vision process any more, or another one has been started. */
   async carryOut(permit: CapturePermit | undefined): Promise<void> {
-    const watching = permit && JSON.stringify(this.#permitted(permit));
+    const watching = permit && JSON.stringify([this.#permitted(permit), permit.order]);
     if (this.#stopped || watching === this.#watching) return;
     this.#watching = watching;
     await this.#vision.stop();

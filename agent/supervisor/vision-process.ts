@@ -39,6 +39,8 @@ export interface VisionProcessOptions {
   onExit(exit: VisionExit): void;
   /** Path of an activation socket; without it the process is spawned. */
   readonly socketPath?: string | undefined;
+  /** Where a spawned process finds whose orders count; absent for recorded clips. */
+  readonly restraintDir?: string | undefined;
   /** Put before the command, for tracing in tests. */
   readonly wrapper?: readonly string[];
 }
@@ -71,12 +73,12 @@ export class VisionProcess {
     return this.#child?.pid;
   }
 
-  /** Without a permit there is no vision: whoever holds one has the right to look. */
-  start(_permit: CapturePermit, settings: VisionSettings): void {
+  /** Without a permit there is no vision: whoever holds one has the right to look, and the order that vision asks for. */
+  start(permit: CapturePermit, settings: VisionSettings): void {
     assert(this.#gone === undefined, 'a vision process has one life');
     const { socketPath } = this.#options;
     this.#gone = socketPath === undefined ? this.#spawn() : this.#connect(socketPath);
-    this.send({ kind: 'start', settings });
+    this.send({ kind: 'start', settings, order: permit.order });
   }
 
   send(message: ToVision): boolean {
@@ -108,7 +110,7 @@ export class VisionProcess {
     const child = spawn(command[0] as string, command.slice(1), {
       // Standard output belongs to the command that the user called; vision speaks on stderr only.
       stdio: ['ignore', 2, 2, 'pipe'],
-      env: visionEnvironment(process.env),
+      env: visionEnvironment(process.env, this.#options.restraintDir),
     });
     this.#child = child;
     let linkError: Error | undefined;
@@ -147,10 +149,11 @@ export class VisionProcess {
  * MALLOC_ARENA_MAX: glibc would keep a heap for each of those workers, and with two still 4 MiB more than with one.
  * ORT_DISABLE_TELEMETRY: ONNX Runtime reports home unless told not to before it is loaded.
  */
-function visionEnvironment(from: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undefined): NodeJS.ProcessEnv {
   const kept = Object.entries(from).filter(([name]) => ENVIRONMENT.test(name));
   return {
     ...Object.fromEntries(kept),
+    ...(restraintDir !== undefined && { VIGIE_RESTRAINT_DIR: restraintDir }),
     UV_THREADPOOL_SIZE: '16',
     MALLOC_ARENA_MAX: '1',
     ORT_DISABLE_TELEMETRY: '1',

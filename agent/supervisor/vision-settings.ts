@@ -31,6 +31,5 @@ export function visionSettings(
     regions: rules.some(({ kind }) => kind === 'illegal-dumping' || kind === 'graffiti'),
     everyFrame: false,
     detections: mode === 'replay',
-    sealTo: [...permit.ageRecipients],
   };
 }

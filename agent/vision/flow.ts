@@ -58,6 +58,8 @@ type LinkDetections = Extract<FromVision, { kind: 'frame' }>['detections'];
 
 export interface VisionFlowOptions {
   readonly settings: VisionSettings;
+  /** Public keys to which the unredacted still of an event is sealed; none: nothing is sealed. */
+  readonly sealTo: readonly string[];
   /** Vision's own folder for the model that ran last; a replay runs the installed one or none. */
   readonly keptDir?: string | undefined;
   readonly clock: Clock;
@@ -145,9 +147,9 @@ export class VisionFlow {
     this.#moving = new MovingCells({ masks: settings.masks });
     this.#redactor = new Redactor({ masks: settings.masks });
     const sealer =
-      settings.sealTo.length === 0
+      options.sealTo.length === 0
         ? undefined
-        : new Sealer({ masks: settings.masks, recipients: settings.sealTo });
+        : new Sealer({ masks: settings.masks, recipients: options.sealTo });
     this.#evidence = new Evidence({
       stillNear: (atMs) => this.#camera.stillNear(atMs),
       redact: (still, focus) => this.#redactor.redact(still, focus),

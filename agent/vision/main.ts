@@ -10,9 +10,15 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import { type LogLevel, makeLogger } from '../base/log.ts';
 import { encodeMessage, type PlainFromVision, ToVision } from '../contract/link.ts';
 import { LinkEnd } from '../contract/link-end.ts';
+import { RestraintFolder } from '../contract/restraint-folder.ts';
 import { VisionFlow } from './flow.ts';
+import { allowed } from './order/order.ts';
 
 const LINK_FD = 3;
+/** How often the order's dates and the record of suspensions are looked at. */
+const LOOK_EVERY_MS = 1000;
+/** Run as the service's unit, by its socket. */
+const unit = process.env['LISTEN_FDS'] === '1';
 
 /** The unit's CacheDirectory= (systemd.exec(5): several are parted by colons). */
 function keptDir(): string | undefined {
@@ -21,7 +27,7 @@ function keptDir(): string | undefined {
 }
 
 async function linkSocket(): Promise<Socket> {
-  if (process.env['LISTEN_FDS'] !== '1') return new Socket({ fd: LINK_FD, readable: true, writable: true });
+  if (!unit) return new Socket({ fd: LINK_FD, readable: true, writable: true });
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => {
       server.close();
@@ -41,13 +47,16 @@ async function main(): Promise<void> {
     if (ending) return;
     ending = true;
     await flow?.stop();
-    link.end();
     process.exitCode = code;
-    // A native thread may keep the process up: leave once the last message has had time to go out.
-    setTimeout(() => process.exit(code), 100).unref();
+    // The link is closed by the end of the process and by nothing before it: the agent says "gone" when it is closed.
+    link.flushed().then(
+      () => process.exit(code),
+      () => process.exit(code),
+    );
   };
 
   const fail = (error: unknown): void => {
+    if (ending) return;
     const kind = error instanceof AgentError ? error.kind : 'bug';
     if (kind === 'bug') log.error({ err: error }, 'vision failed');
     const message: PlainFromVision = {
@@ -59,16 +68,36 @@ async function main(): Promise<void> {
     void end(1);
   };
 
+  const begin = ({ settings, order }: Extract<ToVision, { kind: 'start' }>): VisionFlow => {
+    const dir = process.env['VIGIE_RESTRAINT_DIR'];
+    const folder = dir === undefined ? undefined : new RestraintFolder(dir);
+    const { masks, sealTo, stillHolds } = allowed({ order, settings, folder, unit });
+    setInterval(() => {
+      try {
+        stillHolds();
+      } catch (error) {
+        fail(error);
+      }
+    }, LOOK_EVERY_MS).unref();
+    return new VisionFlow({
+      settings: { ...settings, masks: [...masks] },
+      sealTo,
+      keptDir: keptDir(),
+      clock: systemClock,
+      log,
+      send: (m) => link.send(m),
+    });
+  };
+
   const link = new LinkEnd(await linkSocket(), ToVision, {
     onMessage: ({ message }) => {
       if (message.kind === 'start') {
-        flow = new VisionFlow({
-          settings: message.settings,
-          keptDir: keptDir(),
-          clock: systemClock,
-          log,
-          send: (m) => link.send(m),
-        });
+        try {
+          flow = begin(message);
+        } catch (error) {
+          fail(error);
+          return;
+        }
         flow.run().then(() => end(0), fail);
       } else if (message.kind === 'ack') {
         flow?.acknowledge(message);
@@ -81,8 +110,10 @@ async function main(): Promise<void> {
       }
     },
     onClosed: (error) => {
-      if (error !== undefined && !ending) log.error({ err: error }, 'link broken');
-      void end(error === undefined ? 0 : 1);
+      // An agent that was killed is told by whoever starts it again; only what it has sent can be wrong here.
+      if (error instanceof AgentError && !ending) log.error({ err: error }, 'link broken');
+      else if (!ending) log.info({}, 'the agent has gone');
+      void end(error instanceof AgentError ? 1 : 0);
     },
   });
   link.send(encodeMessage({ kind: 'hello', pid: process.pid }));

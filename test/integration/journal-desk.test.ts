@@ -7,6 +7,7 @@ import { SearchHandler } from '../../agent/archive/search.ts';
 import { SteadyClock } from '../../agent/base/steady-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
+import { ownFolder } from '../../agent/contract/restraint-folder.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
@@ -49,6 +50,7 @@ function makeBox(
   });
   const recorder = new JournalRecorder({
     ...{ ...base, ...more, config, stateDir, archive, status: new VisionStatus() },
+    folder: ownFolder(stateDir),
     alertsDays: () => 30,
     delivery: { publishJournalHead: (note) => heads.push(note) },
   });

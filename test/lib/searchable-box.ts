@@ -54,7 +54,10 @@ export class SearchableBox {
     const { archive } = this;
     const record = archive.record.bind(archive);
     this.search = new SearchHandler({ archive, clock, record, ...(limits && { limits }) });
-    const guard = new ReplayGuard(join(stateDir, 'command-counters.json'));
+    const guard = new ReplayGuard({
+      file: join(stateDir, 'command-counters.json'),
+      journal: { known: { commands: new Map() }, enter: () => undefined },
+    });
     this.dispatcher = new CommandDispatcher({
       site,
       box,
@@ -64,6 +67,7 @@ export class SearchableBox {
         suspend: notHere,
         resume: notHere,
         unseal: notHere,
+        'reset-time': notHere,
       },
       clock,
       log: SILENT,

@@ -1,11 +1,26 @@
 /** Vision with nothing to watch for: detector and camera only. */
-
+import { readFileSync } from 'node:fs';
+import type { Test } from 'tap';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import type { CapturePermit } from '../../agent/contract/permit.ts';
-import { permitReplay } from '../../agent/restraint/permit.ts';
-import { MODEL_DIR } from './paths.ts';
+import { ownFolder } from '../../agent/contract/restraint-folder.ts';
+import { writeOwnFolder } from '../../agent/restraint/folder.ts';
+import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
+import { configOf } from './agent.ts';
+import { authorised } from './authority.ts';
+import { MODEL_DIR, scratch } from './paths.ts';
+import { BOX, SITE } from './room.ts';
 
 export const BARE_PERMIT: CapturePermit = permitReplay({ rules: [] });
+
+/** The right to look through a camera, with nothing to watch for, and the folder in which vision finds whose orders count. */
+export function permitFor(t: Test, source: string): { permit: CapturePermit; restraintDir: string } {
+  const dir = scratch(t);
+  const config = authorised(configOf({ site: SITE, box: BOX, camera: { source, fps: 5 } }, 'replay'), dir);
+  writeOwnFolder(dir, config);
+  const order = readFileSync(config.authorisation ?? '', 'utf8');
+  return { permit: permitUnder(order, []), restraintDir: ownFolder(dir).dir };
+}
 
 export function bareSettings(source: string, fps: number): VisionSettings {
   return {
@@ -21,6 +36,5 @@ export function bareSettings(source: string, fps: number): VisionSettings {
     regions: false,
     everyFrame: false,
     detections: false,
-    sealTo: [],
   };
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import type { ReceivedFromVision } from '../../agent/supervisor/vision-process.ts';
 import { SILENT } from './outbox.ts';
-import { BARE_PERMIT, bareSettings } from './vision.ts';
+import { bareSettings, permitFor } from './vision.ts';
 
 export class WatchedCamera {
   readonly vision: VisionKeepAlive;
@@ -22,9 +22,11 @@ export class WatchedCamera {
 
   constructor(t: Test, source: string, fps = 5) {
     const settings = bareSettings(source, fps);
+    const { permit, restraintDir } = permitFor(t, source);
     this.vision = new VisionKeepAlive({
       clock: systemClock,
       log: SILENT,
+      restraintDir,
       settings: () => settings,
       onMessage: (received) => this.#take(received),
       onEnd: ({ code, signal }) => this.ends.push(String(signal ?? code)),
@@ -33,7 +35,7 @@ export class WatchedCamera {
       },
     });
     t.teardown(() => this.vision.stop());
-    this.vision.start(BARE_PERMIT);
+    this.vision.start(permit);
   }
 
   mark(): void {

@@ -13,9 +13,10 @@ import {
 import type { CommandRefused } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { RESUME_TYPE } from '../../agent/contract/mode.ts';
-import { authorisationFault, coverageOf, openAuthorisation } from '../../agent/restraint/authorisation.ts';
+import { authorisationFault, openAuthorisation } from '../../agent/contract/signed-order.ts';
+import { coverageOf } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';
-import { LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';
+import { CONFIRMED_TIME_FILE, LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';
 import { PIN_FILE, writePin } from '../../agent/restraint/pin.ts';
 import { openResume, signResume } from '../../agent/restraint/resume.ts';
 import { configOf } from '../lib/agent.ts';
@@ -33,6 +34,12 @@ import {
 import { BOX, SITE } from '../lib/room.ts';
 
 t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
+
+/** What the journal of a box knows that has never run. */
+const NOTHING: { authority: string | undefined; confirmedBeforeMs: number | undefined } = {
+  authority: undefined,
+  confirmedBeforeMs: undefined,
+};
 
 const DAY_MS = 86_400_000;
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -173,7 +180,7 @@ interface Desk {
   readonly config: Config;
   readonly pinned: (string | null)[][];
   /** Why nothing is allowed, judged by a program that has just started; undefined: it is. */
-  fault(config?: Config, clock?: HandClock): string | undefined;
+  fault(config?: Config, clock?: HandClock, known?: typeof NOTHING): string | undefined;
 }
 
 function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
@@ -183,11 +190,12 @@ function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
   const pinned: (string | null)[][] = [];
-  const fault = (judged = config, at = clock): string | undefined => {
+  const fault = (judged = config, at = clock, known = NOTHING): string | undefined => {
     const authority = new Authority({
       config: judged,
       stateDir,
       clock: at,
+      journal: { known },
       onPinned: (keyid, before) => pinned.push([before, keyid]),
     });
     authority.load();
@@ -300,7 +308,13 @@ void t.test('the authority’s key is pinned at its first use, until a person sa
 
 void t.test('a clock that is moved back and forth extends nothing', async (t) => {
   const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
-  const authority = new Authority({ config, stateDir: join(dir, 'state'), clock, onPinned: () => undefined });
+  const authority = new Authority({
+    config,
+    stateDir: join(dir, 'state'),
+    clock,
+    journal: { known: NOTHING },
+    onPinned: () => undefined,
+  });
   const holds = (): boolean => !('reason' in authority.now());
   authority.load();
   t.ok(holds());
@@ -332,14 +346,15 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
 });
 
 void t.test('the latest time never goes back', async (t) => {
-  const file = join(scratch(t), 'time');
+  const stateDir = scratch(t);
   fc.assert(
     fc.property(
       fc.array(fc.record({ stepMs: fc.integer({ min: -1e9, max: 1e9 }), passMs: fc.nat(1e6) })),
       (moves) => {
-        rmSync(file, { force: true });
+        for (const name of [LATEST_TIME_FILE, CONFIRMED_TIME_FILE])
+          rmSync(join(stateDir, name), { force: true });
         const clock = new HandClock();
-        let time = new LatestTime(file, clock);
+        let time = new LatestTime({ stateDir, clock, knownMs: undefined });
         let last = time.wallMs();
         for (const [i, { stepMs, passMs }] of moves.entries()) {
           clock.advance(passMs);
@@ -349,7 +364,7 @@ void t.test('the latest time never goes back', async (t) => {
           last = now;
           if (i % 3 !== 2) continue;
           time.keep();
-          time = new LatestTime(file, clock);
+          time = new LatestTime({ stateDir, clock, knownMs: undefined });
           last = Math.floor(last);
         }
         return true;

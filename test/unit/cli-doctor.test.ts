@@ -13,6 +13,8 @@ import { inspectText } from '../../agent/config/load.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { Latency } from '../../agent/contract/latency.ts';
 import type { VisionStats } from '../../agent/contract/link.ts';
+import { Journal } from '../../agent/restraint/journal/journal.ts';
+import { Suspension } from '../../agent/restraint/suspension.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { authorised } from '../lib/authority.ts';
@@ -247,6 +249,27 @@ interface Report {
   readonly err: string;
 }
 
+/** A state folder in which an agent has once run; returns its journal. */
+function begun(dir: string): Journal {
+  const stateDir = join(dir, 'state');
+  mkdirSync(stateDir, { recursive: true });
+  const journal = new Journal({ stateDir, origin: 'vigie/lab/lab-1' });
+  journal.start();
+  const suspension = join(stateDir, 'suspension.json');
+  if (!existsSync(suspension)) new Suspension(suspension).begin(Date.now());
+  return journal;
+}
+
+/** What doctor has put on record of its looks. */
+function looks(dir: string): unknown[] {
+  const contents = begun(dir)
+    .contentsOf(0)
+    .map(({ content }) => content);
+  return contents.flatMap((content) =>
+    content?.type === 'look' ? [[content.by, content.phase, content.framesRead]] : [],
+  );
+}
+
 /** The box may look, unless `order` says otherwise. */
 async function examine(dir: string, config: object, seconds = 2, order = {}): Promise<Report> {
   const file = join(dir, 'vigie.yaml');
@@ -292,6 +315,13 @@ void t.test(
     const mqtt = { url: broker.url, ca: authority.ca, ...(await authority.client('lab-1')) };
     const camera = { source: `file:${STREET_CLIP}`, fps: 5 };
 
+    const unproved = await examine(dir, { camera, mqtt });
+    t.match(named(unproved.findings, 'camera'), {
+      state: 'unknown',
+      detail: /has no journal that could prove/,
+    });
+    t.notOk(existsSync(join(dir, 'state')), 'nothing was begun for it');
+    begun(dir);
     const fine = await examine(dir, { camera, mqtt });
     t.equal(fine.err, '', 'nothing on standard error');
     for (const name of [
@@ -308,6 +338,10 @@ void t.test(
       t.match(named(fine.findings, name), { state: 'ok' }, name);
     }
     t.match(named(fine.findings, 'camera')?.detail, /768×576/);
+    const [begin, end] = looks(dir) as [unknown, [string, string, number]];
+    t.same(begin, ['doctor', 'begin', null], 'before the camera was opened');
+    t.match(end, ['doctor', 'end', Number]);
+    t.ok(end[2] > 5, `${end[2]} frames are on record`);
     // Whether this machine's clock is synchronised is its own business.
     const clock = named(fine.findings, 'clock');
     t.equal(fine.code, clock?.state === 'failed' ? 1 : 0);
@@ -332,11 +366,21 @@ void t.test(
     });
     t.match(named(barred.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
     t.match(named(barred.findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');
-    mkdirSync(join(dir, 'state'));
     writeFileSync(join(dir, 'state', 'suspension.json'), 'damaged');
+    const before = looks(dir).length;
     const suspended = await examine(dir, { camera, mqtt });
     t.match(named(suspended.findings, 'suspended'), { state: 'failed', detail: /is damaged/ });
     t.match(named(suspended.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    new Suspension(join(dir, 'state', 'suspension.json')).resume('', '', 0);
+    const [at, id] = [new Date().toISOString(), '0123456789abcdef'];
+    begun(dir).append({ at, type: 'suspend', id, reason: 'order', by: 'box', framesRead: 0 });
+    const removed = await examine(dir, { camera, mqtt });
+    t.match(named(removed.findings, 'suspended'), {
+      state: 'failed',
+      detail: /put back.*as the journal shows/,
+    });
+    t.match(named(removed.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.equal(looks(dir).length, before, 'and no look without its record');
   },
 );
 
@@ -347,6 +391,7 @@ void t.test('against an RTSP camera with a password', { skip: rtspMissing() }, a
   t.teardown(() => server.kill());
   const source = (password: string, path: string): string =>
     `rtsp://${login.user}:${password}@127.0.0.1:${server.port}/${path}`;
+  begun(dir);
   const look = (source: string): Promise<Report> => examine(dir, { camera: { source, fps: 5 } }, 5);
 
   const fine = await look(source(login.password, 'main'));

@@ -40,8 +40,9 @@ const signer = makeSigner();
 const clock = new HandClock();
 const command = (change: Partial<Command> = {}): Command => searchCommand(change, clock.epochMs);
 
-function makeVerifier(file: string, keys = [signer.config]): CommandVerifier {
-  return new CommandVerifier({ site: SITE, box: BOX, keys, guard: new ReplayGuard(file), clock });
+function makeVerifier(file: string, keys = [signer.config], commands = new Map<string, number>()) {
+  const guard = new ReplayGuard({ file, journal: { known: { commands }, enter: () => undefined } });
+  return new CommandVerifier({ site: SITE, box: BOX, keys, guard, clock });
 }
 
 const verdict = (verifier: CommandVerifier, bytes: Uint8Array): Verdict =>
@@ -205,6 +206,7 @@ void t.test(
         },
         unseal: () => t.fail('nobody asked for this'),
         suspend: async () => ({ mode: 'suspended' }),
+        'reset-time': () => t.fail('nor for this'),
         resume: () => Promise.reject(new CommandRefused('not-permitted', 'one key has signed')),
       },
       clock: own,
@@ -257,6 +259,7 @@ void t.test('what waits at a stop is answered before it is over, slow results to
       search: () => ({}),
       unseal: () => ({}),
       resume: () => ({}),
+      'reset-time': () => ({}),
       suspend: () => new Promise((resolve) => setTimeout(() => resolve({ mode: 'suspended' }), 100)),
     },
   });

@@ -7,7 +7,7 @@ import type { RuleGrant, Ruling } from '../../agent/contract/permit.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
 import { configOf } from '../lib/agent.ts';
-import { orderFor } from '../lib/authority.ts';
+import { orderFor, signedOrder } from '../lib/authority.ts';
 import { KeptNotes } from '../lib/kept-notes.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { observation, track } from '../lib/street.ts';
@@ -196,9 +196,9 @@ t.test(
   'a rule runs as far as it is permitted: shadow counts, no grant is blind, events say on which basis',
   async (t) => {
     const { see, told, events, made } = flow(60);
-    const order = orderFor(configOf({ site: 'site', box: 'box' }, 'replay'));
+    const signed = String(signedOrder(orderFor(configOf({ site: 'site', box: 'box' }, 'replay'))));
     const rule = (grant: RuleGrant | undefined): void => {
-      const permit = permitUnder(order, [{ rule: RULE.id, grant, reason: undefined }]);
+      const permit = permitUnder(signed, [{ rule: RULE.id, grant, reason: undefined }]);
       made.permit({ mode: 'active', reason: null, permit, refused: new Map() });
     };
     const terms = { legalBasis: 'art. 1', validUntil: '2027-01-01T00:00:00.000Z' };

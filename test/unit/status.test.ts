@@ -17,7 +17,7 @@ const lane = {
   lastSeq: 20,
   appended: 20,
   released: 18,
-  dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 },
+  dropped: { snapshot: 0, notice: 0, alert: 0 },
   expired: 0,
 };
 const event = {
@@ -26,6 +26,7 @@ const event = {
   severity: 'alert',
   phase: 'start',
   subject: 'zone/forecourt-with-a-long-name',
+  reason: null,
 } as const;
 
 const WELL: LocalStatus = {

@@ -3,7 +3,9 @@ import { type Command, Option } from 'commander';
 import type { AuthoriseOptions } from '../authorise.ts';
 import type { JournalVerifyOptions } from '../journal.ts';
 import type { JournalReportOptions } from '../journal-report.ts';
-import type { PinOptions, ResumeOptions, SuspendOptions } from '../suspend.ts';
+import type { PinOptions } from '../pin.ts';
+import type { ResumeOptions } from '../resume.ts';
+import type { SuspendOptions } from '../suspend.ts';
 import { LANGUAGES } from '../transparency/texts.ts';
 import type { TransparencyOptions } from '../transparency.ts';
 import { command, configOption, DEFAULT_CONFIG, stateOption } from './options.ts';
@@ -37,13 +39,21 @@ function addAuthority(program: Command): void {
       const { authorise } = await import('../authorise.ts');
       authorise(order, options);
     });
-  command(program, 'pin', 'on the box: from now on obey the authority’s key of the configuration', [
-    ['sudo -u vigie vigie pin', 'after the authority has changed its key; the journal tells it'],
-  ])
+  command(
+    program,
+    'pin',
+    'on the box: vouch for it as it is: authority’s key of the configuration, clock, journal',
+    [
+      [
+        'sudo vigie pin',
+        'after the authority has changed its key, or the journal was lost; the journal tells it',
+      ],
+    ],
+  )
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
     .action(async (options: PinOptions) => {
-      const { pin } = await import('../suspend.ts');
+      const { pin } = await import('../pin.ts');
       pin(options);
     });
 }
@@ -68,7 +78,7 @@ function addSuspension(program: Command): void {
     .requiredOption('--reason <text>', 'why; kept in the journal')
     .addOption(stateOption())
     .action(async (options: ResumeOptions) => {
-      const { resume } = await import('../suspend.ts');
+      const { resume } = await import('../resume.ts');
       process.exitCode = await resume(options);
     });
 }

@@ -1,31 +1,80 @@
-/** Whether the box may look at all; doctor asks before it tries the camera, and writes nothing. */
+/** Whether doctor may look through the camera: under the box's own permit and on the record of its journal, or not at all. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { asOwner } from '../../base/as-owner.ts';
 import { systemClock } from '../../base/clock.ts';
+import { AgentError, rethrowBug } from '../../base/errors.ts';
+import { StateLock } from '../../base/state-lock.ts';
 import type { Config } from '../../contract/config.ts';
 import type { CapturePermit } from '../../contract/permit.ts';
+import { ownFolder } from '../../contract/restraint-folder.ts';
 import { coverageOf } from '../../restraint/authorisation.ts';
 import { Authority } from '../../restraint/authority.ts';
+import { writeOwnFolder } from '../../restraint/folder.ts';
+import { Journal } from '../../restraint/journal/journal.ts';
+import { JOURNAL_DIR } from '../../restraint/journal/key.ts';
+import { Known } from '../../restraint/journal/known.ts';
+import { CHECKPOINT } from '../../restraint/journal/layout.ts';
 import { permitUnder } from '../../restraint/permit.ts';
-import { SUSPENSION_FILE, Suspension } from '../../restraint/suspension.ts';
-import { type Finding, failed, ok } from './finding.ts';
+import type { RootRecord } from '../../restraint/root-record.ts';
+import { SuspensionRecords } from '../../restraint/suspension-records.ts';
+import { type Finding, failed, ok, unknown } from './finding.ts';
+
+/** The right to look, and what it takes to prove it. */
+export interface Look {
+  readonly permit: CapturePermit;
+  /** Where vision finds whose orders count. */
+  readonly restraintDir: string;
+  /** The journal has it that the look is over; to be called whatever came of it. */
+  end(framesRead: number): void;
+}
 
 export interface MayLook {
   /** Undefined: the camera must not be looked at. */
-  readonly permit: CapturePermit | undefined;
+  readonly look: Look | undefined;
   readonly findings: readonly Finding[];
 }
 
-export function mayLook(config: Config, stateDir: string): MayLook {
-  const authority = new Authority({ config, stateDir, clock: systemClock });
+/** Without an agent on this folder. What it begins is in the journal before it returns. */
+export function mayLook(config: Config, stateDir: string, record: RootRecord | undefined): MayLook {
+  if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) {
+    const why = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
+    return { look: undefined, findings: [unknown('camera', why)] };
+  }
+  const lock = new StateLock(stateDir);
+  try {
+    asOwner(stateDir, () => lock.take());
+    const found = judge(config, stateDir, record, lock);
+    if (found.look === undefined) lock.release();
+    return found;
+  } catch (error) {
+    lock.release();
+    rethrowBug(error);
+    return {
+      look: undefined,
+      findings: [failed('journal', error.message, 'sudo vigie doctor, or as the agent’s user')],
+    };
+  }
+}
+
+function judge(config: Config, stateDir: string, record: RootRecord | undefined, lock: StateLock): MayLook {
+  const journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
+  const known = new Known();
+  asOwner(stateDir, () => {
+    journal.probe();
+    journal.start();
+  });
+  for (const content of journal.contentsSince((entry) => 'restraint' in entry)) known.learn(content);
+  const { authority: keyid, suspension, confirmedMs: confirmedBeforeMs } = known;
+  const facts = { authority: keyid, suspension, confirmedBeforeMs };
+  const authority = new Authority({
+    ...{ config, stateDir, clock: systemClock, folder: record?.folder, journal: { known: facts } },
+  });
   authority.load();
   const held = authority.now();
-  const file = join(stateDir, SUSPENSION_FILE);
-  const { suspended, reason } =
-    existsSync(file) || authority.known ? new Suspension(file).read() : { suspended: false, reason: '' };
   if ('reason' in held) {
     const fix = 'docs/guide/authorisation.md says how to get and place one';
-    return { permit: undefined, findings: [failed('authorisation', held.reason, fix)] };
+    return { look: undefined, findings: [failed('authorisation', held.reason, fix)] };
   }
   const { order, notAfter } = held.content;
   const coverage = coverageOf(held.content, config.rules);
@@ -37,7 +86,40 @@ export function mayLook(config: Config, stateDir: string): MayLook {
         : [failed(`rule ${rule}`, why, 'change the rule, or ask for an order that names it')],
     ),
   ];
-  if (!suspended) return { permit: permitUnder(held.content, coverage), findings };
-  const fix = 'vigie resume, with two of its keys; the camera is not looked at until then';
-  return { permit: undefined, findings: [...findings, failed('suspended', reason, fix)] };
+  const { suspended, reason } = suspensionOf(stateDir, record, facts);
+  if (suspended) {
+    const fix = 'vigie resume, with two of its keys; the camera is not looked at until then';
+    return { look: undefined, findings: [...findings, failed('suspended', reason, fix)] };
+  }
+  if (record === undefined) asOwner(stateDir, () => writeOwnFolder(stateDir, config));
+  const enter = (phase: 'begin' | 'end', framesRead: number | null): void => {
+    const at = new Date(systemClock.wallMs()).toISOString();
+    asOwner(stateDir, () => journal.append({ at, type: 'look', by: 'doctor', phase, framesRead }));
+  };
+  enter('begin', null);
+  const end = (framesRead: number): void => {
+    try {
+      enter('end', framesRead);
+    } finally {
+      lock.release();
+    }
+  };
+  const restraintDir = (record?.folder ?? ownFolder(stateDir)).dir;
+  return { look: { permit: permitUnder(held.order, coverage), restraintDir, end }, findings };
+}
+
+/** By all that say so; nothing is put right by a command that only looks. */
+function suspensionOf(
+  stateDir: string,
+  record: RootRecord | undefined,
+  known: { readonly suspension: Known['suspension']; readonly authority: string | undefined },
+): { suspended: boolean; reason: string } {
+  const refuse = (): never => {
+    throw new AgentError('bug', 'a look ends no suspension');
+  };
+  const records = new SuspensionRecords({
+    ...{ stateDir, clock: systemClock, record, readOnly: true, onFailed: refuse },
+    journal: { writable: false, known, enter: refuse, enterSurely: refuse },
+  });
+  return records.state();
 }

@@ -28,6 +28,8 @@ export interface VisionTrial {
 export interface TrialOptions {
   readonly permit: CapturePermit;
   readonly settings: VisionSettings;
+  /** Where vision finds whose orders count; absent for a made picture. */
+  readonly restraintDir?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** How long to watch once the first frame is there. */
@@ -48,6 +50,7 @@ type Notes = { -readonly [K in keyof VisionTrial]: VisionTrial[K] } & { personHe
 export async function tryVision({
   permit,
   settings,
+  restraintDir,
   clock,
   log,
   watchMs,
@@ -59,6 +62,7 @@ export async function tryVision({
   const vision = new VisionProcess({
     clock,
     log,
+    restraintDir,
     onMessage: ({ message }) => {
       if (message.kind === 'frame') {
         const nowMs = clock.nowMs();

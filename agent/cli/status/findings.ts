@@ -32,10 +32,11 @@ export function statusFindings(status: LocalStatus): Finding[] {
   ];
 }
 
-function modeFinding({ mode, uptimeS, versions }: HealthReport): Finding {
+function modeFinding({ mode, uptimeS, versions, restraint }: HealthReport): Finding {
   const detail = `${mode}, up for ${durationText(uptimeS)}, version ${versions['vigie'] ?? 'unknown'}`;
-  if (mode !== 'unauthorised') return ok('mode', detail);
-  return failed('mode', detail, 'the box watches nothing until it has a valid authorisation');
+  const why = restraint.reason === null ? '' : `: ${restraint.reason}`;
+  if (mode !== 'unauthorised') return ok('mode', `${detail}${why}`);
+  return failed('mode', `${detail}${why}`, 'the box watches nothing until it has a valid authorisation');
 }
 
 function cameraFinding({ camera, mode, uptimeS }: HealthReport): Finding {
@@ -73,8 +74,9 @@ function incidentsFinding({ incidents: { standing, episodes, events } }: HealthR
 }
 
 /** A condition of the camera or the box is what the operations guide is for. */
-function conditionFinding({ kind, time }: LocalEvent): Finding {
-  return failed(kind, `since ${clockText(time)}`, `docs/guide/operations.md, ${kind}`);
+function conditionFinding({ kind, time, reason }: LocalEvent): Finding {
+  const why = reason === null ? '' : `: ${reason}`;
+  return failed(kind, `since ${clockText(time)}${why}`, `docs/guide/operations.md, ${kind}`);
 }
 
 function outboxFinding({ outbox: { store, lanes } }: HealthReport): Finding {

@@ -140,6 +140,13 @@ export class Journal {
     return this.#witnessed?.size ?? 0;
   }
 
+  /** The same from an older head on; undefined where this journal does not continue that. Throws AgentError `corrupt` where it is no head of ours. */
+  growthSince(note: string | undefined): string | undefined {
+    const known =
+      note === undefined ? { size: 0, root: new Tree().root() } : openCheckpoint(note, this.#verifier());
+    return this.#continues(known) ? this.growth(known.size) : undefined;
+  }
+
   /** The head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
   growth(from = this.#proveFrom): string {
     assert(this.#head !== undefined, 'a journal is started before its head is told');
@@ -161,8 +168,7 @@ export class Journal {
     const known = openCheckpoint(note, this.#verifier());
     if (known.size > this.size) return false;
     this.#proveFrom = known.size;
-    const own = { size: this.size, root: this.#tree.root() };
-    if (!isConsistent(known, own, this.#proof(known.size))) return false;
+    if (!this.#continues(known)) return false;
     if (known.size === this.witnessedSize) return true;
     this.#disk(() => writeIn(this.#dir, WITNESSED, note));
     this.#witnessed = known;
@@ -220,6 +226,27 @@ export class Journal {
     });
   }
 
+  /** The newest entry that `fits` and all after it, in order; where none does, all of the last LOOK_BACK files. */
+  contentsSince(fits: (content: JournalContent) => boolean): JournalContent[] {
+    return this.#disk(() => {
+      const last = this.#open.index;
+      let found: JournalContent[] = [];
+      for (let file = last; file >= 0 && file > last - LOOK_BACK; file -= 1) {
+        const contents = this.#contentsOf(file).flatMap(({ content }) => content ?? []);
+        const from = contents.findLastIndex(fits);
+        found = [...contents.slice(Math.max(0, from)), ...found];
+        if (from >= 0) break;
+      }
+      return found;
+    });
+  }
+
+  /** With which the checkpoints of this journal are verified. */
+  get verifierKey(): string {
+    assert(this.#key !== undefined, 'a journal is started before its key is used');
+    return verifierKey(this.#options.origin, this.#key);
+  }
+
   #contentsOf(file: number): { index: number; content: JournalContent | undefined }[] {
     return this.#contents.lines(file, this.size).map((line, place) => {
       const index = file * TILE_WIDTH + place;
@@ -227,6 +254,11 @@ export class Journal {
       const content = typeof parsed === 'object' ? (parsed.content as JournalContent) : undefined;
       return { index, content };
     });
+  }
+
+  #continues(known: Pick<Checkpoint, 'size' | 'root'>): boolean {
+    if (known.size > this.size) return false;
+    return isConsistent(known, { size: this.size, root: this.#tree.root() }, this.#proof(known.size));
   }
 
   #proof(from: number): Buffer[] {

@@ -7,8 +7,10 @@
  * count becomes an entry.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Clock, ClockSteps } from '../../base/clock.ts';
-import { AgentError } from '../../base/errors.ts';
+import { AgentError, rethrowBug } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { programVersion } from '../../base/package-root.ts';
 import type { SteadyClock } from '../../base/steady-clock.ts';
@@ -18,9 +20,15 @@ import type { VigieEvent } from '../../contract/event.ts';
 import type { DetectorReport, FramesReport } from '../../contract/health.ts';
 import type { JournalContent, JournalEntry, Running } from '../../contract/journal.ts';
 import type { Lane } from '../../contract/outbox.ts';
+import type { RestraintFolder } from '../../contract/restraint-folder.ts';
 import type { RestraintRecord } from '../../contract/search.ts';
+import { folderHash } from '../folder.ts';
+import { assertFirstJournal } from '../pin.ts';
 import { changedBy } from './changed-by.ts';
 import { Journal } from './journal.ts';
+import { JOURNAL_DIR } from './key.ts';
+import { Known } from './known.ts';
+import { CHECKPOINT } from './layout.ts';
 import { JournalRetention } from './retention.ts';
 
 const HEARTBEAT_EVERY_MS = 600_000;
@@ -54,6 +62,8 @@ export interface JournalRecorderOptions {
     record(record: RestraintRecord): void;
   };
   readonly status: { readonly frames: FramesReport; readonly detector: DetectorReport | null };
+  /** By which vision goes. */
+  readonly folder: RestraintFolder;
   /** Publishes a checkpoint with the proof that it continues what the witness knows. */
   readonly delivery: { publishJournalHead(note: string, growth: string): void } | undefined;
 }
@@ -72,6 +82,9 @@ export class JournalRecorder {
   readonly #retention: JournalRetention;
   readonly #hashes: Pick<Running, 'config' | 'zones'>;
   #opened = false;
+  readonly #known = new Known();
+  /** When a clock that was set last wrote here, before this start, ms since the epoch. */
+  #confirmedBeforeMs: number | undefined;
   #pending: Pending[] = [];
   #missed = 0;
   #missedUntold = 0;
@@ -126,6 +139,15 @@ export class JournalRecorder {
     return this.#opened && this.#down === undefined;
   }
 
+  /** What it knows of what restrains the box; undefined while it cannot be read. */
+  get known():
+    | (Pick<Known, 'authority' | 'suspension' | 'commands'> & { confirmedBeforeMs: number | undefined })
+    | undefined {
+    if (!this.#opened) return undefined;
+    const { authority, suspension, commands } = this.#known;
+    return { authority, suspension, commands, confirmedBeforeMs: this.#confirmedBeforeMs };
+  }
+
   /** Why it cannot be written; undefined while it can. */
   get downBecause(): string | undefined {
     return this.#down;
@@ -175,6 +197,20 @@ export class JournalRecorder {
     this.#note(() => entry);
   }
 
+  /** Durable on return. Throws AgentError where it is not. */
+  enterSurely(entry: JournalEntry): void {
+    this.#mustWrite();
+    this.#note(() => entry);
+    this.#mustWrite();
+  }
+
+  /** With which its checkpoints are verified, and its growth from a head on; undefined where it does not continue that. */
+  since(head: string | undefined): { verifierKey: string; growth: string } | undefined {
+    if (!this.#opened) return undefined;
+    const growth = this.#tried('the journal cannot be compared', () => this.#journal.growthSince(head));
+    return growth === undefined ? undefined : { verifierKey: this.#journal.verifierKey, growth };
+  }
+
   /** Puts a search or an unsealing on record, here and in the archive: durable on return. Throws AgentError where it cannot. */
   record(record: RestraintRecord): void {
     this.#mustWrite();
@@ -217,6 +253,8 @@ export class JournalRecorder {
       model: detector && { name: detector.model, sha256: detector.sha256 },
       clockSynced: steady.synced,
       records: this.#row,
+      restraint: this.#known.summary,
+      folder: folderHash(this.#options.folder),
     };
   }
 
@@ -242,7 +280,9 @@ export class JournalRecorder {
       this.#journal.probe();
       if (!this.#opened) this.#open();
       const batch = this.#pending.slice(0, Math.min(WRITE_BATCH, this.#journal.room));
-      this.#journal.appendAll(batch.map(({ at, entry }) => ({ at, ...entry() })));
+      const contents = batch.map(({ at, entry }) => ({ at, ...entry() }));
+      this.#journal.appendAll(contents);
+      for (const content of contents) this.#known.learn(content);
       this.#pending.splice(0, batch.length);
       if (this.#missedUntold > 0 && this.#pending.length === 0) {
         this.#journal.append({ at: this.#now(), type: 'missed', count: this.#missedUntold });
@@ -251,7 +291,7 @@ export class JournalRecorder {
       if (this.#down !== undefined) log.info({ entries: this.#journal.size }, 'the journal is written again');
       this.#down = undefined;
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       if (this.#down === undefined) log.error({}, error.message);
       this.#down = error.message.slice(0, 1000);
     }
@@ -259,7 +299,11 @@ export class JournalRecorder {
 
   /** Takes the journal up where the last start left it. */
   #open(): void {
+    const { stateDir } = this.#options;
+    if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) assertFirstJournal(stateDir);
     this.#journal.start();
+    for (const content of this.#journal.contentsSince(isSummary)) this.#known.learn(content);
+    this.#confirmedBeforeMs = this.#known.confirmedMs;
     const before = this.#journal.newest((content) => 'records' in content) as
       | (JournalContent & Running)
       | undefined;
@@ -278,6 +322,11 @@ export class JournalRecorder {
       const redrawn = before.zones !== zones && { zones: { before: before.zones, after: zones } };
       const by = changedBy(this.#options.configFile);
       const change = { type: 'config', before: before.config, after: config, ...redrawn, by } as const;
+      this.#pending.unshift({ at, entry: () => change });
+    }
+    const folder = folderHash(this.#options.folder);
+    if (before.folder !== undefined && before.folder !== folder) {
+      const change = { type: 'restraint', before: before.folder, after: folder } as const;
       this.#pending.unshift({ at, entry: () => change });
     }
     if (JSON.stringify(before.versions) !== JSON.stringify(versions)) {
@@ -313,7 +362,7 @@ export class JournalRecorder {
     try {
       this.#takeRecords();
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       this.#options.log.warn({ reason: error.message }, 'records of the archive reach the journal later');
     }
   }
@@ -355,11 +404,14 @@ export class JournalRecorder {
     try {
       return act();
     } catch (error) {
-      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      rethrowBug(error);
       this.#options.log.error({ reason: error.message }, what);
       return undefined;
     }
   }
 }
+
+/** The whole of what is known stands in it. */
+const isSummary = (content: JournalContent): boolean => 'restraint' in content;
 
 const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');

@@ -1,5 +1,5 @@
 /** How long things are kept: the configuration's days, and no more than the order in force allows. */
-import type { Config } from '../contract/config.ts';
+import type { Config } from './config.ts';
 
 type Days = Pick<Config['retention'], 'eventsDays' | 'snapshotsDays' | 'sealedDays'>;
 

@@ -1,0 +1,88 @@
+/** The state folder and the running agent's own word, for the commands on the box that change what it may do. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { LocalMode } from '../contract/mode.ts';
+import { LOCAL_MODE_FILE } from '../restraint/places.ts';
+import { type RootRecord, rootRecord } from '../restraint/root-record.ts';
+import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
+
+const REASON_CHARS_MAX = 500;
+/** The agent looks twice a second, and vision has 2 s to end. */
+export const ANSWER_WITHIN_MS = 20_000;
+const LOOK_EVERY_MS = 100;
+
+/** The folder with all that must survive a restart; made where it was named and is missing. Throws AgentError `config`. */
+export function existingDir(asked: string | undefined): string {
+  const dir = stateDir(asked, process.env);
+  const made = asked !== undefined && !existsSync(dir);
+  writing(dir, () => made && mkdirSync(dir, { mode: 0o700 }));
+  if (existsSync(dir)) return dir;
+  throw new AgentError('config', `${dir} does not exist; name the state folder with --state`);
+}
+
+/** Root's record, where the package is installed and the folder is its own. */
+export function recordFor(dir: string): RootRecord | undefined {
+  return rootRecord(dir, DEFAULT_STATE_DIR, process.env);
+}
+
+export function checkedReason(reason: string): string {
+  const text = reason.trim();
+  if (text !== '' && text.length <= REASON_CHARS_MAX) return text;
+  throw new AgentError('config', `--reason: 1 to ${REASON_CHARS_MAX} characters; the journal keeps it`);
+}
+
+/** What the agent says, once it fits; undefined when it does not in time. */
+export async function answered(
+  dir: string,
+  fits: (local: LocalMode) => boolean,
+): Promise<LocalMode | undefined> {
+  const untilMs = performance.now() + ANSWER_WITHIN_MS;
+  while (performance.now() < untilMs) {
+    const local = readLocalMode(dir);
+    if (local !== undefined && fits(local)) return local;
+    await sleep(LOOK_EVERY_MS);
+  }
+  return undefined;
+}
+
+export function runningAgent(dir: string): LocalMode | undefined {
+  const local = readLocalMode(dir);
+  if (local === undefined) return undefined;
+  try {
+    process.kill(local.pid, 0);
+    return local;
+  } catch (error) {
+    // EPERM: it is there, of another user.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM' ? local : undefined;
+  }
+}
+
+export function readLocalMode(dir: string): LocalMode | undefined {
+  const file = join(dir, LOCAL_MODE_FILE);
+  if (!existsSync(file)) return undefined;
+  let local: unknown;
+  try {
+    local = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new AgentError('config', `${file} cannot be read: ${messageOf(error)}; use sudo -u vigie`, error);
+  }
+  return Value.Check(LocalMode, local) ? local : undefined;
+}
+
+/** Maps what the disk or the permissions refuse. */
+export function writing(file: string, act: () => unknown): void {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof AgentError) throw error;
+    const message = `${file} cannot be written: ${messageOf(error)}; use sudo -u vigie`;
+    throw new AgentError('config', message, error);
+  }
+}
+
+export function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,79 @@
+/** `vigie resume`: on the box, with two keys of the order; the running agent judges them, or the next one. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { asOwner } from '../base/as-owner.ts';
+import { writeAtomically } from '../base/atomic-file.ts';
+import { AgentError } from '../base/errors.ts';
+import { SUSPENSION_FILE } from '../contract/suspension.ts';
+import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from '../restraint/places.ts';
+import { signResume } from '../restraint/resume.ts';
+import { Suspension } from '../restraint/suspension.ts';
+import {
+  ANSWER_WITHIN_MS,
+  answered,
+  checkedReason,
+  existingDir,
+  readLocalMode,
+  recordFor,
+  runningAgent,
+  say,
+  writing,
+} from './local-mode.ts';
+import { resumeKeys } from './search/request.ts';
+
+export interface ResumeOptions {
+  readonly key: readonly string[];
+  readonly reason: string;
+  readonly state?: string;
+}
+
+/** A request to resume is for now. */
+const VALID_MS = 3_600_000;
+
+/** Returns the exit code. */
+export async function resume(options: ResumeOptions): Promise<number> {
+  const reason = checkedReason(options.reason);
+  const dir = existingDir(options.state);
+  const keys = resumeKeys(options.key);
+  const local = readLocalMode(dir);
+  const suspension = suspensionOf(dir, local?.statement.suspension ?? undefined);
+  if (suspension === undefined) throw new AgentError('config', 'this box is not suspended');
+  if (local === undefined) {
+    throw new AgentError(
+      'config',
+      `${join(dir, LOCAL_MODE_FILE)} does not tell which box this is: start the agent`,
+    );
+  }
+  const { site, box } = local.statement;
+  const [notBefore, notAfter] = [Date.now() - 60_000, Date.now() + VALID_MS].map((ms) =>
+    new Date(ms).toISOString(),
+  ) as [string, string];
+  const request = signResume({ site, box, suspension, reason, notBefore, notAfter }, keys);
+  const file = join(dir, RESUME_REQUEST_FILE);
+  writing(file, () => asOwner(dir, () => writeAtomically(file, request)));
+  if (runningAgent(dir) === undefined) {
+    say(`no agent runs here; the next one judges the request if it starts before ${notAfter}`);
+    return 0;
+  }
+  const sha256 = createHash('sha256').update(request).digest('hex');
+  const after = await answered(dir, ({ answer }) => answer?.request === sha256);
+  if (after === undefined) {
+    process.stderr.write(`the agent has not answered within ${ANSWER_WITHIN_MS / 1000} s\n`);
+    return 1;
+  }
+  if (after.answer?.refused != null) {
+    process.stderr.write(`vigie: refused, the box stays suspended: ${after.answer.refused}\n`);
+    return 1;
+  }
+  say(`resumed; the box is now ${after.statement.mode}`);
+  return 0;
+}
+
+/** Of root, of the running agent, of the file: in this order the agent will go by them. */
+function suspensionOf(dir: string, told: string | undefined): string | undefined {
+  const root = recordFor(dir)?.folder.suspension();
+  if (root?.suspended === true) return root.id;
+  if (runningAgent(dir) !== undefined && told !== undefined) return told;
+  const own = new Suspension(join(dir, SUSPENSION_FILE)).read();
+  return own.suspended ? own.id : undefined;
+}

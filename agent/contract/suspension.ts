@@ -1,0 +1,73 @@
+/**
+ * Whether the box is suspended, as a file says it. The agent has one in its state folder; where a package is installed,
+ * root keeps another where the agent cannot write (restraint-folder.ts).
+ *
+ * INVARIANT: fail-closed: a file that cannot be read, or is of a form that this version does not know, means suspended.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { messageOf } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+
+export const SUSPENSION_FILE = 'suspension.json';
+
+const VERSION = 1;
+const Stored = Type.Object(
+  {
+    version: Type.Literal(VERSION),
+    suspended: Type.Boolean(),
+    id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+    since: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+    reason: Type.String({ maxLength: 500 }),
+    by: Type.String({ maxLength: 100 }),
+  },
+  { additionalProperties: false },
+);
+
+export interface SuspensionState {
+  readonly suspended: boolean;
+  /** Of this suspension. */
+  readonly id: string;
+  /** Null where the file does not tell. */
+  readonly since: string | null;
+  readonly reason: string;
+  readonly by: string;
+}
+
+/** What the file says; undefined where there is none. Never throws for what the disk holds. */
+export function readSuspension(file: string): SuspensionState | undefined {
+  if (!existsSync(file)) return undefined;
+  try {
+    return parsedSuspension(readFileSync(file));
+  } catch (error) {
+    return unreadableSuspension(file, `${file} cannot be read: ${messageOf(error)}`);
+  }
+}
+
+export function parsedSuspension(bytes: Buffer): SuspensionState {
+  const what = `${SUSPENSION_FILE} of the box`;
+  const stored = jsonOf(bytes.toString('utf8'));
+  if (Value.Check(Stored, stored)) {
+    const { version: _version, ...state } = stored;
+    return state;
+  }
+  const version: unknown =
+    stored === null || typeof stored !== 'object' ? undefined : Reflect.get(stored, 'version');
+  const other = typeof version === 'number' && version !== VERSION;
+  return unreadableSuspension(
+    bytes,
+    other ? `${what} is of version ${version}, unknown here` : `${what} is damaged`,
+  );
+}
+
+/** Suspended; the id follows from what is there, so that one resume fits one state. */
+export function unreadableSuspension(from: string | Buffer, reason: string): SuspensionState {
+  const id = createHash('sha256').update(from).digest('hex').slice(0, 16);
+  return { suspended: true, id, since: null, reason: reason.slice(0, 500), by: 'agent' };
+}
+
+export function suspensionText(state: SuspensionState): string {
+  return JSON.stringify({ version: VERSION, ...state });
+}

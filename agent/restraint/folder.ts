@@ -1,0 +1,80 @@
+/** Writes the folder by which vision goes (contract/restraint-folder.ts): root does in an installed package, the agent in a plain run. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { writeAtomically } from '../base/atomic-file.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import type { Config } from '../contract/config.ts';
+import {
+  AUTHORITY_FILE,
+  BOX_FILE,
+  type BoxRecord,
+  JOURNAL_FILE,
+  ownFolder,
+  type RestraintFolder,
+} from '../contract/restraint-folder.ts';
+import { readAuthorityKey } from './authorisation.ts';
+
+/** For everybody to read: nothing in it is secret, and vision is another user. */
+const FOLDER_MODE = 0o755;
+const FILE_MODE = 0o644;
+
+type Configured = Pick<Config, 'site' | 'box' | 'masks' | 'authorityKey'>;
+
+/** All of it, for a plain run. Throws AgentError as the parts do. */
+export function writeOwnFolder(stateDir: string, config: Configured): undefined {
+  const folder = ownFolder(stateDir);
+  writeBox(folder, config);
+  if (config.authorityKey !== undefined) writeAuthority(folder, config);
+}
+
+/** A hash of what vision goes by, for the journal; what is missing changes it, too. */
+export function folderHash(folder: RestraintFolder): string {
+  const hash = createHash('sha256');
+  for (const name of [AUTHORITY_FILE, BOX_FILE]) {
+    const file = folder.path(name);
+    hash.update(existsSync(file) ? readFileSync(file) : `no ${name}`);
+  }
+  return hash.digest('hex');
+}
+
+/** Which box it is and what is black, as the configuration says. Throws AgentError `unavailable`. */
+export function writeBox(folder: RestraintFolder, { site, box, masks }: Configured): void {
+  const record: BoxRecord = { version: 1, site, box, masks };
+  write(folder, BOX_FILE, JSON.stringify(record));
+}
+
+/** The key whose orders count from now on. Throws AgentError `config` where there is none, `unavailable` for the disk. */
+export function writeAuthority(folder: RestraintFolder, { authorityKey }: Configured): void {
+  if (authorityKey === undefined)
+    throw new AgentError('config', '`authorityKey` is not in the configuration');
+  const key = readAuthorityKey(authorityKey);
+  write(folder, AUTHORITY_FILE, key.export({ type: 'spki', format: 'pem' }).toString());
+}
+
+/** At the first use only: another key in its place counts for nothing until somebody says so (`vigie pin`). */
+export function writeFirstAuthority(folder: RestraintFolder, config: Configured): void {
+  if (!existsSync(folder.path(AUTHORITY_FILE)) && config.authorityKey !== undefined)
+    writeAuthority(folder, config);
+}
+
+/** The next head of the journal that is told is taken as it is. Throws AgentError `unavailable`. */
+export function forgetJournal(folder: RestraintFolder): void {
+  onDisk(folder.path(JOURNAL_FILE), () => rmSync(folder.path(JOURNAL_FILE), { force: true }));
+}
+
+function write(folder: RestraintFolder, name: string, text: string): void {
+  const file = folder.path(name);
+  onDisk(file, () => {
+    mkdirSync(folder.dir, { recursive: true, mode: FOLDER_MODE });
+    if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
+    writeAtomically(file, text, FILE_MODE);
+  });
+}
+
+function onDisk(file: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
+  }
+}

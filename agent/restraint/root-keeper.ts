@@ -1,0 +1,117 @@
+/**
+ * Root's side of the record: answers one request of a program that may be anybody in the group.
+ *
+ * INVARIANTS: what is asked can restrain the box more, never less: a suspension ends only by a resume that two keys of
+ * the order have signed, an order counts only by the authority's key in this folder, and the journal's head only moves
+ * to one that continues it. What is asked never names a file or a command.
+ */
+import { spawnSync } from 'node:child_process';
+import { Value } from '@sinclair/typebox/value';
+import { writeAtomically } from '../base/atomic-file.ts';
+import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+import { JOURNAL_FILE, type JournalRecord, type RestraintFolder } from '../contract/restraint-folder.ts';
+import { RootRequest } from '../contract/root-record.ts';
+import { authorisationFault, openAuthorisation } from '../contract/signed-order.ts';
+import { SUSPENSION_FILE, suspensionText } from '../contract/suspension.ts';
+import { isConsistent } from './journal/consistency.ts';
+import { parseGrowth } from './journal/growth.ts';
+import { openCheckpoint, parseVerifierKey } from './journal/note.ts';
+import { openResume } from './resume.ts';
+
+/** For everybody to read: vision and the agent go by it. */
+const MODE = 0o644;
+const STOP_WITHIN_MS = 10_000;
+
+export interface RootKeeperOptions {
+  readonly folder: RestraintFolder;
+  readonly nowMs: number;
+  /** The signed order of the configuration. Throws AgentError. */
+  readOrder(): Uint8Array;
+}
+
+/** Does what the line asks; returns why not, or null. */
+export function keep(line: string, options: RootKeeperOptions): string | null {
+  const request = jsonOf(line);
+  if (!Value.Check(RootRequest, request)) return 'not a request of this version';
+  try {
+    act(request, options);
+    return null;
+  } catch (error) {
+    rethrowBug(error);
+    return error.message.slice(0, 1000);
+  }
+}
+
+function act(request: RootRequest, options: RootKeeperOptions): void {
+  if (request.op === 'suspend') suspend(request, options);
+  if (request.op === 'resume') resume(Buffer.from(request.envelope), options);
+  if (request.op === 'keep-head') keepHead(request, options);
+  if (request.op === 'stop-vision') stopVision();
+}
+
+/** What is suspended stays so as it was. */
+function suspend(
+  { id, since, reason, by }: Extract<RootRequest, { op: 'suspend' }>,
+  { folder, nowMs }: RootKeeperOptions,
+): void {
+  if (folder.suspension()?.suspended === true) return;
+  const at = since ?? new Date(nowMs).toISOString();
+  write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: true, id, since: at, reason, by }));
+}
+
+function resume(envelope: Uint8Array, { folder, nowMs, readOrder }: RootKeeperOptions): void {
+  const state = folder.suspension();
+  if (state?.suspended !== true) return;
+  const { site, box } = folder.box();
+  const order = openAuthorisation(readOrder(), folder.authority());
+  const fault = authorisationFault(order, { site, box, camera: order.camera }, nowMs);
+  if (fault !== undefined) throw fault;
+  const { reason, names } = openResume(envelope, order, { site, box, suspension: state.id }, nowMs);
+  const since = new Date(nowMs).toISOString();
+  const by = names.join(', ').slice(0, 100);
+  write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: false, id: state.id, since, reason, by }));
+}
+
+function keepHead(
+  { verifierKey, growth }: Extract<RootRequest, { op: 'keep-head' }>,
+  { folder }: RootKeeperOptions,
+): void {
+  const before = folder.journal();
+  const { site, box } = folder.box();
+  const verifier = parseVerifierKey(verifierKey);
+  const { note, from, proof } = parseGrowth(growth);
+  const after = openCheckpoint(note, verifier);
+  if (after.origin !== `vigie/${site}/${box}`) throw new AgentError('denied', `this is ${box} at ${site}`);
+  if (before !== undefined) {
+    if (before.verifierKey !== verifierKey)
+      throw new AgentError('denied', 'the journal is another one than before');
+    const known = openCheckpoint(before.head, verifier);
+    if (from !== known.size || !isConsistent(known, after, proof))
+      throw new AgentError('denied', 'the journal does not continue what it was');
+  }
+  const record: JournalRecord = { version: 1, verifierKey, head: note };
+  write(folder.path(JOURNAL_FILE), JSON.stringify(record));
+}
+
+/** Returns when systemd knows of no process of the unit. */
+function stopVision(): void {
+  const { status, error, stderr } = spawnSync('systemctl', ['--quiet', 'stop', 'vigie-vision.service'], {
+    encoding: 'utf8',
+    timeout: STOP_WITHIN_MS,
+  });
+  if (status === 0) return;
+  throw new AgentError(
+    'unavailable',
+    `vision cannot be stopped: ${error ? messageOf(error) : stderr.trim()}`,
+  );
+}
+
+/** Throws AgentError `unavailable`. */
+function write(file: string, text: string): void {
+  try {
+    writeAtomically(file, text, MODE);
+  } catch (error) {
+    throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
+  }
+}

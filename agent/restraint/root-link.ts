@@ -1,0 +1,113 @@
+/**
+ * The agent beside root's record: does its state folder fit what root knows, and root is told how the journal grows. In a
+ * plain run there is no such record, and the folder by which vision goes is written by the agent itself.
+ *
+ * INVARIANT: a journal that does not continue what root knows of it, or of another key, leaves the box unauthorised until
+ * root says otherwise (`vigie pin`): the state folder was put back, cut, or begun anew.
+ * LIMITS: the head is told every hour and with each change of the mode; what is refused is tried again in 10 s.
+ */
+import type { Clock } from '../base/clock.ts';
+import { rethrowBug } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Config } from '../contract/config.ts';
+import { writeOwnFolder } from './folder.ts';
+import type { RootRecord } from './root-record.ts';
+
+const TELL_EVERY_MS = 3_600_000;
+const AGAIN_AFTER_MS = 10_000;
+
+export interface LinkedJournal {
+  readonly writable: boolean;
+  since(head: string | undefined): { readonly verifierKey: string; readonly growth: string } | undefined;
+}
+
+export interface RootLinkOptions {
+  readonly config: Pick<Config, 'site' | 'box' | 'masks' | 'authorityKey'>;
+  readonly stateDir: string;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly log: Logger;
+  readonly record: RootRecord | undefined;
+  readonly journal: LinkedJournal;
+  onFailed(reason: string): void;
+}
+
+export class RootLink {
+  readonly #options: RootLinkOptions;
+  #fault: string | undefined;
+  #tellAtMs = Number.NEGATIVE_INFINITY;
+  #retryAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: RootLinkOptions) {
+    this.#options = options;
+  }
+
+  /** Why nothing may run; undefined where all fits. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  /** The journal's head is to be told. */
+  get due(): boolean {
+    const { record, clock, journal } = this.#options;
+    return record !== undefined && journal.writable && clock.nowMs() >= this.#tellAtMs;
+  }
+
+  /** What root refused may be asked again. */
+  mayRetry(): boolean {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs < this.#retryAtMs) return false;
+    this.#retryAtMs = nowMs + AGAIN_AFTER_MS;
+    return true;
+  }
+
+  /** Looks anew; in a plain run writes what vision goes by. */
+  load(): void {
+    const { record, stateDir, config } = this.#options;
+    try {
+      this.#fault = record === undefined ? writeOwnFolder(stateDir, config) : this.#compare(record);
+    } catch (error) {
+      rethrowBug(error);
+      this.#fault = error.message;
+    }
+  }
+
+  async keepHead(): Promise<void> {
+    const { record, journal, clock } = this.#options;
+    if (record === undefined || !journal.writable) return;
+    this.#tellAtMs = clock.nowMs() + AGAIN_AFTER_MS;
+    await this.#asking(async () => {
+      const head = journal.since(record.folder.journal()?.head);
+      // What does not continue it is a fault, which `load` finds.
+      if (head === undefined) return;
+      await record.keepHead(head);
+      this.#tellAtMs = clock.nowMs() + TELL_EVERY_MS;
+    });
+  }
+
+  /** Resolves when no vision process is left, or it is told that this is not certain. */
+  async stopVision(): Promise<void> {
+    const { record } = this.#options;
+    if (record !== undefined) await this.#asking(() => record.stopVision());
+  }
+
+  #compare({ folder }: RootRecord): string | undefined {
+    const { config, journal } = this.#options;
+    const { site, box } = folder.box();
+    if (site !== config.site || box !== config.box)
+      return `root’s record is of ${box} at ${site}; restart vigie-camera-address.service`;
+    const known = folder.journal();
+    if (known === undefined || !journal.writable) return undefined;
+    const own = journal.since(known.head);
+    if (own?.verifierKey === known.verifierKey) return undefined;
+    return 'the journal does not continue what root’s record knows of it: the state folder was put back, cut or begun anew; keep a copy of it, then run `sudo vigie pin`';
+  }
+
+  async #asking(ask: () => Promise<void>): Promise<void> {
+    try {
+      await ask();
+    } catch (error) {
+      rethrowBug(error);
+      this.#options.onFailed(error.message);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Root's record of what restrains the box, as the agent and the commands on the box see it: read from its folder, and
+ * asked for changes over its socket.
+ *
+ * LIMITS: an answer within ANSWER_WITHIN_MS; a record that is busy is asked again meanwhile.
+ */
+import { existsSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+import { RestraintFolder } from '../contract/restraint-folder.ts';
+import {
+  ROOT_RECORD_DIR,
+  ROOT_RECORD_SOCKET,
+  ROOT_REPLY_BYTES_MAX,
+  RootReply,
+  type RootRequest,
+} from '../contract/root-record.ts';
+import type { SuspensionState } from '../contract/suspension.ts';
+
+/** A program that starts on a busy Raspberry Pi, and vision's two seconds to end. */
+const ANSWER_WITHIN_MS = 15_000;
+const AGAIN_AFTER_MS = 200;
+
+export class RootRecord {
+  readonly folder: RestraintFolder;
+  readonly #socket: string;
+
+  constructor(dir: string, socket: string) {
+    this.folder = new RestraintFolder(dir);
+    this.#socket = socket;
+  }
+
+  /** Throws AgentError where it is not on record. */
+  async suspend({ id, since, reason, by }: SuspensionState): Promise<void> {
+    await this.#ask({ op: 'suspend', id, since, reason, by });
+  }
+
+  /** Throws AgentError where the record does not end the suspension. */
+  async resume(envelope: Uint8Array): Promise<void> {
+    await this.#ask({ op: 'resume', envelope: Buffer.from(envelope).toString('utf8') });
+  }
+
+  /** Throws AgentError where the head is not kept. */
+  async keepHead(head: { readonly verifierKey: string; readonly growth: string }): Promise<void> {
+    await this.#ask({ op: 'keep-head', ...head });
+  }
+
+  /** Resolves when no vision process is left; throws AgentError where that is not certain. */
+  async stopVision(): Promise<void> {
+    await this.#ask({ op: 'stop-vision' });
+  }
+
+  async #ask(request: RootRequest): Promise<void> {
+    const untilMs = performance.now() + ANSWER_WITHIN_MS;
+    let reason = '';
+    do {
+      try {
+        const answer = jsonOf(
+          await exchange(this.#socket, JSON.stringify(request), untilMs - performance.now()),
+        );
+        if (Value.Check(RootReply, answer)) {
+          if (answer.refused === null) return;
+          throw new AgentError('denied', `root’s record refuses: ${answer.refused}`);
+        }
+        // It serves one at a time, and closes the connections of others.
+        reason = 'no answer';
+      } catch (error) {
+        if (error instanceof AgentError) throw error;
+        reason = messageOf(error);
+        if (!existsSync(this.#socket)) break;
+      }
+      await sleep(AGAIN_AFTER_MS);
+    } while (performance.now() < untilMs);
+    const fix = 'systemctl status vigie-restraint.socket';
+    throw new AgentError(
+      'unavailable',
+      `root’s record cannot be asked to ${request.op} (${this.#socket}: ${reason}); ${fix}`,
+    );
+  }
+}
+
+/** The record of an installed package; undefined in a plain run, where one user owns everything. */
+export function rootRecord(
+  stateDir: string,
+  defaultStateDir: string,
+  env: NodeJS.ProcessEnv,
+): RootRecord | undefined {
+  const asked = env['VIGIE_RESTRAINT_DIR'];
+  if (asked !== undefined) return new RootRecord(asked, env['VIGIE_RESTRAINT_SOCKET'] ?? ROOT_RECORD_SOCKET);
+  const installed = stateDir === defaultStateDir && existsSync(ROOT_RECORD_DIR);
+  return installed ? new RootRecord(ROOT_RECORD_DIR, ROOT_RECORD_SOCKET) : undefined;
+}
+
+/** One line there, all that comes back until the connection ends. */
+function exchange(socketPath: string, line: string, withinMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(socketPath);
+    let answer = '';
+    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), Math.max(1, withinMs));
+    socket.setEncoding('utf8');
+    socket.on('connect', () => socket.write(`${line}\n`));
+    socket.on('data', (chunk) => {
+      answer += String(chunk);
+      if (answer.length > ROOT_REPLY_BYTES_MAX) socket.destroy(new Error('too long an answer'));
+    });
+    socket.on('error', reject);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve(answer);
+    });
+  });
+}

@@ -1,0 +1,80 @@
+/**
+ * What vision may look at, and until when: it takes nobody's word, and opens the signed order itself.
+ *
+ * INVARIANTS: a camera is opened only under an order that the authority's key in the restraint folder has signed, for
+ * this box and this camera, in its dates, while the folder tells of no suspension. Masks of the folder are black
+ * whatever the agent says; evidence is sealed to the order's recipients and nobody else. Without an order there is
+ * nothing but a recorded clip or a made picture, and in the service's unit not even that.
+ */
+import { statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { AgentError } from '../../base/errors.ts';
+import { cameraAddress } from '../../contract/authorisation.ts';
+import type { MaskConfig } from '../../contract/config.ts';
+import type { VisionSettings } from '../../contract/link.ts';
+import type { RestraintFolder } from '../../contract/restraint-folder.ts';
+import { authorisationFault, openAuthorisation } from '../../contract/signed-order.ts';
+
+const MADE_PICTURE = 'test:pattern';
+
+export interface Asked {
+  /** The signed envelope; null for a recorded clip. */
+  readonly order: string | null;
+  readonly settings: Pick<VisionSettings, 'camera' | 'masks'>;
+  /** Undefined where nobody named one: then no order can be opened. */
+  readonly folder: RestraintFolder | undefined;
+  /** Systemd runs this process as the service's unit. */
+  readonly unit: boolean;
+}
+
+export interface Allowed {
+  /** Those of the settings and of the folder. */
+  readonly masks: readonly MaskConfig[];
+  /** age keys to which evidence may be sealed; none: nothing is. */
+  readonly sealTo: readonly string[];
+  /** Throws AgentError `denied` when it is over. To be called often. */
+  stillHolds(): void;
+}
+
+/** Throws AgentError `denied`. */
+export function allowed(asked: Asked): Allowed {
+  return asked.order === null ? recorded(asked) : ordered(asked, asked.order);
+}
+
+function recorded({ settings, unit }: Asked): Allowed {
+  const { source } = settings.camera;
+  if (unit || !(source === MADE_PICTURE || isClip(source))) {
+    throw new AgentError(
+      'denied',
+      'without a signed order only a recorded clip is looked at, and none by the service',
+    );
+  }
+  return { masks: settings.masks, sealTo: [], stillHolds: () => undefined };
+}
+
+function ordered({ settings, folder }: Asked, order: string): Allowed {
+  if (folder === undefined)
+    throw new AgentError('denied', 'no folder tells whose orders count (VIGIE_RESTRAINT_DIR)');
+  const { site, box, masks } = folder.box();
+  const place = { site, box, camera: cameraAddress(settings.camera.source) };
+  const content = openAuthorisation(Buffer.from(order), folder.authority());
+  const stillHolds = (): void => {
+    const fault = authorisationFault(content, place, Date.now());
+    if (fault !== undefined) throw new AgentError('denied', fault.message);
+    const suspension = folder.suspension();
+    if (suspension?.suspended === true) throw new AgentError('denied', `suspended: ${suspension.reason}`);
+  };
+  stillHolds();
+  return { masks: distinct([...settings.masks, ...masks]), sealTo: content.ageRecipients ?? [], stillHolds };
+}
+
+/** No device, no pipe, nothing on the network. That there is no such clip, the camera says. */
+function isClip(source: string): boolean {
+  if (!source.startsWith('file:')) return false;
+  const path = source.startsWith('file://') ? fileURLToPath(source) : source.slice('file:'.length);
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
+}
+
+function distinct(masks: readonly MaskConfig[]): MaskConfig[] {
+  return [...new Map(masks.map((mask) => [JSON.stringify(mask.polygon), mask])).values()];
+}
