@@ -20,6 +20,8 @@ export interface ConfigKey {
 export const PROGRAM_VARIABLES: Readonly<Record<string, string>> = {
   VIGIE_STATE_DIR: 'directory of the outbox and everything else that must survive a restart (`--state`)',
   VIGIE_LOG: `least level of what is logged (\`--log\`): ${oneOf(LOG_LEVELS)}`,
+  VIGIE_RESTRAINT_DIR: 'root’s folder with what restrains the box; without it one user owns everything',
+  VIGIE_RESTRAINT_SOCKET: 'socket of root’s record of suspensions and journal heads',
   VIGIE_VISION_SOCKET: 'socket that starts the vision unit; without it the agent starts vision itself',
   VIGIE_DATA: 'directory with clips and ground truth; only tests and evaluations read it',
   VIGIE_TEST_SEED: 'seed of the tests that try random inputs; only tests read it',

@@ -84,9 +84,10 @@ allow_anonymous true
 
 /**
  * Everything that a box needs to watch a street: clip, broker, and on the boot partition what a technician puts
- * there. Whatever else a box will need before it may look goes here.
+ * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration.
  */
-export async function provision(t: Test, container: Container): Promise<void> {
+export async function provision(t: Test, container: Container, more = ''): Promise<void> {
+  const config = CONFIG + more;
   const authority = new CertificateAuthority(join(scratch(t), 'pki'));
   await authority.start();
   const [broker, box] = [await authority.broker(), await authority.client(BOX)];
@@ -100,9 +101,9 @@ export async function provision(t: Test, container: Container): Promise<void> {
     container.write(`/etc/mosquitto/pki/${name}`, readFileSync(file));
   }
   const partition = '/boot/firmware/vigie';
-  container.write(`${partition}/vigie.yaml`, CONFIG);
+  container.write(`${partition}/vigie.yaml`, config);
   const order = scratch(t);
-  writeFileSync(join(order, 'vigie.yaml'), CONFIG);
+  writeFileSync(join(order, 'vigie.yaml'), config);
   authoriseFile(join(order, 'vigie.yaml'), order);
   for (const name of ['authorisation.dsse.json', 'authority.pub']) {
     container.write(`${partition}/${name}`, readFileSync(join(order, name)));

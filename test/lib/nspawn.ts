@@ -163,7 +163,7 @@ function initOf(pid: number | undefined): number | undefined {
   return init === undefined ? undefined : Number(init);
 }
 
-function ownArch(): string {
+export function ownArch(): string {
   return execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
 }
 

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
+import { ROOT_RECORD_DIR, ROOT_RECORD_SOCKET } from '../../agent/contract/root-record.ts';
 
 const unitDir = join(packageRoot(), 'systemd');
 const UNITS = [
@@ -22,6 +23,8 @@ const UNITS = [
   'vigie-vision.socket',
   'vigie-camera-address.service',
   'vigie-provision.service',
+  'vigie-restraint.socket',
+  'vigie-restraint@.service',
 ];
 const NO_TOOL = 'systemd is not installed';
 
@@ -64,6 +67,7 @@ void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO
     ['vigie-vision.service', 10],
     ['vigie-camera-address.service', 22],
     ['vigie-provision.service', 18],
+    ['vigie-restraint@.service', 18],
   ] as const) {
     const { status, stdout } = spawnSync('systemd-analyze', [
       'security',
@@ -97,8 +101,10 @@ void t.test('what a unit must say', async (t) => {
   t.strictSame(valuesOf('vigie-vision.service', 'IPAddressAllow'), [], 'but what is allowed at each start');
   t.notMatch(valuesOf('vigie-vision.service', 'RestrictAddressFamilies')[0], /UNIX|NETLINK/);
   t.notOk(
-    valuesOf('vigie-vision.service', 'BindReadOnlyPaths').some((paths) => /vigie|credentials/.test(paths)),
-    'its root holds no configuration and no key',
+    valuesOf('vigie-vision.service', 'BindReadOnlyPaths')
+      .filter((paths) => paths !== '-/var/lib/vigie-restraint')
+      .some((paths) => /vigie|credentials/.test(paths)),
+    'its root holds no configuration and no key, but what it goes by, which is root’s',
   );
   t.strictSame(valuesOf('vigie.service', 'Type'), ['notify']);
   // Vision's silence may last two watchdog times; a camera that is away is heard of every 30 s at the latest.
@@ -111,6 +117,10 @@ void t.test('what a unit must say', async (t) => {
   const socket = valuesOf('vigie-vision.socket', 'ListenStream')[0] ?? '';
   const ofAgent = valuesOf('vigie.service', 'Environment');
   t.ok(ofAgent.includes(`VIGIE_VISION_SOCKET=${socket}`), 'the agent knows the socket');
+  t.ok(ofAgent.includes(`VIGIE_RESTRAINT_SOCKET=${ROOT_RECORD_SOCKET}`), 'and that of root’s record');
+  t.strictSame(valuesOf('vigie-restraint.socket', 'ListenStream'), [ROOT_RECORD_SOCKET]);
+  for (const of of [ofAgent, environment])
+    t.ok(of.includes(`VIGIE_RESTRAINT_DIR=${ROOT_RECORD_DIR}`), 'both know where it is kept');
   t.match(
     readFileSync(join(unitDir, 'vigie.tmpfiles.conf'), 'utf8'),
     'd /run/vigie ',

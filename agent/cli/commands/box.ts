@@ -1,8 +1,10 @@
 /** Commands for the box and the technician beside it. */
 import { Argument, type Command, Option } from 'commander';
 import { LOG_LEVELS } from '../../base/log-level.ts';
+import { ROOT_RECORD_DIR } from '../../contract/root-record.ts';
 import type { CameraConfirmOptions } from '../camera.ts';
 import type { DoctorOptions } from '../doctor.ts';
+import type { RestraintOptions } from '../provision/restraint.ts';
 import type { ReplayOptions } from '../replay.ts';
 import {
   command,
@@ -178,6 +180,36 @@ function addProvision(program: Command): void {
     .action(async (options: { config: string }) => {
       const { provisionCameraAddress } = await import('../provision.ts');
       await provisionCameraAddress(options);
+    });
+  addRestraint(provision);
+}
+
+function addRestraint(provision: Command): void {
+  const folderOption = (): Option =>
+    new Option('--folder <dir>', 'root’s folder, which vision and the agent read').default(ROOT_RECORD_DIR);
+  command(
+    provision,
+    'restraint-folder',
+    'tell vision which box it is, what must be black and whose orders count',
+    [['sudo systemctl restart vigie-camera-address', 'as at each start of the agent']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionRestraintFolder } = await import('../provision/restraint.ts');
+      provisionRestraintFolder(options);
+    });
+  command(
+    provision,
+    'restraint-record',
+    'keep on record what the agent may not undo: one request on standard input',
+    [['systemctl status vigie-restraint.socket', 'where requests come from']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionRestraintRecord } = await import('../provision/restraint.ts');
+      await provisionRestraintRecord(options);
     });
 }
 

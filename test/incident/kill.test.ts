@@ -1,0 +1,102 @@
+/**
+ * An alert is told once, whenever the agent dies: in the seconds in which a start waits for its picture, between the
+ * note and the queue, between the queue and the outbox, and anywhere else.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import t from 'tap';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { scratch } from '../lib/paths.ts';
+import { seeded } from '../scenes/paint.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const RANDOM_KILLS = FULL ? 200 : 16;
+const AIMED_KILLS = FULL ? 100 : 15;
+const POINTS = [
+  'before-remember',
+  'after-remember',
+  'before-picture',
+  'before-accept',
+  'after-accept',
+] as const;
+const SEED = Number(process.env['VIGIE_KILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const MORTAL = fileURLToPath(new URL('../lib/mortal-flow.js', import.meta.url));
+
+t.setTimeout(FULL ? 3_600_000 : 600_000);
+
+/** One life; true when it came to its end by itself. */
+async function live(
+  file: string,
+  boot: string,
+  persons: number,
+  killAt: string,
+  killAfterMs?: number,
+): Promise<boolean> {
+  const child = spawn(process.execPath, [MORTAL, file, boot, String(persons), killAt], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let out = '';
+  child.stdout.on('data', (chunk) => {
+    out += chunk;
+  });
+  const ended = once(child, 'close');
+  if (killAfterMs !== undefined) {
+    while (!out.includes('lives') && child.exitCode === null) await sleep(5);
+    await Promise.race([ended, sleep(killAfterMs)]);
+    child.kill('SIGKILL');
+  }
+  await ended;
+  return out.includes('done');
+}
+
+void t.test(
+  `${RANDOM_KILLS} random and ${AIMED_KILLS} aimed kills: no start lost, none twice, no end without one`,
+  async (t) => {
+    t.comment(`seed ${SEED} (VIGIE_KILL_SEED)`);
+    const random = seeded(SEED);
+    const file = join(scratch(t), 'outbox.db');
+    // Two for each kill: a life that is killed late has told some.
+    const persons = RANDOM_KILLS + AIMED_KILLS;
+    let kills = 0;
+    for (let i = 0; i < RANDOM_KILLS; i += 1) {
+      if (!(await live(file, `r${i}`, persons, '-', random() * 600))) kills += 1;
+    }
+    for (let i = 0; i < AIMED_KILLS; i += 1) {
+      const point = POINTS[i % POINTS.length];
+      if (!(await live(file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
+    }
+    t.ok(kills > (RANDOM_KILLS + AIMED_KILLS) / 2, `${kills} lives were cut short`);
+    t.ok(await live(file, 'last', persons, '-'), 'the last life tells the rest');
+
+    const db = new Database(file, { readonly: true });
+    const bodies = db.prepare("SELECT body FROM alert WHERE topic LIKE '%/evt/%' ORDER BY seq").pluck().all();
+    const notes = db.prepare('SELECT key FROM note').pluck().all();
+    db.close();
+    const events = bodies.map((body) => JSON.parse(String(body)) as VigieEvent);
+    const starts = new Map<number, string[]>();
+    const order = new Map<string, string[]>();
+    for (const { id, data } of events) {
+      const { episode, phase, objects } = data;
+      order.set(episode, [...(order.get(episode) ?? []), phase]);
+      const track = objects[0]?.track ?? 0;
+      if (phase === 'start') starts.set(track, [...(starts.get(track) ?? []), id]);
+    }
+    const lost = Array.from({ length: persons }, (_, i) => i + 1).filter((person) => !starts.has(person));
+    t.same(lost, [], `a start for each of ${persons} persons`);
+    t.same(
+      [...starts].filter(([, ids]) => ids.length > 1),
+      [],
+      'none twice',
+    );
+    const wrong = [...order].filter(
+      ([, phases]) => phases.filter((phase) => phase !== 'update').join() !== 'start,end',
+    );
+    t.same(wrong, [], 'each episode starts, then ends, once');
+    t.equal(new Set(events.map(({ id }) => id)).size, events.length, 'no id twice');
+    t.same(notes, [], 'and nothing is remembered of what is over');
+  },
+);

@@ -1,0 +1,147 @@
+/**
+ * A flow with a real outbox, made to be killed: `FILE BOOT PERSONS KILL-AT`. One person after the other comes, stays until
+ * the outbox has told of it, leaves, and the next one comes when the outbox has told of that: who was there and how far it
+ * was told is read from the outbox itself, so that each life goes on in the same street. KILL-AT is a moment at which it
+ * kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`. Prints `done` when PERSONS have gone.
+ */
+import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import type { EventSink } from '../../agent/contract/event-sink.ts';
+import { receivedSnapshot, type SnapshotHeader } from '../../agent/contract/link.ts';
+import type { Outbox } from '../../agent/contract/outbox.ts';
+import { AgentFlow } from '../../agent/flow.ts';
+import { permitReplay } from '../../agent/restraint/permit.ts';
+import { accepting } from './accepting.ts';
+import { makeOutbox, SILENT } from './outbox.ts';
+import { observation, track } from './street.ts';
+
+const RULE = {
+  id: 'stays',
+  kind: 'loitering',
+  zone: 'square',
+  purpose: 'public-order',
+  classes: ['person'],
+  afterS: 1,
+} as const;
+/** Media time runs faster than the test's. */
+const FRAME_MS = 200;
+const PAUSE_MS = 4;
+/** Frames until the picture of a start comes. */
+const PICTURE_AFTER = 6;
+
+const [file = '', boot = '', persons = '1', killAt = '-'] = process.argv.slice(2);
+const [point = '', nth = '0'] = killAt.split(':');
+let passed = 0;
+
+/** The moments at which a death hurts most. */
+function passing(here: string): void {
+  if (here !== point) return;
+  passed += 1;
+  if (passed >= Number(nth)) process.kill(process.pid, 'SIGKILL');
+}
+
+function mortal(sink: EventSink): EventSink {
+  return {
+    remember: (notes) => {
+      passing('before-remember');
+      sink.remember(notes);
+      passing('after-remember');
+    },
+    accept: (event, pictures, notes) => {
+      passing('before-accept');
+      sink.accept(event, pictures, notes);
+      passing('after-accept');
+    },
+  };
+}
+
+/** What the outbox has told so far. */
+class Told {
+  readonly #outbox: Outbox;
+  #through = 0;
+  #ended = 0;
+  readonly #started = new Set<number>();
+
+  constructor(outbox: Outbox) {
+    this.#outbox = outbox;
+  }
+
+  /** The person who is there, and whether the box has told of it. */
+  get street(): { person: number; told: boolean } {
+    for (const row of this.#outbox.peek('alert', this.#through, 1000)) {
+      this.#through = row.seq;
+      if (row.kind !== 'message' || !row.topic.includes('/evt/')) continue;
+      const { data } = JSON.parse(Buffer.from(row.body).toString()) as VigieEvent;
+      if (data.phase === 'end') this.#ended += 1;
+      if (data.phase === 'start') this.#started.add(data.objects[0]?.track ?? 0);
+    }
+    const person = this.#ended + 1;
+    return { person, told: this.#started.has(person) };
+  }
+}
+
+const { outbox } = makeOutbox(file, { boot, limitMiB: 16 });
+outbox.start();
+const nothing = { add: () => undefined, progress: () => 0 };
+const flow = new AgentFlow({
+  config: {
+    site: 'site',
+    box: 'box',
+    rules: [{ ...RULE, classes: ['person'] }],
+    timeZone: 'Europe/Paris',
+    holidays: [],
+    alertsPerHour: 10_000,
+  },
+  sink: mortal(accepting(outbox, nothing)),
+  clock: systemClock,
+  log: SILENT,
+  boot,
+  clockSynced: () => true,
+});
+flow.start(outbox);
+flow.permit({
+  mode: 'active',
+  reason: null,
+  permit: permitReplay({ rules: [{ ...RULE, classes: ['person'] }] }),
+  refused: new Map(),
+});
+
+const left = (person: number): number => (person % 8) / 10;
+const pictures: { request: number; frame: number; atMs: number }[] = [];
+const outboxTold = new Told(outbox);
+let since: { person: number; atMs: number } | undefined;
+writeSync(1, 'lives\n');
+for (let frame = 1; ; frame += 1) {
+  const { person, told } = outboxTold.street;
+  if (person > Number(persons)) break;
+  const atMs = 1000 + frame * FRAME_MS;
+  if (since?.person !== person) since = { person, atMs };
+  const seen = told
+    ? []
+    : [
+        track(person, {
+          firstMs: since.atMs,
+          // Nobody comes where another has just been.
+          xyxyNorm: [left(person), 0.4, left(person) + 0.05, 0.6],
+          zones: [{ zone: 'square', sinceMs: since.atMs }],
+        }),
+      ];
+  const { evidence } = flow.observe(observation(atMs, seen, { wallMs: Date.now() }));
+  for (const { request } of evidence) pictures.push({ request, frame, atMs });
+  while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {
+    const { request, atMs: shownMs } = pictures.shift() as (typeof pictures)[0];
+    passing('before-picture');
+    const redaction = { persons: 1, plates: 0, moving: 0, masks: 0 };
+    const size = { widthPx: 1, heightPx: 1, sha256: '0'.repeat(64) };
+    const header: SnapshotHeader = { kind: 'snapshot', request, ...size, atMs: shownMs, redaction };
+    const { bytes } = receivedSnapshot(header, Buffer.from('picture'));
+    flow.evidence({ message: header, binary: bytes });
+  }
+  flow.flush();
+  await sleep(PAUSE_MS);
+}
+flow.handOver();
+await outbox.stop();
+writeSync(1, 'done\n');

@@ -1,0 +1,243 @@
+/**
+ * The booted box under attack by its own agent's user, who may write the state folder, hold vision's link and ask root's
+ * record: what restrains the box stands, and what was put back, cut or removed is told.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import { loadConfig } from '../../agent/config/load.ts';
+import type { ToVision } from '../../agent/contract/link.ts';
+import { permitReplay } from '../../agent/restraint/permit.ts';
+import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
+import { MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
+import { buildPackage, install, provision } from '../lib/box-package.ts';
+import { LINK_THIEF } from '../lib/link-thief.ts';
+import { Container, ownArch, type Said } from '../lib/nspawn.ts';
+import { until } from '../lib/room.ts';
+
+const skip = Container.unavailable();
+const STATE = '/var/lib/vigie';
+/** The left half of the picture. */
+const MASK = 'masks:\n  - { id: left, polygon: [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }\n';
+const RECIPIENT = `age1${'q'.repeat(58)}`;
+
+interface Stolen {
+  readonly said: readonly string[];
+  readonly failed: string;
+  readonly picture: string;
+}
+
+type Start = Extract<ToVision, { kind: 'start' }>;
+
+class Attacked {
+  readonly container: Container;
+  readonly box: BootedBox;
+
+  constructor(t: Test, container: Container) {
+    this.container = container;
+    this.box = new BootedBox(t, container);
+  }
+
+  asVigie(...words: readonly string[]): Said {
+    return this.container.run('runuser', '-u', 'vigie', '--', ...words);
+  }
+
+  /** What the thief gets for this first message; nobody else holds the link meanwhile. */
+  steal(start: Start): Stolen {
+    this.container.write('/tmp/thief.mjs', LINK_THIEF);
+    this.container.write('/tmp/start.json', JSON.stringify(start));
+    const { out } = this.asVigie('node', '/tmp/thief.mjs', '/run/vigie/vision.sock', '/tmp/start.json');
+    return JSON.parse(out) as Stolen;
+  }
+
+  /** Does it as the agent's user while no agent runs, and starts the agent. */
+  async behind(what: string): Promise<void> {
+    this.container.run('systemctl', 'stop', 'vigie');
+    const { status, err } = this.asVigie('sh', '-c', what);
+    if (status !== 0) throw new Error(`${what}: ${err}`);
+    this.container.run('systemctl', 'start', 'vigie');
+  }
+
+  /** The agent's word on its mode, and why. */
+  get told(): { mode: string; reason: string } {
+    const { out } = this.asVigie('vigie', 'status', '--json');
+    const { report } = JSON.parse(out === '' ? '{}' : out) as {
+      report?: { mode: string; restraint: { reason: string | null } };
+    };
+    return { mode: report?.mode ?? '', reason: report?.restraint.reason ?? '' };
+  }
+
+  async stands(t: Test, mode: string, reason: RegExp, how: string): Promise<void> {
+    await until(t, `${how}: ${mode}`, () => this.told.mode === mode, PATIENCE_MS);
+    t.match(this.told.reason, reason, `${how}: and why is told`);
+    t.equal(this.box.vision, 0, `${how}: no vision`);
+  }
+
+  resume(): Said {
+    const keys = ([PREFECT, MAYOR] as const).map(({ privateKey }, i) => {
+      const file = `/root/holder-${i}.pem`;
+      this.container.write(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
+      return file;
+    });
+    return this.container.run('vigie', 'resume', '--reason', 'lifted', '--key', ...keys);
+  }
+}
+
+void t.test('booted, and attacked by the agent’s own user', { skip }, async (t) => {
+  const container = new Container(t);
+  t.match(install(container, buildPackage(ownArch())), { status: 0 });
+  await provision(t, container, MASK);
+  container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
+  await container.boot(t);
+  const attacked = new Attacked(t, container);
+  const { box } = attacked;
+  await box.watches('starts');
+  const keep = (name: string): Said => container.run('cp', '-a', STATE, `/home/${name}`);
+
+  await t.test('what vision goes by is root’s', async (t) => {
+    const dir = '/var/lib/vigie-restraint';
+    const kept = (): boolean => existsSync(join(container.root, dir, 'journal.json'));
+    await until(t, 'the journal’s head is kept', kept, PATIENCE_MS);
+    t.equal(
+      container.run('sh', '-c', `stat -c '%n %U %a' ${dir} ${dir}/*`).out.trim(),
+      [
+        `${dir} root 755`,
+        ...['authority.pub', 'box.json', 'journal.json'].map((name) => `${dir}/${name} root 644`),
+      ].join('\n'),
+    );
+    t.notMatch(attacked.asVigie('sh', '-c', `echo x >${dir}/authority.pub`), { status: 0 });
+  });
+  t.match(keep('before'), { status: 0 });
+
+  await t.test('whoever holds the link gets no more than the order allows', async (t) => {
+    container.run('systemctl', 'stop', 'vigie');
+    const config = loadConfig(join(container.root, 'etc/vigie/vigie.yaml'), {
+      env: {},
+      mode: 'check',
+      files: false,
+    });
+    const { camera } = config;
+    if (camera === undefined) throw new Error('the box has a camera');
+    const permit = permitReplay(config);
+    const settings = {
+      ...visionSettings(config, permit, { mode: 'live', camera }),
+      modelDir: '/usr/lib/vigie/models',
+    };
+    const order = container.read('/etc/vigie/authorisation.dsse.json');
+    const denied = (start: Partial<Start>, why: RegExp, how: string): void => {
+      const got = attacked.steal({ kind: 'start', settings, order, ...start });
+      t.match(got.failed, why, how);
+      t.notOk(got.said.includes('frame') || got.said.includes('opened'), `${how}: no frame`);
+      t.equal(got.picture, '', `${how}: no picture`);
+    };
+    denied({ order: null }, /without a signed order only a recorded clip .* none by the service/, 'no order');
+    const forged = { ...orderFor(config), ageRecipients: [RECIPIENT] };
+    denied(
+      { order: signedOrder(forged, testKey()).toString() },
+      /no key .* in authorityKey/,
+      'an order of its own',
+    );
+    const elsewhere = { ...settings, camera: { source: 'rtsp://10.0.0.9/other', fps: 5 } };
+    denied({ settings: elsewhere }, /is for the camera/, 'another camera');
+    denied(
+      { order: signedOrder(orderFor(config, { box: 'another' })).toString() },
+      /is for another/,
+      'another box’s order',
+    );
+
+    const got = attacked.steal({ kind: 'start', settings: { ...settings, masks: [] }, order });
+    t.not(got.picture, '', 'with the true order it looks (control)');
+    t.notOk(got.said.includes('sealed'), 'and seals to nobody, as the order names nobody');
+    const { data, info } = await sharp(Buffer.from(got.picture, 'base64'))
+      .greyscale()
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const mean = (fromX: number, toX: number): number => {
+      let sum = 0;
+      for (let y = 0; y < info.height; y += 1)
+        for (let x = fromX; x < toX; x += 1) sum += data[y * info.width + x] as number;
+      return sum / (info.height * (toX - fromX));
+    };
+    const half = info.width / 2;
+    const [left, right] = [mean(0, half - 16), mean(half + 16, info.width)];
+    t.ok(left < 4 && right > 40, `masks that were left out are black all the same: ${left} and ${right}`);
+    container.run('systemctl', 'start', 'vigie');
+    await box.watches('again');
+  });
+
+  await t.test('a suspension that its user would undo', async (t) => {
+    const said = attacked.asVigie('vigie', 'suspend', '--reason', 'order of the court');
+    t.match(said, { status: 0, out: /root has it on record/ });
+    t.equal(box.vision, 0, 'vision has gone when it is answered');
+    await attacked.stands(t, 'suspended', /^order of the court$/, 'suspended');
+    t.match(keep('suspended'), { status: 0 });
+
+    await attacked.behind(`cp /home/before/suspension.json ${STATE}/`);
+    await attacked.stands(t, 'suspended', /put back.*order of the court/, 'one file put back');
+    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
+    await attacked.stands(t, 'suspended', /put back.*root.*order of the court/, 'the whole folder put back');
+    const fork = `const { Journal } = await import('/usr/lib/vigie/dist/agent/restraint/journal/journal.js');
+      const journal = new Journal({ stateDir: '${STATE}', origin: 'vigie/site-1/box-1' });
+      journal.start();
+      journal.append({ at: new Date().toISOString(), type: 'clock-step', stepMs: 1 });`;
+    container.write('/tmp/fork.mjs', fork);
+    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/ && node /tmp/fork.mjs`);
+    await attacked.stands(t, 'suspended', /put back.*root/, 'a journal cut and signed anew');
+    await attacked.behind(`rm -rf ${STATE}/*`);
+    await attacked.stands(t, 'suspended', /put back, edited or removed.*root/, 'an emptied folder');
+
+    container.run('systemctl', 'stop', 'vigie');
+    const file = join(container.root, 'etc/vigie/vigie.yaml');
+    const config = loadConfig(file, { env: {}, mode: 'check', files: false });
+    const { camera } = config;
+    if (camera === undefined) throw new Error('the box has a camera');
+    const settings = {
+      ...visionSettings(config, permitReplay(config), { mode: 'live', camera }),
+      modelDir: '/usr/lib/vigie/models',
+    };
+    const order = container.read('/etc/vigie/authorisation.dsse.json');
+    t.match(attacked.steal({ kind: 'start', settings, order }), {
+      failed: /^suspended: order of the court/,
+      picture: '',
+    });
+
+    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/suspended/. ${STATE}/`);
+    await attacked.stands(t, 'suspended', /order of the court/, 'as it was');
+    t.match(attacked.resume(), { status: 0, out: /resumed; the box is now active/ });
+    await box.watches('resumed with two keys');
+  });
+
+  await t.test('a folder put back while it looks is found, and root vouches for it', async (t) => {
+    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
+    await attacked.stands(t, 'unauthorised', /journal does not continue what root/, 'put back');
+    t.match(attacked.asVigie('vigie', 'pin'), { status: 2, err: /sudo vigie pin/ }, 'its user cannot vouch');
+    t.match(container.run('vigie', 'pin'), { status: 0 });
+    container.run('systemctl', 'restart', 'vigie');
+    await box.watches('vouched for');
+  });
+
+  await t.test('suspended is answered when vision is gone, one that hangs too', async (t) => {
+    const vision = box.vision;
+    box.signal('STOP', vision);
+    const said = attacked.asVigie('vigie', 'suspend', '--reason', 'at once');
+    t.match(said, { status: 0 });
+    t.notOk(existsSync(join(container.root, 'proc', String(vision))), 'seen from inside');
+    t.equal(container.run('kill', '-0', String(vision)).status, 1, 'no such process');
+    t.match(attacked.resume(), { status: 0 });
+    await box.watches('again');
+  });
+
+  await t.test('without root’s record it is said, and made up for', async (t) => {
+    container.run('systemctl', 'stop', 'vigie-restraint.socket');
+    const said = attacked.asVigie('vigie', 'suspend', '--reason', 'no record');
+    t.match(said, { status: 1, err: /agent’s own user could undo it/ });
+    await attacked.stands(t, 'suspended', /no record/, 'suspended all the same');
+    container.run('systemctl', 'start', 'vigie-restraint.socket');
+    const recorded = (): boolean =>
+      /"suspended":true/.test(container.read('/var/lib/vigie-restraint/suspension.json'));
+    await until(t, 'root has it on record', recorded, PATIENCE_MS);
+    t.match(attacked.resume(), { status: 0 });
+  });
+});
