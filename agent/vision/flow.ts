@@ -111,6 +111,7 @@ export class VisionFlow {
       source: settings.camera.source,
       fps: settings.camera.fps,
       input: { widthPx, heightPx },
+      masks: settings.masks,
       mode: settings.mode,
       clock,
       log,
@@ -126,7 +127,7 @@ export class VisionFlow {
     });
     const { fps } = settings.camera;
     this.#pace = settings.mode === 'live' && fps !== null ? new Pace(fps) : undefined;
-    const motion = new Motion({ masks: settings.masks });
+    const motion = new Motion();
     this.#gate = new Gate({
       moved: (frame) => motion.update(frame),
       looked: () => motion.looked(),
@@ -140,14 +141,11 @@ export class VisionFlow {
     const { zones, moveTolerance, knownStanding: known } = settings;
     this.#standing =
       moveTolerance === null ? undefined : new StandingVehicles({ zones, moveTolerance, known });
-    this.#scene = settings.regions ? new SceneObserver({ zones, masks: settings.masks }) : undefined;
-    this.#conditions = new CameraConditions({ masks: settings.masks, known: settings.knownView });
-    this.#moving = new MovingCells({ masks: settings.masks });
-    this.#redactor = new Redactor({ masks: settings.masks });
-    const sealer =
-      settings.sealTo.length === 0
-        ? undefined
-        : new Sealer({ masks: settings.masks, recipients: settings.sealTo });
+    this.#scene = settings.regions ? new SceneObserver({ zones }) : undefined;
+    this.#conditions = new CameraConditions({ known: settings.knownView });
+    this.#moving = new MovingCells();
+    this.#redactor = new Redactor();
+    const sealer = settings.sealTo.length === 0 ? undefined : new Sealer(settings.sealTo);
     this.#evidence = new Evidence({
       stillNear: (atMs) => this.#camera.stillNear(atMs),
       redact: (still, focus) => this.#redactor.redact(still, focus),

@@ -11,6 +11,7 @@ import {
 } from '../../agent/contract/picture.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { Redactor } from '../../agent/vision/redact/redactor.ts';
+import { stillFrom } from '../lib/pictures.ts';
 
 const SMALL: SizePx = { widthPx: 640, heightPx: 480 };
 /** Is scaled down to 1280 px. */
@@ -36,14 +37,14 @@ function noise({ widthPx, heightPx }: SizePx, seed: number): Buffer {
   return Buffer.from(Array.from({ length: widthPx * heightPx * 3 }, next));
 }
 
-async function stillOf(rgb: Buffer, source: SizePx): Promise<Still> {
+async function stillOf(rgb: Buffer, source: SizePx): Promise<Still & { jpeg: Uint8Array }> {
   const raw = { width: source.widthPx, height: source.heightPx, channels: 3 } as const;
   const jpeg = await sharp(rgb, { raw }).jpeg({ quality: 97, chromaSubsampling: '4:4:4' }).toBuffer();
-  return { ptsNs: 0n, atMs: 1000, source, jpeg };
+  return { ...stillFrom(jpeg, source), jpeg };
 }
 
 function snapshot(still: Still, foreground: Foreground, found: Detection[] = []): Promise<RedactedJpeg> {
-  const redactor = new Redactor({ masks: [] });
+  const redactor = new Redactor();
   const { source } = still;
   const frame = { index: 1, atMs: 1000, source, input: source, rgb: new Uint8Array(0) };
   redactor.remember(frame, found, [], foreground);

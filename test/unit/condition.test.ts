@@ -1,12 +1,14 @@
 /** Conditions of the camera from synthetic pictures, and what the agent makes of them. */
 import t from 'tap';
 import { CameraWatch } from '../../agent/camera-watch.ts';
+import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { KnownView } from '../../agent/contract/link.ts';
 import type { CameraCondition } from '../../agent/contract/observation.ts';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
 import { signatureOf } from '../../agent/vision/observe/condition-signature.ts';
+import { masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
@@ -40,8 +42,14 @@ interface Take {
 }
 
 /** Shows the takes one after another; returns each change as `<seconds since the take began> <conditions>`. */
-function film(conditions: CameraConditions, takes: readonly Take[], from = 0): [number, string][][] {
+function film(
+  conditions: CameraConditions,
+  takes: readonly Take[],
+  from = 0,
+  masks: readonly MaskConfig[] = [],
+): [number, string][][] {
   const random = randomOf(7);
+  const mask = masking(masks);
   const noise = Float32Array.from({ length: 65_536 }, () => 2 * random() - 1);
   let atMs = from;
   let index = 0;
@@ -60,7 +68,7 @@ function film(conditions: CameraConditions, takes: readonly Take[], from = 0): [
         rgb.fill(Math.max(0, Math.min(255, seen)), k * 3, k * 3 + 3);
       }
       const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
-      const now = conditions.update(frame, found).join();
+      const now = conditions.update(mask(frame), found).join();
       if (now !== before) changes.push([ms / 1000, now]);
       before = now;
     }
@@ -69,7 +77,7 @@ function film(conditions: CameraConditions, takes: readonly Take[], from = 0): [
 }
 
 function filmed(...takes: Take[]): [number, string][][] {
-  return film(new CameraConditions({ masks: [] }), takes);
+  return film(new CameraConditions(), takes);
 }
 
 const LEARN: Take = { seconds: 30, level: street };
@@ -108,6 +116,32 @@ t.test('a cover that leaves an even or a black picture is told within 10 s', asy
     beginsAndEnds(t, takes, 'covered', 10, 10);
   }
 });
+
+t.test(
+  'privacy masks change nothing of that: neither their black nor their edges are the street',
+  async (t) => {
+    // Half of the picture in narrow strips: wherever one looks, one of their edges is near.
+    const masks = Array.from({ length: 26 }, (_, i): MaskConfig => {
+      const [left, right] = [i / 26, (i + 0.3) / 26];
+      return {
+        id: `strip-${i}`,
+        polygon: [
+          [left, 0],
+          [right, 0],
+          [right, 1],
+          [left, 1],
+        ],
+      };
+    });
+    const masked = (...takes: Take[]) => film(new CameraConditions(), takes, 0, masks);
+    const covered = masked(LEARN, { seconds: 40, level: () => 90 }, { seconds: 20, level: street });
+    beginsAndEnds(t, covered, 'covered', 10, 10);
+    const frozen = masked(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
+    beginsAndEnds(t, frozen, 'frozen', 30, 0.8);
+    const dim: Level = (x, y, atS) => 20 + 0.1 * street(x, y, atS);
+    t.same(masked({ seconds: 60, level: dim }), [[]], 'what is dim is not too dark');
+  },
+);
 
 t.test('a lorry that stops before the lens is no cover while the detector names it', async (t) => {
   const { widthPx, heightPx } = SOURCE;
@@ -171,7 +205,7 @@ t.test(
 
 t.test('a new view stays a moved camera, however long, until a person confirms it', async (t) => {
   const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
-  const conditions = new CameraConditions({ masks: [] });
+  const conditions = new CameraConditions();
   const [, second] = film(conditions, [LEARN, { seconds: 900, level: moved }]);
   t.match(second, [[Number, 'moved']], 'for a quarter of an hour');
   t.equal(second?.length, 1);
@@ -188,7 +222,7 @@ t.test('a new view stays a moved camera, however long, until a person confirms i
 
 /** What a first life of vision tells of the street. */
 function knownStreet(level: Level = street): KnownView {
-  const conditions = new CameraConditions({ masks: [] });
+  const conditions = new CameraConditions();
   film(conditions, [{ seconds: 30, level }]);
   const known = conditions.takeKnown();
   if (known === undefined) throw new Error('nothing was told of the view');
@@ -198,7 +232,7 @@ function knownStreet(level: Level = street): KnownView {
 t.test('after a restart the view is known again, in other light too; another one has moved', async (t) => {
   const known = knownStreet();
   const next = (level: Level, over: Partial<KnownView> = {}): [CameraConditions, [number, string][]] => {
-    const conditions = new CameraConditions({ masks: [], known: { ...known, ...over } });
+    const conditions = new CameraConditions({ known: { ...known, ...over } });
     return [conditions, film(conditions, [{ seconds: 60, level }])[0] ?? []];
   };
   t.same(next(street)[1], []);
@@ -287,7 +321,7 @@ t.test('light that goes up, down and in half of the contrast is no condition', a
 });
 
 t.test('a stream that was away keeps what is known; after ten minutes the view is learnt anew', async (t) => {
-  const conditions = new CameraConditions({ masks: [] });
+  const conditions = new CameraConditions();
   const covered = (from: number): [number, string][] =>
     film(conditions, [{ seconds: 15, level: () => 90 }], from)[0] ?? [];
   film(conditions, [LEARN]);
@@ -298,7 +332,7 @@ t.test('a stream that was away keeps what is known; after ten minutes the view i
 t.test('it costs less than 0.1 ms of CPU time a frame at 5 frames a second', async (t) => {
   const random = randomOf(1);
   const rgb = Uint8Array.from({ length: INPUT.widthPx * INPUT.heightPx * 3 }, () => 255 * random());
-  const conditions = new CameraConditions({ masks: [] });
+  const conditions = new CameraConditions();
   const frames = 3000;
   const before = process.cpuUsage();
   for (let k = 0; k < frames; k += 1) {

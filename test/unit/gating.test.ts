@@ -5,6 +5,7 @@ import { Gate } from '../../agent/vision/gate.ts';
 import { Motion } from '../../agent/vision/observe/motion.ts';
 import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
+import { masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
@@ -50,7 +51,7 @@ function filming(noise: number, gain = 1): (atMs: number, things: readonly Thing
 
 /** Frames in which something was found to move; the detector looks at those and every 2 s. */
 function movedIn(frames: readonly Frame[]): number[] {
-  const motion = new Motion({ masks: [] });
+  const motion = new Motion();
   let lookMs = Number.NEGATIVE_INFINITY;
   return frames.flatMap((frame, i) => {
     const moved = motion.update(frame);
@@ -106,8 +107,10 @@ t.test('what moves under a privacy mask is nobody’s business', async (t) => {
     [0.5, 1],
     [0, 1],
   ];
-  const motion = new Motion({ masks: [{ id: 'window', polygon }] });
-  const film = filming(2);
+  const motion = new Motion();
+  const bare = filming(2);
+  const mask = masking([{ id: 'window', polygon }]);
+  const film = (atMs: number, things: readonly Thing[]): Frame => mask(bare(atMs, things));
   motion.update(film(0, []));
   motion.looked();
   t.equal(motion.update(film(200, [{ box: [50, 50, 60, 60], levels: 80 }])), false);
@@ -240,7 +243,7 @@ t.test('a car that comes to stand is waited for until it is sure, and held from 
 
 t.test('looking for motion costs a fraction of an inference', async (t) => {
   const frames = still(2, 3);
-  const motion = new Motion({ masks: [] });
+  const motion = new Motion();
   motion.update(frames[0] as Frame);
   motion.looked();
   const before = process.cpuUsage();

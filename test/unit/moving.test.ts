@@ -6,6 +6,7 @@ import { type Foreground, type Frame, MOVING, STANDING } from '../../agent/contr
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { type Mosaic, type MosaicBox, planMosaic } from '../../agent/vision/redact/mosaic.ts';
 import { mosaicShapeOf, movingRegions } from '../../agent/vision/redact/moving.ts';
+import { masking } from '../lib/pictures.ts';
 
 const SOURCE: SizePx = { widthPx: 832, heightPx: 512 };
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
@@ -40,7 +41,7 @@ const shownAt = ({ columns, rows, cells }: Foreground, [u, v]: readonly [number,
   cells[Math.min(rows - 1, Math.floor(v * rows)) * columns + Math.floor(u * columns)] ?? Number.NaN;
 
 t.test('an empty street shows nothing, in another light neither', async (t) => {
-  const cells = new MovingCells({ masks: [] });
+  const cells = new MovingCells();
   let worst = 0;
   for (let s = 0; s < 60; s += 1) {
     const seen = cells.update(frame(s * STEP_MS, [], s < 30 ? 0 : Math.min(30, (s - 30) * 3)));
@@ -50,7 +51,7 @@ t.test('an empty street shows nothing, in another light neither', async (t) => {
 });
 
 t.test('who walks is seen, and stays seen where he stands; what lies there alone is no region', async (t) => {
-  const cells = new MovingCells({ masks: [] });
+  const cells = new MovingCells();
   let atMs = 0;
   const see = (things: readonly Thing[]): Foreground => {
     atMs += STEP_MS;
@@ -80,7 +81,7 @@ t.test('who walks is seen, and stays seen where he stands; what lies there alone
 });
 
 t.test('what has stood for ten minutes belongs to the street', async (t) => {
-  const cells = new MovingCells({ masks: [] });
+  const cells = new MovingCells();
   let atMs = 0;
   for (; atMs < 4000; atMs += STEP_MS) cells.update(frame(atMs, []));
   const car: Thing = { at: [0.3, 0.3], level: 220 };
@@ -98,13 +99,14 @@ t.test('nothing is looked at below a mask, and a source of another size begins a
     [1, 1],
     [0.5, 1],
   ];
-  const cells = new MovingCells({ masks: [{ id: 'house', polygon }] });
-  for (let i = 0; i < 20; i += 1) cells.update(frame(i * STEP_MS, []));
+  const cells = new MovingCells();
+  const mask = masking([{ id: 'house', polygon }]);
+  for (let i = 0; i < 20; i += 1) cells.update(mask(frame(i * STEP_MS, [])));
   const things: Thing[] = [0.1, 0.7].map((u) => ({ at: [u, 0.4], level: 230 }));
-  const seen = cells.update(frame(4200, things));
+  const seen = cells.update(mask(frame(4200, things)));
   t.equal(shownAt(seen, [0.15, 0.5]), MOVING);
   t.equal(shownAt(seen, [0.75, 0.5]), 0);
-  const other = cells.update({ ...frame(4400, []), source: { widthPx: 416, heightPx: 256 } });
+  const other = cells.update(mask({ ...frame(4400, []), source: { widthPx: 416, heightPx: 256 } }));
   t.equal(count(other, MOVING), 0);
 });
 

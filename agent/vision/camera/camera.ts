@@ -7,6 +7,7 @@
  * INVARIANTS
  * - Media time never goes back; frame numbers are never used twice.
  * - A still is held only if the frame with the same time stamp was handed out.
+ * - Frames and stills that are given out are black under the privacy masks.
  * - Replay: two runs over a clip give the same frames and stills. Live: `next()` gives the newest frame.
  * - Live, a recording starts again at its end: that is no loss.
  * LIMITS: stills as in still-ring.ts; retry after 1 to 30 s, with jitter, without end; an opening that gives
@@ -16,15 +17,18 @@ import { Backoff } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import type { MaskConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Frame, Still } from '../../contract/picture.ts';
 import { FrameReader } from './frame-reader.ts';
+import { PrivacyMasks } from './mask.ts';
 import { NativePipeline } from './native.ts';
 import { parseCaps } from './packet.ts';
 import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
 import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
 import { ReturnWatch } from './return-watch.ts';
 import { parseSource, type Source } from './source.ts';
+import { givenOut } from './still.ts';
 import { StillRing } from './still-ring.ts';
 import { Timeline } from './timeline.ts';
 
@@ -52,6 +56,8 @@ export interface CameraOptions {
   readonly fps: number | null;
   /** Size of the letterboxed frame; multiples of 32. */
   readonly input: SizePx;
+  /** Black in every frame and still that is given out. */
+  readonly masks: readonly MaskConfig[];
   readonly mode: 'live' | 'replay';
   readonly clock: Clock;
   readonly log: Logger;
@@ -92,6 +98,7 @@ export class Camera {
   readonly #live: boolean;
   readonly #stopping = new AbortController();
   readonly #backoff = new Backoff(RETRY);
+  readonly #masks: PrivacyMasks;
   readonly #ring = new StillRing();
   #parts: Parts | undefined;
   /** The first frame of a recording, read by `start()`. */
@@ -114,6 +121,7 @@ export class Camera {
   constructor(options: CameraOptions) {
     this.#options = options;
     this.#live = options.mode === 'live';
+    this.#masks = new PrivacyMasks(options.masks);
   }
 
   get counters(): CameraCounters {
@@ -167,12 +175,8 @@ export class Camera {
 
   /** The still nearest to a media time; undefined where the ring has none within 5 s. */
   stillNear(atMs: number): Still | undefined {
-    return this.#ring.near(atMs);
-  }
-
-  /** The stills held, oldest first. */
-  stills(): readonly Still[] {
-    return this.#ring.all();
+    const held = this.#ring.near(atMs);
+    return held && givenOut(held, this.#masks);
   }
 
   /** Opens the source anew, at once; told as a loss only if no picture comes. */
@@ -212,7 +216,10 @@ export class Camera {
     const pipeline = new NativePipeline(pipelineText({ sourceText, fps, input, live, paced }), clock);
     for (const [name, value] of Object.entries(source.properties)) pipeline.set('source', name, value);
     const timeline = new Timeline(clock, live);
-    const reader = new FrameReader({ pipeline, timeline, ring: this.#ring, input, fps, live });
+    const reader = new FrameReader({
+      ...{ pipeline, timeline, ring: this.#ring, masks: this.#masks },
+      ...{ input, fps, live },
+    });
     const returnWatch = new ReturnWatch(source.probe, clock, (downMs) => this.#cameBack(downMs));
     log.debug({ source: source.label, decoders }, 'camera starts');
     return { source, decoders, pipeline, reader, returnWatch };

@@ -14,7 +14,6 @@
  * LIMITS: frames are looked at twice a second; where fewer than `TELLING_MIN` blocks have edges (a dark or empty
  * picture) only `frozen` and `too-dark` can be told. What changes slowly is learnt, not told.
  */
-import type { MaskConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { KnownView } from '../../contract/link.ts';
 import type { CameraCondition } from '../../contract/observation.ts';
@@ -93,13 +92,11 @@ const NAMED_SCORE_MIN = 0.3;
 const NAMED_SHARE_MIN = 0.25;
 
 export interface ConditionOptions {
-  readonly masks: readonly MaskConfig[];
   /** The view as it was known before this process. */
   readonly known?: KnownView | undefined;
 }
 
 export class CameraConditions {
-  readonly #masks: readonly MaskConfig[];
   #size = '';
   #aspect: number | undefined;
   /** Another shape that has not stood for long. */
@@ -130,8 +127,7 @@ export class CameraConditions {
   /** When somebody or something that has a name last filled the picture. */
   #namedMs = Number.NEGATIVE_INFINITY;
 
-  constructor({ masks, known }: ConditionOptions) {
-    this.#masks = masks;
+  constructor({ known }: ConditionOptions = {}) {
     this.#known = known?.signature ?? undefined;
     this.#aspect = known?.aspect;
     this.#unconfirmed = known?.moved ?? false;
@@ -218,10 +214,7 @@ export class CameraConditions {
       if (!this.#isSameShape(aspect) || this.#standing === 'moved') this.#unconfirmed = true;
       this.#aspect = aspect;
       this.#size = size;
-      this.#picture = new ConditionPicture(
-        frame,
-        this.#masks.map(({ polygon }) => polygon),
-      );
+      this.#picture = new ConditionPicture(frame);
       this.#view = new View(this.#picture.cells);
       this.#toldMs = Number.NEGATIVE_INFINITY;
       this.#other = new View(this.#picture.cells);

@@ -9,7 +9,7 @@
  * a region keeps its id for as long as it stands.
  * LIMITS: the background is brought up to date at most every `TICK_MS`; 32 regions are followed.
  */
-import type { MaskConfig, ZoneConfig } from '../../contract/config.ts';
+import type { ZoneConfig } from '../../contract/config.ts';
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { iou } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
@@ -17,7 +17,7 @@ import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { Background } from './background.ts';
 import { BESIDE, COVERED } from './background-state.ts';
 import { type Attendant, carrierOf, follow, isAttended, lastLeftMs, Presence, people } from './carrier.ts';
-import { isInside, type Polygon } from './geometry.ts';
+import { isInside } from './geometry.ts';
 import { type Grid, SmallPicture } from './small-picture.ts';
 import { type Region, StaticRegions } from './static-region.ts';
 
@@ -78,7 +78,6 @@ interface Followed {
 
 export interface SceneOptions {
   readonly zones: readonly ZoneConfig[];
-  readonly masks: readonly MaskConfig[];
 }
 
 export class SceneObserver {
@@ -149,14 +148,13 @@ export class SceneObserver {
 
   /** Made anew when the source changes its size: nothing of the old picture fits. */
   #models(frame: Frame): { background: Background; regions: StaticRegions } {
-    const { source, input } = frame;
+    const { source } = frame;
     const same = this.#source?.widthPx === source.widthPx && this.#source.heightPx === source.heightPx;
     if (same && this.#background !== undefined && this.#regions !== undefined) {
       return { background: this.#background, regions: this.#regions };
     }
-    const { zones, masks } = this.#options;
-    const polygons = (list: readonly { polygon: Polygon }[]): Polygon[] => list.map(({ polygon }) => polygon);
-    const picture = new SmallPicture(source, input, polygons(zones), polygons(masks));
+    const zones = this.#options.zones.map(({ polygon }) => polygon);
+    const picture = new SmallPicture(frame, zones);
     const background = new Background(picture);
     const regions = new StaticRegions(background);
     this.#source = source;

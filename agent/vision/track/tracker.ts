@@ -87,19 +87,16 @@ export class Tracker {
   }
 
   /** Splits detections into those believed and those that may only continue a track. */
-  #sort(
-    { rgb, input, source }: Frame,
-    detections: readonly Detection[],
-  ): Record<'high' | 'low', Set<Candidate>> {
+  #sort(frame: Frame, detections: readonly Detection[]): Record<'high' | 'low', Set<Candidate>> {
     const { groups, crowdedIou, likenessPower, edgeSlack } = this.#settings;
     const believed = detections.filter(({ group, score }) => score >= groups[group].highScoreMin);
     const high = new Set<Candidate>();
     const low = new Set<Candidate>();
     for (const detection of detections) {
       const { group, score, xyxyPx } = detection;
-      const cut = cutBy(source, xyxyPx, edgeSlack);
+      const cut = cutBy(frame.source, xyxyPx, edgeSlack);
       if (score >= groups[group].highScoreMin) {
-        const print = likenessPower > 0 ? colourPrint({ rgb, input, source }, xyxyPx) : undefined;
+        const print = likenessPower > 0 ? colourPrint(frame, xyxyPx) : undefined;
         const crowded = believed.some(
           (other) => other !== detection && iou(other.xyxyPx, xyxyPx) > crowdedIou,
         );

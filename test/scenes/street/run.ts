@@ -169,7 +169,7 @@ class Street {
 }
 
 function visionOf(config: Config, flow: AgentFlow, life: number) {
-  const { zones, lines, masks, moveTolerance, regions } = visionSettings(config, permitReplay(config), {
+  const { zones, lines, moveTolerance, regions } = visionSettings(config, permitReplay(config), {
     mode: 'replay',
     camera: { source: 'test:pattern', fps: null },
   });
@@ -180,7 +180,7 @@ function visionOf(config: Config, flow: AgentFlow, life: number) {
       moveTolerance === null
         ? undefined
         : new StandingVehicles({ zones, moveTolerance, known: flow.knownStanding() }),
-    regions: regions ? new SceneObserver({ zones, masks }) : undefined,
+    regions: regions ? new SceneObserver({ zones }) : undefined,
   };
 }
 
