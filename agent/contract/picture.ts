@@ -59,8 +59,15 @@ export interface Track {
   readonly seen: boolean;
 }
 
+/** What is known to be in a frame: by a look of the detector, or as it was found last where nothing has moved since. */
+export interface Look {
+  readonly looked: boolean;
+  readonly found: readonly Detection[];
+  readonly tracks: readonly Track[];
+}
+
 /** Values of a cell of the foreground. */
-export const STANDING = 1;
+export const SETTLED = 1;
 export const MOVING = 2;
 
 /** What does not look like the learnt background, on a grid over the whole frame; no pixel is in it. */
@@ -69,7 +76,7 @@ export interface Foreground {
   readonly rows: number;
   /** Width and height of a cell as shares of the frame's. */
   readonly cellNorm: readonly [number, number];
-  /** Row by row: MOVING, STANDING (it has come to rest), or 0 where there is nothing. Never changed later. */
+  /** Row by row: MOVING, SETTLED (it has come to rest), or 0 where there is nothing. Never changed later. */
   readonly cells: Uint8Array;
 }
 

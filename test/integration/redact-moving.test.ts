@@ -6,7 +6,7 @@ import {
   type Detection,
   type Foreground,
   MOVING,
-  STANDING,
+  SETTLED,
   type Still,
 } from '../../agent/contract/picture.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
@@ -90,7 +90,7 @@ for (const source of [SMALL, LARGE]) {
     t.ok(covered.colours.size <= 64, `${covered.colours.size} samples`);
     const beside = await readBack(made.bytes, [40, 4, 60, 44]);
     t.equal(beside.flat, 0, 'the street beside is as it was');
-    const control = await snapshot(still, foregroundOf(MISSED, STANDING));
+    const control = await snapshot(still, foregroundOf(MISSED, SETTLED));
     t.equal(control.redaction.moving, 0);
     t.equal(
       (await readBack(control.bytes, [20, 14, 30, 36])).flat,
@@ -117,7 +117,7 @@ t.test('stills that differ only within the samples of who moves become the same 
   t.notOk(Buffer.from(one.jpeg).equals(Buffer.from(other.jpeg)));
   const moving = foregroundOf(MISSED, MOVING);
   t.equal((await snapshot(one, moving)).sha256, (await snapshot(other, moving)).sha256);
-  const standing = foregroundOf(MISSED, STANDING);
+  const standing = foregroundOf(MISSED, SETTLED);
   t.not(
     (await snapshot(one, standing)).sha256,
     (await snapshot(other, standing)).sha256,

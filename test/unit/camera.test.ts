@@ -6,7 +6,7 @@ import { AgentError } from '../../agent/base/errors.ts';
 import { decodePacket, parseCaps } from '../../agent/vision/camera/packet.ts';
 import { pipelineText } from '../../agent/vision/camera/pipeline.ts';
 import { chooseDecoders } from '../../agent/vision/camera/presets.ts';
-import { ReturnWatch } from '../../agent/vision/camera/return-watch.ts';
+import { ReturnProbe } from '../../agent/vision/camera/return-probe.ts';
 import { parseSource } from '../../agent/vision/camera/source.ts';
 import type { HeldStill } from '../../agent/vision/camera/still.ts';
 import { StillRing } from '../../agent/vision/camera/still-ring.ts';
@@ -223,16 +223,16 @@ void t.test('a return is an answer after none', async (t) => {
   const clock = new QuickClock();
   const answers = [true, true, false, false, true, true, false, true];
   const returns: number[] = [];
-  const watch = new ReturnWatch(
+  const probe = new ReturnProbe(
     async () => {
-      if (answers.length === 1) watch.stop();
+      if (answers.length === 1) probe.stop();
       return answers.shift() ?? true;
     },
     clock,
     (downMs) => returns.push((downMs - 1000) / 2000),
   );
-  watch.start();
-  watch.start();
+  probe.start();
+  probe.start();
   while (answers.length > 0) await new Promise(setImmediate);
   await new Promise(setImmediate);
   t.same(returns, [4], 'told once, with the time of the last failed probe; not after stop');

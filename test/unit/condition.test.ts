@@ -209,7 +209,7 @@ t.test('a new view stays a moved camera, however long, until a person confirms i
   const [, second] = film(conditions, [LEARN, { seconds: 900, level: moved }]);
   t.match(second, [[Number, 'moved']], 'for a quarter of an hour');
   t.equal(second?.length, 1);
-  conditions.takeKnown();
+  conditions.viewToTell();
   conditions.confirm();
   const after: Take[] = [
     { seconds: 60, level: moved },
@@ -224,7 +224,7 @@ t.test('a new view stays a moved camera, however long, until a person confirms i
 function knownStreet(level: Level = street): KnownView {
   const conditions = new CameraConditions();
   film(conditions, [{ seconds: 30, level }]);
-  const known = conditions.takeKnown();
+  const known = conditions.viewToTell();
   if (known === undefined) throw new Error('nothing was told of the view');
   return known;
 }
@@ -243,7 +243,7 @@ t.test('after a restart the view is known again, in other light too; another one
   t.ok((changes[0]?.[0] ?? 99) <= 30, `told after ${changes[0]?.[0]} s`);
   conditions.confirm();
   t.same(film(conditions, [{ seconds: 60, level: turned }], 60_000), [[]], 'confirmed');
-  t.not(conditions.takeKnown()?.signature, known.signature, 'its own signature is told');
+  t.not(conditions.viewToTell()?.signature, known.signature, 'its own signature is told');
   t.same(
     next(street, { moved: true })[1],
     [[0, 'moved']],

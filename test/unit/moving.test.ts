@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { SizePx } from '../../agent/contract/geometry.ts';
-import { type Foreground, type Frame, MOVING, STANDING } from '../../agent/contract/picture.ts';
+import { type Foreground, type Frame, MOVING, SETTLED } from '../../agent/contract/picture.ts';
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { type Mosaic, type MosaicBox, planMosaic } from '../../agent/vision/redact/mosaic.ts';
 import { mosaicShapeOf, movingRegions } from '../../agent/vision/redact/moving.ts';
@@ -67,7 +67,7 @@ t.test('who walks is seen, and stays seen where he stands; what lies there alone
   const still: Thing = { at: [0.48, 0.5], level: 30 };
   let seen = see([still]);
   for (let i = 0; i < 20; i += 1) seen = see([still]);
-  t.equal(shownAt(seen, [0.53, 0.6]), STANDING);
+  t.equal(shownAt(seen, [0.53, 0.6]), SETTLED);
   t.same(movingRegions(seen), [], 'nothing of it moves');
   const head: Thing = { at: [0.48, 0.5], level: 200 };
   for (let i = 0; i < 4; i += 1) seen = see([i % 2 === 0 ? head : still]);
@@ -87,7 +87,7 @@ t.test('what has stood for ten minutes belongs to the street', async (t) => {
   const car: Thing = { at: [0.3, 0.3], level: 220 };
   let seen = cells.update(frame(atMs, [car]));
   for (; atMs < 500_000; atMs += 10_000) seen = cells.update(frame(atMs, [car]));
-  t.equal(shownAt(seen, [0.35, 0.4]), STANDING);
+  t.equal(shownAt(seen, [0.35, 0.4]), SETTLED);
   for (; atMs < 640_000; atMs += 10_000) seen = cells.update(frame(atMs, [car]));
   t.equal(shownAt(seen, [0.35, 0.4]), 0);
 });
@@ -133,7 +133,7 @@ const anyForeground: fc.Arbitrary<Foreground> = fc
     for (const [left, top, width, height, moves] of rectangles) {
       for (let y = top; y < Math.min(rows, top + height); y += 1) {
         cells.fill(
-          moves ? MOVING : STANDING,
+          moves ? MOVING : SETTLED,
           y * columns + left,
           y * columns + Math.min(columns, left + width),
         );

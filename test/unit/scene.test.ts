@@ -92,9 +92,9 @@ const passer = (s: number, atMs: number): Track[] => {
 t.test('the small picture is made of means, within the bound on cells, without the letterbox', async (t) => {
   const picture = new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]);
   picture.read(frame(1, 0, () => 100));
-  const { watched } = picture.grid;
-  t.equal(watched.length, picture.grid.columns * picture.grid.rows);
-  for (const cell of watched) {
+  const { used } = picture.grid;
+  t.equal(used.length, picture.grid.columns * picture.grid.rows);
+  for (const cell of used) {
     if (Math.abs((picture.green[cell] as number) - 100) > 4) t.fail(`cell ${cell}: ${picture.green[cell]}`);
   }
   const side = fc.integer({ min: 1, max: 60 }).map((n) => n * 32);
@@ -113,7 +113,7 @@ t.test('the small picture is made of means, within the bound on cells, without t
   const polygon = EVERYWHERE.map(([x, y]): [number, number] => [x / 2, y]);
   const masked = masking([{ id: 'left', polygon }])(frame(1, 0, () => 100));
   const half = new SmallPicture(masked, [EVERYWHERE]);
-  t.ok(half.grid.watched.length < 0.51 * watched.length, 'what a mask covers is not looked at');
+  t.ok(half.grid.used.length < 0.51 * used.length, 'what a mask covers is not looked at');
 });
 
 t.test('a thing left behind is found, with its carrier, and goes when it is taken away', async (t) => {

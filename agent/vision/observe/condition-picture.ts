@@ -101,7 +101,7 @@ export class ConditionPicture {
     }
     this.frames += 1;
     if (this.#anchorMs === undefined || other > SAME_SHARE * anchor.length) {
-      this.#takeAnchor(rgb);
+      this.#setAnchor(rgb);
       this.#anchorMs = atMs;
     }
     return atMs - this.#anchorMs;
@@ -116,7 +116,7 @@ export class ConditionPicture {
     this.squares.fill(0);
   }
 
-  #takeAnchor(rgb: Uint8Array): void {
+  #setAnchor(rgb: Uint8Array): void {
     const right = STEP_PX * 3;
     const below = STEP_PX * this.#stride;
     for (let k = 0; k < this.#offsets.length; k += 1) {

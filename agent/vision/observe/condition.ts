@@ -139,7 +139,7 @@ export class CameraConditions {
   }
 
   /** What is known of the view, when it is time to tell it; undefined at all other times. */
-  takeKnown(): KnownView | undefined {
+  viewToTell(): KnownView | undefined {
     const known = this.#toTell;
     this.#toTell = undefined;
     return known;

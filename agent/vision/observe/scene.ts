@@ -106,7 +106,7 @@ export class SceneObserver {
     litCells: number;
   } {
     return {
-      regions: this.#regions?.standing.size ?? 0,
+      regions: this.#regions?.followed.size ?? 0,
       overflow: this.#regions?.overflow ?? 0,
       relearnt: this.#relearnt,
       lights: this.#lights,
@@ -135,7 +135,7 @@ export class SceneObserver {
     background.update(atMs);
     this.#presence.remember(atMs, tracks);
     if (tracks.length === 0) this.#noteQuiet(atMs);
-    for (const [id, region] of regions.standing) {
+    for (const [id, region] of regions.followed) {
       this.#attend(region, this.#followed.get(id), tracks, detections, elapsedMs, atMs);
     }
     if (atMs - this.#lookMs >= LOOK_MS) {
@@ -205,7 +205,7 @@ export class SceneObserver {
   }
 
   #look(background: Background, regions: StaticRegions, atMs: number): void {
-    if (background.changedCells > RELEARN_SHARE * background.picture.grid.watched.length) {
+    if (background.changedCells > RELEARN_SHARE * background.picture.grid.used.length) {
       regions.relearn(atMs - RELEARN_MS);
       this.#relearnt += 1;
     }
@@ -217,14 +217,14 @@ export class SceneObserver {
         closed: false,
         told: false,
       });
-    for (const region of [...regions.standing.values()]) {
+    for (const region of [...regions.followed.values()]) {
       const followed = this.#followed.get(region.id);
       if (followed === undefined) continue;
       const growing = atMs - Math.max(region.foundMs, region.grownMs) < LOOK_MS + SETTLED_MS;
       if (growing && !followed.closed) this.#findAttendants(region, followed);
       if (this.#isOver(regions, region, followed, atMs)) regions.absorb(region);
     }
-    for (const id of this.#followed.keys()) if (!regions.standing.has(id)) this.#followed.delete(id);
+    for (const id of this.#followed.keys()) if (!regions.followed.has(id)) this.#followed.delete(id);
   }
 
   #findAttendants(region: Region, followed: Followed): void {
@@ -261,7 +261,7 @@ export class SceneObserver {
 
   #report(regions: StaticRegions, atMs: number): StaticRegion[] {
     const reported: StaticRegion[] = [];
-    for (const region of regions.standing.values()) {
+    for (const region of regions.followed.values()) {
       const followed = this.#followed.get(region.id);
       if (followed === undefined || region.kind === 'light') continue;
       // Once told, it is told until it is over.
