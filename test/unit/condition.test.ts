@@ -262,6 +262,41 @@ t.test(
   },
 );
 
+t.test('a picture of another size is judged as by a camera that saw nothing before', async (t) => {
+  const small = { widthPx: 416, heightPx: 256 };
+  const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
+  const cloth: Level = (x, y, atS) => 70 + 0.22 * moved(x, y, atS);
+  const faint: Level = (x, y, atS) => 100 + 0.12 * street(x, y, atS);
+  // Each ends in the middle of something, which must not go on.
+  const histories: Record<string, Take[]> = {
+    covered: [LEARN, { seconds: 20, level: () => 90 }],
+    'about to be covered': [LEARN, { seconds: 3.2, level: () => 90 }],
+    'nearly too dark': [{ seconds: 30, level: () => 4 }],
+    'nearly moved': [LEARN, { seconds: 26, level: moved }],
+    'with few edges': [{ seconds: 60, level: faint }],
+  };
+  const futures: Record<string, Take[]> = {
+    'dark, then by day': [
+      { seconds: 35, level: () => 4, source: small },
+      { seconds: 25, level: street, source: small },
+    ],
+    'covered by a cloth, then out of focus': [
+      { seconds: 24, level: street, source: small },
+      { seconds: 12, level: cloth, source: small },
+      { seconds: 8, level: street, source: small },
+      { seconds: 24, level: blurred, source: small },
+    ],
+  };
+  for (const [past, before] of Object.entries(histories)) {
+    for (const [next, after] of Object.entries(futures)) {
+      const from = 1000 * before.reduce((sum, { seconds }) => sum + seconds, 0);
+      const old = new CameraConditions();
+      film(old, before);
+      t.same(film(old, after, from), film(new CameraConditions(), after, from), `${past}; ${next}`);
+    }
+  }
+});
+
 t.test('a damaged stream that claims another shape for a while has moved nothing for good', async (t) => {
   const claimed = (seconds: number): Take => ({
     seconds,
