@@ -50,6 +50,7 @@ export function agentCounters(parts: CountedParts): Record<string, number> {
     detections_impossible: impossible,
     camera_reconnects: reconnects,
     camera_rebuilds: rebuilds,
+    ...visionState.limits,
     vision_ends: vision.ends,
     bridge_published: bridges.counters.published,
     bridge_dropped: bridges.counters.dropped,

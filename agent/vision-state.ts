@@ -1,6 +1,12 @@
 /** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
 import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from './contract/health.ts';
-import type { FromVision, VisionStats } from './contract/link.ts';
+import {
+  type FromVision,
+  NO_LIMITS,
+  VISION_LIMITS,
+  type VisionLimit,
+  type VisionStats,
+} from './contract/link.ts';
 
 const NO_CAMERA: CameraReport = {
   state: 'off',
@@ -21,6 +27,7 @@ export class VisionState {
   /** Of this life of vision; those of earlier lives are summed up in `#before`. */
   #stats: VisionStats | undefined;
   #before: FramesReport = { read: 0, analysed: 0, dropped: 0 };
+  #limitsBefore = NO_LIMITS;
 
   /** Messages since the start of the agent, over all lives of vision. */
   get heard(): number {
@@ -70,6 +77,13 @@ export class VisionState {
     };
   }
 
+  /** What vision left out because there was too much of it, over all its lives. */
+  get limits(): Readonly<Record<VisionLimit, number>> {
+    const now = this.#stats?.limits ?? NO_LIMITS;
+    const both = VISION_LIMITS.map((name) => [name, this.#limitsBefore[name] + now[name]] as const);
+    return Object.fromEntries(both) as Record<VisionLimit, number>;
+  }
+
   /** How long each stage takes, of this life; undefined while there is none. */
   get stages(): VisionStats['stages'] | undefined {
     return this.#stats?.stages;
@@ -107,6 +121,7 @@ export class VisionState {
   /** The vision process has gone. */
   gone(): void {
     this.#before = this.frames;
+    this.#limitsBefore = this.limits;
     this.#stats = undefined;
     this.#pid = undefined;
     this.#camera = NO_CAMERA;

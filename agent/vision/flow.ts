@@ -278,7 +278,7 @@ export class VisionFlow {
   }
 
   #stats(): VisionStats {
-    const { framesRead, framesDropped, reconnects, rebuilds } = this.#camera.counters;
+    const { framesRead, framesDropped, reconnects, rebuilds, stillsCut } = this.#camera.counters;
     const { user, system } = process.cpuUsage();
     return {
       framesRead,
@@ -291,6 +291,12 @@ export class VisionFlow {
       rebuilds,
       detections: this.#detections,
       impossible: this.#tracker.impossible,
+      limits: {
+        stills_cut: stillsCut,
+        tracks_refused: this.#tracker.refused,
+        redaction_frames_dropped: this.#evidence.forgotten,
+        ...this.#observer.limits,
+      },
       stages: this.#stageClock.summary(),
       cpuMs: (user + system) / 1000,
       wallMs: this.#options.clock.nowMs() - this.#startedMs,

@@ -1,10 +1,13 @@
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import type { XyxyPx } from '../../agent/contract/geometry.ts';
+import { NO_LIMITS, type VisionStats } from '../../agent/contract/link.ts';
 import { type Crossing, Observation, type ObservedTrack } from '../../agent/contract/observation.ts';
-import type { Track } from '../../agent/contract/picture.ts';
+import type { Detection, Track } from '../../agent/contract/picture.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
 import { TrackPlaces, type TrackPlacesOptions } from '../../agent/vision/observe/track-places.ts';
+import { VisionState } from '../../agent/vision-state.ts';
 
 const SOURCE = { widthPx: 1000, heightPx: 500 };
 /** A person of 100 px: positions within 10 px of a border are not clear. */
@@ -265,4 +268,44 @@ t.test('observations have room for 512 crossings; further ones are counted', asy
   const after = places.update({ atMs: 200, source: SOURCE }, crowd(300));
   t.equal(after.crossings.length, 512);
   t.equal(places.crossingsDropped, 640 - 512);
+});
+
+t.test('what is left out is counted, and reaches the health report over all lives of vision', async (t) => {
+  const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
+  const wanted = { zones: [ZONE], lines, moveTolerance: 0.25, knownStanding: [], regions: true };
+  const observer = new Observer(wanted);
+  const crowd = (y: number): Track[] => Array.from({ length: 50 }, (_, i) => trackAt(500, y, { id: i + 1 }));
+  const input = { widthPx: 64, heightPx: 32 };
+  const frame = { ptsNs: 0n, wallMs: 0, source: SOURCE, input, rgb: new Uint8Array(64 * 32 * 3) };
+  const found = Array.from({ length: 70 }, (_, i): Detection => {
+    const left = 100 * (i % 10);
+    const top = 60 * Math.floor(i / 10);
+    const xyxyPx: XyxyPx = [left, top, left + 50, top + 50];
+    return { xyxyPx, score: 0.8, label: 'car', group: 'vehicle' };
+  });
+  for (const [i, y] of [200, 300].entries()) {
+    const tracks = crowd(y).map((track) => ({ ...track, lastMs: i * 200 }));
+    observer.observationOf({ ...frame, index: i + 1, atMs: i * 200 }, { looked: true, found, tracks });
+  }
+  const left = {
+    crossings_dropped: 50 * 64 - 512,
+    // Of 70 places 64 stay; each that is too many takes the place of the youngest, which is found again.
+    standing_places_dropped: 6 + 7,
+    static_regions_dropped: 0,
+    carrier_places_dropped: 2 * 2,
+  };
+  t.same(observer.limits, left);
+
+  const state = new VisionState();
+  const limits = { ...NO_LIMITS, ...observer.limits };
+  const life = (): void => {
+    state.take({ kind: 'hello', pid: 1 });
+    state.take({ kind: 'stats', stats: { limits } as VisionStats });
+  };
+  life();
+  t.match(state.limits, left);
+  state.gone();
+  t.match(state.limits, left);
+  life();
+  t.match(state.limits, { crossings_dropped: 2 * left.crossings_dropped, tracks_refused: 0 });
 });

@@ -9,7 +9,7 @@
  *
  * INVARIANTS: only what the settings ask for is looked for; all times are media times.
  */
-import type { VisionSettings } from '../../contract/link.ts';
+import type { VisionLimit, VisionSettings } from '../../contract/link.ts';
 import type { Observation } from '../../contract/observation.ts';
 import type { Foreground, Frame, Look } from '../../contract/picture.ts';
 import { CameraConditions } from './condition.ts';
@@ -21,6 +21,11 @@ import { TrackPlaces } from './track-places.ts';
 export type ObserverOptions = Pick<
   VisionSettings,
   'zones' | 'lines' | 'moveTolerance' | 'knownStanding' | 'knownView' | 'regions'
+>;
+
+type ObserverLimit = Extract<
+  VisionLimit,
+  'crossings_dropped' | 'standing_places_dropped' | 'static_regions_dropped' | 'carrier_places_dropped'
 >;
 
 export class Observer {
@@ -71,6 +76,17 @@ export class Observer {
   /** Media times whose stills are still needed as evidence. */
   get pinnedMs(): readonly number[] {
     return this.#scene?.pinnedMs ?? [];
+  }
+
+  /** What was left out because there was too much of it. */
+  get limits(): Record<ObserverLimit, number> {
+    const { regions = 0, places = 0 } = this.#scene?.dropped ?? {};
+    return {
+      crossings_dropped: this.#places.crossingsDropped,
+      standing_places_dropped: this.#standing?.dropped ?? 0,
+      static_regions_dropped: regions,
+      carrier_places_dropped: places,
+    };
   }
 
   /** What is known of the camera's view, when it is time to tell it; undefined at all other times. */

@@ -91,26 +91,18 @@ export class SceneObserver {
   #lookMs = 0;
   #quietMs: number[] = [];
   #reported: StaticRegion[] = [];
-  #relearnt = 0;
-  #lights = 0;
+  /** Of the models of former sizes of the picture. */
+  #droppedBefore = 0;
 
   constructor(options: SceneOptions) {
     this.#options = options;
   }
 
-  get counters(): {
-    regions: number;
-    overflow: number;
-    relearnt: number;
-    lights: number;
-    litCells: number;
-  } {
+  /** Regions that were not followed because there were too many, and places of tracks that were not remembered. */
+  get dropped(): { readonly regions: number; readonly places: number } {
     return {
-      regions: this.#regions?.followed.size ?? 0,
-      overflow: this.#regions?.overflow ?? 0,
-      relearnt: this.#relearnt,
-      lights: this.#lights,
-      litCells: this.#regions?.litCells ?? 0,
+      regions: this.#droppedBefore + (this.#regions?.dropped ?? 0),
+      places: this.#presence.dropped,
     };
   }
 
@@ -159,6 +151,7 @@ export class SceneObserver {
     const regions = new StaticRegions(background);
     this.#source = source;
     this.#background = background;
+    this.#droppedBefore += this.#regions?.dropped ?? 0;
     this.#regions = regions;
     this.#followed.clear();
     return { background, regions };
@@ -207,7 +200,6 @@ export class SceneObserver {
   #look(background: Background, regions: StaticRegions, atMs: number): void {
     if (background.changedCells > RELEARN_SHARE * background.picture.grid.used.length) {
       regions.relearn(atMs - RELEARN_MS);
-      this.#relearnt += 1;
     }
     for (const region of regions.look(atMs))
       this.#followed.set(region.id, {
@@ -250,10 +242,7 @@ export class SceneObserver {
     if (isAttended(attendants, atMs)) return false;
     if (atMs - region.foundMs >= SETTLED_MS) followed.closed = true;
     regions.decide(region);
-    if (kind === 'light' && looks >= LIGHT_LOOKS) {
-      this.#lights += 1;
-      return true;
-    }
+    if (kind === 'light' && looks >= LIGHT_LOOKS) return true;
     if (kind === 'removed' && looks >= REMOVED_LOOKS) return true;
     if (region.outlineNow < OUTLINE_GONE * outline && atMs - grownMs > LOOK_MS) return true;
     return attendants.length === 0 ? atMs - grownMs > UNCARRIED_MS : atMs - firstMs > CARRIED_MS;

@@ -60,8 +60,7 @@ export class StaticRegions {
   readonly #regions = new Map<number, Region>();
   #nextId = 1;
   #look = 0;
-  #overflow = 0;
-  #litCells = 0;
+  #dropped = 0;
 
   constructor(background: Background) {
     const cells = background.state.length;
@@ -77,14 +76,9 @@ export class StaticRegions {
     return this.#regions;
   }
 
-  /** Regions that were not followed because too many stood. */
-  get overflow(): number {
-    return this.#overflow;
-  }
-
-  /** Cells that became ground again because only the light on them had changed. */
-  get litCells(): number {
-    return this.#litCells;
+  /** Regions that were not followed because there were too many. */
+  get dropped(): number {
+    return this.#dropped;
   }
 
   /** Looks at the background anew; returns the regions found by this look. */
@@ -147,7 +141,6 @@ export class StaticRegions {
     this.#owner[cell] = 0;
     if (lit < LIT_LOOKS || this.#background.covered[cell] !== 0) return;
     this.#lit[cell] = 0;
-    this.#litCells += 1;
     this.#background.absorb(cell);
   }
 
@@ -195,7 +188,7 @@ export class StaticRegions {
     }
     if (cells.length < CELLS_MIN) return undefined;
     if (this.#regions.size >= REGIONS_MAX) {
-      this.#overflow += 1;
+      this.#dropped += 1;
       for (const cell of cells) this.#background.absorb(cell);
       return undefined;
     }

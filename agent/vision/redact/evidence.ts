@@ -60,6 +60,11 @@ export class Evidence {
     this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
   }
 
+  /** Frames whose boxes were forgotten before their time. */
+  get forgotten(): number {
+    return this.#redactor.forgotten;
+  }
+
   /** Answers with a snapshot or with the reason why there is none. */
   request(request: EvidenceRequest): void {
     if (this.#tasks.length >= WAITING_MAX) {
