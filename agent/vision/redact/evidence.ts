@@ -84,20 +84,23 @@ export class Evidence {
     }
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when nothing waits, what is asked for meanwhile included. */
   async idle(): Promise<void> {
-    await this.#running;
+    while (this.#running !== undefined) await this.#running;
   }
 
   #do(task: () => Promise<void>): void {
     this.#tasks.push(task);
-    this.#running ??= this.#work().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#work();
   }
 
+  /** Is over in the very step in which it finds nothing to do: what is asked for a step later begins anew. */
   async #work(): Promise<void> {
-    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task();
+    try {
+      for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task();
+    } finally {
+      this.#running = undefined;
+    }
   }
 
   async #keepOne(moment: number): Promise<void> {
