@@ -30,7 +30,7 @@ class Answers {
   readonly evidence: Evidence;
   readonly given: string[] = [];
   /** Called at each answer. */
-  then: (count: number) => void = () => undefined;
+  onAnswer: (count: number) => void = () => undefined;
 
   constructor() {
     this.evidence = new Evidence({
@@ -41,7 +41,7 @@ class Answers {
         for (const { message } of new LinkDecoder(FromVision).push(encoded)) {
           if ('request' in message) this.given.push(`${message.kind} ${message.request}`);
         }
-        this.then(this.given.length);
+        this.onAnswer(this.given.length);
         return true;
       },
     });
@@ -62,7 +62,7 @@ t.test('whenever a picture is asked for while the last one is handed over, it is
       const answers = new Answers();
       const { evidence, given } = answers;
       const asked = new Promise<void>((resolve) => {
-        answers.then = (count) => {
+        answers.onAnswer = (count) => {
           if (count > 1) return;
           void microtasks(wait).then(() => {
             evidence.request(request(2, atMs));
@@ -87,7 +87,7 @@ t.test('who waits until nothing is to be done waits for what is asked for meanwh
       asked += 1;
       evidence.request(request(asked, 2000));
     };
-    answers.then = (count) => {
+    answers.onAnswer = (count) => {
       if (count < 3) void microtasks(wait).then(ask);
     };
     ask();
