@@ -143,6 +143,26 @@ const ErrorKindSchema = Type.Union(
   ),
 );
 
+/** What vision leaves out where a limit is reached, by its counter in the health report. */
+export const VISION_LIMITS = [
+  /** Stills that left the camera's ring before their time. */
+  'stills_cut',
+  /** Objects that were not followed. */
+  'tracks_refused',
+  'crossings_dropped',
+  /** Places at which a vehicle may have come to stand. */
+  'standing_places_dropped',
+  'static_regions_dropped',
+  /** Places of tracks that are not remembered, by which a carrier would have been found. */
+  'carrier_places_dropped',
+  /** Frames whose boxes redaction has forgotten before their time. */
+  'redaction_frames_dropped',
+] as const;
+export type VisionLimit = (typeof VISION_LIMITS)[number];
+export const NO_LIMITS = Object.fromEntries(VISION_LIMITS.map((name) => [name, 0])) as Readonly<
+  Record<VisionLimit, number>
+>;
+
 /** Counters since the start of the vision process. */
 export const VisionStats = Type.Object(
   {
@@ -160,6 +180,10 @@ export const VisionStats = Type.Object(
     detections: Count,
     /** Detections too large or too small for where they stand: not tracked, redacted all the same. */
     impossible: Count,
+    limits: Type.Object(
+      Object.fromEntries(VISION_LIMITS.map((name) => [name, Count])) as Record<VisionLimit, typeof Count>,
+      strict,
+    ),
     stages: Type.Record(
       Type.String(),
       Type.Object({ cpuMs: Type.Number(), wallMs: Type.Number(), latency: LatencyCounts }, strict),

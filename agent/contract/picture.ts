@@ -17,10 +17,15 @@ export interface Frame {
   /** Size of `rgb`: the detector's input. */
   readonly input: SizePx;
   /**
-   * RGB, 8 bits, row-major, input.widthPx × input.heightPx × 3; the picture is centred, the rest black. The camera's
-   * next frame takes its place: what is wanted later is copied.
+   * RGB, 8 bits, row-major, input.widthPx × input.heightPx × 3; the picture is centred, the rest black, and so are the
+   * privacy masks. The camera's next frame takes its place: what is wanted later is copied.
    */
   readonly rgb: Uint8Array;
+  /**
+   * 1 for each pixel of `rgb` that a privacy mask has made black: it says nothing of the street, and statistics leave
+   * it out. Absent where there are no masks; never changed.
+   */
+  readonly masked?: Uint8Array | undefined;
 }
 
 /** One box of the detector. */
@@ -54,8 +59,15 @@ export interface Track {
   readonly seen: boolean;
 }
 
+/** What is known to be in a frame: by a look of the detector, or as it was found last where nothing has moved since. */
+export interface Look {
+  readonly looked: boolean;
+  readonly found: readonly Detection[];
+  readonly tracks: readonly Track[];
+}
+
 /** Values of a cell of the foreground. */
-export const STANDING = 1;
+export const SETTLED = 1;
 export const MOVING = 2;
 
 /** What does not look like the learnt background, on a grid over the whole frame; no pixel is in it. */
@@ -64,19 +76,34 @@ export interface Foreground {
   readonly rows: number;
   /** Width and height of a cell as shares of the frame's. */
   readonly cellNorm: readonly [number, number];
-  /** Row by row: MOVING, STANDING (it has come to rest), or 0 where there is nothing. Never changed later. */
+  /** Row by row: MOVING, SETTLED (it has come to rest), or 0 where there is nothing. Never changed later. */
   readonly cells: Uint8Array;
 }
 
 /** Stages in which a frame spends time, in the order of the trip. */
 export type Stage = 'capture' | 'detect' | 'track' | 'observe' | 'redact' | 'link';
 
-/** A full-size picture of the source, as it came; it never leaves the vision process. */
+/** Half-open byte ranges [from, to) of an RGB picture, row by row; they may overlap. */
+export type ByteRanges = readonly (readonly [number, number])[];
+
+/** A full-size picture of the source; it never leaves the vision process. */
 export interface Still {
   readonly ptsNs: bigint;
   /** Media time of the analysed frame with the same PTS, ms. */
   readonly atMs: number;
   readonly source: SizePx;
-  /** JPEG, full size, not redacted. */
-  readonly jpeg: Uint8Array;
+  /**
+   * Its pixels, scaled to `size`, not redacted, but black under the privacy masks.
+   * @throws AgentError `corrupt` where the camera's JPEG is not a whole one of the source's size
+   */
+  pixels(size: SizePx): Promise<StillPixels>;
+}
+
+export interface StillPixels {
+  /** 8 bits, row-major, no padding; the caller's own. */
+  readonly rgb: Uint8Array;
+  /** How far scaling has spread the source's pixels, in pixels of this picture. */
+  readonly reachPx: number;
+  /** What is black, by privacy mask. */
+  readonly black: readonly ByteRanges[];
 }

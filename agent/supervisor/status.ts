@@ -1,7 +1,13 @@
 /** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
 import type { Counters } from '../contract/counters.ts';
 import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from '../contract/health.ts';
-import type { FromVision, VisionStats } from '../contract/link.ts';
+import {
+  type FromVision,
+  NO_LIMITS,
+  VISION_LIMITS,
+  type VisionLimit,
+  type VisionStats,
+} from '../contract/link.ts';
 
 const NO_CAMERA: CameraReport = {
   state: 'off',
@@ -22,6 +28,7 @@ export class VisionStatus {
   /** Of this life of vision; those of earlier lives are summed up in `#before`. */
   #stats: VisionStats | undefined;
   #before: FramesReport = { read: 0, analysed: 0, dropped: 0 };
+  #limitsBefore = NO_LIMITS;
 
   /** Messages since the start of the agent, over all lives of vision. */
   get heard(): number {
@@ -56,7 +63,7 @@ export class VisionStatus {
     return { read: read + framesRead, analysed: analysed + framesAnalysed, dropped: dropped + framesDropped };
   }
 
-  /** Of this life of vision. */
+  /** Of this life of vision; what a limit left out, of all its lives. */
   get counters(): Counters {
     const { framesHeld = 0, framesShed = 0, observationsDropped = 0 } = this.#stats ?? {};
     const { impossible = 0, reconnects = 0, rebuilds = 0 } = this.#stats ?? {};
@@ -67,7 +74,14 @@ export class VisionStatus {
       detections_impossible: impossible,
       camera_reconnects: reconnects,
       camera_rebuilds: rebuilds,
+      ...this.#limits,
     };
+  }
+
+  get #limits(): Readonly<Record<VisionLimit, number>> {
+    const now = this.#stats?.limits ?? NO_LIMITS;
+    const both = VISION_LIMITS.map((name) => [name, this.#limitsBefore[name] + now[name]] as const);
+    return Object.fromEntries(both) as Record<VisionLimit, number>;
   }
 
   /** How long each stage takes, of this life; undefined while there is none. */
@@ -107,6 +121,7 @@ export class VisionStatus {
   /** The vision process has gone. */
   gone(): void {
     this.#before = this.frames;
+    this.#limitsBefore = this.#limits;
     this.#stats = undefined;
     this.#pid = undefined;
     this.#camera = NO_CAMERA;

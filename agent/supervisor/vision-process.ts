@@ -54,9 +54,12 @@ const STOP_GRACE_MS = 2000;
  */
 const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=2', '--optimize-for-size'];
 
-/** What vision may see of the environment: nothing that could hold a credential. */
-const ENVIRONMENT =
-  /^(PATH|HOME|LANG|LC_.*|TZ|TMPDIR|GST_.*|XDG_CACHE_HOME|CACHE_DIRECTORY|LD_LIBRARY_PATH|NO_COLOR|VIGIE_LOG)$/;
+/**
+ * What vision may see of the environment, by name: nothing that could hold a credential, load foreign code into it or
+ * have it write pixels to a disk. It calls gst-inspect-1.0 by name, GStreamer keeps its list of plugins in the user's
+ * cache, and the model that ran last is kept in CACHE_DIRECTORY.
+ */
+const ENVIRONMENT = new Set(['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG']);
 
 export class VisionProcess {
   readonly #options: VisionProcessOptions;
@@ -150,7 +153,7 @@ export class VisionProcess {
  * ORT_DISABLE_TELEMETRY: ONNX Runtime reports home unless told not to before it is loaded.
  */
 function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undefined): NodeJS.ProcessEnv {
-  const kept = Object.entries(from).filter(([name]) => ENVIRONMENT.test(name));
+  const kept = Object.entries(from).filter(([name]) => ENVIRONMENT.has(name));
   return {
     ...Object.fromEntries(kept),
     ...(restraintDir !== undefined && { VIGIE_RESTRAINT_DIR: restraintDir }),
@@ -159,5 +162,7 @@ function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undef
     ORT_DISABLE_TELEMETRY: '1',
     // GIO would otherwise keep settings in the home folder when a stream is opened.
     GSETTINGS_BACKEND: 'memory',
+    // GStreamer would otherwise load plugins from the home folder too.
+    XDG_DATA_HOME: '/nonexistent',
   };
 }

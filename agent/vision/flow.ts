@@ -1,22 +1,25 @@
 /**
  * What feeds what in vision:
  *
- *   camera ─Frame─▶ detect ─Detection[]─▶ track ─Track[]─▶ observe ─Observation─▶ link ─▶ agent
- *      │                └──────┬────────────┘
- *      └─Still─────────▶ redact ─RedactedJpeg, SealedEvidence─▶ link    agent ─ack + evidence requests─▶ here
+ *   camera ─Frame─▶ motion gate ─▶ detect ─Detection[]─▶ track ─Track[]─▶ observe ─Observation─▶ link ─▶ agent
+ *      │                              └──────────┬──────────┘                │
+ *      └─Still─────────────────────────────▶ redact ◀───────────Foreground───┘
+ *                                               └─RedactedJpeg, SealedEvidence─▶ link    agent ─ack, requests─▶ here
+ *
+ * What the camera gives out is black under the privacy masks.
  *
  * Replay goes in lock-step: a frame is taken only after the agent has acknowledged the one before, and
  * its evidence is made before the next, so that two runs say the same. Live never waits: observations
  * that the agent does not take in are dropped and counted.
  *
- * LIMITS: 32 unacknowledged observations (live); those of evidence.ts.
+ * LIMITS: 32 unacknowledged observations (live); those of redact/evidence.ts.
  */
 import { randomInt } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { XyxyNorm, XyxyPx } from '../contract/geometry.ts';
+import { StageClock } from '../base/stage-clock.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import {
   encodeMessage,
@@ -27,22 +30,13 @@ import {
   type VisionStats,
 } from '../contract/link.ts';
 import type { CameraCondition } from '../contract/observation.ts';
-import type { Detection, Frame, Track } from '../contract/picture.ts';
+import type { Detection, Frame, Look } from '../contract/picture.ts';
 import { Camera } from './camera/camera.ts';
+import { Pace } from './camera/pace.ts';
 import { Detector } from './detect/detector.ts';
-import { Evidence } from './evidence.ts';
-import { Gate } from './gate.ts';
-import { CameraConditions } from './observe/condition.ts';
-import { Motion } from './observe/motion.ts';
-import { MovingCells } from './observe/moving.ts';
+import { MotionGate } from './observe/motion-gate.ts';
 import { Observer } from './observe/observer.ts';
-import { SceneObserver } from './observe/scene.ts';
-import { StandingVehicles } from './observe/standing.ts';
-import { Pace } from './pace.ts';
-import { RecentLooks } from './recent-looks.ts';
-import { Redactor } from './redact/redactor.ts';
-import { Sealer } from './redact/sealer.ts';
-import { StageClock } from './stage-clock.ts';
+import { Evidence } from './redact/evidence.ts';
 import { Tracker } from './track/tracker.ts';
 
 const UNACKNOWLEDGED_MAX = 32;
@@ -70,30 +64,23 @@ export interface VisionFlowOptions {
 
 export class VisionFlow {
   readonly #options: VisionFlowOptions;
+  readonly #live: boolean;
   readonly #camera: Camera;
-  readonly #detector: Detector;
-  readonly #gate: Gate;
   /** Live only: a replay analyses every frame. */
   readonly #pace: Pace | undefined;
-  #toldStep: number | undefined;
-  readonly #ground: GroundPlane | undefined;
+  readonly #gate: MotionGate;
+  readonly #detector: Detector;
   readonly #tracker: Tracker;
   readonly #observer: Observer;
-  readonly #standing: StandingVehicles | undefined;
-  readonly #scene: SceneObserver | undefined;
-  readonly #conditions: CameraConditions;
-  readonly #moving: MovingCells;
-  readonly #redactor: Redactor;
   readonly #evidence: Evidence;
   readonly #stageClock = new StageClock();
   /** What the detector said when it last looked. */
   #found: readonly Detection[] = [];
-  readonly #recent = new RecentLooks();
   #attentive = false;
+  #toldStep: number | undefined;
   #framesAnalysed = 0;
   #framesHeld = 0;
   #detections = 0;
-  #impossible = 0;
   #observationsDropped = 0;
   #sentFrame = 0;
   #acknowledgedFrame = 0;
@@ -107,55 +94,28 @@ export class VisionFlow {
 
   constructor(options: VisionFlowOptions) {
     this.#options = options;
-    const { settings, clock, log } = options;
-    const [widthPx, heightPx] = settings.detector.input;
+    const { settings, clock, log, send, sealTo } = options;
+    const { detector, groundPlane, masks, mode, modelDir } = settings;
+    const { source, fps } = settings.camera;
+    const [widthPx, heightPx] = detector.input;
+    this.#live = mode === 'live';
     this.#camera = new Camera({
-      source: settings.camera.source,
-      fps: settings.camera.fps,
-      input: { widthPx, heightPx },
-      mode: settings.mode,
-      clock,
-      log,
+      ...{ source, fps, input: { widthPx, heightPx }, masks, mode, clock, log },
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
       onLost: (info) => this.#tell({ kind: 'lost', ...info }),
       onStuck: (reason) => this.#giveUp(`${reason}: vision starts anew`),
     });
-    this.#detector = new Detector({
-      config: settings.detector,
-      modelDir: settings.modelDir,
-      keptDir: settings.mode === 'live' ? options.keptDir : undefined,
-      log,
-    });
-    const { fps } = settings.camera;
-    this.#pace = settings.mode === 'live' && fps !== null ? new Pace(fps) : undefined;
-    const motion = new Motion({ masks: settings.masks });
-    this.#gate = new Gate({
-      moved: (frame) => motion.update(frame),
-      looked: () => motion.looked(),
-      gating: !settings.everyFrame,
-    });
-    this.#ground = settings.groundPlane && new GroundPlane(settings.groundPlane);
+    this.#pace = this.#live && fps !== null ? new Pace(fps) : undefined;
+    this.#gate = new MotionGate(settings);
+    const keptDir = this.#live ? options.keptDir : undefined;
+    this.#detector = new Detector({ config: detector, modelDir, keptDir, log });
     // Two replays number their tracks alike; a live camera's begin anywhere.
-    const firstId = settings.mode === 'live' ? randomInt(1, FIRST_ID_MAX) : 1;
-    this.#tracker = new Tracker(undefined, firstId);
-    this.#observer = new Observer({ zones: settings.zones, lines: settings.lines });
-    const { zones, moveTolerance, knownStanding: known } = settings;
-    this.#standing =
-      moveTolerance === null ? undefined : new StandingVehicles({ zones, moveTolerance, known });
-    this.#scene = settings.regions ? new SceneObserver({ zones, masks: settings.masks }) : undefined;
-    this.#conditions = new CameraConditions({ masks: settings.masks, known: settings.knownView });
-    this.#moving = new MovingCells({ masks: settings.masks });
-    this.#redactor = new Redactor({ masks: settings.masks });
-    const sealer =
-      options.sealTo.length === 0
-        ? undefined
-        : new Sealer({ masks: settings.masks, recipients: options.sealTo });
+    const firstId = this.#live ? randomInt(1, FIRST_ID_MAX) : 1;
+    this.#tracker = new Tracker(undefined, firstId, groundPlane && new GroundPlane(groundPlane));
+    this.#observer = new Observer(settings);
     this.#evidence = new Evidence({
       stillNear: (atMs) => this.#camera.stillNear(atMs),
-      redact: (still, focus) => this.#redactor.redact(still, focus),
-      ...(sealer && { seal: (still) => sealer.seal(still) }),
-      send: options.send,
-      log,
+      ...{ sealTo, send, log },
     });
   }
 
@@ -168,7 +128,7 @@ export class VisionFlow {
       this.#stageClock.book('capture');
       if (frame === null) break;
       await this.#pacedAnalyse(frame);
-      if (this.#options.settings.mode === 'replay') await this.#lockStep();
+      if (!this.#live) await this.#lockStep();
       this.#tellStats();
     }
     if (this.#stuck !== undefined) throw this.#stuck;
@@ -187,7 +147,7 @@ export class VisionFlow {
       }
     };
     const loading = load();
-    if (this.#options.settings.mode === 'replay') await loading;
+    if (!this.#live) await loading;
     // Both to the end: a process must not leave while a model runs.
     for (const one of await Promise.allSettled([loading, this.#camera.start()])) {
       if (one.status === 'rejected') throw one.reason;
@@ -214,7 +174,7 @@ export class VisionFlow {
 
   /** The camera's view is the right one as it is now. */
   confirmView(): void {
-    this.#conditions.confirm();
+    this.#observer.confirmView();
   }
 
   async stop(): Promise<void> {
@@ -231,12 +191,12 @@ export class VisionFlow {
   async #pacedAnalyse(frame: Frame): Promise<void> {
     const pace = this.#pace;
     if (pace === undefined) return this.#analyse(frame);
-    if (!pace.takes(frame.atMs)) return;
+    if (!pace.isDue(frame.atMs)) return;
     const beganMs = this.#options.clock.nowMs();
     const held = this.#framesHeld;
     await this.#analyse(frame);
     // A frame that was not looked at says nothing of how long a look takes.
-    if (held === this.#framesHeld) pace.took(this.#options.clock.nowMs() - beganMs, frame.atMs);
+    if (held === this.#framesHeld) pace.noteDuration(this.#options.clock.nowMs() - beganMs, frame.atMs);
     const { step, fps, reason } = pace.state;
     if (step === this.#toldStep) return;
     this.#toldStep = step;
@@ -244,31 +204,35 @@ export class VisionFlow {
   }
 
   async #analyse(frame: Frame): Promise<void> {
-    const { looked, found, tracks } = await this.#look(frame);
-    const observation = this.#observer.observe(frame, tracks);
-    if (!looked) observation.looked = false;
-    if (this.#standing !== undefined) {
-      observation.standing = this.#standing.update(frame, tracks, found, looked);
-    }
-    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found);
-    observation.camera = this.#conditions.update(frame, found);
-    if (this.#options.settings.mode === 'live') this.#heed(observation.camera, frame.atMs);
-    const foreground = this.#moving.update(frame);
+    const look = await this.#look(frame);
+    const observation = this.#observer.observationOf(frame, look);
+    if (this.#live) this.#followView(observation.camera ?? [], frame.atMs);
     this.#stageClock.book('observe');
-    this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
-    this.#evidence.keep(this.#scene?.pinnedMs ?? [], frame.atMs);
+    this.#evidence.remember(frame, look, this.#observer.foreground);
+    this.#evidence.keep(this.#observer.pinnedMs, frame.atMs);
     this.#stageClock.book('redact');
     this.#framesAnalysed += 1;
-    if (looked) this.#detections += found.length;
+    if (look.looked) this.#detections += look.found.length;
     else this.#framesHeld += 1;
-    const detections = this.#options.settings.detections ? found.map((d) => linkDetection(d, frame)) : [];
-    this.#tellFrame({ kind: 'frame', observation, detections });
+    this.#tellFrame({ kind: 'frame', observation, detections: this.#linkDetections(frame, look) });
     this.#stageClock.book('link');
   }
 
+  /** By a look of the detector, or as it was found last where nothing has moved since. */
+  async #look(frame: Frame): Promise<Look> {
+    const awaited = this.#attentive || this.#tracker.waits || this.#observer.waits(frame.atMs);
+    const looked = this.#gate.mustLook(frame, awaited);
+    if (looked) this.#found = await this.#detector.detect(frame);
+    this.#stageClock.book('detect');
+    const found = this.#found;
+    const tracks = looked ? this.#tracker.update(frame, found) : this.#tracker.hold(frame);
+    this.#stageClock.book('track');
+    return { looked, found, tracks };
+  }
+
   /** A frozen picture may be the pipeline's own fault: it is built anew. What is known of the view goes to the agent. */
-  #heed(conditions: readonly CameraCondition[], atMs: number): void {
-    const view = this.#conditions.takeKnown();
+  #followView(conditions: readonly CameraCondition[], atMs: number): void {
+    const view = this.#observer.viewToTell();
     if (view !== undefined) this.#tell({ kind: 'view', view });
     if (!conditions.includes('frozen')) this.#rebuiltMs = Number.NEGATIVE_INFINITY;
     else if (atMs - this.#rebuiltMs >= REBUILD_EVERY_MS) {
@@ -277,35 +241,12 @@ export class VisionFlow {
     }
   }
 
-  /** What is in the frame: by a look of the detector, or as it was found last where nothing has moved since. */
-  async #look(
-    frame: Frame,
-  ): Promise<{ looked: boolean; found: readonly Detection[]; tracks: readonly Track[] }> {
-    const awaited = this.#attentive || this.#tracker.waits || (this.#standing?.waits(frame.atMs) ?? false);
-    const looked = this.#gate.mustLook(frame, awaited);
-    if (looked) {
-      this.#found = await this.#detector.detect(frame);
-      this.#recent.add(this.#found);
-    }
-    this.#stageClock.book('detect');
-    const found = this.#found;
-    const tracks = looked
-      ? this.#tracker.update(frame, this.#possible(found, frame))
-      : this.#tracker.hold(frame);
-    this.#stageClock.book('track');
-    return { looked, found, tracks };
-  }
-
-  /** What can be as large as it looks; the redactor covers the rest all the same. */
-  #possible(found: readonly Detection[], { source }: Frame): readonly Detection[] {
-    const ground = this.#ground;
-    if (ground === undefined) return found;
-    const { widthPx, heightPx } = source;
-    const possible = found.filter(({ group, xyxyPx }) =>
-      ground.allows(group, normalised(xyxyPx, widthPx, heightPx), source),
-    );
-    this.#impossible += found.length - possible.length;
-    return possible;
+  #linkDetections({ source: { widthPx, heightPx } }: Frame, { found }: Look): LinkDetections {
+    if (!this.#options.settings.detections) return [];
+    return found.map(({ xyxyPx: [x1, y1, x2, y2], score, label, group }) => ({
+      xyxyNorm: [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx],
+      ...{ score, label, group },
+    }));
   }
 
   #tellFrame(message: Extract<FromVision, { kind: 'frame' }>): void {
@@ -339,7 +280,7 @@ export class VisionFlow {
   }
 
   #stats(): VisionStats {
-    const { framesRead, framesDropped, reconnects, rebuilds } = this.#camera.counters;
+    const { framesRead, framesDropped, reconnects, rebuilds, stillsCut } = this.#camera.counters;
     const { user, system } = process.cpuUsage();
     return {
       framesRead,
@@ -351,7 +292,13 @@ export class VisionFlow {
       reconnects,
       rebuilds,
       detections: this.#detections,
-      impossible: this.#impossible,
+      impossible: this.#tracker.impossible,
+      limits: {
+        stills_cut: stillsCut,
+        tracks_refused: this.#tracker.refused,
+        redaction_frames_dropped: this.#evidence.forgotten,
+        ...this.#observer.limits,
+      },
       stages: this.#stageClock.summary(),
       cpuMs: (user + system) / 1000,
       wallMs: this.#options.clock.nowMs() - this.#startedMs,
@@ -361,15 +308,4 @@ export class VisionFlow {
       fds: readdirSync('/proc/self/fd').length,
     };
   }
-}
-
-function linkDetection(
-  { xyxyPx, score, label, group }: Detection,
-  { source }: Frame,
-): LinkDetections[number] {
-  return { xyxyNorm: normalised(xyxyPx, source.widthPx, source.heightPx), score, label, group };
-}
-
-function normalised([x1, y1, x2, y2]: XyxyPx, widthPx: number, heightPx: number): XyxyNorm {
-  return [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
 }

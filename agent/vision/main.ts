@@ -3,6 +3,7 @@
  * descriptor 3 (connected, or listening where systemd activates it), does what the agent's `start`
  * message says, and ends when the link closes: an agent that is gone or suspended leaves no vision.
  */
+import inspector from 'node:inspector';
 import { createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
@@ -120,4 +121,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(0));
 }
 
+// Node's debugger would show every pixel to whoever may send this process a signal.
+process.on('SIGUSR1', () => undefined);
+inspector.close();
 await main();

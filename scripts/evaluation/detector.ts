@@ -116,6 +116,7 @@ function cameraOf(clip: string, input: SizePx, log: ReturnType<typeof makeLogger
     source: `file:${clip}`,
     fps: null,
     input,
+    masks: [],
     mode: 'replay',
     clock: systemClock,
     log,

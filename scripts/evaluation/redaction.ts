@@ -13,6 +13,8 @@ import { packageRoot } from '../../agent/base/package-root.ts';
 import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Detection, Foreground, Frame, Track } from '../../agent/contract/picture.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
+import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
+import { givenOut } from '../../agent/vision/camera/still.ts';
 import { Detector } from '../../agent/vision/detect/detector.ts';
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { Redactor } from '../../agent/vision/redact/redactor.ts';
@@ -159,10 +161,10 @@ class Box {
   readonly snapshotMs: number[] = [];
   readonly frameMs: number[] = [];
   readonly #tracker = new Tracker();
-  readonly #cells = new MovingCells({ masks: [] });
-  readonly #kept = new Redactor({ masks: [] });
-  readonly #all = new Redactor({ masks: [] });
-  readonly #blind = new Redactor({ masks: [] });
+  readonly #cells = new MovingCells();
+  readonly #kept = new Redactor();
+  readonly #all = new Redactor();
+  readonly #blind = new Redactor();
   #last: { found: readonly Detection[]; tracks: readonly Track[]; foreground: Foreground } | undefined;
 
   take(frame: Frame, found: readonly Detection[]): void {
@@ -177,8 +179,9 @@ class Box {
   }
 
   async snapshots(frame: Frame, jpeg: Uint8Array): Promise<Record<Part, RedactedJpeg>> {
-    const still = { ptsNs: 0n, atMs: frame.atMs, source: frame.source, jpeg };
-    const own = new Redactor({ masks: [] });
+    const { ptsNs, atMs, source } = frame;
+    const still = givenOut({ ptsNs, atMs, source, jpeg }, new PrivacyMasks([]));
+    const own = new Redactor();
     own.remember(frame, this.#last?.found ?? [], []);
     const detections = await own.redact(still, []);
     const kept = await this.#kept.redact(still, []);

@@ -115,6 +115,7 @@ async function follow(
     source: `file:${clip}`,
     fps: null,
     input: { widthPx, heightPx },
+    masks: [],
     mode: 'replay',
     clock: systemClock,
     log,

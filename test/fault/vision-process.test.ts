@@ -1,14 +1,19 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import { type ReceivedFromVision, VisionProcess } from '../../agent/supervisor/vision-process.ts';
-import { scratch } from '../lib/paths.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const log = makeLogger('test', 'silent');
+const asRoot = process.getuid?.() === 0;
 
 const SETTINGS = { ...bareSettings('test:pattern', 10), moveTolerance: 0.25 };
 
@@ -106,7 +111,11 @@ t.test('a broken detector is one clear message, and no snapshot is made', async 
   t.notOk(messages.kinds.includes('snapshot'));
 });
 
-t.test('no telemetry: no machine id, no Microsoft cache, no DNS, no internet socket', async (t) => {
+const notRoot = asRoot
+  ? false
+  : 'a process that cannot be dumped shows its file names to a tracer of root alone';
+
+t.test('no telemetry: no machine id, no Microsoft cache, no DNS, no socket', { skip: notRoot }, async (t) => {
   const dir = scratch(t);
   const trace = join(dir, 'trace.txt');
   const home = process.env['HOME'];
@@ -137,4 +146,181 @@ t.test('no telemetry: no machine id, no Microsoft cache, no DNS, no internet soc
   t.notMatch(calls, /AF_INET/, 'a test pattern needs no internet socket at all');
   t.notMatch(calls, /resolv\.conf/);
   t.notOk(existsSync(join(dir, '.cache', 'Microsoft')), 'nothing written in a home without history');
+});
+
+/** Changes the environment of this process until the test is over. */
+function setEnvironment(t: Test, changes: Readonly<Record<string, string>>): void {
+  const before = { ...process.env };
+  Object.assign(process.env, changes);
+  t.teardown(() => {
+    for (const name of Object.keys(changes)) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+  });
+}
+
+/** A library that calls itself a plugin of GStreamer, and leaves a file when it is loaded. */
+function makePlugin(dir: string, marker: string): void {
+  mkdirSync(dir, { recursive: true });
+  const code = '#include <fcntl.h>\n__attribute__((constructor)) void loaded(void) { creat(MARKER, 0600); }';
+  const out = ['-shared', '-fPIC', '-x', 'c', '-', '-o', join(dir, 'libgstforeign.so')];
+  const { status, stderr } = spawnSync('cc', [`-DMARKER="${marker}"`, ...out], { input: code });
+  if (status !== 0) throw new Error(`cc: ${stderr}`);
+}
+
+/** Runs vision until its first frame; it lives as long as the test. */
+async function runningVision(
+  t: Test,
+  wrapper: readonly string[] = [],
+): Promise<{ pid: number; messages: Messages }> {
+  const messages = new Messages();
+  const vision = new VisionProcess({
+    clock: systemClock,
+    log,
+    wrapper,
+    onMessage: messages.take,
+    onExit: ({ asked, code }) => asked || t.fail(`vision has ended with ${code}`),
+  });
+  t.teardown(() => vision.stop());
+  vision.start(BARE_PERMIT, SETTINGS);
+  await messages.next('frame');
+  return { pid: vision.pid as number, messages };
+}
+
+const noCompiler =
+  spawnSync('cc', ['--version']).status === 0 ? false : 'cc is not installed: apt-get install gcc';
+
+t.test('what the caller’s environment says reaches vision by name only', { skip: noCompiler }, async (t) => {
+  const dir = scratch(t);
+  const home = join(dir, 'home');
+  const [ours, theirs] = [join(dir, 'loaded-from-path'), join(dir, 'loaded-from-home')];
+  makePlugin(join(dir, 'plugins'), ours);
+  makePlugin(join(home, '.local/share/gstreamer-1.0/plugins'), theirs);
+  const hostile = {
+    HOME: home,
+    GST_PLUGIN_PATH: join(dir, 'plugins'),
+    GST_PLUGIN_PATH_1_0: join(dir, 'plugins'),
+    GST_DEBUG: '4',
+    GST_DEBUG_FILE: join(dir, 'debug.txt'),
+    GST_DEBUG_DUMP_DOT_DIR: join(dir, 'dots'),
+    GST_TRACERS: 'stats',
+    LD_LIBRARY_PATH: join(dir, 'plugins'),
+    NODE_OPTIONS: `--max-old-space-size=4000 ${process.env['NODE_OPTIONS'] ?? ''}`,
+    GIO_EXTRA_MODULES: join(dir, 'plugins'),
+    VIGIE_MQTT_PASSWORD: 'secret-of-the-broker',
+    LC_SECRET: 'secret-of-the-locale',
+  };
+  const told = spawnSync('gst-inspect-1.0', [], {
+    env: { ...process.env, ...hostile, GST_DEBUG_FILE: '/dev/null' },
+  });
+  t.equal(told.status, 0);
+  t.same([existsSync(ours), existsSync(theirs)], [true, true], 'GStreamer itself would load them');
+  for (const made of [ours, theirs, join(home, '.cache')]) rmSync(made, { recursive: true });
+  mkdirSync(hostile.GST_DEBUG_DUMP_DOT_DIR);
+  setEnvironment(t, hostile);
+  const { pid } = await runningVision(t);
+  t.same([existsSync(ours), existsSync(theirs)], [false, false], 'vision has loaded neither');
+  t.notOk(existsSync(hostile.GST_DEBUG_FILE), 'nor written what GStreamer says');
+  t.same(readdirSync(hostile.GST_DEBUG_DUMP_DOT_DIR), [], 'nor how it is built');
+  t.ok(readdirSync(join(home, '.cache/gstreamer-1.0')).length > 0, 'only its list of plugins, in its cache');
+  const skip = asRoot
+    ? false
+    : 'the environment of a process that cannot be dumped is for root alone to read';
+  await t.test('it sees these names and no others', { skip }, async (t) => seesItsOwn(t, pid));
+});
+
+async function seesItsOwn(t: Test, pid: number): Promise<void> {
+  const environment = readFileSync(`/proc/${pid}/environ`, 'utf8');
+  const names = environment.split('\0').flatMap((line) => (line === '' ? [] : [line.replace(/=.*/s, '')]));
+  const known = ['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG'];
+  const set = [
+    'UV_THREADPOOL_SIZE',
+    'MALLOC_ARENA_MAX',
+    'ORT_DISABLE_TELEMETRY',
+    'GSETTINGS_BACKEND',
+    'XDG_DATA_HOME',
+  ];
+  // The runner of the tests follows each process that a test starts.
+  const foreign = names.filter(
+    (name) => ![...known, ...set].includes(name) && !/^(_?TAP|NODE_OPTIONS$)/.test(name),
+  );
+  t.same(foreign, []);
+  t.notMatch(environment, /secret-of|max-old-space/);
+}
+
+const NOBODY = 65_534;
+
+/** What a process of the same user gets to see of another: the names of what it could open. */
+function openedBy(pid: number): string[] {
+  const script = `cat /proc/${pid}/environ >/dev/null && echo environ; exec 3</proc/${pid}/mem && echo mem`;
+  return String(spawnSync('env', [...as, 'bash', '-c', script]).stdout)
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
+function sleeper(t: Test): ChildProcess {
+  const child = spawn('env', [...as, 'sleep', '600']);
+  t.teardown(() => child.kill('SIGKILL'));
+  return child;
+}
+
+/** Root may read everything: then both are somebody else. */
+const as = asRoot
+  ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--no-new-privs']
+  : [];
+const model = join(ROOT, 'models/nanodet-g-city10.json');
+const noOther =
+  spawnSync('env', [...as, 'cat', model]).status === 0
+    ? false
+    : `setpriv is not installed, or user ${NOBODY} cannot read ${model}`;
+
+t.test('nobody of its own user can read its memory', { skip: noOther }, async (t) => {
+  const home = scratch(t);
+  chmodSync(home, 0o777);
+  setEnvironment(t, { HOME: home, XDG_CACHE_HOME: join(home, 'cache') });
+  const control = sleeper(t);
+  const readable = (): boolean => openedBy(control.pid as number).includes('environ');
+  await until(t, 'another process of that user can be read', readable);
+  const { pid, messages } = await runningVision(t, as);
+  t.match(
+    readFileSync(`/proc/${pid}/status`, 'utf8'),
+    new RegExp(`^Uid:\\s+${asRoot ? NOBODY : process.getuid?.()}\\s`, 'm'),
+  );
+  t.same(openedBy(pid), [], 'vision cannot');
+
+  const { message } = await messages.next('stats');
+  t.ok(
+    message.kind === 'stats' && message.stats.fds > 10 && message.stats.rssMiB > 50,
+    'it itself can count',
+  );
+});
+
+const DEBUGGER_PORT = 9229;
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+const taken = (await answers(DEBUGGER_PORT)) && `something else listens on port ${DEBUGGER_PORT}`;
+
+t.test('SIGUSR1 opens no debugger, through which its memory could be read', { skip: taken }, async (t) => {
+  const { pid, messages } = await runningVision(t);
+  const control = spawn(process.execPath, ['-e', 'console.log("up"); setTimeout(() => undefined, 600_000)']);
+  t.teardown(() => control.kill('SIGKILL'));
+  await once(control.stdout, 'data');
+  process.kill(pid, 'SIGUSR1');
+  for (let i = 0; i < 10; i += 1) await messages.next('frame');
+  t.notOk(await answers(DEBUGGER_PORT));
+  control.kill('SIGUSR1');
+  let open = false;
+  for (let tries = 0; tries < 200 && !open; tries += 1) {
+    await systemClock.sleep(50);
+    open = await answers(DEBUGGER_PORT);
+  }
+  t.ok(open, 'another program of Node’s is open to it');
 });

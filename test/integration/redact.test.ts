@@ -9,6 +9,7 @@ import type { SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts'
 import type { Detection, Still } from '../../agent/contract/picture.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { Redactor } from '../../agent/vision/redact/redactor.ts';
+import { stillFrom } from '../lib/pictures.ts';
 
 const SMALL: SizePx = { widthPx: 768, heightPx: 640 };
 const LARGE: SizePx = { widthPx: 1920, heightPx: 1080 };
@@ -34,11 +35,15 @@ async function sharpOf(rgb: Buffer, { widthPx, heightPx }: SizePx): Promise<Shar
 }
 
 /** Its blocks of 8 × 8 px are coded each for itself: a change stays within the blocks that it touches. */
-async function stillOf(rgb: Buffer, source: SizePx): Promise<Still> {
+async function stillOf(
+  rgb: Buffer,
+  source: SizePx,
+  masks: MaskConfig[] = [],
+): Promise<Still & { jpeg: Uint8Array }> {
   const jpeg = await (await sharpOf(rgb, source))
     .jpeg({ quality: 97, chromaSubsampling: '4:4:4' })
     .toBuffer();
-  return { ptsNs: 0n, atMs: 1000, source, jpeg };
+  return { ...stillFrom(jpeg, source, { masks }), jpeg };
 }
 
 async function pixelsOf(jpeg: Uint8Array): Promise<{ rgb: Buffer; size: SizePx }> {
@@ -51,8 +56,8 @@ function person(...xyxyPx: XyxyPx): Detection {
   return { group: 'person', label: 'person', score: 0.15, xyxyPx };
 }
 
-function redactorFor(source: SizePx, detections: readonly Detection[], masks: MaskConfig[] = []): Redactor {
-  const redactor = new Redactor({ masks });
+function redactorFor(source: SizePx, detections: readonly Detection[]): Redactor {
+  const redactor = new Redactor();
   const input = { widthPx: 32, heightPx: 32 };
   redactor.remember({ index: 1, atMs: 1000, source, input, rgb: new Uint8Array(0) }, detections, []);
   return redactor;
@@ -61,10 +66,9 @@ function redactorFor(source: SizePx, detections: readonly Detection[], masks: Ma
 function snapshot(
   still: Still,
   detections: readonly Detection[],
-  masks: MaskConfig[] = [],
   focus: XyxyNorm[] = [],
 ): Promise<RedactedJpeg> {
-  return redactorFor(still.source, detections, masks).redact(still, focus);
+  return redactorFor(still.source, detections).redact(still, focus);
 }
 
 /** All 64 pixels of a block are the same. Blocks cut by the picture's edge are judged by what is left. */
@@ -103,8 +107,8 @@ function rectangle(id: string, [x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: 
 
 t.test('no snapshot without the detector; sharp is loaded by the first snapshot only', async (t) => {
   const loaded = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes('libvips');
-  const blind = new Redactor({ masks: [] });
-  const unread: Still = { ptsNs: 0n, atMs: 1000, source: SMALL, jpeg: new Uint8Array(4) };
+  const blind = new Redactor();
+  const unread = stillFrom(new Uint8Array(4), SMALL);
   await t.rejects(blind.redact(unread, []), { kind: 'unavailable', message: /no frame yet/ });
   const stale = redactorFor(SMALL, []);
   await t.rejects(stale.redact({ ...unread, atMs: 1200 }, []), {
@@ -135,7 +139,7 @@ t.test('a still that is not what it says gives no snapshot', async (t) => {
   ];
   for (const [name, jpeg, message] of cases) {
     const redactor = redactorFor(SMALL, []);
-    await t.rejects(redactor.redact({ ...still, jpeg }, []), { kind: 'corrupt', message }, name);
+    await t.rejects(redactor.redact(stillFrom(jpeg, SMALL), []), { kind: 'corrupt', message }, name);
     await t.resolves(redactor.redact(still, []), `${name}: the next still is fine`);
   }
 });
@@ -213,11 +217,11 @@ t.test('under a mask nothing counts, at full size and scaled down', async (t) =>
     for (let y = hidden[1]; y < hidden[3]; y += 1) {
       other.fill(255, (y * source.widthPx + hidden[0]) * 3, (y * source.widthPx + hidden[2]) * 3);
     }
-    const before = await snapshot(await stillOf(one, source), people, masks, [[0.1, 0.1, 0.3, 0.9]]);
-    const after = await snapshot(await stillOf(other, source), people, masks, [[0.1, 0.1, 0.3, 0.9]]);
+    const before = await snapshot(await stillOf(one, source, masks), people, [[0.1, 0.1, 0.3, 0.9]]);
+    const after = await snapshot(await stillOf(other, source, masks), people, [[0.1, 0.1, 0.3, 0.9]]);
     t.equal(before.sha256, after.sha256, `${source.widthPx}: byte by byte`);
     const outside = Buffer.from(one).fill(255, 0, source.widthPx * 30);
-    const changed = await snapshot(await stillOf(outside, source), people, masks, [[0.1, 0.1, 0.3, 0.9]]);
+    const changed = await snapshot(await stillOf(outside, source, masks), people, [[0.1, 0.1, 0.3, 0.9]]);
     t.not(before.sha256, changed.sha256, `${source.widthPx}: while a change elsewhere is seen`);
     t.same(before.redaction, { persons: 1, plates: 0, moving: 0, masks: 1 });
 
@@ -303,7 +307,7 @@ t.test('no metadata comes through', async (t) => {
   ]);
   t.ok(jpeg.includes(secret) && jpeg.includes('Exif') && jpeg.includes('ICC_PROFILE'), 'the still is laden');
 
-  const made = await snapshot({ ...clean, jpeg }, [TALL]);
+  const made = await snapshot(stillFrom(jpeg, SMALL), [TALL]);
   const bytes = Buffer.from(made.bytes);
   for (const trace of ['SECRET', 'Exif', 'ICC', 'adobe', 'xmp', 'Photoshop']) {
     t.notOk(bytes.includes(trace), `no ${trace}`);
@@ -318,7 +322,7 @@ t.test('no metadata comes through', async (t) => {
     .withMetadata({ orientation: 6 })
     .jpeg({ quality: 97, chromaSubsampling: '4:4:4' })
     .toBuffer();
-  const asTold = await snapshot({ ...clean, jpeg: turned }, [TALL]);
+  const asTold = await snapshot(stillFrom(turned, SMALL), [TALL]);
   const asIs = await snapshot(clean, [TALL]);
   t.equal(asTold.sha256, asIs.sha256, 'an orientation tag turns nothing: boxes would miss');
 });
@@ -355,7 +359,7 @@ t.test('never more than 1280 px or 150 kB, whatever the picture', async (t) => {
 t.test('the outline of what an incident is about', async (t) => {
   const still = await stillOf(picture(SMALL, 2, 10), SMALL);
   const plain = await pixelsOf((await snapshot(still, [TALL])).bytes);
-  const framed = await pixelsOf((await snapshot(still, [TALL], [], [[0.5, 0.5, 0.75, 0.75]])).bytes);
+  const framed = await pixelsOf((await snapshot(still, [TALL], [[0.5, 0.5, 0.75, 0.75]])).bytes);
   const yellow = ({ rgb }: { rgb: Buffer }): number =>
     rgb.filter((red, at) => at % 3 === 0 && red > 200 && (rgb[at + 1] ?? 0) < 200 && (rgb[at + 2] ?? 0) < 80)
       .length;

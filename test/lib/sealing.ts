@@ -8,6 +8,7 @@ import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { Still } from '../../agent/contract/picture.ts';
 import type { SealedEvidence } from '../../agent/contract/sealed-evidence.ts';
 import { Sealer } from '../../agent/vision/redact/sealer.ts';
+import { stillFrom } from './pictures.ts';
 
 /** Why this machine cannot open sealed files as an authority would, or false. */
 export function ageUnavailable(): string | false {
@@ -39,8 +40,10 @@ export function opened(bytes: Uint8Array, keyFile: string): { content: Buffer | 
   return { content: status === 0 ? stdout : undefined, error: String(stderr) };
 }
 
+export type JpegStill = Still & { readonly jpeg: Uint8Array };
+
 /** A slope of colours with grain, so that every place of it is told from every other. */
-export async function stillOf({ widthPx, heightPx }: SizePx, grain = 20): Promise<Still> {
+export async function stillOf({ widthPx, heightPx }: SizePx, grain = 20): Promise<JpegStill> {
   const rgb = Buffer.alloc(widthPx * heightPx * 3);
   let state = 1;
   for (let i = 0; i < rgb.length; i += 1) {
@@ -53,15 +56,15 @@ export async function stillOf({ widthPx, heightPx }: SizePx, grain = 20): Promis
     .jpeg({ quality: 95 })
     .withExif({ IFD0: { Copyright: 'exif-of-the-camera' } })
     .toBuffer();
-  return { ptsNs: 0n, atMs: 1000, source: { widthPx, heightPx }, jpeg };
+  return { ...stillFrom(jpeg, { widthPx, heightPx }), jpeg };
 }
 
 export function sealed(
-  still: Still,
+  { jpeg, source }: Pick<JpegStill, 'jpeg' | 'source'>,
   recipients: readonly string[],
   masks: readonly MaskConfig[] = [],
 ): Promise<SealedEvidence> {
-  return new Sealer({ masks, recipients }).seal(still);
+  return new Sealer(recipients).seal(stillFrom(jpeg, source, { masks }));
 }
 
 /** Run as a program of its own, so that its system calls can be looked at: seals a JPEG of 320 × 240. */
@@ -69,7 +72,7 @@ if (process.argv[2] === 'seal') {
   const [, , , still = '', recipient = '', out] = process.argv;
   const { readFileSync } = await import('node:fs');
   const source = { widthPx: 320, heightPx: 240 };
-  const { bytes } = await sealed({ ptsNs: 0n, atMs: 0, source, jpeg: readFileSync(still) }, [recipient]);
+  const { bytes } = await sealed({ source, jpeg: readFileSync(still) }, [recipient]);
   if (out !== undefined) writeFileSync(out, bytes);
   process.stdout.write(`${bytes.length}\n`);
 }

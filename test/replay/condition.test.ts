@@ -19,7 +19,7 @@ const during = `enable='between(t,${FROM_S},${TO_S})'`;
 const over = (copy: string): string => `split[a][b];[b]${copy}[c];[a][c]overlay=${during}`;
 
 async function changes(filter: string, night?: Light, clip?: ClipOptions): Promise<[number, string][]> {
-  const conditions = new CameraConditions({ masks: [] });
+  const conditions = new CameraConditions();
   const darken = night && nightOf(night);
   const found: [number, string][] = [];
   let before = '';

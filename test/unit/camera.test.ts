@@ -3,12 +3,12 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
-import type { Still } from '../../agent/contract/picture.ts';
 import { decodePacket, parseCaps } from '../../agent/vision/camera/packet.ts';
 import { pipelineText } from '../../agent/vision/camera/pipeline.ts';
 import { chooseDecoders } from '../../agent/vision/camera/presets.ts';
-import { ReturnWatch } from '../../agent/vision/camera/return-watch.ts';
+import { ReturnProbe } from '../../agent/vision/camera/return-probe.ts';
 import { parseSource } from '../../agent/vision/camera/source.ts';
+import type { HeldStill } from '../../agent/vision/camera/still.ts';
 import { StillRing } from '../../agent/vision/camera/still-ring.ts';
 import { Timeline } from '../../agent/vision/camera/timeline.ts';
 
@@ -182,7 +182,7 @@ void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
     ),
   );
   const ring = new StillRing();
-  const at = (atMs: number, bytes = 1): Still => ({
+  const at = (atMs: number, bytes = 1): HeldStill => ({
     ptsNs: BigInt(atMs),
     atMs,
     source: { widthPx: 1, heightPx: 1 },
@@ -223,16 +223,16 @@ void t.test('a return is an answer after none', async (t) => {
   const clock = new QuickClock();
   const answers = [true, true, false, false, true, true, false, true];
   const returns: number[] = [];
-  const watch = new ReturnWatch(
+  const probe = new ReturnProbe(
     async () => {
-      if (answers.length === 1) watch.stop();
+      if (answers.length === 1) probe.stop();
       return answers.shift() ?? true;
     },
     clock,
     (downMs) => returns.push((downMs - 1000) / 2000),
   );
-  watch.start();
-  watch.start();
+  probe.start();
+  probe.start();
   while (answers.length > 0) await new Promise(setImmediate);
   await new Promise(setImmediate);
   t.same(returns, [4], 'told once, with the time of the last failed probe; not after stop');

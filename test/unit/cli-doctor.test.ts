@@ -12,9 +12,9 @@ import type { VisionTrial } from '../../agent/cli/doctor/vision-trial.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { Latency } from '../../agent/contract/latency.ts';
-import type { VisionStats } from '../../agent/contract/link.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
+import { NO_LIMITS, type VisionStats } from '../../agent/contract/link.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { authorised } from '../lib/authority.ts';
@@ -46,6 +46,7 @@ const STATS: VisionStats = {
   rebuilds: 0,
   detections: 0,
   impossible: 0,
+  limits: NO_LIMITS,
   stages: { detect: { cpuMs: 600, wallMs: 1000, latency: new Latency().counts } },
   cpuMs: 900,
   wallMs: 11_000,

@@ -1,10 +1,11 @@
 /** When the detector need not look: what moves, what is waited for, and what is held meanwhile. */
 import t from 'tap';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
-import { Gate } from '../../agent/vision/gate.ts';
 import { Motion } from '../../agent/vision/observe/motion.ts';
+import { MotionGate } from '../../agent/vision/observe/motion-gate.ts';
 import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
+import { masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
@@ -50,7 +51,7 @@ function filming(noise: number, gain = 1): (atMs: number, things: readonly Thing
 
 /** Frames in which something was found to move; the detector looks at those and every 2 s. */
 function movedIn(frames: readonly Frame[]): number[] {
-  const motion = new Motion({ masks: [] });
+  const motion = new Motion();
   let lookMs = Number.NEGATIVE_INFINITY;
   return frames.flatMap((frame, i) => {
     const moved = motion.update(frame);
@@ -106,8 +107,10 @@ t.test('what moves under a privacy mask is nobody’s business', async (t) => {
     [0.5, 1],
     [0, 1],
   ];
-  const motion = new Motion({ masks: [{ id: 'window', polygon }] });
-  const film = filming(2);
+  const motion = new Motion();
+  const bare = filming(2);
+  const mask = masking([{ id: 'window', polygon }]);
+  const film = (atMs: number, things: readonly Thing[]): Frame => mask(bare(atMs, things));
   motion.update(film(0, []));
   motion.looked();
   t.equal(motion.update(film(200, [{ box: [50, 50, 60, 60], levels: 80 }])), false);
@@ -118,13 +121,16 @@ t.test(
   'the gate looks every two seconds, while anything moves or is waited for, and a moment longer',
   async (t) => {
     let moving = false;
-    const gate = new Gate({ moved: () => moving, looked: () => undefined, gating: true });
+    const gate = new MotionGate({ everyFrame: false });
     const film = filming(0);
-    const frame = film(0, []);
+    const things: Thing[] = [{ box: [100, 60, 20, 20], levels: 60 }];
+    const frames = [film(0, []), film(0, things)] as const;
+    let shown = 0;
     const looks = (fromMs: number, toMs: number, awaited = false): number[] => {
       const out: number[] = [];
       for (let atMs = fromMs; atMs < toMs; atMs += EVERY_MS) {
-        if (gate.mustLook({ ...frame, atMs }, awaited)) out.push(atMs);
+        if (moving) shown = 1 - shown;
+        if (gate.mustLook({ ...(frames[shown] as Frame), atMs }, awaited)) out.push(atMs);
       }
       return out;
     };
@@ -134,9 +140,9 @@ t.test(
     t.equal(looks(7200, 8200).length, 5);
     moving = false;
     t.same(looks(8200, 10_600), [8200, 8400, 10_400], 'settles, then rests');
-    const free = new Gate({ moved: () => false, looked: () => undefined, gating: false });
+    const free = new MotionGate({ everyFrame: true });
     t.ok(
-      [0, 1, 2].every((atMs) => free.mustLook({ ...frame, atMs }, false)),
+      [0, 1, 2].every((atMs) => free.mustLook({ ...frames[0], atMs }, false)),
       'switched off',
     );
   },
@@ -240,7 +246,7 @@ t.test('a car that comes to stand is waited for until it is sure, and held from 
 
 t.test('looking for motion costs a fraction of an inference', async (t) => {
   const frames = still(2, 3);
-  const motion = new Motion({ masks: [] });
+  const motion = new Motion();
   motion.update(frames[0] as Frame);
   motion.looked();
   const before = process.cpuUsage();

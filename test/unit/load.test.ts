@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import type { ToVision } from '../../agent/contract/link.ts';
 import { Thermal } from '../../agent/health/thermal.ts';
 import { LoadControl } from '../../agent/supervisor/load.ts';
-import { Pace } from '../../agent/vision/pace.ts';
+import { Pace } from '../../agent/vision/camera/pace.ts';
 import { figures } from '../lib/counters.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -14,9 +14,9 @@ import { scratch } from '../lib/paths.ts';
 function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
   let analysed = 0;
   for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
-    if (!pace.takes(atMs)) continue;
+    if (!pace.isDue(atMs)) continue;
     analysed += 1;
-    pace.took(ms, atMs);
+    pace.noteDuration(ms, atMs);
   }
   return analysed;
 }

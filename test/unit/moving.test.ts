@@ -2,10 +2,11 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { SizePx } from '../../agent/contract/geometry.ts';
-import { type Foreground, type Frame, MOVING, STANDING } from '../../agent/contract/picture.ts';
+import { type Foreground, type Frame, MOVING, SETTLED } from '../../agent/contract/picture.ts';
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { type Mosaic, type MosaicBox, planMosaic } from '../../agent/vision/redact/mosaic.ts';
 import { mosaicShapeOf, movingRegions } from '../../agent/vision/redact/moving.ts';
+import { masking } from '../lib/pictures.ts';
 
 const SOURCE: SizePx = { widthPx: 832, heightPx: 512 };
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
@@ -40,7 +41,7 @@ const shownAt = ({ columns, rows, cells }: Foreground, [u, v]: readonly [number,
   cells[Math.min(rows - 1, Math.floor(v * rows)) * columns + Math.floor(u * columns)] ?? Number.NaN;
 
 t.test('an empty street shows nothing, in another light neither', async (t) => {
-  const cells = new MovingCells({ masks: [] });
+  const cells = new MovingCells();
   let worst = 0;
   for (let s = 0; s < 60; s += 1) {
     const seen = cells.update(frame(s * STEP_MS, [], s < 30 ? 0 : Math.min(30, (s - 30) * 3)));
@@ -50,7 +51,7 @@ t.test('an empty street shows nothing, in another light neither', async (t) => {
 });
 
 t.test('who walks is seen, and stays seen where he stands; what lies there alone is no region', async (t) => {
-  const cells = new MovingCells({ masks: [] });
+  const cells = new MovingCells();
   let atMs = 0;
   const see = (things: readonly Thing[]): Foreground => {
     atMs += STEP_MS;
@@ -66,7 +67,7 @@ t.test('who walks is seen, and stays seen where he stands; what lies there alone
   const still: Thing = { at: [0.48, 0.5], level: 30 };
   let seen = see([still]);
   for (let i = 0; i < 20; i += 1) seen = see([still]);
-  t.equal(shownAt(seen, [0.53, 0.6]), STANDING);
+  t.equal(shownAt(seen, [0.53, 0.6]), SETTLED);
   t.same(movingRegions(seen), [], 'nothing of it moves');
   const head: Thing = { at: [0.48, 0.5], level: 200 };
   for (let i = 0; i < 4; i += 1) seen = see([i % 2 === 0 ? head : still]);
@@ -80,13 +81,13 @@ t.test('who walks is seen, and stays seen where he stands; what lies there alone
 });
 
 t.test('what has stood for ten minutes belongs to the street', async (t) => {
-  const cells = new MovingCells({ masks: [] });
+  const cells = new MovingCells();
   let atMs = 0;
   for (; atMs < 4000; atMs += STEP_MS) cells.update(frame(atMs, []));
   const car: Thing = { at: [0.3, 0.3], level: 220 };
   let seen = cells.update(frame(atMs, [car]));
   for (; atMs < 500_000; atMs += 10_000) seen = cells.update(frame(atMs, [car]));
-  t.equal(shownAt(seen, [0.35, 0.4]), STANDING);
+  t.equal(shownAt(seen, [0.35, 0.4]), SETTLED);
   for (; atMs < 640_000; atMs += 10_000) seen = cells.update(frame(atMs, [car]));
   t.equal(shownAt(seen, [0.35, 0.4]), 0);
 });
@@ -98,13 +99,14 @@ t.test('nothing is looked at below a mask, and a source of another size begins a
     [1, 1],
     [0.5, 1],
   ];
-  const cells = new MovingCells({ masks: [{ id: 'house', polygon }] });
-  for (let i = 0; i < 20; i += 1) cells.update(frame(i * STEP_MS, []));
+  const cells = new MovingCells();
+  const mask = masking([{ id: 'house', polygon }]);
+  for (let i = 0; i < 20; i += 1) cells.update(mask(frame(i * STEP_MS, [])));
   const things: Thing[] = [0.1, 0.7].map((u) => ({ at: [u, 0.4], level: 230 }));
-  const seen = cells.update(frame(4200, things));
+  const seen = cells.update(mask(frame(4200, things)));
   t.equal(shownAt(seen, [0.15, 0.5]), MOVING);
   t.equal(shownAt(seen, [0.75, 0.5]), 0);
-  const other = cells.update({ ...frame(4400, []), source: { widthPx: 416, heightPx: 256 } });
+  const other = cells.update(mask({ ...frame(4400, []), source: { widthPx: 416, heightPx: 256 } }));
   t.equal(count(other, MOVING), 0);
 });
 
@@ -131,7 +133,7 @@ const anyForeground: fc.Arbitrary<Foreground> = fc
     for (const [left, top, width, height, moves] of rectangles) {
       for (let y = top; y < Math.min(rows, top + height); y += 1) {
         cells.fill(
-          moves ? MOVING : STANDING,
+          moves ? MOVING : SETTLED,
           y * columns + left,
           y * columns + Math.min(columns, left + width),
         );

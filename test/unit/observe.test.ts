@@ -1,9 +1,13 @@
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import type { XyxyPx } from '../../agent/contract/geometry.ts';
+import { NO_LIMITS, type VisionStats } from '../../agent/contract/link.ts';
 import { type Crossing, Observation, type ObservedTrack } from '../../agent/contract/observation.ts';
-import type { Track } from '../../agent/contract/picture.ts';
-import { Observer, type ObserverOptions } from '../../agent/vision/observe/observer.ts';
+import type { Detection, Track } from '../../agent/contract/picture.ts';
+import { Observer } from '../../agent/vision/observe/observer.ts';
+import { TrackPlaces, type TrackPlacesOptions } from '../../agent/vision/observe/track-places.ts';
+import { VisionStatus } from '../../agent/supervisor/status.ts';
 
 const SOURCE = { widthPx: 1000, heightPx: 500 };
 /** A person of 100 px: positions within 10 px of a border are not clear. */
@@ -34,18 +38,15 @@ function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
   };
 }
 
-/** Observes one track along a way, a position every `stepMs`; a missing position = the track is gone. */
+/** Follows one track along a way, a position every `stepMs`; a missing position = the track is gone. */
 function along(
-  options: Partial<ObserverOptions>,
+  options: Partial<TrackPlacesOptions>,
   way: readonly (Track | undefined)[],
   stepMs = 200,
 ): { tracks: (ObservedTrack | undefined)[]; crossings: Crossing['direction'][][] } {
-  const observer = new Observer({ zones: [], lines: [], ...options });
+  const places = new TrackPlaces({ zones: [], lines: [], ...options });
   const seen = way.map((track, i) =>
-    observer.observe(
-      { index: i + 1, atMs: i * stepMs, wallMs: i * stepMs, source: SOURCE },
-      track === undefined ? [] : [track],
-    ),
+    places.update({ atMs: i * stepMs, source: SOURCE }, track === undefined ? [] : [track]),
   );
   return {
     tracks: seen.map((one) => one.tracks[0]),
@@ -64,23 +65,36 @@ const inZone = (track: ObservedTrack | undefined): boolean => (track?.zones.leng
 t.test('an observation fits the contract, wherever the boxes lie', async (t) => {
   const number = fc.double({ min: -3000, max: 3000, noNaN: true });
   const side = fc.double({ min: 1, max: 2000, noNaN: true });
-  const observer = new Observer({ zones: [ZONE], lines: [LINE] });
+  const observer = new Observer({
+    zones: [ZONE],
+    lines: [LINE],
+    moveTolerance: 0.25,
+    knownStanding: [],
+    regions: true,
+  });
+  const input = { widthPx: 64, heightPx: 32 };
+  const rgb = new Uint8Array(64 * 32 * 3).fill(100);
   let index = 0;
   holds(
     t,
     fc.property(
       fc.array(fc.record({ x: number, y: number, w: side, h: side, seen: fc.boolean() })),
-      (boxes) => {
+      fc.boolean(),
+      (boxes, looked) => {
         index += 1;
         const tracks = boxes.map(({ x, y, w, h, seen }, i) =>
           trackAt(0, 0, { id: i + 1, xyxyPx: [x, y, x + w, y + h], seen }),
         );
-        const observation = observer.observe({ index, atMs: index, wallMs: index, source: SOURCE }, tracks);
-        return Value.Check(Observation, observation) && observation.tracks.length === boxes.length;
+        const frame = { index, ptsNs: 0n, atMs: 100 * index, wallMs: index, source: SOURCE, input, rgb };
+        const observation = observer.observationOf(frame, { looked, found: [], tracks });
+        return (
+          Value.Check(Observation, observation) &&
+          observation.tracks.length === boxes.length &&
+          (observation.looked ?? true) === looked
+        );
       },
     ),
   );
-  t.equal(observer.crossingsDropped, 0);
 });
 
 t.test('ground point and velocity are normalised', async (t) => {
@@ -174,10 +188,10 @@ t.test('zone: a box cut off by the frame’s edge stands in the zone that reache
 });
 
 t.test('zone: a change of the source’s size is followed', async (t) => {
-  const observer = new Observer({ zones: [ZONE], lines: [] });
+  const places = new TrackPlaces({ zones: [ZONE], lines: [] });
   const half = { widthPx: 500, heightPx: 250 };
-  observer.observe({ index: 1, atMs: 0, wallMs: 0, source: SOURCE }, [trackAt(100, 100)]);
-  const after = observer.observe({ index: 2, atMs: 200, wallMs: 200, source: half }, [
+  places.update({ atMs: 0, source: SOURCE }, [trackAt(100, 100)]);
+  const after = places.update({ atMs: 200, source: half }, [
     trackAt(250, 150, { xyxyPx: [240, 100, 260, 150] }),
   ]);
   t.ok(inZone(after.tracks[0]));
@@ -248,10 +262,50 @@ t.test('line: passed out of sight is told when seen again', async (t) => {
 
 t.test('observations have room for 512 crossings; further ones are counted', async (t) => {
   const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
-  const observer = new Observer({ zones: [], lines });
+  const places = new TrackPlaces({ zones: [], lines });
   const crowd = (y: number): Track[] => Array.from({ length: 10 }, (_, i) => trackAt(500, y, { id: i + 1 }));
-  observer.observe({ index: 1, atMs: 0, wallMs: 0, source: SOURCE }, crowd(200));
-  const after = observer.observe({ index: 2, atMs: 200, wallMs: 200, source: SOURCE }, crowd(300));
+  places.update({ atMs: 0, source: SOURCE }, crowd(200));
+  const after = places.update({ atMs: 200, source: SOURCE }, crowd(300));
   t.equal(after.crossings.length, 512);
-  t.equal(observer.crossingsDropped, 640 - 512);
+  t.equal(places.crossingsDropped, 640 - 512);
+});
+
+t.test('what is left out is counted, and reaches the health report over all lives of vision', async (t) => {
+  const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
+  const wanted = { zones: [ZONE], lines, moveTolerance: 0.25, knownStanding: [], regions: true };
+  const observer = new Observer(wanted);
+  const crowd = (y: number): Track[] => Array.from({ length: 50 }, (_, i) => trackAt(500, y, { id: i + 1 }));
+  const input = { widthPx: 64, heightPx: 32 };
+  const frame = { ptsNs: 0n, wallMs: 0, source: SOURCE, input, rgb: new Uint8Array(64 * 32 * 3) };
+  const found = Array.from({ length: 70 }, (_, i): Detection => {
+    const left = 100 * (i % 10);
+    const top = 60 * Math.floor(i / 10);
+    const xyxyPx: XyxyPx = [left, top, left + 50, top + 50];
+    return { xyxyPx, score: 0.8, label: 'car', group: 'vehicle' };
+  });
+  for (const [i, y] of [200, 300].entries()) {
+    const tracks = crowd(y).map((track) => ({ ...track, lastMs: i * 200 }));
+    observer.observationOf({ ...frame, index: i + 1, atMs: i * 200 }, { looked: true, found, tracks });
+  }
+  const left = {
+    crossings_dropped: 50 * 64 - 512,
+    // Of 70 places 64 stay; each that is too many takes the place of the youngest, which is found again.
+    standing_places_dropped: 6 + 7,
+    static_regions_dropped: 0,
+    carrier_places_dropped: 2 * 2,
+  };
+  t.same(observer.limits, left);
+
+  const state = new VisionStatus();
+  const limits = { ...NO_LIMITS, ...observer.limits };
+  const life = (): void => {
+    state.hear({ kind: 'hello', pid: 1 });
+    state.hear({ kind: 'stats', stats: { limits } as VisionStats });
+  };
+  life();
+  t.match(state.counters, left);
+  state.gone();
+  t.match(state.counters, left);
+  life();
+  t.match(state.counters, { crossings_dropped: 2 * left.crossings_dropped, tracks_refused: 0 });
 });

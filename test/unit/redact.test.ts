@@ -3,8 +3,8 @@ import t from 'tap';
 import type { PointNorm, SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Group, Label } from '../../agent/contract/label.ts';
 import type { Detection, Track } from '../../agent/contract/picture.ts';
+import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { DetectionHistory } from '../../agent/vision/redact/history.ts';
-import { blacken, maskRanges } from '../../agent/vision/redact/mask.ts';
 import { type Mosaic, type MosaicBox, pixelate, planMosaic } from '../../agent/vision/redact/mosaic.ts';
 import { drawOutline } from '../../agent/vision/redact/outline.ts';
 import { mosaicBoxOf, type Regions, regionsOf } from '../../agent/vision/redact/regions.ts';
@@ -208,7 +208,7 @@ t.test(
     fc.assert(
       fc.property(polygon, smallSize, fc.nat({ max: 2 }), (corners, size, reachPx) => {
         const rgb = new Uint8Array(size.widthPx * size.heightPx * 3).fill(255);
-        blacken(rgb, maskRanges(corners, size, reachPx));
+        new PrivacyMasks([{ id: 'mask', polygon: corners }]).blackenPicture(rgb, size, reachPx);
         let good = true;
         forEachPixel(size, (x, y, index) => {
           const black = rgb[index] === 0;
@@ -236,7 +236,7 @@ t.test('mask: known pixels', async (t) => {
   const size: SizePx = { widthPx: 8, heightPx: 4 };
   const blackOf = (corners: PointNorm[], reachPx = 0): string[] => {
     const rgb = new Uint8Array(8 * 4 * 3).fill(255);
-    blacken(rgb, maskRanges(corners, size, reachPx));
+    new PrivacyMasks([{ id: 'mask', polygon: corners }]).blackenPicture(rgb, size, reachPx);
     return Array.from({ length: 4 }, (_, y) =>
       Array.from({ length: 8 }, (_, x) => (rgb[(y * 8 + x) * 3] === 0 ? '#' : '.')).join(''),
     );

@@ -7,6 +7,7 @@ import { GraffitiRule } from '../../agent/rules/graffiti.ts';
 import { IllegalDumpingRule } from '../../agent/rules/illegal-dumping.ts';
 import { SceneObserver } from '../../agent/vision/observe/scene.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
+import { masking } from '../lib/pictures.ts';
 import { observation } from '../lib/street.ts';
 
 const SOURCE = { widthPx: 768, heightPx: 432 };
@@ -63,7 +64,7 @@ interface Script {
 
 /** Plays a scene; returns what was reported at the end of each second. */
 function play(script: Script): { seconds: StaticRegion[][]; observer: SceneObserver } {
-  const observer = new SceneObserver({ zones: [{ id: 'square', polygon: EVERYWHERE }], masks: [] });
+  const observer = new SceneObserver({ zones: [{ id: 'square', polygon: EVERYWHERE }] });
   const fps = script.fps ?? 5;
   const seconds: StaticRegion[][] = [];
   for (let k = 0; k < script.seconds * fps; k += 1) {
@@ -89,29 +90,30 @@ const passer = (s: number, atMs: number): Track[] => {
 };
 
 t.test('the small picture is made of means, within the bound on cells, without the letterbox', async (t) => {
-  const picture = new SmallPicture(SOURCE, INPUT, [EVERYWHERE], []);
+  const picture = new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]);
   picture.read(frame(1, 0, () => 100));
-  const { watched } = picture.grid;
-  t.equal(watched.length, picture.grid.columns * picture.grid.rows);
-  for (const cell of watched) {
+  const { used } = picture.grid;
+  t.equal(used.length, picture.grid.columns * picture.grid.rows);
+  for (const cell of used) {
     if (Math.abs((picture.green[cell] as number) - 100) > 4) t.fail(`cell ${cell}: ${picture.green[cell]}`);
   }
   const side = fc.integer({ min: 1, max: 60 }).map((n) => n * 32);
   const sourceSide = fc.integer({ min: 64, max: 4096 });
   fc.assert(
     fc.property(side, side, sourceSide, sourceSide, (widthPx, heightPx, w, h) => {
-      const { grid } = new SmallPicture({ widthPx: w, heightPx: h }, { widthPx, heightPx }, [EVERYWHERE], []);
+      const [source, input] = [
+        { widthPx: w, heightPx: h },
+        { widthPx, heightPx },
+      ];
+      const { grid } = new SmallPicture({ source, input }, [EVERYWHERE]);
       return grid.columns * grid.rows <= 12_000 && grid.columns * grid.cellPx <= widthPx;
     }),
     { numRuns: 50 },
   );
-  const half = new SmallPicture(
-    SOURCE,
-    INPUT,
-    [EVERYWHERE],
-    [[...EVERYWHERE].map(([x, y]) => [x / 2, y] as const)],
-  );
-  t.ok(half.grid.watched.length < 0.51 * watched.length, 'what a mask covers is not looked at');
+  const polygon = EVERYWHERE.map(([x, y]): [number, number] => [x / 2, y]);
+  const masked = masking([{ id: 'left', polygon }])(frame(1, 0, () => 100));
+  const half = new SmallPicture(masked, [EVERYWHERE]);
+  t.ok(half.grid.used.length < 0.51 * used.length, 'what a mask covers is not looked at');
 });
 
 t.test('a thing left behind is found, with its carrier, and goes when it is taken away', async (t) => {

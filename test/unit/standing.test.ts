@@ -1,8 +1,10 @@
 import t from 'tap';
+import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { StandingVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
+import { masking } from '../lib/pictures.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };
 const PARKED: XyxyPx = [200, 120, 260, 160];
@@ -65,9 +67,11 @@ function trackOf(id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
 /** One street, five frames a second; each step says what is seen. */
 class Street {
   readonly #standing: StandingVehicles;
+  readonly #mask: (frame: Frame) => Frame;
   #index = 0;
 
-  constructor(known: [number, number, number, number][] = []) {
+  constructor(known: [number, number, number, number][] = [], masks: readonly MaskConfig[] = []) {
+    this.#mask = masking(masks);
     this.#standing = new StandingVehicles({ zones: ZONES, moveTolerance: 0.25, known });
   }
 
@@ -78,7 +82,8 @@ class Street {
     light?: (v: number) => number,
   ): StandingVehicle[] {
     this.#index += 1;
-    return this.#standing.update(frameAt(this.#index, drawn, light), tracks, detections);
+    const frame = this.#mask(frameAt(this.#index, drawn, light));
+    return this.#standing.update(frame, tracks, detections);
   }
 
   /** A car comes in from the left and stops at PARKED. */
@@ -156,6 +161,21 @@ t.test('it ends when the place is empty, and the next car is another place', asy
   const second = street.arrive(2);
   t.equal(second.length, 1);
   t.not(second[0]?.place, first);
+});
+
+t.test('one half under a privacy mask comes and goes as any other: the black is no likeness', async (t) => {
+  const polygon: MaskConfig['polygon'] = [
+    [0, 0],
+    [232 / 416, 0],
+    [232 / 416, 1],
+    [0, 1],
+  ];
+  const street = new Street([], [{ id: 'forecourt', polygon }]);
+  t.equal(street.arrive().length, 1, 'it has come');
+  for (let i = 0; i < 50; i += 1) t.match(street.parked(false), [{ presence: 'held' }]);
+  let framesUntilGone = 0;
+  while (street.empty().length > 0 && framesUntilGone < 100) framesUntilGone += 1;
+  t.ok(framesUntilGone >= 20 && framesUntilGone <= 26, `gone after ${framesUntilGone / 5} s`);
 });
 
 t.test('its own track moving away ends it at once', async (t) => {

@@ -9,6 +9,7 @@ import { blend, type ColourPrint, colourPrint, likeness } from '../../agent/visi
 import { BoxFilter } from '../../agent/vision/track/kalman.ts';
 import { SETTINGS } from '../../agent/vision/track/settings.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
+import { masking } from '../lib/pictures.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -188,6 +189,28 @@ t.test('colour print: same colours 1, others 0, halves apart', async (t) => {
   for (let i = 0; i < 50; i += 1) blend(mixed, printOf(BLUE, BLUE), 0.2);
   t.ok(likeness(mixed, printOf(BLUE, BLUE)) > 0.999, 'it follows what is seen');
   t.ok(mixed.length <= 72, 'and stays coarse');
+});
+
+t.test('colour print: what a privacy mask hides has no colour', async (t) => {
+  const rgb = GREY.slice();
+  const box: XyxyPx = [100, 100, 180, 300];
+  paint(rgb, box, RED, BLUE);
+  const plain = frameAt(0, rgb);
+  const masked = (right: number): Frame =>
+    masking([
+      {
+        id: 'left',
+        polygon: [
+          [0, 0],
+          [right / plain.source.widthPx, 0],
+          [right / plain.source.widthPx, 1],
+          [0, 1],
+        ],
+      },
+    ])({ ...plain, rgb: rgb.slice() });
+  const half = colourPrint(masked(140), box) as ColourPrint;
+  t.ok(likeness(half, printOf(RED, BLUE)) > 0.999, 'of the half beside it he looks the same');
+  t.equal(colourPrint(masked(200), box), undefined, 'wholly under it he has none');
 });
 
 t.test('one walker is one track at any frame rate', async (t) => {

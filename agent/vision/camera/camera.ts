@@ -7,6 +7,7 @@
  * INVARIANTS
  * - Media time never goes back; frame numbers are never used twice.
  * - A still is held only if the frame with the same time stamp was handed out.
+ * - Frames and stills that are given out are black under the privacy masks.
  * - Replay: two runs over a clip give the same frames and stills. Live: `next()` gives the newest frame.
  * - Live, a recording starts again at its end: that is no loss.
  * LIMITS: stills as in still-ring.ts; retry after 1 to 30 s, with jitter, without end; an opening that gives
@@ -16,24 +17,27 @@ import { Backoff } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import type { MaskConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Frame, Still } from '../../contract/picture.ts';
 import { FrameReader } from './frame-reader.ts';
+import { PrivacyMasks } from './mask.ts';
 import { NativePipeline } from './native.ts';
 import { parseCaps } from './packet.ts';
 import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
 import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
-import { ReturnWatch } from './return-watch.ts';
+import { ReturnProbe } from './return-probe.ts';
 import { parseSource, type Source } from './source.ts';
+import { givenOut } from './still.ts';
 import { StillRing } from './still-ring.ts';
 import { Timeline } from './timeline.ts';
 
 const RETRY = { firstMs: 1000, maxMs: 30_000 };
 /** Between a failed opening and the next, however long the opening took. */
 const RETRY_GAP_MS = 500;
-/** A source that decodes nothing for so long is lost; with the interval of the look, within 5 s on a busy machine too. */
+/** A source that decodes nothing for so long is lost; with that interval, within 5 s on a busy machine too. */
 const STALL_MS = 3500;
-const LOOK_EVERY_MS = 500;
+const CHECK_EVERY_MS = 500;
 /** As long as the longest wait between two openings: a camera that wakes up answers the pending request at once. */
 const FIRST_FRAME_MS = 30_000;
 /** A camera that answers and whose stream gave pictures gives none for so long: what decodes it may be at fault. */
@@ -52,6 +56,8 @@ export interface CameraOptions {
   readonly fps: number | null;
   /** Size of the letterboxed frame; multiples of 32. */
   readonly input: SizePx;
+  /** Black in every frame and still that is given out. */
+  readonly masks: readonly MaskConfig[];
   readonly mode: 'live' | 'replay';
   readonly clock: Clock;
   readonly log: Logger;
@@ -84,7 +90,7 @@ interface Parts {
   readonly decoders: Decoders;
   readonly pipeline: NativePipeline;
   readonly reader: FrameReader;
-  readonly returnWatch: ReturnWatch;
+  readonly returnProbe: ReturnProbe;
 }
 
 export class Camera {
@@ -92,10 +98,11 @@ export class Camera {
   readonly #live: boolean;
   readonly #stopping = new AbortController();
   readonly #backoff = new Backoff(RETRY);
+  readonly #masks: PrivacyMasks;
   readonly #ring = new StillRing();
   #parts: Parts | undefined;
   /** The first frame of a recording, read by `start()`. */
-  #held: Frame | undefined;
+  #first: Frame | undefined;
   /** The size last told by `onOpened`; undefined while there is no picture. */
   #announced: SizePx | undefined;
   #lossTold = false;
@@ -114,6 +121,7 @@ export class Camera {
   constructor(options: CameraOptions) {
     this.#options = options;
     this.#live = options.mode === 'live';
+    this.#masks = new PrivacyMasks(options.masks);
   }
 
   get counters(): CameraCounters {
@@ -135,11 +143,11 @@ export class Camera {
     const parts = await this.#assemble();
     this.#parts = parts;
     if (this.#stopping.signal.aborted) return parts.pipeline.dispose();
-    void this.#lookOut(parts);
+    void this.#endStalls(parts);
     this.#open(parts);
     if (!parts.source.recording) return;
-    this.#held = await this.#read(parts);
-    if (this.#held !== undefined || this.#stopping.signal.aborted) return;
+    this.#first = await this.#read(parts);
+    if (this.#first !== undefined || this.#stopping.signal.aborted) return;
     await parts.pipeline.dispose();
     throw new AgentError('config', `camera.source: ${this.#reasonOf(parts)}`);
   }
@@ -155,7 +163,7 @@ export class Camera {
     this.#reading = true;
     try {
       while (!this.#stopping.signal.aborted && !this.#over) {
-        const frame = this.#takeHeld() ?? (await this.#read(parts));
+        const frame = this.#takeFirst() ?? (await this.#read(parts));
         if (frame !== undefined) return frame;
         await this.#afterEnd(parts);
       }
@@ -167,12 +175,8 @@ export class Camera {
 
   /** The still nearest to a media time; undefined where the ring has none within 5 s. */
   stillNear(atMs: number): Still | undefined {
-    return this.#ring.near(atMs);
-  }
-
-  /** The stills held, oldest first. */
-  stills(): readonly Still[] {
-    return this.#ring.all();
+    const held = this.#ring.near(atMs);
+    return held && givenOut(held, this.#masks);
   }
 
   /** Opens the source anew, at once; told as a loss only if no picture comes. */
@@ -186,7 +190,7 @@ export class Camera {
   /** Ends a pending `next()` with null and frees the source. Idempotent. The stills stay. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#parts?.returnWatch.stop();
+    this.#parts?.returnProbe.stop();
     await this.#parts?.pipeline.dispose();
   }
 
@@ -212,23 +216,26 @@ export class Camera {
     const pipeline = new NativePipeline(pipelineText({ sourceText, fps, input, live, paced }), clock);
     for (const [name, value] of Object.entries(source.properties)) pipeline.set('source', name, value);
     const timeline = new Timeline(clock, live);
-    const reader = new FrameReader({ pipeline, timeline, ring: this.#ring, input, fps, live });
-    const returnWatch = new ReturnWatch(source.probe, clock, (downMs) => this.#cameBack(downMs));
+    const reader = new FrameReader({
+      ...{ pipeline, timeline, ring: this.#ring, masks: this.#masks },
+      ...{ input, fps, live },
+    });
+    const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => this.#cameBack(downMs));
     log.debug({ source: source.label, decoders }, 'camera starts');
-    return { source, decoders, pipeline, reader, returnWatch };
+    return { source, decoders, pipeline, reader, returnProbe };
   }
 
-  #takeHeld(): Frame | undefined {
-    const held = this.#held;
-    this.#held = undefined;
+  #takeFirst(): Frame | undefined {
+    const held = this.#first;
+    this.#first = undefined;
     return held;
   }
 
-  #open({ pipeline, reader, returnWatch }: Parts): void {
+  #open({ pipeline, reader, returnProbe }: Parts): void {
     this.#openedMs = this.#options.clock.nowMs();
     reader.reopen();
     pipeline.open();
-    if (this.#live) returnWatch.start();
+    if (this.#live) returnProbe.start();
   }
 
   /** The next frame of this opening; undefined when it is over. */
@@ -248,15 +255,15 @@ export class Camera {
    * Ends openings that give no frame in time, until the camera is stopped. (GStreamer's `watchdog` waits no
    * longer for the first buffer than for the next, and a first key frame may be 10 s away.)
    */
-  async #lookOut({ pipeline, reader }: Parts): Promise<void> {
+  async #endStalls({ pipeline, reader }: Parts): Promise<void> {
     const { clock, fps } = this.#options;
     let decoded = 0;
     let decodedMs = 0;
     for (;;) {
-      await clock.sleep(LOOK_EVERY_MS, this.#stopping.signal);
+      await clock.sleep(CHECK_EVERY_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       const nowMs = clock.nowMs();
-      this.#lookWhetherStuck(nowMs);
+      this.#checkStuck(nowMs);
       const count = Number(pipeline.get('rate', 'in'));
       if (count !== decoded || this.#askedMs === undefined) decodedMs = nowMs;
       decoded = count;
@@ -277,24 +284,24 @@ export class Camera {
     }
   }
 
-  #lookWhetherStuck(nowMs: number): void {
+  #checkStuck(nowMs: number): void {
     if (
       !this.#live ||
       this.#frameMs === undefined ||
       (this.#askedMs === undefined && this.#announced !== undefined)
     )
       return;
-    if (nowMs - this.#frameMs < STUCK_MS || this.#parts?.returnWatch.answers !== true) return;
+    if (nowMs - this.#frameMs < STUCK_MS || this.#parts?.returnProbe.answers !== true) return;
     this.#frameMs = undefined;
     this.#options.onStuck?.(`the camera answers, and gave no picture for ${STUCK_MS / 1000} s`);
   }
 
-  async #announce({ source, decoders, pipeline, returnWatch }: Parts, size: SizePx): Promise<void> {
+  async #announce({ source, decoders, pipeline, returnProbe }: Parts, size: SizePx): Promise<void> {
     const again = this.#announced !== undefined;
     this.#announced = size;
     this.#lossTold = false;
     this.#backoff.reset();
-    returnWatch.stop();
+    returnProbe.stop();
     // A fault takes the pipeline down, and the caps with it, at any moment: its last frame needs no rate.
     const fps =
       source.claimedFps?.(pipeline.get('stream', 'caps')) ??
@@ -334,7 +341,7 @@ export class Camera {
     const sinceMs = parts.reader.flowing ? 0 : clock.nowMs() - this.#openedMs;
     const retryInMs = Math.round(Math.max(RETRY_GAP_MS, backoffMs - sinceMs));
     this.#tellLost(this.#reasonOf(parts), retryInMs);
-    parts.returnWatch.start();
+    parts.returnProbe.start();
     this.#wait = new AbortController();
     await clock.sleep(retryInMs, AbortSignal.any([this.#wait.signal, this.#stopping.signal]));
     this.#wait = undefined;

@@ -8,9 +8,11 @@
  *   all the time. A frame's picture is there until the next one is asked for.
  * - A still goes into the ring only with the frame of the same time stamp.
  * - Live, a frame is handed out only if no newer one has entered the letterbox.
+ * - A frame is black under the privacy masks before anybody gets it.
  */
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Frame } from '../../contract/picture.ts';
+import type { PrivacyMasks } from './mask.ts';
 import type { NativePipeline } from './native.ts';
 import { decodePacket, type FramePacket, frameBytes, type Packet, type StillPacket } from './packet.ts';
 import type { StillRing } from './still-ring.ts';
@@ -26,6 +28,7 @@ export interface FrameReaderOptions {
   readonly pipeline: NativePipeline;
   readonly timeline: Timeline;
   readonly ring: StillRing;
+  readonly masks: PrivacyMasks;
   readonly input: SizePx;
   readonly fps: number | null;
   readonly live: boolean;
@@ -114,7 +117,7 @@ export class FrameReader {
   }
 
   #frame({ ptsNs, rgb }: FramePacket, source: SizePx): Frame {
-    const { timeline, ring, input, pipeline } = this.#options;
+    const { timeline, ring, masks, input, pipeline } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     this.#lastPtsNs = ptsNs;
     this.#readNow = Number(pipeline.get('rate', 'in'));
@@ -123,7 +126,8 @@ export class FrameReader {
     }
     this.#still = undefined;
     this.#index += 1;
-    return { index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source, input, rgb };
+    const masked = masks.blackenFrame(rgb, source, input);
+    return { index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source, input, rgb, masked };
   }
 }
 

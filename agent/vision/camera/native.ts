@@ -33,14 +33,14 @@ export interface Sample {
   readonly caps: SampleCaps;
 }
 
-/** A promise that is settled from outside. */
-class Gate {
-  readonly passed: Promise<void>;
-  open: () => void = () => undefined;
+/** A promise that is resolved from outside. */
+class Deferred {
+  readonly promise: Promise<void>;
+  resolve: () => void = () => undefined;
 
   constructor() {
-    this.passed = new Promise((resolve) => {
-      this.open = resolve;
+    this.promise = new Promise((resolve) => {
+      this.resolve = resolve;
     });
   }
 }
@@ -55,8 +55,8 @@ export class NativePipeline {
   #disposed = false;
   #fault: Fault | undefined;
   #decoder: string | undefined;
-  #playing = new Gate();
-  #goodbye = new Gate();
+  #playing = new Deferred();
+  #goodbye = new Deferred();
   #saidGoodbye = true;
 
   /** Throws `config` where the text cannot be made into a pipeline. */
@@ -96,8 +96,8 @@ export class NativePipeline {
   open(): void {
     this.#fault = undefined;
     this.#decoder = undefined;
-    this.#playing = new Gate();
-    this.#goodbye = new Gate();
+    this.#playing = new Deferred();
+    this.#goodbye = new Deferred();
     this.#saidGoodbye = false;
     this.#pipeline.play();
     // A sink that has not started says `eos`: the change of state failed, and the error is on the bus.
@@ -144,9 +144,9 @@ export class NativePipeline {
     if (this.#polling) this.#nudge();
   }
 
-  async #within(limitMs: number, gate: Gate): Promise<void> {
+  async #within(limitMs: number, deferred: Deferred): Promise<void> {
     const passed = new AbortController();
-    await Promise.race([gate.passed, this.#clock.sleep(limitMs, passed.signal)]);
+    await Promise.race([deferred.promise, this.#clock.sleep(limitMs, passed.signal)]);
     passed.abort();
   }
 
@@ -163,7 +163,7 @@ export class NativePipeline {
   #stop(): void {
     this.#up = false;
     this.#pipeline.stop();
-    this.#playing.open();
+    this.#playing.resolve();
   }
 
   /** Changes of state put messages on the bus, which end a wait in pollBus; a wait in pull ends by itself. */
@@ -182,19 +182,19 @@ export class NativePipeline {
       this.#polling = this.#up;
       if (!this.#up && !this.#saidGoodbye && !this.#disposed) this.#poll();
       // Later, because what follows may change the state, and the binding has yet to look at it.
-      setImmediate(() => this.#take(message));
+      setImmediate(() => this.#handle(message));
     });
   }
 
-  #take(message: BusMessage): void {
+  #handle(message: BusMessage): void {
     const { type, _src_element_name: from } = message;
     if (type === 'error') {
       this.fail({ message: message.message ?? 'unknown error', debug: message.debug ?? '' });
     }
-    if (isGoodbye(message)) this.#goodbye.open();
+    if (isGoodbye(message)) this.#goodbye.resolve();
     if (type !== 'state-changed') return;
     const state = message['new-state'];
-    if (state === 'GST_STATE_PLAYING' && TOPLEVEL.test(from)) this.#playing.open();
+    if (state === 'GST_STATE_PLAYING' && TOPLEVEL.test(from)) this.#playing.resolve();
     if (state === 'GST_STATE_PAUSED' && DECODER.test(from)) this.#decoder = factoryOf(from);
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Types of the parts of gstreamer-superficial 1.7.4 that are used here (the package has none). As published it keeps
- * memory for each message and each 64-bit property that is read; patches/ mends that when npm installs it.
+ * memory for each message and each 64-bit property that is read; patches/ mends that when npm installs it, and has the
+ * process closed to dumps and tracing when the addon is loaded.
  * It is a CommonJS `.node` file: it is loaded with `createRequire`, never imported.
  */
 declare module 'node-gstreamer-superficial' {

@@ -5,7 +5,7 @@
  * LIMITS: 15 s, 64 stills, 24 MiB; the oldest goes first. One that goes before its 15 s are over (very
  * large pictures) is counted in `cut`.
  */
-import type { Still } from '../../contract/picture.ts';
+import type { HeldStill } from './still.ts';
 
 /** Evidence is asked for moments up to 12 s ago (an incident's start, seen late); a margin on top. */
 const KEEP_MS = 15_000;
@@ -16,7 +16,7 @@ const BYTES_MAX = 25_165_824;
 const DISTANCE_MAX_MS = 5000;
 
 export class StillRing {
-  readonly #stills: Still[] = [];
+  readonly #stills: HeldStill[] = [];
   #bytes = 0;
   #cut = 0;
 
@@ -25,7 +25,7 @@ export class StillRing {
     return this.#cut;
   }
 
-  add(still: Still): void {
+  add(still: HeldStill): void {
     this.#stills.push(still);
     this.#bytes += still.jpeg.length;
     for (let oldest = this.#stills[0]; oldest !== undefined; oldest = this.#stills[0]) {
@@ -38,8 +38,8 @@ export class StillRing {
   }
 
   /** The still nearest in media time, the earlier of two; undefined where none is within 5 s. */
-  near(atMs: number): Still | undefined {
-    let best: Still | undefined;
+  near(atMs: number): HeldStill | undefined {
+    let best: HeldStill | undefined;
     let bestMs = DISTANCE_MAX_MS;
     for (const still of this.#stills) {
       const distanceMs = Math.abs(still.atMs - atMs);
@@ -51,7 +51,7 @@ export class StillRing {
     return best;
   }
 
-  all(): readonly Still[] {
+  all(): readonly HeldStill[] {
     return [...this.#stills];
   }
 }

@@ -44,15 +44,6 @@ export class Detector {
     this.#options = options;
   }
 
-  get info(): DetectorInfo | undefined {
-    return this.#loaded?.info;
-  }
-
-  /** The card of the model in use. */
-  get card(): ModelCard | undefined {
-    return this.#loaded?.card;
-  }
-
   /**
    * Reads the card, checks the model against it and loads it on the first execution provider that works; where it is
    * damaged, the one that was kept.

@@ -122,7 +122,7 @@ export class Session {
     // `release` waits for this run, whatever becomes of it.
     this.#running = running.catch(messageOf);
     try {
-      return this.#take(await running);
+      return this.#checked(await running);
     } catch (error) {
       if (error instanceof AgentError) throw error;
       const size = `${input.widthPx}x${input.heightPx}`;
@@ -180,7 +180,7 @@ export class Session {
     );
   }
 
-  #take(outputs: InferenceSession.ReturnType): RawDetections {
+  #checked(outputs: InferenceSession.ReturnType): RawDetections {
     const { boxes, scores, labels } = outputs;
     try {
       if (

@@ -26,7 +26,7 @@ export class Exposure {
 
   /** Levels to add to each level 0..255 of the ground; undefined where nothing has moved or nothing can be told. */
   measure(
-    { grid: { watched } }: SmallPicture,
+    { grid: { used } }: SmallPicture,
     seen: Float32Array,
     ground: Float32Array,
     state: Uint8Array,
@@ -34,9 +34,9 @@ export class Exposure {
   ): Float32Array | undefined {
     const bins = this.#bins.fill(0);
     const counts = this.#counts.fill(0);
-    const step = Math.max(1, Math.floor(watched.length / SAMPLES));
-    for (let k = 0; k < watched.length; k += step) {
-      const i = watched[k] as number;
+    const step = Math.max(1, Math.floor(used.length / SAMPLES));
+    for (let k = 0; k < used.length; k += step) {
+      const i = used[k] as number;
       if (state[i] !== GROUND || covered[i] === COVERED) continue;
       const level = ground[i] as number;
       const moved = Math.round((seen[i] as number) - level);

@@ -13,7 +13,7 @@
  * INVARIANTS: a cell under somebody's box neither learns nor changes; only `absorb` makes a changed cell
  * ground other than by its looking so again.
  */
-import { MOVING, STANDING } from '../../contract/picture.ts';
+import { MOVING, SETTLED } from '../../contract/picture.ts';
 import { Exposure } from './background-exposure.ts';
 import { CHANGED, COVERED, GROUND, type Planes, UNKNOWN } from './background-state.ts';
 import type { SmallPicture } from './small-picture.ts';
@@ -100,15 +100,15 @@ export class Background {
     this.#atMs = atMs;
     if (first) this.#firstMs = atMs;
     this.#expose();
-    const { watched } = this.picture.grid;
+    const { used } = this.picture.grid;
     const { red, green, blue } = this.picture;
     const { now, resting, covered } = this;
     const follow = first ? 1 : 1 - Math.exp(-elapsedMs / NOW_MS);
     const learn = 1 - Math.exp(-elapsedMs / GROUND_MS);
     const listen = 1 - Math.exp(-elapsedMs / NOISE_MS);
     let changedCells = 0;
-    for (let k = 0; k < watched.length; k += 1) {
-      const i = watched[k] as number;
+    for (let k = 0; k < used.length; k += 1) {
+      const i = used[k] as number;
       const r = red[i] as number;
       const g = green[i] as number;
       const b = blue[i] as number;
@@ -145,21 +145,21 @@ export class Background {
 
   /** Fills in, for the picture that was taken last, which cells show something before their ground. */
   foreground(cells: Uint8Array): void {
-    const { watched } = this.picture.grid;
-    for (let k = 0; k < watched.length; k += 1) {
-      const i = watched[k] as number;
+    const { used } = this.picture.grid;
+    for (let k = 0; k < used.length; k += 1) {
+      const i = used[k] as number;
       cells[i] = this.#shownBy(i);
     }
   }
 
   #shownBy(i: number): number {
     const { picture, ground, changed, state } = this;
-    if (this.resting[i] === 1) return state[i] === CHANGED ? STANDING : 0;
+    if (this.resting[i] === 1) return state[i] === CHANGED ? SETTLED : 0;
     // What has never rested moves, but for the first moments, in which nothing could rest yet.
     if (state[i] === UNKNOWN) return (this.#nowMs[i] as number) > this.#firstMs ? MOVING : 0;
     const limit = Math.max(LUMA_MIN, DEVIATIONS * (this.#noise[i] as number));
     if (!this.#differ(picture, ground, i, limit)) return 0;
-    return state[i] === CHANGED && !this.#differ(picture, changed, i, limit) ? STANDING : MOVING;
+    return state[i] === CHANGED && !this.#differ(picture, changed, i, limit) ? SETTLED : MOVING;
   }
 
   /** What a cell shows now becomes its ground. */
@@ -188,10 +188,10 @@ export class Background {
     const { picture, ground, now, changed, state, covered } = this;
     const curve = this.#exposure.measure(picture, picture[channel], ground[channel], state, covered);
     if (curve === undefined) return false;
-    const { watched } = picture.grid;
+    const { used } = picture.grid;
     for (const model of [ground[channel], now[channel], changed[channel]]) {
-      for (let k = 0; k < watched.length; k += 1) {
-        const i = watched[k] as number;
+      for (let k = 0; k < used.length; k += 1) {
+        const i = used[k] as number;
         const level = model[i] as number;
         model[i] = level + (curve[Math.max(0, Math.min(255, Math.round(level)))] as number);
       }

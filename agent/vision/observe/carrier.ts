@@ -4,7 +4,7 @@
  * Keeps where the tracks have been for the last minute. It holds boxes and track numbers, nothing of
  * what anybody looks like.
  *
- * LIMITS: `SLOTS` moments of `TRACKS_MAX` tracks; of more tracks the first are kept.
+ * LIMITS: `SLOTS` moments of `TRACKS_MAX` tracks; of more tracks the first are kept, the others counted.
  */
 import { iou, shareInside, type XyxyPx } from '../../contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../contract/label.ts';
@@ -68,6 +68,12 @@ export class Presence {
   readonly #labels = new Map<number, { label: Label; lastMs: number }>();
   #slot = -1;
   #filled = 0;
+  #dropped = 0;
+
+  /** Places that were not remembered, since there were too many tracks at once. */
+  get dropped(): number {
+    return this.#dropped;
+  }
 
   /** Remembers where the seen tracks are. */
   remember(atMs: number, tracks: readonly Track[]): void {
@@ -76,7 +82,11 @@ export class Presence {
     this.#times[this.#slot] = atMs;
     let count = 0;
     for (const { id, label, xyxyPx, seen, group } of tracks) {
-      if (!seen || group === 'bag' || count >= TRACKS_MAX) continue;
+      if (!seen || group === 'bag') continue;
+      if (count >= TRACKS_MAX) {
+        this.#dropped += 1;
+        continue;
+      }
       const at = (this.#slot * TRACKS_MAX + count) * FIELDS;
       this.#boxes[at] = id;
       for (let side = 0; side < 4; side += 1) this.#boxes[at + 1 + side] = xyxyPx[side] as number;

@@ -7,7 +7,7 @@
  */
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { isInside, type Polygon } from './geometry.ts';
+import { isMasked } from './masked.ts';
 
 /** Fine enough for edges, few enough for 0.1 ms. */
 const CELL_PX = 4;
@@ -44,7 +44,8 @@ export class ConditionPicture {
   readonly #anchor: Uint8Array;
   #anchorMs: number | undefined;
 
-  constructor({ source, input }: Frame, masks: readonly Polygon[]) {
+  constructor(frame: Frame) {
+    const { source, input } = frame;
     const { widthPx, heightPx, leftPx, topPx } = placementOf(source, input);
     const cellPx = Math.max(CELL_PX, Math.ceil(Math.sqrt((widthPx * heightPx) / CELLS_MAX)));
     const offsets: number[] = [];
@@ -52,7 +53,7 @@ export class ConditionPicture {
     this.#stride = input.widthPx * 3;
     for (let y = EDGE_PX; y + STEP_PX + EDGE_PX < heightPx; y += cellPx) {
       for (let x = EDGE_PX; x + STEP_PX + EDGE_PX < widthPx; x += cellPx) {
-        if (masks.some((mask) => isInside(mask, [(x + 1) / widthPx, (y + 1) / heightPx]))) continue;
+        if (isMasked(frame, leftPx + x, topPx + y, STEP_PX + 1, STEP_PX + 1)) continue;
         offsets.push((topPx + y) * this.#stride + (leftPx + x) * 3 + 1);
         const column = Math.floor((x * BLOCK_COLUMNS) / widthPx);
         blocks.push(Math.floor((y * BLOCK_ROWS) / heightPx) * BLOCK_COLUMNS + column);
@@ -100,7 +101,7 @@ export class ConditionPicture {
     }
     this.frames += 1;
     if (this.#anchorMs === undefined || other > SAME_SHARE * anchor.length) {
-      this.#takeAnchor(rgb);
+      this.#setAnchor(rgb);
       this.#anchorMs = atMs;
     }
     return atMs - this.#anchorMs;
@@ -115,7 +116,7 @@ export class ConditionPicture {
     this.squares.fill(0);
   }
 
-  #takeAnchor(rgb: Uint8Array): void {
+  #setAnchor(rgb: Uint8Array): void {
     const right = STEP_PX * 3;
     const below = STEP_PX * this.#stride;
     for (let k = 0; k < this.#offsets.length; k += 1) {

@@ -14,19 +14,17 @@
  * LIMITS: frames are looked at twice a second; where fewer than `TELLING_MIN` blocks have edges (a dark or empty
  * picture) only `frozen` and `too-dark` can be told. What changes slowly is learnt, not told.
  */
-import type { MaskConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { KnownView } from '../../contract/link.ts';
 import type { CameraCondition } from '../../contract/observation.ts';
 import type { Detection, Frame } from '../../contract/picture.ts';
+import { BEGINS_MS, judge, judgementBy, noteSound, WINDOW_MS } from './condition-judgement.ts';
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';
 import { type Compared, View } from './condition-view.ts';
 
 /** The shortest of the times asked for is 10 s. */
 const TICK_MS = 480;
-/** Five frames: enough for a mean, and three windows within the 10 s of `covered`. */
-const WINDOW_MS = 2400;
 const FRAMES_MIN = 2;
 /** The view is believed after so many windows: 20 s. */
 const LEARNT_LOOKS = 8;
@@ -44,8 +42,6 @@ const LOST_ENERGY = 0.2;
 const BACK_ENERGY = 0.3;
 /** Another view has edges of its own; what large things that stood leave behind when they go has fewer. */
 const MOVED_ENERGY = 0.4;
-/** The least that the picture has had when it was well is remembered for so long: a cover leaves far less than that too. */
-const LEAST_MS = 600_000;
 /** Defocus leaves brightness, coarsely, where it was (0.8 and more); a cover does not. */
 const COARSE_KEPT = 0.6;
 const BLURRED_MOST = 0.8;
@@ -54,23 +50,6 @@ const BLURRED_FEW = 0.5;
 const DARK_LEVEL = 24;
 const BRIGHT_LEVEL = 32;
 const BRIGHT_SHARE = 0.05;
-/** How long each must hold to begin. The windows before and at the change come on top. */
-const BEGINS_MS: Readonly<Record<CameraCondition, number>> = {
-  // Encoders that save leave a quiet night scene untouched until the next key frame, 10 s and more.
-  frozen: 24_000,
-  covered: WINDOW_MS,
-  'too-dark': 30_000,
-  moved: 30_000,
-  defocused: 20_000,
-};
-/** How long it must not hold to end. */
-const ENDS_MS: Readonly<Record<CameraCondition, number>> = {
-  frozen: 0,
-  covered: WINDOW_MS,
-  'too-dark': 10_000,
-  moved: WINDOW_MS,
-  defocused: 10_000,
-};
 /** What is neither a cover nor another view for so long is the view from then on. */
 const ADOPTED_MS = 600_000;
 /** How often what is known of a view is told anew, since it changes with the light. */
@@ -93,57 +72,52 @@ const NAMED_SCORE_MIN = 0.3;
 const NAMED_SHARE_MIN = 0.25;
 
 export interface ConditionOptions {
-  readonly masks: readonly MaskConfig[];
   /** The view as it was known before this process. */
   readonly known?: KnownView | undefined;
 }
 
+/** By what the view is known again; never changed, but replaced. */
+interface Knowledge {
+  /** What the view was before it had to be learnt anew; compared once, when it is learnt. */
+  readonly signature: string | undefined;
+  readonly aspect: number | undefined;
+  /** The view is another than the one that was known, and nobody has confirmed it. */
+  readonly unconfirmed: boolean;
+  /** When it was last told. */
+  readonly toldMs: number;
+}
+
+/** The frames that are being gathered, of one size. */
+interface Gathering {
+  readonly size: string;
+  readonly picture: ConditionPicture;
+  sinceMs: number;
+}
+
+const NEVER_MS = Number.NEGATIVE_INFINITY;
+
 export class CameraConditions {
-  readonly #masks: readonly MaskConfig[];
-  #size = '';
-  #aspect: number | undefined;
+  #judged = judgementBy(new View(0), new View(0), NEVER_MS);
+  #known: Knowledge;
+  #gathering: Gathering | undefined;
   /** Another shape that has not stood for long. */
   #passing: { readonly size: string; readonly aspect: number; readonly sinceMs: number } | undefined;
-  /** What the view was before it had to be learnt anew; compared once, when it is learnt. */
-  #known: string | undefined;
-  /** The view is another than the one that was known, and nobody has confirmed it. */
-  #unconfirmed: boolean;
-  #toldMs = Number.NEGATIVE_INFINITY;
   #toTell: KnownView | undefined;
-  #picture: ConditionPicture | undefined;
-  #view = new View(0);
-  /** What the picture looks like since it is another. */
-  #other = new View(0);
-  #otherSinceMs = 0;
-  #upset = false;
-  #upsetMs = 0;
-  /** The least energy of edges of the sound pictures, and that of the last one: the next may show that it was none. */
-  #least = Number.POSITIVE_INFINITY;
-  #lastSound: number | undefined;
-  #soundMs = Number.NEGATIVE_INFINITY;
   #tickMs: number | undefined;
-  #windowMs = 0;
-  #standing: CameraCondition | undefined;
-  /** Since when each condition holds (or, of the standing one, does not hold). */
-  readonly #sinceMs = new Map<CameraCondition, number>();
-  #last: Compared | undefined;
   /** When somebody or something that has a name last filled the picture. */
-  #namedMs = Number.NEGATIVE_INFINITY;
+  #namedMs = NEVER_MS;
 
-  constructor({ masks, known }: ConditionOptions) {
-    this.#masks = masks;
-    this.#known = known?.signature ?? undefined;
-    this.#aspect = known?.aspect;
-    this.#unconfirmed = known?.moved ?? false;
-  }
-
-  /** The last comparison with the view; for tests and measurements. */
-  get last(): Compared | undefined {
-    return this.#last;
+  constructor({ known }: ConditionOptions = {}) {
+    this.#known = {
+      signature: known?.signature ?? undefined,
+      aspect: known?.aspect,
+      unconfirmed: known?.moved ?? false,
+      toldMs: NEVER_MS,
+    };
   }
 
   /** What is known of the view, when it is time to tell it; undefined at all other times. */
-  takeKnown(): KnownView | undefined {
+  viewToTell(): KnownView | undefined {
     const known = this.#toTell;
     this.#toTell = undefined;
     return known;
@@ -151,48 +125,41 @@ export class CameraConditions {
 
   /** A person has looked at the new view: the zones hold in it. */
   confirm(): void {
-    this.#aspect = this.#passing?.aspect ?? this.#aspect;
+    const aspect = this.#passing?.aspect ?? this.#known.aspect;
     this.#passing = undefined;
-    if (this.#standing === 'moved') {
-      [this.#view, this.#other] = [this.#other, this.#view];
-      this.#upset = false;
-      this.#soundMs = this.#tickMs ?? 0;
-      this.#least = Number.POSITIVE_INFINITY;
-      this.#lastSound = undefined;
-      this.#standing = undefined;
-      this.#sinceMs.clear();
-    }
-    this.#unconfirmed = false;
-    this.#known = undefined;
-    this.#toldMs = Number.NEGATIVE_INFINITY;
+    const { active, view, other } = this.#judged;
+    if (active === 'moved') this.#judged = judgementBy(other, view, this.#tickMs ?? 0);
+    this.#known = { signature: undefined, aspect, unconfirmed: false, toldMs: NEVER_MS };
   }
 
   /** Takes the next frame and what was found in it; returns the conditions that stand. */
   update(frame: Frame, found: readonly Detection[]): CameraCondition[] {
-    const { atMs } = frame;
+    const { atMs, source } = frame;
     if (this.#isPassing(frame)) return this.#told(true);
-    if (namedShare(found, frame.source) >= NAMED_SHARE_MIN) this.#namedMs = atMs;
+    if (namedShare(found, source) >= NAMED_SHARE_MIN) this.#namedMs = atMs;
     const elapsedMs = atMs - (this.#tickMs ?? atMs);
-    if (this.#tickMs === undefined || elapsedMs >= TICK_MS || sizeOf(frame.source) !== this.#size) {
-      const picture = this.#pictureFor(frame, elapsedMs);
+    if (this.#tickMs === undefined || elapsedMs >= TICK_MS || sizeOf(source) !== this.#gathering?.size) {
+      const gathering = this.#gatheringFor(frame, elapsedMs);
       this.#tickMs = atMs;
+      const { picture } = gathering;
       const sameMs = picture.add(frame);
+      const { active, sinceMs } = this.#judged;
       // Of a dark picture nobody can say that it is frozen: noise is cut off at black.
-      const dark =
-        this.#standing === 'covered' || this.#standing === 'too-dark' || this.#sinceMs.has('too-dark');
-      this.#judge('frozen', sameMs >= BEGINS_MS.frozen && !dark, sameMs < BEGINS_MS.frozen, atMs, 0);
-      if (atMs - this.#windowMs >= WINDOW_MS && picture.frames >= FRAMES_MIN) {
+      const dark = active === 'covered' || active === 'too-dark' || sinceMs.has('too-dark');
+      judge(this.#judged, 'frozen', sameMs >= BEGINS_MS.frozen && !dark, sameMs < BEGINS_MS.frozen, atMs, 0);
+      if (atMs - gathering.sinceMs >= WINDOW_MS && picture.frames >= FRAMES_MIN) {
         this.#look(picture, atMs);
         picture.clear();
-        this.#windowMs = atMs;
+        gathering.sinceMs = atMs;
       }
     }
-    return this.#told(this.#unconfirmed);
+    return this.#told(this.#known.unconfirmed);
   }
 
   #told(moved: boolean): CameraCondition[] {
-    const standing = this.#standing === undefined ? [] : [this.#standing];
-    return moved && this.#standing !== 'moved' ? [...standing, 'moved'] : standing;
+    const { active } = this.#judged;
+    const told = active === undefined ? [] : [active];
+    return moved && active !== 'moved' ? [...told, 'moved'] : told;
   }
 
   #isPassing({ source, atMs }: Frame): boolean {
@@ -204,77 +171,70 @@ export class CameraConditions {
   }
 
   #isSameShape(aspect: number): boolean {
-    return Math.abs(aspect / (this.#aspect ?? aspect) - 1) <= SAME_ASPECT;
+    return Math.abs(aspect / (this.#known.aspect ?? aspect) - 1) <= SAME_ASPECT;
   }
 
   /** Anew for another size, and after a long gap; after a short one the window begins anew. */
-  #pictureFor(frame: Frame, elapsedMs: number): ConditionPicture {
+  #gatheringFor(frame: Frame, elapsedMs: number): Gathering {
     const { source, atMs } = frame;
     const size = sizeOf(source);
-    const gap = elapsedMs > WINDOW_MS;
-    if (this.#picture === undefined || size !== this.#size || elapsedMs > GAP_MAX_MS) {
+    const gathering = this.#gathering;
+    if (gathering === undefined || size !== gathering.size || elapsedMs > GAP_MAX_MS) {
       const aspect = source.widthPx / source.heightPx;
       // Until now it was told as long as it stood; from now on nothing is left to see its end by.
-      if (!this.#isSameShape(aspect) || this.#standing === 'moved') this.#unconfirmed = true;
-      this.#aspect = aspect;
-      this.#size = size;
-      this.#picture = new ConditionPicture(
-        frame,
-        this.#masks.map(({ polygon }) => polygon),
-      );
-      this.#view = new View(this.#picture.cells);
-      this.#toldMs = Number.NEGATIVE_INFINITY;
-      this.#other = new View(this.#picture.cells);
-      this.#upset = false;
-      this.#least = Number.POSITIVE_INFINITY;
-      this.#lastSound = undefined;
-      this.#standing = undefined;
-      this.#sinceMs.clear();
-      this.#windowMs = atMs;
-    } else if (gap) {
-      // Time in which nothing was seen does not count.
-      this.#picture.clear();
-      this.#windowMs = atMs;
-      this.#soundMs += elapsedMs;
-      this.#otherSinceMs += elapsedMs;
-      this.#sinceMs.clear();
+      const moved = !this.#isSameShape(aspect) || this.#judged.active === 'moved';
+      const unconfirmed = this.#known.unconfirmed || moved;
+      this.#known = { ...this.#known, aspect, unconfirmed, toldMs: NEVER_MS };
+      const picture = new ConditionPicture(frame);
+      this.#judged = judgementBy(new View(picture.cells), new View(picture.cells), NEVER_MS);
+      this.#gathering = { size, picture, sinceMs: atMs };
+      return this.#gathering;
     }
-    return this.#picture;
+    if (elapsedMs > WINDOW_MS) {
+      // Time in which nothing was seen does not count.
+      gathering.picture.clear();
+      gathering.sinceMs = atMs;
+      this.#judged.soundMs += elapsedMs;
+      this.#judged.otherSinceMs += elapsedMs;
+      this.#judged.sinceMs.clear();
+    }
+    return gathering;
   }
 
   #look(picture: ConditionPicture, atMs: number): void {
+    const judged = this.#judged;
     const bright = brightLevel(picture);
-    const learnt = this.#view.looks >= LEARNT_LOOKS;
-    const compared = this.#view.compare(picture);
-    this.#last = compared;
+    const learnt = judged.view.looks >= LEARNT_LOOKS;
+    const compared = judged.view.compare(picture);
     const tells = learnt && compared.telling >= TELLING_MIN;
     const { kept, energy, edges, coarse, blurred } = compared;
     const same = !tells || kept >= KEPT_MOST;
     const unsharp = tells && coarse >= COARSE_KEPT && blurred >= BLURRED_MOST;
     this.#follow(picture, compared, tells, unsharp, atMs);
-    const few = energy < LOST_ENERGY && edges < LOST_ENERGY * this.#least;
+    const { upset } = judged;
+    const few = energy < LOST_ENERGY && edges < LOST_ENERGY * judged.least;
     const named = atMs - this.#namedMs < WINDOW_MS;
-    const lost = this.#upset && few && coarse < COARSE_KEPT && !named;
-    const otherMs = this.#upset ? atMs - this.#otherSinceMs : 0;
-    const moved = this.#upset && !named && !unsharp && energy >= MOVED_ENERGY && otherMs >= BEGINS_MS.moved;
-    this.#judge('covered', lost, same || energy >= BACK_ENERGY || !this.#upset, atMs);
-    this.#judge('too-dark', bright < DARK_LEVEL, bright > BRIGHT_LEVEL, atMs);
-    this.#judge('moved', moved, !this.#upset, atMs, 0);
-    this.#judge('defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
-    if (tells && !this.#upset && this.#standing === undefined && !named) this.#tellView(picture, atMs);
+    const lost = upset && few && coarse < COARSE_KEPT && !named;
+    const otherMs = upset ? atMs - judged.otherSinceMs : 0;
+    const moved = upset && !named && !unsharp && energy >= MOVED_ENERGY && otherMs >= BEGINS_MS.moved;
+    judge(judged, 'covered', lost, same || energy >= BACK_ENERGY || !upset, atMs);
+    judge(judged, 'too-dark', bright < DARK_LEVEL, bright > BRIGHT_LEVEL, atMs);
+    judge(judged, 'moved', moved, !upset, atMs, 0);
+    judge(judged, 'defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
+    if (tells && !upset && judged.active === undefined && !named) this.#tellView(picture, atMs);
   }
 
   /** Once it is learnt the view is compared with the one that was known before, and told from then on. */
   #tellView(picture: ConditionPicture, atMs: number): void {
-    if (this.#unconfirmed || atMs - this.#toldMs < TOLD_EVERY_MS) return;
-    const signature = this.#view.signature(picture);
-    if (this.#known !== undefined && !isSameView(this.#known, signature)) {
-      this.#unconfirmed = true;
+    const { signature: before, aspect, unconfirmed, toldMs } = this.#known;
+    if (unconfirmed || atMs - toldMs < TOLD_EVERY_MS) return;
+    const signature = this.#judged.view.signature(picture);
+    if (before !== undefined && !isSameView(before, signature)) {
+      this.#known = { ...this.#known, unconfirmed: true };
       return;
     }
-    this.#known = signature;
-    this.#toldMs = atMs;
-    this.#toTell = { signature, aspect: this.#aspect ?? 1, moved: false };
+    this.#known = { ...this.#known, signature, toldMs: atMs };
+    this.#toTell = { signature, aspect: aspect ?? 1, moved: false };
   }
 
   /** Learns the view while it is one that changes slowly; notes when it has become another at once. */
@@ -285,74 +245,36 @@ export class CameraConditions {
     unsharp: boolean,
     atMs: number,
   ): void {
+    const judged = this.#judged;
+    const { view, other } = judged;
     const { kept } = compared;
     if (!tells || kept >= KEPT_MOST) {
-      this.#soundMs = atMs;
-      this.#upset = false;
-      this.#noteSound(compared.edges);
-    } else if (kept <= KEPT_FEW && !this.#upset && atMs - this.#soundMs <= AT_ONCE_MS) {
-      this.#upset = true;
-      this.#upsetMs = atMs;
-      this.#lastSound = undefined;
-      this.#other.forget();
+      judged.soundMs = atMs;
+      judged.upset = false;
+      noteSound(judged, compared.edges);
+    } else if (kept <= KEPT_FEW && !judged.upset && atMs - judged.soundMs <= AT_ONCE_MS) {
+      judged.upset = true;
+      judged.upsetMs = atMs;
+      judged.lastSound = undefined;
+      other.forget();
     }
     // Neither a cover nor another view in all this time: what it is like now is all that can be known.
-    if (this.#upset && this.#standing === undefined && atMs - this.#upsetMs >= ADOPTED_MS) {
-      this.#upset = false;
-      this.#view.forget();
-      this.#known = undefined;
+    if (judged.upset && judged.active === undefined && atMs - judged.upsetMs >= ADOPTED_MS) {
+      judged.upset = false;
+      view.forget();
+      this.#known = { ...this.#known, signature: undefined };
     }
-    if (!this.#upset) {
-      if (!unsharp && this.#standing !== 'defocused') this.#view.learn(picture, WINDOW_MS / VIEW_MS);
+    if (!judged.upset) {
+      if (!unsharp && judged.active !== 'defocused') view.learn(picture, WINDOW_MS / VIEW_MS);
       return;
     }
-    if (this.#other.looks === 0 || this.#other.compare(picture).kept < KEPT_MOST) {
-      this.#other.forget();
-      this.#otherSinceMs = atMs;
+    if (other.looks === 0 || other.compare(picture).kept < KEPT_MOST) {
+      other.forget();
+      judged.otherSinceMs = atMs;
     }
-    this.#other.learn(picture, WINDOW_MS / VIEW_MS);
-  }
-
-  #noteSound(edges: number): void {
-    const sound = this.#lastSound;
-    this.#lastSound = edges;
-    if (sound === undefined) return;
-    const risen = this.#least + (sound - this.#least) * (WINDOW_MS / LEAST_MS);
-    this.#least = Number.isFinite(this.#least) ? Math.min(sound, risen) : sound;
-  }
-
-  /** `holds` for long enough begins a condition, unless one stands that says more; `over` for long enough ends it. */
-  #judge(
-    condition: CameraCondition,
-    holds: boolean,
-    over: boolean,
-    atMs: number,
-    beginsMs = BEGINS_MS[condition],
-  ): void {
-    const stands = this.#standing === condition;
-    if (stands ? !over : !holds) {
-      this.#sinceMs.delete(condition);
-      return;
-    }
-    const sinceMs = this.#sinceMs.get(condition) ?? atMs;
-    this.#sinceMs.set(condition, sinceMs);
-    if (atMs - sinceMs < (stands ? ENDS_MS[condition] : beginsMs)) return;
-    if (stands) this.#standing = undefined;
-    else if (this.#standing === undefined || RANK[condition] < RANK[this.#standing])
-      this.#standing = condition;
-    else return;
-    this.#sinceMs.delete(condition);
+    other.learn(picture, WINDOW_MS / VIEW_MS);
   }
 }
-
-/** What blinds more comes first. */
-const RANK: Readonly<Record<CameraCondition, number>> = {
-  covered: 0,
-  frozen: 1,
-  'too-dark': 2,
-  moved: 3,
-  defocused: 4,
-};
 
 /** The level that only `BRIGHT_SHARE` of the cells exceed. */
 function brightLevel({ level, frames }: ConditionPicture): number {

@@ -9,10 +9,9 @@
  * LIMITS: what differs from its ground by fewer than `LEVELS_MIN` levels is not seen moving; the detector looks every
  * two seconds all the same.
  */
-import type { MaskConfig } from '../../contract/config.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { isInside } from './geometry.ts';
+import { isMasked } from './masked.ts';
 
 const CELL_PX = 4;
 /** At most so many cells, whatever the input's size. */
@@ -29,7 +28,6 @@ const NOISE_STEP = 0.36;
 const TOUCHING_MIN = 2;
 
 export class Motion {
-  readonly #masks: readonly MaskConfig[];
   #size = '';
   #columns = 0;
   #offsets = new Int32Array();
@@ -41,10 +39,6 @@ export class Motion {
   #moved = new Uint8Array();
   #shifts = new Float32Array();
   #fresh = true;
-
-  constructor({ masks }: { readonly masks: readonly MaskConfig[] }) {
-    this.#masks = masks;
-  }
 
   /** Takes the next frame; true where something has moved since `looked()`, or nothing is known yet. */
   update(frame: Frame): boolean {
@@ -62,7 +56,8 @@ export class Motion {
     this.#fresh = false;
   }
 
-  #begin({ source, input }: Frame, size: string): void {
+  #begin(frame: Frame, size: string): void {
+    const { source, input } = frame;
     const { widthPx, heightPx, leftPx, topPx } = placementOf(source, input);
     this.#size = size;
     this.#fresh = true;
@@ -74,8 +69,7 @@ export class Motion {
     for (let k = 0; k < offsets.length; k += 1) {
       const x = (k % this.#columns) * this.#cellPx;
       const y = Math.floor(k / this.#columns) * this.#cellPx;
-      const middle = [(x + this.#cellPx / 2) / widthPx, (y + this.#cellPx / 2) / heightPx] as const;
-      const masked = this.#masks.some(({ polygon }) => isInside(polygon, middle));
+      const masked = isMasked(frame, leftPx + x, topPx + y, this.#cellPx, this.#cellPx);
       // Green alone is read: it is most of brightness.
       offsets[k] = masked ? -1 : (topPx + y) * this.#stride + (leftPx + x) * 3 + 1;
     }

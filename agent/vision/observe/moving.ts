@@ -7,7 +7,6 @@
  * INVARIANTS: time is media time; a result is never changed once it is given.
  * LIMITS: CELLS_MAX cells; brought up to date at most every TICK_MS.
  */
-import type { MaskConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Foreground, Frame } from '../../contract/picture.ts';
 import { Background } from './background.ts';
@@ -29,20 +28,11 @@ const EVERYWHERE: Polygon = [
   [0, 1],
 ];
 
-export interface MovingCellsOptions {
-  readonly masks: readonly MaskConfig[];
-}
-
 export class MovingCells {
-  readonly #masks: readonly Polygon[];
   #source: SizePx | undefined;
   #background: Background | undefined;
   #tickMs = 0;
   #foreground: Foreground | undefined;
-
-  constructor({ masks }: MovingCellsOptions) {
-    this.#masks = masks.map(({ polygon }) => polygon);
-  }
 
   /** Takes the next frame; what is returned is that of the frame's tick. */
   update(frame: Frame): Foreground {
@@ -63,9 +53,9 @@ export class MovingCells {
   }
 
   /** Nothing of the old picture fits a source of another size. */
-  #made({ source, input }: Frame): Background {
-    this.#source = source;
-    const picture = new SmallPicture(source, input, [EVERYWHERE], this.#masks, CELLS_MAX);
+  #made(frame: Frame): Background {
+    this.#source = frame.source;
+    const picture = new SmallPicture(frame, [EVERYWHERE], CELLS_MAX);
     this.#background = new Background(picture);
     return this.#background;
   }
@@ -73,7 +63,7 @@ export class MovingCells {
   #absorb(background: Background, atMs: number): void {
     if (background.changedCells === 0) return;
     const { state, changedMs, picture } = background;
-    for (const i of picture.grid.watched) {
+    for (const i of picture.grid.used) {
       if (state[i] === CHANGED && atMs - (changedMs[i] as number) > ABSORBED_MS) background.absorb(i);
     }
   }

@@ -1,106 +1,101 @@
 /**
- * What vision says of a frame: where each track stands, in which zones since when, which lines it passed.
+ * What vision says of a frame, all of it:
  *
- * INVARIANTS: places are normalised and lie within the frame; memory of a track ends with the track.
- * LIMITS: as many tracks as the tracker gives; 512 crossings a frame, further ones dropped and counted.
+ *   Frame, Look ─▶ track places ─────────┐
+ *          ├─────▶ standing vehicles ────┤
+ *          ├─────▶ static regions ───────┼─▶ Observation
+ *          ├─────▶ camera conditions ────┘
+ *          └─────▶ moving cells ───────────▶ Foreground, for the redactor
+ *
+ * INVARIANTS: only what the settings ask for is looked for; all times are media times.
  */
-import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
-import type { SizePx } from '../../contract/geometry.ts';
-import type { Crossing, Observation, ObservedTrack } from '../../contract/observation.ts';
-import type { Frame, Track } from '../../contract/picture.ts';
-import type { Point } from './geometry.ts';
-import { type Approach, newApproach, Tripwire } from './tripwire.ts';
-import { newVisit, type Visit, Zone } from './zone.ts';
+import type { VisionLimit, VisionSettings } from '../../contract/link.ts';
+import type { Observation } from '../../contract/observation.ts';
+import type { Foreground, Frame, Look } from '../../contract/picture.ts';
+import { CameraConditions } from './condition.ts';
+import { MovingCells } from './moving.ts';
+import { SceneObserver } from './scene.ts';
+import { StandingVehicles } from './standing.ts';
+import { TrackPlaces } from './track-places.ts';
 
-/** As many as the observation's schema takes. */
-const CROSSINGS_MAX = 512;
+export type ObserverOptions = Pick<
+  VisionSettings,
+  'zones' | 'lines' | 'moveTolerance' | 'knownStanding' | 'knownView' | 'regions'
+>;
 
-export interface ObserverOptions {
-  readonly zones: readonly ZoneConfig[];
-  readonly lines: readonly LineConfig[];
-}
-
-interface Memory {
-  readonly visits: readonly Visit[];
-  readonly approaches: readonly Approach[];
-}
+type ObserverLimit = Extract<
+  VisionLimit,
+  'crossings_dropped' | 'standing_places_dropped' | 'static_regions_dropped' | 'carrier_places_dropped'
+>;
 
 export class Observer {
-  readonly #zones: readonly Zone[];
-  readonly #lines: readonly Tripwire[];
-  #memories = new Map<number, Memory>();
-  #crossingsDropped = 0;
+  readonly #places: TrackPlaces;
+  readonly #standing: StandingVehicles | undefined;
+  readonly #scene: SceneObserver | undefined;
+  readonly #conditions: CameraConditions;
+  readonly #moving = new MovingCells();
+  #foreground: Foreground | undefined;
 
   constructor(options: ObserverOptions) {
-    this.#zones = options.zones.map((zone) => new Zone(zone));
-    this.#lines = options.lines.map((line) => new Tripwire(line));
+    const { zones, lines, moveTolerance, knownStanding: known, knownView, regions } = options;
+    this.#places = new TrackPlaces({ zones, lines });
+    this.#standing =
+      moveTolerance === null ? undefined : new StandingVehicles({ zones, moveTolerance, known });
+    this.#scene = regions ? new SceneObserver({ zones }) : undefined;
+    this.#conditions = new CameraConditions({ known: knownView });
   }
 
-  /** Crossings left out since the start because a frame had too many. */
-  get crossingsDropped(): number {
-    return this.#crossingsDropped;
-  }
-
-  observe(frame: Pick<Frame, 'index' | 'atMs' | 'wallMs' | 'source'>, tracks: readonly Track[]): Observation {
+  /** Takes the next frame and what is known to be in it. */
+  observationOf(frame: Frame, { looked, found, tracks }: Look): Observation {
     const { index, atMs, wallMs, source } = frame;
-    const kept = new Map<number, Memory>();
-    const crossings: Crossing[] = [];
-    const observed = tracks.map((track) => {
-      const memory = this.#memories.get(track.id) ?? {
-        visits: this.#zones.map(newVisit),
-        approaches: this.#lines.map(newApproach),
-      };
-      kept.set(track.id, memory);
-      if (track.seen) crossings.push(...this.#place(memory, track, source, atMs));
-      return this.#describe(memory, track, source);
-    });
-    this.#memories = kept;
-    this.#crossingsDropped += Math.max(0, crossings.length - CROSSINGS_MAX);
-    return {
+    const observation: Observation = {
       frame: index,
       atMs,
       wallMs,
       source: { widthPx: source.widthPx, heightPx: source.heightPx },
-      tracks: observed,
-      crossings: crossings.slice(0, CROSSINGS_MAX),
-      standing: [],
+      ...(looked ? {} : { looked }),
+      ...this.#places.update(frame, tracks),
+      standing: this.#standing?.update(frame, tracks, found, looked) ?? [],
     };
+    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found);
+    observation.camera = this.#conditions.update(frame, found);
+    this.#foreground = this.#moving.update(frame);
+    return observation;
   }
 
-  /** Updates what is known of a seen track's place; returns the lines that it has passed by that. */
-  #place(memory: Memory, track: Track, source: SizePx, atMs: number): Crossing[] {
-    const [x1, y1, x2, y2] = track.xyxyPx;
-    const groundPx: Point = [(x1 + x2) / 2, y2];
-    const heightPx = y2 - y1;
-    for (const [i, zone] of this.#zones.entries()) {
-      zone.visit(memory.visits[i] as Visit, source, groundPx, heightPx, atMs);
-    }
-    return this.#lines.flatMap((line, i) => {
-      const direction = line.approach(memory.approaches[i] as Approach, source, groundPx, heightPx);
-      return direction === undefined ? [] : [{ line: line.id, track: track.id, direction }];
-    });
+  /** Of the frame that was taken last: what does not look like the street as it is. */
+  get foreground(): Foreground | undefined {
+    return this.#foreground;
   }
 
-  #describe(memory: Memory, track: Track, source: SizePx): ObservedTrack {
-    const { id, group, label, score, xyxyPx, velocityPxPerS, firstMs, lastMs, seen } = track;
-    const [x1, y1, x2, y2] = xyxyPx;
-    const x = (px: number): number => Math.min(1, Math.max(0, px / source.widthPx));
-    const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
+  /** A vehicle may have come to stand: the next frame should be looked at. */
+  waits(atMs: number): boolean {
+    return this.#standing?.waits(atMs) ?? false;
+  }
+
+  /** Media times whose stills are still needed as evidence. */
+  get pinnedMs(): readonly number[] {
+    return this.#scene?.pinnedMs ?? [];
+  }
+
+  /** What was left out because there was too much of it. */
+  get limits(): Record<ObserverLimit, number> {
+    const { regions = 0, places = 0 } = this.#scene?.dropped ?? {};
     return {
-      id,
-      group,
-      label,
-      score,
-      xyxyNorm: [x(x1), y(y1), x(x2), y(y2)],
-      ground: [x((x1 + x2) / 2), y(y2)],
-      velocityNormPerS: [velocityPxPerS[0] / source.widthPx, velocityPxPerS[1] / source.heightPx],
-      firstMs,
-      lastMs,
-      seen,
-      zones: this.#zones.flatMap((zone, i) => {
-        const visit = memory.visits[i] as Visit;
-        return visit.present ? [{ zone: zone.id, sinceMs: visit.sinceMs }] : [];
-      }),
+      crossings_dropped: this.#places.crossingsDropped,
+      standing_places_dropped: this.#standing?.dropped ?? 0,
+      static_regions_dropped: regions,
+      carrier_places_dropped: places,
     };
+  }
+
+  /** What is known of the camera's view, when it is time to tell it; undefined at all other times. */
+  viewToTell(): VisionSettings['knownView'] {
+    return this.#conditions.viewToTell();
+  }
+
+  /** A person has looked at the camera's view: it is the right one as it is now. */
+  confirmView(): void {
+    this.#conditions.confirm();
   }
 }

@@ -17,19 +17,30 @@ const CONTRAST_MIN = 3;
 
 export type Patch = Float32Array;
 
+/** Fewer points that no privacy mask hides say nothing of a place. */
+const POINTS_MIN = POINTS / 8;
+
 /** A picture of the detector's input size whose luma can be read. */
 export interface LumaPicture {
   readonly source: SizePx;
   readonly input: SizePx;
+  /** As of the frame. */
+  readonly masked: Uint8Array | undefined;
   /** 0..255, at the pixel with this index (row × width + column). */
   lumaOf(pixel: number): number;
 }
 
 /** BT.601 luma in integers, read where it is needed. */
-export function lumaPicture({ rgb, source, input }: Pick<Frame, 'rgb' | 'input' | 'source'>): LumaPicture {
+export function lumaPicture({
+  rgb,
+  source,
+  input,
+  masked,
+}: Pick<Frame, 'rgb' | 'input' | 'source' | 'masked'>): LumaPicture {
   return {
     source,
     input,
+    masked,
     lumaOf: (pixel) => {
       const i = pixel * 3;
       return (77 * (rgb[i] as number) + 150 * (rgb[i + 1] as number) + 29 * (rgb[i + 2] as number)) >> 8;
@@ -39,29 +50,33 @@ export function lumaPicture({ rgb, source, input }: Pick<Frame, 'rgb' | 'input' 
 
 /** The same, kept: one byte a pixel. */
 export function keptLuma(picture: LumaPicture): LumaPicture {
-  const { source, input } = picture;
+  const { source, input, masked } = picture;
   const kept = new Uint8Array(input.widthPx * input.heightPx);
   for (let i = 0; i < kept.length; i++) kept[i] = picture.lumaOf(i);
-  return { source, input, lumaOf: (pixel) => kept[pixel] as number };
+  return { source, input, masked, lumaOf: (pixel) => kept[pixel] as number };
 }
 
-/** Undefined where the box holds no contrast to compare by. */
+/** Undefined where the box holds no contrast to compare by. Points under a privacy mask weigh nothing. */
 export function patchOf(picture: LumaPicture, box: XyxyPx): Patch | undefined {
-  const { input, source } = picture;
+  const { input, source, masked, lumaOf } = picture;
   const placement = placementOf(source, input);
   const scale = placement.widthPx / source.widthPx;
   const patch = new Float32Array(POINTS);
   let sum = 0;
+  let points = 0;
   for (let row = 0; row < SIDE; row++) {
     const y = placement.topPx + scale * (box[1] + ((row + 0.5) / SIDE) * (box[3] - box[1]));
     for (let column = 0; column < SIDE; column++) {
       const x = placement.leftPx + scale * (box[0] + ((column + 0.5) / SIDE) * (box[2] - box[0]));
-      const value = lumaAt(picture, x, y);
+      const pixel = pixelAt(input, x, y);
+      const value = masked?.[pixel] === 1 ? Number.NaN : lumaOf(pixel);
       patch[row * SIDE + column] = value;
+      if (Number.isNaN(value)) continue;
       sum += value;
+      points += 1;
     }
   }
-  return normalise(patch, sum / POINTS);
+  return points < POINTS_MIN ? undefined : normalise(patch, sum / points, points);
 }
 
 /** Normalised cross-correlation (Lewis, "Fast Normalized Cross-Correlation", 1995): -1 to 1. */
@@ -77,18 +92,19 @@ export function blend(patch: Patch, now: Patch, share: number): Patch {
   return normalise(mixed, 0) ?? patch;
 }
 
-function normalise(patch: Patch, mean: number): Patch | undefined {
+/** Points that are not numbers become 0, which is the mean. */
+function normalise(patch: Patch, mean: number, points = POINTS): Patch | undefined {
   let squares = 0;
-  for (let i = 0; i < POINTS; i++) squares += ((patch[i] as number) - mean) ** 2;
+  for (const value of patch) if (!Number.isNaN(value)) squares += (value - mean) ** 2;
   // A patch that was normalised before has length 1: only raw luma is held against the noise floor.
-  if (mean !== 0 && Math.sqrt(squares / POINTS) < CONTRAST_MIN) return undefined;
+  if (mean !== 0 && Math.sqrt(squares / points) < CONTRAST_MIN) return undefined;
   if (squares === 0) return undefined;
   const length = Math.sqrt(squares);
-  return patch.map((value) => (value - mean) / length);
+  return patch.map((value) => (Number.isNaN(value) ? 0 : (value - mean) / length));
 }
 
-function lumaAt({ input: { widthPx, heightPx }, lumaOf }: LumaPicture, x: number, y: number): number {
+function pixelAt({ widthPx, heightPx }: SizePx, x: number, y: number): number {
   const column = Math.min(widthPx - 1, Math.max(0, Math.floor(x)));
   const row = Math.min(heightPx - 1, Math.max(0, Math.floor(y)));
-  return lumaOf(row * widthPx + column);
+  return row * widthPx + column;
 }

@@ -9,7 +9,7 @@
  * a region keeps its id for as long as it stands.
  * LIMITS: the background is brought up to date at most every `TICK_MS`; 32 regions are followed.
  */
-import type { MaskConfig, ZoneConfig } from '../../contract/config.ts';
+import type { ZoneConfig } from '../../contract/config.ts';
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { iou } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
@@ -17,7 +17,7 @@ import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { Background } from './background.ts';
 import { BESIDE, COVERED } from './background-state.ts';
 import { type Attendant, carrierOf, follow, isAttended, lastLeftMs, Presence, people } from './carrier.ts';
-import { isInside, type Polygon } from './geometry.ts';
+import { isInside } from './geometry.ts';
 import { type Grid, SmallPicture } from './small-picture.ts';
 import { type Region, StaticRegions } from './static-region.ts';
 
@@ -78,7 +78,6 @@ interface Followed {
 
 export interface SceneOptions {
   readonly zones: readonly ZoneConfig[];
-  readonly masks: readonly MaskConfig[];
 }
 
 export class SceneObserver {
@@ -92,26 +91,18 @@ export class SceneObserver {
   #lookMs = 0;
   #quietMs: number[] = [];
   #reported: StaticRegion[] = [];
-  #relearnt = 0;
-  #lights = 0;
+  /** Of the models of former sizes of the picture. */
+  #droppedBefore = 0;
 
   constructor(options: SceneOptions) {
     this.#options = options;
   }
 
-  get counters(): {
-    regions: number;
-    overflow: number;
-    relearnt: number;
-    lights: number;
-    litCells: number;
-  } {
+  /** Regions that were not followed because there were too many, and places of tracks that were not remembered. */
+  get dropped(): { readonly regions: number; readonly places: number } {
     return {
-      regions: this.#regions?.standing.size ?? 0,
-      overflow: this.#regions?.overflow ?? 0,
-      relearnt: this.#relearnt,
-      lights: this.#lights,
-      litCells: this.#regions?.litCells ?? 0,
+      regions: this.#droppedBefore + (this.#regions?.dropped ?? 0),
+      places: this.#presence.dropped,
     };
   }
 
@@ -136,7 +127,7 @@ export class SceneObserver {
     background.update(atMs);
     this.#presence.remember(atMs, tracks);
     if (tracks.length === 0) this.#noteQuiet(atMs);
-    for (const [id, region] of regions.standing) {
+    for (const [id, region] of regions.followed) {
       this.#attend(region, this.#followed.get(id), tracks, detections, elapsedMs, atMs);
     }
     if (atMs - this.#lookMs >= LOOK_MS) {
@@ -149,18 +140,18 @@ export class SceneObserver {
 
   /** Made anew when the source changes its size: nothing of the old picture fits. */
   #models(frame: Frame): { background: Background; regions: StaticRegions } {
-    const { source, input } = frame;
+    const { source } = frame;
     const same = this.#source?.widthPx === source.widthPx && this.#source.heightPx === source.heightPx;
     if (same && this.#background !== undefined && this.#regions !== undefined) {
       return { background: this.#background, regions: this.#regions };
     }
-    const { zones, masks } = this.#options;
-    const polygons = (list: readonly { polygon: Polygon }[]): Polygon[] => list.map(({ polygon }) => polygon);
-    const picture = new SmallPicture(source, input, polygons(zones), polygons(masks));
+    const zones = this.#options.zones.map(({ polygon }) => polygon);
+    const picture = new SmallPicture(frame, zones);
     const background = new Background(picture);
     const regions = new StaticRegions(background);
     this.#source = source;
     this.#background = background;
+    this.#droppedBefore += this.#regions?.dropped ?? 0;
     this.#regions = regions;
     this.#followed.clear();
     return { background, regions };
@@ -207,9 +198,8 @@ export class SceneObserver {
   }
 
   #look(background: Background, regions: StaticRegions, atMs: number): void {
-    if (background.changedCells > RELEARN_SHARE * background.picture.grid.watched.length) {
+    if (background.changedCells > RELEARN_SHARE * background.picture.grid.used.length) {
       regions.relearn(atMs - RELEARN_MS);
-      this.#relearnt += 1;
     }
     for (const region of regions.look(atMs))
       this.#followed.set(region.id, {
@@ -219,14 +209,14 @@ export class SceneObserver {
         closed: false,
         told: false,
       });
-    for (const region of [...regions.standing.values()]) {
+    for (const region of [...regions.followed.values()]) {
       const followed = this.#followed.get(region.id);
       if (followed === undefined) continue;
       const growing = atMs - Math.max(region.foundMs, region.grownMs) < LOOK_MS + SETTLED_MS;
       if (growing && !followed.closed) this.#findAttendants(region, followed);
       if (this.#isOver(regions, region, followed, atMs)) regions.absorb(region);
     }
-    for (const id of this.#followed.keys()) if (!regions.standing.has(id)) this.#followed.delete(id);
+    for (const id of this.#followed.keys()) if (!regions.followed.has(id)) this.#followed.delete(id);
   }
 
   #findAttendants(region: Region, followed: Followed): void {
@@ -252,10 +242,7 @@ export class SceneObserver {
     if (isAttended(attendants, atMs)) return false;
     if (atMs - region.foundMs >= SETTLED_MS) followed.closed = true;
     regions.decide(region);
-    if (kind === 'light' && looks >= LIGHT_LOOKS) {
-      this.#lights += 1;
-      return true;
-    }
+    if (kind === 'light' && looks >= LIGHT_LOOKS) return true;
     if (kind === 'removed' && looks >= REMOVED_LOOKS) return true;
     if (region.outlineNow < OUTLINE_GONE * outline && atMs - grownMs > LOOK_MS) return true;
     return attendants.length === 0 ? atMs - grownMs > UNCARRIED_MS : atMs - firstMs > CARRIED_MS;
@@ -263,7 +250,7 @@ export class SceneObserver {
 
   #report(regions: StaticRegions, atMs: number): StaticRegion[] {
     const reported: StaticRegion[] = [];
-    for (const region of regions.standing.values()) {
+    for (const region of regions.followed.values()) {
       const followed = this.#followed.get(region.id);
       if (followed === undefined || region.kind === 'light') continue;
       // Once told, it is told until it is over.

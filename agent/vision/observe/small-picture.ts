@@ -5,10 +5,10 @@
  *
  * LIMITS: at most `cellsMax` cells whatever the input's size, so that the cost of a frame is bounded.
  */
-import type { SizePx } from '../../contract/geometry.ts';
 import { type Placement, placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
 import { isInside, type Polygon } from './geometry.ts';
+import { isMasked } from './masked.ts';
 
 /**
  * With 12,000 cells the smallest thing that a dumping rule takes by default (0.0005 of the frame) covers
@@ -17,6 +17,8 @@ import { isInside, type Polygon } from './geometry.ts';
 const CELLS_MAX = 12_000;
 /** Cells this far outside a zone are kept too: the ground beside a thing at the zone's border. */
 const MARGIN_CELLS = 4;
+
+type Shape = Pick<Frame, 'source' | 'input' | 'masked'>;
 
 /** Where the cells lie: a grid over the picture, the letterbox's borders left out. */
 export interface Grid {
@@ -29,35 +31,29 @@ export interface Grid {
   readonly sourcePxPerCell: readonly [number, number];
   /** Share of the frame that one cell covers. */
   readonly cellNorm: number;
-  /** Indices of the cells that are looked at: in or beside a zone, and not under a mask. Ascending. */
-  readonly watched: Int32Array;
+  /** Indices of the cells that are looked at: in or beside a zone, and not touched by a mask. Ascending. */
+  readonly used: Int32Array;
 }
 
 export class SmallPicture {
   readonly grid: Grid;
-  /** Means of the cells that are watched, 0..255. */
+  /** Means of the cells that are used, 0..255. */
   readonly red: Float32Array;
   readonly green: Float32Array;
   readonly blue: Float32Array;
-  /** Index in `rgb` of the first byte of each watched cell. */
+  /** Index in `rgb` of the first byte of each used cell. */
   readonly #offsets: Int32Array;
   readonly #stride: number;
 
-  constructor(
-    source: SizePx,
-    input: SizePx,
-    zones: readonly Polygon[],
-    masks: readonly Polygon[],
-    cellsMax = CELLS_MAX,
-  ) {
-    this.grid = gridOf(source, input, zones, masks, cellsMax);
-    const { columns, rows, cellPx, placement, watched } = this.grid;
+  constructor(shape: Shape, zones: readonly Polygon[], cellsMax = CELLS_MAX) {
+    this.grid = gridOf(shape, zones, cellsMax);
+    const { columns, rows, cellPx, placement, used } = this.grid;
     const cells = columns * rows;
     this.red = new Float32Array(cells);
     this.green = new Float32Array(cells);
     this.blue = new Float32Array(cells);
-    this.#stride = input.widthPx * 3;
-    this.#offsets = watched.map((cell) => {
+    this.#stride = shape.input.widthPx * 3;
+    this.#offsets = used.map((cell) => {
       const x = placement.leftPx + (cell % columns) * cellPx;
       const y = placement.topPx + Math.floor(cell / columns) * cellPx;
       return y * this.#stride + x * 3;
@@ -66,14 +62,14 @@ export class SmallPicture {
 
   /** Takes the means of a frame of the size given at the start. */
   read({ rgb }: Frame): void {
-    const { cellPx, watched } = this.grid;
+    const { cellPx, used } = this.grid;
     const { red, green, blue } = this;
     const offsets = this.#offsets;
     const stride = this.#stride;
     const across = cellPx * 3;
     // Every second pixel, as on a chessboard: neighbours of a scaled picture say nearly the same.
     const scale = 1 / Math.ceil((cellPx * cellPx) / 2);
-    for (let k = 0; k < watched.length; k += 1) {
+    for (let k = 0; k < used.length; k += 1) {
       let r = 0;
       let g = 0;
       let b = 0;
@@ -86,7 +82,7 @@ export class SmallPicture {
           b += rgb[at + 2] as number;
         }
       }
-      const cell = watched[k] as number;
+      const cell = used[k] as number;
       red[cell] = r * scale;
       green[cell] = g * scale;
       blue[cell] = b * scale;
@@ -94,28 +90,23 @@ export class SmallPicture {
   }
 }
 
-function gridOf(
-  source: SizePx,
-  input: SizePx,
-  zones: readonly Polygon[],
-  masks: readonly Polygon[],
-  cellsMax: number,
-): Grid {
+function gridOf(shape: Shape, zones: readonly Polygon[], cellsMax: number): Grid {
+  const { source, input } = shape;
   const placement = placementOf(source, input);
   const cellPx = Math.max(1, Math.ceil(Math.sqrt((placement.widthPx * placement.heightPx) / cellsMax)));
   const columns = Math.floor(placement.widthPx / cellPx);
   const rows = Math.floor(placement.heightPx / cellPx);
   const wide = placement.widthPx / cellPx;
   const high = placement.heightPx / cellPx;
-  const inside = (polygons: readonly Polygon[], x: number, y: number): boolean =>
-    polygons.some((polygon) => isInside(polygon, [x / wide, y / high]));
-  const watched: number[] = [];
+  const inZone = (x: number, y: number): boolean =>
+    zones.some((polygon) => isInside(polygon, [x / wide, y / high]));
+  const used: number[] = [];
   const beside = [-MARGIN_CELLS, 0, MARGIN_CELLS];
   for (let y = 0; y < rows; y += 1) {
     for (let x = 0; x < columns; x += 1) {
-      const masked = [0, 0.5, 1].some((dy) => [0, 0.5, 1].some((dx) => inside(masks, x + dx, y + dy)));
-      const near = beside.some((dy) => beside.some((dx) => inside(zones, x + 0.5 + dx, y + 0.5 + dy)));
-      if (near && !masked) watched.push(y * columns + x);
+      const near = beside.some((dy) => beside.some((dx) => inZone(x + 0.5 + dx, y + 0.5 + dy)));
+      const [left, top] = [placement.leftPx + x * cellPx, placement.topPx + y * cellPx];
+      if (near && !isMasked(shape, left, top, cellPx, cellPx)) used.push(y * columns + x);
     }
   }
   return {
@@ -125,6 +116,6 @@ function gridOf(
     placement,
     sourcePxPerCell: [source.widthPx / wide, source.heightPx / high],
     cellNorm: 1 / (wide * high),
-    watched: Int32Array.from(watched),
+    used: Int32Array.from(used),
   };
 }

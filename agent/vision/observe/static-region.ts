@@ -15,7 +15,7 @@ const REGIONS_MAX = 32;
 /** A region with so many of the cells that hang together keeps them. */
 const FAIR_SHARE = 0.25;
 /** Of its cells at its largest, so many must still look changed for a region to stand. */
-const STANDING_SHARE = 0.35;
+const REMAINING_SHARE = 0.35;
 
 /** For so many looks (1.5 s) a cell must look lit. */
 const LIT_LOOKS = 3;
@@ -60,8 +60,7 @@ export class StaticRegions {
   readonly #regions = new Map<number, Region>();
   #nextId = 1;
   #look = 0;
-  #overflow = 0;
-  #litCells = 0;
+  #dropped = 0;
 
   constructor(background: Background) {
     const cells = background.state.length;
@@ -72,18 +71,14 @@ export class StaticRegions {
     this.#lit = new Uint8Array(cells);
   }
 
-  get standing(): ReadonlyMap<number, Region> {
+  /** Those that are followed, by id. */
+  get followed(): ReadonlyMap<number, Region> {
     return this.#regions;
   }
 
-  /** Regions that were not followed because too many stood. */
-  get overflow(): number {
-    return this.#overflow;
-  }
-
-  /** Cells that became ground again because only the light on them had changed. */
-  get litCells(): number {
-    return this.#litCells;
+  /** Regions that were not followed because there were too many. */
+  get dropped(): number {
+    return this.#dropped;
   }
 
   /** Looks at the background anew; returns the regions found by this look. */
@@ -93,11 +88,11 @@ export class StaticRegions {
     this.#look += 1;
     for (const region of this.#regions.values()) region.cells = [];
     const { state, picture } = this.#background;
-    for (const cell of picture.grid.watched) {
+    for (const cell of picture.grid.used) {
       if (state[cell] !== CHANGED) this.#owner[cell] = 0;
       else this.#weighLight(cell);
     }
-    for (const cell of picture.grid.watched) {
+    for (const cell of picture.grid.used) {
       if (!this.#isThing(cell) || this.#mark[cell] === this.#look) continue;
       const region = this.#assign(this.#gather(cell), atMs);
       if (region !== undefined) found.push(region);
@@ -120,7 +115,7 @@ export class StaticRegions {
   /** The picture as a whole has changed: all that changed with it is ground, but what stood before `sinceMs`. */
   relearn(sinceMs: number): void {
     for (const region of [...this.#regions.values()]) if (region.foundMs >= sinceMs) this.absorb(region);
-    for (const cell of this.#background.picture.grid.watched) {
+    for (const cell of this.#background.picture.grid.used) {
       if (this.#owner[cell] === 0) this.#background.absorb(cell);
     }
   }
@@ -146,7 +141,6 @@ export class StaticRegions {
     this.#owner[cell] = 0;
     if (lit < LIT_LOOKS || this.#background.covered[cell] !== 0) return;
     this.#lit[cell] = 0;
-    this.#litCells += 1;
     this.#background.absorb(cell);
   }
 
@@ -173,7 +167,7 @@ export class StaticRegions {
     return queue.subarray(0, length);
   }
 
-  /** Gives cells that hang together to one region: a standing one that has a fair part of them, or a new one. */
+  /** Gives cells that hang together to one region: a followed one that has a fair part of them, or a new one. */
   #assign(cells: Int32Array, atMs: number): Region | undefined {
     const shares = new Map<number, number>();
     for (const cell of cells) {
@@ -194,7 +188,7 @@ export class StaticRegions {
     }
     if (cells.length < CELLS_MIN) return undefined;
     if (this.#regions.size >= REGIONS_MAX) {
-      this.#overflow += 1;
+      this.#dropped += 1;
       for (const cell of cells) this.#background.absorb(cell);
       return undefined;
     }
@@ -226,8 +220,8 @@ export class StaticRegions {
   }
 
   #refresh(region: Region): void {
-    const standing = (region.core ?? region.cells).filter((cell) => this.#owner[cell] === region.id).length;
-    if (standing < Math.max(CELLS_MIN, STANDING_SHARE * region.cellsMost)) {
+    const remaining = (region.core ?? region.cells).filter((cell) => this.#owner[cell] === region.id).length;
+    if (remaining < Math.max(CELLS_MIN, REMAINING_SHARE * region.cellsMost)) {
       // Of a thing taken away an outline remains where the ground's model is not quite right; what remains
       // of a region whose kind was still open may be a thing of its own and is looked at anew.
       if (region.core !== undefined) for (const cell of region.cells) this.#background.absorb(cell);

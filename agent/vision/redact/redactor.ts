@@ -8,8 +8,6 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
-import type { MaskConfig } from '../../contract/config.ts';
 import type { SizePx, XyxyNorm } from '../../contract/geometry.ts';
 import type { Detection, Foreground, Frame, Still, Track } from '../../contract/picture.ts';
 import {
@@ -19,8 +17,7 @@ import {
   SNAPSHOT_LONG_SIDE_PX_MAX,
 } from '../../contract/redacted-jpeg.ts';
 import { DetectionHistory } from './history.ts';
-import { decode, encode, SCALE_REACH_PX } from './jpeg.ts';
-import { blacken, maskRanges } from './mask.ts';
+import { encode } from './jpeg.ts';
 import { pixelate, planMosaic } from './mosaic.ts';
 import { mosaicShapeOf } from './moving.ts';
 import { drawOutline } from './outline.ts';
@@ -43,21 +40,9 @@ const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[
   { longSidePx: 320, quality: 40 },
 ];
 
-export interface RedactorOptions {
-  readonly masks: readonly MaskConfig[];
-  readonly log?: Logger;
-}
-
 export class Redactor {
-  readonly #masks: readonly MaskConfig[];
-  readonly #log: Logger | undefined;
   readonly #history = new DetectionHistory();
   #busy = false;
-
-  constructor(options: RedactorOptions) {
-    this.#masks = options.masks;
-    this.#log = options.log;
-  }
 
   /** Frames that left the history before their time because of its limit. */
   get forgotten(): number {
@@ -106,7 +91,7 @@ export class Redactor {
   }
 
   async #make(still: Still, regions: Regions, focus: readonly XyxyNorm[]): Promise<RedactedJpeg> {
-    let picture: { size: SizePx; rgb: Uint8Array; moving: number } | undefined;
+    let picture: { size: SizePx; rgb: Uint8Array; moving: number; masks: number } | undefined;
     for (const { longSidePx, quality } of STEPS) {
       const size = fitted(still.source, longSidePx);
       if (picture?.size.widthPx !== size.widthPx || picture.size.heightPx !== size.heightPx) {
@@ -118,9 +103,8 @@ export class Redactor {
         persons: regions.persons,
         plates: regions.vehicles,
         moving: picture.moving,
-        masks: this.#masks.length,
+        masks: picture.masks,
       };
-      this.#log?.debug({ ...size, quality, bytes: bytes.length, ...redaction }, 'snapshot made');
       const sha256 = createHash('sha256').update(bytes).digest('hex');
       return { bytes, sha256, ...size, atMs: still.atMs, redaction } as RedactedJpeg;
     }
@@ -136,11 +120,8 @@ export class Redactor {
     size: SizePx,
     regions: Regions,
     focus: readonly XyxyNorm[],
-  ): Promise<{ rgb: Uint8Array; moving: number }> {
-    const rgb = await decode(still.jpeg, still.source, size);
-    const reachPx = size.widthPx === still.source.widthPx ? 0 : SCALE_REACH_PX;
-    const black = this.#masks.map((mask) => maskRanges(mask.polygon, size, reachPx));
-    for (const ranges of black) blacken(rgb, ranges);
+  ): Promise<{ rgb: Uint8Array; moving: number; masks: number }> {
+    const { rgb, reachPx, black } = await still.pixels(size);
     const mosaic = planMosaic(
       size,
       regions.boxes.map((box) => mosaicBoxOf(box, size, reachPx)),
@@ -148,7 +129,8 @@ export class Redactor {
     );
     pixelate(rgb, size, mosaic);
     for (const box of focus) drawOutline(rgb, size, toPx(box, size));
-    for (const ranges of black) blacken(rgb, ranges);
-    return { rgb, moving: mosaic.shapesDrawn };
+    // A block that reaches below a mask has been given a colour there, and an outline may run through it.
+    for (const [from, to] of black.flat()) rgb.fill(0, from, to);
+    return { rgb, moving: mosaic.shapesDrawn, masks: black.length };
   }
 }

@@ -7,12 +7,10 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError, messageOf } from '../../base/errors.ts';
-import type { MaskConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Still } from '../../contract/picture.ts';
 import { SEALED_BYTES_MAX, type SealedEvidence } from '../../contract/sealed-evidence.ts';
-import { decode, encode, SCALE_REACH_PX } from './jpeg.ts';
-import { blacken, maskRanges } from './mask.ts';
+import { encode } from './jpeg.ts';
 import { fitted } from './size.ts';
 
 /** Long side and quality, tried until the file is small enough: at 90 nothing of a street scene is lost. */
@@ -27,21 +25,16 @@ const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[
   { longSidePx: 640, quality: 40 },
 ];
 
-export interface SealerOptions {
-  readonly masks: readonly MaskConfig[];
-  readonly recipients: readonly string[];
-}
-
 export class Sealer {
-  readonly #options: SealerOptions;
+  readonly #recipients: readonly string[];
 
-  constructor(options: SealerOptions) {
-    this.#options = options;
+  constructor(recipients: readonly string[]) {
+    this.#recipients = recipients;
   }
 
   /** Throws `corrupt` where the still is not a JPEG of its size, `config` where a recipient is no key of age. */
   async seal(still: Still): Promise<SealedEvidence> {
-    const { recipients } = this.#options;
+    const recipients = this.#recipients;
     // Loaded when first needed: most boxes seal nothing.
     const { Encrypter } = await import('age-encryption');
     const encrypter = new Encrypter();
@@ -64,11 +57,9 @@ export class Sealer {
     );
   }
 
-  /** Re-encoded, so that no metadata of the camera travels along; black before anybody can see it. */
+  /** Encoded anew, so that no metadata of the camera travels along. */
   async #plain(still: Still, size: SizePx, quality: number): Promise<Uint8Array> {
-    const rgb = await decode(still.jpeg, still.source, size);
-    const reachPx = size.widthPx === still.source.widthPx ? 0 : SCALE_REACH_PX;
-    for (const { polygon } of this.#options.masks) blacken(rgb, maskRanges(polygon, size, reachPx));
+    const { rgb } = await still.pixels(size);
     const jpeg = await encode(rgb, size, quality);
     rgb.fill(0);
     return jpeg;

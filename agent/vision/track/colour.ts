@@ -30,11 +30,12 @@ const SAMPLES_MAX = 12;
 /** Two histograms of square roots, each of unit length. */
 export type ColourPrint = Float32Array;
 
-/** The print of a box; undefined where a half covers no pixel of the picture. */
+/** The print of a box; undefined where a half covers no pixel of the picture but those of privacy masks. */
 export function colourPrint(
-  { rgb, input, source }: Pick<Frame, 'rgb' | 'input' | 'source'>,
+  frame: Pick<Frame, 'rgb' | 'input' | 'source' | 'masked'>,
   [x1, y1, x2, y2]: XyxyPx,
 ): ColourPrint | undefined {
+  const { input, source } = frame;
   const { leftPx, topPx, widthPx } = placementOf(source, input);
   const scale = widthPx / source.widthPx;
   const x = (share: number): number => leftPx + scale * (x1 + share * (x2 - x1));
@@ -43,8 +44,7 @@ export function colourPrint(
   const xs = span(x(X_FROM), x(X_TO), input.widthPx);
   for (const [half, [from, to]] of HALVES.entries()) {
     const ys = span(y(from), y(to), input.heightPx);
-    if (xs.end <= xs.start || ys.end <= ys.start) return undefined;
-    count(print, half * COLOURS, rgb, input.widthPx, xs, ys);
+    if (count(print, half * COLOURS, frame, xs, ys) === 0) return undefined;
   }
   return print;
 }
@@ -82,24 +82,28 @@ function span(from: number, to: number, limit: number): Span {
   return { start, end, step: Math.max(1, Math.ceil((end - start) / SAMPLES_MAX)) };
 }
 
+/** Returns of how many samples the histogram is. */
 function count(
   print: Float32Array,
   offset: number,
-  rgb: Uint8Array,
-  widthPx: number,
+  { rgb, input, masked }: Pick<Frame, 'rgb' | 'input' | 'masked'>,
   xs: Span,
   ys: Span,
-): void {
+): number {
   let samples = 0;
   for (let y = ys.start; y < ys.end; y += ys.step) {
     for (let x = xs.start; x < xs.end; x += xs.step) {
-      const at = (y * widthPx + x) * 3;
+      const pixel = y * input.widthPx + x;
+      if (masked?.[pixel] === 1) continue;
+      const at = pixel * 3;
       const bin = offset + colourOf(rgb[at] as number, rgb[at + 1] as number, rgb[at + 2] as number);
       print[bin] = (print[bin] as number) + 1;
       samples += 1;
     }
   }
+  if (samples === 0) return 0;
   for (let i = offset; i < offset + COLOURS; i += 1) print[i] = Math.sqrt((print[i] as number) / samples);
+  return samples;
 }
 
 function colourOf(red: number, green: number, blue: number): number {

@@ -9,6 +9,7 @@
  * LIMITS: 256 tracks at once, further ones refused and counted; 2 s of memory.
  */
 import { iou, type SizePx, type XyxyPx } from '../../contract/geometry.ts';
+import type { GroundPlane } from '../../contract/ground-plane.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { associate, enlarged } from './association.ts';
 import { colourPrint } from './colour.ts';
@@ -24,21 +25,32 @@ const STILL_SIZES_PER_S = 0.4;
 
 export class Tracker {
   readonly #settings: TrackerSettings;
+  readonly #ground: GroundPlane | undefined;
   #tracks: Followed[] = [];
   #nextId: number;
   #atMs: number | undefined;
   #intervalMs = 0;
   #refused = 0;
+  #impossible = 0;
 
-  /** `firstId`: numbers of different lives of a process are told apart by it, and say nothing of what was before. */
-  constructor(settings: TrackerSettings = SETTINGS, firstId = 1) {
+  /**
+   * `firstId`: numbers of different lives of a process are told apart by it, and say nothing of what was before.
+   * `ground`: what cannot be as large as it looks is not followed.
+   */
+  constructor(settings: TrackerSettings = SETTINGS, firstId = 1, ground?: GroundPlane) {
     this.#settings = settings;
     this.#nextId = firstId;
+    this.#ground = ground;
   }
 
   /** Tracks that were not begun because too many were followed. */
   get refused(): number {
     return this.#refused;
+  }
+
+  /** Detections that were too large or too small for where they stand. */
+  get impossible(): number {
+    return this.#impossible;
   }
 
   /** An object is likely and not sure yet, out of sight for a moment, or moves: the next frame should be looked at. */
@@ -61,11 +73,23 @@ export class Tracker {
   update(frame: Frame, detections: readonly Detection[]): readonly Track[] {
     const { atMs } = frame;
     this.#advance(frame);
-    const { high, low } = this.#sort(frame, detections);
+    const possible = this.#possible(detections, frame.source);
+    const { high, low } = this.#sort(frame, possible);
     const matched = this.#associate(high, low, atMs);
     for (const track of this.#tracks) if (track.lastMs !== atMs) track.miss();
     for (const candidate of [...high, ...low]) this.#start(candidate, matched, atMs);
     return this.#tracks.filter((track) => track.confirmed).map((track) => track.toTrack(atMs));
+  }
+
+  #possible(detections: readonly Detection[], source: SizePx): readonly Detection[] {
+    const ground = this.#ground;
+    if (ground === undefined) return detections;
+    const { widthPx, heightPx } = source;
+    const possible = detections.filter(({ group, xyxyPx: [x1, y1, x2, y2] }) =>
+      ground.allows(group, [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx], source),
+    );
+    this.#impossible += detections.length - possible.length;
+    return possible;
   }
 
   /** Forgets what is too old or has left, and predicts the rest. */
@@ -87,19 +111,16 @@ export class Tracker {
   }
 
   /** Splits detections into those believed and those that may only continue a track. */
-  #sort(
-    { rgb, input, source }: Frame,
-    detections: readonly Detection[],
-  ): Record<'high' | 'low', Set<Candidate>> {
+  #sort(frame: Frame, detections: readonly Detection[]): Record<'high' | 'low', Set<Candidate>> {
     const { groups, crowdedIou, likenessPower, edgeSlack } = this.#settings;
     const believed = detections.filter(({ group, score }) => score >= groups[group].highScoreMin);
     const high = new Set<Candidate>();
     const low = new Set<Candidate>();
     for (const detection of detections) {
       const { group, score, xyxyPx } = detection;
-      const cut = cutBy(source, xyxyPx, edgeSlack);
+      const cut = cutBy(frame.source, xyxyPx, edgeSlack);
       if (score >= groups[group].highScoreMin) {
-        const print = likenessPower > 0 ? colourPrint({ rgb, input, source }, xyxyPx) : undefined;
+        const print = likenessPower > 0 ? colourPrint(frame, xyxyPx) : undefined;
         const crowded = believed.some(
           (other) => other !== detection && iou(other.xyxyPx, xyxyPx) > crowdedIou,
         );

@@ -12,9 +12,9 @@ import type { Detection, Frame } from '../../../agent/contract/picture.ts';
 import { AgentFlow } from '../../../agent/flow.ts';
 import { permitReplay } from '../../../agent/restraint/permit.ts';
 import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
-import { Observer } from '../../../agent/vision/observe/observer.ts';
 import { SceneObserver } from '../../../agent/vision/observe/scene.ts';
 import { StandingVehicles } from '../../../agent/vision/observe/standing.ts';
+import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type RuleScore, scoreStarts } from '../../../scripts/evaluation/labels.ts';
 import { seeded } from '../paint.ts';
@@ -124,12 +124,15 @@ class Street {
       this.#vision = visionOf(this.#config, this.#flow, this.#lives);
     }
     this.#atMs = frame.atMs;
-    const { tracker, observer, standing, regions } = this.#vision;
+    const { tracker, places, standing, regions } = this.#vision;
     const before = this.#cpuMs();
     const tracks = tracker.update(frame, found);
     const tracked = this.#cpuMs();
-    const observation: Observation = observer.observe(frame, tracks);
-    if (standing !== undefined) observation.standing = standing.update(frame, tracks, found);
+    const { index, atMs, wallMs, source } = frame;
+    const observation: Observation = {
+      ...{ frame: index, atMs, wallMs, source, ...places.update(frame, tracks) },
+      standing: standing?.update(frame, tracks, found) ?? [],
+    };
     if (regions !== undefined) observation.regions = regions.update(frame, tracks, found);
     const { evidence } = this.#flow.observe(observation);
     this.#trackMs += tracked - before;
@@ -169,18 +172,18 @@ class Street {
 }
 
 function visionOf(config: Config, flow: AgentFlow, life: number) {
-  const { zones, lines, masks, moveTolerance, regions } = visionSettings(config, permitReplay(config), {
+  const { zones, lines, moveTolerance, regions } = visionSettings(config, permitReplay(config), {
     mode: 'replay',
     camera: { source: 'test:pattern', fps: null },
   });
   return {
     tracker: new Tracker(undefined, 1 + 100_000 * life),
-    observer: new Observer({ zones, lines }),
+    places: new TrackPlaces({ zones, lines }),
     standing:
       moveTolerance === null
         ? undefined
         : new StandingVehicles({ zones, moveTolerance, known: flow.knownStanding() }),
-    regions: regions ? new SceneObserver({ zones, masks }) : undefined,
+    regions: regions ? new SceneObserver({ zones }) : undefined,
   };
 }
 

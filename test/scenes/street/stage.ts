@@ -73,6 +73,7 @@ export async function loadStage(
     source: `file:${clip}`,
     fps: STAGE_FPS,
     input: INPUT,
+    masks: [],
     mode: 'replay',
     clock: systemClock,
     log,

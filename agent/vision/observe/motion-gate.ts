@@ -7,46 +7,40 @@
  *
  * INVARIANTS: no two looks are further apart than `CHECK_MS`, as far as the frames allow; time is media time.
  */
-import type { Frame } from '../contract/picture.ts';
+import type { Frame } from '../../contract/picture.ts';
+import { Motion } from './motion.ts';
 
 const CHECK_MS = 2000;
 /** What has come to rest is looked at for so long: the tracker settles in it. A flicker of one frame is no motion. */
 const SETTLE_MS = 600;
 
-export interface GateOptions {
-  /** Something has moved in this frame since the last look (observe/motion.ts). */
-  moved(frame: Frame): boolean;
-  looked(): void;
-  /** False: every frame is looked at. */
-  readonly gating: boolean;
-}
-
-export class Gate {
-  readonly #options: GateOptions;
+export class MotionGate {
+  readonly #everyFrame: boolean;
+  readonly #motion = new Motion();
   #lookMs: number | undefined;
   #atMs: number | undefined;
   #movedMs = Number.NEGATIVE_INFINITY;
   #moved = false;
 
-  constructor(options: GateOptions) {
-    this.#options = options;
+  /** `everyFrame`: there is nothing to decide. */
+  constructor({ everyFrame }: { readonly everyFrame: boolean }) {
+    this.#everyFrame = everyFrame;
   }
 
-  /** `awaited`: an object is waited for, or an incident is open. */
+  /** Takes the next frame. `awaited`: an object is waited for, or an incident is open. */
   mustLook(frame: Frame, awaited: boolean): boolean {
-    const { moved, looked, gating } = this.#options;
-    if (!gating) return true;
+    if (this.#everyFrame) return true;
     const { atMs } = frame;
     const stepMs = atMs - (this.#atMs ?? atMs);
     this.#atMs = atMs;
     const before = this.#moved;
-    this.#moved = moved(frame);
+    this.#moved = this.#motion.update(frame);
     if (before && this.#moved) this.#movedMs = atMs;
     const check = this.#lookMs === undefined || atMs + stepMs - this.#lookMs > CHECK_MS;
     const look = this.#moved || awaited || check || atMs - this.#movedMs < SETTLE_MS;
     if (!look) return false;
     this.#lookMs = atMs;
-    looked();
+    this.#motion.looked();
     return true;
   }
 }

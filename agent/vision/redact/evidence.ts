@@ -1,5 +1,5 @@
 /**
- * Makes the pictures that the agent asks for, and keeps those that it may ask for later.
+ * Makes the pictures that the agent asks for, redacted and sealed, and keeps those that it may ask for later.
  *
  * A thing that was dumped is noticed when it has stood for a while; what the place looked like before,
  * and the moment of the deposit, must have been kept by then. They are kept redacted, so that no older
@@ -8,19 +8,21 @@
  * INVARIANTS: one picture is made at a time, in the order of asking.
  * LIMITS: 16 requests wait, a further one is refused with a reason; 40 pictures are kept.
  */
-import { AgentError, messageOf } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
-import type { XyxyNorm } from '../contract/geometry.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { XyxyNorm } from '../../contract/geometry.ts';
 import {
   type EvidenceRequest,
   encodeMessage,
   encodeSealed,
   encodeSnapshot,
   type Focus,
-} from '../contract/link.ts';
-import type { Still } from '../contract/picture.ts';
-import type { RedactedJpeg } from '../contract/redacted-jpeg.ts';
-import type { SealedEvidence } from '../contract/sealed-evidence.ts';
+} from '../../contract/link.ts';
+import type { Foreground, Frame, Look, Still } from '../../contract/picture.ts';
+import type { RedactedJpeg } from '../../contract/redacted-jpeg.ts';
+import { RecentLooks } from './recent-looks.ts';
+import { Redactor } from './redactor.ts';
+import { Sealer } from './sealer.ts';
 
 const WAITING_MAX = 16;
 const KEPT_MAX = 40;
@@ -31,15 +33,17 @@ const SAME_MOMENT_MS = 500;
 
 export interface EvidenceOptions {
   stillNear(atMs: number): Still | undefined;
-  redact(still: Still, focus: readonly XyxyNorm[]): Promise<RedactedJpeg>;
-  /** Absent where there is nobody to seal to. */
-  seal?(still: Still): Promise<SealedEvidence>;
+  /** Public keys; none: nothing is sealed. */
+  readonly sealTo: readonly string[];
   send(encoded: Buffer): boolean;
   readonly log: Logger;
 }
 
 export class Evidence {
   readonly #options: EvidenceOptions;
+  readonly #redactor = new Redactor();
+  readonly #sealer: Sealer | undefined;
+  readonly #recent = new RecentLooks();
   readonly #tasks: (() => Promise<void>)[] = [];
   /** By the moment asked for; undefined while it is being made or when it could not be. */
   readonly #kept = new Map<number, RedactedJpeg | undefined>();
@@ -47,6 +51,18 @@ export class Evidence {
 
   constructor(options: EvidenceOptions) {
     this.#options = options;
+    this.#sealer = options.sealTo.length === 0 ? undefined : new Sealer(options.sealTo);
+  }
+
+  /** Takes note of every analysed frame, in their order: what must be hidden in its still. */
+  remember(frame: Frame, { looked, found, tracks }: Look, foreground: Foreground | undefined): void {
+    if (looked) this.#recent.add(found);
+    this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
+  }
+
+  /** Frames whose boxes were forgotten before their time. */
+  get forgotten(): number {
+    return this.#redactor.forgotten;
   }
 
   /** Answers with a snapshot or with the reason why there is none. */
@@ -68,27 +84,30 @@ export class Evidence {
     }
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when nothing waits, what is asked for meanwhile included. */
   async idle(): Promise<void> {
-    await this.#running;
+    while (this.#running !== undefined) await this.#running;
   }
 
   #do(task: () => Promise<void>): void {
     this.#tasks.push(task);
-    this.#running ??= this.#work().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#work();
   }
 
+  /** Is over in the very step in which it finds nothing to do: what is asked for a step later begins anew. */
   async #work(): Promise<void> {
-    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task();
+    try {
+      for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task();
+    } finally {
+      this.#running = undefined;
+    }
   }
 
   async #keepOne(moment: number): Promise<void> {
     const still = this.#options.stillNear(moment);
     if (still === undefined) return;
     try {
-      const picture = await this.#options.redact(still, []);
+      const picture = await this.#redactor.redact(still, []);
       if (this.#kept.has(moment)) this.#kept.set(moment, picture);
     } catch (error) {
       this.#note(error);
@@ -109,9 +128,9 @@ export class Evidence {
 
   /** That a still cannot be sealed keeps no snapshot back. */
   async #seal(request: number, atMs: number): Promise<void> {
-    if (this.#options.seal === undefined) return;
+    if (this.#sealer === undefined) return;
     try {
-      this.#options.send(encodeSealed(request, await this.#options.seal(this.#still(atMs))));
+      this.#options.send(encodeSealed(request, await this.#sealer.seal(this.#still(atMs))));
     } catch (error) {
       this.#note(error);
       const reason = messageOf(error).slice(0, 1000);
@@ -122,7 +141,7 @@ export class Evidence {
   async #make(atMs: number, focus: readonly Focus[]): Promise<RedactedJpeg> {
     const still = this.#still(atMs);
     const thenS = (still.atMs - atMs) / 1000;
-    return this.#options.redact(
+    return this.#redactor.redact(
       still,
       focus.flatMap((box) => movedBy(box, thenS)),
     );

@@ -61,7 +61,7 @@ export class Pace {
   }
 
   /** Whether the frame at `atMs` is to be analysed. */
-  takes(atMs: number): boolean {
+  isDue(atMs: number): boolean {
     const dueMs = this.#intervalMs * this.#factorAt(this.#step) * EARLY;
     if (this.#step > 0 && this.#analysedMs !== undefined && atMs - this.#analysedMs < dueMs) {
       this.#skipped += 1;
@@ -71,8 +71,8 @@ export class Pace {
     return true;
   }
 
-  /** A frame at `atMs` took so long, inference and all. */
-  took(ms: number, atMs: number): void {
+  /** Analysing the frame at `atMs` took so long, inference and all. */
+  noteDuration(ms: number, atMs: number): void {
     this.#meanMs += (ms - this.#meanMs) / MEAN_OVER;
     const full = this.#meanMs > FULL * this.#intervalMs * this.#factorAt(this.#loadSteps);
     const room =

@@ -5,10 +5,10 @@
  *
  * LIMITS: `LOOKS_MAX` looks; a box that nearly repeats another is kept once.
  */
-import { iou } from '../contract/geometry.ts';
-import type { Detection } from '../contract/picture.ts';
+import { iou } from '../../contract/geometry.ts';
+import type { Detection } from '../../contract/picture.ts';
 
-/** Two seconds at the usual five frames a second: the redactor's own memory (redact/history.ts). */
+/** Two seconds at the usual five frames a second: the redactor's own memory (history.ts). */
 const LOOKS_MAX = 10;
 const SAME_IOU = 0.85;
 

@@ -8,11 +8,11 @@ import type { Clock } from '../../base/clock.ts';
 /** With the connection and the next key frame, a picture within 10 s of the return. */
 const PROBE_EVERY_MS = 2000;
 
-export class ReturnWatch {
+export class ReturnProbe {
   readonly #probe: (() => Promise<boolean>) | undefined;
   readonly #clock: Clock;
   readonly #onReturn: (downMs: number) => void;
-  #run: AbortController | undefined;
+  #probing: AbortController | undefined;
   #up = false;
 
   /** `onReturn` is given the time (monotonic) at which the source was last seen away. */
@@ -29,19 +29,19 @@ export class ReturnWatch {
 
   /** Idempotent. */
   start(): void {
-    if (this.#run !== undefined || this.#probe === undefined) return;
+    if (this.#probing !== undefined || this.#probe === undefined) return;
     this.#up = false;
-    this.#run = new AbortController();
-    void this.#watch(this.#probe, this.#run.signal);
+    this.#probing = new AbortController();
+    void this.#run(this.#probe, this.#probing.signal);
   }
 
   /** Idempotent. */
   stop(): void {
-    this.#run?.abort();
-    this.#run = undefined;
+    this.#probing?.abort();
+    this.#probing = undefined;
   }
 
-  async #watch(probe: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  async #run(probe: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
     let downMs: number | undefined;
     for (;;) {
       await this.#clock.sleep(PROBE_EVERY_MS, signal);

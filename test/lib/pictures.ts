@@ -1,0 +1,25 @@
+/** Frames and stills as the camera gives them out: black under the privacy masks. */
+import type { MaskConfig } from '../../agent/contract/config.ts';
+import type { SizePx } from '../../agent/contract/geometry.ts';
+import type { Frame, Still } from '../../agent/contract/picture.ts';
+import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
+import { givenOut } from '../../agent/vision/camera/still.ts';
+
+/** Makes the frames' own pixels black. */
+export function masking(masks: readonly MaskConfig[]): (frame: Frame) => Frame {
+  const privacy = new PrivacyMasks(masks);
+  return (frame) => ({ ...frame, masked: privacy.blackenFrame(frame.rgb, frame.source, frame.input) });
+}
+
+export interface StillOptions {
+  readonly atMs?: number;
+  readonly masks?: readonly MaskConfig[];
+}
+
+export function stillFrom(
+  jpeg: Uint8Array,
+  source: SizePx,
+  { atMs = 1000, masks = [] }: StillOptions = {},
+): Still {
+  return givenOut({ ptsNs: 0n, atMs, source, jpeg }, new PrivacyMasks(masks));
+}
