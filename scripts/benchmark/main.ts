@@ -55,9 +55,13 @@ async function run({ clip, passes, rounds, model, input, json }: Arguments): Pro
   process.stdout.write(`${json ? JSON.stringify(report, null, 2) : tableOf(report)}\n`);
 }
 
+const STREET_CLIP = join(packageRoot(), '.cache', 'vtest.avi');
 const program = new Command('scripts/bench')
+  .usage('[options]')
   .description('Measures the agent against the floor: bare GStreamer and bare inference on the same frames.')
-  .option('--clip <file>', 'clip with one video stream', join(packageRoot(), '.cache', 'vtest.avi'))
+  .addOption(
+    new Option('--clip <file>', 'clip with one video stream').default(STREET_CLIP, '.cache/vtest.avi'),
+  )
   .addOption(new Option('--passes <n>', 'plays the clip n times in a row').argParser(count).default(4))
   .addOption(new Option('--rounds <n>', 'floor and agent in turn, n times').argParser(count).default(3))
   .option('--model <name>', 'model in models/', 'nanodet-g-city10')

@@ -85,9 +85,14 @@ async function redaction({ stills, json }: { stills?: string; json?: true }): Pr
   process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : redactionTable(figures)}\n`);
 }
 
-const program = new Command('scripts/evaluate').description(
-  'Measures the parts of the box on ground truth. VIGIE_DATA names the folder with clips/, gt/ and labels/.',
-);
+const labelsOption = (): Option =>
+  new Option('--labels <dir>', 'folder of labels').default(join(dataDir, 'labels'), 'labels/ of VIGIE_DATA');
+
+const program = new Command('scripts/evaluate')
+  .description(
+    'Measures the parts of the box on ground truth. VIGIE_DATA names the folder with clips/, gt/ and labels/.',
+  )
+  .helpCommand(false);
 program
   .command('detector')
   .description('average precision and recall of people on PETS09-S2L1 and TUD-Stadtmitte, every 5th frame')
@@ -109,27 +114,37 @@ program
       .argParser((text) => inputsOf(text, [])[0])
       .default([416, 256], '416x256'),
   )
-  .option('--out <dir>', 'where the tracks are written', join(packageRoot(), '.cache', 'tracks'))
+  .addOption(
+    new Option('--out <dir>', 'where the tracks are written').default(
+      join(packageRoot(), '.cache', 'tracks'),
+      '.cache/tracks',
+    ),
+  )
   .option('--json', 'print JSON instead of a table')
   .action(tracks);
 program
   .command('events')
   .description('replays every labelled clip: found, missed and false alerts; exit code 1 where there are any')
-  .option('--labels <dir>', 'folder of labels', join(dataDir, 'labels'))
+  .addOption(labelsOption())
   .action(events);
 program
   .command('gating')
   .description(
     'inferences that motion gating saves on every labelled clip; exit code 1 where an incident differs',
   )
-  .option('--labels <dir>', 'folder of labels', join(dataDir, 'labels'))
+  .addOption(labelsOption())
   .action(gating);
 program
   .command('bytes')
   .description(
     'bytes that the box publishes in an hour, to the H.264 stream that it replaces; load of a room',
   )
-  .option('--clip <file>', 'street clip, watched once', join(packageRoot(), '.cache', 'vtest.avi'))
+  .addOption(
+    new Option('--clip <file>', 'street clip, watched once').default(
+      join(packageRoot(), '.cache', 'vtest.avi'),
+      '.cache/vtest.avi',
+    ),
+  )
   .option('--json', 'print JSON instead of tables')
   .action(bytes);
 

@@ -3,7 +3,7 @@
  * `N passed, N failed` or `N passed, N failed, N skipped`. Called by scripts/test.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MultiBar } from 'cli-progress';
@@ -11,7 +11,9 @@ import { packageRoot } from '../../agent/base/package-root.ts';
 import { type Failure, type FileResult, Tally } from './tally.ts';
 
 /** One file may take this long, s: the whole normal run is to stay below 20 minutes on two cores. */
-const FILE_TIMEOUT_S = { normal: 900, full: 12 * 3600 };
+const FILE_TIMEOUT_S = { quick: 60, normal: 900, full: 12 * 3600 };
+/** Files of tests that are pure: no process, no broker, no real clip. */
+const QUICK = /\.(?:unit|contract)\.test\.js$/;
 /** Lines of diagnostics shown for one failure; all of them are in .cache/test.tap. */
 const DIAGNOSTIC_LINES_MAX = 30;
 
@@ -19,6 +21,8 @@ const { values } = parseArgs({
   options: {
     check: { type: 'string', default: 'passed' },
     full: { type: 'boolean', default: false },
+    /** The fast tests only. */
+    quick: { type: 'boolean', default: false },
     /** One file instead of all. */
     only: { type: 'string' },
   },
@@ -76,27 +80,9 @@ const tally = new Tally({
 if (values.check === 'passed') tally.pass();
 else tally.fail('npm run check');
 
-const timeoutS = values.full ? FILE_TIMEOUT_S.full : FILE_TIMEOUT_S.normal;
-const wanted = values.only === undefined ? [] : [values.only];
-const tap = spawn(
-  join(root, 'node_modules/.bin/tap'),
-  ['--reporter=tap', `--timeout=${timeoutS}`, ...wanted],
-  {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, NO_COLOR: '1', ...(values.full && { VIGIE_TEST_FULL: '1' }) },
-  },
-);
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill('SIGTERM'));
-
+const timeoutS = FILE_TIMEOUT_S[values.full ? 'full' : values.quick ? 'quick' : 'normal'];
 mkdirSync(join(root, '.cache'), { recursive: true });
-const copy = createWriteStream(join(root, '.cache/test.tap'));
-tap.stdout.pipe(copy);
-tap.stdout.on('data', (chunk: Buffer) => tally.write(chunk));
-const ended = await new Promise<string | undefined>((resolve) => {
-  tap.once('error', (error) => resolve(`tap did not start: ${error.message}`));
-  tap.once('close', (code, signal) => resolve(code === 0 ? undefined : `tap ended with ${signal ?? code}`));
-});
+const ended = await runTap(wantedFiles());
 tally.end();
 if (tally.files === 0) tally.fail('no test file ran');
 if (ended !== undefined && tally.failed === 0) tally.fail(ended);
@@ -111,3 +97,35 @@ for (const name of skips) print(`  ${name}`);
 print(`\n${files} test files in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+/** For tap; undefined: all of them, as .taprc says. */
+function wantedFiles(): string[] | undefined {
+  if (values.only !== undefined) return [values.only];
+  if (!values.quick) return undefined;
+  const tests = join('dist', 'test');
+  return readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
+    .filter((file) => QUICK.test(file))
+    .map((file) => join(tests, file));
+}
+
+/** Why it did not end well, or undefined. */
+async function runTap(files: readonly string[] | undefined): Promise<string | undefined> {
+  // Without a name tap would run them all.
+  if (files?.length === 0) return undefined;
+  const tap = spawn(
+    join(root, 'node_modules/.bin/tap'),
+    ['--reporter=tap', `--timeout=${timeoutS}`, ...(files ?? [])],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NO_COLOR: '1', ...(values.full && { VIGIE_TEST_FULL: '1' }) },
+    },
+  );
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill('SIGTERM'));
+  tap.stdout.pipe(createWriteStream(join(root, '.cache/test.tap')));
+  tap.stdout.on('data', (chunk: Buffer) => tally.write(chunk));
+  return await new Promise((resolve) => {
+    tap.once('error', (error) => resolve(`tap did not start: ${error.message}`));
+    tap.once('close', (code, signal) => resolve(code === 0 ? undefined : `tap ended with ${signal ?? code}`));
+  });
+}

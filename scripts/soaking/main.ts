@@ -78,9 +78,19 @@ const program = new Command('scripts/soak')
   .addOption(
     new Option('--warmup <min>', 'not counted at the start, at most half').argParser(positive).default(10),
   )
-  .option('--clip <file>', 'clip with one video stream', join(packageRoot(), '.cache', 'vtest.avi'))
+  .addOption(
+    new Option('--clip <file>', 'clip with one video stream').default(
+      join(packageRoot(), '.cache', 'vtest.avi'),
+      '.cache/vtest.avi',
+    ),
+  )
   .addOption(new Option('--fps <n>', 'analysed frames per second').argParser(positive).default(5))
-  .option('--out <dir>', 'folder for what it finds', join(packageRoot(), '.cache', 'soak'))
+  .addOption(
+    new Option('--out <dir>', 'folder for what it finds').default(
+      join(packageRoot(), '.cache', 'soak'),
+      '.cache/soak',
+    ),
+  )
   .option('--json', 'print JSON instead of a table')
   .exitOverride()
   .action(run);
