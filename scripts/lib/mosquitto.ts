@@ -65,7 +65,9 @@ export class Mosquitto {
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
     // setpriv(1): the broker ends with this process, however that ends.
     const command = ['--pdeathsig', 'TERM', 'mosquitto', '-c', file];
-    const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // Debian has the broker in /usr/sbin, which is not in the PATH of a user who is not root.
+    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
+    const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child = child;
     let said = '';
     child.stderr?.on('data', (chunk: Buffer) => {

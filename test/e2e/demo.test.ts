@@ -31,7 +31,8 @@ class Demo {
     // Its own process group, so that Ctrl-C can be sent as a terminal does: to all of it.
     this.child = spawn(join(root, 'scripts/demo'), args, {
       cwd: root,
-      env: { ...process.env, TMPDIR: this.dir },
+      // As a user has it who is not root: without sbin, where Debian has the broker.
+      env: { ...process.env, TMPDIR: this.dir, PATH: withoutSbin(process.env['PATH'] ?? '') },
       detached: true,
     });
     for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -79,6 +80,13 @@ class Demo {
     const open = Number.isInteger(port) && (await answers(port)) ? [`port ${port}`] : [];
     return [...this.processes().values(), ...open, ...readdirSync(this.dir)];
   }
+}
+
+function withoutSbin(path: string): string {
+  return path
+    .split(':')
+    .filter((dir) => !dir.endsWith('/sbin'))
+    .join(':');
 }
 
 /** Empty where the process has gone, or is not ours. */

@@ -83,6 +83,18 @@ void t.test('everything in order', async (t) => {
   );
 });
 
+void t.test('a key that was made on the box stays there', async (t) => {
+  const box = await card(t);
+  renameSync(join(box.from, 'pki/box.key'), join(box.to, 'pki/box.key'));
+  t.match(await take(t, box), { code: 0 });
+  t.match(box.result(), /^\S+Z installed\r\n/);
+  t.strictSame(readdirSync(join(box.to, 'pki')).sort(), ['box.crt', 'box.key', 'ca.crt']);
+  const other = await card(t);
+  writeFileSync(join(other.to, 'pki/box.key'), readFileSync(join(box.to, 'pki/box.key')));
+  rmSync(join(other.from, 'pki/box.key'));
+  await refused(t, other, 'the key of another certificate', /mqtt\.key: does not belong to the certificate/);
+});
+
 void t.test('refused as a whole', async (t) => {
   const wrong: Readonly<Record<string, readonly [(card: Card) => void, RegExp]>> = {
     'a mistake in the configuration': [
