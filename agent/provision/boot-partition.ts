@@ -79,7 +79,8 @@ export function takeFromBootPartition(options: BootPartitionOptions): Provisione
 /** What lies there was left by an installation, whose result says so. */
 function isTold({ names, strays, problems }: Found, from: string): boolean {
   const file = join(from, RESULT_NAME);
-  const result = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+  const result = isFile ? readFileSync(file, 'utf8') : '';
   const ours = [...names.filter((name) => looksOurs(basename(name))), ...strays];
   const isNew = (name: string): boolean => !result.includes(`\n${shownName(name)}: `);
   return problems.length === 0 && /^\S+ installed\r?\n/.test(result) && !ours.some(isNew);

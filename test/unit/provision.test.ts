@@ -300,6 +300,14 @@ void t.test('a partition that cannot be written', { skip: noMounts }, async (t) 
   t.match(await run(), { code: 2, err: /vigie\.yml: must be named vigie\.yaml.*\n(.*\n)*.*EROFS/ });
 });
 
+void t.test('a result that cannot be written is told in the log', async (t) => {
+  const box = await card(t);
+  mkdirSync(join(box.from, 'result.txt'));
+  t.match(await take(t, box), { code: 2, said: /result\.txt cannot be written \(EISDIR\)/ });
+  rmSync(join(box.from, 'vigie.yaml'));
+  t.match(await take(t, box), { code: 2, said: /vigie\.yaml: is not in this folder(.*\n)*.*EISDIR/ });
+});
+
 void t.test('a disk that refuses is told on the card', async (t) => {
   const box = await card(t);
   rmSync(join(box.to, 'pki'), { recursive: true });
