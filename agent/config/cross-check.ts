@@ -24,7 +24,7 @@ type Data = Record<string, unknown>;
 
 /** Two people closer in depth than this share of the picture's height tell a slope by their marks' errors alone. */
 const DEPTHS_APART_NORM = 0.1;
-/** Who else has a name at the room's broker: shipped with its access rules (scripts/broker). */
+/** Who else has a name at the room's broker: shipped with its access rules (scripts/programs/room/broker). */
 const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
   [ALL_BOXES]: 'means every box of the site in topics',
   room: 'is the room’s own name at the broker',

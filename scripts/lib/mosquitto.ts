@@ -14,7 +14,7 @@ const START_WITHIN_MS = 5000;
 const STOP_WITHIN_MS = 3000;
 
 /** What a room runs; here with other paths and on the loopback. */
-const SHIPPED = join(packageRoot(), 'scripts/broker/mosquitto');
+const SHIPPED = join(packageRoot(), 'scripts/programs/room/broker/mosquitto');
 
 export interface MosquittoOptions {
   /** Receives configuration, log and, where asked for, the broker's memory. */
@@ -135,7 +135,8 @@ function settled(text: string, settings: Readonly<Record<string, string | undefi
   const names = lines.map((line) => line.split(' ')[0] ?? '');
   for (const name of Object.keys(settings)) {
     const count = names.filter((other) => other === name).length;
-    if (count !== 1) throw new AgentError('bug', `scripts/broker/mosquitto: ${count} lines with ${name}`);
+    if (count !== 1)
+      throw new AgentError('bug', `scripts/programs/room/broker/mosquitto: ${count} lines with ${name}`);
   }
   return lines.flatMap((line, index) => {
     const name = names[index] ?? '';

@@ -12,7 +12,7 @@ import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const GUIDE = join(ROOT, 'docs/guide/quickstart.md');
-const ROOM_PROGRAM = join(ROOT, 'dist/scripts/room-archive/main.js');
+const ROOM_PROGRAM = join(ROOT, 'dist/scripts/programs/room/archive/main.js');
 
 /** What the guide's shell has before its first line. */
 const PREAMBLE = `

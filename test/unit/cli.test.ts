@@ -234,7 +234,7 @@ void t.test('the state folder: asked, else systemd’s, else the usual', async (
 });
 
 void t.test('the reference pages say what the sources say', async (t) => {
-  const program = built('scripts/generate-docs/main.js');
+  const program = built('scripts/programs/docs/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, '--check'], {
     cwd: ROOT,
     encoding: 'utf8',

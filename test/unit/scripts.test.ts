@@ -21,8 +21,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
-import { Tally } from '../../scripts/report-tests/tally.ts';
-import { alertLine, isMomentaryEnd, snapshotName } from '../../scripts/room-archive/alert-line.ts';
+import { alertLine, isMomentaryEnd, snapshotName } from '../../scripts/programs/room/archive/alert-line.ts';
+import { Tally } from '../../scripts/programs/test/tally.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 
@@ -278,7 +278,7 @@ step long none bash -c 'trap "" TERM; echo $$ >${pidFile}.new; mv ${pidFile}.new
 }
 
 void t.test('evaluate: a clip that is not there is one line, and exit code 2', async (t) => {
-  const program = join(ROOT, 'dist/scripts/evaluation/main.js');
+  const program = join(ROOT, 'dist/scripts/programs/evaluate/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, 'bytes', '--clip', '/nonexistent.avi'], {
     encoding: 'utf8',
   });
@@ -358,12 +358,12 @@ async function oneScriptRegistry(t: Test, dir: string): Promise<string> {
 void t.test('the quick tests are those of the two names, and none is a failure', async (t) => {
   // A checkout with this one's runner and tests of its own.
   const dir = scratch(t);
-  for (const name of ['dist/agent/base', 'dist/scripts/report-tests', 'package.json', '.taprc']) {
+  for (const name of ['dist/agent/base', 'dist/scripts/programs/test', 'package.json', '.taprc']) {
     cpSync(join(ROOT, name), join(dir, name), { recursive: true });
   }
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   mkdirSync(join(dir, 'dist/test/outbox'), { recursive: true });
-  const runner = join(dir, 'dist/scripts/report-tests/main.js');
+  const runner = join(dir, 'dist/scripts/programs/test/main.js');
   const run = () => {
     const [program = '', ...args] = alone(process.execPath, runner, '--quick');
     const { status, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 });
