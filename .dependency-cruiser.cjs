@@ -59,15 +59,15 @@ module.exports = {
     {
       name: 'pixels-stay-in-vision',
       severity: 'error',
-      from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/|^scripts/evaluation/' },
+      from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/|^scripts/programs/evaluate/' },
       to: { path: '^agent/vision/' },
     },
     {
       // What a central team copies: it knows the published schema and nothing of the agent's inside.
       name: 'the-room-knows-the-contract-only',
       severity: 'error',
-      from: { path: '^scripts/room-archive/' },
-      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/contract/|^scripts/room-archive/' },
+      from: { path: '^scripts/programs/room/archive/' },
+      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/contract/|^scripts/programs/room/archive/' },
     },
     owned('gstreamer', 'node-gstreamer-superficial', '^agent/vision/camera/'),
     owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),

@@ -2,7 +2,7 @@
 import { withoutSecret } from '../base/log.ts';
 import { type Inspection, inspectConfig, type Problem, problemText } from '../config/load.ts';
 import type { Config, GroundPlaneConfig, RuleConfig, ScheduleSpan } from '../contract/config.ts';
-import { type CoverageReport, coverageLines, coverageReport } from './coverage.ts';
+import { type CoverageReport, coverageLines, coverageReport, whyNothingRuns } from './coverage.ts';
 
 export interface CheckOptions {
   readonly files: boolean;
@@ -10,25 +10,33 @@ export interface CheckOptions {
   readonly json?: boolean;
 }
 
+/** What is known of one configuration. */
+interface Judged extends Inspection {
+  readonly file: string;
+  /** Undefined where the files are not looked at, or the configuration is not one for `vigie run`. */
+  readonly coverage: CoverageReport | undefined;
+  /** Why a box with this configuration would run no rule; undefined where it may, or is not to run. */
+  readonly idle: string | undefined;
+}
+
 /** Returns the exit code. */
 export function check(file: string, { files, strict, json }: CheckOptions): number {
   const inspection = inspectConfig(file, { env: process.env, mode: 'check', files });
   const { config } = inspection;
-  const coverage = config?.camera !== undefined && files ? coverageReport(config) : undefined;
-  if (json) process.stdout.write(`${JSON.stringify(asJson(file, inspection, coverage), null, 2)}\n`);
-  else tell(file, inspection, coverage);
+  const forRun = config !== undefined && missingForRun(config).length === 0;
+  const coverage = forRun && files ? coverageReport(config) : undefined;
+  const idle = forRun ? whyNothingRuns(config, coverage) : undefined;
+  const judged: Judged = { ...inspection, file, coverage, idle };
+  if (json) process.stdout.write(`${JSON.stringify(asJson(judged), null, 2)}\n`);
+  else tell(judged);
   if (config === undefined) return 2;
-  const uncovered =
-    coverage?.fault !== undefined || coverage?.rules.some(({ state }) => state === 'not covered');
-  const warned = inspection.warnings.length + (coverage?.warnings.length ?? 0) > 0 || uncovered === true;
+  if (idle !== undefined) return 1;
+  const uncovered = coverage?.rules.some(({ state }) => state === 'not covered') ?? false;
+  const warned = inspection.warnings.length + (coverage?.warnings.length ?? 0) > 0 || uncovered;
   return strict && warned ? 1 : 0;
 }
 
-function tell(
-  file: string,
-  { config, problems, warnings }: Inspection,
-  coverage: CoverageReport | undefined,
-): void {
+function tell({ file, config, problems, warnings, coverage, idle }: Judged): void {
   if (config === undefined) {
     for (const problem of problems) process.stderr.write(`${problemText(file, problem)}\n`);
     const mistakes = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
@@ -42,10 +50,16 @@ function tell(
     counted(masks, 'mask'),
     counted(rules, 'rule'),
   ];
-  process.stdout.write(`${file}: ok: ${counts.join(', ')}\n${summary(config).join('\n')}\n`);
-  if (coverage !== undefined) process.stdout.write(`${coverageLines(coverage).join('\n')}\n`);
-  for (const warning of warnings) process.stdout.write(`warning: ${problemText(file, warning)}\n`);
-  for (const warning of coverage?.warnings ?? []) process.stdout.write(`warning: ${file} ${warning}\n`);
+  const verdict = idle === undefined ? 'ok' : 'valid, but nothing would run';
+  const out = [
+    `${file}: ${verdict}: ${counts.join(', ')}`,
+    ...summary(config),
+    ...(idle === undefined ? [] : [`  ${'runs'.padEnd(9)} NOTHING: ${idle}`]),
+    ...(coverage === undefined ? [] : coverageLines(coverage)),
+    ...warnings.map((warning) => `warning: ${problemText(file, warning)}`),
+    ...(coverage?.warnings ?? []).map((warning) => `warning: ${file} ${warning}`),
+  ];
+  process.stdout.write(`${out.join('\n')}\n`);
 }
 
 function counted(list: readonly unknown[], name: string): string {
@@ -120,11 +134,7 @@ function itemText(item: string | ScheduleSpan): string {
   return typeof item === 'string' ? item : `${item.days.join(',')} ${item.from}–${item.to}`;
 }
 
-function asJson(
-  file: string,
-  { config, problems, warnings }: Inspection,
-  coverage: CoverageReport | undefined,
-): object {
+function asJson({ file, config, problems, warnings, coverage, idle }: Judged): object {
   const listed = (list: readonly Problem[]): object[] =>
     list.map((problem) => ({ ...problem, text: problemText(file, problem) }));
   const missing = config === undefined ? undefined : missingForRun(config);
@@ -138,7 +148,8 @@ function asJson(
     warnings: coverage.warnings,
   };
   return {
-    ...{ file, ok: config !== undefined, use, problems: listed(problems), warnings: listed(warnings) },
+    ...{ file, ok: config !== undefined, use, runsNothing: idle ?? null },
+    ...{ problems: listed(problems), warnings: listed(warnings) },
     ...(authorisation !== undefined && { authorisation }),
   };
 }

@@ -14,7 +14,7 @@ export interface CoveredRule {
 }
 
 export interface CoverageReport {
-  /** Why nothing runs; undefined where something may. */
+  /** Why the order does not hold; undefined where it does. */
   readonly fault: string | undefined;
   readonly content: Authorisation | undefined;
   readonly rules: readonly CoveredRule[];
@@ -22,12 +22,25 @@ export interface CoverageReport {
   readonly warnings: readonly string[];
 }
 
+const NO_ORDER = '`authorisation` is not set; it names the signed order (`vigie authorise` signs one)';
+const NO_KEY = '`authorityKey` is not set; it names the authority’s public key';
+
+/** Why no rule would run; undefined where one may, as far as is known without the files when there is no `report`. */
+export function whyNothingRuns(config: Config, report: CoverageReport | undefined): string | undefined {
+  if (config.rules.length === 0) return '`rules` is empty; name at least one rule';
+  if (config.authorisation === undefined) return NO_ORDER;
+  if (config.authorityKey === undefined) return NO_KEY;
+  if (report?.fault !== undefined) return report.fault;
+  const covered = report?.rules.some(({ state }) => state !== 'not covered') ?? true;
+  return covered ? undefined : `order ${report?.content?.order ?? ''} covers no rule of this configuration`;
+}
+
 /** By the files that the configuration names; whether the box has pinned another key is known on the box only. */
 export function coverageReport(config: Config): CoverageReport {
   const { authorisation, authorityKey, site, box, camera, rules } = config;
   try {
-    if (authorisation === undefined) throw new AgentError('config', '`authorisation` is not set');
-    if (authorityKey === undefined) throw new AgentError('config', '`authorityKey` is not set');
+    if (authorisation === undefined) throw new AgentError('config', NO_ORDER);
+    if (authorityKey === undefined) throw new AgentError('config', NO_KEY);
     const content = openAuthorisation(readAuthorisationFile(authorisation), readAuthorityKey(authorityKey));
     const place = { site, box, camera: cameraAddress(camera?.source ?? '') };
     const fault = authorisationFault(content, place, systemClock.wallMs())?.message;
@@ -50,13 +63,12 @@ export function coverageReport(config: Config): CoverageReport {
 }
 
 /** For people. */
-export function coverageLines({ fault, content, rules }: CoverageReport): string[] {
-  const head = fault === undefined ? [] : [`  ${'runs'.padEnd(9)} NOTHING: ${fault}`];
+export function coverageLines({ content, rules }: CoverageReport): string[] {
+  if (content === undefined) return [];
   const marks = { covered: 'covered', shadow: 'only counted (shadow)', 'not covered': 'NOT covered' };
   return [
-    ...head,
-    ...(content === undefined ? [] : orderLines(content)),
-    ...(content === undefined ? [] : rules).map(
+    ...orderLines(content),
+    ...rules.map(
       ({ rule, state, detail }, index) =>
         `  ${(index === 0 ? 'covers' : '').padEnd(9)} ${rule}: ${marks[state]}: ${detail}`,
     ),

@@ -1,12 +1,10 @@
 /** `vigie provision`: what root does for the box before the agent starts; called by its units. */
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { AgentError } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
+import { certificateFaults } from '../config/certificates.ts';
 import { usableConfig } from '../config/last-good.ts';
 import { inspectConfig, problemText } from '../config/load.ts';
-import type { Config } from '../contract/config.ts';
-import { readCredentials } from '../mqtt/credentials.ts';
+import { pathText } from '../config/problem.ts';
 import { takeFromBootPartition } from '../provision/boot-partition.ts';
 import { cameraReach, tellSystemd } from '../provision/camera-address.ts';
 import { stateDir } from './state-dir.ts';
@@ -21,7 +19,10 @@ export function provisionBootPartition({ from, to }: { from: string; to: string 
       const { config, problems } = inspectConfig(file, { env: {}, mode: 'run', files: false });
       return { config, problems: problems.map((problem) => problemText(file, problem)) };
     },
-    checkCredentials,
+    certificateProblems: ({ box, mqtt }) =>
+      certificateFaults(box, mqtt ?? {}).map(
+        ({ path, message, found }) => `${pathText(path)}: ${message} (found ${found})`,
+      ),
   });
   const out = state === 'refused' ? process.stderr : process.stdout;
   out.write(`${lines.join('\n')}\n`);
@@ -41,18 +42,4 @@ export async function provisionCameraAddress({ config: file }: { config: string 
   const reach = addresses.length === 0 ? 'no address at all' : `${addresses.join(', ')} and nothing else`;
   const names = byName ? '; name servers are among them, since the camera is given by name' : '';
   process.stdout.write(`vision may reach ${reach} (camera ${source}${names})\n`);
-}
-
-/** That files fit each other is read from them; that they are this box's, from the certificate's name. */
-function checkCredentials({ box, mqtt }: Config): void {
-  if (mqtt === undefined) return;
-  readCredentials(mqtt);
-  if (mqtt.cert === undefined) return;
-  const name = new X509Certificate(readFileSync(mqtt.cert)).subject
-    .split('\n')
-    .find((line) => line.startsWith('CN='))
-    ?.slice(3);
-  if (name === box) return;
-  const found = name === undefined ? 'has no common name' : `is that of ${name}`;
-  throw new AgentError('config', `mqtt.cert: the certificate ${found}; this box is ${box}`);
 }

@@ -9,6 +9,7 @@ import {
   LineConfig,
   MaskConfig,
   MqttConfig,
+  RetentionConfig,
   ZoneConfig,
 } from '../contract/config.ts';
 import { polygonFault } from './polygon.ts';
@@ -23,6 +24,12 @@ type Data = Record<string, unknown>;
 
 /** Two people closer in depth than this share of the picture's height tell a slope by their marks' errors alone. */
 const DEPTHS_APART_NORM = 0.1;
+/** Who else has a name at the room's broker: shipped with its access rules (scripts/programs/room/broker). */
+const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
+  [ALL_BOXES]: 'means every box of the site in topics',
+  room: 'is the room’s own name at the broker',
+  witness: 'is the name of the journals’ witness at the broker',
+};
 /** More ids than this make a line that nobody reads. */
 const IDS_LISTED_MAX = 10;
 
@@ -33,10 +40,12 @@ export function crossCheck(data: Data, use: Use): Mistake[] {
     ...shapes(data),
     ...groundFaults(data['groundPlane']),
     ...danglingPlaces(data),
-    ...reservedName(data),
+    ...controlCharacters(data, []),
     ...repeatedKeys(data['commands']),
     ...calendarFaults(data),
-    ...(use === 'run' ? [...missingForRun(data), ...evaluationPurposes(data)] : []),
+    ...(use === 'run'
+      ? [...reservedName(data), ...missingForRun(data), ...evaluationPurposes(data), ...longPictures(data)]
+      : []),
     ...cameraFaults(data['camera']),
     ...mqttFaults(data['mqtt']),
   ];
@@ -76,10 +85,33 @@ function repeatedIds(data: Data, list: string): Mistake[] {
   return mistakes;
 }
 
-/** Topics of all boxes lie where a box of this name would have its own. */
+/** A box of this name would have the rights, or the topics, of somebody else. */
 function reservedName({ box }: Data): Mistake[] {
-  if (box !== ALL_BOXES) return [];
-  return [mistake(['box'], box, 'means every box of the site in topics; give this box another name')];
+  const whose = typeof box === 'string' && Object.hasOwn(NAMES_OF_OTHERS, box) && NAMES_OF_OTHERS[box];
+  return whose ? [mistake(['box'], box, `${whose}; give this box another name`)] : [];
+}
+
+/** YAML can carry what no address, path or name has, and what moves a terminal's cursor. */
+function controlCharacters(value: unknown, path: Path): Mistake[] {
+  if (typeof value === 'string') {
+    const [found] = /\p{Cc}/u.exec(value) ?? [];
+    if (found === undefined) return [];
+    const code = (found.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+    const message = `must hold no control character; here one is U+${code}`;
+    return [mistake(path, undefined, message)];
+  }
+  if (typeof value !== 'object' || value === null) return [];
+  const inner = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  return inner.flatMap(([key, item]) => controlCharacters(item, [...path, key]));
+}
+
+/** A picture is found by its event. */
+function longPictures({ retention }: Data): Mistake[] {
+  if (!Value.Check(RetentionConfig, retention)) return [];
+  const { eventsDays, snapshotsDays } = retention;
+  if (snapshotsDays <= eventsDays) return [];
+  const message = `must be at most retention.eventsDays, ${eventsDays}: no picture is kept longer than its event`;
+  return [mistake(['retention', 'snapshotsDays'], snapshotsDays, message)];
 }
 
 /** A name stands for one key in the records, and a key has one set of rights. */
@@ -222,8 +254,9 @@ function evaluationPurposes(data: Data): Mistake[] {
 
 function cameraFaults(camera: unknown): Mistake[] {
   const source = isGroup(camera) ? camera['source'] : undefined;
-  if (typeof source !== 'string' || !/^rtsp:\/\/[^/]/.test(source) || URL.canParse(source)) return [];
-  const message = 'must be rtsp://[user:password@]host[:port]/path, the port at most 65535';
+  if (typeof source !== 'string' || !/^rtsp:\/\/[^/]/.test(source)) return [];
+  if (URL.canParse(source) && new URL(source).port !== '0') return [];
+  const message = 'must be rtsp://[user:password@]host[:port]/path, the port from 1 to 65535';
   return [mistake(['camera', 'source'], source, message)];
 }
 
@@ -235,7 +268,7 @@ function mqttFaults(mqtt: unknown): Mistake[] {
   if (url === undefined) {
     // The schema has said so already where not even the scheme is right.
     return /^mqtts?:\/\//.test(mqtt['url'])
-      ? [mistake(path, mqtt['url'], 'must be mqtts://host:port, the port at most 65535')]
+      ? [mistake(path, mqtt['url'], 'must be mqtts://host:port, the port from 1 to 65535')]
       : [];
   }
   const mistakes: Mistake[] = [];
@@ -264,7 +297,8 @@ function mqttFaults(mqtt: unknown): Mistake[] {
 function parseUrl(text: string): URL | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
-  return ['mqtt:', 'mqtts:'].includes(url.protocol) && url.hostname !== '' ? url : undefined;
+  const usable = ['mqtt:', 'mqtts:'].includes(url.protocol) && url.hostname !== '' && url.port !== '0';
+  return usable ? url : undefined;
 }
 
 function isLoopback(host: string): boolean {

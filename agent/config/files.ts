@@ -2,19 +2,29 @@
 import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { openToOthers } from '../base/private-file.ts';
+import { certificateFaults } from './certificates.ts';
 import { isOutOfSight } from './credentials.ts';
 import type { Path } from './problem.ts';
 import { shown } from './problem.ts';
 import { isGroup, type Mistake } from './shape.ts';
 import { didYouMean } from './words.ts';
 
-/** PEM files: readable, and the key by nobody else. An authorisation that is missing or bad is judged when it is used. */
+/**
+ * PEM files: readable, the key by nobody else, and what is in them. An authorisation that is missing or bad is judged
+ * when it is used.
+ */
 export function checkFiles(data: Record<string, unknown>): Mistake[] {
   const mqtt = isGroup(data['mqtt']) ? data['mqtt'] : {};
-  return [
-    ...['ca', 'cert', 'key'].flatMap((name) => fileFault(['mqtt', name], mqtt[name])),
-    ...keyModeFault(mqtt['key']),
-  ];
+  const unreadable = ['ca', 'cert', 'key'].flatMap((name) => fileFault(['mqtt', name], mqtt[name]));
+  const readable = (name: string): string | undefined => {
+    const file = mqtt[name];
+    const usable = typeof file === 'string' && file.startsWith('/') && readFault(file) === undefined;
+    return usable ? file : undefined;
+  };
+  const [ca, cert, key] = [readable('ca'), readable('cert'), readable('key')];
+  const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+  const box = typeof data['box'] === 'string' ? data['box'] : undefined;
+  return [...unreadable, ...keyModeFault(mqtt['key']), ...certificateFaults(box, files)];
 }
 
 /** The detector is named by its model card. */

@@ -1,6 +1,7 @@
 /**
  * The configuration with which the agent last started, kept in the state folder: a box at the top of a pole goes on
- * with it, and says so, when a later one is refused. It is checked as strictly as any other.
+ * with it, and says so, when a later one is refused. It is checked as strictly as any other, but for the files that it
+ * names: a certificate that has gone bad since keeps events from the room, and must not keep the box from seeing them.
  *
  * INVARIANTS: a file that is not there is not replaced: who takes the configuration away wants the box to stop.
  */
@@ -34,7 +35,7 @@ export function usableConfig(file: string, stateDir: string, options: ConfigOpti
   const refused = new ConfigProblems(file, asked.problems);
   const kept = join(stateDir, LAST_GOOD_FILE);
   if (!existsSync(file) || !existsSync(kept)) throw refused;
-  const { config, warnings } = inspectConfig(kept, options);
+  const { config, warnings } = inspectConfig(kept, { ...options, files: false });
   if (config === undefined) throw refused;
   return { config, file: kept, warnings, refused };
 }

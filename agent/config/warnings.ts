@@ -24,17 +24,24 @@ type Warning = Omit<Mistake, 'at'>;
 /** `file` is where the configuration was read from; undefined when its mode says nothing. */
 export function findWarnings(config: Config, file: string | undefined): Mistake[] {
   const found: Warning[] = [
+    ...noRules(config),
     ...shortDwells(config),
     ...tinyZones(config),
     ...farZones(config),
     ...blindPlaces(config),
     ...unusedPlaces(config),
     ...absentHolidays(config),
-    ...retention(config),
     ...idleCertificates(config),
     ...openPassword(config, file),
   ];
   return found.map((warning) => ({ ...warning, at: 'value' }));
+}
+
+/** A replay without rules still detects and tracks. */
+function noRules({ camera, mqtt, rules }: Config): Warning[] {
+  if (camera === undefined || mqtt === undefined || rules.length > 0) return [];
+  const message = 'is empty: the box would watch nothing; name at least one rule';
+  return [{ path: ['rules'], found: null, message }];
 }
 
 function shortDwells({ camera, rules }: Config): Warning[] {
@@ -118,12 +125,6 @@ function absentHolidays({ holidays, rules }: Config): Warning[] {
     const message = 'names `holiday`, but the list `holidays` is empty: it never comes';
     return [{ path: ['rules', index, 'schedule', span, 'days'], found: null, message }];
   });
-}
-
-function retention({ retention: { eventsDays, snapshotsDays } }: Config): Warning[] {
-  if (snapshotsDays <= eventsDays) return [];
-  const message = `snapshots would outlive their events (retention.eventsDays ${eventsDays})`;
-  return [{ path: ['retention', 'snapshotsDays'], found: String(snapshotsDays), message }];
 }
 
 function idleCertificates({ mqtt }: Config): Warning[] {

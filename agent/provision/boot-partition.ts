@@ -1,34 +1,33 @@
 /**
  * What a technician put on the boot partition goes to its place, once: checked as a whole, installed with owners
- * and modes, removed from there. What was done, or why not, stays there as result.txt.
+ * and modes, removed from there. What was done, or why not, stays there as result.txt: whatever of ours lies there, a
+ * file with a wrong name too, has a result.
  *
- * INVARIANTS: nothing is installed unless all of it is in order; the configuration goes last, and what is taken is
- * removed only after everything is on disk, so that a power cut in between costs no more than a second try. No key
- * and no password is written to result.txt.
- * LIMITS: FILES_MAX files of FILE_BYTES_MAX each.
+ * INVARIANTS: nothing is installed unless all of it is in order and what is taken can be removed; the configuration goes
+ * last, and what is taken is removed only after everything is on disk, so that a power cut in between costs no more than
+ * a second try. What an installation left there is told once. No key and no password is written to result.txt.
+ * LIMITS: those of found-files.ts.
  */
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Config } from '../contract/config.ts';
+import {
+  CONFIG_NAME,
+  type Found,
+  findFiles,
+  isConfigLike,
+  looksOurs,
+  meantFor,
+  RESULT_NAME,
+  sameName,
+  shownName,
+  strayText,
+} from './found-files.ts';
 
-export const CONFIG_NAME = 'vigie.yaml';
-export const RESULT_NAME = 'result.txt';
 /** Where vigie.service looks for the key that it hands to the agent (LoadCredential=). */
 const KEY_PLACE = 'pki/box.key';
-const FILES_MAX = 64;
-/** Certificates with their chain take some kB; the configuration has a limit of its own (256 KiB). */
-const FILE_BYTES_MAX = 256 * 1024;
 
 export interface BootPartitionOptions {
   /** Folder on the boot partition. */
@@ -37,8 +36,8 @@ export interface BootPartitionOptions {
   readonly to: string;
   /** The mistakes of a configuration, or the configuration. */
   inspect(file: string): { readonly config: Config | undefined; readonly problems: readonly string[] };
-  /** Throws AgentError when certificate, key and authority cannot be used together. `config` names files that exist. */
-  checkCredentials(config: Config): void;
+  /** Why certificate, key and authority cannot be used, or not by this box. `config` names files that exist. */
+  certificateProblems(config: Config): readonly string[];
   /** UTC, for the first line of the result. */
   readonly now: Date;
 }
@@ -56,30 +55,76 @@ export interface Provisioned {
   readonly lines: readonly string[];
 }
 
+/** @throws AgentError `unavailable` where what was installed cannot be removed from the partition */
 export function takeFromBootPartition(options: BootPartitionOptions): Provisioned {
-  const { from, to } = options;
-  if (!existsSync(join(from, CONFIG_NAME))) {
+  const { from } = options;
+  const found = findFiles(from);
+  if (found === undefined) return { state: 'nothing', lines: [`${from}: not there, nothing to take`] };
+  const configName = found.names.find((name) => sameName(name, CONFIG_NAME));
+  if (configName === undefined && isTold(found, from)) {
     return { state: 'nothing', lines: [`${join(from, CONFIG_NAME)}: not there, nothing to take`] };
   }
-  const found = plan(options);
-  if (found.problems.length > 0) {
+  const refuse = (problems: readonly string[]): Provisioned => {
     const next = 'Nothing was installed. Put it right in this folder and start the box again.';
-    return finish(options, 'refused', [...found.problems, next]);
-  }
-  const { pieces, left } = found;
-  for (const { source, target } of pieces) {
-    if (source === CONFIG_NAME && existsSync(target)) {
-      place(readFileSync(target), `${target}.before`, to, 0o640);
-    }
-    place(readFileSync(join(from, source)), target, to, isKey(target, to) ? 0o600 : 0o640);
-  }
-  const lines = [
-    ...pieces.map(({ source, target }) => `${source} is now ${target}`),
-    ...left.map((name) => `${name}: the configuration does not name it; it was left here`),
-    'What was taken is removed from here. Deleting is not erasing: whoever has had this card may have the key.',
+    return finish(options, 'refused', [...problems, next]);
+  };
+  if (configName === undefined) return refuse(withoutConfig(found));
+  const { problems, pieces } = plan(options, configName, found);
+  if (problems.length > 0) return refuse(problems);
+  const fault = writeResult(options, `${options.now.toISOString()} begun\r\n`);
+  if (fault !== undefined) return refuse([`${fault}; nothing is taken from where it cannot be removed`]);
+  return install(options, pieces, found);
+}
+
+/** What lies there was left by an installation, whose result says so. */
+function isTold({ names, strays, problems }: Found, from: string): boolean {
+  const file = join(from, RESULT_NAME);
+  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+  const result = isFile ? readFileSync(file, 'utf8') : '';
+  const ours = [...names.filter((name) => looksOurs(basename(name))), ...strays];
+  const isNew = (name: string): boolean => !result.includes(`\n${shownName(name)}: `);
+  return problems.length === 0 && /^\S+ installed\r?\n/.test(result) && !ours.some(isNew);
+}
+
+function withoutConfig({ names, strays, problems }: Found): string[] {
+  const configs = names.filter((name) => isConfigLike(basename(name)));
+  // Keys that lie where they should are worth a line only where nothing else says what is missing.
+  const ours =
+    configs.length + strays.length > 0 ? configs : names.filter((name) => looksOurs(basename(name)));
+  return [
+    `${CONFIG_NAME}: is not in this folder; must lie here, with the files that it names here or in pki/`,
+    ...problems,
+    ...[...ours, ...strays].map(strayText),
   ];
-  const result = finish(options, 'installed', lines);
-  for (const { source } of pieces) rmSync(join(from, source));
+}
+
+function install(options: BootPartitionOptions, pieces: readonly Piece[], found: Found): Provisioned {
+  const { from, to } = options;
+  try {
+    for (const { source, target } of pieces) {
+      if (target === join(to, CONFIG_NAME) && existsSync(target)) {
+        place(readFileSync(target), `${target}.before`, to, 0o640);
+      }
+      place(readFileSync(join(from, source)), target, to, isKey(target, to) ? 0o600 : 0o640);
+    }
+  } catch (error) {
+    const next = 'Not all of it was installed, and nothing was taken from here. Start the box again.';
+    return finish(options, 'refused', [messageOf(error), next]);
+  }
+  const taken = new Set(pieces.map(({ source }) => source));
+  const left = found.names.filter((name) => !taken.has(name));
+  const result = finish(options, 'installed', [
+    ...pieces.map(({ source, target }) => `${shownName(source)} is now ${target}`),
+    ...left.map((name) => `${shownName(name)}: the configuration does not name it; it was left here`),
+    ...found.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
+    'What was taken is removed from here. Deleting is not erasing: whoever has had this card may have the key.',
+  ]);
+  try {
+    for (const source of taken) rmSync(join(from, source));
+  } catch (error) {
+    const message = `what was installed cannot be removed from ${from}, and will be taken again: ${messageOf(error)}`;
+    throw new AgentError('unavailable', message, error);
+  }
   return result;
 }
 
@@ -88,57 +133,35 @@ function isKey(target: string, to: string): boolean {
 }
 
 /** Everything that is wrong at once, or what goes where: the configuration last. */
-function plan(options: BootPartitionOptions): { problems: string[]; pieces: Piece[]; left: string[] } {
-  const { from, to, inspect } = options;
-  const refuse = (problems: readonly string[]) => ({ problems: [...problems], pieces: [], left: [] });
-  const { names, problems: odd } = filesOf(from);
-  if (odd.length > 0) return refuse(odd);
-  const { config, problems } = inspect(join(from, CONFIG_NAME));
-  if (config === undefined) return refuse(problems);
+function plan(
+  { from, to, inspect, certificateProblems }: BootPartitionOptions,
+  configName: string,
+  { names, strays, problems: odd }: Found,
+): { problems: readonly string[]; pieces: readonly Piece[] } {
+  if (odd.length > 0) return { problems: odd, pieces: [] };
+  const { config, problems } = inspect(join(from, configName));
+  if (config === undefined) return { problems, pieces: [] };
   const pieces: Piece[] = [];
   const missing: string[] = [];
-  const wanted = [...new Set(pathsIn(config, `${to}/`))];
-  for (const target of wanted) {
+  for (const target of new Set(pathsIn(config, `${to}/`))) {
     const inside = relative(to, target);
-    const source = [inside, basename(target)].find((name) => names.includes(name));
+    const source = [inside, basename(target)]
+      .map((wanted) => names.find((name) => sameName(name, wanted)))
+      .find((name) => name !== undefined);
     if (source !== undefined) pieces.push({ source, target });
-    else if (!existsSync(target))
-      missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder`);
+    else if (!existsSync(target)) {
+      const meant = meantFor(inside, [...names, ...strays]);
+      const hint = meant === undefined ? '' : `; is it ${meant}?`;
+      missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder${hint}`);
+    }
   }
   if (config.mqtt?.key !== undefined && !isKey(config.mqtt.key, to)) {
     missing.push(
       `mqtt.key: must be ${join(to, KEY_PLACE)}, from where the service hands it to the agent alone`,
     );
   }
-  if (missing.length > 0) return refuse(missing);
-  try {
-    options.checkCredentials(staged(config, pieces, from));
-  } catch (error) {
-    if (!(error instanceof AgentError)) throw error;
-    return refuse([messageOf(error)]);
-  }
-  pieces.push({ source: CONFIG_NAME, target: join(to, CONFIG_NAME) });
-  const taken = new Set(pieces.map(({ source }) => source));
-  return { problems: [], pieces, left: names.filter((name) => !taken.has(name) && name !== RESULT_NAME) };
-}
-
-/** Files in the folder and in its pki/, as relative paths. */
-function filesOf(from: string): { names: string[]; problems: string[] } {
-  const names: string[] = [];
-  const problems: string[] = [];
-  for (const dir of ['', 'pki']) {
-    if (dir !== '' && !existsSync(join(from, dir))) continue;
-    for (const entry of readdirSync(join(from, dir)).sort()) {
-      const name = join(dir, entry);
-      const stat = lstatSync(join(from, name));
-      if (stat.isDirectory()) continue;
-      if (!stat.isFile()) problems.push(`${name}: is no ordinary file`);
-      else if (stat.size > FILE_BYTES_MAX) problems.push(`${name}: is larger than ${FILE_BYTES_MAX} bytes`);
-      else names.push(name);
-    }
-  }
-  if (names.length > FILES_MAX) problems.push(`more than ${FILES_MAX} files; this folder is for Vigie alone`);
-  return { names, problems };
+  const wrong = missing.length > 0 ? missing : certificateProblems(staged(config, pieces, from));
+  return { problems: wrong, pieces: [...pieces, { source: configName, target: join(to, CONFIG_NAME) }] };
 }
 
 /** Every path below `prefix` that the configuration names, whatever the key. */
@@ -178,13 +201,28 @@ function place(content: Buffer, target: string, to: string, mode: number): void 
   chmodSync(target, mode);
 }
 
+/** Where the partition refuses the result, the lines say that too. */
 function finish(
-  { from, now }: BootPartitionOptions,
+  options: BootPartitionOptions,
   state: 'installed' | 'refused',
   lines: readonly string[],
 ): Provisioned {
-  const head = `${now.toISOString()} ${state}`;
+  const whole = [`${options.now.toISOString()} ${state}`, ...lines];
   // For whoever looks at the card on another machine: lines end as Windows wants them too.
-  writeAtomically(join(from, RESULT_NAME), `${[head, ...lines].join('\r\n')}\r\n`);
-  return { state, lines: [head, ...lines] };
+  const fault = writeResult(options, `${whole.join('\r\n')}\r\n`);
+  const told = fault === undefined || whole.some((line) => line.startsWith(fault));
+  return { state, lines: told ? whole : [...whole, `${fault}; it is told here only`] };
+}
+
+/** Why it cannot be written, or undefined. The folder is made where only its neighbours are there. */
+function writeResult({ from }: BootPartitionOptions, text: string): string | undefined {
+  const file = join(from, RESULT_NAME);
+  try {
+    mkdirSync(from, { recursive: true });
+    writeAtomically(file, text);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : messageOf(error);
+    return `${file} cannot be written (${code})`;
+  }
 }

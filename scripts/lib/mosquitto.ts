@@ -14,7 +14,7 @@ const START_WITHIN_MS = 5000;
 const STOP_WITHIN_MS = 3000;
 
 /** What a room runs; here with other paths and on the loopback. */
-const SHIPPED = join(packageRoot(), 'scripts/broker/mosquitto');
+const SHIPPED = join(packageRoot(), 'scripts/programs/room/broker/mosquitto');
 
 export interface MosquittoOptions {
   /** Receives configuration, log and, where asked for, the broker's memory. */
@@ -65,7 +65,9 @@ export class Mosquitto {
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
     // setpriv(1): the broker ends with this process, however that ends.
     const command = ['--pdeathsig', 'TERM', 'mosquitto', '-c', file];
-    const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // Debian has the broker in /usr/sbin, which is not in the PATH of a user who is not root.
+    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
+    const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child = child;
     let said = '';
     child.stderr?.on('data', (chunk: Buffer) => {
@@ -133,7 +135,8 @@ function settled(text: string, settings: Readonly<Record<string, string | undefi
   const names = lines.map((line) => line.split(' ')[0] ?? '');
   for (const name of Object.keys(settings)) {
     const count = names.filter((other) => other === name).length;
-    if (count !== 1) throw new AgentError('bug', `scripts/broker/mosquitto: ${count} lines with ${name}`);
+    if (count !== 1)
+      throw new AgentError('bug', `scripts/programs/room/broker/mosquitto: ${count} lines with ${name}`);
   }
   return lines.flatMap((line, index) => {
     const name = names[index] ?? '';

@@ -10,11 +10,18 @@
 step_pid=
 step_lines=15
 
-# Ctrl-C and TERM end the running step, whole process group, before the program itself ends.
+# Ctrl-C and TERM end the running step, whole process group, before the program itself ends; what does not end by TERM
+# within 5 s is killed.
 step_interrupted() {
-  trap - INT TERM
+  local tenths
+  trap '' INT TERM
   if [ -n "$step_pid" ]; then
     kill -TERM -- "-$step_pid" 2>/dev/null || true
+    for ((tenths = 0; tenths < 50; tenths++)); do
+      kill -0 -- "-$step_pid" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL -- "-$step_pid" 2>/dev/null || true
     wait "$step_pid" || true
   fi
   [ ! -t 2 ] || printf '\r\033[K' >&2

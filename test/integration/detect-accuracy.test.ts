@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
-import { evaluateDetector } from '../../scripts/evaluation/detector.ts';
+import { evaluateDetector } from '../../scripts/programs/evaluate/detector.ts';
 
 const dataDir = resolve(process.env['VIGIE_DATA'] ?? join(packageRoot(), '..', 'shared', 'data'));
 const needed = [join(packageRoot(), '.cache', 'vtest.avi'), join(dataDir, 'gt', 'pets09-s2l1.txt')];

@@ -8,7 +8,7 @@ import {
   knownRedactionSequences,
   measureRedaction,
   redactionTable,
-} from '../../scripts/evaluation/redaction.ts';
+} from '../../scripts/programs/evaluate/redaction.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 
 /** The first 300 frames of each clip; all of them in the full run. */

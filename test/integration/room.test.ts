@@ -7,8 +7,13 @@ import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { LANES } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import type { LaneThrough } from '../../scripts/room-archive/archive.ts';
-import type { Arrival, EventArrival, Place, SnapshotArrival } from '../../scripts/room-archive/message.ts';
+import type { LaneThrough } from '../../scripts/programs/room/archive/archive.ts';
+import type {
+  Arrival,
+  EventArrival,
+  Place,
+  SnapshotArrival,
+} from '../../scripts/programs/room/archive/message.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText, eventWithStill } from '../lib/events.ts';
 import { makeOutbox, picture } from '../lib/outbox.ts';

@@ -159,7 +159,7 @@ async function ask(
 
 void t.test(`${BOXES} boxes, ${DAYS} days of ${PER_DAY} events each`, async (t) => {
   const room = await makeRoom(t, {
-    acl: readFileSync(join(ROOT, 'scripts/broker/mosquitto/acl'), 'utf8').replace(
+    acl: readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8').replace(
       'user room\n',
       'user room\ntopic read $SYS/#\n',
     ),

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import pg from 'pg';
 import type { Test } from 'tap';
-import type { Archive } from '../../scripts/room-archive/archive.ts';
-import { PostgresArchive } from '../../scripts/room-archive/postgres.ts';
-import { SqliteArchive } from '../../scripts/room-archive/sqlite.ts';
+import type { Archive } from '../../scripts/programs/room/archive/archive.ts';
+import { PostgresArchive } from '../../scripts/programs/room/archive/postgres.ts';
+import { SqliteArchive } from '../../scripts/programs/room/archive/sqlite.ts';
 import { scratch } from './paths.ts';
 import { Postgres } from './postgres.ts';
 

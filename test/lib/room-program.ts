@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import type { Room } from './room.ts';
 
-export const ROOM_PROGRAM = fileURLToPath(new URL('../../scripts/room-archive/main.js', import.meta.url));
+export const ROOM_PROGRAM = fileURLToPath(
+  new URL('../../scripts/programs/room/archive/main.js', import.meta.url),
+);
 
 export class RoomProgram {
   /** What it printed since the first start. */

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import t from 'tap';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
-import { replayClip } from '../../scripts/evaluation/replay-clip.ts';
+import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { type ClipOptions, filteredClip } from '../lib/filtered-clip.ts';
 import { type Light, nightOf } from '../lib/night.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Replayed, replayClip } from '../../scripts/evaluation/replay-clip.ts';
+import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';

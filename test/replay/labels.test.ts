@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { evaluateLabel, labelsIn } from '../../scripts/evaluation/events.ts';
-import { type Label, scoreStarts } from '../../scripts/evaluation/labels.ts';
-import { replayClip } from '../../scripts/evaluation/replay-clip.ts';
+import { evaluateLabel, labelsIn } from '../../scripts/programs/evaluate/events.ts';
+import { type Label, scoreStarts } from '../../scripts/programs/evaluate/labels.ts';
+import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 
 const data = evaluationData('labels');

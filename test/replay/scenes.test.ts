@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { byKind, evaluateLabel, labelsIn } from '../../scripts/evaluation/events.ts';
+import { byKind, evaluateLabel, labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 import { CATALOGUE } from '../scenes/catalogue.ts';
 import { compose } from '../scenes/composer.ts';

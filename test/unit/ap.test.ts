@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
-import { accuracyOf, type JudgedFrame } from '../../scripts/evaluation/ap.ts';
+import { accuracyOf, type JudgedFrame } from '../../scripts/programs/evaluate/ap.ts';
 
 const JUDGEMENT = { iouMin: 0.5, precisionMin: 0.9 };
 

@@ -114,12 +114,24 @@ void t.test('keygen, authorise, check', async (t) => {
     },
   });
   t.match(
-    (await check({ box: 'other' })).out,
-    / runs +NOTHING: order .* is for canebiere-017 at marseille-1; this is other/,
+    await check({ box: 'other' }),
+    { code: 1, out: / runs +NOTHING: order .* is for canebiere-017 at marseille-1; this is other/ },
+    'a box that would run nothing is not in order',
+  );
+  t.match(await check({ authorisation: path('gone') }), {
+    code: 1,
+    out: / runs +NOTHING: authorisation .*gone cannot be read/,
+  });
+  t.match(
+    await check({ rules: [{ id: 'crowds', kind: 'crowd-gathering', zone: 'forecourt', purpose: 'order' }] }),
+    { code: 1, out: / runs +NOTHING: order .* covers no rule of this configuration/ },
   );
   t.match(
-    (await check({ authorisation: path('gone') })).out,
-    / runs +NOTHING: authorisation .*gone cannot be read/,
+    await check({
+      rules: [{ id: 'stays', kind: 'loitering', zone: 'forecourt', purpose: 'public-order' }],
+    }),
+    { code: 0, out: /stays: only counted \(shadow\)/ },
+    'a rule that only counts does run',
   );
 });
 

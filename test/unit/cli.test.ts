@@ -169,6 +169,55 @@ void t.test('check', async (t) => {
   );
 });
 
+void t.test('check: a box that would run nothing is not in order', async (t) => {
+  const dir = scratch(t);
+  const file = join(dir, 'vigie.yaml');
+  const check = (change: (text: string) => string, ...options: string[]): Outcome => {
+    writeFileSync(file, change(EXAMPLE), { mode: 0o640 });
+    return vigie(['check', ...options, file]);
+  };
+  const local = (text: string): string =>
+    text.replace(/^mqtt:\n(?: .*\n)+/m, 'mqtt: { url: "mqtt://localhost" }\n');
+  const without = (key: string) => (text: string) => text.replace(new RegExp(`^${key}:.*\\n`, 'm'), '');
+  const noRules = (text: string): string => text.replace(/^rules:\n(?: .*\n|\n)+/m, 'rules: []\n');
+  const cases: [string, (text: string) => string, RegExp][] = [
+    [
+      'no order is named',
+      without('authorisation'),
+      /NOTHING: `authorisation` is not set; it names the signed/,
+    ],
+    [
+      'no key is named',
+      without('authorityKey'),
+      /NOTHING: `authorityKey` is not set; it names the authority/,
+    ],
+    ['no rules', noRules, /NOTHING: `rules` is empty; name at least one rule/],
+  ];
+  for (const [name, change, reason] of cases) {
+    for (const options of [['--no-files'], ['--no-files', '--strict']]) {
+      const outcome = check(change, ...options);
+      t.match(outcome, { code: 1, out: reason, err: '' }, `${name}: ${options.join(' ')}`);
+      t.match(outcome.out, /^\S+vigie\.yaml: valid, but nothing would run: 3 zones/, name);
+    }
+    t.match(JSON.parse(check(change, '--no-files', '--json').out), { ok: true, runsNothing: String }, name);
+  }
+  t.equal(JSON.parse(check((text) => text, '--no-files', '--json').out).runsNothing, null);
+  t.match(
+    check(local),
+    { code: 1, out: /NOTHING: authorisation .* cannot be read: ENOENT/ },
+    'no order there',
+  );
+  t.match(
+    check((text) => without('authorisation')(local(text)).replace(/^mqtt: .*\n/m, '')),
+    { code: 0, out: /`vigie replay` only: no mqtt/ },
+    'a configuration for replay needs no order',
+  );
+  t.match(
+    check(() => 'site: lab\nbox: lab-1\n'),
+    { code: 0, out: /`vigie replay` only/ },
+  );
+});
+
 void t.test('a reader that goes away early is no failure', async (t) => {
   const dir = scratch(t);
   writeFileSync(join(dir, 'example.yaml'), EXAMPLE);
@@ -185,7 +234,7 @@ void t.test('the state folder: asked, else systemd’s, else the usual', async (
 });
 
 void t.test('the reference pages say what the sources say', async (t) => {
-  const program = built('scripts/generate-docs/main.js');
+  const program = built('scripts/programs/docs/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, '--check'], {
     cwd: ROOT,
     encoding: 'utf8',

@@ -25,8 +25,15 @@ import { hideSecrets, shown } from '../../agent/config/problem.ts';
 import { nearest } from '../../agent/config/words.ts';
 import { RULE_SCHEMAS } from '../../agent/contract/config.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 
+const CORNERS = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+];
+const STAY = { id: 'stay', kind: 'loitering', zone: 'yard', purpose: 'order' };
 const FIXTURES = join(ROOT, 'test', 'fixtures', 'config');
 
 void t.test('every mistake of every bad configuration is told, with its place', async (t) => {
@@ -148,15 +155,43 @@ void t.test('what is allowed depends on the command', async (t) => {
   }
 });
 
+void t.test('a box has no name that the broker knows as another’s', async (t) => {
+  const acl = readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8');
+  const users = [...acl.matchAll(/^user (\S+)$/gm)].map(([, name]) => String(name));
+  t.same(users, ['room', 'witness']);
+  const look = (box: string, mode: ConfigMode) =>
+    inspectText(
+      `site: lab\nbox: ${box}\ncamera: { source: "test:pattern" }\nmqtt: { url: "mqtt://localhost" }\n`,
+      { env: {}, mode },
+    ).problems;
+  for (const box of [...users, 'all']) {
+    for (const mode of ['run', 'check'] as const) {
+      t.match(look(box, mode), [
+        { path: 'box', line: 2, found: `"${box}"`, message: /give this box another/ },
+      ]);
+    }
+  }
+  t.same(look('room', 'replay'), [], 'a replay speaks to no broker');
+  t.same(look('room-1', 'run'), []);
+});
+
 void t.test('keys and certificates must be there, and the key must be private', async (t) => {
   const dir = scratch(t);
   const pem = (name: string): string => join(dir, name);
-  for (const name of ['ca', 'cert', 'key']) writeFileSync(pem(name), 'PEM', { mode: 0o600 });
+  const authority = new CertificateAuthority(join(dir, 'authority'));
+  await authority.start();
+  const pair = await authority.client('lab-1');
+  writeFileSync(pem('ca'), readFileSync(authority.ca));
+  writeFileSync(pem('cert'), readFileSync(pair.cert));
+  writeFileSync(pem('key'), readFileSync(pair.key), { mode: 0o600 });
   const file = join(dir, 'vigie.yaml');
   const mqtt = { url: 'mqtts://room.example', ca: pem('ca'), cert: pem('cert'), key: pem('key') };
   const camera = { source: 'rtsp://admin:hunter2@10.0.0.2/main' };
   // JSON is YAML: the same loader takes it.
-  writeFileSync(file, JSON.stringify({ site: 'lab', box: 'lab-1', camera, mqtt }), { mode: 0o640 });
+  const places = { zones: [{ id: 'yard', polygon: CORNERS }], rules: [STAY] };
+  writeFileSync(file, JSON.stringify({ site: 'lab', box: 'lab-1', camera, mqtt, ...places }), {
+    mode: 0o640,
+  });
   const look = (files?: boolean) =>
     inspectConfig(file, { env: {}, mode: 'check', ...(files === undefined ? {} : { files }) });
   t.match(look(), { problems: [], warnings: [] });
@@ -181,6 +216,77 @@ void t.test('keys and certificates must be there, and the key must be private', 
   t.match(look().problems, [{ path: 'mqtt.ca', message: 'is not a file' }]);
 });
 
+void t.test('certificates and key must be what their names say, and this box’s', async (t) => {
+  const dir = scratch(t);
+  const authority = new CertificateAuthority(join(dir, 'authority'));
+  await authority.start();
+  const [own, other] = await Promise.all([authority.client('lab-1'), authority.client('lab-2')]);
+  const caKey = join(dir, 'authority/ca.key');
+  const file = (name: string, ...content: string[]): string => {
+    writeFileSync(join(dir, name), content.join(''), { mode: 0o600 });
+    return join(dir, name);
+  };
+  const text = (name: string): string => readFileSync(name, 'utf8');
+  const good = { ca: authority.ca, ...own };
+  const cases: [string, object, object[]][] = [
+    ['all in order', {}, []],
+    ['an authority of two certificates', { ca: file('two', text(authority.ca), text(own.cert)) }, []],
+    ['a private key as ca', { ca: caKey }, [{ path: 'mqtt.ca', message: /^is a private key; must be/ }]],
+    [
+      'the authority with its key',
+      { ca: file('both', text(authority.ca), text(caKey)) },
+      [{ path: 'mqtt.ca', message: /^holds a private key too, which belongs on no box; must be/ }],
+    ],
+    ['no certificate', { ca: file('odd', 'PEM') }, [{ path: 'mqtt.ca', message: /^holds no certificate/ }]],
+    [
+      'a key as certificate',
+      { cert: own.key },
+      [{ path: 'mqtt.cert', message: /^is a private key; must be the certificate of this box/ }],
+    ],
+    [
+      'a certificate as key',
+      { key: file('x', text(own.cert)) },
+      [{ path: 'mqtt.key', message: /^holds no private key/ }],
+    ],
+    [
+      'another box’s certificate and key',
+      other,
+      [
+        {
+          path: 'mqtt.cert',
+          message: 'is the certificate of lab-2; must be one with the CN of `box`, lab-1',
+        },
+      ],
+    ],
+    [
+      'another box’s key',
+      { key: other.key },
+      [{ path: 'mqtt.key', message: `does not belong to the certificate ${own.cert} (mqtt.cert)` }],
+    ],
+    [
+      'a file that is no PEM',
+      { ca: file('large', 'x'.repeat(300_000)) },
+      [{ path: 'mqtt.ca', message: 'is larger than 256 KiB; this is no PEM file' }],
+    ],
+  ];
+  for (const [name, change, expected] of cases) {
+    for (const mode of ['check', 'run'] as const) {
+      const { problems } = inspectText(
+        JSON.stringify({
+          site: 'lab',
+          box: 'lab-1',
+          camera: { source: 'test:pattern' },
+          mqtt: { url: 'mqtts://room.example', ...good, ...change },
+        }),
+        { env: {}, mode },
+      );
+      t.match(problems, expected, `${name}, ${mode}`);
+      t.equal(problems.length, expected.length, name);
+      t.notMatch(JSON.stringify(problems), 'PRIVATE KEY', 'nothing of a key is shown');
+    }
+  }
+});
+
 void t.test('what is allowed but cannot work is a warning', async (t) => {
   const text = `
 site: lab
@@ -202,7 +308,6 @@ rules:
     purpose: evaluation
     schedule: [{ days: [holiday], from: "00:00", to: "24:00" }]
   - { id: c, kind: line-crossing, line: kerb, purpose: evaluation }
-retention: { eventsDays: 3, snapshotsDays: 4 }
 `;
   const { config, warnings } = inspectText(text, { env: {}, mode: 'check' });
   t.ok(config, 'accepted');
@@ -217,8 +322,17 @@ retention: { eventsDays: 3, snapshotsDays: 4 }
       message: /^shorter than 3 analysed frames at 2 fps; use 1.5 or more/,
     },
     { path: 'rules[1].schedule[0].days', line: 19, message: /`holidays` is empty/ },
-    { path: 'retention.snapshotsDays', line: 21, found: '4', message: /outlive their events/ },
   ]);
+  const idle =
+    'site: lab\nbox: lab-1\ncamera: { source: "test:pattern" }\nmqtt: { url: "mqtt://localhost" }\n';
+  t.match(inspectText(idle, { env: {}, mode: 'run' }).warnings, [
+    { path: 'rules', message: 'is empty: the box would watch nothing; name at least one rule' },
+  ]);
+  t.same(
+    inspectText('site: lab\nbox: lab-1\n', { env: {}, mode: 'replay' }).warnings,
+    [],
+    'a replay without rules still detects and tracks',
+  );
 });
 
 void t.test('a ground is two people who can be true; far zones are told', async (t) => {

@@ -1,9 +1,10 @@
 /** Private keys: by systemd's credentials, and from files that nobody else can read. */
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { openToOthers } from '../../agent/base/private-file.ts';
 import { type ConfigOptions, inspectText } from '../../agent/config/load.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { scratch } from '../lib/paths.ts';
 
 const BOX = {
@@ -25,9 +26,20 @@ const BOX = {
 const inspected = (mqtt: object, env: ConfigOptions['env'], mode: ConfigOptions['mode'] = 'run') =>
   inspectText(JSON.stringify({ ...BOX, mqtt: { url: 'mqtts://room.example:8883', ...mqtt } }), { env, mode });
 
-t.test('a key from systemd is the file in its folder', async (t) => {
+/** Folder with `ca`, `cert` and `mqtt.key` of this box. */
+async function credentials(t: Test): Promise<string> {
   const dir = scratch(t);
-  for (const name of ['ca', 'cert', 'mqtt.key']) writeFileSync(join(dir, name), 'pem', { mode: 0o400 });
+  const authority = new CertificateAuthority(join(dir, 'authority'));
+  await authority.start();
+  const { cert, key } = await authority.client(BOX.box);
+  for (const [name, from] of Object.entries({ ca: authority.ca, cert, 'mqtt.key': key })) {
+    writeFileSync(join(dir, name), readFileSync(from), { mode: 0o400 });
+  }
+  return dir;
+}
+
+t.test('a key from systemd is the file in its folder', async (t) => {
+  const dir = await credentials(t);
   const mqtt = { ca: 'credential:ca', cert: 'credential:cert', key: 'credential:mqtt.key' };
   const { config, problems } = inspected(mqtt, { CREDENTIALS_DIRECTORY: dir });
   t.same(problems, []);
@@ -40,12 +52,11 @@ t.test('a key from systemd is the file in its folder', async (t) => {
 });
 
 t.test('what is wrong with a credential is one clear line', async (t) => {
-  const dir = scratch(t);
+  const dir = await credentials(t);
   const env = { CREDENTIALS_DIRECTORY: dir };
   const pair = { cert: 'credential:cert', ca: 'credential:ca' };
-  for (const name of ['ca', 'cert']) writeFileSync(join(dir, name), 'pem');
   const cases: [string, ConfigOptions['env'], RegExp][] = [
-    ['credential:mqtt.key', env, /^no such file/],
+    ['credential:box.key', env, /^no such file/],
     ['credential:../outbox', env, /is no name of a credential/],
     ['credential:', env, /is no name of a credential/],
     [
@@ -65,8 +76,8 @@ t.test('what is wrong with a credential is one clear line', async (t) => {
 });
 
 t.test('a private key that others can read is refused', async (t) => {
-  const file = join(scratch(t), 'box.key');
-  writeFileSync(file, 'pem');
+  const dir = await credentials(t);
+  const file = join(dir, 'mqtt.key');
   for (const [mode, fine] of [
     [0o400, true],
     [0o600, true],
@@ -78,7 +89,7 @@ t.test('a private key that others can read is refused', async (t) => {
     chmodSync(file, mode);
     const message = openToOthers(file);
     t.equal(message === undefined, fine, mode.toString(8));
-    const { problems } = inspected({ ca: file, cert: file, key: file }, {});
+    const { problems } = inspected({ ca: join(dir, 'ca'), cert: join(dir, 'cert'), key: file }, {});
     t.equal(problems.length, fine ? 0 : 1);
     if (!fine)
       t.match(problems[0], { path: 'mqtt.key', message: /open to others \(mode 06\d\d\); chmod 0640 / });

@@ -17,6 +17,7 @@ import { ConfigProblems } from '../../agent/config/load.ts';
 import { parseCard } from '../../agent/vision/detect/card.ts';
 import { Detector } from '../../agent/vision/detect/detector.ts';
 import { keepModel } from '../../agent/vision/detect/kept-model.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
 
@@ -37,7 +38,7 @@ t.test('a configuration that is refused: the last good one', async (t) => {
   const dir = scratch(t);
   const [file, kept] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
   const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
-  written(file, 'box-1', dir);
+  await written(file, 'box-1', dir);
   t.match(use(), { file, refused: undefined, config: { box: 'box-1' } });
   keepConfig(file, dir);
   t.equal(statSync(kept).mode & 0o777, 0o600, 'a camera’s password may be in it');
@@ -48,21 +49,35 @@ t.test('a configuration that is refused: the last good one', async (t) => {
   t.ok(second.refused instanceof ConfigProblems);
   t.match(second.refused?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
 
+  await written(file, 'box-1', dir);
+  writeFileSync(join(dir, 'cert.pem'), '');
+  const third = use();
+  t.match(
+    third,
+    { file: kept, config: { box: 'box-1' } },
+    'a certificate that went bad does not blind the box',
+  );
+  t.match(third.refused?.message, /vigie\.yaml:4:\d+ mqtt\.cert: holds no certificate/);
+  writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
+
   writeFileSync(kept, 'site: [');
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'a damaged last good one is refused as well');
   rmSync(kept);
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'without one the start fails as before');
-  written(file, 'box-1', dir);
+  await written(file, 'box-1', dir);
   keepConfig(file, dir);
   rmSync(file);
   t.throws(use, { message: /vigie\.yaml/ }, 'a file that was taken away is not replaced');
 });
 
 /** The file, and what it names. */
-function written(file: string, box: string, dir: string): void {
-  const pem = (what: string): string => `-----BEGIN ${what}-----\nAA==\n-----END ${what}-----\n`;
-  for (const name of ['ca', 'cert']) writeFileSync(join(dir, `${name}.pem`), pem('CERTIFICATE'));
-  writeFileSync(join(dir, 'key.pem'), pem('PRIVATE KEY'), { mode: 0o600 });
+async function written(file: string, box: string, dir: string): Promise<void> {
+  const authority = new CertificateAuthority(join(dir, 'authority'));
+  await authority.start();
+  const { cert, key } = await authority.client(box);
+  for (const [name, from] of Object.entries({ ca: authority.ca, cert, key })) {
+    writeFileSync(join(dir, `${name}.pem`), readFileSync(from), { mode: 0o600 });
+  }
   writeFileSync(file, configText(box).replaceAll(/(\w+)\.pem/g, `${dir}/$1.pem`));
 }
 

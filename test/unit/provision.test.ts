@@ -1,11 +1,22 @@
 /** A new box: what lies on the boot partition is taken once, as a whole or not at all; the camera's address. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { cameraReach, tellSystemd } from '../../agent/provision/camera-address.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
-import { scratch } from '../lib/paths.ts';
-import { vigie } from '../lib/program.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
 
 interface Card {
   readonly from: string;
@@ -16,8 +27,8 @@ interface Card {
 /** A boot partition with everything, and an /etc/vigie with nothing. */
 async function card(t: Test, box = 'box-1'): Promise<Card> {
   const dir = scratch(t);
-  const [from, to] = [join(dir, 'boot'), join(dir, 'etc')];
-  for (const folder of [from, join(from, 'pki'), to, join(to, 'pki')]) mkdirSync(folder);
+  const [from, to] = [join(dir, 'firmware/vigie'), join(dir, 'etc')];
+  for (const folder of [join(from, 'pki'), join(to, 'pki')]) mkdirSync(folder, { recursive: true });
   const authority = new CertificateAuthority(join(dir, 'authority'));
   await authority.start();
   const pair = await authority.client(box);
@@ -58,7 +69,9 @@ void t.test('everything in order', async (t) => {
   t.notMatch(box.result(), /hunter2|PRIVATE/, 'no secret in the result');
   t.strictSame(readdirSync(box.from).sort(), ['notes.txt', 'pki', 'result.txt']);
   t.strictSame(readdirSync(join(box.from, 'pki')), []);
+  const said = box.result();
   t.match(await take(t, box), { code: 0, said: /nothing to take/ }, 'once');
+  t.equal(box.result(), said, 'and the result stays');
 
   writeFileSync(join(box.from, 'vigie.yaml'), config(box.to, 'alertsPerHour: 7\n'));
   t.match(await take(t, box), { code: 0 }, 'later a configuration alone: the certificates are there');
@@ -70,15 +83,31 @@ void t.test('everything in order', async (t) => {
   );
 });
 
+void t.test('a key that was made on the box stays there', async (t) => {
+  const box = await card(t);
+  renameSync(join(box.from, 'pki/box.key'), join(box.to, 'pki/box.key'));
+  t.match(await take(t, box), { code: 0 });
+  t.match(box.result(), /^\S+Z installed\r\n/);
+  t.strictSame(readdirSync(join(box.to, 'pki')).sort(), ['box.crt', 'box.key', 'ca.crt']);
+  const other = await card(t);
+  writeFileSync(join(other.to, 'pki/box.key'), readFileSync(join(box.to, 'pki/box.key')));
+  rmSync(join(other.from, 'pki/box.key'));
+  await refused(t, other, 'the key of another certificate', /mqtt\.key: does not belong to the certificate/);
+});
+
 void t.test('refused as a whole', async (t) => {
   const wrong: Readonly<Record<string, readonly [(card: Card) => void, RegExp]>> = {
     'a mistake in the configuration': [
       ({ from, to }) => writeFileSync(join(from, 'vigie.yaml'), config(to, 'alertsPerHuor: 7\n')),
       /vigie\.yaml:6:1 alertsPerHuor: unknown key; did you mean "alertsPerHour"\?/,
     ],
-    'a certificate that is none': [({ from }) => writeFileSync(join(from, 'pki/ca.crt'), ''), /ca\.crt/],
+    'a certificate that is none': [
+      ({ from }) => writeFileSync(join(from, 'pki/ca.crt'), ''),
+      /mqtt\.ca: .*ca\.crt/,
+    ],
     'a key of another certificate': [
-      ({ from }) => writeFileSync(join(from, 'pki/box.key'), readFileSync(join(from, '../authority/ca.key'))),
+      ({ from }) =>
+        writeFileSync(join(from, 'pki/box.key'), readFileSync(join(from, '../../authority/ca.key'))),
       /does not belong to the certificate/,
     ],
     'a file that a later key names': [
@@ -94,15 +123,198 @@ void t.test('refused as a whole', async (t) => {
   for (const [name, [spoil, reason]] of Object.entries(wrong)) {
     const box = await card(t);
     spoil(box);
-    t.match(await take(t, box), { code: 2, said: reason }, name);
-    t.match(box.result(), reason, `${name}: said on the card too`);
-    t.match(box.result(), /^\S+Z refused\r\n/);
-    t.strictSame(readdirSync(box.to), ['pki'], 'nothing was installed');
+    await refused(t, box, name, reason);
     t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
-    t.notMatch(box.result(), /hunter2|PRIVATE/);
   }
   const other = await card(t, 'box-2');
-  t.match(await take(t, other), { code: 2, said: /is that of box-2; this box is box-1/ }, 'another box’s');
+  t.match(
+    await take(t, other),
+    { code: 2, said: /is the certificate of box-2; must be one with the CN of `box`, box-1/ },
+    'another box’s',
+  );
+});
+
+async function refused(t: Test, box: Card, name: string, ...reasons: RegExp[]): Promise<void> {
+  const { code, said } = await take(t, box);
+  t.equal(code, 2, name);
+  t.match(box.result(), /^\S+Z refused\r\n/, `${name}: said on the card too`);
+  for (const reason of reasons) {
+    t.match(said, reason, name);
+    t.match(box.result(), reason, name);
+  }
+  t.strictSame(readdirSync(box.to), ['pki'], `${name}: nothing was installed`);
+  t.notMatch(box.result(), /hunter2|PRIVATE|[^\P{Cc}\r\n]/u);
+}
+
+void t.test('a wrong name or a wrong place is told, with what would be right', async (t) => {
+  const named =
+    (name: string) =>
+    ({ from }: Card) =>
+      renameSync(join(from, 'vigie.yaml'), join(from, name));
+  const wrong: Readonly<Record<string, readonly [(card: Card) => void, ...RegExp[]]>> = {
+    'the ending that Windows hides': [
+      named('vigie.yaml.txt'),
+      /vigie\.yaml: is not in this folder/,
+      /vigie\.yaml\.txt: must be named vigie\.yaml; Windows adds \.txt and hides it/,
+    ],
+    'the same in capitals': [named('VIGIE.YAML.TXT'), /VIGIE\.YAML\.TXT: must be named vigie\.yaml; Windows/],
+    'the other ending': [named('vigie.yml'), /vigie\.yml: must be named vigie\.yaml/],
+    'a copy': [named('vigie (1).yaml'), /vigie \(1\)\.yaml: must be named vigie\.yaml/],
+    'another name': [named('config.yaml'), /config\.yaml: must be named vigie\.yaml/],
+    'a name that writes to terminals': [named('vigie\x1b[2J.yaml'), /vigie\?\[2J\.yaml: must be named/],
+    'one folder too deep': [
+      ({ from }) => {
+        const aside = join(from, '../aside');
+        renameSync(from, aside);
+        mkdirSync(from);
+        renameSync(aside, join(from, 'vigie'));
+      },
+      /vigie\/vigie\.yaml: lies one folder too deep; must lie in this folder/,
+      /vigie\/pki\/box\.key: lies/,
+    ],
+    'beside the folder': [
+      ({ from }) => renameSync(join(from, 'vigie.yaml'), join(from, '../vigie.yaml')),
+      /\.\.\/vigie\.yaml: lies beside this folder; must lie in it/,
+    ],
+    'on the partition, without the folder': [
+      ({ from }) => {
+        renameSync(join(from, 'vigie.yaml'), join(from, '../Vigie.yaml.txt'));
+        rmSync(from, { recursive: true });
+      },
+      /\.\.\/Vigie\.yaml\.txt: lies beside this folder; must lie in it/,
+    ],
+    'keys that are not named, and a wrong name': [
+      named('vigie.yml'),
+      /folder; must lie here, .*\r?\nvigie\.yml: must be named vigie\.yaml, .*\r?\nNothing was installed/,
+    ],
+    'an empty folder': [
+      ({ from }) => {
+        rmSync(from, { recursive: true });
+        mkdirSync(from);
+      },
+      /vigie\.yaml: is not in this folder/,
+    ],
+    'keys without a configuration': [
+      ({ from }) => rmSync(join(from, 'vigie.yaml')),
+      /vigie\.yaml: is not in this folder/,
+      /pki\/box\.crt: is taken together with a vigie\.yaml only/,
+    ],
+    'a certificate with the ending that Windows hides': [
+      ({ from }) => renameSync(join(from, 'pki/box.crt'), join(from, 'pki/box.crt.txt')),
+      /no pki\/box\.crt in this folder; is it pki\/box\.crt\.txt\?/,
+    ],
+    'two of a name': [
+      ({ from, to }) => writeFileSync(join(from, 'Vigie.yaml'), config(to)),
+      /vigie\.yaml: is there more than once \(capitals do not count\); keep one/,
+    ],
+  };
+  for (const [name, [spoil, ...reasons]] of Object.entries(wrong)) {
+    const box = await card(t);
+    spoil(box);
+    await refused(t, box, name, ...reasons);
+  }
+});
+
+void t.test('capitals do not count, as on the partition itself', async (t) => {
+  const box = await card(t);
+  renameSync(join(box.from, 'vigie.yaml'), join(box.from, 'Vigie.YAML'));
+  renameSync(join(box.from, 'pki/box.crt'), join(box.from, 'pki/BOX.CRT'));
+  renameSync(join(box.from, 'pki'), join(box.from, 'PKI'));
+  t.match(await take(t, box), { code: 0 });
+  t.match(box.result(), /^\S+Z installed\r\n/);
+  t.strictSame(readdirSync(join(box.to, 'pki')).sort(), ['box.crt', 'box.key', 'ca.crt']);
+  t.strictSame(readdirSync(box.from).sort(), ['PKI', 'result.txt'], 'taken');
+});
+
+void t.test('nothing there, nothing written; what comes after an installation is told', async (t) => {
+  const box = await card(t);
+  const bare = join(scratch(t), 'firmware');
+  mkdirSync(bare);
+  writeFileSync(join(bare, 'config.txt'), 'arm_64bit=1\n');
+  const nothing = { ...box, from: join(bare, 'vigie') };
+  t.match(await take(t, nothing), { code: 0, said: /not there, nothing to take/ });
+  t.strictSame(readdirSync(bare), ['config.txt']);
+
+  writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
+  writeFileSync(join(box.from, '../vigie-notes.txt'), 'lamp post 7');
+  t.match(await take(t, box), { code: 0 });
+  t.match(box.result(), /pki\/old\.crt: .* left here/);
+  for (const name of ['.DS_Store', '._vigie.yaml']) writeFileSync(join(box.from, name), '');
+  const installed = box.result();
+  t.match(await take(t, box), { code: 0 }, 'what was left is told once');
+  t.equal(box.result(), installed);
+  writeFileSync(join(box.from, 'vigie.yaml.txt'), config(box.to));
+  t.match(await take(t, box), { code: 2 });
+  t.match(box.result(), /refused\r\n(.*\r\n)*vigie\.yaml\.txt: must be named vigie\.yaml/);
+});
+
+void t.test('the unit runs once anything of ours is on the partition', async (t) => {
+  const unit = readFileSync(join(ROOT, 'systemd/vigie-provision.service'), 'utf8');
+  const conditions = unit.match(/^Condition.*$/gm) ?? [];
+  t.equal(conditions.length, 1);
+  const dir = scratch(t);
+  const holds = (): boolean => {
+    const condition = String(conditions[0]).replace('/boot/firmware', dir);
+    t.not(condition, conditions[0], 'it is about the boot partition');
+    const { status, stderr } = spawnSync('systemd-analyze', ['condition', condition], { encoding: 'utf8' });
+    t.match(stderr, /Conditions (succeeded|failed)|test of .* failed/i, 'systemd has judged it');
+    return status === 0;
+  };
+  writeFileSync(join(dir, 'config.txt'), 'arm_64bit=1\n');
+  t.notOk(holds(), 'nothing of ours');
+  for (const name of ['vigie', 'VIGIE', 'vigie.yaml', 'Vigie.yml.txt']) {
+    mkdirSync(join(dir, name));
+    t.ok(holds(), name);
+    rmSync(join(dir, name), { recursive: true });
+  }
+});
+
+const noMounts = SmallDisk.unavailable();
+
+void t.test('a partition that cannot be written', { skip: noMounts }, async (t) => {
+  const box = await card(t);
+  const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
+  const command = [
+    process.execPath,
+    VIGIE,
+    'provision',
+    'boot-partition',
+    '--from',
+    box.from,
+    '--to',
+    box.to,
+  ];
+  const run = async (): Promise<Program> => {
+    const program = start(t, 'unshare', ['-m', 'sh', '-c', readOnly, 'sh', box.from, ...command]);
+    await program.ended;
+    return program;
+  };
+  t.match(
+    await run(),
+    { code: 2, err: /cannot be written \(EROFS\).*nothing is taken from where it cannot be removed/ },
+    'said in the log and by the exit code',
+  );
+  t.strictSame(readdirSync(box.to), ['pki'], 'nothing was installed, or it would be at every start');
+  t.notOk(existsSync(join(box.from, 'result.txt')));
+  renameSync(join(box.from, 'vigie.yaml'), join(box.from, 'vigie.yml'));
+  t.match(await run(), { code: 2, err: /vigie\.yml: must be named vigie\.yaml.*\n(.*\n)*.*EROFS/ });
+});
+
+void t.test('a result that cannot be written is told in the log', async (t) => {
+  const box = await card(t);
+  mkdirSync(join(box.from, 'result.txt'));
+  t.match(await take(t, box), { code: 2, said: /result\.txt cannot be written \(EISDIR\)/ });
+  rmSync(join(box.from, 'vigie.yaml'));
+  t.match(await take(t, box), { code: 2, said: /vigie\.yaml: is not in this folder(.*\n)*.*EISDIR/ });
+});
+
+void t.test('a disk that refuses is told on the card', async (t) => {
+  const box = await card(t);
+  rmSync(join(box.to, 'pki'), { recursive: true });
+  writeFileSync(join(box.to, 'pki'), 'a file where the folder belongs');
+  t.match(await take(t, box), { code: 2, said: /ENOTDIR/ });
+  t.match(box.result(), /^\S+Z refused\r\n.*ENOTDIR.*\r\n/);
+  t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
 });
 
 void t.test('what vision may reach', async (t) => {

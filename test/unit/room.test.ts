@@ -8,9 +8,9 @@ import t from 'tap';
 import { GapEvent } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { messageOfRow } from '../../agent/mqtt/messages.ts';
-import { AlertFeed } from '../../scripts/room-archive/alert-feed.ts';
-import { arrivalOf } from '../../scripts/room-archive/message.ts';
-import { advance, NOTHING, type Progress } from '../../scripts/room-archive/numbers.ts';
+import { AlertFeed } from '../../scripts/programs/room/archive/alert-feed.ts';
+import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
+import { advance, NOTHING, type Progress } from '../../scripts/programs/room/archive/numbers.ts';
 import { eventText } from '../lib/events.ts';
 
 void t.test('all through a number, whatever the order, the repetitions and the batches', async (t) => {

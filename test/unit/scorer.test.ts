@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import { clearMot } from '../../scripts/evaluation/clearmot.ts';
-import { hota } from '../../scripts/evaluation/hota.ts';
-import { idf1 } from '../../scripts/evaluation/identity.ts';
-import { formatMot, type MotRow, pairUp, parseMot } from '../../scripts/evaluation/mot.ts';
+import { clearMot } from '../../scripts/programs/evaluate/clearmot.ts';
+import { hota } from '../../scripts/programs/evaluate/hota.ts';
+import { idf1 } from '../../scripts/programs/evaluate/identity.ts';
+import { formatMot, type MotRow, pairUp, parseMot } from '../../scripts/programs/evaluate/mot.ts';
 
 function row(
   frame: number,

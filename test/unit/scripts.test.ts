@@ -1,16 +1,32 @@
 /** The programs that people run off the box: counting tests, showing alerts, long steps, arguments. */
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
-import { packageRoot } from '../../agent/base/package-root.ts';
+import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
-import { Tally } from '../../scripts/report-tests/tally.ts';
-import { alertLine, isMomentaryEnd, snapshotName } from '../../scripts/room-archive/alert-line.ts';
+import { alertLine, isMomentaryEnd, snapshotName } from '../../scripts/programs/room/archive/alert-line.ts';
+import { Tally } from '../../scripts/programs/test/tally.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
 
-const scripts = join(packageRoot(), 'scripts');
+const scripts = join(ROOT, 'scripts');
 
 function tallied(tap: string): { counts: string; failures: string[]; skips: string[] } {
   const tally = new Tally();
@@ -150,28 +166,119 @@ void t.test('a long step: its log, its failure, its end on Ctrl-C', async (t) =>
   t.throws(() => process.kill(pid, 0), { code: 'ESRCH' }, 'and the command is gone');
 });
 
-void t.test('arguments are refused in one line before anything is done', async (t) => {
+/** Programs of scripts/ that a person calls. */
+const WRAPPERS = readdirSync(scripts, { withFileTypes: true })
+  .filter((entry) => entry.isFile() && (statSync(join(scripts, entry.name)).mode & 0o111) !== 0)
+  .map(({ name }) => name);
+
+/** A PATH on which nothing can be installed, and a file that tells who tried. */
+function noInstallation(t: Test): { PATH: string; tried: () => string } {
+  const dir = scratch(t);
+  const record = join(dir, 'tried');
+  for (const name of ['apt-get', 'apt', 'npm', 'npx', 'node', 'sudo', 'dpkg-query', 'mmdebstrap']) {
+    writeFileSync(join(dir, name), `#!/bin/sh\necho "${name} $*" >>${record}\nexit 1\n`, { mode: 0o755 });
+  }
+  return {
+    PATH: `${dir}:/usr/bin:/bin`,
+    tried: () => (existsSync(record) ? readFileSync(record, 'utf8') : ''),
+  };
+}
+
+void t.test('help and what nobody knows are answered before anything is set up', async (t) => {
+  t.ok(WRAPPERS.includes('bench') && WRAPPERS.includes('setup'), WRAPPERS.join(', '));
+  const { PATH, tried } = noInstallation(t);
+  const call = (name: string, ...args: string[]) => {
+    const beganMs = performance.now();
+    const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
+      encoding: 'utf8',
+      timeout: 20_000,
+      env: { PATH },
+    });
+    return { status, stdout, stderr, tookMs: performance.now() - beganMs };
+  };
+  for (const name of WRAPPERS) {
+    for (const option of ['--help', '-h']) {
+      const help = call(name, option);
+      t.match(help, { status: 0, stdout: /^Usage: (?:\.\/)?scripts\//, stderr: '' }, `${name} ${option}`);
+      t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
+    }
+    const stray = call(name, '--no-such-thing');
+    const said = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
+    t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
+    t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
+  }
   const cases: [string, string[], RegExp][] = [
-    ['demo', ['--sauce'], /^demo: unknown argument '--sauce' \(see --help\)\n$/],
     ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
     ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
-    ['test', ['--fast'], /^test: unknown argument --fast \(see --help\)\n$/],
+    ['test', ['--quick', '--full'], /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/],
     ['setup', ['--for', 'fun'], /^setup: --for takes demo, test, package or arm64, not 'fun'\n$/],
+    ['bench', ['--passes', '2', 'more'], /^bench: unknown argument 'more' \(see --help\)\n$/],
+    ['bench', ['--passes'], /^bench: --passes needs a value \(see --help\)\n$/],
+    ['soak', ['--hours=1', '--colour'], /^soak: unknown argument '--colour' \(see --help\)\n$/],
+    [
+      'evaluate',
+      [],
+      /^evaluate: name one of detector, tracks, events, gating, bytes, redaction \(see --help\)\n$/,
+    ],
+    ['evaluate', ['colours'], /^evaluate: unknown argument 'colours' \(see --help\)\n$/],
+    ['build-model', ['--activation', 'u7'], /^build-model: --activation takes u8 or s8, not 'u7'/],
   ];
   for (const [name, args, said] of cases) {
-    const { status, stdout, stderr } = spawnSync(join(scripts, name), args);
-    t.equal(status, 2, `${name} ${args.join(' ')}: exit code 2`);
-    t.match(`${stdout}${stderr}`, said);
+    t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
   }
-  for (const name of ['demo', 'test', 'setup']) {
-    const { status, stdout } = spawnSync(join(scripts, name), ['--help']);
-    t.equal(status, 0);
-    t.match(String(stdout), /^Usage: \S*scripts\//, `${name} --help`);
-  }
+  t.equal(tried(), '');
+  t.match(
+    call('evaluate', 'bytes', '--help').stdout,
+    /Usage: scripts\/evaluate bytes/,
+    'each command has its help',
+  );
+  call('soak', '--hours', '0.5', '--json');
+  t.match(tried(), /dpkg-query|apt-get/, 'what is known goes on to the set-up (control)');
 });
 
+void t.test('who ends a program while it sets up ends the set-up too', async (t) => {
+  const setUp = /^[^#]*\bset_up /m;
+  const names = WRAPPERS.filter((name) => setUp.test(readFileSync(join(scripts, name), 'utf8')));
+  t.match(names.sort(), ['bench', 'demo', 'evaluate', 'package', 'room', 'soak', 'test']);
+  for (const name of WRAPPERS) {
+    const called = /scripts\/setup"? --for/.test(readFileSync(join(scripts, name), 'utf8'));
+    t.equal(called, false, `${name}: calls the set-up by set_up only`);
+  }
+  await Promise.all(names.map((name) => endedInSetUp(t, name)));
+});
+
+/** Ends `name` by TERM in a checkout whose set-up is one long step, of a command that ignores TERM. */
+async function endedInSetUp(t: Test, name: string): Promise<void> {
+  const dir = scratch(t);
+  cpSync(scripts, join(dir, 'scripts'), { recursive: true });
+  writeFileSync(join(dir, 'package.json'), '{"version":"0.0.0"}');
+  const pidFile = join(dir, 'pid');
+  writeFileSync(
+    join(dir, 'scripts/setup'),
+    `#!/bin/bash
+set -euo pipefail; STEP_LOG=${dir}/log; : >"$STEP_LOG"; source ${dir}/scripts/lib/steps.sh
+step long none bash -c 'trap "" TERM; echo $$ >${pidFile}.new; mv ${pidFile}.new ${pidFile}; while :; do sleep 1; done'
+`,
+  );
+  const program = start(t, join(dir, 'scripts', name), name === 'evaluate' ? ['bytes'] : []);
+  const wait = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+  while (!existsSync(pidFile)) {
+    if (program.code !== undefined) throw new Error(`${name} ended: ${program.err}`);
+    await wait();
+  }
+  const pid = Number(readFileSync(pidFile, 'utf8'));
+  const isThere = (): boolean => existsSync(`/proc/${pid}`);
+  const beganMs = performance.now();
+  program.child.kill('SIGTERM');
+  while ((isThere() || program.code === undefined) && performance.now() - beganMs < 30_000) await wait();
+  const tookMs = performance.now() - beganMs;
+  t.notOk(isThere(), `${name}: the step has ended`);
+  t.ok(tookMs < 10_000, `${name}: within ${tookMs.toFixed(0)} ms`);
+  if (isThere()) process.kill(pid, 'SIGKILL');
+}
+
 void t.test('evaluate: a clip that is not there is one line, and exit code 2', async (t) => {
-  const program = join(packageRoot(), 'dist/scripts/evaluation/main.js');
+  const program = join(ROOT, 'dist/scripts/programs/evaluate/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, 'bytes', '--clip', '/nonexistent.avi'], {
     encoding: 'utf8',
   });
@@ -179,4 +286,96 @@ void t.test('evaluate: a clip that is not there is one line, and exit code 2', a
     { status, stderr },
     { status: 2, stderr: 'evaluate: /nonexistent.avi: no such clip; name another with --clip\n' },
   );
+});
+
+/** Without what an npm that runs the tests hands on in the environment. */
+function alone(...command: string[]): string[] {
+  return ['env', '-i', `PATH=${process.env['PATH']}`, `HOME=${process.env['HOME']}`, ...command];
+}
+
+void t.test('npm: no word about the project’s settings', async (t) => {
+  const [program = '', ...args] = alone('npm', 'config', 'get', 'fund');
+  const { status, stderr } = spawnSync(program, args, { cwd: ROOT, encoding: 'utf8' });
+  t.match({ status, stderr }, { status: 0, stderr: '' });
+});
+
+const npmVersion = spawnSync('npm', ['--version'], { encoding: 'utf8' }).stdout.trim();
+const [npmMajor = 0, npmMinor = 0] = npmVersion.split('.').map(Number);
+// 11.19 is the oldest that was tried; 10.9 does not know allowScripts.
+const allows =
+  npmMajor > 11 || (npmMajor === 11 && npmMinor >= 19)
+    ? false
+    : `npm ${npmVersion} may not know allowScripts; the variable in scripts/setup does it there`;
+
+void t.test('npm ci fetches no CUDA', async (t) => {
+  const installs = readdirSync(scripts, { recursive: true, encoding: 'utf8' })
+    .filter((name) => statSync(join(scripts, name)).isFile())
+    .flatMap((name) => readFileSync(join(scripts, name), 'utf8').split('\n'))
+    .filter((line) => /\bnpm (?:ci|install)\b/.test(line) && !/^ *#/.test(line));
+  t.ok(installs.length >= 2);
+  for (const line of installs) t.match(line, /ONNXRUNTIME_NODE_INSTALL=skip|--ignore-scripts/);
+
+  await t.test('by hand neither', { skip: allows }, async (t) => {
+    const dir = scratch(t);
+    const registry = await oneScriptRegistry(t, dir);
+    const own = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { allowScripts: object };
+    const ran = async (allowScripts: object): Promise<boolean> => {
+      const project = mkdtempSync(join(dir, 'project-'));
+      const dependencies = { 'onnxruntime-node': '1.30.0' };
+      writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'p', dependencies, allowScripts }));
+      copyFileSync(join(ROOT, '.npmrc'), join(project, '.npmrc'));
+      const options = ['--prefix', project, '--registry', registry, '--cache', join(dir, 'cache')];
+      const [program = '', ...args] = alone('npm', 'install', ...options);
+      const npm = start(t, program, args);
+      t.equal(await npm.ended, 0, npm.err);
+      t.ok(existsSync(join(project, 'node_modules/onnxruntime-node/package.json')), 'it is installed');
+      return existsSync(join(project, 'node_modules/onnxruntime-node/ran'));
+    };
+    t.equal(await ran(own.allowScripts), false, 'its install script, which would fetch it, is not run');
+    t.equal(await ran({}), true, 'and would be (control)');
+  });
+});
+
+/** Serves one package, whose install script leaves a file beside itself. */
+async function oneScriptRegistry(t: Test, dir: string): Promise<string> {
+  const scripts = { postinstall: 'touch ran' };
+  const manifest = { name: 'onnxruntime-node', version: '1.30.0', scripts };
+  mkdirSync(join(dir, 'package'));
+  writeFileSync(join(dir, 'package/package.json'), JSON.stringify(manifest));
+  const tarball = execFileSync('tar', ['-cz', '-C', dir, 'package']);
+  const server = createServer((request, response) => {
+    if (request.url?.endsWith('.tgz')) return void response.end(tarball);
+    const dist = { tarball: `http://${request.headers.host}/onnxruntime-node.tgz` };
+    const versions = { '1.30.0': { ...manifest, hasInstallScript: true, dist } };
+    response.end(JSON.stringify({ name: manifest.name, 'dist-tags': { latest: '1.30.0' }, versions }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+void t.test('the quick tests are those of the two names, and none is a failure', async (t) => {
+  // A checkout with this one's runner and tests of its own.
+  const dir = scratch(t);
+  for (const name of ['dist/agent/base', 'dist/scripts/programs/test', 'package.json', '.taprc']) {
+    cpSync(join(ROOT, name), join(dir, name), { recursive: true });
+  }
+  symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
+  mkdirSync(join(dir, 'dist/test/outbox'), { recursive: true });
+  const runner = join(dir, 'dist/scripts/programs/test/main.js');
+  const run = () => {
+    const [program = '', ...args] = alone(process.execPath, runner, '--quick');
+    const { status, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 });
+    return { status, stdout };
+  };
+  const write = (name: string, body: string): void =>
+    writeFileSync(join(dir, 'dist/test', name), `import t from 'tap';\n${body}\n`);
+  write('slow.test.js', "t.fail('this is none of the quick ones');");
+  t.match(run(), { status: 1, stdout: /\n {2}no test file ran\n.*\n1 passed, 1 failed\n$/s });
+  write('outbox/rank.unit.test.js', 't.ok(true); t.equal(1, 1);');
+  write('clock.contract.test.js', 't.ok(true);');
+  t.match(run(), { status: 0, stdout: /\n2 test files in \d+ s\n4 passed, 0 failed\n$/ }, '3, and the check');
+  write('outbox/rank.unit.test.js', 't.equal(1, 2);');
+  t.match(run(), { status: 1, stdout: /\n2 passed, 1 failed\n$/ });
 });

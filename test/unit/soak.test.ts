@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import t from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
-import { memoryPicture } from '../../scripts/soaking/picture.ts';
-import { type Sample, slopeOf } from '../../scripts/soaking/regression.ts';
-import { findingsOf, tableOf } from '../../scripts/soaking/report.ts';
-import type { Soaked } from '../../scripts/soaking/soak.ts';
+import { memoryPicture } from '../../scripts/programs/soak/picture.ts';
+import { type Sample, slopeOf } from '../../scripts/programs/soak/regression.ts';
+import { findingsOf, tableOf } from '../../scripts/programs/soak/report.ts';
+import type { Soaked } from '../../scripts/programs/soak/soak.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
 /** An hour of samples, one every 5 s. */
@@ -91,7 +91,7 @@ void t.test('what is found, and whether it is steady', async (t) => {
 });
 
 void t.test('wrong arguments are one line, exit 2', async (t) => {
-  const program = join(packageRoot(), 'dist/scripts/soaking/main.js');
+  const program = join(packageRoot(), 'dist/scripts/programs/soak/main.js');
   const cases: [string[], RegExp][] = [
     [['--hours', '0'], /a number above 0/],
     [['--clip', '/nonexistent.avi'], /^soak: \/nonexistent\.avi: no such clip/],

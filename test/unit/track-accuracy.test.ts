@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import { parseMot } from '../../scripts/evaluation/mot.ts';
-import { evaluateTracks, knownTrackSequences, tracksTable } from '../../scripts/evaluation/tracks.ts';
+import { parseMot } from '../../scripts/programs/evaluate/mot.ts';
+import { evaluateTracks, knownTrackSequences, tracksTable } from '../../scripts/programs/evaluate/tracks.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
 
 /** What a change must not lose; docs/design/003-tracker.md has the figures and how far they wander. */

@@ -69,14 +69,16 @@ function addReplay(program: Command): void {
 }
 
 function addCheck(program: Command): void {
-  command(program, 'check', 'tell every mistake of a configuration, or what the box will do with it', [
-    [`vigie check ${DEFAULT_CONFIG}`, 'on the box: the certificate files are looked at too'],
+  const meaning =
+    'tell every mistake of a configuration, or what the box will do with it; exit 1 when it would run nothing';
+  command(program, 'check', meaning, [
+    [`vigie check ${DEFAULT_CONFIG}`, 'on the box: certificates and order are looked at too'],
     ['vigie check --no-files --strict boxes/canebiere-017.yaml', 'elsewhere, for example before a rollout'],
     ['vigie check --json vigie.yaml | jq .problems', 'for programs'],
   ])
     .addArgument(new Argument('<file>', 'configuration, YAML or JSON'))
-    .option('--no-files', 'do not look at the certificate files: they lie on another machine')
-    .option('--strict', 'exit with 1 when there are warnings')
+    .option('--no-files', 'do not look at certificates and order: they lie on another machine')
+    .option('--strict', 'also exit 1 when there are warnings, or rules that the order does not cover')
     .option('--json', 'print one JSON object')
     .action(async (file: string, options: { files: boolean; strict?: true; json?: true }) => {
       const { check } = await import('../check.ts');

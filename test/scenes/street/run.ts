@@ -16,7 +16,7 @@ import { SceneObserver } from '../../../agent/vision/observe/scene.ts';
 import { StandingVehicles } from '../../../agent/vision/observe/standing.ts';
 import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
-import { type RuleScore, scoreStarts } from '../../../scripts/evaluation/labels.ts';
+import { type RuleScore, scoreStarts } from '../../../scripts/programs/evaluate/labels.ts';
 import { seeded } from '../paint.ts';
 import { ModelEyes } from './eyes.ts';
 import { StreetPainter } from './picture.ts';

@@ -1,5 +1,5 @@
 /** What a test says of the scenes that it has played: found, missed and false alerts of each kind of rule. */
-import { byKind } from '../../../scripts/evaluation/events.ts';
+import { byKind } from '../../../scripts/programs/evaluate/events.ts';
 import { type Played, play, type RealEyes } from './run.ts';
 import type { StreetScene } from './scene.ts';
 import type { Stage } from './stage.ts';

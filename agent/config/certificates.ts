@@ -1,0 +1,85 @@
+/** What the PEM files hold: that each is what its key says, that they fit each other, and that they are this box's. */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { type Path, shown } from './problem.ts';
+import type { Mistake } from './shape.ts';
+
+/** A chain of certificates takes some kB. */
+const PEM_BYTES_MAX = 256 * 1024;
+
+const RIGHT = {
+  ca: 'must be the certificate of the broker’s authority',
+  cert: 'must be the certificate of this box',
+  key: 'must be this box’s private key in PEM form, without a passphrase',
+} as const;
+
+type Name = keyof typeof RIGHT;
+
+export type CertificateFiles = Readonly<Partial<Record<Name, string>>>;
+
+/** `files` are readable; what is absent is not judged. `box` is undefined where its name is a mistake itself. */
+export function certificateFaults(box: string | undefined, files: CertificateFiles): Mistake[] {
+  const faults: Mistake[] = [];
+  const fault = (name: Name, message: string): void => {
+    const path: Path = ['mqtt', name];
+    faults.push({ path, at: 'value', found: shown(files[name], path), message });
+  };
+  const read = <T>(name: Name, open: (pem: string) => T): T | undefined => {
+    const file = files[name];
+    if (file === undefined) return undefined;
+    const pem = tryOpen(() => (statSync(file).size > PEM_BYTES_MAX ? null : readFileSync(file, 'utf8')));
+    if (typeof pem !== 'string') {
+      const what = `is larger than ${PEM_BYTES_MAX / 1024} KiB; this is no PEM file`;
+      fault(name, pem === null ? what : `cannot be read; ${RIGHT[name]}`);
+      return undefined;
+    }
+    const found = tryOpen(() => open(pem));
+    if (found === undefined) fault(name, `${whatInstead(name, pem)}; ${RIGHT[name]}`);
+    else if (name === 'ca' && holdsKey(pem)) {
+      fault(name, `holds a private key too, which belongs on no box; ${RIGHT.ca} alone`);
+    }
+    return found;
+  };
+  read('ca', (pem) => new X509Certificate(pem));
+  const certificate = read('cert', (pem) => new X509Certificate(pem));
+  const key = read('key', (pem): KeyObject => createPrivateKey(pem));
+  if (certificate === undefined) return faults;
+  if (key !== undefined && !certificate.checkPrivateKey(key)) {
+    fault('key', `does not belong to the certificate ${files.cert ?? ''} (mqtt.cert)`);
+  }
+  const name = commonName(certificate);
+  if (box !== undefined && name !== box) {
+    const whose = name === undefined ? 'has no common name' : `is the certificate of ${name}`;
+    fault('cert', `${whose}; must be one with the CN of \`box\`, ${box}`);
+  }
+  return faults;
+}
+
+/** Undefined where it throws: the system's and the library's own words name nothing to do. */
+function tryOpen<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return undefined;
+  }
+}
+
+function whatInstead(name: Name, pem: string): string {
+  if (name === 'key') return 'holds no private key that can be used';
+  return holdsKey(pem) ? 'is a private key' : 'holds no certificate in PEM form';
+}
+
+function holdsKey(pem: string): boolean {
+  return /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/.test(pem);
+}
+
+/** In the form of a box's name or not shown: a certificate's text is not ours. */
+function commonName(certificate: X509Certificate): string | undefined {
+  const name = certificate.subject
+    ?.split('\n')
+    .find((line) => line.startsWith('CN='))
+    ?.slice(3);
+  if (name === undefined || /^[A-Za-z0-9 ._-]{1,64}$/.test(name)) return name;
+  return 'another name';
+}

@@ -1,0 +1,76 @@
+/** The agent as it is: `vigie replay` over the clip, with zones, a line, rules and their snapshots. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import type { Input } from './gstreamer.ts';
+import { costOf } from './measure.ts';
+
+export interface AgentRun {
+  readonly frames: number;
+  readonly events: number;
+  /** CPU time of each process, from its start. */
+  readonly cpuMs: { readonly vision: number; readonly agent: number };
+  /** CPU time of vision's stages, from the start. */
+  readonly stagesMs: Readonly<Record<string, number>>;
+  readonly wallMs: number;
+  readonly rssPeakMiB: Readonly<Record<string, number>>;
+}
+
+interface Summary {
+  readonly frames: number;
+  readonly events: number;
+  readonly wallS: number;
+  readonly cpuS: { readonly vision: number; readonly agent: number };
+  readonly stages: Readonly<Record<string, { readonly cpuS: number }>>;
+}
+
+/**
+ * A street of the usual size: half the picture is a zone, two rules watch, and an alert is rare (what one
+ * snapshot costs stands in the page on redaction, and is no cost of a frame).
+ */
+function configuration(model: string, input: Input): object {
+  const lower = [
+    [0, 0.5],
+    [1, 0.5],
+    [1, 1],
+    [0, 1],
+  ];
+  return {
+    site: 'benchmark',
+    box: 'benchmark',
+    detector: { model, input },
+    zones: [{ id: 'lower', polygon: lower }],
+    lines: [{ id: 'path', from: [0.03, 0.2], to: [0.03, 0.5] }],
+    masks: [{ id: 'corner', polygon: [...lower.slice(0, 1), [0.1, 0.5], [0.1, 0.6], [0, 0.6]] }],
+    rules: [
+      { id: 'stay', kind: 'loitering', zone: 'lower', afterS: 20, purpose: 'evaluation' },
+      { id: 'pass', kind: 'line-crossing', line: 'path', purpose: 'evaluation' },
+    ],
+  };
+}
+
+/** Replays `clip`; `dir` is an empty place for what the replay writes, and is emptied again. */
+export async function agentRun(clip: string, dir: string, model: string, input: Input): Promise<AgentRun> {
+  const config = join(dir, 'benchmark.yaml');
+  const out = join(dir, 'replay');
+  // JSON is YAML too.
+  writeFileSync(config, JSON.stringify(configuration(model, input)));
+  const program = join(packageRoot(), 'dist', 'agent', 'cli', 'main.js');
+  // The program itself, not through this node: its first line carries the flags that people run it with.
+  const command = [program, 'replay', clip, '--config', config, '--out', out, '--every-frame'];
+  const { rssPeakMiB } = await costOf(command, (line) => {
+    if (line.includes('vision/main')) return 'vision';
+    return line.includes(program) ? 'agent' : undefined;
+  });
+  const summary = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8')) as Summary;
+  rmSync(out, { recursive: true });
+  const stages = Object.entries(summary.stages).map(([stage, { cpuS }]) => [stage, cpuS * 1000] as const);
+  return {
+    frames: summary.frames,
+    events: summary.events,
+    cpuMs: { vision: summary.cpuS.vision * 1000, agent: summary.cpuS.agent * 1000 },
+    stagesMs: Object.fromEntries(stages),
+    wallMs: summary.wallS * 1000,
+    rssPeakMiB,
+  };
+}

@@ -1,0 +1,182 @@
+/**
+ * The demo: a private broker, the agent on a clip or camera, and the room's archive, which shows the alerts.
+ * Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with it.
+ */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { messageOf } from '../../../agent/base/errors.ts';
+import { withoutSecret } from '../../../agent/base/log.ts';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import { loadConfig } from '../../../agent/config/load.ts';
+import type { VigieEvent } from '../../../agent/contract/event.ts';
+import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
+import { Mosquitto } from '../../lib/mosquitto.ts';
+import { ownOrder } from '../../lib/own-order.ts';
+import { AlertFeed } from '../room/archive/alert-feed.ts';
+import { alertLine, isMomentaryEnd } from '../room/archive/alert-line.ts';
+import type { Arrival } from '../room/archive/message.ts';
+import { Room } from '../room/archive/room.ts';
+import { SqliteArchive } from '../room/archive/sqlite.ts';
+import { AgentProcess } from './agent-process.ts';
+
+const BOX = 'square-1';
+const DEMO_CONFIG = join(packageRoot(), 'scripts/programs/demo/config.yaml');
+const { values } = parseArgs({
+  options: { dir: { type: 'string' }, source: { type: 'string' }, alerts: { type: 'string' } },
+});
+/** For keys, the broker and the agent's outbox. */
+const dir = values.dir ?? '';
+const root = packageRoot();
+const source = absolute(values.source ?? `file:${join(root, '.cache/vtest.avi')}`);
+const alertsWanted = values.alerts === undefined ? Infinity : Number(values.alerts);
+const outDir = join(root, '.cache/demo');
+const snapshotDir = join(outDir, 'snapshots');
+const logPath = join(outDir, 'agent.log');
+const began = performance.now();
+let alerts = 0;
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Why the demo ends: `code` is the exit code. */
+interface Ending {
+  readonly code: number;
+  readonly message: string;
+}
+
+let finish: (ending: Ending) => void = () => undefined;
+const ending = new Promise<Ending>((resolveEnding) => {
+  finish = resolveEnding;
+});
+
+/** What is to be undone, the newest first. */
+const undo: (() => Promise<void> | void)[] = [];
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => finish({ code: signal === 'SIGINT' ? 0 : 143, message: 'Ended.' }));
+}
+
+try {
+  await start();
+} catch (error) {
+  finish({ code: 1, message: `demo: ${messageOf(error)}` });
+}
+const { code, message } = await ending;
+for (const step of undo.reverse()) await step();
+say(message);
+process.exitCode = code;
+
+async function start(): Promise<void> {
+  // The shell removes it too; this is for the case that the shell was killed.
+  undo.push(() => rmSync(dir, { recursive: true, force: true }));
+  rmSync(snapshotDir, { recursive: true, force: true });
+  mkdirSync(snapshotDir, { recursive: true });
+
+  const authority = new CertificateAuthority(join(dir, 'pki'));
+  await authority.start();
+  const [ofBroker, ofBox, ofRoom] = await Promise.all([
+    authority.broker(),
+    authority.client(BOX),
+    authority.client('room'),
+  ]);
+  const broker = new Mosquitto({ dir: join(dir, 'broker'), tls: { ...ofBroker, ca: authority.ca } });
+  undo.push(() => broker.stop());
+  process.on('exit', () => broker.kill());
+  await broker.start();
+  say(`Broker   ${broker.url}, mutual TLS (a private Mosquitto, for this demo only)`);
+
+  const feed = new AlertFeed(snapshotDir, onEvent);
+  undo.push(() => feed.stop());
+  const room = roomOf(broker.url, ofRoom, authority.ca, feed);
+  undo.push(() => room.stop());
+  await room.start();
+
+  const environment = agentEnvironment(broker.url, ofBox, authority.ca, join(dir, 'state'));
+  const program = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
+  const agent = new AgentProcess(
+    [process.execPath, '--enable-source-maps', program, 'run', '--config', DEMO_CONFIG],
+    {
+      ...environment,
+      ...ownOrder(
+        loadConfig(DEMO_CONFIG, { env: environment, mode: 'run', files: false }),
+        source,
+        dir,
+        'demonstration',
+      ),
+    },
+    logPath,
+  );
+  undo.push(() => agent.stop());
+  const gone = agent.start();
+  say(`Agent    on ${shownSource(source)}; its log: ${relative(process.cwd(), logPath)}`);
+  say('Alerts   as they reach the room’s archive (Ctrl-C ends everything):');
+  void gone.then(({ code: exitCode, signal, reason }) =>
+    finish({
+      code: exitCode ?? 1,
+      message: `demo: the agent ended (${signal ?? `exit code ${exitCode}`}): ${reason}`,
+    }),
+  );
+}
+
+function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed): Room {
+  return new Room({
+    url,
+    tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
+    archive: new SqliteArchive(join(dir, 'room.db')),
+    onStored: (fresh) => {
+      feed.take(fresh);
+      for (const arrival of fresh) onReport(arrival);
+    },
+    // Nothing here pauses on one machine: what a room would wait for does not come back.
+    onNotice: (line) => finish({ code: 1, message: `demo: ${line}` }),
+    onFatal: (line) => finish({ code: 1, message: `demo: ${line}` }),
+  });
+}
+
+function agentEnvironment(url: string, pair: KeyPair, ca: string, stateDir: string): NodeJS.ProcessEnv {
+  // Settings of the caller's own box must not reach the demo's.
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('VIGIE_'));
+  return {
+    ...Object.fromEntries(inherited),
+    VIGIE_LOG: 'info',
+    VIGIE_STATE_DIR: stateDir,
+    VIGIE_CAMERA_SOURCE: source,
+    VIGIE_BOX: BOX,
+    VIGIE_MQTT_URL: url,
+    VIGIE_MQTT_CA: ca,
+    VIGIE_MQTT_CERT: pair.cert,
+    VIGIE_MQTT_KEY: pair.key,
+  };
+}
+
+function onEvent(event: VigieEvent, picture: string | undefined, note: string | undefined): void {
+  // What arrives while the agent is being stopped was not asked for any more.
+  if (isMomentaryEnd(event) || alerts >= alertsWanted) return;
+  const evidence =
+    picture === undefined
+      ? note === undefined
+        ? ''
+        : `  (no snapshot: ${note})`
+      : `  ${relative(process.cwd(), picture)}`;
+  say(`${alertLine(event)}${evidence}`);
+  if (event.data.severity !== 'alert' || event.data.phase !== 'start') return;
+  alerts += 1;
+  if (alerts >= alertsWanted)
+    finish({ code: 0, message: `Ended after ${alerts} alert${alerts === 1 ? '' : 's'}.` });
+}
+
+function onReport(arrival: Arrival): void {
+  if (arrival.kind !== 'report' || arrival.topic !== 'status') return;
+  const { state } = JSON.parse(arrival.body) as { state: string };
+  const afterS = ((performance.now() - began) / 1000).toFixed(1);
+  say(`         the agent is ${state} (${afterS} s after the start)`);
+}
+
+/** The agent reads a relative path from its own place; people mean theirs. */
+function absolute(from: string): string {
+  return from.startsWith('file:') && !from.startsWith('file://') ? `file:${resolve(from.slice(5))}` : from;
+}
+
+function shownSource(from: string): string {
+  return from.startsWith('rtsp') ? withoutSecret(from) : from;
+}

@@ -1,0 +1,81 @@
+/** One message of each main topic, for asyncapi.yaml; a test holds them against the published schema. */
+import type { Ack } from '../../../agent/contract/ack.ts';
+import { EVENT_SCHEMA_URI, GAP_SCHEMA_URI, type VigieEvent } from '../../../agent/contract/event.ts';
+import type { StatusReport } from '../../../agent/contract/health.ts';
+import { type GapEvent, sequenceText } from '../../../agent/contract/outbox.ts';
+
+const source = 'urn:vigie:marseille-1:canebiere-017';
+
+const event: VigieEvent = {
+  specversion: '1.0',
+  id: '5f3a9c1e-42',
+  source,
+  type: 'vigie.illegal-parking.v1',
+  subject: 'zone/forecourt',
+  time: '2026-11-24T14:01:00.000Z',
+  datacontenttype: 'application/json',
+  dataschema: EVENT_SCHEMA_URI,
+  sequence: sequenceText(18_234),
+  data: {
+    episode: '5f3a9c1e-e17',
+    phase: 'start',
+    severity: 'alert',
+    rule: {
+      id: 'parked-on-forecourt',
+      kind: 'illegal-parking',
+      params: { classes: ['car', 'truck', 'bus', 'motorcycle'], afterS: 60, moveTolerance: 0.25 },
+    },
+    zone: { id: 'forecourt', purpose: 'pedestrian-safety' },
+    objects: [
+      {
+        track: 12,
+        label: 'car',
+        score: 0.81,
+        xyxyNorm: [0.42, 0.61, 0.58, 0.79],
+        since: '2026-11-24T13:59:57.200Z',
+      },
+    ],
+    cause: { stoodS: 60.2, presence: 'seen', standingS: 0 },
+    evidence: {
+      snapshot: {
+        sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+        bytes: 58_211,
+        time: '2026-11-24T14:01:00.000Z',
+        redaction: { persons: 3, plates: 1, moving: 0, masks: 1 },
+      },
+    },
+    clock: { synced: true },
+    mode: 'active',
+  },
+};
+
+const gap: GapEvent = {
+  specversion: '1.0',
+  id: 'gap-bulk-1201-1480',
+  source,
+  type: 'vigie.outbox-gap.v1',
+  subject: 'outbox/bulk',
+  time: '2026-11-24T18:30:12.000Z',
+  datacontenttype: 'application/json',
+  dataschema: GAP_SCHEMA_URI,
+  sequence: sequenceText(1480),
+  data: {
+    lane: 'bulk',
+    from: 1201,
+    to: 1480,
+    reasons: ['overflow'],
+    dropped: { notice: 280 },
+    since: '2026-11-22T04:10:00.000Z',
+    until: '2026-11-24T18:30:11.000Z',
+  },
+};
+
+const status: StatusReport = { state: 'online', boot: '5f3a9c1e', time: '2026-11-24T06:00:03.120Z' };
+const ack: Ack = { alert: 18_234, bulk: 90_121 };
+
+export const EXAMPLES: Readonly<Record<string, object>> = {
+  VigieEvent: event,
+  GapEvent: gap,
+  StatusReport: status,
+  Ack: ack,
+};

@@ -1,0 +1,40 @@
+/**
+ * Writes the pages of docs/ref and the usages of programs that are made from the sources; with `--check` it writes
+ * nothing and exits with 1 when a page is not what it would write.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import { describeCommands } from '../../../agent/cli/describe.ts';
+import { describeConfig } from '../../../agent/config/describe.ts';
+import { describeAsyncApi } from './asyncapi.ts';
+import { describeSchema } from './schema.ts';
+import { PROGRAMS, usageOf } from './usage.ts';
+
+const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+  version: string;
+};
+
+const PAGES: Readonly<Record<string, () => string>> = {
+  'docs/ref/config.md': describeConfig,
+  'docs/ref/cli.md': describeCommands,
+  'docs/ref/events.schema.json': describeSchema,
+  'docs/ref/asyncapi.yaml': () => describeAsyncApi(version),
+  ...Object.fromEntries(PROGRAMS.map((name) => [`scripts/programs/${name}/usage.txt`, () => usageOf(name)])),
+};
+
+const checking = process.argv.includes('--check');
+for (const [name, make] of Object.entries(PAGES)) {
+  const file = join(packageRoot(), name);
+  mkdirSync(dirname(file), { recursive: true });
+  const text = make();
+  const fresh = existsSync(file) && readFileSync(file, 'utf8') === text;
+  if (checking && !fresh) {
+    process.stderr.write(`${name} is not what the sources say; run \`npm run docs\`\n`);
+    process.exitCode = 1;
+  }
+  if (!checking && !fresh) {
+    writeFileSync(file, text);
+    process.stdout.write(`${name} written\n`);
+  }
+}

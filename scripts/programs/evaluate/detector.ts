@@ -1,0 +1,159 @@
+/**
+ * `evaluate detector`: average precision and recall on ground truth, through the real camera and the real
+ * detector: what GStreamer decodes and letterboxes is what is measured.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../../../agent/base/clock.ts';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { makeLogger } from '../../../agent/base/log.ts';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
+import { Camera } from '../../../agent/vision/camera/camera.ts';
+import { Detector } from '../../../agent/vision/detect/detector.ts';
+import { type Accuracy, accuracyOf, type JudgedFrame } from './ap.ts';
+import { parseMot } from './mot.ts';
+
+export interface DetectorEvaluationOptions {
+  readonly model: string;
+  /** Width and height of each detector input to try. */
+  readonly inputs: readonly (readonly [number, number])[];
+  /** Folder with clips/ and gt/. */
+  readonly dataDir: string;
+  say(line: string): void;
+}
+
+export interface DetectorFigures extends Accuracy {
+  readonly clip: string;
+  readonly model: string;
+  readonly input: readonly [number, number];
+  readonly frames: number;
+  /** Wall time of one detection, ms, mean. */
+  readonly msPerFrame: number;
+}
+
+interface Sequence {
+  readonly name: string;
+  readonly clip: string;
+  readonly truth: string;
+}
+
+/** The detection counts at this overlap with the truth (PASCAL VOC's and MOTChallenge's usual one). */
+const JUDGEMENT = { iouMin: 0.5, precisionMin: 0.9 } as const;
+/** Neighbouring frames say nearly the same. */
+const EVERY = 5;
+
+function sequencesIn(dataDir: string): Sequence[] {
+  return [
+    {
+      name: 'PETS09-S2L1',
+      clip: join(packageRoot(), '.cache', 'vtest.avi'),
+      truth: join(dataDir, 'gt', 'pets09-s2l1.txt'),
+    },
+    {
+      name: 'TUD-Stadtmitte',
+      clip: join(dataDir, 'clips', 'tud-stadtmitte.mp4'),
+      truth: join(dataDir, 'gt', 'tud-stadtmitte.txt'),
+    },
+  ];
+}
+
+/** @throws AgentError `config` when no sequence is there */
+export async function evaluateDetector(options: DetectorEvaluationOptions): Promise<DetectorFigures[]> {
+  const figures: DetectorFigures[] = [];
+  for (const sequence of sequencesIn(options.dataDir)) {
+    const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
+    if (absent !== undefined) {
+      options.say(
+        `skipped ${sequence.name}: ${absent} is absent (VIGIE_DATA names the folder with clips/ and gt/)`,
+      );
+      continue;
+    }
+    for (const input of options.inputs) figures.push(await evaluateSequence(sequence, input, options));
+  }
+  if (figures.length > 0) return figures;
+  throw new AgentError('config', `nothing to evaluate: neither clips nor ground truth in ${options.dataDir}`);
+}
+
+async function evaluateSequence(
+  { name, clip, truth }: Sequence,
+  input: readonly [number, number],
+  { model, say }: DetectorEvaluationOptions,
+): Promise<DetectorFigures> {
+  say(`${name} at ${input.join('x')}`);
+  const truths = peopleByFrame(truth);
+  const log = makeLogger('evaluate', 'warn');
+  const detector = new Detector({
+    config: { model, input: [...input], providers: ['cpu'] },
+    modelDir: join(packageRoot(), 'models'),
+    log,
+  });
+  const camera = cameraOf(clip, { widthPx: input[0], heightPx: input[1] }, log);
+  const judged: JudgedFrame[] = [];
+  let spentMs = 0;
+  try {
+    await detector.start();
+    await camera.start();
+    for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
+      if ((frame.index - 1) % EVERY !== 0) continue;
+      const fromMs = performance.now();
+      const found = await detector.detect(frame);
+      spentMs += performance.now() - fromMs;
+      const people = found.filter(({ label }) => label === 'person');
+      judged.push({ found: people, ...(truths.get(frame.index) ?? { truth: [] }) });
+    }
+  } finally {
+    await camera.stop();
+    await detector.stop();
+  }
+  const accuracy = accuracyOf(judged, JUDGEMENT);
+  const msPerFrame = spentMs / judged.length;
+  return { clip: name, model, input, frames: judged.length, msPerFrame, ...accuracy };
+}
+
+function cameraOf(clip: string, input: SizePx, log: ReturnType<typeof makeLogger>): Camera {
+  return new Camera({
+    source: `file:${clip}`,
+    fps: null,
+    input,
+    masks: [],
+    mode: 'replay',
+    clock: systemClock,
+    log,
+    onOpened: () => undefined,
+    onLost: ({ reason }) => log.warn({ reason }, 'clip lost'),
+  });
+}
+
+/** People by frame number. Rows of confidence 0 are people whom the benchmark does not judge (MOTChallenge). */
+function peopleByFrame(path: string): Map<number, { truth: XyxyPx[]; ignored: XyxyPx[] }> {
+  const frames = new Map<number, { truth: XyxyPx[]; ignored: XyxyPx[] }>();
+  for (const { frame, xyxyPx, conf } of parseMot(readFileSync(path, 'utf8'), path)) {
+    const people = frames.get(frame) ?? { truth: [], ignored: [] };
+    (conf === 0 ? people.ignored : people.truth).push(xyxyPx);
+    frames.set(frame, people);
+  }
+  return frames;
+}
+
+export function detectorTable(figures: readonly DetectorFigures[]): string {
+  const head =
+    '| sequence | input | frames | people | AP@0.5 | recall at precision 0.9 | from score | ms a frame |';
+  const rows = figures.map((one) =>
+    [
+      '',
+      one.clip,
+      one.input.join('x'),
+      one.frames,
+      one.truths,
+      one.averagePrecision.toFixed(3),
+      one.recallAtPrecision.toFixed(3),
+      one.scoreAtPrecision?.toFixed(2) ?? '–',
+      one.msPerFrame.toFixed(1),
+      '',
+    ]
+      .join(' | ')
+      .trim(),
+  );
+  return [head, head.replaceAll(/[^|]+/g, ' --- '), ...rows].join('\n');
+}

@@ -1,0 +1,126 @@
+/**
+ * Leaves of a node_modules only what runs on one kind of machine. `modules.js DIR ARCH` (arm64 or x64) deletes
+ * packages that only an installation calls, binaries for other platforms, what an addon was compiled from,
+ * and files that nothing loads; it prints what is left.
+ */
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+
+/** Packages that an install script calls and the running program never loads. */
+const INSTALL_ONLY: Readonly<Record<string, readonly string[]>> = {
+  'better-sqlite3': ['prebuild-install'],
+  'gstreamer-superficial': ['nan'],
+  'onnxruntime-node': ['adm-zip', 'global-agent'],
+};
+
+/** Per package, what compiling leaves behind or other platforms would run; paths below the package. */
+const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
+  'better-sqlite3': ['deps', 'src', 'binding.gyp', 'build/Release/obj', 'build/Release/obj.target'],
+  'node-gstreamer-superficial': ['src', 'examples', 'binding.gyp', 'build/Release/obj.target'],
+  'onnxruntime-node': ['script', '__commit.txt'],
+  sharp: ['src', 'install'],
+};
+
+/** Types, sources, maps and pages: read by people and compilers, not by node. Licences stay. */
+const UNREAD =
+  /\.([cm]?ts|map|h|cc|md|markdown|html|flow|tsbuildinfo|gypi?|mk|o|a|d)$|^(Makefile|\..+|test\.js)$/;
+const UNREAD_DIRS = /^(test|tests|__tests__|docs?|examples?|benchmarks?|\.github|\.deps|coverage)$/;
+
+interface Manifest {
+  readonly name?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+const [modulesArgument, arch] = process.argv.slice(2);
+if (modulesArgument === undefined || (arch !== 'arm64' && arch !== 'x64')) {
+  process.stderr.write('modules: give a folder that holds node_modules, and arm64 or x64\n');
+  process.exit(2);
+}
+const root = resolve(modulesArgument);
+const modules = join(root, 'node_modules');
+
+const kept = reachable(manifestOf(root), root);
+for (const dir of packageDirs(modules)) if (!kept.has(dir)) rmSync(dir, { recursive: true, force: true });
+for (const [name, paths] of Object.entries(LEFT_OVERS)) {
+  for (const path of paths) rmSync(join(modules, name, path), { recursive: true, force: true });
+}
+pruneRuntimes(join(modules, 'onnxruntime-node', 'bin'));
+for (const dir of ['.bin', '.cache']) rmSync(join(modules, dir), { recursive: true, force: true });
+pruneFiles(modules);
+process.stdout.write(`${kept.size} packages, ${Math.round(bytesOf(modules) / 1e6)} MB\n`);
+
+/** Folders of all packages that are needed at run time, from this one's dependencies on. */
+function reachable(manifest: Manifest, from: string, found = new Set<string>()): Set<string> {
+  const { name = '', dependencies = {}, optionalDependencies = {} } = manifest;
+  const skipped = INSTALL_ONLY[name] ?? [];
+  for (const wanted of Object.keys({ ...dependencies, ...optionalDependencies })) {
+    const dir = skipped.includes(wanted) ? undefined : resolveFrom(from, wanted);
+    if (dir === undefined || found.has(dir)) continue;
+    found.add(dir);
+    reachable(manifestOf(dir), dir, found);
+  }
+  return found;
+}
+
+/** As node does: the nearest node_modules upwards. Undefined for an optional package of another platform. */
+function resolveFrom(from: string, name: string): string | undefined {
+  for (let dir = from; dir.startsWith(root); dir = resolve(dir, '..')) {
+    const candidate = join(dir, 'node_modules', name);
+    if (existsSync(join(candidate, 'package.json'))) return candidate;
+  }
+  return undefined;
+}
+
+function manifestOf(dir: string): Manifest {
+  return JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as Manifest;
+}
+
+function packageDirs(dir: string): string[] {
+  if (!existsSync(dir)) return [];
+  const names = readdirSync(dir).filter((name) => !name.startsWith('.'));
+  return names.flatMap((name) => {
+    if (name.startsWith('@')) return readdirSync(join(dir, name)).map((inner) => join(dir, name, inner));
+    return [join(dir, name), ...packageDirs(join(dir, name, 'node_modules'))];
+  });
+}
+
+/** bin/napi-vN/PLATFORM/ARCH: one of them is ours. */
+function pruneRuntimes(bin: string): void {
+  for (const version of readdirSync(bin)) {
+    for (const platform of readdirSync(join(bin, version))) {
+      for (const machine of readdirSync(join(bin, version, platform))) {
+        if (platform !== 'linux' || machine !== arch) {
+          rmSync(join(bin, version, platform, machine), { recursive: true });
+        }
+      }
+      if (platform !== 'linux') rmSync(join(bin, version, platform), { recursive: true });
+    }
+  }
+}
+
+function pruneFiles(dir: string): void {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    const unread = entry.isDirectory()
+      ? UNREAD_DIRS.test(entry.name) && !isCode(path)
+      : UNREAD.test(entry.name) && !/^licen[cs]e|^notice|^third/i.test(entry.name);
+    if (unread || entry.name === 'test_extension.node') rmSync(path, { recursive: true });
+    else if (entry.isDirectory()) pruneFiles(path);
+  }
+}
+
+/** A package whose own name is `test`, or whose code lies in `doc` (yaml's dist/doc), is no documentation. */
+function isCode(dir: string): boolean {
+  const inPackage = dir.slice(dir.lastIndexOf('node_modules'));
+  return basename(resolve(dir, '..')) === 'node_modules' || /\/(dist|lib|build|src)\//.test(inPackage);
+}
+
+function bytesOf(dir: string): number {
+  return readdirSync(dir, { withFileTypes: true })
+    .map((entry) => join(dir, entry.name))
+    .reduce((sum, path) => {
+      const stat = lstatSync(path);
+      return sum + (stat.isDirectory() ? bytesOf(path) : stat.size);
+    }, 0);
+}

@@ -1,0 +1,141 @@
+/** `scripts/room`: a room's archive, and the example for writing one's own; see docs/guide/room.md. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { Command } from 'commander';
+import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import { AlertFeed } from './alert-feed.ts';
+import { alertLine, isMomentaryEnd } from './alert-line.ts';
+import type { Archive } from './archive.ts';
+import { PostgresArchive } from './postgres.ts';
+import { Room } from './room.ts';
+import { SqliteArchive } from './sqlite.ts';
+
+interface Arguments {
+  readonly broker: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly database: string;
+  readonly share?: string;
+  readonly clientId?: string;
+  readonly snapshots?: string;
+  readonly quiet?: true;
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const warn = (line: string): void => void process.stderr.write(`room: ${line}\n`);
+
+/** A mistake of the caller: one line, exit code 2. */
+class UsageError extends Error {}
+
+function credentials({ broker, ca, cert, key }: Arguments) {
+  const protocol = URL.canParse(broker) ? new URL(broker).protocol : undefined;
+  if (protocol === 'mqtt:') return undefined;
+  if (protocol !== 'mqtts:') {
+    throw new UsageError(`--broker takes mqtts://host:port (or mqtt:// on this machine), not '${broker}'`);
+  }
+  const read = (option: string, file: string | undefined): Buffer => {
+    if (file === undefined)
+      throw new UsageError(`${option} is missing: mqtts:// needs --ca, --cert and --key`);
+    try {
+      return readFileSync(file);
+    } catch (error) {
+      throw new UsageError(`${option}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  return { ca: read('--ca', ca), cert: read('--cert', cert), key: read('--key', key) };
+}
+
+function archiveOf(database: string): Archive {
+  if (/^postgres(ql)?:/.test(database)) {
+    if (!URL.canParse(database)) throw new UsageError('--database: not a URL of PostgreSQL');
+    return new PostgresArchive(database, (error) => warn(`archive: ${error.message}`));
+  }
+  if (/^[a-z]+:\/\//.test(database)) {
+    throw new UsageError(`--database takes a file or postgres://…, not '${new URL(database).protocol}//…'`);
+  }
+  return new SqliteArchive(database);
+}
+
+function show(event: VigieEvent, picture: string | undefined, note: string | undefined): void {
+  if (isMomentaryEnd(event)) return;
+  const box = event.source.split(':').slice(2).join('/');
+  const still = picture === undefined ? '' : `  ${relative(process.cwd(), picture)}`;
+  say(`${alertLine(event)}  [${box}]${note === undefined ? still : `  (no snapshot: ${note})`}`);
+}
+
+async function run(options: Arguments): Promise<void> {
+  const tls = credentials(options);
+  const archive = archiveOf(options.database);
+  const { broker: url, share, clientId, snapshots, quiet } = options;
+  if (snapshots !== undefined) mkdirSync(snapshots, { recursive: true });
+  const feed = new AlertFeed(quiet ? undefined : snapshots, quiet ? () => undefined : show);
+  const ended = new Promise<number>((resolve) => {
+    const room = new Room({
+      url,
+      archive,
+      ...(tls && { tls }),
+      ...(share !== undefined && { share }),
+      ...(clientId !== undefined && { clientId }),
+      onStored: (fresh) => feed.take(fresh),
+      onNotice: warn,
+      onFatal: (line) => {
+        warn(line);
+        resolve(1);
+      },
+    });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        void room.stop().then(() => {
+          const { events, snapshots: stills, duplicates, unread, refused, dropped } = room.counters;
+          if (!quiet) {
+            say(
+              `Ended: ${events} events and ${stills} snapshots stored, ${duplicates} came again, ` +
+                `${unread} kept unread, ${refused} refused, ${dropped} reports dropped.`,
+            );
+          }
+          resolve(0);
+        });
+      });
+    }
+    room.start().then(
+      () => {
+        if (!quiet) say(`Room on ${new URL(url).host}; Ctrl-C ends it`);
+      },
+      (error: unknown) => {
+        // No URL here: it may hold a password.
+        warn(`--database cannot be opened: ${error instanceof Error ? error.message : String(error)}`);
+        resolve(2);
+      },
+    );
+  });
+  const code = await ended;
+  feed.stop();
+  process.exit(code);
+}
+
+const program = new Command('scripts/room')
+  .description(
+    'Stores what boxes publish, tells each how far it has come, and prints a line for each alert. See docs/guide/room.md.',
+  )
+  .requiredOption('--broker <url>', 'mqtts://host:port; mqtt:// for a broker on this machine')
+  .option('--ca <file>', 'certificate of the authority that the broker’s is from (PEM)')
+  .option('--cert <file>', 'certificate of this room (PEM)')
+  .option('--key <file>', 'its key (PEM)')
+  .option('--database <where>', 'a file of SQLite, or postgres://user@host/name', 'room.db')
+  .option('--share <group>', 'share events and snapshots with the other instances of this group')
+  .option('--client-id <name>', 'with a name of its own the broker keeps a day of what comes meanwhile')
+  .option('--snapshots <folder>', 'save the newest 500 stills as files as well, and name them in the lines')
+  .option('--quiet', 'print faults only')
+  .showSuggestionAfterError(false)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+  .action(run);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  warn(`${error.message} (see --help)`);
+  process.exitCode = 2;
+}

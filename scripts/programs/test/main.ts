@@ -1,0 +1,131 @@
+/**
+ * Runs tap over all tests, shows how it goes, and ends with the one line that counts:
+ * `N passed, N failed` or `N passed, N failed, N skipped`. Called by scripts/test.
+ */
+import { spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { MultiBar } from 'cli-progress';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import { type Failure, type FileResult, Tally } from './tally.ts';
+
+/** One file may take this long, s: the whole normal run is to stay below 20 minutes on two cores. */
+const FILE_TIMEOUT_S = { quick: 60, normal: 900, full: 12 * 3600 };
+/** Files of tests that are pure: no process, no broker, no real clip. */
+const QUICK = /\.(?:unit|contract)\.test\.js$/;
+/** Lines of diagnostics shown for one failure; all of them are in .cache/test.tap. */
+const DIAGNOSTIC_LINES_MAX = 30;
+
+const { values } = parseArgs({
+  options: {
+    check: { type: 'string', default: 'passed' },
+    full: { type: 'boolean', default: false },
+    /** The fast tests only. */
+    quick: { type: 'boolean', default: false },
+    /** One file instead of all. */
+    only: { type: 'string' },
+  },
+});
+const root = packageRoot();
+const began = performance.now();
+
+const bars = new MultiBar({
+  format: '{bar} {value}/{total} files, {passed} passed, {failed} failed, {duration} s',
+  clearOnComplete: true,
+  hideCursor: true,
+});
+const onTerminal = process.stdout.isTTY === true;
+const bar = onTerminal ? bars.create(0, 0, { passed: 0, failed: 0 }) : undefined;
+
+function say(line: string): void {
+  if (onTerminal) bars.log(`${line}\n`);
+  else process.stdout.write(`${line}\n`);
+}
+
+function sayFile({ name, passed, failed, skipped, timeMs }: FileResult): void {
+  const counts = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+  say(`${failed > 0 ? 'FAILED' : 'ok    '} ${name}: ${counts} (${(timeMs / 1000).toFixed(1)} s)`);
+  bar?.increment(1, { passed: tally.passed + passed, failed: tally.failed + failed });
+}
+
+function sayFailure({ name, diagnostics }: Failure): void {
+  say(`FAILED ${name}`);
+  if (diagnostics === null || typeof diagnostics !== 'object') return;
+  // `source` repeats the file, `args` and the like describe tap's own call.
+  const { at, diff, stack, message, exitCode, signal, expired, found, wanted } = diagnostics as Record<
+    string,
+    unknown
+  >;
+  const told = {
+    at,
+    message,
+    diff,
+    found: diff ? undefined : found,
+    wanted: diff ? undefined : wanted,
+    stack,
+  };
+  for (const [key, value] of Object.entries({ ...told, exitCode, signal, expired })) {
+    if (value === undefined || value === null) continue;
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    for (const line of text.trimEnd().split('\n').slice(0, DIAGNOSTIC_LINES_MAX)) say(`    ${key}: ${line}`);
+  }
+}
+
+const tally = new Tally({
+  onPlan: (files) => bar?.setTotal(files),
+  onFile: sayFile,
+  onFailure: sayFailure,
+});
+if (values.check === 'passed') tally.pass();
+else tally.fail('npm run check');
+
+const timeoutS = FILE_TIMEOUT_S[values.full ? 'full' : values.quick ? 'quick' : 'normal'];
+mkdirSync(join(root, '.cache'), { recursive: true });
+const ended = await runTap(wantedFiles());
+tally.end();
+if (tally.files === 0) tally.fail('no test file ran');
+if (ended !== undefined && tally.failed === 0) tally.fail(ended);
+bars.stop();
+
+const { passed, failed, skipped, failures, skips, files } = tally;
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+if (failures.length > 0) print(`\nFailed (all output of the tests is in .cache/test.tap):`);
+for (const { name } of failures) print(`  ${name}`);
+if (skips.length > 0) print('\nSkipped:');
+for (const name of skips) print(`  ${name}`);
+print(`\n${files} test files in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+/** For tap; undefined: all of them, as .taprc says. */
+function wantedFiles(): string[] | undefined {
+  if (values.only !== undefined) return [values.only];
+  if (!values.quick) return undefined;
+  const tests = join('dist', 'test');
+  return readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
+    .filter((file) => QUICK.test(file))
+    .map((file) => join(tests, file));
+}
+
+/** Why it did not end well, or undefined. */
+async function runTap(files: readonly string[] | undefined): Promise<string | undefined> {
+  // Without a name tap would run them all.
+  if (files?.length === 0) return undefined;
+  const tap = spawn(
+    join(root, 'node_modules/.bin/tap'),
+    ['--reporter=tap', `--timeout=${timeoutS}`, ...(files ?? [])],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NO_COLOR: '1', ...(values.full && { VIGIE_TEST_FULL: '1' }) },
+    },
+  );
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill('SIGTERM'));
+  tap.stdout.pipe(createWriteStream(join(root, '.cache/test.tap')));
+  tap.stdout.on('data', (chunk: Buffer) => tally.write(chunk));
+  return await new Promise((resolve) => {
+    tap.once('error', (error) => resolve(`tap did not start: ${error.message}`));
+    tap.once('close', (code, signal) => resolve(code === 0 ? undefined : `tap ended with ${signal ?? code}`));
+  });
+}

@@ -1,0 +1,112 @@
+/**
+ * The quick start as a stranger types it: its commands in their order, in one shell, with real openssl and Mosquitto.
+ * What stands for something else is replaced by name, and must be there to be replaced: the port, the home folder, and
+ * the room's program, which is the built one without set-up and ends when it has shown an alert.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+
+const GUIDE = join(ROOT, 'docs/guide/quickstart.md');
+const ROOM_PROGRAM = join(ROOT, 'dist/scripts/programs/room/archive/main.js');
+
+/** What the guide's shell has before its first line. */
+const PREAMBLE = `
+set -Eeuo pipefail
+trap 'echo "FAILED: $BASH_COMMAND" >&2' ERR
+room_program() {
+  node '${ROOM_PROGRAM}' "$@" >room/shown.txt &
+  local room=$! tenths
+  for ((tenths = 0; tenths < 1200; tenths++)); do
+    ! grep -q ALERT room/shown.txt || break
+    kill -0 "$room" || return 1
+    sleep 0.1
+  done
+  kill -INT "$room"
+  wait "$room"
+  cat room/shown.txt
+}
+`;
+
+/** The commands of sections 3 to 7. */
+function commands(): string[] {
+  const guide = readFileSync(GUIDE, 'utf8');
+  const part = /^## 3\. .*?(?=^## 8\. )/ms.exec(guide)?.[0] ?? '';
+  return [...part.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => String(block));
+}
+
+t.setTimeout(400_000);
+
+const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
+
+void t.test('the quick start, as it is written', { skip }, async (t) => {
+  const blocks = commands();
+  t.ok(blocks.length >= 12, `${blocks.length} blocks`);
+  const port = String(await freePort());
+  let script = blocks.join('\n');
+  for (const [written, instead] of [
+    ['mqtts://localhost:8883', `mqtts://localhost:${port}`],
+    ['"$VIGIE/scripts/room" ', 'room_program '],
+    // What it finds of this machine's clock and disk is no matter of the guide.
+    ['--state box/state\n', '--state box/state || doctor=$?\n'],
+  ] as const) {
+    t.ok(script.includes(written), `the guide says ${written.trim()}`);
+    script = script.replaceAll(written, instead);
+  }
+  // The broker's file is the shipped one; its port is in it.
+  const started = 'echo "user $(id -un)"';
+  t.ok(script.includes(started), 'the guide finishes the broker’s configuration');
+  script = script.replace(
+    started,
+    `sed -i 's/^listener 8883/listener ${port} 127.0.0.1/' room/mosquitto.conf\n${started}`,
+  );
+
+  const home = scratch(t);
+  mkdirSync(join(home, 'tmp'));
+  // As a user has it who is not root: without sbin.
+  const child = spawn('bash', ['-c', `${PREAMBLE}${script}\nwait\necho ended`], {
+    cwd: ROOT,
+    env: { HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', TMPDIR: join(home, 'tmp') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  t.teardown(() => {
+    if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  t.equal(code, 0, `every command did what it says${code === 0 ? '' : `:\n${out}\n${err}`}`);
+
+  const street = join(home, 'street');
+  t.match(
+    out,
+    /box\/vigie\.yaml: ok: 1 zone, 1 line, 1 mask, 2 rules\n(.*\n)*? +use +`vigie replay` only: no mqtt/,
+  );
+  t.match(out, /"specversion":"1\.0"/, 'the replay has found something');
+  t.match(`${out}${err}`, /self-signature verify OK/, 'the request is looked at');
+  t.match(out, / use +`vigie run` and `vigie replay`/);
+  for (const rule of ['coming-in', 'waiting'])
+    t.match(out, new RegExp(` ${rule}: covered: none: a trial, until 20`));
+  t.match(out, /^✓ broker +mqtts:/m, 'doctor reaches the broker with the box’s certificate');
+  const failures = out.match(/^✗ +\S+/gm) ?? [];
+  t.same(
+    failures.filter((line) => !/clock|disk/.test(line)),
+    [],
+    'and finds nothing to mend',
+  );
+  t.match(out, /ALERT {3}.*\[my-town\/box-1\] .*\n(.*\n)*Ended: /, 'the room has shown an alert');
+  t.match(out, /ended\n$/, 'agent and broker end when they are told to');
+  t.ok(readdirSync(join(street, 'room/snapshots')).length > 0, 'with its still');
+  t.equal(statSync(join(street, 'box/box.key')).mode & 0o777, 0o600);
+  t.notOk(existsSync(join(street, 'room/box.key')), 'the box’s key has not left it');
+});
