@@ -83,6 +83,7 @@ export const LaneReport = Type.Object(
     released: Count,
     dropped: each(RANKS satisfies readonly Rank[], Count),
     expired: Count,
+    tooLarge: each(RANKS satisfies readonly Rank[], Count),
   },
   strict,
 );

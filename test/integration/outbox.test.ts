@@ -293,6 +293,8 @@ void t.test(
     await sleep(10);
     t.same(first.storage, ['memory'], 'and the caller is told');
     t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'old and new are delivered');
+    t.equal(first.outbox.dropTooLarge('alert', 1), false, 'a row on the disk cannot become a gap now');
+    t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'and stays');
     await first.outbox.stop();
     disk.unmount();
     disk.repair();
