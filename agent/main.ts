@@ -258,7 +258,7 @@ export class Agent {
       config,
       box: { site, box, root, statusTopic: status, healthTopic: health, version: programVersion() },
       frameSize: () => this.#visionState.frameSize,
-      publish: (notice) => this.#delivery?.publishNotice(notice) ?? false,
+      publish: (notice) => this.#delivery?.publisher.notice(notice) ?? false,
     });
   }
 
@@ -273,7 +273,7 @@ export class Agent {
       framesRead: () => this.#visionState.frames.read,
       journalWritable: () => this.#journal.writable,
       journal: (entry) => this.#journal.enter(entry),
-      publish: (statement) => this.#delivery?.publishMode(statement),
+      publish: (statement) => this.#delivery?.publisher.mode(statement),
       carryOut: (ruling) => {
         this.#flow.permit(ruling);
         return this.#vision.carryOut(ruling.permit);
@@ -312,7 +312,7 @@ export class Agent {
       archive: this.#archive,
       vision: this.#visionState,
       clockSynced: () => this.#clockSync.synced,
-      onHead: (note, growth) => this.#delivery?.publishJournalHead(note, growth),
+      onHead: (note, growth) => this.#delivery?.publisher.journalHead(note, growth),
       onDown: (reason) =>
         this.#flow.condition('journal-down', reason !== undefined, { reason: reason ?? '' }),
     });
@@ -333,7 +333,8 @@ export class Agent {
         resume: (command) => this.#restraint.resume(command),
         unseal: (command) => this.#sealed.answer(command),
       },
-      reply: (topic, payload, correlation) => this.#delivery?.reply(topic, payload, correlation) ?? false,
+      reply: (topic, payload, correlation) =>
+        this.#delivery?.publisher.reply(topic, payload, correlation) ?? false,
       clock,
       log,
     });
@@ -367,7 +368,7 @@ export class Agent {
         delivery: this.#delivery,
         accuracy: this.#accuracy,
       }),
-      publish: (report) => this.#delivery?.publishHealth(report),
+      publish: (report) => this.#delivery?.publisher.health(report),
     });
   }
 

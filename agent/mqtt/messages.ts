@@ -7,7 +7,7 @@ import {
   type OutboxRow,
   sequenceText,
 } from '../contract/outbox.ts';
-import type { Message } from './session.ts';
+import type { Message } from './publish-packet.ts';
 import type { Topics } from './topics.ts';
 
 export interface BoxName {

@@ -6,7 +6,8 @@ import { withoutSecret } from '../base/log.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
-import { type Message, openSession, type Session } from './session.ts';
+import type { Message } from './publish-packet.ts';
+import { openSession, type Session } from './session.ts';
 import { topicsOf } from './topics.ts';
 
 /** Warn this long before the certificate expires: time to send a technician. */

@@ -61,7 +61,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
     everyMs: 300,
     publish: (report) => {
       published += 1;
-      delivery.publishHealth(report);
+      delivery.publisher.health(report);
     },
   });
   health.start();

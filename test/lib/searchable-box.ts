@@ -63,7 +63,7 @@ export class SearchableBox {
       },
       clock,
       log: SILENT,
-      reply: (topic, payload, correlation) => this.delivery.reply(topic, payload, correlation),
+      reply: (topic, payload, correlation) => this.delivery.publisher.reply(topic, payload, correlation),
     });
     this.delivery = new Delivery({
       config: mqtt,

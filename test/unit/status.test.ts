@@ -19,6 +19,7 @@ const lane = {
   released: 18,
   dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 },
   expired: 0,
+  tooLarge: { snapshot: 0, health: 0, notice: 0, alert: 0 },
 };
 const event = {
   time: '2026-11-24T14:00:00.000Z',
@@ -67,6 +68,8 @@ const WELL: LocalStatus = {
       resends: 0,
       refused: 0,
       badAcks: 0,
+      limited: 0,
+      unretained: 0,
     },
     accuracy: null,
     processes: { agent: { pid: 1, rssMiB: 74.2, fds: 30 }, vision: { pid: 2, rssMiB: 201, fds: 25 } },
@@ -107,6 +110,7 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
     ['frozen', /^since/, ({ standing }) => standing.push({ ...event, kind: 'frozen', severity: 'system' })],
     ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
     ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],
+    ['outbox', /too large for the broker/, ({ report }) => (report.outbox.lanes.alert.tooLarge.snapshot = 2)],
     [
       'broker',
       /certificate/,
