@@ -1,6 +1,6 @@
 /**
- * What the box shows to whoever is on the box: `/metrics` for Prometheus and `/status` for `vigie status`, made
- * from the health report, and from what is measured here on the way of a frame and of an event.
+ * What the box shows to whoever is on the box: `/metrics` for Prometheus and, on the socket alone, `/status` for
+ * `vigie status`, made from the health report, and from what is measured here on the way of a frame and of an event.
  */
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,12 +45,15 @@ export class LocalView {
       port,
       socket: join(stateDir, LOCAL_SOCKET),
       pages: { [METRICS_PATH]: () => this.#metrics(), [STATUS_PATH]: () => this.#statusPage() },
+      // The status names zones and incidents: it is for who may read the state directory.
+      onPort: [METRICS_PATH],
+      clock,
       log,
     });
   }
 
   get counters(): Record<string, number> {
-    return { metrics_unserved: this.#server.unserved };
+    return { metrics_unserved: this.#server.unserved, local_refused: this.#server.refused };
   }
 
   start(): Promise<void> {

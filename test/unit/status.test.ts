@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
 import { clockText, durationText, statusFindings } from '../../agent/cli/status/findings.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
@@ -186,7 +187,8 @@ void t.test('40 columns and 80; colours only where asked for', async (t) => {
 async function boxWith(t: Test, body: string): Promise<string> {
   const dir = scratch(t);
   const pages = { [STATUS_PATH]: () => ({ contentType: 'application/json', body }) };
-  const server = new LocalServer({ port: 0, socket: join(dir, LOCAL_SOCKET), pages, log: SILENT });
+  const socket = join(dir, LOCAL_SOCKET);
+  const server = new LocalServer({ port: 0, socket, pages, onPort: [], clock: systemClock, log: SILENT });
   await server.start();
   t.teardown(() => server.stop());
   return dir;
