@@ -4,8 +4,8 @@
  * INVARIANTS: what is said on one topic takes no other topic's share.
  * LIMITS: the rates below; what is beyond them is counted, told once a minute, and left unread. A topic on which FLOOD
  * comes beyond that is not heard at all for `deafMs`: even to drop a message costs time, and behind many the broker
- * holds what others say. Each message of the room comes again: acknowledgements are cumulative, heads grow, and who
- * commands waits for an answer.
+ * holds what others say. What the room says is not lost by it for good: acknowledgements are cumulative, heads grow, who
+ * commands waits for an answer, and a verdict can be given again.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -17,8 +17,8 @@ import type { Topics } from './topics.ts';
 
 /** Each instance of the room's archive acknowledges ten times a second at most. */
 const ACKS: BucketLimits = { burst: 100, perS: 100 };
-/** Operators judge by hand. */
-const VERDICTS: BucketLimits = { burst: 100, perS: 10 };
+/** Operators judge by hand; each verdict is a commit, which takes 4 to 20 ms. */
+const VERDICTS: BucketLimits = { burst: 50, perS: 10 };
 /** A witness answers a head, and there is one a minute. */
 const WITNESSED: BucketLimits = { burst: 5, perS: 1 / 30 };
 /** A search asks for page after page. */

@@ -5,12 +5,13 @@ import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import type { MqttConfig } from '../../agent/contract/config.ts';
 import { GapEvent, type OutboxItem } from '../../agent/contract/outbox.ts';
+import { type BrokerProbe, probeBroker } from '../../agent/mqtt/probe.ts';
 import { topicsOf } from '../../agent/mqtt/topics.ts';
 import { eventItem, eventWithStill } from '../lib/events.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
-import { StrictBroker } from '../lib/strict-broker.ts';
+import { StrictBroker, type Strictness } from '../lib/strict-broker.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
 const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', bytes);
@@ -200,4 +201,15 @@ void t.test('a broker without QoS 1 is one clear fault', async (t) => {
     await delivery.stop();
   }
   t.equal(rowsOf(outbox), 1, 'kept');
+});
+
+void t.test('doctor says what a broker does not take', async (t) => {
+  const name = { site: SITE, box: BOX };
+  const probed = async (strictness: Strictness): Promise<BrokerProbe> =>
+    probeBroker(to(await StrictBroker.start(t, strictness)), name, 5000);
+  t.match(await probed({ qosMax: 0 }), { ok: false, reason: /offers no QoS 1/, fix: /allow QoS 1/ });
+  const lacking = await probed({ packetBytesMax: 20_000, retain: false, receiveMaximum: 1 });
+  t.match(lacking, { ok: true, detail: /at most 20000 bytes: .*allow 300000.*no retained messages/ });
+  const well = await probed({ packetBytesMax: 300_000 });
+  t.match(well, { ok: true, detail: /answered in \d+ ms; no certificate is used$/ });
 });

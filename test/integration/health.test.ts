@@ -11,7 +11,8 @@ import { ClockSync } from '../../agent/health/clock-sync.ts';
 import { Health, type HealthSources } from '../../agent/health/health.ts';
 import { processReport, temperatureC } from '../../agent/health/host.ts';
 import { topicsOf } from '../../agent/mqtt/topics.ts';
-import { makeOutbox, SILENT, text } from '../lib/outbox.ts';
+import { eventItem } from '../lib/events.ts';
+import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
 
@@ -20,7 +21,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
   outbox.start();
   t.teardown(() => outbox.stop());
-  outbox.append([text('alert', 'alert')]);
+  outbox.append([eventItem('alert', 'loitering')]);
   const { delivery } = deliver(t, config, outbox);
   const sources: HealthSources = {
     mode: () => 'active',
