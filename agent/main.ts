@@ -98,15 +98,16 @@ function sinkParts(options: AgentOptions, shared: Shared) {
   const accuracy = new AccuracyRecord({ ...recorded, clock, log });
   const onPuback = activity.acknowledged.bind(activity);
   const delivery = mqtt && new Delivery({ ...base, config: mqtt, site, box, outbox, onPuback });
+  const publisher = delivery?.publisher;
   const folder = rootRecord?.folder ?? ownFolder(stateDir);
   const journaled = { config, configFile, stateDir, folder, alertsDays: eventsDays };
-  const journal = new JournalRecorder({ ...base, ...journaled, steady, archive, status, delivery });
+  const journal = new JournalRecorder({ ...base, ...journaled, steady, archive, status, publisher });
   const record = journal.record.bind(journal);
   const sealedDays = (): number => retention.sealedDays();
   const sealed = new SealedArchive({ stateDir, days: sealedDays, clock, log, steady, record });
   const topics = topicsOf(site, box);
   const named = { site, box, root: topics.root, statusTopic: topics.status, healthTopic: topics.health };
-  const bridges = new Bridges({ config, box: { ...named, version: programVersion() }, status, delivery });
+  const bridges = new Bridges({ config, box: { ...named, version: programVersion() }, status, publisher });
   return { outbox, archive, accuracy, delivery, journal, folder, sealed, bridges, topics };
 }
 type Sinks = ReturnType<typeof sinkParts>;
@@ -129,7 +130,7 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const restraintDir = sinks.folder.dir;
   const eyes = { camera, modelDir, socketPath, restraintDir, view, heatSteps, onUnusable };
   const supervisor = new VisionSupervisor({ ...base, ...eyes, flow, accuracy, snapshotsDays });
-  const held = { record: options.rootRecord, steady, retention, delivery };
+  const held = { record: options.rootRecord, steady, retention, publisher: delivery?.publisher };
   const restraint = new RestraintController({ ...base, ...held, flow, supervisor });
   const search = new SearchHandler({ archive, clock, record: journal.record.bind(journal) });
   const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
@@ -156,7 +157,7 @@ function reportParts({ config, stateDir, clock, log }: AgentOptions, parts: Shar
   const versions = { vigie: programVersion(), node: process.versions.node };
   const health = new Health({ site, box, boot, versions, clock, log, sources: parts });
   const { port } = config.metrics;
-  const view = new LocalView({ port, stateDir, log, activity, health, status, journal });
+  const view = new LocalView({ port, stateDir, clock, log, activity, health, status, journal });
   health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
   health.register(search, dispatcher, view);
   return { health, view };
@@ -260,7 +261,7 @@ export class Agent {
     if (delivery === undefined) return;
     const commands = commandInbox(topics, {
       hear: (command) => dispatcher.hear(command),
-      reply: (topic, payload, correlation) => delivery.reply(topic, payload, correlation),
+      reply: (topic, payload, correlation) => delivery.publisher.reply(topic, payload, correlation),
     });
     delivery.start(
       new Map([

@@ -23,7 +23,7 @@ export interface BridgesOptions {
   /** Size of the camera's picture while it is open. */
   readonly status: { readonly frameSize: SizePx | undefined };
   /** False: the broker is away or slow, and the notice is lost. */
-  readonly delivery: { publishNotice(notice: Notice): boolean } | undefined;
+  readonly publisher: { notice(notice: Notice): boolean } | undefined;
 }
 
 interface Episode {
@@ -109,7 +109,7 @@ export class Bridges {
   }
 
   #publish(notice: Notice): void {
-    if (this.#options.delivery?.publishNotice(notice)) this.#published += 1;
+    if (this.#options.publisher?.notice(notice)) this.#published += 1;
     else this.#dropped += 1;
   }
 }

@@ -69,6 +69,10 @@ export const DeliveryState = Type.Object(
     refused: Count,
     /** Acknowledgements from the room that were malformed or named numbers never given out. */
     badAcks: Count,
+    /** Messages to the box that came faster than they are read, and were left unread. */
+    limited: Count,
+    /** Messages that went out without being kept by the broker, since it keeps none. */
+    unretained: Count,
   },
   strict,
 );
@@ -83,6 +87,7 @@ export const LaneReport = Type.Object(
     released: Count,
     dropped: each(RANKS satisfies readonly Rank[], Count),
     expired: Count,
+    tooLarge: each(RANKS satisfies readonly Rank[], Count),
   },
   strict,
 );

@@ -5,7 +5,7 @@ import { HealthReport } from './health.ts';
 
 const strict = { additionalProperties: false } as const;
 
-/** In the state directory: where the agent answers, for whoever may read that directory. */
+/** In the state directory: where the agent answers its own user and root. */
 export const LOCAL_SOCKET = 'agent.sock';
 export const STATUS_PATH = '/status';
 export const METRICS_PATH = '/metrics';

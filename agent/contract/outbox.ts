@@ -43,7 +43,7 @@ export type OutboxItem = TextItem | PictureItem;
 /** Text is refused beyond this; pictures have a limit of their own (SNAPSHOT_BYTES_MAX). */
 export const BODY_BYTES_MAX = 262_144;
 
-export const GAP_REASONS = ['overflow', 'expired', 'store-lost'] as const;
+export const GAP_REASONS = ['overflow', 'expired', 'store-lost', 'too-large'] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 
 const Gone = Type.Optional(Type.Integer({ minimum: 1 }));
@@ -123,6 +123,8 @@ export interface LaneCounters {
   readonly released: number;
   readonly dropped: Readonly<Record<Rank, number>>;
   readonly expired: number;
+  /** Let go since the broker does not take messages of their size. */
+  readonly tooLarge: Readonly<Record<Rank, number>>;
 }
 
 export interface OutboxCounters {
@@ -161,6 +163,11 @@ export interface Outbox {
   release(lane: Lane, seqs: readonly number[]): number;
   /** Deletes every row through `seq`. */
   releaseThrough(lane: Lane, seq: number): number;
+  /**
+   * Makes the message with this number a gap, `too-large`. False where there is none, or while the disk that holds it
+   * refuses writes.
+   */
+  dropTooLarge(lane: Lane, seq: number): boolean;
   readonly counters: OutboxCounters;
 }
 

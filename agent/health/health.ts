@@ -34,7 +34,9 @@ export interface HealthSources {
   readonly flow: { readonly report: IncidentsReport };
   readonly outbox: { readonly counters: OutboxCounters };
   /** Undefined where no broker is configured. */
-  readonly delivery: { readonly state: DeliveryState; publishHealth(report: HealthReport): void } | undefined;
+  readonly delivery:
+    | { readonly state: DeliveryState; readonly publisher: { health(report: HealthReport): void } }
+    | undefined;
   readonly accuracy: { report(): AccuracyReport | null };
 }
 
@@ -121,7 +123,7 @@ export class Health {
     const { clock, log, sources, everyMs = REPORT_EVERY_MS } = this.#options;
     while (!signal.aborted) {
       try {
-        sources.delivery?.publishHealth(this.report());
+        sources.delivery?.publisher.health(this.report());
       } catch (error) {
         if (!(error instanceof AgentError)) throw error;
         log.warn({ reason: error.message }, 'no health report this time');

@@ -2,21 +2,30 @@
  * What the box answers to whoever is on the box itself, over HTTP: on the loopback and on a socket in the state
  * directory, on no other address.
  *
- * INVARIANTS: it only tells; nothing that is sent to it has an effect. That it cannot listen is said and counted,
- * and stops nothing.
- * LIMITS: CONNECTIONS_MAX connections a listener, REQUEST_WITHIN_MS for a request.
+ * INVARIANTS: it only tells; nothing that is sent to it has an effect. That it cannot listen, whatever the disk does, is
+ * said and counted, and stops nothing. The socket is for the agent's user and root alone; the port, which every user of
+ * the box reaches, shows `onPort` only, and not to a page of a browser that reached it under another name.
+ * LIMITS: CONNECTIONS_MAX connections a listener, one request on each (one-request.ts), a page made anew once in
+ * MADE_EVERY_MS.
  */
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { RepeatedLine } from '../base/repeated-line.ts';
+import { type Answer, answerOnce, type Request } from './one-request.ts';
 
 const LOOPBACK = '127.0.0.1';
 const CONNECTIONS_MAX = 8;
-const REQUEST_WITHIN_MS = 5000;
+const MADE_EVERY_MS = 1000;
+const FAULT_EVERY_MS = 60_000;
 /** unix(7); node cuts a longer path short without a word. */
 const SOCKET_PATH_MAX = 107;
+const SOCKET_MODE = 0o600;
+
+const TEXT = 'text/plain; charset=utf-8';
 
 export interface Page {
   readonly contentType: string;
@@ -30,16 +39,33 @@ export interface LocalServerOptions {
   readonly socket: string;
   /** By path. */
   readonly pages: Readonly<Record<string, () => Page>>;
+  /** Paths of those that the port shows, too. */
+  readonly onPort: readonly string[];
+  readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Logger;
+}
+
+interface Place {
+  readonly at: { readonly path: string } | { readonly host: string; readonly port: number };
+  readonly paths: readonly string[];
+  /** Names under which it answers; undefined: any. */
+  readonly hosts?: readonly string[];
+  /** What is missing without it. */
+  readonly without: string;
 }
 
 export class LocalServer {
   readonly #options: LocalServerOptions;
   readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+  readonly #made = new Map<string, { readonly answer: Answer; readonly atMs: number }>();
+  readonly #faultLine: RepeatedLine;
   #unserved = 0;
+  #refused = 0;
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
+    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, options.clock);
   }
 
   /** Places where it should listen and does not. */
@@ -47,21 +73,27 @@ export class LocalServer {
     return this.#unserved;
   }
 
+  /** Connections beyond the limit, and requests that were too slow, too long, unreadable or under another name. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Never throws for what the disk or another program does. */
   async start(): Promise<void> {
-    const { port, socket } = this.#options;
-    const unanswered = `${socket}: vigie status is not answered`;
-    if (Buffer.byteLength(socket) > SOCKET_PATH_MAX) {
-      this.#without(
-        unanswered,
-        `a socket’s path has at most ${SOCKET_PATH_MAX} bytes; take a shorter --state`,
-      );
-    } else {
-      rmSync(socket, { force: true });
-      await this.#listen({ path: socket }, unanswered);
-    }
+    const { port, socket, pages, onPort } = this.#options;
+    await this.#listenOnSocket({
+      at: { path: socket },
+      paths: Object.keys(pages),
+      without: `${socket}: vigie status is not answered`,
+    });
     if (port === 0) return;
-    const where = `metrics.port ${port}: no metrics on ${LOOPBACK}:${port}`;
-    await this.#listen({ host: LOOPBACK, port }, where);
+    await this.#listen({
+      at: { host: LOOPBACK, port },
+      paths: onPort,
+      // A browser on the box can be led here under a name of somebody else (DNS rebinding); it then says that name.
+      hosts: [LOOPBACK, 'localhost', '[::1]'].map((host) => `${host}:${port}`),
+      without: `metrics.port ${port}: no metrics on ${LOOPBACK}:${port}`,
+    });
   }
 
   /** Idempotent. */
@@ -69,53 +101,105 @@ export class LocalServer {
     for (const server of this.#servers.splice(0)) {
       const closed = once(server, 'close');
       server.close();
-      server.closeAllConnections();
+      for (const socket of this.#sockets) socket.destroy();
       await closed;
     }
   }
 
-  async #listen(
-    at: { readonly path: string } | { readonly host: string; readonly port: number },
-    without: string,
-  ): Promise<void> {
-    const limits = { requestTimeout: REQUEST_WITHIN_MS, headersTimeout: REQUEST_WITHIN_MS };
-    const server = createServer(limits, (request, response) => this.#answer(request, response));
-    server.maxConnections = CONNECTIONS_MAX;
-    server.maxHeadersCount = 32;
+  async #listenOnSocket(place: Place): Promise<void> {
+    const { socket } = this.#options;
+    if (Buffer.byteLength(socket) > SOCKET_PATH_MAX) {
+      const reason = `a socket’s path has at most ${SOCKET_PATH_MAX} bytes; take a shorter --state`;
+      this.#goWithout(place, reason);
+      return;
+    }
     try {
-      server.listen(at);
-      await once(server, 'listening');
+      rmSync(socket, { force: true });
     } catch (error) {
+      this.#goWithout(place, `what an earlier start left there cannot be removed (${messageOf(error)})`);
+      return;
+    }
+    await this.#listen(place);
+  }
+
+  async #listen(place: Place): Promise<void> {
+    const server = createServer((socket) => this.#serve(socket, place));
+    server.maxConnections = CONNECTIONS_MAX;
+    server.on('drop', () => {
+      this.#refused += 1;
+    });
+    try {
+      server.listen(place.at);
+      await once(server, 'listening');
+      if ('path' in place.at) chmodSync(place.at.path, SOCKET_MODE);
+    } catch (error) {
+      server.close();
       const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
       const port = 'another program listens there; name a free port, or 0 for none';
-      this.#without(without, taken ? port : messageOf(error));
+      this.#goWithout(place, taken ? port : messageOf(error));
       return;
     }
     server.on('error', (error) => this.#options.log.warn({ reason: messageOf(error) }, 'local page'));
     this.#servers.push(server);
   }
 
-  #without(what: string, reason: string): void {
+  #goWithout({ without }: Place, reason: string): void {
     this.#unserved += 1;
-    this.#options.log.warn({}, `${what}: ${reason}; the agent runs on`);
+    this.#options.log.warn({}, `${without}: ${reason}; the agent runs on`);
   }
 
-  #answer({ method, url = '' }: IncomingMessage, response: ServerResponse): void {
+  #serve(socket: Socket, place: Place): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    answerOnce(
+      socket,
+      (request) => this.#answer(request, place),
+      () => {
+        this.#refused += 1;
+      },
+    );
+  }
+
+  #answer(request: Request | undefined, { paths, hosts }: Place): Answer {
+    if (request === undefined) return this.#refuse(400, 'not a request, or too long a one\n');
+    const { method, target, host } = request;
+    if (hosts !== undefined && !hosts.includes(host)) {
+      return this.#refuse(421, `this is ${hosts.join(' or ')}\n`);
+    }
+    if (method !== 'GET') return said(405, 'only GET\n');
+    return paths.includes(target) ? this.#page(target) : said(404, `one of: ${paths.join(' ')}\n`);
+  }
+
+  #refuse(status: number, body: string): Answer {
+    this.#refused += 1;
+    return said(status, body);
+  }
+
+  /** However often it is asked for. */
+  #page(path: string): Answer {
+    const nowMs = this.#options.clock.nowMs();
+    const before = this.#made.get(path);
+    if (before !== undefined && nowMs - before.atMs < MADE_EVERY_MS) return before.answer;
+    const answer = this.#make(path);
+    this.#made.set(path, { answer, atMs: nowMs });
+    return answer;
+  }
+
+  #make(path: string): Answer {
     const { pages, log } = this.#options;
-    const page = Object.hasOwn(pages, url) ? pages[url] : undefined;
     try {
-      if (method !== 'GET') say(response.setHeader('allow', 'GET'), 405, 'only GET\n');
-      else if (page === undefined) say(response, 404, `one of: ${Object.keys(pages).join(' ')}\n`);
-      else say(response, 200, page());
+      const page = pages[path]?.();
+      return page === undefined ? said(404, 'no such page\n') : { status: 200, ...page };
     } catch (error) {
-      log.warn({ reason: messageOf(error), page: url }, 'a local page could not be made');
-      say(response, 500, `${messageOf(error)}\n`);
+      const reason = messageOf(error);
+      this.#faultLine.due((leftOut) =>
+        log.warn({ reason, page: path, leftOut }, 'a local page could not be made'),
+      );
+      return said(500, `${reason}\n`);
     }
   }
 }
 
-function say(response: ServerResponse, status: number, page: Page | string): void {
-  const { contentType, body } =
-    typeof page === 'string' ? { contentType: 'text/plain; charset=utf-8', body: page } : page;
-  response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store' }).end(body);
+function said(status: number, body: string): Answer {
+  return { status, contentType: TEXT, body };
 }

@@ -89,9 +89,10 @@ function deliveryFamilies({ outbox, mqtt }: HealthReport): Family[] {
   const { lanes } = outbox;
   const byLane = (of: (lane: (typeof lanes)['alert']) => number): Sample[] =>
     LANES.map((lane) => one(of(lanes[lane]), { lane }));
-  const dropped = LANES.flatMap((lane) =>
-    Object.entries(lanes[lane].dropped).map(([rank, count]) => one(count, { lane, rank })),
-  );
+  const byRank = (of: 'dropped' | 'tooLarge'): Sample[] =>
+    LANES.flatMap((lane) =>
+      Object.entries(lanes[lane][of]).map(([rank, count]) => one(count, { lane, rank })),
+    );
   const families = [
     gauge('outbox_on_disk', 'The outbox is on disk, not in memory', [one(Number(outbox.store === 'disk'))]),
     counter('outbox_damaged', 'Damaged files of the outbox that were moved aside', [one(outbox.damaged)]),
@@ -120,10 +121,12 @@ function deliveryFamilies({ outbox, mqtt }: HealthReport): Family[] {
       'Messages that became too old',
       byLane(({ expired }) => expired),
     ),
-    counter('outbox_dropped', 'Messages dropped since the outbox was full', dropped),
+    counter('outbox_dropped', 'Messages dropped since the outbox was full', byRank('dropped')),
+    counter('outbox_too_large', 'Messages dropped since the broker takes none so large', byRank('tooLarge')),
   ];
   if (mqtt === null) return families;
-  const { phase, fault, reconnects, published, acknowledged, resends, refused, badAcks } = mqtt;
+  const { phase, fault, reconnects, published, acknowledged, resends } = mqtt;
+  const { refused, badAcks, limited, unretained } = mqtt;
   return [
     ...families,
     state('mqtt_phase', 'State of the connection', phase, ['stopped', 'connecting', 'online', 'waiting']),
@@ -134,6 +137,8 @@ function deliveryFamilies({ outbox, mqtt }: HealthReport): Family[] {
     counter('mqtt_resends', 'Times that a lane was sent again', [one(resends)]),
     counter('mqtt_refused', 'Messages that the broker refused', [one(refused)]),
     counter('mqtt_bad_acks', 'Acknowledgements that name nothing sent', [one(badAcks)]),
+    counter('mqtt_limited', 'Messages to the box that came too fast and were left unread', [one(limited)]),
+    counter('mqtt_unretained', 'Messages that the broker should have kept and does not', [one(unretained)]),
   ];
 }
 

@@ -1,9 +1,10 @@
 /**
- * What the box shows to whoever is on the box: `/metrics` for Prometheus and `/status` for `vigie status`, made
- * from the health report, and from what is measured on the way of a frame and of an event.
+ * What the box shows to whoever is on the box: `/metrics` for Prometheus and, on the socket alone, `/status` for
+ * `vigie status`, made from the health report, and from what is measured on the way of a frame and of an event.
  */
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { type Counters, type Counting, gauge } from '../contract/counters.ts';
 import type { HealthReport } from '../contract/health.ts';
@@ -17,6 +18,7 @@ export interface LocalViewOptions {
   /** Of the metrics on the loopback; 0 = none. */
   readonly port: number;
   readonly stateDir: string;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly activity: Activity;
   readonly health: Counting & { report(): HealthReport };
@@ -31,18 +33,21 @@ export class LocalView {
   readonly #server: LocalServer;
 
   constructor(options: LocalViewOptions) {
-    const { port, stateDir, log } = options;
+    const { port, stateDir, clock, log } = options;
     this.#options = options;
     this.#server = new LocalServer({
       port,
       socket: join(stateDir, LOCAL_SOCKET),
       pages: { [METRICS_PATH]: () => this.#metrics(), [STATUS_PATH]: () => this.#statusPage() },
+      // The status names zones and incidents: it is for who may read the state directory.
+      onPort: [METRICS_PATH],
+      clock,
       log,
     });
   }
 
   get counters(): Counters {
-    return { metrics_unserved: gauge(this.#server.unserved) };
+    return { metrics_unserved: gauge(this.#server.unserved), local_refused: this.#server.refused };
   }
 
   start(): Promise<void> {

@@ -1,9 +1,8 @@
 /** The topics on which a box hears commands, for Delivery's inbox. */
 import type { IncomingCommand } from '../contract/command.ts';
 import type { Topics } from '../contract/topics.ts';
+import type { Inbox } from './incoming.ts';
 import type { AnswerProperties } from './session.ts';
-
-export type Inbox = ReadonlyMap<string, (payload: Buffer, answer: AnswerProperties) => void>;
 
 export interface CommandInbox {
   /** Gets commands that are not yet believed; must not throw. */
@@ -13,7 +12,7 @@ export interface CommandInbox {
 }
 
 export function commandInbox(topics: Topics, { hear, reply }: CommandInbox): Inbox {
-  const take =
+  const read =
     (broadcast: boolean) =>
     (payload: Buffer, { responseTopic, correlationData }: AnswerProperties): void => {
       const topic = topics.replyTo(responseTopic);
@@ -21,7 +20,7 @@ export function commandInbox(topics: Topics, { hear, reply }: CommandInbox): Inb
       hear({ payload, broadcast, reply: answer });
     };
   return new Map([
-    [topics.command, take(false)],
-    [topics.commandAll, take(true)],
+    [topics.command, read(false)],
+    [topics.commandAll, read(true)],
   ]);
 }

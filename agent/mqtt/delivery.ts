@@ -4,24 +4,26 @@
  * INVARIANTS: one connection at a time; never in plaintext unless configured so; nothing here waits for the
  * broker but its own loop, so that frames and rules never do.
  * LIMITS: attempts are spread with jitter up to 60 s, after an identity conflict from 60 s to 15 min; every
- * wait for the broker is bounded (timing below); one health report is held, the newest, and one checkpoint.
+ * wait for the broker is bounded (timing below). A fault that repeats is told once, until there was a connection.
  */
 import { Backoff, type BackoffLimits } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, assert, messageOf, rethrowBug } from '../base/errors.ts';
 import { type Logger, withoutSecret } from '../base/log.ts';
-import type { Notice } from '../contract/bridge.ts';
 import type { MqttConfig } from '../contract/config.ts';
-import type { DeliveryState, HealthReport, StatusReport } from '../contract/health.ts';
+import type { DeliveryState } from '../contract/health.ts';
 import type { Lane, Outbox } from '../contract/outbox.ts';
-import { topicsOf } from '../contract/topics.ts';
+import { type Topics, topicsOf } from '../contract/topics.ts';
 import { parseAck } from './acks.ts';
-import type { Inbox } from './command-inbox.ts';
 import { readCredentials } from './credentials.ts';
 import { Drain } from './drain.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
+import { type Inbox, Incoming } from './incoming.ts';
+import { LearntLimits, RETAIN_NOT_SUPPORTED } from './learnt-limits.ts';
 import { messageOfRow } from './messages.ts';
-import { type AnswerProperties, type Message, openSession, type Session } from './session.ts';
+import { Publisher } from './publisher.ts';
+import { Refusals } from './refusals.ts';
+import { openSession, type Session } from './session.ts';
 
 export interface DeliveryTiming {
   /** A half-open link is seen after 1.5 × this. */
@@ -32,6 +34,10 @@ export interface DeliveryTiming {
   readonly conflict: BackoffLimits;
   /** A lane that has not moved for this long is sent again from its first row. */
   readonly stallMs: number;
+  /** See DrainOptions. */
+  readonly refusedRetryMs: number;
+  /** How long a topic is not heard on which a flood came. */
+  readonly deafMs: number;
   /** A broker that owes a PUBACK for this long is left: 256 kB take 20 s at 100 kbit/s. */
   readonly pubackTimeoutMs: number;
 }
@@ -43,26 +49,15 @@ export const DELIVERY_TIMING: DeliveryTiming = {
   // The first wait is at least half of firstMs: 60 s.
   conflict: { firstMs: 120_000, maxMs: 900_000 },
   stallMs: 3000,
+  refusedRetryMs: 60_000,
+  deafMs: 60_000,
   pubackTimeoutMs: 30_000,
 };
 
 const TICK_MS = 250;
 
-/** The two steps of a clean end; systemd gives the whole agent 5 s. */
-const STOPPED_WITHIN_MS = 1500;
+/** After STOPPED_WITHIN_MS of the publisher; systemd gives the whole agent 5 s. */
 const END_WITHIN_MS = 1000;
-
-/** A report older than this is not sent on a new connection: the next one comes within 30 s. */
-const HEALTH_FRESH_MS = 60_000;
-
-/** Notices of the bridges that the socket has not taken yet; beyond them they are lost. */
-const NOTICES_MAX = 256;
-
-const JSON_TYPE = 'application/json';
-const NOTE_TYPE = 'text/plain; charset=utf-8';
-
-/** Nobody waits longer for an answer. */
-const REPLY_EXPIRY_S = 300;
 
 export interface DeliveryOptions {
   readonly config: MqttConfig;
@@ -78,54 +73,58 @@ export interface DeliveryOptions {
 }
 
 export class Delivery {
+  /** Everything that does not come from the outbox. */
+  readonly publisher: Publisher;
   readonly #options: DeliveryOptions;
   readonly #timing: DeliveryTiming;
-  readonly #topics;
   readonly #drain: Drain;
+  readonly #incoming: Incoming;
+  readonly #learnt: LearntLimits;
+  readonly #refusals = new Refusals(() => this.#refusalsChanged());
   readonly #reconnect: Backoff;
   readonly #conflict: Backoff;
   #phase: DeliveryState['phase'] = 'stopped';
   #sinceWallMs: number;
+  /** Why there is no connection. */
   #fault: DeliveryError | undefined;
+  #toldFault: string | undefined;
+  /** The refusal that was told last, while it stands. */
+  #refusal: DeliveryError | undefined;
   #sessions = 0;
-  #session: Session | undefined;
-  #health: { payload: string; atMs: number } | undefined;
-  #journalHead: { note: string; growth: string } | undefined;
-  #notices = 0;
   #wakeAsked = false;
-  #inbox: Inbox = new Map();
   #stopping: AbortController | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: DeliveryOptions) {
-    const { site, box, config, outbox, clock, log } = options;
+    const { site, box, boot, clock, log } = options;
     this.#options = options;
     this.#timing = { ...DELIVERY_TIMING, ...options.timing };
-    this.#topics = topicsOf(site, box);
+    const topics = topicsOf(site, box);
     this.#sinceWallMs = clock.wallMs();
     this.#reconnect = new Backoff(this.#timing.reconnect);
     this.#conflict = new Backoff(this.#timing.conflict);
-    this.#drain = new Drain({
-      outbox,
-      ack: config.ack,
-      stallMs: this.#timing.stallMs,
-      clock,
-      log,
-      messageOf: (lane, row, first) =>
-        messageOfRow({ lane, first, epoch: outbox.epoch }, row, { site, box }, this.#topics, clock.wallMs()),
-      onRefusal: (refusal) => this.#refusal(refusal),
-      onPuback: (lane, seq) => options.onPuback?.(lane, seq),
-    });
+    this.#learnt = new LearntLimits(clock);
+    const [learnt, refusals] = [this.#learnt, this.#refusals];
+    this.publisher = new Publisher({ topics, boot, learnt, refusals, clock, log });
+    this.#drain = this.#makeDrain(topics);
+    this.#incoming = new Incoming({ topics, deafMs: this.#timing.deafMs, clock, log });
+    if (options.config.ack !== 'archive') return;
+    this.#incoming.hear(new Map([[topics.ack, (payload) => this.#acknowledged(payload)]]));
   }
 
   get state(): DeliveryState {
-    const fault = this.#fault;
+    const fault = this.#phase === 'online' ? this.#refusals.oldest : this.#fault;
+    const { refused, ...drained } = this.#drain.counters;
+    const published = this.publisher.counters;
     return {
       phase: this.#phase,
       since: new Date(this.#sinceWallMs).toISOString(),
       fault: fault === undefined ? null : { code: fault.code, message: fault.message.slice(0, 500) },
       reconnects: Math.max(0, this.#sessions - 1),
-      ...this.#drain.counters,
+      ...drained,
+      refused: refused + published.refused,
+      unretained: published.unretained,
+      limited: this.#incoming.limited,
     };
   }
 
@@ -136,7 +135,7 @@ export class Delivery {
 
   /**
    * Begins to connect and goes on for ever; a broker that is away or refuses is no error here. `inbox`: further topics
-   * to hear, at QoS 1, and who takes their messages; must not throw for what a message holds.
+   * to hear, at QoS 1, and who reads their messages; must not throw for what a message holds.
    */
   start(inbox: Inbox = new Map()): void {
     assert(this.#stopping === undefined, 'a delivery starts once');
@@ -147,7 +146,7 @@ export class Delivery {
         'mqtt.url is not encrypted: for a broker on this machine only',
       );
     }
-    this.#inbox = inbox;
+    this.#incoming.hear(inbox);
     this.#stopping = new AbortController();
     this.#running = this.#run(this.#stopping.signal);
   }
@@ -162,107 +161,84 @@ export class Delivery {
     });
   }
 
-  /** Publishes retained, now when connected, else on the next connection. */
-  publishHealth(report: HealthReport): void {
-    this.#health = { payload: JSON.stringify(report), atMs: this.#options.clock.nowMs() };
-    if (this.#phase === 'online') this.#sendHealth();
-  }
-
-  /**
-   * Publishes a checkpoint of the journal retained, and the same with its proof for a witness, now when connected
-   * and on every further connection.
-   */
-  publishJournalHead(note: string, growth: string): void {
-    this.#journalHead = { note, growth };
-    if (this.#phase === 'online') this.#sendJournalHead();
-  }
-
-  /** Publishes retained when connected; without a connection it is for the caller to come again. */
-  publishMode(payload: string): void {
-    if (this.#phase !== 'online') return;
-    const base = { topic: this.#topics.mode, qos: 1, retain: true, contentType: JSON_TYPE } as const;
-    this.#session?.publish({ ...base, payload }, (refusal) => this.#refusal(refusal));
-  }
-
-  /** Publishes with QoS 0 when connected; false = it is lost. */
-  publishNotice({ topic, payload, contentType, retain }: Notice): boolean {
-    const session = this.#session;
-    if (session === undefined || this.#phase !== 'online' || this.#notices >= NOTICES_MAX) return false;
-    this.#notices += 1;
-    session.publish({ topic, payload, contentType, retain, qos: 0 }, () => {
-      if (this.#session === session) this.#notices -= 1;
-    });
-    return true;
-  }
-
-  /** Answers a command; false when there is no connection: whoever asked will ask again. */
-  reply(topic: string, payload: string, correlation: Uint8Array | undefined): boolean {
-    if (this.#phase !== 'online' || this.#session === undefined) return false;
-    const base = {
-      topic,
-      payload,
-      qos: 1,
-      retain: false,
-      contentType: JSON_TYPE,
-      expiryS: REPLY_EXPIRY_S,
-    } as const;
-    const message = { ...base, ...(correlation && { correlation }) };
-    this.#session.publish(message, (refusal) => this.#refusal(refusal));
-    return true;
-  }
-
   /** Says `stopped` and ends cleanly (no Last Will), within 2.5 s; what is not delivered stays in the outbox. */
   async stop(): Promise<void> {
     this.#stopping?.abort();
     await this.#running;
   }
 
+  #makeDrain(topics: Topics): Drain {
+    const { site, box, config, outbox, clock, log, onPuback } = this.#options;
+    const { stallMs, refusedRetryMs } = this.#timing;
+    return new Drain({
+      outbox,
+      ack: config.ack,
+      stallMs,
+      refusedRetryMs,
+      clock,
+      log,
+      refusals: this.#refusals,
+      messageOf: (lane, row, first) =>
+        messageOfRow({ lane, first, epoch: outbox.epoch }, row, { site, box }, topics, clock.wallMs()),
+      onPuback: (lane, seq) => onPuback?.(lane, seq),
+    });
+  }
+
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     while (!signal.aborted) {
-      this.#enter('connecting');
+      this.#enter('connecting', this.#fault);
       const fault = await this.#live(signal);
       if (signal.aborted) break;
       const conflict = fault.code === 'identity-conflict';
       const waitMs = (conflict ? this.#conflict : this.#reconnect).nextMs();
       this.#enter('waiting', fault);
-      const fields = { code: fault.code, waitMs: Math.round(waitMs) };
-      // A person must act on these; the others mend themselves.
-      const urgent = fault.code !== 'unreachable' && fault.code !== 'protocol';
-      log[urgent ? 'error' : 'warn'](fields, fault.message);
+      this.#tell(fault, waitMs);
       await clock.sleep(waitMs, signal);
     }
     this.#enter('stopped', undefined);
+  }
+
+  #tell(fault: DeliveryError, waitMs: number): void {
+    const { code, message, reasonCode } = fault;
+    // The next connection knows it, and the publisher tells it with what to do.
+    if (message === this.#toldFault || reasonCode === RETAIN_NOT_SUPPORTED) return;
+    this.#toldFault = message;
+    // A person must act on the others; these mend themselves.
+    const level = code === 'unreachable' ? 'warn' : 'error';
+    this.#options.log[level]({ code, waitMs: Math.round(waitMs) }, message);
   }
 
   /** One connection, from its first packet to its end; returns why it ended. */
   async #live(signal: AbortSignal): Promise<DeliveryError> {
     const { config, site, box, clock } = this.#options;
     const { keepaliveS, connectTimeoutMs } = this.#timing;
+    let session: Session | undefined;
     try {
-      const session = await openSession(
+      session = await openSession(
         {
           config,
           credentials: readCredentials(config),
           clientId: `${site}.${box}`,
-          will: this.#status('offline'),
+          will: this.publisher.will,
           keepaliveS,
           connectTimeoutMs,
           clock,
-          onMessage: (topic, payload, answer) => this.#received(topic, payload, answer),
+          learnt: this.#learnt,
+          onMessage: (topic, payload, answer) => this.#incoming.received(topic, payload, answer),
+          onRoom: () => this.#drain.pump(),
         },
         signal,
       );
-      this.#session = session;
-      this.#notices = 0;
       return await this.#serve(session, signal);
     } catch (error) {
       rethrowBug(error);
       return deliveryError(error, config.url);
     } finally {
       this.#drain.detach();
-      this.#session?.destroy();
-      this.#session = undefined;
+      this.publisher.detach();
+      this.#incoming.detach();
+      session?.destroy();
     }
   }
 
@@ -273,16 +249,12 @@ export class Delivery {
       over = fault;
     });
     const openedMs = clock.nowMs();
-    if (config.ack === 'archive') {
-      session.subscribe(this.#topics.ack).catch((fault: DeliveryError) => session.destroy(fault));
-    }
-    this.#openInbox(session);
-    session.publish(this.#status('online'), (refusal) => this.#refusal(refusal));
+    this.#incoming.attach(session);
+    this.publisher.attach(session);
     this.#sessions += 1;
-    this.#enter('online');
+    this.#toldFault = undefined;
     log.info({ url: withoutSecret(config.url) }, 'connected to the broker');
-    this.#sendHealth();
-    this.#sendJournalHead();
+    this.#enter('online', undefined);
     const acknowledgedBefore = this.#drain.counters.acknowledged;
     this.#drain.attach(session);
     while (over === undefined && !signal.aborted) {
@@ -296,7 +268,7 @@ export class Delivery {
     }
     if (over !== undefined) return over;
     this.#drain.detach();
-    await this.#sayStopped(session);
+    await this.publisher.sayStopped();
     await session.end(END_WITHIN_MS);
     return session.closed;
   }
@@ -309,7 +281,8 @@ export class Delivery {
       if (!(error instanceof AgentError)) throw error;
       log.warn({ reason: error.message }, 'the outbox does not answer; it is tried again');
     }
-    const owedSinceMs = this.#drain.owedSinceMs;
+    this.#incoming.tick();
+    const { owedSinceMs } = session;
     if (owedSinceMs !== undefined && clock.nowMs() - owedSinceMs > this.#timing.pubackTimeoutMs) {
       const reason = `broker ${withoutSecret(config.url)}: messages are not acknowledged`;
       session.destroy(
@@ -318,79 +291,30 @@ export class Delivery {
     }
   }
 
-  async #sayStopped(session: Session): Promise<void> {
-    const enough = new AbortController();
-    session.publish(this.#status('stopped'), () => enough.abort());
-    void session.closed.then(() => enough.abort());
-    await this.#options.clock.sleep(STOPPED_WITHIN_MS, enough.signal);
-  }
-
-  /** Alerts go out whether or not the broker lets the box hear these. */
-  #openInbox(session: Session): void {
-    for (const topic of this.#inbox.keys()) {
-      session.subscribe(topic).catch((fault: DeliveryError) => {
-        this.#options.log.warn({ topic, reason: fault.message }, 'not subscribed on this connection');
-      });
-    }
-  }
-
-  #received(topic: string, payload: Buffer, answer: AnswerProperties): void {
-    this.#inbox.get(topic)?.(payload, answer);
-    if (topic !== this.#topics.ack) return;
+  #acknowledged(payload: Buffer): void {
     try {
       this.#drain.acknowledged(parseAck(payload));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      if (error.kind === 'corrupt') this.#drain.counters.badAcks += 1;
-      this.#options.log.warn({ topic, reason: messageOf(error) }, 'message from the room ignored');
+      if (error.kind === 'corrupt')
+        this.#drain.badAck({ reason: messageOf(error) }, 'an acknowledgement is ignored');
+      else this.#options.log.warn({ reason: messageOf(error) }, 'an acknowledgement finds no outbox');
     }
   }
 
-  #sendHealth(): void {
-    const health = this.#health;
-    const session = this.#session;
-    if (health === undefined || session === undefined) return;
-    if (this.#options.clock.nowMs() - health.atMs > HEALTH_FRESH_MS) return;
-    const { payload } = health;
-    const message: Message = {
-      topic: this.#topics.health,
-      payload,
-      qos: 0,
-      retain: true,
-      contentType: JSON_TYPE,
-    };
-    session.publish(message, (refusal) => this.#refusal(refusal));
+  /** Told when something begins to be stuck, or is so for another cause. */
+  #refusalsChanged(): void {
+    const { oldest } = this.#refusals;
+    const before = this.#refusal;
+    this.#refusal = oldest;
+    if (this.#phase !== 'online' || oldest?.code === before?.code) return;
+    if (oldest !== undefined) this.#options.log.error({ code: oldest.code }, oldest.message);
   }
 
-  #sendJournalHead(): void {
-    if (this.#journalHead === undefined) return;
-    const { note, growth } = this.#journalHead;
-    const base = { qos: 1, retain: true, contentType: NOTE_TYPE } as const;
-    for (const [topic, payload] of [
-      [this.#topics.journalHead, note],
-      [this.#topics.journalGrowth, growth],
-    ] as const) {
-      this.#session?.publish({ ...base, topic, payload }, (refusal) => this.#refusal(refusal));
-    }
-  }
-
-  #status(state: StatusReport['state']): Message {
-    const { boot, clock } = this.#options;
-    const status: StatusReport = { state, boot, time: new Date(clock.wallMs()).toISOString() };
-    const payload = JSON.stringify(status);
-    return { topic: this.#topics.status, payload, qos: 1, retain: true, contentType: JSON_TYPE };
-  }
-
-  #refusal(refusal: DeliveryError | undefined): void {
-    if (this.#phase !== 'online' || refusal?.code === this.#fault?.code) return;
-    if (refusal !== undefined) this.#options.log.error({ code: refusal.code }, refusal.message);
-    this.#enter('online', refusal);
-  }
-
-  /** `fault` undefined clears it, except while trying: the last reason stands until there is a connection. */
-  #enter(phase: DeliveryState['phase'], fault?: DeliveryError): void {
+  /** `fault`: why there is no connection; the last reason stands until there is one. */
+  #enter(phase: DeliveryState['phase'], fault: DeliveryError | undefined): void {
     if (phase !== this.#phase) this.#sinceWallMs = this.#options.clock.wallMs();
     this.#phase = phase;
-    if (phase !== 'connecting') this.#fault = fault;
+    this.#fault = fault;
   }
 }

@@ -2,20 +2,26 @@
  * Publishes the rows of the outbox in a window and lets them go when they are acknowledged.
  *
  * INVARIANTS: a row leaves the outbox only after its acknowledgement (`ack: archive`: the room's
- * cumulative one, `ack: broker`: PUBACK); neither lane waits for the other; only here is anything repeated.
+ * cumulative one, `ack: broker`: PUBACK), or becomes a gap that says why; neither lane waits for the other, whatever
+ * the window; only here is anything repeated.
  * LIMITS: WINDOW messages unacknowledged by the broker (less where the broker says so), of which a quarter
  * is kept free for the other lane, and LANE_BYTES a lane; AHEAD_MAX numbers of backlog beyond the archive's
- * acknowledgement. What does not fit stays in the outbox.
+ * acknowledgement. What does not fit stays in the outbox. Pictures beyond what the broker takes become gaps, and so do
+ * events where it takes EVENT_BYTES.
  */
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { RepeatedLine } from '../base/repeated-line.ts';
 import type { Ack } from '../contract/ack.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import { LANES, type Lane, type Outbox, type OutboxRow } from '../contract/outbox.ts';
-import type { DeliveryError } from './faults.ts';
+import { type DeliveryError, tooLargeError } from './faults.ts';
 import { LaneCursor } from './lane-cursor.ts';
-import type { Message, Session } from './session.ts';
+import { PACKET_TOO_LARGE } from './learnt-limits.ts';
+import { type Message, packetBytes } from './publish-packet.ts';
+import type { Refusals } from './refusals.ts';
+import type { Session } from './session.ts';
 
 /** Mosquitto's default receive maximum (max_inflight_messages 20); more did not drain faster. */
 const WINDOW = 20;
@@ -33,12 +39,16 @@ const AHEAD_UNPROVEN = 20;
 /** After a stall: one row asks whether the archive is back. */
 const AHEAD_PROBE = 1;
 
-/**
- * A refusal is a matter for a person; the row is offered again at this pace, across connections too, since
- * some brokers end the connection with each refusal and would let nothing else through.
- */
-const REFUSED_RETRY_MS = 60_000;
 const REFUSED_MAX = 1000;
+
+/**
+ * With 64 objects an event has some 9 kB. A broker that takes less is not one for events: they wait until it is mended,
+ * and are not let go one after the other.
+ */
+const EVENT_BYTES = 16_384;
+const TOO_LARGE_EVERY_MS = 3_600_000;
+
+const BAD_ACK_EVERY_MS = 60_000;
 
 /** Broker acknowledgements are taken out of the outbox together: one commit for many rows. */
 const RELEASE_BATCH = 100;
@@ -48,11 +58,16 @@ export interface DrainOptions {
   readonly outbox: Outbox;
   readonly ack: MqttConfig['ack'];
   readonly stallMs: number;
+  /**
+   * A refusal is a matter for a person; the row is offered again at this pace, across connections too, since
+   * some brokers end the connection with each refusal and would let nothing else through.
+   */
+  readonly refusedRetryMs: number;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Learns which rows are refused, by `<lane>/<number>`. */
+  readonly refusals: Refusals;
   messageOf(lane: Lane, row: OutboxRow, first: number): Message;
-  /** The broker refused a message, or (undefined) accepts again. */
-  onRefusal(refusal: DeliveryError | undefined): void;
   /** The broker has the message with this number. */
   onPuback(lane: Lane, seq: number): void;
 }
@@ -74,8 +89,10 @@ interface LaneState {
   acked: number[];
   /** Since when nothing has moved, monotonic. */
   waitingSinceMs: number;
-  /** Rows that the broker refused, with the monotonic time of it. */
-  readonly refused: Map<number, number>;
+  /** Rows that were refused and are not offered again yet, with the monotonic time of the refusal. */
+  readonly heldBack: Map<number, number>;
+  /** Rows that were refused and have not been accepted since. */
+  readonly refused: Set<number>;
 }
 
 export class Drain {
@@ -84,10 +101,15 @@ export class Drain {
   readonly #lanes: Record<Lane, LaneState>;
   #session: Session | undefined;
   #pumping = false;
-  #lastPubackMs = 0;
+  /** Whose turn it is, over several calls: a window of one goes to each lane alternately. */
+  #turn = 0;
+  readonly #tooLargeLine: RepeatedLine;
+  readonly #badAckLine: RepeatedLine;
 
   constructor(options: DrainOptions) {
     this.#options = options;
+    this.#tooLargeLine = new RepeatedLine(TOO_LARGE_EVERY_MS, options.clock);
+    this.#badAckLine = new RepeatedLine(BAD_ACK_EVERY_MS, options.clock);
     this.#lanes = { alert: emptyLane(), bulk: emptyLane() };
   }
 
@@ -95,7 +117,6 @@ export class Drain {
   attach(session: Session): void {
     this.detach();
     const nowMs = this.#options.clock.nowMs();
-    this.#lastPubackMs = nowMs;
     for (const lane of LANES) {
       const state = this.#lanes[lane];
       state.cursor.begin(this.#options.outbox.range(lane));
@@ -113,18 +134,16 @@ export class Drain {
     for (const lane of LANES) this.#releaseAcked(lane);
   }
 
-  /** Monotonic ms since which the broker owes a PUBACK; undefined when it owes none. */
-  get owedSinceMs(): number | undefined {
-    return LANES.some((lane) => this.#lanes[lane].inFlight > 0) ? this.#lastPubackMs : undefined;
-  }
-
   /** Sends what the window allows: one row of each lane in turn. */
   pump(): void {
     const session = this.#session;
     if (session === undefined || this.#pumping) return;
     this.#pumping = true;
     try {
-      while (LANES.map((lane) => this.#sendOne(lane, session)).includes(true));
+      for (let idle = 0; idle < LANES.length; this.#turn += 1) {
+        const lane = LANES[this.#turn % LANES.length] ?? 'alert';
+        idle = this.#sendNext(lane, session) ? 0 : idle + 1;
+      }
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       // The outbox answers again or it does not; the next tick tries.
@@ -138,24 +157,28 @@ export class Drain {
   acknowledged(ack: Ack): void {
     const { epoch } = this.#options.outbox;
     if (ack.epoch !== undefined && ack.epoch !== epoch) {
-      this.counters.badAcks += 1;
       const fields = { epoch: ack.epoch, ours: epoch };
-      this.#options.log.warn(fields, 'the room acknowledges numbers of an earlier counting; ignored');
+      this.badAck(fields, 'the room acknowledges numbers of an earlier counting; ignored');
       return;
     }
     for (const lane of LANES) {
       const through = ack[lane];
       if (through === undefined) continue;
-      const { outbox, log } = this.#options;
+      const { outbox } = this.#options;
       const { first, last } = outbox.range(lane);
       if (through > last) {
-        this.counters.badAcks += 1;
-        log.warn({ lane, through, last }, 'the room acknowledges numbers never given out; ignored');
+        this.badAck({ lane, through, last }, 'the room acknowledges numbers never given out; ignored');
       } else if (through >= first) {
-        this.#let(lane, () => outbox.releaseThrough(lane, through));
+        this.#tryRelease(lane, () => outbox.releaseThrough(lane, through));
       }
     }
     this.pump();
+  }
+
+  /** Counts an acknowledgement that nobody can use, and tells it now and then. */
+  badAck(fields: object, what: string): void {
+    this.counters.badAcks += 1;
+    this.#badAckLine.due((leftOut) => this.#options.log.warn({ ...fields, leftOut }, what));
   }
 
   /** To be called a few times a second: batches, stalls. */
@@ -170,33 +193,46 @@ export class Drain {
 
   #lookForStall(lane: Lane, nowMs: number): void {
     const state = this.#lanes[lane];
-    const { outbox, stallMs } = this.#options;
+    const { outbox, ack, stallMs, refusedRetryMs } = this.#options;
     const { first, last } = outbox.range(lane);
     if (first > last) state.waitingSinceMs = nowMs;
-    for (const seq of state.refused.keys()) if (seq < first) state.refused.delete(seq);
-    const [refusedAtMs] = state.refused.values();
-    const dueMs = refusedAtMs === undefined ? state.waitingSinceMs + stallMs : refusedAtMs + REFUSED_RETRY_MS;
+    for (const seq of state.refused) if (seq < first) this.#settle(lane, seq);
+    const [refusedAtMs] = state.heldBack.values();
+    const dueMs = refusedAtMs === undefined ? state.waitingSinceMs + stallMs : refusedAtMs + refusedRetryMs;
     if (this.#session === undefined || state.inFlight > 0 || nowMs < dueMs) return;
     this.counters.resends += 1;
     state.waitingSinceMs = nowMs;
     // Behind a refused row the archive cannot acknowledge, and says nothing about itself.
-    if (this.#options.ack === 'archive' && state.refused.size === 0) state.ahead = AHEAD_PROBE;
-    state.refused.clear();
+    if (ack === 'archive' && state.heldBack.size === 0) state.ahead = AHEAD_PROBE;
+    // What has become part of a gap meanwhile is not stuck any more.
+    for (const seq of state.refused)
+      if (outbox.peek(lane, seq - 1, 1)[0]?.seq !== seq) this.#settle(lane, seq);
+    state.heldBack.clear();
     state.cursor.rewind(first);
   }
 
-  #sendOne(lane: Lane, session: Session): boolean {
+  /** False when there is nothing to send now, or no room. */
+  #sendNext(lane: Lane, session: Session): boolean {
     const state = this.#lanes[lane];
-    if (!this.#mayMore(lane, session.receiveMaximum)) return false;
+    if (!this.#mayMore(lane, session)) return false;
     const { outbox, ack } = this.#options;
     const ahead = ack === 'archive' ? state.ahead : Number.MAX_SAFE_INTEGER;
     const peek = (after: number): OutboxRow | undefined => outbox.peek(lane, after, 1)[0];
-    const { first } = outbox.range(lane);
-    const row = state.cursor.next(first, ahead, peek);
+    const row = state.cursor.next(outbox.range(lane).first, ahead, peek);
     if (row === undefined) return false;
-    if (state.refused.has(row.seq)) return true;
-    const message = this.#options.messageOf(lane, row, first);
-    if (this.owedSinceMs === undefined) this.#lastPubackMs = this.#options.clock.nowMs();
+    if (!state.heldBack.has(row.seq)) this.#send(lane, row, session);
+    return true;
+  }
+
+  #send(lane: Lane, row: OutboxRow, session: Session): void {
+    const state = this.#lanes[lane];
+    const message = this.#options.messageOf(lane, row, this.#options.outbox.range(lane).first);
+    const bytes = packetBytes(message);
+    if (bytes > session.packetBytesMax) {
+      const where = `publishing to ${message.topic}`;
+      this.#tooLarge(lane, row, session, tooLargeError(where, bytes, session.packetBytesMax));
+      return;
+    }
     state.inFlight += 1;
     state.inFlightBytes += message.payload.length;
     this.counters.published += 1;
@@ -204,49 +240,81 @@ export class Drain {
       if (this.#session !== session) return;
       state.inFlight -= 1;
       state.inFlightBytes -= message.payload.length;
-      this.#lastPubackMs = this.#options.clock.nowMs();
-      this.#answered(lane, row.seq, refusal);
-      this.pump();
+      if (refusal === undefined) this.#accepted(lane, row.seq);
+      else if (refusal.reasonCode === PACKET_TOO_LARGE) this.#tooLarge(lane, row, session, refusal);
+      else this.#refused(lane, row.seq, refusal);
     });
-    return true;
   }
 
-  #answered(lane: Lane, seq: number, refusal: DeliveryError | undefined): void {
-    const state = this.#lanes[lane];
-    const { ack, onRefusal } = this.#options;
-    if (refusal !== undefined) {
-      this.counters.refused += 1;
-      if (state.refused.size < REFUSED_MAX) state.refused.set(seq, this.#options.clock.nowMs());
-      onRefusal(refusal);
-      return;
+  /** A gap goes in the place of the row; nothing waits behind what the broker will never take. */
+  #tooLarge(lane: Lane, row: OutboxRow, session: Session, refusal: DeliveryError): void {
+    const { outbox, log } = this.#options;
+    const { seq } = row;
+    const bytesMax = session.packetBytesMax;
+    const picture = row.kind === 'message' && row.contentType.startsWith('image/');
+    try {
+      const dropped = (picture || bytesMax >= EVENT_BYTES) && outbox.dropTooLarge(lane, seq);
+      const gap = dropped ? outbox.peek(lane, seq - 1, 1)[0] : undefined;
+      if (gap === undefined) {
+        this.#refused(lane, seq, refusal);
+        return;
+      }
+      const told = `the broker takes messages of at most ${bytesMax} bytes: what is larger, mostly pictures, is left out and told to the room as a gap (too-large)`;
+      this.#tooLargeLine.due((leftOut) => log.error({ lane, seq, leftOut }, `${told}; ${refusal.fix}`));
+      this.#settle(lane, seq);
+      this.#send(lane, gap, session);
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      log.warn({ lane, seq, reason: error.message }, 'a row could not be left out; it is tried again');
+      this.#refused(lane, seq, refusal);
     }
+  }
+
+  #refused(lane: Lane, seq: number, refusal: DeliveryError): void {
+    const { heldBack, refused } = this.#lanes[lane];
+    this.counters.refused += 1;
+    if (refused.size >= REFUSED_MAX) return;
+    heldBack.set(seq, this.#options.clock.nowMs());
+    refused.add(seq);
+    this.#options.refusals.add(`${lane}/${seq}`, refusal);
+  }
+
+  #settle(lane: Lane, seq: number): void {
+    const { heldBack, refused } = this.#lanes[lane];
+    heldBack.delete(seq);
+    if (refused.delete(seq)) this.#options.refusals.settle(`${lane}/${seq}`);
+  }
+
+  #accepted(lane: Lane, seq: number): void {
+    const state = this.#lanes[lane];
     this.#options.onPuback(lane, seq);
-    if (LANES.every((name) => this.#lanes[name].refused.size === 0)) onRefusal(undefined);
-    if (ack === 'archive') return;
+    this.#settle(lane, seq);
+    if (this.#options.ack === 'archive') return;
     state.acked.push(seq);
     state.waitingSinceMs = this.#options.clock.nowMs();
     if (state.acked.length >= RELEASE_BATCH) this.#releaseAcked(lane);
   }
 
   /** A row may be sent when the window has room beside what the other lane uses or may claim. */
-  #mayMore(lane: Lane, receiveMaximum: number): boolean {
+  #mayMore(lane: Lane, session: Session): boolean {
     const own = this.#lanes[lane];
     const other = this.#lanes[lane === 'alert' ? 'bulk' : 'alert'];
-    const window = Math.min(WINDOW, receiveMaximum);
-    const taken = Math.max(other.inFlight, Math.floor(window / 4));
+    const window = Math.min(WINDOW, session.receiveMaximum);
+    const beside = session.inFlight - own.inFlight - other.inFlight;
+    const taken = beside + Math.max(other.inFlight, Math.floor(window / 4));
     const bytesLeft = own.inFlight === 0 || own.inFlightBytes < LANE_BYTES;
-    return own.inFlight + taken < window && bytesLeft;
+    return session.room > 0 && own.inFlight + taken < window && bytesLeft;
   }
 
   #releaseAcked(lane: Lane): void {
     const state = this.#lanes[lane];
     if (state.acked.length === 0) return;
-    if (this.#let(lane, () => this.#options.outbox.release(lane, state.acked))) state.acked = [];
+    if (this.#tryRelease(lane, () => this.#options.outbox.release(lane, state.acked))) state.acked = [];
     // Forgotten ones are sent again: a duplicate, not a loss.
     state.acked.splice(0, Math.max(0, state.acked.length - RELEASE_PENDING_MAX));
   }
 
-  #let(lane: Lane, release: () => number): boolean {
+  #tryRelease(lane: Lane, release: () => number): boolean {
     const state = this.#lanes[lane];
     try {
       this.counters.acknowledged += release();
@@ -269,6 +337,7 @@ function emptyLane(): LaneState {
     ahead: AHEAD_UNPROVEN,
     acked: [],
     waitingSinceMs: 0,
-    refused: new Map(),
+    heldBack: new Map(),
+    refused: new Set(),
   };
 }

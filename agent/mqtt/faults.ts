@@ -8,12 +8,20 @@ export class DeliveryError extends AgentError {
   readonly code: DeliveryFaultCode;
   readonly reason: string;
   readonly fix: string;
+  /** As the broker said it (MQTT 5.0, 2.4); undefined where it did not say. */
+  readonly reasonCode: number | undefined;
 
-  constructor(code: DeliveryFaultCode, reason: string, fix: string, cause?: unknown) {
-    super(KINDS[code], `${reason}; ${fix}`, cause);
+  constructor(
+    code: DeliveryFaultCode,
+    reason: string,
+    fix: string,
+    from?: { cause?: unknown; reasonCode?: number },
+  ) {
+    super(KINDS[code], `${reason}; ${fix}`, from?.cause);
     this.code = code;
     this.reason = reason;
     this.fix = fix;
+    this.reasonCode = from?.reasonCode;
   }
 }
 
@@ -37,6 +45,15 @@ const NOT_MQTT_5: Explanation = [
   'the broker does not speak MQTT 5',
   'use a broker with MQTT 5 (Mosquitto 2, EMQX 5)',
 ];
+
+const NO_QOS_1: Explanation = [
+  'protocol',
+  'the broker offers no QoS 1: nothing can be delivered to it',
+  'allow QoS 1 at the broker, or name another in mqtt.url',
+];
+
+/** The largest message of a box has 256 KiB, its topic and properties come on top. */
+const LARGER_FIX = 'allow messages of 300000 bytes at the broker (Mosquitto: max_packet_size 300000)';
 
 /** MQTT 5 reason codes of CONNACK, DISCONNECT and PUBACK (MQTT 5.0, 2.4). */
 const REASON_CODES: Readonly<Record<number, Explanation>> = {
@@ -69,10 +86,16 @@ const REASON_CODES: Readonly<Record<number, Explanation>> = {
     'the broker says that too many messages were in flight',
     'report it: the window is to be smaller',
   ],
-  149: ['protocol', 'a message is too large for the broker', 'allow messages of 256 kB at the broker'],
+  149: ['protocol', 'a message is too large for the broker', LARGER_FIX],
   151: ['denied', 'the broker’s quota is used up', 'raise the quota at the broker'],
   152: ['denied', 'the connection was ended by an administrator', 'ask the administrator of the broker'],
   153: ['protocol', 'the broker refuses the payload format', 'report it'],
+  154: [
+    'protocol',
+    'the broker keeps no retained messages',
+    'the box goes on without; allow retained messages at the broker, or its state is known only to who listens at the moment',
+  ],
+  155: NO_QOS_1,
   159: ['unreachable', 'the broker limits the rate of connections', 'nothing: the box tries again later'],
 };
 
@@ -117,17 +140,25 @@ export function deliveryError(error: unknown, url: string): DeliveryError {
   if (error instanceof DeliveryError) return error;
   const where = withoutSecret(url);
   if (error instanceof AgentError) {
-    return new DeliveryError('configuration', error.message, 'the box buffers until it is put right', error);
+    const fix = 'the box buffers until it is put right';
+    return new DeliveryError('configuration', error.message, fix, { cause: error });
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const [fault, what, fix] = explain(code, url.startsWith('mqtts:'), messageOf(error));
-  return new DeliveryError(fault, `broker ${where}: ${what}`, fix, error);
+  const reasonCode = typeof code === 'number' ? { reasonCode: code } : {};
+  return new DeliveryError(fault, `broker ${where}: ${what}`, fix, { cause: error, ...reasonCode });
 }
 
 /** From a reason code that the broker sent. */
 export function deliveryErrorOf(reasonCode: number, where: string): DeliveryError {
   const [fault, what, fix] = explain(reasonCode, false, `reason code ${reasonCode}`);
-  return new DeliveryError(fault, `${where}: ${what}`, fix);
+  return new DeliveryError(fault, `${where}: ${what}`, fix, { reasonCode });
+}
+
+/** A message that was not even sent: the broker takes none beyond `bytesMax`. */
+export function tooLargeError(where: string, bytes: number, bytesMax: number): DeliveryError {
+  const reason = `${where}: ${bytes} bytes, the broker takes at most ${bytesMax} bytes`;
+  return new DeliveryError('protocol', reason, LARGER_FIX);
 }
 
 function explain(code: unknown, tls: boolean, text: string): Explanation {

@@ -8,7 +8,7 @@ import {
   sequenceText,
 } from '../contract/outbox.ts';
 import type { Topics } from '../contract/topics.ts';
-import type { Message } from './session.ts';
+import type { Message } from './publish-packet.ts';
 
 export interface BoxName {
   readonly site: string;

@@ -7,10 +7,14 @@ import type { MqttConfig } from '../contract/config.ts';
 import { topicsOf } from '../contract/topics.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
-import { type Message, openSession, type Session } from './session.ts';
+import type { Message } from './publish-packet.ts';
+import { openSession, type Session } from './session.ts';
 
 /** Warn this long before the certificate expires: time to send a technician. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+/** The largest message of a box has 256 KiB, topic and properties come on top: docs/guide/broker.md. */
+const PACKET_BYTES = 300_000;
 
 export type BrokerProbe =
   | { readonly ok: true; readonly detail: string }
@@ -47,14 +51,12 @@ export async function probeBroker(
     try {
       const topics = topicsOf(site, box);
       await Promise.race([use(session, topics), failWhenClosed(session)]);
+      const tookMs = Math.round(systemClock.nowMs() - beganMs);
+      const answered = `${withoutSecret(config.url)} answered in ${tookMs} ms`;
+      return { ok: true, detail: [answered, validity(credentials), ...shortcomings(session)].join('; ') };
     } finally {
       await session.end(1000);
     }
-    const tookMs = Math.round(systemClock.nowMs() - beganMs);
-    return {
-      ok: true,
-      detail: `${withoutSecret(config.url)} answered in ${tookMs} ms; ${validity(credentials)}`,
-    };
   } catch (error) {
     if (deadline.signal.aborted) {
       const reason = `broker ${withoutSecret(config.url)}: no answer within ${timeoutMs / 1000} s`;
@@ -105,6 +107,18 @@ function checkCertificate(
     return { reason, fix: 'renew it, or set the clock of the box' };
   }
   return undefined;
+}
+
+/** What works, and would work better otherwise. */
+function shortcomings({ packetBytesMax, retain }: Session): string[] {
+  return [
+    ...(packetBytesMax < PACKET_BYTES
+      ? [
+          `it takes messages of at most ${packetBytesMax} bytes: larger pictures will be left out (allow ${PACKET_BYTES})`,
+        ]
+      : []),
+    ...(retain ? [] : ['it keeps no retained messages: who connects later does not learn how the box is']),
+  ];
 }
 
 function validity({ certificate }: Credentials): string {

@@ -3,31 +3,45 @@
  *
  * MQTT.js is used without its own reconnection and queues: a new client for each connection, a clean
  * session, and what was in flight is sent again by the drain, the only place that repeats anything.
+ *
+ * INVARIANTS: nothing is sent that the broker has said it does not take: no more messages of QoS 1 unacknowledged than
+ * its Receive Maximum, no packet beyond its Maximum Packet Size, nothing retained where it keeps nothing.
+ * LIMITS: WAITING_MAX messages wait for their turn in that window; a further one is refused.
  */
-import mqtt, { type IClientPublishOptions, type MqttClient, type Packet } from 'mqtt';
+import { createRequire } from 'node:module';
+import mqtt, { type MqttClient, type Packet } from 'mqtt';
 import type { Clock } from '../base/clock.ts';
 import { withoutSecret } from '../base/log.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import type { Credentials } from './credentials.ts';
-import { closedError, type DeliveryError, deliveryError, deliveryErrorOf } from './faults.ts';
+import { closedError, DeliveryError, deliveryError, deliveryErrorOf, tooLargeError } from './faults.ts';
+import { type LearntLimits, PACKET_TOO_LARGE } from './learnt-limits.ts';
+import { type Message, packetBytes, publishOptions } from './publish-packet.ts';
 
 /** The MQTT 5 default where CONNACK names none is 65,535 (MQTT 5.0, 3.2.2.3.3). */
 const RECEIVE_MAXIMUM_DEFAULT = 65_535;
 
+/** MQTT 5.0, 2.4. */
+const QOS_NOT_SUPPORTED = 155;
+
+/**
+ * Brokers say in a PUBACK, too, that a message is too large, though MQTT 5 has 149 for DISCONNECT alone (3.4.2.1). The
+ * codec of MQTT.js would take that PUBACK for malformed, and nobody would know which message it is about.
+ */
+const besideMqtt = createRequire(createRequire(import.meta.url).resolve('mqtt'));
+const { MQTT5_PUBACK_PUBREC_CODES } = besideMqtt('mqtt-packet/constants') as {
+  MQTT5_PUBACK_PUBREC_CODES: Record<number, string>;
+};
+MQTT5_PUBACK_PUBREC_CODES[PACKET_TOO_LARGE] = 'Packet too large';
+
 /** Largest message taken from the room; acknowledgements have 50 bytes, later signed commands a few kB. */
 const INCOMING_BYTES_MAX = 65_536;
 
-export interface Message {
-  readonly topic: string;
-  readonly payload: string | Buffer;
-  readonly qos: 0 | 1;
-  readonly retain: boolean;
-  readonly contentType: string;
-  readonly expiryS?: number;
-  readonly userProperties?: Readonly<Record<string, string>>;
-  readonly correlation?: Uint8Array;
-  readonly responseTopic?: string;
-}
+/** So many messages of QoS 1 a broker may have under way to us: a flood waits there and not in our memory. */
+const INCOMING_WINDOW = 20;
+
+/** A witness answers 1,500 boxes that grow at once. */
+const WAITING_MAX = 2000;
 
 /** What a message says of its answer (MQTT 5.0, 4.10). */
 export interface AnswerProperties {
@@ -45,7 +59,20 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** Largest message that is taken. */
   readonly incomingBytesMax?: number;
+  /** From earlier connections to this broker; learns from this one. */
+  readonly learnt?: LearntLimits;
   onMessage(topic: string, payload: Buffer, answer: AnswerProperties): void;
+  /** After a PUBACK, when there is room in the window and nothing waits for it. */
+  onRoom?(): void;
+}
+
+interface Waiting {
+  readonly message: Message;
+  done(refusal?: DeliveryError): void;
+}
+
+interface Sent {
+  readonly bytes: number;
 }
 
 /** Resolves when the broker has accepted the connection; rejects with DeliveryError. */
@@ -66,28 +93,34 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
 }
 
 export class Session {
-  /** Messages with QoS 1 that may be unacknowledged at once, as the broker says. */
-  receiveMaximum = RECEIVE_MAXIMUM_DEFAULT;
   /** Resolves, with the reason, once the connection is gone for whatever cause. */
   readonly closed: Promise<DeliveryError>;
   readonly #client: MqttClient;
   readonly #options: SessionOptions;
   #fault: DeliveryError | undefined;
   #over = false;
+  #receiveMaximum = RECEIVE_MAXIMUM_DEFAULT;
+  #packetBytesMax = Number.POSITIVE_INFINITY;
+  #retain = true;
+  /** Without an answer. */
+  readonly #sent = new Set<Sent>();
+  readonly #waiting: Waiting[] = [];
+  /** Largest packet of QoS 0, which nobody acknowledges. */
+  #qos0BytesMax = 0;
+  #lastPubackMs = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#client = mqtt.connect(options.config.url, { ...clientOptions(options), manualConnect: true });
     const { url } = options.config;
     const where = `broker ${withoutSecret(url)}`;
-    // The first error says most: what follows is its consequence. The listener stays for ever, since
-    // MQTT.js may emit errors after the end, and an error event without a listener ends the process.
+    // The listener stays for ever, since MQTT.js may emit errors after the end, and an error event without a listener ends the process.
     this.#client.on('error', (error) => {
-      this.#fault ??= deliveryError(error, url);
+      this.#ends(deliveryError(error, url));
+      // After a packet that it cannot read MQTT.js stays connected, and hears nothing any more.
+      this.#client.stream?.destroy();
     });
-    this.#client.on('disconnect', ({ reasonCode }) => {
-      this.#fault ??= deliveryErrorOf(reasonCode ?? 0, where);
-    });
+    this.#client.on('disconnect', ({ reasonCode }) => this.#ends(deliveryErrorOf(reasonCode ?? 0, where)));
     this.#client.on('message', (topic, payload, { properties }) =>
       options.onMessage(topic, payload, properties ?? {}),
     );
@@ -99,11 +132,15 @@ export class Session {
     });
   }
 
+  /** Throws DeliveryError where the broker refuses, or does not take what a box sends. */
   async open(): Promise<void> {
-    const accepted = new Promise<void>((resolve) => {
+    const where = `broker ${withoutSecret(this.#options.config.url)}`;
+    const accepted = new Promise<DeliveryError | undefined>((resolve) => {
       this.#client.once('connect', ({ properties }) => {
-        this.receiveMaximum = properties?.receiveMaximum ?? RECEIVE_MAXIMUM_DEFAULT;
-        resolve();
+        this.#receiveMaximum = properties?.receiveMaximum ?? RECEIVE_MAXIMUM_DEFAULT;
+        this.#packetBytesMax = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+        this.#retain = properties?.retainAvailable !== false;
+        resolve(properties?.maximumQoS === 0 ? deliveryErrorOf(QOS_NOT_SUPPORTED, where) : undefined);
       });
     });
     this.#client.connect();
@@ -113,18 +150,67 @@ export class Session {
     throw refusal;
   }
 
-  /** `done` is called at most once, on PUBACK (QoS 1) or when written (QoS 0); never after the connection is gone. */
+  /** Messages of QoS 1 without an answer. */
+  get inFlight(): number {
+    return this.#sent.size;
+  }
+
+  /** Messages of QoS 1 that would go out at once; none while some wait for their turn. */
+  get room(): number {
+    return this.#waiting.length > 0 ? 0 : Math.max(0, this.#receiveMaximum - this.#sent.size);
+  }
+
+  /** How many may be without an answer, as the broker says. */
+  get receiveMaximum(): number {
+    return this.#receiveMaximum;
+  }
+
+  /** Bytes of the largest packet that the broker takes, as far as it has said or shown. */
+  get packetBytesMax(): number {
+    return Math.min(this.#packetBytesMax, this.#options.learnt?.packetBytesMax ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Whether the broker keeps retained messages; where it does not, they go out as others. */
+  get retain(): boolean {
+    return this.#retain && this.#options.learnt?.retain !== false;
+  }
+
+  /** Monotonic ms since which the broker owes a PUBACK; undefined when it owes none. */
+  get owedSinceMs(): number | undefined {
+    return this.#sent.size === 0 ? undefined : this.#lastPubackMs;
+  }
+
+  /**
+   * Sends now or, with QoS 1, when the window has room. `done` is called at most once: on PUBACK (QoS 1), when written
+   * (QoS 0), or at once with a refusal for what the broker does not take; never after the connection is gone.
+   */
   publish(message: Message, done: (refusal?: DeliveryError) => void): void {
-    this.#client.publish(message.topic, message.payload, publishOptions(message), (error) => {
-      if (this.#over) return;
-      done(error == null ? undefined : this.#refusal(error, message.topic));
-    });
+    const bytes = packetBytes(message);
+    const where = `publishing to ${message.topic}`;
+    if (bytes > this.packetBytesMax) done(tooLargeError(where, bytes, this.packetBytesMax));
+    else if (message.qos === 0) {
+      this.#qos0BytesMax = Math.max(this.#qos0BytesMax, bytes);
+      this.#client.publish(message.topic, message.payload, this.#publishOptions(message), () => {
+        if (!this.#over) done();
+      });
+    } else if (this.room > 0) this.#sendCounted(message, bytes, done);
+    else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ message, done });
+    else done(new DeliveryError('unreachable', `${where}: too many messages wait`, 'see the broker’s log'));
   }
 
   /** Resolves on SUBACK; rejects with DeliveryError when the broker refuses or the connection goes. */
   async subscribe(topic: string): Promise<void> {
     try {
       await this.#client.subscribeAsync(topic, { qos: 1 });
+    } catch (error) {
+      throw deliveryError(error, this.#options.config.url);
+    }
+  }
+
+  /** Resolves on UNSUBACK; rejects as `subscribe`. */
+  async unsubscribe(topic: string): Promise<void> {
+    try {
+      await this.#client.unsubscribeAsync(topic);
     } catch (error) {
       throw deliveryError(error, this.#options.config.url);
     }
@@ -151,12 +237,45 @@ export class Session {
     this.#client.stream?.destroy();
   }
 
-  #refusal(error: Error, topic: string): DeliveryError {
-    const code = 'code' in error ? error.code : undefined;
-    const where = `publishing to ${topic}`;
-    return typeof code === 'number'
-      ? deliveryErrorOf(code, where)
-      : deliveryError(error, this.#options.config.url);
+  #sendCounted(message: Message, bytes: number, done: Waiting['done']): void {
+    const { clock, learnt } = this.#options;
+    if (this.#sent.size === 0) this.#lastPubackMs = clock.nowMs();
+    const sent = { bytes };
+    this.#sent.add(sent);
+    this.#client.publish(message.topic, message.payload, this.#publishOptions(message), (error) => {
+      const code = error != null && 'code' in error ? error.code : undefined;
+      // Another error than the broker's is the end of the connection, which `closed` tells.
+      if (this.#over || (error != null && typeof code !== 'number')) return;
+      this.#sent.delete(sent);
+      this.#lastPubackMs = clock.nowMs();
+      const refusal =
+        typeof code === 'number' ? deliveryErrorOf(code, `publishing to ${message.topic}`) : undefined;
+      if (refusal !== undefined) learnt?.learn(refusal, bytes);
+      done(refusal);
+      this.#sendWaiting();
+    });
+  }
+
+  #sendWaiting(): void {
+    while (!this.#over && this.#sent.size < this.#receiveMaximum) {
+      const next = this.#waiting.shift();
+      if (next === undefined) {
+        this.#options.onRoom?.();
+        return;
+      }
+      this.#sendCounted(next.message, packetBytes(next.message), next.done);
+    }
+  }
+
+  #publishOptions(message: Message): ReturnType<typeof publishOptions> {
+    return publishOptions(this.retain ? message : { ...message, retain: false });
+  }
+
+  /** Why the connection ends, or is not made. The first reason says most: what follows is its consequence. */
+  #ends(fault: DeliveryError): void {
+    this.#fault ??= fault;
+    const bytes = [...this.#sent].map((sent) => sent.bytes);
+    this.#options.learnt?.learn(fault, Math.max(this.#qos0BytesMax, ...bytes));
   }
 }
 
@@ -189,7 +308,10 @@ function clientOptions(options: SessionOptions): mqtt.IClientOptions {
     keepalive: keepaliveS,
     connectTimeout: connectTimeoutMs,
     rejectUnauthorized: true,
-    properties: { maximumPacketSize: incomingBytesMax ?? INCOMING_BYTES_MAX },
+    properties: {
+      maximumPacketSize: incomingBytesMax ?? INCOMING_BYTES_MAX,
+      receiveMaximum: INCOMING_WINDOW,
+    },
     ...(ca && { ca }),
     ...(cert && { cert }),
     ...(key && { key }),
@@ -202,20 +324,5 @@ function clientOptions(options: SessionOptions): mqtt.IClientOptions {
         properties: { contentType: will.contentType },
       },
     }),
-  };
-}
-
-function publishOptions(message: Message): IClientPublishOptions {
-  const { qos, retain, contentType, expiryS, userProperties, correlation, responseTopic } = message;
-  return {
-    qos,
-    retain,
-    properties: {
-      contentType,
-      ...(expiryS !== undefined && { messageExpiryInterval: expiryS }),
-      ...(userProperties && { userProperties: { ...userProperties } }),
-      ...(responseTopic !== undefined && { responseTopic }),
-      ...(correlation && { correlationData: Buffer.from(correlation) }),
-    },
   };
 }

@@ -18,6 +18,7 @@ import {
   type OutboxCounters,
   type OutboxItem,
   type OutboxRow,
+  type Rank,
   type SeqRange,
 } from '../contract/outbox.ts';
 import { forgetOld, lastNumbers } from './damaged.ts';
@@ -178,6 +179,12 @@ export class DurableOutbox implements Outbox {
       return due;
     };
     return this.#release((store) => store.releaseThrough(lane, seq), owe);
+  }
+
+  dropTooLarge(lane: Lane, seq: number): boolean {
+    // What lies on a disk that refuses writes stays as it is.
+    if (this.#memory !== undefined && seq <= (this.#disk?.last[lane] ?? 0)) return false;
+    return this.#write((store) => store.dropTooLarge(lane, seq));
   }
 
   get counters(): OutboxCounters {
@@ -357,6 +364,7 @@ const NOTHING: LaneCounters = {
   released: 0,
   dropped: { snapshot: 0, notice: 0, alert: 0 },
   expired: 0,
+  tooLarge: { snapshot: 0, notice: 0, alert: 0 },
 };
 
 function sum(a: LaneCounters, b: LaneCounters): LaneCounters {
@@ -366,12 +374,20 @@ function sum(a: LaneCounters, b: LaneCounters): LaneCounters {
     lastSeq: Math.max(a.lastSeq, b.lastSeq),
     appended: a.appended + b.appended,
     released: a.released + b.released,
-    dropped: {
-      snapshot: a.dropped.snapshot + b.dropped.snapshot,
-      notice: a.dropped.notice + b.dropped.notice,
-      alert: a.dropped.alert + b.dropped.alert,
-    },
+    dropped: sumByRank(a.dropped, b.dropped),
     expired: a.expired + b.expired,
+    tooLarge: sumByRank(a.tooLarge, b.tooLarge),
+  };
+}
+
+function sumByRank(
+  a: Readonly<Record<Rank, number>>,
+  b: Readonly<Record<Rank, number>>,
+): Record<Rank, number> {
+  return {
+    snapshot: a.snapshot + b.snapshot,
+    notice: a.notice + b.notice,
+    alert: a.alert + b.alert,
   };
 }
 

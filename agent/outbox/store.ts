@@ -62,6 +62,7 @@ interface Tally {
   released: number;
   expired: number;
   dropped: Record<Rank, number>;
+  tooLarge: Record<Rank, number>;
 }
 
 type Statements = Record<
@@ -184,6 +185,16 @@ export class Store {
     }, 0);
   }
 
+  /** The message with this number becomes a gap; false where there is none. */
+  dropTooLarge(lane: Lane, seq: number): boolean {
+    return this.#transaction(() => {
+      const row = this.#lanes[lane].get.get(seq) as StoredRow | undefined;
+      if (row === undefined || row.gap !== null) return false;
+      this.#evict(lane, seq, 'too-large');
+      return true;
+    });
+  }
+
   /** Makes every number through `gap.to` used up, as the record says; it begins above the last number. */
   skip(gap: GapRecord): void {
     this.#transaction(() => {
@@ -231,9 +242,8 @@ export class Store {
       rows: number;
       bytes: number | null;
     };
-    const { appended, released, dropped, expired } = this.#tally[lane];
     const lastSeq = this.#last[lane];
-    return { rows, bytes: bytes ?? 0, lastSeq, appended, released, dropped: { ...dropped }, expired };
+    return { rows, bytes: bytes ?? 0, lastSeq, ...structuredClone(this.#tally[lane]) };
   }
 
   /** What is remembered counts as much as an alert: without it one would be lost or told twice. */
@@ -302,7 +312,7 @@ export class Store {
     const rank = RANKS.find((name) => RANK_NUMBERS[name] === row.rank);
     assert(rank !== undefined, 'a gap record is never a victim');
     if (reason === 'expired') this.#tally[lane].expired += 1;
-    else this.#tally[lane].dropped[rank] += 1;
+    else this.#tally[lane][reason === 'too-large' ? 'tooLarge' : 'dropped'][rank] += 1;
     this.#lanes[lane].delete.run(seq);
     this.#putGap(gapOf(lane, seq, rank, reason, row.wall_ms), row);
   }
@@ -406,7 +416,8 @@ function gapIn(text: string): GapRecord {
 }
 
 function emptyTally(): Tally {
-  return { appended: 0, released: 0, expired: 0, dropped: { snapshot: 0, notice: 0, alert: 0 } };
+  const none = { snapshot: 0, notice: 0, alert: 0 };
+  return { appended: 0, released: 0, expired: 0, dropped: { ...none }, tooLarge: { ...none } };
 }
 
 function statements(db: Db, lane: Lane): Statements {

@@ -63,7 +63,7 @@ export interface RestraintControllerOptions {
     };
   readonly retention: Retention;
   /** Publishes signed statements, retained. */
-  readonly delivery: { publishMode(statement: string): void } | undefined;
+  readonly publisher: { mode(statement: string): void } | undefined;
   readonly flow: {
     permit(ruling: Ruling): void;
     /** Incidents that a shadow rule has kept back. */
@@ -183,11 +183,11 @@ export class RestraintController {
 
   /** Signs the statement anew and publishes it. */
   publish(): void {
-    const { delivery, stateDir } = this.#options;
+    const { publisher, stateDir } = this.#options;
     const key = this.#trying(() => readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
     const statement = this.#statement();
     if (key === undefined || statement === undefined) return;
-    delivery?.publishMode(signEnvelope(MODE_TYPE, JSON.stringify(statement), key));
+    publisher?.mode(signEnvelope(MODE_TYPE, JSON.stringify(statement), key));
   }
 
   report(): RestraintReport {

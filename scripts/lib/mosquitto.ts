@@ -50,6 +50,10 @@ export class Mosquitto {
     return join(this.#options.dir, 'mosquitto.log');
   }
 
+  get aclFile(): string {
+    return join(this.#options.dir, 'acl');
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid;
   }
@@ -61,7 +65,7 @@ export class Mosquitto {
     if (this.#port === 0) this.#port = await freePort();
     const file = join(dir, 'mosquitto.conf');
     const acl = this.#options.acl ?? (await readFile(join(SHIPPED, 'acl'), 'utf8'));
-    await writeFile(join(dir, 'acl'), acl, { mode: 0o600 });
+    await writeFile(this.aclFile, acl, { mode: 0o600 });
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
     // setpriv(1): the broker ends with this process, however that ends.
     const command = ['--pdeathsig', 'TERM', 'mosquitto', '-c', file];
@@ -113,7 +117,7 @@ export class Mosquitto {
       cafile: tls?.ca,
       certfile: tls?.cert,
       keyfile: tls?.key,
-      acl_file: join(dir, 'acl'),
+      acl_file: this.aclFile,
       persistence: String(persistent === true),
       persistence_location: `${dir}/`,
       ...(tls === undefined && { ...PLAIN, acl_file: undefined }),

@@ -18,6 +18,7 @@ import { openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { TcpProxy } from '../lib/proxy.ts';
 import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { StrictBroker } from '../lib/strict-broker.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
 const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', bytes);
@@ -105,6 +106,70 @@ void t.test('a publish that the ACL denies (135): said once, kept, and delivered
     5000,
   );
   t.match(refusal, { ok: false, reason: /CN is another-box/ });
+});
+
+void t.test('a refusal stands until what was refused is accepted, whatever else goes through', async (t) => {
+  const shut = `user room\ntopic readwrite vigie/#\n\npattern readwrite vigie/+/%u/#\n`;
+  const { config, broker } = await makeRoom(t, { acl: shut });
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  const elsewhere = `vigie/${SITE}/another-box/evt/alert/loitering`;
+  outbox.append([{ ...alert(), topic: elsewhere }]);
+  outbox.append([notice()]);
+  const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox, { timing: { refusedRetryMs: 1000 } });
+  await until(t, 'refused', () => delivery.state.fault !== null);
+  const report = { made: 'up' } as never;
+  for (let i = 0; i < 5; i += 1) {
+    delivery.publisher.health(report);
+    delivery.publisher.mode('{}');
+    delivery.publisher.journalHead(`head ${i}`, `growth ${i}`);
+    outbox.append([notice()]);
+    delivery.wake();
+    await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
+    await sleep(150);
+    t.match(delivery.state, { phase: 'online', fault: { code: 'denied' } }, 'it is still stuck');
+  }
+  await until(t, 'offered again', () => delivery.state.refused > 1);
+  t.match(delivery.state.fault, { code: 'denied' }, 'a second refusal changes nothing');
+  broker.signal('SIGKILL');
+  await until(t, 'away', () => delivery.state.phase !== 'online');
+  await broker.stop();
+  await broker.start();
+  await until(t, 'back', () => delivery.state.phase === 'online');
+  await sleep(500);
+  t.match(delivery.state.fault, { code: 'denied' }, 'nor does a new connection');
+  writeFileSync(
+    broker.aclFile,
+    `topic readwrite vigie/#\n${shut}pattern write vigie/${SITE}/another-box/#\n`,
+  );
+  broker.signal('SIGHUP');
+  await until(t, 'accepted', () => delivery.state.fault === null);
+  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+});
+
+void t.test('a refusal is over when the room has what was refused', async (t) => {
+  const { archive, config } = await makeRoom(t);
+  await archive.start();
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  outbox.append([{ ...alert(), topic: `vigie/${SITE}/another-box/evt/alert/loitering` }]);
+  const { delivery, states } = deliver(t, config, outbox);
+  await until(t, 'refused', () => delivery.state.fault?.code === 'denied');
+  await archive.publish(TOPICS.ack, '{"alert":1}');
+  await until(t, 'let go', () => delivery.state.fault === null);
+  t.equal(states.at(-1)?.fault, null, 'and told');
+});
+
+void t.test('the end of a connection refuses nothing; a packet that cannot be read ends it', async (t) => {
+  const broker = await StrictBroker.start(t, { pubackAfterMs: 600_000 });
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  outbox.append([alert()]);
+  const config = { url: broker.url, ack: 'broker' } as const;
+  const { delivery } = deliver(t, config, outbox, { timing: { pubackTimeoutMs: 60_000 } });
+  await until(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
+  broker.strictness = {};
+  // PUBACK with a reason code that MQTT 5 does not have there.
+  broker.raw(Buffer.from([0x40, 0x04, 0x00, 0x01, 0x96, 0x00]));
+  await until(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
+  t.match(delivery.state, { refused: 0, reconnects: 1, fault: null });
 });
 
 void t.test(

@@ -11,7 +11,8 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { ClockSync } from '../../agent/health/clock-sync.ts';
 import { Health, type HealthSources } from '../../agent/health/health.ts';
 import { processReport, temperatureC } from '../../agent/health/host.ts';
-import { makeOutbox, SILENT, text } from '../lib/outbox.ts';
+import { eventItem } from '../lib/events.ts';
+import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
 
@@ -20,7 +21,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
   outbox.start();
   t.teardown(() => outbox.stop());
-  outbox.append([text('alert', 'alert')]);
+  outbox.append([eventItem('alert', 'loitering')]);
   const { delivery } = deliver(t, config, outbox);
   let published = 0;
   const sources: HealthSources = {
@@ -54,9 +55,11 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
       get state() {
         return delivery.state;
       },
-      publishHealth: (report) => {
-        published += 1;
-        delivery.publishHealth(report);
+      publisher: {
+        health: (report) => {
+          published += 1;
+          delivery.publisher.health(report);
+        },
       },
     },
     accuracy: { report: () => null },
@@ -116,7 +119,7 @@ void t.test('a source that cannot answer costs one report, a mistake in code is 
             throw error;
           },
         },
-        delivery: { publishHealth: () => t.fail('nothing to publish') },
+        delivery: { publisher: { health: () => t.fail('nothing to publish') } },
       } as unknown as HealthSources,
       clock: systemClock,
       log: SILENT,

@@ -52,7 +52,7 @@ function makeBox(
     ...{ ...base, ...more, config, stateDir, archive, status: new VisionStatus() },
     folder: ownFolder(stateDir),
     alertsDays: () => 30,
-    delivery: { publishJournalHead: (note) => heads.push(note) },
+    publisher: { journalHead: (note) => heads.push(note) },
   });
   archive.start();
   t.teardown(() => archive.stop());

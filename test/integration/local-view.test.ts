@@ -1,11 +1,13 @@
 /** What the box shows on the box itself: metrics that Prometheus takes, on the loopback only, and nothing private. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -22,9 +24,12 @@ import { LocalServer } from '../../agent/local/local-server.ts';
 import { counterMetric } from '../../agent/local/metrics.ts';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
+import { HandClock, SILENT } from '../lib/outbox.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { BOX, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
 
+const noDisk = SmallDisk.unavailable();
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 
 const boxAt = (room: Room, port: number): Parameters<typeof makeAgent>[1] =>
@@ -111,7 +116,8 @@ t.test('the agent’s metrics: each counter, each stage, and what Prometheus ask
 
   t.match(await fetched(port, METRICS_PATH), /^200 text\/plain; version=0.0.4; charset=utf-8\n# HELP /);
   t.match(await fetched(port, METRICS_PATH, 'POST'), /^405 /);
-  t.match(await fetched(port, '/'), /^404 .*\none of: \/metrics \/status\n/);
+  t.match(await fetched(port, '/'), /^404 .*\none of: \/metrics\n/);
+  t.match(await fetched(port, STATUS_PATH), /^404 /, 'the status is on the socket alone');
   t.match(await fetched(port, '/../etc/passwd'), /^404 /);
   t.match(await fetched(port, '/constructor'), /^404 /);
   const outside = Object.values(networkInterfaces())
@@ -202,14 +208,23 @@ t.test('the server: its socket replaces a dead one, and limits hold', async (t) 
     if (fail) throw new AgentError('unavailable', 'the disk');
     return { contentType: 'text/plain', body: 'here' };
   };
-  const server = new LocalServer({ port: 0, socket, pages: { '/page': page }, log });
+  const clock = new HandClock();
+  const server = new LocalServer({ port: 0, socket, pages: { '/page': page }, onPort: [], clock, log });
   await server.start();
   t.teardown(() => server.stop());
+  t.equal(statSync(socket).mode & 0o777, 0o600, 'for its user and root alone');
   t.equal(await getLocal(socket, '/page'), 'here');
   await t.rejects(getLocal(socket, '/none'), { message: /404: one of: \/page/ });
   fail = true;
-  await t.rejects(getLocal(socket, '/page'), { message: /500: the disk/ });
+  t.equal(await getLocal(socket, '/page'), 'here', 'made once a second');
+  for (let i = 0; i < 3; i += 1) {
+    clock.advance(1000);
+    await t.rejects(getLocal(socket, '/page'), { message: /500: the disk/ });
+  }
   fail = false;
+  clock.advance(1000);
+  t.equal(await getLocal(socket, '/page'), 'here');
+  t.equal(server.refused, 0);
   // Ten that say nothing: those beyond the limit are closed at once, the others when they have had their time.
   let closed = 0;
   const idle = Array.from({ length: 10 }, () => {
@@ -225,18 +240,164 @@ t.test('the server: its socket replaces a dead one, and limits hold', async (t) 
   await until(t, 'connections beyond the limit are closed', () => closed >= 2);
   for (const one of idle) one.destroy();
   await until(t, 'room again', () => closed === idle.length);
+  t.ok(server.refused >= 2, `${server.refused} refused`);
   t.equal(server.unserved, 0);
-  t.same(lines, ['a local page could not be made']);
+  t.same(lines, ['a local page could not be made'], 'told once');
   await server.stop();
   await server.stop();
 
   const deep = join(scratch(t), 'd'.repeat(120));
-  const without = new LocalServer({ port: 0, socket: deep, pages: {}, log });
+  const without = new LocalServer({ port: 0, socket: deep, pages: {}, onPort: [], clock, log });
   await without.start();
   t.teardown(() => without.stop());
   t.equal(without.unserved, 1, 'a path that is too long for a socket');
   t.match(lines.at(-1), /vigie status is not answered: .*the agent runs on/);
 });
+
+t.test(
+  'what an earlier life left on a disk that is read-only now stops nothing',
+  { skip: noDisk },
+  async (t) => {
+    const disk = new SmallDisk(scratch(t), 16);
+    disk.mount();
+    t.teardown(() => disk.unmount());
+    const socket = join(disk.dir, 'agent.sock');
+    writeFileSync(socket, 'left by an earlier life');
+    disk.unmount();
+    disk.mount(true);
+    const port = await freePort();
+    const { log, lines } = listener();
+    const pages = { [METRICS_PATH]: () => ({ contentType: 'text/plain', body: 'here' }) };
+    const server = new LocalServer({ port, socket, pages, onPort: [METRICS_PATH], clock: systemClock, log });
+    await server.start();
+    t.teardown(() => server.stop());
+    t.equal(server.unserved, 1);
+    t.match(lines, [/agent\.sock: vigie status is not answered: .*EROFS.*; the agent runs on/]);
+    t.match(await fetched(port, METRICS_PATH), /^200 .*\nhere$/, 'the port goes on');
+    await server.stop();
+    disk.unmount();
+    disk.mount();
+    const later = new LocalServer({ port: 0, socket, pages, onPort: [], clock: systemClock, log });
+    await later.start();
+    t.equal(await getLocal(socket, METRICS_PATH), 'here', 'at the next start');
+    await later.stop();
+  },
+);
+
+t.test('what is no plain request is answered in one line, and closed', async (t) => {
+  const port = await freePort();
+  const socket = join(scratch(t), 'agent.sock');
+  const pages = {
+    [METRICS_PATH]: () => ({ contentType: 'text/plain', body: 'metrics' }),
+    [STATUS_PATH]: () => ({ contentType: 'application/json', body: '{}' }),
+  };
+  const server = new LocalServer({
+    port,
+    socket,
+    pages,
+    onPort: [METRICS_PATH],
+    clock: systemClock,
+    log: SILENT,
+  });
+  await server.start();
+  t.teardown(() => server.stop());
+  const get = (host: string, path = METRICS_PATH): string => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+  const cases: [string, string, RegExp][] = [
+    ['127.0.0.1', get(`127.0.0.1:${port}`), /^HTTP\/1\.1 200 OK.*metrics$/s],
+    ['localhost', get(`LocalHost:${port}`), /^HTTP\/1\.1 200 OK/],
+    ['IPv6', get(`[::1]:${port}`), /^HTTP\/1\.1 200 OK/],
+    ['another name', get(`rebound.example:${port}`), /^HTTP\/1\.1 421 /],
+    ['another port', get('localhost:80'), /^HTTP\/1\.1 421 /],
+    ['no name', `GET ${METRICS_PATH} HTTP/1.0\r\n\r\n`, /^HTTP\/1\.1 421 /],
+    ['two names', get(`localhost:${port}\r\nHost: other`), /^HTTP\/1\.1 400 /],
+    ['the status', get(`localhost:${port}`, STATUS_PATH), /^HTTP\/1\.1 404 .*one of: \/metrics\n$/s],
+    ['another method', get(`localhost:${port}`).replace('GET', 'DELETE'), /^HTTP\/1\.1 405 .*Allow: GET/s],
+    ['rubbish', '\0\0\0\x16\x03\x01\r\n\r\n', /^HTTP\/1\.1 400 /],
+    ['a head without end', `GET / HTTP/1.1\r\nX: ${'x'.repeat(9000)}`, /^HTTP\/1\.1 400 /],
+  ];
+  for (const [name, sent, expected] of cases) t.match(await answered({ port }, sent), expected, name);
+  t.equal(server.refused, 6);
+  t.match(await answered({ path: socket }, get('anything')), /^HTTP\/1\.1 200 OK/, 'any name on the socket');
+  t.match(await answered({ path: socket }, get('anything', STATUS_PATH)), /\{\}$/);
+
+  // Byte by byte, and half a request that goes away.
+  const slow = connect({ path: socket });
+  let text = '';
+  slow.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  for (const byte of get('box')) {
+    slow.write(byte);
+    await sleep(1);
+  }
+  await once(slow, 'close');
+  t.match(text, /^HTTP\/1\.1 200 OK/);
+  connect({ path: socket }).end('GET /met');
+  t.match(await answered({ path: socket }, get('box')), /metrics$/);
+});
+
+/** All that comes until the other end closes. */
+async function answered(at: { port: number } | { path: string }, sent: string): Promise<string> {
+  const socket = connect(at);
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  socket.on('error', ({ message }) => {
+    text += `(${message})`;
+  });
+  socket.write(sent);
+  await once(socket, 'close');
+  return text;
+}
+
+t.test(
+  'pipelined requests: one answer a connection, one page a second, and the agent stays awake',
+  async (t) => {
+    const port = await freePort();
+    const socket = join(scratch(t), 'agent.sock');
+    let made = 0;
+    const page = (): { contentType: string; body: string } => {
+      made += 1;
+      // As long as the metrics of a whole agent.
+      const untilMs = performance.now() + 3;
+      while (performance.now() < untilMs);
+      return { contentType: 'text/plain', body: `page ${made}` };
+    };
+    const pages = { [METRICS_PATH]: page };
+    const server = new LocalServer({
+      port,
+      socket,
+      pages,
+      onPort: [METRICS_PATH],
+      clock: systemClock,
+      log: SILENT,
+    });
+    await server.start();
+    t.teardown(() => server.stop());
+    for (const at of [{ port }, { path: socket }]) {
+      const one = `GET ${METRICS_PATH} HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`;
+      const many = one.repeat(Math.floor(62_000 / one.length));
+      const delay = monitorEventLoopDelay({ resolution: 10 });
+      delay.enable();
+      const [before, beganMs] = [made, performance.now()];
+      const answers = await Promise.all(Array.from({ length: 8 }, () => answered(at, many)));
+      const tookMs = performance.now() - beganMs;
+      delay.disable();
+      const worstMs = Math.round(delay.max / 1e6);
+      for (const answer of answers) {
+        t.equal(answer.match(/HTTP\/1\.1 200 OK/g)?.length, 1, 'one answer');
+        t.match(answer, /\r\nConnection: close\r\n/i);
+        t.match(answer, /\r\n\r\npage \d+$/, 'whole');
+      }
+      t.ok(
+        made - before <= 1 + Math.ceil(tookMs / 1000),
+        `${made - before} pages in ${Math.round(tookMs)} ms`,
+      );
+      t.ok(worstMs < 500, `the loop was late by ${worstMs} ms at most`);
+    }
+  },
+);
 
 t.test('latencies: stages within stages, and the way to the broker', async (t) => {
   const latency = new Latency();

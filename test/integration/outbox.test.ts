@@ -297,6 +297,8 @@ void t.test(
     const { epoch } = first.outbox;
     t.match(first.outbox.refusedBy, /the disk refuses|no room/, 'and why is told');
     t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'old and new are delivered');
+    t.equal(first.outbox.dropTooLarge('alert', 1), false, 'a row on the disk cannot become a gap now');
+    t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'and stays');
     await first.outbox.stop();
     disk.unmount();
     disk.repair();

@@ -141,7 +141,7 @@ void t.test('the program: events stored, acknowledged, shown; it stops cleanly',
   for (let i = 0; i < 40; i += 1) outbox.append(eventWithStill(`a1-${i}`, 20_000));
   const running = await RoomProgram.start(t, broker, '--database', file, '--snapshots', join(dir, 'stills'));
   await until(t, 'all is acknowledged', () => rows() === 0, 30_000);
-  delivery.publishHealth({ made: 'up' } as never);
+  delivery.publisher.health({ made: 'up' } as never);
   const read = (sql: string): unknown[] => {
     const db = new Database(file, { readonly: true });
     try {

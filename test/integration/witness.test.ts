@@ -203,7 +203,7 @@ void t.test(
     const outbox = openedOutbox(t, join(box, 'outbox.db'));
     const topic = topicsOf(SITE, BOX).journalWitnessed;
     const taken: boolean[] = [];
-    const publish = (): void => delivery.publishJournalHead(journal.head ?? '', journal.growth());
+    const publish = (): void => delivery.publisher.journalHead(journal.head ?? '', journal.growth());
     const inbox = new Map([
       [
         topic,

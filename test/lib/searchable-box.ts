@@ -88,7 +88,7 @@ export class SearchableBox {
     const { dispatcher, delivery } = this;
     const inbox = commandInbox(this.#topics, {
       hear: (command) => dispatcher.hear(command),
-      reply: (topic, payload, correlation) => delivery.reply(topic, payload, correlation),
+      reply: (topic, payload, correlation) => delivery.publisher.reply(topic, payload, correlation),
     });
     delivery.start(inbox);
   }

@@ -184,8 +184,8 @@ void t.test('the bridges together: what stands, what is told before and after, w
         return frame;
       },
     },
-    delivery: {
-      publishNotice: (notice) => {
+    publisher: {
+      notice: (notice) => {
         if (!away) told.push(published(notice));
         return !away;
       },

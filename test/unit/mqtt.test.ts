@@ -1,11 +1,17 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
+import { RepeatedLine } from '../../agent/base/repeated-line.ts';
 import type { OutboxRow } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { parseAck } from '../../agent/mqtt/acks.ts';
 import { DeliveryError, deliveryError, deliveryErrorOf } from '../../agent/mqtt/faults.ts';
 import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
+import { LearntLimits } from '../../agent/mqtt/learnt-limits.ts';
+import { type Message, packetBytes, publishOptions } from '../../agent/mqtt/publish-packet.ts';
+import { Refusals } from '../../agent/mqtt/refusals.ts';
+import { HandClock } from '../lib/outbox.ts';
+import { writtenBytes } from '../lib/strict-broker.ts';
 
 void t.test('a lane: each row once a session, live ones first, the backlog in order', async (t) => {
   const step = fc.oneof(
@@ -169,4 +175,82 @@ void t.test('everything a box writes lies under its own name', async (t) => {
     topics.snapshot('e-1'),
   ];
   for (const topic of all) t.match(topic, /^vigie\/marseille-1\/canebiere-017\/./);
+});
+
+void t.test('a packet is as large as the codec writes it', async (t) => {
+  const words = fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 200 })
+    .filter((text) => !/[#+\0]/.test(text));
+  const bytes = fc.integer({ min: 0, max: 20_000 }).map((length) => Buffer.alloc(length, 'é'));
+  const message: fc.Arbitrary<Message> = fc.record(
+    {
+      topic: words,
+      payload: fc.oneof(words, bytes, fc.constant(Buffer.alloc(2_097_200))),
+      qos: fc.constantFrom(0, 1),
+      retain: fc.boolean(),
+      contentType: words,
+      expiryS: fc.integer({ min: 1, max: 2 ** 31 }),
+      userProperties: fc.dictionary(words, words, { minKeys: 1, maxKeys: 6 }),
+      correlation: bytes,
+      responseTopic: words,
+    },
+    { requiredKeys: ['topic', 'payload', 'qos', 'retain', 'contentType'] },
+  );
+  fc.assert(
+    fc.property(message, (one) => {
+      const { topic, payload } = one;
+      const packet = { cmd: 'publish', topic, payload, messageId: 7, dup: false, ...publishOptions(one) };
+      const [reckoned, written] = [packetBytes(one), writtenBytes(packet)];
+      if (reckoned !== written) throw new Error(`${reckoned} reckoned, ${written} written`);
+    }),
+    { numRuns: 300 },
+  );
+  t.pass('300 messages');
+});
+
+void t.test('what a broker has shown is believed for an hour', async (t) => {
+  const clock = new HandClock();
+  const learnt = new LearntLimits(clock);
+  t.match(learnt, { packetBytesMax: Number.POSITIVE_INFINITY, retain: true });
+  learnt.learn(deliveryErrorOf(139, 'x'), 900);
+  learnt.learn(deliveryErrorOf(149, 'x'), 0);
+  t.equal(learnt.packetBytesMax, Number.POSITIVE_INFINITY, 'nothing was on its way');
+  learnt.learn(deliveryErrorOf(149, 'x'), 60_000);
+  learnt.learn(deliveryErrorOf(149, 'x'), 70_000);
+  learnt.learn(deliveryErrorOf(154, 'x'), 0);
+  t.match(learnt, { packetBytesMax: 59_999, retain: false });
+  clock.advance(3_600_000);
+  t.match(learnt, { packetBytesMax: Number.POSITIVE_INFINITY, retain: true }, 'and then tried again');
+  learnt.learn(deliveryErrorOf(149, 'x'), 80_000);
+  t.equal(learnt.packetBytesMax, 79_999);
+});
+
+void t.test('refusals: the oldest is shown, as long as it stands', async (t) => {
+  let changes = 0;
+  const refusals = new Refusals(() => {
+    changes += 1;
+  });
+  const [a, b] = [deliveryErrorOf(135, 'a'), deliveryErrorOf(151, 'b')];
+  refusals.add('alert/1', a);
+  refusals.add('status', b);
+  refusals.settle('health');
+  t.equal(refusals.oldest, a);
+  refusals.add('alert/1', a);
+  t.equal(refusals.oldest, a, 'refused again');
+  refusals.settle('alert/1');
+  t.equal(refusals.oldest, b);
+  refusals.settle('status');
+  t.equal(refusals.oldest, undefined);
+  t.equal(changes, 5, 'what did not stand changes nothing');
+});
+
+void t.test('a line that repeats is told once in a while, with how often it was not', async (t) => {
+  const clock = new HandClock();
+  const line = new RepeatedLine(60_000, clock);
+  const told: number[] = [];
+  for (let i = 0; i < 250; i += 1) {
+    line.due((leftOut) => told.push(leftOut));
+    clock.advance(1000);
+  }
+  t.same(told, [0, 59, 59, 59, 59]);
 });

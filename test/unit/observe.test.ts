@@ -5,9 +5,9 @@ import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import { NO_LIMITS, type VisionStats } from '../../agent/contract/link.ts';
 import { type Crossing, Observation, type ObservedTrack } from '../../agent/contract/observation.ts';
 import type { Detection, Track } from '../../agent/contract/picture.ts';
+import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
 import { TrackPlaces, type TrackPlacesOptions } from '../../agent/vision/observe/track-places.ts';
-import { VisionStatus } from '../../agent/supervisor/status.ts';
 
 const SOURCE = { widthPx: 1000, heightPx: 500 };
 /** A person of 100 px: positions within 10 px of a border are not clear. */

@@ -66,11 +66,17 @@ const operation = fc.oneof(
       .record({ lane: fc.constantFrom(...LANES), part: fc.double({ min: 0, max: 1, noNaN: true }) })
       .map((one) => ({ do: 'one', ...one }) as const),
   },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({ lane: fc.constantFrom(...LANES), part: fc.double({ min: 0, max: 1, noNaN: true }) })
+      .map((large) => ({ do: 'too-large', ...large }) as const),
+  },
   { weight: 1, arbitrary: fc.constant({ do: 'expire' } as const) },
 );
 
 void t.test(
-  'whatever is appended, released, expired or dropped, every number is covered exactly once',
+  'whatever is appended, released, expired, dropped or too large, every number is covered exactly once',
   async (t) => {
     fc.assert(
       fc.property(fc.array(operation, { minLength: 5, maxLength: 60 }), (operations) => {
@@ -95,7 +101,8 @@ void t.test(
               const { first, last } = store.range(step.lane);
               const seq = first + Math.floor(step.part * Math.max(0, last - first));
               const gone = new Set(coverage(store, step.lane).keys());
-              if (step.do === 'through') store.releaseThrough(step.lane, seq);
+              if (step.do === 'too-large') store.dropTooLarge(step.lane, seq);
+              else if (step.do === 'through') store.releaseThrough(step.lane, seq);
               else store.release(step.lane, [seq]);
               for (const left of coverage(store, step.lane).keys()) gone.delete(left);
               for (const seq of gone) released[step.lane].add(seq);
@@ -180,6 +187,32 @@ void t.test('a picture leaves after its expiry, by the monotonic clock', async (
     gap: { from: 2, to: 2, reasons: ['expired'], dropped: { snapshot: 1 } },
   });
   t.equal(store.counters('alert').expired, 1);
+});
+
+void t.test('what the broker does not take becomes a gap that says so', async (t) => {
+  const store = memoryStore();
+  t.teardown(() => store.close());
+  store.append([
+    text('alert', 'alert'),
+    snapshot('alert', 1000),
+    snapshot('alert', 1000),
+    text('alert', 'alert'),
+  ]);
+  t.equal(store.dropTooLarge('alert', 2), true);
+  const gap = { lane: 'alert', from: 2, to: 2, reasons: ['too-large'], dropped: { snapshot: 1 } };
+  t.match(store.peek('alert', 1, 1), [{ kind: 'gap', seq: 2, gap }]);
+  t.equal(store.dropTooLarge('alert', 2), false, 'once');
+  t.equal(store.dropTooLarge('alert', 3), true);
+  t.match(store.peek('alert', 1, 1), [{ seq: 3, gap: { ...gap, to: 3, dropped: { snapshot: 2 } } }]);
+  t.equal(store.dropTooLarge('alert', 4), true);
+  t.equal(store.dropTooLarge('alert', 5), false, 'nothing is there');
+  store.releaseThrough('alert', 9);
+  t.equal(store.dropTooLarge('alert', 1), false, 'nothing is there any more');
+  t.match(store.counters('alert'), {
+    tooLarge: { snapshot: 2, health: 0, notice: 0, alert: 1 },
+    dropped: { snapshot: 0, health: 0, notice: 0, alert: 0 },
+    expired: 0,
+  });
 });
 
 void t.test('a body that throws or is too long leaves nothing behind', async (t) => {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
 import { clockText, durationText, statusFindings } from '../../agent/cli/status/findings.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
@@ -19,6 +20,7 @@ const lane = {
   released: 18,
   dropped: { snapshot: 0, notice: 0, alert: 0 },
   expired: 0,
+  tooLarge: { snapshot: 0, health: 0, notice: 0, alert: 0 },
 };
 const event = {
   time: '2026-11-24T14:00:00.000Z',
@@ -68,6 +70,8 @@ const WELL: LocalStatus = {
       resends: 0,
       refused: 0,
       badAcks: 0,
+      limited: 0,
+      unretained: 0,
     },
     accuracy: null,
     processes: { agent: { pid: 1, rssMiB: 74.2, fds: 30 }, vision: { pid: 2, rssMiB: 201, fds: 25 } },
@@ -108,6 +112,7 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
     ['frozen', /^since/, ({ standing }) => standing.push({ ...event, kind: 'frozen', severity: 'system' })],
     ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
     ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],
+    ['outbox', /too large for the broker/, ({ report }) => (report.outbox.lanes.alert.tooLarge.snapshot = 2)],
     [
       'broker',
       /certificate/,
@@ -183,7 +188,8 @@ void t.test('40 columns and 80; colours only where asked for', async (t) => {
 async function boxWith(t: Test, body: string): Promise<string> {
   const dir = scratch(t);
   const pages = { [STATUS_PATH]: () => ({ contentType: 'application/json', body }) };
-  const server = new LocalServer({ port: 0, socket: join(dir, LOCAL_SOCKET), pages, log: SILENT });
+  const socket = join(dir, LOCAL_SOCKET);
+  const server = new LocalServer({ port: 0, socket, pages, onPort: [], clock: systemClock, log: SILENT });
   await server.start();
   t.teardown(() => server.stop());
   return dir;

@@ -87,8 +87,17 @@ function outboxFinding({ outbox: { store, lanes } }: HealthReport): Finding {
   if (store === 'memory') {
     return failed('outbox', detail, 'the disk refuses writes: replace the card, or make room on it');
   }
-  if (lost === 0) return ok('outbox', detail);
-  return failed('outbox', `${detail}; ${lost} lost`, 'it was full: the broker was away for long, mend that');
+  if (lost > 0) {
+    return failed(
+      'outbox',
+      `${detail}; ${lost} lost`,
+      'it was full: the broker was away for long, mend that',
+    );
+  }
+  const tooLarge = [alert, bulk].flatMap((lane) => Object.values(lane.tooLarge)).reduce((a, b) => a + b, 0);
+  if (tooLarge === 0) return ok('outbox', detail);
+  const fix = 'allow messages of 300000 bytes at the broker (Mosquitto: max_packet_size)';
+  return failed('outbox', `${detail}; ${tooLarge} too large for the broker`, fix);
 }
 
 function brokerFinding({ mqtt, uptimeS }: HealthReport): Finding {

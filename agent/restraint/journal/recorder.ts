@@ -65,7 +65,7 @@ export interface JournalRecorderOptions {
   /** By which vision goes. */
   readonly folder: RestraintFolder;
   /** Publishes a checkpoint with the proof that it continues what the witness knows. */
-  readonly delivery: { publishJournalHead(note: string, growth: string): void } | undefined;
+  readonly publisher: { journalHead(note: string, growth: string): void } | undefined;
 }
 
 type Task = 'heartbeat' | 'write' | 'records' | 'erase' | 'head';
@@ -396,7 +396,7 @@ export class JournalRecorder {
     if (growth === undefined || growth === this.#published.growth) return;
     this.#published = { note: head, growth };
     this.#dueMs.head = this.#options.clock.nowMs() + HEAD_EVERY_MS;
-    this.#options.delivery?.publishJournalHead(head, growth);
+    this.#options.publisher?.journalHead(head, growth);
   }
 
   /** Undefined where the disk or the data refuse, which is logged. */

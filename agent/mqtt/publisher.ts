@@ -1,0 +1,208 @@
+/**
+ * What a box publishes beside the rows of its outbox: how it is, its journal's heads, notices for other systems, answers.
+ *
+ * INVARIANTS: nothing here is kept for a broker that is away but the newest of what is retained; the caller of the rest
+ * is told that it did not go out. All of it goes through the session, whose window it shares with the rows.
+ * LIMITS: one health report and one checkpoint are held; NOTICES_MAX and REPLIES_MAX are under way, a further one is
+ * refused.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { RepeatedLine } from '../base/repeated-line.ts';
+import type { Notice } from '../contract/bridge.ts';
+import type { HealthReport, StatusReport } from '../contract/health.ts';
+import type { Topics } from '../contract/topics.ts';
+import type { LearntLimits } from './learnt-limits.ts';
+import { type Message, packetBytes } from './publish-packet.ts';
+import type { Refusals } from './refusals.ts';
+import type { Session } from './session.ts';
+
+/** A report older than this is not sent on a new connection: the next one comes within 30 s. */
+const HEALTH_FRESH_MS = 60_000;
+
+/** Notices of the bridges that the socket has not taken yet. */
+const NOTICES_MAX = 256;
+/** Answers that the broker has not acknowledged: more commands do not wait for their moment either. */
+const REPLIES_MAX = 64;
+
+const TOO_LARGE_EVERY_MS = 60_000;
+
+const JSON_TYPE = 'application/json';
+const NOTE_TYPE = 'text/plain; charset=utf-8';
+
+/** Nobody waits longer for an answer. */
+const REPLY_EXPIRY_S = 300;
+
+/** Systemd gives the whole agent 5 s. */
+const STOPPED_WITHIN_MS = 1500;
+
+/** All answers together among what is refused: each has a topic of its own, and is not sent again. */
+const REPLIES = 'replies';
+
+export interface PublisherOptions {
+  readonly topics: Topics;
+  readonly boot: string;
+  readonly learnt: LearntLimits;
+  readonly refusals: Refusals;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class Publisher {
+  /** Refused by the broker; sent without being kept, where it should have been. */
+  readonly counters = { refused: 0, unretained: 0 };
+  readonly #options: PublisherOptions;
+  readonly #tooLargeLine: RepeatedLine;
+  #session: Session | undefined;
+  #health: { readonly payload: string; readonly atMs: number } | undefined;
+  #journalHead: { readonly note: string; readonly growth: string } | undefined;
+  #notices = 0;
+  #replies = 0;
+  #unretainedTold = false;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#tooLargeLine = new RepeatedLine(TOO_LARGE_EVERY_MS, options.clock);
+  }
+
+  /** Everything goes out through this session from now on, beginning with what is held. */
+  attach(session: Session): void {
+    this.#session = session;
+    this.#notices = 0;
+    this.#replies = 0;
+    this.#options.refusals.settle(REPLIES);
+    if (session.retain) this.#unretainedTold = false;
+    this.#send(this.#status('online'));
+    this.#sendHealth();
+    this.#sendJournalHead();
+  }
+
+  detach(): void {
+    this.#session = undefined;
+  }
+
+  /** What the broker says for a box that has gone without a word. */
+  get will(): Message {
+    return { ...this.#status('offline'), retain: this.#options.learnt.retain };
+  }
+
+  /** Retained: now when connected, else on the next connection. */
+  health(report: HealthReport): void {
+    this.#health = { payload: JSON.stringify(report), atMs: this.#options.clock.nowMs() };
+    this.#sendHealth();
+  }
+
+  /**
+   * A checkpoint of the journal, retained, and the same with its proof for a witness: now when connected and on every
+   * further connection.
+   */
+  journalHead(note: string, growth: string): void {
+    this.#journalHead = { note, growth };
+    this.#sendJournalHead();
+  }
+
+  /** Retained, when connected; without a connection it is for the caller to come again. */
+  mode(payload: string): void {
+    this.#send({ topic: this.#options.topics.mode, payload, qos: 1, retain: true, contentType: JSON_TYPE });
+  }
+
+  /** With QoS 0, when connected; false = it is lost. */
+  notice({ topic, payload, contentType, retain }: Notice): boolean {
+    const message = { topic, payload, contentType, retain, qos: 0 } as const;
+    if (this.#notices >= NOTICES_MAX || !this.#fits(message)) return false;
+    this.#notices += 1;
+    this.#send(message, () => {
+      this.#notices -= 1;
+    });
+    return true;
+  }
+
+  /** Answers a command; false = it is lost, and whoever asked will ask again. */
+  reply(topic: string, payload: string, correlation: Uint8Array | undefined): boolean {
+    const base = { topic, payload, qos: 1, retain: false, contentType: JSON_TYPE } as const;
+    const message = { ...base, expiryS: REPLY_EXPIRY_S, ...(correlation && { correlation }) };
+    if (this.#replies >= REPLIES_MAX || !this.#fits(message)) return false;
+    this.#replies += 1;
+    const answered = (): void => {
+      this.#replies -= 1;
+    };
+    this.#send(message, answered, REPLIES);
+    return true;
+  }
+
+  /** Resolves when the broker knows that the box is about to go, or when it has taken too long to say so. */
+  async sayStopped(): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    const enough = new AbortController();
+    this.#send(this.#status('stopped'), () => enough.abort());
+    void session.closed.then(() => enough.abort());
+    await this.#options.clock.sleep(STOPPED_WITHIN_MS, enough.signal);
+  }
+
+  /** For what is not sent again: whether there is a connection that takes it. */
+  #fits(message: Message): boolean {
+    const session = this.#session;
+    if (session === undefined) return false;
+    const [bytes, bytesMax] = [packetBytes(message), session.packetBytesMax];
+    if (bytes <= bytesMax) return true;
+    this.#tooLargeLine.due((leftOut) =>
+      this.#options.log.error(
+        { topic: message.topic, bytes, bytesMax, leftOut },
+        'an answer or a notice is larger than the broker takes, and is lost; allow larger messages at the broker',
+      ),
+    );
+    return false;
+  }
+
+  #sendHealth(): void {
+    const { topics, clock } = this.#options;
+    if (this.#health === undefined || clock.nowMs() - this.#health.atMs > HEALTH_FRESH_MS) return;
+    const { payload } = this.#health;
+    this.#send({ topic: topics.health, payload, qos: 0, retain: true, contentType: JSON_TYPE });
+  }
+
+  #sendJournalHead(): void {
+    if (this.#journalHead === undefined) return;
+    const { topics } = this.#options;
+    const { note, growth } = this.#journalHead;
+    const base = { qos: 1, retain: true, contentType: NOTE_TYPE } as const;
+    this.#send({ ...base, topic: topics.journalHead, payload: note });
+    this.#send({ ...base, topic: topics.journalGrowth, payload: growth });
+  }
+
+  #status(state: StatusReport['state']): Message {
+    const { topics, boot, clock } = this.#options;
+    const status: StatusReport = { state, boot, time: new Date(clock.wallMs()).toISOString() };
+    const payload = JSON.stringify(status);
+    return { topic: topics.status, payload, qos: 1, retain: true, contentType: JSON_TYPE };
+  }
+
+  /** Nothing without a connection. `answered`: the broker has it or refuses it, on this very connection. */
+  #send(message: Message, answered?: () => void, what = message.topic): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    const { refusals } = this.#options;
+    if (message.retain && !session.retain) this.#unretained();
+    session.publish(message, (refusal) => {
+      if (this.#session !== session) return;
+      answered?.();
+      if (refusal === undefined) {
+        refusals.settle(what);
+        return;
+      }
+      this.counters.refused += 1;
+      refusals.add(what, refusal);
+    });
+  }
+
+  #unretained(): void {
+    this.counters.unretained += 1;
+    if (this.#unretainedTold) return;
+    this.#unretainedTold = true;
+    this.#options.log.error(
+      {},
+      'the broker keeps no retained messages: who connects later does not learn how this box is; allow retained messages at the broker',
+    );
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * A client that says the same again and again: `URL CA CERT KEY TOPIC PAYLOAD QOS PER_S`, until it is killed. Prints how
+ * many it has handed over, once a second.
+ */
+import { readFileSync } from 'node:fs';
+import mqtt from 'mqtt';
+
+const [url = '', ca = '', cert = '', key = '', topic = '', payload = '', qos = '0', perS = '1000'] =
+  process.argv.slice(2);
+const EVERY_MS = 5;
+const client = await mqtt.connectAsync(url, {
+  protocolVersion: 5,
+  ca: readFileSync(ca),
+  cert: readFileSync(cert),
+  key: readFileSync(key),
+  reconnectPeriod: 0,
+});
+const beganMs = performance.now();
+let sent = 0;
+setInterval(() => {
+  const due = Math.floor(((performance.now() - beganMs) / 1000) * Number(perS));
+  // A broker that does not keep up is not given more than it takes.
+  for (; sent < due && client.stream.writableLength < 1_000_000; sent += 1) {
+    client.publish(topic, payload, { qos: qos === '1' ? 1 : 0 });
+  }
+}, EVERY_MS);
+setInterval(() => console.log(sent), 1000);
