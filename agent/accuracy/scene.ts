@@ -1,5 +1,5 @@
 /** What a technician must do in the street to set a rule off, how long that takes, and how to clear up. */
-import type { RuleConfig } from '../contract/config.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 
 export interface Scene {
   /** "stay in zone x …", without a full stop. */

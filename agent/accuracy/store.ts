@@ -11,7 +11,7 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
 import { type Db, type SqliteFile, sqliteCall } from '../base/sqlite.ts';
 import type { RuleAccuracy, WalkResult } from '../contract/accuracy.ts';
-import { RuleConfig } from '../contract/config.ts';
+import { RuleConfig } from '../contract/rule-config.ts';
 import type { Verdict, VerdictValue } from '../contract/verdict.ts';
 import { openRecord, recordFile } from './database.ts';
 import { compact, wilson } from './wilson.ts';

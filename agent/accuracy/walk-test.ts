@@ -10,7 +10,7 @@
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { WalkResult } from '../contract/accuracy.ts';
-import type { RuleConfig } from '../contract/config.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 import { processStart } from './process-start.ts';
 import { type Scene, sceneOf } from './scene.ts';
 import type { BoxState, RecordStore } from './store.ts';

@@ -4,7 +4,7 @@
  * states under the box's.
  */
 import { jsonNotice, type Notice } from '../contract/bridge.ts';
-import type { RuleConfig } from '../contract/config.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 
 /** Home Assistant's default discovery prefix. */
 const PREFIX = 'homeassistant';

@@ -7,7 +7,7 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
-import { RULE_SCHEMAS } from '../contract/config.ts';
+import { RULE_SCHEMAS } from '../contract/rule-config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../contract/signed-order.ts';
 import { signingKey } from './search/request.ts';
 

@@ -1,7 +1,8 @@
 /** `vigie check`: every mistake of a configuration in one go, or what the box will do with it. */
 import { withoutSecret } from '../base/log.ts';
 import { type Inspection, inspectConfig, type Problem, problemText } from '../config/load.ts';
-import type { Config, GroundPlaneConfig, RuleConfig, ScheduleSpan } from '../contract/config.ts';
+import type { Config, GroundPlaneConfig } from '../contract/config.ts';
+import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
 import { type CoverageReport, coverageLines, coverageReport, whyNothingRuns } from './coverage.ts';
 
 export interface CheckOptions {

@@ -4,7 +4,7 @@ import { WalkTest, type WalkTestOptions, watchingBox, windowS } from '../accurac
 import { systemClock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { WalkResult } from '../contract/accuracy.ts';
-import type { RuleConfig } from '../contract/config.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 import { Schedule } from '../rules/schedule.ts';
 import { openBoxRecord } from './record-file.ts';
 import { stateDir } from './state-dir.ts';

@@ -47,10 +47,10 @@ async function attend(made: Witness, options: RoomOptions, told: Telling): Promi
     clock: systemClock,
     onConnected: () => told.line(`listening to the boxes of ${site}`),
     onFault: (fault) => told.problem(fault.message),
-    onGrowth: (box, text) => {
+    onProvenHead: (box, text) => {
       const origin = `vigie/${site}/${box}`;
       try {
-        const judgement = made.growth(origin, text);
+        const judgement = made.judge(origin, text);
         told.judgement(origin, judgement);
         if (judgement.is !== 'alarm') link.tell(box, judgement.note);
       } catch (error) {

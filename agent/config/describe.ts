@@ -12,11 +12,10 @@ import {
   MaskConfig,
   MqttConfig,
   RetentionConfig,
-  RULE_SCHEMAS,
-  ScheduleSpan,
   ZoneConfig,
 } from '../contract/config.ts';
 import { MetricsConfig } from '../contract/metrics-config.ts';
+import { RULE_SCHEMAS, ScheduleSpan } from '../contract/rule-config.ts';
 import { CONFIG_KEYS, PROGRAM_VARIABLES } from './environment.ts';
 import { EXAMPLE } from './example.ts';
 import { CONFIG_BYTES_MAX } from './source.ts';

@@ -1,7 +1,8 @@
 /** Names, types and ranges: the data against the TypeBox schema, every deviation in words. */
 import { KindGuard, type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
-import { Config, RULE_SCHEMAS } from '../contract/config.ts';
+import { Config } from '../contract/config.ts';
+import { RULE_SCHEMAS } from '../contract/rule-config.ts';
 import { type Path, PROBLEMS_MAX, shown } from './problem.ts';
 import { didYouMean, expected, literals, nearest } from './words.ts';
 

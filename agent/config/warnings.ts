@@ -1,8 +1,9 @@
 /** What is allowed but cannot work, or not as meant: said by `vigie check` and when the agent starts. */
 import { statSync } from 'node:fs';
-import type { Config, RuleConfig, ZoneConfig } from '../contract/config.ts';
+import type { Config, ZoneConfig } from '../contract/config.ts';
 import type { PointNorm } from '../contract/geometry.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 import { areaNorm, covers } from './polygon.ts';
 import type { Mistake } from './shape.ts';
 

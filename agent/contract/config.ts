@@ -2,14 +2,13 @@
  * The configuration of one box: its only schema. `agent/config` reads, checks and describes it; the
  * other folders receive slices of the types below.
  */
-import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import { COMMAND_OPS } from './command.ts';
+import { id, strict } from './config-fields.ts';
 import { PointNorm } from './geometry.ts';
 import { MetricsConfig } from './metrics-config.ts';
+import { RuleConfig } from './rule-config.ts';
 
-const strict = { additionalProperties: false } as const;
-const ID = { pattern: '^[a-z0-9-]{1,32}$', description: '1 to 32 of a-z, 0-9 and -' };
-const id = (title: string) => Type.String({ ...ID, title });
 const Polygon = Type.Array(PointNorm, {
   minItems: 3,
   maxItems: 64,
@@ -33,163 +32,6 @@ export type LineConfig = Static<typeof LineConfig>;
 
 export const MaskConfig = Type.Object({ id: id('name of the mask'), polygon: Polygon }, strict);
 export type MaskConfig = Static<typeof MaskConfig>;
-
-const WatchedZone = id('id of the zone that is watched');
-const VehicleLabel = Type.Union(['car', 'truck', 'bus', 'motorcycle'].map((label) => Type.Literal(label)));
-const VehicleClasses = Type.Array(VehicleLabel, {
-  minItems: 1,
-  default: ['car', 'truck', 'bus', 'motorcycle'],
-  description: 'labels that count',
-});
-const StreetLabel = Type.Union(
-  ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck', 'dog'].map((label) => Type.Literal(label)),
-);
-
-function rule<K extends string, P extends Record<string, TSchema>>(kind: K, parameters: P) {
-  return Type.Object(
-    {
-      id: id('name of the rule'),
-      kind: Type.Literal(kind, { title: 'chooses the rule' }),
-      purpose: Type.String({
-        minLength: 1,
-        maxLength: 64,
-        description: 'the purpose for which this rule may run; `evaluation` is for replay only',
-      }),
-      ...parameters,
-    },
-    strict,
-  );
-}
-
-const Day = Type.Union(
-  (['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun', 'holiday'] as const).map((day) => Type.Literal(day)),
-);
-const TimeOfDay = Type.String({
-  pattern: '^([01]\\d|2[0-3]):[0-5]\\d$|^24:00$',
-  description: 'HH:MM, site time',
-});
-
-export const ScheduleSpan = Type.Object(
-  { days: Type.Array(Day, { minItems: 1 }), from: TimeOfDay, to: TimeOfDay },
-  strict,
-);
-export type ScheduleSpan = Static<typeof ScheduleSpan>;
-
-const Schedule = Type.Optional(
-  Type.Array(ScheduleSpan, {
-    minItems: 1,
-    maxItems: 32,
-    description: 'when the rule is on; absent = always. `holiday` = the dates in `holidays`',
-  }),
-);
-
-const afterS = (seconds: number, description: string) =>
-  Type.Number({ minimum: 0, maximum: 86_400, default: seconds, description });
-
-export const VehicleInPedestrianZone = rule('vehicle-in-pedestrian-zone', {
-  zone: WatchedZone,
-  classes: VehicleClasses,
-  afterS: afterS(2, 'seconds a vehicle must have been in the zone'),
-  schedule: Schedule,
-});
-export type VehicleInPedestrianZone = Static<typeof VehicleInPedestrianZone>;
-
-export const Loitering = rule('loitering', {
-  zone: WatchedZone,
-  classes: Type.Array(StreetLabel, { minItems: 1, default: ['person'], description: 'labels that count' }),
-  afterS: afterS(120, 'seconds a person must have stayed in the zone'),
-});
-export type Loitering = Static<typeof Loitering>;
-
-export const LineCrossing = rule('line-crossing', {
-  line: id('id of the line that is watched'),
-  classes: Type.Array(StreetLabel, {
-    minItems: 1,
-    default: ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck'],
-    description: 'labels that count',
-  }),
-  direction: Type.Union([Type.Literal('both'), Type.Literal('left'), Type.Literal('right')], {
-    default: 'both',
-    description: 'side towards which the line is passed, looking from `from` to `to`',
-  }),
-});
-export type LineCrossing = Static<typeof LineCrossing>;
-
-export const IllegalParking = rule('illegal-parking', {
-  zone: WatchedZone,
-  classes: VehicleClasses,
-  afterS: afterS(60, 'seconds a vehicle must have stood in the zone'),
-  moveTolerance: Type.Number({
-    minimum: 0.05,
-    maximum: 1,
-    default: 0.25,
-    description: 'how far it may move and still stand, in sizes of its box',
-  }),
-  schedule: Schedule,
-});
-export type IllegalParking = Static<typeof IllegalParking>;
-
-export const WrongWay = rule('wrong-way', {
-  zone: WatchedZone,
-  classes: VehicleClasses,
-  directionDeg: Type.Number({
-    minimum: 0,
-    maximum: 360,
-    description: 'the right way, degrees counter-clockwise in the picture: 0 = to the right, 90 = up',
-  }),
-  toleranceDeg: Type.Number({
-    minimum: 1,
-    maximum: 90,
-    default: 60,
-    description: 'how far a heading may lie from the opposite of directionDeg and still be the wrong way',
-  }),
-  minTravel: Type.Number({
-    minimum: 0.01,
-    maximum: 1,
-    default: 0.1,
-    description: 'way to be travelled, in heights of the frame',
-  }),
-});
-export type WrongWay = Static<typeof WrongWay>;
-
-export const CrowdGathering = rule('crowd-gathering', {
-  zone: WatchedZone,
-  minCount: Type.Integer({ minimum: 2, maximum: 500, default: 10, description: 'people who stay' }),
-  afterS: afterS(20, 'seconds so many people must have stayed'),
-});
-export type CrowdGathering = Static<typeof CrowdGathering>;
-
-export const IllegalDumping = rule('illegal-dumping', {
-  zone: WatchedZone,
-  afterS: afterS(30, 'seconds a thing must have stood unattended'),
-  minAreaNorm: Type.Number({
-    minimum: 0.0001,
-    maximum: 1,
-    default: 0.0005,
-    description: 'least size of the thing, as a share of the frame',
-  }),
-});
-export type IllegalDumping = Static<typeof IllegalDumping>;
-
-export const Graffiti = rule('graffiti', {
-  zone: id('id of the zone that is watched: a wall'),
-  dwellS: afterS(5, 'seconds somebody must have been beside the changed place'),
-  persistS: afterS(30, 'seconds the change must have stood'),
-});
-export type Graffiti = Static<typeof Graffiti>;
-
-export const RULE_SCHEMAS = [
-  VehicleInPedestrianZone,
-  Loitering,
-  LineCrossing,
-  WrongWay,
-  CrowdGathering,
-  IllegalDumping,
-  Graffiti,
-  IllegalParking,
-] as const;
-export const RuleConfig = Type.Union([...RULE_SCHEMAS]);
-export type RuleConfig = Static<typeof RuleConfig>;
 
 const InputSide = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 
@@ -318,6 +160,7 @@ export const GroundPlaneConfig = Type.Object(
   strict,
 );
 export type GroundPlaneConfig = Static<typeof GroundPlaneConfig>;
+
 const bridge = (description: string) => Type.Boolean({ default: false, description });
 
 export const BridgesConfig = Type.Object(
@@ -331,6 +174,7 @@ export const BridgesConfig = Type.Object(
   { ...strict, default: {} },
 );
 export type BridgesConfig = Static<typeof BridgesConfig>;
+
 export const CommandKey = Type.Object(
   {
     name: id('whose key it is, for the records'),

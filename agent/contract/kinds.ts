@@ -3,6 +3,9 @@
  * A new rule or condition is published only when it stands here; the tests refuse what does not.
  */
 import { type TObject, type TProperties, Type } from '@sinclair/typebox';
+import type { Severity } from './event.ts';
+import { XyxyNorm } from './geometry.ts';
+import { LabelSchema } from './label.ts';
 import {
   CrowdGathering,
   Graffiti,
@@ -12,10 +15,7 @@ import {
   Loitering,
   VehicleInPedestrianZone,
   WrongWay,
-} from './config.ts';
-import type { Severity } from './event.ts';
-import { XyxyNorm } from './geometry.ts';
-import { LabelSchema } from './label.ts';
+} from './rule-config.ts';
 
 const strict = { additionalProperties: false } as const;
 const Seconds = (description: string) => Type.Number({ minimum: 0, description });

@@ -29,12 +29,12 @@ export const RootRequest = Type.Union([
   ),
   /** `envelope`: what two keys have signed (contract/mode.ts). */
   Type.Object({ op: Type.Literal('resume'), envelope: Type.String({ maxLength: 32_768 }) }, strict),
-  /** `growth`: the head with the proof that it continues the one that the record has. */
+  /** `provenHead`: the head with the proof that it continues the one that the record has. */
   Type.Object(
     {
       op: Type.Literal('keep-head'),
       verifierKey: Type.String({ maxLength: 256 }),
-      growth: Type.String({ maxLength: 16_384 }),
+      provenHead: Type.String({ maxLength: 16_384 }),
     },
     strict,
   ),

@@ -12,7 +12,7 @@ export interface Topics {
   /** The journal's newest signed checkpoint. */
   readonly journalHead: string;
   /** The same with the proof that it continues what the witness has cosigned. */
-  readonly journalGrowth: string;
+  readonly journalProvenHead: string;
   /** From the witness: the newest checkpoint that it has cosigned. */
   readonly journalWitnessed: string;
   /** From the room's archive: all through these numbers are stored. */
@@ -44,7 +44,7 @@ export function topicsOf(site: string, box: string): Topics {
     health: `${root}/health`,
     mode: `${root}/mode`,
     journalHead: `${root}/journal/head`,
-    journalGrowth: `${root}/journal/growth`,
+    journalProvenHead: `${root}/journal/growth`,
     journalWitnessed: `${root}/journal/witnessed`,
     ack: `${root}/ack`,
     verdict: `${root}/verdict`,

@@ -1,10 +1,11 @@
 /** From a transition to the CloudEvent that says it. */
-import type { RuleConfig } from '../contract/config.ts';
+
 import { EVENT_SCHEMA_URI, type EventObject, type Evidence, type Severity } from '../contract/event.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import type { Mode } from '../contract/mode.ts';
 import type { DegradingCondition, ObservedTrack } from '../contract/observation.ts';
 import type { RuleGrant } from '../contract/permit.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 import type { Transition } from './lifecycle.ts';
 
 /** Where a rule's id would stand, of a condition that is about no rule. */

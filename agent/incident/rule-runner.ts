@@ -1,10 +1,10 @@
 /** The rules of the configuration with their incidents, each as far as its grant lets it run. */
 import type { Moment } from '../base/media-time.ts';
-import type { RuleConfig } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { XyxyNorm } from '../contract/geometry.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { RuleGrant, Ruling } from '../contract/permit.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { type EventSubject, subjectOfRule } from './event.ts';
 import type { Happening } from './evidence-queue.ts';

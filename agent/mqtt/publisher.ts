@@ -55,7 +55,7 @@ export class Publisher {
   readonly #tooLargeLine: RepeatedLine;
   #session: Session | undefined;
   #health: { readonly payload: string; readonly atMs: number } | undefined;
-  #journalHead: { readonly note: string; readonly growth: string } | undefined;
+  #journalHead: { readonly note: string; readonly provenHead: string } | undefined;
   #notices = 0;
   #replies = 0;
   #unretainedTold = false;
@@ -96,8 +96,8 @@ export class Publisher {
    * A checkpoint of the journal, retained, and the same with its proof for a witness: now when connected and on every
    * further connection.
    */
-  journalHead(note: string, growth: string): void {
-    this.#journalHead = { note, growth };
+  journalHead(note: string, provenHead: string): void {
+    this.#journalHead = { note, provenHead };
     this.#sendJournalHead();
   }
 
@@ -165,10 +165,10 @@ export class Publisher {
   #sendJournalHead(): void {
     if (this.#journalHead === undefined) return;
     const { topics } = this.#options;
-    const { note, growth } = this.#journalHead;
+    const { note, provenHead } = this.#journalHead;
     const base = { qos: 1, retain: true, contentType: NOTE_TYPE } as const;
     this.#send({ ...base, topic: topics.journalHead, payload: note });
-    this.#send({ ...base, topic: topics.journalGrowth, payload: growth });
+    this.#send({ ...base, topic: topics.journalProvenHead, payload: provenHead });
   }
 
   #status(state: StatusReport['state']): Message {

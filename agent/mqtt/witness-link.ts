@@ -19,7 +19,7 @@ export interface WitnessLinkOptions {
   readonly site: string;
   readonly clock: Clock;
   /** A box's head with its proof, as it came. */
-  onGrowth(box: string, text: string): void;
+  onProvenHead(box: string, text: string): void;
   onConnected(): void;
   /** The connection is gone, or could not be made; it is tried again. */
   onFault(fault: DeliveryError): void;
@@ -56,7 +56,7 @@ export class WitnessLink {
   }
 
   async #live(signal: AbortSignal, backoff: Backoff): Promise<DeliveryError> {
-    const { config, site, clock, onConnected, onGrowth } = this.#options;
+    const { config, site, clock, onConnected, onProvenHead } = this.#options;
     try {
       const session = await openSession(
         {
@@ -66,12 +66,12 @@ export class WitnessLink {
           keepaliveS: KEEPALIVE_S,
           connectTimeoutMs: CONNECT_TIMEOUT_MS,
           clock,
-          onMessage: (topic, payload) => onGrowth(topic.split('/')[2] ?? '', payload.toString()),
+          onMessage: (topic, payload) => onProvenHead(topic.split('/')[2] ?? '', payload.toString()),
         },
         signal,
       );
       this.#session = session;
-      await session.subscribe(topicsOf(site, '+').journalGrowth);
+      await session.subscribe(topicsOf(site, '+').journalProvenHead);
       backoff.reset();
       onConnected();
       const ended = new Promise<void>((resolve) =>

@@ -6,7 +6,6 @@
  * LIMITS: pages as opened. When they run out the lowest rank goes first, oldest first, in both lanes; an
  * item never displaces a higher rank than its own: it becomes a gap itself.
  */
-import type { Statement } from 'better-sqlite3';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, assert } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -27,6 +26,7 @@ import {
 } from '../contract/outbox.ts';
 import { closeDatabase, outboxFile } from './database.ts';
 import { gapOf, mergeGaps } from './gap.ts';
+import { type Statements, type StoredRow, statementsOf } from './lane-statements.ts';
 
 /** Ranks as they stand in the table (1 is free: an older program had a rank there). */
 const RANK_NUMBERS: Readonly<Record<Rank, number>> = { snapshot: 0, notice: 2, alert: 3 };
@@ -43,20 +43,6 @@ const SPARE_PAGES_MAX = 64;
 /** Rows taken in one transaction when they move from one store to another: 64 × 150 kB at the most. */
 const ADOPT_BATCH = 64;
 
-interface StoredRow {
-  readonly seq: number;
-  readonly rank: number;
-  readonly bytes: number;
-  readonly boot: string;
-  readonly wall_ms: number;
-  readonly mono_ms: number;
-  readonly expiry_s: number | null;
-  readonly topic: string;
-  readonly content_type: string;
-  readonly body: Buffer;
-  readonly gap: string | null;
-}
-
 interface Tally {
   appended: number;
   released: number;
@@ -64,25 +50,6 @@ interface Tally {
   dropped: Record<Rank, number>;
   tooLarge: Record<Rank, number>;
 }
-
-type Statements = Record<
-  | 'insert'
-  | 'peek'
-  | 'first'
-  | 'delete'
-  | 'deleteThrough'
-  | 'count'
-  | 'countBetween'
-  | 'victim'
-  | 'get'
-  | 'before'
-  | 'after'
-  | 'setGap'
-  | 'expired'
-  | 'setLast'
-  | 'getLast',
-  Statement
->;
 
 export interface StoreOptions {
   readonly boot: string;
@@ -100,7 +67,7 @@ export class Store {
   constructor(db: Db, options: StoreOptions) {
     this.#db = db;
     this.#options = options;
-    this.#lanes = { alert: statements(db, 'alert'), bulk: statements(db, 'bulk') };
+    this.#lanes = { alert: statementsOf(db, 'alert'), bulk: statementsOf(db, 'bulk') };
     this.#last = { alert: this.#readLast('alert'), bulk: this.#readLast('bulk') };
     this.#tally = { alert: emptyTally(), bulk: emptyTally() };
   }
@@ -418,30 +385,4 @@ function gapIn(text: string): GapRecord {
 function emptyTally(): Tally {
   const none = { snapshot: 0, notice: 0, alert: 0 };
   return { appended: 0, released: 0, expired: 0, dropped: { ...none }, tooLarge: { ...none } };
-}
-
-function statements(db: Db, lane: Lane): Statements {
-  const prepare = (sql: string): Statement => sqliteCall(outboxFile(db.name), () => db.prepare(sql));
-  return {
-    insert: prepare(
-      `INSERT INTO ${lane} VALUES (@seq, @rank, @bytes, @boot, @wall_ms, @mono_ms, @expiry_s, @topic, @content_type, @body, @gap)`,
-    ),
-    peek: prepare(`SELECT * FROM ${lane} WHERE seq > ? ORDER BY seq LIMIT ?`),
-    first: prepare(`SELECT seq, gap FROM ${lane} ORDER BY seq LIMIT 1`),
-    delete: prepare(`DELETE FROM ${lane} WHERE seq = ?`),
-    deleteThrough: prepare(`DELETE FROM ${lane} WHERE seq <= ?`),
-    count: prepare(`SELECT count(*) AS rows, sum(bytes) AS bytes FROM ${lane}`),
-    countBetween: prepare(`SELECT count(*) AS rows FROM ${lane} WHERE seq > ? AND seq <= ?`),
-    victim: prepare(`SELECT seq, rank, wall_ms FROM ${lane} WHERE rank <= ? ORDER BY rank, seq LIMIT 1`),
-    get: prepare(`SELECT * FROM ${lane} WHERE seq = ?`),
-    before: prepare(`SELECT seq, gap FROM ${lane} WHERE seq < ? ORDER BY seq DESC LIMIT 1`),
-    after: prepare(`SELECT seq, gap FROM ${lane} WHERE seq > ? ORDER BY seq LIMIT 1`),
-    setGap: prepare(`UPDATE ${lane} SET gap = ? WHERE seq = ?`),
-    expired: prepare(
-      `SELECT seq, boot, wall_ms, mono_ms, expiry_s FROM ${lane} WHERE expiry_s IS NOT NULL AND
-       CASE WHEN boot = @boot THEN mono_ms + expiry_s * 1000 <= @monoMs ELSE wall_ms + expiry_s * 1000 <= @wallMs END`,
-    ),
-    setLast: prepare('UPDATE sequence SET last = ? WHERE lane = ?'),
-    getLast: prepare('SELECT last FROM sequence WHERE lane = ?'),
-  };
 }

@@ -9,8 +9,8 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { keyIdOf, publicKeyOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { AUTHORISATION_BYTES_MAX, type Authorisation } from '../contract/authorisation.ts';
-import type { RuleConfig } from '../contract/config.ts';
 import type { RuleGrant } from '../contract/permit.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 
 /** Group and others may not change whose word the box obeys. */
 const OTHERS_WRITE = 0o022;

@@ -15,8 +15,8 @@ import { RootRequest } from '../contract/root-record.ts';
 import { authorisationFault, openAuthorisation } from '../contract/signed-order.ts';
 import { SUSPENSION_FILE, suspensionText } from '../contract/suspension.ts';
 import { isConsistent } from './journal/consistency.ts';
-import { parseGrowth } from './journal/growth.ts';
 import { openCheckpoint, parseVerifierKey } from './journal/note.ts';
+import { parseProvenHead } from './journal/proven-head.ts';
 import { openResume } from './resume.ts';
 
 /** For everybody to read: vision and the agent go by it. */
@@ -74,13 +74,13 @@ function resume(envelope: Uint8Array, { folder, nowMs, readOrder }: RootKeeperOp
 }
 
 function keepHead(
-  { verifierKey, growth }: Extract<RootRequest, { op: 'keep-head' }>,
+  { verifierKey, provenHead }: Extract<RootRequest, { op: 'keep-head' }>,
   { folder }: RootKeeperOptions,
 ): void {
   const before = folder.journal();
   const { site, box } = folder.box();
   const verifier = parseVerifierKey(verifierKey);
-  const { note, from, proof } = parseGrowth(growth);
+  const { note, from, proof } = parseProvenHead(provenHead);
   const after = openCheckpoint(note, verifier);
   if (after.origin !== `vigie/${site}/${box}`) throw new AgentError('denied', `this is ${box} at ${site}`);
   if (before !== undefined) {

@@ -18,7 +18,7 @@ const AGAIN_AFTER_MS = 10_000;
 
 export interface LinkedJournal {
   readonly writable: boolean;
-  since(head: string | undefined): { readonly verifierKey: string; readonly growth: string } | undefined;
+  since(head: string | undefined): { readonly verifierKey: string; readonly provenHead: string } | undefined;
 }
 
 export interface RootLinkOptions {

@@ -44,7 +44,7 @@ export class RootRecord {
   }
 
   /** Throws AgentError where the head is not kept. */
-  async keepHead(head: { readonly verifierKey: string; readonly growth: string }): Promise<void> {
+  async keepHead(head: { readonly verifierKey: string; readonly provenHead: string }): Promise<void> {
     await this.#ask({ op: 'keep-head', ...head });
   }
 

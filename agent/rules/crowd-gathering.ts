@@ -3,9 +3,10 @@
  * The count is smoothed, and the threshold to end lies below the one to start, so that one person who
  * comes and goes does not make two alerts.
  */
-import type { CrowdGathering } from '../contract/config.ts';
+
 import type { SizePx } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
+import type { CrowdGathering } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { Paths } from './paths.ts';
 import type { Rule } from './rule.ts';

@@ -2,8 +2,9 @@
  * A wall looks different for good after somebody was beside it long enough to do that. Whether there was
  * light, shadow or a moving picture instead has been told apart where the region was found.
  */
-import type { Graffiti } from '../contract/config.ts';
+
 import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { Graffiti } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { RaisedRegions } from './raised-regions.ts';
 import type { Rule } from './rule.ts';

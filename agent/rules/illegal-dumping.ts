@@ -3,8 +3,9 @@
  * that appeared while somebody was beside it, and nobody of those has stayed. The incident stands until
  * the thing is taken away, whoever passes by meanwhile.
  */
-import type { IllegalDumping } from '../contract/config.ts';
+
 import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { IllegalDumping } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { RaisedRegions } from './raised-regions.ts';
 import type { Rule } from './rule.ts';

@@ -2,8 +2,9 @@
  * A vehicle stands in the zone for too long. The situation belongs to the place where it stands, which
  * vision follows through occlusion and changes of light, so that one parked car is one incident.
  */
-import type { IllegalParking } from '../contract/config.ts';
+
 import type { Observation } from '../contract/observation.ts';
+import type { IllegalParking } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import type { Rule } from './rule.ts';
 

@@ -1,6 +1,7 @@
 /** An object's ground point passes a line towards a watched side. */
-import type { LineCrossing } from '../contract/config.ts';
+
 import type { Observation } from '../contract/observation.ts';
+import type { LineCrossing } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import type { Rule } from './rule.ts';
 

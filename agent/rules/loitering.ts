@@ -3,8 +3,9 @@
  * walks in: who crosses a large square slowly does not loiter. Once it runs, pacing up and down does not
  * stop it; leaving the zone does.
  */
-import type { Loitering } from '../contract/config.ts';
+
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
+import type { Loitering } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { Paths } from './paths.ts';
 import type { Rule } from './rule.ts';

@@ -1,6 +1,7 @@
 /** From a configured rule to the code that watches for it, when its schedule says so. */
-import type { Config, RuleConfig } from '../contract/config.ts';
+import type { Config } from '../contract/config.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 import { CrowdGatheringRule, type MeasureZone } from './crowd-gathering.ts';
 import { GraffitiRule } from './graffiti.ts';
 import { IllegalDumpingRule } from './illegal-dumping.ts';

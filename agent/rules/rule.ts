@@ -1,6 +1,7 @@
 /** A rule turns observations into situations. It holds thresholds and memory, no clock and no output. */
-import type { RuleConfig } from '../contract/config.ts';
+
 import type { Observation } from '../contract/observation.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 
 export interface Rule {

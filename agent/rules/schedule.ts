@@ -3,7 +3,7 @@
  * spans that name `holiday` count. A span that ends before it begins goes on into the next day.
  * Local time is Intl's (IANA tz data of the runtime), so that summer time is right.
  */
-import type { ScheduleSpan } from '../contract/config.ts';
+import type { ScheduleSpan } from '../contract/rule-config.ts';
 
 export interface ScheduleOptions {
   readonly timeZone: string;

@@ -3,9 +3,10 @@
  * parked car that was there before the box, and a kiosk that a small detector takes for a lorry, belong
  * to the scene, and a rule that took them for an arrival would alert for ever.
  */
-import type { VehicleInPedestrianZone } from '../contract/config.ts';
+
 import { iou, type SizePx, type XyxyNorm } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
+import type { VehicleInPedestrianZone } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { driveOf, Paths, sizeOf } from './paths.ts';
 import type { Rule } from './rule.ts';

@@ -2,9 +2,10 @@
  * A vehicle travels against the zone's direction. Judged over the way that it has gone in the last
  * seconds, not from frame to frame: a box jitters, and two cars that swap numbers make one jump.
  */
-import type { WrongWay } from '../contract/config.ts';
+
 import type { SizePx } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
+import type { WrongWay } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { apartDeg, type Drive, driveOf, Paths, sizeOf } from './paths.ts';
 import type { Rule } from './rule.ts';

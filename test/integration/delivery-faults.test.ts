@@ -121,7 +121,7 @@ void t.test('a refusal stands until what was refused is accepted, whatever else 
   for (let i = 0; i < 5; i += 1) {
     delivery.publisher.health(report);
     delivery.publisher.mode('{}');
-    delivery.publisher.journalHead(`head ${i}`, `growth ${i}`);
+    delivery.publisher.journalHead(`head ${i}`, `provenHead ${i}`);
     outbox.append([notice()]);
     delivery.wake();
     await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);

@@ -122,14 +122,14 @@ for (const receiveMaximum of [1, 2, 5]) {
       const broker = await StrictBroker.start(t, { receiveMaximum, pubackAfterMs: 10 });
       const outbox = opened(t, join(scratch(t), 'outbox.db'));
       const { delivery } = deliver(t, to(broker), outbox);
-      delivery.publisher.journalHead('head', 'growth');
+      delivery.publisher.journalHead('head', 'provenHead');
       for (let i = 0; i < 30; i += 1) outbox.append([alert()]);
       for (let i = 0; i < 10; i += 1) outbox.append([notice()]);
       let replies = 0;
       await until(t, 'online', () => delivery.state.phase === 'online');
       for (let i = 0; i < 10; i += 1) {
         delivery.publisher.mode('{}');
-        delivery.publisher.journalHead(`head ${i}`, `growth ${i}`);
+        delivery.publisher.journalHead(`head ${i}`, `provenHead ${i}`);
         if (delivery.publisher.reply(`${TOPICS.root}/reply/x`, '{}', undefined)) replies += 1;
         outbox.append([alert()]);
         delivery.wake();
@@ -141,9 +141,9 @@ for (const receiveMaximum of [1, 2, 5]) {
         'all the rest',
         () =>
           broker.received
-            .filter(({ topic }) => topic === TOPICS.journalGrowth)
+            .filter(({ topic }) => topic === TOPICS.journalProvenHead)
             .at(-1)
-            ?.payload.toString() === 'growth 9',
+            ?.payload.toString() === 'provenHead 9',
       );
       t.same(broker.ended, [], 'the broker had no reason to end the connection');
       t.ok(broker.mostUnacknowledged <= receiveMaximum, `${broker.mostUnacknowledged} at most`);
@@ -163,8 +163,8 @@ void t.test('a broker that keeps no retained messages gets none, and is told of 
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, to(broker), outbox, { log });
   await until(t, 'delivered', () => rowsOf(outbox) === 0);
-  delivery.publisher.journalHead('head', 'growth');
-  await until(t, 'published', () => broker.received.some(({ topic }) => topic === TOPICS.journalGrowth));
+  delivery.publisher.journalHead('head', 'provenHead');
+  await until(t, 'published', () => broker.received.some(({ topic }) => topic === TOPICS.journalProvenHead));
   t.same(broker.ended, [154], 'the Last Will was refused once');
   t.same(
     broker.wills.map(({ retain }) => retain),

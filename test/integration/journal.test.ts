@@ -284,10 +284,10 @@ void t.test(
     t.equal(verified(small), 'VERIFIED 1');
     t.match(verified(whole, keyOf(small)), /^REJECTED/, 'another key');
 
-    // Proofs of growth, as a witness gets them.
+    // Heads with their proofs, as a witness gets them.
     const grown = scratch(t);
     const journal = openJournal(grown);
-    const [head, growth] = [join(grown, 'old'), join(grown, 'growth')];
+    const [head, provenHead] = [join(grown, 'old'), join(grown, 'provenHead')];
     for (const [from, to] of [
       [1, 2],
       [3, 7],
@@ -299,13 +299,13 @@ void t.test(
       fill(journal, from);
       writeFileSync(head, noteIn(grown));
       fill(journal, to);
-      writeFileSync(growth, journal.growth(from));
+      writeFileSync(provenHead, journal.provenHead(from));
       const asked = (): string =>
-        spawnSync(program, [growth, keyOf(grown), head], { encoding: 'utf8' }).stdout.trim();
+        spawnSync(program, [provenHead, keyOf(grown), head], { encoding: 'utf8' }).stdout.trim();
       t.equal(asked(), `VERIFIED ${to}`, `from ${from} to ${to}`);
       writeFileSync(
-        growth,
-        journal.growth(from).replace(/\n(.)/, (_, first) => (first === 'A' ? '\nB' : '\nA')),
+        provenHead,
+        journal.provenHead(from).replace(/\n(.)/, (_, first) => (first === 'A' ? '\nB' : '\nA')),
       );
       t.match(asked(), /^REJECTED/);
     }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { RECORD_FILE, RecordStore } from '../../agent/accuracy/store.ts';
-import type { RuleConfig } from '../../agent/contract/config.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { KERB, LONG_STAY, seeingBox, WATCHING } from '../lib/accuracy.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';

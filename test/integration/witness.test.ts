@@ -6,9 +6,9 @@ import { AgentError } from '../../agent/base/errors.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { isConsistent } from '../../agent/restraint/journal/consistency.ts';
 import { cosignedAtMs } from '../../agent/restraint/journal/cosignature.ts';
-import { parseGrowth } from '../../agent/restraint/journal/growth.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
 import { COSIGNATURE, openCheckpoint, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
+import { parseProvenHead } from '../../agent/restraint/journal/proven-head.ts';
 import { type Judgement, Witness } from '../../agent/restraint/journal/witness.ts';
 import { fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt, wrongIn } from '../lib/journal.ts';
 import { openedOutbox } from '../lib/outbox.ts';
@@ -26,7 +26,7 @@ function witnessOf(dir: string, ...keys: string[]): Witness {
 /** What a box and its witness say to one another until there is nothing new. */
 function converse(journal: Journal, witness: Witness): Judgement {
   for (let turn = 0; turn < 3; turn += 1) {
-    const judgement = witness.growth(ORIGIN, journal.growth());
+    const judgement = witness.judge(ORIGIN, journal.provenHead());
     if (judgement.is === 'alarm') return judgement;
     journal.takeWitnessed(judgement.note);
     if (judgement.is !== 'elsewhere') return judgement;
@@ -34,7 +34,7 @@ function converse(journal: Journal, witness: Witness): Judgement {
   throw new Error('the box and its witness do not come to an end');
 }
 
-void t.test('proofs of growth fit for every size, and no other', async (t) => {
+void t.test('proofs that it continues fit for every size, and no other', async (t) => {
   t.comment(`VIGIE_TEST_SEED=${SEED}`);
   const random = randomOf(SEED);
   const dir = scratch(t);
@@ -46,7 +46,7 @@ void t.test('proofs of growth fit for every size, and no other', async (t) => {
     const newer = openCheckpoint(noteIn(dir), parseVerifierKey(keyOf(dir)));
     heads.push(newer);
     const older = heads[Math.floor(random() * heads.length)] as (typeof heads)[0];
-    const { proof } = parseGrowth(journal.growth(older.size));
+    const { proof } = parseProvenHead(journal.provenHead(older.size));
     if (!isConsistent(older, newer, proof)) t.fail(`no proof from ${older.size} to ${newer.size}`);
     proofs += 1;
     for (const [i, hash] of proof.entries()) {
@@ -64,7 +64,7 @@ void t.test('proofs of growth fit for every size, and no other', async (t) => {
   t.ok(mutated > 1000, `${mutated} mutated proofs, 0 accepted`);
 });
 
-void t.test('growth is cosigned; an older image, a fork and another key are not', async (t) => {
+void t.test('what continues is cosigned; an older image, a fork and another key are not', async (t) => {
   const [box, old, other, stranger, dir] = [scratch(t), scratch(t), scratch(t), scratch(t), scratch(t)];
   const journal = openJournal(box);
   const witness = witnessOf(dir, '# boxes of the square', keyOf(box), '');
@@ -115,8 +115,8 @@ void t.test('growth is cosigned; an older image, a fork and another key are not'
     is: 'alarm',
     message: /not signed by .* with this key/,
   });
-  t.match(witness.growth('vigie/a/b', journal.growth()), { is: 'alarm', message: /no key of this box/ });
-  t.match(witness.growth(ORIGIN, 'nonsense'), { is: 'alarm', message: /no checkpoint with the proof/ });
+  t.match(witness.judge('vigie/a/b', journal.provenHead()), { is: 'alarm', message: /no key of this box/ });
+  t.match(witness.judge(ORIGIN, 'nonsense'), { is: 'alarm', message: /no checkpoint with the proof/ });
   t.match(
     converse(journal, witness),
     { is: 'known', size: 300 },
@@ -203,7 +203,7 @@ void t.test(
     const outbox = openedOutbox(t, join(box, 'outbox.db'));
     const topic = topicsOf(SITE, BOX).journalWitnessed;
     const taken: boolean[] = [];
-    const publish = (): void => delivery.publisher.journalHead(journal.head ?? '', journal.growth());
+    const publish = (): void => delivery.publisher.journalHead(journal.head ?? '', journal.provenHead());
     const inbox = new Map([
       [
         topic,
@@ -234,7 +234,7 @@ void t.test(
     publish();
     await until(t, 'and one more', () => journal.witnessedSize === 31);
     const thief = await clientOf(t, room, BOX);
-    await thief.publishAsync(topicsOf(SITE, BOX).journalGrowth, openJournal(image).growth(), {
+    await thief.publishAsync(topicsOf(SITE, BOX).journalProvenHead, openJournal(image).provenHead(), {
       qos: 1,
       retain: true,
     });

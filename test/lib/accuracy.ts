@@ -2,9 +2,9 @@
 import { processStart } from '../../agent/accuracy/process-start.ts';
 import type { BoxState, Watching } from '../../agent/accuracy/store.ts';
 import type { Clock } from '../../agent/base/clock.ts';
-import type { RuleConfig } from '../../agent/contract/config.ts';
 import { EVENT_SCHEMA_URI, type Phase, type Severity } from '../../agent/contract/event.ts';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { VerdictValue } from '../../agent/contract/verdict.ts';
 import { BOX, SITE } from './room.ts';
 

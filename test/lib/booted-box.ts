@@ -51,6 +51,8 @@ export class BootedBox {
   }
 
   signal(name: string, pid: number): void {
+    // kill(1) takes 0 for its own process group, to which this test belongs.
+    if (pid <= 0) throw new Error(`no process to send ${name} to`);
     this.#container.run('kill', `-${name}`, String(pid));
   }
 

@@ -46,9 +46,15 @@ class Attacked {
 
   /** What the thief gets for this first message; nobody else holds the link meanwhile. */
   steal(start: Start): Stolen {
-    this.container.write('/tmp/thief.mjs', LINK_THIEF);
-    this.container.write('/tmp/start.json', JSON.stringify(start));
-    const { out } = this.asVigie('node', '/tmp/thief.mjs', '/run/vigie/vision.sock', '/tmp/start.json');
+    this.container.write('/home/thief.mjs', LINK_THIEF);
+    this.container.write('/home/start.json', JSON.stringify(start));
+    const { out, err } = this.asVigie(
+      'node',
+      '/home/thief.mjs',
+      '/run/vigie/vision.sock',
+      '/home/start.json',
+    );
+    if (out === '') throw new Error(`the thief has nothing: ${err}`);
     return JSON.parse(out) as Stolen;
   }
 
@@ -182,8 +188,8 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       const journal = new Journal({ stateDir: '${STATE}', origin: 'vigie/site-1/box-1' });
       journal.start();
       journal.append({ at: new Date().toISOString(), type: 'clock-step', stepMs: 1 });`;
-    container.write('/tmp/fork.mjs', fork);
-    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/ && node /tmp/fork.mjs`);
+    container.write('/home/fork.mjs', fork);
+    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/ && node /home/fork.mjs`);
     await attacked.stands(t, 'suspended', /put back.*root/, 'a journal cut and signed anew');
     await attacked.behind(`rm -rf ${STATE}/*`);
     await attacked.stands(t, 'suspended', /put back, edited or removed.*root/, 'an emptied folder');

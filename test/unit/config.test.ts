@@ -23,8 +23,8 @@ import {
 import { covers, polygonFault } from '../../agent/config/polygon.ts';
 import { hideSecrets, shown } from '../../agent/config/problem.ts';
 import { nearest } from '../../agent/config/words.ts';
-import { RULE_SCHEMAS } from '../../agent/contract/config.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
+import { RULE_SCHEMAS } from '../../agent/contract/rule-config.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 

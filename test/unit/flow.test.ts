@@ -1,9 +1,9 @@
 /** What the agent makes of observations as a whole: gaps in what is seen, and alerts that are too many. */
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
-import type { RuleConfig } from '../../agent/contract/config.ts';
 import type { CameraCondition, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { RuleGrant, Ruling } from '../../agent/contract/permit.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
 import { configOf } from '../lib/agent.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { RuleConfig } from '../../agent/contract/config.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
 import { subjectOfRule } from '../../agent/incident/event.ts';
 import { Incidents } from '../../agent/incident/lifecycle.ts';

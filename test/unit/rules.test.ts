@@ -1,6 +1,7 @@
 import t from 'tap';
-import type { GroundPlaneConfig, RuleConfig } from '../../agent/contract/config.ts';
+import type { GroundPlaneConfig } from '../../agent/contract/config.ts';
 import type { ObservedTrack } from '../../agent/contract/observation.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
 import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
 import type { Rule } from '../../agent/rules/rule.ts';

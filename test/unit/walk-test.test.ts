@@ -9,7 +9,7 @@ import { PunctualTechnician, TypingTechnician } from '../../agent/cli/walktest/t
 import { EXAMPLE } from '../../agent/config/example.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import type { WalkResult } from '../../agent/contract/accuracy.ts';
-import type { RuleConfig } from '../../agent/contract/config.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { KERB, LONG_STAY, seeingBox } from '../lib/accuracy.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';

@@ -9,8 +9,9 @@ import { keyIdOf } from '../../base/dsse.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { openToOthers } from '../../base/private-file.ts';
 import { nearest } from '../../config/words.ts';
-import { type MqttConfig, RULE_SCHEMAS } from '../../contract/config.ts';
+import type { MqttConfig } from '../../contract/config.ts';
 import { RESUME_SIGNATURES } from '../../contract/mode.ts';
+import { RULE_SCHEMAS } from '../../contract/rule-config.ts';
 import { SearchArgs } from '../../contract/search.ts';
 
 /** Where the room's broker is. */

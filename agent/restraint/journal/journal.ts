@@ -11,17 +11,17 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { AgentError, assert, messageOf } from '../../base/errors.ts';
+import { AgentError, assert } from '../../base/errors.ts';
 import type { JournalContent } from '../../contract/journal.ts';
 import { isConsistent, proveConsistency } from './consistency.ts';
 import { Contents } from './contents.ts';
-import { growthText } from './growth.ts';
 import { JOURNAL_DIR, JOURNAL_KEY_FILE, makeJournalKey, readJournalKey } from './key.ts';
 import {
   CHECKPOINT,
   contentLine,
   contentsPath,
   entryOf,
+  onDisk,
   packEntries,
   parseLine,
   SALT_BYTES,
@@ -38,6 +38,7 @@ import {
   type Verifier,
   verifierKey,
 } from './note.ts';
+import { provenHeadText } from './proven-head.ts';
 import { leafHash, partialPlaces, TILE_WIDTH, type Tile, Tree } from './tree.ts';
 
 const CONTENT_MAX = 32_768;
@@ -140,17 +141,17 @@ export class Journal {
     return this.#witnessed?.size ?? 0;
   }
 
-  /** The same from an older head on; undefined where this journal does not continue that. Throws AgentError `corrupt` where it is no head of ours. */
-  growthSince(note: string | undefined): string | undefined {
+  /** As `provenHead`, from an older head on; undefined where this does not continue that. Throws AgentError `corrupt` where it is none of ours. */
+  provenHeadSince(note: string | undefined): string | undefined {
     const known =
       note === undefined ? { size: 0, root: new Tree().root() } : openCheckpoint(note, this.#verifier());
-    return this.#continues(known) ? this.growth(known.size) : undefined;
+    return this.#continues(known) ? this.provenHead(known.size) : undefined;
   }
 
   /** The head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
-  growth(from = this.#proveFrom): string {
+  provenHead(from = this.#proveFrom): string {
     assert(this.#head !== undefined, 'a journal is started before its head is told');
-    return growthText({ from, proof: this.#proof(from), note: this.#head });
+    return provenHeadText({ from, proof: this.#proof(from), note: this.#head });
   }
 
   /**
@@ -216,14 +217,8 @@ export class Journal {
 
   /** The newest entry that `fits`, among the last LOOK_BACK files. */
   newest(fits: (content: JournalContent) => boolean): JournalContent | undefined {
-    return this.#disk(() => {
-      const last = this.#open.index;
-      for (let file = last; file >= 0 && file > last - LOOK_BACK; file -= 1) {
-        const found = this.#contentsOf(file).findLast(({ content }) => content && fits(content));
-        if (found !== undefined) return found.content;
-      }
-      return undefined;
-    });
+    const [first] = this.contentsSince(fits);
+    return first !== undefined && fits(first) ? first : undefined;
   }
 
   /** The newest entry that `fits` and all after it, in order; where none does, all of the last LOOK_BACK files. */
@@ -268,8 +263,7 @@ export class Journal {
   }
 
   #verifier(): Verifier {
-    assert(this.#key !== undefined, 'a journal is started before its key is used');
-    return parseVerifierKey(verifierKey(this.#options.origin, this.#key));
+    return parseVerifierKey(this.verifierKey);
   }
 
   /** Fills the open file at most. */
@@ -328,8 +322,8 @@ export class Journal {
     const width = size % TILE_WIDTH;
     this.#tree = tree;
     this.#head = note;
-    const witnessed =
-      existsSync(join(this.#dir, WITNESSED)) && readFileSync(join(this.#dir, WITNESSED), 'utf8');
+    const cosigned = join(this.#dir, WITNESSED);
+    const witnessed = existsSync(cosigned) && readFileSync(cosigned, 'utf8');
     if (witnessed)
       this.#witnessed = this.#found(WITNESSED, () => openCheckpoint(witnessed, this.#verifier()));
     this.#open = { index, ...this.#takeUpFile(index, width, edges[0] ?? []) };
@@ -398,14 +392,7 @@ export class Journal {
   }
 
   #disk<T>(act: () => T): T {
-    try {
-      return act();
-    } catch (error) {
-      if (!(error instanceof Error) || !('syscall' in error)) throw error;
-      const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
-      const message = `the disk refuses the journal ${this.#dir}: ${messageOf(error)}`;
-      throw new AgentError(full ? 'exhausted' : 'unavailable', message, error);
-    }
+    return onDisk(this.#dir, act);
   }
 }
 

@@ -5,6 +5,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeAtomically } from '../../base/atomic-file.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { sha256, TILE_WIDTH } from './tree.ts';
 
@@ -109,5 +110,17 @@ export function flush(path: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Throws AgentError `exhausted` or `unavailable` for what the disk refuses; every other error as it is. */
+export function onDisk<T>(dir: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof Error) || !('syscall' in error)) throw error;
+    const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+    const message = `the disk refuses the journal ${dir}: ${messageOf(error)}`;
+    throw new AgentError(full ? 'exhausted' : 'unavailable', message, error);
   }
 }

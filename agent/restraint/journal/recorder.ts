@@ -24,7 +24,7 @@ import type { RestraintFolder } from '../../contract/restraint-folder.ts';
 import type { RestraintRecord } from '../../contract/search.ts';
 import { folderHash } from '../folder.ts';
 import { assertFirstJournal } from '../pin.ts';
-import { changedBy } from './changed-by.ts';
+import { changesBetween, hashesOf } from './changes.ts';
 import { Journal } from './journal.ts';
 import { JOURNAL_DIR } from './key.ts';
 import { Known } from './known.ts';
@@ -65,7 +65,7 @@ export interface JournalRecorderOptions {
   /** By which vision goes. */
   readonly folder: RestraintFolder;
   /** Publishes a checkpoint with the proof that it continues what the witness knows. */
-  readonly publisher: { journalHead(note: string, growth: string): void } | undefined;
+  readonly publisher: { journalHead(note: string, provenHead: string): void } | undefined;
 }
 
 type Task = 'heartbeat' | 'write' | 'records' | 'erase' | 'head';
@@ -96,9 +96,9 @@ export class JournalRecorder {
   readonly #clockSteps: ClockSteps;
   /** Monotonic times at which each thing is due. `write`: what waits, or whether the disk would take it. */
   readonly #dueMs: Record<Task, number> = { heartbeat: 0, write: 0, records: 0, erase: 0, head: 0 };
-  #published: { note: string | undefined; growth: string | undefined } = {
+  #published: { note: string | undefined; provenHead: string | undefined } = {
     note: undefined,
-    growth: undefined,
+    provenHead: undefined,
   };
   #witnessFaults = 0;
 
@@ -107,8 +107,7 @@ export class JournalRecorder {
     this.#options = options;
     this.#journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
     this.#retention = new JournalRetention(this.#journal, { alertsDays: options.alertsDays });
-    const { zones, lines, masks } = config;
-    this.#hashes = { config: hashOf(config), zones: hashOf({ zones, lines, masks }) };
+    this.#hashes = hashesOf(config);
     this.#clockSteps = new ClockSteps(clock);
   }
 
@@ -204,11 +203,13 @@ export class JournalRecorder {
     this.#mustWrite();
   }
 
-  /** With which its checkpoints are verified, and its growth from a head on; undefined where it does not continue that. */
-  since(head: string | undefined): { verifierKey: string; growth: string } | undefined {
+  /** With which its checkpoints are verified, and its head with the proof from another on; undefined where it does not continue that. */
+  since(head: string | undefined): { verifierKey: string; provenHead: string } | undefined {
     if (!this.#opened) return undefined;
-    const growth = this.#tried('the journal cannot be compared', () => this.#journal.growthSince(head));
-    return growth === undefined ? undefined : { verifierKey: this.#journal.verifierKey, growth };
+    const provenHead = this.#tried('the journal cannot be compared', () =>
+      this.#journal.provenHeadSince(head),
+    );
+    return provenHead === undefined ? undefined : { verifierKey: this.#journal.verifierKey, provenHead };
   }
 
   /** Puts a search or an unsealing on record, here and in the archive: durable on return. Throws AgentError where it cannot. */
@@ -309,30 +310,12 @@ export class JournalRecorder {
       | undefined;
     const newest = this.#journal.newest((content) => 'row' in content || 'records' in content);
     this.#row = newest === undefined ? 0 : 'row' in newest ? newest.row : (before?.records ?? 0);
-    if (before !== undefined) this.#noteChanges(before);
-    this.#opened = true;
-  }
-
-  /** Of what was there at the start before; ahead of all that waits. */
-  #noteChanges(before: Running): void {
-    const { config, zones } = this.#hashes;
-    const { versions } = this.#running();
+    // Ahead of all that waits.
+    const changes =
+      before === undefined ? [] : changesBetween(before, this.#running(), this.#options.configFile);
     const at = this.#now();
-    if (before.config !== config) {
-      const redrawn = before.zones !== zones && { zones: { before: before.zones, after: zones } };
-      const by = changedBy(this.#options.configFile);
-      const change = { type: 'config', before: before.config, after: config, ...redrawn, by } as const;
-      this.#pending.unshift({ at, entry: () => change });
-    }
-    const folder = folderHash(this.#options.folder);
-    if (before.folder !== undefined && before.folder !== folder) {
-      const change = { type: 'restraint', before: before.folder, after: folder } as const;
-      this.#pending.unshift({ at, entry: () => change });
-    }
-    if (JSON.stringify(before.versions) !== JSON.stringify(versions)) {
-      const update = { type: 'update', before: before.versions, after: versions } as const;
-      this.#pending.unshift({ at, entry: () => update });
-    }
+    this.#pending.unshift(...changes.map((change) => ({ at, entry: () => change })));
+    this.#opened = true;
   }
 
   #heartbeat(nowMs: number): void {
@@ -392,11 +375,11 @@ export class JournalRecorder {
     const { note } = this.#published;
     // The same head is told again where the witness needs another proof.
     if (head === undefined || (head === note && witnessedSize === size)) return;
-    const growth = this.#tried('the head is not published', () => this.#journal.growth());
-    if (growth === undefined || growth === this.#published.growth) return;
-    this.#published = { note: head, growth };
+    const provenHead = this.#tried('the head is not published', () => this.#journal.provenHead());
+    if (provenHead === undefined || provenHead === this.#published.provenHead) return;
+    this.#published = { note: head, provenHead };
     this.#dueMs.head = this.#options.clock.nowMs() + HEAD_EVERY_MS;
-    this.#options.publisher?.journalHead(head, growth);
+    this.#options.publisher?.journalHead(head, provenHead);
   }
 
   /** Undefined where the disk or the data refuse, which is logged. */
@@ -413,5 +396,3 @@ export class JournalRecorder {
 
 /** The whole of what is known stands in it. */
 const isSummary = (content: JournalContent): boolean => 'restraint' in content;
-
-const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');

@@ -13,7 +13,6 @@ import { AgentError } from '../../base/errors.ts';
 import { isConsistent } from './consistency.ts';
 import { cosign, cosignedAtMs } from './cosignature.ts';
 import { linesOfFile, readExportHead } from './export.ts';
-import { parseGrowth } from './growth.ts';
 import { makeJournalKey, readJournalKey } from './key.ts';
 import { CHECKPOINT, flush, writeIn } from './layout.ts';
 import {
@@ -24,6 +23,7 @@ import {
   type Verifier,
   verifierKey,
 } from './note.ts';
+import { parseProvenHead } from './proven-head.ts';
 import { sha256 } from './tree.ts';
 import { verifyJournal } from './verify.ts';
 
@@ -77,9 +77,9 @@ export class Witness {
   }
 
   /** A box's head with its proof. Throws AgentError for this machine's own faults only. */
-  growth(origin: string, text: string): Judgement {
+  judge(origin: string, text: string): Judgement {
     return this.#judge(origin, text, (verifier, kept) => {
-      const { from, proof, note } = parseGrowth(text);
+      const { from, proof, note } = parseProvenHead(text);
       const head = openCheckpoint(note, verifier);
       const differs = kept && this.#difference(head, kept);
       if (differs !== undefined) throw new AgentError('denied', differs);

@@ -8,19 +8,19 @@ import { strictBase64 } from './note.ts';
 /** No tree of ours needs more. */
 const PROOF_MAX = 63;
 
-export interface Growth {
+export interface ProvenHead {
   /** Size of the older tree. */
   readonly from: number;
   readonly proof: readonly Buffer[];
   readonly note: string;
 }
 
-export function growthText({ from, proof, note }: Growth): string {
+export function provenHeadText({ from, proof, note }: ProvenHead): string {
   return [`old ${from}\n`, ...proof.map((hash) => `${hash.toString('base64')}\n`), '\n', note].join('');
 }
 
 /** Throws AgentError `corrupt`. */
-export function parseGrowth(text: string): Growth {
+export function parseProvenHead(text: string): ProvenHead {
   const cut = text.indexOf('\n\n');
   const [first = '', ...hashes] = text.slice(0, Math.max(0, cut)).split('\n');
   const [, from] = /^old (0|[1-9]\d{0,14})$/.exec(first) ?? [];

@@ -1,0 +1,6 @@
+/** What several parts of the configuration's schema are made of. */
+import { Type } from '@sinclair/typebox';
+
+export const strict = { additionalProperties: false } as const;
+const ID = { pattern: '^[a-z0-9-]{1,32}$', description: '1 to 32 of a-z, 0-9 and -' };
+export const id = (title: string) => Type.String({ ...ID, title });

@@ -1,0 +1,50 @@
+/** What has changed under the box between two starts, and who changed it, as far as the disk tells. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { Config } from '../../contract/config.ts';
+import type { ChangedBy, JournalEntry, Running } from '../../contract/journal.ts';
+
+const PASSWD = '/etc/passwd';
+
+/** By which a change of the configuration is seen, and of what is drawn in it. */
+export function hashesOf(config: Config): Pick<Running, 'config' | 'zones'> {
+  const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+  const { zones, lines, masks } = config;
+  return { config: hashOf(config), zones: hashOf({ zones, lines, masks }) };
+}
+
+/** Newest program first, as the journal has always had them; nothing where all is as it was. */
+export function changesBetween(
+  before: Running,
+  now: Running,
+  configFile: string | undefined,
+): readonly JournalEntry[] {
+  const changes: JournalEntry[] = [];
+  if (JSON.stringify(before.versions) !== JSON.stringify(now.versions))
+    changes.push({ type: 'update', before: before.versions, after: now.versions });
+  // An older program knew of no such folder.
+  if (before.folder !== undefined && now.folder !== undefined && before.folder !== now.folder)
+    changes.push({ type: 'restraint', before: before.folder, after: now.folder });
+  if (before.config !== now.config) {
+    const redrawn = before.zones !== now.zones && { zones: { before: before.zones, after: now.zones } };
+    const by = changedBy(configFile);
+    changes.push({ type: 'config', before: before.config, after: now.config, ...redrawn, by });
+  }
+  return changes;
+}
+
+/** Who wrote the configuration's file last; null where there is no such file. */
+function changedBy(file: string | undefined): ChangedBy | null {
+  const stat = file === undefined ? undefined : statSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return null;
+  const { uid, mtime } = stat;
+  return { uid, user: userName(uid), fileTime: mtime.toISOString() };
+}
+
+function userName(uid: number): string | null {
+  if (!existsSync(PASSWD)) return null;
+  const line = readFileSync(PASSWD, 'utf8')
+    .split('\n')
+    .find((user) => user.split(':')[2] === String(uid));
+  return line?.split(':')[0] ?? null;
+}
