@@ -32,8 +32,7 @@ const WRONG_SHOWN = 20;
 
 /** Returns the exit code. */
 export function journalReport(place: string, options: JournalReportOptions): number {
-  const teller = new StoryTeller();
-  const checked = checkedJournal(place, options, (index, content) => teller.add(index, content));
+  const { checked, read: teller } = checkedJournal(place, options, () => new StoryTeller());
   const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
   const { firstMs = 0, lastMs = 0 } = teller;
   const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);

@@ -15,7 +15,7 @@ const LINES_MAX = 50;
 
 /** Returns the exit code. */
 export function journalVerify(place: string, options: JournalVerifyOptions): number {
-  const checked = checkedJournal(place, options);
+  const { checked } = checkedJournal(place, options, () => ({ add: () => undefined }));
   const { wrong, checkpoint, erased, beyond, witnessed } = checked;
   if (options.json) {
     const report = {

@@ -58,10 +58,12 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
   const dir = stateDir(state, process.env);
   const madeMs = systemClock.wallMs();
-  const teller = new StoryTeller();
   const verifierKey = ownKey(dir);
-  const journal = checkedJournal(join(dir, JOURNAL_DIR), { key: verifierKey }, (index, content) =>
-    teller.add(index, content),
+  const place = join(dir, JOURNAL_DIR);
+  const { checked: journal, read: teller } = checkedJournal(
+    place,
+    { key: verifierKey },
+    () => new StoryTeller(),
   );
   const { firstMs } = teller;
   const authority = new Authority({ config, stateDir: dir, clock: systemClock });
