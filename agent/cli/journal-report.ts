@@ -16,7 +16,7 @@ import {
 import { pageOf } from './journal/page.ts';
 import { pictureOf } from './journal/picture.ts';
 import { SiteTime } from './journal/site-time.ts';
-import { type Story, StoryTeller } from './journal/story.ts';
+import { type AtEnd, type Story, StoryTeller } from './journal/story.ts';
 
 export interface JournalReportOptions extends CheckOptions {
   readonly from?: string;
@@ -36,13 +36,15 @@ export function journalReport(place: string, options: JournalReportOptions): num
   const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
   const { firstMs = 0, lastMs = 0 } = teller;
   const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
-  const toMs = options.to === undefined ? Math.max(lastMs, fromMs + 1000) : time.parse('--to', options.to);
+  // The last entry counts too, and whatever holds since.
+  const toMs = options.to === undefined ? Math.max(lastMs, fromMs) + 1 : time.parse('--to', options.to);
   if (fromMs >= toMs)
     throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);
   const story = teller.tell(fromMs, toMs);
-  const account = accountOf(story, time);
+  const atEnd = teller.atEnd();
+  const account = accountOf(story, atEnd, time);
   if (options.out !== undefined) write(options.out, page(place, checked, story, account, time, options));
-  const text = options.json ? json(checked, story, account) : plain(checked, account, time, options);
+  const text = options.json ? json(checked, story, atEnd, account) : plain(checked, account, time, options);
   process.stdout.write(`${text}\n`);
   return checked.wrong.length > 0 ? 1 : 0;
 }
@@ -53,6 +55,7 @@ function plain(checked: Checked, account: Account, time: SiteTime, options: Jour
     ...wrong.slice(0, WRONG_SHOWN).map((line) => `wrong: ${line}`),
     verdictOf(checked),
     '',
+    ...account.alarms,
     ...account.summary,
     ...account.sections.flatMap(({ title, lines, more }) =>
       lines.length === 0
@@ -71,7 +74,7 @@ function plain(checked: Checked, account: Account, time: SiteTime, options: Jour
   ].join('\n');
 }
 
-function json(checked: Checked, story: Story, { totals, alerts }: Account): string {
+function json(checked: Checked, story: Story, atEnd: AtEnd | undefined, { totals, alerts }: Account): string {
   const at = (ms: number): string => new Date(ms).toISOString();
   const report = {
     inOrder: checked.wrong.length === 0,
@@ -82,6 +85,17 @@ function json(checked: Checked, story: Story, { totals, alerts }: Account): stri
     frames: story.frames,
     framesAtEdges: story.framesAtEdges,
     framesWhileOff: story.framesWhileOff,
+    uncounted: story.uncounted.map(({ fromMs, toMs, ...rest }) => ({
+      from: at(fromMs),
+      to: at(toMs),
+      ...rest,
+    })),
+    missingResumes: story.missingResumes.map(({ suspension, sinceMs, atMs }) => ({
+      suspension,
+      since: at(sinceMs),
+      at: at(atMs),
+    })),
+    atEnd: atEnd && { state: atEnd.state, since: at(atEnd.sinceMs), last: at(atEnd.lastMs) },
     alerts,
     totalsMs: totals,
     periods: story.periods.map(({ fromMs, toMs, ...rest }) => ({ from: at(fromMs), to: at(toMs), ...rest })),

@@ -1,9 +1,17 @@
 /** `vigie journal verify`, `export` and `key`: for whoever must believe the journal, box or no box. */
 import { existsSync } from 'node:fs';
 import { AgentError, messageOf } from '../base/errors.ts';
+import type { JournalContent } from '../contract/journal.ts';
 import { exportJournal } from '../restraint/journal/export.ts';
-import { type CheckOptions, checkedJournal, groundsOf, verdictOf } from './journal/checked.ts';
+import {
+  type CheckOptions,
+  checkedJournal,
+  type EntryReader,
+  groundsOf,
+  verdictOf,
+} from './journal/checked.ts';
 import { ownKey } from './journal/own-key.ts';
+import { Suspensions } from './journal/suspensions.ts';
 import { stateDir } from './state-dir.ts';
 
 export interface JournalVerifyOptions extends CheckOptions {
@@ -13,9 +21,25 @@ export interface JournalVerifyOptions extends CheckOptions {
 /** More than these help nobody. */
 const LINES_MAX = 50;
 
+/** What a journal that is whole says all the same, and should not. */
+class Warnings implements EntryReader {
+  readonly #suspensions = new Suspensions();
+
+  add(_index: number, content: JournalContent | undefined): void {
+    if (content !== undefined) this.#suspensions.add(content);
+  }
+
+  get lines(): string[] {
+    return this.#suspensions.missing.map(
+      ({ suspension, sinceMs, atMs }) =>
+        `${new Date(atMs).toISOString()}: went on without a signed resume: no entry says that two keys have ended the suspension ${suspension} of ${new Date(sinceMs).toISOString()}`,
+    );
+  }
+}
+
 /** Returns the exit code. */
 export function journalVerify(place: string, options: JournalVerifyOptions): number {
-  const { checked } = checkedJournal(place, options, () => ({ add: () => undefined }));
+  const { checked, read } = checkedJournal(place, options, () => new Warnings());
   const { wrong, checkpoint, erased, beyond, witnessed } = checked;
   if (options.json) {
     const report = {
@@ -28,6 +52,7 @@ export function journalVerify(place: string, options: JournalVerifyOptions): num
       beyond,
       witnesses: witnessed.map(({ name, size, atMs }) => ({ name, size, at: new Date(atMs).toISOString() })),
       wrong,
+      warnings: read.lines,
     };
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     return wrong.length > 0 ? 1 : 0;
@@ -39,6 +64,7 @@ export function journalVerify(place: string, options: JournalVerifyOptions): num
       `note: ${beyond} lines after the signed end count for nothing; a cut while writing leaves one`,
     );
   }
+  lines.push(...read.lines.slice(0, LINES_MAX).map((line) => `warning: ${line}`));
   lines.push(...groundsOf(checked, options.head), verdictOf(checked));
   process.stdout.write(`${lines.join('\n')}\n`);
   return wrong.length > 0 ? 1 : 0;

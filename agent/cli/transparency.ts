@@ -16,7 +16,7 @@ import { ownKey } from './journal/own-key.ts';
 import { SiteTime } from './journal/site-time.ts';
 import { StoryTeller } from './journal/story.ts';
 import { stateDir } from './state-dir.ts';
-import { monthsOf, stateNow } from './transparency/counts.ts';
+import { missingResumes, monthsOf, stateNow } from './transparency/counts.ts';
 import type { PublicFacts, PublicRule } from './transparency/facts.ts';
 import { publicPage, publicSign, publicSignText } from './transparency/page.ts';
 import type { Language } from './transparency/texts.ts';
@@ -57,7 +57,6 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
   }
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
   const dir = stateDir(state, process.env);
-  const madeMs = systemClock.wallMs();
   const verifierKey = ownKey(dir);
   const place = join(dir, JOURNAL_DIR);
   const { checked: journal, read: teller } = checkedJournal(
@@ -65,11 +64,14 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
     { key: verifierKey },
     () => new StoryTeller(),
   );
+  // After the journal was read: nothing that it says is later.
+  const madeMs = systemClock.wallMs();
   const { firstMs } = teller;
   const authority = new Authority({ config, stateDir: dir, clock: systemClock });
   authority.load();
   const held = authority.now();
   const authorisation = 'reason' in held ? null : held.content;
+  const months = monthsOf(teller, new SiteTime(config.timeZone), madeMs);
   return {
     site: config.site,
     box: config.box,
@@ -79,11 +81,12 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
     url,
     madeAt: new Date(madeMs),
     mode: stateNow(teller, madeMs),
+    missingResumes: missingResumes(teller, months, madeMs),
     authorisation,
     rules: rulesOf(config, authorisation),
     masks: config.masks.length,
     retention: retentionOf(config, authorisation),
-    months: monthsOf(teller, new SiteTime(config.timeZone), madeMs),
+    months,
     journal: {
       verifierKey,
       size: journal.checkpoint?.size ?? 0,

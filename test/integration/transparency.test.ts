@@ -42,11 +42,18 @@ function lived(): BoxLife {
   return life.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
 }
 
-async function made(t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Made> {
+const made = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Made> =>
+  madeOf(t, lived(), change, ...more);
+
+async function madeOf(
+  t: Test,
+  life: BoxLife,
+  change: Partial<Authorisation> = {},
+  ...more: string[]
+): Promise<Made> {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
-  const life = lived();
   life.into(openJournal(stateDir));
   const file = join(dir, 'vigie.yaml');
   // JSON is YAML too.
@@ -131,6 +138,84 @@ void t.test('the page says what the journal and the authorisation say', async (t
     /A program alerts to:\n- A vehicle where only people on foot may be\n\n/,
     'shadow alerts nobody',
   );
+});
+
+/** An hour of life, `minutes` before now. */
+const before = (minutes: number): BoxLife =>
+  new BoxLife(new Date(Date.now() - (60 + minutes) * 60_000).toISOString()).start().mode('active', 'order');
+
+const ID = '5a'.repeat(8);
+
+void t.test('the state now is that of the journal’s end, and what is not known is told so', async (t) => {
+  const cases: [string, BoxLife, RegExp][] = [
+    [
+      '20 s after a resume',
+      before(1 / 3)
+        .live(20)
+        .suspend(ID)
+        .live(40)
+        .resume(ID)
+        .mode('active', 'order'),
+      /Now\s+Active\s+since/,
+    ],
+    [
+      '20 s after a suspension',
+      before(1 / 3)
+        .live(60)
+        .suspend(ID),
+      /Now\s+Suspended\s+since/,
+    ],
+    ['9 min after a heartbeat', before(9).live(60), /Now\s+Active\s+since/],
+    ['9 min after the stop', before(9).live(60).stop(), /Now\s+Down\s+since/],
+    [
+      'a day after the stop',
+      before(24 * 60)
+        .live(60)
+        .stop(),
+      /Now\s+Down\s+since/,
+    ],
+    ['a heartbeat is overdue', before(20).live(60), /Now\s+Not proved\s+since/],
+    [
+      'a heartbeat of a suspended box is overdue',
+      before(20).live(20).suspend(ID).live(40),
+      /Now\s+Not proved\s+since/,
+    ],
+    ['an entry of a clock that was ahead', before(-180).live(60), /Now\s+Not proved\s+since/],
+  ];
+  for (const [name, life, says] of cases) {
+    const { page } = await madeOf(t, life, {}, '--language', 'en');
+    t.match(text(page), says, name);
+  }
+});
+
+void t.test('figures that are not whole are told as such', async (t) => {
+  const killed = before(120)
+    .live(10)
+    .run(5)
+    .alerts(2)
+    .silence(10)
+    .start()
+    .mode('suspended', 'order')
+    .live(40);
+  const { page } = await madeOf(t, killed.stop(), {}, '--language', 'en');
+  const least = [...page.matchAll(/<td class="figure">(≥ )?([\d,]+)<\/td>/g)].filter(([, mark]) => mark);
+  t.equal(
+    least.reduce((sum, [, , figure = '']) => sum + Number(figure.replaceAll(',', '')), 0),
+    3000,
+    'at least what the heartbeat counted',
+  );
+  t.match(text(page), /≥: at least\. The program was cut off/);
+});
+
+void t.test('a box that went on without a signed resume says so, in both languages', async (t) => {
+  const life = before(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
+  const { page } = await madeOf(t, life, {}, '--language', 'en');
+  t.match(
+    page,
+    /class="alarm">On [^<]* the program looked again after a suspension, and no entry of the journal says/,
+  );
+  const french = await madeOf(t, life);
+  t.match(french.page, /class="alarm">Le [^<]* le programme a recommencé/);
 });
 
 void t.test('without a valid authorisation it says that nothing is analysed', async (t) => {

@@ -53,6 +53,32 @@ export class BoxLife {
     return this;
   }
 
+  /** With frames, but no entry. */
+  run(minutes: number): this {
+    this.#atMs += minutes * 60_000;
+    this.#read += minutes * 60 * FRAMES_PER_SECOND;
+    return this;
+  }
+
+  /** As the agent writes it when somebody has stopped it. */
+  suspend(id: string): this {
+    const framesRead = this.#read;
+    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', framesRead });
+    return this.suspendedAgain(id);
+  }
+
+  /** As a start finds it. */
+  suspendedAgain(id: string): this {
+    this.#mode = 'suspended';
+    const since = new Date(this.#atMs).toISOString();
+    const framesRead = this.#read;
+    return this.note({ type: 'mode', mode: 'suspended', since, reason: 'order', suspension: id, framesRead });
+  }
+
+  resume(id: string): this {
+    return this.note({ type: 'resume', id, reason: 'order lifted', by: ['prefect', 'mayor'] });
+  }
+
   /** Without a word. */
   silence(minutes: number): this {
     this.#atMs += minutes * 60_000;

@@ -35,6 +35,7 @@ export function pageOf(parts: PageParts): string {
 <p><strong>${escaped(verdict)}</strong></p>
 ${faults}
 </section>
+${account.alarms.map((sentence) => `<p class="verdict bad"><strong>${escaped(sentence)}</strong></p>`).join('\n')}
 <section class="summary">
 ${account.summary.map((sentence) => `<p>${escaped(sentence)}</p>`).join('\n')}
 </section>

@@ -46,16 +46,23 @@ export class SiteTime {
     });
   }
 
-  /** `24 Nov 2026, 14:05` */
+  /** `24 Nov 2026, 14:05 +01:00` */
   text(ms: number): string {
-    return this.#full.format(ms);
+    return `${this.#full.format(ms)} ${this.#offset(ms)}`;
   }
 
-  /** `24 Nov 2026, 14:05 to 15:10`, with the day again where it is another. */
+  /** `24 Nov 2026, 14:05 to 15:10 +01:00`, with day and offset again where they are others. */
   span(fromMs: number, toMs: number): string {
-    const [from, to] = [this.text(fromMs), this.text(toMs)];
+    const [from, to] = [this.#full.format(fromMs), this.#full.format(toMs)];
     const [day] = from.split(', ');
-    return `${from} to ${to.startsWith(`${day}, `) ? to.split(', ')[1] : to}`;
+    const till = to.startsWith(`${day}, `) ? to.split(', ')[1] : to;
+    const same = this.#offset(fromMs) === this.#offset(toMs);
+    return `${same ? from : this.text(fromMs)} to ${till} ${this.#offset(toMs)}`;
+  }
+
+  /** `2026-11-24T14:05:07+01:00` (RFC 3339). */
+  rfc3339(ms: number): string {
+    return `${new Date(this.#toLocal(ms)).toISOString().slice(0, 19)}${this.#offset(ms)}`;
   }
 
   /** Without an offset the text is in the site's own time. Throws AgentError `config`. */
@@ -81,7 +88,7 @@ export class SiteTime {
   }
 
   #label(ms: number, unit: 'time' | 'day' | 'month'): string {
-    const [day = '', time = ''] = this.text(ms).split(', ');
+    const [day = '', time = ''] = this.#full.format(ms).split(', ');
     const [number, month, year] = day.split(' ');
     if (unit === 'month') return `${month} ${year}`;
     return unit === 'time' && time !== '00:00' ? time : `${number} ${month}`;
@@ -104,6 +111,14 @@ export class SiteTime {
       if (ms > toMs) return moments;
       moments.push(ms);
     }
+  }
+
+  /** `+01:00`, what the site's wall clock is ahead of UTC. */
+  #offset(ms: number): string {
+    const minutes = Math.round((this.#toLocal(ms) - ms) / MINUTE_MS);
+    const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+    const two = (count: number): string => String(count).padStart(2, '0');
+    return `${minutes < 0 ? '-' : '+'}${two(hours)}:${two(rest)}`;
   }
 
   /** The site's wall clock, as if it were UTC. */

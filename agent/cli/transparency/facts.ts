@@ -6,7 +6,11 @@ import type { State } from '../journal/story.ts';
 export interface MonthCounts {
   /** 2026-11 */
   readonly month: string;
+  /** Where what is counted of it begins. */
+  readonly from: Date;
   readonly frames: number;
+  /** Further frames may have been read: a run was cut off, or has not written its count yet. */
+  readonly framesAtLeast: boolean;
   readonly alerts: number;
   readonly searches: number;
   readonly unsealings: number;
@@ -34,6 +38,8 @@ export interface PublicFacts {
   readonly madeAt: Date;
   /** Without its reason, which somebody typed for the room, not for the street. */
   readonly mode: { readonly mode: State; readonly since: Date };
+  /** When the program looked again without a resume, signed by two keys, on record. */
+  readonly missingResumes: readonly Date[];
   /** Null: none that is valid. */
   readonly authorisation: Pick<Authorisation, 'order' | 'authority' | 'notBefore' | 'notAfter'> | null;
   readonly rules: readonly PublicRule[];

@@ -86,6 +86,7 @@ export function publicPage(facts: PublicFacts, language: Language): string {
 <p class="soft">${facts.site} · ${facts.box}</p>
 <p>${texts.lead}</p>
 ${journal.inOrder ? '' : html`<p class="alarm">${texts.notInOrder}</p>`}
+${facts.missingResumes.map((when) => html`<p class="alarm">${texts.missingResume(moment.format(when))}</p>`)}
 <h2>${texts.now}</h2>
 <div class="state ${mode.mode}"><strong>${name}</strong> <span class="soft">${texts.since(moment.format(mode.since))}</span><br>${means}
 <br><span class="soft">(${texts.madeAt(moment.format(facts.madeAt))})</span></div>
@@ -178,17 +179,20 @@ function monthsOf(months: readonly MonthCounts[], texts: Texts): Html {
   // A month has no time zone of its own any more.
   const name = new Intl.DateTimeFormat(texts.locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
   const [month, states, ...figures] = texts.countHeads;
-  const rows = months.map(({ month: key, shares, frames, alerts, searches, unsealings }) => {
+  const rows = months.map(({ month: key, shares, frames, framesAtLeast, alerts, searches, unsealings }) => {
     const told = STATES.filter((mode) => shares[mode] > 0).map((mode) => sharing(mode, shares[mode], texts));
     const bar = STATES.map(
       (mode) => html`<span class="${mode}-fill" style="width:${(100 * shares[mode]).toFixed(2)}%"></span>`,
     );
     return html`<tr><td>${name.format(new Date(`${key}-01T00:00:00Z`))}</td>
 <td><div class="bar" role="img" aria-label="${told.join(', ')}" title="${told.join(', ')}">${bar}</div></td>
-${[frames, alerts, searches, unsealings].map((figure) => html`<td class="figure">${number.format(figure)}</td>`)}</tr>`;
+<td class="figure">${framesAtLeast ? '≥ ' : ''}${number.format(frames)}</td>
+${[alerts, searches, unsealings].map((figure) => html`<td class="figure">${number.format(figure)}</td>`)}</tr>`;
   });
+  const least = months.some(({ framesAtLeast }) => framesAtLeast);
   return html`<div class="legend">${STATES.map((mode) => html`<span><i class="${mode}-fill"></i>${texts.modes[mode].name}</span>`)}</div>
-<div class="wide"><table class="months"><thead><tr><th>${month}</th><th>${states}</th>${figures.map((head) => html`<th class="figure">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>`;
+<div class="wide"><table class="months"><thead><tr><th>${month}</th><th>${states}</th>${figures.map((head) => html`<th class="figure">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>
+${least ? html`<p class="soft">${texts.atLeast}</p>` : ''}`;
 }
 
 function sharing(mode: State, share: number, texts: Texts): string {

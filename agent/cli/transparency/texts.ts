@@ -39,6 +39,8 @@ export interface Texts {
     unsealings: string,
   ];
   readonly noCounts: string;
+  readonly atLeast: string;
+  readonly missingResume: (when: string) => string;
   readonly verify: string;
   readonly verifyHow: readonly string[];
   readonly notInOrder: string;
@@ -122,6 +124,9 @@ const en: Texts = {
   counts: 'What it did',
   countHeads: ['Month', 'State', 'Pictures read', 'Alerts', 'Searches', 'Sealed stills handed out'],
   noCounts: 'The journal has no entry yet.',
+  atLeast: '≥: at least. The program was cut off before it wrote how many, or has not written it yet.',
+  missingResume: (when) =>
+    `On ${when} the program looked again after a suspension, and no entry of the journal says that two keys had signed for it.`,
   verify: 'How to check this page',
   verifyHow: [
     'Every figure above is counted from the journal of the box, in which nothing can be changed or left out unnoticed. Ask the authority for a copy; then, on any computer with Vigie:',
@@ -210,6 +215,10 @@ const fr: Texts = {
   counts: 'Ce qu’il a fait',
   countHeads: ['Mois', 'État', 'Images lues', 'Alertes', 'Recherches', 'Images scellées remises'],
   noCounts: 'Le journal ne contient encore aucune inscription.',
+  atLeast:
+    '≥ : au moins. Le programme a été interrompu avant d’en inscrire le nombre, ou ne l’a pas encore inscrit.',
+  missingResume: (when) =>
+    `Le ${when}, le programme a recommencé à lire les images après une suspension, et aucune inscription du journal ne dit que deux clés l’ont signé.`,
   verify: 'Vérifier cette page',
   verifyHow: [
     'Chaque nombre ci-dessus est compté dans le journal du boîtier, où rien ne peut être changé ni omis sans que cela se voie. Demandez-en une copie à l’autorité ; puis, sur un ordinateur où Vigie est installé :',
