@@ -12,6 +12,7 @@ import { clockFinding, diskFinding, fileFindings, stateFinding } from './doctor/
 import { type MayLook, mayLook } from './doctor/restraint.ts';
 import { visionFindings } from './doctor/vision.ts';
 import { tryVision } from './doctor/vision-trial.ts';
+import { print } from './print.ts';
 import { stateDir } from './state-dir.ts';
 
 export interface DoctorOptions {
@@ -59,7 +60,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   ];
   const failures = findings.filter((finding) => finding.state === 'failed').length;
   if (json) process.stdout.write(`${JSON.stringify({ ok: failures === 0, findings }, null, 2)}\n`);
-  else process.stdout.write(`${findings.map(findingText).join('\n')}\n`);
+  else print(...findings.flatMap((finding) => findingText(finding).split('\n')));
   return failures === 0 ? 0 : 1;
 }
 

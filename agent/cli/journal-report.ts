@@ -17,6 +17,7 @@ import { pageOf } from './journal/page.ts';
 import { pictureOf } from './journal/picture.ts';
 import { SiteTime } from './journal/site-time.ts';
 import { type AtEnd, type Story, StoryTeller } from './journal/story.ts';
+import { print, printJson } from './print.ts';
 
 export interface JournalReportOptions extends CheckOptions {
   readonly from?: string;
@@ -44,12 +45,12 @@ export function journalReport(place: string, options: JournalReportOptions): num
   const atEnd = teller.atEnd();
   const account = accountOf(story, atEnd, time);
   if (options.out !== undefined) write(options.out, page(place, checked, story, account, time, options));
-  const text = options.json ? json(checked, story, atEnd, account) : plain(checked, account, time, options);
-  process.stdout.write(`${text}\n`);
+  if (options.json) printJson(asJson(checked, story, atEnd, account));
+  else print(...plain(checked, account, time, options));
   return checked.wrong.length > 0 ? 1 : 0;
 }
 
-function plain(checked: Checked, account: Account, time: SiteTime, options: JournalReportOptions): string {
+function plain(checked: Checked, account: Account, time: SiteTime, options: JournalReportOptions): string[] {
   const { wrong } = checked;
   return [
     ...wrong.slice(0, WRONG_SHOWN).map((line) => `wrong: ${line}`),
@@ -71,12 +72,17 @@ function plain(checked: Checked, account: Account, time: SiteTime, options: Jour
     `Times are those of ${time.zone}.`,
     ...groundsOf(checked, options.head),
     ...(options.out === undefined ? [] : [`page: ${options.out}`]),
-  ].join('\n');
+  ];
 }
 
-function json(checked: Checked, story: Story, atEnd: AtEnd | undefined, { totals, alerts }: Account): string {
+function asJson(
+  checked: Checked,
+  story: Story,
+  atEnd: AtEnd | undefined,
+  { totals, alerts }: Account,
+): object {
   const at = (ms: number): string => new Date(ms).toISOString();
-  const report = {
+  return {
     inOrder: checked.wrong.length === 0,
     origin: checked.key.name,
     from: at(story.fromMs),
@@ -103,7 +109,6 @@ function json(checked: Checked, story: Story, atEnd: AtEnd | undefined, { totals
     entries: story.told.map(({ content }) => content),
     wrong: checked.wrong,
   };
-  return JSON.stringify(report, null, 2);
 }
 
 function page(

@@ -10,8 +10,10 @@ import {
   groundsOf,
   verdictOf,
 } from './journal/checked.ts';
+import { contentOf } from './journal/content.ts';
 import { ownKey } from './journal/own-key.ts';
 import { Suspensions } from './journal/suspensions.ts';
+import { print, printJson } from './print.ts';
 import { stateDir } from './state-dir.ts';
 
 export interface JournalVerifyOptions extends CheckOptions {
@@ -26,7 +28,7 @@ class Warnings implements EntryReader {
   readonly #suspensions = new Suspensions();
 
   add(_index: number, content: JournalContent | undefined): void {
-    if (content !== undefined) this.#suspensions.add(content);
+    if (content !== undefined) this.#suspensions.add(contentOf(content));
   }
 
   get lines(): string[] {
@@ -54,7 +56,7 @@ export function journalVerify(place: string, options: JournalVerifyOptions): num
       wrong,
       warnings: read.lines,
     };
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    printJson(report);
     return wrong.length > 0 ? 1 : 0;
   }
   const lines = wrong.slice(0, LINES_MAX).map((line) => `wrong: ${line}`);
@@ -66,7 +68,7 @@ export function journalVerify(place: string, options: JournalVerifyOptions): num
   }
   lines.push(...read.lines.slice(0, LINES_MAX).map((line) => `warning: ${line}`));
   lines.push(...groundsOf(checked, options.head), verdictOf(checked));
-  process.stdout.write(`${lines.join('\n')}\n`);
+  print(...lines);
   return wrong.length > 0 ? 1 : 0;
 }
 
@@ -80,9 +82,9 @@ export function journalExport(dir: string, options: { readonly out: string }): v
     const right = existsSync(out) ? '; name a new file with --out' : '';
     throw new AgentError('config', `${dir} cannot be exported to ${out}: ${messageOf(error)}${right}`, error);
   }
-  process.stdout.write(`${out}: ${size} entries\n`);
+  print(`${out}: ${size} entries`);
 }
 
 export function journalKey(options: { readonly state?: string }): void {
-  process.stdout.write(`${ownKey(stateDir(options.state, process.env))}\n`);
+  print(ownKey(stateDir(options.state, process.env)));
 }

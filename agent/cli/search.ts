@@ -2,12 +2,15 @@
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
 import { systemClock } from '../base/clock.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
+import { AgentError } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+import { printable } from '../base/printable.ts';
 import { COMMAND_TYPE, type Command } from '../contract/command.ts';
 import type { VigieEvent } from '../contract/event.ts';
 import type { SearchArgs } from '../contract/search.ts';
 import { RoomLink } from '../mqtt/room-link.ts';
 import { signEnvelope } from '../restraint/envelope.ts';
+import { print, printJson, printNote } from './print.ts';
 import { type AskedBox, Asking } from './search/asking.ts';
 import { type Room, roomOf, type SearchOptions, searchArgs, signingKey } from './search/request.ts';
 
@@ -22,6 +25,8 @@ const DISCOVERY_MAX_MS = 10_000;
 const TICK_MS = 100;
 
 const NAMES_SHOWN = 20;
+/** Of a refusal, which a box may give in 500 characters. */
+const NOTE_CHARS_MAX = 600;
 
 interface Outcome {
   readonly args: SearchArgs;
@@ -36,7 +41,7 @@ export async function search(options: SearchOptions): Promise<number> {
   const key = signingKey(options.key);
   const args = searchArgs(options);
   const outcome = await new Search(options, room, key, args).run();
-  if (options.json) process.stdout.write(`${JSON.stringify(asJson(outcome), null, 2)}\n`);
+  if (options.json) printJson(asJson(outcome));
   else tell(outcome, options);
   const complete = outcome.asking.boxes.every(({ state }) => state === 'done');
   return complete && outcome.asking.boxes.length > 0 ? 0 : 1;
@@ -171,15 +176,9 @@ class Search {
       this.#known.delete(box);
       return;
     }
-    let status: unknown;
-    try {
-      status = JSON.parse(payload.toString());
-    } catch (error) {
-      status = { state: `status unreadable (${messageOf(error)})` };
-    }
-    const { state, time } = Object(status) as { state?: unknown; time?: unknown };
+    const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
     const online = state === 'online';
-    const note = `${String(state)}, ${String(time)}`;
+    const note = typeof state === 'string' ? `${state}, ${String(time)}` : 'its status cannot be read';
     this.#known.set(box, { online, note });
     if (!online) this.#asking.away(box, note);
   }
@@ -198,14 +197,13 @@ function asJson({ args, asking, events, tookMs }: Outcome): object {
 }
 
 function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOptions): void {
-  for (const event of events) process.stdout.write(`${eventLine(event)}\n`);
+  print(...events.map(eventLine));
   const { boxes, strange } = asking;
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const of = (state: AskedBox['state']): AskedBox[] => boxes.filter((asked) => asked.state === state);
   const answered = [...of('done'), ...of('cut')];
   const hits = answered.filter(({ matches }) => matches > 0).length;
   const { from, to } = args.query;
-  say(
+  printNote(
     `case ${args.case}: ${counted(events.length, 'event')} of ${counted(hits, 'box')}, ${from} to ${to}; ` +
       `${answered.length} of ${counted(boxes.length, 'box')} answered in ${(tookMs / 1000).toFixed(1)} s`,
   );
@@ -214,16 +212,19 @@ function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOpti
   );
   if (short.length > 0) {
     const days = Math.min(...short.map(({ keptDays = 0 }) => keptDays));
-    say(`events are kept for ${days} days only: that nothing was found before that time proves nothing`);
+    printNote(
+      `events are kept for ${days} days only: that nothing was found before that time proves nothing`,
+    );
   }
-  if (of('cut').length > 0) say(`not all was fetched (--max) from: ${names(of('cut'))}`);
-  if (of('offline').length > 0) say(`not connected: ${names(of('offline'))}`);
-  if (of('silent').length > 0) say(`no answer within ${timeout} s: ${names(of('silent'))}`);
-  for (const { box, note } of of('refused').slice(0, NAMES_SHOWN)) say(`refused by ${box}: ${note}`);
+  if (of('cut').length > 0) printNote(`not all was fetched (--max) from: ${names(of('cut'))}`);
+  if (of('offline').length > 0) printNote(`not connected: ${names(of('offline'))}`);
+  if (of('silent').length > 0) printNote(`no answer within ${timeout} s: ${names(of('silent'))}`);
+  for (const { box, note } of of('refused').slice(0, NAMES_SHOWN))
+    printNote(`refused by ${printable(box)}: ${printable(note ?? '', NOTE_CHARS_MAX)}`);
   if (of('refused').length > NAMES_SHOWN)
-    say(`refused by ${of('refused').length - NAMES_SHOWN} more (--json lists all)`);
-  if (strange > 0) say(`${strange} messages that were no answers were ignored`);
-  if (boxes.length === 0) say('no box has left its status at this broker, and none answered');
+    printNote(`refused by ${of('refused').length - NAMES_SHOWN} more (--json lists all)`);
+  if (strange > 0) printNote(`${strange} messages that were no answers were ignored`);
+  if (boxes.length === 0) printNote('no box has left its status at this broker, and none answered');
 }
 
 /** `2026-11-24T14:00:00.000Z  canebiere-017  loitering start  zone/forecourt  person ×2  b1c2-7`. */
@@ -234,13 +235,14 @@ function eventLine({ time, source, subject, id, data }: VigieEvent): string {
     .map(([label, count]) => (count === 1 ? label : `${label} ×${count}`))
     .join(', ');
   const box = source.split(':').at(-1) ?? '';
-  return [time, box, `${data.rule.kind} ${data.phase}`, subject, objects || '-', id].join('  ');
+  const what = `${data.rule.kind} ${data.phase}`;
+  return [time, box, what, printable(subject), objects || '-', printable(id)].join('  ');
 }
 
 function names(boxes: readonly AskedBox[]): string {
   const shown = boxes
     .slice(0, NAMES_SHOWN)
-    .map(({ box, note }) => (note === undefined ? box : `${box} (${note})`));
+    .map(({ box, note }) => (note === undefined ? printable(box) : `${printable(box)} (${printable(note)})`));
   const more = boxes.length - shown.length;
   return `${shown.join(', ')}${more > 0 ? ` and ${more} more (--json lists all)` : ''}`;
 }

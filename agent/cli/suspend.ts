@@ -17,6 +17,7 @@ import { PIN_FILE, readPin, writePin } from '../restraint/pin.ts';
 import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from '../restraint/places.ts';
 import { signResume } from '../restraint/resume.ts';
 import { SUSPENSION_FILE, Suspension } from '../restraint/suspension.ts';
+import { print } from './print.ts';
 import { resumeKeys } from './search/request.ts';
 import { stateDir } from './state-dir.ts';
 
@@ -203,5 +204,5 @@ function checkedReason(reason: string): string {
 }
 
 function say(line: string): void {
-  process.stdout.write(`${line}\n`);
+  print(line);
 }

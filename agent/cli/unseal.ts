@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
+import { print } from './print.ts';
 import { askBox, assertBox } from './search/ask-box.ts';
 import { type RoomOptions, roomOf, signingKey } from './search/request.ts';
 
@@ -32,10 +33,10 @@ export async function unseal(options: UnsealOptions): Promise<void> {
   } catch (error) {
     throw new AgentError('config', `--out: ${options.out} cannot be written (${messageOf(error)})`, error);
   }
-  process.stdout.write(
-    `${options.out}: ${file.length} bytes, SHA-256 ${sha256Of(file)}\n` +
-      `the box has put case ${options.case} into its journal; who holds the authority's key opens the file with:\n` +
-      `  age --decrypt -i KEY -o still.jpg ${options.out}\n`,
+  print(
+    `${options.out}: ${file.length} bytes, SHA-256 ${sha256Of(file)}`,
+    `the box has put case ${options.case} into its journal; who holds the authority's key opens the file with:`,
+    `  age --decrypt -i KEY -o still.jpg ${options.out}`,
   );
 }
 

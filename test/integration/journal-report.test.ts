@@ -7,6 +7,7 @@ import { StoryTeller } from '../../agent/cli/journal/story.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { BoxLife, dayOf, yearOf } from '../lib/box-life.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
+import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
@@ -368,6 +369,45 @@ void t.test('who stopped it, who let it go on, and who asked for unredacted stil
     t.match(text, says);
     t.match(html, says);
   }
+});
+
+void t.test('what others wrote reaches no terminal and no page as it is', async (t) => {
+  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  life.note({ type: 'suspend', id: HOSTILE, reason: HOSTILE, by: HOSTILE, framesRead: 3000 });
+  life
+    .mode('suspended', HOSTILE)
+    .live(10)
+    .note({ type: HOSTILE, [HOSTILE]: HOSTILE } as never);
+  // What a box that was taken over may sign as well.
+  for (const entry of [7, [], {}, { type: 'suspend', id: 7 }, { type: 'resume', id: 's1', by: 'x' }])
+    life.entries.push(entry as never);
+  life.entries.push({ at: 'never', type: 'heartbeat', boot: '1', frames: null } as never);
+  life.mode('active', HOSTILE).note({ type: 'resume', id: HOSTILE, reason: HOSTILE, by: [HOSTILE] });
+  const dir = scratch(t);
+  const { text, json, html } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  t.strictSame(forbiddenIn(text), []);
+  t.strictSame(forbiddenIn(html), []);
+  t.match(text, /suspended by \\x1b\[2J/);
+  t.notMatch(text, /^vigie: all is well/m);
+  t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'for programs it is as it was');
+  const place = join(dir, 'journal');
+  for (const more of [[], ['--json']]) {
+    const verify = vigie(t, 'journal', 'verify', place, '--key', keyOf(dir), ...more);
+    t.equal(await verify.ended, 0);
+    t.match(verify.out, /without a signed resume/);
+    t.strictSame(forbiddenIn(verify.out), []);
+    t.equal(verify.out.includes('\nvigie: all is well'), false);
+  }
+  t.match(text, /suspend, not of its form: \{"id":7\}/);
+  t.match(text, /6 entries bear no time/);
+  const bad = join(dir, 'bad.jsonl');
+  writeFileSync(
+    bad,
+    `${JSON.stringify({ form: 'vigie-journal-export-1', checkpoint: `${HOSTILE}\n\n— ${HOSTILE}\n`, witnessed: null })}\n`,
+  );
+  const forged = vigie(t, 'journal', 'verify', bad, '--key', keyOf(dir));
+  t.equal(await forged.ended, 1, forged.err);
+  t.strictSame(forbiddenIn(forged.out + forged.err), []);
 });
 
 void t.test('what others wrote is text on the page, never markup', async (t) => {

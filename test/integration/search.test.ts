@@ -15,6 +15,7 @@ import { SearchRecord } from '../../agent/contract/search.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
+import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { MODEL_DIR, ROOT, scratch } from '../lib/paths.ts';
 import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
@@ -265,6 +266,70 @@ void t.test('only who may write commands and holds a key can search', async (t) 
     'a box hears the commands for all, and nothing else',
   );
   t.equal(box.search.counters.searches, 2);
+});
+
+/** A box that has been taken over: it answers every command with `reply`, and its status is no better. */
+async function hostileBox(t: Test, room: Room, box: string, reply: () => object): Promise<void> {
+  const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
+  client.on('message', (topic, _payload, { properties }) => {
+    const to = properties?.responseTopic?.replace('/all/', `/${box}/`);
+    if (!topic.endsWith('/cmd') || to === undefined) return;
+    const envelope = { site: SITE, box, time: new Date().toISOString(), ...reply() };
+    const correlationData = properties?.correlationData;
+    client.publish(to, JSON.stringify(envelope), {
+      qos: 1,
+      properties: { ...(correlationData && { correlationData }) },
+    });
+  });
+  await client.subscribeAsync([`vigie/${SITE}/${box}/cmd`, `vigie/${SITE}/all/cmd`], { qos: 1 });
+  const status = { state: 'online', boot: HOSTILE, time: HOSTILE };
+  await client.publishAsync(`vigie/${SITE}/${box}/status`, JSON.stringify(status), { qos: 1, retain: true });
+}
+
+void t.test('a hostile box reaches nobody’s terminal', async (t) => {
+  const { room, basic, dir, nowMs, search } = await makeSearch(t);
+  const from = eventAt(nowMs - HOUR_MS, { id: HOSTILE.slice(0, 60), box: 'mallory' });
+  const event = { ...from, subject: HOSTILE.slice(0, 80) };
+  let gives: object = {
+    result: { events: [event], matches: 1, next: null, kept: { days: 30, oldest: null } },
+  };
+  await hostileBox(t, room, 'mallory', () => gives);
+  // Another that is away, and says so in its own words.
+  const away = await clientOf(t, room, 'away', { reconnectPeriod: 0 });
+  const status = JSON.stringify({ state: HOSTILE, time: HOSTILE });
+  await away.publishAsync(`vigie/${SITE}/away/status`, status, { qos: 1, retain: true });
+
+  const found = await search('--timeout', '20');
+  t.equal(found.code, 1, found.err);
+  t.equal(found.out.trim().split('\n').length, 1, found.out);
+  t.strictSame(forbiddenIn(found.out + found.err), []);
+  t.match(found.out, /mallory {2}loitering start {2}\\x1b\[2J/);
+  t.match(found.err, /not connected: away \(\\x1b/);
+  const json = await search('--json', '--timeout', '20');
+  t.strictSame(forbiddenIn(json.out + json.err), []);
+  t.equal((JSON.parse(json.out) as Answer).events[0]?.id, event.id, 'for programs it is as it came');
+
+  gives = { refused: { code: 'not-permitted', message: HOSTILE } };
+  const to = ['--box', 'mallory', '--timeout', '20'];
+  const key = basic[3] ?? '';
+  const room1 = ['--room', join(dir, 'room.yaml')];
+  const case1 = ['--key', key, '--case', '1', '--reason', 'r'];
+  const commands = [
+    ['search', ...basic, ...to],
+    ['unseal', ...room1, ...case1, ...to, '--event', 'e-1', '--out', join(dir, 'e-1.age')],
+    ['remote', 'suspend', ...room1, '--sign', key, '--reason', 'r', ...to],
+  ];
+  for (const args of commands) {
+    const { code, out, err } = await vigie(args);
+    t.equal(code, 1, `${args[0]}: ${err}`);
+    t.match(err, /refused by mallory: not-permitted: \\x1b\[2J/);
+    t.strictSame(forbiddenIn(out + err), []);
+    t.notMatch(err, /^vigie: all is well/m);
+  }
+  gives = { result: { mode: HOSTILE } };
+  const strange = await vigie(commands[2] ?? []);
+  t.match(strange, { code: 2, err: /another form/ });
+  t.strictSame(forbiddenIn(strange.err), []);
 });
 
 void t.test('what is typed wrong is one line, exit 2', async (t) => {

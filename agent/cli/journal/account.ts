@@ -213,6 +213,13 @@ function unprovedLines(story: Story, time: SiteTime): Line[] {
         `${counted(count, 'entry', 'entries')} of the kind “${kind}” can no longer be read: erased, as the journal says; that they were there is proved`,
       ),
     ),
+    ...(story.undated === 0
+      ? []
+      : [
+          timeless(
+            `${counted(story.undated, 'entry bears', 'entries bear')} no time; told as of the entry before`,
+          ),
+        ]),
     ...(missed === 0
       ? []
       : [timeless(`${counted(missed, 'entry', 'entries')} could not be written, because the disk refused`)]),

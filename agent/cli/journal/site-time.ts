@@ -7,6 +7,9 @@ const DAY_MS = 86_400_000;
 
 const FORM = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(Z|[+-]\d{2}:\d{2})?)?$/;
 
+/** For what somebody else wrote, which may be none. */
+const NO_TIME = 'no time';
+
 export interface Tick {
   readonly ms: number;
   readonly label: string;
@@ -48,11 +51,13 @@ export class SiteTime {
 
   /** `24 Nov 2026, 14:05 +01:00` */
   text(ms: number): string {
+    if (Number.isNaN(ms)) return NO_TIME;
     return `${this.#full.format(ms)} ${this.#offset(ms)}`;
   }
 
   /** `24 Nov 2026, 14:05 to 15:10 +01:00`, with day and offset again where they are others. */
   span(fromMs: number, toMs: number): string {
+    if (Number.isNaN(fromMs + toMs)) return `${this.text(fromMs)} to ${this.text(toMs)}`;
     const [from, to] = [this.#full.format(fromMs), this.#full.format(toMs)];
     const [day] = from.split(', ');
     const till = to.startsWith(`${day}, `) ? to.split(', ')[1] : to;

@@ -5,6 +5,7 @@
  * can be. What lies beyond that is not proved, and is said so.
  */
 import type { JournalContent } from '../../contract/journal.ts';
+import { contentOf } from './content.ts';
 import { FrameCount, type FrameFindings } from './frames.ts';
 import { type MissingResume, Suspensions } from './suspensions.ts';
 
@@ -44,6 +45,8 @@ export interface Story extends FrameFindings {
   readonly told: readonly Told[];
   /** Of erased entries, by what they were; `entries` where that is not known. */
   readonly erased: ReadonlyMap<string, number>;
+  /** Entries of the whole journal that bear no time; they are told as of the entry before. */
+  readonly undated: number;
   /** While these lasted, the clock was not synchronised. */
   readonly unsynced: readonly Omit<Period, 'state' | 'why'>[];
   /** Runs that ended without saying so. */
@@ -64,14 +67,19 @@ export class StoryTeller {
   /** Erased entries, with how many entries stand before them. */
   readonly #erased: { index: number; after: number }[] = [];
   readonly #kinds = new Map<number, string>();
+  #undated = 0;
 
   /** To be called for each entry in order; undefined: it was erased. */
-  add(index: number, content: JournalContent | undefined): void {
-    if (content === undefined) {
+  add(index: number, entry: JournalContent | undefined): void {
+    if (entry === undefined) {
       this.#erased.push({ index, after: this.#told.length });
       return;
     }
-    this.#told.push({ atMs: Date.parse(content.at), content });
+    const content = contentOf(entry);
+    const ms = Date.parse(content.at);
+    // Its place is sure, whatever it says of its time.
+    if (Number.isNaN(ms)) this.#undated += 1;
+    this.#told.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
     if (content.type !== 'erase' || content.what === undefined) return;
     for (const entry of content.entries) this.#kinds.set(entry, content.what);
   }
@@ -104,7 +112,7 @@ export class StoryTeller {
       erased.set(kind, (erased.get(kind) ?? 0) + 1);
     }
     const told = this.#told.filter(({ atMs }) => inside(atMs));
-    return { fromMs, toMs, timeZone: this.timeZone, told, erased, ...walk.found };
+    return { fromMs, toMs, timeZone: this.timeZone, told, erased, undated: this.#undated, ...walk.found };
   }
 
   /** Undefined for a journal without entries. `readMs` as in `tell`; without it as of the last entry. */

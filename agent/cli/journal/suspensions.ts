@@ -17,9 +17,14 @@ export class Suspensions {
   readonly #endedEarly = new Set<string>();
   readonly #seen = new Set<string>();
 
+  #atMs = 0;
+
   /** To be called for each entry in order. */
   add(content: JournalContent): void {
-    const atMs = Date.parse(content.at);
+    const ms = Date.parse(content.at);
+    // One without a time is as old as the one before it at least.
+    if (!Number.isNaN(ms)) this.#atMs = ms;
+    const atMs = this.#atMs;
     if (content.type === 'suspend') this.#begin(content.id, atMs);
     if (content.type === 'mode' && content.suspension !== null) this.#begin(content.suspension, atMs);
     if (content.type === 'resume' && !this.#open.delete(content.id) && !this.#seen.has(content.id))
