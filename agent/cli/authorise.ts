@@ -8,11 +8,12 @@ import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisatio
 import { CommandRefused } from '../contract/command.ts';
 import { RULE_SCHEMAS } from '../contract/config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../restraint/authorisation.ts';
-import { keyIdOf, signEnvelope } from '../restraint/envelope.ts';
+import { keyIdOf, publicKeyOf, signEnvelope } from '../restraint/envelope.ts';
+import { print } from './print.ts';
 import { signingKey } from './search/request.ts';
 
 export interface AuthoriseOptions {
-  readonly key: string;
+  readonly sign: string;
   readonly out: string;
 }
 
@@ -24,13 +25,16 @@ export function keygen(file: string): void {
   writeNew(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
   writeNew(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
   const line = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-  process.stdout.write(
-    `${file}: private key, for its holder alone; it goes on no box\n${file}.pub: public key\npublicKey: ${line}\nfingerprint: ${keyIdOf(publicKey)}\n`,
+  print(
+    `${file}: private key, for its holder alone; it goes on no box`,
+    `${file}.pub: public key`,
+    `publicKey: ${line}`,
+    `fingerprint: ${keyIdOf(publicKey)}`,
   );
 }
 
-export function authorise(file: string, { key: keyFile, out }: AuthoriseOptions): void {
-  const key = signingKey(keyFile);
+export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
+  const key = signingKey(sign);
   const content = readOrder(file);
   const envelope = signEnvelope(AUTHORISATION_TYPE, JSON.stringify(content), key);
   openAuthorisation(Buffer.from(envelope), createPublicKey(key));
@@ -39,13 +43,17 @@ export function authorise(file: string, { key: keyFile, out }: AuthoriseOptions)
   } catch (error) {
     throw new AgentError('config', `--out ${out} cannot be written: ${messageOf(error)}`, error);
   }
-  process.stdout.write(`${[`${out}: signed by ${keyIdOf(key)}`, ...orderLines(content)].join('\n')}\n`);
+  print(`${out}: signed by ${keyIdOf(key)}`, ...orderLines(content));
 }
 
-/** What an order says, a line each. */
+/** What an order says, a line each; of its keys what can be compared with what their holders have read out. */
 export function orderLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
-  const recipients = content.ageRecipients?.length ?? 0;
+  const recipients = content.ageRecipients ?? [];
+  const holders = resumeKeys.map(({ name, publicKey }) => [
+    '',
+    `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
+  ]);
   return [
     ['order', `${order} of ${authority}`],
     ['for', `${box} at ${site}, camera ${camera}`],
@@ -59,8 +67,10 @@ export function orderLines(content: Authorisation): string[] {
       'keeps',
       `events ${retention.eventsDays} days at most, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}`,
     ],
-    ['resumes', `with two keys of: ${resumeKeys.map(({ name }) => name).join(', ')}`],
-    ['seals', recipients === 0 ? 'nothing: no recipient is named' : `evidence to ${recipients} recipients`],
+    ['resumes', 'with two keys of:'],
+    ...holders,
+    ['seals', recipients.length === 0 ? 'nothing: no recipient is named' : 'evidence to:'],
+    ...recipients.map((recipient) => ['', recipient]),
   ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
 }
 

@@ -10,9 +10,17 @@ import type { VigieEvent } from '../contract/event.ts';
 import type { SearchArgs } from '../contract/search.ts';
 import { RoomLink } from '../mqtt/room-link.ts';
 import { signEnvelope } from '../restraint/envelope.ts';
+import type { SiteTime } from './journal/site-time.ts';
 import { print, printJson, printNote } from './print.ts';
 import { type AskedBox, Asking } from './search/asking.ts';
-import { type Room, roomOf, type SearchOptions, searchArgs, signingKey } from './search/request.ts';
+import {
+  type Room,
+  roomOf,
+  type SearchOptions,
+  searchArgs,
+  signingKey,
+  timeOfSite,
+} from './search/request.ts';
 
 export type { SearchOptions };
 
@@ -24,6 +32,7 @@ const QUIET_MS = 500;
 const DISCOVERY_MAX_MS = 10_000;
 const TICK_MS = 100;
 
+const UNREADABLE = 'its status cannot be read';
 const NAMES_SHOWN = 20;
 /** Of a refusal, which a box may give in 500 characters. */
 const NOTE_CHARS_MAX = 600;
@@ -38,13 +47,22 @@ interface Outcome {
 /** Returns the exit code: 1 when a box did not give all that it has. */
 export async function search(options: SearchOptions): Promise<number> {
   const room = roomOf(options);
-  const key = signingKey(options.key);
-  const args = searchArgs(options);
-  const outcome = await new Search(options, room, key, args).run();
+  const key = signingKey(options.sign);
+  const time = timeOfSite(options, room);
+  const args = searchArgs(options, time);
+  const outcome = await new Search({ options, room, key, args, time }).run();
   if (options.json) printJson(asJson(outcome));
-  else tell(outcome, options);
+  else tell(outcome, options, time);
   const complete = outcome.asking.boxes.every(({ state }) => state === 'done');
   return complete && outcome.asking.boxes.length > 0 ? 0 : 1;
+}
+
+interface SearchParts {
+  readonly options: SearchOptions;
+  readonly room: Room;
+  readonly key: KeyObject;
+  readonly args: SearchArgs;
+  readonly time: SiteTime;
 }
 
 class Search {
@@ -52,6 +70,7 @@ class Search {
   readonly #room: Room;
   readonly #key: KeyObject;
   readonly #args: SearchArgs;
+  readonly #time: SiteTime;
   readonly #link: RoomLink;
   readonly #asking: Asking;
   readonly #known = new Map<string, { online: boolean; note: string }>();
@@ -66,11 +85,12 @@ class Search {
   #statusAtMs = 0;
   #fault: Error | undefined;
 
-  constructor(options: SearchOptions, room: Room, key: KeyObject, args: SearchArgs) {
+  constructor({ options, room, key, args, time }: SearchParts) {
     this.#options = options;
     this.#room = room;
     this.#key = key;
     this.#args = args;
+    this.#time = time;
     this.#link = new RoomLink({
       config: room.mqtt,
       site: room.site,
@@ -178,7 +198,8 @@ class Search {
     }
     const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
     const online = state === 'online';
-    const note = typeof state === 'string' ? `${state}, ${String(time)}` : 'its status cannot be read';
+    const note =
+      typeof state === 'string' ? `${state}, ${this.#time.rfc3339(Date.parse(String(time)))}` : UNREADABLE;
     this.#known.set(box, { online, note });
     if (!online) this.#asking.away(box, note);
   }
@@ -196,15 +217,16 @@ function asJson({ args, asking, events, tookMs }: Outcome): object {
   return { ...args, tookMs: Math.round(tookMs), boxes, events };
 }
 
-function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOptions): void {
-  print(...events.map(eventLine));
+function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOptions, time: SiteTime): void {
+  print(...events.map((event) => eventLine(event, time)));
   const { boxes, strange } = asking;
   const of = (state: AskedBox['state']): AskedBox[] => boxes.filter((asked) => asked.state === state);
   const answered = [...of('done'), ...of('cut')];
   const hits = answered.filter(({ matches }) => matches > 0).length;
   const { from, to } = args.query;
+  const span = [from, to].map((text) => time.rfc3339(Date.parse(text))).join(' to ');
   printNote(
-    `case ${args.case}: ${counted(events.length, 'event')} of ${counted(hits, 'box')}, ${from} to ${to}; ` +
+    `case ${args.case}: ${counted(events.length, 'event')} of ${counted(hits, 'box')}, ${span}; ` +
       `${answered.length} of ${counted(boxes.length, 'box')} answered in ${(tookMs / 1000).toFixed(1)} s`,
   );
   const short = answered.filter(
@@ -227,8 +249,8 @@ function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOpti
   if (boxes.length === 0) printNote('no box has left its status at this broker, and none answered');
 }
 
-/** `2026-11-24T14:00:00.000Z  canebiere-017  loitering start  zone/forecourt  person ×2  b1c2-7`. */
-function eventLine({ time, source, subject, id, data }: VigieEvent): string {
+/** `2026-11-24T15:00:00+01:00  canebiere-017  loitering start  zone/forecourt  person ×2  b1c2-7`. */
+function eventLine({ time: text, source, subject, id, data }: VigieEvent, time: SiteTime): string {
   const labels = new Map<string, number>();
   for (const { label } of data.objects) labels.set(label, (labels.get(label) ?? 0) + 1);
   const objects = [...labels]
@@ -236,7 +258,9 @@ function eventLine({ time, source, subject, id, data }: VigieEvent): string {
     .join(', ');
   const box = source.split(':').at(-1) ?? '';
   const what = `${data.rule.kind} ${data.phase}`;
-  return [time, box, what, printable(subject), objects || '-', printable(id)].join('  ');
+  return [time.rfc3339(Date.parse(text)), box, what, printable(subject), objects || '-', printable(id)].join(
+    '  ',
+  );
 }
 
 function names(boxes: readonly AskedBox[]): string {

@@ -85,6 +85,7 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
     authorisation,
     rules: rulesOf(config, authorisation),
     masks: config.masks.length,
+    sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),
     months,
     journal: {

@@ -9,7 +9,7 @@ import { askBox, assertBox } from './search/ask-box.ts';
 import { type RoomOptions, roomOf, signingKey } from './search/request.ts';
 
 export interface UnsealOptions extends RoomOptions {
-  readonly key: string;
+  readonly sign: string;
   readonly case: string;
   readonly reason: string;
   readonly box: string;
@@ -21,7 +21,7 @@ export interface UnsealOptions extends RoomOptions {
 /** Throws AgentError, one line. */
 export async function unseal(options: UnsealOptions): Promise<void> {
   const room = roomOf(options);
-  const key = signingKey(options.key);
+  const key = signingKey(options.sign);
   const args = argsOf(options);
   // Looked at first: a file that cannot be written would have been asked for in vain, and journaled.
   if (existsSync(options.out)) throw new AgentError('config', `--out: ${options.out} is there already`);

@@ -111,6 +111,16 @@ export class BoxLife {
     return this.note({ type: 'search', row: 1, record });
   }
 
+  /** Asked for in a case; `there`: something was handed out. */
+  unseal(number: string, there: boolean): this {
+    const at = new Date(this.#atMs).toISOString();
+    const record = {
+      ...{ record: 'unseal' as const, at, key: 'judge-desk', counter: 1, case: number, reason: 'assault' },
+      ...{ event: 'b00t-1', sha256: there ? 'ef'.repeat(32) : null },
+    };
+    return this.note({ type: 'unseal', row: 1, record });
+  }
+
   reconfigured(): this {
     const { config: before, zones } = this.#running;
     this.#running = { ...this.#running, config: 'c1'.repeat(32), zones: '21'.repeat(32) };

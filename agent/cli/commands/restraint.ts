@@ -6,7 +6,7 @@ import type { JournalReportOptions } from '../journal-report.ts';
 import type { PinOptions, ResumeOptions, SuspendOptions } from '../suspend.ts';
 import { LANGUAGES } from '../transparency/texts.ts';
 import type { TransparencyOptions } from '../transparency.ts';
-import { command, configOption, DEFAULT_CONFIG, stateOption } from './options.ts';
+import { command, configOption, DEFAULT_CONFIG, signed, stateOption } from './options.ts';
 
 export function addRestraintCommands(program: Command): void {
   addAuthority(program);
@@ -27,11 +27,11 @@ function addAuthority(program: Command): void {
       const { keygen } = await import('../authorise.ts');
       keygen(file);
     });
-  command(program, 'authorise', 'sign an order, so that a box may do what it says', [
-    ['vigie authorise order.yaml --key authority.key --out canebiere-017.dsse.json', 'at the authority'],
-  ])
+  const authorised = command(program, 'authorise', 'sign an order, so that a box may do what it says', [
+    ['vigie authorise order.yaml --sign authority.key --out canebiere-017.dsse.json', 'at the authority'],
+  ]);
+  signed(authorised, 'the authority’s private key, PEM')
     .argument('<order>', 'the order, YAML (docs/guide/authorisation.md)')
-    .requiredOption('--key <file>', 'the authority’s private key, PEM')
     .requiredOption('--out <file>', 'the signed authorisation, for `authorisation` of the box')
     .action(async (order: string, options: AuthoriseOptions) => {
       const { authorise } = await import('../authorise.ts');

@@ -5,7 +5,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
-const FORM = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(Z|[+-]\d{2}:\d{2})?)?$/;
+const FORM = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/;
 
 /** For what somebody else wrote, which may be none. */
 const NO_TIME = 'no time';
@@ -67,6 +67,7 @@ export class SiteTime {
 
   /** `2026-11-24T14:05:07+01:00` (RFC 3339). */
   rfc3339(ms: number): string {
+    if (Number.isNaN(ms)) return NO_TIME;
     return `${new Date(this.#toLocal(ms)).toISOString().slice(0, 19)}${this.#offset(ms)}`;
   }
 
@@ -76,7 +77,8 @@ export class SiteTime {
     const utcMs = Date.parse(`${day}T${time}Z`);
     const real = !Number.isNaN(utcMs) && new Date(utcMs).toISOString().startsWith(day);
     if (day === '' || !real) {
-      throw new AgentError('config', `${option}: "${text}" is no time; write 2026-11-24 or 2026-11-24T14:00`);
+      const right = `write 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not of ${this.zone}`;
+      throw new AgentError('config', `${option}: "${text}" is no time; ${right}`);
     }
     return offset === undefined ? this.#ofLocal(utcMs) : Date.parse(`${day}T${time}${offset}`);
   }
@@ -120,7 +122,7 @@ export class SiteTime {
 
   /** `+01:00`, what the site's wall clock is ahead of UTC. */
   #offset(ms: number): string {
-    const minutes = Math.round((this.#toLocal(ms) - ms) / MINUTE_MS);
+    const minutes = this.#offsetMs(ms) / MINUTE_MS;
     const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
     const two = (count: number): string => String(count).padStart(2, '0');
     return `${minutes < 0 ? '-' : '+'}${two(hours)}:${two(rest)}`;
@@ -133,9 +135,13 @@ export class SiteTime {
     return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
   }
 
+  #offsetMs(ms: number): number {
+    return Math.round((this.#toLocal(ms) - ms) / MINUTE_MS) * MINUTE_MS;
+  }
+
   #ofLocal(local: number): number {
-    const guess = local - (this.#toLocal(local) - local);
-    return guess - (this.#toLocal(guess) - local);
+    const guess = local - this.#offsetMs(local);
+    return local - this.#offsetMs(guess);
   }
 }
 

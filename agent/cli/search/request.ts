@@ -12,6 +12,7 @@ import { type MqttConfig, RULE_SCHEMAS } from '../../contract/config.ts';
 import { RESUME_SIGNATURES } from '../../contract/mode.ts';
 import { SearchArgs } from '../../contract/search.ts';
 import { keyIdOf } from '../../restraint/envelope.ts';
+import { SiteTime } from '../journal/site-time.ts';
 
 /** Where the room's broker is. */
 export interface RoomOptions {
@@ -23,7 +24,7 @@ export interface RoomOptions {
 }
 
 export interface SearchOptions extends RoomOptions {
-  readonly key: string;
+  readonly sign: string;
   readonly case: string;
   readonly reason: string;
   readonly from: string;
@@ -33,11 +34,14 @@ export interface SearchOptions extends RoomOptions {
   readonly box?: readonly string[];
   readonly timeout: number;
   readonly max: number;
+  readonly timeZone?: string;
   readonly json?: boolean;
 }
 
 export interface Room {
   readonly site: string;
+  /** Of the site, where the file of the room names it. */
+  readonly timeZone: string | undefined;
   readonly mqtt: MqttConfig;
 }
 
@@ -47,6 +51,7 @@ export const NAME = /^[a-z0-9-]{1,32}$/;
 /** Other keys of the file belong to other programs of the room. */
 const RoomFile = Type.Object({
   site: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
+  timeZone: Type.Optional(Type.String()),
   mqtt: Type.Object({
     url: Type.String({ pattern: '^mqtts?://' }),
     ca: Type.Optional(Type.String()),
@@ -61,7 +66,9 @@ export function roomOf(options: RoomOptions): Room {
   if (isUrl && !NAME.test(site)) {
     throw wrong('--site', 'is needed with --room mqtts://…: the name of the site, 1 to 32 of a-z, 0-9 and -');
   }
-  const given = isUrl ? { site, mqtt: { url: room, ca, cert, key: certKey } } : readRoomFile(room);
+  const given = isUrl
+    ? { site, timeZone: undefined, mqtt: { url: room, ca, cert, key: certKey } }
+    : readRoomFile(room);
   const { url, ...files } = given.mqtt;
   if (!URL.canParse(url) || (url.startsWith('mqtt:') && !/^mqtt:\/\/(localhost|127\.|\[::1\])/.test(url))) {
     throw wrong(
@@ -73,7 +80,8 @@ export function roomOf(options: RoomOptions): Room {
   const paths = Object.entries(files).flatMap(([name, file]) =>
     file === undefined ? [] : [[name, resolve(from, file)]],
   );
-  return { site: given.site, mqtt: { url, ...Object.fromEntries(paths), ack: 'broker' } };
+  const { timeZone } = given;
+  return { site: given.site, timeZone, mqtt: { url, ...Object.fromEntries(paths), ack: 'broker' } };
 }
 
 function readRoomFile(file: string) {
@@ -91,39 +99,45 @@ function readRoomFile(file: string) {
   );
 }
 
-export function signingKey(file: string): KeyObject {
+/** `option`: by which it was named. */
+export function signingKey(file: string, option = '--sign'): KeyObject {
   let pem: Buffer;
   try {
     pem = readFileSync(file);
   } catch (error) {
-    throw wrong('--key', `${file} cannot be read (${messageOf(error)})`);
+    throw wrong(option, `${file} cannot be read (${messageOf(error)})`);
   }
   const right = 'make one with: openssl genpkey -algorithm ed25519 -out FILE';
   let key: KeyObject;
   try {
     key = createPrivateKey(pem);
   } catch {
-    throw wrong('--key', `${file} holds no private key in PEM form without a passphrase; ${right}`);
+    throw wrong(option, `${file} holds no private key in PEM form without a passphrase; ${right}`);
   }
   if (key.asymmetricKeyType !== 'ed25519') {
-    throw wrong('--key', `${file} is a key of type ${key.asymmetricKeyType}; ${right}`);
+    throw wrong(option, `${file} is a key of type ${key.asymmetricKeyType}; ${right}`);
   }
   const open = openToOthers(file);
-  if (open !== undefined) throw wrong('--key', open);
+  if (open !== undefined) throw wrong(option, open);
   return key;
 }
 
 /** For a resume, which needs the holders of two keys. */
 export function resumeKeys(files: readonly string[]): KeyObject[] {
-  const keys = files.map(signingKey);
+  const keys = files.map((file) => signingKey(file, '--key'));
   if (new Set(keys.map(keyIdOf)).size >= RESUME_SIGNATURES) return keys;
   throw wrong('--key', 'two different keys of the authorisation must sign; name both files');
 }
 
-export function searchArgs(options: SearchOptions): SearchArgs {
+/** Where nothing else says it: the zone of this machine. */
+export function timeOfSite({ timeZone }: SearchOptions, room: Room): SiteTime {
+  return new SiteTime(timeZone ?? room.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone);
+}
+
+export function searchArgs(options: SearchOptions, time: SiteTime): SearchArgs {
   const { kind, zone, box } = options;
-  const from = timeOf('--from', options.from);
-  const to = timeOf('--to', options.to);
+  const at = (option: string, text: string): string => new Date(time.parse(option, text)).toISOString();
+  const [from, to] = [at('--from', options.from), at('--to', options.to)];
   if (from >= to) throw wrong('--to', `${to} is not after --from ${from}`);
   for (const name of kind ?? []) assertKind(name);
   for (const name of [...(zone ?? []), ...(box ?? [])]) {
@@ -143,27 +157,6 @@ function assertKind(name: string): void {
   if (meant !== undefined) throw wrong('--kind', `no rule is called "${name}"; did you mean "${meant}"?`);
   if (!/^[a-z-]{1,40}$/.test(name))
     throw wrong('--kind', `"${name}" is no kind; there are ${known.join(', ')}`);
-}
-
-/** Without an offset: the time of this machine, for a day alone its midnight. */
-function timeOf(option: string, text: string): string {
-  const form = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
-  const ms = form.test(text)
-    ? Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T'))
-    : NaN;
-  if (Number.isNaN(ms) || !sameDay(text, ms)) {
-    throw wrong(
-      option,
-      `"${text}" is no time; write 2026-11-24T14:00, with Z or +01:00 where it is not this machine’s`,
-    );
-  }
-  return new Date(ms).toISOString();
-}
-
-/** 30 February would silently become 2 March. */
-function sameDay(text: string, ms: number): boolean {
-  const day = Number(text.slice(8, 10));
-  return [-1, 0, 1].some((days) => new Date(ms + days * 86_400_000).getUTCDate() === day);
 }
 
 function wrong(option: string, message: string): AgentError {

@@ -59,6 +59,11 @@ function countsOf(month: string, frames: number, story: Story): MonthCounts {
   for (const { state, fromMs, toMs } of story.periods) shares[state] += (toMs - fromMs) / wholeMs;
   const count = (type: string): number =>
     story.told.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
+  // Requests for what is not there hand out nothing.
+  const inVain = story.told.filter(
+    ({ content }) =>
+      content.type === 'unseal' && content.record.record === 'unseal' && content.record.sha256 === null,
+  ).length;
   return {
     month,
     from: new Date(story.fromMs),
@@ -66,7 +71,7 @@ function countsOf(month: string, frames: number, story: Story): MonthCounts {
     framesAtLeast: story.uncounted.length > 0,
     alerts: count('alert'),
     searches: count('search'),
-    unsealings: count('unseal'),
+    unsealings: count('unseal') - inVain,
     shares,
   };
 }

@@ -13,6 +13,7 @@ export interface MonthCounts {
   readonly framesAtLeast: boolean;
   readonly alerts: number;
   readonly searches: number;
+  /** Sealed stills that were handed out. */
   readonly unsealings: number;
   /** Shares of the month, or of what of it is over, 0..1. */
   readonly shares: Readonly<Record<State, number>>;
@@ -44,6 +45,8 @@ export interface PublicFacts {
   readonly authorisation: Pick<Authorisation, 'order' | 'authority' | 'notBefore' | 'notAfter'> | null;
   readonly rules: readonly PublicRule[];
   readonly masks: number;
+  /** Public keys of age to which stills are sealed; none: nothing is. */
+  readonly sealedTo: readonly string[];
   readonly retention: {
     readonly eventsDays: number;
     readonly snapshotsDays: number;

@@ -22,7 +22,7 @@ const STYLE = new Html(`
   table { border-collapse: collapse; width: 100%; font-size: .95rem; }
   th, td { text-align: left; vertical-align: top; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
   table.months td:first-child { white-space: nowrap; }
-  td.figure, th.figure { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+  td.figure, th.figure { text-align: right; font-variant-numeric: tabular-nums; } td.figure { white-space: nowrap; }
   .bar { display: flex; min-width: 7rem; height: .9rem; margin-top: .3rem; background: #eee; }
   .bar span { display: block; height: 100%; }
   .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; margin: .4rem 0; }
@@ -100,6 +100,8 @@ ${list(texts.nevers)}
 <p>${texts.masks(facts.masks)}</p>
 <h2>${texts.leaves}</h2>
 ${list(texts.leaving)}
+<p>${texts.redaction}</p>
+${sealedOf(facts, texts)}
 <h2>${texts.retention}</h2>
 ${list(retention)}
 <h2>${texts.counts}</h2>
@@ -109,6 +111,7 @@ ${facts.months.length === 0 ? html`<p>${texts.noCounts}</p>` : monthsOf(facts.mo
 <code>vigie journal verify journal --key '${journal.verifierKey}'</code>
 <p>${texts.verifyHow[1] ?? ''}</p>
 <code>${String(journal.size)} · ${journal.rootHash}</code>
+<p>${texts.verifyLimits}</p>
 <h2>${texts.rights}</h2>
 <p>${texts.rightsHow(facts.contact)}</p>
 <footer>Vigie ${facts.version} · ${facts.url}</footer>`;
@@ -154,6 +157,15 @@ function alertingKinds({ rules }: PublicFacts, texts: Texts): string[] {
 
 function list(items: readonly string[]): Html {
   return html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`;
+}
+
+/** Whether stills are sealed, to whom, for how long, and how many were handed out. */
+function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): Html {
+  if (retention.sealedDays === 0) return html``;
+  const handedOut = months.reduce((sum, { unsealings }) => sum + unsealings, 0);
+  const number = new Intl.NumberFormat(texts.locale).format(handedOut);
+  return html`<p>${texts.sealed(retention.sealedDays, number, sealedTo.length)}</p>
+${sealedTo.map((key) => html`<code>${key}</code>`)}`;
 }
 
 function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Html {
