@@ -79,7 +79,7 @@ void t.test('keygen, authorise, check', async (t) => {
   const held = ['prefect', 'mayor'].map((name, i) => `${name} +${fingerprints[i + 1]}`);
   t.match(whole.out, new RegExp(`  resumes   with two keys of:\\n +${held.join('\\n +')}\\n`));
   t.match(whole.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
-  t.match((await sign({})).out, /  seals     nothing: no recipient is named\n/);
+  t.match((await sign({})).out, / {2}seals {5}nothing: no recipient is named\n/);
 
   const config = {
     site: order['site'],
