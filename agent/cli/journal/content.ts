@@ -53,7 +53,8 @@ export function contentOf(value: JournalContent): JournalContent {
   const { at, type, ...rest } = Object(value) as { at?: unknown; type?: unknown };
   const kind = typeof type === 'string' ? type : 'no kind';
   const known = checks.get(kind);
-  const fits = known?.Check(rest) ?? Object(value) === value;
+  const fits = known?.Check(value) ?? Object(value) === value;
+  if (fits && typeof at === 'string' && typeof type === 'string') return value;
   const named = { at: String(at), type: fits ? kind : `${kind}, not of its form` };
   return { ...named, ...rest } as JournalContent;
 }
