@@ -4,7 +4,7 @@ import { AgentError } from '../base/errors.ts';
 import { RestraintResult, SuspendArgs } from '../contract/mode.ts';
 import { signResume } from '../restraint/resume.ts';
 import { print } from './print.ts';
-import { askBox, assertBox } from './search/ask-box.ts';
+import { askBox, assertBox } from './room/ask-box.ts';
 import { type RoomOptions, resumeKeys, roomOf, signingKey } from './search/request.ts';
 
 export interface RemoteSuspendOptions extends RoomOptions {

@@ -5,7 +5,7 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
 import { print } from './print.ts';
-import { askBox, assertBox } from './search/ask-box.ts';
+import { askBox, assertBox } from './room/ask-box.ts';
 import { type RoomOptions, roomOf, signingKey } from './search/request.ts';
 
 export interface UnsealOptions extends RoomOptions {

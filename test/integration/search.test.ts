@@ -8,7 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { BucketLimits } from '../../agent/base/token-bucket.ts';
-import { SiteTime } from '../../agent/cli/journal/site-time.ts';
+import { SiteTime } from '../../agent/cli/site-time.ts';
 import { CommandReply } from '../../agent/contract/command.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';

@@ -2,7 +2,7 @@
 import { Argument, type Command, Option } from 'commander';
 import { LOG_LEVELS } from '../../base/log-level.ts';
 import type { CameraConfirmOptions } from '../camera.ts';
-import type { DoctorOptions } from '../doctor.ts';
+import type { DoctorOptions } from '../doctor/doctor.ts';
 import type { ReplayOptions } from '../replay.ts';
 import {
   command,
@@ -95,7 +95,7 @@ function addDoctor(program: Command): void {
     .option('--benchmark', 'time decoder, detector and whole frames on a made picture; stop the agent before')
     .option('--json', 'print one JSON object')
     .action(async (options: DoctorOptions) => {
-      const { doctor } = await import('../doctor.ts');
+      const { doctor } = await import('../doctor/doctor.ts');
       process.exitCode = await doctor(options);
     });
 }
@@ -110,7 +110,7 @@ function addStatus(program: Command): void {
     .addOption(stateOption())
     .option('--json', 'print one JSON object')
     .action(async (options: { state?: string; json?: true }) => {
-      const { status } = await import('../status.ts');
+      const { status } = await import('../status/status.ts');
       process.exitCode = await status(options);
     });
 }
@@ -150,7 +150,7 @@ function addWalktest(program: Command): void {
     )
     .addOption(stateOption())
     .action(async (options: { rule: string; passes: number; every?: number; state?: string }) => {
-      const { walktest } = await import('../walktest.ts');
+      const { walktest } = await import('../walktest/walktest.ts');
       await walktest(options);
     });
 }

@@ -1,11 +1,11 @@
 /** Commands about what the box may do, and what it has done. */
 import { type Command, Option } from 'commander';
 import type { AuthoriseOptions } from '../authorise.ts';
-import type { JournalVerifyOptions } from '../journal.ts';
-import type { JournalReportOptions } from '../journal-report.ts';
+import type { JournalReportOptions } from '../journal/report/report.ts';
+import type { JournalVerifyOptions } from '../journal/verify.ts';
 import type { PinOptions, ResumeOptions, SuspendOptions } from '../suspend.ts';
 import { LANGUAGES } from '../transparency/texts.ts';
-import type { TransparencyOptions } from '../transparency.ts';
+import type { TransparencyOptions } from '../transparency/transparency.ts';
 import { command, configOption, DEFAULT_CONFIG, signed, stateOption } from './options.ts';
 
 export function addRestraintCommands(program: Command): void {
@@ -90,7 +90,7 @@ function addJournal(program: Command): void {
   )
     .option('--json', 'print one JSON object')
     .action(async (place: string, options: JournalVerifyOptions) => {
-      const { journalVerify } = await import('../journal.ts');
+      const { journalVerify } = await import('../journal/verify.ts');
       process.exitCode = journalVerify(place, options);
     });
   checking(
@@ -107,7 +107,7 @@ function addJournal(program: Command): void {
     .option('--out <file>', 'also as one page of HTML')
     .option('--json', 'print one JSON object')
     .action(async (place: string, options: JournalReportOptions) => {
-      const { journalReport } = await import('../journal-report.ts');
+      const { journalReport } = await import('../journal/report/report.ts');
       process.exitCode = journalReport(place, options);
     });
   command(journal, 'export', 'put a journal into one file, to be handed on', [
@@ -116,7 +116,7 @@ function addJournal(program: Command): void {
     .argument('<dir>', 'folder of the journal')
     .requiredOption('--out <file>', 'file to be made')
     .action(async (dir: string, options: { out: string }) => {
-      const { journalExport } = await import('../journal.ts');
+      const { journalExport } = await import('../journal/verify.ts');
       journalExport(dir, options);
     });
   command(journal, 'key', 'print the verifier key of this box’s journal', [
@@ -124,7 +124,7 @@ function addJournal(program: Command): void {
   ])
     .addOption(stateOption())
     .action(async (options: { state?: string }) => {
-      const { journalKey } = await import('../journal.ts');
+      const { journalKey } = await import('../journal/verify.ts');
       journalKey(options);
     });
 }
@@ -155,7 +155,7 @@ function addTransparency(program: Command): void {
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
     .action(async (options: TransparencyOptions) => {
-      const { transparency } = await import('../transparency.ts');
+      const { transparency } = await import('../transparency/transparency.ts');
       process.exitCode = transparency(options);
     });
 }

@@ -1,7 +1,7 @@
 /** Commands for the room, and for whoever watches over it. */
 import { type Command, Option } from 'commander';
 import type { RemoteResumeOptions, RemoteSuspendOptions } from '../remote.ts';
-import type { SearchOptions } from '../search.ts';
+import type { SearchOptions } from '../search/search.ts';
 import type { UnsealOptions } from '../unseal.ts';
 import type { WitnessOptions } from '../witness.ts';
 import { command, positiveNumber, signed } from './options.ts';
@@ -52,7 +52,7 @@ function addSearch(program: Command): void {
     .addOption(certKeyOption())
     .option('--json', 'print one JSON object')
     .action(async (options: SearchOptions) => {
-      const { search } = await import('../search.ts');
+      const { search } = await import('../search/search.ts');
       process.exitCode = await search(options);
     });
 }

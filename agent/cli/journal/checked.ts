@@ -5,7 +5,7 @@ import { AgentError, messageOf } from '../../base/errors.ts';
 import type { JournalContent } from '../../contract/journal.ts';
 import { COSIGNATURE, parseVerifierKey, type Verifier } from '../../restraint/journal/note.ts';
 import { type JournalFindings, verifyJournal } from '../../restraint/journal/verify.ts';
-import { numberText } from './site-time.ts';
+import { numberText } from '../site-time.ts';
 
 export interface CheckOptions {
   readonly key: string;

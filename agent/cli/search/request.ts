@@ -12,7 +12,7 @@ import { type MqttConfig, RULE_SCHEMAS } from '../../contract/config.ts';
 import { RESUME_SIGNATURES } from '../../contract/mode.ts';
 import { SearchArgs } from '../../contract/search.ts';
 import { keyIdOf } from '../../restraint/envelope.ts';
-import { SiteTime } from '../journal/site-time.ts';
+import { SiteTime } from '../site-time.ts';
 
 /** Where the room's broker is. */
 export interface RoomOptions {

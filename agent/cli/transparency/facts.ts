@@ -1,6 +1,6 @@
 /** What the public page and the sign say of a box; nothing in it comes from a picture. */
 import type { Authorisation } from '../../contract/authorisation.ts';
-import type { State } from '../journal/story.ts';
+import type { State } from '../journal/story/story.ts';
 
 /** One calendar month of the site's time zone, counted from the journal. */
 export interface MonthCounts {

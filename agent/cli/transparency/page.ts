@@ -1,7 +1,7 @@
 /** The public page and the sign: self-contained HTML without a script, from facts alone. */
 import { renderSVG } from 'uqr';
 import { Html, html } from '../../base/html.ts';
-import { STATES, type State } from '../journal/story.ts';
+import { STATES, type State } from '../journal/story/story.ts';
 import type { MonthCounts, PublicFacts, PublicRule } from './facts.ts';
 import { type Language, TEXTS, type Texts } from './texts.ts';
 

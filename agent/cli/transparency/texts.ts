@@ -1,5 +1,5 @@
 /** The words of the public page, in the languages in which it can be written. */
-import type { State } from '../journal/story.ts';
+import type { State } from '../journal/story/story.ts';
 
 export const LANGUAGES = ['fr', 'en'] as const;
 export type Language = (typeof LANGUAGES)[number];

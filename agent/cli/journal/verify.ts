@@ -1,20 +1,14 @@
 /** `vigie journal verify`, `export` and `key`: for whoever must believe the journal, box or no box. */
 import { existsSync } from 'node:fs';
-import { AgentError, messageOf } from '../base/errors.ts';
-import type { JournalContent } from '../contract/journal.ts';
-import { exportJournal } from '../restraint/journal/export.ts';
-import {
-  type CheckOptions,
-  checkedJournal,
-  type EntryReader,
-  groundsOf,
-  verdictOf,
-} from './journal/checked.ts';
-import { contentOf } from './journal/content.ts';
-import { ownKey } from './journal/own-key.ts';
-import { Suspensions } from './journal/suspensions.ts';
-import { print, printJson } from './print.ts';
-import { stateDir } from './state-dir.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { JournalContent } from '../../contract/journal.ts';
+import { exportJournal } from '../../restraint/journal/export.ts';
+import { print, printJson } from '../print.ts';
+import { stateDir } from '../state-dir.ts';
+import { type CheckOptions, checkedJournal, type EntryReader, groundsOf, verdictOf } from './checked.ts';
+import { ownKey } from './own-key.ts';
+import { contentOf } from './story/content.ts';
+import { Suspensions } from './story/suspensions.ts';
 
 export interface JournalVerifyOptions extends CheckOptions {
   readonly json?: boolean;

@@ -1,25 +1,25 @@
 /** `vigie transparency`: the public page of a box, and the sign for its pole. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeAtomically } from '../base/atomic-file.ts';
-import { systemClock } from '../base/clock.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
-import { programVersion } from '../base/package-root.ts';
-import { loadConfig } from '../config/load.ts';
-import type { Authorisation } from '../contract/authorisation.ts';
-import type { Config } from '../contract/config.ts';
-import { coverageOf } from '../restraint/authorisation.ts';
-import { Authority } from '../restraint/authority.ts';
-import { JOURNAL_DIR } from '../restraint/journal/key.ts';
-import { checkedJournal } from './journal/checked.ts';
-import { ownKey } from './journal/own-key.ts';
-import { SiteTime } from './journal/site-time.ts';
-import { StoryTeller } from './journal/story.ts';
-import { stateDir } from './state-dir.ts';
-import { missingResumes, monthsOf, stateNow } from './transparency/counts.ts';
-import type { PublicFacts, PublicRule } from './transparency/facts.ts';
-import { publicPage, publicSign, publicSignText } from './transparency/page.ts';
-import type { Language } from './transparency/texts.ts';
+import { writeAtomically } from '../../base/atomic-file.ts';
+import { systemClock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { programVersion } from '../../base/package-root.ts';
+import { loadConfig } from '../../config/load.ts';
+import type { Authorisation } from '../../contract/authorisation.ts';
+import type { Config } from '../../contract/config.ts';
+import { coverageOf } from '../../restraint/authorisation.ts';
+import { Authority } from '../../restraint/authority.ts';
+import { JOURNAL_DIR } from '../../restraint/journal/key.ts';
+import { checkedJournal } from '../journal/checked.ts';
+import { ownKey } from '../journal/own-key.ts';
+import { StoryTeller } from '../journal/story/story.ts';
+import { SiteTime } from '../site-time.ts';
+import { stateDir } from '../state-dir.ts';
+import { missingResumes, monthsOf, stateNow } from './counts.ts';
+import type { PublicFacts, PublicRule } from './facts.ts';
+import { publicPage, publicSign, publicSignText } from './page.ts';
+import type { Language } from './texts.ts';
 
 export interface TransparencyOptions {
   readonly config: string;

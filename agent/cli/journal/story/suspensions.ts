@@ -1,5 +1,5 @@
 /** Whether every suspension on record was ended by a resume that names it. */
-import type { JournalContent } from '../../contract/journal.ts';
+import type { JournalContent } from '../../../contract/journal.ts';
 
 /** The box looked again, and no entry says that the keys had ended this suspension. */
 export interface MissingResume {

@@ -4,7 +4,7 @@
  * A counter begins at 0 with its run. What lies between two counts was read between them; where one of the two lies
  * outside of the interval, it is told apart and not split. What a run read after its last count is not known.
  */
-import type { JournalContent } from '../../contract/journal.ts';
+import type { JournalContent } from '../../../contract/journal.ts';
 
 export interface Frames {
   readonly read: number;

@@ -1,26 +1,19 @@
 /** `vigie search`: one signed question to all boxes of a site; their answers in the order of time. */
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
-import { systemClock } from '../base/clock.ts';
-import { AgentError } from '../base/errors.ts';
-import { jsonOf } from '../base/json.ts';
-import { printable } from '../base/printable.ts';
-import { COMMAND_TYPE, type Command } from '../contract/command.ts';
-import type { VigieEvent } from '../contract/event.ts';
-import type { SearchArgs } from '../contract/search.ts';
-import { RoomLink } from '../mqtt/room-link.ts';
-import { signEnvelope } from '../restraint/envelope.ts';
-import type { SiteTime } from './journal/site-time.ts';
-import { print, printJson, printNote } from './print.ts';
-import { type AskedBox, Asking } from './search/asking.ts';
-import {
-  type Room,
-  roomOf,
-  type SearchOptions,
-  searchArgs,
-  signingKey,
-  timeOfSite,
-} from './search/request.ts';
+import { systemClock } from '../../base/clock.ts';
+import { AgentError } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import { printable } from '../../base/printable.ts';
+import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
+import type { VigieEvent } from '../../contract/event.ts';
+import type { SearchArgs } from '../../contract/search.ts';
+import { RoomLink } from '../../mqtt/room-link.ts';
+import { signEnvelope } from '../../restraint/envelope.ts';
+import { print, printJson, printNote } from '../print.ts';
+import type { SiteTime } from '../site-time.ts';
+import { type AskedBox, Asking } from './asking.ts';
+import { type Room, roomOf, type SearchOptions, searchArgs, signingKey, timeOfSite } from './request.ts';
 
 export type { SearchOptions };
 

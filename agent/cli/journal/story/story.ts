@@ -4,7 +4,7 @@
  * A state holds from one entry to the next of the same run, as long as they are not further apart than heartbeats
  * can be. What lies beyond that is not proved, and is said so.
  */
-import type { JournalContent } from '../../contract/journal.ts';
+import type { JournalContent } from '../../../contract/journal.ts';
 import { contentOf } from './content.ts';
 import { FrameCount, type FrameFindings } from './frames.ts';
 import { type MissingResume, Suspensions } from './suspensions.ts';

@@ -4,10 +4,10 @@
  */
 import { type TSchema, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import type { JournalContent } from '../../contract/journal.ts';
-import { Mode } from '../../contract/mode.ts';
-import { UnsealRecord } from '../../contract/sealed-evidence.ts';
-import { PurgeRecord, SearchRecord } from '../../contract/search.ts';
+import type { JournalContent } from '../../../contract/journal.ts';
+import { Mode } from '../../../contract/mode.ts';
+import { UnsealRecord } from '../../../contract/sealed-evidence.ts';
+import { PurgeRecord, SearchRecord } from '../../../contract/search.ts';
 
 const Text = Type.String();
 const Count = Type.Integer({ minimum: 0 });

@@ -1,5 +1,5 @@
 /** The report as one page of HTML that needs nothing else: no script, no font, no picture from elsewhere. */
-import { escaped } from '../../base/html.ts';
+import { escaped } from '../../../base/html.ts';
 import type { Account, Section } from './account.ts';
 
 export interface PageParts {

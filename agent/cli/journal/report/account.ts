@@ -1,9 +1,9 @@
 /** A story → plain sentences and lists, for the text and for the page. */
-import type { JournalContent } from '../../contract/journal.ts';
-import type { Uncounted } from './frames.ts';
-import { durationText, numberText, type SiteTime } from './site-time.ts';
-import { type AtEnd, type Period, STATES, type State, type Story } from './story.ts';
-import type { MissingResume } from './suspensions.ts';
+import type { JournalContent } from '../../../contract/journal.ts';
+import { durationText, numberText, type SiteTime } from '../../site-time.ts';
+import type { Uncounted } from '../story/frames.ts';
+import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
+import type { MissingResume } from '../story/suspensions.ts';
 
 export const STATE_NAMES: Readonly<Record<State, string>> = {
   active: 'Active: it looked',

@@ -1,12 +1,12 @@
 /** `vigie status`: how the running box is, on one screen. */
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, messageOf } from '../base/errors.ts';
-import { getLocal } from '../base/local-http.ts';
-import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../contract/local-status.ts';
-import { stateDir } from './state-dir.ts';
-import { statusFindings } from './status/findings.ts';
-import { statusText } from './status/screen.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { getLocal } from '../../base/local-http.ts';
+import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../contract/local-status.ts';
+import { stateDir } from '../state-dir.ts';
+import { statusFindings } from './findings.ts';
+import { statusText } from './screen.ts';
 
 export interface StatusOptions {
   readonly state?: string;

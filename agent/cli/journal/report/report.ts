@@ -1,23 +1,16 @@
 /** `vigie journal report`: what the box did in an interval, in plain words and as a page, from a verified journal. */
 import { createHash } from 'node:crypto';
-import { writeAtomically } from '../base/atomic-file.ts';
-import { systemClock } from '../base/clock.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
-import { programVersion } from '../base/package-root.ts';
-import { type Account, accountOf } from './journal/account.ts';
-import {
-  type Checked,
-  type CheckOptions,
-  checkedJournal,
-  groundsOf,
-  nameOf,
-  verdictOf,
-} from './journal/checked.ts';
-import { pageOf } from './journal/page.ts';
-import { pictureOf } from './journal/picture.ts';
-import { SiteTime } from './journal/site-time.ts';
-import { type AtEnd, type Story, StoryTeller } from './journal/story.ts';
-import { print, printJson } from './print.ts';
+import { writeAtomically } from '../../../base/atomic-file.ts';
+import { systemClock } from '../../../base/clock.ts';
+import { AgentError, messageOf } from '../../../base/errors.ts';
+import { programVersion } from '../../../base/package-root.ts';
+import { print, printJson } from '../../print.ts';
+import { SiteTime } from '../../site-time.ts';
+import { type Checked, type CheckOptions, checkedJournal, groundsOf, nameOf, verdictOf } from '../checked.ts';
+import { type AtEnd, type Story, StoryTeller } from '../story/story.ts';
+import { type Account, accountOf } from './account.ts';
+import { pageOf } from './page.ts';
+import { pictureOf } from './picture.ts';
 
 export interface JournalReportOptions extends CheckOptions {
   readonly from?: string;

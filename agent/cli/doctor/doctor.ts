@@ -1,19 +1,19 @@
 /** `vigie doctor`: tries everything the box depends on; one line each, with a fix under each failure. */
-import { systemClock } from '../base/clock.ts';
-import { type LogLevel, makeLogger } from '../base/log.ts';
-import { inspectConfig, loadConfig } from '../config/load.ts';
-import type { Config } from '../contract/config.ts';
-import { probeBroker } from '../mqtt/probe.ts';
-import { permitReplay } from '../restraint/permit.ts';
-import { visionSettings } from '../supervisor/vision-settings.ts';
-import { benchmark, benchmarkText } from './doctor/benchmark.ts';
-import { type Finding, failed, findingText, ok, unknown } from './doctor/finding.ts';
-import { clockFinding, diskFinding, fileFindings, stateFinding } from './doctor/machine.ts';
-import { type MayLook, mayLook } from './doctor/restraint.ts';
-import { visionFindings } from './doctor/vision.ts';
-import { tryVision } from './doctor/vision-trial.ts';
-import { print } from './print.ts';
-import { stateDir } from './state-dir.ts';
+import { systemClock } from '../../base/clock.ts';
+import { type LogLevel, makeLogger } from '../../base/log.ts';
+import { inspectConfig, loadConfig } from '../../config/load.ts';
+import type { Config } from '../../contract/config.ts';
+import { probeBroker } from '../../mqtt/probe.ts';
+import { permitReplay } from '../../restraint/permit.ts';
+import { visionSettings } from '../../supervisor/vision-settings.ts';
+import { print } from '../print.ts';
+import { stateDir } from '../state-dir.ts';
+import { benchmark, benchmarkText } from './benchmark.ts';
+import { type Finding, failed, findingText, ok, unknown } from './finding.ts';
+import { clockFinding, diskFinding, fileFindings, stateFinding } from './machine.ts';
+import { type MayLook, mayLook } from './restraint.ts';
+import { visionFindings } from './vision.ts';
+import { tryVision } from './vision-trial.ts';
 
 export interface DoctorOptions {
   readonly config: string;
