@@ -1,5 +1,5 @@
-/** `vigie keygen` and `vigie authorise`: at the authority's desk, on no box. */
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+/** `vigie authorise`: an order is signed, at the authority's desk, on no box. */
+import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { AgentError, messageOf } from '../base/errors.ts';
@@ -10,7 +10,7 @@ import { RULE_SCHEMAS } from '../contract/config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../restraint/authorisation.ts';
 import { keyIdOf, publicKeyOf, signEnvelope } from '../restraint/envelope.ts';
 import { print } from './print.ts';
-import { signingKey } from './search/request.ts';
+import { signingKey } from './signing-key.ts';
 
 export interface AuthoriseOptions {
   readonly sign: string;
@@ -19,19 +19,6 @@ export interface AuthoriseOptions {
 
 /** ISO 8601 with its offset: an order must not mean another hour on another machine. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
-
-export function keygen(file: string): void {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  writeNew(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
-  writeNew(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
-  const line = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-  print(
-    `${file}: private key, for its holder alone; it goes on no box`,
-    `${file}.pub: public key`,
-    `publicKey: ${line}`,
-    `fingerprint: ${keyIdOf(publicKey)}`,
-  );
-}
 
 export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
   const key = signingKey(sign);
@@ -118,15 +105,5 @@ function refusedAsConfig<T>(file: string, act: () => T): T {
   } catch (error) {
     if (!(error instanceof CommandRefused)) throw error;
     throw new AgentError('config', `${file}: ${error.message}`, error);
-  }
-}
-
-function writeNew(file: string, text: string, mode: number): void {
-  try {
-    writeFileSync(file, text, { mode, flag: 'wx' });
-  } catch (error) {
-    const there = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-    const why = there ? 'exists; a key is never written over' : `cannot be written: ${messageOf(error)}`;
-    throw new AgentError('config', `${file}: ${why}`, error);
   }
 }

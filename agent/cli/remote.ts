@@ -5,7 +5,8 @@ import { RestraintResult, SuspendArgs } from '../contract/mode.ts';
 import { signResume } from '../restraint/resume.ts';
 import { print } from './print.ts';
 import { askBox, assertBox } from './room/ask-box.ts';
-import { type RoomOptions, resumeKeys, roomOf, signingKey } from './search/request.ts';
+import { type RoomOptions, roomOf } from './room/room-file.ts';
+import { resumeKeys, signingKey } from './signing-key.ts';
 
 export interface RemoteSuspendOptions extends RoomOptions {
   readonly sign: string;

@@ -18,7 +18,7 @@ import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from '../restraint/places.ts';
 import { signResume } from '../restraint/resume.ts';
 import { SUSPENSION_FILE, Suspension } from '../restraint/suspension.ts';
 import { print } from './print.ts';
-import { resumeKeys } from './search/request.ts';
+import { resumeKeys } from './signing-key.ts';
 import { stateDir } from './state-dir.ts';
 
 export interface SuspendOptions {

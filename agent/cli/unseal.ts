@@ -6,7 +6,8 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
 import { print } from './print.ts';
 import { askBox, assertBox } from './room/ask-box.ts';
-import { type RoomOptions, roomOf, signingKey } from './search/request.ts';
+import { type RoomOptions, roomOf } from './room/room-file.ts';
+import { signingKey } from './signing-key.ts';
 
 export interface UnsealOptions extends RoomOptions {
   readonly sign: string;

@@ -6,7 +6,7 @@ import { WitnessLink } from '../mqtt/witness-link.ts';
 import { type Judgement, Witness } from '../restraint/journal/witness.ts';
 import { reading } from './journal/checked.ts';
 import { print, printNote } from './print.ts';
-import { type RoomOptions, roomOf } from './search/request.ts';
+import { type RoomOptions, roomOf } from './room/room-file.ts';
 
 export interface WitnessOptions extends Partial<RoomOptions> {
   readonly dir: string;

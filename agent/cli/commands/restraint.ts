@@ -24,7 +24,7 @@ function addAuthority(program: Command): void {
   )
     .argument('<file>', 'where the private key goes; the public one gets .pub')
     .action(async (file: string) => {
-      const { keygen } = await import('../authorise.ts');
+      const { keygen } = await import('../keygen.ts');
       keygen(file);
     });
   const authorised = command(program, 'authorise', 'sign an order, so that a box may do what it says', [
@@ -116,7 +116,7 @@ function addJournal(program: Command): void {
     .argument('<dir>', 'folder of the journal')
     .requiredOption('--out <file>', 'file to be made')
     .action(async (dir: string, options: { out: string }) => {
-      const { journalExport } = await import('../journal/verify.ts');
+      const { journalExport } = await import('../journal/export.ts');
       journalExport(dir, options);
     });
   command(journal, 'key', 'print the verifier key of this box’s journal', [
@@ -124,7 +124,7 @@ function addJournal(program: Command): void {
   ])
     .addOption(stateOption())
     .action(async (options: { state?: string }) => {
-      const { journalKey } = await import('../journal/verify.ts');
+      const { journalKey } = await import('../journal/key.ts');
       journalKey(options);
     });
 }

@@ -1,12 +1,7 @@
-/** `vigie journal verify`, `export` and `key`: for whoever must believe the journal, box or no box. */
-import { existsSync } from 'node:fs';
-import { AgentError, messageOf } from '../../base/errors.ts';
+/** `vigie journal verify`: whether a journal is whole, for whoever must believe it, box or no box. */
 import type { JournalContent } from '../../contract/journal.ts';
-import { exportJournal } from '../../restraint/journal/export.ts';
 import { print, printJson } from '../print.ts';
-import { stateDir } from '../state-dir.ts';
 import { type CheckOptions, checkedJournal, type EntryReader, groundsOf, verdictOf } from './checked.ts';
-import { ownKey } from './own-key.ts';
 import { contentOf } from './story/content.ts';
 import { Suspensions } from './story/suspensions.ts';
 
@@ -64,21 +59,4 @@ export function journalVerify(place: string, options: JournalVerifyOptions): num
   lines.push(...groundsOf(checked, options.head), verdictOf(checked));
   print(...lines);
   return wrong.length > 0 ? 1 : 0;
-}
-
-export function journalExport(dir: string, options: { readonly out: string }): void {
-  const { out } = options;
-  let size: number;
-  try {
-    size = exportJournal(dir, out);
-  } catch (error) {
-    if (!(error instanceof Error) || !('syscall' in error)) throw error;
-    const right = existsSync(out) ? '; name a new file with --out' : '';
-    throw new AgentError('config', `${dir} cannot be exported to ${out}: ${messageOf(error)}${right}`, error);
-  }
-  print(`${out}: ${size} entries`);
-}
-
-export function journalKey(options: { readonly state?: string }): void {
-  print(ownKey(stateDir(options.state, process.env)));
 }

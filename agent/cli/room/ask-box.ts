@@ -8,7 +8,7 @@ import { printable } from '../../base/printable.ts';
 import { COMMAND_TYPE, type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import { signEnvelope } from '../../restraint/envelope.ts';
-import { NAME, type Room } from '../search/request.ts';
+import { NAME, type Room } from './room-file.ts';
 
 /** Clocks of boxes and room differ by less. */
 const VALID_MS = 300_000;

@@ -11,9 +11,11 @@ import type { SearchArgs } from '../../contract/search.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import { signEnvelope } from '../../restraint/envelope.ts';
 import { print, printJson, printNote } from '../print.ts';
+import { type Room, roomOf } from '../room/room-file.ts';
+import { signingKey } from '../signing-key.ts';
 import type { SiteTime } from '../site-time.ts';
 import { type AskedBox, Asking } from './asking.ts';
-import { type Room, roomOf, type SearchOptions, searchArgs, signingKey, timeOfSite } from './request.ts';
+import { type SearchOptions, searchArgs, timeOfSite } from './request.ts';
 
 export type { SearchOptions };
 
