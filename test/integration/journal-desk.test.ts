@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchDesk } from '../../agent/archive/search.ts';
+import { contentOf } from '../../agent/cli/journal/story/content.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { JournalDesk } from '../../agent/journal-desk.ts';
@@ -61,8 +62,12 @@ function contentsIn(stateDir: string): JournalContent[] {
   return text
     .split('\n')
     .slice(0, -1)
-    .map((line) => (JSON.parse(line) as { content: JournalContent }).content);
+    .map((line) => asTold((JSON.parse(line) as { content: JournalContent }).content));
 }
+
+/** An entry that is not of the form which the report asks for would show as another type. */
+const asTold = (content: JournalContent): JournalContent =>
+  content === undefined ? content : contentOf(content);
 
 const typesIn = (stateDir: string): string[] => contentsIn(stateDir).map(({ type }) => type);
 
