@@ -63,11 +63,14 @@ module.exports = {
       to: { path: '^agent/vision/' },
     },
     {
-      // What a central team copies: it knows the published schema and nothing of the agent's inside.
+      // What a central team copies: it knows the published schema, how to print it, and nothing of the agent's inside.
       name: 'the-room-knows-the-contract-only',
       severity: 'error',
       from: { path: '^scripts/programs/room/archive/' },
-      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/contract/|^scripts/programs/room/archive/' },
+      to: {
+        path: '^(agent|scripts|test)/',
+        pathNot: '^agent/(contract/|base/printable\\.ts$)|^scripts/programs/room/archive/',
+      },
     },
     owned('gstreamer', 'node-gstreamer-superficial', '^agent/vision/camera/'),
     owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),

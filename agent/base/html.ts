@@ -1,4 +1,5 @@
 /** HTML with everything escaped that was not written in the program. */
+import { withoutControls } from './printable.ts';
 
 /** Markup that may stand as it is; only `html` makes it. */
 export class Html {
@@ -21,7 +22,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 /** For text and for attributes in quotes. */
 export function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
+  return withoutControls(text, '\n\t').replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }
 
 function markup(part: Part): string {

@@ -1,11 +1,12 @@
 /**
  * Structured log on stderr, one JSON object a line (a readable line on a terminal).
- * INVARIANTS: whatever a caller passes, no line holds the login of a URL, a private key or a picture: each line is
- * looked over as text when it is written, where no field can be forgotten.
+ * INVARIANTS: whatever a caller passes, no line holds the login of a URL, a private key, a picture, or a character that
+ * a terminal obeys: each line is looked over as text when it is written, where no field can be forgotten.
  * Levels: error = a person must act; warn = recovered, nothing lost; info = a change of state.
  */
 import { pino } from 'pino';
 import type { LogLevel } from './log-level.ts';
+import { escapedInJson } from './printable.ts';
 
 export interface Logger {
   error(fields: object, message: string): void;
@@ -36,7 +37,8 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 ];
 
 export function scrubbed(line: string): string {
-  return SECRETS.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line);
+  const text = SECRETS.reduce((rest, [pattern, instead]) => rest.replace(pattern, instead), line);
+  return escapedInJson(text);
 }
 
 /**

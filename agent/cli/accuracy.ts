@@ -1,6 +1,7 @@
 /** `vigie accuracy`: how right this box was, with how sure one can be of that. */
 import { AgentError } from '../base/errors.ts';
 import type { RuleAccuracy } from '../contract/accuracy.ts';
+import { print, printJson } from './print.ts';
 import { openBoxRecord } from './record-file.ts';
 import { stateDir } from './state-dir.ts';
 
@@ -33,7 +34,7 @@ export function accuracy(options: AccuracyOptions): void {
     const { expired, dropped } = store.counters();
     if (options.json) {
       const report = { site, box: name, retentionDays, rules: figures, expired, dropped };
-      process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+      printJson(report);
       return;
     }
     const lines = [
@@ -46,7 +47,7 @@ export function accuracy(options: AccuracyOptions): void {
       'Recall: the share of the scenes acted in the last walk test that raised an alert',
       ...recallTable(figures),
     ];
-    process.stdout.write(`${lines.join('\n')}\n`);
+    print(...lines);
   } finally {
     store.close();
   }

@@ -1,36 +1,27 @@
-/** `vigie keygen` and `vigie authorise`: at the authority's desk, on no box. */
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+/** `vigie authorise`: an order is signed, at the authority's desk, on no box. */
+import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { keyIdOf, signEnvelope } from '../base/dsse.ts';
+import { keyIdOf, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { RULE_SCHEMAS } from '../contract/rule-config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../contract/signed-order.ts';
-import { signingKey } from './search/request.ts';
+import { print } from './print.ts';
+import { signingKey } from './signing-key.ts';
 
 export interface AuthoriseOptions {
-  readonly key: string;
+  readonly sign: string;
   readonly out: string;
 }
 
 /** ISO 8601 with its offset: an order must not mean another hour on another machine. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
 
-export function keygen(file: string): void {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  writeNew(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
-  writeNew(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
-  const line = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-  process.stdout.write(
-    `${file}: private key, for its holder alone; it goes on no box\n${file}.pub: public key\npublicKey: ${line}\nfingerprint: ${keyIdOf(publicKey)}\n`,
-  );
-}
-
-export function authorise(file: string, { key: keyFile, out }: AuthoriseOptions): void {
-  const key = signingKey(keyFile);
+export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
+  const key = signingKey(sign);
   const content = readOrder(file);
   const envelope = signEnvelope(AUTHORISATION_TYPE, JSON.stringify(content), key);
   openAuthorisation(Buffer.from(envelope), createPublicKey(key));
@@ -39,13 +30,17 @@ export function authorise(file: string, { key: keyFile, out }: AuthoriseOptions)
   } catch (error) {
     throw new AgentError('config', `--out ${out} cannot be written: ${messageOf(error)}`, error);
   }
-  process.stdout.write(`${[`${out}: signed by ${keyIdOf(key)}`, ...orderLines(content)].join('\n')}\n`);
+  print(`${out}: signed by ${keyIdOf(key)}`, ...orderLines(content));
 }
 
-/** What an order says, a line each. */
+/** What an order says, a line each; of its keys what can be compared with what their holders have read out. */
 export function orderLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
-  const recipients = content.ageRecipients?.length ?? 0;
+  const recipients = content.ageRecipients ?? [];
+  const holders = resumeKeys.map(({ name, publicKey }) => [
+    '',
+    `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
+  ]);
   return [
     ['order', `${order} of ${authority}`],
     ['for', `${box} at ${site}, camera ${camera}`],
@@ -59,8 +54,10 @@ export function orderLines(content: Authorisation): string[] {
       'keeps',
       `events ${retention.eventsDays} days at most, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}`,
     ],
-    ['resumes', `with two keys of: ${resumeKeys.map(({ name }) => name).join(', ')}`],
-    ['seals', recipients === 0 ? 'nothing: no recipient is named' : `evidence to ${recipients} recipients`],
+    ['resumes', 'with two keys of:'],
+    ...holders,
+    ['seals', recipients.length === 0 ? 'nothing: no recipient is named' : 'evidence to:'],
+    ...recipients.map((recipient) => ['', recipient]),
   ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
 }
 
@@ -108,15 +105,5 @@ function refusedAsConfig<T>(file: string, act: () => T): T {
   } catch (error) {
     if (!(error instanceof CommandRefused)) throw error;
     throw new AgentError('config', `${file}: ${error.message}`, error);
-  }
-}
-
-function writeNew(file: string, text: string, mode: number): void {
-  try {
-    writeFileSync(file, text, { mode, flag: 'wx' });
-  } catch (error) {
-    const there = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-    const why = there ? 'exists; a key is never written over' : `cannot be written: ${messageOf(error)}`;
-    throw new AgentError('config', `${file}: ${why}`, error);
   }
 }

@@ -11,6 +11,7 @@ import {
   confirmationText,
   parseCameraRecord,
 } from '../contract/camera-record.ts';
+import { print } from './print.ts';
 import { stateDir } from './state-dir.ts';
 
 export interface CameraConfirmOptions {
@@ -26,13 +27,13 @@ export async function cameraConfirm({ state, yes }: CameraConfirmOptions): Promi
   const dir = stateDir(state, process.env);
   const { movedSince } = recordIn(dir);
   if (movedSince === null) {
-    process.stdout.write('The camera has not moved, or was confirmed already: nothing to do.\n');
+    print('The camera has not moved, or was confirmed already: nothing to do.');
     return 0;
   }
-  process.stdout.write(`The camera has moved, told at ${movedSince}. Its views, redacted:\n`);
-  process.stdout.write(`  before  ${pictureIn(dir, 'before')}\n  after   ${pictureIn(dir, 'after')}\n`);
+  print(`The camera has moved, told at ${movedSince}. Its views, redacted:`);
+  print(`  before  ${pictureIn(dir, 'before')}`, `  after   ${pictureIn(dir, 'after')}`);
   if (yes === undefined && !(await asksYes())) {
-    process.stdout.write('Not confirmed: the rules stay suspended.\n');
+    print('Not confirmed: the rules stay suspended.');
     return 1;
   }
   // With sudo -u, the account of who has typed it.
@@ -42,12 +43,12 @@ export async function cameraConfirm({ state, yes }: CameraConfirmOptions): Promi
   const endMs = systemClock.nowMs() + TAKEN_WITHIN_MS;
   while (systemClock.nowMs() < endMs) {
     if (recordIn(dir).movedSince !== movedSince) {
-      process.stdout.write('Confirmed: the rules go on.\n');
+      print('Confirmed: the rules go on.');
       return 0;
     }
     await systemClock.sleep(200);
   }
-  process.stdout.write('Confirmed: the rules go on when the agent runs.\n');
+  print('Confirmed: the rules go on when the agent runs.');
   return 0;
 }
 

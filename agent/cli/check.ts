@@ -4,6 +4,7 @@ import { type Inspection, inspectConfig, type Problem, problemText } from '../co
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
 import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
 import { type CoverageReport, coverageLines, coverageReport, whyNothingRuns } from './coverage.ts';
+import { print, printJson, printNote } from './print.ts';
 
 export interface CheckOptions {
   readonly files: boolean;
@@ -28,7 +29,7 @@ export function check(file: string, { files, strict, json }: CheckOptions): numb
   const coverage = forRun && files ? coverageReport(config) : undefined;
   const idle = forRun ? whyNothingRuns(config, coverage) : undefined;
   const judged: Judged = { ...inspection, file, coverage, idle };
-  if (json) process.stdout.write(`${JSON.stringify(asJson(judged), null, 2)}\n`);
+  if (json) printJson(asJson(judged));
   else tell(judged);
   if (config === undefined) return 2;
   if (idle !== undefined) return 1;
@@ -39,9 +40,9 @@ export function check(file: string, { files, strict, json }: CheckOptions): numb
 
 function tell({ file, config, problems, warnings, coverage, idle }: Judged): void {
   if (config === undefined) {
-    for (const problem of problems) process.stderr.write(`${problemText(file, problem)}\n`);
+    printNote(...problems.map((problem) => problemText(file, problem)));
     const mistakes = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
-    process.stderr.write(`${file}: ${mistakes}; the configuration is refused\n`);
+    printNote(`${file}: ${mistakes}; the configuration is refused`);
     return;
   }
   const { zones, lines, masks, rules } = config;
@@ -60,7 +61,7 @@ function tell({ file, config, problems, warnings, coverage, idle }: Judged): voi
     ...warnings.map((warning) => `warning: ${problemText(file, warning)}`),
     ...(coverage?.warnings ?? []).map((warning) => `warning: ${file} ${warning}`),
   ];
-  process.stdout.write(`${out.join('\n')}\n`);
+  print(...out);
 }
 
 function counted(list: readonly unknown[], name: string): string {

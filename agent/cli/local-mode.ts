@@ -82,7 +82,3 @@ export function writing(file: string, act: () => unknown): void {
     throw new AgentError('config', message, error);
   }
 }
-
-export function say(line: string): void {
-  process.stdout.write(`${line}\n`);
-}

@@ -8,6 +8,7 @@
  */
 import { CommanderError } from 'commander';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { printNote } from './print.ts';
 import { makeProgram } from './program.ts';
 
 const LEAVE_AFTER_MS = 5000;
@@ -21,10 +22,11 @@ function onPipeError(error: NodeJS.ErrnoException): void {
 function report(error: unknown): number {
   // Commander has said it already: help, version, or a usage error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  process.stderr.write(`vigie: ${messageOf(error)}\n`);
+  printNote(`vigie: ${messageOf(error)}`);
   if (!(error instanceof AgentError) || error.kind === 'bug') {
     const stack = error instanceof Error ? error.stack : undefined;
-    process.stderr.write(`vigie: this is a mistake of the program; please report it with:\n${stack}\n`);
+    const asked = 'vigie: this is a mistake of the program; please report it with:';
+    printNote(asked, ...(stack ?? '').split('\n'));
     return 1;
   }
   return error.kind === 'config' || error.kind === 'corrupt' ? 2 : 1;

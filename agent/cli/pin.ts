@@ -11,7 +11,8 @@ import { loadConfig } from '../config/load.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
 import { forgetJournal, writeAuthority, writeBox } from '../restraint/folder.ts';
 import { PIN_FILE, readPin, writePin } from '../restraint/pin.ts';
-import { existingDir, recordFor, say, writing } from './local-mode.ts';
+import { existingDir, recordFor, writing } from './local-mode.ts';
+import { print } from './print.ts';
 
 export interface PinOptions {
   readonly config: string;
@@ -37,8 +38,8 @@ export function pin(options: PinOptions): void {
   const before = keyBefore(file);
   writing(file, () => asOwner(dir, () => writePin(file, { keyid, before, told: false })));
   const was = before === null ? '' : before === keyid ? ', as before' : `, no longer ${before}`;
-  say(`this box obeys ${keyid}${was}; valid times are judged from ${new Date().toISOString()} on`);
-  say('the agent takes it within a minute, or at its start, and its journal tells it');
+  print(`this box obeys ${keyid}${was}; valid times are judged from ${new Date().toISOString()} on`);
+  print('the agent takes it within a minute, or at its start, and its journal tells it');
 }
 
 /** A damaged pin is what this command mends. */

@@ -7,6 +7,7 @@ import { inspectConfig, problemText } from '../config/load.ts';
 import { pathText } from '../config/problem.ts';
 import { takeFromBootPartition } from '../provision/boot-partition.ts';
 import { cameraReach, tellSystemd } from '../provision/camera-address.ts';
+import { print } from './print.ts';
 import { stateDir } from './state-dir.ts';
 
 /** Returns the exit code: 2 when what lies there is refused. */
@@ -41,5 +42,5 @@ export async function provisionCameraAddress({ config: file }: { config: string 
   const source = withoutSecret(camera.source);
   const reach = addresses.length === 0 ? 'no address at all' : `${addresses.join(', ')} and nothing else`;
   const names = byName ? '; name servers are among them, since the camera is given by name' : '';
-  process.stdout.write(`vision may reach ${reach} (camera ${source}${names})\n`);
+  print(`vision may reach ${reach} (camera ${source}${names})`);
 }

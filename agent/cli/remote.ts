@@ -3,8 +3,10 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
 import { RestraintResult, SuspendArgs } from '../contract/mode.ts';
 import { signResume } from '../restraint/resume.ts';
-import { askBox, assertBox } from './search/ask-box.ts';
-import { type RoomOptions, resumeKeys, roomOf, signingKey } from './search/request.ts';
+import { print } from './print.ts';
+import { askBox, assertBox } from './room/ask-box.ts';
+import { type RoomOptions, roomOf } from './room/room-file.ts';
+import { resumeKeys, signingKey } from './signing-key.ts';
 
 export interface RemoteSuspendOptions extends RoomOptions {
   readonly sign: string;
@@ -64,5 +66,5 @@ function tell(box: string, result: unknown): void {
   }
   const { mode, since, framesRead, suspension } = result;
   const id = suspension === null ? '' : `, suspension ${suspension}`;
-  process.stdout.write(`${box}: ${mode} since ${since}, ${framesRead} frames read${id}\n`);
+  print(`${box}: ${mode} since ${since}, ${framesRead} frames read${id}`);
 }

@@ -16,10 +16,10 @@ import {
   readLocalMode,
   recordFor,
   runningAgent,
-  say,
   writing,
 } from './local-mode.ts';
-import { resumeKeys } from './search/request.ts';
+import { print, printNote } from './print.ts';
+import { resumeKeys } from './signing-key.ts';
 
 export interface ResumeOptions {
   readonly key: readonly string[];
@@ -52,20 +52,20 @@ export async function resume(options: ResumeOptions): Promise<number> {
   const file = join(dir, RESUME_REQUEST_FILE);
   writing(file, () => asOwner(dir, () => writeAtomically(file, request)));
   if (runningAgent(dir) === undefined) {
-    say(`no agent runs here; the next one judges the request if it starts before ${notAfter}`);
+    print(`no agent runs here; the next one judges the request if it starts before ${notAfter}`);
     return 0;
   }
   const sha256 = createHash('sha256').update(request).digest('hex');
   const after = await answered(dir, ({ answer }) => answer?.request === sha256);
   if (after === undefined) {
-    process.stderr.write(`the agent has not answered within ${ANSWER_WITHIN_MS / 1000} s\n`);
+    printNote(`the agent has not answered within ${ANSWER_WITHIN_MS / 1000} s`);
     return 1;
   }
   if (after.answer?.refused != null) {
-    process.stderr.write(`vigie: refused, the box stays suspended: ${after.answer.refused}\n`);
+    printNote(`vigie: refused, the box stays suspended: ${after.answer.refused}`);
     return 1;
   }
-  say(`resumed; the box is now ${after.statement.mode}`);
+  print(`resumed; the box is now ${after.statement.mode}`);
   return 0;
 }
 

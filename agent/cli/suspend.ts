@@ -15,9 +15,9 @@ import {
   existingDir,
   recordFor,
   runningAgent,
-  say,
   writing,
 } from './local-mode.ts';
+import { print, printNote } from './print.ts';
 
 export interface SuspendOptions {
   readonly reason: string;
@@ -33,25 +33,25 @@ export async function suspend(options: SuspendOptions): Promise<number> {
   const before = existsSync(file) && suspension.read().suspended;
   let state: SuspensionState = suspension.read();
   if (before) {
-    say(`already suspended${state.since === null ? '' : ` since ${state.since}`}: ${state.reason}`);
+    print(`already suspended${state.since === null ? '' : ` since ${state.since}`}: ${state.reason}`);
   } else {
     // Whoever cannot read what is there can still suspend.
     writing(file, () => asOwner(dir, () => suspension.suspend(reason, 'box', Date.now())));
     state = suspension.read();
-    say(`suspended since ${state.since}: it is on disk, and outlives restarts and updates`);
+    print(`suspended since ${state.since}: it is on disk, and outlives restarts and updates`);
   }
   const recorded = await record(dir, state);
   if (before) return recorded ? 0 : 1;
   if (runningAgent(dir) === undefined) {
-    say('no agent runs here; the next one starts suspended');
+    print('no agent runs here; the next one starts suspended');
     return recorded ? 0 : 1;
   }
   const local = await answered(dir, ({ statement }) => statement.suspension === state.id);
   if (local === undefined) {
-    process.stderr.write(`the agent has not said within ${ANSWER_WITHIN_MS / 1000} s that it has stopped\n`);
+    printNote(`the agent has not said within ${ANSWER_WITHIN_MS / 1000} s that it has stopped`);
     return 1;
   }
-  say(`the agent has stopped looking; frames read since its start: ${local.statement.framesRead}`);
+  print(`the agent has stopped looking; frames read since its start: ${local.statement.framesRead}`);
   return recorded ? 0 : 1;
 }
 
@@ -61,11 +61,11 @@ async function record(dir: string, state: SuspensionState): Promise<boolean> {
   if (root === undefined) return true;
   try {
     await root.suspend(state);
-    say('root has it on record: it ends only with two keys of the order');
+    print('root has it on record: it ends only with two keys of the order');
     return true;
   } catch (error) {
     rethrowBug(error);
-    process.stderr.write(`vigie: ${messageOf(error)}; until it is, the agent’s own user could undo it\n`);
+    printNote(`vigie: ${messageOf(error)}; until it is, the agent’s own user could undo it`);
     return false;
   }
 }

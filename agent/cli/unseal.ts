@@ -4,11 +4,13 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
-import { askBox, assertBox } from './search/ask-box.ts';
-import { type RoomOptions, roomOf, signingKey } from './search/request.ts';
+import { print } from './print.ts';
+import { askBox, assertBox } from './room/ask-box.ts';
+import { type RoomOptions, roomOf } from './room/room-file.ts';
+import { signingKey } from './signing-key.ts';
 
 export interface UnsealOptions extends RoomOptions {
-  readonly key: string;
+  readonly sign: string;
   readonly case: string;
   readonly reason: string;
   readonly box: string;
@@ -20,7 +22,7 @@ export interface UnsealOptions extends RoomOptions {
 /** Throws AgentError, one line. */
 export async function unseal(options: UnsealOptions): Promise<void> {
   const room = roomOf(options);
-  const key = signingKey(options.key);
+  const key = signingKey(options.sign);
   const args = argsOf(options);
   // Looked at first: a file that cannot be written would have been asked for in vain, and journaled.
   if (existsSync(options.out)) throw new AgentError('config', `--out: ${options.out} is there already`);
@@ -32,10 +34,10 @@ export async function unseal(options: UnsealOptions): Promise<void> {
   } catch (error) {
     throw new AgentError('config', `--out: ${options.out} cannot be written (${messageOf(error)})`, error);
   }
-  process.stdout.write(
-    `${options.out}: ${file.length} bytes, SHA-256 ${sha256Of(file)}\n` +
-      `the box has put case ${options.case} into its journal; who holds the authority's key opens the file with:\n` +
-      `  age --decrypt -i KEY -o still.jpg ${options.out}\n`,
+  print(
+    `${options.out}: ${file.length} bytes, SHA-256 ${sha256Of(file)}`,
+    `the box has put case ${options.case} into its journal; who holds the authority's key opens the file with:`,
+    `  age --decrypt -i KEY -o still.jpg ${options.out}`,
   );
 }
 

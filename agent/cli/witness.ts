@@ -5,7 +5,8 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import { WitnessLink } from '../mqtt/witness-link.ts';
 import { type Judgement, Witness } from '../restraint/journal/witness.ts';
 import { reading } from './journal/checked.ts';
-import { type RoomOptions, roomOf } from './search/request.ts';
+import { print, printNote } from './print.ts';
+import { type RoomOptions, roomOf } from './room/room-file.ts';
 
 export interface WitnessOptions extends Partial<RoomOptions> {
   readonly dir: string;
@@ -24,7 +25,7 @@ export async function witness(journals: readonly string[], options: WitnessOptio
   }
   const keys = reading(file, () => readFileSync(file, 'utf8'));
   const made = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));
-  process.stdout.write(`key of this witness: ${made.vkey}\n`);
+  print(`key of this witness: ${made.vkey}`);
   const told = new Telling();
   if (room === undefined) {
     for (const place of journals) {
@@ -78,16 +79,16 @@ class Telling {
         return;
       case 'alarm':
         this.alarms += 1;
-        process.stderr.write(`ALARM ${now()} ${origin}: ${judgement.message}\n`);
+        printNote(`ALARM ${now()} ${origin}: ${judgement.message}`);
     }
   }
 
   line(text: string): void {
-    process.stdout.write(`${now()} ${text}\n`);
+    print(`${now()} ${text}`);
   }
 
   problem(text: string): void {
-    process.stderr.write(`${now()} ${text}\n`);
+    printNote(`${now()} ${text}`);
   }
 }
 

@@ -12,7 +12,6 @@ const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 /** Whom to seal to: a public key of age (X25519, Bech32: 58 characters after `age1`). */
 export const AgeRecipient = Type.String({ pattern: '^age1[02-9ac-hj-np-z]{58}$' });
-export const AgeRecipients = Type.Array(AgeRecipient, { maxItems: 8 });
 
 /** The first line of every age file. */
 const AGE_FILE_START = Buffer.from('age-encryption.org/v1\n');

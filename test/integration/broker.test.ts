@@ -1,6 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { IClientPublishOptions, MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { BODY_BYTES_MAX } from '../../agent/contract/outbox.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { ROOT } from '../lib/paths.ts';
 import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
 interface Client {
@@ -80,6 +84,45 @@ void t.test('a box has its own topics and nobody else’s; the room reads and ac
   t.equal(await late.publish(`vigie/${SITE}/box-c/probe`), 0);
   await until(t, 'c hears itself', () => late.heard.length > 0);
   t.strictSame(late.heard, [`vigie/${SITE}/box-c/probe`], 'nothing retained of others either');
+});
+
+void t.test('what the programs write is allowed to whom they belong to, and to nobody else', async (t) => {
+  const room = await makeRoom(t);
+  const [box, operator, witness] = await Promise.all(
+    ['box-a', 'room', 'witness'].map((name) => connect(t, room, name)),
+  );
+  if (box === undefined || operator === undefined || witness === undefined) throw new Error('three clients');
+  const topics = topicsOf(SITE, 'box-a');
+  const ofBox = [
+    ...[
+      topics.status,
+      topics.health,
+      topics.mode,
+      topics.probe,
+      topics.journalHead,
+      topics.journalProvenHead,
+    ],
+    ...[topics.event('alert', 'loitering'), topics.snapshot('e-1')],
+    topics.replyTo(`${topics.root}/reply/token`) ?? '',
+  ];
+  const ofRoom = [topics.ack, topics.command, topics.commandAll, topics.verdict];
+  const refused = async (client: Client, written: readonly string[], who: string): Promise<void> => {
+    for (const topic of written) t.equal(await client.publish(topic), DENIED, `${topic} is not ${who}`);
+  };
+  for (const topic of ofBox) t.equal(await box.publish(topic), 0, topic);
+  for (const topic of ofRoom) t.equal(await operator.publish(topic), 0, topic);
+  t.equal(await witness.publish(topics.journalWitnessed), 0);
+  await refused(operator, [...ofBox, topics.journalWitnessed], 'the room’s');
+  await refused(witness, [...ofBox, ...ofRoom], 'the witness’s');
+  await refused(box, [topics.commandAll], 'a box’s');
+});
+
+void t.test('the guide of the room shows the rules that are shipped', async (t) => {
+  const rules = (text: string): string[] =>
+    text.split('\n').filter((line) => /^(user|topic|pattern) /.test(line));
+  const shipped = rules(readFileSync(join(ROOT, 'scripts/broker/mosquitto/acl'), 'utf8'));
+  const guide = rules(readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8'));
+  t.strictSame(guide, shipped);
 });
 
 void t.test('the retained messages of 1,500 boxes come whole, also after a restart', async (t) => {

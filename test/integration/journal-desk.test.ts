@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
 import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { contentOf } from '../../agent/cli/journal/story/content.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { ownFolder } from '../../agent/contract/restraint-folder.ts';
@@ -70,8 +71,12 @@ function contentsIn(stateDir: string): JournalContent[] {
   return text
     .split('\n')
     .slice(0, -1)
-    .map((line) => (JSON.parse(line) as { content: JournalContent }).content);
+    .map((line) => asTold((JSON.parse(line) as { content: JournalContent }).content));
 }
+
+/** An entry that is not of the form which the report asks for would show as another type. */
+const asTold = (content: JournalContent): JournalContent =>
+  content === undefined ? content : contentOf(content);
 
 const typesIn = (stateDir: string): string[] => contentsIn(stateDir).map(({ type }) => type);
 

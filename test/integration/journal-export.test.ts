@@ -26,7 +26,7 @@ const file = join(whole, 'export.jsonl');
 const key = keyOf(whole);
 
 /** What is wrong with it; a file that is no export at all is found too. */
-function foundIn(text: Buffer | string, against: Against = {}): string[] {
+function foundIn(text: Buffer | string, against: Against = {}): readonly string[] {
   const tampered = join(whole, 'tampered.jsonl');
   writeFileSync(tampered, text);
   try {

@@ -2,11 +2,12 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { durationText, SiteTime } from '../../agent/cli/journal/site-time.ts';
-import { StoryTeller } from '../../agent/cli/journal/story.ts';
+import { StoryTeller } from '../../agent/cli/journal/story/story.ts';
+import { durationText, SiteTime } from '../../agent/cli/site-time.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { BoxLife, dayOf, yearOf } from '../lib/box-life.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
+import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
@@ -58,6 +59,135 @@ void t.test(
   },
 );
 
+/** Entries of a real start: what was there before, then the mode. */
+function begun(life: BoxLife): BoxLife {
+  return life.start().mode('active', 'order 2026-77');
+}
+
+void t.test('frames are taken from every entry that counts them, run by run', async (t) => {
+  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).run(5);
+  // Suspended before the first heartbeat, and killed while it is.
+  life.suspend('5a'.repeat(8)).silence(3);
+  begun(life.resume('5a'.repeat(8)))
+    .run(4)
+    .stop()
+    .silence(1);
+  const stopped = storyOf(life, '2026-11-24', '2026-11-25');
+  t.match(stopped.frames, { read: 2700 }, 'before a suspension and before a stop');
+  t.strictSame(stopped.uncounted, [], 'and there is nothing else');
+
+  begun(life).live(20).run(7).alerts(2);
+  const alive = storyOf(life, '2026-11-24', '2026-11-25');
+  t.equal(alive.frames.read, 2700 + 6000);
+  t.match(alive.uncounted, [{ why: 'end', toMs: Date.parse('2026-11-24T08:40:00Z') }], 'seven minutes');
+
+  begun(life.silence(30)).run(3).alerts(169).silence(5).start();
+  const killed = storyOf(life, '2026-11-24', '2026-11-25');
+  t.equal(killed.frames.read, 2700 + 6000);
+  t.match(
+    killed.uncounted.map(({ why, alerts }) => ({ why, alerts })),
+    [
+      { why: 'killed', alerts: 2 },
+      { why: 'killed', alerts: 169 },
+    ],
+  );
+  const inside = storyOf(life, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
+  t.strictSame(inside.uncounted, [], 'what is not counted lies outside of the interval');
+
+  // Another run of which the start is not on record: what it had read before its first count is of no known time.
+  t.match(life.entries.splice(0, 2), [{ type: 'start' }, { type: 'mode' }]);
+  t.match(storyOf(life, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
+});
+
+void t.test('the report says in words which frames it cannot count', async (t) => {
+  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
+  const dir = scratch(t);
+  const none = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  t.match(none.text, /read frames of which no entry has a count, and raised 169 alerts\./);
+  t.match(none.text, /24 Nov 2026, 09:00 to 09:03 \+01:00 {2}what it read .* is not counted.* 169 alerts/);
+  begun(life).live(20).run(4).suspend('5a'.repeat(8)).silence(20).start();
+  const some = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  t.match(some.text, /read at least 7,200 frames, analysed at least 6,000 and raised 169 alerts\./);
+  t.match(some.html, /read at least 7,200 frames/);
+  t.match(some.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
+});
+
+void t.test('the last entry counts, and what was so then is told', async (t) => {
+  const at = (life: BoxLife): Promise<string> => whole(t, life);
+  const active = begun(new BoxLife('2026-11-24T08:00:00Z')).live(30);
+  t.match(
+    await at(active),
+    /At its last entry, 24 Nov 2026, 09:30 \+01:00, the box was active, since 24 Nov 2026, 09:00/,
+  );
+  const last = active.alerts(1);
+  t.match(await at(last), /raised 1 alert\./, 'an alert that is the last entry');
+  t.match(
+    await at(active.suspend('5a'.repeat(8))),
+    /the box was suspended, since 24 Nov[\s\S]*suspended by desk: order\n/,
+  );
+  t.match(
+    await at(active.resume('5a'.repeat(8)).mode('active', 'order 2026-77')),
+    /the box was active, since/,
+  );
+  t.match(await at(active.live(10).stop()), /the box was down, since/);
+});
+
+/** Without an interval: the whole journal. */
+async function whole(t: Test, life: BoxLife): Promise<string> {
+  const dir = scratch(t);
+  life.into(openJournal(dir));
+  const run = vigie(t, 'journal', 'report', join(dir, 'journal'), '--key', keyOf(dir));
+  t.equal(await run.ended, 0, run.err);
+  return run.out;
+}
+
+void t.test('a suspension that no resume has ended is named', async (t) => {
+  const [one, two] = ['5a'.repeat(8), '5b'.repeat(8)];
+  const missing = (life: BoxLife) =>
+    storyOf(life, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
+  const suspended = () => begun(new BoxLife('2026-11-24T08:00:00Z')).live(30).suspend(one).live(20);
+  t.strictSame(missing(suspended()), [], 'it is still suspended');
+  t.strictSame(missing(suspended().silence(5).start().suspendedAgain(one)), [], 'after a restart too');
+  t.strictSame(missing(suspended().resume(one).mode('active', 'order')), [], 'as it should be');
+  t.strictSame(missing(suspended().mode('active', 'order')), [one], 'went on');
+  t.strictSame(missing(begun(suspended().silence(5))), [one], 'went on after a restart');
+  t.strictSame(missing(suspended().resume(two).mode('active', 'order')), [one], 'a resume for another');
+  t.strictSame(
+    missing(
+      suspended().resume(one).mode('active', 'order').live(10).suspendedAgain(one).mode('active', 'order'),
+    ),
+    [one],
+    'one that was ended, put back, and ended by nobody',
+  );
+  t.strictSame(
+    missing(suspended().suspendedAgain(two).resume(two).mode('active', 'order')),
+    [one],
+    'another in its place, and only that one is ended',
+  );
+  // The command to go on may be on record before the suspension has been carried out.
+  const crossing = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).resume(one).suspend(one);
+  t.strictSame(missing(crossing.mode('active', 'order')), [], 'crossing each other');
+
+  const dir = scratch(t);
+  const life = suspended().mode('active', 'order').live(10);
+  const { text, html, json } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  const says =
+    /WENT ON WITHOUT A SIGNED RESUME: at 24 Nov 2026, 09:50 \+01:00 the box looked again, .*5a5a5a5a5a5a5a5a/;
+  t.match(text, says);
+  t.match(html, says);
+  t.match(json, { missingResumes: [{ suspension: one, at: '2026-11-24T08:50:00.000Z' }] });
+  const place = join(dir, 'journal');
+  const verify = vigie(t, 'journal', 'verify', place, '--key', keyOf(dir));
+  t.equal(await verify.ended, 0, 'the journal itself is whole');
+  t.match(
+    verify.out,
+    /^warning: 2026-11-24T08:50:00.000Z: went on without a signed resume: .*5a5a5a5a5a5a5a5a/m,
+  );
+  const asJson = vigie(t, 'journal', 'verify', place, '--key', keyOf(dir), '--json');
+  t.equal(await asJson.ended, 0);
+  t.match(JSON.parse(asJson.out), { inOrder: true, warnings: [/went on without a signed resume/] });
+});
+
 void t.test('a clock that is put back, an unknown kind and erased entries do no harm', async (t) => {
   const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).silence(-90);
   life.note({ type: 'clock-step', stepMs: -90 * MINUTE_MS }).live(30);
@@ -86,6 +216,14 @@ void t.test('times are those of the site, over the change of the clocks too', as
   t.equal(new Date(paris.parse('--from', '2026-10-25')).toISOString(), '2026-10-24T22:00:00.000Z');
   t.equal(new Date(paris.parse('--from', '2026-10-26')).toISOString(), '2026-10-25T23:00:00.000Z');
   t.equal(new Date(paris.parse('--from', '2026-10-26T10:00Z')).toISOString(), '2026-10-26T10:00:00.000Z');
+  t.equal(paris.rfc3339(Date.parse('2026-10-25T00:30:07.9Z')), '2026-10-25T02:30:07+02:00');
+  t.equal(paris.rfc3339(Date.parse('2026-10-25T01:30:07.9Z')), '2026-10-25T02:30:07+01:00');
+  t.equal(paris.text(Date.parse('2026-10-25T01:30Z')), '25 Oct 2026, 02:30 +01:00');
+  const [before, after] = [Date.parse('2026-10-25T00:00Z'), Date.parse('2026-10-25T11:00Z')];
+  t.equal(paris.span(before, after), '25 Oct 2026, 02:00 +02:00 to 12:00 +01:00');
+  t.equal(paris.span(after, after + HOUR_MS), '25 Oct 2026, 12:00 to 13:00 +01:00');
+  t.equal(new SiteTime('Asia/Kolkata').rfc3339(0), '1970-01-01T05:30:00+05:30');
+  t.equal(new SiteTime('America/St_Johns').rfc3339(after), '2026-10-25T08:30:00-02:30');
   t.throws(() => paris.parse('--from', '2026-02-30'), /no time/);
   t.throws(() => new SiteTime('Europe/Pari'), /no time zone/);
   const day = paris.ticks(paris.parse('', '2026-10-25'), paris.parse('', '2026-10-26'), 9);
@@ -155,7 +293,8 @@ for (const [name, life, from, to] of [
       }
       const frames = (json as { frames: { read: number } }).frames.read.toLocaleString('en-GB');
       const alerts = (json as { alerts: { present: number } }).alerts.present;
-      const sentence = `the box read ${frames} frames, analysed ${frames} and raised ${alerts} alert`;
+      // In each there is a power cut, and the minutes before it are on no entry.
+      const sentence = `the box read at least ${frames} frames, analysed at least ${frames} and raised ${alerts} alert`;
       t.ok(text.includes(sentence), sentence);
       t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
       for (const width of [360, 1100]) {
@@ -221,7 +360,7 @@ void t.test('who stopped it, who let it go on, and who asked for unredacted stil
   life.note({ type: 'unseal', row: 2, record: asked }).live(10);
   const { text, html } = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
   for (const says of [
-    /order 2026-77, valid 1 Nov 2026, 01:00 to 1 Jun 2027, 00:00/,
+    /order 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
     /suspended by judge-desk: order of the court/,
     /let go on by the keys prefect, mayor: order lifted/,
     /case 2026\/1234, by the key “judge-desk”: assault – event b00t-1: handed out sealed, SHA-256 efef/,
@@ -230,6 +369,45 @@ void t.test('who stopped it, who let it go on, and who asked for unredacted stil
     t.match(text, says);
     t.match(html, says);
   }
+});
+
+void t.test('what others wrote reaches no terminal and no page as it is', async (t) => {
+  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  life.note({ type: 'suspend', id: HOSTILE, reason: HOSTILE, by: HOSTILE, framesRead: 3000 });
+  life
+    .mode('suspended', HOSTILE)
+    .live(10)
+    .note({ type: HOSTILE, [HOSTILE]: HOSTILE } as never);
+  // What a box that was taken over may sign as well.
+  for (const entry of [7, [], {}, { type: 'suspend', id: 7 }, { type: 'resume', id: 's1', by: 'x' }])
+    life.entries.push(entry as never);
+  life.entries.push({ at: 'never', type: 'heartbeat', boot: '1', frames: null } as never);
+  life.mode('active', HOSTILE).note({ type: 'resume', id: HOSTILE, reason: HOSTILE, by: [HOSTILE] });
+  const dir = scratch(t);
+  const { text, json, html } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  t.strictSame(forbiddenIn(text), []);
+  t.strictSame(forbiddenIn(html), []);
+  t.match(text, /suspended by \\x1b\[2J/);
+  t.notMatch(text, /^vigie: all is well/m);
+  t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'for programs it is as it was');
+  const place = join(dir, 'journal');
+  for (const more of [[], ['--json']]) {
+    const verify = vigie(t, 'journal', 'verify', place, '--key', keyOf(dir), ...more);
+    t.equal(await verify.ended, 0);
+    t.match(verify.out, /without a signed resume/);
+    t.strictSame(forbiddenIn(verify.out), []);
+    t.equal(verify.out.includes('\nvigie: all is well'), false);
+  }
+  t.match(text, /suspend, not of its form: \{"id":7\}/);
+  t.match(text, /6 entries bear no time/);
+  const bad = join(dir, 'bad.jsonl');
+  writeFileSync(
+    bad,
+    `${JSON.stringify({ form: 'vigie-journal-export-1', checkpoint: `${HOSTILE}\n\n— ${HOSTILE}\n`, witnessed: null })}\n`,
+  );
+  const forged = vigie(t, 'journal', 'verify', bad, '--key', keyOf(dir));
+  t.equal(await forged.ended, 1, forged.err);
+  t.strictSame(forbiddenIn(forged.out + forged.err), []);
 });
 
 void t.test('what others wrote is text on the page, never markup', async (t) => {

@@ -1,22 +1,38 @@
 /** The journal on real disks: whatever is edited, cut, reordered, forked or rolled back is found. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
+import t, { type Test } from 'tap';
+import { exportJournal } from '../../agent/restraint/journal/export.ts';
+import { readSteadily } from '../../agent/restraint/journal/files.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { unpackEntries } from '../../agent/restraint/journal/layout.ts';
 import { openCheckpoint, parseVerifierKey, signCheckpoint } from '../../agent/restraint/journal/note.ts';
-import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { type Against, verifyJournal } from '../../agent/restraint/journal/verify.ts';
 import { AT, filesBelow, fill, keyOf, noteIn, ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
+import { until } from '../lib/room.ts';
 
 const WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
 const TAMPERINGS = 1000;
 const KILLS = 20;
+/** Of a journal that is being written as fast as it can be. */
+const BESIDE_A_WRITER = 80;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
 /** 600 entries, three of them erased, opened again: no file is there that does not count. */
@@ -214,6 +230,118 @@ void t.test(`killed ${KILLS} times while it writes: in order, and nothing is los
   const journal = openJournal(dir);
   journal.append({ at: AT, type: 'clock-step', stepMs: 1 });
   t.strictSame(wrongIn(dir), [], 'and it goes on after a torn line');
+});
+
+/** Appends and erases as fast as it can until the test ends. */
+async function written(t: Test): Promise<string> {
+  // In memory where there is such a folder: the faster it is, the more often a file goes while it is being read.
+  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vigie-test-'));
+  const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }
+    rmSync(dir, { recursive: true, force: true });
+  });
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    said = (said + chunk.toString()).slice(-100);
+  });
+  // So many that something has been erased.
+  await until(t, 'it writes', () => Number(said.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
+  return dir;
+}
+
+const sizeIn = (dir: string): number => Number(noteIn(dir).split('\n')[1]);
+
+void t.test(`read ${BESIDE_A_WRITER} times while it is written: in order each time`, async (t) => {
+  const dir = await written(t);
+  const place = join(dir, 'journal');
+  const key = keyOf(dir);
+  const [cries, sizes]: [string[], Set<number>] = [[], new Set()];
+  for (let i = 0; i < BESIDE_A_WRITER; i += 1) {
+    const { wrong, checkpoint, beyond } = verifyJournal(place, parseVerifierKey(key));
+    cries.push(...wrong, ...(beyond > 1 ? [`${beyond} beyond`] : []));
+    sizes.add(checkpoint?.size ?? 0);
+    const file = join(dir, `export-${i}`);
+    if (i % 8 === 0) cries.push(...exported(place, file, key));
+    const last = sizeIn(dir);
+    await until(t, 'it is written meanwhile', () => sizeIn(dir) > last, 60_000);
+  }
+  t.strictSame(cries, []);
+  t.equal(sizes.size, BESIDE_A_WRITER, 'of another size each time');
+  for (const command of [['verify'], ['report', '--json']]) {
+    const [name = '', ...more] = command;
+    const run = vigie(t, 'journal', name, place, '--key', key, ...more);
+    t.equal(await run.ended, 0, run.out.slice(0, 2000));
+  }
+});
+
+function exported(place: string, file: string, key: string): string[] {
+  exportJournal(place, file);
+  const { wrong } = verifyJournal(file, parseVerifierKey(key));
+  rmSync(file);
+  return wrong.map((line) => `export: ${line}`);
+}
+
+void t.test('what was tampered with is found while it is written too', async (t) => {
+  const dir = await written(t);
+  const place = join(dir, 'journal');
+  const key = parseVerifierKey(keyOf(dir));
+  const old = { file: 'older.txt', note: noteIn(dir) };
+  await until(t, 'a full file', () => sizeIn(dir) > 300, 60_000);
+  const first = join(place, 'contents/000.jsonl');
+  const found = (what: string, says: RegExp, against: Against = {}): void => {
+    const { wrong } = verifyJournal(place, key, against);
+    t.match(wrong, [says], `${what}: ${wrong.join('; ').slice(0, 500)}`);
+  };
+  const before = readFileSync(first);
+  writeFileSync(first, before.toString().replace(/"stepMs":5\b/, '"stepMs":6'));
+  found('a content', /^contents\/000\.jsonl:6: the content of entry 5 does not fit its hash$/);
+  writeFileSync(first, before.toString().replace(/^\{"index":5,.*$/m, '{"index":5,"erased":true}'));
+  found(
+    'an erasure that no entry names',
+    /^contents\/000\.jsonl:6: entry 5 is erased, and no entry says so$/,
+  );
+  writeFileSync(first, before);
+  const tile = join(place, 'tile/0/000');
+  const hashes = readFileSync(tile);
+  rmSync(tile);
+  found('a full tile', /^tile\/0\/000: missing$/);
+  writeFileSync(tile, hashes);
+  const ahead = { origin: ORIGIN, size: 1_000_000, root: Buffer.alloc(32) };
+  const note = signCheckpoint(ahead, readJournalKey(join(dir, JOURNAL_KEY_FILE)));
+  found('a rollback', /^rolled back or cut short: kept\.txt signs 1000000 entries, here are \d+$/, {
+    heads: [{ file: 'kept.txt', note }],
+  });
+  const { wrong } = verifyJournal(place, key, { heads: [old] });
+  t.strictSame(wrong, [], 'put back, it is in order');
+});
+
+void t.test('a journal that never holds still is told so, after a bounded number of readings', async (t) => {
+  const dir = join(scratch(t), 'journal');
+  mkdirSync(dir);
+  let readings = 0;
+  const moving = (what: (reading: number) => string) => () => {
+    readings += 1;
+    writeFileSync(join(dir, 'checkpoint'), `${ORIGIN}\n0\n${readings}\n`);
+    return { faults: [{ what: what(readings), line: `line ${readings}` }] };
+  };
+  t.throws(
+    () =>
+      readSteadily(
+        dir,
+        moving((reading) => `another ${reading}`),
+      ),
+    { kind: 'unavailable', message: /journal: the journal is being written too fast to be read; try again/ },
+  );
+  t.ok(readings > 1 && readings <= 10, `${readings} readings`);
+  const { faults } = readSteadily(
+    dir,
+    moving(() => 'the same'),
+  );
+  t.match(faults, [{ line: /^line / }], 'what is wrong again is wrong');
 });
 
 void t.test('an erasure that was cut off is finished at the next start', async (t) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
+import type { VigieEvent } from '../../agent/contract/event.ts';
 import { LANES } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import type { LaneThrough } from '../../scripts/programs/room/archive/archive.ts';
@@ -16,10 +17,13 @@ import type {
 } from '../../scripts/programs/room/archive/message.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText, eventWithStill } from '../lib/events.ts';
+import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox, picture } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, deliver, makeRoom, SITE, until } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
+
+const now = (): string => new Date().toISOString();
 
 const PLACE: Place = { site: 'lyon', box: 'b-1', epoch: 'e1', lane: 'alert', from: 1, seq: 1, first: 1 };
 
@@ -182,6 +186,94 @@ void t.test('the program: events stored, acknowledged, shown; it stops cleanly',
     /Ended: 40 events and 40 snapshots stored, \d+ came again, 0 kept unread, 1 refused, 0 reports dropped\.\n$/,
   );
   t.same(readdirSync(join(dir, 'stills')), [], 'no still is saved that its event does not name');
+});
+
+void t.test('a hostile box neither forges a line nor reaches the terminal', async (t) => {
+  const broker = await makeRoom(t);
+  const file = join(scratch(t), 'room.db');
+  const stills = join(scratch(t), 'stills');
+  const running = await RoomProgram.start(t, broker, '--database', file, '--snapshots', stills);
+  await until(t, 'it listens', () => running.said.includes('Room on'), 30_000);
+  const box = await clientOf(t, broker, BOX, { reconnectPeriod: 0 });
+  let seq = 0;
+  const send = async (change: (event: VigieEvent) => unknown, branch = 'evt/alert/loitering') => {
+    seq += 1;
+    const event = JSON.parse(eventText({ id: `h-${seq}`, seq, time: now() })) as VigieEvent;
+    const changed = change(event) ?? event;
+    const body = typeof changed === 'string' ? changed : JSON.stringify(changed);
+    const userProperties = { lane: 'alert', seq: `${seq}`, first: '1', epoch: 'e1', boot: 'b' };
+    await box.publishAsync(`vigie/${SITE}/${BOX}/${branch}`, body, {
+      qos: 1,
+      properties: { userProperties },
+    });
+  };
+  // Eight that are shown, each with something else in it.
+  await send((event) => void Object.assign(event.data.cause, { reason: HOSTILE, direction: HOSTILE }));
+  await send((event) => void Object.assign(event, { subject: `zone/${HOSTILE.slice(0, 70)}` }));
+  await send((event) => void Object.assign(event.data.evidence, { absent: HOSTILE.slice(0, 200) }));
+  await send((event) => void Object.assign(event, { id: `\u001b[1m../${seq}\n` }));
+  await send(
+    (event) => void Object.assign(event.data.cause, { reason: `${' '.repeat(5000)}ALERT   forged` }),
+  );
+  await send((event) => void Object.assign(event.data.cause, { reason: 'x'.repeat(100_000) }));
+  await send((event) => void Object.assign(event, { time: '2199-01-01T00:00:00.000Z' }));
+  await send((event) => void Object.assign(event.data.clock, { synced: false }));
+  // Four that cannot be read, and one that is no message of an outbox.
+  await send((event) => void Object.assign(event, { time: '2026-99-99T99:99:99.999Z' }));
+  await send((event) => void Object.assign(event, { time: '2026-02-30T00:00:00.000Z' }));
+  await send(() => `{"specversion": "${HOSTILE}`);
+  await send((event) => void Object.assign(event, { source: `urn:vigie:${HOSTILE}` }));
+  const properties = { userProperties: { lane: 'alert', seq: '\u202e7', first: '1', epoch: 'e1' } };
+  await box.publishAsync(`vigie/${SITE}/${BOX}/evt/alert/\u202egnp.`, '{}', { qos: 1, properties });
+  await send(() => HOSTILE, 'status');
+
+  const alerts = (): string[] => running.said.split('\n').filter((line) => line.includes('ALERT  '));
+  await until(t, 'all is told', () => alerts().length >= 8 && /refused a message/.test(running.said), 30_000);
+  t.equal(await running.end('SIGTERM'), 0);
+  t.strictSame(forbiddenIn(running.said), []);
+  const lines = running.said.split('\n').slice(0, -1);
+  const forged = lines.filter(
+    (line) =>
+      !/^(Room on |Ended: |room: |(\d\d:\d\d:\d\d|--:--:--) {2}ALERT {3}loitering: .*\[marseille-1\/canebiere-017\])/.test(
+        line,
+      ),
+  );
+  t.strictSame(forged, []);
+  t.equal(alerts().length, 8, 'each is shown once');
+  t.equal(lines.filter((line) => line.length > 2000).length, 0, 'and no line is endless');
+  t.match(running.said, /\\x1b\[2J/, 'what was there is shown');
+  t.match(running.said, /--:--:-- .*its clock says 2199-01-01T00:00:00\.000Z/);
+  t.match(running.said, /its clock was not synchronised/);
+  t.match(
+    running.said,
+    /room: kept unread, a message of marseille-1\/canebiere-017: \/time: 2026-02-30T.* is no time/,
+  );
+  t.match(running.said, /Ended: 12 events and 0 snapshots stored, 0 came again, 5 kept unread, 1 refused/);
+
+  const db = new Database(file, { readonly: true });
+  t.teardown(() => db.close());
+  t.equal(db.prepare('SELECT count(*) FROM event').pluck().get(), 12, 'nothing is lost');
+  t.match(db.prepare("SELECT * FROM event WHERE body LIKE '%2199-%'").get(), {
+    id: 'h-7',
+    time: '',
+    unread: /^\/time: 2199-01-01T00:00:00\.000Z is .* ahead of this room/,
+  });
+  t.equal((db.prepare('SELECT max(time) FROM event').pluck().get() as string) <= now(), true);
+});
+
+void t.test('what is refused or kept unread again and again does not fill the terminal', async (t) => {
+  const broker = await makeRoom(t);
+  const file = join(scratch(t), 'room.db');
+  const running = await RoomProgram.start(t, broker, '--database', file);
+  await until(t, 'it listens', () => running.said.includes('Room on'), 30_000);
+  const box = await clientOf(t, broker, BOX, { reconnectPeriod: 0 });
+  const topic = topicsOf(SITE, BOX).event('alert', 'loitering');
+  await Promise.all(Array.from({ length: 500 }, () => box.publishAsync(topic, '{}', { qos: 1 })));
+  await until(t, 'the last of them', () => /refused .*\(500 so far\)/.test(running.said), 30_000);
+  t.equal(await running.end('SIGTERM'), 0);
+  const told = running.said.split('\n').filter((line) => line.includes('refused a message'));
+  t.ok(told.length < 40, `${told.length} lines for 500`);
+  t.match(running.said, /500 refused, 0 reports dropped\.\n$/);
 });
 
 void t.test(

@@ -172,7 +172,7 @@ t.test('kept on the box, named in the event, handed out on a signed request only
   writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
   const unsealTo = (out: string, id: string) => {
     const why = ['--case', '2026/1234', '--reason', 'assault', '--box', BOX, '--event', id, '--out', out];
-    return vigie(t, 'unseal', '--room', join(dir, 'room.yaml'), '--key', desk, ...why);
+    return vigie(t, 'unseal', '--room', join(dir, 'room.yaml'), '--sign', desk, ...why);
   };
   const out = join(dir, 'still.age');
   const done = unsealTo(out, event.id);
@@ -189,7 +189,7 @@ t.test('kept on the box, named in the event, handed out on a signed request only
   chmodSync(desk, 0o644);
   const open = unsealTo(join(dir, 'none.age'), event.id);
   t.equal(await open.ended, 2);
-  t.match(open.err, /^vigie: --key: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);
+  t.match(open.err, /^vigie: --sign: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);
 
   const journal = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
   t.match(journal, /"type":"unseal".*"case":"2026\/1234"/);

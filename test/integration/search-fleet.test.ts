@@ -140,7 +140,7 @@ async function ask(
   const common = [
     '--room',
     join(dir, 'room.yaml'),
-    '--key',
+    '--sign',
     join(dir, 'desk.pem'),
     '--case',
     'm-1',

@@ -8,6 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { BucketLimits } from '../../agent/base/token-bucket.ts';
+import { SiteTime } from '../../agent/cli/site-time.ts';
 import { CommandReply } from '../../agent/contract/command.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
@@ -16,6 +17,7 @@ import { configOf, makeAgent } from '../lib/agent.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { figure } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
+import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { MODEL_DIR, ROOT, scratch } from '../lib/paths.ts';
 import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
@@ -51,7 +53,7 @@ async function makeSearch(t: Test) {
   );
   const nowMs = Date.now();
   const basic = [
-    ...['--room', join(dir, 'room.yaml'), '--key', key, '--case', '2026/1234', '--reason', 'theft'],
+    ...['--room', join(dir, 'room.yaml'), '--sign', key, '--case', '2026/1234', '--reason', 'theft'],
     ...['--from', new Date(nowMs - 24 * HOUR_MS).toISOString(), '--to', new Date(nowMs).toISOString()],
   ];
   const search = (...more: string[]): Promise<Outcome> => vigie(['search', ...basic, ...more]);
@@ -120,10 +122,10 @@ void t.test('all boxes are asked; who answers, who does not and why is said', as
   t.match(
     text.out.split('\n').map((line) => line.split(/ {2,}/)),
     [
-      [/Z$/, 'alpha', 'loitering start', 'zone/forecourt', 'person', 'a-1'],
-      [/Z$/, 'beta', 'loitering start', 'zone/forecourt', 'person', 'b-1'],
-      [/Z$/, 'beta', 'wrong-way start', 'zone/lane', 'person', 'b-2'],
-      [/Z$/, 'alpha', 'loitering start', 'zone/forecourt', 'person', 'a-2'],
+      [/:\d\d[+-]\d\d:\d\d$/, 'alpha', 'loitering start', 'zone/forecourt', 'person', 'a-1'],
+      [/:\d\d$/, 'beta', 'loitering start', 'zone/forecourt', 'person', 'b-1'],
+      [/:\d\d$/, 'beta', 'wrong-way start', 'zone/lane', 'person', 'b-2'],
+      [/:\d\d$/, 'alpha', 'loitering start', 'zone/forecourt', 'person', 'a-2'],
     ],
     'in the order of time, over the boxes',
   );
@@ -155,6 +157,64 @@ void t.test('all boxes are asked; who answers, who does not and why is said', as
   t.match(records[1], { key: 'judge-desk', case: '2026/1234', reason: 'theft', matches: 1, given: 1 });
   t.match(beta.search.counters, { searches: 2, search_events_given: 3 });
   t.match(gamma.dispatcher.counters, { commands_accepted: 0, commands_refused: 1 });
+});
+
+void t.test('times are those of the site, and say so', async (t) => {
+  const { room, dir, signer, key, tls, search } = await makeSearch(t);
+  const box = await startBox(t, room, 'alpha', [signer.config]);
+  const atMs = Math.floor((Date.now() - 5 * HOUR_MS) / 1000) * 1000;
+  box.archive.add([entry(1, eventAt(atMs, { id: 'a-1', box: 'alpha' }))]);
+  const local = (zone: string): string => new SiteTime(zone).rfc3339(atMs);
+  const here = await search('--box', 'alpha');
+  t.equal(
+    here.out.split('  ')[0],
+    local(Intl.DateTimeFormat().resolvedOptions().timeZone),
+    'of this machine',
+  );
+  const there = await search('--box', 'alpha', '--time-zone', 'America/St_Johns');
+  t.equal(there.out.split('  ')[0], local('America/St_Johns'), 'as asked');
+  t.match(there.out, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[23]:30 {2}alpha/);
+  t.match(there.err, /1 event of 1 box, \S+-0[23]:30 to \S+-0[23]:30;/);
+  // The file of the room knows its site's; what is typed without an offset is of there as well.
+  const content = { site: SITE, timeZone: 'Asia/Kolkata', mqtt: { url: room.broker.url, ...tls } };
+  writeFileSync(join(dir, 'india.yaml'), JSON.stringify(content));
+  const asked = (...more: string[]) =>
+    vigie([
+      'search',
+      '--room',
+      join(dir, 'india.yaml'),
+      '--key',
+      key,
+      '--case',
+      '1',
+      '--reason',
+      'r',
+      ...more,
+    ]);
+  const [from, to] = [atMs, atMs + 1000].map((ms) => new SiteTime('Asia/Kolkata').rfc3339(ms).slice(0, 19));
+  const india = await asked('--from', from ?? '', '--to', to ?? '');
+  t.match(india, { code: 0, err: /1 event of 1 box/ }, 'the old name of the key still works');
+  t.equal(india.out.split('  ')[0], local('Asia/Kolkata'));
+  const json = await asked('--from', from ?? '', '--to', to ?? '', '--json');
+  t.equal(
+    (JSON.parse(json.out) as Answer).events[0]?.time,
+    new Date(atMs).toISOString(),
+    'RFC 3339 for programs',
+  );
+  const none = await vigie([
+    'search',
+    '--room',
+    'x',
+    '--case',
+    '1',
+    '--reason',
+    'r',
+    '--from',
+    '1',
+    '--to',
+    '2',
+  ]);
+  t.match(none, { code: 2, err: /^vigie: required option '--sign <file>' not specified\n$/ });
 });
 
 void t.test('many matches come page by page, at the pace the box allows', async (t) => {
@@ -270,6 +330,70 @@ void t.test('only who may write commands and holds a key can search', async (t) 
   t.equal(figure(box.search, 'searches'), 2);
 });
 
+/** A box that has been taken over: it answers every command with `reply`, and its status is no better. */
+async function hostileBox(t: Test, room: Room, box: string, reply: () => object): Promise<void> {
+  const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
+  client.on('message', (topic, _payload, { properties }) => {
+    const to = properties?.responseTopic?.replace('/all/', `/${box}/`);
+    if (!topic.endsWith('/cmd') || to === undefined) return;
+    const envelope = { site: SITE, box, time: new Date().toISOString(), ...reply() };
+    const correlationData = properties?.correlationData;
+    client.publish(to, JSON.stringify(envelope), {
+      qos: 1,
+      properties: { ...(correlationData && { correlationData }) },
+    });
+  });
+  await client.subscribeAsync([`vigie/${SITE}/${box}/cmd`, `vigie/${SITE}/all/cmd`], { qos: 1 });
+  const status = { state: 'online', boot: HOSTILE, time: HOSTILE };
+  await client.publishAsync(`vigie/${SITE}/${box}/status`, JSON.stringify(status), { qos: 1, retain: true });
+}
+
+void t.test('a hostile box reaches nobody’s terminal', async (t) => {
+  const { room, basic, dir, nowMs, search } = await makeSearch(t);
+  const from = eventAt(nowMs - HOUR_MS, { id: HOSTILE.slice(0, 60), box: 'mallory' });
+  const event = { ...from, subject: HOSTILE.slice(0, 80) };
+  let gives: object = {
+    result: { events: [event], matches: 1, next: null, kept: { days: 30, oldest: null } },
+  };
+  await hostileBox(t, room, 'mallory', () => gives);
+  // Another that is away, and says so in its own words.
+  const away = await clientOf(t, room, 'away', { reconnectPeriod: 0 });
+  const status = JSON.stringify({ state: HOSTILE, time: HOSTILE });
+  await away.publishAsync(`vigie/${SITE}/away/status`, status, { qos: 1, retain: true });
+
+  const found = await search('--timeout', '20');
+  t.equal(found.code, 1, found.err);
+  t.equal(found.out.trim().split('\n').length, 1, found.out);
+  t.strictSame(forbiddenIn(found.out + found.err), []);
+  t.match(found.out, /mallory {2}loitering start {2}\\x1b\[2J/);
+  t.match(found.err, /not connected: away \(\\x1b/);
+  const json = await search('--json', '--timeout', '20');
+  t.strictSame(forbiddenIn(json.out + json.err), []);
+  t.equal((JSON.parse(json.out) as Answer).events[0]?.id, event.id, 'for programs it is as it came');
+
+  gives = { refused: { code: 'not-permitted', message: HOSTILE } };
+  const to = ['--box', 'mallory', '--timeout', '20'];
+  const key = basic[3] ?? '';
+  const room1 = ['--room', join(dir, 'room.yaml')];
+  const case1 = ['--sign', key, '--case', '1', '--reason', 'r'];
+  const commands = [
+    ['search', ...basic, ...to],
+    ['unseal', ...room1, ...case1, ...to, '--event', 'e-1', '--out', join(dir, 'e-1.age')],
+    ['remote', 'suspend', ...room1, '--sign', key, '--reason', 'r', ...to],
+  ];
+  for (const args of commands) {
+    const { code, out, err } = await vigie(args);
+    t.equal(code, 1, `${args[0]}: ${err}`);
+    t.match(err, /refused by mallory: not-permitted: \\x1b\[2J/);
+    t.strictSame(forbiddenIn(out + err), []);
+    t.notMatch(err, /^vigie: all is well/m);
+  }
+  gives = { result: { mode: HOSTILE } };
+  const strange = await vigie(commands[2] ?? []);
+  t.match(strange, { code: 2, err: /another form/ });
+  t.strictSame(forbiddenIn(strange.err), []);
+});
+
 void t.test('what is typed wrong is one line, exit 2', async (t) => {
   const { dir, basic, key, tls } = await makeSearch(t);
   writeFileSync(join(dir, 'bad.yaml'), 'site: X\n');
@@ -279,13 +403,14 @@ void t.test('what is typed wrong is one line, exit 2', async (t) => {
     [['--room', join(dir, 'bad.yaml')], /--room: .*bad\.yaml: \/(site|mqtt)/],
     [['--room', 'mqtts://room.example:8883'], /--site: is needed/],
     [['--room', 'mqtt://room.example:1883', '--site', 'x'], /must be mqtts:/],
-    [['--key', join(dir, 'none.pem')], /--key: .*none\.pem cannot be read/],
-    [['--key', join(dir, 'bad.pem')], /--key: .*openssl genpkey -algorithm ed25519/],
+    [['--sign', join(dir, 'none.pem')], /--sign: .*none\.pem cannot be read/],
+    [['--sign', join(dir, 'bad.pem')], /--sign: .*openssl genpkey -algorithm ed25519/],
     [['--from', 'yesterday'], /--from: "yesterday" is no time; write/],
     [['--from', '2026-02-30'], /--from: "2026-02-30" is no time/],
     [['--from', '2026-11-24', '--to', '2026-11-23'], /--to: .* is not after/],
     [['--kind', 'loitring'], /--kind: .*did you mean "loitering"/],
     [['--zone', 'The Square'], /is no name/],
+    [['--time-zone', 'Europe/Marseille'], /--time-zone: "Europe\/Marseille" is no time zone/],
     [['--case', ''], /--case: /],
     [['--reason', 'x'.repeat(201)], /--reason: /],
     [['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', join(dir, 'none')], /none cannot be read/],

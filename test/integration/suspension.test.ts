@@ -6,6 +6,8 @@ import { Value } from '@sinclair/typebox/value';
 import type { MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { keyIdOf } from '../../agent/base/dsse.ts';
+import { contentOf } from '../../agent/cli/journal/story/content.ts';
+import { type MissingResume, Suspensions } from '../../agent/cli/journal/story/suspensions.ts';
 import type { Command, CommandReply } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
@@ -82,6 +84,12 @@ function contentsIn(stateDir: string): JournalContent[] {
     .split('\n')
     .slice(0, -1)
     .map((line) => (JSON.parse(line) as { content: JournalContent }).content);
+}
+
+function missingResumes(entries: readonly JournalContent[]): readonly MissingResume[] {
+  const suspensions = new Suspensions();
+  for (const entry of entries) suspensions.add(entry);
+  return suspensions.missing;
 }
 
 /** Processes of vision that belong to this agent. */
@@ -225,6 +233,14 @@ void t.test(
       journal.find(({ type }) => type === 'resume'),
       { id: first?.suspension, by: ['prefect', 'mayor'] },
     );
+    t.strictSame(
+      journal.filter((entry) => contentOf(entry) !== entry),
+      [],
+      'every entry is of the form that the report asks for',
+    );
+    t.strictSame(missingResumes(journal), [], 'and the report misses no resume');
+    const without = journal.filter(({ type }) => type !== 'resume');
+    t.match(missingResumes(without), [{ suspension: first?.suspension }], 'as it would without its entry');
     const told = journal.flatMap((entry) => (entry.type === 'mode' ? [entry.mode] : []));
     t.same(told, ['active', 'suspended', 'suspended', 'suspended', 'suspended', 'active']);
     t.ok(

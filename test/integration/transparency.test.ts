@@ -42,11 +42,18 @@ function lived(): BoxLife {
   return life.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
 }
 
-async function made(t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Made> {
+const made = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Made> =>
+  madeOf(t, lived(), change, ...more);
+
+async function madeOf(
+  t: Test,
+  life: BoxLife,
+  change: Partial<Authorisation> = {},
+  ...more: string[]
+): Promise<Made> {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
-  const life = lived();
   life.into(openJournal(stateDir));
   const file = join(dir, 'vigie.yaml');
   // JSON is YAML too.
@@ -109,8 +116,8 @@ void t.test('the page says what the journal and the authorisation say', async (t
   t.match(text(page), 'On trial: counted only');
   t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
   t.match(text(page), 'Texts of alerts: 20 days.');
-  t.match(text(page), 'Stills, people unrecognisable: 3 days.');
-  t.match(text(page), 'No other still is kept.', 'nobody to seal to');
+  t.match(text(page), 'Stills, people and vehicles in blocks: 3 days.');
+  t.match(text(page), 'No still without blocks is kept or handed out.', 'nobody to seal to');
   t.match(text(page), '1 part of the picture');
   const figures = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
     Number(n.replaceAll(',', '')),
@@ -133,6 +140,116 @@ void t.test('the page says what the journal and the authorisation say', async (t
   );
 });
 
+/** An hour of life, `minutes` before now. */
+const before = (minutes: number): BoxLife =>
+  new BoxLife(new Date(Date.now() - (60 + minutes) * 60_000).toISOString()).start().mode('active', 'order');
+
+const ID = '5a'.repeat(8);
+
+void t.test('the state now is that of the journal’s end, and what is not known is told so', async (t) => {
+  const cases: [string, BoxLife, RegExp][] = [
+    [
+      '20 s after a resume',
+      before(1 / 3)
+        .live(20)
+        .suspend(ID)
+        .live(40)
+        .resume(ID)
+        .mode('active', 'order'),
+      /Now\s+Active\s+since/,
+    ],
+    [
+      '20 s after a suspension',
+      before(1 / 3)
+        .live(60)
+        .suspend(ID),
+      /Now\s+Suspended\s+since/,
+    ],
+    ['9 min after a heartbeat', before(9).live(60), /Now\s+Active\s+since/],
+    ['9 min after the stop', before(9).live(60).stop(), /Now\s+Down\s+since/],
+    [
+      'a day after the stop',
+      before(24 * 60)
+        .live(60)
+        .stop(),
+      /Now\s+Down\s+since/,
+    ],
+    ['a heartbeat is overdue', before(20).live(60), /Now\s+Not proved\s+since/],
+    [
+      'a heartbeat of a suspended box is overdue',
+      before(20).live(20).suspend(ID).live(40),
+      /Now\s+Not proved\s+since/,
+    ],
+    ['an entry of a clock that was ahead', before(-180).live(60), /Now\s+Not proved\s+since/],
+  ];
+  for (const [name, life, says] of cases) {
+    const { page } = await madeOf(t, life, {}, '--language', 'en');
+    t.match(text(page), says, name);
+  }
+});
+
+void t.test('figures that are not whole are told as such', async (t) => {
+  const killed = before(120)
+    .live(10)
+    .run(5)
+    .alerts(2)
+    .silence(10)
+    .start()
+    .mode('suspended', 'order')
+    .live(40);
+  const { page } = await madeOf(t, killed.stop(), {}, '--language', 'en');
+  const least = [...page.matchAll(/<td class="figure">(≥ )?([\d,]+)<\/td>/g)].filter(([, mark]) => mark);
+  t.equal(
+    least.reduce((sum, [, , figure = '']) => sum + Number(figure.replaceAll(',', '')), 0),
+    3000,
+    'at least what the heartbeat counted',
+  );
+  t.match(text(page), /≥: at least\. The program was cut off/);
+});
+
+void t.test('a box that went on without a signed resume says so, in both languages', async (t) => {
+  const life = before(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
+  const { page } = await madeOf(t, life, {}, '--language', 'en');
+  t.match(
+    page,
+    /class="alarm">On [^<]* the program looked again after a suspension, and no entry of the journal says/,
+  );
+  const french = await madeOf(t, life);
+  t.match(french.page, /class="alarm">Le [^<]* le programme a recommencé/);
+});
+
+void t.test('what it says of redaction and of the journal, it says with their limits', async (t) => {
+  for (const [language, says] of [
+    [
+      'en',
+      [
+        /99\.997\s?% and 100\s?% of the area of people/,
+        /Somebody whom the program does not find and who does not move is not covered/,
+        /colours of clothes, where somebody stands and with whom/,
+        /after the last head that somebody else has kept/,
+        /It does not prove .* that nobody else uses the pictures of the same camera/,
+      ],
+    ],
+    [
+      'fr',
+      [
+        /99,997\s?% et 100\s?% de la surface des personnes/,
+        /Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte/,
+        /après la dernière tête qu’un tiers a conservée/,
+        /ne prouve pas .* que personne d’autre n’utilise les images de la même caméra/,
+      ],
+    ],
+  ] as const) {
+    const { page } = await made(t, {}, '--language', language);
+    for (const sentence of says) t.match(text(page).replace(/\s+/g, ' '), sentence);
+    t.notMatch(
+      text(page),
+      /unrecognisable|méconnaissable|unnoticed|sans que cela se voie/,
+      'no promise without limits',
+    );
+  }
+});
+
 void t.test('without a valid authorisation it says that nothing is analysed', async (t) => {
   const past = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-02-01T00:00:00.000Z' };
   const { page, words } = await made(t, past, '--language', 'en');
@@ -141,11 +258,21 @@ void t.test('without a valid authorisation it says that nothing is analysed', as
 });
 
 void t.test(
-  'sealed stills are named where there is somebody to seal to; French is the usual language',
+  'sealed stills: whether, to whom, how long, how often handed out; French is the usual language',
   async (t) => {
-    const { page } = await made(t, { ageRecipients: [`age1${'q'.repeat(58)}`] });
+    const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
+    const life = before(10).live(20).unseal('2026/77', true).unseal('2026/78', true).unseal('2026/79', false);
+    const { page } = await madeOf(t, life.live(40), { ageRecipients: recipients });
     t.match(page, '<html lang="fr">');
     t.match(text(page), /Images scellées .*: 5 jours\./);
+    for (const recipient of recipients) t.match(page, recipient, 'the keys that open them');
+    t.match(text(page), /remises : 2\b/);
+    const english = await madeOf(t, life, { ageRecipients: recipients }, '--language', 'en');
+    t.match(text(english.page), /no part of it is covered but the hidden parts/);
+    t.match(text(english.page), /Only these 2 keys open it:/);
+    t.match(text(english.page), /handed out in the months below: 2\b/);
+    const handed = [...english.page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].at(-1);
+    t.equal(handed?.[1], '2', 'a request for what is not there hands out nothing');
   },
 );
 

@@ -53,6 +53,32 @@ export class BoxLife {
     return this;
   }
 
+  /** With frames, but no entry. */
+  run(minutes: number): this {
+    this.#atMs += minutes * 60_000;
+    this.#read += minutes * 60 * FRAMES_PER_SECOND;
+    return this;
+  }
+
+  /** As the agent writes it when somebody has stopped it. */
+  suspend(id: string): this {
+    const framesRead = this.#read;
+    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', framesRead });
+    return this.suspendedAgain(id);
+  }
+
+  /** As a start finds it. */
+  suspendedAgain(id: string): this {
+    this.#mode = 'suspended';
+    const since = new Date(this.#atMs).toISOString();
+    const framesRead = this.#read;
+    return this.note({ type: 'mode', mode: 'suspended', since, reason: 'order', suspension: id, framesRead });
+  }
+
+  resume(id: string): this {
+    return this.note({ type: 'resume', id, reason: 'order lifted', by: ['prefect', 'mayor'] });
+  }
+
   /** Without a word. */
   silence(minutes: number): this {
     this.#atMs += minutes * 60_000;
@@ -83,6 +109,16 @@ export class BoxLife {
       ...{ reason: 'theft of a bicycle', query, cursor: null, matches: 4, given: 4 },
     };
     return this.note({ type: 'search', row: 1, record });
+  }
+
+  /** Asked for in a case; `there`: something was handed out. */
+  unseal(number: string, there: boolean): this {
+    const at = new Date(this.#atMs).toISOString();
+    const record = {
+      ...{ record: 'unseal' as const, at, key: 'judge-desk', counter: 1, case: number, reason: 'assault' },
+      ...{ event: 'b00t-1', sha256: there ? 'ef'.repeat(32) : null },
+    };
+    return this.note({ type: 'unseal', row: 1, record });
   }
 
   reconfigured(): this {

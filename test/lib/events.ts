@@ -28,11 +28,24 @@ export interface EventText {
   readonly bytes?: number;
   /** Its snapshot. */
   readonly jpeg?: Buffer;
+  readonly time?: string;
 }
 
+/** Never in the future, whatever this machine's clock says. */
+const TIME = new Date(Math.min(Date.now(), Date.parse('2026-11-24T14:00:00.000Z'))).toISOString();
+
 export function eventText(of: EventText): string {
-  const { site = SITE, box = BOX, id, seq, severity = 'alert', kind = 'loitering', bytes = 0, jpeg } = of;
-  const time = '2026-11-24T14:00:00.000Z';
+  const {
+    site = SITE,
+    box = BOX,
+    id,
+    seq,
+    severity = 'alert',
+    kind = 'loitering',
+    bytes = 0,
+    jpeg,
+    time = TIME,
+  } = of;
   const crossing = kind === 'line-crossing';
   const place = { id: 'square', purpose: 'public-order' };
   const event: VigieEvent = {

@@ -27,12 +27,12 @@ export function keyOf(stateDir: string): string {
 }
 
 /** Held against these heads from elsewhere. */
-export function wrongIn(stateDir: string, ...heads: KnownCheckpoint[]): string[] {
+export function wrongIn(stateDir: string, ...heads: KnownCheckpoint[]): readonly string[] {
   return wrongAt(join(stateDir, 'journal'), keyOf(stateDir), { heads });
 }
 
 /** Of a folder or an export. */
-export function wrongAt(place: string, key: string, against: Against = {}): string[] {
+export function wrongAt(place: string, key: string, against: Against = {}): readonly string[] {
   return verifyJournal(place, parseVerifierKey(key), against).wrong;
 }
 

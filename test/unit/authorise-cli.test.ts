@@ -15,15 +15,19 @@ async function ended(program: Program): Promise<Program> {
   return program;
 }
 
-async function keys(t: Test, dir: string, ...names: string[]): Promise<string[]> {
-  const made = names.map((name) => ended(vigie(t, 'keygen', join(dir, name))));
-  return (await Promise.all(made)).map(({ out }) => /publicKey: (\S+)/.exec(out)?.[1] ?? '');
+/** As `vigie keygen` prints them. */
+async function keys(t: Test, dir: string, ...names: string[]) {
+  const made = await Promise.all(names.map((name) => ended(vigie(t, 'keygen', join(dir, name)))));
+  const printed = (field: string): string[] =>
+    made.map(({ out }) => new RegExp(`^${field}: (\\S+)`, 'm').exec(out)?.[1] ?? '');
+  return { publicKeys: printed('publicKey'), fingerprints: printed('fingerprint') };
 }
 
 void t.test('keygen, authorise, check', async (t) => {
   const dir = scratch(t);
   const path = (name: string): string => join(dir, name);
-  const [, prefect = '', mayor = ''] = await keys(t, dir, 'authority.key', 'prefect.key', 'mayor.key');
+  const { publicKeys, fingerprints } = await keys(t, dir, 'authority.key', 'prefect.key', 'mayor.key');
+  const [, prefect = '', mayor = ''] = publicKeys;
   t.equal(statSync(path('authority.key')).mode & 0o777, 0o600);
   t.equal(statSync(path('authority.key.pub')).mode & 0o777, 0o644);
   t.match(await ended(vigie(t, 'keygen', path('authority.key'))), {
@@ -40,7 +44,7 @@ void t.test('keygen, authorise, check', async (t) => {
   ];
   const sign = (change: object): Promise<Program> => {
     writeFileSync(path('order.yaml'), stringify({ ...order, ...change }));
-    const files = ['--key', path('authority.key'), '--out', path('order.dsse.json')];
+    const files = ['--sign', path('authority.key'), '--out', path('order.dsse.json')];
     return ended(vigie(t, 'authorise', path('order.yaml'), ...files));
   };
   const wrong: [object, RegExp][] = [
@@ -69,6 +73,13 @@ void t.test('keygen, authorise, check', async (t) => {
     err: '',
     out: /order\.dsse\.json: signed by [0-9a-f]{64}\n {2}order .*\n/,
   });
+  // Whoever signs reads who may let the box go on, and who may open what: keys, not their number.
+  const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
+  const whole = await sign({ ageRecipients: recipients });
+  const held = ['prefect', 'mayor'].map((name, i) => `${name} +${fingerprints[i + 1]}`);
+  t.match(whole.out, new RegExp(`  resumes   with two keys of:\\n +${held.join('\\n +')}\\n`));
+  t.match(whole.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
+  t.match((await sign({})).out, / {2}seals {5}nothing: no recipient is named\n/);
 
   const config = {
     site: order['site'],

@@ -1,8 +1,9 @@
 /** The built program as a person calls it: exit codes, and where which text goes. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
 import t from 'tap';
 import { makeProgram } from '../../agent/cli/program.ts';
 import { stateDir } from '../../agent/cli/state-dir.ts';
@@ -240,4 +241,17 @@ void t.test('the reference pages say what the sources say', async (t) => {
     encoding: 'utf8',
   });
   t.match({ status, stderr }, { status: 0, stderr: '' });
+});
+
+void t.test('the readme names every command, and signing is called the same everywhere', async (t) => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  for (const name of COMMANDS) t.ok(new RegExp(`^\\|.*\`vigie ${name}\\b`, 'm').test(readme), name);
+  const all = (commands: readonly Command[]): Command[] =>
+    commands.flatMap((command) => [command, ...all(command.commands)]);
+  const options = all(makeProgram().commands).flatMap((command) =>
+    command.options.filter(({ hidden }) => !hidden).map(({ long, description }) => ({ long, description })),
+  );
+  // A private key that signs what a command makes; `resume` is signed by those whom the order names.
+  const signing = options.filter(({ description }) => /private key, PEM/.test(description));
+  t.strictSame([...new Set(signing.map(({ long }) => long))].sort(), ['--cert-key', '--sign']);
 });

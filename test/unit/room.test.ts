@@ -9,7 +9,7 @@ import { GapEvent } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { messageOfRow } from '../../agent/mqtt/messages.ts';
 import { AlertFeed } from '../../scripts/programs/room/archive/alert-feed.ts';
-import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
+import { arrivalOf as arrivalAt } from '../../scripts/programs/room/archive/message.ts';
 import { advance, NOTHING, type Progress } from '../../scripts/programs/room/archive/numbers.ts';
 import { eventText } from '../lib/events.ts';
 
@@ -59,6 +59,8 @@ const packet = (topic: string, payload: string | Buffer, user?: Record<string, s
   retain: false,
   properties: properties(user),
 });
+const NOW_MS = Date.parse('2026-11-24T15:00:00.000Z');
+const arrivalOf = (of: IPublishPacket) => arrivalAt(of, NOW_MS);
 const EVENT_TOPIC = 'vigie/lyon/b-1/evt/alert/loitering';
 
 void t.test('events, gaps, snapshots and reports are read as the agent writes them', async (t) => {
@@ -106,6 +108,22 @@ void t.test('events, gaps, snapshots and reports are read as the agent writes th
   });
 });
 
+const eventAt = (time: string): string => eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7, time });
+
+void t.test('a time ahead of the room is kept and shown, under no time', async (t) => {
+  const read = (time: string) => arrivalOf(packet(EVENT_TOPIC, eventAt(time)));
+  const near = '2026-11-25T14:59:59.000Z';
+  t.match(read(near), { time: near, id: 'a1-7', event: { time: near } }, 'a day is no proof');
+  t.equal(Object.hasOwn(read(near), 'unread'), false);
+  t.match(read('2026-11-25T15:00:01.000Z'), {
+    id: 'a1-7',
+    time: '',
+    event: { id: 'a1-7' },
+    unread: /^\/time: 2026-11-25T15:00:01\.000Z is more than a day ahead of this room's clock, 2026-11-24T15/,
+  });
+  t.match(read('1970-01-01T00:00:00.000Z'), { time: '1970-01-01T00:00:00.000Z' }, 'long ago is no fault');
+});
+
 void t.test('what cannot be read is kept, what has no number is refused', async (t) => {
   const kept: [string, string, RegExp][] = [
     ['no JSON', '{"specversion":', /JSON/],
@@ -120,6 +138,9 @@ void t.test('what cannot be read is kept, what has no number is refused', async 
       /source.*urn:vigie:lyon:b-2/,
     ],
     ['bytes that no text has', '\0\ufffd', /JSON/],
+    ['no time', eventAt('2026-13-01T00:00:00.000Z'), /^\/time: 2026-13-01T00:00:00\.000Z is no time$/],
+    ['no day', eventAt('2027-02-29T00:00:00.000Z'), /is no time$/],
+    ['no hour', eventAt('2026-11-24T24:00:00.000Z'), /is no time$/],
   ];
   for (const [name, body, why] of kept) {
     const arrival = arrivalOf(packet(EVENT_TOPIC, body));
@@ -147,7 +168,8 @@ void t.test('an event is shown once, with its still or why there is none', async
   const dir = mkdtempSync(join(tmpdir(), 'vigie-feed-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const jpeg = Buffer.from('a still');
-  const body = eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7, jpeg });
+  const time = '2026-11-24T14:00:00.000Z';
+  const body = eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7, jpeg, time });
   const arrivals = [
     arrivalOf(packet('vigie/lyon/b-1/snap/a1-7', jpeg)),
     arrivalOf(packet(EVENT_TOPIC, body)),

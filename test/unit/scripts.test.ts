@@ -97,30 +97,36 @@ const event = (data: object, subject: string): VigieEvent =>
       rule: { id: 'r1', kind: 'loitering' },
       objects: [],
       cause: {},
+      clock: { synced: true },
       ...data,
     },
   }) as unknown as VigieEvent;
+const NOW_MS = Date.parse('2026-11-24T15:00:00.000Z');
 const person = { label: 'person', track: 630228974371 };
 
 void t.test('an event is one line for a person', async (t) => {
   const start = event({ objects: [person], cause: { stayedS: 10.2, standingS: 0 } }, 'zone/square');
   t.match(
-    alertLine(start),
+    alertLine(start, NOW_MS),
     /^\d\d:\d\d:\d\d {2}ALERT {3}loitering: person #4371 in zone square, there for 10.2 s$/,
   );
   const end = event(
     { phase: 'end', objects: [person], cause: { stayedS: 15, standingS: 4.8 } },
     'zone/square',
   );
-  t.match(alertLine(end), /ended {3}loitering: person #4371 in zone square, lasted 4.8 s$/);
+  t.match(alertLine(end, NOW_MS), /ended {3}loitering: person #4371 in zone square, lasted 4.8 s$/);
   const rule = { id: 'r2', kind: 'line-crossing' };
   const crossing = event(
     { rule, objects: [person], cause: { direction: 'left', standingS: 0 } },
     'line/kerb',
   );
-  t.match(alertLine(crossing), /line-crossing: person #4371 over line kerb, to the left$/);
+  t.match(alertLine(crossing, NOW_MS), /line-crossing: person #4371 over line kerb, to the left$/);
   const lost = event({ severity: 'system', rule: { id: 'built-in', kind: 'stream-lost' } }, 'camera');
-  t.match(alertLine(lost), /SYSTEM {2}stream-lost: the camera$/);
+  t.match(alertLine(lost, NOW_MS), /SYSTEM {2}stream-lost: the camera$/);
+  const unset = event({ cause: { reason: 'x' }, clock: { synced: false } }, 'zone/square');
+  t.match(alertLine(unset, NOW_MS), /zone square, x \(its clock was not synchronised\)$/);
+  const ahead = { ...unset, time: '2199-01-01T00:00:00.000Z' };
+  t.match(alertLine(ahead, NOW_MS), /^--:--:-- {2}ALERT .* \(its clock says 2199-01-01T00:00:00.000Z\)$/);
   t.equal(isMomentaryEnd(event({ phase: 'end', cause: { standingS: 0 } }, 'line/kerb')), true);
   t.equal(isMomentaryEnd(end), false);
   t.equal(snapshotName(start), '2026-11-24-140005-r1-a1b2-7.jpg');

@@ -3,7 +3,7 @@ import { Argument, type Command, Option } from 'commander';
 import { LOG_LEVELS } from '../../base/log-level.ts';
 import { ROOT_RECORD_DIR } from '../../contract/root-record.ts';
 import type { CameraConfirmOptions } from '../camera.ts';
-import type { DoctorOptions } from '../doctor.ts';
+import type { DoctorOptions } from '../doctor/doctor.ts';
 import type { RestraintOptions } from '../provision/restraint.ts';
 import type { ReplayOptions } from '../replay.ts';
 import {
@@ -99,7 +99,7 @@ function addDoctor(program: Command): void {
     .option('--benchmark', 'time decoder, detector and whole frames on a made picture; stop the agent before')
     .option('--json', 'print one JSON object')
     .action(async (options: DoctorOptions) => {
-      const { doctor } = await import('../doctor.ts');
+      const { doctor } = await import('../doctor/doctor.ts');
       process.exitCode = await doctor(options);
     });
 }
@@ -114,7 +114,7 @@ function addStatus(program: Command): void {
     .addOption(stateOption())
     .option('--json', 'print one JSON object')
     .action(async (options: { state?: string; json?: true }) => {
-      const { status } = await import('../status.ts');
+      const { status } = await import('../status/status.ts');
       process.exitCode = await status(options);
     });
 }
@@ -154,7 +154,7 @@ function addWalktest(program: Command): void {
     )
     .addOption(stateOption())
     .action(async (options: { rule: string; passes: number; every?: number; state?: string }) => {
-      const { walktest } = await import('../walktest.ts');
+      const { walktest } = await import('../walktest/walktest.ts');
       await walktest(options);
     });
 }

@@ -19,6 +19,14 @@ export function command(
     .addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
 }
 
+/** Who signs what the command makes. `--key`, as some commands once called it, still works. */
+export function signed(made: Command, meaning: string): Command {
+  return made
+    .requiredOption('--sign <file>', meaning)
+    .addOption(new Option('--key <file>').hideHelp())
+    .on('option:key', (file: string) => made.setOptionValue('sign', file));
+}
+
 export function configOption(): Option {
   return new Option('--config <file>', 'configuration, YAML or JSON');
 }

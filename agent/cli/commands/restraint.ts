@@ -1,14 +1,14 @@
 /** Commands about what the box may do, and what it has done. */
 import { type Command, Option } from 'commander';
 import type { AuthoriseOptions } from '../authorise.ts';
-import type { JournalVerifyOptions } from '../journal.ts';
-import type { JournalReportOptions } from '../journal-report.ts';
+import type { JournalReportOptions } from '../journal/report/report.ts';
+import type { JournalVerifyOptions } from '../journal/verify.ts';
 import type { PinOptions } from '../pin.ts';
 import type { ResumeOptions } from '../resume.ts';
 import type { SuspendOptions } from '../suspend.ts';
 import { LANGUAGES } from '../transparency/texts.ts';
-import type { TransparencyOptions } from '../transparency.ts';
-import { command, configOption, DEFAULT_CONFIG, stateOption } from './options.ts';
+import type { TransparencyOptions } from '../transparency/transparency.ts';
+import { command, configOption, DEFAULT_CONFIG, signed, stateOption } from './options.ts';
 
 export function addRestraintCommands(program: Command): void {
   addAuthority(program);
@@ -26,14 +26,14 @@ function addAuthority(program: Command): void {
   )
     .argument('<file>', 'where the private key goes; the public one gets .pub')
     .action(async (file: string) => {
-      const { keygen } = await import('../authorise.ts');
+      const { keygen } = await import('../keygen.ts');
       keygen(file);
     });
-  command(program, 'authorise', 'sign an order, so that a box may do what it says', [
-    ['vigie authorise order.yaml --key authority.key --out canebiere-017.dsse.json', 'at the authority'],
-  ])
+  const authorised = command(program, 'authorise', 'sign an order, so that a box may do what it says', [
+    ['vigie authorise order.yaml --sign authority.key --out canebiere-017.dsse.json', 'at the authority'],
+  ]);
+  signed(authorised, 'the authority’s private key, PEM')
     .argument('<order>', 'the order, YAML (docs/guide/authorisation.md)')
-    .requiredOption('--key <file>', 'the authority’s private key, PEM')
     .requiredOption('--out <file>', 'the signed authorisation, for `authorisation` of the box')
     .action(async (order: string, options: AuthoriseOptions) => {
       const { authorise } = await import('../authorise.ts');
@@ -100,7 +100,7 @@ function addJournal(program: Command): void {
   )
     .option('--json', 'print one JSON object')
     .action(async (place: string, options: JournalVerifyOptions) => {
-      const { journalVerify } = await import('../journal.ts');
+      const { journalVerify } = await import('../journal/verify.ts');
       process.exitCode = journalVerify(place, options);
     });
   checking(
@@ -117,7 +117,7 @@ function addJournal(program: Command): void {
     .option('--out <file>', 'also as one page of HTML')
     .option('--json', 'print one JSON object')
     .action(async (place: string, options: JournalReportOptions) => {
-      const { journalReport } = await import('../journal-report.ts');
+      const { journalReport } = await import('../journal/report/report.ts');
       process.exitCode = journalReport(place, options);
     });
   command(journal, 'export', 'put a journal into one file, to be handed on', [
@@ -126,7 +126,7 @@ function addJournal(program: Command): void {
     .argument('<dir>', 'folder of the journal')
     .requiredOption('--out <file>', 'file to be made')
     .action(async (dir: string, options: { out: string }) => {
-      const { journalExport } = await import('../journal.ts');
+      const { journalExport } = await import('../journal/export.ts');
       journalExport(dir, options);
     });
   command(journal, 'key', 'print the verifier key of this box’s journal', [
@@ -134,7 +134,7 @@ function addJournal(program: Command): void {
   ])
     .addOption(stateOption())
     .action(async (options: { state?: string }) => {
-      const { journalKey } = await import('../journal.ts');
+      const { journalKey } = await import('../journal/key.ts');
       journalKey(options);
     });
 }
@@ -165,7 +165,7 @@ function addTransparency(program: Command): void {
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
     .action(async (options: TransparencyOptions) => {
-      const { transparency } = await import('../transparency.ts');
+      const { transparency } = await import('../transparency/transparency.ts');
       process.exitCode = transparency(options);
     });
 }

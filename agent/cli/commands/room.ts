@@ -1,10 +1,13 @@
 /** Commands for the room, and for whoever watches over it. */
 import { type Command, Option } from 'commander';
 import type { RemoteResumeOptions, RemoteSuspendOptions } from '../remote.ts';
-import type { SearchOptions } from '../search.ts';
+import type { SearchOptions } from '../search/search.ts';
 import type { UnsealOptions } from '../unseal.ts';
 import type { WitnessOptions } from '../witness.ts';
-import { command, positiveNumber } from './options.ts';
+import { command, positiveNumber, signed } from './options.ts';
+
+const DESK_KEY =
+  'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the box lets command this';
 
 export function addRoomCommands(program: Command): void {
   addSearch(program);
@@ -16,26 +19,23 @@ export function addRoomCommands(program: Command): void {
 function addSearch(program: Command): void {
   const what = '--from 2026-11-24T14:00 --to 2026-11-24T15:00';
   const why = '--case 2026/1234 --reason "theft of a bicycle"';
-  command(
+  const made = command(
     program,
     'search',
     'ask the archives of all boxes of a site, by a signed command that each box records',
     [
       [
-        `vigie search --room room.yaml --key desk.pem ${why} ${what} --kind loitering --zone forecourt`,
-        'an hour, every box; times without an offset are those of this machine',
+        `vigie search --room room.yaml --sign desk.pem ${why} ${what} --kind loitering --zone forecourt`,
+        'an hour, every box; times without an offset are those of the site',
       ],
       [
-        `vigie search --room room.yaml --key desk.pem ${why} ${what} --box canebiere-017 --json | jq .events`,
+        `vigie search --room room.yaml --sign desk.pem ${why} ${what} --box canebiere-017 --json | jq .events`,
         'one box, for programs',
       ],
     ],
-  )
+  );
+  signed(made, DESK_KEY)
     .addOption(roomOption().makeOptionMandatory())
-    .requiredOption(
-      '--key <file>',
-      'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the boxes know',
-    )
     .requiredOption('--case <number>', 'number of the case; each box keeps it with the search')
     .requiredOption('--reason <text>', 'why; each box keeps it with the search')
     .requiredOption('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
@@ -44,6 +44,7 @@ function addSearch(program: Command): void {
     .option('--zone <id...>', 'only events in these zones or over these lines')
     .option('--box <box...>', 'ask only these boxes')
     .option('--timeout <s>', 'wait so long for each answer', positiveNumber(3600), 30)
+    .option('--time-zone <name>', 'times in this zone instead of that of room.yaml, or else of this machine')
     .option('--max <n>', 'fetch about so many events at most', positiveNumber(1_000_000), 10_000)
     .addOption(siteOption())
     .addOption(caOption())
@@ -51,29 +52,26 @@ function addSearch(program: Command): void {
     .addOption(certKeyOption())
     .option('--json', 'print one JSON object')
     .action(async (options: SearchOptions) => {
-      const { search } = await import('../search.ts');
+      const { search } = await import('../search/search.ts');
       process.exitCode = await search(options);
     });
 }
 
 function addUnseal(program: Command): void {
   const why = '--case 2026/1234 --reason "assault on the forecourt"';
-  command(
+  const made = command(
     program,
     'unseal',
     'ask a box, by a signed command that it journals, for the sealed still of an event',
     [
       [
-        `vigie unseal --room room.yaml --key desk.pem ${why} --box canebiere-017 --event b1c2-7 --out b1c2-7.age`,
+        `vigie unseal --room room.yaml --sign desk.pem ${why} --box canebiere-017 --event b1c2-7 --out b1c2-7.age`,
         'the file as it lies on the box: only the authority’s key of age opens it',
       ],
     ],
-  )
+  );
+  signed(made, DESK_KEY)
     .addOption(roomOption().makeOptionMandatory())
-    .requiredOption(
-      '--key <file>',
-      'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the boxes know',
-    )
     .requiredOption('--case <number>', 'number of the case; the box puts it into its journal')
     .requiredOption('--reason <text>', 'why; the box puts it into its journal')
     .requiredOption('--box <box>', 'the box that raised the event')
@@ -105,10 +103,7 @@ function addRemote(program: Command): void {
   const common = (made: Command): Command =>
     made
       .addOption(roomOption().makeOptionMandatory())
-      .requiredOption(
-        '--sign <file>',
-        'ed25519 private key, PEM, whose public half the box lets command this',
-      )
+      .requiredOption('--sign <file>', DESK_KEY)
       .requiredOption('--box <box>', 'the box')
       .requiredOption('--reason <text>', 'why; published and kept in the journal')
       .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), 30)
@@ -175,7 +170,10 @@ function addWitness(program: Command): void {
 }
 
 const roomOption = (): Option =>
-  new Option('--room <where>', 'room.yaml (site, mqtt: {url, ca, cert, key}), or mqtts://host:port');
+  new Option(
+    '--room <where>',
+    'room.yaml (site, timeZone, mqtt: {url, ca, cert, key}), or mqtts://host:port',
+  );
 const siteOption = (): Option => new Option('--site <site>', 'with --room mqtts://…: name of the site');
 const caOption = (): Option =>
   new Option('--ca <file>', 'with --room mqtts://…: certificate authority of the broker, PEM');

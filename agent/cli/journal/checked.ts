@@ -5,7 +5,7 @@ import { AgentError, messageOf } from '../../base/errors.ts';
 import type { JournalContent } from '../../contract/journal.ts';
 import { COSIGNATURE, parseVerifierKey, type Verifier } from '../../restraint/journal/note.ts';
 import { type JournalFindings, verifyJournal } from '../../restraint/journal/verify.ts';
-import { numberText } from './site-time.ts';
+import { numberText } from '../site-time.ts';
 
 export interface CheckOptions {
   readonly key: string;
@@ -19,11 +19,18 @@ export interface Checked extends JournalFindings {
   readonly keyText: string;
 }
 
-export function checkedJournal(
+/** Is told what a verified journal says, entry by entry. */
+export interface EntryReader {
+  /** In order; undefined: it was erased. */
+  add(index: number, content: JournalContent | undefined): void;
+}
+
+/** With what `makeReader` made, which has been told each entry that fits its hash. */
+export function checkedJournal<R extends EntryReader>(
   place: string,
   options: CheckOptions,
-  onEntry?: (index: number, content: JournalContent | undefined) => void,
-): Checked {
+  makeReader: () => R,
+): { checked: Checked; read: R } {
   const keyText = textOrFile(options.key);
   const key = parseVerifierKey(keyText);
   const heads = (options.head ?? []).map((file) => ({
@@ -38,16 +45,20 @@ export function checkedJournal(
     clearOnComplete: true,
   });
   if (process.stderr.isTTY) bar.start(1, 0);
+  let read = makeReader();
   try {
     const findings = reading(place, () =>
       verifyJournal(place, key, {
         heads,
         witnesses,
-        ...(onEntry && { onEntry }),
+        onBegin: () => {
+          read = makeReader();
+        },
+        onEntry: (index, content) => read.add(index, content),
         ...(process.stderr.isTTY && { onProgress: (done, total) => bar.update(done / Math.max(1, total)) }),
       }),
     );
-    return { ...findings, key, keyText };
+    return { checked: { ...findings, key, keyText }, read };
   } finally {
     bar.stop();
   }

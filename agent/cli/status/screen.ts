@@ -1,4 +1,5 @@
 /** The status as lines of text, on a terminal or a phone. */
+import { withoutControls } from '../../base/printable.ts';
 import type { LocalEvent, LocalStatus } from '../../contract/local-status.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { clockText } from './findings.ts';
@@ -56,10 +57,12 @@ function eventLines(title: string, events: readonly LocalEvent[], width: number)
   ];
 }
 
-/** Words in lines of at most `width` characters; only a word that is longer is cut. */
+/** Words in lines of at most `width` characters; only a word that is longer is cut. Cameras and brokers have a say in them. */
 function wrapped(text: string, width: number, indent: number): string[] {
   const room = width - indent;
-  const words = text.split(/\s+/).flatMap((word) => word.match(new RegExp(`.{1,${room}}`, 'gu')) ?? []);
+  const words = text
+    .split(/\s+/)
+    .flatMap((word) => withoutControls(word).match(new RegExp(`.{1,${room}}`, 'gu')) ?? []);
   const lines: string[] = [];
   for (const word of words) {
     const last = lines.at(-1);

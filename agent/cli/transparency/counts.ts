@@ -1,11 +1,9 @@
-/** What a journal says of each month, and of now. */
+/** What a journal that was read on its box says of each month, and of now. */
 
-import type { SiteTime } from '../journal/site-time.ts';
-import { STATES, type State, type Story, type StoryTeller } from '../journal/story.ts';
+import { STATES, type State, type Story, type StoryTeller } from '../journal/story/story.ts';
+import type { SiteTime } from '../site-time.ts';
 import type { MonthCounts } from './facts.ts';
 
-/** A heartbeat comes every 10 minutes (agent/journal-desk.ts); a busy disk may keep it waiting. */
-const FRESH_MS = 900_000;
 /** A year, and the month that runs. */
 const MONTHS_MAX = 13;
 
@@ -20,7 +18,7 @@ export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): Mo
     if (fromMs < toMs) {
       // Frames that were read across the turn of a month count for the later one, and once.
       const frames = framesUntil(teller, firstMs, toMs) - framesUntil(teller, firstMs, fromMs);
-      months.push(countsOf(month, frames, teller.tell(fromMs, toMs)));
+      months.push(countsOf(month, frames, teller.tell(fromMs, toMs, nowMs)));
     }
     if (startMs <= firstMs) break;
     toMs = startMs;
@@ -29,23 +27,18 @@ export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): Mo
   return months;
 }
 
-/** Since when the box is as it is. */
+/** How the box is, and since when: what no entry says is not proved. */
 export function stateNow(teller: StoryTeller, nowMs: number): { readonly mode: State; readonly since: Date } {
-  const { firstMs = nowMs, lastMs = nowMs } = teller;
-  const fresh = nowMs - lastMs <= FRESH_MS;
-  // What was so at the last entry is so now, as long as the next one is not overdue.
-  const periods = teller
-    .tell(firstMs, fresh ? lastMs : nowMs)
-    .periods.filter(({ toMs, fromMs }) => toMs > fromMs);
-  const last = periods.at(-1);
-  if (last === undefined) return { mode: 'unproved', since: new Date(firstMs) };
-  // Periods of one state that differ in their reasons are one here.
-  let since = last.fromMs;
-  for (const { state, fromMs } of periods.toReversed()) {
-    if (state !== last.state) break;
-    since = fromMs;
-  }
-  return { mode: last.state, since: new Date(since) };
+  const { state = 'unproved', sinceMs = nowMs } = teller.atEnd(nowMs) ?? {};
+  return { mode: state, since: new Date(sinceMs) };
+}
+
+/** Within the months that are told. */
+export function missingResumes(teller: StoryTeller, months: readonly MonthCounts[], nowMs: number): Date[] {
+  const first = months.at(-1);
+  if (first === undefined) return [];
+  const { missingResumes: missing } = teller.tell(first.from.getTime(), nowMs + 1, nowMs);
+  return missing.map(({ atMs }) => new Date(atMs));
 }
 
 function framesUntil(teller: StoryTeller, firstMs: number, toMs: number): number {
@@ -67,12 +60,19 @@ function countsOf(month: string, frames: number, story: Story): MonthCounts {
   for (const { state, fromMs, toMs } of story.periods) shares[state] += (toMs - fromMs) / wholeMs;
   const count = (type: string): number =>
     story.told.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
+  // Requests for what is not there hand out nothing.
+  const inVain = story.told.filter(
+    ({ content }) =>
+      content.type === 'unseal' && content.record.record === 'unseal' && content.record.sha256 === null,
+  ).length;
   return {
     month,
+    from: new Date(story.fromMs),
     frames,
+    framesAtLeast: story.uncounted.length > 0,
     alerts: count('alert'),
     searches: count('search'),
-    unsealings: count('unseal'),
+    unsealings: count('unseal') - inVain,
     shares,
   };
 }

@@ -1,14 +1,19 @@
 /** What the public page and the sign say of a box; nothing in it comes from a picture. */
 import type { Authorisation } from '../../contract/authorisation.ts';
-import type { State } from '../journal/story.ts';
+import type { State } from '../journal/story/story.ts';
 
 /** One calendar month of the site's time zone, counted from the journal. */
 export interface MonthCounts {
   /** 2026-11 */
   readonly month: string;
+  /** Where what is counted of it begins. */
+  readonly from: Date;
   readonly frames: number;
+  /** Further frames may have been read: a run was cut off, or has not written its count yet. */
+  readonly framesAtLeast: boolean;
   readonly alerts: number;
   readonly searches: number;
+  /** Sealed stills that were handed out. */
   readonly unsealings: number;
   /** Shares of the month, or of what of it is over, 0..1. */
   readonly shares: Readonly<Record<State, number>>;
@@ -34,10 +39,14 @@ export interface PublicFacts {
   readonly madeAt: Date;
   /** Without its reason, which somebody typed for the room, not for the street. */
   readonly mode: { readonly mode: State; readonly since: Date };
+  /** When the program looked again without a resume, signed by two keys, on record. */
+  readonly missingResumes: readonly Date[];
   /** Null: none that is valid. */
   readonly authorisation: Pick<Authorisation, 'order' | 'authority' | 'notBefore' | 'notAfter'> | null;
   readonly rules: readonly PublicRule[];
   readonly masks: number;
+  /** Public keys of age to which stills are sealed; none: nothing is. */
+  readonly sealedTo: readonly string[];
   readonly retention: {
     readonly eventsDays: number;
     readonly snapshotsDays: number;

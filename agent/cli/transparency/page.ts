@@ -1,7 +1,7 @@
 /** The public page and the sign: self-contained HTML without a script, from facts alone. */
 import { renderSVG } from 'uqr';
 import { Html, html } from '../../base/html.ts';
-import { STATES, type State } from '../journal/story.ts';
+import { STATES, type State } from '../journal/story/story.ts';
 import type { MonthCounts, PublicFacts, PublicRule } from './facts.ts';
 import { type Language, TEXTS, type Texts } from './texts.ts';
 
@@ -22,7 +22,7 @@ const STYLE = new Html(`
   table { border-collapse: collapse; width: 100%; font-size: .95rem; }
   th, td { text-align: left; vertical-align: top; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
   table.months td:first-child { white-space: nowrap; }
-  td.figure, th.figure { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+  td.figure, th.figure { text-align: right; font-variant-numeric: tabular-nums; } td.figure { white-space: nowrap; }
   .bar { display: flex; min-width: 7rem; height: .9rem; margin-top: .3rem; background: #eee; }
   .bar span { display: block; height: 100%; }
   .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; margin: .4rem 0; }
@@ -86,6 +86,7 @@ export function publicPage(facts: PublicFacts, language: Language): string {
 <p class="soft">${facts.site} · ${facts.box}</p>
 <p>${texts.lead}</p>
 ${journal.inOrder ? '' : html`<p class="alarm">${texts.notInOrder}</p>`}
+${facts.missingResumes.map((when) => html`<p class="alarm">${texts.missingResume(moment.format(when))}</p>`)}
 <h2>${texts.now}</h2>
 <div class="state ${mode.mode}"><strong>${name}</strong> <span class="soft">${texts.since(moment.format(mode.since))}</span><br>${means}
 <br><span class="soft">(${texts.madeAt(moment.format(facts.madeAt))})</span></div>
@@ -99,6 +100,8 @@ ${list(texts.nevers)}
 <p>${texts.masks(facts.masks)}</p>
 <h2>${texts.leaves}</h2>
 ${list(texts.leaving)}
+<p>${texts.redaction}</p>
+${sealedOf(facts, texts)}
 <h2>${texts.retention}</h2>
 ${list(retention)}
 <h2>${texts.counts}</h2>
@@ -108,6 +111,7 @@ ${facts.months.length === 0 ? html`<p>${texts.noCounts}</p>` : monthsOf(facts.mo
 <code>vigie journal verify journal --key '${journal.verifierKey}'</code>
 <p>${texts.verifyHow[1] ?? ''}</p>
 <code>${String(journal.size)} · ${journal.rootHash}</code>
+<p>${texts.verifyLimits}</p>
 <h2>${texts.rights}</h2>
 <p>${texts.rightsHow(facts.contact)}</p>
 <footer>Vigie ${facts.version} · ${facts.url}</footer>`;
@@ -155,6 +159,15 @@ function list(items: readonly string[]): Html {
   return html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`;
 }
 
+/** Whether stills are sealed, to whom, for how long, and how many were handed out. */
+function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): Html {
+  if (retention.sealedDays === 0) return html``;
+  const handedOut = months.reduce((sum, { unsealings }) => sum + unsealings, 0);
+  const number = new Intl.NumberFormat(texts.locale).format(handedOut);
+  return html`<p>${texts.sealed(retention.sealedDays, number, sealedTo.length)}</p>
+${sealedTo.map((key) => html`<code>${key}</code>`)}`;
+}
+
 function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Html {
   if (authorisation === null) return html`<p>${texts.noOrder}</p>`;
   const day = new Intl.DateTimeFormat(texts.locale, { dateStyle: 'long', timeZone });
@@ -178,17 +191,20 @@ function monthsOf(months: readonly MonthCounts[], texts: Texts): Html {
   // A month has no time zone of its own any more.
   const name = new Intl.DateTimeFormat(texts.locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
   const [month, states, ...figures] = texts.countHeads;
-  const rows = months.map(({ month: key, shares, frames, alerts, searches, unsealings }) => {
+  const rows = months.map(({ month: key, shares, frames, framesAtLeast, alerts, searches, unsealings }) => {
     const told = STATES.filter((mode) => shares[mode] > 0).map((mode) => sharing(mode, shares[mode], texts));
     const bar = STATES.map(
       (mode) => html`<span class="${mode}-fill" style="width:${(100 * shares[mode]).toFixed(2)}%"></span>`,
     );
     return html`<tr><td>${name.format(new Date(`${key}-01T00:00:00Z`))}</td>
 <td><div class="bar" role="img" aria-label="${told.join(', ')}" title="${told.join(', ')}">${bar}</div></td>
-${[frames, alerts, searches, unsealings].map((figure) => html`<td class="figure">${number.format(figure)}</td>`)}</tr>`;
+<td class="figure">${framesAtLeast ? '≥ ' : ''}${number.format(frames)}</td>
+${[alerts, searches, unsealings].map((figure) => html`<td class="figure">${number.format(figure)}</td>`)}</tr>`;
   });
+  const least = months.some(({ framesAtLeast }) => framesAtLeast);
   return html`<div class="legend">${STATES.map((mode) => html`<span><i class="${mode}-fill"></i>${texts.modes[mode].name}</span>`)}</div>
-<div class="wide"><table class="months"><thead><tr><th>${month}</th><th>${states}</th>${figures.map((head) => html`<th class="figure">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>`;
+<div class="wide"><table class="months"><thead><tr><th>${month}</th><th>${states}</th>${figures.map((head) => html`<th class="figure">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>
+${least ? html`<p class="soft">${texts.atLeast}</p>` : ''}`;
 }
 
 function sharing(mode: State, share: number, texts: Texts): string {

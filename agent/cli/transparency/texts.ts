@@ -1,5 +1,5 @@
 /** The words of the public page, in the languages in which it can be written. */
-import type { State } from '../journal/story.ts';
+import type { State } from '../journal/story/story.ts';
 
 export const LANGUAGES = ['fr', 'en'] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -27,6 +27,8 @@ export interface Texts {
   readonly masks: (count: number) => string;
   readonly leaves: string;
   readonly leaving: readonly string[];
+  readonly redaction: string;
+  readonly sealed: (days: number, handedOut: string, keys: number) => string;
   readonly retention: string;
   readonly kept: (events: number, snapshots: number, sealed: number) => readonly string[];
   readonly counts: string;
@@ -39,8 +41,11 @@ export interface Texts {
     unsealings: string,
   ];
   readonly noCounts: string;
+  readonly atLeast: string;
+  readonly missingResume: (when: string) => string;
   readonly verify: string;
   readonly verifyHow: readonly string[];
+  readonly verifyLimits: string;
   readonly notInOrder: string;
   readonly rights: string;
   readonly rightsHow: (contact: string) => string;
@@ -51,6 +56,15 @@ export interface Texts {
     readonly no: string;
     readonly more: string;
   };
+}
+
+/** Share of the area of people that was covered on the two annotated films of docs/design/002-redaction.md. */
+const COVERED = [0.99997, 1] as const;
+
+/** `99.997% and 100%` */
+function covered(locale: string, and: string): string {
+  const percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 3 });
+  return COVERED.map((share) => percent.format(share)).join(` ${and} `);
 }
 
 const en: Texts = {
@@ -108,25 +122,33 @@ const en: Texts = {
   leaves: 'What leaves the box',
   leaving: [
     'A short text for each alert: what, where, when.',
-    'One still in which people and number plates have been made unrecognisable.',
-    'The video never leaves it.',
+    'Stills of the alert, in which people and vehicles are drawn again in coarse blocks.',
+    'How the box itself is. The video never leaves it.',
   ],
+  redaction: `What the blocks cover: every person, cycle and vehicle that the program finds, with a margin, and whatever moves; the hidden parts are black. What they do not cover: the street itself, animals, bags. Somebody whom the program does not find and who does not move is not covered. Measured on two annotated films: ${covered('en-GB', 'and')} of the area of people taller than 40 pixels were covered; another camera may do worse. Blocks hide faces and plates; they do not hide the colours of clothes, where somebody stands and with whom, by which somebody who was there may be known.`,
+  sealed: (days, handedOut, keys) =>
+    `Of each alert also one sealed still: no part of it is covered but the hidden parts. It is encrypted before it is stored, so that the box itself cannot open it, and kept for ${days} days. It leaves the box only on a signed request with a case number, which stands in the journal before it is handed out; handed out in the months below: ${handedOut}. Only ${keys === 1 ? 'this key opens' : `these ${keys} keys open`} it:`,
   retention: 'How long it is kept on the box',
   kept: (events, snapshots, sealed) => [
     `Texts of alerts: ${events} days.`,
-    `Stills, people unrecognisable: ${snapshots} days.`,
+    `Stills, people and vehicles in blocks: ${snapshots} days.`,
     sealed === 0
-      ? 'No other still is kept.'
+      ? 'No still without blocks is kept or handed out.'
       : `Sealed stills that only the authority can open, on request with a case number: ${sealed} days.`,
   ],
   counts: 'What it did',
   countHeads: ['Month', 'State', 'Pictures read', 'Alerts', 'Searches', 'Sealed stills handed out'],
   noCounts: 'The journal has no entry yet.',
+  atLeast: '≥: at least. The program was cut off before it wrote how many, or has not written it yet.',
+  missingResume: (when) =>
+    `On ${when} the program looked again after a suspension, and no entry of the journal says that two keys had signed for it.`,
   verify: 'How to check this page',
   verifyHow: [
-    'Every figure above is counted from the journal of the box, in which nothing can be changed or left out unnoticed. Ask the authority for a copy; then, on any computer with Vigie:',
-    'It must end with at least this many entries, and these first entries must have this fingerprint:',
+    'Every figure above is counted from the journal of the box. Ask the authority for a copy; then, on any computer with Vigie:',
+    'It must end with at least this many entries, and these first entries must have this fingerprint (the head of the journal):',
   ],
+  verifyLimits:
+    'What this proves: entries under a head that somebody else has kept cannot be changed or left out without being found. Whoever has full access to the box could write anew what came after the last head that somebody else has kept; so keep the line above. It does not prove that the program on the box was never exchanged, nor that nobody else uses the pictures of the same camera.',
   notInOrder: 'The journal of this box is NOT in order: the figures on this page cannot be relied on.',
   rights: 'Your rights',
   rightsHow: (contact) => `Access, rectification, erasure, objection, complaints: ${contact}.`,
@@ -196,25 +218,34 @@ const fr: Texts = {
   leaves: 'Ce qui sort du boîtier',
   leaving: [
     'Un court texte par alerte : quoi, où, quand.',
-    'Une image fixe où personnes et plaques ont été rendues méconnaissables.',
-    'La vidéo n’en sort jamais.',
+    'Des images fixes de l’alerte, où personnes et véhicules sont redessinés en blocs grossiers.',
+    'L’état du boîtier lui-même. La vidéo n’en sort jamais.',
   ],
+  redaction: `Ce que les blocs couvrent : chaque personne, cycle et véhicule que le programme trouve, avec une marge, et tout ce qui bouge ; les parties cachées sont noires. Ce qu’ils ne couvrent pas : la rue elle-même, les animaux, les sacs. Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte. Mesuré sur deux films annotés : ${covered('fr-FR', 'et')} de la surface des personnes de plus de 40 pixels étaient couverts ; une autre caméra peut faire moins bien. Les blocs cachent visages et plaques ; ils ne cachent ni la couleur des vêtements, ni où quelqu’un se tient, ni avec qui, à quoi une personne présente peut être reconnue.`,
+  sealed: (days, handedOut, keys) =>
+    `De chaque alerte, aussi une image scellée : rien n’y est couvert, sauf les parties cachées. Elle est chiffrée avant d’être enregistrée, si bien que le boîtier lui-même ne peut l’ouvrir, et gardée ${days} jours. Elle ne sort du boîtier que sur demande signée avec un numéro d’affaire, inscrite au journal avant la remise ; remises : ${handedOut} au cours des mois ci-dessous. Seule${keys === 1 ? ' cette clé l’ouvre' : `s ces ${keys} clés l’ouvrent`} :`,
   retention: 'Combien de temps le boîtier les garde',
   kept: (events, snapshots, sealed) => [
     `Textes des alertes : ${events} jours.`,
-    `Images fixes, personnes méconnaissables : ${snapshots} jours.`,
+    `Images fixes, personnes et véhicules en blocs : ${snapshots} jours.`,
     sealed === 0
-      ? 'Aucune autre image n’est gardée.'
+      ? 'Aucune image sans blocs n’est gardée ni remise.'
       : `Images scellées que seule l’autorité peut ouvrir, sur demande avec un numéro d’affaire : ${sealed} jours.`,
   ],
   counts: 'Ce qu’il a fait',
   countHeads: ['Mois', 'État', 'Images lues', 'Alertes', 'Recherches', 'Images scellées remises'],
   noCounts: 'Le journal ne contient encore aucune inscription.',
+  atLeast:
+    '≥ : au moins. Le programme a été interrompu avant d’en inscrire le nombre, ou ne l’a pas encore inscrit.',
+  missingResume: (when) =>
+    `Le ${when}, le programme a recommencé à lire les images après une suspension, et aucune inscription du journal ne dit que deux clés l’ont signé.`,
   verify: 'Vérifier cette page',
   verifyHow: [
-    'Chaque nombre ci-dessus est compté dans le journal du boîtier, où rien ne peut être changé ni omis sans que cela se voie. Demandez-en une copie à l’autorité ; puis, sur un ordinateur où Vigie est installé :',
-    'Il doit contenir au moins ce nombre d’inscriptions, et ces premières inscriptions doivent avoir cette empreinte :',
+    'Chaque nombre ci-dessus est compté dans le journal du boîtier. Demandez-en une copie à l’autorité ; puis, sur un ordinateur où Vigie est installé :',
+    'Il doit contenir au moins ce nombre d’inscriptions, et ces premières inscriptions doivent avoir cette empreinte (la tête du journal) :',
   ],
+  verifyLimits:
+    'Ce que cela prouve : les inscriptions sous une tête qu’un tiers a conservée ne peuvent être changées ni omises sans qu’on le découvre. Qui a tout accès au boîtier pourrait récrire ce qui est venu après la dernière tête qu’un tiers a conservée ; gardez donc la ligne ci-dessus. Cela ne prouve pas que le programme du boîtier n’a jamais été échangé, ni que personne d’autre n’utilise les images de la même caméra.',
   notInOrder: 'Le journal de ce boîtier n’est PAS en ordre : les nombres de cette page ne sont pas fiables.',
   rights: 'Vos droits',
   rightsHow: (contact) => `Accès, rectification, effacement, opposition, réclamation : ${contact}.`,

@@ -2,11 +2,12 @@
  * A whole journal in one file, a line of JSON an entry, in their order: the first line holds the signed checkpoint,
  * and the newest one that a witness cosigned. Tiles are left out: they follow from the entries.
  */
-import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
-import { CHECKPOINT, contentsPath, parseLine, tilePath, unpackEntries, WITNESSED } from './layout.ts';
+import { type Fault, JournalFiles, readSteadily } from './files.ts';
+import { CHECKPOINT, contentsPath, erasedBy, parseLine, tilePath, unpackEntries } from './layout.ts';
 import { TILE_WIDTH } from './tree.ts';
 
 const FORM = 'vigie-journal-export-1';
@@ -26,49 +27,81 @@ export interface ExportLine {
   readonly hash: string | undefined;
 }
 
-/** Writes the journal in `dir` to `file`, which must be new. Throws AgentError `corrupt` where it has holes. */
+/**
+ * Writes the journal in `dir` to `file`, which must be new; also one that is being written. Throws AgentError
+ * `corrupt` where it has holes, `unavailable` where it is written too fast; then there is no file.
+ */
 export function exportJournal(dir: string, file: string): number {
-  const note = (path: string): string | undefined =>
-    existsSync(join(dir, path)) ? readFileSync(join(dir, path), 'utf8') : undefined;
-  const checkpoint = note(CHECKPOINT);
+  const { checkpoint } = new JournalFiles(dir);
   if (checkpoint === undefined) {
     throw new AgentError('config', `${dir} holds no journal: there is no file ${CHECKPOINT} in it`);
   }
-  const size = Number(checkpoint.split('\n')[1]);
-  if (!Number.isSafeInteger(size)) throw new AgentError('corrupt', `${dir}: its checkpoint names no size`);
-  const head: ExportHead = { checkpoint, witnessed: note(WITNESSED) ?? null };
-  const fd = openSync(file, 'wx', 0o600);
+  closeSync(openSync(file, 'wx', 0o600));
   try {
-    writeSync(fd, `${headLine(head)}\n`);
+    const { size, hole } = readSteadily(dir, (files) => exported(files, file));
+    if (hole === undefined) return size;
+    throw new AgentError('corrupt', `${hole} or its entries are too short; run vigie journal verify ${dir}`);
+  } catch (error) {
+    rmSync(file);
+    throw error;
+  }
+}
+
+interface Exported {
+  readonly size: number;
+  /** A file that does not hold all of its entries; nothing can be exported. */
+  readonly hole: string | undefined;
+  readonly faults: readonly Fault[];
+}
+
+function exported(files: JournalFiles, file: string): Exported {
+  const { checkpoint = '', witnessed, size, dir } = files;
+  const [erased, mayBeErased] = [new Set<number>(), new Set<number>()];
+  const fd = openSync(file, 'w');
+  try {
+    writeFileSync(fd, `${headLine({ checkpoint, witnessed: witnessed ?? null })}\n`);
     for (let index = 0; index * TILE_WIDTH < size; index += 1) {
-      writeSync(fd, linesOf(dir, index, Math.min(TILE_WIDTH, size - index * TILE_WIDTH)));
+      const lines = linesOf(files, index, Math.min(TILE_WIDTH, size - index * TILE_WIDTH));
+      if (lines === undefined) {
+        const hole = join(dir, contentsPath(index));
+        return { size, hole, faults: [{ what: hole, line: hole }] };
+      }
+      for (const { parsed, index: entry } of lines) {
+        if (parsed === 'erased') erased.add(entry);
+        else if (parsed !== undefined) for (const gone of erasedBy(parsed.content)) mayBeErased.add(gone);
+      }
+      writeFileSync(fd, lines.map(({ text }) => text).join(''));
     }
   } finally {
     closeSync(fd);
   }
-  return size;
+  // Erased under an entry after the checkpoint: what was written would seem tampered with.
+  const faults = [...erased].filter((index) => !mayBeErased.has(index)).map((index) => `erased ${index}`);
+  return { size, hole: undefined, faults: faults.map((what) => ({ what, line: what })) };
 }
 
 function headLine({ checkpoint, witnessed }: ExportHead): string {
   return JSON.stringify({ form: FORM, checkpoint, witnessed });
 }
 
-function linesOf(dir: string, file: number, width: number): string {
-  const path = join(dir, contentsPath(file));
-  const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(0, width) : [];
-  const packed = join(dir, tilePath('entries', file, width));
-  const entries = existsSync(packed) ? unpackEntries(readFileSync(packed)) : [];
-  if (lines.length < width || entries.length < width) {
-    throw new AgentError('corrupt', `${path} or its entries are too short; run vigie journal verify ${dir}`);
-  }
-  return lines
-    .map((line, place) => {
-      const index = file * TILE_WIDTH + place;
-      if (parseLine(line, index) !== 'erased') return `${line}\n`;
-      const hash = String(entries[place]).slice(-64);
-      return `${JSON.stringify({ index, erased: true, sha256: hash })}\n`;
-    })
-    .join('');
+interface OutLine {
+  readonly index: number;
+  readonly parsed: ReturnType<typeof parseLine>;
+  readonly text: string;
+}
+
+/** Undefined where they are not all there. */
+function linesOf(files: JournalFiles, file: number, width: number): OutLine[] | undefined {
+  const lines = files.read(contentsPath(file))?.toString().split('\n').slice(0, -1).slice(0, width) ?? [];
+  const entries = unpackEntries(files.read(tilePath('entries', file, width)) ?? Buffer.alloc(0));
+  if (lines.length < width || entries.length < width) return undefined;
+  return lines.map((line, place) => {
+    const index = file * TILE_WIDTH + place;
+    const parsed = parseLine(line, index);
+    if (parsed !== 'erased') return { index, parsed, text: `${line}\n` };
+    const sha256 = String(entries[place]).slice(-64);
+    return { index, parsed, text: `${JSON.stringify({ index, erased: true, sha256 })}\n` };
+  });
 }
 
 /** Throws AgentError `config` for a file that is no export. */

@@ -88,6 +88,12 @@ export function parseLine(line: string, index: number): ContentLine | 'erased' |
   return whole === `${line}\n` ? { index, salt, content } : undefined;
 }
 
+/** Entries that an entry with this content says are erased. */
+export function erasedBy(content: unknown): number[] {
+  const { type, entries } = Object(content) as { type?: unknown; entries?: unknown };
+  return type === 'erase' && Array.isArray(entries) ? entries.map(Number) : [];
+}
+
 /** Atomic and durable, folders included. */
 export function writeIn(dir: string, path: string, bytes: Uint8Array | string): void {
   const file = join(dir, path);

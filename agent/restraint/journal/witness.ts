@@ -7,12 +7,13 @@
  * LIMITS: of each box the first CONFLICTS_MAX heads that did not fit are kept as evidence: both are signed by the
  * box, so that they prove the fault to anybody. Later ones are told, and not kept.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
 import { isConsistent } from './consistency.ts';
 import { cosign, cosignedAtMs } from './cosignature.ts';
 import { linesOfFile, readExportHead } from './export.ts';
+import { JournalFiles } from './files.ts';
 import { makeJournalKey, readJournalKey } from './key.ts';
 import { CHECKPOINT, flush, writeIn } from './layout.ts';
 import {
@@ -97,18 +98,19 @@ export class Witness {
 
   /** A whole journal, or its export, checked against the kept head. */
   journal(place: string): { origin: string; judgement: Judgement } {
-    const own = existsSync(join(place, CHECKPOINT))
-      ? readFileSync(join(place, CHECKPOINT), 'utf8')
-      : undefined;
-    const note = own ?? readExportHead(place, linesOfFile(place).next().value?.line).checkpoint;
-    const origin = note.split('\n')[0] ?? '';
-    const judgement = this.#judge(origin, note, (verifier, kept) => {
+    const first = statSync(place).isDirectory()
+      ? new JournalFiles(place).checkpoint
+      : readExportHead(place, linesOfFile(place).next().value?.line).checkpoint;
+    if (first === undefined)
+      throw new AgentError('config', `${place} holds no journal: there is no file ${CHECKPOINT} in it`);
+    const origin = first.split('\n')[0] ?? '';
+    const judgement = this.#judge(origin, first, (verifier, kept) => {
       const heads = kept === undefined ? [] : [{ file: 'the kept head', note: kept.note }];
       const { wrong, checkpoint } = verifyJournal(place, verifier, { heads });
       if (wrong.length > 0 || checkpoint === undefined)
         throw new AgentError('denied', wrong.slice(0, 5).join('; '));
       if (kept?.size === checkpoint.size) return { is: 'known', note: kept.note, size: kept.size };
-      return this.#cosign(origin, note, checkpoint, kept);
+      return this.#cosign(origin, checkpoint.note, checkpoint, kept);
     });
     return { origin, judgement };
   }

@@ -7,8 +7,10 @@ import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../../agent/base/errors.ts';
+import { jsonOf } from '../../../agent/base/json.ts';
 import { withoutSecret } from '../../../agent/base/log.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
+import { printable, printableLine } from '../../../agent/base/printable.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
@@ -36,7 +38,8 @@ const snapshotDir = join(outDir, 'snapshots');
 const logPath = join(outDir, 'agent.log');
 const began = performance.now();
 let alerts = 0;
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const say = (text: string): void =>
+  void process.stdout.write(`${text.split('\n').map(printableLine).join('\n')}\n`);
 
 /** Why the demo ends: `code` is the exit code. */
 interface Ending {
@@ -128,8 +131,8 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
       for (const arrival of fresh) onReport(arrival);
     },
     // Nothing here pauses on one machine: what a room would wait for does not come back.
-    onNotice: (line) => finish({ code: 1, message: `demo: ${line}` }),
-    onFatal: (line) => finish({ code: 1, message: `demo: ${line}` }),
+    onNotice: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
+    onFatal: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
   });
 }
 
@@ -156,7 +159,7 @@ function onEvent(event: VigieEvent, picture: string | undefined, note: string | 
     picture === undefined
       ? note === undefined
         ? ''
-        : `  (no snapshot: ${note})`
+        : `  (no snapshot: ${printable(note)})`
       : `  ${relative(process.cwd(), picture)}`;
   say(`${alertLine(event)}${evidence}`);
   if (event.data.severity !== 'alert' || event.data.phase !== 'start') return;
@@ -167,9 +170,9 @@ function onEvent(event: VigieEvent, picture: string | undefined, note: string | 
 
 function onReport(arrival: Arrival): void {
   if (arrival.kind !== 'report' || arrival.topic !== 'status') return;
-  const { state } = JSON.parse(arrival.body) as { state: string };
+  const { state } = Object(jsonOf(arrival.body)) as { state?: unknown };
   const afterS = ((performance.now() - began) / 1000).toFixed(1);
-  say(`         the agent is ${state} (${afterS} s after the start)`);
+  say(`         the agent is ${printable(String(state))} (${afterS} s after the start)`);
 }
 
 /** The agent reads a relative path from its own place; people mean theirs. */

@@ -1,16 +1,30 @@
 /** One event as one line for a person. */
+import { printable } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import { isAhead } from './message.ts';
 
-/** `14:03:12  ALERT  loitering: person #4371 in zone square, there for 8.2 s`, without its evidence. */
-export function alertLine(event: VigieEvent): string {
-  const { phase, severity, rule, objects, cause } = event.data;
-  const [place = '', id = ''] = event.subject.split('/');
+/** Of a reason that a box gives. */
+const REASON_CHARS_MAX = 300;
+
+/**
+ * `14:03:12  ALERT  loitering: person #4371 in zone square, there for 8.2 s`, without its evidence. Whatever the box
+ * has written, it is one line.
+ */
+export function alertLine(event: VigieEvent, nowMs = Date.now()): string {
+  const { phase, severity, rule, objects, cause, clock } = event.data;
+  const [place = '', id = ''] = printable(event.subject).split('/');
   // Track numbers start at random and are long; four digits tell those in view apart.
   const who = objects.map(({ label, track }) => `${label} #${String(track).slice(-4)}`).join(', ');
   const where = id === '' ? `the ${place}` : `${place} ${id}`;
   const what = who === '' ? where : `${who} ${place === 'line' ? 'over' : 'in'} ${where}`;
-  const words = [clockTime(event.time), label(severity, phase), `${rule.kind}: ${what}${how(phase, cause)}`];
-  return words.join('  ');
+  const ahead = isAhead(event.time, nowMs);
+  const doubt = ahead
+    ? ` (its clock says ${event.time})`
+    : clock.synced
+      ? ''
+      : ' (its clock was not synchronised)';
+  const when = ahead ? '--:--:--' : clockTime(event.time);
+  return [when, label(severity, phase), `${rule.kind}: ${what}${how(phase, cause)}${doubt}`].join('  ');
 }
 
 /** Said once: what is over as soon as it has happened needs no second line. */
@@ -36,9 +50,9 @@ function label(severity: string, phase: string): string {
 function how(phase: string, cause: Readonly<Record<string, unknown>>): string {
   const { stayedS, standingS, direction, reason } = cause;
   const parts: string[] = [];
-  if (typeof direction === 'string') parts.push(`to the ${direction}`);
+  if (typeof direction === 'string') parts.push(`to the ${printable(direction, 40)}`);
   if (phase === 'start' && typeof stayedS === 'number') parts.push(`there for ${stayedS} s`);
   if (phase !== 'start' && typeof standingS === 'number') parts.push(`lasted ${standingS} s`);
-  if (typeof reason === 'string') parts.push(reason);
+  if (typeof reason === 'string') parts.push(printable(reason, REASON_CHARS_MAX));
   return parts.map((part) => `, ${part}`).join('');
 }

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { Command } from 'commander';
+import { printable, printableLine } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { AlertFeed } from './alert-feed.ts';
 import { alertLine, isMomentaryEnd } from './alert-line.ts';
@@ -22,8 +23,8 @@ interface Arguments {
   readonly quiet?: true;
 }
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
-const warn = (line: string): void => void process.stderr.write(`room: ${line}\n`);
+const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
+const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
 
 /** A mistake of the caller: one line, exit code 2. */
 class UsageError extends Error {}
@@ -61,7 +62,7 @@ function show(event: VigieEvent, picture: string | undefined, note: string | und
   if (isMomentaryEnd(event)) return;
   const box = event.source.split(':').slice(2).join('/');
   const still = picture === undefined ? '' : `  ${relative(process.cwd(), picture)}`;
-  say(`${alertLine(event)}  [${box}]${note === undefined ? still : `  (no snapshot: ${note})`}`);
+  say(`${alertLine(event)}  [${box}]${note === undefined ? still : `  (no snapshot: ${printable(note)})`}`);
 }
 
 async function run(options: Arguments): Promise<void> {

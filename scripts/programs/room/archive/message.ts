@@ -4,6 +4,9 @@ import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
 
+/** No clock of a box or a room is wrong by this and not known to be. */
+const AHEAD_MAX_MS = 86_400_000;
+
 const vigieEvent = TypeCompiler.Compile(VigieEvent);
 const gapEvent = TypeCompiler.Compile(GapEvent);
 
@@ -31,7 +34,7 @@ export interface EventArrival {
   readonly body: string;
   /** Absent for a record of a gap, and where it could not be read. */
   readonly event?: VigieEvent;
-  /** Why it could not be read: it is kept all the same, for a newer program or a person. */
+  /** Why it, or its time, could not be believed: it is kept all the same, for a newer program or a person. */
   readonly unread?: string;
 }
 
@@ -54,8 +57,13 @@ export interface ReportArrival {
 
 export type Arrival = EventArrival | SnapshotArrival | ReportArrival;
 
+/** Whether it says a time that cannot be yet, by this room's clock. */
+export function isAhead(time: string, nowMs: number): boolean {
+  return Date.parse(time) > nowMs + AHEAD_MAX_MS;
+}
+
 /** Throws with a line for a person where a message is none of a box's outbox. */
-export function arrivalOf({ topic, payload, properties }: IPublishPacket): Arrival {
+export function arrivalOf({ topic, payload, properties }: IPublishPacket, nowMs: number): Arrival {
   const [root, site = '', box = '', branch, ...rest] = topic.split('/');
   if (root !== 'vigie' || site === '' || box === '') throw new Error('not a topic of a box');
   const bytes = Buffer.from(payload);
@@ -72,11 +80,11 @@ export function arrivalOf({ topic, payload, properties }: IPublishPacket): Arriv
   if (first > seq) throw new Error(`number ${seq} is below ${first}, the first that the box holds`);
   const place = { site, box, epoch: storable(epoch), lane, from: seq, seq, first };
   if (branch === 'snap') return { kind: 'snapshot', place, name: rest.join('/'), jpeg: bytes };
-  if (branch === 'evt') return eventIn(storable(bytes.toString()), place);
+  if (branch === 'evt') return eventIn(storable(bytes.toString()), place, nowMs);
   throw new Error('neither an event nor a snapshot');
 }
 
-function eventIn(body: string, place: Place): EventArrival {
+function eventIn(body: string, place: Place, nowMs: number): EventArrival {
   const known = { kind: 'event', place, body } as const;
   const unread = (why: string): EventArrival => {
     const { epoch, lane, seq } = place;
@@ -91,6 +99,7 @@ function eventIn(body: string, place: Place): EventArrival {
   const source = `urn:vigie:${place.site}:${place.box}`;
   if (gapEvent.Check(event) && event.data.to === place.seq) {
     const { id, type, time, data } = event;
+    if (!isTime(time)) return unread(`/time: ${time} is no time`);
     return { ...known, place: { ...place, from: data.from }, id: storable(id), type, time };
   }
   if (!vigieEvent.Check(event)) {
@@ -98,7 +107,19 @@ function eventIn(body: string, place: Place): EventArrival {
     return unread(`${fault?.path || '/'}: ${fault?.message ?? 'not an event'}`);
   }
   if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
-  return { ...known, id: storable(event.id), type: event.type, time: event.time, event };
+  const { type, time } = event;
+  if (!isTime(time)) return unread(`/time: ${time} is no time`);
+  const id = storable(event.id);
+  if (!isAhead(time, nowMs)) return { ...known, id, type, time, event };
+  // What it tells may be true all the same: it is shown, and kept under no time.
+  const why = `/time: ${time} is more than a day ahead of this room's clock, ${new Date(nowMs).toISOString()}`;
+  return { ...known, id, type, time: '', event, unread: why };
+}
+
+/** The schema looks at the digits only; 30 February would silently become 2 March. */
+function isTime(text: string): boolean {
+  const ms = Date.parse(text);
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text;
 }
 
 function numberIn(text: unknown, name: string): number {

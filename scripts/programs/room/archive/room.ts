@@ -17,6 +17,9 @@ const BATCH_MAX = 200;
 
 const REPORTS_MAX = 2000;
 
+/** Of messages that are refused or kept unread. */
+const TOLD_EACH = 10;
+
 /** Boxes go on sending 1,000 numbers beyond an acknowledgement: this allows 10,000 messages a second each. */
 const ACK_EVERY_MS = 100;
 
@@ -169,10 +172,10 @@ export class Room {
       return;
     }
     try {
-      this.#pending.push({ arrival: arrivalOf(packet), messageId, stream });
+      this.#pending.push({ arrival: arrivalOf(packet, Date.now()), messageId, stream });
     } catch (error) {
       this.counters.refused += 1;
-      this.#options.onNotice(`refused a message on ${topic}: ${textOf(error)}`);
+      this.#tell(this.counters.refused, `refused a message on ${topic}: ${textOf(error)}`);
       puback(messageId, stream);
       return;
     }
@@ -239,8 +242,17 @@ export class Room {
     for (const arrival of fresh) {
       if (arrival.kind === 'event') this.counters.events += 1;
       if (arrival.kind === 'snapshot') this.counters.snapshots += 1;
-      if (arrival.kind === 'event' && arrival.unread !== undefined) this.counters.unread += 1;
+      if (arrival.kind !== 'event' || arrival.unread === undefined) continue;
+      this.counters.unread += 1;
+      const { site, box } = arrival.place;
+      this.#tell(this.counters.unread, `kept unread, a message of ${site}/${box}: ${arrival.unread}`);
     }
+  }
+
+  /** The first TOLD_EACH, then one in ten, one in a hundred, …: what comes in floods does not bury the rest. */
+  #tell(count: number, line: string): void {
+    if (count <= TOLD_EACH) this.#options.onNotice(line);
+    else if (/^\d0+$/.test(String(count))) this.#options.onNotice(`${line} (${count} so far)`);
   }
 
   #owe({ site, box, epoch, lane, through }: LaneThrough): void {

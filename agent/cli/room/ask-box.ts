@@ -5,9 +5,10 @@ import { systemClock } from '../../base/clock.ts';
 import { signEnvelope } from '../../base/dsse.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
+import { printable } from '../../base/printable.ts';
 import { COMMAND_TYPE, type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
-import { NAME, type Room } from './request.ts';
+import { NAME, type Room } from './room-file.ts';
 
 /** Clocks of boxes and room differ by less. */
 const VALID_MS = 300_000;
@@ -42,7 +43,7 @@ export async function askBox(room: Room, { op, args, box, key, timeoutS }: Asked
   const envelope = signEnvelope(COMMAND_TYPE, JSON.stringify(command), key);
   const { result, refused } = await answered(room, op, box, `${counter}`, envelope, timeoutS);
   if (refused === undefined) return result;
-  throw new AgentError('denied', `refused by ${box}: ${refused.code}: ${refused.message}`);
+  throw new AgentError('denied', `refused by ${box}: ${refused.code}: ${printable(refused.message, 600)}`);
 }
 
 async function answered(

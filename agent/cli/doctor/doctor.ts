@@ -1,23 +1,24 @@
 /** `vigie doctor`: tries everything the box depends on; one line each, with a fix under each failure. */
 import { existsSync } from 'node:fs';
-import { systemClock } from '../base/clock.ts';
-import { type LogLevel, makeLogger } from '../base/log.ts';
-import { StateLock } from '../base/state-lock.ts';
-import { inspectConfig, loadConfig } from '../config/load.ts';
-import type { Config } from '../contract/config.ts';
-import { probeBroker } from '../mqtt/probe.ts';
-import { permitReplay } from '../restraint/permit.ts';
-import { visionSettings } from '../supervisor/vision-settings.ts';
-import { benchmark, benchmarkText } from './doctor/benchmark.ts';
-import { type Finding, failed, findingText, ok, unknown } from './doctor/finding.ts';
-import { clockFinding, diskFinding, fileFindings, stateFinding } from './doctor/machine.ts';
-import { type Look, mayLook } from './doctor/restraint.ts';
-import { visionFindings } from './doctor/vision.ts';
-import { tryVision } from './doctor/vision-trial.ts';
-import { recordFor } from './local-mode.ts';
-import { stateDir } from './state-dir.ts';
-import { statusFindings } from './status/findings.ts';
-import { localStatus } from './status/local.ts';
+import { systemClock } from '../../base/clock.ts';
+import { type LogLevel, makeLogger } from '../../base/log.ts';
+import { StateLock } from '../../base/state-lock.ts';
+import { inspectConfig, loadConfig } from '../../config/load.ts';
+import type { Config } from '../../contract/config.ts';
+import { probeBroker } from '../../mqtt/probe.ts';
+import { permitReplay } from '../../restraint/permit.ts';
+import { visionSettings } from '../../supervisor/vision-settings.ts';
+import { recordFor } from '../local-mode.ts';
+import { print, printJson } from '../print.ts';
+import { stateDir } from '../state-dir.ts';
+import { statusFindings } from '../status/findings.ts';
+import { localStatus } from '../status/local.ts';
+import { benchmark, benchmarkText } from './benchmark.ts';
+import { type Finding, failed, findingText, ok, unknown } from './finding.ts';
+import { clockFinding, diskFinding, fileFindings, stateFinding } from './machine.ts';
+import { type Look, mayLook } from './restraint.ts';
+import { visionFindings } from './vision.ts';
+import { tryVision } from './vision-trial.ts';
 
 export interface DoctorOptions {
   readonly config: string;
@@ -42,7 +43,8 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     if (!json && process.stderr.isTTY)
       process.stderr.write(`timing this board for ${seconds} s and more …\r`);
     const result = await benchmark(config, seconds);
-    process.stdout.write(`${json ? JSON.stringify(result, null, 2) : benchmarkText(result)}\n`);
+    if (json) printJson(result);
+    else print(...benchmarkText(result).split('\n'));
     return 0;
   }
   const { problems } = inspectConfig(file, { env: process.env, mode: 'check' });
@@ -63,8 +65,8 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     ...vision,
   ];
   const failures = findings.filter((finding) => finding.state === 'failed').length;
-  if (json) process.stdout.write(`${JSON.stringify({ ok: failures === 0, findings }, null, 2)}\n`);
-  else process.stdout.write(`${findings.map(findingText).join('\n')}\n`);
+  if (json) printJson({ ok: failures === 0, findings });
+  else print(...findings.flatMap((finding) => findingText(finding).split('\n')));
   return failures === 0 ? 0 : 1;
 }
 

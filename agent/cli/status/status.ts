@@ -1,8 +1,10 @@
 /** `vigie status`: how the running box is, on one screen. */
-import { stateDir } from './state-dir.ts';
-import { statusFindings } from './status/findings.ts';
-import { localStatus } from './status/local.ts';
-import { statusText } from './status/screen.ts';
+
+import { printJson } from '../print.ts';
+import { stateDir } from '../state-dir.ts';
+import { statusFindings } from './findings.ts';
+import { localStatus } from './local.ts';
+import { statusText } from './screen.ts';
 
 export interface StatusOptions {
   readonly state?: string;
@@ -18,7 +20,7 @@ export async function status(options: StatusOptions): Promise<number> {
   const findings = statusFindings(status);
   const well = findings.every(({ state }) => state !== 'failed');
   if (options.json) {
-    stdout.write(`${JSON.stringify({ ok: well, findings, ...status }, null, 2)}\n`);
+    printJson({ ok: well, findings, ...status });
   } else {
     // no-color.org: set and not empty.
     const colours = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '';

@@ -1,11 +1,14 @@
 /** Times as people at the site read and write them, in its own time zone. */
-import { AgentError } from '../../base/errors.ts';
+import { AgentError } from '../base/errors.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
-const FORM = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(Z|[+-]\d{2}:\d{2})?)?$/;
+const FORM = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/;
+
+/** For what somebody else wrote, which may be none. */
+const NO_TIME = 'no time';
 
 export interface Tick {
   readonly ms: number;
@@ -46,16 +49,26 @@ export class SiteTime {
     });
   }
 
-  /** `24 Nov 2026, 14:05` */
+  /** `24 Nov 2026, 14:05 +01:00` */
   text(ms: number): string {
-    return this.#full.format(ms);
+    if (Number.isNaN(ms)) return NO_TIME;
+    return `${this.#full.format(ms)} ${this.#offset(ms)}`;
   }
 
-  /** `24 Nov 2026, 14:05 to 15:10`, with the day again where it is another. */
+  /** `24 Nov 2026, 14:05 to 15:10 +01:00`, with day and offset again where they are others. */
   span(fromMs: number, toMs: number): string {
-    const [from, to] = [this.text(fromMs), this.text(toMs)];
+    if (Number.isNaN(fromMs + toMs)) return `${this.text(fromMs)} to ${this.text(toMs)}`;
+    const [from, to] = [this.#full.format(fromMs), this.#full.format(toMs)];
     const [day] = from.split(', ');
-    return `${from} to ${to.startsWith(`${day}, `) ? to.split(', ')[1] : to}`;
+    const till = to.startsWith(`${day}, `) ? to.split(', ')[1] : to;
+    const same = this.#offset(fromMs) === this.#offset(toMs);
+    return `${same ? from : this.text(fromMs)} to ${till} ${this.#offset(toMs)}`;
+  }
+
+  /** `2026-11-24T14:05:07+01:00` (RFC 3339). */
+  rfc3339(ms: number): string {
+    if (Number.isNaN(ms)) return NO_TIME;
+    return `${new Date(this.#toLocal(ms)).toISOString().slice(0, 19)}${this.#offset(ms)}`;
   }
 
   /** Without an offset the text is in the site's own time. Throws AgentError `config`. */
@@ -64,7 +77,8 @@ export class SiteTime {
     const utcMs = Date.parse(`${day}T${time}Z`);
     const real = !Number.isNaN(utcMs) && new Date(utcMs).toISOString().startsWith(day);
     if (day === '' || !real) {
-      throw new AgentError('config', `${option}: "${text}" is no time; write 2026-11-24 or 2026-11-24T14:00`);
+      const right = `write 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not of ${this.zone}`;
+      throw new AgentError('config', `${option}: "${text}" is no time; ${right}`);
     }
     return offset === undefined ? this.#ofLocal(utcMs) : Date.parse(`${day}T${time}${offset}`);
   }
@@ -81,7 +95,7 @@ export class SiteTime {
   }
 
   #label(ms: number, unit: 'time' | 'day' | 'month'): string {
-    const [day = '', time = ''] = this.text(ms).split(', ');
+    const [day = '', time = ''] = this.#full.format(ms).split(', ');
     const [number, month, year] = day.split(' ');
     if (unit === 'month') return `${month} ${year}`;
     return unit === 'time' && time !== '00:00' ? time : `${number} ${month}`;
@@ -106,6 +120,14 @@ export class SiteTime {
     }
   }
 
+  /** `+01:00`, what the site's wall clock is ahead of UTC. */
+  #offset(ms: number): string {
+    const minutes = this.#offsetMs(ms) / MINUTE_MS;
+    const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+    const two = (count: number): string => String(count).padStart(2, '0');
+    return `${minutes < 0 ? '-' : '+'}${two(hours)}:${two(rest)}`;
+  }
+
   /** The site's wall clock, as if it were UTC. */
   #toLocal(ms: number): number {
     const part = Object.fromEntries(this.#parts.formatToParts(ms).map(({ type, value }) => [type, value]));
@@ -113,9 +135,13 @@ export class SiteTime {
     return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
   }
 
+  #offsetMs(ms: number): number {
+    return Math.round((this.#toLocal(ms) - ms) / MINUTE_MS) * MINUTE_MS;
+  }
+
   #ofLocal(local: number): number {
-    const guess = local - (this.#toLocal(local) - local);
-    return guess - (this.#toLocal(guess) - local);
+    const guess = local - this.#offsetMs(local);
+    return local - this.#offsetMs(guess);
   }
 }
 

@@ -4,7 +4,10 @@
  * A state holds from one entry to the next of the same run, as long as they are not further apart than heartbeats
  * can be. What lies beyond that is not proved, and is said so.
  */
-import type { JournalContent } from '../../contract/journal.ts';
+import type { JournalContent } from '../../../contract/journal.ts';
+import { contentOf } from './content.ts';
+import { FrameCount, type FrameFindings } from './frames.ts';
+import { type MissingResume, Suspensions } from './suspensions.ts';
 
 /** A heartbeat comes every 10 minutes; a busy disk may keep it waiting. */
 const SILENCE_MAX_MS = 900_000;
@@ -25,51 +28,58 @@ export interface Told {
   readonly content: JournalContent;
 }
 
-export interface Frames {
-  read: number;
-  analysed: number;
-  dropped: number;
+/** What is so at the journal's end. */
+export interface AtEnd {
+  readonly state: State;
+  readonly sinceMs: number;
+  /** Of its last entry. */
+  readonly lastMs: number;
 }
 
-export interface Story {
+export interface Story extends FrameFindings {
   readonly fromMs: number;
   readonly toMs: number;
   readonly timeZone: string | undefined;
   readonly periods: readonly Period[];
-  readonly frames: Readonly<Frames>;
-  /** Read between two counts, one of them outside of the interval. */
-  readonly framesAtEdges: number;
-  /** Read while the box said that it did not look; there must be none. */
-  readonly framesWhileOff: number;
   /** Entries of the interval, in order. */
   readonly told: readonly Told[];
   /** Of erased entries, by what they were; `entries` where that is not known. */
   readonly erased: ReadonlyMap<string, number>;
+  /** Entries of the whole journal that bear no time; they are told as of the entry before. */
+  readonly undated: number;
   /** While these lasted, the clock was not synchronised. */
   readonly unsynced: readonly Omit<Period, 'state' | 'why'>[];
   /** Runs that ended without saying so. */
   readonly brokenOff: readonly number[];
+  /** In the interval the box looked again without a resume that names its suspension. */
+  readonly missingResumes: readonly MissingResume[];
 }
 
 type Mode = Extract<State, 'active' | 'suspended' | 'unauthorised'>;
-const NOTHING: Frames = { read: 0, analysed: 0, dropped: 0 };
 
 /** Entries that the program writes before or when it starts. */
 const STARTING = new Set(['start', 'config', 'update']);
+/** Entries that only a running program writes. */
+const RUNNING = new Set(['start', 'heartbeat', 'mode', 'alert']);
 
 export class StoryTeller {
   readonly #told: Told[] = [];
   /** Erased entries, with how many entries stand before them. */
   readonly #erased: { index: number; after: number }[] = [];
   readonly #kinds = new Map<number, string>();
+  #undated = 0;
 
   /** To be called for each entry in order; undefined: it was erased. */
-  add(index: number, content: JournalContent | undefined): void {
-    if (content === undefined) {
+  add(index: number, entry: JournalContent | undefined): void {
+    if (entry === undefined) {
       this.#erased.push({ index, after: this.#told.length });
       return;
     }
-    this.#told.push({ atMs: Date.parse(content.at), content });
+    const content = contentOf(entry);
+    const ms = Date.parse(content.at);
+    // Its place is sure, whatever it says of its time.
+    if (Number.isNaN(ms)) this.#undated += 1;
+    this.#told.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
     if (content.type !== 'erase' || content.what === undefined) return;
     for (const entry of content.entries) this.#kinds.set(entry, content.what);
   }
@@ -89,10 +99,9 @@ export class StoryTeller {
     return undefined;
   }
 
-  tell(fromMs: number, toMs: number): Story {
-    const walk = new Walk(fromMs, toMs, new Set(this.#erased.map(({ after }) => after)));
-    for (const told of this.#told) walk.step(told);
-    walk.end();
+  /** `readMs`: when it was read on the box itself, so that nothing more had been written by then. */
+  tell(fromMs: number, toMs: number, readMs?: number): Story {
+    const walk = this.#walk(fromMs, toMs, readMs);
     const inside = (ms: number): boolean => ms >= fromMs && ms < toMs;
     const erased = new Map<string, number>();
     for (const { index, after } of this.#erased) {
@@ -103,7 +112,29 @@ export class StoryTeller {
       erased.set(kind, (erased.get(kind) ?? 0) + 1);
     }
     const told = this.#told.filter(({ atMs }) => inside(atMs));
-    return { fromMs, toMs, timeZone: this.timeZone, told, erased, ...walk.found };
+    return { fromMs, toMs, timeZone: this.timeZone, told, erased, undated: this.#undated, ...walk.found };
+  }
+
+  /** Undefined for a journal without entries. `readMs` as in `tell`; without it as of the last entry. */
+  atEnd(readMs?: number): AtEnd | undefined {
+    const { firstMs, lastMs } = this;
+    if (firstMs === undefined || lastMs === undefined) return undefined;
+    const walk = this.#walk(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, readMs);
+    const { state } = walk.now(readMs);
+    let sinceMs = lastMs;
+    // Periods of one state that differ in their reasons are one here; the last is what comes after the end.
+    for (const period of walk.found.periods.slice(0, -1).reverse()) {
+      if (period.state !== state) break;
+      sinceMs = period.fromMs;
+    }
+    return { state, sinceMs: Math.max(sinceMs, firstMs), lastMs };
+  }
+
+  #walk(fromMs: number, toMs: number, readMs: number | undefined): Walk {
+    const walk = new Walk(fromMs, toMs, new Set(this.#erased.map(({ after }) => after)));
+    for (const told of this.#told) walk.step(told);
+    walk.end(readMs);
+    return walk;
   }
 }
 
@@ -115,32 +146,32 @@ class Walk {
   readonly #periods: Period[] = [];
   readonly #unsynced: { fromMs: number; toMs: number }[] = [];
   readonly #brokenOff: number[] = [];
-  #frames = NOTHING;
-  #framesAtEdges = 0;
-  #framesWhileOff = 0;
+  readonly #frames: FrameCount;
+  readonly #suspensions = new Suspensions();
   #before: Told | undefined;
   #count = 0;
-  #mode: Mode = 'active';
+  /** Undefined while no entry has said it. */
+  #mode: Mode | undefined;
   #why = '';
-  #running = false;
+  /** Undefined while no entry has said it. */
+  #running: boolean | undefined;
   #unsyncedNow = false;
-  /** The last count of frames of this run, when, and whether the box has been off ever since. */
-  #counted: { frames: Frames; atMs: number; off: boolean } | undefined;
 
   constructor(fromMs: number, toMs: number, erasedBefore: ReadonlySet<number>) {
     this.#fromMs = fromMs;
     this.#toMs = toMs;
     this.#erasedBefore = erasedBefore;
+    this.#frames = new FrameCount(fromMs, toMs);
   }
 
   get found() {
+    const missing = this.#suspensions.missing;
     return {
+      ...this.#frames.found,
       periods: this.#periods,
-      frames: this.#frames,
-      framesAtEdges: this.#framesAtEdges,
-      framesWhileOff: this.#framesWhileOff,
       unsynced: this.#unsynced,
       brokenOff: this.#brokenOff,
+      missingResumes: missing.filter(({ atMs }) => atMs >= this.#fromMs && atMs < this.#toMs),
     };
   }
 
@@ -152,20 +183,34 @@ class Walk {
     else this.#between(before, told);
     this.#before = told;
     this.#count += 1;
-    if (STARTING.has(content.type)) this.#running = content.type === 'start';
-    if (content.type === 'start') this.#counted = { frames: NOTHING, atMs, off: this.#mode !== 'active' };
-    if ('frames' in content) this.#frame(content.frames, atMs);
-    if (content.type === 'stop') this.#running = false;
+    if (RUNNING.has(content.type)) this.#running = true;
+    else if (STARTING.has(content.type) || content.type === 'stop') this.#running = false;
+    if (content.type === 'start') this.#mode ??= 'active';
     if ('clockSynced' in content) this.#unsyncedNow = !content.clockSynced;
-    if (content.type !== 'mode') return;
-    this.#mode = content.mode;
-    this.#why = content.reason ?? '';
-    if (this.#counted !== undefined && content.mode === 'active') this.#counted.off = false;
+    if (content.type === 'mode') {
+      this.#mode = content.mode;
+      this.#why = content.reason ?? '';
+    }
+    this.#suspensions.add(content);
+    this.#frames.step(atMs, content, this.#mode !== undefined && this.#mode !== 'active');
   }
 
-  end(): void {
-    const last = this.#before?.atMs ?? Number.NEGATIVE_INFINITY;
-    this.#period('unproved', last, Number.POSITIVE_INFINITY, 'after the last entry of this journal');
+  end(readMs: number | undefined): void {
+    const { atMs = Number.NEGATIVE_INFINITY } = this.#before ?? {};
+    // What ends with the last entry takes its millisecond in, so that it shows what the entry says.
+    const shown = readMs !== undefined || this.#toMs <= atMs + 1;
+    const untilMs = Math.max(readMs ?? atMs, atMs) + (shown ? 1 : 0);
+    if (this.#before !== undefined) {
+      const { state, why } = this.now(readMs);
+      this.#period(state, atMs, untilMs, why);
+      this.#frames.end(untilMs);
+    }
+    this.#period('unproved', untilMs, Number.POSITIVE_INFINITY, 'after the last entry of this journal');
+  }
+
+  /** After the last entry so far, when nothing more had been written by `readMs`. */
+  now(readMs: number | undefined): Pick<Period, 'state' | 'why'> {
+    return this.#stateFor(Math.abs((readMs ?? this.#before?.atMs ?? 0) - (this.#before?.atMs ?? 0)));
   }
 
   #between({ atMs: from }: Told, told: Told): void {
@@ -179,29 +224,17 @@ class Walk {
   }
 
   #stateUntil(lastedMs: number, next: JournalContent): Pick<Period, 'state' | 'why'> {
-    if (!this.#running) return { state: 'down', why: 'stopped in order' };
-    if (STARTING.has(next.type)) return { state: 'down', why: 'ended without a stop: power cut or killed' };
+    if (this.#running === true && STARTING.has(next.type))
+      return { state: 'down', why: 'ended without a stop: power cut or killed' };
+    return this.#stateFor(lastedMs);
+  }
+
+  #stateFor(lastedMs: number): Pick<Period, 'state' | 'why'> {
+    if (this.#running === false) return { state: 'down', why: 'stopped in order' };
+    if (this.#mode === undefined) return { state: 'unproved', why: 'no entry before says what it did' };
     if (lastedMs <= SILENCE_MAX_MS) return { state: this.#mode, why: this.#why };
     const erased = this.#erasedBefore.has(this.#count);
     return { state: 'unproved', why: erased ? 'entries were erased' : 'no entry, though one was due' };
-  }
-
-  #frame(frames: Frames, atMs: number): void {
-    const { frames: last, atMs: lastMs, off } = this.#counted ?? { frames: NOTHING, atMs, off: false };
-    const stillOff = this.#mode !== 'active';
-    this.#counted = { frames, atMs, off: stillOff };
-    const read = frames.read - last.read;
-    if (lastMs >= this.#fromMs && atMs <= this.#toMs) {
-      const { analysed, dropped } = this.#frames;
-      this.#frames = {
-        read: this.#frames.read + read,
-        analysed: analysed + frames.analysed - last.analysed,
-        dropped: dropped + frames.dropped - last.dropped,
-      };
-      if (off) this.#framesWhileOff += read;
-    } else if (atMs > this.#fromMs && lastMs < this.#toMs) {
-      this.#framesAtEdges += read;
-    }
   }
 
   /** Cut to the interval, and one with the period before where they say the same. */

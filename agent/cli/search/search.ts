@@ -1,15 +1,21 @@
 /** `vigie search`: one signed question to all boxes of a site; their answers in the order of time. */
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
-import { systemClock } from '../base/clock.ts';
-import { signEnvelope } from '../base/dsse.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
-import { COMMAND_TYPE, type Command } from '../contract/command.ts';
-import type { VigieEvent } from '../contract/event.ts';
-import type { SearchArgs } from '../contract/search.ts';
-import { RoomLink } from '../mqtt/room-link.ts';
-import { type AskedBox, Asking } from './search/asking.ts';
-import { type Room, roomOf, type SearchOptions, searchArgs, signingKey } from './search/request.ts';
+import { systemClock } from '../../base/clock.ts';
+import { signEnvelope } from '../../base/dsse.ts';
+import { AgentError } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import { printable } from '../../base/printable.ts';
+import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
+import type { VigieEvent } from '../../contract/event.ts';
+import type { SearchArgs } from '../../contract/search.ts';
+import { RoomLink } from '../../mqtt/room-link.ts';
+import { print, printJson, printNote } from '../print.ts';
+import { type Room, roomOf } from '../room/room-file.ts';
+import { signingKey } from '../signing-key.ts';
+import type { SiteTime } from '../site-time.ts';
+import { type AskedBox, Asking } from './asking.ts';
+import { type SearchOptions, searchArgs, timeOfSite } from './request.ts';
 
 export type { SearchOptions };
 
@@ -21,7 +27,10 @@ const QUIET_MS = 500;
 const DISCOVERY_MAX_MS = 10_000;
 const TICK_MS = 100;
 
+const UNREADABLE = 'its status cannot be read';
 const NAMES_SHOWN = 20;
+/** Of a refusal, which a box may give in 500 characters. */
+const NOTE_CHARS_MAX = 600;
 
 interface Outcome {
   readonly args: SearchArgs;
@@ -33,13 +42,22 @@ interface Outcome {
 /** Returns the exit code: 1 when a box did not give all that it has. */
 export async function search(options: SearchOptions): Promise<number> {
   const room = roomOf(options);
-  const key = signingKey(options.key);
-  const args = searchArgs(options);
-  const outcome = await new Search(options, room, key, args).run();
-  if (options.json) process.stdout.write(`${JSON.stringify(asJson(outcome), null, 2)}\n`);
-  else tell(outcome, options);
+  const key = signingKey(options.sign);
+  const time = timeOfSite(options, room);
+  const args = searchArgs(options, time);
+  const outcome = await new Search({ options, room, key, args, time }).run();
+  if (options.json) printJson(asJson(outcome));
+  else tell(outcome, options, time);
   const complete = outcome.asking.boxes.every(({ state }) => state === 'done');
   return complete && outcome.asking.boxes.length > 0 ? 0 : 1;
+}
+
+interface SearchParts {
+  readonly options: SearchOptions;
+  readonly room: Room;
+  readonly key: KeyObject;
+  readonly args: SearchArgs;
+  readonly time: SiteTime;
 }
 
 class Search {
@@ -47,6 +65,7 @@ class Search {
   readonly #room: Room;
   readonly #key: KeyObject;
   readonly #args: SearchArgs;
+  readonly #time: SiteTime;
   readonly #link: RoomLink;
   readonly #asking: Asking;
   readonly #known = new Map<string, { online: boolean; note: string }>();
@@ -61,11 +80,12 @@ class Search {
   #statusAtMs = 0;
   #fault: Error | undefined;
 
-  constructor(options: SearchOptions, room: Room, key: KeyObject, args: SearchArgs) {
+  constructor({ options, room, key, args, time }: SearchParts) {
     this.#options = options;
     this.#room = room;
     this.#key = key;
     this.#args = args;
+    this.#time = time;
     this.#link = new RoomLink({
       config: room.mqtt,
       site: room.site,
@@ -171,15 +191,10 @@ class Search {
       this.#known.delete(box);
       return;
     }
-    let status: unknown;
-    try {
-      status = JSON.parse(payload.toString());
-    } catch (error) {
-      status = { state: `status unreadable (${messageOf(error)})` };
-    }
-    const { state, time } = Object(status) as { state?: unknown; time?: unknown };
+    const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
     const online = state === 'online';
-    const note = `${String(state)}, ${String(time)}`;
+    const note =
+      typeof state === 'string' ? `${state}, ${this.#time.rfc3339(Date.parse(String(time)))}` : UNREADABLE;
     this.#known.set(box, { online, note });
     if (!online) this.#asking.away(box, note);
   }
@@ -197,16 +212,16 @@ function asJson({ args, asking, events, tookMs }: Outcome): object {
   return { ...args, tookMs: Math.round(tookMs), boxes, events };
 }
 
-function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOptions): void {
-  for (const event of events) process.stdout.write(`${eventLine(event)}\n`);
+function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOptions, time: SiteTime): void {
+  print(...events.map((event) => eventLine(event, time)));
   const { boxes, strange } = asking;
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const of = (state: AskedBox['state']): AskedBox[] => boxes.filter((asked) => asked.state === state);
   const answered = [...of('done'), ...of('cut')];
   const hits = answered.filter(({ matches }) => matches > 0).length;
   const { from, to } = args.query;
-  say(
-    `case ${args.case}: ${counted(events.length, 'event')} of ${counted(hits, 'box')}, ${from} to ${to}; ` +
+  const span = [from, to].map((text) => time.rfc3339(Date.parse(text))).join(' to ');
+  printNote(
+    `case ${args.case}: ${counted(events.length, 'event')} of ${counted(hits, 'box')}, ${span}; ` +
       `${answered.length} of ${counted(boxes.length, 'box')} answered in ${(tookMs / 1000).toFixed(1)} s`,
   );
   const short = answered.filter(
@@ -214,33 +229,39 @@ function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOpti
   );
   if (short.length > 0) {
     const days = Math.min(...short.map(({ keptDays = 0 }) => keptDays));
-    say(`events are kept for ${days} days only: that nothing was found before that time proves nothing`);
+    printNote(
+      `events are kept for ${days} days only: that nothing was found before that time proves nothing`,
+    );
   }
-  if (of('cut').length > 0) say(`not all was fetched (--max) from: ${names(of('cut'))}`);
-  if (of('offline').length > 0) say(`not connected: ${names(of('offline'))}`);
-  if (of('silent').length > 0) say(`no answer within ${timeout} s: ${names(of('silent'))}`);
-  for (const { box, note } of of('refused').slice(0, NAMES_SHOWN)) say(`refused by ${box}: ${note}`);
+  if (of('cut').length > 0) printNote(`not all was fetched (--max) from: ${names(of('cut'))}`);
+  if (of('offline').length > 0) printNote(`not connected: ${names(of('offline'))}`);
+  if (of('silent').length > 0) printNote(`no answer within ${timeout} s: ${names(of('silent'))}`);
+  for (const { box, note } of of('refused').slice(0, NAMES_SHOWN))
+    printNote(`refused by ${printable(box)}: ${printable(note ?? '', NOTE_CHARS_MAX)}`);
   if (of('refused').length > NAMES_SHOWN)
-    say(`refused by ${of('refused').length - NAMES_SHOWN} more (--json lists all)`);
-  if (strange > 0) say(`${strange} messages that were no answers were ignored`);
-  if (boxes.length === 0) say('no box has left its status at this broker, and none answered');
+    printNote(`refused by ${of('refused').length - NAMES_SHOWN} more (--json lists all)`);
+  if (strange > 0) printNote(`${strange} messages that were no answers were ignored`);
+  if (boxes.length === 0) printNote('no box has left its status at this broker, and none answered');
 }
 
-/** `2026-11-24T14:00:00.000Z  canebiere-017  loitering start  zone/forecourt  person ×2  b1c2-7`. */
-function eventLine({ time, source, subject, id, data }: VigieEvent): string {
+/** `2026-11-24T15:00:00+01:00  canebiere-017  loitering start  zone/forecourt  person ×2  b1c2-7`. */
+function eventLine({ time: text, source, subject, id, data }: VigieEvent, time: SiteTime): string {
   const labels = new Map<string, number>();
   for (const { label } of data.objects) labels.set(label, (labels.get(label) ?? 0) + 1);
   const objects = [...labels]
     .map(([label, count]) => (count === 1 ? label : `${label} ×${count}`))
     .join(', ');
   const box = source.split(':').at(-1) ?? '';
-  return [time, box, `${data.rule.kind} ${data.phase}`, subject, objects || '-', id].join('  ');
+  const what = `${data.rule.kind} ${data.phase}`;
+  return [time.rfc3339(Date.parse(text)), box, what, printable(subject), objects || '-', printable(id)].join(
+    '  ',
+  );
 }
 
 function names(boxes: readonly AskedBox[]): string {
   const shown = boxes
     .slice(0, NAMES_SHOWN)
-    .map(({ box, note }) => (note === undefined ? box : `${box} (${note})`));
+    .map(({ box, note }) => (note === undefined ? printable(box) : `${printable(box)} (${printable(note)})`));
   const more = boxes.length - shown.length;
   return `${shown.join(', ')}${more > 0 ? ` and ${more} more (--json lists all)` : ''}`;
 }

@@ -1,25 +1,26 @@
 /** `vigie transparency`: the public page of a box, and the sign for its pole. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeAtomically } from '../base/atomic-file.ts';
-import { systemClock } from '../base/clock.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
-import { programVersion } from '../base/package-root.ts';
-import { loadConfig } from '../config/load.ts';
-import type { Authorisation } from '../contract/authorisation.ts';
-import type { Config } from '../contract/config.ts';
-import { coverageOf } from '../restraint/authorisation.ts';
-import { Authority } from '../restraint/authority.ts';
-import { JOURNAL_DIR } from '../restraint/journal/key.ts';
-import { checkedJournal } from './journal/checked.ts';
-import { ownKey } from './journal/own-key.ts';
-import { SiteTime } from './journal/site-time.ts';
-import { StoryTeller } from './journal/story.ts';
-import { stateDir } from './state-dir.ts';
-import { monthsOf, stateNow } from './transparency/counts.ts';
-import type { PublicFacts, PublicRule } from './transparency/facts.ts';
-import { publicPage, publicSign, publicSignText } from './transparency/page.ts';
-import type { Language } from './transparency/texts.ts';
+import { writeAtomically } from '../../base/atomic-file.ts';
+import { systemClock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { programVersion } from '../../base/package-root.ts';
+import { loadConfig } from '../../config/load.ts';
+import type { Authorisation } from '../../contract/authorisation.ts';
+import type { Config } from '../../contract/config.ts';
+import { coverageOf } from '../../restraint/authorisation.ts';
+import { Authority } from '../../restraint/authority.ts';
+import { JOURNAL_DIR } from '../../restraint/journal/key.ts';
+import { checkedJournal } from '../journal/checked.ts';
+import { ownKey } from '../journal/own-key.ts';
+import { StoryTeller } from '../journal/story/story.ts';
+import { print, printNote } from '../print.ts';
+import { SiteTime } from '../site-time.ts';
+import { stateDir } from '../state-dir.ts';
+import { missingResumes, monthsOf, stateNow } from './counts.ts';
+import type { PublicFacts, PublicRule } from './facts.ts';
+import { publicPage, publicSign, publicSignText } from './page.ts';
+import type { Language } from './texts.ts';
 
 export interface TransparencyOptions {
   readonly config: string;
@@ -42,11 +43,9 @@ export function transparency(options: TransparencyOptions): number {
   write(out, 'index.html', publicPage(facts, language));
   write(out, 'sign.html', publicSign(facts, language));
   write(out, 'sign.txt', publicSignText(facts, language));
-  process.stdout.write(`${join(out, 'index.html')}, sign.html and sign.txt written\n`);
+  print(`${join(out, 'index.html')}, sign.html and sign.txt written`);
   if (facts.journal.inOrder) return 0;
-  process.stderr.write(
-    'vigie: the journal is NOT in order, and the page says so; `vigie journal verify` says why\n',
-  );
+  printNote('vigie: the journal is NOT in order, and the page says so; `vigie journal verify` says why');
   return 1;
 }
 
@@ -57,17 +56,21 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
   }
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
   const dir = stateDir(state, process.env);
-  const madeMs = systemClock.wallMs();
-  const teller = new StoryTeller();
   const verifierKey = ownKey(dir);
-  const journal = checkedJournal(join(dir, JOURNAL_DIR), { key: verifierKey }, (index, content) =>
-    teller.add(index, content),
+  const place = join(dir, JOURNAL_DIR);
+  const { checked: journal, read: teller } = checkedJournal(
+    place,
+    { key: verifierKey },
+    () => new StoryTeller(),
   );
+  // After the journal was read: nothing that it says is later.
+  const madeMs = systemClock.wallMs();
   const { firstMs } = teller;
   const authority = new Authority({ config, stateDir: dir, clock: systemClock });
   authority.load();
   const held = authority.now();
   const authorisation = 'reason' in held ? null : held.content;
+  const months = monthsOf(teller, new SiteTime(config.timeZone), madeMs);
   return {
     site: config.site,
     box: config.box,
@@ -77,11 +80,13 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
     url,
     madeAt: new Date(madeMs),
     mode: stateNow(teller, madeMs),
+    missingResumes: missingResumes(teller, months, madeMs),
     authorisation,
     rules: rulesOf(config, authorisation),
     masks: config.masks.length,
+    sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),
-    months: monthsOf(teller, new SiteTime(config.timeZone), madeMs),
+    months,
     journal: {
       verifierKey,
       size: journal.checkpoint?.size ?? 0,

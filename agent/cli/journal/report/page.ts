@@ -1,5 +1,5 @@
 /** The report as one page of HTML that needs nothing else: no script, no font, no picture from elsewhere. */
-import { escaped } from '../../base/html.ts';
+import { escaped } from '../../../base/html.ts';
 import type { Account, Section } from './account.ts';
 
 export interface PageParts {
@@ -35,6 +35,7 @@ export function pageOf(parts: PageParts): string {
 <p><strong>${escaped(verdict)}</strong></p>
 ${faults}
 </section>
+${account.alarms.map((sentence) => `<p class="verdict bad"><strong>${escaped(sentence)}</strong></p>`).join('\n')}
 <section class="summary">
 ${account.summary.map((sentence) => `<p>${escaped(sentence)}</p>`).join('\n')}
 </section>

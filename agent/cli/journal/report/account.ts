@@ -1,7 +1,9 @@
 /** A story → plain sentences and lists, for the text and for the page. */
-import type { JournalContent } from '../../contract/journal.ts';
-import { durationText, numberText, type SiteTime } from './site-time.ts';
-import { type Period, STATES, type State, type Story } from './story.ts';
+import type { JournalContent } from '../../../contract/journal.ts';
+import { durationText, numberText, type SiteTime } from '../../site-time.ts';
+import type { Uncounted } from '../story/frames.ts';
+import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
+import type { MissingResume } from '../story/suspensions.ts';
 
 export const STATE_NAMES: Readonly<Record<State, string>> = {
   active: 'Active: it looked',
@@ -32,24 +34,28 @@ export interface Section {
 }
 
 export interface Account {
+  /** What must not be, a sentence each. */
+  readonly alarms: readonly string[];
   readonly summary: readonly string[];
   readonly totals: Readonly<Record<State, number>>;
   readonly alerts: { readonly present: number; readonly erased: number };
   readonly sections: readonly Section[];
 }
 
-export function accountOf(story: Story, time: SiteTime): Account {
+/** `atEnd`: as of the journal's last entry. */
+export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime): Account {
   const totals = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
   for (const { state, fromMs, toMs } of story.periods) totals[state] += toMs - fromMs;
   const alerts = { present: ofType(story, 'alert').length, erased: story.erased.get('alert') ?? 0 };
   return {
     totals,
     alerts,
-    summary: summaryOf(story, totals, alerts, time),
+    alarms: alarmsOf(story, time),
+    summary: [...summaryOf(story, totals, alerts, time), ...endOf(story, atEnd, time)],
     sections: [
       section('When it did not look', periodLines(story.periods, time)),
       section('What could not be proved', unprovedLines(story, time)),
-      section('Who stopped it, who let it go on, under which order', listed(story, time, restraintText)),
+      section('Who stopped it, who let it go on, under which order', restraintLines(story, time)),
       section('Searches in its record', listed(story, time, searchText)),
       section('Unredacted stills that were asked for', listed(story, time, unsealText)),
       section('Changes: program, configuration, zones, model', listed(story, time, changeText)),
@@ -71,7 +77,7 @@ function summaryOf(
   alerts: Account['alerts'],
   time: SiteTime,
 ): string[] {
-  const { frames, framesAtEdges, framesWhileOff, fromMs, toMs } = story;
+  const { framesAtEdges, framesWhileOff, fromMs, toMs } = story;
   const count = alerts.present + alerts.erased;
   const off = totals.suspended + totals.unauthorised;
   const gone =
@@ -82,7 +88,7 @@ function summaryOf(
     phrase(state, story, totals[state], time),
   );
   return [
-    `From ${time.span(fromMs, toMs)} the box read ${counted(frames.read, 'frame', 'frames')}, analysed ${numberText(frames.analysed)} and raised ${counted(count, 'alert', 'alerts')}${gone}.`,
+    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(count, 'alert', 'alerts')}${gone}.`,
     `It was ${held.join('; ')}.`,
     ...(framesAtEdges > 0
       ? [
@@ -92,11 +98,47 @@ function summaryOf(
     ...(off > 0 && framesWhileOff === 0
       ? ['While it was suspended or not authorised, the counter of frames did not move.']
       : []),
+  ];
+}
+
+/** `read at least 7,200 frames, analysed at least 6,000` */
+function framesText({ frames, uncounted, analysedUnknown }: Story): string {
+  if (frames.read === 0 && uncounted.length > 0) {
+    const surely = uncounted.some(({ alerts }) => alerts > 0);
+    return `${surely ? 'read' : 'may have read'} frames of which no entry has a count,`;
+  }
+  const read = `${uncounted.length > 0 ? 'at least ' : ''}${counted(frames.read, 'frame', 'frames')}`;
+  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}`;
+}
+
+function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): string[] {
+  return [
+    ...missingResumes.map(
+      ({ suspension, sinceMs, atMs }) =>
+        `WENT ON WITHOUT A SIGNED RESUME: at ${time.text(atMs)} the box looked again, and no entry says that two keys have ended the suspension ${suspension} of ${time.text(sinceMs)}.`,
+    ),
     ...(framesWhileOff > 0
       ? [
           `CONTRADICTION: the counter of frames moved by ${numberText(framesWhileOff)} while the box was suspended or not authorised.`,
         ]
       : []),
+  ];
+}
+
+const ENDS: Readonly<Record<State, string>> = {
+  active: 'active',
+  suspended: 'suspended',
+  unauthorised: 'not authorised',
+  down: 'down',
+  unproved: 'in a state that no entry proves',
+};
+
+/** Nothing where the interval ends before the journal does. */
+function endOf({ toMs }: Story, atEnd: AtEnd | undefined, time: SiteTime): string[] {
+  if (atEnd === undefined || atEnd.lastMs >= toMs) return [];
+  const { state, sinceMs, lastMs } = atEnd;
+  return [
+    `At its last entry, ${time.text(lastMs)}, the box was ${ENDS[state]}, since ${time.text(sinceMs)}; what came after that, this journal does not say.`,
   ];
 }
 
@@ -115,8 +157,11 @@ function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): s
   if (state === 'active') return `${PHRASES[state]} ${durationText(ms)}`;
   if (own.length > 1 || only === undefined)
     return `${PHRASES[state]} ${durationText(ms)} in ${own.length} periods`;
-  return `${PHRASES[state]} ${durationText(ms)} (${time.span(only.fromMs, only.toMs)})`;
+  return `${PHRASES[state]} ${lastedText(ms)} (${time.span(only.fromMs, only.toMs)})`;
 }
+
+/** What began with the last entry has hardly lasted. */
+const lastedText = (ms: number): string => (ms < 500 ? 'less than 1 s' : durationText(ms));
 
 function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
   return periods
@@ -124,7 +169,7 @@ function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
     .map(({ state, fromMs, toMs, why }) => ({
       atMs: fromMs,
       when: time.span(fromMs, toMs),
-      text: `${STATE_NAMES[state].split(':')[0]} for ${durationText(toMs - fromMs)}${why === '' ? '' : ` – ${why}`}`,
+      text: `${STATE_NAMES[state].split(':')[0]} for ${lastedText(toMs - fromMs)}${why === '' ? '' : ` – ${why}`}`,
     }));
 }
 
@@ -140,7 +185,12 @@ function unprovedLines(story: Story, time: SiteTime): Line[] {
     ...story.brokenOff.map((ms) => ({
       atMs: ms,
       when: time.text(ms),
-      text: 'last sign of a run that ended without a stop; what it read after that is not counted',
+      text: 'last sign of a run that ended without a stop',
+    })),
+    ...story.uncounted.map((uncounted) => ({
+      atMs: uncounted.fromMs,
+      when: time.span(uncounted.fromMs, uncounted.toMs),
+      text: uncountedText(uncounted),
     })),
     ...story.unsynced.map(({ fromMs, toMs }) => ({
       atMs: fromMs,
@@ -163,12 +213,26 @@ function unprovedLines(story: Story, time: SiteTime): Line[] {
         `${counted(count, 'entry', 'entries')} of the kind “${kind}” can no longer be read: erased, as the journal says; that they were there is proved`,
       ),
     ),
+    ...(story.undated === 0
+      ? []
+      : [
+          timeless(
+            `${counted(story.undated, 'entry bears', 'entries bear')} no time; told as of the entry before`,
+          ),
+        ]),
     ...(missed === 0
       ? []
       : [timeless(`${counted(missed, 'entry', 'entries')} could not be written, because the disk refused`)]),
   ];
   const last = Number.POSITIVE_INFINITY;
   return lines.sort((a, b) => Math.sign((a.atMs ?? last) - (b.atMs ?? last)) || 0);
+}
+
+function uncountedText({ why, alerts }: Uncounted): string {
+  const because =
+    why === 'killed' ? 'the run ended without a stop' : 'the journal ends before the next count';
+  const raised = alerts === 0 ? '' : `; ${counted(alerts, 'alert was', 'alerts were')} raised meanwhile`;
+  return `what it read meanwhile is not counted: ${because}${raised}`;
 }
 
 const steps = (ms: number): string => `${ms < 0 ? 'back' : 'forward'} by ${durationText(Math.abs(ms))}`;
@@ -182,6 +246,17 @@ function listed(
     const text = textOf(content, time);
     return text === undefined ? [] : [{ atMs, when: time.text(atMs), text }];
   });
+}
+
+/** With what should be there and is not. */
+function restraintLines(story: Story, time: SiteTime): Line[] {
+  const missing = ({ suspension, atMs }: MissingResume): Line => ({
+    atMs,
+    when: time.text(atMs),
+    text: `went on without a signed resume of the suspension ${suspension}`,
+  });
+  const lines = [...listed(story, time, restraintText), ...story.missingResumes.map(missing)];
+  return lines.sort((a, b) => (a.atMs ?? 0) - (b.atMs ?? 0));
 }
 
 function searchText(content: JournalContent, time: SiteTime): string | undefined {

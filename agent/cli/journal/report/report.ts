@@ -1,22 +1,16 @@
 /** `vigie journal report`: what the box did in an interval, in plain words and as a page, from a verified journal. */
 import { createHash } from 'node:crypto';
-import { writeAtomically } from '../base/atomic-file.ts';
-import { systemClock } from '../base/clock.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
-import { programVersion } from '../base/package-root.ts';
-import { type Account, accountOf } from './journal/account.ts';
-import {
-  type Checked,
-  type CheckOptions,
-  checkedJournal,
-  groundsOf,
-  nameOf,
-  verdictOf,
-} from './journal/checked.ts';
-import { pageOf } from './journal/page.ts';
-import { pictureOf } from './journal/picture.ts';
-import { SiteTime } from './journal/site-time.ts';
-import { type Story, StoryTeller } from './journal/story.ts';
+import { writeAtomically } from '../../../base/atomic-file.ts';
+import { systemClock } from '../../../base/clock.ts';
+import { AgentError, messageOf } from '../../../base/errors.ts';
+import { programVersion } from '../../../base/package-root.ts';
+import { print, printJson } from '../../print.ts';
+import { SiteTime } from '../../site-time.ts';
+import { type Checked, type CheckOptions, checkedJournal, groundsOf, nameOf, verdictOf } from '../checked.ts';
+import { type AtEnd, type Story, StoryTeller } from '../story/story.ts';
+import { type Account, accountOf } from './account.ts';
+import { pageOf } from './page.ts';
+import { pictureOf } from './picture.ts';
 
 export interface JournalReportOptions extends CheckOptions {
   readonly from?: string;
@@ -32,28 +26,30 @@ const WRONG_SHOWN = 20;
 
 /** Returns the exit code. */
 export function journalReport(place: string, options: JournalReportOptions): number {
-  const teller = new StoryTeller();
-  const checked = checkedJournal(place, options, (index, content) => teller.add(index, content));
+  const { checked, read: teller } = checkedJournal(place, options, () => new StoryTeller());
   const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
   const { firstMs = 0, lastMs = 0 } = teller;
   const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
-  const toMs = options.to === undefined ? Math.max(lastMs, fromMs + 1000) : time.parse('--to', options.to);
+  // The last entry counts too, and whatever holds since.
+  const toMs = options.to === undefined ? Math.max(lastMs, fromMs) + 1 : time.parse('--to', options.to);
   if (fromMs >= toMs)
     throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);
   const story = teller.tell(fromMs, toMs);
-  const account = accountOf(story, time);
+  const atEnd = teller.atEnd();
+  const account = accountOf(story, atEnd, time);
   if (options.out !== undefined) write(options.out, page(place, checked, story, account, time, options));
-  const text = options.json ? json(checked, story, account) : plain(checked, account, time, options);
-  process.stdout.write(`${text}\n`);
+  if (options.json) printJson(asJson(checked, story, atEnd, account));
+  else print(...plain(checked, account, time, options));
   return checked.wrong.length > 0 ? 1 : 0;
 }
 
-function plain(checked: Checked, account: Account, time: SiteTime, options: JournalReportOptions): string {
+function plain(checked: Checked, account: Account, time: SiteTime, options: JournalReportOptions): string[] {
   const { wrong } = checked;
   return [
     ...wrong.slice(0, WRONG_SHOWN).map((line) => `wrong: ${line}`),
     verdictOf(checked),
     '',
+    ...account.alarms,
     ...account.summary,
     ...account.sections.flatMap(({ title, lines, more }) =>
       lines.length === 0
@@ -69,12 +65,17 @@ function plain(checked: Checked, account: Account, time: SiteTime, options: Jour
     `Times are those of ${time.zone}.`,
     ...groundsOf(checked, options.head),
     ...(options.out === undefined ? [] : [`page: ${options.out}`]),
-  ].join('\n');
+  ];
 }
 
-function json(checked: Checked, story: Story, { totals, alerts }: Account): string {
+function asJson(
+  checked: Checked,
+  story: Story,
+  atEnd: AtEnd | undefined,
+  { totals, alerts }: Account,
+): object {
   const at = (ms: number): string => new Date(ms).toISOString();
-  const report = {
+  return {
     inOrder: checked.wrong.length === 0,
     origin: checked.key.name,
     from: at(story.fromMs),
@@ -83,6 +84,17 @@ function json(checked: Checked, story: Story, { totals, alerts }: Account): stri
     frames: story.frames,
     framesAtEdges: story.framesAtEdges,
     framesWhileOff: story.framesWhileOff,
+    uncounted: story.uncounted.map(({ fromMs, toMs, ...rest }) => ({
+      from: at(fromMs),
+      to: at(toMs),
+      ...rest,
+    })),
+    missingResumes: story.missingResumes.map(({ suspension, sinceMs, atMs }) => ({
+      suspension,
+      since: at(sinceMs),
+      at: at(atMs),
+    })),
+    atEnd: atEnd && { state: atEnd.state, since: at(atEnd.sinceMs), last: at(atEnd.lastMs) },
     alerts,
     totalsMs: totals,
     periods: story.periods.map(({ fromMs, toMs, ...rest }) => ({ from: at(fromMs), to: at(toMs), ...rest })),
@@ -90,7 +102,6 @@ function json(checked: Checked, story: Story, { totals, alerts }: Account): stri
     entries: story.told.map(({ content }) => content),
     wrong: checked.wrong,
   };
-  return JSON.stringify(report, null, 2);
 }
 
 function page(

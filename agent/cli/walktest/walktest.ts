@@ -1,14 +1,14 @@
 /** `vigie walktest`: how many of the scenes that a technician acts the running box sees. */
-import type { Watching } from '../accuracy/store.ts';
-import { WalkTest, type WalkTestOptions, watchingBox, windowS } from '../accuracy/walk-test.ts';
-import { systemClock } from '../base/clock.ts';
-import { AgentError } from '../base/errors.ts';
-import type { WalkResult } from '../contract/accuracy.ts';
-import type { RuleConfig } from '../contract/rule-config.ts';
-import { Schedule } from '../rules/schedule.ts';
-import { openBoxRecord } from './record-file.ts';
-import { stateDir } from './state-dir.ts';
-import { assertTerminal, PunctualTechnician, TypingTechnician } from './walktest/technician.ts';
+import type { Watching } from '../../accuracy/store.ts';
+import { WalkTest, type WalkTestOptions, watchingBox, windowS } from '../../accuracy/walk-test.ts';
+import { systemClock } from '../../base/clock.ts';
+import { AgentError } from '../../base/errors.ts';
+import type { WalkResult } from '../../contract/accuracy.ts';
+import type { RuleConfig } from '../../contract/rule-config.ts';
+import { Schedule } from '../../rules/schedule.ts';
+import { openBoxRecord } from '../record-file.ts';
+import { stateDir } from '../state-dir.ts';
+import { assertTerminal, PunctualTechnician, TypingTechnician } from './technician.ts';
 
 export interface WalkTestCommand {
   readonly rule: string;

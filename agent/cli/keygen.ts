@@ -1,0 +1,29 @@
+/** `vigie keygen`: a pair of keys for an authority, or for who may let a box go on; on no box. */
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { keyIdOf } from '../base/dsse.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { print } from './print.ts';
+
+export function keygen(file: string): void {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  writeNew(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
+  writeNew(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
+  const line = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  print(
+    `${file}: private key, for its holder alone; it goes on no box`,
+    `${file}.pub: public key`,
+    `publicKey: ${line}`,
+    `fingerprint: ${keyIdOf(publicKey)}`,
+  );
+}
+
+function writeNew(file: string, text: string, mode: number): void {
+  try {
+    writeFileSync(file, text, { mode, flag: 'wx' });
+  } catch (error) {
+    const there = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    const why = there ? 'exists; a key is never written over' : `cannot be written: ${messageOf(error)}`;
+    throw new AgentError('config', `${file}: ${why}`, error);
+  }
+}

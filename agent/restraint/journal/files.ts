@@ -1,0 +1,110 @@
+/**
+ * A journal's folder as one of its checkpoints covers it, for whoever reads it while the agent goes on writing.
+ *
+ * INVARIANTS: what is handed out is what the checkpoint covers, or is missing or changed for another reason than the
+ * next append; a fault counts only where nothing was written meanwhile, or where it is there again after more was.
+ * LIMITS: PARTIAL_TRIES and READ_TRIES; beyond them the reader is told that the journal is written too fast.
+ *
+ * How: the files of full tiles never change. The partial ones of a checkpoint go with the second append after it, so
+ * they are read at once, with the newest contents, and again under the next checkpoint where one was gone. Contents
+ * may be erased under an entry that this checkpoint does not cover yet: such a reading is begun anew.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError } from '../../base/errors.ts';
+import { CHECKPOINT, contentsPath, tilePath, WITNESSED } from './layout.ts';
+import { partialPlaces, TILE_WIDTH } from './tree.ts';
+
+/** Some 0.2 ms each, against two appends of seven flushes. */
+const PARTIAL_TRIES = 100;
+const READ_TRIES = 10;
+
+/** Something that is wrong: `what` is the same however far the journal has grown. */
+export interface Fault {
+  readonly what: string;
+  readonly line: string;
+}
+
+export class JournalFiles {
+  readonly dir: string;
+  /** Undefined where there is none. */
+  readonly checkpoint: string | undefined;
+  readonly witnessed: string | undefined;
+  /** Entries that the checkpoint names, whoever has signed it; 0 where it names none. */
+  readonly size: number;
+  readonly #kept: ReadonlyMap<string, Buffer | undefined>;
+
+  constructor(dir: string) {
+    this.dir = dir;
+    for (let tries = 0; tries < PARTIAL_TRIES; tries += 1) {
+      // Before the checkpoint, which is then as new at least.
+      this.witnessed = this.#onDisk(WITNESSED)?.toString();
+      this.checkpoint = this.#onDisk(CHECKPOINT)?.toString();
+      this.size = sizeOf(this.checkpoint);
+      const partial = partialPaths(this.size);
+      const newest = contentsPath(Math.floor(this.size / TILE_WIDTH));
+      this.#kept = new Map([...partial, newest].map((path) => [path, this.#onDisk(path)]));
+      if (partial.every((path) => this.#kept.get(path) !== undefined) || !this.moved) return;
+    }
+    throw tooFast(dir);
+  }
+
+  /** Undefined for what is not there. */
+  read(path: string): Buffer | undefined {
+    return this.#kept.has(path) ? this.#kept.get(path) : this.#onDisk(path);
+  }
+
+  /** There is another checkpoint by now. */
+  get moved(): boolean {
+    return this.#onDisk(CHECKPOINT)?.toString() !== this.checkpoint;
+  }
+
+  #onDisk(path: string): Buffer | undefined {
+    try {
+      return readFileSync(join(this.dir, path));
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+}
+
+/**
+ * Reads a journal's folder from its first entry to its checkpoint, again where something seems wrong only because it
+ * was written meanwhile. Throws AgentError `unavailable` where that goes on.
+ */
+export function readSteadily<T extends { readonly faults: readonly Fault[] }>(
+  dir: string,
+  read: (files: JournalFiles) => T,
+): T {
+  let before = new Set<string>();
+  for (let tries = 0; tries < READ_TRIES; tries += 1) {
+    const files = new JournalFiles(dir);
+    const found = read(files);
+    if (found.faults.length === 0 || !files.moved) return found;
+    const again = found.faults.filter(({ what }) => before.has(what));
+    if (again.length > 0) return { ...found, faults: again };
+    before = new Set(found.faults.map(({ what }) => what));
+  }
+  throw tooFast(dir);
+}
+
+function sizeOf(checkpoint: string | undefined): number {
+  const [, size = '0'] = /^[^\n]+\n(0|[1-9]\d{0,14})\n/.exec(checkpoint ?? '') ?? [];
+  return Number(size);
+}
+
+function partialPaths(size: number): string[] {
+  const tiles = partialPlaces(size).filter(({ width }) => width > 0);
+  return [
+    ...(size % TILE_WIDTH > 0 ? [tilePath('entries', Math.floor(size / TILE_WIDTH), size % TILE_WIDTH)] : []),
+    ...tiles.map(({ level, index, width }) => tilePath(level, index, width)),
+  ];
+}
+
+function tooFast(dir: string): AgentError {
+  return new AgentError(
+    'unavailable',
+    `${dir}: the journal is being written too fast to be read; try again, or take a copy while the agent is stopped`,
+  );
+}

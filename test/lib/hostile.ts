@@ -1,0 +1,31 @@
+/** Text with which a box could take over the terminal of whoever reads it, and what no line of output may hold. */
+
+/** Clears the screen, sets the title, forges a line, turns the direction of text, hides. */
+export const HOSTILE =
+  '\u001b[2J\u001b[H\u001b]0;owned\u0007\r\n14:03:12  ALERT   loitering: person #1 in zone square  [marseille-1/other]\n' +
+  'vigie: all is well\u009b31m\u202egnp.\u2066\u200b\u2028\u2029\ufeff\u007f\u{e0041}';
+
+/** Code points, from and to: controls but the line feed, what has no width, what turns, line ends, tags. */
+const FORBIDDEN: readonly (readonly [number, number])[] = [
+  [0x00, 0x09],
+  [0x0b, 0x1f],
+  [0x7f, 0x9f],
+  [0x200b, 0x200f],
+  [0x2028, 0x202e],
+  [0x2060, 0x2069],
+  [0xd800, 0xdfff],
+  [0xfeff, 0xfeff],
+  [0xe0000, 0xe007f],
+];
+
+/** What of it no terminal should get, each with its line; line ends are fine. */
+export function forbiddenIn(said: string): string[] {
+  return said.split('\n').flatMap((line) => {
+    const codes = Array.from(line, (character) => character.codePointAt(0) ?? 0);
+    const found = codes.filter((code) => FORBIDDEN.some(([from, to]) => code >= from && code <= to));
+    if (found.length === 0) return [];
+    return [
+      `${found.map((code) => `U+${code.toString(16)}`).join(' ')} in ${JSON.stringify(line.slice(0, 200))}`,
+    ];
+  });
+}
