@@ -1,20 +1,39 @@
 /** Files that are either the old or the new one after a power cut, never half of each. */
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 
-/** Writes beside the file, flushes, renames, flushes the folder (the order that ext4 and POSIX ask for). */
+/** A file that somebody else has laid there, or a link of theirs, is never written through. */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+
+/**
+ * Writes beside the file, flushes, renames, flushes the folder (the order that ext4 and POSIX ask for). In a folder of
+ * another user root's file becomes that user's.
+ */
 export function writeAtomically(file: string, content: string | Uint8Array, mode = 0o600): void {
   const beside = `${file}.new`;
-  const fd = openSync(beside, 'w', mode);
+  const folder = openSync(dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    writeFileSync(fd, content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(beside, file);
-  const folder = openSync(dirname(file), 'r');
-  try {
+    const { uid, gid } = fstatSync(folder);
+    rmSync(beside, { force: true });
+    const fd = openSync(beside, NEW_FILE, mode);
+    try {
+      if (uid !== 0 && process.geteuid?.() === 0) fchownSync(fd, uid, gid);
+      writeFileSync(fd, content);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(beside, file);
     fsyncSync(folder);
   } finally {
     closeSync(folder);

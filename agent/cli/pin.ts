@@ -4,7 +4,6 @@
  * is installed only root may, since root keeps the record.
  */
 import { join } from 'node:path';
-import { asOwner } from '../base/as-owner.ts';
 import { keyIdOf } from '../base/dsse.ts';
 import { AgentError } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
@@ -36,7 +35,7 @@ export function pin(options: PinOptions): void {
   }
   const file = join(dir, PIN_FILE);
   const before = keyBefore(file);
-  writing(file, () => asOwner(dir, () => writePin(file, { keyid, before, told: false })));
+  writing(file, () => writePin(file, { keyid, before, told: false }));
   const was = before === null ? '' : before === keyid ? ', as before' : `, no longer ${before}`;
   print(`this box obeys ${keyid}${was}; valid times are judged from ${new Date().toISOString()} on`);
   print('the agent takes it within a minute, or at its start, and its journal tells it');

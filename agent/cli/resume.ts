@@ -1,7 +1,6 @@
 /** `vigie resume`: on the box, with two keys of the order; the running agent judges them, or the next one. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { asOwner } from '../base/as-owner.ts';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError } from '../base/errors.ts';
 import { SUSPENSION_FILE } from '../contract/suspension.ts';
@@ -50,7 +49,7 @@ export async function resume(options: ResumeOptions): Promise<number> {
   ) as [string, string];
   const request = signResume({ site, box, suspension, reason, notBefore, notAfter }, keys);
   const file = join(dir, RESUME_REQUEST_FILE);
-  writing(file, () => asOwner(dir, () => writeAtomically(file, request)));
+  writing(file, () => writeAtomically(file, request));
   if (runningAgent(dir) === undefined) {
     print(`no agent runs here; the next one judges the request if it starts before ${notAfter}`);
     return 0;

@@ -4,7 +4,6 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { asOwner } from '../base/as-owner.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import { SUSPENSION_FILE, type SuspensionState } from '../contract/suspension.ts';
 import { Suspension } from '../restraint/suspension.ts';
@@ -36,7 +35,7 @@ export async function suspend(options: SuspendOptions): Promise<number> {
     print(`already suspended${state.since === null ? '' : ` since ${state.since}`}: ${state.reason}`);
   } else {
     // Whoever cannot read what is there can still suspend.
-    writing(file, () => asOwner(dir, () => suspension.suspend(reason, 'box', Date.now())));
+    writing(file, () => suspension.suspend(reason, 'box', Date.now()));
     state = suspension.read();
     print(`suspended since ${state.since}: it is on disk, and outlives restarts and updates`);
   }

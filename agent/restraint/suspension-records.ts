@@ -64,7 +64,7 @@ export class SuspensionRecords {
     const known = this.#options.journal.known?.suspension;
     if (root?.suspended === true) {
       if (own.suspended && own.id === root.id) return own;
-      return this.#putRight(root, own.suspended ? '' : 'root’s record');
+      return this.#putRight(root, 'root’s record');
     }
     const endedAtRoot = (id: string): boolean => root?.id === id;
     if (own.suspended && root !== undefined && endedAtRoot(own.id)) return this.#completeEnd(root);
@@ -111,11 +111,10 @@ export class SuspensionRecords {
     return this.#file.read();
   }
 
-  /** `told` by whom, where the own file says the opposite. */
+  /** `told` by whom, where the own file says something else. */
   #putRight(state: SuspensionState, told: string): SuspensionState {
     const what = `${SUSPENSION_FILE} was put back, edited or removed, as ${told} shows; suspended before: `;
-    const reason = `${told === '' ? '' : what}${state.reason}`.slice(0, REASON_MAX);
-    const right = { ...state, reason };
+    const right = { ...state, reason: `${what}${state.reason}`.slice(0, REASON_MAX) };
     if (this.#options.readOnly !== true) this.#trying(() => this.#file.hold(right));
     return right;
   }

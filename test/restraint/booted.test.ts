@@ -211,7 +211,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
 
     await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/suspended/. ${STATE}/`);
     await attacked.stands(t, 'suspended', /order of the court/, 'as it was');
-    t.match(attacked.resume(), { status: 0, out: /resumed; the box is now active/ });
+    t.match(attacked.resume(), { err: '', status: 0, out: /resumed; the box is now active/ });
     await box.watches('resumed with two keys');
   });
 

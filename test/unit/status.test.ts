@@ -20,7 +20,7 @@ const lane = {
   released: 18,
   dropped: { snapshot: 0, notice: 0, alert: 0 },
   expired: 0,
-  tooLarge: { snapshot: 0, health: 0, notice: 0, alert: 0 },
+  tooLarge: { snapshot: 0, notice: 0, alert: 0 },
 };
 const event = {
   time: '2026-11-24T14:00:00.000Z',

@@ -8,6 +8,7 @@ import type { Config } from '../../contract/config.ts';
 import { probeBroker } from '../../mqtt/probe.ts';
 import { permitReplay } from '../../restraint/permit.ts';
 import { visionSettings } from '../../supervisor/vision-settings.ts';
+import { againAsOwner } from '../as-owner.ts';
 import { recordFor } from '../local-mode.ts';
 import { print, printJson } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
@@ -38,6 +39,9 @@ const BROKER_TIMEOUT_MS = 10_000;
 export async function doctor(options: DoctorOptions): Promise<number> {
   const { config: file, seconds, json } = options;
   const state = stateDir(options.state, process.env);
+  // What it writes there, the record of its look, must stay the agent's.
+  const code = againAsOwner(state);
+  if (code !== undefined) return code;
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
   if (options.benchmark) {
     if (!json && process.stderr.isTTY)

@@ -1,7 +1,6 @@
 /** Whether doctor may look through the camera: under the box's own permit and on the record of its journal, or not at all. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { asOwner } from '../../base/as-owner.ts';
 import { systemClock } from '../../base/clock.ts';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
 import { StateLock } from '../../base/state-lock.ts';
@@ -43,7 +42,7 @@ export function mayLook(config: Config, stateDir: string, record: RootRecord | u
   }
   const lock = new StateLock(stateDir);
   try {
-    asOwner(stateDir, () => lock.take());
+    lock.take();
     const found = judge(config, stateDir, record, lock);
     if (found.look === undefined) lock.release();
     return found;
@@ -60,10 +59,8 @@ export function mayLook(config: Config, stateDir: string, record: RootRecord | u
 function judge(config: Config, stateDir: string, record: RootRecord | undefined, lock: StateLock): MayLook {
   const journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
   const known = new Known();
-  asOwner(stateDir, () => {
-    journal.probe();
-    journal.start();
-  });
+  journal.probe();
+  journal.start();
   for (const content of journal.contentsSince((entry) => 'restraint' in entry)) known.learn(content);
   const { authority: keyid, suspension, confirmedMs: confirmedBeforeMs } = known;
   const facts = { authority: keyid, suspension, confirmedBeforeMs };
@@ -91,10 +88,10 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
     const fix = 'vigie resume, with two of its keys; the camera is not looked at until then';
     return { look: undefined, findings: [...findings, failed('suspended', reason, fix)] };
   }
-  if (record === undefined) asOwner(stateDir, () => writeOwnFolder(stateDir, config));
+  if (record === undefined) writeOwnFolder(stateDir, config);
   const enter = (phase: 'begin' | 'end', framesRead: number | null): void => {
     const at = new Date(systemClock.wallMs()).toISOString();
-    asOwner(stateDir, () => journal.append({ at, type: 'look', by: 'doctor', phase, framesRead }));
+    journal.append({ at, type: 'look', by: 'doctor', phase, framesRead });
   };
   enter('begin', null);
   const end = (framesRead: number): void => {
