@@ -17,11 +17,6 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** Failures since the last `reset`. */
-  get attempts(): number {
-    return this.#attempts;
-  }
-
   /** The delay before the next try, ms: half of the step plus a random part of the other half. */
   nextMs(): number {
     const step = Math.min(this.#limits.maxMs, this.#limits.firstMs * 2 ** Math.min(this.#attempts, 30));

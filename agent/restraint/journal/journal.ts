@@ -396,6 +396,4 @@ export class Journal {
   }
 }
 
-function pathOf({ level, index, hashes }: Tile): string {
-  return tilePath(level, index, hashes.length);
-}
+const pathOf = ({ level, index, hashes }: Tile): string => tilePath(level, index, hashes.length);

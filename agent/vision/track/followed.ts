@@ -54,11 +54,6 @@ export class Followed {
     this.#count(detection, atMs);
   }
 
-  /** Its colours are still known. */
-  get printed(): boolean {
-    return this.#print !== undefined;
-  }
-
   get confirmed(): boolean {
     return this.#confirmed;
   }

@@ -385,3 +385,27 @@ void t.test('the quick tests are those of the two names, and none is a failure',
   write('outbox/rank.unit.test.js', 't.equal(1, 2);');
   t.match(run(), { status: 1, stdout: /\n2 passed, 1 failed\n$/ });
 });
+
+void t.test('the rules of the house name what breaks them', async (t) => {
+  const dir = scratch(t);
+  const write = (name: string, text: string): void => {
+    mkdirSync(join(dir, name, '..'), { recursive: true });
+    writeFileSync(join(dir, name), text);
+  };
+  for (const name of ['main', 'flow', 'vision/main', 'vision/flow']) write(`agent/${name}.ts`, '');
+  copyFileSync(join(ROOT, '.house.mjs'), join(dir, '.house.mjs'));
+  symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
+  writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
+  execFileSync('git', ['init', '--quiet'], { cwd: dir });
+  const told = (): string =>
+    spawnSync(process.execPath, ['.house.mjs'], { cwd: dir, encoding: 'utf8' }).stderr;
+  t.equal(told(), '');
+  write('agent/base/a.ts', 'export class A {\n  used = 1;\n  unused = 2;\n}\nconsole.log(new A().used);\n');
+  write('test/a.test.ts', 'console.log(new A().unused);\n');
+  t.equal(told(), 'agent/base/a.ts:3: nobody but tests reads A.unused\n');
+  write('agent/base/a.ts', '\n'.repeat(401));
+  t.match(told(), /^agent\/base\/a\.ts: 401 lines, at most 400/);
+  write('agent/base/a.ts', '');
+  write('agent/flow.ts', ['a', 'b', 'c', 'd'].map((name) => `import './rules/${name}.ts';\n`).join(''));
+  t.equal(told(), 'agent/flow.ts: imports 4 files of rules, at most 3\n');
+});
