@@ -24,6 +24,8 @@ const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 export const AUTHORITY_FILE = 'authority.pub';
 export const BOX_FILE = 'box.json';
 export const JOURNAL_FILE = 'journal.json';
+/** Ids of the suspensions that were ended, the newest last. */
+export const ENDED_FILE = 'ended.json';
 
 /** Which box it is, and what is black in every picture of its camera. */
 export const BoxRecord = Type.Object(
@@ -43,6 +45,10 @@ export const JournalRecord = Type.Object(
   strict,
 );
 export type JournalRecord = Static<typeof JournalRecord>;
+
+/** Each took the signatures of two keys. */
+const ENDED_MAX = 10_000;
+export const Ended = Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), { maxItems: ENDED_MAX });
 
 /** Where a plain run keeps it. */
 export function ownFolder(stateDir: string): RestraintFolder {
@@ -83,6 +89,11 @@ export class RestraintFolder {
   /** Undefined where it was never suspended. */
   suspension(): SuspensionState | undefined {
     return readSuspension(this.path(SUSPENSION_FILE));
+  }
+
+  /** Throws AgentError `denied` for a file that cannot be read. */
+  ended(): readonly string[] {
+    return this.#find(ENDED_FILE, Ended) ?? [];
   }
 
   #read<S extends TSchema>(name: string, schema: S): Static<S> {

@@ -4,6 +4,7 @@
  * journal's head only if it continues the one before.
  */
 import { type Static, Type } from '@sinclair/typebox';
+import { SuspensionTime } from './suspension.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -21,7 +22,7 @@ export const RootRequest = Type.Union([
     {
       op: Type.Literal('suspend'),
       id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
-      since: Type.Union([Type.String({ maxLength: 24 }), Type.Null()]),
+      since: Type.Union([SuspensionTime, Type.Null()]),
       reason: Type.String({ maxLength: 500 }),
       by: Type.String({ maxLength: 100 }),
     },

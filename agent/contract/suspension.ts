@@ -4,7 +4,7 @@
  *
  * INVARIANT: fail-closed: a file that cannot be read, or is of a form that this version does not know, means suspended.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -14,12 +14,15 @@ import { jsonOf } from '../base/json.ts';
 export const SUSPENSION_FILE = 'suspension.json';
 
 const VERSION = 1;
+export const SuspensionTime = Type.String({
+  pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$',
+});
 const Stored = Type.Object(
   {
     version: Type.Literal(VERSION),
     suspended: Type.Boolean(),
     id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
-    since: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+    since: SuspensionTime,
     reason: Type.String({ maxLength: 500 }),
     by: Type.String({ maxLength: 100 }),
   },
@@ -34,6 +37,11 @@ export interface SuspensionState {
   readonly since: string | null;
   readonly reason: string;
   readonly by: string;
+}
+
+/** Names one suspension, and no other. */
+export function newSuspensionId(): string {
+  return randomBytes(8).toString('hex');
 }
 
 /** What the file says; undefined where there is none. Never throws for what the disk holds. */

@@ -10,10 +10,15 @@ import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
-import { JOURNAL_FILE, type JournalRecord, type RestraintFolder } from '../contract/restraint-folder.ts';
+import {
+  ENDED_FILE,
+  JOURNAL_FILE,
+  type JournalRecord,
+  type RestraintFolder,
+} from '../contract/restraint-folder.ts';
 import { RootRequest } from '../contract/root-record.ts';
 import { authorisationFault, openAuthorisation } from '../contract/signed-order.ts';
-import { SUSPENSION_FILE, suspensionText } from '../contract/suspension.ts';
+import { newSuspensionId, SUSPENSION_FILE, suspensionText } from '../contract/suspension.ts';
 import { isConsistent } from './journal/consistency.ts';
 import { openCheckpoint, parseVerifierKey } from './journal/note.ts';
 import { parseProvenHead } from './journal/proven-head.ts';
@@ -50,14 +55,18 @@ function act(request: RootRequest, options: RootKeeperOptions): void {
   if (request.op === 'stop-vision') stopVision();
 }
 
-/** What is suspended stays so as it was. */
+/**
+ * What is suspended stays so as it was. An id names one suspension for ever: else whoever asks could take that of an
+ * earlier one, whose signed end he has.
+ */
 function suspend(
   { id, since, reason, by }: Extract<RootRequest, { op: 'suspend' }>,
   { folder, nowMs }: RootKeeperOptions,
 ): void {
   if (folder.suspension()?.suspended === true) return;
   const at = since ?? new Date(nowMs).toISOString();
-  write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: true, id, since: at, reason, by }));
+  const own = folder.ended().includes(id) ? newSuspensionId() : id;
+  write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: true, id: own, since: at, reason, by }));
 }
 
 function resume(envelope: Uint8Array, { folder, nowMs, readOrder }: RootKeeperOptions): void {
@@ -70,6 +79,8 @@ function resume(envelope: Uint8Array, { folder, nowMs, readOrder }: RootKeeperOp
   const { reason, names } = openResume(envelope, order, { site, box, suspension: state.id }, nowMs);
   const since = new Date(nowMs).toISOString();
   const by = names.join(', ').slice(0, 100);
+  // First: a cut between the two must not leave an id that can be had again.
+  write(folder.path(ENDED_FILE), JSON.stringify([...new Set([...folder.ended(), state.id])]));
   write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: false, id: state.id, since, reason, by }));
 }
 

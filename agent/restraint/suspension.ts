@@ -6,11 +6,11 @@
  * the agent lets it go on. That the file may be an older one, put back, is for others to know: the journal, and root's
  * own record (controller.ts).
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import {
+  newSuspensionId,
   parsedSuspension,
   type SuspensionState,
   suspensionText,
@@ -29,7 +29,13 @@ export class Suspension {
 
   /** For a box that has never run: not suspended. Throws AgentError where it cannot be kept. */
   begin(atMs: number): void {
-    this.#write({ suspended: false, id: newId(), since: iso(atMs), reason: 'first start', by: 'agent' });
+    this.#write({
+      suspended: false,
+      id: newSuspensionId(),
+      since: iso(atMs),
+      reason: 'first start',
+      by: 'agent',
+    });
   }
 
   /** What the file says now; read again only when it has changed. Never throws for what the disk holds. */
@@ -59,7 +65,7 @@ export class Suspension {
     const before = this.read();
     // A file that is gone counts as suspended, too, but only where the box is known to have run.
     if (before.suspended && existsSync(this.#file)) return before;
-    return this.hold({ suspended: true, id: newId(), since: iso(atMs), reason, by });
+    return this.hold({ suspended: true, id: newSuspensionId(), since: iso(atMs), reason, by });
   }
 
   /** The same for a suspension that is known from elsewhere. */
@@ -70,7 +76,7 @@ export class Suspension {
 
   /** For the agent, when the keys have signed. Durable on return; throws AgentError. */
   resume(reason: string, by: string, atMs: number): SuspensionState {
-    return this.#write({ suspended: false, id: newId(), since: iso(atMs), reason, by });
+    return this.#write({ suspended: false, id: newSuspensionId(), since: iso(atMs), reason, by });
   }
 
   #write(state: SuspensionState): SuspensionState {
@@ -82,10 +88,6 @@ export class Suspension {
     this.#unsaved = undefined;
     return state;
   }
-}
-
-function newId(): string {
-  return randomBytes(8).toString('hex');
 }
 
 function iso(ms: number): string {

@@ -1,6 +1,6 @@
 /** The verifier of commands: nothing that is not exactly right passes, and each refusal says why. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
@@ -16,6 +16,7 @@ import {
   CommandReply,
   type IncomingCommand,
 } from '../../agent/contract/command.ts';
+import type { JournalEntry } from '../../agent/contract/journal.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { figure } from '../lib/counters.ts';
@@ -112,6 +113,40 @@ void t.test(`${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands: 
     'accepted',
     'the verifier still opens for what is right',
   );
+});
+
+void t.test('a file of counters that is gone or was put back obeys nothing twice', async (t) => {
+  const file = join(scratch(t), 'counters.json');
+  const journal = new Map<string, number>();
+  const guarded = (known: { commands: ReadonlyMap<string, number> } | undefined) => {
+    const enter = (entry: JournalEntry): void => {
+      if (entry.type === 'command') journal.set(entry.keyid, entry.counter);
+    };
+    const guard = new ReplayGuard({ file, journal: { known, enter } });
+    return new CommandVerifier({ site: SITE, box: BOX, keys: [signer.config], guard, clock });
+  };
+  const [first, second] = [signed(signer, command()), signed(signer, command())];
+  t.equal(verdict(guarded({ commands: journal }), first), 'accepted');
+  const older = readFileSync(file);
+  t.equal(verdict(guarded({ commands: journal }), second), 'accepted');
+  rmSync(file);
+  t.equal(
+    verdict(guarded({ commands: new Map() }), second),
+    'accepted',
+    'a box that knows nothing (control)',
+  );
+  rmSync(file);
+  for (const captured of [first, second])
+    t.equal(verdict(guarded({ commands: journal }), captured), 'replayed', 'gone');
+  writeFileSync(file, older);
+  t.equal(verdict(guarded({ commands: journal }), second), 'replayed', 'put back');
+  rmSync(file);
+  t.equal(
+    verdict(guarded(undefined), signed(signer, command())),
+    'unavailable',
+    'while the journal is not read',
+  );
+  t.notOk(existsSync(file), 'and nothing is begun anew');
 });
 
 void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and it is opened', async (t) => {

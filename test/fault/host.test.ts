@@ -2,79 +2,20 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
-import { AT_ALL_TIMES, authoriseFile } from '../lib/authority.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
-import { type Program, start, VIGIE } from '../lib/program.ts';
+import type { Program } from '../lib/program.ts';
 import { until } from '../lib/room.ts';
+import { agentOn, archived, intact, running, visionOf, WAIT_MS } from '../lib/running-agent.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
-const WAIT_MS = 90_000;
-
 const SETTINGS = { ...bareSettings('test:pattern', 10), everyFrame: true };
-
-/** The program on the street clip, whose passers-by are events. */
-function agentOn(t: Test, dir: string, stateDir: string, env: readonly string[] = []): Program {
-  const config = join(dir, 'vigie.yaml');
-  const content = {
-    site: 'lab',
-    box: 'lab-1',
-    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
-    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
-    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
-    alertsPerHour: 3600,
-    // Nobody answers there: what is accepted stays in the outbox.
-    mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
-  };
-  writeFileSync(config, JSON.stringify(content));
-  authoriseFile(config, join(dir, 'order'), AT_ALL_TIMES);
-  const program = [process.execPath, VIGIE, 'run', '--config', config, '--state', stateDir];
-  return start(t, 'env', [...env, ...program]);
-}
-
-/** Events on disk, as another process finds them. */
-function archived(stateDir: string): number {
-  const file = join(stateDir, 'archive.db');
-  if (!existsSync(file)) return 0;
-  const db = new Database(file, { readonly: true });
-  try {
-    return db.prepare('SELECT count(*) AS n FROM event').pluck().get() as number;
-  } catch (error) {
-    if (error instanceof Database.SqliteError) return 0;
-    throw error;
-  } finally {
-    db.close();
-  }
-}
-
-function intact(file: string): unknown {
-  const db = new Database(file, { readonly: true });
-  try {
-    return db.pragma('integrity_check', { simple: true });
-  } finally {
-    db.close();
-  }
-}
-
-function visionOf(agent: Program): number | undefined {
-  const pid = agent.child.pid as number;
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-  return children
-    .filter((child) => child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('vision/main'))
-    .map(Number)[0];
-}
-
-async function running(t: Test, agent: Program, stateDir: string): Promise<void> {
-  await until(t, 'events', () => archived(stateDir) > 0 || agent.code !== undefined, WAIT_MS);
-  t.equal(agent.code, undefined, `the agent runs: ${agent.err.slice(-500)}`);
-}
 
 async function ends(t: Test, agent: Program): Promise<void> {
   agent.child.kill('SIGTERM');

@@ -345,6 +345,64 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
   }
 });
 
+void t.test('what the journal knows and a file does not tell any more is not begun anew', async (t) => {
+  const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
+  t.equal(fault(), undefined);
+  const authority = keyIdOf(AUTHORITY.publicKey);
+  const known = { authority, confirmedBeforeMs: START_MS + 11 * DAY_MS };
+  const time = join(dir, 'state', LATEST_TIME_FILE);
+  rmSync(time);
+  clock.epochMs -= 2 * DAY_MS;
+  t.match(fault(config, clock, known), /latest-time is missing, though by its journal/, 'no latest time');
+  writeFileSync(time, `${START_MS}\n`);
+  t.match(fault(config, clock, known), /was valid until/, 'an older one put back, and the clock too');
+
+  const pin = join(dir, 'state', PIN_FILE);
+  rmSync(pin);
+  const young = { authority, confirmedBeforeMs: undefined };
+  t.match(fault(config, clock, young), /authority.json is missing, though by its journal/, 'no pin');
+  const foreign = testKey();
+  const [file, order_] = [join(dir, 'foreign.pub'), join(dir, 'foreign.json')];
+  writeFileSync(file, foreign.publicKey.export({ type: 'spki', format: 'pem' }));
+  writeFileSync(order_, signedOrder(order(), foreign));
+  const theirs = { ...config, authorityKey: file, authorisation: order_ };
+  t.match(fault(theirs, clock, young), /authority.json is missing/, 'no pin, and another authority');
+  const told = { version: 1, keyid: keyIdOf(foreign.publicKey), before: null, told: true };
+  writeFileSync(pin, JSON.stringify(told));
+  t.match(fault(theirs, clock, young), /than this box obeys .* says its journal/, 'a pin that was edited');
+  t.equal(fault(theirs, clock, NOTHING), undefined, 'without a journal it would pass (control)');
+});
+
+void t.test('a leap of a clock that nobody had set binds until one that is set says otherwise', async (t) => {
+  const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
+  t.equal(fault(), undefined);
+  clock.epochMs += 55 * 365 * DAY_MS;
+  t.match(fault(), /was valid until/, 'to the year 2081');
+  clock.epochMs -= 55 * 365 * DAY_MS;
+  t.match(fault(), /it is 2081-.* by the latest time seen/, 'and back, over a restart');
+  const stateDir = join(dir, 'state');
+  const authority = new Authority({
+    config,
+    stateDir,
+    clock,
+    journal: { known: NOTHING },
+    onPinned: () => undefined,
+  });
+  authority.load();
+  t.match(authority.now(), { reason: /was valid until/ });
+  authority.confirmTime();
+  t.notMatch(authority.now(), { reason: String }, 'set by the network, and steady');
+  authority.keepTime();
+  t.equal(fault(), undefined, 'over a restart too');
+  clock.epochMs += 11 * DAY_MS;
+  authority.confirmTime();
+  clock.epochMs -= 11 * DAY_MS;
+  authority.confirmTime();
+  t.match(authority.now(), { reason: /was valid until/ }, 'what was confirmed binds');
+  authority.resetTime();
+  t.notMatch(authority.now(), { reason: String }, 'until whoever may says otherwise');
+});
+
 void t.test('the latest time never goes back', async (t) => {
   const stateDir = scratch(t);
   fc.assert(

@@ -172,7 +172,7 @@ function addProvision(program: Command): void {
     .option('--from <dir>', 'folder with vigie.yaml and the files that it names', '/boot/firmware/vigie')
     .option('--to <dir>', 'where they go', '/etc/vigie')
     .action(async (options: { from: string; to: string }) => {
-      const { provisionBootPartition } = await import('../provision.ts');
+      const { provisionBootPartition } = await import('../provision/provision.ts');
       process.exitCode = provisionBootPartition(options);
     });
   command(provision, 'camera-address', 'let vision reach the address of its camera, and no other', [
@@ -180,7 +180,7 @@ function addProvision(program: Command): void {
   ])
     .addOption(configOption().default(DEFAULT_CONFIG))
     .action(async (options: { config: string }) => {
-      const { provisionCameraAddress } = await import('../provision.ts');
+      const { provisionCameraAddress } = await import('../provision/provision.ts');
       await provisionCameraAddress(options);
     });
   addRestraint(provision);

@@ -4,14 +4,12 @@
  */
 import { statSync } from 'node:fs';
 import { AgentError, messageOf } from '../../base/errors.ts';
-import { usableConfig } from '../../config/last-good.ts';
-import { inspectConfig, problemText } from '../../config/load.ts';
+import { inspectConfig, loadConfig, problemText } from '../../config/load.ts';
 import { RestraintFolder } from '../../contract/restraint-folder.ts';
 import { ROOT_REQUEST_BYTES_MAX } from '../../contract/root-record.ts';
 import { readAuthorisationFile } from '../../restraint/authorisation.ts';
 import { writeBox, writeFirstAuthority } from '../../restraint/folder.ts';
 import { keep } from '../../restraint/root-keeper.ts';
-import { stateDir } from '../state-dir.ts';
 
 export interface RestraintOptions {
   readonly config: string;
@@ -43,10 +41,12 @@ export async function provisionRestraintRecord({
   folder: dir,
 }: RestraintOptions): Promise<void> {
   const readOrder = (): Uint8Array => {
-    const options = { env: process.env, mode: 'check', files: false } as const;
-    const { authorisation } = usableConfig(file, stateDir(undefined, process.env), options).config;
+    // No configuration that the agent has kept, and no order that others could change for an older one.
+    assertOwn(file);
+    const { authorisation } = loadConfig(file, { env: process.env, mode: 'check', files: false });
     if (authorisation === undefined)
       throw new AgentError('config', '`authorisation` is not in the configuration');
+    assertOwn(authorisation);
     return readAuthorisationFile(authorisation);
   };
   const line = await firstLine();

@@ -1,14 +1,14 @@
 /** `vigie provision`: what root does for the box before the agent starts; called by its units. */
-import { AgentError } from '../base/errors.ts';
-import { withoutSecret } from '../base/log.ts';
-import { certificateFaults } from '../config/certificates.ts';
-import { usableConfig } from '../config/last-good.ts';
-import { inspectConfig, problemText } from '../config/load.ts';
-import { pathText } from '../config/problem.ts';
-import { takeFromBootPartition } from '../provision/boot-partition.ts';
-import { cameraReach, tellSystemd } from '../provision/camera-address.ts';
-import { print } from './print.ts';
-import { stateDir } from './state-dir.ts';
+import { AgentError } from '../../base/errors.ts';
+import { withoutSecret } from '../../base/log.ts';
+import { certificateFaults } from '../../config/certificates.ts';
+import { usableConfig } from '../../config/last-good.ts';
+import { inspectConfig, problemText } from '../../config/load.ts';
+import { pathText } from '../../config/problem.ts';
+import { takeFromBootPartition } from '../../provision/boot-partition.ts';
+import { cameraReach, tellSystemd } from '../../provision/camera-address.ts';
+import { print } from '../print.ts';
+import { stateDir } from '../state-dir.ts';
 
 /** Returns the exit code: 2 when what lies there is refused. */
 export function provisionBootPartition({ from, to }: { from: string; to: string }): number {

@@ -1,0 +1,222 @@
+/**
+ * The start and the end of an agent: it is ready, or it has ended with its reason; nobody starts beside it; and what one
+ * of its files has lost is told as long as another knows of it.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { getLocal } from '../../agent/base/local-http.ts';
+import { LOCAL_SOCKET, STATUS_PATH } from '../../agent/contract/local-status.ts';
+import type { GapRecord } from '../../agent/contract/outbox.ts';
+import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import type { Program } from '../lib/program.ts';
+import { until } from '../lib/room.ts';
+import { agentOn, archived, running, visionOf, WAIT_MS } from '../lib/running-agent.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+
+const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
+/** Within which an agent is ready, or has ended with a reason. */
+const DECIDED_MS = 60_000;
+const NOBODY = 65_534;
+
+const isReady = (agent: Program): boolean => agent.err.includes('agent started');
+
+/** Children of an agent that has ended would be init's; its vision dies with it. */
+async function ended(t: Test, agent: Program, code: number, reason: RegExp): Promise<void> {
+  const { pid = 0 } = agent.child;
+  await until(t, 'it has ended', () => agent.code !== undefined, DECIDED_MS);
+  t.equal(agent.code, code, agent.err.slice(-500));
+  const last = agent.err.trimEnd().split('\n').at(-1) ?? '';
+  t.match(last, reason, 'with one line that says why');
+  t.notOk(existsSync(`/proc/${pid}`));
+}
+
+async function killed(t: Test, agent: Program): Promise<void> {
+  agent.child.kill('SIGKILL');
+  await agent.ended;
+  await until(t, 'and its vision', () => agent.code !== undefined);
+}
+
+interface Lane {
+  readonly last: number;
+  readonly rows: readonly number[];
+  readonly gaps: readonly GapRecord[];
+}
+
+/** Of a copy, so that nothing in the folder is changed by looking. */
+function alerts(t: Test, stateDir: string): Lane {
+  const dir = scratch(t);
+  for (const name of readdirSync(stateDir).filter((name) => name.startsWith('outbox.db')))
+    cpSync(join(stateDir, name), join(dir, name));
+  const db = new Database(join(dir, 'outbox.db'));
+  const last = db.prepare("SELECT last FROM sequence WHERE lane = 'alert'").pluck().get() as number;
+  const rows = db.prepare('SELECT seq, gap FROM alert ORDER BY seq').all() as {
+    seq: number;
+    gap: string | null;
+  }[];
+  db.close();
+  return {
+    last,
+    rows: rows.filter(({ gap }) => gap === null).map(({ seq }) => seq),
+    gaps: rows.flatMap(({ gap }) => (gap === null ? [] : [JSON.parse(gap) as GapRecord])),
+  };
+}
+
+/** 0 while the next life has not made its file. */
+function lastOf(t: Test, stateDir: string): number {
+  try {
+    return alerts(t, stateDir).last;
+  } catch (error) {
+    if (error instanceof Database.SqliteError) return 0;
+    throw error;
+  }
+}
+
+const WAL = 'outbox.db-wal';
+const LOSSES: readonly [string, (stateDir: string) => void][] = [
+  [
+    'deleted',
+    (dir) => {
+      for (const name of readdirSync(dir).filter((name) => name.startsWith('outbox.db')))
+        rmSync(join(dir, name));
+    },
+  ],
+  [
+    'emptied',
+    (dir) => {
+      truncateSync(join(dir, 'outbox.db'), 0);
+      rmSync(join(dir, WAL), { force: true });
+    },
+  ],
+  [
+    'without what was not yet taken into it',
+    (dir) => {
+      const { size } = statSync(join(dir, WAL));
+      writeFileSync(join(dir, WAL), Buffer.alloc(size));
+    },
+  ],
+  ['with half of that', (dir) => truncateSync(join(dir, WAL), statSync(join(dir, WAL)).size >> 1)],
+];
+
+for (const [how, lose] of LOSSES) {
+  t.test(`an outbox ${how}: what is lost is a gap, and numbers go on`, { skip }, async (t) => {
+    const dir = scratch(t);
+    const stateDir = join(dir, 'state');
+    const agent = agentOn(t, dir, stateDir);
+    await running(t, agent, stateDir);
+    await until(t, 'some alerts wait', () => archived(stateDir) >= 12, WAIT_MS);
+    await killed(t, agent);
+    const before = alerts(t, stateDir);
+    lose(stateDir);
+    const next = agentOn(t, dir, stateDir);
+    await until(t, 'more events', () => lastOf(t, stateDir) > before.last + 10, WAIT_MS);
+    next.child.kill('SIGTERM');
+    t.equal(await next.ended, 0);
+    const after = alerts(t, stateDir);
+    const told = new Set(after.rows);
+    for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) told.add(seq);
+    const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter((seq) => !told.has(seq));
+    t.same(silent, [], `all of ${after.last} numbers are rows or told as gaps`);
+    const kept = before.rows.filter((seq) => after.rows.includes(seq));
+    t.match(after.gaps[0], { reasons: ['store-lost'] }, `${kept.length} of ${before.rows.length} were kept`);
+    t.match(next.err, /"level":50[^\n]*outbox/, 'a person is told');
+  });
+}
+
+t.test(
+  'a disk that refuses writes, and what a killed life left: ready, or ended with a reason',
+  { skip: skip || SmallDisk.unavailable() },
+  async (t) => {
+    const dir = scratch(t);
+    const disk = new SmallDisk(dir, 48);
+    disk.mount();
+    t.teardown(() => disk.unmount());
+    const stateDir = join(disk.dir, 'state');
+    const agent = agentOn(t, dir, stateDir);
+    await running(t, agent, stateDir);
+    await killed(t, agent);
+    t.ok(lstatSync(join(stateDir, LOCAL_SOCKET)).isSocket(), 'the socket of the killed life');
+    execFileSync('mount', ['-o', 'remount,ro', disk.dir]);
+    const next = agentOn(t, dir, stateDir);
+    await until(t, 'decided', () => isReady(next) || next.code !== undefined, DECIDED_MS);
+    t.ok(isReady(next), next.err.slice(-1000));
+    t.equal(visionOf(next), undefined, 'without a journal it does not look');
+    next.child.kill('SIGTERM');
+    t.equal(await next.ended, 0);
+  },
+);
+
+t.test('a start that fails ends, with its reason, and leaves nobody behind', { skip }, async (t) => {
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  const agent = agentOn(t, dir, stateDir);
+  await running(t, agent, stateDir);
+  agent.child.kill('SIGTERM');
+  await agent.ended;
+  const file = join(stateDir, 'archive.db');
+  const version = (to?: number): number => {
+    const db = new Database(file);
+    const was = db.pragma('user_version', { simple: true }) as number;
+    if (to !== undefined) db.pragma(`user_version = ${to}`);
+    db.close();
+    return was;
+  };
+  const was = version(999);
+  await ended(
+    t,
+    agentOn(t, dir, stateDir),
+    2,
+    /archive\.db has tables of version 999, .*run the newer program/,
+  );
+  version(was);
+  const next = agentOn(t, dir, stateDir);
+  await until(t, 'and starts where it can', () => isReady(next), DECIDED_MS);
+  next.child.kill('SIGTERM');
+  t.equal(await next.ended, 0);
+});
+
+t.test('a second agent on the same folder ends, and the first one does not notice', { skip }, async (t) => {
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  const first = agentOn(t, dir, stateDir);
+  await running(t, first, stateDir);
+  const files = (): string[] =>
+    readdirSync(stateDir).map((name) => `${name} ${statSync(join(stateDir, name)).ino}`);
+  const socket = files().filter((name) => name.startsWith(LOCAL_SOCKET));
+  await ended(t, agentOn(t, dir, stateDir), 1, /another agent uses .*state; stop that one first/);
+  t.same(
+    files().filter((name) => name.startsWith(LOCAL_SOCKET)),
+    socket,
+    'its socket is the same',
+  );
+  t.match(await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH), /"mode":"active"/, 'and answers');
+  first.child.kill('SIGTERM');
+  t.equal(await first.ended, 0);
+});
+
+const notRoot = process.getuid?.() !== 0 && 'another user’s folder needs root';
+t.test(
+  'root beside the service ends, and leaves nothing of root’s there',
+  { skip: skip || notRoot },
+  async (t) => {
+    const dir = scratch(t);
+    const stateDir = join(dir, 'state');
+    mkdirSync(stateDir);
+    chownSync(stateDir, NOBODY, NOBODY);
+    await ended(t, agentOn(t, dir, stateDir), 2, /belongs to user 65534, and this is user 0.*sudo -u vigie/);
+    t.same(readdirSync(stateDir), []);
+  },
+);

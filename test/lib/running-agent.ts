@@ -1,0 +1,68 @@
+/** The whole program on the street clip, as a process of its own that can be killed, and what it leaves on disk. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import type { Test } from 'tap';
+import { AT_ALL_TIMES, authoriseFile } from './authority.ts';
+import { STREET_CLIP } from './paths.ts';
+import { type Program, start, VIGIE } from './program.ts';
+import { until } from './room.ts';
+
+/** A machine with many other things to do takes its time. */
+export const WAIT_MS = 90_000;
+
+/** The program on the street clip, whose passers-by are events. */
+export function agentOn(t: Test, dir: string, stateDir: string, env: readonly string[] = []): Program {
+  const config = join(dir, 'vigie.yaml');
+  const content = {
+    site: 'lab',
+    box: 'lab-1',
+    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+    alertsPerHour: 3600,
+    // Nobody answers there: what is accepted stays in the outbox.
+    mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
+  };
+  writeFileSync(config, JSON.stringify(content));
+  authoriseFile(config, join(dir, 'order'), AT_ALL_TIMES);
+  const program = [process.execPath, VIGIE, 'run', '--config', config, '--state', stateDir];
+  return start(t, 'env', [...env, ...program]);
+}
+
+/** Events on disk, as another process finds them. */
+export function archived(stateDir: string): number {
+  const file = join(stateDir, 'archive.db');
+  if (!existsSync(file)) return 0;
+  const db = new Database(file, { readonly: true });
+  try {
+    return db.prepare('SELECT count(*) AS n FROM event').pluck().get() as number;
+  } catch (error) {
+    if (error instanceof Database.SqliteError) return 0;
+    throw error;
+  } finally {
+    db.close();
+  }
+}
+
+export function intact(file: string): unknown {
+  const db = new Database(file, { readonly: true });
+  try {
+    return db.pragma('integrity_check', { simple: true });
+  } finally {
+    db.close();
+  }
+}
+
+export function visionOf(agent: Program): number | undefined {
+  const pid = agent.child.pid as number;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  return children
+    .filter((child) => child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('vision/main'))
+    .map(Number)[0];
+}
+
+export async function running(t: Test, agent: Program, stateDir: string): Promise<void> {
+  await until(t, 'events', () => archived(stateDir) > 0 || agent.code !== undefined, WAIT_MS);
+  t.equal(agent.code, undefined, `the agent runs: ${agent.err.slice(-500)}`);
+}
