@@ -51,17 +51,25 @@ function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?
     toMs: number,
     tracks: ObservedTrack[],
     camera: CameraCondition[] = [],
-  ): void => {
+    answers = true,
+  ): number[] => {
+    const asked: number[] = [];
     for (let atMs = fromMs; atMs < toMs; atMs += 200) {
       nowMs = atMs;
       const { evidence } = made.observe(observation(atMs, tracks, { camera }));
+      asked.push(...evidence.map(({ request }) => request));
+      if (!answers) continue;
       for (const { request } of evidence)
         made.evidence({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
     }
+    return asked;
+  };
+  const wait = (ms: number): void => {
+    nowMs += ms;
   };
   const told = (): string[] =>
     events.splice(0).map(({ data: { rule, episode, phase } }) => `${rule.kind} ${episode} ${phase}`);
-  return { made, events, see, told };
+  return { made, events, see, told, wait };
 }
 
 function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
@@ -102,6 +110,27 @@ t.test('a suspension goes on over a restart as one incident', async (t) => {
   const third = flow(60, kept, 'd');
   t.same(third.told(), ['suspended b-e1 end'], 'resumed meanwhile');
 });
+
+t.test(
+  'what the box says of a rule ends over a restart where it holds no more, and goes on where it does',
+  async (t) => {
+    const kept = new KeptNotes();
+    const permit = permitReplay({ rules: [] });
+    const refused: Ruling = {
+      ...{ mode: 'active', reason: null, permit },
+      refused: new Map([[RULE.id, 'zone square is not in the order']]),
+    };
+    t.same(flow(60, kept, 'b', refused).told(), ['rule-unauthorised b-e1 start']);
+    t.same(flow(60, kept, 'c', refused).told(), ['rule-unauthorised b-e1 update'], 'the same one');
+    const third = flow(1, kept, 'd');
+    t.same(third.told(), ['rule-unauthorised b-e1 end'], 'an order that covers it has come');
+    third.see(0, 5000, [standing(1, 0, 0.1), standing(2, 0, 0.5)]);
+    t.match(third.told().at(-1), /^alert-limit .* start$/);
+    const fourth = flow(60, kept, 'e');
+    fourth.see(0, 400, []);
+    t.match(fourth.told(), [/^alert-limit d-e.* end$/], 'its hour is forgotten with that life');
+  },
+);
 
 t.test('what stands while nothing is seen goes on when it is found again', async (t) => {
   const { see, told } = flow(60);
@@ -217,3 +246,17 @@ t.test(
     t.equal(made.shadowed(RULE.id), 1);
   },
 );
+
+t.test('a picture that does not come is missed once, whatever is said of it afterwards', async (t) => {
+  const { see, told, made, wait } = flow(60);
+  const asked = see(0, 5000, [standing(1, 0)], [], false);
+  t.equal(asked.length, 1);
+  t.same(told(), [], 'its alert waits for it');
+  wait(4000);
+  made.flush();
+  t.same(told(), ['loitering b-e1 start'], 'not for ever');
+  t.match(made.counters, { evidence_missed: 1 });
+  for (const request of asked)
+    made.evidence({ message: { kind: 'no-snapshot', request, reason: 'late' }, binary: NO_BYTES });
+  t.match(made.counters, { evidence_missed: 1 }, 'said too late');
+});

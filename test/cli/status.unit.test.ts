@@ -106,6 +106,26 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
       /no route/,
       ({ report }) => Object.assign(report.camera, { state: 'lost', reason: 'no route' }),
     ],
+    [
+      'mode',
+      /unauthorised.*: the order was valid until yesterday/,
+      ({ report }) =>
+        Object.assign(report, {
+          mode: 'unauthorised',
+          restraint: { ...report.restraint, reason: 'the order was valid until yesterday' },
+        }),
+    ],
+    [
+      'config-refused',
+      /^since .*: line 3: no such zone/,
+      ({ standing }) =>
+        standing.push({
+          ...event,
+          kind: 'config-refused',
+          severity: 'system',
+          reason: 'line 3: no such zone',
+        }),
+    ],
     ['camera', /no picture \(opening\)/, ({ report }) => (report.camera.state = 'opening')],
     ['analysis', /^0 fps/, (status) => (status.analysedFps = 0)],
     ['detector', /nothing is detected/, ({ report }) => (report.detector = null)],

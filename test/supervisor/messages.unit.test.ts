@@ -1,0 +1,89 @@
+/** What the agent makes of what vision says: whose fault it is when nothing is seen, and that a picture is asked for once. */
+import t from 'tap';
+import type { FromVision, ToVision } from '../../agent/contract/link.ts';
+import { CameraView } from '../../agent/supervisor/camera-view.ts';
+import { LoadControl } from '../../agent/supervisor/load.ts';
+import { VisionMessages } from '../../agent/supervisor/messages.ts';
+import { VisionStatus } from '../../agent/supervisor/status.ts';
+import { HandClock, SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { observation } from '../lib/street.ts';
+
+const NO_BYTES = new Uint8Array();
+
+function receiver(t: Parameters<typeof scratch>[0]) {
+  const told: string[] = [];
+  const sent: ToVision[] = [];
+  const unusable: string[] = [];
+  const clock = new HandClock();
+  const send = (message: ToVision): boolean => sent.push(message) > 0;
+  const status = new VisionStatus();
+  const nothing = (): void => undefined;
+  const messages = new VisionMessages({
+    log: SILENT,
+    status,
+    cameraView: new CameraView({
+      ...{ stateDir: scratch(t), snapshotsDays: () => 7, clock, log: SILENT, send, enter: nothing },
+    }),
+    load: new LoadControl({
+      ...{ clock, log: SILENT, send, heatSteps: () => 0, fps: 5 },
+      onShed: nothing,
+    } as never),
+    flow: {
+      observe: () => ({ evidence: [], attentive: false }),
+      evidence: nothing,
+      condition: (kind, active, cause) => told.push(`${kind} ${active ? String(cause['reason']) : 'over'}`),
+      visionReturns: nothing,
+      blind: false,
+    },
+    view: { judging: (judge) => judge(), asked: nothing, answered: nothing },
+    accuracy: { sees: nothing },
+    journal: { detectorLoaded: nothing },
+    send,
+    onUnusable: ({ message }) => unusable.push(message),
+  });
+  const hear = (message: FromVision): void => messages.hear({ message, binary: NO_BYTES });
+  const frame = (atMs: number): void =>
+    hear({ kind: 'frame', observation: observation(atMs, []) } as FromVision);
+  const failed = (error: string, message: string): void =>
+    hear({ kind: 'failed', error, message } as FromVision);
+  return { told, sent, unusable, frame, failed };
+}
+
+t.test('a fault of vision’s own is no lost stream, and is over with the next frame', async (t) => {
+  const { told, unusable, frame, failed } = receiver(t);
+  frame(1000);
+  t.same(told.splice(0), ['vision-failed over'], 'one of an earlier life of the agent is over, too');
+  frame(1200);
+  t.same(told.splice(0), []);
+  for (const [error, kind] of [
+    ['bug', 'vision-failed'],
+    ['exhausted', 'vision-failed'],
+    ['unavailable', 'stream-lost'],
+    ['config', 'stream-lost'],
+    ['corrupt', 'detector-down'],
+  ] as const) {
+    failed(error, 'why');
+    t.same(told.splice(0), [`${kind} why`], error);
+    frame(2000);
+    t.same(told.splice(0), kind === 'vision-failed' ? ['vision-failed over'] : [], `${error}: a frame`);
+  }
+  t.same(unusable, []);
+});
+
+t.test('a camera that never worked is for a person', async (t) => {
+  const { told, unusable, failed } = receiver(t);
+  failed('config', 'no such camera');
+  t.same([told, unusable], [[], ['no such camera']]);
+});
+
+t.test('each frame is acknowledged once, and no other message is', async (t) => {
+  const { sent, frame, failed } = receiver(t);
+  frame(1000);
+  failed('bug', 'why');
+  frame(1200);
+  t.same(
+    sent.map(({ kind }) => kind),
+    ['ack', 'ack'],
+  );
+});
