@@ -159,7 +159,7 @@ export const EVENT_KINDS: readonly EventKind[] = [
   conditionKind('config-refused', 'the configuration is refused; the last good one runs', {
     reason: Reason,
   }),
-  conditionKind('vision-failed', 'vision ended by a fault of its own and is started anew', {
+  conditionKind('vision-failed', 'vision ended by a fault of its own, or may not look, and is started anew', {
     reason: Reason,
     places,
   }),

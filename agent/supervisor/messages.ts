@@ -125,8 +125,8 @@ export class VisionMessages {
       return;
     }
     log.error({ kind }, reason);
-    // Only what the camera does is a lost stream; vision's own fault is another thing to look for.
-    const own = kind === 'bug' || kind === 'exhausted';
+    // Only what the camera does is a lost stream; vision's own fault, or that it may not look, is another thing to look for.
+    const own = kind === 'bug' || kind === 'exhausted' || kind === 'denied';
     if (own) this.#failedMayStand = true;
     flow.condition(kind === 'corrupt' ? 'detector-down' : own ? 'vision-failed' : 'stream-lost', true, {
       reason,

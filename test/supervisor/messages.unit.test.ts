@@ -59,6 +59,7 @@ t.test('a fault of vision’s own is no lost stream, and is over with the next f
   for (const [error, kind] of [
     ['bug', 'vision-failed'],
     ['exhausted', 'vision-failed'],
+    ['denied', 'vision-failed'],
     ['unavailable', 'stream-lost'],
     ['config', 'stream-lost'],
     ['corrupt', 'detector-down'],

@@ -8,8 +8,8 @@
  */
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { AgentError } from '../../base/errors.ts';
-import { cameraAddress } from '../../contract/authorisation.ts';
+import { AgentError, rethrowBug } from '../../base/errors.ts';
+import { type Authorisation, cameraAddress } from '../../contract/authorisation.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import type { VisionSettings } from '../../contract/link.ts';
 import type { RestraintFolder } from '../../contract/restraint-folder.ts';
@@ -57,7 +57,7 @@ function ordered({ settings, folder }: Asked, order: string): Allowed {
     throw new AgentError('denied', 'no folder tells whose orders count (VIGIE_RESTRAINT_DIR)');
   const { site, box, masks } = folder.box();
   const place = { site, box, camera: cameraAddress(settings.camera.source) };
-  const content = openAuthorisation(Buffer.from(order), folder.authority());
+  const content = opened(order, folder);
   const stillHolds = (): void => {
     const fault = authorisationFault(content, place, Date.now());
     if (fault !== undefined) throw new AgentError('denied', fault.message);
@@ -66,6 +66,15 @@ function ordered({ settings, folder }: Asked, order: string): Allowed {
   };
   stillHolds();
   return { masks: distinct([...settings.masks, ...masks]), sealTo: content.ageRecipients ?? [], stillHolds };
+}
+
+function opened(order: string, folder: RestraintFolder): Authorisation {
+  try {
+    return openAuthorisation(Buffer.from(order), folder.authority());
+  } catch (error) {
+    rethrowBug(error);
+    throw new AgentError('denied', error.message, error);
+  }
 }
 
 /** No device, no pipe, nothing on the network. That there is no such clip, the camera says. */

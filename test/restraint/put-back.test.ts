@@ -1,0 +1,111 @@
+/**
+ * Older files put back in a plain run, where one user owns everything: one file is found by the others; all of them
+ * together only by who keeps a head of the journal elsewhere (a witness, the room), or by root where the package is
+ * installed (booted.test.ts).
+ */
+import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { CHECKPOINT } from '../../agent/restraint/journal/layout.ts';
+import { parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
+import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { Suspension } from '../../agent/restraint/suspension.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import { authorised } from '../lib/authority.ts';
+import { scratch } from '../lib/paths.ts';
+import { BOX, SITE, until } from '../lib/room.ts';
+
+class Box {
+  readonly stateDir: string;
+  readonly #dir: string;
+  readonly #t: Test;
+
+  constructor(t: Test) {
+    this.#t = t;
+    this.#dir = scratch(t);
+    this.stateDir = join(this.#dir, 'state');
+  }
+
+  /** From a start to a stop: the mode that it settles in, and why. */
+  async lives(mode: string): Promise<string> {
+    const mqtt = { url: 'mqtt://127.0.0.1:1', ack: 'broker' };
+    const config = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 }, mqtt });
+    const agent = makeAgent(this.#t, authorised(config, join(this.#dir, 'order')), this.stateDir);
+    await agent.start();
+    try {
+      await until(this.#t, mode, () => agent.report().mode === mode, 20_000);
+      return agent.report().restraint.reason ?? '';
+    } finally {
+      await agent.stop();
+    }
+  }
+
+  file(name: string): string {
+    return join(this.stateDir, name);
+  }
+
+  keep(name: string): void {
+    cpSync(this.stateDir, join(this.#dir, name), { recursive: true });
+  }
+
+  putBack(name: string, ...files: readonly string[]): void {
+    const from = join(this.#dir, name);
+    if (files.length === 0) {
+      rmSync(this.stateDir, { recursive: true });
+      cpSync(from, this.stateDir, { recursive: true });
+    }
+    for (const file of files) cpSync(join(from, file), this.file(file), { recursive: true });
+  }
+}
+
+async function suspended(t: Test): Promise<Box> {
+  const box = new Box(t);
+  await box.lives('active');
+  box.keep('before');
+  new Suspension(box.file('suspension.json')).suspend('order of the court', 'box', Date.now());
+  t.equal(await box.lives('suspended'), 'order of the court');
+  box.keep('suspended');
+  return box;
+}
+
+t.test('one file put back, edited or removed: still suspended, and it is told', async (t) => {
+  const box = await suspended(t);
+  const told = /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
+  box.putBack('before', 'suspension.json');
+  t.match(await box.lives('suspended'), told, 'put back');
+  t.match(await box.lives('suspended'), told, 'and so at every start');
+  const text = readFileSync(box.file('suspension.json'), 'utf8');
+  t.match(text, /"suspended":true/, 'the file is put right');
+  box.putBack('suspended');
+  rmSync(box.file('suspension.json'));
+  await box.lives('suspended');
+  box.putBack('suspended');
+  for (const name of ['suspension.json', 'authority.json', 'latest-time', 'latest-time-confirmed'])
+    rmSync(box.file(name), { force: true });
+  await box.lives('suspended');
+  box.putBack('suspended');
+  rmSync(box.file('journal'), { recursive: true });
+  t.match(await box.lives('suspended'), /order of the court/, 'without its journal');
+});
+
+t.test('a journal put back beside newer files, or begun anew, leaves nothing allowed', async (t) => {
+  const box = await suspended(t);
+  box.putBack('before', 'journal');
+  await box.lives('suspended');
+  box.putBack('before');
+  rmSync(box.file('journal'), { recursive: true });
+  await box.lives('unauthorised');
+});
+
+t.test('the whole folder put back: what this run cannot promise, and who finds it', async (t) => {
+  const box = await suspended(t);
+  const head = readFileSync(box.file(`journal/${CHECKPOINT}`), 'utf8');
+  box.putBack('before');
+  t.equal(await box.lives('active'), '', 'nothing on the box knows better');
+  const key = readJournalKey(box.file(JOURNAL_KEY_FILE));
+  const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
+  const heads = [{ file: 'the witness’s', note: head }];
+  const { wrong } = verifyJournal(box.file('journal'), verifier, { heads });
+  t.match(wrong, [/the witness’s/], 'a head that was kept elsewhere does not fit');
+});

@@ -1,0 +1,154 @@
+/** What vision lets itself be told: whoever holds its link gets no more than a signed order allows. */
+import { execFileSync } from 'node:child_process';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import { BOX_FILE, ownFolder, type RestraintFolder } from '../../agent/contract/restraint-folder.ts';
+import { SUSPENSION_FILE, suspensionText } from '../../agent/contract/suspension.ts';
+import { writeOwnFolder } from '../../agent/restraint/folder.ts';
+import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
+import { type Allowed, allowed } from '../../agent/vision/order/order.ts';
+import { configOf } from '../lib/agent.ts';
+import { authorised, orderFor, signedOrder, testKey } from '../lib/authority.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { BOX, SITE, until } from '../lib/room.ts';
+import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
+
+const CAMERA = 'rtsp://admin:hunter2@10.0.0.2/main';
+const MASK = {
+  id: 'left',
+  polygon: [
+    [0, 0],
+    [0.5, 0],
+    [0.5, 1],
+  ] as [number, number][],
+};
+const RECIPIENT = `age1${'q'.repeat(58)}`;
+
+const config = configOf(
+  { site: SITE, box: BOX, camera: { source: CAMERA, fps: 5 }, masks: [MASK] },
+  'replay',
+);
+
+interface Told {
+  /** What is asked of vision, with these changes to what is right. */
+  ask(change?: { order?: string | null; source?: string; unit?: boolean; folder?: undefined }): Allowed;
+  order(change?: Partial<Authorisation>): string;
+  readonly folder: RestraintFolder;
+}
+
+function box(t: Test): Told {
+  const dir = scratch(t);
+  writeOwnFolder(dir, authorised(config, join(dir, 'order')));
+  const folder = ownFolder(dir);
+  const order = (change: Partial<Authorisation> = {}): string => {
+    const rules = [{ kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' }];
+    return String(signedOrder({ ...orderFor(config), rules, ...change }));
+  };
+  const ask: Told['ask'] = ({ source = CAMERA, unit = true, ...change } = {}) => {
+    const settings = { camera: { source, fps: 5 }, masks: [] };
+    return allowed({ order: order(), folder, ...change, settings, unit });
+  };
+  return { ask, order, folder };
+}
+
+t.test(
+  'an order is opened by root’s copy of the authority’s key, for this box, camera and day',
+  async (t) => {
+    const { ask, order, folder } = box(t);
+    t.match(ask(), { masks: [MASK], sealTo: [] }, 'masks of the folder, though none were asked for');
+    t.same(ask({ order: order({ ageRecipients: [RECIPIENT] }) }).sealTo, [RECIPIENT], 'keys of the order');
+    const yesterday = new Date(Date.now() - 1000).toISOString();
+    const cases: [string, Parameters<Told['ask']>[0], RegExp][] = [
+      ['no order', { order: null }, /without a signed order/],
+      ['no folder', { folder: undefined }, /no folder tells whose orders count/],
+      ['rubbish', { order: '{}' }, /./],
+      ['another authority’s', { order: String(signedOrder(orderFor(config), testKey())) }, /no key/],
+      ['another box’s', { order: order({ box: 'other' }) }, /is for other/],
+      ['another camera', { source: 'rtsp://10.0.0.9/main' }, /camera.source is rtsp:\/\/10.0.0.9/],
+      ['ended', { order: order({ notAfter: yesterday }) }, /was valid until/],
+    ];
+    for (const [how, change, why] of cases) {
+      t.throws(() => ask(change), { kind: 'denied', message: why }, how);
+      t.throws(() => ask({ ...change, unit: false }), { message: why }, `${how}, in a plain run`);
+    }
+    writeFileSync(folder.path(BOX_FILE), '{}');
+    t.throws(() => ask(), { message: /is damaged/ });
+  },
+);
+
+t.test('what ends while it looks ends the look', async (t) => {
+  const { ask, order, folder } = box(t);
+  const held = ask();
+  held.stillHolds();
+  const about = { id: 'a'.repeat(16), since: new Date().toISOString(), by: 'court' };
+  const suspended = (is: boolean): void =>
+    writeFileSync(
+      folder.path(SUSPENSION_FILE),
+      suspensionText({ suspended: is, reason: 'by order', ...about }),
+    );
+  suspended(true);
+  t.throws(() => held.stillHolds(), { message: 'suspended: by order' });
+  t.throws(() => ask(), { message: 'suspended: by order' });
+  suspended(false);
+  held.stillHolds();
+  writeFileSync(folder.path(SUSPENSION_FILE), 'x');
+  t.throws(() => held.stillHolds(), { message: /^suspended: / }, 'a record that cannot be read');
+  rmSync(folder.path(SUSPENSION_FILE));
+  const short = ask({ order: order({ notAfter: new Date(Date.now() + 300).toISOString() }) });
+  await systemClock.sleep(400);
+  t.throws(() => short.stillHolds(), { message: /was valid until/ });
+});
+
+t.test('without an order only a recorded clip or a made picture is looked at', async (t) => {
+  const { ask } = box(t);
+  const dir = scratch(t);
+  const clip = join(dir, 'clip.mp4');
+  writeFileSync(clip, '');
+  const recorded = (source: string, unit = false): Allowed => ask({ order: null, source, unit });
+  t.same(recorded(`file:${clip}`).sealTo, [], 'sealed to nobody');
+  recorded('test:pattern');
+  const [fifo, link] = [join(dir, 'fifo'), join(dir, 'link.mp4')];
+  execFileSync('mkfifo', [fifo]);
+  symlinkSync('/dev/null', link);
+  const sources = [
+    CAMERA,
+    'v4l2:/dev/video0',
+    'libcamera:',
+    `file:${fifo}`,
+    `file:${link}`,
+    'file:/dev/null',
+  ];
+  for (const source of [...sources, `file://${fifo}`])
+    t.throws(() => recorded(source), { message: /only a recorded clip/ }, source);
+  for (const source of [`file:${clip}`, 'test:pattern'])
+    t.throws(() => recorded(source, true), { message: /none by the service/ }, `${source}, in the unit`);
+});
+
+t.test('the process itself, by whoever starts it and holds its link', async (t) => {
+  const fifo = join(scratch(t), 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  for (const source of [CAMERA, 'v4l2:/dev/video0', `file:${fifo}`]) {
+    const said: { kind: string; message?: string }[] = [];
+    let over = false;
+    const vision = new VisionProcess({
+      clock: systemClock,
+      log: SILENT,
+      onMessage: ({ message }) => said.push(message),
+      onExit: () => {
+        over = true;
+      },
+    });
+    t.teardown(() => vision.stop());
+    vision.start(BARE_PERMIT, bareSettings(source, 5));
+    await until(t, `${source}: it ends`, () => over, 20_000);
+    t.match(said.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
+    t.notOk(
+      said.some(({ kind }) => kind === 'opened' || kind === 'frame'),
+      'and has opened nothing',
+    );
+  }
+});
