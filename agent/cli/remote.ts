@@ -1,18 +1,21 @@
-/** `vigie remote`: from the room, one box is suspended, or let go on, by a signed command. */
+/** `vigie remote`: from the room, by a signed command, one box is suspended, let go on, or told that its clock is right. */
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
-import { RestraintResult, SuspendArgs } from '../contract/mode.ts';
+import { RestraintResult, SuspendArgs, TimeResetResult } from '../contract/mode.ts';
 import { signResume } from '../restraint/resume.ts';
-import { print } from './print.ts';
+import { print, printNote } from './print.ts';
 import { askBox, assertBox } from './room/ask-box.ts';
 import { type RoomOptions, roomOf } from './room/room-file.ts';
 import { resumeKeys, signingKey } from './signing-key.ts';
 
-export interface RemoteSuspendOptions extends RoomOptions {
+export interface RemoteOptions extends RoomOptions {
   readonly sign: string;
   readonly box: string;
-  readonly reason: string;
   readonly timeout: number;
+}
+
+export interface RemoteSuspendOptions extends RemoteOptions {
+  readonly reason: string;
 }
 
 export interface RemoteResumeOptions extends RemoteSuspendOptions {
@@ -53,6 +56,18 @@ export async function remoteResume(options: RemoteResumeOptions): Promise<void> 
   tell(box, result);
 }
 
+/** Throws AgentError, one line. */
+export async function remoteResetTime(options: RemoteOptions): Promise<void> {
+  const { box, timeout: timeoutS } = options;
+  assertBox(box);
+  const result = await askBox(roomOf(options), {
+    ...{ op: 'reset-time', args: {}, box, timeoutS },
+    key: signingKey(options.sign),
+  });
+  if (!Value.Check(TimeResetResult, result)) throw otherForm(box);
+  print(`${box}: what is valid is judged from ${result.after} on, no longer from ${result.before}`);
+}
+
 function checked({ box, reason }: RemoteSuspendOptions): { reason: string } {
   assertBox(box);
   const args = { reason };
@@ -62,9 +77,17 @@ function checked({ box, reason }: RemoteSuspendOptions): { reason: string } {
 
 function tell(box: string, result: unknown): void {
   if (!Value.Check(RestraintResult, result)) {
-    throw new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
+    throw otherForm(box);
   }
-  const { mode, since, framesRead, suspension } = result;
+  const { mode, since, framesRead, suspension, recorded = true } = result;
   const id = suspension === null ? '' : `, suspension ${suspension}`;
   print(`${box}: ${mode} since ${since}, ${framesRead} frames read${id}`);
+  if (!recorded)
+    printNote(
+      `vigie: root’s record on ${box} does not have it: until it does, the agent’s own user could undo it`,
+    );
+}
+
+function otherForm(box: string): AgentError {
+  return new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
 }

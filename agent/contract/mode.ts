@@ -75,6 +75,13 @@ export const RestraintResult = Type.Object(
   strict,
 );
 
+/** Answer to `reset-time`: the time by which the box judged what is valid, and by which it does from now on. */
+export const TimeResetResult = Type.Object(
+  { before: Type.String({ maxLength: 40 }), after: Type.String({ maxLength: 40 }) },
+  strict,
+);
+export type TimeResetResult = Static<typeof TimeResetResult>;
+
 /** `args` of the command `resume`: what the keys have signed. */
 export const ResumeArgs = Type.Object({ envelope: envelopeOf(RESUME_BYTES_MAX, RESUME_SIGNATURES) }, strict);
 

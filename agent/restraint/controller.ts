@@ -29,6 +29,7 @@ import {
   type RestraintReport,
   ResumeArgs,
   SuspendArgs,
+  type TimeResetResult,
 } from '../contract/mode.ts';
 import type { CapturePermit, Ruling } from '../contract/permit.ts';
 import type { Retention } from '../contract/retention.ts';
@@ -172,11 +173,12 @@ export class RestraintController {
   }
 
   /** The command `reset-time`: the box's clock is right, whatever it has said before. */
-  resetTime({ key }: AcceptedCommand): object {
+  resetTime({ key }: AcceptedCommand): TimeResetResult {
     const { clock, journal } = this.#options;
-    const [before, after] = [this.#authority.nowMs(), clock.wallMs()].map((ms) => new Date(ms).toISOString());
+    const before = new Date(this.#authority.nowMs()).toISOString();
+    const after = new Date(clock.wallMs()).toISOString();
     this.#authority.resetTime();
-    journal.enter({ type: 'time-reset', before: before ?? '', after: after ?? '', by: key });
+    journal.enter({ type: 'time-reset', before, after, by: key });
     this.#loadAtMs = 0;
     return { before, after };
   }

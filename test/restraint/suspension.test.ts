@@ -15,6 +15,7 @@ import type { HealthReport } from '../../agent/contract/health.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { MODE_TYPE, ModeStatement } from '../../agent/contract/mode.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { LATEST_TIME_FILE } from '../../agent/restraint/latest-time.ts';
 import { signResume } from '../../agent/restraint/resume.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
@@ -296,13 +297,15 @@ void t.test('suspend and resume by signed command', async (t) => {
   t.same(phases(), ['start suspended', 'end active']);
 });
 
-void t.test('suspend and resume by the room’s program', async (t) => {
+void t.test('suspended, resumed and told the time by the room’s program', async (t) => {
   const room = await makeRoom(t);
   const dir = scratch(t);
   const desk = makeSigner('court-desk');
-  const keys = [{ ...desk.config, may: ['suspend', 'resume'] }];
+  const keys = [{ ...desk.config, may: ['suspend', 'resume', 'reset-time'] }];
   const { modes } = await listen(t, room);
-  const agent = makeAgent(t, boxAt(room, { commands: { keys } }), join(dir, 'state'));
+  const stateDir = join(dir, 'state');
+  const config = authorised(boxAt(room, { commands: { keys } }), join(dir, 'order'));
+  const agent = makeAgent(t, config, stateDir);
   await agent.start();
   await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
   const pair = await room.authority.client('room');
@@ -314,17 +317,9 @@ void t.test('suspend and resume by the room’s program', async (t) => {
     keyFile(dir, 'mayor', MAYOR),
   ];
   const remote = async (op: string, ...args: string[]): Promise<Program> => {
-    const common = [
-      '--room',
-      join(dir, 'room.yaml'),
-      '--sign',
-      sign,
-      '--box',
-      BOX,
-      '--reason',
-      'court order',
-    ];
-    const program = vigieProgram(t, 'remote', op, ...common, ...args);
+    const common = ['--room', join(dir, 'room.yaml'), '--sign', sign, '--box', BOX];
+    const why = op === 'reset-time' ? [] : ['--reason', 'court order'];
+    const program = vigieProgram(t, 'remote', op, ...common, ...why, ...args);
     await program.ended;
     return program;
   };
@@ -343,6 +338,22 @@ void t.test('suspend and resume by the room’s program', async (t) => {
   t.match(await remote('suspend', '--reason', ''), { code: 2, err: /^vigie: --reason: 1 to 500/ });
   t.equal(modes.at(-1)?.mode, 'suspended');
   t.match(await resume(suspension, prefect, mayor), { code: 0, out: /: active since / });
+
+  await agent.stop();
+  // As a clock leaves it that nobody had set, and that said for a while that it was 2081.
+  writeFileSync(join(stateDir, LATEST_TIME_FILE), `${Date.UTC(2081, 0)}\n`);
+  const next = makeAgent(t, config, stateDir);
+  await next.start();
+  const told = () => modes.at(-1)?.mode;
+  await until(t, 'unauthorised', () => told() === 'unauthorised', SLOW_MS);
+  t.match(modes.at(-1)?.reason, /was valid until .*; it is 2081-.* by the latest time seen/);
+  const reset = await remote('reset-time');
+  t.match(reset, { code: 0, out: /^\S+: what is valid is judged from 20(?!81).* on, no longer from 2081-/ });
+  await until(t, 'active', () => told() === 'active', SLOW_MS);
+  t.match(
+    contentsIn(stateDir).find(({ type }) => type === 'time-reset'),
+    { by: 'court-desk', before: /^2081/ },
+  );
 });
 
 void t.test(

@@ -1,6 +1,6 @@
 /** Commands for the room, and for whoever watches over it. */
 import { type Command, Option } from 'commander';
-import type { RemoteResumeOptions, RemoteSuspendOptions } from '../remote.ts';
+import type { RemoteOptions, RemoteResumeOptions, RemoteSuspendOptions } from '../remote.ts';
 import type { SearchOptions } from '../search/search.ts';
 import type { UnsealOptions } from '../unseal.ts';
 import type { WitnessOptions } from '../witness.ts';
@@ -92,7 +92,7 @@ function addRemote(program: Command): void {
   const remote = command(
     program,
     'remote',
-    'from the room, by a signed command: suspend a box, or let it go on',
+    'from the room, by a signed command: suspend a box, let it go on, or say that its clock is right',
     [
       [
         'vigie remote suspend --room room.yaml --sign desk.pem --box canebiere-017 --reason "order 2026/1234"',
@@ -100,17 +100,18 @@ function addRemote(program: Command): void {
       ],
     ],
   );
-  const common = (made: Command): Command =>
+  const asked = (made: Command): Command =>
     made
       .addOption(roomOption().makeOptionMandatory())
       .requiredOption('--sign <file>', DESK_KEY)
       .requiredOption('--box <box>', 'the box')
-      .requiredOption('--reason <text>', 'why; published and kept in the journal')
       .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), 30)
       .addOption(siteOption())
       .addOption(caOption())
       .addOption(certOption())
       .addOption(certKeyOption());
+  const common = (made: Command): Command =>
+    asked(made.requiredOption('--reason <text>', 'why; published and kept in the journal'));
   common(
     command(remote, 'suspend', 'stop looking; answered when the vision process has gone', [
       [
@@ -136,6 +137,17 @@ function addRemote(program: Command): void {
       const { remoteResume } = await import('../remote.ts');
       await remoteResume(options);
     });
+  asked(
+    command(remote, 'reset-time', 'the box’s clock is right now, whatever it has said before', [
+      [
+        'vigie remote reset-time --room room.yaml --sign desk.pem --box canebiere-017',
+        'where it says that its order has ended, after its clock had been ahead',
+      ],
+    ]),
+  ).action(async (options: RemoteOptions) => {
+    const { remoteResetTime } = await import('../remote.ts');
+    await remoteResetTime(options);
+  });
 }
 
 function addWitness(program: Command): void {
