@@ -7,6 +7,7 @@
 import { jsonNotice, type Notice } from '../contract/bridge.ts';
 import type { Phase } from '../contract/event.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 
 /** One box, one camera, one analytics configuration. */
 const VIDEO_SOURCE = '1';
@@ -38,8 +39,9 @@ const LIFE: Readonly<Record<Phase, string>> = {
   end: 'Deleted',
 };
 
-/** By kind of rule; what is not here has no place in ONVIF and is not bridged. */
-const RULES: Readonly<Record<string, (event: UnnumberedEvent, context: OnvifContext) => Told[]>> = {
+type Tell = (event: UnnumberedEvent, context: OnvifContext) => Told[];
+
+const RULES: Readonly<Record<RuleConfig['kind'], Tell>> = {
   'vehicle-in-pedestrian-zone': objectsInside,
   'illegal-parking': objectsInside,
   loitering: ({ data }) => [
@@ -63,6 +65,8 @@ const RULES: Readonly<Record<string, (event: UnnumberedEvent, context: OnvifCont
   graffiti: ({ data }) => [told('once', 'RuleEngine/vigie:SurfacePainted', { ObjectId: data.episode })],
 };
 
+const TELL: ReadonlyMap<string, Tell> = new Map(Object.entries(RULES));
+
 /** Conditions of the camera that ONVIF's tampering detection names. */
 const CONDITIONS: Readonly<Record<string, string>> = {
   'stream-lost': 'VideoSource/SignalLoss',
@@ -76,7 +80,7 @@ const CONDITIONS: Readonly<Record<string, string>> = {
 export function onvifNotices(root: string, event: UnnumberedEvent, context: OnvifContext): Notice[] {
   const { rule, phase, severity } = event.data;
   const condition = severity === 'system';
-  const all = condition ? conditionTold(rule.kind, phase) : (RULES[rule.kind]?.(event, context) ?? []);
+  const all = condition ? conditionTold(rule.kind, phase) : (TELL.get(rule.kind)?.(event, context) ?? []);
   const source = sourceOf(condition, condition ? rule.kind : rule.id);
   return all
     .filter(({ as }) => as !== 'once' || phase === 'start')

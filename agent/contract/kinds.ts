@@ -13,6 +13,7 @@ import {
   IllegalParking,
   LineCrossing,
   Loitering,
+  type RuleConfig,
   VehicleInPedestrianZone,
   WrongWay,
 } from './rule-config.ts';
@@ -80,15 +81,15 @@ const places = Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), {
   description: 'zones and lines with a rule, none of which is watched meanwhile',
 });
 
-export const EVENT_KINDS: readonly EventKind[] = [
-  ruleKind(VehicleInPedestrianZone, 'a vehicle in a zone for pedestrians', {
+const RULE_KINDS: Readonly<Record<RuleConfig['kind'], EventKind>> = {
+  'vehicle-in-pedestrian-zone': ruleKind(VehicleInPedestrianZone, 'a vehicle in a zone for pedestrians', {
     stayedS: Seconds('in the zone so far'),
   }),
-  ruleKind(Loitering, 'somebody stays in a zone', { stayedS: Seconds('in the zone so far') }),
-  ruleKind(LineCrossing, 'a line was crossed', {
+  loitering: ruleKind(Loitering, 'somebody stays in a zone', { stayedS: Seconds('in the zone so far') }),
+  'line-crossing': ruleKind(LineCrossing, 'a line was crossed', {
     direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
   }),
-  ruleKind(WrongWay, 'a vehicle goes the wrong way', {
+  'wrong-way': ruleKind(WrongWay, 'a vehicle goes the wrong way', {
     headingDeg: Type.Number({
       minimum: 0,
       maximum: 360,
@@ -99,31 +100,35 @@ export const EVENT_KINDS: readonly EventKind[] = [
       description: 'way gone against the direction, in heights of the frame',
     }),
   }),
-  ruleKind(CrowdGathering, 'people gather and stay', {
+  'crowd-gathering': ruleKind(CrowdGathering, 'people gather and stay', {
     count: Type.Integer({ minimum: 0, description: 'people who stay' }),
     stayedS: Seconds('since so many have stayed'),
     peoplePerM2: Type.Number({ minimum: 0, description: 'of the zone’s ground, where that is known' }),
   }),
-  ruleKind(IllegalDumping, 'something was left behind', {
+  'illegal-dumping': ruleKind(IllegalDumping, 'something was left behind', {
     ...region,
     depositTime: Time('when it appeared'),
     leftTime: Time('when the carrier was last beside it'),
     unattendedS: Seconds('without anybody beside it'),
   }),
-  ruleKind(Graffiti, 'a wall was painted', {
+  graffiti: ruleKind(Graffiti, 'a wall was painted', {
     ...region,
     besideS: Seconds('the carrier was beside the place before it changed'),
     beforeTime: Time('the last still that shows the place as it was'),
     changeTime: Time('when it began to change'),
     doneTime: Time('when it last grew'),
   }),
-  ruleKind(IllegalParking, 'a vehicle stands where it must not', {
+  'illegal-parking': ruleKind(IllegalParking, 'a vehicle stands where it must not', {
     stoodS: Seconds('at this place so far'),
     presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
       description:
         '`held`: not detected now, but the place looks the same; `hidden`: something is in front of it',
     }),
   }),
+};
+
+export const EVENT_KINDS: readonly EventKind[] = [
+  ...Object.values(RULE_KINDS),
   {
     kind: 'alert-limit',
     title: 'a rule has used up its alerts of the hour; further ones are held back',

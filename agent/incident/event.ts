@@ -31,16 +31,20 @@ export interface EventPlace {
   readonly validUntil?: string;
 }
 
-export interface EventContext {
-  readonly id: string;
-  readonly site: string;
-  readonly box: string;
-  readonly evidence: Evidence;
+/** How things were when an event arose. */
+export interface Circumstances {
   readonly clockSynced: boolean;
   readonly degraded: readonly DegradingCondition[];
   readonly mode: Mode;
   /** Wall time that belongs to a media time, ms since the epoch. */
   wallAtMs(atMs: number): number;
+}
+
+export interface EventContext extends Circumstances {
+  readonly id: string;
+  readonly site: string;
+  readonly box: string;
+  readonly evidence: Evidence;
 }
 
 export function subjectOfRule(rule: RuleConfig, grant: RuleGrant | undefined): EventSubject {

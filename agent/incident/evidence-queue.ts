@@ -12,12 +12,11 @@ import type { Counters } from '../contract/counters.ts';
 import type { Evidence, Moment } from '../contract/event.ts';
 import type { EventPicture, EventSink, UnnumberedEvent } from '../contract/event-sink.ts';
 import type { EvidenceRequest, Focus } from '../contract/link.ts';
-import type { Mode } from '../contract/mode.ts';
-import type { DegradingCondition, ObservedTrack } from '../contract/observation.ts';
+import type { ObservedTrack } from '../contract/observation.ts';
 import type { Notes, Outbox } from '../contract/outbox.ts';
 import type { RedactedJpeg } from '../contract/redacted-jpeg.ts';
 import type { SealedEvidence } from '../contract/sealed-evidence.ts';
-import { type EventSubject, eventOf } from './event.ts';
+import { type Circumstances, type EventSubject, eventOf } from './event.ts';
 import type { Transition } from './lifecycle.ts';
 import {
   STANDING,
@@ -33,14 +32,6 @@ import {
 /** A snapshot takes about 0.1 s; an alert must not wait long for one that does not come. */
 const EVIDENCE_WAIT_MS = 3000;
 const WAITING_MAX = 256;
-
-/** How things were when the events arose. */
-export interface Circumstances {
-  readonly clockSynced: boolean;
-  readonly degraded: readonly DegradingCondition[];
-  readonly mode: Mode;
-  wallAtMs(atMs: number): number;
-}
 
 interface AskedPicture {
   readonly moment: Moment;

@@ -1,37 +1,46 @@
 /**
- * The only addresses that vision may speak to: its camera's. systemd is told at each start of the agent, since an
- * address belongs to the configuration and not to the package.
+ * The only addresses that vision may speak to, its camera's, and that the agent may not: it knows the camera's password, as
+ * it hands it to vision, and nothing that goes wrong in it shall lead to a picture. systemd is told at each start of the
+ * agent, since an address belongs to the configuration and not to the package.
  */
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../base/errors.ts';
 
 const run = promisify(execFile);
 
 const VISION_UNIT = 'vigie-vision.service';
+const AGENT_UNIT = 'vigie.service';
 const RESOLV_CONF = '/etc/resolv.conf';
 
 export interface CameraReach {
-  /** In the order in which systemd is told; empty for a camera that is on no network. */
+  /** For vision, in the order in which systemd is told; empty for a camera that is on no network. */
   readonly addresses: readonly string[];
+  /** Not for the agent: the camera's own, but where the broker has the same, or the box itself. */
+  readonly notForAgent: readonly string[];
   /** The camera is given by name: the name servers must be reached as well. */
   readonly byName: boolean;
 }
 
 export interface ReachOptions {
+  /** Where the agent must get. */
+  readonly broker?: string | undefined;
   /** For tests. */
   readonly resolvConf?: string;
 }
 
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8);
+LOOPBACK.addAddress('::1', 'ipv6');
+
 /** Throws `unavailable` when a camera's name leads to no address. */
 export async function cameraReach(source: string, options: ReachOptions = {}): Promise<CameraReach> {
   const host = hostOf(source);
-  if (host === undefined) return { addresses: [], byName: false };
-  if (isIP(host) !== 0) return { addresses: [host], byName: false };
-  const found = await lookup(host, { all: true }).catch((error: unknown) => {
+  if (host === undefined) return { addresses: [], notForAgent: [], byName: false };
+  const camera = await addressesOf(host).catch((error: unknown) => {
     const fix = 'give the camera by its address in camera.source';
     throw new AgentError(
       'unavailable',
@@ -39,15 +48,33 @@ export async function cameraReach(source: string, options: ReachOptions = {}): P
       error,
     );
   });
-  const servers = nameServers(options.resolvConf ?? RESOLV_CONF);
-  return { addresses: [...new Set([...found.map(({ address }) => address), ...servers])], byName: true };
+  const { broker, resolvConf = RESOLV_CONF } = options;
+  const brokerHost = broker === undefined ? undefined : hostOf(broker);
+  // A broker whose name leads nowhere now is not reached anyway.
+  const ofBroker = brokerHost === undefined ? [] : await addressesOf(brokerHost).catch(() => []);
+  const mayNot = (address: string): boolean =>
+    !ofBroker.includes(address) && !LOOPBACK.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+  const byName = isIP(host) === 0;
+  const servers = byName ? nameServers(resolvConf) : [];
+  const addresses = [...new Set([...camera, ...servers])];
+  return { addresses, notForAgent: camera.filter(mayNot), byName };
+}
+
+async function addressesOf(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  return (await lookup(host, { all: true })).map(({ address }) => address);
 }
 
 /** For this boot only: the next start of the agent says it anew. Throws `unavailable` when systemd refuses. */
-export async function tellSystemd(addresses: readonly string[], systemctl = 'systemctl'): Promise<void> {
-  const properties = ['', ...addresses].map((address) => `IPAddressAllow=${address}`);
+export async function tellSystemd(
+  { addresses, notForAgent }: Pick<CameraReach, 'addresses' | 'notForAgent'>,
+  systemctl = 'systemctl',
+): Promise<void> {
+  const allowed = ['', ...addresses].map((address) => `IPAddressAllow=${address}`);
+  const denied = ['', ...notForAgent].map((address) => `IPAddressDeny=${address}`);
   try {
-    await run(systemctl, ['set-property', '--runtime', VISION_UNIT, ...properties]);
+    await run(systemctl, ['set-property', '--runtime', VISION_UNIT, ...allowed]);
+    await run(systemctl, ['set-property', '--runtime', AGENT_UNIT, ...denied]);
   } catch (error) {
     throw new AgentError('unavailable', `systemd refuses the camera's address: ${messageOf(error)}`, error);
   }

@@ -111,18 +111,22 @@ const LOSSES: readonly [string, (stateDir: string) => void][] = [
   ['with half of that', (dir) => truncateSync(join(dir, WAL), statSync(join(dir, WAL)).size >> 1)],
 ];
 
-for (const [how, lose] of LOSSES) {
+// Each takes half a minute on a machine with other things to do.
+const TRIED =
+  process.env['VIGIE_TEST_FULL'] === '1' ? LOSSES : LOSSES.filter(([how]) => /deleted|half/.test(how));
+
+for (const [how, lose] of TRIED) {
   t.test(`an outbox ${how}: what is lost is a gap, and numbers go on`, { skip }, async (t) => {
     const dir = scratch(t);
     const stateDir = join(dir, 'state');
     const agent = agentOn(t, dir, stateDir);
     await running(t, agent, stateDir);
-    await until(t, 'some alerts wait', () => archived(stateDir) >= 12, WAIT_MS);
+    await until(t, 'some alerts wait', () => archived(stateDir) >= 6, WAIT_MS);
     await killed(t, agent);
     const before = alerts(t, stateDir);
     lose(stateDir);
     const next = agentOn(t, dir, stateDir);
-    await until(t, 'more events', () => lastOf(t, stateDir) > before.last + 10, WAIT_MS);
+    await until(t, 'more events', () => lastOf(t, stateDir) > before.last + 4, WAIT_MS);
     next.child.kill('SIGTERM');
     t.equal(await next.ended, 0);
     const after = alerts(t, stateDir);

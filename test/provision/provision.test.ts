@@ -320,11 +320,27 @@ void t.test('a disk that refuses is told on the card', async (t) => {
 void t.test('what vision may reach', async (t) => {
   const resolvConf = join(scratch(t), 'resolv.conf');
   writeFileSync(resolvConf, '# made by a test\nnameserver 192.0.2.53\nsearch example\n');
-  const reach = (source: string) => cameraReach(source, { resolvConf });
-  t.strictSame(await reach('rtsp://u:p@10.0.0.2:554/main'), { addresses: ['10.0.0.2'], byName: false });
-  t.strictSame(await reach('rtsp://[fd00::7]/main'), { addresses: ['fd00::7'], byName: false });
+  const reach = (source: string, broker?: string) => cameraReach(source, { resolvConf, broker });
+  const only = (address: string, forAgent = false) => ({
+    addresses: [address],
+    notForAgent: forAgent ? [] : [address],
+    byName: false,
+  });
+  t.strictSame(await reach('rtsp://u:p@10.0.0.2:554/main'), only('10.0.0.2'));
+  t.strictSame(await reach('rtsp://[fd00::7]/main', 'mqtts://10.0.0.9:8883'), only('fd00::7'));
+  t.strictSame(
+    await reach('rtsp://10.0.0.2/main', 'mqtts://10.0.0.2:8883'),
+    only('10.0.0.2', true),
+    'one router',
+  );
+  t.strictSame(await reach('rtsp://127.0.0.1/main'), only('127.0.0.1', true), 'the box itself');
+  t.strictSame(await reach('rtsp://10.0.0.2/main', 'mqtts://no-such-host.invalid'), only('10.0.0.2'));
   for (const source of ['v4l2:/dev/video0', 'file:/usr/share/clip.mp4', 'libcamera:', 'test:pattern']) {
-    t.strictSame(await reach(source), { addresses: [], byName: false }, `${source}: nothing`);
+    t.strictSame(
+      await reach(source),
+      { addresses: [], notForAgent: [], byName: false },
+      `${source}: nothing`,
+    );
   }
   const named = await reach('rtsp://localhost/main');
   t.ok(named.byName && named.addresses.includes('192.0.2.53'), 'by name: the name server too');
@@ -336,11 +352,15 @@ void t.test('what vision may reach', async (t) => {
   const calls = join(scratch(t), 'calls');
   const systemctl = join(scratch(t), 'systemctl');
   writeFileSync(systemctl, `#!/bin/sh\nprintf '%s\\n' "$*" >>${calls}\n`, { mode: 0o755 });
-  await tellSystemd(['10.0.0.2'], systemctl);
+  await tellSystemd({ addresses: ['10.0.0.2'], notForAgent: ['10.0.0.2'] }, systemctl);
   t.equal(
     readFileSync(calls, 'utf8'),
-    'set-property --runtime vigie-vision.service IPAddressAllow= IPAddressAllow=10.0.0.2\n',
-    'what was allowed before is forgotten first',
+    'set-property --runtime vigie-vision.service IPAddressAllow= IPAddressAllow=10.0.0.2\n' +
+      'set-property --runtime vigie.service IPAddressDeny= IPAddressDeny=10.0.0.2\n',
+    'what was said before is forgotten first',
   );
-  await t.rejects(tellSystemd([], '/bin/false'), { kind: 'unavailable', message: /systemd refuses/ });
+  await t.rejects(tellSystemd({ addresses: [], notForAgent: [] }, '/bin/false'), {
+    kind: 'unavailable',
+    message: /systemd refuses/,
+  });
 });

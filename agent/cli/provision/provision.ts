@@ -34,13 +34,15 @@ export async function provisionCameraAddress({ config: file }: { config: string 
   const { env } = process;
   // As the agent will: where the file is refused, the last good one.
   const { config } = usableConfig(file, stateDir(undefined, env), { env, mode: 'check', files: false });
-  const { camera } = config;
+  const { camera, mqtt } = config;
   if (camera === undefined)
     throw new AgentError('config', `${file}: camera: must be given, or there is nothing to reach`);
-  const { addresses, byName } = await cameraReach(camera.source);
-  await tellSystemd(addresses);
+  const reached = await cameraReach(camera.source, { broker: mqtt?.url });
+  await tellSystemd(reached);
+  const { addresses, notForAgent, byName } = reached;
   const source = withoutSecret(camera.source);
   const reach = addresses.length === 0 ? 'no address at all' : `${addresses.join(', ')} and nothing else`;
   const names = byName ? '; name servers are among them, since the camera is given by name' : '';
   print(`vision may reach ${reach} (camera ${source}${names})`);
+  if (notForAgent.length > 0) print(`the agent may not reach ${notForAgent.join(', ')}`);
 }

@@ -85,7 +85,7 @@ export class Asking {
   }
 
   /** An answer, not yet believed. */
-  take(box: string, payload: Uint8Array, correlation: string): void {
+  received(box: string, payload: Uint8Array, correlation: string): void {
     const reply = jsonOf(Buffer.from(payload).toString());
     let asked = this.#boxes.get(box);
     // A box without a retained status has heard the broadcast too.

@@ -90,7 +90,7 @@ class Search {
       config: room.mqtt,
       site: room.site,
       onStatus: (box, payload) => this.#status(box, payload),
-      onReply: (box, payload, correlation) => this.#asking.take(box, payload, correlation),
+      onReply: (box, payload, correlation) => this.#asking.received(box, payload, correlation),
     });
     this.#asking = new Asking({
       clock: systemClock,

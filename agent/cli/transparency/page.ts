@@ -150,9 +150,13 @@ export function publicSignText(facts: PublicFacts, language: Language): string {
   return `${lines.join('\n')}\n`;
 }
 
+function nameOf(kind: string, { kinds }: Texts): string {
+  return new Map<string, string>(Object.entries(kinds)).get(kind) ?? kind;
+}
+
 function alertingKinds({ rules }: PublicFacts, texts: Texts): string[] {
   const running = rules.filter(({ grant }) => grant !== null && grant.shadow !== true);
-  return [...new Set(running.map(({ kind }) => texts.kinds[kind] ?? kind))];
+  return [...new Set(running.map(({ kind }) => nameOf(kind, texts)))];
 }
 
 function list(items: readonly string[]): Html {
@@ -179,7 +183,7 @@ function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Ht
 function rulesOf(rules: readonly PublicRule[], texts: Texts): Html {
   if (rules.length === 0) return html`<p>${texts.nothingDetected}</p>`;
   const rows = rules.map(({ kind, place, grant }) => {
-    const what = html`<td>${texts.kinds[kind] ?? kind}${grant?.shadow === true ? html`<br><em>${texts.shadow}</em>` : ''}</td><td>${place}</td>`;
+    const what = html`<td>${nameOf(kind, texts)}${grant?.shadow === true ? html`<br><em>${texts.shadow}</em>` : ''}</td><td>${place}</td>`;
     if (grant === null) return html`<tr>${what}<td colspan="2"><em>${texts.notAuthorised}</em></td></tr>`;
     return html`<tr>${what}<td>${grant.purpose}</td><td>${grant.legalBasis}</td></tr>`;
   });

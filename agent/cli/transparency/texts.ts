@@ -1,4 +1,6 @@
 /** The words of the public page, in the languages in which it can be written. */
+
+import type { RuleConfig } from '../../contract/rule-config.ts';
 import type { State } from '../journal/story/story.ts';
 
 export const LANGUAGES = ['fr', 'en'] as const;
@@ -17,7 +19,7 @@ export interface Texts {
   readonly noOrder: string;
   readonly detected: string;
   readonly detectedHeads: readonly [what: string, place: string, purpose: string, basis: string];
-  readonly kinds: Readonly<Record<string, string>>;
+  readonly kinds: Readonly<Record<RuleConfig['kind'], string>>;
   readonly condition: string;
   readonly shadow: string;
   readonly notAuthorised: string;
