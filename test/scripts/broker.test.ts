@@ -120,7 +120,7 @@ void t.test('what the programs write is allowed to whom they belong to, and to n
 void t.test('the guide of the room shows the rules that are shipped', async (t) => {
   const rules = (text: string): string[] =>
     text.split('\n').filter((line) => /^(user|topic|pattern) /.test(line));
-  const shipped = rules(readFileSync(join(ROOT, 'scripts/broker/mosquitto/acl'), 'utf8'));
+  const shipped = rules(readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8'));
   const guide = rules(readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8'));
   t.strictSame(guide, shipped);
 });

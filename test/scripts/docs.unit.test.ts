@@ -1,0 +1,33 @@
+/** What documents point at is there: files move, and a guide that leads nowhere is found out at the pole. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import t from 'tap';
+import { ROOT } from '../lib/paths.ts';
+
+const LINK = /\]\(([^)#\s]+)/g;
+/** A file of the project named in passing. */
+const NAMED = /(?<![\w/.-])(?:agent|docs|scripts|test)\/[\w./-]*\.(?:ts|md|txt|py|yaml|mjs|json)(?![\w-])/g;
+
+t.test('every link and every file that the documents name is there', async (t) => {
+  const documents = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: ROOT, encoding: 'utf8' })
+    .split('\0')
+    .filter(Boolean);
+  t.ok(documents.length > 30);
+  let seen = 0;
+  const broken: string[] = [];
+  for (const document of documents) {
+    const text = readFileSync(join(ROOT, document), 'utf8');
+    const links = [...text.matchAll(LINK)]
+      .map(([, to]) => to as string)
+      .filter((to) => !/^[a-z]+:/.test(to))
+      .map((to) => normalize(join(dirname(document), to)));
+    const named = [...text.matchAll(NAMED)].map(([path]) => path);
+    for (const path of [...links, ...named]) {
+      seen += 1;
+      if (!existsSync(join(ROOT, path))) broken.push(`${document}: ${path}`);
+    }
+  }
+  t.same(broken, []);
+  t.ok(seen > 100, `${seen} were looked at`);
+});
