@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint';
 
 // Biome does the rest; only the rules that need types are here.
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.cache/', '.tap/', '*.js', '.*.js', '*.cjs'] },
+  { ignores: ['dist/', 'node_modules/', '.cache/', '*.js', '.*.js', '*.cjs'] },
   {
     files: ['**/*.ts'],
     languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },

@@ -23,3 +23,11 @@ export function stillFrom(
 ): Still {
   return givenOut({ ptsNs: 0n, atMs, source, jpeg }, new PrivacyMasks(masks));
 }
+
+/** One pixel; without a call of `fill`, which takes twenty times as long. */
+export function paintGrey(rgb: Uint8Array, pixel: number, level: number): void {
+  const grey = Math.max(0, Math.min(255, level));
+  rgb[pixel * 3] = grey;
+  rgb[pixel * 3 + 1] = grey;
+  rgb[pixel * 3 + 2] = grey;
+}

@@ -322,6 +322,7 @@ t.test('what is no plain request is answered in one line, and closed', async (t)
 
   // Byte by byte, and half a request that goes away.
   const slow = connect({ path: socket });
+  const closed = once(slow, 'close');
   let text = '';
   slow.on('data', (chunk) => {
     text += String(chunk);
@@ -330,7 +331,7 @@ t.test('what is no plain request is answered in one line, and closed', async (t)
     slow.write(byte);
     await sleep(1);
   }
-  await once(slow, 'close');
+  await closed;
   t.match(text, /^HTTP\/1\.1 200 OK/);
   connect({ path: socket }).end('GET /met');
   t.match(await answered({ path: socket }, get('box')), /metrics$/);

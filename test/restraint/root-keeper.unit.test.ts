@@ -175,10 +175,10 @@ void t.test('rubbish is refused, names no file and leaves nothing', async (t) =>
   const before = ['authority.pub', 'box.json'];
   fc.assert(
     fc.property(
-      fc.oneof(fc.string(), fc.json(), fc.object().map(String)),
+      fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.json()),
       (line) => record.ask(line) !== null,
     ),
-    { numRuns: 2000 },
+    { numRuns: 500 },
   );
   const wrong = [
     { op: 'suspend', id: '../../x', since: null, reason: '', by: '' },

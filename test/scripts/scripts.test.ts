@@ -364,7 +364,7 @@ async function oneScriptRegistry(t: Test, dir: string): Promise<string> {
 void t.test('the quick tests are those of the two names, and none is a failure', async (t) => {
   // A checkout with this one's runner and tests of its own.
   const dir = scratch(t);
-  for (const name of ['dist/agent/base', 'dist/scripts/programs/test', 'package.json', '.taprc']) {
+  for (const name of ['dist/agent/base', 'dist/scripts/programs/test', 'package.json']) {
     cpSync(join(ROOT, name), join(dir, name), { recursive: true });
   }
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));

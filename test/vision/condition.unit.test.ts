@@ -8,12 +8,14 @@ import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { CameraFitness } from '../../agent/incident/camera-fitness.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
 import { signatureOf } from '../../agent/vision/observe/condition-signature.ts';
-import { masking } from '../lib/pictures.ts';
+import { masking, paintGrey } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 const EVERY_MS = 400;
+/** Of a take, each with other noise: no two that follow one another are the same. */
+const PICTURES = 8;
 
 type Level = (xPx: number, yPx: number, atS: number) => number;
 
@@ -58,15 +60,19 @@ function film(
     const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
       level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
     );
-    const changes: [number, string][] = [];
-    for (let ms = 0; ms < seconds * 1000; ms += EVERY_MS, atMs += EVERY_MS) {
-      index += 1;
+    // One after the other, and over again.
+    const pictures = Array.from({ length: half === 0 ? 1 : PICTURES }, () => {
       const rgb = new Uint8Array(plain.length * 3);
       const start = Math.floor(random() * 65_536);
       for (let k = 0; k < plain.length; k += 1) {
-        const seen = (plain[k] as number) + half * (noise[(start + k * 31) & 65_535] as number);
-        rgb.fill(Math.max(0, Math.min(255, seen)), k * 3, k * 3 + 3);
+        paintGrey(rgb, k, (plain[k] as number) + half * (noise[(start + k * 31) & 65_535] as number));
       }
+      return rgb;
+    });
+    const changes: [number, string][] = [];
+    for (let ms = 0; ms < seconds * 1000; ms += EVERY_MS, atMs += EVERY_MS) {
+      index += 1;
+      const rgb = Uint8Array.from(pictures[index % pictures.length] as Uint8Array);
       const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
       const now = conditions.update(mask(frame), found).join();
       if (now !== before) changes.push([ms / 1000, now]);

@@ -6,7 +6,7 @@ import { type Foreground, type Frame, MOVING, SETTLED } from '../../agent/contra
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { type Mosaic, type MosaicBox, planMosaic } from '../../agent/vision/redact/mosaic.ts';
 import { mosaicShapeOf, movingRegions } from '../../agent/vision/redact/moving.ts';
-import { masking } from '../lib/pictures.ts';
+import { masking, paintGrey } from '../lib/pictures.ts';
 
 const SOURCE: SizePx = { widthPx: 832, heightPx: 512 };
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
@@ -28,7 +28,7 @@ function frame(atMs: number, things: readonly Thing[], light = 0): Frame {
       const [u, v] = [x / widthPx, y / heightPx];
       const thing = things.find(({ at: [a, b] }) => u >= a && u < a + 0.1 && v >= b && v < b + 0.25);
       const level = thing?.level ?? 110 + 12 * Math.sin(x / 5) * Math.cos(y / 7);
-      rgb.fill(level + light + (noise >>> 29) - 3, (y * widthPx + x) * 3, (y * widthPx + x + 1) * 3);
+      paintGrey(rgb, y * widthPx + x, level + light + (noise >>> 29) - 3);
     }
   }
   return { index: 1, ptsNs: 0n, atMs, wallMs: 0, source: SOURCE, input: INPUT, rgb };

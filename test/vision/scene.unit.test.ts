@@ -7,7 +7,7 @@ import { GraffitiRule } from '../../agent/rules/graffiti.ts';
 import { IllegalDumpingRule } from '../../agent/rules/illegal-dumping.ts';
 import { SceneObserver } from '../../agent/vision/observe/scene.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
-import { masking } from '../lib/pictures.ts';
+import { masking, paintGrey } from '../lib/pictures.ts';
 import { observation } from '../lib/street.ts';
 
 const SOURCE = { widthPx: 768, heightPx: 432 };
@@ -22,17 +22,22 @@ const EVERYWHERE = [
 
 type Paint = (xNorm: number, yNorm: number, level: number) => number;
 
-/** Ground with a pattern of its own and some noise, painted over. */
+/** The ground, which has a pattern of its own. */
+const GROUND = Float64Array.from({ length: INPUT.widthPx * HEIGHT_PX }, (_, k) => {
+  const [x, y] = [k % INPUT.widthPx, Math.floor(k / INPUT.widthPx)];
+  return 120 + 12 * Math.sin(x / 5) * Math.cos(y / 7) + 6 * Math.sin((x * y) / 900);
+});
+
+/** With some noise, and painted over. */
 function frame(index: number, atMs: number, paint: Paint): Frame {
   const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);
   let noise = index + 1;
   for (let y = 0; y < HEIGHT_PX; y += 1) {
     for (let x = 0; x < INPUT.widthPx; x += 1) {
       noise = (Math.imul(noise, 1664525) + 1013904223) >>> 0;
-      const pattern = 12 * Math.sin(x / 5) * Math.cos(y / 7) + 6 * Math.sin((x * y) / 900);
-      const level = paint((x + 0.5) / INPUT.widthPx, (y + 0.5) / HEIGHT_PX, 120 + pattern);
-      const seen = Math.max(0, Math.min(255, level + (noise >>> 29) - 3.5));
-      rgb.fill(seen, ((y + TOP_PX) * INPUT.widthPx + x) * 3, ((y + TOP_PX) * INPUT.widthPx + x + 1) * 3);
+      const ground = GROUND[y * INPUT.widthPx + x] as number;
+      const level = paint((x + 0.5) / INPUT.widthPx, (y + 0.5) / HEIGHT_PX, ground);
+      paintGrey(rgb, (y + TOP_PX) * INPUT.widthPx + x, level + (noise >>> 29) - 3.5);
     }
   }
   return { index, ptsNs: BigInt(atMs) * 1_000_000n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };

@@ -4,7 +4,7 @@ import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { StandingVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
-import { masking } from '../lib/pictures.ts';
+import { masking, paintGrey } from '../lib/pictures.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };
 const PARKED: XyxyPx = [200, 120, 260, 160];
@@ -38,7 +38,7 @@ function frameAt(index: number, drawn: readonly Drawn[], light: (luma: number) =
         const cell = Math.floor((x - box[0]) / 10) * 5 + Math.floor((y - box[1]) / 8);
         luma = 30 + ((cell * cell * 37 + seed * 59 + cell * seed * 13) % 180);
       }
-      rgb.fill(Math.max(0, Math.min(255, light(luma))), (y * widthPx + x) * 3, (y * widthPx + x) * 3 + 3);
+      paintGrey(rgb, y * widthPx + x, light(luma));
     }
   }
   const atMs = (index - 1) * 200;

@@ -1,5 +1,5 @@
 /**
- * Runs tap over all tests, shows how it goes, and ends with the one line that counts:
+ * Runs all tests, shows how it goes, and ends with the one line that counts:
  * `N passed, N failed` or `N passed, N failed, N skipped`. Called by scripts/test.
  */
 import { spawn } from 'node:child_process';
@@ -10,8 +10,9 @@ import { MultiBar } from 'cli-progress';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type Failure, type FileResult, Tally } from './tally.ts';
 
-/** One file may take this long, s: the whole normal run is to stay below 20 minutes on two cores. */
+/** One file may take this long, s: the whole normal run is to stay below 15 minutes on two cores. */
 const FILE_TIMEOUT_S = { quick: 60, normal: 900, full: 12 * 3600 };
+const ALL = /\.test\.js$/;
 /** Files of tests that are pure: no process, no broker, no real clip. */
 const QUICK = /\.(?:unit|contract)\.test\.js$/;
 /** Lines of diagnostics shown for one failure; all of them are in .cache/test.tap. */
@@ -82,7 +83,7 @@ else tally.fail('npm run check');
 
 const timeoutS = FILE_TIMEOUT_S[values.full ? 'full' : values.quick ? 'quick' : 'normal'];
 mkdirSync(join(root, '.cache'), { recursive: true });
-const ended = await runTap(wantedFiles());
+const ended = await runFiles(wantedFiles());
 tally.end();
 if (tally.files === 0) tally.fail('no test file ran');
 if (ended !== undefined && tally.failed === 0) tally.fail(ended);
@@ -98,34 +99,34 @@ print(`\n${files} test files in ${((performance.now() - began) / 1000).toFixed(0
 print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-/** For tap; undefined: all of them, as .taprc says. */
-function wantedFiles(): string[] | undefined {
+/** Below the root. */
+function wantedFiles(): string[] {
   if (values.only !== undefined) return [values.only];
-  if (!values.quick) return undefined;
   const tests = join('dist', 'test');
   return readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
-    .filter((file) => QUICK.test(file))
+    .filter((file) => (values.quick ? QUICK : ALL).test(file))
+    .sort()
     .map((file) => join(tests, file));
 }
 
 /** Why it did not end well, or undefined. */
-async function runTap(files: readonly string[] | undefined): Promise<string | undefined> {
-  // Without a name tap would run them all.
-  if (files?.length === 0) return undefined;
-  const tap = spawn(
-    join(root, 'node_modules/.bin/tap'),
-    ['--reporter=tap', `--timeout=${timeoutS}`, ...(files ?? [])],
+async function runFiles(files: readonly string[]): Promise<string | undefined> {
+  const suite = spawn(
+    process.execPath,
+    ['--enable-source-maps', join(import.meta.dirname, 'suite.js'), String(timeoutS), ...files],
     {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, NO_COLOR: '1', ...(values.full && { VIGIE_TEST_FULL: '1' }) },
+      env: { ...process.env, ...(values.full && { VIGIE_TEST_FULL: '1' }) },
     },
   );
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill('SIGTERM'));
-  tap.stdout.pipe(createWriteStream(join(root, '.cache/test.tap')));
-  tap.stdout.on('data', (chunk: Buffer) => tally.write(chunk));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => suite.kill('SIGTERM'));
+  suite.stdout.pipe(createWriteStream(join(root, '.cache/test.tap')));
+  suite.stdout.on('data', (chunk: Buffer) => tally.write(chunk));
   return await new Promise((resolve) => {
-    tap.once('error', (error) => resolve(`tap did not start: ${error.message}`));
-    tap.once('close', (code, signal) => resolve(code === 0 ? undefined : `tap ended with ${signal ?? code}`));
+    suite.once('error', (error) => resolve(`the tests did not start: ${error.message}`));
+    suite.once('close', (code, signal) =>
+      resolve(code === 0 ? undefined : `the tests ended with ${signal ?? code}`),
+    );
   });
 }

@@ -1,0 +1,28 @@
+/**
+ * Runs test files side by side as one TAP stream on standard output; called by main.ts with the time that one may take, s,
+ * and their names. Tap's own command would do the same, but puts its loader into every process that a test starts: the
+ * programs under test would not run as they are shipped, and each of their starts would take twice as long.
+ */
+import { availableParallelism } from 'node:os';
+import t from 'tap';
+
+/** More would not be quicker: a test of a whole box keeps more than one core busy. */
+const JOBS = Math.min(2, availableParallelism());
+
+const [timeoutS = '', ...files] = process.argv.slice(2);
+const env = { ...process.env, NO_COLOR: '1', TAP_TIMEOUT: timeoutS };
+
+// Each file has its own.
+t.setTimeout(0);
+t.jobs = JOBS;
+t.plan(files.length);
+for (const file of files) {
+  // The loader comes by this variable.
+  const program = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', file];
+  void t.spawn(
+    'env',
+    program,
+    { buffered: true, timeout: Number(timeoutS) * 1000, env, stdio: ['ignore', 'pipe', 'inherit'] },
+    file,
+  );
+}
