@@ -11,7 +11,7 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { scratch } from '../lib/paths.ts';
-import { seeded } from '../scenes/paint.ts';
+import { randomOf, SEED } from '../lib/random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const RANDOM_KILLS = FULL ? 200 : 16;
@@ -23,7 +23,6 @@ const POINTS = [
   'before-accept',
   'after-accept',
 ] as const;
-const SEED = Number(process.env['VIGIE_KILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const MORTAL = fileURLToPath(new URL('../lib/mortal-flow.js', import.meta.url));
 
 t.setTimeout(FULL ? 3_600_000 : 600_000);
@@ -56,8 +55,8 @@ async function live(
 void t.test(
   `${RANDOM_KILLS} random and ${AIMED_KILLS} aimed kills: no start lost, none twice, no end without one`,
   async (t) => {
-    t.comment(`seed ${SEED} (VIGIE_KILL_SEED)`);
-    const random = seeded(SEED);
+    t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
+    const random = randomOf(SEED);
     const file = join(scratch(t), 'outbox.db');
     // Two for each kill: a life that is killed late has told some.
     const persons = RANDOM_KILLS + AIMED_KILLS;

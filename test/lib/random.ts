@@ -1,4 +1,4 @@
-/** Faults by chance that can be had again: the seed is printed, and VIGIE_TEST_SEED sets it. */
+/** What is by chance and can be had again: a test prints its seed, and VIGIE_TEST_SEED sets it. */
 export const SEED = Number(process.env['VIGIE_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 /** Mulberry32 (Tommy Ettinger, public domain): small, and good enough to pick faults. */

@@ -2,13 +2,15 @@
  * Makes a scene's clip: reads the stage by ffmpeg, paints into its pictures, and encodes them as a camera
  * would (H.264, a key frame every 10 s). The same scene gives the same clip.
  */
+
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { ROOT } from '../lib/paths.ts';
-import { type Canvas, type Picture, paint, paintNoise, seeded } from './paint.ts';
+import { randomOf } from '../lib/random.ts';
+import { type Canvas, type Picture, paint, paintNoise } from './paint.ts';
 import { type Box, configOf, type Edit, type Scene } from './scene.ts';
 
 export const SCENES_FPS = 5;
@@ -57,7 +59,7 @@ async function readStage({ stage }: Scene, clipOf: (clip: string) => string): Pr
   if (still === undefined) throw new Error(`nothing to hold at ${hold.fromS} s`);
   const held = Array.from({ length: Math.round(hold.lengthS * SCENES_FPS) }, (_, k): Picture => {
     const picture = { ...still, rgb: still.rgb.slice() };
-    paintNoise({ picture, random: seeded(k) }, HELD_SIGMA);
+    paintNoise({ picture, random: randomOf(k) }, HELD_SIGMA);
     return picture;
   });
   return [...pictures.slice(0, at), ...held, ...pictures.slice(at)];
@@ -114,7 +116,7 @@ function* painted(
   seed: number,
 ): Generator<Uint8Array> {
   const empty = medianOf(pictures);
-  const table = Float64Array.from({ length: 1024 }, seeded(seed));
+  const table = Float64Array.from({ length: 1024 }, randomOf(seed));
   const fixed = (index: number): number => table[Math.abs(Math.trunc(index)) % table.length] as number;
   for (const [frame, original] of pictures.entries()) {
     const picture = { ...original, rgb: original.rgb.slice() };
@@ -122,7 +124,7 @@ function* painted(
       picture,
       empty,
       atS: frame / SCENES_FPS,
-      random: seeded(seed + frame + 1),
+      random: randomOf(seed + frame + 1),
       fixed,
       cuts,
     };

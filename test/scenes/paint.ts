@@ -24,17 +24,6 @@ export interface Canvas {
 /** Somebody stands before a pixel that differs from the empty stage by so many levels. */
 const SOMEBODY_LEVELS = 40;
 
-/** Seeded generator mulberry32 (Tommy Ettinger, public domain). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 export function paint(edit: Edit, canvas: Canvas): void {
   switch (edit.kind) {
     case 'thing':

@@ -179,7 +179,8 @@ function addProvision(program: Command): void {
     ['sudo systemctl start vigie-camera-address', 'as at each start of the agent'],
   ])
     .addOption(configOption().default(DEFAULT_CONFIG))
-    .action(async (options: { config: string }) => {
+    .addOption(stateOption())
+    .action(async (options: { config: string; state?: string }) => {
       const { provisionCameraAddress } = await import('../provision/provision.ts');
       await provisionCameraAddress(options);
     });

@@ -30,10 +30,16 @@ export function provisionBootPartition({ from, to }: { from: string; to: string 
   return state === 'refused' ? 2 : 0;
 }
 
-export async function provisionCameraAddress({ config: file }: { config: string }): Promise<void> {
+export interface CameraAddressOptions {
+  readonly config: string;
+  /** The agent's. */
+  readonly state?: string;
+}
+
+export async function provisionCameraAddress({ config: file, state }: CameraAddressOptions): Promise<void> {
   const { env } = process;
   // As the agent will: where the file is refused, the last good one.
-  const { config } = usableConfig(file, stateDir(undefined, env), { env, mode: 'check', files: false });
+  const { config } = usableConfig(file, stateDir(state, env), { env, mode: 'check', files: false });
   const { camera, mqtt } = config;
   if (camera === undefined)
     throw new AgentError('config', `${file}: camera: must be given, or there is nothing to reach`);

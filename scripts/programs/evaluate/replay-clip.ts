@@ -37,7 +37,7 @@ export async function replayClip(
   const configFile = join(dir, 'config.json');
   writeFileSync(configFile, JSON.stringify(config));
   const program = fileURLToPath(
-    new URL(`../../agent/cli/main${extname(fileURLToPath(import.meta.url))}`, import.meta.url),
+    new URL(`../../../agent/cli/main${extname(fileURLToPath(import.meta.url))}`, import.meta.url),
   );
   const { code, stderr } = await run([
     program,

@@ -1,6 +1,6 @@
 /** Ways that actors go, shared by the scenes. */
 
-import { seeded } from '../paint.ts';
+import { randomOf } from '../../lib/random.ts';
 import type { Edit } from '../scene.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 
@@ -76,7 +76,7 @@ export const stays = (
   );
 /** Steps from one foot to the other every few seconds, as who waits does. */
 export const waits = (fromS: number, untilS: number, x: number, y: number, seed: number): Actor => {
-  const random = seeded(seed);
+  const random = randomOf(seed);
   const way: Waypoint[] = [];
   for (let s = fromS; s < untilS; s += 3 + 4 * random()) {
     way.push([s, x + 0.012 * (random() - 0.5), y + 0.012 * (random() - 0.5)]);

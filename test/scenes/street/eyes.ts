@@ -3,10 +3,11 @@
  * PETS09-S2L1 and TUD-Stadtmitte (people) and on two clips of traffic (vehicles), with nanodet-g-city10 at
  * 416 × 256. Errors last: a pose, a label, a lapse.
  */
+
 import { iou, type SizePx, shareInside, type XyxyPx } from '../../../agent/contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../../agent/contract/label.ts';
 import type { Detection } from '../../../agent/contract/picture.ts';
-import { seeded } from '../paint.ts';
+import { randomOf } from '../../lib/random.ts';
 import { Drift, Spell } from './chance.ts';
 import type { Actor, Ghost } from './scene.ts';
 
@@ -83,11 +84,11 @@ export class ModelEyes {
 
   /** `falseBoxes` = false where measured boxes of a running clip bring their own. */
   constructor(seed: number, ghosts: readonly Ghost[], falseBoxes: boolean) {
-    this.#random = seeded(seed);
+    this.#random = randomOf(seed);
     this.#falseBoxes = falseBoxes;
     const all = falseBoxes ? [...ghosts, ...haunted(this.#random)] : ghosts;
     this.#ghosts = all.map((ghost, i) => {
-      const random = seeded(seed + 7919 * (i + 1));
+      const random = randomOf(seed + 7919 * (i + 1));
       return {
         ghost,
         found: new Spell(random, { meanS: 0.5, share: ghost.share }),
@@ -162,7 +163,7 @@ export class ModelEyes {
   #eyesOf(actor: Actor): ActorEyes {
     const known = this.#eyes.get(actor);
     if (known !== undefined) return known;
-    const random = seeded(Math.floor(this.#random() * 2 ** 32));
+    const random = randomOf(Math.floor(this.#random() * 2 ** 32));
     const eyes = {
       score: new Drift(random, SCORE_MEMORY_S),
       lapse: new Spell(random, LAPSE),

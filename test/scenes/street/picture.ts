@@ -2,10 +2,12 @@
  * Paints a moment of a scene: the stage, its actors from the farthest to the nearest, and the weather. An
  * actor is a cut-out of the stage's clip, or a drawing where only the model of the detector looks at it.
  */
+
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { groupOf, type Label } from '../../../agent/contract/label.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
-import { type Canvas, paint, seeded } from '../paint.ts';
+import { randomOf } from '../../lib/random.ts';
+import { type Canvas, paint } from '../paint.ts';
 import type { Shown } from './eyes.ts';
 import { type Actor, placeOf, type StreetScene } from './scene.ts';
 import { type CutOut, INPUT, type Stage, toInput } from './stage.ts';
@@ -39,7 +41,7 @@ export class StreetPainter {
     this.#scene = scene;
     this.#stage = stage;
     this.#seed = seed;
-    const table = Float64Array.from({ length: 1024 }, seeded(seed));
+    const table = Float64Array.from({ length: 1024 }, randomOf(seed));
     this.#fixed = (index) => table[Math.abs(Math.trunc(index)) % table.length] as number;
     this.#looks = new Map(scene.actors.map((actor, i) => [actor, this.#lookOf(actor, i)]));
   }
@@ -73,7 +75,7 @@ export class StreetPainter {
       picture: { ...INPUT, rgb },
       empty: { ...INPUT, rgb: under },
       atS,
-      random: seeded(this.#seed + frame),
+      random: randomOf(this.#seed + frame),
       fixed: this.#fixed,
       cuts: new Map(),
     };
@@ -177,7 +179,7 @@ function paste(
 
 /** A body in two colours, or a vehicle with windows and wheels: enough for colour prints and pictures of places. */
 function drawn(label: Label, seed: number): CutOut {
-  const random = seeded(seed);
+  const random = randomOf(seed);
   const { widthPx, heightPx } = DRAWN;
   const colour = (): number[] => [30 + 190 * random(), 30 + 190 * random(), 30 + 190 * random()];
   const [upper, lower, dark] = [colour(), colour(), [25, 28, 32]];

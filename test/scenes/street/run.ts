@@ -2,6 +2,7 @@
  * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent
  * compose them, on the scene's own clock.
  */
+
 import { createHash } from 'node:crypto';
 import { makeLogger } from '../../../agent/base/log.ts';
 import { ConfigProblems, inspectText } from '../../../agent/config/load.ts';
@@ -17,7 +18,7 @@ import { StandingVehicles } from '../../../agent/vision/observe/standing.ts';
 import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type RuleScore, scoreStarts } from '../../../scripts/programs/evaluate/labels.ts';
-import { seeded } from '../paint.ts';
+import { randomOf } from '../../lib/random.ts';
 import { ModelEyes } from './eyes.ts';
 import { StreetPainter } from './picture.ts';
 import { configOf, type StreetScene } from './scene.ts';
@@ -51,7 +52,7 @@ export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes
   const painter = new StreetPainter(scene, stage, seed % 100_003);
   const eyes = new ModelEyes(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
   const street = new Street(scene);
-  const random = seeded(seed + 1);
+  const random = randomOf(seed + 1);
   let frames = 0;
   for (let k = 0; k < scene.lengthS * scene.fps; k += 1) {
     const atS = Math.max(0, (k + UNEVEN * (random() - 0.5)) / scene.fps);

@@ -2,6 +2,7 @@
  * A stage: a real clip at the detector's input size, read by the real camera, with what the real detector
  * finds in it; its empty picture (the median of the clip), and people and vehicles cut out of it.
  */
+
 import { systemClock } from '../../../agent/base/clock.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
 import { type SizePx, shareInside, type XyxyPx } from '../../../agent/contract/geometry.ts';
@@ -10,7 +11,8 @@ import type { Detection, Frame } from '../../../agent/contract/picture.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
 import { MODEL_DIR } from '../../lib/paths.ts';
-import { paintNoise, seeded } from '../paint.ts';
+import { randomOf } from '../../lib/random.ts';
+import { paintNoise } from '../paint.ts';
 import type { StageName } from './scene.ts';
 
 export const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
@@ -106,7 +108,7 @@ export async function loadStage(
     frames,
     empty: Array.from({ length: NOISY }, (_, k) => {
       const rgb = new Uint8Array(still);
-      paintNoise({ picture: { ...INPUT, rgb }, random: seeded(k + 1) }, NOISE_SIGMA);
+      paintNoise({ picture: { ...INPUT, rgb }, random: randomOf(k + 1) }, NOISE_SIGMA);
       return rgb;
     }),
     people: cutOuts(frames, still, source, (d) => d.group === 'person' && d.score > 0.75),
