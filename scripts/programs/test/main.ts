@@ -99,13 +99,17 @@ print(`\n${files} test files in ${((performance.now() - began) / 1000).toFixed(0
 print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-/** Below the root. */
+/**
+ * Below the root; from the end of the alphabet, where the longest lie (package, restraint, replay): begun last, they
+ * would run on alone.
+ */
 function wantedFiles(): string[] {
   if (values.only !== undefined) return [values.only];
   const tests = join('dist', 'test');
   return readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
     .filter((file) => (values.quick ? QUICK : ALL).test(file))
     .sort()
+    .reverse()
     .map((file) => join(tests, file));
 }
 

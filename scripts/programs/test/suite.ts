@@ -3,11 +3,10 @@
  * and their names. Tap's own command would do the same, but puts its loader into every process that a test starts: the
  * programs under test would not run as they are shipped, and each of their starts would take twice as long.
  */
-import { availableParallelism } from 'node:os';
 import t from 'tap';
 
-/** More would not be quicker: a test of a whole box keeps more than one core busy. */
-const JOBS = Math.min(2, availableParallelism());
+/** One more than the small machine has cores: a third of their time the tests of whole boxes wait. */
+const JOBS = 3;
 
 const [timeoutS = '', ...files] = process.argv.slice(2);
 const env = { ...process.env, NO_COLOR: '1', TAP_TIMEOUT: timeoutS };
