@@ -6,7 +6,7 @@
  * Node's own decoder lets 14 of 1,200 single-bit flips pass; keyid must name the key that verifies.
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { Value } from '@sinclair/typebox/value';
 import { CommandRefused, type Envelope, envelopeOf } from '../contract/command.ts';
 
 export interface OpenedEnvelope {
@@ -49,14 +49,15 @@ export function envelopeOpener(
   kind: EnvelopeKind,
 ): (bytes: Uint8Array, keys: ReadonlyMap<string, KeyObject>) => OpenedEnvelope {
   const { payloadType, bytesMax, signatures, keysIn } = kind;
-  const check = TypeCompiler.Compile(envelopeOf(bytesMax, signatures));
+  // Not compiled: few envelopes come, and vision pays for what is compiled.
+  const schema = envelopeOf(bytesMax, signatures);
   return (bytes, keys) => {
     if (bytes.length > bytesMax) {
       throw new CommandRefused('malformed', `${bytes.length} bytes; at most ${bytesMax} are read`);
     }
     const envelope = parseJson(bytes, 'the envelope');
-    if (!check.Check(envelope)) {
-      const error = check.Errors(envelope).First();
+    if (!Value.Check(schema, envelope)) {
+      const error = Value.Errors(schema, envelope).First();
       const where = error?.path || '/';
       throw new CommandRefused('malformed', `not a DSSE envelope: ${where}: ${error?.message ?? ''}`);
     }

@@ -5,12 +5,10 @@
  * INVARIANT: fail-closed: what is not positively right is refused with its reason.
  */
 import type { KeyObject } from 'node:crypto';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { Value } from '@sinclair/typebox/value';
 import { envelopeOpener, keyIdOf, parseJson } from '../base/dsse.ts';
 import { AUTHORISATION_BYTES_MAX, AUTHORISATION_TYPE, Authorisation } from './authorisation.ts';
 import { CommandRefused } from './command.ts';
-
-const contentCheck = TypeCompiler.Compile(Authorisation);
 
 const openEnvelope = envelopeOpener({
   payloadType: AUTHORISATION_TYPE,
@@ -35,8 +33,8 @@ export function openAuthorisation(bytes: Uint8Array, authority: KeyObject): Auth
 
 /** What the schema says, and what it cannot say; throws CommandRefused. */
 export function checkedAuthorisation(content: unknown): Authorisation {
-  if (!contentCheck.Check(content)) {
-    const error = contentCheck.Errors(content).First();
+  if (!Value.Check(Authorisation, content)) {
+    const error = Value.Errors(Authorisation, content).First();
     const where = error?.path || '/';
     throw new CommandRefused('malformed', `not an authorisation: ${where}: ${error?.message ?? ''}`);
   }

@@ -1,13 +1,11 @@
 /** The signatures that let a suspended box go on: of two different keys of its authorisation, for this suspension. */
 import type { KeyObject } from 'node:crypto';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { Value } from '@sinclair/typebox/value';
 import { envelopeOpener, keyIdOf, parseJson, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { RESUME_BYTES_MAX, RESUME_SIGNATURES, RESUME_TYPE, Resume } from '../contract/mode.ts';
 import { resumeKeysOf } from './authorisation.ts';
-
-const resumeCheck = TypeCompiler.Compile(Resume);
 
 const openEnvelope = envelopeOpener({
   payloadType: RESUME_TYPE,
@@ -30,8 +28,8 @@ export function openResume(
 ): { reason: string; names: string[] } {
   const { keyids, payload } = openEnvelope(bytes, resumeKeysOf(authorisation));
   const resume = parseJson(payload, 'what was signed');
-  if (!resumeCheck.Check(resume)) {
-    const error = resumeCheck.Errors(resume).First();
+  if (!Value.Check(Resume, resume)) {
+    const error = Value.Errors(Resume, resume).First();
     throw new CommandRefused('malformed', `no resume: ${error?.path || '/'}: ${error?.message ?? ''}`);
   }
   const { site, box, suspension, reason, notBefore, notAfter } = resume;
