@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
+import { FrameReader, type FrameReaderOptions } from '../../agent/vision/camera/frame-reader.ts';
+import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { decodePacket, parseCaps } from '../../agent/vision/camera/packet.ts';
 import { pipelineText } from '../../agent/vision/camera/pipeline.ts';
 import { chooseDecoders } from '../../agent/vision/camera/presets.ts';
@@ -129,6 +131,38 @@ void t.test('packets', async (t) => {
   t.same(decode(caps, 'gauge'), { kind: 'shape', source: { widthPx: 683, heightPx: 576 } });
   t.equal(decode(caps, 'frame'), undefined);
   t.equal(decode(packet(Buffer.from('segment'), { type: 80 }), 'gauge'), undefined);
+});
+
+void t.test('what was read stays read when the pipeline is taken down with a frame on its way', async (t) => {
+  const input = { widthPx: 32, heightPx: 32 };
+  const caps = 'video/x-raw, width=(int)32, height=(int)32';
+  const sent: [string, Buffer][] = [
+    ['gauge', packet(Buffer.from(caps), { type: 2 })],
+    ['frame', packet(Buffer.alloc(3072), { ptsNs: 5n, order: 0n })],
+    ['frame', packet(Buffer.alloc(3072), { ptsNs: 9n, order: 1n })],
+  ];
+  // Counts anew from the second frame on, as videorate does when it is stopped.
+  const counts = [8, 0];
+  const pipeline: FrameReaderOptions['pipeline'] = {
+    read: async () => {
+      const [branch = '', buffer = Buffer.alloc(0)] = sent.shift() ?? [];
+      return branch === '' ? null : { buffer, caps: { branch } };
+    },
+    get: (element) => (element === 'rate' ? counts.shift() : 0),
+  };
+  const parts = {
+    ring: new StillRing(),
+    masks: new PrivacyMasks([]),
+    timeline: new Timeline(new QuickClock(), true),
+  };
+  const reader = new FrameReader({ ...parts, pipeline, input, fps: null, live: true });
+  t.ok(await reader.next());
+  t.equal(reader.read, 8);
+  t.ok(await reader.next());
+  t.equal(reader.read, 8);
+  t.equal(await reader.next(), undefined);
+  reader.reopen();
+  t.equal(reader.read, 8);
 });
 
 void t.test('caps', async (t) => {

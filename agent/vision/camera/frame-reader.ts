@@ -25,7 +25,7 @@ import type { Timeline } from './timeline.ts';
 const INTERVAL_PART_MIN = 0.75;
 
 export interface FrameReaderOptions {
-  readonly pipeline: NativePipeline;
+  readonly pipeline: Pick<NativePipeline, 'read' | 'get'>;
   readonly timeline: Timeline;
   readonly ring: StillRing;
   readonly masks: PrivacyMasks;
@@ -120,7 +120,8 @@ export class FrameReader {
     const { timeline, ring, masks, input, pipeline } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     this.#lastPtsNs = ptsNs;
-    this.#readNow = Number(pipeline.get('rate', 'in'));
+    // A pipeline that is being taken down starts to count anew, and what was read stays read.
+    this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
     if (this.#still?.ptsNs === ptsNs) {
       ring.add({ ptsNs, atMs, source, jpeg: this.#still.jpeg });
     }
