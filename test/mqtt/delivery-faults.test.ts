@@ -155,6 +155,7 @@ void t.test('a refusal is over when the room has what was refused', async (t) =>
   await until(t, 'refused', () => delivery.state.fault?.code === 'denied');
   await archive.publish(TOPICS.ack, '{"alert":1}');
   await until(t, 'let go', () => delivery.state.fault === null);
+  t.equal(rowsOf(outbox), 0, 'and it is not kept any longer');
 });
 
 void t.test('the end of a connection refuses nothing; a packet that cannot be read ends it', async (t) => {
