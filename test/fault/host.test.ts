@@ -77,11 +77,19 @@ t.test(
         .join('');
     };
     const steps = (): number => journal().split('"type":"clock-step"').length - 1;
+    const seen = async (what: string, condition: () => boolean): Promise<void> => {
+      try {
+        await until(t, what, condition, WAIT_MS);
+      } catch (error) {
+        t.fail(`the agent ${agent.code === undefined ? 'runs' : 'has ended'}: ${agent.err.slice(-2000)}`);
+        throw error;
+      }
+    };
     for (const [i, offset] of ['+3d', '-2d', '+0'].entries()) {
       const before = archived(stateDir);
       clock.step(offset);
-      await until(t, `the step to ${offset} is on record`, () => steps() > i, WAIT_MS);
-      await until(t, `events after ${offset}`, () => archived(stateDir) > before, WAIT_MS);
+      await seen(`the step to ${offset} is on record`, () => steps() > i);
+      await seen(`events after ${offset}`, () => archived(stateDir) > before);
     }
     t.equal(agent.code, undefined, 'the agent lives');
     t.notMatch(agent.err, 'vision ended', 'and vision was not disturbed');
