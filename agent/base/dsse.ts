@@ -6,6 +6,7 @@
  * Node's own decoder lets 14 of 1,200 single-bit flips pass; keyid must name the key that verifies.
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CommandRefused, type Envelope, envelopeOf } from '../contract/command.ts';
 
@@ -49,18 +50,12 @@ export function envelopeOpener(
   kind: EnvelopeKind,
 ): (bytes: Uint8Array, keys: ReadonlyMap<string, KeyObject>) => OpenedEnvelope {
   const { payloadType, bytesMax, signatures, keysIn } = kind;
-  // Not compiled: few envelopes come, and vision pays for what is compiled.
   const schema = envelopeOf(bytesMax, signatures);
   return (bytes, keys) => {
     if (bytes.length > bytesMax) {
       throw new CommandRefused('malformed', `${bytes.length} bytes; at most ${bytesMax} are read`);
     }
-    const envelope = parseJson(bytes, 'the envelope');
-    if (!Value.Check(schema, envelope)) {
-      const error = Value.Errors(schema, envelope).First();
-      const where = error?.path || '/';
-      throw new CommandRefused('malformed', `not a DSSE envelope: ${where}: ${error?.message ?? ''}`);
-    }
+    const envelope = ofForm(schema, parseJson(bytes, 'the envelope'), 'not a DSSE envelope');
     if (envelope.payloadType !== payloadType) {
       throw new CommandRefused('malformed', `the payload type is not ${payloadType}`);
     }
@@ -102,6 +97,16 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
   } catch (error) {
     throw new CommandRefused('malformed', `${what} is not JSON in UTF-8`, { cause: error });
   }
+}
+
+/**
+ * The content, where it is of the form; throws CommandRefused, which begins with `otherwise`. The form is not compiled:
+ * few of these come, and vision pays for what is compiled.
+ */
+export function ofForm<S extends TSchema>(schema: S, content: unknown, otherwise: string): Static<S> {
+  if (Value.Check(schema, content)) return content;
+  const error = Value.Errors(schema, content).First();
+  throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${error?.message ?? ''}`);
 }
 
 /** PAE of the DSSE protocol: what is really signed. */

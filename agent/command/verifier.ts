@@ -5,9 +5,8 @@
  * on disk, so that no command is obeyed twice whatever dies.
  */
 import type { KeyObject } from 'node:crypto';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf } from '../base/dsse.ts';
+import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../base/dsse.ts';
 import {
   type AcceptedCommand,
   COMMAND_BYTES_MAX,
@@ -19,8 +18,6 @@ import {
 } from '../contract/command.ts';
 import type { CommandKey } from '../contract/config.ts';
 import type { ReplayGuard } from './replay-guard.ts';
-
-const commandCheck = TypeCompiler.Compile(Command);
 
 const openEnvelope = envelopeOpener({
   payloadType: COMMAND_TYPE,
@@ -58,11 +55,7 @@ export class CommandVerifier {
   /** The command, to be obeyed once and now; throws CommandRefused. */
   open(bytes: Uint8Array): AcceptedCommand {
     const { keyids, payload } = openEnvelope(bytes, this.#publicKeys);
-    const command = parseJson(payload, 'the command');
-    if (!commandCheck.Check(command)) {
-      const error = commandCheck.Errors(command).First();
-      throw new CommandRefused('malformed', `not a command: ${error?.path || '/'}: ${error?.message ?? ''}`);
-    }
+    const command = ofForm(Command, parseJson(payload, 'the command'), 'not a command');
     const key = this.#keys.get(keyids[0] ?? '');
     const op = this.#permitted(command, key);
     this.#checkBox(command, op);

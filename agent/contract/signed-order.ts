@@ -5,8 +5,7 @@
  * INVARIANT: fail-closed: what is not positively right is refused with its reason.
  */
 import type { KeyObject } from 'node:crypto';
-import { Value } from '@sinclair/typebox/value';
-import { envelopeOpener, keyIdOf, parseJson } from '../base/dsse.ts';
+import { envelopeOpener, keyIdOf, ofForm, parseJson } from '../base/dsse.ts';
 import { AUTHORISATION_BYTES_MAX, AUTHORISATION_TYPE, Authorisation } from './authorisation.ts';
 import { CommandRefused } from './command.ts';
 
@@ -33,12 +32,8 @@ export function openAuthorisation(bytes: Uint8Array, authority: KeyObject): Auth
 
 /** What the schema says, and what it cannot say; throws CommandRefused. */
 export function checkedAuthorisation(content: unknown): Authorisation {
-  if (!Value.Check(Authorisation, content)) {
-    const error = Value.Errors(Authorisation, content).First();
-    const where = error?.path || '/';
-    throw new CommandRefused('malformed', `not an authorisation: ${where}: ${error?.message ?? ''}`);
-  }
-  const { notBefore, notAfter, resumeKeys } = content;
+  const authorisation = ofForm(Authorisation, content, 'not an authorisation');
+  const { notBefore, notAfter, resumeKeys } = authorisation;
   // Written so that a time which does not exist (NaN) is refused.
   if (!(Date.parse(notBefore) < Date.parse(notAfter))) {
     throw new CommandRefused('malformed', `notBefore ${notBefore} does not come before notAfter ${notAfter}`);
@@ -48,7 +43,7 @@ export function checkedAuthorisation(content: unknown): Authorisation {
       throw new CommandRefused('malformed', `two of its resumeKeys have the same ${field}`);
     }
   }
-  return content;
+  return authorisation;
 }
 
 /** Why it does not hold at this place and time, or undefined. */

@@ -1,7 +1,6 @@
 /** The signatures that let a suspended box go on: of two different keys of its authorisation, for this suspension. */
 import type { KeyObject } from 'node:crypto';
-import { Value } from '@sinclair/typebox/value';
-import { envelopeOpener, keyIdOf, parseJson, publicKeyOf, signEnvelope } from '../base/dsse.ts';
+import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { RESUME_BYTES_MAX, RESUME_SIGNATURES, RESUME_TYPE, Resume } from '../contract/mode.ts';
@@ -27,11 +26,7 @@ export function openResume(
   nowMs: number,
 ): { reason: string; names: string[] } {
   const { keyids, payload } = openEnvelope(bytes, resumeKeysOf(authorisation));
-  const resume = parseJson(payload, 'what was signed');
-  if (!Value.Check(Resume, resume)) {
-    const error = Value.Errors(Resume, resume).First();
-    throw new CommandRefused('malformed', `no resume: ${error?.path || '/'}: ${error?.message ?? ''}`);
-  }
+  const resume = ofForm(Resume, parseJson(payload, 'what was signed'), 'no resume');
   const { site, box, suspension, reason, notBefore, notAfter } = resume;
   if (site !== own.site || box !== own.box) {
     throw new CommandRefused('wrong-box', `it is for ${box} at ${site}; this is ${own.box} at ${own.site}`);

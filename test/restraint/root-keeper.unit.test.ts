@@ -178,7 +178,7 @@ void t.test('rubbish is refused, names no file and leaves nothing', async (t) =>
       fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.json()),
       (line) => record.ask(line) !== null,
     ),
-    { numRuns: 500 },
+    { numRuns: 2000 },
   );
   const wrong = [
     { op: 'suspend', id: '../../x', since: null, reason: '', by: '' },

@@ -2,7 +2,6 @@
  * Makes a scene's clip: reads the stage by ffmpeg, paints into its pictures, and encodes them as a camera
  * would (H.264, a key frame every 10 s). The same scene gives the same clip.
  */
-
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,4 @@
 /** The words of the public page, in the languages in which it can be written. */
-
 import type { RuleConfig } from '../../contract/rule-config.ts';
 import type { State } from '../journal/story/story.ts';
 

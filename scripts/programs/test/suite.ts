@@ -3,13 +3,28 @@
  * and their names. Tap's own command would do the same, but puts its loader into every process that a test starts: the
  * programs under test would not run as they are shipped, and each of their starts would take twice as long.
  */
-import t from 'tap';
+import type { ChildProcess } from 'node:child_process';
+import t, { type Spawn } from 'tap';
 
 /** One more than the small machine has cores: a third of their time the tests of whole boxes wait. */
 const JOBS = 3;
 
 const [timeoutS = '', ...files] = process.argv.slice(2);
 const env = { ...process.env, NO_COLOR: '1', TAP_TIMEOUT: timeoutS };
+
+const running = new Set<ChildProcess>();
+t.on('spawn', (file: Spawn) =>
+  file.on('process', (child: ChildProcess) => {
+    running.add(child);
+    child.once('close', () => running.delete(child));
+  }),
+);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    for (const child of running) child.kill('SIGTERM');
+    process.exit(1);
+  });
+}
 
 // Each file has its own.
 t.setTimeout(0);

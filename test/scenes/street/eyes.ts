@@ -3,7 +3,6 @@
  * PETS09-S2L1 and TUD-Stadtmitte (people) and on two clips of traffic (vehicles), with nanodet-g-city10 at
  * 416 × 256. Errors last: a pose, a label, a lapse.
  */
-
 import { iou, type SizePx, shareInside, type XyxyPx } from '../../../agent/contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../../agent/contract/label.ts';
 import type { Detection } from '../../../agent/contract/picture.ts';

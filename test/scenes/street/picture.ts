@@ -2,7 +2,6 @@
  * Paints a moment of a scene: the stage, its actors from the farthest to the nearest, and the weather. An
  * actor is a cut-out of the stage's clip, or a drawing where only the model of the detector looks at it.
  */
-
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { groupOf, type Label } from '../../../agent/contract/label.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';

@@ -2,7 +2,6 @@
  * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent
  * compose them, on the scene's own clock.
  */
-
 import { createHash } from 'node:crypto';
 import { makeLogger } from '../../../agent/base/log.ts';
 import { ConfigProblems, inspectText } from '../../../agent/config/load.ts';

@@ -2,7 +2,6 @@
  * A stage: a real clip at the detector's input size, read by the real camera, with what the real detector
  * finds in it; its empty picture (the median of the clip), and people and vehicles cut out of it.
  */
-
 import { systemClock } from '../../../agent/base/clock.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
 import { type SizePx, shareInside, type XyxyPx } from '../../../agent/contract/geometry.ts';
