@@ -20,12 +20,12 @@ import { entry, eventAt, history } from '../lib/history.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { MODEL_DIR, ROOT, scratch } from '../lib/paths.ts';
+import { SEED } from '../lib/random.ts';
 import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 
 const HOUR_MS = 3_600_000;
 const VIGIE = join(ROOT, 'dist/agent/cli/main.js');
-const SEED = Number(process.env['VIGIE_TEST_SEED'] ?? Date.now() % 2 ** 31);
 
 interface Outcome {
   readonly code: number | null;

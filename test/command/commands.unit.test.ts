@@ -22,13 +22,13 @@ import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { figure } from '../lib/counters.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
+import { SEED } from '../lib/random.ts';
 import {
   flips,
   mutations,
   noneAccepted,
   REFUSAL_RUNS,
   REFUSAL_TIMEOUT_S,
-  SEED,
   type Verdict,
   verdictOf,
   type Wrong,

@@ -8,12 +8,12 @@ import { CONFIG_KEYS } from '../../agent/config/environment.ts';
 import { EXAMPLE } from '../../agent/config/example.ts';
 import { type ConfigMode, inspectText, problemText } from '../../agent/config/load.ts';
 import { Config } from '../../agent/contract/config.ts';
+import { SEED } from '../lib/random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const RUNS = FULL ? 100_000 : 2_000;
 // The full run takes six minutes on one core of a laptop, and several times that on a board.
 if (FULL) t.setTimeout(3_600_000);
-const SEED = Number(process.env['VIGIE_TEST_SEED'] ?? Date.now() % 2 ** 31);
 
 const BASE = EXAMPLE.replace('rtsp://10.0.0.2', 'rtsp://admin:hunter2@10.0.0.2');
 const MODES: readonly ConfigMode[] = ['run', 'replay', 'check'];

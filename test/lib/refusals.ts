@@ -2,11 +2,11 @@
 import fc from 'fast-check';
 import type { Test } from 'tap';
 import { CommandRefused, type RefusalCode } from '../../agent/contract/command.ts';
+import { SEED } from './random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 export const REFUSAL_RUNS = FULL ? 1_000_000 : 3_000;
 export const REFUSAL_TIMEOUT_S = FULL ? 7200 : 120;
-export const SEED = Number(process.env['VIGIE_TEST_SEED'] ?? Date.now() % 2 ** 31);
 
 export type Verdict = RefusalCode | 'accepted';
 
