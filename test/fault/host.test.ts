@@ -1,6 +1,6 @@
 /** Rows of the fault matrix that begin at the host: memory, clock and disk, made for real under the whole program. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -48,7 +48,11 @@ const noFaketime = FAKETIME === undefined && 'no faketime: apt-get install faket
 /** A wall clock that can be stepped while a program runs; its monotonic clock goes on. */
 function steppable(dir: string): { env: string[]; step(offset: string): void } {
   const file = join(dir, 'offset');
-  const step = (offset: string): void => writeFileSync(file, `${offset}\n`);
+  // In one step: faketime reads the file at every look at the clock, and ends the process if it finds it empty.
+  const step = (offset: string): void => {
+    writeFileSync(`${file}.new`, `${offset}\n`);
+    renameSync(`${file}.new`, file);
+  };
   step('+0');
   const settings = {
     FAKETIME_TIMESTAMP_FILE: file,
