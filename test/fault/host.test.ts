@@ -1,8 +1,9 @@
 /** Rows of the fault matrix that begin at the host: memory, clock and disk, made for real under the whole program. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { writeAtomically } from '../../agent/base/atomic-file.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
@@ -48,11 +49,8 @@ const noFaketime = FAKETIME === undefined && 'no faketime: apt-get install faket
 /** A wall clock that can be stepped while a program runs; its monotonic clock goes on. */
 function steppable(dir: string): { env: string[]; step(offset: string): void } {
   const file = join(dir, 'offset');
-  // In one step: faketime reads the file at every look at the clock, and ends the process if it finds it empty.
-  const step = (offset: string): void => {
-    writeFileSync(`${file}.new`, `${offset}\n`);
-    renameSync(`${file}.new`, file);
-  };
+  // faketime reads the file at every look at the clock, and ends the process if it finds it empty.
+  const step = (offset: string): void => writeAtomically(file, `${offset}\n`);
   step('+0');
   const settings = {
     FAKETIME_TIMESTAMP_FILE: file,
