@@ -4,7 +4,7 @@ import { XyxyNorm } from './geometry.ts';
 import { LabelSchema } from './label.ts';
 import { Mode } from './mode.ts';
 import { DEGRADING } from './observation.ts';
-import { RedactionCounts } from './redacted-jpeg.ts';
+import { Redaction } from './redacted-jpeg.ts';
 import { SealedNote } from './sealed-evidence.ts';
 
 /** Name of docs/ref/events.schema.json; the number grows when a consumer that fits it would no longer do. */
@@ -41,7 +41,7 @@ const Snapshot = Type.Object(
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
     bytes: Type.Integer({ minimum: 1 }),
     time: Type.String({ ...Time, description: 'when it was taken' }),
-    redaction: RedactionCounts,
+    redaction: Redaction,
   },
   strict,
 );

@@ -21,7 +21,7 @@ import { SizePx, XyxyNorm } from './geometry.ts';
 import { GroupSchema, LabelSchema } from './label.ts';
 import { LatencyCounts } from './latency.ts';
 import { Observation } from './observation.ts';
-import { type RedactedJpeg, RedactionCounts } from './redacted-jpeg.ts';
+import { type RedactedJpeg, Redaction } from './redacted-jpeg.ts';
 import { isAgeFile, type SealedEvidence, SealedNote } from './sealed-evidence.ts';
 
 export const LINK_MESSAGE_BYTES_MAX = 1_048_576;
@@ -30,6 +30,8 @@ const strict = { additionalProperties: false } as const;
 const Text = Type.String({ maxLength: 1000 });
 const Ms = Type.Number({ minimum: 0 });
 const Count = Type.Integer({ minimum: 0 });
+const { id: ZoneId } = ZoneConfig.properties;
+const { id: LineId } = LineConfig.properties;
 
 /**
  * By what vision knows the camera's view again after a restart. INVARIANT: no picture can be made from it
@@ -61,6 +63,8 @@ export const VisionSettings = Type.Object(
     zones: Type.Array(ZoneConfig),
     lines: Type.Array(LineConfig),
     masks: Type.Array(MaskConfig),
+    /** IANA name: the times that pictures bear are the site's. */
+    timeZone: Text,
     groundPlane: Type.Optional(GroundPlaneConfig),
     /** How far a standing vehicle may move, in sizes of its box; null where no rule asks for standing vehicles. */
     moveTolerance: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()]),
@@ -79,9 +83,19 @@ export const VisionSettings = Type.Object(
 );
 export type VisionSettings = Static<typeof VisionSettings>;
 
-/** A box to outline; it moves with its velocity to where it was when the still was taken. */
+/**
+ * What an event is about, in the event's order: figures bear the number. A box moves with its velocity to where it was
+ * when the still was taken.
+ */
 export const Focus = Type.Object(
-  { xyxyNorm: XyxyNorm, velocityNormPerS: Type.Tuple([Type.Number(), Type.Number()]) },
+  {
+    xyxyNorm: XyxyNorm,
+    velocityNormPerS: Type.Tuple([Type.Number(), Type.Number()]),
+    /** What it is; absent for a part of the place. */
+    object: Type.Optional(
+      Type.Object({ track: Type.Integer({ minimum: 1 }), group: GroupSchema, label: LabelSchema }, strict),
+    ),
+  },
   strict,
 );
 export type Focus = Static<typeof Focus>;
@@ -92,6 +106,9 @@ export const EvidenceRequest = Type.Object(
     request: Type.Integer({ minimum: 1 }),
     atMs: Ms,
     focus: Type.Array(Focus, { maxItems: 64 }),
+    /** The zone or the line that the rule watches. */
+    zone: Type.Optional(ZoneId),
+    line: Type.Optional(LineId),
     seal: Type.Boolean(),
   },
   strict,
@@ -240,7 +257,7 @@ export const FromVision = Type.Union([
       widthPx: Type.Integer({ minimum: 1 }),
       heightPx: Type.Integer({ minimum: 1 }),
       atMs: Ms,
-      redaction: RedactionCounts,
+      redaction: Redaction,
     },
     strict,
   ),

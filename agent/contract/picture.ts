@@ -26,6 +26,26 @@ export interface Frame {
    * it out. Absent where there are no masks; never changed.
    */
   readonly masked?: Uint8Array | undefined;
+  /**
+   * The same moment as large as a snapshot, about once a second; it never leaves the vision process. The camera's next
+   * frame may take its place, as with `rgb`.
+   */
+  readonly planes?: YuvPlanes | undefined;
+}
+
+/**
+ * A picture in three planes of 8 bits, colour at half the resolution (4:2:0), levels as in a JPEG of the same frame
+ * (full range); black under the privacy masks.
+ */
+export interface YuvPlanes {
+  readonly size: SizePx;
+  /** Rows of `strideY` bytes. */
+  readonly y: Uint8Array;
+  /** Blue and red difference, 128 where there is none: rows of `strideUv` bytes. */
+  readonly u: Uint8Array;
+  readonly v: Uint8Array;
+  readonly strideY: number;
+  readonly strideUv: number;
 }
 
 /** One box of the detector. */

@@ -5,17 +5,35 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 
-/** What was made unrecognisable in a snapshot. */
-export const RedactionCounts = Type.Object(
+const strict = { additionalProperties: false } as const;
+const Share = { minimum: 0, maximum: 1 } as const;
+
+/** What of a snapshot is not the camera's picture of that moment. */
+export const Redaction = Type.Object(
   {
-    persons: Type.Integer({ minimum: 0, description: 'person boxes pixelated' }),
-    plates: Type.Integer({ minimum: 0, description: 'plate regions of vehicles pixelated' }),
-    moving: Type.Integer({ minimum: 0, description: 'regions pixelated only because something moved there' }),
+    figures: Type.Integer({ minimum: 0, description: 'figures drawn, one for each person who was found' }),
+    plate: Type.Object(
+      {
+        share: Type.Number({
+          ...Share,
+          description: 'share of the picture that is the empty place (hatched)',
+        }),
+        oldestS: Type.Number({
+          minimum: 0,
+          description: 'its oldest part was seen so many seconds before the picture; 0 where there is none',
+        }),
+      },
+      strict,
+    ),
+    mosaicShare: Type.Number({
+      ...Share,
+      description: 'share that is blocks in the colours around it, since the empty place is not known there',
+    }),
     masks: Type.Integer({ minimum: 0, description: 'privacy masks drawn black' }),
   },
-  { additionalProperties: false },
+  strict,
 );
-export type RedactionCounts = Static<typeof RedactionCounts>;
+export type Redaction = Static<typeof Redaction>;
 
 declare const redacted: unique symbol;
 
@@ -27,7 +45,7 @@ export interface RedactedJpeg {
   readonly heightPx: number;
   /** Media time of the still, ms. */
   readonly atMs: number;
-  readonly redaction: RedactionCounts;
+  readonly redaction: Redaction;
   readonly [redacted]: true;
 }
 

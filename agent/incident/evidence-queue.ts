@@ -105,7 +105,7 @@ export class EvidenceQueue {
       const id = `${boot}-${this.#made}`;
       const event = eventOf(about, transition, { ...circumstances, id, site, box, evidence: {} });
       const standing = standingNote(about, transition, wallAtMs);
-      const asked = isShown(about, transition) ? this.#ask(transition) : [];
+      const asked = isShown(about, transition) ? this.#ask(about, transition) : [];
       if (this.#waiting.length === 0 && asked.length === 0) {
         this.#accept(event, [], standing);
         continue;
@@ -188,7 +188,7 @@ export class EvidenceQueue {
   }
 
   /** One request for the event's own moment and one for each earlier moment that belongs to it. */
-  #ask({ situation, atMs }: Transition): AskedPicture[] {
+  #ask({ zone, line }: EventSubject, { situation, atMs }: Transition): AskedPicture[] {
     const still = { velocityNormPerS: [0, 0] as [number, number] };
     const focus =
       situation.focus?.map((xyxyNorm) => ({ xyxyNorm, ...still })) ?? situation.objects.map(focusOf);
@@ -196,7 +196,8 @@ export class EvidenceQueue {
     return moments.map(({ moment, atMs }) => {
       this.#requests += 1;
       const seal = moment === 'snapshot';
-      return { moment, request: { request: this.#requests, atMs, focus, seal } };
+      const place = { ...(zone && { zone: zone.id }), ...(line && { line: line.id }) };
+      return { moment, request: { request: this.#requests, atMs, focus, ...place, seal } };
     });
   }
 
@@ -249,6 +250,6 @@ function isShown({ severity }: EventSubject, { phase }: Transition): boolean {
   return phase === 'start' && severity !== 'system';
 }
 
-function focusOf({ xyxyNorm, velocityNormPerS }: ObservedTrack): Focus {
-  return { xyxyNorm, velocityNormPerS };
+function focusOf({ xyxyNorm, velocityNormPerS, id: track, group, label }: ObservedTrack): Focus {
+  return { xyxyNorm, velocityNormPerS, object: { track, group, label } };
 }

@@ -13,7 +13,7 @@ export function visionSettings(
   permit: CapturePermit,
   { mode, camera }: VisionSource,
 ): VisionSettings {
-  const { detector, zones, lines, masks, groundPlane } = config;
+  const { detector, zones, lines, masks, timeZone, groundPlane } = config;
   const rules = config.rules.filter(({ id }) => permit.rules.has(id));
   const tolerances = rules.flatMap((rule) => (rule.kind === 'illegal-parking' ? [rule.moveTolerance] : []));
   return {
@@ -24,6 +24,7 @@ export function visionSettings(
     zones,
     lines,
     masks,
+    timeZone,
     ...(groundPlane !== undefined && { groundPlane }),
     // One place serves all rules: the strictest of them decides what still stands.
     moveTolerance: tolerances.length === 0 ? null : Math.min(...tolerances),

@@ -87,6 +87,7 @@ export class VisionFlow {
   #wakeLockStep: (() => void) | undefined;
   /** When the camera was last opened anew for a picture that stands still. */
   #rebuiltMs = Number.NEGATIVE_INFINITY;
+  #moved = false;
   #startedMs = 0;
   #statsDueMs = 0;
   #stopped = false;
@@ -95,7 +96,7 @@ export class VisionFlow {
   constructor(options: VisionFlowOptions) {
     this.#options = options;
     const { settings, clock, log, send, sealTo } = options;
-    const { detector, groundPlane, masks, mode, modelDir } = settings;
+    const { detector, groundPlane, masks, mode, modelDir, zones, lines, timeZone } = settings;
     const { source, fps } = settings.camera;
     const [widthPx, heightPx] = detector.input;
     this.#live = mode === 'live';
@@ -115,7 +116,7 @@ export class VisionFlow {
     this.#observer = new Observer(settings);
     this.#evidence = new Evidence({
       stillNear: (atMs) => this.#camera.stillNear(atMs),
-      ...{ sealTo, send, log },
+      ...{ sealTo, zones, lines, timeZone, send, log },
     });
   }
 
@@ -206,7 +207,7 @@ export class VisionFlow {
   async #analyse(frame: Frame): Promise<void> {
     const look = await this.#look(frame);
     const observation = this.#observer.observationOf(frame, look);
-    if (this.#live) this.#followView(observation.camera ?? [], frame.atMs);
+    this.#followView(observation.camera ?? [], frame.atMs);
     this.#stageClock.book('observe');
     this.#evidence.remember(frame, look, this.#observer.foreground);
     this.#evidence.keep(this.#observer.pinnedMs, frame.atMs);
@@ -232,6 +233,10 @@ export class VisionFlow {
 
   /** A frozen picture may be the pipeline's own fault: it is built anew. What is known of the view goes to the agent. */
   #followView(conditions: readonly CameraCondition[], atMs: number): void {
+    const moved = conditions.includes('moved');
+    if (moved && !this.#moved) this.#evidence.forgetPlace();
+    this.#moved = moved;
+    if (!this.#live) return;
     const view = this.#observer.viewToTell();
     if (view !== undefined) this.#tell({ kind: 'view', view });
     if (!conditions.includes('frozen')) this.#rebuiltMs = Number.NEGATIVE_INFINITY;

@@ -116,8 +116,8 @@ void t.test('the page says what the journal and the authorisation say', async (t
   t.match(text(page), 'On trial: counted only');
   t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
   t.match(text(page), 'Texts of alerts: 20 days.');
-  t.match(text(page), 'Stills, people and vehicles in blocks: 3 days.');
-  t.match(text(page), 'No still without blocks is kept or handed out.', 'nobody to seal to');
+  t.match(text(page), 'Stills, people replaced by drawn figures, vehicles in blocks: 3 days.');
+  t.match(text(page), 'No still as the camera took it is kept or handed out.', 'nobody to seal to');
   t.match(text(page), '1 part of the picture');
   const figures = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
     Number(n.replaceAll(',', '')),
@@ -223,9 +223,9 @@ void t.test('what it says of redaction and of the journal, it says with their li
     [
       'en',
       [
-        /99\.997\s?% and 100\s?% of the area of people/,
+        /at least 99\.997\s?% of the area of people/,
         /Somebody whom the program does not find and who does not move is not covered/,
-        /colours of clothes, where somebody stands and with whom/,
+        /What remains: where somebody stood, how tall, with whom and when/,
         /after the last head that somebody else has kept/,
         /It does not prove .* that nobody else uses the pictures of the same camera/,
       ],
@@ -233,7 +233,7 @@ void t.test('what it says of redaction and of the journal, it says with their li
     [
       'fr',
       [
-        /99,997\s?% et 100\s?% de la surface des personnes/,
+        /au moins 99,997\s?% de la surface des personnes/,
         /Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte/,
         /après la dernière tête qu’un tiers a conservée/,
         /ne prouve pas .* que personne d’autre n’utilise les images de la même caméra/,

@@ -89,7 +89,7 @@ function described(jpeg: Buffer) {
     sha256: createHash('sha256').update(jpeg).digest('hex'),
     bytes: jpeg.length,
     time: '2026-11-24T14:00:00.000Z',
-    redaction: { persons: 1, plates: 0, moving: 0, masks: 0 },
+    redaction: { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 },
   };
 }
 

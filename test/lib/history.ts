@@ -41,7 +41,7 @@ export function eventAt(timeMs: number, change: EventChange = {}): VigieEvent {
           sha256: '0f'.repeat(32),
           bytes: 61_234,
           time,
-          redaction: { persons: 3, plates: 1, moving: 0, masks: 1 },
+          redaction: { figures: 3, plate: { share: 0.06, oldestS: 41.3 }, mosaicShare: 0, masks: 1 },
         },
       },
       clock: { synced },

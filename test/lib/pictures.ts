@@ -1,9 +1,10 @@
 /** Frames and stills as the camera gives them out: black under the privacy masks. */
 import type { MaskConfig } from '../../agent/contract/config.ts';
-import type { SizePx } from '../../agent/contract/geometry.ts';
+import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Frame, Still } from '../../agent/contract/picture.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { givenOut } from '../../agent/vision/camera/still.ts';
+import { CELL_PX, type Grid } from '../../agent/vision/redact/cells.ts';
 
 /** Makes the frames' own pixels black. */
 export function masking(masks: readonly MaskConfig[]): (frame: Frame) => Frame {
@@ -30,4 +31,10 @@ export function paintGrey(rgb: Uint8Array, pixel: number, level: number): void {
   rgb[pixel * 3] = grey;
   rgb[pixel * 3 + 1] = grey;
   rgb[pixel * 3 + 2] = grey;
+}
+
+/** Whether a box touches a cell of a picture's grid. */
+export function isTouched({ columns }: Grid, cell: number, [x1, y1, x2, y2]: XyxyPx): boolean {
+  const [x, y] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
+  return x < x2 && x + CELL_PX > x1 && y < y2 && y + CELL_PX > y1;
 }

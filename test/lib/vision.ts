@@ -31,6 +31,7 @@ export function bareSettings(source: string, fps: number): VisionSettings {
     zones: [],
     lines: [],
     masks: [],
+    timeZone: 'UTC',
     moveTolerance: null,
     knownStanding: [],
     regions: false,

@@ -64,11 +64,25 @@ t.test(
         `the incident of ${atS} s is told with gating too: ${beganS(gated)}`,
       );
     }
-    const persons = (replayed: Replayed): number =>
-      Math.min(...starts(replayed).map(({ data }) => data.evidence.snapshot?.redaction.persons ?? 0));
+    // Who is known is drawn as a figure, and whatever a person may be is hidden: by the empty place, or by blocks.
+    const redactions = (replayed: Replayed) =>
+      starts(replayed).flatMap(({ data }) => data.evidence.snapshot?.redaction ?? []);
+    t.equal(redactions(gated).length, starts(gated).length, 'each has its snapshot');
+    const figures = (replayed: Replayed): number =>
+      Math.min(...redactions(replayed).map((redaction) => redaction.figures));
+    const hidden = (replayed: Replayed): number =>
+      Math.min(...redactions(replayed).map(({ plate, mosaicShare }) => plate.share + mosaicShare));
     t.ok(
-      persons(gated) >= persons(every) - 1,
-      `people redacted: ${persons(gated)}, ${persons(every)} by looking`,
+      figures(every) >= 1 && hidden(every) > 0,
+      `${figures(every)} people, ${hidden(every).toFixed(4)} hidden by looking`,
+    );
+    t.ok(
+      figures(gated) >= figures(every) - 1,
+      `people drawn: ${figures(gated)}, ${figures(every)} by looking`,
+    );
+    t.ok(
+      hidden(gated) >= 0.8 * hidden(every),
+      `share that is hidden: ${hidden(gated).toFixed(4)}, ${hidden(every).toFixed(4)} by looking`,
     );
   },
 );

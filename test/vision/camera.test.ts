@@ -8,7 +8,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { makeLogger } from '../../agent/base/log.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
-import type { Frame } from '../../agent/contract/picture.ts';
+import type { Frame, Still, YuvPlanes } from '../../agent/contract/picture.ts';
 import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 
@@ -296,3 +296,53 @@ void t.test('a clip that was cut off', { skip: noClip }, async (t) => {
   const { frames } = await replayed(t, { source: `file:${file}` });
   t.ok(frames.length > 150 && frames.length < 795, `${frames.length} whole frames, then the end`);
 });
+
+void t.test(
+  'once a second the planes of the same moment come with the frame, at the size of a snapshot',
+  async (t) => {
+    const dir = scratch(t);
+    const sizes = [
+      // Width and height of the source, and of the planes: an odd row, padded rows, one to scale, one on end.
+      [642, 482, 642, 482],
+      [330, 246, 330, 246],
+      [1920, 1080, 1280, 720],
+      [1080, 1920, 720, 1280],
+    ] as const;
+    for (const [width, height, planeWidth, planeHeight] of sizes) {
+      const file = join(dir, `${width}.mp4`);
+      const size = `video/x-raw,format=I420,width=${width},height=${height},framerate=10/1`;
+      makeClip(file, `${size} ! x264enc ! mp4mux`, 'pattern=smpte num-buffers=25');
+      const { camera: made } = camera(t, { source: `file:${file}` });
+      await made.start();
+      let [seen, worst] = [0, 0];
+      for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+        if (frame.planes === undefined) continue;
+        seen += 1;
+        t.same(frame.planes.size, { widthPx: planeWidth, heightPx: planeHeight });
+        const still = made.stillNear(frame.atMs);
+        t.equal(still?.ptsNs, frame.ptsNs, 'a still is of the same moment');
+        if (still !== undefined) worst = Math.max(worst, await differenceOf(frame.planes, still));
+      }
+      t.equal(seen, 3, `${width}×${height}: of 2.5 s`);
+      t.ok(worst < 4, `${width}×${height}: ${worst} levels from the still, in the mean`);
+    }
+  },
+);
+
+/** Between planes, read as a JPEG's (ITU-T T.871), and a still of their moment. */
+async function differenceOf({ size, y, u, v, strideY, strideUv }: YuvPlanes, still: Still): Promise<number> {
+  const { rgb } = await still.pixels(size);
+  let [sum, count] = [0, 0];
+  for (let row = 0; row < size.heightPx; row += 5) {
+    for (let x = 0; x < size.widthPx; x += 5) {
+      const colour = (row >> 1) * strideUv + (x >> 1);
+      const [luma, cb, cr] = [y[row * strideY + x] ?? 0, (u[colour] ?? 0) - 128, (v[colour] ?? 0) - 128];
+      const pixel = [luma + 1.402 * cr, luma - 0.344 * cb - 0.714 * cr, luma + 1.772 * cb];
+      pixel.forEach((level, i) => {
+        sum += Math.abs(Math.min(255, Math.max(0, level)) - (rgb[(row * size.widthPx + x) * 3 + i] ?? 0));
+        count += 1;
+      });
+    }
+  }
+  return sum / count;
+}

@@ -1,51 +1,69 @@
-/** The queue of pictures: whenever one is asked for, it is made. */
+/** Pictures that are asked for: each is made, whenever it is, and what the request is about is drawn in it. */
 import { setImmediate as turn } from 'node:timers/promises';
 import sharp from 'sharp';
 import t from 'tap';
-import { FromVision, LinkDecoder } from '../../agent/contract/link.ts';
-import type { Frame } from '../../agent/contract/picture.ts';
+import type { PointNorm, SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
+import { type EvidenceRequest, type Focus, FromVision, LinkDecoder } from '../../agent/contract/link.ts';
+import type { Detection, Frame, Look, Track } from '../../agent/contract/picture.ts';
+import type { Redaction } from '../../agent/contract/redacted-jpeg.ts';
 import { Evidence } from '../../agent/vision/redact/evidence.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { stillFrom } from '../lib/pictures.ts';
 
-const SOURCE = { widthPx: 64, heightPx: 48 };
-const raw = { width: 64, height: 48, channels: 3 } as const;
-const JPEG = await sharp(Buffer.alloc(64 * 48 * 3, 120), { raw })
-  .jpeg()
+const SOURCE: SizePx = { widthPx: 384, heightPx: 320 };
+const JPEG = await sharp(Buffer.alloc(384 * 320 * 3, 110), { raw: { width: 384, height: 320, channels: 3 } })
+  .jpeg({ quality: 97 })
   .toBuffer();
-const FRAME: Frame = {
-  index: 1,
-  ptsNs: 0n,
-  atMs: 1000,
-  wallMs: 0,
-  source: SOURCE,
-  input: { widthPx: 32, heightPx: 32 },
-  rgb: new Uint8Array(32 * 32 * 3),
-};
+const STEP_MS = 200;
+const NOBODY: Look = { looked: true, found: [], tracks: [] };
 
-/** Asks for the still at 1000 ms, which there is, or for another, which there is not. */
+function frame(atMs: number): Frame {
+  const input = { widthPx: 32, heightPx: 32 };
+  return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input, rgb: new Uint8Array(32 * 32 * 3) };
+}
+
+const SQUARE: PointNorm[] = [
+  [0.25, 0.25],
+  [0.75, 0.25],
+  [0.75, 0.75],
+  [0.25, 0.75],
+];
+
+/** Asks for the still at 1000 ms, which there is (up to 500 ms before too), or for another, which there is not. */
 const request = (number: number, atMs: number) => ({ request: number, atMs, focus: [], seal: false });
 
 class Answers {
   readonly evidence: Evidence;
   readonly given: string[] = [];
+  snapshot: { readonly redaction: Redaction; readonly jpeg: Uint8Array } | undefined;
   /** Called at each answer. */
   onAnswer: (count: number) => void = () => undefined;
 
-  constructor() {
+  /** What was known of the frames up to the still's. */
+  constructor(looks: readonly Look[] = [NOBODY]) {
     this.evidence = new Evidence({
-      stillNear: (atMs) => (atMs === 1000 ? stillFrom(JPEG, SOURCE) : undefined),
+      stillNear: (atMs) => (atMs > 500 && atMs <= 1000 ? stillFrom(JPEG, SOURCE) : undefined),
       sealTo: [],
+      zones: [{ id: 'square', polygon: SQUARE }],
+      // A line may bear the name of a zone.
+      lines: [
+        { id: 'gate', from: [0.5, 0.25], to: [0.5, 0.75] },
+        { id: 'square', from: [0.1, 0.1], to: [0.2, 0.1] },
+      ],
+      timeZone: 'UTC',
       log: SILENT,
       send: (encoded) => {
-        for (const { message } of new LinkDecoder(FromVision).push(encoded)) {
+        for (const { message, binary } of new LinkDecoder(FromVision).push(encoded)) {
+          if (message.kind === 'snapshot') this.snapshot = { redaction: message.redaction, jpeg: binary };
           if ('request' in message) this.given.push(`${message.kind} ${message.request}`);
         }
         this.onAnswer(this.given.length);
         return true;
       },
     });
-    this.evidence.remember(FRAME, { looked: true, found: [], tracks: [] }, undefined);
+    looks.forEach((look, i) => {
+      this.evidence.remember(frame(1000 - (looks.length - 1 - i) * STEP_MS), look, undefined);
+    });
   }
 }
 
@@ -113,4 +131,148 @@ t.test('a picture that fails holds up no other, and more than 16 are refused wit
       'no-snapshot 3',
     ],
   );
+});
+
+type Is = (r: number, g: number, b: number) => boolean;
+const isYellow: Is = (r, g, b) => r > 180 && g > 110 && g < 210 && b < 90;
+const isOrange: Is = (r, _, b) => r > b + 100;
+const isBlue: Is = (r, _, b) => b > r + 100;
+const isWhite: Is = (r, g, b) => Math.min(r, g, b) > 200;
+
+/** Counts pixels of a kind in a part of the published picture. */
+interface Picture extends Redaction {
+  count(is: Is, part?: XyxyPx): number;
+}
+
+/** The picture of one request. */
+async function pictureOf(asked: Partial<EvidenceRequest>, looks?: readonly Look[]): Promise<Picture> {
+  const answers = new Answers(looks);
+  answers.evidence.request({ ...request(1, 1000), ...asked });
+  await answers.evidence.idle();
+  if (answers.snapshot === undefined) throw new Error(`no snapshot: ${answers.given}`);
+  const { redaction, jpeg } = answers.snapshot;
+  const rgb = await sharp(jpeg).raw().toBuffer();
+  const count = (is: Is, [left, top, right, bottom]: XyxyPx = [0, 0, 384, 320]): number => {
+    let found = 0;
+    for (let y = top; y < bottom; y += 1) {
+      for (let x = left; x < right; x += 1) {
+        const [r = 0, g = 0, b = 0] = rgb.subarray((y * 384 + x) * 3);
+        if (is(r, g, b)) found += 1;
+      }
+    }
+    return found;
+  };
+  return { ...redaction, count };
+}
+
+/** An object of the event at a place of the picture. */
+function focusOn(xyxyNorm: XyxyNorm, group: 'person' | 'bag', track: number): Focus {
+  const label = group === 'person' ? 'person' : 'suitcase';
+  return { xyxyNorm, velocityNormPerS: [0, 0], object: { track, group, label } };
+}
+function person(x: number, y: number, score = 0.7): Detection {
+  return { group: 'person', label: 'person', score, xyxyPx: [x, y, x + 30, y + 80] };
+}
+function track(id: number, { group, label, xyxyPx }: Detection): Track {
+  const facts = { score: 0.7, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 1000, seen: true } as const;
+  return { ...facts, id, group, label, xyxyPx };
+}
+
+t.test('the zone or the line that a request names is drawn, and no other', async (t) => {
+  const sides: XyxyPx[] = [
+    [96, 78, 288, 83],
+    [285, 80, 291, 240],
+    [96, 237, 288, 243],
+    // The last side of a zone leads back to its first corner.
+    [93, 80, 99, 240],
+  ];
+  const gate: XyxyPx = [189, 84, 195, 236];
+  const seen = ({ count }: Picture): boolean[] => [...sides, gate].map((part) => count(isWhite, part) > 120);
+  const [zone, line] = [await pictureOf({ zone: 'square' }), await pictureOf({ line: 'gate' })];
+  t.same(seen(zone), [true, true, true, true, false], 'a zone');
+  t.same(seen(line), [false, false, false, false, true], 'a line');
+  t.equal(zone.count(isWhite, [110, 100, 270, 220]), 0, 'nothing within the zone');
+  for (const asked of [{}, { zone: 'gate', line: 'bridge' }]) {
+    t.equal(
+      (await pictureOf(asked)).count((r) => Math.abs(r - 110) > 3),
+      0,
+      'none is named, or none is known of that name',
+    );
+  }
+});
+
+t.test('an object of the event is framed, where it was when the still was taken', async (t) => {
+  const bag = focusOn([0.5, 0.5, 0.75, 0.75], 'bag', 3);
+  const still = await pictureOf({ focus: [bag] });
+  const [at, inside]: XyxyPx[] = [
+    [190, 158, 290, 242],
+    [194, 162, 286, 238],
+  ];
+  // A line of a pixel around 96 × 80 px.
+  t.ok(still.count(isYellow, at) > 300, `${still.count(isYellow, at)} pixels`);
+  t.equal(still.count(isYellow, inside), 0);
+  t.ok(still.count(isWhite, [230, 148, 250, 158]) >= 5, 'its number above it');
+  t.match(still, { figures: 0, plate: { share: 0 }, mosaicShare: 0 });
+  // A fifth of a second before, it was on its way there: 10 % of the picture further left.
+  const moved = await pictureOf({
+    atMs: 800,
+    focus: [{ ...bag, xyxyNorm: [0.4, 0.5, 0.65, 0.75], velocityNormPerS: [0.5, 0] }],
+  });
+  t.ok(moved.count(isYellow, at) > 300);
+  t.equal(moved.count(isYellow, [140, 140, 188, 250]), 0);
+});
+
+t.test(
+  'people are figures: orange with a number is whom the event is about, blue whom it is not',
+  async (t) => {
+    const [first, second, third] = [40, 140, 240].map((x) => person(x, 60)) as [
+      Detection,
+      Detection,
+      Detection,
+    ];
+    const look = { looked: true, found: [first, second, third], tracks: [track(7, first), track(8, second)] };
+    // The second is where the tracker says, whatever the box in the event.
+    const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
+    const made = await pictureOf({ focus }, [look]);
+    t.equal(made.figures, 3);
+    const counts = (is: Is, above = 0): number[] =>
+      [first, second, third].map(({ xyxyPx: [x1, y1, x2, y2] }) =>
+        made.count(is, above > 0 ? [x1, y1 - above, x2, y1 - 2] : [x1, y1, x2, y2]),
+      );
+    t.same(
+      counts(isOrange).map((count) => count > 400),
+      [false, true, false],
+      `${counts(isOrange)}`,
+    );
+    t.same(
+      counts(isBlue).map((count) => count > 400),
+      [true, false, true],
+      `${counts(isBlue)}`,
+    );
+    t.same(
+      counts(isWhite, 11).map((count) => count >= 5),
+      [false, true, false],
+      `the number: ${counts(isWhite, 11)}`,
+    );
+    t.equal(made.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
+
+    const unsure = await pictureOf({}, [{ looked: true, found: [person(40, 60, 0.2)], tracks: [] }]);
+    t.equal(unsure.figures, 0, 'of whom it is not sure is hidden, and not drawn');
+    t.ok(unsure.mosaicShare > 0.02, `${unsure.mosaicShare}`);
+  },
+);
+
+t.test('the path of whom the event is about leads along the feet, and nobody else has one', async (t) => {
+  const looks = [30, 80, 130, 180, 230].map((x) => {
+    const tracks = [track(4, person(x, 60)), track(5, person(300 - x, 180))];
+    return { looked: true, found: [], tracks };
+  });
+  const made = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, looks);
+  const steps = [45, 95, 145].map((x) => made.count(isOrange, [x, 137, x + 50, 144]));
+  t.ok(
+    steps.every((count) => count > 20),
+    `${steps}`,
+  );
+  t.equal(made.count(isOrange, [0, 180, 384, 290]), 0);
+  t.equal((await pictureOf({}, looks)).count(isOrange), 0);
 });

@@ -1,7 +1,8 @@
-/** Moving regions in published snapshots: read back with sharp, without a single detection. */
+/** What moves, and vehicles, in published snapshots: files are compared, and read back with sharp. */
+import fc from 'fast-check';
 import sharp from 'sharp';
 import t from 'tap';
-import type { SizePx } from '../../agent/contract/geometry.ts';
+import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
 import {
   type Detection,
   type Foreground,
@@ -17,8 +18,9 @@ const SMALL: SizePx = { widthPx: 640, heightPx: 480 };
 /** Is scaled down to 1280 px. */
 const LARGE: SizePx = { widthPx: 1920, heightPx: 1440 };
 const GRID = { columns: 64, rows: 48, cellNorm: [1 / 64, 1 / 48] as const };
-/** In cells: somebody whom the detector has missed; with the margin 20..30 by 14..36. */
+/** In cells: somebody whom the detector has missed; with the margin of a cell 20..30 by 14..36. */
 const MISSED = [21, 15, 29, 35] as const;
+const REGION: XyxyPx = [20, 14, 30, 36];
 
 function foregroundOf([left, top, right, bottom]: typeof MISSED, value: number): Foreground {
   const cells = new Uint8Array(64 * 48);
@@ -28,110 +30,190 @@ function foregroundOf([left, top, right, bottom]: typeof MISSED, value: number):
 
 function noise({ widthPx, heightPx }: SizePx, seed: number): Buffer {
   let state = seed | 1;
-  const next = (): number => {
+  return Buffer.alloc(widthPx * heightPx * 3).map(() => {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    return 40 + ((state & 255) * 170) / 255;
-  };
-  return Buffer.from(Array.from({ length: widthPx * heightPx * 3 }, next));
+    return 80 + ((state & 255) * 90) / 255;
+  }) as Buffer;
 }
 
-async function stillOf(rgb: Buffer, source: SizePx): Promise<Still & { jpeg: Uint8Array }> {
+/** Its blocks of 8 × 8 px are coded each for itself: a change stays within the blocks that it touches. */
+async function stillOf(rgb: Buffer, source: SizePx): Promise<Still> {
   const raw = { width: source.widthPx, height: source.heightPx, channels: 3 } as const;
   const jpeg = await sharp(rgb, { raw }).jpeg({ quality: 97, chromaSubsampling: '4:4:4' }).toBuffer();
-  return { ...stillFrom(jpeg, source), jpeg };
+  return stillFrom(jpeg, source);
 }
 
-function snapshot(still: Still, foreground: Foreground, found: Detection[] = []): Promise<RedactedJpeg> {
-  const redactor = new Redactor();
-  const { source } = still;
-  const frame = { index: 1, atMs: 1000, source, input: source, rgb: new Uint8Array(0) };
-  redactor.remember(frame, found, [], foreground);
-  return redactor.redact(still, []);
+/** Other noise in the blocks of 8 × 8 px that lie wholly in a part of the foreground's grid, more or less of it. */
+function changedIn(rgb: Buffer, { widthPx }: SizePx, part: XyxyPx, seed: number): Buffer {
+  const cellPx = widthPx / 64;
+  const [left, top, right, bottom] = part.map((cell) => cell * cellPx) as [number, number, number, number];
+  const [changed, other] = [Buffer.from(rgb), noise({ widthPx, heightPx: rgb.length / 3 / widthPx }, seed)];
+  for (let y = Math.ceil(top / 8) * 8; y < Math.floor(bottom / 8) * 8; y += 1) {
+    const [from, to] = [Math.ceil(left / 8) * 8, Math.floor(right / 8) * 8].map(
+      (x) => (y * widthPx + x) * 3,
+    ) as [number, number];
+    other.copy(changed, from, from, to);
+  }
+  return changed;
 }
 
-/** Of the blocks that lie wholly in a box of cells: how many there are, those of one colour, and the colours. */
-async function readBack(jpeg: Uint8Array, [left, top, right, bottom]: readonly number[]) {
+interface Seen {
+  readonly found?: readonly Detection[];
+  readonly foreground?: Foreground;
+}
+
+function snapshot(still: Still, { found = [], foreground }: Seen): Promise<RedactedJpeg> {
+  const redactor = new Redactor('UTC');
+  redactor.remember({ atMs: 1000, wallMs: 1000, source: still.source }, found, [], foreground);
+  return redactor.redact(still, { focus: [] });
+}
+
+/** Blocks that lie wholly in a box: how many, and how many of one colour. */
+async function readBack(jpeg: Uint8Array, [left, top, right, bottom]: XyxyPx, sidePx = 8) {
   const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
-  const [across, down] = [info.width / 64, info.height / 48];
-  const seen = { blocks: 0, flat: 0, colours: new Set<string>() };
-  for (let y = 0; y < info.height; y += 8) {
-    for (let x = 0; x < info.width; x += 8) {
-      const inside =
-        x + 8 > (left ?? 0) * across &&
-        x < (right ?? 0) * across &&
-        y + 8 > (top ?? 0) * down &&
-        y < (bottom ?? 0) * down;
-      if (!inside) continue;
-      seen.blocks += 1;
-      const first = (y * info.width + x) * 3;
-      let flat = true;
-      for (let i = 0; i < 64; i += 1) {
-        const at = ((y + (i >> 3)) * info.width + x + (i & 7)) * 3;
-        flat &&= data.compare(data, first, first + 3, at, at + 3) === 0;
+  const seen = { blocks: 0, flat: 0 };
+  for (let y = Math.ceil(top / sidePx) * sidePx; y + sidePx <= bottom; y += sidePx) {
+    for (let x = Math.ceil(left / sidePx) * sidePx; x + sidePx <= right; x += sidePx) {
+      const colours = new Set<string>();
+      for (let i = 0; i < sidePx * sidePx; i += 1) {
+        const at = ((y + Math.floor(i / sidePx)) * info.width + x + (i % sidePx)) * 3;
+        colours.add(data.toString('hex', at, at + 3));
       }
-      if (flat) seen.flat += 1;
-      seen.colours.add(data.toString('hex', first, first + 3));
+      seen.blocks += 1;
+      if (colours.size === 1) seen.flat += 1;
     }
   }
   return seen;
 }
 
 for (const source of [SMALL, LARGE]) {
-  t.test(`${source.widthPx} px: who moves is covered though nobody was detected`, async (t) => {
-    const still = await stillOf(noise(source, 3), source);
-    const made = await snapshot(still, foregroundOf(MISSED, MOVING));
-    t.same(made.redaction, { persons: 0, plates: 0, moving: 1, masks: 0 }, 'and the snapshot says so');
-    // One cell of margin on every side.
-    const covered = await readBack(made.bytes, [20, 14, 30, 36]);
-    t.ok(covered.blocks > 100, `${covered.blocks} blocks`);
-    t.equal(covered.flat, covered.blocks, 'every block of it is of one colour');
-    t.ok(covered.colours.size <= 64, `${covered.colours.size} samples`);
-    const beside = await readBack(made.bytes, [40, 4, 60, 44]);
-    t.equal(beside.flat, 0, 'the street beside is as it was');
-    const control = await snapshot(still, foregroundOf(MISSED, SETTLED));
-    t.equal(control.redaction.moving, 0);
-    t.equal(
-      (await readBack(control.bytes, [20, 14, 30, 36])).flat,
-      0,
-      'a thing that was put down stays visible',
+  t.test(`${source.widthPx} px: who moves has no part in the file though nobody was detected`, async (t) => {
+    const rgb = noise(source, 3);
+    const still = await stillOf(rgb, source);
+    const seen = { foreground: foregroundOf(MISSED, MOVING) };
+    const made = await snapshot(still, seen);
+    t.match(made.redaction, { figures: 0, plate: { share: 0 } });
+    // The region is 7 % of the picture; cells of it that are cut are hidden whole.
+    const { mosaicShare } = made.redaction;
+    t.ok(
+      mosaicShare >= (10 * 22) / (64 * 48) && mosaicShare < 0.09,
+      `and the snapshot says so: ${mosaicShare}`,
     );
+    const other = await stillOf(changedIn(rgb, source, REGION, 4), source);
+    t.equal((await snapshot(other, seen)).sha256, made.sha256, 'another one there gives the same file');
+    const beyond = await stillOf(changedIn(rgb, source, [20, 10, 30, 36], 4), source);
+    t.not((await snapshot(beyond, seen)).sha256, made.sha256, 'what is above the region is seen');
+    const scale = made.widthPx / 640;
+    const beside = await readBack(made.bytes, [400 * scale, 40 * scale, 600 * scale, 440 * scale]);
+    t.ok(beside.blocks > 1000 && beside.flat === 0, 'the street beside is as it was');
+
+    const settled = { foreground: foregroundOf(MISSED, SETTLED) };
+    const control = await snapshot(still, settled);
+    t.equal(control.redaction.mosaicShare, 0, 'a thing that was put down stays visible');
+    t.not((await snapshot(other, settled)).sha256, control.sha256, 'and another thing is another picture');
   });
 }
 
-t.test('stills that differ only within the samples of who moves become the same file', async (t) => {
-  const rgb = noise(SMALL, 5);
-  const swapped = Buffer.from(rgb);
-  // Blocks 8 px apart, within one cell of 32 px of the mosaic (the region is 220 px high: 8 cells of 32).
-  const [a, b] = [
-    { x: 232, y: 200 },
-    { x: 240, y: 208 },
-  ];
-  for (let y = 0; y < 8; y += 1) {
-    const [from, to] = [((a.y + y) * 640 + a.x) * 3, ((b.y + y) * 640 + b.x) * 3];
-    rgb.copy(swapped, to, from, from + 24);
-    rgb.copy(swapped, from, to, to + 24);
-  }
-  const [one, other] = [await stillOf(rgb, SMALL), await stillOf(swapped, SMALL)];
-  t.notOk(Buffer.from(one.jpeg).equals(Buffer.from(other.jpeg)));
-  const moving = foregroundOf(MISSED, MOVING);
-  t.equal((await snapshot(one, moving)).sha256, (await snapshot(other, moving)).sha256);
-  const standing = foregroundOf(MISSED, SETTLED);
+t.test('what sticks out of a box and moves is hidden too', async (t) => {
+  const rgb = noise(SMALL, 7);
+  const still = await stillOf(rgb, SMALL);
+  // The detector has seen the lower half; head and shoulders move above its box.
+  const legs: Detection = { group: 'person', label: 'person', score: 0.3, xyxyPx: [210, 260, 290, 350] };
+  const seen = { found: [legs], foreground: foregroundOf(MISSED, MOVING) };
+  const head = await stillOf(changedIn(rgb, SMALL, [20, 14, 30, 24], 8), SMALL);
+  t.equal((await snapshot(still, seen)).sha256, (await snapshot(head, seen)).sha256);
+  const alone = { found: [legs] };
   t.not(
-    (await snapshot(one, standing)).sha256,
-    (await snapshot(other, standing)).sha256,
-    'without it they differ',
+    (await snapshot(still, alone)).sha256,
+    (await snapshot(head, alone)).sha256,
+    'by the box alone it is not',
   );
 });
 
-t.test('beside a box, only what sticks out of it is drawn, as coarsely as the whole region', async (t) => {
-  const still = await stillOf(noise(SMALL, 7), SMALL);
-  // The detector has seen the lower half; head and shoulders move above its box.
-  const legs: Detection = { group: 'person', label: 'person', score: 0.3, xyxyPx: [210, 260, 290, 350] };
-  const made = await snapshot(still, foregroundOf(MISSED, MOVING), [legs]);
-  t.same(made.redaction, { persons: 1, plates: 0, moving: 1, masks: 0 });
-  const head = await readBack(made.bytes, [20, 14, 30, 21]);
-  t.equal(head.flat, head.blocks);
-  t.ok(head.colours.size <= 16, `${head.colours.size} samples: cells of 32 px`);
+function car(score: number, ...xyxyPx: XyxyPx): Detection {
+  return { group: 'vehicle', label: 'car', score, xyxyPx };
+}
+
+t.test(
+  'a sure vehicle that moves is shown coarsely; a doubtful one is hidden, and so is who is before it',
+  async (t) => {
+    const rgb = noise(SMALL, 9);
+    const still = await stillOf(rgb, SMALL);
+    const other = await stillOf(changedIn(rgb, SMALL, [22, 16, 28, 34], 10), SMALL);
+    const foreground = foregroundOf(MISSED, MOVING);
+    const box: XyxyPx = [180, 120, 320, 380];
+    const files = async (...found: Detection[]): Promise<[RedactedJpeg, RedactedJpeg]> => [
+      await snapshot(still, { found, foreground }),
+      await snapshot(other, { found, foreground }),
+    ];
+    const [sure, another] = await files(car(0.6, ...box));
+    t.equal(sure.redaction.mosaicShare, 0);
+    t.not(sure.sha256, another.sha256, 'it is made of its own colours');
+    // With its margin 192 px wide: blocks of 16 px, those at the ends cut.
+    // With its margin it is 192 px wide: blocks of 16 px.
+    const around: XyxyPx = [154, 94, 346, 406];
+    const [own, larger] = [await readBack(sure.bytes, around, 16), await readBack(sure.bytes, around, 32)];
+    t.ok(own.blocks > 150 && own.flat === own.blocks, `${own.flat} of ${own.blocks} blocks of one colour`);
+    t.ok(larger.flat < larger.blocks / 4, 'and no larger ones');
+    const before: Detection = { group: 'person', label: 'person', score: 0.2, xyxyPx: [205, 140, 295, 370] };
+    for (const found of [[car(0.4, ...box)], [car(0.6, ...box), before]]) {
+      const [one, two] = await files(...found);
+      t.equal(one.sha256, two.sha256, `${found.length}: hidden`);
+      t.ok(one.redaction.mosaicShare > 0.07);
+    }
+  },
+);
+
+t.test('pictures that differ only within one block of a vehicle become the same file', async (t) => {
+  const corner = fc.tuple(
+    fc.nat(300),
+    fc.nat(200),
+    fc.integer({ min: 110, max: 330 }),
+    fc.integer({ min: 110, max: 270 }),
+  );
+  const tile = fc.tuple(fc.nat({ max: 1 }), fc.nat({ max: 1 }));
+  await fc.assert(
+    fc.asyncProperty(corner, fc.nat(), tile, tile, async ([left, top, width, height], seed, from, to) => {
+      const found = [car(0.6, left, top, left + width, top + height)];
+      // A twelfth of its short side is more than 8 px, so squares of 16 px lie within its blocks.
+      const [x, y] = [(left + 40) & -16, (top + 40) & -16];
+      const one = noise(SMALL, seed);
+      const swapped = Buffer.from(one);
+      for (let line = 0; line < 8; line += 1) {
+        const [a, b] = [from, to].map(
+          ([column, row]) => ((y + row * 8 + line) * 640 + x + column * 8) * 3,
+        ) as [number, number];
+        one.copy(swapped, b, a, a + 24);
+        one.copy(swapped, a, b, b + 24);
+      }
+      const [before, after] = [
+        await snapshot(await stillOf(one, SMALL), { found }),
+        await snapshot(await stillOf(swapped, SMALL), { found }),
+      ];
+      return before.sha256 === after.sha256;
+    }),
+    { numRuns: 20 },
+  );
+  t.pass('holds for every scene tried');
+});
+
+t.test('what is hidden beside a vehicle takes none of its colours', async (t) => {
+  const rgb = noise(SMALL, 11);
+  const beside: Detection = { group: 'person', label: 'person', score: 0.2, xyxyPx: [330, 130, 400, 330] };
+  const found = [car(0.6, 100, 100, 290, 300), beside];
+  const changed = Buffer.from(rgb);
+  // Its own box: all white.
+  for (let y = 100; y < 300; y += 1) changed.fill(255, (y * 640 + 100) * 3, (y * 640 + 290) * 3);
+  const parts = [];
+  for (const picture of [rgb, changed]) {
+    const { bytes } = await snapshot(await stillOf(picture, SMALL), { found });
+    const part = (left: number) =>
+      sharp(bytes).extract({ left, top: 112, width: 88, height: 232 }).raw().toBuffer();
+    parts.push([await part(152), await part(320)]);
+  }
+  const [[ownA, besideA], [ownB, besideB]] = parts as [[Buffer, Buffer], [Buffer, Buffer]];
+  t.notOk(ownA.equals(ownB), 'the vehicle is another one');
+  t.ok(besideA.equals(besideB), 'and nothing of it is seen beside it');
 });

@@ -1,27 +1,38 @@
+/** What is drawn into a still, piece by piece: blocks, masks and signs. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { PointNorm, SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
-import type { Group, Label } from '../../agent/contract/label.ts';
-import type { Detection, Track } from '../../agent/contract/picture.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
-import { DetectionHistory } from '../../agent/vision/redact/history.ts';
-import { type Mosaic, type MosaicBox, pixelate, planMosaic } from '../../agent/vision/redact/mosaic.ts';
-import { drawOutline } from '../../agent/vision/redact/outline.ts';
-import { mosaicBoxOf, type Regions, regionsOf } from '../../agent/vision/redact/regions.ts';
+import { Canvas, type Colour, textSize } from '../../agent/vision/redact/canvas.ts';
+import { CELL_PX, COARSE, type Grid, gridOf, HIDDEN, LIVE } from '../../agent/vision/redact/cells.ts';
+import { drawFigure, drawNumber } from '../../agent/vision/redact/figures.ts';
+import { drawLegend } from '../../agent/vision/redact/legend.ts';
+import { type CoarseBox, coarsen, fillUnknown, vehicleBlockPx } from '../../agent/vision/redact/mosaic.ts';
 
 const side = fc.integer({ min: 1, max: 300 });
 const anySize: fc.Arbitrary<SizePx> = fc.record({ widthPx: side, heightPx: side });
 const at = fc.double({ min: -100, max: 400, noNaN: true });
 const length = fc.double({ min: 0.1, max: 350, noNaN: true });
-const anyBox: fc.Arbitrary<MosaicBox> = fc
-  .tuple(at, at, length, length, fc.double({ min: 0, max: 60, noNaN: true }))
-  .map(([x, y, width, height, cellPxMin]) => ({ xyxyPx: [x, y, x + width, y + height], cellPxMin }));
-const anyScene = fc.record({ size: anySize, boxes: fc.array(anyBox, { maxLength: 12 }), seed: fc.nat() });
+const anyBox: fc.Arbitrary<XyxyPx> = fc
+  .tuple(at, at, length, length)
+  .map(([x, y, width, height]) => [x, y, x + width, y + height]);
+interface Scene {
+  readonly size: SizePx;
+  readonly boxes: XyxyPx[];
+  readonly seed: number;
+  readonly openShare: number;
+}
+const anyScene: fc.Arbitrary<Scene> = fc.record({
+  size: anySize,
+  boxes: fc.array(anyBox, { minLength: 1, maxLength: 6 }),
+  seed: fc.nat(),
+  openShare: fc.constantFrom(0, 0.02, 0.5, 1),
+});
 
-/** The same picture for the same seed: every pixel another colour (xorshift32). */
-function noise({ widthPx, heightPx }: SizePx, seed: number): Uint8Array {
+/** The same bytes for the same seed (xorshift32). */
+function noise(count: number, seed: number): Uint8Array {
   let state = seed | 1;
-  return Uint8Array.from({ length: widthPx * heightPx * 3 }, () => {
+  return Uint8Array.from({ length: count }, () => {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
@@ -29,139 +40,210 @@ function noise({ widthPx, heightPx }: SizePx, seed: number): Uint8Array {
   });
 }
 
-/** The samples that a box shows, by pixels: every pixel that it touches. */
-function samplesSeen({ xyxyPx: [x1, y1, x2, y2] }: MosaicBox, size: SizePx, mosaic: Mosaic): Set<number> {
-  const seen = new Set<number>();
-  for (let y = Math.max(0, Math.floor(y1)); y < Math.min(size.heightPx, Math.ceil(y2)); y += 1) {
-    for (let x = Math.max(0, Math.floor(x1)); x < Math.min(size.widthPx, Math.ceil(x2)); x += 1) {
-      seen.add(sampleAt(mosaic, x, y));
-    }
-  }
-  return seen;
-}
-
-function sampleAt({ sampleOf, columns }: Mosaic, x: number, y: number): number {
-  return sampleOf[(y >> 3) * columns + (x >> 3)] ?? Number.NaN;
-}
-
-t.test('mosaic: every box is covered, and shows at most 8 × 8 samples, whatever overlaps it', async (t) => {
-  fc.assert(
-    fc.property(anyScene, ({ size, boxes }) => {
-      const mosaic = planMosaic(size, boxes);
-      for (const box of boxes) {
-        const seen = samplesSeen(box, size, mosaic);
-        if (seen.has(-1)) return false;
-        if (seen.size > 64) return false;
-      }
-      return true;
-    }),
-    { numRuns: 400 },
-  );
-  t.pass('holds for every scene tried');
-});
-
-t.test('mosaic: one box alone is drawn as finely as 8 × 8 samples allow', async (t) => {
-  const size: SizePx = { widthPx: 1280, heightPx: 720 };
-  fc.assert(
-    fc.property(fc.integer({ min: 60, max: 600 }), fc.nat({ max: 100 }), (heightPx, top) => {
-      const box: MosaicBox = { xyxyPx: [100, top, 100 + heightPx / 2, top + heightPx], cellPxMin: 0 };
-      const seen = samplesSeen(box, size, planMosaic(size, [box]));
-      // Half the length that would need the next larger cells, on both axes.
-      return seen.size >= 4 * 4 && seen.size <= 64;
-    }),
-  );
-  const face: MosaicBox = { xyxyPx: [96, 96, 224, 224], cellPxMin: 32 };
-  t.equal(samplesSeen(face, size, planMosaic(size, [face])).size, 16, 'a lower limit of the cells holds');
-});
-
-t.test('mosaic: a sample is the mean of what it hides; public pixels stay', async (t) => {
-  fc.assert(
-    fc.property(anyScene, ({ size, boxes, seed }) => {
-      const mosaic = planMosaic(size, boxes);
-      const before = noise(size, seed);
-      const after = before.slice();
-      pixelate(after, size, mosaic);
-      const means = new Map<number, { sum: number[]; count: number }>();
-      forEachPixel(size, (x, y, index) => {
-        const sample = sampleAt(mosaic, x, y);
-        const mean = means.get(sample) ?? { sum: [0, 0, 0], count: 0 };
-        means.set(sample, mean);
-        mean.count += 1;
-        mean.sum = mean.sum.map((value, channel) => value + (before[index + channel] ?? 0));
-      });
-      let good = true;
-      forEachPixel(size, (x, y, index) => {
-        const sample = sampleAt(mosaic, x, y);
-        for (let channel = 0; channel < 3; channel += 1) {
-          const { sum, count } = means.get(sample) ?? { sum: [], count: 1 };
-          const want = sample === -1 ? before[index + channel] : Math.round((sum[channel] ?? 0) / count);
-          if (after[index + channel] !== want) good = false;
-        }
-      });
-      return good;
-    }),
-    { numRuns: 60 },
-  );
-  t.pass('holds for every scene tried');
-});
-
-t.test(
-  'mosaic: pictures that differ only in how a sample’s pixels lie become the same picture',
-  async (t) => {
-    fc.assert(
-      fc.property(anyScene, ({ size, boxes, seed }) => {
-        const mosaic = planMosaic(size, boxes);
-        const one = noise(size, seed);
-        const other = one.slice();
-        reversePixelsWithinSamples(other, size, mosaic);
-        pixelate(one, size, mosaic);
-        pixelate(other, size, mosaic);
-        return Buffer.compare(one, other) === 0;
-      }),
-      { numRuns: 60 },
-    );
-    t.pass('holds for every scene tried');
-    const size: SizePx = { widthPx: 64, heightPx: 64 };
-    const mosaic = planMosaic(size, [{ xyxyPx: [8, 8, 56, 56], cellPxMin: 0 }]);
-    const one = noise(size, 7);
-    const moved = one.slice();
-    moved.fill(255, (20 * 64 + 16) * 3, (20 * 64 + 24) * 3);
-    pixelate(one, size, mosaic);
-    pixelate(moved, size, mosaic);
-    t.not(Buffer.compare(one, moved), 0, 'while another mean is seen');
-  },
-);
-
 function forEachPixel(size: SizePx, visit: (x: number, y: number, index: number) => void): void {
   for (let y = 0; y < size.heightPx; y += 1) {
     for (let x = 0; x < size.widthPx; x += 1) visit(x, y, (y * size.widthPx + x) * 3);
   }
 }
 
-function reversePixelsWithinSamples(rgb: Uint8Array, size: SizePx, mosaic: Mosaic): void {
-  const pixelsOf = new Map<number, number[]>();
-  forEachPixel(size, (x, y, index) => {
-    const sample = sampleAt(mosaic, x, y);
-    if (sample !== -1) pixelsOf.set(sample, [...(pixelsOf.get(sample) ?? []), index]);
+function cellAt({ columns }: Grid, x: number, y: number): number {
+  return Math.floor(y / CELL_PX) * columns + Math.floor(x / CELL_PX);
+}
+
+/** 1 for the cells of which any part lies in a box. */
+function cellsIn([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): Uint8Array {
+  return Uint8Array.from({ length: columns * rows }, (_, cell) => {
+    const [x, y] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
+    return x < x2 && x + CELL_PX > x1 && y < y2 && y + CELL_PX > y1 ? 1 : 0;
   });
-  const before = rgb.slice();
-  for (const pixels of pixelsOf.values()) {
-    const reversed = pixels.toReversed();
-    pixels.forEach((index, i) => {
-      const from = reversed[i] ?? index;
-      rgb.set(before.subarray(from, from + 3), index);
-    });
+}
+
+/** Of cells that lie in a box nothing is to be seen, of some of the others neither. */
+function sceneOf({ size, boxes, seed, openShare }: Scene) {
+  const grid = gridOf(size);
+  const inBoxes = boxes.map((box) => cellsIn(box, grid));
+  const unknown = Uint8Array.from({ length: grid.columns * grid.rows }, (_, cell) =>
+    inBoxes.some((cells) => cells[cell] === 1) ? 1 : 0,
+  );
+  const chance = noise(unknown.length, seed + 1);
+  const open = unknown.map((hidden, cell) => (hidden === 0 && (chance[cell] ?? 0) / 256 < openShare ? 1 : 0));
+  return { grid, inBoxes, unknown, open };
+}
+
+t.test(
+  'blocks in place of what is hidden: no pixel of it has a part in them, and public ones stay',
+  async (t) => {
+    fc.assert(
+      fc.property(anyScene, (scene) => {
+        const { size, boxes, seed } = scene;
+        const { grid, unknown, open } = sceneOf(scene);
+        const before = noise(size.widthPx * size.heightPx * 3, seed);
+        const other = before.slice();
+        const changed = noise(before.length, seed + 2);
+        forEachPixel(size, (x, y, index) => {
+          if (open[cellAt(grid, x, y)] === 0) other.set(changed.subarray(index, index + 3), index);
+        });
+        const one = before.slice();
+        fillUnknown(one, grid, unknown, open, boxes);
+        fillUnknown(other, grid, unknown, open, boxes);
+        let good = true;
+        forEachPixel(size, (x, y, index) => {
+          const cell = cellAt(grid, x, y);
+          const same = unknown[cell] === 1 ? other : before;
+          if (Buffer.compare(one.subarray(index, index + 3), same.subarray(index, index + 3)) !== 0)
+            good = false;
+        });
+        return good;
+      }),
+      { numRuns: 200 },
+    );
+    t.pass('holds for every scene tried');
+  },
+);
+
+t.test(
+  'blocks in place of what is hidden: a fifth of the box’s long side, in the mean colour of what is around',
+  async (t) => {
+    fc.assert(
+      fc.property(anyScene, (scene) => {
+        const { size, boxes, seed } = scene;
+        const { grid, inBoxes, unknown, open } = sceneOf(scene);
+        // Cells of one colour each: their means are known.
+        const colours = noise(unknown.length * 3, seed);
+        const rgb = new Uint8Array(size.widthPx * size.heightPx * 3);
+        forEachPixel(size, (x, y, index) => {
+          const cell = cellAt(grid, x, y);
+          rgb.set(colours.subarray(cell * 3, cell * 3 + 3), index);
+        });
+        fillUnknown(rgb, grid, unknown, open, boxes);
+        const wanted = Array.from(unknown, (hidden, cell) => {
+          const wide = boxes.map(([x1, y1, x2, y2], i) =>
+            inBoxes[i]?.[cell] === 1 ? Math.max(x2 - x1, y2 - y1) : 0,
+          );
+          return hidden === 1 ? colourAround(grid, open, colours, cell, Math.max(...wide) / 5) : undefined;
+        });
+        let good = true;
+        forEachPixel(size, (x, y, index) => {
+          const colour = wanted[cellAt(grid, x, y)];
+          if (colour?.some((value, channel) => rgb[index + channel] !== value)) good = false;
+        });
+        return good;
+      }),
+      { numRuns: 200 },
+    );
+    t.pass('holds for every scene tried');
+  },
+);
+
+/** The mean of the open cells in the smallest square of at least `leastPx` around a cell that has any, or grey. */
+function colourAround(
+  { columns, rows }: Grid,
+  open: Uint8Array,
+  colours: Uint8Array,
+  cell: number,
+  leastPx: number,
+): number[] {
+  let cells = 1;
+  while (cells * CELL_PX < leastPx) cells *= 2;
+  const square = (one: number): string =>
+    `${Math.floor((one % columns) / cells)} ${Math.floor(Math.floor(one / columns) / cells)}`;
+  for (; ; cells *= 2) {
+    const own = square(cell);
+    const seen = [...open.keys()].filter((one) => open[one] === 1 && square(one) === own);
+    const sum = (channel: number): number =>
+      seen.reduce((s, one) => s + (colours[one * 3 + channel] ?? 0), 0);
+    if (seen.length > 0) return [0, 1, 2].map((channel) => Math.round(sum(channel) / seen.length));
+    if (cells >= Math.max(columns, rows)) return [128, 128, 128];
   }
 }
 
-t.test('mosaic: a box without coordinates stops the snapshot', async (t) => {
-  const size: SizePx = { widthPx: 64, heightPx: 64 };
-  t.throws(() => planMosaic(size, [{ xyxyPx: [0, Number.NaN, 1, 1], cellPxMin: 0 }]), /has coordinates/);
-  const huge: MosaicBox = { xyxyPx: [-1e9, -1e9, 1e9, 1e9], cellPxMin: 1e9 };
-  t.same(new Set(planMosaic(size, [huge]).sampleOf), new Set([0]), 'a box around everything is one sample');
-  const outside: MosaicBox = { xyxyPx: [70, 0, 90, 30], cellPxMin: 0 };
-  t.same(new Set(planMosaic(size, [outside]).sampleOf), new Set([-1]), 'a box outside hides nothing');
+/** Of whole cells. */
+const coarseBox: fc.Arbitrary<CoarseBox> = fc.record({
+  box: anyBox.map(([x1, y1, x2, y2]) => [x1 & -8, y1 & -8, (x2 & -8) + 8, (y2 & -8) + 8]),
+  sidePx: fc.constantFrom(1, 2, 4, 8, 16, 32, 64),
 });
+
+t.test(
+  'coarse blocks: each is the mean of its own pixels, and pictures that differ within one are the same',
+  async (t) => {
+    fc.assert(
+      fc.property(anyScene, coarseBox, ({ size, seed }, one) => {
+        const grid = gridOf(size);
+        const cells = cellsIn(one.box, grid).map((inside) => (inside === 1 ? COARSE : LIVE));
+        const after = noise(size.widthPx * size.heightPx * 3, seed);
+        const [wanted, turned] = [after.slice(), after.slice()];
+        for (const pixels of blocksOf(size, grid, cells, one)) {
+          const sum = (channel: number): number =>
+            pixels.reduce((s, index) => s + (after[index + channel] ?? 0), 0);
+          const mean = [0, 1, 2].map((channel) => Math.round(sum(channel) / pixels.length));
+          pixels.forEach((index, i) => {
+            wanted.set(mean, index);
+            const from = pixels.at(-1 - i) ?? index;
+            turned.set(after.subarray(from, from + 3), index);
+          });
+        }
+        for (const rgb of [after, turned]) coarsen(rgb, grid, cells, [one]);
+        return Buffer.compare(after, wanted) === 0 && Buffer.compare(turned, wanted) === 0;
+      }),
+      { numRuns: 100 },
+    );
+    t.pass('holds for every scene tried');
+  },
+);
+
+t.test('coarse blocks: every block of every box is of one colour, however boxes overlap', async (t) => {
+  fc.assert(
+    fc.property(anyScene, fc.array(coarseBox, { maxLength: 6 }), ({ size, seed }, boxes) => {
+      const grid = gridOf(size);
+      const inBoxes = boxes.map(({ box }) => cellsIn(box, grid));
+      const cells = new Uint8Array(grid.columns * grid.rows).map((_, cell) =>
+        inBoxes.some((inside) => inside[cell] === 1) ? (cell % 7 === 0 ? HIDDEN : COARSE) : LIVE,
+      );
+      const before = noise(size.widthPx * size.heightPx * 3, seed);
+      const after = before.slice();
+      coarsen(after, grid, cells, boxes);
+      let good = boxes.every((one) =>
+        blocksOf(size, grid, cells, one).every((pixels) =>
+          pixels.every((at) => [0, 1, 2].every((i) => after[at + i] === after[(pixels[0] ?? at) + i])),
+        ),
+      );
+      forEachPixel(size, (x, y, index) => {
+        if (cells[cellAt(grid, x, y)] !== COARSE && after[index] !== before[index]) good = false;
+      });
+      return good;
+    }),
+    { numRuns: 100 },
+  );
+  t.pass('holds for every scene tried');
+});
+
+/** The coarse pixels of each block of a box, by their indices. */
+function blocksOf(size: SizePx, grid: Grid, cells: Uint8Array, { box, sidePx }: CoarseBox): number[][] {
+  const [left, top, right, bottom] = box.map((px) => px / sidePx) as [number, number, number, number];
+  const blocks = new Map<string, number[]>();
+  forEachPixel(size, (x, y, index) => {
+    const [column, row] = [Math.floor(x / sidePx), Math.floor(y / sidePx)];
+    const inside = column + 1 > left && column < right && row + 1 > top && row < bottom;
+    if (!inside || cells[cellAt(grid, x, y)] !== COARSE) return;
+    const key = `${column} ${row}`;
+    blocks.set(key, [...(blocks.get(key) ?? []), index]);
+  });
+  return [...blocks.values()];
+}
+
+t.test(
+  'coarse blocks: a vehicle’s short side has at most twelve, and more than six where it can',
+  async (t) => {
+    fc.assert(
+      fc.property(anyBox, (box) => {
+        const blockPx = vehicleBlockPx(box);
+        const blocks = Math.min(box[2] - box[0], box[3] - box[1]) / blockPx;
+        return Number.isInteger(Math.log2(blockPx)) && blocks <= 12 && (blocks > 6 || blockPx === 1);
+      }),
+    );
+    t.pass('holds for every box tried');
+  },
+);
 
 const corner: fc.Arbitrary<PointNorm> = fc.tuple(
   fc.double({ min: 0, max: 1, noNaN: true }),
@@ -259,122 +341,154 @@ t.test('mask: known pixels', async (t) => {
   t.same(blackOf(everything), Array(4).fill('########'));
 });
 
-t.test('outline: a thin line around the box, nothing inside, nothing outside the picture', async (t) => {
-  const size: SizePx = { widthPx: 40, heightPx: 30 };
-  const rgb = new Uint8Array(40 * 30 * 3);
-  drawOutline(rgb, size, [10, 10, 20, 20]);
-  const drawn: [number, number][] = [];
-  forEachPixel(size, (x, y, index) => {
-    if (rgb[index] !== 0) drawn.push([x, y]);
-  });
-  t.equal(drawn.length, 14 * 14 - 10 * 10);
-  t.ok(drawn.every(([x, y]) => x < 10 || x >= 20 || y < 10 || y >= 20));
-  const before = rgb.slice();
-  drawOutline(rgb, size, [60, 60, 70, 70]);
-  t.same(rgb, before, 'a box outside is not drawn');
-  drawOutline(rgb, size, [-50, -50, 100, 100]);
-  t.equal(rgb[0], 249, 'a box larger than the picture is framed at its edge');
-});
+const INK: Colour = [250, 0, 0];
 
-const SOURCE: SizePx = { widthPx: 1000, heightPx: 1000 };
-
-function detection(group: Group, label: Label, xyxyPx: XyxyPx, score = 0.15): Detection {
-  return { group, label, xyxyPx, score };
-}
-const person = (x: number, y = 100): Detection => detection('person', 'person', [x, y, x + 40, y + 100]);
-
-function track(xyxyPx: XyxyPx): Track {
-  const still = { velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0, seen: false, id: 1, score: 0.5 } as const;
-  return { ...still, group: 'person', label: 'person', xyxyPx };
-}
-
-/** What is redacted at `atMs` when frames of the given times showed the given boxes. */
-function regionsAt(frames: Readonly<Record<number, readonly Detection[]>>, atMs: number): Regions {
-  const history = new DetectionHistory();
-  for (const [time, detections] of Object.entries(frames)) {
-    history.add({ atMs: Number(time), source: SOURCE }, detections, []);
-  }
-  const around = history.around(atMs);
-  if (around === undefined) throw new Error(`no frame at ${atMs} ms`);
-  return regionsOf(around);
-}
-const leftsOf = ({ boxes }: Regions): number[] =>
-  boxes.map(({ xyxyNorm }) => Math.round(xyxyNorm[0] * 1000)).sort((a, b) => a - b);
-
-t.test('regions: a box is kept for two seconds after and before its detection', async (t) => {
-  const frames = { 1000: [person(500)], 2000: [], 3000: [], 3001: [], 5000: [person(200)], 6000: [] };
-  t.same(leftsOf(regionsAt(frames, 2000)), [500]);
-  t.same(leftsOf(regionsAt(frames, 3000)), [200, 500], 'two seconds on either side');
-  t.same(leftsOf(regionsAt(frames, 3001)), [200], 'and no longer');
-  t.same(leftsOf(regionsAt(frames, 6000)), [200]);
-});
-
-t.test('regions: a person who is still seen leaves no trail, one who is missed stays', async (t) => {
-  const walking = { 0: [person(100)], 200: [person(115)], 400: [person(130)] };
-  t.same(leftsOf(regionsAt(walking, 400)), [130]);
-  t.equal(regionsAt(walking, 400).persons, 1);
-  const apart = { 0: [person(100), person(300)], 200: [person(110)], 400: [person(120)] };
-  t.same(leftsOf(regionsAt(apart, 400)), [120, 300], 'one box continues one chain');
-  const passing = {
-    0: [person(100), person(140)],
-    200: [person(115), person(140)],
-    400: [person(132)],
-    600: [person(150)],
+/** A grey picture, and the pixels that are no longer so, as [x, y]. */
+function canvasOf(size: SizePx, grey = 0) {
+  const rgb = new Uint8Array(size.widthPx * size.heightPx * 3).fill(grey);
+  const drawn = (): [number, number][] => {
+    const pixels: [number, number][] = [];
+    forEachPixel(size, (x, y, index) => {
+      if (rgb.subarray(index, index + 3).some((value) => value !== grey)) pixels.push([x, y]);
+    });
+    return pixels;
   };
-  t.same(leftsOf(regionsAt(passing, 600)), [140, 150], 'who passes does not take the other’s box along');
-  const jump = { 0: [person(100)], 200: [person(400)] };
-  t.same(leftsOf(regionsAt(jump, 200)), [100, 400], 'a chain that breaks redacts more');
+  return { rgb, canvas: new Canvas(rgb, size), drawn };
+}
+
+t.test('signs: a frame lies around a box, with nothing inside and nothing outside the picture', async (t) => {
+  const { rgb, canvas, drawn } = canvasOf({ widthPx: 40, heightPx: 30 });
+  canvas.frame([10, 10, 20, 20], 2, INK);
+  t.equal(drawn().length, 14 * 14 - 10 * 10);
+  t.ok(drawn().every(([x, y]) => x < 10 || x >= 20 || y < 10 || y >= 20));
+  const before = rgb.slice();
+  canvas.frame([60, 60, 70, 70], 2, INK);
+  t.same(rgb, before, 'a box outside is not drawn');
+  canvas.frame([-50, -50, 100, 100], 2, INK);
+  t.equal(rgb[0], 250, 'a box larger than the picture is framed at its edge');
 });
 
-t.test('regions: groups, predicted boxes and counts', async (t) => {
-  const history = new DetectionHistory();
-  const found = [
-    person(100),
-    person(105),
-    detection('cycle', 'bicycle', [300, 500, 400, 600]),
-    detection('vehicle', 'motorcycle', [500, 500, 600, 600]),
-    detection('vehicle', 'car', [700, 500, 900, 600]),
-    detection('animal', 'dog', [10, 10, 40, 40]),
-    detection('bag', 'handbag', [50, 10, 60, 20]),
-  ];
-  history.add({ atMs: 0, source: SOURCE }, found, [track([600, 100, 640, 200]), track([101, 100, 141, 200])]);
-  const around = history.around(0.4);
-  if (around === undefined) throw new Error('the frame is known');
-  const regions = regionsOf(around);
+t.test(
+  'signs: a line runs from point to point without gaps, or in dots, and stays in the picture',
+  async (t) => {
+    const size: SizePx = { widthPx: 60, heightPx: 40 };
+    const unit = fc.double({ min: 0, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(unit, unit), { minLength: 2, maxLength: 4 }),
+        fc.integer({ min: 1, max: 4 }),
+        (points, linePx) => {
+          const { canvas, drawn } = canvasOf(size);
+          canvas.line(points, linePx, 1, INK);
+          const pixels = drawn();
+          const distance = ([x, y]: [number, number], i: number): number =>
+            toEdge(points.slice(i, i + 2), size, x + 0.5, y + 0.5);
+          const near = pixels.every((pixel) =>
+            points.slice(1).some((_, i) => distance(pixel, i) <= 1.5 * linePx + 1),
+          );
+          const gapless = points.slice(1).every(([bx, by], i) => {
+            const [ax, ay] = points[i] as PointNorm;
+            return [0, 0.3, 0.5, 0.7, 1].every((share) => {
+              const [x, y] = [
+                (ax + share * (bx - ax)) * size.widthPx,
+                (ay + share * (by - ay)) * size.heightPx,
+              ];
+              return pixels.some(([px, py]) => Math.hypot(px + 0.5 - x, py + 0.5 - y) <= linePx + 1);
+            });
+          });
+          return near && gapless;
+        },
+      ),
+      { numRuns: 100 },
+    );
+    const { canvas, drawn } = canvasOf(size);
+    const across = [0, 1].map((x): PointNorm => [x, 0.5]);
+    canvas.line(across, 2, 10, INK);
+    t.equal(new Set(drawn().map(([x]) => x)).size, 7 * 2, 'seven dots of two pixels');
+  },
+);
+
+t.test('signs: letters can be read, and a number stays in the picture', async (t) => {
+  const size: SizePx = { widthPx: 24, heightPx: 9 };
+  const { canvas, drawn } = canvasOf(size);
+  t.equal(canvas.text('T1z', 1, 1, 1, INK), 1 + textSize('T1z', 1).widthPx);
+  const rows = Array.from({ length: 9 }, () => Array<string>(24).fill('.'));
+  for (const [x, y] of drawn()) (rows[y] as string[])[x] = '#';
   t.same(
-    regions.boxes.map(({ treatment }) => treatment),
-    ['person', 'person', 'rider', 'rider', 'vehicle', 'person', 'person'],
-    'dogs and bags are nobody; predicted boxes are redacted too',
+    rows.map((row) => row.join('')),
+    [
+      '........................',
+      '.#####...#..............',
+      '...#....##..............',
+      '...#.....#...#####......',
+      '...#.....#......#.......',
+      '...#.....#.....#........',
+      '...#.....#....#.........',
+      '...#....###..#####......',
+      '........................',
+    ],
   );
-  t.equal(regions.persons, 4, 'boxes of one object count once: two persons, two riders');
-  t.equal(regions.vehicles, 1);
+  for (const box of [
+    [-9, -9, 3, 3],
+    [60, 2, 90, 40],
+    [20, 50, 30, 64],
+  ] as const) {
+    const small = canvasOf({ widthPx: 64, heightPx: 64 });
+    drawNumber(small.canvas, box, '12', 1);
+    t.equal(small.drawn().length, 13 * 9, `${box}: the whole of its ground`);
+  }
 });
 
-t.test('regions: where a box is redacted', async (t) => {
-  const size: SizePx = { widthPx: 500, heightPx: 500 };
-  const placed = (treatment: 'person' | 'rider' | 'vehicle', reachPx = 0): XyxyPx =>
-    mosaicBoxOf({ treatment, xyxyNorm: [0.4, 0.4, 0.5, 0.7] }, size, reachPx).xyxyPx;
-  t.same(placed('person'), [185, 185, 265, 365], 'a tenth of the long side on every side');
-  t.same(placed('vehicle', 4), [181, 181, 269, 369], 'and what the kernel has spread');
-  t.match(placed('rider'), [173, 53, 277, 377], 'and a rider above the wheels');
+t.test('signs: a figure lies in its box, is as bright as its ground, and of two colours', async (t) => {
+  const size: SizePx = { widthPx: 120, heightPx: 200 };
+  const luma = (rgb: Uint8Array): number =>
+    rgb.reduce((sum, value, i) => sum + value * ([0.299, 0.587, 0.114][i % 3] ?? 0), 0) / (rgb.length / 3);
+  for (const grey of [80, 120, 175]) {
+    const [subject, other] = [canvasOf(size, grey), canvasOf(size, grey)];
+    drawFigure(subject.rgb, size, subject.canvas, { xyxyPx: [30, 30, 90, 180], number: 3 }, 1);
+    drawFigure(other.rgb, size, other.canvas, { xyxyPx: [30, 30, 90, 180] }, 1);
+    const own = other.drawn();
+    t.ok(
+      own.length > 2000 && own.every(([x, y]) => x >= 29 && x < 91 && y >= 29 && y < 181),
+      `${grey}: in the box`,
+    );
+    t.ok(Math.abs(luma(other.rgb) - grey) < 4, `${grey}: ${luma(other.rgb)} with it`);
+    const colourAt = ({ rgb }: typeof other, x: number, y: number) => [
+      ...rgb.subarray((y * 120 + x) * 3, (y * 120 + x) * 3 + 3),
+    ];
+    const [[r = 0, , b = 0], [r2 = 0, , b2 = 0]] = [colourAt(subject, 60, 80), colourAt(other, 60, 80)];
+    t.ok(r > b + 100 && b2 > r2 + 100, `${grey}: orange and blue`);
+    for (const [x, y] of [
+      [32, 32],
+      [60, 170],
+      [35, 170],
+    ] as const) {
+      t.same(colourAt(other, x, y), [grey, grey, grey], `${grey}: nothing beside head and legs`);
+    }
+    t.ok(
+      subject.drawn().some(([, y]) => y < 29),
+      `${grey}: the number is above`,
+    );
+  }
 });
 
-t.test('history: bounded in time and number, and safe from what others do to their arrays', async (t) => {
-  const history = new DetectionHistory();
-  for (let i = 0; i < 3000; i += 1) history.add({ atMs: i * 100, source: SOURCE }, [], []);
-  t.equal(history.length, 171, 'seventeen seconds at 10 frames a second');
-  t.equal(history.forgotten, 0);
-  t.equal(history.around(299_900 - 17_100), undefined, 'older frames are gone');
-  for (let i = 0; i < 3000; i += 1) history.add({ atMs: 400_000 + i, source: SOURCE }, [], []);
-  t.equal(history.length, 600);
-  t.equal(history.forgotten, 2400, 'the others had their time');
-  t.equal(history.around(402_999.4)?.own.atMs, 402_999, 'half a millisecond is the same frame');
-  t.equal(history.around(402_999.6), undefined, 'another moment is not');
-
-  const detections = [person(100)];
-  history.add({ atMs: 500_000, source: SOURCE }, detections, []);
-  detections.pop();
-  t.equal(history.around(500_000)?.own.detections.length, 1);
-  history.add({ atMs: 500_100, source: { widthPx: 2000, heightPx: 2000 } }, [person(200)], []);
-  t.same(history.around(500_100)?.own.detections[0]?.xyxyNorm[0], 0.1, 'normalised to the frame’s own size');
+t.test('signs: the legend is a band of lines at the lower edge, or at the upper one', async (t) => {
+  const size: SizePx = { widthPx: 200, heightPx: 100 };
+  const bandOf = (texts: string[], focus: XyxyPx[]): [number, number] | undefined => {
+    const { canvas, drawn } = canvasOf(size, 99);
+    const sign = (box: XyxyPx): void => canvas.rectangle(box, INK);
+    drawLegend(
+      canvas,
+      texts.map((text) => ({ text, sign })),
+      1,
+      focus,
+    );
+    const ys = drawn().map(([, y]) => y);
+    return ys.length === 0 ? undefined : [Math.min(...ys), Math.max(...ys) + 1];
+  };
+  t.equal(bandOf([], []), undefined, 'nothing to say');
+  t.same(bandOf(['zone'], []), [87, 100]);
+  t.same(bandOf(['place as at 12:00', 'zone', 'object', 'person'], []), [77, 100], 'two lines');
+  t.same(bandOf(['zone'], [[10, 50, 20, 95]]), [0, 13], 'away from what the event is about');
+  t.same(bandOf(['zone'], [[10, 5, 20, 95]]), [87, 100], 'where that is everywhere, it is below');
 });

@@ -5,16 +5,24 @@
  * - A frame's size, and that of its still, is the one told before it. Should that be among packets that were
  *   dropped, the gauge's own length gives it away, and no frame is handed out: the camera opens anew.
  * - All frames lie in one place in memory, one after the other: a third of a megabyte each, they would have V8 collect
- *   all the time. A frame's picture is there until the next one is asked for.
- * - A still goes into the ring only with the frame of the same time stamp.
+ *   all the time. A frame's picture and planes are there until the next one is asked for.
+ * - A still goes into the ring, and planes are given out, only with the frame of the same time stamp.
  * - Live, a frame is handed out only if no newer one has entered the letterbox.
- * - A frame is black under the privacy masks before anybody gets it.
+ * - A frame and its planes are black under the privacy masks before anybody gets them.
  */
 import type { SizePx } from '../../contract/geometry.ts';
-import type { Frame } from '../../contract/picture.ts';
+import type { Frame, YuvPlanes } from '../../contract/picture.ts';
 import type { PrivacyMasks } from './mask.ts';
 import type { NativePipeline } from './native.ts';
-import { decodePacket, type FramePacket, frameBytes, type Packet, type StillPacket } from './packet.ts';
+import {
+  decodePacket,
+  type FramePacket,
+  frameBytes,
+  type Packet,
+  type PlanesPacket,
+  planesOf,
+  type StillPacket,
+} from './packet.ts';
 import type { StillRing } from './still-ring.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -42,6 +50,10 @@ export class FrameReader {
   /** Length of the gauges of this size. */
   #gaugeBytes: number | undefined;
   #still: StillPacket | undefined;
+  #planes: PlanesPacket | undefined;
+  #planesSize: SizePx | undefined;
+  /** Where planes lie; of the length of those that came last. */
+  #planesPlace: Buffer | undefined;
   #lastPtsNs: bigint | undefined;
   #lastOrder = -1;
   #index = 0;
@@ -76,6 +88,8 @@ export class FrameReader {
     this.#options.timeline.reopen();
     this.#size = undefined;
     this.#still = undefined;
+    this.#planes = undefined;
+    this.#planesSize = undefined;
     this.#lastPtsNs = undefined;
     this.#lastOrder = -1;
     this.#indexAtOpening = this.#index;
@@ -86,11 +100,19 @@ export class FrameReader {
   /** The next frame, whose picture takes the place of the last one's; undefined when the opening is over. */
   async next(): Promise<Frame | undefined> {
     for (;;) {
-      const sample = await this.#options.pipeline.read(this.#place);
+      const sample = await this.#options.pipeline.read(this.#place, this.#planesPlace);
       if (sample === null) return undefined;
       const packet = decodePacket(sample.buffer, sample.caps, this.#options.input);
       if (packet !== undefined) this.#measure(packet);
-      if (packet?.kind === 'still') this.#still = kept(packet, sample.buffer === this.#place);
+      const inPlace = sample.buffer === this.#place || sample.buffer === this.#planesPlace;
+      if (packet?.kind === 'still') this.#still = kept(packet, inPlace);
+      if (packet?.kind === 'planes-shape') this.#planesSize = packet.size;
+      if (packet?.kind === 'planes') {
+        this.#planes =
+          sample.buffer === this.#place ? { ...packet, bytes: Uint8Array.from(packet.bytes) } : packet;
+        if (this.#planesPlace?.length !== sample.buffer.length)
+          this.#planesPlace = Buffer.alloc(sample.buffer.length);
+      }
       if (packet?.kind !== 'frame' || this.#superseded(packet)) continue;
       this.#dropped += packet.order - this.#lastOrder - 1;
       this.#lastOrder = packet.order;
@@ -128,11 +150,32 @@ export class FrameReader {
     this.#still = undefined;
     this.#index += 1;
     const masked = masks.blackenFrame(rgb, source, input);
-    return { index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source, input, rgb, masked };
+    const wallMs = timeline.wallMs(atMs);
+    return {
+      index: this.#index,
+      ptsNs,
+      atMs,
+      wallMs,
+      source,
+      input,
+      rgb,
+      masked,
+      planes: this.#taken(ptsNs),
+    };
+  }
+
+  #taken(ptsNs: bigint): YuvPlanes | undefined {
+    const packet = this.#planes;
+    this.#planes = undefined;
+    if (packet?.ptsNs !== ptsNs || this.#planesSize === undefined || this.#size === undefined)
+      return undefined;
+    const planes = planesOf(packet.bytes, this.#planesSize);
+    if (planes !== undefined) this.#options.masks.blackenPlanes(planes, this.#size);
+    return planes;
   }
 }
 
-/** A still that happens to be as long as a frame must not stay in the frames' place. */
+/** A still that happens to be as long as a frame or as planes must not stay in their place. */
 function kept(still: StillPacket, inPlace: boolean): StillPacket {
   return inPlace ? { ...still, jpeg: Uint8Array.from(still.jpeg) } : still;
 }

@@ -8,7 +8,7 @@
 import type { MaskConfig } from '../../contract/config.ts';
 import type { PointNorm, SizePx } from '../../contract/geometry.ts';
 import { type Placement, placementOf } from '../../contract/letterbox.ts';
-import type { ByteRanges } from '../../contract/picture.ts';
+import type { ByteRanges, YuvPlanes } from '../../contract/picture.ts';
 
 /**
  * How far `videoscale` and the conversion from 4:2:0 spread a pixel, in pixels of the frame where the source is larger
@@ -24,9 +24,17 @@ interface FrameMask {
   readonly masked: Uint8Array;
 }
 
+/** What is black in planes of one size: byte ranges of the brightness, and of each plane of colour. */
+interface PlanesMask {
+  readonly size: SizePx;
+  readonly y: ByteRanges;
+  readonly uv: ByteRanges;
+}
+
 export class PrivacyMasks {
   readonly #polygons: readonly (readonly PointNorm[])[];
   #frame: FrameMask | undefined;
+  #planes: PlanesMask | undefined;
 
   constructor(masks: readonly MaskConfig[]) {
     this.#polygons = masks.map(({ polygon }) => polygon);
@@ -50,6 +58,36 @@ export class PrivacyMasks {
     const black = this.#polygons.map((polygon) => maskRanges(polygon, size, reachPx));
     for (const ranges of black) blacken(rgb, ranges);
     return black;
+  }
+
+  /** Blackens planes of a picture of `source` in place. */
+  blackenPlanes(planes: YuvPlanes, source: SizePx): void {
+    if (this.#polygons.length === 0) return;
+    const { size } = planes;
+    if (this.#planes?.size.widthPx !== size.widthPx || this.#planes.size.heightPx !== size.heightPx) {
+      this.#planes = this.#planesMask(planes, source);
+    }
+    for (const [from, to] of this.#planes.y) planes.y.fill(0, from, to);
+    for (const plane of [planes.u, planes.v])
+      for (const [from, to] of this.#planes.uv) plane.fill(128, from, to);
+  }
+
+  #planesMask({ size, strideY, strideUv }: YuvPlanes, source: SizePx): PlanesMask {
+    const scaled = size.widthPx !== source.widthPx || size.heightPx !== source.heightPx;
+    // A pixel of colour serves two rows and columns of brightness, scaled or not.
+    const reachPx = scaled ? FRAME_REACH_PX : 1;
+    const y: [number, number][] = [];
+    const uv: [number, number][] = [];
+    for (const polygon of this.#polygons) {
+      for (const [from, to] of maskRanges(polygon, size, reachPx)) {
+        const row = Math.floor(from / 3 / size.widthPx);
+        const [left, right] = [from / 3 - row * size.widthPx, to / 3 - row * size.widthPx];
+        y.push([row * strideY + left, row * strideY + right]);
+        const colours = (row >> 1) * strideUv;
+        uv.push([colours + (left >> 1), colours + ((right + 1) >> 1)]);
+      }
+    }
+    return { size, y, uv };
   }
 
   #frameMask(source: SizePx, input: SizePx): Pick<FrameMask, 'ranges' | 'masked'> {

@@ -106,14 +106,17 @@ export class NativePipeline {
   }
 
   /**
-   * The next sample; null when the opening is over. One call at a time. A sample as long as `into` is in `into`, which
-   * is not to be touched meanwhile; every other has a buffer of its own.
+   * The next sample; null when the opening is over. One call at a time. A sample as long as one of `into` is in
+   * it, which is not to be touched meanwhile; every other has a buffer of its own.
    */
-  read(into: Buffer): Promise<Sample | null> {
+  read(...into: readonly [Buffer, Buffer?]): Promise<Sample | null> {
     return new Promise((resolve) => {
-      (this.#element('sink') as AppSink).pull((buffer, caps) => {
-        resolve(buffer === null ? null : { buffer, caps });
-      }, into);
+      (this.#element('sink') as AppSink).pull(
+        (buffer, caps) => {
+          resolve(buffer === null ? null : { buffer, caps });
+        },
+        ...into.filter((place) => place !== undefined),
+      );
     });
   }
 

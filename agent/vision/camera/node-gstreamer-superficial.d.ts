@@ -29,10 +29,10 @@ declare module 'node-gstreamer-superficial' {
   export interface AppSink extends Element {
     /**
      * Waits in a libuv worker for the next sample; null at the end of the stream or when the pipeline is
-     * stopped. An error on the bus does not end the wait. A sample of exactly the length of `into` is written there,
-     * by the worker, and `into` itself is handed out (patches/).
+     * stopped. An error on the bus does not end the wait. A sample of exactly the length of one of `into` is written
+     * there, by the worker, and that one itself is handed out (patches/).
      */
-    pull(callback: (buffer: Buffer | null, caps: SampleCaps) => void, into?: Buffer): void;
+    pull(callback: (buffer: Buffer | null, caps: SampleCaps) => void, ...into: Buffer[]): void;
   }
 
   export class Pipeline {

@@ -7,6 +7,7 @@
 import type { SampleCaps } from 'node-gstreamer-superficial';
 import { AgentError } from '../../base/errors.ts';
 import type { SizePx } from '../../contract/geometry.ts';
+import type { YuvPlanes } from '../../contract/picture.ts';
 
 const HEADER_BYTES = 62;
 const TYPE_BUFFER = 1;
@@ -33,6 +34,19 @@ export interface StillPacket {
   readonly jpeg: Uint8Array;
 }
 
+/** The planes that follow are of this size. */
+export interface PlanesShape {
+  readonly kind: 'planes-shape';
+  readonly size: SizePx;
+}
+
+export interface PlanesPacket {
+  readonly kind: 'planes';
+  readonly ptsNs: bigint;
+  /** I420 as GStreamer lays it out. */
+  readonly bytes: Uint8Array;
+}
+
 export interface FramePacket {
   readonly kind: 'frame';
   readonly ptsNs: bigint;
@@ -41,7 +55,7 @@ export interface FramePacket {
   readonly rgb: Uint8Array;
 }
 
-export type Packet = Shape | Gauge | StillPacket | FramePacket;
+export type Packet = Shape | Gauge | StillPacket | PlanesShape | PlanesPacket | FramePacket;
 
 /** Length of the sample that holds a letterboxed frame. */
 export function frameBytes({ widthPx, heightPx }: SizePx): number {
@@ -61,11 +75,16 @@ export function decodePacket(buffer: Buffer, { branch }: SampleCaps, input: Size
     const caps = parseCaps(payload.toString('latin1'));
     return caps && { kind: 'shape', source: caps.size };
   }
+  if (type === TYPE_CAPS && branch === 'planes') {
+    const caps = parseCaps(payload.toString('latin1'));
+    return caps && { kind: 'planes-shape', size: caps.size };
+  }
   if (type !== TYPE_BUFFER) return undefined;
   if (branch === 'gauge') return { kind: 'gauge', bytes: payload.length };
   const ptsNs = buffer.readBigUInt64BE(10);
   if (ptsNs === NO_TIME) return undefined;
   if (branch === 'still') return { kind: 'still', ptsNs, jpeg: payload };
+  if (branch === 'planes') return { kind: 'planes', ptsNs, bytes: payload };
   if (branch !== 'frame') throw new AgentError('bug', `GDP sample of an unknown branch: ${branch}`);
   if (buffer.length !== frameBytes(input)) {
     throw new AgentError(
@@ -74,6 +93,26 @@ export function decodePacket(buffer: Buffer, { branch }: SampleCaps, input: Size
     );
   }
   return { kind: 'frame', ptsNs, order: Number(buffer.readBigUInt64BE(26)), rgb: payload };
+}
+
+/**
+ * The three planes of I420 in the layout that GStreamer gives a plain buffer (gst-plugins-base, video-info.c): rows of
+ * brightness padded to 4 bytes, an even number of them, then blue difference, then red, likewise. Undefined where the
+ * bytes are not those of a picture of this size: it was among packets that were dropped that the size changed.
+ */
+export function planesOf(bytes: Uint8Array, size: SizePx): YuvPlanes | undefined {
+  const rows = size.heightPx + (size.heightPx % 2);
+  const strideY = padded(size.widthPx);
+  const strideUv = padded(Math.ceil(size.widthPx / 2));
+  const [ofY, ofUv] = [strideY * rows, (strideUv * rows) / 2];
+  if (bytes.length !== ofY + 2 * ofUv) return undefined;
+  const y = bytes.subarray(0, ofY);
+  const u = bytes.subarray(ofY, ofY + ofUv);
+  return { size, y, u, v: bytes.subarray(ofY + ofUv), strideY, strideUv };
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
 }
 
 /**

@@ -3,10 +3,11 @@
  *
  *   source ─ decode ─▶ rate ─▶ tee ─▶ gauge ───────────────────────────▶ packets ─┐
  *                               ├──▶ sparse ─▶ square pixels ─▶ JPEG ───▶ packets ─┤funnel ─▶ sink
+ *                               ├──▶ sparse ─▶ ≤ 1280 px ─▶ planes ─────▶ packets ─┤
  *                               └──▶ count ──▶ letterbox ─▶ RGB ────────▶ packets ─┘
  *
- * There is no queue after the tee: one thread serves the three branches in the order in which they are
- * written, so a frame is always preceded by its gauge and, if it has one, its still. Two replays see the
+ * There is no queue after the tee: one thread serves the branches in the order in which they are
+ * written, so a frame is always preceded by its gauge and, if it has them, its still and its planes. Two replays see the
  * same order, and a change of the source's size is known for exactly the frames that it concerns.
  *
  * The gauge is a copy of the frame that is one pixel wide: negotiation keeps the height and puts the width
@@ -14,9 +15,12 @@
  * to no cost, just before the first frame that it concerns; gdppay puts its caps there as a packet.
  */
 import type { SizePx } from '../../contract/geometry.ts';
+import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
 
 /** Stills per second: one is never further than 250 ms from a moment, at a tenth of the cost of all. */
 const STILLS_FPS = 2;
+/** Planes per second: what a place looks like when nobody is there changes no faster than daylight. */
+const PLANES_FPS = 1;
 /**
  * A frame rate above all real ones: videorate drops by time stamps alone then, whatever rate the source
  * claims (many cameras claim none, and videorate aborts on an unknown one).
@@ -29,7 +33,7 @@ const FORMATS_420 = 'I420,NV12,YV12,NV21';
  * GStreamer changes in place when they are first read; the sink compares caps in its own thread while the
  * binding reads them in Node's, and that corrupted the process in one of some five hundred openings.
  */
-function packets(branch: 'gauge' | 'still' | 'frame'): string {
+function packets(branch: 'gauge' | 'still' | 'planes' | 'frame'): string {
   return `gdppay ! capssetter replace=true caps=application/x-gdp,branch=(string)${branch}`;
 }
 /**
@@ -92,6 +96,16 @@ export function pipelineText({ sourceText, fps, input, live, paced }: PipelineOp
     packets('still'),
     'f.',
   ];
+  const planes = [
+    'videorate drop-only=true skip-to-first=true',
+    `video/x-raw,framerate=[0/1,${PLANES_FPS}/1]`,
+    'videoscale',
+    `video/x-raw,width=[1,${SNAPSHOT_LONG_SIDE_PX_MAX}],height=[1,${SNAPSHOT_LONG_SIDE_PX_MAX}],pixel-aspect-ratio=1/1`,
+    'videoconvert',
+    'video/x-raw,format=I420',
+    packets('planes'),
+    'f.',
+  ];
   // Scaling before conversion: half the cost of the other order. `count` numbers the frames (buffer offset).
   // pixel-aspect-ratio must be fixed, or the picture is stretched instead of letterboxed.
   const frames = [
@@ -104,6 +118,6 @@ export function pipelineText({ sourceText, fps, input, live, paced }: PipelineOp
     'f.',
   ];
   const sink = `appsink name=sink sync=false async=false max-buffers=${SINK_PACKETS_MAX[live ? 'live' : 'replay']} drop=${live}`;
-  const branches = [gauge, stills, frames].map((branch) => `t. ! ${branch.join(' ! ')}`);
+  const branches = [gauge, stills, planes, frames].map((branch) => `t. ! ${branch.join(' ! ')}`);
   return [trunk.join(' ! '), ...branches, `funnel name=f ! ${sink}`].join('  ');
 }

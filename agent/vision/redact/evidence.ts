@@ -10,6 +10,7 @@
  */
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
 import type { XyxyNorm } from '../../contract/geometry.ts';
 import {
   type EvidenceRequest,
@@ -20,6 +21,7 @@ import {
 } from '../../contract/link.ts';
 import type { Foreground, Frame, Look, Still } from '../../contract/picture.ts';
 import type { RedactedJpeg } from '../../contract/redacted-jpeg.ts';
+import type { Place } from './marks.ts';
 import { RecentLooks } from './recent-looks.ts';
 import { Redactor } from './redactor.ts';
 import { Sealer } from './sealer.ts';
@@ -35,13 +37,17 @@ export interface EvidenceOptions {
   stillNear(atMs: number): Still | undefined;
   /** Public keys; none: nothing is sealed. */
   readonly sealTo: readonly string[];
+  readonly zones: readonly ZoneConfig[];
+  readonly lines: readonly LineConfig[];
+  /** IANA name. */
+  readonly timeZone: string;
   send(encoded: Buffer): boolean;
   readonly log: Logger;
 }
 
 export class Evidence {
   readonly #options: EvidenceOptions;
-  readonly #redactor = new Redactor();
+  readonly #redactor: Redactor;
   readonly #sealer: Sealer | undefined;
   readonly #recent = new RecentLooks();
   readonly #tasks: (() => Promise<void>)[] = [];
@@ -51,6 +57,7 @@ export class Evidence {
 
   constructor(options: EvidenceOptions) {
     this.#options = options;
+    this.#redactor = new Redactor(options.timeZone);
     this.#sealer = options.sealTo.length === 0 ? undefined : new Sealer(options.sealTo);
   }
 
@@ -58,6 +65,11 @@ export class Evidence {
   remember(frame: Frame, { looked, found, tracks }: Look, foreground: Foreground | undefined): void {
     if (looked) this.#recent.add(found);
     this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
+  }
+
+  /** The camera shows another view than before. */
+  forgetPlace(): void {
+    this.#redactor.forgetPlace();
   }
 
   /** Frames whose boxes were forgotten before their time. */
@@ -107,18 +119,19 @@ export class Evidence {
     const still = this.#options.stillNear(moment);
     if (still === undefined) return;
     try {
-      const picture = await this.#redactor.redact(still, []);
+      const picture = await this.#redactor.redact(still, { focus: [] });
       if (this.#kept.has(moment)) this.#kept.set(moment, picture);
     } catch (error) {
       this.#note(error);
     }
   }
 
-  async #answer({ request, atMs, focus, seal }: EvidenceRequest): Promise<void> {
+  async #answer(asked: EvidenceRequest): Promise<void> {
+    const { request, atMs, seal } = asked;
     if (seal) await this.#seal(request, atMs);
     const kept = [...this.#kept].find(([moment]) => Math.abs(moment - atMs) <= SAME_MOMENT_MS)?.[1];
     try {
-      const picture = kept ?? (await this.#make(atMs, focus));
+      const picture = kept ?? (await this.#make(asked));
       this.#options.send(encodeSnapshot(request, picture));
     } catch (error) {
       this.#note(error);
@@ -138,13 +151,19 @@ export class Evidence {
     }
   }
 
-  async #make(atMs: number, focus: readonly Focus[]): Promise<RedactedJpeg> {
-    const still = this.#still(atMs);
-    const thenS = (still.atMs - atMs) / 1000;
-    return this.#redactor.redact(
-      still,
-      focus.flatMap((box) => movedBy(box, thenS)),
-    );
+  async #make(asked: EvidenceRequest): Promise<RedactedJpeg> {
+    const still = this.#still(asked.atMs);
+    const thenS = (still.atMs - asked.atMs) / 1000;
+    const focus = asked.focus.map((one) => movedBy(one, thenS));
+    return this.#redactor.redact(still, { focus, place: this.#placeOf(asked) });
+  }
+
+  #placeOf({ zone, line }: EvidenceRequest): Place | undefined {
+    const { zones, lines } = this.#options;
+    const polygon = zones.find(({ id }) => id === zone)?.polygon;
+    if (polygon !== undefined) return { kind: 'zone', points: polygon };
+    const ends = lines.find(({ id }) => id === line);
+    return ends && { kind: 'line', points: [ends.from, ends.to] };
   }
 
   #still(atMs: number): Still {
@@ -164,17 +183,16 @@ export class Evidence {
   }
 }
 
-/** Where the box was `seconds` later (or earlier); nothing where that is outside of the picture. */
-function movedBy(
-  { xyxyNorm: [x1, y1, x2, y2], velocityNormPerS: [vx, vy] }: Focus,
-  seconds: number,
-): XyxyNorm[] {
+/** As it was `seconds` later (or earlier), as far as that lies in the picture. */
+function movedBy(focus: Focus, seconds: number): Focus {
+  const [x1, y1, x2, y2] = focus.xyxyNorm;
+  const [vx, vy] = focus.velocityNormPerS;
   const clip = (v: number): number => Math.min(1, Math.max(0, v));
-  const box: XyxyNorm = [
+  const xyxyNorm: XyxyNorm = [
     clip(x1 + vx * seconds),
     clip(y1 + vy * seconds),
     clip(x2 + vx * seconds),
     clip(y2 + vy * seconds),
   ];
-  return box[2] > box[0] && box[3] > box[1] ? [box] : [];
+  return { ...focus, xyxyNorm };
 }

@@ -14,20 +14,30 @@ import type { Detection, Foreground, Frame, Track } from '../../contract/picture
 /**
  * - `person`: the whole box.
  * - `rider`: a bicycle or motorcycle; whoever sits on it reaches above the box.
- * - `vehicle`: where a plate may be.
+ * - `vehicle`: where a licence plate and a windscreen may be.
  */
 export type Treatment = 'person' | 'rider' | 'vehicle';
 
 export interface SeenBox {
   readonly treatment: Treatment;
   readonly xyxyNorm: XyxyNorm;
+  /** The detector is sure enough for a tracker to start with it; a track always is. */
+  readonly sure: boolean;
+}
+
+export interface SeenTrack extends SeenBox {
+  readonly id: number;
+  /** Of its centre, in heights of its box a second. */
+  readonly speed: number;
 }
 
 export interface SeenFrame {
   /** Media time, ms. */
   readonly atMs: number;
+  /** Wall time, ms since the epoch. */
+  readonly wallMs: number;
   readonly detections: readonly SeenBox[];
-  readonly tracks: readonly SeenBox[];
+  readonly tracks: readonly SeenTrack[];
   readonly foreground?: Foreground | undefined;
 }
 
@@ -36,6 +46,9 @@ export interface SeenFrame {
  * post, a van or another person mostly comes out again within it.
  */
 export const HOLD_MS = 2_000;
+
+/** The score from which the tracker starts a track (track/settings.ts). */
+const SURE_SCORE = 0.5;
 
 /** How old a still may be when it is asked for: the camera holds stills for so long. */
 const STILL_AGE_MS_MAX = 15_000;
@@ -65,21 +78,28 @@ export class DetectionHistory {
   }
 
   add(
-    frame: Pick<Frame, 'atMs' | 'source'>,
+    frame: Pick<Frame, 'atMs' | 'wallMs' | 'source'>,
     detections: readonly Detection[],
     tracks: readonly Track[],
     foreground?: Foreground,
-  ): void {
-    const { atMs, source } = frame;
-    this.#frames.push({
-      ...{ atMs, foreground },
-      ...{ detections: seen(detections, source), tracks: seen(tracks, source) },
-    });
+  ): SeenFrame {
+    const { atMs, wallMs, source } = frame;
+    const added = {
+      ...{ atMs, wallMs, foreground },
+      ...{ detections: seen(detections, source), tracks: followed(tracks, source) },
+    };
+    this.#frames.push(added);
     while ((this.#frames[0]?.atMs ?? atMs) < atMs - HISTORY_MS) this.#frames.shift();
     if (this.#frames.length > HISTORY_FRAMES_MAX) {
       this.#frames.shift();
       this.#forgotten += 1;
     }
+    return added;
+  }
+
+  /** Frames of a span of media time, both ends included, oldest first. */
+  between(fromMs: number, toMs: number): SeenFrame[] {
+    return this.#frames.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
   }
 
   /** The frame at a media time, with those up to HOLD_MS before it (oldest first) and after it (newest first). */
@@ -93,23 +113,41 @@ export class DetectionHistory {
   }
 }
 
-function seen(
-  boxes: readonly { readonly group: Group; readonly label: Label; readonly xyxyPx: XyxyPx }[],
-  source: SizePx,
-): SeenBox[] {
+interface Box {
+  readonly group: Group;
+  readonly label: Label;
+  readonly score: number;
+  readonly xyxyPx: XyxyPx;
+}
+
+/** In plain loops: some fifty boxes a frame are kept for 17 s, and what is made beside them V8 has to collect. */
+function seen(boxes: readonly Box[], source: SizePx): SeenBox[] {
   const out: SeenBox[] = [];
-  for (const { group, label, xyxyPx } of boxes) {
+  for (const { group, label, score, xyxyPx } of boxes) {
     const treatment = treatmentOf(group, label);
     if (treatment === undefined) continue;
-    const [x1, y1, x2, y2] = xyxyPx;
-    const { widthPx, heightPx } = source;
-    out.push({ treatment, xyxyNorm: [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx] });
+    out.push({ treatment, xyxyNorm: normalised(xyxyPx, source), sure: score >= SURE_SCORE });
   }
   return out;
 }
 
+function followed(tracks: readonly Track[], source: SizePx): SeenTrack[] {
+  const out: SeenTrack[] = [];
+  for (const { id, group, label, xyxyPx, velocityPxPerS } of tracks) {
+    const treatment = treatmentOf(group, label);
+    if (treatment === undefined) continue;
+    const speed = Math.hypot(velocityPxPerS[0], velocityPxPerS[1]) / Math.max(1, xyxyPx[3] - xyxyPx[1]);
+    out.push({ treatment, xyxyNorm: normalised(xyxyPx, source), sure: true, id, speed });
+  }
+  return out;
+}
+
+function normalised([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): XyxyNorm {
+  return [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
+}
+
 /** Animals and bags are left as they are: they name nobody. */
-function treatmentOf(group: Group, label: Label): Treatment | undefined {
+export function treatmentOf(group: Group, label: Label): Treatment | undefined {
   if (group === 'person') return 'person';
   if (group === 'cycle' || label === 'motorcycle') return 'rider';
   if (group === 'vehicle') return 'vehicle';

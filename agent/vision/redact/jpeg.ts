@@ -19,16 +19,25 @@ async function loadSharp(): Promise<typeof Sharp> {
 }
 
 /**
- * Encodes RGB as a baseline JPEG without chroma subsampling: with it, one block of colour would cover four
- * blocks of brightness, and redacted and public colours would mix. mozjpeg's search would save 13 to 20 % of
- * the bytes for seven times the CPU.
+ * Encodes RGB as a baseline JPEG, scaled to `target`, without chroma subsampling: thin lines of colour would be lost.
+ * mozjpeg's search would save 13 to 20 % of the bytes for seven times the CPU, optimised Huffman tables 5 % for 2.6
+ * times.
  */
-export async function encode(rgb: Uint8Array, size: SizePx, quality: number): Promise<Uint8Array> {
+export async function encode(
+  rgb: Uint8Array,
+  size: SizePx,
+  quality: number,
+  target: SizePx = size,
+): Promise<Uint8Array> {
   loading ??= loadSharp();
   const sharp = await loading;
   const raw = { width: size.widthPx, height: size.heightPx, channels: 3 } as const;
   try {
-    return await sharp(rgb, { raw }).jpeg({ quality, chromaSubsampling: '4:4:4' }).toBuffer();
+    const image = sharp(rgb, { raw });
+    if (target.widthPx !== size.widthPx || target.heightPx !== size.heightPx) {
+      image.resize({ width: target.widthPx, height: target.heightPx, fit: 'fill' });
+    }
+    return await image.jpeg({ quality, chromaSubsampling: '4:4:4', optimiseCoding: false }).toBuffer();
   } catch (error) {
     throw new AgentError('bug', `the snapshot cannot be encoded (${messageOf(error)})`, error);
   }

@@ -1,10 +1,10 @@
 /**
  * The only maker of a picture that may leave the vision process.
  *
- * INVARIANTS: a snapshot is made only from a still whose own frame the detector has seen; what is encoded
- * is the redacted RGB and nothing else; the places to redact are fixed when `redact` is called.
+ * INVARIANTS: a snapshot is made only from a still whose own frame the detector has seen; nothing is encoded but what
+ * was composed (compose.ts) and drawn over it; what is hidden is fixed when `redact` is called.
  * LIMITS: one snapshot is made at a time, and whoever asks waits for it; a snapshot takes at most
- * STEPS.length encodings; the history's limits stand in history.ts.
+ * STEPS.length encodings; the history's limits stand in history.ts, the plate's in plate.ts.
  */
 import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
@@ -12,16 +12,18 @@ import type { SizePx, XyxyNorm } from '../../contract/geometry.ts';
 import type { Detection, Foreground, Frame, Still, Track } from '../../contract/picture.ts';
 import {
   type RedactedJpeg,
-  type RedactionCounts,
+  type Redaction,
   SNAPSHOT_BYTES_MAX,
   SNAPSHOT_LONG_SIDE_PX_MAX,
 } from '../../contract/redacted-jpeg.ts';
-import { DetectionHistory } from './history.ts';
+import { type Composed, compose, SHOWN } from './compose.ts';
+import { type Around, coverOf } from './cover.ts';
+import type { Figure } from './figures.ts';
+import { DetectionHistory, type SeenFrame } from './history.ts';
 import { encode } from './jpeg.ts';
-import { pixelate, planMosaic } from './mosaic.ts';
-import { mosaicShapeOf } from './moving.ts';
-import { drawOutline } from './outline.ts';
-import { mosaicBoxOf, type Regions, regionsOf, toPx } from './regions.ts';
+import { drawLegendOf, drawMarks, PATH_MS, type Subject } from './marks.ts';
+import { placeTime } from './place-time.ts';
+import { type Known, Plate } from './plate.ts';
 import { fitted } from './size.ts';
 
 /**
@@ -40,9 +42,24 @@ const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[
   { longSidePx: 320, quality: 40 },
 ];
 
+/** A picture that is ready to be encoded, and by what each of its cells is drawn. */
+export interface Drawn extends Composed {
+  readonly size: SizePx;
+  readonly rgb: Uint8Array;
+  readonly figures: readonly Figure[];
+  readonly redaction: Redaction;
+}
+
 export class Redactor {
   readonly #history = new DetectionHistory();
+  readonly #plate = new Plate();
+  readonly #timeZone: string;
   #busy = false;
+
+  /** `timeZone`: IANA name; the times on pictures are in it. */
+  constructor(timeZone: string) {
+    this.#timeZone = timeZone;
+  }
 
   /** Frames that left the history before their time because of its limit. */
   get forgotten(): number {
@@ -51,62 +68,42 @@ export class Redactor {
 
   /**
    * Takes note of every analysed frame, in their order: all detections down to the detector's floor, the
-   * tracks after this frame, and what differs from the background. Keeps boxes and cells, no pixels.
+   * tracks after this frame, and what differs from the background. Of pixels only the plate's are kept.
    */
   remember(
-    frame: Pick<Frame, 'index' | 'atMs' | 'source' | 'input' | 'rgb'>,
+    frame: Pick<Frame, 'atMs' | 'wallMs' | 'source' | 'planes'>,
     detections: readonly Detection[],
     tracks: readonly Track[],
     foreground?: Foreground,
   ): void {
-    this.#history.add(frame, detections, tracks, foreground);
+    this.#plate.take(this.#history.add(frame, detections, tracks, foreground), frame.planes);
+  }
+
+  /** The camera shows another view: what is known of the place is forgotten. */
+  forgetPlace(): void {
+    this.#plate.drop();
   }
 
   /**
-   * Makes the snapshot of a still, with a thin outline around the boxes of `focus`.
+   * Makes the snapshot of a still.
    *
    * Throws `unavailable` where the detector has not seen the still's frame, `corrupt` where the still is not a
    * JPEG of its announced size: there is then no snapshot. One call at a time.
    */
-  async redact(still: Still, focus: readonly XyxyNorm[]): Promise<RedactedJpeg> {
+  async redact(still: Still, subject: Subject): Promise<RedactedJpeg> {
     assert(!this.#busy, 'one snapshot at a time');
-    const regions = this.#regions(still.atMs);
     this.#busy = true;
     try {
-      return await this.#make(still, regions, focus);
+      const { rgb, size, redaction } = await this.draw(still, subject);
+      for (const { longSidePx, quality } of STEPS) {
+        const target = fitted(size, longSidePx);
+        const bytes = await encode(rgb, size, quality, target);
+        if (bytes.length > SNAPSHOT_BYTES_MAX) continue;
+        const sha256 = createHash('sha256').update(bytes).digest('hex');
+        return { bytes, sha256, ...target, atMs: still.atMs, redaction } as RedactedJpeg;
+      }
     } finally {
       this.#busy = false;
-    }
-  }
-
-  #regions(atMs: number): Regions {
-    const around = this.#history.around(atMs);
-    if (around !== undefined) return regionsOf(around);
-    const newestMs = this.#history.newestMs;
-    const known = newestMs === undefined ? 'no frame yet' : `frames up to ${Math.round(newestMs)} ms`;
-    throw new AgentError(
-      'unavailable',
-      `no snapshot: the detector has not seen the still's frame at ${Math.round(atMs)} ms (it has seen ${known})`,
-    );
-  }
-
-  async #make(still: Still, regions: Regions, focus: readonly XyxyNorm[]): Promise<RedactedJpeg> {
-    let picture: { size: SizePx; rgb: Uint8Array; moving: number; masks: number } | undefined;
-    for (const { longSidePx, quality } of STEPS) {
-      const size = fitted(still.source, longSidePx);
-      if (picture?.size.widthPx !== size.widthPx || picture.size.heightPx !== size.heightPx) {
-        picture = { size, ...(await this.#redacted(still, size, regions, focus)) };
-      }
-      const bytes = await encode(picture.rgb, size, quality);
-      if (bytes.length > SNAPSHOT_BYTES_MAX) continue;
-      const redaction: RedactionCounts = {
-        persons: regions.persons,
-        plates: regions.vehicles,
-        moving: picture.moving,
-        masks: picture.masks,
-      };
-      const sha256 = createHash('sha256').update(bytes).digest('hex');
-      return { bytes, sha256, ...size, atMs: still.atMs, redaction } as RedactedJpeg;
     }
     throw new AgentError(
       'exhausted',
@@ -114,23 +111,73 @@ export class Redactor {
     );
   }
 
-  /** Scales first, then redacts: no later step can carry a pixel across the border of a redacted place. */
-  async #redacted(
-    still: Still,
-    size: SizePx,
-    regions: Regions,
-    focus: readonly XyxyNorm[],
-  ): Promise<{ rgb: Uint8Array; moving: number; masks: number }> {
+  /** As `redact`, before it is encoded. */
+  async draw(still: Still, subject: Subject): Promise<Drawn> {
+    const around = this.#around(still.atMs);
+    const path = this.#history.between(still.atMs - PATH_MS, around.own.atMs);
+    const known = this.#plate.known;
+    const size = sizeOf(still, known);
     const { rgb, reachPx, black } = await still.pixels(size);
-    const mosaic = planMosaic(
-      size,
-      regions.boxes.map((box) => mosaicBoxOf(box, size, reachPx)),
-      regions.moving.map((region) => mosaicShapeOf(region, size, reachPx)),
-    );
-    pixelate(rgb, size, mosaic);
-    for (const box of focus) drawOutline(rgb, size, toPx(box, size));
-    // A block that reaches below a mask has been given a colour there, and an outline may run through it.
+    const cover = coverOf(around, size, reachPx, thingsIn(subject));
+    const composed = compose(rgb, cover, usable(known, size), around.own.foreground);
+    const { items, figures } = drawMarks(rgb, size, subject, path);
+    // What was drawn may run through a mask.
     for (const [from, to] of black.flat()) rgb.fill(0, from, to);
-    return { rgb, moving: mosaic.shapesDrawn, masks: black.length };
+    const placeAt = this.#timeOf(composed, around.own);
+    const unknown = composed.cells.includes(SHOWN.mosaic);
+    drawLegendOf(rgb, size, items, { placeAt, unknown, focus: subject.focus });
+    return {
+      ...composed,
+      size,
+      rgb,
+      figures,
+      redaction: redactionOf(composed, still, figures.length, black.length),
+    };
   }
+
+  #timeOf({ oldestMs }: Composed, { atMs, wallMs }: SeenFrame): string | undefined {
+    return oldestMs === undefined ? undefined : placeTime(wallMs - (atMs - oldestMs), wallMs, this.#timeZone);
+  }
+
+  #around(atMs: number): Around {
+    const around = this.#history.around(atMs);
+    if (around !== undefined) return around;
+    const newestMs = this.#history.newestMs;
+    const known = newestMs === undefined ? 'no frame yet' : `frames up to ${Math.round(newestMs)} ms`;
+    throw new AgentError(
+      'unavailable',
+      `no snapshot: the detector has not seen the still's frame at ${Math.round(atMs)} ms (it has seen ${known})`,
+    );
+  }
+}
+
+/** Parts of the place that an event is about. */
+function thingsIn({ focus }: Subject): XyxyNorm[] {
+  return focus.filter(({ object }) => object === undefined).map(({ xyxyNorm }) => xyxyNorm);
+}
+
+/** The plate's size, which GStreamer has rounded, where it is one of the still. */
+function sizeOf({ source }: Still, known: Known | undefined): SizePx {
+  const size = fitted(source, SNAPSHOT_LONG_SIDE_PX_MAX);
+  const { widthPx, heightPx } = known?.planes.size ?? size;
+  const near = Math.abs(widthPx - size.widthPx) <= 1 && Math.abs(heightPx - size.heightPx) <= 1;
+  return near ? { widthPx, heightPx } : size;
+}
+
+function usable(known: Known | undefined, { widthPx, heightPx }: SizePx): Known | undefined {
+  const size = known?.planes.size;
+  return size?.widthPx === widthPx && size.heightPx === heightPx ? known : undefined;
+}
+
+function redactionOf(
+  { cells, oldestMs }: Composed,
+  { atMs }: Still,
+  figures: number,
+  masks: number,
+): Redaction {
+  const share = (value: number): number =>
+    Number((cells.reduce((sum, cell) => sum + (cell === value ? 1 : 0), 0) / cells.length).toFixed(4));
+  // A part that was seen after the still, before it was asked for, is not old.
+  const oldestS = oldestMs === undefined ? 0 : Math.max(0, Math.round((atMs - oldestMs) / 100) / 10);
+  return { figures, plate: { share: share(SHOWN.plate), oldestS }, mosaicShare: share(SHOWN.mosaic), masks };
 }

@@ -41,7 +41,7 @@ const event: VigieEvent = {
         sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
         bytes: 58_211,
         time: '2026-11-24T14:01:00.000Z',
-        redaction: { persons: 3, plates: 1, moving: 0, masks: 1 },
+        redaction: { figures: 3, plate: { share: 0.06, oldestS: 41.3 }, mosaicShare: 0, masks: 1 },
       },
     },
     clock: { synced: true },

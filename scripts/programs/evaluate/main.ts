@@ -150,7 +150,7 @@ program
 
 program
   .command('redaction')
-  .description('the share of people that snapshots cover, by what, and what it costs, every 10th frame')
+  .description('by what people are drawn in snapshots, how much of these is hidden, and what it costs')
   .option('--stills <dir>', 'where the snapshots are written, to be looked at')
   .option('--json', 'print JSON instead of a table')
   .action(redaction);

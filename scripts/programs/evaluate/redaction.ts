@@ -1,94 +1,99 @@
 /**
- * `evaluate redaction`: which share of the area of people is covered in published snapshots, by what, and what it
- * costs. Real clips go through GStreamer, the real detector, the tracker, the background and the redactor; the
- * JPEGs are read back and held against the ground truth.
+ * `evaluate redaction`: by what the area of people is drawn in published pictures, how much of a picture is hidden, and
+ * what it costs. Real clips go through the camera, the real detector, the tracker, the background and the redactor.
+ *
+ * That nothing of a person is in a picture is not taken from the redactor's word: each picture is made a second time
+ * from a still in which the people of the ground truth are painted over, and no hidden pixel may differ.
  */
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import sharp from 'sharp';
+import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
-import type { Detection, Foreground, Frame, Track } from '../../../agent/contract/picture.ts';
-import type { RedactedJpeg } from '../../../agent/contract/redacted-jpeg.ts';
-import { PrivacyMasks } from '../../../agent/vision/camera/mask.ts';
-import { givenOut } from '../../../agent/vision/camera/still.ts';
+import type { Frame, Still } from '../../../agent/contract/picture.ts';
+import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
 import { MovingCells } from '../../../agent/vision/observe/moving.ts';
-import { Redactor } from '../../../agent/vision/redact/redactor.ts';
+import { CELL_PX, gridOf } from '../../../agent/vision/redact/cells.ts';
+import { SHOWN } from '../../../agent/vision/redact/compose.ts';
+import { isFigure } from '../../../agent/vision/redact/figures.ts';
+import { DetectionHistory } from '../../../agent/vision/redact/history.ts';
+import { Plate } from '../../../agent/vision/redact/plate.ts';
+import { type Drawn, Redactor } from '../../../agent/vision/redact/redactor.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type MotRow, parseMot } from './mot.ts';
 
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
+/** A picture with less of the plate has no border to speak of. */
+const SEAM_PLATE_MIN = 0.005;
 /** Smaller people are not recognisable to begin with. */
 const PERSON_HEIGHT_PX_MIN = 40;
-const EVERY = 10;
+/** Of a person's box, where there is nothing but the person: the middle of it. */
+const BODY = { width: 0.5, height: 0.9 };
 
 export interface RedactionSequence {
   readonly name: string;
   readonly clip: string;
   /** Without it only what is hidden is told. */
   readonly truth: string | undefined;
-  readonly source: SizePx;
-  /** Of the recording; the PETS clip is played faster than it was recorded. */
-  readonly fps: number;
+  /** Played so often on end; the figures are those of the last time, when the place has been learnt. */
+  readonly passes: number;
 }
 
 export interface RedactionOptions {
-  /** Analyses no more frames than this. */
+  /** Analyses no more frames of a pass than this. */
   readonly framesMax?: number;
-  /** Where the snapshots are written, to be looked at. */
+  /** Where the pictures are written, to be looked at. */
   readonly stillsDir?: string | undefined;
   say(line: string): void;
 }
 
-/** In pixels; those that were of one colour with their block before are in none of them. */
-interface Covered {
-  /** Of people, covered. */
-  persons: number;
-  /** Of all pictures, covered. */
-  hidden: number;
-}
-
-/**
- * By what: the detections of the still's own frame; and boxes kept for 2 s, and the tracker's; and what moves, as
- * published. And by what moves alone, as if the detector saw nobody.
- */
-const PARTS = ['detections', 'kept', 'moving', 'alone'] as const;
+/** By what a pixel is drawn. */
+const PARTS = ['figure', 'plate', 'mosaic', 'coarse', 'live'] as const;
 type Part = (typeof PARTS)[number];
 
 export interface RedactionFigures {
   readonly name: string;
-  readonly snapshots: number;
+  readonly pictures: number;
   readonly persons: number;
   readonly personPixels: number;
-  /** Of people, but of one colour with their block even without redaction: not counted. */
-  readonly flatPersonPixels: number;
-  readonly pixels: number;
-  readonly covered: Readonly<Record<Part, Covered>>;
-  /** Medians, wall time. */
-  readonly msPerSnapshot: number;
+  /** Pixels of people, by what they are drawn. */
+  readonly by: Readonly<Record<Part, number>>;
+  /** Pixels that are not live and differ when the people are painted over: none, or the redactor leaks. */
+  readonly leaked: number;
+  /** Shares of the pictures, means. */
+  readonly plateShare: number;
+  readonly mosaicShare: number;
+  /** Mean difference of brightness between plate and still beside the plate, levels. */
+  readonly seam: number;
+  /** Cells that the plate took from a moment at which a person of the ground truth stood there, and all that it took. */
+  readonly learntFromPeople: number;
+  readonly learnt: number;
+  /** Medians, wall time; of bytes the largest. */
+  readonly msPerPicture: number;
   readonly msPerFrame: number;
+  readonly bytesMax: number;
 }
 
 export function knownRedactionSequences(dataDir: string): RedactionSequence[] {
+  const clips = (name: string): string => join(dataDir, 'clips', name);
+  const truth = (name: string): string => join(dataDir, 'gt', name);
   return [
     {
       name: 'PETS09-S2L1',
       clip: join(packageRoot(), '.cache', 'vtest.avi'),
-      truth: join(dataDir, 'gt', 'pets09-s2l1.txt'),
-      source: { widthPx: 768, heightPx: 576 },
-      fps: 7,
+      truth: truth('pets09-s2l1.txt'),
+      passes: 3,
     },
     {
       name: 'TUD-Stadtmitte',
-      clip: join(dataDir, 'clips', 'tud-stadtmitte.mp4'),
-      truth: join(dataDir, 'gt', 'tud-stadtmitte.txt'),
-      source: { widthPx: 640, heightPx: 480 },
-      fps: 25,
+      clip: clips('tud-stadtmitte.mp4'),
+      truth: truth('tud-stadtmitte.txt'),
+      passes: 1,
     },
+    { name: 'PETS2006-S1', clip: clips('pets2006-s1-c3.mp4'), truth: undefined, passes: 3 },
   ];
 }
 
@@ -107,45 +112,57 @@ export async function evaluateRedaction(
       );
   }
   if (figures.length > 0) return figures;
-  throw new AgentError('config', 'nothing to evaluate: no clip with ground truth was found');
+  throw new AgentError('config', 'nothing to evaluate: no clip was found');
 }
 
 export async function measureRedaction(
-  sequence: RedactionSequence,
+  { name, clip, truth, passes }: RedactionSequence,
   { framesMax = Number.POSITIVE_INFINITY, stillsDir, say }: RedactionOptions,
 ): Promise<RedactionFigures> {
-  const { name, clip, truth, source, fps } = sequence;
   const detector = await startedDetector();
   const box = new Box();
   const rows = truth === undefined ? [] : parseMot(readFileSync(truth, 'utf8'), truth);
-  const sum = new Sum(name);
+  let sum = new Sum(name);
   if (stillsDir !== undefined) mkdirSync(stillsDir, { recursive: true });
-  const inputs = framesOf(clip, INPUT);
-  const stills = framesOf(clip, source);
+  let fromMs = 0;
   try {
-    for (let index = 1; index <= framesMax; index += 1) {
-      const [small, full] = [await inputs.next(), await stills.next()];
-      if (small.done === true || full.done === true) break;
-      if (process.stderr.isTTY) say(`${name}: frame ${index}`);
-      const atMs = ((index - 1) * 1000) / fps;
-      const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: 0, source, input: INPUT, rgb: small.value };
-      box.take(frame, await detector.detect(frame));
-      if (index % EVERY !== 0) continue;
-      const raw = { width: source.widthPx, height: source.heightPx, channels: 3 } as const;
-      const jpeg = await sharp(full.value, { raw }).jpeg({ quality: 90 }).toBuffer();
-      const made = await box.snapshots(frame, jpeg);
-      const plain = await sharp(jpeg).jpeg({ quality: 80, chromaSubsampling: '4:4:4' }).toBuffer();
-      await sum.add(peopleIn(rows, index, source), source, plain, made);
-      if (stillsDir !== undefined) {
-        writeFileSync(join(stillsDir, `${name}-${String(index).padStart(4, '0')}.jpg`), made.moving.bytes);
+    for (let pass = 1; pass <= passes; pass += 1) {
+      sum = new Sum(name);
+      const camera = cameraOf(clip);
+      await camera.start();
+      let lastMs = 0;
+      for (let index = 1; index <= framesMax; index += 1) {
+        const read = await camera.next();
+        if (read === null) break;
+        if (process.stderr.isTTY) say(`${name}: frame ${index}, pass ${pass} of ${passes}`);
+        lastMs = read.atMs;
+        const frame = { ...read, atMs: read.atMs + fromMs };
+        const people = peopleIn(rows, index, frame.source);
+        sum.learn(box.take(frame, await detector.detect(frame)), people, frame);
+        const still = camera.stillNear(read.atMs);
+        if (still?.atMs !== read.atMs) continue;
+        const made = await box.picture({ ...still, atMs: frame.atMs }, people);
+        sum.add(made, people);
+        if (stillsDir === undefined || pass < passes) continue;
+        writeFileSync(join(stillsDir, `${name}-${String(index).padStart(4, '0')}.jpg`), made.bytes);
       }
+      await camera.stop();
+      // A second between two passes: the picture jumps there.
+      fromMs += lastMs + 1000;
     }
   } finally {
-    await inputs.return(undefined);
-    await stills.return(undefined);
     await detector.stop();
   }
-  return sum.figures(median(box.snapshotMs), median(box.frameMs));
+  return sum.figures(median(box.frameMs));
+}
+
+function cameraOf(clip: string): Camera {
+  return new Camera({
+    ...{ source: `file:${clip}`, fps: null, input: INPUT, masks: [], mode: 'replay', clock: systemClock },
+    log: makeLogger('evaluate', 'warn'),
+    onOpened: () => undefined,
+    onLost: () => undefined,
+  });
 }
 
 async function startedDetector(): Promise<Detector> {
@@ -156,125 +173,153 @@ async function startedDetector(): Promise<Detector> {
   return detector;
 }
 
-/** The stages behind the detector, and redactors that know less, to tell what each part is worth. */
+interface Made {
+  readonly drawn: Drawn;
+  /** The same with the people painted over. */
+  readonly painted: Drawn;
+  readonly bytes: Uint8Array;
+  readonly ms: number;
+}
+
+/** The stages behind the detector, and a plate of its own to look into. */
 class Box {
-  readonly snapshotMs: number[] = [];
   readonly frameMs: number[] = [];
   readonly #tracker = new Tracker();
   readonly #cells = new MovingCells();
-  readonly #kept = new Redactor();
-  readonly #all = new Redactor();
-  readonly #blind = new Redactor();
-  #last: { found: readonly Detection[]; tracks: readonly Track[]; foreground: Foreground } | undefined;
+  readonly #redactor = new Redactor('UTC');
+  readonly #history = new DetectionHistory();
+  readonly #plate = new Plate();
+  #learntMs: Float64Array | undefined;
 
-  take(frame: Frame, found: readonly Detection[]): void {
+  /** Returns the cells that the plate has learnt with this frame, by the moment that they were seen at. */
+  take(frame: Frame, found: Parameters<Tracker['update']>[1]): Map<number, number[]> {
     const tracks = this.#tracker.update(frame, found);
-    const beganMs = performance.now();
     const foreground = this.#cells.update(frame);
+    const beganMs = performance.now();
+    this.#redactor.remember(frame, found, tracks, foreground);
     this.frameMs.push(performance.now() - beganMs);
-    this.#kept.remember(frame, found, tracks);
-    this.#all.remember(frame, found, tracks, foreground);
-    this.#blind.remember(frame, [], [], foreground);
-    this.#last = { found, tracks, foreground };
+    this.#plate.take(this.#history.add(frame, found, tracks, foreground), frame.planes);
+    const learnt = new Map<number, number[]>();
+    const seenMs = this.#plate.known?.seenMs;
+    seenMs?.forEach((ms, cell) => {
+      if (ms > 0 && ms !== this.#learntMs?.[cell]) learnt.set(ms, [...(learnt.get(ms) ?? []), cell]);
+    });
+    this.#learntMs = seenMs?.slice();
+    return learnt;
   }
 
-  async snapshots(frame: Frame, jpeg: Uint8Array): Promise<Record<Part, RedactedJpeg>> {
-    const { ptsNs, atMs, source } = frame;
-    const still = givenOut({ ptsNs, atMs, source, jpeg }, new PrivacyMasks([]));
-    const own = new Redactor();
-    own.remember(frame, this.#last?.found ?? [], []);
-    const detections = await own.redact(still, []);
-    const kept = await this.#kept.redact(still, []);
+  async picture(still: Still, people: readonly XyxyPx[]): Promise<Made> {
     const beganMs = performance.now();
-    const moving = await this.#all.redact(still, []);
-    this.snapshotMs.push(performance.now() - beganMs);
-    return { detections, kept, moving, alone: await this.#blind.redact(still, []) };
+    const { bytes } = await this.#redactor.redact(still, { focus: [] });
+    const ms = performance.now() - beganMs;
+    const drawn = await this.#redactor.draw(still, { focus: [] });
+    const painted = await this.#redactor.draw(paintedOver(still, people), { focus: [] });
+    return { drawn, painted, bytes, ms };
   }
+}
+
+/** Noise where people are: what differs between two pictures comes from them. */
+function paintedOver(still: Still, people: readonly XyxyPx[]): Still {
+  return {
+    ...still,
+    pixels: async (size) => {
+      const pixels = await still.pixels(size);
+      for (const [x1, y1, x2, y2] of people) {
+        for (let y = y1; y < y2; y += 1) {
+          for (let at = (y * size.widthPx + x1) * 3; at < (y * size.widthPx + x2) * 3; at += 1) {
+            pixels.rgb[at] = (at * 2_654_435_761) >>> 24;
+          }
+        }
+      }
+      return pixels;
+    },
+  };
 }
 
 class Sum {
   readonly #name: string;
-  readonly #covered: Record<Part, Covered> = {
-    detections: { persons: 0, hidden: 0 },
-    kept: { persons: 0, hidden: 0 },
-    moving: { persons: 0, hidden: 0 },
-    alone: { persons: 0, hidden: 0 },
-  };
-  #counts = { snapshots: 0, persons: 0, personPixels: 0, flatPersonPixels: 0, pixels: 0 };
+  readonly #by: Record<Part, number> = { figure: 0, plate: 0, mosaic: 0, coarse: 0, live: 0 };
+  readonly #counts = { pictures: 0, persons: 0, personPixels: 0, leaked: 0, learntFromPeople: 0, learnt: 0 };
+  readonly #ms: number[] = [];
+  #shares = { plate: 0, mosaic: 0 };
+  #seams: number[] = [];
+  #bytesMax = 0;
+  /** Of recent frames, since the plate learns from what was two seconds ago. */
+  readonly #peopleAt = new Map<number, readonly XyxyPx[]>();
 
   constructor(name: string) {
     this.#name = name;
   }
 
-  async add(
+  learn(
+    learnt: ReadonlyMap<number, readonly number[]>,
     people: readonly XyxyPx[],
-    { widthPx, heightPx }: SizePx,
-    plain: Uint8Array,
-    made: Readonly<Record<Part, RedactedJpeg>>,
-  ): Promise<void> {
-    const before = await flatPixels(plain);
-    const person = new Uint8Array(widthPx * heightPx);
-    for (const [x1, y1, x2, y2] of people) {
-      for (let y = y1; y < y2; y += 1) person.fill(1, y * widthPx + x1, y * widthPx + x2);
-    }
-    const counts = this.#counts;
-    counts.snapshots += 1;
-    counts.persons += people.length;
-    counts.pixels += person.length;
-    for (let at = 0; at < person.length; at += 1) {
-      if (person[at] === 0) continue;
-      if (before[at] === 1) counts.flatPersonPixels += 1;
-      else counts.personPixels += 1;
-    }
-    for (const part of PARTS) {
-      const flat = await flatPixels(made[part].bytes);
-      const sum = this.#covered[part];
-      for (let at = 0; at < flat.length; at += 1) {
-        if (flat[at] === 0) continue;
-        sum.hidden += 1;
-        if (person[at] === 1 && before[at] === 0) sum.persons += 1;
+    { atMs, source }: Frame,
+  ): void {
+    this.#remember(atMs, people);
+    const { columns } = gridOf(source);
+    for (const [atMs, cells] of learnt) {
+      const then = this.#peopleAt.get(atMs);
+      if (then === undefined) continue;
+      this.#counts.learnt += cells.length;
+      for (const cell of cells) {
+        const [x, y] = [((cell % columns) + 0.5) * CELL_PX, (Math.floor(cell / columns) + 0.5) * CELL_PX];
+        if (then.some((box) => isBody(x, y, box))) this.#counts.learntFromPeople += 1;
       }
     }
   }
 
-  figures(msPerSnapshot: number, msPerFrame: number): RedactionFigures {
-    return { name: this.#name, ...this.#counts, covered: this.#covered, msPerSnapshot, msPerFrame };
+  #remember(atMs: number, people: readonly XyxyPx[]): void {
+    this.#peopleAt.set(atMs, people);
+    for (const old of this.#peopleAt.keys()) if (old < atMs - 20_000) this.#peopleAt.delete(old);
+  }
+
+  add({ drawn, painted, bytes, ms }: Made, people: readonly XyxyPx[]): void {
+    const { size, cells, figures, redaction, seam } = drawn;
+    const { columns } = gridOf(size);
+    const counts = this.#counts;
+    counts.pictures += 1;
+    counts.persons += people.length;
+    this.#ms.push(ms);
+    this.#bytesMax = Math.max(this.#bytesMax, bytes.length);
+    this.#shares.plate += redaction.plate.share;
+    this.#shares.mosaic += redaction.mosaicShare;
+    if (seam !== undefined && redaction.plate.share >= SEAM_PLATE_MIN) this.#seams.push(seam);
+    const person = new Uint8Array(size.widthPx * size.heightPx);
+    for (const [x1, y1, x2, y2] of people) {
+      for (let y = y1; y < y2; y += 1) person.fill(1, y * size.widthPx + x1, y * size.widthPx + x2);
+    }
+    for (let at = 0; at < person.length; at += 1) {
+      const [x, y] = [at % size.widthPx, Math.floor(at / size.widthPx)];
+      const shown = cells[(y >> 3) * columns + (x >> 3)] as number;
+      const hidden = shown === SHOWN.plate || shown === SHOWN.mosaic;
+      const differs = [0, 1, 2].some((i) => drawn.rgb[at * 3 + i] !== painted.rgb[at * 3 + i]);
+      if (hidden && differs) counts.leaked += 1;
+      if (person[at] === 0) continue;
+      counts.personPixels += 1;
+      const figure = hidden && figures.some(({ xyxyPx }) => isFigure(x + 0.5, y + 0.5, xyxyPx));
+      this.#by[
+        figure ? 'figure' : (PARTS.find((part) => part !== 'figure' && SHOWN[part] === shown) ?? 'live')
+      ] += 1;
+    }
+  }
+
+  figures(msPerFrame: number): RedactionFigures {
+    const { pictures } = this.#counts;
+    return {
+      ...{ name: this.#name, ...this.#counts, by: this.#by, bytesMax: this.#bytesMax, msPerFrame },
+      plateShare: this.#shares.plate / pictures,
+      mosaicShare: this.#shares.mosaic / pictures,
+      seam: this.#seams.reduce((sum, seam) => sum + seam, 0) / Math.max(1, this.#seams.length),
+      msPerPicture: median(this.#ms),
+    };
   }
 }
 
-/** The frames of a clip as GStreamer gives them: RGB of `size`, letterboxed. */
-async function* framesOf(clip: string, { widthPx, heightPx }: SizePx): AsyncGenerator<Buffer> {
-  const caps = `video/x-raw,format=RGB,pixel-aspect-ratio=1/1,width=${widthPx},height=${heightPx}`;
-  const scaled = ['videoconvert', '!', 'videoscale', 'add-borders=true', '!', caps];
-  const line = [
-    'filesrc',
-    `location=${clip}`,
-    '!',
-    'decodebin',
-    '!',
-    ...scaled,
-    '!',
-    'fdsink',
-    'fd=1',
-    'sync=false',
-  ];
-  const child = spawn('gst-launch-1.0', ['-q', ...line], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const bytes = widthPx * heightPx * 3;
-  try {
-    let pending: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-      pending.push(chunk);
-      length += chunk.length;
-      if (length < bytes) continue;
-      let all = Buffer.concat(pending);
-      for (; all.length >= bytes; all = all.subarray(bytes)) yield Buffer.from(all.subarray(0, bytes));
-      pending = [all];
-      length = all.length;
-    }
-  } finally {
-    child.kill('SIGKILL');
-  }
+function isBody(x: number, y: number, [x1, y1, x2, y2]: XyxyPx): boolean {
+  const dx = Math.abs(x - (x1 + x2) / 2) / (x2 - x1);
+  const dy = Math.abs(y - (y1 + y2) / 2) / (y2 - y1);
+  return dx < BODY.width / 2 && dy < BODY.height / 2;
 }
 
 /** The boxes of people who are tall enough, clipped to the picture. */
@@ -289,55 +334,35 @@ function peopleIn(rows: readonly MotRow[], frame: number, { widthPx, heightPx }:
     ]);
 }
 
-/** 1 for the pixels of blocks (8 × 8) that are of one colour: what a redacted place looks like in a snapshot. */
-async function flatPixels(jpeg: Uint8Array): Promise<Uint8Array> {
-  const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
-  const flat = new Uint8Array(info.width * info.height);
-  for (let top = 0; top < info.height; top += 8) {
-    for (let left = 0; left < info.width; left += 8) {
-      const colour = data.subarray((top * info.width + left) * 3).subarray(0, 3);
-      const row = Buffer.concat(Array<Buffer>(8).fill(colour));
-      const rows = Array.from({ length: 8 }, (_, y) => (top + y) * info.width + left);
-      if (!rows.every((at) => row.compare(data, at * 3, at * 3 + 24) === 0)) continue;
-      for (const at of rows) flat.fill(1, at, at + 8);
-    }
-  }
-  return flat;
-}
-
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
 export function redactionTable(figures: readonly RedactionFigures[]): string {
-  const share = (part: number, whole: number, digits: number): string =>
-    whole === 0 ? '–' : `${((100 * part) / whole).toFixed(digits)} %`;
-  const cells = ({
-    name,
-    snapshots,
-    persons,
-    personPixels,
-    pixels,
-    covered,
-    ...cost
-  }: RedactionFigures): string =>
+  const percent = (share: number, digits: number): string => `${(100 * share).toFixed(digits)} %`;
+  const cells = (one: RedactionFigures): string =>
     [
-      name,
-      snapshots,
-      persons,
-      personPixels.toLocaleString('en'),
-      ...PARTS.map((part) => share(covered[part].persons, personPixels, 3)),
-      ...PARTS.map((part) => share(covered[part].hidden, pixels, 1)),
-      cost.msPerSnapshot.toFixed(1),
-      cost.msPerFrame.toFixed(2),
+      one.name,
+      one.pictures,
+      one.persons,
+      ...PARTS.map((part) => (one.personPixels === 0 ? '–' : percent(one.by[part] / one.personPixels, 3))),
+      one.leaked,
+      `${one.learntFromPeople} of ${one.learnt}`,
+      percent(one.plateShare, 1),
+      percent(one.mosaicShare, 1),
+      one.seam.toFixed(1),
+      one.msPerPicture.toFixed(1),
+      one.msPerFrame.toFixed(2),
+      Math.round(one.bytesMax / 1000),
     ].join(' | ');
   return [
-    'People covered, and the whole picture hidden: by the detections of the frame itself; and by boxes that are kept',
-    'for 2 s, and those of the tracker; and by moving regions (what is published); and by moving regions alone, as if the',
-    'detector saw nobody. Wall times, medians.',
+    'By what the area of people taller than 40 px is drawn in published pictures: figures, the empty place, blocks in the',
+    'colours around, blocks of a vehicle, and the live picture. Leaked: hidden pixels that change when the people are',
+    'painted over. Learnt from people: cells that the place took while somebody stood there. Then shares of the whole',
+    'picture, the mean step of brightness at the border of the place, in levels, and medians of the wall time.',
     '',
-    '| sequence | snapshots | people | their pixels | detections | + kept | + moving | moving alone | hidden | + kept | + moving | moving alone | ms a snapshot | ms a frame |',
-    `| ${Array<string>(14).fill('---').join(' | ')} |`,
+    '| sequence | pictures | people | figure | place | blocks | vehicle | live | leaked | learnt from people | picture: place | picture: blocks | seam | ms a picture | ms a frame | kB at most |',
+    `| ${Array<string>(16).fill('---').join(' | ')} |`,
     ...figures.map((one) => `| ${cells(one)} |`),
   ].join('\n');
 }

@@ -1,0 +1,70 @@
+/**
+ * The grid on which a picture is redacted: cells of 8 × 8 px, those of JPEG (ITU-T T.81), so that no block of the
+ * file holds both what is public and what is not.
+ */
+import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
+import type { Foreground } from '../../contract/picture.ts';
+
+export const CELL_PX = 8;
+
+/** What of a cell is shown. */
+export const LIVE = 0;
+/** Nothing of the still is shown there. */
+export const HIDDEN = 1;
+/** Shown in blocks of its own pixels. */
+export const COARSE = 2;
+
+export interface Grid {
+  readonly size: SizePx;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Cells at the right and lower edge may be cut. */
+export function gridOf(size: SizePx): Grid {
+  const { widthPx, heightPx } = size;
+  return { size, columns: Math.ceil(widthPx / CELL_PX), rows: Math.ceil(heightPx / CELL_PX) };
+}
+
+/** The cells that a box touches: [left, top, right, bottom), clipped to the picture. */
+export function touched([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): XyxyPx {
+  const clip = (value: number, max: number): number => Math.min(max, Math.max(0, value));
+  return [
+    clip(Math.floor(x1 / CELL_PX), columns),
+    clip(Math.floor(y1 / CELL_PX), rows),
+    clip(Math.ceil(x2 / CELL_PX), columns),
+    clip(Math.ceil(y2 / CELL_PX), rows),
+  ];
+}
+
+/** Calls for each row of cells that a box touches, with the range [from, to) of its cells. */
+export function eachRow(box: XyxyPx, grid: Grid, visit: (from: number, to: number) => void): void {
+  const [left, top, right, bottom] = touched(box, grid);
+  if (left >= right) return;
+  for (let row = top; row < bottom; row += 1) visit(row * grid.columns + left, row * grid.columns + right);
+}
+
+/** Calls for the cells of a picture that the marked cells of the foreground's grid touch, `reachPx` around included. */
+export function eachTouched(
+  { columns, rows, cellNorm }: Pick<Foreground, 'columns' | 'rows' | 'cellNorm'>,
+  marked: Uint8Array,
+  grid: Grid,
+  reachPx: number,
+  visit: (from: number, to: number) => void,
+): void {
+  const { widthPx, heightPx } = grid.size;
+  const [across, down] = [cellNorm[0] * widthPx, cellNorm[1] * heightPx];
+  for (let y = 0; y < rows; y += 1) {
+    // The last cells reach to the edge of the picture, which they need not divide.
+    const bottom = y === rows - 1 ? heightPx : (y + 1) * down;
+    for (let x = 0; x < columns; x += 1) {
+      if (marked[y * columns + x] === 0) continue;
+      let end = x + 1;
+      while (end < columns && marked[y * columns + end] !== 0) end += 1;
+      const right = end === columns ? widthPx : end * across;
+      const box: XyxyPx = [x * across - reachPx, y * down - reachPx, right + reachPx, bottom + reachPx];
+      eachRow(box, grid, visit);
+      x = end;
+    }
+  }
+}

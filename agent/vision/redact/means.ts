@@ -1,0 +1,81 @@
+/** Mean colours of a picture's cells, by which it is compared with what is known of the place. */
+import type { YuvPlanes } from '../../contract/picture.ts';
+import { CELL_PX, type Grid } from './cells.ts';
+
+/** By cell: brightness, and blue and red difference around 0; of JPEG's full range (ITU-T T.871). */
+export interface Means {
+  readonly y: Float32Array;
+  readonly u: Float32Array;
+  readonly v: Float32Array;
+}
+
+export function emptyMeans({ columns, rows }: Grid): Means {
+  const plane = (): Float32Array => new Float32Array(columns * rows);
+  return { y: plane(), u: plane(), v: plane() };
+}
+
+/** Of two rows of a cell: a quarter of the work, and a mean of 16 pixels of a noisy picture is good to two levels. */
+export function meansOfPlanes(
+  { y, u, v, strideY, strideUv }: YuvPlanes,
+  grid: Grid,
+  means: Means = emptyMeans(grid),
+): Means {
+  const { widthPx, heightPx } = grid.size;
+  const [widthUv, heightUv] = [Math.ceil(widthPx / 2), Math.ceil(heightPx / 2)];
+  average(means.y, y, strideY, widthPx, heightPx, CELL_PX, 4, 0, grid);
+  average(means.u, u, strideUv, widthUv, heightUv, CELL_PX / 2, 2, 128, grid);
+  average(means.v, v, strideUv, widthUv, heightUv, CELL_PX / 2, 2, 128, grid);
+  return means;
+}
+
+function average(
+  into: Float32Array,
+  plane: Uint8Array,
+  stride: number,
+  width: number,
+  height: number,
+  side: number,
+  every: number,
+  zero: number,
+  { columns, rows }: Grid,
+): void {
+  for (let row = 0; row < rows; row += 1) {
+    const [top, bottom] = [row * side, Math.min(height, (row + 1) * side)];
+    const lines = Math.ceil((bottom - top) / every);
+    for (let column = 0; column < columns; column += 1) {
+      const [left, right] = [column * side, Math.min(width, (column + 1) * side)];
+      let sum = 0;
+      for (let line = top; line < bottom; line += every) {
+        for (let at = line * stride + left, end = line * stride + right; at < end; at += 1)
+          sum += plane[at] as number;
+      }
+      into[row * columns + column] = sum / (lines * (right - left)) - zero;
+    }
+  }
+}
+
+/** Of the cells in `use` only, from every other pixel of every other row. */
+export function meansOfRgb(rgb: Uint8Array, grid: Grid, use: Uint8Array): Means {
+  const means = emptyMeans(grid);
+  const { columns, size } = grid;
+  for (let cell = 0; cell < use.length; cell += 1) {
+    if (use[cell] === 0) continue;
+    const [left, top] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
+    const [right, bottom] = [Math.min(size.widthPx, left + CELL_PX), Math.min(size.heightPx, top + CELL_PX)];
+    let [r, g, b, count] = [0, 0, 0, 0];
+    for (let line = top; line < bottom; line += 2) {
+      for (let x = left; x < right; x += 2) {
+        const at = (line * size.widthPx + x) * 3;
+        r += rgb[at] as number;
+        g += rgb[at + 1] as number;
+        b += rgb[at + 2] as number;
+        count += 1;
+      }
+    }
+    const y = (0.299 * r + 0.587 * g + 0.114 * b) / count;
+    means.y[cell] = y;
+    means.u[cell] = (b / count - y) / 1.772;
+    means.v[cell] = (r / count - y) / 1.402;
+  }
+  return means;
+}

@@ -1,0 +1,238 @@
+/**
+ * What is known of each cell of the place, and what was there of late: people, vehicles, whatever moved.
+ *
+ * INVARIANT: moments are media times, ms; `sinceMs` says since when they are known.
+ */
+import type { XyxyPx } from '../../contract/geometry.ts';
+import type { Foreground, YuvPlanes } from '../../contract/picture.ts';
+import { CELL_PX, eachRow, eachTouched, type Grid, gridOf } from './cells.ts';
+import { grownBox, toPx } from './cover.ts';
+import { HOLD_MS, type SeenFrame } from './history.ts';
+import { emptyMeans, type Means } from './means.ts';
+import { vehicleBlockPx } from './mosaic.ts';
+import { movingCells } from './moving.ts';
+import { emptyPlanes } from './plate-cell.ts';
+import type { Light } from './plate-light.ts';
+
+/** The same look: the background's own limits (observe/background.ts), for a cell of a quarter of the size. */
+const SAME_Y = 8;
+const SAME_UV = 8;
+/** Pictures in which a cell must have looked the same before it is known. */
+const LOOKS_MIN = 2;
+/** … and different before a known one has changed. */
+const LOOKS_CHANGED = 10;
+/** Where a person was found within the last minute: more than a minute of pictures, he may be standing there. */
+const LOOKS_PEOPLE = 61;
+const PEOPLE_MS = 60_000;
+/** … and where what passed has hidden the cell so often, and left it as it was: so many. */
+const LOOKS_PASSED = 10;
+const RETURNS_MIN = 2;
+/** Of a box, what a body fills: the middle of it. */
+const BODY_SHARE = 0.5;
+/** Somebody whose body lies before a cell for so long, with gaps of at most so much, stands there. */
+const STAYS_MS = 3000;
+const BODY_GAP_MS = 1000;
+
+/**
+ * What may be learnt of a cell from a picture. FREE: nobody can have been there and nothing has moved. PASSED: somebody
+ * has just been or is about to be there; what looks as before is the place. OCCUPIED: somebody stands there, quite still.
+ */
+export const FREE = 1;
+export const PASSED = 2;
+export const OCCUPIED = 3;
+
+export class PlateState {
+  readonly grid: Grid;
+  readonly planes: YuvPlanes;
+  /** The means of its cells in the light of now, and by how much that differs from the light of its pixels. */
+  readonly means: Means;
+  readonly light: Light;
+  readonly cells: Uint8Array;
+  readonly seenMs: Float64Array;
+  /** Pictures in which the cell looked as it does in the plate. */
+  readonly looks: Uint8Array;
+  readonly doubts: Uint8Array;
+  /** Whether it has looked different since, and how often it came to look so again. */
+  readonly away: Uint8Array;
+  readonly returns: Uint8Array;
+  /** When something last moved before the cell, or a box of which the detector is sure lay on it. */
+  readonly coveredMs: Float64Array;
+  /** When a box of which it is not sure did, or one of a vehicle, or something stood there; and one of a vehicle. */
+  readonly doubtfulMs: Float64Array;
+  readonly vehicleMs: Float64Array;
+  /** The side of the blocks in which that vehicle is drawn, in cells. */
+  readonly vehicleCells: Uint8Array;
+  /** When a person's box lay on it; and since when and until when the body of one of whom the detector is sure. */
+  readonly peopleMs: Float64Array;
+  readonly bodySinceMs: Float64Array;
+  readonly bodyMs: Float64Array;
+  /** Since when that is known. */
+  readonly sinceMs: number;
+  /** The one that was noted last. */
+  foreground: Foreground | undefined;
+
+  constructor(like: YuvPlanes, sinceMs: number) {
+    this.sinceMs = sinceMs;
+    this.grid = gridOf(like.size);
+    const cells = this.grid.columns * this.grid.rows;
+    this.planes = emptyPlanes(like);
+    this.means = emptyMeans(this.grid);
+    const { y: gain, u, v } = emptyMeans(this.grid);
+    this.light = { gain: gain.fill(1), u, v };
+    this.cells = new Uint8Array(cells);
+    this.seenMs = new Float64Array(cells);
+    this.looks = new Uint8Array(cells);
+    this.doubts = new Uint8Array(cells);
+    this.away = new Uint8Array(cells);
+    this.returns = new Uint8Array(cells);
+    const never = (): Float64Array => new Float64Array(cells).fill(Number.NEGATIVE_INFINITY);
+    this.coveredMs = never();
+    this.doubtfulMs = never();
+    this.vehicleMs = never();
+    this.vehicleCells = new Uint8Array(cells);
+    this.peopleMs = never();
+    this.bodySinceMs = never();
+    this.bodyMs = never();
+  }
+}
+
+/** Takes note of where a box lies, or something stands or moves before the background. */
+export function cover(state: PlateState, { atMs, detections, tracks, foreground }: SeenFrame): void {
+  const { grid, coveredMs, doubtfulMs, vehicleMs, vehicleCells, peopleMs, bodySinceMs, bodyMs } = state;
+  const mark = (moments: Float64Array, box: XyxyPx): void =>
+    eachRow(box, grid, (from, to) => moments.fill(atMs, from, to));
+  for (const box of [...detections, ...tracks]) {
+    const around = grownBox(box, grid.size, 0);
+    if (box.treatment === 'vehicle') {
+      mark(doubtfulMs, around);
+      const blockCells = Math.max(1, vehicleBlockPx(around) / CELL_PX);
+      eachRow(around, grid, (from, to) => {
+        for (let cell = from; cell < to; cell += 1) {
+          const lasts = atMs - (vehicleMs[cell] as number) < HOLD_MS;
+          vehicleCells[cell] = Math.max(blockCells, lasts ? (vehicleCells[cell] as number) : 1);
+          vehicleMs[cell] = atMs;
+        }
+      });
+      continue;
+    }
+    mark(box.sure ? coveredMs : doubtfulMs, around);
+    mark(peopleMs, around);
+    if (!box.sure) continue;
+    eachRow(bodyOf(toPx(box.xyxyNorm, grid.size)), grid, (from, to) => {
+      for (let cell = from; cell < to; cell += 1) {
+        if (atMs - (bodyMs[cell] as number) > BODY_GAP_MS) bodySinceMs[cell] = atMs;
+        bodyMs[cell] = atMs;
+      }
+    });
+  }
+  // It changes five times a second at most (observe/moving.ts).
+  if (foreground === undefined || foreground === state.foreground) return;
+  state.foreground = foreground;
+  eachTouched(foreground, foreground.cells, grid, 0, (from, to) => doubtfulMs.fill(atMs, from, to));
+  eachTouched(foreground, movingCells(foreground), grid, 0, (from, to) => coveredMs.fill(atMs, from, to));
+}
+
+/** 1 where a cell was covered at a moment or later. */
+export function coveredSince(state: PlateState | undefined, fromMs: number): Uint8Array {
+  const covered = new Uint8Array(state?.coveredMs.length ?? 0);
+  for (let cell = 0; cell < covered.length; cell += 1) {
+    if ((state?.coveredMs[cell] as number) >= fromMs) covered[cell] = 1;
+  }
+  return covered;
+}
+
+function bodyOf([x1, y1, x2, y2]: XyxyPx): XyxyPx {
+  const [x, y] = [((1 - BODY_SHARE) / 2) * (x2 - x1), ((1 - BODY_SHARE) / 2) * (y2 - y1)];
+  return [x1 + x, y1 + y, x2 - x, y2 - y];
+}
+
+/** By cell, FREE, PASSED, OCCUPIED or 0: what may be learnt from the second of three pictures in a row. */
+export function looksOf(
+  { grid, coveredMs, bodySinceMs, bodyMs, sinceMs }: PlateState,
+  atMs: number,
+  near: Uint8Array | undefined,
+  [before, own, next]: readonly [Means, Means, Means],
+): Uint8Array {
+  const use = new Uint8Array(grid.columns * grid.rows);
+  const fromMs = atMs - HOLD_MS;
+  if (fromMs < sinceMs) return use;
+  for (let cell = 0; cell < use.length; cell += 1) {
+    const lastMs = coveredMs[cell] as number;
+    const covered = lastMs >= fromMs;
+    const stays =
+      (bodySinceMs[cell] as number) <= atMs - STAYS_MS / 2 && (bodyMs[cell] as number) >= atMs + STAYS_MS / 2;
+    if (!same(before, own, cell) || !same(own, next, cell)) continue;
+    if (!covered) use[cell] = FREE;
+    else if (stays) use[cell] = OCCUPIED;
+    else if (near?.[cell] === 0) use[cell] = PASSED;
+  }
+  return use;
+}
+
+/** In how many pictures a cell must have looked the same before it is known. */
+export function looksWanted(state: PlateState, cell: number, atMs: number): number {
+  const { peopleMs, returns } = state;
+  if (isDoubtful(state, cell, atMs)) return LOOKS_PEOPLE;
+  if (atMs - (peopleMs[cell] as number) >= PEOPLE_MS) return LOOKS_MIN;
+  return (returns[cell] as number) >= RETURNS_MIN ? LOOKS_PASSED : LOOKS_PEOPLE;
+}
+
+/** The detector finds something there of which it is not sure, or a vehicle. */
+export function isDoubtful({ doubtfulMs }: PlateState, cell: number, atMs: number): boolean {
+  return atMs - (doubtfulMs[cell] as number) < HOLD_MS;
+}
+
+/** In how many pictures on end a known cell must look different before it is taken to have changed. */
+export function doubtsWanted({ doubtfulMs, peopleMs }: PlateState, cell: number, atMs: number): number {
+  const people = atMs - Math.max(peopleMs[cell] as number, doubtfulMs[cell] as number) < PEOPLE_MS;
+  return people ? LOOKS_PEOPLE : LOOKS_CHANGED;
+}
+
+/** Where somebody stands still and the cell looks as it is thought to look without him, it is not known. */
+export function forget({ cells, looks, doubts, returns }: PlateState, cell: number): void {
+  cells[cell] = 0;
+  looks[cell] = 0;
+  doubts[cell] = 0;
+  returns[cell] = 0;
+}
+
+/** The means of a picture, where a vehicle may be those of the blocks in which it is drawn. */
+export function withVehicles(state: PlateState, means: Means, atMs: number, use: Uint8Array): Means {
+  const { grid, vehicleCells } = state;
+  const blocks = new Map<number, { y: number; u: number; v: number; cells: number[] }>();
+  for (let cell = 0; cell < use.length; cell += 1) {
+    const side = vehicleCells[cell] as number;
+    if (use[cell] === 0 || side <= 1 || !isVehicle(state, cell, atMs)) continue;
+    const [x, y] = [cell % grid.columns, Math.floor(cell / grid.columns)];
+    const key = ((y - (y % side)) * grid.columns + x - (x % side)) * 256 + side;
+    const block = blocks.get(key) ?? { y: 0, u: 0, v: 0, cells: [] };
+    blocks.set(key, block);
+    block.y += means.y[cell] as number;
+    block.u += means.u[cell] as number;
+    block.v += means.v[cell] as number;
+    block.cells.push(cell);
+  }
+  if (blocks.size === 0) return means;
+  const coarse = { y: means.y.slice(), u: means.u.slice(), v: means.v.slice() };
+  for (const { y, u, v, cells } of blocks.values()) {
+    for (const cell of cells) {
+      coarse.y[cell] = y / cells.length;
+      coarse.u[cell] = u / cells.length;
+      coarse.v[cell] = v / cells.length;
+    }
+  }
+  return coarse;
+}
+
+/** Neither licence plates nor windscreens are learnt: under a vehicle's box a cell has one colour. */
+export function isVehicle({ vehicleMs }: PlateState, cell: number, atMs: number): boolean {
+  return atMs - (vehicleMs[cell] as number) < HOLD_MS;
+}
+
+export function same(a: Means, b: Means, cell: number): boolean {
+  return (
+    Math.abs((a.y[cell] as number) - (b.y[cell] as number)) <= SAME_Y &&
+    Math.abs((a.u[cell] as number) - (b.u[cell] as number)) <= SAME_UV &&
+    Math.abs((a.v[cell] as number) - (b.v[cell] as number)) <= SAME_UV
+  );
+}

@@ -1,0 +1,254 @@
+/**
+ * The plate: what the place looks like when nobody is there, at the size of a snapshot.
+ *
+ * About once a second the camera gives the moment's picture at that size. It waits until two more seconds are known,
+ * and then its cells are learnt from where nobody can have been: no box of the detector or the tracker from two seconds
+ * before to two seconds after, nothing that moves before the background in that time, and the same look in the pictures
+ * before and after. Where somebody was found within the last minute, or something stands before the background, a cell
+ * must have looked so in more than a minute of pictures, or have come to look so again after what passed: who stands
+ * there and is found now and then is not the place.
+ *
+ * INVARIANTS: nothing of it is written anywhere or leaves the process but as part of a redacted picture; a cell is
+ * learnt only from a moment at which redaction would have shown it; it belongs to one view, and is forgotten when the
+ * camera is moved or its picture changes its size.
+ * LIMITS: a picture of SNAPSHOT_LONG_SIDE_PX_MAX in 4:2:0, PENDING_MAX more that wait, and what is known of each cell:
+ * 7.5 MiB at 1280 × 720, 9.9 at 1280 × 960.
+ */
+import type { YuvPlanes } from '../../contract/picture.ts';
+import { HOLD_MS, type SeenFrame } from './history.ts';
+import { type Means, meansOfPlanes } from './means.ts';
+import { blendCell, copyCell, copyPlanes, emptyPlanes, flattenCell } from './plate-cell.ts';
+import { type Light, lightBetween } from './plate-light.ts';
+import {
+  cover,
+  coveredSince,
+  doubtsWanted,
+  FREE,
+  forget,
+  isDoubtful,
+  isVehicle,
+  looksOf,
+  looksWanted,
+  OCCUPIED,
+  PASSED,
+  PlateState,
+  same,
+  withVehicles,
+} from './plate-state.ts';
+
+/** One more than fit into HOLD_MS at one a second. */
+const PENDING_MAX = 3;
+/** A picture's neighbours in time tell whether a cell rests when they are no further away. */
+const NEIGHBOUR_MS_MAX = 6000;
+/** Who has left a cell for so long is not in it, unless he is only lost: then what stood there before tells. */
+const NEAR_MS = 500;
+/** A known cell takes in every 16th picture, and half of it: some 20 s to follow. */
+const BLEND_EVERY = 16;
+const BLEND_SHARE = 1 / 2;
+/** An unknown cell that looks different: so much of what spoke for its former look is left. */
+const FADE = 0.8;
+/** The light is followed with every fourth picture; a published one is corrected by its own in any case. */
+const LIGHT_EVERY = 4;
+/** The view has changed when so much of what can be compared looks different by so many levels, whatever the light. */
+const OTHER_VIEW_SHARE = 0.5;
+const OTHER_VIEW_LEVELS = 16;
+const COMPARED_MIN = 50;
+
+interface Pending {
+  readonly atMs: number;
+  readonly planes: YuvPlanes;
+  readonly means: Means;
+  /** 1 where a cell was covered within NEAR_MS of it; known so much later. */
+  near?: Uint8Array;
+}
+
+/** What is known of the place, for a picture of its size. */
+export interface Known {
+  readonly planes: YuvPlanes;
+  /** 1 where a cell is known. */
+  readonly cells: Uint8Array;
+  /** When each was last seen, media time, ms. */
+  readonly seenMs: Float64Array;
+  /** The means of its cells, and the light by which to correct them and its pixels. */
+  readonly means: Means;
+  readonly light: Light;
+}
+
+export class Plate {
+  #state: PlateState | undefined;
+  #pending: Pending[] = [];
+  #before: Means | undefined;
+  /** Used again: memory beside V8's heap has it collect. */
+  #spare: Means[] = [];
+  #sparePlanes: YuvPlanes[] = [];
+  #beforeMs = 0;
+  #pictures = 0;
+
+  /** What is known; undefined before the first picture. */
+  get known(): Known | undefined {
+    const state = this.#state;
+    if (state === undefined) return undefined;
+    const { planes, cells, seenMs, means, light } = state;
+    return { planes, cells, seenMs, means, light };
+  }
+
+  /** Takes the next frame, and what is known of it. */
+  take(seen: SeenFrame, planes: YuvPlanes | undefined): void {
+    const { atMs } = seen;
+    if (this.#state !== undefined) cover(this.#state, seen);
+    for (const pending of this.#pending) {
+      if (pending.near !== undefined || atMs < pending.atMs + NEAR_MS) continue;
+      pending.near = coveredSince(this.#state, pending.atMs - NEAR_MS);
+    }
+    this.#learnDue(atMs);
+    if (planes !== undefined) this.#wait(seen, planes);
+  }
+
+  #learnDue(atMs: number): void {
+    for (;;) {
+      const [first, next] = this.#pending;
+      if (first === undefined || next === undefined || first.atMs + HOLD_MS > atMs) return;
+      this.#pending.shift();
+      this.#learn(first, next);
+      this.#sparePlanes.push(first.planes);
+      if (this.#before !== undefined) this.#spare.push(this.#before);
+      this.#before = first.means;
+      this.#beforeMs = first.atMs;
+    }
+  }
+
+  /** The view is another one: nothing is known any more. */
+  drop(): void {
+    this.#state = undefined;
+    this.#pending = [];
+    this.#before = undefined;
+    this.#spare = [];
+    this.#sparePlanes = [];
+  }
+
+  #wait(seen: SeenFrame, planes: YuvPlanes): void {
+    const { atMs } = seen;
+    const { size } = this.#state?.planes ?? planes;
+    if (size.widthPx !== planes.size.widthPx || size.heightPx !== planes.size.heightPx) this.drop();
+    if (this.#state === undefined) {
+      this.#state = new PlateState(planes, atMs);
+      cover(this.#state, seen);
+    }
+    const means = meansOfPlanes(planes, this.#state.grid, this.#spare.pop());
+    const copy = this.#sparePlanes.pop() ?? emptyPlanes(planes);
+    copyPlanes(copy, planes);
+    this.#pending.push({ atMs, planes: copy, means });
+    if (this.#pending.length <= PENDING_MAX) return;
+    const [oldest] = this.#pending.splice(0, 1);
+    if (oldest === undefined) return;
+    this.#spare.push(oldest.means);
+    this.#sparePlanes.push(oldest.planes);
+  }
+
+  #learn({ atMs, planes, means: own, near }: Pending, next: Pending): void {
+    const state = this.#state as PlateState;
+    const before = this.#before;
+    if (before === undefined || atMs - this.#beforeMs > NEIGHBOUR_MS_MAX) return;
+    const use = looksOf(state, atMs, near, [before, own, next.means]);
+    const means = withVehicles(state, own, atMs, use);
+    this.#pictures += 1;
+    if (this.#pictures % LIGHT_EVERY === 0 && !this.#followLight(state, atMs, means, use)) return;
+    const { means: now, cells, looks, doubts, away, seenMs } = state;
+    for (let cell = 0; cell < use.length; cell += 1) {
+      const agrees = looks[cell] !== 0 && same(now, means, cell);
+      if (looks[cell] !== 0 && !agrees) away[cell] = 1;
+      if (use[cell] === OCCUPIED && agrees) forget(state, cell);
+      if (use[cell] !== FREE && use[cell] !== PASSED) continue;
+      if (agrees) {
+        const blends = agree(state, cell) && use[cell] === FREE && !isDoubtful(state, cell, atMs);
+        // A sliver of somebody changes a cell's mean by no more than light does: nothing is taken in where he may be.
+        if (blends) this.#blend(state, cell, planes, means);
+      } else if (use[cell] === PASSED) continue;
+      else if (looks[cell] === 0) this.#put(state, cell, atMs, planes, means);
+      else if (cells[cell] === 0) looks[cell] = Math.floor(FADE * (looks[cell] as number));
+      else {
+        doubts[cell] = (doubts[cell] as number) + 1;
+        if ((doubts[cell] as number) < doubtsWanted(state, cell, atMs)) continue;
+        this.#put(state, cell, atMs, planes, means);
+      }
+      if (cells[cell] === 1 && doubts[cell] === 0) seenMs[cell] = atMs;
+      if (cells[cell] === 0 && (looks[cell] as number) >= looksWanted(state, cell, atMs)) {
+        cells[cell] = 1;
+        seenMs[cell] = atMs;
+      }
+    }
+  }
+
+  /** Takes what is known over to the light of a picture; false where the picture is of another view. */
+  #followLight(state: PlateState, atMs: number, seen: Means, use: Uint8Array): boolean {
+    // What stands there and may be a vehicle is no light.
+    const comparable = use.map((look, cell) =>
+      look === FREE && !isDoubtful(state, cell, atMs) ? (state.cells[cell] as number) : 0,
+    );
+    const known = state.means;
+    const light = lightBetween(known, seen, comparable, state.grid, false);
+    if (light === undefined) return true;
+    if (isOtherView(known, seen, comparable, light)) {
+      this.drop();
+      return false;
+    }
+    const { gain, u, v } = state.light;
+    for (let cell = 0; cell < gain.length; cell += 1) {
+      const factor = light.gain[cell] as number;
+      known.y[cell] = (known.y[cell] as number) * factor;
+      known.u[cell] = (known.u[cell] as number) * factor + (light.u[cell] as number);
+      known.v[cell] = (known.v[cell] as number) * factor + (light.v[cell] as number);
+      gain[cell] = (gain[cell] as number) * factor;
+      u[cell] = (u[cell] as number) * factor + (light.u[cell] as number);
+      v[cell] = (v[cell] as number) * factor + (light.v[cell] as number);
+    }
+    return true;
+  }
+
+  #put(state: PlateState, cell: number, atMs: number, planes: YuvPlanes, means: Means): void {
+    copyCell(state.planes, planes, cell, state.grid);
+    if (isVehicle(state, cell, atMs)) flattenCell(state.planes, cell, state.grid, means);
+    this.#settle(state, cell, means, 1);
+    state.looks[cell] = Math.max(1, state.looks[cell] as number);
+    state.away[cell] = 0;
+    state.returns[cell] = 0;
+  }
+
+  #blend(state: PlateState, cell: number, planes: YuvPlanes, means: Means): void {
+    blendCell(state.planes, planes, cell, state.grid, BLEND_SHARE, state.light);
+    this.#settle(state, cell, means, BLEND_SHARE);
+  }
+
+  /** The means after a share of the picture's was taken in; the light of the cell is that of the picture then. */
+  #settle({ means: known, light, doubts }: PlateState, cell: number, seen: Means, share: number): void {
+    known.y[cell] = (1 - share) * (known.y[cell] as number) + share * (seen.y[cell] as number);
+    known.u[cell] = (1 - share) * (known.u[cell] as number) + share * (seen.u[cell] as number);
+    known.v[cell] = (1 - share) * (known.v[cell] as number) + share * (seen.v[cell] as number);
+    light.gain[cell] = 1;
+    light.u[cell] = 0;
+    light.v[cell] = 0;
+    doubts[cell] = 0;
+  }
+}
+
+/** Counts a look like the last ones; true where the picture's is to be taken in. */
+function agree({ looks, cells, doubts, returns, away }: PlateState, cell: number): boolean {
+  const count = looks[cell] as number;
+  looks[cell] = count === 255 ? 256 - BLEND_EVERY : count + 1;
+  doubts[cell] = 0;
+  returns[cell] = Math.min(255, (returns[cell] as number) + (away[cell] as number));
+  away[cell] = 0;
+  return cells[cell] === 0 || count % BLEND_EVERY === 0;
+}
+
+/** Whether most of what can be compared looks different, whatever the light. */
+export function isOtherView(known: Means, seen: Means, use: Uint8Array, light: Light): boolean {
+  let [compared, other] = [0, 0];
+  for (let cell = 0; cell < use.length; cell += 1) {
+    if (use[cell] === 0) continue;
+    compared += 1;
+    const level = (known.y[cell] as number) * (light.gain[cell] as number);
+    if (Math.abs(level - (seen.y[cell] as number)) > OTHER_VIEW_LEVELS) other += 1;
+  }
+  return compared >= COMPARED_MIN && other > OTHER_VIEW_SHARE * compared;
+}

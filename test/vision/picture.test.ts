@@ -1,0 +1,228 @@
+/**
+ * What is left of a person in published pictures, however many there are: the place, and a figure. Pictures are made
+ * from JPEG stills of a street with a person of another brightness before it, and read back.
+ */
+import sharp from 'sharp';
+import t from 'tap';
+import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
+import type { Detection, Track, YuvPlanes } from '../../agent/contract/picture.ts';
+import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
+import type { Subject } from '../../agent/vision/redact/marks.ts';
+import { placeTime } from '../../agent/vision/redact/place-time.ts';
+import { Redactor } from '../../agent/vision/redact/redactor.ts';
+import { stillFrom } from '../lib/pictures.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+
+const SIZE: SizePx = { widthPx: 640, heightPx: 480 };
+const HERE: XyxyPx = [280, 120, 360, 340];
+const PERSON: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: HERE };
+const TRACK: Track = { ...PERSON, id: 7, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0, seen: true };
+const SUBJECT: Subject = {
+  focus: [
+    {
+      xyxyNorm: [280 / 640, 120 / 480, 360 / 640, 340 / 480],
+      velocityNormPerS: [0, 0],
+      object: { track: 7, group: 'person', label: 'person' },
+    },
+  ],
+};
+const random = randomOf(SEED);
+
+interface Scene {
+  /** Levels of coat and trousers; undefined: nobody is there. */
+  readonly person?: readonly [number, number];
+  readonly ground: number;
+  readonly light?: number;
+  readonly noise?: number;
+}
+
+/** Brightness and colour of a pixel: the body fills the middle of the box, a head on top. */
+function pixelOf(x: number, y: number, { person, ground }: Scene): [number, number, number] {
+  const level = ground + 25 * Math.sin(x / 11) * Math.cos(y / 17);
+  const [left, top, right, bottom] = HERE;
+  const across = Math.abs(x - (left + right) / 2) / (right - left);
+  const down = (y - top) / (bottom - top);
+  if (person === undefined || down < 0 || down > 1) return [level, level + 6, level - 4];
+  const [coat, trousers] = person;
+  if (down < 0.14) return across < 0.14 ? [coat + 20, coat, coat - 15] : [level, level + 6, level - 4];
+  if (across > (down < 0.55 ? 0.42 : 0.3)) return [level, level + 6, level - 4];
+  const cloth = down < 0.55 ? coat : trousers;
+  return [cloth + 8 * Math.sin(x / 3), cloth, cloth + 8 * Math.cos(y / 4)];
+}
+
+function rgbOf(scene: Scene): Buffer {
+  const { light = 1, noise = 0 } = scene;
+  const rgb = Buffer.alloc(SIZE.widthPx * SIZE.heightPx * 3);
+  for (let at = 0; at < rgb.length; at += 3) {
+    const pixel = pixelOf((at / 3) % SIZE.widthPx, Math.floor(at / 3 / SIZE.widthPx), scene);
+    for (let i = 0; i < 3; i += 1) {
+      const level = (pixel[i] as number) * light + noise * (random() + random() - 1);
+      rgb[at + i] = Math.min(255, Math.max(0, Math.round(level)));
+    }
+  }
+  return rgb;
+}
+
+/** By JPEG's own formula, as a decoder's planes become a still. */
+function planesOf(rgb: Uint8Array): YuvPlanes {
+  const { widthPx, heightPx } = SIZE;
+  const y = new Uint8Array(widthPx * heightPx);
+  const [u, v] = [new Uint8Array(y.length / 4), new Uint8Array(y.length / 4)];
+  for (let at = 0; at < y.length; at += 1) {
+    const [r, g, b] = [0, 1, 2].map((i) => rgb[at * 3 + i] as number) as [number, number, number];
+    const luma = 0.299 * r + 0.587 * g + 0.114 * b;
+    y[at] = Math.round(luma);
+    const half = (Math.floor(at / widthPx) >> 1) * (widthPx / 2) + ((at % widthPx) >> 1);
+    u[half] = Math.round(128 + (b - luma) / 1.772);
+    v[half] = Math.round(128 + (r - luma) / 1.402);
+  }
+  return { size: SIZE, y, u, v, strideY: widthPx, strideUv: widthPx / 2 };
+}
+
+/** A camera that has seen the empty street for ten seconds, if it has, and then the person. */
+class Box {
+  readonly #redactor = new Redactor('UTC');
+  #atMs = 0;
+
+  learn(scene: Scene): this {
+    for (let s = 0; s < 10; s += 1) this.#see(rgbOf({ ...scene, noise: 3 }), false);
+    return this;
+  }
+
+  async picture(scene: Scene, subject: Subject = SUBJECT): Promise<RedactedJpeg> {
+    this.#see(undefined, scene.person !== undefined);
+    return this.again(scene, subject);
+  }
+
+  /** Another still of the same moment. */
+  async again(scene: Scene, subject: Subject = SUBJECT): Promise<RedactedJpeg> {
+    const raw = { width: SIZE.widthPx, height: SIZE.heightPx, channels: 3 } as const;
+    const jpeg = await sharp(rgbOf(scene), { raw }).jpeg({ quality: 90 }).toBuffer();
+    return this.#redactor.redact(stillFrom(jpeg, SIZE, { atMs: this.#atMs - 1000 }), subject);
+  }
+
+  #see(rgb: Buffer | undefined, person: boolean): void {
+    const planes = rgb && planesOf(rgb);
+    const frame = { atMs: this.#atMs, wallMs: this.#atMs, source: SIZE, planes };
+    this.#redactor.remember(frame, person ? [PERSON] : [], person ? [TRACK] : []);
+    this.#atMs += 1000;
+  }
+}
+
+async function pixelsOf({ bytes }: RedactedJpeg): Promise<Buffer> {
+  return sharp(bytes).raw().toBuffer();
+}
+
+function lumaOf(rgb: ArrayLike<number>, pixel: number): number {
+  const [r, g, b] = [0, 1, 2].map((i) => rgb[pixel * 3 + i] as number) as [number, number, number];
+  return 0.299 * r + 0.587 * g + 0.114 * b;
+}
+
+/** Pearson's, over the pixels of the box; of brightness, or of all three colours. */
+function correlation(a: ArrayLike<number>, b: ArrayLike<number>, of: 'brightness' | 'colours'): number {
+  const values: [number, number][] = [];
+  for (let y = HERE[1]; y < HERE[3]; y += 1) {
+    for (let x = HERE[0]; x < HERE[2]; x += 1) {
+      const at = y * SIZE.widthPx + x;
+      if (of === 'brightness') values.push([lumaOf(a, at), lumaOf(b, at)]);
+      else for (const i of [0, 1, 2]) values.push([a[at * 3 + i] as number, b[at * 3 + i] as number]);
+    }
+  }
+  const mean = (i: 0 | 1): number => values.reduce((sum, pair) => sum + pair[i], 0) / values.length;
+  const [ma, mb] = [mean(0), mean(1)];
+  let [aa, bb, ab] = [0, 0, 0];
+  for (const [va, vb] of values) {
+    aa += (va - ma) ** 2;
+    bb += (vb - mb) ** 2;
+    ab += (va - ma) * (vb - mb);
+  }
+  return ab / Math.sqrt(aa * bb);
+}
+
+t.test(
+  '64 pictures of somebody who does not move tell no more of him than one: the place, and a figure',
+  async (t) => {
+    const cases: [string, Scene][] = [
+      ['dark clothes on light ground', { person: [40, 60], ground: 150 }],
+      ['light clothes on dark ground', { person: [220, 180], ground: 70 }],
+      ['a light coat, dark trousers', { person: [210, 40], ground: 120 }],
+    ];
+    for (const [name, scene] of cases) {
+      const box = new Box().learn({ ground: scene.ground });
+      const sums = new Float64Array(SIZE.widthPx * SIZE.heightPx * 3);
+      for (let n = 0; n < 64; n += 1) {
+        const rgb = await pixelsOf(await box.picture({ ...scene, noise: 6 }));
+        for (let i = 0; i < sums.length; i += 1) sums[i] = (sums[i] as number) + (rgb[i] as number) / 64;
+      }
+      const original = rgbOf(scene);
+      const empty = rgbOf({ ground: scene.ground });
+      for (const of of ['brightness', 'colours'] as const) {
+        const published = correlation(sums, original, of);
+        const place = correlation(empty, original, of);
+        const beyond = Math.abs(published) - Math.abs(place);
+        t.ok(
+          beyond <= 0.1,
+          `${name}: ${of}: ${published.toFixed(3)} with the original, the place ${place.toFixed(3)}`,
+        );
+      }
+      const fine = correlation(original, original, 'brightness');
+      t.ok(fine > 0.999, 'the measure would tell');
+    }
+  },
+);
+
+t.test('pictures of two people are the same file when they stand in the same box', async (t) => {
+  const box = new Box().learn({ ground: 120 });
+  const dark = await box.picture({ person: [30, 30], ground: 120 });
+  const light = await box.again({ person: [230, 200], ground: 120 });
+  t.equal(dark.sha256, light.sha256);
+  const brighter = await box.again({ person: [30, 30], ground: 123 });
+  t.not(dark.sha256, brighter.sha256, 'while a change of the street is seen');
+});
+
+t.test('in another light than it was learnt in, the place has that of the still', async (t) => {
+  for (const light of [0.5, 0.8, 1.25, 1.6]) {
+    const box = new Box().learn({ ground: 110 });
+    const rgb = await pixelsOf(await box.picture({ person: [40, 40], ground: 110, light }, { focus: [] }));
+    const empty = rgbOf({ ground: 110, light });
+    // Beside the figure, at the feet and above the head, where it is the plate.
+    let [sum, count] = [0, 0];
+    for (let y = 104; y < 116; y += 1) {
+      for (let x = 272; x < 368; x += 1) {
+        const at = y * SIZE.widthPx + x;
+        sum += Math.abs(lumaOf(rgb, at) - lumaOf(empty, at));
+        count += 1;
+      }
+    }
+    t.ok(sum / count <= 6, `${light}: ${(sum / count).toFixed(1)} levels`);
+  }
+});
+
+t.test('the record says what of a picture is not the moment’s', async (t) => {
+  const box = new Box().learn({ ground: 120 });
+  const learnt = await box.picture({ person: [30, 30], ground: 120 });
+  t.match(learnt.redaction, { figures: 1, mosaicShare: 0, masks: 0 });
+  t.ok(
+    learnt.redaction.plate.share > 0.05 && learnt.redaction.plate.share < 0.2,
+    `${learnt.redaction.plate.share}`,
+  );
+  t.ok(
+    learnt.redaction.plate.oldestS >= 1 && learnt.redaction.plate.oldestS < 10,
+    `${learnt.redaction.plate.oldestS}`,
+  );
+  const fresh = await new Box().picture({ person: [30, 30], ground: 120 });
+  t.match(fresh.redaction, { figures: 1, plate: { share: 0, oldestS: 0 }, masks: 0 });
+  t.equal(fresh.redaction.mosaicShare, learnt.redaction.plate.share, 'what is not known is blocks');
+  const street = await new Box().learn({ ground: 120 }).picture({ ground: 120 }, { focus: [] });
+  t.same(street.redaction, { figures: 0, plate: { share: 0, oldestS: 0 }, mosaicShare: 0, masks: 0 });
+});
+
+t.test(
+  'the age of the place is told in the site’s own time, with the day where it was another',
+  async (t) => {
+    const seen = Date.UTC(2026, 6, 1, 12, 2);
+    t.equal(placeTime(seen, seen + 3_600_000, 'Europe/Paris'), '14:02');
+    t.equal(placeTime(seen, seen + 20 * 3_600_000, 'Europe/Paris'), '2026-07-01 14:02');
+    t.equal(placeTime(seen, seen, 'UTC'), '12:02');
+  },
+);

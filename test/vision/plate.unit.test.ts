@@ -1,0 +1,405 @@
+/**
+ * What a place looks like when nobody is there: what the plate learns, what it never does, and when it forgets. People
+ * are painted in colours that occur nowhere else, so that one pixel of them would tell.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import t from 'tap';
+import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
+import type { Group, Label } from '../../agent/contract/label.ts';
+import {
+  type Detection,
+  type Foreground,
+  MOVING,
+  SETTLED,
+  type Track,
+  type YuvPlanes,
+} from '../../agent/contract/picture.ts';
+import { gridOf } from '../../agent/vision/redact/cells.ts';
+import { DetectionHistory } from '../../agent/vision/redact/history.ts';
+import { type Known, Plate } from '../../agent/vision/redact/plate.ts';
+import { drawCell } from '../../agent/vision/redact/plate-cell.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+
+const SIZE: SizePx = { widthPx: 320, heightPx: 240 };
+const GRID = gridOf(SIZE);
+const STEP_MS = 200;
+const random = randomOf(SEED);
+
+/** Blue and red difference of what is painted: far from any of the street's, which has none beyond 20. */
+const PAINT = { u: 240, v: 30 };
+
+interface Painted {
+  readonly box: XyxyPx;
+  /** Of the detector; absent: it sees nothing. */
+  readonly score?: number;
+  readonly label?: Label;
+  readonly group?: Group;
+  readonly track?: boolean;
+  /** Absent: in PAINT; a vehicle's own pattern otherwise. */
+  readonly level?: (x: number, y: number) => number;
+}
+
+interface Look {
+  readonly things?: readonly Painted[];
+  readonly light?: number;
+  readonly noise?: number;
+  /** Pixels by which the camera has turned. */
+  readonly turned?: number;
+  readonly foreground?: Foreground;
+  readonly size?: SizePx;
+}
+
+/** A street with a pattern of some contrast. */
+function street(x: number, y: number): number {
+  return 90 + 40 * Math.sin(x / 9) * Math.cos(y / 13) + (x >= 200 ? 40 : 0);
+}
+
+/** What was painted last, and how: most of a long watch looks alike. */
+let painted: { key: string; planes: YuvPlanes } | undefined;
+
+function planesOf(look: Look): YuvPlanes {
+  const key = JSON.stringify([look.things?.map(({ box }) => box), look.light, look.turned, look.size]);
+  if (look.noise === undefined && painted?.key === key) return painted.planes;
+  painted = { key, planes: paint(look) };
+  return painted.planes;
+}
+
+function paint({ things = [], light = 1, noise = 0, turned = 0, size = SIZE }: Look): YuvPlanes {
+  const { widthPx, heightPx } = size;
+  const y = new Uint8Array(widthPx * heightPx);
+  const u = new Uint8Array((widthPx * heightPx) / 4);
+  const v = new Uint8Array(u.length);
+  for (let row = 0; row < heightPx; row += 1) {
+    for (let x = 0; x < widthPx; x += 1) {
+      const thing = things.findLast(({ box: [l, t, r, b] }) => x >= l && x < r && row >= t && row < b);
+      const level = thing === undefined ? street(x + turned, row) : (thing.level?.(x, row) ?? 60);
+      y[row * widthPx + x] = Math.min(
+        255,
+        Math.max(0, level * light + noise * (random() + random() - 1) * 2.45),
+      );
+      const at = (row >> 1) * (widthPx / 2) + (x >> 1);
+      u[at] = thing !== undefined && thing.level === undefined ? PAINT.u : 118;
+      v[at] = thing !== undefined && thing.level === undefined ? PAINT.v : 136;
+    }
+  }
+  return { size, y, u, v, strideY: widthPx, strideUv: widthPx / 2 };
+}
+
+/** A camera at five frames a second, with planes once a second. */
+class Street {
+  readonly plate = new Plate();
+  readonly #history = new DetectionHistory();
+  #atMs = 0;
+
+  get atMs(): number {
+    return this.#atMs;
+  }
+
+  get known(): Known {
+    const { known } = this.plate;
+    if (known === undefined) throw new Error('nothing was seen yet');
+    return known;
+  }
+
+  /** So many seconds; `look` is asked for every frame, with the seconds since the call. */
+  watch(seconds: number, look: (s: number) => Look = () => ({})): this {
+    for (let s = 0; s < seconds; s += STEP_MS / 1000) {
+      const seen = look(s);
+      const found = (seen.things ?? []).filter(({ score }) => score !== undefined);
+      const source = seen.size ?? SIZE;
+      const frame = { atMs: this.#atMs, wallMs: this.#atMs, source };
+      const tracks = found.filter(({ track }) => track === true).map((thing, id) => trackOf(thing, id + 1));
+      const added = this.#history.add(frame, found.map(detectionOf), tracks, seen.foreground);
+      this.plate.take(added, Math.round(this.#atMs) % 1000 === 0 ? planesOf(seen) : undefined);
+      this.#atMs += STEP_MS;
+    }
+    return this;
+  }
+
+  knownShare([left, top, right, bottom]: XyxyPx = [0, 0, SIZE.widthPx, SIZE.heightPx]): number {
+    let [cells, known] = [0, 0];
+    for (let y = Math.ceil(top / 8); y < Math.floor(bottom / 8); y += 1) {
+      for (let x = Math.ceil(left / 8); x < Math.floor(right / 8); x += 1) {
+        cells += 1;
+        known += this.known.cells[y * GRID.columns + x] ?? 0;
+      }
+    }
+    return known / cells;
+  }
+
+  /** Pixels of known cells with the paint's colour. */
+  get painted(): number {
+    const { planes, cells } = this.known;
+    const { u, v, strideUv } = planes;
+    return u.filter((level, at) => {
+      const [x, y] = [at % strideUv, Math.floor(at / strideUv)];
+      const known = cells[(y >> 2) * GRID.columns + (x >> 2)] === 1;
+      return known && Math.abs(level - PAINT.u) < 60 && Math.abs((v[at] ?? 0) - PAINT.v) < 60;
+    }).length;
+  }
+
+  /** Mean difference of brightness between what the plate draws, in the light of now, and the empty street. */
+  errorIn([left, top, right, bottom]: XyxyPx, light = 1, turned = 0): number {
+    const { planes, cells, light: correction } = this.known;
+    const rgb = new Uint8Array(SIZE.widthPx * SIZE.heightPx * 3);
+    for (let cell = 0; cell < cells.length; cell += 1) {
+      if (cells[cell] === 1) drawCell(rgb, planes, cell, GRID, correction);
+    }
+    let [sum, count] = [0, 0];
+    for (let y = top; y < bottom; y += 1) {
+      for (let x = left; x < right; x += 1) {
+        const at = (y * SIZE.widthPx + x) * 3;
+        const level = 0.299 * (rgb[at] ?? 0) + 0.587 * (rgb[at + 1] ?? 0) + 0.114 * (rgb[at + 2] ?? 0);
+        sum += Math.abs(level - Math.min(255, street(x + turned, y) * light));
+        count += 1;
+      }
+    }
+    return sum / count;
+  }
+}
+
+function detectionOf({ box, score = 0, label = 'person', group = 'person' }: Painted): Detection {
+  return { xyxyPx: box, score, label, group };
+}
+
+function trackOf({ box, label = 'person', group = 'person' }: Painted, id: number): Track {
+  const common = { id, label, group, score: 0.6, xyxyPx: box, seen: true };
+  return { ...common, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0 };
+}
+
+/** Of 40 × 30 cells. */
+function foregroundIn([left, top, right, bottom]: XyxyPx, value: number): Foreground {
+  const cells = new Uint8Array(40 * 30);
+  for (let y = Math.floor(top / 8); y < bottom / 8; y += 1) {
+    cells.fill(value, y * 40 + Math.floor(left / 8), y * 40 + Math.ceil(right / 8));
+  }
+  return { columns: 40, rows: 30, cellNorm: [1 / 40, 1 / 30], cells };
+}
+
+const HERE: XyxyPx = [120, 80, 152, 176];
+const EVERYWHERE: XyxyPx = [0, 0, 320, 240];
+
+t.test('an empty place is known within seconds, and as it is', async (t) => {
+  const seen = new Street().watch(2);
+  t.equal(seen.knownShare(), 0, 'not at once');
+  seen.watch(8);
+  t.equal(seen.knownShare(), 1);
+  t.ok(seen.errorIn(EVERYWHERE) < 2, `${seen.errorIn(EVERYWHERE)} levels`);
+});
+
+t.test('who walks through is never learnt, and the place where he walked is', async (t) => {
+  const walking = (s: number): Look => {
+    const x = 10 + ((s * 40) % 280);
+    return { things: [{ box: [x, 80, x + 32, 176], score: 0.7, track: true }] };
+  };
+  const seen = new Street().watch(60, walking);
+  t.equal(seen.painted, 0);
+  t.ok(seen.knownShare([0, 96, 320, 160]) > 0.9, 'while he walks there');
+  seen.watch(60);
+  t.equal(seen.painted, 0);
+  t.equal(seen.knownShare(), 1);
+});
+
+t.test('who stands still for a minute is not learnt, however rarely and badly he is found', async (t) => {
+  const cases: [string, (s: number) => number | undefined][] = [
+    ['found for sure', () => 0.7],
+    ['found badly all the time', () => 0.2],
+    ['found badly every third second', (s) => (Math.floor(s) % 3 === 0 ? 0.2 : undefined)],
+    ['found for sure every fifth second', (s) => (Math.floor(s) % 5 === 0 ? 0.6 : undefined)],
+    ['found badly for a second in ten', (s) => (Math.floor(s) % 10 === 5 ? 0.3 : undefined)],
+  ];
+  for (const [name, score] of cases) {
+    const there = (s: number): Look => {
+      const found = score(s);
+      return { things: [{ box: HERE, ...(found !== undefined && { score: found }) }] };
+    };
+    const seen = new Street().watch(60, there);
+    t.equal(seen.knownShare(HERE), 0, name);
+    seen.watch(65);
+    t.equal(seen.painted, 0, `${name}: he has gone without a trace`);
+    t.equal(seen.knownShare(HERE), 1, `${name}: and the place is known`);
+  }
+});
+
+t.test('who stands still for an hour is not learnt when he is found for sure now and then', async (t) => {
+  const there = (s: number): Look => ({
+    things: [{ box: HERE, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
+  });
+  const seen = new Street().watch(3600, there);
+  t.equal(seen.knownShare([128, 104, 144, 152]), 0, 'his body');
+  t.equal(seen.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
+});
+
+t.test('what is found all the time and never for sure is furniture after a minute', async (t) => {
+  const bench = { box: HERE, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
+  const seen = new Street().watch(58, () => ({ things: [bench] }));
+  t.equal(seen.knownShare(HERE), 0);
+  seen.watch(12, () => ({ things: [bench] }));
+  t.equal(seen.knownShare(HERE), 1);
+});
+
+t.test(
+  'what moves is not learnt, nor for a minute what has been put down, though nothing is detected',
+  async (t) => {
+    for (const [value, seconds] of [
+      [MOVING, 300],
+      [SETTLED, 60],
+    ] as const) {
+      const there = (): Look => ({ things: [{ box: HERE }], foreground: foregroundIn(HERE, value) });
+      const seen = new Street().watch(seconds, there);
+      t.equal(seen.knownShare(HERE), 0);
+      t.equal(seen.painted, 0);
+    }
+  },
+);
+
+t.test('a thing that was left is not in the plate before it belongs to the place', async (t) => {
+  const bag: Painted = { box: HERE };
+  const seen = new Street().watch(20);
+  seen.watch(60, () => ({ things: [bag], foreground: foregroundIn(HERE, SETTLED) }));
+  t.equal(seen.painted, 0, 'while it is new');
+  t.equal(seen.knownShare(HERE), 1, 'the place without it stays known');
+  seen.watch(20, () => ({ things: [bag], foreground: foregroundIn(HERE, SETTLED) }));
+  t.ok(seen.painted > 500, 'after more than a minute it belongs to the place');
+});
+
+t.test('a crowd that never leaves hides the place for ever, and nothing of it is learnt', async (t) => {
+  const crowd = (s: number): Look => ({
+    things: Array.from({ length: 8 }, (_, i) => {
+      const x = 10 + i * 36 + 6 * Math.sin(s * 2 + i);
+      return { box: [x, 60, x + 34, 200] as const, score: 0.4 + 0.3 * random(), track: i % 2 === 0 };
+    }),
+  });
+  const seen = new Street().watch(180, crowd);
+  t.equal(seen.painted, 0);
+  t.equal(seen.knownShare([0, 80, 320, 176]), 0);
+  t.equal(seen.knownShare([0, 216, 320, 240]), 1, 'at their feet it is known');
+});
+
+t.test('a car that parks over night is learnt without its licence plate', async (t) => {
+  // Stripes of four pixels: the letters of a licence plate.
+  const stripes = (x: number, y: number): number => (x % 8 < 4 && y > 150 ? 220 : 60);
+  const car: Painted = {
+    box: [80, 60, 240, 180],
+    score: 0.8,
+    label: 'car',
+    group: 'vehicle',
+    track: true,
+    level: stripes,
+  };
+  const seen = new Street().watch(20);
+  seen.watch(60, () => ({ things: [car] }));
+  t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
+  seen.watch(600, () => ({ things: [car] }));
+  const { planes } = seen.known;
+  let finest = 0;
+  for (let y = 152; y < 176; y += 1) {
+    for (let x = 104; x < 216; x += 1) {
+      if (x % 8 === 7) continue;
+      finest = Math.max(finest, Math.abs((planes.y[y * 320 + x] ?? 0) - (planes.y[y * 320 + x + 1] ?? 0)));
+    }
+  }
+  // A cell that the car leaves as it was keeps the street's own pattern, of five levels from pixel to pixel.
+  t.ok(finest < 8, `${finest} levels from pixel to pixel within a cell, of 160 between the stripes`);
+  seen.watch(75);
+  t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'and the place again when it has gone');
+});
+
+t.test('the plate follows the light, where somebody hides it too', async (t) => {
+  const standing: Painted = { box: HERE, score: 0.8, track: true };
+  const jumps: [string, (s: number) => number][] = [
+    ['a third brighter at once', () => 1.33],
+    ['a third darker at once', () => 0.67],
+    ['half as bright, over five minutes', (s) => Math.max(0.5, 1 - s / 600)],
+    ['to a tenth, at dusk', (s) => Math.max(0.1, 1 - s / 300)],
+  ];
+  for (const [name, light] of jumps) {
+    const seen = new Street().watch(20);
+    seen.watch(320, (s) => ({ things: [standing], light: light(s) }));
+    const error = seen.errorIn(HERE, light(320));
+    t.ok(error <= 6, `${name}: ${error.toFixed(1)} levels where he stands`);
+    t.equal(seen.painted, 0);
+  }
+});
+
+t.test('in the dark, with a noisy sensor, the place is known all the same', async (t) => {
+  const seen = new Street().watch(30, () => ({ light: 0.15, noise: 8 }));
+  t.ok(seen.knownShare() > 0.95, `${seen.knownShare()}`);
+  t.ok(seen.errorIn(EVERYWHERE, 0.15) < 10, `${seen.errorIn(EVERYWHERE, 0.15)} levels`);
+});
+
+t.test('a camera that shakes learns what stays the same, and nobody', async (t) => {
+  const seen = new Street().watch(60, (s) => ({
+    turned: Math.round(3 * Math.sin(s * 7)),
+    things: [{ box: HERE, score: 0.6, track: true }],
+  }));
+  t.equal(seen.painted, 0);
+});
+
+t.test('the plate is forgotten at once when the camera shows another view', async (t) => {
+  const seen = new Street().watch(20);
+  t.equal(seen.knownShare(), 1);
+  seen.watch(8, () => ({ turned: 1000, light: 1.4 }));
+  t.ok(
+    seen.errorIn(EVERYWHERE, 1, 0) > 20 && seen.knownShare() === 0,
+    'by what is seen, within a few pictures',
+  );
+  seen.watch(10, () => ({ turned: 1000, light: 1.4 }));
+  t.ok(seen.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
+  seen.plate.drop();
+  t.equal(seen.plate.known, undefined, 'and when it is told so');
+});
+
+t.test('a picture of another size begins anew', async (t) => {
+  const seen = new Street().watch(20);
+  const size = { widthPx: 160, heightPx: 120 };
+  seen.watch(2, () => ({ size }));
+  t.same(seen.known.planes.size, size);
+  t.notOk(seen.known.cells.includes(1));
+});
+
+t.test('what it keeps of a picture is its own: the camera uses the memory again', async (t) => {
+  const plate = new Plate();
+  const history = new DetectionHistory();
+  const planes = paint({});
+  for (let s = 0; s < 10; s += 1) {
+    plate.take(history.add({ atMs: s * 1000, wallMs: 0, source: SIZE }, [], []), planes);
+    for (const plane of [planes.y, planes.u, planes.v]) plane.fill(255);
+    const { y, u, v } = paint({});
+    plate.take(history.add({ atMs: s * 1000 + 500, wallMs: 0, source: SIZE }, [], []), undefined);
+    planes.y.set(y);
+    planes.u.set(u);
+    planes.v.set(v);
+  }
+  const { known } = plate;
+  t.equal(known?.cells.includes(0), false);
+  t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'nothing of what came after');
+});
+
+t.test('its memory: at most 12 MiB for pictures of 1280 × 720', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const collect = async (): Promise<void> => {
+    for (let i = 0; i < 5; i += 1) {
+      gc();
+      await turn();
+    }
+  };
+  const size = { widthPx: 1280, heightPx: 720 };
+  const [y, u, v] = [1280 * 720, 640 * 360, 640 * 360].map((bytes) => new Uint8Array(bytes).fill(128));
+  const planes = { size, y, u, v, strideY: 1280, strideUv: 640 } as YuvPlanes;
+  const plate = new Plate();
+  const history = new DetectionHistory();
+  await collect();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let s = 0; s < 30; s += 1) {
+    plate.take(history.add({ atMs: s * 1000, wallMs: 0, source: size }, [], []), planes);
+    await turn();
+  }
+  await collect();
+  const mib = (process.memoryUsage().arrayBuffers - before) / 1_048_576;
+  t.ok(mib > 4 && mib <= 12, `${mib.toFixed(1)} MiB`);
+  t.ok(plate.known?.cells.includes(1));
+});
