@@ -21,6 +21,11 @@ export const SizePx = Type.Object({
 });
 export type SizePx = Static<typeof SizePx>;
 
+/** False where one of them is not known. */
+export function sameSize(a: SizePx | undefined, b: SizePx | undefined): boolean {
+  return a !== undefined && a.widthPx === b?.widthPx && a.heightPx === b.heightPx;
+}
+
 /** Intersection over union of two boxes: 0 (apart) to 1 (the same). */
 export function iou(a: XyxyPx, b: XyxyPx): number {
   const both = common(a, b);

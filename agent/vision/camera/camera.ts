@@ -18,7 +18,7 @@ import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { MaskConfig } from '../../contract/config.ts';
-import type { SizePx } from '../../contract/geometry.ts';
+import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Still } from '../../contract/picture.ts';
 import { FrameReader } from './frame-reader.ts';
 import { PrivacyMasks } from './mask.ts';
@@ -245,7 +245,7 @@ export class Camera {
     this.#askedMs = undefined;
     if (frame !== undefined) this.#frameMs = this.#options.clock.nowMs();
     const told = this.#announced;
-    if (frame !== undefined && (told === undefined || !sameSize(told, frame.source))) {
+    if (frame !== undefined && !sameSize(told, frame.source)) {
       await this.#announce(parts, frame.source);
     }
     return frame;
@@ -382,8 +382,4 @@ const NO_PICTURE = 'no picture for';
 
 function noPicture(ms: number): string {
   return `${NO_PICTURE} ${Math.round(ms / 1000)} s`;
-}
-
-function sameSize(a: SizePx, b: SizePx): boolean {
-  return a.widthPx === b.widthPx && a.heightPx === b.heightPx;
 }

@@ -6,7 +6,7 @@
  * further; without masks no picture is touched.
  */
 import type { MaskConfig } from '../../contract/config.ts';
-import type { PointNorm, SizePx } from '../../contract/geometry.ts';
+import { type PointNorm, type SizePx, sameSize } from '../../contract/geometry.ts';
 import { type Placement, placementOf } from '../../contract/letterbox.ts';
 import type { ByteRanges, YuvPlanes } from '../../contract/picture.ts';
 
@@ -43,7 +43,7 @@ export class PrivacyMasks {
   /** Blackens a letterboxed frame in place; returns 1 for each black pixel, row by row, or undefined without masks. */
   blackenFrame(rgb: Uint8Array, source: SizePx, input: SizePx): Uint8Array | undefined {
     if (this.#polygons.length === 0) return undefined;
-    if (this.#frame?.source.widthPx !== source.widthPx || this.#frame.source.heightPx !== source.heightPx) {
+    if (this.#frame === undefined || !sameSize(this.#frame.source, source)) {
       this.#frame = { source, ...this.#frameMask(source, input) };
     }
     blacken(rgb, this.#frame.ranges);
@@ -64,7 +64,7 @@ export class PrivacyMasks {
   blackenPlanes(planes: YuvPlanes, source: SizePx): void {
     if (this.#polygons.length === 0) return;
     const { size } = planes;
-    if (this.#planes?.size.widthPx !== size.widthPx || this.#planes.size.heightPx !== size.heightPx) {
+    if (this.#planes === undefined || !sameSize(this.#planes.size, size)) {
       this.#planes = this.#planesMask(planes, source);
     }
     for (const [from, to] of this.#planes.y) planes.y.fill(0, from, to);
@@ -73,9 +73,8 @@ export class PrivacyMasks {
   }
 
   #planesMask({ size, strideY, strideUv }: YuvPlanes, source: SizePx): PlanesMask {
-    const scaled = size.widthPx !== source.widthPx || size.heightPx !== source.heightPx;
     // A pixel of colour serves two rows and columns of brightness, scaled or not.
-    const reachPx = scaled ? FRAME_REACH_PX : 1;
+    const reachPx = sameSize(size, source) ? 1 : FRAME_REACH_PX;
     const y: [number, number][] = [];
     const uv: [number, number][] = [];
     for (const polygon of this.#polygons) {

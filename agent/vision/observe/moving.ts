@@ -7,7 +7,7 @@
  * INVARIANTS: time is media time; a result is never changed once it is given.
  * LIMITS: CELLS_MAX cells; brought up to date at most every TICK_MS.
  */
-import type { SizePx } from '../../contract/geometry.ts';
+import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Foreground, Frame } from '../../contract/picture.ts';
 import { Background } from './background.ts';
 import { CHANGED } from './background-state.ts';
@@ -37,7 +37,7 @@ export class MovingCells {
   /** Takes the next frame; what is returned is that of the frame's tick. */
   update(frame: Frame): Foreground {
     const { atMs, source } = frame;
-    const same = this.#source?.widthPx === source.widthPx && this.#source.heightPx === source.heightPx;
+    const same = sameSize(this.#source, source);
     if (same && this.#foreground !== undefined && atMs - this.#tickMs < TICK_MS) return this.#foreground;
     this.#tickMs = atMs;
     const background = same && this.#background !== undefined ? this.#background : this.#made(frame);

@@ -10,8 +10,7 @@
  * LIMITS: the background is brought up to date at most every `TICK_MS`; 32 regions are followed.
  */
 import type { ZoneConfig } from '../../contract/config.ts';
-import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
-import { iou } from '../../contract/geometry.ts';
+import { iou, type SizePx, sameSize, type XyxyPx } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { Background } from './background.ts';
@@ -141,7 +140,7 @@ export class SceneObserver {
   /** Made anew when the source changes its size: nothing of the old picture fits. */
   #models(frame: Frame): { background: Background; regions: StaticRegions } {
     const { source } = frame;
-    const same = this.#source?.widthPx === source.widthPx && this.#source.heightPx === source.heightPx;
+    const same = sameSize(this.#source, source);
     if (same && this.#background !== undefined && this.#regions !== undefined) {
       return { background: this.#background, regions: this.#regions };
     }

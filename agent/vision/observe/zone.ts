@@ -6,7 +6,7 @@
  * the first of the positions that led to it, so hysteresis delays what is said but shortens no dwell.
  */
 import type { ZoneConfig } from '../../contract/config.ts';
-import type { SizePx } from '../../contract/geometry.ts';
+import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import { beyondEdges, distanceToBoundary, isInside, type Point, type Polygon } from './geometry.ts';
 
 /**
@@ -66,7 +66,7 @@ export class Zone {
   }
 
   #scaled(source: SizePx): Polygon {
-    if (this.#source?.widthPx !== source.widthPx || this.#source.heightPx !== source.heightPx) {
+    if (!sameSize(this.#source, source)) {
       this.#source = source;
       this.#polygonPx = this.#polygonNorm.map(([x, y]) => [x * source.widthPx, y * source.heightPx]);
     }

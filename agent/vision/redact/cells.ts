@@ -26,6 +26,12 @@ export function gridOf(size: SizePx): Grid {
   return { size, columns: Math.ceil(widthPx / CELL_PX), rows: Math.ceil(heightPx / CELL_PX) };
 }
 
+/** The pixels of a cell: [left, top, right, bottom), those beyond the picture left out. */
+export function pixelsOf(cell: number, { columns, size }: Grid): XyxyPx {
+  const [left, top] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
+  return [left, top, Math.min(size.widthPx, left + CELL_PX), Math.min(size.heightPx, top + CELL_PX)];
+}
+
 /** The cells that a box touches: [left, top, right, bottom), clipped to the picture. */
 export function touched([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): XyxyPx {
   const clip = (value: number, max: number): number => Math.min(max, Math.max(0, value));

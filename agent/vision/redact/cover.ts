@@ -72,10 +72,12 @@ export function coverOf(
   // What may be a vehicle is one where a sure one is; whoever is before a vehicle is hidden.
   const doubtful = all.filter((box) => isVehicle(box) && !vehicles.includes(box));
   const people = all.filter((box) => !isVehicle(box) && !parts.includes(box));
-  const [unsure, sure] = [people.filter((box) => !box.sure), people.filter((box) => box.sure)];
-  fill(grown(doubtful), HIDDEN);
-  fill(grown([...vehicles, ...parts]), COARSE);
-  fill(grown(unsure), HIDDEN);
+  const [ofVehicles, ofParts, ofDoubtful] = [grown(vehicles), grown(parts), grown(doubtful)];
+  const ofUnsure = grown(people.filter((box) => !box.sure));
+  const ofSure = grown(people.filter((box) => box.sure));
+  fill(ofDoubtful, HIDDEN);
+  fill([...ofVehicles, ...ofParts], COARSE);
+  fill(ofUnsure, HIDDEN);
   const objects = things.map((xyxyNorm) => toPx(xyxyNorm, size));
   for (const box of objects) {
     eachRow(box, grid, (from, to) => {
@@ -85,14 +87,14 @@ export function coverOf(
   // What moves before a vehicle that stands is somebody else.
   const driving = vehicles.filter((box) => !own.tracks.some((track) => stands(track, box)));
   if (own.foreground !== undefined) hideMoving(own.foreground, cells, grid, grown(driving), reachPx);
-  fill(grown(sure), HIDDEN);
+  fill(ofSure, HIDDEN);
   return {
     ...{ grid, cells },
-    hidden: grown([...doubtful, ...people]),
+    hidden: [...ofDoubtful, ...ofUnsure, ...ofSure],
     coarse: [
-      ...grown(vehicles).map((box) => ({ box, sidePx: vehicleBlockPx(box) })),
-      ...grown(parts).map((box) => ({ box, sidePx: personBlockPx(box) })),
-      ...objects.map((box) => ({ box, sidePx: objectBlockPx(box, grown([...doubtful, ...unsure])) })),
+      ...ofVehicles.map((box) => ({ box, sidePx: vehicleBlockPx(box) })),
+      ...ofParts.map((box) => ({ box, sidePx: personBlockPx(box) })),
+      ...objects.map((box) => ({ box, sidePx: objectBlockPx(box, [...ofDoubtful, ...ofUnsure]) })),
     ],
   };
 }

@@ -6,7 +6,7 @@
  */
 import type Sharp from 'sharp';
 import { AgentError, messageOf } from '../../base/errors.ts';
-import type { SizePx } from '../../contract/geometry.ts';
+import { type SizePx, sameSize } from '../../contract/geometry.ts';
 
 let loading: Promise<typeof Sharp> | undefined;
 
@@ -34,7 +34,7 @@ export async function encode(
   const raw = { width: size.widthPx, height: size.heightPx, channels: 3 } as const;
   try {
     const image = sharp(rgb, { raw });
-    if (target.widthPx !== size.widthPx || target.heightPx !== size.heightPx) {
+    if (!sameSize(target, size)) {
       image.resize({ width: target.widthPx, height: target.heightPx, fit: 'fill' });
     }
     return await image.jpeg({ quality, chromaSubsampling: '4:4:4', optimiseCoding: false }).toBuffer();

@@ -145,18 +145,14 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
   ];
   const add = (one: SeenBox): void => {
     const box = wholeOf(one);
-    if (!figures.some((other) => isSame(box, other.box))) figures.push({ box, xyxyPx: toPx(box, size) });
+    if (!figures.some((other) => iou(box, other.box) >= SAME_IOU))
+      figures.push({ box, xyxyPx: toPx(box, size) });
   };
   for (const one of others) if (one.treatment === 'person') add(one);
   // A rider is mostly found as a person too.
   for (const one of others)
     if (one.treatment === 'rider' && (one as SeenTrack).speed >= RIDDEN_SPEED) add(one);
   return { figures, objects };
-}
-
-/** The same person, or a cycle and who rides it: one lies mostly within the other. */
-function isSame(a: XyxyNorm, b: XyxyNorm): boolean {
-  return iou(a, b) >= SAME_IOU;
 }
 
 function pathOf(frames: readonly SeenFrame[], track: number): PointNorm[] {

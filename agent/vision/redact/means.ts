@@ -1,6 +1,6 @@
 /** Mean colours of a picture's cells, by which it is compared with what is known of the place. */
 import type { YuvPlanes } from '../../contract/picture.ts';
-import { CELL_PX, type Grid } from './cells.ts';
+import { CELL_PX, type Grid, pixelsOf } from './cells.ts';
 
 /** By cell: brightness, and blue and red difference around 0; of JPEG's full range (ITU-T T.871). */
 export interface Means {
@@ -57,25 +57,29 @@ function average(
 /** Of the cells in `use` only, from every other pixel of every other row. */
 export function meansOfRgb(rgb: Uint8Array, grid: Grid, use: Uint8Array): Means {
   const means = emptyMeans(grid);
-  const { columns, size } = grid;
   for (let cell = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
-    const [left, top] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
-    const [right, bottom] = [Math.min(size.widthPx, left + CELL_PX), Math.min(size.heightPx, top + CELL_PX)];
-    let [r, g, b, count] = [0, 0, 0, 0];
-    for (let line = top; line < bottom; line += 2) {
-      for (let x = left; x < right; x += 2) {
-        const at = (line * size.widthPx + x) * 3;
-        r += rgb[at] as number;
-        g += rgb[at + 1] as number;
-        b += rgb[at + 2] as number;
-        count += 1;
-      }
-    }
-    const y = (0.299 * r + 0.587 * g + 0.114 * b) / count;
+    const [r, g, b] = colourOf(rgb, grid, cell, 2);
+    const y = 0.299 * r + 0.587 * g + 0.114 * b;
     means.y[cell] = y;
-    means.u[cell] = (b / count - y) / 1.772;
-    means.v[cell] = (r / count - y) / 1.402;
+    means.u[cell] = (b - y) / 1.772;
+    means.v[cell] = (r - y) / 1.402;
   }
   return means;
+}
+
+/** The mean red, green and blue of a cell, from each `every`th pixel of each `every`th row. */
+export function colourOf(rgb: Uint8Array, grid: Grid, cell: number, every: number): [number, number, number] {
+  const [left, top, right, bottom] = pixelsOf(cell, grid);
+  let [r, g, b, count] = [0, 0, 0, 0];
+  for (let line = top; line < bottom; line += every) {
+    for (let x = left; x < right; x += every) {
+      const at = (line * grid.size.widthPx + x) * 3;
+      r += rgb[at] as number;
+      g += rgb[at + 1] as number;
+      b += rgb[at + 2] as number;
+      count += 1;
+    }
+  }
+  return [r / count, g / count, b / count];
 }

@@ -6,7 +6,8 @@
  * Blocks are squares of 2^k px at multiples of their side, so that those of overlapping boxes nest.
  */
 import type { XyxyPx } from '../../contract/geometry.ts';
-import { CELL_PX, COARSE, eachRow, type Grid, touched } from './cells.ts';
+import { CELL_PX, COARSE, eachRow, type Grid, pixelsOf, touched } from './cells.ts';
+import { colourOf } from './means.ts';
 
 /** Of the long side of what is hidden: a person is drawn in at most 6 × 6 blocks, those at the ends cut. */
 const BLOCKS_OF_LONG_SIDE = 5;
@@ -44,7 +45,8 @@ export function fillUnknown(
     });
   }
   for (let cell = 0; cell < unknown.length; cell += 1) {
-    if (unknown[cell] === 1) paint(rgb, grid, cell, colourOf(layers, grid, cell, coarseness[cell] as number));
+    if (unknown[cell] === 1)
+      paint(rgb, grid, cell, colourAround(layers, grid, cell, coarseness[cell] as number));
   }
 }
 
@@ -56,7 +58,7 @@ function layersOf(rgb: Uint8Array, grid: Grid, open: Uint8Array): Layer[] {
   const { columns, rows } = grid;
   const first: Layer = { columns, sums: new Float64Array(columns * rows * 4) };
   for (let cell = 0; cell < open.length; cell += 1) {
-    if (open[cell] === 1) first.sums.set(meanOf(rgb, grid, cell), cell * 4);
+    if (open[cell] === 1) first.sums.set([...colourOf(rgb, grid, cell, 4), 1], cell * 4);
   }
   const layers = [first];
   let [below, across, down] = [first, columns, rows];
@@ -77,24 +79,13 @@ function layersOf(rgb: Uint8Array, grid: Grid, open: Uint8Array): Layer[] {
   return layers;
 }
 
-/** Of every fourth pixel of every fourth row, and that it is one cell. */
-function meanOf(rgb: Uint8Array, { columns, size }: Grid, cell: number): [number, number, number, number] {
-  const [left, top] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
-  let [r, g, b, count] = [0, 0, 0, 0];
-  for (let y = top; y < Math.min(top + CELL_PX, size.heightPx); y += 4) {
-    for (let x = left; x < Math.min(left + CELL_PX, size.widthPx); x += 4) {
-      const at = (y * size.widthPx + x) * 3;
-      r += rgb[at] as number;
-      g += rgb[at + 1] as number;
-      b += rgb[at + 2] as number;
-      count += 1;
-    }
-  }
-  return [r / count, g / count, b / count, 1];
-}
-
 /** Of the smallest square around a cell, of at least 2^k cells a side, of which anything may be seen. */
-function colourOf(layers: readonly Layer[], { columns }: Grid, cell: number, k: number): readonly number[] {
+function colourAround(
+  layers: readonly Layer[],
+  { columns }: Grid,
+  cell: number,
+  k: number,
+): readonly number[] {
   const [x, y] = [cell % columns, Math.floor(cell / columns)];
   for (let up = Math.min(k, layers.length - 1); up < layers.length; up += 1) {
     const { columns: across, sums } = layers[up] as Layer;
@@ -105,11 +96,11 @@ function colourOf(layers: readonly Layer[], { columns }: Grid, cell: number, k: 
   return [GREY, GREY, GREY];
 }
 
-function paint(rgb: Uint8Array, { columns, size }: Grid, cell: number, colour: readonly number[]): void {
-  const [left, top] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
-  for (let y = top; y < Math.min(top + CELL_PX, size.heightPx); y += 1) {
-    for (let x = left; x < Math.min(left + CELL_PX, size.widthPx); x += 1) {
-      const at = (y * size.widthPx + x) * 3;
+function paint(rgb: Uint8Array, grid: Grid, cell: number, colour: readonly number[]): void {
+  const [left, top, right, bottom] = pixelsOf(cell, grid);
+  for (let y = top; y < bottom; y += 1) {
+    for (let x = left; x < right; x += 1) {
+      const at = (y * grid.size.widthPx + x) * 3;
       for (let i = 0; i < 3; i += 1) rgb[at + i] = colour[i] as number;
     }
   }

@@ -1,6 +1,6 @@
 /** The plate's pixels, cell by cell. */
 import type { YuvPlanes } from '../../contract/picture.ts';
-import { CELL_PX, type Grid } from './cells.ts';
+import { CELL_PX, type Grid, pixelsOf } from './cells.ts';
 import type { Means } from './means.ts';
 import type { Light } from './plate-light.ts';
 
@@ -67,14 +67,12 @@ export function flattenCell(into: YuvPlanes, cell: number, grid: Grid, { y, u, v
 
 /** Draws a cell into an RGB picture of the plate's size (ITU-T T.871), in the light of `light`. */
 export function drawCell(rgb: Uint8Array, plate: YuvPlanes, cell: number, grid: Grid, light: Light): void {
-  const { columns, size } = grid;
   const gain = light.gain[cell] as number;
   const [u, v] = [(light.u[cell] as number) - 128 * gain, (light.v[cell] as number) - 128 * gain];
-  const [left, top] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
-  const [right, bottom] = [Math.min(size.widthPx, left + CELL_PX), Math.min(size.heightPx, top + CELL_PX)];
+  const [left, top, right, bottom] = pixelsOf(cell, grid);
   for (let line = top; line < bottom; line += 1) {
     const [rowY, rowUv] = [line * plate.strideY, (line >> 1) * plate.strideUv];
-    let at = (line * size.widthPx + left) * 3;
+    let at = (line * grid.size.widthPx + left) * 3;
     for (let x = left; x < right; x += 1) {
       const y = (plate.y[rowY + x] as number) * gain;
       const cb = (plate.u[rowUv + (x >> 1)] as number) * gain + u;

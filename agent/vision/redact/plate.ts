@@ -12,8 +12,9 @@
  * learnt only from a moment at which redaction would have shown it; it belongs to one view, and is forgotten when the
  * camera is moved or its picture changes its size.
  * LIMITS: a picture of SNAPSHOT_LONG_SIDE_PX_MAX in 4:2:0, PENDING_MAX more that wait, and what is known of each cell:
- * 7.5 MiB at 1280 × 720, 9.9 at 1280 × 960.
+ * 5.6 MiB at 1280 × 720 (test/vision/plate.unit.test.ts).
  */
+import { sameSize } from '../../contract/geometry.ts';
 import type { YuvPlanes } from '../../contract/picture.ts';
 import { HOLD_MS, type SeenFrame } from './history.ts';
 import { type Means, meansOfPlanes } from './means.ts';
@@ -128,8 +129,7 @@ export class Plate {
 
   #wait(seen: SeenFrame, planes: YuvPlanes): void {
     const { atMs } = seen;
-    const { size } = this.#state?.planes ?? planes;
-    if (size.widthPx !== planes.size.widthPx || size.heightPx !== planes.size.heightPx) this.drop();
+    if (!sameSize(this.#state?.planes.size, planes.size)) this.drop();
     if (this.#state === undefined) {
       this.#state = new PlateState(planes, atMs);
       cover(this.#state, seen);

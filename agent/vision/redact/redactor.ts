@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
-import type { SizePx, XyxyNorm } from '../../contract/geometry.ts';
+import { type SizePx, sameSize, type XyxyNorm } from '../../contract/geometry.ts';
 import type { Detection, Foreground, Frame, Still, Track } from '../../contract/picture.ts';
 import {
   type RedactedJpeg,
@@ -119,7 +119,8 @@ export class Redactor {
     const size = sizeOf(still, known);
     const { rgb, reachPx, black } = await still.pixels(size);
     const cover = coverOf(around, size, reachPx, thingsIn(subject));
-    const composed = compose(rgb, cover, usable(known, size), around.own.foreground);
+    const usable = sameSize(known?.planes.size, size) ? known : undefined;
+    const composed = compose(rgb, cover, usable, around.own.foreground);
     const { items, figures } = drawMarks(rgb, size, subject, path);
     // What was drawn may run through a mask.
     for (const [from, to] of black.flat()) rgb.fill(0, from, to);
@@ -162,11 +163,6 @@ function sizeOf({ source }: Still, known: Known | undefined): SizePx {
   const { widthPx, heightPx } = known?.planes.size ?? size;
   const near = Math.abs(widthPx - size.widthPx) <= 1 && Math.abs(heightPx - size.heightPx) <= 1;
   return near ? { widthPx, heightPx } : size;
-}
-
-function usable(known: Known | undefined, { widthPx, heightPx }: SizePx): Known | undefined {
-  const size = known?.planes.size;
-  return size?.widthPx === widthPx && size.heightPx === heightPx ? known : undefined;
 }
 
 function redactionOf(

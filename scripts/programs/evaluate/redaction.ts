@@ -12,7 +12,7 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
-import type { Frame, Still } from '../../../agent/contract/picture.ts';
+import type { Detection, Frame, Still } from '../../../agent/contract/picture.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
 import { MovingCells } from '../../../agent/vision/observe/moving.ts';
@@ -192,7 +192,7 @@ class Box {
   #learntMs: Float64Array | undefined;
 
   /** Returns the cells that the plate has learnt with this frame, by the moment that they were seen at. */
-  take(frame: Frame, found: Parameters<Tracker['update']>[1]): Map<number, number[]> {
+  take(frame: Frame, found: readonly Detection[]): Map<number, number[]> {
     const tracks = this.#tracker.update(frame, found);
     const foreground = this.#cells.update(frame);
     const beganMs = performance.now();
