@@ -4,7 +4,7 @@ const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
 /** Everybody may import these; cli is what a person types, and may use any stage. */
-const SHARED = ['base', 'contract', 'cli'];
+const SHARED = ['base', 'contract', 'cli', 'kit'];
 const foldersIn = (dir) =>
   readdirSync(join(__dirname, dir), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -72,6 +72,25 @@ module.exports = {
         pathNot: '^agent/(contract/|base/printable\\.ts$)|^scripts/programs/room/archive/',
       },
     },
+    {
+      name: 'the-kit-is-a-leaf',
+      severity: 'error',
+      from: { path: '^agent/kit/' },
+      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/kit/' },
+    },
+    {
+      // What runs in a browser; nothing that runs in node can be in it, and nothing else imports it.
+      name: 'the-app-knows-kit-and-contract-only',
+      severity: 'error',
+      from: { path: '^agent/page/app/' },
+      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/(kit|contract|page/app)/' },
+    },
+    {
+      name: 'kit-and-app-stay-in-the-browser',
+      severity: 'error',
+      from: { path: '^(agent|scripts)/', pathNot: '^agent/(kit|page/app)/' },
+      to: { path: '^agent/(kit|page/app)/' },
+    },
     owned('gstreamer', 'node-gstreamer-superficial', '^agent/vision/camera/'),
     owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),
     owned('sharp', 'sharp', '^agent/vision/(redact|camera)/'),
@@ -79,9 +98,10 @@ module.exports = {
     owned('sqlite', 'better-sqlite3', '^agent/(base/sqlite\\.ts|outbox/)'),
     owned('mqtt', 'mqtt', '^agent/mqtt/'),
     {
+      // What the browser gets is bundled by the build.
       name: 'no-orphan-dev-dependency-in-agent',
       severity: 'error',
-      from: { path: '^agent/' },
+      from: { path: '^agent/', pathNot: '^agent/(kit|page/app)/' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
     },
     {

@@ -11,9 +11,13 @@ const TEST_LINES_MAX = 500;
 const FILES_OF_A_STAGE_MAX = 3;
 /** The order of things: `main` starts the parts, `flow` passes on what they say. */
 const ROOTS = ['agent/main.ts', 'agent/flow.ts', 'agent/vision/main.ts', 'agent/vision/flow.ts'];
-const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.ts'], {
-  encoding: 'utf8',
-})
+const files = execFileSync(
+  'git',
+  ['ls-files', '--cached', '--others', '--exclude-standard', '*.ts', '*.tsx'],
+  {
+    encoding: 'utf8',
+  },
+)
   .split('\n')
   .filter((file) => file !== '')
   .flatMap((file) => {

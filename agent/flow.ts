@@ -36,7 +36,7 @@ import type { SealedEvidence } from './contract/sealed-evidence.ts';
 import type { ArchivedEvent } from './contract/search.ts';
 import { EvidenceQueue, type Happening } from './incident/evidence-queue.ts';
 import { RuleRunners } from './incident/rule-runner.ts';
-import { SystemConditions } from './incident/system-conditions.ts';
+import { type Reminder, SystemConditions } from './incident/system-conditions.ts';
 import { itemsOf, rowsAsEvents } from './outbox/event-items.ts';
 import { makeRule, type RuleSite } from './rules/registry.ts';
 
@@ -70,6 +70,8 @@ export class AgentFlow {
   readonly #time: MediaTime;
   /** Conditions as `conditionsAre` was told them last. */
   readonly #known = new Map<string, boolean>();
+  /** Reminders as `remindersAre` was told them last: of what, while they are active. */
+  readonly #reminded = new Map<string, string | false>();
   #episodes = 0;
   #mode: Mode = 'unauthorised';
 
@@ -155,6 +157,22 @@ export class AgentFlow {
       if (this.#known.get(kind) === active) continue;
       this.#known.set(kind, active);
       this.condition(kind, active, cause);
+    }
+  }
+
+  /** Something of the box has happened and is over; durable on return. */
+  happened(kind: 'config-changed', cause: Condition['cause']): void {
+    this.#add(this.#conditions.happened(kind, cause, this.#time.nowAtMs()));
+  }
+
+  /** As `conditionsAre`, of what a person must do by a date. */
+  remindersAre(reminders: readonly Reminder[]): void {
+    for (const reminder of reminders) {
+      const { kind, id, params, active } = reminder;
+      const state = active && JSON.stringify(params);
+      if (this.#reminded.get(`${kind}/${id}`) === state) continue;
+      this.#reminded.set(`${kind}/${id}`, state);
+      this.#add(this.#conditions.remind(reminder, this.#time.nowAtMs()));
     }
   }
 

@@ -23,25 +23,32 @@ import { Bridges } from './bridge/bridges.ts';
 import { CommandDispatcher } from './command/dispatcher.ts';
 import { ReplayGuard } from './command/replay-guard.ts';
 import { CommandVerifier } from './command/verifier.ts';
-import type { Config } from './contract/config.ts';
+import type { Config, MaskConfig } from './contract/config.ts';
 import type { HealthReport } from './contract/health.ts';
 import { LANES } from './contract/outbox.ts';
 import { ownFolder } from './contract/restraint-folder.ts';
 import { Retention } from './contract/retention.ts';
+import type { RuleConfig } from './contract/rule-config.ts';
 import { topicsOf } from './contract/topics.ts';
 import { type Acceptance, AgentFlow, acceptInto, type Condition, takeOver } from './flow.ts';
 import { ClockSync } from './health/clock-sync.ts';
 import { Health } from './health/health.ts';
 import { Thermal } from './health/thermal.ts';
+import { remindersOf } from './incident/expiry.ts';
 import { Activity } from './local/activity.ts';
 import { LocalView } from './local/view.ts';
+import { CertificateDates } from './mqtt/certificate-dates.ts';
 import { commandInbox } from './mqtt/command-inbox.ts';
 import { Delivery } from './mqtt/delivery.ts';
 import { DurableOutbox } from './outbox/outbox.ts';
+import { ConfigNotice } from './restraint/config-notice.ts';
 import { RestraintController, type RestraintControllerOptions } from './restraint/controller.ts';
 import { JournalRecorder } from './restraint/journal/recorder.ts';
+import { isOnAt } from './rules/schedule.ts';
 import { VisionStatus } from './supervisor/status.ts';
 import { VisionSupervisor } from './supervisor/supervisor.ts';
+import { requestHotspot } from './technician/hotspot-request.ts';
+import { TechnicianPage } from './technician/technician.ts';
 
 /** How often everything is looked at that does not come by itself: what waits, what is due, what the box suffers. */
 const TICK_MS = 500;
@@ -64,6 +71,10 @@ export interface AgentOptions {
   readonly rootRecord?: RestraintControllerOptions['record'];
   /** Activation socket of the vision unit; without it vision is spawned. */
   readonly visionSocket?: string | undefined;
+  /** Where the technician's page asks; without it in the state folder. */
+  readonly pageSocket?: string | undefined;
+  /** Masks of the configuration as it lies on the disk; throws AgentError where they cannot be read. Absent: as they run. */
+  masksOnDisk?(): readonly MaskConfig[];
   /** Folder of the model cards, where it is not the package's own. */
   readonly modelDir?: string;
   /** The kernel's sensors, where they are not in /sys/class. */
@@ -98,6 +109,7 @@ function sinkParts(options: AgentOptions, shared: Shared) {
   const accuracy = new AccuracyRecord({ ...recorded, clock, log });
   const onPuback = activity.acknowledged.bind(activity);
   const delivery = mqtt && new Delivery({ ...base, config: mqtt, site, box, outbox, onPuback });
+  const certificates = new CertificateDates({ config: mqtt, clock });
   const publisher = delivery?.publisher;
   const folder = rootRecord?.folder ?? ownFolder(stateDir);
   const journaled = { config, configFile, stateDir, folder, alertsDays: eventsDays };
@@ -108,7 +120,7 @@ function sinkParts(options: AgentOptions, shared: Shared) {
   const topics = topicsOf(site, box);
   const named = { site, box, root: topics.root, statusTopic: topics.status, healthTopic: topics.health };
   const bridges = new Bridges({ config, box: { ...named, version: programVersion() }, status, publisher });
-  return { outbox, archive, accuracy, delivery, journal, folder, sealed, bridges, topics };
+  return { outbox, archive, accuracy, delivery, certificates, journal, folder, sealed, bridges, topics };
 }
 type Sinks = ReturnType<typeof sinkParts>;
 
@@ -132,6 +144,7 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const supervisor = new VisionSupervisor({ ...base, ...eyes, flow, accuracy, snapshotsDays });
   const held = { record: options.rootRecord, steady, retention, publisher: delivery?.publisher };
   const restraint = new RestraintController({ ...base, ...held, flow, supervisor });
+  const configNotice = new ConfigNotice({ ...base, restraint, flow });
   const search = new SearchHandler({ archive, clock, record: journal.record.bind(journal) });
   const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
   const dispatcher = new CommandDispatcher({
@@ -143,14 +156,16 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
       resume: (command) => restraint.resume(command),
       unseal: (command) => sealed.answer(command),
       'reset-time': (command) => restraint.resetTime(command),
+      'open-hotspot': (command) => requestHotspot(stateDir, command),
     },
   });
-  return { acceptance, flow, supervisor, restraint, search, dispatcher };
+  return { acceptance, flow, supervisor, restraint, configNotice, search, dispatcher };
 }
 type Sight = ReturnType<typeof sightParts>;
 
 /** What the box says of itself. */
-function reportParts({ config, stateDir, clock, log }: AgentOptions, parts: Shared & Sinks & Sight) {
+function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
+  const { config, stateDir, clock, log } = options;
   const { site, box } = config;
   const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
   const { flow, supervisor, restraint, search, dispatcher } = parts;
@@ -159,8 +174,10 @@ function reportParts({ config, stateDir, clock, log }: AgentOptions, parts: Shar
   const { port } = config.metrics;
   const view = new LocalView({ port, stateDir, clock, log, activity, health, status, journal });
   health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
-  health.register(search, dispatcher, view);
-  return { health, view };
+  const isOn = (rule: RuleConfig): boolean => isOnAt(rule, config, clock.wallMs());
+  const technician = new TechnicianPage({ ...options, ...parts, view, isOn });
+  health.register(search, dispatcher, view, technician);
+  return { health, view, technician };
 }
 
 export class Agent {
@@ -187,7 +204,7 @@ export class Agent {
   async start(): Promise<void> {
     const { configRefused: reason, stateDir } = this.#options;
     const { clockSync, outbox, archive, accuracy, journal, delivery, dispatcher } = this.#parts;
-    const { flow, supervisor, restraint, health, view } = this.#parts;
+    const { flow, supervisor, restraint, technician, health, view } = this.#parts;
     const refused = reason === undefined ? {} : { reason };
     await this.#lifecycle.start([
       { name: 'state', start: () => this.#takeState(), stop: () => this.#lock.release() },
@@ -211,14 +228,17 @@ export class Agent {
       { name: 'local view', start: () => view.start(), stop: () => view.stop() },
       { name: 'vision', start: () => supervisor.start(), stop: () => supervisor.stop() },
       { name: 'restraint', start: () => this.#rule(), stop: () => restraint.settled() },
+      { name: 'technician', start: () => technician.start(), stop: () => technician.stop() },
       { name: 'health', start: () => health.start(), stop: () => health.stop() },
       { name: 'ticks', start: () => this.#startTicking(), stop: () => this.#stopTicking() },
     ]);
   }
 
-  /** Reads the authorisation anew. */
+  /** Reads the authorisation anew, and takes a renewed certificate. */
   reload(): void {
     this.#parts.restraint.reload();
+    this.#parts.certificates.reload();
+    this.#parts.delivery?.reload();
   }
 
   /** Camera first, sinks last; what was accepted stays in the outbox. Idempotent. */
@@ -295,7 +315,9 @@ export class Agent {
       this.#parts.journal.tick();
       this.#parts.sealed.tick();
       this.#parts.restraint.tick();
+      this.#parts.configNotice.tick();
       this.#parts.flow.conditionsAre(this.#conditions());
+      this.#remind();
       this.#greetBroker();
       await clock.sleep(TICK_MS, this.#stopping.signal);
     }
@@ -315,6 +337,19 @@ export class Agent {
       condition('journal-down', this.#parts.journal.downBecause),
       ...broker,
     ];
+  }
+
+  /** Of what ends; only while the clock is set by the network, and has been steady for an hour. */
+  #remind(): void {
+    const { steady, restraint, certificates, flow } = this.#parts;
+    if (!steady.trusted()) return;
+    const { certificate, ca } = certificates.ends;
+    const endings = [
+      { what: 'certificate', endMs: certificate } as const,
+      { what: 'ca', endMs: ca } as const,
+      { what: 'order', endMs: restraint.orderEndMs } as const,
+    ];
+    flow.remindersAre(remindersOf(endings, this.#options.clock.wallMs()));
   }
 
   /** A connection was opened: the broker may know nothing. */

@@ -8,13 +8,14 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { forgetDamaged, moveAside } from '../base/sqlite.ts';
-import type { AccuracyReport } from '../contract/accuracy.ts';
+import type { AccuracyReport, WalkResult } from '../contract/accuracy.ts';
 import type { Config } from '../contract/config.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import { recordFile } from './database.ts';
 import { processStart } from './process-start.ts';
 import { type BoxState, RecordStore, type StoreLimits, type Watching } from './store.ts';
 import { parseVerdict } from './verdict-message.ts';
+import { WalkTest, type WalkTestOptions, type WalkTestStore, watchingBox } from './walk-test.ts';
 
 const REOPEN_EVERY_MS = 30_000;
 const EXPIRE_EVERY_MS = 3_600_000;
@@ -97,6 +98,25 @@ export class AccuracyRecord {
     }
   }
 
+  /**
+   * A walk test within the agent, of a rule that it has, with somebody who answers. A test beside it (`vigie walktest`)
+   * adds its result in a transaction of its own.
+   * @throws AgentError `unavailable` where the box does not see or the record cannot be used; WalkTestOver
+   */
+  async walkTest(options: Omit<WalkTestOptions, 'store' | 'clock' | 'unattended'>): Promise<WalkResult> {
+    const { clock, file } = this.#options;
+    const store: WalkTestStore = {
+      box: () => this.#must((own) => own.box()),
+      lastId: () => this.#must((own) => own.lastId()),
+      raisedSince: (rule, afterId) => this.#must((own) => own.raisedSince(rule, afterId)),
+      keepWalkTest: (test) => this.#must((own) => own.keepWalkTest(test)),
+      // The agent goes on writing to it.
+      readOnly: () => undefined,
+    };
+    watchingBox(store, file);
+    return new WalkTest({ ...options, store, clock, unattended: false }).run();
+  }
+
   /** Null while the record cannot be read. */
   report(): AccuracyReport | null {
     const { clock, file, watching } = this.#options;
@@ -131,6 +151,12 @@ export class AccuracyRecord {
       this.#failed(error);
       return false;
     }
+  }
+
+  #must<T>(act: (store: RecordStore) => T): T {
+    const store = this.#opened();
+    if (store === undefined) throw new AgentError('unavailable', 'the record of accuracy cannot be used now');
+    return act(store);
   }
 
   #opened(): RecordStore | undefined {

@@ -11,6 +11,7 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { WalkResult } from '../contract/accuracy.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
+import { type Technician, type WalkAnswer, type WalkEvent, WalkTestOver } from '../contract/walk-test.ts';
 import { processStart } from './process-start.ts';
 import { type Scene, sceneOf } from './scene.ts';
 import type { BoxState, RecordStore } from './store.ts';
@@ -24,23 +25,11 @@ const POLL_MS = 300;
 const CLEAR_WITHIN_MS = 120_000;
 const BLIND_IN_A_ROW_MAX = 3;
 
-/** What the technician answers before a pass, and when all are done; `repeat` = throw the last one away. */
-export type Answer = 'go' | 'repeat' | 'abort';
-
-/** The technician, or a timer in his place. */
-export interface Technician {
-  say(line: string): void;
-  /** Waits for the start of a pass; `again`: the one before may be thrown away. Rejects when he goes away. */
-  ready(pass: string, again: boolean): Promise<Answer>;
-  /** All passes are done: `go` keeps the result. */
-  keep(): Promise<Answer>;
-  /** Called while a pass is watched. */
-  watching(passedS: number, windowS: number): void;
-  watched(): void;
-}
+/** What it needs of the record; read only but for the last step. */
+export type WalkTestStore = Pick<RecordStore, 'box' | 'lastId' | 'raisedSince' | 'readOnly' | 'keepWalkTest'>;
 
 export interface WalkTestOptions {
-  readonly store: RecordStore;
+  readonly store: WalkTestStore;
   readonly rule: RuleConfig;
   readonly passes: number;
   readonly technician: Technician;
@@ -60,7 +49,7 @@ export function windowS(rule: RuleConfig): number {
 }
 
 /** Throws AgentError when no agent runs, or when it does not see: a test would only measure that. */
-export function watchingBox(store: RecordStore, stateDir: string): BoxState {
+export function watchingBox(store: Pick<RecordStore, 'box'>, stateDir: string): BoxState {
   const box = store.box();
   if (box === undefined || !isRunning(box)) {
     throw new AgentError('config', `no agent runs with the state in ${stateDir}; start \`vigie run\` first`);
@@ -111,13 +100,10 @@ export class WalkTest {
       if (!(await this.#cleared())) continue;
       const pass = await this.#watch();
       if (pass.outcome === 'missed') this.#assertOn();
-      this.#tell(pass);
+      this.#options.technician.tell(this.#eventOf(pass));
       blind = pass.outcome === 'blind' ? blind + 1 : 0;
       if (this.#options.unattended && blind >= BLIND_IN_A_ROW_MAX) {
-        throw new AgentError(
-          'unavailable',
-          `the box was blind in ${blind} passes in a row; nothing was kept`,
-        );
+        throw new WalkTestOver('blind', `the box was blind in ${blind} passes in a row`);
       }
       if (pass.outcome !== 'blind') this.#outcomes.push(pass.outcome);
     }
@@ -127,27 +113,24 @@ export class WalkTest {
     return store.keepWalkTest({ rule: rule.id, wallMs, passes, seen, repeated: this.#repeated, afterId });
   }
 
-  #ask(done: number): Promise<Answer> {
+  #ask(done: number): Promise<WalkAnswer> {
     const { passes, technician } = this.#options;
     if (done === passes) return technician.keep();
-    return technician.ready(`Pass ${done + 1} of ${passes}: ${this.#scene.act}`, done > 0);
+    return technician.ready({ number: done + 1, passes, act: this.#scene.act }, done > 0);
   }
 
   /** A rule that is off misses everything, which says nothing of the box. */
   #assertOn(): void {
     const { rule, isOn } = this.#options;
     if (isOn()) return;
-    throw new AgentError('unavailable', `rule ${rule.id} is off by its schedule now; nothing was kept`);
+    throw new WalkTestOver('off', `rule ${rule.id} is off by its schedule now`);
   }
 
   /** Whether the next pass may start: the last scene is over, or the technician knows better. */
   async #cleared(): Promise<boolean> {
     const { technician, unattended, clock, signal } = this.#options;
     if (!this.#stands() || this.#warned) return true;
-    const how = this.#scene.clear ?? 'clear the scene';
-    technician.say(
-      `The box still sees the last scene: ${how}.${unattended ? '' : ' Or start all the same.'}`,
-    );
+    technician.tell({ code: 'still-standing', clear: this.#scene.clear });
     if (!unattended) {
       this.#warned = true;
       return false;
@@ -155,10 +138,8 @@ export class WalkTest {
     const sinceMs = clock.nowMs();
     while (this.#stands()) {
       if (clock.nowMs() - sinceMs > CLEAR_WITHIN_MS) {
-        throw new AgentError(
-          'unavailable',
-          `the last scene still stands after ${CLEAR_WITHIN_MS / 1000} s; nothing was kept`,
-        );
+        const reason = `the last scene still stands after ${CLEAR_WITHIN_MS / 1000} s`;
+        throw new WalkTestOver('still-standing', reason);
       }
       await this.#sleep(clock, signal);
     }
@@ -199,20 +180,15 @@ export class WalkTest {
     }
   }
 
-  #tell(pass: Pass): void {
-    const { technician } = this.#options;
+  #eventOf(pass: Pass): WalkEvent {
     const { clear } = this.#scene;
-    const next = clear === undefined ? '' : ` Now ${clear}.`;
     switch (pass.outcome) {
       case 'seen':
-        technician.say(`seen after ${pass.passedS.toFixed(1)} s.${next}`);
-        return;
+        return { code: 'seen', seconds: pass.passedS, clear };
       case 'missed':
-        technician.say(`missed: no alert within ${this.#windowS} s.${next}`);
-        return;
+        return { code: 'missed', windowS: this.#windowS, clear };
       case 'blind':
-        technician.say(`does not count: the box had no picture, or was started anew.${next}`);
-        return;
+        return { code: 'blind', clear };
     }
   }
 
@@ -222,6 +198,6 @@ export class WalkTest {
   }
 }
 
-function givenUp(): AgentError {
-  return new AgentError('unavailable', 'the walk test was given up; nothing was kept');
+function givenUp(): WalkTestOver {
+  return new WalkTestOver('given-up', 'the walk test was given up');
 }

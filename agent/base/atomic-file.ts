@@ -2,6 +2,7 @@
 import {
   closeSync,
   constants,
+  fchmodSync,
   fchownSync,
   fstatSync,
   fsyncSync,
@@ -15,11 +16,21 @@ import { dirname } from 'node:path';
 /** A file that somebody else has laid there, or a link of theirs, is never written through. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
  * Writes beside the file, flushes, renames, flushes the folder (the order that ext4 and POSIX ask for). In a folder of
- * another user root's file becomes that user's.
+ * another user root's file becomes that user's. With `owner` root's file becomes theirs, and has exactly this mode.
  */
-export function writeAtomically(file: string, content: string | Uint8Array, mode = 0o600): void {
+export function writeAtomically(
+  file: string,
+  content: string | Uint8Array,
+  mode = 0o600,
+  owner?: Owner,
+): void {
   const beside = `${file}.new`;
   const folder = openSync(dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -27,7 +38,11 @@ export function writeAtomically(file: string, content: string | Uint8Array, mode
     rmSync(beside, { force: true });
     const fd = openSync(beside, NEW_FILE, mode);
     try {
-      if (uid !== 0 && process.geteuid?.() === 0) fchownSync(fd, uid, gid);
+      const asRoot = process.geteuid?.() === 0;
+      if (asRoot && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
+      else if (asRoot && uid !== 0) fchownSync(fd, uid, gid);
+      // The umask has no say in it.
+      if (owner !== undefined) fchmodSync(fd, mode);
       writeFileSync(fd, content);
       fsyncSync(fd);
     } finally {

@@ -36,13 +36,13 @@ export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
 /** What an order says, a line each; of its keys what can be compared with what their holders have read out. */
 export function orderLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
-  const recipients = content.ageRecipients ?? [];
+  const { outlines = [], masks = [], ageRecipients: recipients = [] } = content;
   const holders = resumeKeys.map(({ name, publicKey }) => [
     '',
     `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
   ]);
   return [
-    ['order', `${order} of ${authority}`],
+    [content.installation === true ? 'permit' : 'order', `${order} of ${authority}`],
     ['for', `${box} at ${site}, camera ${camera}`],
     ['valid', `from ${notBefore} until ${notAfter}`],
     ...rules.map(({ kind, zones, purpose, legalBasis, shadow }, index) => {
@@ -50,6 +50,17 @@ export function orderLines(content: Authorisation): string[] {
       const how = shadow === true ? ', only counted (shadow)' : '';
       return [index === 0 ? 'allows' : '', `${kind} ${where} for ${purpose}${how}: ${legalBasis}`];
     }),
+    ...(content.installation === true
+      ? [['allows', 'to look while the box is installed; NO rule runs']]
+      : []),
+    ...outlines.map(({ id, polygon }, index) => [
+      index === 0 ? 'outlines' : '',
+      `${id} only inside ${cornersText(polygon)}`,
+    ]),
+    ...masks.map(({ id, polygon }, index) => [
+      index === 0 ? 'masks' : '',
+      `${id}: black in every picture: ${cornersText(polygon)}`,
+    ]),
     [
       'keeps',
       `events ${retention.eventsDays} days at most, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}`,
@@ -60,6 +71,11 @@ export function orderLines(content: Authorisation): string[] {
     ...recipients.map((recipient) => ['', recipient]),
   ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
 }
+
+/** `(0.1, 0.25) (0.9, 0.25) (0.9, 0.8)` */
+const cornersText = (polygon: readonly (readonly number[])[]): string =>
+  polygon.map(([x = 0, y = 0]) => `(${rounded(x)}, ${rounded(y)})`).join(' ');
+const rounded = (share: number): number => Number(share.toFixed(4));
 
 function readOrder(file: string): Authorisation {
   let order: unknown;

@@ -3,8 +3,9 @@ import { systemClock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import { type Authorisation, cameraAddress } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
-import { authorisationFault, openAuthorisation } from '../contract/signed-order.ts';
-import { coverageOf, readAuthorisationFile, readAuthorityKey } from '../restraint/authorisation.ts';
+import { covers } from '../contract/polygon.ts';
+import { readAuthorityKey } from '../restraint/authorisation.ts';
+import { orderInForce, type Refused, readOrders, type Signed } from '../restraint/orders.ts';
 import { orderLines } from './authorise.ts';
 
 export interface CoveredRule {
@@ -28,28 +29,37 @@ const NO_KEY = '`authorityKey` is not set; it names the authority’s public key
 /** Why no rule would run; undefined where one may, as far as is known without the files when there is no `report`. */
 export function whyNothingRuns(config: Config, report: CoverageReport | undefined): string | undefined {
   if (config.rules.length === 0) return '`rules` is empty; name at least one rule';
-  if (config.authorisation === undefined) return NO_ORDER;
+  // Under a permit to install alone no rule runs.
+  if (config.authorisation === undefined && report?.content === undefined) return NO_ORDER;
   if (config.authorityKey === undefined) return NO_KEY;
   if (report?.fault !== undefined) return report.fault;
+  if (report?.content?.installation === true) {
+    return `order ${report.content.order} is a permit to install: the box looks under it, and no rule runs`;
+  }
   const covered = report?.rules.some(({ state }) => state !== 'not covered') ?? true;
   return covered ? undefined : `order ${report?.content?.order ?? ''} covers no rule of this configuration`;
 }
 
 /** By the files that the configuration names; whether the box has pinned another key is known on the box only. */
 export function coverageReport(config: Config): CoverageReport {
-  const { authorisation, authorityKey, site, box, camera, rules } = config;
+  const { authorisation, installation, authorityKey, site, box, camera, rules } = config;
   try {
-    if (authorisation === undefined) throw new AgentError('config', NO_ORDER);
+    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_ORDER);
     if (authorityKey === undefined) throw new AgentError('config', NO_KEY);
-    const content = openAuthorisation(readAuthorisationFile(authorisation), readAuthorityKey(authorityKey));
+    const orders = readOrders(config, readAuthorityKey(authorityKey));
     const place = { site, box, camera: cameraAddress(camera?.source ?? '') };
-    const fault = authorisationFault(content, place, systemClock.wallMs())?.message;
-    const covered = coverageOf(content, rules).map(({ rule, grant, reason }): CoveredRule => {
+    const held = orderInForce(orders, place, systemClock.wallMs());
+    // One that does not hold here and now is told all the same, with why.
+    const told = [held, orders.authorisation, orders.installation].find(isSigned);
+    const fault =
+      'reason' in held ? held.reason.replace(/; it is \S+ by the latest time seen/g, '') : undefined;
+    if (told === undefined) throw new AgentError('config', fault ?? NO_ORDER);
+    const covered = told.coverage.map(({ rule, grant, reason }): CoveredRule => {
       if (grant === undefined) return { rule, state: 'not covered', detail: reason ?? '' };
       const detail = `${grant.legalBasis ?? ''}, until ${grant.validUntil ?? ''}`;
       return { rule, state: grant.shadow ? 'shadow' : 'covered', detail };
     });
-    return { fault, content, rules: covered, warnings: excess(config, content) };
+    return { fault, content: told.content, rules: covered, warnings: excess(config, told.content) };
   } catch (error) {
     rethrowBug(error);
     const why = { state: 'not covered', detail: 'no authorisation' } as const;
@@ -75,12 +85,22 @@ export function coverageLines({ content, rules }: CoverageReport): string[] {
   ];
 }
 
-function excess({ retention }: Config, content: Authorisation): string[] {
-  return (['eventsDays', 'snapshotsDays', 'sealedDays'] as const).flatMap((key) => {
+const isSigned = (order: Signed | Refused | undefined): order is Signed =>
+  order !== undefined && !('reason' in order);
+
+function excess({ retention, zones, lines }: Config, content: Authorisation): string[] {
+  const { order, masks = [] } = content;
+  const days = (['eventsDays', 'snapshotsDays', 'sealedDays'] as const).flatMap((key) => {
     const most = content.retention[key];
     if (retention[key] <= most) return [];
-    return [
-      `retention.${key}: ${retention[key]}, but order ${content.order} allows ${most}; ${most} is used`,
-    ];
+    return [`retention.${key}: ${retention[key]}, but order ${order} allows ${most}; ${most} is used`];
   });
+  const places = [...zones, ...lines.map(({ id, from, to }) => ({ id, polygon: [from, to] }))];
+  const blind = places.flatMap(({ id, polygon }) => {
+    const mask = masks.find((black) => covers(black.polygon, polygon));
+    return mask === undefined
+      ? []
+      : [`${id} lies wholly under the mask "${mask.id}" of order ${order}: nothing is ever seen there`];
+  });
+  return [...days, ...blind];
 }

@@ -1,6 +1,10 @@
-/** `vigie remote`: from the room, by a signed command, one box is suspended, let go on, or told that its clock is right. */
+/**
+ * `vigie remote`: from the room, by a signed command, one box is suspended, let go on, told that its clock is right, or opened
+ * for a technician's phone.
+ */
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
+import { OpenHotspotResult } from '../contract/hotspot.ts';
 import { RestraintResult, SuspendArgs, TimeResetResult } from '../contract/mode.ts';
 import { signResume } from '../restraint/resume.ts';
 import { print, printNote } from './print.ts';
@@ -16,6 +20,10 @@ export interface RemoteOptions extends RoomOptions {
 
 export interface RemoteSuspendOptions extends RemoteOptions {
   readonly reason: string;
+}
+
+export interface RemoteOpenHotspotOptions extends RemoteOptions {
+  readonly minutes: number;
 }
 
 export interface RemoteResumeOptions extends RemoteSuspendOptions {
@@ -66,6 +74,18 @@ export async function remoteResetTime(options: RemoteOptions): Promise<void> {
   });
   if (!Value.Check(TimeResetResult, result)) throw otherForm(box);
   print(`${box}: what is valid is judged from ${result.after} on, no longer from ${result.before}`);
+}
+
+/** Throws AgentError, one line. */
+export async function remoteOpenHotspot(options: RemoteOpenHotspotOptions): Promise<void> {
+  const { box, timeout: timeoutS, minutes } = options;
+  assertBox(box);
+  const result = await askBox(roomOf(options), {
+    ...{ op: 'open-hotspot', args: { minutes }, box, timeoutS },
+    key: signingKey(options.sign),
+  });
+  if (!Value.Check(OpenHotspotResult, result)) throw otherForm(box);
+  print(`${box}: its root was given the command to open the hotspot for ${result.minutes} min`);
 }
 
 function checked({ box, reason }: RemoteSuspendOptions): { reason: string } {

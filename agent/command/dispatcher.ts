@@ -11,11 +11,11 @@ import { rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import {
-  type AcceptedCommand,
   type CommandOp,
   CommandRefused,
   type CommandReply,
   type IncomingCommand,
+  type SignedCommand,
 } from '../contract/command.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { CommandVerifier } from './verifier.ts';
@@ -33,7 +33,7 @@ export interface CommandDispatcherOptions {
   readonly box: string;
   readonly verifier: CommandVerifier;
   /** What each command does; returns the result of the reply (or a promise of it), or throws CommandRefused. */
-  readonly handlers: Readonly<Record<CommandOp, (command: AcceptedCommand) => unknown>>;
+  readonly handlers: Readonly<Record<CommandOp, (command: SignedCommand) => unknown>>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -95,7 +95,7 @@ export class CommandDispatcher {
     while (this.#waiting.size > 0) await Promise.all(this.#waiting);
   }
 
-  #obey(command: AcceptedCommand, incoming: IncomingCommand): void {
+  #obey(command: SignedCommand, incoming: IncomingCommand): void {
     const { op, counter, key } = command;
     try {
       const result = this.#options.handlers[op](command);

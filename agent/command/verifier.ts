@@ -8,13 +8,13 @@ import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../base/dsse.ts';
 import {
-  type AcceptedCommand,
   COMMAND_BYTES_MAX,
   COMMAND_OPS,
   COMMAND_TYPE,
   Command,
   type CommandOp,
   CommandRefused,
+  type SignedCommand,
 } from '../contract/command.ts';
 import type { CommandKey } from '../contract/config.ts';
 import type { ReplayGuard } from './replay-guard.ts';
@@ -53,7 +53,7 @@ export class CommandVerifier {
   }
 
   /** The command, to be obeyed once and now; throws CommandRefused. */
-  open(bytes: Uint8Array): AcceptedCommand {
+  open(bytes: Uint8Array): SignedCommand {
     const { keyids, payload } = openEnvelope(bytes, this.#publicKeys);
     const command = ofForm(Command, parseJson(payload, 'the command'), 'not a command');
     const key = this.#keys.get(keyids[0] ?? '');
@@ -63,7 +63,7 @@ export class CommandVerifier {
     const { counter, args } = command;
     const name = key?.name ?? '';
     this.#options.guard.use({ op, key: name, keyid: keyids[0] ?? '', counter });
-    return { op, args, counter, key: name };
+    return { op, args, counter, key: name, envelope: bytes };
   }
 
   #permitted({ op }: Command, key: CommandKey | undefined): CommandOp {

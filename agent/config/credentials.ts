@@ -17,6 +17,7 @@ const PLACES: readonly (readonly [string, string] | readonly [string])[] = [
   ['mqtt', 'cert'],
   ['mqtt', 'key'],
   ['authorisation'],
+  ['installation'],
 ];
 
 /**

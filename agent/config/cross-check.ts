@@ -12,7 +12,7 @@ import {
   RetentionConfig,
   ZoneConfig,
 } from '../contract/config.ts';
-import { polygonFault } from './polygon.ts';
+import { polygonFault } from '../contract/polygon.ts';
 import { type Path, shown } from './problem.ts';
 import { isGroup, type Mistake } from './shape.ts';
 import { didYouMean } from './words.ts';

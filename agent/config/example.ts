@@ -94,6 +94,7 @@ rules:
     persistS: 30
 
 authorisation: /etc/vigie/authorisation.dsse.json # without one that holds, nothing is analysed
+installation: /etc/vigie/installation.dsse.json   # a permit to install, for a day: it looks, and no rule runs
 authorityKey: /etc/vigie/authority.pub            # whose signature counts; pinned at its first use
 
 mqtt:

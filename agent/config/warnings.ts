@@ -3,8 +3,8 @@ import { statSync } from 'node:fs';
 import type { Config, ZoneConfig } from '../contract/config.ts';
 import type { PointNorm } from '../contract/geometry.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
+import { areaNorm, covers } from '../contract/polygon.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
-import { areaNorm, covers } from './polygon.ts';
 import type { Mistake } from './shape.ts';
 
 /** A dwell seen in fewer analysed frames than this is a matter of luck: one missed detection decides. */

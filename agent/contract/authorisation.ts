@@ -3,7 +3,9 @@
  * the authority's key off the box. Analysis runs under it and not without it.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { CommandKey } from './config.ts';
+import { CommandKey, MaskConfig } from './config.ts';
+
+export { cameraAddress } from './camera-address.ts';
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
@@ -15,8 +17,11 @@ const Days = (maximum: number) => Type.Integer({ minimum: 1, maximum });
 /** The DSSE payload type. */
 export const AUTHORISATION_TYPE = 'application/vnd.vigie.authorisation+json';
 
-/** With every list full some 100 kB would do; an order of a usual site has 2. */
-export const AUTHORISATION_BYTES_MAX = 131_072;
+/** With every list full, four digits a coordinate, some 400 kB would do; an order of a usual site has 2. */
+export const AUTHORISATION_BYTES_MAX = 524_288;
+
+/** A permit to install holds for a working day, not for a season. */
+export const INSTALLATION_MS_MAX = 86_400_000;
 
 export const AuthorisedRule = Type.Object(
   {
@@ -34,6 +39,15 @@ export const AuthorisedRule = Type.Object(
 );
 export type AuthorisedRule = Static<typeof AuthorisedRule>;
 
+export const Outline = Type.Object(
+  {
+    id: { ...Id, description: 'the zone or line' },
+    polygon: { ...MaskConfig.properties.polygon, description: 'where it must lie' },
+  },
+  { ...strict, description: 'a zone or line of this id counts only where it lies inside' },
+);
+export type Outline = Static<typeof Outline>;
+
 export const ResumeKey = Type.Object(
   { name: Id, publicKey: CommandKey.properties.publicKey },
   { ...strict, description: 'whose signature counts when a suspended box is to go on' },
@@ -46,7 +60,23 @@ export const Authorisation = Type.Object(
     site: Id,
     box: Id,
     camera: Text(1024, 'what the box looks at: `camera.source` without user and password'),
-    rules: Type.Array(AuthorisedRule, { minItems: 1, maxItems: 64 }),
+    installation: Type.Optional(
+      Type.Boolean({
+        description:
+          'a permit to install: the box may look for 24 hours at most, so that it can be put up, and no rule runs',
+      }),
+    ),
+    rules: Type.Array(AuthorisedRule, {
+      maxItems: 64,
+      description: 'none in a permit to install, and only there',
+    }),
+    outlines: Type.Optional(Type.Array(Outline, { maxItems: 128 })),
+    masks: Type.Optional(
+      Type.Array(MaskConfig, {
+        maxItems: 64,
+        description: 'black in every picture, whatever the configuration of the box says',
+      }),
+    ),
     notBefore: Time,
     notAfter: Time,
     retention: Type.Object(
@@ -65,11 +95,3 @@ export const Authorisation = Type.Object(
   strict,
 );
 export type Authorisation = Static<typeof Authorisation>;
-
-/** The source of a camera as an order names it: without user, password and query. */
-export function cameraAddress(source: string): string {
-  const [, scheme, host = '', path = ''] = /^(rtsps?:\/\/)(?:[^/]*@)?([^/?#]*)([^?#]*)/.exec(source) ?? [];
-  if (scheme === undefined) return source;
-  // Cheap cameras take the login in the path: /user=admin_password=…
-  return `${scheme}${host}${path.replace(/\/?(?:user|pass\w{0,16}|pwd|token)=.*$/is, '')}`;
-}

@@ -20,7 +20,7 @@ export const COMMAND_BYTES_MAX = 16_384;
 export const ALL_BOXES = 'all';
 
 /** What a command may ask for; a key in the configuration names those that it may sign. */
-export const COMMAND_OPS = ['search', 'suspend', 'resume', 'unseal', 'reset-time'] as const;
+export const COMMAND_OPS = ['search', 'suspend', 'resume', 'unseal', 'reset-time', 'open-hotspot'] as const;
 export type CommandOp = (typeof COMMAND_OPS)[number];
 
 /** So many signatures, whose keys are named: what is not covered by a signature must still be exactly right. */
@@ -64,6 +64,11 @@ export interface AcceptedCommand {
   readonly args: Readonly<Record<string, unknown>>;
   readonly counter: number;
   readonly key: string;
+}
+
+/** With what was signed, for another to judge by itself. */
+export interface SignedCommand extends AcceptedCommand {
+  readonly envelope: Uint8Array;
 }
 
 export const REFUSALS = [

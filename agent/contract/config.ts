@@ -231,6 +231,11 @@ export const Config = Type.Object(
     authorisation: Type.Optional(
       AbsolutePath('the absolute path of the signed authorisation (DSSE); without one nothing is analysed'),
     ),
+    installation: Type.Optional(
+      AbsolutePath(
+        'the absolute path of a signed permit to install (DSSE): where no authorisation holds, the box looks under it, and no rule runs',
+      ),
+    ),
     authorityKey: Type.Optional(
       AbsolutePath(
         'the absolute path of the authority’s ed25519 public key, PEM, writable by its owner only',

@@ -42,6 +42,11 @@ export class GroundPlane {
     this.#hfovDeg = hfovDeg;
   }
 
+  /** y of the horizon, as a share of the picture's height; outside of 0..1 where the picture does not show it. */
+  get horizonNorm(): number {
+    return this.#horizon;
+  }
+
   /** How tall an upright adult looks whose feet are at `y`, as a share of the picture's height; 0 from the horizon up. */
   personHeightNorm(y: number): number {
     return Math.max(0, this.#slope * (y - this.#horizon));

@@ -141,6 +141,16 @@ export const DetectorReport = Type.Object(
 );
 export type DetectorReport = Static<typeof DetectorReport>;
 
+/** When the certificates of the broker's connection end. */
+export const CertificateReport = Type.Object(
+  {
+    notAfter: { ...Time, description: 'of the box’s own' },
+    caNotAfter: nullable({ ...Time, description: 'of the authority’s that is the next to end' }),
+  },
+  strict,
+);
+export type CertificateReport = Static<typeof CertificateReport>;
+
 export const FramesReport = Type.Object({ read: Count, analysed: Count, dropped: Count }, strict);
 export type FramesReport = Static<typeof FramesReport>;
 
@@ -166,6 +176,8 @@ export const HealthReport = Type.Object(
     outbox: OutboxReport,
     /** Null where no broker is configured. */
     mqtt: nullable(DeliveryState),
+    /** Null where there is none, or none that can be read; absent in what versions up to 0.1.0 say. */
+    certificate: Type.Optional(nullable(CertificateReport)),
     /** Null while its record cannot be read. */
     accuracy: nullable(AccuracyReport),
     processes: Type.Object({ agent: ProcessReport, vision: nullable(ProcessReport) }, strict),

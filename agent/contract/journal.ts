@@ -9,8 +9,10 @@ export interface Running {
   readonly versions: Readonly<Record<string, string>>;
   /** SHA-256 of the configuration as it was read, in JSON. */
   readonly config: string;
-  /** The same of what is watched: zones, lines and masks. */
+  /** The same of what is drawn: zones, lines and masks. */
   readonly zones: string;
+  /** The same of that and of camera and rules; absent in entries of versions up to 0.1.0. */
+  readonly watched?: string;
   /** Null while no detector is loaded. */
   readonly model: { readonly name: string; readonly sha256: string } | null;
   readonly clockSynced: boolean;
@@ -44,6 +46,18 @@ export interface ChangedBy {
   readonly fileTime: string;
 }
 
+type Corners = readonly (readonly [number, number])[];
+
+/** A zone, line or mask that is not where it was. */
+export interface RedrawnPlace {
+  readonly list: 'zones' | 'lines' | 'masks';
+  readonly id: string;
+  /** Corners, or the two ends of a line; null: there was none; `unknown`: only its hash is on record. */
+  readonly before: Corners | null | 'unknown';
+  /** Null: there is none any more. */
+  readonly after: Corners | null;
+}
+
 export type JournalEntry =
   | ({ readonly type: 'start'; readonly boot: string; readonly timeZone: string } & Running)
   | ({ readonly type: 'heartbeat'; readonly boot: string; readonly frames: FramesReport } & Running)
@@ -57,6 +71,8 @@ export type JournalEntry =
       /** Null where the agent was not told of a file. */
       readonly by: ChangedBy | null;
     }
+  /** What was drawn anew, behind its `config`: where each place lay and lies; in as many entries as it takes. */
+  | { readonly type: 'geometry'; readonly places: readonly RedrawnPlace[] }
   /** Another version of the program or of what it runs on, since the start before. */
   | {
       readonly type: 'update';
@@ -92,6 +108,8 @@ export type JournalEntry =
       readonly sha256: string;
       readonly notBefore: string;
       readonly notAfter: string;
+      /** A permit to install: no rule runs under it. Absent where it is none. */
+      readonly installation?: true;
     }
   /** A signed command was accepted, before it was obeyed. */
   | {
@@ -115,6 +133,15 @@ export type JournalEntry =
   | { readonly type: 'time-reset'; readonly before: string; readonly after: string; readonly by: string }
   /** A technician has looked at a camera that had moved: the zones hold. `by`: the account that said so, where it is known. */
   | { readonly type: 'view-confirmed'; readonly movedSince: string; readonly by: string | null }
+  /** A technician at the box begins to look at redacted pictures; `session`: of his at the page, `order`: its number. */
+  | { readonly type: 'preview-started'; readonly session: string; readonly order: string }
+  /** `frames`: pictures that were sent to him. */
+  | {
+      readonly type: 'preview-ended';
+      readonly session: string;
+      readonly why: string;
+      readonly frames: number;
+    }
   /** Whose word the box obeys from now on: fingerprints of the authority's keys. */
   | { readonly type: 'authority'; readonly before: string | null; readonly after: string }
   /** Entries that could not be written while the disk refused. */

@@ -3,6 +3,7 @@
  * A new rule or condition is published only when it stands here; the tests refuse what does not.
  */
 import { type TObject, type TProperties, Type } from '@sinclair/typebox';
+import { ConfigChange } from './config-change.ts';
 import type { Severity } from './event.ts';
 import { XyxyNorm } from './geometry.ts';
 import { LabelSchema } from './label.ts';
@@ -31,6 +32,9 @@ const COMMON = {
     Type.String({ maxLength: 200, description: 'why it ended, where that was not in the street' }),
   ),
 };
+
+/** Of the condition that a technician looks at redacted pictures: no fault. */
+export const PREVIEW_CONDITION = 'preview';
 
 export interface EventKind {
   readonly kind: string;
@@ -73,6 +77,22 @@ function ruleKind(schema: TObject, title: string, properties: TProperties): Even
 function conditionKind(kind: string, title: string, properties: TProperties): EventKind {
   const params = Type.Object({}, strict);
   return { kind, title, severities: ['system'], params, cause: cause(properties) };
+}
+
+/** What a person must do by a date; each of the days before it is an incident of its own, which ends when it is done. */
+function reminderKind(kind: string, title: string, what: readonly string[]): EventKind {
+  const params = {
+    daysBefore: Type.Union([30, 7, 1].map((days) => Type.Literal(days))),
+    notAfter: Time('the end'),
+  };
+  return {
+    ...{ kind, title, severities: ['system'], params: Type.Object(params, strict) },
+    cause: cause({
+      what: Type.Union(what.map((name) => Type.Literal(name))),
+      notAfter: Time('the end'),
+      daysLeft: Type.Integer({ minimum: 0, description: 'whole days; 0: hours, or it is over' }),
+    }),
+  };
 }
 
 /** Of a condition in which nothing is seen: its `standingS` is the time for which these were not watched. */
@@ -127,6 +147,19 @@ const RULE_KINDS: Readonly<Record<RuleConfig['kind'], EventKind>> = {
   }),
 };
 
+const ChangedPlace = Type.Object(
+  {
+    ...ConfigChange.properties.places.items.properties,
+    outlined: Type.Optional(
+      Type.Boolean({
+        description:
+          'of a zone or line: an outline of the order that holds says where it may lie, and it lies there',
+      }),
+    ),
+  },
+  strict,
+);
+
 export const EVENT_KINDS: readonly EventKind[] = [
   ...Object.values(RULE_KINDS),
   {
@@ -161,6 +194,7 @@ export const EVENT_KINDS: readonly EventKind[] = [
   conditionKind('detector-fallback', 'the detector runs, but not the model or provider that is configured', {
     reason: Reason,
   }),
+  conditionKind(PREVIEW_CONDITION, 'a technician at the box looks at redacted pictures of its camera', {}),
   conditionKind('config-refused', 'the configuration is refused; the last good one runs', {
     reason: Reason,
   }),
@@ -182,5 +216,16 @@ export const EVENT_KINDS: readonly EventKind[] = [
   }),
   conditionKind('journal-down', 'the tamper-evident journal cannot be written', { reason: Reason }),
   conditionKind('identity-conflict', 'another client uses the box’s name', { reason: Reason }),
+  reminderKind('certificate-ends', 'a certificate of the broker’s connection ends soon', [
+    'certificate',
+    'ca',
+  ]),
+  reminderKind('order-ends', 'the order under which the box looks ends soon', ['order']),
+  conditionKind('config-changed', 'the configuration is another than at the start before', {
+    lists: ConfigChange.properties.lists,
+    changed: Type.Array(ChangedPlace, { maxItems: 64 }),
+    more: Type.Integer({ minimum: 1, description: 'places that are not named here' }),
+    reason: Reason,
+  }),
   conditionKind('certificate', 'the broker’s or the box’s certificate is refused', { reason: Reason }),
 ];

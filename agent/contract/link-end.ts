@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
-import { LinkDecoder, type Received } from './link.ts';
+import { LinkDecoder, type Received } from './link-frame.ts';
 
 const UNREAD_BYTES_MAX = 4 * 1024 * 1024;
 const FLUSH_WITHIN_MS = 500;
@@ -21,9 +21,10 @@ export class LinkEnd<S extends TSchema> {
   #refused = 0;
   #closed = false;
 
-  constructor(socket: Socket, incoming: S, events: LinkEvents<S>) {
+  /** `bytesMax`: of an incoming message. */
+  constructor(socket: Socket, incoming: S, events: LinkEvents<S>, bytesMax?: number) {
     this.#socket = socket;
-    const decoder = new LinkDecoder(incoming);
+    const decoder = new LinkDecoder(incoming, bytesMax);
     const close = (error?: Error): void => {
       if (this.#closed) return;
       this.#closed = true;

@@ -1,12 +1,8 @@
 /**
- * The link between vision and agent: messages, framing and the codec.
- *
- * Framing: uint32 BE length of the rest, uint32 BE length of the JSON header, the header, then binary
- * bytes (redacted and sealed pictures only). LIMITS: a message is at most 1 MiB; a longer or malformed one is `corrupt`
- * and the link is closed, since a stream that lost its framing cannot be trusted again.
+ * The link between vision and agent: messages, and what may be put on it (framing: link-frame.ts). What is binary is a
+ * redacted or a sealed picture.
  */
-import { type Static, type TSchema, Type } from '@sinclair/typebox';
-import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler';
+import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../base/errors.ts';
 import { AUTHORISATION_BYTES_MAX } from './authorisation.ts';
 import {
@@ -20,11 +16,12 @@ import {
 import { SizePx, XyxyNorm } from './geometry.ts';
 import { GroupSchema, LabelSchema } from './label.ts';
 import { LatencyCounts } from './latency.ts';
+import { frameUp } from './link-frame.ts';
 import { Observation } from './observation.ts';
 import { type RedactedJpeg, Redaction } from './redacted-jpeg.ts';
 import { isAgeFile, type SealedEvidence, SealedNote } from './sealed-evidence.ts';
 
-export const LINK_MESSAGE_BYTES_MAX = 1_048_576;
+export { LINK_MESSAGE_BYTES_MAX, LinkDecoder, type Received } from './link-frame.ts';
 
 const strict = { additionalProperties: false } as const;
 const Text = Type.String({ maxLength: 1000 });
@@ -138,6 +135,8 @@ export const ToVision = Type.Union([
   ),
   /** A technician has looked at the view that the camera has now: the zones hold in it. */
   Type.Object({ kind: Type.Literal('confirm-view') }, strict),
+  /** Asks for the newest still, redacted as any, for the technician who aims the camera. */
+  Type.Object({ kind: Type.Literal('preview'), request: Type.Integer({ minimum: 1 }) }, strict),
   /** The board is hot: the analysed rate is to go down by so many steps. */
   Type.Object({ kind: Type.Literal('heat'), steps: Type.Integer({ minimum: 0, maximum: 16 }) }, strict),
   Type.Object({ kind: Type.Literal('stop') }, strict),
@@ -216,6 +215,15 @@ export const VisionStats = Type.Object(
 );
 export type VisionStats = Static<typeof VisionStats>;
 
+const pictured = {
+  request: Type.Integer({ minimum: 1 }),
+  sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  widthPx: Type.Integer({ minimum: 1 }),
+  heightPx: Type.Integer({ minimum: 1 }),
+  atMs: Ms,
+  redaction: Redaction,
+};
+
 export const FromVision = Type.Union([
   /** Sent once, before anything else. */
   Type.Object({ kind: Type.Literal('hello'), pid: Count }, strict),
@@ -249,20 +257,15 @@ export const FromVision = Type.Union([
     strict,
   ),
   /** Answer to an evidence request; the JPEG is the message's binary part. */
-  Type.Object(
-    {
-      kind: Type.Literal('snapshot'),
-      request: Type.Integer({ minimum: 1 }),
-      sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-      widthPx: Type.Integer({ minimum: 1 }),
-      heightPx: Type.Integer({ minimum: 1 }),
-      atMs: Ms,
-      redaction: Redaction,
-    },
-    strict,
-  ),
+  Type.Object({ kind: Type.Literal('snapshot'), ...pictured }, strict),
   Type.Object(
     { kind: Type.Literal('no-snapshot'), request: Type.Integer({ minimum: 1 }), reason: Text },
+    strict,
+  ),
+  /** Answer to the request for a preview, as `snapshot`; `tookMs`: wall time of making it. */
+  Type.Object({ kind: Type.Literal('preview'), ...pictured, tookMs: Ms }, strict),
+  Type.Object(
+    { kind: Type.Literal('no-preview'), request: Type.Integer({ minimum: 1 }), reason: Text },
     strict,
   ),
   /** Comes before the answer to the same request, where there is somebody to seal to; the age file is the binary part. */
@@ -295,16 +298,16 @@ export const FromVision = Type.Union([
 export type FromVision = Static<typeof FromVision>;
 
 export type SnapshotHeader = Extract<FromVision, { kind: 'snapshot' }>;
+export type PreviewHeader = Extract<FromVision, { kind: 'preview' }>;
 
 export type SealedHeader = Extract<FromVision, { kind: 'sealed' }>;
 /** What vision says without a picture. */
-export type PlainFromVision = Exclude<FromVision, SnapshotHeader | SealedHeader>;
+export type PlainFromVision = Exclude<FromVision, SnapshotHeader | PreviewHeader | SealedHeader>;
 
-/** A received message with its binary part (empty for all but `snapshot` and `sealed`). */
-export interface Received<M> {
-  readonly message: M;
-  readonly binary: Uint8Array;
-}
+/** What came of the request for a preview; `tookMs`: wall time of making it. */
+export type PreviewAnswer =
+  | { readonly picture: RedactedJpeg; readonly tookMs: number }
+  | { readonly picture: undefined; readonly reason: string };
 
 export function encodeMessage(message: ToVision | PlainFromVision): Buffer {
   return frameUp(message, new Uint8Array(0));
@@ -317,8 +320,15 @@ export function encodeSnapshot(request: number, picture: RedactedJpeg): Buffer {
   return frameUp(header, picture.bytes);
 }
 
-/** The agent's end of `encodeSnapshot`; the caller has checked nothing yet but the schema. */
-export function receivedSnapshot(header: SnapshotHeader, binary: Uint8Array): RedactedJpeg {
+/** The same for a technician's preview, which took so long to make. */
+export function encodePreview(request: number, picture: RedactedJpeg, tookMs: number): Buffer {
+  const { sha256, widthPx, heightPx, atMs, redaction } = picture;
+  const about = { request, sha256, widthPx, heightPx, atMs, redaction };
+  return frameUp({ kind: 'preview', ...about, tookMs } satisfies PreviewHeader, picture.bytes);
+}
+
+/** The agent's end of both; the caller has checked nothing yet but the schema. */
+export function receivedSnapshot(header: SnapshotHeader | PreviewHeader, binary: Uint8Array): RedactedJpeg {
   const { sha256, widthPx, heightPx, atMs, redaction } = header;
   return { bytes: binary, sha256, widthPx, heightPx, atMs, redaction } as RedactedJpeg;
 }
@@ -333,56 +343,4 @@ export function encodeSealed(request: number, { bytes, sha256, recipients }: Sea
 /** The agent's end of `encodeSealed`. */
 export function receivedSealed({ sha256, recipients }: SealedHeader, binary: Uint8Array): SealedEvidence {
   return { bytes: binary, sha256, recipients } as unknown as SealedEvidence;
-}
-
-function frameUp(message: unknown, binary: Uint8Array): Buffer {
-  const header = Buffer.from(JSON.stringify(message));
-  const lengths = Buffer.alloc(8);
-  lengths.writeUInt32BE(4 + header.length + binary.length, 0);
-  lengths.writeUInt32BE(header.length, 4);
-  return Buffer.concat([lengths, header, binary]);
-}
-
-/** Splits a byte stream into validated messages. */
-export class LinkDecoder<S extends TSchema> {
-  readonly #check: TypeCheck<S>;
-  #pending: Buffer = Buffer.alloc(0);
-
-  constructor(schema: S) {
-    this.#check = TypeCompiler.Compile(schema);
-  }
-
-  /** Takes bytes as they come; returns the messages completed by them. Throws `corrupt` on anything else. */
-  push(chunk: Uint8Array): Received<Static<S>>[] {
-    this.#pending = this.#pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#pending, chunk]);
-    const out: Received<Static<S>>[] = [];
-    while (this.#pending.length >= 4) {
-      const length = this.#pending.readUInt32BE(0);
-      if (length < 4 || length > LINK_MESSAGE_BYTES_MAX) throw corrupt(`length ${length}`);
-      if (this.#pending.length < 4 + length) break;
-      out.push(this.#parse(this.#pending.subarray(4, 4 + length)));
-      this.#pending = this.#pending.subarray(4 + length);
-    }
-    return out;
-  }
-
-  #parse(body: Buffer): Received<Static<S>> {
-    const headerLength = body.readUInt32BE(0);
-    if (headerLength > body.length - 4) throw corrupt(`header length ${headerLength}`);
-    let message: unknown;
-    try {
-      message = JSON.parse(body.toString('utf8', 4, 4 + headerLength));
-    } catch (error) {
-      throw corrupt('header is not JSON', error);
-    }
-    if (!this.#check.Check(message)) {
-      const first = this.#check.Errors(message).First();
-      throw corrupt(`${first?.path || '/'}: ${first?.message ?? 'does not fit the schema'}`);
-    }
-    return { message, binary: new Uint8Array(body.subarray(4 + headerLength)) };
-  }
-}
-
-function corrupt(what: string, cause?: unknown): AgentError {
-  return new AgentError('corrupt', `link message refused (${what})`, cause);
 }

@@ -14,7 +14,7 @@ const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 export const AgeRecipient = Type.String({ pattern: '^age1[02-9ac-hj-np-z]{58}$' });
 
 /** The first line of every age file. */
-const AGE_FILE_START = Buffer.from('age-encryption.org/v1\n');
+const AGE_FILE_START = new TextEncoder().encode('age-encryption.org/v1\n');
 
 /** In Base64 and with the rest of the reply it stays below 1 MB, the least that common brokers let pass. */
 export const SEALED_BYTES_MAX = 700_000;
@@ -43,7 +43,7 @@ export type SealedNote = Static<typeof SealedNote>;
 
 /** Whether these bytes begin as an age file does. */
 export function isAgeFile(bytes: Uint8Array): boolean {
-  return AGE_FILE_START.equals(bytes.subarray(0, AGE_FILE_START.length));
+  return AGE_FILE_START.every((byte, i) => bytes[i] === byte);
 }
 
 /** The arguments of the command `unseal`. */

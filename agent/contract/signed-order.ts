@@ -6,8 +6,14 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { envelopeOpener, keyIdOf, ofForm, parseJson } from '../base/dsse.ts';
-import { AUTHORISATION_BYTES_MAX, AUTHORISATION_TYPE, Authorisation } from './authorisation.ts';
+import {
+  AUTHORISATION_BYTES_MAX,
+  AUTHORISATION_TYPE,
+  Authorisation,
+  INSTALLATION_MS_MAX,
+} from './authorisation.ts';
 import { CommandRefused } from './command.ts';
+import { polygonFault } from './polygon.ts';
 
 const openEnvelope = envelopeOpener({
   payloadType: AUTHORISATION_TYPE,
@@ -33,7 +39,7 @@ export function openAuthorisation(bytes: Uint8Array, authority: KeyObject): Auth
 /** What the schema says, and what it cannot say; throws CommandRefused. */
 export function checkedAuthorisation(content: unknown): Authorisation {
   const authorisation = ofForm(Authorisation, content, 'not an authorisation');
-  const { notBefore, notAfter, resumeKeys } = authorisation;
+  const { notBefore, notAfter, resumeKeys, outlines = [], masks = [] } = authorisation;
   // Written so that a time which does not exist (NaN) is refused.
   if (!(Date.parse(notBefore) < Date.parse(notAfter))) {
     throw new CommandRefused('malformed', `notBefore ${notBefore} does not come before notAfter ${notAfter}`);
@@ -43,7 +49,32 @@ export function checkedAuthorisation(content: unknown): Authorisation {
       throw new CommandRefused('malformed', `two of its resumeKeys have the same ${field}`);
     }
   }
+  if (new Set(outlines.map(({ id }) => id)).size < outlines.length) {
+    throw new CommandRefused('malformed', 'two of its outlines have the same id; a place has one');
+  }
+  for (const [list, shapes] of Object.entries({ outlines, masks })) {
+    for (const { id, polygon } of shapes) {
+      const fault = polygonFault(polygon);
+      if (fault !== undefined) throw new CommandRefused('malformed', `${list}: ${id}: ${fault}`);
+    }
+  }
+  const fault = installationFault(authorisation);
+  if (fault !== undefined) throw new CommandRefused('malformed', fault);
   return authorisation;
+}
+
+/** A permit to install is short, and nothing can be alerted or sealed under it. */
+function installationFault(authorisation: Authorisation): string | undefined {
+  const { installation = false, rules, notBefore, notAfter, ageRecipients } = authorisation;
+  if (!installation) {
+    return rules.length > 0
+      ? undefined
+      : '/rules is empty: an order names one rule at least; a permit to install says `installation: true`';
+  }
+  if (rules.length > 0) return 'a permit to install names no rules (rules: [])';
+  if (ageRecipients !== undefined) return 'a permit to install seals nothing; leave ageRecipients out';
+  if (Date.parse(notAfter) - Date.parse(notBefore) <= INSTALLATION_MS_MAX) return undefined;
+  return `a permit to install is valid for 24 hours at most; this one from ${notBefore} until ${notAfter}`;
 }
 
 /** Why it does not hold at this place and time, or undefined. */

@@ -6,6 +6,7 @@ import type { AccuracyReport } from '../contract/accuracy.ts';
 import type { Counters, Counting } from '../contract/counters.ts';
 import type {
   CameraReport,
+  CertificateReport,
   DeliveryState,
   DetectorReport,
   FramesReport,
@@ -37,6 +38,7 @@ export interface HealthSources {
   readonly delivery:
     | { readonly state: DeliveryState; readonly publisher: { health(report: HealthReport): void } }
     | undefined;
+  readonly certificates: { readonly report: CertificateReport | null };
   readonly accuracy: { report(): AccuracyReport | null };
 }
 
@@ -86,7 +88,7 @@ export class Health {
 
   report(): HealthReport {
     const { site, box, boot, versions, sources, clock } = this.#options;
-    const { restraint, clockSync, status, flow, outbox, delivery, accuracy } = sources;
+    const { restraint, clockSync, status, flow, outbox, delivery, certificates, accuracy } = sources;
     const { store, damaged, lanes } = outbox.counters;
     return {
       time: new Date(clock.wallMs()).toISOString(),
@@ -104,6 +106,7 @@ export class Health {
       incidents: flow.report,
       outbox: { store, damaged, lanes },
       mqtt: delivery?.state ?? null,
+      certificate: certificates.report,
       accuracy: accuracy.report(),
       processes: {
         agent: processReport(process.pid) ?? { pid: process.pid, rssMiB: 0, fds: null },

@@ -68,6 +68,11 @@ export function subjectOfCondition(kind: string): EventSubject {
   return { rule: { id: BUILT_IN, kind, params: {} }, severity: 'system', subject: 'camera' };
 }
 
+/** What a person must do by a date: `certificate-ends`, `order-ends`. */
+export function subjectOfReminder(kind: string, id: string, params: Record<string, unknown>): EventSubject {
+  return { rule: { id, kind, params }, severity: 'system', subject: 'camera' };
+}
+
 export function eventOf(about: EventSubject, transition: Transition, context: EventContext): UnnumberedEvent {
   const { episode, phase, situation, atMs, standingMs } = transition;
   const time = (ms: number): string => new Date(context.wallAtMs(ms)).toISOString();

@@ -13,7 +13,7 @@ import {
   type Observation,
 } from '../contract/observation.ts';
 import { CameraFitness } from './camera-fitness.ts';
-import { type EventSubject, subjectOfBoxRule, subjectOfCondition } from './event.ts';
+import { type EventSubject, subjectOfBoxRule, subjectOfCondition, subjectOfReminder } from './event.ts';
 import type { Happening } from './evidence-queue.ts';
 import { Incidents } from './lifecycle.ts';
 import { BOX_OWNER, type StandingByOwner } from './notes.ts';
@@ -41,6 +41,19 @@ const BLINDING: readonly string[] = [
   ...CAMERA_CONDITIONS.filter((kind) => !DEGRADING.some((degrading) => degrading === kind)),
 ];
 
+/** Their source says at each start how things stand, as soon as the clock can be relied on. */
+export const REMINDERS = ['certificate-ends', 'order-ends'] as const;
+
+/** What is to be done by a date, as it is now. */
+export interface Reminder {
+  readonly kind: (typeof REMINDERS)[number];
+  /** Of one reminder among those of its kind. */
+  readonly id: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly active: boolean;
+  readonly cause: Cause;
+}
+
 export interface SystemConditionsOptions {
   /** Zones and lines that the rules watch, and the rules. */
   readonly places: readonly string[];
@@ -51,6 +64,8 @@ export interface SystemConditionsOptions {
 export class SystemConditions {
   readonly #options: SystemConditionsOptions;
   readonly #incidents = new Map<string, Incidents>();
+  /** Of what there was a reminder last, by its key. */
+  readonly #reminded = new Map<string, EventSubject>();
   readonly #camera = new CameraFitness();
 
   constructor(options: SystemConditionsOptions) {
@@ -98,6 +113,34 @@ export class SystemConditions {
     return this.#change(kind, subjectOfCondition(kind), active, { ...cause, ...blinded }, atMs);
   }
 
+  /** Something of the box has happened and is over: told at once, and told as ended. */
+  happened(kind: string, cause: Cause, atMs: number): Happening[] {
+    const about = subjectOfCondition(kind);
+    const situation = { key: kind, objects: [], cause, momentary: true };
+    return this.#of(kind)
+      .step([situation], atMs)
+      .map((transition) => ({ about, transition }));
+  }
+
+  /**
+   * What a person must do by a date, of which the box reminds the room: under `params`, an incident of its own. With
+   * others, such as another date, what stood is over.
+   */
+  remind({ kind, id, params, active, cause }: Reminder, atMs: number): Happening[] {
+    const key = `${kind}/${id}`;
+    const about = subjectOfReminder(kind, id, params);
+    const before = this.#reminded.get(key) ?? about;
+    const renewed = JSON.stringify(before.rule.params) !== JSON.stringify(params);
+    const over =
+      renewed || !active
+        ? this.#of(key)
+            .endAll('renewed', atMs)
+            .map((transition) => ({ about: before, transition }))
+        : [];
+    this.#reminded.set(key, about);
+    return active ? [...over, ...this.#change(key, about, true, cause, atMs)] : over;
+  }
+
   /** The same of what the box says of one of its rules. */
   tellOfRule(
     about: EventSubject,
@@ -118,6 +161,7 @@ export class SystemConditions {
       const key = owner.slice(BOX_OWNER.length);
       const incidents = this.#of(key);
       incidents.resume(key, record, now);
+      if (record.about !== undefined) this.#reminded.set(key, record.about);
       if (this.#isToldAtStart(key)) return [];
       const { about = subjectOfCondition(key) } = record;
       const ends = incidents.endAll('the agent started anew', now.atMs);
@@ -127,6 +171,7 @@ export class SystemConditions {
 
   #isToldAtStart(key: string): boolean {
     const [kind = '', rule] = key.split('/');
+    if (REMINDERS.some((reminder) => reminder === kind)) return true;
     if (rule === undefined) return TOLD_AT_START.includes(kind);
     return TOLD_AT_START.includes(`${kind}/`) && this.#options.rules.includes(rule);
   }

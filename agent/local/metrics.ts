@@ -40,7 +40,7 @@ export function counterMetric(name: string, value: Counters[string]): string {
 }
 
 function boxFamilies({ report, disk }: LocalStatus): Family[] {
-  const { versions, uptimeS, mode, clock, processes, temperatureC } = report;
+  const { versions, uptimeS, mode, clock, processes, temperatureC, restraint, certificate } = report;
   const each = Object.entries(processes).flatMap(([process, known]) =>
     known === null ? [] : [{ process, ...known }],
   );
@@ -59,6 +59,16 @@ function boxFamilies({ report, disk }: LocalStatus): Family[] {
       'process_open_fds',
       'Open file descriptors of each process',
       each.flatMap(({ process, fds }) => (fds === null ? [] : [one(fds, { process })])),
+    ),
+    gauge('certificate_expiry_timestamp_seconds', 'End of the certificates of the broker’s connection', [
+      ...end(certificate?.notAfter, { certificate: 'box' }),
+      ...end(certificate?.caNotAfter, { certificate: 'ca' }),
+    ]),
+    // A permit to install is made to end within the day.
+    gauge(
+      'order_expiry_timestamp_seconds',
+      'End of the order under which the box may look',
+      restraint.installation === true ? [] : end(restraint.validUntil),
     ),
     gauge(
       'temperature_celsius',
@@ -199,6 +209,9 @@ function histogram(
   });
   return { name: `vigie_${name}`, help, type: 'histogram', samples };
 }
+
+const end = (notAfter: string | null | undefined, labels: Labels = {}): Sample[] =>
+  notAfter == null ? [] : [one(Date.parse(notAfter) / 1000, labels)];
 
 const one = (value: number, labels: Labels = {}): Sample => ({ value, labels });
 

@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { type Counters, type Counting, gauge } from '../contract/counters.ts';
+import type { Finding } from '../contract/finding.ts';
 import type { HealthReport } from '../contract/health.ts';
 import type { VisionStats } from '../contract/link.ts';
 import { LOCAL_SOCKET, type LocalStatus, METRICS_PATH, STATUS_PATH } from '../contract/local-status.ts';
 import type { Activity } from './activity.ts';
+import type { Language } from './finding-texts.ts';
+import { statusFindings } from './findings.ts';
 import { LocalServer, type Page } from './local-server.ts';
 import { metricsPage } from './metrics.ts';
 
@@ -56,6 +59,12 @@ export class LocalView {
 
   stop(): Promise<void> {
     return this.#server.stop();
+  }
+
+  /** The same for the technician's page, with what a person should do about it. */
+  told(language: Language): { status: LocalStatus; findings: readonly Finding[] } {
+    const status = this.#status();
+    return { status, findings: statusFindings(status, language) };
   }
 
   #metrics(): Page {

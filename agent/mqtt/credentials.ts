@@ -1,6 +1,7 @@
 /** The box's certificate, key and the room's authority, read anew for each connection: renewal needs no restart. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { MqttConfig } from '../contract/config.ts';
 
@@ -10,6 +11,24 @@ export interface Credentials {
   readonly key?: Buffer;
   /** The box's certificate as read; undefined where none is configured. */
   readonly certificate: X509Certificate | undefined;
+}
+
+/** Renewal moves the key, then the certificate: in between they do not fit. */
+const SETTLED_MS = 250;
+
+/** As readCredentials; what does not fit is looked at once more. */
+export async function settledCredentials(
+  config: MqttConfig,
+  clock: Pick<Clock, 'sleep'>,
+  signal: AbortSignal,
+): Promise<Credentials> {
+  try {
+    return readCredentials(config);
+  } catch (error) {
+    if (!(error instanceof AgentError) || config.key === undefined) throw error;
+    await clock.sleep(SETTLED_MS, signal);
+    return readCredentials(config);
+  }
 }
 
 /** Throws `config` naming the file and what would be right. */

@@ -15,7 +15,7 @@ import type { DeliveryState } from '../contract/health.ts';
 import type { Lane, Outbox } from '../contract/outbox.ts';
 import { type Topics, topicsOf } from '../contract/topics.ts';
 import { parseAck } from './acks.ts';
-import { readCredentials } from './credentials.ts';
+import { type Credentials, settledCredentials } from './credentials.ts';
 import { Drain } from './drain.ts';
 import { DeliveryError, deliveryError } from './faults.ts';
 import { type Inbox, Incoming } from './incoming.ts';
@@ -91,6 +91,8 @@ export class Delivery {
   /** The refusal that was told last, while it stands. */
   #refusal: DeliveryError | undefined;
   #sessions = 0;
+  /** Aborts when the credentials shall be read anew, and at the stop. */
+  #renewal = new AbortController();
   #wakeAsked = false;
   #stopping: AbortController | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -161,9 +163,15 @@ export class Delivery {
     });
   }
 
+  /** Where the box's certificate is another than the connection's, it connects again with that one; nothing is lost. */
+  reload(): void {
+    this.#renewal.abort();
+  }
+
   /** Says `stopped` and ends cleanly (no Last Will), within 2.5 s; what is not delivered stays in the outbox. */
   async stop(): Promise<void> {
     this.#stopping?.abort();
+    this.#renewal.abort();
     await this.#running;
   }
 
@@ -188,13 +196,15 @@ export class Delivery {
     const { clock } = this.#options;
     while (!signal.aborted) {
       this.#enter('connecting', this.#fault);
+      this.#renewal = new AbortController();
       const fault = await this.#live(signal);
       if (signal.aborted) break;
+      if (fault === 'renewed') continue;
       const conflict = fault.code === 'identity-conflict';
       const waitMs = (conflict ? this.#conflict : this.#reconnect).nextMs();
       this.#enter('waiting', fault);
       this.#tell(fault, waitMs);
-      await clock.sleep(waitMs, signal);
+      await clock.sleep(waitMs, this.#renewal.signal);
     }
     this.#enter('stopped', undefined);
   }
@@ -210,15 +220,16 @@ export class Delivery {
   }
 
   /** One connection, from its first packet to its end; returns why it ended. */
-  async #live(signal: AbortSignal): Promise<DeliveryError> {
+  async #live(signal: AbortSignal): Promise<DeliveryError | 'renewed'> {
     const { config, site, box, clock } = this.#options;
     const { keepaliveS, connectTimeoutMs } = this.#timing;
     let session: Session | undefined;
     try {
+      const credentials = await settledCredentials(config, clock, signal);
       session = await openSession(
         {
           config,
-          credentials: readCredentials(config),
+          credentials,
           clientId: `${site}.${box}`,
           will: this.publisher.will,
           keepaliveS,
@@ -230,7 +241,7 @@ export class Delivery {
         },
         signal,
       );
-      return await this.#serve(session, signal);
+      return await this.#serve(session, credentials, signal);
     } catch (error) {
       rethrowBug(error);
       return deliveryError(error, config.url);
@@ -242,7 +253,11 @@ export class Delivery {
     }
   }
 
-  async #serve(session: Session, signal: AbortSignal): Promise<DeliveryError> {
+  async #serve(
+    session: Session,
+    credentials: Credentials,
+    signal: AbortSignal,
+  ): Promise<DeliveryError | 'renewed'> {
     const { config, clock, log } = this.#options;
     let over: DeliveryError | undefined;
     void session.closed.then((fault) => {
@@ -257,9 +272,11 @@ export class Delivery {
     this.#enter('online', undefined);
     const acknowledgedBefore = this.#drain.counters.acknowledged;
     this.#drain.attach(session);
-    while (over === undefined && !signal.aborted) {
+    let renewed = false;
+    while (over === undefined && !signal.aborted && !renewed) {
       await clock.sleep(TICK_MS, signal);
       this.#tick(session);
+      renewed = this.#renewal.signal.aborted && (await this.#isRenewed(credentials, signal));
       // A connection that was of use, or that held, lets the next attempt come soon.
       const heldMs = clock.nowMs() - openedMs;
       const useful = this.#drain.counters.acknowledged > acknowledgedBefore;
@@ -268,9 +285,30 @@ export class Delivery {
     }
     if (over !== undefined) return over;
     this.#drain.detach();
+    if (renewed) {
+      // No word of a stop: it is back within a second, and what has no acknowledgement is sent again.
+      await session.end(END_WITHIN_MS);
+      return 'renewed';
+    }
     await this.publisher.sayStopped();
     await session.end(END_WITHIN_MS);
     return session.closed;
+  }
+
+  /** Whether the files hold another certificate than the connection's; what cannot be used does not end it. */
+  async #isRenewed({ certificate }: Credentials, signal: AbortSignal): Promise<boolean> {
+    const { config, clock, log } = this.#options;
+    this.#renewal = new AbortController();
+    try {
+      const now = (await settledCredentials(config, clock, signal)).certificate;
+      if (now?.fingerprint256 === certificate?.fingerprint256) return false;
+      log.info({ notAfter: now?.validTo }, 'the certificate was renewed; connecting with it');
+      return true;
+    } catch (error) {
+      rethrowBug(error);
+      log.error({ reason: error.message }, 'the new certificate is not taken; the connection stays');
+      return false;
+    }
   }
 
   #tick(session: Session): void {

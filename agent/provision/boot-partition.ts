@@ -1,7 +1,7 @@
 /**
  * What a technician put on the boot partition goes to its place, once: checked as a whole, installed with owners
  * and modes, removed from there. What was done, or why not, stays there as result.txt: whatever of ours lies there, a
- * file with a wrong name too, has a result.
+ * file with a wrong name too, has a result. For a box that is installed already a new label's files are taken alone.
  *
  * INVARIANTS: nothing is installed unless all of it is in order and what is taken can be removed; the configuration goes
  * last, and what is taken is removed only after everything is on disk, so that a power cut in between costs no more than
@@ -13,6 +13,10 @@ import { basename, dirname, join, relative } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Config } from '../contract/config.ts';
+import { ENROL_FILE } from '../contract/enrolment.ts';
+import { HOTSPOT_KEY_FILE } from '../contract/hotspot.ts';
+import { SETUP_CODE_FILE } from '../contract/setup-code.ts';
+import { EnrolFiles, requestProblem, setupCodeProblem } from './enrol-files.ts';
 import {
   CONFIG_NAME,
   type Found,
@@ -25,9 +29,14 @@ import {
   shownName,
   strayText,
 } from './found-files.ts';
+import { hotspotKeyProblem } from './hotspot.ts';
 
-/** Where vigie.service looks for the key that it hands to the agent (LoadCredential=). */
+/** Where enrolment and renewal put the key, and its certificate beside it. */
 const KEY_PLACE = 'pki/box.key';
+/** What an enrolment needs, and brings. */
+const ENROLLED_PLACES = { ca: 'pki/ca.crt', cert: 'pki/box.crt', key: KEY_PLACE } as const;
+/** What a label consists of; both are worth taking alone. */
+const LABEL_FILES = [SETUP_CODE_FILE, HOTSPOT_KEY_FILE] as const;
 
 export interface BootPartitionOptions {
   /** Folder on the boot partition. */
@@ -38,6 +47,8 @@ export interface BootPartitionOptions {
   inspect(file: string): { readonly config: Config | undefined; readonly problems: readonly string[] };
   /** Why certificate, key and authority cannot be used, or not by this box. `config` names files that exist. */
   certificateProblems(config: Config): readonly string[];
+  /** Gives the machine the box's name, by which a phone finds its page; returns what was done, for the result. */
+  nameHost?(box: string): string;
   /** UTC, for the first line of the result. */
   readonly now: Date;
 }
@@ -47,6 +58,15 @@ interface Piece {
   readonly source: string;
   /** Absolute path of its place. */
   readonly target: string;
+  /** Default: the agent reads it. */
+  readonly reader?: 'root' | 'page';
+}
+
+interface Plan {
+  readonly problems: readonly string[];
+  readonly pieces: readonly Piece[];
+  /** The box that a phone will look for. */
+  readonly pageOf?: string;
 }
 
 export interface Provisioned {
@@ -68,12 +88,27 @@ export function takeFromBootPartition(options: BootPartitionOptions): Provisione
     const next = 'Nothing was installed. Put it right in this folder and start the box again.';
     return finish(options, 'refused', [...problems, next]);
   };
-  if (configName === undefined) return refuse(withoutConfig(found));
-  const { problems, pieces } = plan(options, configName, found);
+  const isLabel = configName === undefined && isNewLabel(options, found);
+  if (configName === undefined && !isLabel) return refuse(withoutConfig(found));
+  const { problems, pieces, pageOf }: Plan =
+    configName === undefined ? labelPieces(options, found.names) : plan(options, configName, found);
   if (problems.length > 0) return refuse(problems);
   const fault = writeResult(options, `${options.now.toISOString()} begun\r\n`);
   if (fault !== undefined) return refuse([`${fault}; nothing is taken from where it cannot be removed`]);
-  return install(options, pieces, found);
+  const named = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
+  return install(options, pieces, found, named === undefined ? [] : [named]);
+}
+
+/**
+ * A new label for a box that is installed: a code for the phone, a passphrase for the Wi-Fi, and nothing else of ours that
+ * an installation has not left there: files that came without their configuration are no label.
+ */
+function isNewLabel({ from, to }: BootPartitionOptions, found: Found): boolean {
+  const isOfLabel = (name: string): boolean => LABEL_FILES.some((one) => sameName(one, name));
+  const others = found.names.filter((name) => !isOfLabel(name));
+  if (others.length === found.names.length || found.problems.length > 0) return false;
+  const isAlone = !others.some((name) => looksOurs(basename(name))) && found.strays.length === 0;
+  return existsSync(join(to, CONFIG_NAME)) && (isAlone || isTold({ ...found, names: others }, from));
 }
 
 /** What lies there was left by an installation, whose result says so. */
@@ -98,14 +133,19 @@ function withoutConfig({ names, strays, problems }: Found): string[] {
   ];
 }
 
-function install(options: BootPartitionOptions, pieces: readonly Piece[], found: Found): Provisioned {
+function install(
+  options: BootPartitionOptions,
+  pieces: readonly Piece[],
+  found: Found,
+  more: readonly string[],
+): Provisioned {
   const { from, to } = options;
   try {
-    for (const { source, target } of pieces) {
+    for (const { source, target, reader } of pieces) {
       if (target === join(to, CONFIG_NAME) && existsSync(target)) {
-        place(readFileSync(target), `${target}.before`, to, 0o640);
+        place(readFileSync(target), `${target}.before`, to);
       }
-      place(readFileSync(join(from, source)), target, to, isKey(target, to) ? 0o600 : 0o640);
+      place(readFileSync(join(from, source)), target, to, reader);
     }
   } catch (error) {
     const next = 'Not all of it was installed, and nothing was taken from here. Start the box again.';
@@ -113,11 +153,14 @@ function install(options: BootPartitionOptions, pieces: readonly Piece[], found:
   }
   const taken = new Set(pieces.map(({ source }) => source));
   const left = found.names.filter((name) => !taken.has(name));
+  const hasConfig = pieces.some(({ target }) => target === join(to, CONFIG_NAME));
+  const notTaken = hasConfig ? 'the configuration does not name it' : 'is not of the label';
   const result = finish(options, 'installed', [
     ...pieces.map(({ source, target }) => `${shownName(source)} is now ${target}`),
-    ...left.map((name) => `${shownName(name)}: the configuration does not name it; it was left here`),
+    ...left.map((name) => `${shownName(name)}: ${notTaken}; it was left here`),
     ...found.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
-    'What was taken is removed from here. Deleting is not erasing: whoever has had this card may have the key.',
+    ...more,
+    `What was taken is removed from here. Deleting is not erasing: ${ofTheCard(pieces, to)}.`,
   ]);
   try {
     for (const source of taken) rmSync(join(from, source));
@@ -126,6 +169,11 @@ function install(options: BootPartitionOptions, pieces: readonly Piece[], found:
     throw new AgentError('unavailable', message, error);
   }
   return result;
+}
+
+function ofTheCard(pieces: readonly Piece[], to: string): string {
+  const hasKey = pieces.some(({ target }) => isKey(target, to));
+  return `whoever has had this card may have ${hasKey ? 'the key' : 'what was on it'}`;
 }
 
 function isKey(target: string, to: string): boolean {
@@ -137,31 +185,91 @@ function plan(
   { from, to, inspect, certificateProblems }: BootPartitionOptions,
   configName: string,
   { names, strays, problems: odd }: Found,
-): { problems: readonly string[]; pieces: readonly Piece[] } {
+): Plan {
   if (odd.length > 0) return { problems: odd, pieces: [] };
   const { config, problems } = inspect(join(from, configName));
   if (config === undefined) return { problems, pieces: [] };
-  const pieces: Piece[] = [];
-  const missing: string[] = [];
+  const beside = enrolmentPieces(from, to, config, names);
+  const pieces: Piece[] = [...beside.pieces];
+  const missing: string[] = [...beside.problems];
   for (const target of new Set(pathsIn(config, `${to}/`))) {
     const inside = relative(to, target);
     const source = [inside, basename(target)]
       .map((wanted) => names.find((name) => sameName(name, wanted)))
       .find((name) => name !== undefined);
     if (source !== undefined) pieces.push({ source, target });
-    else if (!existsSync(target)) {
+    else if (!existsSync(target) && !beside.comes.includes(target)) {
       const meant = meantFor(inside, [...names, ...strays]);
       const hint = meant === undefined ? '' : `; is it ${meant}?`;
       missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder${hint}`);
     }
   }
   if (config.mqtt?.key !== undefined && !isKey(config.mqtt.key, to)) {
-    missing.push(
-      `mqtt.key: must be ${join(to, KEY_PLACE)}, from where the service hands it to the agent alone`,
-    );
+    missing.push(`mqtt.key: must be ${join(to, KEY_PLACE)}, where its renewal puts the next one`);
   }
   const wrong = missing.length > 0 ? missing : certificateProblems(staged(config, pieces, from));
-  return { problems: wrong, pieces: [...pieces, { source: configName, target: join(to, CONFIG_NAME) }] };
+  const hasPage = pieces.some(({ target }) => target === join(to, 'page', SETUP_CODE_FILE));
+  return {
+    problems: wrong,
+    pieces: [...pieces, { source: configName, target: join(to, CONFIG_NAME) }],
+    ...(hasPage && { pageOf: config.box }),
+  };
+}
+
+/** The label's code and passphrase. */
+function labelPieces(
+  { from, to }: Pick<BootPartitionOptions, 'from' | 'to'>,
+  names: readonly string[],
+): { pieces: readonly Piece[]; problems: readonly string[] } {
+  const found = [
+    besideConfig(from, names, SETUP_CODE_FILE, setupCodeProblem),
+    besideConfig(from, names, HOTSPOT_KEY_FILE, hotspotKeyProblem),
+  ];
+  const places = [
+    { target: join(to, 'page', SETUP_CODE_FILE), reader: 'page' },
+    { target: join(to, 'page', HOTSPOT_KEY_FILE), reader: 'root' },
+  ] as const;
+  const pieces = places.flatMap((place, index) => {
+    const source = found[index]?.source;
+    return source === undefined ? [] : [{ source, ...place }];
+  });
+  return { pieces, problems: found.flatMap((one) => one?.problem ?? []) };
+}
+
+/** A file that no configuration names, and what is wrong with it; undefined where it is not there. */
+function besideConfig(
+  from: string,
+  names: readonly string[],
+  name: string,
+  problemOf: (text: string) => string | undefined,
+): { source: string; problem?: string } | undefined {
+  const source = names.find((one) => sameName(one, name));
+  if (source === undefined) return undefined;
+  const problem = problemOf(readFileSync(join(from, source), 'utf8'));
+  return { source, ...(problem !== undefined && { problem: `${name}: ${problem}` }) };
+}
+
+/** What comes with the card for its enrolment and for pairing a phone; `comes`: files that the enrolment will bring. */
+function enrolmentPieces(
+  from: string,
+  to: string,
+  { site, box, mqtt }: Config,
+  names: readonly string[],
+): { pieces: readonly Piece[]; problems: readonly string[]; comes: readonly string[] } {
+  const label = labelPieces({ from, to }, names);
+  const enrol = besideConfig(from, names, ENROL_FILE, (text) => requestProblem(text, site, box));
+  if (enrol === undefined) return { ...label, comes: [] };
+  const problems = [...label.problems, ...(enrol.problem === undefined ? [] : [enrol.problem])];
+  const pieces: Piece[] = [
+    ...label.pieces,
+    { source: enrol.source, target: join(to, ENROL_FILE), reader: 'root' },
+  ];
+  for (const [name, place] of Object.entries(ENROLLED_PLACES)) {
+    if (mqtt?.[name as keyof typeof ENROLLED_PLACES] === join(to, place)) continue;
+    problems.push(`mqtt.${name}: must be ${join(to, place)} for a box that is enrolled (${ENROL_FILE})`);
+  }
+  const { cert, key } = ENROLLED_PLACES;
+  return { pieces, problems, comes: [join(to, cert), join(to, key)] };
 }
 
 /** Every path below `prefix` that the configuration names, whatever the key. */
@@ -177,7 +285,11 @@ function staged(config: Config, pieces: readonly Piece[], from: string): Config 
   const { mqtt } = config;
   if (mqtt === undefined) return config;
   const now = (file: string): string => source.get(file) ?? file;
-  const { ca, cert, key, ...rest } = mqtt;
+  // What an enrolment will bring cannot be judged yet.
+  const there = (file: string | undefined): string | undefined =>
+    file === undefined || source.has(file) || existsSync(file) ? file : undefined;
+  const { ca, cert: certPlace, key: keyPlace, ...rest } = mqtt;
+  const [cert, key] = [there(certPlace), there(keyPlace)];
   return {
     ...config,
     mqtt: {
@@ -189,16 +301,18 @@ function staged(config: Config, pieces: readonly Piece[], from: string): Config 
   };
 }
 
-/** The folder's owner and group are those of the file: root, and the agent's group. */
-function place(content: Buffer, target: string, to: string, mode: number): void {
+/** The folder's owner and group are those of the file, but where another reads it: root, and the agent's group. */
+function place(content: Buffer, target: string, to: string, reader?: Piece['reader']): void {
+  const page = reader === 'page' ? new EnrolFiles(to).pageFolder() : undefined;
   const dir = dirname(target);
   if (!existsSync(dir)) {
     throw new AgentError('config', `${dir}: no such folder; the package makes ${to} and ${to}/pki`);
   }
-  const { uid, gid } = statSync(to);
+  const { uid, gid } = page ?? statSync(to);
   writeAtomically(target, content);
-  chownSync(target, uid, gid);
-  chmodSync(target, mode);
+  chownSync(target, uid, reader === 'root' ? uid : gid);
+  const mode = page?.everybody === true ? 0o644 : 0o640;
+  chmodSync(target, reader === 'root' ? 0o600 : mode);
 }
 
 /** Where the partition refuses the result, the lines say that too. */

@@ -10,6 +10,8 @@ import { basename, dirname, join } from 'node:path';
 export const CONFIG_NAME = 'vigie.yaml';
 export const RESULT_NAME = 'result.txt';
 const FOLDER_NAME = 'vigie';
+/** What is too large for our folder: packages, and what was baked into the image. It is left alone. */
+const LARGE_NAME = 'vigie-files';
 const PKI_NAME = 'pki';
 const FILES_MAX = 64;
 /** Certificates with their chain take some kB; the configuration has a limit of its own (256 KiB). */
@@ -81,10 +83,11 @@ export function strayText(path: string): string {
       : 'files of this folder lie in it or in its folder pki';
     return `${name}: lies ${deep}; ${right}`;
   }
+  const windows = '; Windows adds .txt and hides it (Explorer: View, File name extensions)';
+  const ofLabel = /^(setup-code\.json|hotspot-key)\.txt$/i.exec(base)?.[1];
+  if (ofLabel !== undefined) return `${name}: must be named ${lower(ofLabel)}${windows}`;
   if (!isConfigLike(base)) return `${name}: is taken together with a ${CONFIG_NAME} only`;
-  const hidden = /\.txt$/i.test(base)
-    ? '; Windows adds .txt and hides it (Explorer: View, File name extensions)'
-    : ', if it is the configuration';
+  const hidden = /\.txt$/i.test(base) ? windows : ', if it is the configuration';
   return `${name}: must be named ${CONFIG_NAME}${hidden}`;
 }
 
@@ -97,6 +100,7 @@ export function meantFor(wanted: string, paths: readonly string[]): string | und
 
 /** What a person takes for a configuration or a certificate of ours. Files of the desktop begin with a dot. */
 export function looksOurs(name: string): boolean {
+  if (/^(?:enrol\.json|setup-code\.json|hotspot-key)(?:\.txt)?$/i.test(name)) return true;
   return isConfigLike(name) || /^[^.].*\.(?:crt|cer|pem|key|csr|dsse\.json|pub)(?:\.txt)?$/i.test(name);
 }
 
@@ -104,12 +108,12 @@ export function isConfigLike(name: string): boolean {
   return /^vigie/i.test(name) || /^[^.].*\.ya?ml(?:\.txt)?$/i.test(name);
 }
 
-/** What begins with our name at the top of the partition, but for the folder. */
+/** What begins with our name at the top of the partition, but for our folders. */
 function besides(from: string): string[] {
   if (!sameName(basename(from), FOLDER_NAME)) return [];
   return entriesOf(dirname(from))
     .map(({ name }) => name)
-    .filter((name) => /^vigie/i.test(name) && !sameName(name, FOLDER_NAME))
+    .filter((name) => /^vigie/i.test(name) && !sameName(name, FOLDER_NAME) && !sameName(name, LARGE_NAME))
     .map((name) => `../${name}`);
 }
 

@@ -2,14 +2,18 @@
  * What an authorisation covers, and the files that it and its authority's key are read from.
  *
  * INVARIANTS: fail-closed: what is not positively right is refused with its reason; a rule runs only where an entry
- * names its kind, its zone or line and its purpose. Of several entries that fit, the first counts.
+ * names its kind, its zone or line and its purpose, and where its place lies inside the outline that the order gives
+ * for it. Of several entries that fit, the first counts.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { keyIdOf, publicKeyOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { AUTHORISATION_BYTES_MAX, type Authorisation } from '../contract/authorisation.ts';
+import type { Config } from '../contract/config.ts';
+import type { PointNorm } from '../contract/geometry.ts';
 import type { RuleGrant } from '../contract/permit.ts';
+import { covers } from '../contract/polygon.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 
 /** Group and others may not change whose word the box obeys. */
@@ -23,27 +27,67 @@ export interface Coverage {
   readonly reason: string | undefined;
 }
 
+type Drawn = Pick<Config, 'zones' | 'lines'>;
+
 /** Rule by rule of the configuration. */
-export function coverageOf(authorisation: Authorisation, rules: readonly RuleConfig[]): Coverage[] {
-  return rules.map((rule) => {
-    const place = 'zone' in rule ? rule.zone : rule.line;
-    const { order, notAfter } = authorisation;
-    const ofKind = authorisation.rules.filter(({ kind }) => kind === rule.kind);
-    const ofPlace = ofKind.filter(({ zones }) => zones === 'all' || zones.includes(place));
-    const found = ofPlace.find(({ purpose }) => purpose === rule.purpose);
-    if (found !== undefined) {
-      const { legalBasis, shadow = false } = found;
-      return { rule: rule.id, grant: { legalBasis, validUntil: notAfter, shadow }, reason: undefined };
-    }
-    const purposes = ofPlace.map(({ purpose }) => purpose).join(', ');
-    const reason =
-      ofKind.length === 0
-        ? `order ${order} does not name ${rule.kind}`
-        : ofPlace.length === 0
-          ? `order ${order} names ${rule.kind}, but not for ${place}`
-          : `order ${order} names ${rule.kind} for ${place} with the purpose ${purposes}, not ${rule.purpose}`;
-    return { rule: rule.id, grant: undefined, reason };
+export function coverageOf(authorisation: Authorisation, config: Drawn & Pick<Config, 'rules'>): Coverage[] {
+  return config.rules.map((rule) => {
+    const found = entryFor(authorisation, rule);
+    const reason = typeof found === 'string' ? found : outlineFault(authorisation, rule, config);
+    if (typeof found === 'string' || reason !== undefined) return { rule: rule.id, grant: undefined, reason };
+    const { legalBasis, shadow = false } = found;
+    const validUntil = authorisation.notAfter;
+    return { rule: rule.id, grant: { legalBasis, validUntil, shadow }, reason: undefined };
   });
+}
+
+/** Whether an outline of the order says where a zone or line may lie, and it lies there. */
+export function isOutlined(
+  authorisation: Authorisation,
+  list: keyof Drawn,
+  id: string,
+  drawn: Drawn,
+): boolean {
+  const outline = authorisation.outlines?.find((one) => one.id === id);
+  const points = pointsOf(list, id, drawn);
+  return outline !== undefined && points !== undefined && covers(outline.polygon, points);
+}
+
+/** The entry that names the rule, or why none does. */
+function entryFor(
+  { order, installation, rules }: Authorisation,
+  rule: RuleConfig,
+): Authorisation['rules'][number] | string {
+  if (installation === true) return `order ${order} is a permit to install: no rule runs under it`;
+  const place = placeOf(rule).id;
+  const ofKind = rules.filter(({ kind }) => kind === rule.kind);
+  const ofPlace = ofKind.filter(({ zones }) => zones === 'all' || zones.includes(place));
+  const found = ofPlace.find(({ purpose }) => purpose === rule.purpose);
+  if (found !== undefined) return found;
+  if (ofKind.length === 0) return `order ${order} does not name ${rule.kind}`;
+  if (ofPlace.length === 0) return `order ${order} names ${rule.kind}, but not for ${place}`;
+  const purposes = ofPlace.map(({ purpose }) => purpose).join(', ');
+  return `order ${order} names ${rule.kind} for ${place} with the purpose ${purposes}, not ${rule.purpose}`;
+}
+
+function outlineFault({ order, outlines = [] }: Authorisation, rule: RuleConfig, drawn: Drawn) {
+  const { list, id } = placeOf(rule);
+  const outline = outlines.find((one) => one.id === id);
+  if (outline === undefined) return undefined;
+  const points = pointsOf(list, id, drawn) ?? [];
+  if (points.length > 0 && covers(outline.polygon, points)) return undefined;
+  const what = list === 'zones' ? 'zone' : 'line';
+  return `the ${what} ${id} does not lie inside the outline that order ${order} gives for it; draw it inside that outline`;
+}
+
+function placeOf(rule: RuleConfig): { readonly list: keyof Drawn; readonly id: string } {
+  return 'zone' in rule ? { list: 'zones', id: rule.zone } : { list: 'lines', id: rule.line };
+}
+
+function pointsOf(list: keyof Drawn, id: string, { zones, lines }: Drawn): readonly PointNorm[] | undefined {
+  if (list === 'zones') return zones.find((zone) => zone.id === id)?.polygon;
+  const line = lines.find((one) => one.id === id);
+  return line && [line.from, line.to];
 }
 
 /** The keys whose signatures let a suspended box go on, by keyid. */
@@ -74,11 +118,14 @@ export function readAuthorityKey(file: string): KeyObject {
   throw new AgentError('config', `authorityKey ${file} is ${what}; \`vigie keygen\` makes a pair`);
 }
 
-/** Throws AgentError `config` in one line. */
-export function readAuthorisationFile(file: string): Buffer {
-  const bytes = readFile(file, 'authorisation');
+/** `name`: of the configuration's key that names it. Throws AgentError `config` in one line. */
+export function readAuthorisationFile(
+  file: string,
+  name: 'authorisation' | 'installation' = 'authorisation',
+): Buffer {
+  const bytes = readFile(file, name);
   if (bytes.length <= AUTHORISATION_BYTES_MAX) return bytes;
-  const message = `authorisation ${file}: more than ${AUTHORISATION_BYTES_MAX} bytes; this is no authorisation`;
+  const message = `${name} ${file}: more than ${AUTHORISATION_BYTES_MAX} bytes; this is no authorisation`;
   throw new AgentError('config', message);
 }
 

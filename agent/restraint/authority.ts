@@ -4,22 +4,23 @@
  * INVARIANTS: fail-closed: whatever cannot be read or does not hold leaves nothing allowed, with its reason; what the
  * journal knows and a file does not tell any more is not begun anew.
  */
-import { createHash, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { keyIdOf } from '../base/dsse.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
-import { type Authorisation, cameraAddress } from '../contract/authorisation.ts';
+import { cameraAddress } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
 import type { RestraintFolder } from '../contract/restraint-folder.ts';
-import { authorisationFault, openAuthorisation, type Place } from '../contract/signed-order.ts';
-import { readAuthorisationFile, readAuthorityKey } from './authorisation.ts';
+import type { Place } from '../contract/signed-order.ts';
+import { readAuthorityKey } from './authorisation.ts';
 import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
+import { NO_ORDER, type Orders, orderInForce, type Refused, readOrders, type Signed } from './orders.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 
 export interface AuthorityOptions {
-  readonly config: Pick<Config, 'site' | 'box' | 'camera' | 'authorisation' | 'authorityKey'>;
+  readonly config: Config;
   readonly stateDir: string;
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
   /** Root's folder, where there is one: its key must be this one too. */
@@ -34,20 +35,11 @@ export interface AuthorityOptions {
   onPinned?(keyid: string, before: string | null): void;
 }
 
-/** An authorisation that holds in all but time. */
-export interface Signed {
-  readonly content: Authorisation;
-  /** As signed, the text of the envelope. */
-  readonly order: string;
-  /** Of the file, lower-case hex. */
-  readonly sha256: string;
-}
-
 export class Authority {
   readonly #options: AuthorityOptions;
   readonly #place: Place;
   #time: LatestTime | undefined;
-  #signed: Signed | { readonly reason: string } = { reason: 'the authorisation has not been read' };
+  #orders: Orders | Refused = { reason: 'the authorisation has not been read' };
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
@@ -68,21 +60,26 @@ export class Authority {
   /** Reads everything anew. */
   load(): void {
     try {
-      this.#signed = this.#read();
+      this.#orders = this.#read();
     } catch (error) {
       rethrowBug(error);
-      this.#signed = { reason: error.message };
+      this.#orders = { reason: error.message };
     }
   }
 
   /** What is allowed at this moment, or why nothing is. */
-  now(): Signed | { readonly reason: string } {
-    if ('reason' in this.#signed) return this.#signed;
-    const fault = authorisationFault(this.#signed.content, this.#place, this.nowMs());
-    if (fault === undefined) return this.#signed;
-    const now = new Date(this.nowMs()).toISOString();
-    const late = fault.code === 'expired' || fault.code === 'not-yet-valid';
-    return { reason: late ? `${fault.message}; it is ${now} by the latest time seen` : fault.message };
+  now(): Signed | Refused {
+    if ('reason' in this.#orders) return this.#orders;
+    return orderInForce(this.#orders, this.#place, this.nowMs());
+  }
+
+  /** When the order ends, ms, over or not; null where none is configured, undefined where it cannot be read. */
+  get endMs(): number | null | undefined {
+    if (this.#options.config.authorisation === undefined) return null;
+    if ('reason' in this.#orders || 'reason' in this.#orders.authorisation) return undefined;
+    const { installation, notAfter } = this.#orders.authorisation.content;
+    // A permit is made to end soon.
+    return installation === true ? null : Date.parse(notAfter);
   }
 
   /** The wall clock is set and steady. */
@@ -102,21 +99,15 @@ export class Authority {
     this.#time = this.#makeTime();
   }
 
-  #read(): Signed {
+  #read(): Orders {
     const { config } = this.#options;
-    const { authorisation, authorityKey } = config;
+    const { authorisation, installation, authorityKey } = config;
     const key = authorityKey === undefined ? undefined : readAuthorityKey(authorityKey);
     if (key !== undefined) this.#pin(key);
     this.#time ??= this.#makeTime();
-    if (authorisation === undefined)
-      throw new AgentError('config', '`authorisation` is not in the configuration');
+    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_ORDER);
     if (key === undefined) throw new AgentError('config', '`authorityKey` is not in the configuration');
-    const bytes = readAuthorisationFile(authorisation);
-    return {
-      content: openAuthorisation(bytes, key),
-      order: bytes.toString('utf8'),
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-    };
+    return readOrders(config, key);
   }
 
   #makeTime(): LatestTime {

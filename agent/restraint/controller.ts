@@ -17,6 +17,7 @@ import { signEnvelope } from '../base/dsse.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { SteadyClock } from '../base/steady-clock.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
@@ -33,7 +34,6 @@ import {
 } from '../contract/mode.ts';
 import type { CapturePermit, Ruling } from '../contract/permit.ts';
 import type { Retention } from '../contract/retention.ts';
-import { coverageOf } from './authorisation.ts';
 import { Authority } from './authority.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
 import { permitUnder } from './permit.ts';
@@ -41,7 +41,7 @@ import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
 import { openResume } from './resume.ts';
 import { type LinkedJournal, RootLink } from './root-link.ts';
 import type { RootRecord } from './root-record.ts';
-import { isSame, type Ruled, statementOf } from './ruling.ts';
+import { isSame, type Ruled, reportOf, statementOf } from './ruling.ts';
 import { SuspensionRecords, type SuspensionRecordsOptions } from './suspension-records.ts';
 
 const LOAD_EVERY_MS = 60_000;
@@ -104,6 +104,11 @@ export class RestraintController {
 
   get mode(): Mode {
     return this.#carriedOut?.mode ?? 'unauthorised';
+  }
+
+  /** As it was ruled last, which may not be carried out yet. */
+  get ruled(): Ruled | undefined {
+    return this.#ruled;
   }
 
   get counters(): Counters {
@@ -193,20 +198,17 @@ export class RestraintController {
   }
 
   report(): RestraintReport {
-    const { since = '1970-01-01T00:00:00.000Z', reason = 'starting', authorisation } = this.#carriedOut ?? {};
-    const coverage = this.#carriedOut?.coverage ?? [];
-    return {
-      since,
-      reason,
-      order: authorisation?.order ?? null,
-      validUntil: authorisation?.notAfter ?? null,
-      rules: coverage.map(({ rule, grant, reason: why }) => ({
-        id: rule,
-        state: grant === undefined ? 'unauthorised' : grant.shadow ? 'shadow' : 'active',
-        reason: why?.slice(0, TEXT_MAX) ?? null,
-        shadowed: this.#options.flow.shadowed(rule),
-      })),
-    };
+    return reportOf(this.#carriedOut, (rule) => this.#options.flow.shadowed(rule));
+  }
+
+  /** What is signed and holds, whether the box looks under it or not. */
+  get order(): Authorisation | undefined {
+    return this.#carriedOut?.authorisation;
+  }
+
+  /** When the configured order ends, as `Authority.endMs`. */
+  get orderEndMs(): number | null | undefined {
+    return this.#authority.endMs;
   }
 
   async #resume(bytes: Uint8Array): Promise<void> {
@@ -280,8 +282,9 @@ export class RestraintController {
     const fields = { mode, reason, order: authorisation?.order ?? null };
     log[mode === 'unauthorised' ? 'error' : 'info'](fields, `mode: ${mode}`);
     if (authorisation !== undefined && sha256 !== undefined && sha256 !== before?.sha256) {
-      const { order, notBefore, notAfter } = authorisation;
-      journal.enter({ type: 'authorisation', order, sha256, notBefore, notAfter });
+      const { order, notBefore, notAfter, installation } = authorisation;
+      const permit = installation === true && { installation };
+      journal.enter({ type: 'authorisation', order, sha256, notBefore, notAfter, ...permit });
     }
     const framesRead = status.frames.read;
     if (before !== undefined && mode === 'suspended' && suspension !== before.suspension) {
@@ -309,11 +312,11 @@ export class RestraintController {
 
   /** `since` is empty where it began just now. */
   #rule(): Ruled {
-    const { config, journal } = this.#options;
+    const { journal } = this.#options;
     const { suspended, id, since, reason, by } = this.#suspension.state();
     const held = this.#authority.now();
-    const [authorisation, sha256] = 'reason' in held ? [] : [held.content, held.sha256];
-    const coverage = authorisation === undefined ? [] : coverageOf(authorisation, config.rules);
+    const [authorisation, sha256, coverage] =
+      'reason' in held ? [undefined, undefined, []] : [held.content, held.sha256, held.coverage];
     const refused = new Map(
       coverage.flatMap(({ rule, reason: why }): [string, string][] =>
         why === undefined ? [] : [[rule, why]],

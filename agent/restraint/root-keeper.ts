@@ -10,6 +10,7 @@ import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
 import {
   ENDED_FILE,
   JOURNAL_FILE,
@@ -31,8 +32,8 @@ const STOP_WITHIN_MS = 10_000;
 export interface RootKeeperOptions {
   readonly folder: RestraintFolder;
   readonly nowMs: number;
-  /** The signed order of the configuration. Throws AgentError. */
-  readOrder(): Uint8Array;
+  /** A signed order of the configuration; undefined where there is no permit to install. Throws AgentError. */
+  readOrder(name: 'authorisation' | 'installation'): Uint8Array | undefined;
 }
 
 /** Does what the line asks; returns why not, or null. */
@@ -69,19 +70,44 @@ function suspend(
   write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: true, id: own, since: at, reason, by }));
 }
 
-function resume(envelope: Uint8Array, { folder, nowMs, readOrder }: RootKeeperOptions): void {
+function resume(envelope: Uint8Array, options: RootKeeperOptions): void {
+  const { folder, nowMs } = options;
   const state = folder.suspension();
   if (state?.suspended !== true) return;
   const { site, box } = folder.box();
-  const order = openAuthorisation(readOrder(), folder.authority());
-  const fault = authorisationFault(order, { site, box, camera: order.camera }, nowMs);
-  if (fault !== undefined) throw fault;
+  const order = orderInForce(site, box, options);
   const { reason, names } = openResume(envelope, order, { site, box, suspension: state.id }, nowMs);
   const since = new Date(nowMs).toISOString();
   const by = names.join(', ').slice(0, 100);
   // First: a cut between the two must not leave an id that can be had again.
   write(folder.path(ENDED_FILE), JSON.stringify([...new Set([...folder.ended(), state.id])]));
   write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: false, id: state.id, since, reason, by }));
+}
+
+/** The authorisation where it holds, else the permit to install. */
+function orderInForce(
+  site: string,
+  box: string,
+  { folder, nowMs, readOrder }: RootKeeperOptions,
+): Authorisation {
+  const held = (name: 'authorisation' | 'installation'): Authorisation | undefined => {
+    const bytes = readOrder(name);
+    if (bytes === undefined) return undefined;
+    const order = openAuthorisation(bytes, folder.authority());
+    const fault = authorisationFault(order, { site, box, camera: order.camera }, nowMs);
+    if (fault !== undefined) throw fault;
+    return order;
+  };
+  try {
+    const order = held('authorisation');
+    if (order !== undefined) return order;
+    throw new AgentError('config', '`authorisation` is not in the configuration');
+  } catch (error) {
+    rethrowBug(error);
+    const permit = held('installation');
+    if (permit?.installation === true) return permit;
+    throw error;
+  }
 }
 
 function keepHead(

@@ -1,8 +1,10 @@
 /** A ruling with what it rests on, and how it is told. */
 import type { Authorisation } from '../contract/authorisation.ts';
-import type { ModeStatement } from '../contract/mode.ts';
+import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
 import type { Coverage } from './authorisation.ts';
+
+const TEXT_MAX = 500;
 
 export interface Ruled extends Ruling {
   readonly since: string;
@@ -16,7 +18,7 @@ export interface Ruled extends Ruling {
 /** Reasons of time hold the time, which is no change. */
 export function isSame(a: Ruled, b: Ruled): boolean {
   const mark = ({ mode, reason, suspension, sha256, coverage }: Ruled): string =>
-    JSON.stringify([mode, reason?.replace(/; it is .*$/, ''), suspension, sha256, coverage]);
+    JSON.stringify([mode, reason?.replace(/; it is \S+ by/g, ''), suspension, sha256, coverage]);
   return mark(a) === mark(b);
 }
 
@@ -29,7 +31,35 @@ export function statementOf(
 ): ModeStatement {
   return {
     ...{ site, box, boot, time, mode, since, reason, framesRead, suspension },
+    ...orderOf(authorisation),
+  };
+}
+
+/** `shadowed`: incidents of a rule that shadow has kept back. */
+export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => number): RestraintReport {
+  const {
+    since = '1970-01-01T00:00:00.000Z',
+    reason = 'starting',
+    authorisation,
+    coverage = [],
+  } = ruled ?? {};
+  return {
+    since,
+    reason,
+    ...orderOf(authorisation),
+    rules: coverage.map(({ rule, grant, reason: why }) => ({
+      id: rule,
+      state: grant === undefined ? 'unauthorised' : grant.shadow ? 'shadow' : 'active',
+      reason: why?.slice(0, TEXT_MAX) ?? null,
+      shadowed: shadowed(rule),
+    })),
+  };
+}
+
+function orderOf(authorisation: Authorisation | undefined) {
+  return {
     order: authorisation?.order ?? null,
     validUntil: authorisation?.notAfter ?? null,
+    installation: authorisation?.installation === true,
   };
 }

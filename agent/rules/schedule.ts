@@ -3,7 +3,7 @@
  * spans that name `holiday` count. A span that ends before it begins goes on into the next day.
  * Local time is Intl's (IANA tz data of the runtime), so that summer time is right.
  */
-import type { ScheduleSpan } from '../contract/rule-config.ts';
+import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
 
 export interface ScheduleOptions {
   readonly timeZone: string;
@@ -18,6 +18,12 @@ interface LocalTime {
   /** mon … sun, or holiday. */
   readonly day: string;
   readonly minute: number;
+}
+
+/** Whether a rule is on at a wall time, ms since the epoch. */
+export function isOnAt(rule: RuleConfig, site: ScheduleOptions, wallMs: number): boolean {
+  const schedule = 'schedule' in rule ? rule.schedule : undefined;
+  return schedule === undefined || new Schedule(schedule, site).isOn(wallMs);
 }
 
 export class Schedule {

@@ -18,6 +18,7 @@ import type { Logger } from '../base/log.ts';
 import {
   CAMERA_FILES,
   type CameraRecord,
+  type Confirmation,
   parseCameraRecord,
   parseConfirmation,
 } from '../contract/camera-record.ts';
@@ -146,7 +147,6 @@ export class CameraView {
     this.#expire();
     const file = this.#path('confirmed');
     if (!existsSync(file)) return;
-    const { log, send, enter } = this.#options;
     let text: string;
     try {
       text = readFileSync(file, 'utf8');
@@ -154,17 +154,28 @@ export class CameraView {
       this.#failed('confirmed', error);
       return;
     }
-    const { movedSince, by } = parseConfirmation(text);
-    if (this.#record.movedSince === movedSince) {
-      // The new view is learnt from nothing: its signature is told when it is.
-      if (!this.#write({ ...this.#record, signature: null, movedSince: null })) return;
-      this.#moved = false;
-      this.#confirmations += 1;
-      log.warn({ movedSince }, 'the camera’s new view was confirmed; the rules go on');
-      enter({ type: 'view-confirmed', movedSince, by });
-      send({ kind: 'confirm-view' });
-    }
+    const confirmation = parseConfirmation(text);
+    if (this.#record.movedSince === confirmation.movedSince && !this.#confirmed(confirmation)) return;
     rmSync(file, { force: true });
+  }
+
+  /** A technician who is not at a terminal has looked. Returns why nothing was done; undefined where it was. */
+  confirm(by: string): string | undefined {
+    const { movedSince } = this.#record;
+    if (movedSince === null) return 'the camera has not moved, or was confirmed already';
+    return this.#confirmed({ movedSince, by }) ? undefined : 'the disk refuses writes';
+  }
+
+  #confirmed({ movedSince, by }: Confirmation): boolean {
+    const { log, send, enter } = this.#options;
+    // The new view is learnt from nothing: its signature is told when it is.
+    if (!this.#write({ ...this.#record, signature: null, movedSince: null })) return false;
+    this.#moved = false;
+    this.#confirmations += 1;
+    log.warn({ movedSince }, 'the camera’s new view was confirmed; the rules go on');
+    enter({ type: 'view-confirmed', movedSince, by });
+    send({ kind: 'confirm-view' });
+    return true;
   }
 
   #expire(): void {

@@ -5,6 +5,7 @@ import type { EvidenceRequest, FromVision, Received, ToVision } from '../contrac
 import type { Observation } from '../contract/observation.ts';
 import type { CameraView } from './camera-view.ts';
 import type { LoadControl } from './load.ts';
+import type { PreviewRequests } from './preview-requests.ts';
 import type { VisionStatus } from './status.ts';
 
 /** Where what vision sees goes. */
@@ -25,6 +26,7 @@ export interface VisionMessagesOptions {
   readonly status: VisionStatus;
   readonly cameraView: CameraView;
   readonly load: LoadControl;
+  readonly previews: PreviewRequests;
   readonly flow: VisionReceiver;
   /** How long the agent's own part takes. */
   readonly view: {
@@ -51,7 +53,7 @@ export class VisionMessages {
   }
 
   hear(received: Received<FromVision>): void {
-    const { log, status, cameraView, load, flow, view, journal, accuracy } = this.#options;
+    const { log, status, cameraView, load, previews, flow, view, journal, accuracy } = this.#options;
     const { message } = received;
     status.hear(message);
     load.hear(message);
@@ -64,6 +66,10 @@ export class VisionMessages {
         if (cameraView.answer(received)) return;
         view.answered(message.request);
         flow.evidence(received);
+        return;
+      case 'preview':
+      case 'no-preview':
+        previews.hear(received);
         return;
       case 'sealed':
       case 'not-sealed':
@@ -99,8 +105,9 @@ export class VisionMessages {
 
   /** The vision process has gone, asked or not. */
   gone(): void {
-    const { status, accuracy, flow } = this.#options;
+    const { status, previews, accuracy, flow } = this.#options;
     status.gone();
+    previews.gone();
     accuracy.sees(false);
     flow.visionReturns();
   }

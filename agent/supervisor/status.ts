@@ -8,6 +8,7 @@ import {
   type VisionLimit,
   type VisionStats,
 } from '../contract/link.ts';
+import type { ObservedTrack } from '../contract/observation.ts';
 
 const NO_CAMERA: CameraReport = {
   state: 'off',
@@ -29,6 +30,7 @@ export class VisionStatus {
   #stats: VisionStats | undefined;
   #before: FramesReport = { read: 0, analysed: 0, dropped: 0 };
   #limitsBefore = NO_LIMITS;
+  #tracks: readonly ObservedTrack[] = [];
 
   /** Messages since the start of the agent, over all lives of vision. */
   get heard(): number {
@@ -44,6 +46,11 @@ export class VisionStatus {
 
   get camera(): CameraReport {
     return this.#camera;
+  }
+
+  /** Of the newest frame that was analysed. */
+  get tracks(): readonly ObservedTrack[] {
+    return this.#tracks;
   }
 
   /** Undefined while no stream is open. */
@@ -106,7 +113,11 @@ export class VisionStatus {
         this.#camera = { state: 'streaming', reason: null, decoder, ...source, fps };
         break;
       }
+      case 'frame':
+        this.#tracks = message.observation.tracks;
+        break;
       case 'lost':
+        this.#tracks = [];
         this.#camera = { ...this.#camera, state: 'lost', reason: message.reason.slice(0, TEXT_MAX) };
         break;
       case 'stats':
@@ -126,5 +137,6 @@ export class VisionStatus {
     this.#pid = undefined;
     this.#camera = NO_CAMERA;
     this.#detector = null;
+    this.#tracks = [];
   }
 }

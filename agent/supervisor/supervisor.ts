@@ -7,12 +7,13 @@ import type { Logger } from '../base/log.ts';
 import type { CameraConfig, Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { XyxyNorm } from '../contract/geometry.ts';
-import type { ToVision, VisionSettings } from '../contract/link.ts';
+import type { PreviewAnswer, ToVision, VisionSettings } from '../contract/link.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import { CameraView, type CameraViewOptions } from './camera-view.ts';
 import { VisionKeepAlive } from './keep-alive.ts';
 import { LoadControl, type LoadControlOptions } from './load.ts';
 import { VisionMessages, type VisionMessagesOptions, type VisionReceiver } from './messages.ts';
+import { PreviewRequests } from './preview-requests.ts';
 import type { VisionStatus } from './status.ts';
 import { visionSettings } from './vision-settings.ts';
 
@@ -42,6 +43,7 @@ export class VisionSupervisor {
   readonly #options: VisionSupervisorOptions;
   readonly #cameraView: CameraView;
   readonly #load: LoadControl;
+  readonly #previews: PreviewRequests;
   readonly #messages: VisionMessages;
   readonly #vision: VisionKeepAlive;
   /** What vision was started with; undefined while it does not exist. */
@@ -56,7 +58,9 @@ export class VisionSupervisor {
     this.#cameraView = new CameraView({ ...options, send, enter });
     const onShed = (active: boolean, cause: object): void => flow.condition('load-shed', active, cause);
     this.#load = new LoadControl({ ...options, send, onShed });
-    this.#messages = new VisionMessages({ ...options, cameraView: this.#cameraView, load: this.#load, send });
+    this.#previews = new PreviewRequests({ clock: options.clock, send });
+    const hearers = { cameraView: this.#cameraView, load: this.#load, previews: this.#previews };
+    this.#messages = new VisionMessages({ ...options, ...hearers, send });
     this.#vision = new VisionKeepAlive({
       ...options,
       settings: (permit) => this.#settings(permit),
@@ -94,6 +98,17 @@ export class VisionSupervisor {
   tick(): void {
     this.#cameraView.tick();
     this.#load.tick();
+    this.#previews.tick();
+  }
+
+  /** One redacted picture of now, for a technician's eyes: kept by nobody. Never rejects; one call at a time. */
+  preview(): Promise<PreviewAnswer> {
+    return this.#previews.ask();
+  }
+
+  /** A technician has looked at a camera that had moved. Returns why nothing was done; undefined where it was. */
+  confirmView(by: string): string | undefined {
+    return this.#cameraView.confirm(by);
   }
 
   /** For ever. */

@@ -163,6 +163,11 @@ export class VisionFlow {
     this.#wakeLockStep?.();
   }
 
+  /** The technician wants to see how the camera looks. */
+  preview(request: number): void {
+    this.#evidence.preview(request);
+  }
+
   #giveUp(reason: string): void {
     this.#stuck = new AgentError('unavailable', reason);
     void this.#camera.stop();

@@ -104,6 +104,8 @@ async function main(): Promise<void> {
         flow?.acknowledge(message);
       } else if (message.kind === 'confirm-view') {
         flow?.confirmView();
+      } else if (message.kind === 'preview') {
+        flow?.preview(message.request);
       } else if (message.kind === 'heat') {
         flow?.heat(message.steps);
       } else {

@@ -8,7 +8,7 @@
 # The usage is what the program itself says to --help (`npm run docs` writes it), so that it can be read before the
 # program is built. Values are judged by the program.
 check_arguments() {
-  local usage=$1 commands command='' option
+  local usage=$1 commands command='' option words=()
   shift
   for option in "$@"; do
     case $option in -h | --help) cat -- "$usage"; exit 0 ;; esac
@@ -24,6 +24,10 @@ check_arguments() {
       fi
     elif [ -z "$command" ] && grep -Fxq -- "$1" <<<"$commands" && [ -n "$1" ]; then
       command=$1
+      # What it takes besides options: `Usage: PROGRAM COMMAND [options] <site> <box>`.
+      read -r -a words < <(sed -n "s/^Usage: .* $command \[options\]//p" "$usage" && echo)
+    elif [ ${#words[@]} -gt 0 ] && [[ $1 != -* ]]; then
+      words=("${words[@]:1}")
     else
       refuse "unknown argument '$1'"
     fi

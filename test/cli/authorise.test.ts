@@ -81,6 +81,25 @@ void t.test('keygen, authorise, check', async (t) => {
   t.match(whole.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
   t.match((await sign({})).out, / {2}seals {5}nothing: no recipient is named\n/);
 
+  const square = [
+    [0.1, 0.4],
+    [0.9, 0.4],
+    [0.9, 1],
+  ];
+  const drawn = await sign({
+    outlines: [{ id: 'forecourt', polygon: square }],
+    masks: [{ id: 'windows', polygon: square }],
+  });
+  t.match(drawn.out, / {2}outlines {2}forecourt only inside \(0\.1, 0\.4\) \(0\.9, 0\.4\) \(0\.9, 1\)\n/);
+  t.match(drawn.out, / {2}masks {5}windows: black in every picture: \(0\.1, 0\.4\) /);
+  const day = { installation: true, rules: [], notAfter: new Date(Date.now() + 3_600_000).toISOString() };
+  t.match(await sign(day), { code: 2, err: /a permit to install is valid for 24 hours at most/ });
+  const permit = await sign({ ...day, notBefore: new Date(Date.now() - 3_600_000).toISOString() });
+  t.match(
+    permit.out,
+    / {2}permit {4}.*\n(?:.*\n)* {2}allows {4}to look while the box is installed; NO rule runs\n/,
+  );
+
   const config = {
     site: order['site'],
     box: order['box'],
@@ -109,6 +128,16 @@ void t.test('keygen, authorise, check', async (t) => {
     writeFileSync(path('vigie.yaml'), stringify({ ...config, ...change }), { mode: 0o640 });
     return ended(vigie(t, 'check', ...options, path('vigie.yaml')));
   };
+  t.match(await check({ authorisation: undefined, installation: path('order.dsse.json') }), {
+    code: 1,
+    out: / runs +NOTHING: order .* is a permit to install: the box looks under it, and no rule runs/,
+  });
+  await sign({ outlines: [{ id: 'forecourt', polygon: square }] });
+  t.match(await check({}), {
+    code: 1,
+    out: / parked: NOT covered: the zone forecourt does not lie inside the outline that order .* gives for it/,
+  });
+  await sign({});
   const { code, out } = await check({});
   t.equal(code, 0);
   t.match(out, / parked: covered: .*, until 20/);

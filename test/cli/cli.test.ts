@@ -203,11 +203,7 @@ void t.test('check: a box that would run nothing is not in order', async (t) => 
     t.match(JSON.parse(check(change, '--no-files', '--json').out), { ok: true, runsNothing: String }, name);
   }
   t.equal(JSON.parse(check((text) => text, '--no-files', '--json').out).runsNothing, null);
-  t.match(
-    check(local),
-    { code: 1, out: /NOTHING: authorisation .* cannot be read: ENOENT/ },
-    'no order there',
-  );
+  t.match(check(local), { code: 1, out: /NOTHING: authorityKey .* cannot be read: ENOENT/ }, 'no key there');
   t.match(
     check((text) => without('authorisation')(local(text)).replace(/^mqtt: .*\n/m, '')),
     { code: 0, out: /`vigie replay` only: no mqtt/ },

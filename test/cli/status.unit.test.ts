@@ -4,86 +4,15 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
-import { clockText, durationText, statusFindings } from '../../agent/cli/status/findings.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
+import { FINDING_TEXTS, type FindingTexts } from '../../agent/local/finding-texts.ts';
+import { clockText, durationText, statusFindings } from '../../agent/local/findings.ts';
 import { LocalServer } from '../../agent/local/local-server.ts';
+import { EVENT as event, STATUS as WELL } from '../lib/local-status.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
-
-const lane = {
-  rows: 2,
-  bytes: 1800,
-  lastSeq: 20,
-  appended: 20,
-  released: 18,
-  dropped: { snapshot: 0, notice: 0, alert: 0 },
-  expired: 0,
-  tooLarge: { snapshot: 0, notice: 0, alert: 0 },
-};
-const event = {
-  time: '2026-11-24T14:00:00.000Z',
-  kind: 'illegal-parking',
-  severity: 'alert',
-  phase: 'start',
-  subject: 'zone/forecourt-with-a-long-name',
-  reason: null,
-} as const;
-
-const WELL: LocalStatus = {
-  report: {
-    time: '2026-11-24T14:03:00.000Z',
-    site: 'marseille-1',
-    box: 'canebiere-017',
-    boot: 'b00t',
-    uptimeS: 11_530,
-    mode: 'active',
-    restraint: {
-      since: '2026-11-24T11:00:00.000Z',
-      reason: null,
-      order: '2026/17',
-      validUntil: '2027-11-24T00:00:00.000Z',
-      rules: [],
-    },
-    versions: { vigie: '0.1.0', node: '20.20.2' },
-    clock: { synced: true },
-    frames: { read: 57_000, analysed: 56_990, dropped: 10 },
-    camera: {
-      state: 'streaming',
-      reason: null,
-      decoder: 'v4l2h264dec',
-      widthPx: 1920,
-      heightPx: 1080,
-      fps: 25,
-    },
-    detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
-    incidents: { standing: 1, episodes: 12, events: 25 },
-    outbox: { store: 'disk', damaged: 0, lanes: { alert: lane, bulk: lane } },
-    mqtt: {
-      phase: 'online',
-      since: '2026-11-24T11:00:00.000Z',
-      fault: null,
-      reconnects: 0,
-      published: 40,
-      acknowledged: 36,
-      resends: 0,
-      refused: 0,
-      badAcks: 0,
-      limited: 0,
-      unretained: 0,
-    },
-    accuracy: null,
-    processes: { agent: { pid: 1, rssMiB: 74.2, fds: 30 }, vision: { pid: 2, rssMiB: 201, fds: 25 } },
-    temperatureC: 61.5,
-    counters: { journal_missed: 0 },
-  },
-  analysedFps: 5,
-  disk: { freeMiB: 20_000, sizeMiB: 29_000 },
-  journal: { entries: 912, root: '3vA9rootrootrootroot' },
-  standing: [event],
-  recent: [event, event],
-};
 
 type Change = (status: LocalStatus) => void;
 
@@ -101,6 +30,30 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
   );
   const cases: [string, RegExp, Change][] = [
     ['mode', /unauthorised/, ({ report }) => (report.mode = 'unauthorised')],
+    [
+      'mode',
+      /permit to install 2026\/17: no rule runs/,
+      ({ report }) => (report.restraint.installation = true),
+    ],
+    [
+      'order',
+      /2026\/17 until 2026-11-30/,
+      ({ report }) => (report.restraint.validUntil = '2026-11-30T00:00:00.000Z'),
+    ],
+    [
+      'certificate',
+      /the box’s until 2026-11-30/,
+      ({ report }) => (report.certificate = { notAfter: '2026-11-30T00:00:00.000Z', caNotAfter: null }),
+    ],
+    [
+      'ca',
+      /until 2026-11-20/,
+      ({ report }) =>
+        (report.certificate = {
+          notAfter: '2027-11-30T00:00:00.000Z',
+          caNotAfter: '2026-11-20T00:00:00.000Z',
+        }),
+    ],
     [
       'camera',
       /no route/,
@@ -180,6 +133,46 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
   );
 });
 
+void t.test('every text has its French one, which says the same figures', async (t) => {
+  const { en, fr } = FINDING_TEXTS;
+  t.strictSame(Object.keys(fr), Object.keys(en));
+  for (const key of Object.keys(en) as (keyof FindingTexts)[]) {
+    const [english, french] = [en[key], fr[key]];
+    if (typeof english === 'function') {
+      const values = Array.from({ length: english.length }, (_, i) => String(1234 + i));
+      const [one, other] = [english, french].map((text) =>
+        (text as (...args: string[]) => string)(...values),
+      );
+      t.not(other, one, key);
+      // What is a yes or no is told in words.
+      const figures = values.filter((value) => one?.includes(value) === true);
+      t.ok(figures.length >= Math.min(3, values.length), `${key} tells them`);
+      for (const figure of figures) t.match(other, figure, key);
+    } else if (typeof english === 'object') {
+      for (const [word, text] of Object.entries(english)) {
+        t.not((french as Record<string, string>)[word], text, `${key}.${word}`);
+      }
+    } else t.not(french, english, key);
+  }
+  const status = changed(({ report, standing }) => {
+    report.mode = 'unauthorised';
+    report.camera = { ...report.camera, state: 'lost', reason: 'no route' };
+    standing.push({ ...event, kind: 'preview', severity: 'system' });
+  });
+  const told = statusFindings(status, 'fr');
+  const named = (name: string) => told.find((finding) => finding.name === name);
+  t.match(named('mode'), {
+    state: 'failed',
+    detail: /^sans autorisation, démarré depuis/,
+    fix: /^le boîtier/,
+  });
+  t.match(named('preview'), { state: 'ok', detail: /^un technicien regarde/ });
+  t.strictSame(
+    told.map(({ name, state }) => [name, state]),
+    statusFindings(status, 'en').map(({ name, state }) => [name, state]),
+  );
+});
+
 void t.test('40 columns and 80; colours only where asked for', async (t) => {
   const status = changed(({ report }) => {
     report.clock.synced = false;
@@ -199,7 +192,10 @@ void t.test('40 columns and 80; colours only where asked for', async (t) => {
     t.ok(lines.length <= (width === 40 ? 50 : 36), `${lines.length} lines`);
   }
   t.match(statusText(WELL, statusFindings(WELL), { width: 80, colours: true }), '\x1b[32mall well\x1b[0m');
-  t.same([5, 61, 7260, 200_000].map(durationText), ['5 s', '1 min', '2 h 1 min', '2 days']);
+  t.same(
+    [5, 61, 7260, 200_000].map((s) => durationText(s)),
+    ['5 s', '1 min', '2 h 1 min', '2 days'],
+  );
   const now = new Date(2026, 10, 24, 15, 0);
   t.equal(clockText(new Date(2026, 10, 24, 9, 5).toISOString(), now), '09:05');
   t.equal(clockText(new Date(2026, 10, 23, 9, 5).toISOString(), now), '2026-11-23 09:05');

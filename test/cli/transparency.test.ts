@@ -140,6 +140,24 @@ void t.test('the page says what the journal and the authorisation say', async (t
   );
 });
 
+void t.test('a permit to install is said to be one, in both languages', async (t) => {
+  const permit = {
+    ...{ installation: true, rules: [], notBefore: new Date(Date.now() - 3_600_000).toISOString() },
+    notAfter: new Date(Date.now() + 3_600_000).toISOString(),
+    masks: [{ id: 'door', polygon: [...ZONE].reverse() as [number, number][] }],
+  };
+  const { page, words } = await made(t, permit, '--language', 'en');
+  t.match(
+    text(page),
+    'This is a permit to install: the program reads pictures so that the camera can be put up.',
+  );
+  t.match(text(page), 'No rule runs under it, and nobody is alerted.');
+  t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
+  t.match(text(page), '2 parts of the picture', 'masks of configuration and order');
+  t.match(words, 'No analysis is authorised here at present.');
+  t.match(text((await made(t, permit)).page), 'C’est un permis d’installation');
+});
+
 /** An hour of life, `minutes` before now. */
 const before = (minutes: number): BoxLife =>
   new BoxLife(new Date(Date.now() - (60 + minutes) * 60_000).toISOString()).start().mode('active', 'order');

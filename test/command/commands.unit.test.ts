@@ -242,6 +242,7 @@ void t.test(
         unseal: () => t.fail('nobody asked for this'),
         suspend: async () => ({ mode: 'suspended' }),
         'reset-time': () => t.fail('nor for this'),
+        'open-hotspot': () => t.fail('nor for this'),
         resume: () => Promise.reject(new CommandRefused('not-permitted', 'one key has signed')),
       },
       clock: own,
@@ -295,6 +296,7 @@ void t.test('what waits at a stop is answered before it is over, slow results to
       unseal: () => ({}),
       resume: () => ({}),
       'reset-time': () => ({}),
+      'open-hotspot': () => ({}),
       suspend: () => new Promise((resolve) => setTimeout(() => resolve({ mode: 'suspended' }), 100)),
     },
   });

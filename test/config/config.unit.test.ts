@@ -20,10 +20,10 @@ import {
   loadConfig,
   problemText,
 } from '../../agent/config/load.ts';
-import { covers, polygonFault } from '../../agent/config/polygon.ts';
 import { hideSecrets, shown } from '../../agent/config/problem.ts';
 import { nearest } from '../../agent/config/words.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
+import { covers, polygonFault } from '../../agent/contract/polygon.ts';
 import { RULE_SCHEMAS } from '../../agent/contract/rule-config.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';

@@ -4,6 +4,7 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -15,6 +16,8 @@ import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contr
 const root = packageRoot();
 /** A demo must end within this time of being told to: the agent has 5 s, the broker 3. */
 const END_WITHIN_MS = 10_000;
+/** The page asks the agent who it is every ten seconds until it knows, and looks for it as often at the most. */
+const FOUND_WITHIN_MS = 40_000;
 
 interface Ended {
   readonly code: number | null;
@@ -186,6 +189,50 @@ void t.test(
     }
   },
 );
+
+void t.test(
+  '--page: the technician’s page answers a browser, and ends with the demo',
+  { skip: ready },
+  async (t) => {
+    const demo = new Demo(t, '--page');
+    const [, home = '', code = ''] = await demo.until(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
+    await demo.until(/the agent is online/);
+    const said = async (path: string, body?: object): Promise<unknown> => {
+      const answer = await asked(`${home}${path}`, home, body);
+      return JSON.parse(answer);
+    };
+    // The page finds the agent when it looks for it next.
+    const beganMs = Date.now();
+    let hello = await said('/api/hello');
+    while ((hello as { site: string }).site === '' && Date.now() - beganMs < FOUND_WITHIN_MS) {
+      await new Promise((resolveWait) => setTimeout(resolveWait, 1000));
+      hello = await said('/api/hello');
+    }
+    t.match(hello, { site: 'demo', box: 'square-1', paired: false });
+    t.match(await said('/api/pair', { code: 'wrong' }), { error: 'wrong' });
+    t.same(await said('/api/pair', { code }), {}, 'by the code that is shown');
+    demo.child.kill('SIGTERM');
+    await demo.ended;
+    t.strictSame(await demo.left(), [], 'nothing is left');
+  },
+);
+
+/** As a browser asks that was told to go on although the page made its certificate itself. */
+function asked(url: string, origin: string, body?: object): Promise<string> {
+  return new Promise((resolveAnswer, reject) => {
+    const method = body === undefined ? 'GET' : 'POST';
+    const headers = { origin, 'content-type': 'application/json' };
+    const sent = request(url, { method, headers, rejectUnauthorized: false }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      answer.on('end', () => resolveAnswer(text));
+    });
+    sent.on('error', reject);
+    sent.end(body && JSON.stringify(body));
+  });
+}
 
 void t.test('a clip that is not there is one clear line', { skip: ready }, async (t) => {
   const demo = new Demo(t, '--source', 'file:no-such-clip.mp4');

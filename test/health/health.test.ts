@@ -32,6 +32,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
         reason: null,
         order: '2026-77',
         validUntil: '2027-11-24T14:00:00.000Z',
+        installation: false,
         rules: [{ id: 'stays', state: 'shadow', reason: null, shadowed: 3 }],
       }),
     },
@@ -62,6 +63,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
         },
       },
     },
+    certificates: { report: { notAfter: '2027-01-01T00:00:00.000Z', caNotAfter: null } },
     accuracy: { report: () => null },
   };
   const health = new Health({
@@ -94,6 +96,8 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
     site: SITE,
     box: BOX,
     mode: 'active',
+    certificate: { notAfter: '2027-01-01T00:00:00.000Z', caNotAfter: null },
+    restraint: { installation: false, validUntil: '2027-11-24T14:00:00.000Z' },
     outbox: { store: 'disk', lanes: { alert: { lastSeq: 1, appended: 1 } } },
     mqtt: { phase: 'online', fault: null },
     processes: { agent: { pid: process.pid }, vision: { pid: 4242, rssMiB: 203.4, fds: 61 } },

@@ -13,6 +13,7 @@ import { until } from '../lib/room.ts';
 const lane = { rows: 2 };
 const REPORT = {
   mode: 'active',
+  restraint: { installation: false },
   camera: { state: 'streaming', reason: null },
   mqtt: { phase: 'online', fault: null },
   outbox: { store: 'disk', lanes: { alert: lane, bulk: lane } },

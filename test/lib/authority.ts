@@ -66,7 +66,7 @@ export function authorised(config: Config, dir: string, change: Partial<Authoris
   const [authorisation, authorityKey] = [join(dir, 'authorisation.dsse.json'), join(dir, 'authority.pub')];
   const order = orderFor(config, change);
   const spare = { kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' };
-  const rules = order.rules.length > 0 ? order.rules : [spare];
+  const rules = order.rules.length > 0 || order.installation === true ? order.rules : [spare];
   writeFileSync(authorisation, signedOrder({ ...order, rules }));
   const pem = AUTHORITY.publicKey.export({ type: 'spki', format: 'pem' });
   writeFileSync(authorityKey, pem, { mode: 0o644 });

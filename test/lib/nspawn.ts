@@ -22,7 +22,7 @@ import { until } from './room.ts';
 
 /** What the package depends on, and what a test needs inside: a broker. */
 const PACKAGES = [
-  'systemd,systemd-sysv,ca-certificates,nodejs,mosquitto,mosquitto-clients',
+  'systemd,systemd-sysv,dbus,ca-certificates,openssl,nodejs,mosquitto,mosquitto-clients',
   'gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav',
 ].join(',');
 /** What every Debian has, and a root file system that is only unpacked must be told. */
@@ -53,12 +53,12 @@ export class Container {
   #leader: number | undefined;
   #console = '';
 
-  /** Unmounted with the test. */
-  constructor(t: Test, arch = ownArch()) {
+  /** Unmounted with the test. `lower`: the root file system, which stays as it is. */
+  constructor(t: Test, arch = ownArch(), lower = baseRoot(arch)) {
     const dir = scratch(t);
     this.root = join(dir, 'root');
     for (const name of ['root', 'upper', 'work']) mkdirSync(join(dir, name));
-    const layers = `lowerdir=${baseRoot(arch)},upperdir=${dir}/upper,workdir=${dir}/work`;
+    const layers = `lowerdir=${lower},upperdir=${dir}/upper,workdir=${dir}/work`;
     execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, this.root], { stdio: 'pipe' });
     t.teardown(async () => {
       await this.powerOff();
@@ -102,6 +102,12 @@ export class Container {
     return { status, out: stdout, err: stderr };
   }
 
+  /** The words that start a program of this machine in the booted container's network: it sees the same loopback. */
+  inNetwork(...command: readonly string[]): string[] {
+    if (this.#leader === undefined) throw new Error('it is not booted');
+    return ['nsenter', '-t', String(this.#leader), '-n', '--', ...command];
+  }
+
   /** One property of a unit, as systemd has it. */
   show(unit: string, property: string): string {
     return this.run('systemctl', 'show', unit, '-p', property, '--value').out.trim();
@@ -138,6 +144,17 @@ export class Container {
     await gone;
     clearTimeout(enough);
     this.#leader = undefined;
+  }
+
+  /** As when the plug is pulled: every process inside ends at once, and says nothing. */
+  async cutPower(): Promise<void> {
+    const child = this.#nspawn;
+    if (child === undefined || this.#leader === undefined) throw new Error('it is not booted');
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    process.kill(this.#leader, 'SIGKILL');
+    await gone;
+    this.#leader = undefined;
+    this.#nspawn = undefined;
   }
 
   #spawnWords(): string[] {

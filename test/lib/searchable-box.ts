@@ -68,6 +68,7 @@ export class SearchableBox {
         resume: notHere,
         unseal: notHere,
         'reset-time': notHere,
+        'open-hotspot': notHere,
       },
       clock,
       log: SILENT,

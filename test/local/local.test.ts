@@ -103,6 +103,14 @@ t.test('the agent’s metrics: each counter, each stage, and what Prometheus ask
   t.equal(values.get('vigie_camera_state{state="streaming"}'), 1);
   t.equal(values.get('vigie_mqtt_phase{phase="online"}'), 1);
   t.equal(values.get('vigie_metrics_unserved'), 0);
+  const { certificate, restraint } = status.report;
+  for (const [metric, notAfter] of [
+    ['vigie_order_expiry_timestamp_seconds', restraint.validUntil],
+    ['vigie_certificate_expiry_timestamp_seconds{certificate="box"}', certificate?.notAfter],
+    ['vigie_certificate_expiry_timestamp_seconds{certificate="ca"}', certificate?.caNotAfter],
+  ] as const) {
+    t.equal(values.get(metric), Date.parse(notAfter ?? '') / 1000, metric);
+  }
   const buckets = [...values].filter(([name]) => name.includes('_bucket{stage="detect"'));
   t.equal(buckets.length, LATENCY_BOUNDS_MS.length + 1);
   t.same(

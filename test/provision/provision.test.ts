@@ -61,7 +61,7 @@ void t.test('everything in order', async (t) => {
   const box = await card(t);
   writeFileSync(join(box.from, 'notes.txt'), 'lamp post 7');
   t.match(await take(t, box), { code: 0 });
-  t.equal(modeOf(join(box.to, 'pki/box.key')), '600');
+  t.equal(modeOf(join(box.to, 'pki/box.key')), '640', 'read by the agent itself');
   t.equal(modeOf(join(box.to, 'pki/ca.crt')), '640');
   t.equal(modeOf(join(box.to, 'vigie.yaml')), '640');
   t.match(box.result(), /^\S+Z installed\r\n/);
@@ -95,6 +95,30 @@ void t.test('a key that was made on the box stays there', async (t) => {
   await refused(t, other, 'the key of another certificate', /mqtt\.key: does not belong to the certificate/);
 });
 
+const enrolment = (change: object = {}): string =>
+  JSON.stringify({ version: 1, site: 's', box: 'box-1', url: 'https://room:8443', token: null, ...change });
+
+void t.test('a box that is to be enrolled brings no certificate', async (t) => {
+  const box = await card(t);
+  for (const name of ['box.crt', 'box.key']) rmSync(join(box.from, 'pki', name));
+  writeFileSync(join(box.from, 'Enrol.json'), enrolment({ token: 'a'.repeat(32) }));
+  const made = '2026-11-26T00:00:00.000Z';
+  writeFileSync(
+    join(box.from, 'setup-code.json'),
+    JSON.stringify({ version: 1, sha256: 'b'.repeat(64), made }),
+  );
+  t.match(await take(t, box), { code: 0 });
+  t.strictSame(readdirSync(box.to).sort(), ['enrol.json', 'page', 'pki', 'vigie.yaml']);
+  t.equal(modeOf(join(box.to, 'enrol.json')), '600', 'root’s alone: it may hold a token');
+  const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
+  t.equal(modeOf(join(box.to, 'page/setup-code.json')), isUser ? '640' : '644');
+  t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'nothing of it stays on the card');
+  t.notMatch(box.result(), 'aaaa', 'nor in the result');
+  writeFileSync(join(box.from, 'enrol.json'), enrolment());
+  t.match(await take(t, box), { code: 2 });
+  t.match(box.result(), /enrol\.json: is taken together with a vigie\.yaml only/);
+});
+
 void t.test('refused as a whole', async (t) => {
   const wrong: Readonly<Record<string, readonly [(card: Card) => void, RegExp]>> = {
     'a mistake in the configuration': [
@@ -114,6 +138,25 @@ void t.test('refused as a whole', async (t) => {
       ({ from, to }) =>
         writeFileSync(join(from, 'vigie.yaml'), config(to, `authorisation: ${to}/authorisation.dsse.json\n`)),
       /authorisation\.dsse\.json: the configuration names it, but there is no/,
+    ],
+    'an enrolment of another box': [
+      ({ from }) => writeFileSync(join(from, 'enrol.json'), enrolment({ box: 'box-2' })),
+      /enrol\.json: is for box-2 at s; must be for box-1 at s, as vigie\.yaml says/,
+    ],
+    'an enrolment that is none': [
+      ({ from }) => writeFileSync(join(from, 'enrol.json'), enrolment({ url: 'http://room' })),
+      /enrol\.json: is no request of enrolment; must be JSON with version 1/,
+    ],
+    'an enrolment that would bring what the configuration does not name': [
+      ({ from, to }) => {
+        writeFileSync(join(from, 'enrol.json'), enrolment());
+        writeFileSync(join(from, 'vigie.yaml'), config(to).replace('pki/box.crt', 'pki/mine.crt'));
+      },
+      /mqtt\.cert: must be .*pki\/box\.crt for a box that is enrolled/,
+    ],
+    'a setup code that is none': [
+      ({ from }) => writeFileSync(join(from, 'setup-code.json'), '{}'),
+      /setup-code\.json: is no setup code; must be the file that was written to the card/,
     ],
     'a file that is too large': [
       ({ from }) => writeFileSync(join(from, 'film.mp4'), Buffer.alloc(300_000)),
@@ -268,6 +311,78 @@ void t.test('the unit runs once anything of ours is on the partition', async (t)
     rmSync(join(dir, name), { recursive: true });
   }
 });
+
+void t.test('a new label for a box that is installed', async (t) => {
+  const box = await card(t);
+  const code = (sha256: string): string =>
+    JSON.stringify({ version: 1, sha256: sha256.repeat(64), made: '2026-11-26T00:00:00.000Z' });
+  const page = (name: string): string => join(box.to, 'page', name);
+  writeFileSync(join(box.from, 'setup-code.json'), code('a'));
+  const aside = { ...box, from: alone(box, 'setup-code.json') };
+  t.match(
+    await take(t, aside),
+    { code: 2, said: /vigie\.yaml: is not in this folder/ },
+    'a box that has none',
+  );
+  writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
+  t.match(await take(t, box), { code: 0 });
+  const installed = readFileSync(join(box.to, 'vigie.yaml'), 'utf8');
+
+  writeFileSync(join(box.from, 'Setup-Code.json'), code('b'));
+  t.match(await take(t, box), { code: 0 }, 'the code alone, beside what was left');
+  t.match(box.result(), /^\S+Z installed\r\nSetup-Code\.json is now .*page\/setup-code\.json\r\n/);
+  t.match(box.result(), /pki\/old\.crt: is not of the label; it was left here/);
+  t.match(readFileSync(page('setup-code.json'), 'utf8'), 'bbbb');
+  t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'taken');
+  const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
+  t.equal(modeOf(page('setup-code.json')), isUser ? '640' : '644');
+  const said = box.result();
+  t.match(await take(t, box), { code: 0, said: /nothing to take/ }, 'once');
+  t.equal(box.result(), said);
+
+  writeFileSync(join(box.from, 'hotspot-key'), 'k7qf93mx');
+  t.match(await take(t, box), { code: 0 }, 'the passphrase alone');
+  t.equal(modeOf(page('hotspot-key')), '600', 'for root alone');
+  t.notMatch(box.result(), 'k7qf93mx');
+  t.equal(readFileSync(join(box.to, 'vigie.yaml'), 'utf8'), installed, 'the rest is as it was');
+
+  for (const name of ['setup-code.json', 'hotspot-key']) writeFileSync(join(box.from, name), code('c'));
+  t.match(await take(t, box), { code: 2 });
+  t.match(
+    box.result(),
+    /refused\r\nhotspot-key: is no passphrase.*\r\nNothing was installed/,
+    'one of two is wrong',
+  );
+  t.match(readFileSync(page('setup-code.json'), 'utf8'), 'bbbb', 'neither is taken');
+  for (const name of ['hotspot-key', 'pki/old.crt']) rmSync(join(box.from, name));
+  const wrong: Record<string, RegExp> = {
+    'enrol.json': /enrol\.json: is taken together with a vigie\.yaml only/,
+    'pki/new.crt': /pki\/new\.crt: is taken together with/,
+    'vigie.yaml.txt': /vigie\.yaml\.txt: must be named vigie\.yaml; Windows/,
+    'hotspot-key.txt': /hotspot-key\.txt: must be named hotspot-key; Windows adds \.txt/,
+  };
+  for (const [name, reason] of Object.entries(wrong)) {
+    writeFileSync(join(box.from, name), 'anything');
+    t.match(await take(t, box), { code: 2 }, name);
+    t.match(box.result(), reason);
+    rmSync(join(box.from, name));
+  }
+  t.match(
+    readFileSync(page('setup-code.json'), 'utf8'),
+    'bbbb',
+    'what came with other files of ours is no label',
+  );
+  t.match(await take(t, box), { code: 0 });
+  t.match(readFileSync(page('setup-code.json'), 'utf8'), 'cccc', 'alone it is');
+});
+
+/** A folder with one of the card's files. */
+function alone({ from }: Card, name: string): string {
+  const dir = join(from, '../alone/vigie');
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, name), readFileSync(join(from, name)));
+  return dir;
+}
 
 const noMounts = SmallDisk.unavailable();
 

@@ -435,7 +435,7 @@ void t.test('the latest time never goes back', async (t) => {
 
 void t.test('a rule runs only where an entry names its kind, its place and its purpose', async (t) => {
   const covered = (change: Partial<Authorisation>): string[] =>
-    coverageOf(order(change), CONFIG.rules).map(({ rule, grant, reason }) =>
+    coverageOf(order(change), CONFIG).map(({ rule, grant, reason }) =>
       grant === undefined
         ? `${rule}: ${reason}`
         : `${rule} ${grant.shadow ? 'shadow' : 'runs'}: ${grant.legalBasis}`,

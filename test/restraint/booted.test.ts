@@ -7,8 +7,11 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { loadConfig } from '../../agent/config/load.ts';
+import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import type { ToVision } from '../../agent/contract/link.ts';
+import type { LocalMode } from '../../agent/contract/mode.ts';
 import { permitReplay } from '../../agent/restraint/permit.ts';
+import { LOCAL_MODE_FILE } from '../../agent/restraint/places.ts';
 import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
 import { MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
@@ -28,6 +31,11 @@ interface Stolen {
   readonly failed: string;
   readonly picture: string;
 }
+
+/** One request, its answer on standard output. */
+const ASK = `import { createConnection } from 'node:net';
+const socket = createConnection('/run/vigie-config/config.sock', () => socket.write(process.argv[2] + '\\n'));
+socket.pipe(process.stdout);`;
 
 type Start = Extract<ToVision, { kind: 'start' }>;
 
@@ -66,13 +74,13 @@ class Attacked {
     this.container.run('systemctl', 'start', 'vigie');
   }
 
-  /** The agent's word on its mode, and why. */
+  /** The running agent's word on its mode, and why, as its commands on the box read it. */
   get told(): { mode: string; reason: string } {
-    const { out } = this.asVigie('vigie', 'status', '--json');
-    const { report } = JSON.parse(out === '' ? '{}' : out) as {
-      report?: { mode: string; restraint: { reason: string | null } };
-    };
-    return { mode: report?.mode ?? '', reason: report?.restraint.reason ?? '' };
+    const file = `${STATE}/${LOCAL_MODE_FILE}`;
+    const none = { mode: '', reason: '' };
+    if (!existsSync(join(this.container.root, file))) return none;
+    const { pid, statement } = JSON.parse(this.container.read(file)) as LocalMode;
+    return pid === this.box.agent ? { mode: statement.mode, reason: statement.reason ?? '' } : none;
   }
 
   async stands(t: Test, mode: string, reason: RegExp, how: string): Promise<void> {
@@ -247,5 +255,64 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       /"suspended":true/.test(container.read('/var/lib/vigie-restraint/suspension.json'));
     await until(t, 'root has it on record', recorded, PATIENCE_MS);
     t.match(attacked.resume(), { status: 0 });
+  });
+
+  await t.test('a configuration on trial is the page’s to ask for, and root’s to keep', async (t) => {
+    const file = '/etc/vigie/vigie.yaml';
+    container.write('/home/ask.mjs', ASK);
+    const asked = (user: string, request: object): Said =>
+      container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', JSON.stringify(request));
+    const ask = (request: object): ConfigReply => {
+      const { out, err } = asked('vigie-page', request);
+      if (out === '') throw new Error(`no answer: ${err} ${container.run('journalctl', '-n', '30').out}`);
+      return JSON.parse(out) as ConfigReply;
+    };
+    for (const user of ['vigie', 'vigie-vision'])
+      t.match(asked(user, { op: 'read' }), { out: '', err: /EACCES/ }, `${user} may not ask`);
+    t.notMatch(attacked.asVigie('sh', '-c', `echo x >>${file}`), { status: 0 }, 'nor write it');
+    const { installed } = ask({ op: 'read' });
+    const { cameraAddress: _, ...proposal } = installed ?? { cameraAddress: '' };
+    const mask = (id: string): object => ({
+      id,
+      polygon: [
+        [0, 0],
+        [0.5, 0],
+        [0.5, 1],
+        [0, 1],
+      ],
+    });
+    const tries = async (id: string, watches = true): Promise<string> => {
+      const before = box.agent;
+      const { trial, refused, problems } = ask({ op: 'try', proposal: { ...proposal, masks: [mask(id)] } });
+      if (trial === null) throw new Error(`${refused} ${JSON.stringify(problems)}`);
+      const again = (): boolean => box.agent !== before && box.agent !== 0;
+      await until(t, `${id}: the agent starts anew`, again, PATIENCE_MS);
+      if (watches) await box.watches(`with the mask ${id}`);
+      t.match(container.read('/var/lib/vigie-restraint/box.json'), `"${id}"`, 'vision goes by it');
+      return trial.id;
+    };
+    const first = await tries('first');
+    t.equal(container.show('vigie-trial-end.timer', 'ActiveState'), 'active');
+    t.match(ask({ op: 'keep', trial: first }), { refused: null, trial: null });
+    t.equal(container.show('vigie-trial-end.timer', 'ActiveState'), 'inactive');
+    const kept = container.read(file);
+    t.equal(container.run('stat', '-c', '%U:%G %a', file).out.trim(), 'root:vigie 640');
+
+    await tries('second', false);
+    t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'nothing to go back to');
+    const over = container.read('/etc/vigie/trial.json').replace(/"endBoottimeS":[\d.]+/, '"endBoottimeS":0');
+    container.write('/etc/vigie/trial.json', over);
+    const before = box.agent;
+    t.match(container.run('systemctl', 'start', 'vigie-trial-end'), { status: 0 }, 'as its timer does');
+    t.equal(container.read(file), kept, 'put back');
+    await until(t, 'the agent starts anew', () => ![0, before].includes(box.agent), PATIENCE_MS);
+
+    await tries('third', false);
+    await container.cutPower();
+    t.match(container.read(file), /third/);
+    await container.boot(t);
+    await box.watches('after a power cut');
+    t.equal(container.read(file), kept, 'the kept one again');
+    t.notOk(existsSync(join(container.root, 'etc/vigie/trial.json')));
   });
 });

@@ -147,8 +147,8 @@ t.test('a change says whose file it was, and which zones; another version is an 
   ];
   const zoned = boxWith({ zones: [{ id: 'square', polygon: square }] });
   makeBox(t, stateDir, zoned, new HandClock(), { configFile }).recorder.start();
-  t.strictSame(typesIn(stateDir), ['start', 'config', 'start']);
-  const [first, change, last] = contentsIn(stateDir) as unknown as Record<string, string>[];
+  t.strictSame(typesIn(stateDir), ['start', 'config', 'geometry', 'start']);
+  const [first, change, , last] = contentsIn(stateDir) as unknown as Record<string, string>[];
   t.match(change, {
     zones: { before: first?.['zones'], after: last?.['zones'] },
     by: { uid: process.getuid?.(), user: /./, fileTime: /^20/ },
@@ -159,8 +159,8 @@ t.test('a change says whose file it was, and which zones; another version is an 
   journal.start();
   journal.append({ ...last, versions: { vigie: '0.0.9' } } as unknown as JournalContent);
   makeBox(t, stateDir, zoned).recorder.start();
-  t.strictSame(typesIn(stateDir).slice(4), ['update', 'start']);
-  t.match(contentsIn(stateDir)[4], { before: { vigie: '0.0.9' }, after: { node: process.versions.node } });
+  t.strictSame(typesIn(stateDir).slice(5), ['update', 'start']);
+  t.match(contentsIn(stateDir)[5], { before: { vigie: '0.0.9' }, after: { node: process.versions.node } });
 });
 
 t.test('alerts are erased with the retention of events, once the clock can be trusted', async (t) => {

@@ -301,7 +301,7 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   const room = await makeRoom(t);
   const dir = scratch(t);
   const desk = makeSigner('court-desk');
-  const keys = [{ ...desk.config, may: ['suspend', 'resume', 'reset-time'] }];
+  const keys = [{ ...desk.config, may: ['suspend', 'resume', 'reset-time', 'open-hotspot'] }];
   const { modes } = await listen(t, room);
   const stateDir = join(dir, 'state');
   const config = authorised(boxAt(room, { commands: { keys } }), join(dir, 'order'));
@@ -318,7 +318,7 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   ];
   const remote = async (op: string, ...args: string[]): Promise<Program> => {
     const common = ['--room', join(dir, 'room.yaml'), '--sign', sign, '--box', BOX];
-    const why = op === 'reset-time' ? [] : ['--reason', 'court order'];
+    const why = ['reset-time', 'open-hotspot'].includes(op) ? [] : ['--reason', 'court order'];
     const program = vigieProgram(t, 'remote', op, ...common, ...why, ...args);
     await program.ended;
     return program;
@@ -353,6 +353,17 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   t.match(
     contentsIn(stateDir).find(({ type }) => type === 'time-reset'),
     { by: 'court-desk', before: /^2081/ },
+  );
+  t.match(await remote('open-hotspot', '--minutes', '61'), { code: 2, err: /whole number from 1 to 60/ });
+  const asked = await remote('open-hotspot', '--minutes', '30');
+  t.match(asked, { code: 0, err: '', out: /root was given the command to open the hotspot for 30 min\n$/ });
+  const laid = JSON.parse(readFileSync(join(stateDir, 'open-hotspot.dsse.json'), 'utf8'));
+  const inside = JSON.parse(Buffer.from(laid.payload, 'base64').toString());
+  t.match(inside, { op: 'open-hotspot', box: BOX, args: { minutes: 30 } }, 'as the room has signed it');
+  t.match(
+    contentsIn(stateDir).findLast(({ type }) => type === 'command'),
+    { op: 'open-hotspot', key: 'court-desk' },
+    'on record as every command',
   );
 });
 

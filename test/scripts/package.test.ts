@@ -54,6 +54,9 @@ void t.test('what is in the package', { skip }, async (t) => {
     '/usr/lib/systemd/system/vigie.service',
     '/usr/lib/systemd/system/vigie-vision.service',
     '/usr/lib/systemd/system/vigie-provision.service',
+    '/usr/lib/systemd/system/vigie-enrol.service',
+    '/usr/lib/systemd/system/vigie-renew.timer',
+    '/usr/lib/systemd/system/vigie-hotspot.path',
     '/usr/lib/sysusers.d/vigie.conf',
     '/usr/share/man/man1/vigie.1.gz',
     '/usr/share/vigie/vigie.yaml',
@@ -196,7 +199,7 @@ void t.test('booted', { skip }, async (t) => {
     t.match(container.read(`${partition}/result.txt`), /^\S+Z installed\r\n(.*\r\n)*notes.txt: .*left here/m);
     t.strictSame(readdirSync(join(container.root, partition)).sort(), ['notes.txt', 'pki', 'result.txt']);
     t.strictSame(readdirSync(join(container.root, partition, 'pki')), [], 'the key is there no more');
-    t.equal(container.run('stat', '-c', '%U:%G %a', '/etc/vigie/pki/box.key').out.trim(), 'root:vigie 600');
+    t.equal(container.run('stat', '-c', '%U:%G %a', '/etc/vigie/pki/box.key').out.trim(), 'root:vigie 640');
     t.equal(container.run('stat', '-c', '%U:%G %a', '/etc/vigie/vigie.yaml').out.trim(), 'root:vigie 640');
   });
 
@@ -221,6 +224,17 @@ void t.test('booted', { skip }, async (t) => {
       'a clip is on no network: no address at all',
     );
     t.match(container.show('vigie-vision', 'IPAddressDeny'), /0\.0\.0\.0\/0/);
+  });
+
+  await t.test('the page’s socket is for the page’s user', async (t) => {
+    const socket = '/run/vigie-link/page.sock';
+    const of = (path: string): string => container.run('stat', '-c', '%U:%G %a', path).out.trim();
+    t.strictSame([of('/run/vigie-link'), of(socket)], ['vigie:vigie-page 2750', 'vigie:vigie-page 660']);
+    const program =
+      "require('net').connect(process.argv[1]).on('connect', () => process.exit(0)).on('error', () => process.exit(1))";
+    const connects = (user: string): number | null =>
+      container.run('runuser', '-u', user, '--', 'node', '-e', program, socket).status;
+    t.strictSame(['vigie-page', 'vigie-vision', 'mosquitto'].map(connects), [0, 1, 1]);
   });
 
   await t.test('kill -9 of vision', async (t) => {

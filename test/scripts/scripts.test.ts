@@ -217,7 +217,7 @@ void t.test('help and what nobody knows are answered before anything is set up',
     ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
     ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
     ['test', ['--quick', '--full'], /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/],
-    ['setup', ['--for', 'fun'], /^setup: --for takes demo, test, package or arm64, not 'fun'\n$/],
+    ['setup', ['--for', 'fun'], /^setup: --for takes demo, test, package, flash or arm64, not 'fun'\n$/],
     ['bench', ['--passes', '2', 'more'], /^bench: unknown argument 'more' \(see --help\)\n$/],
     ['bench', ['--passes'], /^bench: --passes needs a value \(see --help\)\n$/],
     ['soak', ['--hours=1', '--colour'], /^soak: unknown argument '--colour' \(see --help\)\n$/],
@@ -245,13 +245,16 @@ void t.test('help and what nobody knows are answered before anything is set up',
 void t.test('who ends a program while it sets up ends the set-up too', async (t) => {
   const setUp = /^[^#]*\bset_up /m;
   const names = WRAPPERS.filter((name) => setUp.test(readFileSync(join(scripts, name), 'utf8')));
-  t.match(names.sort(), ['bench', 'demo', 'evaluate', 'package', 'room', 'soak', 'test']);
+  t.match(names.sort(), ['bench', 'demo', 'evaluate', 'flash', 'package', 'room', 'soak', 'test']);
   for (const name of WRAPPERS) {
     const called = /scripts\/setup"? --for/.test(readFileSync(join(scripts, name), 'utf8'));
     t.equal(called, false, `${name}: calls the set-up by set_up only`);
   }
   await Promise.all(names.map((name) => endedInSetUp(t, name)));
 });
+
+/** Of programs that do nothing without a command. */
+const COMMANDS: Readonly<Record<string, string[]>> = { evaluate: ['bytes'], flash: ['label'] };
 
 /** Ends `name` by TERM in a checkout whose set-up is one long step, of a command that ignores TERM. */
 async function endedInSetUp(t: Test, name: string): Promise<void> {
@@ -266,7 +269,7 @@ set -euo pipefail; STEP_LOG=${dir}/log; : >"$STEP_LOG"; source ${dir}/scripts/li
 step long none bash -c 'trap "" TERM; echo $$ >${pidFile}.new; mv ${pidFile}.new ${pidFile}; while :; do sleep 1; done'
 `,
   );
-  const program = start(t, join(dir, 'scripts', name), name === 'evaluate' ? ['bytes'] : []);
+  const program = start(t, join(dir, 'scripts', name), COMMANDS[name] ?? []);
   const wait = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
   while (!existsSync(pidFile)) {
     if (program.code !== undefined) throw new Error(`${name} ended: ${program.err}`);

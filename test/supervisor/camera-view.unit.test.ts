@@ -130,6 +130,16 @@ t.test('a confirmation of an earlier move counts for nothing', async (t) => {
   t.same(box.entries, []);
 });
 
+t.test('a technician at the page confirms without a file', async (t) => {
+  const box = movedBox(t);
+  const { movedSince } = JSON.parse(box.content('record') ?? '') as { movedSince: string };
+  t.equal(box.desk.confirm('page 0123456789abcdef'), undefined);
+  t.same(box.entries, [{ type: 'view-confirmed', movedSince, by: 'page 0123456789abcdef' }]);
+  t.match(box.sent, [{ kind: 'confirm-view' }]);
+  t.same(new Box(box.dir).desk.settings, {}, 'also after a restart');
+  t.match(box.desk.confirm('page 0123456789abcdef'), /has not moved, or was confirmed already/);
+});
+
 t.test('both stills go when snapshots go', async (t) => {
   const box = movedBox(t);
   const wallMs = 1_790_000_000_000 + box.nowMs;

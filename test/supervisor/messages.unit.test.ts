@@ -4,6 +4,7 @@ import type { FromVision, ToVision } from '../../agent/contract/link.ts';
 import { CameraView } from '../../agent/supervisor/camera-view.ts';
 import { LoadControl } from '../../agent/supervisor/load.ts';
 import { VisionMessages } from '../../agent/supervisor/messages.ts';
+import { PreviewRequests } from '../../agent/supervisor/preview-requests.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -29,6 +30,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
       ...{ clock, log: SILENT, send, heatSteps: () => 0, fps: 5 },
       onShed: nothing,
     } as never),
+    previews: new PreviewRequests({ clock, send }),
     flow: {
       observe: () => ({ evidence: [], attentive: false }),
       evidence: nothing,

@@ -11,9 +11,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import t from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
+import { DEFAULT_PAGE_SOCKET, DEFAULT_SETUP_CODE } from '../../agent/cli/page-places.ts';
+import { DEFAULT_STATE_DIR } from '../../agent/cli/state-dir.ts';
+import { CONFIG_SOCKET, TRIAL_S } from '../../agent/contract/config-trial.ts';
+import { ENROL_STATUS_FILE } from '../../agent/contract/enrolment.ts';
+import { OPEN_HOTSPOT_FILE } from '../../agent/contract/hotspot.ts';
 import { ROOT_RECORD_DIR, ROOT_RECORD_SOCKET } from '../../agent/contract/root-record.ts';
 
 const unitDir = join(packageRoot(), 'systemd');
@@ -23,8 +28,20 @@ const UNITS = [
   'vigie-vision.socket',
   'vigie-camera-address.service',
   'vigie-provision.service',
+  'vigie-enrol.service',
+  'vigie-certificates.service',
+  'vigie-renew.service',
+  'vigie-renew.timer',
   'vigie-restraint.socket',
   'vigie-restraint@.service',
+  'vigie-page.socket',
+  'vigie-page.service',
+  'vigie-hotspot.service',
+  'vigie-hotspot.path',
+  'vigie-config.socket',
+  'vigie-config@.service',
+  'vigie-trial-end.service',
+  'vigie-trial-end.timer',
 ];
 const NO_TOOL = 'systemd is not installed';
 
@@ -67,7 +84,15 @@ void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO
     ['vigie-vision.service', 10],
     ['vigie-camera-address.service', 22],
     ['vigie-provision.service', 18],
+    // A network, and the clock.
+    ['vigie-enrol.service', 28],
+    ['vigie-renew.service', 28],
+    ['vigie-certificates.service', 18],
     ['vigie-restraint@.service', 18],
+    ['vigie-page.service', 15],
+    ['vigie-hotspot.service', 18],
+    ['vigie-config@.service', 18],
+    ['vigie-trial-end.service', 18],
   ] as const) {
     const { status, stdout } = spawnSync('systemd-analyze', [
       'security',
@@ -109,23 +134,90 @@ void t.test('what a unit must say', async (t) => {
   t.strictSame(valuesOf('vigie.service', 'Type'), ['notify']);
   // Vision's silence may last two watchdog times; a camera that is away is heard of every 30 s at the latest.
   t.strictSame(valuesOf('vigie.service', 'WatchdogSec'), ['30']);
-  t.match(
-    valuesOf('vigie.service', 'LoadCredential'),
-    ['box.key:/etc/vigie/pki/box.key'],
-    'the key by systemd',
+  t.strictSame(valuesOf('vigie.service', 'LoadCredential'), [], 'a renewed key needs no restart');
+  t.ok(
+    valuesOf('vigie.service', 'ConditionPathExists').includes('!/etc/vigie/enrol.json'),
+    'no start without',
   );
+  t.strictSame(valuesOf('vigie-enrol.service', 'ConditionPathExists'), ['/etc/vigie/enrol.json']);
+  for (const unit of ['vigie-enrol.service', 'vigie-renew.service']) {
+    t.match(valuesOf(unit, 'CapabilityBoundingSet')[0], /CAP_SYS_TIME/, `${unit}: may set the clock`);
+    t.match(valuesOf(unit, 'SystemCallFilter')[0], /@clock/, `${unit}: and its filter lets it`);
+    t.strictSame(
+      valuesOf(unit, 'RuntimeDirectory'),
+      [ENROL_STATUS_FILE.split('/')[2]],
+      `${unit}: says how far`,
+    );
+  }
   const socket = valuesOf('vigie-vision.socket', 'ListenStream')[0] ?? '';
   const ofAgent = valuesOf('vigie.service', 'Environment');
   t.ok(ofAgent.includes(`VIGIE_VISION_SOCKET=${socket}`), 'the agent knows the socket');
+  t.ok(ofAgent.includes('VIGIE_PAGE_SOCKET=/run/vigie-link/page.sock'), 'and where the page asks');
+  t.ok(valuesOf('vigie.service', 'ReadWritePaths').includes('-/run/vigie-link'), 'where it may listen');
   t.ok(ofAgent.includes(`VIGIE_RESTRAINT_SOCKET=${ROOT_RECORD_SOCKET}`), 'and that of root’s record');
   t.strictSame(valuesOf('vigie-restraint.socket', 'ListenStream'), [ROOT_RECORD_SOCKET]);
   for (const of of [ofAgent, environment])
     t.ok(of.includes(`VIGIE_RESTRAINT_DIR=${ROOT_RECORD_DIR}`), 'both know where it is kept');
+  t.strictSame(valuesOf('vigie-config.socket', 'ListenStream'), [CONFIG_SOCKET]);
+  t.strictSame(valuesOf('vigie-config.socket', 'SocketGroup'), ['vigie-page'], 'not the agent’s group');
+  t.strictSame(valuesOf('vigie-trial-end.timer', 'OnActiveSec'), [String(TRIAL_S)]);
+  t.notOk(
+    ofAgent.some((value) => value.startsWith('VIGIE_CONFIG_TRIALS')),
+    'the agent serves no trials',
+  );
   t.match(
     readFileSync(join(unitDir, 'vigie.tmpfiles.conf'), 'utf8'),
     'd /run/vigie ',
     'and its folder is made',
   );
+});
+
+void t.test('the page sees nothing but its own folder, and nobody but the networks beside it', async (t) => {
+  const page = (directive: string): string[] => valuesOf('vigie-page.service', directive);
+  t.strictSame(page('User'), ['vigie-page']);
+  t.strictSame(page('CapabilityBoundingSet'), [''], 'no capability: the port is handed to it');
+  t.strictSame(valuesOf('vigie-page.socket', 'ListenStream'), ['443']);
+  t.strictSame(page('TemporaryFileSystem'), ['/etc/vigie:ro']);
+  t.strictSame(
+    page('BindReadOnlyPaths'),
+    [dirname(DEFAULT_SETUP_CODE)],
+    'the rest of /etc/vigie is not there',
+  );
+  t.strictSame(page('StateDirectoryMode'), ['0700']);
+  t.match(page('InaccessiblePaths'), [/-\/var\/lib\/vigie -\/var\/lib\/vigie-restraint/]);
+  t.notOk(
+    page('Environment').some((variable) => /MQTT|KEY/.test(variable)),
+    'nothing of MQTT',
+  );
+  t.strictSame(page('LoadCredential'), []);
+  for (const unit of ['vigie-page.service', 'vigie-page.socket']) {
+    t.strictSame(valuesOf(unit, 'IPAddressDeny'), ['any'], unit);
+    const allowed = valuesOf(unit, 'IPAddressAllow').join(' ').split(' ');
+    const local = ['localhost', 'link-local', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'];
+    t.strictSame(
+      allowed.filter((each) => each !== 'multicast'),
+      local,
+      `${unit}: local networks alone`,
+    );
+    t.strictSame(
+      valuesOf(unit, 'ConditionPathExists'),
+      [DEFAULT_SETUP_CODE],
+      `${unit}: only where a code is`,
+    );
+  }
+  for (const [variable, path] of [
+    ['VIGIE_PAGE_SOCKET', DEFAULT_PAGE_SOCKET],
+    ['VIGIE_CONFIG_SOCKET', CONFIG_SOCKET],
+    ['VIGIE_PAGE_SETUP_CODE', DEFAULT_SETUP_CODE],
+  ] as const)
+    t.ok(page('Environment').includes(`${variable}=${path}`), variable);
+  const folders = readFileSync(join(unitDir, 'vigie.tmpfiles.conf'), 'utf8');
+  t.match(folders, `d ${dirname(DEFAULT_SETUP_CODE)} 0750 root vigie-page -`);
+  t.match(folders, `d ${dirname(DEFAULT_PAGE_SOCKET)} 2750 vigie vigie-page -`);
+  for (const unit of ['vigie-hotspot.service', 'vigie-hotspot.path'])
+    t.match(valuesOf(unit, 'ConditionPathExists'), [/\/hotspot-key$/], unit);
+  t.strictSame(valuesOf('vigie-hotspot.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${OPEN_HOTSPOT_FILE}`]);
+  t.strictSame(valuesOf('vigie-hotspot.service', 'StateDirectory'), [basename(ROOT_RECORD_DIR)]);
 });
 
 const QUADLET = '/usr/libexec/podman/quadlet';
@@ -163,11 +255,15 @@ void t.test('users and folders', { skip: noUsers }, async (t) => {
     'sysusers takes its file',
   );
   const passwd = readFileSync(join(dir, 'etc/passwd'), 'utf8');
-  for (const unit of ['vigie.service', 'vigie-vision.service']) {
+  for (const unit of ['vigie.service', 'vigie-vision.service', 'vigie-page.service']) {
     t.match(passwd, new RegExp(`^${valuesOf(unit, 'User')[0]}:`, 'm'), `the user of ${unit} is made`);
   }
   const groups = readFileSync(join(dir, 'etc/group'), 'utf8');
   t.match(groups, /^video:.*vigie-vision/m, 'vision may open cameras');
+  t.match(passwd, /^vigie-page:/m, 'the user of the technician’s page too');
+  // As versions before renewal left it.
+  mkdirSync(join(dir, 'etc/vigie/pki'), { recursive: true });
+  writeFileSync(join(dir, 'etc/vigie/pki/box.key'), 'key', { mode: 0o600 });
   const tmpfiles = run('systemd-tmpfiles', '--create', join(unitDir, 'vigie.tmpfiles.conf'));
   t.strictSame(tmpfiles, clean, 'tmpfiles takes its file');
   t.equal(
@@ -175,4 +271,11 @@ void t.test('users and folders', { skip: noUsers }, async (t) => {
     0o750,
     'the folder of the socket is for the agent only',
   );
+  const ofPage = statSync(join(dir, 'run/vigie-link'));
+  const page = new RegExp(`^vigie-page:x:${ofPage.gid}:`, 'm');
+  t.match(groups, page, 'what is made beside the page is its group’s');
+  t.equal(ofPage.mode & 0o7777, 0o2750);
+  const key = statSync(join(dir, 'etc/vigie/pki/box.key'));
+  t.equal(key.mode & 0o777, 0o640, 'a key of an earlier version is read by the agent');
+  t.match(groups, new RegExp(`^vigie:x:${key.gid}:`, 'm'));
 });

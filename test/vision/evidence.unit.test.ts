@@ -133,6 +133,24 @@ t.test('a picture that fails holds up no other, and more than 16 are refused wit
   );
 });
 
+t.test('a preview is made when nothing else is to be made; a second one is not waited for', async (t) => {
+  const { evidence, given } = new Answers();
+  for (let i = 1; i <= 3; i += 1) evidence.request(request(i, 1000));
+  evidence.preview(1);
+  evidence.preview(2);
+  evidence.request(request(4, 1000));
+  await evidence.idle();
+  t.same(given, ['no-preview 2', ...[1, 2, 3, 4].map((n) => `snapshot ${n}`), 'preview 1']);
+  evidence.preview(3);
+  await evidence.idle();
+  t.equal(given.at(-1), 'preview 3', 'by itself too');
+
+  const blind = new Answers([]);
+  blind.evidence.preview(1);
+  await blind.evidence.idle();
+  t.same(blind.given, ['no-preview 1'], 'no frame has been looked at');
+});
+
 type Is = (r: number, g: number, b: number) => boolean;
 const isYellow: Is = (r, g, b) => r > 180 && g > 110 && g < 210 && b < 90;
 const isOrange: Is = (r, _, b) => r > b + 100;

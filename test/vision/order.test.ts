@@ -2,12 +2,14 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { BOX_FILE, ownFolder, type RestraintFolder } from '../../agent/contract/restraint-folder.ts';
 import { SUSPENSION_FILE, suspensionText } from '../../agent/contract/suspension.ts';
 import { writeOwnFolder } from '../../agent/restraint/folder.ts';
+import { permitUnder } from '../../agent/restraint/permit.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
 import { type Allowed, allowed } from '../../agent/vision/order/order.ts';
 import { configOf } from '../lib/agent.ts';
@@ -60,6 +62,12 @@ t.test(
   async (t) => {
     const { ask, order, folder } = box(t);
     t.match(ask(), { masks: [MASK], sealTo: [] }, 'masks of the folder, though none were asked for');
+    const windows = {
+      ...MASK,
+      id: 'windows',
+      polygon: MASK.polygon.map(([x, y]) => [1 - x, y] as [number, number]),
+    };
+    t.same(ask({ order: order({ masks: [windows, MASK] }) }).masks, [MASK, windows], 'and of the order');
     t.same(ask({ order: order({ ageRecipients: [RECIPIENT] }) }).sealTo, [RECIPIENT], 'keys of the order');
     const yesterday = new Date(Date.now() - 1000).toISOString();
     const cases: [string, Parameters<Told['ask']>[0], RegExp][] = [
@@ -79,6 +87,68 @@ t.test(
     t.throws(() => ask(), { message: /is damaged/ });
   },
 );
+
+t.test('a mask of the order is black, whatever folder and agent say', async (t) => {
+  const dir = scratch(t);
+  const bare = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 } }, 'replay');
+  const left: [number, number][] = [
+    [0, 0],
+    [0.5, 0],
+    [0.5, 1],
+    [0, 1],
+  ];
+  const permit = {
+    installation: true,
+    rules: [],
+    notAfter: new Date(Date.now() - 1 + 3_600_000).toISOString(),
+  };
+  const from = { notBefore: new Date(Date.now() - 3_600_000).toISOString() };
+  const masked = { ...permit, ...from, masks: [{ id: 'left', polygon: left }] };
+  const config = authorised(bare, join(dir, 'order'));
+  writeOwnFolder(dir, config);
+  t.same(ownFolder(dir).box().masks, [], 'none in the folder');
+  for (const [how, change, black] of [
+    ['with it', masked, true],
+    ['without (control)', { ...permit, ...from }, false],
+  ] as const) {
+    const jpeg = await picture(t, ownFolder(dir).dir, String(signedOrder(orderFor(bare, change))));
+    const { data, info } = await sharp(jpeg).greyscale().raw().toBuffer({ resolveWithObject: true });
+    const mean = (fromX: number, toX: number): number => {
+      let sum = 0;
+      for (let y = 0; y < info.height; y += 1)
+        for (let x = fromX; x < toX; x += 1) sum += data[y * info.width + x] as number;
+      return sum / (info.height * (toX - fromX));
+    };
+    const half = info.width / 2;
+    const [masked, open] = [mean(0, half - 16), mean(half + 16, info.width)];
+    t.ok(open > 10 && masked < 1 === black, `${how}: ${masked} and ${open}`);
+  }
+});
+
+/** The first picture that vision gives out under a permit to install; nothing of it is sealed. */
+async function picture(t: Test, restraintDir: string, order: string): Promise<Buffer> {
+  let jpeg: Buffer | undefined;
+  let asked = false;
+  const kinds: string[] = [];
+  const vision = new VisionProcess({
+    ...{ clock: systemClock, log: SILENT, restraintDir, onExit: () => undefined },
+    onMessage: ({ message, binary }) => {
+      kinds.push(message.kind === 'failed' ? `failed: ${message.message}` : message.kind);
+      if (message.kind === 'snapshot') jpeg = Buffer.from(binary);
+      if (message.kind !== 'frame') return;
+      const { frame, atMs } = message.observation;
+      const evidence = asked ? [] : [{ request: 1, atMs, focus: [], seal: true }];
+      asked = true;
+      vision.send({ kind: 'ack', frame, evidence });
+    },
+  });
+  t.teardown(() => vision.stop());
+  vision.start(permitUnder(order, []), bareSettings('test:pattern', 5));
+  await until(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
+  await vision.stop();
+  t.notOk(kinds.includes('sealed'), 'nothing is sealed');
+  return jpeg ?? Buffer.alloc(0);
+}
 
 t.test('what ends while it looks ends the look', async (t) => {
   const { ask, order, folder } = box(t);

@@ -9,7 +9,7 @@ import type { Detection, Track, YuvPlanes } from '../../agent/contract/picture.t
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import type { Subject } from '../../agent/vision/redact/marks.ts';
 import { placeTime } from '../../agent/vision/redact/place-time.ts';
-import { Redactor } from '../../agent/vision/redact/redactor.ts';
+import { type Format, PREVIEW, Redactor } from '../../agent/vision/redact/redactor.ts';
 import { stillFrom } from '../lib/pictures.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
@@ -89,16 +89,16 @@ class Box {
     return this;
   }
 
-  async picture(scene: Scene, subject: Subject = SUBJECT): Promise<RedactedJpeg> {
+  async picture(scene: Scene, subject: Subject = SUBJECT, format?: Format): Promise<RedactedJpeg> {
     this.#see(undefined, scene.person !== undefined);
-    return this.again(scene, subject);
+    return this.again(scene, subject, format);
   }
 
   /** Another still of the same moment. */
-  async again(scene: Scene, subject: Subject = SUBJECT): Promise<RedactedJpeg> {
+  async again(scene: Scene, subject: Subject = SUBJECT, format?: Format): Promise<RedactedJpeg> {
     const raw = { width: SIZE.widthPx, height: SIZE.heightPx, channels: 3 } as const;
     const jpeg = await sharp(rgbOf(scene), { raw }).jpeg({ quality: 90 }).toBuffer();
-    return this.#redactor.redact(stillFrom(jpeg, SIZE, { atMs: this.#atMs - 1000 }), subject);
+    return this.#redactor.redact(stillFrom(jpeg, SIZE, { atMs: this.#atMs - 1000 }), subject, format);
   }
 
   #see(rgb: Buffer | undefined, person: boolean): void {
@@ -178,6 +178,20 @@ t.test('pictures of two people are the same file when they stand in the same box
   t.equal(dark.sha256, light.sha256);
   const brighter = await box.again({ person: [30, 30], ground: 123 });
   t.not(dark.sha256, brighter.sha256, 'while a change of the street is seen');
+});
+
+t.test('a technician’s preview hides what a published picture hides', async (t) => {
+  const box = new Box().learn({ ground: 120 });
+  const nobody: Subject = { focus: [] };
+  const dark = await box.picture({ person: [30, 30], ground: 120 }, nobody, PREVIEW);
+  const light = await box.again({ person: [230, 200], ground: 120 }, nobody, PREVIEW);
+  t.equal(dark.sha256, light.sha256, 'two people in the same box: the same file');
+  const published = await box.again({ person: [30, 30], ground: 120 }, nobody);
+  t.strictSame(dark.redaction, published.redaction);
+  t.not(dark.sha256, published.sha256, 'only coarser');
+  const [preview, snapshot] = [await pixelsOf(dark), await pixelsOf(published)];
+  const apart = preview.reduce((sum, level, i) => sum + Math.abs(level - (snapshot[i] as number)), 0);
+  t.ok(apart / preview.length < 3, `${(apart / preview.length).toFixed(2)} levels on average`);
 });
 
 t.test('in another light than it was learnt in, the place has that of the still', async (t) => {

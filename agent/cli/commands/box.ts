@@ -1,9 +1,15 @@
 /** Commands for the box and the technician beside it. */
 import { Argument, type Command, Option } from 'commander';
 import { LOG_LEVELS } from '../../base/log-level.ts';
+import { CONFIG_SOCKET } from '../../contract/config-trial.ts';
+import { ENROL_STATUS_FILE } from '../../contract/enrolment.ts';
 import { ROOT_RECORD_DIR } from '../../contract/root-record.ts';
 import type { CameraConfirmOptions } from '../camera.ts';
 import type { DoctorOptions } from '../doctor/doctor.ts';
+import type { PageOptions } from '../page.ts';
+import { DEFAULT_PAGE_SOCKET, DEFAULT_PAGE_STATE_DIR, DEFAULT_SETUP_CODE } from '../page-places.ts';
+import type { EnrolCommandOptions, RenewCommandOptions } from '../provision/enrol.ts';
+import type { HotspotCommandOptions } from '../provision/hotspot.ts';
 import type { RestraintOptions } from '../provision/restraint.ts';
 import type { ReplayOptions } from '../replay.ts';
 import {
@@ -25,6 +31,7 @@ export function addBoxCommands(program: Command): void {
   addWalktest(program);
   addProvision(program);
   addCamera(program);
+  addPage(program);
 }
 
 function addRun(program: Command): void {
@@ -184,7 +191,78 @@ function addProvision(program: Command): void {
       const { provisionCameraAddress } = await import('../provision/provision.ts');
       await provisionCameraAddress(options);
     });
+  addHotspot(provision);
+  addEnrolment(provision);
   addRestraint(provision);
+}
+
+function addHotspot(provision: Command): void {
+  command(
+    provision,
+    'hotspot',
+    'the box’s own Wi-Fi for a technician’s phone, for 15 minutes; while an order holds, as the room commands',
+    [
+      [
+        'sudo systemctl start vigie-hotspot',
+        'as at each start of the box; vigie-hotspot.path starts it for the room',
+      ],
+    ],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(
+      new Option(
+        '--folder <dir>',
+        'root’s folder: whose orders count, which of the room’s commands were obeyed',
+      ).default(ROOT_RECORD_DIR),
+    )
+    .addOption(
+      new Option('--profile <file>', 'where NetworkManager is given the profile, for as long').default(
+        '/run/NetworkManager/system-connections/vigie-hotspot.nmconnection',
+      ),
+    )
+    .action(async (options: HotspotCommandOptions) => {
+      const { provisionHotspot } = await import('../provision/hotspot.ts');
+      await provisionHotspot(options);
+    });
+}
+
+function addEnrolment(provision: Command): void {
+  const toOption = (): Option =>
+    new Option('--to <dir>', 'folder of configuration and keys').default('/etc/vigie');
+  const statusOption = (): Option =>
+    new Option('--status <file>', 'where it is said how far it is').default(ENROL_STATUS_FILE);
+  command(
+    provision,
+    'enrol',
+    'make the box’s key and get its certificate from the room, as enrol.json says; goes on until it has it',
+    [['sudo systemctl start vigie-enrol', 'as at boot']],
+  )
+    .option('--from <dir>', 'folder on the boot partition, for result.txt', '/boot/firmware/vigie')
+    .addOption(toOption())
+    .addOption(statusOption())
+    .action(async (options: EnrolCommandOptions) => {
+      const { provisionEnrol } = await import('../provision/enrol.ts');
+      process.exitCode = await provisionEnrol(options);
+    });
+  command(provision, 'renew', 'renew the box’s certificate, with a new key, past two thirds of its life', [
+    ['sudo vigie provision renew --now', 'whatever its age'],
+  ])
+    .addOption(toOption())
+    .addOption(statusOption())
+    .option('--now', 'do not wait until it is due')
+    .action(async (options: RenewCommandOptions) => {
+      const { provisionRenew } = await import('../provision/enrol.ts');
+      process.exitCode = await provisionRenew(options);
+    });
+  command(provision, 'certificates', 'finish an installation of key and certificate that was cut off', [
+    ['sudo systemctl start vigie-certificates', 'as before each start of the agent'],
+  ])
+    .addOption(toOption())
+    .action(async (options: { to: string }) => {
+      const { provisionCertificates } = await import('../provision/enrol.ts');
+      provisionCertificates(options);
+    });
 }
 
 function addRestraint(provision: Command): void {
@@ -214,6 +292,27 @@ function addRestraint(provision: Command): void {
       const { provisionRestraintRecord } = await import('../provision/restraint.ts');
       await provisionRestraintRecord(options);
     });
+  command(
+    provision,
+    'config-trial',
+    'check, try, keep or revert a configuration: one request on standard input',
+    [['systemctl status vigie-config.socket', 'where requests come from']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionConfigTrial } = await import('../provision/config-trial.ts');
+      await provisionConfigTrial(options);
+    });
+  command(provision, 'config-trial-end', 'put the former configuration back where a trial is over', [
+    ['sudo systemctl start vigie-trial-end', 'as at boot, and when a trial’s time is over'],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionConfigTrialEnd } = await import('../provision/config-trial.ts');
+      await provisionConfigTrialEnd(options);
+    });
 }
 
 function addCamera(program: Command): void {
@@ -229,5 +328,49 @@ function addCamera(program: Command): void {
     .action(async (options: CameraConfirmOptions) => {
       const { cameraConfirm } = await import('../camera.ts');
       process.exitCode = await cameraConfirm(options);
+    });
+}
+
+function addPage(program: Command): void {
+  command(program, 'page', 'the technician’s page: HTTPS for a phone beside the box, until SIGTERM', [
+    ['sudo -u vigie-page vigie page', 'as vigie-page.service does, where a setup code was put in place'],
+    [
+      'vigie page --agent state/page.sock --state page --setup-code setup-code.json --port 8443',
+      'by hand, beside `vigie run --state ./state`',
+    ],
+  ])
+    .addOption(
+      new Option('--agent <socket>', 'the agent’s socket for the page')
+        .env('VIGIE_PAGE_SOCKET')
+        .default(DEFAULT_PAGE_SOCKET),
+    )
+    .addOption(
+      new Option('--config-helper <socket>', 'socket of root’s helper for configurations')
+        .env('VIGIE_CONFIG_SOCKET')
+        .default(CONFIG_SOCKET),
+    )
+    .option('--state <dir>', `the page’s own folder (default: systemd’s, else ${DEFAULT_PAGE_STATE_DIR})`)
+    .addOption(
+      new Option('--setup-code <file>', 'hash of the label’s code; page.key and page.crt may lie beside it')
+        .env('VIGIE_PAGE_SETUP_CODE')
+        .default(DEFAULT_SETUP_CODE),
+    )
+    .option('--app <dir>', 'the built app (default: the package’s own)')
+    .option('--host <address>', 'where it listens; :: is every address', '::')
+    .option(
+      '--port <n>',
+      'port; where systemd hands over a socket, the port of that',
+      wholeNumber(65_535),
+      443,
+    )
+    .addOption(
+      new Option('--log <level>', 'least level of what is logged on standard error')
+        .choices(LOG_LEVELS)
+        .env('VIGIE_LOG')
+        .default('info'),
+    )
+    .action(async (options: PageOptions) => {
+      const { page } = await import('../page.ts');
+      await page(options);
     });
 }

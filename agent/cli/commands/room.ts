@@ -1,10 +1,15 @@
 /** Commands for the room, and for whoever watches over it. */
 import { type Command, Option } from 'commander';
-import type { RemoteOptions, RemoteResumeOptions, RemoteSuspendOptions } from '../remote.ts';
+import type {
+  RemoteOpenHotspotOptions,
+  RemoteOptions,
+  RemoteResumeOptions,
+  RemoteSuspendOptions,
+} from '../remote.ts';
 import type { SearchOptions } from '../search/search.ts';
 import type { UnsealOptions } from '../unseal.ts';
 import type { WitnessOptions } from '../witness.ts';
-import { command, positiveNumber, signed } from './options.ts';
+import { command, positiveNumber, signed, wholeNumber } from './options.ts';
 
 const DESK_KEY =
   'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the box lets command this';
@@ -92,7 +97,7 @@ function addRemote(program: Command): void {
   const remote = command(
     program,
     'remote',
-    'from the room, by a signed command: suspend a box, let it go on, or say that its clock is right',
+    'from the room, by a signed command: suspend a box, let it go on, say that its clock is right, open its hotspot',
     [
       [
         'vigie remote suspend --room room.yaml --sign desk.pem --box canebiere-017 --reason "order 2026/1234"',
@@ -147,6 +152,17 @@ function addRemote(program: Command): void {
   ).action(async (options: RemoteOptions) => {
     const { remoteResetTime } = await import('../remote.ts');
     await remoteResetTime(options);
+  });
+  asked(
+    command(remote, 'open-hotspot', 'open the box’s own Wi-Fi for a technician, although its order holds', [
+      [
+        'vigie remote open-hotspot --room room.yaml --sign desk.pem --box canebiere-017 --minutes 30',
+        'by a key that may open-hotspot; `journalctl -u vigie-hotspot` on the box says whether it is open',
+      ],
+    ]).option('--minutes <n>', 'for how long, 1 to 60', wholeNumber(60), 15),
+  ).action(async (options: RemoteOpenHotspotOptions) => {
+    const { remoteOpenHotspot } = await import('../remote.ts');
+    await remoteOpenHotspot(options);
   });
 }
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { messageOf } from '../../base/errors.ts';
 import type { Problem } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
-import { type Finding, failed, ok, unknown } from './finding.ts';
+import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 
 const execFileAsync = promisify(execFile);
 const MIB = 1_048_576;

@@ -5,9 +5,9 @@ import { systemClock } from '../../base/clock.ts';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
 import { StateLock } from '../../base/state-lock.ts';
 import type { Config } from '../../contract/config.ts';
+import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import type { CapturePermit } from '../../contract/permit.ts';
 import { ownFolder } from '../../contract/restraint-folder.ts';
-import { coverageOf } from '../../restraint/authorisation.ts';
 import { Authority } from '../../restraint/authority.ts';
 import { writeOwnFolder } from '../../restraint/folder.ts';
 import { Journal } from '../../restraint/journal/journal.ts';
@@ -17,7 +17,6 @@ import { CHECKPOINT } from '../../restraint/journal/layout.ts';
 import { permitUnder } from '../../restraint/permit.ts';
 import type { RootRecord } from '../../restraint/root-record.ts';
 import { SuspensionRecords } from '../../restraint/suspension-records.ts';
-import { type Finding, failed, ok, unknown } from './finding.ts';
 
 /** The right to look, and what it takes to prove it. */
 export interface Look {
@@ -74,9 +73,10 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
     return { look: undefined, findings: [failed('authorisation', held.reason, fix)] };
   }
   const { order, notAfter } = held.content;
-  const coverage = coverageOf(held.content, config.rules);
+  const { coverage } = held;
+  const permit = held.content.installation === true ? ', a permit to install: no rule runs under it' : '';
   const findings = [
-    ok('authorisation', `order ${order}, valid until ${notAfter}`),
+    ok('authorisation', `order ${order}, valid until ${notAfter}${permit}`),
     ...coverage.flatMap(({ rule, reason: why }) =>
       why === undefined
         ? []

@@ -1,7 +1,7 @@
 /** Camera, decoder, model and speed, out of a trial of the real vision process. */
 import { withoutSecret } from '../../base/log.ts';
 import type { Config } from '../../contract/config.ts';
-import { type Finding, failed, ok, unknown } from './finding.ts';
+import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import type { VisionTrial } from './vision-trial.ts';
 
 /** Above this share of the frame's height, people are missed more often with a larger input (model card). */

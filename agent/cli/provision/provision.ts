@@ -1,6 +1,9 @@
 /** `vigie provision`: what root does for the box before the agent starts; called by its units. */
+import { spawnSync } from 'node:child_process';
+import { hostname } from 'node:os';
 import { AgentError } from '../../base/errors.ts';
 import { withoutSecret } from '../../base/log.ts';
+import { printable } from '../../base/printable.ts';
 import { certificateFaults } from '../../config/certificates.ts';
 import { usableConfig } from '../../config/last-good.ts';
 import { inspectConfig, problemText } from '../../config/load.ts';
@@ -10,12 +13,16 @@ import { cameraReach, tellSystemd } from '../../provision/camera-address.ts';
 import { print } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
 
+/** systemd-hostnamed is started by the question. */
+const HOSTNAME_WITHIN_MS = 20_000;
+
 /** Returns the exit code: 2 when what lies there is refused. */
 export function provisionBootPartition({ from, to }: { from: string; to: string }): number {
   const { state, lines } = takeFromBootPartition({
     from,
     to,
     now: new Date(),
+    nameHost,
     inspect: (file) => {
       const { config, problems } = inspectConfig(file, { env: {}, mode: 'run', files: false });
       return { config, problems: problems.map((problem) => problemText(file, problem)) };
@@ -28,6 +35,18 @@ export function provisionBootPartition({ from, to }: { from: string; to: string 
   const out = state === 'refused' ? process.stderr : process.stdout;
   out.write(`${lines.join('\n')}\n`);
   return state === 'refused' ? 2 : 0;
+}
+
+/** The daemon that publishes `<name>.local` follows it. A box that is not renamed is found by its address all the same. */
+function nameHost(box: string): string {
+  if (hostname() === box) return `host name: ${box}`;
+  const { status, stderr, error } = spawnSync('hostnamectl', ['hostname', box], {
+    encoding: 'utf8',
+    timeout: HOSTNAME_WITHIN_MS,
+  });
+  if (status === 0) return `host name: ${box}, so that the page is https://${box}.local`;
+  const why = printable((error?.message ?? stderr).trim().split('\n').at(-1) ?? '', 200);
+  return `host name: stays ${hostname()} (${why}); the page is https://${hostname()}.local or the box’s address`;
 }
 
 export interface CameraAddressOptions {

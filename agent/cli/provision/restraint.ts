@@ -3,13 +3,15 @@
  * vision goes by comes from root's own files, and requests are judged by them.
  */
 import { statSync } from 'node:fs';
-import { AgentError, messageOf } from '../../base/errors.ts';
+import { AgentError } from '../../base/errors.ts';
 import { inspectConfig, loadConfig, problemText } from '../../config/load.ts';
+import type { Config } from '../../contract/config.ts';
 import { RestraintFolder } from '../../contract/restraint-folder.ts';
 import { ROOT_REQUEST_BYTES_MAX } from '../../contract/root-record.ts';
 import { readAuthorisationFile } from '../../restraint/authorisation.ts';
 import { writeBox, writeFirstAuthority } from '../../restraint/folder.ts';
 import { keep } from '../../restraint/root-keeper.ts';
+import { answerAndLeave, firstLine } from './one-request.ts';
 
 export interface RestraintOptions {
   readonly config: string;
@@ -18,7 +20,6 @@ export interface RestraintOptions {
 
 /** Group and others may not change what vision goes by. */
 const OTHERS_WRITE = 0o022;
-const REQUEST_WITHIN_MS = 5000;
 
 /** Which box it is, what must be black, and whose orders count at first; a file that is refused changes nothing. */
 export function provisionRestraintFolder({ config: file, folder: dir }: RestraintOptions): void {
@@ -40,48 +41,32 @@ export async function provisionRestraintRecord({
   config: file,
   folder: dir,
 }: RestraintOptions): Promise<void> {
-  const readOrder = (): Uint8Array => {
-    // No configuration that the agent has kept, and no order that others could change for an older one.
+  const readOrder = (name: 'authorisation' | 'installation'): Uint8Array | undefined => {
+    // No configuration that the agent has kept.
     assertOwn(file);
-    const { authorisation } = loadConfig(file, { env: process.env, mode: 'check', files: false });
-    if (authorisation === undefined)
-      throw new AgentError('config', '`authorisation` is not in the configuration');
-    assertOwn(authorisation);
-    return readAuthorisationFile(authorisation);
+    return readOwnOrder(loadConfig(file, { env: process.env, mode: 'check', files: false }), name);
   };
-  const line = await firstLine();
+  const line = await firstLine(ROOT_REQUEST_BYTES_MAX);
   const refused = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readOrder });
   if (refused !== null) process.stderr.write(`refused: ${refused}\n`);
-  await new Promise<void>((resolve) =>
-    process.stdout.write(`${JSON.stringify({ refused })}\n`, () => resolve()),
-  );
-  // Whoever asked may leave the connection open.
-  process.exit(0);
+  await answerAndLeave({ refused });
+}
+
+/** No order that others could change for an older one; undefined: the configuration names none. Throws AgentError. */
+export function readOwnOrder(
+  config: Pick<Config, 'authorisation' | 'installation'>,
+  name: 'authorisation' | 'installation',
+): Uint8Array | undefined {
+  const order = config[name];
+  if (order === undefined) return undefined;
+  assertOwn(order);
+  return readAuthorisationFile(order, name);
 }
 
 /** What only root can change, and nobody else. */
-function assertOwn(file: string): void {
+export function assertOwn(file: string): void {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) throw new AgentError('config', `${file}: no such file`);
   if (stat.uid === 0 && (stat.mode & OTHERS_WRITE) === 0) return;
   throw new AgentError('config', `${file} can be changed by others than root; chown root:vigie, chmod 0640`);
-}
-
-/** Empty where none comes in time, or one that is too long. */
-async function firstLine(): Promise<string> {
-  const enough = setTimeout(() => process.stdin.destroy(), REQUEST_WITHIN_MS);
-  let text = '';
-  try {
-    for await (const chunk of process.stdin.setEncoding('utf8')) {
-      text += String(chunk);
-      if (text.includes('\n') || text.length > ROOT_REQUEST_BYTES_MAX) break;
-    }
-  } catch (error) {
-    // Whoever asked has gone, or said nothing in time: that is no request.
-    process.stderr.write(`${messageOf(error)}\n`);
-  } finally {
-    clearTimeout(enough);
-  }
-  const end = text.indexOf('\n');
-  return end === -1 || end > ROOT_REQUEST_BYTES_MAX ? '' : text.slice(0, end);
 }

@@ -1,8 +1,8 @@
 /** The status as lines of text, on a terminal or a phone. */
 import { withoutControls } from '../../base/printable.ts';
+import type { Finding } from '../../contract/finding.ts';
 import type { LocalEvent, LocalStatus } from '../../contract/local-status.ts';
-import type { Finding } from '../doctor/finding.ts';
-import { clockText } from './findings.ts';
+import { clockText } from '../../local/findings.ts';
 
 export interface Screen {
   /** In characters; a phone held upright shows 40. */

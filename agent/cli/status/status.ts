@@ -1,8 +1,8 @@
 /** `vigie status`: how the running box is, on one screen. */
 
+import { statusFindings } from '../../local/findings.ts';
 import { printJson } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
-import { statusFindings } from './findings.ts';
 import { localStatus } from './local.ts';
 import { statusText } from './screen.ts';
 

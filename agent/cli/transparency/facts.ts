@@ -42,7 +42,10 @@ export interface PublicFacts {
   /** When the program looked again without a resume, signed by two keys, on record. */
   readonly missingResumes: readonly Date[];
   /** Null: none that is valid. */
-  readonly authorisation: Pick<Authorisation, 'order' | 'authority' | 'notBefore' | 'notAfter'> | null;
+  readonly authorisation: Pick<
+    Authorisation,
+    'order' | 'authority' | 'notBefore' | 'notAfter' | 'installation'
+  > | null;
   readonly rules: readonly PublicRule[];
   readonly masks: number;
   /** Public keys of age to which stills are sealed; none: nothing is. */

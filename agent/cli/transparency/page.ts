@@ -175,9 +175,10 @@ ${sealedTo.map((key) => html`<code>${key}</code>`)}`;
 function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Html {
   if (authorisation === null) return html`<p>${texts.noOrder}</p>`;
   const day = new Intl.DateTimeFormat(texts.locale, { dateStyle: 'long', timeZone });
-  const { authority, order, notBefore, notAfter } = authorisation;
+  const { authority, order, notBefore, notAfter, installation } = authorisation;
   const validity = texts.order(order, day.format(new Date(notBefore)), day.format(new Date(notAfter)));
-  return html`<p>${authority}. ${validity}</p>`;
+  const permit = installation === true ? html`<p><strong>${texts.installation}</strong></p>` : '';
+  return html`<p>${authority}. ${validity}</p>${permit}`;
 }
 
 function rulesOf(rules: readonly PublicRule[], texts: Texts): Html {

@@ -15,6 +15,7 @@ export interface Texts {
   readonly modes: Readonly<Record<State, { readonly name: string; readonly means: string }>>;
   readonly authority: string;
   readonly order: (order: string, from: string, to: string) => string;
+  readonly installation: string;
   readonly noOrder: string;
   readonly detected: string;
   readonly detectedHeads: readonly [what: string, place: string, purpose: string, basis: string];
@@ -92,6 +93,8 @@ const en: Texts = {
   },
   authority: 'Who decided',
   order: (order, from, to) => `Order ${order}, valid from ${from} to ${to}.`,
+  installation:
+    'This is a permit to install: the program reads pictures so that the camera can be put up. No rule runs under it, and nobody is alerted.',
   noOrder: 'No valid authorisation: nothing is analysed.',
   detected: 'What raises an alert',
   detectedHeads: ['What', 'Where', 'Why', 'Legal basis'],
@@ -186,6 +189,8 @@ const fr: Texts = {
   },
   authority: 'Qui a décidé',
   order: (order, from, to) => `Décision ${order}, valable du ${from} au ${to}.`,
+  installation:
+    'C’est un permis d’installation : le programme lit des images pour que la caméra puisse être mise en place. Aucune règle ne fonctionne, personne n’est alerté.',
   noOrder: 'Aucune autorisation valable : rien n’est analysé.',
   detected: 'Ce qui donne l’alerte',
   detectedHeads: ['Quoi', 'Où', 'Pourquoi', 'Base légale'],

@@ -8,9 +8,9 @@ import { programVersion } from '../../base/package-root.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Authorisation } from '../../contract/authorisation.ts';
 import type { Config } from '../../contract/config.ts';
-import { coverageOf } from '../../restraint/authorisation.ts';
 import { Authority } from '../../restraint/authority.ts';
 import { JOURNAL_DIR } from '../../restraint/journal/key.ts';
+import type { Signed } from '../../restraint/orders.ts';
 import { checkedJournal } from '../journal/checked.ts';
 import { ownKey } from '../journal/own-key.ts';
 import { StoryTeller } from '../journal/story/story.ts';
@@ -82,8 +82,8 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
     mode: stateNow(teller, madeMs),
     missingResumes: missingResumes(teller, months, madeMs),
     authorisation,
-    rules: rulesOf(config, authorisation),
-    masks: config.masks.length,
+    rules: rulesOf(config, 'reason' in held ? [] : held.coverage),
+    masks: masksOf(config, authorisation),
     sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),
     months,
@@ -97,8 +97,13 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
   };
 }
 
-function rulesOf({ rules }: Config, authorisation: Authorisation | null): PublicRule[] {
-  const coverage = authorisation === null ? [] : coverageOf(authorisation, rules);
+/** One that order and configuration both draw is one. */
+function masksOf({ masks }: Config, authorisation: Authorisation | null): number {
+  const all = [...masks, ...(authorisation?.masks ?? [])];
+  return new Set(all.map(({ polygon }) => JSON.stringify(polygon))).size;
+}
+
+function rulesOf({ rules }: Config, coverage: Signed['coverage']): PublicRule[] {
   return rules.map((rule) => {
     const place = 'line' in rule ? rule.line : rule.zone;
     const grant = coverage.find(({ rule: id }) => id === rule.id)?.grant;

@@ -2,11 +2,11 @@
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
-import type { Answer, Technician } from '../../accuracy/walk-test.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
+import type { Technician, WalkAnswer, WalkEvent, WalkPass } from '../../contract/walk-test.ts';
 
-const ANSWERS: Readonly<Record<string, Answer>> = { '': 'go', r: 'repeat', a: 'abort' };
+const ANSWERS: Readonly<Record<string, WalkAnswer>> = { '': 'go', r: 'repeat', a: 'abort' };
 
 /** Somebody who reads and types. What he types unasked, while a pass is watched, is not taken for an answer. */
 export class TypingTechnician implements Technician {
@@ -31,16 +31,16 @@ export class TypingTechnician implements Technician {
     signal.addEventListener('abort', () => this.#answer(undefined), { once: true });
   }
 
-  say(line: string): void {
-    this.#output.write(`  ${line}\n`);
+  tell(event: WalkEvent): void {
+    this.#output.write(`  ${eventText(event, ' Or start all the same.')}\n`);
   }
 
-  ready(pass: string, again: boolean): Promise<Answer> {
+  ready(pass: WalkPass, again: boolean): Promise<WalkAnswer> {
     const repeat = again ? ', r = repeat the pass before' : '';
-    return this.#ask(`${pass}.\n  [Enter = start${repeat}, a = give up] `, again);
+    return this.#ask(`${passText(pass)}.\n  [Enter = start${repeat}, a = give up] `, again);
   }
 
-  keep(): Promise<Answer> {
+  keep(): Promise<WalkAnswer> {
     return this.#ask(
       'All passes are done.\n  [Enter = keep the result, r = repeat the last pass, a = give up] ',
       true,
@@ -59,7 +59,7 @@ export class TypingTechnician implements Technician {
     this.#lines.close();
   }
 
-  async #ask(question: string, again: boolean): Promise<Answer> {
+  async #ask(question: string, again: boolean): Promise<WalkAnswer> {
     for (;;) {
       // First, so that an answer that comes at once is not taken for one that was typed unasked.
       const typed = this.#line();
@@ -102,20 +102,20 @@ export class PunctualTechnician implements Technician {
     this.#bar = new WatchBar(output);
   }
 
-  say(line: string): void {
-    this.#output.write(`  ${line}\n`);
+  tell(event: WalkEvent): void {
+    this.#output.write(`  ${eventText(event, '')}\n`);
   }
 
-  async ready(pass: string): Promise<Answer> {
+  async ready(pass: WalkPass): Promise<WalkAnswer> {
     const waitMs = this.#startedMs + this.#everyMs - this.#clock.nowMs();
     if (waitMs > 0) await this.#clock.sleep(waitMs, this.#signal);
     if (this.#signal.aborted) return 'abort';
     this.#startedMs = this.#clock.nowMs();
-    this.#output.write(`${pass}: now.\n`);
+    this.#output.write(`${passText(pass)}: now.\n`);
     return 'go';
   }
 
-  keep(): Promise<Answer> {
+  keep(): Promise<WalkAnswer> {
     return Promise.resolve(this.#signal.aborted ? 'abort' : 'go');
   }
 
@@ -125,6 +125,26 @@ export class PunctualTechnician implements Technician {
 
   watched(): void {
     this.#bar.hide();
+  }
+}
+
+function passText({ number, passes, act }: WalkPass): string {
+  return `Pass ${number} of ${passes}: ${act}`;
+}
+
+/** `orElse`: what somebody may do instead of clearing the scene. */
+function eventText(event: WalkEvent, orElse: string): string {
+  const { clear } = event;
+  const next = clear === undefined ? '' : ` Now ${clear}.`;
+  switch (event.code) {
+    case 'seen':
+      return `seen after ${event.seconds.toFixed(1)} s.${next}`;
+    case 'missed':
+      return `missed: no alert within ${event.windowS} s.${next}`;
+    case 'blind':
+      return `does not count: the box had no picture, or was started anew.${next}`;
+    case 'still-standing':
+      return `The box still sees the last scene: ${clear ?? 'clear the scene'}.${orElse}`;
   }
 }
 

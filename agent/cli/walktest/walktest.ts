@@ -5,7 +5,7 @@ import { systemClock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
 import type { WalkResult } from '../../contract/accuracy.ts';
 import type { RuleConfig } from '../../contract/rule-config.ts';
-import { Schedule } from '../../rules/schedule.ts';
+import { isOnAt } from '../../rules/schedule.ts';
 import { openBoxRecord } from '../record-file.ts';
 import { stateDir } from '../state-dir.ts';
 import { assertTerminal, PunctualTechnician, TypingTechnician } from './technician.ts';
@@ -60,8 +60,7 @@ function chosen(watching: Watching, { rule: id, every }: WalkTestCommand): RuleC
 }
 
 function isOn(rule: RuleConfig, watching: Watching): boolean {
-  const schedule = 'schedule' in rule ? rule.schedule : undefined;
-  return schedule === undefined || new Schedule(schedule, watching).isOn(systemClock.wallMs());
+  return isOnAt(rule, watching, systemClock.wallMs());
 }
 
 async function test(

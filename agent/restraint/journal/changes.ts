@@ -3,22 +3,35 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Config } from '../../contract/config.ts';
 import type { ChangedBy, JournalEntry, Running } from '../../contract/journal.ts';
+import { WatchedFile, watchedHash } from './watched.ts';
 
 const PASSWD = '/etc/passwd';
 
 /** By which a change of the configuration is seen, and of what is drawn in it. */
-export function hashesOf(config: Config): Pick<Running, 'config' | 'zones'> {
+export function hashesOf(config: Config): Pick<Running, 'config' | 'zones' | 'watched'> {
   const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
   const { zones, lines, masks } = config;
-  return { config: hashOf(config), zones: hashOf({ zones, lines, masks }) };
+  const drawn = hashOf({ zones, lines, masks });
+  return { config: hashOf(config), zones: drawn, watched: watchedHash(config) };
 }
 
-/** Newest program first, as the journal has always had them; nothing where all is as it was. */
+export interface Configured {
+  readonly config: Config;
+  readonly configFile?: string | undefined;
+  readonly stateDir: string;
+}
+
+/**
+ * Newest program first, as the journal has always had them; nothing where all is as it was, or nothing was before.
+ * Throws AgentError `unavailable` where what is watched now cannot be kept for the next start.
+ */
 export function changesBetween(
-  before: Running,
+  before: Running | undefined,
   now: Running,
-  configFile: string | undefined,
+  { config, configFile, stateDir }: Configured,
 ): readonly JournalEntry[] {
+  const redrawn = new WatchedFile(stateDir).take(config, now, before);
+  if (before === undefined) return [];
   const changes: JournalEntry[] = [];
   if (JSON.stringify(before.versions) !== JSON.stringify(now.versions))
     changes.push({ type: 'update', before: before.versions, after: now.versions });
@@ -26,9 +39,10 @@ export function changesBetween(
   if (before.folder !== undefined && now.folder !== undefined && before.folder !== now.folder)
     changes.push({ type: 'restraint', before: before.folder, after: now.folder });
   if (before.config !== now.config) {
-    const redrawn = before.zones !== now.zones && { zones: { before: before.zones, after: now.zones } };
+    const hashes = before.zones !== now.zones && { zones: { before: before.zones, after: now.zones } };
     const by = changedBy(configFile);
-    changes.push({ type: 'config', before: before.config, after: now.config, ...redrawn, by });
+    changes.push({ type: 'config', before: before.config, after: now.config, ...hashes, by });
+    for (const places of redrawn) changes.push({ type: 'geometry', places });
   }
   return changes;
 }

@@ -80,7 +80,7 @@ export class JournalRecorder {
   readonly #options: JournalRecorderOptions;
   readonly #journal: Journal;
   readonly #retention: JournalRetention;
-  readonly #hashes: Pick<Running, 'config' | 'zones'>;
+  readonly #hashes: ReturnType<typeof hashesOf>;
   #opened = false;
   readonly #known = new Known();
   /** When a clock that was set last wrote here, before this start, ms since the epoch. */
@@ -311,8 +311,7 @@ export class JournalRecorder {
     const newest = this.#journal.newest((content) => 'row' in content || 'records' in content);
     this.#row = newest === undefined ? 0 : 'row' in newest ? newest.row : (before?.records ?? 0);
     // Ahead of all that waits.
-    const changes =
-      before === undefined ? [] : changesBetween(before, this.#running(), this.#options.configFile);
+    const changes = changesBetween(before, this.#running(), this.#options);
     const at = this.#now();
     this.#pending.unshift(...changes.map((change) => ({ at, entry: () => change })));
     this.#opened = true;

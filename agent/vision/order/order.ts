@@ -2,9 +2,9 @@
  * What vision may look at, and until when: it takes nobody's word, and opens the signed order itself.
  *
  * INVARIANTS: a camera is opened only under an order that the authority's key in the restraint folder has signed, for
- * this box and this camera, in its dates, while the folder tells of no suspension. Masks of the folder are black
- * whatever the agent says; evidence is sealed to the order's recipients and nobody else. Without an order there is
- * nothing but a recorded clip or a made picture, and in the service's unit not even that.
+ * this box and this camera, in its dates, while the folder tells of no suspension. Masks of the folder and of the order
+ * are black whatever the agent says; evidence is sealed to the order's recipients and nobody else. Without an order
+ * there is nothing but a recorded clip or a made picture, and in the service's unit not even that.
  */
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -28,7 +28,7 @@ export interface Asked {
 }
 
 export interface Allowed {
-  /** Those of the settings and of the folder. */
+  /** Those of the settings, of the folder and of the order. */
   readonly masks: readonly MaskConfig[];
   /** age keys to which evidence may be sealed; none: nothing is. */
   readonly sealTo: readonly string[];
@@ -65,7 +65,8 @@ function ordered({ settings, folder }: Asked, order: string): Allowed {
     if (suspension?.suspended === true) throw new AgentError('denied', `suspended: ${suspension.reason}`);
   };
   stillHolds();
-  return { masks: distinct([...settings.masks, ...masks]), sealTo: content.ageRecipients ?? [], stillHolds };
+  const black = distinct([...settings.masks, ...masks, ...(content.masks ?? [])]);
+  return { masks: black, sealTo: content.ageRecipients ?? [], stillHolds };
 }
 
 function opened(order: string, folder: RestraintFolder): Authorisation {

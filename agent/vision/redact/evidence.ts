@@ -5,8 +5,10 @@
  * and the moment of the deposit, must have been kept by then. They are kept redacted, so that no older
  * picture of a street exists unredacted than the camera's short ring. Sealed are stills of that ring only.
  *
- * INVARIANTS: one picture is made at a time, in the order of asking.
- * LIMITS: 16 requests wait, a further one is refused with a reason; 40 pictures are kept.
+ * INVARIANTS: one picture is made at a time, in the order of asking; a preview only while nothing else is to be made,
+ * by the redaction of all others, and none is kept.
+ * LIMITS: 16 requests wait, a further one is refused with a reason; 40 pictures are kept; one preview waits, of the
+ * newest still when its turn comes.
  */
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -15,6 +17,7 @@ import type { XyxyNorm } from '../../contract/geometry.ts';
 import {
   type EvidenceRequest,
   encodeMessage,
+  encodePreview,
   encodeSealed,
   encodeSnapshot,
   type Focus,
@@ -23,7 +26,7 @@ import type { Foreground, Frame, Look, Still } from '../../contract/picture.ts';
 import type { RedactedJpeg } from '../../contract/redacted-jpeg.ts';
 import type { Place } from './marks.ts';
 import { RecentLooks } from './recent-looks.ts';
-import { Redactor } from './redactor.ts';
+import { PREVIEW, Redactor } from './redactor.ts';
 import { Sealer } from './sealer.ts';
 
 const WAITING_MAX = 16;
@@ -32,6 +35,8 @@ const KEPT_MAX = 40;
 const SETTLE_MS = 2000;
 /** A kept picture is of the moment asked for when it is no further away than the spacing of stills. */
 const SAME_MOMENT_MS = 500;
+/** A preview shows what was two seconds ago at most, in steps of that spacing. */
+const PREVIEW_STILLS_BACK = 4;
 
 export interface EvidenceOptions {
   stillNear(atMs: number): Still | undefined;
@@ -51,6 +56,8 @@ export class Evidence {
   readonly #sealer: Sealer | undefined;
   readonly #recent = new RecentLooks();
   readonly #tasks: (() => Promise<void>)[] = [];
+  /** Number of the request for a preview that waits. */
+  #preview: number | undefined;
   /** By the moment asked for; undefined while it is being made or when it could not be. */
   readonly #kept = new Map<number, RedactedJpeg | undefined>();
   #running: Promise<void> | undefined;
@@ -86,6 +93,16 @@ export class Evidence {
     this.#do(() => this.#answer(request));
   }
 
+  /** Answers with a picture of now, or with the reason why there is none. */
+  preview(request: number): void {
+    if (this.#preview !== undefined) {
+      this.#refusePreview(request, 'another preview waits already');
+      return;
+    }
+    this.#preview = request;
+    this.#running ??= this.#work();
+  }
+
   /** Keeps pictures of these moments until they are no longer named. */
   keep(momentsMs: readonly number[], nowMs: number): void {
     for (const kept of this.#kept.keys()) if (!momentsMs.includes(kept)) this.#kept.delete(kept);
@@ -109,10 +126,43 @@ export class Evidence {
   /** Is over in the very step in which it finds nothing to do: what is asked for a step later begins anew. */
   async #work(): Promise<void> {
     try {
-      for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task();
+      for (let task = this.#next(); task !== undefined; task = this.#next()) await task();
     } finally {
       this.#running = undefined;
     }
+  }
+
+  #next(): (() => Promise<void>) | undefined {
+    const task = this.#tasks.shift();
+    const request = this.#preview;
+    if (task !== undefined || request === undefined) return task;
+    this.#preview = undefined;
+    return () => this.#makePreview(request);
+  }
+
+  async #makePreview(request: number): Promise<void> {
+    const beganMs = performance.now();
+    try {
+      const picture = await this.#redactor.redact(this.#newestStill(), { focus: [] }, PREVIEW);
+      this.#options.send(encodePreview(request, picture, performance.now() - beganMs));
+    } catch (error) {
+      this.#note(error);
+      this.#refusePreview(request, messageOf(error));
+    }
+  }
+
+  /** Of those whose own frame the detector has seen: one may be ahead of it, or belong to a frame that was left out. */
+  #newestStill(): Still {
+    const { newestMs } = this.#redactor;
+    for (let back = 0; newestMs !== undefined && back <= PREVIEW_STILLS_BACK; back += 1) {
+      const still = this.#options.stillNear(newestMs - back * SAME_MOMENT_MS);
+      if (still !== undefined && this.#redactor.hasSeen(still.atMs)) return still;
+    }
+    throw new AgentError('unavailable', 'no still is held of a frame that the detector has seen');
+  }
+
+  #refusePreview(request: number, reason: string): void {
+    this.#options.send(encodeMessage({ kind: 'no-preview', request, reason: reason.slice(0, 1000) }));
   }
 
   async #keepOne(moment: number): Promise<void> {

@@ -4,11 +4,12 @@
  * INVARIANTS: a snapshot is made only from a still whose own frame the detector has seen; nothing is encoded but what
  * was composed (compose.ts) and drawn over it; what is hidden is fixed when `redact` is called.
  * LIMITS: one snapshot is made at a time, and whoever asks waits for it; a snapshot takes at most
- * STEPS.length encodings; the history's limits stand in history.ts, the plate's in plate.ts.
+ * as many encodings as its format has steps; the history's limits stand in history.ts, the plate's in plate.ts.
  */
 import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
 import { type SizePx, sameSize, type XyxyNorm } from '../../contract/geometry.ts';
+import { PREVIEW_BYTES_MAX, PREVIEW_LONG_SIDE_PX_MAX } from '../../contract/page-link.ts';
 import type { Detection, Foreground, Frame, Still, Track } from '../../contract/picture.ts';
 import {
   type RedactedJpeg,
@@ -26,21 +27,42 @@ import { placeTime } from './place-time.ts';
 import { type Known, Plate } from './plate.ts';
 import { fitted } from './size.ts';
 
+/** How a picture is encoded once it has been drawn; what is hidden in it does not hang on this. */
+export interface Format {
+  /** Tried in this order until the file is small enough. */
+  readonly steps: readonly { readonly longSidePx: number; readonly quality: number }[];
+  readonly bytesMax: number;
+}
+
 /**
- * Long side and quality, tried in this order until the file is small enough. At 80 a street scene has no
+ * As it is published. At 80 a street scene has no
  * visible artefacts; below 40 blocks show, so the size goes down instead. The last step holds even for 320 × 320
  * px of black and white noise (97 kB), the worst that a picture can be.
  */
-const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[] = [
-  { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 80 },
-  { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 65 },
-  { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 50 },
-  { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 40 },
-  { longSidePx: 960, quality: 50 },
-  { longSidePx: 960, quality: 40 },
-  { longSidePx: 640, quality: 40 },
-  { longSidePx: 320, quality: 40 },
-];
+export const SNAPSHOT: Format = {
+  bytesMax: SNAPSHOT_BYTES_MAX,
+  steps: [
+    { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 80 },
+    { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 65 },
+    { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 50 },
+    { longSidePx: SNAPSHOT_LONG_SIDE_PX_MAX, quality: 40 },
+    { longSidePx: 960, quality: 50 },
+    { longSidePx: 960, quality: 40 },
+    { longSidePx: 640, quality: 40 },
+    { longSidePx: 320, quality: 40 },
+  ],
+};
+
+/** For the technician who aims: the edges of a zone matter, fine texture does not. */
+export const PREVIEW: Format = {
+  bytesMax: PREVIEW_BYTES_MAX,
+  steps: [
+    { longSidePx: PREVIEW_LONG_SIDE_PX_MAX, quality: 65 },
+    { longSidePx: PREVIEW_LONG_SIDE_PX_MAX, quality: 40 },
+    { longSidePx: 640, quality: 40 },
+    { longSidePx: 320, quality: 40 },
+  ],
+};
 
 /** A picture that is ready to be encoded, and by what each of its cells is drawn. */
 export interface Drawn extends Composed {
@@ -79,6 +101,16 @@ export class Redactor {
     this.#plate.take(this.#history.add(frame, detections, tracks, foreground), frame.planes);
   }
 
+  /** Media time of the newest frame that the detector has seen, ms; undefined before the first. */
+  get newestMs(): number | undefined {
+    return this.#history.newestMs;
+  }
+
+  /** A picture can be made of the still at a media time. */
+  hasSeen(atMs: number): boolean {
+    return this.#history.around(atMs) !== undefined;
+  }
+
   /** The camera shows another view: what is known of the place is forgotten. */
   forgetPlace(): void {
     this.#plate.drop();
@@ -90,15 +122,15 @@ export class Redactor {
    * Throws `unavailable` where the detector has not seen the still's frame, `corrupt` where the still is not a
    * JPEG of its announced size: there is then no snapshot. One call at a time.
    */
-  async redact(still: Still, subject: Subject): Promise<RedactedJpeg> {
+  async redact(still: Still, subject: Subject, format = SNAPSHOT): Promise<RedactedJpeg> {
     assert(!this.#busy, 'one snapshot at a time');
     this.#busy = true;
     try {
       const { rgb, size, redaction } = await this.draw(still, subject);
-      for (const { longSidePx, quality } of STEPS) {
+      for (const { longSidePx, quality } of format.steps) {
         const target = fitted(size, longSidePx);
         const bytes = await encode(rgb, size, quality, target);
-        if (bytes.length > SNAPSHOT_BYTES_MAX) continue;
+        if (bytes.length > format.bytesMax) continue;
         const sha256 = createHash('sha256').update(bytes).digest('hex');
         return { bytes, sha256, ...target, atMs: still.atMs, redaction } as RedactedJpeg;
       }
@@ -107,7 +139,7 @@ export class Redactor {
     }
     throw new AgentError(
       'exhausted',
-      `no snapshot: even the smallest is larger than ${SNAPSHOT_BYTES_MAX} bytes`,
+      `no snapshot: even the smallest is larger than ${format.bytesMax} bytes`,
     );
   }
 

@@ -2,7 +2,7 @@
  * The demo: a private broker, the agent on a clip or camera, and the room's archive, which shows the alerts.
  * Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with it.
  */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -22,11 +22,18 @@ import type { Arrival } from '../room/archive/message.ts';
 import { Room } from '../room/archive/room.ts';
 import { SqliteArchive } from '../room/archive/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
+import { startPage } from './page.ts';
 
 const BOX = 'square-1';
+const PROGRAM = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
 const DEMO_CONFIG = join(packageRoot(), 'scripts/programs/demo/config.yaml');
 const { values } = parseArgs({
-  options: { dir: { type: 'string' }, source: { type: 'string' }, alerts: { type: 'string' } },
+  options: {
+    dir: { type: 'string' },
+    source: { type: 'string' },
+    alerts: { type: 'string' },
+    page: { type: 'boolean', default: false },
+  },
 });
 /** For keys, the broker and the agent's outbox. */
 const dir = values.dir ?? '';
@@ -94,24 +101,31 @@ async function start(): Promise<void> {
   undo.push(() => room.stop());
   await room.start();
 
-  const environment = agentEnvironment(broker.url, ofBox, authority.ca, join(dir, 'state'));
-  const program = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
+  const stateDir = join(dir, 'state');
+  const environment = agentEnvironment(broker.url, ofBox, authority.ca, stateDir);
+  const config = join(dir, 'vigie.yaml');
+  copyFileSync(DEMO_CONFIG, config);
+  const loaded = loadConfig(config, { env: environment, mode: 'run', files: false });
   const agent = new AgentProcess(
-    [process.execPath, '--enable-source-maps', program, 'run', '--config', DEMO_CONFIG],
+    [process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
     {
       ...environment,
-      ...ownOrder(
-        loadConfig(DEMO_CONFIG, { env: environment, mode: 'run', files: false }),
-        source,
-        dir,
-        'demonstration',
-      ),
+      ...ownOrder(loaded, source, dir, 'demonstration'),
+      // What is tried on the page is written to the demo's own copy, by the agent itself.
+      ...(values.page && { VIGIE_CONFIG_TRIALS: '1' }),
     },
     logPath,
   );
   undo.push(() => agent.stop());
   const gone = agent.start();
   say(`Agent    on ${shownSource(source)}; its log: ${relative(process.cwd(), logPath)}`);
+  if (values.page) {
+    const page = await startPage({ program: PROGRAM, dir, stateDir, outDir });
+    undo.push(() => page.stop());
+    say(
+      `Page     ${page.url} as a technician has it; the browser warns: the page made its certificate itself`,
+    );
+  }
   say('Alerts   as they reach the room’s archive (Ctrl-C ends everything):');
   void gone.then(({ code: exitCode, signal, reason }) =>
     finish({

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 /** Folders of the programs whose arguments commander reads; the others' wrappers hold their usage themselves. */
-export const PROGRAMS = ['bench', 'evaluate', 'room/archive', 'soak'] as const;
+export const PROGRAMS = ['bench', 'evaluate', 'flash', 'room/archive', 'room/enrol', 'soak'] as const;
 
 /** The program's help, then that of each of its commands. */
 export function usageOf(program: (typeof PROGRAMS)[number]): string {

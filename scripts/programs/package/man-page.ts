@@ -9,7 +9,9 @@ import { EXAMPLE } from '../../../agent/config/example.ts';
 
 const FILES: readonly (readonly [string, string])[] = [
   ['/etc/vigie/vigie.yaml', 'the configuration; /usr/share/vigie/vigie.yaml is an example with every key'],
-  ['/etc/vigie/pki/', 'certificates, and box.key, which is for root alone'],
+  ['/etc/vigie/pki/', 'certificates, and box.key, which is root’s and read by the agent alone'],
+  ['/etc/vigie/enrol.json', 'what the box is to get its certificate by, until it has it'],
+  ['/run/vigie-enrol/status.json', 'how far the enrolment is, or the last renewal'],
   ['/etc/default/vigie', 'environment of the agent: VIGIE_LOG and single values of the configuration'],
   ['/var/lib/vigie/', 'outbox, archive, journal: all that survives a restart'],
   ['/boot/firmware/vigie/', 'what a technician leaves there is taken at boot; result.txt says what was done'],

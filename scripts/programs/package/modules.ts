@@ -18,6 +18,7 @@ const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['deps', 'src', 'binding.gyp', 'build/Release/obj', 'build/Release/obj.target'],
   'node-gstreamer-superficial': ['src', 'examples', 'binding.gyp', 'build/Release/obj.target'],
   'onnxruntime-node': ['script', '__commit.txt'],
+  pdfkit: ['js/pdfkit.standalone.js', 'js/pdfkit.es.js', 'js/pdfkit.es5.js', 'js/pdfkit.esnext.js'],
   sharp: ['src', 'install'],
 };
 

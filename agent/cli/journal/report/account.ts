@@ -4,6 +4,7 @@ import { durationText, numberText, type SiteTime } from '../../site-time.ts';
 import type { Uncounted } from '../story/frames.ts';
 import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
 import type { MissingResume } from '../story/suspensions.ts';
+import { redrawnText } from './redrawn.ts';
 
 export const STATE_NAMES: Readonly<Record<State, string>> = {
   active: 'Active: it looked',
@@ -280,7 +281,7 @@ function restraintText(content: JournalContent, time: SiteTime): string | undefi
     case 'resume':
       return `let go on by the keys ${content.by.join(', ')}: ${content.reason}`;
     case 'authorisation':
-      return `order ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}`;
+      return `${content.installation === true ? 'permit to install, under which no rule runs:' : 'order'} ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}`;
     case 'authority':
       return `the authority’s key that is obeyed from now on: ${short(content.after)}${content.before === null ? '' : `, before ${short(content.before)}`}`;
     default:
@@ -303,10 +304,16 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
       const zones = content.zones && `; zones ${short(content.zones.before)} → ${short(content.zones.after)}`;
       return `configuration changed: ${short(content.before)} → ${short(content.after)}${zones ?? ''}${by ? ` (${by})` : ''}`;
     }
+    case 'geometry':
+      return `drawn anew: ${content.places.map(redrawnText).join('; ')}`;
     case 'model':
       return `model ${content.name}, SHA-256 ${short(content.sha256)}`;
     case 'view-confirmed':
       return `the camera had moved (${time.text(Date.parse(content.movedSince))}); its new view was confirmed${content.by === null ? '' : ` by ${content.by}`}`;
+    case 'preview-started':
+      return `a technician began to look at redacted pictures under the order ${content.order} (session ${content.session})`;
+    case 'preview-ended':
+      return `he looked no more (session ${content.session}; ${content.why}): ${counted(content.frames, 'picture', 'pictures')}`;
     case 'mode':
       return `mode ${content.mode}${content.reason === null ? '' : `: ${content.reason}`}`;
     default:
@@ -338,9 +345,12 @@ const HANDLED = new Set([
   'stop',
   'update',
   'config',
+  'geometry',
   'model',
   'mode',
   'view-confirmed',
+  'preview-started',
+  'preview-ended',
   'purge',
   'erase',
   'clock-step',

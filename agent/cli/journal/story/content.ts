@@ -15,6 +15,7 @@ const Frames = Type.Object({ read: Count, analysed: Count, dropped: Count });
 const Versions = Type.Record(Text, Text);
 const Change = Type.Object({ before: Text, after: Text });
 const orNull = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
+const Corners = Type.Array(Type.Tuple([Type.Number(), Type.Number()]));
 const By = Type.Object({ uid: Count, user: orNull(Text), fileTime: Text });
 
 /** By kind; what is told of an alert is that there is one. */
@@ -29,6 +30,16 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   heartbeat: Type.Object({ boot: Text, frames: Frames, clockSynced: Type.Boolean() }),
   stop: Type.Object({ boot: Text, frames: Frames }),
   config: Type.Object({ before: Text, after: Text, zones: Type.Optional(Change), by: orNull(By) }),
+  geometry: Type.Object({
+    places: Type.Array(
+      Type.Object({
+        list: Text,
+        id: Text,
+        before: Type.Union([Corners, Type.Null(), Text]),
+        after: orNull(Corners),
+      }),
+    ),
+  }),
   update: Type.Object({ before: Versions, after: Versions }),
   model: Type.Object({ name: Text, sha256: Text }),
   alert: Type.Object({}),
@@ -39,7 +50,10 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   mode: Type.Object({ mode: Mode, reason: orNull(Text), suspension: orNull(Text), framesRead: Count }),
   suspend: Type.Object({ id: Text, reason: Text, by: Text, framesRead: Count }),
   resume: Type.Object({ id: Text, reason: Text, by: Type.Array(Text) }),
-  authorisation: Type.Object({ order: Text, sha256: Text, notBefore: Text, notAfter: Text }),
+  authorisation: Type.Object({
+    ...{ order: Text, sha256: Text, notBefore: Text, notAfter: Text },
+    installation: Type.Optional(Type.Boolean()),
+  }),
   authority: Type.Object({ before: orNull(Text), after: Text }),
   command: Type.Object({ op: Text, key: Text, keyid: Text, counter: Type.Number() }),
   look: Type.Object({
@@ -50,6 +64,8 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   restraint: Change,
   'time-reset': Type.Object({ before: Text, after: Text, by: Text }),
   'view-confirmed': Type.Object({ movedSince: Text, by: orNull(Text) }),
+  'preview-started': Type.Object({ session: Text, order: Text }),
+  'preview-ended': Type.Object({ session: Text, why: Text, frames: Count }),
   missed: Type.Object({ count: Count }),
   erase: Type.Object({ entries: Type.Array(Count), why: Text, what: Type.Optional(Text) }),
 };

@@ -1,6 +1,7 @@
 /** One event as one line for a person. */
 import { printable } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import { trackName } from '../../../../agent/contract/track-name.ts';
 import { isAhead } from './message.ts';
 
 /** Of a reason that a box gives. */
@@ -13,8 +14,7 @@ const REASON_CHARS_MAX = 300;
 export function alertLine(event: VigieEvent, nowMs = Date.now()): string {
   const { phase, severity, rule, objects, cause, clock } = event.data;
   const [place = '', id = ''] = printable(event.subject).split('/');
-  // Track numbers start at random and are long; four digits tell those in view apart.
-  const who = objects.map(({ label, track }) => `${label} #${String(track).slice(-4)}`).join(', ');
+  const who = objects.map(({ label, track }) => `${label} ${trackName(track)}`).join(', ');
   const where = id === '' ? `the ${place}` : `${place} ${id}`;
   const what = who === '' ? where : `${who} ${place === 'line' ? 'over' : 'in'} ${where}`;
   const ahead = isAhead(event.time, nowMs);

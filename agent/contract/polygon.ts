@@ -1,5 +1,5 @@
-/** Plane geometry that tells whether a polygon can be a zone. Coordinates are normalised, y down. */
-import type { PointNorm } from '../contract/geometry.ts';
+/** Plane geometry: whether a polygon can be a zone, and whether one lies inside another. Coordinates are normalised, y down. */
+import type { PointNorm } from './geometry.ts';
 
 /** Less than this share of the picture is no area: two pixels of a 1920×1080 frame. */
 const AREA_NORM_MIN = 1e-6;
@@ -26,11 +26,42 @@ export function polygonFault(polygon: readonly PointNorm[]): string | undefined 
   return areaNorm(polygon) < AREA_NORM_MIN ? 'the corners enclose no area' : undefined;
 }
 
-/** True when no point of `inner` lies outside of `outer`. */
+/**
+ * Nearer to an edge than this is on it, as a share of the picture: a fifth of a pixel of 1920×1080, and what a drawing
+ * with four digits after the point is off by.
+ */
+const ON_EDGE_NORM = 1e-4;
+
+/** True when no point of `inner`, a polygon that does not cross itself or the two ends of a line, lies outside of `outer`. */
 export function covers(outer: readonly PointNorm[], inner: readonly PointNorm[]): boolean {
-  if (!inner.every((point) => contains(outer, point))) return false;
-  const sides = edgesOf(outer);
-  return !edgesOf(inner).some((edge) => sides.some((side) => cross(edge, side)));
+  // What is inside with its whole border is inside: `outer` has no holes.
+  return edgesOf(inner).every((edge) => coversEdge(outer, edge));
+}
+
+/** Between two places where it meets the border, an edge is on one side of it. */
+function coversEdge(outer: readonly PointNorm[], [a, b]: Edge): boolean {
+  const shares = [0, 1, ...edgesOf(outer).flatMap((edge) => meetings([a, b], edge))].sort((p, q) => p - q);
+  const at = (share: number): PointNorm => [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
+  return shares.every((share, index) => {
+    const before = shares[index - 1] ?? share;
+    return contains(outer, at(share)) && contains(outer, at((before + share) / 2));
+  });
+}
+
+/** Where on a→b, as shares of it, it meets the other edge: crosses it, or has its first corner beside it. */
+function meetings([a, b]: Edge, [c, d]: Edge): number[] {
+  const shares: number[] = [];
+  if (side(a, b, c) * side(a, b, d) <= 0) {
+    const [from, to] = [side(c, d, a), side(c, d, b)];
+    shares.push(from / (from - to));
+  }
+  // Twice, so that between two meetings nothing can come near and go away again.
+  if (distanceNorm([a, b], c) <= 2 * ON_EDGE_NORM) {
+    const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+    shares.push(((c[0] - a[0]) * dx + (c[1] - a[1]) * dy) / (dx ** 2 + dy ** 2));
+  }
+  // What is not a number belongs to edges that are parallel, or to an edge of no length.
+  return shares.filter((share) => share > 0 && share < 1);
 }
 
 /** Shoelace formula. */
@@ -75,11 +106,19 @@ function onEdge([a, b]: Edge, point: PointNorm): boolean {
 function contains(polygon: readonly PointNorm[], point: PointNorm): boolean {
   let inside = false;
   for (const edge of edgesOf(polygon)) {
-    if (onEdge(edge, point)) return true;
+    if (distanceNorm(edge, point) <= ON_EDGE_NORM) return true;
     const [[x1, y1], [x2, y2]] = edge;
     if (y1 > point[1] !== y2 > point[1] && point[0] < x1 + ((point[1] - y1) * (x2 - x1)) / (y2 - y1)) {
       inside = !inside;
     }
   }
   return inside;
+}
+
+function distanceNorm([a, b]: Edge, point: PointNorm): number {
+  const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+  const length2 = dx ** 2 + dy ** 2;
+  const share = length2 === 0 ? 0 : ((point[0] - a[0]) * dx + (point[1] - a[1]) * dy) / length2;
+  const near = Math.min(1, Math.max(0, share));
+  return Math.hypot(a[0] + near * dx - point[0], a[1] + near * dy - point[1]);
 }

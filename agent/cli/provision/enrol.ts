@@ -1,0 +1,101 @@
+/**
+ * `vigie provision enrol`, `renew` and `certificates`: root's part of how the box gets its certificate and keeps it, called
+ * by units.
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { systemClock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { enrol } from '../../provision/enrol.ts';
+import { EnrolFiles } from '../../provision/enrol-files.ts';
+import { EnrolReport } from '../../provision/enrol-report.ts';
+import { endOf, type Renewal, type RenewOptions, renewBox, renewPage } from '../../provision/renew.ts';
+import { print } from '../print.ts';
+
+const SYSTEMCTL_WITHIN_MS = 20_000;
+const run = promisify(execFile);
+
+export interface EnrolCommandOptions {
+  readonly from: string;
+  readonly to: string;
+  readonly status: string;
+}
+
+export interface RenewCommandOptions {
+  readonly to: string;
+  readonly status: string;
+  readonly now?: true;
+}
+
+/** Goes on until the box is enrolled; returns the exit code. */
+export async function provisionEnrol({ from, to, status }: EnrolCommandOptions): Promise<number> {
+  const files = new EnrolFiles(to);
+  const report = new EnrolReport({ from, statusFile: status, say: print });
+  const stopping = stopSignal();
+  const boxClock = { say: print };
+  const common = { files, boxClock, signal: stopping };
+  try {
+    const state = await enrol({ ...common, report, clock: systemClock });
+    const end = endOf(files);
+    if (state === 'nothing') print(`${files.requestFile}: not there, nothing to enrol`);
+    if (state !== 'enrolled' || end === undefined) return 0;
+    report.tell('enrolled', null, end);
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.kind !== 'config') throw error;
+    report.tell('refused', error.message);
+    return 2;
+  }
+  await systemctl('--no-block', 'start', 'vigie.service');
+  await pageCertificate(common);
+  return 0;
+}
+
+/** One run of the timer; returns the exit code. */
+export async function provisionRenew({ to, status, now }: RenewCommandOptions): Promise<number> {
+  const files = new EnrolFiles(to);
+  const report = new EnrolReport({ statusFile: status, say: print });
+  const common = { files, boxClock: { say: print }, signal: stopSignal() };
+  const renewal = await renewBox({ ...common, ...(now && { force: true }) });
+  const end = endOf(files);
+  if (end === undefined) {
+    print(`${files.box().certFile}: no certificate with its key, nothing to renew`);
+    return 0;
+  }
+  if (renewal === undefined || renewal.state === 'renewed') report.tell('enrolled', null, end);
+  else report.tell(renewal.state === 'refused' ? 'refused' : 'enrolled', `renewal: ${renewal.reason}`, end);
+  if (renewal?.state === 'renewed') {
+    print('the certificate is renewed, with a new key');
+    await systemctl('try-reload-or-restart', 'vigie.service');
+  }
+  await pageCertificate(common);
+  return renewal === undefined || renewal.state === 'renewed' ? 0 : 1;
+}
+
+/** What an installation that was cut off has left. */
+export function provisionCertificates({ to }: { to: string }): void {
+  const files = new EnrolFiles(to);
+  if (files.box().finish()) print('key and certificate: an installation that was cut off is finished');
+}
+
+/** Without one the page makes its own. */
+async function pageCertificate(options: RenewOptions): Promise<void> {
+  const renewal: Renewal | undefined = await renewPage(options);
+  if (renewal === undefined) return;
+  if (renewal.state === 'renewed') {
+    print(`the page has a certificate of the room, until ${renewal.notAfter.toISOString()}`);
+  } else print(`no certificate for the page (${renewal.reason}); the page goes on without it`);
+}
+
+async function systemctl(...words: readonly string[]): Promise<void> {
+  try {
+    await run('systemctl', [...words], { timeout: SYSTEMCTL_WITHIN_MS });
+  } catch (error) {
+    print(`systemctl ${words.join(' ')}: ${messageOf(error)}`);
+  }
+}
+
+function stopSignal(): AbortSignal {
+  const stopping = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort());
+  return stopping.signal;
+}

@@ -1,0 +1,169 @@
+/**
+ * What a technician may change, written into the text of a configuration: comments, order and whatever is not changed
+ * stay as they were. Zones, lines, masks and rules are the same by their `id`.
+ *
+ * LIMITS: what the text is, is judged before and after by `inspectText`; here it need only be one YAML document.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { TSchema } from '@sinclair/typebox';
+import {
+  type Document,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  parseDocument,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml';
+import { AgentError } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+import { cameraAddress } from '../contract/authorisation.ts';
+import type { Config } from '../contract/config.ts';
+import type { Proposable, Proposal } from '../contract/proposal.ts';
+import { RULE_SCHEMAS } from '../contract/rule-config.ts';
+
+const LISTS = ['zones', 'lines', 'masks', 'rules'] as const;
+
+/** As a technician sees it: the camera's address without what lets one in. */
+export function proposableOf({ camera, groundPlane, zones, lines, masks, rules }: Config): Proposable {
+  const address = cameraAddress(camera?.source ?? '');
+  return { cameraAddress: address, groundPlane: groundPlane ?? null, zones, lines, masks, rules };
+}
+
+/**
+ * A source that is the camera's address as it was shown leaves the login as it is.
+ * @throws AgentError `config` for a text that is no configuration, or not one that can be edited so
+ */
+export function editedText(text: string, proposal: Proposal): string {
+  try {
+    const document = parseDocument(text, { uniqueKeys: false, prettyErrors: false, resolveKnownTags: false });
+    const root = document.contents;
+    if (document.errors.length > 0 || !isMap<unknown, unknown>(root))
+      throw new AgentError('config', 'the file is not readable as YAML; `vigie check` says where');
+    edit(document, root, proposal);
+    // JSON is YAML, and stays JSON.
+    if (jsonOf(text) !== undefined) return `${JSON.stringify(document.toJS(), null, 2)}\n`;
+    return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+  } catch (error) {
+    // An anchor that was in what is gone, an alias that leads nowhere; a nesting that ends the stack.
+    if (!(error instanceof ReferenceError) && !(error instanceof RangeError)) throw error;
+    const message = 'anchors (&) and aliases (*) of the file do not let it be edited so; write them out';
+    throw new AgentError('config', message, error);
+  }
+}
+
+function edit(document: Document, root: YAMLMap<unknown, unknown>, proposal: Proposal): void {
+  const { source, groundPlane } = proposal;
+  if (source !== undefined) editSource(document, root, source);
+  if (groundPlane === null) root.delete('groundPlane');
+  else if (groundPlane !== undefined) editGroup(document, root, 'groundPlane', groundPlane);
+  for (const list of LISTS) editList(document, root, list, proposal[list]);
+}
+
+function editSource(document: Document, root: YAMLMap<unknown, unknown>, source: string): void {
+  const camera = root.get('camera', true);
+  const before = isMap(camera) ? camera.get('source') : undefined;
+  if (typeof before === 'string' && cameraAddress(before) === source) return;
+  if (isMap<unknown, unknown>(camera)) camera.set('source', source);
+  else root.set('camera', document.createNode({ source }));
+}
+
+function editGroup(document: Document, root: YAMLMap<unknown, unknown>, key: string, wanted: object): void {
+  const group = root.get(key, true);
+  if (isMap<unknown, unknown>(group)) editMap(document, group, wanted, {});
+  else root.set(key, made(document, wanted, false));
+}
+
+function editList(
+  document: Document,
+  root: YAMLMap<unknown, unknown>,
+  key: string,
+  wanted: readonly { readonly id: string; readonly kind?: string }[],
+): void {
+  const list = root.get(key, true);
+  if (!isSeq<unknown>(list)) {
+    const same = isDeepStrictEqual(dataOf(document, list) ?? [], wanted);
+    if (!same) root.set(key, listOf(document, wanted));
+    return;
+  }
+  const items = itemsById(document, list);
+  const flow = list.items.length > 0 && list.items.every((item) => isCollection(item) && item.flow === true);
+  // `[]` is a list in flow, what is put into it shall not be, unless everything around it is.
+  if (list.items.length === 0 && root.flow !== true) list.flow = false;
+  list.items = wanted.map((item) => {
+    const existing = items.get(item.id);
+    items.delete(item.id);
+    if (existing === undefined) return made(document, item, flow);
+    const defaults = defaultsOf(item.kind);
+    if (isDeepStrictEqual({ ...defaults, ...Object(dataOf(document, existing)) }, item)) return existing;
+    // An alias stands for what is elsewhere, too: it is written out.
+    if (!isMap<unknown, unknown>(existing)) return made(document, item, flow);
+    editMap(document, existing, item, defaults);
+    return existing;
+  });
+}
+
+function listOf(document: Document, wanted: readonly object[]): YAMLSeq {
+  const list = document.createNode([]) as YAMLSeq;
+  list.flow = false;
+  list.items = wanted.map((item) => made(document, item, false));
+  return list;
+}
+
+/** What is absent has its default, and need not be written. */
+function editMap(
+  document: Document,
+  map: YAMLMap<unknown, unknown>,
+  wanted: object,
+  defaults: Readonly<Record<string, unknown>>,
+): void {
+  for (const { key } of [...map.items]) {
+    const name = isScalar(key) ? String(key.value) : '';
+    if (!Object.hasOwn(wanted, name)) map.delete(key);
+  }
+  for (const [key, value] of Object.entries(wanted)) {
+    const found = map.has(key) ? dataOf(document, map.get(key, true)) : defaults[key];
+    if (isDeepStrictEqual(found, value)) continue;
+    map.set(key, typeof value === 'object' && value !== null ? inFlow(document.createNode(value)) : value);
+  }
+}
+
+/** A group with a line for each key, and each value in one line. */
+function made(document: Document, value: object, flow: boolean): Node {
+  const node = document.createNode(value);
+  if (isMap(node)) {
+    node.flow = flow;
+    for (const pair of node.items) inFlow(pair.value);
+  }
+  return node;
+}
+
+function inFlow<T>(node: T): T {
+  if (isCollection(node)) node.flow = true;
+  return node;
+}
+
+/** Of two with the same id, which no check lets pass, the first. */
+function itemsById(document: Document, list: YAMLSeq<unknown>): Map<string, unknown> {
+  const items = new Map<string, unknown>();
+  for (const item of list.items) {
+    const id: unknown = Object(dataOf(document, item)).id;
+    if (typeof id === 'string' && !items.has(id)) items.set(id, item);
+  }
+  return items;
+}
+
+function dataOf(document: Document, node: unknown): unknown {
+  return typeof node === 'object' && node !== null ? (node as Node).toJS(document) : node;
+}
+
+/** Of the rule's kind; zones, lines and masks have none. */
+function defaultsOf(kind: string | undefined): Readonly<Record<string, unknown>> {
+  const schema = RULE_SCHEMAS.find(({ properties }) => properties.kind.const === kind);
+  const properties = Object.entries<TSchema>(schema?.properties ?? {});
+  return Object.fromEntries(
+    properties.flatMap(([key, { default: value }]) => (value === undefined ? [] : [[key, value]])),
+  );
+}

@@ -1,0 +1,82 @@
+/**
+ * What the technician's phone and the page's server say to each other over HTTPS, JSON both ways. Types only: the
+ * phone's code is built from them, and the server checks what comes.
+ *
+ * | method, path | body → answer |
+ * | --- | --- |
+ * | GET /api/hello | → Hello; the only one without a session besides pair |
+ * | POST /api/pair | {code} → {} and the cookie; 401 PairRefused wrong, 429 PairRefused locked |
+ * | POST /api/unpair | {} → {} |
+ * | POST /api/code | {} → {code, minutes}: a fresh code for one more phone |
+ * | GET /api/state?language=fr | → PageState |
+ * | GET /api/preview | → stream of frames: uint32 BE header length, PreviewHeader, uint32 BE JPEG length, JPEG |
+ * | POST /api/config/check, /try | Proposal → ConfigReply |
+ * | POST /api/config/keep, /revert | {trial} → ConfigReply |
+ * | POST /api/walk/start | {rule, passes} → {} |
+ * | POST /api/walk/answer | {answer} → {} |
+ * | POST /api/view/confirm | {} → {} |
+ * | POST /api/cameras | {} → {cameras: FoundCamera[]}: ONVIF devices on the same network |
+ * | POST /api/cameras/stream | {address, user, password} → {source}: a camera’s stream by ONVIF |
+ * | GET /api/receipt.pdf?language=fr | → application/pdf |
+ *
+ * Whatever is refused has a Refusal as its body.
+ */
+import type { ConfigReply } from './config-trial.ts';
+import type { AgentView, NoPicture, SeenTrack } from './page-link.ts';
+
+export interface Refusal {
+  /** A word that the phone has a text for. */
+  readonly error: string;
+  /** One line, English, where there is more to say. */
+  readonly reason?: string;
+}
+
+export interface PairRefused extends Refusal {
+  readonly error: 'wrong' | 'locked' | 'used' | 'expired' | 'no-code';
+  /** Tries before the lock. */
+  readonly left?: number;
+  /** s */
+  readonly retryInS?: number;
+}
+
+export interface Hello {
+  readonly site: string;
+  readonly box: string;
+  readonly paired: boolean;
+  readonly version: string;
+}
+
+/** Where the box's certificate stands: written by `vigie-enrol`. */
+export interface EnrolmentView {
+  readonly state: 'none' | 'waiting' | 'pending' | 'refused' | 'enrolled';
+  readonly reason: string | null;
+  readonly notAfter: string | null;
+}
+
+export interface PageState {
+  /** Null while the agent does not answer; `agentReason` says why. */
+  readonly agent: AgentView | null;
+  readonly agentReason: string | null;
+  /** What is installed, and a trial that runs; null where the helper does not answer. */
+  readonly config: ConfigReply | null;
+  readonly configReason: string | null;
+  readonly enrolment: EnrolmentView;
+  /** s until this session ends. */
+  readonly sessionLeftS: number;
+}
+
+export interface FoundCamera {
+  readonly name: string;
+  /** Host or host:port. */
+  readonly address: string;
+}
+
+export type PreviewHeader =
+  | {
+      readonly picture: true;
+      readonly widthPx: number;
+      readonly heightPx: number;
+      readonly atMs: number;
+      readonly tracks: readonly SeenTrack[];
+    }
+  | { readonly picture: false; readonly why: NoPicture; readonly reason: string };

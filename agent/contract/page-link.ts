@@ -1,0 +1,220 @@
+/**
+ * What the technician's page and the agent say to each other over `page.sock` (framing: page-frames.ts). The page is a
+ * process of another user that holds nothing: it asks, the agent rules. A picture on this link is a redacted one.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { AuthorisedRule } from './authorisation.ts';
+import { Config, MaskConfig } from './config.ts';
+import { PointNorm, XyxyNorm } from './geometry.ts';
+import { GroupSchema, LabelSchema } from './label.ts';
+import { LocalStatus } from './local-status.ts';
+import { Mode } from './mode.ts';
+
+const strict = { additionalProperties: false } as const;
+const Text = Type.String({ maxLength: 1000 });
+const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
+const Count = Type.Integer({ minimum: 0 });
+/** Of a technician's session at the page, for the journal: no name, no secret. */
+const Session = Type.String({ pattern: '^[0-9a-f]{16}$' });
+
+/** In the state folder of a plain run; the service's is named by VIGIE_PAGE_SOCKET. */
+export const PAGE_SOCKET = 'page.sock';
+export const PREVIEW_LONG_SIDE_PX_MAX = 960;
+export const PREVIEW_BYTES_MAX = 150_000;
+export const PREVIEW_FPS_MAX = 2;
+/** A preview ends by itself, and so many minutes a day are all there are. */
+export const PREVIEW_S_MAX = 600;
+export const PREVIEW_S_A_DAY_MAX = 3600;
+export const PREVIEW_VIEWERS_MAX = 2;
+
+/** Why there is no picture. */
+export const NO_PICTURE = [
+  'suspended',
+  'unauthorised',
+  'detector-down',
+  'camera-away',
+  'masks-not-applied',
+  'time-is-up',
+  'day-is-up',
+  'too-many-viewers',
+  'not-started',
+  'redaction',
+] as const;
+export type NoPicture = (typeof NO_PICTURE)[number];
+const NoPictureSchema = Type.Union(NO_PICTURE.map((why) => Type.Literal(why)));
+
+/** What the order that holds allows here; null where none does. */
+export const OrderView = Type.Object(
+  {
+    order: Type.String({ maxLength: 100 }),
+    authority: Type.String({ maxLength: 200 }),
+    camera: Type.String({ maxLength: 1024 }),
+    notAfter: Time,
+    /** A permit to install: it allows to look while the box is put up, and no rule. */
+    installation: Type.Boolean(),
+    rules: Type.Array(AuthorisedRule, { maxItems: 64 }),
+    /** Where each of these must lie. */
+    outlines: Type.Array(Type.Object({ id: Id, polygon: Type.Array(PointNorm) }, strict), { maxItems: 128 }),
+    /** Black whatever the configuration says. */
+    masks: Type.Array(MaskConfig, { maxItems: 64 }),
+  },
+  strict,
+);
+export type OrderView = Static<typeof OrderView>;
+
+/** Of one walk test, as it goes. */
+export const WalkView = Type.Object(
+  {
+    rule: Id,
+    passes: Type.Integer({ minimum: 1, maximum: 20 }),
+    /** `ready`: a pass waits to be started; `watching`; `done`: to be kept or thrown away; `over`. */
+    phase: Type.Union(
+      (['ready', 'watching', 'done', 'kept', 'over'] as const).map((phase) => Type.Literal(phase)),
+    ),
+    /** Of each pass that counts. */
+    outcomes: Type.Array(Type.Union([Type.Literal('seen'), Type.Literal('missed')]), { maxItems: 20 }),
+    /** Of the pass that is watched. */
+    passedS: Type.Number({ minimum: 0 }),
+    windowS: Type.Number({ minimum: 0 }),
+    /** What the last pass came to, or why the test is over. */
+    last: Type.Union([
+      Type.Null(),
+      Type.Object(
+        {
+          code: Type.Union(
+            (['seen', 'missed', 'blind', 'still-standing', 'off', 'given-up', 'no-agent'] as const).map(
+              (code) => Type.Literal(code),
+            ),
+          ),
+          seconds: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+        },
+        strict,
+      ),
+    ]),
+  },
+  strict,
+);
+export type WalkView = Static<typeof WalkView>;
+
+export const Verdict = Type.Union([Type.Literal('ok'), Type.Literal('failed'), Type.Literal('unknown')]);
+/** One line of go / no-go, in the language that was asked for. */
+export const PageFinding = Type.Object(
+  {
+    name: Type.String({ maxLength: 64 }),
+    verdict: Verdict,
+    detail: Text,
+    fix: Type.Union([Text, Type.Null()]),
+  },
+  strict,
+);
+export type PageFinding = Static<typeof PageFinding>;
+
+export const AgentView = Type.Object(
+  {
+    site: Id,
+    box: Id,
+    version: Text,
+    mode: Mode,
+    reason: Type.Union([Text, Type.Null()]),
+    order: Type.Union([OrderView, Type.Null()]),
+    /** Rules of the running configuration that the order does not cover, and why. */
+    refusedRules: Type.Array(Type.Object({ id: Id, reason: Text }, strict), { maxItems: 64 }),
+    /** Of the detector, px: what the ruler measures in. */
+    detectorInputPx: Type.Tuple([Count, Count]),
+    timeZone: Text,
+    /** What runs, by which a page sees whether what it tried has come into force. */
+    running: Type.Object(
+      { zones: Config.properties.zones, lines: Config.properties.lines, masks: Config.properties.masks },
+      strict,
+    ),
+    /** SHA-256 of the configuration file that runs. */
+    configSha256: Type.Union([Type.String({ maxLength: 64 }), Type.Null()]),
+    preview: Type.Object(
+      { running: Type.Boolean(), leftS: Count, leftTodayS: Count, viewers: Count },
+      strict,
+    ),
+    walk: Type.Union([WalkView, Type.Null()]),
+    findings: Type.Array(PageFinding, { maxItems: 64 }),
+    status: LocalStatus,
+  },
+  strict,
+);
+export type AgentView = Static<typeof AgentView>;
+
+const Language = Type.Union([Type.Literal('fr'), Type.Literal('en')]);
+
+export const PageAsk = Type.Union([
+  Type.Object({ op: Type.Literal('state'), language: Language }, strict),
+  /** `viewer`: chosen by the page, one a phone that looks. */
+  Type.Object({ op: Type.Literal('preview-start'), viewer: Count }, strict),
+  Type.Object({ op: Type.Literal('preview-stop'), viewer: Count }, strict),
+  Type.Object(
+    { op: Type.Literal('walk-start'), rule: Id, passes: Type.Integer({ minimum: 1, maximum: 20 }) },
+    strict,
+  ),
+  Type.Object(
+    {
+      op: Type.Literal('walk-answer'),
+      answer: Type.Union([Type.Literal('go'), Type.Literal('repeat'), Type.Literal('abort')]),
+    },
+    strict,
+  ),
+  /** A camera that had moved shows the right view. */
+  Type.Object({ op: Type.Literal('confirm-view') }, strict),
+]);
+export type PageAsk = Static<typeof PageAsk>;
+
+export const FromPage = Type.Object(
+  { kind: Type.Literal('ask'), request: Type.Integer({ minimum: 1 }), session: Session, ask: PageAsk },
+  strict,
+);
+export type FromPage = Static<typeof FromPage>;
+
+const SeenTrack = Type.Object(
+  {
+    track: Type.Integer({ minimum: 1 }),
+    group: GroupSchema,
+    label: LabelSchema,
+    xyxyNorm: XyxyNorm,
+  },
+  strict,
+);
+export type SeenTrack = Static<typeof SeenTrack>;
+
+export const ToPage = Type.Union([
+  /** `refused`: why nothing was done, one line; `code` where there is a word for it. */
+  Type.Object(
+    {
+      kind: Type.Literal('answer'),
+      request: Type.Integer({ minimum: 1 }),
+      refused: Type.Union([Type.Null(), Type.Object({ code: Text, reason: Text }, strict)]),
+      state: Type.Union([AgentView, Type.Null()]),
+    },
+    strict,
+  ),
+  /** To all viewers; the JPEG is the binary part. */
+  Type.Object(
+    {
+      kind: Type.Literal('picture'),
+      widthPx: Count,
+      heightPx: Count,
+      atMs: Type.Number({ minimum: 0 }),
+      tracks: Type.Array(SeenTrack, { maxItems: 256 }),
+    },
+    strict,
+  ),
+  /** The picture that was shown is to be taken away; `viewer`: of this one alone. */
+  Type.Object(
+    {
+      kind: Type.Literal('no-picture'),
+      why: NoPictureSchema,
+      reason: Text,
+      viewer: Type.Union([Count, Type.Null()]),
+    },
+    strict,
+  ),
+]);
+export type ToPage = Static<typeof ToPage>;
+
+export type PagePicture = Extract<ToPage, { kind: 'picture' }>;

@@ -1,0 +1,30 @@
+/** Reminders of what ends: thirty days, seven days and one day before. */
+import type { Reminder } from './system-conditions.ts';
+
+const DAY_MS = 86_400_000;
+/** A month to ask an authority, a week to send somebody, a day to telephone. */
+const DAYS_BEFORE = [30, 7, 1] as const;
+
+export interface Ending {
+  readonly what: 'certificate' | 'ca' | 'order';
+  /** Wall time, ms; null: there is none that could end; undefined: it cannot be read, and nothing is said of it. */
+  readonly endMs: number | null | undefined;
+}
+
+/** By a wall clock that can be relied on: one that is not set would cry, or be silent, for nothing. */
+export function remindersOf(endings: readonly Ending[], wallMs: number): Reminder[] {
+  return endings.flatMap(({ what, endMs }) =>
+    endMs === undefined ? [] : DAYS_BEFORE.map((days) => reminder(what, days, endMs, wallMs)),
+  );
+}
+
+function reminder(what: Ending['what'], daysBefore: number, endMs: number | null, wallMs: number): Reminder {
+  const kind = what === 'order' ? 'order-ends' : 'certificate-ends';
+  const id = `${what}-${daysBefore}`;
+  if (endMs === null) return { kind, id, params: {}, active: false, cause: {} };
+  const notAfter = new Date(endMs).toISOString();
+  const leftMs = endMs - wallMs;
+  const daysLeft = Math.max(0, Math.floor(leftMs / DAY_MS));
+  const active = leftMs <= daysBefore * DAY_MS;
+  return { kind, id, params: { daysBefore, notAfter }, active, cause: { what, notAfter, daysLeft } };
+}

@@ -1,0 +1,107 @@
+/** What a page is operated with: large enough for a thumb, named for a screen reader. */
+import type { ComponentChildren, JSX } from 'preact';
+import { useId } from 'preact/hooks';
+
+type ButtonProps = JSX.IntrinsicElements['button'] & { readonly tone?: 'main' | 'plain' | 'danger' };
+
+export function Button({ tone = 'plain', ...rest }: ButtonProps) {
+  return <button type="button" {...rest} class={`button ${tone}`} />;
+}
+
+interface Labelled {
+  readonly label: string;
+  readonly hint?: string | undefined;
+  /** What is wrong with what is in it. */
+  readonly fault?: string | undefined;
+}
+
+type FieldProps = Omit<JSX.IntrinsicElements['input'], 'label' | 'onInput'> &
+  Labelled & { readonly onText: (text: string) => void };
+
+export function Field({ label, hint, fault, onText, ...rest }: FieldProps) {
+  const id = useId();
+  const told = hint === undefined && fault === undefined ? undefined : `${id}-told`;
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <input
+        {...rest}
+        id={id}
+        aria-describedby={told}
+        aria-invalid={fault !== undefined}
+        onInput={(event) => onText(event.currentTarget.value)}
+      />
+      {told !== undefined && (
+        <p id={told} class={fault === undefined ? 'hint' : 'fault'}>
+          {fault ?? hint}
+        </p>
+      )}
+    </div>
+  );
+}
+
+interface ChoiceProps extends Labelled {
+  readonly value: string;
+  readonly options: readonly (readonly [value: string, text: string])[];
+  readonly onChoose: (value: string) => void;
+  readonly name?: string;
+}
+
+export function Choice({ label, hint, fault, value, options, onChoose, name }: ChoiceProps) {
+  const id = useId();
+  const told = hint === undefined && fault === undefined ? undefined : `${id}-told`;
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <select
+        id={id}
+        name={name}
+        value={value}
+        aria-describedby={told}
+        aria-invalid={fault !== undefined}
+        onChange={(event) => onChoose(event.currentTarget.value)}
+      >
+        {options.map(([key, text]) => (
+          <option key={key} value={key}>
+            {text}
+          </option>
+        ))}
+      </select>
+      {told !== undefined && (
+        <p id={told} class={fault === undefined ? 'hint' : 'fault'}>
+          {fault ?? hint}
+        </p>
+      )}
+    </div>
+  );
+}
+
+interface CheckProps {
+  readonly label: string;
+  readonly checked: boolean;
+  readonly onCheck: (checked: boolean) => void;
+}
+
+export function Check({ label, checked, onCheck }: CheckProps) {
+  return (
+    <label class="check">
+      <input type="checkbox" checked={checked} onChange={(event) => onCheck(event.currentTarget.checked)} />
+      <span>{label}</span>
+    </label>
+  );
+}
+
+interface NoticeProps {
+  readonly tone: 'info' | 'good' | 'warn' | 'bad';
+  /** Said at once by a screen reader. */
+  readonly urgent?: boolean;
+  readonly children: ComponentChildren;
+}
+
+export function Notice({ tone, urgent = false, children }: NoticeProps) {
+  return (
+    <div class={`notice ${tone}`} role={urgent ? 'alert' : undefined}>
+      {children}
+    </div>
+  );
+}

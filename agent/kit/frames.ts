@@ -1,0 +1,58 @@
+/**
+ * Frames in a stream of bytes: uint32 BE length, JSON, uint32 BE length, binary; and again.
+ *
+ * LIMITS: a frame of more than the two maxima ends the stream, so that at most one such frame is held.
+ */
+
+export interface Frame {
+  readonly header: unknown;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+export interface FrameLimits {
+  readonly headerBytesMax: number;
+  readonly bodyBytesMax: number;
+}
+
+const LENGTH_BYTES = 4;
+
+export class FrameReader {
+  readonly #limits: FrameLimits;
+  #held = new Uint8Array(0);
+
+  constructor(limits: FrameLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes what has come; returns the frames that are whole by it, the oldest first. Throws where a frame is too long. */
+  take(bytes: Uint8Array): Frame[] {
+    const held = new Uint8Array(this.#held.length + bytes.length);
+    held.set(this.#held);
+    held.set(bytes, this.#held.length);
+    this.#held = held;
+    const frames: Frame[] = [];
+    for (;;) {
+      const frame = this.#next();
+      if (frame === undefined) return frames;
+      frames.push(frame);
+    }
+  }
+
+  #next(): Frame | undefined {
+    const header = this.#part(0, this.#limits.headerBytesMax);
+    if (header === undefined) return undefined;
+    const body = this.#part(LENGTH_BYTES + header.length, this.#limits.bodyBytesMax);
+    if (body === undefined) return undefined;
+    this.#held = this.#held.slice(2 * LENGTH_BYTES + header.length + body.length);
+    return { header: JSON.parse(new TextDecoder().decode(header)) as unknown, body };
+  }
+
+  /** A copy of what has its length at `offset`; undefined while it is not there. */
+  #part(offset: number, bytesMax: number): Uint8Array<ArrayBuffer> | undefined {
+    const from = offset + LENGTH_BYTES;
+    if (this.#held.length < from) return undefined;
+    const length = new DataView(this.#held.buffer).getUint32(offset);
+    if (length > bytesMax) throw new RangeError(`${length} bytes where ${bytesMax} are the most`);
+    return this.#held.length < from + length ? undefined : this.#held.slice(from, from + length);
+  }
+}

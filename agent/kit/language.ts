@@ -1,0 +1,2 @@
+/** The languages that our pages speak. */
+export type Language = 'fr' | 'en';

@@ -1,0 +1,52 @@
+/**
+ * A picture with shapes over it. The shapes' layer is wider than the picture by a gutter, so that what lies on the
+ * picture's edge can be taken with a finger. Where there is no picture its place says why, above the shapes.
+ */
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren, JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { GUTTER_PX, type StageSize } from './stage.ts';
+
+interface PictureProps {
+  readonly url: string | undefined;
+  /** Width by height. */
+  readonly aspect: number;
+  /** Why there is no picture. */
+  readonly message: string | undefined;
+  readonly label: string;
+  /** A finger on it draws, and does not scroll the page. */
+  readonly editing: boolean;
+  readonly children: (size: StageSize) => ComponentChildren;
+  readonly pointer?: (size: StageSize) => Partial<JSX.IntrinsicElements['svg']>;
+}
+
+export function Picture({ url, aspect, message, label, editing, children, pointer }: PictureProps) {
+  const frame = useRef<HTMLDivElement>(null);
+  const size = useSignal<StageSize>({ w: 0, h: 0 });
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry !== undefined) size.value = { w: entry.contentRect.width, h: entry.contentRect.height };
+    });
+    if (frame.current !== null) observer.observe(frame.current);
+    return () => observer.disconnect();
+  }, [size]);
+  const { w, h } = size.value;
+  const box = `${-GUTTER_PX} ${-GUTTER_PX} ${w + 2 * GUTTER_PX} ${h + 2 * GUTTER_PX}`;
+  const without = url === undefined;
+  return (
+    <div class={`stage${without ? ' without' : ''}${editing ? ' editing' : ''}`}>
+      <div class="stage-frame" ref={frame} style={{ aspectRatio: String(aspect) }}>
+        {!without && <img src={url} alt="" />}
+        {w > 0 && (
+          // biome-ignore lint/a11y/useSemanticElements: nothing but SVG can draw it
+          <svg class="stage-shapes" viewBox={box} role="group" aria-label={label} {...pointer?.(size.value)}>
+            {children(size.value)}
+          </svg>
+        )}
+        <p class="stage-message" role="status">
+          {without ? message : ''}
+        </p>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,176 @@
+/**
+ * What the findings say, in the languages of who reads them: a terminal's English, and the technician's page in both.
+ * Reasons that come from elsewhere (camera, broker, an order) stay in the words in which they came.
+ */
+import type { CameraReport, DeliveryState } from '../contract/health.ts';
+import type { Mode } from '../contract/mode.ts';
+
+export type Language = 'en' | 'fr';
+
+export interface FindingTexts {
+  readonly modes: Readonly<Record<Mode, string>>;
+  readonly cameraStates: Readonly<Record<CameraReport['state'], string>>;
+  readonly phases: Readonly<Record<DeliveryState['phase'], string>>;
+  readonly unknown: string;
+  mode(mode: string, up: string, version: string): string;
+  readonly modeFix: string;
+  /** A permit to install, by its number. */
+  underPermit(order: string): string;
+  readonly permitFix: string;
+  until(what: string, time: string): string;
+  readonly orderFix: string;
+  readonly boxCertificate: string;
+  readonly caCertificate: string;
+  readonly certificateFix: string;
+  /** Camera and detector while the box does not look. */
+  off(mode: string): string;
+  readonly cameraOpening: string;
+  noPicture(state: string): string;
+  readonly cameraFix: string;
+  analysis(fps: number, analysed: number, dropped: number): string;
+  readonly analysisFix: string;
+  detector(model: string, provider: string): string;
+  readonly detectorLoading: string;
+  readonly detectorMissing: string;
+  readonly doctor: string;
+  incidents(standing: number, episodes: number, events: number): string;
+  since(time: string): string;
+  previewSince(time: string): string;
+  outbox(alerts: number, rest: number, kb: number, onDisk: boolean): string;
+  lost(count: number): string;
+  tooLarge(count: number): string;
+  readonly outboxMemoryFix: string;
+  readonly outboxLostFix: string;
+  readonly outboxTooLargeFix: string;
+  readonly noBroker: string;
+  phaseSince(phase: string, time: string): string;
+  readonly clockSet: string;
+  readonly clockNotSet: string;
+  readonly clockFix: string;
+  readonly noJournal: string;
+  readonly noJournalFix: string;
+  journal(entries: number, head: string): string;
+  missed(count: number): string;
+  readonly journalFix: string;
+  disk(freeMiB: number, percent: number): string;
+  diskFix(neededMiB: number): string;
+  readonly noHeat: string;
+  readonly heatFix: string;
+  /** Undefined: there is no vision. */
+  memory(visionMiB: number | undefined, agentMiB: number): string;
+  readonly days: string;
+}
+
+const ENGLISH: FindingTexts = {
+  modes: { active: 'active', suspended: 'suspended', unauthorised: 'unauthorised' },
+  cameraStates: { off: 'off', opening: 'opening', streaming: 'streaming', lost: 'lost' },
+  phases: { stopped: 'stopped', connecting: 'connecting', online: 'online', waiting: 'waiting' },
+  unknown: 'unknown',
+  mode: (mode, up, version) => `${mode}, up for ${up}, version ${version}`,
+  modeFix: 'the box watches nothing until it has a valid authorisation',
+  underPermit: (order) => `under the permit to install ${order}: no rule runs`,
+  permitFix: 'place the order (`authorisation`) before the permit ends',
+  until: (what, time) => `${what} until ${time}`,
+  orderFix: 'ask the authority for the next order; docs/guide/authorisation.md, Renewal',
+  boxCertificate: 'the box’s',
+  caCertificate: 'the broker’s authority’s',
+  certificateFix: 'renew it; docs/guide/operations.md, certificate-ends',
+  off: (mode) => `off while the box is ${mode}`,
+  cameraOpening: 'is being opened',
+  noPicture: (state) => `no picture (${state})`,
+  cameraFix: 'look at its power, cable and address; sudo -u vigie vigie doctor tries it and says more',
+  analysis: (fps, analysed, dropped) => `${fps} fps, ${analysed} frames, ${dropped} dropped`,
+  analysisFix: 'journalctl -u vigie-vision says why no frame comes through',
+  detector: (model, provider) => `${model} on ${provider}`,
+  detectorLoading: 'is being loaded',
+  detectorMissing: 'not loaded: nothing is detected',
+  doctor: 'sudo -u vigie vigie doctor tries it and says more',
+  incidents: (standing, episodes, events) =>
+    `${standing} standing, ${episodes} since the start, ${events} events`,
+  since: (time) => `since ${time}`,
+  previewSince: (time) => `a technician has looked at redacted pictures since ${time}`,
+  outbox: (alerts, rest, kb, onDisk) =>
+    `${alerts} + ${rest} wait (alerts + rest), ${kb} kB, ${onDisk ? 'on disk' : 'IN MEMORY'}`,
+  lost: (count) => `${count} lost`,
+  tooLarge: (count) => `${count} too large for the broker`,
+  outboxMemoryFix: 'the disk refuses writes: replace the card, or make room on it',
+  outboxLostFix: 'it was full: the broker was away for long, mend that',
+  outboxTooLargeFix: 'allow messages of 300000 bytes at the broker (Mosquitto: max_packet_size)',
+  noBroker: 'none is configured',
+  phaseSince: (phase, time) => `${phase} since ${time}`,
+  clockSet: 'set by the network',
+  clockNotSet: 'not set by the network',
+  clockFix: 'sudo timedatectl set-ntp true, and let NTP out (UDP 123)',
+  noJournal: 'there is none',
+  noJournalFix: 'journalctl -u vigie says why',
+  journal: (entries, head) => `${entries} entries, head ${head}`,
+  missed: (count) => `${count} missed`,
+  journalFix: 'the disk refused writes; see docs/guide/journal.md',
+  disk: (freeMiB, percent) => `${freeMiB} MiB free (${percent} %)`,
+  diskFix: (neededMiB) => `make room: ${neededMiB} MiB are needed for outbox and archive`,
+  noHeat: 'the board shows none',
+  heatFix: 'shade the box, clear its vents, or lower camera.fps',
+  memory: (visionMiB, agentMiB) =>
+    `${visionMiB === undefined ? 'no vision' : `vision ${visionMiB} MiB`}, agent ${agentMiB} MiB`,
+  days: 'days',
+};
+
+const FRENCH: FindingTexts = {
+  modes: { active: 'en marche', suspended: 'suspendu', unauthorised: 'sans autorisation' },
+  cameraStates: { off: 'éteinte', opening: 'ouverture en cours', streaming: 'en images', lost: 'perdue' },
+  phases: { stopped: 'arrêté', connecting: 'connexion en cours', online: 'connecté', waiting: 'en attente' },
+  unknown: 'inconnue',
+  mode: (mode, up, version) => `${mode}, démarré depuis ${up}, version ${version}`,
+  modeFix: 'le boîtier ne regarde rien tant qu’il n’a pas d’autorisation valable',
+  underPermit: (order) => `sous le permis d’installation ${order} : aucune règle ne tourne`,
+  permitFix: 'mettre l’arrêté en place (`authorisation`) avant la fin du permis',
+  until: (what, time) => `${what} jusqu’au ${time}`,
+  orderFix: 'demander l’arrêté suivant à l’autorité ; docs/guide/authorisation.md, Renewal',
+  boxCertificate: 'celui du boîtier',
+  caCertificate: 'celui de l’autorité du serveur MQTT',
+  certificateFix: 'le renouveler ; docs/guide/operations.md, certificate-ends',
+  off: (mode) => `à l’arrêt tant que le boîtier est ${mode}`,
+  cameraOpening: 'en cours d’ouverture',
+  noPicture: (state) => `pas d’image (${state})`,
+  cameraFix:
+    'vérifier son alimentation, son câble et son adresse ; sudo -u vigie vigie doctor l’essaie et en dit plus',
+  analysis: (fps, analysed, dropped) =>
+    `${decimal(fps)} images/s, ${analysed} analysées, ${dropped} abandonnées`,
+  analysisFix: 'journalctl -u vigie-vision dit pourquoi aucune image n’arrive',
+  detector: (model, provider) => `${model} sur ${provider}`,
+  detectorLoading: 'en cours de chargement',
+  detectorMissing: 'non chargé : rien n’est détecté',
+  doctor: 'sudo -u vigie vigie doctor l’essaie et en dit plus',
+  incidents: (standing, episodes, events) =>
+    `${standing} en cours, ${episodes} depuis le démarrage, ${events} événements`,
+  since: (time) => `depuis ${time}`,
+  previewSince: (time) => `un technicien regarde des images caviardées depuis ${time}`,
+  outbox: (alerts, rest, kb, onDisk) =>
+    `${alerts} + ${rest} en attente (alertes + reste), ${kb} ko, ${onDisk ? 'sur disque' : 'EN MÉMOIRE'}`,
+  lost: (count) => `${count} perdus`,
+  tooLarge: (count) => `${count} trop grands pour le serveur MQTT`,
+  outboxMemoryFix: 'le disque refuse l’écriture : remplacer la carte, ou y faire de la place',
+  outboxLostFix: 'elle était pleine : le serveur MQTT est resté longtemps absent, y remédier',
+  outboxTooLargeFix: 'autoriser des messages de 300000 octets au serveur (Mosquitto : max_packet_size)',
+  noBroker: 'aucun n’est configuré',
+  phaseSince: (phase, time) => `${phase} depuis ${time}`,
+  clockSet: 'réglée par le réseau',
+  clockNotSet: 'non réglée par le réseau',
+  clockFix: 'sudo timedatectl set-ntp true, et laisser sortir NTP (UDP 123)',
+  noJournal: 'il n’y en a pas',
+  noJournalFix: 'journalctl -u vigie dit pourquoi',
+  journal: (entries, head) => `${entries} inscriptions, tête ${head}`,
+  missed: (count) => `${count} manquées`,
+  journalFix: 'le disque a refusé l’écriture ; voir docs/guide/journal.md',
+  disk: (freeMiB, percent) => `${freeMiB} Mio libres (${percent} %)`,
+  diskFix: (neededMiB) => `faire de la place : il faut ${neededMiB} Mio pour la file d’envoi et l’archive`,
+  noHeat: 'la carte n’en indique pas',
+  heatFix: 'mettre le boîtier à l’ombre, dégager ses aérations, ou baisser camera.fps',
+  memory: (visionMiB, agentMiB) =>
+    `${visionMiB === undefined ? 'pas de vision' : `vision ${visionMiB} Mio`}, agent ${agentMiB} Mio`,
+  days: 'jours',
+};
+
+export const FINDING_TEXTS: Readonly<Record<Language, FindingTexts>> = { en: ENGLISH, fr: FRENCH };
+
+const decimal = (value: number): string => String(value).replace('.', ',');

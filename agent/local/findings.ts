@@ -1,0 +1,180 @@
+/** What the running agent says of itself, thing by thing, and what a person should do about it. */
+import { type Finding, failed, ok, unknown } from '../contract/finding.ts';
+import type { HealthReport } from '../contract/health.ts';
+import { PREVIEW_CONDITION } from '../contract/kinds.ts';
+import type { LocalEvent, LocalStatus } from '../contract/local-status.ts';
+import { FINDING_TEXTS, type FindingTexts, type Language } from './finding-texts.ts';
+
+/** Camera, detector and broker have so long after a start before their absence is somebody's task. */
+const SETTLE_S = 60;
+/** Outbox and archive at their usual sizes, each with a write-ahead log as large. */
+const FREE_MIB_MIN = 256;
+/** A Raspberry Pi slows its processor down from here on (raspberrypi.com/documentation, frequency management). */
+const HOT_C = 80;
+/** As the second reminder to the room (incident/expiry.ts): from then on it is not only a date. */
+const SOON_MS = 7 * 86_400_000;
+/** Each has a line of its own here. */
+const TOLD_BY_DATES: readonly string[] = ['certificate-ends', 'order-ends'];
+
+export function statusFindings(status: LocalStatus, language: Language = 'en'): Finding[] {
+  const { report } = status;
+  const texts = FINDING_TEXTS[language];
+  return [
+    modeFinding(report, texts),
+    ...endFindings(report, texts),
+    cameraFinding(report, texts),
+    analysisFinding(status, texts),
+    detectorFinding(report, texts),
+    incidentsFinding(report, texts),
+    ...status.standing
+      .filter(({ severity, kind }) => severity === 'system' && !TOLD_BY_DATES.includes(kind))
+      .map((event) => conditionFinding(event, texts)),
+    outboxFinding(report, texts),
+    brokerFinding(report, texts),
+    report.clock.synced ? ok('clock', texts.clockSet) : failed('clock', texts.clockNotSet, texts.clockFix),
+    journalFinding(status, texts),
+    diskFinding(status, texts),
+    heatFinding(report, texts),
+    memoryFinding(report, texts),
+  ];
+}
+
+function modeFinding({ mode, uptimeS, versions, restraint }: HealthReport, texts: FindingTexts): Finding {
+  const version = versions['vigie'] ?? texts.unknown;
+  const detail = texts.mode(texts.modes[mode], durationText(uptimeS, texts.days), version);
+  const why = restraint.reason === null ? '' : `: ${restraint.reason}`;
+  if (mode === 'active' && restraint.installation === true) {
+    return failed('mode', `${detail}, ${texts.underPermit(restraint.order ?? '')}`, texts.permitFix);
+  }
+  if (mode !== 'unauthorised') return ok('mode', `${detail}${why}`);
+  return failed('mode', `${detail}${why}`, texts.modeFix);
+}
+
+/** When order and certificates end: in good time for somebody to renew them, where the clock can be relied on. */
+function endFindings({ restraint, certificate, clock, time }: HealthReport, texts: FindingTexts): Finding[] {
+  const { order, validUntil, installation } = restraint;
+  const finding = (name: string, what: string, notAfter: string, soon: boolean, fix: string): Finding => {
+    const detail = texts.until(what, `${notAfter.slice(0, 16).replace('T', ' ')} UTC`);
+    return soon && clock.synced ? failed(name, detail, fix) : ok(name, detail);
+  };
+  const isSoon = (notAfter: string): boolean => Date.parse(notAfter) - Date.parse(time) < SOON_MS;
+  const own =
+    order === null || validUntil === null
+      ? []
+      : [finding('order', order, validUntil, installation !== true && isSoon(validUntil), texts.orderFix)];
+  if (certificate == null) return own;
+  const { notAfter, caNotAfter } = certificate;
+  const box = finding('certificate', texts.boxCertificate, notAfter, isSoon(notAfter), texts.certificateFix);
+  if (caNotAfter === null) return [...own, box];
+  const ca = finding('ca', texts.caCertificate, caNotAfter, isSoon(caNotAfter), texts.certificateFix);
+  return [...own, box, ca];
+}
+
+function cameraFinding({ camera, mode, uptimeS }: HealthReport, texts: FindingTexts): Finding {
+  const { state, reason, decoder, widthPx, heightPx, fps } = camera;
+  if (mode !== 'active') return ok('camera', texts.off(texts.modes[mode]));
+  if (state === 'streaming') {
+    const rate = fps === null ? '' : `, ${Math.round(fps * 10) / 10} fps`;
+    return ok('camera', `${widthPx}×${heightPx}${rate}, ${decoder}`);
+  }
+  if (uptimeS < SETTLE_S && state !== 'lost') return unknown('camera', texts.cameraOpening);
+  const named = texts.cameraStates[state];
+  return failed('camera', reason === null ? texts.noPicture(named) : `${named}: ${reason}`, texts.cameraFix);
+}
+
+function analysisFinding({ report, analysedFps }: LocalStatus, texts: FindingTexts): Finding {
+  const { frames, camera, uptimeS } = report;
+  const detail = texts.analysis(analysedFps, frames.analysed, frames.dropped);
+  if (camera.state !== 'streaming' || analysedFps > 0) return ok('analysis', detail);
+  if (uptimeS < SETTLE_S) return unknown('analysis', detail);
+  return failed('analysis', detail, texts.analysisFix);
+}
+
+function detectorFinding({ detector, mode, uptimeS }: HealthReport, texts: FindingTexts): Finding {
+  if (detector !== null) {
+    const { model, provider, fallback } = detector;
+    return ok('detector', `${texts.detector(model, provider)}${fallback === null ? '' : ` (${fallback})`}`);
+  }
+  if (mode !== 'active') return ok('detector', texts.off(texts.modes[mode]));
+  if (uptimeS < SETTLE_S) return unknown('detector', texts.detectorLoading);
+  return failed('detector', texts.detectorMissing, texts.doctor);
+}
+
+function incidentsFinding({ incidents }: HealthReport, texts: FindingTexts): Finding {
+  const { standing, episodes, events } = incidents;
+  return ok('incidents', texts.incidents(standing, episodes, events));
+}
+
+/** A condition of the camera or the box is what the operations guide is for; that somebody looks is none to mend. */
+function conditionFinding({ kind, time, reason }: LocalEvent, texts: FindingTexts): Finding {
+  if (kind === PREVIEW_CONDITION) return ok(kind, texts.previewSince(clockText(time)));
+  const why = reason === null ? '' : `: ${reason}`;
+  return failed(kind, `${texts.since(clockText(time))}${why}`, `docs/guide/operations.md, ${kind}`);
+}
+
+function outboxFinding({ outbox: { store, lanes } }: HealthReport, texts: FindingTexts): Finding {
+  const { alert, bulk } = lanes;
+  const kb = Math.ceil((alert.bytes + bulk.bytes) / 1000);
+  const lost = alert.dropped.alert + bulk.dropped.notice;
+  const detail = texts.outbox(alert.rows, bulk.rows, kb, store === 'disk');
+  if (store === 'memory') return failed('outbox', detail, texts.outboxMemoryFix);
+  if (lost > 0) return failed('outbox', `${detail}; ${texts.lost(lost)}`, texts.outboxLostFix);
+  const tooLarge = [alert, bulk].flatMap((lane) => Object.values(lane.tooLarge)).reduce((a, b) => a + b, 0);
+  if (tooLarge === 0) return ok('outbox', detail);
+  return failed('outbox', `${detail}; ${texts.tooLarge(tooLarge)}`, texts.outboxTooLargeFix);
+}
+
+function brokerFinding({ mqtt, uptimeS }: HealthReport, texts: FindingTexts): Finding {
+  if (mqtt === null) return unknown('broker', texts.noBroker);
+  const { since, fault } = mqtt;
+  const phase = texts.phases[mqtt.phase];
+  const sinceThen = texts.phaseSince(phase, clockText(since));
+  if (mqtt.phase === 'online' && fault === null) return ok('broker', sinceThen);
+  if (fault !== null) return failed('broker', `${phase}, ${fault.code}`, fault.message);
+  if (uptimeS < SETTLE_S) return unknown('broker', phase);
+  return failed('broker', sinceThen, texts.doctor);
+}
+
+function journalFinding({ journal, report }: LocalStatus, texts: FindingTexts): Finding {
+  const missed = report.counters['journal_missed'] ?? 0;
+  if (journal === null) return failed('journal', texts.noJournal, texts.noJournalFix);
+  const detail = texts.journal(journal.entries, journal.root.slice(0, 12));
+  if (missed === 0) return ok('journal', detail);
+  return failed('journal', `${detail}; ${texts.missed(missed)}`, texts.journalFix);
+}
+
+function diskFinding({ disk: { freeMiB, sizeMiB } }: LocalStatus, texts: FindingTexts): Finding {
+  const share = sizeMiB === 0 ? 0 : Math.round((100 * freeMiB) / sizeMiB);
+  const detail = texts.disk(freeMiB, share);
+  if (freeMiB >= FREE_MIB_MIN) return ok('disk', detail);
+  return failed('disk', detail, texts.diskFix(FREE_MIB_MIN));
+}
+
+function heatFinding({ temperatureC }: HealthReport, texts: FindingTexts): Finding {
+  if (temperatureC === null) return unknown('heat', texts.noHeat);
+  if (temperatureC < HOT_C) return ok('heat', `${temperatureC} °C`);
+  return failed('heat', `${temperatureC} °C`, texts.heatFix);
+}
+
+function memoryFinding({ processes: { agent, vision } }: HealthReport, texts: FindingTexts): Finding {
+  const visionMiB = vision === null ? undefined : Math.round(vision.rssMiB);
+  return ok('memory', texts.memory(visionMiB, Math.round(agent.rssMiB)));
+}
+
+/** `days`: the word for them. */
+export function durationText(seconds: number, days = 'days'): string {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return `${Math.floor(seconds)} s`;
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 2 * 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.floor(minutes / 1440)} ${days}`;
+}
+
+/** By this machine's clock, with the date where it is not today's. */
+export function clockText(time: string, now = new Date()): string {
+  const at = new Date(time);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (at.toDateString() === now.toDateString()) return clock;
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock}`;
+}

@@ -1,0 +1,52 @@
+/** Questions to the box's page server. */
+import type { PairRefused, Refusal } from '../../contract/page-api.ts';
+
+/** A changeover waits for the check of the whole configuration. */
+const ANSWER_MS = 60_000;
+
+export class Refused extends Error {
+  /** 0 where nothing answered. */
+  readonly status: number;
+  readonly refusal: Refusal & Pick<PairRefused, 'left' | 'retryInS'>;
+
+  constructor(status: number, refusal: Refusal) {
+    super(refusal.error);
+    this.status = status;
+    this.refusal = refusal;
+  }
+}
+
+/** Rejects with Refused, and with nothing else. */
+export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+  const response = await fetched(path, {
+    method,
+    signal: AbortSignal.timeout(ANSWER_MS),
+    ...(body !== undefined && {
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    }),
+  });
+  try {
+    return (await response.json()) as T;
+  } catch {
+    throw new Refused(0, { error: 'unreachable' });
+  }
+}
+
+/** A response that is no refusal. Rejects with Refused. */
+export async function fetched(path: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { cache: 'no-store', credentials: 'same-origin', ...init });
+  } catch {
+    throw new Refused(0, { error: 'unreachable' });
+  }
+  if (response.ok) return response;
+  let refusal: Refusal;
+  try {
+    refusal = (await response.json()) as Refusal;
+  } catch {
+    refusal = { error: 'bad', reason: String(response.status) };
+  }
+  throw new Refused(response.status, refusal);
+}

@@ -1,0 +1,17 @@
+/** The technician's page on a phone. */
+import { render } from 'preact';
+import { startDraft } from './draft.ts';
+import { Frame } from './parts/frame.tsx';
+import { startPreview } from './preview.ts';
+import { takeCode } from './screens/pair.tsx';
+import { start } from './store.ts';
+import { startTrial } from './trial.ts';
+
+const root = document.getElementById('app');
+if (root === null) throw new Error('index.html has no #app');
+takeCode();
+startDraft();
+startTrial();
+startPreview();
+render(<Frame />, root);
+void start();

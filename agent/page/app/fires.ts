@@ -1,0 +1,183 @@
+/**
+ * What the rules that are drawn would make of the tracks that are seen now: who counts inside, since when, and which
+ * way lines are passed. A preview for aiming: the box judges with more pictures and more conditions.
+ *
+ * LIMITS: tracks that were not seen for `GONE_MS` are forgotten.
+ */
+import type { PointNorm } from '../../contract/geometry.ts';
+import type { Label } from '../../contract/label.ts';
+import type { PreviewHeader } from '../../contract/page-api.ts';
+import type { SeenTrack } from '../../contract/page-link.ts';
+import { covers } from '../../contract/polygon.ts';
+import type { RuleConfig } from '../../contract/rule-config.ts';
+import type { Drawing } from './drawing.ts';
+
+export type SeenFrame = Extract<PreviewHeader, { picture: true }>;
+
+export interface Inside {
+  readonly track: number;
+  readonly label: Label;
+  readonly sinceMs: number;
+}
+
+export interface RuleWatch {
+  readonly rule: RuleConfig;
+  /** Who counts, the longest first. */
+  readonly inside: readonly Inside[];
+  /** s for which it must be so; undefined for a rule that fires at once. */
+  readonly needS: number | undefined;
+  /** s for which it has been so. */
+  readonly stoodS: number;
+  readonly fires: boolean;
+  /** Of a line, since it has been looked at. */
+  readonly crossed: { readonly left: number; readonly right: number };
+  /** What the rule needs cannot be seen from tracks alone. */
+  readonly judgedByBox: boolean;
+}
+
+interface Memory {
+  readonly since: Map<number, { sinceMs: number; lastMs: number }>;
+  /** Crowd: since so many have been inside. */
+  enoughSinceMs: number | undefined;
+  left: number;
+  right: number;
+  firedAtMs: number | undefined;
+}
+
+/** Four pictures of a slow box: a track that was hidden for so long is taken for gone. */
+const GONE_MS = 4000;
+/** A passage is over at once, and shown as long as this. */
+const SHOW_PASSAGE_MS = 3000;
+
+export class FiringWatch {
+  #memories = new Map<string, Memory>();
+  #feet = new Map<number, { at: PointNorm; lastMs: number }>();
+
+  /** Takes the next frame; returns what becomes of each rule, in their order. */
+  update({ atMs, tracks }: Pick<SeenFrame, 'atMs' | 'tracks'>, drawing: Drawing): RuleWatch[] {
+    const kept = new Map<string, Memory>();
+    const watches = drawing.rules.map((rule) => {
+      const memory = this.#memories.get(rule.id) ?? newMemory();
+      kept.set(rule.id, memory);
+      return 'line' in rule
+        ? this.#passing(rule, memory, atMs, tracks, drawing)
+        : staying(rule, memory, atMs, tracks, drawing);
+    });
+    this.#memories = kept;
+    for (const track of tracks) this.#feet.set(track.track, { at: footOf(track), lastMs: atMs });
+    for (const [id, { lastMs }] of this.#feet) if (atMs - lastMs > GONE_MS) this.#feet.delete(id);
+    return watches;
+  }
+
+  #passing(
+    rule: Extract<RuleConfig, { line: string }>,
+    memory: Memory,
+    atMs: number,
+    tracks: readonly SeenTrack[],
+    { lines }: Drawing,
+  ): RuleWatch {
+    const line = lines.find(({ id }) => id === rule.line);
+    for (const track of tracks.filter(({ label }) => counts(rule, label))) {
+      const before = this.#feet.get(track.track)?.at;
+      const side =
+        line === undefined || before === undefined
+          ? undefined
+          : passed(line.from, line.to, before, footOf(track));
+      if (side === undefined) continue;
+      memory[side] += 1;
+      if (rule.direction === 'both' || rule.direction === side) memory.firedAtMs = atMs;
+    }
+    return {
+      rule,
+      inside: [],
+      needS: undefined,
+      stoodS: 0,
+      fires: memory.firedAtMs !== undefined && atMs - memory.firedAtMs < SHOW_PASSAGE_MS,
+      crossed: { left: memory.left, right: memory.right },
+      judgedByBox: false,
+    };
+  }
+}
+
+function newMemory(): Memory {
+  return { since: new Map(), enoughSinceMs: undefined, left: 0, right: 0, firedAtMs: undefined };
+}
+
+type ZoneRule = Extract<RuleConfig, { zone: string }>;
+
+function staying(
+  rule: ZoneRule,
+  memory: Memory,
+  atMs: number,
+  tracks: readonly SeenTrack[],
+  { zones }: Drawing,
+): RuleWatch {
+  const polygon = zones.find(({ id }) => id === rule.zone)?.polygon ?? [];
+  const inside = tracks
+    .filter((track) => counts(rule, track.label) && covers(polygon, [footOf(track)]))
+    .map(({ track, label }): Inside => {
+      const sinceMs = memory.since.get(track)?.sinceMs ?? atMs;
+      memory.since.set(track, { sinceMs, lastMs: atMs });
+      return { track, label, sinceMs };
+    })
+    .sort((a, b) => a.sinceMs - b.sinceMs);
+  const seenNow = new Set(tracks.map(({ track }) => track));
+  for (const [track, { lastMs }] of memory.since) {
+    // Who is seen and not inside has left; who is not seen may only be hidden.
+    if (lastMs < atMs && (seenNow.has(track) || atMs - lastMs > GONE_MS)) memory.since.delete(track);
+  }
+  const enough = inside.length >= (rule.kind === 'crowd-gathering' ? rule.minCount : 1);
+  memory.enoughSinceMs = enough ? (memory.enoughSinceMs ?? atMs) : undefined;
+  const sinceMs = rule.kind === 'crowd-gathering' ? memory.enoughSinceMs : inside[0]?.sinceMs;
+  const stoodS = sinceMs === undefined ? 0 : (atMs - sinceMs) / 1000;
+  const judgedByBox = needsMore(rule);
+  const needS = needOf(rule);
+  return {
+    rule,
+    inside,
+    needS,
+    stoodS,
+    fires: !judgedByBox && enough && needS !== undefined && stoodS >= needS,
+    crossed: { left: 0, right: 0 },
+    judgedByBox,
+  };
+}
+
+function needOf(rule: ZoneRule): number | undefined {
+  if ('afterS' in rule) return rule.afterS;
+  return 'persistS' in rule ? rule.persistS : undefined;
+}
+
+/** Things and walls are no tracks, and a way of driving takes more than a place. */
+function needsMore({ kind }: ZoneRule): boolean {
+  return kind === 'illegal-dumping' || kind === 'graffiti' || kind === 'wrong-way';
+}
+
+function counts(rule: RuleConfig, label: Label): boolean {
+  if (!('classes' in rule)) return label === 'person';
+  const labels: readonly string[] = rule.classes;
+  return labels.includes(label);
+}
+
+/** Where it stands. */
+export function footOf({ xyxyNorm: [x1, , x2, y2] }: SeenTrack): PointNorm {
+  return [(x1 + x2) / 2, y2];
+}
+
+/** The side towards which a step passes a line, looking from `from` to `to`; undefined where it does not. */
+export function passed(
+  from: PointNorm,
+  to: PointNorm,
+  before: PointNorm,
+  after: PointNorm,
+): 'left' | 'right' | undefined {
+  const [start, end] = [rightOf(from, to, before), rightOf(from, to, after)];
+  if (start * end >= 0) return undefined;
+  if (rightOf(before, after, from) * rightOf(before, after, to) > 0) return undefined;
+  return end > 0 ? 'right' : 'left';
+}
+
+/** Above 0 on the right of a→b, y down. */
+function rightOf([ax, ay]: PointNorm, [bx, by]: PointNorm, [x, y]: PointNorm): number {
+  return (bx - ax) * (y - ay) - (by - ay) * (x - ax);
+}

@@ -1,0 +1,79 @@
+/** What a finger takes hold of, and where a corner comes to lie. Distances are in CSS px, places are normalised. */
+import type { PointNorm } from '../../contract/geometry.ts';
+
+export interface ViewSize {
+  readonly w: number;
+  readonly h: number;
+}
+
+/** A fingertip covers some 7 mm, 44 px on a phone: half of it. */
+export const REACH_PX = 24;
+const SNAP_PX = 12;
+/** A tenth of a pixel of the largest picture that is shown. */
+const ROUND = 10_000;
+
+export type Grip =
+  | { readonly corner: number }
+  /** Between this corner and the next. */
+  | { readonly between: number; readonly at: PointNorm };
+
+export function middles(points: readonly PointNorm[]): PointNorm[] {
+  return points.map(([x, y], i) => {
+    const [nextX, nextY] = points[(i + 1) % points.length] as PointNorm;
+    return [(x + nextX) / 2, (y + nextY) / 2];
+  });
+}
+
+/** The nearest corner or middle of a side in reach; of two that are as near, the corner. */
+export function gripAt(
+  points: readonly PointNorm[],
+  at: PointNorm,
+  size: ViewSize,
+  withMiddles: boolean,
+): Grip | undefined {
+  const corner = nearest(points, at, size);
+  const middle = withMiddles ? nearest(middles(points), at, size) : undefined;
+  if (middle !== undefined && (corner === undefined || middle.px < corner.px))
+    return { between: middle.index, at: middle.point };
+  return corner === undefined ? undefined : { corner: corner.index };
+}
+
+function nearest(points: readonly PointNorm[], at: PointNorm, size: ViewSize) {
+  let best: { index: number; point: PointNorm; px: number } | undefined;
+  for (const [index, point] of points.entries()) {
+    const px = apartPx(point, at, size);
+    if (px <= REACH_PX && (best === undefined || px < best.px)) best = { index, point, px };
+  }
+  return best;
+}
+
+function apartPx(a: PointNorm, b: PointNorm, { w, h }: ViewSize): number {
+  return Math.hypot((a[0] - b[0]) * w, (a[1] - b[1]) * h);
+}
+
+/** Onto a corner of another shape if one is near, else onto the picture's edge, else where it is; never outside. */
+export function snapped(at: PointNorm, corners: readonly PointNorm[], size: ViewSize): PointNorm {
+  const inside = rounded(at);
+  const { index } = nearest(corners, inside, size) ?? {};
+  const corner = index === undefined ? undefined : corners[index];
+  if (corner !== undefined && apartPx(corner, inside, size) < SNAP_PX) return [corner[0], corner[1]];
+  const toEdge = (value: number, px: number): number =>
+    value * px < SNAP_PX ? 0 : (1 - value) * px < SNAP_PX ? 1 : value;
+  return [toEdge(inside[0], size.w), toEdge(inside[1], size.h)];
+}
+
+/** Within the picture. */
+export function rounded([x, y]: PointNorm): PointNorm {
+  const one = (value: number): number => Math.round(Math.min(1, Math.max(0, value)) * ROUND) / ROUND;
+  return [one(x), one(y)];
+}
+
+/** All of them, as far as the picture goes. */
+export function shifted(points: readonly PointNorm[], [dx, dy]: PointNorm): PointNorm[] {
+  const within = (axis: 0 | 1, by: number): number => {
+    const values = points.map((point) => point[axis]);
+    return Math.min(1 - Math.max(...values), Math.max(-Math.min(...values), by));
+  };
+  const [x, y] = [within(0, dx), within(1, dy)];
+  return points.map((point) => rounded([point[0] + x, point[1] + y]));
+}

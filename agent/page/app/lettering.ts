@@ -1,0 +1,50 @@
+/** Where letters stand in the picture: whole within it, and names not on top of each other. */
+import type { PointNorm } from '../../contract/geometry.ts';
+import { GUTTER_PX, type StageSize } from '../../kit/stage.ts';
+
+/** Of the letters in the picture, CSS px. */
+const LETTER_PX = 8;
+const LINE_PX = 18;
+const NAME_LETTERS_MAX = 18;
+/** A picture full of names has no place for one more: it stands where it would have been. */
+const PLACES_MAX = 8;
+
+interface Lettered {
+  readonly short: string;
+  /** Of its middle. */
+  readonly x: number;
+  readonly y: number;
+  readonly half: number;
+}
+
+/** Cut to what can be read, and moved to where it is seen whole. */
+export function lettered(at: PointNorm, size: StageSize, text: string): Lettered {
+  const short = text.length > NAME_LETTERS_MAX ? `${text.slice(0, NAME_LETTERS_MAX - 1)}…` : text;
+  const half = (short.length * LETTER_PX) / 2 + 2;
+  const x = Math.min(size.w + GUTTER_PX - half, Math.max(half - GUTTER_PX, at[0] * size.w));
+  const y = Math.min(size.h + 8, Math.max(-8, at[1] * size.h));
+  return { short, x, y, half };
+}
+
+/** The same names, each moved down, or up, by as many lines as keep it off those before it. */
+export function apart<T extends { readonly at: PointNorm; readonly text: string }>(
+  names: readonly T[],
+  size: StageSize,
+): T[] {
+  const taken: Lettered[] = [];
+  return names.map((name) => {
+    const places = Array.from({ length: PLACES_MAX }, (_, turn) => {
+      const lines = turn % 2 === 0 ? -turn / 2 : (turn + 1) / 2;
+      return [name.at[0], name.at[1] + (lines * LINE_PX) / size.h] satisfies PointNorm;
+    });
+    const isFree = (at: PointNorm): boolean => {
+      const one = lettered(at, size, name.text);
+      return !taken.some(
+        (other) => Math.abs(other.x - one.x) < other.half + one.half && Math.abs(other.y - one.y) < LINE_PX,
+      );
+    };
+    const at = places.find(isFree) ?? name.at;
+    taken.push(lettered(at, size, name.text));
+    return { ...name, at };
+  });
+}

@@ -1,0 +1,93 @@
+/**
+ * One finger on the shapes' layer. It takes the corner that is nearest, within reach, and not what happens to lie on
+ * top; a middle of a side becomes a corner; else the shape itself is moved; a tap chooses another.
+ */
+import type { PointNorm } from '../../../contract/geometry.ts';
+import { GUTTER_PX, type StageSize } from '../../../kit/stage.ts';
+import { type Grip, gripAt } from '../grip.ts';
+
+export interface Draggable {
+  readonly points: readonly PointNorm[];
+  readonly withMiddles: boolean;
+  /** A place is in what can be moved as a whole. */
+  holds(at: PointNorm): boolean;
+  /** Begins a corner after that one; false where there may be no more. */
+  insert(after: number, at: PointNorm): boolean;
+  /** A corner is taken hold of. */
+  take(corner: number): void;
+  moveCorner(corner: number, to: PointNorm, size: StageSize): void;
+  moveAll(by: PointNorm): void;
+  drop(): void;
+  cancel(): void;
+}
+
+/** Less is a finger that trembles. CSS px. */
+const MOVED_PX = 6;
+
+interface Grab {
+  readonly pointer: number;
+  readonly from: PointNorm;
+  readonly corner: number | undefined;
+  /** From the finger to the corner, which need not jump under it. */
+  readonly off: PointNorm;
+  readonly whole: boolean;
+  moved: boolean;
+}
+
+let grab: Grab | undefined;
+
+export function dragging(target: () => Draggable | undefined, tap: (at: PointNorm, size: StageSize) => void) {
+  return (size: StageSize) => ({
+    onPointerDown(event: PointerEvent): void {
+      if (grab !== undefined) return;
+      const at = placeOf(event, size);
+      grab = grabbed(event.pointerId, target(), at, size);
+      (event.currentTarget as Element).setPointerCapture(event.pointerId);
+      event.preventDefault();
+    },
+    onPointerMove(event: PointerEvent): void {
+      if (grab?.pointer !== event.pointerId) return;
+      const [x, y] = placeOf(event, size);
+      const by: PointNorm = [x - grab.from[0], y - grab.from[1]];
+      grab.moved ||= Math.hypot(by[0] * size.w, by[1] * size.h) > MOVED_PX;
+      if (!grab.moved) return;
+      if (grab.corner !== undefined)
+        target()?.moveCorner(grab.corner, [x + grab.off[0], y + grab.off[1]], size);
+      else if (grab.whole) target()?.moveAll(by);
+    },
+    onPointerUp(event: PointerEvent): void {
+      if (grab?.pointer !== event.pointerId) return;
+      const { corner, moved, from } = grab;
+      grab = undefined;
+      if (corner === undefined && !moved) tap(from, size);
+      else target()?.drop();
+    },
+    onPointerCancel(event: PointerEvent): void {
+      if (grab?.pointer !== event.pointerId) return;
+      grab = undefined;
+      target()?.cancel();
+    },
+  });
+}
+
+function grabbed(pointer: number, target: Draggable | undefined, at: PointNorm, size: StageSize): Grab {
+  const idle = { pointer, from: at, off: [0, 0] as PointNorm, moved: false };
+  if (target === undefined) return { ...idle, corner: undefined, whole: false };
+  const grip = gripAt(target.points, at, size, target.withMiddles);
+  const taken = grip === undefined ? undefined : take(target, grip);
+  if (taken === undefined) return { ...idle, corner: undefined, whole: target.holds(at) };
+  target.take(taken.corner);
+  const off: PointNorm = [taken.at[0] - at[0], taken.at[1] - at[1]];
+  return { ...idle, corner: taken.corner, off, whole: false };
+}
+
+function take(target: Draggable, grip: Grip): { corner: number; at: PointNorm } | undefined {
+  if ('corner' in grip) return { corner: grip.corner, at: target.points[grip.corner] as PointNorm };
+  if (!target.insert(grip.between, grip.at)) return undefined;
+  return { corner: grip.between + 1, at: grip.at };
+}
+
+function placeOf(event: PointerEvent, { w, h }: StageSize): PointNorm {
+  const { left, top } = (event.currentTarget as Element).getBoundingClientRect();
+  return [(event.clientX - left - GUTTER_PX) / w, (event.clientY - top - GUTTER_PX) / h];
+}

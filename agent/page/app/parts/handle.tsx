@@ -1,0 +1,65 @@
+/** A corner that can be taken by the keyboard too. */
+import type { PointNorm } from '../../../contract/geometry.ts';
+import type { StageSize } from '../../../kit/stage.ts';
+import { words } from '../words/words.ts';
+
+const STEP = 0.005;
+const LARGE_STEP = 0.025;
+const ARROWS: Readonly<Record<string, PointNorm>> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+/** Half of 44 px: what a finger needs. */
+const TOUCH_RADIUS_PX = 22;
+
+interface HandleProps {
+  readonly index: number;
+  readonly at: PointNorm;
+  readonly size: StageSize;
+  readonly label: string;
+  readonly tone?: string;
+  readonly onMove: (to: PointNorm) => void;
+  readonly onFocus?: () => void;
+  readonly onRemove?: () => void;
+  readonly onInsert?: () => void;
+}
+
+export function Handle({ index, at, size, label, tone, onMove, onFocus, onRemove, onInsert }: HandleProps) {
+  const [x, y] = at;
+  const percent = (value: number): number => Math.round(value * 100);
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const arrow = ARROWS[event.key];
+    if (arrow !== undefined) {
+      const step = event.shiftKey ? LARGE_STEP : STEP;
+      onMove([x + arrow[0] * step, y + arrow[1] * step]);
+    } else if (event.key === 'Delete' || event.key === 'Backspace') onRemove?.();
+    else if (event.key === 'Insert' || event.key === '+') onInsert?.();
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <g
+      class={`handle ${tone ?? ''}`}
+      role="slider"
+      tabindex={0}
+      data-handle={index}
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={percent(x)}
+      aria-valuetext={words.value.zones.place(percent(x), percent(y))}
+      onKeyDown={onKeyDown}
+      onFocus={onFocus}
+    >
+      <circle class="touch" cx={x * size.w} cy={y * size.h} r={TOUCH_RADIUS_PX} />
+      <circle class="knob" cx={x * size.w} cy={y * size.h} r="8" />
+    </g>
+  );
+}
+
+/** To the corner that a key has made, or to the one that took the place of a deleted one. */
+export function focusHandle(index: number): void {
+  setTimeout(() => document.querySelector<SVGElement>(`[data-handle="${index}"]`)?.focus(), 50);
+}

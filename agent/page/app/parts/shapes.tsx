@@ -1,0 +1,163 @@
+/** What is drawn over the picture: draft, outlines and masks of the order, and where tracks stand. */
+import type { PointNorm } from '../../../contract/geometry.ts';
+import type { StageSize } from '../../../kit/stage.ts';
+import { drawing, problems } from '../draft.ts';
+import { type Shape, type ShapeName, sameShape, shapesOf } from '../drawing.ts';
+import { footOf, type SeenFrame } from '../fires.ts';
+import { apart, lettered } from '../lettering.ts';
+import { order } from '../store.ts';
+import { words } from '../words/words.ts';
+
+const ARROW_PX = 20;
+
+interface ShapesProps {
+  readonly size: StageSize;
+  readonly selected?: ShapeName | undefined;
+  /** Shapes of these names would fire now. */
+  readonly firing?: readonly string[];
+  /** Without names and arrows, where something else is in the foreground. */
+  readonly quiet?: boolean;
+  /** With the letters of the sides of every line, and not of the selected one alone: they hide names near it. */
+  readonly sides?: boolean;
+}
+
+export function Shapes({ size, selected, firing = [], quiet = false, sides = false }: ShapesProps) {
+  const faulty = new Set(problems.value.flatMap(({ about, id }) => (about === 'shape' ? [id] : [])));
+  const all = shapesOf(drawing.value);
+  const rest = all.filter((shape) => !sameShape(shape, selected));
+  const chosen = all.filter((shape) => sameShape(shape, selected));
+  // The selected one keeps its name where it belongs; others make way.
+  const named = [...chosen, ...rest].map((shape) => ({ shape, at: nameAt(shape), text: shape.id }));
+  const names = new Map(apart(named, size).map(({ shape, at }) => [shape, at]));
+  return (
+    <g class={quiet ? 'shapes quiet-shapes' : 'shapes'}>
+      <defs>
+        <pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+          <rect width="8" height="8" fill="#000" />
+          <rect width="3" height="8" fill="#888" />
+        </pattern>
+      </defs>
+      {order.value?.masks.map(({ id, polygon }) => (
+        <polygon key={`o-${id}`} class="order-mask" points={pointsOf(polygon, size)} fill="url(#hatch)" />
+      ))}
+      {[...rest, ...chosen].map((shape) => (
+        <ShapeView
+          key={`${shape.kind}-${shape.id}`}
+          shape={shape}
+          size={size}
+          nameAt={names.get(shape) ?? nameAt(shape)}
+          sides={sides || sameShape(shape, selected)}
+          state={`${sameShape(shape, selected) ? ' selected' : ''}${faulty.has(shape.id) ? ' bad' : ''}${
+            firing.includes(shape.id) ? ' fires' : ''
+          }`}
+        />
+      ))}
+      {order.value?.outlines.map(({ id, polygon }) => (
+        <polygon key={`l-${id}`} class="outline" points={pointsOf(polygon, size)} />
+      ))}
+    </g>
+  );
+}
+
+interface ShapeViewProps {
+  readonly shape: Shape;
+  readonly size: StageSize;
+  readonly nameAt: PointNorm;
+  readonly sides: boolean;
+  readonly state: string;
+}
+
+function ShapeView({ shape, size, nameAt: at, sides, state }: ShapeViewProps) {
+  const points = pointsOf(shape.points, size);
+  return (
+    <g class={`shape ${shape.kind}${state}`} data-shape={`${shape.kind}/${shape.id}`}>
+      {shape.kind === 'line' ? (
+        <>
+          <polyline class="casing" points={points} />
+          <polyline class="stroke" points={points} />
+          <Arrows shape={shape} size={size} sides={sides} />
+        </>
+      ) : (
+        <>
+          <polygon class="casing" points={points} />
+          <polygon class="stroke" points={points} />
+        </>
+      )}
+      <Letters at={at} size={size} text={shape.id} />
+    </g>
+  );
+}
+
+/** The sides of a line that its rules watch: both where none says. */
+function Arrows({ shape, size, sides }: Pick<ShapeViewProps, 'shape' | 'size' | 'sides'>) {
+  const [from, to] = shape.points.map(([x, y]) => [x * size.w, y * size.h] as const);
+  if (from === undefined || to === undefined) return null;
+  const length = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+  // To the right of from→to, y down.
+  const [nx, ny] = [-(to[1] - from[1]) / length, (to[0] - from[0]) / length];
+  const [x, y] = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
+  const wanted = drawing.value.rules.flatMap((rule) =>
+    'line' in rule && rule.line === shape.id ? [rule.direction] : [],
+  );
+  return (['left', 'right'] as const).map((side) => {
+    const sign = side === 'right' ? 1 : -1;
+    const watched = wanted.length === 0 || wanted.some((way) => way === 'both' || way === side);
+    const tip = [x + sign * nx * ARROW_PX, y + sign * ny * ARROW_PX] as const;
+    const base = [x + sign * nx * (ARROW_PX - 9), y + sign * ny * (ARROW_PX - 9)] as const;
+    // Along the line.
+    const [ax, ay] = [ny * 6, -nx * 6];
+    const letter: PointNorm = [
+      (x + sign * nx * (ARROW_PX + 10)) / size.w,
+      (y + sign * ny * (ARROW_PX + 10)) / size.h,
+    ];
+    return (
+      <g key={side} data-side={side} data-watched={watched}>
+        {watched && (
+          <>
+            <line class="arrow" x1={x} y1={y} x2={base[0]} y2={base[1]} />
+            <polygon
+              class="arrow-head"
+              points={`${tip.join()} ${base[0] + ax},${base[1] + ay} ${base[0] - ax},${base[1] - ay}`}
+            />
+          </>
+        )}
+        {sides && <Letters at={letter} size={size} text={words.value.zones.sides[side]} />}
+      </g>
+    );
+  });
+}
+
+/** Text that stays where it can be read, whatever it belongs to. */
+export function Letters({ at, size, text }: { at: PointNorm; size: StageSize; text: string }) {
+  const { short, x, y } = lettered(at, size, text);
+  return (
+    <text class="letters" x={x} y={y} text-anchor="middle" dominant-baseline="central">
+      {short}
+    </text>
+  );
+}
+
+export function Feet({ tracks, size }: { tracks: SeenFrame['tracks']; size: StageSize }) {
+  return (
+    <g class="feet">
+      {tracks.map((track) => {
+        const [x, y] = footOf(track);
+        return <circle key={track.track} data-track={track.track} cx={x * size.w} cy={y * size.h} r="6" />;
+      })}
+    </g>
+  );
+}
+
+function pointsOf(points: readonly PointNorm[], { w, h }: StageSize): string {
+  return points.map(([x, y]) => `${x * w},${y * h}`).join(' ');
+}
+
+/** Where a name belongs. */
+function nameAt({ kind, points }: Shape): PointNorm {
+  return kind === 'line' ? (points[0] as PointNorm) : middleOf(points);
+}
+
+function middleOf(points: readonly PointNorm[]): PointNorm {
+  const sum = points.reduce<PointNorm>(([x, y], point) => [x + point[0], y + point[1]], [0, 0]);
+  return [sum[0] / points.length, sum[1] / points.length];
+}

@@ -1,0 +1,29 @@
+/** A trial that runs is seen on every screen, with its two ways out. */
+
+import { Button } from '../../../kit/controls.tsx';
+import { Ring } from '../../../kit/ring.tsx';
+import { TRIAL_SECONDS } from '../limits.ts';
+import { endTrial, leftS } from '../trial.ts';
+import { words } from '../words/words.ts';
+
+export function TrialBar() {
+  const left = leftS.value;
+  if (left === undefined) return null;
+  const { running, goesBack, keep, revert, left: leftWord } = words.value.try;
+  return (
+    <section class="trial" aria-label={running}>
+      <Ring leftS={left} ofS={TRIAL_SECONDS} label={leftWord} />
+      <p>
+        <strong>{running}.</strong> {goesBack}
+      </p>
+      <div class="row">
+        <Button id="revert" onClick={() => void endTrial('revert')}>
+          {revert}
+        </Button>
+        <Button id="keep" tone="main" onClick={() => void endTrial('keep')}>
+          {keep}
+        </Button>
+      </div>
+    </section>
+  );
+}

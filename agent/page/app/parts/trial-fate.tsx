@@ -1,0 +1,15 @@
+/** What became of the last trial. */
+import { Notice } from '../../../kit/controls.tsx';
+import { fate } from '../trial.ts';
+import { words } from '../words/words.ts';
+
+export function TrialFate() {
+  const texts = words.value.try;
+  if (fate.value === undefined) return null;
+  const told = { kept: texts.kept, 'went-back': texts.wentBack, reverted: texts.reverted }[fate.value];
+  return (
+    <div id="fate" data-fate={fate.value}>
+      <Notice tone={fate.value === 'kept' ? 'good' : 'warn'}>{told}</Notice>
+    </div>
+  );
+}

@@ -1,0 +1,94 @@
+/** What stands against trying a draft, found on the phone at once; the box looks again, and its word counts. */
+import { cameraAddress } from '../../contract/camera-address.ts';
+import type { OrderView } from '../../contract/page-link.ts';
+import { covers } from '../../contract/polygon.ts';
+import type { RuleConfig } from '../../contract/rule-config.ts';
+import { type Drawing, isFaulty, type Shape, shapesOf } from './drawing.ts';
+import { badFields, placeOf, type RuleFields } from './rule-form.ts';
+import { peopleFault } from './ruler.ts';
+
+export type ProblemCode =
+  | 'shape-crosses'
+  | 'outside-outline'
+  | 'rule-incomplete'
+  | 'rule-no-place'
+  | 'rule-no-order'
+  | 'rule-installation'
+  | 'rule-kind'
+  | 'rule-place'
+  | 'rule-purpose'
+  | 'camera-order'
+  | 'ground';
+
+export interface Problem {
+  readonly code: ProblemCode;
+  readonly about: 'shape' | 'rule' | 'camera' | 'ground';
+  /** Of the shape or rule. */
+  readonly id: string;
+  /** Of the order's making: red, and not to be mended by drawing better. */
+  readonly order: boolean;
+  /** It cannot be tried. A rule that was installed before and is not covered does not run, and hinders nothing. */
+  readonly blocks: boolean;
+}
+
+export interface Draft {
+  readonly drawing: Drawing;
+  /** Undefined: as installed. */
+  readonly source: string | undefined;
+}
+
+export interface ProblemsContext {
+  readonly order: OrderView | null;
+  readonly installed: Drawing | null;
+  readonly fields: RuleFields;
+}
+
+export function problemsOf({ drawing, source }: Draft, context: ProblemsContext): Problem[] {
+  return [
+    ...shapesOf(drawing).flatMap((shape) => shapeProblems(shape, context.order)),
+    ...drawing.rules.flatMap((rule) => ruleProblems(rule, drawing, context)),
+    ...cameraProblems(source, context.order),
+    ...(drawing.groundPlane !== null && peopleFault(drawing.groundPlane.people) !== undefined
+      ? [{ code: 'ground', about: 'ground', id: '', order: false, blocks: true } as const]
+      : []),
+  ];
+}
+
+function shapeProblems(shape: Shape, order: OrderView | null): Problem[] {
+  const problem = { about: 'shape', id: shape.id, blocks: true } as const;
+  if (isFaulty(shape)) return [{ ...problem, code: 'shape-crosses', order: false }];
+  const outline = shape.kind === 'mask' ? undefined : order?.outlines.find(({ id }) => id === shape.id);
+  if (outline === undefined || covers(outline.polygon, shape.points)) return [];
+  return [{ ...problem, code: 'outside-outline', order: true }];
+}
+
+function ruleProblems(rule: RuleConfig, drawing: Drawing, context: ProblemsContext): Problem[] {
+  const problem = { about: 'rule', id: rule.id, order: false, blocks: true } as const;
+  const found: Problem[] = [];
+  if (badFields(context.fields, rule).length > 0) found.push({ ...problem, code: 'rule-incomplete' });
+  const places = 'zone' in rule ? drawing.zones : drawing.lines;
+  if (!places.some(({ id }) => id === placeOf(rule))) found.push({ ...problem, code: 'rule-no-place' });
+  const code = uncovered(rule, context.order);
+  if (code !== undefined) {
+    const before = context.installed?.rules.find(({ id }) => id === rule.id);
+    const blocks = JSON.stringify(before) !== JSON.stringify(rule);
+    found.push({ ...problem, code, order: true, blocks });
+  }
+  return found;
+}
+
+/** Why the order does not cover a rule; undefined where it does. */
+export function uncovered(rule: RuleConfig, order: OrderView | null): ProblemCode | undefined {
+  if (order === null) return 'rule-no-order';
+  if (order.installation) return 'rule-installation';
+  const ofKind = order.rules.filter(({ kind }) => kind === rule.kind);
+  if (ofKind.length === 0) return 'rule-kind';
+  const ofPlace = ofKind.filter(({ zones }) => zones === 'all' || zones.includes(placeOf(rule)));
+  if (ofPlace.length === 0) return 'rule-place';
+  return ofPlace.some(({ purpose }) => purpose === rule.purpose) ? undefined : 'rule-purpose';
+}
+
+function cameraProblems(source: string | undefined, order: OrderView | null): Problem[] {
+  if (source === undefined || order === null || cameraAddress(source) === order.camera) return [];
+  return [{ code: 'camera-order', about: 'camera', id: '', order: true, blocks: true }];
+}

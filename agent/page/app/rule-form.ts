@@ -1,0 +1,95 @@
+/** What the form of a rule knows of it: its fields, from the schema by way of the build, and a rule to begin with. */
+import type { OrderView } from '../../contract/page-link.ts';
+import type { RuleConfig } from '../../contract/rule-config.ts';
+import type { Drawing } from './drawing.ts';
+
+export type RuleKind = RuleConfig['kind'];
+/** Every parameter of any kind of rule. */
+export type FieldName = Exclude<
+  RuleConfig extends infer R ? (R extends unknown ? keyof R : never) : never,
+  'id' | 'kind' | 'purpose'
+>;
+
+export interface RuleField {
+  readonly name: FieldName;
+  readonly type: 'place' | 'number' | 'integer' | 'choice' | 'labels' | 'schedule';
+  readonly min?: number;
+  readonly max?: number;
+  readonly default?: unknown;
+  readonly options?: readonly string[];
+}
+
+export type RuleFields = Readonly<Record<RuleKind, readonly RuleField[]>>;
+
+/** A direction has no default: to the right, until it is said. */
+const DIRECTION_DEG = 0;
+
+/** A rule of that kind with everything at its default, for the first place and the purpose that the order names. */
+export function newRule(
+  fields: RuleFields,
+  kind: RuleKind,
+  drawing: Drawing,
+  order: OrderView | null,
+): RuleConfig {
+  const entry = order?.rules.find((rule) => rule.kind === kind);
+  const isLine = fields[kind].some(({ name }) => name === 'line');
+  const drawn = (isLine ? drawing.lines : drawing.zones).map(({ id }) => id);
+  const allowed = drawn.find((id) => entry?.zones === 'all' || entry?.zones.includes(id));
+  const parameters = fields[kind].flatMap(({ name, type, default: initial }) => {
+    if (type === 'place') return [[name, allowed ?? drawn[0] ?? '']];
+    if (type === 'schedule') return [];
+    return [[name, initial ?? DIRECTION_DEG]];
+  });
+  return {
+    id: freeRuleName(kind, drawing),
+    kind,
+    purpose: entry?.purpose ?? '',
+    ...(Object.fromEntries(parameters) as object),
+  } as RuleConfig;
+}
+
+function freeRuleName(kind: RuleKind, { rules }: Drawing): string {
+  const taken = new Set(rules.map(({ id }) => id));
+  if (!taken.has(kind)) return kind;
+  let number = 2;
+  while (taken.has(`${kind}-${number}`)) number += 1;
+  return `${kind}-${number}`;
+}
+
+/** As in the schema of a schedule. */
+export const TIME = /^(([01]\d|2[0-3]):[0-5]\d|24:00)$/;
+
+export function placeOf(rule: RuleConfig): string {
+  return 'zone' in rule ? rule.zone : rule.line;
+}
+
+/** Fields that hold what the schema refuses. */
+export function badFields(fields: RuleFields, rule: RuleConfig): FieldName[] {
+  const values = rule as unknown as Readonly<Record<string, unknown>>;
+  return fields[rule.kind].flatMap((field) => (isFine(field, values[field.name]) ? [] : [field.name]));
+}
+
+function isFine({ type, min = -Infinity, max = Infinity }: RuleField, value: unknown): boolean {
+  switch (type) {
+    case 'number':
+    case 'integer':
+      return (
+        typeof value === 'number' &&
+        value >= min &&
+        value <= max &&
+        (type === 'number' || Number.isInteger(value))
+      );
+    case 'labels':
+      return Array.isArray(value) && value.length > 0;
+    case 'schedule':
+      return value === undefined || (Array.isArray(value) && value.length > 0 && value.every(isSpan));
+    case 'place':
+    case 'choice':
+      return typeof value === 'string' && value !== '';
+  }
+}
+
+function isSpan(value: { days: readonly string[]; from: string; to: string }): boolean {
+  const { days, from, to } = value;
+  return days.length > 0 && TIME.test(from) && TIME.test(to) && from !== to;
+}

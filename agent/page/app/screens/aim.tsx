@@ -1,0 +1,154 @@
+/** Whether people are large enough for the detector, and what two of them tell of the ground. */
+import { computed, signal } from '@preact/signals';
+import type { PointNorm } from '../../../contract/geometry.ts';
+import { Check, Notice } from '../../../kit/controls.tsx';
+import type { StageSize } from '../../../kit/stage.ts';
+import { change, dragged, drawing } from '../draft.ts';
+import { rounded } from '../grip.ts';
+import { type Draggable, dragging } from '../parts/dragging.ts';
+import { Handle } from '../parts/handle.tsx';
+import { Letters, Shapes } from '../parts/shapes.tsx';
+import { Stage } from '../parts/stage.tsx';
+import { aspect } from '../preview.ts';
+import {
+  handlesOf,
+  horizonOf,
+  type MarkedPerson,
+  PEOPLE,
+  peopleFault,
+  personPx,
+  rulerVerdict,
+  withHandle,
+} from '../ruler.ts';
+import { agent } from '../store.ts';
+import { words } from '../words/words.ts';
+
+/** Where the rulers stand while they are no ground plane. */
+const loose = signal<readonly MarkedPerson[]>(PEOPLE);
+const people = computed(() => drawing.value.groundPlane?.people ?? loose.value);
+
+/** While a finger is on it a step back is not made of every pixel. */
+function put(next: readonly MarkedPerson[], done: boolean): void {
+  loose.value = next;
+  const { groundPlane } = drawing.value;
+  if (groundPlane === null) return;
+  const drawn = { ...drawing.value, groundPlane: { ...groundPlane, people: [...next] } };
+  dragged.value = done ? undefined : drawn;
+  if (done) change(drawn);
+}
+
+const rulers: Draggable = {
+  get points() {
+    return handlesOf(people.value);
+  },
+  withMiddles: false,
+  holds: () => false,
+  insert: () => false,
+  take: (corner) => document.querySelector<SVGElement>(`[data-handle="${corner}"]`)?.focus(),
+  moveCorner: (corner, to) => put(withHandle(people.value, corner, rounded(to)), false),
+  moveAll: () => undefined,
+  drop: () => put(people.value, true),
+  cancel: () => {
+    dragged.value = undefined;
+  },
+};
+const pointer = dragging(
+  () => rulers,
+  () => undefined,
+);
+
+export function AimScreen() {
+  const { aim, people: faults } = words.value;
+  const fault = peopleFault(people.value);
+  const used = drawing.value.groundPlane !== null;
+  return (
+    <>
+      <p>{aim.intro}</p>
+      <Stage pointer={pointer}>
+        {(size) => (
+          <>
+            <Shapes size={size} quiet />
+            <Horizon size={size} />
+            {people.value.map((person, i) => (
+              <Ruler key={i} person={person} size={size} name={i === 0 ? 'A' : 'B'} />
+            ))}
+            {handlesOf(people.value).map((at, i) => (
+              <RulerHandle key={i} index={i} at={at} size={size} />
+            ))}
+          </>
+        )}
+      </Stage>
+      <div role="status">
+        {people.value.map((person, i) => (
+          <Tall key={i} person={person} name={i === 0 ? aim.near : aim.far} />
+        ))}
+      </div>
+      <p class="hint">{aim.how}</p>
+      <Check
+        label={aim.ground}
+        checked={used}
+        onCheck={(checked) =>
+          change({ ...drawing.value, groundPlane: checked ? { people: [...people.value] } : null })
+        }
+      />
+      {used && fault !== undefined && <Notice tone="bad">{faults[fault]}</Notice>}
+    </>
+  );
+}
+
+function Tall({ person, name }: { readonly person: MarkedPerson; readonly name: string }) {
+  const { aim, ruler } = words.value;
+  const input = agent.value?.detectorInputPx;
+  if (input === undefined) return null;
+  const picture = { widthPx: Math.round(1000 * aspect.value), heightPx: 1000 };
+  const px = personPx(person, picture, { widthPx: input[0], heightPx: input[1] });
+  const verdict = rulerVerdict(px);
+  return (
+    <Notice tone={verdict === 'too-small' ? 'bad' : verdict === 'enough' ? 'warn' : 'good'}>
+      <strong>{name}</strong> {aim.tall(Math.round(px))} – {ruler[verdict]}
+    </Notice>
+  );
+}
+
+function Horizon({ size }: { readonly size: StageSize }) {
+  const y = horizonOf(people.value);
+  if (y === undefined || y < 0 || y > 1) return null;
+  return (
+    <g class="horizon">
+      <line x1="0" y1={y * size.h} x2={size.w} y2={y * size.h} />
+      <Letters at={[0.85, y]} size={size} text={words.value.aim.horizon} />
+    </g>
+  );
+}
+
+interface RulerProps {
+  readonly person: MarkedPerson;
+  readonly size: StageSize;
+  readonly name: string;
+}
+
+function Ruler({ person: { head, feet }, size: { w, h }, name }: RulerProps) {
+  const ends = { x1: head[0] * w, y1: head[1] * h, x2: feet[0] * w, y2: feet[1] * h };
+  const beside: PointNorm = [(head[0] + feet[0]) / 2 + 16 / w, (head[1] + feet[1]) / 2];
+  return (
+    <g class="ruler">
+      <line class="casing" {...ends} />
+      <line class="stroke" {...ends} />
+      <Letters at={beside} size={{ w, h }} text={name} />
+    </g>
+  );
+}
+
+function RulerHandle({ index, at, size }: { index: number; at: PointNorm; size: StageSize }) {
+  const { aim } = words.value;
+  const name = `${index < 2 ? aim.near : aim.far}, ${index % 2 === 0 ? aim.head : aim.feet}`;
+  return (
+    <Handle
+      index={index}
+      at={at}
+      size={size}
+      label={name}
+      onMove={(to) => put(withHandle(people.value, index, rounded(to)), true)}
+    />
+  );
+}

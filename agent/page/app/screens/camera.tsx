@@ -1,0 +1,221 @@
+/** Which camera the box looks at: what is configured, what answers in the network, or an address by hand. */
+import { useSignal } from '@preact/signals';
+import { cameraAddress } from '../../../contract/camera-address.ts';
+import type { FoundCamera } from '../../../contract/page-api.ts';
+import { Button, Field, Notice } from '../../../kit/controls.tsx';
+import { ask } from '../api.ts';
+import { problems, source } from '../draft.ts';
+import { agent, attempt, config, order, page } from '../store.ts';
+import { number, words } from '../words/words.ts';
+
+/** As in the schema of `camera.source`, without files and test pictures, which are for a bench. */
+const ADDRESS = /^(rtsp:\/\/[^/]|v4l2:\/dev\/.|libcamera:)/;
+
+export function CameraScreen() {
+  const { camera } = words.value;
+  return (
+    <>
+      <p>{camera.intro}</p>
+      <dl>
+        <dt>{camera.installed}</dt>
+        <dd id="installed-camera">{config.value?.installed?.cameraAddress || camera.none}</dd>
+      </dl>
+      <Health />
+      <Chosen />
+      <Finder />
+      <ByHand />
+    </>
+  );
+}
+
+function Health() {
+  const { camera, agentAway, configAway } = words.value;
+  const state = agent.value;
+  const { agentReason, configReason } = page.value ?? {};
+  const fps = state?.status.analysedFps ?? 0;
+  return (
+    <>
+      {state === null ? (
+        <Notice tone="bad">
+          {agentAway} {agentReason}
+        </Notice>
+      ) : fps > 0 ? (
+        <Notice tone="good">{camera.seeing(number(fps, 1))}</Notice>
+      ) : (
+        <Notice tone="bad">
+          {camera.blind} {state.status.report.camera.reason ?? state.reason}
+        </Notice>
+      )}
+      {config.value === null && (
+        <Notice tone="bad">
+          {configAway} {configReason}
+        </Notice>
+      )}
+    </>
+  );
+}
+
+function Chosen() {
+  const { camera, problems: texts } = words.value;
+  if (source.value === undefined) return null;
+  const against = problems.value.find(({ about }) => about === 'camera');
+  return (
+    <section id="chosen-camera">
+      <h2>{camera.chosen}</h2>
+      <p class="address">{cameraAddress(source.value)}</p>
+      {against !== undefined ? (
+        <Notice tone="bad">{texts[against.code]}</Notice>
+      ) : (
+        order.value !== null && <Notice tone="good">{camera.covered}</Notice>
+      )}
+      <p>{camera.later}</p>
+      <Button
+        onClick={() => {
+          source.value = undefined;
+        }}
+      >
+        {camera.forget}
+      </Button>
+    </section>
+  );
+}
+
+function Finder() {
+  const { camera } = words.value;
+  const found = useSignal<readonly FoundCamera[] | undefined>(undefined);
+  const busy = useSignal(false);
+  const picked = useSignal<FoundCamera | undefined>(undefined);
+  const user = useSignal('');
+  const password = useSignal('');
+  const find = async (): Promise<void> => {
+    busy.value = true;
+    await attempt(async () => {
+      const { cameras } = await ask<{ cameras: FoundCamera[] }>('POST', '/api/cameras', {});
+      found.value = cameras;
+    });
+    busy.value = false;
+  };
+  const use = async (address: string): Promise<void> => {
+    busy.value = true;
+    await attempt(async () => {
+      const body = { address, user: user.value, password: password.value };
+      source.value = (await ask<{ source: string }>('POST', '/api/cameras/stream', body)).source;
+      picked.value = undefined;
+      password.value = '';
+    });
+    busy.value = false;
+  };
+  return (
+    <section>
+      <h2>{camera.find}</h2>
+      <Button id="find-cameras" disabled={busy.value} onClick={() => void find()}>
+        {busy.value ? camera.finding : camera.find}
+      </Button>
+      <p role="status">{found.value === undefined ? '' : camera.found(found.value.length)}</p>
+      {found.value?.map((one) => (
+        <Button
+          key={one.address}
+          aria-pressed={picked.value?.address === one.address}
+          onClick={() => {
+            picked.value = one;
+          }}
+        >
+          {camera.use(`${one.name} (${one.address})`)}
+        </Button>
+      ))}
+      {picked.value !== undefined && (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void use(picked.value?.address ?? '');
+          }}
+        >
+          <Login user={user} password={password} />
+          <Button type="submit" tone="main" id="ask-camera" disabled={busy.value}>
+            {camera.ask}
+          </Button>
+        </form>
+      )}
+    </section>
+  );
+}
+
+interface LoginProps {
+  readonly user: { value: string };
+  readonly password: { value: string };
+}
+
+function Login({ user, password }: LoginProps) {
+  const { camera } = words.value;
+  return (
+    <>
+      <Field
+        label={camera.user}
+        value={user.value}
+        autocomplete="off"
+        autocapitalize="none"
+        maxLength={100}
+        onText={(text) => {
+          user.value = text;
+        }}
+      />
+      <Field
+        label={camera.password}
+        type="password"
+        value={password.value}
+        autocomplete="off"
+        maxLength={100}
+        onText={(text) => {
+          password.value = text;
+        }}
+      />
+    </>
+  );
+}
+
+function ByHand() {
+  const { camera } = words.value;
+  const address = useSignal('');
+  const user = useSignal('');
+  const password = useSignal('');
+  const fault = useSignal(false);
+  const take = (event: Event): void => {
+    event.preventDefault();
+    fault.value = !ADDRESS.test(address.value.trim());
+    if (fault.value) return;
+    source.value = withLogin(address.value.trim(), user.value, password.value);
+    password.value = '';
+  };
+  return (
+    <section>
+      <h2>{camera.byHand}</h2>
+      <form onSubmit={take}>
+        <Field
+          label={camera.address}
+          hint={camera.addressHint}
+          fault={fault.value ? camera.addressFault : undefined}
+          name="address"
+          value={address.value}
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck={false}
+          inputMode="url"
+          maxLength={1024}
+          onText={(text) => {
+            address.value = text;
+          }}
+        />
+        <Login user={user} password={password} />
+        <Button type="submit" id="take-address">
+          {camera.take}
+        </Button>
+      </form>
+    </section>
+  );
+}
+
+function withLogin(address: string, user: string, password: string): string {
+  if (user === '' || !address.startsWith('rtsp://')) return address;
+  const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@`;
+  return address.replace(/^rtsp:\/\/(?:[^/@]*@)?/, `rtsp://${login}`);
+}

@@ -1,0 +1,92 @@
+/** Who stands where, and what the rules that are drawn would make of it. */
+import { effect, signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { trackName } from '../../../contract/track-name.ts';
+import { Notice } from '../../../kit/controls.tsx';
+import { drawing } from '../draft.ts';
+import { FiringWatch, type RuleWatch } from '../fires.ts';
+import { Feet, Shapes } from '../parts/shapes.tsx';
+import { Stage } from '../parts/stage.tsx';
+import { seen } from '../preview.ts';
+import { placeOf } from '../rule-form.ts';
+import { number, words } from '../words/words.ts';
+
+const watches = signal<readonly RuleWatch[]>([]);
+/** So many of those inside are named. */
+const NAMED_MAX = 4;
+
+export function FiresScreen() {
+  const { fires } = words.value;
+  useEffect(() => {
+    // Begins anew with the screen, as whoever looks does.
+    const watch = new FiringWatch();
+    return effect(() => {
+      const frame = seen.value;
+      watches.value = watch.update(frame ?? { atMs: 0, tracks: [] }, drawing.value);
+    });
+  }, []);
+  const firing = watches.value.filter((one) => one.fires).map(({ rule }) => placeOf(rule));
+  return (
+    <>
+      <p>{fires.intro}</p>
+      <Stage>
+        {(size) => (
+          <>
+            <Shapes size={size} firing={firing} />
+            <Feet tracks={seen.value?.tracks ?? []} size={size} />
+          </>
+        )}
+      </Stage>
+      {drawing.value.rules.length === 0 && <Notice tone="info">{fires.none}</Notice>}
+      <ul class="cards">
+        {watches.value.map((watch) => (
+          <li key={watch.rule.id} data-watch={watch.rule.id} data-fires={watch.fires}>
+            <Watch watch={watch} />
+          </li>
+        ))}
+      </ul>
+      <p class="hint">{fires.note}</p>
+    </>
+  );
+}
+
+function Watch({ watch }: { readonly watch: RuleWatch }) {
+  const { fires, kinds, labels } = words.value;
+  const { rule, inside, needS, stoodS, crossed, judgedByBox } = watch;
+  const now = seen.value?.atMs ?? 0;
+  return (
+    <div class={watch.fires ? 'card firing' : 'card'}>
+      <h2>
+        {kinds[rule.kind]} · {placeOf(rule)}
+      </h2>
+      <p>
+        <strong role="status">{watch.fires ? fires.fires : fires.quiet}</strong>
+      </p>
+      {'line' in rule ? (
+        <p>{fires.crossed(crossed.left, crossed.right)}</p>
+      ) : (
+        <>
+          <p>
+            {rule.kind === 'crowd-gathering'
+              ? fires.crowd(inside.length, rule.minCount)
+              : fires.inside(inside.length)}
+          </p>
+          <ul class="inside">
+            {inside.slice(0, NAMED_MAX).map(({ track, label, sinceMs }) => (
+              <li key={track}>
+                {fires.since(labels[label], trackName(track), number((now - sinceMs) / 1000))}
+              </li>
+            ))}
+          </ul>
+          {needS !== undefined && !judgedByBox && (
+            <>
+              <progress value={Math.min(stoodS, needS)} max={needS || 1} aria-label={fires.fires} />
+              <p>{fires.needs(number(Math.min(stoodS, needS)), number(needS))}</p>
+            </>
+          )}
+        </>
+      )}
+      {judgedByBox && <p class="hint">{fires.byBox}</p>}
+    </div>
+  );
+}

@@ -1,0 +1,108 @@
+/** Whether the pole can be left. */
+import { useSignal } from '@preact/signals';
+import type { PageFinding } from '../../../contract/page-link.ts';
+import { Button, Notice } from '../../../kit/controls.tsx';
+import { moment } from '../../../kit/time.ts';
+import { language } from '../../../kit/words.ts';
+import { ask } from '../api.ts';
+import { agent, attempt, page, refresh, trial } from '../store.ts';
+import { words } from '../words/words.ts';
+
+const SIGNS: Readonly<Record<PageFinding['verdict'], string>> = { ok: '✓', failed: '✗', unknown: '?' };
+
+/** One that failed decides; without any finding nothing is known. */
+function verdictOf(findings: readonly PageFinding[]): PageFinding['verdict'] {
+  if (findings.some(({ verdict }) => verdict === 'failed')) return 'failed';
+  return findings.length > 0 && findings.every(({ verdict }) => verdict === 'ok') ? 'ok' : 'unknown';
+}
+
+export function GoScreen() {
+  const { go, agentAway } = words.value;
+  const state = agent.value;
+  if (state === null)
+    return (
+      <>
+        <p class="verdict failed">{go.verdict.failed}</p>
+        <Notice tone="bad">
+          {agentAway} {page.value?.agentReason}
+        </Notice>
+        <Enrolment />
+      </>
+    );
+  const found = verdictOf(state.findings);
+  const verdict = state.mode === 'active' ? found : 'failed';
+  return (
+    <>
+      <p>{go.intro}</p>
+      <p class={`verdict ${verdict}`} role="status" id="verdict">
+        <span aria-hidden="true">{SIGNS[verdict]}</span> {go.verdict[verdict]}
+      </p>
+      {trial.value !== null && <Notice tone="warn">{go.walkOpen}</Notice>}
+      <Notice tone={state.mode === 'active' ? 'good' : 'bad'}>
+        {go.mode[state.mode]} {state.mode !== 'active' && state.reason}
+      </Notice>
+      <Moved />
+      <Enrolment />
+      <ul class="cards findings">
+        {[...state.findings].sort(worstFirst).map((finding) => (
+          <li key={finding.name} class={`card ${finding.verdict}`} data-finding={finding.name}>
+            <h2>
+              <span aria-hidden="true">{SIGNS[finding.verdict]}</span> {finding.name}{' '}
+              <span class="quiet">({go.finding[finding.verdict]})</span>
+            </h2>
+            <p>{finding.detail}</p>
+            {finding.fix !== null && (
+              <p>
+                <strong>{go.fix}</strong> {finding.fix}
+              </p>
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function worstFirst(a: PageFinding, b: PageFinding): number {
+  const rank = { failed: 0, unknown: 1, ok: 2 };
+  return rank[a.verdict] - rank[b.verdict];
+}
+
+function Enrolment() {
+  const { go, enrolment: texts } = words.value;
+  const enrolment = page.value?.enrolment;
+  if (enrolment === undefined) return null;
+  const { state, reason, notAfter } = enrolment;
+  return (
+    <section id="enrolment" data-state={state}>
+      <h2>{go.enrolment}</h2>
+      <Notice tone={state === 'enrolled' ? 'good' : state === 'refused' ? 'bad' : 'warn'}>
+        {texts[state]} {reason}{' '}
+        {notAfter !== null && go.until(moment(notAfter, language.value, agent.value?.timeZone))}
+      </Notice>
+    </section>
+  );
+}
+
+/** The box has noticed that its camera was turned, which is what a technician does. */
+function Moved() {
+  const { go } = words.value;
+  const confirmed = useSignal(false);
+  const moved = agent.value?.status.standing.some(({ kind }) => kind === 'moved') ?? false;
+  if (confirmed.value) return <Notice tone="good">{go.confirmed}</Notice>;
+  if (!moved) return null;
+  const confirm = async (): Promise<void> => {
+    confirmed.value = await attempt(async () => {
+      await ask('POST', '/api/view/confirm', {});
+    });
+    await refresh();
+  };
+  return (
+    <Notice tone="warn">
+      {go.moved}{' '}
+      <Button id="confirm-view" onClick={() => void confirm()}>
+        {go.confirm}
+      </Button>
+    </Notice>
+  );
+}

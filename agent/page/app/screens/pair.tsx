@@ -1,0 +1,95 @@
+/** The code of the label makes a phone one that may change the box. */
+import { signal, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { Button, Field, Notice } from '../../../kit/controls.tsx';
+import { minutesAndSeconds } from '../../../kit/time.ts';
+import { ask, Refused } from '../api.ts';
+import { agent, explain, hello, refresh, show } from '../store.ts';
+import { words } from '../words/words.ts';
+
+const code = signal('');
+
+/** The label's QR code carries it behind the #; it stays neither in the address bar nor in the history. */
+export function takeCode(): void {
+  if (location.hash === '') return;
+  code.value = decodeURIComponent(location.hash.slice(1));
+  window.history.replaceState(null, '', location.pathname);
+}
+
+interface Fault {
+  readonly text: () => string;
+  readonly untilMs: number;
+}
+
+export function PairScreen() {
+  const fault = useSignal<Fault | undefined>(undefined);
+  const nowMs = useSignal(Date.now());
+  const busy = useSignal(false);
+  useEffect(() => {
+    const timer = setInterval(() => {
+      nowMs.value = Date.now();
+    }, 500);
+    return () => clearInterval(timer);
+  }, [nowMs]);
+  const { pair, pairing } = words.value;
+  const waitS = Math.max(0, ((fault.value?.untilMs ?? 0) - nowMs.value) / 1000);
+
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    busy.value = true;
+    fault.value = undefined;
+    try {
+      await ask('POST', '/api/pair', { code: code.value });
+      code.value = '';
+      if (hello.value !== undefined) hello.value = { ...hello.value, paired: true };
+      await refresh();
+      // A camera that is seen needs no look at its address.
+      show(agent.value?.status.report.camera.state === 'streaming' ? 'aim' : 'camera');
+    } catch (error) {
+      fault.value = faultOf(error);
+    }
+    busy.value = false;
+  };
+
+  return (
+    <form onSubmit={(event) => void submit(event)}>
+      <p>{pair.intro}</p>
+      <Field
+        label={pair.code}
+        hint={pair.hint}
+        name="code"
+        value={code.value}
+        autocomplete="off"
+        autocapitalize="characters"
+        spellcheck={false}
+        maxLength={40}
+        required
+        onText={(text) => {
+          code.value = text;
+        }}
+      />
+      <Button type="submit" id="pair" tone="main" disabled={busy.value || waitS > 0}>
+        {pair.go}
+      </Button>
+      <div aria-live="assertive">
+        {fault.value !== undefined && <Notice tone="bad">{fault.value.text()}</Notice>}
+      </div>
+      {waitS > 0 && <p class="wait">{pair.wait(minutesAndSeconds(waitS))}</p>}
+    </form>
+  );
+
+  function faultOf(error: unknown): Fault {
+    const { error: why = '', left, retryInS } = error instanceof Refused ? error.refusal : {};
+    nowMs.value = Date.now();
+    const untilMs = retryInS === undefined ? 0 : nowMs.value + retryInS * 1000;
+    if (!(why in pairing)) {
+      const told = explain(error);
+      return { untilMs, text: () => told };
+    }
+    const text = () => {
+      const said = words.value.pairing[why as keyof typeof pairing];
+      return left === undefined ? said : `${said} ${words.value.pair.left(left)}`;
+    };
+    return { untilMs, text };
+  }
+}

@@ -1,0 +1,61 @@
+/** What is taken along, who else may come, and the way out. */
+import { useSignal } from '@preact/signals';
+import { Button, Notice } from '../../../kit/controls.tsx';
+import { hoursAndMinutes } from '../../../kit/time.ts';
+import { language } from '../../../kit/words.ts';
+import { ask } from '../api.ts';
+import { agent, attempt, hello, page, show, trouble } from '../store.ts';
+import { words } from '../words/words.ts';
+
+export function ReceiptScreen() {
+  const { receipt } = words.value;
+  const fresh = useSignal<{ code: string; minutes: number } | undefined>(undefined);
+  const more = async (): Promise<void> => {
+    await attempt(async () => {
+      fresh.value = await ask<{ code: string; minutes: number }>('POST', '/api/code', {});
+    });
+  };
+  const leave = async (): Promise<void> => {
+    const left = await attempt(async () => {
+      await ask('POST', '/api/unpair', {});
+    });
+    if (!left) return;
+    if (hello.value !== undefined) hello.value = { ...hello.value, paired: false };
+    page.value = undefined;
+    sessionStorage.clear();
+    show('pair');
+    trouble.value = words.value.receipt.bye;
+  };
+  return (
+    <>
+      <p>{receipt.intro}</p>
+      <a
+        class="button main"
+        id="download"
+        href={`/api/receipt.pdf?language=${language.value}`}
+        download={`vigie-${agent.value?.box ?? 'box'}.pdf`}
+      >
+        {receipt.download}
+      </a>
+      <section>
+        <h2>{receipt.more}</h2>
+        <Button id="fresh-code" onClick={() => void more()}>
+          {receipt.moreGo}
+        </Button>
+        <div role="status">
+          {fresh.value !== undefined && (
+            <Notice tone="info">{receipt.code(fresh.value.code, fresh.value.minutes)}</Notice>
+          )}
+        </div>
+      </section>
+      <section>
+        <h2>{receipt.leave}</h2>
+        <p>{receipt.leaveNote}</p>
+        <Button id="unpair" tone="danger" onClick={() => void leave()}>
+          {receipt.leaveGo}
+        </Button>
+        <p class="hint">{receipt.left(hoursAndMinutes(page.value?.sessionLeftS ?? 0))}</p>
+      </section>
+    </>
+  );
+}

@@ -1,0 +1,129 @@
+/** What the box shall tell, and where: each rule with a form made of its schema, beside what the order allows. */
+import { signal } from '@preact/signals';
+import type { RuleConfig } from '../../../contract/rule-config.ts';
+import { Button, Choice, Notice } from '../../../kit/controls.tsx';
+import { moment } from '../../../kit/time.ts';
+import { language } from '../../../kit/words.ts';
+import { change, drawing, problems, ruleFields } from '../draft.ts';
+import { RuleForm } from '../parts/rule-form.tsx';
+import { Shapes } from '../parts/shapes.tsx';
+import { Stage } from '../parts/stage.tsx';
+import { newRule, placeOf, type RuleKind } from '../rule-form.ts';
+import { agent, order } from '../store.ts';
+import { words } from '../words/words.ts';
+
+const open = signal<string | undefined>(undefined);
+const kind = signal<RuleKind | undefined>(undefined);
+
+export function RulesScreen() {
+  const { rules } = words.value;
+  return (
+    <>
+      <p>{rules.intro}</p>
+      <Stage>{(size) => <Shapes size={size} />}</Stage>
+      <Order />
+      {drawing.value.rules.length === 0 && <p>{rules.none}</p>}
+      <ul class="cards">
+        {drawing.value.rules.map((rule) => (
+          <li key={rule.id} data-rule={rule.id}>
+            <Card rule={rule} />
+          </li>
+        ))}
+      </ul>
+      <Add />
+    </>
+  );
+}
+
+function Order() {
+  const { rules, kinds } = words.value;
+  const given = order.value;
+  if (given === null) return <Notice tone="bad">{rules.noOrder}</Notice>;
+  if (given.installation) return <Notice tone="warn">{rules.permit}</Notice>;
+  return (
+    <div class="notice info" id="order">
+      <strong>{rules.order(given.order, given.authority)}</strong>
+      <ul>
+        {given.rules.map((rule) => (
+          <li key={`${rule.kind}/${rule.purpose}/${String(rule.zones)}`}>
+            {(kinds as Readonly<Record<string, string>>)[rule.kind] ?? rule.kind}:{' '}
+            {rule.zones === 'all' ? rules.anywhere : rule.zones.join(', ')} ({rule.purpose}
+            {rule.shadow === true && `; ${rules.shadow}`})
+          </li>
+        ))}
+      </ul>
+      {rules.orderUntil(moment(given.notAfter, language.value, agent.value?.timeZone))}
+    </div>
+  );
+}
+
+function Card({ rule }: { readonly rule: RuleConfig }) {
+  const { rules, kinds, problems: texts } = words.value;
+  const against = problems.value.filter(({ about, id }) => about === 'rule' && id === rule.id);
+  const isOpen = open.value === rule.id;
+  return (
+    <div class={against.some(({ order: isOrder }) => isOrder) ? 'card refused' : 'card'}>
+      <h2>{kinds[rule.kind]}</h2>
+      <p>
+        {rule.id} · {placeOf(rule) || rules.choosePlace}
+      </p>
+      <div role="status">
+        {against.map(({ code }) => (
+          <Notice key={code} tone="bad">
+            {texts[code]}
+          </Notice>
+        ))}
+      </div>
+      {isOpen && <RuleForm rule={rule} />}
+      <div class="row">
+        <Button
+          aria-expanded={isOpen}
+          onClick={() => {
+            open.value = isOpen ? undefined : rule.id;
+          }}
+        >
+          {isOpen ? rules.done : rules.edit(rule.id)}
+        </Button>
+        {isOpen && (
+          <Button
+            tone="danger"
+            onClick={() =>
+              change({ ...drawing.value, rules: drawing.value.rules.filter(({ id }) => id !== rule.id) })
+            }
+          >
+            {rules.remove}
+          </Button>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Add() {
+  const { rules, kinds } = words.value;
+  const allowed = new Set<string>(order.value?.rules.map((rule) => rule.kind));
+  const all = Object.keys(ruleFields) as RuleKind[];
+  const sorted = [...all.filter((one) => allowed.has(one)), ...all.filter((one) => !allowed.has(one))];
+  const value = kind.value ?? sorted[0] ?? 'loitering';
+  const add = (): void => {
+    const rule = newRule(ruleFields, value, drawing.value, order.value);
+    change({ ...drawing.value, rules: [...drawing.value.rules, rule] });
+    open.value = rule.id;
+  };
+  return (
+    <section>
+      <Choice
+        label={rules.kind}
+        name="rule-kind"
+        value={value}
+        options={sorted.map((one) => [one, allowed.has(one) ? kinds[one] : rules.notInOrder(kinds[one])])}
+        onChoose={(chosen) => {
+          kind.value = chosen as RuleKind;
+        }}
+      />
+      <Button id="add-rule" onClick={add}>
+        {rules.add}
+      </Button>
+    </section>
+  );
+}

@@ -1,0 +1,114 @@
+/** The box runs with the draft until it is kept or goes back. */
+import { useEffect } from 'preact/hooks';
+import { Button, Notice } from '../../../kit/controls.tsx';
+import { changes, discard, problems, stale } from '../draft.ts';
+import { TrialBar } from '../parts/trial-bar.tsx';
+import { TrialFate } from '../parts/trial-fate.tsx';
+import type { Problem } from '../problems.ts';
+import type { Screen } from '../screens.ts';
+import { show, trial } from '../store.ts';
+import { canTry, checkDraft, fate, inForce, said, tryDraft, trying } from '../trial.ts';
+import { words } from '../words/words.ts';
+
+const MENDED_ON: Readonly<Record<Problem['about'], Screen>> = {
+  shape: 'zones',
+  rule: 'rules',
+  camera: 'camera',
+  ground: 'aim',
+};
+
+export function TryScreen() {
+  const texts = words.value.try;
+  const blocking = problems.value.filter(({ blocks }) => blocks);
+  const idle = trial.value === null;
+  // Once, when the screen opens.
+  useEffect(() => {
+    said.value = undefined;
+    if (canTry.value) void checkDraft();
+  }, []);
+  return (
+    <>
+      <p>{texts.intro}</p>
+      <TrialBar />
+      <div aria-live="polite">
+        <Outcome />
+      </div>
+      {idle && (
+        <>
+          <Changes />
+          <Against list={blocking} title={texts.blocked} />
+          <Against list={problems.value.filter(({ blocks }) => !blocks)} title={texts.warns} />
+          {stale.value && <Notice tone="warn">{texts.stale}</Notice>}
+          <Said />
+          <Button id="try" tone="main" disabled={!canTry.value} onClick={() => void tryDraft()}>
+            {trying.value ? texts.trying : texts.go}
+          </Button>
+          {changes.value.length > 0 && (
+            <Button id="discard" onClick={discard}>
+              {texts.discard}
+            </Button>
+          )}
+        </>
+      )}
+    </>
+  );
+}
+
+function Outcome() {
+  const texts = words.value.try;
+  if (trial.value !== null)
+    return (
+      <Notice tone={inForce.value ? 'good' : 'info'}>{inForce.value ? texts.inForce : texts.notYet}</Notice>
+    );
+  return <TrialFate />;
+}
+
+function Changes() {
+  const texts = words.value.try;
+  if (changes.value.length === 0) return fate.value === undefined ? <p>{texts.nothing}</p> : null;
+  return (
+    <p id="changes">
+      {texts.changes}: <strong>{changes.value.map((part) => texts.change[part]).join(', ')}</strong>
+    </p>
+  );
+}
+
+function Against({ list, title }: { readonly list: readonly Problem[]; readonly title: string }) {
+  const { problems: told, try: texts } = words.value;
+  if (list.length === 0) return null;
+  return (
+    <Notice tone={list.some(({ blocks }) => blocks) ? 'bad' : 'warn'}>
+      <strong>{title}</strong>
+      <ul>
+        {list.map((problem) => (
+          <li key={`${problem.about}/${problem.id}/${problem.code}`} data-problem={problem.code}>
+            {problem.id !== '' && `${problem.id}: `}
+            {told[problem.code]}{' '}
+            <Button onClick={() => show(MENDED_ON[problem.about])} aria-label={`${texts.mend} ${problem.id}`}>
+              {texts.mend}
+            </Button>
+          </li>
+        ))}
+      </ul>
+    </Notice>
+  );
+}
+
+/** In the box's words: it has looked at the whole configuration. */
+function Said() {
+  const { refused, problems: found = [] } = said.value ?? {};
+  if ((refused ?? null) === null && found.length === 0) return null;
+  return (
+    <Notice tone="bad" urgent>
+      <strong>{words.value.try.boxSays}</strong>
+      <ul id="box-says" lang="en">
+        {typeof refused === 'string' && <li>{refused}</li>}
+        {found.map(({ path, message }) => (
+          <li key={`${path} ${message}`}>
+            {path} {message}
+          </li>
+        ))}
+      </ul>
+    </Notice>
+  );
+}

@@ -1,0 +1,167 @@
+/** A scene is acted several times, and what the box sees of it is counted. */
+import { signal } from '@preact/signals';
+import type { WalkView } from '../../../contract/page-link.ts';
+import { Button, Choice, Field, Notice } from '../../../kit/controls.tsx';
+import { ask } from '../api.ts';
+import { changes, installed } from '../draft.ts';
+import { PASSES_MAX } from '../limits.ts';
+import { TrialFate } from '../parts/trial-fate.tsx';
+import { placeOf } from '../rule-form.ts';
+import { agent, attempt, refresh } from '../store.ts';
+import { number, words } from '../words/words.ts';
+
+/** As `vigie walktest` begins with. */
+const PASSES = 5;
+
+async function answer(what: 'go' | 'repeat' | 'abort'): Promise<void> {
+  await attempt(async () => {
+    await ask('POST', '/api/walk/answer', { answer: what });
+  });
+  await refresh();
+}
+
+/** What was chosen stays while the box is away for a moment and the screen is made anew. */
+const chosen = signal<string | undefined>(undefined);
+const passes = signal(String(PASSES));
+
+export function WalkScreen() {
+  const { walk } = words.value;
+  const test = agent.value?.walk ?? null;
+  const runs =
+    test !== null && (test.phase === 'ready' || test.phase === 'watching' || test.phase === 'done');
+  return (
+    <>
+      <div aria-live="polite">
+        <TrialFate />
+      </div>
+      <p>{walk.intro}</p>
+      {changes.value.length > 0 && <Notice tone="warn">{walk.draft}</Notice>}
+      {test !== null && <Test test={test} />}
+      {!runs && <Begin again={test !== null} />}
+    </>
+  );
+}
+
+function Begin({ again }: { readonly again: boolean }) {
+  const { walk, kinds } = words.value;
+  const rules = installed.value?.rules ?? [];
+  const rule = rules.find(({ id }) => id === chosen.value)?.id ?? rules[0]?.id ?? '';
+  const many = Number(passes.value);
+  const fine = Number.isInteger(many) && many >= 1 && many <= PASSES_MAX;
+  if (rules.length === 0) return <Notice tone="info">{walk.none}</Notice>;
+  const start = async (): Promise<void> => {
+    await attempt(async () => {
+      await ask('POST', '/api/walk/start', { rule, passes: many });
+      // Who begins the test is ready for its first pass.
+      await ask('POST', '/api/walk/answer', { answer: 'go' });
+    });
+    await refresh();
+  };
+  const range = words.value.rules.range('1', String(PASSES_MAX));
+  return (
+    <section>
+      {again && <h2>{walk.fresh}</h2>}
+      <Choice
+        label={walk.rule}
+        name="walk-rule"
+        value={rule}
+        options={rules.map((one) => [one.id, `${kinds[one.kind]} · ${placeOf(one)}`])}
+        onChoose={(id) => {
+          chosen.value = id;
+        }}
+      />
+      <Field
+        label={walk.passes}
+        type="number"
+        inputMode="numeric"
+        min={1}
+        max={PASSES_MAX}
+        value={passes.value}
+        {...(fine ? { hint: range } : { fault: range })}
+        onText={(text) => {
+          passes.value = text;
+        }}
+      />
+      <Button id="walk-start" tone="main" disabled={!fine} onClick={() => void start()}>
+        {walk.start}
+      </Button>
+    </section>
+  );
+}
+
+function Test({ test }: { readonly test: WalkView }) {
+  const { walk } = words.value;
+  const { phase, outcomes, passes, passedS, windowS } = test;
+  const seen = outcomes.filter((outcome) => outcome === 'seen').length;
+  return (
+    <section class="panel" id="walk" data-phase={phase}>
+      <h2>
+        {test.rule} ·{' '}
+        {phase === 'ready' || phase === 'watching'
+          ? walk.pass(Math.min(outcomes.length + 1, passes), passes)
+          : walk.done(seen, outcomes.length)}
+      </h2>
+      <ol class="outcomes">
+        {outcomes.map((outcome, i) => (
+          <li key={i} class={outcome}>
+            {walk.outcome[outcome]}
+          </li>
+        ))}
+      </ol>
+      {phase === 'watching' && (
+        <>
+          <p>
+            <strong>{walk.watching}</strong>
+          </p>
+          <progress value={passedS} max={windowS || 1} aria-label={walk.watching} />
+          <p>{walk.time(number(passedS), number(windowS))}</p>
+        </>
+      )}
+      <div aria-live="assertive">
+        <Last test={test} />
+      </div>
+      <Answers test={test} />
+    </section>
+  );
+}
+
+function Last({ test: { last, phase } }: { readonly test: WalkView }) {
+  const { walk, walkLast } = words.value;
+  if (phase === 'kept') return <Notice tone="good">{walk.kept}</Notice>;
+  if (last === null) return null;
+  return (
+    <Notice tone={last.code === 'seen' ? 'good' : last.code === 'missed' ? 'bad' : 'warn'}>
+      {walkLast[last.code]}
+      {last.code === 'seen' && last.seconds !== null && walk.after(number(last.seconds, 1))}
+    </Notice>
+  );
+}
+
+function Answers({ test: { phase, outcomes } }: { readonly test: WalkView }) {
+  const { walk } = words.value;
+  if (phase === 'kept' || phase === 'over') return null;
+  return (
+    <>
+      {phase === 'ready' && (
+        <Button id="walk-go" tone="main" onClick={() => void answer('go')}>
+          {walk.go}
+        </Button>
+      )}
+      {phase === 'done' && (
+        <Button id="walk-keep" tone="main" onClick={() => void answer('go')}>
+          {walk.keep}
+        </Button>
+      )}
+      <div class="row">
+        {phase !== 'watching' && outcomes.length > 0 && (
+          <Button id="walk-repeat" onClick={() => void answer('repeat')}>
+            {walk.repeat}
+          </Button>
+        )}
+        <Button id="walk-abort" tone="danger" onClick={() => void answer('abort')}>
+          {walk.abort}
+        </Button>
+      </div>
+    </>
+  );
+}

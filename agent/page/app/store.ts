@@ -1,0 +1,107 @@
+/** What the phone knows of the box, and where its user is. */
+import { computed, effect, signal } from '@preact/signals';
+import type { ConfigReply } from '../../contract/config-trial.ts';
+import type { Hello, PageState } from '../../contract/page-api.ts';
+import { language } from '../../kit/words.ts';
+import { ask, Refused } from './api.ts';
+import type { Screen } from './screens.ts';
+import { words } from './words/words.ts';
+
+const STATE_MS = 2000;
+/** While a trial or a pass of a walk test runs. */
+const STATE_SOON_MS = 1000;
+
+export const hello = signal<Hello | undefined>(undefined);
+export const page = signal<PageState | undefined>(undefined);
+export const screen = signal<Screen>('pair');
+/** What went wrong last, for the person. */
+export const trouble = signal<string | undefined>(undefined);
+/** The box did not answer the last question for its state. */
+export const away = signal(false);
+/** Of this phone, ms: by it time runs on between two answers. */
+export const stateAtMs = signal(0);
+
+export const agent = computed(() => page.value?.agent ?? null);
+export const order = computed(() => agent.value?.order ?? null);
+export const config = computed(() => page.value?.config ?? null);
+export const trial = computed(() => config.value?.trial ?? null);
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+let asked = 0;
+
+export function show(next: Screen): void {
+  trouble.value = undefined;
+  screen.value = next;
+  scrollTo(0, 0);
+}
+
+/** One line for a person; whoever is no longer paired is sent to the code. */
+export function explain(error: unknown): string {
+  if (!(error instanceof Refused)) throw error;
+  const { error: code, reason } = error.refusal;
+  if (error.status === 401 && screen.value !== 'pair') {
+    page.value = undefined;
+    show('pair');
+  }
+  const known = error.status === 401 ? words.value.errors['unpaired'] : words.value.errors[code];
+  const noPicture = (words.value.noPicture as Readonly<Record<string, string>>)[code];
+  const text = known ?? noPicture ?? words.value.refused;
+  return reason === undefined ? text : `${text} ${reason}`;
+}
+
+/** Does what a button asks for; what is refused is told. True where it was done. */
+export async function attempt(doing: () => Promise<void>): Promise<boolean> {
+  trouble.value = undefined;
+  try {
+    await doing();
+    return true;
+  } catch (error) {
+    trouble.value = explain(error);
+    return false;
+  }
+}
+
+export function tookReply(reply: ConfigReply): void {
+  if (page.value !== undefined) page.value = { ...page.value, config: reply };
+  stateAtMs.value = Date.now();
+}
+
+/** Asks now, and again and again while the page is seen by a phone that is paired. */
+export async function refresh(): Promise<void> {
+  clearTimeout(timer);
+  if (hello.value?.paired !== true || document.hidden) return;
+  asked += 1;
+  const mine = asked;
+  try {
+    const state = await ask<PageState>('GET', `/api/state?language=${language.value}`);
+    if (mine !== asked) return;
+    page.value = state;
+    stateAtMs.value = Date.now();
+    away.value = false;
+  } catch (error) {
+    if (mine !== asked) return;
+    if (error instanceof Refused && error.status === 401) explain(error);
+    away.value = true;
+  }
+  const soon = trial.value !== null || agent.value?.walk?.phase === 'watching';
+  timer = setTimeout(() => void refresh(), soon ? STATE_SOON_MS : STATE_MS);
+}
+
+export async function start(): Promise<void> {
+  effect(() => {
+    const { box } = hello.value ?? {};
+    document.title = box === undefined ? 'Vigie' : words.value.title(box);
+  });
+  effect(() => {
+    void language.value;
+    void refresh();
+  });
+  document.addEventListener('visibilitychange', () => void refresh());
+  await attempt(async () => {
+    hello.value = await ask<Hello>('GET', '/api/hello');
+  });
+  if (hello.value?.paired === true) {
+    await refresh();
+    if (page.value !== undefined) screen.value = 'camera';
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Trying, keeping, going back, and what became of it where nobody looked: a phone that slept through the end of its
+ * trial learns of it from the state.
+ */
+import { computed, effect, signal } from '@preact/signals';
+import type { ConfigReply } from '../../contract/config-trial.ts';
+import { ask } from './api.ts';
+import { changes, keptDraft, problems, proposal } from './draft.ts';
+import { agent, attempt, config, refresh, screen, show, stateAtMs, tookReply, trial } from './store.ts';
+
+const KEY = 'trial';
+
+interface Mine {
+  readonly id: string;
+  /** Of the configuration on trial. */
+  readonly sha256: string | null;
+}
+
+export type Fate = 'kept' | 'went-back' | 'reverted';
+export const fate = signal<Fate | undefined>(undefined);
+/** What the box said of the last proposal. */
+export const said = signal<ConfigReply | undefined>(undefined);
+export const trying = signal(false);
+const nowMs = signal(Date.now());
+const mine = signal<Mine | undefined>(read());
+
+/** s until the trial goes back; undefined where none runs. */
+export const leftS = computed(() =>
+  trial.value === null
+    ? undefined
+    : Math.max(0, trial.value.leftS - Math.max(0, nowMs.value - stateAtMs.value) / 1000),
+);
+
+/** The agent runs what is installed. */
+export const inForce = computed(
+  () => agent.value !== null && agent.value.configSha256 === (config.value?.sha256 ?? null),
+);
+
+/** There is something to try, and nothing against it. */
+export const canTry = computed(
+  () =>
+    trial.value === null &&
+    !trying.value &&
+    changes.value.length > 0 &&
+    !problems.value.some(({ blocks }) => blocks),
+);
+
+export async function tryDraft(): Promise<void> {
+  trying.value = true;
+  fate.value = undefined;
+  await attempt(async () => {
+    const reply = await ask<ConfigReply>('POST', '/api/config/try', proposal());
+    said.value = reply;
+    if (reply.trial !== null && reply.refused === null)
+      remember({ id: reply.trial.id, sha256: reply.sha256 });
+    tookReply(reply);
+    void refresh();
+  });
+  trying.value = false;
+}
+
+/** Whether the box would take it, without trying. */
+export async function checkDraft(): Promise<void> {
+  await attempt(async () => {
+    said.value = await ask<ConfigReply>('POST', '/api/config/check', proposal());
+  });
+}
+
+export async function endTrial(how: 'keep' | 'revert'): Promise<void> {
+  const id = trial.value?.id;
+  if (id === undefined) return;
+  await attempt(async () => {
+    const reply = await ask<ConfigReply>('POST', `/api/config/${how}`, { trial: id });
+    said.value = reply;
+    if (reply.refused === null) {
+      remember(undefined);
+      fate.value = how === 'keep' ? 'kept' : 'reverted';
+    }
+    tookReply(reply);
+    if (fate.value === 'kept') keptDraft();
+    // What is kept is to be walked through.
+    if (fate.value === 'kept' && screen.value === 'try') show('walk');
+    void refresh();
+  });
+}
+
+export function startTrial(): void {
+  setInterval(() => {
+    if (trial.value !== null) nowMs.value = Date.now();
+  }, 250);
+  effect(() => {
+    const reply = config.value;
+    if (reply === null || mine.value === undefined || reply.trial?.id === mine.value.id) return;
+    fate.value = reply.sha256 === mine.value.sha256 ? 'kept' : 'went-back';
+    if (fate.peek() === 'kept') keptDraft();
+    remember(undefined);
+  });
+}
+
+function remember(to: Mine | undefined): void {
+  mine.value = to;
+  if (to === undefined) sessionStorage.removeItem(KEY);
+  else sessionStorage.setItem(KEY, JSON.stringify(to));
+}
+
+function read(): Mine | undefined {
+  const text = sessionStorage.getItem(KEY);
+  return text === null ? undefined : (JSON.parse(text) as Mine);
+}

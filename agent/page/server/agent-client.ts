@@ -1,0 +1,149 @@
+/**
+ * The page's end of the agent's socket: questions with their answers, and the pictures that come by themselves.
+ *
+ * INVARIANTS: what comes is checked against its schema (LinkEnd), and a link that says anything else is cut; a question is
+ * answered, refused or timed out, once.
+ * LIMITS: ASKED_MAX questions at a time, ANSWER_WITHIN_MS each; while the agent is away, tried again with back-off.
+ */
+import { createConnection, type Socket } from 'node:net';
+import { Backoff } from '../../base/backoff.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { RepeatedLine } from '../../base/repeated-line.ts';
+import { LinkEnd } from '../../contract/link-end.ts';
+import { encodeFromPage } from '../../contract/page-frames.ts';
+import { type PageAsk, ToPage } from '../../contract/page-link.ts';
+
+const ANSWER_WITHIN_MS = 5000;
+const ASKED_MAX = 64;
+const AGAIN = { firstMs: 500, maxMs: 10_000 };
+const FAULT_EVERY_MS = 600_000;
+
+export type Answer = Extract<ToPage, { kind: 'answer' }>;
+export type Picture = Extract<ToPage, { kind: 'picture' }>;
+export type NoPictureMessage = Extract<ToPage, { kind: 'no-picture' }>;
+
+export interface AgentEvents {
+  onPicture(picture: Picture, jpeg: Uint8Array): void;
+  onNoPicture(message: NoPictureMessage): void;
+  onConnected(): void;
+  /** Whatever was shown is to be taken away. */
+  onAway(): void;
+}
+
+export interface AgentClientOptions {
+  readonly socket: string;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly log: Logger;
+  readonly events: AgentEvents;
+}
+
+interface Waiting {
+  resolve(answer: Answer): void;
+  reject(error: AgentError): void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class AgentClient {
+  readonly #options: AgentClientOptions;
+  readonly #backoff = new Backoff(AGAIN);
+  readonly #faultLine: RepeatedLine;
+  readonly #waiting = new Map<number, Waiting>();
+  #end: LinkEnd<typeof ToPage> | undefined;
+  #socket: Socket | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #asked = 0;
+  #stopped = false;
+  #fault = 'not connected yet';
+
+  constructor(options: AgentClientOptions) {
+    this.#options = options;
+    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, options.clock);
+  }
+
+  start(): void {
+    this.#connect();
+  }
+
+  /** Idempotent. */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    this.#socket?.destroy();
+    this.#giveUp('the page stops');
+  }
+
+  /** Rejects with `unavailable` where the agent is away or silent, `exhausted` where too much was asked. */
+  ask(session: string, ask: PageAsk): Promise<Answer> {
+    const end = this.#end;
+    if (end === undefined)
+      return Promise.reject(new AgentError('unavailable', `the agent does not answer: ${this.#fault}`));
+    if (this.#waiting.size >= ASKED_MAX)
+      return Promise.reject(new AgentError('exhausted', `${ASKED_MAX} questions wait for the agent already`));
+    this.#asked += 1;
+    const request = this.#asked;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(request);
+        reject(new AgentError('unavailable', `the agent has not answered in ${ANSWER_WITHIN_MS / 1000} s`));
+      }, ANSWER_WITHIN_MS);
+      this.#waiting.set(request, { resolve, reject, timer });
+      if (end.send(encodeFromPage({ kind: 'ask', request, session, ask }))) return;
+      clearTimeout(timer);
+      this.#waiting.delete(request);
+      reject(new AgentError('unavailable', 'the agent does not read what it is asked'));
+    });
+  }
+
+  #connect(): void {
+    if (this.#stopped) return;
+    const socket = createConnection(this.#options.socket);
+    this.#socket = socket;
+    const end = new LinkEnd(socket, ToPage, {
+      onMessage: ({ message, binary }) => this.#take(message, binary),
+      onClosed: (error) => this.#closed(error),
+    });
+    socket.on('connect', () => {
+      this.#end = end;
+      this.#backoff.reset();
+      this.#options.log.info({}, 'the agent answers');
+      this.#options.events.onConnected();
+    });
+  }
+
+  #take(message: ToPage, binary: Uint8Array): void {
+    const { events } = this.#options;
+    if (message.kind === 'picture') events.onPicture(message, binary);
+    if (message.kind === 'no-picture') events.onNoPicture(message);
+    if (message.kind !== 'answer') return;
+    const waiting = this.#waiting.get(message.request);
+    // One that came too late has been given up.
+    if (waiting === undefined) return;
+    clearTimeout(waiting.timer);
+    this.#waiting.delete(message.request);
+    waiting.resolve(message);
+  }
+
+  #closed(error: Error | undefined): void {
+    const { log, events, socket } = this.#options;
+    const was = this.#end !== undefined;
+    this.#end = undefined;
+    this.#fault = error === undefined ? 'it has closed the connection' : messageOf(error);
+    this.#giveUp(this.#fault);
+    if (was) events.onAway();
+    if (this.#stopped) return;
+    this.#faultLine.due((leftOut) =>
+      log.warn({ socket, reason: this.#fault, leftOut }, 'the agent does not answer; tried again'),
+    );
+    this.#retry = setTimeout(() => this.#connect(), this.#backoff.nextMs());
+  }
+
+  #giveUp(reason: string): void {
+    for (const { timer, reject } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(new AgentError('unavailable', `the agent does not answer: ${reason}`));
+    }
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Cameras on the box's own networks, found and asked by ONVIF in a process of its own (camera-process.ts).
+ *
+ * INVARIANTS: an address that is not private, or is the box's own, is never asked. A password is in no argument, no
+ * variable and no line of the log; the stream that is given back lies at the address that was asked, whatever the camera
+ * says. What a device calls itself is made printable.
+ * LIMITS: one process at a time, WITHIN_MS and ANSWER_BYTES_MAX; DEVICES_MAX devices.
+ */
+import { spawn } from 'node:child_process';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import { printable } from '../../base/printable.ts';
+import { CameraConfig } from '../../contract/config.ts';
+import type { FoundCamera } from '../../contract/page-api.ts';
+import { CameraAnswer, type CameraQuestion } from './camera-question.ts';
+import { ownAddresses } from './own-names.ts';
+import { hostPort, isPrivate } from './private-address.ts';
+
+/** Devices answer within half a second (WS-Discovery 1.1, APP_MAX_DELAY); cheap ones take longer. */
+const PROBE_MS = 3000;
+/** Of a process that starts on a Raspberry Pi and asks a camera five times. */
+const WITHIN_MS = 15_000;
+const ANSWER_BYTES_MAX = 131_072;
+const HEAP_MIB = 64;
+const NAME_CHARS_MAX = 80;
+const RTSP_PORT = '554';
+
+export interface CamerasOptions {
+  /** Names of interfaces to look on; empty: all but the loopback. */
+  readonly interfaces: readonly string[];
+  /** Addresses that are no camera's; for tests, which have one on the loopback. */
+  allows?(host: string): boolean;
+}
+
+export class Cameras {
+  readonly #options: CamerasOptions;
+  readonly #running = new Set<AbortController>();
+
+  constructor(options: CamerasOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with `unavailable` or `exhausted`. */
+  async find(): Promise<FoundCamera[]> {
+    const { interfaces } = this.#options;
+    const answer = await this.#ask({ op: 'find', interfaces: [...interfaces], waitMs: PROBE_MS });
+    if (!('cameras' in answer)) return [];
+    return answer.cameras
+      .filter(({ address }) => this.#allowed(hostPort(address)?.host))
+      .map(({ name, address }) => ({ name: printable(name, NAME_CHARS_MAX), address: printable(address) }));
+  }
+
+  /**
+   * The source of a camera's first profile, with user and password in it. Rejects with `denied` for an address that is not
+   * asked, `unavailable` where the camera refuses or is silent.
+   */
+  async stream(asked: { address: string; user: string; password: string }): Promise<string> {
+    const place = hostPort(asked.address);
+    if (place === undefined || !this.#allowed(place.host))
+      throw new AgentError(
+        'denied',
+        'a camera is asked by its address on the box’s own networks (10.…, 172.16.…, 192.168.…, 169.254.…, fd…), as 192.168.1.20 or 192.168.1.20:8080',
+      );
+    const { user, password } = asked;
+    const answer = await this.#ask({ op: 'stream', ...place, user, password });
+    if ('refused' in answer)
+      throw new AgentError(
+        'unavailable',
+        `the camera refuses: ${withoutLogin(printable(answer.refused), asked)}`,
+      );
+    const source = 'uri' in answer ? sourceOf(answer.uri, place.host, asked) : undefined;
+    if (source !== undefined) return source;
+    throw new AgentError('unavailable', 'the camera names no RTSP stream; type its address by hand');
+  }
+
+  stop(): void {
+    for (const controller of this.#running) controller.abort();
+  }
+
+  #allowed(host: string | undefined): boolean {
+    if (host === undefined) return false;
+    return this.#options.allows?.(host) ?? isPrivate(host, ownAddresses());
+  }
+
+  async #ask(question: CameraQuestion): Promise<CameraAnswer> {
+    if (this.#running.size > 0) throw new AgentError('exhausted', 'cameras are being asked already');
+    const controller = new AbortController();
+    this.#running.add(controller);
+    try {
+      const answer = jsonOf(await ask(question, controller.signal));
+      if (Value.Check(CameraAnswer, answer)) return answer;
+      throw new AgentError('unavailable', 'what the camera says cannot be read');
+    } finally {
+      this.#running.delete(controller);
+    }
+  }
+}
+
+/** What the process printed; empty where it died. */
+function ask(question: CameraQuestion, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const here = fileURLToPath(import.meta.url);
+    const file = join(dirname(here), `camera-process${extname(here)}`);
+    const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MIB}`, file], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      // Nothing of the page's own: no variable tells it anything.
+      env: { NODE_ENV: 'production' },
+      timeout: WITHIN_MS,
+      killSignal: 'SIGKILL',
+      signal,
+    });
+    const parts: Buffer[] = [];
+    let size = 0;
+    child.on('error', (error) =>
+      reject(new AgentError('unavailable', `cameras cannot be asked: ${messageOf(error)}`)),
+    );
+    child.stdout.on('data', (chunk: Buffer) => {
+      parts.push(chunk);
+      size += chunk.length;
+      if (size > ANSWER_BYTES_MAX) child.kill('SIGKILL');
+    });
+    // A process that died before it has read all: its answer says so.
+    child.stdin.on('error', () => child.kill('SIGKILL'));
+    child.stdin.end(JSON.stringify(question));
+    child.on('close', () => resolve(Buffer.concat(parts).toString('utf8')));
+  });
+}
+
+/** `rtsp://user:password@host:port/path`, at the host that was asked; undefined for what no configuration may hold. */
+function sourceOf(uri: string, host: string, login: { user: string; password: string }): string | undefined {
+  if (!/^rtsp:\/\//i.test(uri) || !URL.canParse(uri)) return undefined;
+  const { port, pathname, search } = new URL(uri);
+  const who =
+    login.user === '' ? '' : `${encodeURIComponent(login.user)}:${encodeURIComponent(login.password)}@`;
+  const at = host.includes(':') ? `[${host}]` : host;
+  const source = `rtsp://${who}${at}${port === '' || port === RTSP_PORT ? '' : `:${port}`}${pathname}${search}`;
+  return Value.Check(CameraConfig.properties.source, source) ? source : undefined;
+}
+
+/** A camera may say back what it was told. */
+function withoutLogin(text: string, { password }: { password: string }): string {
+  return password === '' ? text : text.replaceAll(password, '***');
+}

@@ -1,0 +1,135 @@
+/**
+ * The page's key and certificate: the room's where it has laid one beside the setup code, else the box's own, made at the
+ * first start, whose fingerprint a technician compares with that of the browser.
+ *
+ * INVARIANTS: the own key never leaves the state folder and is nobody else's to read. A pair that does not fit together is
+ * not used. `fingerprint.txt` is that of the certificate which is shown.
+ */
+import { execFile } from 'node:child_process';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { writeAtomically } from '../../base/atomic-file.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+
+const run = promisify(execFile);
+
+export const FINGERPRINT_FILE = 'fingerprint.txt';
+const KEY_FILE = 'page.key';
+const CERT_FILE = 'page.crt';
+/** As long as a box may be on its pole; nobody but the technician's eyes trusts it. */
+const OWN_DAYS = 3650;
+const MAKE_WITHIN_MS = 30_000;
+const FILE_BYTES_MAX = 65_536;
+
+export interface CertificateOptions {
+  readonly stateDir: string;
+  /** Where the room's page.key and page.crt lie, if any. */
+  readonly roomDir: string;
+  /** Names and addresses under which the box is reached, for the certificate that it makes itself. */
+  readonly names: readonly string[];
+  readonly log: Logger;
+}
+
+export interface KeyPair {
+  readonly key: string;
+  readonly cert: string;
+}
+
+export class Certificate {
+  readonly #options: CertificateOptions;
+  #seen = '';
+
+  constructor(options: CertificateOptions) {
+    this.#options = options;
+  }
+
+  /** What to show from now on; undefined where nothing has changed. Throws `unavailable` where there is none. */
+  async load(): Promise<KeyPair | undefined> {
+    const { roomDir, log } = this.#options;
+    const looked = this.#look();
+    if (looked === this.#seen) return undefined;
+    const room = pairIn(roomDir);
+    if (typeof room === 'string' && existsSync(join(roomDir, CERT_FILE)))
+      log.warn({ reason: room }, 'the room’s certificate for the page cannot be used; the box shows its own');
+    const pair = typeof room === 'string' ? await this.#own() : room;
+    this.#seen = this.#look();
+    const { fingerprint256 } = new X509Certificate(pair.cert);
+    const of = typeof room === 'string' ? 'own' : 'room';
+    this.#note(`SHA-256 ${fingerprint256}\n`);
+    log.info({ sha256: fingerprint256, of }, 'certificate of the page');
+    return pair;
+  }
+
+  /** For whoever looks at the box; a disk that refuses does not close the page. */
+  #note(text: string): void {
+    const file = join(this.#options.stateDir, FINGERPRINT_FILE);
+    try {
+      writeAtomically(file, text, 0o644);
+    } catch (error) {
+      this.#options.log.warn({ reason: messageOf(error) }, 'the fingerprint cannot be written');
+    }
+  }
+
+  async #own(): Promise<KeyPair> {
+    const { stateDir } = this.#options;
+    const kept = pairIn(stateDir);
+    if (typeof kept !== 'string') return kept;
+    await this.#make();
+    const made = pairIn(stateDir);
+    if (typeof made === 'string') throw new AgentError('unavailable', `${stateDir}: ${made}`);
+    return made;
+  }
+
+  async #make(): Promise<void> {
+    const { stateDir, names } = this.#options;
+    const [key, cert] = [join(stateDir, KEY_FILE), join(stateDir, CERT_FILE)];
+    const alternatives = names.map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`).join(',');
+    const options = [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-sha256'],
+      ...['-days', String(OWN_DAYS), '-subj', `/CN=${(names[0] ?? 'vigie').slice(0, 64)}`],
+      ...['-addext', `subjectAltName=${alternatives}`],
+      ...['-addext', 'extendedKeyUsage=serverAuth', '-addext', 'keyUsage=critical,digitalSignature'],
+      ...['-keyout', `${key}.new`, '-out', `${cert}.new`],
+    ];
+    try {
+      for (const file of [key, cert]) rmSync(`${file}.new`, { force: true });
+      await run('openssl', options, { timeout: MAKE_WITHIN_MS, umask: 0o077 } as object);
+      chmodSync(`${key}.new`, 0o600);
+      // A cut between the two leaves a pair that does not fit, and another is made.
+      renameSync(`${key}.new`, key);
+      renameSync(`${cert}.new`, cert);
+    } catch (error) {
+      const fix = 'openssl(1) must be installed and the state folder writable';
+      throw new AgentError('unavailable', `no certificate for the page: ${messageOf(error)}; ${fix}`, error);
+    }
+  }
+
+  #look(): string {
+    const { stateDir, roomDir } = this.#options;
+    return [roomDir, stateDir]
+      .flatMap((dir) => [join(dir, KEY_FILE), join(dir, CERT_FILE)])
+      .map((file) => {
+        const stat = statSync(file, { throwIfNoEntry: false });
+        return stat === undefined ? '-' : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
+      })
+      .join('\n');
+  }
+}
+
+/** The pair, or why there is none. */
+function pairIn(dir: string): KeyPair | string {
+  const [keyFile, certFile] = [join(dir, KEY_FILE), join(dir, CERT_FILE)];
+  try {
+    for (const file of [keyFile, certFile])
+      if (statSync(file).size > FILE_BYTES_MAX) return `${file} is larger than ${FILE_BYTES_MAX} bytes`;
+    const [key, cert] = [readFileSync(keyFile, 'utf8'), readFileSync(certFile, 'utf8')];
+    if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return { key, cert };
+    return `${keyFile} is not the key of ${certFile}`;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

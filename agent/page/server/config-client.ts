@@ -1,0 +1,129 @@
+/**
+ * What the page asks of root's helper for configurations: one question a connection, one at a time.
+ *
+ * INVARIANT: an answer counts only if it fits its schema.
+ * LIMITS: ANSWER_WITHIN_MS; QUEUE_MAX questions wait, a further one is refused. A reading is good for READ_MS, a failed one for AGAIN_MS, so that two
+ * phones that look once in two seconds do not have root start a program each time.
+ */
+import { createConnection } from 'node:net';
+import { Value } from '@sinclair/typebox/value';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf, rethrowBug } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import { CONFIG_REPLY_BYTES_MAX, ConfigReply, type ConfigRequest } from '../../contract/config-trial.ts';
+
+/** A program that starts on a busy Raspberry Pi and checks the whole configuration. */
+const ANSWER_WITHIN_MS = 15_000;
+const QUEUE_MAX = 8;
+const READ_MS = 10_000;
+const AGAIN_MS = 3000;
+
+export interface ConfigClientOptions {
+  readonly socket: string;
+  readonly clock: Pick<Clock, 'nowMs'>;
+}
+
+export class ConfigClient {
+  readonly #options: ConfigClientOptions;
+  #last: { readonly reply: ConfigReply; readonly atMs: number } | undefined;
+  #failed: { readonly error: AgentError; readonly atMs: number } | undefined;
+  #reading: Promise<ConfigReply> | undefined;
+  #before: Promise<unknown> = Promise.resolve();
+  #queued = 0;
+
+  constructor(options: ConfigClientOptions) {
+    this.#options = options;
+  }
+
+  /** What is installed and whether a trial runs. Rejects with `unavailable`, `exhausted` or `corrupt`. */
+  read(): Promise<ConfigReply> {
+    const known = this.#known();
+    if (known !== undefined) return Promise.resolve(known);
+    const { clock } = this.#options;
+    if (this.#failed !== undefined && clock.nowMs() - this.#failed.atMs < AGAIN_MS)
+      return Promise.reject(this.#failed.error);
+    this.#reading ??= this.ask({ op: 'read' })
+      .catch((error: unknown) => {
+        rethrowBug(error);
+        this.#failed = { error, atMs: clock.nowMs() };
+        throw error;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    return this.#reading;
+  }
+
+  /** Rejects with `unavailable`, `exhausted` or `corrupt`. */
+  async ask(request: ConfigRequest): Promise<ConfigReply> {
+    if (this.#queued >= QUEUE_MAX)
+      throw new AgentError('exhausted', `${QUEUE_MAX} questions wait for the configuration helper already`);
+    this.#queued += 1;
+    const before = this.#before;
+    const asking = (async () => {
+      await before;
+      return this.#ask(request);
+    })();
+    // The next one waits whatever becomes of this one, which its own caller is told.
+    this.#before = asking.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      const reply = await asking;
+      this.#last = { reply: { ...reply, problems: [], refused: null }, atMs: this.#options.clock.nowMs() };
+      return reply;
+    } finally {
+      this.#queued -= 1;
+    }
+  }
+
+  /** The last reply while it holds, with what is left of a trial by now. */
+  #known(): ConfigReply | undefined {
+    if (this.#last === undefined) return undefined;
+    const { reply, atMs } = this.#last;
+    const passedMs = this.#options.clock.nowMs() - atMs;
+    if (passedMs >= READ_MS) return undefined;
+    if (reply.trial === null) return reply;
+    const leftS = reply.trial.leftS - passedMs / 1000;
+    return leftS > 0 ? { ...reply, trial: { ...reply.trial, leftS } } : undefined;
+  }
+
+  async #ask(request: ConfigRequest): Promise<ConfigReply> {
+    const { socket } = this.#options;
+    // What is not known to be as before is asked anew.
+    if (request.op !== 'read') this.#last = undefined;
+    let text: string;
+    try {
+      text = await exchange(socket, JSON.stringify(request));
+    } catch (error) {
+      const fix = 'systemctl status vigie-config.socket';
+      const reason = `the configuration helper does not answer (${socket}: ${messageOf(error)}); ${fix}`;
+      throw new AgentError('unavailable', reason, error);
+    }
+    const reply = jsonOf(text);
+    if (Value.Check(ConfigReply, reply)) return reply;
+    throw new AgentError('corrupt', `${socket}: what came back is no answer of this version`);
+  }
+}
+
+/** One line there, all that comes back until the connection ends. */
+function exchange(path: string, line: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path);
+    const parts: Buffer[] = [];
+    let size = 0;
+    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), ANSWER_WITHIN_MS);
+    socket.on('connect', () => socket.write(`${line}\n`));
+    socket.on('data', (chunk: Buffer) => {
+      parts.push(chunk);
+      size += chunk.length;
+      if (size > CONFIG_REPLY_BYTES_MAX) socket.destroy(new Error('too long an answer'));
+    });
+    socket.on('error', reject);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve(Buffer.concat(parts).toString('utf8'));
+    });
+  });
+}

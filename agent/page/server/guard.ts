@@ -1,0 +1,60 @@
+/**
+ * Which requests are answered at all.
+ *
+ * INVARIANTS: only under one of the box's own names (a page of somebody else that was led here by DNS says its own); what
+ * changes anything only from the page itself, by the browser's word: the cookie alone is not enough. One that could be
+ * read in two ways is not read.
+ */
+import type { IncomingMessage } from 'node:http';
+import { Refused } from './http.ts';
+import type { OwnNames } from './own-names.ts';
+
+const TARGET_CHARS_MAX = 1024;
+/** Visible ASCII: anything else is escaped by a browser. */
+const TARGET = /^\/[\x21-\x7e]*$/;
+const READS = ['GET', 'HEAD'];
+
+export interface Target {
+  /** GET for HEAD as well. */
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** Throws Refused: 400, 405, 421. */
+export function targetOf(
+  request: IncomingMessage,
+  names: OwnNames,
+  port: number,
+  box: string | undefined,
+): Target {
+  const { method = '', url = '', headers, rawHeaders } = request;
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
+  if (hosts.length !== 1) throw new Refused(400, { error: 'malformed', reason: 'one Host, please' });
+  if (!names.isOwn(headers.host ?? '', port, box))
+    throw new Refused(421, {
+      error: 'not-this-box',
+      reason: 'ask under the name on the label, or by address',
+    });
+  if (!TARGET.test(url) || url.length > TARGET_CHARS_MAX)
+    throw new Refused(400, { error: 'malformed', reason: 'no such form of a path' });
+  if (method !== 'POST' && !READS.includes(method))
+    throw new Refused(405, { error: 'no-such-method' }, { Allow: 'GET, HEAD, POST' });
+  const bodiless = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+  if (READS.includes(method) && !bodiless)
+    throw new Refused(400, { error: 'malformed', reason: `${method} has no body` });
+  const [path = '', query = ''] = url.split('?', 2);
+  return { method: method === 'HEAD' ? 'GET' : method, path, query: new URLSearchParams(query) };
+}
+
+/**
+ * Throws Refused 403. A write must name its origin (RFC 6454), and the origin must be what was asked; what the browser says
+ * of the relation (Fetch Metadata) counts where it says it.
+ */
+export function fromOwnPage({ method, headers }: IncomingMessage): void {
+  const site = headers['sec-fetch-site'];
+  const own = READS.includes(method ?? '')
+    ? site === undefined || site === 'same-origin' || site === 'none'
+    : headers.origin === `https://${headers.host}` && (site === undefined || site === 'same-origin');
+  if (!own) throw new Refused(403, { error: 'cross-site', reason: 'only from the page of this box' });
+}

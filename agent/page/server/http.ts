@@ -1,0 +1,117 @@
+/** How every answer of the page looks, and how a body is read. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { jsonOf } from '../../base/json.ts';
+import { printable } from '../../base/printable.ts';
+import type { Refusal } from '../../contract/page-api.ts';
+import { PROPOSAL_BYTES_MAX } from '../../contract/proposal.ts';
+
+/** The largest thing a phone sends is a configuration. */
+export const BODY_BYTES_MAX = PROPOSAL_BYTES_MAX;
+
+/** OWASP, HTTP Security Response Headers; scripts only of the page itself, and no text becomes markup (Trusted Types). */
+const HEADERS: Readonly<Record<string, string>> = {
+  'Content-Security-Policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' blob:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join('; '),
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Permissions-Policy': 'camera=(), microphone=(), geolocation=(), usb=(), serial=(), payment=()',
+  'Cache-Control': 'no-store',
+};
+
+/** What is refused, and how: thrown by whoever finds it, written at one place. */
+export class Refused extends Error {
+  readonly status: number;
+  readonly body: Refusal;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, body: Refusal, headers: Readonly<Record<string, string>> = {}) {
+    super(body.error);
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly type?: string;
+  readonly body?: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export function json(value: unknown, headers: Readonly<Record<string, string>> = {}): Reply {
+  return { status: 200, body: JSON.stringify(value), headers };
+}
+
+export function refusal({ status, body, headers }: Refused): Reply {
+  return { status, body: JSON.stringify(body), headers };
+}
+
+/** Whatever is refused ends its connection: nothing that may come behind it is read. */
+export function write(response: ServerResponse, { status, type, body = '', headers }: Reply): void {
+  if (response.destroyed || response.headersSent) return;
+  if (status >= 400) response.shouldKeepAlive = false;
+  response.writeHead(status, {
+    ...HEADERS,
+    ...(status !== 304 && {
+      'Content-Type': type ?? 'application/json',
+      'Content-Length': Buffer.byteLength(body),
+    }),
+    ...headers,
+  });
+  response.end(response.req.method === 'HEAD' || status === 304 ? undefined : body);
+}
+
+/** The head of an answer that goes on. */
+export function begin(response: ServerResponse, type: string): void {
+  response.shouldKeepAlive = false;
+  response.writeHead(200, { ...HEADERS, 'Content-Type': type });
+  response.flushHeaders();
+}
+
+/** Rejects with Refused: 415, 413, 400. Reads no further than the limit. */
+export async function bodyOf<S extends TSchema>(request: IncomingMessage, schema: S): Promise<Static<S>> {
+  if (!/^application\/json(?:\s*;\s*charset=utf-8)?$/i.test(request.headers['content-type'] ?? ''))
+    throw new Refused(415, { error: 'not-json', reason: 'Content-Type must be application/json' });
+  const tooLong = new Refused(413, { error: 'too-long', reason: `at most ${BODY_BYTES_MAX} bytes` });
+  if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) throw tooLong;
+  const content = jsonOf(await textOf(request, tooLong));
+  if (content === undefined) throw new Refused(400, { error: 'malformed', reason: 'the body is no JSON' });
+  if (Value.Check(schema, content)) return content;
+  const first = Value.Errors(schema, content).First();
+  const reason = printable(`${first?.path || '/'}: ${first?.message ?? 'does not fit'}`);
+  throw new Refused(400, { error: 'malformed', reason });
+}
+
+function textOf(request: IncomingMessage, tooLong: Refused): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= BODY_BYTES_MAX) return void parts.push(chunk);
+      request.pause();
+      reject(tooLong);
+    });
+    request.on('end', () => resolve(Buffer.concat(parts).toString('utf8')));
+    // Late or gone: node has said so already, or there is nobody to tell.
+    const gone = (): void => reject(new Refused(408, { error: 'incomplete' }));
+    request.on('error', gone);
+    request.on('close', gone);
+  });
+}

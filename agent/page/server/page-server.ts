@@ -1,0 +1,331 @@
+/**
+ * The technician's page: HTTPS for a phone beside the box. It holds nothing but sessions: what it shows comes from the
+ * agent, what it changes goes to root's helper, and both check for themselves.
+ *
+ * INVARIANTS: TLS 1.3 and HTTP/1.1 only; every answer has the headers of http.ts; nothing of a request but the name of its
+ * route is logged; a mistake in one request ends that request.
+ * LIMITS: PAGE_LIMITS: connections in all and by address, time for head, request and silence; bodies as in http.ts. What
+ * goes beyond is closed and counted, and the counts are in the log.
+ */
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { dirname, join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { RepeatedLine } from '../../base/repeated-line.ts';
+import { AddressLimits, type RateLimits } from './address-limits.ts';
+import { AgentClient } from './agent-client.ts';
+import { Cameras, type CamerasOptions } from './cameras.ts';
+import { Certificate, FINGERPRINT_FILE } from './certificate.ts';
+import { ConfigClient } from './config-client.ts';
+import { fromOwnPage, targetOf } from './guard.ts';
+import { Refused, type Reply, refusal, write } from './http.ts';
+import { localName, OwnNames, ownAddresses } from './own-names.ts';
+import { Pairing } from './pairing.ts';
+import { Preview } from './preview.ts';
+import { Routes } from './routes.ts';
+import { Sessions } from './sessions.ts';
+import { readStaticFiles, type StaticFile } from './static-files.ts';
+
+export interface PageLimits extends RateLimits {
+  /** Of all phones together. */
+  readonly connectionsMax: number;
+  /** Of one address, so that it cannot hold them all. */
+  readonly connectionsOfOneMax: number;
+  readonly headersMs: number;
+  readonly requestMs: number;
+  /** Without a byte in either direction. */
+  readonly silenceMs: number;
+  readonly certificateEveryMs: number;
+}
+
+/** A phone opens six connections (HTTP/1.1) and asks once a second. */
+export const PAGE_LIMITS: PageLimits = {
+  connectionsMax: 32,
+  connectionsOfOneMax: 16,
+  headersMs: 5000,
+  requestMs: 10_000,
+  silenceMs: 20_000,
+  certificateEveryMs: 30_000,
+  connections: { burst: 40, perS: 4 },
+  requests: { burst: 100, perS: 20 },
+};
+
+const HEAD_BYTES_MAX = 8192;
+const REQUESTS_A_CONNECTION = 200;
+const TICK_MS = 1000;
+const PAIRING_EVERY_MS = 60_000;
+const COUNTS_EVERY_MS = 600_000;
+const FAULT_EVERY_MS = 60_000;
+
+export interface PageServerOptions {
+  readonly listen:
+    | { readonly host: string; readonly port: number }
+    | { readonly fd: number; readonly port: number };
+  readonly appDir: string;
+  readonly stateDir: string;
+  readonly setupCodeFile: string;
+  readonly agentSocket: string;
+  readonly configSocket: string;
+  readonly enrolStatusFile: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly cameras: CamerasOptions;
+  readonly limits: PageLimits;
+}
+
+export class PageServer {
+  readonly #options: PageServerOptions;
+  readonly #names: OwnNames;
+  readonly #limits: AddressLimits;
+  readonly #certificate: Certificate;
+  readonly #pairing: Pairing;
+  readonly #sessions: Sessions;
+  readonly #preview: Preview;
+  readonly #agent: AgentClient;
+  readonly #cameras: Cameras;
+  readonly #routes: Routes;
+  readonly #faultLine: RepeatedLine;
+  readonly #countsLine: RepeatedLine;
+  #files: ReadonlyMap<string, StaticFile> = new Map();
+  #server: Server | undefined;
+  /** Those too that have said nothing yet. */
+  readonly #sockets = new Set<Socket>();
+  #port: number;
+  #timers: NodeJS.Timeout[] = [];
+  #crowded = 0;
+  #tooFast = 0;
+  #unreadable = 0;
+  #told = '';
+
+  constructor(options: PageServerOptions) {
+    const { clock, log, stateDir, setupCodeFile, limits } = options;
+    this.#options = options;
+    this.#port = options.listen.port;
+    this.#names = new OwnNames(clock);
+    this.#limits = new AddressLimits(limits, clock);
+    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, clock);
+    this.#countsLine = new RepeatedLine(COUNTS_EVERY_MS, clock);
+    const names = [
+      localName(),
+      'localhost',
+      ...ownAddresses().map((address) => address.split('%')[0] ?? address),
+    ];
+    const roomDir = dirname(setupCodeFile);
+    this.#certificate = new Certificate({ stateDir, roomDir, names: [...new Set(names)], log });
+    const livedBefore = existsSync(join(stateDir, FINGERPRINT_FILE));
+    this.#pairing = new Pairing({ stateDir, setupCodeFile, livedBefore, clock, log });
+    this.#sessions = new Sessions({
+      ...{ stateDir, clock, log },
+      onEnded: (session) => this.#preview.end(session),
+    });
+    this.#agent = new AgentClient({
+      socket: options.agentSocket,
+      clock,
+      log,
+      events: {
+        onPicture: (picture, jpeg) => this.#preview.show(picture, jpeg),
+        onNoPicture: (message) => this.#preview.showNone(message),
+        onConnected: () => this.#preview.connected(),
+        onAway: () => this.#preview.away(),
+      },
+    });
+    this.#preview = new Preview({ agent: this.#agent, clock });
+    this.#cameras = new Cameras(options.cameras);
+    this.#routes = new Routes({
+      agent: this.#agent,
+      config: new ConfigClient({ socket: options.configSocket, clock }),
+      cameras: this.#cameras,
+      pairing: this.#pairing,
+      sessions: this.#sessions,
+      preview: this.#preview,
+      clock,
+      version: options.version,
+      enrolStatusFile: options.enrolStatusFile,
+    });
+  }
+
+  /** Where it listens. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Rejects with `config` or `unavailable`: no app, no certificate, the port is taken. */
+  async start(): Promise<void> {
+    const { appDir, listen, log } = this.#options;
+    this.#files = readStaticFiles(appDir);
+    this.#pairing.start();
+    this.#sessions.start();
+    const pair = await this.#certificate.load();
+    const server = this.#makeServer(pair ?? {});
+    this.#server = server;
+    try {
+      if ('fd' in listen) server.listen({ fd: listen.fd });
+      else server.listen({ host: listen.host, port: listen.port });
+      await once(server, 'listening');
+    } catch (error) {
+      const where =
+        'fd' in listen ? `descriptor ${listen.fd}` : `--host ${listen.host} --port ${listen.port}`;
+      throw new AgentError('config', `${where}: cannot listen there (${messageOf(error)})`, error);
+    }
+    server.on('error', (error) => log.warn({ reason: messageOf(error) }, 'page'));
+    // A socket that was handed over knows no port of this program's choosing.
+    if (!('fd' in listen)) this.#port = (server.address() as AddressInfo).port;
+    this.#agent.start();
+    this.#every(TICK_MS, () => this.#tick());
+    this.#every(PAIRING_EVERY_MS, () => this.#pairing.tick());
+    this.#every(this.#options.limits.certificateEveryMs, () => void this.#renew());
+    log.info({ port: this.#port, host: localName() }, 'the page is open');
+  }
+
+  /** Idempotent. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#agent.stop();
+    this.#cameras.stop();
+    this.#preview.stop();
+    this.#pairing.tick();
+    this.#sessions.stop();
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+    this.#tellCounts();
+  }
+
+  #makeServer(pair: { key?: string; cert?: string }): Server {
+    const { limits } = this.#options;
+    const server = createServer(
+      {
+        ...pair,
+        minVersion: 'TLSv1.3',
+        ALPNProtocols: ['http/1.1'],
+        handshakeTimeout: limits.headersMs,
+        headersTimeout: limits.headersMs,
+        requestTimeout: limits.requestMs,
+        keepAliveTimeout: limits.headersMs,
+        connectionsCheckingInterval: Math.min(1000, limits.headersMs / 2),
+        maxHeaderSize: HEAD_BYTES_MAX,
+      },
+      (request, response) => void this.#serve(request, response),
+    );
+    server.maxConnections = limits.connectionsMax;
+    server.maxRequestsPerSocket = REQUESTS_A_CONNECTION;
+    server.timeout = limits.silenceMs;
+    server.on('drop', () => {
+      this.#crowded += 1;
+    });
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      const { remoteAddress } = socket;
+      const own = [...this.#sockets].filter((other) => other.remoteAddress === remoteAddress).length;
+      if (own <= limits.connectionsOfOneMax && this.#limits.take('connections', remoteAddress) === 0) return;
+      this.#tooFast += 1;
+      socket.destroy();
+    });
+    const unreadable = (_: Error, socket: { destroy(): void }): void => {
+      this.#unreadable += 1;
+      socket.destroy();
+    };
+    server.on('tlsClientError', unreadable);
+    server.on('clientError', unreadable);
+    return server;
+  }
+
+  /** Never rejects. */
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Whoever leaves in the middle is told nothing.
+    response.on('error', () => response.destroy());
+    try {
+      const reply = await this.#answer(request, response);
+      if (reply !== undefined) write(response, reply);
+    } catch (error) {
+      write(response, refusal(this.#refusedBy(error)));
+    }
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
+    const waitS = Math.ceil(this.#limits.take('requests', request.socket.remoteAddress));
+    if (waitS > 0) {
+      this.#tooFast += 1;
+      throw new Refused(429, { error: 'too-many-requests' }, { 'Retry-After': String(waitS) });
+    }
+    const { method, path, query } = targetOf(request, this.#names, this.#port, this.#routes.box);
+    const file = method === 'GET' ? this.#files.get(path) : undefined;
+    if (file !== undefined) return fileReply(request, file);
+    fromOwnPage(request);
+    return this.#routes.answer(method, path, { request, response, query });
+  }
+
+  #refusedBy(error: unknown): Refused {
+    if (error instanceof Refused) return error;
+    if (error instanceof AgentError) {
+      const reason = error.message;
+      if (error.kind === 'unavailable') return new Refused(503, { error: 'unavailable', reason });
+      if (error.kind === 'exhausted')
+        return new Refused(429, { error: 'busy', reason }, { 'Retry-After': '1' });
+      if (error.kind === 'denied') return new Refused(400, { error: 'denied', reason });
+      if (error.kind === 'corrupt') return new Refused(502, { error: 'unreadable', reason });
+    }
+    // Only where it happened: a message may hold what was typed.
+    const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join(' ') : '';
+    this.#faultLine.due((leftOut) =>
+      this.#options.log.error({ stack, leftOut }, 'a request failed by a mistake of the program'),
+    );
+    return new Refused(500, {
+      error: 'failed',
+      reason: 'a mistake of the program; the log of the box tells more',
+    });
+  }
+
+  #every(ms: number, act: () => void): void {
+    this.#timers.push(setInterval(act, ms).unref());
+  }
+
+  #tick(): void {
+    this.#sessions.prune();
+    this.#preview.tick();
+    this.#countsLine.due(() => this.#tellCounts());
+  }
+
+  /** A certificate that was renewed is shown from the next connection on. */
+  async #renew(): Promise<void> {
+    try {
+      const pair = await this.#certificate.load();
+      if (pair !== undefined) this.#server?.setSecureContext({ ...pair, minVersion: 'TLSv1.3' });
+    } catch (error) {
+      this.#options.log.warn({ reason: messageOf(error) }, 'the page goes on with the certificate it has');
+    }
+  }
+
+  #tellCounts(): void {
+    const counts = {
+      crowded: this.#crowded,
+      tooFast: this.#tooFast,
+      unreadable: this.#unreadable,
+      skippedPictures: this.#preview.skipped,
+      stuckViewers: this.#preview.cut,
+    };
+    const text = JSON.stringify(counts);
+    if (text === this.#told || Object.values(counts).every((count) => count === 0)) return;
+    this.#told = text;
+    this.#options.log.info(counts, 'closed or left out since the start of the page');
+  }
+}
+
+function fileReply({ headers }: IncomingMessage, { type, gzip, plain, etag }: StaticFile): Reply {
+  // Asked again each time, so that page and box are of one version; not sent again.
+  const common = { ETag: etag, 'Cache-Control': 'no-cache', Vary: 'Accept-Encoding' };
+  if (headers['if-none-match'] === etag) return { status: 304, headers: common };
+  if (!/\bgzip\b/.test(String(headers['accept-encoding'] ?? '')))
+    return { status: 200, type, body: plain, headers: common };
+  return { status: 200, type, body: gzip, headers: { ...common, 'Content-Encoding': 'gzip' } };
+}

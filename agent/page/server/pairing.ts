@@ -1,0 +1,232 @@
+/**
+ * Who may use the page: a phone on which the code of the label was typed, or one that a paired phone lets in.
+ *
+ * INVARIANTS: a code is good once: that it is used is on disk before anybody is let in, and where that cannot be known or
+ * written nobody is. Where the state folder shows an earlier life and the list of used codes is gone, nobody is. Codes are
+ * compared by their hashes, in constant time; no line of the log holds one. Wrong tries are counted for the box and not
+ * for an address, and a restart forgets none.
+ * LIMITS: TRIES_FREE wrong tries, then a lock that doubles with each further one, up to LOCK_MS_MAX; a label's code is good
+ * for VALID_S of the box's own running time; USED_MAX hashes are remembered, the oldest goes first.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { writeAtomically } from '../../base/atomic-file.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { PairRefused } from '../../contract/page-api.ts';
+import { makeSetupCode, SetupCode, setupCodeHash } from '../../contract/setup-code.ts';
+import { readJson } from './state-file.ts';
+
+export const USED_CODES_FILE = 'used-codes.json';
+
+const TRIES_FREE = 5;
+const LOCK_MS_FIRST = 60_000;
+/** 80 bits cannot be guessed at any rate: a longer lock would only help who wants to keep the technician out. */
+const LOCK_MS_MAX = 3_600_000;
+/**
+ * Time that the box has run with an unused code. Not time of day: a box without a clock of its own comes up with that of
+ * its image and jumps by months when the network is there.
+ */
+const VALID_S = 30 * 86_400;
+const KEEP_EVERY_MS = 3_600_000;
+const FRESH_MS = 10 * 60_000;
+const USED_MAX = 1000;
+
+const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const strict = { additionalProperties: false } as const;
+const UsedCodes = Type.Object(
+  {
+    version: Type.Literal(1),
+    used: Type.Array(Hash, { maxItems: USED_MAX }),
+    /** Since the last right one. */
+    wrong: Type.Integer({ minimum: 0 }),
+    /** The label's code as it lies there, and for how long the box has run with it. */
+    offered: Type.Union([
+      Type.Null(),
+      Type.Object({ sha256: Hash, ranS: Type.Number({ minimum: 0 }) }, strict),
+    ]),
+  },
+  strict,
+);
+type UsedCodes = Static<typeof UsedCodes>;
+
+export interface PairingOptions {
+  readonly stateDir: string;
+  /** Hash of the label's code (contract/setup-code.ts). */
+  readonly setupCodeFile: string;
+  /** The state folder is not that of a first start. */
+  readonly livedBefore: boolean;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly log: Logger;
+}
+
+export class Pairing {
+  readonly #options: PairingOptions;
+  readonly #file: string;
+  #state: UsedCodes | undefined;
+  #fault = 'not started';
+  #lockedUntilMs = Number.NEGATIVE_INFINITY;
+  #countedAtMs: number;
+  #keptAtMs: number;
+  /** For a second phone; in memory alone. */
+  #fresh: { readonly sha256: string; readonly untilMs: number } | undefined;
+
+  constructor(options: PairingOptions) {
+    this.#options = options;
+    this.#file = join(options.stateDir, USED_CODES_FILE);
+    this.#countedAtMs = options.clock.nowMs();
+    this.#keptAtMs = this.#countedAtMs;
+  }
+
+  /** Never throws for what the disk does: then nobody is paired, and the log says why. */
+  start(): void {
+    const { clock, log } = this.#options;
+    try {
+      this.#state = this.#load();
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+      this.#fault = error.message;
+      log.error({ reason: error.message }, 'no phone can be paired');
+      return;
+    }
+    this.#countedAtMs = clock.nowMs();
+    // How long it was locked is not known after a restart: from the beginning, then.
+    this.#lockedUntilMs = clock.nowMs() + lockMs(this.#state.wrong);
+    this.#count();
+  }
+
+  /** Undefined: let in. */
+  try(typed: string): PairRefused | undefined {
+    const { clock, log } = this.#options;
+    const nowMs = clock.nowMs();
+    if (nowMs < this.#lockedUntilMs) return this.#locked(nowMs);
+    this.#count();
+    const state = this.#state;
+    if (state === undefined) return { error: 'no-code', reason: this.#fault };
+    const hash = setupCodeHash(typed);
+    const label = this.#label();
+    if (this.#fresh !== undefined && same(hash, this.#fresh.sha256)) return this.#tryFresh(nowMs);
+    if (state.used.some((used) => same(hash, used))) return { error: 'used' };
+    if (label === undefined && this.#fresh === undefined) return this.#noCode();
+    if (label === undefined || !same(hash, label)) return this.#wrong(state, nowMs);
+    if ((state.offered?.ranS ?? 0) > VALID_S) return { error: 'expired' };
+    const used = [...state.used.slice(1 - USED_MAX), label];
+    if (!this.#keep({ ...state, used, wrong: 0, offered: null }))
+      return { error: 'no-code', reason: this.#fault };
+    log.info({}, 'a phone was paired by the code of the label, which is used now');
+    return undefined;
+  }
+
+  /** For one more phone, for `minutes`; it takes the place of the one before. */
+  freshCode(): { readonly code: string; readonly minutes: number } {
+    const code = makeSetupCode();
+    this.#fresh = { sha256: setupCodeHash(code), untilMs: this.#options.clock.nowMs() + FRESH_MS };
+    return { code, minutes: FRESH_MS / 60_000 };
+  }
+
+  /** Now and then: for how long the label's code has been there. */
+  tick(): void {
+    this.#count();
+  }
+
+  #load(): UsedCodes {
+    const first: UsedCodes = { version: 1, used: [], wrong: 0, offered: null };
+    if (!existsSync(this.#file)) {
+      if (this.#options.livedBefore) {
+        const fix = 'put a new setup-code.json in place and remove the rest of the state folder';
+        throw new AgentError('corrupt', `${this.#file} is missing although the page has run before; ${fix}`);
+      }
+      try {
+        writeState(this.#file, first);
+      } catch (error) {
+        throw new AgentError('unavailable', `${this.#file} cannot be written: ${messageOf(error)}`, error);
+      }
+      return first;
+    }
+    return readJson(this.#file, UsedCodes);
+  }
+
+  #tryFresh(nowMs: number): PairRefused | undefined {
+    const expired = nowMs >= (this.#fresh?.untilMs ?? 0);
+    this.#fresh = undefined;
+    if (expired) return { error: 'expired' };
+    this.#options.log.info({}, 'a phone was paired by a code of a paired phone');
+    return undefined;
+  }
+
+  #noCode(): PairRefused {
+    return { error: 'no-code', reason: `${this.#options.setupCodeFile} holds no code that was not used` };
+  }
+
+  #locked(nowMs: number): PairRefused {
+    return { error: 'locked', retryInS: Math.ceil((this.#lockedUntilMs - nowMs) / 1000) };
+  }
+
+  #wrong(state: UsedCodes, nowMs: number): PairRefused {
+    const wrong = state.wrong + 1;
+    // Counted whatever the disk does; where it refuses, a restart forgets this one.
+    this.#state = { ...state, wrong };
+    this.#keep(this.#state);
+    this.#lockedUntilMs = nowMs + lockMs(wrong);
+    const lockS = lockMs(wrong) / 1000;
+    this.#options.log.warn({ wrong, lockS }, 'a wrong code was typed');
+    return { error: 'wrong', left: Math.max(0, TRIES_FREE - wrong), ...(lockS > 0 && { retryInS: lockS }) };
+  }
+
+  /** Hash of the label's code; undefined where there is none to be used. */
+  #label(): string | undefined {
+    const { setupCodeFile } = this.#options;
+    if (!existsSync(setupCodeFile)) return undefined;
+    try {
+      const { sha256 } = readJson(setupCodeFile, SetupCode);
+      return this.#state?.used.includes(sha256) === true ? undefined : sha256;
+    } catch (error) {
+      this.#options.log.error({ reason: messageOf(error) }, 'the setup code cannot be read');
+      return undefined;
+    }
+  }
+
+  #count(): void {
+    const nowMs = this.#options.clock.nowMs();
+    const passedS = Math.max(0, nowMs - this.#countedAtMs) / 1000;
+    this.#countedAtMs = nowMs;
+    const state = this.#state;
+    const label = this.#label();
+    if (state === undefined || label === undefined) return;
+    const known = state.offered?.sha256 === label;
+    const offered = { sha256: label, ranS: known ? (state.offered?.ranS ?? 0) + passedS : 0 };
+    this.#state = { ...state, offered };
+    if (!known || nowMs - this.#keptAtMs >= KEEP_EVERY_MS) this.#keep(this.#state);
+  }
+
+  /** False: it is not on disk, and nothing may rest on it. */
+  #keep(state: UsedCodes): boolean {
+    try {
+      writeState(this.#file, state);
+    } catch (error) {
+      this.#fault = `${this.#file} cannot be written: ${messageOf(error)}`;
+      this.#options.log.error({ reason: this.#fault }, 'no phone can be paired');
+      return false;
+    }
+    this.#keptAtMs = this.#options.clock.nowMs();
+    this.#state = state;
+    return true;
+  }
+}
+
+function lockMs(wrong: number): number {
+  if (wrong < TRIES_FREE) return 0;
+  return Math.min(LOCK_MS_MAX, LOCK_MS_FIRST * 2 ** Math.min(30, wrong - TRIES_FREE));
+}
+
+function writeState(file: string, state: UsedCodes): void {
+  writeAtomically(file, JSON.stringify(state));
+}
+
+/** Both are SHA-256 in hexadecimal digits. */
+function same(one: string, other: string): boolean {
+  return timingSafeEqual(Buffer.from(one, 'hex'), Buffer.from(other, 'hex'));
+}

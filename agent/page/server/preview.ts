@@ -1,0 +1,173 @@
+/**
+ * The phones that look: each is an HTTP answer that does not end, to which pictures are added.
+ *
+ * INVARIANTS: a picture is the newest or none: one that comes while the phone has not taken the one before is left out and
+ * counted, never queued. That there is no picture is never left out: what is shown must go away. Nothing is kept.
+ * LIMITS: one viewer a session; one that has not taken what it was sent for STUCK_MS is cut.
+ */
+import type { ServerResponse } from 'node:http';
+import type { Clock } from '../../base/clock.ts';
+import { rethrowBug } from '../../base/errors.ts';
+import type { PreviewHeader } from '../../contract/page-api.ts';
+import { NO_PICTURE, type NoPicture, PREVIEW_BYTES_MAX } from '../../contract/page-link.ts';
+import type { AgentClient, NoPictureMessage, Picture } from './agent-client.ts';
+import type { Session } from './sessions.ts';
+
+const STUCK_MS = 20_000;
+const NOTHING = Buffer.alloc(0);
+
+interface Viewer {
+  readonly id: number;
+  readonly session: Session;
+  readonly response: ServerResponse;
+  /** Since when it has not taken all; undefined: it has. */
+  unreadSinceMs: number | undefined;
+  /** To be said as soon as it has. */
+  owed: PreviewHeader | undefined;
+}
+
+export interface PreviewOptions {
+  readonly agent: Pick<AgentClient, 'ask'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
+}
+
+export class Preview {
+  readonly #options: PreviewOptions;
+  readonly #viewers = new Map<number, Viewer>();
+  #lastId = 0;
+  #skipped = 0;
+  #cut = 0;
+
+  constructor(options: PreviewOptions) {
+    this.#options = options;
+  }
+
+  /** Pictures that a phone did not get because it was too slow. */
+  get skipped(): number {
+    return this.#skipped;
+  }
+
+  /** Phones that read nothing any more. */
+  get cut(): number {
+    return this.#cut;
+  }
+
+  /** The head of the answer is written; from now on it belongs to the preview. */
+  add(session: Session, response: ServerResponse): void {
+    this.end(session);
+    this.#lastId += 1;
+    const viewer: Viewer = { id: this.#lastId, session, response, unreadSinceMs: undefined, owed: undefined };
+    this.#viewers.set(viewer.id, viewer);
+    response.on('close', () => this.#left(viewer));
+    this.#ask(viewer);
+  }
+
+  /** The session is over, or looks anew. */
+  end(session: Session): void {
+    for (const viewer of this.#viewers.values()) {
+      if (viewer.session !== session) continue;
+      this.#viewers.delete(viewer.id);
+      this.#tellLeft(viewer);
+      viewer.response.destroy();
+    }
+  }
+
+  /** The agent is there again, and knows of nobody who looks. */
+  connected(): void {
+    for (const viewer of this.#viewers.values()) this.#ask(viewer);
+  }
+
+  away(): void {
+    this.showNone({
+      kind: 'no-picture',
+      why: 'not-started',
+      reason: 'the agent does not answer',
+      viewer: null,
+    });
+  }
+
+  show({ widthPx, heightPx, atMs, tracks }: Picture, jpeg: Uint8Array): void {
+    if (jpeg.length === 0 || jpeg.length > PREVIEW_BYTES_MAX) return;
+    const packed = pack({ picture: true, widthPx, heightPx, atMs, tracks }, jpeg);
+    for (const viewer of this.#viewers.values()) {
+      if (viewer.unreadSinceMs === undefined) this.#write(viewer, packed);
+      else this.#skipped += 1;
+    }
+  }
+
+  showNone({ why, reason, viewer }: NoPictureMessage): void {
+    const header: PreviewHeader = { picture: false, why, reason };
+    for (const one of this.#viewers.values())
+      if (viewer === null || viewer === one.id) this.#tell(one, header);
+  }
+
+  /** Cuts those that read nothing any more. */
+  tick(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const viewer of this.#viewers.values()) {
+      if (viewer.unreadSinceMs === undefined || nowMs - viewer.unreadSinceMs < STUCK_MS) continue;
+      this.#cut += 1;
+      viewer.response.destroy();
+    }
+  }
+
+  /** Ends all, at the end of the page. */
+  stop(): void {
+    for (const { response } of this.#viewers.values()) response.destroy();
+  }
+
+  #ask(viewer: Viewer): void {
+    const { id, session } = viewer;
+    this.#options.agent.ask(session.id, { op: 'preview-start', viewer: id }).then(
+      ({ refused }) => {
+        if (refused === null) return;
+        this.#tell(viewer, { picture: false, why: whyOf(refused.code), reason: refused.reason });
+      },
+      (error: unknown) => {
+        rethrowBug(error);
+        this.#tell(viewer, { picture: false, why: 'not-started', reason: error.message });
+      },
+    );
+  }
+
+  #left(viewer: Viewer): void {
+    if (this.#viewers.delete(viewer.id)) this.#tellLeft(viewer);
+  }
+
+  #tellLeft({ id, session }: Viewer): void {
+    // An agent that is away knows of nobody who looks.
+    this.#options.agent.ask(session.id, { op: 'preview-stop', viewer: id }).catch(rethrowBug);
+  }
+
+  #tell(viewer: Viewer, header: PreviewHeader): void {
+    if (viewer.unreadSinceMs === undefined) this.#write(viewer, pack(header, NOTHING));
+    else viewer.owed = header;
+  }
+
+  #drained(viewer: Viewer): void {
+    viewer.unreadSinceMs = undefined;
+    const { owed } = viewer;
+    viewer.owed = undefined;
+    if (owed !== undefined) this.#write(viewer, pack(owed, NOTHING));
+  }
+
+  #write(viewer: Viewer, bytes: Buffer): void {
+    const { response } = viewer;
+    if (response.destroyed) return;
+    viewer.unreadSinceMs = this.#options.clock.nowMs();
+    // Called when the kernel has taken all of it, or the connection is gone.
+    response.write(bytes, () => this.#drained(viewer));
+  }
+}
+
+function whyOf(code: string): NoPicture {
+  return NO_PICTURE.find((why) => why === code) ?? 'not-started';
+}
+
+function pack(header: PreviewHeader, jpeg: Uint8Array): Buffer {
+  const text = Buffer.from(JSON.stringify(header));
+  const lengths = Buffer.alloc(8);
+  lengths.writeUInt32BE(text.length, 0);
+  lengths.writeUInt32BE(jpeg.length, 4);
+  return Buffer.concat([lengths.subarray(0, 4), text, lengths.subarray(4), jpeg]);
+}

@@ -1,0 +1,209 @@
+/**
+ * What the technician takes along: one A4 page of what the box is, may do and does, with the figures by which anybody can
+ * check it later.
+ *
+ * LIMITS: one page: rows beyond ROWS_MAX and text beyond its field are cut, and say so. The fonts of PDF know the letters of
+ * western Europe; others are shown as `?`.
+ */
+import PDFDocument from 'pdfkit';
+import { encode } from 'uqr';
+import type { ConfigReply } from '../../contract/config-trial.ts';
+import type { AgentView } from '../../contract/page-link.ts';
+import { type Language, RECEIPT_TEXTS, type ReceiptTexts } from './receipt-texts.ts';
+
+const MARGIN_PT = 50;
+const WIDTH_PT = 495;
+const QR_PT = 120;
+const LABEL_PT = 120;
+const ROWS_MAX = 16;
+const FINDINGS_MAX = 8;
+const COLUMNS_PT = [120, 130, 115, 130] as const;
+
+export interface ReceiptInput {
+  readonly agent: AgentView;
+  readonly config: ConfigReply;
+  readonly language: Language;
+  readonly nowMs: number;
+}
+
+export function receipt(input: ReceiptInput): Promise<Buffer> {
+  const { agent, language, nowMs } = input;
+  const texts = RECEIPT_TEXTS[language];
+  const doc = new PDFDocument({
+    size: 'A4',
+    margins: { top: MARGIN_PT, left: MARGIN_PT, right: MARGIN_PT, bottom: 20 },
+    lang: language,
+    info: { Title: `${texts.title} ${agent.box}`, CreationDate: new Date(nowMs) },
+  });
+  const parts: Buffer[] = [];
+  const whole = new Promise<Buffer>((resolve, reject) => {
+    doc.on('data', (part: Buffer) => parts.push(part));
+    doc.on('end', () => resolve(Buffer.concat(parts)));
+    doc.on('error', reject);
+  });
+  drawHead(doc, input, texts);
+  drawVerdict(doc, input, texts);
+  drawRules(doc, input, texts);
+  drawProof(doc, input, texts);
+  drawCode(doc, codeText(input));
+  doc.end();
+  return whole;
+}
+
+/** Whether the box may be left: nothing has failed, and it looks under an order that is more than a permit to install. */
+function isGo({ agent, config }: ReceiptInput): boolean {
+  const failed = agent.findings.some(({ verdict }) => verdict === 'failed');
+  return !failed && agent.mode === 'active' && agent.order?.installation === false && config.trial === null;
+}
+
+function drawHead(
+  doc: PDFKit.PDFDocument,
+  { agent, config, nowMs }: ReceiptInput,
+  texts: ReceiptTexts,
+): void {
+  const { order, box, site } = agent;
+  doc.font('Helvetica-Bold').fontSize(20).text(latin(texts.title), MARGIN_PT, MARGIN_PT);
+  doc.moveDown(0.6);
+  const narrow = WIDTH_PT - QR_PT - 20;
+  field(doc, texts.box, `${box} · ${site} · vigie ${agent.version}`, narrow);
+  field(doc, texts.made, timeText(nowMs, agent.timeZone), narrow);
+  if (order === null) field(doc, texts.order, texts.noOrder, narrow);
+  else {
+    const until = `${texts.until} ${timeText(Date.parse(order.notAfter), agent.timeZone)}`;
+    const permit = order.installation ? `; ${texts.installation}` : '';
+    field(doc, texts.order, `${order.order} (${order.authority}), ${until}${permit}`, narrow);
+  }
+  field(doc, texts.camera, config.installed?.cameraAddress ?? texts.notKnown, narrow);
+  doc.y = Math.max(doc.y, MARGIN_PT + QR_PT + 16);
+}
+
+function drawVerdict(doc: PDFKit.PDFDocument, input: ReceiptInput, texts: ReceiptTexts): void {
+  const { agent, config } = input;
+  heading(doc, texts.verdict);
+  doc
+    .font('Helvetica-Bold')
+    .fontSize(16)
+    .text(isGo(input) ? texts.go : texts.noGo, MARGIN_PT);
+  if (config.trial !== null) line(doc, texts.trial);
+  if (agent.mode !== 'active') line(doc, `${agent.mode}: ${agent.reason ?? ''}`);
+  const open = agent.findings.filter(({ verdict }) => verdict !== 'ok');
+  for (const { name, verdict, detail } of open.slice(0, FINDINGS_MAX)) {
+    line(doc, `${name} (${verdict === 'failed' ? texts.failed : texts.unknown}): ${detail}`);
+  }
+  if (open.length > FINDINGS_MAX) line(doc, texts.more(open.length - FINDINGS_MAX));
+}
+
+function drawRules(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, texts: ReceiptTexts): void {
+  const { zones = [], lines = [], masks = [], rules = [] } = config.installed ?? {};
+  heading(doc, texts.rules);
+  const names = (of: readonly { id: string }[]): string =>
+    of.length === 0 ? texts.none : of.map(({ id }) => id).join(', ');
+  field(doc, texts.zones, names(zones));
+  field(doc, texts.lines, names(lines));
+  field(doc, texts.masks, String(masks.length));
+  row(doc, texts.heads, 'Helvetica-Bold');
+  for (const rule of rules.slice(0, ROWS_MAX)) {
+    const walk = agent.status.report.accuracy?.rules.find((each) => each.rule === rule.id)?.walk ?? null;
+    const uncovered = agent.refusedRules.some(({ id }) => id === rule.id);
+    const result = walk === null ? texts.notWalked : texts.seen(walk.seen, walk.passes);
+    row(doc, [rule.id, rule.kind, whereOf(rule), uncovered ? texts.notCovered : result], 'Helvetica');
+  }
+  if (rules.length === 0) line(doc, texts.none);
+  if (rules.length > ROWS_MAX) line(doc, texts.more(rules.length - ROWS_MAX));
+}
+
+function whereOf(rule: object): string {
+  const place: unknown = Reflect.get(rule, 'zone') ?? Reflect.get(rule, 'line');
+  return typeof place === 'string' ? place : '-';
+}
+
+function drawProof(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, texts: ReceiptTexts): void {
+  doc.moveDown(0.5);
+  const { journal } = agent.status;
+  field(doc, texts.configuration, config.sha256 ?? texts.notKnown);
+  const head = journal === null ? texts.notKnown : `${texts.entries(journal.entries)} ${journal.root}`;
+  field(doc, texts.journal, head);
+  doc.moveDown(0.5);
+  doc.font('Helvetica').fontSize(8).text(latin(texts.code), MARGIN_PT);
+}
+
+/** For a machine: the same in every language, a line each. */
+function codeText(input: ReceiptInput): string {
+  const { agent, config, nowMs } = input;
+  const { journal } = agent.status;
+  return [
+    'vigie receipt 1',
+    `${agent.site}/${agent.box}`,
+    new Date(nowMs).toISOString(),
+    isGo(input) ? 'go' : 'no-go',
+    `order ${agent.order === null ? '-' : `${latin(agent.order.order)} ${agent.order.notAfter}`}`,
+    `config ${config.sha256 ?? '-'}`,
+    `journal ${journal === null ? '-' : `${journal.entries} ${journal.root}`}`,
+  ].join('\n');
+}
+
+function drawCode(doc: PDFKit.PDFDocument, text: string): void {
+  const { data, size } = encode(text, { ecc: 'L', border: 2 });
+  const cellPt = QR_PT / size;
+  const [leftPt, topPt] = [MARGIN_PT + WIDTH_PT - QR_PT, MARGIN_PT];
+  for (const [y, cells] of data.entries())
+    for (const [x, dark] of cells.entries())
+      if (dark) doc.rect(leftPt + x * cellPt, topPt + y * cellPt, cellPt, cellPt);
+  doc.fill('black');
+}
+
+function heading(doc: PDFKit.PDFDocument, text: string): void {
+  doc.moveDown(0.6);
+  doc.font('Helvetica-Bold').fontSize(12).text(latin(text), MARGIN_PT);
+  doc.moveDown(0.2);
+}
+
+/** Two lines at most. */
+function field(doc: PDFKit.PDFDocument, label: string, value: string, widthPt = WIDTH_PT): void {
+  const { y } = doc;
+  doc.font('Helvetica').fontSize(9);
+  doc.text(latin(label), MARGIN_PT, y, { width: LABEL_PT });
+  const options = { width: widthPt - LABEL_PT, height: 24, ellipsis: true };
+  doc.text(latin(value), MARGIN_PT + LABEL_PT, y, options);
+  doc.y += 2;
+}
+
+function line(doc: PDFKit.PDFDocument, text: string): void {
+  doc
+    .font('Helvetica')
+    .fontSize(9)
+    .text(latin(text), MARGIN_PT, doc.y, { width: WIDTH_PT, height: 24, ellipsis: true });
+}
+
+function row(doc: PDFKit.PDFDocument, cells: readonly [string, string, string, string], font: string): void {
+  const { y } = doc;
+  let x = MARGIN_PT;
+  doc.font(font).fontSize(9);
+  for (const [index, cell] of cells.entries()) {
+    const width = COLUMNS_PT[index] ?? 100;
+    doc.text(latin(cell), x, y, { width: width - 6, height: 11, ellipsis: true, lineBreak: true });
+    x += width;
+  }
+  doc.y = y + 13;
+}
+
+/** What the fonts of every PDF reader have (Windows-1252), on one line. */
+function latin(text: string): string {
+  return text.replace(/\s+/g, ' ').replace(/[^\x20-\x7e\xa0-\xff‘’“”–—…€œŒ]/g, '?');
+}
+
+function timeText(ms: number, timeZone: string): string {
+  const iso = new Date(ms).toISOString().slice(0, 16);
+  try {
+    const local = new Intl.DateTimeFormat('sv-SE', {
+      dateStyle: 'short',
+      timeStyle: 'short',
+      timeZone,
+    }).format(ms);
+    return `${local} ${timeZone} (${iso}Z)`;
+  } catch (error) {
+    // No such time zone on this machine.
+    if (error instanceof RangeError) return `${iso}Z`;
+    throw error;
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Phones that are paired with this box. They stay paired over a restart of the page and of the box: power goes in the middle
+ * of an installation, and the code of the label is used by then.
+ *
+ * INVARIANTS: of a token only the hash is kept: no file and no copy of one lets anybody in. The id by which the journal
+ * names a session is by chance and tells nothing of the token. A session's time is the page's running time by the monotonic
+ * clock: what the wall clock does neither lengthens nor ends it. On disk there is never more time than is left: a power cut
+ * may cost KEEP_EVERY_MS of it and adds none. A file that cannot be read is no session, and is said once.
+ * LIMITS: SESSIONS_MAX; one more takes the place of the oldest, since whoever has a good code was given it. Written at
+ * changes, and every KEEP_EVERY_MS; where the disk refuses, the log says so once and each next write is another try.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { writeAtomically } from '../../base/atomic-file.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { readJson } from './state-file.ts';
+
+const SESSIONS_FILE = 'sessions.json';
+/** The technician's phone and a second one. */
+const SESSIONS_MAX = 2;
+/** A working day. */
+const SESSION_MS = 8 * 3_600_000;
+const KEEP_EVERY_MS = 60_000;
+/** OWASP, Session Management Cheat Sheet: 64 bits at least. */
+const TOKEN_BYTES = 32;
+/** `__Host-`: no other host and no other path can set it, and only over TLS (RFC 6265bis, 4.1.3.2). */
+const COOKIE = '__Host-vigie';
+const TOKEN = /(?:^|;\s*)__Host-vigie=([A-Za-z0-9_-]{43})(?:;|$)/;
+/** The phone keeps it over a weekend without power, which is no time of the session's; the box decides what it is worth. */
+const COOKIE_S = 3 * 86_400;
+
+const strict = { additionalProperties: false } as const;
+const Kept = Type.Object(
+  {
+    version: Type.Literal(1),
+    /** The oldest first. */
+    sessions: Type.Array(
+      Type.Object(
+        {
+          /** Of the token. */
+          sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+          id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+          leftS: Type.Number({ minimum: 0, maximum: SESSION_MS / 1000 }),
+        },
+        strict,
+      ),
+      { maxItems: SESSIONS_MAX },
+    ),
+  },
+  strict,
+);
+
+export interface Session {
+  /** For the journal: 16 hexadecimal digits. */
+  readonly id: string;
+  /** By the monotonic clock. */
+  readonly untilMs: number;
+}
+
+export interface SessionsOptions {
+  readonly stateDir: string;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly log: Logger;
+  onEnded(session: Session): void;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #file: string;
+  /** By the token's hash, the oldest first. */
+  readonly #sessions = new Map<string, Session>();
+  #keptAtMs: number;
+  #started = false;
+  /** The disk did not take what the sessions are now. */
+  #refused = false;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#file = join(options.stateDir, SESSIONS_FILE);
+    this.#keptAtMs = options.clock.nowMs();
+  }
+
+  /** Takes up those of before; never throws for what the disk does. */
+  start(): void {
+    const { clock, log } = this.#options;
+    this.#started = true;
+    try {
+      if (!existsSync(this.#file)) return;
+      const { sessions }: Static<typeof Kept> = readJson(this.#file, Kept);
+      for (const { sha256, id, leftS } of sessions) {
+        if (leftS > 0) this.#sessions.set(sha256, { id, untilMs: clock.nowMs() + leftS * 1000 });
+      }
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+      log.error({ reason: error.message }, 'phones that were paired must be paired anew');
+    }
+    // Time that runs from now on is off the disk before it is used; a damaged file is replaced.
+    this.#keep();
+  }
+
+  /** Idempotent. */
+  stop(): void {
+    if (!this.#started) return;
+    this.prune();
+    this.#keep(0);
+    this.#started = false;
+  }
+
+  /** The value of Set-Cookie. */
+  open(): { readonly session: Session; readonly cookie: string } {
+    this.prune();
+    const oldest = [...this.#sessions.keys()][0];
+    if (oldest !== undefined && this.#sessions.size >= SESSIONS_MAX) this.#end(oldest);
+    const token = randomBytes(TOKEN_BYTES).toString('base64url');
+    const untilMs = this.#options.clock.nowMs() + SESSION_MS;
+    const session = { id: randomBytes(8).toString('hex'), untilMs };
+    this.#sessions.set(hashOf(token), session);
+    this.#keep();
+    return { session, cookie: cookieOf(token, COOKIE_S) };
+  }
+
+  /** Whose request it is, by its Cookie header. */
+  find(cookie: string | undefined): Session | undefined {
+    this.prune();
+    const token = TOKEN.exec(cookie ?? '')?.[1];
+    return token === undefined ? undefined : this.#sessions.get(hashOf(token));
+  }
+
+  /** The value of Set-Cookie by which the phone forgets it. */
+  close(session: Session): string {
+    for (const [hash, known] of this.#sessions) if (known === session) this.#end(hash);
+    this.#keep();
+    return cookieOf('', 0);
+  }
+
+  leftS({ untilMs }: Session): number {
+    return Math.max(0, Math.round((untilMs - this.#options.clock.nowMs()) / 1000));
+  }
+
+  /** Ends those whose time is over, and keeps what time the others have; often. */
+  prune(): void {
+    const nowMs = this.#options.clock.nowMs();
+    const before = this.#sessions.size;
+    for (const [hash, { untilMs }] of this.#sessions) if (nowMs >= untilMs) this.#end(hash);
+    const isDue = nowMs - this.#keptAtMs >= KEEP_EVERY_MS && (this.#sessions.size > 0 || this.#refused);
+    if (isDue || this.#sessions.size < before) this.#keep();
+  }
+
+  #end(hash: string): void {
+    const session = this.#sessions.get(hash);
+    this.#sessions.delete(hash);
+    if (session !== undefined) this.#options.onEnded(session);
+  }
+
+  /** As they will be after `aheadMs`: by then it is written again, or power was cut. */
+  #keep(aheadMs = KEEP_EVERY_MS): void {
+    const { clock, log } = this.#options;
+    const nowMs = clock.nowMs();
+    this.#keptAtMs = nowMs;
+    const sessions = [...this.#sessions].map(([sha256, { id, untilMs }]) => {
+      return { sha256, id, leftS: Math.max(0, untilMs - nowMs - aheadMs) / 1000 };
+    });
+    try {
+      writeAtomically(this.#file, JSON.stringify({ version: 1, sessions } satisfies Static<typeof Kept>));
+      this.#refused = false;
+    } catch (error) {
+      const reason = `${this.#file} cannot be written: ${messageOf(error)}`;
+      if (!this.#refused) log.error({ reason }, 'a restart will not know which phones are paired now');
+      this.#refused = true;
+    }
+  }
+}
+
+/** Found by hash: what a guess takes tells nothing of the tokens that there are. */
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+function cookieOf(value: string, maxAgeS: number): string {
+  return `${COOKIE}=${value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=${maxAgeS}`;
+}

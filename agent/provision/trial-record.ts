@@ -1,0 +1,77 @@
+/** What is known of a trial that runs: a file beside the configuration, so that a power cut does not forget it. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+export const TrialRecord = Type.Object(
+  {
+    version: Type.Literal(1),
+    id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+    /** By the wall clock, for people. */
+    began: Type.String({ maxLength: 32 }),
+    /** Of the kernel: another one is another boot. */
+    boot: Type.String({ maxLength: 64 }),
+    /** CLOCK_BOOTTIME, s: it counts on while a machine sleeps, and no clock that is set moves it. */
+    endBoottimeS: Type.Number({ minimum: 0 }),
+    former: Sha256,
+    tried: Sha256,
+  },
+  { additionalProperties: false },
+);
+export type TrialRecord = Static<typeof TrialRecord>;
+
+export interface TrialPaths {
+  readonly record: string;
+  /** The configuration as it was. */
+  readonly former: string;
+  /** Where the former one goes when somebody has changed the file during a trial. */
+  readonly aside: string;
+}
+
+export function trialPaths(config: string): TrialPaths {
+  const record = join(dirname(config), 'trial.json');
+  return { record, former: `${config}.before-trial`, aside: `${config}.before` };
+}
+
+/** What is on trial is no configuration to go back to. */
+export function isOnTrial(config: string): boolean {
+  return existsSync(trialPaths(config).record);
+}
+
+/** Undefined where there is none; null where it is damaged. Throws AgentError `unavailable`. */
+export function readTrialRecord(config: string): TrialRecord | null | undefined {
+  const file = trialPaths(config).record;
+  if (!existsSync(file)) return undefined;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new AgentError('unavailable', `${file} cannot be read: ${messageOf(error)}`, error);
+  }
+  const record = jsonOf(text);
+  return Value.Check(TrialRecord, record) ? record : null;
+}
+
+export function sha256Of(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+export interface BootClock {
+  /** CLOCK_BOOTTIME, s. */
+  boottimeS(): number;
+  bootId(): string;
+  wallMs(): number;
+}
+
+export const systemBootClock: BootClock = {
+  // Its first number is CLOCK_BOOTTIME (proc_uptime(5)).
+  boottimeS: () => Number.parseFloat(readFileSync('/proc/uptime', 'utf8')),
+  bootId: () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+  wallMs: () => Date.now(),
+};

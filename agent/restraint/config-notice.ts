@@ -1,0 +1,93 @@
+/**
+ * Tells the room once of each change of what the box watches: somebody's own edit, a technician's, or a file that was put
+ * back. What changed is found when the journal is opened (journal/watched.ts).
+ *
+ * INVARIANT: told when the event is durable, not before: a change outlives a crash in between, and may then be told twice.
+ */
+import { rethrowBug } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
+import type { Config } from '../contract/config.ts';
+import { CHANGED_LISTS, type ConfigChange } from '../contract/config-change.ts';
+import { isOutlined } from './authorisation.ts';
+import { WatchedFile } from './journal/watched.ts';
+
+/** As many as an event names. */
+const PLACES_TOLD_MAX = 64;
+const REASON_MAX = 500;
+
+export interface ConfigNoticeOptions {
+  readonly config: Config;
+  readonly stateDir: string;
+  readonly log: Logger;
+  readonly journal: { readonly writable: boolean };
+  /** The order that holds, whose outlines may sign what was drawn. */
+  readonly restraint: { readonly order: Authorisation | undefined };
+  readonly flow: { happened(kind: 'config-changed', cause: object): void };
+}
+
+export class ConfigNotice {
+  readonly #options: ConfigNoticeOptions;
+  readonly #file: WatchedFile;
+  #done = false;
+
+  constructor(options: ConfigNoticeOptions) {
+    this.#options = options;
+    this.#file = new WatchedFile(options.stateDir);
+  }
+
+  /** To be called when the order has been judged, and often. */
+  tick(): void {
+    const { config, log, journal, restraint, flow } = this.#options;
+    // Before the journal was opened nobody has compared.
+    if (this.#done || !journal.writable) return;
+    this.#done = true;
+    const change = this.#file.untold;
+    if (change === undefined) return;
+    flow.happened('config-changed', causeOf(change, config, restraint.order));
+    try {
+      this.#file.told();
+    } catch (error) {
+      rethrowBug(error);
+      log.warn({ reason: error.message }, 'that the configuration has changed will be told again');
+    }
+  }
+}
+
+function causeOf({ lists, places }: ConfigChange, config: Config, order: Authorisation | undefined): object {
+  const changed = places.map(({ list, id }) =>
+    list === 'zones' || list === 'lines'
+      ? { list, id, outlined: order !== undefined && isOutlined(order, list, id, config) }
+      : { list, id },
+  );
+  const told = changed.slice(0, PLACES_TOLD_MAX);
+  const more = changed.length - told.length;
+  const reason = [...CHANGED_LISTS, 'other', 'unknown']
+    .filter((list) => (lists as readonly string[]).includes(list))
+    .map((list) =>
+      listText(
+        list,
+        changed.filter((place) => place.list === list),
+      ),
+    )
+    .join('; ')
+    .slice(0, REASON_MAX);
+  return { lists, changed: told, ...(more > 0 && { more }), reason };
+}
+
+const WITHOUT_PLACES: Readonly<Record<string, string>> = {
+  camera: 'camera',
+  other: 'something else of the configuration',
+  unknown: 'what it was before is not known',
+};
+
+function listText(
+  list: string,
+  changed: readonly { readonly id: string; readonly outlined?: boolean }[],
+): string {
+  const ids = changed.map(({ id, outlined }) => {
+    if (outlined === undefined) return id;
+    return `${id} (${outlined ? 'inside the outline of the order' : 'no outline of an order signs it'})`;
+  });
+  return WITHOUT_PLACES[list] ?? [list, ids.join(', ')].filter((text) => text !== '').join(' ');
+}

@@ -1,0 +1,93 @@
+/**
+ * The signed orders that a configuration names: the authorisation, and beside it a permit to install, under which the box
+ * looks while it is put up.
+ *
+ * INVARIANTS: fail-closed: what cannot be read, or is not the authority's, allows nothing and says why; the permit counts
+ * only where no authorisation holds, and a file named as a permit counts only where it is one.
+ */
+import { createHash, type KeyObject } from 'node:crypto';
+import { AgentError, rethrowBug } from '../base/errors.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
+import type { Config } from '../contract/config.ts';
+import { authorisationFault, openAuthorisation, type Place } from '../contract/signed-order.ts';
+import { type Coverage, coverageOf, readAuthorisationFile } from './authorisation.ts';
+
+/** An order that holds in all but time. */
+export interface Signed {
+  readonly content: Authorisation;
+  /** As signed, the text of the envelope. */
+  readonly order: string;
+  /** Of the file, lower-case hex. */
+  readonly sha256: string;
+  /** Of the configuration. */
+  readonly coverage: readonly Coverage[];
+}
+
+export interface Refused {
+  readonly reason: string;
+}
+
+export interface Orders {
+  readonly authorisation: Signed | Refused;
+  /** Undefined where none is configured. */
+  readonly installation: Signed | Refused | undefined;
+}
+
+type Ordered = Pick<Config, 'authorisation' | 'installation' | 'rules' | 'zones' | 'lines'>;
+
+export const NO_ORDER = '`authorisation` is not in the configuration';
+
+export function readOrders(config: Ordered, key: KeyObject): Orders {
+  const { authorisation, installation } = config;
+  return {
+    authorisation:
+      authorisation === undefined ? { reason: NO_ORDER } : read(authorisation, 'authorisation', config, key),
+    installation: installation === undefined ? undefined : read(installation, 'installation', config, key),
+  };
+}
+
+/** The one under which the box may look at this time, or why there is none. */
+export function orderInForce(
+  { authorisation, installation }: Orders,
+  place: Place,
+  nowMs: number,
+): Signed | Refused {
+  const own = holding(authorisation, place, nowMs);
+  if (!('reason' in own) || installation === undefined) return own;
+  const permit = holding(installation, place, nowMs);
+  if (!('reason' in permit)) return permit;
+  const reason = `the permit to install does not hold: ${permit.reason}`;
+  return { reason: own.reason === NO_ORDER ? reason : `${own.reason}; and ${reason}` };
+}
+
+function holding(order: Signed | Refused, place: Place, nowMs: number): Signed | Refused {
+  if ('reason' in order) return order;
+  const fault = authorisationFault(order.content, place, nowMs);
+  if (fault === undefined) return order;
+  const late = fault.code === 'expired' || fault.code === 'not-yet-valid';
+  const now = new Date(nowMs).toISOString();
+  return { reason: late ? `${fault.message}; it is ${now} by the latest time seen` : fault.message };
+}
+
+function read(
+  file: string,
+  name: 'authorisation' | 'installation',
+  config: Ordered,
+  key: KeyObject,
+): Signed | Refused {
+  try {
+    const bytes = readAuthorisationFile(file, name);
+    const content = openAuthorisation(bytes, key);
+    if (name === 'installation' && content.installation !== true) {
+      throw new AgentError(
+        'config',
+        `installation ${file} is no permit to install; name it at \`authorisation\``,
+      );
+    }
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    return { content, order: bytes.toString('utf8'), sha256, coverage: coverageOf(content, config) };
+  } catch (error) {
+    rethrowBug(error);
+    return { reason: error.message };
+  }
+}

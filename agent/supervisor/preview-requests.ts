@@ -1,0 +1,74 @@
+/**
+ * Requests for a preview, and vision's answers to them.
+ * LIMITS: one request at a time; one that is not answered in ANSWER_WITHIN_MS, or whose vision has gone, is answered here.
+ */
+import type { Clock } from '../base/clock.ts';
+import { assert } from '../base/errors.ts';
+import {
+  type FromVision,
+  type PreviewAnswer,
+  type Received,
+  receivedSnapshot,
+  type ToVision,
+} from '../contract/link.ts';
+
+/** The pictures of an event go first: sixteen of them take some seconds on a slow board. */
+const ANSWER_WITHIN_MS = 10_000;
+
+export interface PreviewRequestsOptions {
+  readonly clock: Pick<Clock, 'nowMs'>;
+  send(message: ToVision): boolean;
+}
+
+interface Waiting {
+  readonly request: number;
+  readonly untilMs: number;
+  answer(answer: PreviewAnswer): void;
+}
+
+export class PreviewRequests {
+  readonly #options: PreviewRequestsOptions;
+  #requests = 0;
+  #waiting: Waiting | undefined;
+
+  constructor(options: PreviewRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects. One call at a time. */
+  ask(): Promise<PreviewAnswer> {
+    assert(this.#waiting === undefined, 'one preview at a time');
+    this.#requests += 1;
+    const request = this.#requests;
+    if (!this.#options.send({ kind: 'preview', request })) {
+      return Promise.resolve({ picture: undefined, reason: 'there is no vision process' });
+    }
+    const untilMs = this.#options.clock.nowMs() + ANSWER_WITHIN_MS;
+    return new Promise((resolve) => {
+      this.#waiting = { request, untilMs, answer: resolve };
+    });
+  }
+
+  /** Late answers are let go. */
+  hear({ message, binary }: Received<FromVision>): void {
+    if (message.kind !== 'preview' && message.kind !== 'no-preview') return;
+    if (message.request !== this.#waiting?.request) return;
+    if (message.kind === 'no-preview') this.#answer({ picture: undefined, reason: message.reason });
+    else this.#answer({ picture: receivedSnapshot(message, binary), tookMs: message.tookMs });
+  }
+
+  gone(): void {
+    this.#answer({ picture: undefined, reason: 'vision has ended' });
+  }
+
+  tick(): void {
+    if (this.#waiting === undefined || this.#options.clock.nowMs() < this.#waiting.untilMs) return;
+    this.#answer({ picture: undefined, reason: 'vision does not answer' });
+  }
+
+  #answer(answer: PreviewAnswer): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.answer(answer);
+  }
+}

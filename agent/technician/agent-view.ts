@@ -1,0 +1,60 @@
+/** What the page is told of the agent, from those who know it. */
+import { programVersion } from '../base/package-root.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
+import type { Config } from '../contract/config.ts';
+import type { Finding } from '../contract/finding.ts';
+import type { LocalStatus } from '../contract/local-status.ts';
+import type { AgentView, OrderView, PageFinding } from '../contract/page-link.ts';
+import type { Ruling } from '../contract/permit.ts';
+
+const TEXT_MAX = 1000;
+const LIST_MAX = 64;
+
+/** A ruling with the order on which it rests. */
+export interface RuledOrder extends Ruling {
+  readonly authorisation: Authorisation | undefined;
+}
+
+export interface AgentViewSources
+  extends Pick<AgentView, 'preview' | 'walk' | 'configSha256'>,
+    Pick<Config, 'site' | 'box' | 'detector' | 'timeZone' | 'zones' | 'lines' | 'masks'> {
+  /** Undefined before the first ruling. */
+  readonly ruled: RuledOrder | undefined;
+  readonly status: LocalStatus;
+  readonly findings: readonly Finding[];
+}
+
+export function agentView(sources: AgentViewSources): AgentView {
+  const { site, box, detector, timeZone, zones, lines, masks, ruled, status, findings } = sources;
+  const { preview, walk, configSha256 } = sources;
+  const refused = [...(ruled?.refused ?? [])].slice(0, LIST_MAX);
+  return {
+    ...{ site, box, version: programVersion(), timeZone, configSha256, preview, walk, status },
+    mode: ruled?.mode ?? 'unauthorised',
+    reason: ruled === undefined ? 'starting' : (ruled.reason?.slice(0, TEXT_MAX) ?? null),
+    order: ruled?.authorisation === undefined ? null : orderView(ruled.authorisation),
+    refusedRules: refused.map(([id, reason]) => ({ id, reason: reason.slice(0, TEXT_MAX) })),
+    detectorInputPx: [detector.input[0], detector.input[1]],
+    running: { zones: [...zones], lines: [...lines], masks: [...masks] },
+    findings: findings.slice(0, LIST_MAX).map(pageFinding),
+  };
+}
+
+function orderView(authorisation: Authorisation): OrderView {
+  const { order, authority, camera, notAfter, rules, installation, outlines, masks } = authorisation;
+  return {
+    ...{ order, authority, camera, notAfter, rules },
+    installation: installation === true,
+    outlines: outlines ?? [],
+    masks: masks ?? [],
+  };
+}
+
+function pageFinding({ name, state, detail, fix }: Finding): PageFinding {
+  return {
+    name,
+    verdict: state,
+    detail: detail.slice(0, TEXT_MAX),
+    fix: fix?.slice(0, TEXT_MAX) ?? null,
+  };
+}

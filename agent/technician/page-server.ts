@@ -1,0 +1,136 @@
+/**
+ * The socket on which the technician's page asks: a process of another user, which may be taken over.
+ *
+ * INVARIANTS: only who is in the socket's group can connect; what is no message of the contract ends its connection and
+ * nothing else. That it cannot listen is said and counted, and stops nothing.
+ * LIMITS: CONNECTIONS_MAX connections (another one is closed, counted); FROM_PAGE_BYTES_MAX a message; ASKS: what comes
+ * faster is refused unread by anybody but the decoder, and the connection rests until there is room again (counted).
+ * A picture is left out while the one before has not been read; an answer that cannot be handed over ends the connection.
+ */
+import { once } from 'node:events';
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { RepeatedLine } from '../base/repeated-line.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
+import { type Counters, gauge } from '../contract/counters.ts';
+import { LinkEnd } from '../contract/link-end.ts';
+import { encodeToPage, FROM_PAGE_BYTES_MAX } from '../contract/page-frames.ts';
+import { FromPage } from '../contract/page-link.ts';
+import type { Screen } from './preview.ts';
+
+/** One page, and its next life while the first one's end has not been noticed. */
+const CONNECTIONS_MAX = 2;
+/** Two phones that ask for the state once a second, and what they tap. */
+const ASKS = { burst: 40, perS: 10 } as const;
+const FAULT_EVERY_MS = 60_000;
+
+export interface PageServerOptions {
+  /** Whatever an earlier life left there is replaced. */
+  readonly socket: string;
+  readonly mode: number;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly log: Logger;
+  ask(message: FromPage, screen: Screen): void;
+  left(screen: Screen): void;
+}
+
+export class PageServer {
+  readonly #options: PageServerOptions;
+  readonly #sockets = new Set<Socket>();
+  readonly #faultLine: RepeatedLine;
+  #server: Server | undefined;
+  #unserved = 0;
+  #refused = 0;
+  #limited = 0;
+
+  constructor(options: PageServerOptions) {
+    this.#options = options;
+    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, options.clock);
+  }
+
+  get counters(): Counters {
+    return {
+      page_unserved: gauge(this.#unserved),
+      page_refused: this.#refused,
+      page_limited: this.#limited,
+    };
+  }
+
+  /** Never throws for what the disk does. */
+  async start(): Promise<void> {
+    const { socket: path, mode, log } = this.#options;
+    const server = createServer((socket) => this.#serve(socket));
+    server.maxConnections = CONNECTIONS_MAX;
+    server.on('drop', () => {
+      this.#refused += 1;
+    });
+    try {
+      rmSync(path, { force: true });
+      server.listen({ path });
+      await once(server, 'listening');
+      chmodSync(path, mode);
+    } catch (error) {
+      server.close();
+      this.#unserved = 1;
+      log.warn({}, `${path}: no page for a technician (${messageOf(error)}); the agent runs on`);
+      return;
+    }
+    server.on('error', (error) => log.warn({ reason: messageOf(error) }, 'socket of the page'));
+    this.#server = server;
+  }
+
+  /** Idempotent. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    const closed = once(server, 'close');
+    server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #serve(socket: Socket): void {
+    const { clock, log, ask, left } = this.#options;
+    const bucket = new TokenBucket(ASKS, clock);
+    this.#sockets.add(socket);
+    const screen: Screen = {
+      show: (encoded) => socket.writableLength === 0 && link.send(encoded),
+      tell: (encoded) => {
+        if (!link.send(encoded)) link.cut();
+      },
+    };
+    const link = new LinkEnd(
+      socket,
+      FromPage,
+      {
+        onMessage: ({ message }) => {
+          const waitS = bucket.take();
+          if (waitS === 0) ask(message, screen);
+          else this.#limit(socket, message, screen, waitS);
+        },
+        onClosed: (error) => {
+          this.#sockets.delete(socket);
+          left(screen);
+          if (error === undefined) return;
+          this.#refused += 1;
+          const reason = messageOf(error);
+          this.#faultLine.due((leftOut) => log.warn({ reason, leftOut }, 'connection of the page ended'));
+        },
+      },
+      FROM_PAGE_BYTES_MAX,
+    );
+  }
+
+  #limit(socket: Socket, { request }: FromPage, screen: Screen, waitS: number): void {
+    this.#limited += 1;
+    const refused = { code: 'too-many', reason: 'asked too often; wait a second' };
+    screen.tell(encodeToPage({ kind: 'answer', request, refused, state: null }));
+    if (socket.isPaused()) return;
+    socket.pause();
+    setTimeout(() => socket.resume(), waitS * 1000).unref();
+  }
+}

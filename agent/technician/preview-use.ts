@@ -1,0 +1,136 @@
+/**
+ * How long previews have been shown today, kept over restarts.
+ *
+ * INVARIANTS: time is charged before it is used, CHARGE_S at a time, and what was not used is given back at the end: a
+ * power cut costs the technician up to a minute, and gives him none. A new day begins when the wall clock shows a later
+ * date of the site than the last one; a clock that goes back gives nothing back.
+ * LIMITS: one small file; where it is damaged the day is used up, where it cannot be written nothing is shown.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { writeAtomically } from '../base/atomic-file.ts';
+import type { Clock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { PREVIEW_S_A_DAY_MAX } from '../contract/page-link.ts';
+
+const CHARGE_S = 60;
+
+const Kept = Type.Object(
+  { day: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' }), usedS: Type.Number({ minimum: 0 }) },
+  { additionalProperties: false },
+);
+type Kept = Static<typeof Kept>;
+
+export interface PreviewUseOptions {
+  readonly file: string;
+  /** IANA name. */
+  readonly timeZone: string;
+  readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
+  readonly log: Logger;
+}
+
+export class PreviewUse {
+  readonly #options: PreviewUseOptions;
+  readonly #format: Intl.DateTimeFormat;
+  /** Without what runs now. */
+  #kept: Kept = { day: '', usedS: PREVIEW_S_A_DAY_MAX };
+  /** Monotonic times. */
+  #running: { readonly sinceMs: number; readonly chargedToMs: number } | undefined;
+
+  constructor(options: PreviewUseOptions) {
+    this.#options = options;
+    const { timeZone } = options;
+    // Dates of Canada are written YYYY-MM-DD.
+    this.#format = new Intl.DateTimeFormat('en-CA', { timeZone, dateStyle: 'short' });
+  }
+
+  start(): void {
+    const { file, log } = this.#options;
+    const day = this.#today();
+    this.#kept = { day, usedS: 0 };
+    if (!existsSync(file)) return;
+    try {
+      const kept: unknown = JSON.parse(readFileSync(file, 'utf8'));
+      if (!Value.Check(Kept, kept)) throw new AgentError('corrupt', 'it does not fit');
+      this.#kept = kept;
+    } catch (error) {
+      log.warn(
+        { file, why: messageOf(error) },
+        'how long previews were shown today is not known: none today',
+      );
+      this.#kept = { day, usedS: PREVIEW_S_A_DAY_MAX };
+    }
+  }
+
+  /** Seconds that are left of the day. */
+  get leftS(): number {
+    this.#turnDay();
+    return Math.max(0, Math.floor(PREVIEW_S_A_DAY_MAX - this.#usedS));
+  }
+
+  /** A preview begins. Throws AgentError where its time cannot be kept. */
+  begin(): void {
+    this.#turnDay();
+    const nowMs = this.#options.clock.nowMs();
+    this.#running = { sinceMs: nowMs, chargedToMs: nowMs };
+    try {
+      this.charge();
+    } catch (error) {
+      this.#running = undefined;
+      throw error;
+    }
+  }
+
+  /** To be called often while a preview runs. Throws AgentError where its time cannot be kept. */
+  charge(): void {
+    this.#turnDay();
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#running === undefined || nowMs < this.#running.chargedToMs) return;
+    this.#write({ ...this.#kept, usedS: this.#usedS + CHARGE_S });
+    this.#running = { ...this.#running, chargedToMs: nowMs + CHARGE_S * 1000 };
+  }
+
+  /** No preview runs any more; a disk that refuses keeps what was charged. */
+  end(): void {
+    if (this.#running === undefined) return;
+    this.#turnDay();
+    this.#kept = { ...this.#kept, usedS: this.#usedS };
+    this.#running = undefined;
+    try {
+      this.#write(this.#kept);
+    } catch (error) {
+      this.#options.log.warn({ why: messageOf(error) }, 'the time of a preview was charged in full');
+    }
+  }
+
+  get #usedS(): number {
+    const { sinceMs } = this.#running ?? {};
+    const runningS = sinceMs === undefined ? 0 : (this.#options.clock.nowMs() - sinceMs) / 1000;
+    return this.#kept.usedS + runningS;
+  }
+
+  #turnDay(): void {
+    const day = this.#today();
+    if (day <= this.#kept.day) return;
+    this.#kept = { day, usedS: 0 };
+    if (this.#running === undefined) return;
+    const nowMs = this.#options.clock.nowMs();
+    this.#running = { sinceMs: nowMs, chargedToMs: nowMs };
+  }
+
+  #today(): string {
+    return this.#format.format(this.#options.clock.wallMs());
+  }
+
+  #write(kept: Kept): void {
+    const { file } = this.#options;
+    const usedS = Math.min(PREVIEW_S_A_DAY_MAX, Math.ceil(kept.usedS));
+    try {
+      writeAtomically(file, JSON.stringify({ ...kept, usedS }));
+    } catch (error) {
+      throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * The agent's side of the technician's page: what it may ask, and what it is answered. It is given what it needs of the
+ * other parts, and none of them waits for it.
+ *
+ * INVARIANTS: whatever the page sends, the agent goes on; nothing that it asks for changes what the box watches.
+ * LIMITS: those of page-server.ts, preview.ts and walk.ts.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Config, MaskConfig } from '../contract/config.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { Finding } from '../contract/finding.ts';
+import type { CameraReport, DetectorReport } from '../contract/health.ts';
+import type { LocalStatus } from '../contract/local-status.ts';
+import { encodeToPage } from '../contract/page-frames.ts';
+import { type FromPage, PAGE_SOCKET, type PageAsk } from '../contract/page-link.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
+import { agentView, type RuledOrder } from './agent-view.ts';
+import { Masks } from './masks.ts';
+import { PageServer } from './page-server.ts';
+import { type Forbidden, Preview, type PreviewOptions, type Refusal, type Screen } from './preview.ts';
+import { PreviewUse } from './preview-use.ts';
+import { Walk, type WalkOptions } from './walk.ts';
+
+/** In the state folder. */
+const USE_FILE = 'preview-use.json';
+/** A service's socket is its group's too, which is the page's user. */
+const [OWN_MODE, GROUP_MODE] = [0o600, 0o660];
+/** The state is asked for by each phone; made anew once in so long. */
+const TOLD_FOR_MS = 500;
+/** The contract's limit on a line. */
+const TEXT_MAX = 1000;
+
+type Language = Extract<PageAsk, { op: 'state' }>['language'];
+type Told = { readonly status: LocalStatus; readonly findings: readonly Finding[] };
+
+export interface TechnicianPageOptions {
+  readonly config: Config;
+  readonly configFile?: string | undefined;
+  readonly stateDir: string;
+  /** Where the service listens; in the state folder of a plain run. */
+  readonly pageSocket?: string | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly restraint: { readonly ruled: RuledOrder | undefined };
+  readonly status: PreviewOptions['status'] & {
+    readonly camera: CameraReport;
+    readonly detector: DetectorReport | null;
+  };
+  readonly supervisor: PreviewOptions['supervisor'] & { confirmView(by: string): string | undefined };
+  readonly journal: PreviewOptions['journal'];
+  readonly flow: PreviewOptions['flow'];
+  readonly accuracy: { walkTest: WalkOptions['walkTest'] };
+  /** What the box shows of itself to whoever is at it. */
+  readonly view: { told(language: Language): Told };
+  isOn(rule: RuleConfig): boolean;
+  /** Masks of the configuration as it lies on the disk. Throws AgentError where they cannot be read. */
+  masksOnDisk?: (() => readonly MaskConfig[]) | undefined;
+}
+
+export class TechnicianPage {
+  readonly #options: TechnicianPageOptions;
+  readonly #server: PageServer;
+  readonly #use: PreviewUse;
+  readonly #preview: Preview;
+  readonly #walk: Walk;
+  readonly #masks: Masks;
+  readonly #told = new Map<Language, { readonly told: Told; readonly atMs: number }>();
+  #configSha256: string | null = null;
+
+  constructor(options: TechnicianPageOptions) {
+    this.#options = options;
+    const { config, stateDir, pageSocket, clock, log, accuracy, masksOnDisk } = options;
+    const { masks: running, timeZone } = config;
+    this.#masks = new Masks({ running, onDisk: masksOnDisk ?? (() => running), clock });
+    this.#use = new PreviewUse({ file: join(stateDir, USE_FILE), timeZone, clock, log });
+    const { isOn } = options;
+    this.#walk = new Walk({ clock, isOn, walkTest: (test) => accuracy.walkTest(test) });
+    this.#preview = new Preview({
+      ...options,
+      use: this.#use,
+      order: () => options.restraint.ruled?.authorisation?.order,
+      forbidden: () => this.#forbidden(),
+    });
+    this.#server = new PageServer({
+      socket: pageSocket ?? join(stateDir, PAGE_SOCKET),
+      mode: pageSocket === undefined ? OWN_MODE : GROUP_MODE,
+      ...{ clock, log },
+      ask: (message, screen) => this.#ask(message, screen),
+      left: (screen) => this.#preview.left(screen),
+    });
+  }
+
+  get counters(): Counters {
+    return { ...this.#server.counters, ...this.#preview.counters };
+  }
+
+  async start(): Promise<void> {
+    const { configFile, log } = this.#options;
+    this.#use.start();
+    try {
+      if (configFile !== undefined) {
+        this.#configSha256 = createHash('sha256').update(readFileSync(configFile)).digest('hex');
+      }
+    } catch (error) {
+      log.warn({ why: messageOf(error) }, 'the page is not told which configuration runs');
+    }
+    await this.#server.start();
+  }
+
+  /** Idempotent. */
+  async stop(): Promise<void> {
+    const ends = [this.#preview.close(), this.#walk.stop()];
+    await this.#server.stop();
+    await Promise.all(ends);
+  }
+
+  #ask({ request, session, ask }: FromPage, screen: Screen): void {
+    let refused: Refusal | undefined;
+    let state = null;
+    try {
+      if (ask.op === 'state') state = this.#state(ask.language);
+      else refused = this.#do(ask, session, screen);
+    } catch (error) {
+      this.#options.log.error({ err: error, op: ask.op }, 'an answer for the page could not be made');
+      refused = { code: 'failed', reason: messageOf(error) };
+    }
+    const short = refused === undefined ? null : { ...refused, reason: refused.reason.slice(0, TEXT_MAX) };
+    screen.tell(encodeToPage({ kind: 'answer', request, refused: short, state }));
+  }
+
+  /** Returns why nothing was done. */
+  #do(ask: Exclude<PageAsk, { op: 'state' }>, session: string, screen: Screen): Refusal | undefined {
+    switch (ask.op) {
+      case 'preview-start':
+        return this.#preview.start(screen, ask.viewer, session);
+      case 'preview-stop':
+        return this.#preview.stop(screen, ask.viewer);
+      case 'walk-start':
+        return this.#startWalk(ask.rule, ask.passes);
+      case 'walk-answer':
+        return this.#walk.answer(ask.answer);
+      case 'confirm-view': {
+        const reason = this.#options.supervisor.confirmView(`page ${session}`);
+        return reason === undefined ? undefined : { code: 'not-confirmed', reason };
+      }
+    }
+  }
+
+  #startWalk(id: string, passes: number): Refusal | undefined {
+    const { config, restraint } = this.#options;
+    const rule = config.rules.find((candidate) => candidate.id === id);
+    if (rule === undefined) return { code: 'no-such-rule', reason: `no rule ${id} runs here` };
+    const grant = restraint.ruled?.permit?.rules.get(id);
+    if (grant === undefined) return { code: 'unauthorised', reason: `rule ${id} may not run now` };
+    if (grant.shadow) return { code: 'shadow', reason: `rule ${id} runs in shadow: it raises no alert` };
+    return this.#walk.start(rule, passes);
+  }
+
+  /** Cheapest first: it is asked ten times a second while somebody looks. */
+  #forbidden(): Forbidden | undefined {
+    const { restraint, status } = this.#options;
+    const { ruled } = restraint;
+    const { camera, detector } = status;
+    if (ruled?.mode === 'suspended') return { code: 'suspended', reason: ruled.reason ?? 'suspended' };
+    if (ruled?.permit === undefined) {
+      return { code: 'unauthorised', reason: ruled?.reason ?? 'no order has been found to hold yet' };
+    }
+    if (camera.state === 'lost') return { code: 'camera-away', reason: camera.reason ?? 'no picture' };
+    if (detector === null)
+      return { code: 'detector-down', reason: 'no detector is loaded: nobody is hidden' };
+    if (camera.state !== 'streaming') return { code: 'camera-away', reason: 'the camera is being opened' };
+    const masks = this.#masks.fault;
+    return masks === undefined ? undefined : { code: 'masks-not-applied', reason: masks };
+  }
+
+  #state(language: Language): ReturnType<typeof agentView> {
+    const { config, restraint } = this.#options;
+    const shown = { preview: this.#preview.view, walk: this.#walk.view };
+    const own = { ...shown, configSha256: this.#configSha256, ruled: restraint.ruled };
+    return agentView({ ...config, ...own, ...this.#tell(language) });
+  }
+
+  #tell(language: Language): Told {
+    const { clock, view } = this.#options;
+    const nowMs = clock.nowMs();
+    const before = this.#told.get(language);
+    if (before !== undefined && nowMs - before.atMs < TOLD_FOR_MS) return before.told;
+    const told = view.told(language);
+    this.#told.set(language, { told, atMs: nowMs });
+    return told;
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * `flash bake`: a vendor's image with our package and all that it depends on, so that nothing is fetched at a pole.
+ *
+ * INVARIANTS: the vendor's image is only read; the new one has its name only when it is whole; whatever ends this, nothing
+ * stays mounted (install-root.sh).
+ */
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { packageRoot, programVersion } from '../../../agent/base/package-root.ts';
+import { BAKED_FILE, type Baked } from './baked.ts';
+import { json } from './boot-files.ts';
+import type { Surroundings } from './card.ts';
+import { Fat } from './fat.ts';
+import { type Layout, type Partition, readLayout } from './image.ts';
+import { sumOf, writeSum } from './sum.ts';
+import { tool } from './tool.ts';
+
+export interface BakeOptions {
+  readonly image: string;
+  readonly out?: string;
+  readonly deb?: string;
+}
+
+/** Debian 13: node 20 and the C library that the package is built for. */
+const CODENAME = 'trixie';
+/** Measured: 0.8 GB installed (docs/guide/install.md); the rest is for the box to live in until it grows its root. */
+const ROOM_BYTES = 1536 * 1024 * 1024;
+const ALIGN_BYTES = 1024 * 1024;
+/** ELF's e_machine (elf.h), Debian's name, and the emulator's in binfmt_misc. */
+const MACHINES: Readonly<Record<number, { readonly arch: string; readonly qemu: string }>> = {
+  62: { arch: 'amd64', qemu: 'qemu-x86_64' },
+  183: { arch: 'arm64', qemu: 'qemu-aarch64' },
+};
+
+interface Rooted extends Layout {
+  readonly root: Partition;
+}
+
+/** @throws AgentError in one line */
+export async function bake(options: BakeOptions, { say, signal }: Surroundings): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new AgentError('config', 'bake needs root, to mount the image and install in it: run it with sudo');
+  }
+  const { image } = options;
+  const out = resolve(options.out ?? `${image.replace(/\.img$/, '')}-vigie.img`);
+  if (existsSync(out)) throw new AgentError('config', `${out} is there already; name another with --out`);
+  const layout = rooted(image, await readLayout(image));
+  const arch = await archOf(image, layout);
+  const { deb, version } = await packageFor(arch, options.deb, signal);
+  const baked: Baked = { version, image: await sumOf(image), time: new Date().toISOString() };
+  const fresh = `${out}.part`;
+  const work = mkdtempSync(join(tmpdir(), 'vigie-bake-'));
+  try {
+    await tool('cp', ['--sparse=always', '--reflink=auto', '--', image, fresh], { signal });
+    const grown = await withRoom(fresh, layout);
+    const packages = await install(fresh, grown, { deb, arch, baked, root: work, signal });
+    await new Fat(fresh, grown.boot.start).write([json(BAKED_FILE, baked)]);
+    renameSync(fresh, out);
+    await writeSum(out);
+    const { size, blocks } = statSync(out);
+    const [bytes, onDisk] = [size, blocks * 512].map((count) => (count / 1e9).toFixed(2));
+    say(`${out}: vigie ${version} for ${arch}, ${packages} packages; ${bytes} GB, ${onDisk} GB of it in use`);
+  } finally {
+    rmSync(fresh, { force: true });
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+function rooted(image: string, layout: Layout): Rooted {
+  const { root } = layout;
+  if (root === undefined)
+    throw new AgentError('config', `${image} has no ext4 partition; must hold a Debian root`);
+  return { ...layout, root };
+}
+
+/** Debian's name of the image's architecture, which this machine must be able to run. */
+async function archOf(image: string, { root }: Rooted): Promise<string> {
+  const release = (await cat(image, root, '/usr/lib/os-release')).toString();
+  if (!new RegExp(`^VERSION_CODENAME="?${CODENAME}"?$`, 'm').test(release)) {
+    const name = /^PRETTY_NAME="?([^"\n]*)/m.exec(release)?.[1] ?? 'no Debian';
+    throw new AgentError('config', `${image} is ${name}; must be Debian 13 or made from it (${CODENAME})`);
+  }
+  const program = await cat(image, root, '/usr/bin/dpkg');
+  const machine = program.length > 20 ? MACHINES[program.readUInt16LE(18)] : undefined;
+  if (machine === undefined) throw new AgentError('config', `${image} is neither for amd64 nor for arm64`);
+  const own = (await tool('dpkg', ['--print-architecture'])).toString().trim();
+  if (machine.arch !== own && !existsSync(`/proc/sys/fs/binfmt_misc/${machine.qemu}`)) {
+    const message = `${image} is for ${machine.arch} and this machine is ${own}: apt-get install qemu-user-static (which registers ${machine.qemu})`;
+    throw new AgentError('config', message);
+  }
+  return machine.arch;
+}
+
+/** A file of the root, without mounting it; empty where there is none. */
+function cat(image: string, { start }: Partition, path: string): Promise<Buffer> {
+  return tool('debugfs', ['-R', `cat ${path}`, `${image}?offset=${start}`]);
+}
+
+async function packageFor(
+  arch: string,
+  given: string | undefined,
+  signal: AbortSignal,
+): Promise<{ deb: string; version: string }> {
+  const cache = join(packageRoot(), '.cache', 'package');
+  if (given === undefined)
+    await tool(join(packageRoot(), 'scripts', 'package'), ['--arch', arch], { signal });
+  const field = async (deb: string, name: string): Promise<string> =>
+    (await tool('dpkg-deb', ['-f', deb, name])).toString().trim();
+  const deb = resolve(given ?? join(cache, `vigie_${programVersion()}_${arch}.deb`));
+  if (!existsSync(deb)) throw new AgentError('config', `${deb}: no such package`);
+  const [name, architecture] = [await field(deb, 'Package'), await field(deb, 'Architecture')];
+  if (name !== 'vigie' || architecture !== arch) {
+    throw new AgentError('config', `${deb} is ${name} for ${architecture}; must be vigie for ${arch}`);
+  }
+  return { deb, version: await field(deb, 'Version') };
+}
+
+/** Makes the last partition larger where the root has too little room; its file system follows when it is mounted. */
+async function withRoom(file: string, layout: Rooted): Promise<Rooted> {
+  const { root, label, last, bytes } = layout;
+  const stats = (
+    await tool('debugfs', ['-R', 'show_super_stats -h', `${file}?offset=${root.start}`])
+  ).toString();
+  const figure = (name: string): number => Number(new RegExp(`^${name}: +(\\d+)$`, 'm').exec(stats)?.[1]);
+  const free = figure('Free blocks') * figure('Block size');
+  if (!(free >= 0)) throw new AgentError('config', `${file}: its ext4 file system cannot be read`);
+  if (free >= ROOM_BYTES) return layout;
+  if (last.number !== root.number) {
+    const message = `only ${free} bytes are free on its root, and another partition lies behind it; needs ${ROOM_BYTES}`;
+    throw new AgentError('config', `${file}: ${message}`);
+  }
+  const more = Math.ceil((ROOM_BYTES - free) / ALIGN_BYTES) * ALIGN_BYTES;
+  truncateSync(file, bytes + more);
+  if (label === 'gpt') await tool('sfdisk', ['--relocate', 'gpt-bak-std', file]);
+  const partition = ['--no-reread', '--no-tell-kernel', '-N', String(root.number), file];
+  await tool('sfdisk', partition, { input: Buffer.from(', +\n') });
+  return rooted(file, await readLayout(file));
+}
+
+interface Installation {
+  readonly deb: string;
+  readonly arch: string;
+  readonly baked: Baked;
+  readonly root: string;
+  readonly signal: AbortSignal;
+}
+
+/** Returns how many packages the image has. */
+async function install(file: string, { root, boot }: Rooted, what: Installation): Promise<number> {
+  const cache = join(packageRoot(), '.cache', 'flash');
+  mkdirSync(cache, { recursive: true });
+  const env = {
+    IMAGE: file,
+    START: String(root.start),
+    BYTES: String(root.bytes),
+    ROOT: what.root,
+    DEB: what.deb,
+    CACHE: join(cache, `apt-${what.arch}`),
+    LOG: join(cache, 'bake.log'),
+    BOOT_UUID: boot.uuid,
+    BAKED: JSON.stringify(what.baked),
+  };
+  rmSync(env.LOG, { force: true });
+  const script = join(packageRoot(), 'scripts', 'programs', 'flash', 'install-root.sh');
+  const alone = [
+    'unshare',
+    '--mount',
+    '--propagation',
+    'private',
+    '--pid',
+    '--mount-proc',
+    '--fork',
+    '--kill-child=KILL',
+  ];
+  const said = await tool('setpriv', ['--pdeathsig', 'KILL', '--', ...alone, '--', 'bash', script], {
+    env,
+    signal: what.signal,
+  });
+  return Number(said.toString().trim());
+}

@@ -1,0 +1,238 @@
+/**
+ * `flash card`: one box's card, image file or stick.
+ *
+ * INVARIANTS: everything that can be judged is judged before anything is overwritten; the room gives its one-time token
+ * last; what is left after a failure does not boot.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import { type Adapter, adapterFiles } from './adapters.ts';
+import { BAKED_FILE } from './baked.ts';
+import { codeFiles, enrolFile, makeCodes } from './boot-files.ts';
+import { type Chosen, openDisk } from './disk.ts';
+import { type BootFile, Fat } from './fat.ts';
+import { type Layout, readLayout } from './image.ts';
+import { fingerprintOf, writeLabel } from './label.ts';
+import { readSite, type Site } from './site.ts';
+import { checkSum } from './sum.ts';
+import { tool } from './tool.ts';
+import { mediumFault, type Progress, type Source, type Target, writeVerified } from './write.ts';
+
+export interface CardOptions {
+  readonly site: string;
+  readonly box: string;
+  readonly image?: string;
+  readonly device?: string;
+  readonly toFile?: string;
+  readonly stick?: string;
+  readonly adapter: Adapter;
+  readonly room?: string;
+  readonly token?: string;
+  readonly roomDir?: string;
+  readonly confirm?: string;
+  readonly out?: string;
+  readonly pageFingerprint?: string;
+}
+
+export interface Surroundings {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  say(line: string): void;
+}
+
+/** A stick's file system: what a package and a box's files need, and quick to write. */
+const STICK_MIB = 128;
+const STICK_LABEL = 'VIGIE';
+
+/** @throws AgentError with one clear line, or every mistake of the configuration */
+export async function card(options: CardOptions, around: Surroundings): Promise<void> {
+  const fingerprint = options.pageFingerprint && fingerprintOf(options.pageFingerprint);
+  const site = readSite(options.site, options.box, Date.now());
+  for (const warning of site.warnings) around.say(`warning: ${warning}`);
+  const work = mkdtempSync(join(tmpdir(), 'vigie-flash-'));
+  try {
+    const codes = makeCodes();
+    const files = async (): Promise<BootFile[]> => [
+      ...site.files,
+      ...codeFiles(codes, new Date()),
+      ...(await enrolment(options, site, around)),
+    ];
+    const where = await put(options, { site, files, work }, around);
+    const { box, site: name } = site.config;
+    const label = { site: name, box, ...codes, pageFingerprint: fingerprint || undefined };
+    const written = await writeLabel(label, options.out ?? where.labels);
+    around.say(`${box} at ${name}: ${where.text}`);
+    around.say(`label: ${written.join(', ')} (they hold the box's codes; print them and delete them)`);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+interface Load {
+  readonly site: Site;
+  /** Made at the last moment: a token is used up by it. */
+  files(): Promise<BootFile[]>;
+  /** A folder for what is in the making. */
+  readonly work: string;
+}
+
+interface Put {
+  readonly text: string;
+  /** Where labels go when nobody has said where. */
+  readonly labels: string;
+}
+
+async function put(options: CardOptions, load: Load, around: Surroundings): Promise<Put> {
+  const { device, toFile, stick, image } = options;
+  if (stick !== undefined) {
+    if (image !== undefined)
+      throw new AgentError('config', '--stick takes no --image: the board has its own');
+    return stick.startsWith('/dev/') ? stickDevice(stick, options, load, around) : stickFolder(stick, load);
+  }
+  if (image === undefined) throw new AgentError('config', '--image is missing; `flash bake` makes one');
+  const layout = await readLayout(image);
+  if ((await new Fat(image, layout.boot.start).read(BAKED_FILE)) === undefined) {
+    throw new AgentError(
+      'config',
+      `${image} has no Vigie inside; \`flash bake --image ${image}\` puts it there`,
+    );
+  }
+  await checkSum(image);
+  if (device !== undefined) {
+    const disk = await openDisk(device, layout.bytes, options.confirm, around.signal);
+    try {
+      const source = await composed(image, layout, options, load);
+      const text = await write(source, { handle: disk.handle, name: device, sparse: false }, around);
+      return { text: `${text}; take it out`, labels: `label-${options.box}` };
+    } finally {
+      await disk.handle.close();
+    }
+  }
+  const file = String(toFile);
+  return {
+    text: await toNewFile(file, await composed(image, layout, options, load), around),
+    labels: dirname(resolve(file)),
+  };
+}
+
+/** The image, and its boot partition with the files of the box. */
+async function composed(image: string, layout: Layout, options: CardOptions, load: Load): Promise<Source> {
+  const { boot, bytes } = layout;
+  const file = join(load.work, 'boot.fat');
+  const range = [`skip=${boot.start}`, `count=${boot.bytes}`, 'iflag=skip_bytes,count_bytes', 'bs=4M'];
+  await tool('dd', [`if=${image}`, `of=${file}`, ...range, 'conv=sparse', 'status=none']);
+  const fat = new Fat(file, 0);
+  if ((await fat.read('vigie/vigie.yaml')) !== undefined) {
+    throw new AgentError('config', `${image} is already some box’s; take the baked image`);
+  }
+  const { box } = load.site.config;
+  const host = {
+    hostname: box,
+    technicians: load.site.technicians,
+    instance: `vigie-${box}-${randomBytes(8).toString('hex')}`,
+  };
+  const cmdline = (await fat.read('cmdline.txt'))?.toString();
+  const adapted = adapterFiles(options.adapter, host, cmdline);
+  await fat.write([...adapted, ...(await load.files())]);
+  return { image, bytes, instead: { file, start: boot.start, bytes: boot.bytes } };
+}
+
+async function write(source: Source, target: Target, { progress, signal }: Surroundings): Promise<string> {
+  const began = Date.now();
+  const sum = await writeVerified(source, target, { progress, signal });
+  const seconds = ((Date.now() - began) / 1000).toFixed(0);
+  const megabytes = (source.bytes / 1e6).toFixed(0);
+  return `${megabytes} MB on ${target.name}, written and read back in ${seconds} s (SHA-256 ${sum})`;
+}
+
+async function toNewFile(file: string, source: Source, around: Surroundings): Promise<string> {
+  if (existsSync(file)) throw new AgentError('config', `${file} is there already; name a new file`);
+  // A file of root's that others could read would give away the hotspot's key and the token.
+  const handle = await open(file, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
+    (error: unknown) => {
+      throw mediumFault(error, file);
+    },
+  );
+  try {
+    await handle.truncate(source.bytes).catch((error: unknown) => {
+      throw mediumFault(error, file);
+    });
+    return await write(source, { handle, name: file, sparse: true }, around);
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function stickDevice(
+  device: string,
+  options: CardOptions,
+  load: Load,
+  around: Surroundings,
+): Promise<Put> {
+  const bytes = STICK_MIB * 1024 * 1024;
+  const disk: Chosen = await openDisk(device, bytes, options.confirm, around.signal);
+  try {
+    const image = join(load.work, 'stick.fat');
+    await tool('mkfs.vfat', ['-n', STICK_LABEL, '-C', image, String(STICK_MIB * 1024)]);
+    await new Fat(image, 0).write(await load.files());
+    const text = await write({ image, bytes }, { handle: disk.handle, name: device, sparse: false }, around);
+    return { text: `${text}; take it out`, labels: `label-${options.box}` };
+  } finally {
+    await disk.handle.close();
+  }
+}
+
+/** A stick that somebody has mounted, or a folder to be copied onto one. */
+async function stickFolder(folder: string, load: Load): Promise<Put> {
+  if (!existsSync(folder)) throw new AgentError('config', `${folder}: no such folder`);
+  if (existsSync(join(folder, 'vigie'))) {
+    throw new AgentError(
+      'config',
+      `${join(folder, 'vigie')} is there already; take another box’s files away first`,
+    );
+  }
+  const files = await load.files();
+  for (const { path, content } of files) {
+    const file = join(folder, path);
+    try {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content, { mode: 0o600, flush: true });
+    } catch (error) {
+      throw mediumFault(error, folder);
+    }
+    if (!(await readFile(file)).equals(content)) {
+      throw new AgentError('corrupt', `${file} does not hold what was written`);
+    }
+  }
+  return {
+    text: `${files.length} files in ${folder}; the stick’s label must be ${STICK_LABEL}`,
+    labels: '.',
+  };
+}
+
+async function enrolment(options: CardOptions, { config }: Site, around: Surroundings): Promise<BootFile[]> {
+  const { room, token, roomDir } = options;
+  const { site, box } = config;
+  if (room === undefined) {
+    if (token !== undefined || roomDir !== undefined) {
+      throw new AgentError('config', '--token and --room-dir need --room: where the box finds the room');
+    }
+    around.say('warning: no --room: the box does not enrol; its certificate must come to it by hand');
+    return [];
+  }
+  if (roomDir === undefined) {
+    if (token === undefined) around.say('warning: no token: the room must accept this box by hand');
+    return [enrolFile({ site, box, url: room, token: token ?? null })];
+  }
+  const program = join(packageRoot(), 'scripts', 'room');
+  const said = await tool(program, ['enrol', 'token', site, box, '--dir', roomDir]);
+  return [enrolFile({ site, box, url: room, token: said.toString().trim() })];
+}

@@ -1,0 +1,38 @@
+/** Before a disk is overwritten, a person says which: by its size and its serial number, typed. */
+import { createInterface } from 'node:readline/promises';
+import { AgentError } from '../../../agent/base/errors.ts';
+import type { Disk } from './device.ts';
+
+/**
+ * `given`: what stands behind --confirm, "SIZE SERIAL"; without it a terminal is asked.
+ *
+ * @throws AgentError `denied` where they are not the disk's
+ */
+export async function confirm(disk: Disk, given: string | undefined, signal: AbortSignal): Promise<void> {
+  const { name, bytes, serial, model } = disk;
+  const [size = '', ...rest] = (given ?? (await asked(disk, signal))).trim().split(' ');
+  if (size === String(bytes) && rest.join(' ') === serial) return;
+  const found = `/dev/${name} (${model}) has ${bytes} bytes and the serial ${serial}`;
+  throw new AgentError(
+    'denied',
+    `${found}; what was ${given === undefined ? 'typed' : 'given'} differs. Nothing was written`,
+  );
+}
+
+async function asked({ name, bytes, serial, model }: Disk, signal: AbortSignal): Promise<string> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    const message = `/dev/${name} would be overwritten, and nobody is at a terminal to say so; give --confirm "SIZE SERIAL"`;
+    throw new AgentError('denied', message);
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const gigabytes = (bytes / 1e9).toFixed(1);
+  process.stderr.write(
+    `Everything on /dev/${name} will be overwritten.\n  ${model}, ${gigabytes} GB\n  size   ${bytes}\n  serial ${serial}\n`,
+  );
+  try {
+    const size = await terminal.question('Type its size: ', { signal });
+    return `${size.trim()} ${(await terminal.question('Type its serial: ', { signal })).trim()}`;
+  } finally {
+    terminal.close();
+  }
+}

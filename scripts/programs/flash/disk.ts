@@ -1,0 +1,69 @@
+/** The disk that a person has named and confirmed, open for nobody else. */
+import { constants, readFileSync, realpathSync, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { confirm } from './confirm.ts';
+import { assertSame, type Disk, writableDisk } from './device.ts';
+import { mediumFault } from './write.ts';
+
+const SYS = '/sys';
+
+export interface Chosen {
+  readonly handle: FileHandle;
+}
+
+/** @throws AgentError in one line where it may not, or cannot, be overwritten */
+export async function openDisk(
+  path: string,
+  bytesMin: number,
+  given: string | undefined,
+  signal: AbortSignal,
+): Promise<Chosen> {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new AgentError('config', `${path} is not there; is the card in its slot?`);
+  if (!stat.isBlockDevice())
+    throw new AgentError('config', `${path} is no disk; for a file there is --to-file`);
+  const name = basename(realpathSync(path));
+  const look = (): Disk =>
+    writableDisk(name, SYS, {
+      mountinfo: readFileSync('/proc/self/mountinfo', 'utf8'),
+      swaps: readFileSync('/proc/swaps', 'utf8'),
+    });
+  const disk = look();
+  if (disk.bytes < bytesMin) {
+    throw new AgentError('exhausted', `${path} has ${disk.bytes} bytes; the image needs ${bytesMin}`);
+  }
+  await confirm(disk, given, signal);
+  const handle = await opened(path);
+  try {
+    // Another card may have been put in meanwhile, or another disk may have this name now.
+    assertSame(disk, look());
+    const number = numberOf((await handle.stat()).rdev);
+    if (number !== disk.number)
+      throw new AgentError('denied', `${path} is ${number}, not ${disk.number}; begin again`);
+    return { handle };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** O_EXCL on a disk: nobody has it mounted or open like this, and nobody can while it is written (open(2)). */
+async function opened(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDWR | constants.O_EXCL);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EBUSY') throw new AgentError('denied', `${path} is in use by another program`, error);
+    if (code === 'EACCES' || code === 'EPERM') {
+      throw new AgentError('denied', `${path} may not be written by this user; run this with sudo`, error);
+    }
+    throw mediumFault(error, path);
+  }
+}
+
+/** major:minor of a device number, as glibc's sysmacros.h takes it apart (for the first 12 and 20 bits). */
+function numberOf(rdev: number): string {
+  return `${(rdev >> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >> 12) & 0xfff00)}`;
+}

@@ -1,0 +1,107 @@
+/** A raw disk image: where its boot partition (FAT) and its root (ext4) lie, and whether it is whole. */
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { tool } from './tool.ts';
+
+export interface Partition {
+  /** From 1 on, as sfdisk counts. */
+  readonly number: number;
+  /** Bytes from the beginning of the image. */
+  readonly start: number;
+  readonly bytes: number;
+  /** As /dev/disk/by-partuuid has it. */
+  readonly uuid: string;
+}
+
+export interface Layout {
+  readonly label: 'dos' | 'gpt';
+  readonly bytes: number;
+  readonly boot: Partition;
+  /** Undefined where no partition holds ext4. */
+  readonly root: Partition | undefined;
+  /** The one that ends last. */
+  readonly last: Partition;
+}
+
+interface Table {
+  readonly label: string;
+  readonly id: string;
+  readonly sectorsize?: number;
+  readonly partitions?: readonly { readonly start: number; readonly size: number; readonly uuid?: string }[];
+}
+
+/** Microsoft's "FAT: General Overview of On-Disk Format", 2000: the signature, and the name of a type of FAT. */
+const isFat = (sector: Buffer): boolean =>
+  sector.readUInt16LE(510) === 0xaa55 &&
+  (sector.toString('latin1', 54, 57) === 'FAT' || sector.toString('latin1', 82, 87) === 'FAT32');
+/** ext4's superblock lies at 1024, its magic number at 56 in it (kernel documentation, ext4, "Super Block"). */
+const isExt = (head: Buffer): boolean => head.readUInt16LE(1024 + 56) === 0xef53;
+const HEAD_BYTES = 2048;
+
+/** @throws AgentError `config` in one line: no image, a compressed one, a truncated one, none with a boot partition */
+export async function readLayout(file: string): Promise<Layout> {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat?.isFile() !== true) throw new AgentError('config', `${file}: no such image file`);
+  const packed = compression(headOf(file, 0));
+  if (packed !== undefined) {
+    throw new AgentError('config', `${file} is compressed; unpack it first: ${packed}`);
+  }
+  const table = await tableOf(file);
+  const sector = table.sectorsize ?? 512;
+  const partitions = (table.partitions ?? []).map(
+    ({ start, size, uuid }, index): Partition => ({
+      number: index + 1,
+      start: start * sector,
+      bytes: size * sector,
+      uuid: uuid ?? `${table.id.replace(/^0x/, '')}-${String(index + 1).padStart(2, '0')}`,
+    }),
+  );
+  const last = [...partitions].sort((a, b) => b.start + b.bytes - (a.start + a.bytes))[0];
+  if (last === undefined) throw new AgentError('config', `${file}: its partition table is empty`);
+  if (last.start + last.bytes > stat.size) {
+    const message = `is truncated: ${stat.size} bytes, but its last partition ends at ${last.start + last.bytes}; fetch or bake it again`;
+    throw new AgentError('config', `${file} ${message}`);
+  }
+  if (stat.size % sector !== 0) {
+    throw new AgentError('config', `${file} is truncated: ${stat.size} bytes are no whole number of sectors`);
+  }
+  const boot = partitions.find(({ start }) => isFat(headOf(file, start)));
+  if (boot === undefined) {
+    throw new AgentError(
+      'config',
+      `${file} has no FAT partition, so there is no place for a box’s files; is it the right image?`,
+    );
+  }
+  const root = partitions.findLast(({ start }) => isExt(headOf(file, start)));
+  return { label: table.label === 'gpt' ? 'gpt' : 'dos', bytes: stat.size, boot, root, last };
+}
+
+async function tableOf(file: string): Promise<Table> {
+  try {
+    const said = await tool('sfdisk', ['--json', file]);
+    return (JSON.parse(said.toString()) as { partitiontable: Table }).partitiontable;
+  } catch (error) {
+    if (error instanceof AgentError && error.kind === 'config') throw error;
+    throw new AgentError('config', `${file}: has no partition table; this is no disk image`, error);
+  }
+}
+
+function headOf(file: string, start: number): Buffer {
+  const head = Buffer.alloc(HEAD_BYTES);
+  const fd = openSync(file, 'r');
+  try {
+    readSync(fd, head, 0, HEAD_BYTES, start);
+  } finally {
+    closeSync(fd);
+  }
+  return head;
+}
+
+/** What unpacks it, by the first bytes that each format has. */
+function compression(head: Buffer): string | undefined {
+  const begins = (...bytes: number[]): boolean => bytes.every((byte, index) => head[index] === byte);
+  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a)) return 'unxz';
+  if (begins(0x1f, 0x8b)) return 'gunzip';
+  if (begins(0x28, 0xb5, 0x2f, 0xfd)) return 'unzstd';
+  return begins(0x50, 0x4b, 3, 4) ? 'unzip' : undefined;
+}

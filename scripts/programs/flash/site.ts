@@ -1,0 +1,213 @@
+/**
+ * What a room keeps of a site and its boxes in a folder, and whether it may go onto a card:
+ *
+ *   SITE/authority.pub  SITE/ca.crt  [SITE/technician.pub]
+ *   SITE/boxes/BOX/vigie.yaml  authorisation.dsse.json  [installation.dsse.json]  [whatever else vigie.yaml names]
+ *
+ * INVARIANTS: nothing is handed out unless all of it is in order and is for this box; never a private key.
+ */
+import { X509Certificate } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { coverageReport, whyNothingRuns } from '../../../agent/cli/coverage.ts';
+import { inspectConfig, problemText } from '../../../agent/config/load.ts';
+import { cameraAddress } from '../../../agent/contract/authorisation.ts';
+import type { Config } from '../../../agent/contract/config.ts';
+import { authorisationFault } from '../../../agent/contract/signed-order.ts';
+import type { BootFile } from './fat.ts';
+
+/** What provisioning takes of one file (agent/provision/found-files.ts). */
+const SMALL_BYTES_MAX = 256 * 1024;
+/** Packages, and nothing that would make a card slow to write. */
+const LARGE_BYTES_MAX = 256 * 1024 * 1024;
+/** On the box; provisioning takes what lies below this place from the card. */
+const ETC = '/etc/vigie/';
+/** Made on the box, and never anywhere else. */
+const MADE_ON_THE_BOX = [`${ETC}pki/box.crt`, `${ETC}pki/box.key`];
+/** PEM (RFC 7468), OpenSSH's and PGP's kinds of it, and age's. */
+const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|AGE-SECRET-KEY-1/;
+/** OpenSSH, sshd(8), AUTHORIZED_KEYS FILE FORMAT; without options. */
+const SSH_KEY = /^(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/=]+(?: [\x20-\x7e]*)?$/;
+
+export interface Site {
+  readonly config: Config;
+  /** For the boot partition. */
+  readonly files: readonly BootFile[];
+  /** Public keys of OpenSSH, a line each: who may log in. */
+  readonly technicians: readonly string[];
+  /** What a person should know and may go on with. */
+  readonly warnings: readonly string[];
+}
+
+/** @throws AgentError `config` with every mistake, a line each */
+export function readSite(folder: string, box: string, nowMs: number): Site {
+  const own = join(folder, 'boxes', box);
+  if (statSync(own, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new AgentError('config', `${own}: no such folder; --site SITE --box BOX name SITE/boxes/BOX`);
+  }
+  const yaml = join(own, 'vigie.yaml');
+  mustBeFile(yaml, 'the configuration of the box');
+  // As the box will judge it; the files that it names lie elsewhere here, and are judged below.
+  const { config, problems, warnings } = inspectConfig(yaml, { env: {}, mode: 'run', files: false });
+  if (config === undefined) {
+    throw new AgentError('config', problems.map((problem) => problemText(yaml, problem)).join('\n'));
+  }
+  if (config.box !== box) {
+    throw new AgentError('config', `${yaml}: box is ${config.box}, but its folder and --box say ${box}`);
+  }
+  if (!/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(box)) {
+    const message = 'is no host name (RFC 1123: it begins and ends with a letter or digit)';
+    throw new AgentError('config', `${yaml}: box ${box} ${message}; the phone would not find it`);
+  }
+  const places = placesOf(config, folder, own);
+  const late = judgeOrder(config, places, nowMs);
+  const taken = new Set(['vigie.yaml', ...[...places.values()].map((file) => basename(file))]);
+  const files: BootFile[] = [
+    { path: 'vigie/vigie.yaml', content: safeFile(yaml, SMALL_BYTES_MAX) },
+    ...[...places].map(([place, file]) => ({
+      path: `vigie/${place.slice(ETC.length)}`,
+      content: safeFile(file, SMALL_BYTES_MAX),
+    })),
+    ...optional(own, 'installation.dsse.json'),
+    ...others(own, taken),
+  ];
+  return {
+    config,
+    files,
+    technicians: techniciansOf(join(folder, 'technician.pub')),
+    warnings: [...late, ...warnings.map((warning) => problemText(yaml, warning))],
+  };
+}
+
+/** What the configuration names below /etc/vigie, and the file here that goes there. */
+function placesOf(config: Config, folder: string, own: string): Map<string, string> {
+  const { mqtt, authorisation, authorityKey } = config;
+  const want = (key: string, value: string | undefined, right: string): void => {
+    if (value === right) return;
+    throw new AgentError('config', `${own}/vigie.yaml: ${key} must be ${right}, where the card’s file goes`);
+  };
+  if (mqtt === undefined || !mqtt.url.startsWith('mqtts://')) {
+    throw new AgentError(
+      'config',
+      `${own}/vigie.yaml: mqtt.url must be mqtts://…; the card is for a real room`,
+    );
+  }
+  want('mqtt.ca', mqtt.ca, `${ETC}pki/ca.crt`);
+  want('mqtt.cert', mqtt.cert, `${ETC}pki/box.crt`);
+  want('mqtt.key', mqtt.key, `${ETC}pki/box.key`);
+  want('authorisation', authorisation, `${ETC}authorisation.dsse.json`);
+  want('authorityKey', authorityKey, `${ETC}authority.pub`);
+  const places = new Map<string, string>();
+  for (const place of pathsIn(config)) {
+    if (MADE_ON_THE_BOX.includes(place)) continue;
+    const name = basename(place);
+    const file = join(name === 'ca.crt' || name === 'authority.pub' ? folder : own, name);
+    mustBeFile(file, `what vigie.yaml names as ${place}`);
+    places.set(place, file);
+  }
+  const ca = join(folder, 'ca.crt');
+  const text = safeFile(ca, SMALL_BYTES_MAX).toString();
+  if (!isCertificate(text)) {
+    throw new AgentError(
+      'config',
+      `${ca}: holds no certificate in PEM form; must be that of the room’s authority`,
+    );
+  }
+  return places;
+}
+
+function pathsIn(value: unknown): string[] {
+  if (typeof value === 'string') return value.startsWith(ETC) ? [value] : [];
+  if (typeof value !== 'object' || value === null) return [];
+  return [...new Set(Object.values(value).flatMap(pathsIn))];
+}
+
+/** The order must hold for this box. Returns what is to be known: one that begins later. */
+function judgeOrder(config: Config, places: ReadonlyMap<string, string>, nowMs: number): string[] {
+  const [authorisation, authorityKey] = [config.authorisation, config.authorityKey].map((place) =>
+    places.get(place ?? ''),
+  );
+  // `vigie check` would look where the files lie on the box.
+  const here = { ...config, authorisation, authorityKey } as Config;
+  const report = coverageReport(here);
+  const { content } = report;
+  if (content !== undefined && nowMs < Date.parse(content.notBefore)) {
+    const place = { site: config.site, box: config.box, camera: cameraAddress(config.camera?.source ?? '') };
+    const fault = authorisationFault(content, place, Date.parse(content.notBefore));
+    if (fault === undefined)
+      return [`order ${content.order} begins ${content.notBefore}; nothing runs before`];
+  }
+  if (report.fault === undefined && (config.rules.length === 0 || content?.installation === true)) {
+    return [
+      `nothing runs at first: ${whyNothingRuns(here, report) ?? ''}; zones and rules are for the technician`,
+    ];
+  }
+  const idle = whyNothingRuns(here, report);
+  if (idle !== undefined) throw new AgentError('config', `${authorisation ?? ''}: ${idle}`);
+  return report.rules
+    .filter(({ state }) => state === 'not covered')
+    .map(({ rule, detail }) => `rule ${rule} is not covered and will not run: ${detail}`);
+}
+
+function optional(own: string, name: string): BootFile[] {
+  const file = join(own, name);
+  if (statSync(file, { throwIfNoEntry: false }) === undefined) return [];
+  return [{ path: `vigie/${name}`, content: safeFile(file, SMALL_BYTES_MAX) }];
+}
+
+/** Whatever else lies in the box’s folder (a package, a clip) goes beside, where provisioning does not look. */
+function others(own: string, taken: ReadonlySet<string>): BootFile[] {
+  return readdirSync(own, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
+    .map(({ name }) => name)
+    .filter((name) => !taken.has(name) && name !== 'installation.dsse.json')
+    .map((name) => {
+      if (/^vigie.*\.(?:ya?ml|txt)$/i.test(name)) {
+        throw new AgentError(
+          'config',
+          `${join(own, name)}: the box reads vigie.yaml alone; rename or remove it`,
+        );
+      }
+      if (!/^[A-Za-z0-9._+~-]{1,100}$/.test(name)) {
+        throw new AgentError('config', `${join(own, name)}: letters, digits and ._+~- only, for FAT`);
+      }
+      return { path: `vigie-files/${name}`, content: safeFile(join(own, name), LARGE_BYTES_MAX) };
+    });
+}
+
+function techniciansOf(file: string): string[] {
+  if (statSync(file, { throwIfNoEntry: false }) === undefined) return [];
+  const lines = safeFile(file, SMALL_BYTES_MAX).toString().split('\n');
+  const keys = lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
+  if (keys.length > 0 && keys.every((key) => SSH_KEY.test(key))) return keys;
+  throw new AgentError('config', `${file}: must hold public keys of OpenSSH, one a line (ssh-ed25519 …)`);
+}
+
+/** @throws AgentError `config` where it is too large or holds a private key */
+function safeFile(file: string, bytesMax: number): Buffer {
+  mustBeFile(file, 'a file for the card');
+  const { size } = statSync(file);
+  if (size > bytesMax) throw new AgentError('config', `${file}: ${size} bytes; at most ${bytesMax}`);
+  const content = readFileSync(file);
+  if (PRIVATE_KEY.test(content.toString('latin1'))) {
+    const message =
+      'holds a private key; no key goes onto a card, the box makes its own. Take it out of the folder';
+    throw new AgentError('config', `${file}: ${message}`);
+  }
+  return content;
+}
+
+function mustBeFile(file: string, what: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) return;
+  throw new AgentError('config', `${file}: no such file; it is ${what}`);
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).ca;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return false;
+  }
+}

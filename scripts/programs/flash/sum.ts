@@ -1,0 +1,31 @@
+/** The SHA-256 of a large file, and the file beside it that holds it in the form of sha256sum(1). */
+import { createHash } from 'node:crypto';
+import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { writeAtomically } from '../../../agent/base/atomic-file.ts';
+import { AgentError } from '../../../agent/base/errors.ts';
+
+const besides = (file: string): string => `${file}.sha256`;
+
+/** Lower-case hex. */
+export async function sumOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
+}
+
+export async function writeSum(file: string): Promise<void> {
+  writeAtomically(besides(file), `${await sumOf(file)}  ${basename(file)}\n`, 0o644);
+}
+
+/** Where a sum lies beside the file. @throws AgentError `config` where it is another one */
+export async function checkSum(file: string): Promise<void> {
+  if (statSync(besides(file), { throwIfNoEntry: false })?.isFile() !== true) return;
+  const [wanted] = readFileSync(besides(file), 'utf8').split(/\s/);
+  if (wanted === (await sumOf(file))) return;
+  throw new AgentError(
+    'config',
+    `${file} is damaged: its SHA-256 is not that in ${besides(file)}; bake or copy it again`,
+  );
+}

@@ -1,0 +1,93 @@
+/** Programs of Debian that do the work, each with the package that it comes from. */
+import { spawn } from 'node:child_process';
+import { AgentError } from '../../../agent/base/errors.ts';
+
+/** Of what a program says: one screen of mistakes, a listing, or a file of the boot partition (mtype). */
+const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
+
+const PACKAGES: Readonly<Record<string, string>> = {
+  mcopy: 'mtools',
+  mmd: 'mtools',
+  mtype: 'mtools',
+  mdir: 'mtools',
+  'mkfs.vfat': 'dosfstools',
+  sfdisk: 'fdisk',
+  debugfs: 'e2fsprogs',
+  pdftoppm: 'poppler-utils',
+};
+
+export interface ToolOptions {
+  readonly input?: Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** An open file that is the program's standard input. */
+  readonly stdin?: number;
+}
+
+/**
+ * What the program wrote to its standard output.
+ *
+ * @throws AgentError `config` where it is not installed, `unavailable` with its last line where it fails
+ */
+export async function tool(
+  name: string,
+  args: readonly string[],
+  options: ToolOptions = {},
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  await stream(name, args, options, (piece) => {
+    bytes += piece.length;
+    if (bytes > OUTPUT_BYTES_MAX) throw new AgentError('unavailable', `${name}: said more than was asked`);
+    pieces.push(piece);
+  });
+  return Buffer.concat(pieces);
+}
+
+/** The same, piece by piece. */
+export function stream(
+  name: string,
+  args: readonly string[],
+  { input, env, signal, stdin }: ToolOptions,
+  take: (piece: Buffer) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(name, args, {
+      stdio: [stdin ?? 'pipe', 'pipe', 'pipe'],
+      env: { ...process.env, LC_ALL: 'C.UTF-8', ...env },
+      ...(signal && { signal }),
+    });
+    let said = '';
+    child.stderr?.on('data', (piece: Buffer) => {
+      said = `${said}${piece.toString()}`.slice(-4000);
+    });
+    child.stdout?.on('data', (piece: Buffer) => {
+      try {
+        take(piece);
+      } catch (error) {
+        child.kill();
+        reject(error instanceof Error ? error : new AgentError('bug', String(error)));
+      }
+    });
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'ENOENT' ? notInstalled(name) : new AgentError('unavailable', interrupted(error)),
+      );
+    });
+    child.once('close', (code) => {
+      if (code === 0) return resolve();
+      const last = said.trim().split('\n').at(-1) ?? '';
+      reject(new AgentError('unavailable', `${name}: ${last === '' ? `ended with ${code}` : last}`));
+    });
+    child.stdin?.on('error', () => undefined); // A program that ends early says why by itself.
+    child.stdin?.end(input);
+  });
+}
+
+function notInstalled(name: string): AgentError {
+  return new AgentError('config', `${name} is not installed: apt-get install ${PACKAGES[name] ?? name}`);
+}
+
+function interrupted({ name, message }: Error): string {
+  return name === 'AbortError' ? 'interrupted' : message;
+}

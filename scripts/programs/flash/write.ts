@@ -1,0 +1,201 @@
+/**
+ * Writes an image, with its boot partition taken from elsewhere, and reads all of it back from the medium.
+ *
+ * INVARIANTS: the first block, which holds the partition table, is zero until everything else is on the medium, so that
+ * what was interrupted does not boot; success means that the medium itself, not this machine's memory, gave back what
+ * was written.
+ * LIMITS: BLOCK_BYTES of memory; one pass over the source, one over the target.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import type { PathLike } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { stream, tool } from './tool.ts';
+
+/** Cards erase in pieces of 4 MiB and less (SD Association, allocation unit of SDHC); writes of that size go fastest. */
+const BLOCK_BYTES = 4 * 1024 * 1024;
+
+export interface Source {
+  readonly image: string;
+  readonly bytes: number;
+  /** Taken instead of the image’s own bytes from `start` on. */
+  readonly instead?: { readonly file: string; readonly start: number; readonly bytes: number };
+}
+
+export interface Target {
+  readonly handle: FileHandle;
+  /** For messages. */
+  readonly name: string;
+  /** Zeros need not be written where the file is new. */
+  readonly sparse: boolean;
+}
+
+/** Done of all, bytes, and what of it: `write` or `verify`. */
+export type Progress = (doneBytes: number, ofBytes: number, what: 'write' | 'verify') => void;
+
+export interface WriteOptions {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Returns the SHA-256 of what the medium holds now, lower-case hex.
+ *
+ * @throws AgentError in one line: `exhausted` it is full, `unavailable` it is gone or fails, `corrupt` it gave back
+ * something else
+ */
+export async function writeVerified(source: Source, target: Target, options: WriteOptions): Promise<string> {
+  const wanted = await write(source, target, options);
+  const found = await readBack(source.bytes, target, options);
+  if (found === wanted) return found;
+  const message = `${target.name} does not hold what was written (SHA-256 differs): the card is worn or not what it claims; throw it away`;
+  throw new AgentError('corrupt', message);
+}
+
+/** What a failed write or read of a medium means for a person. */
+export function mediumFault(error: unknown, name: string): AgentError {
+  if (error instanceof AgentError) return error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ENOSPC' || code === 'EFBIG' || code === 'EDQUOT') {
+    return new AgentError('exhausted', `${name} is full: it is smaller than the image`, error);
+  }
+  if (code === 'EIO' || code === 'ENXIO' || code === 'ENODEV' || code === 'ENOMEDIUM') {
+    return new AgentError('unavailable', `${name} was pulled out or is broken (${code}); begin again`, error);
+  }
+  return new AgentError('unavailable', `${name}: ${messageOf(error)}`, error);
+}
+
+/** Returns the hash of what was to be written. */
+async function write(source: Source, target: Target, { progress, signal }: WriteOptions): Promise<string> {
+  const { bytes } = source;
+  const hash = createHash('sha256');
+  const reader = await SourceReader.open(source);
+  try {
+    const first = Buffer.from(await reader.block(0, Math.min(BLOCK_BYTES, bytes)));
+    hash.update(first);
+    await put(target, Buffer.alloc(first.length), 0);
+    for (let at = first.length; at < bytes; at += BLOCK_BYTES) {
+      if (signal.aborted)
+        throw new AgentError('unavailable', `${target.name}: interrupted; it does not boot`);
+      const block = await reader.block(at, Math.min(BLOCK_BYTES, bytes - at));
+      hash.update(block);
+      await put(target, block, at);
+      progress(at + block.length, bytes, 'write');
+    }
+    await sync(target);
+    await target.handle.write(first, 0, first.length, 0).catch((error: unknown) => {
+      throw mediumFault(error, target.name);
+    });
+    await sync(target);
+    progress(bytes, bytes, 'write');
+  } finally {
+    await reader.close();
+  }
+  return hash.digest('hex');
+}
+
+class SourceReader {
+  readonly #source: Source;
+  readonly #image: FileHandle;
+  readonly #instead: FileHandle | undefined;
+  readonly #buffer = Buffer.alloc(BLOCK_BYTES);
+
+  private constructor(source: Source, image: FileHandle, instead: FileHandle | undefined) {
+    this.#source = source;
+    this.#image = image;
+    this.#instead = instead;
+  }
+
+  static async open(source: Source): Promise<SourceReader> {
+    const instead = source.instead && (await open(source.instead.file, 'r'));
+    return new SourceReader(source, await open(source.image, 'r'), instead);
+  }
+
+  /** Valid until the next one. */
+  async block(at: number, length: number): Promise<Buffer> {
+    const block = this.#buffer.subarray(0, length);
+    await readFully(this.#image, block, at, this.#source.image);
+    const { instead } = this.#source;
+    if (instead === undefined || this.#instead === undefined) return block;
+    const from = Math.max(at, instead.start);
+    const to = Math.min(at + length, instead.start + instead.bytes);
+    if (from >= to) return block;
+    await readFully(this.#instead, block.subarray(from - at, to - at), from - instead.start, instead.file);
+    return block;
+  }
+
+  async close(): Promise<void> {
+    await this.#image.close();
+    await this.#instead?.close();
+  }
+}
+
+async function readFully(handle: FileHandle, into: Buffer, at: number, name: PathLike): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await handle.read(into, done, into.length - done, at + done);
+    if (bytesRead === 0) throw new AgentError('config', `${String(name)} became shorter while it was read`);
+    done += bytesRead;
+  }
+}
+
+async function put({ handle, name, sparse }: Target, block: Buffer, at: number): Promise<void> {
+  if (sparse && isZero(block)) return;
+  try {
+    for (let done = 0; done < block.length; ) {
+      const { bytesWritten } = await handle.write(block, done, block.length - done, at + done);
+      done += bytesWritten;
+    }
+  } catch (error) {
+    throw mediumFault(error, name);
+  }
+}
+
+async function sync({ handle, name }: Target): Promise<void> {
+  await handle.sync().catch((error: unknown) => {
+    // A medium that is no disk (a pipe, /dev/full) has nothing to flush.
+    if (error instanceof Error && 'code' in error && error.code === 'EINVAL') return;
+    throw mediumFault(error, name);
+  });
+}
+
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
+function isZero(block: Buffer): boolean {
+  return block.equals(ZEROS.subarray(0, block.length));
+}
+
+/**
+ * By dd(1), past the page cache: O_DIRECT, or where a file system has none (ENOTSUP, EINVAL) with the cache dropped
+ * first. It reads from the open file, so that what is compared is what was written to, whatever the path leads to now.
+ */
+async function readBack(bytes: number, target: Target, { progress, signal }: WriteOptions): Promise<string> {
+  const { fd } = target.handle;
+  const through = async (flags: string): Promise<Hash> => {
+    const hash = createHash('sha256');
+    let done = 0;
+    const args = [
+      `bs=${BLOCK_BYTES}`,
+      `count=${bytes}`,
+      `iflag=${flags},fullblock,count_bytes`,
+      'status=none',
+    ];
+    await stream('dd', args, { stdin: fd, signal }, (piece) => {
+      hash.update(piece);
+      done += piece.length;
+      progress(done, bytes, 'verify');
+    });
+    if (done === bytes) return hash;
+    throw new AgentError('unavailable', `${target.name} gave back ${done} of ${bytes} bytes; begin again`);
+  };
+  try {
+    return (await through('direct')).digest('hex');
+  } catch (error) {
+    const message = messageOf(error);
+    if (/Input\/output error|No such device/.test(message)) {
+      throw new AgentError('unavailable', `${target.name} was pulled out or is broken; begin again`, error);
+    }
+    if (!/Invalid argument|not supported/.test(message)) throw error;
+    // posix_fadvise(POSIX_FADV_DONTNEED) on the whole file, which sync() has made clean.
+    await tool('dd', ['iflag=nocache', 'count=0', 'status=none'], { stdin: fd });
+    return (await through('nocache')).digest('hex');
+  }
+}

@@ -1,0 +1,44 @@
+/** What `list` prints: tokens that are out, who waits, every certificate with its dates, and what a person must look at. */
+import { X509Certificate } from 'node:crypto';
+import { printable } from '../../../../agent/base/printable.ts';
+import type { CertificateRow, EnrolStore } from './store.ts';
+
+/** Boxes renew past two thirds of the life; one that has not by five sixths does not by itself. */
+const LATE_SHARE = 5 / 6;
+
+export function listLines(store: EnrolStore, nowMs: number): string[] {
+  const open = store.tokens().filter(({ serial, until }) => serial === null && until > nowMs);
+  const pending = store.pending();
+  const current = store.certificates().filter((row) => row.revoked === null && row.not_after > nowMs);
+  const named = new Set(current.map(({ box }) => box));
+  return [
+    ...open.map(({ site, box, until }) => `token        ${site}/${box}  until ${time(until)}`),
+    ...pending.map(({ box, key, address, first, decision }) => {
+      const known = named.has(box) ? '  WARNING: a box of this name has a certificate already' : '';
+      const state = decision ?? 'waits';
+      return `${state.padEnd(12)} ${box}  key ${key.slice(0, 16)}  from ${printable(address, 45)} since ${time(first)}${known}`;
+    }),
+    ...store.certificates().map((row) => certificateLine(row, store.certificates(), nowMs)),
+  ];
+}
+
+function certificateLine(row: CertificateRow, all: readonly CertificateRow[], nowMs: number): string {
+  const { box, use, serial, not_before, not_after, revoked, issued } = row;
+  const newer = all.some(
+    (one) => one.box === box && one.use === use && one.issued > issued && one.revoked === null,
+  );
+  const what = use === 'client' ? 'certificate' : 'page';
+  // What a browser shows of a page's certificate, for whoever calls from the pole.
+  const shown =
+    use === 'server' ? `SHA-256 ${new X509Certificate(row.pem).fingerprint256}` : `serial ${serial}`;
+  const line = `${what.padEnd(12)} ${box}  ${time(not_before)} to ${time(not_after)}  ${shown}`;
+  if (revoked !== null) return `${line}  revoked ${time(revoked)}`;
+  if (newer) return `${line}  renewed`;
+  if (not_after < nowMs) return `${line}  WARNING: has ended`;
+  const late = nowMs > not_before + (not_after - not_before) * LATE_SHARE;
+  return late ? `${line}  WARNING: ends soon and is not renewed` : line;
+}
+
+function time(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+}

@@ -1,0 +1,224 @@
+/** `scripts/room enrol`: gives boxes their certificates; see docs/guide/enrolment.md. */
+
+import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { systemClock } from '../../../../agent/base/clock.ts';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { printableLine } from '../../../../agent/base/printable.ts';
+import { type Authority, OpensslAuthority } from './authority.ts';
+import { listLines } from './list.ts';
+import { EnrolServer } from './server.ts';
+import { EnrolStore } from './store.ts';
+
+const DIR = 'enrolment';
+const STORE = 'enrolment.db';
+const CRL = 'revoked.pem';
+const DAY_MS = 86_400_000;
+/** The server’s own certificate, which nobody installs: it is made anew long before it ends. */
+const SERVER_DAYS = 397;
+const SERVER_LEFT_DAYS = 60;
+
+interface DirOption {
+  readonly dir: string;
+}
+
+interface ServeOptions extends DirOption {
+  readonly port: number;
+  readonly host: string;
+  readonly name: string;
+  readonly days: number;
+}
+
+const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
+const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
+
+function opened(dir: string): { authority: Authority; store: EnrolStore } {
+  const authority = new OpensslAuthority(dir);
+  if (!existsSync(join(dir, 'ca.key')) || !existsSync(join(dir, STORE))) {
+    throw new AgentError('config', `${dir}: holds no authority; make one with \`init --dir ${dir}\``);
+  }
+  return { authority, store: new EnrolStore(join(dir, STORE)) };
+}
+
+/** Runs `work` on the store, and closes it. */
+function withStore(dir: string, work: (store: EnrolStore, authority: Authority) => void): void {
+  const { authority, store } = opened(dir);
+  try {
+    work(store, authority);
+  } finally {
+    store.close();
+  }
+}
+
+function init({ dir, name }: DirOption & { readonly name: string }): void {
+  const made = OpensslAuthority.make(dir, name);
+  new EnrolStore(join(dir, STORE)).close();
+  withStore(dir, (store, authority) => writeCrl(dir, store, authority));
+  say(`${join(dir, 'ca.crt')}: ${made ? 'a new authority' : 'the authority that was there is kept'}`);
+  say(`${join(dir, 'ca.key')} makes boxes: keep a copy where no network is, and nobody else's eyes`);
+}
+
+function writeCrl(dir: string, store: EnrolStore, authority: Authority): void {
+  writeAtomically(join(dir, CRL), authority.crl(store.revoked(Date.now()), Date.now()), 0o644);
+}
+
+function token(site: string, box: string, { dir }: DirOption): void {
+  withStore(dir, (store) => {
+    const made = store.makeToken(site, box, Date.now());
+    warn(`for ${box} at ${site}, once, until ${new Date(made.untilMs).toISOString()}; it is not shown again`);
+    // Alone on standard output, for whoever writes cards.
+    process.stdout.write(`${made.token}\n`);
+  });
+}
+
+function revoke(box: string, { dir }: DirOption): void {
+  withStore(dir, (store, authority) => {
+    const count = store.revoke(box, Date.now());
+    writeCrl(dir, store, authority);
+    say(`${box}: ${count} certificates revoked; ${join(dir, CRL)} is for the broker’s crlfile`);
+  });
+}
+
+function decide(box: string, decision: 'accepted' | 'refused', key: string | undefined, dir: string): void {
+  withStore(dir, (store) => {
+    const row = store.decide(box, decision, key);
+    say(`${box}: ${decision}, key ${row.key.slice(0, 16)}; it hears of it when it asks again`);
+  });
+}
+
+/** Key and certificate of the server, made where they are missing, for another name, or near their end. */
+function serverTls(dir: string, authority: Authority, name: string): { cert: string; key: string } {
+  const [keyFile, certFile] = [join(dir, 'server.key'), join(dir, 'server.crt')];
+  if (existsSync(keyFile) && existsSync(certFile)) {
+    const cert = readFileSync(certFile, 'utf8');
+    const x509 = new X509Certificate(cert);
+    const isFor = isIP(name) === 0 ? x509.checkHost(name) : x509.checkIP(name);
+    const lastMs = Date.parse(x509.validTo) - SERVER_LEFT_DAYS * DAY_MS;
+    const isOurs = x509.verify(new X509Certificate(authority.certificate).publicKey);
+    if (isFor !== undefined && isOurs && Date.now() < lastMs)
+      return { cert, key: readFileSync(keyFile, 'utf8') };
+  }
+  const key = execFileSync(
+    'openssl',
+    ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+    {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  writeAtomically(keyFile, key, 0o600);
+  const csr = execFileSync('openssl', [
+    'req',
+    '-new',
+    '-key',
+    keyFile,
+    '-subj',
+    '/CN=enrolment',
+    '-outform',
+    'DER',
+  ]);
+  const names = [`${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`];
+  const commonName = name.slice(0, 64);
+  const { pem } = authority.issue(csr, { use: 'server', commonName, names, days: SERVER_DAYS }, Date.now());
+  writeAtomically(certFile, pem, 0o644);
+  return { cert: pem, key };
+}
+
+async function serve({ dir, port, host, name, days }: ServeOptions): Promise<void> {
+  const { authority, store } = opened(dir);
+  const tls = serverTls(dir, authority, name);
+  const server = new EnrolServer({ authority, store, tls, days, clock: systemClock, log: say });
+  let bound: number;
+  try {
+    bound = await server.start(port, host);
+  } catch (error) {
+    store.close();
+    throw new AgentError('config', `--host ${host} --port ${port}: cannot be listened on`, error);
+  }
+  const daily = setInterval(() => server.use(serverTls(dir, authority, name)), DAY_MS);
+  say(`Enrolment on https://${name}:${bound}; Ctrl-C ends it`);
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  clearInterval(daily);
+  await server.stop();
+  store.close();
+}
+
+function identifier(text: string): string {
+  if (!/^[a-z0-9-]{1,32}$/.test(text))
+    throw new InvalidArgumentError('It must be 1 to 32 of a-z, 0-9 and -.');
+  return text;
+}
+
+function boxName(text: string): string {
+  if (['room', 'witness', 'all'].includes(text)) throw new InvalidArgumentError('No box may be called that.');
+  return identifier(text);
+}
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+const program = new Command('scripts/room enrol')
+  .description(
+    'Gives boxes their certificates: with a one-time token that is on the card, or once somebody accepts the box. Boxes renew by themselves. See docs/guide/enrolment.md.',
+  )
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
+  .showSuggestionAfterError(false)
+  .helpCommand(false)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+/** A command with the folder that all of them work on. */
+function command(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .allowExcessArguments(false)
+    .option('--dir <folder>', 'authority, store and list of revocations', DIR);
+}
+
+command('init', 'makes the authority and the store; an authority that is there (ca.key, ca.crt) is kept')
+  .option('--name <text>', 'what the authority is called', 'Vigie room')
+  .action(init);
+command('serve', 'answers boxes, over HTTPS')
+  .option('--port <number>', 'TCP port', whole(0, 65_535), 8443)
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--name <host>', 'host name or address by which boxes know it, as in their cards', 'localhost')
+  .option('--days <number>', 'how long a certificate is good', whole(1, 3650), 365)
+  .action(serve);
+command('token', 'prints a new token for a box, once; it is good for 14 days')
+  .argument('<site>', 'site of the box', identifier)
+  .argument('<box>', 'its name, which becomes the CN', boxName)
+  .action(token);
+command('list', 'prints tokens that are out, boxes that wait, and all certificates with their dates').action(
+  ({ dir }: DirOption) => withStore(dir, (store) => listLines(store, Date.now()).forEach(say)),
+);
+command('accept', 'lets a box that waits have its certificate')
+  .argument('<box>', 'its name', boxName)
+  .argument('[key]', 'how its key begins, as the box says it', undefined)
+  .action((box: string, key: string | undefined, { dir }: DirOption) => decide(box, 'accepted', key, dir));
+command('refuse', 'tells a box that waits that it gets none')
+  .argument('<box>', 'its name', boxName)
+  .argument('[key]', 'how its key begins, as the box says it', undefined)
+  .action((box: string, key: string | undefined, { dir }: DirOption) => decide(box, 'refused', key, dir));
+command('revoke', 'takes all certificates and tokens of a box back, and writes the list for the broker')
+  .argument('<box>', 'its name', boxName)
+  .action(revoke);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+  warn(error.message);
+  process.exitCode = error.kind === 'config' ? 2 : 1;
+}

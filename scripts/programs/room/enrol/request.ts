@@ -1,0 +1,92 @@
+/** A request to sign, as it comes over the network: its signature, its name and its key, by the openssl command. */
+import { execFile } from 'node:child_process';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+
+const OPENSSL_WITHIN_MS = 10_000;
+
+export interface SigningRequest {
+  /** DER. */
+  readonly csr: Uint8Array;
+  readonly commonName: string;
+  /** SHA-256 of the public key, hexadecimal. */
+  readonly key: string;
+}
+
+/** `body`: base64 of a PKCS #10 (RFC 7030, 4.2.1). Throws AgentError `corrupt` with what is wrong, in words of ours. */
+export async function readRequest(body: string): Promise<SigningRequest> {
+  const plain = body.replace(/\s+/g, '');
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(plain)) throw new AgentError('corrupt', 'must be a PKCS #10 in base64');
+  const csr = Buffer.from(plain, 'base64');
+  const said = await openssl(
+    [
+      'req',
+      '-inform',
+      'DER',
+      '-verify',
+      '-noout',
+      '-pubkey',
+      '-subject',
+      '-nameopt',
+      'RFC2253,sep_multiline',
+    ],
+    csr,
+  );
+  const [, names = ''] = said.toString().split(/^subject=/m);
+  const commonName = /^\s*CN=([a-z0-9.-]{1,64})\s*$/.exec(names)?.[1];
+  if (commonName === undefined) throw new AgentError('corrupt', 'the subject must be CN=<box> and no more');
+  const key = publicKeyIn(said.toString());
+  if (!isStrong(key)) throw new AgentError('corrupt', 'the key must be EC on P-256 or P-384, or Ed25519');
+  const spki = key.export({ type: 'spki', format: 'der' });
+  return { csr, commonName, key: createHash('sha256').update(spki).digest('hex') };
+}
+
+/** Certificates only, DER in base64 (RFC 7030, 4.1.3). */
+export async function certsOnly(pem: string): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'vigie-answer-'));
+  try {
+    // Not by standard input, which openssl would open by a name, and it is a socket here.
+    const file = join(dir, 'certificates.pem');
+    await writeFile(file, pem);
+    const der = await openssl(['crl2pkcs7', '-nocrl', '-outform', 'DER', '-certfile', file], '');
+    return `${der.toString('base64').replace(/(.{76})/g, '$1\r\n')}\r\n`;
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function publicKeyIn(text: string): KeyObject {
+  try {
+    return createPublicKey(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/.exec(text)?.[0] ?? '');
+  } catch (error) {
+    throw new AgentError('corrupt', 'its key cannot be read', error);
+  }
+}
+
+function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  if (asymmetricKeyType === 'ed25519') return true;
+  const curve = asymmetricKeyDetails?.namedCurve ?? '';
+  return asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(curve);
+}
+
+function openssl(args: readonly string[], input: Uint8Array | string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const options = { encoding: 'buffer', timeout: OPENSSL_WITHIN_MS, maxBuffer: 256 * 1024 } as const;
+    const child = execFile('openssl', args, options, (error, stdout) => {
+      if (error === null) return resolve(stdout);
+      // It was there, answered, and does not like what was sent.
+      if (args[0] === 'req' && typeof error.code === 'number') {
+        return reject(
+          new AgentError('corrupt', 'is no request to sign (PKCS #10) whose signature is good', error),
+        );
+      }
+      reject(new AgentError('unavailable', `openssl ${args[0] ?? ''}: ${messageOf(error)}`, error));
+    });
+    // Rubbish may make it end before it has read all.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input);
+  });
+}

@@ -1,0 +1,270 @@
+/**
+ * The room's enrolment over HTTPS, as RFC 7030 (Enrollment over Secure Transport) has it: cacerts, simpleenroll with a
+ * one-time token or by the list, simplereenroll and page/simpleenroll by the box's own certificate.
+ *
+ * INVARIANTS: one line of log for each request, of words of ours and names that were checked: no token, nothing that
+ * somebody sent. No answer but by TLS 1.3.
+ * LIMITS: LIMITS below; who sends too much, too slowly or too often is cut or told to wait.
+ */
+import { constants } from 'node:crypto';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { printableLine } from '../../../../agent/base/printable.ts';
+import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import type { Authority, Profile } from './authority.ts';
+import { certsOnly, readRequest, type SigningRequest } from './request.ts';
+import type { Asking, Enrolled, EnrolStore } from './store.ts';
+
+export interface Limits {
+  readonly bodyBytes: number;
+  readonly headersMs: number;
+  readonly requestMs: number;
+  readonly connections: number;
+  /** Of one address, for what needs no proof. */
+  readonly perAddress: BucketLimits;
+}
+
+const LIMITS: Limits = {
+  bodyBytes: 16 * 1024,
+  headersMs: 10_000,
+  requestMs: 20_000,
+  connections: 256,
+  perAddress: { burst: 20, perS: 0.5 },
+};
+const HEADER_BYTES_MAX = 8 * 1024;
+const ADDRESSES_MAX = 10_000;
+/** A box without a token asks again; the more wait, the later. */
+const PENDING_S = { least: 30, most: 300 } as const;
+const BUSY_S = 300;
+const BASE = '/.well-known/est/';
+const NOT_A_BOX = new Set(['room', 'witness', 'all']);
+
+export interface ServerOptions {
+  readonly authority: Authority;
+  readonly store: EnrolStore;
+  /** PEM: this server's own. */
+  readonly tls: { readonly cert: string; readonly key: string };
+  readonly days: number;
+  readonly limits?: Partial<Limits>;
+  readonly clock: { nowMs(): number; wallMs(): number };
+  log(line: string): void;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  /** PEM, sent as certificates only. */
+  readonly pem?: string;
+  readonly retryAfterS?: number;
+  /** For the log; a checked name. */
+  readonly box?: string;
+}
+
+const answer = (status: number, text: string, more: Partial<Answer> = {}): Answer => ({
+  status,
+  text,
+  ...more,
+});
+
+export class EnrolServer {
+  readonly #options: ServerOptions;
+  readonly #limits: Limits;
+  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #server: Server;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#limits = { ...LIMITS, ...options.limits };
+    const { headersMs, requestMs, connections } = this.#limits;
+    const server = createServer(
+      {
+        ...this.#secureContext(options.tls),
+        requestCert: true,
+        // Who has no certificate is told so, by an answer that a person can read.
+        rejectUnauthorized: false,
+        handshakeTimeout: headersMs,
+        headersTimeout: headersMs,
+        requestTimeout: requestMs,
+        connectionsCheckingInterval: Math.min(headersMs, 1000),
+        maxHeaderSize: HEADER_BYTES_MAX,
+      },
+      (request, response) => void this.#serve(request, response),
+    );
+    server.maxConnections = connections;
+    server.maxRequestsPerSocket = 10;
+    server.setTimeout(requestMs, (socket) => socket.destroy());
+    server.on('clientError', (_error, socket) => socket.destroy());
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.#server = server;
+  }
+
+  /** Resolves with the port. */
+  start(port: number, host: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        const address = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  /** A new certificate of its own. */
+  use(tls: ServerOptions['tls']): void {
+    this.#server.setSecureContext(this.#secureContext(tls));
+  }
+
+  stop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  #secureContext({ cert, key }: ServerOptions['tls']) {
+    const ca = this.#options.authority.certificate;
+    // No resumed session: each shows its certificate anew.
+    return { cert, key, ca, minVersion: 'TLSv1.3' as const, secureOptions: constants.SSL_OP_NO_TICKET };
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const address = request.socket.remoteAddress ?? '-';
+    const path = request.url?.startsWith(BASE) === true ? request.url.slice(BASE.length) : '';
+    let made: Answer;
+    let body = '';
+    try {
+      made = await this.#answer(request, path, address);
+      body = made.pem === undefined ? `${made.text}\n` : await certsOnly(made.pem);
+    } catch (error) {
+      const isTheirs = error instanceof AgentError && error.kind === 'corrupt';
+      made = isTheirs ? answer(400, error.message) : answer(500, `this room has failed: ${messageOf(error)}`);
+      body = `${made.status === 400 ? made.text : 'the room has failed; its log says why'}\n`;
+    }
+    const { status, text, box, pem, retryAfterS } = made;
+    const label = PATHS.has(path) ? path : 'other';
+    const time = new Date(this.#options.clock.wallMs()).toISOString();
+    this.#options.log(printableLine(`${time} ${address} ${label} ${status} ${box ?? '-'} ${text}`));
+    const type =
+      pem === undefined ? 'text/plain; charset=utf-8' : 'application/pkcs7-mime; smime-type=certs-only';
+    const headers: OutgoingHttpHeaders = {
+      'content-type': type,
+      'content-length': Buffer.byteLength(body),
+      'cache-control': 'no-store',
+      ...(pem !== undefined && { 'content-transfer-encoding': 'base64' }),
+      ...(retryAfterS !== undefined && { 'retry-after': String(retryAfterS) }),
+      ...(status === 401 && { 'www-authenticate': 'Basic realm="enrolment"' }),
+      // What was not read to its end is not read on.
+      ...(status === 413 && { connection: 'close' }),
+    };
+    response.writeHead(status, headers).end(body);
+  }
+
+  async #answer(request: IncomingMessage, path: string, address: string): Promise<Answer> {
+    if (!PATHS.has(path)) return answer(404, 'no such thing here');
+    const isList = path === 'cacerts';
+    if (request.method !== (isList ? 'GET' : 'POST'))
+      return answer(405, `must be ${isList ? 'GET' : 'POST'}`);
+    if (isList) return answer(200, 'authority', { pem: this.#options.authority.certificate });
+    const byCertificate = path !== 'simpleenroll';
+    const own = byCertificate ? ownCertificate(request.socket as TLSSocket) : undefined;
+    if (byCertificate && own === undefined) {
+      return answer(403, 'must come with the box’s certificate, of this authority, not ended');
+    }
+    if (!byCertificate) {
+      const waitS = this.#bucketOf(address).take();
+      if (waitS > 0)
+        return answer(429, 'too many requests of this address', { retryAfterS: Math.ceil(waitS) });
+    }
+    const body = await this.#bodyOf(request);
+    if (body === undefined) return answer(413, `must have at most ${this.#limits.bodyBytes} bytes`);
+    const signing = await readRequest(body);
+    if (own !== undefined) return this.#again(path, own, signing);
+    return this.#first(request, address, signing);
+  }
+
+  /** A box that has no certificate. */
+  #first({ headers }: IncomingMessage, address: string, signing: SigningRequest): Answer {
+    const { commonName: box } = signing;
+    if (!/^[a-z0-9-]{1,32}$/.test(box) || NOT_A_BOX.has(box)) return answer(400, 'CN is no name of a box');
+    const asking = this.#asking(signing, box, 'client');
+    if (headers.authorization === undefined) {
+      return this.#said(this.#options.store.byHand(address, asking), box);
+    }
+    const [, base64 = ''] = /^Basic ([A-Za-z0-9+/]+={0,2})$/.exec(headers.authorization) ?? [];
+    const [, user, token = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(base64, 'base64').toString()) ?? [];
+    if (user !== box) return answer(401, 'the user must be the box, as in CN', { box });
+    return this.#said(this.#options.store.byToken(token, asking), box, 401);
+  }
+
+  /** A box that has one: the next, or one for its page. */
+  #again(path: string, own: { box: string; serial: string }, signing: SigningRequest): Answer {
+    const { box, serial } = own;
+    const use = path === 'simplereenroll' ? 'client' : 'server';
+    const name = use === 'client' ? box : `${box}.local`;
+    if (signing.commonName !== name) return answer(403, 'CN must be the name of the same box', { box });
+    return this.#said(this.#options.store.byCertificate(serial, use, this.#asking(signing, box, use)), box);
+  }
+
+  #asking({ csr, key, commonName }: SigningRequest, box: string, use: Profile['use']): Asking {
+    const { authority, clock, days } = this.#options;
+    const nowMs = clock.wallMs();
+    const names = use === 'server' ? { names: [`DNS:${commonName}`] } : {};
+    return { box, key, nowMs, issue: () => authority.issue(csr, { use, commonName, days, ...names }, nowMs) };
+  }
+
+  #said(enrolled: Enrolled, box: string, refused = 403): Answer {
+    if (enrolled.state === 'issued') return answer(200, 'issued', { box, pem: enrolled.pem });
+    if (enrolled.state === 'pending') {
+      const retryAfterS = Math.min(PENDING_S.most, PENDING_S.least + this.#options.store.pendingCount);
+      return answer(202, 'waits to be accepted', { box, retryAfterS });
+    }
+    const retryAfterS = BUSY_S;
+    if (enrolled.state === 'full')
+      return answer(503, 'too many boxes wait to be accepted', { box, retryAfterS });
+    const { state, why } = enrolled;
+    return state === 'busy' ? answer(429, why, { box, retryAfterS }) : answer(refused, why, { box });
+  }
+
+  /** Undefined: too long. */
+  async #bodyOf(request: IncomingMessage): Promise<string | undefined> {
+    const { bodyBytes } = this.#limits;
+    // Who announces it is told; who only sends it is cut.
+    if (Number(request.headers['content-length'] ?? 0) > bodyBytes) return undefined;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    try {
+      for await (const chunk of request as AsyncIterable<Buffer>) {
+        bytes += chunk.length;
+        if (bytes > bodyBytes) return undefined;
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      throw new AgentError('corrupt', 'the request was cut off', error);
+    }
+    return Buffer.concat(chunks).toString('latin1');
+  }
+
+  /** The oldest is forgotten where there are too many. */
+  #bucketOf(address: string): TokenBucket {
+    const bucket =
+      this.#buckets.get(address) ?? new TokenBucket(this.#limits.perAddress, this.#options.clock);
+    this.#buckets.delete(address);
+    this.#buckets.set(address, bucket);
+    const oldest = this.#buckets.keys().next().value;
+    if (this.#buckets.size > ADDRESSES_MAX && oldest !== undefined) this.#buckets.delete(oldest);
+    return bucket;
+  }
+}
+
+const PATHS = new Set(['cacerts', 'simpleenroll', 'simplereenroll', 'page/simpleenroll']);
+
+/** Of a client whose certificate is this authority's and good today. */
+function ownCertificate(socket: TLSSocket): { box: string; serial: string } | undefined {
+  if (!socket.authorized) return undefined;
+  const { subject, serialNumber } = socket.getPeerCertificate();
+  const box: unknown = subject?.CN;
+  if (typeof box !== 'string' || !/^[a-z0-9-]{1,32}$/.test(box)) return undefined;
+  return { box, serial: serialNumber.toUpperCase().replace(/^0+/, '') };
+}

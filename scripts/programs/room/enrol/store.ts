@@ -1,0 +1,278 @@
+/**
+ * What the room knows of its boxes: tokens that are out, who asks without one, and every certificate that was given.
+ *
+ * INVARIANTS: a token is kept as its SHA-256 only. It is used up in the transaction in which its certificate is issued
+ * and recorded: of any number of requests with it, one key gets one certificate, and that key gets the same again, since
+ * an answer may be lost on the way. What is committed survives a power cut (WAL, synchronous=FULL).
+ * LIMITS: PENDING_MAX boxes ask without a token; who has not been decided on for TOKEN_DAYS is forgotten. A box gets
+ * RENEWALS_A_DAY certificates a day by renewal.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import type { Issued, Revoked } from './authority.ts';
+
+const DAY_MS = 86_400_000;
+const TOKEN_DAYS = 14;
+/** 192 bits, 32 characters. */
+const TOKEN_BYTES = 24;
+const PENDING_MAX = 1000;
+const RENEWALS_A_DAY = 10;
+const BUSY_MS = 10_000;
+
+const TABLES = `
+CREATE TABLE IF NOT EXISTS token (
+  sha256 TEXT PRIMARY KEY, site TEXT NOT NULL, box TEXT NOT NULL, made INTEGER NOT NULL, until INTEGER NOT NULL,
+  key TEXT, serial TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS certificate (
+  serial TEXT PRIMARY KEY, box TEXT NOT NULL, use TEXT NOT NULL, key TEXT NOT NULL, issued INTEGER NOT NULL,
+  not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, pem TEXT NOT NULL, revoked INTEGER
+) STRICT;
+CREATE INDEX IF NOT EXISTS certificate_box ON certificate (box);
+CREATE TABLE IF NOT EXISTS pending (
+  box TEXT NOT NULL, key TEXT NOT NULL, address TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  decision TEXT, PRIMARY KEY (box, key)
+) STRICT;
+`;
+
+export interface CertificateRow {
+  readonly serial: string;
+  readonly box: string;
+  readonly use: 'client' | 'server';
+  readonly key: string;
+  readonly issued: number;
+  readonly not_before: number;
+  readonly not_after: number;
+  readonly pem: string;
+  readonly revoked: number | null;
+}
+
+export interface PendingRow {
+  readonly box: string;
+  readonly key: string;
+  readonly address: string;
+  readonly first: number;
+  readonly last: number;
+  readonly decision: 'accepted' | 'refused' | null;
+}
+
+export interface TokenRow {
+  readonly sha256: string;
+  readonly site: string;
+  readonly box: string;
+  readonly until: number;
+  readonly key: string | null;
+  readonly serial: string | null;
+}
+
+export type Enrolled =
+  | { readonly state: 'issued'; readonly pem: string }
+  | { readonly state: 'pending' }
+  | { readonly state: 'full' }
+  /** `why`: words of ours. */
+  | { readonly state: 'refused' | 'busy'; readonly why: string };
+
+export interface Asking {
+  readonly box: string;
+  readonly key: string;
+  readonly nowMs: number;
+  /** Signs; what it throws undoes all. */
+  issue(): Issued;
+}
+
+export class EnrolStore {
+  readonly #db: Database.Database;
+
+  /** @throws AgentError `config` where the file cannot be opened */
+  constructor(file: string) {
+    try {
+      this.#db = new Database(file, { timeout: BUSY_MS });
+      chmodSync(file, 0o600);
+      this.#db.pragma('journal_mode = WAL');
+      this.#db.pragma('synchronous = FULL');
+      this.#db.exec(TABLES);
+    } catch (error) {
+      throw new AgentError('config', `${file}: cannot be opened as the store of enrolments`, error);
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** A new token; one that was not used before ends with it. */
+  makeToken(site: string, box: string, nowMs: number): { token: string; untilMs: number } {
+    const token = randomBytes(TOKEN_BYTES).toString('base64url');
+    const untilMs = nowMs + TOKEN_DAYS * DAY_MS;
+    this.#transaction(() => {
+      this.#db.prepare('DELETE FROM token WHERE box = ? AND key IS NULL').run(box);
+      this.#db
+        .prepare('INSERT INTO token (sha256, site, box, made, until) VALUES (?, ?, ?, ?, ?)')
+        .run(sha256(token), site, box, nowMs, untilMs);
+    });
+    return { token, untilMs };
+  }
+
+  byToken(token: string, asking: Asking): Enrolled {
+    const { box, key, nowMs } = asking;
+    return this.#transaction((): Enrolled => {
+      // By its hash: how long the look takes says nothing of a token.
+      const hash = sha256(token);
+      const row = this.#db.prepare('SELECT * FROM token WHERE sha256 = ?').get(hash) as TokenRow | undefined;
+      if (row === undefined || row.box !== box) {
+        return { state: 'refused', why: 'the token is not one for this box' };
+      }
+      if (row.serial !== null) {
+        const given = row.key === key ? this.#given(asking) : undefined;
+        if (given !== undefined) return { state: 'issued', pem: given };
+        return { state: 'refused', why: 'the token has been used' };
+      }
+      if (nowMs > row.until) {
+        return { state: 'refused', why: `the token ended on ${new Date(row.until).toISOString()}` };
+      }
+      const { pem, serial } = this.#record(asking, 'client');
+      this.#db.prepare('UPDATE token SET key = ?, serial = ? WHERE sha256 = ?').run(key, serial, hash);
+      this.#db.prepare('DELETE FROM pending WHERE box = ? AND key = ?').run(box, key);
+      return { state: 'issued', pem };
+    });
+  }
+
+  /** Without a token: on the list until somebody decides. */
+  byHand(address: string, asking: Asking): Enrolled {
+    const { box, key, nowMs } = asking;
+    return this.#transaction((): Enrolled => {
+      const given = this.#given(asking);
+      if (given !== undefined) return { state: 'issued', pem: given };
+      const row = this.#db.prepare('SELECT * FROM pending WHERE box = ? AND key = ?').get(box, key) as
+        | PendingRow
+        | undefined;
+      if (row?.decision === 'refused') return { state: 'refused', why: 'the room has refused this box' };
+      if (row?.decision === 'accepted') {
+        const { pem } = this.#record(asking, 'client');
+        this.#db.prepare('DELETE FROM pending WHERE box = ? AND key = ?').run(box, key);
+        return { state: 'issued', pem };
+      }
+      if (row === undefined) {
+        const forgotten = nowMs - TOKEN_DAYS * DAY_MS;
+        this.#db.prepare('DELETE FROM pending WHERE last < ?').run(forgotten);
+        if (this.pendingCount >= PENDING_MAX) return { state: 'full' };
+      }
+      this.#db
+        .prepare(
+          `INSERT INTO pending (box, key, address, first, last) VALUES (@box, @key, @address, @nowMs, @nowMs)
+           ON CONFLICT (box, key) DO UPDATE SET address = @address, last = @nowMs`,
+        )
+        .run({ box, key, address, nowMs });
+      return { state: 'pending' };
+    });
+  }
+
+  /** By a certificate of ours with this serial, whose name the caller has compared. */
+  byCertificate(serial: string, use: 'client' | 'server', asking: Asking): Enrolled {
+    const { box, nowMs } = asking;
+    return this.#transaction((): Enrolled => {
+      const old = this.#db
+        .prepare("SELECT * FROM certificate WHERE serial = ? AND use = 'client'")
+        .get(serial) as CertificateRow | undefined;
+      if (old === undefined)
+        return { state: 'refused', why: 'the certificate is not one that was given here' };
+      if (old.revoked !== null) return { state: 'refused', why: 'the certificate is revoked' };
+      if (old.not_after < nowMs) return { state: 'refused', why: 'the certificate has ended' };
+      const given = this.#given(asking, use);
+      if (given !== undefined) return { state: 'issued', pem: given };
+      const today = this.#db
+        .prepare('SELECT count(*) FROM certificate WHERE box = ? AND issued > ?')
+        .pluck()
+        .get(box, nowMs - DAY_MS) as number;
+      if (today >= RENEWALS_A_DAY) return { state: 'busy', why: 'this box has renewed too often today' };
+      return { state: 'issued', pem: this.#record(asking, use).pem };
+    });
+  }
+
+  /** Throws AgentError `config` where it is not clear whom. `key`: how its SHA-256 begins. */
+  decide(box: string, decision: 'accepted' | 'refused', key = ''): PendingRow {
+    return this.#transaction(() => {
+      const rows = this.pending().filter((row) => row.box === box && row.key.startsWith(key));
+      const [row, other] = rows;
+      if (row === undefined) throw new AgentError('config', `${box}: does not ask; see list`);
+      if (other !== undefined) {
+        const keys = rows.map((one) => one.key.slice(0, 16)).join(', ');
+        throw new AgentError(
+          'config',
+          `${box}: asks with several keys (${keys}); name one, as the box says it`,
+        );
+      }
+      this.#db
+        .prepare('UPDATE pending SET decision = ? WHERE box = ? AND key = ?')
+        .run(decision, box, row.key);
+      return row;
+    });
+  }
+
+  /** How many certificates that was; its tokens end too, and who waits under its name. */
+  revoke(box: string, nowMs: number): number {
+    return this.#transaction(() => {
+      this.#db.prepare('DELETE FROM token WHERE box = ?').run(box);
+      this.#db.prepare('DELETE FROM pending WHERE box = ?').run(box);
+      return this.#db
+        .prepare('UPDATE certificate SET revoked = ? WHERE box = ? AND revoked IS NULL')
+        .run(nowMs, box).changes;
+    });
+  }
+
+  /** For the list of revocations; what has ended by itself needs no place in it. */
+  revoked(nowMs: number): Revoked[] {
+    return this.certificates()
+      .filter((row) => row.revoked !== null && row.not_after > nowMs)
+      .map(({ serial, not_after, revoked }) => ({ serial, notAfterMs: not_after, revokedMs: revoked ?? 0 }));
+  }
+
+  certificates(): CertificateRow[] {
+    return this.#db.prepare('SELECT * FROM certificate ORDER BY box, issued').all() as CertificateRow[];
+  }
+
+  pending(): PendingRow[] {
+    return this.#db.prepare('SELECT * FROM pending ORDER BY first').all() as PendingRow[];
+  }
+
+  get pendingCount(): number {
+    return this.#db.prepare('SELECT count(*) FROM pending').pluck().get() as number;
+  }
+
+  tokens(): TokenRow[] {
+    return this.#db.prepare('SELECT * FROM token ORDER BY made').all() as TokenRow[];
+  }
+
+  /** The certificate that this key was given already: its answer was lost on the way. */
+  #given({ box, key, nowMs }: Asking, use: 'client' | 'server' = 'client'): string | undefined {
+    return this.#db
+      .prepare(
+        'SELECT pem FROM certificate WHERE box = ? AND key = ? AND use = ? AND revoked IS NULL AND issued > ?',
+      )
+      .pluck()
+      .get(box, key, use, nowMs - TOKEN_DAYS * DAY_MS) as string | undefined;
+  }
+
+  #record({ box, key, nowMs, issue }: Asking, use: 'client' | 'server'): Issued {
+    const issued = issue();
+    const { serial, pem, notBeforeMs, notAfterMs } = issued;
+    this.#db
+      .prepare(
+        `INSERT INTO certificate (serial, box, use, key, issued, not_before, not_after, pem)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(serial, box, use, key, nowMs, notBeforeMs, notAfterMs, pem);
+    return issued;
+  }
+
+  /** IMMEDIATE: nobody else writes between our reading and our writing. */
+  #transaction<T>(work: () => T): T {
+    return this.#db.transaction(work).immediate();
+  }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

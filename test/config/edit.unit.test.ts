@@ -1,0 +1,264 @@
+/** What a technician proposes is written into the text that root keeps: read back it is the same, and comments stay. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import t from 'tap';
+import { editedText, proposableOf } from '../../agent/config/edit.ts';
+import { inspectText } from '../../agent/config/load.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import type { Proposal } from '../../agent/contract/proposal.ts';
+import { ROOT } from '../lib/paths.ts';
+import { SEED } from '../lib/random.ts';
+
+const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 5000 : 300;
+
+function load(text: string): Config {
+  const { config, problems } = inspectText(text, {
+    env: { VIGIE_MQTT_URL: 'mqtt://127.0.0.1:1' },
+    mode: 'replay',
+  });
+  if (config === undefined)
+    throw new Error(`${problems.map(({ path, message }) => `${path}: ${message}`).join('; ')}\n${text}`);
+  return config;
+}
+
+function asIs(text: string): Proposal {
+  const { cameraAddress: _, ...proposal } = proposableOf(load(text));
+  return structuredClone(proposal);
+}
+
+const demo = readFileSync(join(ROOT, 'scripts/programs/demo/config.yaml'), 'utf8');
+
+t.test('what is not changed stays as it was written', async (t) => {
+  t.equal(editedText(demo, asIs(demo)), demo, 'to the byte');
+  const proposal = asIs(demo);
+  proposal.zones = proposal.zones.map((zone): Config['zones'][number] =>
+    zone.id === 'lawn'
+      ? {
+          id: 'lawn',
+          polygon: [
+            [0, 0.5],
+            [1, 0.5],
+            [0.25, 1],
+          ],
+        }
+      : zone,
+  );
+  proposal.rules = proposal.rules.flatMap((rule): Config['rules'] =>
+    rule.id === 'coming-in' ? [] : rule.kind === 'loitering' ? [{ ...rule, afterS: 7 }] : [rule],
+  );
+  const text = editedText(demo, proposal);
+  const changed = text.split('\n').filter((line) => !demo.split('\n').includes(line));
+  t.strictSame(changed, ['    polygon: [[0, 0.5], [1, 0.5], [0.25, 1]]', '    afterS: 7', '    afterS: 7']);
+  t.match(text, /# across the road on the right/);
+  t.notMatch(text, /coming-in/);
+});
+
+t.test('the camera’s login', async (t) => {
+  const text = (source: string): string => `site: s\nbox: b\ncamera:\n  source: "${source}" # by the door\n`;
+  const withLogin = text('rtsp://admin:hunter2@10.0.0.2/main?token=1');
+  const shown = proposableOf(load(withLogin));
+  t.equal(shown.cameraAddress, 'rtsp://10.0.0.2/main', 'is not shown');
+  t.notMatch(JSON.stringify(shown), /hunter2|token/);
+  const proposal = asIs(withLogin);
+  t.equal(editedText(withLogin, proposal), withLogin, 'stays where no source is proposed');
+  const same = editedText(withLogin, { ...proposal, source: shown.cameraAddress });
+  t.equal(same, withLogin, 'and where the source is the one that was shown');
+  const other = editedText(withLogin, { ...proposal, source: 'rtsp://a:b@10.0.0.3/main' });
+  t.equal(other, text('rtsp://a:b@10.0.0.3/main'));
+  const none = 'site: s\nbox: b\n';
+  t.equal(
+    load(editedText(none, { ...proposal, source: 'v4l2:/dev/video0' })).camera?.source,
+    'v4l2:/dev/video0',
+  );
+});
+
+t.test('ground plane', async (t) => {
+  const people = [
+    { feet: [0.5, 0.9], head: [0.5, 0.5] },
+    { feet: [0.5, 0.5], head: [0.5, 0.4] },
+  ] as NonNullable<Config['groundPlane']>['people'];
+  const marked = editedText(demo, { ...asIs(demo), groundPlane: { people } });
+  t.strictSame(load(marked).groundPlane, { people });
+  const lens = editedText(marked, { ...asIs(marked), groundPlane: { people, hfovDeg: 80 } });
+  t.strictSame(load(lens).groundPlane, { people, hfovDeg: 80 });
+  const { groundPlane: _, ...rest } = asIs(lens);
+  t.equal(editedText(lens, rest), lens, 'absent: as it is');
+  t.equal(editedText(lens, { ...rest, groundPlane: null }), demo, 'null: none');
+});
+
+t.test('unusual texts', async (t) => {
+  const json = JSON.stringify({ site: 's', box: 'b', zones: [] });
+  const zones: Config['zones'] = [
+    {
+      id: 'a',
+      polygon: [
+        [0, 0],
+        [1, 0],
+        [1, 1],
+      ],
+    },
+  ];
+  const edited = editedText(json, { ...asIs(json), zones });
+  t.match(JSON.parse(edited), { site: 's', zones }, 'JSON stays JSON');
+  const aliases =
+    'site: s\nbox: b\nzones:\n  - &a { id: a, polygon: [[0, 0], [1, 0], [1, 1]] }\nmasks:\n  - *a\n';
+  t.equal(editedText(aliases, asIs(aliases)), aliases.replace(/ ([}])|([{]) /g, '$1$2'));
+  t.throws(() => editedText(aliases, { ...asIs(aliases), zones: [] }), {
+    kind: 'config',
+    message: /anchors/,
+  });
+  const moved = editedText(aliases, {
+    ...asIs(aliases),
+    masks: [
+      {
+        id: 'a',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [0, 1],
+        ],
+      },
+    ],
+  });
+  t.strictSame(load(moved).zones, zones, 'what an alias stood for stays');
+  for (const text of ['', '[]', 'site: [', 'a', '['.repeat(5000)]) {
+    let kind: unknown;
+    try {
+      editedText(text, asIs(demo));
+    } catch (error) {
+      kind = Object(error).kind;
+    }
+    t.equal(kind, 'config', `refused: ${text.slice(0, 10)}`);
+  }
+});
+
+const id = fc.constantFrom(...'abcdefgh');
+const share = fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs);
+const point = fc.tuple(share, share);
+/** Corners on a circle, in their order: it does not cross itself. */
+const polygon = fc
+  .uniqueArray(fc.integer({ min: 0, max: 359 }), { minLength: 3, maxLength: 8 })
+  .map((degrees) =>
+    degrees
+      .sort((a, b) => a - b)
+      .map((degree): [number, number] => {
+        const angle = (degree / 180) * Math.PI;
+        return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)];
+      }),
+  );
+const listOf = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<(T & { id: string })[]> =>
+  fc
+    .uniqueArray(fc.tuple(id, item), { selector: ([name]) => name, maxLength: 6 })
+    .map((pairs) => pairs.map(([name, rest]) => ({ id: name, ...rest })));
+const purpose = fc.constantFrom('demo', 'yes', '1e3', 'a: b #c', 'it’s "so"', '- x', 'null');
+const places = fc.record({
+  zones: listOf(fc.record({ polygon })),
+  lines: listOf(fc.record({ from: point, to: point })),
+  masks: listOf(fc.record({ polygon })),
+});
+const afterS = fc.double({ min: 0, max: 86_400, noNaN: true }).map(Math.abs);
+
+/** Rules in places that there are. */
+function rulesIn({ zones, lines }: Pick<Config, 'zones' | 'lines'>): fc.Arbitrary<Config['rules']> {
+  const kinds: fc.Arbitrary<object>[] = [];
+  const ids = (list: readonly { id: string }[]) => fc.constantFrom(...list.map((place) => place.id));
+  if (lines.length > 0)
+    kinds.push(
+      fc.record({
+        kind: fc.constant('line-crossing'),
+        line: ids(lines),
+        classes: fc.constantFrom(['person'], ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck']),
+        direction: fc.constantFrom('both', 'left'),
+        purpose,
+      }),
+    );
+  if (zones.length > 0)
+    kinds.push(
+      fc.record({
+        kind: fc.constant('loitering'),
+        zone: ids(zones),
+        classes: fc.constant(['person']),
+        afterS,
+        purpose,
+      }),
+      fc.record(
+        {
+          kind: fc.constant('illegal-parking'),
+          zone: ids(zones),
+          classes: fc.constant(['car', 'truck']),
+          afterS: fc.constantFrom(60, 61),
+          moveTolerance: fc.constant(0.25),
+          purpose,
+          schedule: fc.constant([{ days: ['mon' as const], from: '07:00', to: '12:00' }]),
+        },
+        { requiredKeys: ['kind', 'zone', 'classes', 'afterS', 'moveTolerance', 'purpose'] },
+      ),
+    );
+  if (kinds.length === 0) return fc.constant([]);
+  return listOf(fc.oneof(...kinds)) as unknown as fc.Arbitrary<Config['rules']>;
+}
+
+const proposals = places
+  .filter(({ lines }) => lines.every(({ from, to }) => from[0] !== to[0] || from[1] !== to[1]))
+  .chain((drawn) => rulesIn(drawn).map((rules): Proposal => ({ ...drawn, rules })));
+
+/** The text of it, with a comment before and beside each item, as a person would write it. */
+function commented({ zones, lines, masks, rules }: Proposal, flow: boolean): string {
+  const list = (name: string, items: readonly object[]): string[] => {
+    if (items.length === 0) return flow ? [`${name}: [] # none of ${name}`] : [];
+    return [
+      `${name}: # all ${name}`,
+      ...items.flatMap((item) => {
+        const { id: itemId, ...rest } = item as { id: string };
+        const note = `${name}-${itemId}.`;
+        if (flow) return [`  # before ${note}`, `  - ${JSON.stringify(item)} # beside ${note}`];
+        const keys = Object.entries(rest).map(([key, value]) => `    ${key}: ${JSON.stringify(value)}`);
+        return [`  # before ${note}`, `  - id: ${itemId} # beside ${note}`, ...keys];
+      }),
+    ];
+  };
+  return [
+    '# the head',
+    'site: s # where',
+    'box: b',
+    ...list('zones', zones),
+    ...list('lines', lines),
+    ...list('masks', masks),
+    'alertsPerHour: 7 # few',
+    ...list('rules', rules),
+    '# the end',
+    '',
+  ].join('\n');
+}
+
+t.test('read back it is what was proposed, and the comments of what stays are there', async (t) => {
+  const seed = SEED;
+  fc.assert(
+    fc.property(proposals, proposals, fc.boolean(), (before, wanted, flow) => {
+      const old = commented(before, flow);
+      const text = editedText(old, wanted);
+      const { zones, lines, masks, rules, alertsPerHour } = load(text);
+      const is = JSON.stringify({ zones, lines, masks, rules: rules.map(sorted) });
+      const should = JSON.stringify({ ...wanted, rules: wanted.rules.map(sorted) });
+      if (is !== should) throw new Error(`${is}\n${should}\n${text}`);
+      if (alertsPerHour !== 7) throw new Error('another key was changed');
+      for (const note of ['# the head', '# where', '# few', '# the end'])
+        if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
+      for (const name of ['zones', 'lines', 'masks', 'rules'] as const)
+        for (const { id: kept } of before[name].filter((item) =>
+          wanted[name].some((other) => other.id === item.id),
+        ))
+          for (const note of [`# before ${name}-${kept}.`, `# beside ${name}-${kept}.`])
+            if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
+    }),
+    // Shrinking these can take for ever.
+    { seed, numRuns: RUNS, interruptAfterTimeLimit: 120_000 },
+  );
+  t.pass(`${RUNS} pairs, seed ${seed}`);
+});
+
+/** The order of keys within a rule is the file's. */
+function sorted(rule: object): object {
+  return Object.fromEntries(Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

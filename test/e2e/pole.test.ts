@@ -1,0 +1,326 @@
+/**
+ * From a blank card to the first alert, as a technician goes: the card is flashed, the box boots, gets its certificate from
+ * the room, a phone is paired, zone and line are drawn by touch, tried, kept, walked through, and the alert is at the
+ * broker. Everything is real but the street, which is a clip, and the card, which is a file.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
+import { buildPackage, install } from '../lib/box-package.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
+import { Container, ownArch } from '../lib/nspawn.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+import { openBrowser, Phone } from '../page/phone.ts';
+
+const SITE = 'marseille-1';
+const BOX = 'canebiere-017';
+const ROOM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
+/** Below /usr, which is all that vision sees of the disk. */
+const CLIP = '/usr/share/vigie-test/street.avi';
+const FIRMWARE = '/boot/firmware';
+
+/** What the room gives a box that nobody has drawn for yet. */
+const YAML = `# ${BOX}, on the lamp post at the corner
+site: ${SITE}
+box: ${BOX}
+alertsPerHour: 3600
+camera:
+  source: file:${CLIP}
+  fps: 5
+authorisation: /etc/vigie/authorisation.dsse.json
+authorityKey: /etc/vigie/authority.pub
+mqtt:
+  url: mqtts://localhost:8883
+  ca: /etc/vigie/pki/ca.crt
+  cert: /etc/vigie/pki/box.crt
+  key: /etc/vigie/pki/box.key
+  ack: broker # no archive in this room
+`;
+
+/** The authority allows one rule, in a zone that lies on the right two thirds of the picture, and hides the windows. */
+const ORDER = {
+  rules: [{ kind: 'loitering', zones: ['lawn'], purpose: 'public-safety', legalBasis: 'Code de test' }],
+  outlines: [{ id: 'lawn', polygon: rectangle(0, 0.25, 1, 1) }],
+  masks: [{ id: 'windows', polygon: rectangle(0.42, 0.04, 0.76, 0.16) }],
+};
+
+function rectangle(x1: number, y1: number, x2: number, y2: number): [number, number][] {
+  return [
+    [x1, y1],
+    [x2, y1],
+    [x2, y2],
+    [x1, y2],
+  ];
+}
+
+const skip =
+  Container.unavailable() ||
+  browserMissing() ||
+  (existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)');
+
+/** The whole bake takes a minute and more: in a usual run the package is installed in the container instead. */
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+
+t.setTimeout(900_000);
+
+void t.test('from a blank card to the first alert', { skip }, async (t) => {
+  const dir = scratch(t);
+  const image = FULL ? bakedImage() : cardImage(dir);
+  const deb = buildPackage(ownArch());
+  const began = performance.now();
+  const took = (what: string): void =>
+    t.comment(`${((performance.now() - began) / 1000).toFixed(0)} s: ${what}`);
+  const room = join(dir, 'room');
+  enrol('init', '--dir', room);
+  const { folder } = await siteFolder(dir, { site: SITE, box: BOX, yaml: YAML, change: ORDER });
+  copyFileSync(join(room, 'ca.crt'), join(folder, 'ca.crt'));
+
+  const card = join(dir, 'card.img');
+  const where = ['--site', folder, '--box', BOX, '--image', image, '--to-file', card];
+  flash('card', ...where, '--room', 'https://localhost:8443', '--room-dir', room);
+  took('card written and read back');
+  const label = execFileSync('zbarimg', ['-q', '--raw', join(dir, 'label.png')], { encoding: 'utf8' }).trim();
+  t.match(
+    label,
+    new RegExp(`^https://${BOX}\\.local/#[0-9A-Z-]{19}$`),
+    'the label leads a phone to the page',
+  );
+
+  const container = FULL ? new Container(t, ownArch(), mountedRoot(t, card)) : new Container(t);
+  if (!FULL) t.equal(install(container, deb).status, 0, 'the package is installed');
+  container.write(CLIP, readFileSync(STREET_CLIP));
+  copyFat(card, join(container.root, FIRMWARE));
+  t.notOk(privateKeyIn(join(container.root, FIRMWARE)), 'no private key on the card');
+  await container.boot(t);
+  took('booted');
+  roomIn(t, container, { dir, room });
+  const box = new BootedBox(t, container);
+  await until(t, 'the box has its certificate and runs', () => box.agent > 0, PATIENCE_MS);
+  took('enrolled, the agent runs');
+  t.match(
+    container.read(`${FIRMWARE}/vigie/result.txt`),
+    new RegExp(`host name: ${BOX}[^]*enrol`),
+    'the card says so',
+  );
+  t.notOk(privateKeyIn(join(container.root, FIRMWARE)), 'and still holds no private key');
+  await box.watches('under its order');
+
+  const heard = alertsIn(t, container);
+  const phone = await phoneAt(t, container, dir, label);
+  await atThePole(t, phone, took);
+  await until(t, 'an alert is at the broker', () => heard().length > 0, PATIENCE_MS);
+  took('first alert at the broker');
+  const [alert] = heard();
+  t.match(alert, /"kind":"loitering"/, 'of the rule that was drawn');
+  t.match(
+    container.read('/etc/vigie/vigie.yaml'),
+    /# no archive in this room/,
+    'the file’s comments are still there',
+  );
+  t.match(
+    container.run('runuser', '-u', 'vigie', '--', 'sh', '-c', 'echo >>/etc/vigie/vigie.yaml').err,
+    /[Pp]ermission denied/,
+    'the agent’s user cannot write its configuration',
+  );
+  const told = container.run(
+    'sh',
+    '-c',
+    'vigie journal key >/root/box.vkey && vigie journal report /var/lib/vigie/journal --key /root/box.vkey',
+  );
+  const story = `${told.out}${told.err}`;
+  t.match(story, /preview|redacted/i, 'the journal tells that somebody looked at redacted pictures');
+  t.match(story, /lawn/, 'and where the zone lies now');
+  t.strictSame(phone.complaints, [], 'the browser complains of nothing');
+});
+
+/** Pairs, draws, tries, keeps, walks; counts what a finger does besides drawing. */
+async function atThePole(t: Test, phone: Phone, took: (what: string) => void): Promise<void> {
+  const faults: string[] = [];
+  let [taps, typed] = [0, 0];
+  const tap = async (selector: string): Promise<void> => {
+    taps += 1;
+    await phone.tap(selector);
+  };
+  const next = async (screen: string): Promise<void> => {
+    await tap('#next');
+    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+  };
+  const look = async (name: string): Promise<void> =>
+    void faults.push(...(await phone.check(`pole-${name}`)));
+  await tap('#pair');
+  await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
+  took('paired');
+  await phone.picture();
+  await look('aim');
+  await next('zones');
+  await phone.picture();
+  await tap('[data-add=zone]');
+  await phone.drag([0.3, 0.3], [0.02, 0.4]);
+  await phone.drag([0.6, 0.3], [0.95, 0.4]);
+  await phone.drag([0.6, 0.6], [0.98, 0.98]);
+  await phone.drag([0.3, 0.6], [0.02, 0.98]);
+  await look('zone');
+  t.equal(await phone.page.$('.shape.bad'), null, 'inside of the order’s outline');
+  await next('rules');
+  await tap('#add-rule');
+  await phone.type('[name=afterS]', '2');
+  typed += 1;
+  await next('fires');
+  await phone.until('somebody stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
+  await look('fires');
+  await next('try');
+  await phone.until('on trial', 'document.querySelector(".trial") !== null');
+  took('on trial');
+  await phone.until('it runs', 'document.querySelector("[aria-live] .notice.good") !== null', PATIENCE_MS);
+  took('the new configuration runs');
+  await look('trial');
+  await tap('#keep');
+  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  took('kept');
+  await phone.until('the next step', 'document.querySelector("[data-screen=walk]") !== null');
+  await phone.type('input[type=number]', '1');
+  typed += 1;
+  await tap('#walk-start');
+  await phone.until('seen', 'document.querySelector("#walk[data-phase=done]") !== null', PATIENCE_MS);
+  await look('walk');
+  await tap('#walk-keep');
+  took('walk test kept');
+  await next('go');
+  await phone.until('a verdict', 'document.querySelector("#verdict") !== null');
+  await look('go');
+  await next('receipt');
+  t.match(await receiptOf(phone), /^%PDF/, 'a receipt');
+  t.same(faults, [], 'nothing that a screen reader, a thumb or the sun would miss');
+  t.comment(`${taps} taps besides drawing, ${typed} numbers typed`);
+  t.ok(taps <= 12, `${taps} taps`);
+}
+
+/** Its first bytes, as the phone is given it. */
+async function receiptOf({ page }: Phone): Promise<string> {
+  const asked = `fetch(document.querySelector('#download').href).then((answer) => answer.text())`;
+  return String(await page.evaluate(asked)).slice(0, 8);
+}
+
+function enrol(...words: string[]): string {
+  return program(ROOM, words);
+}
+
+function flash(...words: string[]): string {
+  return program(FLASH, words);
+}
+
+function program(file: string, words: readonly string[]): string {
+  return execFileSync(process.execPath, [file, ...words], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+function privateKeyIn(folder: string): boolean {
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).some(
+    (entry) =>
+      entry.isFile() && /PRIVATE KEY/.test(readFileSync(join(entry.parentPath, entry.name), 'latin1')),
+  );
+}
+
+/** A program of this machine in the container's network: the same loopback. */
+function inside(t: Test, container: Container, ...words: string[]): ChildProcess {
+  const [program = '', ...args] = container.inNetwork(...words);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  return child;
+}
+
+/** The room: who gives certificates, and the broker that boxes reach with them. */
+function roomIn(t: Test, container: Container, { dir, room }: { dir: string; room: string }): void {
+  const pki = join(dir, 'broker');
+  mkdirSync(pki);
+  const [key, request, cert] = [join(pki, 'key.pem'), join(pki, 'csr.pem'), join(pki, 'cert.pem')];
+  const openssl = (...words: string[]): Buffer => execFileSync('openssl', words, { stdio: 'pipe' });
+  openssl(
+    'req',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-keyout',
+    key,
+    '-out',
+    request,
+    '-subj',
+    '/CN=localhost',
+    '-addext',
+    'subjectAltName=DNS:localhost',
+  );
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    request,
+    '-CA',
+    join(room, 'ca.crt'),
+    '-CAkey',
+    join(room, 'ca.key'),
+    '-days',
+    '2',
+    '-copy_extensions',
+    'copy',
+    '-out',
+    cert,
+  );
+  const conf = join(pki, 'mosquitto.conf');
+  writeFileSync(
+    conf,
+    `user root
+listener 8883 127.0.0.1
+cafile ${join(room, 'ca.crt')}
+certfile ${cert}
+keyfile ${key}
+require_certificate true
+use_identity_as_username true
+listener 18830 127.0.0.1
+allow_anonymous true
+`,
+  );
+  inside(t, container, 'mosquitto', '-c', conf);
+  inside(t, container, process.execPath, ROOM, 'serve', '--dir', room);
+}
+
+/** Alerts as they reach the broker. */
+function alertsIn(t: Test, container: Container): () => string[] {
+  const child = inside(
+    t,
+    container,
+    'mosquitto_sub',
+    '-h',
+    '127.0.0.1',
+    '-p',
+    '18830',
+    '-t',
+    `vigie/${SITE}/${BOX}/evt/#`,
+  );
+  let said = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  return () => said.split('\n').filter((line) => /"severity":"alert"/.test(line));
+}
+
+async function phoneAt(t: Test, container: Container, dir: string, label: string): Promise<Phone> {
+  const wrapper = join(dir, 'chromium');
+  writeFileSync(wrapper, `#!/bin/sh\nexec ${container.inNetwork('chromium').join(' ')} "$@"\n`, {
+    mode: 0o755,
+  });
+  const browser = await openBrowser(join(dir, 'profile'), {
+    program: wrapper,
+    args: [`--host-resolver-rules=MAP ${BOX}.local 127.0.0.1`],
+  });
+  t.teardown(() => browser.close());
+  const { origin, hash } = new URL(label);
+  return Phone.open(browser, origin, ['fr', 'light'], `/${hash}`);
+}

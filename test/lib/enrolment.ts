@@ -1,0 +1,202 @@
+/** A room's enrolment in this process and new boxes before it, with real certificates, sockets and files. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import type { IncomingHttpHeaders } from 'node:http';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { type EnrolOptions, enrol } from '../../agent/provision/enrol.ts';
+import { EnrolFiles } from '../../agent/provision/enrol-files.ts';
+import { EnrolReport } from '../../agent/provision/enrol-report.ts';
+import { OpensslAuthority } from '../../scripts/programs/room/enrol/authority.ts';
+import { EnrolServer, type Limits } from '../../scripts/programs/room/enrol/server.ts';
+import { EnrolStore } from '../../scripts/programs/room/enrol/store.ts';
+import { scratch } from './paths.ts';
+
+export const SITE = 'canebiere';
+export const BOX = 'canebiere-017';
+
+export function ssl(args: readonly string[], input?: string | Buffer): Buffer {
+  return execFileSync('openssl', args, { input, stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+export function newKey(file: string): string {
+  writeFileSync(file, ssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256']), {
+    mode: 0o600,
+  });
+  return file;
+}
+
+export function csrOf(keyFile: string, commonName: string): Buffer {
+  return ssl(['req', '-new', '-key', keyFile, '-subj', `/CN=${commonName}`, '-outform', 'DER']);
+}
+
+export class TestRoom {
+  readonly dir: string;
+  readonly authority: OpensslAuthority;
+  readonly store: EnrolStore;
+  readonly log: string[] = [];
+  /** Of the room's wall clock. */
+  aheadMs = 0;
+  port = 0;
+  readonly #limits: Partial<Limits>;
+  #server: EnrolServer | undefined;
+
+  constructor(t: Test, limits: Partial<Limits> = { perAddress: { burst: 10_000, perS: 10_000 } }) {
+    this.dir = scratch(t);
+    OpensslAuthority.make(this.dir, 'test room');
+    this.authority = new OpensslAuthority(this.dir);
+    this.store = new EnrolStore(join(this.dir, 'enrolment.db'));
+    this.#limits = limits;
+    t.teardown(async () => {
+      await this.stop();
+      this.store.close();
+    });
+  }
+
+  /** Key and certificate for a server on this machine. */
+  server(name = 'server'): { cert: string; key: string } {
+    const key = newKey(join(this.dir, `${name}.key`));
+    const profile = { use: 'server', commonName: 'localhost', names: ['DNS:localhost'], days: 30 } as const;
+    const { pem } = this.authority.issue(csrOf(key, 'localhost'), profile, Date.now());
+    writeFileSync(join(this.dir, `${name}.crt`), pem);
+    return { cert: pem, key: readFileSync(key, 'utf8') };
+  }
+
+  async start(): Promise<void> {
+    this.#server = new EnrolServer({
+      authority: this.authority,
+      store: this.store,
+      tls: this.server(),
+      days: 365,
+      limits: this.#limits,
+      clock: { nowMs: () => systemClock.nowMs(), wallMs: () => Date.now() + this.aheadMs },
+      log: (line) => this.log.push(line),
+    });
+    this.port = await this.#server.start(this.port, '127.0.0.1');
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.stop();
+    this.#server = undefined;
+  }
+
+  get url(): string {
+    return `https://localhost:${this.port}`;
+  }
+
+  get ca(): Buffer {
+    return readFileSync(join(this.dir, 'ca.crt'));
+  }
+
+  token(box = BOX): string {
+    return this.store.makeToken(SITE, box, Date.now() + this.aheadMs).token;
+  }
+}
+
+export interface Asked {
+  readonly method?: string;
+  readonly body?: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly login?: string;
+  readonly pair?: { readonly cert: string; readonly key: string };
+}
+
+/** One HTTPS request, as any client might send it; status 0 where the connection is cut. */
+export function ask(
+  room: TestRoom,
+  path: string,
+  { method = 'POST', body = '', headers = {}, login, pair }: Asked,
+): Promise<{ status: number; text: string; headers: IncomingHttpHeaders }> {
+  return new Promise((resolve) => {
+    const sent = request(`${room.url}${path}`, {
+      method,
+      ca: room.ca,
+      agent: false,
+      headers,
+      ...(login !== undefined && { auth: login }),
+      ...pair,
+    });
+    const cut = (): void => resolve({ status: 0, text: '', headers: {} });
+    sent.on('error', cut);
+    sent.on('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('error', cut);
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text, headers: response.headers }),
+      );
+    });
+    sent.end(body);
+  });
+}
+
+/** A new box: /etc/vigie and the folder on the card. */
+export class NewBox {
+  readonly etc: string;
+  readonly card: string;
+  readonly statusFile: string;
+  readonly said: string[] = [];
+  /** Every wait between requests, ms. */
+  readonly waits: number[] = [];
+
+  constructor(t: Test, room: TestRoom, token: string | null = null) {
+    const dir = scratch(t);
+    this.etc = join(dir, 'etc');
+    this.card = join(dir, 'card');
+    this.statusFile = join(dir, 'run/status.json');
+    for (const folder of [join(this.etc, 'pki'), this.card]) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(this.etc, 'pki/ca.crt'), room.ca);
+    this.request(room, token);
+  }
+
+  request(room: TestRoom, token: string | null): void {
+    const request = { version: 1, site: SITE, box: BOX, url: room.url, token };
+    writeFileSync(join(this.etc, 'enrol.json'), JSON.stringify(request), { mode: 0o600 });
+  }
+
+  file(name: string): string {
+    return join(this.etc, 'pki', name);
+  }
+
+  /** Until it has its certificate; `onWait` is called instead of waiting, and says with false that it is enough. */
+  async enrol(onWait: (waitMs: number) => Promise<boolean | undefined> | boolean | undefined = () => false) {
+    const stopping = new AbortController();
+    const say = (line: string): void => void this.said.push(line);
+    const options: EnrolOptions = {
+      files: new EnrolFiles(this.etc),
+      report: new EnrolReport({ from: this.card, statusFile: this.statusFile, say }),
+      clock: {
+        sleep: async (waitMs) => {
+          this.waits.push(waitMs);
+          if ((await onWait(waitMs)) === false) stopping.abort();
+        },
+      },
+      boxClock: { say },
+      signal: stopping.signal,
+    };
+    return enrol(options);
+  }
+
+  get status(): { state: string; reason: string | null } {
+    return JSON.parse(readFileSync(this.statusFile, 'utf8')) as { state: string; reason: string | null };
+  }
+
+  get result(): string {
+    return readFileSync(join(this.card, 'result.txt'), 'utf8');
+  }
+
+  get certificate(): string {
+    return ssl(['x509', '-in', this.file('box.crt'), '-noout', '-subject', '-serial']).toString();
+  }
+}
+
+/** Every file below a folder that holds a private key. */
+export function keysBelow(dir: string): string[] {
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(dir, name))
+    .filter((file) => statSync(file).isFile() && readFileSync(file, 'latin1').includes('PRIVATE KEY'));
+}

@@ -1,0 +1,115 @@
+/** A small ONVIF camera: WS-Discovery over UDP multicast on the loopback, SOAP over HTTP with WS-UsernameToken. */
+import { createHash } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** WS-Discovery 1.1, 3.1. */
+const PORT = 3702;
+const GROUP = '239.255.255.250';
+const USER = 'admin';
+export const PASSWORD = 'hunter2&<"';
+
+const envelope = (body: string): string =>
+  `<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:trt="http://www.onvif.org/ver10/media/wsdl" xmlns:tt="http://www.onvif.org/ver10/schema" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing"><s:Body>${body}</s:Body></s:Envelope>`;
+
+export class OnvifCamera {
+  /** What SOAP requests asked for, in order. */
+  readonly actions: string[] = [];
+  /** Answers that other devices give to a probe. */
+  readonly strays: string[] = [];
+  /** As its stream's address; the camera believes that it has another one. */
+  streamUri = 'rtsp://203.0.113.9:8554/stream1?profile=main';
+  /** Instead of every answer. */
+  instead: string | undefined;
+  readonly #name: string;
+  readonly #server: Server;
+  readonly #discovery: Socket;
+
+  constructor(name: string) {
+    this.#name = name;
+    this.#server = createServer((request, response) => {
+      let text = '';
+      request.on('data', (chunk) => {
+        text += String(chunk);
+      });
+      request.on('end', () => {
+        const [status, body] = this.#soap(text);
+        response.writeHead(status, { 'Content-Type': 'application/soap+xml' }).end(this.instead ?? body);
+      });
+    });
+    this.#discovery = createSocket({ type: 'udp4', reuseAddr: true });
+    this.#discovery.on('message', (message, from) => {
+      if (!/Probe/.test(String(message))) return;
+      const said = [...this.strays, this.#match(`http://127.0.0.1:${this.port}/onvif/device_service`)];
+      for (const each of said) this.#discovery.send(each, from.port, from.address);
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async start(): Promise<void> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.#discovery.bind(PORT);
+    await once(this.#discovery, 'listening');
+    this.#discovery.addMembership(GROUP, '127.0.0.1');
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    this.#discovery.close();
+  }
+
+  #match(addresses: string): string {
+    return envelope(
+      `<d:ProbeMatches><d:ProbeMatch><a:EndpointReference><a:Address>urn:uuid:${this.port}</a:Address></a:EndpointReference><d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>onvif://www.onvif.org/hardware/X1 onvif://www.onvif.org/name/${this.#name}</d:Scopes><d:XAddrs>http://203.0.113.9/onvif ${addresses}</d:XAddrs></d:ProbeMatch></d:ProbeMatches>`,
+    );
+  }
+
+  #soap(text: string): [number, string] {
+    const action = /<(Get\w+)/.exec(text)?.[1] ?? '?';
+    this.actions.push(action);
+    const elsewhere = 'http://203.0.113.9/onvif';
+    if (action === 'GetSystemDateAndTime') {
+      const now = new Date();
+      const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth() + 1, now.getUTCDate()];
+      const time = `<tt:Hour>${now.getUTCHours()}</tt:Hour><tt:Minute>${now.getUTCMinutes()}</tt:Minute><tt:Second>${now.getUTCSeconds()}</tt:Second>`;
+      const utc = `<tt:UTCDateTime><tt:Time>${time}</tt:Time><tt:Date><tt:Year>${year}</tt:Year><tt:Month>${month}</tt:Month><tt:Day>${day}</tt:Day></tt:Date></tt:UTCDateTime>`;
+      return [
+        200,
+        envelope(
+          `<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime>${utc}</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>`,
+        ),
+      ];
+    }
+    if (!isRight(text))
+      return [
+        400,
+        envelope(
+          '<s:Fault><s:Code><s:Value>s:Sender</s:Value></s:Code><s:Reason><s:Text xml:lang="en">Sender not authorized</s:Text></s:Reason></s:Fault>',
+        ),
+      ];
+    const answers: Record<string, string> = {
+      GetServices: `<tds:Service><tds:Namespace>http://www.onvif.org/ver10/device/wsdl</tds:Namespace><tds:XAddr>${elsewhere}</tds:XAddr></tds:Service><tds:Service><tds:Namespace>http://www.onvif.org/ver10/media/wsdl</tds:Namespace><tds:XAddr>${elsewhere}/media</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>`,
+      GetProfiles:
+        '<trt:Profiles token="p1" fixed="true"><tt:Name>main</tt:Name><tt:VideoSourceConfiguration token="vsc"><tt:SourceToken>vs1</tt:SourceToken></tt:VideoSourceConfiguration><tt:VideoEncoderConfiguration token="vec"><tt:Encoding>H264</tt:Encoding><tt:Resolution><tt:Width>1920</tt:Width><tt:Height>1080</tt:Height></tt:Resolution></tt:VideoEncoderConfiguration></trt:Profiles>',
+      GetVideoSources: '<trt:VideoSources token="vs1"><tt:Framerate>25</tt:Framerate></trt:VideoSources>',
+      GetStreamUri: `<trt:MediaUri><tt:Uri>${this.streamUri.replaceAll('&', '&amp;')}</tt:Uri></trt:MediaUri>`,
+    };
+    const ns = action === 'GetServices' ? 'tds' : 'trt';
+    return [200, envelope(`<${ns}:${action}Response>${answers[action] ?? ''}</${ns}:${action}Response>`)];
+  }
+}
+
+/** Password_Digest = Base64(SHA-1(nonce + created + password)) (WS-Security UsernameToken Profile 1.1, 3.1). */
+function isRight(text: string): boolean {
+  const of = (name: string): string => new RegExp(`<${name}(?: [^>]*)?>([^<]*)<`).exec(text)?.[1] ?? '';
+  const nonce = Buffer.from(of('Nonce'), 'base64');
+  const digest = createHash('sha1').update(nonce).update(of('Created')).update(PASSWORD).digest('base64');
+  return of('Username') === USER && of('Password') === digest;
+}

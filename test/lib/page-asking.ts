@@ -1,0 +1,90 @@
+/** The technician's page as the agent meets it: a connection to its socket. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { Test } from 'tap';
+import { LinkEnd } from '../../agent/contract/link-end.ts';
+import type { Received } from '../../agent/contract/link-frame.ts';
+import { encodeFromPage } from '../../agent/contract/page-frames.ts';
+import { type AgentView, type PageAsk, type PagePicture, ToPage } from '../../agent/contract/page-link.ts';
+import { until } from './room.ts';
+
+type Answer = Extract<ToPage, { kind: 'answer' }>;
+
+export class Page {
+  readonly socket: Socket;
+  readonly pictures: { readonly header: PagePicture; readonly jpeg: Uint8Array; readonly atMs: number }[] =
+    [];
+  readonly noPictures: Extract<ToPage, { kind: 'no-picture' }>[] = [];
+  readonly answers = new Map<number, Answer>();
+  closed = false;
+  readonly #t: Test;
+  readonly #link: LinkEnd<typeof ToPage>;
+  readonly #session: string;
+  #requests = 0;
+
+  private constructor(t: Test, socket: Socket, session: string) {
+    this.#t = t;
+    this.socket = socket;
+    this.#session = session;
+    this.#link = new LinkEnd(socket, ToPage, {
+      onMessage: (received) => this.#take(received),
+      onClosed: () => {
+        this.closed = true;
+      },
+    });
+  }
+
+  /** Gone with the test. */
+  static async connect(t: Test, path: string, session = '0123456789abcdef'): Promise<Page> {
+    const socket = connect(path);
+    await once(socket, 'connect');
+    t.teardown(() => socket.destroy());
+    return new Page(t, socket, session);
+  }
+
+  /** Why it was refused; null where it was done. */
+  async ask(ask: PageAsk): Promise<string | null> {
+    const { refused } = await this.#answer(ask);
+    return refused?.code ?? null;
+  }
+
+  async state(language: 'fr' | 'en' = 'en'): Promise<AgentView> {
+    const { state, refused } = await this.#answer({ op: 'state', language });
+    if (state === null) throw new Error(refused?.reason ?? 'no state');
+    return state;
+  }
+
+  /** Sends as many at once; no answer is waited for. */
+  flood(ask: PageAsk, count: number): void {
+    const one = (i: number): Buffer =>
+      encodeFromPage({ kind: 'ask', request: 1_000_000 + i, session: this.#session, ask });
+    this.#link.send(Buffer.concat(Array.from({ length: count }, (_, i) => one(i))));
+  }
+
+  /** As soon as what keeps it from starting at a fresh box is over. */
+  async startsPreview(viewer: number): Promise<void> {
+    const started = performance.now();
+    let refused: string | null = '';
+    while (refused !== null && performance.now() - started < 60_000) {
+      refused = await this.ask({ op: 'preview-start', viewer });
+      if (refused !== null) await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    this.#t.equal(refused, null, 'the preview starts');
+  }
+
+  async #answer(ask: PageAsk): Promise<Answer> {
+    this.#requests += 1;
+    const request = this.#requests;
+    this.#link.send(encodeFromPage({ kind: 'ask', request, session: this.#session, ask }));
+    await until(this.#t, `answer to ${ask.op}`, () => this.answers.has(request) || this.closed, 30_000);
+    const answer = this.answers.get(request);
+    if (answer === undefined) throw new Error(`${ask.op}: the connection was closed`);
+    return answer;
+  }
+
+  #take({ message, binary }: Received<ToPage>): void {
+    if (message.kind === 'answer') this.answers.set(message.request, message);
+    else if (message.kind === 'no-picture') this.noPictures.push(message);
+    else this.pictures.push({ header: message, jpeg: binary, atMs: performance.now() });
+  }
+}

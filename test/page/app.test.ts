@@ -1,0 +1,342 @@
+/** The technician's app in a real browser at a phone's size, by finger and by key, in both languages, by day and night. */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import { browserMissing } from '../lib/browser.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { CAMERA, INSTALLED, ORDER } from './canned.ts';
+import { MESSAGE_PLACE } from './in-page.ts';
+import { type Look, openBrowser, type Phone, SCREENS_DIR } from './phone.ts';
+import type { StandIn } from './stand-in.ts';
+import { drawing, keyboard, opened, type Parts } from './ways.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+/** All that a phone loads, gzip. */
+const WEIGHT_KB_MAX = 60;
+const LOOKS: readonly Look[] = [
+  ['fr', 'light'],
+  ['en', 'dark'],
+  ...(FULL
+    ? ([
+        ['fr', 'dark'],
+        ['en', 'light'],
+      ] as const)
+    : []),
+];
+const skip = browserMissing();
+
+t.test('the app weighs little, and brings no schema library', async (t) => {
+  const files = ['index.html', 'app.js', 'style.css'].map((name) =>
+    readFileSync(join(ROOT, 'dist/agent/page/app', name)),
+  );
+  const kB = files.reduce((sum, file) => sum + gzipSync(file).length, 0) / 1000;
+  t.comment(`${kB.toFixed(1)} kB gzip`);
+  t.ok(kB <= WEIGHT_KB_MAX, `${kB} kB`);
+  t.notMatch(files.join(''), /TypeBox|https?:\/\/(?!www\.w3\.org)/);
+});
+
+t.test('in a browser', { skip, timeout: 180_000 }, async (t) => {
+  // What a published picture shows: nobody.
+  const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  rmSync(SCREENS_DIR, { recursive: true, force: true });
+  mkdirSync(SCREENS_DIR, { recursive: true });
+  const parts = { browser, jpeg };
+  for (const look of LOOKS)
+    await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
+  await t.test('pairing', (t) => pairing(t, parts));
+  await t.test('drawing with a finger', (t) => drawing(t, parts));
+  await t.test('what the order does not cover', (t) => order(t, parts));
+  await t.test('by keyboard alone', (t) => keyboard(t, parts));
+  await t.test('no picture', (t) => noPicture(t, parts));
+  await t.test('a phone that slept through its trial', (t) => slept(t, parts));
+});
+
+async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
+  const { box, phone } = await opened(t, parts, { look, paired: false });
+  const faults: string[] = [];
+  const check = async (name: string): Promise<void> => void faults.push(...(await phone.check(name)));
+  await check('01-pair');
+  await phone.type('[name=code]', '7XKQ-93MD-22PV-H0TT');
+  await phone.tap('#pair');
+  await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
+  await phone.go('camera');
+  t.equal(await phone.text('#installed-camera'), CAMERA);
+  await check('02-camera');
+  await phone.tap('#steps');
+  await check('03-steps');
+  await phone.tap('#steps');
+  await phone.tap('#next');
+  await phone.picture();
+  await check('04-aim');
+  await phone.tap('#next');
+  await phone.picture();
+  await check('05-zones');
+  await phone.tap('[data-chip="zone/lawn"]');
+  await check('06-zone');
+  await phone.tap('[data-chip="line/east-road"]');
+  await phone.tap('[data-add=mask]');
+  await check('07-mask');
+  await phone.tap('#next');
+  await phone.picture();
+  await phone.tap('[data-rule=stays] button');
+  await phone.page.select('[name=rule-kind]', 'illegal-parking');
+  await phone.tap('#add-rule');
+  await phone.tap('[data-rule=illegal-parking] fieldset:last-of-type button');
+  await phone.until('times', 'document.querySelector(".span") !== null');
+  await check('08-rules');
+  await phone.tap('[data-rule=illegal-parking] .button.danger');
+  await phone.tap('#next');
+  await phone.until(
+    'somebody stays',
+    'document.querySelector("[data-watch=stays][data-fires=true]") !== null',
+  );
+  await check('09-fires');
+  await phone.go('try');
+  await check('10-try');
+  await phone.tap('#try');
+  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await check('11-trial');
+  await phone.tap('#back');
+  await phone.picture();
+  await check('12-trial-elsewhere');
+  await phone.go('try');
+  await phone.tap('#keep');
+  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await check('13-kept');
+  await phone.go('walk');
+  await check('14-walk');
+  await walk(t, box, phone, check);
+  await phone.tap('#next');
+  box.moved = true;
+  await phone.until('a camera that moved', 'document.querySelector("#confirm-view") !== null');
+  await check('17-no-go');
+  await phone.tap('#confirm-view');
+  box.brokerFails = false;
+  await phone.until('a good verdict', 'document.querySelector("#verdict.ok") !== null');
+  await check('18-go');
+  await phone.tap('#next');
+  await phone.tap('#fresh-code');
+  await phone.until('a code', 'document.body.textContent.includes("7XKQ")');
+  await check('19-receipt');
+  t.match(await phone.page.$eval('#download', (link) => link.getAttribute('href')), `language=${look[0]}`);
+  t.same(faults, []);
+  t.equal(await phone.page.$eval('html', (html) => html.getAttribute('lang')), look[0]);
+  const before = await phone.text('h1');
+  await phone.tap('#language');
+  t.not(await phone.text('h1'), before, 'the other language');
+  await phone.tap('#unpair');
+  await phone.until('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
+  t.same(phone.complaints, []);
+}
+
+async function walk(
+  t: Test,
+  box: StandIn,
+  phone: Phone,
+  check: (name: string) => Promise<void>,
+): Promise<void> {
+  await phone.type('input[type=number]', '2');
+  await phone.tap('#walk-start');
+  await phone.until('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
+  await check('15-walk-pass');
+  box.passed('seen');
+  await phone.tap('#walk-go');
+  await phone.until('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
+  box.passed('missed');
+  await phone.until('done', 'document.querySelector("#walk[data-phase=done]") !== null');
+  await check('16-walk-done');
+  await phone.tap('#walk-keep');
+  await phone.until('kept', 'document.querySelector("#walk[data-phase=kept]") !== null');
+  t.same(
+    box.asked.filter((line) => line.includes('/walk/')),
+    [
+      'POST /api/walk/start {"rule":"stays","passes":2}',
+      'POST /api/walk/answer {"answer":"go"}',
+      'POST /api/walk/answer {"answer":"go"}',
+      'POST /api/walk/answer {"answer":"go"}',
+    ],
+  );
+}
+
+async function pairing(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await opened(t, parts, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
+  t.equal(
+    await phone.page.$eval('[name=code]', (input) => (input as unknown as { value: string }).value),
+    '7xkq-93md-22pv-h0tt',
+  );
+  t.equal(new URL(phone.page.url()).hash, '', 'the code stays in no history');
+  box.pairing = [
+    [401, { error: 'wrong', left: 2 }],
+    [429, { error: 'locked', retryInS: 2 }],
+    [401, { error: 'used' }],
+  ];
+  await phone.tap('#pair');
+  await phone.until('told', 'document.querySelector(".notice.bad")?.textContent.includes("2 tries left")');
+  await phone.tap('#pair');
+  await phone.until('locked', 'document.querySelector(".wait")?.textContent.includes("0:0")');
+  t.ok(await phone.page.$('#pair:disabled'), 'locked');
+  await phone.until('open again', 'document.querySelector("#pair:not(:disabled)") !== null');
+  await phone.tap('#pair');
+  await phone.until('used', 'document.querySelector(".notice.bad")?.textContent.includes("has been used")');
+  t.same(await phone.check('20-code-used'), []);
+  await phone.tap('#pair');
+  await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
+  t.equal(box.asked.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
+  box.paired = false;
+  await phone.until('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
+  t.same(phone.complaints, []);
+}
+
+async function order(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await opened(t, parts);
+  await phone.go('zones');
+  await phone.picture();
+  await phone.tap('[data-add=zone]');
+  t.ok(await phone.page.$('[data-chip="zone/square"]'), 'named as the order names it');
+  t.notOk(await phone.page.$('.shape.bad'));
+  await phone.drag([0.6, 0.6], [0.95, 0.62]);
+  await phone.drag([0.3, 0.3], [0.1, 0.1]);
+  t.ok(await phone.page.$('[data-shape="zone/square"].bad'), 'out of its outline');
+  t.match(await phone.text('#shape-panel'), /outline/);
+  t.same(await phone.check('22-outline'), []);
+  await phone.tap('#delete');
+
+  await phone.go('rules');
+  await phone.page.select('[name=rule-kind]', 'graffiti');
+  await phone.tap('#add-rule');
+  t.match(await phone.text('[data-rule=graffiti]'), /does not name this kind/);
+  t.same(await phone.check('23-rule-refused'), []);
+  await phone.go('try');
+  t.ok(await phone.page.$('#try:disabled'));
+  await phone.go('camera');
+  await phone.type('[name=address]', 'http://camera');
+  await phone.tap('#take-address');
+  await phone.until('told', 'document.querySelector(".fault") !== null');
+  await phone.tap('#find-cameras');
+  await phone.until('found', 'document.querySelector("[aria-pressed=false]") !== null');
+  await phone.tap('[aria-pressed=false]');
+  await phone.tap('#ask-camera');
+  await phone.until('chosen', 'document.querySelector("#chosen-camera") !== null');
+  t.match(await phone.text('#chosen-camera'), /rtsp:\/\/192\.0\.2\.7\/live.*order is for another camera/s);
+  t.same(await phone.check('24-camera-refused'), []);
+  t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
+  t.notMatch(await phone.page.evaluate('JSON.stringify(sessionStorage)'), 'secret', 'and not stored');
+
+  box.order = { ...ORDER, installation: true };
+  await phone.go('rules');
+  await phone.until('a permit', 'document.querySelector(".notice.warn") !== null');
+  box.order = null;
+  await phone.until('no order', 'document.querySelector("main > .notice.bad") !== null');
+  t.ok(await phone.page.$('[data-rule=stays] .card.refused'));
+  box.order = ORDER;
+  await phone.go('try');
+  await phone.tap('#discard');
+  box.problems = [{ path: 'zones[0].polygon', message: 'the helper has another view', order: false }];
+  await phone.go('aim');
+  await phone.picture();
+  await phone.tap('.check input');
+  await phone.go('try');
+  await phone.tap('#try');
+  await phone.until('the box’s word', 'document.querySelector("#box-says") !== null');
+  t.match(await phone.text('#box-says'), 'zones[0].polygon the helper has another view');
+  t.same(phone.complaints, []);
+}
+
+async function noPicture(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await opened(t, parts, { look: ['fr', 'light'] });
+  await phone.go('zones');
+  await phone.picture();
+  // The worst: a mask over the whole place of the message.
+  box.installed = {
+    ...INSTALLED,
+    masks: [
+      {
+        id: 'all',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+          [0, 1],
+        ],
+      },
+    ],
+  };
+  await phone.until('the mask', 'document.querySelector(".mask") !== null');
+  await phone.tap('[data-chip="mask/all"]');
+  for (const why of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {
+    box.noPicture = why;
+    await phone.until('no picture', 'document.querySelector(".stage img") === null');
+    await phone.until('told', 'document.querySelector(".stage-message").textContent !== ""');
+    t.same(await phone.check(`25-no-picture-${why}`), []);
+    t.ok(await legible(phone), `${why} can be read`);
+    box.noPicture = undefined;
+    await phone.picture();
+  }
+  box.noPicture = 'time-is-up';
+  await phone.until('no picture', 'document.querySelector(".stage img") === null');
+  t.match(await phone.text('.stage-message'), 'dix minutes');
+  box.noPicture = undefined;
+  await phone.tap('#look-again');
+  await phone.picture();
+  await phone.go('camera');
+  await phone.until('nobody looks', 'document.querySelector(".stage") === null');
+  for (let waits = 0; box.viewers > 0 && waits < 50; waits++)
+    await new Promise((done) => setTimeout(done, 20));
+  t.equal(box.viewers, 0, 'a screen without a picture fetches none');
+  t.same(phone.complaints, []);
+}
+
+/** The message as it is drawn is the message alone: shapes change nothing in it, and nothing of it is cut off. */
+async function legible({ page }: Phone): Promise<boolean> {
+  await page.evaluate('scrollTo(0, 0)');
+  const [x, y, width, height, stage] = (await page.evaluate(MESSAGE_PLACE)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (height < 20 || height > stage) return false;
+  // Without its round corners, beside which anything may be.
+  const inset = 10;
+  const clip = { x: x + inset, y, width: width - 2 * inset, height };
+  const shown = await page.screenshot({ clip });
+  await page.evaluate('document.querySelector(".stage-shapes").style.visibility = "hidden"');
+  const alone = await page.screenshot({ clip });
+  await page.evaluate('document.querySelector(".stage-shapes").style.visibility = ""');
+  const [grey] = (await sharp(shown).greyscale().stats()).channels;
+  const pixels = await Promise.all([shown, alone].map((png) => sharp(png).raw().toBuffer()));
+  return (
+    (pixels[0]?.equals(pixels[1] as Buffer) ?? false) && (grey?.max ?? 0) > 200 && (grey?.min ?? 255) < 30
+  );
+}
+
+async function slept(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await opened(t, parts);
+  box.trialS = 2;
+  await phone.go('zones');
+  await phone.tap('[data-add=mask]');
+  await phone.go('try');
+  await phone.tap('#try');
+  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.page.goto('about:blank');
+  await new Promise((done) => setTimeout(done, 2200));
+  await phone.reload();
+  await phone.go('try');
+  await phone.until('told', 'document.querySelector("[data-fate=went-back]") !== null');
+  t.same(await phone.check('26-went-back'), []);
+  t.same(box.installed, INSTALLED);
+  t.match(await phone.text('#changes'), 'masks', 'the draft is still there');
+  box.trialS = 120;
+  await phone.tap('#try');
+  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.tap('#keep');
+  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.go('try');
+  t.ok(await phone.page.$('#try:disabled'));
+  t.same(phone.complaints, []);
+}

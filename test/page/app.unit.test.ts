@@ -1,0 +1,365 @@
+/** What the technician's app works out without a browser: geometry, the ruler, what would fire, what the order covers. */
+
+import { Value } from '@sinclair/typebox/value';
+import fc from 'fast-check';
+import t from 'tap';
+import { Config } from '../../agent/contract/config.ts';
+import { TRIAL_S } from '../../agent/contract/config-trial.ts';
+import type { PointNorm } from '../../agent/contract/geometry.ts';
+import { PageAsk, PREVIEW_BYTES_MAX, type SeenTrack } from '../../agent/contract/page-link.ts';
+import { RuleConfig } from '../../agent/contract/rule-config.ts';
+import { trackName } from '../../agent/contract/track-name.ts';
+import { FrameReader } from '../../agent/kit/frames.ts';
+import { hoursAndMinutes, minutesAndSeconds } from '../../agent/kit/time.ts';
+import {
+  added,
+  CORNERS_MAX,
+  committed,
+  type Drawing,
+  freeName,
+  type History,
+  isFaulty,
+  redone,
+  removed,
+  renamed,
+  type Shape,
+  shapesOf,
+  undone,
+  withCorner,
+  withInserted,
+  withoutCorner,
+  withPoints,
+} from '../../agent/page/app/drawing.ts';
+import { FiringWatch, passed } from '../../agent/page/app/fires.ts';
+import { gripAt, middles, REACH_PX, shifted, snapped } from '../../agent/page/app/grip.ts';
+import { apart, lettered } from '../../agent/page/app/lettering.ts';
+import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/limits.ts';
+import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
+import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-form.ts';
+import { horizonOf, PEOPLE, peopleFault, personPx, rulerVerdict } from '../../agent/page/app/ruler.ts';
+import { ruleFields } from '../../scripts/programs/page-app/rule-fields.ts';
+import { INSTALLED, ORDER } from './canned.ts';
+
+const FIELDS = ruleFields() as unknown as RuleFields;
+const { cameraAddress: _camera, ...DRAWING } = INSTALLED;
+const SIZE = { w: 312, h: 234 };
+const SQUARE: Shape = {
+  kind: 'zone',
+  id: 'square',
+  points: [
+    [0.2, 0.2],
+    [0.8, 0.2],
+    [0.8, 0.8],
+    [0.2, 0.8],
+  ],
+};
+
+t.test('limits that a phone knows are those of the contract', async (t) => {
+  t.equal(TRIAL_SECONDS, TRIAL_S);
+  t.equal(JPEG_BYTES_MAX, PREVIEW_BYTES_MAX);
+  t.ok(Value.Check(PageAsk, { op: 'walk-start', rule: 'a', passes: PASSES_MAX }));
+  t.notOk(Value.Check(PageAsk, { op: 'walk-start', rule: 'a', passes: PASSES_MAX + 1 }));
+  t.equal(Config.properties.zones.items.properties.polygon.maxItems, CORNERS_MAX);
+});
+
+t.test('frames come out whole however the stream is cut', async (t) => {
+  const frame = (header: object, body: Uint8Array): Buffer => {
+    const text = Buffer.from(JSON.stringify(header));
+    const lengths = [text.length, body.length].map((length) => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(length);
+      return bytes;
+    });
+    return Buffer.concat([lengths[0] as Buffer, text, lengths[1] as Buffer, body]);
+  };
+  const bodies = fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 5 });
+  fc.assert(
+    fc.property(bodies, fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (parts, cuts) => {
+      const stream = Buffer.concat(parts.map((body, i) => frame({ i }, body)));
+      const reader = new FrameReader({ headerBytesMax: 100, bodyBytesMax: 100 });
+      const got = [];
+      for (let at = 0, i = 0; at < stream.length; i++) {
+        const length = cuts[i % cuts.length] as number;
+        got.push(...reader.take(stream.subarray(at, at + length)));
+        at += length;
+      }
+      return (
+        got.length === parts.length &&
+        got.every(
+          ({ header, body }, i) =>
+            (header as { i: number }).i === i &&
+            Buffer.from(body).equals(Buffer.from(parts[i] as Uint8Array)),
+        )
+      );
+    }),
+  );
+  const reader = new FrameReader({ headerBytesMax: 100, bodyBytesMax: 100 });
+  t.throws(() => reader.take(frame({}, new Uint8Array(101))), RangeError);
+  t.throws(() =>
+    new FrameReader({ headerBytesMax: 3, bodyBytesMax: 9 }).take(frame({ a: 1 }, new Uint8Array(0))),
+  );
+});
+
+t.test('a finger takes the nearest corner or middle in reach', async (t) => {
+  const { points } = SQUARE;
+  const beside = (px: number): PointNorm => [0.2 + px / SIZE.w, 0.2];
+  t.same(gripAt(points, beside(REACH_PX - 1), SIZE, true), { corner: 0 });
+  t.equal(gripAt(points, beside(REACH_PX + 1), SIZE, false), undefined);
+  t.same(gripAt(points, [0.49, 0.22], SIZE, true), { between: 0, at: middles(points)[0] });
+  t.equal(gripAt(points, [0.49, 0.22], SIZE, false), undefined);
+  t.same(gripAt(points, [-0.05, 0.15], { w: 200, h: 200 }, true), undefined, 'too far out');
+  t.same(gripAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, true), { corner: 0 }, 'out of the picture');
+});
+
+t.test('corners snap, and stay in the picture', async (t) => {
+  t.same(snapped([0.03, 0.97], [], SIZE), [0, 1]);
+  t.same(snapped([0.5, 0.5], [[0.52, 0.49]], SIZE), [0.52, 0.49]);
+  t.same(snapped([0.5, 0.5], [[0.6, 0.49]], SIZE), [0.5, 0.5]);
+  t.same(snapped([0.123456, 0.5], [], SIZE), [0.1235, 0.5]);
+  const coordinate = fc.double({ min: -2, max: 3, noNaN: true });
+  fc.assert(
+    fc.property(coordinate, coordinate, (x, y) =>
+      snapped([x, y], [[0.5, 0.5]], SIZE).every((value) => value >= 0 && value <= 1),
+    ),
+  );
+  fc.assert(
+    fc.property(coordinate, coordinate, (x, y) =>
+      shifted(SQUARE.points, [x, y]).every(([px, py], i, all) => {
+        const [x0, y0] = all[0] as PointNorm;
+        const [ox, oy] = SQUARE.points[i] as PointNorm;
+        const kept = Math.abs(px - x0 - (ox - 0.2)) < 1e-3 && Math.abs(py - y0 - (oy - 0.2)) < 1e-3;
+        return kept && px >= 0 && px <= 1 && py >= 0 && py <= 1;
+      }),
+    ),
+  );
+});
+
+t.test('shapes are changed, never broken', async (t) => {
+  t.notOk(isFaulty(SQUARE));
+  t.ok(isFaulty({ ...SQUARE, points: withCorner(SQUARE, 1, [0.3, 0.95]) }), 'sides cross');
+  t.ok(
+    isFaulty({
+      kind: 'line',
+      id: 'l',
+      points: [
+        [0.5, 0.5],
+        [0.5, 0.5],
+      ],
+    }),
+    'no length',
+  );
+  t.equal(withInserted(SQUARE, 0, [0.5, 0.2]).length, 5);
+  const full: Shape = { ...SQUARE, points: Array.from({ length: CORNERS_MAX }, (_, i) => [i / 100, 0.5]) };
+  t.equal(withInserted(full, 0, [0.5, 0.2]).length, CORNERS_MAX);
+  const triangle: Shape = { ...SQUARE, points: withoutCorner(SQUARE, 0) };
+  t.equal(triangle.points.length, 3);
+  t.equal(withoutCorner(triangle, 0).length, 3);
+
+  let drawing: Drawing = DRAWING;
+  t.equal(freeName(drawing, 'zone', ['lawn', 'square']), 'square');
+  t.equal(freeName(drawing, 'zone', ['lawn']), 'zone-2');
+  drawing = added(drawing, { kind: 'zone', id: 'square' }) as Drawing;
+  t.equal(shapesOf(drawing).length, 3);
+  t.equal(renamed(drawing, { kind: 'zone', id: 'square' }, 'lawn'), undefined, 'taken');
+  t.equal(renamed(drawing, { kind: 'zone', id: 'square' }, 'A b'), undefined, 'no name');
+  const grass = renamed(drawing, { kind: 'zone', id: 'lawn' }, 'grass') as Drawing;
+  t.match(grass.rules[0], { zone: 'grass' });
+  t.same(
+    removed(drawing, { kind: 'zone', id: 'lawn' }).rules.map(({ id }) => id),
+    ['passes'],
+  );
+  for (let i = 0; i < 70; i++) drawing = added(drawing, { kind: 'mask', id: `m${i}` }) ?? drawing;
+  t.equal(drawing.masks.length, 64);
+});
+
+t.test('every step can be taken back and made again', async (t) => {
+  const to = (x: number): Drawing =>
+    withPoints(DRAWING, { kind: 'line', id: 'east-road' }, [
+      [x, 0],
+      [0.5, 1],
+    ]);
+  let history: History = { past: [], now: DRAWING, future: [] };
+  for (let i = 0; i < 150; i++) history = committed(history, to(i / 200));
+  t.equal(history.past.length, 100, 'a hundred are kept');
+  const last = history.now;
+  history = undone(undone(history));
+  t.same(history.now.lines[0]?.from, [147 / 200, 0]);
+  t.same(redone(redone(redone(history))).now, last);
+  t.same(committed(history, DRAWING).future, []);
+});
+
+t.test('the ruler measures in pixels of the detector', async (t) => {
+  const person = { head: [0.5, 0.4] as PointNorm, feet: [0.5, 0.5] as PointNorm };
+  const input = { widthPx: 416, heightPx: 256 };
+  t.equal(Math.round(personPx(person, { widthPx: 768, heightPx: 576 }, input)), 26);
+  t.equal(Math.round(personPx(person, { widthPx: 1920, heightPx: 1080 }, input)), 23, 'borders count');
+  t.same([15.9, 16, 32, 32.1].map(rulerVerdict), ['too-small', 'enough', 'enough', 'good']);
+  t.equal(peopleFault(PEOPLE), undefined);
+  t.equal(Math.round(100 * (horizonOf(PEOPLE) ?? 0)), 23);
+  const [near, far] = PEOPLE;
+  t.equal(peopleFault([near, { ...far, feet: [0.6, 0.3] }]), 'upside-down');
+  t.equal(peopleFault([near, { feet: [0.6, 0.88], head: [0.6, 0.7] }]), 'same-depth');
+  t.equal(peopleFault([near, { feet: [0.6, 0.6], head: [0.6, 0.2] }]), 'nearer-smaller');
+  t.equal(horizonOf([near, near]), undefined);
+});
+
+const seen = (track: number, [x, y]: PointNorm, label: SeenTrack['label'] = 'person'): SeenTrack => ({
+  track,
+  group: 'person',
+  label,
+  xyxyNorm: [x - 0.02, y - 0.1, x + 0.02, y],
+});
+
+t.test('names in the picture make way for each other, and are seen whole', async (t) => {
+  const size = { w: 400, h: 300 };
+  const name = (text: string, x: number, y: number) => ({ text, at: [x, y] as [number, number] });
+  const alone = [name('lawn', 0.5, 0.5), name('road', 0.5, 0.8)];
+  t.same(apart(alone, size), alone, 'who is in nobody’s way stays');
+  const crowded = [name('one', 0.5, 0.5), name('two', 0.51, 0.5), name('three', 0.5, 0.52)];
+  const placed = apart(crowded, size).map(({ at, text }) => lettered(at, size, text));
+  t.equal(placed[0]?.y, 150, 'the first has its place');
+  const ys = placed.map(({ y }) => y).sort((a, b) => a - b);
+  for (const [at, y] of ys.slice(1).entries()) t.ok(y - (ys[at] ?? 0) >= 18, 'a line between them');
+  t.match(lettered([0, 2], size, 'a name that is much too long'), { short: 'a name that is mu…', y: 308 });
+  t.equal(trackName(976_376_864_917), '#4917');
+  t.equal(trackName(7), '#7');
+});
+
+t.test('who stays in a zone fires after the seconds of its rule', async (t) => {
+  const watch = new FiringWatch();
+  const at = (s: number, ...tracks: SeenTrack[]) => watch.update({ atMs: s * 1000, tracks }, DRAWING)[0];
+  t.match(at(0, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false, needS: 3 });
+  t.match(at(2, seen(1, [0.2, 0.9]), seen(2, [0.5, 0.1])), { stoodS: 2, fires: false });
+  t.match(at(3, seen(1, [0.2, 0.9]), seen(3, [0.3, 0.9], 'dog')), { stoodS: 3, fires: true });
+  t.equal(at(3, seen(1, [0.2, 0.9]))?.inside.length, 1);
+  t.equal(at(5)?.inside.length, 0, 'hidden');
+  t.match(at(6, seen(1, [0.2, 0.9])), { stoodS: 6, fires: true }, 'and here again');
+  t.match(at(7, seen(1, [0.5, 0.1])), { stoodS: 0, fires: false }, 'left');
+  t.match(at(8, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins anew');
+});
+
+t.test('a crowd is many at once', async (t) => {
+  const crowd: RuleConfig = {
+    id: 'c',
+    kind: 'crowd-gathering',
+    zone: 'lawn',
+    minCount: 2,
+    afterS: 1,
+    purpose: 'p',
+  };
+  const watch = new FiringWatch();
+  const at = (s: number, many: number) =>
+    watch.update(
+      { atMs: s * 1000, tracks: Array.from({ length: many }, (_, i) => seen(i + 1, [0.2 + i / 20, 0.9])) },
+      { ...DRAWING, rules: [crowd] },
+    )[0];
+  t.match(at(0, 1), { fires: false });
+  t.match(at(5, 2), { fires: false, stoodS: 0 });
+  t.match(at(6, 2), { fires: true });
+  t.match(at(7, 1), { fires: false });
+});
+
+t.test('a line is passed by feet, towards a side', async (t) => {
+  const [from, to]: [PointNorm, PointNorm] = [
+    [0.5, 0.2],
+    [0.5, 0.8],
+  ];
+  // Looking down the picture, its left is the right hand.
+  t.equal(passed(from, to, [0.6, 0.5], [0.4, 0.5]), 'right');
+  t.equal(passed(from, to, [0.4, 0.5], [0.6, 0.5]), 'left');
+  t.equal(passed(from, to, [0.4, 0.9], [0.6, 0.9]), undefined, 'beside it');
+  t.equal(passed(from, to, [0.4, 0.5], [0.45, 0.5]), undefined);
+  const line: RuleConfig = {
+    id: 'l',
+    kind: 'line-crossing',
+    line: 'l',
+    classes: ['person'],
+    direction: 'right',
+    purpose: 'p',
+  };
+  const drawing: Drawing = { ...DRAWING, lines: [{ id: 'l', from, to }], rules: [line] };
+  const watch = new FiringWatch();
+  const at = (s: number, x: number, label?: SeenTrack['label']) =>
+    watch.update({ atMs: s * 1000, tracks: [seen(1, [x, 0.5], label)] }, drawing)[0];
+  at(0, 0.6);
+  t.match(at(1, 0.4), { fires: true, crossed: { left: 0, right: 1 } });
+  t.match(at(3, 0.4), { fires: true });
+  t.match(at(5, 0.4), { fires: false }, 'a passage is over');
+  t.match(at(6, 0.6), { fires: false, crossed: { left: 1, right: 1 } }, 'not the side that is watched');
+  t.match(at(7, 0.4, 'dog'), { fires: false, crossed: { left: 1, right: 1 } });
+});
+
+t.test(
+  'forms know every rule, and what they begin with is right but for what only a person knows',
+  async (t) => {
+    for (const kind of Object.keys(FIELDS) as (keyof RuleFields)[]) {
+      const rule = newRule(FIELDS, kind, DRAWING, {
+        ...ORDER,
+        rules: [{ kind, zones: 'all', purpose: 'p', legalBasis: 'l' }],
+      });
+      t.same(
+        [...Value.Errors(RuleConfig, rule)].map(({ message }) => message),
+        [],
+        kind,
+      );
+      t.same(badFields(FIELDS, rule), [], kind);
+    }
+    const stays = INSTALLED.rules[0] as RuleConfig & { kind: 'loitering' };
+    t.same(badFields(FIELDS, { ...stays, afterS: -1, classes: [] }), ['classes', 'afterS']);
+    const parks = newRule(FIELDS, 'illegal-parking', DRAWING, null) as RuleConfig & {
+      kind: 'illegal-parking';
+    };
+    t.same(badFields(FIELDS, { ...parks, schedule: [{ days: ['mon'], from: '22:00', to: '6' }] }), [
+      'schedule',
+    ]);
+    t.same(badFields(FIELDS, { ...parks, schedule: [{ days: ['mon'], from: '22:00', to: '24:00' }] }), []);
+  },
+);
+
+t.test('what the order does not cover is named', async (t) => {
+  const [stays] = INSTALLED.rules as [RuleConfig];
+  const context = { order: ORDER, installed: DRAWING, fields: FIELDS };
+  const codes = (drawing: Drawing, source?: string) =>
+    problemsOf({ drawing, source }, context).map(
+      ({ code, blocks }) => `${code}${blocks ? '' : ' (runs not)'}`,
+    );
+  t.same(codes(DRAWING), []);
+  t.equal(uncovered(stays, null), 'rule-no-order');
+  t.equal(uncovered(stays, { ...ORDER, installation: true }), 'rule-installation');
+  const withRule = (rule: object): Drawing => ({ ...DRAWING, rules: [{ ...stays, ...rule } as RuleConfig] });
+  t.same(codes(withRule({ kind: 'crowd-gathering', minCount: 3 })), ['rule-kind']);
+  t.same(codes(withRule({ zone: 'elsewhere' })), ['rule-no-place', 'rule-place']);
+  t.same(codes(withRule({ purpose: 'other' })), ['rule-purpose']);
+  t.same(
+    problemsOf({ drawing: DRAWING, source: undefined }, { ...context, order: null }).map(
+      ({ blocks }) => blocks,
+    ),
+    [false, false],
+    'what was installed before does not run, and hinders nothing',
+  );
+  const outside: Drawing = {
+    ...DRAWING,
+    zones: [
+      ...DRAWING.zones,
+      {
+        id: 'square',
+        polygon: [
+          [0.3, 0.3],
+          [0.9, 0.3],
+          [0.5, 0.6],
+        ],
+      },
+    ],
+  };
+  t.same(codes(outside), ['outside-outline']);
+  t.same(codes(DRAWING, 'rtsp://user:secret@camera-1.local/stream1'), []);
+  t.same(codes(DRAWING, 'rtsp://camera-2.local/stream1'), ['camera-order']);
+  const [near] = PEOPLE;
+  t.same(codes({ ...DRAWING, groundPlane: { people: [near, near] } }), ['ground']);
+});
+
+t.test('times are short', async (t) => {
+  t.equal(minutesAndSeconds(74.2), '1:15');
+  t.equal(minutesAndSeconds(-1), '0:00');
+  t.equal(hoursAndMinutes(27_000), '7 h 30');
+});

@@ -1,0 +1,142 @@
+/** The page as the package brings it: a socket that systemd opens, and a process that sees next to nothing of the box. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { makeSetupCode, setupCodeHash } from '../../agent/contract/setup-code.ts';
+import { ownOrder } from '../../scripts/lib/own-order.ts';
+import { configOf } from '../lib/agent.ts';
+import { PATIENCE_MS } from '../lib/booted-box.ts';
+import { buildPackage, install } from '../lib/box-package.ts';
+import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { Container, ownArch } from '../lib/nspawn.ts';
+import { scratch } from '../lib/paths.ts';
+import { BOX, SITE, until } from '../lib/room.ts';
+
+const skip = Container.unavailable();
+const APP = '/usr/lib/vigie/dist/agent/page/app';
+
+/** A phone within the container: a request each, the answers on standard output. */
+const PHONE = `
+import { request } from 'node:https';
+let cookie;
+for (const [method, path, body] of JSON.parse(process.argv[2])) {
+  const headers = { host: 'localhost', origin: 'https://localhost', 'content-type': 'application/json' };
+  if (cookie) headers.cookie = cookie;
+  await new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port: 443, method, path, headers, rejectUnauthorized: false }, (response) => {
+      let text = '';
+      cookie = response.headers['set-cookie']?.[0].split(';')[0] ?? cookie;
+      response.on('data', (chunk) => { text += chunk; });
+      response.on('end', () => { console.log(response.statusCode + ' ' + text.slice(0, 300).replace(/\\n/g, ' ')); resolve(); });
+    });
+    asked.on('error', reject);
+    asked.end(body && JSON.stringify(body));
+  });
+}`;
+
+/** systemd itself carries the room's command from the agent's folder to root, who opens the hotspot under an order. */
+async function opensHotspot(t: Test, container: Container): Promise<void> {
+  const run = (...words: string[]): string => container.run(...words).out.trim();
+  const desk = makeSigner('desk', ['open-hotspot']);
+  const rule = { id: 'stays', kind: 'loitering', purpose: 'safety', zone: 'square' };
+  const corner = (x: number, y: number): number[] => [x, y];
+  const zones = [{ id: 'square', polygon: [corner(0.1, 0.1), corner(0.9, 0.1), corner(0.5, 0.9)] }];
+  const named = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [desk.config] } };
+  const order = ownOrder(configOf(named, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
+  const authorisation = '/etc/vigie/authorisation.dsse.json';
+  container.write(authorisation, readFileSync(order['VIGIE_AUTHORISATION'] ?? '', 'utf8'));
+  container.write('/etc/vigie/vigie.yaml', JSON.stringify({ ...named, authorisation }));
+  run('install', '-d', '-o', 'vigie', '-g', 'vigie', '-m', '0700', '/var/lib/vigie');
+  run('mkdir', '-p', '/var/lib/vigie-restraint', '/run/NetworkManager/system-connections');
+  const authority = readFileSync(order['VIGIE_AUTHORITY_KEY'] ?? '', 'utf8');
+  container.write('/var/lib/vigie-restraint/authority.pub', authority);
+  container.write('/etc/vigie/page/hotspot-key', 'k7qf93mx');
+  // No Wi-Fi in a container: as far as nmcli(1) is asked.
+  container.write('/usr/bin/nmcli', '#!/bin/sh\ncase "$*" in *device*) echo wifi;; esac\n');
+  run('chmod', '0755', '/usr/bin/nmcli');
+  const log = (): string => run('journalctl', '-u', 'vigie-hotspot', '-o', 'cat');
+  const says = (what: RegExp): Promise<unknown> =>
+    until(t, String(what), () => what.test(log()), PATIENCE_MS);
+  const lay = (bytes: Buffer): void => {
+    container.write('/home/laid', bytes.toString());
+    const to = '/var/lib/vigie/open-hotspot.dsse.json';
+    run('runuser', '-u', 'vigie', '--', 'sh', '-c', `cp /home/laid ${to}.new && mv ${to}.new ${to}`);
+  };
+  run('systemctl', 'start', 'vigie-hotspot.path', 'vigie-hotspot.service');
+  await says(/no hotspot: order test-1 holds until/);
+  const idle = (): boolean => container.show('vigie-hotspot', 'ActiveState') === 'inactive';
+  await until(t, 'over', idle, PATIENCE_MS);
+  lay(Buffer.from('{}'));
+  await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not asked for it/);
+  await until(t, 'over', idle, PATIENCE_MS);
+  const asked = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
+  lay(asked);
+  await says(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
+  run('systemctl', 'stop', 'vigie-hotspot');
+  lay(asked);
+  await says(/command is refused: counter \d+ is not above/);
+  t.equal(run('stat', '-c', '%U %a', '/var/lib/vigie-restraint/hotspot-counters.json'), 'root 600');
+}
+
+void t.test('vigie-page.service', { skip }, async (t) => {
+  const container = new Container(t);
+  const installed = install(container, buildPackage(ownArch()));
+  t.equal(installed.status, 0, installed.err.slice(-2000));
+  if (!existsSync(join(container.root, APP)))
+    for (const name of ['index.html', 'app.js', 'style.css']) container.write(join(APP, name), name);
+  await container.boot(t);
+  const run = (...words: string[]): string => {
+    const { out, err } = container.run(...words);
+    return `${out}${err}`.trim();
+  };
+  t.equal(container.show('vigie-page.socket', 'ActiveState'), 'inactive', 'no code, no page');
+
+  const code = makeSetupCode();
+  const content = { version: 1, sha256: setupCodeHash(code), made: '2026-11-24T00:00:00.000Z' };
+  container.write('/etc/vigie/page/setup-code.json', JSON.stringify(content));
+  container.write('/home/phone.mjs', PHONE);
+  run('systemctl', 'start', 'vigie-page');
+  await until(t, 'active', () => container.show('vigie-page', 'ActiveState') === 'active', PATIENCE_MS);
+  const ask = (...asked: unknown[]): string[] =>
+    run('node', '/home/phone.mjs', JSON.stringify(asked)).split('\n');
+  const said = ask(
+    ['GET', '/'],
+    ['GET', '/api/hello'],
+    ['POST', '/api/pair', { code }],
+    ['GET', '/api/state'],
+    ['POST', '/api/cameras', {}],
+    ['POST', '/api/cameras/stream', { address: '10.255.255.1:80', user: 'a', password: 'b' }],
+    ['POST', '/api/pair', { code }],
+  );
+  t.match(said, [
+    /^200 /,
+    /^200 .*"paired":false/,
+    /^200 \{\}/,
+    /^200 .*"agent":null,"agentReason":"the agent does not answer/,
+    /^200 \{"cameras":\[\]\}/,
+    /^503 .*the camera refuses/,
+    /^401 .*used/,
+  ]);
+
+  const pid = container.show('vigie-page', 'MainPID');
+  const inside = (...words: string[]): string => run('nsenter', '-t', pid, '-m', '--', ...words);
+  t.equal(inside('ls', '/etc/vigie'), 'page', 'of the configuration it sees its own folder');
+  for (const dir of ['/var/lib/vigie', '/run/vigie', '/var/lib/vigie-restraint', '/boot'])
+    t.notMatch(inside('runuser', '-u', 'vigie-page', '--', 'ls', dir), /^[a-z]+\.|journal|socket$/, dir);
+  const status = run('grep', '-E', '^(Uid|CapEff|NoNewPrivs|Seccomp):', `/proc/${pid}/status`);
+  t.match(status, /Uid:\s+(?!0)\d+.*CapEff:\s+0+\s.*NoNewPrivs:\s+1\s.*Seccomp:\s+2/s);
+  t.equal(
+    run('stat', '-c', '%U %a', '/var/lib/vigie-page/page.key', '/var/lib/vigie-page/used-codes.json'),
+    'vigie-page 600\nvigie-page 600',
+  );
+  t.match(run('journalctl', '-u', 'vigie-page', '-o', 'cat'), /certificate of the page/);
+  t.notMatch(run('journalctl', '-u', 'vigie-page', '-o', 'cat'), new RegExp(code));
+  run('systemctl', 'restart', 'vigie-page');
+  t.match(
+    ask(['POST', '/api/pair', { code }]),
+    [/^401 .*used/],
+    'after a restart, which loses no connection',
+  );
+  t.equal(container.show('vigie-page', 'NRestarts'), '0');
+  await opensHotspot(t, container);
+});

@@ -1,0 +1,188 @@
+/** A box as a technician finds it: one zone and one line under an order that wants a little more. */
+import type { LocalStatus } from '../../agent/contract/local-status.ts';
+import type { AgentView, OrderView, SeenTrack } from '../../agent/contract/page-link.ts';
+import type { Proposable } from '../../agent/contract/proposal.ts';
+
+const lane = {
+  rows: 0,
+  bytes: 0,
+  lastSeq: 20,
+  appended: 20,
+  released: 20,
+  dropped: { snapshot: 0, notice: 0, alert: 0 },
+  expired: 0,
+  tooLarge: { snapshot: 0, notice: 0, alert: 0 },
+};
+
+const STATUS: LocalStatus = {
+  report: {
+    time: '2026-11-24T14:03:00.000Z',
+    site: 'marseille-1',
+    box: 'square-1',
+    boot: 'b00t',
+    uptimeS: 900,
+    mode: 'active',
+    restraint: {
+      since: '2026-11-24T11:00:00.000Z',
+      reason: null,
+      order: '2026/17',
+      validUntil: '2027-11-24T00:00:00.000Z',
+      rules: [],
+    },
+    versions: { vigie: '0.1.0', node: '20.20.2' },
+    clock: { synced: true },
+    frames: { read: 4500, analysed: 4490, dropped: 10 },
+    camera: { state: 'streaming', reason: null, decoder: 'avdec_h264', widthPx: 768, heightPx: 576, fps: 25 },
+    detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
+    incidents: { standing: 0, episodes: 0, events: 0 },
+    outbox: { store: 'disk', damaged: 0, lanes: { alert: lane, bulk: lane } },
+    mqtt: null,
+    accuracy: null,
+    processes: { agent: { pid: 1, rssMiB: 74.2, fds: 30 }, vision: { pid: 2, rssMiB: 201, fds: 25 } },
+    temperatureC: 51.5,
+    counters: {},
+  },
+  analysedFps: 4.9,
+  disk: { freeMiB: 20_000, sizeMiB: 29_000 },
+  journal: { entries: 912, root: '3vA9rootrootrootroot' },
+  standing: [],
+  recent: [],
+};
+
+export const CAMERA = 'rtsp://camera-1.local/stream1';
+
+export const INSTALLED: Proposable = {
+  cameraAddress: CAMERA,
+  groundPlane: null,
+  zones: [
+    {
+      id: 'lawn',
+      polygon: [
+        [0, 0.46],
+        [0.2, 0.48],
+        [0.5, 0.62],
+        [0.96, 0.92],
+        [0.96, 1],
+        [0, 1],
+      ],
+    },
+  ],
+  lines: [{ id: 'east-road', from: [0.9, 0.34], to: [0.7, 0.75] }],
+  masks: [],
+  rules: [
+    { id: 'stays', kind: 'loitering', zone: 'lawn', classes: ['person'], afterS: 3, purpose: 'public-order' },
+    {
+      id: 'passes',
+      kind: 'line-crossing',
+      line: 'east-road',
+      classes: ['person'],
+      direction: 'right',
+      purpose: 'counting',
+    },
+  ],
+};
+
+export const ORDER: OrderView = {
+  order: '2026/17',
+  authority: 'Ville de Marseille',
+  camera: CAMERA,
+  notAfter: '2027-11-24T00:00:00.000Z',
+  installation: false,
+  rules: [
+    {
+      kind: 'loitering',
+      zones: ['lawn', 'square'],
+      purpose: 'public-order',
+      legalBasis: 'Decree 2026-1, article 3',
+    },
+    {
+      kind: 'line-crossing',
+      zones: ['east-road'],
+      purpose: 'counting',
+      legalBasis: 'Decree 2026-1, article 4',
+    },
+  ],
+  outlines: [
+    {
+      id: 'square',
+      polygon: [
+        [0.2, 0.25],
+        [0.8, 0.25],
+        [0.8, 0.7],
+        [0.2, 0.7],
+      ],
+    },
+  ],
+  masks: [
+    {
+      id: 'houses',
+      polygon: [
+        [0.42, 0.05],
+        [0.75, 0.05],
+        [0.75, 0.15],
+        [0.42, 0.15],
+      ],
+    },
+  ],
+};
+
+const FINDINGS = {
+  en: [
+    { name: 'camera', verdict: 'ok', detail: 'streaming, 25 pictures a second', fix: null },
+    { name: 'clock', verdict: 'ok', detail: 'synchronised', fix: null },
+    { name: 'disk', verdict: 'ok', detail: '20 000 MiB free', fix: null },
+  ],
+  fr: [
+    { name: 'camera', verdict: 'ok', detail: 'en marche, 25 images par seconde', fix: null },
+    { name: 'clock', verdict: 'ok', detail: 'synchronisée', fix: null },
+    { name: 'disk', verdict: 'ok', detail: '20 000 MiB libres', fix: null },
+  ],
+} as const;
+
+const BROKER = {
+  en: {
+    detail: 'not connected: no route to the broker',
+    fix: 'check the cable and the address of the broker',
+  },
+  fr: {
+    detail: 'non connecté : pas de route vers le broker',
+    fix: 'vérifiez le câble et l’adresse du broker',
+  },
+};
+
+export function cannedAgent(language: 'fr' | 'en', brokerFails: boolean): AgentView {
+  return {
+    site: 'marseille-1',
+    box: 'square-1',
+    version: '0.1.0',
+    mode: 'active',
+    reason: null,
+    order: ORDER,
+    refusedRules: [],
+    detectorInputPx: [416, 256],
+    timeZone: 'Europe/Paris',
+    running: { zones: [], lines: [], masks: [] },
+    configSha256: null,
+    preview: { running: true, leftS: 500, leftTodayS: 3000, viewers: 1 },
+    walk: null,
+    findings: [
+      ...FINDINGS[language],
+      ...(brokerFails ? [{ name: 'broker', verdict: 'failed', ...BROKER[language] } as const] : []),
+    ],
+    status: STATUS,
+  };
+}
+
+/** One who stays on the lawn, and one who passes the line to the right and back, once every 2 s. */
+export function cannedTracks(frame: number): SeenTrack[] {
+  const right = frame % 10 < 5;
+  return [
+    { track: 1, group: 'person', label: 'person', xyxyNorm: [0.37, 0.56, 0.43, 0.79] },
+    {
+      track: 2,
+      group: 'person',
+      label: 'person',
+      xyxyNorm: right ? [0.69, 0.3, 0.73, 0.45] : [0.84, 0.4, 0.88, 0.56],
+    },
+  ];
+}

@@ -1,0 +1,177 @@
+/** No request makes the page throw, hang, answer 500 or say a secret, and it still answers afterwards. */
+import t from 'tap';
+import { closed, openPage, type Page, REPLY } from '../lib/page.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const REQUESTS = FULL ? 200_000 : 2000;
+/** Connections at a time: fewer than the page takes, so that none is closed for that. */
+const AT_ONCE = 24;
+// Two thousand take some eight seconds.
+if (FULL) t.setTimeout(3_600_000);
+
+type Random = () => number;
+
+const PATHS = [
+  ...[
+    '/',
+    '/app.js',
+    '/style.css',
+    '/api/hello',
+    '/api/state?language=fr',
+    '/api/receipt.pdf',
+    '/api/preview',
+  ],
+  ...['/api/pair', '/api/code', '/api/config/check', '/api/config/try', '/api/config/keep'],
+  ...[
+    '/api/config/revert',
+    '/api/walk/start',
+    '/api/walk/answer',
+    '/api/view/confirm',
+    '/api/cameras/stream',
+  ],
+];
+const { zones, lines, masks, rules } = REPLY.installed ?? {};
+const BODIES: readonly unknown[] = [
+  { code: 'ABCD-EFGH-JKMN-PQRS' },
+  { zones, lines, masks, rules },
+  { trial: '0123456789abcdef' },
+  { rule: 'long-stay', passes: 3 },
+  { answer: 'go' },
+  { address: '127.0.0.1:1', user: 'a', password: 'hunter2' },
+  {},
+];
+const ODD = [
+  '\0',
+  '\r',
+  '\n',
+  '\r\n\r\n',
+  '\t',
+  ' ',
+  '%00',
+  '../',
+  '..%2f',
+  '\u00e9',
+  '\u{1f600}',
+  '"',
+  "'",
+  '<',
+  '{',
+  '[',
+  ':',
+];
+const HEADERS = [
+  'Content-Length: 5',
+  'Content-Length: -1',
+  'Content-Length: 99999999999999999999',
+  'Transfer-Encoding: chunked',
+  'Transfer-Encoding: gzip, chunked',
+  'Transfer-Encoding: chunked, identity',
+  'Host: evil.example',
+  'Connection: Upgrade\r\nUpgrade: websocket',
+  'Connection: keep-alive, Content-Length',
+  'Expect: 100-continue',
+  'Expect: nothing',
+  'Range: bytes=0-',
+  'Accept-Encoding: gzip;q=0, *',
+  'Cookie: __Host-vigie=; __Host-vigie=x',
+  'Origin: null',
+  'Sec-Fetch-Site: cross-site',
+  'Content-Type: text/plain',
+  'X-Forwarded-Host: evil.example',
+  'X-HTTP-Method-Override: PUT',
+  ' folded: 1',
+  'no colon',
+];
+
+const pick = <T>(random: Random, of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+
+/** Cuts, doublings and insertions in the text. */
+function damaged(random: Random, text: string): string {
+  let result = text;
+  for (let count = Math.floor(random() * 4); count >= 0; count -= 1) {
+    const at = Math.floor(random() * result.length);
+    const to = at + Math.floor(random() * 12);
+    const insert = random() < 0.5 ? pick(random, ODD) : result.slice(at, to).repeat(Math.floor(random() * 3));
+    result = result.slice(0, at) + insert + result.slice(to);
+  }
+  return result;
+}
+
+function bodyOf(random: Random): string {
+  const text = JSON.stringify(pick(random, BODIES));
+  if (random() < 0.3) return text;
+  if (random() < 0.1) return pick(random, ['[', '{"a":', '"', '1']).repeat(Math.floor(random() * 50_000));
+  if (random() < 0.1) return `{"__proto__":${text},"constructor":${text}}`;
+  return damaged(random, text);
+}
+
+function requestOf(random: Random, page: Page, cookie: string): Buffer {
+  const method =
+    random() < 0.85
+      ? pick(random, ['GET', 'POST', 'POST', 'HEAD'])
+      : pick(random, ['PUT', 'get', '', 'X'.repeat(200)]);
+  const path = random() < 0.7 ? pick(random, PATHS) : damaged(random, pick(random, PATHS));
+  const body = method === 'POST' || random() < 0.1 ? bodyOf(random) : '';
+  const host = random() < 0.9 ? `localhost:${page.port}` : damaged(random, `localhost:${page.port}`);
+  const head = [
+    `${method} ${path} HTTP/1.1`,
+    `Host: ${host}`,
+    ...(random() < 0.9 ? [`Origin: https://${host}`] : []),
+    ...(random() < 0.9 ? ['Content-Type: application/json'] : []),
+    ...(body !== '' ? [`Content-Length: ${Buffer.byteLength(body)}`] : []),
+    ...(random() < 0.6 ? [`Cookie: ${random() < 0.9 ? cookie : damaged(random, cookie)}`] : []),
+    ...(random() < 0.4 ? [pick(random, HEADERS)] : []),
+  ].join('\r\n');
+  const text = `${head}\r\n\r\n${body}`;
+  return Buffer.from(random() < 0.15 ? damaged(random, text) : text, random() < 0.9 ? 'utf8' : 'latin1');
+}
+
+void t.test('fuzzed requests', async (t) => {
+  const page = await openPage(t, { headersMs: 200, requestMs: 300, silenceMs: 400 });
+  const phone = page.phone();
+  await phone.pair();
+  const statuses = new Map<string, number>();
+  const faults: string[] = [];
+  /** Until the first answer, or the end of the connection: a preview has no end. */
+  const send = async (bytes: Buffer): Promise<void> => {
+    const socket = await page.raw();
+    let said = '';
+    socket.on('data', (chunk) => {
+      said += String(chunk);
+      if (/\r\n\r\n/.test(said)) socket.destroy();
+    });
+    socket.write(bytes);
+    await closed(socket);
+    const status = /^HTTP\/1\.1 (\d{3}) /.exec(said)?.[1] ?? (said === '' ? 'closed' : 'no HTTP');
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    if (status === '500' || status === 'no HTTP')
+      faults.push(`${status}: ${JSON.stringify(String(bytes).slice(0, 2000))}`);
+  };
+  const lane = async (number: number): Promise<void> => {
+    for (let at = number; at < REQUESTS; at += AT_ONCE) {
+      const random = randomOf(SEED + at);
+      await send(requestOf(random, page, phone.cookie ?? ''));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, (_, number) => lane(number)));
+  t.strictSame(faults.slice(0, 3), [], `seed ${SEED}`);
+  t.comment(
+    `seed ${SEED}: ${[...statuses]
+      .sort()
+      .map(([status, count]) => `${count} × ${status}`)
+      .join(', ')}`,
+  );
+  for (const status of ['200', '400', '401', '403', '404', '405', '415', '421'])
+    t.ok((statuses.get(status) ?? 0) > 0, `${status} was tried`);
+  t.match(
+    await phone.get('/api/state'),
+    { status: 200 },
+    'it still answers, and to the phone that was paired',
+  );
+  await page.stop();
+  const lines = page.lines.join('\n');
+  t.notMatch(lines, /mistake of the program/);
+  for (const secret of [page.code, phone.cookie?.split('=')[1] ?? '?', 'hunter2'])
+    t.notOk(lines.includes(secret));
+});

@@ -1,0 +1,44 @@
+/** What tests run inside the page, as text: the compiler of the tests knows no browser. */
+
+/** Before anything else of the page: what language its phone speaks, and complaints about the policy. */
+export const beginning = (language: 'fr' | 'en'): string => `
+  Object.defineProperty(navigator, 'language', { value: '${language === 'fr' ? 'fr-FR' : 'en-GB'}' });
+  addEventListener('securitypolicyviolation', (event) => {
+    console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI);
+  });`;
+
+/** What scrolls sideways, letters in the picture that leave the screen, targets that are too small for a thumb. */
+export const MISFITS = `(() => {
+  const faults = [];
+  const width = document.documentElement.clientWidth;
+  const wide = document.documentElement.scrollWidth;
+  if (wide > width) faults.push('is ' + wide + ' px wide');
+  for (const text of document.querySelectorAll('svg text')) {
+    const { left, right } = text.getBoundingClientRect();
+    if (left < 0 || right > width) faults.push(text.textContent + ' lies at ' + left + ' to ' + right);
+  }
+  for (const target of document.querySelectorAll('button, select, input, a')) {
+    const { height, width } = (target.closest('label.check') ?? target).getBoundingClientRect();
+    if (height < 44 || width < 44) faults.push(target.outerHTML.slice(0, 80) + ' is ' + width + ' by ' + height);
+  }
+  return faults;
+})()`;
+
+export const violations = (tags: readonly string[]): string => `
+  axe.run(document, { runOnly: ${JSON.stringify(tags)}, resultTypes: ['violations'] }).then(({ violations }) =>
+    violations.map(({ id, nodes }) =>
+      id + ' ×' + nodes.length + ': ' + nodes[0].html.slice(0, 120) + ' ' + nodes[0].failureSummary))`;
+
+export const FRAME_PLACE = `(() => {
+  const { left, top, width, height } = document.querySelector('.stage-frame').getBoundingClientRect();
+  return [left, top, width, height];
+})()`;
+
+/** Of "no picture", whole pixels, and how high the picture's place is. */
+export const MESSAGE_PLACE = `(() => {
+  const { left, top, right, bottom } = document.querySelector('.stage-message').getBoundingClientRect();
+  const x = Math.ceil(left);
+  const y = Math.ceil(top) + 1;
+  const { height } = document.querySelector('.stage').getBoundingClientRect();
+  return [x, y, Math.floor(right) - x, Math.floor(bottom) - 1 - y, height];
+})()`;

@@ -1,0 +1,460 @@
+/** What the page shows and passes on: agent, helper, preview, cameras, receipt, certificate; and the command. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
+import t, { type Test } from 'tap';
+import type { PreviewHeader } from '../../agent/contract/page-api.ts';
+import { hostPort, isPrivate } from '../../agent/page/server/private-address.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
+import { OnvifCamera, PASSWORD } from '../lib/onvif-camera.ts';
+import { openPage, type Page, type Phone, REPLY, VIEW } from '../lib/page.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+
+async function paired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone }> {
+  const page = await openPage(t, limits);
+  const phone = page.phone();
+  await phone.pair();
+  return { page, phone };
+}
+
+void t.test('the state is what agent, helper and enrolment say, checked', async (t) => {
+  const { page, phone } = await paired(t);
+  t.match(await phone.get('/api/state'), {
+    json: { agent: VIEW, agentReason: null, config: REPLY, configReason: null, enrolment: { state: 'none' } },
+  });
+  await phone.get('/api/state');
+  t.equal(page.helper.asked.length, 1, 'root’s helper is not started for every look');
+  const time = '2026-11-24T00:00:00.000Z';
+  writeFileSync(
+    join(page.dir, 'status.json'),
+    JSON.stringify({ state: 'enrolled', reason: null, notAfter: time, time }),
+  );
+  page.helper.answer = () => 'nonsense';
+  page.clock.advance(10_000);
+  t.match((await phone.get('/api/state')).json, {
+    enrolment: { state: 'enrolled', notAfter: time },
+    config: null,
+    configReason: /no answer of this version/,
+  });
+
+  page.agent.say({ kind: 'answer', request: 'one' });
+  await until(t, 'a link that says nonsense is cut and made anew', () =>
+    page.lines.some((line) => /does not answer; tried again.*link message refused/.test(line)),
+  );
+  t.match((await phone.get('/api/state')).json, { agent: null, agentReason: /the agent does not answer/ });
+  await until(t, 'again', () => page.agent.connected);
+  await sleep(20);
+  t.match((await phone.get('/api/state')).json, { agent: { box: VIEW.box } });
+  page.agent.answer = () => ({ refused: { code: 'busy', reason: 'a walk test runs' }, state: null });
+  const start = { rule: 'long-stay', passes: 3 };
+  t.match(await phone.post('/api/walk/start', start), {
+    status: 409,
+    json: { error: 'busy', reason: /walk/ },
+  });
+  page.agent.answer = () => ({ refused: null, state: null });
+  t.match(await phone.post('/api/walk/start', start), { status: 200, json: {} });
+  t.match(await phone.post('/api/walk/answer', { answer: 'go' }), { status: 200 });
+  t.match(await phone.post('/api/walk/answer', { answer: 'sudo' }), {
+    status: 400,
+    json: { error: 'malformed' },
+  });
+  t.match(await phone.post('/api/view/confirm'), { status: 200 });
+  t.strictSame(
+    page.agent.asked.slice(-3).map(({ ask }) => ask),
+    [{ op: 'walk-start', ...start }, { op: 'walk-answer', answer: 'go' }, { op: 'confirm-view' }],
+  );
+  await page.agent.stop();
+  await until(t, 'gone', () => !page.agent.connected);
+  t.match(await phone.post('/api/view/confirm'), { status: 503, json: { error: 'unavailable' } });
+});
+
+void t.test('a configuration goes to root’s helper, and its answer comes back', async (t) => {
+  const { page, phone } = await paired(t);
+  const { zones, lines, masks, rules } = REPLY.installed ?? {};
+  const proposal = { zones, lines, masks, rules: [] };
+  const trial = { id: '0123456789abcdef', leftS: 120 };
+  page.helper.answer = ({ op }) => (op === 'try' ? { ...REPLY, trial } : REPLY);
+  t.match(await phone.post('/api/config/check', proposal), { json: { problems: [], trial: null } });
+  t.match(await phone.post('/api/config/try', proposal), { json: { trial } });
+  page.clock.advance(9_000);
+  t.match(
+    (await phone.get('/api/state')).json,
+    { config: { trial: { leftS: 111 } } },
+    'counted down meanwhile',
+  );
+  t.match(await phone.post('/api/config/keep', { trial: trial.id }), { json: { trial: null } });
+  t.match(await phone.post('/api/config/revert', { trial: '../x' }), { status: 400 });
+  t.match(
+    await phone.post('/api/config/try', { ...proposal, mqtt: {} }),
+    { status: 400 },
+    'nothing else of it',
+  );
+  t.strictSame(page.helper.asked, [
+    { op: 'check', proposal },
+    { op: 'try', proposal },
+    { op: 'keep', trial: trial.id },
+  ]);
+  t.match(rules, [{ id: 'long-stay' }]);
+  page.helper.stop();
+  page.clock.advance(10_000);
+  t.match((await phone.get('/api/state')).json, { config: null, configReason: /vigie-config\.socket/ });
+  t.match(await phone.post('/api/config/check', proposal), { status: 503 });
+});
+
+/** What comes over a preview that is open: headers, and how long the pictures are. */
+async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [PreviewHeader, number][] }> {
+  const socket = await page.raw();
+  const seen: [PreviewHeader, number][] = [];
+  let pending = Buffer.alloc(0);
+  let raw = Buffer.alloc(0);
+  const parse = (): void => {
+    while (pending.length >= 4) {
+      const length = pending.readUInt32BE(0);
+      if (pending.length < 8 + length) return;
+      const picture = pending.readUInt32BE(4 + length);
+      if (pending.length < 8 + length + picture) return;
+      seen.push([JSON.parse(pending.toString('utf8', 4, 4 + length)) as PreviewHeader, picture]);
+      pending = pending.subarray(8 + length + picture);
+    }
+  };
+  let inBody = false;
+  socket.on('data', (chunk) => {
+    raw = Buffer.concat([raw, chunk as Buffer]);
+    if (!inBody) {
+      const end = raw.indexOf('\r\n\r\n');
+      if (end === -1) return;
+      inBody = true;
+      raw = raw.subarray(end + 4);
+    }
+    for (let end = raw.indexOf('\r\n'); end !== -1; end = raw.indexOf('\r\n')) {
+      const size = Number.parseInt(raw.toString('latin1', 0, end), 16);
+      if (raw.length < end + 4 + size) break;
+      pending = Buffer.concat([pending, raw.subarray(end + 2, end + 2 + size)]);
+      raw = raw.subarray(end + 4 + size);
+    }
+    parse();
+  });
+  socket.write(
+    `GET /api/preview HTTP/1.1\r\nHost: localhost:${page.port}\r\nCookie: ${phone.cookie}\r\n\r\n`,
+  );
+  return { socket, seen };
+}
+
+void t.test('preview: the newest picture or none, to two phones', async (t) => {
+  const { page, phone } = await paired(t);
+  const second = page.phone();
+  await second.pair((await phone.post('/api/code')).json.code);
+  page.agent.answer = ({ ask }) =>
+    ask.op === 'preview-start' && ask.viewer === 2
+      ? { refused: { code: 'day-is-up', reason: 'an hour a day' }, state: null }
+      : { refused: null, state: null };
+  const one = await look(page, phone);
+  await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
+  const two = await look(page, second);
+  const picture = { kind: 'picture', widthPx: 960, heightPx: 540, atMs: 5, tracks: [] };
+  await until(t, 'refused', () => two.seen.length === 1);
+  t.strictSame(two.seen[0], [{ picture: false, why: 'day-is-up', reason: 'an hour a day' }, 0]);
+  page.agent.say(picture, Buffer.alloc(90_000, 7));
+  await until(t, 'both', () => one.seen.length === 1 && two.seen.length === 2);
+  t.strictSame(one.seen[0], [{ picture: true, widthPx: 960, heightPx: 540, atMs: 5, tracks: [] }, 90_000]);
+  page.agent.say(picture, Buffer.alloc(150_001));
+  page.agent.say(picture);
+  page.agent.say({ kind: 'no-picture', why: 'suspended', reason: 'by the court', viewer: null });
+  page.agent.say({ kind: 'no-picture', why: 'time-is-up', reason: '10 min', viewer: 1 });
+  await until(t, 'told', () => one.seen.length === 3 && two.seen.length === 3);
+  t.match(one.seen.slice(1), [
+    [{ why: 'suspended' }, 0],
+    [{ why: 'time-is-up' }, 0],
+  ]);
+
+  await page.agent.stop();
+  await until(t, 'taken away', () => one.seen.length === 4 && two.seen.length === 4);
+  t.match(
+    one.seen.at(-1),
+    [{ picture: false, why: 'not-started' }, 0],
+    'an agent that is gone shows nothing',
+  );
+  await page.agent.start();
+  const starts = (): number => page.agent.asked.filter(({ ask }) => ask.op === 'preview-start').length;
+  await until(t, 'asked anew', () => starts() === 4);
+
+  const again = await look(page, phone);
+  await until(t, 'one a phone', () => one.socket.destroyed);
+  page.agent.say(picture, Buffer.alloc(1000));
+  await until(t, 'goes on', () => again.seen.length >= 1);
+  await phone.post('/api/unpair');
+  await until(t, 'ends with the session', () => again.socket.destroyed);
+  const stops = (): unknown[] => page.agent.asked.filter(({ ask }) => ask.op === 'preview-stop');
+  await until(t, 'and the agent knows', () => stops().length === 2);
+  two.socket.destroy();
+  await until(t, 'a phone that goes, too', () => stops().length === 3);
+});
+
+void t.test('a phone that reads nothing gets no queue, and is cut', async (t) => {
+  const { page, phone } = await paired(t);
+  const { socket } = await look(page, phone);
+  await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
+  socket.pause();
+  for (let count = 0; count < 200; count += 1) {
+    page.agent.say(
+      { kind: 'picture', widthPx: 960, heightPx: 540, atMs: count, tracks: [] },
+      Buffer.alloc(150_000),
+    );
+    await sleep(2);
+  }
+  page.clock.advance(20_000);
+  await until(t, 'cut', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-stop'));
+  socket.destroy();
+  await page.stop();
+  t.match(page.lines.at(-1), /"skippedPictures":1\d\d,"stuckViewers":1/, 'most of the 200 were left out');
+});
+
+void t.test('cameras: found and asked by ONVIF, on the own networks alone', async (t) => {
+  const { page, phone } = await paired(t);
+  const camera = new OnvifCamera(`Entr%C3%A9e${encodeURIComponent(HOSTILE.replaceAll('\ud800', ''))}`);
+  // What would end the library's process, what is no XML, and a device that speaks for another.
+  camera.strays.push('<Envelope><Body><ProbeMatches/></Body></Envelope>', '<', 'x'.repeat(60_000));
+  await camera.start();
+  t.teardown(() => camera.stop());
+  const [found, busy] = await Promise.all([
+    phone.post('/api/cameras'),
+    sleep(300).then(() => phone.post('/api/cameras')),
+  ]);
+  const address = `127.0.0.1:${camera.port}`;
+  t.match(found.json, { cameras: [{ name: /^Entrée/, address }] });
+  t.equal(found.json.cameras.length, 1);
+  t.strictSame(forbiddenIn(found.json.cameras[0].name), [], 'its name is fit for a screen');
+  t.match(busy, { status: 429, json: { error: 'busy' } }, 'one search at a time');
+
+  const ask = (change = {}): ReturnType<Phone['post']> =>
+    phone.post('/api/cameras/stream', { address, user: 'admin', password: PASSWORD, ...change });
+  const { json } = await ask();
+  const login = `admin:${encodeURIComponent(PASSWORD)}`;
+  t.equal(
+    json.source,
+    `rtsp://${login}@127.0.0.1:8554/stream1?profile=main`,
+    'where it was asked, not where it says',
+  );
+  t.ok(camera.actions.includes('GetStreamUri'), 'its services were asked there too');
+  t.match(await ask({ password: 'wrong' }), { status: 503, json: { reason: /camera refuses/ } });
+  camera.streamUri = 'http://127.0.0.1/snapshot.jpg';
+  t.match(await ask(), { status: 503, json: { reason: /no RTSP stream/ } });
+  camera.instead = '<x'.repeat(5000);
+  t.match(await ask(), { status: 503 });
+  for (const other of [
+    '8.8.8.8',
+    'camera.example',
+    '169.254.169.254/latest',
+    '127.0.0.2',
+    '[::1]',
+    '10.0.0.1:0',
+    '',
+  ])
+    t.match(await ask({ address: other }), { status: 400, json: { error: 'denied' } }, other);
+  t.notOk(page.lines.join().includes(PASSWORD));
+
+  for (const [host, is] of [
+    ...(['10.1.2.3', '172.31.0.1', '192.168.1.9', '169.254.7.7', 'fd00::9', 'fe80::1'] as const).map(
+      (each) => [each, true] as const,
+    ),
+    ...(
+      [
+        '127.0.0.1',
+        '0.0.0.0',
+        '172.32.0.1',
+        '::1',
+        '::ffff:8.8.8.8',
+        '2001:db8::1',
+        '224.0.0.1',
+        '10.9.9.9',
+      ] as const
+    ).map((each) => [each, false] as const),
+  ])
+    t.equal(isPrivate(host, ['10.9.9.9']), is, host);
+  t.strictSame(hostPort('[fd00::9]:8080'), { host: 'fd00::9', port: 8080 });
+});
+
+const noPoppler =
+  spawnSync('pdftotext', ['-v']).error === undefined && spawnSync('zbarimg', ['-h']).error === undefined
+    ? false
+    : 'no pdftotext or zbarimg: poppler-utils or zbar-tools is not installed';
+/** The receipt's code as a phone's camera reads it off the paper. */
+async function codeOf(phone: Phone): Promise<string> {
+  const { body } = await phone.get('/api/receipt.pdf?language=en');
+  const png = execFileSync('pdftoppm', ['-png', '-r', '150', '-singlefile', '-'], { input: body });
+  const read = execFileSync('zbarimg', ['-q', '--raw', 'PNG:-'], { input: png, encoding: 'utf8' });
+  return read.trim();
+}
+
+void t.test('the receipt: one page with what anybody can check later', { skip: noPoppler }, async (t) => {
+  const { page, phone } = await paired(t);
+  const read = async (language: string): Promise<string> => {
+    const { headers, body } = await phone.get(`/api/receipt.pdf?language=${language}`);
+    t.match(headers, {
+      'content-type': 'application/pdf',
+      'content-disposition': /vigie-canebiere-017\.pdf/,
+    });
+    t.match(spawnSync('pdfinfo', ['-'], { input: body }).stdout.toString(), /Pages: +1\n/, 'one page');
+    return spawnSync('pdftotext', ['-layout', '-', '-'], { input: body }).stdout.toString();
+  };
+  const english = await read('en');
+  const [site, time, verdict, ...rest] = (await codeOf(phone)).split('\n').slice(1);
+  t.equal(site, 'marseille-1/canebiere-017');
+  t.equal(time, new Date(page.clock.wallMs()).toISOString());
+  t.equal(verdict, 'go');
+  const proof = ['order 2026/1234 2027-11-24T00:00:00.000Z', `config ${'b'.repeat(64)}`];
+  t.strictSame(rest.slice(0, 2), proof, 'the code on paper is what the page says');
+  t.match(rest[2], /^journal 912 3vA9/);
+  for (const part of [
+    /Installation receipt/,
+    /canebiere-017 · marseille-1/,
+    /2026\/1234 \(Préfecture/,
+    /\nGO\n/,
+    /forecourt/,
+    /long-stay +loitering +forecourt +no test/,
+    new RegExp('b'.repeat(64)),
+    /912 entries, root 3vA9/,
+  ])
+    t.match(english, part);
+  const walk = { time: STATUS_TIME, passes: 10, seen: 9, repeated: 0, recall: 0.9, low: 0.6, high: 0.98 };
+  const rules = Array.from({ length: 64 }, (_, at) => ({
+    id: `rule-${at}`,
+    kind: 'loitering',
+    purpose: 'p',
+    zone: 'forecourt',
+    classes: ['person'],
+    afterS: 60,
+  }));
+  const accuracy = {
+    rules: [
+      {
+        rule: 'rule-1',
+        alerts: 0,
+        true: 0,
+        false: 0,
+        unclear: 0,
+        precision: null,
+        low: null,
+        high: null,
+        walk,
+      },
+    ],
+    verdicts: { taken: 0, repeated: 0, unknown: 0, malformed: 0 },
+    unrecorded: 0,
+    expired: 0,
+    dropped: 0,
+  };
+  const findings = Array.from({ length: 64 }, () => ({
+    name: 'camera',
+    verdict: 'failed' as const,
+    detail: '网 '.repeat(300),
+    fix: null,
+  }));
+  const full = {
+    ...VIEW,
+    findings,
+    refusedRules: [{ id: 'rule-2', reason: 'x' }],
+    status: { ...VIEW.status, report: { ...VIEW.status.report, accuracy } },
+  };
+  page.agent.answer = () => ({ refused: null, state: full });
+  page.helper.answer = () => ({
+    ...REPLY,
+    installed: { ...REPLY.installed, rules },
+    trial: { id: '0'.repeat(16), leftS: 9 },
+  });
+  page.clock.advance(10_000);
+  const french = await read('fr');
+  for (const part of [
+    /Reçu d’installation/,
+    /\nNON\n/,
+    /9 vus sur 10/,
+    /non couverte par l’arrêté/,
+    /et 48 de plus/,
+    /essai de configuration est en cours/,
+  ])
+    t.match(french, part);
+});
+
+const STATUS_TIME = '2026-11-24T14:00:00.000Z';
+
+function shownBy(port: number): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false });
+  return once(socket, 'secureConnect').then(() => {
+    const { fingerprint256 } = socket.getPeerCertificate();
+    socket.destroy();
+    return fingerprint256;
+  });
+}
+
+void t.test('its own certificate, or the room’s as soon as it is there', async (t) => {
+  const page = await openPage(t, { certificateEveryMs: 50 });
+  const state = join(page.dir, 'state');
+  const own = new X509Certificate(readFileSync(join(state, 'page.crt')));
+  t.equal(statSync(join(state, 'page.key')).mode & 0o777, 0o600);
+  t.match(own.subjectAltName, /DNS:\S+\.local, DNS:localhost.*IP Address:127\.0\.0\.1/);
+  t.ok(Date.parse(own.validTo) > Date.now() + 3600 * 86_400_000, 'for ten years');
+  t.equal(readFileSync(join(state, 'fingerprint.txt'), 'utf8'), `SHA-256 ${own.fingerprint256}\n`);
+  t.ok(
+    page.lines.some((line) => line.includes(own.fingerprint256)),
+    'and in the log',
+  );
+  await page.restart();
+  t.equal(await shownBy(page.port), own.fingerprint256, 'kept');
+
+  const authority = new CertificateAuthority(join(page.dir, 'ca'));
+  await authority.start();
+  const pair = await authority.broker();
+  copyFileSync(join(state, 'page.key'), join(page.dir, 'room', 'page.key'));
+  copyFileSync(pair.cert, join(page.dir, 'room', 'page.crt'));
+  await until(t, 'refused', () =>
+    page.lines.some((line) => /room’s certificate.*is not the key of/.test(line)),
+  );
+  t.equal(await shownBy(page.port), own.fingerprint256, 'a pair that does not fit is not shown');
+  copyFileSync(pair.key, join(page.dir, 'room', 'page.key'));
+  const rooms = new X509Certificate(readFileSync(pair.cert)).fingerprint256;
+  await until(t, 'taken', () => readFileSync(join(state, 'fingerprint.txt'), 'utf8').includes(rooms));
+  t.equal(await shownBy(page.port), rooms);
+});
+
+void t.test('vigie page, by hand and with a socket that systemd hands over', async (t) => {
+  const dir = scratch(t);
+  for (const name of ['index.html', 'app.js', 'style.css']) writeFileSync(join(dir, name), name);
+  const port = await freePort();
+  const main = join(ROOT, 'dist/agent/cli/main.js');
+  const options = [
+    'page',
+    '--agent',
+    join(dir, 'page.sock'),
+    '--state',
+    dir,
+    '--setup-code',
+    join(dir, 'setup-code.json'),
+    '--app',
+    dir,
+    '--port',
+    String(port),
+  ];
+  const handed = ['-l', `127.0.0.1:${port}`, process.execPath, main, ...options];
+  const program = spawn('systemd-socket-activate', handed, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  program.stderr.on('data', (chunk) => {
+    said += String(chunk);
+  });
+  t.teardown(() => program.kill('SIGKILL'));
+  await until(t, 'listens', () => /Listening on/.test(said));
+  t.match(await shownBy(port), /^[0-9A-F:]{95}$/);
+  const taken = spawnSync(process.execPath, [main, ...options, '--host', '127.0.0.1'], { encoding: 'utf8' });
+  t.equal(taken.status, 2);
+  t.match(taken.stderr, /^vigie: --host 127\.0\.0\.1 --port \d+: cannot listen there \(.*EADDRINUSE.*\)$/m);
+  program.kill('SIGTERM');
+  const [code] = (await once(program, 'exit')) as [number];
+  t.equal(code, 0, said);
+});

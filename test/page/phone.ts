@@ -1,0 +1,241 @@
+/** A phone: Debian's Chromium at 360×740 with touch, and what a test does with it. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import axe from 'axe-core';
+import { type Browser, launch, type Page } from 'puppeteer-core';
+import sharp from 'sharp';
+import { ROOT } from '../lib/paths.ts';
+import { beginning, FRAME_PLACE, MISFITS, violations } from './in-page.ts';
+
+export const SCREENS_DIR = join(ROOT, '.cache/page-screens');
+/** Where Debian's package puts it. */
+const CHROMIUM = '/usr/bin/chromium';
+const GUIDE_DIR = join(ROOT, 'docs/guide/technician');
+/** Screens that the guide shows. */
+const DOCUMENTED = ['01-pair', '04-aim', '06-zone', '09-fires', '11-trial', '18-go'];
+const WIDTH = 360;
+const HEIGHT = 740;
+/** WCAG 2.2 A and AA; target-size is among the last. */
+const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+
+export type Look = readonly [language: 'fr' | 'en', scheme: 'light' | 'dark'];
+
+/** As root, as tests may be, Chromium has no sandbox; the page is ours. */
+export function openBrowser(
+  profile: string,
+  { program = CHROMIUM, args = [] as string[] } = {},
+): Promise<Browser> {
+  return launch({
+    executablePath: program,
+    userDataDir: profile,
+    // A box's page made its certificate itself.
+    acceptInsecureCerts: true,
+    // It may run where no port of it can be reached.
+    pipe: true,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      '--no-first-run',
+      '--lang=fr',
+      ...args,
+    ],
+  });
+}
+
+export class Phone {
+  readonly page: Page;
+  readonly look: Look;
+  /** Whatever the browser complains of, and every request that leaves the box. */
+  readonly complaints: string[] = [];
+  readonly #home: string;
+
+  private constructor(page: Page, look: Look, home: string) {
+    this.page = page;
+    this.look = look;
+    this.#home = home;
+    page.on('pageerror', (error) => this.complaints.push(`error: ${String(error)}`));
+    page.on('console', (message) => {
+      const where = message.location().url ?? '';
+      // A refusal of the API is an answer, and a browser asks for an icon whatever the page says.
+      if (
+        /the server responded with a status of 4/.test(message.text()) &&
+        /\/api\/|favicon\.ico$/.test(where)
+      )
+        return;
+      if (['error', 'warn'].includes(message.type())) this.complaints.push(`${message.text()} ${where}`);
+    });
+    page.on('request', (request) => {
+      const url = request.url();
+      if (!url.startsWith(home) && !url.startsWith(`blob:${home}`)) this.complaints.push(`request: ${url}`);
+    });
+  }
+
+  static async open(browser: Browser, home: string, look: Look, hash = ''): Promise<Phone> {
+    const context = await browser.createBrowserContext();
+    const page = await context.newPage();
+    await page.setViewport({
+      width: WIDTH,
+      height: HEIGHT,
+      hasTouch: true,
+      isMobile: true,
+      deviceScaleFactor: 1,
+    });
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: look[1] }]);
+    await page.evaluateOnNewDocument(beginning(look[0]));
+    const phone = new Phone(page, look, home);
+    await page.goto(`${home}${hash}`, { waitUntil: 'load' });
+    await page.waitForSelector('[data-screen]');
+    return phone;
+  }
+
+  async close(): Promise<void> {
+    await this.page.browserContext().close();
+  }
+
+  /** By the list of steps. */
+  async go(step: string): Promise<void> {
+    if ((await this.page.$(`[data-screen="${step}"]`)) !== null) return;
+    await this.tap('#steps');
+    await this.tap(`[data-step="${step}"]`);
+    await this.page.waitForSelector(`[data-screen="${step}"]`);
+  }
+
+  /** Scrolled to where a thumb can reach it, below the fixed bar. */
+  async tap(selector: string): Promise<void> {
+    const element = await this.page.waitForSelector(selector);
+    await element?.evaluate((found) => found.scrollIntoView({ block: 'center' }));
+    await this.#drawn();
+    // Chromium takes a touch soon after a drag for its end, and makes no click of it: who is not felt taps again.
+    for (let tries = 0; tries < 4; tries++) {
+      await element?.evaluate((found) => {
+        const target = found as unknown as {
+          felt?: boolean;
+          addEventListener(type: string, then: () => void): void;
+        };
+        target.felt = false;
+        target.addEventListener('click', () => {
+          target.felt = true;
+        });
+      });
+      await element?.tap();
+      for (let waits = 0; waits < 10; waits++) {
+        const gone = await element?.evaluate((found) => {
+          const { felt, isConnected } = found as unknown as { felt?: boolean; isConnected: boolean };
+          return felt === true || !isConnected;
+        });
+        if (gone !== false) return;
+        await new Promise((done) => setTimeout(done, 20));
+      }
+    }
+    throw new Error(`${selector} does not feel a finger`);
+  }
+
+  /** What was scrolled or changed has reached the screen. */
+  async #drawn(): Promise<void> {
+    await this.page.evaluate(
+      'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))',
+    );
+  }
+
+  async text(selector: string): Promise<string> {
+    return this.page.$eval(selector, (element) => element.textContent ?? '');
+  }
+
+  async type(selector: string, text: string): Promise<void> {
+    await this.page.$eval(selector, (element) => (element as unknown as { select(): void }).select());
+    await this.page.type(selector, text);
+  }
+
+  async until(what: string, condition: string, withinMs = 8000): Promise<void> {
+    await this.page.waitForFunction(condition, { timeout: withinMs }).catch(async () => {
+      const shown = await this.text('main');
+      throw new Error(`${what}: not so: ${condition}\n${shown}`);
+    });
+  }
+
+  async picture(): Promise<void> {
+    await this.until('a picture', 'document.querySelector(".stage img")?.complete === true');
+    await this.until('shapes', 'document.querySelector(".stage-shapes") !== null');
+  }
+
+  /** Whole page into .cache/page-screens; returns what is wrong with it. */
+  async check(name: string): Promise<string[]> {
+    await this.page.evaluate('scrollTo(0, 0)');
+    mkdirSync(SCREENS_DIR, { recursive: true });
+    const file = join(SCREENS_DIR, `${name}-${this.look.join('-')}.png`);
+    // The bar at the bottom would lie across the middle.
+    await this.page.evaluate(`document.querySelector('.way')?.style.setProperty('position', 'static')`);
+    await this.page.screenshot({ path: file as `${string}.png`, fullPage: true });
+    await this.page.evaluate(`document.querySelector('.way')?.style.removeProperty('position')`);
+    await this.#document(name);
+    const misfits = (await this.page.evaluate(MISFITS)) as string[];
+    return [...misfits, ...(await this.#inaccessible())].map((fault) => `${name}: ${fault}`);
+  }
+
+  /** With WRITE_SCREENS=1 what the guide shows is made anew: a phone's screen, few colours. */
+  async #document(name: string): Promise<void> {
+    const [language] = this.look;
+    if (process.env['WRITE_SCREENS'] !== '1' || !DOCUMENTED.includes(name)) return;
+    await this.page.evaluate('scrollTo(0, 0)');
+    const screen = await this.page.screenshot();
+    mkdirSync(GUIDE_DIR, { recursive: true });
+    const file = join(GUIDE_DIR, `${name.slice(3)}-${language}.png`);
+    await sharp(screen).png({ palette: true, colours: 64, effort: 10 }).toFile(file);
+  }
+
+  async #inaccessible(): Promise<string[]> {
+    if (!(await this.page.evaluate('"axe" in window'))) await this.page.evaluate(axe.source);
+    return (await this.page.evaluate(violations(WCAG))) as string[];
+  }
+
+  /** Where a normalised place of the picture lies on the screen. */
+  async at(x: number, y: number): Promise<readonly [number, number]> {
+    const box = (await this.page.evaluate(FRAME_PLACE)) as [number, number, number, number];
+    return [box[0] + x * box[2], box[1] + y * box[3]];
+  }
+
+  /** One finger from place to place. */
+  async drag(from: readonly [number, number], to: readonly [number, number]): Promise<void> {
+    await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
+    await this.#drawn();
+    const [x1, y1] = await this.at(...from);
+    const [x2, y2] = await this.at(...to);
+    await this.page.touchscreen.touchStart(x1, y1);
+    const steps = 6;
+    for (let i = 1; i <= steps; i++) {
+      await this.page.touchscreen.touchMove(x1 + ((x2 - x1) * i) / steps, y1 + ((y2 - y1) * i) / steps);
+    }
+    await this.page.touchscreen.touchEnd();
+  }
+
+  async touch(at: readonly [number, number]): Promise<void> {
+    await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
+    await this.#drawn();
+    const [x, y] = await this.at(...at);
+    await this.page.touchscreen.tap(x, y);
+  }
+
+  /** Corners of the shape that is chosen, in hundredths. */
+  async corners(): Promise<number[][]> {
+    const texts = await this.page.$$eval('[data-handle]', (handles) =>
+      handles.map((handle) => handle.getAttribute('aria-valuetext') ?? ''),
+    );
+    return texts.map((text) => [...text.matchAll(/\d+/g)].map(Number));
+  }
+
+  /** Corners once they are so many, or that one is there: what a tap does comes a little later. */
+  async settled(fits: (corners: number[][]) => boolean): Promise<number[][]> {
+    let corners = await this.corners();
+    for (let waits = 0; waits < 60 && !fits(corners); waits++) {
+      await new Promise((done) => setTimeout(done, 25));
+      corners = await this.corners();
+    }
+    return corners;
+  }
+
+  async reload(): Promise<void> {
+    await this.page.goto(this.#home, { waitUntil: 'load' });
+    await this.page.waitForSelector('[data-screen]');
+  }
+}

@@ -1,0 +1,375 @@
+/** Who is let in by the page, what is answered, and what its limits stop. */
+import { once } from 'node:events';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
+import { gunzipSync } from 'node:zlib';
+import t from 'tap';
+import { closed, openPage, type Page } from '../lib/page.ts';
+import { until } from '../lib/room.ts';
+
+const HOUR_MS = 3_600_000;
+const WRONG = '0000-0000-0000-0000';
+
+void t.test('a code is good once, and only a right one', async (t) => {
+  const page = await openPage(t);
+  const phone = page.phone();
+  t.match(await phone.get('/api/hello'), { status: 200, json: { box: 'canebiere-017', paired: false } });
+  t.match(await phone.get('/api/state'), { status: 401, json: { error: 'not-paired' } });
+  t.match(await phone.pair(WRONG), { status: 401, json: { error: 'wrong', left: 4 } });
+  // As a thumb types it.
+  const paired = await phone.pair(page.code.toLowerCase().replaceAll('-', ' ').replaceAll('0', 'o'));
+  t.equal(paired.status, 200);
+  const cookie = paired.headers['set-cookie']?.[0] ?? '';
+  t.match(cookie, /^__Host-vigie=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=259200$/);
+  t.match(await phone.get('/api/hello'), { json: { paired: true, site: 'marseille-1' } });
+  t.match(await phone.get('/api/state?language=fr'), { status: 200, json: { sessionLeftS: 8 * 3600 } });
+  t.match(page.agent.asked.at(-1), {
+    session: /^(?!0{16})[0-9a-f]{16}$/,
+    ask: { op: 'state', language: 'fr' },
+  });
+
+  t.match(await page.phone().pair(), { status: 401, json: { error: 'used' } });
+  await page.restart();
+  t.match(await page.phone().pair(), { status: 401, json: { error: 'used' } }, 'after a restart too');
+  t.notMatch(readFileSync(page.usedCodesFile, 'utf8'), page.code, 'no code on disk');
+  t.equal(statSync(page.usedCodesFile).mode & 0o777, 0o600);
+
+  page.offer('ABCD-EFGH-JKMN-PQRS');
+  t.match(await phone.pair('abcdefghjkmnpqrs'), { status: 200 }, 'a new code in the old one’s place');
+});
+
+void t.test('a paired phone stays paired over restarts, for eight hours in all', async (t) => {
+  const page = await openPage(t);
+  const file = join(page.dir, 'state', 'sessions.json');
+  const [first, second, third] = [page.phone(), page.phone(), page.phone()];
+  await first.pair();
+  await first.get('/api/state');
+  const session = page.agent.asked.at(-1)?.session;
+  /** The box: its monotonic clock begins anew, and its wall clock is anything. */
+  const boot = async (wallMs: number, cut?: string): Promise<void> => {
+    await page.stop();
+    if (cut !== undefined) writeFileSync(file, cut);
+    page.clock.monoMs = 5000;
+    page.clock.epochMs = wallMs;
+    await page.start();
+  };
+  const leftS = async (phone = first): Promise<unknown> => (await phone.get('/api/state')).json.sessionLeftS;
+  page.clock.advance(HOUR_MS);
+  await boot(0);
+  t.equal(await leftS(), 7 * 3600, 'the clock of an image does not lengthen it');
+  t.equal(page.agent.asked.at(-1)?.session, session, 'the journal’s name of it is the same');
+  await boot(Date.UTC(2040, 1, 1));
+  t.equal(await leftS(), 7 * 3600, 'a clock that is years ahead does not end it');
+  const token = first.cookie?.split('=')[1] ?? '?';
+  const kept = readFileSync(file, 'utf8');
+  t.notMatch(kept, token, 'no token on disk');
+  t.equal(statSync(file).mode & 0o777, 0o600);
+  page.clock.advance(59_000);
+  await leftS();
+  t.equal(readFileSync(file, 'utf8'), kept, 'not written more than once a minute');
+  await boot(0, kept);
+  t.equal(await leftS(), 7 * 3600 - 60, 'power that was cut costs a minute, and adds none');
+
+  await second.pair((await first.post('/api/code')).json.code);
+  await page.restart();
+  await third.pair((await second.post('/api/code')).json.code);
+  await page.restart();
+  t.match(await first.get('/api/state'), { status: 401 }, 'the oldest has gone, after a restart too');
+  const cookie = third.cookie;
+  await third.post('/api/unpair');
+  third.cookie = cookie;
+  await page.restart();
+  t.match(await third.get('/api/state'), { status: 401 }, 'unpaired is unpaired');
+  for (let hours = 0; hours < 8; hours += 1) {
+    t.equal(await leftS(second), (8 - hours) * 3600);
+    page.clock.advance(HOUR_MS);
+    if (hours < 7) await boot(hours);
+  }
+  await boot(0);
+  t.match(await second.get('/api/state'), { status: 401 }, 'eight hours of running, in sum');
+
+  page.offer('ABCD-EFGH-JKMN-PQRS');
+  await first.pair('ABCDEFGHJKMNPQRS');
+  for (const damaged of ['', '{"version":1,"sessions":[', kept.replace(/"leftS":[\d.]+/, '"leftS":1e9')]) {
+    const from = page.lines.length;
+    await boot(0, damaged);
+    t.match(await first.get('/api/state'), { status: 401 }, 'nobody is let in by a damaged file');
+    await page.restart();
+    const said = page.lines.slice(from).filter((line) => /sessions\.json is damaged/.test(line));
+    t.equal(said.length, 1, 'said once');
+  }
+});
+
+void t.test('a second phone, by a code of the first', async (t) => {
+  const page = await openPage(t);
+  const [first, second, third, late] = [page.phone(), page.phone(), page.phone(), page.phone()];
+  t.match(await first.post('/api/code'), { status: 401 }, 'not from a phone that is not paired');
+  await first.pair();
+  const { json } = await first.post('/api/code');
+  t.match(json, { code: /^([0-9A-Z]{4}-){3}[0-9A-Z]{4}$/, minutes: 10 });
+  t.match(await second.pair(json.code), { status: 200 });
+  t.match(await late.pair(json.code), { status: 401, json: { error: 'no-code' } }, 'once');
+  t.match(await first.get('/api/state'), { status: 200 });
+  const old = (await second.post('/api/code')).json.code;
+  page.clock.advance(10 * 60_000);
+  t.match(await third.pair(old), { status: 401, json: { error: 'expired' } });
+  await third.pair((await second.post('/api/code')).json.code);
+  t.match(await third.get('/api/state'), { status: 200 });
+  t.match(await first.get('/api/state'), { status: 401 }, 'two at most: the oldest has gone');
+
+  const kept = second.cookie;
+  t.match(await second.post('/api/unpair'), { status: 200, headers: { 'set-cookie': [/Max-Age=0/] } });
+  second.cookie = kept;
+  t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever the phone has kept');
+  page.clock.advance(8 * HOUR_MS);
+  t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
+});
+
+void t.test('wrong codes lock the box, for longer and longer, restarts or not', async (t) => {
+  const page = await openPage(t);
+  for (const left of [4, 3, 2, 1])
+    t.match(await page.phone().pair(WRONG), { json: { error: 'wrong', left } });
+  await page.restart();
+  t.match(await page.phone().pair(WRONG), { status: 401, json: { error: 'wrong', left: 0, retryInS: 60 } });
+  page.clock.advance(20_000);
+  const locked = { status: 429, json: { error: 'locked', retryInS: 40 }, headers: { 'retry-after': '40' } };
+  t.match(await page.phone().pair(), locked, 'the right one too');
+  await page.restart();
+  t.match(await page.phone().pair(), { json: { error: 'locked', retryInS: 60 } }, 'anew from the beginning');
+  for (const retryInS of [120, 240, 480, 960, 1920, 3600, 3600]) {
+    page.clock.advance(HOUR_MS);
+    t.match(await page.phone().pair(WRONG), { json: { error: 'wrong', retryInS } });
+    t.match(await page.phone().pair(WRONG), { json: { error: 'locked', retryInS } });
+  }
+  page.clock.advance(HOUR_MS);
+  t.match(await page.phone().pair(), { status: 200 });
+  t.match(JSON.parse(readFileSync(page.usedCodesFile, 'utf8')), { wrong: 0 });
+});
+
+void t.test('nobody is let in where it cannot be known who was', async (t) => {
+  const page = await openPage(t);
+  const refused = async (reason: RegExp): Promise<void> => {
+    t.match(await page.phone().pair(), { status: 401, json: { error: 'no-code', reason } });
+  };
+  await page.stop();
+  writeFileSync(page.usedCodesFile, '{"version":1,"used":[');
+  await page.start();
+  await refused(/is damaged/);
+  await page.stop();
+  rmSync(page.usedCodesFile);
+  await page.start();
+  await refused(/missing although the page has run before/);
+  await page.stop();
+  rmSync(join(page.dir, 'state', 'fingerprint.txt'));
+  await page.start();
+  // A folder where the next state should be written first.
+  rmSync(page.usedCodesFile);
+  await page.restart();
+  await refused(/missing/);
+  await page.stop();
+  rmSync(join(page.dir, 'state', 'fingerprint.txt'));
+  rmSync(join(page.dir, 'room', 'setup-code.json'));
+  await page.start();
+  await refused(/holds no code/);
+  writeFileSync(join(page.dir, 'room', 'setup-code.json'), '{}');
+  await refused(/holds no code/);
+  page.offer(page.code);
+  t.match(await page.phone().pair(WRONG), { json: { error: 'wrong' } });
+  page.clock.advance(31 * 24 * HOUR_MS);
+  t.match(await page.phone().pair(), { json: { error: 'expired' } }, 'the box has run with it for a month');
+});
+
+void t.test('what is asked under another name, from another page, or in another form', async (t) => {
+  const page = await openPage(t);
+  const phone = page.phone();
+  const { port } = page;
+  const hello = (Host: string): Promise<number> =>
+    phone.get('/api/hello', { headers: { Host } }).then(({ status }) => status);
+  for (const host of ['localhost', '127.0.0.1', '[::1]', '[0:0::1]', '10.42.0.1', 'canebiere-017.local'])
+    t.equal(await hello(`${host}:${port}`), 200, host);
+  for (const host of [
+    'evil.example',
+    'localhost.evil.example',
+    '[::2]',
+    '8.8.8.8',
+    'localhost@evil',
+    '[::1',
+    'x',
+  ])
+    t.equal(await hello(`${host}:${port}`), 421, host);
+  t.equal(await hello('localhost'), 421, 'another port');
+
+  await phone.pair();
+  const origin = (Origin: string | undefined, site?: string): Promise<number> =>
+    phone.post('/api/code', {}, { Origin, 'Sec-Fetch-Site': site }).then(({ status }) => status);
+  t.equal(await origin(`https://localhost:${port}`), 200, 'an old browser says no more than its origin');
+  for (const foreign of [
+    undefined,
+    'null',
+    'https://evil.example',
+    `http://localhost:${port}`,
+    'https://localhost',
+  ])
+    t.equal(await origin(foreign, 'same-origin'), 403, `origin ${foreign}`);
+  for (const site of ['cross-site', 'same-site', 'none'])
+    t.equal(await origin(`https://localhost:${port}`, site), 403);
+  const cross = { headers: { 'Sec-Fetch-Site': 'cross-site' } };
+  for (const path of ['/api/state', '/api/preview', '/api/receipt.pdf', '/api/hello'])
+    t.match(await phone.get(path, cross), { status: 403 }, path);
+  t.match(await phone.get('/', cross), { status: 200 }, 'a link leads to the page');
+
+  for (const type of [undefined, 'text/plain', 'application/json; charset=latin1', 'multipart/form-data'])
+    t.match(await phone.post('/api/code', '{}', { 'Content-Type': type }), { status: 415 }, String(type));
+  for (const body of ['', '{', '[]', 'null', '{"more":1}', '{"__proto__":{}}'])
+    t.match(await phone.post('/api/code', body), { status: 400, json: { error: 'malformed' } }, body);
+  for (const method of ['PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PATCH'])
+    t.match(await phone.ask(method, '/api/state', {}), { status: 405 }, method);
+  t.match(await phone.get('/api/code'), { status: 405 });
+  t.match(await phone.get('/api/state', { body: '{}' }), { status: 400 }, 'a GET with a body');
+  t.match(await phone.ask('HEAD', '/', {}), { status: 200, body: Buffer.alloc(0) });
+});
+
+void t.test('the app, and no other file', async (t) => {
+  const page = await openPage(t);
+  const phone = page.phone();
+  const packed = await phone.get('/', { headers: { 'Accept-Encoding': 'gzip, br' } });
+  t.match(gunzipSync(packed.body).toString(), /<title>Vigie/);
+  const plain = await phone.get('/');
+  t.match(plain.body.toString(), /<title>Vigie/, 'for what unpacks nothing');
+  const etag = String(packed.headers.etag);
+  t.match(await phone.get('/', { headers: { 'If-None-Match': etag } }), {
+    status: 304,
+    body: Buffer.alloc(0),
+  });
+  for (const path of ['/app.js', '/style.css', '/?x=1'])
+    t.match(await phone.get(path), { status: 200 }, path);
+  const up = [
+    '/..',
+    '/../../etc/passwd',
+    '/%2e%2e/state/page.key',
+    '/..%2fstate/page.key',
+    '/app.js/../../state',
+  ];
+  for (const path of [...up, '//etc/passwd', '/index.html', '/app.js%00.css', '/.', '/app.js/', '/APP.JS'])
+    t.match(await phone.get(path), { status: 404, json: { error: 'no-such-page' } }, path);
+  for (const said of [packed, await phone.get('/api/hello'), await phone.get('/nothing')]) {
+    t.match(said.headers, {
+      'content-security-policy':
+        /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'; require-trusted/,
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-resource-policy': 'same-origin',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+      'permissions-policy': /camera=\(\)/,
+      'cache-control': /^no-(store|cache)$/,
+    });
+  }
+});
+
+const HEAD = (page: Page): string => `Host: localhost:${page.port}\r\nOrigin: https://localhost:${page.port}`;
+
+void t.test('what could be read in two ways is not read', async (t) => {
+  const page = await openPage(t, { headersMs: 400, requestMs: 800 });
+  const json = 'Content-Type: application/json';
+  const cases: Record<string, string> = {
+    'two lengths': `POST /api/pair HTTP/1.1\r\n${HEAD(page)}\r\nContent-Length: 2\r\nContent-Length: 40\r\n\r\n{}`,
+    'length and chunks': `POST /api/pair HTTP/1.1\r\n${HEAD(page)}\r\n${json}\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n`,
+    'chunks, twisted': `POST /api/pair HTTP/1.1\r\n${HEAD(page)}\r\n${json}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
+    'two hosts': `GET / HTTP/1.1\r\n${HEAD(page)}\r\nHost: evil.example\r\n\r\n`,
+    'no host': 'GET / HTTP/1.1\r\n\r\n',
+    'a whole URL': `GET https://evil.example/ HTTP/1.1\r\n${HEAD(page)}\r\n\r\n`,
+    'a folded line': `GET / HTTP/1.1\r\n${HEAD(page)}\r\nX: 1\r\n Host: evil\r\n\r\n`,
+    'a blank before the colon': `GET / HTTP/1.1\r\nHost : localhost\r\n\r\n`,
+    'line feeds alone': `GET / HTTP/1.1\nHost: localhost:${page.port}\n\n`,
+    'no HTTP': '\x16\x03\x01\x02\x00',
+    'a proxy': `CONNECT 10.0.0.2:554 HTTP/1.1\r\n${HEAD(page)}\r\n\r\n`,
+    'a long head': `GET / HTTP/1.1\r\n${HEAD(page)}\r\nX: ${'x'.repeat(9000)}\r\n\r\n`,
+    'a long path': `GET /${'a'.repeat(2000)} HTTP/1.1\r\n${HEAD(page)}\r\n\r\n`,
+  };
+  for (const [what, text] of Object.entries(cases)) {
+    const said = await page.send(text);
+    t.match(said, /^$|^HTTP\/1\.1 4\d\d /, what);
+    t.equal(said.split('HTTP/1.1 ').length <= 2, true, `${what}: one answer at most`);
+  }
+  t.match(await page.phone().get('/api/hello'), { status: 200 });
+  for (const options of [{ maxVersion: 'TLSv1.2' as const }, { ALPNProtocols: ['h2'] }]) {
+    const socket = connect({ host: '127.0.0.1', port: page.port, rejectUnauthorized: false, ...options });
+    const [error] = (await once(socket, 'error')) as [Error];
+    t.match(error.message, /protocol|alert/i, `refused: ${JSON.stringify(options)}`);
+  }
+});
+
+void t.test('too much, too slow, too many', async (t) => {
+  const page = await openPage(t, { headersMs: 500, requestMs: 1000, silenceMs: 1500 });
+  const { port } = page;
+  const post = `POST /api/pair HTTP/1.1\r\n${HEAD(page)}\r\nContent-Type: application/json\r\n`;
+  const announced = await page.send(`${post}Content-Length: 2000000\r\n\r\n{`);
+  t.match(announced, /^HTTP\/1\.1 413 .*too-long/s, '2 MB are refused before they come');
+  const chunk = `${(65_536).toString(16)}\r\n${'x'.repeat(65_536)}\r\n`;
+  const socket = await page.raw();
+  socket.write(`${post}Transfer-Encoding: chunked\r\n\r\n`);
+  for (let sent = 0; sent < 32 && !socket.destroyed; sent += 1) {
+    socket.write(chunk);
+    await sleep(2);
+  }
+  await closed(socket);
+  t.ok(socket.bytesWritten < 2_200_000, 'and read no further than their limit');
+
+  const timed = async (text: string): Promise<{ said: string; ms: number }> => {
+    const from = performance.now();
+    return { said: await page.send(text), ms: performance.now() - from };
+  };
+  const [head, body, nothing] = await Promise.all([
+    timed(`GET / HTTP/1.1\r\nHost: localhost:${port}\r\n`),
+    timed(`${post}Content-Length: 40\r\n\r\n{"code":`),
+    timed(''),
+  ]);
+  for (const { said, ms } of [head, body, nothing]) {
+    t.match(said, /^$|^HTTP\/1\.1 4/);
+    t.ok(ms < 4000, `cut after ${Math.round(ms)} ms`);
+  }
+
+  const all = await Promise.all(Array.from({ length: 40 }, () => page.raw()));
+  await until(t, 'those beyond are closed', () => all.filter(({ destroyed }) => !destroyed).length <= 32);
+  for (const each of all) each.destroy();
+  await sleep(200);
+  t.match(await page.phone().get('/api/hello'), { status: 200 }, 'and there is room again');
+  const many = await page.send(`GET /api/hello HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`.repeat(500));
+  t.ok(many.split('HTTP/1.1 200').length <= 202, 'no more than some requests on one connection');
+  await page.stop();
+  t.match(page.lines.at(-1), /closed or left out.*"crowded":[1-9]/, 'and the log has counted them');
+});
+
+void t.test('one address cannot take it all', async (t) => {
+  const connections = { burst: 30, perS: 1 };
+  const page = await openPage(t, { connections, connectionsOfOneMax: 5, requests: { burst: 10, perS: 1 } });
+  const statuses: number[] = [];
+  for (let count = 0; count < 12; count += 1) statuses.push((await page.phone().get('/api/hello')).status);
+  t.strictSame(statuses, [...Array<number>(10).fill(200), 429, 429]);
+  page.clock.advance(1000);
+  t.match(await page.phone().get('/api/hello'), { status: 200 }, 'a second later one more');
+  const sockets = await Promise.all(Array.from({ length: 12 }, () => page.raw()));
+  await until(t, 'cut', () => sockets.filter(({ destroyed }) => !destroyed).length <= 5);
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(Array.from({ length: 30 }, () => page.raw()));
+  t.equal((await page.raw()).destroyed, true, 'nor come again and again');
+});
+
+void t.test('no secret in any line', async (t) => {
+  const page = await openPage(t);
+  const phone = page.phone();
+  await phone.pair(WRONG);
+  await phone.pair();
+  const fresh = (await phone.post('/api/code')).json.code;
+  const camera = { address: '127.0.0.1:9', user: 'admin', password: 'hunter2-hunter2' };
+  t.match(await phone.post('/api/cameras/stream', camera), { status: 503 });
+  await phone.post('/api/pair', { code: fresh, password: 'hunter2-hunter2' });
+  await phone.get(`/api/state?code=${fresh}`);
+  await page.stop();
+  const lines = page.lines.join('\n');
+  t.match(lines, /a phone was paired/);
+  for (const secret of [page.code, fresh, WRONG, phone.cookie?.split('=')[1] ?? '?', 'hunter2', 'admin'])
+    t.notOk(lines.includes(secret) || lines.includes(secret.replaceAll('-', '')), 'not in the log');
+});

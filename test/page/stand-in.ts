@@ -1,0 +1,273 @@
+/** Speaks what contract/page-api.ts says, with canned answers: the page's server as far as a phone can tell. */
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { ConfigReply } from '../../agent/contract/config-trial.ts';
+import type {
+  EnrolmentView,
+  FoundCamera,
+  Hello,
+  PageState,
+  PreviewHeader,
+} from '../../agent/contract/page-api.ts';
+import type { NoPicture, OrderView, WalkView } from '../../agent/contract/page-link.ts';
+import type { Proposable, Proposal } from '../../agent/contract/proposal.ts';
+import { ROOT } from '../lib/paths.ts';
+import { CAMERA, cannedAgent, cannedTracks, INSTALLED, ORDER } from './canned.ts';
+
+/** What the page's server is to send with every file. */
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
+  '/': ['index.html', 'text/html; charset=utf-8'],
+  '/app.js': ['app.js', 'text/javascript'],
+  '/style.css': ['style.css', 'text/css'],
+};
+const FRAME_MS = 200;
+const CAMERAS: FoundCamera[] = [{ name: 'IPC-4', address: '192.0.2.7:8000' }];
+
+type Answer = readonly [status: number, body: unknown];
+
+export class StandIn {
+  paired = true;
+  /** The last of these has been used up. */
+  pairing: Answer[] = [];
+  order: OrderView | null = ORDER;
+  brokerFails = true;
+  moved = false;
+  enrolment: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
+  trialS = 120;
+  problems: ConfigReply['problems'] = [];
+  installed: Proposable = INSTALLED;
+  walk: WalkView | null = null;
+  /** Method, path and body of all that was asked, without the state. */
+  readonly asked: string[] = [];
+  readonly proposals: Proposal[] = [];
+  #noPicture: NoPicture | undefined;
+  #trial: { id: string; untilMs: number; before: Proposable } | undefined;
+  readonly #jpeg: Buffer;
+  readonly #viewers = new Set<ServerResponse>();
+  readonly #server = createServer((request, response) => void this.#serve(request, response));
+  #frames = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(jpeg: Buffer) {
+    this.#jpeg = jpeg;
+  }
+
+  /** Its address. */
+  async start(): Promise<string> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.#timer = setInterval(() => {
+      this.#frames += 1;
+      for (const viewer of this.#viewers) this.#send(viewer);
+    }, FRAME_MS);
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  set noPicture(why: NoPicture | undefined) {
+    this.#noPicture = why;
+    for (const viewer of this.#viewers) this.#send(viewer);
+  }
+
+  get viewers(): number {
+    return this.#viewers.size;
+  }
+
+  #send(viewer: ServerResponse): void {
+    const header: PreviewHeader =
+      this.#noPicture === undefined
+        ? {
+            picture: true,
+            widthPx: 768,
+            heightPx: 576,
+            atMs: this.#frames * FRAME_MS,
+            tracks: cannedTracks(this.#frames),
+          }
+        : { picture: false, why: this.#noPicture, reason: 'as the test wants it' };
+    const text = Buffer.from(JSON.stringify(header));
+    const body = header.picture ? this.#jpeg : Buffer.alloc(0);
+    viewer.write(Buffer.concat([lengthOf(text), text, lengthOf(body), body]));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://box');
+    const file = FILES[pathname];
+    response.setHeader('content-security-policy', CSP);
+    response.setHeader('x-content-type-options', 'nosniff');
+    if (file !== undefined) {
+      response.setHeader('content-type', file[1]);
+      response.end(readFileSync(join(ROOT, 'dist/agent/page/app', file[0])));
+      return;
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const text = Buffer.concat(chunks).toString();
+    if (pathname !== '/api/state')
+      this.asked.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
+    if (pathname === '/api/preview' && this.paired) {
+      response.setHeader('content-type', 'application/octet-stream');
+      response.flushHeaders();
+      this.#viewers.add(response);
+      response.on('close', () => this.#viewers.delete(response));
+      this.#send(response);
+      return;
+    }
+    if (pathname === '/api/receipt.pdf') {
+      response.setHeader('content-type', 'application/pdf');
+      response.end('%PDF-1.4\n');
+      return;
+    }
+    const language = searchParams.get('language') === 'fr' ? 'fr' : 'en';
+    const [status, body] = this.#answer(pathname, language, text === '' ? {} : (JSON.parse(text) as object));
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(body));
+  }
+
+  #answer(path: string, language: 'fr' | 'en', body: object): Answer {
+    if (path === '/api/hello') return [200, this.#hello()];
+    if (path === '/api/pair') {
+      const answer = this.pairing.shift() ?? [200, {}];
+      this.paired ||= answer[0] === 200;
+      return answer;
+    }
+    if (!this.paired) return [401, { error: 'unpaired' }];
+    switch (path) {
+      case '/api/state':
+        return [200, this.#state(language)];
+      case '/api/unpair':
+        this.paired = false;
+        return [200, {}];
+      case '/api/code':
+        return [200, { code: '7XKQ-93MD-22PV-H0TT', minutes: 15 }];
+      case '/api/view/confirm':
+        this.moved = false;
+        return [200, {}];
+      case '/api/cameras':
+        return [200, { cameras: CAMERAS }];
+      case '/api/cameras/stream':
+        return [200, { source: `rtsp://admin:secret@${(body as FoundCamera).address.split(':')[0]}/live` }];
+      case '/api/walk/start':
+        this.#walkStart(body as { rule: string; passes: number });
+        return [200, {}];
+      case '/api/walk/answer':
+        this.#walkAnswer((body as { answer: string }).answer);
+        return [200, {}];
+      default:
+        return [200, this.#config(path, body)];
+    }
+  }
+
+  #hello(): Hello {
+    return { site: 'marseille-1', box: 'square-1', paired: this.paired, version: '0.1.0' };
+  }
+
+  #state(language: 'fr' | 'en'): PageState {
+    const agent = cannedAgent(language, this.brokerFails);
+    const status = this.moved
+      ? {
+          ...agent.status,
+          standing: [
+            {
+              time: '2026-11-24T14:00:00.000Z',
+              kind: 'moved',
+              severity: 'system' as const,
+              phase: 'start' as const,
+              subject: 'camera',
+              reason: null,
+            },
+          ],
+        }
+      : agent.status;
+    const config = this.#reply();
+    return {
+      agent: { ...agent, status, order: this.order, walk: this.walk, configSha256: config.sha256 },
+      agentReason: null,
+      config,
+      configReason: null,
+      enrolment: this.enrolment,
+      sessionLeftS: 27_000,
+    };
+  }
+
+  #config(path: string, body: object): ConfigReply {
+    if (path.endsWith('/check')) return { ...this.#reply(), problems: this.problems };
+    if (path.endsWith('/try')) {
+      const proposal = body as Proposal;
+      this.proposals.push(proposal);
+      if (this.problems.length > 0) return { ...this.#reply(), problems: this.problems };
+      const { source: _source, groundPlane = null, ...drawn } = proposal;
+      this.#trial = {
+        id: '00112233445566aa',
+        untilMs: Date.now() + this.trialS * 1000,
+        before: this.installed,
+      };
+      this.installed = { cameraAddress: CAMERA, groundPlane, ...drawn };
+    }
+    if (path.endsWith('/keep')) this.#trial = undefined;
+    if (path.endsWith('/revert')) this.#goBack();
+    return this.#reply();
+  }
+
+  #goBack(): void {
+    if (this.#trial !== undefined) this.installed = this.#trial.before;
+    this.#trial = undefined;
+  }
+
+  #reply(): ConfigReply {
+    const leftS = ((this.#trial?.untilMs ?? 0) - Date.now()) / 1000;
+    if (leftS <= 0) this.#goBack();
+    return {
+      refused: null,
+      problems: [],
+      installed: this.installed,
+      sha256: createHash('sha256').update(JSON.stringify(this.installed)).digest('hex'),
+      trial: this.#trial === undefined ? null : { id: this.#trial.id, leftS },
+    };
+  }
+
+  #walkStart({ rule, passes }: { rule: string; passes: number }): void {
+    this.walk = { rule, passes, phase: 'ready', outcomes: [], passedS: 0, windowS: 33, last: null };
+  }
+
+  /** A pass is watched until the test says what came of it. */
+  #walkAnswer(answer: string): void {
+    if (this.walk === null) return;
+    const { phase, outcomes } = this.walk;
+    if (answer === 'abort')
+      this.walk = { ...this.walk, phase: 'over', last: { code: 'given-up', seconds: null } };
+    else if (answer === 'repeat')
+      this.walk = { ...this.walk, phase: 'ready', outcomes: outcomes.slice(0, -1) };
+    else if (phase === 'done') this.walk = { ...this.walk, phase: 'kept' };
+    else this.walk = { ...this.walk, phase: 'watching', passedS: 4 };
+  }
+
+  passed(outcome: 'seen' | 'missed'): void {
+    if (this.walk === null) return;
+    const outcomes = [...this.walk.outcomes, outcome];
+    this.walk = {
+      ...this.walk,
+      outcomes,
+      phase: outcomes.length === this.walk.passes ? 'done' : 'ready',
+      last: { code: outcome, seconds: outcome === 'seen' ? 5.2 : null },
+    };
+  }
+}
+
+function lengthOf({ length }: Buffer): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(length);
+  return bytes;
+}

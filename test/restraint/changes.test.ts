@@ -1,0 +1,487 @@
+/** What changes under a box, and what ends, is told to the room: once, over restarts, and by whatever hand. */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import t, { type Test } from 'tap';
+import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { contentOf } from '../../agent/cli/journal/story/content.ts';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import type { HealthReport } from '../../agent/contract/health.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { ownFolder } from '../../agent/contract/restraint-folder.ts';
+import { AgentFlow } from '../../agent/flow.ts';
+import { type Ending, remindersOf } from '../../agent/incident/expiry.ts';
+import { CertificateDates } from '../../agent/mqtt/certificate-dates.ts';
+import { ConfigNotice } from '../../agent/restraint/config-notice.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { verifierKey } from '../../agent/restraint/journal/note.ts';
+import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
+import { VisionStatus } from '../../agent/supervisor/status.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { Contract } from '../../scripts/lib/contract.ts';
+import { configOf, makeAgent } from '../lib/agent.ts';
+import { authorised, orderFor, signedOrder } from '../lib/authority.ts';
+import { KeptNotes } from '../lib/kept-notes.ts';
+import { HandClock, SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { vigie } from '../lib/program.ts';
+import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const SLOW_MS = 60_000;
+
+const zone = (id: string, left: number): object => ({
+  id,
+  polygon: [
+    [left, 0.5],
+    [left + 0.2, 0.5],
+    [left + 0.2, 0.9],
+  ],
+});
+const RULE = { id: 'stays', kind: 'loitering', zone: 'court', purpose: 'order' };
+const boxWith = (more: object = {}): Config =>
+  configOf(
+    {
+      ...{ site: SITE, box: BOX, camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' } },
+      ...{ zones: [zone('court', 0.1)], rules: [RULE] },
+      ...more,
+    },
+    'replay',
+  );
+
+function contentsIn(stateDir: string): JournalContent[] {
+  return readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => contentOf((JSON.parse(line) as { content: JournalContent }).content));
+}
+
+interface Life {
+  /** What was entered into the journal in this life. */
+  readonly entered: JournalContent[];
+  /** What the room was told. */
+  readonly told: readonly { readonly phase: string; readonly cause: Record<string, unknown> }[];
+}
+
+/** One start of the agent, as far as it tells of changes; `cut`: killed before it could tell. */
+function live(
+  stateDir: string,
+  config: Config,
+  { order, cut = false }: { order?: Authorisation; cut?: boolean } = {},
+): Life {
+  const clock = new HandClock();
+  const recorder = new JournalRecorder({
+    ...{ boot: 'b', clock, log: SILENT, config, stateDir, alertsDays: () => 30, publisher: undefined },
+    steady: new SteadyClock(clock, () => true),
+    archive: { records: () => [], record: () => undefined },
+    status: new VisionStatus(),
+    folder: ownFolder(stateDir),
+  });
+  const kept = new KeptNotes();
+  const flow = new AgentFlow({ config, sink: kept, clock, log: SILENT, boot: 'b', clockSynced: () => true });
+  flow.start(kept);
+  const before = existsSync(join(stateDir, 'journal/contents')) ? contentsIn(stateDir).length : 0;
+  recorder.start();
+  const notice = new ConfigNotice({
+    config,
+    stateDir,
+    log: SILENT,
+    journal: recorder,
+    restraint: { order },
+    flow,
+  });
+  if (!cut) for (let i = 0; i < 3; i += 1) notice.tick();
+  const told = kept.events.map(({ data: { phase, cause } }) => ({ phase, cause }));
+  return { entered: contentsIn(stateDir).slice(before), told };
+}
+
+/** As the published schema has it. */
+function fits(kind: string, part: 'cause' | 'params', value: unknown): boolean {
+  const schema = EVENT_KINDS.find((one) => one.kind === kind)?.[part];
+  return schema !== undefined && Value.Check(schema, value);
+}
+
+const types = ({ entered }: Life): string[] => entered.map(({ type }) => type);
+
+t.test('a zone that is drawn anew is in the journal with both drawings, and told once', async (t) => {
+  const stateDir = scratch(t);
+  const first = live(stateDir, boxWith());
+  t.strictSame([types(first), first.told], [['start'], []], 'the first start of all');
+  const again = live(stateDir, boxWith());
+  t.strictSame([types(again), again.told], [['start'], []], 'nothing has changed');
+
+  const moved = boxWith({ zones: [zone('court', 0.6), zone('lawn', 0.2)], masks: [zone('windows', 0)] });
+  const outline = {
+    id: 'court',
+    polygon: [
+      [0.5, 0.4],
+      [1, 0.4],
+      [1, 1],
+      [0.5, 1],
+    ] as [number, number][],
+  };
+  const change = live(stateDir, moved, { order: orderFor(moved, { outlines: [outline] }) });
+  t.strictSame(types(change), ['config', 'geometry', 'start']);
+  t.strictSame((change.entered[1] as { places?: unknown }).places, [
+    {
+      list: 'zones',
+      id: 'court',
+      before: [
+        [0.1, 0.5],
+        [0.3, 0.5],
+        [0.3, 0.9],
+      ],
+      after: [
+        [0.6, 0.5],
+        [0.8, 0.5],
+        [0.8, 0.9],
+      ],
+    },
+    {
+      list: 'zones',
+      id: 'lawn',
+      before: null,
+      after: [
+        [0.2, 0.5],
+        [0.4, 0.5],
+        [0.4, 0.9],
+      ],
+    },
+    {
+      list: 'masks',
+      id: 'windows',
+      before: null,
+      after: [
+        [0, 0.5],
+        [0.2, 0.5],
+        [0.2, 0.9],
+      ],
+    },
+  ]);
+  t.strictSame(
+    change.told.map(({ phase }) => phase),
+    ['start', 'end'],
+  );
+  const cause = change.told[0]?.cause;
+  t.match(cause, {
+    lists: ['zones', 'masks'],
+    changed: [
+      { list: 'zones', id: 'court', outlined: true },
+      { list: 'zones', id: 'lawn', outlined: false },
+      { list: 'masks', id: 'windows' },
+    ],
+    reason:
+      'zones court (inside the outline of the order), lawn (no outline of an order signs it); masks windows',
+  });
+  t.ok(fits('config-changed', 'cause', cause), 'as the published schema has it');
+  t.strictSame(live(stateDir, moved).told, [], 'once');
+
+  const back = live(stateDir, boxWith());
+  t.match(
+    back.told[0]?.cause,
+    { lists: ['zones', 'masks'], reason: /court \(no outline/ },
+    'a file that was put back',
+  );
+  t.match(back.entered[1], { places: [{ before: [[0.6, 0.5]] }, { after: null }, { after: null }] });
+});
+
+t.test('what else changes is told as well, by its name', async (t) => {
+  const stateDir = scratch(t);
+  live(stateDir, boxWith());
+  const steps: [object, object][] = [
+    [
+      { rules: [{ ...RULE, afterS: 99 }] },
+      { lists: ['rules'], changed: [{ list: 'rules', id: 'stays' }], reason: 'rules stays' },
+    ],
+    [
+      { camera: { source: 'rtsp://admin:hunter2@10.0.0.9/main' } },
+      { lists: ['camera'], changed: [], reason: 'camera' },
+    ],
+    [{ alertsPerHour: 7 }, { lists: ['other'], changed: [] }],
+    [{ lines: [{ id: 'gate', from: [0, 0], to: [1, 1] }] }, { lists: ['lines'], changed: [{ id: 'gate' }] }],
+  ];
+  let more = {};
+  for (const [step, cause] of steps) {
+    more = { ...more, ...step };
+    const { told } = live(stateDir, boxWith(more));
+    t.match(told[0]?.cause, cause);
+    t.ok(fits('config-changed', 'cause', told[0]?.cause));
+  }
+  const { told } = live(
+    stateDir,
+    boxWith({ ...more, camera: { source: 'rtsp://admin:other@10.0.0.9/main' } }),
+  );
+  t.match(told[0]?.cause, { lists: ['other'] }, 'a password is no other camera');
+  t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is kept nowhere');
+});
+
+t.test('killed before it could tell, it tells at the next start, of all that has changed', async (t) => {
+  const stateDir = scratch(t);
+  live(stateDir, boxWith());
+  const one = boxWith({ zones: [zone('court', 0.2)] });
+  t.match(types(live(stateDir, one, { cut: true })), ['config', 'geometry', 'start']);
+  const two = boxWith({ zones: [zone('court', 0.2)], rules: [] });
+  live(stateDir, two, { cut: true });
+  const { told } = live(stateDir, two);
+  t.match(told[0]?.cause, { lists: ['zones', 'rules'], changed: [{ id: 'court' }, { id: 'stays' }] });
+  t.strictSame(live(stateDir, two).told, []);
+});
+
+t.test('a record that was edited, put back or removed is not believed', async (t) => {
+  const stateDir = scratch(t);
+  const file = join(stateDir, 'watched.json');
+  live(stateDir, boxWith());
+  const old = readFileSync(file, 'utf8');
+  live(stateDir, boxWith({ zones: [zone('court', 0.3)] }));
+  const damages: [string, () => void][] = [
+    ['removed', () => rmSync(file)],
+    ['put back', () => writeFileSync(file, old)],
+    ['damaged', () => writeFileSync(file, 'x')],
+    ['edited', () => writeFileSync(file, readFileSync(file, 'utf8').replaceAll('0.5', '0.51'))],
+  ];
+  for (const [i, [how, damage]] of damages.entries()) {
+    damage();
+    const { entered, told } = live(stateDir, boxWith({ zones: [zone('court', 0.4 + i / 100)] }));
+    t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, how);
+    t.match(told[0]?.cause, { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /not known/ }, how);
+    t.ok(fits('config-changed', 'cause', told[0]?.cause));
+  }
+});
+
+t.test('with every list full, each entry still fits into the journal', async (t) => {
+  const stateDir = scratch(t);
+  const ring = (id: number, radius: number): Config['masks'][number] => ({
+    id: `place-${String(id).padStart(26, '0')}`,
+    polygon: Array.from({ length: 64 }, (_, i): [number, number] => {
+      const angle = (2 * Math.PI * i) / 64;
+      return [0.5 + radius * Math.cos(angle), 0.5 + radius * Math.sin(angle)];
+    }),
+  });
+  const full = (radius: number): Config => {
+    const places = Array.from({ length: 64 }, (_, i) => ring(i, radius));
+    return { ...boxWith(), zones: places, masks: places, rules: [] };
+  };
+  live(stateDir, full(0.3));
+  const { entered, told } = live(stateDir, full(0.31));
+  const places = entered.flatMap((entry) => (entry.type === 'geometry' ? entry.places : []));
+  t.equal(places.length, 128, 'none is left out');
+  t.ok(places.every(({ before, after }) => before?.length === 64 && after?.length === 64));
+  t.match(told[0]?.cause, { changed: { length: 64 }, more: 64 });
+});
+
+t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts included', async (t) => {
+  const clock = new HandClock();
+  const kept = new KeptNotes();
+  let endMs: number | null | undefined = clock.epochMs + 40 * DAY_MS;
+  let synced = true;
+  let boot = 0;
+  const told = (): string[] =>
+    kept.events.splice(0).map(({ data: { rule, phase, cause } }) => {
+      if (phase === 'start') t.ok(fits(rule.kind, 'cause', cause) && fits(rule.kind, 'params', rule.params));
+      return `${rule.id} ${phase}${cause['daysLeft'] === undefined ? '' : ` ${String(cause['daysLeft'])}`}${cause['ended'] === undefined ? '' : ` ${String(cause['ended'])}`}`;
+    });
+  const start = () => {
+    const steady = new SteadyClock(clock, () => synced);
+    const flow = new AgentFlow({
+      ...{ config: boxWith(), sink: kept, clock, log: SILENT, boot: `b${++boot}` },
+      clockSynced: () => synced,
+    });
+    flow.start(kept);
+    // As the agent does it, twice a second; here each half hour.
+    return (days: number): string[] => {
+      for (let step = 0; step <= days * 48; step += 1) {
+        if (step > 0) clock.advance(DAY_MS / 48);
+        const endings: Ending[] = [
+          { what: 'order', endMs },
+          { what: 'ca', endMs: null },
+        ];
+        if (steady.trusted()) flow.remindersAre(remindersOf(endings, clock.wallMs()));
+      }
+      return told();
+    };
+  };
+  let run = start();
+  t.strictSame(run(9.9), [], 'in good time');
+  t.strictSame(run(0.2), ['order-30 start 30']);
+  t.strictSame(run(5), [], 'once');
+  run = start();
+  t.strictSame(
+    run(5).filter((line) => !line.includes('update')),
+    [],
+    'over a restart too',
+  );
+  t.strictSame(run(13), ['order-7 start 7']);
+  run = start();
+  t.strictSame(
+    run(3).filter((line) => !line.includes('update')),
+    [],
+  );
+  t.strictSame(run(3), ['order-1 start 1']);
+  t.strictSame(run(3), [], 'and when it is over there is no more to say');
+
+  const old = endMs;
+  endMs = undefined;
+  t.strictSame(run(1), [], 'a file that cannot be read is no renewal');
+  run = start();
+  endMs = old + 365 * DAY_MS;
+  t.strictSame(run(1), ['order-30 end renewed', 'order-7 end renewed', 'order-1 end renewed']);
+
+  endMs = clock.epochMs + 5 * DAY_MS;
+  t.strictSame(run(1), ['order-30 start 5', 'order-7 start 5'], 'the next one');
+  run = start();
+  endMs += 15 * DAY_MS;
+  t.match(
+    run(1),
+    ['order-30 end renewed', /order-30 start 1\d/, 'order-7 end renewed'],
+    'renewed for two weeks while it was away',
+  );
+  endMs = null;
+  t.match(run(1), [/^order-30 end \d+ renewed$/], 'none is configured any more');
+
+  synced = false;
+  clock.epochMs += 20 * 365 * DAY_MS;
+  endMs = START_AGAIN_MS;
+  run = start();
+  t.strictSame(run(2), [], 'a clock that nobody has set does not cry');
+  synced = true;
+  run = start();
+  t.strictSame(run(1 / 48), [], 'nor one that has just been set');
+  t.match(run(1), ['order-30 start 0', 'order-7 start 0', 'order-1 start 0'], 'after an hour it counts');
+});
+/** Long over by the clock that has leapt. */
+const START_AGAIN_MS = Date.UTC(2027, 0, 1);
+
+t.test('the certificates of the broker’s connection are read again each day and when asked', async (t) => {
+  const dir = scratch(t);
+  const authority = new CertificateAuthority(join(dir, 'pki'));
+  await authority.start();
+  const [near, far] = ['20270101120000Z', '20280101120000Z'];
+  const first = await authority.client('near', { notAfter: near });
+  const second = await authority.client('far', { notAfter: far });
+  const [cert, ca] = [join(dir, 'box.pem'), join(dir, 'ca.pem')];
+  const place = (file: string, ...pems: string[]): void =>
+    writeFileSync(file, pems.map((pem) => readFileSync(pem, 'utf8')).join(''));
+  place(cert, first.cert);
+  place(ca, authority.ca);
+  const clock = new HandClock();
+  const dates = new CertificateDates({ config: { cert, ca }, clock });
+  const caEndMs = dates.ends.ca ?? 0;
+  t.ok(Math.abs(caEndMs - Date.now() - 30 * DAY_MS) < HOUR_MS, 'the authority’s, made for 30 days');
+  t.strictSame(dates.report?.notAfter, '2027-01-01T12:00:00.000Z');
+  place(cert, second.cert, authority.ca);
+  clock.advance(23 * HOUR_MS);
+  t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'not with each look');
+  clock.advance(HOUR_MS);
+  t.equal(dates.report?.notAfter, '2028-01-01T12:00:00.000Z', 'after a day; the box’s own of a chain');
+  place(cert, first.cert);
+  dates.reload();
+  t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'when asked');
+  place(ca, second.cert, first.cert);
+  dates.reload();
+  t.equal(dates.ends.ca, Date.UTC(2027, 0, 1, 12), 'of a bundle the one that is the next to end');
+  clock.epochMs += 60 * DAY_MS;
+  dates.reload();
+  t.equal(dates.ends.ca, Date.UTC(2028, 0, 1, 12), 'and is not over');
+  writeFileSync(cert, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n');
+  rmSync(ca);
+  dates.reload();
+  t.strictSame(dates.ends, { certificate: undefined, ca: undefined }, 'what cannot be read says nothing');
+  t.equal(dates.report, null);
+  t.strictSame(new CertificateDates({ config: undefined, clock }).ends, { certificate: null, ca: null });
+});
+
+t.test('under a permit to install the box looks, no rule runs, and everybody is told so', async (t: Test) => {
+  const room = await makeRoom(t);
+  const client = await clientOf(t, room, 'room');
+  const contract = new Contract();
+  const events: VigieEvent[] = [];
+  const health: HealthReport[] = [];
+  const modes: { installation?: boolean; order: string | null; mode: string }[] = [];
+  client.on('message', (topic, payload, packet) => {
+    for (const fault of contract.faults(packet)) t.fail(fault);
+    const content = (): never => JSON.parse(String(payload)) as never;
+    if (topic.includes('/evt/')) events.push(content());
+    if (topic.endsWith('/health')) health.push(content());
+    if (topic.endsWith('/mode')) {
+      const { payload: inner } = content() as { payload: string };
+      modes.push(JSON.parse(Buffer.from(inner, 'base64').toString()) as never);
+    }
+  });
+  await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  const box = (left: number): Config =>
+    configOf({
+      ...{
+        site: SITE,
+        box: BOX,
+        camera: { source: 'test:pattern', fps: 5 },
+        mqtt: { ...room.config, ack: 'broker' },
+      },
+      ...{ zones: [zone('court', left)], rules: [RULE] },
+    });
+  const first = makeAgent(t, authorised(box(0.1), join(dir, 'order')), stateDir);
+  await first.start();
+  t.match(first.report(), { mode: 'active', restraint: { order: '2026-77', installation: false } });
+  await first.stop();
+
+  const over = { notAfter: new Date(Date.now() - 1000).toISOString() };
+  const config = authorised(box(0.6), join(dir, 'order'), over);
+  const installation = join(dir, 'permit.dsse.json');
+  const now = new Date().toISOString();
+  const until24 = new Date(Date.parse(now) + DAY_MS).toISOString();
+  const permit = { order: '2026-80-I', installation: true, rules: [], notBefore: now, notAfter: until24 };
+  writeFileSync(installation, signedOrder(orderFor(box(0.6), permit)));
+  const agent = makeAgent(t, { ...config, installation }, stateDir);
+  await agent.start();
+  await until(t, 'it looks', () => agent.report().frames.analysed > 2, SLOW_MS);
+  const report = agent.report();
+  t.match(report, {
+    mode: 'active',
+    certificate: { notAfter: /^20/, caNotAfter: /^20/ },
+    restraint: {
+      ...{ order: '2026-80-I', installation: true, validUntil: until24, reason: null },
+      rules: [
+        { id: 'stays', state: 'unauthorised', reason: /is a permit to install: no rule runs under it/ },
+      ],
+    },
+  });
+  await until(t, 'the room knows', () => modes.some((mode) => mode.installation === true), SLOW_MS);
+  t.match(modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
+  const kinds = (): string[] => events.map(({ data }) => `${data.rule.kind} ${data.phase}`);
+  await until(t, 'the change was told', () => kinds().includes('config-changed end'), SLOW_MS);
+  t.match(
+    events.find(({ data }) => data.rule.kind === 'config-changed'),
+    {
+      subject: 'camera',
+      data: { severity: 'system', cause: { changed: [{ id: 'court', outlined: false }] } },
+    },
+  );
+  t.ok(kinds().includes('rule-unauthorised start'));
+  const status = vigie(t, 'status', '--state', stateDir);
+  await status.ended;
+  t.match(status.out.replace(/\s+/g, ' '), /under the permit to install 2026-80-I: no rule runs/);
+  t.equal(status.code, 1, 'somebody is to place the order');
+  await agent.stop();
+  t.notOk(
+    events.some(({ data }) => data.severity === 'alert'),
+    'nobody was alerted',
+  );
+  const entries = contentsIn(stateDir);
+  t.match(
+    entries.find((entry) => entry.type === 'authorisation' && entry.order === '2026-80-I'),
+    { installation: true },
+  );
+  const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
+  const told = vigie(t, 'journal', 'report', join(stateDir, 'journal'), '--key', key);
+  await told.ended;
+  t.match(told.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
+  t.match(
+    told.out,
+    /drawn anew: zone court from \(0\.1, 0\.5\) \(0\.3, 0\.5\) \(0\.3, 0\.9\) to \(0\.6, 0\.5\)/,
+  );
+});

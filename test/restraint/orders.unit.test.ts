@@ -1,0 +1,373 @@
+/** What an order signs besides names: where zones and lines must lie, what is black, and that a box may be installed. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import type { PointNorm } from '../../agent/contract/geometry.ts';
+import { covers } from '../../agent/contract/polygon.ts';
+import { BOX_FILE, RestraintFolder } from '../../agent/contract/restraint-folder.ts';
+import { authorisationFault, openAuthorisation } from '../../agent/contract/signed-order.ts';
+import { SUSPENSION_FILE } from '../../agent/contract/suspension.ts';
+import { coverageOf } from '../../agent/restraint/authorisation.ts';
+import { Authority } from '../../agent/restraint/authority.ts';
+import { writeAuthority } from '../../agent/restraint/folder.ts';
+import { signResume } from '../../agent/restraint/resume.ts';
+import { keep } from '../../agent/restraint/root-keeper.ts';
+import { configOf } from '../lib/agent.ts';
+import { AUTHORITY, authorised, MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import { HandClock } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { flips, REFUSAL_TIMEOUT_S, verdictOf } from '../lib/refusals.ts';
+import { BOX, SITE } from '../lib/room.ts';
+
+t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
+
+const HOUR_MS = 3_600_000;
+const START_MS = new HandClock().epochMs;
+const iso = (ms: number): string => new Date(ms).toISOString();
+const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
+
+const rectangle = (x1: number, y1: number, x2: number, y2: number): PointNorm[] => [
+  [x1, y1],
+  [x2, y1],
+  [x2, y2],
+  [x1, y2],
+];
+/** A courtyard round a house that is open to the street, at the picture's top. */
+const COURT: PointNorm[] = [
+  [0, 0],
+  [0.3, 0],
+  [0.3, 0.7],
+  [0.7, 0.7],
+  [0.7, 0],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+];
+
+function boxWith(
+  zone: PointNorm[],
+  line: readonly [PointNorm, PointNorm] = [
+    [0.1, 0.9],
+    [0.2, 0.9],
+  ],
+): Config {
+  return configOf(
+    {
+      site: SITE,
+      box: BOX,
+      camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' },
+      zones: [{ id: 'court', polygon: zone }],
+      lines: [{ id: 'gate', from: line[0], to: line[1] }],
+      rules: [
+        { id: 'stays', kind: 'loitering', zone: 'court', purpose: 'order' },
+        { id: 'enters', kind: 'line-crossing', line: 'gate', purpose: 'counting' },
+      ],
+    },
+    'replay',
+  );
+}
+const CONFIG = boxWith(rectangle(0.1, 0.8, 0.9, 0.9));
+
+const order = (change: Partial<Authorisation> = {}): Authorisation => orderFor(CONFIG, change, START_MS);
+const permit = (change: Partial<Authorisation> = {}): Authorisation =>
+  order({
+    ...{ order: '2026-80-I', installation: true, rules: [] },
+    ...{ notBefore: iso(START_MS - HOUR_MS), notAfter: iso(START_MS + 23 * HOUR_MS) },
+    ...change,
+  });
+
+void t.test('a zone counts only where it lies inside the outline of its order', async (t) => {
+  const refused = (zone: PointNorm[], polygon: PointNorm[]): boolean => {
+    const [first] = coverageOf(order({ outlines: [{ id: 'court', polygon }] }), boxWith(zone));
+    return first?.grant === undefined;
+  };
+  const inner = rectangle(0.2, 0.2, 0.8, 0.8);
+  const slanted: PointNorm[] = [
+    [0.1, 0.137],
+    [0.903, 0.211],
+    [0.777, 0.871],
+  ];
+  const cases: [string, boolean, PointNorm[], PointNorm[]][] = [
+    ['inside', true, rectangle(0.3, 0.3, 0.7, 0.7), inner],
+    ['the outline itself', true, inner, inner],
+    ['the outline itself, the other way round', true, [...inner].reverse(), inner],
+    ['a slanted outline itself', true, slanted, slanted],
+    ['touches it from inside', true, rectangle(0.2, 0.3, 0.5, 0.8), inner],
+    ['off by less than can be drawn', true, rectangle(0.19999, 0.2, 0.8, 0.8), inner],
+    ['a little wider', false, rectangle(0.199, 0.2, 0.8, 0.8), inner],
+    ['moved half out of it', false, rectangle(0.5, 0.3, 0.9, 0.7), inner],
+    ['elsewhere', false, rectangle(0.85, 0.85, 0.95, 0.95), inner],
+    ['touches it from outside', false, rectangle(0.8, 0.2, 0.9, 0.8), inner],
+    ['touches it with a corner', false, rectangle(0.8, 0.8, 0.9, 0.9), inner],
+    ['all round it', false, rectangle(0.1, 0.1, 0.9, 0.9), inner],
+    ['a cross over it: no corner inside, nor outside of the other', false, rectangle(0.3, 0, 0.7, 1), inner],
+    ['in a court', true, rectangle(0.05, 0.75, 0.95, 0.95), COURT],
+    ['in one wing of it', true, rectangle(0, 0, 0.3, 1), COURT],
+    ['from wing to wing, over the house', false, rectangle(0.1, 0.1, 0.9, 0.2), COURT],
+    ['from wing to wing along the street, all corners on the outline', false, rectangle(0, 0, 1, 1), COURT],
+    ['the house alone, which the court surrounds', false, rectangle(0.3, 0, 0.7, 0.7), COURT],
+    [
+      'a wedge whose point reaches into the house',
+      false,
+      [
+        [0, 1],
+        [0.5, 0.69],
+        [1, 1],
+      ],
+      COURT,
+    ],
+    [
+      'a wedge whose point touches the house',
+      true,
+      [
+        [0, 1],
+        [0.5, 0.7],
+        [1, 1],
+      ],
+      COURT,
+    ],
+  ];
+  for (const [how, covered, zone, outline] of cases) t.equal(refused(zone, outline), !covered, how);
+  t.equal(refused(rectangle(0.1, 0.1, 0.9, 0.9), COURT), true);
+  const told = coverageOf(
+    order({
+      outlines: [
+        { id: 'court', polygon: inner },
+        { id: 'gate', polygon: inner },
+      ],
+    }),
+    boxWith(rectangle(0, 0, 0.1, 0.1)),
+  );
+  t.strictSame(
+    told.map(({ reason }) => reason),
+    ['zone court', 'line gate'].map(
+      (what) =>
+        `the ${what} does not lie inside the outline that order 2026-77 gives for it; draw it inside that outline`,
+    ),
+  );
+  const other = [{ id: 'other', polygon: rectangle(0, 0, 0.1, 0.1) }];
+  t.ok(
+    coverageOf(order({ outlines: other }), CONFIG).every(({ grant }) => grant !== undefined),
+    'no outline for it',
+  );
+});
+
+void t.test('a line lies inside when both ends and all between them do', async (t) => {
+  const covered = (from: PointNorm, to: PointNorm, polygon = COURT): boolean => {
+    const config = boxWith(rectangle(0.1, 0.8, 0.9, 0.9), [from, to]);
+    return coverageOf(order({ outlines: [{ id: 'gate', polygon }] }), config)[1]?.grant !== undefined;
+  };
+  t.ok(covered([0.1, 0.8], [0.9, 0.8]));
+  t.ok(covered([0, 0], [0, 1]), 'along the outline');
+  t.ok(covered([0.3, 0.7], [0.7, 0.7]), 'along the house');
+  t.notOk(covered([0.1, 0.1], [0.9, 0.1]), 'both ends inside, the house between them');
+  t.notOk(covered([0, 0], [1, 0]), 'along the street, from corner to corner');
+  t.notOk(covered([0.1, 0.8], [0.5, 0.5]), 'one end in the house');
+  t.notOk(covered([0.4, 0.1], [0.6, 0.6]), 'in the house');
+});
+
+/** As a picture would show it: no point of many of the zone lies outside of the outline. */
+void t.test('inside means that no point of it is outside', async (t) => {
+  // Off the drawing's own digits.
+  const steps = Array.from({ length: 50 }, (_, i) => 0.2003 + i * 0.01207);
+  const points = steps.flatMap((x) => steps.map((y): PointNorm => [x, y]));
+  // Round a centre, so that it does not cross itself, with far and near corners: concave.
+  const star = (scale: number) =>
+    fc
+      .record({
+        x: fc.double({ min: 0.4, max: 0.6, noNaN: true }),
+        y: fc.double({ min: 0.4, max: 0.6, noNaN: true }),
+        radii: fc.array(fc.double({ min: 0.1, max: 0.4, noNaN: true }), { minLength: 3, maxLength: 12 }),
+      })
+      .map(({ x, y, radii }) =>
+        radii.map((radius, i): PointNorm => {
+          const angle = (2 * Math.PI * i) / radii.length;
+          return [x + scale * radius * Math.cos(angle), y + scale * radius * Math.sin(angle)];
+        }),
+      );
+  const inside = (polygon: readonly PointNorm[], [x, y]: PointNorm): boolean =>
+    polygon.reduce((is, [x1, y1], i) => {
+      const [x2, y2] = polygon[(i + 1) % polygon.length] ?? [x1, y1];
+      return y1 > y !== y2 > y && x < x1 + ((y - y1) * (x2 - x1)) / (y2 - y1) ? !is : is;
+    }, false);
+  let [within, beyond] = [0, 0];
+  fc.assert(
+    fc.property(star(1), star(0.3), (outer, inner) => {
+      const strays = points.some((point) => inside(inner, point) && !inside(outer, point));
+      const covered = covers(outer, inner);
+      if (covered) within += 1;
+      else beyond += 1;
+      return !(covered && strays) && covers(outer, outer);
+    }),
+    { numRuns: 400 },
+  );
+  t.ok(within > 5 && beyond > 50, `${within} inside, ${beyond} not`);
+});
+
+void t.test('outlines and masks of an order are whole', async (t) => {
+  const wrong = (change: Partial<Authorisation>, why: RegExp): void => {
+    t.throws(() => openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey), {
+      code: 'malformed',
+      message: why,
+    });
+  };
+  const cross: PointNorm[] = [
+    [0, 0],
+    [1, 1],
+    [1, 0],
+    [0, 1],
+  ];
+  const square = rectangle(0, 0, 1, 1);
+  wrong({ outlines: [{ id: 'court', polygon: cross }] }, /outlines: court: the side from corner \d crosses/);
+  wrong({ masks: [{ id: 'windows', polygon: cross }] }, /masks: windows: the side from corner \d crosses/);
+  wrong(
+    { outlines: [square, square].map((polygon) => ({ id: 'court', polygon })) },
+    /two of its outlines have the same id/,
+  );
+  wrong({ outlines: [{ id: 'court', polygon: square.slice(0, 2) }] }, /\/outlines\/0\/polygon/);
+  wrong(
+    { outlines: Array.from({ length: 129 }, (_, i) => ({ id: `z${i}`, polygon: square })) },
+    /\/outlines/,
+  );
+  wrong({ masks: Array.from({ length: 65 }, (_, i) => ({ id: `z${i}`, polygon: square })) }, /\/masks/);
+
+  // With every list as full as it may be it can still be handed over.
+  const ring = Array.from({ length: 64 }, (_, i): PointNorm => {
+    const angle = (2 * Math.PI * i) / 64;
+    return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)].map((v) =>
+      Number(v.toFixed(4)),
+    ) as PointNorm;
+  });
+  const full = order({
+    outlines: Array.from({ length: 128 }, (_, i) => ({ id: `z${i}`, polygon: ring })),
+    masks: Array.from({ length: 64 }, (_, i) => ({ id: `m${i}`, polygon: ring })),
+  });
+  t.same(openAuthorisation(signedOrder(full), AUTHORITY.publicKey), full);
+});
+
+void t.test('a permit to install names no rule, seals nothing, and holds for a day', async (t) => {
+  const verdict = (bytes: Buffer, nowMs = START_MS) =>
+    verdictOf(() => {
+      const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, nowMs);
+      if (fault !== undefined) throw fault;
+    });
+  t.equal(verdict(signedOrder(permit())), 'accepted');
+  const wrong: [string, Partial<Authorisation>, RegExp][] = [
+    ['rules', { rules: order().rules }, /names no rules/],
+    ['recipients', { ageRecipients: [`age1${'q'.repeat(58)}`] }, /seals nothing/],
+    ['25 hours', { notAfter: iso(START_MS + 24 * HOUR_MS) }, /24 hours at most/],
+    ['a millisecond too long', { notAfter: iso(START_MS + 23 * HOUR_MS + 1) }, /24 hours at most/],
+    ['no permit, and no rule', { installation: false }, /\/rules is empty/],
+  ];
+  for (const [how, change, message] of wrong) {
+    t.throws(() => openAuthorisation(signedOrder(permit(change)), AUTHORITY.publicKey), { message }, how);
+  }
+  t.throws(() => openAuthorisation(signedOrder(order({ rules: [] })), AUTHORITY.publicKey), {
+    message: /\/rules/,
+  });
+  t.equal(verdict(signedOrder(permit({ box: 'other' }))), 'wrong-box');
+  t.equal(verdict(signedOrder(permit({ camera: 'rtsp://10.0.0.9/main' }))), 'wrong-box');
+  t.equal(verdict(signedOrder(permit()), START_MS + 23 * HOUR_MS), 'expired');
+  t.equal(verdict(signedOrder(permit(), testKey())), 'unknown-key');
+  const seen = flips(signedOrder(permit()), verdict);
+  t.notOk(seen.has('accepted'), `no single-bit flip: ${JSON.stringify([...seen])}`);
+  const coverage = coverageOf(permit(), CONFIG);
+  t.strictSame(
+    coverage.map(({ grant, reason }) => [grant, reason]),
+    Array(2).fill([undefined, 'order 2026-80-I is a permit to install: no rule runs under it']),
+  );
+});
+
+interface Placed {
+  readonly clock: HandClock;
+  /** The number of the order that holds, or why none does. */
+  held(): string;
+  place(name: 'authorisation' | 'installation', content: Buffer | undefined): void;
+}
+
+function placed(t: Test): Placed {
+  const dir = scratch(t);
+  const { authorisation: _, ...base } = authorised(CONFIG, join(dir, 'order'), order());
+  mkdirSync(join(dir, 'state'));
+  const clock = new HandClock();
+  let config: Config = base;
+  const held = (): string => {
+    const known = { authority: undefined, confirmedBeforeMs: undefined };
+    const made = new Authority({
+      ...{ config, stateDir: join(dir, 'state'), clock, journal: { known }, onPinned: () => undefined },
+    });
+    made.load();
+    const now = made.now();
+    return 'reason' in now ? now.reason : now.content.order;
+  };
+  const place: Placed['place'] = (name, content) => {
+    const { [name]: _gone, ...rest } = config;
+    const file = join(dir, name);
+    if (content !== undefined) writeFileSync(file, content);
+    config = content === undefined ? rest : { ...rest, [name]: file };
+  };
+  return { clock, held, place };
+}
+
+void t.test('the order where it holds, else the permit to install where that does', async (t) => {
+  const { clock, held, place } = placed(t);
+  t.match(held(), /`authorisation` is not in the configuration/);
+  place('installation', signedOrder(permit()));
+  t.equal(held(), '2026-80-I', 'a box without an order');
+  place('authorisation', signedOrder(order()));
+  t.equal(held(), '2026-77', 'the order goes first');
+  place('authorisation', signedOrder(order({ box: 'other' })));
+  t.equal(held(), '2026-80-I', 'an order that does not hold here');
+  place('authorisation', Buffer.from('x'));
+  t.equal(held(), '2026-80-I', 'one that cannot be read');
+  clock.advance(24 * HOUR_MS);
+  t.match(
+    held(),
+    /not JSON in UTF-8; and the permit to install does not hold: order 2026-80-I was valid until/,
+    'both over',
+  );
+  place('authorisation', undefined);
+  t.match(held(), /^the permit to install does not hold: order 2026-80-I was valid until/);
+  place('installation', signedOrder(order()));
+  t.match(held(), /is no permit to install; name it at `authorisation`/, 'an order with rules in its place');
+  place('installation', signedOrder(permit(), testKey()));
+  t.match(held(), /no key .* in authorityKey/);
+  const fresh = placed(t);
+  fresh.place('authorisation', signedOrder(permit()));
+  t.equal(fresh.held(), '2026-80-I', 'a permit where the order would lie');
+});
+
+void t.test('root lets a box go on that was suspended while it was installed', async (t) => {
+  const dir = scratch(t);
+  const folder = new RestraintFolder(join(dir, 'record'));
+  writeAuthority(folder, authorised(CONFIG, join(dir, 'order'), order()));
+  writeFileSync(folder.path(BOX_FILE), JSON.stringify({ version: 1, site: SITE, box: BOX, masks: [] }));
+  const files = new Map<string, Buffer>();
+  const ask = (request: object): string | null => {
+    const readOrder = (name: string): Buffer | undefined => files.get(name);
+    return keep(JSON.stringify(request), { folder, nowMs: START_MS, readOrder });
+  };
+  const suspension = 'ab'.repeat(8);
+  t.equal(ask({ op: 'suspend', id: suspension, since: null, reason: 'by order', by: 'desk' }), null);
+  const until = { notBefore: iso(START_MS - 1000), notAfter: iso(START_MS + 1000) };
+  const signed = signResume({ site: SITE, box: BOX, suspension, reason: 'lifted', ...until }, [
+    PREFECT.privateKey,
+    MAYOR.privateKey,
+  ]);
+  t.match(ask({ op: 'resume', envelope: signed }), /`authorisation` is not in the configuration/);
+  files.set('installation', signedOrder(order()));
+  t.match(
+    ask({ op: 'resume', envelope: signed }),
+    /`authorisation` is not/,
+    'an order with rules is no permit',
+  );
+  files.set('installation', signedOrder(permit({ notAfter: iso(START_MS) })));
+  t.match(ask({ op: 'resume', envelope: signed }), /was valid until/);
+  t.equal(folder.suspension()?.suspended, true, `${SUSPENSION_FILE} stands`);
+  files.set('installation', signedOrder(permit()));
+  t.equal(ask({ op: 'resume', envelope: signed }), null);
+  t.equal(folder.suspension()?.suspended, false);
+});

@@ -1,0 +1,370 @@
+/** The room's enrolment: tokens, the list, renewal, revocation at a real broker, and whoever sends rubbish. */
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import mqtt from 'mqtt';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { EnrolFiles } from '../../agent/provision/enrol-files.ts';
+import { renewBox } from '../../agent/provision/renew.ts';
+import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { listLines } from '../../scripts/programs/room/enrol/list.ts';
+import { ask, BOX, csrOf, NewBox, newKey, SITE, TestRoom } from '../lib/enrolment.ts';
+import { namedEvent } from '../lib/events.ts';
+import { openedOutbox, rowsOf } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { type Program, start } from '../lib/program.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+import { deliver, until } from '../lib/room.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../scripts/programs/room/enrol/main.js', import.meta.url));
+const ENROL = '/.well-known/est/simpleenroll';
+const RENEW = '/.well-known/est/simplereenroll';
+const base64 = (der: Buffer): string => der.toString('base64');
+
+async function startedRoom(t: Test, limits?: ConstructorParameters<typeof TestRoom>[1]): Promise<TestRoom> {
+  const room = new TestRoom(t, limits);
+  await room.start();
+  return room;
+}
+
+/** A box's certificate straight from the store, and its key. */
+function given(
+  room: TestRoom,
+  box: string,
+  token = room.token(box),
+): { cert: string; key: string; serial: string } {
+  const keyFile = newKey(join(room.dir, `${box}.key`));
+  const profile = { use: 'client', commonName: box, days: 365 } as const;
+  const issued = room.authority.issue(csrOf(keyFile, box), profile, Date.now());
+  const asking = { box, key: issued.serial.padEnd(64, '0'), nowMs: Date.now(), issue: () => issued };
+  room.store.byToken(token, asking);
+  return { cert: issued.pem, key: readFileSync(keyFile, 'utf8'), serial: issued.serial };
+}
+
+void t.test('one token, many at once: one certificate; an answer that was lost is given again', async (t) => {
+  const room = await startedRoom(t);
+  const login = `${BOX}:${room.token()}`;
+  const requests = [1, 2, 3, 4].map((i) => base64(csrOf(newKey(join(room.dir, `k${i}.key`)), BOX)));
+  const answers = await Promise.all(
+    [...requests, ...requests].map((body) => ask(room, ENROL, { body, login })),
+  );
+  const statuses = answers.map(({ status }) => status);
+  t.equal(statuses.filter((status) => status === 200).length, 2, 'one key, which asked twice');
+  t.equal(statuses.filter((status) => status === 401).length, 6);
+  t.equal(new Set(answers.filter(({ status }) => status === 200).map(({ text }) => text)).size, 1);
+  t.equal(room.store.certificates().length, 1);
+  t.match(answers.find(({ status }) => status === 401)?.text, 'the token has been used');
+  const listed = await ask(room, '/.well-known/est/cacerts', { method: 'GET' });
+  t.match(listed, { status: 200, headers: { 'content-type': /pkcs7-mime/ } });
+});
+
+void t.test('the list has a limit, and who asks without a token one of its own', async (t) => {
+  const room = await startedRoom(t, { perAddress: { burst: 3, perS: 0.1 } });
+  const body = base64(csrOf(newKey(join(room.dir, 'a.key')), BOX));
+  const polled = [];
+  for (let i = 0; i < 4; i += 1) polled.push(await ask(room, ENROL, { body }));
+  t.strictSame(
+    polled.map(({ status }) => status),
+    [202, 202, 202, 429],
+  );
+  t.match(polled[0]?.headers['retry-after'], /^3\d$/);
+  t.match(polled[3]?.headers['retry-after'], /^\d+$/);
+  const asking = { nowMs: Date.now(), issue: () => t.fail('nothing is issued') as never };
+  const state = (i: number) =>
+    room.store.byHand('192.0.2.1', { ...asking, box: `b-${i}`, key: 'a'.repeat(64) }).state;
+  const db = new Database(join(room.dir, 'enrolment.db'));
+  const fill = db.prepare("INSERT INTO pending VALUES (?, ?, '192.0.2.1', @now, @now, NULL)");
+  db.transaction(() => {
+    for (let i = 0; i < 999; i += 1) fill.run(`b-${i}`, 'a'.repeat(64), { now: Date.now() });
+  })();
+  db.close();
+  t.equal(state(999), 'full');
+  t.equal(state(0), 'pending', 'who is on the list stays on it');
+  asking.nowMs += 15 * 86_400_000;
+  t.equal(state(2000), 'pending', 'nobody has decided for two weeks: forgotten');
+  t.throws(() => room.store.decide('b-7', 'accepted'), { kind: 'config', message: /does not ask/ });
+  room.store.byHand('192.0.2.2', { ...asking, box: 'b-2000', key: 'b'.repeat(64) });
+  t.throws(() => room.store.decide('b-2000', 'accepted'), {
+    message: /asks with several keys \(a{16}, b{16}\)/,
+  });
+  t.match(room.store.decide('b-2000', 'refused', 'bbb'), { address: '192.0.2.2' });
+});
+
+void t.test('renewal: the same box, by a certificate that is good', async (t) => {
+  const room = await startedRoom(t);
+  const own = given(room, BOX);
+  const body = (name = BOX): string => base64(csrOf(newKey(join(room.dir, 'next.key')), name));
+  t.match(await ask(room, RENEW, { body: body() }), {
+    status: 403,
+    text: /must come with the box’s certificate/,
+  });
+  t.match(await ask(room, RENEW, { body: body('other-1'), pair: own }), {
+    status: 403,
+    text: /the same box/,
+  });
+  t.match(await ask(room, '/.well-known/est/page/simpleenroll', { body: body(), pair: own }), {
+    status: 403,
+  });
+  t.match(await ask(room, RENEW, { body: body(), pair: own }), { status: 200 });
+  const page = `${BOX}.local`;
+  t.match(await ask(room, '/.well-known/est/page/simpleenroll', { body: body(page), pair: own }), {
+    status: 200,
+  });
+  for (let i = 0; i < 7; i += 1) await ask(room, RENEW, { body: body(), pair: own });
+  t.match(await ask(room, RENEW, { body: body(), pair: own }), { status: 429, text: /too often today/ });
+  const profile = { use: 'client', commonName: BOX, days: -0.5 } as const;
+  const ended = room.authority.issue(csrOf(join(room.dir, `${BOX}.key`), BOX), profile, Date.now());
+  const late = { body: body(), pair: { ...own, cert: ended.pem } };
+  t.match(await ask(room, RENEW, late), { status: 403, text: /not ended/ });
+  room.aheadMs = 360 * 86_400_000;
+  const lines = (): string => listLines(room.store, Date.now() + room.aheadMs).join('\n');
+  t.match(lines(), /certificate\s+canebiere-017 .* WARNING: ends soon and is not renewed/);
+  t.match(lines(), / {2}renewed$/m);
+  room.aheadMs = 370 * 86_400_000;
+  t.match(lines(), /WARNING: has ended/);
+  room.aheadMs = 0;
+  t.equal(room.store.revoke(BOX, Date.now()), 10);
+  t.match(await ask(room, RENEW, { body: body(), pair: own }), { status: 403, text: /is revoked/ });
+  t.match(lines(), /revoked \d{4}/);
+});
+
+void t.test('a key is renewed while events flow, and a revoked box is shut out by the broker', async (t) => {
+  const room = await startedRoom(t);
+  const box = new NewBox(t, room, room.token());
+  await box.enrol();
+  const crl = join(room.dir, 'revoked.pem');
+  const writeCrl = (): void =>
+    writeFileSync(crl, room.authority.crl(room.store.revoked(Date.now()), Date.now()));
+  writeCrl();
+  room.server('broker');
+  const [cert, key, ca] = ['broker.crt', 'broker.key', 'ca.crt'].map((name) => join(room.dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const broker = new Mosquitto({ dir: scratch(t), tls: { cert, key, ca }, extra: [`crlfile ${crl}`] });
+  t.teardown(() => broker.stop());
+  await broker.start();
+  const watcher = given(room, 'room-1');
+  const profile = { use: 'client', commonName: 'room', days: 1 } as const;
+  const operator = room.authority.issue(csrOf(join(room.dir, 'room-1.key'), 'room'), profile, Date.now()).pem;
+  const client = await mqtt.connectAsync(broker.url, {
+    protocolVersion: 5,
+    ca: room.ca,
+    cert: operator,
+    key: watcher.key,
+  });
+  t.teardown(() => client.endAsync(true));
+  const heard = new Set<string>();
+  const states: string[] = [];
+  client.on('message', (topic, payload) => {
+    const { id, state } = JSON.parse(payload.toString()) as { id?: string; state?: string };
+    if (topic.includes('/evt/') && id !== undefined) heard.add(id);
+    if (topic.endsWith('/status') && state !== undefined) states.push(state);
+  });
+  await client.subscribeAsync('vigie/#', { qos: 1 });
+
+  const config = {
+    url: broker.url,
+    ca,
+    cert: box.file('box.crt'),
+    key: box.file('box.key'),
+    ack: 'broker',
+  } as const;
+  const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
+  const { delivery } = deliver(t, config, outbox);
+  await until(t, 'online', () => delivery.state.phase === 'online');
+  let made = 0;
+  const street = setInterval(() => {
+    made += 1;
+    outbox.append([namedEvent('alert', `e-${made}`)]);
+    delivery.wake();
+  }, 3);
+  t.teardown(() => clearInterval(street));
+  await until(t, 'events flow', () => heard.size > 20);
+  delivery.reload();
+  await systemClock.sleep(600);
+  t.equal(delivery.connections, 1, 'the same certificate: the connection stays');
+  const options = { files: new EnrolFiles(box.etc), boxClock: { say: () => undefined }, force: true };
+  const before = box.certificate;
+  t.match(await renewBox({ ...options, signal: new AbortController().signal }), { state: 'renewed' });
+  t.not(box.certificate, before);
+  // As the reload finds it between the two moves.
+  const next = readFileSync(box.file('box.crt'));
+  writeFileSync(
+    box.file('box.crt'),
+    room.store.certificates().find(({ box: name }) => name === BOX)?.pem ?? '',
+  );
+  delivery.reload();
+  await systemClock.sleep(300);
+  writeFileSync(box.file('box.crt'), next);
+  await until(t, 'connected with it', () => delivery.connections === 2 && delivery.state.phase === 'online');
+  const [then, more] = [heard.size, made];
+  await until(t, 'and events go on', () => heard.size > then + 20 && made > more + 20);
+  clearInterval(street);
+  await until(t, 'all are delivered', () => rowsOf(outbox) === 0);
+  t.equal(heard.size, made, `${made} events, none lost`);
+  t.notOk(
+    states.includes('stopped') || states.includes('offline'),
+    `nobody was told that it had gone: ${states}`,
+  );
+
+  room.store.revoke(BOX, Date.now());
+  writeCrl();
+  broker.signal('SIGHUP');
+  const revoked = { cert: readFileSync(config.cert), key: readFileSync(config.key), ca: room.ca };
+  let refused = false;
+  // The broker reads its files again when it comes to it.
+  for (let tries = 0; tries < 50 && !refused; tries++) {
+    await systemClock.sleep(100);
+    const options = { protocolVersion: 5, reconnectPeriod: 0, ...revoked } as const;
+    refused = await mqtt.connectAsync(broker.url, options, false).then(
+      (client) => client.endAsync(true).then(() => false),
+      () => true,
+    );
+  }
+  t.ok(refused, 'a reload is enough for who connects anew');
+  t.equal(delivery.connections, 2, 'but does not end what stands');
+  await broker.stop();
+  await broker.start();
+  await until(t, 'shut out', () => delivery.state.fault?.code === 'certificate', 20_000);
+  t.match(readFileSync(broker.logFile, 'utf8'), /certificate verify failed/, 'as the broker’s log says');
+});
+
+void t.test('rubbish, floods and slow clients', async (t) => {
+  const room = await startedRoom(t, {
+    perAddress: { burst: 1e6, perS: 1e6 },
+    headersMs: 400,
+    requestMs: 800,
+  });
+  t.match(await ask(room, ENROL, { body: 'A'.repeat(20_000) }), { status: 413 });
+  const chunked = { body: 'A'.repeat(200_000), headers: { 'transfer-encoding': 'chunked' } };
+  t.ok([0, 413].includes((await ask(room, ENROL, chunked)).status), 'who only sends it is told, or cut');
+  t.match(await ask(room, '/', { method: 'GET' }), { status: 404 });
+  t.match(await ask(room, ENROL, { method: 'GET' }), { status: 405 });
+  t.match(await ask(room, ENROL, { body: base64(csrOf(newKey(join(room.dir, 'r.key')), 'room')) }), {
+    status: 400,
+  });
+  for (const said of [
+    '',
+    'POST /.well-known/est/simpleenroll HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nAAAA',
+  ]) {
+    const socket = connect({ port: room.port, ca: room.ca, servername: 'localhost' });
+    socket.on('error', () => undefined);
+    await once(socket, 'secureConnect');
+    const beganMs = performance.now();
+    socket.resume().write(said);
+    await once(socket, 'close');
+    t.ok(performance.now() - beganMs < 5000, 'a slow client is cut');
+  }
+  await fuzz(t, room);
+  const body = base64(csrOf(newKey(join(room.dir, 'ok.key')), BOX));
+  t.match(
+    await ask(room, ENROL, { body, login: `${BOX}:${room.token()}` }),
+    { status: 200 },
+    'and it still serves',
+  );
+  t.equal(room.store.certificates().length, 1);
+  const odd = room.log.filter(
+    (line) => !/^\S+Z \S+ (?:[a-z/]+) \d{3} [a-z0-9-]+ [\p{L}\p{N} ’.,:;()#<>=*-]+$/u.test(line),
+  );
+  t.strictSame(odd.slice(0, 3), [], 'the log has words of ours only');
+});
+
+/** Bodies, headers and paths by chance, some of them nearly right. */
+async function fuzz(t: Test, room: TestRoom): Promise<void> {
+  t.comment(`seed ${SEED}`);
+  const share = randomOf(SEED);
+  const random = { below: (n: number): number => Math.floor(share() * n) };
+  const good = csrOf(newKey(join(room.dir, 'f.key')), BOX);
+  const bytes = (n: number): Buffer => Buffer.from(Array.from({ length: n }, () => random.below(256)));
+  const seen = new Map<number, number>();
+  const one = async (i: number): Promise<void> => {
+    const flipped = Buffer.from(good);
+    flipped[random.below(flipped.length)] = random.below(256);
+    const bodies = [
+      bytes(random.below(3000)),
+      base64(flipped),
+      base64(bytes(random.below(2000))),
+      base64(good).slice(0, random.below(250)),
+    ];
+    const paths = [
+      ENROL,
+      RENEW,
+      '/.well-known/est/page/simpleenroll',
+      `/${base64(bytes(9))}`,
+      `${ENROL}?${i}`,
+    ];
+    const headers: Record<string, string> =
+      random.below(2) === 0
+        ? {}
+        : {
+            authorization: `Basic ${base64(bytes(random.below(60)))}`,
+            [`x-${i}`]: 'y'.repeat(random.below(9000)),
+          };
+    const method = ['POST', 'POST', 'POST', 'PUT', 'DELETE', 'GET'][random.below(6)] ?? 'POST';
+    const asked = { method, headers, body: bodies[random.below(bodies.length)] ?? '' };
+    const { status } = await ask(room, paths[random.below(paths.length)] ?? ENROL, asked);
+    seen.set(status, (seen.get(status) ?? 0) + 1);
+  };
+  for (let i = 0; i < 500; i += 10) await Promise.all(Array.from({ length: 10 }, (_, k) => one(i + k)));
+  t.notOk(seen.has(500), `no failure of the room: ${JSON.stringify([...seen])}`);
+  t.notOk(seen.has(200), 'and no certificate');
+}
+
+const enrolProgram = (dir: string, ...args: string[]) => {
+  const [name = '', ...rest] = args;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, name, '--dir', dir, ...rest], {
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+};
+
+void t.test('the program', async (t) => {
+  const dir = join(scratch(t), 'enrolment');
+  t.match(enrolProgram(dir, 'list'), { status: 2, stderr: /holds no authority; make one with `init/ });
+  t.match(enrolProgram(dir, 'init', '--name', 'my town'), { status: 0, stdout: /a new authority/ });
+  t.equal(statSync(join(dir, 'ca.key')).mode & 0o777, 0o600);
+  const key = readFileSync(join(dir, 'ca.key'), 'utf8');
+  t.match(enrolProgram(dir, 'init'), { status: 0, stdout: /is kept/ });
+  t.equal(readFileSync(join(dir, 'ca.key'), 'utf8'), key);
+  const made = enrolProgram(dir, 'token', SITE, BOX);
+  t.match(made, { status: 0, stdout: /^[A-Za-z0-9_-]{32}\n$/, stderr: /is not shown again/ });
+  const token = made.stdout.trim();
+  for (const name of ['room', 'Box_1']) t.match(enrolProgram(dir, 'token', SITE, name), { status: 2 }, name);
+  const server: Program = start(t, process.execPath, [PROGRAM, 'serve', '--dir', dir, '--port', '0']);
+  await until(t, 'it serves', () => server.out.includes('Enrolment on https://localhost:'));
+  const room = {
+    url: /https:\/\/localhost:\d+/.exec(server.out)?.[0],
+    ca: readFileSync(join(dir, 'ca.crt')),
+  } as unknown as TestRoom;
+  const box = new NewBox(t, room, token);
+  t.equal(await box.enrol(), 'enrolled');
+  const waiting = new NewBox(t, room);
+  t.equal(
+    await waiting.enrol(() => {
+      t.match(
+        enrolProgram(dir, 'list').stdout,
+        /waits .*canebiere-017 .*WARNING: a box of this name has a cert/,
+      );
+      t.match(enrolProgram(dir, 'accept', BOX), { status: 0, stdout: /accepted, key [0-9a-f]{16}/ });
+      return undefined;
+    }),
+    'enrolled',
+  );
+  t.match(enrolProgram(dir, 'revoke', BOX), { status: 0, stdout: /2 certificates revoked/ });
+  server.child.kill('SIGTERM');
+  t.equal(await server.ended, 0, 'ends cleanly');
+  t.notMatch(server.out + server.err, token);
+  const stored = readFileSync(join(dir, 'enrolment.db'), 'latin1');
+  t.notOk(stored.includes(token), 'the token itself is stored nowhere');
+  t.match(enrolProgram(dir, 'serve', '--host', '203.0.113.9'), {
+    status: 2,
+    stderr: /cannot be listened on/,
+  });
+});

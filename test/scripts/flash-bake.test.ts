@@ -1,0 +1,111 @@
+/** `flash bake`: what it refuses; and, where all is run, a vendor's image that becomes a box and boots. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { type BakeOptions, bake } from '../../scripts/programs/flash/bake.ts';
+import { type CardOptions, card } from '../../scripts/programs/flash/card.ts';
+import { PATIENCE_MS } from '../lib/booted-box.ts';
+import { buildPackage } from '../lib/box-package.ts';
+import {
+  bakedImage,
+  cardImage,
+  copyFat,
+  FLASH,
+  mountedRoot,
+  siteFolder,
+  vendorImage,
+} from '../lib/flash-images.ts';
+import { Container, ownArch } from '../lib/nspawn.ts';
+import { scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
+import { until } from '../lib/room.ts';
+
+/** The whole bake takes a minute and more: five hundred packages are installed. */
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const skip = Container.unavailable();
+const BOX = 'canebiere-017';
+
+const around = { say: () => undefined, progress: () => undefined, signal: new AbortController().signal };
+
+void t.test('images that cannot be baked', { skip }, async (t) => {
+  const dir = scratch(t);
+  const image = cardImage(dir);
+  const refused = (options: BakeOptions, message: RegExp): Promise<unknown> =>
+    t.rejects(bake(options, around), { kind: 'config', message });
+  await refused({ image }, /is no Debian; must be Debian 13 or made from it \(trixie\)/);
+  await refused({ image: join(dir, 'none.img') }, /no such image file/);
+  await refused({ image, out: image }, /is there already/);
+  t.strictSame(
+    readdirSync(dir).filter((name) => name.endsWith('.part')),
+    [],
+    'nothing is left',
+  );
+});
+
+void t.test('without root', { skip: process.getuid?.() === 0 ? false : 'is root’s to try' }, async (t) => {
+  const words = ['--reuid', '65534', '--clear-groups', '--', process.execPath, FLASH];
+  const { status, stderr } = spawnSync('setpriv', [...words, 'bake', '--image', '/x.img'], {
+    encoding: 'utf8',
+  });
+  t.equal(status, 1);
+  t.equal(stderr, 'flash: bake needs root, to mount the image and install in it: run it with sudo\n');
+});
+
+const long = FULL ? skip : 'takes minutes; VIGIE_TEST_FULL=1 runs it';
+
+void t.test('a vendor’s image becomes a box', { skip: long }, async (t) => {
+  const dir = scratch(t);
+  const image = bakedImage();
+  const { folder, authority, yaml } = await siteFolder(dir);
+  const target = join(dir, 'card.img');
+  const options: CardOptions = { site: folder, box: BOX, image, toFile: target, adapter: 'cloudinit-rpi' };
+  await card(options, around);
+  const container = new Container(t, ownArch(), mountedRoot(t, target));
+  const { version } = JSON.parse(container.read('/usr/share/vigie/baked.json')) as { version: string };
+  t.match(container.run('dpkg-query', '-W', 'vigie').out, version);
+  for (const reach of ['avahi-daemon', 'network-manager', 'dnsmasq-base', 'wpasupplicant'])
+    t.match(container.run('dpkg', '-s', reach).out, /^Status: install ok installed$/m, reach);
+  t.equal(container.read('/etc/machine-id'), '', 'no two boxes are the same');
+  t.notOk(existsSync(join(container.root, 'usr/sbin/policy-rc.d')), 'daemons may start');
+  const fetched = readdirSync(join(container.root, 'var/cache/apt/archives'));
+  t.strictSame(
+    fetched.filter((name) => name.endsWith('.deb')),
+    [],
+    'nothing that apt fetched is left',
+  );
+  copyFat(target, join(container.root, 'boot/firmware'));
+  // The enrolment of a box is tried elsewhere.
+  const { cert, key } = await authority.client(BOX);
+  container.write('/etc/vigie/pki/box.crt', readFileSync(cert));
+  container.write('/etc/vigie/pki/box.key', readFileSync(key), 0o600);
+  await container.boot(t);
+  const result = '/boot/firmware/vigie/result.txt';
+  const taken = (): boolean => existsSync(join(container.root, result));
+  await until(t, 'the card is taken', taken, PATIENCE_MS);
+  t.match(container.read(result), /^\S+ installed\r\n/, container.read(result));
+  t.equal(container.read('/etc/vigie/vigie.yaml'), readFileSync(yaml, 'utf8'));
+  const active = (): boolean => container.show('vigie', 'ActiveState') === 'active';
+  await until(t, 'the agent runs', active, PATIENCE_MS);
+});
+
+void t.test('a bake that is interrupted leaves nothing', { skip: long }, async (t) => {
+  const dir = scratch(t);
+  const out = join(dir, 'out.img');
+  const [image, deb] = [vendorImage(), buildPackage(ownArch())];
+  const loops = (): string =>
+    execFileSync('losetup', ['--list', '--noheadings', '-O', 'BACK-FILE']).toString();
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const said = start(t, process.execPath, [FLASH, 'bake', '--image', image, '--out', out, '--deb', deb]);
+    await until(t, 'it installs', () => loops().includes(dir), PATIENCE_MS);
+    said.child.kill(signal);
+    await said.ended;
+    await until(t, 'the loop device is free', () => !loops().includes(dir), PATIENCE_MS);
+    t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), dir, `${signal}: nothing is mounted`);
+    t.notOk(existsSync(out), 'and no image');
+    if (signal === 'SIGTERM') {
+      t.equal(said.err, 'flash: interrupted\n');
+      t.strictSame(readdirSync(dir), [], 'not even a part of one');
+    }
+  }
+});

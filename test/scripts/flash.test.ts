@@ -1,0 +1,440 @@
+/** Cards, sticks and labels: written, read back, refused. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash, randomBytes, X509Certificate } from 'node:crypto';
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { setupCodeHash } from '../../agent/contract/setup-code.ts';
+import { findFiles } from '../../agent/provision/found-files.ts';
+import { type CardOptions, card, type Surroundings } from '../../scripts/programs/flash/card.ts';
+import { newLabel } from '../../scripts/programs/flash/new-label.ts';
+import { writeVerified } from '../../scripts/programs/flash/write.ts';
+import { testKey } from '../lib/authority.ts';
+import {
+  BOOT_START,
+  cardImage,
+  copyFat,
+  FLASH,
+  makeImage,
+  putOnFat,
+  type SiteFolder,
+  siteFolder,
+} from '../lib/flash-images.ts';
+import { scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+
+const BOX = 'canebiere-017';
+const ROOM = 'https://room.example:8443';
+const TOKEN = 'a'.repeat(32);
+
+interface Bench {
+  readonly dir: string;
+  readonly image: string;
+  readonly site: SiteFolder;
+}
+
+async function bench(t: Test): Promise<Bench> {
+  const dir = scratch(t);
+  return { dir, image: cardImage(dir), site: await siteFolder(dir) };
+}
+
+interface Ended {
+  readonly said: readonly string[];
+  readonly error: unknown;
+}
+
+/** In this process: starting the program takes a second each time. */
+async function attempt(work: (around: Surroundings) => Promise<void>): Promise<Ended> {
+  const said: string[] = [];
+  const around = {
+    say: (line: string) => void said.push(line),
+    progress: () => undefined,
+    signal: new AbortController().signal,
+  };
+  try {
+    await work(around);
+    return { said, error: undefined };
+  } catch (error) {
+    return { said, error };
+  }
+}
+
+const cardOf = ({ site, image }: Bench, more: Partial<CardOptions>): Promise<Ended> =>
+  attempt((around) =>
+    card(
+      { site: site.folder, box: BOX, adapter: 'none', ...(more.stick === undefined && { image }), ...more },
+      around,
+    ),
+  );
+
+/** One clear line, and nothing else. */
+function refused(t: Test, { said, error }: Ended, line: RegExp, what: string): void {
+  t.match(error, { name: 'AgentError', message: line }, `${what}: refused`);
+  t.notMatch(error, { kind: 'bug' });
+  t.notMatch(error instanceof Error ? error.message : '', '\n', 'in one line');
+  t.strictSame(
+    said.filter((each) => !each.startsWith('warning: ')),
+    [],
+    'and nothing is claimed',
+  );
+}
+
+void t.test('a card as a file: written, read back, and what the box finds', async (t) => {
+  const made = await bench(t);
+  const { dir, image, site } = made;
+  writeFileSync(join(site.folder, 'boxes', BOX, 'vigie_0.1.0_arm64.deb'), randomBytes(300_000));
+  const before = createHash('sha256').update(readFileSync(image)).digest('hex');
+  const target = join(dir, 'card.img');
+  const fingerprint = new X509Certificate(readFileSync(join(site.folder, 'ca.crt'))).fingerprint256;
+  const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--to-file', target];
+  const enrol = ['--room', ROOM, '--token', TOKEN, '--page-fingerprint', fingerprint];
+  const said = start(t, process.execPath, [FLASH, ...args, ...enrol]);
+  t.equal(await said.ended, 0);
+  t.equal(said.err, '', 'quiet in a pipe');
+  const sum = createHash('sha256').update(readFileSync(target)).digest('hex');
+  t.match(said.out, `SHA-256 ${sum}`, 'the sum is that of the file');
+  t.equal(createHash('sha256').update(readFileSync(image)).digest('hex'), before, 'the image is as it was');
+  t.equal(statSync(target).mode & 0o777, 0o600, 'for its owner: it holds a token and a passphrase');
+
+  const boot = join(dir, 'boot');
+  copyFat(target, boot);
+  t.strictSame(
+    readdirSync(boot, { recursive: true, encoding: 'utf8' }).sort(),
+    [
+      'cmdline.txt',
+      'vigie',
+      'vigie-files',
+      'vigie-files/baked.json',
+      'vigie-files/vigie_0.1.0_arm64.deb',
+      ...['authorisation.dsse.json', 'authority.pub', 'enrol.json', 'hotspot-key', 'pki', 'pki/ca.crt'].map(
+        (name) => `vigie/${name}`,
+      ),
+      ...['setup-code.json', 'vigie.yaml'].map((name) => `vigie/${name}`),
+    ].sort(),
+  );
+  const found = findFiles(join(boot, 'vigie'));
+  t.match(found, { problems: [], strays: [] }, 'provisioning finds nothing wrong with names and sizes');
+  for (const name of ['vigie.yaml', 'authorisation.dsse.json']) {
+    t.strictSame(
+      readFileSync(join(boot, 'vigie', name)),
+      readFileSync(join(site.folder, 'boxes', BOX, name)),
+    );
+  }
+  t.strictSame(JSON.parse(readFileSync(join(boot, 'vigie/enrol.json'), 'utf8')), {
+    ...{ version: 1, site: 'marseille-1', box: BOX, url: ROOM, token: TOKEN },
+  });
+  t.notMatch(said.out + said.err, TOKEN, 'the token is not printed');
+  const whole = readFileSync(target).subarray(BOOT_START);
+  t.notOk(whole.includes('PRIVATE KEY'), 'no private key anywhere');
+
+  await t.test('its label, as a phone and a person read it', async (t) => {
+    const [png, pdf] = [join(dir, 'label.png'), join(dir, 'label.pdf')];
+    t.equal(statSync(png).mode & 0o777, 0o600);
+    t.equal(statSync(pdf).mode & 0o777, 0o600);
+    const url = execFileSync('zbarimg', ['-q', '--raw', png], { stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString()
+      .trim();
+    const [, code = ''] =
+      /^https:\/\/canebiere-017\.local\/#((?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4})$/.exec(url) ??
+      [];
+    t.not(code, '', url);
+    const { sha256 } = JSON.parse(readFileSync(join(boot, 'vigie/setup-code.json'), 'utf8')) as {
+      sha256: string;
+    };
+    t.equal(setupCodeHash(code), sha256, 'the card has the hash of the label’s code');
+    for (const file of [boot, site.folder]) {
+      t.equal(spawnSync('grep', ['-rq', code, file]).status, 1, 'and the code is on the label alone');
+    }
+    const text = execFileSync('pdftotext', ['-layout', pdf, '-']).toString();
+    const key = readFileSync(join(boot, 'vigie/hotspot-key'), 'utf8').trim();
+    t.match(key, /^[0-9a-z]{16}$/);
+    for (const part of [BOX, 'marseille-1', code, key, `https://${BOX}.local`]) t.match(text, part);
+    const groups = fingerprint.replaceAll(':', '').match(/.{16}/g) ?? [];
+    for (const group of groups) t.match(text.replaceAll(' ', ''), group, 'the whole fingerprint fits');
+    t.match(execFileSync('pdfinfo', [pdf]).toString(), /Page size: +175\.7\d* x 82\.2\d* pts/, '62 × 29 mm');
+  });
+  refused(t, await cardOf(made, { toFile: target }), /card\.img is there already/, 'the same file again');
+  const again = { ...made, image: target };
+  const second = await cardOf(again, { toFile: join(dir, 'second.img') });
+  refused(t, second, /is already some box’s; take the baked image/, 'another box’s card as the image');
+});
+
+void t.test('images that are none', async (t) => {
+  const made = await bench(t);
+  const { dir, image } = made;
+  const target = join(dir, 'card.img');
+  const tryIt = (file: string): Promise<Ended> => cardOf({ ...made, image: file }, { toFile: target });
+  const copy = (name: string): string => {
+    const file = join(dir, name);
+    cpSync(image, file);
+    return file;
+  };
+  const short = copy('short.img');
+  truncateSync(short, 20 * 1024 * 1024);
+  refused(
+    t,
+    await tryIt(short),
+    /short\.img is truncated: 20971520 bytes.*fetch or bake it again/,
+    'truncated',
+  );
+  const odd = copy('odd.img');
+  truncateSync(odd, statSync(odd).size - 100);
+  refused(t, await tryIt(odd), /truncated: \d+ bytes are no whole number of sectors/, 'cut within a sector');
+  writeFileSync(join(dir, 'text.img'), 'a page that says 404\n'.repeat(200));
+  refused(t, await tryIt(join(dir, 'text.img')), /has no partition table; this is no disk image/, 'a page');
+  writeFileSync(join(dir, 'packed.img'), execFileSync('xz', ['-0', '-c', short], { maxBuffer: 1e8 }));
+  refused(t, await tryIt(join(dir, 'packed.img')), /is compressed; unpack it first: unxz/, 'compressed');
+  const foreign = copy('foreign.img');
+  execFileSync('dd', [
+    'if=/dev/zero',
+    `of=${foreign}`,
+    'bs=1M',
+    'seek=4',
+    'count=1',
+    'conv=notrunc',
+    'status=none',
+  ]);
+  refused(t, await tryIt(foreign), /has no FAT partition/, 'without FAT');
+  const plain = join(dir, 'plain.img');
+  makeImage(plain, { fatMib: 12, rootMib: 8, root: join(dir, 'some-root'), label: 'gpt' });
+  refused(t, await tryIt(plain), /has no Vigie inside; `flash bake/, 'not baked');
+  putOnFat(plain, 'vigie-files/baked.json', '{}');
+  t.match(await tryIt(plain), { error: undefined }, 'and with it (control; a GPT this time)');
+  rmSync(target);
+  writeFileSync(`${image}.sha256`, `${'0'.repeat(64)}  baked.img\n`);
+  refused(t, await tryIt(image), /is damaged: its SHA-256 is not that in/, 'a sum that differs');
+  t.notOk(existsSync(target), 'and no card was begun');
+});
+
+void t.test('sites that are not in order', async (t) => {
+  const made = await bench(t);
+  const { dir, site } = made;
+  const own = join(site.folder, 'boxes', BOX);
+  let count = 0;
+  const tryIt = (): Promise<Ended> => {
+    count += 1;
+    return cardOf(made, { toFile: join(dir, `card-${count}.img`) });
+  };
+  const pem = testKey().privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const withFile = async (file: string, content: string | Buffer, line: RegExp): Promise<void> => {
+    const before = existsSync(file) ? readFileSync(file) : undefined;
+    writeFileSync(file, content);
+    refused(t, await tryIt(), line, file.slice(dir.length));
+    if (before === undefined) rmSync(file);
+    else writeFileSync(file, before);
+  };
+  await withFile(
+    join(own, 'notes.txt'),
+    `the key:\n${pem}`,
+    /notes\.txt: holds a private key; no key goes onto a card/,
+  );
+  await withFile(
+    join(own, 'big.bin'),
+    Buffer.concat([randomBytes(400_000), Buffer.from(pem)]),
+    /holds a private key/,
+  );
+  await withFile(
+    join(site.folder, 'ca.crt'),
+    readFileSync(join(site.folder, 'ca.crt')) + String(pem),
+    /private key/,
+  );
+  await withFile(join(site.folder, 'ca.crt'), 'nothing', /ca\.crt: holds no certificate in PEM form/);
+  await withFile(join(site.folder, 'technician.pub'), pem, /private key/);
+  await withFile(join(site.folder, 'technician.pub'), 'hello\n', /must hold public keys of OpenSSH/);
+  await withFile(join(own, 'vigie.yaml.txt'), 'x', /vigie\.yaml\.txt: the box reads vigie\.yaml alone/);
+  await withFile(
+    join(own, 'vigie.yaml'),
+    readFileSync(site.yaml, 'utf8').replace('fps: 5', 'fps: fast'),
+    /vigie\.yaml:3:\d+ camera\.fps: .*fast/,
+  );
+  await withFile(
+    join(own, 'vigie.yaml'),
+    readFileSync(site.yaml, 'utf8').replace('box: c', 'box: d'),
+    /box is danebiere-017, but its folder/,
+  );
+  await withFile(
+    join(own, 'vigie.yaml'),
+    readFileSync(site.yaml, 'utf8').replace('pki/box.key', 'box.key'),
+    /mqtt\.key must be \/etc\/vigie\/pki\/box\.key/,
+  );
+  await withFile(site.order, 'nothing', /authorisation\.dsse\.json: /);
+  const other = await siteFolder(join(dir, 'other'), { box: 'another' });
+  cpSync(join(other.folder, 'authority.pub'), join(site.folder, 'authority.pub'));
+  await withFile(
+    site.order,
+    readFileSync(other.order),
+    /order 2026-77 is for another at marseille-1; this is canebiere-017/,
+  );
+  const [dayMs, nowMs] = [86_400_000, Date.now()];
+  const at = (ms: number): string => new Date(ms).toISOString();
+  const late = await siteFolder(join(dir, 'late'), { change: { notAfter: at(nowMs - 1000) } });
+  await withFile(site.order, readFileSync(late.order), /order 2026-77 was valid until/);
+  const early = await siteFolder(join(dir, 'early'), { change: { notBefore: at(nowMs + dayMs) } });
+  writeFileSync(site.order, readFileSync(early.order));
+  const begins = await tryIt();
+  t.match(begins, { error: undefined }, 'an order that begins tomorrow');
+  t.match(begins.said.join('\n'), /^warning: order 2026-77 begins .*; nothing runs before/);
+  for (const name of ['vigie.yaml', 'authorisation.dsse.json']) {
+    renameSync(join(own, name), join(dir, 'away'));
+    refused(t, await tryIt(), new RegExp(`${name}: no such file`), `no ${name}`);
+    renameSync(join(dir, 'away'), join(own, name));
+  }
+  refused(
+    t,
+    await cardOf(made, { site: dir, stick: dir }),
+    /boxes\/canebiere-017: no such folder/,
+    'no site',
+  );
+  const roomless = await cardOf(made, { toFile: join(dir, 'x.img'), token: TOKEN });
+  refused(t, roomless, /need --room/, 'a token without a room');
+  const badToken = await cardOf(made, { toFile: join(dir, 'y.img'), room: ROOM, token: 'secret' });
+  refused(t, badToken, /--token: 27 to 64/, 'a token that is none');
+  t.notMatch(String(badToken.error), 'secret', 'and is not repeated');
+});
+
+void t.test('media that fail', async (t) => {
+  const made = await bench(t);
+  const { dir } = made;
+  await t.test('a card that changes what it is given', async (t) => {
+    // dd reads the target back: this one is a card that loses a bit before.
+    const bin = join(dir, 'bin');
+    mkdirSync(bin);
+    const target = join(dir, 'worn.img');
+    const dd = execFileSync('sh', ['-c', 'command -v dd']).toString().trim();
+    writeFileSync(
+      join(bin, 'dd'),
+      `#!/bin/sh\ncase "$*" in *if=*) ;; *) printf x | ${dd} of=${target} bs=1 seek=9000000 conv=notrunc,fsync status=none ;; esac\nexec ${dd} "$@"\n`,
+    );
+    chmodSync(join(bin, 'dd'), 0o755);
+    const path = process.env['PATH'];
+    process.env['PATH'] = `${bin}:${path}`;
+    const said = await cardOf(made, { toFile: target });
+    process.env['PATH'] = path;
+    refused(t, said, /does not hold what was written.*throw it away/, 'read back differs');
+    t.notOk(existsSync(target), 'nothing is left that looks like a card');
+    t.notOk(existsSync(join(dir, 'label.pdf')), 'and there is no label for it');
+  });
+  const unavailable = SmallDisk.unavailable();
+  await t.test('a disk that is full', { skip: unavailable }, async (t) => {
+    const disk = new SmallDisk(scratch(t), 8);
+    disk.mount();
+    t.teardown(() => disk.unmount());
+    // Zeros take no room: the root has something in it.
+    const full = join(dir, 'full.img');
+    cpSync(made.image, full);
+    execFileSync('dd', [
+      'if=/dev/urandom',
+      `of=${full}`,
+      'bs=1M',
+      'seek=17',
+      'count=7',
+      'conv=notrunc',
+      'status=none',
+    ]);
+    appendFileSync(join(made.site.folder, 'boxes', BOX, 'more.deb'), randomBytes(2_000_000));
+    const said = await cardOf({ ...made, image: full }, { toFile: join(disk.dir, 'card.img') });
+    refused(t, said, /card\.img is full: it is smaller than the image/, 'too small');
+    t.strictSame(readdirSync(disk.dir), ['lost+found'], 'nothing is left');
+  });
+  await t.test('a disk that is gone when it is read', { skip: unavailable }, async (t) => {
+    const backing = join(dir, 'backing');
+    writeFileSync(backing, '');
+    truncateSync(backing, 32 * 1024 * 1024);
+    const loop = execFileSync('losetup', ['-f', '--show', backing]).toString().trim();
+    t.teardown(() => execFileSync('losetup', ['-d', loop]));
+    const handle = await open(loop, 'r+');
+    t.teardown(() => handle.close());
+    const bytes = statSync(made.image).size;
+    const target = { handle, name: loop, sparse: false };
+    const options = { signal: new AbortController().signal };
+    const progress = (): void => undefined;
+    await writeVerified({ image: made.image, bytes }, target, { ...options, progress });
+    const gone = (done: number, of: number): void => {
+      if (done === of) truncateSync(backing, 1024 * 1024);
+    };
+    // Reading back has set O_DIRECT on the other one.
+    const second = await open(loop, 'r+');
+    t.teardown(() => second.close());
+    const lost = writeVerified(
+      { image: made.image, bytes },
+      { ...target, handle: second },
+      { ...options, progress: gone },
+    );
+    await t.rejects(lost, {
+      kind: 'unavailable',
+      message: /was pulled out or is broken; begin again|gave back/,
+    });
+  });
+  await t.test('a signal', async (t) => {
+    const handle = await open(join(dir, 'cut'), 'wx+');
+    t.teardown(() => handle.close());
+    const abort = new AbortController();
+    const source = { image: made.image, bytes: statSync(made.image).size };
+    const cut = writeVerified(
+      source,
+      { handle, name: 'cut', sparse: false },
+      { signal: abort.signal, progress: () => abort.abort() },
+    );
+    await t.rejects(cut, { message: /interrupted; it does not boot/ });
+    const head = readFileSync(join(dir, 'cut')).subarray(0, 512);
+    t.ok(
+      head.every((byte) => byte === 0),
+      'no partition table before the end',
+    );
+  });
+});
+
+void t.test('a stick, and a label for a code that is lost', async (t) => {
+  const made = await bench(t);
+  const { dir, site } = made;
+  const stick = join(dir, 'stick');
+  mkdirSync(stick);
+  const options = { stick, out: join(dir, 'labels') };
+  const done = await cardOf(made, options);
+  t.match(done, { error: undefined });
+  t.match(done.said.join('\n'), /warning: no --room.*\n.*files in .*stick; the stick’s label must be VIGIE/);
+  t.match(findFiles(join(stick, 'vigie')), { problems: [], strays: [] });
+  t.strictSame(readdirSync(join(dir, 'labels')).sort(), ['label.pdf', 'label.png']);
+  refused(t, await cardOf(made, options), /stick\/vigie is there already/, 'a stick of another box');
+  const out = join(dir, 'new');
+  const fresh = await attempt((around) => newLabel({ site: site.folder, box: BOX, codeOut: out }, around));
+  t.match(fresh, { error: undefined });
+  const url = execFileSync('zbarimg', ['-q', '--raw', join(out, 'label.png')], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const { sha256 } = JSON.parse(readFileSync(join(out, 'setup-code.json'), 'utf8')) as { sha256: string };
+  t.equal(setupCodeHash(url.toString().split('#')[1] ?? ''), sha256);
+});
+
+void t.test('disks of this machine, by the program', async (t) => {
+  const { image, site } = await bench(t);
+  const root = execFileSync('findmnt', ['-no', 'SOURCE', '/']).toString().trim();
+  for (const [device, line] of [
+    ['/dev/null', /^flash: \/dev\/null is no disk; for a file there is --to-file\n$/],
+    ['/dev/nothing', /^flash: \/dev\/nothing is not there; is the card in its slot\?\n$/],
+    ...(existsSync(root)
+      ? [[root, /^flash: \/dev\/\w+ is (this machine|neither|a partition).*\n$/] as const]
+      : []),
+  ] as const) {
+    const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--device', device];
+    const said = start(t, process.execPath, [FLASH, ...args, '--confirm', '1 x']);
+    t.equal(await said.ended, 1, device);
+    t.match(said.err, line);
+    t.equal(said.out, '');
+  }
+});

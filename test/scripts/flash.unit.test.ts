@@ -1,0 +1,181 @@
+/** Which disks `scripts/flash` may overwrite, by a made sysfs; what a vendor's image is told. */
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { adapterFiles } from '../../scripts/programs/flash/adapters.ts';
+import { confirm } from '../../scripts/programs/flash/confirm.ts';
+import { assertSame, type Disk, writableDisk } from '../../scripts/programs/flash/device.ts';
+import { scratch } from '../lib/paths.ts';
+
+const BOX = 'canebiere-017';
+
+interface Made {
+  readonly sys: string;
+  /** A disk with these files below its folder; `2` partitions where `partitions` is 2. */
+  disk(name: string, files: Readonly<Record<string, string>>, partitions?: number): void;
+}
+
+/** A made sysfs: folders and files as the kernel lays them out. */
+function madeSys(t: Test): Made {
+  const sys = scratch(t);
+  let minor = 0;
+  const write = (file: string, text: string): void => {
+    mkdirSync(join(file, '..'), { recursive: true });
+    writeFileSync(file, `${text}\n`);
+  };
+  return {
+    sys,
+    disk: (name, files, partitions = 0) => {
+      const dir = join(sys, 'block', name);
+      minor += 16;
+      const usual = {
+        size: '62333952',
+        ro: '0',
+        removable: '1',
+        dev: `8:${minor}`,
+        diskseq: String(minor),
+      };
+      for (const [file, text] of Object.entries({ ...usual, ...files })) write(join(dir, file), text);
+      for (let number = 1; number <= partitions; number += 1) {
+        const part = join(dir, `${name}${name.startsWith('mmc') ? 'p' : ''}${number}`);
+        write(join(part, 'partition'), String(number));
+        write(join(part, 'dev'), `8:${minor + number}`);
+      }
+    },
+  };
+}
+
+void t.test('which disks may be overwritten', async (t) => {
+  const { sys, disk } = madeSys(t);
+  const line = (number: string, place: string, source: string): string =>
+    `30 1 ${number} / ${place} rw,relatime shared:1 - ext4 ${source} rw`;
+  const use = (mountinfo = '', swaps = 'Filename\tType\n') => ({ mountinfo, swaps });
+  const no = (name: string, message: RegExp, what: string, used = use()): void =>
+    void t.throws(() => writableDisk(name, sys, used), { kind: 'denied', message }, what);
+
+  disk(
+    'mmcblk0',
+    { removable: '0', 'device/type': 'SD', 'device/serial': '0x12345678', 'device/name': 'SC32G' },
+    2,
+  );
+  const card = writableDisk('mmcblk0', sys, use());
+  t.match(card, { bytes: 31914983424, serial: '0x12345678', model: 'SC32G' }, 'an SD card in a slot');
+  disk('sda', { 'device/model': 'Card Reader' }, 2);
+  // The reader’s serial number lies at the USB device, some folders above; a hub’s further up is not its own.
+  const usb = join(sys, 'devices/usb1/1-1');
+  mkdirSync(join(usb, '1-1:1.0/host0/0:0:0:0'), { recursive: true });
+  writeFileSync(join(usb, 'idVendor'), '05e3\n');
+  writeFileSync(join(usb, '../serial'), '0000:00:14.0\n');
+  rmSync(join(sys, 'block/sda/device'), { recursive: true });
+  symlinkSync(join(usb, '1-1:1.0/host0/0:0:0:0'), join(sys, 'block/sda/device'));
+  writeFileSync(join(usb, '1-1:1.0/host0/0:0:0:0/model'), 'Card Reader\n');
+  t.match(writableDisk('sda', sys, use()), { serial: 'Card Reader' }, 'no serial: the model');
+  writeFileSync(join(usb, 'serial'), '000000000272\n');
+  t.match(writableDisk('sda', sys, use()), { serial: '000000000272' }, 'a card in a USB reader');
+
+  no('sda1', /sda1 is a partition; name the whole disk, \/dev\/sda/, 'a partition');
+  no('mmcblk0p2', /name the whole disk, \/dev\/mmcblk0$/, 'a partition of a card');
+  no('sdz', /is not there/, 'none');
+  for (const name of ['nvme0n1', 'loop0', 'vda', 'sr0', 'dm-0', 'mmcblk1boot0', 'zram0', '../sda']) {
+    no(name, /is neither a card nor a stick/, name);
+  }
+  disk('sdb', { removable: '0' });
+  no('sdb', /sdb is built in \(not removable\)/, 'a disk that is screwed in');
+  disk('mmcblk1', { removable: '0', 'device/type': 'MMC' });
+  no('mmcblk1', /is built in \(eMMC\)/, 'eMMC');
+  disk('sdc', { size: '0' });
+  no('sdc', /there is no card in the reader/, 'an empty reader');
+  disk('sdd', { size: String(2 ** 32 + 1) });
+  no('sdd', /more than any card/, 'too large');
+  disk('sde', { ro: '1' });
+  no('sde', /write-protected/, 'the switch at its side');
+
+  disk('sdf', {}, 2);
+  const [root, first] = [join(sys, 'block/sdf/dev'), join(sys, 'block/sdf/sdf1/dev')].map((file) =>
+    readFileSync(file, 'utf8').trim(),
+  );
+  no(
+    'sdf',
+    /is this machine’s own disk: \/ lies on it/,
+    'the root',
+    use(line(String(root), '/', '/dev/root')),
+  );
+  no('sdf', /own disk: \/boot\/firmware lies/, 'boot', use(line(String(first), '/boot/firmware', '/dev/x')));
+  no(
+    'sdf',
+    /is mounted on \/media\/me; unmount/,
+    'mounted',
+    use(line(String(first), '/media/me', '/dev/sdf1')),
+  );
+  no(
+    'sdf',
+    /is mounted on/,
+    'by its name, where a file system has a number of its own',
+    use(line('0:41', '/mnt', '/dev/sdf2')),
+  );
+  no('sdf', /it swaps to \/dev\/sdf2/, 'swap', use('', 'Filename\tType\n/dev/sdf2 partition 1 0 -2\n'));
+  t.ok(
+    writableDisk('sdf', sys, use(line('8:1', '/', '/dev/sdzz1'))),
+    'another disk’s root is none of its business',
+  );
+  // LVM on LUKS on the second partition.
+  for (const [holder, on] of [
+    ['dm-0', 'sdf/sdf2'],
+    ['dm-1', 'dm-0'],
+  ] as const) {
+    disk(holder, { dev: `253:${holder.slice(3)}` });
+    mkdirSync(join(sys, 'block', on, 'holders', holder), { recursive: true });
+  }
+  no('sdf', /\/ lies on it/, 'the root through two mappings', use(line('253:1', '/', '/dev/mapper/vg-root')));
+  no('sdf', /is in use by dm-0/, 'mapped and not mounted');
+
+  t.doesNotThrow(() => assertSame(card, { ...card }));
+  for (const change of [{ bytes: 1 }, { serial: 'x' }, { number: '8:1' }, { sequence: '99' }]) {
+    t.throws(() => assertSame(card, { ...card, ...change }), { message: /another disk than the one/ });
+  }
+  const { signal } = new AbortController();
+  const asked = (given: string | undefined, of: Disk = card): Promise<void> => confirm(of, given, signal);
+  await t.resolves(asked('31914983424 0x12345678'));
+  await t.resolves(asked('31914983424 My Reader', { ...card, serial: 'My Reader' }));
+  for (const wrong of [
+    '',
+    '31914983424',
+    '0x12345678 31914983424',
+    '31914983424 0x12345679',
+    '3191498342 0x12345678',
+  ]) {
+    await t.rejects(asked(wrong), { kind: 'denied', message: /Nothing was written/ }, `'${wrong}'`);
+  }
+});
+
+void t.test('adapters: name, user, network', async (t) => {
+  const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA alice@laptop';
+  const host = { hostname: BOX, technicians: [key], instance: 'vigie-1' };
+  const text = (adapter: 'cloudinit-rpi' | 'rpi-preseed', technicians = [key]): Record<string, string> =>
+    Object.fromEntries(
+      adapterFiles(adapter, { ...host, technicians }, 'console=tty1 ds=nocloud;i=rpios-image rootwait\n').map(
+        ({ path, content }) => [path, Buffer.from(content).toString()],
+      ),
+    );
+  const cloud = text('cloudinit-rpi');
+  t.equal(cloud['cmdline.txt'], 'console=tty1 rootwait ds=nocloud;i=vigie-1\n', 'once, at the end, one line');
+  t.equal(cloud['meta-data'], `instance-id: vigie-1\nlocal-hostname: ${BOX}\n`);
+  t.match(cloud['user-data'], /^#cloud-config\n/);
+  t.match(JSON.parse(String(cloud['user-data']).replace(/^#.*\n/, '')), {
+    hostname: BOX,
+    ssh_pwauth: false,
+    users: [{ name: 'technician', lock_passwd: true, ssh_authorized_keys: [key] }],
+  });
+  t.match(JSON.parse(String(text('cloudinit-rpi', [])['user-data']).replace(/^#.*\n/, '')), { users: [] });
+  t.match(cloud['network-config'], /dhcp4: true\n +optional: true/);
+  const preseed = text('rpi-preseed')['rpi-preseed.toml'] ?? '';
+  t.match(preseed, /^config_version = "1\.0"\n\[system\]\nhostname = "canebiere-017"\n/);
+  t.match(preseed, `authorized_keys = ["${key}"]`);
+  t.match(preseed, 'password = "*"\npassword_encrypted = true', 'no password opens it');
+  t.match(text('rpi-preseed', [])['rpi-preseed.toml'], /\[ssh\]\nenabled = false/);
+  t.strictSame(adapterFiles('none', host, undefined), []);
+  t.throws(() => adapterFiles('cloudinit-rpi', host, undefined), {
+    kind: 'config',
+    message: /no cmdline\.txt/,
+  });
+});
