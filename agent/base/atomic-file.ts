@@ -54,3 +54,13 @@ export function writeAtomically(
     closeSync(folder);
   }
 }
+
+/** What was written to a file, or renamed and removed in a folder, is on the disk. */
+export function flush(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

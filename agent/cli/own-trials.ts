@@ -40,10 +40,10 @@ export class OwnTrials {
   constructor({ config: file, state, env, log, restart }: OwnTrialsOptions) {
     const judge = trialJudge({
       env,
-      order: ({ authorisation }) => {
-        if (authorisation === undefined) throw new AgentError('config', 'no order is named');
-        return openAuthorisation(readAuthorisationFile(authorisation), ownFolder(state).authority());
-      },
+      order: ({ authorisation }) =>
+        authorisation === undefined
+          ? undefined
+          : openAuthorisation(readAuthorisationFile(authorisation), ownFolder(state).authority()),
       wallMs: () => Date.now(),
     });
     const agent = {

@@ -8,7 +8,7 @@
  * a second try. What an installation left there is told once. No key and no password is written to result.txt.
  * LIMITS: those of found-files.ts.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
@@ -309,10 +309,9 @@ function place(content: Buffer, target: string, to: string, reader?: Piece['read
     throw new AgentError('config', `${dir}: no such folder; the package makes ${to} and ${to}/pki`);
   }
   const { uid, gid } = page ?? statSync(to);
-  writeAtomically(target, content);
-  chownSync(target, uid, reader === 'root' ? uid : gid);
   const mode = page?.everybody === true ? 0o644 : 0o640;
-  chmodSync(target, reader === 'root' ? 0o600 : mode);
+  if (reader === 'root') writeAtomically(target, content, 0o600, { uid, gid: uid });
+  else writeAtomically(target, content, mode, { uid, gid });
 }
 
 /** Where the partition refuses the result, the lines say that too. */

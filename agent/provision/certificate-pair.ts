@@ -6,18 +6,9 @@
  * reads both sees that they do not fit, and reads again.
  * LIMITS: two further files.
  */
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeAtomically } from '../base/atomic-file.ts';
+import { flush, writeAtomically } from '../base/atomic-file.ts';
 import { keyIdOf, makeKey } from './openssl.ts';
 
 export interface PairOptions {
@@ -97,9 +88,7 @@ export class CertificatePair {
   }
 
   #write(file: string, content: string, mode: number): void {
-    writeAtomically(file, content);
-    chownSync(file, this.#options.uid, this.#options.gid);
-    chmodSync(file, mode);
+    writeAtomically(file, content, mode, this.#options);
   }
 
   /** Two may finish at once, the renewal and the start of the agent: what is gone has been moved by the other. */
@@ -109,12 +98,7 @@ export class CertificatePair {
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
     }
-    const folder = openSync(this.#options.dir, 'r');
-    try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
-    }
+    flush(this.#options.dir);
   }
 }
 

@@ -97,10 +97,7 @@ export class EnrolFiles {
 
   keep(record: EnrolRecord): void {
     const file = join(this.dir, RECORD_NAME);
-    const { uid, gid } = statSync(this.dir);
-    writeAtomically(file, `${JSON.stringify(record)}\n`);
-    chownSync(file, uid, gid);
-    chmodSync(file, 0o640);
+    writeAtomically(file, `${JSON.stringify(record)}\n`, 0o640, statSync(this.dir));
   }
 }
 

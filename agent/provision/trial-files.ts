@@ -1,7 +1,7 @@
 /** What a trial does to files: each step is on the disk, whole, before the next begins. */
-import { closeSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, type Stats } from 'node:fs';
+import { lstatSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { writeAtomically } from '../base/atomic-file.ts';
+import { flush, writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 
 /** Each throws AgentError `unavailable` where the disk refuses. */
@@ -18,24 +18,15 @@ export const durableFiles: TrialFiles = {
   rename: (from, to) =>
     onDisk(to, () => {
       renameSync(from, to);
-      flushFolder(to);
+      flush(dirname(to));
     }),
   remove: (file) =>
     onDisk(file, () => {
       if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return;
       rmSync(file);
-      flushFolder(file);
+      flush(dirname(file));
     }),
 };
-
-function flushFolder(file: string): void {
-  const fd = openSync(dirname(file), 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
 
 function onDisk(file: string, act: () => void): void {
   try {

@@ -5,11 +5,11 @@
  * LIMITS: an answer within ANSWER_WITHIN_MS; a record that is busy is asked again meanwhile.
  */
 import { existsSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
+import { exchangeLine } from '../base/line-exchange.ts';
 import { RestraintFolder } from '../contract/restraint-folder.ts';
 import {
   ROOT_RECORD_DIR,
@@ -58,9 +58,8 @@ export class RootRecord {
     let reason = '';
     do {
       try {
-        const answer = jsonOf(
-          await exchange(this.#socket, JSON.stringify(request), untilMs - performance.now()),
-        );
+        const limits = { withinMs: untilMs - performance.now(), bytesMax: ROOT_REPLY_BYTES_MAX };
+        const answer = jsonOf(await exchangeLine(this.#socket, JSON.stringify(request), limits));
         if (Value.Check(RootReply, answer)) {
           if (answer.refused === null) return;
           throw new AgentError('denied', `root’s record refuses: ${answer.refused}`);
@@ -92,24 +91,4 @@ export function rootRecord(
   if (asked !== undefined) return new RootRecord(asked, env['VIGIE_RESTRAINT_SOCKET'] ?? ROOT_RECORD_SOCKET);
   const installed = stateDir === defaultStateDir && existsSync(ROOT_RECORD_DIR);
   return installed ? new RootRecord(ROOT_RECORD_DIR, ROOT_RECORD_SOCKET) : undefined;
-}
-
-/** One line there, all that comes back until the connection ends. */
-function exchange(socketPath: string, line: string, withinMs: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection(socketPath);
-    let answer = '';
-    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), Math.max(1, withinMs));
-    socket.setEncoding('utf8');
-    socket.on('connect', () => socket.write(`${line}\n`));
-    socket.on('data', (chunk) => {
-      answer += String(chunk);
-      if (answer.length > ROOT_REPLY_BYTES_MAX) socket.destroy(new Error('too long an answer'));
-    });
-    socket.on('error', reject);
-    socket.on('close', () => {
-      clearTimeout(timer);
-      resolve(answer);
-    });
-  });
 }

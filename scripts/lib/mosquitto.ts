@@ -163,8 +163,8 @@ export async function freePort(): Promise<number> {
 }
 
 /** Resolves when the port answers, or with what is wrong. */
-async function listening(port: number): Promise<string | undefined> {
-  const deadlineMs = Date.now() + START_WITHIN_MS;
+export async function listening(port: number, withinMs = START_WITHIN_MS): Promise<string | undefined> {
+  const deadlineMs = Date.now() + withinMs;
   while (Date.now() < deadlineMs) {
     const socket = connect(port, '127.0.0.1');
     const answer = await Promise.race([
@@ -175,5 +175,5 @@ async function listening(port: number): Promise<string | undefined> {
     if (answer) return undefined;
     await sleep(20);
   }
-  return `port ${port} did not answer within ${START_WITHIN_MS / 1000} s`;
+  return `port ${port} did not answer within ${withinMs / 1000} s`;
 }

@@ -2,49 +2,22 @@
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
 import type { AgentView, OrderView, SeenTrack } from '../../agent/contract/page-link.ts';
 import type { Proposable } from '../../agent/contract/proposal.ts';
-
-const lane = {
-  rows: 0,
-  bytes: 0,
-  lastSeq: 20,
-  appended: 20,
-  released: 20,
-  dropped: { snapshot: 0, notice: 0, alert: 0 },
-  expired: 0,
-  tooLarge: { snapshot: 0, notice: 0, alert: 0 },
-};
+import { STATUS as WELL } from '../lib/local-status.ts';
 
 const STATUS: LocalStatus = {
+  ...WELL,
   report: {
-    time: '2026-11-24T14:03:00.000Z',
-    site: 'marseille-1',
+    ...WELL.report,
     box: 'square-1',
-    boot: 'b00t',
     uptimeS: 900,
-    mode: 'active',
-    restraint: {
-      since: '2026-11-24T11:00:00.000Z',
-      reason: null,
-      order: '2026/17',
-      validUntil: '2027-11-24T00:00:00.000Z',
-      rules: [],
-    },
-    versions: { vigie: '0.1.0', node: '20.20.2' },
-    clock: { synced: true },
     frames: { read: 4500, analysed: 4490, dropped: 10 },
     camera: { state: 'streaming', reason: null, decoder: 'avdec_h264', widthPx: 768, heightPx: 576, fps: 25 },
-    detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
     incidents: { standing: 0, episodes: 0, events: 0 },
-    outbox: { store: 'disk', damaged: 0, lanes: { alert: lane, bulk: lane } },
     mqtt: null,
-    accuracy: null,
-    processes: { agent: { pid: 1, rssMiB: 74.2, fds: 30 }, vision: { pid: 2, rssMiB: 201, fds: 25 } },
     temperatureC: 51.5,
     counters: {},
   },
   analysedFps: 4.9,
-  disk: { freeMiB: 20_000, sizeMiB: 29_000 },
-  journal: { entries: 912, root: '3vA9rootrootrootroot' },
   standing: [],
   recent: [],
 };

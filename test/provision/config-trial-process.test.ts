@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LAST_GOOD_FILE } from '../../agent/config/last-good.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
-import type { Proposal } from '../../agent/contract/proposal.ts';
 import { AT_ALL_TIMES, authoriseFile } from '../lib/authority.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE } from '../lib/program.ts';
+import { PROPOSAL } from '../lib/proposal.ts';
 import { until } from '../lib/room.ts';
 
 const WAIT_MS = 60_000;
@@ -20,21 +20,6 @@ zones: [{ id: yard, polygon: [[0, 0], [1, 0], [1, 1]] }]
 rules: [{ id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }]
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 `;
-const PROPOSAL: Proposal = {
-  zones: [
-    {
-      id: 'yard',
-      polygon: [
-        [0, 0.5],
-        [1, 0.5],
-        [1, 1],
-      ],
-    },
-  ],
-  lines: [],
-  masks: [],
-  rules: [{ id: 'stay', kind: 'loitering', zone: 'yard', classes: ['person'], afterS: 3, purpose: 'safety' }],
-};
 const textOf = (file: string): string => readFileSync(file, 'utf8');
 
 /** Says what systemd would be asked. */

@@ -17,11 +17,11 @@ import { trialJudge } from '../../agent/cli/provision/trial-judge.ts';
 import { loadConfig } from '../../agent/config/load.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { CONFIG_REPLY_BYTES_MAX, ConfigReply } from '../../agent/contract/config-trial.ts';
-import type { Proposal } from '../../agent/contract/proposal.ts';
 import { ConfigTrials } from '../../agent/provision/config-trial.ts';
 import { durableFiles, type TrialFiles } from '../../agent/provision/trial-files.ts';
 import { orderFor } from '../lib/authority.ts';
 import { scratch } from '../lib/paths.ts';
+import { PROPOSAL } from '../lib/proposal.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const FORMER = `site: s # where
@@ -35,21 +35,6 @@ rules:
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 `;
 const rule = { id: 'stay', kind: 'loitering', zone: 'yard', classes: ['person'], purpose: 'safety' } as const;
-const PROPOSAL: Proposal = {
-  zones: [
-    {
-      id: 'yard',
-      polygon: [
-        [0, 0.5],
-        [1, 0.5],
-        [1, 1],
-      ],
-    },
-  ],
-  lines: [],
-  masks: [],
-  rules: [{ ...rule, classes: ['person'], afterS: 3 }],
-};
 
 class Box {
   readonly file: string;

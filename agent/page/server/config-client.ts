@@ -5,11 +5,11 @@
  * LIMITS: ANSWER_WITHIN_MS; QUEUE_MAX questions wait, a further one is refused. A reading is good for READ_MS, a failed one for AGAIN_MS, so that two
  * phones that look once in two seconds do not have root start a program each time.
  */
-import { createConnection } from 'node:net';
 import { Value } from '@sinclair/typebox/value';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, messageOf, rethrowBug } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
+import { exchangeLine } from '../../base/line-exchange.ts';
 import { CONFIG_REPLY_BYTES_MAX, ConfigReply, type ConfigRequest } from '../../contract/config-trial.ts';
 
 /** A program that starts on a busy Raspberry Pi and checks the whole configuration. */
@@ -95,7 +95,8 @@ export class ConfigClient {
     if (request.op !== 'read') this.#last = undefined;
     let text: string;
     try {
-      text = await exchange(socket, JSON.stringify(request));
+      const limits = { withinMs: ANSWER_WITHIN_MS, bytesMax: CONFIG_REPLY_BYTES_MAX };
+      text = await exchangeLine(socket, JSON.stringify(request), limits);
     } catch (error) {
       const fix = 'systemctl status vigie-config.socket';
       const reason = `the configuration helper does not answer (${socket}: ${messageOf(error)}); ${fix}`;
@@ -105,25 +106,4 @@ export class ConfigClient {
     if (Value.Check(ConfigReply, reply)) return reply;
     throw new AgentError('corrupt', `${socket}: what came back is no answer of this version`);
   }
-}
-
-/** One line there, all that comes back until the connection ends. */
-function exchange(path: string, line: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection(path);
-    const parts: Buffer[] = [];
-    let size = 0;
-    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), ANSWER_WITHIN_MS);
-    socket.on('connect', () => socket.write(`${line}\n`));
-    socket.on('data', (chunk: Buffer) => {
-      parts.push(chunk);
-      size += chunk.length;
-      if (size > CONFIG_REPLY_BYTES_MAX) socket.destroy(new Error('too long an answer'));
-    });
-    socket.on('error', reject);
-    socket.on('close', () => {
-      clearTimeout(timer);
-      resolve(Buffer.concat(parts).toString('utf8'));
-    });
-  });
 }

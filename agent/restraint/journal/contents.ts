@@ -10,7 +10,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { contentsPath, erasedLine, flush, makeFolder, writeIn } from './layout.ts';
+import { flush } from '../../base/atomic-file.ts';
+import { contentsPath, erasedLine, makeFolder, writeIn } from './layout.ts';
 import { TILE_WIDTH } from './tree.ts';
 
 export class Contents {

@@ -2,9 +2,9 @@
  * The journal's folder: `checkpoint`, `tile/<level>/<n>` and `tile/entries/<n>` as c2sp.org/tlog-tiles says, and
  * beside them `contents/<n>.jsonl`, the contents of the 256 entries of `tile/entries/<n>`, which can be erased.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { writeAtomically } from '../../base/atomic-file.ts';
+import { flush, writeAtomically } from '../../base/atomic-file.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { sha256, TILE_WIDTH } from './tree.ts';
@@ -107,16 +107,6 @@ export function makeFolder(folder: string): void {
   makeFolder(above);
   mkdirSync(folder, { mode: 0o700 });
   flush(above);
-}
-
-/** Of a file or a folder. */
-export function flush(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Throws AgentError `exhausted` or `unavailable` for what the disk refuses; every other error as it is. */

@@ -9,13 +9,14 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { flush } from '../../base/atomic-file.ts';
 import { AgentError } from '../../base/errors.ts';
 import { isConsistent } from './consistency.ts';
 import { cosign, cosignedAtMs } from './cosignature.ts';
 import { linesOfFile, readExportHead } from './export.ts';
 import { JournalFiles } from './files.ts';
 import { makeJournalKey, readJournalKey } from './key.ts';
-import { CHECKPOINT, flush, writeIn } from './layout.ts';
+import { CHECKPOINT, writeIn } from './layout.ts';
 import {
   type Checkpoint,
   COSIGNATURE,

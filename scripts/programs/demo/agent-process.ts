@@ -1,4 +1,4 @@
-/** The agent as its own process, as on a box, with its log in a file. */
+/** The agent, or the page beside it, as a process of its own, as on a box, with its log in a file. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 

@@ -1,17 +1,14 @@
 /** The technician's page beside the demo's agent, as a process of its own, with a setup code of this run. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../agent/base/errors.ts';
+import { CONFIG_SOCKET_FILE } from '../../../agent/contract/config-trial.ts';
 import { PAGE_SOCKET } from '../../../agent/contract/page-link.ts';
 import { makeSetupCode, type SetupCode, setupCodeHash } from '../../../agent/contract/setup-code.ts';
-import { freePort } from '../../lib/mosquitto.ts';
+import { freePort, listening } from '../../lib/mosquitto.ts';
+import { AgentProcess } from './agent-process.ts';
 
 const START_WITHIN_MS = 15_000;
-const STOP_WITHIN_MS = 3000;
 
 export interface PagePlaces {
   /** dist/agent/cli/main.js */
@@ -41,39 +38,18 @@ export async function startPage({ program, dir, stateDir, outDir }: PagePlaces):
   mkdirSync(state, { mode: 0o700 });
   const port = await freePort();
   const at = ['--host', '127.0.0.1', '--port', String(port), '--state', state, '--setup-code', codeFile];
-  const peers = ['--agent', join(stateDir, PAGE_SOCKET), '--config-helper', join(stateDir, 'config.sock')];
+  const peers = [
+    '--agent',
+    join(stateDir, PAGE_SOCKET),
+    '--config-helper',
+    join(stateDir, CONFIG_SOCKET_FILE),
+  ];
   const command = [process.execPath, '--enable-source-maps', program, 'page', ...at, ...peers];
   const logFile = join(outDir, 'page.log');
-  const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...command], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  const log = createWriteStream(logFile);
-  child.stdout.pipe(log, { end: false });
-  child.stderr.pipe(log, { end: false });
-  const gone = once(child, 'exit');
-  const deadlineMs = performance.now() + START_WITHIN_MS;
-  while (!(await answers(port))) {
-    if (child.exitCode === null && performance.now() < deadlineMs) await sleep(100);
-    else throw new AgentError('unavailable', `the page does not answer; ${logFile} says why`);
-  }
-  const stop = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
-    await gone;
-    clearTimeout(timer);
-  };
-  return { url: `https://localhost:${port}/#${code}`, stop };
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('error', () => resolve(false));
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-  });
+  const page = new AgentProcess(command, process.env, logFile);
+  const ended = page.start().then(({ reason }) => reason);
+  const wrong = await Promise.race([ended, listening(port, START_WITHIN_MS)]);
+  if (wrong === undefined) return { url: `https://localhost:${port}/#${code}`, stop: () => page.stop() };
+  await page.stop();
+  throw new AgentError('unavailable', `the page does not answer (${wrong}); its log: ${logFile}`);
 }
