@@ -44,7 +44,7 @@ import { DurableOutbox } from './outbox/outbox.ts';
 import { ConfigNotice } from './restraint/config-notice.ts';
 import { RestraintController, type RestraintControllerOptions } from './restraint/controller.ts';
 import { JournalRecorder } from './restraint/journal/recorder.ts';
-import { isOnAt } from './rules/schedule.ts';
+import { isOnAt } from './base/schedule.ts';
 import { VisionStatus } from './supervisor/status.ts';
 import { VisionSupervisor } from './supervisor/supervisor.ts';
 import { requestHotspot } from './technician/hotspot-request.ts';

@@ -22,6 +22,8 @@ export const ALL_BOXES = 'all';
 /** What a command may ask for; a key in the configuration names those that it may sign. */
 export const COMMAND_OPS = ['search', 'suspend', 'resume', 'unseal', 'reset-time', 'open-hotspot'] as const;
 export type CommandOp = (typeof COMMAND_OPS)[number];
+/** What a key may sign: commands, and the orders of contract/update.ts. */
+export const PERMISSIONS = [...COMMAND_OPS, 'update', 'configure'] as const;
 
 /** So many signatures, whose keys are named: what is not covered by a signature must still be exactly right. */
 export const envelopeOf = (bytesMax: number, signatures: number) =>

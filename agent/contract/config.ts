@@ -3,7 +3,7 @@
  * other folders receive slices of the types below.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { COMMAND_OPS } from './command.ts';
+import { PERMISSIONS } from './command.ts';
 import { id, strict } from './config-fields.ts';
 import { PointNorm } from './geometry.ts';
 import { MetricsConfig } from './metrics-config.ts';
@@ -184,11 +184,11 @@ export const CommandKey = Type.Object(
       title: 'ed25519 public key',
       description: 'the line between BEGIN and END of an ed25519 public key in PEM form',
     }),
-    may: Type.Array(Type.Union(COMMAND_OPS.map((op) => Type.Literal(op))), {
+    may: Type.Array(Type.Union(PERMISSIONS.map((op) => Type.Literal(op))), {
       minItems: 1,
       maxItems: 16,
       uniqueItems: true,
-      title: 'the commands that it may sign',
+      title: 'the commands and orders that it may sign',
     }),
   },
   strict,

@@ -79,6 +79,18 @@ export type JournalEntry =
       readonly before: Running['versions'];
       readonly after: Running['versions'];
     }
+  /** How far root's updater, or root's helper for configurations, is with an order of the room; `n` counts them. */
+  | {
+      readonly type: 'rollout';
+      readonly what: 'release' | 'configuration';
+      readonly n: number;
+      readonly rollout: string | null;
+      readonly phase: string;
+      /** Releases `seq-version`; of a configuration its SHA-256. */
+      readonly from: string | null;
+      readonly to: string | null;
+      readonly reason: string | null;
+    }
   | { readonly type: 'model'; readonly name: string; readonly sha256: string }
   | { readonly type: 'alert'; readonly id: string; readonly sequence: string; readonly sha256: string }
   | { readonly type: RestraintRecord['record']; readonly row: number; readonly record: RestraintRecord }

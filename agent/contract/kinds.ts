@@ -227,5 +227,11 @@ export const EVENT_KINDS: readonly EventKind[] = [
     more: Type.Integer({ minimum: 1, description: 'places that are not named here' }),
     reason: Reason,
   }),
+  conditionKind('update-failed', 'an update was given up or taken back; what ran before runs', {
+    what: Type.Union([Type.Literal('release'), Type.Literal('configuration')]),
+    rollout: Type.String({ maxLength: 64 }),
+    phase: Type.Union([Type.Literal('rolled-back'), Type.Literal('failed')]),
+    reason: Reason,
+  }),
   conditionKind('certificate', 'the broker’s or the box’s certificate is refused', { reason: Reason }),
 ];

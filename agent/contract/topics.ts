@@ -24,6 +24,11 @@ export interface Topics {
   /** Signed commands for this box, and for every box of the site. */
   readonly command: string;
   readonly commandAll: string;
+  /** Retained: which release, and which configuration, the room wants of this box; signed. */
+  readonly updateDesired: string;
+  readonly configDesired: string;
+  /** Retained: what the box runs and how far it is, signed. */
+  readonly updateReported: string;
   event(severity: Severity, kind: string): string;
   snapshot(eventId: string): string;
   /**
@@ -51,6 +56,9 @@ export function topicsOf(site: string, box: string): Topics {
     probe: `${root}/probe`,
     command: `${root}/cmd`,
     commandAll: `${rootAll}/cmd`,
+    updateDesired: `${root}/update/desired`,
+    configDesired: `${root}/config/desired`,
+    updateReported: `${root}/update/reported`,
     event: (severity, kind) => `${root}/evt/${severity}/${kind}`,
     snapshot: (eventId) => `${root}/snap/${eventId}`,
     replyTo: (responseTopic = '') => {

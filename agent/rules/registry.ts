@@ -9,7 +9,7 @@ import { IllegalParkingRule } from './illegal-parking.ts';
 import { LineCrossingRule } from './line-crossing.ts';
 import { LoiteringRule } from './loitering.ts';
 import type { Rule } from './rule.ts';
-import { Schedule, type ScheduleOptions } from './schedule.ts';
+import { Schedule, type ScheduleOptions } from '../base/schedule.ts';
 import { VehicleInPedestrianZoneRule } from './vehicle-in-pedestrian-zone.ts';
 import { WrongWayRule } from './wrong-way.ts';
 

@@ -5,7 +5,7 @@ import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
 import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
 import type { Rule } from '../../agent/rules/rule.ts';
-import { Schedule } from '../../agent/rules/schedule.ts';
+import { Schedule } from '../../agent/base/schedule.ts';
 import { observation, track } from '../lib/street.ts';
 
 const SITE = { timeZone: 'Europe/Paris', holidays: ['2026-07-14'] };

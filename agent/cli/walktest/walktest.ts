@@ -5,7 +5,7 @@ import { systemClock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
 import type { WalkResult } from '../../contract/accuracy.ts';
 import type { RuleConfig } from '../../contract/rule-config.ts';
-import { isOnAt } from '../../rules/schedule.ts';
+import { isOnAt } from '../../base/schedule.ts';
 import { openBoxRecord } from '../record-file.ts';
 import { stateDir } from '../state-dir.ts';
 import { assertTerminal, PunctualTechnician, TypingTechnician } from './technician.ts';

@@ -1,0 +1,101 @@
+/** Opens what the room wants of a box (contract/update.ts): for the agent, who lays it for root, and for root, who believes nobody. */
+import type { KeyObject } from 'node:crypto';
+import type { Static } from '@sinclair/typebox';
+import { CommandRefused } from '../contract/command.ts';
+import type { CommandKey } from '../contract/config.ts';
+import {
+  CONFIG_ORDER_BYTES_MAX,
+  CONFIG_ORDER_TYPE,
+  ConfigOrder,
+  UPDATE_ORDER_BYTES_MAX,
+  UPDATE_ORDER_TYPE,
+  UpdateOrder,
+} from '../contract/update.ts';
+import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from './dsse.ts';
+
+const KEYS_IN = 'commands.keys of this box';
+const KINDS = {
+  update: {
+    schema: UpdateOrder,
+    open: envelopeOpener({
+      payloadType: UPDATE_ORDER_TYPE,
+      bytesMax: UPDATE_ORDER_BYTES_MAX,
+      signatures: 1,
+      keysIn: KEYS_IN,
+    }),
+  },
+  configure: {
+    schema: ConfigOrder,
+    open: envelopeOpener({
+      payloadType: CONFIG_ORDER_TYPE,
+      bytesMax: CONFIG_ORDER_BYTES_MAX,
+      signatures: 1,
+      keysIn: KEYS_IN,
+    }),
+  },
+} as const;
+export type OrderKind = keyof typeof KINDS;
+type OrderOf<K extends OrderKind> = Static<(typeof KINDS)[K]['schema']>;
+
+/** Of the configuration that the reader believes. */
+export interface OrderReader {
+  readonly site: string;
+  readonly box: string;
+  readonly keys: readonly CommandKey[];
+}
+
+export interface OpenedOrder<K extends OrderKind> {
+  readonly order: OrderOf<K>;
+  /** Fingerprint, and the name that the configuration gives the key. */
+  readonly keyid: string;
+  readonly key: string;
+}
+
+/**
+ * Form, signature, permission and box; throws CommandRefused. Dates (`orderDates`) and counter are for the caller, who
+ * knows the time and what came before.
+ */
+export function openOrder<K extends OrderKind>(
+  kind: K,
+  bytes: Uint8Array,
+  { site, box, keys }: OrderReader,
+): OpenedOrder<K> {
+  const { open, schema } = KINDS[kind];
+  const publicKeys = new Map<string, KeyObject>();
+  const named = new Map<string, CommandKey>();
+  for (const key of keys) {
+    const publicKey = publicKeyOf(key.publicKey);
+    publicKeys.set(keyIdOf(publicKey), publicKey);
+    named.set(keyIdOf(publicKey), key);
+  }
+  const { keyids, payload } = open(bytes, publicKeys);
+  const order = ofForm(schema, parseJson(payload, 'the order'), 'not an order') as OrderOf<K>;
+  const [keyid = ''] = keyids;
+  const key = named.get(keyid);
+  if (key?.may.includes(kind) !== true) {
+    throw new CommandRefused(
+      'not-permitted',
+      `the key ${key?.name ?? ''} may not ${kind} (commands.keys, may)`,
+    );
+  }
+  if (order.site !== site || order.box !== box) {
+    throw new CommandRefused(
+      'wrong-box',
+      `it is for ${order.box} at ${order.site}; this is ${box} at ${site}`,
+    );
+  }
+  return { order, keyid, key: key.name };
+}
+
+/** Why it does not hold now; undefined where it does. A time that does not exist never holds. */
+export function orderDates(
+  { notBefore, notAfter }: Pick<UpdateOrder, 'notBefore' | 'notAfter'>,
+  nowMs: number,
+): { readonly code: 'not-yet-valid' | 'expired'; readonly reason: string } | undefined {
+  const now = new Date(nowMs).toISOString();
+  if (!(nowMs <= Date.parse(notAfter)))
+    return { code: 'expired', reason: `valid until ${notAfter}; the clock says ${now}` };
+  if (!(Date.parse(notBefore) <= nowMs))
+    return { code: 'not-yet-valid', reason: `valid from ${notBefore}; the clock says ${now}` };
+  return undefined;
+}

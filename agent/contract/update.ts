@@ -1,0 +1,253 @@
+/**
+ * Updates of many boxes: what the room wants of a box (`…/update/desired`, `…/config/desired`: retained DSSE envelopes by an
+ * ops key), what root's updater says on the box, and what the box reports (`…/update/reported`: retained, signed by the key
+ * of its journal). An order chooses among releases that release keys have signed; it brings none.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { Mode } from './mode.ts';
+import { Arch, Board } from './release.ts';
+
+const strict = { additionalProperties: false } as const;
+const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
+const Clock = Type.String({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$|^24:00$' });
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const Count = Type.Integer({ minimum: 0 });
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
+  Type.Union([type, Type.Null()]);
+
+/** The DSSE payload types. */
+export const UPDATE_ORDER_TYPE = 'application/vnd.vigie.update-desired+json';
+export const CONFIG_ORDER_TYPE = 'application/vnd.vigie.config-desired+json';
+export const UPDATE_REPORT_TYPE = 'application/vnd.vigie.update-reported+json';
+
+/** Of an envelope; a configuration has at most CONFIG_TEXT_MAX characters. */
+export const UPDATE_ORDER_BYTES_MAX = 16_384;
+export const CONFIG_TEXT_MAX = 262_144;
+export const CONFIG_ORDER_BYTES_MAX = 524_288;
+
+/** In the agent's state folder: the newest order of each kind as it came, for root, who judges it again. */
+export const UPDATE_ORDER_FILE = 'update-desired.dsse.json';
+export const CONFIG_ORDER_FILE = 'config-desired.dsse.json';
+
+/** Where root's updater keeps what it has; everybody may read STATUS_FILE and HISTORY_FILE. */
+export const UPDATE_DIR = '/var/lib/vigie-update';
+export const STATUS_FILE = 'status.json';
+export const HISTORY_FILE = 'history.jsonl';
+/** Beside the configuration, root's: what became of the newest order for it. */
+export const CONFIG_STATUS_FILE = 'config-order.json';
+
+const Rollout = Type.String({
+  pattern: '^[a-z0-9.-]{1,64}$',
+  description: 'names the rollout, for people and records',
+});
+const Reason = Type.String({ maxLength: 500 });
+
+/** When a box may begin and when it may switch, in the site's time; a span that ends before it begins goes on into the next day. */
+export const Window = Type.Object(
+  {
+    tz: Type.String({ minLength: 1, maxLength: 64, description: 'IANA time zone' }),
+    days: Type.Array(
+      Type.Union(
+        (['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const).map((day) => Type.Literal(day)),
+      ),
+      { minItems: 1, maxItems: 7, uniqueItems: true },
+    ),
+    from: Clock,
+    to: Clock,
+  },
+  strict,
+);
+export type Window = Static<typeof Window>;
+
+const order = {
+  rollout: Rollout,
+  site: Name,
+  box: Name,
+  /** `pause`: go no further than you are, until another order; `withdraw`: forget it, unless the switch has begun. */
+  action: Type.Union((['install', 'pause', 'withdraw'] as const).map((action) => Type.Literal(action))),
+  counter: Type.Integer({
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: 'per key and kind of order, larger than any before; the same one again is the same order',
+  }),
+  notBefore: Time,
+  notAfter: Time,
+  /** Null: at any time. */
+  window: nullable(Window),
+};
+
+export const UpdateOrder = Type.Object(
+  {
+    ...order,
+    seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+    version: Type.String({ pattern: '^\\d{1,5}\\.\\d{1,5}\\.\\d{1,5}$' }),
+  },
+  strict,
+);
+export type UpdateOrder = Static<typeof UpdateOrder>;
+
+export const ConfigOrder = Type.Object(
+  {
+    ...order,
+    revision: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+    /** Of the text. */
+    sha256: Sha256,
+    yaml: Type.String({ minLength: 1, maxLength: CONFIG_TEXT_MAX }),
+  },
+  strict,
+);
+export type ConfigOrder = Static<typeof ConfigOrder>;
+
+/** In the order in which they come; `failed`: given up before the switch, nothing was changed. */
+export const UPDATE_PHASES = [
+  'idle',
+  'waiting',
+  'downloading',
+  'verified',
+  'staged',
+  'switching',
+  'probation',
+  'confirmed',
+  'rolled-back',
+  'failed',
+] as const;
+export const UpdatePhase = Type.Union(UPDATE_PHASES.map((phase) => Type.Literal(phase)));
+export type UpdatePhase = (typeof UPDATE_PHASES)[number];
+
+/** `awaits-resume`: installed on a suspended or unauthorised box, to be tried when it looks again. */
+export const CONFIG_PHASES = [
+  'idle',
+  'waiting',
+  'probation',
+  'awaits-resume',
+  'confirmed',
+  'rolled-back',
+  'failed',
+] as const;
+export const ConfigPhase = Type.Union(CONFIG_PHASES.map((phase) => Type.Literal(phase)));
+export type ConfigPhase = (typeof CONFIG_PHASES)[number];
+
+const Release = Type.Object({ seq: Count, version: Type.String({ maxLength: 32 }) }, strict);
+
+const UpdateProgress = {
+  phase: UpdatePhase,
+  /** When the phase began. */
+  since: Time,
+  rollout: nullable(Rollout),
+  /** The release that is wanted. */
+  target: nullable(Release),
+  reason: nullable(Reason),
+  /** Of a download. */
+  bytes: nullable(Type.Object({ done: Count, total: Count }, strict)),
+};
+
+/** STATUS_FILE: what root's updater says. */
+export const UpdaterStatus = Type.Object(
+  {
+    version: Type.Literal(1),
+    at: Time,
+    board: Board,
+    arch: Arch,
+    os: Type.String({ maxLength: 64 }),
+    kernel: Type.String({ maxLength: 128 }),
+    node: Type.String({ maxLength: 32 }),
+    release: nullable(Release),
+    /** The release that is kept beside it. */
+    previous: nullable(Release),
+    ...UpdateProgress,
+    /** Versions of the TUF roles that this box has verified; null before the first. */
+    metadata: nullable(
+      Type.Object({ root: Count, timestamp: Count, snapshot: Count, targets: Count }, strict),
+    ),
+    osUpdates: nullable(Type.Object({ pending: Count, reboot: Type.Boolean() }, strict)),
+    freeBytes: Count,
+    /** The newest line of HISTORY_FILE. */
+    history: Count,
+  },
+  strict,
+);
+export type UpdaterStatus = Static<typeof UpdaterStatus>;
+
+/** A line of HISTORY_FILE: a phase that the journal must know of. */
+export const UpdateRecord = Type.Object(
+  {
+    /** 1 and up, without a gap. */
+    n: Type.Integer({ minimum: 1 }),
+    at: Time,
+    rollout: nullable(Rollout),
+    phase: Type.Union(
+      (['staged', 'switching', 'probation', 'confirmed', 'rolled-back', 'failed'] as const).map((phase) =>
+        Type.Literal(phase),
+      ),
+    ),
+    from: nullable(Release),
+    to: nullable(Release),
+    reason: nullable(Reason),
+  },
+  strict,
+);
+export type UpdateRecord = Static<typeof UpdateRecord>;
+
+/** CONFIG_STATUS_FILE. */
+export const ConfigOrderStatus = Type.Object(
+  {
+    version: Type.Literal(1),
+    /** Grows with each change of phase, so that each is told once. */
+    n: Count,
+    at: Time,
+    phase: ConfigPhase,
+    rollout: nullable(Rollout),
+    revision: Count,
+    /** Of the configuration that is wanted, and of the one before. */
+    sha256: nullable(Sha256),
+    former: nullable(Sha256),
+    reason: nullable(Reason),
+    /** Newest counter by the fingerprint of its key. */
+    counters: Type.Record(Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Integer({ minimum: 1 }), {
+      additionalProperties: false,
+    }),
+  },
+  strict,
+);
+export type ConfigOrderStatus = Static<typeof ConfigOrderStatus>;
+
+/** What is signed on `vigie/<site>/<box>/update/reported`. */
+export const UpdateReport = Type.Object(
+  {
+    site: Name,
+    box: Name,
+    at: Time,
+    boot: Type.String({ maxLength: 64 }),
+    /** The version that runs. */
+    version: Type.String({ maxLength: 32 }),
+    /** Null on a box without the updater. */
+    updater: nullable(Type.Omit(UpdaterStatus, ['version'])),
+    /** Counter of the order that the agent has laid for root; null: none. */
+    order: nullable(Count),
+    /** Why the agent has not taken the newest order that came. */
+    refused: nullable(Reason),
+    config: Type.Object(
+      {
+        /** Of the configuration's file as it lies there; null where it cannot be read. */
+        sha256: nullable(Sha256),
+        phase: ConfigPhase,
+        rollout: nullable(Rollout),
+        revision: Count,
+        reason: nullable(Reason),
+        order: nullable(Count),
+        refused: nullable(Reason),
+      },
+      strict,
+    ),
+    mode: Mode,
+    /** The order of the authority. */
+    authorisation: nullable(Type.String({ maxLength: 128 })),
+    orderNotAfter: nullable(Time),
+    certNotAfter: nullable(Time),
+    /** Entries of the journal at this time. */
+    journalIndex: Count,
+  },
+  strict,
+);
+export type UpdateReport = Static<typeof UpdateReport>;
