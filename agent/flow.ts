@@ -161,7 +161,7 @@ export class AgentFlow {
   }
 
   /** Something of the box has happened and is over; durable on return. */
-  happened(kind: 'config-changed', cause: Condition['cause']): void {
+  happened(kind: 'config-changed' | 'update-failed', cause: Condition['cause']): void {
     this.#add(this.#conditions.happened(kind, cause, this.#time.nowAtMs()));
   }
 
@@ -215,6 +215,11 @@ export class AgentFlow {
 
   get report(): IncidentsReport {
     return { standing: this.#rules.standing, episodes: this.#episodes, events: this.#queue.events };
+  }
+
+  /** Kinds of what holds of the box and its camera. */
+  get conditions(): string[] {
+    return this.#conditions.standing;
   }
 
   get counters(): Counters {

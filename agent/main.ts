@@ -17,6 +17,7 @@ import { AgentError, assert, messageOf } from './base/errors.ts';
 import { Lifecycle } from './base/lifecycle.ts';
 import type { Logger } from './base/log.ts';
 import { programVersion } from './base/package-root.ts';
+import { isOnAt } from './base/schedule.ts';
 import { StateLock } from './base/state-lock.ts';
 import { SteadyClock } from './base/steady-clock.ts';
 import { Bridges } from './bridge/bridges.ts';
@@ -30,6 +31,7 @@ import { ownFolder } from './contract/restraint-folder.ts';
 import { Retention } from './contract/retention.ts';
 import type { RuleConfig } from './contract/rule-config.ts';
 import { topicsOf } from './contract/topics.ts';
+import { Diagnosis, type DiagnosisSources } from './diagnosis/diagnosis.ts';
 import { type Acceptance, AgentFlow, acceptInto, type Condition, takeOver } from './flow.ts';
 import { ClockSync } from './health/clock-sync.ts';
 import { Health } from './health/health.ts';
@@ -44,11 +46,11 @@ import { DurableOutbox } from './outbox/outbox.ts';
 import { ConfigNotice } from './restraint/config-notice.ts';
 import { RestraintController, type RestraintControllerOptions } from './restraint/controller.ts';
 import { JournalRecorder } from './restraint/journal/recorder.ts';
-import { isOnAt } from './base/schedule.ts';
 import { VisionStatus } from './supervisor/status.ts';
 import { VisionSupervisor } from './supervisor/supervisor.ts';
 import { requestHotspot } from './technician/hotspot-request.ts';
 import { TechnicianPage } from './technician/technician.ts';
+import { type RootSources, Updates } from './update/updates.ts';
 
 /** How often everything is looked at that does not come by itself: what waits, what is due, what the box suffers. */
 const TICK_MS = 500;
@@ -57,7 +59,7 @@ const OLD_STANDING_FILE = 'standing.json';
 /** An event has so many pictures at most, whose numbers follow its own. */
 const PICTURES_MAX = 3;
 
-export interface AgentOptions {
+export interface AgentOptions extends DiagnosisSources, RootSources {
   readonly config: Config;
   /** Where it was read from, for the journal. */
   readonly configFile?: string;
@@ -127,7 +129,7 @@ type Sinks = ReturnType<typeof sinkParts>;
 /** From what vision sees to events; whether it may look; who commands. */
 function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const { config, stateDir, clock, log, modelDir, sysClass, visionSocket: socketPath, onUnusable } = options;
-  const { site, box, camera, commands } = config;
+  const { site, box, camera } = config;
   assert(camera !== undefined, 'the configuration was checked for run');
   const { boot, clockSync, steady, retention, status, activity: view } = shared;
   const { archive, accuracy, delivery, journal, sealed } = sinks;
@@ -146,6 +148,35 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const restraint = new RestraintController({ ...base, ...held, flow, supervisor });
   const configNotice = new ConfigNotice({ ...base, restraint, flow });
   const search = new SearchHandler({ archive, clock, record: journal.record.bind(journal) });
+  return { acceptance, flow, supervisor, restraint, configNotice, search };
+}
+type Sight = ReturnType<typeof sightParts>;
+
+/** What the box says of itself. */
+function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
+  const { config, stateDir, clock, log } = options;
+  const { site, box } = config;
+  const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
+  const { flow, supervisor, restraint, search } = parts;
+  const versions = { vigie: programVersion(), node: process.versions.node };
+  const health = new Health({ site, box, boot, versions, clock, log, sources: parts });
+  const { port } = config.metrics;
+  const view = new LocalView({ port, stateDir, clock, log, activity, health, status, journal });
+  health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
+  const isOn = (rule: RuleConfig): boolean => isOnAt(rule, config, clock.wallMs());
+  const technician = new TechnicianPage({ ...options, ...parts, view, isOn });
+  health.register(search, view, technician);
+  return { health, view, technician };
+}
+
+type Reports = ReturnType<typeof reportParts>;
+
+/** Who obeys the room, and who passes its orders on to root. */
+function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Reports) {
+  const { config, stateDir, clock, log } = options;
+  const { site, box, commands } = config;
+  const { restraint, search, sealed, journal, health, delivery } = parts;
+  const diagnosis = new Diagnosis({ ...options, ...parts });
   const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
   const dispatcher = new CommandDispatcher({
     ...{ site, box, clock, log },
@@ -157,34 +188,22 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
       unseal: (command) => sealed.answer(command),
       'reset-time': (command) => restraint.resetTime(command),
       'open-hotspot': (command) => requestHotspot(stateDir, command),
+      logs: (command) => diagnosis.logs(command),
+      doctor: (command) => diagnosis.doctor(command),
+      'renew-certificate': (command) => diagnosis.renew(command),
+      'read-configuration': () => diagnosis.readConfiguration(),
     },
   });
-  return { acceptance, flow, supervisor, restraint, configNotice, search, dispatcher };
-}
-type Sight = ReturnType<typeof sightParts>;
-
-/** What the box says of itself. */
-function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
-  const { config, stateDir, clock, log } = options;
-  const { site, box } = config;
-  const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
-  const { flow, supervisor, restraint, search, dispatcher } = parts;
-  const versions = { vigie: programVersion(), node: process.versions.node };
-  const health = new Health({ site, box, boot, versions, clock, log, sources: parts });
-  const { port } = config.metrics;
-  const view = new LocalView({ port, stateDir, clock, log, activity, health, status, journal });
-  health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
-  const isOn = (rule: RuleConfig): boolean => isOnAt(rule, config, clock.wallMs());
-  const technician = new TechnicianPage({ ...options, ...parts, view, isOn });
-  health.register(search, dispatcher, view, technician);
-  return { health, view, technician };
+  const updates = new Updates({ ...options, ...parts, publisher: delivery?.publisher });
+  health.register(diagnosis, dispatcher, updates);
+  return { diagnosis, dispatcher, updates };
 }
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #lifecycle: Lifecycle;
   readonly #lock: StateLock;
-  readonly #parts: Shared & Sinks & Sight & ReturnType<typeof reportParts>;
+  readonly #parts: Shared & Sinks & Sight & Reports & ReturnType<typeof roomParts>;
   readonly #stopping = new AbortController();
   #ticking: Promise<void> = Promise.resolve();
   /** As far as bridges and mode have been told to the broker. */
@@ -196,15 +215,16 @@ export class Agent {
     this.#lock = new StateLock(options.stateDir);
     const shared = sharedParts(options);
     const sinks = sinkParts(options, shared);
-    const parts = { ...shared, ...sinks, ...sightParts(options, shared, sinks) };
-    this.#parts = { ...parts, ...reportParts(options, parts) };
+    const sight = { ...shared, ...sinks, ...sightParts(options, shared, sinks) };
+    const parts = { ...sight, ...reportParts(options, sight) };
+    this.#parts = { ...parts, ...roomParts(options, parts) };
   }
 
   /** Rejects, with everything stopped again, where the box cannot run as it is asked to. */
   async start(): Promise<void> {
     const { configRefused: reason, stateDir } = this.#options;
     const { clockSync, outbox, archive, accuracy, journal, delivery, dispatcher } = this.#parts;
-    const { flow, supervisor, restraint, technician, health, view } = this.#parts;
+    const { flow, supervisor, restraint, technician, health, view, diagnosis } = this.#parts;
     const refused = reason === undefined ? {} : { reason };
     await this.#lifecycle.start([
       { name: 'state', start: () => this.#takeState(), stop: () => this.#lock.release() },
@@ -219,6 +239,7 @@ export class Agent {
       { name: 'root’s record', stop: () => restraint.keepHead() },
       { name: 'last entry', stop: () => journal.stop() },
       { name: 'commands', stop: () => dispatcher.stop() },
+      { name: 'diagnosis', stop: () => diagnosis.stop() },
       {
         name: 'incidents',
         start: () => flow.start(outbox, join(stateDir, OLD_STANDING_FILE)),
@@ -277,7 +298,7 @@ export class Agent {
   }
 
   #listen(): void {
-    const { topics, delivery, dispatcher, accuracy, journal } = this.#parts;
+    const { topics, delivery, dispatcher, accuracy, journal, updates } = this.#parts;
     if (delivery === undefined) return;
     const commands = commandInbox(topics, {
       hear: (command) => dispatcher.hear(command),
@@ -288,6 +309,7 @@ export class Agent {
         [topics.verdict, (payload) => accuracy.verdict(payload)],
         [topics.journalWitnessed, (payload) => journal.witnessed(payload.toString())],
         ...commands,
+        ...updates.inbox,
       ]),
     );
   }
@@ -316,6 +338,7 @@ export class Agent {
       this.#parts.sealed.tick();
       this.#parts.restraint.tick();
       this.#parts.configNotice.tick();
+      this.#parts.updates.tick();
       this.#parts.flow.conditionsAre(this.#conditions());
       this.#remind();
       this.#greetBroker();
@@ -359,5 +382,6 @@ export class Agent {
     this.#connections = connections;
     this.#parts.bridges.online();
     this.#parts.restraint.publish();
+    this.#parts.updates.online();
   }
 }

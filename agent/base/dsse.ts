@@ -90,6 +90,11 @@ export function publicKeyOf(spkiBase64: string): KeyObject {
   return createPublicKey({ key: Buffer.from(spkiBase64, 'base64'), format: 'der', type: 'spki' });
 }
 
+/** Of a private key: its public half, as `publicKeyOf` takes it. */
+export function publicTextOf(privateKey: KeyObject): string {
+  return createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).toString('base64');
+}
+
 /** Parses UTF-8 JSON; throws CommandRefused. */
 export function parseJson(bytes: Uint8Array, what: string): unknown {
   try {

@@ -24,7 +24,7 @@ export function makeLogger(name: string, level: LogLevel): Logger {
 
 /** In a line of JSON: quotes and line ends within text are escaped. */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [/([a-z][a-z0-9+.-]{1,15}:\/\/)[^\s"/?#\\][^\s"\\]*@/gi, '$1***@'],
+  [/([a-z][a-z0-9+.-]{1,15}:\/\/)[^\s"/?#\\][^\s"\\]{0,2000}@/gi, '$1***@'],
   [/((?:\b|_)(?:pass\w{0,16}|pwd|token|secret)=)[^&\s"\\]+/gi, '$1***'],
   [
     /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^"]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|(?="|$))/g,

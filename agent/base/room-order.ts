@@ -49,6 +49,8 @@ export interface OpenedOrder<K extends OrderKind> {
   /** Fingerprint, and the name that the configuration gives the key. */
   readonly keyid: string;
   readonly key: string;
+  /** All that this key may. */
+  readonly may: CommandKey['may'];
 }
 
 /**
@@ -84,7 +86,7 @@ export function openOrder<K extends OrderKind>(
       `it is for ${order.box} at ${order.site}; this is ${box} at ${site}`,
     );
   }
-  return { order, keyid, key: key.name };
+  return { order, keyid, key: key.name, may: key.may };
 }
 
 /** Why it does not hold now; undefined where it does. A time that does not exist never holds. */

@@ -22,8 +22,11 @@ function writeNew(file: string, text: string, mode: number): void {
   try {
     writeFileSync(file, text, { mode, flag: 'wx' });
   } catch (error) {
-    const there = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-    const why = there ? 'exists; a key is never written over' : `cannot be written: ${messageOf(error)}`;
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    let why = `cannot be written: ${messageOf(error)}`;
+    if (code === 'EEXIST') why = 'exists; a key is never written over';
+    // Not made here: it would be a folder of the machine where a stick should have been.
+    if (code === 'ENOENT') why = 'its folder is not there; make it, or plug in the stick, first';
     throw new AgentError('config', `${file}: ${why}`, error);
   }
 }

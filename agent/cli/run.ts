@@ -2,12 +2,14 @@
 import { systemClock } from '../base/clock.ts';
 import { type AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
+import { configCopy } from '../config/copy.ts';
 import { keepConfig, usableConfig } from '../config/last-good.ts';
 import { loadConfig, problemText } from '../config/load.ts';
 import { SdNotify } from '../health/sd-notify.ts';
 import { Agent } from '../main.ts';
 import { isOnTrial } from '../provision/trial-record.ts';
 import { rootRecord } from '../restraint/root-record.ts';
+import { checksBesideAgent } from './doctor/doctor.ts';
 import { OwnTrials } from './own-trials.ts';
 import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
 
@@ -109,6 +111,7 @@ async function oneAgent(
     const agent = new Agent({
       config,
       configFile: file,
+      orderedFile: asked,
       configRefused: refused?.message,
       stateDir: state,
       clock: systemClock,
@@ -116,6 +119,10 @@ async function oneAgent(
       rootRecord: record,
       visionSocket: env['VIGIE_VISION_SOCKET'],
       pageSocket: env['VIGIE_PAGE_SOCKET'],
+      updateDir: env['VIGIE_UPDATE_DIR'],
+      logsSocket: env['VIGIE_LOGS_SOCKET'],
+      checks: () => checksBesideAgent(asked, state),
+      configCopy: () => configCopy(asked),
       masksOnDisk: () => loadConfig(asked, { env, mode: 'run', files: false }).masks,
       onUnusable: (error) => fail(error),
     });

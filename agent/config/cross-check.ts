@@ -2,7 +2,6 @@
 import { isIPv4 } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { ALL_BOXES } from '../contract/command.ts';
 import {
   CameraConfig,
   GroundPlaneConfig,
@@ -13,6 +12,7 @@ import {
   ZoneConfig,
 } from '../contract/config.ts';
 import { polygonFault } from '../contract/polygon.ts';
+import { NAMES_OF_OTHERS } from '../contract/topics.ts';
 import { type Path, shown } from './problem.ts';
 import { isGroup, type Mistake } from './shape.ts';
 import { didYouMean } from './words.ts';
@@ -24,12 +24,6 @@ type Data = Record<string, unknown>;
 
 /** Two people closer in depth than this share of the picture's height tell a slope by their marks' errors alone. */
 const DEPTHS_APART_NORM = 0.1;
-/** Who else has a name at the room's broker: shipped with its access rules (scripts/programs/room/broker). */
-const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
-  [ALL_BOXES]: 'means every box of the site in topics',
-  room: 'is the room’s own name at the broker',
-  witness: 'is the name of the journals’ witness at the broker',
-};
 /** More ids than this make a line that nobody reads. */
 const IDS_LISTED_MAX = 10;
 

@@ -22,6 +22,10 @@ export const PROGRAM_VARIABLES: Readonly<Record<string, string>> = {
   VIGIE_LOG: `least level of what is logged (\`--log\`): ${oneOf(LOG_LEVELS)}`,
   VIGIE_RESTRAINT_DIR: 'root’s folder with what restrains the box; without it one user owns everything',
   VIGIE_RESTRAINT_SOCKET: 'socket of root’s record of suspensions and journal heads',
+  VIGIE_UPDATE_DIR:
+    'folder in which root’s updater tells what it does; without it the box reports no updater',
+  VIGIE_LOGS_SOCKET:
+    'socket of the helper that reads the system’s log for the room; without it there is none',
   VIGIE_VISION_SOCKET: 'socket that starts the vision unit; without it the agent starts vision itself',
   VIGIE_PAGE_SOCKET:
     'socket on which the technician’s page asks the agent; without it in the state directory',

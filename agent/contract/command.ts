@@ -20,7 +20,18 @@ export const COMMAND_BYTES_MAX = 16_384;
 export const ALL_BOXES = 'all';
 
 /** What a command may ask for; a key in the configuration names those that it may sign. */
-export const COMMAND_OPS = ['search', 'suspend', 'resume', 'unseal', 'reset-time', 'open-hotspot'] as const;
+export const COMMAND_OPS = [
+  'search',
+  'suspend',
+  'resume',
+  'unseal',
+  'reset-time',
+  'open-hotspot',
+  'logs',
+  'doctor',
+  'renew-certificate',
+  'read-configuration',
+] as const;
 export type CommandOp = (typeof COMMAND_OPS)[number];
 /** What a key may sign: commands, and the orders of contract/update.ts. */
 export const PERMISSIONS = [...COMMAND_OPS, 'update', 'configure'] as const;

@@ -25,3 +25,6 @@ export function findingText({ name, state, detail, fix }: Finding): string {
   const line = `${MARKS[state]} ${name.padEnd(12)} ${detail}`;
   return fix === undefined ? line : `${line}\n${' '.repeat(15)}→ ${fix}`;
 }
+
+/** Names of the findings that a running agent has of itself, and nobody else needs to look for. */
+export const OF_THE_AGENT: readonly string[] = ['mode', 'camera', 'analysis', 'detector'];

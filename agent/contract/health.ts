@@ -173,6 +173,10 @@ export const HealthReport = Type.Object(
     camera: CameraReport,
     detector: nullable(DetectorReport),
     incidents: IncidentsReport,
+    /** What stands, for whoever has missed its events; absent in what versions up to 0.1.0 say. */
+    conditions: Type.Optional(
+      Type.Array(Name, { maxItems: 64, description: 'kinds of system events that have begun and not ended' }),
+    ),
     outbox: OutboxReport,
     /** Null where no broker is configured. */
     mqtt: nullable(DeliveryState),

@@ -37,7 +37,13 @@ export interface RestraintKnown {
   } | null;
   /** The newest counter of each key that has commanded the box, by its fingerprint. */
   readonly commands: Readonly<Record<string, number>>;
+  /** The newest `rollout` of each kind that is in the journal; absent in entries of versions up to 0.1.0. */
+  readonly rollouts?: RolloutsKnown;
 }
+
+export type RolloutsKnown = Readonly<
+  Partial<Record<'release' | 'configuration', { readonly n: number; readonly noted: string }>>
+>;
 
 /** Who wrote the configuration's file last, as far as the disk tells: its owner, and when. */
 export interface ChangedBy {
@@ -84,6 +90,8 @@ export type JournalEntry =
       readonly type: 'rollout';
       readonly what: 'release' | 'configuration';
       readonly n: number;
+      /** When root put it down; with `n` it tells a history that was put back. */
+      readonly noted: string;
       readonly rollout: string | null;
       readonly phase: string;
       /** Releases `seq-version`; of a configuration its SHA-256. */

@@ -5,10 +5,11 @@
 import { type TSchema, Type } from '@sinclair/typebox';
 import { Ack } from './ack.ts';
 import { BRIDGE_MESSAGES } from './bridge.ts';
-import { CommandReply, Envelope } from './command.ts';
+import { CommandReply, Envelope, envelopeOf } from './command.ts';
 import { EVENT_CONTENT_TYPE, VigieEvent } from './event.ts';
 import { HealthReport, StatusReport } from './health.ts';
 import { GapEvent } from './outbox.ts';
+import { CONFIG_ORDER_BYTES_MAX } from './update.ts';
 import { Verdict } from './verdict.ts';
 
 export interface MessageContract {
@@ -174,6 +175,34 @@ export const MESSAGES: readonly MessageContract[] = [
     schema: CommandReply,
     qos: 1,
     expires: true,
+  },
+  {
+    ...toBox,
+    name: 'UpdateDesired',
+    summary:
+      'Which release the room wants of the box: an UpdateOrder in a DSSE envelope, by a key that may `update`; empty once it is withdrawn.',
+    topic: `${root}/update/desired`,
+    schema: Envelope,
+    retained: true,
+  },
+  {
+    ...toBox,
+    name: 'ConfigDesired',
+    summary:
+      'Which configuration the room wants of the box: a ConfigOrder in a DSSE envelope, by a key that may `configure`.',
+    topic: `${root}/config/desired`,
+    schema: envelopeOf(CONFIG_ORDER_BYTES_MAX, 1),
+    retained: true,
+  },
+  {
+    ...fromBox,
+    name: 'UpdateReported',
+    summary:
+      'What the box runs and how far it is with what is wanted: an UpdateReport in a DSSE envelope, signed by the key of its journal; on every connection, when it changed, and every hour.',
+    topic: `${root}/update/reported`,
+    schema: Envelope,
+    qos: 1,
+    retained: true,
   },
   ...BRIDGE_MESSAGES,
 ];

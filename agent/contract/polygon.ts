@@ -64,6 +64,58 @@ function meetings([a, b]: Edge, [c, d]: Edge): number[] {
   return shares.filter((share) => share > 0 && share < 1);
 }
 
+/** A share of the width that a number of a drawing does not tell apart. */
+const SAME_NORM = 1e-9;
+
+/**
+ * True when no point of `inner` lies outside of all `outers`. Between the heights at which corners lie or sides cross, a
+ * strip of the picture is made of whole trapezia, so that the middle of each strip tells for all of it.
+ */
+export function coversTogether(
+  outers: readonly (readonly PointNorm[])[],
+  inner: readonly PointNorm[],
+): boolean {
+  const [top, bottom] = [Math.min(...inner.map(([, y]) => y)), Math.max(...inner.map(([, y]) => y))];
+  const edges = [inner, ...outers].flatMap(edgesOf).filter(([[, y1], [, y2]]) => {
+    return Math.max(y1, y2) >= top && Math.min(y1, y2) <= bottom;
+  });
+  const heights = [top, bottom];
+  for (const [index, [a, b]] of edges.entries()) {
+    heights.push(a[1]);
+    for (const [c, d] of edges.slice(index + 1)) {
+      const [from, to] = [side(c, d, a), side(c, d, b)];
+      if (from * to < 0 && side(a, b, c) * side(a, b, d) < 0)
+        heights.push(a[1] + (from / (from - to)) * (b[1] - a[1]));
+    }
+  }
+  const borders = heights.filter((y) => y >= top && y <= bottom).sort((p, q) => p - q);
+  return borders.every((y, index) => {
+    const before = borders[index - 1] ?? y;
+    if (y - before < SAME_NORM) return true;
+    const middle = (before + y) / 2;
+    const black = outers.flatMap((outer) => spansAt(outer, middle)).sort(([p], [q]) => p - q);
+    return spansAt(inner, middle).every((span) => isWithin(span, black));
+  });
+}
+
+type Span = readonly [from: number, to: number];
+
+/** Where the polygon lies at this height, which goes through none of its corners. */
+function spansAt(polygon: readonly PointNorm[], y: number): Span[] {
+  const at = edgesOf(polygon)
+    .filter(([[, y1], [, y2]]) => y1 > y !== y2 > y)
+    .map(([[x1, y1], [x2, y2]]) => x1 + ((y - y1) * (x2 - x1)) / (y2 - y1))
+    .sort((p, q) => p - q);
+  return at.flatMap((from, index) => (index % 2 === 0 ? [[from, at[index + 1] ?? from] as const] : []));
+}
+
+/** `spans` by where they begin. */
+function isWithin([from, to]: Span, spans: readonly Span[]): boolean {
+  let reached = from;
+  for (const [begin, end] of spans) if (begin <= reached + SAME_NORM) reached = Math.max(reached, end);
+  return reached >= to - SAME_NORM;
+}
+
 /** Shoelace formula. */
 export function areaNorm(polygon: readonly PointNorm[]): number {
   const sum = edgesOf(polygon).reduce((total, [[x1, y1], [x2, y2]]) => total + x1 * y2 - x2 * y1, 0);

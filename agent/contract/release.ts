@@ -86,3 +86,8 @@ export function fullTarget(seq: number, version: string, arch: Arch): string {
 export function deltaTarget(fromSeq: number, seq: number, version: string, arch: Arch): string {
   return `vigie-${releaseName(seq, version)}-${arch}.from-${fromSeq}.tar.zst`;
 }
+
+/** The MANIFEST of a release as the difference from that of another, for `zstd --patch-from`. Beside each delta. */
+export function manifestPatchTarget(fromSeq: number, seq: number, version: string, arch: Arch): string {
+  return `vigie-${releaseName(seq, version)}-${arch}.from-${fromSeq}.manifest.zst`;
+}

@@ -38,6 +38,15 @@ export interface Topics {
   replyTo(responseTopic: string | undefined): string | undefined;
 }
 
+/** What no box may be called, and why: who else has a name at the room's broker (scripts/programs/room/broker). */
+export const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
+  [ALL_BOXES]: 'means every box of the site in topics',
+  room: 'is the room’s own name at the broker',
+  witness: 'is the name of the journals’ witness at the broker',
+  fleet: 'is the name of whoever updates the boxes at the broker',
+  metrics: 'is the name of the room’s metrics at the broker',
+};
+
 const REPLY_TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 
 export function topicsOf(site: string, box: string): Topics {

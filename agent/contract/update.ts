@@ -4,6 +4,7 @@
  * of its journal). An order chooses among releases that release keys have signed; it brings none.
  */
 import { type Static, Type } from '@sinclair/typebox';
+import { CommandKey } from './config.ts';
 import { Mode } from './mode.ts';
 import { Arch, Board } from './release.ts';
 
@@ -23,6 +24,7 @@ export const UPDATE_REPORT_TYPE = 'application/vnd.vigie.update-reported+json';
 
 /** Of an envelope; a configuration has at most CONFIG_TEXT_MAX characters. */
 export const UPDATE_ORDER_BYTES_MAX = 16_384;
+export const UPDATE_REPORT_BYTES_MAX = 16_384;
 export const CONFIG_TEXT_MAX = 262_144;
 export const CONFIG_ORDER_BYTES_MAX = 524_288;
 
@@ -91,13 +93,20 @@ export const ConfigOrder = Type.Object(
   {
     ...order,
     revision: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-    /** Of the text. */
+    /** Of the text as it is here: the camera's login is `***` in it, and stays what it is on the box. */
     sha256: Sha256,
     yaml: Type.String({ minLength: 1, maxLength: CONFIG_TEXT_MAX }),
   },
   strict,
 );
 export type ConfigOrder = Static<typeof ConfigOrder>;
+
+/** Answer to the command `read-configuration`: the file as it lies there, with the camera's login as `***`. */
+export const ConfigCopy = Type.Object(
+  { sha256: Sha256, yaml: Type.String({ maxLength: CONFIG_TEXT_MAX }) },
+  strict,
+);
+export type ConfigCopy = Static<typeof ConfigCopy>;
 
 /** In the order in which they come; `failed`: given up before the switch, nothing was changed. */
 export const UPDATE_PHASES = [
@@ -199,7 +208,7 @@ export const ConfigOrderStatus = Type.Object(
     phase: ConfigPhase,
     rollout: nullable(Rollout),
     revision: Count,
-    /** Of the configuration that is wanted, and of the one before. */
+    /** Of the configuration that is wanted, and of the one before; both with the camera's login as `***`. */
     sha256: nullable(Sha256),
     former: nullable(Sha256),
     reason: nullable(Reason),
@@ -217,6 +226,8 @@ export const UpdateReport = Type.Object(
   {
     site: Name,
     box: Name,
+    /** Public half of the key that has signed this, the journal's: the room keeps the first that it hears of. */
+    key: CommandKey.properties.publicKey,
     at: Time,
     boot: Type.String({ maxLength: 64 }),
     /** The version that runs. */
@@ -229,7 +240,7 @@ export const UpdateReport = Type.Object(
     refused: nullable(Reason),
     config: Type.Object(
       {
-        /** Of the configuration's file as it lies there; null where it cannot be read. */
+        /** Of the configuration's file with the camera's login as `***` (config/secrets.ts); null where it cannot be read. */
         sha256: nullable(Sha256),
         phase: ConfigPhase,
         rollout: nullable(Rollout),

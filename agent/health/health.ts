@@ -32,7 +32,7 @@ export interface HealthSources {
     /** Null while there is no vision process. */
     readonly process: ProcessReport | null;
   };
-  readonly flow: { readonly report: IncidentsReport };
+  readonly flow: { readonly report: IncidentsReport; readonly conditions: string[] };
   readonly outbox: { readonly counters: OutboxCounters };
   /** Undefined where no broker is configured. */
   readonly delivery:
@@ -104,6 +104,7 @@ export class Health {
       camera: status.camera,
       detector: status.detector,
       incidents: flow.report,
+      conditions: flow.conditions,
       outbox: { store, damaged, lanes },
       mqtt: delivery?.state ?? null,
       certificate: certificates.report,

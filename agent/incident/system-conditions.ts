@@ -76,6 +76,12 @@ export class SystemConditions {
     return this.#camera.counters;
   }
 
+  /** Kinds of what stands, each once, in the order of the alphabet. */
+  get standing(): string[] {
+    const keys = [...this.#incidents].filter(([, { standing }]) => standing > 0).map(([key]) => key);
+    return [...new Set(keys.map((key) => key.split('/', 1)[0] ?? key))].sort();
+  }
+
   /** The camera is not fit to judge by. */
   get blind(): boolean {
     return this.#camera.blind;

@@ -19,6 +19,16 @@ export interface Family {
   readonly samples: readonly Sample[];
 }
 
+export const one = (value: number, labels: Labels = {}): Sample => ({ value, labels });
+
+export function gauge(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name: `vigie_${name}`, help, type: 'gauge', samples };
+}
+
+export function counter(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name: `vigie_${name}_total`, help, type: 'counter', samples };
+}
+
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Families without samples are left out. */

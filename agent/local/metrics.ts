@@ -9,7 +9,16 @@ import { DELIVERY_FAULTS, type HealthReport } from '../contract/health.ts';
 import { LATENCY_BOUNDS_MS, type LatencyCounts } from '../contract/latency.ts';
 import type { LocalStatus } from '../contract/local-status.ts';
 import { LANES } from '../contract/outbox.ts';
-import { EXPOSITION_TYPE, exposition, type Family, type Labels, type Sample } from './exposition.ts';
+import {
+  counter,
+  EXPOSITION_TYPE,
+  exposition,
+  type Family,
+  gauge,
+  type Labels,
+  one,
+  type Sample,
+} from './exposition.ts';
 import type { Page } from './local-server.ts';
 
 export interface Measured {
@@ -212,16 +221,6 @@ function histogram(
 
 const end = (notAfter: string | null | undefined, labels: Labels = {}): Sample[] =>
   notAfter == null ? [] : [one(Date.parse(notAfter) / 1000, labels)];
-
-const one = (value: number, labels: Labels = {}): Sample => ({ value, labels });
-
-function gauge(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name: `vigie_${name}`, help, type: 'gauge', samples };
-}
-
-function counter(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name: `vigie_${name}_total`, help, type: 'counter', samples };
-}
 
 /** One sample for each state, 1 for the one that holds. */
 function state(name: string, help: string, now: string, all: readonly string[]): Family {

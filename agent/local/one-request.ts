@@ -4,8 +4,8 @@
  * Not node:http, which reads all that has come at once and has an answer made for each request in it: one write of
  * 62 kB would keep the agent busy for as long as a thousand answers take.
  *
- * LIMITS: HEAD_BYTES_MAX for a request, WITHIN_MS for request and answer; what comes behind the request is read, so that
- * the answer arrives, and thrown away, up to IGNORED_BYTES_MAX.
+ * LIMITS: HEAD_BYTES_MAX for a request, WITHIN_MS for request and answer unless the caller says another; what comes
+ * behind the request is read, so that the answer arrives, and thrown away, up to IGNORED_BYTES_MAX.
  */
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
@@ -38,6 +38,7 @@ export function answerOnce(
   socket: Socket,
   answerTo: (request: Request | undefined) => Answer,
   onLate: () => void,
+  withinMs = WITHIN_MS,
 ): void {
   let head = '';
   let ignored = 0;
@@ -45,7 +46,7 @@ export function answerOnce(
   const deadline = setTimeout(() => {
     if (!answered) onLate();
     socket.destroy();
-  }, WITHIN_MS);
+  }, withinMs);
   socket.on('close', () => clearTimeout(deadline));
   // The other end is gone: there is nobody to tell.
   socket.on('error', () => socket.destroy());

@@ -2,10 +2,10 @@
  * What comes to the box: limited by rate, topic by topic, before anything in it is read.
  *
  * INVARIANTS: what is said on one topic takes no other topic's share.
- * LIMITS: the rates below; what is beyond them is counted, told once a minute, and left unread. A topic on which FLOOD
+ * LIMITS: the rates below, BYTES_MAX for what is no order; what is beyond them is counted, told once a minute, and left unread. A topic on which FLOOD
  * comes beyond that is not heard at all for `deafMs`: even to drop a message costs time, and behind many the broker
  * holds what others say. What the room says is not lost by it for good: acknowledgements are cumulative, heads grow, who
- * commands waits for an answer, and a verdict can be given again.
+ * commands waits for an answer, a verdict can be given again, and an order is retained, and asked for again.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -24,6 +24,13 @@ const WITNESSED: BucketLimits = { burst: 5, perS: 1 / 30 };
 /** A search asks for page after page. */
 const COMMANDS: BucketLimits = { burst: 50, perS: 20 };
 
+/** A wave reaches a box once; somebody who pauses and goes on does so by hand. */
+const ORDERS: BucketLimits = { burst: 10, perS: 0.5 };
+/** What is retained is there for the asking: so long after some was left unread it is asked for again. */
+const AGAIN_AFTER_MS = 5000;
+/** Only orders are larger: the box takes packets of the largest. */
+const BYTES_MAX = 65_536;
+
 /** Beyond its rate, before a topic is left: two seconds of a thousand messages. */
 const FLOOD: BucketLimits = { burst: 2000, perS: 100 };
 
@@ -36,6 +43,10 @@ interface Heard {
   readonly flood: TokenBucket;
   /** Monotonic; not subscribed until then. */
   deafUntilMs: number | undefined;
+  /** The newest is kept by the broker. */
+  readonly retained: boolean;
+  /** Monotonic; when what was left unread is asked for again. */
+  againAtMs: number | undefined;
   readonly line: RepeatedLine;
   read(payload: Buffer, answer: AnswerProperties): void;
 }
@@ -65,12 +76,16 @@ export class Incoming {
       [topics.ack, ACKS],
       [topics.verdict, VERDICTS],
       [topics.journalWitnessed, WITNESSED],
+      [topics.updateDesired, ORDERS],
+      [topics.configDesired, ORDERS],
     ]);
     for (const [topic, read] of inbox) {
       this.#heard.set(topic, {
         rate: new TokenBucket(limits.get(topic) ?? COMMANDS, clock),
         flood: new TokenBucket(FLOOD, clock),
         deafUntilMs: undefined,
+        retained: limits.get(topic) === ORDERS,
+        againAtMs: undefined,
         line: new RepeatedLine(TOLD_EVERY_MS, clock),
         read,
       });
@@ -89,12 +104,14 @@ export class Incoming {
     this.#session = undefined;
   }
 
-  /** To be called a few times a second: hears again what was left. */
+  /** To be called a few times a second: hears again what was left, and asks for what is retained and was left unread. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const [topic, heard] of this.#heard) {
-      if (heard.deafUntilMs === undefined || nowMs < heard.deafUntilMs) continue;
+      const { deafUntilMs, againAtMs } = heard;
+      if (deafUntilMs === undefined ? !(nowMs >= (againAtMs ?? Infinity)) : nowMs < deafUntilMs) continue;
       heard.deafUntilMs = undefined;
+      heard.againAtMs = undefined;
       if (this.#session !== undefined) this.#subscribe(topic, this.#session);
     }
   }
@@ -102,12 +119,14 @@ export class Incoming {
   received(topic: string, payload: Buffer, answer: AnswerProperties): void {
     const heard = this.#heard.get(topic);
     if (heard === undefined) return;
+    const fits = heard.retained || payload.length <= BYTES_MAX;
     // What was still on its way when the topic was left is as unread as the rest.
-    if (heard.deafUntilMs === undefined && heard.rate.take() === 0) {
+    if (heard.deafUntilMs === undefined && fits && heard.rate.take() === 0) {
       heard.read(payload, answer);
       return;
     }
     this.limited += 1;
+    if (heard.retained) heard.againAtMs = this.#options.clock.nowMs() + AGAIN_AFTER_MS;
     const told =
       'messages come faster than they are read, and some are left unread; somebody floods this box';
     heard.line.due((leftOut) => this.#options.log.warn({ topic, leftOut }, told));

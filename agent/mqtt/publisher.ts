@@ -106,6 +106,12 @@ export class Publisher {
     this.#send({ topic: this.#options.topics.mode, payload, qos: 1, retain: true, contentType: JSON_TYPE });
   }
 
+  /** As `mode`: what the box runs, and how far it is with what the room wants. */
+  updateReport(payload: string): void {
+    const topic = this.#options.topics.updateReported;
+    this.#send({ topic, payload, qos: 1, retain: true, contentType: JSON_TYPE });
+  }
+
   /** With QoS 0, when connected; false = it is lost. */
   notice({ topic, payload, contentType, retain }: Notice): boolean {
     const message = { topic, payload, contentType, retain, qos: 0 } as const;

@@ -13,6 +13,7 @@ import mqtt, { type MqttClient, type Packet } from 'mqtt';
 import type { Clock } from '../base/clock.ts';
 import { withoutSecret } from '../base/log.ts';
 import type { MqttConfig } from '../contract/config.ts';
+import { CONFIG_ORDER_BYTES_MAX } from '../contract/update.ts';
 import type { Credentials } from './credentials.ts';
 import { closedError, DeliveryError, deliveryError, deliveryErrorOf, tooLargeError } from './faults.ts';
 import { type LearntLimits, PACKET_TOO_LARGE } from './learnt-limits.ts';
@@ -34,8 +35,8 @@ const { MQTT5_PUBACK_PUBREC_CODES } = besideMqtt('mqtt-packet/constants') as {
 };
 MQTT5_PUBACK_PUBREC_CODES[PACKET_TOO_LARGE] = 'Packet too large';
 
-/** Largest message taken from the room; acknowledgements have 50 bytes, later signed commands a few kB. */
-const INCOMING_BYTES_MAX = 65_536;
+/** Largest packet taken from the room: an order with a configuration in it, its topic and properties. */
+const INCOMING_BYTES_MAX = CONFIG_ORDER_BYTES_MAX + 1024;
 
 /** So many messages of QoS 1 a broker may have under way to us: a flood waits there and not in our memory. */
 const INCOMING_WINDOW = 20;
@@ -59,6 +60,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** Largest message that is taken. */
   readonly incomingBytesMax?: number;
+  /** So many messages of QoS 1 may be under way to us; a broker that has more retained than it queues drops the rest. */
+  readonly incomingWindow?: number;
   /** From earlier connections to this broker; learns from this one. */
   readonly learnt?: LearntLimits;
   onMessage(topic: string, payload: Buffer, answer: AnswerProperties): void;
@@ -293,7 +296,8 @@ class NoStore extends mqtt.Store {
 }
 
 function clientOptions(options: SessionOptions): mqtt.IClientOptions {
-  const { credentials, clientId, will, keepaliveS, connectTimeoutMs, incomingBytesMax } = options;
+  const { credentials, clientId, will, keepaliveS, connectTimeoutMs, incomingBytesMax, incomingWindow } =
+    options;
   const { ca, cert, key } = credentials;
   return {
     // Under 3.1.1 a publish that the ACL denies returns success.
@@ -310,7 +314,7 @@ function clientOptions(options: SessionOptions): mqtt.IClientOptions {
     rejectUnauthorized: true,
     properties: {
       maximumPacketSize: incomingBytesMax ?? INCOMING_BYTES_MAX,
-      receiveMaximum: INCOMING_WINDOW,
+      receiveMaximum: incomingWindow ?? INCOMING_WINDOW,
     },
     ...(ca && { ca }),
     ...(cert && { cert }),

@@ -30,6 +30,7 @@ import {
   strayText,
 } from './found-files.ts';
 import { hotspotKeyProblem } from './hotspot.ts';
+import { UPDATE_FILES, updateFileProblem, updateFilesMissing, updatePlace } from './update-files.ts';
 
 /** Where enrolment and renewal put the key, and its certificate beside it. */
 const KEY_PLACE = 'pki/box.key';
@@ -191,7 +192,9 @@ function plan(
   if (config === undefined) return { problems, pieces: [] };
   const beside = enrolmentPieces(from, to, config, names);
   const pieces: Piece[] = [...beside.pieces];
-  const missing: string[] = [...beside.problems];
+  const updater = updatePieces(from, to, names);
+  pieces.push(...updater.pieces);
+  const missing: string[] = [...beside.problems, ...updater.problems];
   for (const target of new Set(pathsIn(config, `${to}/`))) {
     const inside = relative(to, target);
     const source = [inside, basename(target)]
@@ -270,6 +273,27 @@ function enrolmentPieces(
   }
   const { cert, key } = ENROLLED_PLACES;
   return { pieces, problems, comes: [join(to, cert), join(to, key)] };
+}
+
+/** What root's updater is told; its folder lies beside the agent's. */
+function updatePieces(
+  from: string,
+  to: string,
+  names: readonly string[],
+): { pieces: readonly Piece[]; problems: readonly string[] } {
+  const dir = `${to}-update`;
+  const found = UPDATE_FILES.flatMap((name) => {
+    const file = besideConfig(from, names, name, (text) => updateFileProblem(name, text));
+    return file === undefined ? [] : [{ name, source: file.source, problem: file.problem }];
+  });
+  const missing = updateFilesMissing(
+    dir,
+    found.map(({ name }) => name),
+  );
+  return {
+    pieces: found.map(({ name, source }) => ({ source, target: updatePlace(dir, name), reader: 'root' })),
+    problems: [...found.flatMap(({ problem }) => problem ?? []), ...(missing === undefined ? [] : [missing])],
+  };
 }
 
 /** Every path below `prefix` that the configuration names, whatever the key. */

@@ -17,6 +17,8 @@ const FILES_MAX = 64;
 /** Certificates with their chain take some kB; the configuration has a limit of its own (256 KiB). */
 const FILE_BYTES_MAX = 256 * 1024;
 const ENTRIES_MAX = 1000;
+/** Ours as well, and no configuration of the agent. */
+const OF_UPDATER = /^update(?:\.yaml|-root\.json)(?:\.txt)?$/i;
 /** A folder that was packed with its own folder, twice. */
 const DEPTH_MAX = 3;
 
@@ -84,7 +86,7 @@ export function strayText(path: string): string {
     return `${name}: lies ${deep}; ${right}`;
   }
   const windows = '; Windows adds .txt and hides it (Explorer: View, File name extensions)';
-  const ofLabel = /^(setup-code\.json|hotspot-key)\.txt$/i.exec(base)?.[1];
+  const ofLabel = /^(setup-code\.json|hotspot-key|update\.yaml|update-root\.json)\.txt$/i.exec(base)?.[1];
   if (ofLabel !== undefined) return `${name}: must be named ${lower(ofLabel)}${windows}`;
   if (!isConfigLike(base)) return `${name}: is taken together with a ${CONFIG_NAME} only`;
   const hidden = /\.txt$/i.test(base) ? windows : ', if it is the configuration';
@@ -100,11 +102,13 @@ export function meantFor(wanted: string, paths: readonly string[]): string | und
 
 /** What a person takes for a configuration or a certificate of ours. Files of the desktop begin with a dot. */
 export function looksOurs(name: string): boolean {
-  if (/^(?:enrol\.json|setup-code\.json|hotspot-key)(?:\.txt)?$/i.test(name)) return true;
+  if (/^(?:enrol\.json|setup-code\.json|hotspot-key)(?:\.txt)?$/i.test(name) || OF_UPDATER.test(name))
+    return true;
   return isConfigLike(name) || /^[^.].*\.(?:crt|cer|pem|key|csr|dsse\.json|pub)(?:\.txt)?$/i.test(name);
 }
 
 export function isConfigLike(name: string): boolean {
+  if (OF_UPDATER.test(name)) return false;
   return /^vigie/i.test(name) || /^[^.].*\.ya?ml(?:\.txt)?$/i.test(name);
 }
 

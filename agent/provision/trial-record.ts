@@ -6,8 +6,24 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
+import { Mode } from '../contract/mode.ts';
 
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+/** What the room has ordered is kept by its judge, and never by who is at the pole. */
+const OrderTrial = Type.Object(
+  {
+    /** Waits, for as long as it takes, until the box looks again; its time begins then. */
+    waits: Type.Boolean(),
+    /** What the agent said of itself before; null: it did not answer. */
+    before: Type.Union([
+      Type.Null(),
+      Type.Object({ mode: Mode, camera: Type.String(), journalEntries: Type.Integer({ minimum: 0 }) }),
+    ]),
+  },
+  { additionalProperties: false },
+);
+export type OrderTrial = Static<typeof OrderTrial>;
 
 export const TrialRecord = Type.Object(
   {
@@ -21,6 +37,8 @@ export const TrialRecord = Type.Object(
     endBoottimeS: Type.Number({ minimum: 0 }),
     former: Sha256,
     tried: Sha256,
+    /** Absent: a technician's. */
+    order: Type.Optional(OrderTrial),
   },
   { additionalProperties: false },
 );

@@ -13,7 +13,7 @@ import type { TObject } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
-import { signEnvelope } from '../base/dsse.ts';
+import { publicTextOf, signEnvelope } from '../base/dsse.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { SteadyClock } from '../base/steady-clock.ts';
@@ -190,11 +190,16 @@ export class RestraintController {
 
   /** Signs the statement anew and publishes it. */
   publish(): void {
-    const { publisher, stateDir } = this.#options;
-    const key = this.#trying(() => readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
     const statement = this.#statement();
-    if (key === undefined || statement === undefined) return;
-    publisher?.mode(signEnvelope(MODE_TYPE, JSON.stringify(statement), key));
+    const signed = statement && this.sign(MODE_TYPE, () => statement);
+    if (signed !== undefined) this.#options.publisher?.mode(signed);
+  }
+
+  /** By the key of the journal, whose public half may be in it; undefined where it cannot be read, which is told. */
+  sign(payloadType: string, statement: (publicKey: string) => object): string | undefined {
+    const file = join(this.#options.stateDir, JOURNAL_KEY_FILE);
+    const key = this.#trying(() => readJournalKey(file));
+    return key && signEnvelope(payloadType, JSON.stringify(statement(publicTextOf(key))), key);
   }
 
   report(): RestraintReport {

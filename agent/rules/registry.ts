@@ -1,4 +1,6 @@
 /** From a configured rule to the code that watches for it, when its schedule says so. */
+
+import { Schedule, type ScheduleOptions } from '../base/schedule.ts';
 import type { Config } from '../contract/config.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
@@ -9,7 +11,6 @@ import { IllegalParkingRule } from './illegal-parking.ts';
 import { LineCrossingRule } from './line-crossing.ts';
 import { LoiteringRule } from './loitering.ts';
 import type { Rule } from './rule.ts';
-import { Schedule, type ScheduleOptions } from '../base/schedule.ts';
 import { VehicleInPedestrianZoneRule } from './vehicle-in-pedestrian-zone.ts';
 import { WrongWayRule } from './wrong-way.ts';
 

@@ -151,6 +151,7 @@ t.test('while the camera is not fit to judge by nothing is raised, and what stan
     t.same(told(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
     t.equal(made.blind, true);
     t.equal(made.report.standing, 1);
+    t.same(made.conditions, [kind], 'for whoever has missed the event');
     see(50_000, 51_000, [standing(7, 50_000)]);
     t.match(
       events.at(-1)?.data.cause,
@@ -158,6 +159,7 @@ t.test('while the camera is not fit to judge by nothing is raised, and what stan
       'what was not watched, how long',
     );
     t.same(told(), [`${kind} b-e2 end`]);
+    t.same(made.conditions, []);
     see(51_000, 60_000, [standing(7, 50_000)]);
     t.same(told(), [], 'what stood goes on, under another number');
     t.match(made.counters, { [`camera_${kind.replace('-', '_')}_s`]: 45, blind_s: 45 });

@@ -63,7 +63,7 @@ async function sameResults(t: Test, container: Container): Promise<void> {
   );
   container.write('/root/clip.mp4', readFileSync(clip));
   container.write('/root/two.rgb', readFileSync(rgb));
-  const there = join(container.root, 'usr/lib/vigie', ON_BOX);
+  const there = join(container.root, 'usr/lib/vigie/current', ON_BOX);
   mkdirSync(dirname(there), { recursive: true });
   copyFileSync(join(ROOT, ON_BOX), there);
 
@@ -76,7 +76,7 @@ async function sameResults(t: Test, container: Container): Promise<void> {
   );
   const said = container.run(
     ...words,
-    join('/usr/lib/vigie', ON_BOX),
+    join('/usr/lib/vigie/current', ON_BOX),
     '/root/clip.mp4',
     String(FRAME_BYTES),
     '/root/two.rgb',

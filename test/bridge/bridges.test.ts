@@ -66,7 +66,9 @@ async function start(t: Test, room: Room, bridges: Partial<BridgesConfig>): Prom
   return agent;
 }
 
-const MAIN = new RegExp(`^${ROOT_TOPIC}/(status|health|mode|journal/(head|growth)|evt/.+|snap/.+)$`);
+const MAIN = new RegExp(
+  `^${ROOT_TOPIC}/(status|health|mode|update/reported|journal/(head|growth)|evt/.+|snap/.+)$`,
+);
 const alerts = (heard: Heard): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
 const bothKinds = (heard: Heard): boolean =>
   ['line-crossing', 'loitering'].every((kind) => alerts(heard).some(({ data }) => data.rule.kind === kind));

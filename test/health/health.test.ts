@@ -50,7 +50,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
       detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
       process: { pid: 4242, rssMiB: 203.4, fds: 61 },
     },
-    flow: { report: { standing: 1, episodes: 2, events: 3 } },
+    flow: { report: { standing: 1, episodes: 2, events: 3 }, conditions: ['moved', 'suspended'] },
     outbox,
     delivery: {
       get state() {
@@ -96,6 +96,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
     site: SITE,
     box: BOX,
     mode: 'active',
+    conditions: ['moved', 'suspended'],
     certificate: { notAfter: '2027-01-01T00:00:00.000Z', caNotAfter: null },
     restraint: { installation: false, validUntil: '2027-11-24T14:00:00.000Z' },
     outbox: { store: 'disk', lanes: { alert: { lastSeq: 1, appended: 1 } } },

@@ -1,6 +1,15 @@
 /** The Debian package of this checkout, built once per test run, and a box that is made from it. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
@@ -13,35 +22,96 @@ export const BOX = 'box-1';
 /** Below /usr, which is all that vision sees. */
 const CLIP = '/usr/share/vigie-test/street.avi';
 
+/** In the package: the release that is made the current one where a box has none. */
+const FIRST_RELEASE = 'usr/share/vigie/first-release';
+
 /** Builds it, unless it is there for this very state of the sources; returns its path. */
 export function buildPackage(arch: string): string {
   const out = join(ROOT, '.cache', 'package');
   execFileSync(join(ROOT, 'scripts/package'), ['--arch', arch, '--out', out], { stdio: 'pipe' });
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-  return join(out, `vigie_${version}_${arch}.deb`);
+  return join(out, `vigie_${packageVersion()}_${arch}.deb`);
 }
 
-/** The same package with another version, for an upgrade. */
+/** The updater's, which comes with it. */
+export function updaterPackage(): string {
+  return join(ROOT, '.cache', 'package', `vigie-update_${packageVersion()}_all.deb`);
+}
+
+function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+/** The same package with another version, for an upgrade: it brings another release, one that would run. */
 export function withVersion(t: Test, deb: string, version: string): string {
-  const dir = scratch(t);
-  execFileSync('dpkg-deb', ['-R', deb, join(dir, 'tree')]);
-  execFileSync('sed', ['-i', `s/^Version: .*/Version: ${version}/`, join(dir, 'tree/DEBIAN/control')]);
-  const file = join(dir, `vigie_${version}.deb`);
-  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '-b', join(dir, 'tree'), file], {
-    stdio: 'pipe',
+  return repacked(t, deb, version, (tree) => {
+    const release = join(tree, FIRST_RELEASE);
+    const other = (file: string, from: RegExp, to: string): void => {
+      const text = readFileSync(join(release, file), 'utf8');
+      writeFileSync(join(release, file), text.replace(from, to));
+    };
+    other('VERSION', /"seq":\d+,"version":"[^"]*"/, `"seq":999999,"version":"${version}"`);
+    other('MANIFEST', /^(\.\/VERSION .*sha256digest=)\S+$/m, `$1${'0'.repeat(64)}`);
   });
+}
+
+/** The same program as packages before releases had it: each file at one place, units as files, a stop before files change. */
+export function inOldLayout(t: Test, deb: string, version: string): string {
+  return repacked(t, deb, version, (tree) => {
+    const lib = join(tree, 'usr/lib/vigie');
+    renameSync(join(tree, FIRST_RELEASE), lib);
+    for (const name of ['VERSION', 'MANIFEST']) rmSync(join(lib, name));
+    const plain = (from: string, to: string): void => {
+      rmSync(to);
+      writeFileSync(to, readFileSync(from, 'utf8').replaceAll('/usr/lib/vigie/current/', '/usr/lib/vigie/'));
+    };
+    const units = join(tree, 'usr/lib/systemd/system');
+    for (const unit of readdirSync(units)) {
+      if (unit.endsWith('.d')) rmSync(join(units, unit), { recursive: true });
+      else plain(join(lib, 'systemd', unit), join(units, unit));
+    }
+    for (const kind of ['sysusers', 'tmpfiles'])
+      plain(join(lib, `systemd/vigie.${kind}.conf`), join(tree, `usr/lib/${kind}.d/vigie.conf`));
+    rmSync(join(lib, 'systemd'), { recursive: true });
+    rmSync(join(tree, 'usr/bin/vigie'));
+    symlinkSync('../lib/vigie/dist/agent/cli/main.js', join(tree, 'usr/bin/vigie'));
+    for (const script of ['preinst', 'prerm', 'md5sums']) rmSync(join(tree, 'DEBIAN', script));
+    const postinst = join(tree, 'DEBIAN/postinst');
+    const enabling = readFileSync(postinst, 'utf8').match(/^# Automatically added.*?^# End /gms) ?? [];
+    const restarts =
+      'deb-systemd-invoke restart vigie-page.socket vigie-page.service vigie-renew.timer vigie-hotspot.path';
+    const starts =
+      'deb-systemd-invoke start vigie-vision.socket vigie-restraint.socket vigie-config.socket vigie.service';
+    const booted = `if [ -d /run/systemd/system ]; then ${starts}; ${restarts}; fi || true`;
+    writeFileSync(postinst, `#!/bin/sh\nset -e\n${enabling.join('\n')}\n${booted}\n`);
+  });
+}
+
+function repacked(t: Test, deb: string, version: string, change: (tree: string) => void): string {
+  const dir = scratch(t);
+  const tree = join(dir, 'tree');
+  execFileSync('dpkg-deb', ['-R', deb, tree]);
+  execFileSync('sed', ['-i', `s/^Version: .*/Version: ${version}/`, join(tree, 'DEBIAN/control')]);
+  change(tree);
+  const file = join(dir, `vigie_${version}.deb`);
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '-b', tree, file], { stdio: 'pipe' });
   return file;
 }
 
-export function install(container: Container, deb: string): Said {
+export function install(container: Container, ...debs: readonly string[]): Said {
   mkdirSync(join(container.root, 'root'), { recursive: true });
-  copyFileSync(deb, join(container.root, 'root/vigie.deb'));
-  return container.run('dpkg', '--force-confold', '-i', '/root/vigie.deb');
+  const files = debs.map((deb, index) => {
+    const file = `/root/package-${index}.deb`;
+    copyFileSync(deb, join(container.root, file));
+    return file;
+  });
+  return container.run('dpkg', '--force-confold', '-i', ...files);
 }
 
-/** Its files alone, for a root file system whose packages were never configured. */
+/** Its files alone, for a root file system whose packages were never configured: its release is the current one. */
 export function unpack(container: Container, deb: string): void {
   execFileSync('dpkg-deb', ['-x', deb, container.root]);
+  mkdirSync(join(container.root, 'usr/lib/vigie'));
+  renameSync(join(container.root, FIRST_RELEASE), join(container.root, 'usr/lib/vigie/current'));
 }
 
 const CONFIG = `site: ${SITE}
@@ -84,9 +154,10 @@ allow_anonymous true
 
 /**
  * Everything that a box needs to watch a street: clip, broker, and on the boot partition what a technician puts
- * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration.
+ * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration. Returns the
+ * room's authority.
  */
-export async function provision(t: Test, container: Container, more = ''): Promise<void> {
+export async function provision(t: Test, container: Container, more = ''): Promise<CertificateAuthority> {
   const config = CONFIG + more;
   const authority = new CertificateAuthority(join(scratch(t), 'pki'));
   await authority.start();
@@ -112,4 +183,5 @@ export async function provision(t: Test, container: Container, more = ''): Promi
   container.write(`${partition}/pki/box.crt`, readFileSync(box.cert));
   container.write(`${partition}/pki/box.key`, readFileSync(box.key));
   container.write(`${partition}/notes.txt`, 'mounted on the lamp post, 4 m\n');
+  return authority;
 }

@@ -1,15 +1,17 @@
 /**
  * A Debian 13 of this machine's architecture, or of another one under qemu-user, in which packages are installed and units are booted for real:
- * an overlay on a root file system that is made once (.cache/rootfs-trixie-ARCH, about two minutes).
+ * an overlay on a root file system that is made once (.cache/rootfs-trixie-ARCH-…, about two minutes).
  *
  * systemd wants a pure cgroup v2 tree; each container is started in a mount namespace that has one.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -22,7 +24,7 @@ import { until } from './room.ts';
 
 /** What the package depends on, and what a test needs inside: a broker. */
 const PACKAGES = [
-  'systemd,systemd-sysv,dbus,ca-certificates,openssl,nodejs,mosquitto,mosquitto-clients',
+  'systemd,systemd-sysv,dbus,ca-certificates,openssl,nodejs,zstd,mosquitto,mosquitto-clients',
   'gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav',
 ].join(',');
 /** What every Debian has, and a root file system that is only unpacked must be told. */
@@ -151,6 +153,8 @@ export class Container {
     const child = this.#nspawn;
     if (child === undefined || this.#leader === undefined) throw new Error('it is not booted');
     const gone = new Promise((resolve) => child.once('exit', resolve));
+    // All at once, or the last ones would see the others end, and write that down.
+    for (const pid of processesWith(this.#leader)) signalled(pid, 'SIGSTOP');
     process.kill(this.#leader, 'SIGKILL');
     await gone;
     this.#leader = undefined;
@@ -180,13 +184,37 @@ function initOf(pid: number | undefined): number | undefined {
   return init === undefined ? undefined : Number(init);
 }
 
+/** Of its process namespace. */
+function processesWith(leader: number): number[] {
+  const space = (pid: string): string | undefined => {
+    try {
+      return readlinkSync(`/proc/${pid}/ns/pid`);
+    } catch {
+      // It has ended meanwhile.
+      return undefined;
+    }
+  };
+  const own = space(String(leader));
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => own !== undefined && space(pid) === own).map(Number);
+}
+
+function signalled(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
 export function ownArch(): string {
   return execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
 }
 
-/** Made once; a half-made one has another name. */
+/** Made once for these packages; a half-made one has another name. */
 function baseRoot(arch: string): string {
-  const base = join(ROOT, '.cache', `rootfs-trixie-${arch}`);
+  const packages = createHash('sha256').update(PACKAGES).digest('hex').slice(0, 8);
+  const base = join(ROOT, '.cache', `rootfs-trixie-${arch}-${packages}`);
   if (existsSync(base)) return base;
   const fresh = `${base}.new`;
   rmSync(fresh, { recursive: true, force: true });

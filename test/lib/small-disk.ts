@@ -1,5 +1,5 @@
 /** A small ext4 disk in a file, which can be filled and can fail as a worn SD card does. Needs root. */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -27,8 +27,10 @@ export class SmallDisk {
     return existsSync('/dev/loop-control') ? false : 'a small disk needs loop devices';
   }
 
-  mount(readOnly = false): void {
-    const options = `loop,errors=remount-ro${readOnly ? ',ro' : ''}`;
+  /** `commitS`: the file system writes its log as often by itself. */
+  mount(readOnly = false, commitS?: number): void {
+    const log = commitS === undefined ? '' : `,commit=${commitS}`;
+    const options = `loop,errors=remount-ro${readOnly ? ',ro' : ''}${log}`;
     execFileSync('mount', ['-o', options, this.#image, this.dir], { stdio: 'pipe' });
   }
 
@@ -61,15 +63,52 @@ export class SmallDisk {
   }
 
   /**
+   * The power goes `delayMs` after `text` is first seen in the file, to the millisecond; a program of its own looks, since
+   * this one is too slow. Resolves with the file as it was then; what is never seen is waited for `withinMs`.
+   */
+  cutWhen(file: string, text: RegExp, delayMs: number, withinMs: number): Promise<string> {
+    const script = `import fcntl,os,re,struct,sys,time
+disk,file,text,delay,within=sys.argv[1:]
+fd=os.open(disk,os.O_RDONLY)
+def content():
+    try: return open(file).read()
+    except OSError: return ''
+end=time.monotonic()+float(within)/1000
+while not re.search(text,content()) and time.monotonic()<end: time.sleep(0.0003)
+time.sleep(float(delay)/1000)
+said=content()
+fcntl.ioctl(fd,0x8004587d,struct.pack('I',2))
+sys.stdout.write(said)`;
+    return new Promise((resolve, reject) => {
+      const args = ['-c', script, this.dir, file, text.source, String(delayMs), String(withinMs)];
+      execFile('python3', args, (error, stdout) => (error === null ? resolve(stdout) : reject(error)));
+    });
+  }
+
+  /**
    * What the medium holds after the cut, mounted anew. A copy: where another mount namespace still knows the
    * old mount, the kernel would hand out the same, dead file system again.
    */
-  powerBack(): void {
-    this.unmount();
-    const copy = `${this.#image}-after`;
+  powerBack(commitS?: number): void {
+    // Programs that were killed in a call to the disk end a little later.
+    execFileSync(
+      'sh',
+      [
+        '-c',
+        'for n in 1 2 3 4 5 6 7 8 9; do umount "$1" 2>/dev/null && exit; sleep 0.1; done; umount "$1"',
+        'sh',
+        this.dir,
+      ],
+      { stdio: 'pipe' },
+    );
+    // Two names in turn, so that many cuts do not make a name too long for a path.
+    const copy = this.#image.endsWith('-after')
+      ? this.#image.slice(0, -'-after'.length)
+      : `${this.#image}-after`;
     execFileSync('cp', ['--sparse=always', this.#image, copy]);
+    rmSync(this.#image);
     this.#image = copy;
-    this.mount();
+    this.mount(false, commitS);
   }
 
   /** Puts the file system right, as the next boot's check does; unmounted. */

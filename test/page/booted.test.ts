@@ -13,7 +13,7 @@ import { scratch } from '../lib/paths.ts';
 import { BOX, SITE, until } from '../lib/room.ts';
 
 const skip = Container.unavailable();
-const APP = '/usr/lib/vigie/dist/agent/page/app';
+const APP = '/usr/lib/vigie/current/dist/agent/page/app';
 
 /** A phone within the container: a request each, the answers on standard output. */
 const PHONE = `

@@ -20,6 +20,7 @@ import { CONFIG_REPLY_BYTES_MAX, ConfigReply } from '../../agent/contract/config
 import { ConfigTrials } from '../../agent/provision/config-trial.ts';
 import { durableFiles, type TrialFiles } from '../../agent/provision/trial-files.ts';
 import { orderFor } from '../lib/authority.ts';
+import { cut, FailingPower } from '../lib/failing-power.ts';
 import { scratch } from '../lib/paths.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
 
@@ -237,44 +238,6 @@ void t.test('where disk or systemd refuses, nothing is tried', async (t) => {
     t.strictSame(box.files, ['vigie.yaml'], name);
   }
 });
-
-/** The power goes. */
-class Cut extends Error {}
-
-/** Goes before, within or after the nth thing that is done to a file. */
-class FailingPower implements TrialFiles {
-  #left: number;
-  constructor(at: number) {
-    this.#left = at;
-  }
-  #step(act: () => void, half?: () => void): void {
-    if (this.#left-- === 0) throw new Cut();
-    half?.();
-    if (half !== undefined && this.#left-- === 0) throw new Cut();
-    act();
-  }
-  write(...[file, content, like]: Parameters<TrialFiles['write']>): void {
-    const half = (): void => writeFileSync(`${file}.new`, content.slice(0, content.length >> 1));
-    this.#step(() => durableFiles.write(file, content, like), half);
-  }
-  rename(from: string, to: string): void {
-    this.#step(() => durableFiles.rename(from, to));
-  }
-  remove(file: string): void {
-    this.#step(() => durableFiles.remove(file));
-  }
-}
-
-/** Whether the power went. */
-function cut(act: () => void): boolean {
-  try {
-    act();
-    return false;
-  } catch (error) {
-    if (!(error instanceof Cut)) throw error;
-    return true;
-  }
-}
 
 void t.test('the power goes at every step, and again while it is put back', async (t) => {
   let cuts = 0;

@@ -4,6 +4,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -343,20 +344,19 @@ void t.test('the passphrase', async (t) => {
   t.throws(() => readHotspotKey(join(dir, 'none')), { kind: 'config', message: /cannot be read/ });
 });
 
-void t.test('it comes with the card', async (t) => {
+/** A boot partition with a configuration that is in order. */
+function card(t: Test): { from: string; to: string; take: () => Provisioned } {
   const dir = scratch(t);
   const [from, to] = [join(dir, 'vigie'), join(dir, 'etc')];
   for (const folder of [from, join(to, 'page')]) mkdirSync(folder, { recursive: true });
   const config = configOf({ site: 's', box: 'box-1' }, 'replay');
-  const take = (): Provisioned =>
-    takeFromBootPartition({
-      from,
-      to,
-      now: new Date(),
-      inspect: () => ({ config, problems: [] }),
-      certificateProblems: () => [],
-    });
   writeFileSync(join(from, 'vigie.yaml'), 'site: s');
+  const given = { inspect: () => ({ config, problems: [] }), certificateProblems: () => [] };
+  return { from, to, take: () => takeFromBootPartition({ from, to, now: new Date(), ...given }) };
+}
+
+void t.test('it comes with the card', async (t) => {
+  const { from, to, take } = card(t);
   writeFileSync(join(from, 'Hotspot-Key'), 'short');
   t.match(take(), { state: 'refused', lines: [/refused/, /^hotspot-key: is no passphrase/] });
   writeFileSync(join(from, 'Hotspot-Key'), PASSPHRASE);
@@ -365,4 +365,33 @@ void t.test('it comes with the card', async (t) => {
   t.equal(readHotspotKey(join(to, 'page', 'hotspot-key')), PASSPHRASE);
   t.equal(statSync(join(to, 'page', 'hotspot-key')).mode & 0o777, 0o600, 'for root alone');
   t.notOk(existsSync(join(from, 'Hotspot-Key')) || lines.join().includes(PASSPHRASE));
+});
+
+void t.test('where releases come from, for a box with the updater', async (t) => {
+  const { from, to, take } = card(t);
+  const etc = `${to}-update`;
+  const lay = (name: string, text: string): void => writeFileSync(join(from, name), text);
+  const refused = (line: RegExp): unknown => t.match(take(), { state: 'refused', lines: [/refused/, line] });
+  lay('update.yaml', 'url: https://releases.example/\n');
+  refused(/^update\.yaml: this box has no .*etc-update; install vigie-update/);
+  mkdirSync(etc);
+  refused(/^update-root\.json: must lie here too, beside update\.yaml/);
+  lay('update-root.json', '{}');
+  refused(/^update-root\.json: is no signed root; must be metadata\/root\.json/);
+  lay('update-root.json', JSON.stringify({ signed: { _type: 'root', version: 1 }, signatures: [{}] }));
+  for (const [yaml, line] of [
+    ['url: releases.example\n', /^update\.yaml: url: .*https/],
+    ['rateKiBps: 70\n', /^update\.yaml: url: /],
+    ['url: https://releases.example/\nrate: 7\n', /^update\.yaml: rate: Unexpected property/],
+  ] as const) {
+    lay('update.yaml', yaml);
+    refused(line);
+  }
+  t.strictSame(readdirSync(etc), [], 'nothing of it is taken');
+  lay('update.yaml', 'url: https://releases.example/\nrateKiBps: 70\n');
+  const { state, lines } = take();
+  t.equal(state, 'installed', lines.join());
+  t.strictSame(readdirSync(etc).sort(), ['root.json', 'update.yaml']);
+  t.equal(statSync(join(etc, 'update.yaml')).mode & 0o777, 0o600, 'root’s alone');
+  t.strictSame(readdirSync(from), ['result.txt'], 'and it is taken from the card');
 });

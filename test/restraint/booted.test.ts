@@ -4,15 +4,18 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { loadConfig } from '../../agent/config/load.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
+import { LOGS_SOCKET, LogsResult } from '../../agent/contract/diagnosis.ts';
 import type { ToVision } from '../../agent/contract/link.ts';
 import type { LocalMode } from '../../agent/contract/mode.ts';
 import { permitReplay } from '../../agent/restraint/permit.ts';
 import { LOCAL_MODE_FILE } from '../../agent/restraint/places.ts';
 import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
+import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
 import { MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { buildPackage, install, provision } from '../lib/box-package.ts';
@@ -34,7 +37,7 @@ interface Stolen {
 
 /** One request, its answer on standard output. */
 const ASK = `import { createConnection } from 'node:net';
-const socket = createConnection('/run/vigie-config/config.sock', () => socket.write(process.argv[2] + '\\n'));
+const socket = createConnection(process.argv[3] ?? '/run/vigie-config/config.sock', () => socket.write(process.argv[2] + '\\n'));
 socket.pipe(process.stdout);`;
 
 type Start = Extract<ToVision, { kind: 'start' }>;
@@ -137,7 +140,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     const permit = permitReplay(config);
     const settings = {
       ...visionSettings(config, permit, { mode: 'live', camera }),
-      modelDir: '/usr/lib/vigie/models',
+      modelDir: '/usr/lib/vigie/current/models',
     };
     const order = container.read('/etc/vigie/authorisation.dsse.json');
     const denied = (start: Partial<Start>, why: RegExp, how: string): void => {
@@ -194,7 +197,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     t.match(keep('suspended'), { status: 0 });
     await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
     await attacked.stands(t, 'suspended', /put back.*root.*order of the court/, 'the whole folder put back');
-    const fork = `const { Journal } = await import('/usr/lib/vigie/dist/agent/restraint/journal/journal.js');
+    const fork = `const { Journal } = await import('/usr/lib/vigie/current/dist/agent/restraint/journal/journal.js');
       const journal = new Journal({ stateDir: '${STATE}', origin: 'vigie/site-1/box-1' });
       journal.start();
       journal.append({ at: new Date().toISOString(), type: 'clock-step', stepMs: 1 });`;
@@ -211,7 +214,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     if (camera === undefined) throw new Error('the box has a camera');
     const settings = {
       ...visionSettings(config, permitReplay(config), { mode: 'live', camera }),
-      modelDir: '/usr/lib/vigie/models',
+      modelDir: '/usr/lib/vigie/current/models',
     };
     const order = container.read('/etc/vigie/authorisation.dsse.json');
     t.match(attacked.steal({ kind: 'start', settings, order }), {
@@ -255,6 +258,27 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       /"suspended":true/.test(container.read('/var/lib/vigie-restraint/suspension.json'));
     await until(t, 'root has it on record', recorded, PATIENCE_MS);
     t.match(attacked.resume(), { status: 0 });
+  });
+
+  await t.test('lines of the log are the agent’s to ask for, and are all that it gets', async (t) => {
+    container.write('/home/ask.mjs', ASK);
+    const ask = (user: string): Said =>
+      container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', '{"bytesMax":100000}', LOGS_SOCKET);
+    for (const user of ['vigie-page', 'vigie-vision', 'nobody'])
+      t.match(ask(user), { out: '', err: /EACCES/ }, `${user} may not`);
+    t.notMatch(
+      attacked.asVigie('journalctl', '-u', 'vigie', '-q'),
+      { out: /agent started/ },
+      'nor by itself',
+    );
+    const answer: unknown = JSON.parse(ask('vigie').out);
+    if (!Value.Check(LogsResult, answer)) throw new Error(JSON.stringify(answer));
+    const lines = logLines(answer);
+    t.ok(
+      lines.some((line) => /node\[\d+\]: .*"name":"vigie"/.test(line)),
+      lines.slice(-3).join('\n'),
+    );
+    t.equal(lines.length, answer.lines);
   });
 
   await t.test('a configuration on trial is the page’s to ask for, and root’s to keep', async (t) => {

@@ -88,10 +88,11 @@ void t.test('a box has its own topics and nobody else’s; the room reads and ac
 
 void t.test('what the programs write is allowed to whom they belong to, and to nobody else', async (t) => {
   const room = await makeRoom(t);
-  const [box, operator, witness] = await Promise.all(
-    ['box-a', 'room', 'witness'].map((name) => connect(t, room, name)),
-  );
-  if (box === undefined || operator === undefined || witness === undefined) throw new Error('three clients');
+  const client = (name: string): Promise<Client> => connect(t, room, name);
+  const [box, operator, witness] = [await client('box-a'), await client('room'), await client('witness')];
+  const [fleet, metrics] = [await client('fleet'), await client('metrics')];
+  await metrics.client.subscribeAsync('#', { qos: 1 });
+  await fleet.client.subscribeAsync('vigie/+/+/evt/#', { qos: 1 });
   const topics = topicsOf(SITE, 'box-a');
   const ofBox = [
     ...[
@@ -101,19 +102,31 @@ void t.test('what the programs write is allowed to whom they belong to, and to n
       topics.probe,
       topics.journalHead,
       topics.journalProvenHead,
+      topics.updateReported,
     ],
     ...[topics.event('alert', 'loitering'), topics.snapshot('e-1')],
     topics.replyTo(`${topics.root}/reply/token`) ?? '',
   ];
   const ofRoom = [topics.ack, topics.command, topics.commandAll, topics.verdict];
+  const ofFleet = [topics.updateDesired, topics.configDesired];
   const refused = async (client: Client, written: readonly string[], who: string): Promise<void> => {
     for (const topic of written) t.equal(await client.publish(topic), DENIED, `${topic} is not ${who}`);
   };
   for (const topic of ofBox) t.equal(await box.publish(topic), 0, topic);
   for (const topic of ofRoom) t.equal(await operator.publish(topic), 0, topic);
   t.equal(await witness.publish(topics.journalWitnessed), 0);
-  await refused(operator, [...ofBox, topics.journalWitnessed], 'the room’s');
-  await refused(witness, [...ofBox, ...ofRoom], 'the witness’s');
+  for (const topic of [...ofFleet, topics.command, topics.commandAll]) {
+    t.equal(await fleet.publish(topic), 0, topic);
+  }
+  await refused(operator, [...ofBox, ...ofFleet, topics.journalWitnessed], 'the room’s');
+  await refused(witness, [...ofBox, ...ofRoom, ...ofFleet], 'the witness’s');
+  await refused(fleet, [...ofBox, topics.ack, topics.verdict, topics.journalWitnessed], 'the fleet’s');
+  await refused(metrics, [...ofBox, ...ofRoom, ...ofFleet, topics.journalWitnessed], 'the metrics’');
+  const read = [topics.status, topics.health, topics.mode, topics.updateReported];
+  // What is for all boxes of a site everybody may read: it is signed, and says nothing of a box.
+  const heard = (): string[] => metrics.heard.filter((topic) => topic !== topics.commandAll).sort();
+  await until(t, 'both have read', () => heard().length >= read.length && fleet.heard.length > 0);
+  t.strictSame(heard(), [...read].sort(), 'of the boxes the metrics read no more than these');
   await refused(box, [topics.commandAll], 'a box’s');
 });
 
@@ -148,7 +161,7 @@ void t.test('the retained messages of 1,500 boxes come whole, also after a resta
   await all();
 });
 
-void t.test('the largest message of a box passes, what no box sends does not', async (t) => {
+void t.test('the largest message of a box passes, what neither box nor room sends does not', async (t) => {
   const room = await makeRoom(t);
   const box = await connect(t, room, 'box-a');
   const topic = `vigie/${SITE}/box-a/evt/alert/loitering`;
@@ -158,7 +171,7 @@ void t.test('the largest message of a box passes, what no box sends does not', a
     closed = true;
   });
   box.client.on('error', () => undefined);
-  box.client.publish(topic, Buffer.alloc(310_000), { qos: 1 });
+  box.client.publish(topic, Buffer.alloc(610_000), { qos: 1 });
   await until(t, 'the connection is ended', () => closed);
   t.ok(closed, 'larger than any message of the contract');
 });

@@ -100,6 +100,9 @@ void t.test('a card as a file: written, read back, and what the box finds', asyn
   writeFileSync(join(site.folder, 'boxes', BOX, 'vigie_0.1.0_arm64.deb'), randomBytes(300_000));
   const before = createHash('sha256').update(readFileSync(image)).digest('hex');
   const target = join(dir, 'card.img');
+  writeFileSync(join(site.folder, 'update.yaml'), 'url: https://releases.example/\n');
+  refused(t, await cardOf(made, { toFile: target }), /update\.yaml and update-root\.json go together/, 'one');
+  writeFileSync(join(site.folder, 'update-root.json'), '{}');
   const fingerprint = new X509Certificate(readFileSync(join(site.folder, 'ca.crt'))).fingerprint256;
   const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--to-file', target];
   const enrol = ['--room', ROOM, '--token', TOKEN, '--page-fingerprint', fingerprint];
@@ -124,7 +127,7 @@ void t.test('a card as a file: written, read back, and what the box finds', asyn
       ...['authorisation.dsse.json', 'authority.pub', 'enrol.json', 'hotspot-key', 'pki', 'pki/ca.crt'].map(
         (name) => `vigie/${name}`,
       ),
-      ...['setup-code.json', 'vigie.yaml'].map((name) => `vigie/${name}`),
+      ...['setup-code.json', 'update-root.json', 'update.yaml', 'vigie.yaml'].map((name) => `vigie/${name}`),
     ].sort(),
   );
   const found = findFiles(join(boot, 'vigie'));

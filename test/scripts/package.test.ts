@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { MAYOR, PREFECT } from '../lib/authority.ts';
 import { BootedBox, outboxIds, PATIENCE_MS } from '../lib/booted-box.ts';
-import { BOX, buildPackage, install, provision, SITE, withVersion } from '../lib/box-package.ts';
+import { BOX, buildPackage, inOldLayout, install, provision, SITE, withVersion } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
@@ -21,7 +21,7 @@ const deb = skip === false ? buildPackage(arch) : '';
 void t.test('what is in the package', { skip }, async (t) => {
   const listed = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8', maxBuffer: 1e8 });
   const files = listed.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
-  const modules = files.filter((file) => file.startsWith('/usr/lib/vigie/node_modules/'));
+  const modules = files.filter((file) => file.startsWith('/usr/share/vigie/first-release/node_modules/'));
   for (const dev of [
     'typescript',
     'tap',
@@ -66,7 +66,7 @@ void t.test('what is in the package', { skip }, async (t) => {
   }
   const field = (name: string): string =>
     execFileSync('dpkg-deb', ['-f', deb, name], { encoding: 'utf8' }).trim();
-  t.match(field('Depends'), /nodejs \(>= 20\).*gstreamer1\.0-libav/s, 'Debian’s node and GStreamer');
+  t.match(field('Depends'), /nodejs \(>= 20\.17~\).*gstreamer1\.0-libav/s, 'Debian’s node and GStreamer');
   const [mb, installedMb] = [statSync(deb).size / 1e6, Number(field('Installed-Size')) / 1000];
   t.ok(mb < 40 && installedMb < 110, `${mb.toFixed(1)} MB, ${installedMb.toFixed(0)} MB installed`);
 });
@@ -85,8 +85,16 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   container.write('/etc/default/vigie', 'VIGIE_LOG=debug\n');
   container.write('/var/lib/vigie/outbox.db', 'rows');
   const newer = withVersion(t, deb, '99.0.0');
-  t.match(install(container, newer), { status: 0 }, 'upgrades');
+  const current = container.run('readlink', '/usr/lib/vigie/current').out.trim();
+  t.match(current, /^releases\/\d+-\d+\.\d+\.\d+$/);
+  const said = install(container, newer);
+  t.match(said, { status: 0 }, 'upgrades');
+  t.match(
+    said.out,
+    /^vigie: the running release .* stays; `vigie-update from-package` switches to 999999-99/m,
+  );
   t.match(container.run('dpkg-query', '-W', 'vigie').out, /99\.0\.0/);
+  t.equal(container.run('readlink', '/usr/lib/vigie/current').out.trim(), current, 'what runs stays');
   const kept = (): string[] =>
     ['/etc/vigie/vigie.yaml', '/etc/default/vigie', '/var/lib/vigie/outbox.db'].map((file) =>
       container.read(file),
@@ -96,6 +104,8 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   t.match(container.run('dpkg', '-r', 'vigie'), { status: 0 }, 'is removed');
   t.strictSame(kept(), mine, 'removal keeps configuration and data');
   t.notOk(existsSync(join(container.root, 'usr/lib/vigie')), 'and no program');
+  t.match(install(container, newer), { status: 0 }, 'comes again');
+  t.match(container.run('vigie', '--version'), { status: 0 }, 'whole');
   t.match(container.run('dpkg', '-P', 'vigie'), { status: 0 }, 'is purged');
   const left = container.run(
     'find',
@@ -185,7 +195,7 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
 
 void t.test('booted', { skip }, async (t) => {
   const container = new Container(t);
-  t.match(install(container, deb), { status: 0 });
+  t.match(install(container, inOldLayout(t, deb, '0.0.9')), { status: 0 });
   await provision(t, container);
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   // A watchdog time for a test; the unit's own is checked by the test of units.
@@ -193,6 +203,20 @@ void t.test('booted', { skip }, async (t) => {
   await container.boot(t);
   const box = new BootedBox(t, container);
   await box.watches('starts');
+
+  await t.test('from a package before there were releases', async (t) => {
+    const before = box.agent;
+    t.match(install(container, deb), { status: 0, err: '' });
+    t.not(box.agent, before, 'another agent');
+    await box.watches('after it');
+    t.notOk(existsSync(join(container.root, 'usr/lib/vigie/dist')), 'nothing is left of it');
+    t.match(container.run('cat', `/proc/${box.agent}/cmdline`).out, /\/usr\/lib\/vigie\/current\//);
+    for (const unit of ['vigie.service', 'vigie-renew.timer', 'vigie-provision.service'])
+      t.match(container.run('systemctl', 'is-enabled', unit).out, /^enabled/, unit);
+    const running = { agent: box.agent, vision: box.vision };
+    t.match(install(container, withVersion(t, deb, '98.0.0')), { status: 0, out: /release .* stays/ });
+    t.strictSame({ agent: box.agent, vision: box.vision }, running, 'a newer package restarts nothing');
+  });
 
   await t.test('the boot partition is taken once', async (t) => {
     const partition = '/boot/firmware/vigie';
@@ -212,7 +236,7 @@ void t.test('booted', { skip }, async (t) => {
     const sees = (path: string): boolean =>
       container.run('nsenter', '-t', String(box.vision), '-m', '-r', '/usr/bin/test', '-e', path).status ===
       0;
-    t.ok(sees('/usr/lib/vigie/package.json'), 'its program (control)');
+    t.ok(sees('/usr/lib/vigie/current/package.json'), 'its program (control)');
     for (const path of ['/etc/vigie', '/var/lib/vigie', '/run/credentials', '/run/systemd/notify', '/boot']) {
       t.notOk(sees(path), `no ${path}`);
     }

@@ -226,7 +226,17 @@ void t.test('help and what nobody knows are answered before anything is set up',
       [],
       /^evaluate: name one of detector, tracks, events, gating, bytes, redaction \(see --help\)\n$/,
     ],
+    [
+      'fleet',
+      ['release'],
+      /^fleet: name one of keygen, make, sign, publish, refresh, list, withdraw, renew \(see --help\)\n$/,
+    ],
+    ['fleet', ['release', 'sign', 'a', 'b'], /^fleet: unknown argument 'b' \(see --help\)\n$/],
+    ['fleet', ['release', 'sign', 'a', '--key'], /^fleet: --key needs a value \(see --help\)\n$/],
     ['evaluate', ['colours'], /^evaluate: unknown argument 'colours' \(see --help\)\n$/],
+    ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
+    ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
+    ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
     ['build-model', ['--activation', 'u7'], /^build-model: --activation takes u8 or s8, not 'u7'/],
   ];
   for (const [name, args, said] of cases) {
@@ -238,6 +248,11 @@ void t.test('help and what nobody knows are answered before anything is set up',
     /Usage: scripts\/evaluate bytes/,
     'each command has its help',
   );
+  t.match(
+    call('fleet', 'release', 'make', '--help').stdout,
+    /^Usage: scripts\/fleet release make \[options\]\n/,
+    'commands of commands too',
+  );
   call('soak', '--hours', '0.5', '--json');
   t.match(tried(), /dpkg-query|apt-get/, 'what is known goes on to the set-up (control)');
 });
@@ -245,7 +260,7 @@ void t.test('help and what nobody knows are answered before anything is set up',
 void t.test('who ends a program while it sets up ends the set-up too', async (t) => {
   const setUp = /^[^#]*\bset_up /m;
   const names = WRAPPERS.filter((name) => setUp.test(readFileSync(join(scripts, name), 'utf8')));
-  t.match(names.sort(), ['bench', 'demo', 'evaluate', 'flash', 'package', 'room', 'soak', 'test']);
+  t.match(names.sort(), ['bench', 'demo', 'evaluate', 'flash', 'fleet', 'package', 'room', 'soak', 'test']);
   for (const name of WRAPPERS) {
     const called = /scripts\/setup"? --for/.test(readFileSync(join(scripts, name), 'utf8'));
     t.equal(called, false, `${name}: calls the set-up by set_up only`);
@@ -254,7 +269,11 @@ void t.test('who ends a program while it sets up ends the set-up too', async (t)
 });
 
 /** Of programs that do nothing without a command. */
-const COMMANDS: Readonly<Record<string, string[]>> = { evaluate: ['bytes'], flash: ['label'] };
+const COMMANDS: Readonly<Record<string, string[]>> = {
+  evaluate: ['bytes'],
+  flash: ['label'],
+  fleet: ['release', 'list'],
+};
 
 /** Ends `name` by TERM in a checkout whose set-up is one long step, of a command that ignores TERM. */
 async function endedInSetUp(t: Test, name: string): Promise<void> {

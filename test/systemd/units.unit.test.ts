@@ -17,9 +17,12 @@ import { packageRoot } from '../../agent/base/package-root.ts';
 import { DEFAULT_PAGE_SOCKET, DEFAULT_SETUP_CODE } from '../../agent/cli/page-places.ts';
 import { DEFAULT_STATE_DIR } from '../../agent/cli/state-dir.ts';
 import { CONFIG_SOCKET, TRIAL_S } from '../../agent/contract/config-trial.ts';
+import { LOGS_SOCKET, RENEW_FILE } from '../../agent/contract/diagnosis.ts';
 import { ENROL_STATUS_FILE } from '../../agent/contract/enrolment.ts';
 import { OPEN_HOTSPOT_FILE } from '../../agent/contract/hotspot.ts';
 import { ROOT_RECORD_DIR, ROOT_RECORD_SOCKET } from '../../agent/contract/root-record.ts';
+import { CONFIG_ORDER_FILE, UPDATE_DIR } from '../../agent/contract/update.ts';
+import { LOCAL_MODE_FILE } from '../../agent/restraint/places.ts';
 
 const unitDir = join(packageRoot(), 'systemd');
 const UNITS = [
@@ -32,8 +35,11 @@ const UNITS = [
   'vigie-certificates.service',
   'vigie-renew.service',
   'vigie-renew.timer',
+  'vigie-renew.path',
   'vigie-restraint.socket',
   'vigie-restraint@.service',
+  'vigie-logs.socket',
+  'vigie-logs@.service',
   'vigie-page.socket',
   'vigie-page.service',
   'vigie-hotspot.service',
@@ -42,6 +48,9 @@ const UNITS = [
   'vigie-config@.service',
   'vigie-trial-end.service',
   'vigie-trial-end.timer',
+  'vigie-config-order.service',
+  'vigie-config-order.path',
+  'vigie-config-order.timer',
 ];
 const NO_TOOL = 'systemd is not installed';
 
@@ -89,10 +98,12 @@ void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO
     ['vigie-renew.service', 28],
     ['vigie-certificates.service', 18],
     ['vigie-restraint@.service', 18],
+    ['vigie-logs@.service', 12],
     ['vigie-page.service', 15],
     ['vigie-hotspot.service', 18],
     ['vigie-config@.service', 18],
     ['vigie-trial-end.service', 18],
+    ['vigie-config-order.service', 18],
   ] as const) {
     const { status, stdout } = spawnSync('systemd-analyze', [
       'security',
@@ -155,6 +166,9 @@ void t.test('what a unit must say', async (t) => {
   t.ok(ofAgent.includes('VIGIE_PAGE_SOCKET=/run/vigie-link/page.sock'), 'and where the page asks');
   t.ok(valuesOf('vigie.service', 'ReadWritePaths').includes('-/run/vigie-link'), 'where it may listen');
   t.ok(ofAgent.includes(`VIGIE_RESTRAINT_SOCKET=${ROOT_RECORD_SOCKET}`), 'and that of root’s record');
+  t.ok(ofAgent.includes(`VIGIE_LOGS_SOCKET=${LOGS_SOCKET}`), 'and that of the log');
+  t.ok(ofAgent.includes(`VIGIE_UPDATE_DIR=${UPDATE_DIR}`), 'and where the updater tells');
+  t.strictSame(valuesOf('vigie-logs.socket', 'ListenStream'), [LOGS_SOCKET]);
   t.strictSame(valuesOf('vigie-restraint.socket', 'ListenStream'), [ROOT_RECORD_SOCKET]);
   for (const of of [ofAgent, environment])
     t.ok(of.includes(`VIGIE_RESTRAINT_DIR=${ROOT_RECORD_DIR}`), 'both know where it is kept');
@@ -214,10 +228,20 @@ void t.test('the page sees nothing but its own folder, and nobody but the networ
   const folders = readFileSync(join(unitDir, 'vigie.tmpfiles.conf'), 'utf8');
   t.match(folders, `d ${dirname(DEFAULT_SETUP_CODE)} 0750 root vigie-page -`);
   t.match(folders, `d ${dirname(DEFAULT_PAGE_SOCKET)} 2750 vigie vigie-page -`);
-  for (const unit of ['vigie-hotspot.service', 'vigie-hotspot.path'])
-    t.match(valuesOf(unit, 'ConditionPathExists'), [/\/hotspot-key$/], unit);
+  t.match(valuesOf('vigie-hotspot.service', 'ConditionPathExists'), [/\/hotspot-key$/]);
+  // What such a unit would wait for may come after the boot, and a condition that was not met is never asked again.
+  for (const unit of ['vigie-hotspot.path', 'vigie-renew.path', 'vigie-config-order.path'])
+    t.strictSame(valuesOf(unit, 'ConditionPathExists'), [], `${unit}: looks from the boot on`);
+  t.strictSame(
+    valuesOf('vigie-config-order.path', 'PathChanged'),
+    [CONFIG_ORDER_FILE, LOCAL_MODE_FILE].map((name) => `${DEFAULT_STATE_DIR}/${name}`),
+  );
   t.strictSame(valuesOf('vigie-hotspot.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${OPEN_HOTSPOT_FILE}`]);
-  t.strictSame(valuesOf('vigie-hotspot.service', 'StateDirectory'), [basename(ROOT_RECORD_DIR)]);
+  t.strictSame(valuesOf('vigie-renew.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${RENEW_FILE}`]);
+  for (const unit of ['vigie-hotspot.service', 'vigie-renew.service']) {
+    t.strictSame(valuesOf(unit, 'StateDirectory'), [basename(ROOT_RECORD_DIR)], unit);
+    t.match(valuesOf(unit, 'ExecStart'), [` --state ${DEFAULT_STATE_DIR}`], unit);
+  }
 });
 
 const QUADLET = '/usr/libexec/podman/quadlet';

@@ -5,7 +5,7 @@ import { type LogLevel, makeLogger } from '../../base/log.ts';
 import { StateLock } from '../../base/state-lock.ts';
 import { inspectConfig, loadConfig } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
-import { type Finding, failed, findingText, ok, unknown } from '../../contract/finding.ts';
+import { type Finding, failed, findingText, OF_THE_AGENT, ok, unknown } from '../../contract/finding.ts';
 import { statusFindings } from '../../local/findings.ts';
 import { probeBroker } from '../../mqtt/probe.ts';
 import { permitReplay } from '../../restraint/permit.ts';
@@ -30,8 +30,6 @@ export interface DoctorOptions {
   readonly benchmark?: boolean;
 }
 
-/** Findings of a running agent that doctor would else look for itself. */
-const ASKED: readonly string[] = ['mode', 'camera', 'analysis', 'detector'];
 /** A broker on the other side of a mobile link answers within a second; ten is no answer. */
 const BROKER_TIMEOUT_MS = 10_000;
 
@@ -51,27 +49,36 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     else print(...benchmarkText(result).split('\n'));
     return 0;
   }
-  const { problems } = inspectConfig(file, { env: process.env, mode: 'check' });
   if (!json && process.stderr.isTTY) process.stderr.write(`watching the camera for ${seconds} s …\r`);
   // The camera takes the longest: the others are asked meanwhile.
-  const [vision, clock, broker] = await Promise.all([
+  const [vision, others] = await Promise.all([
     eyes(config, state, seconds),
-    clockFinding(),
-    tryBroker(config),
+    checksBesideCamera(file, config, state),
   ]);
-  const findings = [
+  const findings = [...others, ...vision];
+  const failures = findings.filter((finding) => finding.state === 'failed').length;
+  if (json) printJson({ ok: failures === 0, findings });
+  else print(...findings.flatMap((finding) => findingText(finding).split('\n')));
+  return failures === 0 ? 0 : 1;
+}
+
+/** For a running agent too, which knows the rest; throws ConfigProblems as `doctor`. */
+export async function checksBesideAgent(file: string, state: string): Promise<readonly Finding[]> {
+  const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
+  return checksBesideCamera(file, config, state);
+}
+
+async function checksBesideCamera(file: string, config: Config, state: string): Promise<Finding[]> {
+  const { problems } = inspectConfig(file, { env: process.env, mode: 'check' });
+  const [clock, broker] = await Promise.all([clockFinding(), tryBroker(config)]);
+  return [
     ok('config', `${file}: ${config.rules.length} rules`),
     ...fileFindings(config, problems),
     stateFinding(state),
     diskFinding(state, config),
     clock,
     broker,
-    ...vision,
   ];
-  const failures = findings.filter((finding) => finding.state === 'failed').length;
-  if (json) printJson({ ok: failures === 0, findings });
-  else print(...findings.flatMap((finding) => findingText(finding).split('\n')));
-  return failures === 0 ? 0 : 1;
 }
 
 /** What a running agent says of camera and detector; where none runs, what a look of our own says, if it may be. */
@@ -79,7 +86,7 @@ async function eyes(config: Config, dir: string, seconds: number): Promise<Findi
   if (config.camera === undefined) return tryOut(config, undefined, seconds);
   if (existsSync(dir) && StateLock.isHeld(dir)) {
     const status = await localStatus(dir);
-    return statusFindings(status).filter(({ name }) => ASKED.includes(name));
+    return statusFindings(status).filter(({ name }) => OF_THE_AGENT.includes(name));
   }
   const { look, findings } = mayLook(config, dir, recordFor(dir));
   const tried = await tryOut(config, look, seconds);

@@ -6,11 +6,16 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
+import { loadConfig } from '../../config/load.ts';
+import { RENEW_FILE } from '../../contract/diagnosis.ts';
 import { enrol } from '../../provision/enrol.ts';
 import { EnrolFiles } from '../../provision/enrol-files.ts';
 import { EnrolReport } from '../../provision/enrol-report.ts';
 import { endOf, type Renewal, type RenewOptions, renewBox, renewPage } from '../../provision/renew.ts';
 import { print } from '../print.ts';
+import { stateDir } from '../state-dir.ts';
+import { assertOwn } from './restraint.ts';
+import { RoomCommand } from './room-command.ts';
 
 const SYSTEMCTL_WITHIN_MS = 20_000;
 const run = promisify(execFile);
@@ -25,6 +30,11 @@ export interface RenewCommandOptions {
   readonly to: string;
   readonly status: string;
   readonly now?: true;
+  /** At once too, where the room has commanded it. */
+  readonly ordered?: true;
+  readonly config: string;
+  readonly state?: string;
+  readonly folder: string;
 }
 
 /** Goes on until the box is enrolled; returns the exit code. */
@@ -51,7 +61,9 @@ export async function provisionEnrol({ from, to, status }: EnrolCommandOptions):
 }
 
 /** One run of the timer; returns the exit code. */
-export async function provisionRenew({ to, status, now }: RenewCommandOptions): Promise<number> {
+export async function provisionRenew(options: RenewCommandOptions): Promise<number> {
+  const { to, status } = options;
+  const now = options.now === true || (options.ordered === true && isOrdered(options));
   const files = new EnrolFiles(to);
   const report = new EnrolReport({ statusFile: status, say: print });
   const common = { files, boxClock: { say: print }, signal: stopSignal() };
@@ -69,6 +81,27 @@ export async function provisionRenew({ to, status, now }: RenewCommandOptions): 
   }
   await pageCertificate(common);
   return renewal === undefined || renewal.state === 'renewed' ? 0 : 1;
+}
+
+/** By the room's command, which root judges by its own configuration. */
+function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
+  const command = new RoomCommand({
+    ...{ op: 'renew-certificate', file: RENEW_FILE, countersFile: 'renew-counters.json' },
+    ...{ stateDir: stateDir(state, process.env), folder, clock: systemClock },
+    config: () => {
+      assertOwn(config);
+      return loadConfig(config, { env: process.env, mode: 'check', files: false });
+    },
+  });
+  const asked = command.look();
+  if (asked === undefined) return false;
+  if ('args' in asked) {
+    print('the room’s command: renew now');
+    return true;
+  }
+  // It was obeyed when it came, and lies there until the next one.
+  if (asked.code !== 'replayed') print(`the room’s command is refused: ${asked.refused}`);
+  return false;
 }
 
 /** What an installation that was cut off has left. */

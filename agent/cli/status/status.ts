@@ -4,6 +4,7 @@ import { statusFindings } from '../../local/findings.ts';
 import { printJson } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
 import { localStatus } from './local.ts';
+import { releaseFindings } from './release.ts';
 import { statusText } from './screen.ts';
 
 export interface StatusOptions {
@@ -17,7 +18,7 @@ const WIDTH_ELSEWHERE = 80;
 export async function status(options: StatusOptions): Promise<number> {
   const { env, stdout } = process;
   const status = await localStatus(stateDir(options.state, env));
-  const findings = statusFindings(status);
+  const findings = [...statusFindings(status), ...releaseFindings(env)];
   const well = findings.every(({ state }) => state !== 'failed');
   if (options.json) {
     printJson({ ok: well, findings, ...status });

@@ -1,14 +1,24 @@
 /**
  * What the journal knows of what restrains the box, so that a file that is missing, or was put back from an older copy,
- * is found: whose orders it obeys, whether it is suspended, which commands it has obeyed, and when its clock was right.
+ * is found: whose orders it obeys, whether it is suspended, which commands it has obeyed, how far root's updates are told,
+ * and when its clock was right.
  */
-import type { JournalContent, RestraintKnown } from '../../contract/journal.ts';
+import type { JournalContent, RestraintKnown, RolloutsKnown } from '../../contract/journal.ts';
 
 export class Known {
   #authority: string | null = null;
   #suspension: RestraintKnown['suspension'] = null;
   readonly #commands = new Map<string, number>();
+  #rollouts: RolloutsKnown = {};
   #confirmedMs: number | undefined;
+
+  /** With the same knowledge, to learn what may not get into the journal. */
+  copy(): Known {
+    const other = new Known();
+    other.#restore(this.summary);
+    other.#confirmedMs = this.#confirmedMs;
+    return other;
+  }
 
   /** Takes the next entry in; they come in the journal's order. */
   learn(content: JournalContent): void {
@@ -35,9 +45,21 @@ export class Known {
       case 'command':
         this.#obeyed(content.keyid, content.counter);
         return;
+      case 'rollout': {
+        const { what, n, noted } = content;
+        // The newest counts, though it be lower: the journal tells of that itself.
+        this.#rollouts = { ...this.#rollouts, [what]: { n, noted } };
+        return;
+      }
       default:
         return;
     }
+  }
+
+  /** The same; returns it. */
+  learnt(content: JournalContent): JournalContent {
+    this.learn(content);
+    return content;
   }
 
   /** Fingerprint of the key whose orders the box obeys; undefined: none is known. */
@@ -55,6 +77,11 @@ export class Known {
     return this.#commands;
   }
 
+  /** The newest entry of root's history and of its state of the configuration. */
+  get rollouts(): RolloutsKnown {
+    return this.#rollouts;
+  }
+
   /** The newest time of a clock that was set, ms since the epoch. */
   get confirmedMs(): number | undefined {
     return this.#confirmedMs;
@@ -63,12 +90,13 @@ export class Known {
   /** For the entries from which `learn` begins anew. */
   get summary(): RestraintKnown {
     const commands = Object.fromEntries(this.#commands);
-    return { authority: this.#authority, suspension: this.#suspension, commands };
+    return { authority: this.#authority, suspension: this.#suspension, commands, rollouts: this.#rollouts };
   }
 
-  #restore({ authority, suspension, commands }: RestraintKnown): void {
+  #restore({ authority, suspension, commands, rollouts = {} }: RestraintKnown): void {
     this.#authority = authority;
     this.#suspension = suspension;
+    this.#rollouts = rollouts;
     for (const [keyid, counter] of Object.entries(commands)) this.#obeyed(keyid, counter);
   }
 
@@ -81,3 +109,6 @@ export class Known {
     this.#commands.set(keyid, Math.max(counter, this.#commands.get(keyid) ?? 0));
   }
 }
+
+/** The whole of what is known stands in it. */
+export const isSummary = (content: JournalContent): boolean => 'restraint' in content;

@@ -27,7 +27,7 @@ import { assertFirstJournal } from '../pin.ts';
 import { changesBetween, hashesOf } from './changes.ts';
 import { Journal } from './journal.ts';
 import { JOURNAL_DIR } from './key.ts';
-import { Known } from './known.ts';
+import { isSummary, Known } from './known.ts';
 import { CHECKPOINT } from './layout.ts';
 import { JournalRetention } from './retention.ts';
 
@@ -82,7 +82,7 @@ export class JournalRecorder {
   readonly #retention: JournalRetention;
   readonly #hashes: ReturnType<typeof hashesOf>;
   #opened = false;
-  readonly #known = new Known();
+  #known = new Known();
   /** When a clock that was set last wrote here, before this start, ms since the epoch. */
   #confirmedBeforeMs: number | undefined;
   #pending: Pending[] = [];
@@ -139,12 +139,10 @@ export class JournalRecorder {
   }
 
   /** What it knows of what restrains the box; undefined while it cannot be read. */
-  get known():
-    | (Pick<Known, 'authority' | 'suspension' | 'commands'> & { confirmedBeforeMs: number | undefined })
-    | undefined {
+  get known() {
     if (!this.#opened) return undefined;
-    const { authority, suspension, commands } = this.#known;
-    return { authority, suspension, commands, confirmedBeforeMs: this.#confirmedBeforeMs };
+    const { authority, suspension, commands, rollouts } = this.#known;
+    return { authority, suspension, commands, rollouts, confirmedBeforeMs: this.#confirmedBeforeMs };
   }
 
   /** Why it cannot be written; undefined while it can. */
@@ -277,13 +275,17 @@ export class JournalRecorder {
   #write(): void {
     const { clock, log } = this.#options;
     this.#dueMs.write = clock.nowMs() + WRITE_EVERY_MS;
+    let known: Known | undefined;
     try {
       this.#journal.probe();
       if (!this.#opened) this.#open();
       const batch = this.#pending.slice(0, Math.min(WRITE_BATCH, this.#journal.room));
-      const contents = batch.map(({ at, entry }) => ({ at, ...entry() }));
+      known = this.#known;
+      this.#known = known.copy();
+      // What sums up takes in what stands before it in the same batch.
+      const contents = batch.map(({ at, entry }) => this.#known.learnt({ at, ...entry() }));
       this.#journal.appendAll(contents);
-      for (const content of contents) this.#known.learn(content);
+      known = undefined;
       this.#pending.splice(0, batch.length);
       if (this.#missedUntold > 0 && this.#pending.length === 0) {
         this.#journal.append({ at: this.#now(), type: 'missed', count: this.#missedUntold });
@@ -292,6 +294,7 @@ export class JournalRecorder {
       if (this.#down !== undefined) log.info({ entries: this.#journal.size }, 'the journal is written again');
       this.#down = undefined;
     } catch (error) {
+      this.#known = known ?? this.#known;
       rethrowBug(error);
       if (this.#down === undefined) log.error({}, error.message);
       this.#down = error.message.slice(0, 1000);
@@ -392,6 +395,3 @@ export class JournalRecorder {
     }
   }
 }
-
-/** The whole of what is known stands in it. */
-const isSummary = (content: JournalContent): boolean => 'restraint' in content;

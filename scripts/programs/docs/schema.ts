@@ -4,11 +4,13 @@
  */
 import type { TSchema } from '@sinclair/typebox';
 import { Authorisation } from '../../../agent/contract/authorisation.ts';
+import { DoctorResult, LogsResult } from '../../../agent/contract/diagnosis.ts';
 import { EventData, SCHEMA_ID, VigieEvent } from '../../../agent/contract/event.ts';
 import { EVENT_KINDS, type EventKind } from '../../../agent/contract/kinds.ts';
 import { MESSAGES } from '../../../agent/contract/messages.ts';
 import { ModeStatement } from '../../../agent/contract/mode.ts';
 import { GapEvent, GapRecord } from '../../../agent/contract/outbox.ts';
+import { ConfigOrder, UpdateOrder, UpdateReport } from '../../../agent/contract/update.ts';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 type JsonObject = { readonly [key: string]: Json };
@@ -38,6 +40,11 @@ function schemaFile(): JsonObject {
       GapRecord: { $anchor: 'GapRecord', ...plain(GapRecord) },
       ...Object.fromEntries(others),
       ModeStatement: { description: 'What is signed in a Mode message.', ...plain(ModeStatement) },
+      UpdateOrder: { description: 'What is signed in an UpdateDesired message.', ...plain(UpdateOrder) },
+      ConfigOrder: { description: 'What is signed in a ConfigDesired message.', ...plain(ConfigOrder) },
+      UpdateReport: { description: 'What is signed in an UpdateReported message.', ...plain(UpdateReport) },
+      LogsResult: { description: 'Result of the command logs.', ...plain(LogsResult) },
+      DoctorResult: { description: 'Result of the command doctor.', ...plain(DoctorResult) },
       Authorisation: { description: 'What is signed in an authorisation.', ...plain(Authorisation) },
     },
   };

@@ -6,7 +6,7 @@
  */
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { packageRoot, programVersion } from '../../../agent/base/package-root.ts';
 import { BAKED_FILE, type Baked } from './baked.ts';
@@ -48,14 +48,14 @@ export async function bake(options: BakeOptions, { say, signal }: Surroundings):
   if (existsSync(out)) throw new AgentError('config', `${out} is there already; name another with --out`);
   const layout = rooted(image, await readLayout(image));
   const arch = await archOf(image, layout);
-  const { deb, version } = await packageFor(arch, options.deb, signal);
+  const { debs, version } = await packagesFor(arch, options.deb, signal);
   const baked: Baked = { version, image: await sumOf(image), time: new Date().toISOString() };
   const fresh = `${out}.part`;
   const work = mkdtempSync(join(tmpdir(), 'vigie-bake-'));
   try {
     await tool('cp', ['--sparse=always', '--reflink=auto', '--', image, fresh], { signal });
     const grown = await withRoom(fresh, layout);
-    const packages = await install(fresh, grown, { deb, arch, baked, root: work, signal });
+    const packages = await install(fresh, grown, { debs, arch, baked, root: work, signal });
     await new Fat(fresh, grown.boot.start).write([json(BAKED_FILE, baked)]);
     renameSync(fresh, out);
     await writeSum(out);
@@ -98,23 +98,30 @@ function cat(image: string, { start }: Partition, path: string): Promise<Buffer>
   return tool('debugfs', ['-R', `cat ${path}`, `${image}?offset=${start}`]);
 }
 
-async function packageFor(
-  arch: string,
-  given: string | undefined,
-  signal: AbortSignal,
-): Promise<{ deb: string; version: string }> {
+interface Packages {
+  /** The agent's, and the updater's, which lies beside it. */
+  readonly debs: readonly [string, string];
+  readonly version: string;
+}
+
+async function packagesFor(arch: string, given: string | undefined, signal: AbortSignal): Promise<Packages> {
   const cache = join(packageRoot(), '.cache', 'package');
   if (given === undefined)
     await tool(join(packageRoot(), 'scripts', 'package'), ['--arch', arch], { signal });
-  const field = async (deb: string, name: string): Promise<string> =>
-    (await tool('dpkg-deb', ['-f', deb, name])).toString().trim();
   const deb = resolve(given ?? join(cache, `vigie_${programVersion()}_${arch}.deb`));
+  const version = await versionOf(deb, 'vigie', arch);
+  const updater = join(dirname(deb), `vigie-update_${version}_all.deb`);
+  await versionOf(updater, 'vigie-update', 'all');
+  return { debs: [deb, updater], version };
+}
+
+async function versionOf(deb: string, name: string, arch: string): Promise<string> {
   if (!existsSync(deb)) throw new AgentError('config', `${deb}: no such package`);
-  const [name, architecture] = [await field(deb, 'Package'), await field(deb, 'Architecture')];
-  if (name !== 'vigie' || architecture !== arch) {
-    throw new AgentError('config', `${deb} is ${name} for ${architecture}; must be vigie for ${arch}`);
-  }
-  return { deb, version: await field(deb, 'Version') };
+  const field = async (what: string): Promise<string> =>
+    (await tool('dpkg-deb', ['-f', deb, what])).toString().trim();
+  const [isName, isArch] = [await field('Package'), await field('Architecture')];
+  if (isName === name && isArch === arch) return await field('Version');
+  throw new AgentError('config', `${deb} is ${isName} for ${isArch}; must be ${name} for ${arch}`);
 }
 
 /** Makes the last partition larger where the root has too little room; its file system follows when it is mounted. */
@@ -140,7 +147,7 @@ async function withRoom(file: string, layout: Rooted): Promise<Rooted> {
 }
 
 interface Installation {
-  readonly deb: string;
+  readonly debs: readonly [string, string];
   readonly arch: string;
   readonly baked: Baked;
   readonly root: string;
@@ -156,7 +163,8 @@ async function install(file: string, { root, boot }: Rooted, what: Installation)
     START: String(root.start),
     BYTES: String(root.bytes),
     ROOT: what.root,
-    DEB: what.deb,
+    DEB: what.debs[0],
+    UPDATER: what.debs[1],
     CACHE: join(cache, `apt-${what.arch}`),
     LOG: join(cache, 'bake.log'),
     BOOT_UUID: boot.uuid,

@@ -4,10 +4,11 @@
 #
 #   IMAGE START BYTES  the image, where its root file system begins and how long it is
 #   ROOT               an empty folder to mount it on
-#   DEB CACHE LOG      the package; a folder that keeps what apt fetches; what the steps print
+#   DEB UPDATER        the packages of the agent and of its updater
+#   CACHE LOG          a folder that keeps what apt fetches; what the steps print
 #   BOOT_UUID BAKED    partition of the boot files; content of baked.json
 set -euo pipefail
-: "${IMAGE:?}" "${START:?}" "${BYTES:?}" "${ROOT:?}" "${DEB:?}" "${CACHE:?}" "${LOG:?}" "${BOOT_UUID:?}" "${BAKED:?}"
+: "${IMAGE:?}" "${START:?}" "${BYTES:?}" "${ROOT:?}" "${DEB:?}" "${UPDATER:?}" "${CACHE:?}" "${LOG:?}" "${BOOT_UUID:?}" "${BAKED:?}"
 
 told() { # WHAT COMMAND...
   local what=$1
@@ -48,6 +49,7 @@ cp -L -- /etc/resolv.conf "$resolv"
 policy=$ROOT/usr/sbin/policy-rc.d made_policy=
 if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 0755 "$policy" && made_policy=1; fi
 cp -- "$DEB" "$ROOT/tmp/vigie.deb"
+cp -- "$UPDATER" "$ROOT/tmp/vigie-update.deb"
 
 inside() {
   env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
@@ -56,15 +58,16 @@ inside() {
 apt=(apt-get -q -y -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any)
 # A box has no reader of manuals but ours, and speaks no language but its own.
 for place in doc man locale help; do apt+=(-o "Dpkg::Options::=--path-exclude=/usr/share/$place/*"); done
-for place in doc/*/copyright doc/vigie/* man/man1/vigie.1.gz locale/locale.alias; do
+for place in doc/*/copyright doc/vigie/* doc/vigie-update/* man/man1/vigie.1.gz locale/locale.alias; do
   apt+=(-o "Dpkg::Options::=--path-include=/usr/share/$place")
 done
 # By which a phone reaches the box: its name, its Wi-Fi, and the addresses that the Wi-Fi gives. Suggested by the package: a
 # box that is installed by hand may have other means.
 reach=(avahi-daemon network-manager dnsmasq-base wpasupplicant)
 told 'apt-get update' inside "${apt[@]}" update
-told 'apt-get install' inside "${apt[@]}" -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install /tmp/vigie.deb "${reach[@]}"
+told 'apt-get install' inside "${apt[@]}" -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install /tmp/vigie.deb /tmp/vigie-update.deb "${reach[@]}"
 told 'vigie --version' inside /usr/bin/vigie --version
+told 'vigie-update --help' inside /usr/bin/vigie-update --help
 
 rm -f -- "$resolv"
 [ -z "$kept" ] || mv -- "$kept" "$resolv"

@@ -64,7 +64,7 @@ program
   .description('puts Vigie and all that it depends on into a vendor’s image, once a release; needs root')
   .requiredOption('--image <file>', 'raw image of the vendor: one FAT and one ext4 partition')
   .option('--out <file>', 'the image that is made (default: the vendor’s name with -vigie)')
-  .option('--deb <file>', 'the package (default: that of this checkout)')
+  .option('--deb <file>', 'the package, that of the updater beside it (default: those of this checkout)')
   .action((options: BakeOptions) => withProgress((around) => bake(options, around)));
 
 program

@@ -1,7 +1,7 @@
 /**
  * What a room keeps of a site and its boxes in a folder, and whether it may go onto a card:
  *
- *   SITE/authority.pub  SITE/ca.crt  [SITE/technician.pub]
+ *   SITE/authority.pub  SITE/ca.crt  [SITE/technician.pub]  [SITE/update.yaml SITE/update-root.json]
  *   SITE/boxes/BOX/vigie.yaml  authorisation.dsse.json  [installation.dsse.json]  [whatever else vigie.yaml names]
  *
  * INVARIANTS: nothing is handed out unless all of it is in order and is for this box; never a private key.
@@ -15,6 +15,7 @@ import { inspectConfig, problemText } from '../../../agent/config/load.ts';
 import { cameraAddress } from '../../../agent/contract/authorisation.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import { authorisationFault } from '../../../agent/contract/signed-order.ts';
+import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/update-settings.ts';
 import type { BootFile } from './fat.ts';
 
 /** What provisioning takes of one file (agent/provision/found-files.ts). */
@@ -70,6 +71,7 @@ export function readSite(folder: string, box: string, nowMs: number): Site {
       content: safeFile(file, SMALL_BYTES_MAX),
     })),
     ...optional(own, 'installation.dsse.json'),
+    ...ofUpdater(folder),
     ...others(own, taken),
   ];
   return {
@@ -154,6 +156,14 @@ function optional(own: string, name: string): BootFile[] {
   const file = join(own, name);
   if (statSync(file, { throwIfNoEntry: false }) === undefined) return [];
   return [{ path: `vigie/${name}`, content: safeFile(file, SMALL_BYTES_MAX) }];
+}
+
+/** Where the boxes of the site get their releases, and whose keys they believe at first. */
+function ofUpdater(folder: string): BootFile[] {
+  const names = [UPDATE_SETTINGS_FILE, UPDATE_ROOT_FILE];
+  const files = names.flatMap((name) => optional(folder, name));
+  if (files.length === 0 || files.length === names.length) return files;
+  throw new AgentError('config', `${folder}: ${names.join(' and ')} go together; one of them is not there`);
 }
 
 /** Whatever else lies in the box’s folder (a package, a clip) goes beside, where provisioning does not look. */

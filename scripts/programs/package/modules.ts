@@ -25,12 +25,13 @@ const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
 /** Types, sources, maps and pages: read by people and compilers, not by node. Licences stay. */
 const UNREAD =
   /\.([cm]?ts|map|h|cc|md|markdown|html|flow|tsbuildinfo|gypi?|mk|o|a|d)$|^(Makefile|\..+|test\.js)$/;
-const UNREAD_DIRS = /^(test|tests|__tests__|docs?|examples?|benchmarks?|\.github|\.deps|coverage)$/;
+const UNREAD_DIRS = /^(test|tests|__tests__|fixtures?|docs?|examples?|benchmarks?|\..+|coverage)$/;
 
 interface Manifest {
   readonly name?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly libc?: readonly string[];
 }
 
 const [modulesArgument, arch] = process.argv.slice(2);
@@ -58,8 +59,11 @@ function reachable(manifest: Manifest, from: string, found = new Set<string>()):
   for (const wanted of Object.keys({ ...dependencies, ...optionalDependencies })) {
     const dir = skipped.includes(wanted) ? undefined : resolveFrom(from, wanted);
     if (dir === undefined || found.has(dir)) continue;
+    const its = manifestOf(dir);
+    // Debian's npm installs those for another C library as well, newer ones do not.
+    if (its.libc?.includes('glibc') === false) continue;
     found.add(dir);
-    reachable(manifestOf(dir), dir, found);
+    reachable(its, dir, found);
   }
   return found;
 }

@@ -5,6 +5,7 @@ import type { Uncounted } from '../story/frames.ts';
 import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
 import type { MissingResume } from '../story/suspensions.ts';
 import { redrawnText } from './redrawn.ts';
+import { rolloutText } from './rollouts.ts';
 
 export const STATE_NAMES: Readonly<Record<State, string>> = {
   active: 'Active: it looked',
@@ -317,7 +318,7 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
     case 'mode':
       return `mode ${content.mode}${content.reason === null ? '' : `: ${content.reason}`}`;
     default:
-      return undefined;
+      return rolloutText(content);
   }
 }
 
@@ -344,6 +345,7 @@ const HANDLED = new Set([
   'start',
   'stop',
   'update',
+  'rollout',
   'config',
   'geometry',
   'model',

@@ -42,7 +42,7 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   }),
   update: Type.Object({ before: Versions, after: Versions }),
   rollout: Type.Object({
-    ...{ what: Text, n: Count, phase: Text },
+    ...{ what: Text, n: Count, noted: Text, phase: Text },
     ...{ rollout: orNull(Text), from: orNull(Text), to: orNull(Text), reason: orNull(Text) },
   }),
   model: Type.Object({ name: Text, sha256: Text }),

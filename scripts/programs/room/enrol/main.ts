@@ -10,14 +10,13 @@ import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
+import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import { type Authority, OpensslAuthority } from './authority.ts';
+import { Enrolment, withEnrolment } from './enrolment.ts';
 import { listLines } from './list.ts';
 import { EnrolServer } from './server.ts';
-import { EnrolStore } from './store.ts';
 
 const DIR = 'enrolment';
-const STORE = 'enrolment.db';
-const CRL = 'revoked.pem';
 const DAY_MS = 86_400_000;
 /** The server’s own certificate, which nobody installs: it is made anew long before it ends. */
 const SERVER_DAYS = 397;
@@ -37,38 +36,16 @@ interface ServeOptions extends DirOption {
 const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
 
-function opened(dir: string): { authority: Authority; store: EnrolStore } {
-  const authority = new OpensslAuthority(dir);
-  if (!existsSync(join(dir, 'ca.key')) || !existsSync(join(dir, STORE))) {
-    throw new AgentError('config', `${dir}: holds no authority; make one with \`init --dir ${dir}\``);
-  }
-  return { authority, store: new EnrolStore(join(dir, STORE)) };
-}
-
-/** Runs `work` on the store, and closes it. */
-function withStore(dir: string, work: (store: EnrolStore, authority: Authority) => void): void {
-  const { authority, store } = opened(dir);
-  try {
-    work(store, authority);
-  } finally {
-    store.close();
-  }
-}
-
 function init({ dir, name }: DirOption & { readonly name: string }): void {
   const made = OpensslAuthority.make(dir, name);
-  new EnrolStore(join(dir, STORE)).close();
-  withStore(dir, (store, authority) => writeCrl(dir, store, authority));
+  Enrolment.make(dir);
+  withEnrolment(dir, (enrolment) => enrolment.writeCrl(Date.now()));
   say(`${join(dir, 'ca.crt')}: ${made ? 'a new authority' : 'the authority that was there is kept'}`);
   say(`${join(dir, 'ca.key')} makes boxes: keep a copy where no network is, and nobody else's eyes`);
 }
 
-function writeCrl(dir: string, store: EnrolStore, authority: Authority): void {
-  writeAtomically(join(dir, CRL), authority.crl(store.revoked(Date.now()), Date.now()), 0o644);
-}
-
 function token(site: string, box: string, { dir }: DirOption): void {
-  withStore(dir, (store) => {
+  withEnrolment(dir, ({ store }) => {
     const made = store.makeToken(site, box, Date.now());
     warn(`for ${box} at ${site}, once, until ${new Date(made.untilMs).toISOString()}; it is not shown again`);
     // Alone on standard output, for whoever writes cards.
@@ -77,15 +54,12 @@ function token(site: string, box: string, { dir }: DirOption): void {
 }
 
 function revoke(box: string, { dir }: DirOption): void {
-  withStore(dir, (store, authority) => {
-    const count = store.revoke(box, Date.now());
-    writeCrl(dir, store, authority);
-    say(`${box}: ${count} certificates revoked; ${join(dir, CRL)} is for the broker’s crlfile`);
-  });
+  const { count, crlFile } = withEnrolment(dir, (enrolment) => enrolment.revoke(box, Date.now()));
+  say(`${box}: ${count} certificates revoked; ${crlFile} is for the broker’s crlfile`);
 }
 
 function decide(box: string, decision: 'accepted' | 'refused', key: string | undefined, dir: string): void {
-  withStore(dir, (store) => {
+  withEnrolment(dir, ({ store }) => {
     const row = store.decide(box, decision, key);
     say(`${box}: ${decision}, key ${row.key.slice(0, 16)}; it hears of it when it asks again`);
   });
@@ -130,14 +104,15 @@ function serverTls(dir: string, authority: Authority, name: string): { cert: str
 }
 
 async function serve({ dir, port, host, name, days }: ServeOptions): Promise<void> {
-  const { authority, store } = opened(dir);
+  const enrolment = new Enrolment(dir);
+  const { authority, store } = enrolment;
   const tls = serverTls(dir, authority, name);
   const server = new EnrolServer({ authority, store, tls, days, clock: systemClock, log: say });
   let bound: number;
   try {
     bound = await server.start(port, host);
   } catch (error) {
-    store.close();
+    enrolment.close();
     throw new AgentError('config', `--host ${host} --port ${port}: cannot be listened on`, error);
   }
   const daily = setInterval(() => server.use(serverTls(dir, authority, name)), DAY_MS);
@@ -147,7 +122,7 @@ async function serve({ dir, port, host, name, days }: ServeOptions): Promise<voi
   });
   clearInterval(daily);
   await server.stop();
-  store.close();
+  enrolment.close();
 }
 
 function identifier(text: string): string {
@@ -157,7 +132,7 @@ function identifier(text: string): string {
 }
 
 function boxName(text: string): string {
-  if (['room', 'witness', 'all'].includes(text)) throw new InvalidArgumentError('No box may be called that.');
+  if (Object.hasOwn(NAMES_OF_OTHERS, text)) throw new InvalidArgumentError('No box may be called that.');
   return identifier(text);
 }
 
@@ -201,7 +176,7 @@ command('token', 'prints a new token for a box, once; it is good for 14 days')
   .argument('<box>', 'its name, which becomes the CN', boxName)
   .action(token);
 command('list', 'prints tokens that are out, boxes that wait, and all certificates with their dates').action(
-  ({ dir }: DirOption) => withStore(dir, (store) => listLines(store, Date.now()).forEach(say)),
+  ({ dir }: DirOption) => withEnrolment(dir, ({ store }) => listLines(store, Date.now()).forEach(say)),
 );
 command('accept', 'lets a box that waits have its certificate')
   .argument('<box>', 'its name', boxName)

@@ -13,6 +13,7 @@ import type { TLSSocket } from 'node:tls';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import type { Authority, Profile } from './authority.ts';
 import { certsOnly, readRequest, type SigningRequest } from './request.ts';
 import type { Asking, Enrolled, EnrolStore } from './store.ts';
@@ -39,7 +40,6 @@ const ADDRESSES_MAX = 10_000;
 const PENDING_S = { least: 30, most: 300 } as const;
 const BUSY_S = 300;
 const BASE = '/.well-known/est/';
-const NOT_A_BOX = new Set(['room', 'witness', 'all']);
 
 export interface ServerOptions {
   readonly authority: Authority;
@@ -187,7 +187,8 @@ export class EnrolServer {
   /** A box that has no certificate. */
   #first({ headers }: IncomingMessage, address: string, signing: SigningRequest): Answer {
     const { commonName: box } = signing;
-    if (!/^[a-z0-9-]{1,32}$/.test(box) || NOT_A_BOX.has(box)) return answer(400, 'CN is no name of a box');
+    if (!/^[a-z0-9-]{1,32}$/.test(box) || Object.hasOwn(NAMES_OF_OTHERS, box))
+      return answer(400, 'CN is no name of a box');
     const asking = this.#asking(signing, box, 'client');
     if (headers.authorization === undefined) {
       return this.#said(this.#options.store.byHand(address, asking), box);

@@ -1,0 +1,185 @@
+/** What root does for the box: `vigie provision`, called by units. */
+import { type Command, Option } from 'commander';
+import { ENROL_STATUS_FILE } from '../../contract/enrolment.ts';
+import { ROOT_RECORD_DIR } from '../../contract/root-record.ts';
+import type { ConfigOrderOptions } from '../provision/config-order.ts';
+import type { EnrolCommandOptions, RenewCommandOptions } from '../provision/enrol.ts';
+import type { HotspotCommandOptions } from '../provision/hotspot.ts';
+import type { RestraintOptions } from '../provision/restraint.ts';
+import { command, configOption, DEFAULT_CONFIG, stateOption } from './options.ts';
+
+export function addProvisionCommands(program: Command): void {
+  const provision = command(program, 'provision', 'what root does for the box before the agent starts', [
+    ['sudo vigie provision boot-partition --from /media/usb/vigie', 'a new box, from a stick'],
+  ]);
+  command(
+    provision,
+    'boot-partition',
+    'take vigie.yaml, certificates and key from a folder, once, and leave result.txt there',
+    [['sudo systemctl start vigie-provision', 'as at boot']],
+  )
+    .option('--from <dir>', 'folder with vigie.yaml and the files that it names', '/boot/firmware/vigie')
+    .option('--to <dir>', 'where they go', '/etc/vigie')
+    .action(async (options: { from: string; to: string }) => {
+      const { provisionBootPartition } = await import('../provision/provision.ts');
+      process.exitCode = provisionBootPartition(options);
+    });
+  command(provision, 'camera-address', 'let vision reach the address of its camera, and no other', [
+    ['sudo systemctl start vigie-camera-address', 'as at each start of the agent'],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .action(async (options: { config: string; state?: string }) => {
+      const { provisionCameraAddress } = await import('../provision/provision.ts');
+      await provisionCameraAddress(options);
+    });
+  addHotspot(provision);
+  addEnrolment(provision);
+  addRestraint(provision);
+  command(provision, 'logs', 'lines of the log for the room, redacted: one request on standard input', [
+    ['systemctl status vigie-logs.socket', 'where requests come from'],
+  ]).action(async () => {
+    const { provisionLogs } = await import('../provision/logs.ts');
+    await provisionLogs();
+  });
+}
+
+function addHotspot(provision: Command): void {
+  command(
+    provision,
+    'hotspot',
+    'the box’s own Wi-Fi for a technician’s phone, for 15 minutes; while an order holds, as the room commands',
+    [
+      [
+        'sudo systemctl start vigie-hotspot',
+        'as at each start of the box; vigie-hotspot.path starts it for the room',
+      ],
+    ],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(
+      new Option(
+        '--folder <dir>',
+        'root’s folder: whose orders count, which of the room’s commands were obeyed',
+      ).default(ROOT_RECORD_DIR),
+    )
+    .addOption(
+      new Option('--profile <file>', 'where NetworkManager is given the profile, for as long').default(
+        '/run/NetworkManager/system-connections/vigie-hotspot.nmconnection',
+      ),
+    )
+    .action(async (options: HotspotCommandOptions) => {
+      const { provisionHotspot } = await import('../provision/hotspot.ts');
+      await provisionHotspot(options);
+    });
+}
+
+function addEnrolment(provision: Command): void {
+  const toOption = (): Option =>
+    new Option('--to <dir>', 'folder of configuration and keys').default('/etc/vigie');
+  const statusOption = (): Option =>
+    new Option('--status <file>', 'where it is said how far it is').default(ENROL_STATUS_FILE);
+  command(
+    provision,
+    'enrol',
+    'make the box’s key and get its certificate from the room, as enrol.json says; goes on until it has it',
+    [['sudo systemctl start vigie-enrol', 'as at boot']],
+  )
+    .option('--from <dir>', 'folder on the boot partition, for result.txt', '/boot/firmware/vigie')
+    .addOption(toOption())
+    .addOption(statusOption())
+    .action(async (options: EnrolCommandOptions) => {
+      const { provisionEnrol } = await import('../provision/enrol.ts');
+      process.exitCode = await provisionEnrol(options);
+    });
+  command(provision, 'renew', 'renew the box’s certificate, with a new key, past two thirds of its life', [
+    ['sudo vigie provision renew --now', 'whatever its age'],
+  ])
+    .addOption(toOption())
+    .addOption(statusOption())
+    .option('--now', 'do not wait until it is due')
+    .option('--ordered', 'nor where the room has commanded it (renew-certificate)')
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .option('--folder <dir>', 'root’s folder: which of the room’s commands were obeyed', ROOT_RECORD_DIR)
+    .action(async (options: RenewCommandOptions) => {
+      const { provisionRenew } = await import('../provision/enrol.ts');
+      process.exitCode = await provisionRenew(options);
+    });
+  command(provision, 'certificates', 'finish an installation of key and certificate that was cut off', [
+    ['sudo systemctl start vigie-certificates', 'as before each start of the agent'],
+  ])
+    .addOption(toOption())
+    .action(async (options: { to: string }) => {
+      const { provisionCertificates } = await import('../provision/enrol.ts');
+      provisionCertificates(options);
+    });
+}
+
+function addRestraint(provision: Command): void {
+  const folderOption = (): Option =>
+    new Option('--folder <dir>', 'root’s folder, which vision and the agent read').default(ROOT_RECORD_DIR);
+  command(
+    provision,
+    'restraint-folder',
+    'tell vision which box it is, what must be black and whose orders count',
+    [['sudo systemctl restart vigie-camera-address', 'as at each start of the agent']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionRestraintFolder } = await import('../provision/restraint.ts');
+      provisionRestraintFolder(options);
+    });
+  command(
+    provision,
+    'restraint-record',
+    'keep on record what the agent may not undo: one request on standard input',
+    [['systemctl status vigie-restraint.socket', 'where requests come from']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionRestraintRecord } = await import('../provision/restraint.ts');
+      await provisionRestraintRecord(options);
+    });
+  command(
+    provision,
+    'config-trial',
+    'check, try, keep or revert a configuration: one request on standard input',
+    [['systemctl status vigie-config.socket', 'where requests come from']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionConfigTrial } = await import('../provision/config-trial.ts');
+      await provisionConfigTrial(options);
+    });
+  command(provision, 'config-trial-end', 'put the former configuration back where a trial is over', [
+    ['sudo systemctl start vigie-trial-end', 'as at boot, and when a trial’s time is over'],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionConfigTrialEnd } = await import('../provision/config-trial.ts');
+      await provisionConfigTrialEnd(options);
+    });
+  addConfigOrder(provision, folderOption);
+}
+
+function addConfigOrder(provision: Command, folderOption: () => Option): void {
+  command(
+    provision,
+    'config-order',
+    'obey the room’s order for the configuration: judge it, try it, keep it or put the former one back',
+    [['sudo systemctl start vigie-config-order', 'as when an order comes, at boot, and while one waits']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(folderOption())
+    .action(async (options: ConfigOrderOptions) => {
+      const { provisionConfigOrder } = await import('../provision/config-order.ts');
+      await provisionConfigOrder(options);
+    });
+}

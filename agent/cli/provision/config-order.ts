@@ -1,0 +1,77 @@
+/** `vigie provision config-order`: root's part of a configuration that the room has ordered, called by units. */
+import { existsSync } from 'node:fs';
+import { systemClock } from '../../base/clock.ts';
+import { rethrowBug } from '../../base/errors.ts';
+import { type AgentHealth, agentHealth } from '../../base/probation.ts';
+import { loadConfig } from '../../config/load.ts';
+import { shownSha256, withSecretsOf } from '../../config/secrets.ts';
+import { BOX_FILE, RestraintFolder } from '../../contract/restraint-folder.ts';
+import { ConfigOrders } from '../../provision/config-order.ts';
+import { followOrders } from '../../provision/order-probation.ts';
+import { agentUnit, lookAgain, trialledUnit } from '../../provision/trialled-unit.ts';
+import { printNote } from '../print.ts';
+import { stateDir } from '../state-dir.ts';
+import { alone } from './config-lock.ts';
+import { assertOwn, type RestraintOptions } from './restraint.ts';
+import { rootsJudge, wholeProblems } from './trial-judge.ts';
+
+export interface ConfigOrderOptions extends RestraintOptions {
+  /** The agent's. */
+  readonly state?: string;
+}
+
+/** Ends when nothing is to be done now, after a probation of two minutes at most. */
+export async function provisionConfigOrder(options: ConfigOrderOptions): Promise<void> {
+  const state = stateDir(options.state, process.env);
+  const orders = ordersOf(options);
+  let again = true;
+  try {
+    again = await followOrders({
+      orders,
+      seen: async () => ({ unit: agentUnit(), health: await healthOf(state) }),
+      alone: (act) => alone(options.config, act),
+      clock: systemClock,
+    });
+  } finally {
+    // A disk that refuses now may not later.
+    if (again) lookAgain();
+  }
+}
+
+/** systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)). */
+const SYNCHRONISED_FILE = '/run/systemd/timesync/synchronized';
+
+export function ordersOf(options: ConfigOrderOptions): ConfigOrders {
+  const { config: file, folder: dir } = options;
+  const folder = new RestraintFolder(dir);
+  const judged = { ...rootsJudge(options), files: true };
+  const blackened = () => (existsSync(folder.path(BOX_FILE)) ? folder.box().masks : []);
+  return new ConfigOrders({
+    file,
+    stateDir: stateDir(options.state, process.env),
+    reader: () => {
+      // No configuration that the agent has kept: it could name keys of its own.
+      assertOwn(file);
+      const { site, box, commands } = loadConfig(file, { env: process.env, mode: 'check', files: false });
+      return { site, box, keys: commands.keys };
+    },
+    judge: {
+      filled: withSecretsOf,
+      shownSha256,
+      problems: (text, former, may) => wholeProblems(text, former, { ...judged, blackened, may }),
+    },
+    agent: trialledUnit(),
+    clockSynced: () => existsSync(SYNCHRONISED_FILE),
+    say: (line) => printNote(line),
+  });
+}
+
+/** What is no status is no health. */
+async function healthOf(state: string): Promise<AgentHealth | undefined> {
+  try {
+    return await agentHealth(state);
+  } catch (error) {
+    rethrowBug(error);
+    return undefined;
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What the room asks of a box by signed commands, to know how it is: lines of its log, what its doctor finds, its
+ * configuration; and a new certificate.
+ *
+ * INVARIANTS: nothing here looks through the camera: what is said of it is what the running agent knows; every text is
+ * redacted before it leaves.
+ * LIMITS: one question of each kind at a time; CHECKS_WITHIN_MS and LOGS_WITHIN_MS for an answer, nothing after the stop.
+ */
+import { Value } from '@sinclair/typebox/value';
+import type { Clock } from '../base/clock.ts';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { layForRoot } from '../base/for-root.ts';
+import { jsonOf } from '../base/json.ts';
+import { exchangeLine } from '../base/line-exchange.ts';
+import { printable } from '../base/printable.ts';
+import { redactedText } from '../base/redacted-text.ts';
+import { CommandRefused, type SignedCommand } from '../contract/command.ts';
+import type { Counters } from '../contract/counters.ts';
+import {
+  CHECKS_MAX,
+  type DoctorResult,
+  LOGS_PACKED_CHARS_MAX,
+  LogsAnswer,
+  LogsArgs,
+  type LogsResult,
+  NoArgs,
+  RENEW_FILE,
+  type RenewResult,
+} from '../contract/diagnosis.ts';
+import { type Finding, failed, OF_THE_AGENT } from '../contract/finding.ts';
+import type { ConfigCopy } from '../contract/update.ts';
+
+/** The unit that answers gives the journal 20 s, and is a program that has to start. */
+const LOGS_WITHIN_MS = 40_000;
+/** The broker has 10 s, each program for the clock 3. */
+const CHECKS_WITHIN_MS = 60_000;
+const TEXT_MAX = 500;
+
+/** What only an installed box has. */
+export interface DiagnosisSources {
+  /** Of the helper that may read the system's log. */
+  readonly logsSocket?: string | undefined;
+  /** The doctor's checks but those of camera and detector. */
+  checks?(): Promise<readonly Finding[]>;
+  /** The configuration as it lies on the disk, as the room may read it; throws CommandRefused. */
+  configCopy?(): ConfigCopy;
+}
+
+export interface DiagnosisOptions extends DiagnosisSources {
+  readonly stateDir: string;
+  readonly clock: Clock;
+  /** What the agent finds of itself. */
+  readonly view: { told(language: 'en'): { readonly findings: readonly Finding[] } };
+}
+
+export class Diagnosis {
+  readonly #options: DiagnosisOptions;
+  readonly #stopping = new AbortController();
+  readonly #busy = new Set<string>();
+  #answered = 0;
+  #refused = 0;
+
+  constructor(options: DiagnosisOptions) {
+    this.#options = options;
+  }
+
+  get counters(): Counters {
+    return { diagnoses_answered: this.#answered, diagnoses_refused: this.#refused };
+  }
+
+  /** Answers at once what still waits. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** The command `logs`. Rejects with CommandRefused. */
+  logs({ args }: SignedCommand): Promise<LogsResult> {
+    return this.#one('logs', LOGS_WITHIN_MS, async () => {
+      const { logsSocket } = this.#options;
+      if (!Value.Check(LogsArgs, args)) {
+        throw new CommandRefused(
+          'bad-arguments',
+          'logs takes sinceS: 1 to 2678400, and bytesMax: 1000 to 1000000',
+        );
+      }
+      if (logsSocket === undefined)
+        throw noLogs('this agent was started by hand; its log is on its own terminal');
+      const answer = await this.#asked(logsSocket, args);
+      if ('refused' in answer) throw noLogs(answer.refused);
+      return answer;
+    });
+  }
+
+  /** The command `doctor`. Rejects with CommandRefused. */
+  doctor({ args }: SignedCommand): Promise<DoctorResult> {
+    return this.#one('doctor', CHECKS_WITHIN_MS, async () => {
+      assertNoArgs('doctor', args);
+      const { checks, view } = this.#options;
+      if (checks === undefined)
+        throw new CommandRefused('unavailable', 'this agent was started without its doctor');
+      const own = view.told('en').findings.filter(({ name }) => OF_THE_AGENT.includes(name));
+      const found = [...(await checked(checks)), ...own];
+      return { checks: found.slice(0, CHECKS_MAX).map(checkOf) };
+    });
+  }
+
+  /** The command `renew-certificate`. Throws CommandRefused. */
+  renew({ args, envelope }: SignedCommand): RenewResult {
+    assertNoArgs('renew-certificate', args);
+    layForRoot(this.#options.stateDir, RENEW_FILE, envelope);
+    return { given: true };
+  }
+
+  /** The command `read-configuration`. Throws CommandRefused. */
+  readConfiguration(): ConfigCopy {
+    const { configCopy } = this.#options;
+    if (configCopy !== undefined) return configCopy();
+    throw new CommandRefused('unavailable', 'this agent was started without a file');
+  }
+
+  async #asked(socket: string, args: LogsArgs): Promise<LogsAnswer> {
+    const limits = { withinMs: LOGS_WITHIN_MS, bytesMax: LOGS_PACKED_CHARS_MAX + 1000 };
+    let text: string;
+    try {
+      text = await exchangeLine(socket, JSON.stringify(args), limits);
+    } catch (error) {
+      throw noLogs(`${socket}: ${messageOf(error)}; systemctl status vigie-logs.socket`);
+    }
+    const answer = jsonOf(text);
+    if (Value.Check(LogsAnswer, answer)) return answer;
+    throw noLogs(`${socket}: ${text === '' ? 'no answer' : 'an answer of another form'}; ask again`);
+  }
+
+  async #one<T>(what: string, withinMs: number, answer: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#alone(what, withinMs, answer);
+    } catch (error) {
+      this.#refused += 1;
+      throw error;
+    }
+  }
+
+  async #alone<T>(what: string, withinMs: number, answer: () => Promise<T>): Promise<T> {
+    if (this.#busy.has(what)) {
+      const message = `${what} is being answered; one at a time`;
+      throw new CommandRefused('rate-limited', message, { retryAfterS: 10 });
+    }
+    this.#busy.add(what);
+    const late = new AbortController();
+    const enough = AbortSignal.any([late.signal, this.#stopping.signal]);
+    const given = answer().finally(() => this.#busy.delete(what));
+    const tooLate = this.#options.clock.sleep(withinMs, enough).then(() => undefined);
+    try {
+      const done = await Promise.race([given.then((result) => ({ result })), tooLate]);
+      if (done === undefined) {
+        // What comes of it is nobody's any more.
+        given.catch(() => undefined);
+        throw new CommandRefused('unavailable', `${what}: no answer in time, or the agent stops; ask again`);
+      }
+      this.#answered += 1;
+      return done.result;
+    } finally {
+      late.abort();
+    }
+  }
+}
+
+/** What the machine refuses a check is an answer, too. */
+async function checked(checks: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
+  try {
+    return await checks();
+  } catch (error) {
+    if (error instanceof AgentError && error.kind === 'bug') throw error;
+    const why = printable(redactedText(messageOf(error)), TEXT_MAX);
+    return [failed('doctor', why, 'sudo vigie doctor, on the box')];
+  }
+}
+
+function noLogs(reason: string): CommandRefused {
+  return new CommandRefused('unavailable', `no log can be read: ${reason}`.slice(0, TEXT_MAX));
+}
+
+function assertNoArgs(op: string, args: unknown): void {
+  if (!Value.Check(NoArgs, args)) throw new CommandRefused('bad-arguments', `${op} takes no arguments`);
+}
+
+function checkOf({ name, state, detail, fix }: Finding): DoctorResult['checks'][number] {
+  const fit = (text: string, charsMax: number): string =>
+    printable(redactedText(text), charsMax).slice(0, charsMax);
+  return {
+    name: fit(name, 64),
+    state,
+    detail: fit(detail, TEXT_MAX),
+    remedy: fix === undefined ? null : fit(fix, TEXT_MAX),
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * What the room wants of this box, as it comes: a release, a configuration. Each order is verified and laid into the state
+ * folder for root, who judges it again and alone acts on it.
+ *
+ * INVARIANTS: nothing is laid that no key of `commands.keys` with the permission has signed for this box; an order that lies
+ * there is never replaced by an older one of the same key; the file holds the envelope as it came, whole or not at all.
+ * LIMITS: one order of each kind; KEYS_MAX keys are told apart. Refusals are counted, the last is reported, and one a
+ * minute is logged.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { rethrowBug } from '../base/errors.ts';
+import { layForRoot } from '../base/for-root.ts';
+import type { Logger } from '../base/log.ts';
+import { RepeatedLine } from '../base/repeated-line.ts';
+import { type OrderKind, type OrderReader, openOrder } from '../base/room-order.ts';
+import { CommandRefused } from '../contract/command.ts';
+import { CONFIG_ORDER_FILE, UPDATE_ORDER_FILE } from '../contract/update.ts';
+
+const FILES: Readonly<Record<OrderKind, string>> = {
+  update: UPDATE_ORDER_FILE,
+  configure: CONFIG_ORDER_FILE,
+};
+const KEYS_MAX = 64;
+const TOLD_EVERY_MS = 60_000;
+const REASON_MAX = 500;
+
+export interface RoomOrderOptions {
+  readonly kind: OrderKind;
+  readonly reader: OrderReader;
+  readonly stateDir: string;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly log: Logger;
+}
+
+export class RoomOrder {
+  /** Orders that were laid, those that were not, and those that came again. */
+  readonly counters = { taken: 0, refused: 0, known: 0 };
+  readonly #options: RoomOrderOptions;
+  readonly #line: RepeatedLine;
+  /** The newest order of each key, as laid by this start or found. */
+  readonly #newest = new Map<string, { readonly counter: number; readonly sha256: string }>();
+  /** What lies there; undefined before the first look. */
+  #laid: { readonly counter: number | null; readonly sha256: string } | undefined;
+  #refused: string | null = null;
+
+  constructor(options: RoomOrderOptions) {
+    this.#options = options;
+    this.#line = new RepeatedLine(TOLD_EVERY_MS, options.clock);
+  }
+
+  /** Counter of the order that lies there for root; null: none, or none that holds by the configuration as it is now. */
+  get order(): number | null {
+    return this.#found().counter;
+  }
+
+  /** Why the newest one that came was not taken; null: it was. */
+  get refused(): string | null {
+    return this.#refused;
+  }
+
+  /** Never throws for what it holds. Without a content it is nothing: the room has cleared what was retained. */
+  hear(payload: Buffer): void {
+    if (payload.length === 0) return;
+    try {
+      if (this.#take(payload)) this.counters.taken += 1;
+      else this.counters.known += 1;
+      this.#refused = null;
+    } catch (error) {
+      rethrowBug(error);
+      const { message } = error;
+      const code = error instanceof CommandRefused ? error.code : 'unavailable';
+      this.counters.refused += 1;
+      this.#refused = `${code}: ${message}`.slice(0, REASON_MAX);
+      const { kind, log } = this.#options;
+      this.#line.due((leftOut) =>
+        log.warn({ kind, code, reason: message, leftOut }, 'an order of the room is refused'),
+      );
+    }
+  }
+
+  /** False: it lies there already. Throws CommandRefused. */
+  #take(payload: Buffer): boolean {
+    const { kind, reader, stateDir, log } = this.#options;
+    const { order, keyid, key } = openOrder(kind, payload, reader);
+    const { counter, rollout, action } = order;
+    const sha256 = sha256Of(payload);
+    const before = this.#found();
+    if (before.sha256 === sha256) return false;
+    const newest = this.#newest.get(keyid);
+    if (
+      newest !== undefined &&
+      (counter < newest.counter || (counter === newest.counter && sha256 !== newest.sha256))
+    )
+      throw new CommandRefused(
+        'replayed',
+        `counter ${counter} is not above ${newest.counter}, the newest of this key`,
+      );
+    if (newest === undefined && this.#newest.size >= KEYS_MAX)
+      throw new CommandRefused('unavailable', `more than ${KEYS_MAX} keys have signed orders for this box`);
+    layForRoot(stateDir, FILES[kind], payload);
+    this.#laid = { counter, sha256 };
+    this.#newest.set(keyid, this.#laid as { counter: number; sha256: string });
+    log.info({ kind, rollout, action, counter, key }, 'an order of the room is laid for root');
+    return true;
+  }
+
+  #found(): { readonly counter: number | null; readonly sha256: string } {
+    this.#laid ??= this.#look();
+    return this.#laid;
+  }
+
+  #look(): { readonly counter: number | null; readonly sha256: string } {
+    const { kind, reader, stateDir, log } = this.#options;
+    const file = join(stateDir, FILES[kind]);
+    if (!existsSync(file)) return { counter: null, sha256: '' };
+    try {
+      const bytes = readFileSync(file);
+      const { order, keyid } = openOrder(kind, bytes, reader);
+      const found = { counter: order.counter, sha256: sha256Of(bytes) };
+      this.#newest.set(keyid, found);
+      return found;
+    } catch (error) {
+      // Of a key that was withdrawn, of another name of the box, or damaged: root refuses it too, and the next replaces it.
+      log.warn(
+        { file, reason: error instanceof Error ? error.message : '' },
+        'what lies for root is no order',
+      );
+      return { counter: null, sha256: '' };
+    }
+  }
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,174 @@
+/**
+ * What root says on this box of releases and configurations: files of another program, of another version perhaps, read with
+ * bounds and only where they have changed.
+ *
+ * LIMITS: STATUS_BYTES_MAX of a status, the newest HISTORY_BYTES_MAX of the history. A file that is none of its kind says
+ * nothing; that is counted, and told when it begins.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { messageOf } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+import type { Logger } from '../base/log.ts';
+import {
+  CONFIG_STATUS_FILE,
+  type ConfigCopy,
+  ConfigOrderStatus,
+  HISTORY_FILE,
+  STATUS_FILE,
+  UpdateRecord,
+  UpdaterStatus,
+} from '../contract/update.ts';
+
+const STATUS_BYTES_MAX = 65_536;
+/** Two hundred updates and more; older lines are in the journal. */
+const HISTORY_BYTES_MAX = 262_144;
+
+/** One file, looked at again and again. */
+class Watched<T> {
+  readonly #file: string | undefined;
+  readonly #read: (file: string) => T;
+  readonly #onFault: (file: string, reason: string) => void;
+  #mark = '';
+  #value: T | undefined;
+
+  constructor(
+    file: string | undefined,
+    read: (file: string) => T,
+    onFault: (file: string, reason: string) => void,
+  ) {
+    this.#file = file;
+    this.#read = read;
+    this.#onFault = onFault;
+  }
+
+  /** Undefined where it is not there, or is not what it should be. */
+  get value(): T | undefined {
+    return this.#value;
+  }
+
+  /** Costs one stat(2) where nothing has changed. */
+  look(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    try {
+      const stat = statSync(file, { throwIfNoEntry: false });
+      const mark = stat === undefined ? '' : `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
+      if (mark === this.#mark) return;
+      this.#mark = mark;
+      this.#value = stat === undefined ? undefined : this.#read(file);
+    } catch (error) {
+      this.#value = undefined;
+      this.#onFault(file, messageOf(error));
+    }
+  }
+}
+
+export interface RootSources {
+  /** Where root's updater says what it does; absent: none is installed. */
+  readonly updateDir?: string | undefined;
+  /** The configuration that was asked for, which root changes as the room orders; absent: root knows of none. */
+  readonly orderedFile?: string | undefined;
+  /** The same as the room may read it; throws AgentError. */
+  configCopy?(): ConfigCopy;
+}
+
+export interface RootFilesOptions extends RootSources {
+  readonly log: Logger;
+}
+
+export class RootFiles {
+  readonly #log: Logger;
+  readonly #status: Watched<UpdaterStatus>;
+  readonly #history: Watched<readonly UpdateRecord[]>;
+  readonly #configStatus: Watched<ConfigOrderStatus>;
+  readonly #config: Watched<string | undefined>;
+  #unreadable = 0;
+  #told = '';
+
+  constructor({ updateDir, orderedFile, configCopy, log }: RootFilesOptions) {
+    this.#log = log;
+    const onFault = (file: string, reason: string): void => this.#fault(file, reason);
+    const inDir = (name: string): string | undefined => updateDir && join(updateDir, name);
+    const configStatus = orderedFile && join(dirname(orderedFile), CONFIG_STATUS_FILE);
+    const statusOf = <S extends TSchema>(schema: S) => {
+      return (file: string): Static<S> => formed(schema, jsonOf(text(file, STATUS_BYTES_MAX)));
+    };
+    this.#status = new Watched(inDir(STATUS_FILE), statusOf(UpdaterStatus), onFault);
+    this.#history = new Watched(inDir(HISTORY_FILE), historyOf, onFault);
+    this.#configStatus = new Watched(configStatus, statusOf(ConfigOrderStatus), onFault);
+    this.#config = new Watched(configCopy && orderedFile, () => configCopy?.().sha256, onFault);
+  }
+
+  get unreadable(): number {
+    return this.#unreadable;
+  }
+
+  get status(): UpdaterStatus | undefined {
+    return this.#status.value;
+  }
+
+  /** In order; the first need not be the first that was. */
+  get history(): readonly UpdateRecord[] {
+    return this.#history.value ?? [];
+  }
+
+  get configStatus(): ConfigOrderStatus | undefined {
+    return this.#configStatus.value;
+  }
+
+  /** SHA-256 of the configuration as it lies there, with the camera's login hidden. */
+  get configSha256(): string | undefined {
+    return this.#config.value;
+  }
+
+  /** To be called often. */
+  look(): void {
+    for (const file of [this.#status, this.#history, this.#configStatus, this.#config]) file.look();
+  }
+
+  #fault(file: string, reason: string): void {
+    this.#unreadable += 1;
+    if (this.#told === file + reason) return;
+    this.#told = file + reason;
+    this.#log.warn({ file, reason }, 'what root says of updates cannot be read');
+  }
+}
+
+/** The newest `bytesMax` of it. */
+function newest(file: string, bytesMax: number): { readonly bytes: Buffer; readonly whole: boolean } {
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error('it is no file');
+    const bytes = Buffer.alloc(Math.min(stat.size, bytesMax));
+    const read = readSync(fd, bytes, 0, bytes.length, Math.max(0, stat.size - bytesMax));
+    return { bytes: bytes.subarray(0, read), whole: stat.size <= bytesMax };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function text(file: string, bytesMax: number): string {
+  const { bytes, whole } = newest(file, bytesMax);
+  if (!whole) throw new Error(`it has more than ${bytesMax} bytes`);
+  return bytes.toString('utf8');
+}
+
+function historyOf(file: string): UpdateRecord[] {
+  const { bytes, whole } = newest(file, HISTORY_BYTES_MAX);
+  // The last line may be half written: it is read when its end is there.
+  const lines = bytes
+    .toString('utf8')
+    .split('\n')
+    .slice(whole ? 0 : 1, -1);
+  return lines.map((line) => formed(UpdateRecord, jsonOf(line)));
+}
+
+function formed<S extends TSchema>(schema: S, value: unknown): Static<S> {
+  if (Value.Check(schema, value)) return value;
+  const error = Value.Errors(schema, value).First();
+  throw new Error(`not of its form: ${error?.path || '/'}: ${error?.message ?? ''}`);
+}

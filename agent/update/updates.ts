@@ -1,0 +1,165 @@
+/**
+ * The agent's part of updates: it takes the room's orders to root, tells the room what root and the box say, and puts on
+ * record what was done. It installs nothing.
+ *
+ * INVARIANTS: a report is signed by the key of the journal, as statements of the mode are; it says what is, never what was
+ * wanted.
+ * LIMITS: a report a second at most, one an hour at least, one for each connection; nothing while there is no connection.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { programVersion } from '../base/package-root.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
+import type { Config } from '../contract/config.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { CertificateReport } from '../contract/health.ts';
+import type { Mode } from '../contract/mode.ts';
+import type { Topics } from '../contract/topics.ts';
+import { UPDATE_REPORT_TYPE, type UpdateReport, type UpdaterStatus } from '../contract/update.ts';
+import { Progress, type ProgressOptions } from './progress.ts';
+import { RoomOrder } from './room-orders.ts';
+import { RootFiles, type RootSources } from './root-files.ts';
+
+export type { RootSources };
+
+const REPORT_EVERY_MS = 3_600_000;
+/** A download is followed without filling a mobile link. */
+const APART_MS = 1000;
+
+export interface UpdatesOptions extends RootSources, Pick<ProgressOptions, 'flow'> {
+  readonly config: Pick<Config, 'site' | 'box' | 'commands'>;
+  readonly stateDir: string;
+  readonly boot: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly topics: Pick<Topics, 'updateDesired' | 'configDesired'>;
+  readonly journal: ProgressOptions['journal'] & { readonly head: string | undefined };
+  readonly restraint: {
+    readonly mode: Mode;
+    readonly order: Authorisation | undefined;
+    readonly orderEndMs: number | null | undefined;
+    /** By the key of the journal; undefined while it cannot be read. */
+    sign(payloadType: string, statement: (publicKey: string) => object): string | undefined;
+  };
+  readonly certificates: { readonly report: CertificateReport | null };
+  /** Publishes, retained. */
+  readonly publisher: { updateReport(signed: string): void } | undefined;
+}
+
+type Content = Omit<UpdateReport, 'key' | 'at' | 'journalIndex'>;
+
+export class Updates {
+  readonly #options: UpdatesOptions;
+  readonly #version = programVersion();
+  readonly #update: RoomOrder;
+  readonly #configure: RoomOrder;
+  readonly #files: RootFiles;
+  readonly #progress: Progress;
+  #reports = 0;
+  #reported = '';
+  #reportAtMs = Number.POSITIVE_INFINITY;
+  #notBeforeMs = 0;
+
+  constructor(options: UpdatesOptions) {
+    const { config, stateDir, clock, log } = options;
+    this.#options = options;
+    const reader = { site: config.site, box: config.box, keys: config.commands.keys };
+    const order = { reader, stateDir, clock, log };
+    this.#update = new RoomOrder({ ...order, kind: 'update' });
+    this.#configure = new RoomOrder({ ...order, kind: 'configure' });
+    this.#files = new RootFiles(options);
+    this.#progress = new Progress(options);
+  }
+
+  get counters(): Counters {
+    const [update, configure] = [this.#update.counters, this.#configure.counters];
+    return {
+      update_orders_taken: update.taken,
+      update_orders_refused: update.refused,
+      update_orders_known: update.known,
+      config_orders_taken: configure.taken,
+      config_orders_refused: configure.refused,
+      config_orders_known: configure.known,
+      update_reports: this.#reports,
+      update_records_entered: this.#progress.entries,
+      update_files_unreadable: this.#files.unreadable,
+    };
+  }
+
+  /** What it hears, for Delivery's inbox. */
+  get inbox(): [string, (payload: Buffer) => void][] {
+    const { topics } = this.#options;
+    return [
+      [topics.updateDesired, (payload) => this.#update.hear(payload)],
+      [topics.configDesired, (payload) => this.#configure.hear(payload)],
+    ];
+  }
+
+  /** A connection was opened: the room may know nothing. */
+  online(): void {
+    this.#reportAtMs = 0;
+  }
+
+  /** To be called often; costs four looks at files where nothing has changed. */
+  tick(): void {
+    this.#files.look();
+    this.#progress.look(this.#files.history, this.#files.configStatus);
+    // Before the first connection nobody hears it.
+    if (this.#reportAtMs !== Number.POSITIVE_INFINITY) this.#report();
+  }
+
+  #report(): void {
+    const { clock, restraint, publisher, journal } = this.#options;
+    const nowMs = clock.nowMs();
+    if (nowMs < this.#notBeforeMs) return;
+    const content = this.#content();
+    const mark = JSON.stringify(content);
+    if (mark === this.#reported && nowMs < this.#reportAtMs) return;
+    this.#notBeforeMs = nowMs + APART_MS;
+    const reportBy = (key: string): UpdateReport => ({
+      ...content,
+      key,
+      at: new Date(clock.wallMs()).toISOString(),
+      // A checkpoint's second line is the number of its entries (C2SP tlog-checkpoint).
+      journalIndex: Number(journal.head?.split('\n')[1] ?? 0),
+    });
+    const signed = restraint.sign(UPDATE_REPORT_TYPE, reportBy);
+    if (signed === undefined) return;
+    this.#reported = mark;
+    this.#reportAtMs = nowMs + REPORT_EVERY_MS;
+    this.#reports += 1;
+    publisher?.updateReport(signed);
+  }
+
+  #content(): Content {
+    const { config, boot, restraint, certificates } = this.#options;
+    const { status, configStatus, configSha256 } = this.#files;
+    const { orderEndMs } = restraint;
+    return {
+      site: config.site,
+      box: config.box,
+      boot,
+      version: this.#version,
+      updater: status === undefined ? null : updaterOf(status),
+      order: this.#update.order,
+      refused: this.#update.refused,
+      config: {
+        sha256: configSha256 ?? null,
+        phase: configStatus?.phase ?? 'idle',
+        rollout: configStatus?.rollout ?? null,
+        revision: configStatus?.revision ?? 0,
+        reason: configStatus?.reason ?? null,
+        order: this.#configure.order,
+        refused: this.#configure.refused,
+      },
+      mode: restraint.mode,
+      authorisation: restraint.order?.order ?? null,
+      orderNotAfter: orderEndMs == null ? null : new Date(orderEndMs).toISOString(),
+      certNotAfter: certificates.report?.notAfter ?? null,
+    };
+  }
+}
+
+function updaterOf({ version: _form, ...updater }: UpdaterStatus): UpdateReport['updater'] {
+  return updater;
+}

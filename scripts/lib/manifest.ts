@@ -1,0 +1,234 @@
+/**
+ * What lies in a release, file by file: text in the form of mtree(5), so that Debian's mtree(8) can check it too.
+ * `#mtree`, the tree itself (mtree(8) asks for it), then a line a path, sorted by bytes: `./path type=file mode=0644 size=12 sha256digest=…`,
+ * `./path type=dir mode=0755`, `./path type=link link=target`. The manifest itself is not in it.
+ *
+ * LIMITS  Names of letters, digits and `._+@,~-`; modes 0644 and 0755; links that stay in the tree; ENTRIES_MAX paths.
+ */
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, readlink, stat } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { AgentError, type ErrorKind, messageOf } from '../../agent/base/errors.ts';
+import { printable } from '../../agent/base/printable.ts';
+import { MANIFEST_FILE } from '../../agent/contract/release.ts';
+
+export interface Entry {
+  /** Below the tree, without `./`. */
+  readonly path: string;
+  readonly type: 'file' | 'dir' | 'link';
+  /** Permission bits; of files and folders. */
+  readonly mode?: number;
+  /** Bytes; of files. */
+  readonly size?: number;
+  /** Hexadecimal; of files. */
+  readonly sha256?: string;
+  /** Where it leads, as it is written in it; of links. */
+  readonly link?: string;
+}
+
+/** A release has about 2,500; a hundred times that would be no release. */
+const ENTRIES_MAX = 100_000;
+/** As many paths of 160 characters. */
+const TEXT_CHARS_MAX = 32 * 1_048_576;
+/** Below what tar and ext4 hold. */
+const PATH_CHARS_MAX = 1024;
+
+const FIRST_LINES = ['#mtree', '. type=dir mode=0755'];
+const NAME = /^[A-Za-z0-9._+@,~-]{1,255}$/;
+const FILE = /^\.\/(\S+) type=file mode=(0644|0755) size=(0|[1-9]\d{0,14}) sha256digest=([0-9a-f]{64})$/;
+const DIR = /^\.\/(\S+) type=dir mode=(0755)$/;
+const LINK = /^\.\/(\S+) type=link link=(\S+)$/;
+
+/**
+ * Reads a tree as it lies on the disk, modes as they are; the top folder and its MANIFEST are left out. Follows no link.
+ *
+ * @throws AgentError corrupt for what no release holds (a device, a name of other characters); unavailable where it cannot be read
+ */
+export async function scanTree(dir: string): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  try {
+    await scanFolder(dir, '', entries);
+  } catch (error) {
+    if (error instanceof AgentError) throw error;
+    throw new AgentError('unavailable', `${dir} cannot be read: ${messageOf(error)}`, error);
+  }
+  return entries.sort(byPath);
+}
+
+/** @throws AgentError config where an entry is none that a release may have */
+export function manifestText(entries: readonly Entry[]): string {
+  const sorted = [...entries].sort(byPath);
+  const text = `${[...FIRST_LINES, ...sorted.map(lineOf)].join('\n')}\n`;
+  parsed(text, 'config');
+  return text;
+}
+
+/**
+ * Takes exactly what `manifestText` writes, nothing that is only alike.
+ *
+ * @throws AgentError corrupt, naming the line
+ */
+export function parseManifest(text: string): Entry[] {
+  return parsed(text, 'corrupt');
+}
+
+/**
+ * Holds a tree against its manifest: every path, type, mode, size, hash and link, nothing more, and no file of another user.
+ *
+ * @throws AgentError corrupt with the first difference; unavailable where it cannot be read
+ */
+export async function verifyTree(dir: string, entries: readonly Entry[]): Promise<void> {
+  const found = await scanTree(dir);
+  const mode = ((await stat(dir)).mode & 0o7777).toString(8);
+  if (mode !== '755') throw new AgentError('corrupt', `${dir} has mode 0${mode}, and should have 0755`);
+  const expected = [...entries].sort(byPath);
+  for (let i = 0; i < Math.max(found.length, expected.length); i += 1) {
+    const [is, should] = [found[i], expected[i]];
+    if (is !== undefined && should !== undefined && lineOf(is) === lineOf(should)) continue;
+    throw new AgentError('corrupt', `${dir} is not what its manifest says: ${difference(is, should)}`);
+  }
+}
+
+/**
+ * What makes one tree of another: first remove (the deepest come first), then write (folders come first). A path of which
+ * only the mode differs is written, since a hard link's mode is that of its other names too.
+ */
+export function changedPaths(
+  from: readonly Entry[],
+  to: readonly Entry[],
+): { write: string[]; remove: string[] } {
+  const before = new Map(from.map((entry) => [entry.path, entry]));
+  const after = new Map(to.map((entry) => [entry.path, entry]));
+  const write = to.filter((entry) => {
+    const old = before.get(entry.path);
+    return old === undefined || lineOf(old) !== lineOf(entry);
+  });
+  const remove = from.filter(({ path, type }) => after.get(path)?.type !== type);
+  return {
+    write: write.sort(byPath).map(({ path }) => path),
+    remove: remove
+      .sort(byPath)
+      .reverse()
+      .map(({ path }) => path),
+  };
+}
+
+async function scanFolder(dir: string, below: string, entries: Entry[]): Promise<void> {
+  for (const name of await readdir(join(dir, below))) {
+    const path = posix.join(below, name);
+    if (path === MANIFEST_FILE) continue;
+    if (!NAME.test(name)) throw wrong(dir, path, 'has a name that no release has');
+    if (entries.length >= ENTRIES_MAX) throw wrong(dir, path, `is one of more than ${ENTRIES_MAX}`);
+    const file = join(dir, path);
+    const is = await lstat(file);
+    if (is.uid !== process.geteuid?.())
+      throw wrong(dir, path, `belongs to user ${is.uid}, not to ${process.geteuid?.()}`);
+    if (is.isSymbolicLink()) entries.push({ path, type: 'link', link: await readlink(file) });
+    else if (is.isDirectory()) {
+      entries.push({ path, type: 'dir', mode: is.mode & 0o7777 });
+      await scanFolder(dir, path, entries);
+    } else if (is.isFile()) entries.push({ path, type: 'file', ...(await scanFile(file)) });
+    else throw wrong(dir, path, 'is neither a file nor a folder nor a link');
+  }
+}
+
+async function scanFile(file: string): Promise<{ mode: number; size: number; sha256: string }> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const { mode } = await handle.stat();
+    return { mode: mode & 0o7777, ...(await hashOf(handle)) };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function hashOf(handle: FileHandle): Promise<{ size: number; sha256: string }> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafe(262_144);
+  let size = 0;
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length);
+    if (bytesRead === 0) return { size, sha256: hash.digest('hex') };
+    size += bytesRead;
+    hash.update(buffer.subarray(0, bytesRead));
+  }
+}
+
+function parsed(text: string, kind: ErrorKind): Entry[] {
+  if (text.length > TEXT_CHARS_MAX)
+    throw new AgentError(kind, `the manifest is longer than ${TEXT_CHARS_MAX} characters`);
+  const lines = text.split('\n');
+  const bad = (number: number, what: string): never => {
+    const line = printable(lines[number - 1] ?? '');
+    throw new AgentError(kind, `manifest, line ${number}: ${what}: ${line}`);
+  };
+  for (const [index, line] of FIRST_LINES.entries())
+    if (lines[index] !== line) bad(index + 1, `it must be ${line}`);
+  if (lines.pop() !== '') bad(lines.length, 'the last line has no end');
+  if (lines.length - FIRST_LINES.length > ENTRIES_MAX) bad(lines.length, `more than ${ENTRIES_MAX} paths`);
+  const folders = new Set(['.']);
+  let last: Entry | undefined;
+  return lines.slice(FIRST_LINES.length).map((line, index) => {
+    const number = index + FIRST_LINES.length + 1;
+    const entry = entryOf(line) ?? bad(number, 'not in the form of a manifest');
+    const why = misplaced(entry, folders);
+    if (why !== undefined) bad(number, why);
+    if (last !== undefined && byPath(last, entry) >= 0) bad(number, 'not sorted, or twice');
+    if (entry.type === 'dir') folders.add(entry.path);
+    last = entry;
+    return entry;
+  });
+}
+
+function entryOf(line: string): Entry | undefined {
+  const [, file, fileMode, size, sha256] = FILE.exec(line) ?? [];
+  if (file !== undefined && fileMode !== undefined && sha256 !== undefined)
+    return { path: file, type: 'file', mode: Number.parseInt(fileMode, 8), size: Number(size), sha256 };
+  const [, dir, dirMode] = DIR.exec(line) ?? [];
+  if (dir !== undefined && dirMode !== undefined)
+    return { path: dir, type: 'dir', mode: Number.parseInt(dirMode, 8) };
+  const [, path, link] = LINK.exec(line) ?? [];
+  return path === undefined || link === undefined ? undefined : { path, type: 'link', link };
+}
+
+/** Why no release has such an entry. */
+function misplaced({ path, link }: Entry, folders: ReadonlySet<string>): string | undefined {
+  if (path.length > PATH_CHARS_MAX || !path.split('/').every(isName))
+    return 'no path below the tree in plain names';
+  if (path === MANIFEST_FILE) return 'a manifest does not name itself';
+  if (!folders.has(posix.dirname(path))) return 'its folder is not in the manifest before it';
+  // `..` only in front: from a real folder it leads to real folders, and no link of the tree can lead it out.
+  if (link === undefined) return undefined;
+  const steps = link.split('/');
+  const down = steps.slice(steps.findIndex((step) => step !== '..'));
+  const up = steps.length - down.length;
+  return down.every(isName) && up < path.split('/').length ? undefined : 'a link that leaves the tree';
+}
+
+function isName(name: string): boolean {
+  return NAME.test(name) && name !== '.' && name !== '..';
+}
+
+function lineOf({ path, type, mode, size, sha256, link }: Entry): string {
+  if (type === 'link') return `./${path} type=link link=${link}`;
+  const octal = `0${(mode ?? 0).toString(8)}`;
+  if (type === 'dir') return `./${path} type=dir mode=${octal}`;
+  return `./${path} type=file mode=${octal} size=${size} sha256digest=${sha256}`;
+}
+
+/** Names hold ASCII only, so that the order of code units is that of bytes. */
+function byPath(a: Entry, b: Entry): number {
+  return a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
+}
+
+function difference(is: Entry | undefined, should: Entry | undefined): string {
+  if (should === undefined || (is !== undefined && byPath(is, should) < 0))
+    return `${is?.path} should not be there`;
+  if (is === undefined || byPath(should, is) < 0) return `${should.path} is missing`;
+  return `it has ${lineOf(is)}, and should have ${lineOf(should)}`;
+}
+
+function wrong(dir: string, path: string, what: string): AgentError {
+  return new AgentError('corrupt', `${join(dir, printable(path))} ${what}`);
+}

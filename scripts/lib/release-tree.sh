@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# The folder of a release, as it lies on a box below /usr/lib/vigie/releases. Sourced by scripts/package; needs `root`, the
+# checkout, built.
+
+# Same commit, same bytes: nothing of the machine, of an earlier build or of the time is in it, and files are 0644 or 0755.
+make_release() { # ARCH DIR MODULES SEQ
+  local arch=$1 dir=$2 modules=$3 seq=$4 addon
+  rm -rf -- "$dir"
+  mkdir -p -- "$dir/dist" "$dir/systemd"
+  cp -r -- "$root/dist/agent" "$dir/dist/"
+  without_stale "$dir/dist" "$root"
+  cp -r --preserve=links -- "$root/models" "$modules/node_modules" "$dir/"
+  cp -- "$root/package.json" "$dir/"
+  cp -- "$root"/systemd/*.{service,socket,timer,path} "$root"/systemd/vigie.{sysusers,tmpfiles}.conf "$dir/systemd/"
+  make_vision_root "$arch" "$dir/vision-root"
+  # What a compiler leaves in an addon names the folder where it ran.
+  for addon in "$dir"/node_modules/*/build/Release/*.node; do
+    "$(triple_of "$arch")-strip" --strip-unneeded --remove-section=.note.gnu.build-id "$addon"
+  done
+  find "$dir" -type d -exec chmod 0755 {} +
+  find "$dir" -type f -exec chmod 0644 {} +
+  chmod 0755 "$dir/dist/agent/cli/main.js"
+  node "$root/dist/scripts/programs/package/release.js" "$dir" "$arch" "$seq"
+}
+
+# The build deletes nothing: what an earlier state of the sources was compiled to is still there.
+without_stale() { # DIST SOURCES
+  local file source
+  find "$1" -name '*.js' -o -name '*.js.map' | while read -r file; do
+    source=${file#"$1/"} source=$2/${source%.map} source=${source%.js}
+    [ -e "$source.ts" ] || [ -e "$source.tsx" ] || rm -f -- "$file"
+  done
+}
+
+# Where vigie-vision.service mounts what vision may see; each mount point exists, and whatever else systemd would make in an
+# empty root: a release is to stay as it was signed.
+make_vision_root() { # ARCH DIR
+  mkdir -p "$2"/{usr,proc,sys,dev,root,run/udev,tmp,var/tmp,var/cache/vigie-vision,var/lib/vigie-restraint}
+  mkdir -p "$2"/etc/{alternatives,ld.so.conf.d}
+  : >"$2/etc/ld.so.cache"
+  : >"$2/etc/localtime"
+  local name
+  for name in resolv.conf hosts nsswitch.conf nv_tegra_release passwd group; do : >"$2/etc/$name"; done
+  for name in bin sbin lib; do ln -s "usr/$name" "$2/$name"; done
+  [ "$1" != amd64 ] || ln -s usr/lib64 "$2/lib64"
+}
+
+# Which release of how many there have been: the number of commits behind it.
+seq_of_checkout() {
+  if [ "$(git -C "$root" rev-parse --is-shallow-repository 2>/dev/null)" != false ]; then
+    die 'the number of this release cannot be told (no git here, or a clone without its history): give it with --seq N'
+  fi
+  git -C "$root" rev-list --count HEAD
+}

@@ -1,0 +1,152 @@
+/**
+ * The end of a box's connection, by its name: who connects under its client identifier takes its place, and leaves.
+ *
+ * LIMITS: only a connection under the identifier that the agent uses, `<site>.<box>`, is ended so; whoever has the key
+ * may choose another. What is still heard of the box is told: then only a restart of the broker helps. SITES_MAX sites.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../../../../agent/base/clock.ts';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import type { MqttConfig } from '../../../../agent/contract/config.ts';
+import { topicsOf } from '../../../../agent/contract/topics.ts';
+import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
+import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEPALIVE_S = 30;
+/** What is retained comes in one go; a pause of this length is its end. */
+const QUIET_MS = 400;
+/** Of a box that never pauses. */
+const LEARN_WITHIN_MS = 5000;
+const LOOK_MS = 200;
+const END_MS = 1000;
+/** The largest message of a box has 256 KiB. */
+const BYTES_MAX = 1_048_576;
+const SITES_MAX = 16;
+const NAME = /^[a-z0-9-]{1,32}$/;
+/** A broker reads its files again when it comes to it; a box may have slipped in before. */
+const TRIES = 2;
+
+export interface CutOffOptions {
+  readonly config: MqttConfig;
+  readonly box: string;
+  /** Where it is known to be; where the broker keeps something of it is added. */
+  readonly sites: readonly string[];
+  readonly watchMs: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  say(line: string): void;
+}
+
+/**
+ * Takes back what is ordered of the box, ends its connection, and listens. Returns the topics on which it was heard all
+ * the same: none where it is out. Throws DeliveryError, and AgentError
+ * `unavailable` where it is ended before that is known.
+ */
+export async function cutOff(options: CutOffOptions): Promise<string[]> {
+  const { box, watchMs, signal, say } = options;
+  const heard = new Listening(box);
+  const session = await open(options, `fleet-revoke-${process.pid}-${Date.now()}`, heard);
+  try {
+    await session.subscribe(`vigie/+/${box}/#`);
+    const learnUntilMs = performance.now() + LEARN_WITHIN_MS;
+    while (heard.quietMs < QUIET_MS && performance.now() < learnUntilMs && !signal.aborted) {
+      await sleep(LOOK_MS / 4);
+    }
+    const sites = [...new Set([...options.sites, ...heard.sites])].slice(0, SITES_MAX);
+    for (const site of sites) await takeBack(session, site, box);
+    for (let left = TRIES; left > 0; left -= 1) {
+      for (const site of sites) await takeOver(options, `${site}.${box}`);
+      say(`${box}: its connection is ended; looking for it for ${Math.round(watchMs / 1000)} s`);
+      heard.begin();
+      const untilMs = performance.now() + watchMs;
+      while (performance.now() < untilMs && heard.live.length === 0 && !signal.aborted) await sleep(LOOK_MS);
+      if (signal.aborted) {
+        throw new AgentError('unavailable', `${box}: ended before it was known whether the box comes back`);
+      }
+      if (heard.live.length === 0) return [];
+    }
+    return heard.live;
+  } finally {
+    await session.end(END_MS);
+  }
+}
+
+class Listening {
+  readonly sites = new Set<string>();
+  readonly #box: string;
+  #live: string[] | undefined;
+  #lastMs = performance.now();
+
+  constructor(box: string) {
+    this.#box = box;
+  }
+
+  get quietMs(): number {
+    return performance.now() - this.#lastMs;
+  }
+
+  get live(): string[] {
+    return this.#live ?? [];
+  }
+
+  /** From now on what comes is said by somebody who is connected. */
+  begin(): void {
+    this.#live = [];
+  }
+
+  take(topic: string, payload: Buffer): void {
+    this.#lastMs = performance.now();
+    const [, site = '', , ...rest] = topic.split('/');
+    if (NAME.test(site)) this.sites.add(site);
+    if (this.#live === undefined || this.#live.includes(topic)) return;
+    const { updateDesired, configDesired, command, ack, verdict } = topicsOf(site, this.#box);
+    // The room's, and the Last Will, which the broker says.
+    if ([updateDesired, configDesired, command, ack, verdict].includes(topic)) return;
+    if (rest.join('/') === 'journal/witnessed') return;
+    if (rest.join('/') === 'status' && isOffline(payload)) return;
+    this.#live.push(topic);
+  }
+}
+
+function isOffline(payload: Buffer): boolean {
+  const said = jsonOf(payload.toString());
+  return typeof said === 'object' && said !== null && 'state' in said && said.state === 'offline';
+}
+
+/** What is ordered of it lies there for whoever connects in its name. */
+async function takeBack(session: Session, site: string, box: string): Promise<void> {
+  const { updateDesired, configDesired } = topicsOf(site, box);
+  for (const topic of [updateDesired, configDesired]) {
+    const message = { topic, payload: '', qos: 1, retain: true, contentType: 'application/json' } as const;
+    const answered = new Promise<Error | undefined>((resolve) => session.publish(message, resolve));
+    const fault = await Promise.race([answered, session.closed]);
+    if (fault !== undefined) throw fault;
+  }
+}
+
+async function takeOver(options: CutOffOptions, clientId: string): Promise<void> {
+  const session = await open(options, clientId);
+  await session.end(END_MS);
+}
+
+function open(
+  { config, clock, signal }: CutOffOptions,
+  clientId: string,
+  heard?: Listening,
+): Promise<Session> {
+  return openSession(
+    {
+      config,
+      credentials: readCredentials(config),
+      clientId,
+      keepaliveS: KEEPALIVE_S,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      clock,
+      incomingBytesMax: BYTES_MAX,
+      onMessage: (topic, payload) => heard?.take(topic, payload),
+    },
+    signal,
+  );
+}

@@ -1,0 +1,114 @@
+/** `fleet cert list`: what the enrolment has given, beside what the boxes say that they use. */
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { printableJson } from '../../../../agent/base/printable.ts';
+import { withEnrolment } from '../../room/enrol/enrolment.ts';
+import type { CertificateRow } from '../../room/enrol/store.ts';
+import type { Fleet } from '../fleet-file.ts';
+import { withFleet } from '../opened.ts';
+import { learnt } from '../rollout/looks.ts';
+import { columns } from '../rollout/table.ts';
+import { say } from '../said.ts';
+import type { BoxRow } from '../store.ts';
+
+const DAY_MS = 86_400_000;
+/** As the box's own reminders, days before the end. */
+const MARKS = [1, 7, 30] as const;
+/** A certificate has whole seconds. */
+const SAME_MS = 1000;
+
+export interface ListOptions {
+  readonly dir: string;
+  readonly ends?: number;
+  readonly json?: boolean;
+}
+
+interface Line {
+  readonly site: string;
+  readonly box: string;
+  /** ms; of the newest that was given and holds; null: none. */
+  readonly ends: number | null;
+  /** ms; of the one with which the box connects, as it has said last. */
+  readonly says: number | null;
+  readonly note: string;
+}
+
+export function list({ dir, ends, json }: ListOptions): Promise<void> {
+  return withFleet(dir, async (opened) => {
+    const folder = enrolmentOf(opened.fleet);
+    await learnt(opened);
+    const nowMs = opened.clock.wallMs();
+    const certificates = withEnrolment(folder, ({ store }) => store.certificates());
+    const all = linesOf(certificates, opened.store.boxes(), nowMs);
+    const shown = all.filter((line) => ends === undefined || firstEnd(line) - nowMs <= ends * DAY_MS);
+    if (json === true) {
+      const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+      for (const line of shown)
+        process.stdout.write(`${printableJson({ ...line, ends: time(line.ends), says: time(line.says) })}\n`);
+      return;
+    }
+    const day = (ms: number | null): string => (ms === null ? '-' : new Date(ms).toISOString().slice(0, 10));
+    const rows = shown.map((line) => [line.box, line.site, day(line.ends), day(line.says), line.note]);
+    for (const line of columns([['BOX', 'SITE', 'ENDS', 'THE BOX SAYS', ''], ...rows])) say(line);
+  });
+}
+
+/** Throws AgentError `config` where fleet.yaml names none. */
+export function enrolmentOf({ dir, enrolment }: Fleet): string {
+  if (enrolment !== undefined) return enrolment;
+  throw new AgentError(
+    'config',
+    `${dir}/fleet.yaml: enrolment is missing; it names the folder of \`scripts/room enrol\``,
+  );
+}
+
+/** The next to end first. */
+function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow[], nowMs: number): Line[] {
+  const given = new Map<string, CertificateRow[]>();
+  for (const row of certificates) {
+    if (row.use === 'client') given.set(row.box, [...(given.get(row.box) ?? []), row]);
+  }
+  const known = new Set(boxes.map(({ box }) => box));
+  const unseen = [...given.keys()].filter((box) => !known.has(box));
+  const lines = [
+    ...boxes.map(({ site, box, report, revoked }) => ({ site, box, report, revoked })),
+    ...unseen.map((box) => ({ site: '-', box, report: undefined, revoked: null })),
+  ].map(({ site, box, report, revoked }): Line => {
+    const own = given.get(box) ?? [];
+    const ends = own.filter((row) => row.revoked === null).at(-1)?.not_after ?? null;
+    const notAfter = report?.certNotAfter;
+    const says = notAfter == null ? null : Date.parse(notAfter);
+    const isRevoked = revoked !== null || (own.length > 0 && ends === null);
+    return {
+      site,
+      box,
+      ends,
+      says,
+      note: noteOf({ isRevoked, ends, says, isSeen: report !== undefined }, nowMs),
+    };
+  });
+  return lines.sort((a, b) => firstEnd(a) - firstEnd(b) || (a.box < b.box ? -1 : 1));
+}
+
+interface Noted {
+  readonly isRevoked: boolean;
+  readonly ends: number | null;
+  readonly says: number | null;
+  readonly isSeen: boolean;
+}
+
+function noteOf({ isRevoked, ends, says, isSeen }: Noted, nowMs: number): string {
+  if (isRevoked) return 'revoked';
+  const notes: string[] = [];
+  const leftMs = Math.min(says ?? Number.POSITIVE_INFINITY, ends ?? Number.POSITIVE_INFINITY) - nowMs;
+  const mark = MARKS.find((days) => leftMs <= days * DAY_MS);
+  if (leftMs <= 0) notes.push('HAS ENDED');
+  else if (mark !== undefined) notes.push(`ENDS WITHIN ${mark} ${mark === 1 ? 'DAY' : 'DAYS'}`);
+  if (ends === null) notes.push('not from this enrolment');
+  else if (!isSeen) notes.push('has not reported');
+  else if (says !== null && Math.abs(says - ends) > SAME_MS) notes.push('the box uses another');
+  return notes.join('; ');
+}
+
+function firstEnd({ ends, says }: Line): number {
+  return Math.min(ends ?? Number.POSITIVE_INFINITY, says ?? Number.POSITIVE_INFINITY);
+}

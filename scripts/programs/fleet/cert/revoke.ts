@@ -1,0 +1,98 @@
+/**
+ * `fleet cert revoke BOX`: a box that was stolen, or is not ours any more.
+ *
+ * INVARIANTS: what needs no network comes first and stays, whatever fails afterwards: certificates and tokens are revoked,
+ * the list is written, reports are refused. All of it may be said again. Exit code 0 only where the box was looked for at
+ * the broker, and not found.
+ */
+import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { Enrolment } from '../../room/enrol/enrolment.ts';
+import { confirmed, withFleet } from '../opened.ts';
+import { say, warn } from '../said.ts';
+import { cutOff } from './cut-off.ts';
+import { enrolmentOf } from './list.ts';
+
+const RELOAD_WITHIN_MS = 60_000;
+/** A signal has no answer; Mosquitto reads its files again within its loop of 100 ms. */
+const RELOADED_MS = 1000;
+
+export interface RevokeOptions {
+  readonly dir: string;
+  readonly brokerPid?: number;
+  readonly reload?: string;
+  /** s */
+  readonly watch: number;
+  readonly yes?: boolean;
+}
+
+export function revoke(box: string, options: RevokeOptions): Promise<void> {
+  return withFleet(options.dir, async ({ fleet, store, signal, clock }) => {
+    const enrolment = new Enrolment(enrolmentOf(fleet));
+    try {
+      const sites = store.named(box).map(({ site }) => site);
+      const given = enrolment.store.certificates().filter((row) => row.box === box && row.use === 'client');
+      if (sites.length === 0 && given.length === 0) {
+        throw new AgentError(
+          'config',
+          `${box}: neither the enrolment nor the fleet knows a box of that name`,
+        );
+      }
+      const where = sites.length === 0 ? '' : ` (${sites.join(', ')})`;
+      await confirmed(`Shut ${box}${where} out for good?`, options.yes === true, signal);
+      const { count, crlFile } = enrolment.revoke(box, clock.wallMs());
+      store.revoke(box, clock.wallMs());
+      say(`${box}: ${count} certificates revoked, ${given.length} were given; what it reports is refused`);
+      if (given.length === 0) {
+        warn(`${box}: its certificate is not from this enrolment: revoke it where it was signed`);
+        process.exitCode = 1;
+      }
+      await reload(crlFile, options);
+      const { watch } = options;
+      const heard = await cutOff({
+        ...{ config: fleet.mqtt, box, sites, watchMs: watch * 1000, clock, signal, say },
+      });
+      if (heard.length > 0) {
+        throw new AgentError(
+          'denied',
+          `${box}: is still heard at the broker (${heard.slice(0, 3).join(', ')}): it does not use ${crlFile} (crlfile), or somebody is connected under another client identifier; see to the first, then restart the broker`,
+        );
+      }
+      say(`${box}: is out; nothing was heard of it for ${watch} s`);
+    } finally {
+      enrolment.close();
+    }
+  });
+}
+
+/** Throws AgentError where the broker is not made to read the list. */
+async function reload(crlFile: string, { brokerPid, reload: command }: RevokeOptions): Promise<void> {
+  if (brokerPid === undefined && command === undefined) {
+    throw new AgentError(
+      'config',
+      `${crlFile} is written, and the broker does not know it yet: say it again with --reload 'install -m 0644 $VIGIE_CRL /etc/mosquitto/vigie/revoked.pem && systemctl reload mosquitto', or --broker-pid`,
+    );
+  }
+  if (command !== undefined) {
+    try {
+      const env = { ...process.env, VIGIE_CRL: crlFile };
+      await promisify(execFile)('/bin/sh', ['-c', command], { env, timeout: RELOAD_WITHIN_MS });
+    } catch (error) {
+      throw new AgentError('unavailable', `--reload: ${messageOf(error)}; ${crlFile} is written`, error);
+    }
+  }
+  if (brokerPid !== undefined) {
+    try {
+      process.kill(brokerPid, 'SIGHUP');
+    } catch (error) {
+      throw new AgentError(
+        'config',
+        `--broker-pid ${brokerPid}: ${messageOf(error)}; ${crlFile} is written`,
+        error,
+      );
+    }
+  }
+  await sleep(RELOADED_MS);
+}

@@ -1,0 +1,82 @@
+/** What becomes of each box that was chosen: it gets another file, has it already, or is left out with a reason. */
+import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { holdsSecret, withoutSecrets } from '../../../../agent/config/secrets.ts';
+import type { BoxRow } from '../store.ts';
+import { type Copies, sha256Of } from './copies.ts';
+import type { Changed } from './diff.ts';
+import { type Orders, problemsOf } from './judge.ts';
+
+export interface Choice {
+  readonly changes: readonly Changed[];
+  readonly there: readonly BoxRow[];
+  readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
+  /** Nothing is sent while there is any. */
+  readonly mistakes: readonly { readonly box: BoxRow; readonly lines: readonly string[] }[];
+}
+
+export interface ChoiceOptions {
+  readonly boxes: readonly BoxRow[];
+  readonly copies: Copies;
+  readonly orders: Orders;
+  readonly nowMs: number;
+  /** The file that a box is to have instead of this one. Throws AgentError `config`. */
+  change(text: string): string;
+}
+
+export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOptions): Choice {
+  const changes: Changed[] = [];
+  const there: BoxRow[] = [];
+  const left: { box: BoxRow; why: string }[] = [];
+  const mistakes: { box: BoxRow; lines: readonly string[] }[] = [];
+  for (const box of boxes) {
+    const before = copyOf(box, copies);
+    if (typeof before !== 'string') left.push({ box, why: before.why });
+    else {
+      try {
+        const after = sent(change(before));
+        const lines = problemsOf(box, { before, after }, orders, nowMs);
+        if (after === before) there.push(box);
+        else if (lines.length > 0) mistakes.push({ box, lines });
+        else changes.push({ site: box.site, box: box.box, before, after });
+      } catch (error) {
+        rethrowBug(error);
+        mistakes.push({ box, lines: [error.message] });
+      }
+    }
+  }
+  return { changes, there, left, mistakes };
+}
+
+/** The file that the box has, or why nobody knows it. */
+export function copyOf(box: BoxRow, copies: Copies): string | { readonly why: string } {
+  const { report, other } = box;
+  if (report === undefined) return { why: 'it has not reported' };
+  if (other !== null) return { why: 'it reports with another key than before (fleet box BOX)' };
+  const { sha256, phase, rollout } = report.config;
+  if (sha256 === null) return { why: 'its file cannot be read there; mend it on the box' };
+  if (phase === 'probation') return { why: `its file is on trial (${rollout ?? 'a rollout'})` };
+  const copy = copies.current(box, sha256);
+  if (copy !== undefined) return copy;
+  return {
+    why: copies.has(box)
+      ? 'its file was changed on the box, the copy is another (fleet config pull, then look at it)'
+      : 'there is no copy of its file (fleet config pull)',
+  };
+}
+
+/** As it goes out. */
+function sent(text: string): string {
+  if (holdsSecret(text)) {
+    const message =
+      'camera.source: a login is not sent, it would lie at the broker; write *** in its place, and the box keeps its own';
+    throw new AgentError('config', message);
+  }
+  const shown = withoutSecrets(text);
+  if (shown === undefined) throw new AgentError('config', 'the file is not readable as YAML');
+  return shown;
+}
+
+/** What `fields` of a rollout of configurations hold. */
+export function fieldsOf({ after }: Changed, revision: number) {
+  return { revision, sha256: sha256Of(after), yaml: after };
+}

@@ -1,0 +1,109 @@
+/**
+ * The room's copies of the boxes' configurations: `configs/<site>/<box>.yaml` in the fleet's folder, for people and git, with
+ * the camera's login as `***`.
+ *
+ * INVARIANTS: a text counts as a box's only where its SHA-256 is what the box reports. What was pushed becomes the copy when
+ * the box reports it and not before, so that a box that went back needs no mending; a copy that somebody has edited is not
+ * written over. What is written is the old or the new one.
+ * LIMITS: below `configs/.known` lie what a box had last and what was pushed to it last.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { shownSha256, withoutSecrets } from '../../../../agent/config/secrets.ts';
+
+const FOLDER = 'configs';
+const KNOWN = '.known';
+
+/** Of a box. */
+export interface Place {
+  readonly site: string;
+  readonly box: string;
+}
+
+export class Copies {
+  readonly #dir: string;
+
+  constructor(fleetDir: string) {
+    this.#dir = join(fleetDir, FOLDER);
+  }
+
+  file({ site, box }: Place): string {
+    return join(this.#dir, site, `${box}.yaml`);
+  }
+
+  /** The text that the box reports; undefined: the room has another one, or none. Throws AgentError `unavailable`. */
+  current(place: Place, sha256: string): string | undefined {
+    const copy = read(this.file(place));
+    if (copy !== undefined && shownSha256(copy) === sha256) return withoutSecrets(copy);
+    const known = read(this.#knownFile(place, sha256));
+    if (known === undefined || sha256Of(known) !== sha256) return undefined;
+    if (!this.#isEdited(place, copy)) write(this.file(place), known);
+    return known;
+  }
+
+  /** Whether there is any copy. */
+  has(place: Place): boolean {
+    return existsSync(this.file(place));
+  }
+
+  /** What the box has; returns whether it is the copy now: what somebody has edited stays. Throws AgentError `unavailable`. */
+  keep(place: Place, text: string): boolean {
+    const copy = read(this.file(place));
+    const edited = this.#isEdited(place, copy) && copy !== text;
+    if (!edited && copy !== text) write(this.file(place), text);
+    this.#know(place, [text]);
+    return !edited;
+  }
+
+  /** What is to be the copy when the box reports it instead of `before`. Throws AgentError `unavailable`. */
+  pushed(place: Place, before: string, text: string): void {
+    this.#know(place, [before, text]);
+    // Edited to be pushed: it is not to go back to what was.
+    const copy = read(this.file(place));
+    if (copy !== undefined && shownSha256(copy) === sha256Of(text)) write(this.file(place), text);
+  }
+
+  /** By a person: it is nothing that the box had or was sent. */
+  #isEdited(place: Place, copy: string | undefined): boolean {
+    return copy !== undefined && !existsSync(this.#knownFile(place, sha256Of(copy)));
+  }
+
+  #know(place: Place, texts: readonly string[]): void {
+    const files = texts.map((text) => this.#knownFile(place, sha256Of(text)));
+    for (const [index, text] of texts.entries()) write(files[index] ?? '', text);
+    const dir = this.#knownDir(place);
+    for (const name of readdirSync(dir)) if (!files.includes(join(dir, name))) rmSync(join(dir, name));
+  }
+
+  #knownFile(place: Place, sha256: string): string {
+    return join(this.#knownDir(place), `${sha256}.yaml`);
+  }
+
+  #knownDir({ site, box }: Place): string {
+    return join(this.#dir, KNOWN, site, box);
+  }
+}
+
+export function sha256Of(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function read(file: string): string | undefined {
+  try {
+    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+  } catch (error) {
+    throw new AgentError('unavailable', `${file} cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+function write(file: string, text: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeAtomically(file, text, 0o640);
+  } catch (error) {
+    throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
+  }
+}

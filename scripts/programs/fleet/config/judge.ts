@@ -1,0 +1,66 @@
+/** A configuration on the ops machine, by the code that judges it on the box: all but the files that it names there. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
+import { wholeProblems } from '../../../../agent/cli/provision/trial-judge.ts';
+import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
+import { checkedAuthorisation } from '../../../../agent/contract/signed-order.ts';
+import type { Place } from './copies.ts';
+
+const SUFFIX = '.dsse.json';
+
+/** Orders of authorities, as the room has them; whether they are signed is the box's to judge. */
+export class Orders {
+  readonly #orders: readonly Authorisation[];
+
+  /** `paths`: signed orders, or folders of them. Throws AgentError `config`. */
+  constructor(paths: readonly string[]) {
+    this.#orders = paths.flatMap(filesOf).map(orderIn);
+  }
+
+  /** Of several the one that ends last. */
+  of({ site, box }: Place): Authorisation | undefined {
+    return this.#orders
+      .filter((order) => order.site === site && order.box === box && order.installation !== true)
+      .sort((a, b) => b.notAfter.localeCompare(a.notAfter))[0];
+  }
+}
+
+/** A line for each mistake; none: it may be sent. */
+export function problemsOf(
+  place: Place,
+  { before, after }: { readonly before: string; readonly after: string },
+  orders: Orders,
+  nowMs: number,
+): string[] {
+  const order = orders.of(place);
+  const problems = wholeProblems(after, before, {
+    env: {},
+    files: false,
+    order: () => order,
+    wallMs: () => nowMs,
+  });
+  return problems.map(({ path, message, order: ofOrder }) => {
+    const hint = ofOrder && order === undefined ? '; no order of this box was given (--order)' : '';
+    return `${path === '' ? '' : `${path}: `}${message}${hint}`;
+  });
+}
+
+function filesOf(path: string): string[] {
+  if (!existsSync(path)) throw new AgentError('config', `--order: ${path}: no such file`);
+  if (!statSync(path).isDirectory()) return [path];
+  const names = readdirSync(path).filter((name) => name.endsWith(SUFFIX));
+  if (names.length === 0) throw new AgentError('config', `--order: ${path} holds no *${SUFFIX}`);
+  return names.sort().map((name) => join(path, name));
+}
+
+function orderIn(file: string): Authorisation {
+  try {
+    const { payload } = JSON.parse(readFileSync(file, 'utf8')) as { payload?: unknown };
+    if (typeof payload !== 'string') throw new AgentError('config', 'it is no signed order');
+    return checkedAuthorisation(JSON.parse(Buffer.from(payload, 'base64').toString('utf8')));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) rethrowBug(error);
+    throw new AgentError('config', `--order: ${file}: ${messageOf(error)}`, error);
+  }
+}

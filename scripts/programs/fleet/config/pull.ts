@@ -1,0 +1,69 @@
+/** `fleet config pull`: boxes are asked for their files by signed commands, which they journal. */
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { askBox } from '../../../../agent/cli/room/ask-box.ts';
+import { ConfigCopy } from '../../../../agent/contract/update.ts';
+import { signingKey } from '../fleet-file.ts';
+import { type OpenedFleet, withFleet } from '../opened.ts';
+import { learnt } from '../rollout/looks.ts';
+import { someOf } from '../rollout/table.ts';
+import { say, warn } from '../said.ts';
+import type { BoxRow } from '../store.ts';
+import { Copies, sha256Of } from './copies.ts';
+import { selected } from './selector.ts';
+
+/** Each has a connection of its own. */
+const AT_ONCE = 8;
+
+export interface PullOptions {
+  readonly dir: string;
+  readonly timeout: number;
+}
+
+/** Throws AgentError `unavailable` where one of them has not answered. */
+export function pull(selector: string, options: PullOptions): Promise<void> {
+  return withFleet(options.dir, async (opened) => {
+    await learnt(opened);
+    const boxes = selected(selector, opened.store.boxes());
+    opened.store.record(
+      `configuration asked of ${someOf(boxes.map(({ site, box }) => `${site}/${box}`))}`,
+      Date.now(),
+    );
+    const copies = new Copies(options.dir);
+    const waiting = [...boxes];
+    let failed = 0;
+    const worker = async (): Promise<void> => {
+      for (let box = waiting.shift(); box !== undefined && !opened.signal.aborted; box = waiting.shift()) {
+        try {
+          say(await pulled(opened, box, copies, options.timeout));
+        } catch (error) {
+          rethrowBug(error);
+          failed += 1;
+          warn(`${box.site}/${box.box}: ${error.message}`);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    if (failed > 0) throw new AgentError('unavailable', `${failed} of ${boxes.length} boxes gave no copy`);
+  });
+}
+
+/** A line of what has come. */
+async function pulled(
+  { fleet }: OpenedFleet,
+  place: BoxRow,
+  copies: Copies,
+  timeoutS: number,
+): Promise<string> {
+  const { site, box } = place;
+  const room = { site, timeZone: fleet.timeZone, mqtt: fleet.mqtt };
+  const asked = { op: 'read-configuration', args: {}, box, key: signingKey(fleet), timeoutS } as const;
+  const result = await askBox(room, asked);
+  if (!Value.Check(ConfigCopy, result) || sha256Of(result.yaml) !== result.sha256)
+    throw new AgentError('corrupt', 'what it answered is no configuration with its SHA-256');
+  const file = copies.file(place);
+  const known = copies.current(place, result.sha256) !== undefined;
+  if (copies.keep(place, result.yaml))
+    return `${site}/${box}: ${file} ${known ? 'is what it has' : 'was written'}`;
+  return `${site}/${box}: ${file} was edited and stays; \`config push\` shows what it would change`;
+}

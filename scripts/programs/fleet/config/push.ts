@@ -1,0 +1,173 @@
+/** `fleet config push`: what changes is shown box by box, and goes out as a rollout. */
+import { readFileSync } from 'node:fs';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { parseYaml } from '../../../../agent/base/yaml-text.ts';
+import { signingKey } from '../fleet-file.ts';
+import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { createRollout, freeName } from '../rollout/create.ts';
+import { controllerOf, refuseStrangers } from '../rollout/drive.ts';
+import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
+import { someOf } from '../rollout/table.ts';
+import { say, warn } from '../said.ts';
+import type { BoxRow } from '../store.ts';
+import { type Choice, chooseChanges, fieldsOf } from './choice.ts';
+import { Copies } from './copies.ts';
+import { diffLines } from './diff.ts';
+import { Orders } from './judge.ts';
+import { patched, patchOf } from './patch.ts';
+import { boardOf, selected } from './selector.ts';
+
+const MISTAKES_MAX = 20;
+
+export interface PushOptions {
+  readonly dir: string;
+  readonly to: string;
+  readonly set?: readonly string[];
+  readonly unset?: readonly string[];
+  readonly plan?: string;
+  readonly order?: readonly string[];
+  readonly name?: string;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  readonly takeOver?: boolean;
+}
+
+export function push(file: string | undefined, options: PushOptions): Promise<void> {
+  return withFleet(options.dir, async (opened) => {
+    const { fleet, store, signal, clock } = opened;
+    const change = changeOf(file, options);
+    const orders = new Orders(options.order ?? []);
+    const lock = options.dryRun === true ? undefined : lockFleet(options.dir);
+    try {
+      const controller = controllerOf(opened);
+      await controller.start(signal);
+      refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
+      const boxes = selected(options.to, store.boxes());
+      if (change.whole !== undefined) mustBe(change.whole, boxes);
+      const copies = new Copies(options.dir);
+      const choice = chooseChanges({
+        ...{ boxes, copies, orders, nowMs: clock.wallMs() },
+        change: change.apply,
+      });
+      tell(choice);
+      const plan = planFor(choice, options, fleet.timeZone);
+      if (options.dryRun === true || plan === undefined) return;
+      await send(opened, { choice, copies, plan, options });
+    } finally {
+      lock?.release();
+    }
+  });
+}
+
+interface Sending {
+  readonly choice: Choice;
+  readonly copies: Copies;
+  readonly plan: Plan;
+  readonly options: PushOptions;
+}
+
+async function send(opened: OpenedFleet, { choice, copies, plan, options }: Sending): Promise<void> {
+  const { fleet, store, signal, clock } = opened;
+  const { changes, left } = choice;
+  const without = left.length === 0 ? '' : `, ${left.length} are left out`;
+  const count = changes.length === 1 ? '1 box gets' : `${changes.length} boxes get`;
+  await confirmed(`${count} another configuration${without}.`, options.yes === true, signal);
+  const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
+  const rowOf = ({ site, box }: { site: string; box: string }) => rows.get(`${site}/${box}`);
+  const revision = 1 + Math.max(0, ...changes.map((box) => rowOf(box)?.report?.config.revision ?? 0));
+  const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
+  const name = options.name ?? freeName(store, `${day}-config-${revision}`);
+  createRollout(
+    store,
+    {
+      ...{ kind: 'configuration', name, what: `revision ${revision}`, plan },
+      boxes: changes.map((changed) => ({
+        site: changed.site,
+        box: changed.box,
+        board: boardOf({ report: rowOf(changed)?.report }),
+        fields: fieldsOf(changed, revision),
+      })),
+    },
+    { key: signingKey(fleet), nowMs: clock.wallMs() },
+  );
+  for (const changed of changes) copies.pushed(changed, changed.before, changed.after);
+  say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
+}
+
+/** A whole file names its site and box; what does not is merged into the file of each. */
+function changeOf(file: string | undefined, { set = [], unset = [] }: PushOptions) {
+  const text = file === undefined ? undefined : contentOf(file);
+  const place = text === undefined ? undefined : placeIn(text);
+  if (text !== undefined && place !== undefined && set.length + unset.length === 0)
+    return { whole: place, apply: () => text };
+  if (place !== undefined)
+    throw new AgentError('config', `${file} is the whole file of ${place}; change it there, not by --set`);
+  const patch = patchOf(text, set, unset);
+  return { whole: undefined, apply: (before: string) => patched(before, patch) };
+}
+
+function contentOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new AgentError('config', `${file} cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+function placeIn(text: string): string | undefined {
+  try {
+    const content = parseYaml(text);
+    const { site, box } = Object(content) as { site?: unknown; box?: unknown };
+    return typeof site === 'string' && typeof box === 'string' ? `${site}/${box}` : undefined;
+  } catch (error) {
+    throw new AgentError('config', `the file is no YAML: ${messageOf(error)}`, error);
+  }
+}
+
+function mustBe(whole: string, boxes: readonly BoxRow[]): void {
+  const names = boxes.map(({ site, box }) => `${site}/${box}`);
+  if (names.length === 1 && names[0] === whole) return;
+  const message = `the file is that of ${whole}, and --to names ${someOf(names)}; to change many boxes give a patch without site and box, or --set`;
+  throw new AgentError('config', message);
+}
+
+/** Throws AgentError `config` where a file would be refused on its box. */
+function tell({ changes, there, left, mistakes }: Choice): void {
+  const reasons = new Map<string, string[]>();
+  for (const { box, why } of left) reasons.set(why, [...(reasons.get(why) ?? []), `${box.site}/${box.box}`]);
+  for (const [why, names] of reasons) warn(`left out: ${someOf(names)}: ${why}`);
+  if (mistakes.length > 0) {
+    const lines = mistakes.flatMap(({ box, lines: of }) =>
+      of.map((line) => `${box.site}/${box.box}: ${line}`),
+    );
+    const more = lines.length - MISTAKES_MAX;
+    const rest = more > 0 ? [`and ${more} more`] : [];
+    const sum = `${mistakes.length} of the files would be refused; nothing was sent`;
+    throw new AgentError('config', [...lines.slice(0, MISTAKES_MAX), ...rest, sum].join('\n'));
+  }
+  if (there.length > 0) say(`${there.length} have it already: ${someOf(there.map(({ box }) => box))}`);
+  const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+  // Colours are no control characters of a file's: those are taken out.
+  for (const line of diffLines(changes, coloured)) process.stdout.write(`${line}\n`);
+}
+
+/** Undefined: nothing is to be sent. Throws AgentError `config`. */
+function planFor(
+  { changes, left }: Choice,
+  { plan, dryRun }: PushOptions,
+  timeZone: string,
+): Plan | undefined {
+  const [first, ...others] = changes;
+  if (first === undefined) {
+    say('nothing changes');
+    if (left.length > 0 && dryRun !== true)
+      throw new AgentError('unavailable', `${left.length} of the boxes are left out`);
+    return undefined;
+  }
+  if (plan !== undefined) return readPlan(plan, timeZone);
+  if (others.length > 0 && dryRun !== true) {
+    const message = `${changes.length} boxes go in waves: give --plan FILE (canary: {boxes: [${first.box}]} is enough)`;
+    throw new AgentError('config', message);
+  }
+  return planOf({ canary: { boxes: [first.box], hours: 0 }, waves: [{ share: 1 }] }, timeZone);
+}

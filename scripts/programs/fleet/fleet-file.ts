@@ -1,0 +1,118 @@
+/** fleet.yaml of the folder in which ops work: where the broker is, which key signs, where releases and enrolment lie. */
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import type { MqttConfig } from '../../../agent/contract/config.ts';
+import { readYaml } from './strict-yaml.ts';
+
+export const FLEET_DIR = 'fleet';
+const FLEET_FILE = 'fleet.yaml';
+
+const strict = { additionalProperties: false } as const;
+const Path = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description });
+
+const FleetYaml = Type.Object(
+  {
+    mqtt: Type.Object(
+      {
+        url: Type.String({
+          pattern: '^mqtts?://',
+          description: 'mqtts://host:port of the room’s broker (plain mqtt:// for one on this machine)',
+        }),
+        ca: Type.Optional(Path('PEM file of the authority of the broker')),
+        cert: Type.Optional(Path('PEM file of the certificate with the CN fleet')),
+        key: Type.Optional(Path('PEM file of its key')),
+      },
+      strict,
+    ),
+    sign: Path('PEM file of the ed25519 key that signs orders and commands (`vigie keygen` makes one)'),
+    repository: Type.Optional(Path('folder of the releases: metadata/ and targets/')),
+    enrolment: Type.Optional(Path('folder of `scripts/room enrol`')),
+    timeZone: Type.String({
+      default: 'Europe/Paris',
+      minLength: 1,
+      maxLength: 64,
+      description: 'IANA name of the time zone of windows',
+    }),
+  },
+  strict,
+);
+
+export interface Fleet {
+  /** The folder. */
+  readonly dir: string;
+  readonly mqtt: MqttConfig;
+  /** PEM file; read by `signingKey`, so that who only looks needs no key. */
+  readonly sign: string;
+  readonly repository: string | undefined;
+  readonly enrolment: string | undefined;
+  readonly timeZone: string;
+}
+
+/** Throws AgentError `config`: a line for each mistake. Paths are relative to the folder. */
+export function readFleet(dir: string): Fleet {
+  const file = join(dir, FLEET_FILE);
+  if (!existsSync(file)) {
+    throw new AgentError(
+      'config',
+      `${file} does not exist; it names mqtt: {url, ca, cert, key}, sign and repository (another folder: --dir)`,
+    );
+  }
+  const { mqtt, sign, repository, enrolment, timeZone }: Static<typeof FleetYaml> = readYaml(file, FleetYaml);
+  const { url, ...files } = mqtt;
+  if (!URL.canParse(url) || (url.startsWith('mqtt:') && !/^mqtt:\/\/(localhost|127\.|\[::1\])/.test(url))) {
+    throw new AgentError(
+      'config',
+      `${file}: mqtt.url must be mqtts://host:port (plain mqtt:// is for a broker on this machine only)`,
+    );
+  }
+  const at = (path: string): string => resolve(dir, path);
+  const paths = Object.entries(files).map(([name, path]) => [name, at(path)]);
+  for (const [name, path] of [
+    ['repository', repository],
+    ['enrolment', enrolment],
+  ] as const) {
+    if (path !== undefined && statSync(at(path), { throwIfNoEntry: false })?.isDirectory() !== true) {
+      throw new AgentError('config', `${file}: ${name}: ${at(path)} is no folder`);
+    }
+  }
+  checkTimeZone(file, timeZone);
+  return {
+    dir,
+    mqtt: { url, ...Object.fromEntries(paths), ack: 'broker' },
+    sign: at(sign),
+    repository: repository === undefined ? undefined : at(repository),
+    enrolment: enrolment === undefined ? undefined : at(enrolment),
+    timeZone,
+  };
+}
+
+/** Throws AgentError `config` for what Intl does not know. */
+export function checkTimeZone(file: string, timeZone: string): void {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new AgentError('config', `${file}: the time zone ${timeZone} is not known; Europe/Paris is`, error);
+  }
+}
+
+/** Signs orders and commands. Throws AgentError `config` where the file is no ed25519 key. */
+export function signingKey({ sign }: Pick<Fleet, 'sign'>): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(readFileSync(sign, 'utf8'));
+  } catch (error) {
+    // The cause may quote the key's text.
+    const reason =
+      error instanceof Error && 'syscall' in error ? messageOf(error) : 'it is no private key in PEM form';
+    throw new AgentError('config', `sign: ${sign} cannot be used: ${reason}`);
+  }
+  if (key.asymmetricKeyType === 'ed25519') return key;
+  throw new AgentError(
+    'config',
+    `sign: ${sign} is a key of ${key.asymmetricKeyType}; one of ed25519 is needed`,
+  );
+}

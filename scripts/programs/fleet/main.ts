@@ -1,0 +1,40 @@
+/** `scripts/fleet`: many boxes kept current; see docs/guide/fleet.md. */
+import { Command } from 'commander';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { askCommands } from './ask/commands.ts';
+import { certCommands } from './cert/commands.ts';
+import { configCommands } from './config/commands.ts';
+import { releaseCommands } from './release/commands.ts';
+import { rootCommands } from './release/root-commands.ts';
+import { rolloutCommands } from './rollout/commands.ts';
+import { warn } from './said.ts';
+import { simulateCommands } from './simulate/commands.ts';
+
+const program = new Command('scripts/fleet')
+  .description('Keeps many boxes current. See docs/guide/fleet.md.')
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'fleet: ')) })
+  .helpCommand(false)
+  .showSuggestionAfterError(false)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+releaseCommands(program);
+rootCommands(program);
+rolloutCommands(program);
+configCommands(program);
+certCommands(program);
+askCommands(program);
+simulateCommands(program);
+
+// `fleet status | head`: nobody reads on, so there is nothing left to say.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+  // A file may have several mistakes, a line each.
+  for (const line of error.message.split('\n')) warn(line);
+  process.exitCode = error.kind === 'config' ? 2 : 1;
+}

@@ -1,0 +1,68 @@
+/** What every command of fleet works with: the folder's file, its store, and where needed the broker. */
+import { mkdirSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
+import type { Clock } from '../../../agent/base/clock.ts';
+import { systemClock } from '../../../agent/base/clock.ts';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { StateLock } from '../../../agent/base/state-lock.ts';
+import { FleetLink } from './broker.ts';
+import { type Fleet, readFleet } from './fleet-file.ts';
+import { warn } from './said.ts';
+import { FleetStore } from './store.ts';
+
+export interface OpenedFleet {
+  readonly fleet: Fleet;
+  readonly store: FleetStore;
+  /** Not yet connected. */
+  readonly link: FleetLink;
+  /** Aborts with SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
+
+/** Runs `work` and closes all. */
+export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => Promise<T>): Promise<T> {
+  const fleet = readFleet(dir);
+  mkdirSync(dir, { recursive: true });
+  const store = new FleetStore(dir);
+  const stop = new AbortController();
+  const end = (): void => stop.abort();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, end);
+  const link = new FleetLink({ config: fleet.mqtt, clock: systemClock, warn });
+  try {
+    return await work({ fleet, store, link, signal: stop.signal, clock: systemClock });
+  } finally {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, end);
+    await link.stop();
+    store.close();
+  }
+}
+
+/** The only one who sends orders from this folder. Throws AgentError `denied` where there is another; `release` ends it. */
+export function lockFleet(dir: string): StateLock {
+  const lock = new StateLock(dir);
+  try {
+    lock.take();
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.kind !== 'denied') throw error;
+    throw new AgentError(
+      'denied',
+      `another program sends orders from ${dir} (\`fleet rollout run\`); one at a time`,
+    );
+  }
+  return lock;
+}
+
+/** Throws AgentError `denied` unless a person at a terminal says yes; `yes`: said already. */
+export async function confirmed(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
+  if (yes) return;
+  if (!process.stdin.isTTY || !process.stderr.isTTY)
+    throw new AgentError('denied', `${question} Nobody is at a terminal to say so; give --yes`);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question(`${question} y/N `, { signal });
+    if (!/^(y|yes)$/i.test(answer.trim())) throw new AgentError('denied', 'not confirmed; nothing was sent');
+  } finally {
+    terminal.close();
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * Makes a release of this checkout: its archives, and the file that the holders of the targets keys sign.
+ *
+ * INVARIANT: no file to be signed is written before the release has run on the state of the one before and back, on the
+ * architecture that runs here.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import { Metadata, type TargetFile, Targets } from '@tufjs/models';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { packageRoot } from '../../../../agent/base/package-root.ts';
+import {
+  type Arch,
+  type Board,
+  deltaTarget,
+  fullTarget,
+  MANIFEST_FILE,
+  manifestPatchTarget,
+  manifestTarget,
+  type ReleaseTarget,
+  ReleaseVersion,
+  VERSION_FILE,
+} from '../../../../agent/contract/release.ts';
+import { changedPaths, type Entry, parseManifest, verifyTree } from '../../../lib/manifest.ts';
+import { packFiles, packPatch } from '../../../lib/release-archive.ts';
+import { targetFile, unpacked } from './archives.ts';
+import { expiry, SPECIFICATION } from './metadata.ts';
+import { type Offered, offered, type Repository } from './repository.ts';
+import { signingFileOf, writeSigningFile } from './signing-file.ts';
+import type { StateCheckOptions } from './state-check.ts';
+import { bytesText, filesOf } from './words.ts';
+
+/** Which boards have which processor (agent/base/board.ts); `generic` is any other. */
+const BOARDS_OF: Readonly<Record<Arch, readonly Board[]>> = {
+  amd64: ['pc', 'generic'],
+  arm64: ['rpi4', 'rpi5', 'jetson', 'rk3588', 'generic'],
+};
+/** At least what package.json asks for; the addons are compiled for node 20 alone (its ABI is 115). */
+const NODE: ReleaseTarget['node'] = ['20.17.0', '21.0.0'];
+const MACHINE: Readonly<Record<string, Arch>> = { x64: 'amd64', arm64: 'arm64' };
+/** Paths that are named to people. */
+const CHANGED_SHOWN = 15;
+
+export interface MakeOptions {
+  readonly arches: readonly Arch[];
+  /** Of them those that the architecture has; empty: all. */
+  readonly boards: readonly Board[];
+  readonly seq: number | undefined;
+  readonly seqMin: number | undefined;
+  /** From how many releases before a difference is made, and how many stay on offer, this one included. */
+  readonly deltas: number;
+  readonly keep: number;
+  readonly out: string | undefined;
+  readonly allowDirty: boolean;
+  /** Trees that are there; the others are built. */
+  readonly trees: ReadonlyMap<Arch, string>;
+  readonly clip: string;
+  readonly nowMs: number;
+}
+
+export interface Surroundings {
+  readonly say: (line: string) => void;
+  readonly warn: (line: string) => void;
+  readonly checkState: (options: StateCheckOptions) => Promise<void>;
+}
+
+interface Tree {
+  readonly dir: string;
+  readonly version: ReleaseVersion;
+  readonly entries: readonly Entry[];
+}
+
+/** Returns the file to be signed. Throws AgentError, one line. */
+export async function makeRelease(
+  repository: Repository,
+  options: MakeOptions,
+  around: Surroundings,
+): Promise<string> {
+  const note = provenance(options, around);
+  const before = repository.targets()?.signed;
+  repository.root();
+  const work = mkdtempSync(join(tmpdir(), 'vigie-release-'));
+  try {
+    const trees = await treesOf(options, work);
+    const { seq, version } = oneRelease(trees);
+    refuseOld(repository, seq);
+    const was = before === undefined ? [] : offered(before);
+    for (const tree of trees) await tried(tree, was, repository, options, around, work);
+    const out = options.out ?? join(packageRoot(), '.cache/release', `${seq}-${version}`);
+    const targetsDir = join(out, 'targets');
+    mkdirSync(targetsDir, { recursive: true });
+    const made: TargetFile[] = [];
+    for (const tree of trees)
+      made.push(...(await packed(tree, was, repository, options, targetsDir, around)));
+    const kept = keptOf(was, options.keep - 1);
+    const all = [...kept.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []), ...made];
+    const targets = new Targets({
+      specVersion: SPECIFICATION,
+      version: repository.nextVersion('targets'),
+      expires: expiry('targets', options.nowMs),
+      targets: Object.fromEntries(all.map((target) => [target.path, target])),
+    });
+    const file = join(out, 'release.json');
+    writeSigningFile(file, signingFileOf(repository, new Metadata(targets), note));
+    return file;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+const git = (...args: string[]): string =>
+  execFileSync('git', ['-C', packageRoot(), ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  }).trimEnd();
+
+/** What it is made of, for the holders of keys. Refuses what no other machine could make again. */
+function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surroundings): string {
+  const given = arches.filter((arch) => trees.has(arch));
+  if (given.length === arches.length) return `of trees that were given for ${given.join(', ')}`;
+  let commit: string;
+  let changed: string[];
+  try {
+    commit = git('rev-parse', 'HEAD');
+    changed = git('status', '--porcelain')
+      .split('\n')
+      .filter((line) => line !== '');
+  } catch (error) {
+    throw new AgentError(
+      'config',
+      `${packageRoot()}: is no git checkout; a release is made of a commit (${messageOf(error)})`,
+      error,
+    );
+  }
+  if (changed.length === 0) return `commit ${commit}`;
+  if (!allowDirty) {
+    throw new AgentError(
+      'config',
+      `${packageRoot()}: ${changed.length} files are not as committed (${changed[0]?.slice(3)}…); commit or stash them, or say --allow-dirty for a release that nobody can make again`,
+    );
+  }
+  warn(
+    `warning: ${changed.length} files are NOT AS COMMITTED: nobody can make this release again; not for boxes in the street`,
+  );
+  return `commit ${commit} with ${changed.length} files NOT AS COMMITTED`;
+}
+
+async function treesOf({ arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
+  const read: Tree[] = [];
+  for (const arch of arches) {
+    const dir = trees.get(arch) ?? join(work, arch);
+    if (!trees.has(arch)) await build(arch, dir, seq);
+    const version = jsonOf(text(join(dir, VERSION_FILE)));
+    if (!Value.Check(ReleaseVersion, version))
+      throw new AgentError('config', `${dir}/${VERSION_FILE}: is none of a release`);
+    if (version.arch !== arch)
+      throw new AgentError('config', `${dir}: is for ${version.arch}, not for ${arch}`);
+    const entries = parseManifest(text(join(dir, MANIFEST_FILE)));
+    await verifyTree(dir, entries);
+    read.push({ dir, version, entries });
+  }
+  return read;
+}
+
+function text(file: string): string {
+  if (existsSync(file)) return readFileSync(file, 'utf8');
+  throw new AgentError('config', `${file}: is missing; a release is made by scripts/package --release-tree`);
+}
+
+async function build(arch: Arch, dir: string, seq: number | undefined): Promise<void> {
+  const numbered = seq === undefined ? [] : ['--seq', String(seq)];
+  const args = ['--release-tree', dir, '--arch', arch, ...numbered];
+  const child = spawn(join(packageRoot(), 'scripts/package'), args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0)
+    throw new AgentError(
+      'config',
+      `scripts/package ${args.join(' ')}: failed; its log is .cache/package/package.log`,
+    );
+}
+
+function oneRelease(trees: readonly Tree[]): ReleaseVersion {
+  const [first] = trees;
+  const [other] = trees.filter(
+    ({ version }) => version.seq !== first?.version.seq || version.version !== first.version.version,
+  );
+  if (first === undefined) throw new AgentError('config', '--arch: name one at least');
+  if (other === undefined) return first.version;
+  throw new AgentError(
+    'config',
+    `${other.dir}: is release ${other.version.seq}, and ${first.dir} is ${first.version.seq}`,
+  );
+}
+
+function refuseOld(repository: Repository, seq: number): void {
+  const used = repository.usedSeqs();
+  const newest = Math.max(0, ...used);
+  if (used.has(seq))
+    throw new AgentError(
+      'config',
+      `release ${seq} was published before; a number is never given twice (--seq)`,
+    );
+  if (seq < newest)
+    throw new AgentError(
+      'config',
+      `release ${seq} is older than the newest, ${newest}; boxes would refuse it (--seq)`,
+    );
+}
+
+/** Runs it and the newest release before it on one state folder, where this machine can. */
+async function tried(
+  tree: Tree,
+  was: readonly Offered[],
+  repository: Repository,
+  options: MakeOptions,
+  { say, warn, checkState }: Surroundings,
+  work: string,
+): Promise<void> {
+  const { arch, seq, stateWrites } = tree.version;
+  const former = was.find(({ custom }) => custom.arch === arch);
+  const reads = former?.custom.stateReads ?? [stateWrites, stateWrites];
+  const wayBack = stateWrites >= reads[0] && stateWrites <= reads[1];
+  if (!wayBack && (options.seqMin ?? 0) <= (former?.custom.seq ?? 0)) {
+    throw new AgentError(
+      'config',
+      `${arch}: release ${former?.custom.seq} cannot read the state that this one writes (form ${stateWrites}): there is no way back; say so with --seq-min ${seq}`,
+    );
+  }
+  if (MACHINE[process.arch] !== arch) {
+    warn(
+      `warning: ${arch}: cannot run here, so old and new on one state folder is NOT CHECKED for it; make the release on such a machine too`,
+    );
+    return;
+  }
+  const before =
+    former === undefined ? undefined : await unpacked(repository, former, join(work, `before-${arch}`));
+  say(
+    `${arch}: ${former === undefined ? 'the release alone, since none was published before,' : `release ${former.custom.seq}, then this one${wayBack ? ', then that again' : ''},`} on one state folder`,
+  );
+  await checkState({ next: tree.dir, before, wayBack, clip: options.clip, say: (line) => say(`  ${line}`) });
+}
+
+/** Its archives and manifest, as targets. */
+async function packed(
+  tree: Tree,
+  was: readonly Offered[],
+  repository: Repository,
+  options: MakeOptions,
+  dir: string,
+  { say }: Surroundings,
+): Promise<TargetFile[]> {
+  const { seq, version, arch, stateWrites, stateReads } = tree.version;
+  const full = fullTarget(seq, version, arch);
+  const archives: TargetFile[] = [];
+  const add = async (name: string): Promise<string> => {
+    const made = await targetFile(name, join(dir, name));
+    archives.push(made);
+    return bytesText(made.length);
+  };
+  const put = async (name: string, paths: readonly string[]): Promise<string> => {
+    await packFiles(tree.dir, paths, join(dir, name));
+    return await add(name);
+  };
+  // Folders and links come from the manifest.
+  const files = new Set(tree.entries.filter(({ type }) => type === 'file').map(({ path }) => path));
+  say(`${arch}: whole: ${await put(full, [...files])}, ${tree.entries.length} paths`);
+  const deltas: Record<string, string> = {};
+  for (const { target, custom } of was.filter((one) => one.custom.arch === arch).slice(0, options.deltas)) {
+    const before = repository.targetFile(target.path);
+    const from = parseManifest(readFileSync(before, 'utf8'));
+    const { write, remove } = changedPaths(from, tree.entries);
+    const name = deltaTarget(custom.seq, seq, version, arch);
+    const bytes = await put(
+      name,
+      write.filter((path) => files.has(path)),
+    );
+    deltas[custom.seq] = name;
+    const patch = manifestPatchTarget(custom.seq, seq, version, arch);
+    await packPatch(before, join(tree.dir, MANIFEST_FILE), join(dir, patch));
+    say(
+      `${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed; manifest ${await add(patch)}`,
+    );
+    if (Object.keys(deltas).length === 1) for (const path of write.slice(0, CHANGED_SHOWN)) say(`  ${path}`);
+    if (Object.keys(deltas).length === 1 && write.length > CHANGED_SHOWN)
+      say(`  and ${write.length - CHANGED_SHOWN} more`);
+  }
+  const boards = BOARDS_OF[arch].filter(
+    (board) => options.boards.length === 0 || options.boards.includes(board),
+  );
+  if (boards.length === 0)
+    throw new AgentError('config', `--boards: none of them is ${arch}: ${BOARDS_OF[arch].join(', ')}`);
+  const former = was.find(({ custom }) => custom.arch === arch);
+  const custom: ReleaseTarget = {
+    seq,
+    version,
+    arch,
+    boards,
+    node: NODE,
+    seqMin: options.seqMin ?? former?.custom.seqMin ?? 1,
+    stateWrites,
+    stateReads,
+    full,
+    deltas,
+    installedBytes: tree.entries.reduce((sum, { size = 0 }) => sum + size, 0),
+  };
+  const manifest = manifestTarget(seq, version, arch);
+  copyFileSync(join(tree.dir, MANIFEST_FILE), join(dir, manifest));
+  return [await targetFile(manifest, join(dir, manifest), custom), ...archives];
+}
+
+/** The newest of them. */
+function keptOf(was: readonly Offered[], count: number): Offered[] {
+  const seqs = [...new Set(was.map(({ custom }) => custom.seq))].slice(0, Math.max(0, count));
+  return was.filter(({ custom }) => seqs.includes(custom.seq));
+}

@@ -1,0 +1,251 @@
+/**
+ * Puts what enough have signed before the boxes.
+ *
+ * INVARIANT: archives first, then what names them, up to the timestamp, which is the last and one rename: whoever reads
+ * meanwhile has the old state or the new one, and each is whole.
+ */
+import type { KeyObject } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Metadata, Root, Targets } from '@tufjs/models';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { manifestTarget } from '../../../../agent/contract/release.ts';
+import { parseManifest } from '../../../lib/manifest.ts';
+import {
+  holdersOf,
+  isSigned,
+  keyFor,
+  metaFile,
+  type RoleName,
+  type Signed,
+  signersOf,
+  signWith,
+  snapshotOf,
+  timestampOf,
+} from './metadata.ts';
+import { type Offered, offered, type Repository } from './repository.ts';
+import {
+  checkAgainst,
+  checkChain,
+  checkOrigin,
+  isComplete,
+  isOfRoot,
+  readSigningFile,
+  type SigningFile,
+} from './signing-file.ts';
+import { filesOf, signatureWords } from './words.ts';
+
+export interface PublishOptions {
+  /** Private keys of the snapshot and timestamp roles; after a rotation the former one too. */
+  readonly online: readonly KeyObject[];
+  /** Folder of the archives. */
+  readonly targetsDir?: string | undefined;
+  /** Of a root: although no box will believe the releases until they are renewed. */
+  readonly releasesLater?: boolean | undefined;
+  readonly nowMs: number;
+}
+
+/** Throws AgentError: `denied` where signatures are missing or the file is stale, `config`, `corrupt`. */
+export async function publishReleases(
+  repository: Repository,
+  file: string,
+  options: PublishOptions,
+): Promise<Metadata<Targets>> {
+  const content = readSigningFile(file);
+  const { metadata } = content;
+  if (isOfRoot(metadata)) throw new AgentError('config', `${file}: is a root; use \`fleet root publish\``);
+  const root = repository.root();
+  await repository.locked(async () => {
+    checkAgainst(repository, content, file);
+    checkOrigin(content, file, root, options.nowMs);
+    complete(content, file);
+    const before = repository.targets()?.signed;
+    checkReleases(metadata.signed, before, repository.usedSeqs(), file);
+    const from = options.targetsDir ?? join(dirname(file), 'targets');
+    for (const target of Object.values(metadata.signed.targets)) await repository.putTarget(target, from);
+    for (const one of offered(metadata.signed)) checkManifest(repository, one);
+    putOnline(repository, root, repository.put('targets', metadata), metadata.signed.version, options);
+  });
+  return metadata;
+}
+
+/**
+ * The timestamp is signed by the former online key too, where it is at hand, and lies there before the root: so it is
+ * believed by whoever has the old root, and whoever has the new one.
+ */
+export async function publishRoot(
+  repository: Repository,
+  file: string,
+  options: PublishOptions,
+): Promise<Metadata<Root>> {
+  const content = readSigningFile(file);
+  const { metadata } = content;
+  if (!isOfRoot(metadata))
+    throw new AgentError('config', `${file}: is no root; use \`fleet release publish\``);
+  await repository.locked(() => {
+    const roots = repository.roots();
+    checkAgainst(repository, content, file);
+    checkOrigin(content, file, roots.at(-1), options.nowMs);
+    complete(content, file);
+    checkChain([...roots, metadata], file);
+    const targets = repository.targets();
+    if (targets !== undefined) {
+      if (options.releasesLater !== true && !isSigned(targets, metadata.signed, 'targets')) {
+        throw new AgentError(
+          'denied',
+          `${file}: the published releases would not be believed any more (${signatureWords(signersOf(targets, metadata.signed, 'targets'), metadata.signed, 'targets')} of the new root); first \`fleet release renew\`, signed by holders who stay`,
+        );
+      }
+      const bytes = repository.metadataBytes('targets', targets.signed.version);
+      putOnline(repository, metadata, bytes, targets.signed.version, options, roots.at(-1));
+    }
+    repository.putRoot(metadata);
+  });
+  return metadata;
+}
+
+/** A new timestamp, and a new snapshot where the old one is half through. Returns what was cleaned away, in files. */
+export async function refresh(repository: Repository, { online, nowMs }: PublishOptions): Promise<number> {
+  const root = repository.root();
+  return await repository.locked(() => {
+    const [targets, snapshot] = [repository.targets(), repository.snapshot()];
+    if (targets === undefined || snapshot === undefined) {
+      throw new AgentError(
+        'config',
+        `${repository.dir}: nothing is published yet; \`fleet release make\` comes first`,
+      );
+    }
+    const leftMs = Date.parse(snapshot.signed.expires) - nowMs;
+    const fresh = leftMs > SNAPSHOT_LEFT_MS && isSigned(snapshot, root.signed, 'snapshot');
+    if (fresh) putTimestamp(repository, root, snapshot.signed.version, { online, nowMs });
+    else {
+      const bytes = repository.metadataBytes('targets', targets.signed.version);
+      putOnline(repository, root, bytes, targets.signed.version, { online, nowMs });
+    }
+    return repository.clean(nowMs);
+  });
+}
+
+const SNAPSHOT_LEFT_MS = 3.5 * 86_400_000;
+
+function complete(content: SigningFile, file: string): void {
+  if (isComplete(content)) return;
+  const { metadata, roots } = content;
+  const role = isOfRoot(metadata) ? 'root' : 'targets';
+  const judges = [roots.at(-1)?.signed, isOfRoot(metadata) ? metadata.signed : undefined];
+  const short = judges.filter((root) => root !== undefined).find((root) => !isSigned(metadata, root, role));
+  const words =
+    short === undefined ? 'no root' : signatureWords(signersOf(metadata, short, role), short, role);
+  throw new AgentError('denied', `${file}: not enough have signed: ${words}`);
+}
+
+/** Throws AgentError `denied`. */
+function checkReleases(
+  after: Targets,
+  before: Targets | undefined,
+  used: ReadonlySet<number>,
+  file: string,
+): void {
+  const [is, was] = [offered(after), before === undefined ? [] : offered(before)];
+  const known = new Set(was.map(({ target }) => target.path));
+  const newest = Math.max(0, ...used);
+  for (const one of is) {
+    const { seq, version, arch } = one.custom;
+    if (one.target.path !== manifestTarget(seq, version, arch)) {
+      throw new AgentError(
+        'denied',
+        `${file}: ${one.target.path} is not the name of release ${seq}, ${version}, ${arch}`,
+      );
+    }
+    const missing = filesOf(one).find((path) => after.targets[path] === undefined);
+    if (missing !== undefined)
+      throw new AgentError('denied', `${file}: release ${seq} names ${missing}, which is not signed`);
+    if (known.has(one.target.path)) continue;
+    if (used.has(seq))
+      throw new AgentError(
+        'denied',
+        `${file}: release ${seq} was published before; a number is never given twice`,
+      );
+    if (seq < newest)
+      throw new AgentError(
+        'denied',
+        `${file}: release ${seq} is older than the newest, ${newest}; boxes would refuse it`,
+      );
+  }
+  const newSeqs = new Set(is.filter(({ target }) => !known.has(target.path)).map(({ custom }) => custom.seq));
+  for (const seq of newSeqs) {
+    const has = new Set<string>(
+      is.filter(({ custom }) => custom.seq === seq).map(({ custom }) => custom.arch),
+    );
+    const lost = lastArches(was).find((arch) => !has.has(arch));
+    if (lost !== undefined) {
+      throw new AgentError(
+        'denied',
+        `${file}: release ${seq} lacks ${lost}, which the release before has; make it with --arch ${lost} too`,
+      );
+    }
+  }
+}
+
+function lastArches(was: readonly Offered[]): string[] {
+  return was.filter(({ custom }) => custom.seq === was[0]?.custom.seq).map(({ custom }) => custom.arch);
+}
+
+/** A manifest that no box could read must not be offered. */
+function checkManifest(repository: Repository, { target }: Offered): void {
+  parseManifest(readFileSync(repository.targetFile(target.path), 'utf8'));
+}
+
+/** A snapshot of these targets, and its timestamp. */
+function putOnline(
+  repository: Repository,
+  root: Metadata<Root>,
+  targetsBytes: Uint8Array,
+  version: number,
+  options: PublishOptions,
+  former?: Metadata<Root>,
+): void {
+  const next = repository.nextVersion('snapshot');
+  const snapshot = snapshotOf(metaFile(targetsBytes, version), next, options.nowMs);
+  signOnline(snapshot, 'snapshot', root, former, options.online);
+  repository.put('snapshot', snapshot);
+  putTimestamp(repository, root, next, options, former);
+}
+
+function putTimestamp(
+  repository: Repository,
+  root: Metadata<Root>,
+  snapshot: number,
+  { online, nowMs }: PublishOptions,
+  former?: Metadata<Root>,
+): void {
+  const version = (repository.timestamp()?.signed.version ?? 0) + 1;
+  const timestamp = timestampOf(
+    metaFile(repository.metadataBytes('snapshot', snapshot), snapshot),
+    version,
+    nowMs,
+  );
+  signOnline(timestamp, 'timestamp', root, former, online);
+  repository.putTimestamp(timestamp);
+}
+
+function signOnline(
+  metadata: Metadata<Signed>,
+  role: RoleName,
+  root: Metadata<Root>,
+  former: Metadata<Root> | undefined,
+  keys: readonly KeyObject[],
+): void {
+  for (const key of keys) {
+    const publicKey = createPublicKey(key);
+    const found = keyFor(root.signed, role, publicKey) ?? (former && keyFor(former.signed, role, publicKey));
+    if (found !== undefined) signWith(metadata, key, found.keyID);
+  }
+  if (isSigned(metadata, root.signed, role)) return;
+  const { keyID } = holdersOf(root.signed).online;
+  throw new AgentError(
+    'config',
+    `--online-key: is not the ${role} key of root ${root.signed.version} (${keyID.slice(0, 16)})`,
+  );
+}

@@ -1,0 +1,109 @@
+/** Roots: the first one, and those that replace a key or carry the date on. */
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { type Key, Metadata, type Root } from '@tufjs/models';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { type Holders, holderKey, holderOf, holdersOf, rootOf } from './metadata.ts';
+import type { Repository } from './repository.ts';
+
+const HOLDER = /^[a-z0-9-]{1,32}$/;
+
+export interface RootChange {
+  /** `HOLDER=FILE` of public keys; a holder who is there already gets this key instead. */
+  readonly rootKey?: readonly string[];
+  readonly targetsKey?: readonly string[];
+  readonly onlineKey?: string;
+  /** Holders whose keys are taken out. */
+  readonly dropRoot?: readonly string[];
+  readonly dropTargets?: readonly string[];
+}
+
+export function firstRoot(
+  { rootKey = [], targetsKey = [], onlineKey }: RootChange,
+  nowMs: number,
+): Metadata<Root> {
+  if (onlineKey === undefined)
+    throw new AgentError('config', '--online-key: name the public key of the room');
+  const holders: Holders = {
+    root: rootKey.map((text) => named(text, '--root-key')),
+    targets: targetsKey.map((text) => named(text, '--targets-key')),
+    online: holderKey(publicKeyIn(onlineKey, '--online-key'), 'online'),
+  };
+  return new Metadata(rootOf(holders, 1, nowMs));
+}
+
+/** Without a change the same keys for another year. */
+export function nextRoot(repository: Repository, change: RootChange, nowMs: number): Metadata<Root> {
+  const { signed } = repository.root();
+  const now = holdersOf(signed);
+  const holders: Holders = {
+    root: exchanged(now.root, change.rootKey, change.dropRoot, ['--root-key', '--drop-root']),
+    targets: exchanged(now.targets, change.targetsKey, change.dropTargets, [
+      '--targets-key',
+      '--drop-targets',
+    ]),
+    online:
+      change.onlineKey === undefined
+        ? now.online
+        : holderKey(publicKeyIn(change.onlineKey, '--online-key'), 'online'),
+  };
+  return new Metadata(rootOf(holders, signed.version + 1, nowMs));
+}
+
+function exchanged(
+  keys: readonly Key[],
+  coming: readonly string[] = [],
+  going: readonly string[] = [],
+  [option, dropOption]: readonly [string, string],
+): Key[] {
+  const kept = new Map(keys.map((key) => [holderOf(key), key]));
+  for (const holder of going) {
+    if (kept.delete(holder)) continue;
+    throw new AgentError(
+      'config',
+      `${dropOption} ${holder}: holds no key; there are ${keys.map(holderOf).join(', ')}`,
+    );
+  }
+  for (const text of coming) {
+    const key = named(text, option);
+    kept.set(holderOf(key), key);
+  }
+  return [...kept.values()];
+}
+
+function named(text: string, option: string): Key {
+  const at = text.indexOf('=');
+  const [holder, file] = [text.slice(0, at), text.slice(at + 1)];
+  if (at > 0 && file !== '' && HOLDER.test(holder)) return holderKey(publicKeyIn(file, option), holder);
+  throw new AgentError(
+    'config',
+    `${option} ${text}: write HOLDER=FILE, HOLDER of a-z, 0-9 and -; as anna=anna.key.pub`,
+  );
+}
+
+function publicKeyIn(file: string, option: string): KeyObject {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new AgentError('config', `${option}: ${file} cannot be read (${messageOf(error)})`, error);
+  }
+  // Node would take the public half out of it; a private key has no business on the machine that makes a root.
+  if (text.includes('PRIVATE KEY')) {
+    throw new AgentError('config', `${option}: ${file} is a private key; name the public one (${file}.pub)`);
+  }
+  try {
+    const key = createPublicKey(text);
+    if (key.asymmetricKeyType === 'ed25519') return key;
+  } catch (error) {
+    throw new AgentError(
+      'config',
+      `${option}: ${file} holds no public key in PEM form (${messageOf(error)})`,
+      error,
+    );
+  }
+  throw new AgentError(
+    'config',
+    `${option}: ${file} is no ed25519 key; make one with \`fleet release keygen\``,
+  );
+}

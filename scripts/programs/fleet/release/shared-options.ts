@@ -1,0 +1,156 @@
+/** What the commands of releases and roots share. */
+import { createInterface } from 'node:readline/promises';
+import { type Command, Option } from 'commander';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { command } from '../../../../agent/cli/commands/options.ts';
+import { signingKey } from '../../../../agent/cli/signing-key.ts';
+import { say, warn } from '../said.ts';
+import type { PublishOptions } from './publish.ts';
+import { Repository } from './repository.ts';
+import {
+  addSignature,
+  checkAgainst,
+  checkOrigin,
+  describe,
+  isComplete,
+  isOfRoot,
+  readSigningFile,
+  signingFileOf,
+  trustedRoot,
+  writeSigningFile,
+} from './signing-file.ts';
+
+const REPOSITORY = 'fleet/repository';
+const ONLINE_KEY = 'fleet/online.key';
+
+export interface InRepository {
+  readonly repository: string;
+}
+
+interface SignOptions {
+  readonly key: string;
+  readonly root?: string;
+  readonly repository?: string;
+  readonly yes?: true;
+}
+
+export interface PublishFlags extends InRepository {
+  readonly onlineKey: string;
+  readonly formerOnlineKey?: string;
+  readonly targets?: string;
+  readonly releasesLater?: true;
+}
+
+/** For what a release needs, and for roots. */
+export function addSign(group: Command, kind: 'release' | 'root', example: string): void {
+  command(
+    group,
+    'sign',
+    'show what a file holds, and sign it with a holder’s key; the file then goes to the next holder',
+    [
+      [
+        `scripts/fleet ${kind} sign ${example} --key /media/stick/anna.key`,
+        'root.json, which anna trusts, lies beside her key',
+      ],
+    ],
+  )
+    .argument('<file>', 'the file to be signed')
+    .requiredOption('--key <file>', 'private key of a holder, PEM')
+    .option('--root <file>', 'the root that the holder trusts (default: root.json beside the key)')
+    .option('--repository <folder>', 'what is published, where it is at hand: a stale file is seen at once')
+    .option('--yes', 'sign without being asked')
+    .action((file: string, options: SignOptions) => signFile(file, kind, options));
+}
+
+/** A command that makes a file to be signed. */
+export function signable(
+  group: Command,
+  name: string,
+  meaning: string,
+  examples: readonly (readonly [string, string])[],
+): Command {
+  return command(group, name, meaning, examples)
+    .addOption(repositoryOption())
+    .requiredOption('--out <file>', 'the file to be signed');
+}
+
+export function published(made: Command): Command {
+  return made
+    .addOption(repositoryOption())
+    .option('--online-key <file>', 'private key of the room that signs snapshot and timestamp', ONLINE_KEY);
+}
+
+export const repositoryOption = (): Option =>
+  new Option('--repository <folder>', 'what the web server gives to boxes').default(REPOSITORY);
+
+/** Every command says what will end soon. */
+export async function withRepository(
+  flags: InRepository,
+  work: (repository: Repository) => void | Promise<void>,
+): Promise<void> {
+  const repository = new Repository(flags.repository);
+  try {
+    await work(repository);
+  } finally {
+    for (const line of repository.warnings(Date.now())) warn(`warning: ${line}`);
+  }
+}
+
+export function publishing(
+  { onlineKey, formerOnlineKey, targets, releasesLater }: PublishFlags,
+  needed = true,
+): PublishOptions {
+  const files = needed ? [onlineKey, ...(formerOnlineKey === undefined ? [] : [formerOnlineKey])] : [];
+  return {
+    online: files.map((file) => signingKey(file, '--online-key')),
+    targetsDir: targets,
+    releasesLater,
+    nowMs: Date.now(),
+  };
+}
+
+export function toSign(
+  repository: Repository,
+  file: string,
+  metadata: Parameters<typeof signingFileOf>[1],
+  kind: string,
+): void {
+  writeSigningFile(file, signingFileOf(repository, metadata));
+  for (const line of describe(readSigningFile(file))) say(line);
+  say(`${file}: to be signed: fleet ${kind} sign ${file} --key KEY`);
+}
+
+async function signFile(file: string, kind: 'release' | 'root', options: SignOptions): Promise<void> {
+  const key = signingKey(options.key, '--key');
+  const content = readSigningFile(file);
+  if (isOfRoot(content.metadata) !== (kind === 'root')) {
+    const other = kind === 'root' ? 'release' : 'root';
+    throw new AgentError('config', `${file}: is for \`fleet ${other} sign\``);
+  }
+  const trusted = trustedRoot(options.key, options.root);
+  if (trusted === undefined && content.roots.length > 0) {
+    throw new AgentError(
+      'config',
+      `${options.key}: no root.json beside it; lay there the fleet's root (metadata/root.json), or name it with --root`,
+    );
+  }
+  checkOrigin(content, file, trusted, Date.now());
+  if (options.repository !== undefined) checkAgainst(new Repository(options.repository), content, file);
+  for (const line of describe(content)) say(line);
+  if (options.yes !== true && !(await agreed())) throw new AgentError('denied', `${file}: not signed`);
+  const holder = addSignature(content, key);
+  writeSigningFile(file, content);
+  const next = isComplete(content) ? `complete: fleet ${kind} publish ${file}` : 'more must sign';
+  say(`${file}: signed by ${holder}; ${next}`);
+}
+
+async function agreed(): Promise<boolean> {
+  if (!process.stdin.isTTY)
+    throw new AgentError('config', 'nobody is at a terminal to say yes; look at it, and say --yes');
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await asking.question('Sign this? [y/N] ')).trim());
+  } finally {
+    asking.close();
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * A file that travels from machine to machine until enough have signed it: what is to be signed, and what is published,
+ * so that a holder sees the difference on a machine without a network.
+ *
+ * INVARIANT: nothing of the file is believed for lying in it. The roots in it are followed from the root that the holder
+ * keeps, as a box does; what it calls published must be signed by these.
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { type Metadata, MetadataKind, type Root, type Targets } from '@tufjs/models';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import {
+  bytesOf,
+  holderOf,
+  isSigned,
+  keyFor,
+  metadataOf,
+  readMetadata,
+  signersOf,
+  signWith,
+} from './metadata.ts';
+import type { Repository } from './repository.ts';
+import { rootWords, signatureWords, targetsWords } from './words.ts';
+
+/** 50 roots and the releases of some years are below a megabyte. */
+const FILE_BYTES_MAX = 8_388_608;
+
+const SigningForm = Type.Object(
+  {
+    form: Type.Literal('vigie-signing-1'),
+    /** All roots that are published, from the first on. */
+    roots: Type.Array(Type.Object({}, { additionalProperties: true })),
+    /** The targets that are published; null before the first release. */
+    published: Type.Union([Type.Object({}, { additionalProperties: true }), Type.Null()]),
+    /** What is to be signed, with the signatures so far. */
+    metadata: Type.Object({}, { additionalProperties: true }),
+    /** Of whoever made it, for people; nobody vouches for it. */
+    note: Type.String({ maxLength: 500 }),
+  },
+  { additionalProperties: false },
+);
+
+export interface SigningFile {
+  readonly roots: readonly Metadata<Root>[];
+  readonly published: Metadata<Targets> | undefined;
+  readonly metadata: Metadata<Root> | Metadata<Targets>;
+  readonly note: string;
+}
+
+export const isOfRoot = (metadata: SigningFile['metadata']): metadata is Metadata<Root> =>
+  metadata.signed.type === MetadataKind.Root;
+
+export function signingFileOf(
+  repository: Repository,
+  metadata: SigningFile['metadata'],
+  note = '',
+): SigningFile {
+  return { roots: repository.roots(), published: repository.targets(), metadata, note };
+}
+
+export function writeSigningFile(file: string, { roots, published, metadata, note }: SigningFile): void {
+  const content: Static<typeof SigningForm> = {
+    form: 'vigie-signing-1',
+    roots: roots.map((root) => root.toJSON()),
+    published: published?.toJSON() ?? null,
+    metadata: metadata.toJSON(),
+    note,
+  };
+  writeAtomically(file, `${JSON.stringify(content, null, 1)}\n`, 0o644);
+}
+
+/** Its form alone. Throws AgentError `config`, one line. */
+export function readSigningFile(file: string): SigningFile {
+  let text: string;
+  try {
+    if (statSync(file).size > FILE_BYTES_MAX) throw new Error(`more than ${FILE_BYTES_MAX} bytes`);
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new AgentError('config', `${file}: cannot be read (${messageOf(error)})`, error);
+  }
+  const value = jsonOf(text);
+  if (!Value.Check(SigningForm, value)) {
+    throw new AgentError(
+      'config',
+      `${file}: is no file to be signed (of \`fleet release make\`, \`fleet root rotate\`…)`,
+    );
+  }
+  const { _type } = Object((value.metadata as { signed?: unknown }).signed) as { _type?: unknown };
+  return {
+    roots: value.roots.map((root) => metadataOf('root', root, file)),
+    published: value.published === null ? undefined : metadataOf('targets', value.published, file),
+    metadata: metadataOf(_type === 'root' ? 'root' : 'targets', value.metadata, file),
+    note: value.note,
+  };
+}
+
+/** Each root signed by the one before and by itself. Throws AgentError `corrupt`. */
+export function checkChain(roots: readonly Metadata<Root>[], where: string): void {
+  for (const [at, root] of roots.entries()) {
+    const before = roots[at - 1] ?? root;
+    const follows = root.signed.version === before.signed.version + (at === 0 ? 0 : 1);
+    if (follows && isSigned(root, before.signed, 'root') && isSigned(root, root.signed, 'root')) continue;
+    throw new AgentError(
+      'corrupt',
+      `${where}: root ${root.signed.version} is not signed by the keys that must sign it`,
+    );
+  }
+}
+
+/** Throws AgentError `denied`: what the file builds on is not this fleet's, or older than what is published. */
+export function checkOrigin(
+  content: SigningFile,
+  file: string,
+  trusted: Metadata<Root> | undefined,
+  nowMs: number,
+): void {
+  const { roots, metadata } = content;
+  const newest = roots.at(-1);
+  if (trusted !== undefined) {
+    const { version } = trusted.signed;
+    if (newest !== undefined && newest.signed.version < version) {
+      throw new AgentError(
+        'denied',
+        `${file}: is stale: made with root ${newest.signed.version}, and root ${version} is the fleet's; make it anew`,
+      );
+    }
+    const same = roots[version - 1];
+    if (same === undefined || !bytesOf(same).equals(bytesOf(trusted))) {
+      throw new AgentError('denied', `${file}: is of another fleet: its root ${version} is not yours`);
+    }
+    checkChain(roots.slice(version - 1), file);
+  }
+  const before = isOfRoot(metadata)
+    ? (newest?.signed.version ?? 0)
+    : (believed(content)?.signed.version ?? 0);
+  if (metadata.signed.version <= before) {
+    throw new AgentError(
+      'denied',
+      `${file}: is stale: ${metadata.signed.type} ${before} is published, and this is ${metadata.signed.version}`,
+    );
+  }
+  if (Date.parse(metadata.signed.expires) <= nowMs) {
+    throw new AgentError(
+      'denied',
+      `${file}: is stale: what it would sign ended on ${metadata.signed.expires}; make it anew`,
+    );
+  }
+}
+
+/** Throws AgentError `denied` where the repository has gone on since, or is another. */
+export function checkAgainst(repository: Repository, content: SigningFile, file: string): void {
+  const { metadata, roots, published } = content;
+  const now = repository.roots();
+  if (
+    now.length > 0 &&
+    roots.length > 0 &&
+    !bytesOf(now[0] as Metadata<Root>).equals(bytesOf(roots[0] as Metadata<Root>))
+  ) {
+    throw new AgentError('denied', `${file}: is of another fleet than ${repository.dir}`);
+  }
+  if (roots.length !== now.length) {
+    throw new AgentError(
+      'denied',
+      `${file}: is stale: made when root ${roots.length} was published, and now it is root ${now.length}; make it anew`,
+    );
+  }
+  const [then, newest] = [published?.signed.version ?? 0, repository.targets()?.signed.version ?? 0];
+  if (!isOfRoot(metadata) && then !== newest) {
+    throw new AgentError(
+      'denied',
+      `${file}: is stale: made when targets ${then} were published, and now they are ${newest}; make it anew`,
+    );
+  }
+}
+
+/** Beside the key: the root that its holder trusts. Without one only a first root can be signed. */
+export function trustedRoot(keyFile: string, named: string | undefined): Metadata<Root> | undefined {
+  const file = named ?? join(dirname(keyFile), 'root.json');
+  if (!existsSync(file)) {
+    if (named !== undefined) throw new AgentError('config', `--root ${file}: is not there`);
+    return undefined;
+  }
+  const root = readMetadata('root', readFileSync(file), file);
+  checkChain([root], file);
+  return root;
+}
+
+/** What is published, where the keys of the newest root have signed it; against anything else nothing is compared. */
+function believed({ roots, published }: SigningFile): Metadata<Targets> | undefined {
+  const newest = roots.at(-1);
+  if (newest === undefined || published === undefined) return undefined;
+  return isSigned(published, newest.signed, 'targets') ? published : undefined;
+}
+
+/** What a person must read before signing. */
+export function describe(content: SigningFile): string[] {
+  const { metadata, roots, note } = content;
+  const published = believed(content);
+  const newest = roots.at(-1)?.signed;
+  const { version, expires } = metadata.signed;
+  const until = `good until ${expires}`;
+  const lines = isOfRoot(metadata)
+    ? [
+        `Root ${version}, ${newest === undefined ? 'the first' : `after root ${newest.version}`}; ${until}`,
+        ...rootWords(newest, metadata.signed),
+      ]
+    : [
+        `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s holders have signed' : `targets ${published.signed.version}`}; ${until}`,
+        ...targetsWords(published?.signed, metadata.signed).map((line) => `  ${line}`),
+      ];
+  return [
+    ...lines,
+    ...(note === '' ? [] : [`  note of its maker: ${note}`]),
+    ...progress({ metadata, roots }),
+  ];
+}
+
+function progress({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>): string[] {
+  const newest = roots.at(-1)?.signed;
+  if (!isOfRoot(metadata)) {
+    return newest === undefined
+      ? []
+      : [signatureWords(signersOf(metadata, newest, 'targets'), newest, 'targets')];
+  }
+  const own = signatureWords(signersOf(metadata, metadata.signed, 'root'), metadata.signed, 'root');
+  if (newest === undefined) return [own];
+  return [
+    `by root ${newest.version}: ${signatureWords(signersOf(metadata, newest, 'root'), newest, 'root')}`,
+    `by the new root: ${own}`,
+  ];
+}
+
+/** Whether it can be published. */
+export function isComplete({ metadata, roots }: SigningFile): boolean {
+  const newest = roots.at(-1)?.signed;
+  if (!isOfRoot(metadata)) return newest !== undefined && isSigned(metadata, newest, 'targets');
+  return (
+    isSigned(metadata, metadata.signed, 'root') &&
+    (newest === undefined || isSigned(metadata, newest, 'root'))
+  );
+}
+
+/** Adds a signature; returns its holder's name. Throws AgentError `denied` where the key may not sign this. */
+export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): string {
+  const newest = roots.at(-1)?.signed;
+  const role = isOfRoot(metadata) ? 'root' : 'targets';
+  const judges = [newest, isOfRoot(metadata) ? metadata.signed : undefined].filter(
+    (root) => root !== undefined,
+  );
+  const publicKey = createPublicKey(key);
+  const found = judges.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
+  if (found === undefined) {
+    throw new AgentError('denied', `--key: may not sign ${role}: it is no key of this fleet's ${role} role`);
+  }
+  if (judges.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === found.keyID))) {
+    throw new AgentError('denied', `--key: ${holderOf(found)} has signed this already`);
+  }
+  signWith(metadata, key, found.keyID);
+  return holderOf(found);
+}

@@ -1,0 +1,257 @@
+/**
+ * Whether there is a way back: the release before and the new one run in turn on one state folder, on a clip, as a box
+ * would have it that goes forward, back, and forward again.
+ *
+ * INVARIANT: what one of them has left, the next has still: events of the archive, rows of the outbox (nobody takes them),
+ * the journal as it was and longer, a suspension.
+ */
+import { execFile } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import Database from 'better-sqlite3';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import { type AgentHealth, agentHealth } from '../../../../agent/base/probation.ts';
+import { loadConfig } from '../../../../agent/config/load.ts';
+import { LANES } from '../../../../agent/contract/outbox.ts';
+import { ownOrder } from '../../../lib/own-order.ts';
+import { AgentProcess } from '../../demo/agent-process.ts';
+
+/** The street clip has its first events after 5 s; a loaded machine takes its time. */
+const RUN_WITHIN_MS = 120_000;
+const LOOK_MS = 500;
+const COMMAND_WITHIN_MS = 60_000;
+/** Of what an agent says in the end. */
+const REASON_CHARS_MAX = 300;
+
+export interface StateCheckOptions {
+  /** Folders of releases; without `before` the new one follows itself. */
+  readonly next: string;
+  readonly before: string | undefined;
+  /** False: the new one writes what the one before cannot read, and says so. */
+  readonly wayBack: boolean;
+  /** Footage in which something passes. */
+  readonly clip: string;
+  readonly say: (line: string) => void;
+}
+
+/** What lies in the state folder, as this program reads it. */
+interface Kept {
+  readonly events: ReadonlySet<string>;
+  readonly rows: ReadonlySet<string>;
+  readonly journalEntries: number;
+}
+
+interface Place {
+  readonly state: string;
+  readonly config: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly dir: string;
+}
+
+/** Throws AgentError `denied`: what was lost, and by whom. */
+export async function checkState({ next, before, wayBack, clip, say }: StateCheckOptions): Promise<void> {
+  if (!existsSync(clip))
+    throw new AgentError('config', `${clip}: no clip to run on; ./scripts/setup --for demo fetches it`);
+  const dir = mkdtempSync(join(tmpdir(), 'vigie-state-'));
+  try {
+    const place = placeIn(dir, clip);
+    const [forth, back] = [
+      { tree: next, name: 'the new release' },
+      {
+        tree: before ?? next,
+        name: before === undefined ? 'the new release, once more' : 'the release before',
+      },
+    ];
+    const later = wayBack ? [forth, back] : [forth];
+    const turns = before === undefined ? [forth, back] : [back, ...later];
+    let kept: Kept = { events: new Set(), rows: new Set(), journalEntries: 0 };
+    for (const turn of turns) {
+      await runUntil(
+        place,
+        turn,
+        (health, now) => health.mode === 'active' && health.analysed > 0 && now > kept.events.size,
+        'sees nothing',
+      );
+      kept = await compared(place, turn, kept);
+      say(
+        `${turn.name}: healthy; ${kept.events.size} events, ${kept.rows.size} rows to deliver, ${kept.journalEntries} journal entries`,
+      );
+    }
+    await suspend(place, wayBack ? forth : back);
+    for (const turn of later) {
+      await runUntil(place, turn, ({ mode }) => mode === 'suspended', 'is not suspended');
+      kept = await compared(place, turn, kept);
+    }
+    say(`${later.at(-1)?.name}: suspended, and stays so`);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+interface Turn {
+  readonly tree: string;
+  readonly name: string;
+}
+
+const programOf = ({ tree }: Turn): string => join(tree, 'dist/agent/cli/main.js');
+
+function placeIn(dir: string, clip: string): Place {
+  const config = join(dir, 'vigie.yaml');
+  const source = `file:${clip}`;
+  // Nothing that a release before might not know. Nobody answers there: what is accepted stays in the outbox.
+  const content = {
+    site: 'release',
+    box: 'release-1',
+    camera: { source, fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'check' }],
+    alertsPerHour: 3600,
+    mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
+  };
+  writeFileSync(config, JSON.stringify(content));
+  const order = ownOrder(
+    loadConfig(config, { env: {}, mode: 'check', files: false }),
+    source,
+    dir,
+    'release check',
+  );
+  // Settings of a box of one's own, and what a test runner would add, are not of this run.
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(VIGIE_|NODE_OPTIONS$|TAP)/.test(name));
+  const env = { ...Object.fromEntries(inherited), ...order, ORT_DISABLE_TELEMETRY: '1' };
+  return { dir, config, env, state: join(dir, 'state') };
+}
+
+/** Starts it, waits until it is as it should be, and ends it. */
+async function runUntil(
+  place: Place,
+  turn: Turn,
+  isGood: (health: AgentHealth, events: number) => boolean,
+  unlike: string,
+): Promise<void> {
+  const args = ['run', '--config', place.config, '--state', place.state];
+  const agent = new AgentProcess(
+    [process.execPath, programOf(turn), ...args],
+    place.env,
+    join(place.dir, 'log'),
+  );
+  let ended: string | undefined;
+  const gone = agent.start().then(({ code, signal, reason }) => {
+    ended = `${signal ?? `exit code ${code}`}: ${messageOf(reason)}`;
+  });
+  try {
+    const untilMs = performance.now() + RUN_WITHIN_MS;
+    for (;;) {
+      await sleep(LOOK_MS);
+      if (ended !== undefined) throw refused(`${turn.name} ends (${printable(ended, REASON_CHARS_MAX)})`);
+      const health = await agentHealth(place.state);
+      if (health !== undefined && isGood(health, eventsIn(place.state))) return;
+      if (performance.now() > untilMs)
+        throw refused(`${turn.name} ${unlike} within ${RUN_WITHIN_MS / 1000} s`);
+    }
+  } finally {
+    await agent.stop();
+    await gone;
+  }
+}
+
+const refused = (what: string): AgentError =>
+  new AgentError('denied', `old and new on one state folder: ${what}; nothing is written to be signed`);
+
+/** What is there now; throws where something of `before` is not. */
+async function compared(place: Place, turn: Turn, before: Kept): Promise<Kept> {
+  const kept = { ...readKept(place.state, turn), journalEntries: await journalEntries(place, turn) };
+  const lost = [
+    ...lostOf('event', before.events, kept.events),
+    ...lostOf('row of the outbox', before.rows, kept.rows),
+    // Nobody takes them, so that each event is still to be delivered.
+    ...(kept.rows.size >= kept.events.size
+      ? []
+      : [`${kept.events.size} events, and ${kept.rows.size} rows of the outbox`]),
+    ...(kept.journalEntries > before.journalEntries
+      ? []
+      : [`the journal has ${kept.journalEntries} entries, and had ${before.journalEntries}`]),
+  ];
+  if (lost.length > 0) throw refused(`after ${turn.name}: ${lost.join('; ')}`);
+  copyFileSync(join(place.state, 'journal/checkpoint'), join(place.dir, 'head'));
+  return kept;
+}
+
+function lostOf(what: string, before: ReadonlySet<string>, after: ReadonlySet<string>): string[] {
+  const lost = [...before].filter((one) => !after.has(one));
+  return lost.length === 0 ? [] : [`${lost.length} of ${before.size} lost: ${what} ${lost[0]}`];
+}
+
+function readKept(state: string, turn: Turn): Pick<Kept, 'events' | 'rows'> {
+  try {
+    return {
+      events: new Set(strings(join(state, 'archive.db'), 'SELECT id FROM event')),
+      rows: new Set(
+        LANES.flatMap((lane) =>
+          strings(
+            join(state, 'outbox.db'),
+            `SELECT (SELECT id FROM epoch) || ' ${lane} ' || seq FROM ${lane} WHERE gap IS NULL`,
+          ),
+        ),
+      ),
+    };
+  } catch (error) {
+    throw refused(`after ${turn.name}: archive or outbox cannot be read (${messageOf(error)})`);
+  }
+}
+
+/** Zero while there is no archive that can be read. */
+function eventsIn(state: string): number {
+  try {
+    return strings(join(state, 'archive.db'), 'SELECT id FROM event').length;
+  } catch (error) {
+    if (error instanceof Database.SqliteError) return 0;
+    throw error;
+  }
+}
+
+function strings(file: string, sql: string): string[] {
+  const db = new Database(file, { readonly: true });
+  try {
+    return db.prepare(sql).pluck().all() as string[];
+  } finally {
+    db.close();
+  }
+}
+
+/** Of the journal, verified by the release whose turn it was, against the head that the one before has left. */
+async function journalEntries(place: Place, turn: Turn): Promise<number> {
+  const head = join(place.dir, 'head');
+  const key = await vigie(place, turn, ['journal', 'key', '--state', place.state]);
+  const against = existsSync(head) ? ['--head', head] : [];
+  const journal = join(place.state, 'journal');
+  const said = await vigie(place, turn, [
+    'journal',
+    'verify',
+    journal,
+    '--key',
+    key.trim(),
+    '--json',
+    ...against,
+  ]);
+  const { entries } = JSON.parse(said) as { entries?: unknown };
+  if (typeof entries === 'number') return entries;
+  throw refused(`${turn.name} does not say how long the journal is`);
+}
+
+async function suspend(place: Place, turn: Turn): Promise<void> {
+  await vigie(place, turn, ['suspend', '--reason', 'release check', '--state', place.state]);
+}
+
+async function vigie(place: Place, turn: Turn, args: readonly string[]): Promise<string> {
+  try {
+    const options = { env: place.env, timeout: COMMAND_WITHIN_MS };
+    const { stdout } = await promisify(execFile)(process.execPath, [programOf(turn), ...args], options);
+    return stdout;
+  } catch (error) {
+    throw refused(`${turn.name} fails at vigie ${args.slice(0, 2).join(' ')}: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,36 @@
+/** Targets that bring nothing new: without some release, or the same for another 90 days. */
+import { Metadata, Targets } from '@tufjs/models';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { expiry, SPECIFICATION } from './metadata.ts';
+import { offered, type Repository } from './repository.ts';
+import { filesOf } from './words.ts';
+
+/** Without these releases; with none named the same as now. Throws AgentError `config`. */
+export function targetsWithout(
+  repository: Repository,
+  seqs: readonly number[],
+  nowMs: number,
+): Metadata<Targets> {
+  const now = repository.targets()?.signed;
+  if (now === undefined) throw new AgentError('config', `${repository.dir}: nothing is published yet`);
+  const all = offered(now);
+  const unknown = seqs.find((seq) => !all.some(({ custom }) => custom.seq === seq));
+  if (unknown !== undefined) {
+    const there = [...new Set(all.map(({ custom }) => custom.seq))].join(', ');
+    throw new AgentError(
+      'config',
+      `release ${unknown} is not on offer; there are ${there === '' ? 'none' : there}`,
+    );
+  }
+  const kept = all.filter(({ custom }) => !seqs.includes(custom.seq)).flatMap(filesOf);
+  return new Metadata(
+    new Targets({
+      specVersion: SPECIFICATION,
+      version: repository.nextVersion('targets'),
+      expires: expiry('targets', nowMs),
+      targets: Object.fromEntries(
+        kept.flatMap((path) => (now.targets[path] === undefined ? [] : [[path, now.targets[path]]])),
+      ),
+    }),
+  );
+}

@@ -1,0 +1,53 @@
+/** What a box reports, believed only where it is signed by the box's key and is of the topic on which it came. */
+
+import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../../../agent/base/dsse.ts';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { CommandRefused, envelopeOf } from '../../../agent/contract/command.ts';
+import { UPDATE_REPORT_BYTES_MAX, UPDATE_REPORT_TYPE, UpdateReport } from '../../../agent/contract/update.ts';
+
+const open = envelopeOpener({
+  payloadType: UPDATE_REPORT_TYPE,
+  bytesMax: UPDATE_REPORT_BYTES_MAX,
+  signatures: 1,
+  keysIn: 'the report itself',
+});
+const form = envelopeOf(UPDATE_REPORT_BYTES_MAX, 1);
+
+export interface OpenedReport {
+  readonly report: UpdateReport;
+  /** Of the key that has signed. */
+  readonly fingerprint: string;
+}
+
+/**
+ * Form and signature by the key that the report names, which is the box's own word: whether it is the key that is known of
+ * the box is for the caller. Throws CommandRefused.
+ */
+export function openReport(bytes: Uint8Array, site: string, box: string): OpenedReport {
+  if (bytes.length > UPDATE_REPORT_BYTES_MAX)
+    throw new CommandRefused(
+      'malformed',
+      `${bytes.length} bytes; at most ${UPDATE_REPORT_BYTES_MAX} are read`,
+    );
+  const envelope = ofForm(form, parseJson(bytes, 'the envelope'), 'not a DSSE envelope');
+  const claimed = parseJson(Buffer.from(envelope.payload, 'base64'), 'the report');
+  const report = ofForm(UpdateReport, claimed, 'not a report');
+  const key = readKey(report.key);
+  const fingerprint = keyIdOf(key);
+  open(bytes, new Map([[fingerprint, key]]));
+  if (report.site !== site || report.box !== box)
+    throw new CommandRefused(
+      'wrong-box',
+      `it is of ${report.box} at ${report.site} and came from ${box} at ${site}`,
+    );
+  return { report, fingerprint };
+}
+
+function readKey(spki: string): ReturnType<typeof publicKeyOf> {
+  try {
+    return publicKeyOf(spki);
+  } catch (error) {
+    if (error instanceof AgentError) throw error;
+    throw new CommandRefused('malformed', 'its key is no ed25519 key', { cause: error });
+  }
+}

@@ -1,0 +1,120 @@
+/** `fleet status`, `box`, `inventory`, `rollout`. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { FLEET_DIR } from '../fleet-file.ts';
+import {
+  type RolloutStatusOptions,
+  type RunOptions,
+  rolloutStatus,
+  run,
+  type StartOptions,
+  start,
+  want,
+} from './drive.ts';
+import { audit, type BoxOptions, box, inventory, type StatusOptions, status } from './looks.ts';
+
+function boxName(text: string): string {
+  if (/^[a-z0-9-]{1,32}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be 1 to 32 of a-z, 0-9 and -.');
+}
+
+function fingerprint(text: string): string {
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be 64 of 0-9 and a-f, as `fleet box` shows it.');
+}
+
+function count(text: string): number {
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number from 1 to 99999.');
+}
+
+/** With the folder that all work in, and examples below the help. */
+function command(parent: Command, name: string, description: string, ...examples: string[]): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .allowExcessArguments(false)
+    .option('--dir <folder>', 'folder with fleet.yaml and the store', FLEET_DIR)
+    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  scripts/fleet ${line}`).join('\n')}`);
+}
+
+export function rolloutCommands(program: Command): void {
+  command(
+    program,
+    'status',
+    'prints every box: what it runs and how far it is',
+    'status',
+    'status --wide --site marseille-1',
+    'status --json | jq ".boxes[] | select(.link != \\"online\\") | .box"',
+  )
+    .option('--wide', 'more columns')
+    .option('--json', 'for programs: all that is known')
+    .option('--watch', 'until Ctrl-C: a live table on a terminal, in a pipe what changes')
+    .option('--site <name>', 'of one site', boxName)
+    .action((options: StatusOptions) => status(options));
+  command(
+    program,
+    'box',
+    'prints all that is known of a box, or takes its new key, or takes it out',
+    'box canebiere-017',
+    'box canebiere-017 --accept-key 3f0c…',
+  )
+    .argument('<box>', 'its name', boxName)
+    .option('--accept-key <fingerprint>', 'the key of its reports is another from now on', fingerprint)
+    .option('--retire', 'it is no box of ours any more')
+    .option('--site <name>', 'where two sites have a box of that name', boxName)
+    .option('--json', 'for programs')
+    .action((name: string, options: BoxOptions) => box(name, options));
+  command(program, 'inventory', 'prints the inventory for a spreadsheet', 'inventory --csv > boxes.csv')
+    .option('--csv', 'RFC 4180')
+    .action((options: { readonly dir: string; readonly csv?: boolean }) => inventory(options));
+  command(program, 'audit', 'prints who did what, the newest first', 'audit --count 100')
+    .option('--count <number>', 'of lines', count, 20)
+    .action((options: { readonly dir: string; readonly count: number }) => audit(options));
+  const rollout = program
+    .command('rollout')
+    .description('brings a published release to the boxes, in waves')
+    .helpCommand(false);
+  command(
+    rollout,
+    'start',
+    'makes a rollout: says which boxes get what in which wave, and asks',
+    'rollout start 1.5.0 --plan plan.yaml --dry-run',
+    'rollout start 1.5.0 --plan plan.yaml && scripts/fleet rollout run',
+  )
+    .argument('<version>', 'of a published release, or its number')
+    .requiredOption('--plan <file>', 'YAML: canary, waves, window, notAfterDays, thresholds')
+    .option('--name <text>', 'names it (default: the day and the version)')
+    .option('--dry-run', 'only says it')
+    .option('--yes', 'does not ask')
+    .option('--take-over', 'writes over orders of a folder that is lost')
+    .action((version: string, options: StartOptions) => start(version, options));
+  command(
+    rollout,
+    'run',
+    'sends it and goes on with it until it is over; may be ended and begun again at any time',
+    'rollout run',
+    'rollout run --once   # from a timer',
+  )
+    .option('--once', 'does what is due now')
+    .action((options: RunOptions) => run(options));
+  command(
+    rollout,
+    'status',
+    'prints how far a rollout is',
+    'rollout status --watch',
+    'rollout status 2026-11-26-1.5.0 --json',
+  )
+    .argument('[name]', 'of another than the newest')
+    .option('--watch', 'until it is over: bars on a terminal')
+    .option('--json', 'for programs')
+    .action((name: string | undefined, options: RolloutStatusOptions) => rolloutStatus(name, options));
+  for (const [what, description] of [
+    ['pause', 'boxes go no further than they are; none is left between two releases'],
+    ['resume', 'goes on with one that is paused or has halted; what has failed until now counts no more'],
+    ['abort', 'ends it: orders are withdrawn from who has not switched'],
+  ] as const) {
+    command(rollout, what, description, `rollout ${what}`).action((options: { readonly dir: string }) =>
+      want(what, options),
+    );
+  }
+}

@@ -1,0 +1,88 @@
+/** A rollout is made: boxes are dealt to waves, and what is known of the bytes is kept. Nothing goes out. */
+
+import type { KeyObject } from 'node:crypto';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import type { FleetStore } from '../store.ts';
+import { whoRuns } from '../store.ts';
+import { endBefore } from './orders.ts';
+import type { Plan } from './plan.ts';
+import type { RolloutKind } from './progress.ts';
+import { type OrderFields, type RolloutRow, Rollouts } from './rollouts.ts';
+import { assignWaves } from './stratify.ts';
+
+const NAME = /^[a-z0-9.-]{1,64}$/;
+const DAY_MS = 86_400_000;
+
+export interface RolloutBoxSpec {
+  readonly site: string;
+  readonly box: string;
+  /** For the waves; `generic` where nobody knows. */
+  readonly board: string;
+  /** Release: {seq, version}; configuration: {revision, sha256, yaml}. */
+  readonly fields: OrderFields;
+  /** What it will load, and how. */
+  readonly bytes?: number;
+  readonly way?: 'delta' | 'full';
+}
+
+export interface RolloutSpec {
+  readonly kind: RolloutKind;
+  /** Names it for people and records; new. */
+  readonly name: string;
+  /** For people: the version, or what the configuration is. */
+  readonly what: string;
+  readonly plan: Plan;
+  readonly boxes: readonly RolloutBoxSpec[];
+}
+
+/** The name, or the first of name-2, name-3, … that no rollout has had: one that was aborted is begun again on the same day. */
+export function freeName(store: FleetStore, name: string): string {
+  const rollouts = new Rollouts(store);
+  let free = name;
+  for (let count = 2; rollouts.get(free) !== undefined; count += 1) free = `${name}-${count}`;
+  return free;
+}
+
+/**
+ * In the store when it returns; `Controller.run` sends it. A rollout that only waits for its last boxes ends with this one:
+ * its orders are withdrawn, by `key`. Throws AgentError: `config` for what is not right, `denied` while another sends.
+ */
+export function createRollout(
+  store: FleetStore,
+  spec: RolloutSpec,
+  { key, nowMs }: { key: KeyObject; nowMs: number },
+): RolloutRow {
+  const { kind, name, what, plan, boxes } = spec;
+  if (!NAME.test(name))
+    throw new AgentError('config', `the name of a rollout is 1 to 64 of a-z, 0-9, . and -; "${name}" is not`);
+  if (boxes.length === 0)
+    throw new AgentError('config', 'no box would take it: there is nothing to roll out');
+  const rollouts = new Rollouts(store);
+  const waves = assignWaves(name, boxes, plan);
+  return store.transaction(() => {
+    if (rollouts.get(name) !== undefined)
+      throw new AgentError('config', `there was a rollout ${name} already; name this one otherwise (--name)`);
+    const before = rollouts.present();
+    if (before !== undefined && before.state !== 'finishing') {
+      const message = `the rollout ${before.name} is ${before.state}; let it end (rollout run), or end it (rollout abort)`;
+      throw new AgentError('denied', message);
+    }
+    if (before !== undefined) endBefore(rollouts, before, `replaced by ${name}`, { key, nowMs });
+    const not_after = nowMs + plan.notAfterDays * DAY_MS;
+    rollouts.add(
+      { name, kind, what, plan, made: nowMs, who: whoRuns(), not_after },
+      boxes.map(({ site, box, fields, bytes, way }, i) => ({
+        site,
+        box,
+        fields,
+        wave: waves[i] ?? 0,
+        bytes: bytes ?? null,
+        way: way ?? null,
+      })),
+    );
+    store.record(`rollout ${name} of ${kind} ${what} made for ${boxes.length} boxes`, nowMs);
+    const made = rollouts.get(name);
+    if (made === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
+    return made;
+  });
+}

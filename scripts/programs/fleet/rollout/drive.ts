@@ -1,0 +1,318 @@
+/** `fleet rollout …`: makes a rollout, runs it, holds it, ends it. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MultiBar, type SingleBar } from 'cli-progress';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { printableJson } from '../../../../agent/base/printable.ts';
+import { StateLock } from '../../../../agent/base/state-lock.ts';
+import { signingKey } from '../fleet-file.ts';
+import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { Repository } from '../release/repository.ts';
+import { bytesText } from '../release/words.ts';
+import { say } from '../said.ts';
+import { type Choice, chooseBoxes } from './choose.ts';
+import { Controller, strangersText } from './controller.ts';
+import { createRollout, freeName } from './create.ts';
+import type { DirOption } from './looks.ts';
+import { type Plan, readPlan } from './plan.ts';
+import { type RolloutRow, Rollouts } from './rollouts.ts';
+import { assignWaves } from './stratify.ts';
+import { columns, someOf } from './table.ts';
+import { type RolloutView, viewOf, type WaveView } from './view.ts';
+
+/** How long a word of another program may wait in the store. */
+const LOOK_MS = 2000;
+
+export interface StartOptions extends DirOption {
+  readonly plan: string;
+  readonly name?: string;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  readonly takeOver?: boolean;
+}
+
+export function controllerOf({ fleet, store, link, clock }: OpenedFleet): Controller {
+  return new Controller({ store, link, clock, key: signingKey(fleet), lookMs: LOOK_MS, say });
+}
+
+export function start(version: string, options: StartOptions): Promise<void> {
+  return withFleet(options.dir, async (opened) => {
+    const { fleet, store, signal, clock } = opened;
+    const plan = readPlan(options.plan, fleet.timeZone);
+    if (fleet.repository === undefined)
+      throw new AgentError(
+        'config',
+        'fleet.yaml: repository is missing; the folder of the published releases',
+      );
+    const targets = new Repository(fleet.repository).targets()?.signed;
+    if (targets === undefined)
+      throw new AgentError('config', `${fleet.repository}: no release is published there`);
+    const lock = options.dryRun === true ? undefined : lockFleet(options.dir);
+    try {
+      const controller = controllerOf(opened);
+      await controller.start(signal);
+      refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
+      const choice = chooseBoxes(targets, version, store.boxes());
+      const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
+      const name = options.name ?? freeName(store, `${day}-${version}`);
+      for (const line of choiceLines(name, choice, plan)) say(line);
+      if (options.dryRun === true) return;
+      const count = choice.takes.length;
+      await confirmed(
+        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${choice.seq}-${choice.version}.`,
+        options.yes === true,
+        signal,
+      );
+      createRollout(
+        store,
+        { kind: 'release', name, what: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
+        { key: signingKey(fleet), nowMs: clock.wallMs() },
+      );
+      say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
+    } finally {
+      lock?.release();
+    }
+  });
+}
+
+/** Throws AgentError `denied` where another folder's orders are retained, unless they are to be written over. */
+export function refuseStrangers(controller: Controller, nowMs: number, takeOver: boolean): void {
+  const strangers = controller.strangers(nowMs);
+  if (strangers.length === 0) return;
+  if (takeOver) say(`${strangersText(strangers)}; they are written over`);
+  else
+    throw new AgentError(
+      'denied',
+      `${strangersText(strangers)}; end that rollout where it was begun, or give --take-over if nobody can`,
+    );
+}
+
+/** Which boxes get what, in which wave, and how many bytes. */
+function choiceLines(name: string, { takes, there, left, seq }: Choice, plan: Plan): string[] {
+  if (takes.length === 0)
+    return [...leftLines(left), `nobody would take release ${seq}: ${there.length} boxes run it already`];
+  const waves = assignWaves(name, takes, plan);
+  const rows = [...plan.waves.keys(), plan.waves.length].map((n) => {
+    const mine = takes.filter((_, i) => waves[i] === n);
+    const sum = (way: 'delta' | 'full') => mine.filter((box) => box.way === way);
+    const bytes = (list: typeof mine): string =>
+      bytesText(list.reduce((total, box) => total + (box.bytes ?? 0), 0));
+    const [delta, full] = [sum('delta'), sum('full')];
+    const hours = n === 0 ? plan.canary.hours : (plan.waves[n - 1]?.soakHours ?? 0);
+    return [
+      n === 0 ? 'canaries' : `wave ${n}`,
+      `${mine.length}`,
+      `${delta.length}`,
+      bytes(delta),
+      `${full.length}`,
+      bytes(full),
+      `${hours} h`,
+      someOf(
+        mine.map((box) => box.box),
+        5,
+      ),
+    ];
+  });
+  const total = takes.reduce((sum, box) => sum + (box.bytes ?? 0), 0);
+  return [
+    ...leftLines(left),
+    ...(there.length === 0
+      ? []
+      : [`${there.length} boxes run it already: ${someOf(there.map(({ box }) => box))}`]),
+    ...columns([['', 'BOXES', 'DELTA', 'BYTES', 'FULL', 'BYTES', 'SOAK', 'NAMES'], ...rows]),
+    `${takes.length} boxes, ${bytesText(total)} in all`,
+  ];
+}
+
+function leftLines(left: Choice['left']): string[] {
+  const reasons = new Map<string, string[]>();
+  for (const { box, why } of left) {
+    const names = reasons.get(why) ?? [];
+    names.push(box.box);
+    reasons.set(why, names);
+  }
+  return [...reasons].map(([why, names]) => `not sent to ${names.length}: ${someOf(names)}: ${why}`);
+}
+
+export interface RunOptions extends DirOption {
+  readonly once?: boolean;
+}
+
+export function run({ dir, once }: RunOptions): Promise<void> {
+  return withFleet(dir, async (opened) => {
+    const { store, signal } = opened;
+    const lock = lockFleet(dir);
+    try {
+      const row = present(store);
+      const controller = controllerOf(opened);
+      await controller.start(signal);
+      const after = await controller.run(row.name, signal, once === true);
+      for (const line of viewLines(viewOf(store, after))) say(line);
+      if (after.state === 'halted')
+        throw new AgentError('unavailable', `${row.name} has halted: ${after.reason ?? ''}`);
+    } finally {
+      lock.release();
+    }
+  });
+}
+
+function present(store: OpenedFleet['store']): RolloutRow {
+  const row = new Rollouts(store).present();
+  if (row === undefined)
+    throw new AgentError('config', 'no rollout is under way; `fleet rollout start` makes one');
+  return row;
+}
+
+/** Said into the store; whoever runs the rollout does it, and where nobody does, this program once. */
+export function want(what: 'pause' | 'resume' | 'abort', { dir }: DirOption): Promise<void> {
+  return withFleet(dir, async (opened) => {
+    const { store, signal, clock } = opened;
+    const row = present(store);
+    const right = {
+      pause: ['running', 'finishing'],
+      resume: ['paused', 'halted'],
+      abort: ['running', 'finishing', 'paused', 'halted'],
+    };
+    if (!right[what].includes(row.state))
+      throw new AgentError(
+        'config',
+        `${row.name} is ${row.state}: it cannot be ${what === 'abort' ? 'aborted' : `${what}d`}`,
+      );
+    store.transaction(() => {
+      new Rollouts(store).want(row.name, what);
+      store.record(`rollout ${row.name}: ${what}`, clock.wallMs());
+    });
+    if (StateLock.isHeld(dir)) {
+      say(`${row.name}: ${what} is said; the program that runs it does it`);
+      return;
+    }
+    const lock = lockFleet(dir);
+    try {
+      const controller = controllerOf(opened);
+      await controller.start(signal);
+      const after = await controller.run(row.name, signal, true);
+      say(
+        `${row.name}: ${after.state}${after.state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`,
+      );
+    } finally {
+      lock.release();
+    }
+  });
+}
+
+export interface RolloutStatusOptions extends DirOption {
+  readonly watch?: boolean;
+  readonly json?: boolean;
+}
+
+/** Of the newest one, or of the one that is named. Only from the store: `run` keeps it. */
+export function rolloutStatus(
+  name: string | undefined,
+  { dir, watch, json }: RolloutStatusOptions,
+): Promise<void> {
+  return withFleet(dir, async ({ store, signal }) => {
+    const view = (): RolloutView => {
+      const all = new Rollouts(store).all();
+      const row = name === undefined ? all[0] : all.find((other) => other.name === name);
+      if (row === undefined)
+        throw new AgentError(
+          'config',
+          name === undefined ? 'there was no rollout yet' : `there is no rollout ${name}`,
+        );
+      return viewOf(store, row);
+    };
+    if (json === true) process.stdout.write(`${printableJson(view(), 1)}\n`);
+    else if (watch === true && process.stderr.isTTY) await watchBars(view, signal);
+    else for (const line of viewLines(view())) say(line);
+  });
+}
+
+async function watchBars(view: () => RolloutView, signal: AbortSignal): Promise<void> {
+  const bars = new MultiBar({
+    format: '{wave}  {bar}  {value} of {total} confirmed  {rest}',
+    stream: process.stderr,
+    hideCursor: true,
+  });
+  try {
+    const byWave = new Map<number, SingleBar>();
+    for (;;) {
+      const now = view();
+      for (const wave of now.waves) {
+        const { confirmed: well } = wave.states;
+        const shown = { wave: waveName(wave).padEnd(8), rest: restOf(wave) };
+        const bar = byWave.get(wave.wave) ?? bars.create(Math.max(wave.boxes, 1), well, shown);
+        byWave.set(wave.wave, bar);
+        bar.update(well, shown);
+      }
+      if (signal.aborted || now.state === 'done' || now.state === 'aborted') break;
+      await sleep(LOOK_MS, undefined, { signal }).catch((error: unknown) => {
+        if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
+      });
+    }
+  } finally {
+    bars.stop();
+  }
+  for (const line of viewLines(view())) say(line);
+}
+
+const waveName = ({ wave }: WaveView): string => (wave === 0 ? 'canaries' : `wave ${wave}`);
+
+/** `2 rolled-back, 12 offline`: all but the confirmed ones. */
+function restOf({ states, offline, mute }: WaveView): string {
+  const parts = Object.entries(states).filter(([state, n]) => n > 0 && state !== 'confirmed');
+  return [
+    ...parts.map(([state, n]) => `${n} ${state}`),
+    ...(offline > 0 ? [`${offline} offline`] : []),
+    ...(mute > 0 ? [`${mute} mute`] : []),
+  ].join(', ');
+}
+
+export function viewLines(view: RolloutView): string[] {
+  const { rollout, kind, what, state, reason, wave, waves, who, made, notAfter, nextWave, waitsFor } = view;
+  const rows = waves.map((one) => {
+    const { states } = one;
+    const trying = states.begun + states.switched;
+    const cells = [
+      one.boxes,
+      states.confirmed,
+      states['rolled-back'],
+      states.failed,
+      trying,
+      states.ordered,
+      one.offline,
+      one.mute,
+    ];
+    const late = [states.withdrawn, states.expired, states.parked];
+    return [
+      waveName(one),
+      ...[...cells, ...late].map(String),
+      bytesText(one.bytes.delta),
+      bytesText(one.bytes.full),
+      one.began ?? '-',
+    ];
+  });
+  const names = [
+    'BOXES',
+    'CONFIRMED',
+    'BACK',
+    'FAILED',
+    'TRYING',
+    'ORDERED',
+    'OFFLINE',
+    'MUTE',
+    'WITHDRAWN',
+    'EXPIRED',
+    'PARKED',
+  ];
+  const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
+  return [
+    `${rollout}: ${kind} ${what}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${who}, made ${made}, ends ${notAfter}`,
+    ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
+    ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
+    ...(state === 'running' && waitsFor.length > 0 ? [`waits for ${someOf(waitsFor)}`] : []),
+    ...failures
+      .slice(0, 10)
+      .map((box) => `${box.site}/${box.box}: ${box.state}: ${box.reason ?? 'no reason given'}`),
+    ...(failures.length > 10 ? [`and ${failures.length - 10} more (--json names them)`] : []),
+  ];
+}

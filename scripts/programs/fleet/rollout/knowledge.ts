@@ -1,0 +1,185 @@
+/**
+ * What is known of the boxes, kept up by what the broker brings: in memory for a rollout's every look, in the store for
+ * the next run.
+ */
+
+import type { KeyObject } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
+import { Value } from '@sinclair/typebox/value';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { openOrder } from '../../../../agent/base/room-order.ts';
+import { CommandRefused } from '../../../../agent/contract/command.ts';
+import { StatusReport } from '../../../../agent/contract/health.ts';
+import type { UpdateReport } from '../../../../agent/contract/update.ts';
+import type { Incoming } from '../broker.ts';
+import { openReport } from '../report.ts';
+import type { BoxRow, FleetStore } from '../store.ts';
+import type { RolloutKind } from './progress.ts';
+import { someOf } from './table.ts';
+
+const NAME = /^[a-z0-9-]{1,32}$/;
+
+interface Told {
+  readonly what: string;
+  readonly id: string;
+}
+
+/** Somebody's order that lies at the broker. */
+export interface Standing {
+  readonly kind: RolloutKind;
+  readonly site: string;
+  readonly box: string;
+  readonly rollout: string;
+  readonly counter: number;
+  readonly notAfterMs: number;
+  readonly withdraws: boolean;
+  /** By the key of this fleet. */
+  readonly byOwnKey: boolean;
+}
+
+export class Knowledge {
+  readonly #store: FleetStore;
+  /** SubjectPublicKeyInfo, Base64: as boxes have it in commands.keys. */
+  readonly #own: string | undefined;
+  readonly #reports = new Map<string, UpdateReport>();
+  readonly #online = new Set<string>();
+  readonly #standing = new Map<string, Standing>();
+  /** Spoken since this program began. */
+  readonly #heard = new Set<string>();
+
+  /** `key`: that of this fleet; without it nobody's orders are told from its own. */
+  constructor(store: FleetStore, key?: KeyObject) {
+    this.#store = store;
+    if (key !== undefined)
+      this.#own = createPublicKey(key).export({ type: 'spki', format: 'der' }).toString('base64');
+    for (const row of store.boxes()) {
+      const id = `${row.site}/${row.box}`;
+      if (row.report !== undefined) this.#reports.set(id, row.report);
+      if (row.state === 'online') this.#online.add(id);
+    }
+  }
+
+  report(id: string): UpdateReport | undefined {
+    return this.#reports.get(id);
+  }
+
+  isOnline(id: string): boolean {
+    return this.#online.has(id);
+  }
+
+  /** Boxes of the inventory that the broker keeps nothing of. */
+  missing(): BoxRow[] {
+    return this.#store.boxes().filter(({ site, box }) => !this.#heard.has(`${site}/${box}`));
+  }
+
+  /** Orders as they lie at the broker. */
+  get standing(): readonly Standing[] {
+    return [...this.#standing.values()];
+  }
+
+  /** All that has come, in one transaction. Returns what a person should know, a line for each kind of thing. */
+  take(messages: readonly Incoming[], nowMs: number): string[] {
+    if (messages.length === 0) return [];
+    const told: Told[] = [];
+    this.#store.transaction(() => {
+      for (const message of messages) {
+        const { site, box, branch } = message;
+        if (!NAME.test(site) || !NAME.test(box)) continue;
+        if (branch === 'status') this.#status(message, nowMs);
+        else if (branch === 'update/reported') told.push(...this.#reported(message, nowMs));
+        else this.#desired(branch === 'update/desired' ? 'release' : 'configuration', message);
+      }
+    });
+    const kinds = new Map<string, string[]>();
+    for (const { what, id } of told) kinds.set(what, [...(kinds.get(what) ?? []), id]);
+    return [...kinds].map(([what, ids]) => `${what}: ${someOf([...new Set(ids)])}`);
+  }
+
+  #status({ site, box, payload }: Incoming, nowMs: number): void {
+    // Empty: a box that was taken away.
+    if (payload.length === 0) return;
+    const said = jsonOf(payload.toString());
+    if (!Value.Check(StatusReport, said)) {
+      this.#store.refuse(site, box, 'its status is not one', nowMs);
+      return;
+    }
+    const id = `${site}/${box}`;
+    this.#heard.add(id);
+    this.#store.setState(site, box, said.state, nowMs);
+    if (said.state === 'online') this.#online.add(id);
+    else this.#online.delete(id);
+  }
+
+  #reported({ site, box, payload }: Incoming, nowMs: number): Told[] {
+    if (payload.length === 0) return [];
+    const id = `${site}/${box}`;
+    this.#heard.add(id);
+    const refused = (why: string): Told[] => {
+      this.#store.refuse(site, box, why, nowMs);
+      return [{ what: `a report is refused, ${why}`, id }];
+    };
+    try {
+      const { report, fingerprint } = openReport(payload, site, box);
+      const taken = this.#store.takeReport(report, fingerprint, nowMs);
+      if (typeof taken === 'object') return refused(taken.refused);
+      this.#reports.set(id, report);
+      return taken === 'pinned' ? [{ what: 'the first report, its key is kept', id }] : [];
+    } catch (error) {
+      if (!(error instanceof CommandRefused)) throw error;
+      return refused(error.message);
+    }
+  }
+
+  #desired(kind: RolloutKind, { site, box, payload }: Incoming): void {
+    const place = `${kind} ${site}/${box}`;
+    const standing = payload.length === 0 ? undefined : this.#opened(kind, site, box, payload);
+    if (standing === undefined) this.#standing.delete(place);
+    else this.#standing.set(place, standing);
+  }
+
+  /**
+   * Undefined for what no box would take for an order. Whose key it is does not matter here: a box believes other keys
+   * than ours too, and an order by one of these is another's rollout.
+   */
+  #opened(kind: RolloutKind, site: string, box: string, payload: Buffer): Standing | undefined {
+    const may = kind === 'release' ? 'update' : 'configure';
+    let byOwnKey = this.#own !== undefined;
+    try {
+      if (this.#own !== undefined)
+        openOrder(may, payload, { site, box, keys: [{ name: 'own', publicKey: this.#own, may: [may] }] });
+    } catch (error) {
+      if (!(error instanceof CommandRefused)) throw error;
+      if (error.code !== 'unknown-key') return undefined;
+      byOwnKey = false;
+    }
+    const order = orderIn(jsonOf(payload.toString()));
+    if (order === undefined || order.site !== site || order.box !== box) return undefined;
+    const { rollout, counter, action } = order;
+    const notAfterMs = Date.parse(order.notAfter);
+    return { kind, site, box, rollout, counter, notAfterMs, withdraws: action === 'withdraw', byOwnKey };
+  }
+}
+
+interface LooseOrder {
+  readonly site: string;
+  readonly box: string;
+  readonly rollout: string;
+  readonly counter: number;
+  readonly action: string;
+  readonly notAfter: string;
+}
+
+/** What an envelope's payload says, unchecked but for its form. */
+function orderIn(envelope: unknown): LooseOrder | undefined {
+  if (typeof envelope !== 'object' || envelope === null || !('payload' in envelope)) return undefined;
+  const order = jsonOf(Buffer.from(String(envelope.payload), 'base64').toString()) as
+    | Partial<LooseOrder>
+    | null
+    | undefined;
+  if (typeof order !== 'object' || order === null) return undefined;
+  const { site, box, rollout, counter, action, notAfter } = order;
+  const texts = [site, box, rollout, action, notAfter];
+  if (!texts.every((text) => typeof text === 'string' && text.length <= 64) || !Number.isSafeInteger(counter))
+    return undefined;
+  return order as LooseOrder;
+}

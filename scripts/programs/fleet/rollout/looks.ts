@@ -1,0 +1,386 @@
+/** What the fleet is like: `fleet status`, `fleet box`, `fleet inventory`. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { printableJson } from '../../../../agent/base/printable.ts';
+import { EnrolStore } from '../../room/enrol/store.ts';
+import type { Fleet } from '../fleet-file.ts';
+import { type OpenedFleet, withFleet } from '../opened.ts';
+import { say, warn } from '../said.ts';
+import { type BoxRow, type FleetStore, releaseText } from '../store.ts';
+import { Knowledge } from './knowledge.ts';
+import { Rollouts } from './rollouts.ts';
+import { ago, columns, csvLine, someOf } from './table.ts';
+
+const WATCH_MS = 2000;
+/** Of `scripts/room enrol`. */
+const ENROLMENT = 'enrolment.db';
+const HOME_AND_CLEAR = '\x1b[H\x1b[J';
+
+export interface DirOption {
+  readonly dir: string;
+}
+
+export interface StatusOptions extends DirOption {
+  readonly wide?: boolean;
+  readonly json?: boolean;
+  readonly watch?: boolean;
+  readonly site?: string;
+}
+
+/** Learns what the broker keeps; where it cannot be reached, what is known from before is told as such. */
+export async function learnt({ fleet, store, link, signal, clock }: OpenedFleet): Promise<Knowledge> {
+  const knowledge = new Knowledge(store);
+  try {
+    await link.connect(signal);
+    for (const line of knowledge.take(link.take(), clock.wallMs())) warn(line);
+  } catch (error) {
+    rethrowBug(error);
+    warn(`${error.message}; this is what was known before`);
+    return knowledge;
+  }
+  const missing = knowledge.missing().map(({ site, box }) => `${site}/${box}`);
+  if (missing.length > 0)
+    warn(
+      `${missing.length} boxes of the inventory are silent, the broker keeps nothing of them: ${someOf(missing)}`,
+    );
+  for (const line of enrolledLines(fleet, store, clock.wallMs())) warn(line);
+  return knowledge;
+}
+
+/** Boxes that have a certificate and were never heard of. */
+function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): string[] {
+  const file = enrolment === undefined ? undefined : join(enrolment, ENROLMENT);
+  if (file === undefined || !existsSync(file)) return [];
+  const enrolled = new EnrolStore(file);
+  try {
+    const good = enrolled
+      .certificates()
+      .filter(({ use, revoked, not_after }) => use === 'client' && revoked === null && not_after > nowMs);
+    const known = new Set(store.boxes().map((row) => row.box));
+    const never = [...new Set(good.map((row) => row.box))].filter((name) => !known.has(name));
+    if (never.length === 0) return [];
+    return [`${never.length} boxes have a certificate and were never heard of: ${someOf(never)}`];
+  } finally {
+    enrolled.close();
+  }
+}
+
+export function audit({ dir, count }: DirOption & { readonly count: number }): Promise<void> {
+  return withFleet(dir, async ({ store }) => {
+    const rows = store.audit(count).map(({ at, who, what }) => [new Date(at).toISOString(), who, what]);
+    for (const line of columns([['WHEN', 'WHO', 'WHAT'], ...rows])) say(line);
+  });
+}
+
+export function status(options: StatusOptions): Promise<void> {
+  return withFleet(options.dir, async (opened) => {
+    const { store, link, signal, clock } = opened;
+    const knowledge = await learnt(opened);
+    const chosen = (): BoxRow[] =>
+      store.boxes().filter(({ site }) => options.site === undefined || site === options.site);
+    if (options.json === true) {
+      process.stdout.write(
+        `${printableJson({ boxes: chosen().map(jsonOfBox), refused: store.refused() }, 1)}\n`,
+      );
+      return;
+    }
+    const isTerminal = process.stdout.isTTY === true;
+    let before = '';
+    do {
+      for (const line of knowledge.take(link.take(), clock.wallMs())) warn(line);
+      const lines = statusLines(chosen(), store, options.wide === true, clock.wallMs());
+      const rows =
+        options.watch === true && isTerminal ? lines.slice(0, (process.stdout.rows ?? 40) - 1) : lines;
+      if (options.watch === true && isTerminal) process.stdout.write(HOME_AND_CLEAR);
+      // In a pipe only what has changed is worth a line.
+      const text = (
+        isTerminal ? rows : lines.filter((line) => options.watch !== true || !before.includes(line))
+      ).join('\n');
+      if (text !== '') process.stdout.write(`${text}\n`);
+      before = lines.join('\n');
+      if (options.watch === true) await sleep(WATCH_MS, undefined, { signal }).catch(interrupted);
+    } while (options.watch === true && !signal.aborted);
+  });
+}
+
+function interrupted(error: unknown): void {
+  if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
+}
+
+function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean, nowMs: number): string[] {
+  const count = (of: (box: BoxRow) => boolean): number => boxes.filter(of).length;
+  const releases = new Map<string, number>();
+  for (const { report } of boxes) {
+    const release = report === undefined ? 'unknown' : releaseText(report);
+    releases.set(release, (releases.get(release) ?? 0) + 1);
+  }
+  const runs = [...releases].sort((a, b) => b[1] - a[1]).map(([release, n]) => `${release} on ${n}`);
+  const silent = count(({ reported }) => reported === null);
+  const refused = store.refused().reduce((sum, row) => sum + row.count, 0);
+  const head = [
+    `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
+    ...(refused === 0 ? [] : [`${refused} reports were refused (fleet status --json names them)`]),
+  ];
+  const names = ['SITE', 'BOX', 'LINK', 'RELEASE', 'PHASE', 'ROLLOUT', 'MODE', 'REPORTED'];
+  const more = [
+    'BOARD',
+    'ARCH',
+    'NODE',
+    'OS',
+    'PREVIOUS',
+    'CONFIG',
+    'FREE',
+    'CERTIFICATE',
+    'ORDER',
+    'OS UPDATES',
+    'REASON',
+  ];
+  const rows = boxes.map((box) => [...cellsOf(box, nowMs), ...(wide ? wideCells(box) : [])]);
+  return [...head, ...columns([[...names, ...(wide ? more : [])], ...rows])];
+}
+
+function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: number): string[] {
+  const phase =
+    other === null ? (report?.updater?.phase ?? (report === undefined ? '-' : 'no updater')) : 'ANOTHER KEY';
+  return [
+    site,
+    box,
+    state ?? 'unknown',
+    report === undefined ? '-' : releaseText(report),
+    phase,
+    report?.updater?.rollout ?? '-',
+    report?.mode ?? '-',
+    ago(reported, nowMs),
+  ];
+}
+
+function wideCells({ report }: BoxRow): string[] {
+  if (report === undefined) return [];
+  const { updater, config, certNotAfter, orderNotAfter } = report;
+  const {
+    board = '-',
+    arch = '-',
+    node = '-',
+    os = '-',
+    previous,
+    freeBytes,
+    osUpdates,
+    reason,
+  } = updater ?? {};
+  return [
+    board,
+    arch,
+    node,
+    os,
+    previous == null ? '-' : `${previous.seq}-${previous.version}`,
+    `${config.revision} ${config.phase}`,
+    freeBytes === undefined ? '-' : `${(freeBytes / 1e9).toFixed(1)} GB`,
+    certNotAfter?.slice(0, 10) ?? '-',
+    orderNotAfter?.slice(0, 10) ?? '-',
+    osUpdates == null ? '-' : `${osUpdates.pending}${osUpdates.reboot ? ', reboot' : ''}`,
+    reason ?? report.refused ?? '',
+  ];
+}
+
+function jsonOfBox({
+  site,
+  box,
+  state,
+  state_at,
+  reported,
+  fingerprint,
+  pinned,
+  other,
+  report,
+}: BoxRow): object {
+  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    ...{ site, box, link: state, linkSince: time(state_at), reportedAt: time(reported) },
+    ...{ key: fingerprint, keySince: time(pinned), otherKey: other, report: report ?? null },
+  };
+}
+
+export interface BoxOptions extends DirOption {
+  readonly acceptKey?: string;
+  readonly retire?: boolean;
+  readonly site?: string;
+  readonly json?: boolean;
+}
+
+export function box(name: string, options: BoxOptions): Promise<void> {
+  return withFleet(options.dir, async (opened) => {
+    const { store, clock } = opened;
+    const { acceptKey, retire, json } = options;
+    if (retire !== true) await learnt(opened);
+    const row = oneBox(store, name, options.site);
+    if (acceptKey !== undefined) {
+      store.acceptKey(row.site, name, acceptKey, clock.wallMs());
+      say(
+        `${name}: its key is ${acceptKey} from now on; the broker’s newest report of it is taken with the next look`,
+      );
+    } else if (retire === true) {
+      store.retire(row.site, name, clock.wallMs());
+      say(`${name}: out of the inventory; its certificate is revoked by \`fleet cert revoke ${name}\``);
+    } else if (json === true) {
+      const { site } = row;
+      const orders = new Rollouts(store).ordersOf(site, name);
+      process.stdout.write(
+        `${printableJson({ ...jsonOfBox(row), orders, history: store.history(site, name) }, 1)}\n`,
+      );
+    } else for (const line of boxLines(store, row, clock.wallMs())) say(line);
+  });
+}
+
+function oneBox(store: FleetStore, name: string, site: string | undefined): BoxRow {
+  const found = store.named(name).filter((row) => site === undefined || row.site === site);
+  const [row] = found;
+  if (row === undefined) throw new AgentError('config', `${name}: no box of that name is in the inventory`);
+  if (found.length === 1) return row;
+  const sites = found.map((other) => other.site).join(', ');
+  throw new AgentError('config', `${name}: a box of that name is at ${sites}; name one with --site`);
+}
+
+function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
+  const { site, report, fingerprint, pinned, other, state, state_at, reported, revoked } = row;
+  const at = (ms: number | null): string => (ms === null ? 'never' : new Date(ms).toISOString());
+  const pairs: [string, string][] = [
+    ['box', `${row.box} at ${site}`],
+    ['link', `${state ?? 'unknown'} since ${at(state_at)}`],
+    ['reported', `${at(reported)} (${ago(reported, nowMs)} ago)`],
+    ['key', fingerprint === null ? 'none yet' : `${fingerprint} since ${at(pinned)}`],
+  ];
+  if (revoked !== null)
+    pairs.push(['REVOKED', `${at(revoked)}; what it reports is refused (docs/guide/fleet-certificates.md)`]);
+  if (other !== null)
+    pairs.push([
+      'ANOTHER KEY',
+      `${other} signs its reports; accept it with \`fleet box ${row.box} --accept-key ${other}\``,
+    ]);
+  if (report !== undefined) {
+    const { updater, config, mode, authorisation, orderNotAfter, certNotAfter, journalIndex } = report;
+    pairs.push(
+      ['release', releaseText(report)],
+      ['mode', mode],
+      ['authorisation', `${authorisation ?? 'none'} until ${orderNotAfter ?? '-'}`],
+    );
+    pairs.push(['certificate', `until ${certNotAfter ?? '-'}`], ['journal', `${journalIndex} entries`]);
+    pairs.push([
+      'configuration',
+      `revision ${config.revision}, ${config.phase}, sha256 ${config.sha256 ?? 'unknown'}`,
+    ]);
+    if (updater !== null) {
+      const { phase, since, rollout, target, reason, previous, board, arch, os, kernel, node } = updater;
+      const name = (release: typeof target): string =>
+        release === null ? 'none' : `${release.seq}-${release.version}`;
+      pairs.push(['update', `${phase} since ${since}, rollout ${rollout ?? 'none'}, wanted ${name(target)}`]);
+      if (reason !== null) pairs.push(['reason', reason]);
+      pairs.push(
+        ['previous', name(previous)],
+        ['board', `${board}, ${arch}, ${os}, kernel ${kernel}, node ${node}`],
+      );
+    }
+    if (report.refused !== null) pairs.push(['refused by it', report.refused]);
+  }
+  const orders = new Rollouts(store).ordersOf(site, row.box);
+  const history = store.history(site, row.box);
+  const refused = store.refused().filter((other) => other.site === site && other.box === row.box);
+  return [
+    ...columns(pairs),
+    ...section(
+      'Orders',
+      orders.slice(0, 10).map(({ made, kind, action, rollout, counter, published, cleared }) => {
+        const sent = published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
+        return [at(made), kind, action, rollout, `counter ${counter}`, sent];
+      }),
+    ),
+    ...section(
+      'Reports',
+      history
+        .slice(0, 20)
+        .map((line) => [
+          at(line.received),
+          line.release ?? '-',
+          line.phase,
+          line.rollout ?? '-',
+          line.mode,
+          `config ${line.config}`,
+          line.reason ?? '',
+        ]),
+    ),
+    ...section(
+      'Refused',
+      refused.map(({ why, count, last }) => [`${count}`, why, `last ${at(last)}`]),
+    ),
+  ];
+}
+
+function section(title: string, rows: readonly string[][]): string[] {
+  if (rows.length === 0) return [];
+  const wide = Math.max(...rows.map((row) => row.length));
+  const full = rows.map((row) => [...row, ...Array.from({ length: wide - row.length }, () => '')]);
+  return ['', title, ...columns(full).map((line) => `  ${line}`)];
+}
+
+export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }): Promise<void> {
+  if (csv !== true) throw new AgentError('config', 'inventory: --csv is the form that there is');
+  return withFleet(dir, async (opened) => {
+    await learnt(opened);
+    const names = [
+      'site',
+      'box',
+      'link',
+      'reported',
+      'key',
+      'release',
+      'previous',
+      'board',
+      'arch',
+      'os',
+      'kernel',
+      'node',
+    ];
+    const more = [
+      'mode',
+      'authorisation',
+      'order_not_after',
+      'cert_not_after',
+      'config_sha256',
+      'config_revision',
+      'free_bytes',
+      'os_updates',
+    ];
+    const lines = opened.store.boxes().map(({ site, box: name, state, reported, fingerprint, report }) => {
+      const { updater, config } = report ?? {};
+      const previous = updater?.previous;
+      return csvLine([
+        ...[site, name, state, reported === null ? null : new Date(reported).toISOString(), fingerprint],
+        ...[
+          report === undefined ? null : releaseText(report),
+          previous == null ? null : `${previous.seq}-${previous.version}`,
+        ],
+        ...[
+          updater?.board ?? null,
+          updater?.arch ?? null,
+          updater?.os ?? null,
+          updater?.kernel ?? null,
+          updater?.node ?? null,
+        ],
+        ...[
+          report?.mode ?? null,
+          report?.authorisation ?? null,
+          report?.orderNotAfter ?? null,
+          report?.certNotAfter ?? null,
+        ],
+        ...[
+          config?.sha256 ?? null,
+          config?.revision ?? null,
+          updater?.freeBytes ?? null,
+          updater?.osUpdates?.pending ?? null,
+        ],
+      ]);
+    });
+    process.stdout.write(`${[csvLine([...names, ...more]), ...lines].join('\r\n')}\r\n`);
+  });
+}

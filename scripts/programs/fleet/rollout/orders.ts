@@ -1,0 +1,77 @@
+/** Orders of a rollout, signed and laid into the store; nothing goes out here. */
+import type { KeyObject } from 'node:crypto';
+import { signEnvelope } from '../../../../agent/base/dsse.ts';
+import { topicsOf } from '../../../../agent/contract/topics.ts';
+import {
+  CONFIG_ORDER_TYPE,
+  type ConfigOrder,
+  UPDATE_ORDER_TYPE,
+  type UpdateOrder,
+} from '../../../../agent/contract/update.ts';
+import type { RolloutKind } from './progress.ts';
+import type { RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
+import { type Action, OPEN } from './waves.ts';
+
+/** Clocks of boxes and room differ by less. */
+const SKEW_MS = 300_000;
+
+export interface Signing {
+  readonly key: KeyObject;
+  readonly nowMs: number;
+}
+
+/** In the caller's transaction. */
+export function layOrder(
+  rollouts: Rollouts,
+  { name, kind, plan, not_after }: Pick<RolloutRow, 'name' | 'kind' | 'plan' | 'not_after'>,
+  { site, box, fields }: Pick<RolloutBoxRow, 'site' | 'box' | 'fields'>,
+  action: Action,
+  { key, nowMs }: Signing,
+): void {
+  const counter = rollouts.nextCounter(kind, nowMs);
+  const order = {
+    rollout: name,
+    site,
+    box,
+    action,
+    counter,
+    notBefore: new Date(nowMs - SKEW_MS).toISOString(),
+    notAfter: new Date(not_after).toISOString(),
+    window: plan.window,
+    ...fields,
+  } as UpdateOrder | ConfigOrder;
+  const type = kind === 'release' ? UPDATE_ORDER_TYPE : CONFIG_ORDER_TYPE;
+  const envelope = signEnvelope(type, JSON.stringify(order), key);
+  rollouts.addOrder({ kind, counter, rollout: name, site, box, action, made: nowMs, envelope });
+}
+
+/** Another takes its place: what its boxes have not begun is withdrawn. In the caller's transaction. */
+export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, signing: Signing): void {
+  const { name, wave, reached, not_after, accepted, state } = row;
+  for (const box of rollouts.boxes(name)) {
+    if (!OPEN.includes(box.state)) continue;
+    layOrder(rollouts, row, box, 'withdraw', signing);
+    rollouts.saveBox(name, { ...box, state: 'withdrawn', action: 'withdraw', since: signing.nowMs, reason });
+  }
+  const base = {
+    wave,
+    reachedMs: reached,
+    soakMs: [],
+    notAfterMs: not_after,
+    accepted,
+    wanted: row.wanted,
+    thresholds: row.plan.thresholds,
+  };
+  rollouts.saveRollout(
+    name,
+    { ...base, state, reason: row.reason },
+    { ...base, state: 'done', reason, wanted: null },
+    signing.nowMs,
+  );
+}
+
+/** Where the order of a box lies, retained. */
+export function desiredTopic(kind: RolloutKind, site: string, box: string): string {
+  const topics = topicsOf(site, box);
+  return kind === 'release' ? topics.updateDesired : topics.configDesired;
+}

@@ -1,0 +1,251 @@
+/**
+ * Rollouts in the store: their boxes, and every order that was ever signed for them.
+ *
+ * INVARIANTS: an order is in the store, signed and with its counter, before it goes out; a counter is given once for each
+ * kind of order. One rollout at a time may send: the next one begins when the one before is over or only waits for boxes
+ * that have not come (`finishing`), and then takes its place.
+ */
+import type { Db } from '../../../../agent/base/sqlite.ts';
+import type { FleetStore } from '../store.ts';
+import type { Plan } from './plan.ts';
+import type { RolloutKind } from './progress.ts';
+import type { Action, BoxState, Rollout, RolloutState, Tried } from './waves.ts';
+
+export interface RolloutRow {
+  readonly name: string;
+  readonly kind: RolloutKind;
+  /** For people: the version, or what the configuration is. */
+  readonly what: string;
+  readonly plan: Plan;
+  readonly made: number;
+  readonly who: string;
+  readonly state: RolloutState;
+  readonly wave: number;
+  readonly reached: number | null;
+  readonly not_after: number;
+  readonly accepted: Tried;
+  readonly wanted: Rollout['wanted'];
+  readonly reason: string | null;
+  /** When its state changed last. */
+  readonly changed: number;
+}
+
+/** What an order of this box holds besides who, when and why. */
+export type OrderFields =
+  | { readonly seq: number; readonly version: string }
+  | { readonly revision: number; readonly sha256: string; readonly yaml: string };
+
+export interface RolloutBoxRow {
+  readonly site: string;
+  readonly box: string;
+  readonly wave: number;
+  readonly state: BoxState;
+  readonly since: number;
+  readonly phase: string;
+  readonly reason: string | null;
+  readonly action: Action | null;
+  readonly fields: OrderFields;
+  /** What it will load; null: nobody knows. */
+  readonly bytes: number | null;
+  readonly way: 'delta' | 'full' | null;
+}
+
+export interface WaveRow {
+  readonly n: number;
+  readonly began: number | null;
+  readonly reached: number | null;
+  readonly ended: number | null;
+}
+
+export interface OrderRow {
+  readonly kind: RolloutKind;
+  readonly counter: number;
+  readonly rollout: string;
+  readonly site: string;
+  readonly box: string;
+  readonly action: Action;
+  readonly made: number;
+  readonly envelope: string;
+  readonly published: number | null;
+  readonly cleared: number | null;
+}
+
+export class Rollouts {
+  readonly #db: Db;
+
+  constructor(store: Pick<FleetStore, 'db'>) {
+    this.#db = store.db;
+  }
+
+  /** Newest first. */
+  all(): RolloutRow[] {
+    const rows = this.#db.prepare('SELECT * FROM rollout ORDER BY n DESC').all() as RawRollout[];
+    return rows.map(({ plan, accepted, ...row }) => ({
+      ...row,
+      plan: JSON.parse(plan) as Plan,
+      accepted: JSON.parse(accepted) as Tried,
+    }));
+  }
+
+  get(name: string): RolloutRow | undefined {
+    return this.all().find((row) => row.name === name);
+  }
+
+  /** That which may send, or waits for its last boxes. */
+  present(): RolloutRow | undefined {
+    return this.all().find(({ state }) => state !== 'done' && state !== 'aborted');
+  }
+
+  add(
+    row: Pick<RolloutRow, 'name' | 'kind' | 'what' | 'plan' | 'made' | 'who' | 'not_after'>,
+    boxes: readonly NewBox[],
+  ): void {
+    const { name, kind, what, plan, made, who, not_after } = row;
+    this.#db
+      .prepare(
+        `INSERT INTO rollout SELECT ?, coalesce(max(n), 0) + 1, ?, ?, ?, ?, ?, 'running', 0, NULL, ?, ?, NULL, NULL, ?
+         FROM rollout`,
+      )
+      .run(name, kind, what, JSON.stringify(plan), made, who, not_after, '{"failures":0,"tried":0}', made);
+    const add = this.#db.prepare(
+      "INSERT INTO rollout_box VALUES (?, ?, ?, ?, 'planned', ?, '', NULL, NULL, ?, ?, ?)",
+    );
+    for (const { site, box, wave, fields, bytes, way } of boxes)
+      add.run(name, site, box, wave, made, JSON.stringify(fields), bytes, way);
+    const addWave = this.#db.prepare('INSERT INTO wave VALUES (?, ?, ?, NULL, NULL)');
+    for (let n = 0; n <= plan.waves.length; n += 1) addWave.run(name, n, n === 0 ? made : null);
+  }
+
+  boxes(name: string): RolloutBoxRow[] {
+    const rows = this.#db
+      .prepare('SELECT * FROM rollout_box WHERE rollout = ? ORDER BY wave, site, box')
+      .all(name) as RawRolloutBox[];
+    return rows.map(({ fields, ...row }) => ({ ...row, fields: JSON.parse(fields) as OrderFields }));
+  }
+
+  waves(name: string): WaveRow[] {
+    return this.#db.prepare('SELECT * FROM wave WHERE rollout = ? ORDER BY n').all(name) as WaveRow[];
+  }
+
+  /** What was said by a person; the one who runs the rollout does it. */
+  want(name: string, wanted: 'pause' | 'resume' | 'abort'): void {
+    this.#db.prepare('UPDATE rollout SET wanted = ? WHERE name = ?').run(wanted, name);
+  }
+
+  /** `wanted` is told as it was read: what a person has said since stays. */
+  saveRollout(name: string, before: Rollout, after: Rollout, nowMs: number): void {
+    const { state, wave, reachedMs, accepted, reason } = after;
+    this.#db
+      .prepare(
+        `UPDATE rollout SET state = ?, wave = ?, reached = ?, accepted = ?, reason = ?,
+         changed = CASE WHEN state = ? THEN changed ELSE ? END,
+         wanted = CASE WHEN wanted IS ? THEN NULL ELSE wanted END WHERE name = ?`,
+      )
+      .run(state, wave, reachedMs, JSON.stringify(accepted), reason, state, nowMs, before.wanted, name);
+    const mark = (column: string, n: number): void =>
+      void this.#db
+        .prepare(`UPDATE wave SET ${column} = coalesce(${column}, ?) WHERE rollout = ? AND n = ?`)
+        .run(nowMs, name, n);
+    for (let n = 0; n <= wave; n += 1) mark('began', n);
+    for (let n = before.wave; n < wave; n += 1) mark('reached', n);
+    for (let n = 0; n < wave; n += 1) mark('ended', n);
+    if (reachedMs !== null) mark('reached', wave);
+    if (state === 'finishing' || state === 'done') mark('ended', wave);
+  }
+
+  saveBox(name: string, box: RolloutBoxRow): void {
+    const { site, state, since, phase, reason, action } = box;
+    this.#db
+      .prepare(
+        `UPDATE rollout_box SET state = ?, since = ?, phase = ?, reason = ?, action = ?
+         WHERE rollout = ? AND site = ? AND box = ?`,
+      )
+      .run(state, since, phase, reason, action, name, site, box.box);
+  }
+
+  /** Larger than any before; a store that was lost is behind by no more than the clock is. */
+  nextCounter(kind: RolloutKind, nowMs: number): number {
+    const { last } = this.#db
+      .prepare('SELECT coalesce(max(counter), 0) AS last FROM room_order WHERE kind = ?')
+      .get(kind) as { last: number };
+    return Math.max(last + 1, nowMs);
+  }
+
+  addOrder(order: Omit<OrderRow, 'published' | 'cleared'>): void {
+    const { kind, counter, rollout, site, box, action, made, envelope } = order;
+    // Who comes after takes the place of who has not gone out.
+    this.#db
+      .prepare(
+        'UPDATE room_order SET published = 0 WHERE kind = ? AND site = ? AND box = ? AND published IS NULL',
+      )
+      .run(kind, site, box);
+    this.#db
+      .prepare('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)')
+      .run(kind, counter, rollout, site, box, action, made, envelope);
+  }
+
+  /** Signed, and not yet acknowledged by the broker. */
+  unpublished(): OrderRow[] {
+    return this.#db
+      .prepare('SELECT * FROM room_order WHERE published IS NULL ORDER BY counter')
+      .all() as OrderRow[];
+  }
+
+  markPublished(orders: readonly OrderRow[], nowMs: number): void {
+    const mark = this.#db.prepare(
+      'UPDATE room_order SET published = ? WHERE kind = ? AND counter = ? AND published IS NULL',
+    );
+    for (const { kind, counter } of orders) mark.run(nowMs, kind, counter);
+  }
+
+  /** The broker does not hold it any more. */
+  markUnpublished({ kind, counter }: OrderRow): void {
+    this.#db
+      .prepare('UPDATE room_order SET published = NULL WHERE kind = ? AND counter = ?')
+      .run(kind, counter);
+  }
+
+  /** The newest order of each box, as far as the broker should still hold it. */
+  standing(): OrderRow[] {
+    return this.#db
+      .prepare(
+        `SELECT * FROM room_order AS o WHERE cleared IS NULL AND counter =
+         (SELECT max(counter) FROM room_order WHERE kind = o.kind AND site = o.site AND box = o.box)`,
+      )
+      .all() as OrderRow[];
+  }
+
+  markCleared(orders: readonly OrderRow[], nowMs: number): void {
+    const mark = this.#db.prepare('UPDATE room_order SET cleared = ? WHERE kind = ? AND counter = ?');
+    for (const { kind, counter } of orders) mark.run(nowMs, kind, counter);
+  }
+
+  /** Whether this store has given the order. */
+  isOurs(kind: RolloutKind, site: string, box: string, counter: number): boolean {
+    return (
+      this.#db
+        .prepare('SELECT 1 FROM room_order WHERE kind = ? AND counter = ? AND site = ? AND box = ?')
+        .get(kind, counter, site, box) !== undefined
+    );
+  }
+
+  /** Newest first. */
+  ordersOf(site: string, box: string): OrderRow[] {
+    return this.#db
+      .prepare(
+        'SELECT * FROM room_order WHERE site = ? AND box = ? ORDER BY made DESC, counter DESC LIMIT 50',
+      )
+      .all(site, box) as OrderRow[];
+  }
+}
+
+export type NewBox = Pick<RolloutBoxRow, 'site' | 'box' | 'wave' | 'fields' | 'bytes' | 'way'>;
+
+interface RawRollout extends Omit<RolloutRow, 'plan' | 'accepted'> {
+  readonly plan: string;
+  readonly accepted: string;
+}
+
+interface RawRolloutBox extends Omit<RolloutBoxRow, 'fields'> {
+  readonly fields: string;
+}

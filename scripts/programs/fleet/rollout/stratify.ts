@@ -1,0 +1,96 @@
+/**
+ * Who is in which wave. Every wave is a picture of the fleet: of each kind of board at each site about its share. The
+ * same boxes, name and plan give the same waves, on any machine.
+ */
+import { createHash } from 'node:crypto';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import type { Plan } from './plan.ts';
+
+export interface Member {
+  readonly site: string;
+  readonly box: string;
+  readonly board: string;
+}
+
+/**
+ * Number of the wave of each box, in their order: 0 are the canaries, wave n is `waves[n - 1]` of the plan. A wave may be
+ * empty. Throws AgentError `config` where a canary is not among the boxes.
+ */
+export function assignWaves(
+  name: string,
+  members: readonly Member[],
+  plan: Pick<Plan, 'canary' | 'waves'>,
+): number[] {
+  const canaries = new Set(plan.canary.boxes);
+  const missing = plan.canary.boxes.filter((box) => !members.some((member) => member.box === box));
+  if (missing.length > 0) {
+    const one = missing.length === 1;
+    const message = `canary.boxes: ${missing.join(', ')} ${one ? 'is' : 'are'} not among the boxes that would take it`;
+    throw new AgentError('config', message);
+  }
+  const waves = members.map(() => 0);
+  const rest = spread(
+    name,
+    members.flatMap((member, index) => (canaries.has(member.box) ? [] : [{ member, index }])),
+  );
+  let at = 0;
+  let reached = members.length - rest.length;
+  for (const [n, { share }] of plan.waves.entries()) {
+    for (const upTo = Math.ceil(share * members.length - 1e-9); reached < upTo; reached += 1) {
+      const next = rest[at];
+      if (next === undefined) break;
+      waves[next.index] = n + 1;
+      at += 1;
+    }
+  }
+  return waves;
+}
+
+interface Placed {
+  readonly member: Member;
+  readonly index: number;
+}
+
+/**
+ * In an order of which each beginning holds of each board as much as its share, and within a board of each site (systematic
+ * sampling, twice). The board is what breaks a release, so that it goes first; there are few boxes of a board at a site.
+ */
+function spread(name: string, members: readonly Placed[]): Placed[] {
+  const ranked = members.map((placed) => ({ placed, rank: rankOf(name, placed.member) }));
+  const boards = groups(ranked, ({ placed }) => placed.member.board);
+  return evenly(boards.map((board) => evenly(groups(board, ({ placed }) => placed.member.site)))).map(
+    ({ placed }) => placed,
+  );
+}
+
+interface Ranked {
+  readonly placed: Placed;
+  readonly rank: string;
+}
+
+/** By chance, but not by whim: by the name of the rollout too, so that it is not always the same boxes that go first. */
+function rankOf(name: string, { site, box }: Member): string {
+  return createHash('sha256').update(`${name}\n${site}/${box}`).digest('hex');
+}
+
+function groups(all: readonly Ranked[], by: (one: Ranked) => string): Ranked[][] {
+  const found = new Map<string, Ranked[]>();
+  for (const one of all) {
+    const list = found.get(by(one)) ?? [];
+    list.push(one);
+    found.set(by(one), list);
+  }
+  for (const list of found.values()) list.sort((a, b) => (a.rank < b.rank ? -1 : 1));
+  return [...found.values()];
+}
+
+/** One order of several, each spread over all of it. Where in its first step each begins is by chance, or the small ones would all meet in the middle. */
+function evenly(lists: readonly (readonly Ranked[])[]): Ranked[] {
+  return lists
+    .flatMap((list) => {
+      const offset = Number.parseInt(list[0]?.rank.slice(-8) ?? '0', 16) / 2 ** 32;
+      return list.map((one, i) => ({ one, position: (i + offset) / list.length }));
+    })
+    .sort((a, b) => a.position - b.position || (a.one.rank < b.one.rank ? -1 : 1))
+    .map(({ one }) => one);
+}

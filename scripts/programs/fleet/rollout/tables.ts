@@ -1,0 +1,23 @@
+/** Tables of rollouts in the store of the fleet (../store.ts). */
+export const ROLLOUT_TABLES = `
+CREATE TABLE rollout (
+  name TEXT PRIMARY KEY, n INTEGER NOT NULL UNIQUE, kind TEXT NOT NULL, what TEXT NOT NULL, plan TEXT NOT NULL,
+  made INTEGER NOT NULL, who TEXT NOT NULL, state TEXT NOT NULL, wave INTEGER NOT NULL, reached INTEGER,
+  not_after INTEGER NOT NULL, accepted TEXT NOT NULL, wanted TEXT, reason TEXT, changed INTEGER NOT NULL
+) STRICT;
+CREATE TABLE wave (
+  rollout TEXT NOT NULL, n INTEGER NOT NULL, began INTEGER, reached INTEGER, ended INTEGER, PRIMARY KEY (rollout, n)
+) STRICT;
+CREATE TABLE rollout_box (
+  rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, wave INTEGER NOT NULL, state TEXT NOT NULL,
+  since INTEGER NOT NULL, phase TEXT NOT NULL, reason TEXT, action TEXT, fields TEXT NOT NULL, bytes INTEGER,
+  way TEXT, PRIMARY KEY (rollout, site, box)
+) STRICT;
+CREATE TABLE room_order (
+  kind TEXT NOT NULL, counter INTEGER NOT NULL, rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL,
+  action TEXT NOT NULL, made INTEGER NOT NULL, envelope TEXT NOT NULL, published INTEGER, cleared INTEGER,
+  PRIMARY KEY (kind, counter)
+) STRICT;
+CREATE INDEX room_order_box ON room_order (site, box, kind, counter);
+CREATE INDEX room_order_waiting ON room_order (published) WHERE published IS NULL;
+`;

@@ -1,0 +1,367 @@
+/**
+ * A box as the broker sees one: connects with its Last Will, judges orders by the real code and its commands.keys, goes
+ * through the phases of the real updater in their times, and signs what it reports with a journal key of its own.
+ */
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { systemClock } from '../../../../agent/base/clock.ts';
+import { signEnvelope } from '../../../../agent/base/dsse.ts';
+import { openOrder, orderDates } from '../../../../agent/base/room-order.ts';
+import { Schedule } from '../../../../agent/base/schedule.ts';
+import { CommandRefused } from '../../../../agent/contract/command.ts';
+import type { CommandKey } from '../../../../agent/contract/config.ts';
+import type { StatusReport } from '../../../../agent/contract/health.ts';
+import type { Mode } from '../../../../agent/contract/mode.ts';
+import type { Board } from '../../../../agent/contract/release.ts';
+import { topicsOf } from '../../../../agent/contract/topics.ts';
+import {
+  UPDATE_REPORT_TYPE,
+  type UpdateOrder,
+  type UpdatePhase,
+  type UpdateReport,
+  type Window,
+} from '../../../../agent/contract/update.ts';
+import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
+
+/** What goes wrong with it. */
+export interface Fate {
+  /** `mute`: connected, and says nothing more after its first report. */
+  readonly ends: 'confirmed' | 'rolled-back' | 'failed' | 'mute';
+  /** ms after the start; null: it is there all the time, or never comes back (`away`). */
+  readonly backAfterMs: number | null;
+  /** Not connected from the start on. */
+  readonly away: boolean;
+}
+
+export interface SimBoxOptions {
+  readonly site: string;
+  readonly box: string;
+  readonly board: Board;
+  readonly seq: number;
+  readonly version: string;
+  readonly mode: Mode;
+  readonly fate: Fate;
+  /** Of what it would load, and how long it waits before it begins. */
+  readonly bytes: number;
+  readonly jitterMs: number;
+}
+
+export interface SimSurroundings {
+  readonly url: string;
+  readonly keys: readonly CommandKey[];
+  /** Simulated time, ms since the epoch. */
+  nowMs(): number;
+  /** Calls back at a simulated time. */
+  at(ms: number, act: () => Promise<void>): void;
+}
+
+/** Ten Mbit/s with others on the line. */
+const BYTES_PER_MS = 1000;
+/** Seen in booted units: staging and checks, the switch, 60 s of health; a crash at start goes back 20 s after it. */
+const TIMES_MS: Partial<Record<UpdatePhase, number>> = {
+  verified: 1000,
+  staged: 8000,
+  switching: 2000,
+  probation: 3000,
+  confirmed: 61_000,
+  'rolled-back': 20_700,
+};
+const CONNECT_TIMEOUT_MS = 60_000;
+const KEEPALIVE_S = 600;
+/** Windows begin and end at such times. */
+const WINDOW_MS = 300_000;
+
+export class SimBox {
+  readonly options: SimBoxOptions;
+  readonly #around: SimSurroundings;
+  readonly #key: KeyObject;
+  readonly #publicKey: string;
+  #session: Session | undefined;
+  #phase: UpdatePhase = 'idle';
+  #sinceMs = 0;
+  #order: UpdateOrder | undefined;
+  #rollout: string | null = null;
+  #target: UpdateOrder | undefined;
+  #running: { seq: number; version: string };
+  #previous: { seq: number; version: string } | null = null;
+  #refused: string | null = null;
+  #reason: string | null = null;
+  #journal: number;
+  #generation = 0;
+  #muted = false;
+  /** Messages that the broker has of it. */
+  published = 0;
+  /** What has come last on its topic of orders, by its hash. */
+  heard = '';
+  #busy: Promise<void> = Promise.resolve();
+
+  constructor(options: SimBoxOptions, around: SimSurroundings) {
+    this.options = options;
+    this.#around = around;
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    this.#key = privateKey;
+    this.#publicKey = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+    this.#running = { seq: options.seq, version: options.version };
+    this.#journal = 1000;
+  }
+
+  get online(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** Resolves when all that has come is dealt with. */
+  get settled(): Promise<void> {
+    return this.#busy;
+  }
+
+  /** What it is really like. */
+  get truth(): { phase: UpdatePhase; seq: number; mode: Mode } {
+    return { phase: this.#phase, seq: this.#running.seq, mode: this.options.mode };
+  }
+
+  /** Connects, says what it runs, and hears what is desired. */
+  async connect(): Promise<void> {
+    const { site, box, fate } = this.options;
+    const topics = topicsOf(site, box);
+    const message = (state: StatusReport['state']) => ({
+      topic: topics.status,
+      payload: JSON.stringify({ state, boot: this.#boot, time: this.#time(this.#around.nowMs()) }),
+      qos: 1 as const,
+      retain: true,
+      contentType: 'application/json',
+    });
+    const session = await openSession(
+      {
+        config: { url: this.#around.url, ack: 'broker' },
+        credentials: { certificate: undefined },
+        clientId: `vigie-${site}-${box}`,
+        will: message('offline'),
+        keepaliveS: KEEPALIVE_S,
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+        clock: systemClock,
+        onMessage: (_topic, payload) => {
+          this.heard = hashOf(payload);
+          this.#busy = this.#busy.then(() => this.#hear(payload));
+        },
+      },
+      new AbortController().signal,
+    );
+    this.#session = session;
+    this.heard = '';
+    await this.#publish(message('online'));
+    await this.#report();
+    // From here on it is there and says nothing.
+    this.#muted = fate.ends === 'mute';
+    await session.subscribe(topics.updateDesired);
+  }
+
+  /** As a cable that is pulled: the broker publishes the Last Will. */
+  drop(): void {
+    this.#session?.destroy();
+    this.#session = undefined;
+  }
+
+  /** One that anybody could send: with the box's own key, and what is given instead of the truth. */
+  async report(instead: Partial<UpdateReport>): Promise<string> {
+    const envelope = this.#envelope(instead);
+    await this.#publishReport(envelope);
+    return envelope;
+  }
+
+  /** What was signed already, once more. */
+  async replay(envelope: string): Promise<void> {
+    await this.#publishReport(envelope);
+  }
+
+  get #boot(): string {
+    return createHash('sha256').update(this.options.box).digest('hex').slice(0, 16);
+  }
+
+  async #hear(payload: Buffer): Promise<void> {
+    if (payload.length === 0) return;
+    const { site, box } = this.options;
+    try {
+      const { order } = openOrder('update', payload, { site, box, keys: this.#around.keys });
+      if (this.#order !== undefined && order.counter <= this.#order.counter) {
+        if (order.counter === this.#order.counter) return;
+        throw new CommandRefused(
+          'replayed',
+          `its counter ${order.counter} is not above ${this.#order.counter}`,
+        );
+      }
+      const dates = orderDates(order, this.#around.nowMs());
+      if (dates !== undefined) throw new CommandRefused(dates.code, dates.reason);
+      this.#refused = null;
+      this.#order = order;
+      await this.#obey(order);
+    } catch (error) {
+      if (!(error instanceof CommandRefused)) throw error;
+      this.#refused = `${error.code}: ${error.message}`;
+      await this.#report();
+    }
+  }
+
+  async #obey(order: UpdateOrder): Promise<void> {
+    if (this.options.fate.ends === 'mute') return;
+    const switched = this.#phase === 'switching' || this.#phase === 'probation';
+    if (switched) return this.#report();
+    this.#generation += 1;
+    if (order.action === 'withdraw') {
+      this.#rollout = null;
+      return this.#enter('idle', null);
+    }
+    this.#rollout = order.rollout;
+    if (order.action === 'pause') return this.#report();
+    this.#target = order;
+    if (order.seq <= this.#running.seq) return this.#enter('failed', `release ${order.seq} is not newer`);
+    await this.#enter('waiting', null);
+    await this.#begin(order);
+  }
+
+  async #begin(order: UpdateOrder): Promise<void> {
+    const nowMs = this.#around.nowMs();
+    const openMs = order.window === null ? nowMs : opening(order.window, nowMs);
+    // All look at the same times, and begin at their own.
+    if (openMs > nowMs) return this.#next(openMs - nowMs, () => this.#begin(order));
+    this.#next(this.options.jitterMs, async () => {
+      await this.#enter('downloading', null);
+      this.#then('verified', this.options.bytes / BYTES_PER_MS);
+    });
+  }
+
+  /** The phase after the given time, and what follows it. */
+  #then(phase: UpdatePhase, afterMs: number): void {
+    this.#next(afterMs, async () => {
+      const { ends } = this.options.fate;
+      if (phase === 'probation' && this.#target !== undefined) {
+        this.#previous = this.#running;
+        this.#running = { seq: this.#target.seq, version: this.#target.version };
+      }
+      if (phase === 'rolled-back' && this.#previous !== null)
+        [this.#running, this.#previous] = [this.#previous, null];
+      const why: Partial<Record<UpdatePhase, string>> = {
+        'rolled-back': 'it crashed: 3 restarts',
+        failed: 'the archive is not what was signed',
+      };
+      await this.#enter(phase, why[phase] ?? null);
+      const after: Partial<Record<UpdatePhase, UpdatePhase>> = {
+        verified: ends === 'failed' ? 'failed' : 'staged',
+        staged: 'switching',
+        switching: 'probation',
+        probation: ends === 'rolled-back' ? 'rolled-back' : 'confirmed',
+      };
+      const next = after[phase];
+      if (next !== undefined) this.#then(next, TIMES_MS[next] ?? 0);
+    });
+  }
+
+  /** Unless another order has come in between. */
+  #next(afterMs: number, act: () => Promise<void>): void {
+    const generation = this.#generation;
+    this.#around.at(this.#around.nowMs() + afterMs, async () => {
+      if (generation === this.#generation) await act();
+    });
+  }
+
+  async #enter(phase: UpdatePhase, reason: string | null): Promise<void> {
+    this.#phase = phase;
+    this.#sinceMs = this.#around.nowMs();
+    this.#reason = reason;
+    this.#journal += 1;
+    await this.#report();
+  }
+
+  async #report(): Promise<void> {
+    if (!this.#muted) await this.#publishReport(this.#envelope({}));
+  }
+
+  async #publishReport(payload: string): Promise<void> {
+    const { site, box } = this.options;
+    await this.#publish({
+      topic: topicsOf(site, box).updateReported,
+      payload,
+      qos: 1,
+      retain: true,
+      contentType: 'application/json',
+    });
+  }
+
+  async #publish(message: Parameters<Session['publish']>[0]): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    const answered = new Promise<Error | undefined>((resolve) => session.publish(message, resolve));
+    const fault = await Promise.race([answered, session.closed]);
+    if (fault !== undefined) throw fault;
+    this.published += 1;
+  }
+
+  #time(ms: number): string {
+    return new Date(ms).toISOString();
+  }
+
+  #envelope(instead: Partial<UpdateReport>): string {
+    const { site, box, board, mode } = this.options;
+    const at = this.#time(this.#around.nowMs());
+    const target =
+      this.#target === undefined ? null : { seq: this.#target.seq, version: this.#target.version };
+    const report: UpdateReport = {
+      ...{ site, box, key: this.#publicKey, at, boot: this.#boot, version: this.#running.version },
+      updater: {
+        ...{ at, board, arch: 'arm64', os: 'debian-13.6', kernel: '6.12.47+rpt-rpi-2712', node: '20.20.2' },
+        ...{
+          release: this.#running,
+          previous: this.#previous,
+          phase: this.#phase,
+          since: this.#time(this.#sinceMs),
+        },
+        ...{
+          rollout: this.#rollout,
+          target: this.#rollout === null ? null : target,
+          reason: this.#reason,
+          bytes: null,
+        },
+        metadata: { root: 3, timestamp: 190, snapshot: 41, targets: 41 },
+        ...{
+          osUpdates: { pending: 0, reboot: false },
+          freeBytes: 12_345_678_901,
+          history: this.#journal - 1000,
+        },
+      },
+      ...{ order: this.#order?.counter ?? null, refused: this.#refused },
+      config: {
+        ...{ sha256: '9f'.repeat(32), phase: 'idle', rollout: null, revision: 12 },
+        ...{ reason: null, order: null, refused: null },
+      },
+      ...{
+        mode,
+        authorisation: '2026-77',
+        orderNotAfter: null,
+        certNotAfter: null,
+        journalIndex: this.#journal,
+      },
+      ...instead,
+    };
+    return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify(report), this.#key);
+  }
+}
+
+const openings = new Map<string, number>();
+
+/** When a window is open next, to five minutes; worked out once for all boxes that ask for it at one time. */
+function opening(window: Window, nowMs: number): number {
+  const place = `${JSON.stringify(window)} ${Math.floor(nowMs / WINDOW_MS)}`;
+  const known = openings.get(place);
+  if (known !== undefined) return Math.max(known, nowMs);
+  const schedule = new Schedule([{ ...window, days: [...window.days] }], {
+    timeZone: window.tz,
+    holidays: [],
+  });
+  let atMs = nowMs;
+  while (!schedule.isOn(atMs)) atMs = (Math.floor(atMs / WINDOW_MS) + 1) * WINDOW_MS;
+  openings.set(place, atMs);
+  return atMs;
+}
+
+/** Tells what was sent from what was sent before; nothing of nothing. */
+export function hashOf(payload: Uint8Array): string {
+  return payload.length === 0 ? '' : createHash('sha256').update(payload).digest('hex');
+}

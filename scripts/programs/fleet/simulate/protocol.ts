@@ -1,0 +1,24 @@
+/** What the simulation says to the processes with the boxes, and what they answer. */
+import type { Mode } from '../../../../agent/contract/mode.ts';
+import type { UpdatePhase } from '../../../../agent/contract/update.ts';
+import type { WorldOptions, WorldState } from './world.ts';
+
+export type Ask =
+  | { readonly n: number; readonly what: 'start'; readonly world: WorldOptions }
+  | { readonly n: number; readonly what: 'advance'; readonly toMs: number }
+  /** Hash of what each box was sent last. */
+  | { readonly n: number; readonly what: 'settle'; readonly orders: readonly (readonly [string, string])[] }
+  | { readonly n: number; readonly what: 'truth' };
+
+export interface Truth {
+  readonly id: string;
+  readonly phase: UpdatePhase;
+  readonly seq: number;
+  readonly mode: Mode;
+  readonly online: boolean;
+}
+
+export interface Answer extends WorldState {
+  readonly n: number;
+  readonly truth?: readonly Truth[];
+}

@@ -1,0 +1,178 @@
+/** The fleet that is simulated, what goes wrong in it, and the release that it gets. */
+import { TargetFile, Targets } from '@tufjs/models';
+import {
+  type Board,
+  deltaTarget,
+  fullTarget,
+  manifestTarget,
+  type ReleaseTarget,
+} from '../../../../agent/contract/release.ts';
+import type { Plan } from '../rollout/plan.ts';
+import { planOf } from '../rollout/plan.ts';
+import type { Fate, SimBoxOptions } from './box.ts';
+
+export interface ScenarioOptions {
+  readonly boxes: number;
+  readonly seed: number;
+  /** Shares of all boxes. */
+  readonly rollBack: number;
+  readonly offline: number;
+  readonly mute: number;
+  /** A board of which every box goes back. */
+  readonly broken: Board | undefined;
+  readonly deltaBytes: number;
+  readonly fullBytes: number;
+  /** Of what is tried, above which it halts. */
+  readonly haltShare: number | undefined;
+}
+
+export const TARGET = { seq: 43, version: '1.5.0' } as const;
+const RUNS = { seq: 42, version: '1.4.2' } as const;
+/** A box in ten is behind, and takes the release whole. */
+const BEHIND = { seq: 39, version: '1.4.0' } as const;
+const SITES = 12;
+const DAY_MS = 86_400_000;
+/** As a city buys them. */
+const BOARDS: readonly (readonly [Board, number])[] = [
+  ['rpi5', 0.5],
+  ['rpi4', 0.25],
+  ['jetson', 0.15],
+  ['rk3588', 0.1],
+];
+const CANARIES_A_BOARD = 2;
+/** From the switch of a window to its end there is time for a wave of any size. */
+const WINDOW = { days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'], from: '01:00', to: '05:00' };
+
+export interface Scenario {
+  readonly boxes: readonly SimBoxOptions[];
+  readonly plan: Plan;
+  readonly targets: Targets;
+}
+
+export function scenarioOf(options: ScenarioOptions): Scenario {
+  const { boxes: count, seed, rollBack, offline, mute, broken } = options;
+  const random = randomOf(seed);
+  const names = Array.from({ length: count }, (_, i) => i);
+  const canaries = new Set<number>();
+  const boards = names.map((i) => boardOf((i + 0.5) / count));
+  for (const [board] of BOARDS)
+    for (const i of names.filter((n) => boards[n] === board).slice(0, CANARIES_A_BOARD)) canaries.add(i);
+  const fates = new Map<number, Fate>();
+  // Canaries are chosen among boxes that are well; faults are dealt to the others, exactly so many.
+  const others = shuffled(
+    names.filter((i) => !canaries.has(i)),
+    random,
+  );
+  const deal = (share: number, fate: (n: number) => Fate): void => {
+    for (let n = 0; n < Math.round(share * count); n += 1) {
+      const i = others.pop();
+      if (i !== undefined) fates.set(i, fate(n));
+    }
+  };
+  const there = { away: false, backAfterMs: null } as const;
+  deal(rollBack, () => ({ ...there, ends: 'rolled-back' }));
+  deal(mute, () => ({ ...there, ends: 'mute' }));
+  // Two of three come back, after one to five days.
+  deal(offline, (n) => ({
+    ends: 'confirmed',
+    away: true,
+    backAfterMs: n % 3 === 2 ? null : (1 + 4 * random()) * DAY_MS,
+  }));
+  const boxes = names.map((i): SimBoxOptions => {
+    const board = boards[i] ?? 'rpi5';
+    const old = i % 10 === 9 ? BEHIND : RUNS;
+    const fate = fates.get(i) ?? { ...there, ends: 'confirmed' };
+    const isBroken = board === broken && fate.ends === 'confirmed';
+    return {
+      ...{ site: `site-${(i % SITES) + 1}`, box: nameOf(i), board, ...old },
+      mode: i % 25 === 24 ? 'suspended' : 'active',
+      fate: isBroken ? { ...fate, ends: 'rolled-back' } : fate,
+      bytes: old === BEHIND ? options.fullBytes : options.deltaBytes,
+      jitterMs: Math.floor(random() * 60_000),
+    };
+  });
+  const plan = planOf(
+    {
+      // Of the board that breaks one canary only: one is not enough to halt, and the first wave must.
+      canary: {
+        boxes: [...canaries]
+          .filter((i, at) => boards[i] !== broken || at % CANARIES_A_BOARD === 0)
+          .map(nameOf),
+        hours: 24,
+      },
+      window: WINDOW,
+      ...(options.haltShare !== undefined && { thresholds: { failures: options.haltShare } }),
+    },
+    'Europe/Paris',
+  );
+  return { boxes, plan, targets: targetsOf(options) };
+}
+
+const nameOf = (i: number): string => `box-${String(i).padStart(4, '0')}`;
+
+function boardOf(at: number): Board {
+  let reached = 0;
+  for (const [board, share] of BOARDS) {
+    reached += share;
+    if (at < reached) return board;
+  }
+  return 'rpi5';
+}
+
+/** As a repository offers it; nobody loads it here. */
+export function targetsOf({
+  deltaBytes,
+  fullBytes,
+}: Pick<ScenarioOptions, 'deltaBytes' | 'fullBytes'>): Targets {
+  const { seq, version } = TARGET;
+  const paths = {
+    manifest: manifestTarget(seq, version, 'arm64'),
+    full: fullTarget(seq, version, 'arm64'),
+    delta: deltaTarget(RUNS.seq, seq, version, 'arm64'),
+  };
+  const custom: ReleaseTarget = {
+    ...{ seq, version, arch: 'arm64', boards: BOARDS.map(([board]) => board), node: ['20.17.0', '21.0.0'] },
+    ...{
+      seqMin: 1,
+      stateWrites: 1,
+      stateReads: [1, 1],
+      full: paths.full,
+      deltas: { [RUNS.seq]: paths.delta },
+    },
+    installedBytes: 3 * fullBytes,
+  };
+  const file = (path: string, length: number, unrecognizedFields = {}): [string, TargetFile] => [
+    path,
+    new TargetFile({ path, length, hashes: { sha256: '00'.repeat(32) }, unrecognizedFields }),
+  ];
+  return new Targets({
+    version: 1,
+    specVersion: '1.0.31',
+    expires: '2100-01-01T00:00:00Z',
+    targets: Object.fromEntries([
+      file(paths.manifest, 20_000, { custom }),
+      file(paths.full, fullBytes),
+      file(paths.delta, deltaBytes),
+    ]),
+  });
+}
+
+/** Mulberry32 (Tommy Ettinger, public domain). */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function shuffled(list: readonly number[], random: () => number): number[] {
+  const all = [...list];
+  for (let i = all.length - 1; i > 0; i -= 1) {
+    const j = Math.floor(random() * (i + 1));
+    [all[i], all[j]] = [all[j] ?? 0, all[i] ?? 0];
+  }
+  return all;
+}

@@ -1,0 +1,148 @@
+/**
+ * The real controller, store and broker, and boxes in processes of their own, on a clock that goes on only when everybody
+ * has done what was to do until then: hours of waves pass in seconds, and nobody is early or late by the load of this
+ * machine.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type Clock, systemClock } from '../../../../agent/base/clock.ts';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import type { FleetLink, Outgoing } from '../broker.ts';
+import { hashOf } from './box.ts';
+import type { Answer, Ask, Truth } from './protocol.ts';
+import type { WorldOptions } from './world.ts';
+
+const BOXES = fileURLToPath(new URL('./boxes/main.js', import.meta.url));
+/** What happens within it is seen at once, as a controller that is busy sees it. */
+const GRID_MS = 10_000;
+const HEARD_WITHIN_MS = 30_000;
+
+type Part =
+  | Omit<Extract<Ask, { what: 'start' }>, 'n'>
+  | Omit<Extract<Ask, { what: 'advance' }>, 'n'>
+  | Omit<Extract<Ask, { what: 'settle' }>, 'n'>
+  | Omit<Extract<Ask, { what: 'truth' }>, 'n'>;
+
+export class Simulation implements Clock {
+  readonly #children: ChildProcess[] = [];
+  readonly #states = new Map<ChildProcess, Answer>();
+  readonly #waiting = new Map<number, (answer: Answer) => void>();
+  /** What was sent to each box last, by its hash. */
+  readonly #orders = new Map<string, string>();
+  readonly #gone = new Map<ChildProcess, Promise<undefined>>();
+  #nowMs: number;
+  #n = 0;
+  #link: FleetLink | undefined;
+  /** Messages of the link that are no box's and no order's. */
+  #baseline = 0;
+  #sent = 0;
+
+  constructor(startMs: number) {
+    this.#nowMs = startMs;
+  }
+
+  wallMs(): number {
+    return this.#nowMs;
+  }
+
+  nowMs(): number {
+    return systemClock.nowMs();
+  }
+
+  /** Resolves when all boxes have reported once. */
+  async start({ boxes, ...options }: Omit<WorldOptions, 'startMs'>, processes: number): Promise<void> {
+    const share = Math.ceil(boxes.length / processes);
+    for (let i = 0; i < processes; i += 1) {
+      const child = fork(BOXES, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+      child.on('message', (answer: Answer) => {
+        this.#waiting.get(answer.n)?.(answer);
+        this.#waiting.delete(answer.n);
+      });
+      this.#children.push(child);
+      this.#gone.set(
+        child,
+        once(child, 'exit').then(() => undefined),
+      );
+    }
+    await this.#all((i) => ({
+      what: 'start',
+      world: { ...options, startMs: this.#nowMs, boxes: boxes.slice(i * share, (i + 1) * share) },
+    }));
+  }
+
+  async stop(): Promise<void> {
+    for (const child of this.#children) {
+      child.kill('SIGKILL');
+      await this.#gone.get(child);
+    }
+  }
+
+  /** The link of the controller that runs now, connected. */
+  async follow(link: FleetLink): Promise<void> {
+    await this.#all(() => ({ what: 'truth' }));
+    this.#link = link;
+    this.#sent = 0;
+    this.#baseline = link.received - this.#published;
+  }
+
+  /** An order went out. */
+  sent({ topic, payload }: Outgoing): void {
+    this.#orders.set(topic.split('/').slice(1, 3).join('/'), hashOf(Buffer.from(payload)));
+    this.#sent += 1;
+  }
+
+  /** Time goes on to the next thing that happens, at most by that much. */
+  async sleep(delayMs: number): Promise<void> {
+    await this.#all(() => ({ what: 'settle', orders: [...this.#orders] }));
+    const nexts = [...this.#states.values()].flatMap(({ nextMs }) => (nextMs === null ? [] : [nextMs]));
+    const next = Math.min(...nexts);
+    const untilMs = this.#nowMs + delayMs;
+    const onGrid = Math.ceil(next / GRID_MS) * GRID_MS;
+    const toMs = Math.max(this.#nowMs, Math.min(untilMs, onGrid));
+    if (!Number.isFinite(toMs))
+      throw new AgentError('bug', 'nothing more happens in the simulation, and the rollout waits');
+    this.#nowMs = toMs;
+    // Also where nothing is due: who is sent an order judges it by this time.
+    await this.#all(() => ({ what: 'advance', toMs }));
+    await this.#heard();
+  }
+
+  async truth(): Promise<Truth[]> {
+    await this.#all(() => ({ what: 'truth' }));
+    return [...this.#states.values()].flatMap(({ truth }) => truth ?? []);
+  }
+
+  get #published(): number {
+    return [...this.#states.values()].reduce((sum, { published }) => sum + published, 0);
+  }
+
+  /** All that boxes have said has come to the controller's link. */
+  async #heard(): Promise<void> {
+    const wanted = (): number => this.#baseline + this.#published + this.#sent;
+    const until = performance.now() + HEARD_WITHIN_MS;
+    while (this.#link?.connected === true && this.#link.received < wanted()) {
+      if (performance.now() > until)
+        throw new AgentError(
+          'unavailable',
+          `the broker has brought ${this.#link.received} of ${wanted()} messages within 30 s`,
+        );
+      await sleep(2);
+    }
+  }
+
+  async #all(ask: (i: number) => Part): Promise<void> {
+    await Promise.all(
+      this.#children.map(async (child, i) => {
+        this.#n += 1;
+        const n = this.#n;
+        const answered = new Promise<Answer>((resolve) => this.#waiting.set(n, resolve));
+        child.send({ ...ask(i), n });
+        const answer = await Promise.race([answered, this.#gone.get(child)]);
+        if (answer === undefined) throw new AgentError('unavailable', 'a process of boxes has ended');
+        this.#states.set(child, answer);
+      }),
+    );
+  }
+}

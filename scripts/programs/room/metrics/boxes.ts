@@ -1,0 +1,172 @@
+/**
+ * All boxes that have spoken, and what each said last.
+ *
+ * INVARIANTS: a message is looked at when somebody asks for the metrics, and then only the newest of its topic: a box that
+ * sends a thousand a second costs their copying. What cannot be read leaves what was known. Names come from topics and
+ * are names; nothing else that a box says becomes a label unless families.ts knows it.
+ * LIMITS: `boxesMax` boxes; SITES_MAX sites under one name of a box, since a box may write for any site and its name is
+ * its certificate's; MESSAGE_BYTES_MAX of each of a box's topics. Each refusal is counted.
+ */
+import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
+import {
+  BRANCHES,
+  type Branch,
+  MESSAGE_BYTES_MAX,
+  type Refusal,
+  read,
+  type Said,
+  timeIn,
+} from './messages.ts';
+
+/** One, and what is kept at the broker of where it was before. */
+const SITES_MAX = 3;
+const NAME = /^[a-z0-9-]{1,32}$/;
+const FAILED: readonly string[] = ['rolled-back', 'failed'];
+
+export const REFUSALS = ['topic', 'size', 'form', 'identity', 'boxes', 'sites'] as const;
+
+interface Unread {
+  readonly payload: Buffer;
+  /** From the broker's memory, not from the box just now. */
+  readonly retained: boolean;
+  readonly atMs: number;
+}
+
+export class Box {
+  readonly site: string;
+  readonly box: string;
+  readonly said: Said = {};
+  readonly unread = new Map<Branch, Unread>();
+  /** When the box last said it, as far as is known, wall ms. */
+  readonly heardMs = new Map<Branch, number>();
+  refused = 0;
+  /** Updates that were given up or taken back, seen by this program. */
+  failures = 0;
+  failedSince: string | undefined;
+
+  constructor(site: string, box: string) {
+    this.site = site;
+    this.box = box;
+  }
+
+  get isOnline(): boolean {
+    return this.said.status?.state === 'online';
+  }
+
+  get isSilent(): boolean {
+    return this.unread.size === 0 && this.heardMs.size === 0;
+  }
+
+  get lastHeardMs(): number {
+    return Math.max(...this.heardMs.values());
+  }
+}
+
+export class Boxes {
+  readonly refused: Record<(typeof REFUSALS)[number], number> = {
+    topic: 0,
+    size: 0,
+    form: 0,
+    identity: 0,
+    boxes: 0,
+    sites: 0,
+  };
+  readonly #boxesMax: number;
+  readonly #forgetMs: number;
+  /** By name, then by site. */
+  readonly #boxes = new Map<string, Map<string, Box>>();
+  #count = 0;
+  #messages = 0;
+
+  /** `forgetMs`: who is not online and has not been heard for so long is left out. */
+  constructor({ boxesMax, forgetMs }: { readonly boxesMax: number; readonly forgetMs: number }) {
+    this.#boxesMax = boxesMax;
+    this.#forgetMs = forgetMs;
+  }
+
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** A message as it came; empty where what was retained is taken back. */
+  take(topic: string, payload: Buffer, retained: boolean, nowMs: number): void {
+    this.#messages += 1;
+    const [root, site = '', name = '', ...rest] = topic.split('/');
+    const branch = BRANCHES.find((one) => one === rest.join('/'));
+    const isBox = NAME.test(name) && !Object.hasOwn(NAMES_OF_OTHERS, name);
+    if (root !== 'vigie' || !NAME.test(site) || !isBox || branch === undefined) {
+      this.refused.topic += 1;
+      return;
+    }
+    const known = this.#boxes.get(name)?.get(site);
+    if (payload.length === 0) {
+      if (known !== undefined) this.#takeBack(known, branch);
+      return;
+    }
+    if (payload.length > MESSAGE_BYTES_MAX) {
+      this.refused.size += 1;
+      if (known !== undefined) known.refused += 1;
+      return;
+    }
+    const box = known ?? this.#added(site, name);
+    // A copy: what MQTT.js hands over may be a piece of something larger.
+    box?.unread.set(branch, { payload: Buffer.from(payload), retained, atMs: nowMs });
+  }
+
+  /** Those that are shown, and how many have not been heard for too long. */
+  look(nowMs: number): { readonly boxes: Box[]; readonly forgotten: number } {
+    const all = [...this.#boxes.values()].flatMap((sites) => [...sites.values()]);
+    for (const box of all) for (const [branch, unread] of box.unread) this.#read(box, branch, unread);
+    const heard = all.filter(({ heardMs }) => heardMs.size > 0);
+    const boxes = heard.filter((box) => box.isOnline || nowMs - box.lastHeardMs < this.#forgetMs);
+    return { boxes, forgotten: heard.length - boxes.length };
+  }
+
+  #read(box: Box, branch: Branch, { payload, retained, atMs }: Unread): void {
+    box.unread.delete(branch);
+    const refusal: Refusal | undefined = read(branch, payload, box, box.said);
+    if (refusal !== undefined) {
+      this.refused[refusal] += 1;
+      box.refused += 1;
+      return;
+    }
+    // What the broker has kept is as old as it says itself, if its clock is right.
+    box.heardMs.set(branch, retained ? Math.min(atMs, timeIn(branch, box.said)) : atMs);
+    if (branch === 'update/reported') noteFailure(box);
+  }
+
+  #takeBack(box: Box, branch: Branch): void {
+    box.unread.delete(branch);
+    box.heardMs.delete(branch);
+    delete box.said[branch === 'update/reported' ? 'report' : branch];
+    if (!box.isSilent) return;
+    const sites = this.#boxes.get(box.box);
+    sites?.delete(box.site);
+    if (sites?.size === 0) this.#boxes.delete(box.box);
+    this.#count -= 1;
+  }
+
+  #added(site: string, name: string): Box | undefined {
+    const sites = this.#boxes.get(name) ?? new Map<string, Box>();
+    if (sites.size >= SITES_MAX) {
+      this.refused.sites += 1;
+      return undefined;
+    }
+    if (this.#count >= this.#boxesMax) {
+      this.refused.boxes += 1;
+      return undefined;
+    }
+    const box = new Box(site, name);
+    this.#boxes.set(name, sites.set(site, box));
+    this.#count += 1;
+    return box;
+  }
+}
+
+/** Each failure once, however often the box reports it; what it reported before this program knew it is one, too. */
+function noteFailure(box: Box): void {
+  const updater = box.said.report?.updater;
+  if (updater == null || !FAILED.includes(updater.phase) || box.failedSince === updater.since) return;
+  box.failedSince = updater.since;
+  box.failures += 1;
+}

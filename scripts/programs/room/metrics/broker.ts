@@ -1,0 +1,101 @@
+/** The connection to the room's broker, over which boxes are heard; what is away is tried again for ever. */
+import { randomBytes } from 'node:crypto';
+import mqtt, { type MqttClient } from 'mqtt';
+import type { MqttConfig } from '../../../../agent/contract/config.ts';
+import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
+import { deliveryError } from '../../../../agent/mqtt/faults.ts';
+import { BRANCHES } from './messages.ts';
+
+/** Mosquitto leaves out, without a word, what is beyond the window and its queue. */
+const WINDOW = 65_535;
+/** The largest message of a box; what is larger than is read here is refused here, and counted. */
+const PACKET_BYTES_MAX = 1_048_576;
+const RECONNECT_MS = 1000;
+const KEEPALIVE_S = 30;
+const END_WITHIN_MS = 1000;
+
+export interface BrokerOptions {
+  readonly config: MqttConfig;
+  onMessage(topic: string, payload: Buffer, retained: boolean): void;
+  /** One line for a person: a fault, or its end. */
+  onNotice(line: string): void;
+}
+
+export class Broker {
+  readonly #options: BrokerOptions;
+  #client: MqttClient | undefined;
+  #subscribed = false;
+  #fault: string | undefined;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+  }
+
+  /** Boxes are heard. */
+  get connected(): boolean {
+    return this.#subscribed && this.#client?.connected === true;
+  }
+
+  /** Throws AgentError `config` where the certificates cannot be used. */
+  start(): void {
+    const { config, onMessage } = this.#options;
+    const { ca, cert, key } = readCredentials(config);
+    const client = mqtt.connect(config.url, {
+      protocolVersion: 5,
+      clientId: `metrics-${randomBytes(6).toString('hex')}`,
+      clean: true,
+      resubscribe: false,
+      reconnectPeriod: RECONNECT_MS,
+      keepalive: KEEPALIVE_S,
+      properties: { receiveMaximum: WINDOW, maximumPacketSize: PACKET_BYTES_MAX },
+      ...(ca && { ca }),
+      ...(cert && { cert }),
+      ...(key && { key }),
+    });
+    this.#client = client;
+    client.on('message', (topic, payload, { retain }) => onMessage(topic, payload, retain));
+    client.on('connect', () => void this.#subscribe(client));
+    client.on('close', () => {
+      this.#subscribed = false;
+      this.#faulty('broker: the connection was closed; tried again until it is back');
+    });
+    client.on('error', (error) => {
+      this.#faulty(deliveryError(error, config.url).message);
+      // After a packet that it cannot read MQTT.js stays connected, and hears nothing any more.
+      client.stream?.destroy();
+    });
+  }
+
+  /** Idempotent. */
+  async stop(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    if (client === undefined) return;
+    client.removeAllListeners('close');
+    const force = setTimeout(() => client.end(true), END_WITHIN_MS);
+    await client.endAsync();
+    clearTimeout(force);
+  }
+
+  async #subscribe(client: MqttClient): Promise<void> {
+    try {
+      await client.subscribeAsync(
+        BRANCHES.map((branch) => `vigie/+/+/${branch}`),
+        { qos: 1 },
+      );
+    } catch (error) {
+      this.#faulty(deliveryError(error, this.#options.config.url).message);
+      return;
+    }
+    this.#subscribed = true;
+    if (this.#fault !== undefined) this.#options.onNotice('broker: connected again');
+    this.#fault = undefined;
+  }
+
+  /** Said once, until it is over. */
+  #faulty(line: string): void {
+    if (this.#fault !== undefined || this.#client === undefined) return;
+    this.#fault = line;
+    this.#options.onNotice(line);
+  }
+}

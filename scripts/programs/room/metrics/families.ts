@@ -1,0 +1,368 @@
+/**
+ * All boxes in the text format of Prometheus 0.0.4.
+ *
+ * INVARIANTS: of a box's labels `site` and `box` are names, and the others come from fixed lists or are words (WORD);
+ * anything else is `other`. None holds an address, a reason or anything of the street. Of several states that exclude
+ * each other the one that holds is there, as 1; the others are absent.
+ */
+
+import { EVENT_KINDS } from '../../../../agent/contract/kinds.ts';
+import { LANES } from '../../../../agent/contract/outbox.ts';
+import type { UpdateReport } from '../../../../agent/contract/update.ts';
+import {
+  counter,
+  EXPOSITION_TYPE,
+  exposition,
+  type Family,
+  gauge,
+  type Labels,
+  one,
+  type Sample,
+} from '../../../../agent/local/exposition.ts';
+import type { Page } from '../../../../agent/local/local-server.ts';
+import { type Box, type Boxes, REFUSALS } from './boxes.ts';
+import type { Health } from './messages.ts';
+
+/** Versions, kernels, names of rollouts; whatever moves a cursor or is long is none. */
+const WORD = /^[A-Za-z0-9][A-Za-z0-9 .,:+~_()/#-]{0,79}$/;
+const CONDITIONS = new Set(
+  EVENT_KINDS.filter(({ severities }) => severities.includes('system')).map(({ kind }) => kind),
+);
+const MIB = 1_048_576;
+
+interface Measured {
+  readonly boxes: Boxes;
+  readonly connected: boolean;
+  /** Of this program, bytes. */
+  readonly memory: number;
+  readonly nowMs: number;
+}
+
+/** Values of one box: a number, with further labels or without, several of them, or none. */
+type Values = number | Sample | readonly Sample[] | undefined;
+
+export function metricsPage({ boxes: all, connected, memory, nowMs }: Measured): Page {
+  const { boxes, forgotten } = all.look(nowMs);
+  const labels = new Map(boxes.map((box) => [box, { site: box.site, box: box.box }]));
+  const each = (of: (box: Box) => Values): Sample[] =>
+    boxes.flatMap((box) => samplesOf(of(box), labels.get(box) ?? {}));
+  const body = exposition([
+    ...stateFamilies(each, nowMs),
+    ...healthFamilies((of) => each(({ said }) => said.health && of(said.health))),
+    ...updateFamilies((of) => each(({ said }) => said.report && of(said.report))),
+    ...fleetFamilies(all, boxes.length, forgotten),
+    gauge('fleet_broker_connected', 'This program hears the broker', [one(Number(connected))]),
+    gauge('fleet_resident_memory_bytes', 'Resident memory of this program', [one(memory)]),
+  ]);
+  return { contentType: EXPOSITION_TYPE, body };
+}
+
+function samplesOf(values: Values, own: Labels): Sample[] {
+  if (values === undefined) return [];
+  if (typeof values === 'number') return [one(values, own)];
+  const list: readonly Sample[] = 'value' in values ? [values] : values;
+  return list.map(({ value, labels }) => one(value, { ...own, ...labels }));
+}
+
+function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: number): Family[] {
+  return [
+    gauge(
+      'box_up',
+      'The box is connected to the broker',
+      each((box) => Number(box.isOnline)),
+    ),
+    gauge(
+      'box_status',
+      'What the box, or the broker in its place, said last',
+      each(({ said }) => one(1, { status: said.status?.state ?? 'unknown' })),
+    ),
+    gauge(
+      'box_health_age_seconds',
+      'Since the newest health report',
+      each(({ heardMs }) => {
+        const atMs = heardMs.get('health');
+        return atMs === undefined ? undefined : Math.max(0, Math.round((nowMs - atMs) / 1000));
+      }),
+    ),
+    gauge(
+      'box_mode',
+      'Mode of the box',
+      each((box) => {
+        const mode = modeOf(box);
+        return mode === undefined ? undefined : one(1, { mode });
+      }),
+    ),
+    gauge('box_info', 'What runs on the box', each(infoOf)),
+    counter(
+      'box_messages_refused',
+      'Messages of the box that could not be read',
+      each(({ refused }) => refused),
+    ),
+    counter(
+      'box_update_failures',
+      'Updates given up or taken back, as far as this program has seen them',
+      each(({ said, failures }) => (said.report === undefined ? undefined : failures)),
+    ),
+  ];
+}
+
+/** The statement comes at once and the report every 30 s: the newer of the two, by the box's clock. */
+function modeOf({ said: { mode, health } }: Box): string | undefined {
+  if (mode === undefined || health === undefined) return mode?.mode ?? health?.mode;
+  return Date.parse(mode.time) > Date.parse(health.time) ? mode.mode : health.mode;
+}
+
+function infoOf({ said: { health, report } }: Box): Sample | undefined {
+  if (health === undefined && report === undefined) return undefined;
+  const { updater = null, version = '' } = report ?? {};
+  return one(1, {
+    version: word(version || health?.versions['vigie']),
+    seq: String(updater?.release?.seq ?? ''),
+    node: word(updater?.node ?? health?.versions['node']),
+    board: updater?.board ?? '',
+    arch: updater?.arch ?? '',
+    os: word(updater?.os ?? ''),
+    kernel: word(updater?.kernel ?? ''),
+  });
+}
+
+function healthFamilies(each: (of: (health: Health) => Values) => Sample[]): Family[] {
+  return [
+    gauge(
+      'box_uptime_seconds',
+      'Since the start of the agent',
+      each(({ uptimeS }) => uptimeS),
+    ),
+    gauge(
+      'box_clock_synced',
+      'The clock is set by the network',
+      each(({ clock }) => Number(clock.synced)),
+    ),
+    counter(
+      'box_frames_read',
+      'Frames read from the camera',
+      each(({ frames }) => frames.read),
+    ),
+    counter(
+      'box_frames_analysed',
+      'Frames analysed',
+      each(({ frames }) => frames.analysed),
+    ),
+    counter(
+      'box_frames_dropped',
+      'Frames that came while one was analysed',
+      each(({ frames }) => frames.dropped),
+    ),
+    gauge(
+      'box_camera_state',
+      'State of the camera',
+      each(({ camera }) => one(1, { state: camera.state })),
+    ),
+    gauge(
+      'box_detector_up',
+      'The detector is loaded',
+      each(({ detectorUp }) => Number(detectorUp)),
+    ),
+    gauge(
+      'box_temperature_celsius',
+      'Hottest sensor of the board',
+      each(({ temperatureC }) => temperatureC ?? undefined),
+    ),
+    gauge(
+      'box_incidents_standing',
+      'Incidents that have begun and not ended',
+      each(({ incidents }) => incidents.standing),
+    ),
+    counter(
+      'box_incidents',
+      'Incidents that have begun',
+      each(({ incidents }) => incidents.episodes),
+    ),
+    gauge(
+      'box_condition',
+      'Conditions of the box and its camera that stand',
+      each(({ conditions = [] }) => conditionsOf(conditions)),
+    ),
+    gauge(
+      'box_resident_memory_bytes',
+      'Resident memory of each process',
+      each(({ processes: { agent, vision } }) => [
+        one(Math.round(agent.rssMiB * MIB), { process: 'agent' }),
+        ...(vision === null ? [] : [one(Math.round(vision.rssMiB * MIB), { process: 'vision' })]),
+      ]),
+    ),
+    gauge(
+      'box_certificate_expiry_timestamp_seconds',
+      'End of the certificates of the broker’s connection',
+      each(({ certificate }) => [
+        ...end(certificate?.notAfter, { certificate: 'box' }),
+        ...end(certificate?.caNotAfter, { certificate: 'ca' }),
+      ]),
+    ),
+    gauge(
+      'box_order_expiry_timestamp_seconds',
+      'End of the order under which the box may look',
+      each(({ orderEnds }) => end(orderEnds)),
+    ),
+    ...deliveryFamilies(each),
+  ];
+}
+
+function deliveryFamilies(each: (of: (health: Health) => Values) => Sample[]): Family[] {
+  type LaneOf = Health['outbox']['lanes']['alert'];
+  const byLane = (of: (lane: LaneOf) => number): Sample[] =>
+    each(({ outbox }) => LANES.map((lane) => one(of(outbox.lanes[lane]), { lane })));
+  const sum = (counts: Readonly<Record<string, number>>): number =>
+    Object.values(counts).reduce((all, count) => all + count, 0);
+  return [
+    gauge(
+      'box_outbox_on_disk',
+      'The outbox is on disk, not in memory',
+      each(({ outbox }) => Number(outbox.store === 'disk')),
+    ),
+    gauge(
+      'box_outbox_rows',
+      'Messages that wait',
+      byLane(({ rows }) => rows),
+    ),
+    gauge(
+      'box_outbox_bytes',
+      'Their size',
+      byLane(({ bytes }) => bytes),
+    ),
+    counter(
+      'box_outbox_released',
+      'Messages delivered: let go after an acknowledgement',
+      byLane(({ released }) => released),
+    ),
+    counter(
+      'box_outbox_lost',
+      'Messages that were not delivered: the outbox was full, they were too old, or too large for the broker',
+      byLane(({ dropped, expired, tooLarge }) => sum(dropped) + expired + sum(tooLarge)),
+    ),
+    gauge(
+      'box_delivery_fault',
+      'What was wrong with the broker’s connection at the newest report',
+      each(({ mqtt }) => (mqtt?.fault == null ? undefined : one(1, { fault: mqtt.fault.code }))),
+    ),
+    counter(
+      'box_reconnects',
+      'The connection to the broker was lost and came back',
+      each(({ mqtt }) => mqtt?.reconnects),
+    ),
+  ];
+}
+
+function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]): Family[] {
+  const updater = (of: (updater: NonNullable<UpdateReport['updater']>) => Values): Sample[] =>
+    each((report) => (report.updater === null ? undefined : of(report.updater)));
+  return [
+    gauge(
+      'box_updater_up',
+      'The box has the updater',
+      each((report) => Number(report.updater !== null)),
+    ),
+    gauge(
+      'box_release_seq',
+      'Number of the release that runs',
+      updater(({ release }) => release?.seq),
+    ),
+    gauge(
+      'box_update_phase',
+      'How far the update is',
+      updater(({ phase }) => one(1, { phase })),
+    ),
+    gauge(
+      'box_update_phase_timestamp_seconds',
+      'When that phase began',
+      updater(({ since }) => end(since)),
+    ),
+    gauge(
+      'box_update_target_info',
+      'Release that is wanted, and by which rollout',
+      updater(({ rollout, target }) =>
+        target === null
+          ? undefined
+          : one(1, {
+              rollout: word(rollout ?? ''),
+              seq: String(target.seq),
+              version: word(target.version),
+            }),
+      ),
+    ),
+    gauge(
+      'box_update_downloaded_ratio',
+      'Of a download',
+      updater(({ bytes }) => (bytes === null ? undefined : bytes.done / Math.max(1, bytes.total))),
+    ),
+    gauge(
+      'box_order_refused',
+      'The box has not taken the newest order that came',
+      each(({ refused, config }) => [
+        one(Number(refused !== null), { order: 'release' }),
+        one(Number(config.refused !== null), { order: 'configuration' }),
+      ]),
+    ),
+    gauge(
+      'box_config_phase',
+      'How far the configuration that was ordered is',
+      each(({ config }) => one(1, { phase: config.phase })),
+    ),
+    gauge(
+      'box_config_revision',
+      'Its revision',
+      each(({ config }) => config.revision),
+    ),
+    gauge(
+      'box_os_updates_pending',
+      'Packages of the operating system that wait',
+      updater(({ osUpdates }) => osUpdates?.pending),
+    ),
+    gauge(
+      'box_os_reboot_required',
+      'They want a restart of the box',
+      updater(({ osUpdates }) => (osUpdates === null ? undefined : Number(osUpdates.reboot))),
+    ),
+    gauge(
+      'box_free_bytes',
+      'Where releases lie',
+      updater(({ freeBytes }) => freeBytes),
+    ),
+    gauge(
+      'box_journal_entries',
+      'Entries of the journal',
+      each(({ journalIndex }) => journalIndex),
+    ),
+  ];
+}
+
+function fleetFamilies(all: Boxes, shown: number, forgotten: number): Family[] {
+  return [
+    gauge('fleet_boxes', 'Boxes that are shown', [one(shown)]),
+    gauge('fleet_boxes_forgotten', 'Boxes left out: not online, and not heard for too long', [
+      one(forgotten),
+    ]),
+    counter('fleet_messages', 'Messages of boxes', [one(all.messages)]),
+    counter(
+      'fleet_refused',
+      'Messages that were not taken',
+      REFUSALS.map((reason) => one(all.refused[reason], { reason })),
+    ),
+  ];
+}
+
+/** Those that are known by name, each once; all others together. */
+function conditionsOf(kinds: readonly string[]): Sample[] {
+  const known = new Set(kinds.map((kind) => (CONDITIONS.has(kind) ? kind : 'other')));
+  return [...known].map((condition) => one(1, { condition }));
+}
+
+/** The digits have been looked at, not whether they are a time. */
+function end(time: string | null | undefined, labels: Labels = {}): Sample[] {
+  const ms = Date.parse(time ?? '');
+  return Number.isNaN(ms) ? [] : [one(ms / 1000, labels)];
+}
+
+function word(text = ''): string {
+  return text === '' || WORD.test(text) ? text : 'other';
+}

@@ -1,0 +1,99 @@
+/** `scripts/room metrics`: all boxes for Prometheus; see docs/guide/fleet-metrics.md. */
+import { Command, InvalidArgumentError } from 'commander';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { printableLine } from '../../../../agent/base/printable.ts';
+import { Boxes } from './boxes.ts';
+import { Broker } from './broker.ts';
+import { metricsPage } from './families.ts';
+import { MetricsServer } from './server.ts';
+
+const DAY_MS = 86_400_000;
+
+interface Arguments {
+  readonly broker: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly host: string;
+  readonly port: number;
+  readonly boxes: number;
+  readonly forgetDays: number;
+}
+
+const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
+const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
+
+async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promise<void> {
+  const protocol = URL.canParse(url) ? new URL(url).protocol : undefined;
+  if (protocol !== 'mqtt:' && protocol !== 'mqtts:') {
+    throw new AgentError('config', `--broker takes mqtts://host:port (or mqtt:// on this machine)`);
+  }
+  if (protocol === 'mqtts:' && (ca === undefined || cert === undefined || key === undefined)) {
+    throw new AgentError('config', 'mqtts:// needs --ca, --cert and --key');
+  }
+  const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+  const boxes = new Boxes({ boxesMax: options.boxes, forgetMs: options.forgetDays * DAY_MS });
+  const broker = new Broker({
+    config: { url, ack: 'broker', ...files },
+    onMessage: (topic, payload, retained) => boxes.take(topic, payload, retained, Date.now()),
+    onNotice: warn,
+  });
+  const server = new MetricsServer(() =>
+    metricsPage({
+      boxes,
+      connected: broker.connected,
+      memory: process.memoryUsage.rss(),
+      nowMs: Date.now(),
+    }),
+  );
+  const address = await server.start(options.host, options.port);
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  try {
+    broker.start();
+    say(`Metrics of the boxes on ${address}; Ctrl-C ends it`);
+    await ended;
+  } finally {
+    await Promise.all([broker.stop(), server.stop()]);
+  }
+}
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+const program = new Command('scripts/room metrics')
+  .description(
+    'Shows how all boxes are, for Prometheus: hears what they say of themselves at the broker, as its user `metrics` (or `room`). See docs/guide/fleet-metrics.md.',
+  )
+  .requiredOption('--broker <url>', 'mqtts://host:port; mqtt:// for a broker on this machine')
+  .option('--ca <file>', 'certificate of the authority that the broker’s is from (PEM)')
+  .option('--cert <file>', 'certificate of this program (PEM)')
+  .option('--key <file>', 'its key (PEM)')
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--port <number>', 'TCP port; 0 for any', whole(0, 65_535), 9465)
+  .option('--boxes <number>', 'how many are followed; further ones are counted', whole(1, 100_000), 5000)
+  .option(
+    '--forget-days <number>',
+    'who is not online and was not heard for so long is left out, and counted',
+    whole(1, 3650),
+    30,
+  )
+  .allowExcessArguments(false)
+  .showSuggestionAfterError(false)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+  .action(run);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+  warn(`${error.message} (see --help)`);
+  process.exitCode = error.kind === 'config' ? 2 : 1;
+}

@@ -1,0 +1,125 @@
+/**
+ * What boxes say of themselves, as it comes from the broker: the border where everything is checked.
+ *
+ * INVARIANTS: what passes has the form of the contract and speaks of the box on whose topic it came; members that this
+ * version does not know are let by, as the contract asks. Signatures are not verified: the broker's access rules prove
+ * who writes where, and nothing is decided by what is measured.
+ */
+import type { TSchema } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { envelopeOf } from '../../../../agent/contract/command.ts';
+import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
+import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
+import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
+
+/** A health report has 3 kB, a signed report of an update 2; the largest of a hostile box is no larger than this. */
+export const MESSAGE_BYTES_MAX = 65_536;
+
+/** Behind `vigie/<site>/<box>/`. */
+export const BRANCHES = ['status', 'health', 'mode', 'update/reported'] as const;
+export type Branch = (typeof BRANCHES)[number];
+
+export type Health = Omit<HealthReport, 'counters' | 'restraint' | 'detector' | 'accuracy'> & {
+  readonly detectorUp: boolean;
+  /** Of an order that is not a permit to install, which is made to end. */
+  readonly orderEnds: string | null;
+};
+
+export interface Said {
+  status?: StatusReport;
+  health?: Health;
+  mode?: ModeStatement;
+  report?: UpdateReport;
+}
+
+const status = TypeCompiler.Compile(opened(StatusReport));
+const health = TypeCompiler.Compile(opened(HealthReport));
+const mode = TypeCompiler.Compile(opened(ModeStatement));
+const report = TypeCompiler.Compile(opened(UpdateReport));
+const envelope = TypeCompiler.Compile(envelopeOf(MESSAGE_BYTES_MAX, 1));
+
+/** Why a message is not taken. */
+export type Refusal = 'form' | 'identity';
+
+/** Puts what a message says into `said`, or returns why it is not taken. */
+export function read(
+  branch: Branch,
+  payload: Buffer,
+  { site, box }: { readonly site: string; readonly box: string },
+  said: Said,
+): Refusal | undefined {
+  const isOwn = (one: { readonly site: string; readonly box: string }): boolean =>
+    one.site === site && one.box === box;
+  const text = payload.toString();
+  if (branch === 'status') {
+    const content = jsonOf(text);
+    if (!status.Check(content) || !isTime(content.time)) return 'form';
+    said.status = content;
+    return undefined;
+  }
+  if (branch === 'health') {
+    const content = jsonOf(text);
+    if (!health.Check(content) || !isTime(content.time)) return 'form';
+    if (!isOwn(content)) return 'identity';
+    said.health = kept(content);
+    return undefined;
+  }
+  if (branch === 'mode') {
+    const content = signed(text, MODE_TYPE);
+    if (!mode.Check(content) || !isTime(content.time)) return 'form';
+    if (!isOwn(content)) return 'identity';
+    said.mode = content;
+    return undefined;
+  }
+  const content = signed(text, UPDATE_REPORT_TYPE);
+  if (!report.Check(content) || !isTime(content.at)) return 'form';
+  if (!isOwn(content)) return 'identity';
+  said.report = content;
+  return undefined;
+}
+
+/** The time that a message bears, ms; it has been checked. */
+export function timeIn(branch: Branch, said: Said): number {
+  const at = {
+    status: said.status?.time,
+    health: said.health?.time,
+    mode: said.mode?.time,
+    'update/reported': said.report?.at,
+  }[branch];
+  return Date.parse(at ?? '');
+}
+
+/** Of a report what is measured: with 1,500 boxes the rest would be most of the memory. */
+function kept(content: HealthReport): Health {
+  const { counters: _counters, restraint, detector, accuracy: _accuracy, ...rest } = content;
+  const orderEnds = restraint.installation === true ? null : restraint.validUntil;
+  return { ...rest, detectorUp: detector !== null, orderEnds };
+}
+
+/** The content of a DSSE envelope. */
+function signed(text: string, payloadType: string): unknown {
+  const content = jsonOf(text);
+  if (!envelope.Check(content) || content.payloadType !== payloadType) return undefined;
+  return jsonOf(Buffer.from(content.payload, 'base64').toString());
+}
+
+/** The schema looks at the digits only. */
+function isTime(text: string): boolean {
+  return !Number.isNaN(Date.parse(text));
+}
+
+/** The schema without what forbids further members: a box may be newer than this program. */
+function opened<S extends TSchema>(schema: S): S {
+  return open(schema) as S;
+}
+
+function open(part: unknown): unknown {
+  if (Array.isArray(part)) return part.map(open);
+  if (typeof part !== 'object' || part === null) return part;
+  // With the symbols by which TypeBox knows its kinds.
+  const copy: Record<string, unknown> = { ...part };
+  if (copy['additionalProperties'] === false) delete copy['additionalProperties'];
+  for (const key of Object.keys(copy)) copy[key] = open(copy[key]);
+  return copy;
+}

@@ -1,0 +1,85 @@
+/**
+ * The page of the metrics over HTTP.
+ *
+ * INVARIANTS: it only tells. On the loopback it answers to no other name: a browser on the machine can be led here under
+ * a name of somebody else (DNS rebinding).
+ * LIMITS: CONNECTIONS_MAX connections, one request on each (one-request.ts); a page is made once in MADE_EVERY_MS.
+ */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, isIPv6, type Socket } from 'node:net';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { METRICS_PATH } from '../../../../agent/contract/local-status.ts';
+import type { Page } from '../../../../agent/local/local-server.ts';
+import { type Answer, answerOnce, type Request } from '../../../../agent/local/one-request.ts';
+
+const CONNECTIONS_MAX = 16;
+const MADE_EVERY_MS = 1000;
+/** A page of some MB, made on a busy machine; Prometheus itself waits for 10 s unless told otherwise. */
+const WITHIN_MS = 30_000;
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
+
+export class MetricsServer {
+  readonly #page: () => Page;
+  readonly #server = createServer((socket) => this.#serve(socket));
+  readonly #sockets = new Set<Socket>();
+  #hosts: readonly string[] | undefined;
+  #made: { readonly page: Page; readonly atMs: number } | undefined;
+
+  constructor(page: () => Page) {
+    this.#page = page;
+  }
+
+  /** The URL of the page. Throws AgentError `config` where it cannot listen. */
+  async start(host: string, port: number): Promise<string> {
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    try {
+      this.#server.listen({ host, port });
+      await once(this.#server, 'listening');
+    } catch (error) {
+      throw new AgentError(
+        'config',
+        `--host ${host} --port ${port}: cannot be listened on (${messageOf(error)}); name an address of this machine and a free port`,
+        error,
+      );
+    }
+    const { port: bound } = this.#server.address() as AddressInfo;
+    const named = (name: string): string => `${isIPv6(name) ? `[${name}]` : name}:${bound}`;
+    if (LOOPBACK.includes(host)) this.#hosts = LOOPBACK.map(named);
+    return `http://${named(host)}${METRICS_PATH}`;
+  }
+
+  async stop(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    answerOnce(
+      socket,
+      (request) => this.#answer(request),
+      () => undefined,
+      WITHIN_MS,
+    );
+  }
+
+  #answer(request: Request | undefined): Answer {
+    if (request === undefined) return said(400, 'not a request, or too long a one\n');
+    const { method, target, host } = request;
+    if (this.#hosts?.includes(host) === false) return said(421, `this is ${this.#hosts.join(' or ')}\n`);
+    if (method !== 'GET') return said(405, 'only GET\n');
+    if (target !== METRICS_PATH) return said(404, `only ${METRICS_PATH}\n`);
+    const nowMs = performance.now();
+    if (this.#made === undefined || nowMs - this.#made.atMs >= MADE_EVERY_MS) {
+      this.#made = { page: this.#page(), atMs: nowMs };
+    }
+    return { status: 200, ...this.#made.page };
+  }
+}
+
+function said(status: number, body: string): Answer {
+  return { status, contentType: 'text/plain; charset=utf-8', body };
+}

@@ -1,0 +1,58 @@
+/**
+ * Whether the wall clock may decide about an order. A box without a battery wakes up years ago, and would take an order
+ * that has long ended; such a box waits until the network has set its clock.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface BoxClock {
+  wallMs(): number;
+  /** CLOCK_BOOTTIME, s. */
+  boottimeS(): number;
+  bootId(): string;
+  /** The network has set the wall clock since boot. */
+  synced(): boolean;
+  sleep(delayMs: number): Promise<void>;
+}
+
+/** When the system was made, by its modification time (systemd-timesyncd.service(8)). */
+const EPOCH_FILE = '/usr/lib/clock-epoch';
+/** No release is older. */
+const EARLIEST_MS = Date.parse('2026-01-01T00:00:00.000Z');
+
+/** `bootIdFile`: another content is another boot. */
+export function systemBoxClock(runDir: string, bootIdFile: string): BoxClock {
+  return {
+    wallMs: () => Date.now(),
+    // Its first number is CLOCK_BOOTTIME (proc_uptime(5)).
+    boottimeS: () => Number.parseFloat(readFileSync('/proc/uptime', 'utf8')),
+    bootId: () => readFileSync(bootIdFile, 'utf8').trim(),
+    // systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)).
+    synced: () => existsSync(join(runDir, 'systemd/timesync/synchronized')),
+    sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
+  };
+}
+
+/** `releaseFile` lies in the running release, and is as old as it. */
+export function builtMs(releaseFile: string): number {
+  const times = [EPOCH_FILE, releaseFile].map(
+    (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  );
+  return Math.max(EARLIEST_MS, ...times);
+}
+
+/**
+ * Why the clock is not believed; undefined where it is. `seenMs` is the newest time that this box has acted on. A clock that
+ * the network has set may be earlier than what was seen or made here: then that was wrong, and no box waits for it.
+ */
+export function clockFault(
+  clock: Pick<BoxClock, 'wallMs' | 'synced'>,
+  { seenMs, madeMs }: { readonly seenMs: number; readonly madeMs: number },
+): string | undefined {
+  const nowMs = clock.wallMs();
+  const says = `the clock says ${new Date(nowMs).toISOString()}`;
+  if (clock.synced() && nowMs >= EARLIEST_MS) return undefined;
+  if (nowMs < madeMs) return `${says}, and this release was made ${new Date(madeMs).toISOString()}`;
+  if (nowMs < seenMs) return `${says}, and it was ${new Date(seenMs).toISOString()} already`;
+  return undefined;
+}

@@ -1,0 +1,30 @@
+/** `vigie-update`: root's program on the box that belongs to no release; see docs/design/022-updates.md. */
+import { CommanderError } from 'commander';
+import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { printableLine } from '../../../agent/base/printable.ts';
+import { makeProgram } from './program.ts';
+
+const say = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`);
+
+/** Says what went wrong and returns the exit code. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  say(`vigie-update: ${messageOf(error)}`);
+  if (error instanceof AgentError && error.kind !== 'bug') return error.kind === 'config' ? 2 : 1;
+  for (const line of (error instanceof Error ? (error.stack ?? '') : '').split('\n')) say(line);
+  return 1;
+}
+
+/** Whoever reads may go, `status | head` as well as systemd's journal in the middle of a switch: neither ends this program. */
+function onPipeError(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
+
+process.umask(0o022);
+process.stdout.on('error', onPipeError);
+process.stderr.on('error', onPipeError);
+try {
+  await makeProgram().parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}

@@ -1,0 +1,75 @@
+/**
+ * The manifest of a release, made of the one that lies here and a signed difference: 1 kB is fetched instead of 600.
+ *
+ * LIMITS  Not a byte more than the manifest was signed with comes out of zstd (a bomb is stopped there), which has
+ * WINDOW_MIB of memory.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { writeAtomically } from '../../../agent/base/atomic-file.ts';
+import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { printable } from '../../../agent/base/printable.ts';
+import { onDisk } from './disk-error.ts';
+import type { TargetRef } from './trust.ts';
+import { WINDOW_MIB } from './unpack.ts';
+
+export interface ManifestPatch {
+  /** File of the difference. */
+  readonly patch: string;
+  /** The manifest that it is from; it need not be what it was. */
+  readonly from: string;
+  /** What must come of it. */
+  readonly manifest: TargetRef;
+  /** Where to. */
+  readonly file: string;
+}
+
+/**
+ * Writes the manifest, or nothing.
+ *
+ * @throws AgentError corrupt where something else comes of it; exhausted where the disk is full; unavailable where zstd
+ *   cannot be run, and when the signal aborts
+ */
+export async function patchManifest(
+  { patch, from, manifest, file }: ManifestPatch,
+  signal: AbortSignal,
+): Promise<void> {
+  const bytes = await unpacked(patch, from, manifest.length, signal);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  if (bytes.length !== manifest.length || sha256 !== manifest.sha256)
+    throw new AgentError('corrupt', `${patch}: with ${from} it does not make the manifest that was signed`);
+  onDisk(file, () => writeAtomically(file, bytes, 0o644));
+}
+
+async function unpacked(patch: string, from: string, bytesMax: number, signal: AbortSignal): Promise<Buffer> {
+  const args = ['-q', '-d', '-c', `--memory=${WINDOW_MIB}MiB`, `--patch-from=${from}`, '--', patch];
+  const env = { PATH: process.env['PATH'], LC_ALL: 'C' };
+  const options = { encoding: 'buffer', maxBuffer: bytesMax, killSignal: 'SIGKILL', env, signal } as const;
+  try {
+    return (await promisify(execFile)('zstd', args, options)).stdout;
+  } catch (error) {
+    throw failureOf(patch, bytesMax, error, signal);
+  }
+}
+
+function failureOf(patch: string, bytesMax: number, error: unknown, signal: AbortSignal): AgentError {
+  const { code, stderr } = error as { code?: string | number; stderr?: Buffer };
+  if (signal.aborted)
+    return new AgentError('unavailable', `${patch}: unpacking was given up, as was asked`, error);
+  if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER')
+    return new AgentError(
+      'corrupt',
+      `${patch}: holds more than the ${bytesMax} bytes that were signed`,
+      error,
+    );
+  if (typeof code === 'string')
+    return new AgentError(
+      'unavailable',
+      `zstd cannot be run: is it installed? ${printable(messageOf(error))}`,
+      error,
+    );
+  const [line = ''] = (stderr?.toString() ?? '').split('\n');
+  const said = line === '' ? 'zstd has ended' : line;
+  return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(said)}`, error);
+}

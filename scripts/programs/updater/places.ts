@@ -1,0 +1,38 @@
+/** Where the updater finds and keeps things; each can be named, so that it can be tried without being installed. */
+import { join } from 'node:path';
+import { UPDATE_DIR, UPDATE_ORDER_FILE } from '../../../agent/contract/update.ts';
+
+export interface Places {
+  /** Of the releases and the link `current`. */
+  readonly lib: string;
+  /** The updater's own; everybody may read status and history in it. */
+  readonly state: string;
+  /** Root's configuration of the agent. */
+  readonly config: string;
+  /** The agent's state folder: orders that it has laid, its socket. */
+  readonly agentState: string;
+  readonly settings: string;
+  /** TUF root to begin with. */
+  readonly root: string;
+  /** What the package of the agent brings. */
+  readonly firstRelease: string;
+  /** Of the running system. */
+  readonly run: string;
+  readonly bootId: string;
+}
+
+export const DEFAULT_PLACES: Places = {
+  lib: '/usr/lib/vigie',
+  state: UPDATE_DIR,
+  config: '/etc/vigie/vigie.yaml',
+  agentState: '/var/lib/vigie',
+  settings: '/etc/vigie-update/update.yaml',
+  root: '/etc/vigie-update/root.json',
+  firstRelease: '/usr/share/vigie/first-release',
+  run: '/run',
+  bootId: '/proc/sys/kernel/random/boot_id',
+};
+
+export const orderFile = ({ agentState }: Places): string => join(agentState, UPDATE_ORDER_FILE);
+export const downloadsDir = ({ state }: Places): string => join(state, 'downloads');
+export const tufDir = ({ state }: Places): string => join(state, 'tuf');

@@ -1,0 +1,219 @@
+/** Releases of the room's server: trusted by The Update Framework, fetched, and staged beside the one that runs. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError, rethrowBug } from '../../../agent/base/errors.ts';
+import { MANIFEST_FILE } from '../../../agent/contract/release.ts';
+import { type Entry, parseManifest, verifyTree } from '../../lib/manifest.ts';
+import { freeBytesOf, type Machine } from './board.ts';
+import { diskError } from './disk-error.ts';
+import { download } from './download.ts';
+import { misfit } from './fits.ts';
+import { patchManifest } from './manifest-patch.ts';
+import { downloadsDir, type Places, tufDir } from './places.ts';
+import type { ReleaseServer } from './release-server.ts';
+import type { Release, ReleaseFolder } from './releases.ts';
+import type { Settings } from './settings.ts';
+import type { Offered, ReleaseSource } from './source.ts';
+import { bytesToWrite, stage } from './stage.ts';
+import { type MetadataVersions, ReleaseTrust, type TargetRef, type TrustedRelease } from './trust.ts';
+
+/** Four small files over a mobile network. */
+const METADATA_WITHIN_MS = 120_000;
+
+export interface ReleaseSourceOptions {
+  readonly places: Places;
+  readonly settings: Settings;
+  readonly machine: Machine;
+  readonly releases: ReleaseFolder;
+  /** For people, a line. */
+  readonly say: (line: string) => void;
+}
+
+export class ServerSource implements ReleaseSource {
+  readonly #options: ReleaseSourceOptions;
+  #metadata: MetadataVersions | null = null;
+
+  constructor(options: ReleaseSourceOptions) {
+    this.#options = options;
+  }
+
+  metadata(): MetadataVersions | null {
+    return this.#metadata;
+  }
+
+  async find({ seq, version }: Release, signal: AbortSignal): Promise<Offered | undefined> {
+    const { places, settings, machine } = this.#options;
+    const server = serverOf(this.#options);
+    mkdirSync(tufDir(places), { recursive: true, mode: 0o755 });
+    const trust = new ReleaseTrust({
+      ...server,
+      dir: tufDir(places),
+      rootFile: places.root,
+      fetchWithinMs: METADATA_WITHIN_MS,
+    });
+    this.#metadata = await trust.refresh(signal);
+    const trusted = await trust.release(seq, version, machine.arch);
+    if (trusted === undefined) return undefined;
+    const { rateKiBps } = settings;
+    return await Download.of(this.#options, trusted, (ref, file, at, onProgress) =>
+      download(ref, file, { ...server, rateKiBps, signal: at, ...(onProgress && { onProgress }) }),
+    );
+  }
+}
+
+/** Throws AgentError `config`. */
+function serverOf({ settings, places }: ReleaseSourceOptions): ReleaseServer {
+  const { url, ca, cert, key } = settings;
+  if (url === undefined)
+    throw new AgentError('config', `${places.settings}: url: names no server of releases`);
+  return { url, tls: url.startsWith('https:') ? { ca, cert, key } : undefined };
+}
+
+type Fetch = (
+  ref: TargetRef,
+  file: string,
+  signal: AbortSignal,
+  onProgress?: (done: number, total: number) => void,
+) => Promise<void>;
+
+class Download implements Offered {
+  readonly #options: ReleaseSourceOptions;
+  readonly #trusted: TrustedRelease;
+  readonly #fetch: Fetch;
+  readonly #full: TargetRef;
+  readonly #delta: TargetRef | undefined;
+  /** Of the release that runs, where it is as it was signed. */
+  readonly #from: readonly Entry[] | undefined;
+  #entries: readonly Entry[] | undefined;
+
+  private constructor(
+    options: ReleaseSourceOptions,
+    trusted: TrustedRelease,
+    fetch: Fetch,
+    parts: { full: TargetRef; delta: TargetRef | undefined; from: readonly Entry[] | undefined },
+  ) {
+    this.#options = options;
+    this.#trusted = trusted;
+    this.#fetch = fetch;
+    this.#full = parts.full;
+    this.#delta = parts.delta;
+    this.#from = parts.from;
+  }
+
+  static async of(options: ReleaseSourceOptions, trusted: TrustedRelease, fetch: Fetch): Promise<Download> {
+    const { custom, archive } = trusted;
+    const current = options.releases.current();
+    const name = current === null ? undefined : custom.deltas[String(current.seq)];
+    const from =
+      current !== null && name !== undefined ? await intact(options.releases.dirOf(current)) : undefined;
+    const delta = name !== undefined && from !== undefined ? await archive(name) : undefined;
+    return new Download(options, trusted, fetch, { full: await archive(custom.full), delta, from });
+  }
+
+  get seqMin(): number {
+    return this.#trusted.custom.seqMin;
+  }
+
+  misfit(): string | undefined {
+    return this.#misfit(this.#delta);
+  }
+
+  async download(signal: AbortSignal, onProgress: (done: number, total: number) => void): Promise<void> {
+    mkdirSync(downloadsDir(this.#options.places), { recursive: true, mode: 0o755 });
+    const { manifest } = this.#trusted;
+    await this.#fetchManifest(signal);
+    this.#entries = parseManifest(readFileSync(this.#file(manifest), 'utf8'));
+    // Now it is known what is to be written.
+    const wrong = this.misfit();
+    if (wrong !== undefined) throw new AgentError('exhausted', wrong);
+    const archive = this.#delta ?? this.#full;
+    await this.#fetch(archive, this.#file(archive), signal, onProgress);
+  }
+
+  async stage(signal: AbortSignal): Promise<void> {
+    const { custom, manifest } = this.#trusted;
+    const { releases } = this.#options;
+    const current = releases.current();
+    await stage({
+      lib: releases.lib,
+      current: current === null ? undefined : releases.dirOf(current),
+      custom,
+      manifest: this.#file(manifest),
+      delta: this.#delta === undefined ? undefined : this.#file(this.#delta),
+      full: async () => {
+        const wrong = this.#misfit(undefined);
+        if (wrong !== undefined) throw new AgentError('exhausted', wrong);
+        await this.#fetch(this.#full, this.#file(this.#full), signal);
+        return this.#file(this.#full);
+      },
+      signal,
+    });
+  }
+
+  /** By its difference from the one that lies here, where one is signed and fits; else whole. */
+  async #fetchManifest(signal: AbortSignal): Promise<void> {
+    const { manifest } = this.#trusted;
+    const file = this.#file(manifest);
+    try {
+      if (!existsSync(file)) await this.#byPatch(file, signal);
+    } catch (error) {
+      const failure = diskError(file, error);
+      rethrowBug(failure);
+      // The whole would fare no better.
+      if (signal.aborted || failure.kind === 'exhausted' || failure.kind === 'config') throw failure;
+      this.#options.say(`the manifest is fetched whole: ${failure.message}`);
+    }
+    await this.#fetch(manifest, file, signal);
+  }
+
+  async #byPatch(file: string, signal: AbortSignal): Promise<void> {
+    const { releases } = this.#options;
+    const { manifest, manifestPatch } = this.#trusted;
+    const current = releases.current();
+    const ref = current === null ? undefined : await manifestPatch(current.seq);
+    if (current === null || ref === undefined) return;
+    const patch = this.#file(ref);
+    await this.#fetch(ref, patch, signal);
+    await patchManifest(
+      { patch, from: join(releases.dirOf(current), MANIFEST_FILE), manifest, file },
+      signal,
+    );
+  }
+
+  #misfit(delta: TargetRef | undefined): string | undefined {
+    const { machine, releases } = this.#options;
+    const { custom } = this.#trusted;
+    const current = releases.current();
+    const archive = delta ?? this.#full;
+    const written =
+      this.#entries === undefined
+        ? delta === undefined
+          ? custom.installedBytes
+          : 0
+        : bytesToWrite(this.#entries, delta === undefined ? [] : this.#from);
+    return misfit(custom, {
+      ...machine,
+      seq: current?.seq ?? 0,
+      stateWrites: (current === null ? undefined : releases.stateWritesOf(current)) ?? custom.stateWrites,
+      freeBytes: freeBytesOf(releases.lib),
+      neededBytes: archive.length + written,
+    });
+  }
+
+  #file({ path }: TargetRef): string {
+    return join(downloadsDir(this.#options.places), path);
+  }
+}
+
+/** Its manifest where every file is as it says; what is not is not built upon. */
+async function intact(dir: string): Promise<readonly Entry[] | undefined> {
+  try {
+    const entries = parseManifest(readFileSync(join(dir, MANIFEST_FILE), 'utf8'));
+    await verifyTree(dir, entries);
+    return entries;
+  } catch (error) {
+    if (error instanceof AgentError) rethrowBug(error);
+    else if (!(error instanceof Error && 'code' in error)) throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Releases on the disk, and which one is `current`.
+ *
+ * INVARIANTS: `current` is a symbolic link that is replaced by rename(2), never removed; a folder below releases/ has its name
+ * only while it is whole: it gets it last when it comes, and loses it first when it goes.
+ */
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import { flush } from '../../../agent/base/atomic-file.ts';
+import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
+import { jsonOf } from '../../../agent/base/json.ts';
+import { MANIFEST_FILE, ReleaseVersion, releaseName, VERSION_FILE } from '../../../agent/contract/release.ts';
+import { type Entry, parseManifest, verifyTree } from '../../lib/manifest.ts';
+
+const NAME = /^([1-9]\d{0,15})-(\d{1,5}\.\d{1,5}\.\d{1,5})$/;
+const RELEASES = 'releases';
+const LINK = 'current';
+const LINK_BESIDE = 'current.new';
+
+export interface Release {
+  readonly seq: number;
+  readonly version: string;
+}
+
+export const sameRelease = (one: Release | null, other: Release | null): boolean =>
+  one !== null && other !== null && one.seq === other.seq && one.version === other.version;
+
+export const nameOf = ({ seq, version }: Release): string => releaseName(seq, version);
+
+export class ReleaseFolder {
+  readonly lib: string;
+
+  constructor(lib: string) {
+    this.lib = lib;
+  }
+
+  dirOf(release: Release): string {
+    return join(this.lib, RELEASES, nameOf(release));
+  }
+
+  /** Null where there is no link, or where it leads to nothing. */
+  current(): Release | null {
+    const link = lstatSync(join(this.lib, LINK), { throwIfNoEntry: false });
+    if (link?.isSymbolicLink() !== true) return null;
+    const [folder, name = ''] = readlinkSync(join(this.lib, LINK)).split('/');
+    const release = releaseOf(name);
+    return folder === RELEASES && release !== null && existsSync(this.dirOf(release)) ? release : null;
+  }
+
+  /** The oldest first. */
+  list(): Release[] {
+    return this.#entries()
+      .map(releaseOf)
+      .filter((release) => release !== null)
+      .sort((a, b) => a.seq - b.seq);
+  }
+
+  has(release: Release): boolean {
+    return existsSync(join(this.dirOf(release), VERSION_FILE));
+  }
+
+  /** Throws AgentError `corrupt`. */
+  versionOf(release: Release): ReleaseVersion {
+    return readVersion(this.dirOf(release));
+  }
+
+  /** Form of the state that it writes; undefined where it does not say so: a damaged release must be possible to leave. */
+  stateWritesOf(release: Release): number | undefined {
+    try {
+      return this.versionOf(release).stateWrites;
+    } catch (error) {
+      rethrowBug(error);
+      return undefined;
+    }
+  }
+
+  /** Every file of it is as its manifest says. Throws AgentError. */
+  async verify(release: Release): Promise<void> {
+    const dir = this.dirOf(release);
+    await verifyTree(dir, manifestOf(dir));
+  }
+
+  /** On the disk when it returns. Throws AgentError `unavailable` where the disk refuses, and then nothing has changed. */
+  point(release: Release): void {
+    const beside = join(this.lib, LINK_BESIDE);
+    try {
+      rmSync(beside, { force: true });
+      symlinkSync(join(RELEASES, nameOf(release)), beside);
+      renameSync(beside, join(this.lib, LINK));
+      flush(this.lib);
+    } catch (error) {
+      throw new AgentError(
+        'unavailable',
+        `${join(this.lib, LINK)} cannot be changed: ${messageOf(error)}`,
+        error,
+      );
+    }
+  }
+
+  remove(release: Release): void {
+    const gone = join(this.lib, RELEASES, `.gone-${nameOf(release)}`);
+    rmSync(gone, { recursive: true, force: true });
+    if (existsSync(this.dirOf(release))) renameSync(this.dirOf(release), gone);
+    rmSync(gone, { recursive: true, force: true });
+  }
+
+  /** What an interrupted program has left: half a release, half of one that went, a link that was not taken. */
+  sweep(): void {
+    rmSync(join(this.lib, LINK_BESIDE), { force: true });
+    for (const name of this.#entries()) {
+      if (name.startsWith('.')) rmSync(join(this.lib, RELEASES, name), { recursive: true, force: true });
+    }
+  }
+
+  #entries(): string[] {
+    const dir = join(this.lib, RELEASES);
+    return existsSync(dir) ? readdirSync(dir) : [];
+  }
+}
+
+/** Of a release's folder. Throws AgentError `corrupt`. */
+export function readVersion(dir: string): ReleaseVersion {
+  const file = join(dir, VERSION_FILE);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new AgentError('corrupt', `${file} cannot be read: ${messageOf(error)}`, error);
+  }
+  const version = jsonOf(text);
+  if (Value.Check(ReleaseVersion, version)) return version;
+  throw new AgentError('corrupt', `${file} does not say which release it is`);
+}
+
+/** Of a release's folder. Throws AgentError `corrupt`. */
+export function manifestOf(dir: string): Entry[] {
+  const file = join(dir, MANIFEST_FILE);
+  try {
+    return parseManifest(readFileSync(file, 'utf8'));
+  } catch (error) {
+    if (error instanceof AgentError) throw error;
+    throw new AgentError('corrupt', `${file} cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+function releaseOf(name: string): Release | null {
+  const [, seq, version = ''] = NAME.exec(name) ?? [];
+  return seq === undefined ? null : { seq: Number(seq), version };
+}

@@ -1,0 +1,220 @@
+/**
+ * Makes the folder of a release beside the one that runs, whole and checked, or nothing.
+ *
+ * INVARIANTS
+ * - `releases/<name>` appears by one rename, after every file was held against the signed manifest and is on the disk.
+ * - No file of another release is written: links of it are removed, and what is new is renamed into their place.
+ *
+ * LIMITS  One stage at a time (the caller has the lock): what an earlier try left is removed.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { Value } from '@sinclair/typebox/value';
+import { flush } from '../../../agent/base/atomic-file.ts';
+import { AgentError, assert, rethrowBug } from '../../../agent/base/errors.ts';
+import { jsonOf } from '../../../agent/base/json.ts';
+import {
+  MANIFEST_FILE,
+  type ReleaseTarget,
+  ReleaseVersion,
+  releaseName,
+  VERSION_FILE,
+} from '../../../agent/contract/release.ts';
+import { changedPaths, type Entry, parseManifest, verifyTree } from '../../lib/manifest.ts';
+import { diskError } from './disk-error.ts';
+import { unpack } from './unpack.ts';
+
+const run = promisify(execFile);
+
+export interface StageOptions {
+  /** Folder with `releases/`. */
+  readonly lib: string;
+  /** Folder of the release that runs, of which a delta is made; undefined: there is none. */
+  readonly current: string | undefined;
+  readonly custom: ReleaseTarget;
+  /** The fetched MANIFEST. */
+  readonly manifest: string;
+  /** The fetched archive of what has changed since `current`; undefined: the whole is taken. */
+  readonly delta: string | undefined;
+  /** Gives the fetched archive of the whole; asked where it is needed only. */
+  readonly full: () => Promise<string>;
+  readonly signal: AbortSignal;
+}
+
+export interface Staged {
+  readonly dir: string;
+  /** `present`: an earlier try had come so far. */
+  readonly by: 'delta' | 'full' | 'present';
+  /** Why the delta was of no use. */
+  readonly why: string | undefined;
+}
+
+/** Beside the releases, so that a rename makes a stage one; no release's name begins so, and lists of names do. */
+const STAGE = '.stage';
+const UNPACKED = '.unpacked';
+
+/**
+ * @throws AgentError corrupt: what was signed does not make a release; exhausted: the disk is full; unavailable; nothing
+ *   is left of it then
+ */
+export async function stage(options: StageOptions): Promise<Staged> {
+  const { lib, custom, manifest } = options;
+  const releases = join(lib, 'releases');
+  const dir = join(releases, releaseName(custom.seq, custom.version));
+  try {
+    await clear(releases);
+    const text = await readFile(manifest, 'utf8');
+    const entries = parseManifest(text);
+    if (await isPresent(dir, text, options)) return { dir, by: 'present', why: undefined };
+    const made = await make(join(releases, STAGE), { ...options, text, entries });
+    await run('sync', ['--file-system', join(releases, STAGE)]);
+    options.signal.throwIfAborted();
+    await rename(join(releases, STAGE), dir);
+    flush(releases);
+    return { dir, ...made };
+  } catch (error) {
+    const failure = options.signal.aborted
+      ? new AgentError('unavailable', `${dir}: staging was given up, as was asked`, error)
+      : diskError(dir, error);
+    await clear(releases).catch((left: unknown) => {
+      const also = diskError(releases, left).message;
+      throw new AgentError(
+        failure.kind,
+        `${failure.message}; what is left of it cannot be removed: ${also}`,
+        error,
+      );
+    });
+    throw failure;
+  }
+}
+
+/** Bytes that a stage writes, beside the archive itself; by the manifest of the release that runs, if a delta is taken. */
+export function bytesToWrite(entries: readonly Entry[], from: readonly Entry[] = []): number {
+  const write = new Set(changedPaths(from, entries).write);
+  return entries.reduce((sum, { path, size }) => sum + (write.has(path) ? (size ?? 0) : 0), 0);
+}
+
+interface Making extends StageOptions {
+  readonly text: string;
+  readonly entries: readonly Entry[];
+}
+
+async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | 'why'>> {
+  const { delta, current } = making;
+  let why: string | undefined;
+  if (delta !== undefined && current !== undefined) {
+    try {
+      await fromDelta(into, current, delta, making);
+      await finish(into, making);
+      return { by: 'delta', why };
+    } catch (error) {
+      const failure = diskError(into, error);
+      rethrowBug(failure);
+      // A disk that is full, or a caller who has given up, would have no more of the whole.
+      if (failure.kind === 'exhausted' || making.signal.aborted) throw failure;
+      why = failure.message;
+      await clear(dirname(into));
+    }
+  }
+  const archive = await making.full();
+  await mkdir(into, { mode: 0o755 });
+  await unpack(archive, into, filesOf(making.entries), making.signal);
+  await foldersAndLinks(into, making.entries);
+  await finish(into, making);
+  return { by: 'full', why };
+}
+
+async function fromDelta(
+  into: string,
+  current: string,
+  archive: string,
+  { entries, signal }: Making,
+): Promise<void> {
+  const from = parseManifest(await readFile(join(current, MANIFEST_FILE), 'utf8'));
+  // A folder of it that had become a link would lead out of the stage.
+  await verifyTree(current, from);
+  const { write, remove } = changedPaths(from, entries);
+  const written = new Set(write);
+  const fresh = entries.filter(({ path }) => written.has(path));
+  const unpacked = join(dirname(into), UNPACKED);
+  await mkdir(unpacked, { mode: 0o755 });
+  await unpack(archive, unpacked, filesOf(fresh), signal);
+  // Folders are made, files and links share what they hold with the release that runs.
+  await run('cp', ['--archive', '--link', '--no-target-directory', await realpath(current), into], {
+    signal,
+  });
+  for (const path of [MANIFEST_FILE, ...remove]) await rm(join(into, path), { recursive: true });
+  for (const { path, type } of fresh) if (type !== 'dir') await rm(join(into, path), { force: true });
+  await foldersAndLinks(into, fresh);
+  for (const { path } of filesOf(fresh)) await rename(join(unpacked, path), join(into, path));
+  await rm(unpacked, { recursive: true });
+}
+
+/** Sorted as they are, a folder comes before what lies in it. */
+async function foldersAndLinks(dir: string, entries: readonly Entry[]): Promise<void> {
+  for (const { path, type, link = '' } of entries) {
+    if (type === 'dir') await mkdir(join(dir, path), { recursive: true, mode: 0o755 });
+    if (type === 'link') await symlink(link, join(dir, path));
+  }
+}
+
+/** Its manifest, and the check of all of it. */
+async function finish(dir: string, { text, entries, custom }: Making): Promise<void> {
+  await writeFile(join(dir, MANIFEST_FILE), text, { flag: 'wx', mode: 0o644 });
+  // The umask has no say in it.
+  await chmod(dir, 0o755);
+  await chmod(join(dir, MANIFEST_FILE), 0o644);
+  for (const { path, type } of entries) if (type === 'dir') await chmod(join(dir, path), 0o755);
+  await verifyTree(dir, entries);
+  const version = jsonOf(await readFile(join(dir, VERSION_FILE), 'utf8'));
+  if (!Value.Check(ReleaseVersion, version))
+    throw new AgentError('corrupt', `${dir}/${VERSION_FILE} is not in the form of a release's`);
+  for (const key of Object.keys(version) as (keyof ReleaseVersion)[]) {
+    const [is, signed] = [version[key], custom[key]].map((value) => JSON.stringify(value));
+    if (is !== signed)
+      throw new AgentError('corrupt', `${dir}/${VERSION_FILE}: ${key} is ${is}, and was signed as ${signed}`);
+  }
+}
+
+/** What an earlier try has made whole stays; what is not whole goes. */
+async function isPresent(dir: string, text: string, { lib, current }: StageOptions): Promise<boolean> {
+  if (!existsSync(dir)) return false;
+  if (await isWhole(dir, text)) return true;
+  const used = await Promise.all(
+    [join(lib, 'current'), ...(current === undefined ? [] : [current])].map(where),
+  );
+  assert(!used.includes(await realpath(dir)), `${dir} is to be staged, and it runs`);
+  await rm(dir, { recursive: true });
+  return false;
+}
+
+async function isWhole(dir: string, text: string): Promise<boolean> {
+  const manifest = join(dir, MANIFEST_FILE);
+  if (!existsSync(manifest) || (await readFile(manifest, 'utf8')) !== text) return false;
+  try {
+    await verifyTree(dir, parseManifest(text));
+    return true;
+  } catch (error) {
+    rethrowBug(error);
+    if (error.kind !== 'corrupt') throw error;
+    return false;
+  }
+}
+
+async function where(path: string): Promise<string> {
+  return existsSync(path) ? await realpath(path) : path;
+}
+
+async function clear(releases: string): Promise<void> {
+  for (const name of await readdir(releases)) {
+    if (name.startsWith(STAGE) || name.startsWith(UNPACKED))
+      await rm(join(releases, name), { recursive: true });
+  }
+}
+
+function filesOf(entries: readonly Entry[]): Entry[] {
+  return entries.filter(({ type }) => type === 'file');
+}

@@ -1,0 +1,111 @@
+/** What the updater says of itself: status.json for the agent, a screen for a person. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAtomically } from '../../../agent/base/atomic-file.ts';
+import { messageOf } from '../../../agent/base/errors.ts';
+import { printable } from '../../../agent/base/printable.ts';
+import { STATUS_FILE, type UpdaterStatus } from '../../../agent/contract/update.ts';
+import { freeBytesOf, type Machine } from './board.ts';
+import { rebootAsked } from './os-updates.ts';
+import type { Places } from './places.ts';
+import { REASON_CHARS_MAX, type State } from './record.ts';
+import { nameOf, type Release, type ReleaseFolder } from './releases.ts';
+
+const MODE = 0o644;
+const MIB = 1_048_576;
+const DAY_MS = 24 * 3_600_000;
+
+export interface StatusOptions {
+  readonly places: Places;
+  readonly machine: Machine;
+  readonly releases: ReleaseFolder;
+  wallMs(): number;
+  say(line: string): void;
+}
+
+export class StatusWriter {
+  readonly #options: StatusOptions;
+
+  constructor(options: StatusOptions) {
+    this.#options = options;
+  }
+
+  of(state: State, bytes: UpdaterStatus['bytes'] = null): UpdaterStatus {
+    const { places, machine, releases, wallMs } = this.#options;
+    const { phase, since, rollout, target, previous, metadata, osUpdates, last } = state;
+    const refused = state.refused === null ? [] : [`an order was refused: ${state.refused.reason}`];
+    const reason = [...(state.reason === null ? [] : [state.reason]), ...refused].join('; ');
+    return {
+      version: 1,
+      at: new Date(wallMs()).toISOString(),
+      ...machine,
+      release: releases.current(),
+      previous: previous !== null && releases.has(previous) ? previous : null,
+      phase,
+      since,
+      rollout,
+      target,
+      reason: reason === '' ? null : reason.slice(0, REASON_CHARS_MAX),
+      bytes,
+      metadata,
+      osUpdates: osUpdates === null ? null : { pending: osUpdates.pending, reboot: rebootAsked(places.run) },
+      freeBytes: freeBytesOf(places.lib),
+      history: last?.n ?? 0,
+    };
+  }
+
+  /** What cannot be written is said; no update waits for it. */
+  write(state: State, bytes: UpdaterStatus['bytes'] = null): void {
+    const { places, say } = this.#options;
+    try {
+      writeAtomically(join(places.state, STATUS_FILE), `${JSON.stringify(this.of(state, bytes))}\n`, MODE);
+    } catch (error) {
+      say(`status not written: ${messageOf(error)}`);
+    }
+  }
+
+  /** So that whoever reads it can tell an updater that rests from one that is dead. */
+  isOld(): boolean {
+    const stat = statSync(join(this.#options.places.state, STATUS_FILE), { throwIfNoEntry: false });
+    const ageMs = this.#options.wallMs() - (stat?.mtimeMs ?? 0);
+    return ageMs < 0 || ageMs >= DAY_MS;
+  }
+}
+
+/** One screen. */
+export function screenOf(status: UpdaterStatus): string[] {
+  const { phase, since, target, rollout, reason, bytes, metadata, osUpdates } = status;
+  const row = (name: string, value: string): string => `${name.padEnd(10)} ${value}`;
+  const wanted =
+    target === null ? '' : ` ${releaseText(target)}${rollout === null ? '' : ` of ${printable(rollout)}`}`;
+  const lines = [
+    row('release', releaseText(status.release)),
+    row('previous', releaseText(status.previous)),
+    row('phase', Date.parse(since) > 0 ? `${phase}${wanted}, since ${since}` : phase),
+  ];
+  if (reason !== null) lines.push(row('reason', printable(reason, REASON_CHARS_MAX)));
+  if (bytes !== null) lines.push(row('fetched', `${bytes.done} of ${bytes.total} bytes`));
+  const roles =
+    metadata === null
+      ? 'none verified yet'
+      : Object.entries(metadata)
+          .map((role) => role.join(' '))
+          .join(', ');
+  lines.push(
+    row('metadata', roles),
+    row(
+      'machine',
+      `${status.board}, ${status.arch}, ${printable(status.os)}, kernel ${printable(status.kernel)}, node ${status.node}`,
+    ),
+    row('free', `${Math.floor(status.freeBytes / MIB)} MiB`),
+  );
+  if (osUpdates !== null) {
+    const reboot = osUpdates.reboot ? ', and a restart is asked for' : '';
+    lines.push(row('system', `${osUpdates.pending} updates of the system wait${reboot}`));
+  }
+  lines.push(row('history', `${status.history} records`));
+  return lines;
+}
+
+const releaseText = (release: UpdaterStatus['release'] | Release): string =>
+  release === null ? 'none' : nameOf(release);

@@ -1,0 +1,72 @@
+/** Units as systemd has them, by systemctl(1). */
+import { execFile } from 'node:child_process';
+import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import type { UnitState } from '../../../agent/base/probation.ts';
+
+export const AGENT_UNIT = 'vigie.service';
+export const VISION_UNIT = 'vigie-vision.service';
+export const PAGE_UNIT = 'vigie-page.service';
+export const JUDGE_UNIT = 'vigie-update-judge.service';
+export const RUN_UNIT = 'vigie-update.service';
+/** Users and folders that a release asks for (systemd-sysusers, systemd-tmpfiles), with more rights than the updater has. */
+export const usersUnit = (release: string): string => `vigie-update-users@${release}.service`;
+
+/** The longest stop and start of our units, and a machine that swaps. */
+const WITHIN_MS = 60_000;
+const PROPERTIES = 'ActiveState,NRestarts,Result,ExecMainStatus';
+
+/** All throw AgentError `unavailable`. */
+export interface Units {
+  /** Of those, the ones that run, start, or have been given up: whoever was started. */
+  wereStarted(units: readonly string[]): Promise<string[]>;
+  stop(units: readonly string[]): Promise<void>;
+  /** Ordered, not waited for: at boot they wait for us. */
+  start(units: readonly string[]): Promise<void>;
+  /** Waited for. */
+  once(unit: string): Promise<void>;
+  reload(): Promise<void>;
+  resetFailed(units: readonly string[]): Promise<void>;
+  state(unit: string): Promise<UnitState>;
+}
+
+export function systemUnits(systemctl = 'systemctl'): Units {
+  const ask = (...words: string[]): Promise<string> =>
+    new Promise((resolve, reject) => {
+      execFile(systemctl, words, { encoding: 'utf8', timeout: WITHIN_MS }, (error, stdout, stderr) => {
+        if (error === null) return resolve(stdout);
+        const why = messageOf(stderr) || messageOf(error);
+        reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${why}`, error));
+      });
+    });
+  const show = async (unit: string): Promise<ReadonlyMap<string, string>> => {
+    const said = await ask('show', `--property=${PROPERTIES}`, unit);
+    return new Map(
+      said.split('\n').flatMap((line) => {
+        const at = line.indexOf('=');
+        return at < 0 ? [] : [[line.slice(0, at), line.slice(at + 1)] as const];
+      }),
+    );
+  };
+  const tell = async (...words: string[]): Promise<void> => void (await ask('--quiet', ...words));
+  return {
+    wereStarted: async (units) => {
+      const states = await Promise.all(units.map(show));
+      return units.filter((_, index) => states[index]?.get('ActiveState') !== 'inactive');
+    },
+    stop: (units) => tell('stop', ...units),
+    start: (units) => tell('--no-block', 'start', ...units),
+    once: (unit) => tell('restart', unit),
+    reload: () => tell('daemon-reload'),
+    resetFailed: (units) => tell('reset-failed', ...units),
+    state: async (unit) => {
+      const said = await show(unit);
+      const active = said.get('ActiveState');
+      const exit = `exit code ${said.get('ExecMainStatus') ?? '?'} (${said.get('Result') ?? '?'})`;
+      return {
+        active: active === 'active',
+        gaveUp: active === 'failed' ? exit : undefined,
+        restarts: Number(said.get('NRestarts') ?? 0) || 0,
+      };
+    },
+  };
+}

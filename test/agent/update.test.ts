@@ -1,0 +1,488 @@
+/** The agent between the room, which orders, and root, which acts: a real broker, the whole program, killed on the way. */
+
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { signEnvelope } from '../../agent/base/dsse.ts';
+import { RENEW_FILE } from '../../agent/contract/diagnosis.ts';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import type { HealthReport } from '../../agent/contract/health.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import {
+  CONFIG_ORDER_FILE,
+  CONFIG_ORDER_TYPE,
+  CONFIG_STATUS_FILE,
+  HISTORY_FILE,
+  STATUS_FILE,
+  UPDATE_ORDER_FILE,
+  UPDATE_ORDER_TYPE,
+  type UpdateRecord,
+  type UpdateReport,
+} from '../../agent/contract/update.ts';
+import { RoomOrder } from '../../agent/update/room-orders.ts';
+import { Contract } from '../../scripts/lib/contract.ts';
+import { openReport } from '../../scripts/programs/fleet/report.ts';
+import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { makeSigner, type Signer } from '../lib/commands.ts';
+import { keyOf } from '../lib/journal.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+
+const SLOW_MS = 20_000;
+const root = `vigie/${SITE}/${BOX}`;
+const T = (n: number): string => new Date(Date.UTC(2026, 10, 26, 2, n)).toISOString();
+
+function order(signer: Signer, counter: number, change: object = {}): string {
+  const content = {
+    ...{ rollout: 'november', site: SITE, box: BOX, action: 'install', counter, window: null },
+    ...{ notBefore: T(0), notAfter: '2036-01-01T00:00:00.000Z', seq: 12, version: '0.2.0' },
+    ...change,
+  };
+  return signEnvelope(UPDATE_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
+}
+
+function configOrder(signer: Signer, counter: number): string {
+  const content = {
+    ...{ rollout: 'masks', site: SITE, box: BOX, action: 'install', counter, window: null, revision: 1 },
+    ...{ notBefore: T(0), notAfter: '2036-01-01T00:00:00.000Z', sha256: 'a'.repeat(64) },
+    yaml: `# ${'x'.repeat(250_000)}\n`,
+  };
+  return signEnvelope(CONFIG_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
+}
+
+const record = (n: number, phase: UpdateRecord['phase'], reason: string | null = null): string => {
+  const [from, to] = [
+    { seq: 11, version: '0.1.0' },
+    { seq: 12, version: '0.2.0' },
+  ];
+  return `${JSON.stringify({ n, at: T(n), rollout: 'november', phase, from, to, reason })}\n`;
+};
+
+const status = (phase: string, history: number): string =>
+  JSON.stringify({
+    ...{
+      version: 1,
+      at: T(history),
+      board: 'pc',
+      arch: 'amd64',
+      os: 'Debian 13',
+      kernel: '6.12',
+      node: '20.19.2',
+    },
+    ...{
+      release: { seq: 11, version: '0.1.0' },
+      previous: null,
+      phase,
+      since: T(history),
+      rollout: 'november',
+    },
+    ...{ target: { seq: 12, version: '0.2.0' }, reason: null, bytes: null, metadata: null, osUpdates: null },
+    ...{ freeBytes: 5_000_000_000, history },
+  });
+
+/** A box as the package makes it, without a camera that it may look through. */
+class Box {
+  readonly dir: string;
+  readonly state: string;
+  readonly updates: string;
+  readonly config: string;
+  readonly reports: UpdateReport[] = [];
+  readonly events: VigieEvent[] = [];
+  readonly health: HealthReport[] = [];
+  readonly #t: Test;
+  #program: Program | undefined;
+
+  constructor(t: Test, { config }: Room, keys: readonly object[]) {
+    this.#t = t;
+    this.dir = scratch(t);
+    [this.state, this.updates] = [join(this.dir, 'state'), join(this.dir, 'updates')];
+    this.config = join(this.dir, 'etc', 'vigie.yaml');
+    for (const folder of [this.state, this.updates, join(this.dir, 'etc')]) mkdirSync(folder);
+    const rule = { id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' };
+    const content = {
+      ...{ site: SITE, box: BOX, camera: { source: 'rtsp://viewer:s3cret@192.0.2.7/main', fps: 5 } },
+      ...{ lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }], rules: [rule], metrics: { port: 0 } },
+      ...{ mqtt: { ...config, ack: 'broker' }, commands: { keys } },
+    };
+    writeFileSync(this.config, JSON.stringify(content));
+  }
+
+  /** Until it is killed, or the whole test has ended. */
+  run(): void {
+    const env = [`VIGIE_UPDATE_DIR=${this.updates}`, `VIGIE_LOGS_SOCKET=${join(this.dir, 'logs.sock')}`];
+    const words = [process.execPath, VIGIE, 'run', '--config', this.config, '--state', this.state];
+    const t = this.#t;
+    const program = start(t, 'env', [...env, ...words]);
+    this.#program = program;
+    t.teardown(() => t.passing() || t.comment(program.err.slice(-3000)));
+  }
+
+  async kill(): Promise<void> {
+    this.#program?.child.kill('SIGKILL');
+    await this.#program?.ended;
+  }
+
+  get last(): UpdateReport | undefined {
+    return this.reports.at(-1);
+  }
+
+  get entries(): JournalContent[] {
+    const file = join(this.state, 'journal/contents/000.jsonl');
+    if (!existsSync(file)) return [];
+    const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+    return lines.map((line) => (JSON.parse(line) as { content: JournalContent }).content);
+  }
+
+  get rollouts(): Extract<JournalContent, { type: 'rollout' }>[] {
+    return this.entries.filter((content) => content.type === 'rollout');
+  }
+
+  laid(file = UPDATE_ORDER_FILE): string {
+    const path = join(this.state, file);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  }
+}
+
+/** What the room hears, held against the contract; reports only where they are rightly signed. */
+async function listen(t: Test, room: Room, box: Box) {
+  const client = await clientOf(t, room, 'fleet', { properties: { maximumPacketSize: 1_000_000 } });
+  const contract = new Contract();
+  client.on('message', (topic, payload, packet) => {
+    if (topic.startsWith(`${root}/update/desired`) || topic.startsWith(`${root}/config/desired`)) return;
+    if (!topic.endsWith('/cmd') && payload.length > 0)
+      for (const fault of contract.faults(packet)) t.fail(`${topic}: ${fault}`);
+    if (topic === `${root}/update/reported`) box.reports.push(openReport(payload, SITE, BOX).report);
+    if (topic === `${root}/health`) box.health.push(JSON.parse(String(payload)) as HealthReport);
+    if (topic.startsWith(`${root}/evt/`)) box.events.push(JSON.parse(String(payload)) as VigieEvent);
+  });
+  await client.subscribeAsync(`${root}/#`, { qos: 1, rap: true });
+  return client;
+}
+
+void t.test('an order is laid as it came, or refused with its reason', async (t) => {
+  const stateDir = scratch(t);
+  const ops = makeSigner('ops', ['update', 'configure']);
+  const [desk, other, stranger] = ['desk', 'other', 'stranger'].map((name) =>
+    makeSigner(name, [name === 'desk' ? 'search' : 'update']),
+  ) as [Signer, Signer, Signer];
+  const keys = [ops.config, desk.config, other.config];
+  const made = (): RoomOrder =>
+    new RoomOrder({
+      ...{
+        kind: 'update',
+        reader: { site: SITE, box: BOX, keys },
+        stateDir,
+        clock: systemClock,
+        log: SILENT,
+      },
+    });
+  const laid = (): string => readFileSync(join(stateDir, UPDATE_ORDER_FILE), 'utf8');
+  const first = order(ops, 5);
+  made().hear(Buffer.from(first));
+  const taken = made();
+  t.match(taken, { order: 5, refused: null });
+  for (const [why, payload] of [
+    [/^wrong-box/, order(ops, 20, { box: 'another' })],
+    [/^unknown-key/, order(stranger, 20)],
+    [/^not-permitted: the key desk may not update/, order(desk, 20)],
+    [/^replayed: counter 4 is not above 5/, order(ops, 4)],
+    [/^replayed: counter 5 is not above 5/, order(ops, 5, { version: '0.3.0' })],
+    [/^malformed: 2\d{4} bytes/, order(ops, 20, { rollout: 'x'.repeat(15_000) })],
+    [/^malformed/, randomBytes(60)],
+  ] as const) {
+    taken.hear(Buffer.from(payload));
+    t.match(taken.refused, why);
+    t.equal(laid(), first, 'nothing of that replaces it');
+  }
+  taken.hear(Buffer.alloc(0));
+  taken.hear(Buffer.from(first));
+  t.match(taken, { order: 5, refused: null, counters: { taken: 0, refused: 7, known: 1 } });
+  taken.hear(Buffer.from(order(other, 2)));
+  t.match(taken, { order: 2, refused: null }, 'another key counts by itself');
+  taken.hear(Buffer.from(order(ops, 4)));
+  t.match(
+    taken.refused,
+    /^replayed: counter 4 is not above 5/,
+    'also when it is not the one that lies there',
+  );
+  writeFileSync(join(stateDir, UPDATE_ORDER_FILE), 'rubbish');
+  const anew = made();
+  t.equal(anew.order, null);
+  anew.hear(Buffer.from(first));
+  t.equal(laid(), first, 'what is no order is replaced');
+  rmSync(stateDir, { recursive: true });
+  anew.hear(Buffer.from(order(ops, 6)));
+  t.match(anew.refused, /^unavailable: update-desired\.dsse\.json cannot be written/);
+});
+
+void t.test('orders reach root, and what root does reaches room and journal, whatever dies', async (t) => {
+  t.setTimeout(300_000);
+  const room = await makeRoom(t);
+  const ops = makeSigner('ops', ['update', 'configure']);
+  const stranger = makeSigner('stranger', ['update']);
+  const box = new Box(t, room, [ops.config]);
+  writeFileSync(join(box.updates, STATUS_FILE), status('idle', 0));
+  const client = await listen(t, room, box);
+  const wants = (payload: string | Buffer, retain = true, topic = `${root}/update/desired`) =>
+    client.publishAsync(topic, payload, { qos: 1, retain });
+  const reported = (what: string, fits: (report: UpdateReport) => boolean): Promise<number> =>
+    until(t, what, () => box.last !== undefined && fits(box.last), SLOW_MS);
+
+  const first = order(ops, 5);
+  await wants(first);
+  box.run();
+  await reported('the order that was there', (report) => report.order === 5);
+  t.equal(box.laid(), first, 'as it came');
+  t.match(box.last, {
+    ...{ updater: { phase: 'idle', release: { seq: 11 }, freeBytes: 5_000_000_000 }, refused: null },
+    config: { sha256: /^[0-9a-f]{64}$/, phase: 'idle', order: null, refused: null },
+    ...{ mode: 'unauthorised', authorisation: null, certNotAfter: /^20/ },
+  });
+  t.ok((box.last?.journalIndex ?? 0) > 0);
+
+  await wants(order(stranger, 20), false);
+  await reported('a stranger’s', ({ refused }) => /^unknown-key: /.test(refused ?? ''));
+  t.equal(box.laid(), first, 'nothing of that replaces it');
+  await wants('', true);
+  await wants(order(ops, 5), false);
+  await reported('taken again', ({ refused }) => refused === null);
+  t.equal(box.laid(), first, 'what was cleared, and what came again, changes nothing');
+
+  // What comes too fast is left unread; the one that is retained is asked for again.
+  await Promise.all(Array.from({ length: 2000 }, () => wants(randomBytes(60), false)));
+  const next = order(ops, 9);
+  await wants(next);
+  await wants(configOrder(ops, 3), true, `${root}/config/desired`);
+  await reported('the configuration', ({ config }) => config.order === 3);
+  t.ok(box.laid(CONFIG_ORDER_FILE).length > 300_000, 'larger than any command');
+
+  await t.test('root’s history', async (t) => {
+    const history = join(box.updates, HISTORY_FILE);
+    const entered = (count: number): Promise<number> =>
+      until(t, `${count} entries`, () => box.rollouts.length >= count, SLOW_MS);
+    writeFileSync(join(box.updates, STATUS_FILE), status('switching', 2));
+    writeFileSync(history, record(1, 'staged') + record(2, 'switching'));
+    const copy = readFileSync(history);
+    await entered(2);
+    await reported('that it switches', ({ updater }) => updater?.phase === 'switching');
+    appendFileSync(history, record(3, 'rolled-back', 'it crashed: 3 restarts'));
+    appendFileSync(history, '{"n":4,');
+    const failures = () => box.events.filter(({ data }) => data.rule.kind === 'update-failed');
+    await until(t, 'the failure is told', () => failures().length === 2, SLOW_MS);
+    t.match(failures()[0]?.data.cause, { phase: 'rolled-back', reason: 'it crashed: 3 restarts' });
+    await entered(3);
+    await box.kill();
+    writeFileSync(
+      history,
+      copy.toString() + record(3, 'rolled-back', 'it crashed: 3 restarts') + record(4, 'staged'),
+    );
+    writeFileSync(
+      join(box.dir, 'etc', CONFIG_STATUS_FILE),
+      JSON.stringify({
+        ...{ version: 1, n: 6, at: T(6), phase: 'confirmed', rollout: 'masks', revision: 2 },
+        ...{ sha256: 'b'.repeat(64), former: 'c'.repeat(64), reason: null, counters: {} },
+      }),
+    );
+    const before = box.reports.length;
+    box.run();
+    await entered(5);
+    await reported('anew', ({ config }) => box.reports.length > before && config.phase === 'confirmed');
+    await box.kill();
+    // An older copy put back, to which nothing was added.
+    writeFileSync(history, copy);
+    box.run();
+    await entered(6);
+    appendFileSync(history, record(3, 'failed', 'no disk'));
+    await entered(7);
+    t.strictSame(
+      box.rollouts.map(({ what, n, phase }) => `${what} ${n} ${phase}`),
+      [
+        ...['release 1 staged', 'release 2 switching', 'release 3 rolled-back', 'release 4 staged'],
+        ...['configuration 6 confirmed', 'release 2 history-went-back', 'release 3 failed'],
+      ],
+      'each once',
+    );
+    await until(t, 'the second failure', () => failures().length === 4, SLOW_MS);
+  });
+
+  await reported('what was left unread', (report) => report.order === 9);
+  t.equal(box.laid(), next);
+  await until(t, 'a health report', () => box.health.length > 0, SLOW_MS);
+  t.match(box.health.at(-1)?.counters, { update_reports: Number, update_orders_refused: Number });
+
+  const at = box.last?.at;
+  await room.broker.stop();
+  await room.broker.start();
+  await reported('on a new connection', (report) => report.at !== at);
+  let kept: UpdateReport | undefined;
+  const later = await clientOf(t, room, 'metrics');
+  later.on('message', (_topic, payload, { retain }) => {
+    if (retain) kept = openReport(payload, SITE, BOX).report;
+  });
+  await later.subscribeAsync(`${root}/update/reported`, { qos: 1 });
+  await until(t, 'retained', () => kept !== undefined, SLOW_MS);
+  const env = [`VIGIE_UPDATE_DIR=${box.updates}`, process.execPath, VIGIE, 'status', '--state', box.state];
+  const screen = start(t, 'env', env);
+  await screen.ended;
+  t.match(screen.out, /✓ release +11-0\.1\.0, ordered 12-0\.2\.0, switching \(rollout november\)/);
+  const told = vigie(t, 'journal', 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
+  await told.ended;
+  t.match(
+    told.out,
+    /the release 12-0\.2\.0 was taken back, and the release 11-0\.1\.0 runs again \(rollout november\): it cr/,
+  );
+  t.match(
+    told.out,
+    /the record of releases that root keeps is not whole: root’s numbers went from 4 back to 2/,
+  );
+});
+
+/** As vigie-logs.socket: one program for each question, on a log that this machine need not have. */
+function logsHelper(t: Test, dir: string): { close(): void } {
+  const secrets = [
+    'camera rtsp://viewer:hunter2@192.0.2.7/main?token=hunter2 is away',
+    '{"level":30,"msg":"asked","url":"http://192.0.2.7/user=admin_password=hunter2_channel=1"}',
+    'Authorization: Basic aHVudGVyMg== and {\\"password\\":\\"hunter2\\"} \u001b[2J',
+    '-----BEGIN PRIVATE KEY-----',
+    'MC4CAQAwBQYDK2VwBCIEIhunter2hunter2hunter2hunter2hunter2hunter2',
+    '-----END PRIVATE KEY-----',
+  ];
+  const line = (text: string): string => `2026-11-26T08:00:00+00:00 box vigie[1]: ${text}`;
+  const noise = Array.from({ length: 9000 }, (_, i) => line(`${i} ${randomBytes(40).toString('hex')}`));
+  writeFileSync(
+    join(dir, 'lines'),
+    [...secrets.map(line).reverse(), ...noise].map((one) => `${one}\n`).join(''),
+  );
+  writeFileSync(join(dir, 'journalctl'), `#!/bin/sh\necho "$@" >${dir}/asked\nexec cat ${dir}/lines\n`);
+  chmodSync(join(dir, 'journalctl'), 0o755);
+  const env = { ...process.env, PATH: `${dir}:${process.env['PATH']}` };
+  const server = createServer((socket) => {
+    const child = spawn(process.execPath, [VIGIE, 'provision', 'logs'], {
+      env,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    socket.pipe(child.stdin);
+    child.stdout.pipe(socket);
+    socket.on('error', () => child.kill());
+    child.stdin.on('error', () => socket.destroy());
+  });
+  server.listen(join(dir, 'logs.sock'));
+  t.teardown(() => server.close());
+  return server;
+}
+
+const FLEET = `
+import { Command } from 'commander';
+import { askCommands, renewCommand } from './dist/scripts/programs/fleet/ask/commands.js';
+const program = new Command();
+askCommands(program);
+renewCommand(program.command('cert'));
+program.parseAsync(process.argv, { from: 'electron' }).catch((error) => {
+  process.stderr.write('fleet: ' + error.message + '\\n');
+  process.exitCode = 2;
+});`;
+
+void t.test('logs, doctor and a new certificate, asked for by the room', async (t) => {
+  t.setTimeout(300_000);
+  const room = await makeRoom(t);
+  const ops = makeSigner('ops', ['logs', 'doctor', 'renew-certificate']);
+  const box = new Box(t, room, [ops.config]);
+  await listen(t, room, box);
+  const helper = logsHelper(t, box.dir);
+  box.run();
+  const { dir } = box;
+  const fleet = await room.authority.client('fleet');
+  const mqtt = { url: room.broker.url, ca: room.authority.ca, cert: fleet.cert, key: fleet.key };
+  writeFileSync(join(dir, 'ops.pem'), ops.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
+    mode: 0o600,
+  });
+  writeFileSync(join(dir, 'fleet.yaml'), JSON.stringify({ mqtt, sign: 'ops.pem' }));
+  const store = new FleetStore(dir);
+  store.addBox(SITE, BOX, Date.now());
+  store.close();
+  const asked = async (...words: string[]): Promise<Program> => {
+    const program = start(t, 'env', [
+      '-C',
+      ROOT,
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      FLEET,
+      '--',
+      ...words,
+      '--dir',
+      dir,
+    ]);
+    await program.ended;
+    return program;
+  };
+  await until(t, 'online', () => box.last !== undefined, SLOW_MS);
+
+  const logs = await asked('logs', BOX, '--since', '2h');
+  const doctor = await asked('doctor', `${SITE}/${BOX}`, '--json');
+  const renewal = await asked('cert', 'renew', BOX);
+  t.match(logs, { code: 0, err: /^fleet: older lines were left out: \d+ lines, \d+ bytes\n$/ });
+  const lines = logs.out.split('\n').slice(0, -1);
+  t.match(lines.at(-4), /camera rtsp:\/\/\*\*\*@192\.0\.2\.7\/main\?\*\*\* is away$/, 'newest last');
+  t.notMatch(logs.out, /hunter2|aHVudGVyMg/);
+  t.notOk(logs.out.includes('\u001b'), 'nothing that a terminal obeys');
+  const bytes = Buffer.byteLength(logs.out);
+  t.ok(bytes > 300_000 && bytes <= 1_000_000, `${bytes} bytes, of text that hardly packs`);
+  t.match(readFileSync(join(dir, 'asked'), 'utf8'), /--unit=vigie\* --since=-7200s --reverse/);
+
+  const checks = doctor.out
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  t.match(doctor, { err: '' });
+  const named = new Map(checks.map((check) => [check['name'], check]));
+  t.match(named.get('broker'), { state: 'ok', detail: /answered in \d+ ms/, remedy: null });
+  t.match(named.get('mode'), { state: 'failed', remedy: /./ }, 'what the running agent knows');
+  t.ok(
+    ['config', 'files', 'state', 'disk', 'clock'].every((name) => named.has(name)),
+    [...named.keys()].join(),
+  );
+  t.equal(doctor.code, 1, 'something failed');
+  t.notMatch(doctor.out, /s3cret/);
+
+  t.match(renewal, { code: 0, out: /root was given the command/ });
+  t.match(
+    box.laid(RENEW_FILE),
+    /"payloadType":"application\/vnd\.vigie\.command\+json"/,
+    'as the room has signed it',
+  );
+  t.strictSame(
+    box.entries
+      .filter(({ type }) => type === 'command')
+      .map((entry) => Reflect.get(entry, 'op'))
+      .sort(),
+    ['doctor', 'logs', 'renew-certificate'],
+    'on record as every command',
+  );
+  const kept = new FleetStore(dir);
+  const whats = kept.audit(3).map(({ what }) => what);
+  kept.close();
+  t.match(whats, [/^renew-certificate asked of /, /^doctor asked of /, /^logs asked of /], 'and at the room');
+
+  helper.close();
+  rmSync(join(dir, 'logs.sock'), { force: true });
+  t.match(await asked('logs', BOX), {
+    code: 2,
+    err: /^fleet: refused by .*: unavailable: no log can be read: .*vigie-logs\.socket\n$/,
+  });
+  t.match(await asked('logs', 'nowhere'), { code: 2, err: /nowhere: the fleet knows no box of that name/ });
+});

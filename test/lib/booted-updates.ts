@@ -1,0 +1,283 @@
+/**
+ * A booted box that gets releases: installed from the packages, a broker inside, a web server on its loopback that knows its
+ * boxes by certificate, a signed repository of releases that are made from the installed one by small changes.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { type ReleaseVersion, releaseName } from '../../agent/contract/release.ts';
+import { UPDATE_ORDER_TYPE, type UpdateOrder, type UpdateRecord } from '../../agent/contract/update.ts';
+import { manifestText, parseManifest } from '../../scripts/lib/manifest.ts';
+import { BootedBox, PATIENCE_MS } from './booted-box.ts';
+import { BOX, buildPackage, install, provision, SITE, updaterPackage } from './box-package.ts';
+import { makeSigner, signed } from './commands.ts';
+import { Container, ownArch } from './nspawn.ts';
+import { scratch } from './paths.ts';
+import { ReleaseRepository } from './release-server.ts';
+import { until } from './room.ts';
+
+/** Of the server, on the container's own loopback. */
+const PORT = 8443;
+const STATE = '/var/lib/vigie-update';
+
+export interface MadeRelease {
+  readonly seq: number;
+  readonly version: string;
+  readonly tree: string;
+}
+
+export interface Times {
+  readonly healthyS: number;
+  readonly withinS: number;
+}
+
+export class BootedUpdates {
+  readonly container: Container;
+  readonly box: BootedBox;
+  readonly installed: MadeRelease;
+  readonly #t: Test;
+  readonly #dir: string;
+  readonly #repository: ReleaseRepository;
+  readonly #signer = makeSigner('ops', ['update']);
+  #nginx: ChildProcess | undefined;
+  #counter = 0;
+  readonly #orderedMs = new Map<string, number>();
+  #seq: number;
+
+  /** Booted, and watching. */
+  static async make(t: Test): Promise<BootedUpdates> {
+    const updates = new BootedUpdates(t);
+    await updates.#furnish();
+    return updates;
+  }
+
+  private constructor(t: Test) {
+    this.#t = t;
+    this.#dir = scratch(t);
+    this.container = new Container(t);
+    this.box = new BootedBox(t, this.container);
+    this.#repository = new ReleaseRepository(join(this.#dir, 'repository'));
+    const deb = buildPackage(ownArch());
+    const said = install(this.container, deb, updaterPackage());
+    t.equal(said.status, 0, `packages are installed ${said.status === 0 ? '' : said.err}`);
+    execFileSync('dpkg-deb', ['-x', deb, join(this.#dir, 'package')]);
+    const tree = join(this.#dir, 'package/usr/share/vigie/first-release');
+    this.installed = { ...versionOf(tree), tree };
+    this.#seq = this.installed.seq;
+  }
+
+  async #furnish(): Promise<void> {
+    const { container } = this;
+    const { publicKey } = this.#signer.config;
+    const keys = `commands: { keys: [{ name: ops, may: [update], publicKey: "${publicKey}" }] }\n`;
+    const authority = await provision(this.#t, container, keys);
+    container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
+    const server = await authority.broker();
+    writeFileSync(
+      join(this.#dir, 'nginx.conf'),
+      nginxConf(this.#dir, { ...server, ca: authority.ca, root: this.#repository.dir }),
+    );
+    container.write('/etc/vigie-update/root.json', readFileSync(this.#repository.rootFile));
+    this.judgeBy({ healthyS: 5, withinS: 60 });
+    await this.boot();
+    await this.box.watches('installed');
+  }
+
+  judgeBy({ healthyS, withinS }: Times, more = ''): void {
+    const yaml = `url: https://localhost:${PORT}/\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n${more}`;
+    this.container.write('/etc/vigie-update/update.yaml', yaml);
+  }
+
+  async boot(): Promise<void> {
+    this.#nginx?.kill('SIGKILL');
+    await this.container.boot(this.#t);
+    const words = ['nginx', '-p', this.#dir, '-c', join(this.#dir, 'nginx.conf')];
+    const [program = '', ...args] = this.container.inNetwork(...words);
+    const nginx = spawn(program, args, { stdio: 'ignore' });
+    this.#t.teardown(() => nginx.kill('SIGKILL'));
+    this.#nginx = nginx;
+  }
+
+  /** What the server was asked: status and path. */
+  get asked(): string {
+    return readFileSync(join(this.#dir, 'access.log'), 'utf8');
+  }
+
+  /** One more release, signed and on the server: that one with these files changed, as a box that has it would fetch it. */
+  async release(
+    from: MadeRelease,
+    files: Readonly<Record<string, string | Buffer>>,
+    says: Partial<ReleaseVersion> = {},
+  ): Promise<MadeRelease> {
+    this.#seq += 1;
+    const seq = this.#seq;
+    const version = `0.1.${seq}`;
+    const tree = join(this.#dir, 'trees', releaseName(seq, version));
+    mkdirSync(dirname(tree), { recursive: true });
+    execFileSync('cp', ['-al', from.tree, tree]);
+    const said = { ...versionOf(from.tree), ...says, seq, version };
+    const changes = { ...files, VERSION: `${JSON.stringify(said)}\n` };
+    const entries = new Map(
+      parseManifest(readFileSync(join(from.tree, 'MANIFEST'), 'utf8')).map((entry) => [entry.path, entry]),
+    );
+    for (const [path, content] of Object.entries(changes)) {
+      // Never into a file that another release has too.
+      rmSync(join(tree, path), { force: true });
+      const mode = path === 'dist/agent/cli/main.js' ? 0o755 : 0o644;
+      writeFileSync(join(tree, path), content, { mode });
+      const sha256 = createHash('sha256').update(content).digest('hex');
+      entries.set(path, { path, type: 'file', mode, size: Buffer.byteLength(content), sha256 });
+    }
+    rmSync(join(tree, 'MANIFEST'));
+    writeFileSync(join(tree, 'MANIFEST'), manifestText([...entries.values()]));
+    const { stateReads, stateWrites } = said;
+    // The whole would take a minute to pack, and no box here asks for it.
+    const full = 'whole.full.tar.zst';
+    this.#repository.addFile(full, Buffer.from('not needed'));
+    const release = { seq, version, stateReads, stateWrites, full };
+    await this.#repository.addRelease(tree, release, { [from.seq]: from.tree });
+    this.#repository.publish();
+    return { seq, version, tree };
+  }
+
+  /** By the room, retained; the agent brings it to root. Returns the rollout's name. */
+  order({ seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
+    this.#counter += 1;
+    const nowMs = Date.now();
+    const order: UpdateOrder = {
+      rollout: `rollout-${this.#counter}`,
+      site: SITE,
+      box: BOX,
+      action: 'install',
+      counter: this.#counter,
+      notBefore: new Date(nowMs - 60_000).toISOString(),
+      notAfter: new Date(nowMs + 3_600_000).toISOString(),
+      window: null,
+      seq,
+      version,
+      ...change,
+    };
+    this.container.write('/root/order', signed(this.#signer, order, UPDATE_ORDER_TYPE));
+    const topic = `vigie/${SITE}/${BOX}/update/desired`;
+    const words = ['-h', '127.0.0.1', '-p', '1883', '-q', '1', '-r', '-t', topic, '-f', '/root/order'];
+    const said = this.container.run('mosquitto_pub', ...words);
+    if (said.status !== 0) throw new Error(`the order does not go out: ${said.err}`);
+    this.#orderedMs.set(order.rollout, nowMs);
+    return order.rollout;
+  }
+
+  get current(): string {
+    return readlinkSync(join(this.container.root, 'usr/lib/vigie/current')).replace('releases/', '');
+  }
+
+  /** Where root's updater is: its own record, not the report. */
+  get phase(): string {
+    return (this.#json('state.json') as { phase?: string }).phase ?? 'none';
+  }
+
+  get reason(): string {
+    return (this.#json('state.json') as { reason?: string | null }).reason ?? '';
+  }
+
+  /** Phases of a rollout, as the journal will be told of them. */
+  phases(rollout: string): UpdateRecord[] {
+    const file = join(this.container.root, STATE, 'history.jsonl');
+    if (!existsSync(file)) return [];
+    const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as UpdateRecord).filter((one) => one.rollout === rollout);
+  }
+
+  /** Until the rollout has ended as it should; says how long each step took. Returns why it ended so. */
+  async ends(rollout: string, phase: UpdateRecord['phase'], withinMs = PATIENCE_MS): Promise<string> {
+    const last = (): UpdateRecord | undefined => this.phases(rollout).at(-1);
+    const over = (): boolean => ['confirmed', 'rolled-back', 'failed'].includes(last()?.phase ?? '');
+    try {
+      await until(this.#t, `${rollout} ends`, over, withinMs);
+    } catch (error) {
+      this.#t.comment(this.phase, this.reason);
+      this.#t.comment(this.container.run('journalctl', '--no-pager', '-o', 'short-precise', '-n', '80').out);
+      throw error;
+    }
+    const reason = last()?.reason ?? '';
+    const orderedMs = this.#orderedMs.get(rollout) ?? 0;
+    const steps = this.phases(rollout).map((one) => {
+      return `${one.phase} ${((Date.parse(one.at) - orderedMs) / 1000).toFixed(1)} s`;
+    });
+    this.#t.equal(last()?.phase, phase, `after the order: ${steps.join(', ')}; ${reason}`);
+    return reason;
+  }
+
+  /** The plug is pulled as soon as it is so. */
+  async cutWhen(what: string, isSo: () => boolean): Promise<void> {
+    for (const endMs = performance.now() + PATIENCE_MS; performance.now() < endMs; ) {
+      if (isSo()) return await this.container.cutPower();
+      await sleep(2);
+    }
+    this.#t.comment(this.container.run('journalctl', '--no-pager', '-o', 'short-precise', '-n', '60').out);
+    throw new Error(`${what}: it never was so; ${this.phase}: ${this.reason}`);
+  }
+
+  /** Bytes of what is being fetched. */
+  get fetched(): number {
+    const dir = join(this.container.root, STATE, 'downloads');
+    if (!existsSync(dir)) return 0;
+    const parts = readdirSync(dir).filter((name) => name.includes('.tar.zst.') && name.endsWith('.part'));
+    return parts.reduce(
+      (sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0),
+      0,
+    );
+  }
+
+  /** As the timer does, which waits two minutes after a boot. */
+  goOn(): void {
+    this.container.run('systemctl', '--no-block', 'start', 'vigie-update.service');
+  }
+
+  #json(name: string): object {
+    const file = join(this.container.root, STATE, name);
+    return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as object) : {};
+  }
+}
+
+function versionOf(tree: string): ReleaseVersion {
+  return JSON.parse(readFileSync(join(tree, 'VERSION'), 'utf8')) as ReleaseVersion;
+}
+
+/** Boxes alone, by the room's certificate; every question is written down. */
+function nginxConf(
+  dir: string,
+  { cert, key, ca, root }: { cert: string; key: string; ca: string; root: string },
+): string {
+  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return `daemon off;
+master_process off;
+pid ${dir}/nginx.pid;
+error_log ${dir}/error.log;
+events {}
+http {
+  log_format plain '$status $uri';
+  access_log ${dir}/access.log plain;
+  ${temp.map((kind) => `${kind}_temp_path ${dir}/${kind};`).join(' ')}
+  server {
+    listen 127.0.0.1:${PORT} ssl;
+    ssl_certificate ${cert};
+    ssl_certificate_key ${key};
+    ssl_client_certificate ${ca};
+    ssl_verify_client on;
+    root ${root};
+  }
+}
+`;
+}

@@ -1,0 +1,23 @@
+/** Hours in seconds, the same in every process that is given the same numbers. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../../agent/base/clock.ts';
+
+export interface FastTime {
+  /** ms since the epoch, of this machine and of the fleet. */
+  readonly fromMs: number;
+  readonly startMs: number;
+  /** Fleet's ms in one of this machine. */
+  readonly speed: number;
+}
+
+export function fastClock({ fromMs, startMs, speed }: FastTime): Clock {
+  return {
+    nowMs: () => performance.now(),
+    wallMs: () => Math.floor(startMs + (Date.now() - fromMs) * speed),
+    sleep: async (delayMs, signal) => {
+      await sleep(delayMs / speed, undefined, { signal }).catch((error: unknown) => {
+        if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
+      });
+    },
+  };
+}

@@ -1,0 +1,133 @@
+/** Holders of a fleet's keys, each with a folder of their own, as if it were another machine; and the room. */
+import { spawnSync } from 'node:child_process';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AgentError } from '../../agent/base/errors.ts';
+import { Repository } from '../../scripts/programs/fleet/release/repository.ts';
+import {
+  addSignature,
+  checkOrigin,
+  readSigningFile,
+  trustedRoot,
+  writeSigningFile,
+} from '../../scripts/programs/fleet/release/signing-file.ts';
+
+/** The built program. */
+export const FLEET = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
+
+export interface Said {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export function fleet(...args: readonly string[]): Said {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [FLEET, ...args], { encoding: 'utf8' });
+  return { code: status, out: stdout, err: stderr };
+}
+
+/** As `fleet release keygen` does, in a hundredth of the time. */
+export function keyPair(file: string): string {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  writeFileSync(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }));
+  return file;
+}
+
+export class Fleet {
+  readonly dir: string;
+  readonly repository: Repository;
+  readonly onlineKey: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+    this.repository = new Repository(join(dir, 'repository'));
+    for (const name of ['room', 'anna', 'ben', 'carl']) mkdirSync(join(dir, name));
+    for (const name of ['anna', 'ben', 'carl']) {
+      for (const role of ['root', 'targets']) keyPair(this.key(name, role));
+    }
+    this.onlineKey = keyPair(join(dir, 'room/online.key'));
+  }
+
+  key(holder: string, role: string): string {
+    return join(this.dir, holder, `${role}.key`);
+  }
+
+  /** The first root, signed by two and published; each holder gets it. */
+  begin(): Said[] {
+    const keys = (role: string) =>
+      ['anna', 'ben', 'carl'].map((name) => `${name}=${this.key(name, role)}.pub`);
+    const root = join(this.dir, 'room/root1.json');
+    const all = [
+      this.inRepository(
+        'root',
+        'init',
+        '--root-key',
+        ...keys('root'),
+        '--targets-key',
+        ...keys('targets'),
+        '--online-key',
+        `${this.onlineKey}.pub`,
+        '--out',
+        root,
+      ),
+      this.sign('root', root, 'anna'),
+      this.sign('root', root, 'ben'),
+      this.inRepository('root', 'publish', root),
+    ];
+    this.trust('anna', 'ben', 'carl');
+    return all;
+  }
+
+  /** The newest root, beside their keys. */
+  trust(...holders: readonly string[]): void {
+    for (const name of holders) copyFileSync(this.rootFile, join(this.dir, name, 'root.json'));
+  }
+
+  get rootFile(): string {
+    return join(this.repository.dir, 'metadata/root.json');
+  }
+
+  /** The file goes to the holder's folder, is signed there, and comes back. */
+  sign(
+    kind: 'release' | 'root',
+    file: string,
+    holder: string,
+    key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
+  ): Said {
+    const there = join(this.dir, holder, basename(file));
+    copyFileSync(file, there);
+    const said = fleet(kind, 'sign', there, '--key', key, '--yes');
+    if (said.code === 0) copyFileSync(there, file);
+    return said;
+  }
+
+  /** The same in this process, a tenth of the time. */
+  signQuickly(
+    kind: 'release' | 'root',
+    file: string,
+    holder: string,
+    key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
+  ): Said {
+    try {
+      const content = readSigningFile(file);
+      checkOrigin(content, file, trustedRoot(key, undefined), Date.now());
+      addSignature(content, createPrivateKey(readFileSync(key)));
+      writeSigningFile(file, content);
+      return { code: 0, out: '', err: '' };
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      return { code: 1, out: '', err: error.message };
+    }
+  }
+
+  inRepository(...args: readonly string[]): Said {
+    return fleet(...args, '--repository', this.repository.dir);
+  }
+
+  publish(kind: 'release' | 'root', file: string, ...more: readonly string[]): Said {
+    return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...more);
+  }
+}

@@ -1,0 +1,173 @@
+/** A small fleet: a real broker, boxes that speak the real protocol on a fast clock, and a folder of ops with a release. */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Metadata, type Targets } from '@tufjs/models';
+import type { Test } from 'tap';
+import { stringify } from 'yaml';
+import { systemClock } from '../../agent/base/clock.ts';
+import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { FleetLink } from '../../scripts/programs/fleet/broker.ts';
+import { bytesOf, metaFile, snapshotOf, timestampOf } from '../../scripts/programs/fleet/release/metadata.ts';
+import { chooseBoxes } from '../../scripts/programs/fleet/rollout/choose.ts';
+import { Controller } from '../../scripts/programs/fleet/rollout/controller.ts';
+import { createRollout } from '../../scripts/programs/fleet/rollout/create.ts';
+import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
+import { type RolloutRow, Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
+import type { Fate, SimBoxOptions } from '../../scripts/programs/fleet/simulate/box.ts';
+import { TARGET, targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
+import { World } from '../../scripts/programs/fleet/simulate/world.ts';
+import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { type FastTime, fastClock } from './fast-clock.ts';
+import { scratch } from './paths.ts';
+import { type Program, start } from './program.ts';
+
+const FLEET = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
+const SPEED = 1200;
+export const SITE = 'site-1';
+export const WELL: Fate = { ends: 'confirmed', away: false, backAfterMs: null };
+/** Hours of a test are minutes, which are a tenth of a second. */
+export const QUICK = {
+  canary: { boxes: ['b-0', 'b-1'], hours: 0.02 },
+  waves: [{ share: 0.5, soakHours: 0.02 }, { share: 1 }],
+  notAfterDays: 2,
+};
+export const idOf = (i: number): string => `${SITE}/b-${i}`;
+
+export class RolloutFleet {
+  readonly dir: string;
+  readonly time: FastTime = { fromMs: Date.now(), startMs: Date.now(), speed: SPEED };
+  readonly clock = fastClock(this.time);
+  readonly keys = generateKeyPairSync('ed25519');
+  readonly broker: Mosquitto;
+  readonly said: string[] = [];
+  #world: World | undefined;
+  readonly #t: Test;
+  #stopping = false;
+
+  constructor(t: Test, extra: readonly string[] = []) {
+    this.#t = t;
+    this.dir = scratch(t);
+    this.broker = new Mosquitto({ dir: join(this.dir, 'broker'), extra });
+  }
+
+  /** The folder of ops, the release that is published, and boxes that have reported; their time goes on from here. */
+  async start(count: number, change: (i: number) => Partial<SimBoxOptions> = () => ({})): Promise<this> {
+    await this.broker.start();
+    this.ops('ops');
+    const publicKey = this.keys.publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+    const boxes = Array.from(
+      { length: count },
+      (_, i): SimBoxOptions => ({
+        ...{
+          site: SITE,
+          box: `b-${i}`,
+          board: 'rpi5',
+          seq: 42,
+          version: '1.4.2',
+          mode: 'active',
+          fate: WELL,
+        },
+        ...{ bytes: 17_000, jitterMs: 1000 * i },
+        ...change(i),
+      }),
+    );
+    const keys = [{ name: 'ops', publicKey, may: ['update' as const] }];
+    this.#world = new World({ url: this.broker.url, keys, startMs: this.clock.wallMs(), boxes });
+    await this.world.start();
+    void this.#goOn();
+    this.#t.teardown(async () => {
+      this.#stopping = true;
+      for (const box of this.world.boxes.values()) box.drop();
+      await this.broker.stop();
+    });
+    return this;
+  }
+
+  get world(): World {
+    if (this.#world === undefined) throw new Error('the fleet has not started');
+    return this.#world;
+  }
+
+  box(i: number) {
+    const box = this.world.boxes.get(idOf(i));
+    if (box === undefined) throw new Error(`there is no box ${i}`);
+    return box;
+  }
+
+  /** Path of a folder of ops with fleet.yaml; by default with the key that boxes believe. */
+  ops(name: string, key = this.keys.privateKey): string {
+    const dir = join(this.dir, name);
+    mkdirSync(dir, { recursive: true });
+    writeFileSync(join(dir, 'ops.key'), key.export({ type: 'pkcs8', format: 'pem' }));
+    writeOffer(join(this.dir, 'repository'), targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 }));
+    const mqtt = { url: this.broker.url };
+    writeFileSync(join(dir, 'fleet.yaml'), stringify({ mqtt, sign: 'ops.key', repository: '../repository' }));
+    return dir;
+  }
+
+  /** The program. */
+  fleet(...args: string[]): Program {
+    return start(this.#t, process.execPath, [FLEET, ...args]);
+  }
+
+  /** Store and controller of a folder on the fast clock; the store is closed with the test. */
+  async controller(name = 'ops'): Promise<{ store: FleetStore; controller: Controller; link: FleetLink }> {
+    const store = new FleetStore(join(this.dir, name));
+    const say = (line: string): void => void this.said.push(line);
+    const link = new FleetLink({
+      config: { url: this.broker.url, ack: 'broker' },
+      clock: systemClock,
+      warn: say,
+    });
+    this.#t.teardown(async () => {
+      await link.stop();
+      store.close();
+    });
+    const key = this.keys.privateKey;
+    const controller = new Controller({ store, link, clock: this.clock, key, lookMs: 60_000, say });
+    await controller.start(new AbortController().signal);
+    return { store, controller, link };
+  }
+
+  /** To all boxes that would take it. */
+  create(store: FleetStore, name: string, plan: object = QUICK): RolloutRow {
+    const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
+    const { takes: boxes } = chooseBoxes(targets, TARGET.version, store.boxes());
+    const what = `${TARGET.seq}-${TARGET.version}`;
+    const signing = { key: this.keys.privateKey, nowMs: this.clock.wallMs() };
+    return createRollout(
+      store,
+      { kind: 'release', name, what, plan: planOf(plan, 'Europe/Paris'), boxes },
+      signing,
+    );
+  }
+
+  /** Of each box in their order. */
+  states(store: FleetStore, name: string): string[] {
+    const boxes = new Rollouts(store).boxes(name);
+    return boxes.sort((a, b) => Number(a.box.slice(2)) - Number(b.box.slice(2))).map(({ state }) => state);
+  }
+
+  async #goOn(): Promise<void> {
+    while (!this.#stopping) {
+      await this.world.advance(this.clock.wallMs());
+      await sleep(5);
+    }
+  }
+}
+
+/** Metadata as it is published; who reads it here does not ask who has signed. */
+function writeOffer(dir: string, targets: Targets): void {
+  mkdirSync(join(dir, 'metadata'), { recursive: true });
+  const put = (name: string, bytes: Buffer): Buffer => {
+    writeFileSync(join(dir, 'metadata', name), bytes);
+    return bytes;
+  };
+  const nowMs = Date.now();
+  const offered = put('1.targets.json', bytesOf(new Metadata(targets)));
+  const snapshot = put('1.snapshot.json', bytesOf(snapshotOf(metaFile(offered, 1), 1, nowMs)));
+  put('timestamp.json', bytesOf(timestampOf(metaFile(snapshot, 1), 1, nowMs)));
+}

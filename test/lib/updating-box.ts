@@ -1,0 +1,288 @@
+/** A box under vigie-update as a test has it: the real program, a real server of releases, a systemctl that writes down what it is asked. */
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { releaseName } from '../../agent/contract/release.ts';
+import {
+  UPDATE_ORDER_TYPE,
+  type UpdateOrder,
+  type UpdateRecord,
+  type UpdaterStatus,
+} from '../../agent/contract/update.ts';
+import type { State } from '../../scripts/programs/updater/record.ts';
+import { makeSigner, type Signer, signed } from './commands.ts';
+import { scratch } from './paths.ts';
+import { type Program, start } from './program.ts';
+import { ReleaseRepository, sampleRelease, TestReleaseServer } from './release-server.ts';
+import { BOX, SITE } from './room.ts';
+
+export const UPDATER = fileURLToPath(new URL('../../scripts/programs/updater/main.js', import.meta.url));
+
+/** Units that run are files; `broken` makes the agent crash at each start. */
+const SYSTEMCTL = `#!/bin/sh
+dir=\${0%/*}
+echo "$*" >>"$dir/asked"
+last=
+for word in "$@"; do last=$word; done
+case " $* " in
+*' show '*)
+  active=inactive restarts=0
+  [ ! -e "$dir/up-$last" ] || active=active
+  [ ! -e "$dir/up-$last" ] || [ ! -e "$dir/broken" ] || { active=activating restarts=7; }
+  printf 'ActiveState=%s\\nNRestarts=%s\\nResult=exit-code\\nExecMainStatus=1\\n' "$active" "$restarts" ;;
+*' stop '*) for word in "$@"; do rm -f "$dir/up-$word"; done ;;
+*' start '*) for word in "$@"; do case $word in *.service) : >"$dir/up-$word" ;; esac; done ;;
+esac
+`;
+/** What is judged of a release where no agent runs. */
+const MAIN = 'process.exitCode = 0;\n';
+const FILES = 100;
+
+export interface BoxOptions {
+  /** Where lib and state lie; a folder of the test's own otherwise. */
+  readonly disk?: string;
+  /** Releases 1 to this one are published, each with a delta from the one before. */
+  readonly releases?: number;
+  readonly healthyS?: number;
+  readonly withinS?: number;
+  /** The agent does not run. */
+  readonly idle?: boolean;
+}
+
+export class UpdatingBox {
+  readonly dir: string;
+  readonly lib: string;
+  readonly state: string;
+  readonly agentState: string;
+  readonly signer: Signer = makeSigner('ops', ['update']);
+  readonly repository: ReleaseRepository;
+  readonly server: TestReleaseServer;
+  readonly #t: Test;
+  readonly #trees: string[];
+  /** What the agent says of itself. */
+  said = { mode: 'active', frames: true, journal: true, camera: 'ok', answers: true };
+  #counter = 0;
+
+  static async make(t: Test, options: BoxOptions = {}): Promise<UpdatingBox> {
+    const dir = scratch(t);
+    const repository = new ReleaseRepository(join(dir, 'repository'));
+    const trees: string[] = [];
+    for (let seq = 1; seq <= (options.releases ?? 2); seq += 1) {
+      const release = { seq, version: versionOf(seq) };
+      const tree = await sampleRelease(join(dir, 'trees'), { ...release, files: filesOf(seq) });
+      if (seq > 1) await repository.addRelease(tree, release, { [seq - 1]: String(trees.at(-1)) });
+      trees.push(tree);
+    }
+    repository.publish();
+    const server = await TestReleaseServer.start(repository.dir);
+    t.teardown(() => server.stop());
+    const box = new UpdatingBox(t, dir, { repository, server, trees }, options.disk ?? join(dir, 'disk'));
+    await box.#furnish(options);
+    return box;
+  }
+
+  private constructor(
+    t: Test,
+    dir: string,
+    {
+      repository,
+      server,
+      trees,
+    }: { repository: ReleaseRepository; server: TestReleaseServer; trees: string[] },
+    disk: string,
+  ) {
+    this.#t = t;
+    this.dir = dir;
+    this.repository = repository;
+    this.server = server;
+    this.#trees = trees;
+    this.lib = join(disk, 'lib');
+    this.state = join(disk, 'updater');
+    this.agentState = join(dir, 'agent');
+  }
+
+  async #furnish({ healthyS = 1, withinS = 8, idle = false }: BoxOptions): Promise<void> {
+    const { dir, lib, agentState, server } = this;
+    mkdirSync(join(lib, 'releases'), { recursive: true });
+    for (const folder of [agentState, this.state]) mkdirSync(folder, { recursive: true });
+    this.lay(1);
+    symlinkSync(`releases/${releaseName(1, versionOf(1))}`, join(lib, 'current'));
+    spawnSync('sync', ['-f', lib]);
+    mkdirSync(join(dir, 'bin'));
+    writeFileSync(join(dir, 'bin/systemctl'), SYSTEMCTL, { mode: 0o755 });
+    if (!idle) writeFileSync(join(dir, 'bin/up-vigie.service'), '');
+    writeFileSync(join(dir, 'bin/apt-get'), '#!/bin/sh\necho Inst libc6\n', { mode: 0o755 });
+    writeFileSync(join(dir, 'boot-id'), 'boot-1\n');
+    const { publicKey } = this.signer.config;
+    const key = `{ name: ops, may: [update], publicKey: "${publicKey}" }`;
+    this.configure(
+      `site: ${SITE}\nbox: ${BOX}\ncamera: { source: "test:pattern" }\ncommands: { keys: [${key}] }\n`,
+    );
+    writeFileSync(
+      join(dir, 'update.yaml'),
+      `url: "${server.url}"\nboard: pc\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n`,
+    );
+    await this.#answer();
+  }
+
+  configure(yaml: string): void {
+    writeFileSync(join(this.dir, 'vigie.yaml'), yaml);
+    chmodSync(join(this.dir, 'vigie.yaml'), 0o640);
+  }
+
+  #answer(): Promise<void> {
+    let [analysed, entries] = [0, 0];
+    const agent = createServer((_, response) => {
+      const { mode, frames, journal, camera, answers } = this.said;
+      if (frames) analysed += 1;
+      if (journal) entries += 1;
+      const report = {
+        mode,
+        frames: { analysed: frames ? analysed : 0 },
+        camera: { state: camera },
+        mqtt: null,
+      };
+      if (answers) response.end(JSON.stringify({ report, journal: { entries } }));
+      else response.destroy();
+    });
+    this.#t.teardown(() => agent.close());
+    return new Promise((resolve) => agent.listen(join(this.agentState, 'agent.sock'), resolve));
+  }
+
+  /** The folder of a release, whole and on this box. */
+  lay(seq: number): void {
+    cpSync(this.treeOf(seq), join(this.lib, 'releases', releaseName(seq, versionOf(seq))), {
+      recursive: true,
+    });
+  }
+
+  treeOf(seq: number): string {
+    return String(this.#trees[seq - 1]);
+  }
+
+  places(): string[] {
+    const { dir, lib, state, agentState } = this;
+    return [
+      ...['--lib', lib, '--state', state, '--agent-state', agentState, '--config', join(dir, 'vigie.yaml')],
+      ...['--settings', join(dir, 'update.yaml'), '--root', this.repository.rootFile],
+      ...[
+        '--first-release',
+        join(dir, 'first-release'),
+        '--run',
+        join(dir, 'run'),
+        '--boot-id',
+        join(dir, 'boot-id'),
+      ],
+      ...['--systemctl', join(dir, 'bin/systemctl'), '--apt-get', join(dir, 'bin/apt-get')],
+    ];
+  }
+
+  start(command: string, env: Readonly<Record<string, string>> = {}): Program {
+    const set = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    return start(this.#t, 'env', [...set, process.execPath, UPDATER, command, ...this.places()]);
+  }
+
+  /** To its end. */
+  async run(command: string, env: Readonly<Record<string, string>> = {}): Promise<Program> {
+    const program = this.start(command, env);
+    await program.ended;
+    return program;
+  }
+
+  /** As the agent lays it: replaced whole. Returns the order. */
+  order(change: Partial<UpdateOrder> = {}, signer = this.signer): UpdateOrder {
+    const order = this.orderOf(change);
+    this.layOrder(signed(signer, order, UPDATE_ORDER_TYPE));
+    return order;
+  }
+
+  orderOf(change: Partial<UpdateOrder> = {}, nowMs = Date.now()): UpdateOrder {
+    this.#counter += 1;
+    const seq = change.seq ?? 2;
+    return {
+      rollout: `spring-${seq}`,
+      site: SITE,
+      box: BOX,
+      action: 'install',
+      counter: this.#counter,
+      notBefore: new Date(nowMs - 60_000).toISOString(),
+      notAfter: new Date(nowMs + 3_600_000).toISOString(),
+      window: null,
+      seq,
+      version: versionOf(seq),
+      ...change,
+    };
+  }
+
+  layOrder(bytes: Uint8Array): void {
+    const file = join(this.agentState, 'update-desired.dsse.json');
+    writeFileSync(`${file}.new`, bytes);
+    renameSync(`${file}.new`, file);
+  }
+
+  /** The next start is another boot; what was up is up again. */
+  reboot(): void {
+    this.#boots += 1;
+    writeFileSync(join(this.dir, 'boot-id'), `boot-${this.#boots}\n`);
+  }
+  #boots = 1;
+
+  get current(): string {
+    return readlinkSync(join(this.lib, 'current')).replace('releases/', '');
+  }
+
+  get record(): State {
+    return JSON.parse(readFileSync(join(this.state, 'state.json'), 'utf8')) as State;
+  }
+
+  get status(): UpdaterStatus {
+    return JSON.parse(readFileSync(join(this.state, 'status.json'), 'utf8')) as UpdaterStatus;
+  }
+
+  get history(): UpdateRecord[] {
+    const file = join(this.state, 'history.jsonl');
+    if (!existsSync(file)) return [];
+    return readFileSync(file, 'utf8')
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as UpdateRecord);
+  }
+
+  /** What systemctl was asked since the last call, without questions. */
+  asked(): string[] {
+    const file = join(this.dir, 'bin/asked');
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
+    writeFileSync(file, '');
+    return lines.filter((line) => !line.startsWith('show')).map((line) => line.replace('--quiet ', ''));
+  }
+
+  /** The agent crashes whenever it is started. */
+  breakAgent(): void {
+    writeFileSync(join(this.dir, 'bin/broken'), '');
+  }
+}
+
+export const versionOf = (seq: number): string => `0.${seq}.0`;
+
+/** A dozen of a hundred change from release to release. */
+function filesOf(seq: number): Record<string, string> {
+  const files: Record<string, string> = { 'dist/agent/cli/main.js': MAIN };
+  for (let i = 0; i < FILES; i += 1) {
+    const content = i % 8 === 0 ? `release ${seq} ` : 'always the same ';
+    files[`dist/part-${i % 10}/file-${i}.js`] = content.repeat(200 + i);
+  }
+  return files;
+}

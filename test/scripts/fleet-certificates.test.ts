@@ -1,0 +1,198 @@
+/** `fleet cert`: what the enrolment has given beside what boxes say, and a box that is shut out at a real broker. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import mqtt, { type MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { Enrolment } from '../../scripts/programs/room/enrol/enrolment.ts';
+import { csrOf, newKey, TestRoom } from '../lib/enrolment.ts';
+import { messagesOf } from '../lib/fleet-reports.ts';
+import { openedOutbox } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { type Program, start } from '../lib/program.ts';
+import { BOX, deliver, SITE, until } from '../lib/room.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
+const DAY_MS = 86_400_000;
+
+interface Ops {
+  readonly room: TestRoom;
+  readonly broker: Mosquitto;
+  readonly dir: string;
+  fleet(...args: string[]): Promise<{ code: number | null; out: string; err: string }>;
+  /** Of a box, by the enrolment. */
+  given(name: string, days: number): { cert: string; key: string };
+  client(name: string, clientId: string): Promise<MqttClient>;
+}
+
+async function ops(t: Test, extra = true): Promise<Ops> {
+  const room = new TestRoom(t);
+  new Enrolment(room.dir).writeCrl(Date.now());
+  room.server('broker');
+  const file = (name: string): string => join(room.dir, name);
+  const tls = { cert: file('broker.crt'), key: file('broker.key'), ca: file('ca.crt') };
+  const lines = extra ? [`crlfile ${file('revoked.pem')}`] : [];
+  const broker = new Mosquitto({ dir: scratch(t), tls, extra: lines });
+  t.teardown(() => broker.stop());
+  await broker.start();
+  const given = (name: string, days: number): { cert: string; key: string } => {
+    const key = newKey(file(`${name}.key`));
+    const profile = { use: 'client', commonName: name, days } as const;
+    const issued = room.authority.issue(csrOf(key, name), profile, Date.now());
+    const asking = { box: name, key: issued.serial.padEnd(64, '0'), nowMs: Date.now(), issue: () => issued };
+    if (!['fleet', 'room'].includes(name)) room.store.byToken(room.token(name), asking);
+    writeFileSync(file(`${name}.crt`), issued.pem);
+    return { cert: file(`${name}.crt`), key };
+  };
+  const own = given('fleet', 30);
+  const dir = join(scratch(t), 'fleet');
+  mkdirSync(dir);
+  const yaml = {
+    mqtt: { url: broker.url, ca: tls.ca, ...own },
+    sign: newKey(join(room.dir, 'sign.key')),
+    enrolment: room.dir,
+  };
+  writeFileSync(join(dir, 'fleet.yaml'), JSON.stringify(yaml));
+  return {
+    ...{ room, broker, dir, given },
+    fleet: async (...args) => {
+      const program: Program = start(t, process.execPath, [PROGRAM, 'cert', ...args, '--dir', dir]);
+      const code = await program.ended;
+      return { code, out: program.out, err: program.err };
+    },
+    client: async (name, clientId) => {
+      const [cert, key] = [`${name}.crt`, `${name}.key`].map((one) => readFileSync(file(one)));
+      const client = await mqtt.connectAsync(broker.url, {
+        ...{ protocolVersion: 5, ca: room.ca, clientId, reconnectPeriod: 300 },
+        ...(cert && { cert }),
+        ...(key && { key }),
+      });
+      client.on('error', () => undefined);
+      t.teardown(() => client.endAsync(true));
+      return client;
+    },
+  };
+}
+
+t.test('the list: ends of the enrolment and of the boxes, side by side', async (t) => {
+  const { room, broker, dir, fleet, given, client } = await ops(t);
+  for (const [name, days] of [
+    [BOX, 20],
+    ['box-late', 1],
+    ['box-fresh', 365],
+    ['box-gone', 30],
+  ] as const) {
+    given(name, days);
+  }
+  room.store.revoke('box-gone', Date.now());
+  for (const [name, n] of [
+    [BOX, 5],
+    ['by-hand', 40],
+  ] as const) {
+    if (name === 'by-hand') {
+      given(name, 30);
+      // As one that was signed elsewhere.
+      new FleetStore(dir).close();
+    }
+    const box = await client(name, `${SITE}.${name}.test`);
+    for (const [topic, body] of messagesOf({ site: SITE, box: name, n }, Date.now())) {
+      await box.publishAsync(topic, body, { qos: 1, retain: true });
+    }
+  }
+  const listed = await fleet('list');
+  t.equal(listed.code, 0, listed.err);
+  const lines = listed.out.split('\n').map((line) => line.split(/ {2,}/));
+  const day = (days: number): string => new Date(Date.now() + days * DAY_MS).toISOString().slice(0, 10);
+  t.same(lines.slice(0, 6), [
+    ['BOX', 'SITE', 'ENDS', 'THE BOX SAYS'],
+    ['box-late', '-', day(1), '-', 'ENDS WITHIN 1 DAY; has not reported'],
+    [BOX, SITE, day(20), day(5), 'ENDS WITHIN 7 DAYS; the box uses another'],
+    ['by-hand', SITE, day(30), day(40), 'ENDS WITHIN 30 DAYS; the box uses another'],
+    ['box-fresh', '-', day(365), '-', 'has not reported'],
+    ['box-gone', '-', '-', '-', 'revoked'],
+  ]);
+  const soon = await fleet('list', '--ends', '10', '--json');
+  const json = soon.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { box: string; says: string });
+  t.same(
+    json.map(({ box }) => box),
+    ['box-late', BOX],
+  );
+  t.match(json[1]?.says, /^\d{4}-\d\d-\d\dT/);
+  await broker.stop();
+  t.match(await fleet('list'), { code: 0, out: /box-late/, err: /this is what was known before/ });
+});
+
+t.test('a stolen box: out at once, and it does not come back', async (t) => {
+  const { room, broker, dir, fleet, given, client } = await ops(t);
+  const { cert, key } = given(BOX, 365);
+  room.token(BOX);
+  const config = { url: broker.url, ca: join(room.dir, 'ca.crt'), cert, key, ack: 'broker' } as const;
+  const { delivery } = deliver(t, config, openedOutbox(t, join(scratch(t), 'outbox.db')), {
+    timing: { reconnect: { firstMs: 100, maxMs: 500 }, conflict: { firstMs: 300, maxMs: 600 } },
+  });
+  await until(t, 'online', () => delivery.state.phase === 'online');
+  const other = given('box-2', 365);
+  const second = await client('box-2', `${SITE}.box-2`);
+  const topics = topicsOf(SITE, BOX);
+  const ordering = await client('fleet', 'fleet-test');
+  for (const topic of [topics.updateDesired, topics.configDesired]) {
+    await ordering.publishAsync(topic, '{"an":"order"}', { qos: 1, retain: true });
+  }
+  const kept = new Map<string, string>();
+  ordering.on('message', (topic, payload) => kept.set(topic, payload.toString()));
+  await ordering.subscribeAsync('vigie/#', { qos: 1 });
+  const store = new FleetStore(dir);
+  store.addBox(SITE, BOX, Date.now());
+  store.close();
+
+  t.match(await fleet('revoke', 'box-9', '--yes'), { code: 2, err: /^fleet: box-9: neither .* knows/ });
+  t.match(await fleet('revoke', BOX), { code: 1, err: /Nobody is at a terminal/ });
+  t.equal(delivery.state.phase, 'online', 'until somebody says yes');
+  t.match(await fleet('revoke', BOX, '--yes'), { code: 2, err: /the broker does not know it yet/ });
+  t.equal(delivery.state.phase, 'online', 'what stands is not ended by a list');
+  const revoked = await fleet('revoke', BOX, '--yes', '--broker-pid', String(broker.pid), '--watch', '4');
+  t.match(revoked, { code: 0, out: /is out; nothing was heard of it for 4 s\n$/, err: /^$/ }, revoked.err);
+  t.equal(delivery.state.phase === 'online', false);
+  await until(t, 'told why', () => delivery.state.fault?.code === 'certificate');
+  t.equal(delivery.connections, 1, 'it was connected once, and never again');
+  t.equal(kept.get(topics.updateDesired), '', 'no order lies there for it');
+  t.equal(kept.get(topics.configDesired), '');
+  t.match(kept.get(topics.status), /"offline"/);
+  t.equal(room.store.tokens().length, 1, 'its tokens are gone, the other box’s is there');
+  t.ok(second.connected && existsSync(other.cert), 'the other box is as it was');
+  const after = new FleetStore(dir);
+  t.type(after.named(BOX)[0]?.revoked, 'number');
+  t.match(after.audit(1)[0]?.what, /certificates revoked/);
+  after.close();
+  t.match((await fleet('list')).out, new RegExp(`${BOX} .*revoked`));
+});
+
+t.test('a broker that does not use the list, and a thief under another identifier, are told', async (t) => {
+  const { room, broker, fleet, given, client } = await ops(t, false);
+  given(BOX, 365);
+  const box = await client(BOX, `${SITE}.${BOX}`);
+  const { health } = topicsOf(SITE, BOX);
+  const says = setInterval(() => void (box.connected && box.publish(health, '{}', { qos: 0 })), 600);
+  t.teardown(() => clearInterval(says));
+  const still = await fleet('revoke', BOX, '--yes', '--reload', 'test -s "$VIGIE_CRL"', '--watch', '3');
+  t.match(still, { code: 1, err: /canebiere-017: is still heard at the broker .*revoked\.pem/ }, still.out);
+  t.match(await fleet('revoke', BOX, '--yes', '--reload', 'false'), { code: 1, err: /--reload: / });
+  t.match(await fleet('revoke', BOX, '--yes', '--broker-pid', '999999999'), {
+    code: 2,
+    err: /--broker-pid 999999999: /,
+  });
+  await box.endAsync(true);
+  const thief = await client(BOX, 'somebody-else');
+  const speaks = setInterval(() => void (thief.connected && thief.publish(health, '{}', { qos: 0 })), 600);
+  t.teardown(() => clearInterval(speaks));
+  const hidden = await fleet('revoke', BOX, '--yes', '--broker-pid', String(broker.pid), '--watch', '1');
+  t.match(hidden, { code: 1, err: /another client identifier/ });
+  t.equal(spawnSync('openssl', ['crl', '-in', join(room.dir, 'revoked.pem'), '-noout']).status, 0);
+});

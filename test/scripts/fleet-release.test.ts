@@ -1,0 +1,500 @@
+/** Releases from the making to the box: holders with real keys, a real nginx, and the client of the box. */
+import { execFileSync } from 'node:child_process';
+import { createHash, createPrivateKey } from 'node:crypto';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import { deltaTarget, fullTarget, manifestPatchTarget, releaseName } from '../../agent/contract/release.ts';
+import { type MakeOptions, makeRelease } from '../../scripts/programs/fleet/release/make.ts';
+import { signersOf, signWith } from '../../scripts/programs/fleet/release/metadata.ts';
+import { publishReleases, refresh } from '../../scripts/programs/fleet/release/publish.ts';
+import {
+  addSignature,
+  readSigningFile,
+  signingFileOf,
+  writeSigningFile,
+} from '../../scripts/programs/fleet/release/signing-file.ts';
+import { checkState } from '../../scripts/programs/fleet/release/state-check.ts';
+import { targetsWithout } from '../../scripts/programs/fleet/release/withdraw.ts';
+import { download } from '../../scripts/programs/updater/download.ts';
+import { patchManifest } from '../../scripts/programs/updater/manifest-patch.ts';
+import { stage } from '../../scripts/programs/updater/stage.ts';
+import type { ReleaseTrust } from '../../scripts/programs/updater/trust.ts';
+import { FLEET, Fleet, keyPair } from '../lib/fleet-holders.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
+import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';
+import { served, status } from '../lib/release-site.ts';
+
+const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
+const OTHER = ARCH === 'amd64' ? 'arm64' : 'amd64';
+const SIGNAL = new AbortController().signal;
+const DAY_MS = 86_400_000;
+const FILES = { 'dist/main.js': 'one\n', 'bin/tool': '#!/bin/sh\n', 'models/m.onnx': 'x'.repeat(50_000) };
+const isFull = process.env['VIGIE_TEST_FULL'] === '1';
+
+/** Made in the fleet's folder, of files; the trial is for another test. */
+async function make(
+  f: Fleet,
+  release: SampleRelease,
+  over: Partial<MakeOptions> = {},
+  said: string[] = [],
+): Promise<string> {
+  const dir = mkdtempSync(join(f.dir, 'tree-'));
+  const tree = await sampleRelease(dir, { files: FILES, ...release });
+  const options: MakeOptions = {
+    arches: [release.arch ?? ARCH],
+    boards: [],
+    seq: undefined,
+    seqMin: undefined,
+    deltas: 5,
+    keep: 5,
+    out: join(dir, 'out'),
+    allowDirty: false,
+    trees: new Map([[release.arch ?? ARCH, tree]]),
+    clip: STREET_CLIP,
+    nowMs: Date.now(),
+    ...over,
+  };
+  const say = (line: string): void => void said.push(line);
+  return await makeRelease(f.repository, options, { say, warn: say, checkState: () => Promise.resolve() });
+}
+
+const online = (f: Fleet) => [createPrivateKey(readFileSync(f.onlineKey))];
+
+/** As two holders do it, without their terminals. */
+async function signedAndPublished(f: Fleet, file: string, nowMs = Date.now()): Promise<void> {
+  const content = readSigningFile(file);
+  for (const holder of ['ben', 'carl'])
+    addSignature(content, createPrivateKey(readFileSync(f.key(holder, 'targets'))));
+  writeSigningFile(file, content);
+  await publishReleases(f.repository, file, { online: online(f), nowMs });
+}
+
+const sees = async (box: ReleaseTrust, seq: number, version: string): Promise<boolean> => {
+  await box.refresh(SIGNAL);
+  return (await box.release(seq, version, ARCH)) !== undefined;
+};
+
+void t.test('from two machines to a box, by nginx as the guide has it', async (t) => {
+  const f = new Fleet(scratch(t));
+  const [init, , , published] = f.begin();
+  t.match(init, { code: 0 });
+  t.match(init?.out, /root: 2 of anna, ben, carl/);
+  t.match(published, { code: 0 });
+
+  const first = await make(f, { seq: 41, version: '0.1.0' });
+  const one = f.sign('release', first, 'anna');
+  t.match(one.out, /\+ release 41, version 0\.1\.0, .*; no way back below 1;/, 'what is signed is said');
+  t.match(one.out, /signed by anna; more must sign/);
+  t.match(f.publish('release', first), {
+    code: 1,
+    err: /not enough have signed: 1 of 2 signatures \(anna\)/,
+  });
+  t.match(f.sign('release', first, 'anna'), { code: 1, err: /anna has signed this already/ });
+  t.match(f.sign('release', first, 'ben', f.key('ben', 'root')), { code: 1, err: /may not sign targets/ });
+  t.match(f.sign('release', first, 'ben').out, /complete: fleet release publish/);
+  t.match(f.publish('release', first), { code: 0, out: /the newest release is 41/ });
+
+  const { box, pem, url, revoke } = await served(t, f);
+  const old = box('old');
+  t.ok(await sees(old, 41, '0.1.0'), 'a box finds the release');
+  const metadata = `${url}metadata/timestamp.json`;
+  t.equal(await status(metadata, pem('box-1')), 200);
+  t.equal(await status(metadata, { ca: pem('box-1').ca }), 400, 'without a certificate: refused');
+  t.equal(await status(metadata, pem('box-2')), 200);
+  await revoke('box-2');
+  t.equal(await status(metadata, pem('box-2')), 400, 'with a revoked one: refused');
+  t.equal(await status(metadata, pem('box-1')), 200);
+  for (const path of ['', 'metadata', 'metadata/', 'targets/', 'targets/../metadata/', 'targets/x.zst.new'])
+    t.equal(await status(`${url}${path}`, pem('box-1')), 404, `no listing: ${path}`);
+  t.equal(await status(metadata, pem('box-1'), 'POST'), 403);
+
+  const said: string[] = [];
+  const next = await make(
+    f,
+    { seq: 42, version: '0.2.0', files: { ...FILES, 'dist/main.js': 'two\n' } },
+    {},
+    said,
+  );
+  t.match(
+    said.join('\n'),
+    /from 41: \d+ B, 2 paths written, 0 removed; manifest \d+ B\n {2}VERSION\n {2}dist\/main\.js/,
+  );
+  const stranger = new Fleet(scratch(t));
+  stranger.begin();
+  t.match(stranger.sign('release', next, 'anna'), {
+    code: 1,
+    err: /of another fleet: its root 1 is not yours/,
+  });
+  await signedAndPublished(f, next);
+  t.ok(await sees(old, 42, '0.2.0'), 'a box that knew the one before, too');
+  t.match(
+    f.sign('release', first, 'carl'),
+    { code: 0 },
+    'without the repository it cannot be told that it is stale',
+  );
+  t.match(f.publish('release', first), {
+    code: 1,
+    err: /is stale: made when targets 0 were published, and now they are 1|now they are 2/,
+  });
+
+  const lib = join(f.dir, 'lib');
+  mkdirSync(join(lib, 'releases'), { recursive: true });
+  const release = await old.release(41, '0.1.0', ARCH);
+  const newer = await old.release(42, '0.2.0', ARCH);
+  if (release === undefined || newer === undefined) throw new Error('not offered');
+  const tls = pem('box-1');
+  const fetched = async (path: string, from: typeof release): Promise<string> => {
+    const file = join(f.dir, 'downloads', path);
+    const ref = path === from.manifest.path ? from.manifest : await from.archive(path);
+    await download(ref, file, { url, tls, rateKiBps: 0, signal: SIGNAL });
+    return file;
+  };
+  const full = fullTarget(41, '0.1.0', ARCH);
+  const was = await stage({
+    lib,
+    current: undefined,
+    custom: release.custom,
+    manifest: await fetched(release.manifest.path, release),
+    delta: undefined,
+    full: () => fetched(full, release),
+    signal: SIGNAL,
+  });
+  const patch = await fetched(manifestPatchTarget(41, 42, '0.2.0', ARCH), newer);
+  const manifest = join(f.dir, 'downloads', newer.manifest.path);
+  const from = join(was.dir, 'MANIFEST');
+  await patchManifest({ patch, from, manifest: newer.manifest, file: manifest }, SIGNAL);
+  const is = await stage({
+    lib,
+    current: was.dir,
+    custom: newer.custom,
+    manifest,
+    delta: await fetched(deltaTarget(41, 42, '0.2.0', ARCH), newer),
+    full: () => Promise.reject(new Error('whole')),
+    signal: SIGNAL,
+  });
+  t.match(is, { by: 'delta', dir: join(lib, 'releases', releaseName(42, '0.2.0')) });
+  t.equal(readFileSync(join(is.dir, 'dist/main.js'), 'utf8'), 'two\n', 'the difference makes the release');
+});
+
+void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
+  const f = new Fleet(scratch(t));
+  f.begin();
+  await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
+  await signedAndPublished(f, await make(f, { seq: 42, version: '0.2.0' }));
+  const { box } = await served(t, f);
+  const one = box('one');
+  t.ok(await sees(one, 42, '0.2.0'));
+
+  await t.rejects(make(f, { seq: 42, version: '0.2.1' }), /release 42 was published before/);
+  await t.rejects(make(f, { seq: 40, version: '0.2.1' }), /release 40 is older than the newest, 42/);
+  await t.rejects(
+    make(f, { seq: 43, version: '0.3.0', stateWrites: 2, stateReads: [1, 2] }),
+    /there is no way back; say so with --seq-min 43/,
+  );
+  const other = await make(f, { seq: 43, version: '0.3.0', arch: OTHER });
+  await t.rejects(
+    signedAndPublished(f, other),
+    new RegExp(`release 43 lacks ${ARCH}, which the release before has`),
+  );
+  const damaged = await make(f, { seq: 43, version: '0.3.0' });
+  writeFileSync(join(damaged, '../targets', fullTarget(43, '0.3.0', ARCH)), 'another');
+  await t.rejects(signedAndPublished(f, damaged), /is not what was signed/);
+  const stale = await make(f, { seq: 43, version: '0.3.0' });
+  await signedAndPublished(f, await make(f, { seq: 44, version: '0.4.0' }));
+  t.match(f.signQuickly('release', stale, 'anna').code, 0);
+  await t.rejects(
+    signedAndPublished(f, stale),
+    /is stale: made when targets 2 were published, and now they are 3/,
+  );
+  t.ok(await sees(one, 44, '0.4.0'), 'what was refused has changed nothing');
+
+  const file = join(f.dir, 'withdraw.json');
+  t.match(
+    f.inRepository('release', 'withdraw', '44', '--out', file).out,
+    /- release 44, version 0\.4\.0, \w+ is offered no more/,
+  );
+  await signedAndPublished(f, file);
+  t.notOk(await sees(one, 44, '0.4.0'), 'a withdrawn release is found no more');
+  t.ok(await sees(one, 42, '0.2.0'));
+  await t.rejects(make(f, { seq: 44, version: '0.4.1' }), /a number is never given twice/);
+  t.equal(f.repository.clean(Date.now()), 0, 'a box may still be fetching it');
+  const laterMs = Date.now() + 3 * DAY_MS;
+  t.ok((await refresh(f.repository, { online: online(f), nowMs: laterMs })) > 0);
+  const left = readdirSync(join(f.repository.dir, 'targets')).filter((name) => name.includes('44-0.4.0'));
+  t.strictSame(left, [], 'after two days its files go');
+
+  await refresh(f.repository, { online: online(f), nowMs: Date.now() - 2 * DAY_MS });
+  await t.rejects(
+    sees(box('two'), 42, '0.2.0'),
+    { kind: 'denied', message: /has expired/ },
+    'a day without the room: nothing is taken',
+  );
+  t.match(
+    f.inRepository('release', 'list').err,
+    /timestamp ended on .*: boxes take nothing more; run `fleet release refresh`/,
+  );
+  const made = f.inRepository('release', 'refresh', '--online-key', f.onlineKey);
+  t.match(made, { code: 0, out: /timestamp good until/ });
+  t.ok(await sees(one, 42, '0.2.0'));
+  const renewal = join(f.dir, 'renew.json');
+  writeSigningFile(
+    renewal,
+    signingFileOf(f.repository, targetsWithout(f.repository, [], Date.now() - 70 * DAY_MS)),
+  );
+  await signedAndPublished(f, renewal);
+  t.match(f.inRepository('release', 'list').err, /targets ends in 19 days .*; run `fleet release renew`/);
+});
+
+void t.test('keys come and go', async (t) => {
+  const f = new Fleet(scratch(t));
+  f.begin();
+  await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
+  const { box } = await served(t, f);
+  const away = box('away');
+  t.ok(await sees(away, 41, '0.1.0'));
+  mkdirSync(join(f.dir, 'dora'));
+  for (const role of ['root', 'targets']) keyPair(f.key('dora', role));
+  f.trust('dora');
+
+  const second = join(f.dir, 'room/root2.json');
+  const rotated = f.inRepository(
+    'root',
+    'rotate',
+    '--root-key',
+    `dora=${f.key('dora', 'root')}.pub`,
+    '--drop-root',
+    'carl',
+    '--out',
+    second,
+  );
+  t.match(rotated.out, /\+ dora, fingerprint .*\n.*- carl, fingerprint /);
+  t.equal(f.signQuickly('root', second, 'anna').code, 0);
+  t.equal(f.signQuickly('root', second, 'dora').code, 0);
+  t.match(
+    f.publish('root', second),
+    { code: 1, err: /not enough have signed: 1 of 2 signatures \(anna\); 1 more of ben, carl/ },
+    'old holders must agree too',
+  );
+  t.equal(f.signQuickly('root', second, 'ben').code, 0);
+  t.match(f.publish('root', second), { code: 0, out: /published: root 2/ });
+  f.trust('anna', 'ben', 'dora');
+
+  const third = join(f.dir, 'room/root3.json');
+  f.inRepository(
+    'root',
+    'rotate',
+    '--targets-key',
+    `dora=${f.key('dora', 'targets')}.pub`,
+    '--drop-targets',
+    'carl',
+    '--out',
+    third,
+  );
+  for (const holder of ['ben', 'dora']) t.equal(f.signQuickly('root', third, holder).code, 0);
+  t.match(f.publish('root', third), {
+    code: 1,
+    err: /published releases would not be believed .*first `fleet release renew`/,
+  });
+  const renewal = join(f.dir, 'renew.json');
+  f.inRepository('release', 'renew', '--out', renewal);
+  for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('release', renewal, holder).code, 0);
+  t.equal(f.publish('release', renewal).code, 0);
+  t.match(f.publish('root', third), { code: 0, out: /published: root 3/ });
+  t.match(f.signQuickly('root', second, 'anna'), {
+    code: 1,
+    err: /is stale: made with root 1, and root 2 is the fleet's/,
+  });
+  const next = await make(f, { seq: 42, version: '0.2.0' });
+  f.trust('anna', 'dora');
+  t.match(
+    f.signQuickly('release', next, 'carl', f.key('carl', 'targets')),
+    { code: 1, err: /may not sign targets/ },
+    'a key that went signs nothing',
+  );
+  for (const holder of ['anna', 'dora']) t.equal(f.signQuickly('release', next, holder).code, 0);
+  t.equal(f.publish('release', next).code, 0);
+
+  // The room's own key was copied by somebody: a new one, and meanwhile nobody is turned away.
+  const former = f.onlineKey;
+  const fresh = keyPair(join(f.dir, 'room/online-2.key'));
+  const fourth = join(f.dir, 'room/root4.json');
+  f.inRepository('root', 'rotate', '--online-key', `${fresh}.pub`, '--out', fourth);
+  for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, holder).code, 0);
+  t.match(f.publish('root', fourth), { code: 2, err: /--online-key: is not the snapshot key of root 4/ });
+  const done = f.inRepository(
+    'root',
+    'publish',
+    fourth,
+    '--online-key',
+    fresh,
+    '--former-online-key',
+    former,
+  );
+  t.match(done, { code: 0, out: /published: root 4/ }, done.err);
+  const [roots, timestamp] = [f.repository.roots(), f.repository.timestamp()];
+  for (const root of roots.slice(2))
+    t.equal(
+      timestamp && signersOf(timestamp, root.signed, 'timestamp').length,
+      1,
+      `root ${root.signed.version} believes it`,
+    );
+  if (timestamp === undefined) throw new Error('no timestamp');
+  t.ok(await sees(away, 42, '0.2.0'), 'a box that was away follows three roots');
+  // Two keys of targets at once: the new holders sign what is on offer, of which they are shown everything.
+  const fifth = join(f.dir, 'room/root5.json');
+  const fresh2 = ['anna', 'ben'].map(
+    (holder) => `${holder}=${keyPair(join(f.dir, holder, 'targets-2.key'))}.pub`,
+  );
+  f.inRepository('root', 'rotate', '--targets-key', ...fresh2, '--out', fifth);
+  for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('root', fifth, holder).code, 0);
+  const now = ['--online-key', fresh];
+  t.match(f.inRepository('root', 'publish', fifth, ...now), {
+    code: 1,
+    err: /would not be believed any more/,
+  });
+  const later = f.inRepository('root', 'publish', fifth, '--releases-later', ...now);
+  t.match(later, { code: 0, err: /targets is not signed by the keys of the newest root/ });
+  await t.rejects(sees(away, 42, '0.2.0'), { kind: 'denied', message: /not signed by as many/ });
+  const shown = f.inRepository('release', 'renew', '--out', renewal).out;
+  t.match(
+    shown,
+    /after none that .*\n {2}\+ release 42, /,
+    'nothing passes for published that old keys signed',
+  );
+  f.trust('anna', 'ben');
+  for (const holder of ['anna', 'ben'])
+    t.equal(f.signQuickly('release', renewal, holder, join(f.dir, holder, 'targets-2.key')).code, 0);
+  t.equal(f.inRepository('release', 'publish', renewal, ...now).code, 0);
+  t.ok(await sees(away, 42, '0.2.0'));
+
+  const forged = f.repository.timestamp();
+  if (forged === undefined) throw new Error('no timestamp');
+  Object.assign(forged.signed, { version: 99 });
+  for (const id of Object.keys(forged.signatures)) delete forged.signatures[id];
+  signWith(
+    forged,
+    createPrivateKey(readFileSync(former)),
+    roots[0]?.signed.roles['timestamp']?.keyIDs[0] ?? '',
+  );
+  f.repository.putTimestamp(forged);
+  await t.rejects(
+    sees(away, 42, '0.2.0'),
+    { kind: 'denied', message: /not signed by as many/ },
+    'the stolen key says nothing any more',
+  );
+});
+
+void t.test('who reads while something is published has the old or the new', async (t) => {
+  const f = new Fleet(scratch(t));
+  f.begin();
+  await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
+  const { box } = await served(t, f);
+  let isDone = false;
+  let reads = 0;
+  const seen = new Set<number>();
+  const readers = [1, 2, 3].map(async (n) => {
+    const reader = box(`reader-${n}`);
+    while (!isDone) {
+      seen.add((await reader.refresh(SIGNAL)).targets);
+      reads += 1;
+    }
+  });
+  const file = join(f.dir, 'renew.json');
+  for (let i = 0; i < 5; i += 1) {
+    writeSigningFile(file, signingFileOf(f.repository, targetsWithout(f.repository, [], Date.now())));
+    for (const holder of ['ben', 'carl']) t.equal(f.signQuickly('release', file, holder).code, 0);
+    // A process of its own, so that readers come in between.
+    const args = ['publish', file, '--online-key', f.onlineKey, '--repository', f.repository.dir];
+    const publishing = start(t, process.execPath, [FLEET, 'release', ...args]);
+    t.equal(await publishing.ended, 0, publishing.err);
+  }
+  isDone = true;
+  await t.resolves(Promise.all(readers), `none of ${reads} readings failed`);
+  t.ok(seen.size > 2, `${seen.size} states were seen`);
+});
+
+const hashes = (dir: string): string[] =>
+  readdirSync(dir)
+    .sort()
+    .map(
+      (name) =>
+        `${name} ${createHash('sha256')
+          .update(readFileSync(join(dir, name)))
+          .digest('hex')}`,
+    );
+
+void t.test('the same tree makes the same bytes', async (t) => {
+  const f = new Fleet(scratch(t));
+  f.begin();
+  await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
+  const made: string[][] = [];
+  for (const turn of [1, 2]) {
+    const dir = scratch(t);
+    let tree = join(dir, 'tree');
+    if (isFull)
+      execFileSync(join(ROOT, 'scripts/package'), ['--release-tree', tree, '--arch', ARCH, '--seq', '42'], {
+        stdio: 'ignore',
+      });
+    else
+      tree = await sampleRelease(dir, { seq: 42, version: '0.2.0', files: { ...FILES, 'dist/a/b.js': 'x' } });
+    utimesSync(join(tree, 'VERSION'), turn, turn);
+    const copy = join(dir, 'copy');
+    // Another order of names on the disk.
+    cpSync(tree, copy, { recursive: true, verbatimSymlinks: true });
+    await make(f, { seq: 42, version: '0.2.0' }, { trees: new Map([[ARCH, copy]]), out: join(dir, 'out') });
+    made.push(hashes(join(dir, 'out/targets')));
+  }
+  t.equal(made[0]?.length, 4, 'manifest, whole, and the differences of both');
+  t.strictSame(made[0], made[1]);
+});
+
+/** A release that is the program of this checkout, and does something to the state at its start or end. */
+function tree(t: Test, atStart: string, atEnd = ''): string {
+  const dir = scratch(t);
+  mkdirSync(join(dir, 'dist/agent/cli'), { recursive: true });
+  writeFileSync(join(dir, 'package.json'), '{"type":"module"}');
+  const program = [
+    `import Database from ${JSON.stringify(join(ROOT, 'node_modules/better-sqlite3/lib/index.js'))};`,
+    `const state = process.argv[process.argv.indexOf('--state') + 1];`,
+    `import { existsSync } from 'node:fs';`,
+    `if (process.argv[2] === 'run') { ${atStart}; process.on('exit', () => { ${atEnd} }); }`,
+    `await import(${JSON.stringify(join(ROOT, 'dist/agent/cli/main.js'))});`,
+  ];
+  writeFileSync(join(dir, 'dist/agent/cli/main.js'), program.join('\n'));
+  return dir;
+}
+
+void t.test('a release that spoils the state is not offered for signing', async (t) => {
+  const said: string[] = [];
+  const common = { wayBack: true, clip: STREET_CLIP, say: (line: string) => void said.push(line) };
+  const good = tree(t, '');
+  const forgets = tree(
+    t,
+    `if (existsSync(state + '/outbox.db')) new Database(state + '/outbox.db').exec('DELETE FROM alert')`,
+  );
+  const outgrows = tree(t, '', `new Database(state + '/archive.db').pragma('user_version = 99')`);
+  const refused = async (next: string, before: string | undefined, why: RegExp): Promise<void> => {
+    const error = await checkState({ ...common, next, before }).then(
+      () => undefined,
+      (e: unknown) => e,
+    );
+    t.ok(error instanceof AgentError && error.kind === 'denied', String(error));
+    t.match(String(error), why);
+  };
+  await Promise.all([
+    refused(forgets, undefined, /after the new release, once more: .* lost: row of the outbox/),
+    ...(isFull ? [refused(outgrows, good, /the release before/)] : []),
+  ]);
+  if (isFull) await t.resolves(checkState({ ...common, next: good, before: good }), 'and a good one is');
+});

@@ -1,0 +1,424 @@
+/** Waves as a machine: whatever boxes say and people want, in any order. And how boxes are dealt to waves. */
+import fc from 'fast-check';
+import t from 'tap';
+import type { UpdateReport } from '../../agent/contract/update.ts';
+import { chooseBoxes } from '../../scripts/programs/fleet/rollout/choose.ts';
+import { Knowledge } from '../../scripts/programs/fleet/rollout/knowledge.ts';
+import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
+import { progressOf } from '../../scripts/programs/fleet/rollout/progress.ts';
+import { assignWaves } from '../../scripts/programs/fleet/rollout/stratify.ts';
+import {
+  type Action,
+  type BoxState,
+  OPEN,
+  type Progress,
+  type Rollout,
+  type RolloutBox,
+  type Step,
+  step,
+} from '../../scripts/programs/fleet/rollout/waves.ts';
+import { targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
+import { type BoxRow, FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { scratch } from '../lib/paths.ts';
+
+const HOUR = 3_600_000;
+const PLAN = planOf({ canary: { boxes: ['b-0', 'b-1', 'b-2'] } }, 'Europe/Paris');
+const NEW: Rollout = {
+  state: 'running',
+  wave: 0,
+  reachedMs: null,
+  soakMs: [24 * HOUR, 4 * HOUR, 0],
+  notAfterMs: 720 * HOUR,
+  thresholds: PLAN.thresholds,
+  accepted: { failures: 0, tried: 0 },
+  wanted: null,
+  reason: null,
+};
+const box = (id: number, wave: number, change: Partial<RolloutBox> = {}): RolloutBox => ({
+  ...{ id: `b-${id}`, wave, state: 'planned', action: null, progress: 'none', online: true },
+  ...change,
+});
+const many = (count: number, wave: number, from = 0): RolloutBox[] =>
+  Array.from({ length: count }, (_, i) => box(from + i, wave));
+
+/** Step for step, as the controller keeps it. */
+class Life {
+  rollout = NEW;
+  boxes: RolloutBox[];
+  last: Step | undefined;
+
+  constructor(boxes: RolloutBox[], change: Partial<Rollout> = {}) {
+    this.boxes = boxes;
+    this.rollout = { ...NEW, ...change };
+  }
+
+  at(hours: number, wanted: Rollout['wanted'] = null): Step {
+    const made = step({ ...this.rollout, wanted }, this.boxes, hours * HOUR);
+    const actions = new Map<string, Action>(made.orders.map(({ id, action }) => [id, action]));
+    this.boxes = this.boxes.map((old, i) => ({
+      ...old,
+      state: made.states[i] ?? old.state,
+      action: actions.get(old.id) ?? old.action,
+    }));
+    this.rollout = made.rollout;
+    this.last = made;
+    return made;
+  }
+
+  say(of: (box: RolloutBox, i: number) => boolean, change: Partial<RolloutBox>): this {
+    this.boxes = this.boxes.map((old, i) => (of(old, i) ? { ...old, ...change } : old));
+    return this;
+  }
+}
+
+const OUTCOMES = ['confirmed', 'rolled-back', 'failed'] as const;
+const ordersOf = ({ orders }: Step, action: Action): number =>
+  orders.filter((order) => order.action === action).length;
+
+void t.test('canaries, their soak, the next wave, the last', async (t) => {
+  const life = new Life([...many(3, 0), ...many(20, 1, 3), ...many(100, 2, 23)]);
+  t.strictSame(
+    life.at(0).orders.map(({ id }) => id),
+    ['b-0', 'b-1', 'b-2'],
+    'canaries alone',
+  );
+  t.strictSame(life.at(1).orders, [], 'once');
+  life.say(({ wave }) => wave === 0, { progress: 'confirmed' });
+  t.equal(life.at(2).nextMs, 26 * HOUR, 'the soak begins when they are confirmed');
+  t.strictSame(life.at(25.9).orders, []);
+  t.equal(ordersOf(life.at(26), 'install'), 20);
+  life.say(({ wave }, i) => wave === 1 && i < 21, { progress: 'confirmed' });
+  t.equal(life.at(27).rollout.reachedMs, null, '18 of 20 are not 95 %');
+  life.say((_, i) => i === 21, { online: false });
+  t.equal(life.at(28).rollout.reachedMs, null, '18 of 19 are not either');
+  life.say((_, i) => i === 22, { online: false });
+  t.equal(life.at(29).rollout.reachedMs, 29 * HOUR, 'offline boxes hold nobody up');
+  t.equal(ordersOf(life.at(33), 'install'), 100);
+  life.say(({ wave }) => wave === 2, { progress: 'confirmed' });
+  t.equal(life.at(34).rollout.state, 'finishing', 'two have not come yet');
+  life.say((_, i) => i === 21, { progress: 'confirmed', online: true });
+  life.at(100);
+  t.equal(life.at(720.1).rollout.state, 'done');
+  t.equal(life.boxes[22]?.state, 'expired');
+  t.equal(
+    life.say((_, i) => i === 22, { progress: 'confirmed' }).at(721).states[22],
+    'confirmed',
+    'a late word counts',
+  );
+});
+
+void t.test('where it halts, where it does not, and what a person goes on with', async (t) => {
+  const canaries = new Life(many(3, 0));
+  canaries.at(0);
+  canaries.say((_, i) => i === 0, { progress: 'rolled-back' });
+  t.equal(canaries.at(1).rollout.state, 'running', 'one canary');
+  canaries.say((_, i) => i === 1, { progress: 'failed' });
+  t.match(canaries.at(2).rollout, { state: 'halted', reason: '2 canaries went back or failed (1 failed)' });
+  t.strictSame(canaries.last?.orders, [{ id: 'b-2', action: 'withdraw' }]);
+  t.match(canaries.at(3, 'resume').rollout, { state: 'running', accepted: { failures: 2, tried: 2 } });
+  t.strictSame(canaries.last?.orders, [{ id: 'b-2', action: 'install' }], 'called back, and sent for again');
+
+  const wide = new Life([box(0, 0), ...many(200, 1, 1)], { soakMs: [0, 0] });
+  wide.at(0);
+  wide.say((_, i) => i === 0, { progress: 'confirmed' }).at(1);
+  t.equal(wide.rollout.wave, 1);
+  wide.say((_, i) => i > 0 && i < 101, { progress: 'confirmed' });
+  wide.say((_, i) => i === 101 || i === 102, { progress: 'rolled-back' });
+  t.equal(wide.at(2).rollout.state, 'running', '2 of 103: less than three');
+  wide.say((_, i) => i === 103, { progress: 'rolled-back' });
+  t.match(wide.at(3).rollout, { state: 'halted', reason: '3 of 104 boxes that were tried went back' });
+  t.equal(ordersOf(wide.last as Step, 'withdraw'), 97);
+  wide.say((_, i) => i === 150, { progress: 'switched' });
+  t.equal(wide.at(3.1).states[150], 'switched', 'too late to be called back; it ends by itself');
+  wide.say((_, i) => i === 150, { progress: 'confirmed' });
+  t.equal(wide.at(3.2).states[150], 'confirmed');
+  t.equal(wide.at(4, 'abort').rollout.state, 'aborted');
+  t.equal(ordersOf(wide.at(5, 'resume'), 'install'), 0, 'what was aborted does not come back');
+});
+
+void t.test('pause holds, resume goes on, canaries that are silent prove nothing', async (t) => {
+  const life = new Life([...many(3, 0), ...many(10, 1, 3)], { soakMs: [0, 0] });
+  life.at(0);
+  life.say((_, i) => i === 0, { progress: 'begun' }).say((_, i) => i === 1, { progress: 'switched' });
+  t.strictSame(life.at(1, 'pause').orders, [
+    { id: 'b-0', action: 'pause' },
+    { id: 'b-2', action: 'pause' },
+  ]);
+  life.say((_, i) => i < 3, { progress: 'confirmed' });
+  t.strictSame(life.at(2).orders, [], 'nobody is sent for while it is paused');
+  t.equal(ordersOf(life.at(3, 'resume'), 'install'), 10);
+  const silent = new Life([...many(3, 0).map((one) => ({ ...one, online: false })), ...many(10, 1, 3)], {
+    soakMs: [0, 0],
+  });
+  silent.at(0);
+  t.equal(silent.at(100).rollout.wave, 0);
+  t.match(silent.at(721).rollout, {
+    state: 'aborted',
+    reason: 'its time is over; 10 boxes were never sent for',
+  });
+});
+
+void t.test('nothing beyond the wave, nothing after the end, nobody half way, whatever comes', async (t) => {
+  const word = fc.record({
+    box: fc.nat(29),
+    progress: fc.constantFrom<Progress>('none', 'waiting', 'begun', 'switched', 'parked', ...OUTCOMES),
+    online: fc.boolean(),
+  });
+  const event = fc.record({
+    hours: fc.integer({ min: 0, max: 90 }),
+    words: fc.array(word, { maxLength: 12 }),
+    wanted: fc.constantFrom<Rollout['wanted']>(null, null, null, null, 'pause', 'resume', 'abort'),
+  });
+  let [halts, ends] = [0, 0];
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), (events) => {
+      const life = new Life([...many(3, 0), ...many(7, 1, 3), ...many(20, 2, 10)]);
+      let hours = 0;
+      for (const { hours: more, words, wanted } of events) {
+        hours += more;
+        for (const { box: i, ...change } of words) {
+          // A box says nothing of what it was not sent.
+          const hears = life.boxes[i]?.action != null;
+          life.say((_, at) => at === i, hears ? change : { online: change.online });
+        }
+        const before = life.rollout.state;
+        const { rollout, orders, states } = life.at(hours, wanted);
+        const [waves, installs] = [
+          new Map(life.boxes.map((one) => [one.id, one.wave])),
+          orders.filter(({ action }) => action === 'install'),
+        ];
+        if (installs.some(({ id }) => (waves.get(id) ?? 99) > rollout.wave))
+          throw new Error('beyond the wave');
+        if (installs.length > 0 && rollout.state !== 'running' && rollout.state !== 'finishing')
+          throw new Error(`sent while ${rollout.state}`);
+        if ((before === 'done' || before === 'aborted') && (orders.length > 0 || rollout.state !== before)) {
+          if (installs.length > 0 || rollout.state !== before) throw new Error('it is over, and goes on');
+        }
+        // Said again with nothing new, nothing follows: who dies after the store has it does not do it twice.
+        const again = step(rollout, life.boxes, hours * HOUR);
+        if (again.orders.length > 0 || JSON.stringify(again.rollout) !== JSON.stringify(rollout))
+          throw new Error('not idempotent');
+        if (rollout.state === 'halted' || rollout.state === 'aborted') {
+          if (states.some((state) => state === 'ordered' || state === 'begun'))
+            throw new Error('called back they are not');
+          halts += 1;
+        }
+      }
+      const end = step({ ...life.rollout, wanted: null }, life.boxes, 3000 * HOUR);
+      if (end.states.some((state) => OPEN.includes(state))) throw new Error('somebody is left half way');
+      if (end.rollout.state !== 'done' && end.rollout.state !== 'aborted')
+        throw new Error(`it ends as ${end.rollout.state}`);
+      ends += 1;
+    }),
+    { numRuns: 1500 },
+  );
+  t.ok(halts > 100 && ends === 1500, `${halts} looks at what had halted`);
+});
+
+void t.test('offline boxes never hold up who is there', async (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), (away) => {
+      const life = new Life([...many(3, 0), ...many(7, 1, 3), ...many(20, 2, 10)]);
+      life.say((_, i) => i > 0 && away[i] === true, { online: false });
+      for (let hours = 0; hours < 60; hours += 1) {
+        life.at(hours);
+        life.say(({ action, online }) => action === 'install' && online, { progress: 'confirmed' });
+      }
+      const open = life.boxes.filter(({ online, state }) => online && state !== 'confirmed');
+      if (open.length > 0) throw new Error(`${open.length} wait`);
+    }),
+    { numRuns: 200 },
+  );
+  t.pass('200 fleets');
+});
+
+void t.test('each wave is a picture of the fleet, and always the same', async (t) => {
+  const boards = ['rpi5', 'rpi5', 'rpi5', 'rpi5', 'rpi5', 'rpi4', 'rpi4', 'rpi4', 'jetson', 'rk3588'];
+  const members = Array.from({ length: 1500 }, (_, i) => ({
+    site: `s-${i % 12}`,
+    box: `b-${i}`,
+    board: boards[i % 10] ?? '',
+  }));
+  const waves = assignWaves('r', members, PLAN);
+  t.strictSame(
+    [0, 1, 2, 3].map((n) => waves.filter((wave) => wave === n).length),
+    [3, 72, 300, 1125],
+  );
+  for (const board of new Set(boards)) {
+    const share = boards.filter((other) => other === board).length / 10;
+    const found = members.filter((member, i) => member.board === board && waves[i] === 1).length;
+    t.ok(Math.abs(found - 72 * share) <= 2, `${board}: ${found} of 72 in the first wave`);
+  }
+  t.ok(
+    new Set(members.filter((_, i) => waves[i] === 1).map(({ site }) => site)).size >= 10,
+    'of nearly every site',
+  );
+  const turned = [...members].reverse();
+  t.strictSame(assignWaves('r', turned, PLAN).reverse(), waves, 'in whatever order they come');
+  t.notSame(assignWaves('other', members, PLAN), waves, 'another rollout begins with others');
+  t.throws(() => assignWaves('r', members.slice(1), PLAN), /canary.boxes: b-0 is not among/);
+});
+
+void t.test('a plan is refused with a line for each mistake', async (t) => {
+  const refused = (content: unknown) => {
+    try {
+      return planOf(content, 'Europe/Paris');
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  t.match(PLAN, {
+    notAfterDays: 30,
+    window: null,
+    thresholds: { confirmed: 0.95, canaryFailures: 2, failures: 0.02, failuresMin: 3 },
+  });
+  t.equal(
+    refused({ canary: { boxes: [] }, wave: [], notAfterDays: 'x' })
+      .toString()
+      .split('\n').length,
+    3,
+  );
+  t.match(refused({}), 'the plan: canary is missing');
+  t.match(
+    refused({ canary: { boxes: ['a'] }, waves: [{ share: 0.5 }, { share: 0.2 }] }),
+    'waves.1.share: 0.2 is not more than the 0.5',
+  );
+  t.match(
+    refused({ canary: { boxes: ['a'] }, waves: [{ share: 0.5 }] }),
+    'the last share is 0.5; it must be 1',
+  );
+  const window = { days: ['mon'], from: '01:00', to: '05:00' };
+  t.match(refused({ canary: { boxes: ['a'] }, window }), { window: { tz: 'Europe/Paris' } });
+  t.match(
+    refused({ canary: { boxes: ['a'] }, window: { ...window, tz: 'Mars/Base' } }),
+    'the time zone Mars/Base is not known',
+  );
+  t.match(refused({ canary: { boxes: ['a'] }, window: { ...window, from: '25:00' } }), 'window');
+});
+
+void t.test('what a report says of a rollout', async (t) => {
+  const report = (updater: object | null, config = {}): UpdateReport =>
+    ({
+      updater,
+      refused: null,
+      config: { phase: 'idle', rollout: null, sha256: 'old', reason: null, refused: null, ...config },
+    }) as UpdateReport;
+  const wanted = { kind: 'release', rollout: 'r', seq: 43, sha256: '' } as const;
+  const says = (updater: object): BoxState | Progress =>
+    progressOf(report({ reason: null, release: { seq: 42 }, ...updater }), wanted).progress;
+  t.equal(says({ phase: 'staged', rollout: 'r' }), 'begun');
+  t.equal(
+    says({ phase: 'probation', rollout: 'r', release: { seq: 43 } }),
+    'switched',
+    'it runs it, and has not kept it',
+  );
+  t.equal(says({ phase: 'rolled-back', rollout: 'r' }), 'rolled-back');
+  t.equal(says({ phase: 'rolled-back', rollout: 'earlier' }), 'none', 'of another rollout');
+  t.equal(
+    says({ phase: 'idle', rollout: null, release: { seq: 43 } }),
+    'confirmed',
+    'it is there by another way',
+  );
+  t.equal(says({ phase: 'probation', rollout: 'local', release: { seq: 43 } }), 'none');
+  const configured = { kind: 'configuration', rollout: 'c', seq: 0, sha256: 'new' } as const;
+  t.equal(
+    progressOf(report(null, { phase: 'awaits-resume', rollout: 'c', sha256: 'new' }), configured).progress,
+    'parked',
+  );
+  t.equal(progressOf(report(null, { sha256: 'new' }), configured).progress, 'confirmed');
+  t.match(progressOf(report(null), wanted), { progress: 'none', reason: 'it has no updater' });
+  t.equal(progressOf(undefined, wanted).progress, 'none');
+});
+
+void t.test('only boxes that fit are chosen, and each that does not is told why', async (t) => {
+  const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
+  const updater = {
+    ...{ board: 'rpi5', arch: 'arm64', node: '20.20.2', freeBytes: 1e12 },
+    release: { seq: 42, version: '1.4.2' },
+  };
+  const row = (name: string, change: object | null, more: Partial<BoxRow> = {}): BoxRow =>
+    ({
+      site: 's',
+      box: name,
+      other: null,
+      revoked: null,
+      report: { updater: change && { ...updater, ...change } },
+      ...more,
+    }) as BoxRow;
+  const rows = [
+    row('delta', {}),
+    row('whole', { release: { seq: 39, version: '1.4.0' } }),
+    row('there', { release: { seq: 43, version: '1.5.0' } }),
+    row('ahead', { release: { seq: 44, version: '1.6.0' } }),
+    row('pc', { board: 'pc' }),
+    row('amd64', { arch: 'amd64' }),
+    row('node', { node: '18.1.0' }),
+    row('full', { freeBytes: 1000 }),
+    row('bare', null),
+    row('silent', {}, { report: undefined }),
+    row('other', {}, { other: 'ab' }),
+  ];
+  const { takes, there, left } = chooseBoxes(targets, '1.5.0', rows);
+  t.strictSame(
+    takes.map(({ box: name, way, bytes }) => [name, way, bytes]),
+    [
+      ['delta', 'delta', 17_000],
+      ['whole', 'full', 28_600_000],
+    ],
+  );
+  t.strictSame(
+    there.map(({ box: name }) => name),
+    ['there'],
+  );
+  const whys = Object.fromEntries(left.map(({ box: { box: name }, why }) => [name, why]));
+  t.match(whys, {
+    ahead: 'is not newer than 44',
+    pc: 'this box is pc',
+    amd64: '1.5.0 is not there for amd64',
+    node: 'this box has 18.1.0',
+    full: 'MiB free on the disk',
+    bare: 'it has no updater',
+    silent: 'it has not reported',
+    other: 'another key',
+  });
+  t.equal(takes.length + there.length + left.length, rows.length, 'nobody is forgotten');
+  t.throws(() => chooseBoxes(targets, '9.9.9', rows), /release 9.9.9 is not published; published are 1.5.0/);
+});
+
+void t.test('a canary alone that goes back ends it, and is not waited for', (t) => {
+  const box = { wave: 0, action: 'install', online: true } as const;
+  const one: RolloutBox = { ...box, id: 'a/b-0', state: 'switched', progress: 'rolled-back' };
+  const later: RolloutBox = {
+    id: 'a/c',
+    wave: 1,
+    state: 'planned',
+    action: null,
+    progress: 'none',
+    online: true,
+  };
+  t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canaries went back' });
+  const two: RolloutBox = { ...box, id: 'a/b-1', state: 'confirmed', progress: 'confirmed' };
+  t.equal(step(NEW, [one, two, later], HOUR).rollout.state, 'running', 'with another one the limit holds');
+  t.end();
+});
+
+void t.test('what a box sends cannot fill the store', (t) => {
+  const store = new FleetStore(scratch(t));
+  t.teardown(() => store.close());
+  store.addBox('lyon', 'a', 1);
+  const knowledge = new Knowledge(store);
+  const send = (box: string, n: number) => ({
+    ...{ site: 'lyon', box, branch: 'update/reported' },
+    payload: Buffer.alloc(200_000 + n, ' '),
+  });
+  for (let n = 0; n < 200; n += 1) knowledge.take([send('a', n), send('nobody', n)], n);
+  t.equal(store.boxes().length, 1);
+  const rows = store.refused();
+  t.ok(rows.length <= 42, `${rows.length} rows`);
+  t.equal(
+    rows.reduce((sum, { count }) => sum + count, 0),
+    400,
+    'all are counted',
+  );
+  t.end();
+});

@@ -1,0 +1,164 @@
+/**
+ * Releases on a booted box, from the room's order to the end of their probation: good ones, bad ones of each kind, suspended
+ * boxes, and the plug pulled in each phase. Real packages, units, broker, web server and signatures.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
+import { MAYOR, PREFECT } from '../lib/authority.ts';
+import { PATIENCE_MS } from '../lib/booted-box.ts';
+import { BootedUpdates, type MadeRelease, type Times } from '../lib/booted-updates.ts';
+import { Container } from '../lib/nspawn.ts';
+import { until } from '../lib/room.ts';
+
+/** With the times of a real box, where a release that is not well costs ten minutes. */
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const USUAL: Times = FULL ? { healthyS: 60, withinS: 600 } : { healthyS: 5, withinS: 60 };
+/** For one that never can be well. */
+const HOPELESS: Times = FULL ? USUAL : { healthyS: 3, withinS: 20 };
+const WITHIN_MS = FULL ? 900_000 : PATIENCE_MS;
+
+const MAIN = 'dist/agent/cli/main.js';
+const CRASHES = { [MAIN]: "#!/usr/bin/node\nthrow new Error('this release crashes');\n" };
+const GIVES_UP = { [MAIN]: '#!/usr/bin/node\nprocess.exit(2);\n' };
+/** It holds the link, and sees nothing. */
+const BLIND = { 'dist/agent/vision/main.js': 'setInterval(() => undefined, 1000);\n' };
+const EXTRA = `[Unit]
+Description=Vigie: a unit that no package knows
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/true
+[Install]
+WantedBy=vigie.service
+`;
+
+t.setTimeout(FULL ? 7_200_000 : 880_000);
+const skip = Container.unavailable();
+
+void t.test('releases on a booted box', { skip }, async (t) => {
+  const updates = await BootedUpdates.make(t);
+  const { container, box, installed } = updates;
+  const began = performance.now();
+  updates.judgeBy(USUAL);
+  const run = (...words: string[]): string => container.run(...words).out.trim();
+  const nameOf = ({ seq, version }: MadeRelease): string => `${seq}-${version}`;
+  const ofTree = (file: string): string => readFileSync(join(installed.tree, file), 'utf8');
+  /** Something harmless, so that it is another release. */
+  const better = (word: string): Record<string, string> => ({
+    'dist/agent/main.js': `${ofTree('dist/agent/main.js')}// ${word}\n`,
+  });
+  let good = installed;
+
+  await t.test('what is installed is what was signed, after it has run', async () => {
+    const lies = join(container.root, 'usr/lib/vigie/releases', nameOf(installed));
+    await verifyTree(lies, parseManifest(ofTree('MANIFEST')));
+  });
+
+  await t.test('a good one stays, with its code and its units', async (t) => {
+    const release = await updates.release(installed, {
+      ...better('one'),
+      'package.json': ofTree('package.json').replace(/"version": ".*"/, '"version": "7.7.7"'),
+      'systemd/vigie.service': ofTree('systemd/vigie.service').replace(
+        /^Description=.*/m,
+        'Description=of release one',
+      ),
+      'systemd/vigie-extra.service': EXTRA,
+    });
+    const before = box.agent;
+    await updates.ends(updates.order(release), 'confirmed', WITHIN_MS);
+    t.equal(updates.current, nameOf(release));
+    t.not(box.agent, before);
+    t.equal(run('vigie', '--version'), '7.7.7', 'its program');
+    t.equal(container.show('vigie', 'Description'), 'of release one', 'its units');
+    t.equal(container.show('vigie-extra', 'ActiveState'), 'active', 'one that no package has brought');
+    t.equal(run('systemctl', 'is-enabled', 'vigie.service'), 'enabled');
+    good = release;
+  });
+
+  for (const [what, files, why, times] of [
+    ['crashes at its start', CRASHES, /^it crashed: 3 restarts/, USUAL],
+    ['sees nothing', BLIND, /it analyses no frame/, HOPELESS],
+  ] as const) {
+    await t.test(`one that ${what} goes`, async (t) => {
+      updates.judgeBy(times);
+      const release = await updates.release(good, files);
+      t.match(await updates.ends(updates.order(release), 'rolled-back', WITHIN_MS), why);
+      t.equal(updates.current, nameOf(good));
+      t.equal(container.show('vigie', 'Description'), 'of release one');
+      updates.judgeBy(USUAL);
+    });
+  }
+  await box.watches('back');
+
+  await t.test('one that cannot read the state does not come', async (t) => {
+    const before = box.agent;
+    const release = await updates.release(good, better('two'), { stateWrites: 2, stateReads: [2, 2] });
+    t.match(await updates.ends(updates.order(release), 'failed', WITHIN_MS), /state/);
+    t.strictSame([updates.current, box.agent], [nameOf(good), before], 'nothing was touched');
+  });
+
+  await t.test('a suspended box stays suspended, on a good one and after a bad one', async (t) => {
+    container.run('runuser', '-u', 'vigie', '--', 'vigie', 'suspend', '--reason', 'order of the court');
+    const suspended = (): boolean => container.show('vigie', 'StatusText').startsWith('suspended');
+    await until(t, 'suspended', suspended, PATIENCE_MS);
+    const release = await updates.release(good, better('three'));
+    await updates.ends(updates.order(release), 'confirmed', WITHIN_MS);
+    good = release;
+    t.ok(suspended() && box.vision === 0, 'with it');
+    const bad = await updates.release(good, GIVES_UP);
+    t.match(await updates.ends(updates.order(bad), 'rolled-back', WITHIN_MS), /^it gave up: exit code 2/);
+    await until(t, 'suspended', suspended, PATIENCE_MS);
+    t.equal(box.vision, 0, 'after it');
+    const keys = ([PREFECT, MAYOR] as const).map(({ privateKey }, i) => {
+      const file = `/root/holder-${i}.pem`;
+      container.write(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
+      return file;
+    });
+    t.match(container.run('vigie', 'resume', '--reason', 'lifted', '--key', ...keys), { status: 0 });
+    await box.watches('resumed');
+  });
+
+  await t.test('the plug is pulled on the way', async (t) => {
+    const release = await updates.release(good, {
+      ...better('four'),
+      'models/more.bin': randomBytes(400_000),
+    });
+    // Cuts of a real disk in every phase are the test of updater-cuts; here units and boots are real.
+    if (FULL) updates.judgeBy(USUAL, 'rateKiBps: 100\n');
+    const rollout = updates.order(release);
+    if (FULL) {
+      await updates.cutWhen('it fetches', () => updates.fetched > 100_000);
+      t.equal(updates.current, nameOf(good), 'while it was fetched');
+      await updates.boot();
+      updates.judgeBy(USUAL);
+      await box.watches('the old one');
+      updates.goOn();
+      await updates.cutWhen('it is staged', () => updates.phase === 'staged');
+      t.match(updates.asked, /^206 .*from-/m, 'what had been fetched was not fetched again');
+      t.equal(updates.current, nameOf(good), 'when it was staged');
+      await updates.boot();
+      updates.goOn();
+    }
+    await updates.cutWhen('it switches', () => updates.phase === 'switching');
+    await updates.boot();
+    t.ok(
+      [good, release].map(nameOf).includes(updates.current),
+      'one of the two, in the middle of the switch',
+    );
+    if (updates.phase !== 'probation') updates.goOn();
+    await updates.cutWhen('it is on probation', () => updates.phase === 'probation');
+    await updates.boot();
+    await updates.ends(rollout, 'confirmed', WITHIN_MS);
+    t.equal(updates.current, nameOf(release));
+    await box.watches('the new one');
+    const lies = join(container.root, 'usr/lib/vigie/releases', updates.current);
+    await verifyTree(lies, parseManifest(readFileSync(join(lies, 'MANIFEST'), 'utf8')));
+  });
+
+  t.equal(run('sh', '-c', 'ls -A /usr/lib/vigie/releases | wc -l'), '2', 'two are kept');
+  t.notOk(existsSync(join(container.root, 'usr/lib/vigie/current.new')));
+  t.comment(`${((performance.now() - began) / 1000).toFixed(0)} s for all of it`);
+});

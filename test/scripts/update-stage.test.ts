@@ -1,0 +1,471 @@
+/** A release is made whole beside the one that runs, or nothing is: deltas, archives that are hostile, a full disk. */
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import {
+  deltaTarget,
+  fullTarget,
+  manifestPatchTarget,
+  manifestTarget,
+  type ReleaseTarget,
+} from '../../agent/contract/release.ts';
+import { parseManifest, scanTree, verifyTree } from '../../scripts/lib/manifest.ts';
+import { packFiles } from '../../scripts/lib/release-archive.ts';
+import { machine } from '../../scripts/programs/updater/board.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/updater/places.ts';
+import { ServerSource } from '../../scripts/programs/updater/release-source.ts';
+import { ReleaseFolder } from '../../scripts/programs/updater/releases.ts';
+import { readSettings } from '../../scripts/programs/updater/settings.ts';
+import { bytesToWrite, type Staged, stage } from '../../scripts/programs/updater/stage.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { ReleaseRepository, sampleRelease, TestReleaseServer, withManifest } from '../lib/release-server.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+
+const OLD = { seq: 42, version: '0.2.0' };
+const NEW = { seq: 43, version: '0.3.0' };
+
+interface Made {
+  readonly lib: string;
+  /** Folder of the release that runs. */
+  readonly current: string;
+  readonly custom: ReleaseTarget;
+  /** Below targets/. */
+  target(name: string): string;
+  readonly delta: string;
+  readonly full: string;
+  run(over?: Partial<Parameters<typeof stage>[0]>): Promise<Staged>;
+  /** Names below releases/. */
+  releases(): string[];
+}
+
+/** Release 42 runs, 43 is published; in it a file has changed, one is new, one is gone, a folder became a link. */
+async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}): Promise<Made> {
+  const lib = join(dir, 'lib');
+  const releases = join(lib, 'releases');
+  const same = { 'bin/run': '#!/bin/sh\n', 'dist/same.js': 'same', 'models/a/big': 'x'.repeat(200_000) };
+  const files = { ...same, 'dist/main.js': 'old', 'dist/gone/a.js': 'a', 'dist/gone/b.js': 'b' };
+  const current = await sampleRelease(releases, { ...OLD, files });
+  symlinkSync('releases/42-0.2.0', join(lib, 'current'));
+  const now = { ...same, 'dist/main.js': 'new', 'dist/fresh/deep/c.js': 'c', 'dist/empty': '' };
+  const tree = await sampleRelease(join(dir, 'made'), { ...NEW, files: now });
+  symlinkSync('fresh/deep', join(tree, 'dist/gone'));
+  await withManifest(tree);
+  const repository = new ReleaseRepository(join(dir, 'repository'));
+  const custom = await repository.addRelease(tree, { ...NEW, ...over }, { 42: current });
+  const target = (name: string): string => join(repository.dir, 'targets', name);
+  const [full, delta] = [target(custom.full), target(custom.deltas[42] ?? '')];
+  const manifest = join(tree, 'MANIFEST');
+  return {
+    ...{ lib, current, custom, target, full, delta },
+    run: (options = {}) =>
+      stage({
+        ...{ lib, current: join(lib, 'current'), custom, manifest, delta },
+        ...{ full: () => Promise.resolve(full), signal: new AbortController().signal },
+        ...options,
+      }),
+    releases: () => readdirSync(releases).sort(),
+  };
+}
+
+const noFull = (): never => {
+  throw new Error('the whole was asked for');
+};
+const inode = (...path: string[]): number => statSync(join(...path)).ino;
+
+void t.test('from a delta, and whole', async (t) => {
+  const { lib, current, run, releases, delta } = await made(t);
+  const before = await scanTree(current);
+  const { dir, ...how } = await run({ full: noFull });
+  t.same(how, { by: 'delta', why: undefined });
+  const entries = parseManifest(readFileSync(join(dir, 'MANIFEST'), 'utf8'));
+  await verifyTree(dir, entries);
+  t.equal(
+    execFileSync('mtree', ['-f', 'MANIFEST'], { cwd: dir }).toString(),
+    'extra: MANIFEST\n',
+    'mtree agrees',
+  );
+  t.equal(inode(dir, 'models/a/big'), inode(current, 'models/a/big'), 'what is the same is there once');
+  t.not(inode(dir, 'dist/main.js'), inode(current, 'dist/main.js'));
+  t.not(inode(dir, 'MANIFEST'), inode(current, 'MANIFEST'));
+  t.equal(readlinkSync(join(dir, 'dist/gone')), 'fresh/deep');
+  t.equal(statSync(join(dir, 'bin/run')).mode & 0o7777, 0o755);
+  t.same(await scanTree(current), before, 'the release that runs is as it was');
+  t.same(releases(), ['42-0.2.0', '43-0.3.0'], 'nothing else is left');
+  t.equal(
+    bytesToWrite(entries, before),
+    ['new', 'c', readFileSync(join(dir, 'VERSION'), 'utf8')].join('').length,
+  );
+  t.ok(bytesToWrite(entries) > 200_000);
+
+  t.same(
+    await run({ full: noFull, delta: undefined }),
+    { dir, by: 'present', why: undefined },
+    'it is there',
+  );
+  appendFileSync(join(dir, 'dist/main.js'), 'x');
+  mkdirSync(join(lib, 'releases/.stage/left'), { recursive: true });
+  mkdirSync(join(lib, 'releases/.unpacked/left'), { recursive: true });
+  t.equal((await run({ delta: undefined })).by, 'full', 'what is there is not whole');
+  await verifyTree(dir, entries);
+  t.equal(statSync(join(dir, 'models/a/big')).nlink, 1);
+  t.same(releases(), ['42-0.2.0', '43-0.3.0'], 'what an earlier try has left is gone');
+
+  const again = async (why: RegExp, over = {}): Promise<void> => {
+    rmSync(dir, { recursive: true });
+    t.match(await run(over), { by: 'full', why }, `whole: ${why}`);
+    await verifyTree(dir, entries);
+    t.same(releases(), ['42-0.2.0', '43-0.3.0']);
+  };
+  await again(/cannot be unpacked: .*zstd: can't stat/, { delta: join(lib, 'gone.zst') });
+  const bytes = readFileSync(delta);
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 20) ^ 1, bytes.length - 20);
+  writeFileSync(delta, bytes);
+  await again(/cannot be unpacked/);
+  await packFiles(current, ['dist/main.js'], delta);
+  await again(/cannot be unpacked: tar: .*: Not found in archive/);
+  await packFiles(dir, ['VERSION', 'dist/main.js', 'dist/fresh/deep/c.js', 'dist/empty'], delta);
+  rmSync(dir, { recursive: true });
+  t.equal((await run({ full: noFull })).by, 'delta', 'a good one');
+  chmodSync(join(current, 'dist/same.js'), 0o4755);
+  await again(/dist\/same.js type=file mode=04755/);
+  chmodSync(join(current, 'dist/same.js'), 0o644);
+  appendFileSync(join(current, 'dist/gone/a.js'), 'x');
+  await again(/dist\/gone\/a.js .*and should have/);
+  truncateSync(join(current, 'dist/gone/a.js'), 1);
+  rmSync(join(current, 'models'), { recursive: true });
+  symlinkSync(lib, join(current, 'models'));
+  await again(/models type=link/);
+  t.notOk(existsSync(join(lib, 'a')), 'a link of the release that runs leads nowhere');
+  rmSync(join(current, 'MANIFEST'));
+  await again(/MANIFEST/);
+  t.equal((await run({ current: undefined, full: noFull })).by, 'present');
+});
+
+/** A hostile archive in tar's own words, packed by zstd. */
+function archive(file: string, tree: string, ...tar: string[]): void {
+  execFileSync(
+    'sh',
+    ['-c', 'cd "$1"; out="$2"; shift 2; tar -c "$@" | zstd -q -f -o "$out"', 'sh', tree, file, ...tar],
+    {
+      stdio: 'pipe',
+    },
+  );
+}
+
+void t.test('hostile archives', async (t) => {
+  const dir = scratch(t);
+  const { lib, run, full, releases, current } = await made(t, dir);
+  const tree = join(dir, 'made/43-0.3.0');
+  const bad = join(dir, 'bad');
+  const outside = join(dir, 'outside');
+  const before = await scanTree(current);
+  writeFileSync(outside, 'mine');
+  const fresh = (): void => {
+    rmSync(bad, { recursive: true, force: true });
+    cpSync(tree, bad, { recursive: true, verbatimSymlinks: true });
+    rmSync(join(bad, 'MANIFEST'));
+    rmSync(join(bad, 'dist/gone'));
+  };
+  const files = ['VERSION', 'bin/run', 'dist/empty', 'dist/fresh/deep/c.js', 'dist/main.js', 'dist/same.js'];
+  const all = [...files, 'models/a/big'];
+  const refuse = async (name: string, message: RegExp, ...tar: string[]): Promise<void> => {
+    archive(full, bad, ...tar);
+    await t.rejects(run({ delta: undefined }), { kind: 'corrupt', message }, name);
+    t.same(releases(), ['42-0.2.0'], `${name}: nothing is left`);
+    t.equal(readFileSync(outside, 'utf8'), 'mine', `${name}: nothing outside is touched`);
+    t.same(readdirSync(dir).sort(), ['bad', 'lib', 'made', 'outside', 'repository']);
+    fresh();
+  };
+  const taken = async (name: string, ...tar: string[]): Promise<void> => {
+    archive(full, bad, ...tar);
+    const { dir: staged } = await run({ delta: undefined });
+    await verifyTree(staged, parseManifest(readFileSync(join(staged, 'MANIFEST'), 'utf8')));
+    t.same(readdirSync(dir).sort(), ['bad', 'lib', 'made', 'outside', 'repository'], name);
+    t.equal(readFileSync(outside, 'utf8'), 'mine', `${name}: nothing outside is touched`);
+    rmSync(staged, { recursive: true });
+    fresh();
+  };
+  fresh();
+  await taken('as it should be', ...all);
+  await taken('with folders', '.', '--transform=s,^\\./,,');
+  const rename = (from: string, to: string): string => `--transform=s,^${from}$,${to},`;
+  writeFileSync(join(bad, 'extra'), 'evil');
+  await taken('a name upwards', '-P', rename('extra', '../../../evil'), 'extra', ...all);
+  writeFileSync(join(bad, 'extra'), 'evil');
+  await taken('an absolute name', '-P', rename('extra', join(dir, 'evil')), 'extra', ...all);
+  await refuse(
+    'a name upwards for one that is needed',
+    /Not found in archive/,
+    '-P',
+    rename('VERSION', '../VERSION'),
+    ...all,
+  );
+  symlinkSync(outside, join(bad, 'link'));
+  await refuse(
+    'a link for a file',
+    /VERSION is no file in it/,
+    rename('link', 'VERSION'),
+    'link',
+    ...all.slice(1),
+  );
+  symlinkSync(outside, join(bad, 'link'));
+  await refuse(
+    'a link first, then the file',
+    /VERSION is no file in it/,
+    rename('link', 'VERSION'),
+    'link',
+    ...all,
+  );
+  symlinkSync('../../..', join(bad, 'link'));
+  await taken('a link for a folder', rename('link', 'dist'), 'link', ...all);
+  mkdirSync(join(bad, 'x'));
+  cpSync(join(bad, 'VERSION'), join(bad, 'x/VERSION'));
+  symlinkSync('..', join(bad, 'x/link'));
+  await refuse(
+    'a file by way of a link',
+    /Not found in archive/,
+    '--transform=s,^x/VERSION,x/link/VERSION,',
+    'x',
+    ...all.slice(1),
+  );
+  rmSync(join(bad, 'dist/main.js'));
+  execFileSync('mkfifo', [join(bad, 'dist/main.js')]);
+  await refuse('a pipe for a file', /main.js is no file in it/, ...all);
+  if (process.getuid?.() === 0) {
+    rmSync(join(bad, 'dist/main.js'));
+    execFileSync('mknod', [join(bad, 'dist/main.js'), 'c', '1', '3']);
+    await refuse('a device for a file', /main.js is no file in it/, ...all);
+  }
+  chmodSync(join(bad, 'bin/run'), 0o6777);
+  chmodSync(join(bad, 'dist/main.js'), 0o777);
+  await taken('setuid, and writable by all', '--owner=1000', '--group=1000', ...all);
+  rmSync(join(bad, 'dist/main.js'));
+  execFileSync('ln', [join(bad, 'VERSION'), join(bad, 'dist/main.js')]);
+  await refuse('a hard link to another', /dist\/main.js .*should have/, ...all);
+  writeFileSync(join(bad, 'dist/main.js'), 'evil');
+  await refuse('another content', /dist\/main.js .*should have/, ...all);
+  truncateSync(join(bad, 'dist/main.js'), 300_000_000);
+  await refuse('a bomb in one file', /holds more than the \d+ bytes|File too large|limit/i, ...all);
+  const many = Array.from({ length: 3000 }, () => 'dist/same.js');
+  await refuse(
+    'a bomb of many files',
+    /holds more than the \d+ bytes/,
+    '--hard-dereference',
+    ...many,
+    ...all,
+  );
+  archive(full, bad, ...all);
+  const path = process.env['PATH'];
+  t.teardown(() => Object.assign(process.env, { PATH: path }));
+  writeFileSync(join(lib, 'zstd'), `#!/bin/sh\nPATH='${path}'; zstd "$@"; code=$?; sleep 0.3; exit $code\n`);
+  chmodSync(join(lib, 'zstd'), 0o755);
+  Object.assign(process.env, { PATH: `${lib}:${path}` });
+  t.equal((await run({ delta: undefined })).by, 'full', 'tar ends before zstd does');
+  Object.assign(process.env, { PATH: path });
+  rmSync(join(lib, 'releases/43-0.3.0'), { recursive: true });
+  writeFileSync(full, 'no archive at all');
+  await t.rejects(run({ delta: undefined }), {
+    kind: 'corrupt',
+    message: /cannot be unpacked: zstd: .*(unsupported|not in)/i,
+  });
+  execFileSync('sh', ['-c', 'head -c 100000 /dev/urandom | zstd -q -f -o "$1"', 'sh', full]);
+  await t.rejects(run({ delta: undefined }), {
+    kind: 'corrupt',
+    message: /cannot be unpacked: tar: This does not/,
+  });
+  t.same(await scanTree(current), before, 'the release that runs is as it was');
+  t.equal(readlinkSync(join(lib, 'current')), 'releases/42-0.2.0');
+});
+
+void t.test('what was signed is not what is in it', async (t) => {
+  const { run, custom, releases, lib, current } = await made(t);
+  const not = (message: RegExp, over: object) =>
+    t.rejects(run({ delta: undefined, ...over }), { kind: 'corrupt', message }, String(message));
+  await not(/VERSION: version is "0.3.0", and was signed as "0.4.0"/, {
+    custom: { ...custom, version: '0.4.0' },
+  });
+  await not(/VERSION: stateReads is \[1,1\], and was signed as \[1,2\]/, {
+    custom: { ...custom, stateReads: [1, 2] },
+  });
+  const manifest = join(lib, 'bad');
+  writeFileSync(manifest, '#mtree\n. type=dir mode=0755\n./../x type=dir mode=0755\n');
+  await not(/manifest, line 3/, { manifest });
+  t.same(releases(), ['42-0.2.0']);
+  await t.rejects(run({ custom: { ...custom, ...OLD } }), {
+    kind: 'bug',
+    message: /is to be staged, and it runs/,
+  });
+  const aborted = { signal: AbortSignal.abort() };
+  await t.rejects(run(aborted), { kind: 'unavailable', message: /given up, as was asked/ });
+  const cancel = new AbortController();
+  const full = (): Promise<string> => {
+    setTimeout(() => cancel.abort(), 5);
+    return Promise.resolve('/dev/zero');
+  };
+  const given = { kind: 'unavailable', message: /given up, as was asked/ };
+  await t.rejects(run({ delta: undefined, signal: cancel.signal, full }), given, 'while it is unpacked');
+  const path = process.env['PATH'];
+  process.env['PATH'] = lib;
+  await t.rejects(run({ delta: undefined }), {
+    kind: 'unavailable',
+    message: /cannot be run: is it installed/,
+  });
+  process.env['PATH'] = path;
+  t.same(releases(), ['42-0.2.0']);
+  t.ok(lstatSync(current).isDirectory());
+});
+
+void t.test('a disk that is full, and power that goes', { skip: SmallDisk.unavailable() }, async (t) => {
+  const dir = scratch(t);
+  const disk = new SmallDisk(dir, 16);
+  disk.mount();
+  t.teardown(() => disk.unmount());
+  const { run, releases, current } = await made(t, disk.dir);
+  const before = await scanTree(current);
+  disk.fill();
+  const message = /43-0.3.0: no space is left on the disk|no space is left/;
+  await t.rejects(run(), { kind: 'exhausted', message }, 'from a delta');
+  await t.rejects(run({ delta: undefined }), { kind: 'exhausted', message }, 'whole');
+  t.same(releases(), ['42-0.2.0'], 'nothing is left of it');
+  t.same(await scanTree(current), before);
+  disk.free();
+  const { dir: staged, by } = await run();
+  t.equal(by, 'delta', 'with space again');
+  disk.cutPower();
+  disk.powerBack();
+  await verifyTree(staged, parseManifest(readFileSync(join(staged, 'MANIFEST'), 'utf8')));
+  t.same(await scanTree(current), before, 'both are on the disk when the power goes');
+});
+
+/** A box that runs 42 asks the server for 43. */
+async function served(t: Test) {
+  const dir = scratch(t);
+  const program = join(ROOT, 'dist/agent');
+  const names = readdirSync(program, { recursive: true, encoding: 'utf8' });
+  const size = (name: string): number => statSync(join(program, name)).size;
+  // Small ones and large ones.
+  const sorted = names.filter((name) => name.endsWith('.js')).sort((a, b) => size(a) - size(b));
+  const step = Math.floor(sorted.length / CHANGED);
+  const changed = sorted.filter((_, index) => index % step === 0).slice(0, CHANGED);
+  const many = Array.from({ length: PATHS }, (_, n) => [`node_modules/m-${n % 40}/lib/part-${n}.js`, `${n}`]);
+  const files = (more: string) =>
+    Object.fromEntries([
+      ...many,
+      ...changed.map((name) => [`dist/${name}`, readFileSync(join(program, name), 'utf8') + more]),
+    ]) as Record<string, string>;
+  const lib = join(dir, 'lib');
+  const current = await sampleRelease(join(lib, 'releases'), { ...OLD, files: files('') });
+  symlinkSync('releases/42-0.2.0', join(lib, 'current'));
+  const tree = await sampleRelease(join(dir, 'made'), {
+    ...NEW,
+    files: files('export const changed = true;\n'),
+  });
+  const repository = new ReleaseRepository(join(dir, 'repository'));
+  await repository.addRelease(tree, NEW, { 42: current });
+  repository.publish();
+  const server = await TestReleaseServer.start(repository.dir);
+  t.teardown(() => server.stop());
+  const places = { ...DEFAULT_PLACES, state: join(dir, 'state'), root: repository.rootFile };
+  const settings = { ...readSettings(join(dir, 'none')), url: server.url };
+  const said: string[] = [];
+  const releases = new ReleaseFolder(lib);
+  const say = (line: string): void => void said.push(line);
+  const source = new ServerSource({ places, settings, machine: machine('pc'), releases, say });
+  const downloads = join(places.state, 'downloads');
+  const bytes = readFileSync(join(tree, 'MANIFEST'));
+  /** Of the server's targets: what was asked for, in order; and what was said. */
+  const fetched = async (): Promise<[string[], string]> => {
+    const { signal } = new AbortController();
+    for (const list of [server.asked, said]) list.length = 0;
+    rmSync(downloads, { recursive: true, force: true });
+    server.sent = 0;
+    const offered = await source.find(NEW, signal);
+    if (offered === undefined) throw new Error('not offered');
+    await offered.download(signal, () => undefined);
+    t.ok(readFileSync(join(downloads, WHOLE)).equals(bytes), 'the manifest is as it was signed');
+    const paths = server.asked.map(({ path }) => path).filter((path) => path.startsWith('targets/'));
+    return [paths.map((path) => path.replace('targets/', '')), said.join('\n')];
+  };
+  return { current, repository, server, fetched, bytes };
+}
+const CHANGED = 12;
+/** As many as a release has, or enough that a manifest fetched whole is too much. */
+const PATHS = process.env['VIGIE_TEST_FULL'] === '1' ? 4000 : 600;
+const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
+const [WHOLE, PATCH, DELTA, FULL] = [
+  manifestTarget(43, '0.3.0', ARCH),
+  manifestPatchTarget(42, 43, '0.3.0', ARCH),
+  deltaTarget(42, 43, '0.3.0', ARCH),
+  fullTarget(43, '0.3.0', ARCH),
+];
+
+void t.test('what a usual release costs, and a manifest by its difference', async (t) => {
+  const { current, repository, server, fetched, bytes } = await served(t);
+  t.same(await fetched(), [[PATCH, DELTA], ''], 'by the differences');
+  const length = (name: string): number => statSync(join(repository.dir, 'targets', name)).size;
+  t.comment(
+    `${server.sent} bytes in all; manifest of ${bytes.length}: ${length(PATCH)}, files: ${length(DELTA)}`,
+  );
+  t.ok(bytes.length > 80_000, 'the whole manifest would be more');
+  t.ok(server.sent <= 50_000, `${server.sent} bytes`);
+
+  const whole = async (why: RegExp, name: string, rest = DELTA): Promise<void> => {
+    const [paths, said] = await fetched();
+    t.same(paths, [PATCH, WHOLE, rest], name);
+    t.match(said, new RegExp(`^the manifest is fetched whole: .*${why.source}.*$`), name);
+  };
+  server.faults.set(`targets/${PATCH}`, { kind: 'status', status: 404 });
+  await whole(/answers 404/, 'a server that has lost it');
+  const swapped = Buffer.alloc(length(PATCH), 'x');
+  server.faults.set(`targets/${PATCH}`, { kind: 'swap', content: swapped });
+  await whole(/has not the hash that was signed/, 'another than was signed');
+  server.faults.clear();
+
+  const manifest = join(current, 'MANIFEST');
+  const own = readFileSync(manifest);
+  const edited = own.toString().replace(/(part-77\.js .*)mode=0644/, '$1mode=0755');
+  writeFileSync(manifest, edited);
+  await whole(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own was edited', FULL);
+  writeFileSync(manifest, '');
+  await whole(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own is empty', FULL);
+  rmSync(manifest);
+  await whole(/cannot be unpacked: zstd: .*No such file/, 'there is none', FULL);
+  writeFileSync(manifest, own);
+
+  const signedAs = async (name: string, why: RegExp, content: Buffer): Promise<void> => {
+    repository.addFile(PATCH, content);
+    repository.publish();
+    await whole(why, name);
+  };
+  const good = readFileSync(join(repository.dir, 'targets', PATCH));
+  const zstd = (script: string): Buffer =>
+    execFileSync('sh', ['-c', script], { maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'pipe'] });
+  const bomb = zstd('head -c 1000000000 /dev/zero | zstd -q -1 -c');
+  await signedAs('a bomb', /holds more than the \d+ bytes that were signed/, bomb);
+  await signedAs(
+    'a window that asks for much memory',
+    /cannot be unpacked: .*/,
+    zstd('head -c 300000000 /dev/zero | zstd -q -1 --long=30 -c'),
+  );
+  await signedAs('no archive', /cannot be unpacked: zstd: .*/, Buffer.from('no archive at all'));
+  await signedAs('of something else', /does not make the manifest/, zstd('echo else | zstd -q -c'));
+  repository.addFile(PATCH, good);
+  repository.publish();
+  t.same(await fetched(), [[PATCH, DELTA], ''], 'a good one again');
+});

@@ -1,0 +1,163 @@
+/** Whoever is at the box's files, or at the agent: nothing older is taken, nothing secret is told, nothing ends the updater. */
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
+import { signed } from '../lib/commands.ts';
+import { start } from '../lib/program.ts';
+import { UpdatingBox } from '../lib/updating-box.ts';
+
+async function go(box: UpdatingBox, seq: number): Promise<void> {
+  box.order({ seq });
+  for (const command of ['run', 'judge']) await box.run(command);
+}
+
+void t.test('records of an earlier day lead to nothing older', async (t) => {
+  const box = await UpdatingBox.make(t, { releases: 4 });
+  const [state, history] = ['state.json', 'history.jsonl'].map((name) => join(box.state, name)) as [
+    string,
+    string,
+  ];
+  await box.run('run');
+  box.order({ seq: 2 });
+  const captured = readFileSync(join(box.agentState, 'update-desired.dsse.json'));
+  const days: { phase: string; state: Buffer; history: Buffer; tuf: string }[] = [];
+  const keep = (): void => {
+    const tuf = join(box.dir, `tuf-${days.length}`);
+    cpSync(join(box.state, 'tuf'), tuf, { recursive: true });
+    days.push({ phase: box.record.phase, state: readFileSync(state), history: readFileSync(history), tuf });
+  };
+  await box.run('run');
+  keep();
+  const { switch: begun, target } = box.record;
+  await box.run('judge');
+  keep();
+  await go(box, 3);
+  t.equal(box.current, '3-0.3.0');
+  const earlier = JSON.parse(String(days[0]?.state)) as object;
+  for (const phase of ['staged', 'switching'] as const) {
+    const record = JSON.stringify({ ...earlier, phase, target, switch: phase === 'staged' ? null : begun });
+    days.push({ ...(days[0] as (typeof days)[0]), phase, state: Buffer.from(record) });
+  }
+  const [nowState, nowHistory] = [readFileSync(state), readFileSync(history)];
+  for (const day of days) {
+    for (const withHistory of [false, true]) {
+      writeFileSync(state, day.state);
+      writeFileSync(history, withHistory ? day.history : nowHistory);
+      rmSync(join(box.state, 'tuf'), { recursive: true });
+      cpSync(day.tuf, join(box.state, 'tuf'), { recursive: true });
+      box.layOrder(captured);
+      for (const command of ['run', 'judge', 'run']) await box.run(command);
+      const what = `${day.phase}${withHistory ? ', its history too' : ''}`;
+      t.equal(box.current, '3-0.3.0', what);
+      t.ok(['confirmed', 'failed'].includes(box.record.phase), `${what}: ${box.record.phase}`);
+      if (!withHistory) t.match(box.record.refused?.reason, /may have been obeyed before/, what);
+    }
+  }
+  // What a backup has brought back knows nothing of what was ordered since.
+  writeFileSync(history, nowHistory);
+  writeFileSync(state, String(days[1]?.state));
+  await box.run('run');
+  t.match((await box.run('back')).err, /no release is kept/);
+  cpSync(box.treeOf(1), join(box.dir, 'first-release'), { recursive: true });
+  t.match((await box.run('from-package')).err, /1-0\.1\.0 is below 3/, 'how far back it may go is not known');
+
+  // The clock was decades ahead when the record was lost; the network has set it since.
+  writeFileSync(state, JSON.stringify({ ...JSON.parse(String(nowState)), ordersFromMs: Date.UTC(2081, 0) }));
+  mkdirSync(join(box.dir, 'run/systemd/timesync'), { recursive: true });
+  writeFileSync(join(box.dir, 'run/systemd/timesync/synchronized'), '');
+  await box.run('run');
+  box.layOrder(
+    signed(box.signer, box.orderOf({ seq: 4, notBefore: new Date().toISOString() }), UPDATE_ORDER_TYPE),
+  );
+  await box.run('run');
+  t.equal(box.current, '4-0.4.0', box.record.refused?.reason ?? '');
+});
+
+void t.test('what was staged is held against its manifest once more before the switch', async (t) => {
+  const box = await UpdatingBox.make(t);
+  await go(box, 2);
+  const staged = { ...box.record, phase: 'staged', switch: null, starts: [], previous: null };
+
+  const other = await UpdatingBox.make(t);
+  cpSync(box.state, other.state, { recursive: true });
+  other.lay(2);
+  const order = other.order();
+  rmSync(join(other.state, 'history.jsonl'));
+  writeFileSync(join(other.state, 'state.json'), JSON.stringify({ ...staged, order, last: null }));
+  // Through its other name: files that have not changed share what they hold with the release that runs.
+  appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// mended in place\n');
+  rmSync(join(other.agentState, 'update-desired.dsse.json'));
+  await other.run('run');
+  t.equal(other.current, '1-0.1.0');
+  t.match(other.record, {
+    phase: 'failed',
+    reason: /is not what its manifest says: it has \.\/dist\/part-1\/file-1\.js/,
+  });
+});
+
+void t.test('a release that runs and does not say what it is can be left', async (t) => {
+  const box = await UpdatingBox.make(t, { releases: 3 });
+  writeFileSync(join(box.lib, 'current/VERSION'), '{"seq":');
+  await go(box, 2);
+  t.match(box.status, { phase: 'confirmed', release: { seq: 2 } });
+  writeFileSync(join(box.lib, 'current/VERSION'), '');
+  cpSync(box.treeOf(3), join(box.dir, 'first-release'), { recursive: true });
+  const packaged = await box.run('from-package');
+  t.equal(packaged.code, 0, packaged.err);
+  t.equal(box.current, '3-0.3.0');
+});
+
+void t.test('no login in what is said of a configuration that cannot be read', async (t) => {
+  const box = await UpdatingBox.make(t);
+  for (const [index, yaml] of [
+    'site: a\ncamera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }}\n',
+    'camera:\n  source: "rtsp://admin:hunter2@10.0.0.2/main\n',
+    'camera: { source: *hunter2 }\n',
+    'a: 1\na: "rtsp://admin:hunter2@10.0.0.2/main"\n',
+    'camera: !hunter2 x\n\tsource: hunter2\n',
+    'camera: rtsp://admin:hunter2@10.0.0.2/main : 1\n',
+  ].entries()) {
+    box.configure(yaml);
+    box.order({ rollout: `r${index}` });
+    const run = await box.run('run');
+    t.match(box.record.refused?.reason, /vigie\.yaml: .*(line \d+|alias leads)|vigie\.yaml: site/, yaml);
+    t.match(box.status.reason, /an order was refused/);
+    const told = ['state.json', 'status.json'].map((name) => readFileSync(join(box.state, name), 'utf8'));
+    t.notMatch(told.join() + run.err + run.out, /hunter2/, yaml);
+  }
+});
+
+void t.test('what the agent’s user may lay ends no start, and keeps none from its end', async (t) => {
+  const box = await UpdatingBox.make(t);
+  const file = join(box.agentState, 'update-desired.dsse.json');
+  for (const lay of [
+    () => symlinkSync('update-desired.dsse.json', file),
+    () => symlinkSync('/etc/shadow', file),
+    () => spawnSync('mkfifo', [file]),
+    () => mkdirSync(file),
+    () => spawnSync('truncate', ['--size=1T', file]),
+  ]) {
+    rmSync(file, { recursive: true, force: true });
+    lay();
+    const run = await box.run('run');
+    t.equal(run.code, 0, run.err);
+    t.match(box.record.refused?.reason, /malformed|not JSON|empty/i);
+  }
+  rmSync(file);
+  const writing = `const { renameSync, writeFileSync } = require('node:fs');
+    for (let n = 0; ; n += 1) { writeFileSync(${JSON.stringify(`${file}.n`)}, '{"n":' + n + '}'); renameSync(${JSON.stringify(`${file}.n`)}, ${JSON.stringify(file)}); }`;
+  const writer = start(t, process.execPath, ['-e', writing]);
+  const begunMs = performance.now();
+  const running = box.start('run');
+  const late = setTimeout(() => running.child.kill('SIGKILL'), 15_000);
+  await running.ended;
+  clearTimeout(late);
+  writer.child.kill('SIGKILL');
+  await writer.ended;
+  t.ok(performance.now() - begunMs < 15_000);
+  t.equal(running.code, 0);
+  const looks = running.err.split('is refused').length - 1;
+  t.ok(looks >= 1 && looks <= 5, `${looks} looks`);
+});

@@ -1,0 +1,184 @@
+/**
+ * Power cuts of a real file system while the real program changes releases: what `current` leads to is the old or the new
+ * release, every file of it, and the box goes on to the new one. Without waiting for the disk it is neither.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { messageOf } from '../../agent/base/errors.ts';
+import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
+import { scratch } from '../lib/paths.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const CUTS = FULL ? 300 : 20;
+const CUTS_A_BOX = 20;
+/** The file system writes its log each second, as often as it can: what was not waited for is half there. */
+const COMMIT_S = 1;
+/** Where the power goes, and how long after the phase began at the most, ms: about as long as it lasts. */
+const PHASES = [
+  ['waiting', 60],
+  ['downloading', 120],
+  ['verified', 150],
+  ['staged', 25],
+  ['switching', 60],
+  ['probation', 400],
+  ['confirmed', 60],
+] as const;
+const VOID = `
+int fsync(int fd) { return 0; }
+int fdatasync(int fd) { return 0; }
+int syncfs(int fd) { return 0; }
+void sync(void) {}
+`;
+
+async function made(t: Test, releases: number): Promise<{ box: UpdatingBox; disk: SmallDisk }> {
+  const disk = new SmallDisk(scratch(t), 64);
+  disk.mount(false, COMMIT_S);
+  t.teardown(() => disk.unmount());
+  return { disk, box: await UpdatingBox.make(t, { disk: disk.dir, releases }) };
+}
+
+/** What the units do: carry out the order, then judge; until the power goes. */
+async function liveUntilCut(
+  box: UpdatingBox,
+  cut: Promise<string>,
+  env: Record<string, string> = {},
+): Promise<string> {
+  const script =
+    'node=$1 program=$2; shift 2; "$node" "$program" run "$@"; "$node" "$program" judge "$@"; sleep 60';
+  const child = spawn('sh', ['-c', script, 'sh', process.execPath, UPDATER, ...box.places()], {
+    stdio: 'ignore',
+    detached: true,
+    env: { ...process.env, ...env },
+  });
+  const ended = once(child, 'close');
+  const record = await cut;
+  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  await ended;
+  return /"phase":"([a-z-]+)"/.exec(record)?.[1] ?? 'before';
+}
+
+/** What is wrong with what lies there. */
+async function faultsOf(box: UpdatingBox, seqs: readonly number[]): Promise<string[]> {
+  const faults: string[] = [];
+  const check = async (what: string, act: () => unknown): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      faults.push(`${what}: ${messageOf(error)}`);
+    }
+  };
+  const seq = Number(box.current.split('-')[0]);
+  if (!seqs.includes(seq)) faults.push(`current is ${box.current}`);
+  // What has a name is whole, in use or not.
+  for (const name of readdirSync(join(box.lib, 'releases')).filter((one) => !one.startsWith('.'))) {
+    const manifest = readFileSync(join(box.treeOf(Number(name.split('-')[0])), 'MANIFEST'), 'utf8');
+    const dir = join(box.lib, 'releases', name);
+    await check(name, () => verifyTree(dir, parseManifest(manifest)));
+    await check(
+      name,
+      () => readFileSync(join(dir, 'MANIFEST'), 'utf8') === manifest || Promise.reject(new Error('MANIFEST')),
+    );
+  }
+  await check(box.current, () => readFileSync(join(box.lib, 'current/VERSION')));
+  await check('state.json', () => existsSync(join(box.state, 'state.json')) && box.record);
+  await check('status.json', () => existsSync(join(box.state, 'status.json')) && box.status);
+  return faults;
+}
+
+function confirmed({ record }: UpdatingBox, seq: number): boolean {
+  return record.phase === 'confirmed' && record.target?.seq === seq;
+}
+
+void t.test('power cuts in every phase', { skip: SmallDisk.unavailable() }, async (t) => {
+  t.comment(`seed ${SEED}`);
+  const random = randomOf(SEED);
+  const counts = new Map<string, { old: number; new: number }>();
+  for (let done = 0; done < CUTS; done += CUTS_A_BOX) {
+    const { box, disk } = await made(t, CUTS_A_BOX + 1);
+    for (let n = 0; n < CUTS_A_BOX; n += 1) {
+      const seq = n + 2;
+      const [wanted, spanMs] = PHASES[n % PHASES.length] ?? ['waiting', 0];
+      // Where an agent runs it is watched for a second.
+      const up = join(box.dir, 'bin/up-vigie.service');
+      if (n % 4 === 0) writeFileSync(up, '');
+      else rmSync(up, { force: true });
+      // What waits for its time waits until the power goes.
+      const later = wanted === 'waiting' ? { notBefore: new Date(Date.now() + 600_000).toISOString() } : {};
+      box.order({ seq, ...later });
+      const last = box.history.at(-1)?.n ?? 0;
+      const file = join(box.state, 'state.json');
+      // The phase of the order before is none of this one.
+      const text = new RegExp(`"phase":"${wanted}".*"target":\\{"seq":${seq},`);
+      const cut = disk.cutWhen(file, text, random() * spanMs, 15_000);
+      const phase = await liveUntilCut(box, cut);
+      disk.powerBack(COMMIT_S);
+      box.reboot();
+      const where = `cut ${done + n + 1} in ${phase}`;
+      const count = counts.get(phase) ?? { old: 0, new: 0 };
+      counts.set(phase, count);
+      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${where}: old or new, whole`);
+      count[box.current.startsWith(`${seq}-`) ? 'new' : 'old'] += 1;
+      const boot = await box.run('boot');
+      t.equal(boot.code, 0, boot.err);
+      // The boot starts what is enabled.
+      if (n % 4 === 0) writeFileSync(up, '');
+      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${where}: after the boot`);
+      if (wanted === 'waiting') box.order({ seq });
+      for (let again = 0; again < 3 && !confirmed(box, seq); again += 1) {
+        const run = await box.run('run');
+        const judge = await box.run('judge');
+        t.equal(run.code, 0, run.err);
+        t.equal(judge.code, 0, judge.err);
+      }
+      t.match(box.record, { phase: 'confirmed', target: { seq } }, `${where}: it goes on to the new one`);
+      t.strictSame(await faultsOf(box, [seq]), [], `${where}: in the end`);
+      const told = box.history.map(({ n }) => n);
+      t.strictSame(
+        told,
+        told.map((_, index) => index + 1),
+        'the history has no gap',
+      );
+      t.ok(told.length > last);
+    }
+  }
+  for (const [phase] of PHASES) t.ok(counts.has(phase), `the power went in ${phase}`);
+  for (const [phase, { old, new: fresh }] of counts)
+    t.comment(`${phase}: ${old + fresh} cuts, ${old} old, ${fresh} new, 0 mixed`);
+});
+
+void t.test(
+  'control: without waiting for the disk releases are broken',
+  { skip: SmallDisk.unavailable() },
+  async (t) => {
+    const dir = scratch(t);
+    const library = join(dir, 'void.so');
+    writeFileSync(join(dir, 'void.c'), VOID);
+    execFileSync('cc', ['-shared', '-fPIC', '-o', library, join(dir, 'void.c')]);
+    const broken: string[] = [];
+    const tries = FULL ? 10 : 4;
+    let cuts = 0;
+    for (; cuts < tries && (FULL || broken.length === 0); cuts += 1) {
+      const { box, disk } = await made(t, 2);
+      rmSync(join(box.dir, 'bin/up-vigie.service'));
+      box.order();
+      // After the log was written, before the kernel writes the data by itself.
+      const cut = disk.cutWhen(
+        join(box.state, 'state.json'),
+        /"phase":"confirmed"/,
+        600 + cuts * 300,
+        15_000,
+      );
+      const phase = await liveUntilCut(box, cut, { LD_PRELOAD: library });
+      disk.powerBack(COMMIT_S);
+      const faults = await faultsOf(box, [1, 2]);
+      if (faults.length > 0) broken.push(`${phase}: ${faults.length} faults, ${String(faults[0])}`);
+    }
+    t.ok(broken.length > 0, `${broken.length} of ${cuts} cuts: ${broken.join(' | ')}`);
+  },
+);

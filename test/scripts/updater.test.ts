@@ -1,0 +1,349 @@
+/** The program that changes releases on a box: with a real server, killed at every step, on a full disk, and by hand. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Value } from '@sinclair/typebox/value';
+import t from 'tap';
+import { UpdateRecord, UpdaterStatus } from '../../agent/contract/update.ts';
+import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
+import { boardOf } from '../../scripts/programs/updater/board.ts';
+import { History } from '../../scripts/programs/updater/history.ts';
+import { readOrderReader, readSettings } from '../../scripts/programs/updater/settings.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
+
+/** Of a release that was cut nowhere. */
+const STEPS = [
+  'stop vigie.service vigie-vision.service vigie-page.service',
+  'restart vigie-update-users@2-0.2.0.service',
+  'daemon-reload',
+  'reset-failed vigie.service vigie-update-judge.service',
+  '--no-block start vigie.service vigie-update-judge.service',
+];
+
+const whole = (box: UpdatingBox, seq: number): Promise<void> =>
+  verifyTree(
+    join(box.lib, 'current/'),
+    parseManifest(readFileSync(join(box.treeOf(seq), 'MANIFEST'), 'utf8')),
+  );
+
+/** Run and judge until nothing is to be done. */
+async function settle(box: UpdatingBox): Promise<string> {
+  for (let n = 0; n < 3; n += 1) {
+    await box.run('run');
+    await box.run('judge');
+    if (['confirmed', 'rolled-back', 'failed'].includes(box.record.phase)) break;
+  }
+  return box.record.phase;
+}
+
+function isIn(box: UpdatingBox, phase: string, seq: number): boolean {
+  if (!existsSync(join(box.state, 'state.json'))) return false;
+  return box.record.phase === phase && box.record.target?.seq === seq;
+}
+
+void t.test('two orders in a row, what is said of them, and the ways back by hand', async (t) => {
+  const box = await UpdatingBox.make(t, { releases: 4 });
+  t.equal((await box.run('run')).code, 0, 'without an order');
+  t.match(box.status, { phase: 'idle', release: { seq: 1 }, osUpdates: { pending: 1, reboot: false } });
+  box.order();
+  const run = await box.run('run');
+  t.equal(run.code, 0, run.err);
+  t.strictSame(box.asked(), STEPS, 'all that runs is stopped before the link moves');
+  t.ok(
+    box.server.asked.some(({ path }) => path.endsWith('.from-1.tar.zst')),
+    'by the delta',
+  );
+  t.notOk(
+    box.server.asked.some(({ path }) => path.endsWith('.manifest')),
+    'and so its manifest',
+  );
+  t.notOk(box.server.asked.some(({ path }) => path.includes('.full.')));
+  const begunMs = performance.now();
+  t.equal((await box.run('judge')).code, 0);
+  t.ok(performance.now() - begunMs > 1000, 'a second of health');
+  t.match(box.status, {
+    phase: 'confirmed',
+    release: { seq: 2, version: '0.2.0' },
+    previous: { seq: 1 },
+    rollout: 'spring-2',
+    metadata: { root: 1, targets: 1 },
+    history: 4,
+  });
+  t.ok(Value.Check(UpdaterStatus, box.status), JSON.stringify(box.status));
+  t.ok(box.history.every((line) => Value.Check(UpdateRecord, line)));
+  t.strictSame(
+    box.history.map(({ n, phase, from, to }) => [n, phase, from?.seq, to?.seq]),
+    ['staged', 'switching', 'probation', 'confirmed'].map((phase, index) => [index + 1, phase, 1, 2]),
+  );
+  await whole(box, 2);
+  box.asked();
+  t.equal((await box.run('run')).code, 0);
+  t.strictSame(box.asked(), [], 'the same order is done');
+
+  // Deltas are from the release before: this one has to be had as a whole.
+  box.order({ seq: 4 });
+  t.equal(await settle(box), 'confirmed');
+  t.ok(box.server.asked.some(({ path }) => path.includes('4-0.4.0') && path.includes('.full.')));
+  await whole(box, 4);
+  t.strictSame(readdirSync(join(box.lib, 'releases')).sort(), ['2-0.2.0', '4-0.4.0'], 'two are kept');
+  t.notOk(existsSync(join(box.state, 'downloads')));
+
+  const back = await box.run('back');
+  t.equal(back.code, 0, back.err);
+  t.equal(box.current, '2-0.2.0');
+  t.equal((await box.run('back')).code, 1, 'not in the middle of a switch');
+  await box.run('judge');
+  t.match(box.record, { phase: 'confirmed', previous: { seq: 4 } });
+  writeFileSync(join(box.state, 'state.json'), JSON.stringify({ ...box.record, seqMin: 5 }));
+  const refused = await box.run('back');
+  t.equal(refused.code, 1);
+  t.match(refused.err, /^vigie-update: 4-0\.4\.0: .*must not be left for one below 5\n$/);
+
+  t.match((await box.run('from-package')).err, /no package has brought a release/);
+  writeFileSync(join(box.state, 'state.json'), JSON.stringify({ ...box.record, seqMin: 1 }));
+  cpSync(box.treeOf(3), join(box.dir, 'first-release'), { recursive: true });
+  const packaged = await box.run('from-package');
+  t.equal(packaged.code, 0, packaged.err);
+  await box.run('judge');
+  t.equal(box.current, '3-0.3.0');
+  await whole(box, 3);
+  t.match((await box.run('from-package')).err, /3-0\.3\.0 runs already/);
+  const screen = await box.run('status');
+  t.match(screen.out, /^release {4}3-0\.3\.0\nprevious {3}2-0\.2\.0\nphase {6}confirmed 3-0\.3\.0, since/);
+  const odd = spawnSync(process.execPath, [UPDATER, 'run', '--force'], { encoding: 'utf8' });
+  t.equal(odd.status, 2);
+  t.match(odd.stderr, /unknown option '--force'/);
+});
+
+void t.test('a release that is not well goes back, and is not tried again in its rollout', async (t) => {
+  const box = await UpdatingBox.make(t, { withinS: 3 });
+  box.breakAgent();
+  box.order();
+  const begunMs = performance.now();
+  t.equal(await settle(box), 'rolled-back');
+  t.comment(`back ${Math.round(performance.now() - begunMs)} ms after the order`);
+  t.match(box.status, { release: { seq: 1 }, reason: /it crashed: 7 restarts/ });
+  t.strictSame(box.asked().slice(STEPS.length, STEPS.length + 4), [
+    'stop vigie.service vigie-vision.service vigie-page.service',
+    'daemon-reload',
+    'reset-failed vigie.service',
+    '--no-block start vigie.service',
+  ]);
+  await whole(box, 1);
+  box.order({ counter: 50 });
+  t.equal(await settle(box), 'failed');
+  t.match(box.record.reason, /was rolled back in spring-2 already/);
+  t.equal(box.current, '1-0.1.0');
+  spawnSync('rm', [join(box.dir, 'bin/broken')]);
+  box.said = { ...box.said, frames: false };
+  box.order({ rollout: 'again', counter: 51 });
+  t.equal(await settle(box), 'rolled-back', 'another rollout tries it; no frames: at the deadline');
+  t.match(box.record.reason, /not healthy for 1 s within 3 s: it analyses no frame/);
+  box.said = { ...box.said, frames: true };
+  box.order({ rollout: 'mended', counter: 52 });
+  t.equal(await settle(box), 'confirmed');
+});
+
+void t.test('a box whose agent did not run before', async (t) => {
+  const box = await UpdatingBox.make(t, { idle: true });
+  box.order();
+  t.equal(await settle(box), 'confirmed');
+  t.match(box.record.reason, /the agent did not run before: only that its program starts was judged/);
+  t.notOk(
+    box.asked().some((line) => line.includes('start vigie.service')),
+    'it is not started',
+  );
+});
+
+void t.test('killed at every step, it goes on', async (t) => {
+  const box = await UpdatingBox.make(t, { releases: 8 });
+  const kills = [
+    ['run', 'downloading', 0],
+    ['run', 'downloading', 40],
+    ['run', 'verified', 20],
+    ['run', 'staged', 0],
+    ['run', 'switching', 10],
+    ['run', 'probation', 0],
+    ['judge', 'probation', 300],
+  ] as const;
+  for (const [index, [command, phase, delayMs]] of kills.entries()) {
+    const seq = index + 2;
+    box.order({ seq });
+    if (command === 'judge') await box.run('run');
+    const program = box.start(command);
+    await until(t, phase, () => isIn(box, phase, seq), 30_000);
+    if (delayMs > 0) await sleep(delayMs);
+    program.child.kill('SIGKILL');
+    await program.ended;
+    t.equal(await settle(box), 'confirmed', `${command} in ${phase}`);
+    t.equal(box.current, `${seq}-0.${seq}.0`);
+    await whole(box, seq);
+    t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), 'and the agent runs');
+  }
+  const told = box.history.map(({ n }) => n);
+  t.strictSame(
+    told,
+    told.map((_, index) => index + 1),
+  );
+  box.order({ seq: 9 });
+  const both = await Promise.all([box.run('run'), box.run('run')]);
+  t.strictSame(
+    both.map(({ code }) => code),
+    [0, 0],
+    'of two at once one waits for the other',
+  );
+});
+
+void t.test('a full disk', { skip: SmallDisk.unavailable() }, async (t) => {
+  const disk = new SmallDisk(scratch(t), 16);
+  disk.mount();
+  t.teardown(() => disk.unmount());
+  const box = await UpdatingBox.make(t, { disk: disk.dir, withinS: 3, releases: 5 });
+  const later = { tz: 'UTC', days: ['mon'] as 'mon'[], from: '00:00', to: '00:01' };
+  box.order();
+  disk.fill();
+  const full = await box.run('run');
+  t.match(`${full.code} ${full.err}`, /^1 vigie-update: .*state\.json cannot be written: ENOSPC/);
+  t.strictSame(box.asked(), [], 'nothing was touched');
+  disk.free();
+  t.equal(await settle(box), 'confirmed', 'and with room again it goes on');
+
+  // Little room: the record has it, the release as a whole has not.
+  disk.fill();
+  truncateSync(join(disk.dir, 'filler'), statSync(join(disk.dir, 'filler')).size - 131_072);
+  box.order({ seq: 4 });
+  t.equal((await box.run('run')).code, 0);
+  t.match(box.record, { phase: 'failed', reason: /release 4-0\.4\.0 needs .* MiB free on the disk/ });
+  disk.free();
+
+  box.order({ seq: 3, rollout: 'b' });
+  await box.run('run');
+  box.breakAgent();
+  disk.fill();
+  await box.run('judge');
+  t.equal(box.current, '2-0.2.0', 'the way back needs no room');
+  t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), 'and the agent runs');
+  disk.free();
+  spawnSync('rm', [join(box.dir, 'bin/broken')]);
+  t.equal(await settle(box), 'rolled-back');
+  box.order({ seq: 3, rollout: 'c', window: later });
+  await box.run('run');
+  box.order({ seq: 3, rollout: 'c' });
+  t.equal(await settle(box), 'confirmed');
+  await whole(box, 3);
+});
+
+void t.test('settings, boards and units of later releases', (t) => {
+  const dir = scratch(t);
+  const file = join(dir, 'update.yaml');
+  t.match(readSettings(file), { healthyS: 60, withinS: 600, rateKiBps: 0, url: undefined });
+  for (const [text, why] of [
+    ['url: ftp://x/', /url/],
+    ['rate: 5', /rate/],
+    ['healthyS: 700', /withinS must be more/],
+    ['board: toaster', /board/],
+    ['a: [', /update\.yaml: /],
+  ] as const) {
+    writeFileSync(file, text);
+    t.throws(() => readSettings(file), { kind: 'config', message: why }, text);
+  }
+  const config = join(dir, 'vigie.yaml');
+  writeFileSync(config, `site: a\nbox: b\n`, { mode: 0o640 });
+  t.match(readOrderReader(config, { VIGIE_BOX: 'c' }), { site: 'a', box: 'c', keys: [] });
+  t.throws(() => readOrderReader(config, { VIGIE_SITE: 'A b' }), { message: /site/ });
+  execFileSync('chmod', ['0660', config]);
+  t.throws(() => readOrderReader(config, {}), { message: /others may write/ });
+
+  t.equal(boardOf('raspberrypi,5-model-b\0brcm,bcm2712\0', 'arm64'), 'rpi5');
+  t.equal(boardOf('raspberrypi,4-model-b\0brcm,bcm2711\0', 'arm64'), 'rpi4');
+  t.equal(boardOf('nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0', 'arm64'), 'jetson');
+  t.equal(boardOf('radxa,rock-5b\0rockchip,rk3588\0', 'arm64'), 'rk3588');
+  t.equal(boardOf('friendlyarm,nanopi\0', 'arm64'), 'generic');
+  t.equal(boardOf(undefined, 'amd64'), 'pc');
+
+  const own = join(ROOT, 'scripts/programs/updater/systemd');
+  const services = readdirSync(own).filter((name) => name.endsWith('.service'));
+  const analyze = (...args: string[]): string => {
+    const { status, stdout, stderr } = spawnSync('systemd-analyze', args, { encoding: 'utf8' });
+    return status === 0 ? '' : `${status}: ${stdout}${stderr}`;
+  };
+  t.equal(services.length, 4);
+  t.equal(analyze('verify', '--man=no', ...services.map((name) => join(own, name))), '');
+  // Tenths of the exposure level.
+  for (const name of services)
+    t.equal(analyze('security', '--offline=true', '--no-pager', '--threshold=20', join(own, name)), '', name);
+
+  const [root, out] = [join(dir, 'root'), join(dir, 'out')];
+  const units = join(root, 'usr/lib/vigie/current/systemd');
+  for (const folder of [units, join(root, 'usr/lib/systemd/system'), out])
+    mkdirSync(folder, { recursive: true });
+  cpSync(join(ROOT, 'systemd/vigie.service'), join(units, 'vigie.service'));
+  symlinkSync(
+    '/usr/lib/vigie/current/systemd/vigie.service',
+    join(root, 'usr/lib/systemd/system/vigie.service'),
+  );
+  writeFileSync(
+    join(units, 'vigie-later.timer'),
+    '[Install]\nWantedBy=timers.target multi-user.target ../evil\n',
+  );
+  writeFileSync(join(units, 'vigie-later@.service'), '[Install]\nWantedBy=multi-user.target\n');
+  writeFileSync(join(units, 'vigie-update.service'), '[Install]\nWantedBy=multi-user.target\n');
+  symlinkSync('/etc/passwd', join(units, 'vigie-link.service'));
+  const generator = join(own, 'vigie-update-generator');
+  for (let twice = 0; twice < 2; twice += 1) execFileSync(generator, [out, out, out, root]);
+  const made = execFileSync('find', ['.', '-type', 'l', '-printf', '%p -> %l\n'], {
+    cwd: out,
+    encoding: 'utf8',
+  });
+  t.strictSame(made.trim().split('\n').sort(), [
+    './multi-user.target.wants/vigie-later.timer -> ../vigie-later.timer',
+    './timers.target.wants/vigie-later.timer -> ../vigie-later.timer',
+    './vigie-later.timer -> /usr/lib/vigie/current/systemd/vigie-later.timer',
+    './vigie-later@.service -> /usr/lib/vigie/current/systemd/vigie-later@.service',
+  ]);
+  t.end();
+});
+
+void t.test('the history is bounded, and half a line is none', (t) => {
+  const dir = scratch(t);
+  const history = new History(dir);
+  const file = join(dir, 'history.jsonl');
+  const record = (n: number): UpdateRecord => ({
+    n,
+    at: '2026-11-25T11:00:00.000Z',
+    rollout: null,
+    phase: 'staged',
+    from: null,
+    to: null,
+    reason: 'é',
+  });
+  for (let n = 1; n <= 3; n += 1) history.append(record(n));
+  writeFileSync(file, `${readFileSync(file, 'utf8')}{"n":4,"at":"20`);
+  history.append(record(4));
+  t.strictSame(
+    history.records().map(({ n }) => n),
+    [1, 2, 3, 4],
+  );
+  writeFileSync(
+    file,
+    Array.from({ length: 2000 }, (_, index) => `${JSON.stringify(record(index + 1))}\n`).join(''),
+  );
+  history.append(record(2001));
+  t.equal(history.records().length, 1000);
+  t.match(history.last(), { n: 2001 });
+  t.end();
+});
