@@ -8,13 +8,13 @@
  * LIMITS: `limitMiB` (the oldest go first); one that the disk refuses is not kept, which its event says.
  */
 
-import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { sha256Of } from '../base/sha256.ts';
 import type { SteadyClock } from '../base/steady-clock.ts';
 import { type Counters, gauge } from '../contract/counters.ts';
 import { isAgeFile, SEALED_BYTES_MAX, type SealedEvidence } from '../contract/sealed-evidence.ts';
@@ -216,8 +216,4 @@ export class SealedStore {
       this.#untold.delete(why);
     }
   }
-}
-
-function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -30,6 +30,9 @@ export class ClockSteps {
   }
 }
 
+/** systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)). */
+export const TIMESYNC_FILE = '/run/systemd/timesync/synchronized';
+
 export const systemClock: Clock = {
   // CLOCK_MONOTONIC counts from the machine's boot: agent and vision agree on it, restarts included.
   nowMs: () => Number(process.hrtime.bigint()) / 1e6,

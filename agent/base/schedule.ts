@@ -4,6 +4,7 @@
  * Local time is Intl's (IANA tz data of the runtime), so that summer time is right.
  */
 import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
+import type { Window } from '../contract/update.ts';
 
 export interface ScheduleOptions {
   readonly timeZone: string;
@@ -24,6 +25,15 @@ interface LocalTime {
 export function isOnAt(rule: RuleConfig, site: ScheduleOptions, wallMs: number): boolean {
   const schedule = 'schedule' in rule ? rule.schedule : undefined;
   return schedule === undefined || new Schedule(schedule, site).isOn(wallMs);
+}
+
+/** Whether a window of the room is open. Throws RangeError where its time zone is none. */
+export function isOpenAt(window: Window, wallMs: number): boolean {
+  return scheduleOf(window).isOn(wallMs);
+}
+
+export function scheduleOf({ tz, days, from, to }: Window): Schedule {
+  return new Schedule([{ days, from, to }], { timeZone: tz, holidays: [] });
 }
 
 export class Schedule {

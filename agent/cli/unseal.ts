@@ -1,8 +1,9 @@
 /** `vigie unseal`: asks one box, by a signed command, for the sealed still of an event, and writes it to a file. */
-import { createHash } from 'node:crypto';
+
 import { existsSync, writeFileSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { sha256Of } from '../base/sha256.ts';
 import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
 import { print } from './print.ts';
 import { askBox, assertBox } from './room/ask-box.ts';
@@ -57,8 +58,4 @@ function fileIn(result: unknown, { box, event }: UnsealOptions): Buffer {
   const file = Buffer.from(result.file, 'base64');
   if (result.event === event && sha256Of(file) === result.sha256 && isAgeFile(file)) return file;
   throw new AgentError('corrupt', `what ${box} sent is not the sealed still of ${event}`);
-}
-
-function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -178,18 +178,24 @@ export const UpdaterStatus = Type.Object(
 );
 export type UpdaterStatus = Static<typeof UpdaterStatus>;
 
-/** A line of HISTORY_FILE: a phase that the journal must know of. */
+/** Phases that the journal must know of. */
+export const RECORDED_PHASES = [
+  'staged',
+  'switching',
+  'probation',
+  'confirmed',
+  'rolled-back',
+  'failed',
+] as const satisfies readonly UpdatePhase[];
+
+/** A line of HISTORY_FILE. */
 export const UpdateRecord = Type.Object(
   {
     /** 1 and up, without a gap. */
     n: Type.Integer({ minimum: 1 }),
     at: Time,
     rollout: nullable(Rollout),
-    phase: Type.Union(
-      (['staged', 'switching', 'probation', 'confirmed', 'rolled-back', 'failed'] as const).map((phase) =>
-        Type.Literal(phase),
-      ),
-    ),
+    phase: Type.Union(RECORDED_PHASES.map((phase) => Type.Literal(phase))),
     from: nullable(Release),
     to: nullable(Release),
     reason: nullable(Reason),

@@ -2,12 +2,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, TIMESYNC_FILE } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-
-/** systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)). */
-const TIMESYNC_FILE = '/run/systemd/timesync/synchronized';
 
 /** For other daemons (chrony, ntpsec): timedatectl reads the kernel's own state, adjtimex(2). */
 const TIMEDATECTL = 'timedatectl';

@@ -7,13 +7,12 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { TIMESYNC_FILE } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 
 /** When the system was made, by its modification time (systemd-timesyncd.service(8)). */
 const EPOCH_FILE = '/usr/lib/clock-epoch';
-/** systemd-timesyncd makes it at its first synchronisation after boot. */
-const TIMESYNC_FILE = '/run/systemd/timesync/synchronized';
 /** A Date header has whole seconds and comes late; certificates do not mind minutes. */
 const BEHIND_MS = 60_000;
 const WITHIN_MS = 5000;

@@ -9,12 +9,14 @@
  * LIMITS: one trial at a time, whose ever it is; an order of CONFIG_ORDER_BYTES_MAX; a trial has TRIAL_S, but for one that
  * waits until the box looks again, however long that takes.
  */
+
 import { join } from 'node:path';
 import { rethrowBug } from '../base/errors.ts';
 import { readForeign } from '../base/foreign-file.ts';
 import type { AgentHealth } from '../base/probation.ts';
 import { type OpenedOrder, type OrderReader, openOrder, orderDates } from '../base/room-order.ts';
-import { Schedule } from '../base/schedule.ts';
+import { isOpenAt } from '../base/schedule.ts';
+import { sha256Of } from '../base/sha256.ts';
 import type { CommandKey } from '../contract/config.ts';
 import { type ProposalProblem, TRIAL_S } from '../contract/config-trial.ts';
 import {
@@ -26,7 +28,7 @@ import {
 } from '../contract/update.ts';
 import { OrderStatus } from './config-order-status.ts';
 import { TrialInstall, type TrialInstallOptions, type TrialledAgent } from './trial-install.ts';
-import { sha256Of, type TrialRecord } from './trial-record.ts';
+import type { TrialRecord } from './trial-record.ts';
 
 /** The code of `vigie check`, the order of the authority, and the camera's login (config/secrets.ts). */
 export interface OrderJudge {
@@ -377,8 +379,7 @@ function orderFault({ yaml, sha256, window }: ConfigOrder): string | undefined {
 function closed(window: Window | null, wallMs: number): string | undefined {
   if (window === null) return undefined;
   const { tz, days, from, to } = window;
-  const schedule = new Schedule([{ days, from, to }], { timeZone: tz, holidays: [] });
-  return schedule.isOn(wallMs) ? undefined : `its window is ${days.join(', ')} ${from}–${to} ${tz}`;
+  return isOpenAt(window, wallMs) ? undefined : `its window is ${days.join(', ')} ${from}–${to} ${tz}`;
 }
 
 function problemsText(problems: readonly ProposalProblem[]): string {

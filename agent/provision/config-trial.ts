@@ -7,13 +7,15 @@
  * loses its record first. What somebody else has written into the file during a trial is not overwritten.
  * LIMITS: one trial at a time, TRIAL_S; requests one after the other (`exclusive`).
  */
+
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
+import { sha256Of } from '../base/sha256.ts';
 import { type ConfigReply, ConfigRequest, type ProposalProblem, TRIAL_S } from '../contract/config-trial.ts';
 import type { Proposable, Proposal } from '../contract/proposal.ts';
 import { TrialInstall, type TrialInstallOptions, type TrialledAgent } from './trial-install.ts';
-import { sha256Of, type TrialRecord } from './trial-record.ts';
+import type { TrialRecord } from './trial-record.ts';
 
 /** The code of `vigie check`, and the order. */
 export interface TrialJudge {

@@ -6,17 +6,17 @@
  * its record first, what goes back loses it when the former file is there. What somebody else has written into the file
  * meanwhile is not overwritten.
  */
+
 import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, type Stats } from 'node:fs';
+import { type BootClock, systemBootClock } from '../base/boot-clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { sha256Of } from '../base/sha256.ts';
 import { TRIAL_S } from '../contract/config-trial.ts';
 import { durableFiles, type TrialFiles } from './trial-files.ts';
 import {
-  type BootClock,
   type OrderTrial,
   readTrialRecord,
-  sha256Of,
-  systemBootClock,
   type TrialPaths,
   type TrialRecord,
   trialPaths,

@@ -1,5 +1,4 @@
 /** What is known of a trial that runs: a file beside the configuration, so that a power cut does not forget it. */
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
@@ -75,21 +74,3 @@ export function readTrialRecord(config: string): TrialRecord | null | undefined 
   const record = jsonOf(text);
   return Value.Check(TrialRecord, record) ? record : null;
 }
-
-export function sha256Of(content: string | Uint8Array): string {
-  return createHash('sha256').update(content).digest('hex');
-}
-
-export interface BootClock {
-  /** CLOCK_BOOTTIME, s. */
-  boottimeS(): number;
-  bootId(): string;
-  wallMs(): number;
-}
-
-export const systemBootClock: BootClock = {
-  // Its first number is CLOCK_BOOTTIME (proc_uptime(5)).
-  boottimeS: () => Number.parseFloat(readFileSync('/proc/uptime', 'utf8')),
-  bootId: () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-  wallMs: () => Date.now(),
-};

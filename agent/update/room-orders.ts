@@ -7,7 +7,7 @@
  * LIMITS: one order of each kind; KEYS_MAX keys are told apart. Refusals are counted, the last is reported, and one a
  * minute is logged.
  */
-import { createHash } from 'node:crypto';
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
@@ -16,6 +16,7 @@ import { layForRoot } from '../base/for-root.ts';
 import type { Logger } from '../base/log.ts';
 import { RepeatedLine } from '../base/repeated-line.ts';
 import { type OrderKind, type OrderReader, openOrder } from '../base/room-order.ts';
+import { sha256Of } from '../base/sha256.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { CONFIG_ORDER_FILE, UPDATE_ORDER_FILE } from '../contract/update.ts';
 
@@ -131,8 +132,4 @@ export class RoomOrder {
       return { counter: null, sha256: '' };
     }
   }
-}
-
-function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

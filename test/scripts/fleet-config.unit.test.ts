@@ -1,14 +1,16 @@
 /** Configurations of many boxes from the room: who is meant, what changes, what is shown, what is left out and refused. */
+
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
 import { redactedText } from '../../agent/base/redacted-text.ts';
+import { sha256Of } from '../../agent/base/sha256.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import { shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
 import type { UpdateReport } from '../../agent/contract/update.ts';
 import { chooseChanges } from '../../scripts/programs/fleet/config/choice.ts';
-import { Copies, sha256Of } from '../../scripts/programs/fleet/config/copies.ts';
+import { Copies } from '../../scripts/programs/fleet/config/copies.ts';
 import { diffLines } from '../../scripts/programs/fleet/config/diff.ts';
 import { Orders } from '../../scripts/programs/fleet/config/judge.ts';
 import { patched, patchOf } from '../../scripts/programs/fleet/config/patch.ts';

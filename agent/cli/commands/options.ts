@@ -44,9 +44,16 @@ export function positiveNumber(max: number): (text: string) => number {
   };
 }
 
-export function wholeNumber(max: number): (text: string) => number {
+export function wholeNumber(max: number, least = 1): (text: string) => number {
   return (text) => {
-    if (/^[1-9]\d*$/.test(text) && Number(text) <= max) return Number(text);
-    throw new InvalidArgumentError(`It must be a whole number from 1 to ${max}.`);
+    const value = Number(text);
+    if (/^(0|[1-9]\d*)$/.test(text) && value >= least && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${max}.`);
   };
+}
+
+/** Of a site or a box. */
+export function placeName(text: string): string {
+  if (/^[a-z0-9-]{1,32}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be 1 to 32 of a-z, 0-9 and -.');
 }

@@ -4,6 +4,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { TIMESYNC_FILE } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Problem } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
@@ -83,9 +84,7 @@ export async function clockFinding(): Promise<Finding> {
 
 /** Asks whoever can know, in the order of how little it costs. */
 async function clockState(): Promise<{ state: ClockState; by: string }> {
-  // systemd-timesyncd touches this file when it has set the clock (systemd-timesyncd.service(8)).
-  if (existsSync('/run/systemd/timesync/synchronized'))
-    return { state: 'synchronised', by: 'systemd-timesyncd' };
+  if (existsSync(TIMESYNC_FILE)) return { state: 'synchronised', by: 'systemd-timesyncd' };
   const kernel = await firstLine('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
   if (kernel === 'yes' || kernel === 'no') {
     return { state: kernel === 'yes' ? 'synchronised' : 'not synchronised', by: 'timedatectl' };

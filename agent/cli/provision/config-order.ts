@@ -1,6 +1,6 @@
 /** `vigie provision config-order`: root's part of a configuration that the room has ordered, called by units. */
 import { existsSync } from 'node:fs';
-import { systemClock } from '../../base/clock.ts';
+import { systemClock, TIMESYNC_FILE } from '../../base/clock.ts';
 import { rethrowBug } from '../../base/errors.ts';
 import { type AgentHealth, agentHealth } from '../../base/probation.ts';
 import { loadConfig } from '../../config/load.ts';
@@ -38,9 +38,6 @@ export async function provisionConfigOrder(options: ConfigOrderOptions): Promise
   }
 }
 
-/** systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)). */
-const SYNCHRONISED_FILE = '/run/systemd/timesync/synchronized';
-
 export function ordersOf(options: ConfigOrderOptions): ConfigOrders {
   const { config: file, folder: dir } = options;
   const folder = new RestraintFolder(dir);
@@ -61,7 +58,7 @@ export function ordersOf(options: ConfigOrderOptions): ConfigOrders {
       problems: (text, former, may) => wholeProblems(text, former, { ...judged, blackened, may }),
     },
     agent: trialledUnit(),
-    clockSynced: () => existsSync(SYNCHRONISED_FILE),
+    clockSynced: () => existsSync(TIMESYNC_FILE),
     say: (line) => printNote(line),
   });
 }

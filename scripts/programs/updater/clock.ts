@@ -4,12 +4,9 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { type BootClock, systemBootClock } from '../../../agent/base/boot-clock.ts';
 
-export interface BoxClock {
-  wallMs(): number;
-  /** CLOCK_BOOTTIME, s. */
-  boottimeS(): number;
-  bootId(): string;
+export interface BoxClock extends BootClock {
   /** The network has set the wall clock since boot. */
   synced(): boolean;
   sleep(delayMs: number): Promise<void>;
@@ -23,9 +20,7 @@ const EARLIEST_MS = Date.parse('2026-01-01T00:00:00.000Z');
 /** `bootIdFile`: another content is another boot. */
 export function systemBoxClock(runDir: string, bootIdFile: string): BoxClock {
   return {
-    wallMs: () => Date.now(),
-    // Its first number is CLOCK_BOOTTIME (proc_uptime(5)).
-    boottimeS: () => Number.parseFloat(readFileSync('/proc/uptime', 'utf8')),
+    ...systemBootClock,
     bootId: () => readFileSync(bootIdFile, 'utf8').trim(),
     // systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)).
     synced: () => existsSync(join(runDir, 'systemd/timesync/synchronized')),

@@ -8,7 +8,7 @@
 import { rmSync } from 'node:fs';
 import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
 import { type OrderReader, orderDates } from '../../../agent/base/room-order.ts';
-import { Schedule } from '../../../agent/base/schedule.ts';
+import { isOpenAt } from '../../../agent/base/schedule.ts';
 import type { UpdateOrder, Window } from '../../../agent/contract/update.ts';
 import { type Context, clockDoubt, dropTarget } from './context.ts';
 import { look, stampOf } from './order.ts';
@@ -276,7 +276,7 @@ function windowGate(window: Window | null, nowMs: number): Gate | undefined {
   if (window === null) return undefined;
   const { tz, days, from, to } = window;
   try {
-    if (new Schedule([{ days, from, to }], { timeZone: tz, holidays: [] }).isOn(nowMs)) return undefined;
+    if (isOpenAt(window, nowMs)) return undefined;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return { fail: `the window’s time zone is none that this box knows: ${tz}` };

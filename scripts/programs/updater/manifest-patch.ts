@@ -4,12 +4,13 @@
  * LIMITS  Not a byte more than the manifest was signed with comes out of zstd (a bomb is stopped there), which has
  * WINDOW_MIB of memory.
  */
+
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
+import { sha256Of } from '../../../agent/base/sha256.ts';
 import { onDisk } from './disk-error.ts';
 import type { TargetRef } from './trust.ts';
 import { WINDOW_MIB } from './unpack.ts';
@@ -36,7 +37,7 @@ export async function patchManifest(
   signal: AbortSignal,
 ): Promise<void> {
   const bytes = await unpacked(patch, from, manifest.length, signal);
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const sha256 = sha256Of(bytes);
   if (bytes.length !== manifest.length || sha256 !== manifest.sha256)
     throw new AgentError('corrupt', `${patch}: with ${from} it does not make the manifest that was signed`);
   onDisk(file, () => writeAtomically(file, bytes, 0o644));

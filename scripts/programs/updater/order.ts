@@ -5,11 +5,12 @@
  * INVARIANTS: of a key only a counter above any before is a new order, and the same counter is the same order, to the byte.
  * LIMITS: a file of UPDATE_ORDER_BYTES_MAX, no link and no pipe.
  */
-import { createHash } from 'node:crypto';
+
 import { closeSync, constants, lstatSync, openSync } from 'node:fs';
 import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
 import { readOpen } from '../../../agent/base/foreign-file.ts';
 import { type OrderReader, openOrder } from '../../../agent/base/room-order.ts';
+import { sha256Of } from '../../../agent/base/sha256.ts';
 import { UPDATE_ORDER_BYTES_MAX, type UpdateOrder } from '../../../agent/contract/update.ts';
 import { COUNTERS_MAX, type State } from './record.ts';
 
@@ -28,7 +29,7 @@ export function look(
 ): Laid {
   const bytes = readLaid(file);
   if (bytes === undefined) return { kind: 'none' };
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const sha256 = sha256Of(bytes);
   const refuse = (reason: string): Laid =>
     refused?.sha256 === sha256 ? { kind: 'known' } : { kind: 'refused', sha256, reason };
   try {

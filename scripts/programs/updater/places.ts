@@ -1,5 +1,7 @@
 /** Where the updater finds and keeps things; each can be named, so that it can be tried without being installed. */
+
 import { join } from 'node:path';
+import { BOOT_ID_FILE } from '../../../agent/base/boot-clock.ts';
 import { UPDATE_DIR, UPDATE_ORDER_FILE } from '../../../agent/contract/update.ts';
 
 export interface Places {
@@ -30,7 +32,7 @@ export const DEFAULT_PLACES: Places = {
   root: '/etc/vigie-update/root.json',
   firstRelease: '/usr/share/vigie/first-release',
   run: '/run',
-  bootId: '/proc/sys/kernel/random/boot_id',
+  bootId: BOOT_ID_FILE,
 };
 
 export const orderFile = ({ agentState }: Places): string => join(agentState, UPDATE_ORDER_FILE);

@@ -98,14 +98,6 @@ export type SwitchState = Static<typeof Switch>;
 export const AT_REST: ReadonlySet<State['phase']> = new Set(['idle', 'confirmed', 'rolled-back', 'failed']);
 /** The switch has begun: no order counts until it is over. */
 export const SWITCHED: ReadonlySet<State['phase']> = new Set(['switching', 'probation']);
-export const TOLD: ReadonlySet<State['phase']> = new Set([
-  'staged',
-  'switching',
-  'probation',
-  'confirmed',
-  'rolled-back',
-  'failed',
-]);
 
 export const FIRST_STATE: State = {
   version: 1,

@@ -11,10 +11,10 @@ import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
-import type { UpdateRecord } from '../../../agent/contract/update.ts';
+import { RECORDED_PHASES, type UpdateRecord } from '../../../agent/contract/update.ts';
 import type { BoxClock } from './clock.ts';
 import { History } from './history.ts';
-import { AT_REST, FIRST_STATE, REASON_CHARS_MAX, State, TOLD } from './record.ts';
+import { AT_REST, FIRST_STATE, REASON_CHARS_MAX, State } from './record.ts';
 import type { Release } from './releases.ts';
 
 const FILE = 'state.json';
@@ -97,7 +97,8 @@ export class Store {
       state.sinceS = this.#clock.boottimeS();
       state.boot = this.#clock.bootId();
     }
-    if (phase && TOLD.has(state.phase)) state.last = this.#recordOf(state);
+    const recorded = RECORDED_PHASES.find((name) => name === state.phase);
+    if (phase && recorded !== undefined) state.last = this.#recordOf(state, recorded);
     this.#write(state);
     this.#state = state;
     if (state.last !== null && state.last !== before.last) {
@@ -121,13 +122,16 @@ export class Store {
     return Math.max(0, (this.#clock.wallMs() - Date.parse(since)) / 1000);
   }
 
-  #recordOf({ phase, rollout, switch: begun, target, reason, last, since }: State): UpdateRecord {
+  #recordOf(
+    { rollout, switch: begun, target, reason, last, since }: State,
+    phase: UpdateRecord['phase'],
+  ): UpdateRecord {
     const from = begun === null ? this.#current() : begun.from;
     return {
       n: (last?.n ?? 0) + 1,
       at: since,
       rollout,
-      phase: phase as UpdateRecord['phase'],
+      phase,
       from,
       to: target,
       reason,

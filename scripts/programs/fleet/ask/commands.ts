@@ -4,6 +4,7 @@ import { Value } from '@sinclair/typebox/value';
 import { type Command, InvalidArgumentError } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
+import { positiveNumber, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
 import { askBox } from '../../../../agent/cli/room/ask-box.ts';
 import { NAME } from '../../../../agent/cli/room/room-file.ts';
@@ -36,7 +37,11 @@ interface LogsOptions extends AskOptions {
 export function askCommands(program: Command): void {
   asking(program, 'logs', 'lines of the box’s log, without logins, keys and pictures; newest last')
     .option('--since <span>', 'how far back: 90s, 30m, 12h, 7d (default: a day)', seconds)
-    .option('--bytes <n>', `so many bytes of text at most, to ${LOGS_BYTES_MAX} (the default)`, bytes)
+    .option(
+      '--bytes <n>',
+      `so many bytes of text at most, to ${LOGS_BYTES_MAX} (the default)`,
+      wholeNumber(LOGS_BYTES_MAX, 1000),
+    )
     .action(async (box: string, options: LogsOptions) => logs(box, options));
   asking(program, 'doctor', 'what the box’s own doctor finds; exit code 1 where something failed')
     .option('--json', 'a line of JSON for each check')
@@ -65,7 +70,7 @@ function asking(program: Command, name: string, description: string): Command {
     .argument('<box>', 'the box, or site/box where two sites have one of that name')
     .allowExcessArguments(false)
     .option('--dir <dir>', 'folder of the fleet', FLEET_DIR)
-    .option('--timeout <s>', 'wait so long for the answer', timeout, TIMEOUT_S);
+    .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), TIMEOUT_S);
 }
 
 /** Throws AgentError, one line. */
@@ -139,16 +144,4 @@ function seconds(text: string): number {
   const span = Number(count) * (UNITS_S[unit] ?? Number.NaN);
   if (span <= SINCE_MAX_S) return span;
   throw new InvalidArgumentError('It must be a span of 31 days at most: 90s, 30m, 12h, 7d.');
-}
-
-function bytes(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1000 && value <= LOGS_BYTES_MAX) return value;
-  throw new InvalidArgumentError(`It must be a whole number from 1000 to ${LOGS_BYTES_MAX}.`);
-}
-
-function timeout(text: string): number {
-  const value = Number(text);
-  if (value > 0 && value <= 3600) return value;
-  throw new InvalidArgumentError('It must be a number above 0, at most 3600.');
 }

@@ -1,8 +1,10 @@
 /** What becomes of each box that was chosen: it gets another file, has it already, or is left out with a reason. */
+
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { holdsSecret, withoutSecrets } from '../../../../agent/config/secrets.ts';
 import type { BoxRow } from '../store.ts';
-import { type Copies, sha256Of } from './copies.ts';
+import type { Copies } from './copies.ts';
 import type { Changed } from './diff.ts';
 import { type Orders, problemsOf } from './judge.ts';
 

@@ -1,16 +1,11 @@
 /** `fleet config …`: the boxes' configurations, and the room's copies of them. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import { type PullOptions, pull } from './pull.ts';
 import { type PushOptions, push } from './push.ts';
 
 const TIMEOUT_S = 30;
-
-function timeout(text: string): number {
-  const value = Number(text);
-  if (value > 0 && value <= 3600) return value;
-  throw new InvalidArgumentError('It must be a number above 0, at most 3600.');
-}
 
 const several = (word: string, before: readonly string[] = []): string[] => [...before, word];
 
@@ -59,6 +54,6 @@ export function configCommands(program: Command): void {
     'config pull all',
   )
     .argument('<boxes>', 'box, site/box, site:NAME, board:NAME or all; several with commas')
-    .option('--timeout <s>', 'wait so long for each answer', timeout, TIMEOUT_S)
+    .option('--timeout <s>', 'wait so long for each answer', positiveNumber(3600), TIMEOUT_S)
     .action((boxes: string, options: PullOptions) => pull(boxes, options));
 }

@@ -7,11 +7,12 @@
  * written over. What is written is the old or the new one.
  * LIMITS: below `configs/.known` lie what a box had last and what was pushed to it last.
  */
-import { createHash } from 'node:crypto';
+
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { shownSha256, withoutSecrets } from '../../../../agent/config/secrets.ts';
 
 const FOLDER = 'configs';
@@ -85,10 +86,6 @@ export class Copies {
   #knownDir({ site, box }: Place): string {
     return join(this.#dir, KNOWN, site, box);
   }
-}
-
-export function sha256Of(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 function read(file: string): string | undefined {

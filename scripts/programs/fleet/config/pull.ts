@@ -1,6 +1,8 @@
 /** `fleet config pull`: boxes are asked for their files by signed commands, which they journal. */
+
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { askBox } from '../../../../agent/cli/room/ask-box.ts';
 import { ConfigCopy } from '../../../../agent/contract/update.ts';
 import { signingKey } from '../fleet-file.ts';
@@ -9,7 +11,7 @@ import { learnt } from '../rollout/looks.ts';
 import { someOf } from '../rollout/table.ts';
 import { say, warn } from '../said.ts';
 import type { BoxRow } from '../store.ts';
-import { Copies, sha256Of } from './copies.ts';
+import { Copies } from './copies.ts';
 import { selected } from './selector.ts';
 
 /** Each has a connection of its own. */

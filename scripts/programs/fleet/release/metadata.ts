@@ -6,6 +6,7 @@
  * so that a box that reads while something is published sees what was, or what is; with plain names it could hold the
  * old timestamp against the new snapshot, and refuse both.
  */
+
 import { createHash, type KeyObject, sign } from 'node:crypto';
 import {
   Key,
@@ -20,6 +21,7 @@ import {
 } from '@tufjs/models';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
 
 const DAY_MS = 86_400_000;
 /** The version of TUF's specification that tuf-js speaks. */
@@ -58,7 +60,7 @@ export function holderOf(key: Key): string {
 
 /** As `vigie keygen` prints it: SHA-256 of the SubjectPublicKeyInfo. */
 export function fingerprintOf(key: Key): string {
-  return sha256(Buffer.from(`${SPKI_PREFIX}${key.keyVal['public'] ?? ''}`, 'hex'));
+  return sha256Of(Buffer.from(`${SPKI_PREFIX}${key.keyVal['public'] ?? ''}`, 'hex'));
 }
 
 export function expiry(role: RoleName, nowMs: number): string {
@@ -174,7 +176,7 @@ export function readMetadata<R extends RoleName>(role: R, bytes: Uint8Array, whe
 
 /** Version, length and hash, so that not a byte of it can be another. */
 export function metaFile(bytes: Uint8Array, version: number): MetaFile {
-  return new MetaFile({ version, length: bytes.length, hashes: { sha256: sha256(bytes) } });
+  return new MetaFile({ version, length: bytes.length, hashes: { sha256: sha256Of(bytes) } });
 }
 
 export function snapshotOf(targets: MetaFile, version: number, nowMs: number): Metadata<Snapshot> {
@@ -198,5 +200,3 @@ export function timestampOf(snapshot: MetaFile, version: number, nowMs: number):
     }),
   );
 }
-
-export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

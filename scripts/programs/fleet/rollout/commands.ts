@@ -1,5 +1,6 @@
 /** `fleet status`, `box`, `inventory`, `rollout`. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import {
   type RolloutStatusOptions,
@@ -12,19 +13,9 @@ import {
 } from './drive.ts';
 import { audit, type BoxOptions, box, inventory, type StatusOptions, status } from './looks.ts';
 
-function boxName(text: string): string {
-  if (/^[a-z0-9-]{1,32}$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be 1 to 32 of a-z, 0-9 and -.');
-}
-
 function fingerprint(text: string): string {
   if (/^[0-9a-f]{64}$/.test(text)) return text;
   throw new InvalidArgumentError('It must be 64 of 0-9 and a-f, as `fleet box` shows it.');
-}
-
-function count(text: string): number {
-  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a whole number from 1 to 99999.');
 }
 
 /** With the folder that all work in, and examples below the help. */
@@ -49,7 +40,7 @@ export function rolloutCommands(program: Command): void {
     .option('--wide', 'more columns')
     .option('--json', 'for programs: all that is known')
     .option('--watch', 'until Ctrl-C: a live table on a terminal, in a pipe what changes')
-    .option('--site <name>', 'of one site', boxName)
+    .option('--site <name>', 'of one site', placeName)
     .action((options: StatusOptions) => status(options));
   command(
     program,
@@ -58,17 +49,17 @@ export function rolloutCommands(program: Command): void {
     'box canebiere-017',
     'box canebiere-017 --accept-key 3f0c…',
   )
-    .argument('<box>', 'its name', boxName)
+    .argument('<box>', 'its name', placeName)
     .option('--accept-key <fingerprint>', 'the key of its reports is another from now on', fingerprint)
     .option('--retire', 'it is no box of ours any more')
-    .option('--site <name>', 'where two sites have a box of that name', boxName)
+    .option('--site <name>', 'where two sites have a box of that name', placeName)
     .option('--json', 'for programs')
     .action((name: string, options: BoxOptions) => box(name, options));
   command(program, 'inventory', 'prints the inventory for a spreadsheet', 'inventory --csv > boxes.csv')
     .option('--csv', 'RFC 4180')
     .action((options: { readonly dir: string; readonly csv?: boolean }) => inventory(options));
   command(program, 'audit', 'prints who did what, the newest first', 'audit --count 100')
-    .option('--count <number>', 'of lines', count, 20)
+    .option('--count <number>', 'of lines', wholeNumber(99_999), 20)
     .action((options: { readonly dir: string; readonly count: number }) => audit(options));
   const rollout = program
     .command('rollout')

@@ -6,7 +6,7 @@ import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { signEnvelope } from '../../../../agent/base/dsse.ts';
 import { openOrder, orderDates } from '../../../../agent/base/room-order.ts';
-import { Schedule } from '../../../../agent/base/schedule.ts';
+import { scheduleOf } from '../../../../agent/base/schedule.ts';
 import { CommandRefused } from '../../../../agent/contract/command.ts';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { StatusReport } from '../../../../agent/contract/health.ts';
@@ -351,10 +351,7 @@ function opening(window: Window, nowMs: number): number {
   const place = `${JSON.stringify(window)} ${Math.floor(nowMs / WINDOW_MS)}`;
   const known = openings.get(place);
   if (known !== undefined) return Math.max(known, nowMs);
-  const schedule = new Schedule([{ ...window, days: [...window.days] }], {
-    timeZone: window.tz,
-    holidays: [],
-  });
+  const schedule = scheduleOf(window);
   let atMs = nowMs;
   while (!schedule.isOn(atMs)) atMs = (Math.floor(atMs / WINDOW_MS) + 1) * WINDOW_MS;
   openings.set(place, atMs);

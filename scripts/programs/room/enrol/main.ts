@@ -10,6 +10,7 @@ import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
+import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import { type Authority, OpensslAuthority } from './authority.ts';
 import { Enrolment, withEnrolment } from './enrolment.ts';
@@ -125,23 +126,9 @@ async function serve({ dir, port, host, name, days }: ServeOptions): Promise<voi
   enrolment.close();
 }
 
-function identifier(text: string): string {
-  if (!/^[a-z0-9-]{1,32}$/.test(text))
-    throw new InvalidArgumentError('It must be 1 to 32 of a-z, 0-9 and -.');
-  return text;
-}
-
 function boxName(text: string): string {
   if (Object.hasOwn(NAMES_OF_OTHERS, text)) throw new InvalidArgumentError('No box may be called that.');
-  return identifier(text);
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  };
+  return placeName(text);
 }
 
 const program = new Command('scripts/room enrol')
@@ -166,13 +153,13 @@ command('init', 'makes the authority and the store; an authority that is there (
   .option('--name <text>', 'what the authority is called', 'Vigie room')
   .action(init);
 command('serve', 'answers boxes, over HTTPS')
-  .option('--port <number>', 'TCP port', whole(0, 65_535), 8443)
+  .option('--port <number>', 'TCP port', wholeNumber(65_535, 0), 8443)
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .option('--name <host>', 'host name or address by which boxes know it, as in their cards', 'localhost')
-  .option('--days <number>', 'how long a certificate is good', whole(1, 3650), 365)
+  .option('--days <number>', 'how long a certificate is good', wholeNumber(3650), 365)
   .action(serve);
 command('token', 'prints a new token for a box, once; it is good for 14 days')
-  .argument('<site>', 'site of the box', identifier)
+  .argument('<site>', 'site of the box', placeName)
   .argument('<box>', 'its name, which becomes the CN', boxName)
   .action(token);
 command('list', 'prints tokens that are out, boxes that wait, and all certificates with their dates').action(

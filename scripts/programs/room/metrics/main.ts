@@ -1,7 +1,8 @@
 /** `scripts/room metrics`: all boxes for Prometheus; see docs/guide/fleet-metrics.md. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
+import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { Boxes } from './boxes.ts';
 import { Broker } from './broker.ts';
 import { metricsPage } from './families.ts';
@@ -59,14 +60,6 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
   }
 }
 
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  };
-}
-
 const program = new Command('scripts/room metrics')
   .description(
     'Shows how all boxes are, for Prometheus: hears what they say of themselves at the broker, as its user `metrics` (or `room`). See docs/guide/fleet-metrics.md.',
@@ -76,12 +69,12 @@ const program = new Command('scripts/room metrics')
   .option('--cert <file>', 'certificate of this program (PEM)')
   .option('--key <file>', 'its key (PEM)')
   .option('--host <address>', 'address to listen on', '127.0.0.1')
-  .option('--port <number>', 'TCP port; 0 for any', whole(0, 65_535), 9465)
-  .option('--boxes <number>', 'how many are followed; further ones are counted', whole(1, 100_000), 5000)
+  .option('--port <number>', 'TCP port; 0 for any', wholeNumber(65_535, 0), 9465)
+  .option('--boxes <number>', 'how many are followed; further ones are counted', wholeNumber(100_000), 5000)
   .option(
     '--forget-days <number>',
     'who is not online and was not heard for so long is left out, and counted',
-    whole(1, 3650),
+    wholeNumber(3650),
     30,
   )
   .allowExcessArguments(false)
