@@ -138,12 +138,9 @@ export class ConfigOrders {
     if (phase === 'awaits-resume') this.#tell('probation', null);
     if (phase !== 'waiting') return 'probation';
     try {
-      agent.startTimer(trialS);
-      agent.restart();
+      this.#install.launch(record, agent);
     } catch (error) {
       rethrowBug(error);
-      // Without a timer nobody would put it back: then it is not tried.
-      this.#install.end(record);
       this.#tell('failed', error.message);
       return 'settled';
     }

@@ -105,15 +105,7 @@ export class ConfigTrials {
   #begin(former: Buffer, edited: string): void {
     const { file, agent, trialS = TRIAL_S, say } = this.#options;
     const record = this.#install.begin(former, edited);
-    try {
-      agent.startTimer(trialS);
-      agent.restart();
-    } catch (error) {
-      rethrowBug(error);
-      // Without a timer nobody would put it back: then it is not tried.
-      this.#install.end(record);
-      throw error;
-    }
+    this.#install.launch(record, agent);
     say(`trial ${record.id}: ${file} runs for ${trialS} s unless it is kept`);
   }
 

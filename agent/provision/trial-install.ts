@@ -10,7 +10,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, type Stats } from 'node:fs';
 import { type BootClock, systemBootClock } from '../base/boot-clock.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
+import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import { sha256Of } from '../base/sha256.ts';
 import { TRIAL_S } from '../contract/config-trial.ts';
 import { durableFiles, type TrialFiles } from './trial-files.ts';
@@ -112,6 +112,19 @@ export class TrialInstall {
       throw error;
     }
     return record;
+  }
+
+  /** The agent runs with it for the trial's time. Throws AgentError, with the former one in its place. */
+  launch(record: TrialRecord, agent: TrialledAgent): void {
+    try {
+      agent.startTimer(this.#trialS);
+      agent.restart();
+    } catch (error) {
+      rethrowBug(error);
+      // Without a timer nobody would put it back: then it is not tried.
+      this.end(record);
+      throw error;
+    }
   }
 
   /** The same trial from another point on: its time begins anew, or does not run. */

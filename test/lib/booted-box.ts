@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import type { Test } from 'tap';
-import type { Container } from './nspawn.ts';
+import { MAYOR, PREFECT } from './authority.ts';
+import type { Container, Said } from './nspawn.ts';
 import { scratch } from './paths.ts';
 import { until } from './room.ts';
 
@@ -54,6 +55,17 @@ export class BootedBox {
     // kill(1) takes 0 for its own process group, to which this test belongs.
     if (pid <= 0) throw new Error(`no process to send ${name} to`);
     this.#container.run('kill', `-${name}`, String(pid));
+  }
+
+  /** Ends a suspension, with the keys of both holders. */
+  resume(): Said {
+    const container = this.#container;
+    const keys = [PREFECT, MAYOR].map(({ privateKey }, i) => {
+      const file = `/root/holder-${i}.pem`;
+      container.write(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
+      return file;
+    });
+    return container.run('vigie', 'resume', '--reason', 'lifted', '--key', ...keys);
   }
 
   /** No vision, and an agent that says why and is fed by nobody's frames: for longer than a watchdog time. */

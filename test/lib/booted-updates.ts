@@ -22,7 +22,7 @@ import { UPDATE_ORDER_TYPE, type UpdateOrder, type UpdateRecord } from '../../ag
 import { manifestText, parseManifest } from '../../scripts/lib/manifest.ts';
 import { BootedBox, PATIENCE_MS } from './booted-box.ts';
 import { BOX, buildPackage, install, provision, SITE, updaterPackage } from './box-package.ts';
-import { makeSigner, signed } from './commands.ts';
+import { makeSigner, signed, updateOrder } from './commands.ts';
 import { Container, ownArch } from './nspawn.ts';
 import { scratch } from './paths.ts';
 import { ReleaseRepository } from './release-server.ts';
@@ -156,19 +156,8 @@ export class BootedUpdates {
   order({ seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
     this.#counter += 1;
     const nowMs = Date.now();
-    const order: UpdateOrder = {
-      rollout: `rollout-${this.#counter}`,
-      site: SITE,
-      box: BOX,
-      action: 'install',
-      counter: this.#counter,
-      notBefore: new Date(nowMs - 60_000).toISOString(),
-      notAfter: new Date(nowMs + 3_600_000).toISOString(),
-      window: null,
-      seq,
-      version,
-      ...change,
-    };
+    const named = { rollout: `rollout-${this.#counter}`, site: SITE, box: BOX };
+    const order = updateOrder({ ...named, counter: this.#counter, seq, version, ...change }, nowMs);
     this.container.write('/root/order', signed(this.#signer, order, UPDATE_ORDER_TYPE));
     const topic = `vigie/${SITE}/${BOX}/update/desired`;
     const words = ['-h', '127.0.0.1', '-p', '1883', '-q', '1', '-r', '-t', topic, '-f', '/root/order'];

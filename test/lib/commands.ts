@@ -3,6 +3,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { signEnvelope } from '../../agent/base/dsse.ts';
 import { COMMAND_TYPE, type Command } from '../../agent/contract/command.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
+import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { BOX, SITE } from './room.ts';
 
 export interface Signer {
@@ -35,6 +36,20 @@ export function searchCommand(change: Partial<Command> = {}, nowMs = Date.now())
       query: { from: iso(nowMs - 3_600_000), to: iso(nowMs) },
     },
     ...change,
+  };
+}
+
+/** To install a release within the next hour. */
+export function updateOrder(
+  order: Pick<UpdateOrder, 'rollout' | 'site' | 'box' | 'counter' | 'seq' | 'version'> & Partial<UpdateOrder>,
+  nowMs = Date.now(),
+): UpdateOrder {
+  return {
+    action: 'install',
+    notBefore: new Date(nowMs - 60_000).toISOString(),
+    notAfter: new Date(nowMs + 3_600_000).toISOString(),
+    window: null,
+    ...order,
   };
 }
 

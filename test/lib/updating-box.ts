@@ -23,7 +23,7 @@ import {
   type UpdaterStatus,
 } from '../../agent/contract/update.ts';
 import type { State } from '../../scripts/programs/updater/record.ts';
-import { makeSigner, type Signer, signed } from './commands.ts';
+import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer } from './release-server.ts';
@@ -212,19 +212,8 @@ export class UpdatingBox {
   orderOf(change: Partial<UpdateOrder> = {}, nowMs = Date.now()): UpdateOrder {
     this.#counter += 1;
     const seq = change.seq ?? 2;
-    return {
-      rollout: `spring-${seq}`,
-      site: SITE,
-      box: BOX,
-      action: 'install',
-      counter: this.#counter,
-      notBefore: new Date(nowMs - 60_000).toISOString(),
-      notAfter: new Date(nowMs + 3_600_000).toISOString(),
-      window: null,
-      seq,
-      version: versionOf(seq),
-      ...change,
-    };
+    const named = { rollout: `spring-${seq}`, site: SITE, box: BOX, counter: this.#counter };
+    return updateOrder({ ...named, seq, version: versionOf(seq), ...change }, nowMs);
   }
 
   layOrder(bytes: Uint8Array): void {

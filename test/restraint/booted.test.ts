@@ -16,7 +16,7 @@ import { permitReplay } from '../../agent/restraint/permit.ts';
 import { LOCAL_MODE_FILE } from '../../agent/restraint/places.ts';
 import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
 import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
-import { MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import { orderFor, signedOrder, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { buildPackage, install, provision } from '../lib/box-package.ts';
 import { LINK_THIEF } from '../lib/link-thief.ts';
@@ -90,15 +90,6 @@ class Attacked {
     await until(t, `${how}: ${mode}`, () => this.told.mode === mode, PATIENCE_MS);
     t.match(this.told.reason, reason, `${how}: and why is told`);
     t.equal(this.box.vision, 0, `${how}: no vision`);
-  }
-
-  resume(): Said {
-    const keys = ([PREFECT, MAYOR] as const).map(({ privateKey }, i) => {
-      const file = `/root/holder-${i}.pem`;
-      this.container.write(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
-      return file;
-    });
-    return this.container.run('vigie', 'resume', '--reason', 'lifted', '--key', ...keys);
   }
 }
 
@@ -224,7 +215,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
 
     await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/suspended/. ${STATE}/`);
     await attacked.stands(t, 'suspended', /order of the court/, 'as it was');
-    t.match(attacked.resume(), { err: '', status: 0, out: /resumed; the box is now active/ });
+    t.match(box.resume(), { err: '', status: 0, out: /resumed; the box is now active/ });
     await box.watches('resumed with two keys');
   });
 
@@ -244,7 +235,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     t.match(said, { status: 0 });
     t.notOk(existsSync(join(container.root, 'proc', String(vision))), 'seen from inside');
     t.equal(container.run('kill', '-0', String(vision)).status, 1, 'no such process');
-    t.match(attacked.resume(), { status: 0 });
+    t.match(box.resume(), { status: 0 });
     await box.watches('again');
   });
 
@@ -257,7 +248,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     const recorded = (): boolean =>
       /"suspended":true/.test(container.read('/var/lib/vigie-restraint/suspension.json'));
     await until(t, 'root has it on record', recorded, PATIENCE_MS);
-    t.match(attacked.resume(), { status: 0 });
+    t.match(box.resume(), { status: 0 });
   });
 
   await t.test('lines of the log are the agent’s to ask for, and are all that it gets', async (t) => {

@@ -7,7 +7,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
-import { MAYOR, PREFECT } from '../lib/authority.ts';
 import { PATIENCE_MS } from '../lib/booted-box.ts';
 import { BootedUpdates, type MadeRelease, type Times } from '../lib/booted-updates.ts';
 import { Container } from '../lib/nspawn.ts';
@@ -112,12 +111,7 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     t.match(await updates.ends(updates.order(bad), 'rolled-back', WITHIN_MS), /^it gave up: exit code 2/);
     await until(t, 'suspended', suspended, PATIENCE_MS);
     t.equal(box.vision, 0, 'after it');
-    const keys = ([PREFECT, MAYOR] as const).map(({ privateKey }, i) => {
-      const file = `/root/holder-${i}.pem`;
-      container.write(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
-      return file;
-    });
-    t.match(container.run('vigie', 'resume', '--reason', 'lifted', '--key', ...keys), { status: 0 });
+    t.match(box.resume(), { status: 0 });
     await box.watches('resumed');
   });
 

@@ -7,6 +7,7 @@ import {
   manifestTarget,
   type ReleaseTarget,
 } from '../../../../agent/contract/release.ts';
+import { randomOf } from '../../../lib/random.ts';
 import type { Plan } from '../rollout/plan.ts';
 import { planOf } from '../rollout/plan.ts';
 import type { Fate, SimBoxOptions } from './box.ts';
@@ -155,17 +156,6 @@ export function targetsOf({
       file(paths.delta, deltaBytes),
     ]),
   });
-}
-
-/** Mulberry32 (Tommy Ettinger, public domain). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function shuffled(list: readonly number[], random: () => number): number[] {
