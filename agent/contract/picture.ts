@@ -31,6 +31,11 @@ export interface Frame {
    * frame may take its place, as with `rgb`.
    */
   readonly planes?: YuvPlanes | undefined;
+  /**
+   * The same moment, larger, for the detector alone: where the picture is grey and the street is quiet. RGB as `rgb`,
+   * letterboxed to its own size, black under the privacy masks.
+   */
+  readonly fine?: { readonly size: SizePx; readonly rgb: Uint8Array } | undefined;
 }
 
 /**
@@ -79,11 +84,29 @@ export interface Track {
   readonly seen: boolean;
 }
 
+/**
+ * What the detector's backbone makes of a place, after its first stage: it says what is there and hardly how it is lit.
+ * It lives in vision's memory only, for places and never for people.
+ */
+export interface Features {
+  readonly columns: number;
+  readonly rows: number;
+  readonly channels: number;
+  /** Side of a cell, in pixels of `input`. */
+  readonly cellPx: number;
+  /** The picture that the detector looked at, letterboxed as `Frame.rgb`. */
+  readonly input: SizePx;
+  /** channels × rows × columns. */
+  readonly values: Float32Array;
+}
+
 /** What is known to be in a frame: by a look of the detector, or as it was found last where nothing has moved since. */
 export interface Look {
   readonly looked: boolean;
   readonly found: readonly Detection[];
   readonly tracks: readonly Track[];
+  /** About twice a second, where the model gives them and somebody needs them. */
+  readonly features?: Features | undefined;
 }
 
 /** Values of a cell of the foreground. */
