@@ -19,7 +19,6 @@ import type { Config } from './contract/config.ts';
 import type { Counters } from './contract/counters.ts';
 import type { VigieEvent } from './contract/event.ts';
 import type { EventSink, UnnumberedEvent } from './contract/event-sink.ts';
-import type { XyxyNorm } from './contract/geometry.ts';
 import type { IncidentsReport } from './contract/health.ts';
 import {
   type EvidenceRequest,
@@ -39,9 +38,6 @@ import { RuleRunners } from './incident/rule-runner.ts';
 import { type Reminder, SystemConditions } from './incident/system-conditions.ts';
 import { itemsOf, rowsAsEvents } from './outbox/event-items.ts';
 import { makeRule, type RuleSite } from './rules/registry.ts';
-
-/** As many standing vehicles as vision follows. */
-const KNOWN_MAX = 64;
 
 export interface AgentFlowOptions {
   readonly config: Pick<Config, 'site' | 'box' | 'rules' | 'alertsPerHour'> & RuleSite;
@@ -81,7 +77,8 @@ export class AgentFlow {
     const { site, box, rules, alertsPerHour } = options.config;
     const nextEpisode = (): string => `${boot}-e${++this.#episodes}`;
     const make = (rule: (typeof rules)[number]) => makeRule(rule, options.config);
-    this.#rules = new RuleRunners({ rules, alertsPerHour, make, nextEpisode });
+    const remember: EventSink['remember'] = (notes) => sink.remember(notes);
+    this.#rules = new RuleRunners({ rules, alertsPerHour, make, log, nextEpisode, remember });
     const { places } = this.#rules;
     this.#conditions = new SystemConditions({ places, rules: rules.map(({ id }) => id), nextEpisode });
     this.#queue = new EvidenceQueue({ site, box, boot, sink, clock, log, keepSealed });
@@ -90,10 +87,10 @@ export class AgentFlow {
 
   /** Takes up what stood and what was not told yet when an earlier life of the agent ended. */
   start(outbox: Pick<Outbox, 'notes'>, oldFile?: string): void {
-    const stood = this.#queue.recover(outbox, oldFile);
+    const standing = this.#queue.recover(outbox, oldFile);
     const now = this.#time.last;
-    this.#rules.restore(stood, now);
-    this.#add(this.#conditions.restore(stood, now));
+    this.#rules.restore({ standing, outbox }, now);
+    this.#add(this.#conditions.restore(standing, now));
   }
 
   /** What runs from now on; what stood and may not be watched any more ends. No rule runs before the first call. */
@@ -104,6 +101,7 @@ export class AgentFlow {
       const cause = { reason: why };
       this.#add(this.#conditions.tellOfRule(about, 'rule-unauthorised', {}, why !== '', cause, atMs));
     }
+    this.#rules.writeDwells(atMs, this.#time.wallAtMs);
     const { mode, reason } = ruling;
     this.#mode = mode;
     for (const kind of ['suspended', 'unauthorised'] as const) {
@@ -111,11 +109,8 @@ export class AgentFlow {
     }
   }
 
-  /**
-   * Takes an observation in. Returns the pictures that it wants, and whether an incident is open: then every frame is
-   * to be looked at.
-   */
-  observe(observation: Observation): { evidence: EvidenceRequest[]; attentive: boolean } {
+  /** Takes an observation in. Returns the pictures that it wants. */
+  observe(observation: Observation): { evidence: EvidenceRequest[] } {
     const { atMs } = observation;
     const nowMs = this.#options.clock.nowMs();
     // Nothing was seen for as long as an incident may be absent: what stood may stand still.
@@ -125,7 +120,7 @@ export class AgentFlow {
     const happenings = this.#conditions.observe(observation, nowMs);
     if (!this.#conditions.blind) {
       if (wasBlind) this.#rules.hold(atMs);
-      happenings.push(...this.#rules.observe(observation));
+      happenings.push(...this.#rules.observe(observation, this.#conditions.blindZones));
       for (const { about, limiting, heldBack } of this.#rules.limitChanges()) {
         const { alertsPerHour } = this.#options.config;
         const cause = limiting ? {} : { heldBack };
@@ -134,7 +129,9 @@ export class AgentFlow {
         );
       }
     }
-    return { evidence: this.#add(happenings), attentive: this.#rules.standing > 0 };
+    const evidence = this.#add(happenings);
+    this.#rules.keepDwells(atMs, this.#time.wallAtMs);
+    return { evidence };
   }
 
   /** Takes vision's answer to a request for evidence in. */
@@ -196,11 +193,6 @@ export class AgentFlow {
   end(reason: string): void {
     this.#add(this.#rules.endAll(reason, this.#time.nowAtMs()));
     this.handOver();
-  }
-
-  /** Where vehicles are known to stand, for a vision process that starts anew. */
-  knownStanding(): XyxyNorm[] {
-    return this.#rules.standingVehicles().slice(0, KNOWN_MAX);
   }
 
   /** Incidents that the rule has not raised because it runs in shadow. */

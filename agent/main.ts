@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AccuracyRecord, watchingOf } from './accuracy/record.ts';
+import { oftenFalse } from './accuracy/reminder.ts';
 import { RECORD_FILE } from './accuracy/store.ts';
 import { EventArchive } from './archive/archive.ts';
 import { SealedArchive } from './archive/sealed-evidence.ts';
@@ -92,7 +93,14 @@ function sharedParts({ config, clock, log }: AgentOptions) {
   const clockSync = new ClockSync({ clock, log });
   const steady = new SteadyClock(clock, () => clockSync.synced);
   const retention = new Retention(config.retention);
-  return { boot, clockSync, steady, retention, status: new VisionStatus(), activity: new Activity(clock) };
+  return {
+    boot,
+    clockSync,
+    steady,
+    retention,
+    status: new VisionStatus(config),
+    activity: new Activity(clock),
+  };
 }
 type Shared = ReturnType<typeof sharedParts>;
 
@@ -362,9 +370,10 @@ export class Agent {
     ];
   }
 
-  /** Of what ends; only while the clock is set by the network, and has been steady for an hour. */
+  /** Of what is often false; and of what ends, only while the clock is set by the network and has been steady for an hour. */
   #remind(): void {
-    const { steady, restraint, certificates, flow } = this.#parts;
+    const { steady, restraint, certificates, flow, accuracy } = this.#parts;
+    flow.remindersAre(oftenFalse(this.#options.config.rules, accuracy.proposals()));
     if (!steady.trusted()) return;
     const { certificate, ca } = certificates.ends;
     const endings = [

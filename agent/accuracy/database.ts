@@ -5,10 +5,11 @@ import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite
 const FILE_BYTES_MAX = 33_554_432;
 
 /** Version of the tables below, in SQLite's user_version. */
-const TABLES_VERSION = 1;
+const TABLES_VERSION = 2;
 
 /**
- * `episode`: one row an alert of a rule. `staged` = raised while its rule was being walk-tested.
+ * `episode`: one row an alert of a rule. `staged` = raised while its rule was being walk-tested; `box` = where it was,
+ * JSON [x1, y1, x2, y2] normalised, and `measure` the score or area by which it passed: null where there is none.
  * `box` has one row: what the running agent watches, and whether it sees.
  */
 const TABLES = `
@@ -16,7 +17,7 @@ CREATE TABLE episode (
   id INTEGER PRIMARY KEY AUTOINCREMENT, episode TEXT NOT NULL UNIQUE, event TEXT NOT NULL UNIQUE,
   rule TEXT NOT NULL, raised_ms REAL NOT NULL, ended_ms REAL,
   verdict TEXT CHECK (verdict IN ('true', 'false', 'unclear')), judged_ms REAL,
-  staged INTEGER NOT NULL DEFAULT 0 CHECK (staged IN (0, 1))
+  staged INTEGER NOT NULL DEFAULT 0 CHECK (staged IN (0, 1)), box TEXT, measure REAL
 ) STRICT;
 CREATE INDEX episode_figures ON episode (staged, rule, verdict);
 CREATE INDEX episode_age ON episode (raised_ms);
@@ -33,6 +34,10 @@ CREATE TABLE box (
 ) STRICT;
 PRAGMA user_version = ${TABLES_VERSION};
 `;
+
+const UPGRADES = {
+  1: `ALTER TABLE episode ADD COLUMN box TEXT; ALTER TABLE episode ADD COLUMN measure REAL; PRAGMA user_version = 2;`,
+};
 
 /** For messages and errors. */
 export function recordFile(path: string): SqliteFile {
@@ -51,7 +56,7 @@ export function openRecord(path: string, make: boolean): Db {
       cacheKiB: 512,
       mustExist: !make,
     },
-    { version: TABLES_VERSION, create: TABLES },
+    { version: TABLES_VERSION, create: TABLES, upgrades: UPGRADES },
   );
   db.pragma(`max_page_count = ${FILE_BYTES_MAX / PAGE_BYTES}`);
   return db;

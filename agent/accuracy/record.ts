@@ -4,16 +4,19 @@
  * INVARIANTS: no method throws for what the disk or the room does; what could not be recorded is counted.
  * LIMITS: a file that cannot be opened is tried again every 30 s; messages as verdict-message.ts says.
  */
+import { Value } from '@sinclair/typebox/value';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { forgetDamaged, moveAside } from '../base/sqlite.ts';
-import type { AccuracyReport, WalkResult } from '../contract/accuracy.ts';
+import type { AccuracyReport, Proposal, WalkResult } from '../contract/accuracy.ts';
 import type { Config } from '../contract/config.ts';
+import type { EventData } from '../contract/event.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
+import { XyxyNorm } from '../contract/geometry.ts';
 import { recordFile } from './database.ts';
 import { processStart } from './process-start.ts';
-import { type BoxState, RecordStore, type StoreLimits, type Watching } from './store.ts';
+import { type BoxState, type Raised, RecordStore, type StoreLimits, type Watching } from './store.ts';
 import { parseVerdict } from './verdict-message.ts';
 import { WalkTest, type WalkTestOptions, type WalkTestStore, watchingBox } from './walk-test.ts';
 
@@ -36,6 +39,7 @@ export class AccuracyRecord {
   #store: RecordStore | undefined;
   #box: BoxState;
   #unrecorded = 0;
+  #proposals: readonly Proposal[] | undefined;
   #failing = false;
   #stopped = false;
   #openAtMs = Number.NEGATIVE_INFINITY;
@@ -75,7 +79,7 @@ export class AccuracyRecord {
     const { episode, phase, rule } = data;
     const wallMs = Date.parse(time);
     const noted = this.#attempt((store) => {
-      if (phase === 'start') store.raise({ episode, event: id, rule: rule.id, wallMs });
+      if (phase === 'start') store.raise({ episode, event: id, rule: rule.id, wallMs, ...spotOf(data) });
       else store.end(episode, wallMs);
     });
     if (!noted && phase === 'start') this.#unrecorded += 1;
@@ -88,6 +92,7 @@ export class AccuracyRecord {
       const message = parseVerdict(payload);
       const judged = this.#attempt((store) => {
         this.#verdicts[store.judge(message, clock.wallMs())] += 1;
+        this.#proposals = undefined;
       });
       if (!judged) this.#unrecorded += 1;
     } catch (error) {
@@ -117,6 +122,15 @@ export class AccuracyRecord {
     return new WalkTest({ ...options, store, clock, unattended: false }).run();
   }
 
+  /** What the verdicts teach; as it was known last while the record cannot be read. Cheap between two verdicts. */
+  proposals(): readonly Proposal[] {
+    if (this.#proposals !== undefined) return this.#proposals;
+    this.#attempt((store) => {
+      this.#proposals = store.proposals(this.#options.watching.rules);
+    });
+    return this.#proposals ?? [];
+  }
+
   /** Null while the record cannot be read. */
   report(): AccuracyReport | null {
     const { clock, file, watching } = this.#options;
@@ -127,6 +141,7 @@ export class AccuracyRecord {
         store.expire(beforeMs);
         forgetDamaged(recordFile(file), beforeMs);
         this.#expiredAtMs = clock.nowMs();
+        this.#proposals = undefined;
       }
       report = {
         rules: store.figures(watching.rules.map(({ id }) => id)),
@@ -195,4 +210,14 @@ export class AccuracyRecord {
 /** What the commands beside the agent must know of it. */
 export function watchingOf({ site, box, rules, timeZone, holidays, retention }: Config): Watching {
   return { site, box, retentionDays: retention.eventsDays, timeZone, holidays, rules };
+}
+
+/** Where an alert was, and by what the rule took it for one: the object that it names first, or the changed place. */
+function spotOf({ objects: [object], cause }: EventData): Pick<Raised, 'xyxyNorm' | 'measure'> {
+  if (object !== undefined) return { xyxyNorm: object.xyxyNorm, measure: object.score };
+  const { xyxyNorm, areaNorm } = cause;
+  return {
+    xyxyNorm: Value.Check(XyxyNorm, xyxyNorm) ? xyxyNorm : undefined,
+    measure: typeof areaNorm === 'number' ? areaNorm : undefined,
+  };
 }

@@ -10,10 +10,12 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
 import { type Db, type SqliteFile, sqliteCall } from '../base/sqlite.ts';
-import type { RuleAccuracy, WalkResult } from '../contract/accuracy.ts';
+import type { Proposal, RuleAccuracy, WalkResult } from '../contract/accuracy.ts';
+import { XyxyNorm } from '../contract/geometry.ts';
 import { RuleConfig } from '../contract/rule-config.ts';
 import type { Verdict, VerdictValue } from '../contract/verdict.ts';
 import { openRecord, recordFile } from './database.ts';
+import { proposalsOf } from './proposals.ts';
 import { compact, wilson } from './wilson.ts';
 
 /** In the state folder. */
@@ -49,6 +51,9 @@ export interface Raised {
   readonly event: string;
   readonly rule: string;
   readonly wallMs: number;
+  readonly xyxyNorm?: XyxyNorm | undefined;
+  /** By what the rule took it for one: see proposals.ts. */
+  readonly measure?: number | undefined;
 }
 
 export interface WalkTestRecord {
@@ -123,14 +128,16 @@ export class RecordStore {
     return { watching, pid: row.pid, started: row.started, sees: row.sees === 1 };
   }
 
-  raise({ episode, event, rule, wallMs }: Raised): void {
+  raise({ episode, event, rule, wallMs, xyxyNorm, measure }: Raised): void {
     if (this.#episodes >= this.#limits.episodes) this.#makeRoom();
     this.#episodes += this.#run(
-      'INSERT INTO episode (episode, event, rule, raised_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+      'INSERT INTO episode (episode, event, rule, raised_ms, box, measure) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
       episode,
       event,
       rule,
       wallMs,
+      xyxyNorm === undefined ? null : JSON.stringify(xyxyNorm),
+      measure ?? null,
     );
   }
 
@@ -192,6 +199,23 @@ export class RecordStore {
         ...precisionOf(n('true'), n('false')),
         walk: walk === undefined ? null : walkResult(walk, walk.time_ms),
       };
+    });
+  }
+
+  /** What the verdicts on `rules` teach: spots at which a rule was wrong again and again. */
+  proposals(rules: readonly RuleConfig[]): Proposal[] {
+    return rules.flatMap((rule) => {
+      const rows = this.#rows<{ verdict: VerdictValue; box: string | null; measure: number | null }>(
+        `SELECT verdict, box, measure FROM episode
+         WHERE staged = 0 AND rule = ? AND verdict IN ('true', 'false') ORDER BY id`,
+        rule.id,
+      );
+      const judged = rows.map(({ verdict, box, measure }) => ({
+        right: verdict === 'true',
+        xyxyNorm: box === null ? undefined : boxOf(box),
+        measure: measure ?? undefined,
+      }));
+      return proposalsOf(rule, judged);
     });
   }
 
@@ -277,6 +301,12 @@ export class RecordStore {
       ),
     );
   }
+}
+
+/** What `raise` has written; another program's row says nothing of a place. */
+function boxOf(text: string): XyxyNorm | undefined {
+  const box: unknown = JSON.parse(text);
+  return Value.Check(XyxyNorm, box) ? box : undefined;
 }
 
 function precisionOf(right: number, wrong: number): Pick<RuleAccuracy, 'precision' | 'low' | 'high'> {

@@ -66,6 +66,8 @@ export class Bridges {
     const { onvif, homeAssistant, frigate } = config.bridges;
     if (!onvif && !homeAssistant && !frigate) return;
     const { episode, phase, rule, severity } = event.data;
+    // What was there before is no alarm: none of the three has a word for it.
+    if (severity === 'notice') return;
     const ruleId = severity === 'system' ? rule.kind : rule.id;
     const before = this.#episodes.get(episode)?.frigate;
     const after = frigate ? this.#frigateState(event, before) : undefined;

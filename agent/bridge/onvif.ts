@@ -72,6 +72,7 @@ const CONDITIONS: Readonly<Record<string, string>> = {
   'stream-lost': 'VideoSource/SignalLoss',
   'too-dark': 'VideoSource/ImageTooDark/AnalyticsService',
   defocused: 'VideoSource/ImageTooBlurry/AnalyticsService',
+  'cannot-see': 'VideoSource/ImageTooBlurry/AnalyticsService',
   covered: 'VideoSource/GlobalSceneChange/AnalyticsService',
   moved: 'VideoSource/GlobalSceneChange/AnalyticsService',
 };

@@ -1,6 +1,6 @@
 /** `vigie accuracy`: how right this box was, with how sure one can be of that. */
 import { AgentError } from '../base/errors.ts';
-import type { RuleAccuracy } from '../contract/accuracy.ts';
+import type { Proposal, RuleAccuracy } from '../contract/accuracy.ts';
 import { print, printJson } from './print.ts';
 import { openBoxRecord } from './record-file.ts';
 import { stateDir } from './state-dir.ts';
@@ -32,8 +32,9 @@ export function accuracy(options: AccuracyOptions): void {
     const { site, box: name, retentionDays, rules } = box.watching;
     const figures = store.figures(rules.map(({ id }) => id));
     const { expired, dropped } = store.counters();
+    const proposals = store.proposals(rules);
     if (options.json) {
-      const report = { site, box: name, retentionDays, rules: figures, expired, dropped };
+      const report = { site, box: name, retentionDays, rules: figures, expired, dropped, proposals };
       printJson(report);
       return;
     }
@@ -46,6 +47,7 @@ export function accuracy(options: AccuracyOptions): void {
       '',
       'Recall: the share of the scenes acted in the last walk test that raised an alert',
       ...recallTable(figures),
+      ...proposals.flatMap((proposal) => ['', ...proposalLines(proposal)]),
     ];
     print(...lines);
   } finally {
@@ -75,6 +77,26 @@ function recallTable(figures: readonly RuleAccuracy[]): string[] {
     return [rule, ...counts, ...estimateCells(estimate), `${time.slice(0, 16).replace('T', ' ')}Z`, note];
   });
   return table([head, ...rows]);
+}
+
+/** What a person may write into the configuration; the box never does by itself. */
+function proposalLines({ rule, xyxyNorm, false: wrong, true: right, remedy }: Proposal): string[] {
+  const spot = xyxyNorm.map((share) => share.toFixed(2)).join(' ');
+  const head = `${rule} was false ${wrong} times at [${spot}], true ${right} times there.`;
+  switch (remedy.kind) {
+    case 'threshold':
+      return [
+        `${head} All true ones lie above a higher threshold; in the rule:`,
+        `  ${remedy.parameter}: ${remedy.value}`,
+      ];
+    case 'mask':
+      return [
+        `${head} Nothing else was seen there; a mask, if nothing there is to be watched:`,
+        `  masks: [{id: ${rule.slice(0, 24)}-false, polygon: ${JSON.stringify(remedy.polygon)}}]`,
+      ];
+    case 'redraw':
+      return [`${head} Neither a threshold nor a mask would part them: look at its zone and its time.`];
+  }
 }
 
 /** Says so when the figures say little. */

@@ -1,13 +1,24 @@
 /** `vigie check`: every mistake of a configuration in one go, or what the box will do with it. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { rethrowBug } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
 import { type Inspection, inspectConfig, type Problem, problemText } from '../config/load.ts';
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
+import { type Finding, unknown } from '../contract/finding.ts';
+import { LOCAL_SOCKET } from '../contract/local-status.ts';
 import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
+import { FINDING_TEXTS } from '../local/finding-texts.ts';
+import { viewFindings } from '../local/view-advice.ts';
 import { type CoverageReport, coverageLines, coverageReport, whyNothingRuns } from './coverage.ts';
 import { print, printJson, printNote } from './print.ts';
+import { stateDir } from './state-dir.ts';
+import { localStatus } from './status/local.ts';
 
 export interface CheckOptions {
   readonly files: boolean;
+  /** Of the agent that runs here, if one does. */
+  readonly state?: string;
   readonly strict?: boolean;
   readonly json?: boolean;
 }
@@ -19,16 +30,20 @@ interface Judged extends Inspection {
   readonly coverage: CoverageReport | undefined;
   /** Why a box with this configuration would run no rule; undefined where it may, or is not to run. */
   readonly idle: string | undefined;
+  /** What an agent that runs here has seen, and what that asks of this configuration. */
+  readonly view: readonly Finding[];
 }
 
 /** Returns the exit code. */
-export function check(file: string, { files, strict, json }: CheckOptions): number {
+export async function check(file: string, options: CheckOptions): Promise<number> {
+  const { files, strict, json } = options;
   const inspection = inspectConfig(file, { env: process.env, mode: 'check', files });
   const { config } = inspection;
   const forRun = config !== undefined && missingForRun(config).length === 0;
   const coverage = forRun && files ? coverageReport(config) : undefined;
   const idle = forRun ? whyNothingRuns(config, coverage) : undefined;
-  const judged: Judged = { ...inspection, file, coverage, idle };
+  const view = files && config !== undefined ? await seenView(config, options) : [];
+  const judged: Judged = { ...inspection, file, coverage, idle, view };
   if (json) printJson(asJson(judged));
   else tell(judged);
   if (config === undefined) return 2;
@@ -38,7 +53,20 @@ export function check(file: string, { files, strict, json }: CheckOptions): numb
   return strict && warned ? 1 : 0;
 }
 
-function tell({ file, config, problems, warnings, coverage, idle }: Judged): void {
+/** Nothing where no agent runs, as on the desk of whoever writes the configuration. */
+async function seenView({ detector, camera }: Config, { state }: CheckOptions): Promise<Finding[]> {
+  const dir = stateDir(state, process.env);
+  if (!existsSync(join(dir, LOCAL_SOCKET))) return [];
+  const meant = { input: detector.input, fps: camera?.fps ?? null };
+  try {
+    return viewFindings((await localStatus(dir)).view, FINDING_TEXTS.en, meant);
+  } catch (error) {
+    rethrowBug(error);
+    return [unknown('view', `what the agent here has seen is not known: ${error.message}`)];
+  }
+}
+
+function tell({ file, config, problems, warnings, coverage, idle, view }: Judged): void {
   if (config === undefined) {
     printNote(...problems.map((problem) => problemText(file, problem)));
     const mistakes = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
@@ -60,6 +88,7 @@ function tell({ file, config, problems, warnings, coverage, idle }: Judged): voi
     ...(coverage === undefined ? [] : coverageLines(coverage)),
     ...warnings.map((warning) => `warning: ${problemText(file, warning)}`),
     ...(coverage?.warnings ?? []).map((warning) => `warning: ${file} ${warning}`),
+    ...view.map(({ detail, fix }) => `view: ${detail}${fix === undefined ? '' : `; advice: ${fix}`}`),
   ];
   print(...out);
 }
@@ -136,7 +165,7 @@ function itemText(item: string | ScheduleSpan): string {
   return typeof item === 'string' ? item : `${item.days.join(',')} ${item.from}–${item.to}`;
 }
 
-function asJson({ file, config, problems, warnings, coverage, idle }: Judged): object {
+function asJson({ file, config, problems, warnings, coverage, idle, view }: Judged): object {
   const listed = (list: readonly Problem[]): object[] =>
     list.map((problem) => ({ ...problem, text: problemText(file, problem) }));
   const missing = config === undefined ? undefined : missingForRun(config);
@@ -153,5 +182,6 @@ function asJson({ file, config, problems, warnings, coverage, idle }: Judged): o
     ...{ file, ok: config !== undefined, use, runsNothing: idle ?? null },
     ...{ problems: listed(problems), warnings: listed(warnings) },
     ...(authorisation !== undefined && { authorisation }),
+    ...(view.length > 0 && { view }),
   };
 }

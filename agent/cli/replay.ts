@@ -16,10 +16,14 @@ import { permitReplay } from '../restraint/permit.ts';
 import { type ReceivedFromVision, VisionProcess } from '../supervisor/vision-process.ts';
 import { visionSettings } from '../supervisor/vision-settings.ts';
 
+/** As a camera has it by default (contract/config.ts). */
+const LIVE_FPS = 5;
+
 export interface ReplayOptions {
   readonly config: string;
   readonly out: string;
-  readonly fps?: number;
+  /** Analysed frames a second; `live`: as the box would, with `camera.fps` of the configuration. */
+  readonly fps?: number | 'live';
   readonly everyFrame?: true;
 }
 
@@ -31,7 +35,9 @@ export async function replay(clip: string, options: ReplayOptions): Promise<void
   files.start();
   const run = new ReplayRun(config, files, log);
   try {
-    const camera = { source: `file:${resolve(clip)}`, fps: options.fps ?? null };
+    const follows = options.fps === 'live';
+    const fps = options.fps === 'live' ? (config.camera?.fps ?? LIVE_FPS) : (options.fps ?? null);
+    const camera = { source: `file:${resolve(clip)}`, fps, follows };
     const permit = permitReplay(config);
     const settings = visionSettings(config, permit, { mode: 'replay', camera });
     await run.play(permit, { ...settings, everyFrame: options.everyFrame ?? false });
@@ -162,6 +168,8 @@ class ReplayRun {
     return {
       frames: stats?.framesAnalysed,
       framesHeld: stats?.framesHeld,
+      framesShort: stats?.framesShort,
+      looksFine: stats?.looksFine,
       detections: stats?.detections,
       events: this.#files.events,
       clipS: this.#atMs / 1000,

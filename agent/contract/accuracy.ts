@@ -1,5 +1,6 @@
 /** How right the box was: by the room's verdicts (precision), and by scenes acted before it (recall). */
 import { type Static, Type } from '@sinclair/typebox';
+import { PointNorm, XyxyNorm } from './geometry.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
@@ -68,3 +69,36 @@ export const AccuracyReport = Type.Object(
   strict,
 );
 export type AccuracyReport = Static<typeof AccuracyReport>;
+
+/** What would spare the room the same false alert again; a person decides, and writes it into the configuration. */
+export const Remedy = Type.Union([
+  Type.Object(
+    {
+      kind: Type.Literal('threshold'),
+      parameter: Type.Union([Type.Literal('scoreMin'), Type.Literal('minAreaNorm')]),
+      value: { ...Share, description: 'above what all false alerts had there, below what all true ones had' },
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal('mask'),
+      polygon: Type.Array(PointNorm, { minItems: 4, maxItems: 4, description: 'black from then on' }),
+    },
+    strict,
+  ),
+  Type.Object({ kind: Type.Literal('redraw', { description: 'neither would do: the zone itself' }) }, strict),
+]);
+
+/** A spot at which a rule was wrong again and again. */
+export const Proposal = Type.Object(
+  {
+    rule: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
+    xyxyNorm: { ...XyxyNorm, description: 'the spot' },
+    false: { ...Count, description: 'alerts of the rule there that were judged false' },
+    true: { ...Count, description: 'and true' },
+    remedy: Remedy,
+  },
+  strict,
+);
+export type Proposal = Static<typeof Proposal>;

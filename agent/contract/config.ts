@@ -42,7 +42,13 @@ export const CameraConfig = Type.Object(
       maxLength: 1024,
       description: 'rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern',
     }),
-    fps: Type.Number({ minimum: 0.2, maximum: 30, default: 5, description: 'analysed frames per second' }),
+    fps: Type.Number({
+      minimum: 0.2,
+      maximum: 30,
+      default: 5,
+      description:
+        'analysed frames per second: the usual rate, and the mean that quick things and a still street may cost',
+    }),
   },
   strict,
 );

@@ -28,7 +28,11 @@ export const EventObject = Type.Object(
   {
     track: Type.Integer({ minimum: 1 }),
     label: LabelSchema,
-    score: Type.Number({ minimum: 0, maximum: 1 }),
+    score: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'the best that the detector has given it so far',
+    }),
     xyxyNorm: XyxyNorm,
     since: Type.String({ ...Time, description: 'when the object was first seen' }),
   },

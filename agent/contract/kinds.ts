@@ -3,6 +3,7 @@
  * A new rule or condition is published only when it stands here; the tests refuse what does not.
  */
 import { type TObject, type TProperties, Type } from '@sinclair/typebox';
+import { Remedy } from './accuracy.ts';
 import { ConfigChange } from './config-change.ts';
 import type { Severity } from './event.ts';
 import { XyxyNorm } from './geometry.ts';
@@ -142,7 +143,7 @@ const RULE_KINDS: Readonly<Record<RuleConfig['kind'], EventKind>> = {
     stoodS: Seconds('at this place so far'),
     presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
       description:
-        '`held`: not detected now, but the place looks the same; `hidden`: something is in front of it',
+        '`held`: not detected now, but the place looks the same; `hidden`: out of sight, behind something as a rule',
     }),
   }),
 };
@@ -182,6 +183,18 @@ export const EVENT_KINDS: readonly EventKind[] = [
     params: Type.Object({ kind: Type.String({ description: 'the rule’s own kind' }) }, strict),
     cause: cause({ reason: Reason }),
   },
+  {
+    kind: 'present-at-start',
+    title: 'a vehicle stood there when the box began to look: nobody saw it come, and it is no alert',
+    severities: ['notice'],
+    params: Type.Object({ kind: Type.String({ description: 'the rule’s own kind' }) }, strict),
+    cause: cause({
+      stoodS: Seconds('at this place while the box looked'),
+      zone: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
+      label: LabelSchema,
+      xyxyNorm: { ...XyxyNorm, description: 'where it stands, [x1, y1, x2, y2] as shares of the frame' },
+    }),
+  },
   conditionKind('suspended', 'the box is suspended and does not look', { reason: Reason }),
   conditionKind('unauthorised', 'no authorisation holds: the box does not look', { reason: Reason }),
   conditionKind('stream-lost', 'the camera’s stream is lost', { reason: Reason, places }),
@@ -189,6 +202,11 @@ export const EVENT_KINDS: readonly EventKind[] = [
   conditionKind('covered', 'the camera is covered, or its picture black', { places }),
   conditionKind('too-dark', 'it is too dark for the camera', { places }),
   conditionKind('moved', 'the camera shows another view than before', { places }),
+  conditionKind(
+    'cannot-see',
+    'nothing can be seen: the picture is veiled, or what passes is not detected; with fewer places than the rules watch, only there',
+    { places },
+  ),
   conditionKind('defocused', 'the camera’s picture is far less sharp than before', {}),
   conditionKind('detector-down', 'the detector cannot run', { reason: Reason }),
   conditionKind('detector-fallback', 'the detector runs, but not the model or provider that is configured', {
@@ -221,6 +239,17 @@ export const EVENT_KINDS: readonly EventKind[] = [
     'ca',
   ]),
   reminderKind('order-ends', 'the order under which the box looks ends soon', ['order']),
+  {
+    kind: 'often-false',
+    title: 'a rule was judged false again and again at one spot; a person should see to it',
+    severities: ['system'],
+    params: Type.Object({ remedy: Remedy }, strict),
+    cause: cause({
+      xyxyNorm: { ...XyxyNorm, description: 'the spot' },
+      false: Type.Integer({ minimum: 0, description: 'alerts there that were judged false' }),
+      true: Type.Integer({ minimum: 0, description: 'and true' }),
+    }),
+  },
   conditionKind('config-changed', 'the configuration is another than at the start before', {
     lists: ConfigChange.properties.lists,
     changed: Type.Array(ChangedPlace, { maxItems: 64 }),

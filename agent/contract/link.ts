@@ -52,7 +52,13 @@ export const VisionSettings = Type.Object(
     /** `live` drops what it cannot keep up with; `replay` analyses every frame, in lock-step with the agent. */
     mode: Type.Union([Type.Literal('live'), Type.Literal('replay')]),
     camera: Type.Object(
-      { source: CameraConfig.properties.source, fps: Type.Union([Type.Number(), Type.Null()]) },
+      {
+        source: CameraConfig.properties.source,
+        /** Analysed frames a second; null for every frame of a recording. */
+        fps: Type.Union([Type.Number(), Type.Null()]),
+        /** More or fewer than `fps` by what the street asks for, with `fps` as the mean that it may cost. */
+        follows: Type.Optional(Type.Boolean()),
+      },
       strict,
     ),
     detector: DetectorConfig,
@@ -63,10 +69,8 @@ export const VisionSettings = Type.Object(
     /** IANA name: the times that pictures bear are the site's. */
     timeZone: Text,
     groundPlane: Type.Optional(GroundPlaneConfig),
-    /** How far a standing vehicle may move, in sizes of its box; null where no rule asks for standing vehicles. */
-    moveTolerance: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()]),
-    /** Where vehicles stand that the agent knows from before this life of vision. */
-    knownStanding: Type.Array(XyxyNorm, { maxItems: 64 }),
+    /** How far a standing vehicle may move, in sizes of its box: each that a rule asks for, once. */
+    moveTolerances: Type.Array(Type.Number({ exclusiveMinimum: 0 }), { maxItems: 64, uniqueItems: true }),
     /** The camera's view as the agent knows it from before this life of vision. */
     knownView: Type.Optional(KnownView),
     /** Static regions are looked for (rules on dumping and graffiti need them). */
@@ -128,8 +132,6 @@ export const ToVision = Type.Union([
       kind: Type.Literal('ack'),
       frame: Count,
       evidence: Type.Array(EvidenceRequest, { maxItems: 64 }),
-      /** An incident is open: every frame is to be looked at. Absent: as before. */
-      attentive: Type.Optional(Type.Boolean()),
     },
     strict,
   ),
@@ -166,6 +168,10 @@ export const VISION_LIMITS = [
   /** Objects that were not followed. */
   'tracks_refused',
   'crossings_dropped',
+  /** Places where weak boxes come and go that are not remembered. */
+  'furniture_dropped',
+  /** Looks whose features of places were too many to be kept. */
+  'features_dropped',
   /** Places at which a vehicle may have come to stand. */
   'standing_places_dropped',
   'static_regions_dropped',
@@ -186,8 +192,12 @@ export const VisionStats = Type.Object(
     framesAnalysed: Count,
     /** Of them, those that the detector did not look at because nothing had moved. */
     framesHeld: Count,
+    /** Looks of the detector at the larger picture too, because the picture is grey or dark. */
+    looksFine: Count,
     /** Frames left out since the board was hot or too slow. */
     framesShed: Count,
+    /** Frames that the street asked for beyond what the configured rate pays for. */
+    framesShort: Count,
     framesDropped: Count,
     observationsDropped: Count,
     reconnects: Count,

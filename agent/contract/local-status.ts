@@ -2,6 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { EventData, VigieEvent } from './event.ts';
 import { HealthReport } from './health.ts';
+import { ViewReport } from './view-report.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -30,6 +31,8 @@ export const LocalStatus = Type.Object(
     report: HealthReport,
     /** Frames analysed per second, over the last seconds. */
     analysedFps: Type.Number({ minimum: 0 }),
+    /** Of this start of the agent. */
+    view: ViewReport,
     /** Of the file system of the state directory. */
     disk: Type.Object({ freeMiB: Type.Number({ minimum: 0 }), sizeMiB: Type.Number({ minimum: 0 }) }, strict),
     /** Newest signed checkpoint: entries and root hash; null while there is none. */

@@ -14,7 +14,10 @@ export const ObservedTrack = Type.Object({
   id: Type.Integer({ minimum: 1 }),
   group: GroupSchema,
   label: LabelSchema,
+  /** Of the last matched detection. */
   score: Type.Number({ minimum: 0, maximum: 1 }),
+  /** The highest score of all its matched detections so far. */
+  bestScore: Type.Number({ minimum: 0, maximum: 1 }),
   xyxyNorm: XyxyNorm,
   /** Bottom centre of the box: where the object stands. */
   ground: PointNorm,
@@ -26,6 +29,16 @@ export const ObservedTrack = Type.Object({
   lastMs: Ms,
   /** A detection of this very frame was matched; where nobody looked, of the last frame that was looked at. */
   seen: Type.Boolean(),
+  /**
+   * Of vehicles and cycles: what the box shows has moved along with the box within the last second. Not so where a box jumps about over a
+   * picture that stands still, and where only light or focus changes.
+   */
+  pixelsMove: Type.Boolean(),
+  /**
+   * Where it is, weak boxes of its group come and go over the same still picture, and it has neither moved nor been
+   * sure: it says nothing of the street.
+   */
+  furniture: Type.Boolean(),
   zones: Type.Array(ZonePresence, { maxItems: 64 }),
 });
 export type ObservedTrack = Static<typeof ObservedTrack>;
@@ -90,26 +103,54 @@ export const StaticRegion = Type.Object({
 });
 export type StaticRegion = Static<typeof StaticRegion>;
 
+/**
+ * Where nothing was seen for no longer than this, what is seen again is what was there, or has come meanwhile; after
+ * longer, or when the camera could not see, whatever stands there was there before. A minute is as far as what places
+ * looked like is remembered, and less than a street's light needs to become another.
+ */
+export const BREAK_MAX_MS = 60_000;
+
 /** A vehicle that stands at one place, followed by place and not by track. */
 export const StandingVehicle = Type.Object({
-  /** Unique while the process lives. */
+  /** Unique while the process lives, among those of the same tolerance. */
   place: Type.Integer({ minimum: 1 }),
-  /** `held`: not detected now, but the place looks the same; `hidden`: something is in front of it. */
+  /**
+   * `followed`: it was followed on its way there; `appeared`: the place had looked different; `unseen`: it stood there
+   * when the box began to look, or the view came back.
+   */
+  arrival: Type.Union([Type.Literal('followed'), Type.Literal('appeared'), Type.Literal('unseen')]),
+  /** How far it may move and still stand, in sizes of its box: the rule's that asks. */
+  moveTolerance: Type.Number({ exclusiveMinimum: 0 }),
+  /**
+   * `held`: not detected now, but the place looks the same; `hidden`: out of sight, behind something as a rule. What
+   * has driven off unseen is hidden too, for some seconds.
+   */
   presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')]),
-  /** `firstMs` is when it came to stand. */
+  /** `firstMs` is when it came to stand, `score` the best at this place. */
   vehicle: ObservedTrack,
 });
 export type StandingVehicle = Static<typeof StandingVehicle>;
 
 /**
  * What can be wrong with the picture itself. `frozen`: always the same picture; `covered`: its structure was
- * lost at once; `too-dark`: nothing is bright enough; `moved`: the view is another; `defocused`: far less sharp.
+ * lost at once; `too-dark`: nothing is bright enough; `moved`: the view is another; `cannot-see`: what is there is veiled,
+ * or passes without being detected; `defocused`: far less sharp.
  */
-export const CAMERA_CONDITIONS = ['frozen', 'covered', 'too-dark', 'moved', 'defocused'] as const;
+export const CAMERA_CONDITIONS = [
+  'frozen',
+  'covered',
+  'too-dark',
+  'moved',
+  'cannot-see',
+  'defocused',
+] as const;
 export type CameraCondition = (typeof CAMERA_CONDITIONS)[number];
 /** With these the rules go on, and what they say is marked; with all others they see nothing. */
 export const DEGRADING = ['defocused'] as const satisfies readonly CameraCondition[];
 export type DegradingCondition = (typeof DEGRADING)[number];
+
+/** 64 places for each tolerance; a box has one tolerance, or few. */
+export const STANDING_MAX = 256;
 
 export const Observation = Type.Object({
   /** 1-based count of analysed frames. */
@@ -126,7 +167,7 @@ export const Observation = Type.Object({
   looked: Type.Optional(Type.Boolean()),
   tracks: Type.Array(ObservedTrack, { maxItems: 512 }),
   crossings: Type.Array(Crossing, { maxItems: 512 }),
-  standing: Type.Array(StandingVehicle, { maxItems: 64 }),
+  standing: Type.Array(StandingVehicle, { maxItems: STANDING_MAX }),
   /** Static regions that stand; absent where no rule needs them. */
   regions: Type.Optional(Type.Array(StaticRegion, { maxItems: 32 })),
   /** Conditions of the camera that stand; absent where nobody looks for them. */
@@ -135,5 +176,7 @@ export const Observation = Type.Object({
       maxItems: CAMERA_CONDITIONS.length,
     }),
   ),
+  /** Zones in which nothing can be seen while the rest of the picture is fine; absent where there is none. */
+  blindZones: Type.Optional(Type.Array(Id, { minItems: 1, maxItems: 64 })),
 });
 export type Observation = Static<typeof Observation>;

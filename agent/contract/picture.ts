@@ -31,6 +31,8 @@ export interface Frame {
    * frame may take its place, as with `rgb`.
    */
   readonly planes?: YuvPlanes | undefined;
+  /** A still of it is held: a picture can be made of that only if the frame is analysed. */
+  readonly still?: boolean | undefined;
   /**
    * The same moment, larger, for the detector alone: where the picture is grey and the street is quiet. RGB as `rgb`,
    * letterboxed to its own size, black under the privacy masks.
@@ -72,12 +74,16 @@ export interface Track {
   readonly label: Label;
   /** Score of the last matched detection. */
   readonly score: number;
+  /** The highest score of all its matched detections so far. */
+  readonly bestScore: number;
   /** Filtered box in source pixels; predicted where `seen` is false. */
   readonly xyxyPx: XyxyPx;
   /** Velocity of the box's centre in source pixels per second. */
   readonly velocityPxPerS: readonly [number, number];
   /** Media time of the track's first detection, ms. */
   readonly firstMs: number;
+  /** Where it was found before it was confirmed, oldest first; only in the frame that confirms it, at most eight. */
+  readonly before?: readonly { readonly atMs: number; readonly xyxyPx: XyxyPx }[] | undefined;
   /** Media time of the last matched detection, ms. */
   readonly lastMs: number;
   /** True when a detection of this frame was matched, or of the last one looked at where nothing has moved since. */
@@ -123,8 +129,8 @@ export interface Foreground {
   readonly cells: Uint8Array;
 }
 
-/** Stages in which a frame spends time, in the order of the trip. */
-export type Stage = 'capture' | 'detect' | 'track' | 'observe' | 'redact' | 'link';
+/** Stages in which a frame spends time, in the order of the trip; `plate`: what the redactor learns of the empty place. */
+export type Stage = 'capture' | 'detect' | 'track' | 'observe' | 'redact' | 'plate' | 'link';
 
 /** Half-open byte ranges [from, to) of an RGB picture, row by row; they may overlap. */
 export type ByteRanges = readonly (readonly [number, number])[];

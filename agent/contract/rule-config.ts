@@ -51,6 +51,15 @@ const Schedule = Type.Optional(
   }),
 );
 
+const ScoreMin = Type.Optional(
+  Type.Number({
+    minimum: 0,
+    maximum: 1,
+    description:
+      'least score that the detector must have given an object once for it to count; absent: as the rule has it. Verdicts may teach a higher one (`vigie accuracy`)',
+  }),
+);
+
 const afterS = (seconds: number, description: string) =>
   Type.Number({ minimum: 0, maximum: 86_400, default: seconds, description });
 
@@ -58,6 +67,7 @@ export const VehicleInPedestrianZone = rule('vehicle-in-pedestrian-zone', {
   zone: WatchedZone,
   classes: VehicleClasses,
   afterS: afterS(2, 'seconds a vehicle must have been in the zone'),
+  scoreMin: ScoreMin,
   schedule: Schedule,
 });
 export type VehicleInPedestrianZone = Static<typeof VehicleInPedestrianZone>;
@@ -66,6 +76,7 @@ export const Loitering = rule('loitering', {
   zone: WatchedZone,
   classes: Type.Array(StreetLabel, { minItems: 1, default: ['person'], description: 'labels that count' }),
   afterS: afterS(120, 'seconds a person must have stayed in the zone'),
+  scoreMin: ScoreMin,
 });
 export type Loitering = Static<typeof Loitering>;
 
@@ -80,6 +91,7 @@ export const LineCrossing = rule('line-crossing', {
     default: 'both',
     description: 'side towards which the line is passed, looking from `from` to `to`',
   }),
+  scoreMin: ScoreMin,
 });
 export type LineCrossing = Static<typeof LineCrossing>;
 
@@ -93,6 +105,7 @@ export const IllegalParking = rule('illegal-parking', {
     default: 0.25,
     description: 'how far it may move and still stand, in sizes of its box',
   }),
+  scoreMin: ScoreMin,
   schedule: Schedule,
 });
 export type IllegalParking = Static<typeof IllegalParking>;
@@ -117,6 +130,7 @@ export const WrongWay = rule('wrong-way', {
     default: 0.1,
     description: 'way to be travelled, in heights of the frame',
   }),
+  scoreMin: ScoreMin,
 });
 export type WrongWay = Static<typeof WrongWay>;
 

@@ -11,6 +11,8 @@ export interface Situation {
   readonly cause: Readonly<Record<string, unknown>>;
   /** Over as soon as it has happened (a line was crossed): start and end come together. */
   readonly momentary: boolean;
+  /** It stood there when the box began to look, or to look again: nobody saw how it began, and it is no alert. */
+  readonly presentAtStart?: boolean;
   /** What to outline in the snapshot, where that is not the objects. */
   readonly focus?: readonly XyxyNorm[];
   /** Earlier moments of which a picture belongs to the start. */

@@ -17,7 +17,15 @@ export interface CameraChange {
   readonly active: boolean;
 }
 
+/** A zone in which nothing can be seen from now on, or again. */
+export interface ZoneChange {
+  readonly zone: string;
+  readonly blind: boolean;
+}
+
 export class CameraFitness {
+  #blindZones: readonly string[] = [];
+  readonly #zonesMs = new Map<string, number>();
   readonly #standing = new Set<CameraCondition>();
   readonly #begun = new Map<CameraCondition, number>();
   readonly #stoodMs = new Map<CameraCondition, number>();
@@ -28,6 +36,11 @@ export class CameraFitness {
   /** No rule may judge by what is seen: the picture says nothing of the zones. A blurred one still does. */
   get blind(): boolean {
     return [...this.#standing].some((kind) => !isDegrading(kind));
+  }
+
+  /** Zones in which nothing can be seen, though the camera is not blind. */
+  get blindZones(): readonly string[] {
+    return this.#blindZones;
   }
 
   /** What is seen is seen badly. */
@@ -46,17 +59,37 @@ export class CameraFitness {
     return Math.round((this.#blindMs + nowMs - (this.#blindSinceMs ?? nowMs)) / 1000);
   }
 
-  /** For each condition: how often it began, and for how many seconds it stood. */
+  /**
+   * For each condition: how often it began, and for how many seconds it stood; for each zone that was blind by itself,
+   * how many seconds.
+   */
   get counters(): Counters {
-    return Object.fromEntries(
-      CAMERA_CONDITIONS.flatMap((kind) => {
+    const zones = [...this.#zonesMs].map(([zone, ms]) => [
+      `blind_s_${zone.replaceAll('-', '_')}`,
+      Math.round(ms / 1000),
+    ]);
+    return Object.fromEntries([
+      ...zones,
+      ...CAMERA_CONDITIONS.flatMap((kind) => {
         const name = `camera_${kind.replaceAll('-', '_')}`;
         return [
           [name, this.#begun.get(kind) ?? 0],
           [`${name}_s`, Math.round((this.#stoodMs.get(kind) ?? 0) / 1000)],
         ];
       }),
-    );
+    ]);
+  }
+
+  /** Takes the zones of the next observation before `update` does; returns which are blind from now on, or see again. */
+  updateZones({ blindZones = [], atMs }: Pick<Observation, 'blindZones' | 'atMs'>): ZoneChange[] {
+    const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
+    const before = this.#blindZones;
+    for (const zone of before) this.#zonesMs.set(zone, (this.#zonesMs.get(zone) ?? 0) + stepMs);
+    this.#blindZones = blindZones;
+    return [
+      ...before.filter((zone) => !blindZones.includes(zone)).map((zone) => ({ zone, blind: false })),
+      ...blindZones.filter((zone) => !before.includes(zone)).map((zone) => ({ zone, blind: true })),
+    ];
   }
 
   /** Takes the next observation; returns what begins and ends with it, ends first. */

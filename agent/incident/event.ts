@@ -63,12 +63,18 @@ export function subjectOfBoxRule(about: EventSubject, kind: string, params: obje
   return { ...about, rule: { id, kind, params: { kind: ofRule, ...params } }, severity: 'system' };
 }
 
+/** What a rule would have told had it seen the beginning. */
+export function subjectOfPresent(about: EventSubject): EventSubject {
+  const { id, kind } = about.rule;
+  return { ...about, rule: { id, kind: 'present-at-start', params: { kind } }, severity: 'notice' };
+}
+
 /** A condition of the camera or the box: `stream-lost`, `detector-down` … */
 export function subjectOfCondition(kind: string): EventSubject {
   return { rule: { id: BUILT_IN, kind, params: {} }, severity: 'system', subject: 'camera' };
 }
 
-/** What a person must do by a date: `certificate-ends`, `order-ends`. */
+/** What a person should do, often by a date: `certificate-ends`, `order-ends`, `often-false`. */
 export function subjectOfReminder(kind: string, id: string, params: Record<string, unknown>): EventSubject {
   return { rule: { id, kind, params }, severity: 'system', subject: 'camera' };
 }
@@ -105,12 +111,12 @@ export function eventOf(about: EventSubject, transition: Transition, context: Ev
 }
 
 function eventObject(track: ObservedTrack, time: (ms: number) => string): EventObject {
-  const { id, label, score, xyxyNorm, firstMs } = track;
+  const { id, label, bestScore, xyxyNorm, firstMs } = track;
   const [x1, y1, x2, y2] = xyxyNorm.map((v) => Math.round(v * 1e4) / 1e4) as [number, number, number, number];
   return {
     track: id,
     label,
-    score: Math.round(score * 1000) / 1000,
+    score: Math.round(bestScore * 1000) / 1000,
     xyxyNorm: [x1, y1, x2, y2],
     since: time(firstMs),
   };

@@ -42,6 +42,8 @@ interface AskedPicture {
 export interface Happening {
   readonly about: EventSubject;
   readonly transition: Transition;
+  /** What else is durable with it. */
+  readonly notes?: Notes;
 }
 
 interface Waiting {
@@ -100,11 +102,11 @@ export class EvidenceQueue {
     const { wallAtMs } = circumstances;
     const requests: EvidenceRequest[] = [];
     let notes: Notes = {};
-    for (const { about, transition } of happenings) {
+    for (const { about, transition, notes: more = {} } of happenings) {
       this.#made += 1;
       const id = `${boot}-${this.#made}`;
       const event = eventOf(about, transition, { ...circumstances, id, site, box, evidence: {} });
-      const standing = standingNote(about, transition, wallAtMs);
+      const standing = { ...standingNote(about, transition, wallAtMs), ...more };
       const asked = isShown(about, transition) ? this.#ask(about, transition) : [];
       if (this.#waiting.length === 0 && asked.length === 0) {
         this.#accept(event, [], standing);

@@ -169,13 +169,6 @@ export class Incidents {
     }
   }
 
-  /** Where the objects of standing incidents are. */
-  boxes(): XyxyNorm[] {
-    return [...this.#standing.values()].flatMap(({ situation }) =>
-      situation.objects.map(({ xyxyNorm }) => xyxyNorm),
-    );
-  }
-
   /** Ends all that stands, for a reason that has nothing to do with the street. */
   endAll(reason: string, atMs: number, cause: Situation['cause'] = {}): Transition[] {
     const ended = [...this.#standing.values()].map((incident) => {

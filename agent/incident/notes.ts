@@ -6,7 +6,7 @@
  * Notes hold no pixel and no name; one that cannot be read is left out and told, and costs no start.
  */
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
@@ -22,10 +22,18 @@ import { placeOf, type StandingRecord, type Transition } from './lifecycle.ts';
 export const STANDING = 'standing/';
 export const WAITING = 'waiting/';
 
+/** What versions up to 0.1.0 did not say of a track. */
+const LATER = ['bestScore', 'pixelsMove', 'furniture'] as const;
+const KeptTrack = Type.Composite([
+  Type.Omit(ObservedTrack, LATER),
+  Type.Partial(Type.Pick(ObservedTrack, LATER)),
+]);
+type KeptTrack = Static<typeof KeptTrack>;
+
 const Record = Type.Object({
   episode: Type.String({ minLength: 1, maxLength: 64 }),
   startedWallMs: Type.Number(),
-  objects: Type.Array(ObservedTrack, { maxItems: 64 }),
+  objects: Type.Array(KeptTrack, { maxItems: 64 }),
   place: Type.Optional(XyxyNorm),
 });
 const { rule, severity, zone, line } = EventData.properties;
@@ -83,10 +91,16 @@ export function standingOf(kept: Kept, log: Logger): StandingByOwner {
     const content = jsonOf(text);
     if (Value.Check(Standing, content)) {
       const { owner, ...record } = content;
-      found.set(owner, [...(found.get(owner) ?? []), record]);
+      const objects = record.objects.map(trackOf);
+      found.set(owner, [...(found.get(owner) ?? []), { ...record, objects }]);
     } else log.warn({ key }, 'a note of what stands cannot be read; that incident will not be ended');
   }
   return found;
+}
+
+/** It was sure enough to be told: that is what it was, as far as its note says. */
+function trackOf(kept: KeptTrack): ObservedTrack {
+  return { bestScore: kept.score, pixelsMove: true, furniture: false, ...kept };
 }
 
 /** `number` grows with each event that waits; ten digits, so that the order of keys is theirs. */

@@ -1,15 +1,19 @@
 /** The rules of the configuration with their incidents, each as far as its grant lets it run. */
+import type { Logger } from '../base/log.ts';
 import type { Moment } from '../base/media-time.ts';
 import type { Counters } from '../contract/counters.ts';
-import type { XyxyNorm } from '../contract/geometry.ts';
-import type { Observation } from '../contract/observation.ts';
+import type { Dwell } from '../contract/dwell.ts';
+import { BREAK_MAX_MS, type Observation } from '../contract/observation.ts';
+import type { Notes, Outbox } from '../contract/outbox.ts';
 import type { RuleGrant, Ruling } from '../contract/permit.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
+import { DwellNotes, type RuleDwells } from './dwell-notes.ts';
 import { type EventSubject, subjectOfRule } from './event.ts';
 import type { Happening } from './evidence-queue.ts';
 import { HOLD_MS, Incidents, type Transition } from './lifecycle.ts';
-import type { StandingByOwner } from './notes.ts';
+import type { Remembered, StandingByOwner } from './notes.ts';
+import { PresentAtStart } from './present-at-start.ts';
 
 /** The schema's limit on why an incident ended. */
 const ENDED_MAX = 200;
@@ -22,6 +26,8 @@ const RESTORE_MARGIN_MS = 30_000;
 /** Says of each observation what is going on (agent/rules). */
 interface Rule {
   observe(observation: Observation): Situation[];
+  readonly dwells?: readonly Dwell[];
+  resume?(dwells: readonly Dwell[], anew: boolean): void;
 }
 
 export interface RuleRunnersOptions {
@@ -29,7 +35,16 @@ export interface RuleRunnersOptions {
   readonly alertsPerHour: number;
   /** Makes a rule, which knows nothing yet. */
   make(config: RuleConfig): Rule;
+  readonly log: Logger;
   nextEpisode(): string;
+  /** Makes notes durable (contract/outbox.ts). */
+  remember(notes: Notes): void;
+}
+
+/** What an earlier life has left. */
+export interface RestoredRules {
+  readonly standing: StandingByOwner;
+  readonly outbox: Pick<Outbox, 'notes'>;
 }
 
 /** That a rule has used up its alerts of the hour, or that this is over. */
@@ -42,6 +57,10 @@ export interface LimitChange {
 
 export class RuleRunners {
   readonly #runners: readonly RuleRunner[];
+  readonly #present: PresentAtStart;
+  readonly #dwells: DwellNotes;
+  /** Those whose zone was blind at the last observation. */
+  readonly #paused = new Set<RuleRunner>();
   /** Zones and lines that the rules watch. */
   readonly places: readonly string[];
   /** Media time of the last observation. */
@@ -49,6 +68,8 @@ export class RuleRunners {
 
   constructor(options: RuleRunnersOptions) {
     this.#runners = options.rules.map((config) => new RuleRunner(config, options));
+    this.#present = new PresentAtStart(options);
+    this.#dwells = new DwellNotes((notes) => options.remember(notes), options.log);
     this.places = [...new Set(options.rules.map((rule) => ('line' in rule ? rule.line : rule.zone)))];
   }
 
@@ -57,6 +78,7 @@ export class RuleRunners {
       incidents_overflow: this.#sum(({ overflow }) => overflow),
       incidents_cooled: this.#sum(({ cooled }) => cooled),
       alerts_held_back: this.#sum(({ heldBack }) => heldBack),
+      present_at_start_forgotten: this.#present.forgotten,
     };
   }
 
@@ -64,11 +86,33 @@ export class RuleRunners {
     return this.#sum(({ standing }) => standing);
   }
 
-  /** Takes up what stood when an earlier life of the agent ended. */
-  restore(records: StandingByOwner, now: Moment): void {
-    for (const { config, incidents } of this.#runners) {
-      incidents.restore(records.get(config.id) ?? [], now, graceMs(config));
+  /** Takes up what stood and what stayed when an earlier life of the agent ended. */
+  restore(kept: RestoredRules, now: Moment): void {
+    this.#present.recover(kept.outbox);
+    const dwells = this.#dwells.recover(kept.outbox, now);
+    for (const runner of this.#runners) {
+      const { config, incidents } = runner;
+      const records = kept.standing.get(config.id) ?? [];
+      incidents.restore(records, now, graceMs(config));
+      // Versions up to 0.1.0 kept no dwells: what stood long enough to be told has stayed for the rule's time.
+      runner.restore(
+        dwells.get(config.id) ?? records.flatMap((record) => dwellsOf(record, afterMs(config), now)),
+      );
     }
+  }
+
+  /** Notes what stays under each of the rules; durable on return where it was time to write. */
+  keepDwells(atMs: number, wallAtMs: (atMs: number) => number): void {
+    this.#dwells.keep(this.#staying(), atMs, wallAtMs);
+  }
+
+  /** The same at once. */
+  writeDwells(atMs: number, wallAtMs: (atMs: number) => number): void {
+    this.#dwells.write(this.#staying(), atMs, wallAtMs);
+  }
+
+  #staying(): RuleDwells[] {
+    return this.#runners.map(({ config, dwells }) => ({ rule: config.id, afterMs: afterMs(config), dwells }));
   }
 
   /** What runs from now on; returns the ends of what stood and may not be watched any more. */
@@ -91,11 +135,21 @@ export class RuleRunners {
     return this.#runners.map(({ about, config }) => ({ about, why: refused.get(config.id) ?? '' }));
   }
 
-  /** What is to be published of an observation. */
-  observe(observation: Observation): Happening[] {
-    return this.#runners.flatMap((runner) =>
-      runner.observe(observation).map((transition) => ({ about: runner.about, transition })),
-    );
+  /** What is to be published of an observation. Rules of blind zones see nothing; what stands there is held. */
+  observe(observation: Observation, blindZones: readonly string[] = []): Happening[] {
+    return this.#runners.flatMap((runner) => {
+      const { about, config, incidents } = runner;
+      if ('zone' in config && blindZones.includes(config.zone)) {
+        this.#paused.add(runner);
+        return [];
+      }
+      if (this.#paused.delete(runner)) incidents.hold(observation.atMs, graceMs(config));
+      const { transitions, present } = runner.observe(observation);
+      return [
+        ...transitions.map((transition) => ({ about, transition })),
+        ...this.#present.observe(about, present, observation),
+      ];
+    });
   }
 
   /** Since the last call. */
@@ -105,13 +159,20 @@ export class RuleRunners {
 
   /** Before an observation: where nothing was seen for as long as an incident may be absent, what stands is held. */
   holdOverGap(atMs: number): void {
-    if (this.#seenMs === undefined || atMs - this.#seenMs > HOLD_MS) this.hold(atMs);
+    const gapMs = atMs - (this.#seenMs ?? Number.NEGATIVE_INFINITY);
+    if (gapMs > HOLD_MS) this.hold(atMs, gapMs > BREAK_MAX_MS);
     this.#seenMs = atMs;
   }
 
-  /** The eyes were shut for a moment: what stands has its rule's time to be found again. */
-  hold(atMs: number): void {
-    for (const { config, incidents } of this.#runners) incidents.hold(atMs, graceMs(config));
+  /**
+   * The eyes were shut for a moment: what stands has its rule's time to be found again. With `anew` they were shut for
+   * so long, or so completely, that nobody knows when what is there now has come.
+   */
+  hold(atMs: number, anew = true): void {
+    for (const runner of this.#runners) {
+      runner.incidents.hold(atMs, graceMs(runner.config));
+      runner.resume(anew);
+    }
   }
 
   /** Ends all that stands, for a reason that has nothing to do with the street. */
@@ -119,12 +180,6 @@ export class RuleRunners {
     return this.#runners.flatMap(({ about, incidents }) =>
       incidents.endAll(reason, atMs).map((transition) => ({ about, transition })),
     );
-  }
-
-  /** Where vehicles are known to stand. */
-  standingVehicles(): XyxyNorm[] {
-    const parking = this.#runners.filter(({ config }) => config.kind === 'illegal-parking');
-    return parking.flatMap(({ incidents }) => incidents.boxes());
   }
 
   /** Incidents that the rule has not raised because it runs in shadow. */
@@ -150,6 +205,8 @@ class RuleRunner {
   #shadowed = 0;
   /** It has been told that the hour's share is used up. */
   #limitTold = false;
+  /** Of an earlier life, until the rule has looked. */
+  #restored: readonly Dwell[] = [];
 
   constructor(config: RuleConfig, options: RuleRunnersOptions) {
     this.#options = options;
@@ -177,20 +234,40 @@ class RuleRunner {
       // What the rule knows was seen under another grant.
       this.#rule = this.#options.make(this.config);
       this.#shadow = this.#makeShadow();
+      if (runs) this.#rule.resume?.(this.#restored, true);
     }
     this.#grant = grant;
     this.#about = subjectOfRule(this.config, grant);
     return ended;
   }
 
-  /** What is to be published; nothing of a rule that does not run, or runs in shadow. */
-  observe(observation: Observation): Transition[] {
-    if (this.#grant === undefined) return [];
-    const situations = this.#rule.observe(observation);
-    if (!this.#grant.shadow) return this.incidents.step(situations, observation.atMs);
+  restore(dwells: readonly Dwell[]): void {
+    this.#restored = dwells;
+  }
+
+  /** The rule's own places are to be found again. */
+  resume(anew: boolean): void {
+    this.#rule.resume?.(this.#rule.dwells ?? [], anew);
+  }
+
+  /** None of a rule that does not run, or runs in shadow. */
+  get dwells(): readonly Dwell[] {
+    return this.#grant === undefined || this.#grant.shadow ? [] : (this.#rule.dwells ?? []);
+  }
+
+  /** What is to be published, and what was there before; nothing of a rule that does not run, or runs in shadow. */
+  observe(observation: Observation): { transitions: Transition[]; present: Situation[] } {
+    if (this.#grant === undefined) return { transitions: [], present: [] };
+    const all = this.#rule.observe(observation);
+    this.#restored = [];
+    const situations = all.filter(({ presentAtStart }) => presentAtStart !== true);
+    if (!this.#grant.shadow) {
+      const transitions = this.incidents.step(situations, observation.atMs);
+      return { transitions, present: all.filter(({ presentAtStart }) => presentAtStart === true) };
+    }
     const began = this.#shadow.step(situations, observation.atMs).filter(({ phase }) => phase === 'start');
     this.#shadowed += began.length;
-    return [];
+    return { transitions: [], present: [] };
   }
 
   limitChange(): LimitChange | undefined {
@@ -205,6 +282,18 @@ class RuleRunner {
   }
 }
 
+function afterMs(config: RuleConfig): number {
+  return ('afterS' in config ? config.afterS : 0) * 1000;
+}
+
 function graceMs(config: RuleConfig): number {
-  return ('afterS' in config ? config.afterS : 0) * 1000 + RESTORE_MARGIN_MS;
+  return afterMs(config) + RESTORE_MARGIN_MS;
+}
+
+function dwellsOf({ objects, startedWallMs }: Remembered, afterMs: number, now: Moment): Dwell[] {
+  const sinceMs = now.atMs - Math.max(0, now.wallMs - startedWallMs) - afterMs;
+  return objects.map(({ group, xyxyNorm, score }) => ({
+    ...{ group, xyxyNorm, score, sinceMs },
+    seenMs: now.atMs,
+  }));
 }

@@ -42,9 +42,9 @@ const BLINDING: readonly string[] = [
 ];
 
 /** Their source says at each start how things stand, as soon as the clock can be relied on. */
-export const REMINDERS = ['certificate-ends', 'order-ends'] as const;
+export const REMINDERS = ['certificate-ends', 'order-ends', 'often-false'] as const;
 
-/** What is to be done by a date, as it is now. */
+/** What a person should do, as it is now. */
 export interface Reminder {
   readonly kind: (typeof REMINDERS)[number];
   /** Of one reminder among those of its kind. */
@@ -87,6 +87,11 @@ export class SystemConditions {
     return this.#camera.blind;
   }
 
+  /** Zones in which nothing can be seen, though the camera is not blind. */
+  get blindZones(): readonly string[] {
+    return this.#camera.blindZones;
+  }
+
   /** What is seen is seen badly. */
   get degraded(): DegradingCondition[] {
     return this.#camera.degraded;
@@ -104,12 +109,18 @@ export class SystemConditions {
 
   /** What begins and ends with an observation, which came at a monotonic time. */
   observe(observation: Observation, nowMs: number): Happening[] {
+    const { atMs } = observation;
+    const zones = this.#camera
+      .updateZones(observation)
+      .flatMap(({ zone, blind }) =>
+        this.#change(`cannot-see/${zone}`, subjectOfCondition('cannot-see'), blind, { places: [zone] }, atMs),
+      );
     const changes = this.#camera.update(observation);
     const happenings = changes.flatMap(({ kind, active }) =>
       this.tell(kind, active, {}, observation.atMs, nowMs),
     );
     this.#camera.sees(!this.#camera.blind, nowMs);
-    return happenings;
+    return [...zones, ...happenings];
   }
 
   /** A condition of the camera or the box holds or does not; returns what begins, goes on or ends by that. */
@@ -129,8 +140,8 @@ export class SystemConditions {
   }
 
   /**
-   * What a person must do by a date, of which the box reminds the room: under `params`, an incident of its own. With
-   * others, such as another date, what stood is over.
+   * What a person should do, often by a date, of which the box reminds the room: under `params`, an incident of its own.
+   * With others, such as another date, what stood is over.
    */
   remind({ kind, id, params, active, cause }: Reminder, atMs: number): Happening[] {
     const key = `${kind}/${id}`;
@@ -169,7 +180,7 @@ export class SystemConditions {
       incidents.resume(key, record, now);
       if (record.about !== undefined) this.#reminded.set(key, record.about);
       if (this.#isToldAtStart(key)) return [];
-      const { about = subjectOfCondition(key) } = record;
+      const { about = subjectOfCondition(key.split('/', 1)[0] ?? key) } = record;
       const ends = incidents.endAll('the agent started anew', now.atMs);
       return ends.map((transition) => ({ about, transition }));
     });

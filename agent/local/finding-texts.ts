@@ -56,6 +56,13 @@ export interface FindingTexts {
   diskFix(neededMiB: number): string;
   readonly noHeat: string;
   readonly heatFix: string;
+  /** Heights that a tenth and a half of the people stay below, of the frame's, and the first in pixels of the input. */
+  viewHeights(tenthPercent: number, halfPercent: number, tenthPx: number): string;
+  /** Way between two looks that nine of ten stay below, in lengths. */
+  viewSteps(lengths: number): string;
+  viewSmall(widthPx: number, heightPx: number): string;
+  readonly viewTall: string;
+  viewFast(fps: number): string;
   /** Undefined: there is no vision. */
   memory(visionMiB: number | undefined, agentMiB: number): string;
   readonly days: string;
@@ -110,6 +117,13 @@ const ENGLISH: FindingTexts = {
   diskFix: (neededMiB) => `make room: ${neededMiB} MiB are needed for outbox and archive`,
   noHeat: 'the board shows none',
   heatFix: 'shade the box, clear its vents, or lower camera.fps',
+  viewHeights: (tenth, half, px) =>
+    `a tenth of the people are below ${tenth} % of the frame’s height (${px} px for the detector), half below ${half} %`,
+  viewSteps: (lengths) => `nine of ten things move by less than ${lengths} of their length between two looks`,
+  viewSmall: (width, height) =>
+    `set detector.input: [${width}, ${height}]: people this small are missed otherwise`,
+  viewTall: 'set detector.input: [416, 256]: a larger input misses more of the people this close',
+  viewFast: (fps) => `set camera.fps: ${fps}: what moves this fast is lost between two looks`,
   memory: (visionMiB, agentMiB) =>
     `${visionMiB === undefined ? 'no vision' : `vision ${visionMiB} MiB`}, agent ${agentMiB} MiB`,
   days: 'days',
@@ -166,6 +180,15 @@ const FRENCH: FindingTexts = {
   diskFix: (neededMiB) => `faire de la place : il faut ${neededMiB} Mio pour la file d’envoi et l’archive`,
   noHeat: 'la carte n’en indique pas',
   heatFix: 'mettre le boîtier à l’ombre, dégager ses aérations, ou baisser camera.fps',
+  viewHeights: (tenth, half, px) =>
+    `un dixième des personnes sont sous ${tenth} % de la hauteur de l’image (${px} px pour le détecteur), la moitié sous ${half} %`,
+  viewSteps: (lengths) =>
+    `neuf objets sur dix avancent de moins de ${lengths} de leur longueur entre deux regards`,
+  viewSmall: (width, height) =>
+    `mettre detector.input: [${width}, ${height}] : des personnes si petites sont manquées sinon`,
+  viewTall:
+    'mettre detector.input: [416, 256] : une entrée plus grande manque davantage de personnes si proches',
+  viewFast: (fps) => `mettre camera.fps: ${fps} : ce qui va si vite se perd entre deux regards`,
   memory: (visionMiB, agentMiB) =>
     `${visionMiB === undefined ? 'pas de vision' : `vision ${visionMiB} Mio`}, agent ${agentMiB} Mio`,
   days: 'jours',

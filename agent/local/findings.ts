@@ -4,6 +4,7 @@ import type { HealthReport } from '../contract/health.ts';
 import { PREVIEW_CONDITION } from '../contract/kinds.ts';
 import type { LocalEvent, LocalStatus } from '../contract/local-status.ts';
 import { FINDING_TEXTS, type FindingTexts, type Language } from './finding-texts.ts';
+import { viewFindings } from './view-advice.ts';
 
 /** Camera, detector and broker have so long after a start before their absence is somebody's task. */
 const SETTLE_S = 60;
@@ -13,8 +14,8 @@ const FREE_MIB_MIN = 256;
 const HOT_C = 80;
 /** As the second reminder to the room (incident/expiry.ts): from then on it is not only a date. */
 const SOON_MS = 7 * 86_400_000;
-/** Each has a line of its own here. */
-const TOLD_BY_DATES: readonly string[] = ['certificate-ends', 'order-ends'];
+/** Ends have a line of their own here; what is often false is for the room to judge. */
+const TOLD_ELSEWHERE: readonly string[] = ['certificate-ends', 'order-ends', 'often-false'];
 
 export function statusFindings(status: LocalStatus, language: Language = 'en'): Finding[] {
   const { report } = status;
@@ -25,9 +26,10 @@ export function statusFindings(status: LocalStatus, language: Language = 'en'): 
     cameraFinding(report, texts),
     analysisFinding(status, texts),
     detectorFinding(report, texts),
+    ...viewFindings(status.view, texts),
     incidentsFinding(report, texts),
     ...status.standing
-      .filter(({ severity, kind }) => severity === 'system' && !TOLD_BY_DATES.includes(kind))
+      .filter(({ severity, kind }) => severity === 'system' && !TOLD_ELSEWHERE.includes(kind))
       .map((event) => conditionFinding(event, texts)),
     outboxFinding(report, texts),
     brokerFinding(report, texts),

@@ -11,6 +11,7 @@ import type { Finding } from '../contract/finding.ts';
 import type { HealthReport } from '../contract/health.ts';
 import type { VisionStats } from '../contract/link.ts';
 import { LOCAL_SOCKET, type LocalStatus, METRICS_PATH, STATUS_PATH } from '../contract/local-status.ts';
+import type { ViewReport } from '../contract/view-report.ts';
 import type { Activity } from './activity.ts';
 import type { Language } from './finding-texts.ts';
 import { statusFindings } from './findings.ts';
@@ -25,8 +26,8 @@ export interface LocalViewOptions {
   readonly log: Logger;
   readonly activity: Activity;
   readonly health: Counting & { report(): HealthReport };
-  /** Its stages while vision runs. */
-  readonly status: { readonly stages: VisionStats['stages'] | undefined };
+  /** Its stages while vision runs, and what has passed before the camera. */
+  readonly status: { readonly stages: VisionStats['stages'] | undefined; readonly view: ViewReport };
   /** The newest checkpoint, as signed. */
   readonly journal: { readonly head: string | undefined };
 }
@@ -83,9 +84,10 @@ export class LocalView {
   }
 
   #status(): LocalStatus {
-    const { health, stateDir, journal, activity } = this.#options;
+    const { health, stateDir, journal, activity, status } = this.#options;
     return {
       report: health.report(),
+      view: status.view,
       analysedFps: activity.recent.analysedFps,
       disk: diskOf(stateDir),
       journal: headOf(journal.head),

@@ -1,29 +1,99 @@
 /**
  * A vehicle stands in the zone for too long. The situation belongs to the place where it stands, which
  * vision follows through occlusion and changes of light, so that one parked car is one incident.
+ *
+ * One that nobody saw come is no alert but `present-at-start`, unless it is found where one has stood before a break.
+ * Nothing starts while its place is out of sight: what hides it may be what has driven off.
  */
 
-import type { Observation } from '../contract/observation.ts';
+import type { Dwell } from '../contract/dwell.ts';
+import type { Observation, StandingVehicle } from '../contract/observation.ts';
 import type { IllegalParking } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
+import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
+import { STANDING_SCORE_MIN } from './standing-score.ts';
+
+/** A vehicle at its place. */
+interface Watched {
+  readonly sinceMs: number;
+  /** One stood here before a break, and this is it. */
+  readonly resumed: boolean;
+  /** It was seen to come, in this life or in an earlier one. */
+  arrived: boolean;
+  /** The best before a break. */
+  readonly score: number;
+  raised: boolean;
+  last: Dwell;
+}
 
 export class IllegalParkingRule implements Rule {
   readonly config: IllegalParking;
+  readonly #remembered = new RememberedDwells();
+  /** By place. */
+  #vehicles = new Map<number, Watched>();
 
   constructor(config: IllegalParking) {
     this.config = config;
   }
 
+  get dwells(): readonly Dwell[] {
+    const here = [...this.#vehicles.values()].filter(({ arrived }) => arrived);
+    return [...new Set([...here.map(({ last }) => last), ...this.#remembered.missing])];
+  }
+
+  resume(dwells: readonly Dwell[]): void {
+    this.#remembered.remember(dwells);
+  }
+
   observe({ standing, atMs }: Observation): Situation[] {
-    const { zone, classes, afterS } = this.config;
-    const labels: readonly string[] = classes;
-    return standing.flatMap(({ place, presence, vehicle }) => {
-      const stoodMs = atMs - vehicle.firstMs;
-      const inZone = vehicle.zones.some((z) => z.zone === zone);
-      if (!inZone || !labels.includes(vehicle.label) || stoodMs < afterS * 1000) return [];
-      const cause = { stoodS: Math.round(stoodMs / 100) / 10, presence };
-      return [{ key: `place-${place}`, objects: [vehicle], cause, momentary: false }];
+    this.#remembered.advance(atMs);
+    const before = this.#vehicles;
+    this.#vehicles = new Map();
+    return standing.flatMap((stands) => {
+      if (!this.#isWatched(stands)) return [];
+      const known = before.get(stands.place);
+      if (known !== undefined) this.#remembered.forget(known.last);
+      const watched = known ?? this.#begin(stands);
+      this.#vehicles.set(stands.place, watched);
+      return this.#situation(stands, watched, atMs);
     });
+  }
+
+  #isWatched({ moveTolerance, vehicle }: StandingVehicle): boolean {
+    return (
+      moveTolerance === this.config.moveTolerance &&
+      vehicle.zones.some(({ zone }) => zone === this.config.zone)
+    );
+  }
+
+  #begin({ vehicle, arrival }: StandingVehicle): Watched {
+    const dwell = this.#remembered.take(vehicle);
+    const sinceMs = Math.min(vehicle.firstMs, dwell?.sinceMs ?? vehicle.firstMs);
+    const score = dwell?.score ?? 0;
+    const last = dwell ?? dwellOf(vehicle, { sinceMs, seenMs: vehicle.lastMs, score });
+    const resumed = dwell !== undefined;
+    return { sinceMs, resumed, arrived: resumed || arrival !== 'unseen', score, raised: false, last };
+  }
+
+  #situation(stands: StandingVehicle, watched: Watched, atMs: number): Situation[] {
+    const { place, presence, vehicle } = stands;
+    const { afterS, classes } = this.config;
+    const { sinceMs, resumed } = watched;
+    // What stood here before a break was followed then.
+    const arrival = resumed ? 'followed' : stands.arrival;
+    watched.arrived = arrival !== 'unseen';
+    const score = Math.max(watched.score, vehicle.score);
+    watched.last = dwellOf(vehicle, { sinceMs, score, seenMs: atMs });
+    const labels: readonly string[] = classes;
+    const stoodMs = atMs - sinceMs;
+    // The label of a vehicle that was raised may change: it is still the same one.
+    const counts =
+      labels.includes(vehicle.label) && score >= STANDING_SCORE_MIN[arrival] && presence !== 'hidden';
+    if (stoodMs < afterS * 1000 || !(watched.raised || counts)) return [];
+    watched.raised = true;
+    const cause = { stoodS: Math.round(stoodMs / 100) / 10, presence };
+    const situation = { key: `place-${place}`, objects: [{ ...vehicle, score }], cause, momentary: false };
+    return [watched.arrived ? situation : { ...situation, presentAtStart: true }];
   }
 }

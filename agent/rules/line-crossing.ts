@@ -1,32 +1,132 @@
-/** An object's ground point passes a line towards a watched side. */
-
-import type { Observation } from '../contract/observation.ts';
+/**
+ * An object's ground point passes a line towards a watched side.
+ *
+ * A vehicle must have been sure once, and its pixels must move with its box: it may have been seen in three frames only
+ * when it passes, so that this is waited for. One thing that has two boxes, or is lost and found again under another
+ * number while it passes, passes once.
+ */
+import { iou, shareInside, type XyxyPx } from '../contract/geometry.ts';
+import type { Crossing, Observation, ObservedTrack } from '../contract/observation.ts';
 import type { LineCrossing } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import type { Rule } from './rule.ts';
+import { isSure } from './sure.ts';
+
+/** Three further looks at 5 frames a second; the pixels of a real vehicle move in two looks of three. */
+const PROOF_MS = 700;
+/** Pixels that moved with the box so short a time ago are proof of the passage. */
+const MOVED_MS = 1000;
+/** A number that is lost on the line and found again is so within the time in which a person is lost for another. */
+const SAME_PASSAGE_MS = 1000;
+/** The tracker takes what overlaps a track more for the same object again. */
+const SAME_OBJECT_IOU = 0.4;
+/** A vehicle's cab, or its front, is boxed as a vehicle once more … */
+const PART_INSIDE = 0.7;
+/** … unless it is another that drives before it, its foot lower by more than the jitter of a box (of its height). */
+const FOOT_BEFORE = 0.1;
+/** Of the longer side: so far off its predicted place a lost object is found again; the next in the lane is further. */
+const FOUND_AGAIN_SIZES = 1;
+
+interface Passage {
+  readonly track: number;
+  readonly direction: Crossing['direction'];
+  readonly atMs: number;
+  /** As it was followed last, and when that was. */
+  last: ObservedTrack;
+  lastMs: number;
+  raised: boolean;
+}
 
 export class LineCrossingRule implements Rule {
   readonly config: LineCrossing;
+  #passages: Passage[] = [];
+  #movedMs = new Map<number, number>();
 
   constructor(config: LineCrossing) {
     this.config = config;
   }
 
-  observe({ frame, tracks, crossings }: Observation): Situation[] {
-    const { line, classes, direction } = this.config;
-    const labels: readonly string[] = classes;
-    return crossings.flatMap((crossing) => {
-      if (crossing.line !== line || (direction !== 'both' && crossing.direction !== direction)) return [];
-      const track = tracks.find(({ id }) => id === crossing.track);
-      if (track === undefined || !labels.includes(track.label)) return [];
-      return [
-        {
-          key: `track-${track.id}-frame-${frame}`,
-          objects: [track],
-          cause: { direction: crossing.direction },
-          momentary: true,
-        },
-      ];
+  observe({ frame, tracks, crossings, atMs, source }: Observation): Situation[] {
+    const aspect = source.widthPx / source.heightPx;
+    this.#follow(tracks, atMs);
+    for (const crossing of crossings) this.#add(crossing, tracks, atMs, aspect);
+    return this.#passages.flatMap((passage): Situation[] => {
+      if (passage.raised || !this.#isProven(passage.last, atMs)) return [];
+      passage.raised = true;
+      const { track, last, direction } = passage;
+      const key = `track-${track}-frame-${frame}`;
+      return [{ key, objects: [last], cause: { direction }, momentary: true }];
     });
   }
+
+  #follow(tracks: readonly ObservedTrack[], atMs: number): void {
+    const movedMs = new Map<number, number>();
+    for (const { id, pixelsMove } of tracks) {
+      const at = pixelsMove ? atMs : this.#movedMs.get(id);
+      if (at !== undefined) movedMs.set(id, at);
+    }
+    this.#movedMs = movedMs;
+    this.#passages = this.#passages.filter(
+      (passage) => atMs - passage.atMs <= (passage.raised ? SAME_PASSAGE_MS : PROOF_MS),
+    );
+    for (const passage of this.#passages) {
+      const now = tracks.find(({ id }) => id === passage.track);
+      if (now === undefined) continue;
+      passage.last = now;
+      passage.lastMs = atMs;
+    }
+  }
+
+  #add(crossing: Crossing, tracks: readonly ObservedTrack[], atMs: number, aspect: number): void {
+    const { line, classes, direction } = this.config;
+    if (crossing.line !== line || (direction !== 'both' && crossing.direction !== direction)) return;
+    const last = tracks.find(({ id }) => id === crossing.track);
+    const labels: readonly string[] = classes;
+    if (last === undefined || !labels.includes(last.label)) return;
+    const before = this.#passages.find(
+      (passage) => passage.direction === crossing.direction && isSame(passage, last, atMs, aspect),
+    );
+    // The same thing under another number: whichever of the two is proven is told.
+    if (before?.raised) return;
+    if (before !== undefined) this.#passages = this.#passages.filter((passage) => passage !== before);
+    this.#passages.push({
+      track: last.id,
+      direction: crossing.direction,
+      atMs,
+      last,
+      lastMs: atMs,
+      raised: false,
+    });
+  }
+
+  #isProven(track: ObservedTrack, atMs: number): boolean {
+    if (track.group !== 'vehicle') return true;
+    const movedMs = this.#movedMs.get(track.id);
+    return isSure(track) && movedMs !== undefined && atMs - movedMs <= MOVED_MS;
+  }
+}
+
+/** Is what passes now the thing that has passed already? Two that were seen beside each other are two. */
+function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, aspect: number): boolean {
+  if (last.id === now.id || last.group !== now.group) return false;
+  const there = movedOn(last, (atMs - lastMs) / 1000);
+  if (now.firstMs <= last.lastMs) {
+    if (iou(there, now.xyxyNorm) > SAME_OBJECT_IOU) return true;
+    return now.group === 'vehicle' && (isPart(there, now.xyxyNorm) || isPart(now.xyxyNorm, there));
+  }
+  const [x1, y1, x2, y2] = now.xyxyNorm;
+  const size = Math.max((x2 - x1) * aspect, y2 - y1);
+  return (
+    Math.hypot(((x1 + x2 - there[0] - there[2]) / 2) * aspect, y2 - there[3]) <= FOUND_AGAIN_SIZES * size
+  );
+}
+
+function isPart(part: XyxyPx, whole: XyxyPx): boolean {
+  return shareInside(part, whole) >= PART_INSIDE && part[3] - whole[3] <= FOOT_BEFORE * (part[3] - part[1]);
+}
+
+/** The box so much later, if it goes on as it went. */
+function movedOn({ xyxyNorm, velocityNormPerS: [vx, vy] }: ObservedTrack, seconds: number): XyxyPx {
+  const [x1, y1, x2, y2] = xyxyNorm;
+  return [x1 + vx * seconds, y1 + vy * seconds, x2 + vx * seconds, y2 + vy * seconds];
 }

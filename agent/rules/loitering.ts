@@ -2,12 +2,17 @@
  * Somebody stays in the zone. The time counts from the first moment at which he stops, not from when he
  * walks in: who crosses a large square slowly does not loiter. Once it runs, pacing up and down does not
  * stop it; leaving the zone does.
+ *
+ * Who is there when the box begins to look counts from then on: people are no part of the scene, and the whole of the
+ * time was watched.
  */
 
+import type { Dwell } from '../contract/dwell.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
 import type { Loitering } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { Paths } from './paths.ts';
+import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
 import { Succession } from './succession.ts';
 
@@ -23,14 +28,24 @@ export class LoiteringRule implements Rule {
   readonly config: Loitering;
   readonly #paths = new Paths(STOP_MS);
   readonly #succession = new Succession();
-  /** By root number: since when the person stays in the zone. */
-  #staying = new Map<number, number>();
+  readonly #remembered = new RememberedDwells();
+  /** By root number: who stays in the zone, and since when. */
+  #staying = new Map<number, Dwell>();
 
   constructor(config: Loitering) {
     this.config = config;
   }
 
+  get dwells(): readonly Dwell[] {
+    return [...new Set([...this.#staying.values(), ...this.#remembered.missing])];
+  }
+
+  resume(dwells: readonly Dwell[]): void {
+    this.#remembered.remember(dwells);
+  }
+
   observe(observation: Observation): Situation[] {
+    this.#remembered.advance(observation.atMs);
     this.#paths.update(observation);
     this.#succession.update(observation);
     const { tracks, atMs } = observation;
@@ -40,17 +55,31 @@ export class LoiteringRule implements Rule {
       const root = this.#succession.rootOf(track.id);
       if (!labels.includes(track.label) || !track.zones.some((z) => z.zone === zone))
         this.#staying.delete(root);
-      else if (!this.#staying.has(root) && this.#stops(track)) this.#staying.set(root, atMs);
+      else this.#follow(root, track, atMs);
     }
     const roots = this.#succession.roots();
     for (const root of this.#staying.keys()) if (!roots.has(root)) this.#staying.delete(root);
     return tracks.flatMap((track) => {
       const root = this.#succession.rootOf(track.id);
-      const sinceMs = this.#staying.get(root);
+      const sinceMs = this.#staying.get(root)?.sinceMs;
       if (sinceMs === undefined || atMs - sinceMs < afterS * 1000) return [];
       const cause = { stayedS: Math.round((atMs - sinceMs) / 100) / 10 };
       return [{ key: `track-${root}`, objects: [track], cause, momentary: false }];
     });
+  }
+
+  /** Somebody is in the zone: has come to stay, or stays. */
+  #follow(root: number, track: ObservedTrack, atMs: number): void {
+    const known = this.#staying.get(root);
+    if (known !== undefined) this.#remembered.forget(known);
+    const dwell =
+      known ??
+      this.#remembered.take(track) ??
+      (this.#stops(track) ? dwellOf(track, { sinceMs: atMs, seenMs: atMs, score: track.score }) : undefined);
+    if (dwell === undefined) return;
+    const { sinceMs, score } = dwell;
+    const best = Math.max(score, track.score);
+    this.#staying.set(root, dwellOf(track, { sinceMs, seenMs: atMs, score: best }));
   }
 
   #stops(track: ObservedTrack): boolean {

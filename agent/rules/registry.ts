@@ -3,7 +3,9 @@
 import { Schedule, type ScheduleOptions } from '../base/schedule.ts';
 import type { Config } from '../contract/config.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
+import type { Observation } from '../contract/observation.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
+import type { Situation } from '../contract/situation.ts';
 import { CrowdGatheringRule, type MeasureZone } from './crowd-gathering.ts';
 import { GraffitiRule } from './graffiti.ts';
 import { IllegalDumpingRule } from './illegal-dumping.ts';
@@ -19,16 +21,30 @@ export type RuleSite = ScheduleOptions & Partial<Pick<Config, 'zones' | 'groundP
 
 export function makeRule(config: RuleConfig, site: RuleSite): Rule {
   const rule = always(config, site);
-  if (!('schedule' in config) || config.schedule === undefined) return rule;
-  const schedule = new Schedule(config.schedule, site);
+  const schedule =
+    'schedule' in config && config.schedule !== undefined ? new Schedule(config.schedule, site) : undefined;
+  const scoreMin = 'scoreMin' in config ? (config.scoreMin ?? 0) : 0;
+  const isSureEnough = ({ objects }: Situation): boolean =>
+    scoreMin === 0 || objects.some(({ bestScore }) => bestScore >= scoreMin);
   return {
     config,
+    get dwells() {
+      return rule.dwells ?? [];
+    },
+    resume: (dwells, anew) => rule.resume?.(dwells, anew),
     // The rule goes on watching while it is off: what has stood since the night is old in the morning.
     observe: (observation) => {
-      const situations = rule.observe(observation);
-      return schedule.isOn(observation.wallMs) ? situations : [];
+      const situations = rule.observe(withoutFurniture(observation)).filter(isSureEnough);
+      return schedule === undefined || schedule.isOn(observation.wallMs) ? situations : [];
     },
   };
+}
+
+/** No rule takes what only looks like an object. */
+function withoutFurniture(observation: Observation): Observation {
+  const { tracks } = observation;
+  if (!tracks.some(({ furniture }) => furniture)) return observation;
+  return { ...observation, tracks: tracks.filter(({ furniture }) => !furniture) };
 }
 
 function always(config: RuleConfig, site: RuleSite): Rule {

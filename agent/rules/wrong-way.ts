@@ -9,6 +9,7 @@ import type { WrongWay } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { apartDeg, type Drive, driveOf, Paths, sizeOf } from './paths.ts';
 import type { Rule } from './rule.ts';
+import { isSure } from './sure.ts';
 
 /** At walking pace (the slowest that matters) a car covers a tenth of the frame's height in this time. */
 const LOOK_BACK_MS = 5000;
@@ -34,7 +35,8 @@ export class WrongWayRule implements Rule {
     const labels: readonly string[] = classes;
     const wrong = new Set<number>();
     const situations = observation.tracks.flatMap((track): Situation[] => {
-      if (!track.zones.some((z) => z.zone === zone) || !labels.includes(track.label)) return [];
+      if (!track.zones.some((z) => z.zone === zone) || !labels.includes(track.label) || !isSure(track))
+        return [];
       const way = this.#wayAgainst(track, observation.source);
       if (way === undefined && !this.#wrong.has(track.id)) return [];
       wrong.add(track.id);

@@ -10,7 +10,7 @@ import type { VisionStatus } from './status.ts';
 
 /** Where what vision sees goes. */
 export interface VisionReceiver {
-  observe(observation: Observation): { evidence: EvidenceRequest[]; attentive: boolean };
+  observe(observation: Observation): { evidence: EvidenceRequest[] };
   evidence(received: Received<FromVision>): void;
   condition(
     kind: 'detector-down' | 'detector-fallback' | 'stream-lost' | 'vision-failed',
@@ -115,11 +115,11 @@ export class VisionMessages {
   #frame(observation: Observation): void {
     const { flow, view, accuracy, cameraView, send } = this.#options;
     this.#framesSeen += 1;
-    const { evidence, attentive } = view.judging(() => flow.observe(observation));
+    const { evidence } = view.judging(() => flow.observe(observation));
     view.asked(evidence);
     accuracy.sees(!flow.blind);
     const ofView = cameraView.observe(observation);
-    send({ kind: 'ack', frame: observation.frame, evidence: [...evidence, ...ofView], attentive });
+    send({ kind: 'ack', frame: observation.frame, evidence: [...evidence, ...ofView] });
     if (this.#failedMayStand) flow.condition('vision-failed', false, {});
     this.#failedMayStand = false;
   }

@@ -9,6 +9,8 @@ import {
   type VisionStats,
 } from '../contract/link.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
+import type { ViewReport } from '../contract/view-report.ts';
+import { type Configured, ViewStatistics } from './view-statistics.ts';
 
 const NO_CAMERA: CameraReport = {
   state: 'off',
@@ -31,6 +33,11 @@ export class VisionStatus {
   #before: FramesReport = { read: 0, analysed: 0, dropped: 0 };
   #limitsBefore = NO_LIMITS;
   #tracks: readonly ObservedTrack[] = [];
+  readonly #view: ViewStatistics;
+
+  constructor(configured: Configured) {
+    this.#view = new ViewStatistics(configured);
+  }
 
   /** Messages since the start of the agent, over all lives of vision. */
   get heard(): number {
@@ -53,6 +60,11 @@ export class VisionStatus {
     return this.#tracks;
   }
 
+  /** Of what passes, since the start of the agent. */
+  get view(): ViewReport {
+    return this.#view.report;
+  }
+
   /** Undefined while no stream is open. */
   get frameSize(): { widthPx: number; heightPx: number } | undefined {
     const { widthPx, heightPx } = this.#camera;
@@ -72,11 +84,14 @@ export class VisionStatus {
 
   /** Of this life of vision; what a limit left out, of all its lives. */
   get counters(): Counters {
-    const { framesHeld = 0, framesShed = 0, observationsDropped = 0 } = this.#stats ?? {};
+    const { framesHeld = 0, looksFine = 0, framesShed = 0, framesShort = 0 } = this.#stats ?? {};
+    const { observationsDropped = 0 } = this.#stats ?? {};
     const { impossible = 0, reconnects = 0, rebuilds = 0 } = this.#stats ?? {};
     return {
       frames_held: framesHeld,
+      looks_fine: looksFine,
       frames_shed: framesShed,
+      frames_short: framesShort,
       observations_dropped: observationsDropped,
       detections_impossible: impossible,
       camera_reconnects: reconnects,
@@ -115,6 +130,7 @@ export class VisionStatus {
       }
       case 'frame':
         this.#tracks = message.observation.tracks;
+        this.#view.observe(message.observation);
         break;
       case 'lost':
         this.#tracks = [];

@@ -6,7 +6,6 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { CameraConfig, Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
-import type { XyxyNorm } from '../contract/geometry.ts';
 import type { PreviewAnswer, ToVision, VisionSettings } from '../contract/link.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import { CameraView, type CameraViewOptions } from './camera-view.ts';
@@ -34,7 +33,6 @@ export interface VisionSupervisorOptions
   readonly status: VisionStatus;
   readonly flow: VisionReceiver & {
     condition(kind: 'load-shed' | 'decoder-crashloop', active: boolean, cause: object): void;
-    knownStanding(): XyxyNorm[];
   };
   readonly journal: VisionMessagesOptions['journal'] & Pick<CameraViewOptions, 'enter'>;
 }
@@ -119,13 +117,12 @@ export class VisionSupervisor {
 
   #permitted(permit: CapturePermit): VisionSettings {
     const { config, camera, modelDir } = this.#options;
-    const settings = visionSettings(config, permit, { mode: 'live', camera });
+    const settings = visionSettings(config, permit, { mode: 'live', camera: { ...camera, follows: true } });
     return modelDir === undefined ? settings : { ...settings, modelDir };
   }
 
   /** For a life of vision, with what was known before. */
   #settings(permit: CapturePermit): VisionSettings {
-    const knownStanding = this.#options.flow.knownStanding();
-    return { ...this.#permitted(permit), knownStanding, ...this.#cameraView.settings };
+    return { ...this.#permitted(permit), ...this.#cameraView.settings };
   }
 }

@@ -26,9 +26,8 @@ export function visionSettings(
     masks,
     timeZone,
     ...(groundPlane !== undefined && { groundPlane }),
-    // One place serves all rules: the strictest of them decides what still stands.
-    moveTolerance: tolerances.length === 0 ? null : Math.min(...tolerances),
-    knownStanding: [],
+    // Each rule gets what it would get alone.
+    moveTolerances: [...new Set(tolerances)],
     regions: rules.some(({ kind }) => kind === 'illegal-dumping' || kind === 'graffiti'),
     everyFrame: false,
     detections: mode === 'replay',

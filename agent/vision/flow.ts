@@ -30,12 +30,14 @@ import {
   type VisionStats,
 } from '../contract/link.ts';
 import type { CameraCondition } from '../contract/observation.ts';
-import type { Detection, Frame, Look } from '../contract/picture.ts';
+import type { Detection, Features, Frame, Look } from '../contract/picture.ts';
 import { Camera } from './camera/camera.ts';
 import { Pace } from './camera/pace.ts';
 import { Detector } from './detect/detector.ts';
+import { FineLooks } from './detect/fine-looks.ts';
 import { MotionGate } from './observe/motion-gate.ts';
 import { Observer } from './observe/observer.ts';
+import { FPS_MAX, WantedRate } from './observe/wanted-rate.ts';
 import { Evidence } from './redact/evidence.ts';
 import { Tracker } from './track/tracker.ts';
 
@@ -66,17 +68,18 @@ export class VisionFlow {
   readonly #options: VisionFlowOptions;
   readonly #live: boolean;
   readonly #camera: Camera;
-  /** Live only: a replay analyses every frame. */
+  /** Not in a replay at a fixed rate: it analyses every frame. */
   readonly #pace: Pace | undefined;
+  readonly #rate: WantedRate | undefined;
   readonly #gate: MotionGate;
   readonly #detector: Detector;
+  readonly #fineLooks = new FineLooks();
   readonly #tracker: Tracker;
   readonly #observer: Observer;
   readonly #evidence: Evidence;
   readonly #stageClock = new StageClock();
   /** What the detector said when it last looked. */
   #found: readonly Detection[] = [];
-  #attentive = false;
   #toldStep: number | undefined;
   #framesAnalysed = 0;
   #framesHeld = 0;
@@ -97,19 +100,21 @@ export class VisionFlow {
     this.#options = options;
     const { settings, clock, log, send, sealTo } = options;
     const { detector, groundPlane, masks, mode, modelDir, zones, lines, timeZone } = settings;
-    const { source, fps } = settings.camera;
+    const { source, fps, follows = false } = settings.camera;
     const [widthPx, heightPx] = detector.input;
     this.#live = mode === 'live';
     this.#camera = new Camera({
-      ...{ source, fps, input: { widthPx, heightPx }, masks, mode, clock, log },
+      ...{ source, fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps },
+      ...{ input: { widthPx, heightPx }, masks, mode, clock, log },
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
       onLost: (info) => this.#tell({ kind: 'lost', ...info }),
       onStuck: (reason) => this.#giveUp(`${reason}: vision starts anew`),
     });
-    this.#pace = this.#live && fps !== null ? new Pace(fps) : undefined;
+    if (fps !== null && (this.#live || follows)) this.#pace = new Pace(fps, follows);
+    if (fps !== null && follows) this.#rate = new WantedRate({ zones, lines, usualFps: fps });
     this.#gate = new MotionGate(settings);
     const keptDir = this.#live ? options.keptDir : undefined;
-    this.#detector = new Detector({ config: detector, modelDir, keptDir, log });
+    this.#detector = new Detector({ config: detector, modelDir, keptDir, features: settings.regions, log });
     // Two replays number their tracks alike; a live camera's begin anywhere.
     const firstId = this.#live ? randomInt(1, FIRST_ID_MAX) : 1;
     this.#tracker = new Tracker(undefined, firstId, groundPlane && new GroundPlane(groundPlane));
@@ -128,7 +133,8 @@ export class VisionFlow {
       const frame = await this.#camera.next();
       this.#stageClock.book('capture');
       if (frame === null) break;
-      await this.#pacedAnalyse(frame);
+      if (this.#isDue(frame)) await this.#pacedAnalyse(frame);
+      else this.#camera.leaveOut(frame);
       if (!this.#live) await this.#lockStep();
       this.#tellStats();
     }
@@ -156,8 +162,7 @@ export class VisionFlow {
   }
 
   /** The agent has taken in all observations through `frame` and asks for evidence. */
-  acknowledge({ frame, evidence, attentive }: Ack): void {
-    this.#attentive = attentive ?? this.#attentive;
+  acknowledge({ frame, evidence }: Ack): void {
     this.#acknowledgedFrame = Math.max(this.#acknowledgedFrame, frame);
     for (const request of evidence) this.#evidence.request(request);
     this.#wakeLockStep?.();
@@ -194,15 +199,25 @@ export class VisionFlow {
     await this.#detector.stop();
   }
 
+  #isDue(frame: Frame): boolean {
+    const { atMs, still = false, planes } = frame;
+    const awaited = this.#isAwaited(atMs);
+    this.#rate?.watch(frame);
+    if (this.#rate !== undefined) this.#camera.followStreet(frame, !awaited && this.#rate.isStill(atMs));
+    const fps = this.#rate?.fps(atMs, awaited) ?? 0;
+    return this.#pace?.isDue(atMs, { fps, pictured: still || planes !== undefined }) ?? true;
+  }
+
   async #pacedAnalyse(frame: Frame): Promise<void> {
     const pace = this.#pace;
-    if (pace === undefined) return this.#analyse(frame);
-    if (!pace.isDue(frame.atMs)) return;
-    const beganMs = this.#options.clock.nowMs();
+    const beganMs = this.#stageClock.threadCpuMs();
     const held = this.#framesHeld;
     await this.#analyse(frame);
+    if (pace === undefined) return;
+    const looked = held === this.#framesHeld;
+    pace.noteAnalysed(!looked ? 'held' : frame.fine === undefined ? 'look' : 'closer look', frame.atMs);
     // A frame that was not looked at says nothing of how long a look takes.
-    if (held === this.#framesHeld) pace.noteDuration(this.#options.clock.nowMs() - beganMs, frame.atMs);
+    if (this.#live && looked) pace.noteDuration(this.#stageClock.threadCpuMs() - beganMs, frame.atMs);
     const { step, fps, reason } = pace.state;
     if (step === this.#toldStep) return;
     this.#toldStep = step;
@@ -212,11 +227,14 @@ export class VisionFlow {
   async #analyse(frame: Frame): Promise<void> {
     const look = await this.#look(frame);
     const observation = this.#observer.observationOf(frame, look);
+    this.#rate?.note(frame, look.tracks);
     this.#followView(observation.camera ?? [], frame.atMs);
     this.#stageClock.book('observe');
     this.#evidence.remember(frame, look, this.#observer.foreground);
     this.#evidence.keep(this.#observer.pinnedMs, frame.atMs);
     this.#stageClock.book('redact');
+    this.#evidence.learnPlace(frame);
+    this.#stageClock.book('plate');
     this.#framesAnalysed += 1;
     if (look.looked) this.#detections += look.found.length;
     else this.#framesHeld += 1;
@@ -226,14 +244,24 @@ export class VisionFlow {
 
   /** By a look of the detector, or as it was found last where nothing has moved since. */
   async #look(frame: Frame): Promise<Look> {
-    const awaited = this.#attentive || this.#tracker.waits || this.#observer.waits(frame.atMs);
-    const looked = this.#gate.mustLook(frame, awaited);
-    if (looked) this.#found = await this.#detector.detect(frame);
+    const slowed = (this.#pace?.state.step ?? 0) > 0;
+    this.#camera.wantFine(this.#fineLooks.wants(frame, slowed) && this.#detector.looksCloser);
+    const looked = this.#gate.mustLook(frame, this.#isAwaited(frame.atMs) || this.#fineLooks.isDue(frame));
+    let features: Features | undefined;
+    if (looked) {
+      ({ found: this.#found, features } = await this.#detector.look(frame));
+      this.#fineLooks.looked(frame);
+    }
     this.#stageClock.book('detect');
     const found = this.#found;
-    const tracks = looked ? this.#tracker.update(frame, found) : this.#tracker.hold(frame);
+    const { dark } = this.#fineLooks;
+    const tracks = looked ? this.#tracker.update(frame, found, dark) : this.#tracker.hold(frame);
     this.#stageClock.book('track');
-    return { looked, found, tracks };
+    return { looked, found, tracks, features };
+  }
+
+  #isAwaited(atMs: number): boolean {
+    return this.#tracker.waits || this.#observer.waits(atMs);
   }
 
   /** A frozen picture may be the pipeline's own fault: it is built anew. What is known of the view goes to the agent. */
@@ -296,7 +324,9 @@ export class VisionFlow {
       framesRead,
       framesAnalysed: this.#framesAnalysed,
       framesHeld: this.#framesHeld,
-      framesShed: this.#pace?.skipped ?? 0,
+      framesShed: this.#pace?.shed ?? 0,
+      framesShort: this.#pace?.short ?? 0,
+      looksFine: this.#fineLooks.count,
       framesDropped,
       observationsDropped: this.#observationsDropped,
       reconnects,

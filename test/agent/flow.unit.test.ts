@@ -143,7 +143,7 @@ t.test('what stands while nothing is seen goes on when it is found again', async
 });
 
 t.test('while the camera is not fit to judge by nothing is raised, and what stands is held', async (t) => {
-  for (const kind of ['frozen', 'covered', 'too-dark', 'moved'] as const) {
+  for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'cannot-see'] as const) {
     const { see, told, made, events } = flow(60);
     see(0, 5000, [standing(1, 0)]);
     t.same(told(), ['loitering b-e1 start']);
@@ -162,7 +162,7 @@ t.test('while the camera is not fit to judge by nothing is raised, and what stan
     t.same(made.conditions, []);
     see(51_000, 60_000, [standing(7, 50_000)]);
     t.same(told(), [], 'what stood goes on, under another number');
-    t.match(made.counters, { [`camera_${kind.replace('-', '_')}_s`]: 45, blind_s: 45 });
+    t.match(made.counters, { [`camera_${kind.replaceAll('-', '_')}_s`]: 45, blind_s: 45 });
   }
 });
 

@@ -18,6 +18,7 @@ import { Suspension } from '../../agent/restraint/suspension.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { authorised } from '../lib/authority.ts';
+import { viewOf } from '../lib/local-status.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 
@@ -39,7 +40,9 @@ const STATS: VisionStats = {
   framesRead: 260,
   framesAnalysed: 50,
   framesHeld: 0,
+  looksFine: 0,
   framesShed: 0,
+  framesShort: 0,
   framesDropped: 0,
   observationsDropped: 0,
   reconnects: 0,
@@ -76,7 +79,7 @@ const HEALTHY: VisionTrial = {
   frames: 55,
   watchedFrames: 50,
   watchedMs: 9800,
-  personHeights: [],
+  view: viewOf({}),
 };
 
 const named = (findings: readonly Finding[], name: string): Finding | undefined =>
@@ -167,7 +170,7 @@ void t.test('what is broken is named, and each failure has its fix', async (t) =
         frames: 0,
         watchedFrames: 0,
         watchedMs: 0,
-        personHeights: [],
+        view: viewOf({}),
         failed: { kind: 'failed', error: 'corrupt', message: 'the hash differs' },
       },
       'detector',
@@ -185,10 +188,29 @@ void t.test('what is broken is named, and each failure has its fix', async (t) =
     [
       'near',
       configured({ camera: { source: 'test:pattern' }, detector: { input: [640, 384] } }),
-      { ...HEALTHY, personHeights: Array(30).fill(0.4) },
+      {
+        ...HEALTHY,
+        view: viewOf({ input: [640, 384], people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 }),
+      },
       'view',
-      /too close for 640×384/,
+      /half below 40 %/,
       /\[416, 256\]/,
+    ],
+    [
+      'far',
+      RTSP,
+      { ...HEALTHY, view: viewOf({ people: 30, heightTenthNorm: 0.06 }) },
+      'view',
+      /14 px for the detector/,
+      /\[640, 384\]/,
+    ],
+    [
+      'fast',
+      RTSP,
+      { ...HEALTHY, view: viewOf({ moving: 30, stepNineTenths: 1.2 }) },
+      'view',
+      /less than 1\.2 of their length/,
+      /camera\.fps: 12:/,
     ],
   ];
   for (const [name, config, trial, what, detail, fix] of cases) {
@@ -199,9 +221,8 @@ void t.test('what is broken is named, and each failure has its fix', async (t) =
       t.equal(fix !== undefined, state === 'failed', 'a fix with each failure, only there');
   }
   t.match(visionFindings(configured({}), HEALTHY)[0], { name: 'camera', state: 'unknown' });
-  t.match(named(visionFindings(RTSP, { ...HEALTHY, personHeights: Array(30).fill(0.4) }), 'view'), {
-    state: 'ok',
-  });
+  const near = viewOf({ people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 });
+  t.match(named(visionFindings(RTSP, { ...HEALTHY, view: near }), 'view'), { state: 'ok' });
 });
 
 void t.test('disk, state folder and files', async (t) => {

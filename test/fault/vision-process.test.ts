@@ -15,7 +15,7 @@ import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 const log = makeLogger('test', 'silent');
 const asRoot = process.getuid?.() === 0;
 
-const SETTINGS = { ...bareSettings('test:pattern', 10), moveTolerance: 0.25 };
+const SETTINGS = { ...bareSettings('test:pattern', 10), moveTolerances: [0.25] };
 
 /** Resolves at the first message of this kind that comes from now on. */
 class Messages {

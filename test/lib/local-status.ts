@@ -1,5 +1,7 @@
 /** What an agent says of itself when all is well. */
+
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
+import type { ViewReport } from '../../agent/contract/view-report.ts';
 
 const lane = {
   rows: 2,
@@ -68,8 +70,16 @@ export const STATUS: LocalStatus = {
     counters: { journal_missed: 0 },
   },
   analysedFps: 5,
+  view: viewOf({}),
   disk: { freeMiB: 20_000, sizeMiB: 29_000 },
   journal: { entries: 912, root: '3vA9rootrootrootroot' },
   standing: [EVENT],
   recent: [EVENT, EVENT],
 };
+
+/** What has passed before a camera: nothing yet, but for `seen`. */
+export function viewOf(seen: Partial<ViewReport>): ViewReport {
+  const nothing = { people: 0, heightTenthNorm: 0, heightHalfNorm: 0, moving: 0, stepNineTenths: 0 };
+  const source = { widthPx: 1280, heightPx: 720 };
+  return { input: [416, 256], fps: 5, source, ...nothing, ...seen };
+}

@@ -2,7 +2,8 @@
  * A flow with a real outbox, made to be killed: `FILE BOOT PERSONS KILL-AT`. One person after the other comes, stays until
  * the outbox has told of it, leaves, and the next one comes when the outbox has told of that: who was there and how far it
  * was told is read from the outbox itself, so that each life goes on in the same street. KILL-AT is a moment at which it
- * kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`. Prints `done` when PERSONS have gone.
+ * kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`. Prints `done` when PERSONS have gone and the
+ * street has been empty for long enough to forget them.
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,6 +31,8 @@ const FRAME_MS = 200;
 const PAUSE_MS = 4;
 /** Frames until the picture of a start comes. */
 const PICTURE_AFTER = 6;
+/** What stayed before a death is looked for for a minute, and its note goes within the five seconds after that. */
+const EMPTY_FRAMES = 70_000 / FRAME_MS;
 
 const [file = '', boot = '', persons = '1', killAt = '-'] = process.argv.slice(2);
 const [point = '', nth = '0'] = killAt.split(':');
@@ -112,22 +115,27 @@ const left = (person: number): number => (person % 8) / 10;
 const pictures: { request: number; frame: number; atMs: number }[] = [];
 const outboxTold = new Told(outbox);
 let since: { person: number; atMs: number } | undefined;
+let emptyFrames = 0;
+// A live camera's media time is the monotonic clock's.
+const startMs = systemClock.nowMs();
 writeSync(1, 'lives\n');
-for (let frame = 1; ; frame += 1) {
+for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
   const { person, told } = outboxTold.street;
-  if (person > Number(persons)) break;
-  const atMs = 1000 + frame * FRAME_MS;
+  const allGone = person > Number(persons);
+  if (allGone) emptyFrames += 1;
+  const atMs = startMs + frame * FRAME_MS;
   if (since?.person !== person) since = { person, atMs };
-  const seen = told
-    ? []
-    : [
-        track(person, {
-          firstMs: since.atMs,
-          // Nobody comes where another has just been.
-          xyxyNorm: [left(person), 0.4, left(person) + 0.05, 0.6],
-          zones: [{ zone: 'square', sinceMs: since.atMs }],
-        }),
-      ];
+  const seen =
+    told || allGone
+      ? []
+      : [
+          track(person, {
+            firstMs: since.atMs,
+            // Nobody comes where another has just been.
+            xyxyNorm: [left(person), 0.4, left(person) + 0.05, 0.6],
+            zones: [{ zone: 'square', sinceMs: since.atMs }],
+          }),
+        ];
   const { evidence } = flow.observe(observation(atMs, seen, { wallMs: Date.now() }));
   for (const { request } of evidence) pictures.push({ request, frame, atMs });
   while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {

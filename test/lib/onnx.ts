@@ -1,12 +1,15 @@
 /** The smallest ONNX files (https://onnx.ai/onnx/repo-docs/IR.html): a graph whose outputs are constants. */
 
-const FLOAT = 1;
 const UINT8 = 2;
-const INT32 = 6;
+const ELEMENTS = {
+  float32: { code: 1, array: Float32Array },
+  int32: { code: 6, array: Int32Array },
+  uint8: { code: UINT8, array: Uint8Array },
+} as const;
 
 export interface Output {
   readonly name: string;
-  readonly type: 'float32' | 'int32';
+  readonly type: 'float32' | 'int32' | 'uint8';
   readonly shape: readonly number[];
   /** Each element. */
   readonly value: number;
@@ -22,20 +25,16 @@ export function constantModel(
     text(2, 'constants'),
     ...outputs.map(({ name, type, shape, value }) => message(5, tensor(`${name}-value`, type, shape, value))),
     message(11, valueInfo(input.name, UINT8, input.shape)),
-    ...outputs.map(({ name, type, shape }) =>
-      message(12, valueInfo(name, type === 'int32' ? INT32 : FLOAT, shape)),
-    ),
+    ...outputs.map(({ name, type, shape }) => message(12, valueInfo(name, ELEMENTS[type].code, shape))),
   ];
   return Buffer.concat([number(1, 8), message(7, graph), message(8, [number(2, 13)])]);
 }
 
 function tensor(name: string, type: Output['type'], shape: readonly number[], value: number): Buffer[] {
   const count = shape.reduce((product, side) => product * side, 1);
-  const raw = Buffer.from(
-    type === 'int32' ? new Int32Array(count).fill(value).buffer : new Float32Array(count).fill(value).buffer,
-  );
-  const element = type === 'int32' ? INT32 : FLOAT;
-  return [...shape.map((side) => number(1, side)), number(2, element), text(8, name), bytes(9, raw)];
+  const { code, array } = ELEMENTS[type];
+  const raw = Buffer.from(new array(count).fill(value).buffer);
+  return [...shape.map((side) => number(1, side)), number(2, code), text(8, name), bytes(9, raw)];
 }
 
 function valueInfo(name: string, element: number, shape: readonly number[]): Buffer[] {

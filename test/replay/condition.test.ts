@@ -3,8 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import t from 'tap';
+import type { ZoneConfig } from '../../agent/contract/config.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
+import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { type ClipOptions, filteredClip } from '../lib/filtered-clip.ts';
 import { type Light, nightOf } from '../lib/night.ts';
@@ -63,6 +65,71 @@ t.test('each fault is told in its time and is over after it', { skip }, async (t
     `frozen: ${JSON.stringify(frozen)}`,
   );
   t.ok((frozen[0]?.[0] ?? 0) - FROM_S <= 30, 'within 30 s');
+});
+
+/** A glow that bleaches the left third of the picture, as of a low sun. */
+const glare = `split[a][b];[b]scale=96:72,format=yuva444p,geq=lum=255:cb=128:cr=128:a='255*clip(1.6-1.6*hypot(X-W*0.2,Y-H*0.35)/(W*0.45),0,1)',scale=768:576[g];[a][g]overlay=enable='gte(t,24)'`;
+const ZONES = [
+  {
+    id: 'left',
+    polygon: [
+      [0.05, 0.15],
+      [0.3, 0.15],
+      [0.3, 0.5],
+      [0.05, 0.5],
+    ],
+  },
+  {
+    id: 'right',
+    polygon: [
+      [0.6, 0.5],
+      [0.9, 0.5],
+      [0.9, 0.9],
+      [0.6, 0.9],
+    ],
+  },
+] satisfies ZoneConfig[];
+
+t.test('a veil is told within a minute of its beginning, and over after it', { skip }, async (t) => {
+  const whiteOut = await changes('fade=type=out:start_time=24:duration=20:color=white');
+  t.same(
+    whiteOut.map(([, now]) => now),
+    ['cannot-see'],
+    `white-out: ${JSON.stringify(whiteOut)}`,
+  );
+  t.ok((whiteOut[0]?.[0] ?? 99) - FROM_S <= 60, 'within 60 s');
+  const haze = await changes(`gblur=sigma=2:${during},eq=contrast=0.15:brightness=0.1:${during}`);
+  t.same(
+    haze.map(([, now]) => now),
+    ['cannot-see', ''],
+    `haze: ${JSON.stringify(haze)}`,
+  );
+  t.ok((haze[0]?.[0] ?? 99) - FROM_S <= 60, 'within 60 s');
+});
+
+t.test('a glare blinds the zones that lie in it, and only them', { skip }, async (t) => {
+  const conditions = new CameraConditions({ zones: ZONES });
+  const told: string[] = [];
+  for await (const frame of filteredClip(glare)) {
+    t.same(conditions.update(frame, []), []);
+    const now = conditions.blindZones.join();
+    if (now !== (told.at(-1)?.split(' ')[1] ?? '')) told.push(`${frame.atMs / 1000} ${now}`);
+  }
+  t.match(told, [/^\d+(\.\d+)? left$/], 'once');
+  t.ok(Number(told[0]?.split(' ')[0]) <= FROM_S + 60, `after ${told[0]}`);
+});
+
+/** As the detector finds nothing in it, the same as a blind one. */
+t.test('people who pass and are never found are told within a minute', { skip }, async (t) => {
+  const conditions = new CameraConditions();
+  const cells = new MovingCells();
+  const infrared = 'hue=s=0,eq=gamma=0.6:contrast=0.35:brightness=-0.2,noise=alls=25:allf=t';
+  let toldMs: number | undefined;
+  for await (const frame of filteredClip(infrared)) {
+    const beside = { looked: true, foreground: cells.update(frame) };
+    if (conditions.update(frame, [], beside).includes('cannot-see')) toldMs ??= frame.atMs;
+  }
+  t.ok(toldMs !== undefined && toldMs <= 60_000, `after ${toldMs} ms`);
 });
 
 t.test('a street as it is, dark, noisy, shaking or in other light has nothing', { skip }, async (t) => {

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
+import { degradationOf } from '../../scripts/programs/evaluate/degradations.ts';
 import { byKind, evaluateLabel, labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 import { CATALOGUE } from '../scenes/catalogue.ts';
@@ -24,6 +25,18 @@ const SHORT = new Set([
   'nobody-left-removed-yard',
   'nobody-left-two-cars-held',
   'nobody-drew-poster-between',
+  'left-grey',
+  'left-rain',
+  'left-150-kbit',
+  'left-yard-focus-hunting',
+  'beside-bin',
+  'drawn-grey',
+  'quiet-infra-red-3',
+  'quiet-headlights-10',
+  'quiet-white-out-11',
+  'shadow-creeps-front',
+  'shadow-creeps-street',
+  'stood-before-bin-cloud',
 ]);
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SHARE_MIN = 0.95;
@@ -39,9 +52,13 @@ function clipOf(clip: string): string {
 
 t.test('the catalogue is balanced and its names are its own', async (t) => {
   const quiet = CATALOGUE.filter(({ expected }) => expected.length === 0).length;
-  t.ok(CATALOGUE.length >= 60);
+  t.ok(CATALOGUE.length >= 110, `${CATALOGUE.length} scenes`);
   t.ok(quiet >= CATALOGUE.length / 2, `${quiet} of ${CATALOGUE.length} scenes expect nothing`);
   t.equal(new Set(CATALOGUE.map(({ name }) => name)).size, CATALOGUE.length);
+  const degraded = CATALOGUE.filter(({ degradation }) => degradation !== undefined);
+  const quietOfThem = degraded.filter(({ expected }) => expected.length === 0).length;
+  t.ok(Math.abs(degraded.length - 2 * quietOfThem) <= 4, `in bad sight ${quietOfThem} of ${degraded.length}`);
+  for (const { degradation } of degraded) degradationOf(degradation as string);
   t.same(
     [...SHORT].filter((name) => !CATALOGUE.some((scene) => scene.name === name)),
     [],
@@ -49,11 +66,11 @@ t.test('the catalogue is balanced and its names are its own', async (t) => {
 });
 
 const skip = missing.length > 0 && `no evaluation data: ${missing.join(', ')} (set VIGIE_DATA)`;
-t.test(FULL ? 'all scenes' : 'short scenes', { skip, timeout: FULL ? 3_600_000 : 300_000 }, async (t) => {
+t.test(FULL ? 'all scenes' : 'short scenes', { skip, timeout: FULL ? 3_600_000 : 600_000 }, async (t) => {
   const scores = [];
   for (const scene of scenes) scores.push(...(await scoresOf(scene)));
-  for (const { kind, truePositives, falseNegatives, falsePositives, faults } of byKind(scores)) {
-    for (const fault of faults) t.comment(fault);
+  for (const { kind, truePositives, falseNegatives, falsePositives, faults, forgiven } of byKind(scores)) {
+    for (const { line } of [...faults, ...forgiven]) t.comment(line);
     const recall = truePositives / Math.max(1, truePositives + falseNegatives);
     const precision = truePositives / Math.max(1, truePositives + falsePositives);
     t.comment(
@@ -68,6 +85,5 @@ async function scoresOf(scene: Scene) {
   const dir = await compose(scene, clipOf);
   const scores = [];
   for (const label of labelsIn(dir)) scores.push(...(await evaluateLabel(label)).scores);
-  for (const score of scores) score.faults = score.faults.map((fault) => `${scene.name}: ${fault}`);
   return scores;
 }

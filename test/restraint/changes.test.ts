@@ -78,7 +78,7 @@ function live(
     ...{ boot: 'b', clock, log: SILENT, config, stateDir, alertsDays: () => 30, publisher: undefined },
     steady: new SteadyClock(clock, () => true),
     archive: { records: () => [], record: () => undefined },
-    status: new VisionStatus(),
+    status: new VisionStatus({ detector: { input: [416, 256] } }),
     folder: ownFolder(stateDir),
   });
   const kept = new KeptNotes();

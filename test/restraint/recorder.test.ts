@@ -50,7 +50,14 @@ function makeBox(
     ...{ ...base, file: join(stateDir, 'archive.db'), limitMiB: 16, eventsDays: () => 30 },
   });
   const recorder = new JournalRecorder({
-    ...{ ...base, ...more, config, stateDir, archive, status: new VisionStatus() },
+    ...{
+      ...base,
+      ...more,
+      config,
+      stateDir,
+      archive,
+      status: new VisionStatus({ detector: { input: [416, 256] } }),
+    },
     folder: ownFolder(stateDir),
     alertsDays: () => 30,
     publisher: { journalHead: (note) => heads.push(note) },

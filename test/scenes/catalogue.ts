@@ -1,4 +1,5 @@
 /** The scenes on real clips: as many in which nothing happens as others. */
+import { besideBin, leftInBadSight, quietInBadSight, shadowsCreep, stoodBefore } from './bad-sight.ts';
 import { drawn, drawnHarder, leftAtTable, leftElsewhere, leftHarder, leftInStreet } from './incidents.ts';
 import { nobodyDrew, nobodyLeft, onlyLight, onlyNoise } from './quiet.ts';
 import type { Scene } from './scene.ts';
@@ -14,4 +15,9 @@ export const CATALOGUE: readonly Scene[] = [
   ...onlyNoise(),
   ...nobodyLeft(),
   ...nobodyDrew(),
+  ...leftInBadSight(),
+  ...besideBin(),
+  ...quietInBadSight(),
+  ...shadowsCreep(),
+  ...stoodBefore(),
 ];

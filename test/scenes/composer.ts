@@ -7,10 +7,16 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import {
+  type Degradation,
+  degradationOf,
+  encoderOf,
+  filterGraph,
+} from '../../scripts/programs/evaluate/degradations.ts';
 import { ROOT } from '../lib/paths.ts';
 import { randomOf } from '../lib/random.ts';
 import { type Canvas, type Picture, paint, paintNoise } from './paint.ts';
-import { type Box, configOf, type Edit, type Scene } from './scene.ts';
+import { type Box, type Edit, labelOf, type Scene } from './scene.ts';
 
 export const SCENES_FPS = 5;
 const SCENES_DIR = join(ROOT, '.cache', 'scenes');
@@ -19,29 +25,32 @@ const SAMPLES = 15;
 /** Noise of a picture that is held: what a sensor of a street camera makes at dusk. */
 const HELD_SIGMA = 2;
 const COMPOSER_VERSION = 1;
+/** A degradation's graph for some film tells whether a kept scene is still what would be made. */
+const EXEMPLARY = { widthPx: 512, heightPx: 288, fps: SCENES_FPS, lengthS: 30 };
 
 /** Makes a scene's clip and label, where they are not there yet; returns the folder in which they lie. */
 export async function compose(scene: Scene, clipOf: (clip: string) => string): Promise<string> {
+  const degradation = scene.degradation === undefined ? undefined : degradationOf(scene.degradation);
+  const graphs = degradation === undefined ? [] : [filterGraph(degradation, EXEMPLARY)];
   const hash = createHash('sha256')
-    .update(JSON.stringify([COMPOSER_VERSION, scene]))
+    .update(JSON.stringify([COMPOSER_VERSION, scene, ...graphs]))
     .digest();
   const name = `${scene.name}-${hash.toString('hex').slice(0, 12)}`;
   const dir = join(SCENES_DIR, name);
   const clip = join(dir, 'clip.mp4');
   const label = join(dir, `${scene.name}.json`);
-  if (existsSync(clip) && existsSync(label)) return dir;
   mkdirSync(dir, { recursive: true });
+  writeFileSync(label, `${JSON.stringify({ clip: 'clip.mp4', ...labelOf(scene) }, null, 1)}\n`);
+  if (existsSync(clip)) return dir;
   const stage = await readStage(scene, clipOf);
   const cuts = new Map<Edit, Picture>();
   for (const edit of scene.edits) if (edit.kind === 'cut') cuts.set(edit, await readCut(edit, clipOf));
   const part = join(dir, 'part.mp4');
-  await encode(painted(scene, stage, cuts, hash.readUInt32BE(0)), stage[0] as Picture, part);
+  const [size] = stage as [Picture];
+  const film = { ...size, fps: SCENES_FPS, lengthS: stage.length / SCENES_FPS };
+  const filter = degradation === undefined ? [] : ['-vf', filterGraph(degradation, film)];
+  await encode(painted(scene, stage, cuts, hash.readUInt32BE(0)), size, filter, part, degradation);
   renameSync(part, clip);
-  const { expected } = scene;
-  writeFileSync(
-    label,
-    `${JSON.stringify({ clip: 'clip.mp4', config: configOf(scene), expected }, null, 1)}\n`,
-  );
   return dir;
 }
 
@@ -147,12 +156,29 @@ function medianOf(pictures: readonly Picture[]): Picture {
   return { ...first, rgb };
 }
 
-async function encode(pictures: Iterable<Uint8Array>, size: Picture, file: string): Promise<void> {
+async function encode(
+  pictures: Iterable<Uint8Array>,
+  size: Picture,
+  filter: readonly string[],
+  file: string,
+  degradation: Degradation = degradationOf('none'),
+): Promise<void> {
   const raw = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', `${size.widthPx}x${size.heightPx}`];
-  const h264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-g', '50', '-pix_fmt', 'yuv420p'];
   const child = spawn(
     'ffmpeg',
-    ['-v', 'error', '-y', ...raw, '-r', String(SCENES_FPS), '-i', '-', ...h264, '-threads', '1', file],
+    [
+      '-v',
+      'error',
+      '-y',
+      ...raw,
+      '-r',
+      String(SCENES_FPS),
+      '-i',
+      '-',
+      ...filter,
+      ...encoderOf(degradation, SCENES_FPS),
+      file,
+    ],
     { stdio: ['pipe', 'inherit', 'inherit'] },
   );
   const ended = new Promise<number | null>((resolve, reject) =>

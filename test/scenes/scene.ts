@@ -1,5 +1,6 @@
 /** What a composed scene is made of: plain data, so that a scene can be hashed, printed and repeated. */
 import type { Config } from '../../agent/contract/config.ts';
+import { degradationOf } from '../../scripts/programs/evaluate/degradations.ts';
 
 /** [x1, y1, x2, y2], 0..1 of the picture. */
 export type Box = readonly [number, number, number, number];
@@ -49,8 +50,23 @@ export interface Scene {
   readonly edits: readonly Edit[];
   readonly zones: Config['zones'];
   readonly masks?: Config['masks'];
+  /** What light, weather, lens or network do to all of it: a name in scripts/programs/evaluate/degradations.ts. */
+  readonly degradation?: string;
+  /** Conditions of the camera that are right on it, beside those of its degradation. */
+  readonly mayTell?: readonly string[];
   /** Seconds of the scene between which an incident of the rule must start. */
   readonly expected: readonly { readonly rule: 'bag' | 'tag'; readonly startS: readonly [number, number] }[];
+}
+
+/** What a replay of the scene must say, in the form of a label file. */
+export function labelOf(scene: Scene) {
+  const degradation = scene.degradation === undefined ? undefined : degradationOf(scene.degradation);
+  return {
+    config: configOf(scene),
+    expected: scene.expected,
+    mayTell: [...(degradation?.mayTell ?? []), ...(scene.mayTell ?? [])],
+    orCannotSee: degradation?.blinding === true,
+  };
 }
 
 /** Rules of every scene: the durations are short so that the scenes can be. */
@@ -58,7 +74,7 @@ export const AFTER_S = 8;
 export const DWELL_S = 4;
 export const PERSIST_S = 8;
 
-export function configOf({ zones, masks }: Scene) {
+function configOf({ zones, masks }: Scene) {
   return {
     site: 'lab',
     box: 'lab-1',

@@ -18,7 +18,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
   const unusable: string[] = [];
   const clock = new HandClock();
   const send = (message: ToVision): boolean => sent.push(message) > 0;
-  const status = new VisionStatus();
+  const status = new VisionStatus({ detector: { input: [416, 256] } });
   const nothing = (): void => undefined;
   const messages = new VisionMessages({
     log: SILENT,
@@ -32,7 +32,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     } as never),
     previews: new PreviewRequests({ clock, send }),
     flow: {
-      observe: () => ({ evidence: [], attentive: false }),
+      observe: () => ({ evidence: [] }),
       evidence: nothing,
       condition: (kind, active, cause) => told.push(`${kind} ${active ? String(cause['reason']) : 'over'}`),
       visionReturns: nothing,

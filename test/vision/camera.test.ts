@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { makeLogger } from '../../agent/base/log.ts';
+import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { Frame, Still, YuvPlanes } from '../../agent/contract/picture.ts';
 import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
@@ -135,6 +136,57 @@ void t.test('the rate is lowered by dropping, time stamps stay', { skip: noClip 
   t.ok(matched >= 130, `${matched} stills on analysed frames`);
   t.match(made.counters, { framesRead: 795, framesDropped: 0 });
   t.equal((await replayed(t, { fps: 0.2 })).frames.length, 16, 'one frame in 5 s');
+});
+
+void t.test(
+  'a larger picture, while it is wanted, with the frame of its moment',
+  { skip: noClip },
+  async (t) => {
+    const pass = async (): Promise<string[]> => {
+      const { camera: made } = camera(t, { fps: 5 });
+      await made.start();
+      const told: string[] = [];
+      for (let frame = await made.next(); frame !== null && frame.index <= 60; frame = await made.next()) {
+        const { index, rgb, fine, source } = frame;
+        made.wantFine(index <= 20 || index > 40);
+        if (fine === undefined) continue;
+        const at = (size: SizePx, pixels: Uint8Array, x: number, y: number): number => {
+          const { leftPx, topPx, widthPx, heightPx } = placementOf(source, size);
+          const row = topPx + Math.floor(y * heightPx);
+          return pixels[(row * size.widthPx + leftPx + Math.floor(x * widthPx)) * 3 + 1] as number;
+        };
+        let off = 0;
+        for (let k = 0; k < 1000; k += 1) {
+          const [x, y] = [(k % 40) / 40 + 0.012, Math.floor(k / 40) / 25 + 0.02] as const;
+          off += Math.abs(at(fine.size, fine.rgb, x, y) - at(INPUT, rgb, x, y)) / 1000;
+        }
+        // People have gone on a step in the frames beside it: then it is more than twice that.
+        t.ok(off < 6, `frame ${index}: the same picture, ${off.toFixed(1)} levels off`);
+        told.push(`${index} ${fine.size.widthPx}x${fine.size.heightPx}`);
+      }
+      await made.stop();
+      return told;
+    };
+    const told = await pass();
+    const odd = (from: number, to: number): string[] =>
+      Array.from({ length: (to - from) / 2 + 1 }, (_, k) => `${from + 2 * k} 832x512`);
+    t.same(told, [...odd(11, 21), ...odd(51, 59)], 'from the ninth frame on, every second one');
+    t.same(await pass(), told, 'and twice the same');
+  },
+);
+
+void t.test('what is hardly larger than the frame has no larger picture', async (t) => {
+  const file = join(scratch(t), 'small.mkv');
+  makeClip(file, 'video/x-raw,width=352,height=288 ! jpegenc ! matroskamux');
+  const { camera: made } = camera(t, { source: `file:${file}` });
+  await made.start();
+  let frames = 0;
+  for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+    made.wantFine(true);
+    frames += 1;
+    t.equal(frame.fine, undefined);
+  }
+  t.equal(frames, 20);
 });
 
 void t.test('containers, codecs and pixel shapes', async (t) => {
@@ -346,3 +398,26 @@ async function differenceOf({ size, y, u, v, strideY, strideUv }: YuvPlanes, sti
   }
   return sum / count;
 }
+
+void t.test(
+  'live, a street where nothing moves has few stills, and all of them as soon as something does',
+  async (t) => {
+    const { camera: made } = camera(t, { source: 'test:pattern', mode: 'live', fps: 15 });
+    await made.start();
+    const stillsIn = async (seconds: number, isStill: boolean): Promise<number> => {
+      let stills = 0;
+      let beganMs: number | undefined;
+      for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+        beganMs ??= frame.atMs;
+        made.followStreet(frame, isStill);
+        if (frame.still === true) stills += 1;
+        if (frame.atMs - beganMs >= seconds * 1000) break;
+      }
+      return stills;
+    };
+    t.ok((await stillsIn(2, false)) >= 3, 'two a second');
+    const few = await stillsIn(8, true);
+    t.ok(few >= 3 && few <= 6, `one in two seconds: ${few} in 8 s`);
+    t.ok((await stillsIn(2, false)) >= 3, 'two a second again');
+  },
+);

@@ -149,6 +149,7 @@ void t.test('what was read stays read when the pipeline is taken down with a fra
       return branch === '' ? null : { buffer, caps: { branch } };
     },
     get: (element) => (element === 'rate' ? counts.shift() : 0),
+    set: () => undefined,
   };
   const parts = {
     ring: new StillRing(),

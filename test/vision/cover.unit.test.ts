@@ -25,7 +25,7 @@ const person = (x: number, y = 100): Detection => detection('person', 'person', 
 const car = (xyxyPx: XyxyPx, score = 0.6): Detection => detection('vehicle', 'car', xyxyPx, score);
 
 function track(xyxyPx: XyxyPx, velocityPxPerS: [number, number] = [0, 0], id = 1): Track {
-  const still = { firstMs: 0, lastMs: 0, seen: false, score: 0.2 } as const;
+  const still = { firstMs: 0, lastMs: 0, seen: false, score: 0.2, bestScore: 0.2 } as const;
   return { ...still, id, velocityPxPerS, group: 'person', label: 'person', xyxyPx };
 }
 

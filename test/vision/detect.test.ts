@@ -9,10 +9,11 @@ import { packageRoot } from '../../agent/base/package-root.ts';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
 import { iou, type SizePx, type XyxyPx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
-import type { Detection, Frame } from '../../agent/contract/picture.ts';
+import type { Detection, Features, Frame } from '../../agent/contract/picture.ts';
 import type { ModelCard } from '../../agent/vision/detect/card.ts';
 import { Detector } from '../../agent/vision/detect/detector.ts';
 import { constantModel, type Output } from '../lib/onnx.ts';
+import { scratch } from '../lib/paths.ts';
 
 const MODELS = join(packageRoot(), 'models');
 const FIXTURES = join(packageRoot(), 'test', 'fixtures');
@@ -71,14 +72,18 @@ function copyOfModels(t: Test): string {
   return dir;
 }
 
-/** A model folder whose card is the real one, but for another file. */
+/** A model folder whose card is the real one, but for another file and what it says of features. */
 function withFile(
   t: Test,
   fixture: string,
   bytes: Uint8Array = readFileSync(join(FIXTURES, fixture)),
+  features?: ModelCard['features'],
 ): string {
   const dir = copyOfModels(t);
-  const card = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as object;
+  const { features: _, ...real } = JSON.parse(
+    readFileSync(join(MODELS, `${MODEL}.json`), 'utf8'),
+  ) as ModelCard;
+  const card = { ...real, ...(features && { features }) };
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   writeFileSync(join(dir, fixture), bytes);
   writeFileSync(
@@ -152,6 +157,39 @@ t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
     t.equal(people.length, 3, input.join('x'));
     await one.stop();
   }
+});
+
+t.test('a larger picture beside a frame shows more, and nobody twice', WITH_CLIP, async (t) => {
+  const one = detector(MODELS);
+  t.notOk(one.looksCloser, 'nothing is loaded');
+  await one.start();
+  t.ok(one.looksCloser);
+  const people = (found: Detection[]): Detection[] =>
+    found.filter(({ group, score }) => group === 'person' && score >= 0.5);
+  const file = join(scratch(t), 'night.mkv');
+  // Nine tenths of the light are gone, and what the sensor adds is more than a coat differs from the street.
+  const night = 'hue=s=0,eq=gamma=.35,noise=alls=20:all_seed=1';
+  let [withoutIt, withIt] = [0, 0];
+  // Whether one person is sure enough is a matter of the noise: people of six moments.
+  for (const atS of [3, 13, 23, 33, 43, 53]) {
+    const cut = ['-v', 'error', '-y', '-ss', String(atS), '-i', CLIP, '-frames:v', '2'];
+    execFileSync('ffmpeg', [...cut, '-vf', night, '-c:v', 'ffv1', file]);
+    const head = ['filesrc', `location=${file}`, '!', 'decodebin'];
+    const frame = frameOf(letterboxed(t, head, [416, 256]), SOURCE, [416, 256]);
+    const fine = { size: { widthPx: 832, heightPx: 512 }, rgb: letterboxed(t, head, [832, 512]) };
+    const [small, both] = [people(await one.detect(frame)), people(await one.detect({ ...frame, fine }))];
+    withoutIt += small.length;
+    withIt += both.length;
+    for (const { xyxyPx } of small)
+      t.ok(
+        both.some((other) => iou(other.xyxyPx, xyxyPx) > 0.6),
+        `${atS} s: ${xyxyPx} is still there`,
+      );
+    const twice = both.some((a) => both.some((b) => a !== b && iou(a.xyxyPx, b.xyxyPx) > 0.6));
+    t.notOk(twice, `${atS} s: nobody twice`);
+  }
+  t.ok(withIt > 1.2 * withoutIt, `${withIt} people instead of ${withoutIt}`);
+  await one.stop();
 });
 
 t.test('the letterbox is where videoscale puts it', async (t) => {
@@ -304,6 +342,74 @@ t.test('a model that says more than ten classes and their boxes is refused at lo
   const fine = detector(withFile(t, 'other.onnx', constantModel(frame, [boxes, scores, labels])));
   await fine.start();
   await fine.stop();
+});
+
+t.test(
+  'features of places: twice a second of media time, where somebody needs them',
+  WITH_CLIP,
+  async (t) => {
+    const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
+    const frame = frameOf(rgb, SOURCE, [416, 256]);
+    const one = new Detector({ config: config(), modelDir: MODELS, features: true, log: keeping().log });
+    const without = detector(MODELS);
+    await Promise.all([one.start(), without.start()]);
+    const { found } = await without.look(frame);
+    const at = async (atMs: number): Promise<Features | undefined> => {
+      const sight = await one.look({ ...frame, atMs });
+      t.same(sight.found, found, 'what is found is the same');
+      return sight.features;
+    };
+    const given: number[] = [];
+    for (let atMs = 0; atMs < 2000; atMs += 100) if ((await at(atMs)) !== undefined) given.push(atMs);
+    t.same(given, [0, 500, 1000, 1500]);
+    const features = await at(2000);
+    t.match(features, { columns: 52, rows: 32, channels: 128, cellPx: 8, input: frame.input });
+    t.equal(features?.values.length, 52 * 32 * 128);
+    const first = new Set(features?.values);
+    t.ok(first.size > 100 && [...first].every((value) => Math.abs(value) < 1), 'values of the network');
+    t.equal((await without.look(frame)).features, undefined, 'nobody asked');
+    await Promise.all([one.stop(), without.stop()]);
+  },
+);
+
+t.test('features that the card does not describe are refused like any other output', async (t) => {
+  const { input } = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as ModelCard;
+  const frame = { name: input.name, shape: [1, 256, 416, 3] };
+  const plain: Output[] = [
+    { name: 'boxes', type: 'float32', shape: [1, 4], value: 20 },
+    { name: 'scores', type: 'float32', shape: [1], value: 0.5 },
+    { name: 'labels', type: 'int32', shape: [1], value: 0 },
+  ];
+  const map = (shape: readonly number[], type: Output['type'] = 'uint8'): Output[] => [
+    ...plain,
+    { name: 'features', type, shape, value: 3 },
+  ];
+  const card = { channels: 2, cellPx: 8, scale: 0.5, zeroPoint: 1 } as const;
+  const refused: [string, Output[], ModelCard['features'], RegExp][] = [
+    ['unknown to the card', map([1, 32, 52, 2]), undefined, /features uint8 \[1,32,52,2\] beside boxes/],
+    ['none', plain, card, /gives none instead of features uint8 \[1,rows,columns,2\]/],
+    ['a vector', map([1, 2]), card, /gives features uint8 \[1,2\] instead of/],
+    ['other channels', map([1, 32, 52, 3]), card, /instead of features uint8 \[1,rows,columns,2/],
+    ['floats', map([1, 32, 52, 2], 'float32'), card, /gives features float32/],
+    ['one for each box', map([1, 1, 52, 2]), card, /features \[1,1,52,2\] instead of \[1,32,52,2\]/],
+    ['finer than it may be', map([1, 64, 104, 2]), { ...card, cellPx: 4 as 8 }, /\/features\/cellPx/],
+  ];
+  for (const [name, outputs, features, message] of refused) {
+    const dir = withFile(t, 'other.onnx', constantModel(frame, outputs), features);
+    t.match(await refusal(detector(dir)), { name: 'AgentError', message }, name);
+  }
+  const dir = withFile(t, 'other.onnx', constantModel(frame, map([1, 32, 52, 2])), card);
+  const one = new Detector({ config: config(), modelDir: dir, features: true, log: keeping().log });
+  await one.start();
+  const { features } = await one.look(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
+  t.ok(features?.values.length === 2 * 32 * 52 && features.values.every((value) => value === 1));
+  await one.stop();
+  const modest = withFile(t, 'other.onnx', constantModel(frame, plain));
+  const other = new Detector({ config: config(), modelDir: modest, features: true, log: keeping().log });
+  await other.start();
+  const look = await other.look(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
+  t.equal(look.features, undefined, 'a model without features works all the same');
+  await other.stop();
 });
 
 t.test('stop waits for the run under way, and may be called again', async (t) => {

@@ -192,7 +192,14 @@ function person(x: number, y: number, score = 0.7): Detection {
   return { group: 'person', label: 'person', score, xyxyPx: [x, y, x + 30, y + 80] };
 }
 function track(id: number, { group, label, xyxyPx }: Detection): Track {
-  const facts = { score: 0.7, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 1000, seen: true } as const;
+  const facts = {
+    score: 0.7,
+    bestScore: 0.7,
+    velocityPxPerS: [0, 0],
+    firstMs: 0,
+    lastMs: 1000,
+    seen: true,
+  } as const;
   return { ...facts, id, group, label, xyxyPx };
 }
 

@@ -209,7 +209,7 @@ t.test('half of the frames give the same tracks in the same time', async (t) => 
 
 t.test('a car that comes to stand is waited for until it is sure, and held from then on', async (t) => {
   const film = filming(1);
-  const standing = new StandingVehicles({ zones: [], moveTolerance: 0.25, known: [] });
+  const standing = new StandingVehicles({ zones: [], moveTolerance: 0.25, nextPlace: () => 1 });
   const tracker = new Tracker();
   const body: Thing[] = [
     { box: [150, 100, 80, 45], levels: 70 },

@@ -23,6 +23,8 @@ t.setTimeout(300_000);
 const log = makeLogger('masks-test', 'silent');
 const SOURCE = { widthPx: 768, heightPx: 576 };
 const INPUT = { widthPx: 416, heightPx: 256 };
+/** The larger picture beside a frame of that input. */
+const FINE = { widthPx: 832, heightPx: 512 };
 /** A person of the clip, with a margin: how long after its start, and where. */
 const PERSON = { frame: 30, crop: '64:124:616:240' };
 const EVERYWHERE: MaskConfig['polygon'] = [
@@ -80,7 +82,7 @@ async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
     mode: 'replay',
     zones: [{ id: 'everywhere', polygon: EVERYWHERE }],
     masks,
-    moveTolerance: 0.25,
+    moveTolerances: [0.25],
     regions: true,
     detections: true,
   };
@@ -191,10 +193,11 @@ void t.test(
       [0.6, 0.15],
       [0.4, 0.9],
     ];
-    const framesOf = async (masks: MaskConfig[]): Promise<{ frame: Buffer; still: Buffer }[]> => {
+    type Given = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
+    const framesOf = async (masks: MaskConfig[]): Promise<Given[]> => {
       const camera = new Camera({
         source: `file:${STREET_CLIP}`,
-        fps: 0.5,
+        fps: 5,
         input: INPUT,
         masks,
         mode: 'replay',
@@ -205,10 +208,14 @@ void t.test(
       });
       t.teardown(() => camera.stop());
       await camera.start();
-      const out: { frame: Buffer; still: Buffer }[] = [];
+      const out: Given[] = [];
+      camera.wantFine(true);
       for (let frame = await camera.next(); frame !== null && out.length < 5; frame = await camera.next()) {
+        if (frame.fine === undefined) continue;
+        t.same(frame.fine.size, FINE);
         const still = await camera.stillNear(frame.atMs)?.pixels(SOURCE);
-        out.push({ frame: Buffer.from(frame.rgb), still: Buffer.from(still?.rgb ?? '') });
+        const [fine, pixels] = [Buffer.from(frame.fine.rgb), Buffer.from(still?.rgb ?? '')];
+        out.push({ frame: Buffer.from(frame.rgb), still: pixels, fine });
       }
       await camera.stop();
       return out;
@@ -218,6 +225,7 @@ void t.test(
     const full = { leftPx: 0, topPx: 0, ...SOURCE };
     for (const [what, width, placement, reachPx] of [
       ['frame', INPUT.widthPx, placementOf(SOURCE, INPUT), 5],
+      ['fine', FINE.widthPx, placementOf(SOURCE, FINE), 5],
       ['still', SOURCE.widthPx, full, 2],
     ] as const) {
       const { leftPx, topPx, widthPx, heightPx } = placement;

@@ -17,6 +17,8 @@ const NAMING = new RegExp(
 );
 /** The incident that two boxes claim one name. */
 const HARMLESS = new Set(['identity-conflict']);
+/** A yes or no: what a box shows has moved along with it. */
+const PIXELS_MOVE = 'pixelsMove';
 /** How much of a snapshot is the plate, the place with nobody in it: a share and an age. */
 const EMPTY_PLACE = /\/redaction\/plate$/;
 /** A box has four numbers, a point two; an appearance vector has dozens. */
@@ -51,6 +53,7 @@ function isVector({ type, items, maxItems }: TSchema): boolean {
 function isNaming({ path, name, schema }: Field): boolean {
   // Of another project's form: a place that must stay empty.
   if (schema['type'] === 'null') return false;
+  if (name === PIXELS_MOVE && schema['type'] === 'boolean') return false;
   const words = name.replace(/([a-z])([A-Z])/g, '$1 $2').split(/[ _.-]+/);
   return !HARMLESS.has(name) && !EMPTY_PLACE.test(path) && words.some((word) => NAMING.test(word));
 }
@@ -70,7 +73,15 @@ t.test('the search finds what it is for', async (t) => {
   const numbers = { type: 'array', items: { type: 'number' } };
   const inTracks = (field: string): TSchema =>
     object({ tracks: { type: 'array', items: { anyOf: [object({ [field]: { type: 'string' } })] } } });
-  for (const field of ['embedding', 'colourHistogram', 'plate', 'faceId', 'reidVector', 'hair']) {
+  for (const field of [
+    'embedding',
+    'colourHistogram',
+    'plate',
+    'faceId',
+    'reidVector',
+    'hair',
+    'pixelsMove',
+  ]) {
     t.same(faultsOf(inTracks(field), 'x'), [`x/tracks/${field}`], field);
   }
   t.same(faultsOf(object({ values: numbers }), 'x'), ['x/values'], 'whatever it is called');
@@ -112,7 +123,18 @@ t.test(
     track.predict(2, 2000);
     t.equal(worth(), 0);
     const told = Object.keys(track.toTrack(2000)).sort();
-    const facts = ['firstMs', 'group', 'id', 'label', 'lastMs', 'score', 'seen', 'velocityPxPerS', 'xyxyPx'];
+    const facts = [
+      'bestScore',
+      'firstMs',
+      'group',
+      'id',
+      'label',
+      'lastMs',
+      'score',
+      'seen',
+      'velocityPxPerS',
+      'xyxyPx',
+    ];
     t.same(told, facts);
     track.predict(0.1, 2001);
     t.equal(worth(), 0.9);

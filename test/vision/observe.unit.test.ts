@@ -29,6 +29,7 @@ function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
     group: 'person',
     label: 'person',
     score: 0.8,
+    bestScore: 0.8,
     xyxyPx: [x - 20, y - HEIGHT_PX, x + 20, y],
     velocityPxPerS: [0, 0],
     firstMs: 0,
@@ -68,8 +69,7 @@ t.test('an observation fits the contract, wherever the boxes lie', async (t) => 
   const observer = new Observer({
     zones: [ZONE],
     lines: [LINE],
-    moveTolerance: 0.25,
-    knownStanding: [],
+    moveTolerances: [0.25],
     regions: true,
   });
   const input = { widthPx: 64, heightPx: 32 };
@@ -260,6 +260,14 @@ t.test('line: passed out of sight is told when seen again', async (t) => {
   t.same(along({ lines: [LINE] }, way).crossings, [[], [], [], ['right']]);
 });
 
+t.test('line: what is fast has passed it before it is sure', async (t) => {
+  const before = [200, 240].map((y, k) => ({ atMs: k * 200, xyxyPx: trackAt(500, y).xyxyPx }));
+  t.same(along({ lines: [LINE] }, [undefined, undefined, trackAt(500, 330, { before })]).crossings.at(-1), [
+    'right',
+  ]);
+  t.same(along({ lines: [LINE] }, [undefined, undefined, trackAt(500, 330)]).crossings.at(-1), []);
+});
+
 t.test('observations have room for 512 crossings; further ones are counted', async (t) => {
   const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
   const places = new TrackPlaces({ zones: [], lines });
@@ -272,7 +280,7 @@ t.test('observations have room for 512 crossings; further ones are counted', asy
 
 t.test('what is left out is counted, and reaches the health report over all lives of vision', async (t) => {
   const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
-  const wanted = { zones: [ZONE], lines, moveTolerance: 0.25, knownStanding: [], regions: true };
+  const wanted = { zones: [ZONE], lines, moveTolerances: [0.25], regions: true };
   const observer = new Observer(wanted);
   const crowd = (y: number): Track[] => Array.from({ length: 50 }, (_, i) => trackAt(500, y, { id: i + 1 }));
   const input = { widthPx: 64, heightPx: 32 };
@@ -289,6 +297,8 @@ t.test('what is left out is counted, and reaches the health report over all live
   }
   const left = {
     crossings_dropped: 50 * 64 - 512,
+    furniture_dropped: 0,
+    features_dropped: 0,
     // Of 70 places 64 stay; each that is too many takes the place of the youngest, which is found again.
     standing_places_dropped: 6 + 7,
     static_regions_dropped: 0,
@@ -296,7 +306,7 @@ t.test('what is left out is counted, and reaches the health report over all live
   };
   t.same(observer.limits, left);
 
-  const state = new VisionStatus();
+  const state = new VisionStatus({ detector: { input: [416, 256] } });
   const limits = { ...NO_LIMITS, ...observer.limits };
   const life = (): void => {
     state.hear({ kind: 'hello', pid: 1 });

@@ -16,7 +16,15 @@ import { randomOf, SEED } from '../lib/random.ts';
 const SIZE: SizePx = { widthPx: 640, heightPx: 480 };
 const HERE: XyxyPx = [280, 120, 360, 340];
 const PERSON: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: HERE };
-const TRACK: Track = { ...PERSON, id: 7, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0, seen: true };
+const TRACK: Track = {
+  ...PERSON,
+  bestScore: 0.8,
+  id: 7,
+  velocityPxPerS: [0, 0],
+  firstMs: 0,
+  lastMs: 0,
+  seen: true,
+};
 const SUBJECT: Subject = {
   focus: [
     {
@@ -103,8 +111,9 @@ class Box {
 
   #see(rgb: Buffer | undefined, person: boolean): void {
     const planes = rgb && planesOf(rgb);
-    const frame = { atMs: this.#atMs, wallMs: this.#atMs, source: SIZE, planes };
+    const frame = { atMs: this.#atMs, wallMs: this.#atMs, source: SIZE };
     this.#redactor.remember(frame, person ? [PERSON] : [], person ? [TRACK] : []);
+    this.#redactor.learnPlace(planes);
     this.#atMs += 1000;
   }
 }

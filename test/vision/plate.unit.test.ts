@@ -165,7 +165,7 @@ function detectionOf({ box, score = 0, label = 'person', group = 'person' }: Pai
 }
 
 function trackOf({ box, label = 'person', group = 'person' }: Painted, id: number): Track {
-  const common = { id, label, group, score: 0.6, xyxyPx: box, seen: true };
+  const common = { id, label, group, score: 0.6, bestScore: 0.6, xyxyPx: box, seen: true };
   return { ...common, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0 };
 }
 

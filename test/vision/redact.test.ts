@@ -68,7 +68,14 @@ function sure(detection: Detection): Detection {
   return { ...detection, score: 0.7 };
 }
 function track(id: number, { group, label, xyxyPx }: Detection): Track {
-  const facts = { score: 0.7, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 1000, seen: true } as const;
+  const facts = {
+    score: 0.7,
+    bestScore: 0.7,
+    velocityPxPerS: [0, 0],
+    firstMs: 0,
+    lastMs: 1000,
+    seen: true,
+  } as const;
   return { ...facts, id, group, label, xyxyPx };
 }
 
@@ -83,7 +90,8 @@ function redactorFor(source: SizePx, frames: readonly Seen[], stepMs = 200): Red
   const redactor = new Redactor('UTC');
   frames.forEach(({ found = [], tracks = [], planes }, i) => {
     const atMs = 1000 - (frames.length - 1 - i) * stepMs;
-    redactor.remember({ atMs, wallMs: atMs + 3_600_000, source, planes }, found, tracks);
+    redactor.remember({ atMs, wallMs: atMs + 3_600_000, source }, found, tracks);
+    redactor.learnPlace(planes);
   });
   return redactor;
 }

@@ -1,98 +1,23 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { StaticRegion } from '../../agent/contract/observation.ts';
-import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { GraffitiRule } from '../../agent/rules/graffiti.ts';
 import { IllegalDumpingRule } from '../../agent/rules/illegal-dumping.ts';
-import { SceneObserver } from '../../agent/vision/observe/scene.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
-import { masking, paintGrey } from '../lib/pictures.ts';
+import { masking } from '../lib/pictures.ts';
+import {
+  block,
+  EVERYWHERE,
+  frame,
+  INPUT,
+  nothing,
+  type Paint,
+  passer,
+  person,
+  play,
+  SOURCE,
+} from '../lib/scene-play.ts';
 import { observation } from '../lib/street.ts';
-
-const SOURCE = { widthPx: 768, heightPx: 432 };
-const INPUT = { widthPx: 416, heightPx: 256 };
-const { topPx: TOP_PX, heightPx: HEIGHT_PX } = placementOf(SOURCE, INPUT);
-const EVERYWHERE = [
-  [0, 0],
-  [1, 0],
-  [1, 1],
-  [0, 1],
-] as [number, number][];
-
-type Paint = (xNorm: number, yNorm: number, level: number) => number;
-
-/** The ground, which has a pattern of its own. */
-const GROUND = Float64Array.from({ length: INPUT.widthPx * HEIGHT_PX }, (_, k) => {
-  const [x, y] = [k % INPUT.widthPx, Math.floor(k / INPUT.widthPx)];
-  return 120 + 12 * Math.sin(x / 5) * Math.cos(y / 7) + 6 * Math.sin((x * y) / 900);
-});
-
-/** With some noise, and painted over. */
-function frame(index: number, atMs: number, paint: Paint): Frame {
-  const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);
-  let noise = index + 1;
-  for (let y = 0; y < HEIGHT_PX; y += 1) {
-    for (let x = 0; x < INPUT.widthPx; x += 1) {
-      noise = (Math.imul(noise, 1664525) + 1013904223) >>> 0;
-      const ground = GROUND[y * INPUT.widthPx + x] as number;
-      const level = paint((x + 0.5) / INPUT.widthPx, (y + 0.5) / HEIGHT_PX, ground);
-      paintGrey(rgb, (y + TOP_PX) * INPUT.widthPx + x, level + (noise >>> 29) - 3.5);
-    }
-  }
-  return { index, ptsNs: BigInt(atMs) * 1_000_000n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
-}
-
-function person(id: number, centreX: number, atMs: number, over: Partial<Track> = {}): Track {
-  const x = centreX * SOURCE.widthPx;
-  return {
-    id,
-    group: 'person',
-    label: 'person',
-    score: 0.8,
-    xyxyPx: [x - 25, 180, x + 25, 330],
-    velocityPxPerS: [0, 0],
-    firstMs: 0,
-    lastMs: atMs,
-    seen: true,
-    ...over,
-  };
-}
-
-interface Script {
-  readonly seconds: number;
-  readonly fps?: number;
-  paint(s: number): Paint;
-  tracks?(s: number, atMs: number): Track[];
-  detections?: Detection[];
-}
-
-/** Plays a scene; returns what was reported at the end of each second. */
-function play(script: Script): { seconds: StaticRegion[][]; observer: SceneObserver } {
-  const observer = new SceneObserver({ zones: [{ id: 'square', polygon: EVERYWHERE }] });
-  const fps = script.fps ?? 5;
-  const seconds: StaticRegion[][] = [];
-  for (let k = 0; k < script.seconds * fps; k += 1) {
-    const s = k / fps;
-    const atMs = Math.round(1000 * s);
-    const regions = observer.update(
-      frame(k + 1, atMs, script.paint(s)),
-      script.tracks?.(s, atMs) ?? [],
-      script.detections ?? [],
-    );
-    seconds[Math.floor(s)] = regions;
-  }
-  return { seconds, observer };
-}
-
-const nothing: Paint = (_x, _y, level) => level;
-const block: Paint = (x, y, level) =>
-  x > 0.45 && x < 0.5 && y > 0.68 && y < 0.76 ? 30 + (level % 9) * 4 : level;
-/** Comes from the left, stops at the middle from 5 s to 8 s, goes on to the right. */
-const passer = (s: number, atMs: number): Track[] => {
-  const x = s < 5 ? 0.09 * s : s < 8 ? 0.45 : 0.45 + 0.12 * (s - 8);
-  return s > 0.5 && x < 0.98 ? [person(7, x, atMs)] : [];
-};
 
 t.test('the small picture is made of means, within the bound on cells, without the letterbox', async (t) => {
   const picture = new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]);

@@ -433,3 +433,58 @@ t.test('any detections at any times: tracks make sense, and two trackers agree',
     }),
   );
 });
+
+t.test('a fast road: who comes is not taken for who went before, and who stands is found', async (t) => {
+  const carAt = (x: number): Detection => found([x, 200, x + 60, 240], 0.7, 'car');
+  const tracker = new Tracker();
+  let atMs = 0;
+  const look = (detections: readonly Detection[]): readonly Track[] => {
+    atMs += 400;
+    return tracker.update(frameAt(atMs), detections);
+  };
+  /** Each look, every vehicle is a length further, at 2.5 looks a second. */
+  const drive = (behind: readonly number[]): (readonly Track[])[] =>
+    Array.from({ length: 10 }, (_, k) => {
+      const places = behind.map((lengths) => 20 + 60 * (k - lengths)).filter((x) => x >= 20 && x < 560);
+      return look(places.map(carAt));
+    });
+  const pause = (): void => {
+    for (let k = 0; k < 8; k += 1) look([]);
+  };
+  for (let k = 0; k < 3; k += 1) {
+    drive([0]);
+    pause();
+  }
+  const platoon = drive([0, 1, 2]);
+  t.equal(idsOf(platoon).length, 3);
+  const ways = new Map<number, number[]>();
+  for (const { id, seen, xyxyPx } of platoon.flat()) {
+    if (seen) ways.set(id, [...(ways.get(id) ?? []), xyxyPx[0]]);
+  }
+  for (const [id, xs] of ways)
+    t.ok(
+      xs.every((x, i) => i === 0 || x > (xs[i - 1] as number)),
+      `${id}: ${xs}`,
+    );
+  pause();
+  const standing = Array.from({ length: 6 }, () => look([carAt(200)]));
+  t.equal(idsOf(standing).length, 1, 'one that stands there is one');
+  t.match(standing.at(-1)?.[0], { seen: true });
+});
+
+t.test('the frame that confirms a track says where it was found before, and no other', async (t) => {
+  const at = (k: number): Detection => found([100 + 40 * k, 200, 160 + 40 * k, 240], 0.7, 'car');
+  const tracks = follow([[at(0)], [at(1)], [at(2)], [at(3)]], 200).map(([track]) => track);
+  t.same(
+    tracks.map((track) => track?.before?.map(({ atMs, xyxyPx }) => [atMs, xyxyPx[0]])),
+    [
+      undefined,
+      undefined,
+      [
+        [0, 100],
+        [200, 140],
+      ],
+      undefined,
+    ],
+  );
+});

@@ -3,6 +3,7 @@ import { Argument, type Command, Option } from 'commander';
 import { LOG_LEVELS } from '../../base/log-level.ts';
 import { CONFIG_SOCKET } from '../../contract/config-trial.ts';
 import type { CameraConfirmOptions } from '../camera.ts';
+import type { CheckOptions } from '../check.ts';
 import type { DoctorOptions } from '../doctor/doctor.ts';
 import type { PageOptions } from '../page.ts';
 import { DEFAULT_PAGE_SOCKET, DEFAULT_PAGE_STATE_DIR, DEFAULT_SETUP_CODE } from '../page-places.ts';
@@ -12,6 +13,7 @@ import {
   configOption,
   DEFAULT_CONFIG,
   positiveNumber,
+  rateOrLive,
   stateOption,
   wholeNumber,
 } from './options.ts';
@@ -55,7 +57,8 @@ function addRun(program: Command): void {
 function addReplay(program: Command): void {
   command(program, 'replay', 'run the whole pipeline over a recorded clip, on the clip’s own clock', [
     ['vigie replay street.mp4 --config vigie.yaml --out result', 'every frame, as fast as it goes'],
-    ['vigie replay street.mp4 --config vigie.yaml --out result --fps 5', 'at the rate of a live camera'],
+    ['vigie replay street.mp4 --config vigie.yaml --out result --fps 5', 'at one rate'],
+    ['vigie replay street.mp4 --config vigie.yaml --out result --fps live', 'at the rates of a box'],
   ])
     .argument('<clip>', 'recorded video')
     .addOption(configOption().makeOptionMandatory())
@@ -63,7 +66,11 @@ function addReplay(program: Command): void {
       '--out <dir>',
       'folder for events.jsonl, tracks.txt, detections.txt, snapshots and summary.json',
     )
-    .option('--fps <n>', 'analyse n frames per second of the clip instead of all', positiveNumber(120))
+    .option(
+      '--fps <n>',
+      'analyse n frames per second of the clip instead of all; live: as the street asks',
+      rateOrLive(120),
+    )
     .option('--every-frame', 'let the detector look at every frame, also where nothing moves')
     .action(async (clip: string, options: ReplayOptions) => {
       const { replay } = await import('../replay.ts');
@@ -81,11 +88,12 @@ function addCheck(program: Command): void {
   ])
     .addArgument(new Argument('<file>', 'configuration, YAML or JSON'))
     .option('--no-files', 'do not look at certificates and order: they lie on another machine')
+    .addOption(stateOption())
     .option('--strict', 'also exit 1 when there are warnings, or rules that the order does not cover')
     .option('--json', 'print one JSON object')
-    .action(async (file: string, options: { files: boolean; strict?: true; json?: true }) => {
+    .action(async (file: string, options: CheckOptions) => {
       const { check } = await import('../check.ts');
-      process.exitCode = check(file, options);
+      process.exitCode = await check(file, options);
     });
 }
 

@@ -44,6 +44,12 @@ export function positiveNumber(max: number): (text: string) => number {
   };
 }
 
+/** As `positiveNumber`, or `live`. */
+export function rateOrLive(max: number): (text: string) => number | 'live' {
+  const number = positiveNumber(max);
+  return (text) => (text === 'live' ? text : number(text));
+}
+
 export function wholeNumber(max: number, least = 1): (text: string) => number {
   return (text) => {
     const value = Number(text);

@@ -3,6 +3,8 @@ import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { FromVision, VisionSettings, VisionStats } from '../../contract/link.ts';
 import type { CapturePermit } from '../../contract/permit.ts';
+import type { ViewReport } from '../../contract/view-report.ts';
+import { ViewStatistics } from '../../supervisor/view-statistics.ts';
 import { VisionProcess } from '../../supervisor/vision-process.ts';
 
 export interface VisionTrial {
@@ -21,8 +23,8 @@ export interface VisionTrial {
   /** Frames after the stream had settled, and the time from the first to the last of them. */
   readonly watchedFrames: number;
   readonly watchedMs: number;
-  /** Heights of the people seen, as shares of the frame. */
-  readonly personHeights: readonly number[];
+  /** How large and how fast what passed was. */
+  readonly view: ViewReport;
 }
 
 export interface TrialOptions {
@@ -42,10 +44,7 @@ const LOAD_MS = 60_000;
 const FIRST_FRAME_MS = 12_000;
 /** A stream begins with a burst of what the camera and the jitter buffer held; rates are taken after it. */
 const SETTLE_MS = 1000;
-/** Enough to see how large people are; the trial may run for minutes. */
-const HEIGHTS_MAX = 10_000;
-
-type Notes = { -readonly [K in keyof VisionTrial]: VisionTrial[K] } & { personHeights: number[] };
+type Notes = { -readonly [K in keyof VisionTrial]: VisionTrial[K] };
 
 export async function tryVision({
   permit,
@@ -55,7 +54,8 @@ export async function tryVision({
   log,
   watchMs,
 }: TrialOptions): Promise<VisionTrial> {
-  const notes: Notes = { frames: 0, watchedFrames: 0, watchedMs: 0, personHeights: [] };
+  const statistics = new ViewStatistics(settings);
+  const notes: Notes = { frames: 0, watchedFrames: 0, watchedMs: 0, view: statistics.report };
   const over = new AbortController();
   const loaded = new AbortController();
   let firstMs: number | undefined;
@@ -70,6 +70,7 @@ export async function tryVision({
         const sinceMs = nowMs - firstMs - SETTLE_MS;
         if (sinceMs >= 0) notes.watchedFrames += 1;
         notes.watchedMs = Math.max(0, sinceMs);
+        statistics.observe(message.observation);
         vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
       }
       // The same answer twice is the answer; a camera that is only slow says nothing.
@@ -91,7 +92,7 @@ export async function tryVision({
   await clock.sleep(FIRST_FRAME_MS, over.signal);
   if (!over.signal.aborted && notes.frames > 0) await clock.sleep(SETTLE_MS + watchMs, over.signal);
   await vision.stop();
-  return notes;
+  return { ...notes, view: statistics.report };
 }
 
 function note(notes: Notes, message: FromVision): void {
@@ -113,13 +114,9 @@ function note(notes: Notes, message: FromVision): void {
       if (notes.watchedMs > 0) notes.firstStats ??= message.stats;
       notes.stats = message.stats;
       return;
-    case 'frame': {
+    case 'frame':
       notes.frames += 1;
-      const people = message.observation.tracks.filter(({ group, seen }) => group === 'person' && seen);
-      const heights = people.map(({ xyxyNorm }) => xyxyNorm[3] - xyxyNorm[1]);
-      notes.personHeights.push(...heights.slice(0, HEIGHTS_MAX - notes.personHeights.length));
       return;
-    }
     default:
       return;
   }

@@ -2,14 +2,10 @@
 import { withoutSecret } from '../../base/log.ts';
 import type { Config } from '../../contract/config.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
+import { FINDING_TEXTS } from '../../local/finding-texts.ts';
+import { viewFindings } from '../../local/view-advice.ts';
 import type { VisionTrial } from './vision-trial.ts';
 
-/** Above this share of the frame's height, people are missed more often with a larger input (model card). */
-const TALL_PERSON_NORM = 0.25;
-/** The default input, at which tall people were measured well. */
-const NEAR_INPUT_AREA_PX = 416 * 256;
-/** Fewer sightings say nothing of the view. */
-const HEIGHTS_MIN = 20;
 /** A camera that delivers less than this share of the wanted rate is worth a technician's look. */
 const RATE_SHARE_MIN = 0.8;
 /** What one stage may take of the frame interval: the rest of the trip and the board's other work need the other half. */
@@ -33,7 +29,7 @@ export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
     ...cameraFindings(config, trial),
     detector,
     ...speedFindings(config, trial),
-    ...viewFindings(config, trial),
+    ...viewFindings(trial.view, FINDING_TEXTS.en),
   ];
 }
 
@@ -116,19 +112,6 @@ function speedFindings({ camera, detector }: Config, { stats }: VisionTrial): Fi
   const share = `${detail}, ${Math.round((100 * frameMs) / intervalMs)} % of the ${round(intervalMs)} ms between frames`;
   if (frameMs <= intervalMs * INTERVAL_SHARE_MAX) return [ok('inference', share)];
   return [failed('inference', share, 'lower camera.fps or detector.input, or choose a faster provider')];
-}
-
-/** Which input size suits the view is seen from the people in it. */
-function viewFindings({ detector }: Config, { personHeights }: VisionTrial): Finding[] {
-  if (personHeights.length < HEIGHTS_MIN) return [];
-  const sorted = [...personHeights].sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
-  const percent = (norm: number): number => Math.round(norm * 100);
-  const detail = `people are ${percent(at(0.1))} to ${percent(at(0.9))} % of the frame’s height`;
-  const [widthPx, heightPx] = detector.input;
-  if (at(0.5) <= TALL_PERSON_NORM || widthPx * heightPx <= NEAR_INPUT_AREA_PX) return [ok('view', detail)];
-  const fix = 'set detector.input: [416, 256]: a larger input misses more of the people this close';
-  return [failed('view', `${detail}, too close for ${detector.input.join('×')}`, fix)];
 }
 
 function round(value: number): number {

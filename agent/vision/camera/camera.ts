@@ -7,30 +7,22 @@
  * INVARIANTS
  * - Media time never goes back; frame numbers are never used twice.
  * - A still is held only if the frame with the same time stamp was handed out.
- * - Frames and stills that are given out are black under the privacy masks.
+ * - Frames, what is beside them, and stills are black under the privacy masks when they are given out.
  * - Replay: two runs over a clip give the same frames and stills. Live: `next()` gives the newest frame.
  * - Live, a recording starts again at its end: that is no loss.
  * LIMITS: stills as in still-ring.ts; retry after 1 to 30 s, with jitter, without end; an opening that gives
  * no frame is abandoned after 30 s.
  */
 import { Backoff } from '../../base/backoff.ts';
-import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Still } from '../../contract/picture.ts';
-import { FrameReader } from './frame-reader.ts';
 import { PrivacyMasks } from './mask.ts';
-import { NativePipeline } from './native.ts';
 import { parseCaps } from './packet.ts';
-import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
-import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
-import { ReturnProbe } from './return-probe.ts';
-import { parseSource, type Source } from './source.ts';
+import { assembleParts, type Parts, type PartsOptions } from './parts.ts';
 import { givenOut } from './still.ts';
 import { StillRing } from './still-ring.ts';
-import { Timeline } from './timeline.ts';
 
 const RETRY = { firstMs: 1000, maxMs: 30_000 };
 /** Between a failed opening and the next, however long the opening took. */
@@ -50,17 +42,9 @@ const REPLAY_STALL_MS = 60_000;
  */
 const REPLAY_FIRST_FRAME_MS = 15_000;
 
-export interface CameraOptions {
-  readonly source: string;
-  /** Analysed frames per second; null for every frame. */
-  readonly fps: number | null;
-  /** Size of the letterboxed frame; multiples of 32. */
-  readonly input: SizePx;
+export interface CameraOptions extends PartsOptions {
   /** Black in every frame and still that is given out. */
   readonly masks: readonly MaskConfig[];
-  readonly mode: 'live' | 'replay';
-  readonly clock: Clock;
-  readonly log: Logger;
   /** A first frame is there (again after each loss), or the picture's size has changed. `fps` as the source claims. */
   onOpened(info: { source: SizePx; decoder: string; fps: number | null; durationMs: number | null }): void;
   /** There is no picture; the camera tries again by itself. Told for each failed opening. */
@@ -83,14 +67,6 @@ export interface CameraCounters {
   readonly rebuilds: number;
   /** Stills that left the ring before their time, for want of room. */
   readonly stillsCut: number;
-}
-
-interface Parts {
-  readonly source: Source;
-  readonly decoders: Decoders;
-  readonly pipeline: NativePipeline;
-  readonly reader: FrameReader;
-  readonly returnProbe: ReturnProbe;
 }
 
 export class Camera {
@@ -140,7 +116,10 @@ export class Camera {
    * that is away is waited for. Throws `config` for a source that can never work.
    */
   async start(): Promise<void> {
-    const parts = await this.#assemble();
+    const parts = await assembleParts(this.#options, {
+      ...{ ring: this.#ring, masks: this.#masks },
+      onReturn: (downMs) => this.#cameBack(downMs),
+    });
     this.#parts = parts;
     if (this.#stopping.signal.aborted) return parts.pipeline.dispose();
     void this.#endStalls(parts);
@@ -173,10 +152,28 @@ export class Camera {
     }
   }
 
+  /**
+   * From one of the next frames on, while true: a larger picture beside 2.5 of them a second, where the source is larger
+   * than the frame. Costs nothing while false.
+   */
+  wantFine(wanted: boolean): void {
+    this.#parts?.reader.wantFine(wanted);
+  }
+
   /** The still nearest to a media time; undefined where the ring has none within 5 s. */
   stillNear(atMs: number): Still | undefined {
     const held = this.#ring.near(atMs);
     return held && givenOut(held, this.#masks);
+  }
+
+  /** Live: whether the street is still, as of this frame; stills are few then. A replay, whose source is ahead, has all. */
+  followStreet({ atMs, still }: Frame, isStill: boolean): void {
+    if (this.#live) this.#parts?.stillValve.update(atMs, { isStill, hasStill: still === true });
+  }
+
+  /** The frame is not analysed: no picture could be made of its still, and another one is near. */
+  leaveOut({ atMs }: Frame): void {
+    this.#ring.dropAt(atMs);
   }
 
   /** Opens the source anew, at once; told as a loss only if no picture comes. */
@@ -192,37 +189,6 @@ export class Camera {
     this.#stopping.abort();
     this.#parts?.returnProbe.stop();
     await this.#parts?.pipeline.dispose();
-  }
-
-  async #assemble(): Promise<Parts> {
-    const { source: text, fps, input, clock, log } = this.#options;
-    assert(input.widthPx % 32 === 0 && input.heightPx % 32 === 0, 'the input size is a multiple of 32');
-    const source = parseSource(text);
-    const live = this.#live;
-    if (!live && !source.recording) {
-      throw new AgentError(
-        'config',
-        `camera.source: ${source.label} cannot be replayed; use file:/path/clip.mp4`,
-      );
-    }
-    source.check();
-    const paced = live && source.recording;
-    const installed = await installedElements();
-    for (const element of [...source.elements, ...COMMON_ELEMENTS, ...(paced ? PACING_ELEMENTS : [])]) {
-      if (!installed.has(element)) throw missingElement(element);
-    }
-    const decoders = chooseDecoders(installed);
-    const sourceText = source.text(decoders);
-    const pipeline = new NativePipeline(pipelineText({ sourceText, fps, input, live, paced }), clock);
-    for (const [name, value] of Object.entries(source.properties)) pipeline.set('source', name, value);
-    const timeline = new Timeline(clock, live);
-    const reader = new FrameReader({
-      ...{ pipeline, timeline, ring: this.#ring, masks: this.#masks },
-      ...{ input, fps, live },
-    });
-    const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => this.#cameBack(downMs));
-    log.debug({ source: source.label, decoders }, 'camera starts');
-    return { source, decoders, pipeline, reader, returnProbe };
   }
 
   #takeFirst(): Frame | undefined {

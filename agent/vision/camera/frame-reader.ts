@@ -6,12 +6,14 @@
  *   dropped, the gauge's own length gives it away, and no frame is handed out: the camera opens anew.
  * - All frames lie in one place in memory, one after the other: a third of a megabyte each, they would have V8 collect
  *   all the time. A frame's picture and planes are there until the next one is asked for.
- * - A still goes into the ring, and planes are given out, only with the frame of the same time stamp.
+ * - A still goes into the ring, and planes and the larger picture are given out, only with the frame of the same time
+ *   stamp.
  * - Live, a frame is handed out only if no newer one has entered the letterbox.
  * - A frame and its planes are black under the privacy masks before anybody gets them.
  */
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Frame, YuvPlanes } from '../../contract/picture.ts';
+import { FineBranch } from './fine-branch.ts';
 import type { PrivacyMasks } from './mask.ts';
 import type { NativePipeline } from './native.ts';
 import {
@@ -28,12 +30,13 @@ import type { Timeline } from './timeline.ts';
 
 /**
  * Frames come no closer than this part of the asked interval. videorate counts frames from the opening:
- * after hours of a slower camera (night) it would let every frame of a faster one pass.
+ * after hours of a slower camera (night) it would let every frame of a faster one pass. Whole intervals of a faster
+ * camera that fit into the asked one are always more than half of it: 15 of 25 a second come 40 and 80 ms apart.
  */
-const INTERVAL_PART_MIN = 0.75;
+const INTERVAL_PART_MIN = 0.5;
 
 export interface FrameReaderOptions {
-  readonly pipeline: Pick<NativePipeline, 'read' | 'get'>;
+  readonly pipeline: Pick<NativePipeline, 'read' | 'get' | 'set'>;
   readonly timeline: Timeline;
   readonly ring: StillRing;
   readonly masks: PrivacyMasks;
@@ -46,6 +49,7 @@ export class FrameReader {
   readonly #options: FrameReaderOptions;
   readonly #spacingNs: bigint;
   readonly #place: Buffer;
+  readonly #fine: FineBranch;
   #size: SizePx | undefined;
   /** Length of the gauges of this size. */
   #gaugeBytes: number | undefined;
@@ -65,6 +69,7 @@ export class FrameReader {
   constructor(options: FrameReaderOptions) {
     this.#options = options;
     this.#place = Buffer.alloc(frameBytes(options.input));
+    this.#fine = new FineBranch(options);
     this.#spacingNs = options.fps === null ? 0n : BigInt(Math.round((INTERVAL_PART_MIN * 1e9) / options.fps));
   }
 
@@ -83,9 +88,15 @@ export class FrameReader {
     return this.#index > this.#indexAtOpening;
   }
 
+  /** Whether frames are to have a larger picture beside them, as far as the source has one. */
+  wantFine(wanted: boolean): void {
+    this.#fine.want(wanted);
+  }
+
   /** The next packets come from a new opening. */
   reopen(): void {
     this.#options.timeline.reopen();
+    this.#fine.reopen();
     this.#size = undefined;
     this.#still = undefined;
     this.#planes = undefined;
@@ -100,19 +111,22 @@ export class FrameReader {
   /** The next frame, whose picture takes the place of the last one's; undefined when the opening is over. */
   async next(): Promise<Frame | undefined> {
     for (;;) {
-      const sample = await this.#options.pipeline.read(this.#place, this.#planesPlace);
+      // The binding takes two places: while larger pictures come, which are more often, planes have buffers of their own.
+      const finePlace = this.#fine.place;
+      const sample = await this.#options.pipeline.read(this.#place, finePlace ?? this.#planesPlace);
       if (sample === null) return undefined;
       const packet = decodePacket(sample.buffer, sample.caps, this.#options.input);
       if (packet !== undefined) this.#measure(packet);
-      const inPlace = sample.buffer === this.#place || sample.buffer === this.#planesPlace;
+      const inPlace = [this.#place, finePlace, this.#planesPlace].includes(sample.buffer);
       if (packet?.kind === 'still') this.#still = kept(packet, inPlace);
       if (packet?.kind === 'planes-shape') this.#planesSize = packet.size;
       if (packet?.kind === 'planes') {
-        this.#planes =
-          sample.buffer === this.#place ? { ...packet, bytes: Uint8Array.from(packet.bytes) } : packet;
+        const elsewhere = inPlace && sample.buffer !== this.#planesPlace;
+        this.#planes = elsewhere ? { ...packet, bytes: Uint8Array.from(packet.bytes) } : packet;
         if (this.#planesPlace?.length !== sample.buffer.length)
           this.#planesPlace = Buffer.alloc(sample.buffer.length);
       }
+      if (packet?.kind === 'fine') this.#fine.keep(packet);
       if (packet?.kind !== 'frame' || this.#superseded(packet)) continue;
       this.#dropped += packet.order - this.#lastOrder - 1;
       this.#lastOrder = packet.order;
@@ -144,9 +158,8 @@ export class FrameReader {
     this.#lastPtsNs = ptsNs;
     // A pipeline that is being taken down starts to count anew, and what was read stays read.
     this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
-    if (this.#still?.ptsNs === ptsNs) {
-      ring.add({ ptsNs, atMs, source, jpeg: this.#still.jpeg });
-    }
+    const still = this.#still?.ptsNs === ptsNs ? this.#still : undefined;
+    if (still !== undefined) ring.add({ ptsNs, atMs, source, jpeg: still.jpeg });
     this.#still = undefined;
     this.#index += 1;
     const masked = masks.blackenFrame(rgb, source, input);
@@ -161,6 +174,8 @@ export class FrameReader {
       rgb,
       masked,
       planes: this.#taken(ptsNs),
+      still: still !== undefined,
+      fine: this.#fine.taken(ptsNs, source),
     };
   }
 

@@ -16,7 +16,7 @@ import type { ByteRanges, YuvPlanes } from '../../contract/picture.ts';
  */
 const FRAME_REACH_PX = 3;
 
-/** What is black in letterboxed frames of one size of the source. */
+/** What is black in letterboxed pictures of one size, of one size of the source. */
 interface FrameMask {
   readonly source: SizePx;
   readonly ranges: ByteRanges;
@@ -33,21 +33,25 @@ interface PlanesMask {
 
 export class PrivacyMasks {
   readonly #polygons: readonly (readonly PointNorm[])[];
-  #frame: FrameMask | undefined;
+  /** By the size of the picture: the frame's, and that of a larger one. */
+  readonly #frames = new Map<string, FrameMask>();
   #planes: PlanesMask | undefined;
 
   constructor(masks: readonly MaskConfig[]) {
     this.#polygons = masks.map(({ polygon }) => polygon);
   }
 
-  /** Blackens a letterboxed frame in place; returns 1 for each black pixel, row by row, or undefined without masks. */
+  /** Blackens a letterboxed picture of `input` in place; returns 1 for each black pixel, row by row, or undefined without masks. */
   blackenFrame(rgb: Uint8Array, source: SizePx, input: SizePx): Uint8Array | undefined {
     if (this.#polygons.length === 0) return undefined;
-    if (this.#frame === undefined || !sameSize(this.#frame.source, source)) {
-      this.#frame = { source, ...this.#frameMask(source, input) };
+    const key = `${input.widthPx}x${input.heightPx}`;
+    let mask = this.#frames.get(key);
+    if (mask === undefined || !sameSize(mask.source, source)) {
+      mask = { source, ...this.#frameMask(source, input) };
+      this.#frames.set(key, mask);
     }
-    blacken(rgb, this.#frame.ranges);
-    return this.#frame.masked;
+    blacken(rgb, mask.ranges);
+    return mask.masked;
   }
 
   /**

@@ -89,7 +89,7 @@ export class NativePipeline {
     return this.#element(element)[property];
   }
 
-  set(element: string, property: string, value: string): void {
+  set(element: string, property: string, value: string | boolean): void {
     this.#element(element)[property] = value;
   }
 

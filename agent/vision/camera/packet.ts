@@ -47,6 +47,12 @@ export interface PlanesPacket {
   readonly bytes: Uint8Array;
 }
 
+export interface FinePacket {
+  readonly kind: 'fine';
+  readonly ptsNs: bigint;
+  readonly rgb: Uint8Array;
+}
+
 export interface FramePacket {
   readonly kind: 'frame';
   readonly ptsNs: bigint;
@@ -55,9 +61,9 @@ export interface FramePacket {
   readonly rgb: Uint8Array;
 }
 
-export type Packet = Shape | Gauge | StillPacket | PlanesShape | PlanesPacket | FramePacket;
+export type Packet = Shape | Gauge | StillPacket | PlanesShape | PlanesPacket | FinePacket | FramePacket;
 
-/** Length of the sample that holds a letterboxed frame. */
+/** Length of the sample that holds a letterboxed picture. */
 export function frameBytes({ widthPx, heightPx }: SizePx): number {
   return HEADER_BYTES + widthPx * heightPx * 3;
 }
@@ -85,6 +91,7 @@ export function decodePacket(buffer: Buffer, { branch }: SampleCaps, input: Size
   if (ptsNs === NO_TIME) return undefined;
   if (branch === 'still') return { kind: 'still', ptsNs, jpeg: payload };
   if (branch === 'planes') return { kind: 'planes', ptsNs, bytes: payload };
+  if (branch === 'fine') return { kind: 'fine', ptsNs, rgb: payload };
   if (branch !== 'frame') throw new AgentError('bug', `GDP sample of an unknown branch: ${branch}`);
   if (buffer.length !== frameBytes(input)) {
     throw new AgentError(

@@ -2,13 +2,21 @@
  * The text of the pipeline. One sink takes everything, in the order of time:
  *
  *   source ─ decode ─▶ rate ─▶ tee ─▶ gauge ───────────────────────────▶ packets ─┐
- *                               ├──▶ sparse ─▶ square pixels ─▶ JPEG ───▶ packets ─┤funnel ─▶ sink
+ *                               ├─▶ sparse ─▶ valve ─▶ square px ─▶ JPEG ▶ packets ┤funnel ─▶ sink
  *                               ├──▶ sparse ─▶ ≤ 1280 px ─▶ planes ─────▶ packets ─┤
+ *                               ├──▶ sparse ─▶ valve ─▶ letterbox ─▶ RGB ▶ packets ─┤
  *                               └──▶ count ──▶ letterbox ─▶ RGB ────────▶ packets ─┘
  *
+ * The valve of the stills is shut while nothing moves, but for one still in two seconds (still-valve.ts); what is sparse
+ * is so before it, or a long pause would be made up for.
+ *
  * There is no queue after the tee: one thread serves the branches in the order in which they are
- * written, so a frame is always preceded by its gauge and, if it has them, its still and its planes. Two replays see the
- * same order, and a change of the source's size is known for exactly the frames that it concerns.
+ * written, so a frame is always preceded by its gauge and, if it has them, its still, its planes and its larger picture.
+ * Two replays see the same order, and a change of the source's size is known for exactly the frames that it concerns.
+ *
+ * The valve of the larger picture is shut until the reader opens it (fine-branch.ts), and nothing behind it costs
+ * anything then. It lets the notices of the stream pass all the same: the funnel waits for the end of each branch. What
+ * is sparse is so before the valve: which frames have a larger picture does not depend on when it was opened.
  *
  * The gauge is a copy of the frame that is one pixel wide: negotiation keeps the height and puts the width
  * into the pixel aspect ratio, so whatever changes the source's size makes itself known in the stream, at next
@@ -22,6 +30,11 @@ const STILLS_FPS = 2;
 /** Planes per second: what a place looks like when nobody is there changes no faster than daylight. */
 const PLANES_FPS = 1;
 /**
+ * Larger pictures per second. A track that nobody is sure of is remembered for half a second (track/settings.ts): what
+ * only the larger picture shows must be shown again by then, at five frames a second by every second one.
+ */
+const FINE_FPS = '5/2';
+/**
  * A frame rate above all real ones: videorate drops by time stamps alone then, whatever rate the source
  * claims (many cameras claim none, and videorate aborts on an unknown one).
  */
@@ -33,7 +46,7 @@ const FORMATS_420 = 'I420,NV12,YV12,NV21';
  * GStreamer changes in place when they are first read; the sink compares caps in its own thread while the
  * binding reads them in Node's, and that corrupted the process in one of some five hundred openings.
  */
-function packets(branch: 'gauge' | 'still' | 'planes' | 'frame'): string {
+function packets(branch: 'gauge' | 'still' | 'planes' | 'fine' | 'frame'): string {
   return `gdppay ! capssetter replace=true caps=application/x-gdp,branch=(string)${branch}`;
 }
 /**
@@ -41,19 +54,21 @@ function packets(branch: 'gauge' | 'still' | 'planes' | 'frame'): string {
  * branch) come in one burst and must not be; after them, about ten frames with gauges and stills. In a replay the
  * source waits, and is ahead by three frames of a third of a megabyte.
  */
-const SINK_PACKETS_MAX = { live: 32, replay: 8 };
+export const SINK_PACKETS_MAX = { live: 32, replay: 8 };
 
 /** Elements of every pipeline, whatever the source. */
 export const COMMON_ELEMENTS = [
   'typefind',
   'capssetter',
   'videorate',
+  'valve',
   'tee',
   'videoscale',
   'videoconvert',
   'jpegenc',
   'gdppay',
   'funnel',
+  'valve',
   'appsink',
   'capsfilter',
 ] as const;
@@ -72,7 +87,6 @@ export interface PipelineOptions {
 }
 
 export function pipelineText({ sourceText, fps, input, live, paced }: PipelineOptions): string {
-  const { widthPx, heightPx } = input;
   const rate = fps === null ? `${NOMINAL_FPS}/1` : `${Math.round(fps * 1000)}/1000`;
   const trunk = [
     sourceText,
@@ -90,6 +104,7 @@ export function pipelineText({ sourceText, fps, input, live, paced }: PipelineOp
   const stills = [
     'videorate drop-only=true skip-to-first=true',
     `video/x-raw,framerate=[0/1,${STILLS_FPS}/1]`,
+    'valve name=stills drop-mode=forward-sticky-events',
     'videoscale',
     'video/x-raw,pixel-aspect-ratio=1/1',
     'jpegenc',
@@ -106,18 +121,34 @@ export function pipelineText({ sourceText, fps, input, live, paced }: PipelineOp
     packets('planes'),
     'f.',
   ];
+  // forward-sticky-events is what lets the end of the stream pass.
+  const fine = [
+    'videorate drop-only=true skip-to-first=true',
+    `video/x-raw,framerate=[0/1,${FINE_FPS}]`,
+    'valve name=fine drop=true drop-mode=forward-sticky-events',
+    'videoscale add-borders=true',
+    `capsfilter name=fine-size caps=${letterboxCaps(input)}`,
+    'videoconvert',
+    'video/x-raw,format=RGB',
+    packets('fine'),
+    'f.',
+  ];
   // Scaling before conversion: half the cost of the other order. `count` numbers the frames (buffer offset).
-  // pixel-aspect-ratio must be fixed, or the picture is stretched instead of letterboxed.
   const frames = [
     'videorate name=count drop-only=true skip-to-first=true',
     'videoscale add-borders=true',
-    `video/x-raw,width=${widthPx},height=${heightPx},pixel-aspect-ratio=1/1`,
+    letterboxCaps(input),
     'videoconvert',
     'video/x-raw,format=RGB',
     packets('frame'),
     'f.',
   ];
   const sink = `appsink name=sink sync=false async=false max-buffers=${SINK_PACKETS_MAX[live ? 'live' : 'replay']} drop=${live}`;
-  const branches = [gauge, stills, planes, frames].map((branch) => `t. ! ${branch.join(' ! ')}`);
+  const branches = [gauge, stills, planes, fine, frames].map((branch) => `t. ! ${branch.join(' ! ')}`);
   return [trunk.join(' ! '), ...branches, `funnel name=f ! ${sink}`].join('  ');
+}
+
+/** Of a letterboxed picture; pixel-aspect-ratio must be fixed, or the picture is stretched instead. */
+export function letterboxCaps({ widthPx, heightPx }: SizePx): string {
+  return `video/x-raw,width=${widthPx},height=${heightPx},pixel-aspect-ratio=1/1`;
 }

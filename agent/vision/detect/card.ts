@@ -12,6 +12,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, assert, messageOf } from '../../base/errors.ts';
 import { type Group, GroupSchema, groupOf, LABELS, type Label, LabelSchema } from '../../contract/label.ts';
+import { FeaturesCard } from './features.ts';
 
 /** Cards of this project are about 4 kB. */
 const CARD_BYTES_MAX = 262_144;
@@ -53,6 +54,7 @@ export const ModelCard = Type.Object({
     multipleOf: Type.Integer({ minimum: 1, maximum: 256 }),
     default: Type.Tuple([SidePx, SidePx], { description: 'width, height' }),
   }),
+  features: Type.Optional(FeaturesCard),
   inGraph: Type.Object({ scoreMin: { ...Score, description: 'floor of the scores that come out' } }),
   thresholds: Type.Object({ groups: Type.Partial(Type.Record(GroupSchema, GroupThresholds)) }),
   accuracy: Type.Array(Type.Object({}), { maxItems: 64, description: 'figures and how they were measured' }),

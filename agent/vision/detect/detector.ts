@@ -3,10 +3,11 @@ import { AgentError, assert, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { DetectorConfig } from '../../contract/config.ts';
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
-import { groupOf, LABELS, type Label } from '../../contract/label.ts';
+import { type Group, groupOf, LABELS, type Label } from '../../contract/label.ts';
 import { type Placement, placementOf, toSource } from '../../contract/letterbox.ts';
-import type { Detection, Frame } from '../../contract/picture.ts';
+import type { Detection, Features, Frame } from '../../contract/picture.ts';
 import { type ModelCard, readCard, readModel, thresholdsOf } from './card.ts';
+import { featuresOf } from './features.ts';
 import { isKept, keepModel } from './kept-model.ts';
 import { foreignLabel, loadRuntime, type RawDetections, Session } from './session.ts';
 import { suppressWithinGroups } from './suppress.ts';
@@ -17,7 +18,15 @@ export interface DetectorOptions {
   readonly modelDir: string;
   /** Where the model that ran last is kept, for the day on which the installed one is damaged. */
   readonly keptDir?: string | undefined;
+  /** Somebody needs the features of places. */
+  readonly features?: boolean | undefined;
   readonly log: Logger;
+}
+
+/** What one look gives. */
+export interface Sight {
+  readonly found: Detection[];
+  readonly features?: Features | undefined;
 }
 
 /** What was loaded, in the form of the link's `detector` message. */
@@ -30,6 +39,14 @@ export interface DetectorInfo {
   readonly fallback: string | null;
 }
 
+/** A place changes within seconds: a look every half second sees it in time, and copies a fifth of a MB each time. */
+const FEATURES_EVERY_MS = 500;
+/**
+ * What is taken from the larger picture: what it was measured on. A vehicle is large enough without, and two sizes of
+ * picture give two boxes of it in turn, which looks like motion: 13 false wrong-way alerts instead of 8 in 25 s of a queue.
+ */
+const CLOSER_GROUP: Group = 'person';
+
 interface Loaded {
   readonly card: ModelCard;
   readonly session: Session;
@@ -39,6 +56,8 @@ interface Loaded {
 export class Detector {
   readonly #options: DetectorOptions;
   #loaded: Loaded | undefined;
+  /** Media time from which on the features of a frame are wanted again. */
+  #featuresDueMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DetectorOptions) {
     this.#options = options;
@@ -87,13 +106,28 @@ export class Detector {
   }
 
   /**
+   * Whether a larger picture beside a frame is of use: the model takes any size, and runs on the CPU, where another size
+   * costs no more than its pixels (accelerators compile a model for one size).
+   */
+  get looksCloser(): boolean {
+    const loaded = this.#loaded;
+    return loaded !== undefined && loaded.info.provider === 'cpu' && loaded.session.takesAnySize;
+  }
+
+  /**
    * The frame's detections, best first, in source pixels: scores from the card's floor (0.15 in
    * nanodet-g-city10), labels of one group suppressed across each other, boxes too large for their
-   * group dropped. `frame.rgb` is read in place.
+   * group dropped. Of a frame with a larger picture beside it, both are looked at: the larger one shows people who are far away
+   * or in the dark, and loses who is close by (docs/design/005-benchmark.md). The pictures are read in place.
    * One call at a time.
    * @throws AgentError `corrupt` when the model says what its card does not know
    */
   async detect(frame: Frame): Promise<Detection[]> {
+    return (await this.look(frame)).found;
+  }
+
+  /** As `detect`, with the features of places about twice a second where they are wanted and the model has them. */
+  async look(frame: Frame): Promise<Sight> {
     assert(this.#loaded !== undefined, 'the detector was not started');
     const [widthPx, heightPx] = this.#options.config.input;
     assert(
@@ -103,10 +137,23 @@ export class Detector {
       `frame of ${frame.input.widthPx}x${frame.input.heightPx} instead of ${widthPx}x${heightPx}`,
     );
     const { card, session } = this.#loaded;
-    const raw = await session.run(frame.rgb);
+    const features = frame.atMs >= this.#featuresDueMs && this.#options.features ? card.features : undefined;
+    if (features !== undefined) this.#featuresDueMs = frame.atMs + FEATURES_EVERY_MS;
+    const raw = await session.run(frame.rgb, { withFeatures: features !== undefined });
     const placement = placementOf(frame.source, frame.input);
     const found = detectionsOf(raw, card, placement, frame);
-    return suppressWithinGroups(found, (group) => thresholdsOf(card, group).nmsIouMax);
+    const iouMaxOf = (group: Group): number => thresholdsOf(card, group).nmsIouMax;
+    const { fine } = frame;
+    const given =
+      features === undefined || raw.features === undefined
+        ? {}
+        : { features: featuresOf(features, frame.input, raw.features) };
+    if (fine === undefined) return { found: suppressWithinGroups(found, iouMaxOf), ...given };
+    const closer = await session.run(fine.rgb, { input: fine.size });
+    const more = detectionsOf(closer, card, placementOf(frame.source, fine.size), frame).filter(
+      ({ group }) => group === CLOSER_GROUP,
+    );
+    return { found: suppressWithinGroups([...found, ...more], iouMaxOf, 2), ...given };
   }
 
   /** Idempotent; waits for the run under way and frees the session: a process must not leave during a run. */
@@ -145,6 +192,7 @@ async function openFirst(config: DetectorConfig, card: ModelCard, bytes: Uint8Ar
   const [widthPx, heightPx] = config.input;
   const base = {
     ...{ bytes, model: card.name, inputName: card.input.name, input: { widthPx, heightPx } },
+    features: card.features,
     mayName: (label: number) => Object.hasOwn(card.classes, String(label)),
   };
   const runtime = await loadRuntime();

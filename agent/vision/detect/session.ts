@@ -7,6 +7,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { SizePx } from '../../contract/geometry.ts';
+import { FEATURES, type FeaturesCard, shapeOf } from './features.ts';
 
 export type Runtime = typeof import('onnxruntime-node');
 
@@ -17,6 +18,8 @@ export interface RawDetections {
   readonly scores: Float32Array;
   /** Label indices of the model. */
   readonly labels: Int32Array;
+  /** Where they were asked for: as the graph has them, of the card's shape. */
+  readonly features?: Uint8Array | undefined;
 }
 
 export interface SessionOptions {
@@ -26,6 +29,8 @@ export interface SessionOptions {
   readonly inputName: string;
   readonly input: SizePx;
   readonly provider: string;
+  /** What the card says of the model's features; absent: the model has none. */
+  readonly features?: FeaturesCard | undefined;
   /** Whether the card knows a label index of the model. */
   readonly mayName: (label: number) => boolean;
 }
@@ -33,8 +38,10 @@ export interface SessionOptions {
 /**
  * The contract of every model: each tensor's element type and shape (-1: any). A model that gives anything else
  * beside them, an embedding or landmarks, or wider rows, is refused: what it says could not be about ten classes only.
+ * The one exception is a map of features over the whole picture that the card describes (features.ts says why).
  */
 const OUTPUTS = { boxes: ['float32', [-1, 4]], scores: ['float32', [-1]], labels: ['int32', [-1]] } as const;
+const DETECTIONS = Object.keys(OUTPUTS);
 
 /**
  * Loads the library, if it has been told to send nothing: since 1.29 it reads /etc/machine-id, writes
@@ -100,7 +107,9 @@ export class Session {
     try {
       session.#checkContract();
       const { widthPx, heightPx } = options.input;
-      const { labels } = await session.run(new Uint8Array(widthPx * heightPx * 3));
+      const { labels } = await session.run(new Uint8Array(widthPx * heightPx * 3), {
+        withFeatures: options.features !== undefined,
+      });
       const foreign = labels.find((label) => !options.mayName(label));
       if (foreign !== undefined) throw foreignLabel(options.model, foreign);
     } catch (error) {
@@ -110,15 +119,29 @@ export class Session {
     return session;
   }
 
+  /** Whether the model takes pictures of other sizes than the one that it was opened with. */
+  get takesAnySize(): boolean {
+    return this.#session.inputMetadata.every(
+      (one) => one.isTensor && [1, 2].every((axis) => typeof one.shape[axis] === 'string'),
+    );
+  }
+
   /**
-   * `rgb` is read in place, not copied; it must stay as it is until the promise settles.
+   * `rgb` of `input` is read in place, not copied; it must stay as it is until the promise settles. `withFeatures`: only
+   * where the card has some; what is not asked for is not copied out of the graph.
    * @throws AgentError `corrupt` when the runtime refuses the frame
    */
-  async run(rgb: Uint8Array): Promise<RawDetections> {
+  async run(
+    rgb: Uint8Array,
+    { input = this.#options.input, withFeatures = false }: { input?: SizePx; withFeatures?: boolean } = {},
+  ): Promise<RawDetections> {
     if (this.#released) throw new AgentError('bug', 'the detector was stopped');
-    const { inputName, input, model } = this.#options;
+    const { inputName, model } = this.#options;
     const frame = new this.#runtime.Tensor('uint8', rgb, [1, input.heightPx, input.widthPx, 3]);
-    const running = this.#session.run({ [inputName]: frame });
+    const running = this.#session.run(
+      { [inputName]: frame },
+      withFeatures ? [...DETECTIONS, FEATURES] : DETECTIONS,
+    );
     // `release` waits for this run, whatever becomes of it.
     this.#running = running.catch(messageOf);
     try {
@@ -171,7 +194,10 @@ export class Session {
         `model ${model} gives ${given.map(describe).join(', ')}: no ${wanted}; this model is refused`,
       );
     }
-    const more = given.filter(({ name }) => !Object.hasOwn(OUTPUTS, name));
+    this.#checkFeatures(given.find(({ name }) => name === FEATURES));
+    const { features } = this.#options;
+    const allowed = features === undefined ? DETECTIONS : [...DETECTIONS, FEATURES];
+    const more = given.filter(({ name }) => !allowed.includes(name));
     if (more.length === 0) return;
     throw new AgentError(
       'config',
@@ -180,9 +206,22 @@ export class Session {
     );
   }
 
+  #checkFeatures(given: InferenceSession.ValueMetadata | undefined): void {
+    const { features, model } = this.#options;
+    if (features === undefined) return;
+    if (given !== undefined && isOf(given, 'uint8', [1, -1, -1, features.channels])) return;
+    const found = given === undefined ? 'none' : describe(given);
+    throw new AgentError(
+      'corrupt',
+      `model ${model} gives ${found} instead of features uint8 [1,rows,columns,${features.channels}], of which its ` +
+        'card speaks; this model is refused',
+    );
+  }
+
   #checked(outputs: InferenceSession.ReturnType): RawDetections {
     const { boxes, scores, labels } = outputs;
     try {
+      const features = this.#checkedFeatures(outputs[FEATURES]);
       if (
         boxes?.data instanceof Float32Array &&
         scores?.data instanceof Float32Array &&
@@ -190,7 +229,7 @@ export class Session {
         boxes.data.length === scores.data.length * 4 &&
         labels.data.length === scores.data.length
       ) {
-        return { boxes: boxes.data, scores: scores.data, labels: labels.data };
+        return { boxes: boxes.data, scores: scores.data, labels: labels.data, features };
       }
       throw new AgentError(
         'corrupt',
@@ -199,6 +238,17 @@ export class Session {
     } finally {
       for (const output of Object.values(outputs)) output.dispose();
     }
+  }
+
+  #checkedFeatures(given: InferenceSession.ReturnType[string] | undefined): Uint8Array | undefined {
+    const { features, input, model } = this.#options;
+    if (features === undefined || given === undefined) return undefined;
+    const shape = shapeOf(features, input);
+    if (given.data instanceof Uint8Array && String(given.dims) === String(shape)) return given.data;
+    throw new AgentError(
+      'corrupt',
+      `model ${model} gives features [${given.dims.join(',')}] instead of [${shape.join(',')}]; this model is refused`,
+    );
   }
 }
 

@@ -5,19 +5,21 @@ import type { Detection } from '../../contract/picture.ts';
 
 /**
  * Greedy NMS by group (Felzenszwalb et al. 2010): the best-scored box stays, and those of the same
- * group that overlap it by more than `iouMaxOf` the group go. The model has done this within each label already.
+ * group that overlap it by more than `iouMaxOf` the group go. The model has done this within each label already, in
+ * one picture; `pictures`: how many the boxes are from.
  * Returns the kept detections, best first; equal scores keep their order.
  */
 export function suppressWithinGroups(
   found: readonly Detection[],
   iouMaxOf: (group: Group) => number,
+  pictures: 1 | 2 = 1,
 ): Detection[] {
   const kept: Detection[] = [];
   for (const one of [...found].sort((a, b) => b.score - a.score)) {
     const rival = kept.some(
       (other) =>
         other.group === one.group &&
-        other.label !== one.label &&
+        (pictures > 1 || other.label !== one.label) &&
         iou(other.xyxyPx, one.xyxyPx) > iouMaxOf(one.group),
     );
     if (!rival) kept.push(one);

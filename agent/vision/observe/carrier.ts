@@ -35,6 +35,19 @@ const BEGAN_MS = 2000;
 const THING_INSIDE = 0.5;
 /** Who has left and comes near again only passes by, unless he stays for so long. */
 const BACK_MS = 3000;
+/**
+ * Seen to move, in own sizes between the middles of two boxes: a step is 0.5 of a person's height. A parked car's box
+ * jumps by half of its shorter side when the one beside it is joined to it or not, a car that came or went by all of it.
+ */
+const MOVED_PERSON = 0.5;
+const MOVED_VEHICLE = 1;
+/** A cell that comes to rest is noticed so late, at 3 frames a second: who had left before that brought nothing. */
+const DEPOSIT_SLACK_MS = 1000;
+/** A track that is not seen may still cover its place for so long (half of the tracker's memory). */
+export const COVERS_MS = 1000;
+/** What is seen again for so long in the spot where it was lost has not left, or is a thing that looks like somebody. */
+const AGAIN_MS = 1500;
+const AGAIN_IOU = 0.5;
 /** Distances that differ by less, in heights, are the same: a box jitters by so much. */
 const SAME_DISTANCE = 0.05;
 
@@ -52,6 +65,10 @@ export interface Attendant {
   nearest: number;
   /** Seen beyond `GONE` since. */
   left: boolean;
+  /** Its box has been seen in another place: it is no parked car, and nothing that only looks like somebody. */
+  moved: boolean;
+  /** For how long something has been seen in the spot where its track was lost, ms. */
+  againMs: number;
   /** Near again since, after he had left. */
   backMs: number | undefined;
   /** Where and since when its track is remembered. */
@@ -121,6 +138,7 @@ export class Presence {
         if (known !== undefined) {
           known.lastBox = box;
           known.lastSeenMs = atMs;
+          known.moved ||= hasMoved(known.group, first.box, box);
         }
         const away = distance(placePx, box);
         if (known !== undefined && away <= GONE) known.lastBesideMs = atMs;
@@ -131,15 +149,18 @@ export class Presence {
           if (Math.abs(atMs - firstMs) <= 1000) known.nearest = Math.min(known.nearest, away);
         } else if (atMs >= firstMs - LEAD_MS && atMs <= untilMs) {
           const label = this.#labels.get(id)?.label ?? 'person';
+          const group = groupOf(label);
           const nearest = away + Math.max(0, firstMs - 1000 - atMs) / LEAD_MS;
           found.set(id, {
             track: id,
             label,
-            group: groupOf(label),
+            group,
             besideMs: 0,
             lastBesideMs: atMs,
             nearest,
             left: false,
+            moved: hasMoved(group, first.box, box),
+            againMs: 0,
             backMs: undefined,
             firstBox: first.box,
             firstSeenMs: first.atMs,
@@ -164,12 +185,21 @@ export function follow(
   placePx: XyxyPx,
   tracks: readonly Track[],
   atMs: number,
+  elapsedMs: number,
 ): void {
   for (const attendant of attendants) {
     const track = tracks.find(({ id }) => id === attendant.track);
-    if (track?.seen !== true) continue;
+    if (track?.seen !== true) {
+      const again = tracks.some(
+        ({ seen, group, xyxyPx }) =>
+          seen && group === attendant.group && iou(xyxyPx, attendant.lastBox) >= AGAIN_IOU,
+      );
+      if (again && atMs - attendant.lastSeenMs > SUCCESSOR_MS) attendant.againMs += elapsedMs;
+      continue;
+    }
     attendant.lastBox = track.xyxyPx;
     attendant.lastSeenMs = atMs;
+    attendant.moved ||= hasMoved(attendant.group, attendant.firstBox, track.xyxyPx);
     const away = distance(placePx, track.xyxyPx);
     if (away > GONE) {
       attendant.left = true;
@@ -207,6 +237,15 @@ export function follow(
   }
 }
 
+/** Two regions are one: each of the part's attendants was beside the whole. */
+export function mergeAttendants(whole: Attendant[], part: readonly Attendant[]): void {
+  for (const attendant of part) {
+    const known = whole.find(({ track }) => track === attendant.track);
+    if (known === undefined) whole.push(attendant);
+    else known.besideMs = Math.max(known.besideMs, attendant.besideMs);
+  }
+}
+
 /** Those who are not the thing itself, taken for somebody. */
 export function people(attendants: readonly Attendant[], placePx: XyxyPx, firstMs: number): Attendant[] {
   return attendants.filter(
@@ -230,14 +269,28 @@ export function lastLeftMs(attendants: readonly Attendant[]): number {
   return Math.max(0, ...counted.map(({ lastBesideMs }) => lastBesideMs));
 }
 
-/** The one who was nearest when the place changed, of those who have gone if there are any. */
-export function carrierOf(attendants: readonly Attendant[], atMs: number): Attendant | undefined {
-  const gone = attendants.filter(
-    ({ left, group, lastSeenMs }) => left || (group !== 'vehicle' && atMs - lastSeenMs > SUCCESSOR_MS),
-  );
-  const people = attendants.filter(({ group }) => group !== 'vehicle');
+/**
+ * Those who can have brought it: they had not left when it was put down, and they moved. Of a vehicle both must have
+ * been seen; a person whose track broke where he stood has gone when nothing is seen in the spot any more.
+ */
+export function carriers(attendants: readonly Attendant[], firstMs: number): Attendant[] {
+  return attendants.filter(({ moved, left, lastBesideMs, againMs, group }) => {
+    const slackMs = DEPOSIT_SLACK_MS + (left ? 0 : COVERS_MS);
+    if (lastBesideMs < firstMs - slackMs) return false;
+    return group === 'vehicle' ? moved && left : moved || againMs < AGAIN_MS;
+  });
+}
+
+/** The carrier who was nearest when the place changed, of those who have gone if there are any. */
+export function carrierOf(
+  attendants: readonly Attendant[],
+  firstMs: number,
+  atMs: number,
+): Attendant | undefined {
+  const possible = carriers(attendants, firstMs);
+  const gone = possible.filter(({ left, lastSeenMs }) => left || atMs - lastSeenMs > SUCCESSOR_MS);
   let best: Attendant | undefined;
-  for (const attendant of gone.length > 0 ? gone : people) {
+  for (const attendant of gone.length > 0 ? gone : possible) {
     if (best === undefined || attendant.nearest < best.nearest - SAME_DISTANCE) best = attendant;
     else if (attendant.nearest < best.nearest + SAME_DISTANCE && attendant.besideMs > best.besideMs)
       best = attendant;
@@ -245,14 +298,27 @@ export function carrierOf(attendants: readonly Attendant[], atMs: number): Atten
   return best;
 }
 
+function hasMoved(group: Group, from: XyxyPx, to: XyxyPx): boolean {
+  const way = Math.hypot(from[0] + from[2] - to[0] - to[2], from[1] + from[3] - to[1] - to[3]) / 2;
+  if (group !== 'vehicle') return way >= MOVED_PERSON * Math.max(sizeOf(from), sizeOf(to));
+  return way >= MOVED_VEHICLE * Math.max(shorterOf(from), shorterOf(to));
+}
+
+function shorterOf([x1, y1, x2, y2]: XyxyPx): number {
+  return Math.min(x2 - x1, y2 - y1);
+}
+
 /** Distance between a place and a track's box, in heights of a person (0 where they overlap). */
 function distance(place: XyxyPx, box: XyxyPx): number {
   const dx = Math.max(0, place[0] - box[2], box[0] - place[2]);
   const dy = Math.max(0, place[1] - box[3], box[1] - place[3]);
-  const width = box[2] - box[0];
+  return Math.hypot(dx, dy) / sizeOf(box);
+}
+
+/** A person is higher than wide; of anything wider the shorter side is its size. */
+function sizeOf(box: XyxyPx): number {
   const height = box[3] - box[1];
-  // A person is higher than wide; of anything wider the shorter side is its size.
-  return Math.hypot(dx, dy) / Math.max(1, height > width ? height : Math.min(width, height));
+  return Math.max(1, height > box[2] - box[0] ? height : shorterOf(box));
 }
 
 function boxAt(boxes: Float64Array, at: number): XyxyPx {

@@ -16,6 +16,8 @@ export const BEGINS_MS: Readonly<Record<CameraCondition, number>> = {
   covered: WINDOW_MS,
   'too-dark': 30_000,
   moved: 30_000,
+  // As for blur: a lorry that stops before the lens has driven on.
+  'cannot-see': 20_000,
   defocused: 20_000,
 };
 /** How long it must not hold to end. */
@@ -24,6 +26,7 @@ const ENDS_MS: Readonly<Record<CameraCondition, number>> = {
   covered: WINDOW_MS,
   'too-dark': 10_000,
   moved: WINDOW_MS,
+  'cannot-see': 10_000,
   defocused: 10_000,
 };
 
@@ -33,7 +36,8 @@ const RANK: Readonly<Record<CameraCondition, number>> = {
   frozen: 1,
   'too-dark': 2,
   moved: 3,
-  defocused: 4,
+  'cannot-see': 4,
+  defocused: 5,
 };
 
 /** What is judged of the picture by one learnt view. A view that begins has a new one: nothing of another is left in it. */

@@ -3,7 +3,8 @@
  * the steps of brightness to its neighbours two pixels away, as means over a window of a few seconds.
  *
  * Steps keep their sign: in the mean, noise and passers-by cancel out and the edges of the street stay. How much
- * noise is left is known from the spread within the window. Green alone is read: it is most of brightness.
+ * noise is left is known from the spread within the window. Green is most of brightness; red and blue are read for
+ * nothing but whether the picture has colours.
  */
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
@@ -18,8 +19,8 @@ const EDGE_PX = 2;
 /** At most so many cells, whatever the input's size. */
 const CELLS_MAX = 8000;
 /** The picture is judged in 8 × 6 blocks, so that one strong edge does not speak for all of it. */
-const BLOCK_COLUMNS = 8;
-const BLOCK_ROWS = 6;
+export const BLOCK_COLUMNS = 8;
+export const BLOCK_ROWS = 6;
 export const BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS;
 /** A frozen picture that is encoded anew differs by a level from rounding at a key frame … */
 const SAME_LEVELS = 1;
@@ -33,6 +34,9 @@ export class ConditionPicture {
   readonly stepX: Float32Array;
   readonly stepY: Float32Array;
   readonly level: Float32Array;
+  /** … of red and of blue over green, at the cell's own pixel. */
+  readonly red: Float32Array;
+  readonly blue: Float32Array;
   /** Sums of the squared steps of each block over the window. */
   readonly squares = new Float64Array(BLOCKS);
   readonly cellsOf = new Uint16Array(BLOCKS);
@@ -65,6 +69,8 @@ export class ConditionPicture {
     this.stepX = new Float32Array(offsets.length);
     this.stepY = new Float32Array(offsets.length);
     this.level = new Float32Array(offsets.length);
+    this.red = new Float32Array(offsets.length);
+    this.blue = new Float32Array(offsets.length);
     this.#anchor = new Uint8Array(offsets.length * 4);
   }
 
@@ -75,7 +81,7 @@ export class ConditionPicture {
   /** Takes a frame into the window; returns for how long the picture has been the same, ms. */
   add({ rgb, atMs }: Frame): number {
     const offsets = this.#offsets;
-    const { block, stepX, stepY, level, squares } = this;
+    const { block, stepX, stepY, level, red, blue, squares } = this;
     const anchor = this.#anchor;
     const right = STEP_PX * 3;
     const below = STEP_PX * this.#stride;
@@ -91,6 +97,8 @@ export class ConditionPicture {
       stepX[k] = (stepX[k] as number) + x;
       stepY[k] = (stepY[k] as number) + y;
       level[k] = (level[k] as number) + 0.25 * (a + b + c + d);
+      red[k] = (red[k] as number) + (rgb[at - 1] as number) - a;
+      blue[k] = (blue[k] as number) + (rgb[at + 1] as number) - a;
       const own = block[k] as number;
       squares[own] = (squares[own] as number) + x * x + y * y;
       const k4 = k * 4;
@@ -113,6 +121,8 @@ export class ConditionPicture {
     this.stepX.fill(0);
     this.stepY.fill(0);
     this.level.fill(0);
+    this.red.fill(0);
+    this.blue.fill(0);
     this.squares.fill(0);
   }
 

@@ -1,7 +1,8 @@
 /**
- * Is the camera fit to be judged by? Tells when the picture is frozen, covered, too dark, moved or defocused:
+ * Is the camera fit to be judged by? Tells when the picture is frozen, covered, too dark, moved, blind or defocused:
  *
  *   Frame ─▶ window of 2.5 s (condition-picture) ─▶ compared with the learnt view (condition-view) ─▶ conditions
+ *                         └─▶ veiled, or things pass unseen (blindness) ─▶ cannot-see, blind zones
  *
  * The view is learnt from the first 20 s and follows slowly. It stands still as soon as the picture is another
  * at once: then it is what the picture must look like again.
@@ -14,10 +15,13 @@
  * LIMITS: frames are looked at twice a second; where fewer than `TELLING_MIN` blocks have edges (a dark or empty
  * picture) only `frozen` and `too-dark` can be told. What changes slowly is learnt, not told.
  */
+
+import type { ZoneConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { KnownView } from '../../contract/link.ts';
 import type { CameraCondition } from '../../contract/observation.ts';
-import type { Detection, Frame } from '../../contract/picture.ts';
+import type { Detection, Foreground, Frame } from '../../contract/picture.ts';
+import { Blindness } from './blindness.ts';
 import { BEGINS_MS, judge, judgementBy, noteSound, WINDOW_MS } from './condition-judgement.ts';
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';
@@ -50,6 +54,8 @@ const BLURRED_FEW = 0.5;
 const DARK_LEVEL = 24;
 const BRIGHT_LEVEL = 32;
 const BRIGHT_SHARE = 0.05;
+/** A veil that has stood for two windows before most edges went has taken them: 5 s, in which a hand has come and gone. */
+const VEILED_BEFORE = 3;
 /** What is neither a cover nor another view for so long is the view from then on. */
 const ADOPTED_MS = 600_000;
 /** How often what is known of a view is told anew, since it changes with the light. */
@@ -74,6 +80,14 @@ const NAMED_SHARE_MIN = 0.25;
 export interface ConditionOptions {
   /** The view as it was known before this process. */
   readonly known?: KnownView | undefined;
+  readonly zones?: readonly Pick<ZoneConfig, 'id' | 'polygon'>[];
+}
+
+/** What the observer knows of a frame beside its pixels and detections. */
+export interface Beside {
+  /** False where the detections are those of an earlier frame. */
+  readonly looked: boolean;
+  readonly foreground: Foreground | undefined;
 }
 
 /** By what the view is known again; never changed, but replaced. */
@@ -106,8 +120,12 @@ export class CameraConditions {
   #tickMs: number | undefined;
   /** When somebody or something that has a name last filled the picture. */
   #namedMs = NEVER_MS;
+  readonly #blindness: Blindness;
+  /** Windows in a row in which the picture was veiled. */
+  #veiledLooks = 0;
 
-  constructor({ known }: ConditionOptions = {}) {
+  constructor({ known, zones = [] }: ConditionOptions = {}) {
+    this.#blindness = new Blindness({ zones });
     this.#known = {
       signature: known?.signature ?? undefined,
       aspect: known?.aspect,
@@ -123,8 +141,16 @@ export class CameraConditions {
     return known;
   }
 
+  /** Zones in which nothing can be seen, while no condition says the same of all of the picture. */
+  get blindZones(): string[] {
+    return this.#judged.active === undefined || this.#judged.active === 'defocused'
+      ? this.#blindness.zones
+      : [];
+  }
+
   /** A person has looked at the new view: the zones hold in it. */
   confirm(): void {
+    this.#blindness.forget();
     const aspect = this.#passing?.aspect ?? this.#known.aspect;
     this.#passing = undefined;
     const { active, view, other } = this.#judged;
@@ -133,9 +159,10 @@ export class CameraConditions {
   }
 
   /** Takes the next frame and what was found in it; returns the conditions that stand. */
-  update(frame: Frame, found: readonly Detection[]): CameraCondition[] {
+  update(frame: Frame, found: readonly Detection[], beside?: Beside): CameraCondition[] {
     const { atMs, source } = frame;
     if (this.#isPassing(frame)) return this.#told(true);
+    if (beside !== undefined) this.#blindness.see({ ...beside, found }, source, atMs);
     if (namedShare(found, source) >= NAMED_SHARE_MIN) this.#namedMs = atMs;
     const elapsedMs = atMs - (this.#tickMs ?? atMs);
     if (this.#tickMs === undefined || elapsedMs >= TICK_MS || sizeOf(source) !== this.#gathering?.size) {
@@ -144,8 +171,9 @@ export class CameraConditions {
       const { picture } = gathering;
       const sameMs = picture.add(frame);
       const { active, sinceMs } = this.#judged;
-      // Of a dark picture nobody can say that it is frozen: noise is cut off at black.
-      const dark = active === 'covered' || active === 'too-dark' || sinceMs.has('too-dark');
+      // Of a dark or white picture nobody can say that it is frozen: noise is cut off at both ends.
+      const unlit = active === 'covered' || active === 'too-dark' || sinceMs.has('too-dark');
+      const dark = unlit || active === 'cannot-see' || sinceMs.has('cannot-see');
       judge(this.#judged, 'frozen', sameMs >= BEGINS_MS.frozen && !dark, sameMs < BEGINS_MS.frozen, atMs, 0);
       if (atMs - gathering.sinceMs >= WINDOW_MS && picture.frames >= FRAMES_MIN) {
         this.#look(picture, atMs);
@@ -187,6 +215,7 @@ export class CameraConditions {
       this.#known = { ...this.#known, aspect, unconfirmed, toldMs: NEVER_MS };
       const picture = new ConditionPicture(frame);
       this.#judged = judgementBy(new View(picture.cells), new View(picture.cells), NEVER_MS);
+      this.#blindness.forget();
       this.#gathering = { size, picture, sinceMs: atMs };
       return this.#gathering;
     }
@@ -208,18 +237,24 @@ export class CameraConditions {
     const compared = judged.view.compare(picture);
     const tells = learnt && compared.telling >= TELLING_MIN;
     const { kept, energy, edges, coarse, blurred } = compared;
+    const named = atMs - this.#namedMs < WINDOW_MS;
+    const well = !judged.upset && !named && (judged.active === undefined || judged.active === 'cannot-see');
+    this.#blindness.look(picture, WINDOW_MS, well, atMs);
+    this.#veiledLooks = this.#blindness.veiled ? this.#veiledLooks + 1 : 0;
     const same = !tells || kept >= KEPT_MOST;
     const unsharp = tells && coarse >= COARSE_KEPT && blurred >= BLURRED_MOST;
     this.#follow(picture, compared, tells, unsharp, atMs);
     const { upset } = judged;
     const few = energy < LOST_ENERGY && edges < LOST_ENERGY * judged.least;
-    const named = atMs - this.#namedMs < WINDOW_MS;
     const lost = upset && few && coarse < COARSE_KEPT && !named;
     const otherMs = upset ? atMs - judged.otherSinceMs : 0;
     const moved = upset && !named && !unsharp && energy >= MOVED_ENERGY && otherMs >= BEGINS_MS.moved;
     judge(judged, 'covered', lost, same || energy >= BACK_ENERGY || !upset, atMs);
     judge(judged, 'too-dark', bright < DARK_LEVEL, bright > BRIGHT_LEVEL, atMs);
     judge(judged, 'moved', moved, !upset, atMs, 0);
+    const { veils, missed, over } = this.#blindness.camera;
+    const blinds = veils && !upset && !named;
+    judge(judged, 'cannot-see', blinds || missed, over, atMs, missed ? 0 : BEGINS_MS['cannot-see']);
     judge(judged, 'defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
     if (tells && !upset && judged.active === undefined && !named) this.#tellView(picture, atMs);
   }
@@ -252,6 +287,8 @@ export class CameraConditions {
       judged.soundMs = atMs;
       judged.upset = false;
       noteSound(judged, compared.edges);
+    } else if (this.#veiledLooks >= VEILED_BEFORE) {
+      // What is lost now was lost little by little: nothing has come before the lens at once.
     } else if (kept <= KEPT_FEW && !judged.upset && atMs - judged.soundMs <= AT_ONCE_MS) {
       judged.upset = true;
       judged.upsetMs = atMs;
@@ -262,10 +299,12 @@ export class CameraConditions {
     if (judged.upset && judged.active === undefined && atMs - judged.upsetMs >= ADOPTED_MS) {
       judged.upset = false;
       view.forget();
+      this.#blindness.forget();
       this.#known = { ...this.#known, signature: undefined };
     }
     if (!judged.upset) {
-      if (!unsharp && judged.active !== 'defocused') view.learn(picture, WINDOW_MS / VIEW_MS);
+      if (!unsharp && !this.#blindness.veiled && judged.active !== 'defocused')
+        view.learn(picture, WINDOW_MS / VIEW_MS);
       return;
     }
     if (other.looks === 0 || other.compare(picture).kept < KEPT_MOST) {

@@ -2,8 +2,8 @@
  * Whether the detector must look at a frame, or what it said last still holds because nothing has moved since.
  *
  * It looks while anything moves and a moment longer, while an object is waited for (one that is not sure yet, is out of
- * sight or moves, a vehicle that may have come to stand), while an incident is open, and every two seconds in any
- * case (docs/design/015-load.md).
+ * sight or moves, a vehicle that may have come to stand), and every two seconds in any case (docs/design/015-load.md).
+ * The scene alone decides: what rules there are, and what they have found, changes nothing that another rule sees.
  *
  * INVARIANTS: no two looks are further apart than `CHECK_MS`, as far as the frames allow; time is media time.
  */
@@ -27,7 +27,7 @@ export class MotionGate {
     this.#everyFrame = everyFrame;
   }
 
-  /** Takes the next frame. `awaited`: an object is waited for, or an incident is open. */
+  /** Takes the next frame. `awaited`: an object is waited for. */
   mustLook(frame: Frame, awaited: boolean): boolean {
     if (this.#everyFrame) return true;
     const { atMs } = frame;

@@ -6,7 +6,7 @@
  * it differs by more than its own noise explains, which a saving codec and a tree in the wind raise, and people who
  * pass now and then do not. A shift of brightness of the whole picture is taken off.
  *
- * LIMITS: what differs from its ground by fewer than `LEVELS_MIN` levels is not seen moving; the detector looks every
+ * LIMITS: what differs from its ground by fewer than `LEVELS_MIN` levels, or fewer in the dark, is not seen moving; the detector looks every
  * two seconds all the same.
  */
 import { placementOf } from '../../contract/letterbox.ts';
@@ -18,6 +18,12 @@ const CELL_PX = 4;
 const CELLS_MAX = 8000;
 /** The contrast at which a person begins to see an edge (3 %, Weber); a grey coat on grey stone differs by 10. */
 const LEVELS_MIN = 8;
+/**
+ * In the dark the same contrast is fewer levels: as many fewer as the ground lies below a quarter of the scale, down to
+ * what two means of eight pixels differ by with the rounding of a codec.
+ */
+const FULL_FROM = 64;
+const LEVELS_DARK_MIN = 3;
 /** Nine of ten frames of a place where nothing moves differ by no more than its noise; so many times that is motion. */
 const NOISE_TIMES = 2.5;
 /** Saving codecs leave a place for a second and then mend it by so much; more is motion that never ends. */
@@ -108,7 +114,8 @@ export class Motion {
       const noise = this.#noise[k] as number;
       this.#noise[k] =
         by > noise ? Math.min(NOISE_MAX, noise + NOISE_STEP) : Math.max(0, noise - NOISE_STEP / 9);
-      if (by < Math.max(LEVELS_MIN, NOISE_TIMES * noise)) continue;
+      const least = (LEVELS_MIN * (this.#looked[k] as number)) / FULL_FROM;
+      if (by < Math.max(LEVELS_DARK_MIN, Math.min(LEVELS_MIN, least), NOISE_TIMES * noise)) continue;
       moved[k] = 1;
       const left = k % columns === 0 ? 0 : (moved[k - 1] as number);
       const above = k < columns ? 0 : (moved[k - columns] as number);

@@ -1,66 +1,121 @@
 /**
  * What vision says of a frame, all of it:
  *
- *   Frame, Look ─▶ track places ─────────┐
- *          ├─────▶ standing vehicles ────┤
- *          ├─────▶ static regions ───────┼─▶ Observation
- *          ├─────▶ camera conditions ────┘
- *          └─────▶ moving cells ───────────▶ Foreground, for the redactor
+ *   Frame, Look ─▶ pixel motion, furniture ─▶ track places ─┐
+ *          ├─────▶ standing vehicles ───────────────────────┤
+ *          ├─────▶ static regions ──────────────────────────┼─▶ Observation
+ *          ├─────▶ camera conditions ───────────────────────┘
+ *          └─────▶ moving cells ────────────────────────────▶ Foreground, for the redactor
  *
  * INVARIANTS: only what the settings ask for is looked for; all times are media times.
  */
 import type { VisionLimit, VisionSettings } from '../../contract/link.ts';
-import type { Observation } from '../../contract/observation.ts';
+import {
+  type CameraCondition,
+  DEGRADING,
+  type Observation,
+  STANDING_MAX,
+  type StandingVehicle,
+} from '../../contract/observation.ts';
 import type { Foreground, Frame, Look } from '../../contract/picture.ts';
 import { CameraConditions } from './condition.ts';
+import { Furniture } from './furniture.ts';
 import { MovingCells } from './moving.ts';
+import { PixelMotion } from './pixel-motion.ts';
 import { SceneObserver } from './scene.ts';
 import { StandingVehicles } from './standing.ts';
 import { TrackPlaces } from './track-places.ts';
 
+/** The parking rule's default. One and the same whichever rules run, since it decides what the detector looks at. */
+const WAITING_TOLERANCE = 0.25;
+
 export type ObserverOptions = Pick<
   VisionSettings,
-  'zones' | 'lines' | 'moveTolerance' | 'knownStanding' | 'knownView' | 'regions'
+  'zones' | 'lines' | 'moveTolerances' | 'knownView' | 'regions'
 >;
 
 type ObserverLimit = Extract<
   VisionLimit,
-  'crossings_dropped' | 'standing_places_dropped' | 'static_regions_dropped' | 'carrier_places_dropped'
+  | 'crossings_dropped'
+  | 'furniture_dropped'
+  | 'features_dropped'
+  | 'standing_places_dropped'
+  | 'static_regions_dropped'
+  | 'carrier_places_dropped'
 >;
 
 export class Observer {
+  readonly #pixels = new PixelMotion();
+  readonly #furniture = new Furniture();
   readonly #places: TrackPlaces;
-  readonly #standing: StandingVehicles | undefined;
+  /** Of the tolerance that decides when to look; the others are for rules that ask for them. */
+  readonly #waiting: StandingVehicles;
+  readonly #standing: ReadonlyMap<number, StandingVehicles>;
+  readonly #wanted: ReadonlySet<number>;
+  #placesGiven = 0;
+  #standingCut = 0;
   readonly #scene: SceneObserver | undefined;
   readonly #conditions: CameraConditions;
   readonly #moving = new MovingCells();
   #foreground: Foreground | undefined;
+  #blind = false;
 
   constructor(options: ObserverOptions) {
-    const { zones, lines, moveTolerance, knownStanding: known, knownView, regions } = options;
+    const { zones, lines, moveTolerances, knownView, regions } = options;
     this.#places = new TrackPlaces({ zones, lines });
-    this.#standing =
-      moveTolerance === null ? undefined : new StandingVehicles({ zones, moveTolerance, known });
+    this.#wanted = new Set(moveTolerances);
+    const nextPlace = (): number => ++this.#placesGiven;
+    const standing = (moveTolerance: number): StandingVehicles =>
+      new StandingVehicles({ zones, moveTolerance, nextPlace });
+    this.#waiting = standing(WAITING_TOLERANCE);
+    const others = moveTolerances.filter((moveTolerance) => moveTolerance !== WAITING_TOLERANCE);
+    this.#standing = new Map([
+      [WAITING_TOLERANCE, this.#waiting],
+      ...others.map((one) => [one, standing(one)] as const),
+    ]);
     this.#scene = regions ? new SceneObserver({ zones }) : undefined;
-    this.#conditions = new CameraConditions({ known: knownView });
+    this.#conditions = new CameraConditions({ known: knownView, zones });
   }
 
   /** Takes the next frame and what is known to be in it. */
-  observationOf(frame: Frame, { looked, found, tracks }: Look): Observation {
+  observationOf(frame: Frame, { looked, found, tracks, features }: Look): Observation {
     const { index, atMs, wallMs, source } = frame;
+    const moving = this.#pixels.update(frame, tracks);
+    const furniture = this.#furniture.update(frame, tracks, moving);
     const observation: Observation = {
       frame: index,
       atMs,
       wallMs,
       source: { widthPx: source.widthPx, heightPx: source.heightPx },
       ...(looked ? {} : { looked }),
-      ...this.#places.update(frame, tracks),
-      standing: this.#standing?.update(frame, tracks, found, looked) ?? [],
+      ...this.#places.update(frame, tracks, { moving, furniture }),
+      standing: this.#standingIn(frame, { looked, found, tracks }),
     };
-    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found);
-    observation.camera = this.#conditions.update(frame, found);
-    this.#foreground = this.#moving.update(frame);
+    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found, features);
+    const foreground = this.#moving.update(frame);
+    this.#foreground = foreground;
+    observation.camera = this.#conditions.update(frame, found, { looked, foreground });
+    this.#followSight(observation.camera);
+    const { blindZones } = this.#conditions;
+    if (blindZones.length > 0) observation.blindZones = blindZones;
     return observation;
+  }
+
+  /** When the camera sees again, nobody knows what has come meanwhile. */
+  #followSight(conditions: readonly CameraCondition[]): void {
+    const blind = conditions.some((condition) => !DEGRADING.some((degrading) => degrading === condition));
+    if (this.#blind && !blind) for (const standing of this.#standing.values()) standing.viewReturns();
+    this.#blind = blind;
+  }
+
+  /** One life of places for each tolerance, whoever asks for another. */
+  #standingIn(frame: Frame, { looked, found, tracks }: Look): StandingVehicle[] {
+    const all = [...this.#standing].flatMap(([tolerance, places]) => {
+      const standing = places.update(frame, tracks, found, looked);
+      return this.#wanted.has(tolerance) ? standing : [];
+    });
+    this.#standingCut += Math.max(0, all.length - STANDING_MAX);
+    return all.slice(0, STANDING_MAX);
   }
 
   /** Of the frame that was taken last: what does not look like the street as it is. */
@@ -70,7 +125,7 @@ export class Observer {
 
   /** A vehicle may have come to stand: the next frame should be looked at. */
   waits(atMs: number): boolean {
-    return this.#standing?.waits(atMs) ?? false;
+    return this.#waiting.waits(atMs);
   }
 
   /** Media times whose stills are still needed as evidence. */
@@ -80,10 +135,15 @@ export class Observer {
 
   /** What was left out because there was too much of it. */
   get limits(): Record<ObserverLimit, number> {
-    const { regions = 0, places = 0 } = this.#scene?.dropped ?? {};
+    const { regions = 0, places = 0, features = 0 } = this.#scene?.dropped ?? {};
     return {
       crossings_dropped: this.#places.crossingsDropped,
-      standing_places_dropped: this.#standing?.dropped ?? 0,
+      furniture_dropped: this.#furniture.dropped,
+      features_dropped: features,
+      standing_places_dropped: [...this.#standing.values()].reduce(
+        (sum, { dropped }) => sum + dropped,
+        this.#standingCut,
+      ),
       static_regions_dropped: regions,
       carrier_places_dropped: places,
     };

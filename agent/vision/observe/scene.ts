@@ -12,13 +12,26 @@
 import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type SizePx, sameSize, type XyxyPx } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
-import type { Detection, Frame, Track } from '../../contract/picture.ts';
+import type { Detection, Features, Frame, Track } from '../../contract/picture.ts';
 import { Background } from './background.ts';
 import { BESIDE, COVERED } from './background-state.ts';
-import { type Attendant, carrierOf, follow, isAttended, lastLeftMs, Presence, people } from './carrier.ts';
-import { isInside } from './geometry.ts';
-import { type Grid, SmallPicture } from './small-picture.ts';
+import {
+  type Attendant,
+  COVERS_MS,
+  carrierOf,
+  carriers,
+  follow,
+  isAttended,
+  lastLeftMs,
+  mergeAttendants,
+  Presence,
+  people,
+} from './carrier.ts';
+import { FeatureBackground, type Turn } from './feature-background.ts';
+import { BODY_IOU, fillBox, isBody, isPart, placePx, placesOf } from './region-place.ts';
+import { SmallPicture } from './small-picture.ts';
 import { type Region, StaticRegions } from './static-region.ts';
+import { LIGHT_TURN, OTHER_TURN, thingBits } from './static-region-evidence.ts';
 
 /** 5 Hz of media time: what stands for seconds needs no more, and cost stays the same at 30 frames a second. */
 const TICK_MS = 190;
@@ -30,6 +43,8 @@ const SETTLED_MS = 1500;
 const LIGHT_LOOKS = 3;
 const REMOVED_LOOKS = 6;
 const REPORTED_LOOKS = 2;
+/** Features overrule the pixels' word for light where so many of their cells are inside: the edge of a shadow is thinner. */
+const OTHER_CELLS = 4;
 /**
  * Mean difference of colour that makes a change worth telling, levels: automatic exposure and a codec leave
  * up to 10 behind, and a sheet of paper moved on a white table makes 15.
@@ -42,17 +57,10 @@ const CARRIED_MS = 86_400_000;
 /** More of the picture than this does not change by people's hands within a moment: the camera or the light did. */
 const RELEARN_SHARE = 0.25;
 const RELEARN_MS = 10_000;
-/** A track that is not seen may still cover its place for so long (half of the tracker's memory). */
-const COVERS_MS = 1000;
 /** Shadows, sleeves and reflections of somebody reach so far beyond his box, in its heights. */
 const BESIDE_SHARE = 0.3;
 /** The outline of a thing taken away is weaker than this share of what it was. */
 const OUTLINE_GONE = 0.4;
-/** A region that overlaps so much with where a person was lost is that person. */
-const BODY_IOU = 0.25;
-/** … and one so far inside of where a vehicle was lost, and no smaller than this part of it, is a part of it. */
-const PART_INSIDE = 0.6;
-const PART_SIZE = 0.15;
 /** A detection counts as a hint that somebody stands there from the tracker's high score on: below, bags pass for people. */
 const HINT_SCORE = 0.4;
 /** … when there is one in so many of the frames. */
@@ -71,6 +79,9 @@ interface Followed {
   /** Nobody was there any more: whoever comes now has nothing to do with it. */
   closed: boolean;
   told: boolean;
+  /** How far the detector's features have turned in its place, and for how many of their looks they said light. */
+  turn: Turn | undefined;
+  lightLooks: number;
   /** Running share of frames in which the detector saw somebody in its place. */
   hinted: number;
 }
@@ -84,10 +95,15 @@ export class SceneObserver {
   readonly #presence = new Presence();
   readonly #followed = new Map<number, Followed>();
   #source: SizePx | undefined;
+  readonly #features = new FeatureBackground();
   #background: Background | undefined;
   #regions: StaticRegions | undefined;
   #tickMs: number | undefined;
   #lookMs = 0;
+  /** Of the features, at the last look for regions. */
+  #featureLooks = 0;
+  /** Since when all of the picture has turned. */
+  #anotherMs: number | undefined;
   #quietMs: number[] = [];
   #reported: StaticRegion[] = [];
   /** Of the models of former sizes of the picture. */
@@ -97,9 +113,10 @@ export class SceneObserver {
     this.#options = options;
   }
 
-  /** Regions that were not followed because there were too many, and places of tracks that were not remembered. */
-  get dropped(): { readonly regions: number; readonly places: number } {
+  /** Regions that were not followed, places of tracks that were not remembered, and features that were too many. */
+  get dropped(): { readonly regions: number; readonly places: number; readonly features: number } {
     return {
+      features: this.#features.dropped,
       regions: this.#droppedBefore + (this.#regions?.dropped ?? 0),
       places: this.#presence.dropped,
     };
@@ -114,10 +131,16 @@ export class SceneObserver {
   }
 
   /** Takes the next frame with its tracks and detections; returns all static regions that stand. */
-  update(frame: Frame, tracks: readonly Track[], detections: readonly Detection[]): StaticRegion[] {
+  update(
+    frame: Frame,
+    tracks: readonly Track[],
+    detections: readonly Detection[],
+    features?: Features,
+  ): StaticRegion[] {
     if (this.#options.zones.length === 0) return this.#reported;
     const { atMs } = frame;
-    if (this.#tickMs !== undefined && atMs - this.#tickMs < TICK_MS) return this.#reported;
+    const early = this.#tickMs !== undefined && atMs - this.#tickMs < TICK_MS;
+    if (early && features === undefined) return this.#reported;
     const elapsedMs = atMs - (this.#tickMs ?? atMs);
     this.#tickMs = atMs;
     const { background, regions } = this.#models(frame);
@@ -125,6 +148,10 @@ export class SceneObserver {
     this.#cover(background, tracks, atMs);
     background.update(atMs);
     this.#presence.remember(atMs, tracks);
+    if (features !== undefined) {
+      const places = [...regions.followed.values()].map(({ cells }) => cells);
+      this.#features.learn(features, background, frame.source, places, atMs);
+    }
     if (tracks.length === 0) this.#noteQuiet(atMs);
     for (const [id, region] of regions.followed) {
       this.#attend(region, this.#followed.get(id), tracks, detections, elapsedMs, atMs);
@@ -186,7 +213,7 @@ export class SceneObserver {
   ): void {
     if (followed === undefined) return;
     const place = this.#placePx(region);
-    follow(followed.attendants, place, tracks, atMs);
+    follow(followed.attendants, place, tracks, atMs, elapsedMs);
     const hint = detections.some(
       ({ group, score, xyxyPx }) =>
         group !== 'bag' &&
@@ -197,6 +224,7 @@ export class SceneObserver {
   }
 
   #look(background: Background, regions: StaticRegions, atMs: number): void {
+    if (this.#isAnother(regions, atMs)) return;
     if (background.changedCells > RELEARN_SHARE * background.picture.grid.used.length) {
       regions.relearn(atMs - RELEARN_MS);
     }
@@ -204,18 +232,84 @@ export class SceneObserver {
       this.#followed.set(region.id, {
         beforeMs: this.#beforeMs(region),
         attendants: [],
+        turn: undefined,
+        lightLooks: 0,
         hinted: 0,
         closed: false,
         told: false,
       });
+    const turned = this.#features.looks !== this.#featureLooks;
+    this.#featureLooks = this.#features.looks;
     for (const region of [...regions.followed.values()]) {
       const followed = this.#followed.get(region.id);
       if (followed === undefined) continue;
+      if (turned) this.#turn(region, followed);
       const growing = atMs - Math.max(region.foundMs, region.grownMs) < LOOK_MS + SETTLED_MS;
       if (growing && !followed.closed) this.#findAttendants(region, followed);
-      if (this.#isOver(regions, region, followed, atMs)) regions.absorb(region);
+      if (this.#isOver(regions, region, followed, atMs)) this.#absorb(regions, region, followed);
     }
+    this.#mergeParts(regions);
     for (const id of this.#followed.keys()) if (!regions.followed.has(id)) this.#followed.delete(id);
+  }
+
+  /**
+   * All of the picture has turned: the focus hunts, fog, a hand, another view. What changes now says nothing of a place;
+   * what has come to stay after a while is the new ground.
+   */
+  #isAnother(regions: StaticRegions, atMs: number): boolean {
+    const { unrest = 0 } = this.#features;
+    if (unrest < LIGHT_TURN) this.#anotherMs = undefined;
+    else this.#anotherMs ??= atMs;
+    if (this.#anotherMs === undefined) return false;
+    if (atMs - this.#anotherMs < RELEARN_MS) return true;
+    this.#features.forget();
+    regions.relearn(this.#anotherMs);
+    this.#anotherMs = undefined;
+    return false;
+  }
+
+  #turn(region: Region, followed: Followed): void {
+    const turn = this.#features.turnOf(region.cells, region.foundMs);
+    if (turn === undefined) return;
+    followed.turn = turn;
+    const light = turn.distance < LIGHT_TURN && this.#bits(region, followed) < 0;
+    followed.lightLooks = light ? followed.lightLooks + 1 : 0;
+    region.other = turn.distance >= OTHER_TURN && turn.cells >= OTHER_CELLS;
+  }
+
+  #bits(region: Region, { turn }: Followed): number {
+    return thingBits(region, turn, (this.#background as Background).picture.grid);
+  }
+
+  #absorb(regions: StaticRegions, region: Region, { turn }: Followed): void {
+    // Light leaves the features of a place as they are.
+    if (turn === undefined || turn.distance >= LIGHT_TURN) this.#features.absorb(region.cells);
+    regions.absorb(region);
+  }
+
+  /** Regions that touch each other, are judged alike and go back to one who was there both times are one. */
+  #mergeParts(regions: StaticRegions): void {
+    if (regions.followed.size < 2) return;
+    for (const region of [...regions.followed.values()]) {
+      const whole = this.#followed.get(region.id);
+      if (whole === undefined || !regions.followed.has(region.id) || !this.#isJudged(region, whole)) continue;
+      for (const part of regions.besides(region)) {
+        const other = this.#followed.get(part.id);
+        if (part.id < region.id || other === undefined || !this.#isJudged(part, other)) continue;
+        if (part.kind !== region.kind && (!region.decided || part.kind === 'removed')) continue;
+        const shared = carriers(other.attendants, part.firstMs).some(({ track }) =>
+          whole.attendants.some((attendant) => attendant.track === track),
+        );
+        if (!shared) continue;
+        mergeAttendants(whole.attendants, other.attendants);
+        this.#followed.delete(part.id);
+        regions.merge(region, part);
+      }
+    }
+  }
+
+  #isJudged(region: Region, followed: Followed): boolean {
+    return region.kind !== 'light' && region.looks >= REPORTED_LOOKS && this.#bits(region, followed) > 0;
   }
 
   #findAttendants(region: Region, followed: Followed): void {
@@ -241,10 +335,12 @@ export class SceneObserver {
     if (isAttended(attendants, atMs)) return false;
     if (atMs - region.foundMs >= SETTLED_MS) followed.closed = true;
     regions.decide(region);
-    if (kind === 'light' && looks >= LIGHT_LOOKS) return true;
+    if ((kind === 'light' && looks >= LIGHT_LOOKS) || followed.lightLooks >= LIGHT_LOOKS) return true;
     if (kind === 'removed' && looks >= REMOVED_LOOKS) return true;
     if (region.outlineNow < OUTLINE_GONE * outline && atMs - grownMs > LOOK_MS) return true;
-    return attendants.length === 0 ? atMs - grownMs > UNCARRIED_MS : atMs - firstMs > CARRIED_MS;
+    return carriers(attendants, firstMs).length === 0
+      ? atMs - grownMs > UNCARRIED_MS
+      : atMs - firstMs > CARRIED_MS;
   }
 
   #report(regions: StaticRegions, atMs: number): StaticRegion[] {
@@ -253,7 +349,7 @@ export class SceneObserver {
       const followed = this.#followed.get(region.id);
       if (followed === undefined || region.kind === 'light') continue;
       // Once told, it is told until it is over.
-      followed.told ||= region.looks >= REPORTED_LOOKS && region.difference >= REPORTED_LEVELS;
+      followed.told ||= this.#isJudged(region, followed) && region.difference >= REPORTED_LEVELS;
       if (!followed.told) continue;
       reported.push(this.#describe(region, region.kind, followed, atMs));
     }
@@ -268,7 +364,7 @@ export class SceneObserver {
     const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
     const ground: [number, number] = [x((place[0] + place[2]) / 2), y(place[3])];
     const attendants = people(followed.attendants, place, region.firstMs);
-    const carrier = carrierOf(attendants, atMs);
+    const carrier = carrierOf(attendants, region.firstMs, atMs);
     const leftMs = lastLeftMs(attendants);
     return {
       id: region.id,
@@ -285,7 +381,7 @@ export class SceneObserver {
       ...(carrier === undefined
         ? {}
         : { carrier: { track: carrier.track, label: carrier.label, besideMs: carrier.besideMs, leftMs } }),
-      places: this.#placesOf(region, ground),
+      places: placesOf(this.#options.zones, region, ground, grid),
     };
   }
 
@@ -294,58 +390,7 @@ export class SceneObserver {
     return Math.max(0, quiet ?? firstMs - BEFORE_MS);
   }
 
-  #placesOf(region: Region, ground: readonly [number, number]): StaticRegion['places'] {
-    const { grid } = (this.#background as Background).picture;
-    const { columns } = grid;
-    const source = this.#source as SizePx;
-    const across = grid.sourcePxPerCell[0] / source.widthPx;
-    const down = grid.sourcePxPerCell[1] / source.heightPx;
-    return this.#options.zones.flatMap(({ id, polygon }) => {
-      const inside = region.cells.filter((cell) =>
-        isInside(polygon, [((cell % columns) + 0.5) * across, (Math.floor(cell / columns) + 0.5) * down]),
-      ).length;
-      // The ground point lies on the region's lower edge, half a cell above it is the region itself.
-      const standsIn = isInside(polygon, [ground[0], ground[1] - down / 2]);
-      return inside === 0 && !standsIn ? [] : [{ zone: id, standsIn, share: inside / region.cells.length }];
-    });
+  #placePx(region: Region): XyxyPx {
+    return placePx(region, (this.#background as Background).picture.grid);
   }
-
-  #placePx({ box }: Region): XyxyPx {
-    const [across, down] = (this.#background as Background).picture.grid.sourcePxPerCell;
-    return [box[0] * across, box[1] * down, box[2] * across, box[3] * down];
-  }
-}
-
-function fillBox(
-  cells: Uint8Array,
-  { columns, rows, sourcePxPerCell }: Grid,
-  box: XyxyPx,
-  value: number,
-): void {
-  const left = Math.max(0, Math.floor(box[0] / sourcePxPerCell[0]));
-  const right = Math.min(columns, Math.ceil(box[2] / sourcePxPerCell[0]));
-  const top = Math.max(0, Math.floor(box[1] / sourcePxPerCell[1]));
-  const bottom = Math.min(rows, Math.ceil(box[3] / sourcePxPerCell[1]));
-  if (right <= left) return;
-  for (let y = top; y < bottom; y += 1) cells.fill(value, y * columns + left, y * columns + right);
-}
-
-/** The region is what is left of a track that was lost on the spot. */
-function isBody(place: XyxyPx, attendants: readonly Attendant[]): boolean {
-  return attendants.some(
-    ({ left, lastBox, group }) =>
-      !left && (iou(place, lastBox) >= BODY_IOU || (group === 'vehicle' && isPart(place, lastBox))),
-  );
-}
-
-function isPart(place: XyxyPx, vehicle: XyxyPx): boolean {
-  const width = Math.min(place[2], vehicle[2]) - Math.max(place[0], vehicle[0]);
-  const height = Math.min(place[3], vehicle[3]) - Math.max(place[1], vehicle[1]);
-  if (width <= 0 || height <= 0) return false;
-  const inside = width * height;
-  return inside >= PART_INSIDE * areaOf(place) && inside >= PART_SIZE * areaOf(vehicle);
-}
-
-function areaOf([x1, y1, x2, y2]: XyxyPx): number {
-  return (x2 - x1) * (y2 - y1);
 }

@@ -13,6 +13,13 @@ import { CHANGED, type Planes, UNKNOWN } from './background-state.ts';
 
 /** Correlation of the pattern before and after from which on it is the same pattern in other light. */
 const PATTERN_MIN = 0.7;
+/**
+ * The ground's gradients are compared over three cells too: wider ones survive the codec and the small picture's means.
+ * So many pairs of cells, and so strong a pattern (4 levels a step), say something.
+ */
+const WIDE_CELLS = 3;
+const WIDE_PAIRS_MIN = 16;
+const WIDE_LEVELS2 = 15;
 /** The same for one cell and its neighbours, of which fewer pairs can be compared. */
 const LIT_PATTERN_MIN = 0.85;
 const PAIRS_MIN = 6;
@@ -56,23 +63,57 @@ export interface Judgement {
   readonly difference: number;
   /** Strength of the outline in the present picture, levels. */
   readonly outline: number;
+  /**
+   * Correlation of the ground's gradients with those in its place now, -1 to 1: gain and offset change nothing of it.
+   * Undefined where the ground has too few.
+   */
+  readonly gradients: number | undefined;
 }
 
-/** Judges the changed cells of a region; `own` says which cells belong to it. */
+/** Judges the changed cells of a region; `own` says which cells belong to it, `mayBeLight` whether light is possible. */
 export function judge(
   background: Background,
   cells: readonly number[],
   own: (cell: number) => boolean,
+  mayBeLight = true,
 ): Judgement {
   const { pattern, outline } = compare(background, cells, own);
   const difference = pattern.difference(cells.length);
   const now = outline.now();
   const before = outline.before();
-  if (pattern.isLight(cells.length)) return { kind: 'light', difference, outline: now };
+  const gradients = wideGradients(background, cells, own);
+  if (mayBeLight && pattern.isLight(cells.length))
+    return { kind: 'light', difference, outline: now, gradients };
   const edges = (now - before) / Math.max(1e-6, now + before);
   const lean = edges + TEXTURE_WEIGHT * outline.textureLean(pattern);
   const kind = lean > LEAN_MIN ? 'appeared' : lean < -LEAN_MIN ? 'removed' : 'changed';
-  return { kind, difference, outline: now };
+  return { kind, difference, outline: now, gradients };
+}
+
+function wideGradients(
+  { ground, changed, picture }: Background,
+  cells: readonly number[],
+  own: (cell: number) => boolean,
+): number | undefined {
+  const { columns } = picture.grid;
+  let before2 = 0;
+  let after2 = 0;
+  let both = 0;
+  let pairs = 0;
+  for (const cell of cells) {
+    for (const step of [WIDE_CELLS, WIDE_CELLS * columns]) {
+      const other = cell + step;
+      if (!own(other) || (step === WIDE_CELLS && (cell % columns) + step >= columns)) continue;
+      const before = luma(ground, cell) - luma(ground, other);
+      const after = luma(changed, cell) - luma(changed, other);
+      before2 += before * before;
+      after2 += after * after;
+      both += before * after;
+      pairs += 1;
+    }
+  }
+  if (pairs < WIDE_PAIRS_MIN || before2 < WIDE_LEVELS2 * pairs) return undefined;
+  return both / Math.sqrt(Math.max(1e-6, before2 * after2));
 }
 
 /** The cell looks like its ground in another light, as far as it and its changed neighbours can tell. */

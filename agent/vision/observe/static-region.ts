@@ -12,8 +12,6 @@ const GAP_CELLS = 2;
 /** Fewer cells have no inside; a thing of the smallest size that a rule takes by default has six. */
 const CELLS_MIN = 4;
 const REGIONS_MAX = 32;
-/** A region with so many of the cells that hang together keeps them. */
-const FAIR_SHARE = 0.25;
 /** Of its cells at its largest, so many must still look changed for a region to stand. */
 const REMAINING_SHARE = 0.35;
 
@@ -22,7 +20,12 @@ const LIT_LOOKS = 3;
 /** Of the cells of a thing that is said to be there now, so many must be in sight. */
 const SEEN_SHARE = 0.5;
 /** A thing that has been of one kind for so many looks (3 s) is of that kind. */
-const DECIDED_LOOKS = 6;
+export const DECIDED_LOOKS = 6;
+/**
+ * The cells of one thing come to rest within so long of each other: the rest of a cell (1.5 s) and a step aside. What
+ * changes next to a region later is a region of its own: a shadow, a stain, or somebody's sleeve.
+ */
+const BIRTH_MS = 2500;
 
 export interface Region {
   readonly id: number;
@@ -36,14 +39,20 @@ export interface Region {
   kind: Kind;
   /** For how many looks in a row it has been of this kind. */
   looks: number;
-  /** The cells by which its kind was decided for good; later ones join but change nothing of it. */
-  core: readonly number[] | undefined;
+  /** Its kind has been decided for good. */
+  decided: boolean;
   /** Mean difference of colour to the ground, 0..255. */
   difference: number;
+  /** Correlation of the ground's gradients with those in its place now; undefined where there are too few. */
+  gradients: number | undefined;
   /** Cells weighted by how much of them the thing covers. */
   covers: number;
   /** Most of its cells can be seen at this moment, and look as they have come to look. */
   seen: boolean;
+  /** The detector's features say that it is no light, whatever the pixels look like. */
+  other: boolean;
+  /** Cells that changed next to it later, and are no part of it. */
+  spread: number;
   /** Strength of the outline now, and when the region was at its largest, levels. */
   outlineNow: number;
   outline: number;
@@ -86,14 +95,16 @@ export class StaticRegions {
     const found: Region[] = [];
     if (this.#background.changedCells === 0 && this.#regions.size === 0) return found;
     this.#look += 1;
-    for (const region of this.#regions.values()) region.cells = [];
     const { state, picture } = this.#background;
     for (const cell of picture.grid.used) {
       if (state[cell] !== CHANGED) this.#owner[cell] = 0;
       else this.#weighLight(cell);
     }
+    for (const region of this.#regions.values()) {
+      region.cells = region.cells.filter((cell) => this.#owner[cell] === region.id);
+    }
     for (const cell of picture.grid.used) {
-      if (!this.#isThing(cell) || this.#mark[cell] === this.#look) continue;
+      if (!this.#isLoose(cell) || this.#mark[cell] === this.#look) continue;
       const region = this.#assign(this.#gather(cell), atMs);
       if (region !== undefined) found.push(region);
     }
@@ -109,7 +120,26 @@ export class StaticRegions {
 
   /** The region has been a thing for long enough: it stays one, whatever happens around it. */
   decide(region: Region): void {
-    if (region.kind === 'appeared' && region.looks >= DECIDED_LOOKS) region.core ??= [...region.cells];
+    if (region.kind === 'appeared' && region.looks >= DECIDED_LOOKS) region.decided = true;
+  }
+
+  /** Regions within `GAP_CELLS` of this one. */
+  besides(region: Region): Region[] {
+    const ids = new Set<number>();
+    for (const cell of region.cells) this.#eachNear(cell, (next) => ids.add(this.#owner[next] as number));
+    ids.delete(region.id);
+    return [...ids].flatMap((id) => this.#regions.get(id) ?? []);
+  }
+
+  /** Two regions have turned out to be parts of one: the second goes into the first. */
+  merge(region: Region, part: Region): void {
+    for (const cell of part.cells) {
+      this.#owner[cell] = region.id;
+      region.cells.push(cell);
+    }
+    region.spread = Math.max(0, region.spread - part.cells.length);
+    this.#regions.delete(part.id);
+    this.#refresh(region);
   }
 
   /** The picture as a whole has changed: all that changed with it is ground, but what stood before `sinceMs`. */
@@ -125,12 +155,18 @@ export class StaticRegions {
     this.#regions.delete(region.id);
   }
 
-  #isThing(cell: number): boolean {
+  /** The cell has changed, is in sight, and belongs to no region yet. */
+  #isLoose(cell: number): boolean {
     const { state, covered, resting } = this.#background;
-    if (state[cell] !== CHANGED || this.#lit[cell] !== 0) return false;
     // What changes beside somebody may be his shadow or his sleeve; it waits until he has gone, and until
     // it can be seen again: where he stood, the ground may look as before.
-    return this.#owner[cell] !== 0 || (covered[cell] === 0 && resting[cell] === 1);
+    return (
+      state[cell] === CHANGED &&
+      this.#owner[cell] === 0 &&
+      this.#lit[cell] === 0 &&
+      covered[cell] === 0 &&
+      resting[cell] === 1
+    );
   }
 
   /** A changed cell through which the ground's pattern shows is lit differently; after some looks it is ground. */
@@ -144,45 +180,44 @@ export class StaticRegions {
     this.#background.absorb(cell);
   }
 
-  /** All changed cells that hang together with one, across gaps of `GAP_CELLS`. */
+  /** All loose cells that hang together with one, across gaps of `GAP_CELLS`. */
   #gather(start: number): Int32Array {
-    const { columns, rows } = this.#background.picture.grid;
     const queue = this.#queue;
     let length = 1;
     queue[0] = start;
     this.#mark[start] = this.#look;
     for (let head = 0; head < length; head += 1) {
-      const cell = queue[head] as number;
-      const x = cell % columns;
-      const y = (cell - x) / columns;
-      for (let ny = Math.max(0, y - GAP_CELLS); ny <= Math.min(rows - 1, y + GAP_CELLS); ny += 1) {
-        for (let nx = Math.max(0, x - GAP_CELLS); nx <= Math.min(columns - 1, x + GAP_CELLS); nx += 1) {
-          const next = ny * columns + nx;
-          if (!this.#isThing(next) || this.#mark[next] === this.#look) continue;
-          this.#mark[next] = this.#look;
-          queue[length++] = next;
-        }
-      }
+      this.#eachNear(queue[head] as number, (next) => {
+        if (!this.#isLoose(next) || this.#mark[next] === this.#look) return;
+        this.#mark[next] = this.#look;
+        queue[length++] = next;
+      });
     }
     return queue.subarray(0, length);
   }
 
-  /** Gives cells that hang together to one region: a followed one that has a fair part of them, or a new one. */
-  #assign(cells: Int32Array, atMs: number): Region | undefined {
-    const shares = new Map<number, number>();
-    for (const cell of cells) {
-      const id = this.#owner[cell] as number;
-      if (id !== 0) shares.set(id, (shares.get(id) ?? 0) + 1);
+  #eachNear(cell: number, visit: (next: number) => void): void {
+    const { columns, rows } = this.#background.picture.grid;
+    const x = cell % columns;
+    const y = (cell - x) / columns;
+    const right = Math.min(columns - 1, x + GAP_CELLS);
+    for (let ny = Math.max(0, y - GAP_CELLS); ny <= Math.min(rows - 1, y + GAP_CELLS); ny += 1) {
+      for (let nx = Math.max(0, x - GAP_CELLS); nx <= right; nx += 1) visit(ny * columns + nx);
     }
-    const ranked = [...shares].sort((a, b) => b[1] - a[1]);
-    // The oldest, so that an incident goes on when a thing grows into another; else the largest.
-    const old = ranked.filter(([, count]) => count >= FAIR_SHARE * cells.length).map(([id]) => id);
-    const owner = old.length > 0 ? Math.min(...old) : ranked[0]?.[0];
-    const region = owner === undefined ? undefined : this.#regions.get(owner);
-    if (region !== undefined) {
+  }
+
+  /** Gives cells that hang together to the oldest region beside them that was born with them, or to a new one. */
+  #assign(cells: Int32Array, atMs: number): Region | undefined {
+    const ids = new Set<number>();
+    for (const cell of cells) this.#eachNear(cell, (next) => ids.add(this.#owner[next] as number));
+    ids.delete(0);
+    const beside = [...ids].flatMap((id) => this.#regions.get(id) ?? []).sort((a, b) => a.id - b.id);
+    const changedMs = this.#timeAt(cells, 0.5);
+    const born = beside.find(({ firstMs }) => Math.abs(changedMs - firstMs) <= BIRTH_MS);
+    if (born !== undefined) {
       for (const cell of cells) {
-        region.cells.push(cell);
-        this.#owner[cell] = region.id;
+        born.cells.push(cell);
+        this.#owner[cell] = born.id;
       }
       return undefined;
     }
@@ -192,6 +227,7 @@ export class StaticRegions {
       for (const cell of cells) this.#background.absorb(cell);
       return undefined;
     }
+    for (const region of beside) region.spread += cells.length;
     return this.#found(Array.from(cells), atMs);
   }
 
@@ -208,10 +244,13 @@ export class StaticRegions {
       box: [0, 0, 0, 0],
       kind: 'changed',
       looks: 0,
-      core: undefined,
+      decided: false,
       difference: 0,
+      gradients: undefined,
       covers: 0,
       seen: false,
+      other: false,
+      spread: 0,
       outlineNow: 0,
       outline: 0,
     };
@@ -220,11 +259,10 @@ export class StaticRegions {
   }
 
   #refresh(region: Region): void {
-    const remaining = (region.core ?? region.cells).filter((cell) => this.#owner[cell] === region.id).length;
-    if (remaining < Math.max(CELLS_MIN, REMAINING_SHARE * region.cellsMost)) {
+    if (region.cells.length < Math.max(CELLS_MIN, REMAINING_SHARE * region.cellsMost)) {
       // Of a thing taken away an outline remains where the ground's model is not quite right; what remains
       // of a region whose kind was still open may be a thing of its own and is looked at anew.
-      if (region.core !== undefined) for (const cell of region.cells) this.#background.absorb(cell);
+      if (region.decided) for (const cell of region.cells) this.#background.absorb(cell);
       this.#drop(region);
       return;
     }
@@ -232,18 +270,19 @@ export class StaticRegions {
     region.covers = this.#coversOf(region.cells);
     region.seen = this.#seenOf(region.cells);
     region.grownMs = this.#timeAt(region.cells, 0.8);
-    const own = (region.core ?? region.cells).filter((cell) => this.#owner[cell] === region.id);
-    const { kind, difference, outline } = judge(
+    const { kind, difference, outline, gradients } = judge(
       this.#background,
-      own,
+      region.cells,
       (cell) => this.#owner[cell] === region.id,
+      !region.other,
     );
     region.difference = difference;
+    region.gradients = gradients;
     region.outlineNow = outline;
-    if (region.core !== undefined) return;
+    region.cellsMost = Math.max(region.cells.length, region.cellsMost);
+    if (region.decided) return;
     region.looks = kind === region.kind ? region.looks + 1 : 1;
     region.kind = kind;
-    region.cellsMost = Math.max(region.cells.length, region.cellsMost);
     region.outline = outline;
   }
 
@@ -265,8 +304,10 @@ export class StaticRegions {
     return count >= SEEN_SHARE * cells.length;
   }
 
-  #timeAt(cells: readonly number[], share: number): number {
-    const times = cells.map((cell) => this.#background.changedMs[cell] as number).sort((a, b) => a - b);
+  /** Media time by which a share of the cells had changed. */
+  #timeAt(cells: ArrayLike<number>, share: number): number {
+    const { changedMs } = this.#background;
+    const times = Array.from(cells, (cell) => changedMs[cell] as number).sort((a, b) => a - b);
     return times[Math.min(times.length - 1, Math.floor(share * times.length))] as number;
   }
 

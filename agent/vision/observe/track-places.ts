@@ -20,6 +20,14 @@ export interface TrackPlacesOptions {
   readonly lines: readonly LineConfig[];
 }
 
+/** What else is known of tracks, by number. */
+export interface TrackFacts {
+  readonly moving: ReadonlySet<number>;
+  readonly furniture: ReadonlySet<number>;
+}
+
+const NOTHING_MORE: TrackFacts = { moving: new Set(), furniture: new Set() };
+
 interface Memory {
   readonly visits: readonly Visit[];
   readonly approaches: readonly Approach[];
@@ -45,6 +53,7 @@ export class TrackPlaces {
   update(
     { atMs, source }: Pick<Frame, 'atMs' | 'source'>,
     tracks: readonly Track[],
+    facts: TrackFacts = NOTHING_MORE,
   ): { tracks: ObservedTrack[]; crossings: Crossing[] } {
     const kept = new Map<number, Memory>();
     const crossings: Crossing[] = [];
@@ -55,7 +64,7 @@ export class TrackPlaces {
       };
       kept.set(track.id, memory);
       if (track.seen) crossings.push(...this.#place(memory, track, source, atMs));
-      return this.#describe(memory, track, source);
+      return this.#describe(memory, track, source, facts);
     });
     this.#memories = kept;
     this.#crossingsDropped += Math.max(0, crossings.length - CROSSINGS_MAX);
@@ -70,14 +79,19 @@ export class TrackPlaces {
     for (const [i, zone] of this.#zones.entries()) {
       zone.visit(memory.visits[i] as Visit, source, groundPx, heightPx, atMs);
     }
-    return this.#lines.flatMap((line, i) => {
-      const direction = line.approach(memory.approaches[i] as Approach, source, groundPx, heightPx);
-      return direction === undefined ? [] : [{ line: line.id, track: track.id, direction }];
-    });
+    // What drives fast has passed a line before it is sure that there is something.
+    const places = [...(track.before ?? []), track];
+    return this.#lines.flatMap((line, i) =>
+      places.flatMap(({ xyxyPx: [left, top, right, bottom] }) => {
+        const at: Point = [(left + right) / 2, bottom];
+        const direction = line.approach(memory.approaches[i] as Approach, source, at, bottom - top);
+        return direction === undefined ? [] : [{ line: line.id, track: track.id, direction }];
+      }),
+    );
   }
 
-  #describe(memory: Memory, track: Track, source: SizePx): ObservedTrack {
-    const { id, group, label, score, xyxyPx, velocityPxPerS, firstMs, lastMs, seen } = track;
+  #describe(memory: Memory, track: Track, source: SizePx, facts: TrackFacts): ObservedTrack {
+    const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen } = track;
     const [x1, y1, x2, y2] = xyxyPx;
     const x = (px: number): number => Math.min(1, Math.max(0, px / source.widthPx));
     const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
@@ -86,12 +100,15 @@ export class TrackPlaces {
       group,
       label,
       score,
+      bestScore,
       xyxyNorm: [x(x1), y(y1), x(x2), y(y2)],
       ground: [x((x1 + x2) / 2), y(y2)],
       velocityNormPerS: [velocityPxPerS[0] / source.widthPx, velocityPxPerS[1] / source.heightPx],
       firstMs,
       lastMs,
       seen,
+      pixelsMove: facts.moving.has(id),
+      furniture: facts.furniture.has(id),
       zones: this.#zones.flatMap((zone, i) => {
         const visit = memory.visits[i] as Visit;
         return visit.present ? [{ zone: zone.id, sinceMs: visit.sinceMs }] : [];

@@ -74,6 +74,11 @@ export class Evidence {
     this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
   }
 
+  /** Learns what the place looks like from the frame that was remembered last. */
+  learnPlace({ planes }: Frame): void {
+    this.#redactor.learnPlace(planes);
+  }
+
   /** The camera shows another view than before. */
   forgetPlace(): void {
     this.#redactor.forgetPlace();

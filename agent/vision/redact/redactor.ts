@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
 import { type SizePx, sameSize, type XyxyNorm } from '../../contract/geometry.ts';
 import { PREVIEW_BYTES_MAX, PREVIEW_LONG_SIDE_PX_MAX } from '../../contract/page-link.ts';
-import type { Detection, Foreground, Frame, Still, Track } from '../../contract/picture.ts';
+import type { Detection, Foreground, Frame, Still, Track, YuvPlanes } from '../../contract/picture.ts';
 import {
   type RedactedJpeg,
   type Redaction,
@@ -76,6 +76,8 @@ export class Redactor {
   readonly #history = new DetectionHistory();
   readonly #plate = new Plate();
   readonly #timeZone: string;
+  /** Remembered, and not taken by the plate yet. */
+  #seen: SeenFrame | undefined;
   #busy = false;
 
   /** `timeZone`: IANA name; the times on pictures are in it. */
@@ -90,15 +92,21 @@ export class Redactor {
 
   /**
    * Takes note of every analysed frame, in their order: all detections down to the detector's floor, the
-   * tracks after this frame, and what differs from the background. Of pixels only the plate's are kept.
+   * tracks after this frame, and what differs from the background.
    */
   remember(
-    frame: Pick<Frame, 'atMs' | 'wallMs' | 'source' | 'planes'>,
+    frame: Pick<Frame, 'atMs' | 'wallMs' | 'source'>,
     detections: readonly Detection[],
     tracks: readonly Track[],
     foreground?: Foreground,
   ): void {
-    this.#plate.take(this.#history.add(frame, detections, tracks, foreground), frame.planes);
+    this.#seen = this.#history.add(frame, detections, tracks, foreground);
+  }
+
+  /** The plate takes the frame that was remembered last, once; of pixels only these are kept. */
+  learnPlace(planes: YuvPlanes | undefined): void {
+    if (this.#seen !== undefined) this.#plate.take(this.#seen, planes);
+    this.#seen = undefined;
   }
 
   /** Media time of the newest frame that the detector has seen, ms; undefined before the first. */

@@ -9,6 +9,11 @@ import type { GroupSettings, TrackerSettings } from './settings.ts';
 /** Colours are no way to find somebody again: so long after an object was last seen, its print is gone. */
 const PRINT_MS = 2000;
 
+/** Boxes of a track that is not confirmed yet: more than it takes at 10 frames a second. */
+const BEFORE_MAX = 8;
+/** By then the velocity is the measured one, whatever was expected. */
+const MEASURED_HITS = 4;
+
 /** A detection with what the tracker adds to it for the length of one update. */
 export interface Candidate {
   readonly detection: Detection;
@@ -37,14 +42,23 @@ export class Followed {
   #xyxyPx: XyxyPx;
   #print: ColourPrint | undefined;
   #confirmed = false;
+  /** Where it was found before it was confirmed; forgotten with the next frame. */
+  #before: { readonly atMs: number; readonly xyxyPx: XyxyPx }[] = [];
 
-  constructor(id: number, candidate: Candidate, atMs: number, settings: TrackerSettings) {
+  /** `expected`: the usual velocity where it begins, sizes of the box a second. */
+  constructor(
+    id: number,
+    candidate: Candidate,
+    atMs: number,
+    settings: TrackerSettings,
+    expected?: readonly [number, number],
+  ) {
     const { detection, cut, print } = candidate;
     this.id = id;
     this.group = detection.group;
     this.#settings = settings;
     this.#groupSettings = settings.groups[detection.group];
-    this.#filter = new BoxFilter(detection.xyxyPx, detection.score, cut, this.#groupSettings.noise);
+    this.#filter = new BoxFilter(detection.xyxyPx, detection.score, cut, this.#groupSettings.noise, expected);
     this.#firstMs = atMs;
     this.#label = detection.label;
     this.#lastMs = atMs;
@@ -73,6 +87,20 @@ export class Followed {
     return this.#lastHighMs;
   }
 
+  /** Where it was found last, while it is only expected to move: it may also stand. */
+  get foundPx(): XyxyPx | undefined {
+    return this.#groupSettings.flow !== true || this.#confirmed ? undefined : this.#before.at(-1)?.xyxyPx;
+  }
+
+  /** Velocity in sizes of the box (its longer side) a second, once it has been measured by several boxes. */
+  get measuredSizesPerS(): readonly [number, number] | undefined {
+    if (this.#hits < MEASURED_HITS) return undefined;
+    const [x1, y1, x2, y2] = this.#xyxyPx;
+    const size = Math.max(x2 - x1, y2 - y1);
+    const [x, y] = this.#filter.velocityPxPerS;
+    return [x / size, y / size];
+  }
+
   /** The filtered box, or the predicted one since `predict`. */
   get xyxyPx(): XyxyPx {
     return this.#xyxyPx;
@@ -82,6 +110,7 @@ export class Followed {
   predict(seconds: number, atMs: number): void {
     if (atMs - this.#lastMs > PRINT_MS) this.#print = undefined;
     this.#frames += 1;
+    if (this.#confirmed) this.#before = [];
     this.#filter.predict(seconds);
     this.#xyxyPx = this.#filter.xyxyPx;
   }
@@ -124,6 +153,7 @@ export class Followed {
 
   /** Time in which nobody looked and nothing moved does not count as time out of sight. */
   hold(heldMs: number): void {
+    this.#before = this.#confirmed ? [] : this.#before;
     this.#lastMs += heldMs;
     this.#lastHighMs += heldMs;
   }
@@ -141,15 +171,17 @@ export class Followed {
       group: this.group,
       label: this.#label,
       score: this.#score,
+      bestScore: this.#peakScore,
       xyxyPx: this.#xyxyPx,
       velocityPxPerS: this.#filter.velocityPxPerS,
       firstMs: this.#firstMs,
+      ...(this.#confirmed && this.#before.length > 0 && { before: this.#before }),
       lastMs: this.#lastMs,
       seen: this.#lastMs === atMs,
     };
   }
 
-  #count({ score, label }: Detection, atMs: number): void {
+  #count({ score, label, xyxyPx }: Detection, atMs: number): void {
     const { highScoreMin, confirmHits, confirmShare, peakScoreMin, confirmMs } = this.#groupSettings;
     this.#hits += 1;
     this.#score = score;
@@ -164,5 +196,6 @@ export class Followed {
       this.#hits >= confirmShare * this.#frames &&
       this.#peakScore >= peakScoreMin &&
       atMs - this.#firstMs >= confirmMs;
+    if (!this.#confirmed) this.#before = [...this.#before.slice(1 - BEFORE_MAX), { atMs, xyxyPx }];
   }
 }

@@ -45,13 +45,14 @@ function doubt(score: number): number {
 /** One axis: position, velocity and their covariance. */
 class Axis {
   position: number;
-  velocity = 0;
+  velocity: number;
   #pp: number;
   #pv = 0;
   #vv: number;
 
-  constructor(position: number, sigmaPosition: number, sigmaVelocity: number) {
+  constructor(position: number, sigmaPosition: number, sigmaVelocity: number, velocity = 0) {
     this.position = position;
+    this.velocity = velocity;
     this.#pp = sigmaPosition ** 2;
     this.#vv = sigmaVelocity ** 2;
   }
@@ -91,7 +92,14 @@ export class BoxFilter {
   readonly #h: Axis;
   #cut: Cut;
 
-  constructor(xyxyPx: XyxyPx, score: number, cut: Cut, noise: MotionNoise) {
+  /** `expected`: the velocity of those that were here before, sizes of the box (its longer side) a second. */
+  constructor(
+    xyxyPx: XyxyPx,
+    score: number,
+    cut: Cut,
+    noise: MotionNoise,
+    expected: readonly [number, number] = [0, 0],
+  ) {
     this.#noise = noise;
     this.#cut = cut;
     const [x1, y1, x2, y2] = xyxyPx;
@@ -99,8 +107,8 @@ export class BoxFilter {
     const centre = noise.centre * doubt(score) * scale;
     const size = noise.size * doubt(score) * scale;
     const velocity = noise.startVelocity * scale;
-    this.#x = new Axis((x1 + x2) / 2, centre, velocity);
-    this.#y = new Axis((y1 + y2) / 2, centre, velocity * noise.verticalShare);
+    this.#x = new Axis((x1 + x2) / 2, centre, velocity, expected[0] * scale);
+    this.#y = new Axis((y1 + y2) / 2, centre, velocity * noise.verticalShare, expected[1] * scale);
     this.#w = new Axis(x2 - x1, size, cut.width ? velocity : noise.sizeAgility * scale);
     this.#h = new Axis(y2 - y1, size, cut.height ? velocity : noise.sizeAgility * scale);
   }

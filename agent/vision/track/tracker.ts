@@ -10,11 +10,13 @@
  */
 import { iou, type SizePx, type XyxyPx } from '../../contract/geometry.ts';
 import type { GroundPlane } from '../../contract/ground-plane.ts';
+import type { Group } from '../../contract/label.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { associate, enlarged } from './association.ts';
 import { colourPrint } from './colour.ts';
 import { type Candidate, Followed } from './followed.ts';
 import type { Cut } from './kalman.ts';
+import { PlaceFlow } from './place-flow.ts';
 import { SETTINGS, type TrackerSettings } from './settings.ts';
 
 /** A longer interval is a gap in the stream and no frame rate: the lowest that can be configured is 0.2/s. */
@@ -23,9 +25,15 @@ const INTERVAL_MS_MAX = 5000;
 /** Own sizes a second: the jitter of a standing object's box makes less, a stroll 0.6. */
 const STILL_SIZES_PER_S = 0.4;
 
+/** Of two ways to match a new track, to go on as others did there, or to stand, the first is taken where both fit alike. */
+const STANDS_WORTH = 0.9;
+
 export class Tracker {
   readonly #settings: TrackerSettings;
   readonly #ground: GroundPlane | undefined;
+  readonly #flows = new Map<Group, PlaceFlow>();
+  /** Of each track, the cell of its flow in which it was noted last. */
+  #noted = new Map<number, number>();
   #tracks: Followed[] = [];
   #nextId: number;
   #atMs: number | undefined;
@@ -69,16 +77,39 @@ export class Tracker {
     return this.#tracks.filter((track) => track.confirmed).map((track) => track.toTrack(atMs));
   }
 
-  /** Takes in a frame's detections; returns the confirmed tracks, those out of sight for a moment included. */
-  update(frame: Frame, detections: readonly Detection[]): readonly Track[] {
+  /**
+   * Takes in a frame's detections; returns the confirmed tracks, those out of sight for a moment included. `dark`: the
+   * camera has no light left to take.
+   */
+  update(frame: Frame, detections: readonly Detection[], dark = false): readonly Track[] {
     const { atMs } = frame;
     this.#advance(frame);
     const possible = this.#possible(detections, frame.source);
     const { high, low } = this.#sort(frame, possible);
     const matched = this.#associate(high, low, atMs);
     for (const track of this.#tracks) if (track.lastMs !== atMs) track.miss();
-    for (const candidate of [...high, ...low]) this.#start(candidate, matched, atMs);
+    const { groups, groupsInTheDark } = this.#settings;
+    const starting = dark ? groupsInTheDark : groups;
+    for (const candidate of [...high, ...low]) this.#start(candidate, matched, frame, starting);
+    this.#noteFlow(frame);
     return this.#tracks.filter((track) => track.confirmed).map((track) => track.toTrack(atMs));
+  }
+
+  /** What is followed and drives says how traffic flows there, once in each place. */
+  #noteFlow({ atMs, source }: Frame): void {
+    const noted = new Map<number, number>();
+    for (const track of this.#tracks) {
+      const { id, group, confirmed, lastMs, xyxyPx, measuredSizesPerS } = track;
+      if (this.#settings.groups[group].flow !== true || !confirmed) continue;
+      const flow = this.#flows.get(group) ?? new PlaceFlow();
+      this.#flows.set(group, flow);
+      const before = this.#noted.get(id);
+      const cell = flow.cellOf(xyxyPx, source);
+      const drives = measuredSizesPerS !== undefined && track.sizesPerS > STILL_SIZES_PER_S;
+      if (cell !== before && drives && lastMs === atMs) flow.note(cell, measuredSizesPerS);
+      noted.set(id, drives && lastMs === atMs ? cell : (before ?? -1));
+    }
+    this.#noted = noted;
   }
 
   #possible(detections: readonly Detection[], source: SizePx): readonly Detection[] {
@@ -144,7 +175,11 @@ export class Tracker {
     ): void => {
       const worth = (track: Followed, candidate: Candidate): number => {
         if (track.group !== candidate.detection.group) return 0;
-        const overlap = iou(enlarged(track.xyxyPx, share), enlarged(candidate.detection.xyxyPx, share));
+        const found = enlarged(candidate.detection.xyxyPx, share);
+        const overlap = Math.max(
+          iou(enlarged(track.xyxyPx, share), found),
+          track.foundPx === undefined ? 0 : STANDS_WORTH * iou(enlarged(track.foundPx, share), found),
+        );
         return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
       };
       for (const [track, candidate] of associate(tracks, candidates, worth)) {
@@ -169,8 +204,13 @@ export class Tracker {
     return matched;
   }
 
-  #start(candidate: Candidate, matched: Candidate[], atMs: number): void {
-    const { groups, duplicateIou, tracksMax } = this.#settings;
+  #start(
+    candidate: Candidate,
+    matched: Candidate[],
+    { atMs, source }: Frame,
+    groups: TrackerSettings['groups'],
+  ): void {
+    const { duplicateIou, tracksMax } = this.#settings;
     const { group, score, xyxyPx } = candidate.detection;
     if (score < groups[group].startScoreMin) return;
     const again = matched.some(
@@ -181,7 +221,9 @@ export class Tracker {
       this.#refused += 1;
       return;
     }
-    this.#tracks.push(new Followed(this.#nextId, candidate, atMs, this.#settings));
+    const flow = this.#flows.get(group);
+    const expected = flow?.at(flow.cellOf(xyxyPx, source));
+    this.#tracks.push(new Followed(this.#nextId, candidate, atMs, { ...this.#settings, groups }, expected));
     this.#nextId += 1;
     matched.push(candidate);
   }

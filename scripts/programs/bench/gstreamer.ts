@@ -1,5 +1,6 @@
 /** GStreamer without us: the floor's first half, and the clips and frames that the benchmark works on. */
 import { statSync } from 'node:fs';
+import { AgentError } from '../../../agent/base/errors.ts';
 import { type Cost, costOf } from './measure.ts';
 
 /** Width and height of the detector's input. */
@@ -14,6 +15,15 @@ function letterbox([width, height]: Input): string[] {
 /** Decodes and letterboxes `clip` into nothing. */
 export function bareCapture(clip: string, input: Input): Promise<Cost> {
   return launch(clip, [...letterbox(input), '!', 'fakesink']);
+}
+
+/** As the clip's own frames are counted: frames by seconds. */
+export async function framesPerSecond(clip: string): Promise<number> {
+  const { stdout } = await costOf(['gst-discoverer-1.0', '-v', clip], () => undefined);
+  const [, frames, seconds] = /Frame rate: (\d+)\/(\d+)/.exec(stdout) ?? [];
+  const rate = Number(frames) / Number(seconds);
+  if (!(rate > 0)) throw new AgentError('config', `${clip}: claims no frame rate`);
+  return rate;
 }
 
 /** Records the letterboxed frames of `clip` into `file`, raw RGB; returns how many. */

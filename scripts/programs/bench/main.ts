@@ -15,6 +15,7 @@ interface Arguments {
   readonly rounds: number;
   readonly model: string;
   readonly input: Input;
+  readonly peer?: true;
   readonly json?: true;
 }
 
@@ -38,7 +39,7 @@ function inputOf(text: string): Input {
   throw new InvalidArgumentError('WIDTHxHEIGHT in multiples of 32 is expected, for instance 416x256.');
 }
 
-async function run({ clip, passes, rounds, model, input, json }: Arguments): Promise<void> {
+async function run({ clip, passes, rounds, model, input, peer, json }: Arguments): Promise<void> {
   if (!existsSync(clip)) {
     throw new AgentError('config', `${clip}: no such clip; scripts/setup fetches the usual one`);
   }
@@ -49,6 +50,7 @@ async function run({ clip, passes, rounds, model, input, json }: Arguments): Pro
     rounds,
     model,
     input,
+    peer: peer === true,
     say: (line) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`),
   });
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
@@ -66,6 +68,7 @@ const program = new Command('scripts/bench')
   .addOption(new Option('--rounds <n>', 'floor and agent in turn, n times').argParser(count).default(3))
   .option('--model <name>', 'model in models/', 'nanodet-g-city10')
   .addOption(new Option('--input <size>', 'detector input').argParser(inputOf).default([416, 256], '416x256'))
+  .option('--peer', 'a plain Python program with the same model runs in turn with both')
   .option('--json', 'print JSON instead of a table')
   .action(run);
 program.command('bare-inference <settings>', { hidden: true }).action(async (settings: string) => {

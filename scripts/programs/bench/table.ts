@@ -2,7 +2,7 @@
 import { GOALS, type Report } from './benchmark.ts';
 
 export function tableOf(report: Report): string {
-  const { floor, vision, agent, ratio, goals, rssPeakMiB, wallMs } = report;
+  const { floor, vision, agent, peer, ratio, goals, rssPeakMiB, wallMs } = report;
   const rows: string[][] = [['CPU-ms per frame', 'floor', 'agent']];
   for (const [stage, ms] of Object.entries(vision.stages))
     rows.push([stage, figure(floor.stages[stage]), figure(ms)]);
@@ -19,7 +19,14 @@ export function tableOf(report: Report): string {
     '',
     ...aligned(rows),
     '',
-    `vision ÷ floor          ${ratio.vision.toFixed(3)}  (at most ${GOALS.ratioMax}: ${verdict(goals.ratio)})`,
+    ...(peer === undefined
+      ? []
+      : [
+          `Python peer, CPU-ms     ${peer.cpuMs.toFixed(2)}  (${peer.versions}; peak RSS ${peer.rssPeakMiB.toFixed(0)} MiB)`,
+          `vision ÷ peer           ${(vision.total / peer.cpuMs).toFixed(3)}`,
+        ]),
+    `plate, CPU-ms at 5 fps  ${vision.plateMs.toFixed(2)}  (at most ${GOALS.plateMsMax}: ${verdict(goals.plate)})`,
+    `vision ÷ floor          ${ratio.vision.toFixed(3)}  (at most ${GOALS.ratioMax}: ${verdict(goals.ratio)}; without the plate)`,
     `vision + agent ÷ floor  ${ratio.both.toFixed(3)}`,
     `peak RSS, MiB           ${memory.join(', ')}`,
     `vision + agent, MiB     ${held.toFixed(0)}  (at most ${GOALS.rssMiBMax}: ${verdict(goals.rss)})`,

@@ -40,35 +40,35 @@ def main(arguments):
     if not committed.exists():
         raise FileNotFoundError(f"{committed} is missing: the card's prose is written by hand and kept there")
     say("converting")
-    model = detector.build(options.weights / "nanodet.json")
+    model, features = detector.build(options.weights / "nanodet.json")
     if options.fp32:
         onnx.save(model, options.fp32)
     pictures = stills.load(options.stills)
     with tempfile.TemporaryDirectory(dir=options.cache) as scratch:
         float_model, int8_model = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
         onnx.save(model, float_model)
-        quantise.quantise(float_model, int8_model, stills.model_inputs(pictures), options.activation,
-                          Progress("calibrating", len(pictures)).tick)
-        verify(int8_model)
+        scaling = quantise.quantise(float_model, int8_model, stills.model_inputs(pictures), options.activation,
+                                    features, Progress("calibrating", len(pictures)).tick)
+        verify(int8_model, scaling is not None)
         # Only a model that passed takes the place of the one before.
         options.out.write_bytes(int8_model.read_bytes())
-    write_card(options, committed, pictures)
+    write_card(options, committed, pictures, scaling)
     print(f"{card.sha256_of(options.out)}  {options.out.name}")
 
 
-def write_card(options, committed, pictures):
+def write_card(options, committed, pictures, scaling):
     quantisation = {
         "activations": "uint8" if options.activation == "u8" else "int8",
         "pictures": len(pictures), "picturesSha256": stills.digest(pictures),
         "tools": {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
     }
     package = {"name": options.weights_package, "integrity": options.weights_integrity}
-    kept = card.renew(committed, options.out, options.out.with_suffix(".json"), quantisation, package)
+    kept = card.renew(committed, options.out, options.out.with_suffix(".json"), quantisation, package, scaling)
     if not kept:
         print("This is not the file of the committed card: its accuracy must be measured anew.", file=sys.stderr)
 
 
-def verify(path):
+def verify(path, with_features):
     """Runs the model once at each size and checks the contract; says nothing about accuracy."""
     size = path.stat().st_size
     if size > BYTES_MAX:
@@ -80,6 +80,11 @@ def verify(path):
         expected = ((len(scores), 4), np.float32, (len(scores),), np.float32, (len(scores),), np.int32)
         if (boxes.shape, boxes.dtype, scores.shape, scores.dtype, labels.shape, labels.dtype) != expected:
             raise ValueError(f"outputs at {width}x{height}: {boxes.shape} {scores.shape} {labels.shape} {labels.dtype}")
+        if with_features:
+            features, = session.run(["features"], {"frame": frame})
+            cell = detector.FEATURE_CELL_PX
+            if features.shape != (1, height // cell, width // cell, detector.FEATURE_CHANNELS):
+                raise ValueError(f"features at {width}x{height}: {features.shape}")
 
 
 def say(text):

@@ -16,10 +16,11 @@ def sha256_of(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def renew(committed, model, target, quantisation, package):
+def renew(committed, model, target, quantisation, package, scaling):
     """Writes the card `target` of the file `model`, starting from the card `committed`.
 
-    `quantisation` and `package` are the sections on how this build was made. Returns True if the accuracy figures
+    `quantisation` and `package` are the sections on how this build was made; `scaling` is that of the features, None if
+    the model has none. Returns True if the accuracy figures
     could be kept.
     """
     card = json.loads(Path(committed).read_text(encoding="utf-8"))
@@ -29,6 +30,11 @@ def renew(committed, model, target, quantisation, package):
         file=Path(model).name, sha256=digest, bytes=Path(model).stat().st_size,
         classes={str(label): name for label, name in detector.CITY_CLASSES.items()})
     card["weights"]["package"].update(package)
+    if scaling is None:
+        card.pop("features", None)
+    else:
+        card.setdefault("features", {}).update(
+            channels=detector.FEATURE_CHANNELS, cellPx=detector.FEATURE_CELL_PX, **scaling)
     card["inGraph"].update(
         anchorCandidatesMax=detector.CANDIDATES_MAX, nmsIouMax=detector.NMS_IOU_MAX, scoreMin=detector.SCORE_MIN)
     card["quantisation"].update(quantisation, sizesPx=[list(size) for size in stills.SIZES_PX])

@@ -7,6 +7,8 @@ before and after, so that whoever runs the model touches no pixel and decodes no
   out  boxes   float32 [n, 4]        x1 y1 x2 y2 in input pixels, inside the frame
        scores  float32 [n]           descending
        labels  int32   [n]           COCO ids
+       features uint8  [1, H / 8, W / 8, 128]  added by the quantisation: what the neck takes over from the backbone's
+                                     first stage
 
 Method: "NanoDet" (github.com/RangiLyu/nanodet), a one-stage anchor-free detector whose box sides are the expectation
 of a distribution (Li et al., "Generalized Focal Loss", 2020).
@@ -29,8 +31,12 @@ COCO_CLASS_COUNT = 80
 # From NanoDet-G's training configuration: statistics over BGR channels, heads, distances of 0 … 10 strides.
 MEAN_BGR = [103.53, 116.28, 123.675]
 STD_BGR = [57.375, 57.12, 58.395]
+# The level with which the first convolution pads: one for three channels, because a quantised tensor has one zero point.
+PAD_LEVEL = round(sum(MEAN_BGR) / 3)
 STRIDES_PX = [8, 16, 32]
 DISTANCE_BINS = 11
+FEATURE_CHANNELS = 128
+FEATURE_CELL_PX = 8
 EXPORTED_SHAPE = (1, 3, 416, 416)  # the size the source was exported with
 SOURCE_INPUT = "input_1"
 SOURCE_SCORES = ["Identity", "Identity_1", "Identity_2"]  # class scores at each stride, in the order of STRIDES_PX
@@ -42,12 +48,16 @@ CLASS_OFFSET_PX = 8192.0  # above any input side: boxes of two classes never ove
 
 
 def build(weights_path):
-    """The whole detector in float32 as a ModelProto, from the TensorFlow.js model at `weights_path`."""
+    """The whole detector in float32, from the TensorFlow.js model at `weights_path`.
+
+    Returns the ModelProto and the name of the tensor inside it that becomes the output `features`.
+    """
     builder = GraphBuilder()
     builder.prefix = "pre"
     tensor = _preprocess(builder)
     builder.prefix = "net"
-    heads = _network(builder, tfjs.load(weights_path), tensor)
+    heads, features = _network(builder, tfjs.load(weights_path), tensor)
+    _fold_normalisation(builder, tensor)
     builder.prefix = "post"
     _postprocess(builder, heads)
     metadata = {
@@ -55,29 +65,41 @@ def build(weights_path):
         "input": "uint8 RGB NHWC, letterboxed (centred, black), H and W multiples of 32",
         "classes": ",".join(f"{label}:{name}" for label, name in CITY_CLASSES.items()),
     }
-    return builder.model(
+    model = builder.model(
         "nanodet-g-city10",
         [("frame", TensorProto.UINT8, [1, "height", "width", 3])],
         [("boxes", TensorProto.FLOAT, ["n", 4]), ("scores", TensorProto.FLOAT, ["n"]),
          ("labels", TensorProto.INT32, ["n"])],
         OPSET, metadata)
+    return model, features
 
 
 def _preprocess(builder):
-    """uint8 RGB NHWC -> normalised float BGR NCHW."""
+    """uint8 RGB NHWC -> centred float RGB NCHW: levels of -114 … 141, which are uint8 again with a zero point of 114."""
     frame = builder.add("Cast", ["frame"], to=TensorProto.FLOAT)
     planes = builder.add("Transpose", [frame], perm=[0, 3, 1, 2])
-    bgr = builder.add("Gather", [planes, builder.integers(2, 1, 0)], axis=1)
-    mean = np.array(MEAN_BGR, np.float32).reshape(1, 3, 1, 1)
-    std = np.array(STD_BGR, np.float32).reshape(1, 3, 1, 1)
-    centred = builder.add("Sub", [bgr, builder.constant(mean)])
-    return builder.add("Mul", [centred, builder.constant(1 / std)])
+    return builder.add("Sub", [planes, builder.constant(PAD_LEVEL, np.float32)])
+
+
+def _fold_normalisation(builder, tensor):
+    """Makes the convolution that reads `tensor` take centred RGB levels instead of normalised BGR.
+
+    Exact inside the picture. In the row and column of padding around it, the convolution sees PAD_LEVEL instead of
+    the mean of each channel, which is at most 0.18 standard deviations away.
+    """
+    conv = next(node for node in builder.nodes if node.input[0] == tensor)
+    weights = builder.array(conv.input[1]).astype(np.float64) / np.reshape(STD_BGR, (1, 3, 1, 1))
+    offset = np.reshape(PAD_LEVEL - np.array(MEAN_BGR), (1, 3, 1, 1))
+    bias = builder.array(conv.input[2]) + (weights * offset).sum(axis=(1, 2, 3))
+    builder.replace_constant(conv.input[1], weights[:, ::-1].astype(np.float32))
+    builder.replace_constant(conv.input[2], bias.astype(np.float32))
 
 
 def _network(builder, source, tensor):
     """Converts the network up to the three head convolutions and prunes their class rows.
 
-    Returns one tensor per stride: [1, classes + 4 * bins, H / stride, W / stride], class rows before the sigmoid.
+    Returns one tensor per stride: [1, classes + 4 * bins, H / stride, W / stride], class rows before the sigmoid; and
+    that of the features.
     """
     splits = [_back_to(source, name, "SplitV") for name in SOURCE_SCORES]
     converter = Converter(source, builder, SOURCE_INPUT, tensor, EXPORTED_SHAPE)
@@ -87,7 +109,18 @@ def _network(builder, source, tensor):
     for head in tensors:
         for parameter in builder.producer(head).input[1:]:  # weights and bias: one row per output channel
             builder.replace_constant(parameter, builder.array(parameter)[kept])
-    return tensors
+    return tensors, _features(builder, converter)
+
+
+def _features(builder, converter):
+    """The neck's first convolution: 1x1, over the output of the backbone's first stage, without an activation."""
+    rows, columns = (side // FEATURE_CELL_PX for side in EXPORTED_SHAPE[2:])
+    pointwise = {node.output[0] for node in builder.nodes
+                 if node.op_type == "Conv" and builder.array(node.input[1]).shape[2:] == (1, 1)}
+    for view in converter.views.values():
+        if view.shape == (1, FEATURE_CHANNELS, rows, columns) and view.tensor in pointwise:
+            return view.tensor
+    raise ValueError("no convolution takes over the backbone's first stage")
 
 
 def _back_to(source, name, op):
@@ -114,18 +147,22 @@ def _postprocess(builder, heads):
     anchors = builder.add("Concat", flat, axis=1)
     logits, distances = builder.add("Split", [anchors, builder.integers(class_count, 4 * DISTANCE_BINS)],
                                     outputs=2, axis=0)
-    centres, strides = _grid(builder, heads)
+    centres, strides = _grid(builder)
     scores, rows, picked = _best(builder, logits)
     boxes = _decode(builder, distances, centres, strides, picked)
     _suppress(builder, boxes, scores, rows)
 
 
-def _grid(builder, heads):
-    """Centres [2, anchors] (x, y) and strides [anchors] in pixels, from the heads' sizes at run time."""
+def _grid(builder):
+    """Centres [2, anchors] (x, y) and strides [anchors] in pixels, from the frame's size at run time.
+
+    Not from the heads' own: to ask a quantised tensor for its shape, ONNX Runtime turns all of it into floats first.
+    """
     xs, ys, strides = [], [], []
     every = builder.integers(-1)
-    for head, stride_px in zip(heads, STRIDES_PX):
-        size = builder.add("Shape", [head], start=2)
+    sides = builder.add("Gather", [builder.add("Shape", ["frame"]), builder.integers(1, 2)])
+    for stride_px in STRIDES_PX:
+        size = builder.add("Div", [sides, builder.integers(stride_px)])
         height, width = (builder.add("Gather", [size, builder.constant(index, np.int64)]) for index in (0, 1))
         x, y = _centres(builder, width, stride_px), _centres(builder, height, stride_px)
         column = builder.add("Unsqueeze", [y, builder.integers(1)])

@@ -6,8 +6,11 @@ cores with the dot-product instructions. Ranges are plain minimum and maximum ov
 import logging
 
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType,
                                       quantize_static)
+
+import detector
 
 ACTIVATION_TYPES = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}
 # ONNX Runtime scales uint8 pictures in float and cuts the fraction off: what is 12.0 on one processor and
@@ -30,11 +33,12 @@ class _Frames(CalibrationDataReader):
         return {"frame": frame}
 
 
-def quantise(source, target, frames, activation, tick):
+def quantise(source, target, frames, activation, features, tick):
     """Writes the int8 form of the model file `source` to `target`.
 
     `frames` are model inputs; `tick` is called once a frame. Nodes whose name does not begin with "net_" stay float:
-    a score or a box side in 256 steps would be too coarse.
+    a score or a box side in 256 steps would be too coarse. `features` is the tensor that becomes the output of that name
+    if activations are uint8; returns its scale and zero point, or None.
     """
     # It advises a pre-processing step (shape inference, fusing) that has nothing to do on this graph.
     logging.getLogger().setLevel(logging.ERROR)
@@ -45,4 +49,47 @@ def quantise(source, target, frames, activation, tick):
         activation_type=ACTIVATION_TYPES[activation], weight_type=QuantType.QInt8, nodes_to_exclude=floats,
         calibrate_method=CalibrationMethod.MinMax,
         extra_options={"ActivationSymmetric": False, "WeightSymmetric": True})
-    onnx.checker.check_model(onnx.load(target), full_check=True)
+    model = onnx.load(target)
+    scaling = None
+    if activation == "u8":
+        _take_pixels(model.graph)
+        scaling = _expose(model.graph, features)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, target)
+    return scaling
+
+
+def _take_pixels(graph):
+    """Lets the first convolution read the frame's own bytes.
+
+    Calibration saw black and white, so that the centred levels got a scale of 1 and their centre as zero point: what
+    QuantizeLinear gives is the frame again. Neither it nor the float steps before it are needed.
+    """
+    quantised = next(node for node in graph.node if node.op_type == "QuantizeLinear")
+    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    scale, zero = (arrays[name] for name in quantised.input[1:])
+    if (scale, zero) != (1, detector.PAD_LEVEL):
+        raise ValueError(f"pixels have a scale of {scale} and a zero point of {zero}")
+    steps = [node for node in graph.node if node.name.startswith("pre_") and node.op_type in ("Cast", "Transpose", "Sub")]
+    transpose = steps[1]
+    if [node.op_type for node in steps] != ["Cast", "Transpose", "Sub"] or quantised.input[0] != steps[2].output[0]:
+        raise ValueError(f"{quantised.name} does not follow the preparation of the frame")
+    transpose.input[0], transpose.output[0] = "frame", quantised.output[0]
+    for node in (steps[0], steps[2], quantised):
+        graph.node.remove(node)
+    graph.initializer.remove(next(one for one in graph.initializer if one.name == steps[2].input[1]))
+
+
+def _expose(graph, tensor):
+    """Makes the uint8 form of `tensor`, which is computed anyway, the output `features`.
+
+    Channels last: that is how ONNX Runtime has it in memory, so that its own and this transposition cancel out and
+    nothing is added to a run. Returns the scale and zero point.
+    """
+    quantised = next(node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == tensor)
+    graph.node.append(helper.make_node("Transpose", [quantised.output[0]], ["features"], name="post_features",
+                                       perm=[0, 2, 3, 1]))
+    graph.output.append(helper.make_tensor_value_info(
+        "features", TensorProto.UINT8, [1, "rows", "columns", detector.FEATURE_CHANNELS]))
+    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    return {"scale": float(arrays[quantised.input[1]]), "zeroPoint": int(arrays[quantised.input[2]])}

@@ -12,6 +12,8 @@ import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
 import { type Accuracy, accuracyOf, type JudgedFrame } from './ap.ts';
+import type { Degradation } from './degradations.ts';
+import { degradedClip } from './degraded-clip.ts';
 import { parseMot } from './mot.ts';
 
 export interface DetectorEvaluationOptions {
@@ -20,6 +22,8 @@ export interface DetectorEvaluationOptions {
   readonly inputs: readonly (readonly [number, number])[];
   /** Folder with clips/ and gt/. */
   readonly dataDir: string;
+  /** Instead of the plain picture. */
+  readonly copy?: Degradation | undefined;
   say(line: string): void;
 }
 
@@ -78,9 +82,10 @@ export async function evaluateDetector(options: DetectorEvaluationOptions): Prom
 async function evaluateSequence(
   { name, clip, truth }: Sequence,
   input: readonly [number, number],
-  { model, say }: DetectorEvaluationOptions,
+  { model, copy, say }: DetectorEvaluationOptions,
 ): Promise<DetectorFigures> {
-  say(`${name} at ${input.join('x')}`);
+  const title = copy === undefined ? name : `${name}, ${copy.name}`;
+  say(`${title} at ${input.join('x')}`);
   const truths = peopleByFrame(truth);
   const log = makeLogger('evaluate', 'warn');
   const detector = new Detector({
@@ -88,7 +93,8 @@ async function evaluateSequence(
     modelDir: join(packageRoot(), 'models'),
     log,
   });
-  const camera = cameraOf(clip, { widthPx: input[0], heightPx: input[1] }, log);
+  const shown = copy === undefined ? clip : await degradedClip(clip, copy);
+  const camera = cameraOf(shown, { widthPx: input[0], heightPx: input[1] }, log);
   const judged: JudgedFrame[] = [];
   let spentMs = 0;
   try {
@@ -108,7 +114,7 @@ async function evaluateSequence(
   }
   const accuracy = accuracyOf(judged, JUDGEMENT);
   const msPerFrame = spentMs / judged.length;
-  return { clip: name, model, input, frames: judged.length, msPerFrame, ...accuracy };
+  return { clip: title, model, input, frames: judged.length, msPerFrame, ...accuracy };
 }
 
 function cameraOf(clip: string, input: SizePx, log: ReturnType<typeof makeLogger>): Camera {

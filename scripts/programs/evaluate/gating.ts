@@ -1,7 +1,7 @@
 /** `evaluate gating`: every label with and without motion gating: inferences saved, and whether the incidents are the same. */
 
 import { labelsIn } from './events.ts';
-import { type Label, type Start, scoreStarts } from './labels.ts';
+import { type Label, type Start, scoreStarts, startsOf } from './labels.ts';
 import { replayClip } from './replay-clip.ts';
 
 /** Two runs see the same incident when it starts within so much: a frame more or less, and the check's interval. */
@@ -19,10 +19,8 @@ async function run(label: Label, extra: readonly string[]): Promise<Run> {
   const replayed = await replayClip(label.clipPath, label.config, extra);
   try {
     const { frames, framesHeld: held, cpuS } = replayed.summary;
-    const starts = replayed.events
-      .filter(({ data }) => data.phase === 'start')
-      .map(({ time, data }) => ({ rule: data.rule.id, atS: Date.parse(time) / 1000 }));
-    const faults = scoreStarts(label, starts).flatMap((score) => score.faults);
+    const starts = startsOf(replayed.events);
+    const faults = scoreStarts(label, starts).flatMap((score) => score.faults.map(({ line }) => line));
     return { frames, held, starts, visionCpuS: cpuS.vision, faults };
   } finally {
     replayed.forget();

@@ -1,13 +1,17 @@
 /**
  * Labels: what a replay must say. A label names a clip, holds a complete configuration, and lists the
  * incidents that are expected: for each the rule and the window (seconds of the clip) in which its start
- * must fall. Anything else that starts is a false alert. `expectedAtLeast` asks for a count only.
+ * must fall. Anything else that starts is a false alert. `expectedAtLeast` asks for a count only. `mayTell` names the
+ * conditions of the camera that are right on this film, and `orCannotSee` forgives what is missed there to a box that
+ * says in time that it cannot see.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import type { UnnumberedEvent } from '../../../agent/contract/event-sink.ts';
+import { CAMERA_CONDITIONS } from '../../../agent/contract/observation.ts';
 
 const LabelSchema = Type.Object({
   clip: Type.String({ minLength: 1 }),
@@ -18,6 +22,8 @@ const LabelSchema = Type.Object({
   expectedAtLeast: Type.Optional(
     Type.Array(Type.Object({ rule: Type.String(), count: Type.Integer({ minimum: 1 }) })),
   ),
+  mayTell: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
+  orCannotSee: Type.Optional(Type.Boolean()),
 });
 type LabelFile = Static<typeof LabelSchema>;
 
@@ -28,6 +34,7 @@ export interface Label extends LabelFile {
 
 export interface Start {
   readonly rule: string;
+  readonly kind: string;
   /** Seconds of the clip. */
   readonly atS: number;
 }
@@ -40,9 +47,30 @@ export interface RuleScore {
   falsePositives: number;
   /** Seconds that a hit lies from the middle of its window. */
   errorsS: number[];
-  /** One readable line for each miss and each false alert. */
-  faults: string[];
+  faults: Fault[];
+  /** Misses that are none, since the box said that it cannot see. */
+  forgiven: Fault[];
 }
+
+/** A miss or a false alert. */
+export interface Fault {
+  readonly label: string;
+  readonly rule: string;
+  readonly what: 'missed' | 'false';
+  /** How many incidents; more than one where a count is short by them. */
+  readonly count: number;
+  /** Seconds of the clip: the window of a miss, twice the moment of a false alert; undefined where only a count is known. */
+  readonly windowS?: readonly [number, number];
+  /** The same, to be read by people. */
+  readonly line: string;
+}
+
+/** What a box says that cannot see: the conditions by which a miss is forgiven. */
+export const BLINDNESS: readonly string[] = ['cannot-see', 'too-dark'];
+/** It must say so by then; a film of seconds is seen in a loop, which need not be longer: later does not count. */
+export const BLINDNESS_BY_S = 60;
+/** What stood there when the box began: written down once, neither found nor false. */
+const NOT_COUNTED: readonly string[] = ['present-at-start'];
 
 /** Reads every label of a folder; `clipDirs` are tried in turn for the clips. Throws `config`. */
 export function readLabels(dir: string, clipDirs: readonly string[]): Label[] {
@@ -91,6 +119,7 @@ function scoreWindows(label: Label, rule: string, kind: string, startsS: readonl
     falsePositives: 0,
     errorsS: [],
     faults: [],
+    forgiven: [],
   };
   const free = [...startsS].sort((a, b) => a - b);
   const windows = (label.expected ?? []).filter((e) => e.rule === rule).map(({ startS }) => startS);
@@ -98,7 +127,8 @@ function scoreWindows(label: Label, rule: string, kind: string, startsS: readonl
     const index = free.findIndex((s) => s >= fromS && s <= toS);
     if (index < 0) {
       score.falseNegatives += 1;
-      score.faults.push(`${label.name}: ${rule} missed between ${fromS} and ${toS} s`);
+      const line = `${label.name}: ${rule} missed between ${fromS} and ${toS} s`;
+      score.faults.push({ label: label.name, rule, what: 'missed', count: 1, windowS: [fromS, toS], line });
       continue;
     }
     const [hit] = free.splice(index, 1);
@@ -106,12 +136,13 @@ function scoreWindows(label: Label, rule: string, kind: string, startsS: readonl
     score.errorsS.push((hit as number) - (fromS + toS) / 2);
   }
   score.falsePositives = free.length;
-  for (const s of free) score.faults.push(`${label.name}: ${rule} false at ${s.toFixed(1)} s`);
+  score.faults.push(...free.map((atS) => falseAlert(label.name, rule, rule, atS)));
   return score;
 }
 
 function scoreCount(label: Label, rule: string, kind: string, count: number, atLeast: number): RuleScore {
   const missing = Math.max(0, atLeast - count);
+  const line = `${label.name}: ${rule} ${count} starts, at least ${atLeast} expected`;
   return {
     rule,
     kind,
@@ -119,6 +150,63 @@ function scoreCount(label: Label, rule: string, kind: string, count: number, atL
     falseNegatives: missing,
     falsePositives: 0,
     errorsS: [],
-    faults: missing === 0 ? [] : [`${label.name}: ${rule} ${count} starts, at least ${atLeast} expected`],
+    faults: missing === 0 ? [] : [{ label: label.name, rule, what: 'missed', count: missing, line }],
+    forgiven: [],
+  };
+}
+
+function falseAlert(label: string, rule: string, name: string, atS: number): Fault {
+  return {
+    label,
+    rule,
+    what: 'false',
+    count: 1,
+    windowS: [atS, atS],
+    line: `${label}: ${name} false at ${atS.toFixed(1)} s`,
+  };
+}
+
+/** The starts that count, of every incident that a replay told. */
+export function startsOf(events: readonly UnnumberedEvent[]): Start[] {
+  return events
+    .filter(({ data }) => data.phase === 'start' && !NOT_COUNTED.includes(data.rule.kind))
+    .map(({ time, data }) => ({ rule: data.rule.id, kind: data.rule.kind, atS: Date.parse(time) / 1000 }));
+}
+
+/** Conditions of the camera, of the whole picture and of zones: each that the label does not allow is a false one. */
+export function scoreConditions({ name, mayTell = [] }: Label, starts: readonly Start[]): RuleScore[] {
+  return conditionsOf(starts)
+    .filter(({ kind }) => !mayTell.includes(kind))
+    .map(({ rule, kind, atS }) => ({
+      rule,
+      kind,
+      truePositives: 0,
+      falseNegatives: 0,
+      falsePositives: 1,
+      errorsS: [],
+      faults: [falseAlert(name, rule, kind, atS)],
+      forgiven: [],
+    }));
+}
+
+export function conditionsOf(starts: readonly Start[]): Start[] {
+  const conditions: readonly string[] = [...CAMERA_CONDITIONS, ...BLINDNESS];
+  return starts.filter(({ kind }) => conditions.includes(kind));
+}
+
+/** The start by which a box told in time that it sees nothing; undefined where it did not. */
+export function blindnessTold(starts: readonly Start[]): Start | undefined {
+  return starts.find(({ kind, atS }) => BLINDNESS.includes(kind) && atS <= BLINDNESS_BY_S);
+}
+
+/** The score without its misses, which are named as forgiven; false alerts stay what they are. */
+export function forgive(score: RuleScore, { kind, atS }: Start): RuleScore {
+  const missed = score.faults.filter(({ what }) => what === 'missed');
+  const told = `forgiven: ${kind} told at ${atS.toFixed(1)} s`;
+  return {
+    ...score,
+    falseNegatives: 0,
+    faults: score.faults.filter(({ what }) => what === 'false'),
+    forgiven: missed.map((fault) => ({ ...fault, line: `${fault.line}; ${told}` })),
   };
 }

@@ -4,10 +4,14 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { bytesTable, measureBytes } from './bytes.ts';
+import { CONDITIONS_HEAD, conditionRow, evaluateConditions } from './conditions.ts';
+import { pictureFolder } from './contact-sheet.ts';
+import { DEGRADATIONS, degradationOf } from './degradations.ts';
 import { detectorTable, evaluateDetector } from './detector.ts';
-import { evaluateEvents } from './events.ts';
+import { evaluateEvents, labelsIn } from './events.ts';
 import { evaluateGating } from './gating.ts';
 import { evaluateRedaction, knownRedactionSequences, redactionTable } from './redaction.ts';
+import { evaluateSight, goodFilms } from './sight.ts';
 import { evaluateTracks, knownTrackSequences, tracksTable } from './tracks.ts';
 
 type Input = readonly [number, number];
@@ -18,6 +22,11 @@ const dataDir = resolve(process.env['VIGIE_DATA'] ?? join(packageRoot(), '..', '
 const say = (line: string): void => {
   process.stderr.write(process.stderr.isTTY && !line.startsWith('skipped') ? `\r\x1b[K${line}` : `${line}\n`);
 };
+
+/** Of hours of work: on a terminal what goes on, in a pipe nothing. */
+function progress(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+}
 
 function clearLine(): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
@@ -33,17 +42,20 @@ function inputsOf(text: string, before: readonly Input[] | undefined): Input[] {
 async function detector({
   model,
   input,
+  copy,
   json,
 }: {
   model: string;
   input?: Input[];
+  copy?: string;
   json?: true;
 }): Promise<void> {
   const inputs = input ?? [
     [416, 256],
     [640, 384],
   ];
-  const figures = await evaluateDetector({ model, inputs, dataDir, say });
+  const degradation = copy === undefined ? undefined : degradationOf(copy);
+  const figures = await evaluateDetector({ model, inputs, dataDir, copy: degradation, say });
   clearLine();
   process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : detectorTable(figures)}\n`);
 }
@@ -62,9 +74,58 @@ async function tracks({ model, input, out, json }: TracksArguments): Promise<voi
   process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : tracksTable(figures)}\n`);
 }
 
-async function events({ labels }: { labels: string }): Promise<void> {
-  const right = await evaluateEvents(labels, (line) => process.stdout.write(`${line}\n`));
+async function events({ labels, pictures }: { labels: string; pictures?: string }): Promise<void> {
+  const options = pictures === undefined ? {} : { pictureDir: pictureFolder(pictures) };
+  const right = await evaluateEvents(labels, (line) => process.stdout.write(`${line}\n`), options);
   if (!right) process.exitCode = 1;
+}
+
+interface ConditionsArguments {
+  readonly labels: string[];
+  readonly only: string[];
+  readonly json?: true;
+}
+
+async function conditions({ labels, only, json }: ConditionsArguments): Promise<void> {
+  const print = (text: string): void => {
+    clearLine();
+    process.stdout.write(`${text}\n`);
+  };
+  if (!json) print(CONDITIONS_HEAD);
+  const rows = await evaluateConditions({
+    dirs: folders(labels),
+    only,
+    say: progress,
+    onRow: (row) => (json ? undefined : print(conditionRow(row))),
+  });
+  if (json) return print(JSON.stringify(rows, null, 2));
+  for (const { condition, faults, forgave } of rows) {
+    for (const line of [...faults, ...forgave]) print(`- ${condition}: ${line}`);
+  }
+}
+
+interface SightArguments {
+  readonly labels: string[];
+  readonly seconds: number;
+}
+
+async function sight({ labels, seconds }: SightArguments): Promise<void> {
+  const films = goodFilms(folders(labels).flatMap((dir) => labelsIn(dir)));
+  let seenS = 0;
+  for (const label of films) {
+    progress(`${label.name} …`);
+    const one = await evaluateSight(label, seconds / films.length);
+    seenS += one.seenS;
+    clearLine();
+    for (const fault of one.faults) process.stdout.write(`- ${fault}\n`);
+    if (one.faults.length > 0) process.exitCode = 1;
+  }
+  process.stdout.write(`${films.length} films, ${(seenS / 60).toFixed(1)} minutes of video\n`);
+}
+
+/** Folders of labels that were named, or both of the data. */
+function folders(named: readonly string[]): readonly string[] {
+  return named.length > 0 ? named : ['labels', 'labels-hard'].map((name) => join(dataDir, name));
 }
 
 async function gating({ labels }: { labels: string }): Promise<void> {
@@ -88,6 +149,26 @@ async function redaction({ stills, json }: { stills?: string; json?: true }): Pr
 const labelsOption = (): Option =>
   new Option('--labels <dir>', 'folder of labels').default(join(dataDir, 'labels'), 'labels/ of VIGIE_DATA');
 
+const labelFoldersOption = (): Option =>
+  new Option(
+    '--labels <dir>',
+    'folder of labels, may be given again (labels/ and labels-hard/ of VIGIE_DATA)',
+  )
+    .argParser((dir, before: string[]) => [...before, dir])
+    .default([], 'both');
+
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (seconds > 0 && seconds <= 86_400) return seconds;
+  throw new InvalidArgumentError('Seconds are expected, more than 0 and at most 86400.');
+}
+
+function conditionOf(name: string): string {
+  const names = DEGRADATIONS.map((one) => one.name);
+  if (names.includes(name)) return name;
+  throw new InvalidArgumentError(`One of ${names.join(', ')} is expected.`);
+}
+
 const program = new Command('scripts/evaluate')
   .description(
     'Measures the parts of the box on ground truth. VIGIE_DATA names the folder with clips/, gt/ and labels/.',
@@ -100,6 +181,11 @@ program
   .addOption(
     new Option('--input <size>', 'detector input, may be given again (416x256 and 640x384)').argParser(
       inputsOf,
+    ),
+  )
+  .addOption(
+    new Option('--copy <kind>', 'a copy of the clips in such a state, made by ffmpeg').choices(
+      DEGRADATIONS.map(({ name }) => name),
     ),
   )
   .option('--json', 'print JSON instead of a table')
@@ -126,7 +212,32 @@ program
   .command('events')
   .description('replays every labelled clip: found, missed and false alerts; exit code 1 where there are any')
   .addOption(labelsOption())
+  .option(
+    '--pictures <dir>',
+    'where a contact sheet of each miss and false alert is written; not in the project',
+  )
   .action(events);
+program
+  .command('conditions')
+  .description(
+    'the labelled films in bad light, weather and focus: found, false, and whether blindness is told',
+  )
+  .addOption(labelFoldersOption())
+  .addOption(
+    new Option('--only <name>', 'one condition, may be given again')
+      .argParser((name, before: string[]) => [...before, conditionOf(name)])
+      .default([], 'all'),
+  )
+  .option('--json', 'print JSON instead of a table')
+  .action(conditions);
+program
+  .command('sight')
+  .description(
+    'films in which all can be seen, in a loop: no condition of the camera may be told; exit code 1 else',
+  )
+  .addOption(labelFoldersOption())
+  .option('--seconds <s>', 'length of all loops together', secondsOf, 3600)
+  .action(sight);
 program
   .command('gating')
   .description(

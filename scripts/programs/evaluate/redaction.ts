@@ -197,6 +197,7 @@ class Box {
     const foreground = this.#cells.update(frame);
     const beganMs = performance.now();
     this.#redactor.remember(frame, found, tracks, foreground);
+    this.#redactor.learnPlace(frame.planes);
     this.frameMs.push(performance.now() - beganMs);
     this.#plate.take(this.#history.add(frame, found, tracks, foreground), frame.planes);
     const learnt = new Map<number, number[]>();

@@ -16,6 +16,9 @@ export interface Replayed {
     readonly frames: number;
     /** Of them, not looked at by the detector. */
     readonly framesHeld: number;
+    /** Looks at the larger picture too. */
+    readonly looksFine: number;
+    readonly detections: number;
     readonly clipS: number;
     readonly cpuS: { readonly vision: number; readonly agent: number };
   };

@@ -4,6 +4,7 @@ import { stream, visit, waits } from './actors.ts';
 import { CROWDS } from './crowds.ts';
 import { LINE_CROSSING } from './line-crossing.ts';
 import { LOITERING } from './loitering.ts';
+import { MISLEADING } from './misleading.ts';
 import { PARKING } from './parking.ts';
 import { PEDESTRIAN_ZONE } from './pedestrian-zone.ts';
 import type { StreetScene } from './scene.ts';
@@ -16,6 +17,7 @@ export const STREET_SCENES: readonly StreetScene[] = [
   ...LINE_CROSSING,
   ...LOITERING,
   ...CROWDS,
+  ...MISLEADING,
 ];
 
 /** Every kind of rule at once over nine tenths of a street with 16 who stay, some 10 who pass, and two cars. */

@@ -27,6 +27,21 @@ function crowd(): StreetScene[] {
         [untilS + 6, 1, y],
       ]);
     });
+  /** Each on a way of its own, from above and from below. */
+  const riding = (fromS: number, everyS: number, untilS: number, label: 'bicycle' | 'motorcycle'): Actor[] =>
+    spots(12).map(([x, y], i) => {
+      const s = fromS + everyS * i;
+      const away = y < 0.6 ? 0.25 : 1.05;
+      return {
+        ...{ label },
+        way: [
+          [s - 4, x, away],
+          [s, x, y],
+          [untilS, x, y],
+          [untilS + 4, x, away],
+        ],
+      };
+    });
   /** Two who come and go beside the crowd. */
   const wobble: Actor[] = [0, 1, 2].flatMap((i) => [
     stays(38 + 12 * i, 44 + 12 * i, 0.3, 0.88),
@@ -75,6 +90,15 @@ function crowd(): StreetScene[] {
         ],
       },
     ],
+    ['14 at once', 40, gathered(14, 12, 38), [[22, 25.5]]],
+    ['14 at once, 10 a second', 40, gathered(14, 12, 38), [[22, 25.5]], { fps: 10 }],
+    ['riders stop and stay', 50, riding(8, 0.4, 44, 'motorcycle'), [[20, 27]]],
+    [
+      'half of them on bicycles',
+      50,
+      riding(8, 0.4, 44, 'bicycle').map((a, i) => (i % 2 === 0 ? a : { ...a, label: 'person' as const })),
+      [[20, 27]],
+    ],
     ['16', 36, gathered(16, 1, 35), [[11, 22]]],
     ['low scores', 50, gathered(13, 1, 49).map((a) => ({ ...a, score: 0.6 })), [[11, 24]]],
 
@@ -122,6 +146,9 @@ function crowd(): StreetScene[] {
       [],
     ],
     ['12 bicycles', 40, gathered(12, 1, 39).map((a) => ({ ...a, label: 'bicycle' as const })), []],
+    ['riders pass', 40, stream(24, 1.2).map((a) => ({ ...a, label: 'bicycle' as const })), []],
+    ['riders wait for 6 s at a light', 40, riding(8, 0.2, 15, 'motorcycle'), []],
+    ['9 stay, one goes and another comes', 60, [...gathered(9, 1, 59), stays(10, 14, 0.3, 0.88)], []],
     ['a running street', 60, [], [], { runsFromS: 10 }],
     ['rain on 7', 40, gathered(7, 1, 39), [], { weather: [{ kind: 'rain', drops: 150 }] }],
   ]);

@@ -68,6 +68,7 @@ export class StreetPainter {
     const under = this.clipFrame(atS)?.rgb ?? (empty[(frame * 5 + this.#seed) % empty.length] as Uint8Array);
     const rgb = new Uint8Array(under);
     for (const { actor, boxPx } of shown) {
+      if (actor.illusion) continue;
       paste(rgb, this.#looks.get(actor) as CutOut, toInput(boxPx, this.#stage.source), this.#stage.source);
     }
     const canvas: Canvas = {

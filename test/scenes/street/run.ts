@@ -12,11 +12,13 @@ import type { Detection, Frame } from '../../../agent/contract/picture.ts';
 import { AgentFlow } from '../../../agent/flow.ts';
 import { permitReplay } from '../../../agent/restraint/permit.ts';
 import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
+import { Furniture } from '../../../agent/vision/observe/furniture.ts';
+import { PixelMotion } from '../../../agent/vision/observe/pixel-motion.ts';
 import { SceneObserver } from '../../../agent/vision/observe/scene.ts';
 import { StandingVehicles } from '../../../agent/vision/observe/standing.ts';
 import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
-import { type RuleScore, scoreStarts } from '../../../scripts/programs/evaluate/labels.ts';
+import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/programs/evaluate/labels.ts';
 import { randomOf } from '../../lib/random.ts';
 import { ModelEyes } from './eyes.ts';
 import { StreetPainter } from './picture.ts';
@@ -112,7 +114,7 @@ class Street {
     });
     const permit = permitReplay(this.#config);
     this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
-    this.#vision = visionOf(this.#config, this.#flow, this.#lives);
+    this.#vision = visionOf(this.#config, this.#lives);
   }
 
   take(frame: Frame, found: readonly Detection[]): void {
@@ -121,17 +123,19 @@ class Street {
       this.#restarts.shift();
       this.#lives += 1;
       this.#flow.visionReturns();
-      this.#vision = visionOf(this.#config, this.#flow, this.#lives);
+      this.#vision = visionOf(this.#config, this.#lives);
     }
     this.#atMs = frame.atMs;
-    const { tracker, places, standing, regions } = this.#vision;
+    const { tracker, pixels, known, places, standing, regions } = this.#vision;
     const before = this.#cpuMs();
     const tracks = tracker.update(frame, found);
     const tracked = this.#cpuMs();
     const { index, atMs, wallMs, source } = frame;
+    const moving = pixels.update(frame, tracks);
+    const furniture = known.update(frame, tracks, moving);
     const observation: Observation = {
-      ...{ frame: index, atMs, wallMs, source, ...places.update(frame, tracks) },
-      standing: standing?.update(frame, tracks, found) ?? [],
+      ...{ frame: index, atMs, wallMs, source, ...places.update(frame, tracks, { moving, furniture }) },
+      standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, found)),
     };
     if (regions !== undefined) observation.regions = regions.update(frame, tracks, found);
     const { evidence } = this.#flow.observe(observation);
@@ -157,7 +161,7 @@ class Street {
     if (begun.length !== ended) {
       throw new Error(`${this.#scene.name}: ${begun.length} incidents began and ${ended} ended`);
     }
-    const starts = begun.map(({ time, data }) => ({ rule: data.rule.id, atS: Date.parse(time) / 1000 }));
+    const starts = startsOf(begun);
     const { name, rule, expected } = this.#scene;
     const label = {
       name,
@@ -171,18 +175,21 @@ class Street {
   }
 }
 
-function visionOf(config: Config, flow: AgentFlow, life: number) {
-  const { zones, lines, moveTolerance, regions } = visionSettings(config, permitReplay(config), {
+function visionOf(config: Config, life: number) {
+  let places = 0;
+  const nextPlace = (): number => ++places;
+  const { zones, lines, moveTolerances, regions } = visionSettings(config, permitReplay(config), {
     mode: 'replay',
     camera: { source: 'test:pattern', fps: null },
   });
   return {
+    pixels: new PixelMotion(),
+    known: new Furniture(),
     tracker: new Tracker(undefined, 1 + 100_000 * life),
     places: new TrackPlaces({ zones, lines }),
-    standing:
-      moveTolerance === null
-        ? undefined
-        : new StandingVehicles({ zones, moveTolerance, known: flow.knownStanding() }),
+    standing: moveTolerances.map(
+      (moveTolerance) => new StandingVehicles({ zones, moveTolerance, nextPlace }),
+    ),
     regions: regions ? new SceneObserver({ zones }) : undefined,
   };
 }

@@ -21,6 +21,8 @@ export interface Actor {
   readonly missed?: readonly (readonly [number, number])[];
   /** Size of its box, in sizes of its kind at its distance. */
   readonly scale?: number;
+  /** The detector finds it, and nothing of it is in the picture. */
+  readonly illusion?: true;
   /** Which look it has among those of its kind. */
   readonly look?: number;
 }

@@ -23,7 +23,7 @@ export async function judge(
   for (const { kind, truePositives, falseNegatives, falsePositives, faults } of byKind(
     played.map(({ score }) => score),
   )) {
-    for (const fault of faults) t.comment(fault);
+    for (const { line } of faults) t.comment(line);
     const own = scenes.filter(({ rule }) => rule.kind === kind);
     const quiet = own.filter(({ expected }) => expected.length === 0).length;
     const recall = truePositives / Math.max(1, truePositives + falseNegatives);

@@ -1,0 +1,109 @@
+/**
+ * What the room's verdicts say of single spots: where a rule was wrong three times in the same place, a higher
+ * threshold or a mask is proposed. A person decides: nothing is ever applied by the box itself.
+ */
+import type { Proposal } from '../contract/accuracy.ts';
+import { iou, type XyxyNorm } from '../contract/geometry.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
+
+/** One may be chance and two a coincidence; a spot that is wrong three times is wrong. */
+const FALSE_MIN = 3;
+/** Boxes of one thing overlap by half and more; a shadow or a sign that lies there is found a little otherwise each time. */
+const SAME_SPOT_IOU = 0.3;
+/** A threshold is proposed by what true alerts had: fewer of them do not tell what the next one will have. */
+const TRUE_MIN = 3;
+/** A mask over more of the picture than this would blind the place: a person must redraw the zone instead. */
+const MASK_AREA_MAX = 0.05;
+/** A mask reaches a little further than the boxes, of their sides: they jitter by a tenth. */
+const MASK_MARGIN = 0.1;
+
+/** An alert that was judged true or false. */
+export interface Judged {
+  readonly right: boolean;
+  /** Where it was, if it was somewhere. */
+  readonly xyxyNorm: XyxyNorm | undefined;
+  /** What the rule's threshold is held against: the score of the object, or the area of the thing. */
+  readonly measure: number | undefined;
+}
+
+/** Of the rule's spots, the one with most false alerts first. */
+export function proposalsOf(rule: RuleConfig, judged: readonly Judged[]): Proposal[] {
+  const wrong = judged.flatMap(({ right, xyxyNorm, measure }) =>
+    right || xyxyNorm === undefined ? [] : [{ xyxyNorm, measure }],
+  );
+  const right = judged.filter((one) => one.right);
+  return spotsOf(wrong)
+    .filter(({ length }) => length >= FALSE_MIN)
+    .sort((a, b) => b.length - a.length)
+    .map((spot) => {
+      const xyxyNorm = unionOf(spot.map((one) => one.xyxyNorm));
+      const rightHere = right.filter((one) => one.xyxyNorm !== undefined && overlaps(one.xyxyNorm, xyxyNorm));
+      return {
+        rule: rule.id,
+        xyxyNorm,
+        false: spot.length,
+        true: rightHere.length,
+        remedy: thresholdOf(rule, spot, right) ??
+          maskOf(xyxyNorm, rightHere.length) ?? { kind: 'redraw' as const },
+      };
+    });
+}
+
+/** The parameter that the rule would need, where all true alerts lie above all false ones of the spot. */
+function thresholdOf(
+  rule: RuleConfig,
+  wrong: readonly { readonly measure: number | undefined }[],
+  right: readonly Judged[],
+): Proposal['remedy'] | undefined {
+  const parameter = rule.kind === 'illegal-dumping' ? 'minAreaNorm' : 'scoreMin';
+  if (rule.kind === 'graffiti' || rule.kind === 'crowd-gathering') return undefined;
+  const above = right.flatMap(({ measure }) => measure ?? []);
+  const below = wrong.flatMap(({ measure }) => measure ?? []);
+  if (above.length < TRUE_MIN || above.length < right.length || below.length < wrong.length) return undefined;
+  const [least, most] = [Math.min(...above), Math.max(...below)];
+  // Half-way, in the ratio: scores and areas differ by factors.
+  const value = Number(Math.sqrt(least * most).toPrecision(2));
+  return value > most && value < least ? { kind: 'threshold', parameter, value } : undefined;
+}
+
+/** Only where nothing true was ever seen. */
+function maskOf([x1, y1, x2, y2]: XyxyNorm, right: number): Proposal['remedy'] | undefined {
+  if (right > 0) return undefined;
+  const [dx, dy] = [MASK_MARGIN * (x2 - x1), MASK_MARGIN * (y2 - y1)];
+  const within = (share: number): number => Math.round(1000 * Math.min(1, Math.max(0, share))) / 1000;
+  const [left, top, end, foot] = [within(x1 - dx), within(y1 - dy), within(x2 + dx), within(y2 + dy)];
+  if ((end - left) * (foot - top) > MASK_AREA_MAX) return undefined;
+  return {
+    kind: 'mask',
+    polygon: [
+      [left, top],
+      [end, top],
+      [end, foot],
+      [left, foot],
+    ],
+  };
+}
+
+/** Each false alert goes to the first spot that it overlaps (leader clustering, Hartigan 1975); order is that of time. */
+function spotsOf<T extends { readonly xyxyNorm: XyxyNorm }>(wrong: readonly T[]): T[][] {
+  const spots: [T, ...T[]][] = [];
+  for (const one of wrong) {
+    const spot = spots.find(([first]) => iou(first.xyxyNorm, one.xyxyNorm) >= SAME_SPOT_IOU);
+    if (spot === undefined) spots.push([one]);
+    else spot.push(one);
+  }
+  return spots;
+}
+
+function unionOf(boxes: readonly XyxyNorm[]): XyxyNorm {
+  return [
+    Math.min(...boxes.map(([x1]) => x1)),
+    Math.min(...boxes.map(([, y1]) => y1)),
+    Math.max(...boxes.map(([, , x2]) => x2)),
+    Math.max(...boxes.map(([, , , y2]) => y2)),
+  ];
+}
+
+function overlaps(a: XyxyNorm, b: XyxyNorm): boolean {
+  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+}

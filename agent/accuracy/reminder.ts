@@ -1,0 +1,31 @@
+/** What the verdicts teach, as the room is reminded of it: of each rule the spot at which it was wrong most often. */
+import type { Proposal } from '../contract/accuracy.ts';
+
+export interface OftenFalse {
+  readonly kind: 'often-false';
+  /** The rule. */
+  readonly id: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly active: boolean;
+  readonly cause: Readonly<Record<string, unknown>>;
+}
+
+/** One for each of `rules`. */
+export function oftenFalse(
+  rules: readonly { readonly id: string }[],
+  proposals: readonly Proposal[],
+): OftenFalse[] {
+  return rules.map(({ id }) => {
+    const proposal = proposals.find(({ rule }) => rule === id);
+    if (proposal === undefined) return { kind: 'often-false', id, params: {}, active: false, cause: {} };
+    const { remedy, xyxyNorm, false: wrong, true: right } = proposal;
+    // A further verdict of the same kind says nothing new: the remedy is what makes it another reminder.
+    return {
+      kind: 'often-false',
+      id,
+      params: { remedy },
+      active: true,
+      cause: { xyxyNorm, false: wrong, true: right },
+    };
+  });
+}

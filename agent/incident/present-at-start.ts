@@ -1,0 +1,116 @@
+/**
+ * What stood there when the box began to look, and would have been an alert had its beginning been seen: told as a
+ * notice of its own kind, which is over at once.
+ *
+ * INVARIANTS: at most once a day for a place and a rule, over restarts too; not again while it goes on standing there.
+ * LIMITS: 512 places, the one that was told first is forgotten first (counted).
+ */
+import { Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { jsonOf } from '../base/json.ts';
+import type { Logger } from '../base/log.ts';
+import type { Moment } from '../base/media-time.ts';
+import { iou, shareInside, XyxyNorm } from '../contract/geometry.ts';
+import type { Notes, Outbox } from '../contract/outbox.ts';
+import type { Situation } from '../contract/situation.ts';
+import { type EventSubject, subjectOfPresent } from './event.ts';
+import type { Happening } from './evidence-queue.ts';
+import { Incidents } from './lifecycle.ts';
+
+const PRESENT = 'present/';
+const DAY_MS = 86_400_000;
+const TOLD_MAX = 512;
+/** As for an incident that is taken up (IoU); and half of one box in the other is the same vehicle. */
+const SAME_PLACE_MIN = 0.5;
+
+const Told = Type.Object({
+  rule: Type.String({ minLength: 1, maxLength: 100 }),
+  xyxyNorm: XyxyNorm,
+  toldWallMs: Type.Number(),
+});
+interface Told {
+  readonly rule: string;
+  readonly xyxyNorm: XyxyNorm;
+  readonly toldWallMs: number;
+  /** Wall time at which it was last seen to stand there, in this life. */
+  seenWallMs: number;
+}
+
+export class PresentAtStart {
+  readonly #log: Logger;
+  readonly #incidents: Incidents;
+  /** By the key of its note, the one told first first. */
+  readonly #told = new Map<string, Told>();
+  /** Keys of notes that say nothing any more. */
+  #over: string[] = [];
+  #forgotten = 0;
+
+  constructor({ log, nextEpisode }: { readonly log: Logger; nextEpisode(): string }) {
+    this.#log = log;
+    this.#incidents = new Incidents(nextEpisode);
+  }
+
+  /** Places whose notice may come again within the day because there were too many. */
+  get forgotten(): number {
+    return this.#forgotten;
+  }
+
+  recover(outbox: Pick<Outbox, 'notes'>): void {
+    for (const { key, text } of outbox.notes(PRESENT)) {
+      const told = jsonOf(text);
+      if (Value.Check(Told, told)) this.#told.set(key, { ...told, seenWallMs: told.toldWallMs });
+      else {
+        this.#log.warn({ key }, 'a note of what was told cannot be read; it may be told again');
+        this.#over.push(key);
+      }
+    }
+  }
+
+  /** What is to be told of what a rule says was there. */
+  observe(rule: EventSubject, situations: readonly Situation[], { atMs, wallMs }: Moment): Happening[] {
+    if (situations.length === 0) return [];
+    this.#expire(wallMs);
+    return situations.flatMap((situation) => {
+      const [object] = situation.objects;
+      if (object === undefined || this.#isTold(rule.rule.id, object.xyxyNorm, wallMs)) return [];
+      const { label, xyxyNorm } = object;
+      const { stoodS } = situation.cause;
+      const zone = rule.zone?.id;
+      const cause = { stoodS, label, xyxyNorm, ...(zone !== undefined && { zone }) };
+      const transitions = this.#incidents.step([{ ...situation, cause, momentary: true }], atMs);
+      const key = PRESENT + (transitions[0]?.episode ?? '');
+      const told = { rule: rule.rule.id, xyxyNorm, toldWallMs: wallMs };
+      this.#told.set(key, { ...told, seenWallMs: wallMs });
+      const notes: Notes = {
+        ...Object.fromEntries(this.#over.map((over) => [over, null])),
+        [key]: JSON.stringify(told),
+      };
+      this.#over = [];
+      const about = subjectOfPresent(rule);
+      return transitions.map((transition) => ({ about, transition, notes }));
+    });
+  }
+
+  #isTold(rule: string, xyxyNorm: XyxyNorm, wallMs: number): boolean {
+    for (const told of this.#told.values()) {
+      if (told.rule !== rule || !isSamePlace(told.xyxyNorm, xyxyNorm)) continue;
+      told.seenWallMs = Math.max(told.seenWallMs, wallMs);
+      return true;
+    }
+    return false;
+  }
+
+  #expire(wallMs: number): void {
+    for (const [key, { seenWallMs }] of this.#told) {
+      const tooMany = this.#told.size >= TOLD_MAX;
+      if (!tooMany && wallMs - seenWallMs < DAY_MS) continue;
+      if (tooMany) this.#forgotten += 1;
+      this.#told.delete(key);
+      this.#over.push(key);
+    }
+  }
+}
+
+function isSamePlace(a: XyxyNorm, b: XyxyNorm): boolean {
+  return iou(a, b) >= SAME_PLACE_MIN || Math.max(shareInside(a, b), shareInside(b, a)) >= SAME_PLACE_MIN;
+}

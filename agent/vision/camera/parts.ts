@@ -1,0 +1,75 @@
+/**
+ * The parts of a camera, made for its source and put together once; openings and losses use them again and again.
+ */
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, assert } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+import { FrameReader } from './frame-reader.ts';
+import type { PrivacyMasks } from './mask.ts';
+import { NativePipeline } from './native.ts';
+import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
+import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
+import { ReturnProbe } from './return-probe.ts';
+import { parseSource, type Source } from './source.ts';
+import type { StillRing } from './still-ring.ts';
+import { StillValve } from './still-valve.ts';
+import { Timeline } from './timeline.ts';
+
+export interface PartsOptions {
+  readonly source: string;
+  /** Analysed frames per second; null for every frame. */
+  readonly fps: number | null;
+  /** Size of the letterboxed frame; multiples of 32. */
+  readonly input: SizePx;
+  readonly mode: 'live' | 'replay';
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What outlives an opening, and whom to tell that the source was away at `downMs` and answers again. */
+interface Surroundings {
+  readonly ring: StillRing;
+  readonly masks: PrivacyMasks;
+  onReturn(downMs: number): void;
+}
+
+export interface Parts {
+  readonly source: Source;
+  readonly decoders: Decoders;
+  readonly pipeline: NativePipeline;
+  readonly reader: FrameReader;
+  readonly stillValve: StillValve;
+  readonly returnProbe: ReturnProbe;
+}
+
+/** Opens nothing. Throws `config` for a source that can never work, and for a GStreamer element that is missing. */
+export async function assembleParts(options: PartsOptions, around: Surroundings): Promise<Parts> {
+  const { source: text, fps, input, mode, clock, log } = options;
+  const { ring, masks } = around;
+  assert(input.widthPx % 32 === 0 && input.heightPx % 32 === 0, 'the input size is a multiple of 32');
+  const source = parseSource(text);
+  const live = mode === 'live';
+  if (!live && !source.recording) {
+    throw new AgentError(
+      'config',
+      `camera.source: ${source.label} cannot be replayed; use file:/path/clip.mp4`,
+    );
+  }
+  source.check();
+  const paced = live && source.recording;
+  const installed = await installedElements();
+  for (const element of [...source.elements, ...COMMON_ELEMENTS, ...(paced ? PACING_ELEMENTS : [])]) {
+    if (!installed.has(element)) throw missingElement(element);
+  }
+  const decoders = chooseDecoders(installed);
+  const sourceText = source.text(decoders);
+  const pipeline = new NativePipeline(pipelineText({ sourceText, fps, input, live, paced }), clock);
+  for (const [name, value] of Object.entries(source.properties)) pipeline.set('source', name, value);
+  const timeline = new Timeline(clock, live);
+  const reader = new FrameReader({ pipeline, timeline, ring, masks, input, fps, live });
+  const stillValve = new StillValve(pipeline);
+  const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => around.onReturn(downMs));
+  log.debug({ source: source.label, decoders }, 'camera starts');
+  return { source, decoders, pipeline, reader, stillValve, returnProbe };
+}

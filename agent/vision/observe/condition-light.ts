@@ -1,0 +1,51 @@
+/**
+ * In what light is the street seen? A detector that was trained on pictures by day and in colour sees by day and in
+ * colour; elsewhere it may be blind, and only there is it asked whether it is (blindness.ts).
+ */
+import type { ConditionPicture } from './condition-picture.ts';
+
+/**
+ * `night`: no colours (infra-red), or dark. `lifted`: light is added everywhere, so that nothing is black (haze, dirt on
+ * the lens, glare; also a bare road seen from straight above). `day`: all other.
+ */
+export type Light = 'day' | 'night' | 'lifted';
+
+/** Grey pictures stay below 1.5 levels between the colours in 99 of 100 cells, with rounding and a codec's noise … */
+const COLOUR_LEVELS_MIN = 2;
+/** … and the least coloured street by day, a bare road, has 14 of 100 above. */
+const COLOURED_SHARE_MAX = 0.05;
+/** 2.6 stops below the middle grey that exposure holds as long as it can. */
+const DARK_LEVEL_MAX = 48;
+/** A fiftieth of any street is black: under vehicles, in windows and doors. A twentieth is white enough: walls, lines, sky. */
+const BLACK_QUANTILE = 0.02;
+const WHITE_QUANTILE = 0.95;
+/** So much of the brightest light is added to the black. Streets by day leave 0.08 to 0.27, a hazy motorway 0.44. */
+const ADDED_LIGHT = 1 / 3;
+
+/** The light of a window of frames; by day where nothing of the picture may be read. */
+export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): Light {
+  if (cells === 0 || frames === 0) return 'day';
+  let [sum, coloured] = [0, 0];
+  for (let k = 0; k < cells; k += 1) {
+    sum += level[k] as number;
+    const most = Math.max(Math.abs(red[k] as number), Math.abs(blue[k] as number));
+    if (most >= COLOUR_LEVELS_MIN * frames) coloured += 1;
+  }
+  if (sum < DARK_LEVEL_MAX * frames * cells || coloured <= COLOURED_SHARE_MAX * cells) return 'night';
+  const counts = new Uint32Array(256);
+  for (const total of level) {
+    const bin = Math.min(255, Math.round(total / frames));
+    counts[bin] = (counts[bin] as number) + 1;
+  }
+  const black = levelAt(counts, BLACK_QUANTILE * cells);
+  return black >= ADDED_LIGHT * levelAt(counts, WHITE_QUANTILE * cells) ? 'lifted' : 'day';
+}
+
+/** The first level with more than `below` cells at it or under it. */
+function levelAt(counts: Uint32Array, below: number): number {
+  let left = below;
+  return counts.findIndex((count) => {
+    left -= count;
+    return left < 0;
+  });
+}

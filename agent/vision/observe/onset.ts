@@ -1,0 +1,138 @@
+/**
+ * Something begins to move where all was still: a cheap comparison of each frame that the camera gives with the one
+ * before, in cells of 8 × 8 pixels of the detector's input (green, a quarter of the pixels). It tells whether anything
+ * moves quickly, and whether that is near a place that a rule watches and belongs to no known track.
+ *
+ * What is slow is not seen here; the motion gate compares with the last look for that.
+ */
+import { placementOf } from '../../contract/letterbox.ts';
+import type { Frame } from '../../contract/picture.ts';
+import type { Point } from './geometry.ts';
+import { isMasked } from './masked.ts';
+
+const CELL_PX = 8;
+const CELLS_MAX = 2000;
+/** As in motion.ts: the contrast at which an edge is seen, and so many times the cell's own noise. */
+const LEVELS_MIN = 8;
+const NOISE_TIMES = 2.5;
+const NOISE_MAX = 8;
+const NOISE_STEP = 0.36;
+/** A cell in which nothing has moved for so long and something does now: shorter is the stride of one who walks by. */
+const STILL_MS = 1000;
+/** Cells that touch: one alone is a flicker. */
+const TOUCHING_MIN = 2;
+
+export interface Moved {
+  /** Anything, anywhere. */
+  readonly any: boolean;
+  /** In a watched cell that was still, and that no known track explains. */
+  readonly unknown: boolean;
+}
+
+export class Onset {
+  readonly #isWatched: (point: Point) => boolean;
+  #size = '';
+  #columns = 0;
+  #offsets = new Int32Array();
+  #watched = new Uint8Array();
+  #centres: Point[] = [];
+  #now = new Float32Array();
+  #before = new Float32Array();
+  #noise = new Float32Array();
+  #movedMs = new Float64Array();
+  #shifts = new Float32Array();
+  #cellPx = CELL_PX;
+  #fresh = true;
+
+  /** `isWatched`: a place, normalised, is where a rule watches or near it. */
+  constructor(isWatched: (point: Point) => boolean) {
+    this.#isWatched = isWatched;
+  }
+
+  /** Takes the next frame; `isKnown`: a place is where a known track explains motion. */
+  update(frame: Frame, isKnown: (point: Point) => boolean): Moved {
+    const { widthPx, heightPx } = frame.source;
+    const size = `${widthPx}x${heightPx}`;
+    if (size !== this.#size) this.#begin(frame, size);
+    this.#read(frame);
+    const first = this.#fresh;
+    this.#fresh = false;
+    const moved = first ? { any: true, unknown: false } : this.#compare(frame.atMs, isKnown);
+    [this.#now, this.#before] = [this.#before, this.#now];
+    return moved;
+  }
+
+  #begin(frame: Frame, size: string): void {
+    const { source, input } = frame;
+    const { widthPx, heightPx, leftPx, topPx } = placementOf(source, input);
+    this.#size = size;
+    this.#fresh = true;
+    const cellPx = Math.max(CELL_PX, Math.ceil(Math.sqrt((widthPx * heightPx) / CELLS_MAX)));
+    this.#cellPx = cellPx;
+    this.#columns = Math.floor(widthPx / cellPx);
+    const cells = this.#columns * Math.floor(heightPx / cellPx);
+    this.#offsets = new Int32Array(cells);
+    this.#centres = [];
+    for (let k = 0; k < cells; k += 1) {
+      const x = (k % this.#columns) * cellPx;
+      const y = Math.floor(k / this.#columns) * cellPx;
+      const masked = isMasked(frame, leftPx + x, topPx + y, cellPx, cellPx);
+      this.#offsets[k] = masked ? -1 : ((topPx + y) * input.widthPx + leftPx + x) * 3 + 1;
+      this.#centres.push([(x + cellPx / 2) / widthPx, (y + cellPx / 2) / heightPx]);
+    }
+    this.#watched = Uint8Array.from(this.#centres, (centre) => (this.#isWatched(centre) ? 1 : 0));
+    this.#now = new Float32Array(cells);
+    this.#before = new Float32Array(cells);
+    this.#noise = new Float32Array(cells).fill(1);
+    this.#movedMs = new Float64Array(cells).fill(Number.NEGATIVE_INFINITY);
+    this.#shifts = new Float32Array(Math.ceil(cells / 8));
+  }
+
+  #read({ rgb, input }: Frame): void {
+    const cellPx = this.#cellPx;
+    const stride = 2 * input.widthPx * 3;
+    const scale = 1 / Math.ceil(cellPx / 2) ** 2;
+    for (let k = 0; k < this.#offsets.length; k += 1) {
+      let row = this.#offsets[k] as number;
+      if (row < 0) continue;
+      let sum = 0;
+      for (let y = 0; y < cellPx; y += 2, row += stride) {
+        for (let x = 0; x < cellPx; x += 2) sum += rgb[row + x * 3] as number;
+      }
+      this.#now[k] = sum * scale;
+    }
+  }
+
+  #compare(atMs: number, isKnown: (point: Point) => boolean): Moved {
+    const shift = this.#shift();
+    const columns = this.#columns;
+    let [any, unknown] = [false, false];
+    for (let k = 0; k < this.#offsets.length; k += 1) {
+      if ((this.#offsets[k] as number) < 0) continue;
+      const by = Math.abs((this.#now[k] as number) - (this.#before[k] as number) - shift);
+      const noise = this.#noise[k] as number;
+      this.#noise[k] =
+        by > noise ? Math.min(NOISE_MAX, noise + NOISE_STEP) : Math.max(0, noise - NOISE_STEP / 9);
+      if (by < Math.max(LEVELS_MIN, NOISE_TIMES * noise)) continue;
+      const still = atMs - (this.#movedMs[k] as number) >= STILL_MS;
+      this.#movedMs[k] = atMs;
+      const left = k % columns !== 0 && this.#movedMs[k - 1] === atMs ? 1 : 0;
+      const above = k >= columns && this.#movedMs[k - columns] === atMs ? 1 : 0;
+      if (1 + left + above < TOUCHING_MIN) continue;
+      any = true;
+      unknown ||= still && this.#watched[k] === 1 && !isKnown(this.#centres[k] as Point);
+    }
+    return { any, unknown };
+  }
+
+  /** By how much the whole picture has become brighter: the median of every eighth cell. */
+  #shift(): number {
+    let count = 0;
+    for (let k = 0; k < this.#now.length; k += 8) {
+      if ((this.#offsets[k] as number) < 0) continue;
+      this.#shifts[count] = (this.#now[k] as number) - (this.#before[k] as number);
+      count += 1;
+    }
+    return count === 0 ? 0 : (this.#shifts.subarray(0, count).sort()[count >> 1] as number);
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * What passes through the picture, whatever it is: connected moving cells that travel steadily by their own size or more.
+ * Of each it is told once whether the detector saw it on its way. Nobody is told from anybody by this.
+ * Shadows, reflections and parts of somebody pass too. Beside what the detector saw they are his and say nothing of the
+ * detector; beside what it was unsure of they may be (`hinted`).
+ *
+ *   Foreground ─▶ connected parts of a person's or vehicle's size ─▶ followed from tick to tick ─▶ passages
+ *
+ * What only sways (trees, flags), flickers (water, noise, rain), or changes most of the picture (light, focus) does not
+ * travel. LIMITS: PARTS_MAX parts a tick; parts that touch are one.
+ */
+import type { SizePx } from '../../contract/geometry.ts';
+import { type Detection, type Foreground, MOVING } from '../../contract/picture.ts';
+
+/** As high or wide as the smallest person that the detector finds more often than not: a tenth of the picture's height. */
+const SIDE_MIN = 0.09;
+/** A person who walks fills 0.4 of its box and more; two far parts that noise joins do not. */
+const FILL_MIN = 0.35;
+/** A lorry close by; a larger part is a change of light, or something at the lens. */
+const AREA_MAX = 0.2;
+/** When so much of the picture moves the light, the focus or the camera has changed: nothing can be followed. */
+const MOVING_MAX = 0.3;
+const PARTS_MAX = 64;
+/** From one tick to the next a part keeps its size to a factor, and moves by no more than its own size. */
+const GROWTH_MAX = 2;
+const STEP_MAX = 1.2;
+/** … and may be missing for so long: two looks at 3 frames a second. */
+const MISSING_MS = 700;
+/** It travels by its own size and more, seen so often, for so long: a gust moves a branch for half a second. */
+const TRAVEL_SIZES = 1.5;
+const LOOKS_MIN = 4;
+const LASTS_MS = 800;
+/** The way straight from beginning to end, of the way it went: a walker's is 0.9, random steps leave 0.5 of four. */
+const STRAIGHT_MIN = 0.75;
+/** Seen by the detector: named with this score, from which on alerts are raised, in so many of its looks. */
+export const SEEN_SCORE = 0.35;
+const SEEN_SHARE = 0.2;
+/** A shadow goes beside the one who throws it most of its way; another who is met or overtaken does not. */
+const BESIDE_SHARE = 0.5;
+/** Judged at its end, or after so long. */
+const JUDGED_MS = 6000;
+
+interface Part {
+  /** Shares of the frame: centre and half sides. */
+  readonly x: number;
+  readonly y: number;
+  readonly halfX: number;
+  readonly halfY: number;
+}
+
+interface Mover {
+  part: Part;
+  readonly first: Part;
+  readonly firstMs: number;
+  lastMs: number;
+  looks: number;
+  seen: number;
+  /** Looks in which something was seen at it or beside it. */
+  beside: number;
+  /** Something was found at it or beside it, with whatever score. */
+  hinted: boolean;
+  way: number;
+  judged: boolean;
+}
+
+export interface Passage {
+  readonly atMs: number;
+  readonly seen: boolean;
+  /** Not seen, but something was found at it or beside it, with a score too low for an alert. */
+  readonly hinted: boolean;
+}
+
+/** What was found in a frame: all of it, and what is sure enough to raise alerts. */
+interface Found {
+  readonly all: readonly Part[];
+  readonly sure: readonly Part[];
+}
+
+export class Passages {
+  #movers: Mover[] = [];
+  #foreground: Foreground | undefined;
+
+  /** Takes what moves and what was found in a frame; returns what has passed. */
+  update(foreground: Foreground, found: readonly Detection[], source: SizePx, atMs: number): Passage[] {
+    if (foreground === this.#foreground) return [];
+    this.#foreground = foreground;
+    // Heights and widths alike in one unit, the frame's height.
+    const aspect = source.widthPx / source.heightPx;
+    const parts = partsOf(foreground, aspect);
+    const toPart = (detection: Detection): Part => partOf(detection, source, aspect);
+    const boxes: Found = {
+      all: found.map(toPart),
+      sure: found.filter(({ score }) => score >= SEEN_SCORE).map(toPart),
+    };
+    const left = new Set(parts);
+    const over: Mover[] = [];
+    for (const mover of this.#movers) {
+      const part = nearest(mover.part, left);
+      if (part !== undefined) {
+        left.delete(part);
+        follow(mover, part, boxes, atMs);
+      }
+      if (atMs - mover.lastMs > MISSING_MS) over.push(mover);
+    }
+    this.#movers = this.#movers.filter((mover) => !over.includes(mover));
+    for (const part of left) this.#movers.push(begun(part, boxes, atMs));
+    const ripe = this.#movers.filter(({ judged, firstMs }) => !judged && atMs - firstMs >= JUDGED_MS);
+    return [...over, ...ripe].flatMap((mover) => judge(mover, atMs));
+  }
+}
+
+function judge(mover: Mover, atMs: number): Passage[] {
+  const { part, first, judged, looks, way, firstMs, lastMs } = mover;
+  const travelled = Math.hypot(part.x - first.x, part.y - first.y);
+  const size = 2 * Math.max(part.halfX, part.halfY, first.halfX, first.halfY);
+  if (judged || looks < LOOKS_MIN || lastMs - firstMs < LASTS_MS) return [];
+  if (travelled < TRAVEL_SIZES * size || travelled < STRAIGHT_MIN * way) return [];
+  mover.judged = true;
+  const seen = mover.seen >= Math.max(1, SEEN_SHARE * looks);
+  if (!seen && mover.beside >= BESIDE_SHARE * looks) return [];
+  return [{ atMs, seen, hinted: !seen && mover.hinted }];
+}
+
+function begun(part: Part, found: Found, atMs: number): Mover {
+  const none = { looks: 0, seen: 0, beside: 0, hinted: false, way: 0, judged: false };
+  const mover: Mover = { part, first: part, firstMs: atMs, lastMs: atMs, ...none };
+  follow(mover, part, found, atMs);
+  return mover;
+}
+
+function follow(mover: Mover, part: Part, { all, sure }: Found, atMs: number): void {
+  mover.way += Math.hypot(part.x - mover.part.x, part.y - mover.part.y);
+  mover.part = part;
+  mover.lastMs = atMs;
+  mover.looks += 1;
+  if (isSeen(part, sure)) mover.seen += 1;
+  if (isBeside(part, sure)) mover.beside += 1;
+  mover.hinted ||= isBeside(part, all);
+}
+
+function isSeen(part: Part, boxes: readonly Part[]): boolean {
+  return boxes.some(
+    (box) =>
+      Math.abs(box.x - part.x) < Math.max(box.halfX, part.halfX) &&
+      Math.abs(box.y - part.y) < Math.max(box.halfY, part.halfY),
+  );
+}
+
+/** Nearer to a box than the larger of the two is: as far as a shadow or a reflection falls. */
+function isBeside(part: Part, boxes: readonly Part[]): boolean {
+  return boxes.some((box) => {
+    const reach = 2 * Math.max(box.halfX, box.halfY, part.halfX, part.halfY);
+    return (
+      Math.abs(box.x - part.x) < box.halfX + part.halfX + reach &&
+      Math.abs(box.y - part.y) < box.halfY + part.halfY + reach
+    );
+  });
+}
+
+function nearest(part: Part, parts: ReadonlySet<Part>): Part | undefined {
+  let best: Part | undefined;
+  let least = STEP_MAX * 2 * Math.max(part.halfX, part.halfY);
+  for (const other of parts) {
+    const grown = (other.halfX * other.halfY) / (part.halfX * part.halfY);
+    if (grown > GROWTH_MAX || grown < 1 / GROWTH_MAX) continue;
+    const away = Math.hypot(other.x - part.x, other.y - part.y);
+    if (away >= least) continue;
+    least = away;
+    best = other;
+  }
+  return best;
+}
+
+function partOf(
+  { xyxyPx: [x1, y1, x2, y2] }: Detection,
+  { widthPx, heightPx }: SizePx,
+  aspect: number,
+): Part {
+  const [sx, sy] = [(0.5 * aspect) / widthPx, 0.5 / heightPx];
+  return { x: (x1 + x2) * sx, y: (y1 + y2) * sy, halfX: (x2 - x1) * sx, halfY: (y2 - y1) * sy };
+}
+
+/** Connected moving cells of an object's size; none where most of the picture moves. */
+function partsOf({ columns, rows, cellNorm, cells }: Foreground, aspect: number): Part[] {
+  const open = cells.map((value) => (value === MOVING ? 1 : 0));
+  const moving = open.reduce((sum, value) => sum + value, 0);
+  if (moving > MOVING_MAX * cells.length) return [];
+  const [wide, high] = [cellNorm[0] * aspect, cellNorm[1]];
+  const parts: Part[] = [];
+  const stack: number[] = [];
+  for (let from = 0; from < open.length && parts.length < PARTS_MAX; from += 1) {
+    if (open[from] !== 1) continue;
+    let [left, right, top, bottom, count] = [columns, 0, rows, 0, 0];
+    open[from] = 0;
+    stack.push(from);
+    for (let cell = stack.pop(); cell !== undefined; cell = stack.pop()) {
+      const [column, row] = [cell % columns, Math.floor(cell / columns)];
+      left = Math.min(left, column);
+      right = Math.max(right, column);
+      top = Math.min(top, row);
+      bottom = Math.max(bottom, row);
+      count += 1;
+      for (let y = Math.max(0, row - 1); y <= Math.min(rows - 1, row + 1); y += 1) {
+        for (let x = Math.max(0, column - 1); x <= Math.min(columns - 1, column + 1); x += 1) {
+          const next = y * columns + x;
+          if (open[next] !== 1) continue;
+          open[next] = 0;
+          stack.push(next);
+        }
+      }
+    }
+    const [across, down] = [right - left + 1, bottom - top + 1];
+    const fill = count / (across * down);
+    const side = Math.max(across * wide, down * high);
+    if (side < SIDE_MIN || fill < FILL_MIN || count > AREA_MAX * cells.length) continue;
+    parts.push({
+      x: (left + across / 2) * wide,
+      y: (top + down / 2) * high,
+      halfX: (across * wide) / 2,
+      halfY: (down * high) / 2,
+    });
+  }
+  return parts;
+}

@@ -1,0 +1,72 @@
+/** Where a region lies in the source's picture, in its zones, and against boxes. */
+import type { ZoneConfig } from '../../contract/config.ts';
+import { iou, type XyxyPx } from '../../contract/geometry.ts';
+import type { StaticRegion } from '../../contract/observation.ts';
+import type { Attendant } from './carrier.ts';
+import { isInside } from './geometry.ts';
+import type { Grid } from './small-picture.ts';
+import type { Region } from './static-region.ts';
+
+/** A region that overlaps so much with where a person was lost is that person. */
+export const BODY_IOU = 0.25;
+/** … and one so far inside of where a vehicle was lost, and no smaller than this part of it, is a part of it. */
+const PART_INSIDE = 0.6;
+const PART_SIZE = 0.15;
+
+export function placePx({ box }: Region, { sourcePxPerCell: [across, down] }: Grid): XyxyPx {
+  return [box[0] * across, box[1] * down, box[2] * across, box[3] * down];
+}
+
+/** `ground`: bottom centre of its box, normalised. */
+export function placesOf(
+  zones: readonly ZoneConfig[],
+  { cells }: Region,
+  ground: readonly [number, number],
+  { columns, placement, cellPx }: Grid,
+): StaticRegion['places'] {
+  const across = cellPx / placement.widthPx;
+  const down = cellPx / placement.heightPx;
+  return zones.flatMap(({ id, polygon }) => {
+    const inside = cells.filter((cell) =>
+      isInside(polygon, [((cell % columns) + 0.5) * across, (Math.floor(cell / columns) + 0.5) * down]),
+    ).length;
+    // The ground point lies on the region's lower edge, half a cell above it is the region itself.
+    const standsIn = isInside(polygon, [ground[0], ground[1] - down / 2]);
+    return inside === 0 && !standsIn ? [] : [{ zone: id, standsIn, share: inside / cells.length }];
+  });
+}
+
+/** Gives the cells under a box of the source a value. */
+export function fillBox(
+  cells: Uint8Array,
+  { columns, rows, sourcePxPerCell }: Grid,
+  box: XyxyPx,
+  value: number,
+): void {
+  const left = Math.max(0, Math.floor(box[0] / sourcePxPerCell[0]));
+  const right = Math.min(columns, Math.ceil(box[2] / sourcePxPerCell[0]));
+  const top = Math.max(0, Math.floor(box[1] / sourcePxPerCell[1]));
+  const bottom = Math.min(rows, Math.ceil(box[3] / sourcePxPerCell[1]));
+  if (right <= left) return;
+  for (let y = top; y < bottom; y += 1) cells.fill(value, y * columns + left, y * columns + right);
+}
+
+/** The region is what is left of a track that was lost on the spot. */
+export function isBody(place: XyxyPx, attendants: readonly Attendant[]): boolean {
+  return attendants.some(
+    ({ left, lastBox, group }) =>
+      !left && (iou(place, lastBox) >= BODY_IOU || (group === 'vehicle' && isPart(place, lastBox))),
+  );
+}
+
+export function isPart(place: XyxyPx, vehicle: XyxyPx): boolean {
+  const width = Math.min(place[2], vehicle[2]) - Math.max(place[0], vehicle[0]);
+  const height = Math.min(place[3], vehicle[3]) - Math.max(place[1], vehicle[1]);
+  if (width <= 0 || height <= 0) return false;
+  const inside = width * height;
+  return inside >= PART_INSIDE * areaOf(place) && inside >= PART_SIZE * areaOf(vehicle);
+}
+
+function areaOf([x1, y1, x2, y2]: XyxyPx): number {
+  return (x2 - x1) * (y2 - y1);
+}

@@ -1,0 +1,169 @@
+/** A place at which a vehicle stands, or may come to stand: what is remembered of it, and which places are one. */
+import { iou, shareInside, type XyxyPx } from '../../contract/geometry.ts';
+import type { Label } from '../../contract/label.ts';
+import type { StandingVehicle } from '../../contract/observation.ts';
+import type { Detection, Track } from '../../contract/picture.ts';
+import type { Patch } from './patch.ts';
+import type { Visit } from './zone.ts';
+
+/** Two boxes of the same standing car differ by jitter only: half overlap leaves room for a cut-off corner. */
+export const SAME_BOX_IOU_MIN = 0.4;
+/** The jitter of a standing vehicle's box; one that rolls by a tenth of its length has less. */
+const IN_PLACE_IOU_MIN = 0.7;
+/** A candidate whose picture changes for so long has driven on. */
+const CANDIDATE_ABSENT_MAX_MS = 1500;
+/** A candidate that is no longer detected and was never sure is forgotten. */
+const CANDIDATE_UNSEEN_MAX_MS = 15_000;
+/** A stop at a crossing's kerb or a manoeuvre is shorter; every parking rule's own time is longer. */
+const CONFIRM_AFTER_MS = 3000;
+/** The detector's start threshold for vehicles (its model card): below it a box alone proves nothing. */
+export const SURE_SCORE_MIN = 0.3;
+/**
+ * So much of a box inside of another is a part of it. What is hidden of a vehicle is not boxed: boxes of neighbours in
+ * a queue share up to a third of the smaller one (docs/design/009-rules.md), halves of one car a half and more …
+ */
+const PART_INSIDE_MIN = 0.5;
+/** … unless it stands before it, its foot lower in the picture by more than the jitter of a box (of its height). */
+const FOOT_BEFORE = 0.1;
+/**
+ * Two of about the same size whose centres lie nearer than this (in sizes) are one that has crept or was boxed
+ * differently: half a car's length is less than the width of a car and a gap.
+ */
+const SAME_CENTRE_SIZES = 0.5;
+const SAME_SIZE_RATIO_MIN = 0.6;
+/** A part that was found first came with its vehicle; what was there before is another, now behind it. */
+const SAME_ARRIVAL_MS = 5000;
+/** Longer than a detector's lapse or a cloud's edge passing; short enough that the next car is another. */
+const ABSENT_MAX_MS = 5000;
+/** A foreground object covers so much of the place when it can hide the car. */
+const COVER_SHARE_MIN = 0.2;
+
+export interface Place {
+  readonly id: number;
+  /** Where and since when: both move on while the vehicle still rolls, and are fixed once confirmed. */
+  box: XyxyPx;
+  sinceMs: number;
+  /** When a vehicle was first found there, rolling or not. */
+  readonly bornMs: number;
+  /** The last box that was found there. */
+  foundBox: XyxyPx;
+  readonly visits: readonly Visit[];
+  readonly votes: Map<Label, number>;
+  /** Its arrival, once it is confirmed that a vehicle stands there. */
+  confirmed: StandingVehicle['arrival'] | undefined;
+  judgedMs: number;
+  /** When to look next whether it can be confirmed. */
+  lookMs: number;
+  /** Number of the track last seen there; 0 = none yet. */
+  track: number;
+  /** The best that was found there since the place was judged last. */
+  score: number;
+  /** The best while the place looked as it does, or of the track that stopped there. */
+  scoreMax: number;
+  hits: number;
+  seenMs: number;
+  presentMs: number;
+  hiddenSinceMs: number | undefined;
+  patch: Patch | undefined;
+}
+
+export function newPlace(id: number, { xyxyPx }: Detection, visits: readonly Visit[], atMs: number): Place {
+  return {
+    id,
+    box: xyxyPx,
+    sinceMs: atMs,
+    bornMs: atMs,
+    foundBox: xyxyPx,
+    visits,
+    votes: new Map(),
+    confirmed: undefined,
+    judgedMs: Number.NEGATIVE_INFINITY,
+    lookMs: atMs + CONFIRM_AFTER_MS,
+    track: 0,
+    score: 0,
+    scoreMax: 0,
+    hits: 0,
+    seenMs: atMs,
+    presentMs: atMs,
+    hiddenSinceMs: undefined,
+    patch: undefined,
+  };
+}
+
+/** It stands from now on, where it was found last. */
+export function restart(place: Place, atMs: number): void {
+  place.box = place.foundBox;
+  place.sinceMs = atMs;
+  place.lookMs = atMs + CONFIRM_AFTER_MS;
+}
+
+/** The tracker starts no vehicle lightly either: what it follows has been sure once, or steady. */
+export function isLikely({ track, scoreMax }: Place): boolean {
+  return track !== 0 || scoreMax >= SURE_SCORE_MIN;
+}
+
+/** It was found last where it was found first. */
+export function isInPlace({ box, foundBox }: Place): boolean {
+  return iou(box, foundBox) >= IN_PLACE_IOU_MIN;
+}
+
+export function stays({ confirmed, presentMs, seenMs }: Place, atMs: number): boolean {
+  if (confirmed !== undefined) return atMs - presentMs < ABSENT_MAX_MS;
+  return atMs - presentMs < CANDIDATE_ABSENT_MAX_MS && atMs - seenMs < CANDIDATE_UNSEEN_MAX_MS;
+}
+
+export function bestTrack(tracks: readonly Track[], box: XyxyPx): Track | undefined {
+  const near = tracks.filter(({ xyxyPx }) => iou(xyxyPx, box) >= SAME_BOX_IOU_MIN);
+  return near.sort((a, b) => iou(b.xyxyPx, box) - iou(a.xyxyPx, box))[0];
+}
+
+/** Detectors box a vehicle's parts as well, and a place may remain from when it rolled: one track stands at one place. */
+export function isSameVehicle(place: Place, other: Place): boolean {
+  if (other.track !== 0 && other.track === place.track) return true;
+  if (iou(other.box, place.box) >= SAME_BOX_IOU_MIN || isPart(place.box, other.box)) return true;
+  if (isBesideItself(place.box, other.box)) return true;
+  return isPart(other.box, place.box) && Math.abs(other.sinceMs - place.sinceMs) <= SAME_ARRIVAL_MS;
+}
+
+function isBesideItself(a: XyxyPx, b: XyxyPx): boolean {
+  const ratio = area(a) / area(b);
+  return Math.min(ratio, 1 / ratio) >= SAME_SIZE_RATIO_MIN && distanceSizes(a, b) < SAME_CENTRE_SIZES;
+}
+
+function isPart(part: XyxyPx, whole: XyxyPx): boolean {
+  const height = part[3] - part[1];
+  return shareInside(part, whole) >= PART_INSIDE_MIN && part[3] - whole[3] <= FOOT_BEFORE * height;
+}
+
+/**
+ * Does another object lie over a good part of the place? Its own detections would have been counted as seen;
+ * of the others only sure ones hide it, since a false box hides nothing.
+ */
+export function covered(
+  { box, track }: Place,
+  tracks: readonly Track[],
+  vehicles: readonly Detection[],
+): boolean {
+  const sure = vehicles.filter(({ score }) => score >= SURE_SCORE_MIN);
+  const others = [...tracks.filter(({ id }) => id !== track), ...sure].map(({ xyxyPx }) => xyxyPx);
+  return others.some((other) => shareInside(box, other) >= COVER_SHARE_MIN);
+}
+
+/** The same while the vehicle itself is found: what is boxed as it is, is it. */
+export function partlyCovered(
+  place: Place,
+  tracks: readonly Track[],
+  vehicles: readonly Detection[],
+): boolean {
+  const isOther = ({ xyxyPx }: Detection | Track): boolean => iou(xyxyPx, place.box) < SAME_BOX_IOU_MIN;
+  return covered(place, tracks.filter(isOther), vehicles.filter(isOther));
+}
+
+function area([x1, y1, x2, y2]: XyxyPx): number {
+  return (x2 - x1) * (y2 - y1);
+}
+
+/** Distance of two boxes' centres in sizes (root of the area) of the first. */
+export function distanceSizes(a: XyxyPx, b: XyxyPx): number {
+  return Math.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2 / Math.sqrt(area(a));
+}

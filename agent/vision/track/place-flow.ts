@@ -1,0 +1,56 @@
+/**
+ * How traffic flows where: the usual velocity of the vehicles that were followed at a place. On a fast road a vehicle
+ * moves by more than its length between two looks; where the next look will find it, nobody knows from one box, but
+ * those before it went the same way.
+ *
+ * Velocities are in sizes of the box (its longer side) a second, so that near and far vehicles of one cell agree.
+ *
+ * INVARIANTS: a statistic of places: no track can be told from it.
+ * LIMITS: 16 × 12 cells for each group; a cell follows the last eight that passed.
+ */
+import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
+
+const COLUMNS = 16;
+const ROWS = 12;
+/** The mean of so many that passed; fewer say nothing yet. */
+const KEPT = 8;
+const KNOWN_MIN = 2;
+/** Mean velocity to mean speed: 1 where all go one way, 0 where they come from everywhere. */
+const AGREEMENT_MIN = 0.9;
+
+type Velocity = readonly [number, number];
+
+interface Cell {
+  count: number;
+  x: number;
+  y: number;
+  speed: number;
+}
+
+export class PlaceFlow {
+  readonly #cells = new Map<number, Cell>();
+
+  /** The cell that a box stands in. */
+  cellOf([x1, , x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
+    const at = (share: number, cells: number): number =>
+      Math.min(cells - 1, Math.max(0, Math.floor(share * cells)));
+    return at(y2 / heightPx, ROWS) * COLUMNS + at((x1 + x2) / 2 / widthPx, COLUMNS);
+  }
+
+  /** One has passed through the cell with this velocity, sizes/s. */
+  note(cell: number, [x, y]: Velocity): void {
+    const known = this.#cells.get(cell) ?? { count: 0, x: 0, y: 0, speed: 0 };
+    known.count = Math.min(KEPT, known.count + 1);
+    known.x += (x - known.x) / known.count;
+    known.y += (y - known.y) / known.count;
+    known.speed += (Math.hypot(x, y) - known.speed) / known.count;
+    this.#cells.set(cell, known);
+  }
+
+  /** The usual velocity there, sizes/s; undefined where there is none. */
+  at(cell: number): Velocity | undefined {
+    const known = this.#cells.get(cell);
+    if (known === undefined || known.count < KNOWN_MIN) return undefined;
+    return Math.hypot(known.x, known.y) < AGREEMENT_MIN * known.speed ? undefined : [known.x, known.y];
+  }
+}

@@ -1,0 +1,41 @@
+/** A plain Python program beside the agent: OpenCV decodes, ONNX Runtime detects, boxes are joined by overlap. */
+import { join } from 'node:path';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import type { Input } from './gstreamer.ts';
+import { costOf } from './measure.ts';
+
+export interface PeerReport {
+  /** Per frame after the warm ones; decoding, detection and tracking, all threads. */
+  readonly cpuMs: number;
+  readonly rssPeakMiB: number;
+  /** Of OpenCV and ONNX Runtime. */
+  readonly versions: string;
+}
+
+export interface PeerOptions {
+  readonly whole: string;
+  readonly frames: number;
+  readonly warmFrames: number;
+  readonly modelFile: string;
+  readonly input: Input;
+}
+
+/** @throws AgentError `unavailable` (Debian's packages are missing), `bug` (it saw other frames than the floor) */
+export async function runPeer({
+  whole,
+  frames,
+  warmFrames,
+  modelFile,
+  input,
+}: PeerOptions): Promise<PeerReport> {
+  const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'peer.py');
+  const command = ['/usr/bin/python3', program, whole, modelFile, ...input.map(String), String(warmFrames)];
+  const { stdout, rssPeakMiB } = await costOf(command, (line) =>
+    line.includes('peer.py') ? 'peer' : undefined,
+  );
+  const said = JSON.parse(stdout) as { frames: number; cpuMs: number; versions: string };
+  if (said.frames !== frames) throw new AgentError('bug', `the peer saw ${said.frames} of ${frames} frames`);
+  const { versions } = said;
+  return { cpuMs: said.cpuMs / (frames - warmFrames), rssPeakMiB: rssPeakMiB['peer'] ?? 0, versions };
+}

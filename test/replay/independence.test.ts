@@ -1,0 +1,91 @@
+/**
+ * What a rule says of a film depends on no other rule: each alone and all together (with VIGIE_TEST_FULL=1 in pairs and
+ * on every label too) raise the same incidents at the same moments, and vision follows the same objects.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
+import type { Label } from '../../scripts/programs/evaluate/labels.ts';
+import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
+import { evaluationData } from '../lib/paths.ts';
+
+/** The rate at which a box analyses. */
+const FPS = ['--fps', '5'];
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+/** Of the labels with several rules: a short one, with incidents. */
+const BY_DEFAULT = ['crosswalk'];
+
+const labels = evaluationData('labels');
+const hard = evaluationData('labels-hard');
+const skip = labels.skip || hard.skip;
+
+type Rule = Label['config']['rules'][number];
+
+interface Said {
+  /** By rule, media times of the starts, s. */
+  readonly starts: ReadonlyMap<string, readonly number[]>;
+  readonly tracks: string;
+}
+
+async function said({ clipPath, config }: Label, rules: readonly Rule[]): Promise<Said> {
+  const replayed = await replayClip(clipPath, { ...config, rules }, FPS);
+  try {
+    const starts = new Map<string, number[]>(rules.map(({ id }) => [id, []]));
+    for (const { time, data } of replayed.events) {
+      if (data.phase === 'start') starts.get(data.rule.id)?.push(Date.parse(time) / 1000);
+    }
+    return { starts, tracks: readFileSync(join(replayed.dir, 'tracks.txt'), 'utf8') };
+  } finally {
+    replayed.forget();
+  }
+}
+
+async function same(t: Test, label: Label): Promise<number> {
+  const { rules } = label.config;
+  const all = await said(label, rules);
+  const pairs = rules.flatMap((one, i) => rules.slice(i + 1).map((other) => [one, other]));
+  for (const some of [...rules.map((rule) => [rule]), ...(FULL && rules.length > 2 ? pairs : [])]) {
+    const { starts, tracks } = await said(label, some);
+    const names = some.map(({ id }) => id).join(' and ');
+    for (const { id } of some) t.same(starts.get(id), all.starts.get(id), `${names}: ${id} as with all`);
+    t.ok(tracks === all.tracks, `${names}: the same tracks as with all`);
+  }
+  return [...all.starts.values()].flat().length;
+}
+
+const several = skip ? [] : [...labelsIn(labels.file), ...labelsIn(hard.file)].filter(isOfSeveral);
+
+function isOfSeveral({ name, config }: Label): boolean {
+  return config.rules.length > 1 && (FULL || BY_DEFAULT.includes(name));
+}
+
+t.test('labels', { skip, timeout: FULL ? 7_200_000 : 600_000 }, async (t) => {
+  t.ok(several.length >= BY_DEFAULT.length, `${several.length} labels`);
+  let starts = 0;
+  for (const label of several) {
+    await t.test(label.name, async (t) => {
+      starts += await same(t, label);
+    });
+  }
+  t.ok(starts >= 3, `${starts} incidents`);
+});
+
+t.test(
+  'two tolerances of parking, and rules that see other things',
+  { skip, timeout: 600_000 },
+  async (t) => {
+    const label = labelsIn(labels.file).find(({ name }) => name === 'parked-car') as Label;
+    const [park] = label.config.rules as [Rule];
+    const zone = 'yard';
+    const purpose = 'evaluation';
+    const rules = [
+      park,
+      { ...park, id: 'strict', moveTolerance: 0.1 },
+      { id: 'come', kind: 'vehicle-in-pedestrian-zone', zone, purpose },
+      { id: 'dump', kind: 'illegal-dumping', zone, purpose, afterS: 8 },
+    ];
+    const starts = await same(t, { ...label, config: { ...label.config, rules } });
+    t.ok(starts >= 4, `${starts} incidents`);
+  },
+);

@@ -1,0 +1,196 @@
+/**
+ * Scenes in bad light, weather and focus, and of things that mislead: shadows that creep, things that stood there
+ * before, things beside others. Where sight is bad, a camera that says so in time may miss what happens.
+ * Times are seconds of the scene.
+ */
+import { AFTER_S, type Box, type Edit, PERSIST_S, type Scene, type Stage } from './scene.ts';
+import {
+  after,
+  BLACK,
+  BLUE,
+  BROWN,
+  GREEN,
+  GREY,
+  HALL,
+  INSIDE,
+  PAVEMENT,
+  RED,
+  ROAD,
+  STREET,
+  thing,
+  visit,
+  WHITE,
+  YARD,
+} from './stages.ts';
+
+const yard: Stage = { clip: YARD, startS: 0, lengthS: 24, widthPx: 512 };
+const hall: Stage = { clip: HALL, startS: 0, lengthS: 26, widthPx: 320 };
+const street = (startS: number): Stage => ({ clip: STREET, startS, lengthS: 30, widthPx: 512 });
+/** The recorder writes its alarms into the road's picture. */
+const WRITING: NonNullable<Scene['masks']> = [
+  {
+    id: 'writing',
+    polygon: [
+      [0, 0],
+      [0.26, 0],
+      [0.26, 0.42],
+      [0, 0.42],
+    ],
+  },
+];
+
+const BAG: Box = [0.36, 0.72, 0.45, 0.92];
+
+/** The same bag and the same scribble in every sight; two other stages in some. */
+export function leftInBadSight(): Scene[] {
+  const atTable = ['grey', 'gain-noise', 'infra-red', 'haze', 'glare', 'rain', '150-kbit', 'shake', 'dark'];
+  const bags = atTable.map(
+    (degradation): Scene => ({
+      name: `left-${degradation}`,
+      stage: visit(1).stage,
+      edits: [thing('bag', BLACK, BAG, 18)],
+      zones: INSIDE,
+      degradation,
+      expected: after('bag', visit(1).goneS - 1.5 + AFTER_S, 8),
+    }),
+  );
+  const inYard = ['grey', 'haze', 'focus-hunting'].map(
+    (degradation): Scene => ({
+      name: `left-yard-${degradation}`,
+      stage: yard,
+      edits: [thing('heap', BROWN, [0.56, 0.55, 0.68, 0.7], 7)],
+      zones: [PAVEMENT],
+      degradation,
+      expected: after('bag', 8.3 - 1.5 + AFTER_S, 9),
+    }),
+  );
+  const tags = ['grey', 'infra-red', 'rain', '150-kbit'].map(
+    (degradation): Scene => ({
+      name: `drawn-${degradation}`,
+      stage: visit(1).stage,
+      edits: [
+        { kind: 'scribble', box: [0.26, 0.14, 0.45, 0.38], colour: BLUE, thickPx: 6, fromS: 14, doneS: 17 },
+      ],
+      zones: INSIDE,
+      degradation,
+      expected: after('tag', 17 + PERSIST_S - 2, 13),
+    }),
+  );
+  return [...bags, ...inYard, ...tags];
+}
+
+/** A thing is left beside another that was there before, and what changes around it later is no part of it. */
+export function besideBin(): Scene[] {
+  const bin = thing('box', GREEN, [0.25, 0.66, 0.35, 0.93], 0);
+  const bag = thing('bag', BLACK, [0.355, 0.76, 0.43, 0.93], 18);
+  const base = {
+    stage: visit(1).stage,
+    zones: INSIDE,
+    expected: after('bag', visit(1).goneS - 1.5 + AFTER_S, 8),
+  };
+  /** It leaks, while everybody is still there. */
+  const stain: Edit = { kind: 'light', box: [0.36, 0.9, 0.56, 1], factor: 0.8, soft: 0.3, fromS: 25 };
+  return [
+    { ...base, name: 'beside-bin', edits: [bin, bag] },
+    { ...base, name: 'beside-bin-stain', edits: [bin, bag, stain] },
+    {
+      ...base,
+      name: 'beside-bin-cloud',
+      edits: [bin, bag, { kind: 'exposure', factor: 0.75, fromS: 27, doneS: 30 }],
+    },
+    {
+      name: 'beside-bin-yard',
+      stage: yard,
+      edits: [
+        thing('box', GREY, [0.5, 0.5, 0.57, 0.66], 0),
+        thing('heap', WHITE, [0.58, 0.56, 0.66, 0.68], 7),
+      ],
+      zones: [PAVEMENT],
+      expected: after('bag', 8.3 - 1.5 + AFTER_S, 9),
+    },
+  ];
+}
+
+/** People and cars come and go, and nothing is left or drawn. */
+export function quietInBadSight(): Scene[] {
+  const rows: [string, Stage, Scene['zones']][] = [
+    ['grey', visit(2).stage, INSIDE],
+    ['gain-noise', visit(2).stage, INSIDE],
+    ['infra-red', visit(2).stage, INSIDE],
+    ['haze', visit(3).stage, INSIDE],
+    ['glare', visit(3).stage, INSIDE],
+    ['white-out', visit(3).stage, INSIDE],
+    ['rain', street(22), [PAVEMENT]],
+    ['150-kbit', street(40), [PAVEMENT]],
+    ['shake', street(10), [PAVEMENT]],
+    ['headlights', street(30), [PAVEMENT]],
+    ['white-out', street(48), [PAVEMENT]],
+    ['focus-hunting', street(15), [PAVEMENT]],
+    ['focus-hunting', hall, [PAVEMENT]],
+    ['blur', hall, [PAVEMENT]],
+    ['headlights', yard, [PAVEMENT]],
+    ['infra-red', yard, [PAVEMENT]],
+    ['haze', { clip: ROAD, startS: 13, lengthS: 17, widthPx: 320 }, [PAVEMENT]],
+  ];
+  return rows.map(([degradation, stage, zones], i) => ({
+    name: `quiet-${degradation}-${i + 1}`,
+    stage,
+    edits: [],
+    zones,
+    degradation,
+    ...(stage.clip === ROAD ? { masks: WRITING } : {}),
+    expected: [],
+  }));
+}
+
+/** A shadow's edge creeps over a front or the ground while people are about, and stays. */
+export function shadowsCreep(): Scene[] {
+  const creeps = (fromS: number, driftPerS: number, stopS: number, factor: number): Edit => ({
+    kind: 'light',
+    // Much larger than the picture, so that its edge is nearly straight.
+    box: [-1.9, -1, 0.1, 2],
+    factor,
+    soft: 0.03,
+    fromS,
+    driftPerS,
+    stopS,
+  });
+  const rows: [string, Stage, Scene['zones'], Edit][] = [
+    ['front', visit(1).stage, INSIDE, creeps(4, 0.02, 26, 0.6)],
+    ['front-fast', visit(4).stage, INSIDE, creeps(14, 0.06, 22, 0.5)],
+    ['street', street(0), [PAVEMENT], creeps(2, 0.025, 20, 0.55)],
+    ['sun-returns', street(22), [PAVEMENT], creeps(2, 0.03, 18, 1.4)],
+    ['yard', yard, [PAVEMENT], creeps(4, 0.05, 12, 0.6)],
+  ];
+  return rows.map(([name, stage, zones, edit]) => ({
+    name: `shadow-creeps-${name}`,
+    stage,
+    edits: [edit],
+    zones,
+    expected: [],
+  }));
+}
+
+/** What stands there from the first picture on was left by nobody. */
+export function stoodBefore(): Scene[] {
+  const bin = thing('box', GREEN, [0.28, 0.66, 0.38, 0.93], 0);
+  const heap = thing('heap', WHITE, [0.42, 0.78, 0.56, 0.95], 0);
+  const rows: [string, Stage, Scene['zones'], readonly Edit[]][] = [
+    ['bin-and-heap', visit(1).stage, INSIDE, [bin, heap]],
+    ['bin-cloud', visit(2).stage, INSIDE, [bin, { kind: 'exposure', factor: 0.65, fromS: 14, doneS: 15 }]],
+    [
+      'bin-lamp-off',
+      visit(3).stage,
+      INSIDE,
+      [bin, { kind: 'light', box: [0.1, 0.3, 0.6, 1.1], factor: 0.7, soft: 0.6, fromS: 18 }],
+    ],
+    ['box-street', street(22), [PAVEMENT], [thing('box', RED, [0.57, 0.41, 0.61, 0.47], 0)]],
+  ];
+  return rows.map(([name, stage, zones, edits]) => ({
+    name: `stood-before-${name}`,
+    stage,
+    edits,
+    zones,
+    expected: [],
+  }));
+}

@@ -1,0 +1,365 @@
+/**
+ * What misled a box on real streets: queues in which the detector mixes its vehicles up, edges of shadows and beams of
+ * lamps that it takes for vehicles, what stood there before, riders, and the same alerts by night.
+ */
+import type { Edit } from '../scene.ts';
+import { across, back, busBefore, car, scenes, stays, toLeft, toRight, visit, waits } from './actors.ts';
+import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
+
+const ROAD = [
+  [0, 0.35],
+  [1, 0.35],
+  [1, 1],
+  [0, 1],
+] as const;
+const SQUARE = [
+  [0.2, 0.4],
+  [0.85, 0.4],
+  [0.85, 0.92],
+  [0.2, 0.92],
+] as const;
+const LINE = { from: [0.5, 0.35], to: [0.5, 0.98] } as const;
+
+/** Of one street lamp in five, and a sensor at full gain. */
+const night: readonly Edit[] = [
+  { kind: 'exposure', factor: 0.25, fromS: 0, doneS: 0 },
+  { kind: 'noise', sigma: 8 },
+];
+/** The shadow of a house moves over the street as the sun does, only faster. */
+const creeping: Edit = {
+  kind: 'light',
+  box: [-1.9, -1, 0.1, 2],
+  factor: 0.55,
+  soft: 0.03,
+  fromS: 4,
+  driftPerS: 0.02,
+  stopS: 30,
+};
+
+/** Nose to tail in a lane, each is mixed up with its neighbours; they wait until `goS` and drive on to the right. */
+function queue(count: number, y: number, goS: number, over: Partial<Actor> = {}): Actor[] {
+  return Array.from({ length: count }, (_, i) => {
+    const x = 0.82 - 0.16 * i;
+    const leaves = goS + 1.2 * i;
+    return car(
+      [
+        [1 + 2 * i, -0.2, y],
+        [4 + 2.4 * i, x, y],
+        [leaves, x, y],
+        [leaves + 5 * (1.2 - x), 1.2, y],
+      ],
+      { score: 0.38, flips: 0.6, missed: [[12 + i, 13.2 + i]], look: i, ...over },
+    );
+  });
+}
+
+/** A box of the detector at the edge of a shadow, or in a beam: it goes along, and no pixel of a vehicle with it. */
+const illusion = (way: readonly Waypoint[], score: number): Actor => ({
+  label: 'car',
+  way,
+  score,
+  illusion: true,
+});
+/** Boxes in a row of windows that come and go, so that they look like one that moves. */
+const windows: Ghost[] = [0.25, 0.4, 0.55, 0.7].map((x, i) => ({
+  label: 'car',
+  box: [x - 0.07, 0.45, x + 0.07, 0.58],
+  score: 0.3 + 0.02 * i,
+  share: 0.3,
+}));
+
+const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, { zone: ROAD }, [
+  ['by night', 14, [back(2, 6, 0.6, { score: 0.42 })], [[2.5, 8]], { weather: night }],
+  ['past a queue at a red light', 34, [...queue(5, 0.52, 26), back(14, 6, 0.85)], [[14.5, 19.5]]],
+  ['a queue at a red light', 46, queue(5, 0.6, 34), []],
+  ['queues in two lanes', 46, [...queue(5, 0.52, 34), ...queue(4, 0.72, 33)], []],
+  [
+    'a queue, motorcycles pass between',
+    40,
+    [
+      ...queue(4, 0.55, 32),
+      ...[10, 16, 22].map((s) => across(s, 6, 0.68, { label: 'motorcycle', score: 0.4 })),
+    ],
+    [],
+  ],
+  [
+    'vehicles of two speeds at 3 a second',
+    30,
+    [0, 1, 2, 3].flatMap((i) => [across(1 + 6 * i, 10, 0.55, { flips: 0.6 }), across(4 + 6 * i, 4, 0.64)]),
+    [],
+    { fps: 3 },
+  ],
+  ['boxes in a row of windows', 40, [], [], { ghosts: windows }],
+]);
+
+const PARKING: StreetScene[] = scenes({ kind: 'illegal-parking', afterS: 20 }, { zone: SQUARE }, [
+  [
+    'beside two that stood before',
+    60,
+    [
+      car([
+        [0, 0.35, 0.5],
+        [60, 0.35, 0.5],
+      ]),
+      car([
+        [0, 0.7, 0.5],
+        [60, 0.7, 0.5],
+      ]),
+      visit(12, 50, 0.5, 0.85),
+    ],
+    [[30.5, 36]],
+  ],
+  [
+    'where another stood before',
+    70,
+    [
+      car([
+        [0, 0.5, 0.6],
+        [14, 0.5, 0.6],
+        [17, 1.25, 0.6],
+      ]),
+      visit(26, 62, 0.5, 0.6),
+    ],
+    [[44.5, 50]],
+  ],
+  ['by night', 60, [visit(12, 52, 0.5, 0.6, { score: 0.4 })], [[30.5, 37]], { weather: night }],
+  ['a queue at a red light for 15 s', 44, queue(4, 0.6, 20), []],
+  [
+    'two stand since before, seen badly in rain',
+    70,
+    [
+      car(
+        [
+          [0, 0.4, 0.55],
+          [70, 0.4, 0.55],
+        ],
+        { score: 0.33 },
+      ),
+      car(
+        [
+          [0, 0.62, 0.8],
+          [70, 0.62, 0.8],
+        ],
+        { score: 0.33, flips: 0.5 },
+      ),
+    ],
+    [],
+    { weather: [{ kind: 'rain', drops: 120 }] },
+  ],
+  [
+    'stands since before, by night, behind buses',
+    80,
+    [
+      car([
+        [0, 0.5, 0.6],
+        [80, 0.5, 0.6],
+      ]),
+      busBefore(20, 30, 0.5, 0.95),
+      busBefore(46, 58, 0.5, 0.95),
+    ],
+    [],
+    { weather: night },
+  ],
+]);
+
+const PEDESTRIAN_ZONE: StreetScene[] = scenes(
+  { kind: 'vehicle-in-pedestrian-zone', afterS: 2 },
+  { zone: SQUARE },
+  [
+    ['by night', 20, [visit(6, 14, 0.5, 0.65, { score: 0.42 })], [[5.5, 10.5]], { weather: night }],
+    ['while a shadow creeps', 30, [visit(14, 22, 0.55, 0.65)], [[13, 18.5]], { weather: [creeping] }],
+    [
+      'the edge of a shadow is taken for a car',
+      40,
+      [
+        illusion(
+          [
+            [8, 0.2, 0.7],
+            [30, 0.64, 0.7],
+          ],
+          0.24,
+        ),
+      ],
+      [],
+      { weather: [creeping] },
+    ],
+    [
+      'a beam of lamps passes over the ground',
+      30,
+      [4, 12, 20].map((s) =>
+        illusion(
+          [
+            [s, 0.1, 0.6],
+            [s + 4, 0.9, 0.6],
+          ],
+          0.24,
+        ),
+      ),
+      [],
+      { weather: night },
+    ],
+    [
+      'two stand since before',
+      40,
+      [
+        car([
+          [0, 0.35, 0.6],
+          [40, 0.35, 0.6],
+        ]),
+        car(
+          [
+            [0, 0.66, 0.8],
+            [40, 0.66, 0.8],
+          ],
+          { score: 0.33 },
+        ),
+      ],
+      [],
+    ],
+  ],
+);
+
+const LINE_CROSSING: StreetScene[] = scenes({ kind: 'line-crossing' }, { line: LINE }, [
+  ['by night', 14, [toRight(2, 0.6, { score: 0.55 })], [[6.5, 9.5]], { weather: night }],
+  [
+    'two by night',
+    20,
+    [toRight(2, 0.55, { score: 0.55 }), toLeft(7, 0.8, { score: 0.55 })],
+    [
+      [6.5, 9.5],
+      [11.5, 14.5],
+    ],
+    { weather: night },
+  ],
+  [
+    'infra-red, lost in every fourth second',
+    14,
+    [
+      toRight(2, 0.6, {
+        score: 0.55,
+        missed: [
+          [3, 3.6],
+          [7.4, 8],
+          [10, 10.6],
+        ],
+      }),
+    ],
+    [[6.5, 9.5]],
+    { weather: night },
+  ],
+  [
+    'a queue stands before it',
+    30,
+    [0.42, 0.24, 0.06].map((x, i) =>
+      car(
+        [
+          [0, x, 0.6],
+          [30, x, 0.6],
+        ],
+        { score: 0.38, flips: 0.6, missed: [[8 + 4 * i, 9.2 + 4 * i]] },
+      ),
+    ),
+    [],
+    { rule: { classes: ['car', 'truck', 'bus'] } },
+  ],
+  [
+    'the edge of a shadow creeps over it',
+    40,
+    [
+      illusion(
+        [
+          [8, 0.2, 0.7],
+          [30, 0.64, 0.7],
+        ],
+        0.24,
+      ),
+    ],
+    [],
+    { rule: { classes: ['car', 'truck', 'bus'] }, weather: [creeping] },
+  ],
+  [
+    'riders stay beside it',
+    24,
+    [0, 1, 2, 3].map((i) => ({
+      ...waits(0, 24, 0.3 + 0.04 * i, 0.6 + 0.06 * i, i),
+      label: 'bicycle' as const,
+    })),
+    [],
+  ],
+]);
+
+const LOITERING: StreetScene[] = scenes({ kind: 'loitering', afterS: 20 }, { zone: SQUARE }, [
+  ['by night', 50, [stays(8, 44, 0.5, 0.7, { score: 0.55 })], [[26, 33]], { weather: night }],
+  ['while a shadow creeps', 50, [stays(8, 44, 0.55, 0.7)], [[26, 32]], { weather: [creeping] }],
+  ['waits for 12 s by night', 40, [stays(8, 20, 0.5, 0.7, { score: 0.55 })], [], { weather: night }],
+  [
+    'others pass, in noise',
+    50,
+    [0, 1, 2, 3].flatMap((i) => [toRight(1 + 10 * i, 0.6), toLeft(5 + 10 * i, 0.75)]),
+    [],
+    { weather: [{ kind: 'noise', sigma: 12 }] },
+  ],
+]);
+
+const spots = (count: number): (readonly [number, number])[] =>
+  Array.from({ length: count }, (_, i) => [0.24 + 0.1 * (i % 6), 0.56 + 0.2 * Math.floor(i / 6)]);
+
+const CROWDS: StreetScene[] = scenes(
+  { kind: 'crowd-gathering', minCount: 10, afterS: 10 },
+  { zone: SQUARE },
+  [
+    [
+      'by night',
+      40,
+      spots(12).map(([x, y], i) => ({ ...waits(1, 39, x, y, i), score: 0.6 })),
+      [[11, 24]],
+      { weather: night },
+    ],
+    [
+      'a club has got off its bicycles',
+      40,
+      spots(12).flatMap(([x, y], i): Actor[] => [
+        waits(1, 39, x, y, i),
+        {
+          label: 'bicycle',
+          way: [
+            [1, x + 0.05, y - 0.01],
+            [39, x + 0.05, y - 0.01],
+          ],
+        },
+      ]),
+      [[11, 24]],
+    ],
+    [
+      'a club of riders passes',
+      24,
+      Array.from(
+        { length: 14 },
+        (_, i): Actor => ({
+          label: i % 3 === 0 ? 'motorcycle' : 'bicycle',
+          way: [
+            [1 + 0.5 * i, -0.1, 0.55 + 0.08 * (i % 4)],
+            [6 + 0.5 * i, 1.1, 0.55 + 0.08 * (i % 4)],
+          ],
+        }),
+      ),
+      [],
+    ],
+    [
+      'seven by night',
+      40,
+      spots(7).map(([x, y], i) => ({ ...waits(1, 39, x, y, i), score: 0.6 })),
+      [],
+      { weather: night },
+    ],
+  ],
+);
+
+export const MISLEADING: readonly StreetScene[] = [
+  ...WRONG_WAY,
+  ...PARKING,
+  ...PEDESTRIAN_ZONE,
+  ...LINE_CROSSING,
+  ...LOITERING,
+  ...CROWDS,
+];

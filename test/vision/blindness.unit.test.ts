@@ -1,0 +1,89 @@
+/** What passes unseen, and when that says of a camera that it is blind. */
+import t from 'tap';
+import { type Detection, type Foreground, type Frame, MOVING } from '../../agent/contract/picture.ts';
+import { Blindness } from '../../agent/vision/observe/blindness.ts';
+import { ConditionPicture } from '../../agent/vision/observe/condition-picture.ts';
+
+const SOURCE = { widthPx: 832, heightPx: 512 };
+const INPUT = { widthPx: 416, heightPx: 256 };
+const [COLUMNS, ROWS] = [64, 40];
+const EVERY_MS = 200;
+/** A walker's way through the picture, and how long nobody comes after. */
+const [WAY_MS, PAUSE_MS] = [4000, 3000];
+
+/** Green of a cell of the street, 0..255, and red and blue over it. */
+type Street = (place: number) => readonly [green: number, tint: number];
+const byDay: Street = (place) => [10 + (place % 200), 20];
+const infrared: Street = (place) => [10 + (place % 200), 0];
+const inHaze: Street = (place) => [90 + (place % 90), 10];
+
+/** Score of what is found at the walker, and how far beside in widths of it. */
+interface Named {
+  readonly score: number;
+  readonly beside?: number;
+}
+
+/** Shows walkers for `seconds`; returns when the camera was told to be blind first, s. */
+function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WAY_MS + PAUSE_MS) {
+  const blindness = new Blindness({ zones: [] });
+  const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);
+  for (let k = 0; k < rgb.length; k += 3) {
+    const [green, tint] = street(Math.floor(k / 24) * 37);
+    rgb.set([green + tint, green, green], k);
+  }
+  let picture: ConditionPicture | undefined;
+  for (let atMs = 0; atMs < seconds * 1000; atMs += EVERY_MS) {
+    const frame: Frame = { index: 0, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
+    const onWay = (atMs % everyMs) / WAY_MS;
+    const cells = new Uint8Array(COLUMNS * ROWS);
+    const column = Math.floor(onWay * 50) + 4;
+    if (onWay < 1)
+      for (let y = 15; y < 23; y += 1) cells.fill(MOVING, y * COLUMNS + column, y * COLUMNS + column + 4);
+    const foreground: Foreground = {
+      columns: COLUMNS,
+      rows: ROWS,
+      cellNorm: [1 / COLUMNS, 1 / ROWS],
+      cells,
+    };
+    const found: Detection[] = [];
+    if (onWay < 1 && named !== undefined) {
+      const leftPx = (column + 4 * (named.beside ?? 0)) * 13;
+      const { score } = named;
+      found.push({ xyxyPx: [leftPx, 192, leftPx + 52, 294], score, label: 'person', group: 'person' });
+    }
+    blindness.see({ found, looked: true, foreground }, SOURCE, atMs);
+    picture ??= new ConditionPicture(frame);
+    picture.add(frame);
+    if (picture.frames < 12) continue;
+    blindness.look(picture, 2400, true, atMs);
+    picture.clear();
+    if (blindness.camera.missed) return atMs / 1000;
+  }
+  return undefined;
+}
+
+t.test('by day and in colours nothing that passes unseen is held against the detector', async (t) => {
+  t.equal(blindAfter(byDay, 180), undefined);
+});
+
+t.test('at night a detector that finds nothing of all that passes is blind within a minute', async (t) => {
+  const atS = blindAfter(infrared, 120);
+  t.ok(atS !== undefined && atS <= 65, `after ${atS} s`);
+});
+
+t.test('at night beams of light that sweep over an empty street are no sign of it', async (t) => {
+  t.equal(blindAfter(infrared, 300, undefined, 30_000), undefined, 'two a minute');
+});
+
+t.test('at night neither what is seen nor what the detector is unsure of is missed', async (t) => {
+  t.equal(blindAfter(infrared, 180, { score: 0.6 }), undefined, 'seen');
+  t.equal(blindAfter(infrared, 180, { score: 0.16 }), undefined, 'unsure');
+  t.equal(blindAfter(infrared, 180, { score: 0.16, beside: 1.5 }), undefined, 'a shadow');
+});
+
+t.test('in haze the unsure are missed as well, and no shadow beside somebody who is seen', async (t) => {
+  const atS = blindAfter(inHaze, 120, { score: 0.16 });
+  t.ok(atS !== undefined && atS <= 60, `after ${atS} s`);
+  t.equal(blindAfter(inHaze, 180, { score: 0.6 }), undefined, 'seen');
+  t.equal(blindAfter(inHaze, 180, { score: 0.6, beside: 1.5 }), undefined, 'a shadow');
+});

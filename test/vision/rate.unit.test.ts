@@ -1,0 +1,171 @@
+/** How often is looked: by what passes zones and lines, and within a budget. */
+import t from 'tap';
+import type { Frame, Track } from '../../agent/contract/picture.ts';
+import { Pace } from '../../agent/vision/camera/pace.ts';
+import { FPS_MAX, WantedRate } from '../../agent/vision/observe/wanted-rate.ts';
+
+const SOURCE = { widthPx: 832, heightPx: 512 };
+const INPUT = { widthPx: 416, heightPx: 256 };
+const FRAME_MS = 1000 / 15;
+const LINE = { id: 'line', from: [0.5, 0] as [number, number], to: [0.5, 1] as [number, number] };
+
+interface Thing {
+  readonly leftPx: number;
+  readonly sidePx: number;
+}
+
+/** Grey, with things in the middle, in pixels of the detector's input. */
+function frame(index: number, things: readonly Thing[]): Frame {
+  const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3).fill(90);
+  for (const { leftPx, sidePx } of things) {
+    for (let y = 120; y < 120 + sidePx; y += 1) {
+      const row = y * INPUT.widthPx;
+      rgb.fill(200, (row + Math.round(leftPx)) * 3, (row + Math.round(leftPx) + sidePx) * 3);
+    }
+  }
+  const atMs = index * FRAME_MS;
+  return { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
+}
+
+/** In source pixels: twice those of the input. */
+function track(
+  id: number,
+  { leftPx, sidePx }: Thing,
+  pxPerS: number,
+  firstMs: number,
+  lastMs: number,
+): Track {
+  const xyxyPx = [2 * leftPx, 240, 2 * (leftPx + sidePx), 240 + 2 * sidePx] as const;
+  const velocityPxPerS = [2 * pxPerS, 0] as const;
+  const about = { group: 'vehicle', label: 'car', score: 0.8, bestScore: 0.8, seen: true } as const;
+  return { id, ...about, xyxyPx, velocityPxPerS, firstMs, lastMs };
+}
+
+const rateFor = (): WantedRate => new WantedRate({ zones: [], lines: [LINE], usualFps: 5 });
+
+/** A thing goes through the picture and is tracked from the third frame on; the rate wanted at each frame. */
+function passage(rate: WantedRate, fromIndex: number, sidePx: number, pxPerS: number, id = 1): number[] {
+  const wanted: number[] = [];
+  for (let i = 0; (i / 15) * pxPerS + sidePx < INPUT.widthPx; i += 1) {
+    const thing = { leftPx: (i / 15) * pxPerS, sidePx };
+    const now = frame(fromIndex + i, [thing]);
+    rate.watch(now);
+    wanted.push(rate.fps(now.atMs, false));
+    const firstMs = (fromIndex + 2) * FRAME_MS;
+    rate.note(now, i < 2 ? [] : [track(id, thing, pxPerS, firstMs, now.atMs)]);
+  }
+  rate.note(frame(0, []), []);
+  return wanted;
+}
+
+t.test('a still street is looked at once a second, whatever moves at the usual rate at least', async (t) => {
+  const rate = rateFor();
+  for (let i = 0; i < 60; i += 1) rate.watch(frame(i, []));
+  t.equal(rate.fps(59 * FRAME_MS, false), 1);
+  t.equal(rate.fps(59 * FRAME_MS, true), 5, 'an object is waited for');
+  rate.watch(frame(60, [{ leftPx: 10, sidePx: 20 }]));
+  t.equal(rate.fps(60 * FRAME_MS, false), 5, 'in the very frame, far from the line');
+  rate.watch(frame(61, [{ leftPx: 190, sidePx: 20 }]));
+  t.equal(rate.fps(61 * FRAME_MS, false), FPS_MAX, 'near the line, and nobody knows how quick it is');
+});
+
+t.test(
+  'what passes a line quickly is seen oftener, what walks is not, and what passes no line is not',
+  async (t) => {
+    const fast = passage(rateFor(), 0, 20, 90);
+    t.equal(
+      Math.round(10 * Math.max(...fast.slice(15, 40))) / 10,
+      12.9,
+      'four and a half sizes a second, 0.35 of its size between two looks',
+    );
+    const rate = rateFor();
+    for (let n = 0; n < 30; n += 1) passage(rate, n * 300, 40, 30, n + 1);
+    t.ok(
+      Math.max(...passage(rate, 9000, 40, 30, 99)) <= 6,
+      'nine of ten who came here walked: who comes is not taken for quick',
+    );
+    const off = new WantedRate({
+      zones: [],
+      lines: [{ ...LINE, from: [0.5, 0], to: [0.5, 0.1] }],
+      usualFps: 5,
+    });
+    t.equal(Math.max(...passage(off, 0, 20, 90)), 5);
+  },
+);
+
+t.test('three looks in a zone, where any rate gives them', async (t) => {
+  const zoneOf = (width: number): WantedRate => {
+    const polygon: [number, number][] = [
+      [0.5, 0],
+      [0.5 + width, 0],
+      [0.5 + width, 1],
+      [0.5, 1],
+    ];
+    return new WantedRate({ zones: [{ id: 'zone', polygon }], lines: [], usualFps: 5 });
+  };
+  const wide = passage(zoneOf(0.12), 0, 120, 130);
+  t.ok(Math.max(...wide.slice(20)) >= 7 && Math.max(...wide.slice(20)) <= 10, 'through it in .4 s');
+});
+
+/** Frames at 15 a second for so long; how many were analysed. */
+function analysed(pace: Pace, fromS: number, seconds: number, fps: number): number {
+  let count = 0;
+  for (let i = 0; i < seconds * 15; i += 1) {
+    const atMs = fromS * 1000 + i * FRAME_MS;
+    if (!pace.isDue(atMs, { fps, pictured: false })) continue;
+    pace.noteAnalysed('look', atMs);
+    count += 1;
+  }
+  return count;
+}
+
+t.test(
+  'the street gets what it asks for while the mean allows it, and never less than the usual',
+  async (t) => {
+    const pace = new Pace(5, true);
+    t.equal(analysed(pace, 0, 10, 15), 150, 'ten seconds at fifteen');
+    const minute = analysed(pace, 10, 60, 15);
+    t.ok(minute >= 300 && minute <= 360, `a minute more: ${minute}`);
+    const later = analysed(pace, 70, 600, 15) / 600;
+    t.ok(later >= 4.9 && later <= 5.1, `the mean: ${later}`);
+    t.ok(pace.short > 1000, 'and what was left out is counted');
+    t.ok(Math.abs(analysed(pace, 670, 120, 1) - 120) <= 1, 'once a second where nothing moves');
+    t.equal(analysed(pace, 790, 10, 15), 150, 'which pays for the next');
+    t.equal(pace.shed, 0);
+  },
+);
+
+t.test('any rate is kept on average with frames that come at another', async (t) => {
+  for (const [fps, comes] of [
+    [5, 15],
+    [8, 15],
+    [11, 15],
+    [15, 12.5],
+    [6, 12.5],
+  ] as const) {
+    const pace = new Pace(5, true);
+    let count = 0;
+    for (let i = 0; i < 10 * comes; i += 1) {
+      if (pace.isDue((i * 1000) / comes, { fps, pictured: false })) count += 1;
+    }
+    t.ok(Math.abs(count / 10 - Math.min(fps, comes)) <= 0.06 * fps, `${fps} of ${comes}: ${count / 10}`);
+  }
+});
+
+t.test('a frame of which a picture is kept is analysed, unless the board is hot', async (t) => {
+  const pace = new Pace(5, true);
+  pace.isDue(0, { fps: 1, pictured: false });
+  t.equal(pace.isDue(67, { fps: 1, pictured: false }), false);
+  t.equal(pace.isDue(133, { fps: 1, pictured: true }), true);
+  pace.heat(2);
+  t.equal(pace.isDue(200, { fps: 15, pictured: true }), false);
+  t.equal(pace.shed, 1);
+  t.equal(pace.isDue(533, { fps: 15, pictured: false }), true);
+});
+
+t.test('a board whose looks take long is not asked for more than it can do', async (t) => {
+  const pace = new Pace(5, true);
+  for (let i = 0; i < 50; i += 1) pace.noteDuration(100, i * 200);
+  const rate = analysed(pace, 10, 10, 15) / 10;
+  t.ok(rate > 6 && rate <= 7.5, `looks of 100 ms, 0.7 of the time: ${rate}`);
+});
