@@ -10,13 +10,13 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
 import { type Db, type SqliteFile, sqliteCall } from '../base/sqlite.ts';
+import { compact, wilson } from '../base/wilson.ts';
 import type { Proposal, RuleAccuracy, WalkResult } from '../contract/accuracy.ts';
 import { XyxyNorm } from '../contract/geometry.ts';
 import { RuleConfig } from '../contract/rule-config.ts';
 import type { Verdict, VerdictValue } from '../contract/verdict.ts';
 import { openRecord, recordFile } from './database.ts';
 import { proposalsOf } from './proposals.ts';
-import { compact, wilson } from './wilson.ts';
 
 /** In the state folder. */
 export const RECORD_FILE = 'accuracy.db';

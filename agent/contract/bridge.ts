@@ -3,7 +3,7 @@
  * Notices derived from accepted events, QoS 0: only the main topics are guaranteed.
  */
 import { type TSchema, Type } from '@sinclair/typebox';
-import { LabelSchema } from './label.ts';
+import { ObjectLabel } from './label.ts';
 
 const strict = { additionalProperties: false } as const;
 const JSON_TYPE = 'application/json';
@@ -92,7 +92,7 @@ const FrigateObject = Type.Object(
       Type.Object({ frame_time: EpochS, box: BoxPx, area: Type.Integer(), score: Score }, strict),
       Type.Null(),
     ]),
-    label: LabelSchema,
+    label: ObjectLabel,
     sub_label: Type.Null(),
     recognized_license_plate: Type.Null(),
     top_score: Score,

@@ -1,13 +1,13 @@
 /** That something has stayed somewhere for a while, as far as it is needed to find it again after a break. */
 import { type Static, Type } from '@sinclair/typebox';
 import { XyxyNorm } from './geometry.ts';
-import { GroupSchema } from './label.ts';
+import { ObjectGroup } from './label.ts';
 
 /** As many as a rule may have standing. */
 export const DWELLS_MAX = 64;
 
 const place = {
-  group: GroupSchema,
+  group: ObjectGroup,
   /** Where it was seen last. */
   xyxyNorm: XyxyNorm,
   /** The best score so far. */

@@ -1,7 +1,7 @@
 /** The published event: CloudEvents 1.0, structured JSON, QoS 1. */
 import { type Static, Type } from '@sinclair/typebox';
 import { XyxyNorm } from './geometry.ts';
-import { LabelSchema } from './label.ts';
+import { ObjectLabel } from './label.ts';
 import { Mode } from './mode.ts';
 import { DEGRADING } from './observation.ts';
 import { Redaction } from './redacted-jpeg.ts';
@@ -27,7 +27,7 @@ export type Phase = Static<typeof Phase>;
 export const EventObject = Type.Object(
   {
     track: Type.Integer({ minimum: 1 }),
-    label: LabelSchema,
+    label: ObjectLabel,
     score: Type.Number({
       minimum: 0,
       maximum: 1,

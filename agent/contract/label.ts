@@ -50,3 +50,11 @@ const GROUPS: Readonly<Record<Label, Group>> = {
 export function groupOf(label: Label): Group {
   return GROUPS[label];
 }
+
+/** What moves as a person or a vehicle does, and no detector has named: rules may ask for it by this name. */
+export const UNKNOWN = 'unknown';
+/** What an object is called in observations and events; a detector never says `unknown`. */
+export const ObjectLabel = Type.Union([...LabelSchema.anyOf, Type.Literal(UNKNOWN)]);
+export type ObjectLabel = Static<typeof ObjectLabel>;
+export const ObjectGroup = Type.Union([...GroupSchema.anyOf, Type.Literal(UNKNOWN)]);
+export type ObjectGroup = Static<typeof ObjectGroup>;

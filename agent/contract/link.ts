@@ -14,7 +14,7 @@ import {
   ZoneConfig,
 } from './config.ts';
 import { SizePx, XyxyNorm } from './geometry.ts';
-import { GroupSchema, LabelSchema } from './label.ts';
+import { GroupSchema, LabelSchema, ObjectGroup, ObjectLabel } from './label.ts';
 import { LatencyCounts } from './latency.ts';
 import { frameUp } from './link-frame.ts';
 import { Observation } from './observation.ts';
@@ -94,7 +94,7 @@ export const Focus = Type.Object(
     velocityNormPerS: Type.Tuple([Type.Number(), Type.Number()]),
     /** What it is; absent for a part of the place. */
     object: Type.Optional(
-      Type.Object({ track: Type.Integer({ minimum: 1 }), group: GroupSchema, label: LabelSchema }, strict),
+      Type.Object({ track: Type.Integer({ minimum: 1 }), group: ObjectGroup, label: ObjectLabel }, strict),
     ),
   },
   strict,
@@ -171,7 +171,7 @@ export const VISION_LIMITS = [
   /** Places where weak boxes come and go that are not remembered. */
   'furniture_dropped',
   /** Looks whose features of places were too many to be kept. */
-  'features_dropped',
+  'grounds_dropped',
   /** Places at which a vehicle may have come to stand. */
   'standing_places_dropped',
   'static_regions_dropped',

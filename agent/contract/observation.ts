@@ -1,7 +1,7 @@
 /** What vision says of one frame: facts about places, no pixels. */
 import { type Static, Type } from '@sinclair/typebox';
 import { PointNorm, SizePx, XyxyNorm } from './geometry.ts';
-import { GroupSchema, LabelSchema } from './label.ts';
+import { LabelSchema, ObjectGroup, ObjectLabel } from './label.ts';
 
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 const Ms = Type.Number({ minimum: 0 });
@@ -12,8 +12,8 @@ export type ZonePresence = Static<typeof ZonePresence>;
 
 export const ObservedTrack = Type.Object({
   id: Type.Integer({ minimum: 1 }),
-  group: GroupSchema,
-  label: LabelSchema,
+  group: ObjectGroup,
+  label: ObjectLabel,
   /** Of the last matched detection. */
   score: Type.Number({ minimum: 0, maximum: 1 }),
   /** The highest score of all its matched detections so far. */

@@ -6,7 +6,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { AuthorisedRule } from './authorisation.ts';
 import { Config, MaskConfig } from './config.ts';
 import { PointNorm, XyxyNorm } from './geometry.ts';
-import { GroupSchema, LabelSchema } from './label.ts';
+import { ObjectGroup, ObjectLabel } from './label.ts';
 import { LocalStatus } from './local-status.ts';
 import { Mode } from './mode.ts';
 
@@ -174,8 +174,8 @@ export type FromPage = Static<typeof FromPage>;
 const SeenTrack = Type.Object(
   {
     track: Type.Integer({ minimum: 1 }),
-    group: GroupSchema,
-    label: LabelSchema,
+    group: ObjectGroup,
+    label: ObjectLabel,
     xyxyNorm: XyxyNorm,
   },
   strict,

@@ -1,6 +1,7 @@
 /** The parameters of every kind of rule, as the configuration gives them. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { id, strict } from './config-fields.ts';
+import { UNKNOWN } from './label.ts';
 
 const WatchedZone = id('id of the zone that is watched');
 const VehicleLabel = Type.Union(['car', 'truck', 'bus', 'motorcycle'].map((label) => Type.Literal(label)));
@@ -82,10 +83,11 @@ export type Loitering = Static<typeof Loitering>;
 
 export const LineCrossing = rule('line-crossing', {
   line: id('id of the line that is watched'),
-  classes: Type.Array(StreetLabel, {
+  classes: Type.Array(Type.Union([...StreetLabel.anyOf, Type.Literal(UNKNOWN)]), {
     minItems: 1,
     default: ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck'],
-    description: 'labels that count',
+    description:
+      'labels that count; `unknown` is what moves as they do and the detector does not name, as by night',
   }),
   direction: Type.Union([Type.Literal('both'), Type.Literal('left'), Type.Literal('right')], {
     default: 'both',

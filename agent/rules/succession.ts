@@ -6,7 +6,7 @@
  * LIMITS: a track that is gone is remembered for 10 s; 512 of them (as many as an observation can hold).
  */
 import { iou, type XyxyNorm } from '../contract/geometry.ts';
-import type { Group } from '../contract/label.ts';
+import type { ObjectGroup } from '../contract/label.ts';
 import type { Observation } from '../contract/observation.ts';
 
 /** Two boxes of one standing object overlap by 0.6 and more; neighbours in a crowd by less than this. */
@@ -25,7 +25,7 @@ const EDGE_NORM = 0.02;
 interface Known {
   /** The first number that the object had. */
   root: number;
-  readonly group: Group;
+  readonly group: ObjectGroup;
   box: XyxyNorm;
   lastMs: number;
 }
@@ -76,7 +76,7 @@ export class Succession {
   }
 
   #predecessor(
-    group: Group,
+    group: ObjectGroup,
     box: XyxyNorm,
     inSight: ReadonlySet<number>,
     atMs: number,

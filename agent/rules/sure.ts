@@ -1,5 +1,5 @@
 /** How sure the detector must have been of an object, once, before it may raise an alert. */
-import type { Group } from '../contract/label.ts';
+import type { ObjectGroup } from '../contract/label.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { ObservedTrack } from '../contract/observation.ts';
  * highway-320 at 5 frames a second 95 in 100 reach 0.37, and most of the rest are parts of a vehicle that is followed
  * as well. What is followed of the other groups has been surer than that from its beginning (the tracker's settings).
  */
-const BEST_SCORE_MIN: Readonly<Partial<Record<Group, number>>> = { vehicle: 0.35 };
+const BEST_SCORE_MIN: Readonly<Partial<Record<ObjectGroup, number>>> = { vehicle: 0.35 };
 
 export function isSure({ group, bestScore }: ObservedTrack): boolean {
   return bestScore >= (BEST_SCORE_MIN[group] ?? 0);

@@ -298,7 +298,7 @@ t.test('what is left out is counted, and reaches the health report over all live
   const left = {
     crossings_dropped: 50 * 64 - 512,
     furniture_dropped: 0,
-    features_dropped: 0,
+    grounds_dropped: 0,
     // Of 70 places 64 stay; each that is too many takes the place of the youngest, which is found again.
     standing_places_dropped: 6 + 7,
     static_regions_dropped: 0,

@@ -5,7 +5,7 @@
  * LIMITS: tracks that were not seen for `GONE_MS` are forgotten.
  */
 import type { PointNorm } from '../../contract/geometry.ts';
-import type { Label } from '../../contract/label.ts';
+import type { ObjectLabel } from '../../contract/label.ts';
 import type { PreviewHeader } from '../../contract/page-api.ts';
 import type { SeenTrack } from '../../contract/page-link.ts';
 import { covers } from '../../contract/polygon.ts';
@@ -16,7 +16,7 @@ export type SeenFrame = Extract<PreviewHeader, { picture: true }>;
 
 export interface Inside {
   readonly track: number;
-  readonly label: Label;
+  readonly label: ObjectLabel;
   readonly sinceMs: number;
 }
 
@@ -153,7 +153,7 @@ function needsMore({ kind }: ZoneRule): boolean {
   return kind === 'illegal-dumping' || kind === 'graffiti' || kind === 'wrong-way';
 }
 
-function counts(rule: RuleConfig, label: Label): boolean {
+function counts(rule: RuleConfig, label: ObjectLabel): boolean {
   if (!('classes' in rule)) return label === 'person';
   const labels: readonly string[] = rule.classes;
   return labels.includes(label);

@@ -7,7 +7,7 @@ export type RuleKind = RuleConfig['kind'];
 /** Every parameter of any kind of rule. */
 export type FieldName = Exclude<
   RuleConfig extends infer R ? (R extends unknown ? keyof R : never) : never,
-  'id' | 'kind' | 'purpose'
+  'id' | 'kind' | 'purpose' | 'scoreMin'
 >;
 
 export interface RuleField {

@@ -12,6 +12,7 @@
  *
  * INVARIANTS: times are media times; a camera whose detector names what passes is not blind, however veiled.
  */
+import { wilson } from '../../base/wilson.ts';
 import type { ZoneConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Detection, Foreground } from '../../contract/picture.ts';
@@ -19,7 +20,7 @@ import { type Light, lightOf } from './condition-light.ts';
 import { BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS, type ConditionPicture } from './condition-picture.ts';
 import { ClearView, type Veil } from './condition-veil.ts';
 import { isInside } from './geometry.ts';
-import { type Passage, Passages, SEEN_SCORE } from './passages.ts';
+import { type Passage, Passages, SEEN_SCORE, type UnknownMover } from './passages.ts';
 
 /** Share of veiled blocks that blinds the camera, and that from which it sees again; haze leaves 0.94 and more. */
 const VEILED_MOST = 0.85;
@@ -51,9 +52,8 @@ const NIGHT_PASSAGES = 8;
 const SILENT_SHARE = 0.05;
 /** At most so many are kept; the oldest go first. */
 const PASSAGES_MAX = 64;
-/** Fewer than half of what passes is seen, by the 97.5 % bound of E. B. Wilson (1927): at least 4 of 4 are missed. */
+/** Fewer than half of what passes is seen, by the 97.5 % bound: at least 4 of 4 are missed. */
 const SEEN_HALF = 0.5;
-const Z2 = 1.96 ** 2;
 /** Points at which a zone is looked at, across the picture and down. */
 const POINTS = 64;
 
@@ -118,6 +118,11 @@ export class Blindness {
     return { veils: !named && (this.veiled || lasts), missed, over: !missed && (named || clear) };
   }
 
+  /** What travels and is not named. */
+  get unknown(): UnknownMover[] {
+    return this.#passages.unknown;
+  }
+
   /** Takes the next frame. */
   see({ found, looked, foreground }: Seen, source: SizePx, atMs: number): void {
     if (!looked) return;
@@ -165,15 +170,8 @@ export class Blindness {
     const [first, last] = [missed[0], missed.at(-1)];
     if (first === undefined || last === undefined || last.atMs - first.atMs < SPREAD_MS) return false;
     if (night) return missed.length >= NIGHT_PASSAGES && seen === 0 && this.#namedLong <= SILENT_SHARE;
-    return this.#named < NAMED_SHARE && seenAtMost(seen, passed.length) < SEEN_HALF;
+    return this.#named < NAMED_SHARE && wilson(seen, passed.length).high < SEEN_HALF;
   }
-}
-
-/** The upper end of Wilson's score interval of a share. */
-function seenAtMost(hits: number, tries: number): number {
-  const share = hits / tries;
-  const half = Math.sqrt((share * (1 - share)) / tries + Z2 / (4 * tries * tries)) * Math.sqrt(Z2);
-  return (share + Z2 / (2 * tries) + half) / (1 + Z2 / tries);
 }
 
 function judgeZone(zone: BlindZone, { bright }: Veil, atMs: number): void {

@@ -6,9 +6,9 @@
  *
  * LIMITS: `SLOTS` moments of `TRACKS_MAX` tracks; of more tracks the first are kept, the others counted.
  */
-import { iou, shareInside, type XyxyPx } from '../../contract/geometry.ts';
+import { iou, type SizePx, shareInside, type XyxyPx } from '../../contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../contract/label.ts';
-import type { Track } from '../../contract/picture.ts';
+import type { Frame, Track } from '../../contract/picture.ts';
 
 const SLOTS = 300;
 const TRACKS_MAX = 48;
@@ -41,6 +41,8 @@ const BACK_MS = 3000;
  */
 const MOVED_PERSON = 0.5;
 const MOVED_VEHICLE = 1;
+/** Sides this close to the frame's edge, of its size, are cut off by it. */
+const EDGE_NORM = 0.02;
 /** A cell that comes to rest is noticed so late, at 3 frames a second: who had left before that brought nothing. */
 const DEPOSIT_SLACK_MS = 1000;
 /** A track that is not seen may still cover its place for so long (half of the tracker's memory). */
@@ -79,6 +81,7 @@ export interface Attendant {
 }
 
 export class Presence {
+  #source: SizePx | undefined;
   readonly #boxes = new Float64Array(SLOTS * TRACKS_MAX * FIELDS);
   readonly #counts = new Uint8Array(SLOTS);
   readonly #times = new Float64Array(SLOTS);
@@ -93,7 +96,8 @@ export class Presence {
   }
 
   /** Remembers where the seen tracks are. */
-  remember(atMs: number, tracks: readonly Track[]): void {
+  remember({ atMs, source }: Pick<Frame, 'atMs' | 'source'>, tracks: readonly Track[]): void {
+    this.#source = source;
     this.#slot = (this.#slot + 1) % SLOTS;
     this.#filled = Math.min(SLOTS, this.#filled + 1);
     this.#times[this.#slot] = atMs;
@@ -138,7 +142,7 @@ export class Presence {
         if (known !== undefined) {
           known.lastBox = box;
           known.lastSeenMs = atMs;
-          known.moved ||= hasMoved(known.group, first.box, box);
+          known.moved ||= hasMoved(known.group, first.box, box, this.#source);
         }
         const away = distance(placePx, box);
         if (known !== undefined && away <= GONE) known.lastBesideMs = atMs;
@@ -159,7 +163,7 @@ export class Presence {
             lastBesideMs: atMs,
             nearest,
             left: false,
-            moved: hasMoved(group, first.box, box),
+            moved: hasMoved(group, first.box, box, this.#source),
             againMs: 0,
             backMs: undefined,
             firstBox: first.box,
@@ -184,7 +188,7 @@ export function follow(
   attendants: Attendant[],
   placePx: XyxyPx,
   tracks: readonly Track[],
-  atMs: number,
+  { atMs, source }: Pick<Frame, 'atMs' | 'source'>,
   elapsedMs: number,
 ): void {
   for (const attendant of attendants) {
@@ -199,7 +203,7 @@ export function follow(
     }
     attendant.lastBox = track.xyxyPx;
     attendant.lastSeenMs = atMs;
-    attendant.moved ||= hasMoved(attendant.group, attendant.firstBox, track.xyxyPx);
+    attendant.moved ||= hasMoved(attendant.group, attendant.firstBox, track.xyxyPx, source);
     const away = distance(placePx, track.xyxyPx);
     if (away > GONE) {
       attendant.left = true;
@@ -298,10 +302,22 @@ export function carrierOf(
   return best;
 }
 
-function hasMoved(group: Group, from: XyxyPx, to: XyxyPx): boolean {
-  const way = Math.hypot(from[0] + from[2] - to[0] - to[2], from[1] + from[3] - to[1] - to[3]) / 2;
+function hasMoved(group: Group, from: XyxyPx, to: XyxyPx, source: SizePx | undefined): boolean {
+  const across = wayOf([from[0], from[2]], [to[0], to[2]], source?.widthPx);
+  const down = wayOf([from[1], from[3]], [to[1], to[3]], source?.heightPx);
+  const way = Math.hypot(across, down);
   if (group !== 'vehicle') return way >= MOVED_PERSON * Math.max(sizeOf(from), sizeOf(to));
   return way >= MOVED_VEHICLE * Math.max(shorterOf(from), shorterOf(to));
+}
+
+/** Along one axis, of the middle; of the side that is free where the frame's edge cuts the other off. */
+function wayOf(from: readonly [number, number], to: readonly [number, number], sidePx = 0): number {
+  const slack = EDGE_NORM * sidePx;
+  const low = Math.min(from[0], to[0]) <= slack;
+  const high = Math.max(from[1], to[1]) >= sidePx - slack;
+  const [first, second] = [to[0] - from[0], to[1] - from[1]];
+  if (sidePx === 0 || low === high) return (first + second) / 2;
+  return low ? second : first;
 }
 
 function shorterOf([x1, y1, x2, y2]: XyxyPx): number {

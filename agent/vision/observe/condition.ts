@@ -26,6 +26,7 @@ import { BEGINS_MS, judge, judgementBy, noteSound, WINDOW_MS } from './condition
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';
 import { type Compared, View } from './condition-view.ts';
+import type { UnknownMover } from './passages.ts';
 
 /** The shortest of the times asked for is 10 s. */
 const TICK_MS = 480;
@@ -139,6 +140,11 @@ export class CameraConditions {
     const known = this.#toTell;
     this.#toTell = undefined;
     return known;
+  }
+
+  /** What travels through the picture and is not named. */
+  get unknown(): UnknownMover[] {
+    return this.#blindness.unknown;
   }
 
   /** Zones in which nothing can be seen, while no condition says the same of all of the picture. */

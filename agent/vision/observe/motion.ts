@@ -6,30 +6,17 @@
  * it differs by more than its own noise explains, which a saving codec and a tree in the wind raise, and people who
  * pass now and then do not. A shift of brightness of the whole picture is taken off.
  *
- * LIMITS: what differs from its ground by fewer than `LEVELS_MIN` levels, or fewer in the dark, is not seen moving; the detector looks every
+ * LIMITS: what differs from its ground by fewer levels than `changeFrom` says is not seen moving; the detector looks every
  * two seconds all the same.
  */
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
+import { changeFrom, noiseAfter } from './cell-change.ts';
 import { isMasked } from './masked.ts';
 
 const CELL_PX = 4;
 /** At most so many cells, whatever the input's size. */
 const CELLS_MAX = 8000;
-/** The contrast at which a person begins to see an edge (3 %, Weber); a grey coat on grey stone differs by 10. */
-const LEVELS_MIN = 8;
-/**
- * In the dark the same contrast is fewer levels: as many fewer as the ground lies below a quarter of the scale, down to
- * what two means of eight pixels differ by with the rounding of a codec.
- */
-const FULL_FROM = 64;
-const LEVELS_DARK_MIN = 3;
-/** Nine of ten frames of a place where nothing moves differ by no more than its noise; so many times that is motion. */
-const NOISE_TIMES = 2.5;
-/** Saving codecs leave a place for a second and then mend it by so much; more is motion that never ends. */
-const NOISE_MAX = 8;
-/** The ninth tenth is followed by this much a frame upwards, and a ninth of it downwards. */
-const NOISE_STEP = 0.36;
 /** Moved cells that touch: one alone is a flicker. */
 const TOUCHING_MIN = 2;
 
@@ -112,10 +99,8 @@ export class Motion {
       if ((this.#offsets[k] as number) < 0) continue;
       const by = Math.abs((this.#now[k] as number) - (this.#looked[k] as number) - shift);
       const noise = this.#noise[k] as number;
-      this.#noise[k] =
-        by > noise ? Math.min(NOISE_MAX, noise + NOISE_STEP) : Math.max(0, noise - NOISE_STEP / 9);
-      const least = (LEVELS_MIN * (this.#looked[k] as number)) / FULL_FROM;
-      if (by < Math.max(LEVELS_DARK_MIN, Math.min(LEVELS_MIN, least), NOISE_TIMES * noise)) continue;
+      this.#noise[k] = noiseAfter(noise, by);
+      if (by < changeFrom(this.#looked[k] as number, noise)) continue;
       moved[k] = 1;
       const left = k % columns === 0 ? 0 : (moved[k - 1] as number);
       const above = k < columns ? 0 : (moved[k - columns] as number);

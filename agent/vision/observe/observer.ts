@@ -9,6 +9,8 @@
  *
  * INVARIANTS: only what the settings ask for is looked for; all times are media times.
  */
+import { iou } from '../../contract/geometry.ts';
+import { UNKNOWN } from '../../contract/label.ts';
 import type { VisionLimit, VisionSettings } from '../../contract/link.ts';
 import {
   type CameraCondition,
@@ -17,15 +19,18 @@ import {
   STANDING_MAX,
   type StandingVehicle,
 } from '../../contract/observation.ts';
-import type { Foreground, Frame, Look } from '../../contract/picture.ts';
+import type { Foreground, Frame, Look, Track } from '../../contract/picture.ts';
 import { CameraConditions } from './condition.ts';
 import { Furniture } from './furniture.ts';
 import { MovingCells } from './moving.ts';
+import type { UnknownMover } from './passages.ts';
 import { PixelMotion } from './pixel-motion.ts';
 import { SceneObserver } from './scene.ts';
 import { StandingVehicles } from './standing.ts';
-import { TrackPlaces } from './track-places.ts';
+import { type PlacedTrack, TrackPlaces } from './track-places.ts';
 
+/** Above all numbers of tracks, which begin below 2⁴⁰. */
+const UNNAMED_FROM = 2 ** 41;
 /** The parking rule's default. One and the same whichever rules run, since it decides what the detector looks at. */
 const WAITING_TOLERANCE = 0.25;
 
@@ -38,7 +43,7 @@ type ObserverLimit = Extract<
   VisionLimit,
   | 'crossings_dropped'
   | 'furniture_dropped'
-  | 'features_dropped'
+  | 'grounds_dropped'
   | 'standing_places_dropped'
   | 'static_regions_dropped'
   | 'carrier_places_dropped'
@@ -82,20 +87,22 @@ export class Observer {
     const { index, atMs, wallMs, source } = frame;
     const moving = this.#pixels.update(frame, tracks);
     const furniture = this.#furniture.update(frame, tracks, moving);
+    const foreground = this.#moving.update(frame);
+    this.#foreground = foreground;
+    const camera = this.#conditions.update(frame, found, { looked, foreground });
+    this.#followSight(camera);
+    const placed = [...tracks, ...unnamed(this.#conditions.unknown, tracks, atMs)];
     const observation: Observation = {
       frame: index,
       atMs,
       wallMs,
       source: { widthPx: source.widthPx, heightPx: source.heightPx },
       ...(looked ? {} : { looked }),
-      ...this.#places.update(frame, tracks, { moving, furniture }),
+      ...this.#places.update(frame, placed, { moving, furniture }),
       standing: this.#standingIn(frame, { looked, found, tracks }),
     };
     if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found, features);
-    const foreground = this.#moving.update(frame);
-    this.#foreground = foreground;
-    observation.camera = this.#conditions.update(frame, found, { looked, foreground });
-    this.#followSight(observation.camera);
+    observation.camera = camera;
     const { blindZones } = this.#conditions;
     if (blindZones.length > 0) observation.blindZones = blindZones;
     return observation;
@@ -139,7 +146,7 @@ export class Observer {
     return {
       crossings_dropped: this.#places.crossingsDropped,
       furniture_dropped: this.#furniture.dropped,
-      features_dropped: features,
+      grounds_dropped: features,
       standing_places_dropped: [...this.#standing.values()].reduce(
         (sum, { dropped }) => sum + dropped,
         this.#standingCut,
@@ -158,4 +165,15 @@ export class Observer {
   confirmView(): void {
     this.#conditions.confirm();
   }
+}
+
+/** What travels and was not named, as an object; what a track follows is that track's. */
+function unnamed(movers: readonly UnknownMover[], tracks: readonly Track[], atMs: number): PlacedTrack[] {
+  return movers
+    .filter(({ xyxyPx }) => !tracks.some((track) => iou(track.xyxyPx, xyxyPx) > 0))
+    .map(({ id, ...mover }) => ({
+      ...mover,
+      id: UNNAMED_FROM + id,
+      ...{ group: UNKNOWN, label: UNKNOWN, score: 0, bestScore: 0, seen: mover.lastMs === atMs },
+    }));
 }

@@ -7,16 +7,12 @@
  */
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
+import { changeFrom, noiseAfter } from './cell-change.ts';
 import type { Point } from './geometry.ts';
 import { isMasked } from './masked.ts';
 
 const CELL_PX = 8;
 const CELLS_MAX = 2000;
-/** As in motion.ts: the contrast at which an edge is seen, and so many times the cell's own noise. */
-const LEVELS_MIN = 8;
-const NOISE_TIMES = 2.5;
-const NOISE_MAX = 8;
-const NOISE_STEP = 0.36;
 /** A cell in which nothing has moved for so long and something does now: shorter is the stride of one who walks by. */
 const STILL_MS = 1000;
 /** Cells that touch: one alone is a flicker. */
@@ -111,9 +107,8 @@ export class Onset {
       if ((this.#offsets[k] as number) < 0) continue;
       const by = Math.abs((this.#now[k] as number) - (this.#before[k] as number) - shift);
       const noise = this.#noise[k] as number;
-      this.#noise[k] =
-        by > noise ? Math.min(NOISE_MAX, noise + NOISE_STEP) : Math.max(0, noise - NOISE_STEP / 9);
-      if (by < Math.max(LEVELS_MIN, NOISE_TIMES * noise)) continue;
+      this.#noise[k] = noiseAfter(noise, by);
+      if (by < changeFrom(this.#before[k] as number, noise)) continue;
       const still = atMs - (this.#movedMs[k] as number) >= STILL_MS;
       this.#movedMs[k] = atMs;
       const left = k % columns !== 0 && this.#movedMs[k - 1] === atMs ? 1 : 0;

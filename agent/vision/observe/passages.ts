@@ -9,7 +9,7 @@
  * What only sways (trees, flags), flickers (water, noise, rain), or changes most of the picture (light, focus) does not
  * travel. LIMITS: PARTS_MAX parts a tick; parts that touch are one.
  */
-import type { SizePx } from '../../contract/geometry.ts';
+import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { type Detection, type Foreground, MOVING } from '../../contract/picture.ts';
 
 /** As high or wide as the smallest person that the detector finds more often than not: a tenth of the picture's height. */
@@ -37,6 +37,8 @@ export const SEEN_SCORE = 0.35;
 const SEEN_SHARE = 0.2;
 /** A shadow goes beside the one who throws it most of its way; another who is met or overtaken does not. */
 const BESIDE_SHARE = 0.5;
+/** As far back as the tracker's own memory of what is not sure yet. */
+const PATH_MAX = 8;
 /** Judged at its end, or after so long. */
 const JUDGED_MS = 6000;
 
@@ -49,6 +51,8 @@ interface Part {
 }
 
 interface Mover {
+  /** Unique among those of this process. */
+  readonly id: number;
   part: Part;
   readonly first: Part;
   readonly firstMs: number;
@@ -61,6 +65,22 @@ interface Mover {
   hinted: boolean;
   way: number;
   judged: boolean;
+  /** Travels as an object does, and nothing sure was found at it or beside it; from then on as long as it is followed. */
+  unknown: boolean;
+  /** Where it was, the oldest first, until it became that. */
+  path: { readonly atMs: number; readonly part: Part }[];
+}
+
+/** What travels as an object does, and was not found by the detector with a score that says anything. */
+export interface UnknownMover {
+  readonly id: number;
+  readonly xyxyPx: XyxyPx;
+  /** Of the box's centre, px a second, over its whole way. */
+  readonly velocityPxPerS: readonly [number, number];
+  readonly firstMs: number;
+  readonly lastMs: number;
+  /** Where it was before it was known as one, the oldest first; only in the frame in which it becomes one. */
+  readonly before: readonly { readonly atMs: number; readonly xyxyPx: XyxyPx }[];
 }
 
 export interface Passage {
@@ -79,11 +99,14 @@ interface Found {
 export class Passages {
   #movers: Mover[] = [];
   #foreground: Foreground | undefined;
+  #source: SizePx | undefined;
+  #begun = 0;
 
   /** Takes what moves and what was found in a frame; returns what has passed. */
   update(foreground: Foreground, found: readonly Detection[], source: SizePx, atMs: number): Passage[] {
     if (foreground === this.#foreground) return [];
     this.#foreground = foreground;
+    this.#source = source;
     // Heights and widths alike in one unit, the frame's height.
     const aspect = source.widthPx / source.heightPx;
     const parts = partsOf(foreground, aspect);
@@ -103,27 +126,52 @@ export class Passages {
       if (atMs - mover.lastMs > MISSING_MS) over.push(mover);
     }
     this.#movers = this.#movers.filter((mover) => !over.includes(mover));
-    for (const part of left) this.#movers.push(begun(part, boxes, atMs));
+    for (const part of left) this.#movers.push(begun(++this.#begun, part, boxes, atMs));
     const ripe = this.#movers.filter(({ judged, firstMs }) => !judged && atMs - firstMs >= JUDGED_MS);
     return [...over, ...ripe].flatMap((mover) => judge(mover, atMs));
+  }
+
+  /** Those that are followed now and travel, and that the detector says nothing of. */
+  get unknown(): UnknownMover[] {
+    const source = this.#source;
+    if (source === undefined) return [];
+    return this.#movers.flatMap((mover) => {
+      const { id, part, first, firstMs, lastMs, path } = mover;
+      if (!mover.unknown) return [];
+      const box = boxOf(part, source);
+      const [from, to] = [boxOf(first, source), box];
+      const seconds = Math.max(1, lastMs - firstMs) / 1000;
+      const velocityPxPerS = [
+        (to[0] + to[2] - from[0] - from[2]) / 2 / seconds,
+        (to[1] + to[3] - from[1] - from[3]) / 2 / seconds,
+      ] as const;
+      const before = path.map((at) => ({ atMs: at.atMs, xyxyPx: boxOf(at.part, source) }));
+      mover.path = [];
+      return [{ id, xyxyPx: box, velocityPxPerS, firstMs, lastMs, before }];
+    });
   }
 }
 
 function judge(mover: Mover, atMs: number): Passage[] {
-  const { part, first, judged, looks, way, firstMs, lastMs } = mover;
-  const travelled = Math.hypot(part.x - first.x, part.y - first.y);
-  const size = 2 * Math.max(part.halfX, part.halfY, first.halfX, first.halfY);
-  if (judged || looks < LOOKS_MIN || lastMs - firstMs < LASTS_MS) return [];
-  if (travelled < TRAVEL_SIZES * size || travelled < STRAIGHT_MIN * way) return [];
+  const { judged, looks } = mover;
+  if (judged || !travels(mover)) return [];
   mover.judged = true;
   const seen = mover.seen >= Math.max(1, SEEN_SHARE * looks);
   if (!seen && mover.beside >= BESIDE_SHARE * looks) return [];
   return [{ atMs, seen, hinted: !seen && mover.hinted }];
 }
 
-function begun(part: Part, found: Found, atMs: number): Mover {
-  const none = { looks: 0, seen: 0, beside: 0, hinted: false, way: 0, judged: false };
-  const mover: Mover = { part, first: part, firstMs: atMs, lastMs: atMs, ...none };
+/** Steadily, by its own size and more. */
+function travels({ part, first, looks, way, firstMs, lastMs }: Mover): boolean {
+  const travelled = Math.hypot(part.x - first.x, part.y - first.y);
+  const size = 2 * Math.max(part.halfX, part.halfY, first.halfX, first.halfY);
+  if (looks < LOOKS_MIN || lastMs - firstMs < LASTS_MS) return false;
+  return travelled >= TRAVEL_SIZES * size && travelled >= STRAIGHT_MIN * way;
+}
+
+function begun(id: number, part: Part, found: Found, atMs: number): Mover {
+  const none = { looks: 0, seen: 0, beside: 0, hinted: false, way: 0, judged: false, unknown: false };
+  const mover: Mover = { id, part, first: part, firstMs: atMs, lastMs: atMs, path: [], ...none };
   follow(mover, part, found, atMs);
   return mover;
 }
@@ -136,6 +184,13 @@ function follow(mover: Mover, part: Part, { all, sure }: Found, atMs: number): v
   if (isSeen(part, sure)) mover.seen += 1;
   if (isBeside(part, sure)) mover.beside += 1;
   mover.hinted ||= isBeside(part, all);
+  if (mover.beside > 0) {
+    mover.unknown = false;
+    mover.path = [];
+  } else if (!mover.unknown) {
+    mover.path = [...mover.path.slice(1 - PATH_MAX), { atMs, part }];
+    mover.unknown = travels(mover);
+  }
 }
 
 function isSeen(part: Part, boxes: readonly Part[]): boolean {
@@ -178,6 +233,10 @@ function partOf(
 ): Part {
   const [sx, sy] = [(0.5 * aspect) / widthPx, 0.5 / heightPx];
   return { x: (x1 + x2) * sx, y: (y1 + y2) * sy, halfX: (x2 - x1) * sx, halfY: (y2 - y1) * sy };
+}
+
+function boxOf({ x, y, halfX, halfY }: Part, { heightPx }: SizePx): XyxyPx {
+  return [(x - halfX) * heightPx, (y - halfY) * heightPx, (x + halfX) * heightPx, (y + halfY) * heightPx];
 }
 
 /** Connected moving cells of an object's size; none where most of the picture moves. */

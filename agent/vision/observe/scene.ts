@@ -147,14 +147,14 @@ export class SceneObserver {
     background.picture.read(frame);
     this.#cover(background, tracks, atMs);
     background.update(atMs);
-    this.#presence.remember(atMs, tracks);
+    this.#presence.remember(frame, tracks);
     if (features !== undefined) {
       const places = [...regions.followed.values()].map(({ cells }) => cells);
       this.#features.learn(features, background, frame.source, places, atMs);
     }
     if (tracks.length === 0) this.#noteQuiet(atMs);
     for (const [id, region] of regions.followed) {
-      this.#attend(region, this.#followed.get(id), tracks, detections, elapsedMs, atMs);
+      this.#attend(region, this.#followed.get(id), tracks, detections, elapsedMs, frame);
     }
     if (atMs - this.#lookMs >= LOOK_MS) {
       this.#lookMs = atMs;
@@ -209,11 +209,11 @@ export class SceneObserver {
     tracks: readonly Track[],
     detections: readonly Detection[],
     elapsedMs: number,
-    atMs: number,
+    frame: Frame,
   ): void {
     if (followed === undefined) return;
     const place = this.#placePx(region);
-    follow(followed.attendants, place, tracks, atMs, elapsedMs);
+    follow(followed.attendants, place, tracks, frame, elapsedMs);
     const hint = detections.some(
       ({ group, score, xyxyPx }) =>
         group !== 'bag' &&

@@ -20,6 +20,9 @@ export interface TrackPlacesOptions {
   readonly lines: readonly LineConfig[];
 }
 
+/** One that the tracker follows, or what travels and is not named. */
+export type PlacedTrack = Omit<Track, 'group' | 'label'> & Pick<ObservedTrack, 'group' | 'label'>;
+
 /** What else is known of tracks, by number. */
 export interface TrackFacts {
   readonly moving: ReadonlySet<number>;
@@ -52,7 +55,7 @@ export class TrackPlaces {
   /** Takes the next frame's tracks; returns them with their places, and the lines that they have passed by that. */
   update(
     { atMs, source }: Pick<Frame, 'atMs' | 'source'>,
-    tracks: readonly Track[],
+    tracks: readonly PlacedTrack[],
     facts: TrackFacts = NOTHING_MORE,
   ): { tracks: ObservedTrack[]; crossings: Crossing[] } {
     const kept = new Map<number, Memory>();
@@ -72,7 +75,7 @@ export class TrackPlaces {
   }
 
   /** Updates what is known of a seen track's place; returns the lines that it has passed by that. */
-  #place(memory: Memory, track: Track, source: SizePx, atMs: number): Crossing[] {
+  #place(memory: Memory, track: PlacedTrack, source: SizePx, atMs: number): Crossing[] {
     const [x1, y1, x2, y2] = track.xyxyPx;
     const groundPx: Point = [(x1 + x2) / 2, y2];
     const heightPx = y2 - y1;
@@ -90,7 +93,7 @@ export class TrackPlaces {
     );
   }
 
-  #describe(memory: Memory, track: Track, source: SizePx, facts: TrackFacts): ObservedTrack {
+  #describe(memory: Memory, track: PlacedTrack, source: SizePx, facts: TrackFacts): ObservedTrack {
     const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen } = track;
     const [x1, y1, x2, y2] = xyxyPx;
     const x = (px: number): number => Math.min(1, Math.max(0, px / source.widthPx));

@@ -1,6 +1,7 @@
 /** What is drawn over the place: the zone or line, paths, objects, figures, and the legend. */
 import type { PointNorm, SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
 import { iou } from '../../contract/geometry.ts';
+import { UNKNOWN } from '../../contract/label.ts';
 import type { Focus } from '../../contract/link.ts';
 import { Canvas, type Colour } from './canvas.ts';
 import { toPx, wholeOf } from './cover.ts';
@@ -130,7 +131,8 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
   const { tracks = [], detections = [] } = own ?? {};
   focus.forEach(({ xyxyNorm, object }, index) => {
     const track = tracks.find(({ id }) => id === object?.track);
-    const treatment = object === undefined ? undefined : treatmentOf(object.group, object.label);
+    const { group = UNKNOWN, label = UNKNOWN } = object ?? {};
+    const treatment = group === UNKNOWN || label === UNKNOWN ? undefined : treatmentOf(group, label);
     const box = track?.xyxyNorm ?? xyxyNorm;
     const number = object === undefined ? undefined : index + 1;
     if (treatment === 'person' || treatment === 'rider') {

@@ -15,7 +15,10 @@ export function ruleFields(): Record<string, RuleField[]> {
   return Object.fromEntries(
     RULE_SCHEMAS.map(({ properties: { id: _id, kind, purpose: _purpose, ...parameters } }) => [
       kind.const,
-      Object.entries(parameters).map(([name, schema]) => fieldOf(name, schema)),
+      // A least score is what the room's verdicts teach, and nobody's guess at the foot of a pole.
+      Object.entries(parameters)
+        .filter(([name]) => name !== 'scoreMin')
+        .map(([name, schema]) => fieldOf(name, schema)),
     ]),
   );
 }

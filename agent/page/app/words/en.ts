@@ -1,5 +1,5 @@
 /** Everything that the page says, in English. */
-import type { Label } from '../../../contract/label.ts';
+import type { ObjectLabel } from '../../../contract/label.ts';
 import type { EnrolmentView, PairRefused } from '../../../contract/page-api.ts';
 import type { NoPicture, WalkView } from '../../../contract/page-link.ts';
 import type { ShapeKind } from '../drawing.ts';
@@ -48,7 +48,7 @@ const fields: Record<FieldName, string> = {
   dwellS: 'Seconds somebody was beside it',
   persistS: 'Seconds the change must stand',
 };
-const labels: Record<Label, string> = {
+const labels: Record<ObjectLabel, string> = {
   person: 'person',
   bicycle: 'bicycle',
   car: 'car',
@@ -59,6 +59,7 @@ const labels: Record<Label, string> = {
   backpack: 'backpack',
   handbag: 'handbag',
   suitcase: 'suitcase',
+  unknown: 'something unnamed',
 };
 const directions: Record<string, string> = {
   both: 'both ways',

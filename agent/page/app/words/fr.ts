@@ -51,6 +51,7 @@ export const FR: Words = {
     backpack: 'sac à dos',
     handbag: 'sac à main',
     suitcase: 'valise',
+    unknown: 'objet sans nom',
   },
   directions: { both: 'dans les deux sens', left: 'vers la gauche', right: 'vers la droite' },
   days: {

@@ -1,5 +1,5 @@
 /** How far a share that was counted can be trusted. */
-import { assert } from '../base/errors.ts';
+import { assert } from './errors.ts';
 
 /** The 97.5 % point of the standard normal distribution: two-sided 95 %. */
 export const Z_95 = 1.959963984540054;

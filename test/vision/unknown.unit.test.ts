@@ -1,0 +1,70 @@
+/** What moves as a person does and is not named: an object that a rule may ask for, and nobody else sees. */
+import { Value } from '@sinclair/typebox/value';
+import t from 'tap';
+import { Observation } from '../../agent/contract/observation.ts';
+import type { Detection } from '../../agent/contract/picture.ts';
+import { makeRule } from '../../agent/rules/registry.ts';
+import { Observer } from '../../agent/vision/observe/observer.ts';
+import { frame, nothing, type Paint } from '../lib/scene-play.ts';
+
+const SITE = { timeZone: 'Europe/Paris', holidays: [] };
+const LINE = { id: 'kerb', from: [0.5, 0.2], to: [0.5, 1] } as const;
+/** The street is learnt until then; somebody walks through it from left to right afterwards, at a fifth of its width a second. */
+const ENTERS_S = 6;
+
+const isIn = (s: number, x: number, y: number): boolean => {
+  const centre = 0.2 * (s - ENTERS_S);
+  return s > ENTERS_S && Math.abs(x - centre) < 0.03 && y > 0.45 && y < 0.8;
+};
+const walker =
+  (s: number): Paint =>
+  (x, y, level) =>
+    isIn(s, x, y) ? 250 - level / 2 : level;
+
+/** Alerts of a rule on the line, by what counts for it. */
+function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sways?: boolean } = {}) {
+  const observer = new Observer({
+    zones: [],
+    lines: [{ ...LINE, from: [...LINE.from], to: [...LINE.to] }],
+    moveTolerances: [],
+    regions: false,
+  });
+  const rule = makeRule(
+    { id: 'r', kind: 'line-crossing', line: 'kerb', purpose: 'p', classes, direction: 'both' },
+    SITE,
+  );
+  const told: number[] = [];
+  for (let i = 0; i < 70; i += 1) {
+    const s = i / 5;
+    // To and fro over the line, as a branch: it goes nowhere.
+    const at = over.sways ? ENTERS_S + 2.5 + 0.15 * Math.sin(3 * s) : s;
+    const shown = frame(i + 1, Math.round(1000 * s), s > ENTERS_S ? walker(at) : nothing);
+    const centrePx = 0.2 * (s - ENTERS_S) * shown.source.widthPx;
+    const found: Detection[] =
+      over.score === undefined || s <= ENTERS_S
+        ? []
+        : [
+            {
+              xyxyPx: [centrePx - 23, 0.45 * 432, centrePx + 23, 0.8 * 432],
+              ...{ score: over.score, label: 'person', group: 'person' },
+            },
+          ];
+    const observation = observer.observationOf(shown, { looked: true, found, tracks: [] });
+    t.ok(Value.Check(Observation, observation));
+    told.push(...rule.observe(observation).map(() => s));
+  }
+  return told;
+}
+
+t.test('it is told once to a rule that asks for it, and not to one that asks for people', async (t) => {
+  const told = crossings(['person', 'unknown']);
+  t.equal(told.length, 1);
+  t.ok((told[0] ?? 0) > ENTERS_S + 2 && (told[0] ?? 99) < ENTERS_S + 4, `at ${told[0]} s`);
+  t.same(crossings(['person']), []);
+});
+
+t.test('what the detector is sure of is not unnamed, and what sways goes nowhere', async (t) => {
+  t.same(crossings(['unknown'], { score: 0.6 }), []);
+  t.equal(crossings(['unknown'], { score: 0.2 }).length, 1, 'a weak box names nothing');
+  t.same(crossings(['unknown'], { sways: true }), []);
+});
