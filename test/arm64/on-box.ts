@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { chooseDecoders, installedElements } from '../../agent/vision/camera/presets.ts';
+import { readCard, readModel } from '../../agent/vision/detect/card.ts';
 import { loadRuntime, Session } from '../../agent/vision/detect/session.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -24,10 +25,13 @@ const decoded = execFileSync(
   { maxBuffer: 1_000_000_000 },
 );
 
+const models = join(packageRoot(), 'models');
+const card = await readCard(models, MODEL);
 const session = await Session.open(await loadRuntime(), {
-  bytes: readFileSync(join(packageRoot(), 'models', `${MODEL}.onnx`)),
+  bytes: await readModel(models, card),
   model: MODEL,
-  inputName: 'frame',
+  inputName: card.input.name,
+  features: card.features,
   input: INPUT,
   provider: 'cpu',
   // Its first run needs no judge here: the box judges it at each load.
