@@ -38,6 +38,14 @@ export function shareInside(box: XyxyPx, place: XyxyPx): number {
   return both === 0 ? 0 : both / area(box);
 }
 
+/** A box whose foot is lower in the picture by more than the jitter of a box (of its height) stands before the other. */
+const FOOT_BEFORE = 0.1;
+
+/** So much of a box lies inside of another, 0..1, that it is a part of it, unless it stands before it. */
+export function isPartOf(part: XyxyPx, whole: XyxyPx, insideMin: number): boolean {
+  return shareInside(part, whole) >= insideMin && part[3] - whole[3] <= FOOT_BEFORE * (part[3] - part[1]);
+}
+
 function common(a: XyxyPx, b: XyxyPx): number {
   const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
   const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);

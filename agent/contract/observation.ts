@@ -149,6 +149,11 @@ export type CameraCondition = (typeof CAMERA_CONDITIONS)[number];
 export const DEGRADING = ['defocused'] as const satisfies readonly CameraCondition[];
 export type DegradingCondition = (typeof DEGRADING)[number];
 
+/** With it the picture says nothing of the zones. */
+export function isBlinding(kind: CameraCondition): boolean {
+  return !DEGRADING.some((degrading) => degrading === kind);
+}
+
 /** 64 places for each tolerance; a box has one tolerance, or few. */
 export const STANDING_MAX = 256;
 

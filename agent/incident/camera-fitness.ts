@@ -8,6 +8,7 @@ import {
   type CameraCondition,
   DEGRADING,
   type DegradingCondition,
+  isBlinding,
   type Observation,
 } from '../contract/observation.ts';
 import { HOLD_MS } from './lifecycle.ts';
@@ -35,7 +36,7 @@ export class CameraFitness {
 
   /** No rule may judge by what is seen: the picture says nothing of the zones. A blurred one still does. */
   get blind(): boolean {
-    return [...this.#standing].some((kind) => !isDegrading(kind));
+    return [...this.#standing].some(isBlinding);
   }
 
   /** Zones in which nothing can be seen, though the camera is not blind. */
@@ -110,8 +111,4 @@ export class CameraFitness {
       ...begun.map((kind) => ({ kind, active: true })),
     ];
   }
-}
-
-function isDegrading(kind: CameraCondition): kind is DegradingCondition {
-  return DEGRADING.some((degrading) => degrading === kind);
 }

@@ -8,8 +8,8 @@ import type { Moment } from '../base/media-time.ts';
 import type { Counters } from '../contract/counters.ts';
 import {
   CAMERA_CONDITIONS,
-  DEGRADING,
   type DegradingCondition,
+  isBlinding,
   type Observation,
 } from '../contract/observation.ts';
 import { CameraFitness } from './camera-fitness.ts';
@@ -35,11 +35,7 @@ const TOLD_AT_START: readonly string[] = [
   'rule-unauthorised/',
 ];
 /** While one of these stands nothing is seen of the places that rules watch. */
-const BLINDING: readonly string[] = [
-  'stream-lost',
-  'vision-failed',
-  ...CAMERA_CONDITIONS.filter((kind) => !DEGRADING.some((degrading) => degrading === kind)),
-];
+const BLINDING: readonly string[] = ['stream-lost', 'vision-failed', ...CAMERA_CONDITIONS.filter(isBlinding)];
 
 /** Their source says at each start how things stand, as soon as the clock can be relied on. */
 export const REMINDERS = ['certificate-ends', 'order-ends', 'often-false'] as const;

@@ -5,7 +5,7 @@
  * when it passes, so that this is waited for. One thing that has two boxes, or is lost and found again under another
  * number while it passes, passes once.
  */
-import { iou, shareInside, type XyxyPx } from '../contract/geometry.ts';
+import { iou, isPartOf, type XyxyPx } from '../contract/geometry.ts';
 import type { Crossing, Observation, ObservedTrack } from '../contract/observation.ts';
 import type { LineCrossing } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
@@ -20,10 +20,8 @@ const MOVED_MS = 1000;
 const SAME_PASSAGE_MS = 1000;
 /** The tracker takes what overlaps a track more for the same object again. */
 const SAME_OBJECT_IOU = 0.4;
-/** A vehicle's cab, or its front, is boxed as a vehicle once more … */
+/** A vehicle's cab, or its front, is boxed as a vehicle once more. */
 const PART_INSIDE = 0.7;
-/** … unless it is another that drives before it, its foot lower by more than the jitter of a box (of its height). */
-const FOOT_BEFORE = 0.1;
 /** Of the longer side: so far off its predicted place a lost object is found again; the next in the lane is further. */
 const FOUND_AGAIN_SIZES = 1;
 
@@ -112,17 +110,16 @@ function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, asp
   const there = movedOn(last, (atMs - lastMs) / 1000);
   if (now.firstMs <= last.lastMs) {
     if (iou(there, now.xyxyNorm) > SAME_OBJECT_IOU) return true;
-    return now.group === 'vehicle' && (isPart(there, now.xyxyNorm) || isPart(now.xyxyNorm, there));
+    return (
+      now.group === 'vehicle' &&
+      (isPartOf(there, now.xyxyNorm, PART_INSIDE) || isPartOf(now.xyxyNorm, there, PART_INSIDE))
+    );
   }
   const [x1, y1, x2, y2] = now.xyxyNorm;
   const size = Math.max((x2 - x1) * aspect, y2 - y1);
   return (
     Math.hypot(((x1 + x2 - there[0] - there[2]) / 2) * aspect, y2 - there[3]) <= FOUND_AGAIN_SIZES * size
   );
-}
-
-function isPart(part: XyxyPx, whole: XyxyPx): boolean {
-  return shareInside(part, whole) >= PART_INSIDE && part[3] - whole[3] <= FOOT_BEFORE * (part[3] - part[1]);
 }
 
 /** The box so much later, if it goes on as it went. */

@@ -68,7 +68,6 @@ export const COMMON_ELEMENTS = [
   'jpegenc',
   'gdppay',
   'funnel',
-  'valve',
   'appsink',
   'capsfilter',
 ] as const;

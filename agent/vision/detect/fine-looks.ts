@@ -9,6 +9,8 @@
  * LIMITS: no closer look while frames are left out for heat or load, and for six hours after that.
  */
 import { placementOf } from '../../contract/letterbox.ts';
+import { COLOUR_LEVELS_MIN, COLOURED_SHARE_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
+import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
 
 /** Side of a cell, pixels of the detector's input: 64 of its pixels are read, which makes their noise an eighth. */
@@ -19,18 +21,6 @@ const WINDOW_MS = 2000;
 /** … and so many frames, five a second at most. */
 const WINDOW_FRAMES_MIN = 5;
 const READ_EVERY_MS = 190;
-/**
- * A cell has a colour where red or blue differs from green by so many levels in the mean. Grey pictures, with the
- * rounding of YCbCr and a codec's and a sensor's noise, stay below 1.5 in 99 of 100 cells; the least of any street by
- * day is a road seen from straight above with no car on it: 2 and more in 14 of 100 cells.
- */
-const COLOUR_LEVELS_MIN = 2;
-const COLOURED_SHARE_MAX = 0.05;
-/**
- * Mean of green. Exposure holds the mean near middle grey (118) as long as it can; 48 is 2.6 stops below it (sRGB): the
- * camera has no light left to take. The darkest street by day that was measured has 73.
- */
-const DARK_LEVEL_MAX = 48;
 /** Colour must be back for so long: headlights and lamps that come on colour a picture for a moment. */
 const ENDS_MS = 30_000;
 /** A board that was too slow or too hot has had its trial: leaving frames out is told as an incident, twice a night at most. */
@@ -136,22 +126,16 @@ export class FineLooks {
     } else if (atMs - this.#poorMs >= ENDS_MS) this.#poor = false;
   }
 
-  #begin({ source, input, masked }: Frame, size: string): void {
+  #begin(frame: Frame, size: string): void {
+    const { source, input } = frame;
     const { leftPx, topPx, widthPx, heightPx } = placementOf(source, input);
     this.#size = size;
     this.#stride = input.widthPx * 3;
     this.#frames = 0;
-    const isMasked = (left: number, top: number): boolean => {
-      for (let y = top; masked !== undefined && y < top + CELL_PX; y += 1) {
-        const row = y * input.widthPx + left;
-        if (masked.subarray(row, row + CELL_PX).includes(1)) return true;
-      }
-      return false;
-    };
     const offsets: number[] = [];
     for (let y = topPx; y + CELL_PX <= topPx + heightPx; y += CELL_PX) {
       for (let x = leftPx; x + CELL_PX <= leftPx + widthPx; x += CELL_PX) {
-        if (!isMasked(x, y)) offsets.push(y * this.#stride + x * 3);
+        if (!isMasked(frame, x, y, CELL_PX, CELL_PX)) offsets.push(y * this.#stride + x * 3);
       }
     }
     this.#offsets = Int32Array.from(offsets);

@@ -25,3 +25,22 @@ export function changeFrom(level: number, noise: number): number {
 export function noiseAfter(noise: number, by: number): number {
   return by > noise ? Math.min(NOISE_MAX, noise + NOISE_STEP) : Math.max(0, noise - NOISE_STEP / 9);
 }
+
+/**
+ * By how much the whole picture has become brighter, levels: the median of every eighth cell that may be read.
+ * `offsets`: below 0 where a mask lies; `shifts` has room for an eighth of the cells.
+ */
+export function shiftOf(
+  now: Float32Array,
+  before: Float32Array,
+  offsets: Int32Array,
+  shifts: Float32Array,
+): number {
+  let count = 0;
+  for (let k = 0; k < now.length; k += 8) {
+    if ((offsets[k] as number) < 0) continue;
+    shifts[count] = (now[k] as number) - (before[k] as number);
+    count += 1;
+  }
+  return shifts.subarray(0, count).sort()[count >> 1] ?? 0;
+}

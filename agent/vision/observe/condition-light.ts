@@ -2,6 +2,7 @@
  * In what light is the street seen? A detector that was trained on pictures by day and in colour sees by day and in
  * colour; elsewhere it may be blind, and only there is it asked whether it is (blindness.ts).
  */
+import { COLOUR_LEVELS_MIN, COLOURED_SHARE_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
 import type { ConditionPicture } from './condition-picture.ts';
 
 /**
@@ -10,12 +11,6 @@ import type { ConditionPicture } from './condition-picture.ts';
  */
 export type Light = 'day' | 'night' | 'lifted';
 
-/** Grey pictures stay below 1.5 levels between the colours in 99 of 100 cells, with rounding and a codec's noise … */
-const COLOUR_LEVELS_MIN = 2;
-/** … and the least coloured street by day, a bare road, has 14 of 100 above. */
-const COLOURED_SHARE_MAX = 0.05;
-/** 2.6 stops below the middle grey that exposure holds as long as it can. */
-const DARK_LEVEL_MAX = 48;
 /** A fiftieth of any street is black: under vehicles, in windows and doors. A twentieth is white enough: walls, lines, sky. */
 const BLACK_QUANTILE = 0.02;
 const WHITE_QUANTILE = 0.95;

@@ -7,8 +7,8 @@
  * nothing but whether the picture has colours.
  */
 import { placementOf } from '../../contract/letterbox.ts';
+import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { isMasked } from './masked.ts';
 
 /** Fine enough for edges, few enough for 0.1 ms. */
 const CELL_PX = 4;

@@ -39,9 +39,10 @@ const FLAT_CONTRAST = 0.05;
 const FLAT_QUANTILE = 0.9;
 
 export interface Veil {
-  /** Of each block: 1 veiled or bleached, −1 it shows what it did, 0 nobody can tell. */
-  readonly blocks: Int8Array;
-  /** The same of what light has been added to: veiled by it 1, not so −1. A dark car that drives off adds none. */
+  /**
+   * Of each block: 1 light has been added to it that veils or bleaches it, −1 not so, 0 nobody can tell. A dark car that
+   * drives off adds none.
+   */
   readonly bright: Int8Array;
   /** Share of the blocks that tell something, and how many do. */
   readonly share: number;
@@ -84,7 +85,7 @@ export class ClearView {
     contrasts.sort((a, b) => a - b);
     const contrast = contrasts[Math.floor(FLAT_QUANTILE * contrasts.length)] ?? 1;
     const flat = meanOf(picture) >= DARK_LEVEL && contrast < FLAT_CONTRAST;
-    return { blocks, bright, telling, share: veiled / Math.max(1, telling), flat };
+    return { bright, telling, share: veiled / Math.max(1, telling), flat };
   }
 
   #told(sums: Sums, b: number, cells: number): -1 | 0 | 1 {

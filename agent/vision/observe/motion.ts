@@ -10,9 +10,9 @@
  * two seconds all the same.
  */
 import { placementOf } from '../../contract/letterbox.ts';
+import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { changeFrom, noiseAfter } from './cell-change.ts';
-import { isMasked } from './masked.ts';
+import { changeFrom, noiseAfter, shiftOf } from './cell-change.ts';
 
 const CELL_PX = 4;
 /** At most so many cells, whatever the input's size. */
@@ -90,7 +90,7 @@ export class Motion {
   }
 
   #differs(): boolean {
-    const shift = this.#shift();
+    const shift = shiftOf(this.#now, this.#looked, this.#offsets, this.#shifts);
     const columns = this.#columns;
     const moved = this.#moved;
     let touching = false;
@@ -107,16 +107,5 @@ export class Motion {
       touching ||= 1 + left + above >= TOUCHING_MIN;
     }
     return touching;
-  }
-
-  /** By how much the whole picture has become brighter: the median of every eighth cell. */
-  #shift(): number {
-    let count = 0;
-    for (let k = 0; k < this.#now.length; k += 8) {
-      if ((this.#offsets[k] as number) < 0) continue;
-      this.#shifts[count] = (this.#now[k] as number) - (this.#looked[k] as number);
-      count += 1;
-    }
-    return this.#shifts.subarray(0, count).sort()[count >> 1] ?? 0;
   }
 }

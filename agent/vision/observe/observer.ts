@@ -14,7 +14,7 @@ import { UNKNOWN } from '../../contract/label.ts';
 import type { VisionLimit, VisionSettings } from '../../contract/link.ts';
 import {
   type CameraCondition,
-  DEGRADING,
+  isBlinding,
   type Observation,
   STANDING_MAX,
   type StandingVehicle,
@@ -110,7 +110,7 @@ export class Observer {
 
   /** When the camera sees again, nobody knows what has come meanwhile. */
   #followSight(conditions: readonly CameraCondition[]): void {
-    const blind = conditions.some((condition) => !DEGRADING.some((degrading) => degrading === condition));
+    const blind = conditions.some(isBlinding);
     if (this.#blind && !blind) for (const standing of this.#standing.values()) standing.viewReturns();
     this.#blind = blind;
   }

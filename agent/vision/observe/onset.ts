@@ -6,10 +6,10 @@
  * What is slow is not seen here; the motion gate compares with the last look for that.
  */
 import { placementOf } from '../../contract/letterbox.ts';
+import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { changeFrom, noiseAfter } from './cell-change.ts';
+import { changeFrom, noiseAfter, shiftOf } from './cell-change.ts';
 import type { Point } from './geometry.ts';
-import { isMasked } from './masked.ts';
 
 const CELL_PX = 8;
 const CELLS_MAX = 2000;
@@ -100,7 +100,7 @@ export class Onset {
   }
 
   #compare(atMs: number, isKnown: (point: Point) => boolean): Moved {
-    const shift = this.#shift();
+    const shift = shiftOf(this.#now, this.#before, this.#offsets, this.#shifts);
     const columns = this.#columns;
     let [any, unknown] = [false, false];
     for (let k = 0; k < this.#offsets.length; k += 1) {
@@ -118,16 +118,5 @@ export class Onset {
       unknown ||= still && this.#watched[k] === 1 && !isKnown(this.#centres[k] as Point);
     }
     return { any, unknown };
-  }
-
-  /** By how much the whole picture has become brighter: the median of every eighth cell. */
-  #shift(): number {
-    let count = 0;
-    for (let k = 0; k < this.#now.length; k += 8) {
-      if ((this.#offsets[k] as number) < 0) continue;
-      this.#shifts[count] = (this.#now[k] as number) - (this.#before[k] as number);
-      count += 1;
-    }
-    return count === 0 ? 0 : (this.#shifts.subarray(0, count).sort()[count >> 1] as number);
   }
 }

@@ -11,7 +11,7 @@
  * LIMITS: vehicles and cycles, which rules on movement ask for; six copies of the detector's picture of the last 1.2 s, in
  * memory only; tracks that do not change place cost nothing.
  */
-import type { XyxyPx } from '../../contract/geometry.ts';
+import { sameSize, type XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
 import { type LumaPicture, likeness, lumaPicture, type Patch, patchOf } from './patch.ts';
@@ -52,10 +52,7 @@ export class PixelMotion {
   /** Takes the next frame; returns the tracks whose pixels have moved with their boxes, up to this frame. */
   update(frame: Frame, tracks: readonly Track[]): ReadonlySet<number> {
     const { atMs, source } = frame;
-    const before = this.#past.at(-1)?.picture.source;
-    if (before !== undefined && (before.widthPx !== source.widthPx || before.heightPx !== source.heightPx)) {
-      this.#past = [];
-    }
+    if (!sameSize(this.#past.at(-1)?.picture.source, source)) this.#past = [];
     const picture = lumaPicture(frame);
     const scale = placementOf(source, frame.input).widthPx / source.widthPx;
     const moving = new Set<number>();

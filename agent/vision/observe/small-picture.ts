@@ -6,9 +6,9 @@
  * LIMITS: at most `cellsMax` cells whatever the input's size, so that the cost of a frame is bounded.
  */
 import { type Placement, placementOf } from '../../contract/letterbox.ts';
+import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
 import { isInside, type Polygon } from './geometry.ts';
-import { isMasked } from './masked.ts';
 
 /**
  * With 12,000 cells the smallest thing that a dumping rule takes by default (0.0005 of the frame) covers

@@ -1,5 +1,5 @@
 /** A place at which a vehicle stands, or may come to stand: what is remembered of it, and which places are one. */
-import { iou, shareInside, type XyxyPx } from '../../contract/geometry.ts';
+import { iou, isPartOf, shareInside, type XyxyPx } from '../../contract/geometry.ts';
 import type { Label } from '../../contract/label.ts';
 import type { StandingVehicle } from '../../contract/observation.ts';
 import type { Detection, Track } from '../../contract/picture.ts';
@@ -20,11 +20,9 @@ const CONFIRM_AFTER_MS = 3000;
 export const SURE_SCORE_MIN = 0.3;
 /**
  * So much of a box inside of another is a part of it. What is hidden of a vehicle is not boxed: boxes of neighbours in
- * a queue share up to a third of the smaller one (docs/design/009-rules.md), halves of one car a half and more …
+ * a queue share up to a third of the smaller one (docs/design/009-rules.md), halves of one car a half and more.
  */
 const PART_INSIDE_MIN = 0.5;
-/** … unless it stands before it, its foot lower in the picture by more than the jitter of a box (of its height). */
-const FOOT_BEFORE = 0.1;
 /**
  * Two of about the same size whose centres lie nearer than this (in sizes) are one that has crept or was boxed
  * differently: half a car's length is less than the width of a car and a gap.
@@ -120,19 +118,18 @@ export function bestTrack(tracks: readonly Track[], box: XyxyPx): Track | undefi
 /** Detectors box a vehicle's parts as well, and a place may remain from when it rolled: one track stands at one place. */
 export function isSameVehicle(place: Place, other: Place): boolean {
   if (other.track !== 0 && other.track === place.track) return true;
-  if (iou(other.box, place.box) >= SAME_BOX_IOU_MIN || isPart(place.box, other.box)) return true;
+  if (iou(other.box, place.box) >= SAME_BOX_IOU_MIN || isPartOf(place.box, other.box, PART_INSIDE_MIN))
+    return true;
   if (isBesideItself(place.box, other.box)) return true;
-  return isPart(other.box, place.box) && Math.abs(other.sinceMs - place.sinceMs) <= SAME_ARRIVAL_MS;
+  return (
+    isPartOf(other.box, place.box, PART_INSIDE_MIN) &&
+    Math.abs(other.sinceMs - place.sinceMs) <= SAME_ARRIVAL_MS
+  );
 }
 
 function isBesideItself(a: XyxyPx, b: XyxyPx): boolean {
   const ratio = area(a) / area(b);
   return Math.min(ratio, 1 / ratio) >= SAME_SIZE_RATIO_MIN && distanceSizes(a, b) < SAME_CENTRE_SIZES;
-}
-
-function isPart(part: XyxyPx, whole: XyxyPx): boolean {
-  const height = part[3] - part[1];
-  return shareInside(part, whole) >= PART_INSIDE_MIN && part[3] - whole[3] <= FOOT_BEFORE * height;
 }
 
 /**

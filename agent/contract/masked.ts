@@ -1,5 +1,5 @@
 /** Is a cell of the frame touched by a privacy mask? Its black says nothing of the street, nor do edges that it makes. */
-import type { Frame } from '../../contract/picture.ts';
+import type { Frame } from './picture.ts';
 
 /** `leftPx`, `topPx`: the cell's first pixel in the frame, whose sides are `widthPx` and `heightPx`. */
 export function isMasked(
