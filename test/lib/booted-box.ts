@@ -84,19 +84,23 @@ export class BootedBox {
     this.#t.notOk(dead(), `${how}: no vision, and the same agent`);
   }
 
-  /** Active by its own word, and frames come: the line of `systemctl status` says so. */
+  /** Active by its own word, and frames come: the line of `systemctl status` says so. On a busy machine few: not one a second. */
   async watches(how: string): Promise<void> {
     const container = this.#container;
-    const seen = (): boolean =>
-      container.show('vigie', 'ActiveState') === 'active' &&
-      /^watching, [1-9]/.test(container.show('vigie', 'StatusText')) &&
-      container.show('vigie-vision', 'ActiveState') === 'active';
+    let said = '';
+    const seen = (): boolean => {
+      said = ['vigie', 'vigie-vision']
+        .flatMap((unit) => [container.show(unit, 'ActiveState'), container.show(unit, 'StatusText')])
+        .join(' | ');
+      return /^active \| watching, (?!0\.0 ).* \| active \| /.test(said);
+    };
     try {
       await until(this.#t, `${how}: active, and frames come`, seen, PATIENCE_MS);
     } catch (error) {
       const log = container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
       writeFileSync(join(scratch(this.#t), 'journal.txt'), log);
       this.#t.comment(log);
+      this.#t.fail(`${how}, at last: ${said}`);
       throw error;
     }
     this.#t.pass(`${how}: ${container.show('vigie', 'StatusText')}`);
