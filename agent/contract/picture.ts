@@ -102,8 +102,9 @@ export interface Features {
   readonly cellPx: number;
   /** The picture that the detector looked at, letterboxed as `Frame.rgb`. */
   readonly input: SizePx;
-  /** channels × rows × columns. */
-  readonly values: Float32Array;
+  /** rows × columns × channels, as the graph gives them: a level says (level − zeroPoint) of an unknown unit. */
+  readonly values: Uint8Array;
+  readonly zeroPoint: number;
 }
 
 /** What is known to be in a frame: by a look of the detector, or as it was found last where nothing has moved since. */

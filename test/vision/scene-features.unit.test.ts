@@ -17,20 +17,28 @@ import {
   SOURCE,
 } from '../lib/scene-play.ts';
 
-const [COLUMNS, ROWS, CHANNELS, CELL_PX] = [52, 32, 16, 8];
+const [COLUMNS, ROWS, CHANNELS, CELL_PX, ZERO_POINT] = [52, 32, 16, 8, 120];
 
 /** Each place looks like `what` of it, so strongly; what is told apart by numbers looks like nothing else. */
 function features(what: (column: number, row: number) => number, gain = 1): Features {
-  const values = new Float32Array(CHANNELS * ROWS * COLUMNS);
+  const values = new Uint8Array(ROWS * COLUMNS * CHANNELS);
   for (let i = 0; i < ROWS * COLUMNS; i += 1) {
     let state =
       Math.imul(i + 1, 2_654_435_761) ^ Math.imul(what(i % COLUMNS, Math.floor(i / COLUMNS)) + 1, 40_503);
     for (let c = 0; c < CHANNELS; c += 1) {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-      values[c * ROWS * COLUMNS + i] = (gain * state) / 2 ** 31;
+      values[i * CHANNELS + c] = ZERO_POINT + Math.round(100 * gain * (state / 2 ** 31));
     }
   }
-  return { columns: COLUMNS, rows: ROWS, channels: CHANNELS, cellPx: CELL_PX, input: INPUT, values };
+  return {
+    columns: COLUMNS,
+    rows: ROWS,
+    channels: CHANNELS,
+    cellPx: CELL_PX,
+    input: INPUT,
+    values,
+    zeroPoint: ZERO_POINT,
+  };
 }
 
 const street = () => features(() => 0);

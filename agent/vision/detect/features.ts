@@ -33,16 +33,9 @@ export function shapeOf({ channels, cellPx }: FeaturesCard, { widthPx, heightPx 
   return [1, Math.ceil(heightPx / cellPx), Math.ceil(widthPx / cellPx), channels];
 }
 
-/** `raw` has the length of `shapeOf`; it is copied. */
+/** `raw` has the length of `shapeOf`; it is not copied. */
 export function featuresOf(card: FeaturesCard, input: SizePx, raw: Uint8Array): Features {
-  const { channels, cellPx, scale, zeroPoint } = card;
+  const { channels, cellPx, zeroPoint } = card;
   const [, rows = 0, columns = 0] = shapeOf(card, input);
-  const table = Float32Array.from({ length: 256 }, (_, level) => (level - zeroPoint) * scale);
-  const values = new Float32Array(raw.length);
-  const cells = rows * columns;
-  let from = 0;
-  for (let cell = 0; cell < cells; cell++) {
-    for (let at = cell; at < values.length; at += cells) values[at] = table[raw[from++] ?? 0] ?? 0;
-  }
-  return { columns, rows, channels, cellPx, input, values };
+  return { columns, rows, channels, cellPx, input, values: raw, zeroPoint };
 }

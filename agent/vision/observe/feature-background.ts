@@ -129,7 +129,7 @@ export class FeatureBackground {
     const core = { distance: 0, cells: 0 };
     for (const [i, count] of this.#covers) {
       if ((this.#seen[i] as number) < SEEN_MIN || (this.#nowMs[i] as number) < sinceMs) continue;
-      const distance = turn(this.#ground, this.#now, i, this.#channels, this.#seen.length);
+      const distance = turn(this.#ground, this.#now, i, this.#channels, 0);
       const share = Math.min(1, count / this.#perCell);
       around += share * distance;
       shares += share;
@@ -225,14 +225,14 @@ export class FeatureBackground {
 
   /** Needs what `#block` has found out: places before which somebody stands are left out. */
   #sample(features: Features): void {
-    const { values, channels } = features;
+    const { values, channels, zeroPoint } = features;
     const samples = this.#samples;
     samples.length = 0;
     const cells = this.#seen.length;
     const step = Math.max(1, Math.floor(cells / SAMPLES));
     for (let i = this.#looks % step; i < cells; i += step) {
       if ((this.#seen[i] as number) < SEEN_MIN || this.#wanted[i] === STANDS_BEFORE) continue;
-      samples.push(turn(this.#ground, values, i, channels, cells));
+      samples.push(turn(this.#ground, values, i, channels, zeroPoint));
     }
     samples.sort((a, b) => a - b);
     this.#unrest = samples.length < SAMPLES_MIN ? undefined : samples[Math.floor(samples.length / 2)];
@@ -278,28 +278,33 @@ export class FeatureBackground {
     this.#blend(this.#now, features, count);
   }
 
-  /** Takes the first `count` of the due cells into a mean, each by its share; channel by channel, as they lie. */
-  #blend(mean: Float32Array, { values, channels }: Features, count: number): void {
-    const cells = this.#seen.length;
-    for (let c = 0; c < channels; c += 1) {
-      const from = c * cells;
-      for (let k = 0; k < count; k += 1) {
-        const at = from + (this.#due[k] as number);
+  /** Takes the first `count` of the due cells into a mean, each by its share. */
+  #blend(mean: Float32Array, { values, channels, zeroPoint }: Features, count: number): void {
+    for (let k = 0; k < count; k += 1) {
+      const from = channels * (this.#due[k] as number);
+      const share = this.#shares[k] as number;
+      for (let at = from; at < from + channels; at += 1) {
         const was = mean[at] as number;
-        mean[at] = was + (this.#shares[k] as number) * ((values[at] as number) - was);
+        mean[at] = was + share * ((values[at] as number) - zeroPoint - was);
       }
     }
   }
 }
 
-/** Cosine distance of a cell in two layouts alike: channel after channel. */
-function turn(before: Float32Array, after: Float32Array, i: number, channels: number, cells: number): number {
+/** Cosine distance of a cell from its mean; `zero`: the level of `after` that says 0. */
+function turn(
+  before: Float32Array,
+  after: Float32Array | Uint8Array,
+  cell: number,
+  channels: number,
+  zero: number,
+): number {
   let both = 0;
   let before2 = 0;
   let after2 = 0;
-  for (let c = 0, at = i; c < channels; c += 1, at += cells) {
+  for (let at = cell * channels; at < (cell + 1) * channels; at += 1) {
     const was = before[at] as number;
-    const is = after[at] as number;
+    const is = (after[at] as number) - zero;
     both += was * is;
     before2 += was * was;
     after2 += is * is;

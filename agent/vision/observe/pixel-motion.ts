@@ -41,6 +41,7 @@ const SEARCH = [0, -0.1, 0.1] as const;
 
 interface Past {
   readonly atMs: number;
+  readonly rgb: Uint8Array;
   readonly picture: LumaPicture;
   readonly boxes: ReadonlyMap<number, XyxyPx>;
 }
@@ -64,10 +65,11 @@ export class PixelMotion {
     const newest = this.#past.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
     if (atMs - newest >= EVERY_MS) {
       const boxes = new Map(drivers.filter(({ seen }) => seen).map(({ id, xyxyPx }) => [id, xyxyPx]));
-      this.#past = [
-        ...this.#past.slice(1 - PICTURES_MAX),
-        { atMs, picture: lumaPicture({ ...frame, rgb: new Uint8Array(frame.rgb) }), boxes },
-      ];
+      // The oldest copy is written over: new ones would be 6 GB of garbage an hour.
+      const oldest = this.#past.length < PICTURES_MAX ? undefined : this.#past.shift();
+      const rgb = oldest?.rgb.length === frame.rgb.length ? oldest.rgb : new Uint8Array(frame.rgb.length);
+      rgb.set(frame.rgb);
+      this.#past.push({ atMs, rgb, picture: lumaPicture({ ...frame, rgb }), boxes });
     }
     return moving;
   }
