@@ -318,6 +318,13 @@ t.test('people: a low score continues a track and never begins one', async (t) =
   );
 });
 
+t.test('nobody is as wide as the picture; a bus may be', async (t) => {
+  const whole: XyxyPx = [4, 60, SOURCE.widthPx, SOURCE.heightPx];
+  const tracker = new Tracker();
+  t.same(idsOf(follow(Array(8).fill([found(whole), found(whole, 0.8, 'bus')]), 200, tracker)).length, 1);
+  t.equal(tracker.impossible, 8, 'counted');
+});
+
 t.test('two boxes on one person do not make two tracks', async (t) => {
   const steps = Array.from({ length: 10 }, (_, i) => [
     personAt(300 + 8 * i),

@@ -17,11 +17,19 @@ const STEP_MAX = 64;
 const BINS = 2 * STEP_MAX + 1;
 /** Smaller movements are left to the slow model. */
 const LEVELS_MIN = 3;
+/**
+ * Exposure keeps levels apart: half of the gain leaves half of their difference. A band that would fall upon another is
+ * full of something that nobody has found yet; the ground of the two would be one level from then on, for good.
+ */
+const APART_MIN = 0.5;
+/** But for what becomes white: there levels do fall together. */
+const WHITE = 235;
 
 export class Exposure {
   readonly #bins = new Uint16Array(BANDS * BINS);
   readonly #counts = new Uint16Array(BANDS);
   readonly #bands = new Float64Array(BANDS);
+  readonly #order = Uint8Array.from({ length: BANDS }, (_, band) => band);
   readonly #curve = new Float32Array(256);
 
   /** Levels to add to each level 0..255 of the ground; undefined where nothing has moved or nothing can be told. */
@@ -45,11 +53,15 @@ export class Exposure {
       bins[bin] = (bins[bin] as number) + 1;
       counts[band] = (counts[band] as number) + 1;
     }
+    const moved = this.#bands.fill(Number.NaN);
     let most = 0;
-    for (let band = 0; band < BANDS; band += 1) {
-      const moved = (counts[band] as number) < BAND_SAMPLES_MIN ? Number.NaN : this.#median(band);
-      this.#bands[band] = moved;
-      if (Math.abs(moved) > most) most = Math.abs(moved);
+    // The fullest bands are believed first.
+    for (const band of this.#order.sort((a, b) => (counts[b] as number) - (counts[a] as number))) {
+      if ((counts[band] as number) < BAND_SAMPLES_MIN) break;
+      const by = this.#median(band);
+      if (!moved.every((other, i) => Number.isNaN(other) || staysApart(i, other, band, by))) continue;
+      moved[band] = by;
+      most = Math.max(most, Math.abs(by));
     }
     return most < LEVELS_MIN ? undefined : this.#drawn();
   }
@@ -83,6 +95,12 @@ export class Exposure {
     this.#curve.fill(this.#bands[from] as number, middle(from));
     return this.#curve;
   }
+}
+
+/** Whether two bands that move by so many levels are still two. */
+function staysApart(one: number, oneBy: number, other: number, otherBy: number): boolean {
+  const [a, b] = [middle(one) + oneBy, middle(other) + otherBy];
+  return Math.max(a, b) >= WHITE || (b - a) / (middle(other) - middle(one)) >= APART_MIN;
 }
 
 function middle(band: number): number {

@@ -31,12 +31,21 @@ const GROUND_MS = 60_000;
  * the contrast at which a person begins to see an edge (3 %, Weber).
  */
 const LUMA_MIN = 8;
-/** Colour is coded at half the resolution and a coarser scale; its noise is about 1.5 times as large. */
+/** Colour is coded at half the resolution and a coarser scale; by day its noise is about 1.5 times as large. */
 const CHROMA_SHARE = 1.6;
 /** Mean absolute deviations of a normal distribution that hold 99.99 % of it. */
 const DEVIATIONS = 5;
 /** Time constant of the noise estimate. */
 const NOISE_MS = 20_000;
+/**
+ * In the first frames, as many as a rest has, a cell's noise is that of the picture, of which most stands still: a sensor
+ * at full gain would keep it from resting for a minute. At least this, levels.
+ */
+const FIRST_FRAMES = 8;
+const FIRST_NOISE_MIN = 1;
+const FIRST_SAMPLES = 1000;
+/** Mean to median of a normal distribution's absolute deviations. */
+const MEAN_TO_MEDIAN = 1.18;
 /** A changed cell shows something else only when it differs from before by so many limits (a quarter of white). */
 const OTHER_TIMES = 3;
 /** A cell that came to rest differently so often, within this time, is a screen or a flag, not a wall. */
@@ -63,6 +72,10 @@ export class Background {
   readonly covered: Uint8Array;
   readonly #nowMs: Float64Array;
   readonly #noise: Float32Array;
+  /** A sensor at full gain errs by far more in colour than in brightness. */
+  readonly #chromaNoise: Float32Array;
+  /** Frames so far, up to `FIRST_FRAMES`. */
+  #frames = 0;
   readonly #turns: Float32Array;
   readonly #turnedMs: Float64Array;
   readonly #exposure: Exposure;
@@ -83,6 +96,7 @@ export class Background {
     this.covered = new Uint8Array(cells);
     this.#nowMs = new Float64Array(cells);
     this.#noise = new Float32Array(cells).fill(1);
+    this.#chromaNoise = new Float32Array(cells).fill(1);
     this.#turns = new Float32Array(cells);
     this.#turnedMs = new Float64Array(cells);
     this.#exposure = new Exposure();
@@ -100,6 +114,8 @@ export class Background {
     this.#atMs = atMs;
     if (first) this.#firstMs = atMs;
     this.#expose();
+    if (this.#frames > 0 && this.#frames <= FIRST_FRAMES) this.#hearAll();
+    this.#frames = Math.min(this.#frames + 1, FIRST_FRAMES + 1);
     const { used } = this.picture.grid;
     const { red, green, blue } = this.picture;
     const { now, resting, covered } = this;
@@ -109,34 +125,25 @@ export class Background {
     let changedCells = 0;
     for (let k = 0; k < used.length; k += 1) {
       const i = used[k] as number;
-      const r = red[i] as number;
-      const g = green[i] as number;
-      const b = blue[i] as number;
-      const dr = r - (now.red[i] as number);
-      const dg = g - (now.green[i] as number);
-      const db = b - (now.blue[i] as number);
+      const dr = (red[i] as number) - (now.red[i] as number);
+      const dg = (green[i] as number) - (now.green[i] as number);
+      const db = (blue[i] as number) - (now.blue[i] as number);
       const dy = Math.abs(0.25 * (dr + 2 * dg + db));
-      const noise = this.#noise[i] as number;
-      const limit = Math.max(LUMA_MIN, DEVIATIONS * noise);
-      if (
-        first ||
-        covered[i] === COVERED ||
-        dy > limit ||
-        Math.abs(dr - dg) + Math.abs(db - dg) > CHROMA_SHARE * limit
-      ) {
-        now.red[i] = r;
-        now.green[i] = g;
-        now.blue[i] = b;
+      const dc = Math.abs(dr - dg) + Math.abs(db - dg);
+      if (first || covered[i] === COVERED || dy > this.#lumaFrom(i) || dc > this.#chromaFrom(i)) {
+        copy(this.picture, now, i);
         this.#nowMs[i] = atMs;
         resting[i] = 0;
       } else {
         now.red[i] = (now.red[i] as number) + follow * dr;
         now.green[i] = (now.green[i] as number) + follow * dg;
         now.blue[i] = (now.blue[i] as number) + follow * db;
-        this.#noise[i] = noise + listen * (dy - noise);
+        this.#noise[i] = (this.#noise[i] as number) + listen * (dy - (this.#noise[i] as number));
+        this.#chromaNoise[i] =
+          (this.#chromaNoise[i] as number) + listen * (dc - (this.#chromaNoise[i] as number));
         const rests = atMs - (this.#nowMs[i] as number) >= REST_MS;
         resting[i] = rests ? 1 : 0;
-        if (rests) this.#rest(i, atMs, learn, limit);
+        if (rests) this.#rest(i, atMs, learn);
       }
       if (this.state[i] === CHANGED) changedCells += 1;
     }
@@ -157,9 +164,35 @@ export class Background {
     if (this.resting[i] === 1) return state[i] === CHANGED ? SETTLED : 0;
     // What has never rested moves, but for the first moments, in which nothing could rest yet.
     if (state[i] === UNKNOWN) return (this.#nowMs[i] as number) > this.#firstMs ? MOVING : 0;
-    const limit = Math.max(LUMA_MIN, DEVIATIONS * (this.#noise[i] as number));
-    if (!this.#differ(picture, ground, i, limit)) return 0;
-    return state[i] === CHANGED && !this.#differ(picture, changed, i, limit) ? SETTLED : MOVING;
+    if (!this.#differ(picture, ground, i)) return 0;
+    return state[i] === CHANGED && !this.#differ(picture, changed, i) ? SETTLED : MOVING;
+  }
+
+  /** A camera's noise is alike in all of the picture, or nearly: it is known from one pair of frames. */
+  #hearAll(): void {
+    const { picture, now } = this;
+    const { used } = picture.grid;
+    const step = Math.max(1, Math.floor(used.length / FIRST_SAMPLES));
+    const [luma, chroma]: [number[], number[]] = [[], []];
+    for (let k = 0; k < used.length; k += step) {
+      const i = used[k] as number;
+      const dr = (picture.red[i] as number) - (now.red[i] as number);
+      const dg = (picture.green[i] as number) - (now.green[i] as number);
+      const db = (picture.blue[i] as number) - (now.blue[i] as number);
+      luma.push(Math.abs(0.25 * (dr + 2 * dg + db)));
+      chroma.push(Math.abs(dr - dg) + Math.abs(db - dg));
+    }
+    this.#noise.fill(Math.max(FIRST_NOISE_MIN, MEAN_TO_MEDIAN * median(luma)));
+    this.#chromaNoise.fill(Math.max(FIRST_NOISE_MIN, MEAN_TO_MEDIAN * median(chroma)));
+  }
+
+  /** Differences of brightness and of colour that are more than a cell's noise, levels. */
+  #lumaFrom(i: number): number {
+    return Math.max(LUMA_MIN, DEVIATIONS * (this.#noise[i] as number));
+  }
+
+  #chromaFrom(i: number): number {
+    return Math.max(CHROMA_SHARE * this.#lumaFrom(i), DEVIATIONS * (this.#chromaNoise[i] as number));
   }
 
   /** What a cell shows now becomes its ground. */
@@ -199,23 +232,23 @@ export class Background {
     return true;
   }
 
-  #rest(i: number, atMs: number, learn: number, limit: number): void {
+  #rest(i: number, atMs: number, learn: number): void {
     const { ground, now, changed, state } = this;
     if (state[i] === UNKNOWN) {
       copy(now, ground, i);
       state[i] = GROUND;
       return;
     }
-    if (!this.#differ(now, ground, i, limit)) {
+    if (!this.#differ(now, ground, i)) {
       blend(ground, now, i, learn);
       state[i] = GROUND;
       return;
     }
-    if (state[i] === CHANGED && !this.#differ(now, changed, i, limit)) {
+    if (state[i] === CHANGED && !this.#differ(now, changed, i)) {
       blend(changed, now, i, 0.1);
       return;
     }
-    if (state[i] === CHANGED && !this.#differ(now, changed, i, OTHER_TIMES * limit)) {
+    if (state[i] === CHANGED && !this.#differ(now, changed, i, OTHER_TIMES)) {
       // The same thing in another light.
       copy(now, changed, i);
       return;
@@ -238,13 +271,21 @@ export class Background {
     return (this.#turns[i] as number) * Math.exp(((this.#turnedMs[i] as number) - atMs) / RESTLESS_MS);
   }
 
-  #differ(a: Planes, b: Planes, i: number, limit: number): boolean {
+  /** Whether they differ by so many times what a cell must. */
+  #differ(a: Planes, b: Planes, i: number, times = 1): boolean {
     const dr = (a.red[i] as number) - (b.red[i] as number);
     const dg = (a.green[i] as number) - (b.green[i] as number);
     const db = (a.blue[i] as number) - (b.blue[i] as number);
     const dy = 0.25 * (dr + 2 * dg + db);
-    return Math.abs(dy) > limit || Math.abs(dr - dg) + Math.abs(db - dg) > CHROMA_SHARE * limit;
+    return (
+      Math.abs(dy) > times * this.#lumaFrom(i) ||
+      Math.abs(dr - dg) + Math.abs(db - dg) > times * this.#chromaFrom(i)
+    );
   }
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
 function copy(from: Planes, to: Planes, i: number): void {

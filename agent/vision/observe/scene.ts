@@ -50,6 +50,8 @@ const OTHER_CELLS = 4;
  * up to 10 behind, and a sheet of paper moved on a white table makes 15.
  */
 const REPORTED_LEVELS = 20;
+/** Where the best witness, the features, says nothing, the others must be two to one for a thing. */
+const SILENT_BITS = 1;
 /** A change that nobody brought becomes ground after this: a leaf, a poster, a switched-off sign. */
 const UNCARRIED_MS = 60_000;
 /** Nothing is remembered for longer than a day. */
@@ -309,7 +311,8 @@ export class SceneObserver {
   }
 
   #isJudged(region: Region, followed: Followed): boolean {
-    return region.kind !== 'light' && region.looks >= REPORTED_LOOKS && this.#bits(region, followed) > 0;
+    const least = followed.turn === undefined ? SILENT_BITS : 0;
+    return region.kind !== 'light' && region.looks >= REPORTED_LOOKS && this.#bits(region, followed) > least;
   }
 
   #findAttendants(region: Region, followed: Followed): void {

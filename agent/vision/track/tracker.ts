@@ -8,7 +8,7 @@
  * looked at (`hold`) says nothing: no object is found, missed, moved or forgotten by it.
  * LIMITS: 256 tracks at once, further ones refused and counted; 2 s of memory.
  */
-import { iou, type SizePx, type XyxyPx } from '../../contract/geometry.ts';
+import { iou, type SizePx, type XyxyNorm, type XyxyPx } from '../../contract/geometry.ts';
 import type { GroundPlane } from '../../contract/ground-plane.ts';
 import type { Group } from '../../contract/label.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
@@ -27,6 +27,12 @@ const STILL_SIZES_PER_S = 0.4;
 
 /** Of two ways to match a new track, to go on as others did there, or to stand, the first is taken where both fit alike. */
 const STANDS_WORTH = 0.9;
+
+/**
+ * Of the picture: who is wider stands before the lens with his feet far below the picture, or is a whole dark picture that
+ * was taken for somebody, as one with few contrasts is.
+ */
+const PERSON_WIDTH_MAX = 0.9;
 
 export class Tracker {
   readonly #settings: TrackerSettings;
@@ -113,12 +119,12 @@ export class Tracker {
   }
 
   #possible(detections: readonly Detection[], source: SizePx): readonly Detection[] {
-    const ground = this.#ground;
-    if (ground === undefined) return detections;
     const { widthPx, heightPx } = source;
-    const possible = detections.filter(({ group, xyxyPx: [x1, y1, x2, y2] }) =>
-      ground.allows(group, [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx], source),
-    );
+    const possible = detections.filter(({ group, xyxyPx: [x1, y1, x2, y2] }) => {
+      if (group === 'person' && x2 - x1 >= PERSON_WIDTH_MAX * widthPx) return false;
+      const box: XyxyNorm = [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
+      return this.#ground?.allows(group, box, source) ?? true;
+    });
     this.#impossible += detections.length - possible.length;
     return possible;
   }

@@ -1,0 +1,101 @@
+/** What the ground of a cell is taken for in a noisy picture, and what exposure may do to it. */
+import t from 'tap';
+import type { Frame } from '../../agent/contract/picture.ts';
+import { Background } from '../../agent/vision/observe/background.ts';
+import { COVERED, GROUND } from '../../agent/vision/observe/background-state.ts';
+import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
+import { EVERYWHERE, INPUT, SOURCE } from '../lib/scene-play.ts';
+
+const EVERY_MS = 200;
+
+/** Levels at a place of the picture, 0..1 across and down. */
+type Level = (xNorm: number, yNorm: number) => number;
+
+/** Noise of every pixel and channel by itself, as at full gain: uniform, so many levels to each side. */
+function picture(level: Level, noise: number, seed: number): Frame {
+  const { widthPx, heightPx } = INPUT;
+  const rgb = new Uint8Array(widthPx * heightPx * 3);
+  let state = seed;
+  for (let i = 0; i < rgb.length; i += 1) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    const pixel = Math.floor(i / 3);
+    const at = level((pixel % widthPx) / widthPx, Math.floor(pixel / widthPx) / heightPx);
+    rgb[i] = Math.max(0, Math.min(255, Math.round(at + noise * (2 * (state / 2 ** 32) - 1))));
+  }
+  const atMs = seed * EVERY_MS;
+  return { index: seed, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
+}
+
+function street(): Background {
+  return new Background(new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]));
+}
+
+function see(background: Background, frame: Frame): void {
+  background.picture.read(frame);
+  background.update(frame.atMs);
+}
+
+const shareOf = (background: Background, of: Uint8Array, value: number): number => {
+  const { used } = background.picture.grid;
+  return used.filter((cell) => of[cell] === value).length / used.length;
+};
+
+t.test('a sensor at full gain, whose colours err most, comes to rest within seconds', async (t) => {
+  const background = street();
+  for (let k = 1; k <= 25; k += 1)
+    see(
+      background,
+      picture(() => 100, 60, k),
+    );
+  t.ok(shareOf(background, background.resting, 1) > 0.97, 'nearly all of it rests after 5 s');
+  t.ok(shareOf(background, background.state, GROUND) > 0.97, 'and is ground');
+});
+
+/** A dark floor, and a wall, of which most is behind somebody. */
+const FLOOR = 45;
+const WALL = 90;
+const room: Level = (_x, y) => (y < 0.5 ? WALL : FLOOR);
+const inSight = (x: number): boolean => x > 0.8;
+
+function roomWith(...seen: Level[]): Background {
+  const background = street();
+  const { columns, used } = background.picture.grid;
+  let k = 1;
+  for (; k <= 20; k += 1) see(background, picture(room, 4, k));
+  for (const level of seen) {
+    for (const cell of used) {
+      const [x, y] = [(cell % columns) / columns, cell / columns / background.picture.grid.rows];
+      background.covered[cell] = y < 0.5 && !inSight(x) ? COVERED : 0;
+    }
+    for (const to = k + 5; k < to; k += 1) see(background, picture(level, 4, k));
+  }
+  return background;
+}
+
+function wallOf({ picture: { grid }, ground }: Background): number {
+  return ground.green[Math.floor(grid.rows / 4) * grid.columns + Math.floor(grid.columns / 4)] as number;
+}
+
+t.test('somebody who is not found before the rest of a wall is no exposure', async (t) => {
+  const coat: Level = (x, y) => (y < 0.5 && inSight(x) ? FLOOR : room(x, y));
+  t.ok(Math.abs(wallOf(roomWith(coat)) - WALL) < 4, 'the wall is as bright as it was');
+});
+
+t.test('exposure is followed: half of the gain, more of it, and up to white', async (t) => {
+  for (const [what, after] of [
+    ['half', (level: number) => level / 2],
+    ['more', (level: number) => 1.4 * level],
+  ] as const) {
+    const background = roomWith((x, y) => after(room(x, y)));
+    t.ok(Math.abs(wallOf(background) - after(WALL)) < 5, `${what}: ${wallOf(background)}`);
+  }
+  const background = street();
+  const bright: Level = (_x, y) => (y < 0.5 ? 230 : y < 0.75 ? 170 : 60);
+  for (let k = 1; k <= 20; k += 1) see(background, picture(bright, 4, k));
+  for (let k = 21; k <= 25; k += 1)
+    see(
+      background,
+      picture((x, y) => Math.min(255, 1.5 * bright(x, y)), 4, k),
+    );
+  t.ok(wallOf(background) > 245, 'white');
+});
