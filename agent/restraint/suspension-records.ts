@@ -85,9 +85,13 @@ export class SuspensionRecords {
     this.#file.suspend(reason, by, this.#options.clock.wallMs());
   }
 
-  /** Throws AgentError where root does not take it. */
+  /**
+   * Throws AgentError where root does not take it. What has ended meanwhile is not recorded: root writes the end before it
+   * answers, and whoever asks in between sees a record that is not suspended, too.
+   */
   async recordAtRoot(): Promise<void> {
-    if (!this.recordedAtRoot) await this.#options.record?.suspend(this.state());
+    const state = this.state();
+    if (state.suspended && !this.recordedAtRoot) await this.#options.record?.suspend(state);
   }
 
   /** The keys have signed `envelope`. Throws AgentError, and the suspension stands, or its end is completed later. */
@@ -96,6 +100,9 @@ export class SuspensionRecords {
     if (!journal.writable)
       throw new AgentError('unavailable', 'the journal cannot be written; nobody could prove it');
     await record?.resume(envelope);
+    // While root answered, a look may have completed the end, and somebody may have suspended the box again.
+    const own = this.#file.read();
+    if (!own.suspended || own.id !== id) return;
     journal.enterSurely({ type: 'resume', id, reason, by: names });
     this.#file.resume(reason, names.join(', ').slice(0, 100), clock.wallMs());
   }

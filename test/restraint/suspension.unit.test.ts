@@ -1,8 +1,13 @@
 /** The file of a suspension: what cannot be read suspends, and what the disk refuses holds. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
+import type { JournalEntry } from '../../agent/contract/journal.ts';
+import { RestraintFolder } from '../../agent/contract/restraint-folder.ts';
+import { type SuspensionState, suspensionText } from '../../agent/contract/suspension.ts';
+import type { RootRecord } from '../../agent/restraint/root-record.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
+import { SuspensionRecords } from '../../agent/restraint/suspension-records.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
@@ -67,3 +72,75 @@ void t.test('a suspension that the disk refuses holds all the same', async (t) =
   t.match(suspension.read(), { suspended: true, reason: 'court' });
   t.match(new Suspension(file).read(), { suspended: true, reason: 'court' }, 'written as soon as it can be');
 });
+
+/** A box that its court has suspended, and root's record of it, which `atRoot` fills in. */
+function recorded(t: Test, whileRootAnswers: () => void = () => undefined) {
+  const dir = scratch(t);
+  const rootDir = join(dir, 'root');
+  mkdirSync(rootDir);
+  const asked: SuspensionState[] = [];
+  const entered: string[] = [];
+  const file = new Suspension(join(dir, 'suspension.json'));
+  const state = file.suspend('court', 'box', START_MS);
+  const atRoot = (over: Partial<SuspensionState>): void =>
+    writeFileSync(join(rootDir, 'suspension.json'), suspensionText({ ...state, ...over }));
+  const known: { suspension: typeof state | undefined; authority: string } = {
+    suspension: state,
+    authority: 'key',
+  };
+  const enter = ({ type }: JournalEntry): void => {
+    entered.push(type);
+    if (type === 'resume') known.suspension = undefined;
+  };
+  const records = new SuspensionRecords({
+    stateDir: dir,
+    clock: { wallMs: () => START_MS },
+    record: {
+      folder: new RestraintFolder(rootDir),
+      suspend: async (one: SuspensionState) => void asked.push(one),
+      resume: async () => {
+        atRoot({ suspended: false, reason: 'lifted', by: 'prefect, mayor' });
+        whileRootAnswers();
+      },
+    } as unknown as RootRecord,
+    journal: { writable: true, known, enter, enterSurely: enter },
+    onFailed: t.fail,
+  });
+  return { records, file, state, atRoot, asked, entered };
+}
+
+const NAMES = ['prefect', 'mayor'];
+
+void t.test('what root has ended while nobody knew it is not put on record again', async (t) => {
+  const { records, state, atRoot, asked, entered } = recorded(t);
+  await records.recordAtRoot();
+  t.same(asked, [state], 'a suspension is');
+  atRoot({ suspended: false, reason: 'lifted', by: 'prefect, mayor' });
+  await records.recordAtRoot();
+  t.equal(asked.length, 1, 'between the end at root and its answer');
+  t.match(records.state(), { suspended: false, reason: 'lifted' });
+  t.same(entered, ['resume'], 'and the end is in the journal, once');
+});
+
+void t.test('an end that a look completes while root answers is entered once', async (t) => {
+  const box = recorded(t, () => t.notOk(box.records.state().suspended));
+  box.atRoot({});
+  await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
+  t.match(box.records.state(), { suspended: false, reason: 'lifted' });
+  t.same(box.entered, ['resume']);
+});
+
+void t.test(
+  'whoever suspends the box again while root ends the last suspension is not undone by it',
+  async (t) => {
+    const box = recorded(t, () => {
+      t.notOk(box.records.state().suspended);
+      box.file.suspend('again', 'desk', START_MS + 1);
+    });
+    box.atRoot({});
+    await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
+    t.match(box.records.state(), { suspended: true, reason: 'again' });
+    await box.records.recordAtRoot();
+    t.match(box.asked, [{ reason: 'again' }], 'and root has it on record');
+  },
+);
