@@ -95,8 +95,8 @@ export class Background {
     this.resting = new Uint8Array(cells);
     this.covered = new Uint8Array(cells);
     this.#nowMs = new Float64Array(cells);
-    this.#noise = new Float32Array(cells).fill(1);
-    this.#chromaNoise = new Float32Array(cells).fill(1);
+    this.#noise = new Float32Array(cells).fill(FIRST_NOISE_MIN);
+    this.#chromaNoise = new Float32Array(cells).fill(FIRST_NOISE_MIN);
     this.#turns = new Float32Array(cells);
     this.#turnedMs = new Float64Array(cells);
     this.#exposure = new Exposure();
@@ -128,8 +128,8 @@ export class Background {
       const dr = (red[i] as number) - (now.red[i] as number);
       const dg = (green[i] as number) - (now.green[i] as number);
       const db = (blue[i] as number) - (now.blue[i] as number);
-      const dy = Math.abs(0.25 * (dr + 2 * dg + db));
-      const dc = Math.abs(dr - dg) + Math.abs(db - dg);
+      const dy = lumaBy(dr, dg, db);
+      const dc = chromaBy(dr, dg, db);
       if (first || covered[i] === COVERED || dy > this.#lumaFrom(i) || dc > this.#chromaFrom(i)) {
         copy(this.picture, now, i);
         this.#nowMs[i] = atMs;
@@ -179,8 +179,8 @@ export class Background {
       const dr = (picture.red[i] as number) - (now.red[i] as number);
       const dg = (picture.green[i] as number) - (now.green[i] as number);
       const db = (picture.blue[i] as number) - (now.blue[i] as number);
-      luma.push(Math.abs(0.25 * (dr + 2 * dg + db)));
-      chroma.push(Math.abs(dr - dg) + Math.abs(db - dg));
+      luma.push(lumaBy(dr, dg, db));
+      chroma.push(chromaBy(dr, dg, db));
     }
     this.#noise.fill(Math.max(FIRST_NOISE_MIN, MEAN_TO_MEDIAN * median(luma)));
     this.#chromaNoise.fill(Math.max(FIRST_NOISE_MIN, MEAN_TO_MEDIAN * median(chroma)));
@@ -276,12 +276,19 @@ export class Background {
     const dr = (a.red[i] as number) - (b.red[i] as number);
     const dg = (a.green[i] as number) - (b.green[i] as number);
     const db = (a.blue[i] as number) - (b.blue[i] as number);
-    const dy = 0.25 * (dr + 2 * dg + db);
     return (
-      Math.abs(dy) > times * this.#lumaFrom(i) ||
-      Math.abs(dr - dg) + Math.abs(db - dg) > times * this.#chromaFrom(i)
+      lumaBy(dr, dg, db) > times * this.#lumaFrom(i) || chromaBy(dr, dg, db) > times * this.#chromaFrom(i)
     );
   }
+}
+
+/** By how much brightness and colour differ where red, green and blue differ by so many levels. */
+function lumaBy(dr: number, dg: number, db: number): number {
+  return Math.abs(0.25 * (dr + 2 * dg + db));
+}
+
+function chromaBy(dr: number, dg: number, db: number): number {
+  return Math.abs(dr - dg) + Math.abs(db - dg);
 }
 
 function median(values: number[]): number {
