@@ -366,8 +366,14 @@ t.test(
     t.match(features, { columns: 52, rows: 32, channels: 128, cellPx: 8, input: frame.input });
     t.equal(features?.values.length, 52 * 32 * 128);
     const first = new Set(features?.values);
+    const { features: described } = JSON.parse(
+      readFileSync(join(MODELS, `${MODEL}.json`), 'utf8'),
+    ) as ModelCard;
+    const { scale = 1, zeroPoint } = described ?? {};
+    t.equal(features?.zeroPoint, zeroPoint);
+    const unquantised = (level: number): number => (level - (features?.zeroPoint ?? 0)) * scale;
     t.ok(
-      first.size > 100 && features !== undefined && first.has(features.zeroPoint),
+      first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
       'values of the network',
     );
     t.equal((await without.look(frame)).features, undefined, 'nobody asked');
