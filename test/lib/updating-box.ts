@@ -44,7 +44,7 @@ case " $* " in
   [ ! -e "$dir/up-$last" ] || [ ! -e "$dir/broken" ] || { active=activating restarts=7; }
   printf 'ActiveState=%s\\nNRestarts=%s\\nResult=exit-code\\nExecMainStatus=1\\n' "$active" "$restarts" ;;
 *' stop '*) for word in "$@"; do rm -f "$dir/up-$word"; done ;;
-*' start '*) for word in "$@"; do case $word in *.service) : >"$dir/up-$word" ;; esac; done ;;
+*' start '*) for word in "$@"; do case $word in *.service | *.socket) : >"$dir/up-$word" ;; esac; done ;;
 esac
 `;
 /** What is judged of a release where no agent runs. */
@@ -123,7 +123,8 @@ export class UpdatingBox {
     spawnSync('sync', ['-f', lib]);
     mkdirSync(join(dir, 'bin'));
     writeFileSync(join(dir, 'bin/systemctl'), SYSTEMCTL, { mode: 0o755 });
-    if (!idle) writeFileSync(join(dir, 'bin/up-vigie.service'), '');
+    const up = ['vigie-vision.socket', ...(idle ? [] : ['vigie.service'])];
+    for (const unit of up) writeFileSync(join(dir, `bin/up-${unit}`), '');
     writeFileSync(join(dir, 'bin/apt-get'), '#!/bin/sh\necho Inst libc6\n', { mode: 0o755 });
     writeFileSync(join(dir, 'boot-id'), 'boot-1\n');
     const { publicKey } = this.signer.config;

@@ -91,6 +91,13 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     });
   }
   await box.watches('back');
+  // The agent of the one that sees nothing knocked at a socket where nobody opened.
+  const said = run('journalctl', '-u', 'vigie-vision.service', '-o', 'cat', '--no-pager').split('\n');
+  t.match(
+    said.filter((line) => /^(Started|Stopped) /.test(line)).slice(-2),
+    [/^Stopped/, /^Started/],
+    'no vision was started before the agent asked for one',
+  );
 
   await t.test('one that cannot read the state does not come', async (t) => {
     const before = box.agent;

@@ -27,11 +27,11 @@ import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 
 /** Of a release that was cut nowhere. */
 const STEPS = [
-  'stop vigie.service vigie-vision.service vigie-page.service',
+  'stop vigie-vision.socket vigie-page.socket vigie.service vigie-vision.service vigie-page.service',
   'restart vigie-update-users@2-0.2.0.service',
   'daemon-reload',
-  'reset-failed vigie.service vigie-update-judge.service',
-  '--no-block start vigie.service vigie-update-judge.service',
+  'reset-failed vigie-vision.socket vigie.service vigie-update-judge.service',
+  '--no-block start vigie-vision.socket vigie.service vigie-update-judge.service',
 ];
 
 const whole = (box: UpdatingBox, seq: number): Promise<void> =>
@@ -138,10 +138,10 @@ void t.test('a release that is not well goes back, and is not tried again in its
   t.comment(`back ${Math.round(performance.now() - begunMs)} ms after the order`);
   t.match(box.status, { release: { seq: 1 }, reason: /it crashed: 7 restarts/ });
   t.strictSame(box.asked().slice(STEPS.length, STEPS.length + 4), [
-    'stop vigie.service vigie-vision.service vigie-page.service',
+    'stop vigie-vision.socket vigie-page.socket vigie.service vigie-vision.service vigie-page.service',
     'daemon-reload',
-    'reset-failed vigie.service',
-    '--no-block start vigie.service',
+    'reset-failed vigie-vision.socket vigie.service',
+    '--no-block start vigie-vision.socket vigie.service',
   ]);
   await whole(box, 1);
   box.order({ counter: 50 });

@@ -12,7 +12,7 @@ const Release = Type.Object(
   { seq: Type.Integer({ minimum: 1 }), version: Type.String({ maxLength: 32 }) },
   strict,
 );
-const Unit = Type.String({ pattern: '^vigie[a-z-]*\\.service$' });
+const Unit = Type.String({ pattern: '^vigie[a-z-]*\\.(service|socket)$' });
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
   Type.Union([type, Type.Null()]);
 

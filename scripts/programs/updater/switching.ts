@@ -11,11 +11,24 @@ import type { Context } from './context.ts';
 import { downloadsDir } from './places.ts';
 import { ROLLED_BACK_MAX, type SwitchState } from './record.ts';
 import { nameOf, sameRelease } from './releases.ts';
-import { AGENT_UNIT, JUDGE_UNIT, PAGE_UNIT, usersUnit, VISION_UNIT } from './units.ts';
+import {
+  AGENT_UNIT,
+  JUDGE_UNIT,
+  PAGE_SOCKET,
+  PAGE_UNIT,
+  usersUnit,
+  VISION_SOCKET,
+  VISION_UNIT,
+} from './units.ts';
 
-const STOPPED = [AGENT_UNIT, VISION_UNIT, PAGE_UNIT];
+/**
+ * The sockets with them: what has knocked at one and was not let in would start its program again as soon as that is stopped,
+ * before `current` has moved, and the new agent would talk to the old release's vision.
+ */
+const SOCKETS = [VISION_SOCKET, PAGE_SOCKET];
+const STOPPED = [...SOCKETS, AGENT_UNIT, VISION_UNIT, PAGE_UNIT];
 /** Vision is started by the agent. */
-const STARTED = [AGENT_UNIT, PAGE_UNIT];
+const STARTED = [...SOCKETS, AGENT_UNIT, PAGE_UNIT];
 const SWITCH_WITHIN_S = 60;
 
 /** From a staged target on. */

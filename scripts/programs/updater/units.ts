@@ -5,7 +5,9 @@ import type { UnitState } from '../../../agent/base/probation.ts';
 
 export const AGENT_UNIT = 'vigie.service';
 export const VISION_UNIT = 'vigie-vision.service';
+export const VISION_SOCKET = 'vigie-vision.socket';
 export const PAGE_UNIT = 'vigie-page.service';
+export const PAGE_SOCKET = 'vigie-page.socket';
 export const JUDGE_UNIT = 'vigie-update-judge.service';
 export const RUN_UNIT = 'vigie-update.service';
 /** Users and folders that a release asks for (systemd-sysusers, systemd-tmpfiles), with more rights than the updater has. */
