@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -11,6 +12,7 @@ import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { Frame, Still, YuvPlanes } from '../../agent/contract/picture.ts';
 import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
+import { installedElements } from '../../agent/vision/camera/presets.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const noClip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
@@ -339,6 +341,25 @@ void t.test('sources that can never work: one clear line', async (t) => {
     t.match(text, message);
     t.notMatch(text, /\n|secret/, 'one line, no secret');
   }
+});
+
+void t.test('live, a clip that gives no picture in time may give one later', { skip: noClip }, async (t) => {
+  // To this clock the opening takes hours.
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() * 1e6, sleep: () => sleep(1) };
+  const { camera: made } = camera(t, { mode: 'live', clock });
+  await t.rejects(made.start(), { kind: 'unavailable', message: /no picture for \d+ s/ });
+});
+
+void t.test('elements that cannot be listed are missing only where there is no list', async (t) => {
+  const dir = scratch(t);
+  const path = process.env['PATH'];
+  t.teardown(() => {
+    process.env['PATH'] = path;
+  });
+  process.env['PATH'] = dir;
+  await t.rejects(installedElements(), { kind: 'config', message: /is not installed: apt-get install/ });
+  writeFileSync(join(dir, 'gst-inspect-1.0'), '#!/bin/sh\necho no memory >&2\nexit 1\n', { mode: 0o755 });
+  await t.rejects(installedElements(), { kind: 'unavailable', message: /no memory/ });
 });
 
 void t.test('a clip that was cut off', { skip: noClip }, async (t) => {

@@ -113,7 +113,8 @@ export class Camera {
 
   /**
    * Opens the source. Resolves once a recording has given its first frame; for a camera at once, since one
-   * that is away is waited for. Throws `config` for a source that can never work.
+   * that is away is waited for. Throws `config` for a source that can never work, `unavailable` for a recording that,
+   * live, gave nothing in time: a slow disk or decoder, which another try may find better.
    */
   async start(): Promise<void> {
     const parts = await assembleParts(this.#options, {
@@ -128,7 +129,8 @@ export class Camera {
     this.#first = await this.#read(parts);
     if (this.#first !== undefined || this.#stopping.signal.aborted) return;
     await parts.pipeline.dispose();
-    throw new AgentError('config', `camera.source: ${this.#reasonOf(parts)}`);
+    const slow = this.#live && parts.pipeline.fault?.message.startsWith(NO_PICTURE) === true;
+    throw new AgentError(slow ? 'unavailable' : 'config', `camera.source: ${this.#reasonOf(parts)}`);
   }
 
   /**

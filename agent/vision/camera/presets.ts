@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { AgentError } from '../../base/errors.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
 
 export type Codec = 'h264' | 'h265';
 
@@ -91,15 +91,20 @@ export function missingElement(element: string): AgentError {
   return new AgentError('config', `GStreamer element "${element}" is not installed: apt-get install ${name}`);
 }
 
-/** Names of all installed GStreamer elements, as `gst-inspect-1.0` lists them (about 40 ms). */
+/**
+ * Names of all installed GStreamer elements, as `gst-inspect-1.0` lists them (about 40 ms). Throws `config` where it is not
+ * installed, `unavailable` where it could not run or did not end well (memory, tasks): a later try may.
+ */
 export async function installedElements(): Promise<ReadonlySet<string>> {
   let listing: string;
   try {
     ({ stdout: listing } = await promisify(execFile)('gst-inspect-1.0', [], { maxBuffer: 4_194_304 }));
   } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!missing) throw new AgentError('unavailable', `gst-inspect-1.0 failed: ${messageOf(error)}`, error);
     throw new AgentError(
       'config',
-      'gst-inspect-1.0 does not run: apt-get install gstreamer1.0-tools gstreamer1.0-plugins-base',
+      'gst-inspect-1.0 is not installed: apt-get install gstreamer1.0-tools gstreamer1.0-plugins-base',
       error,
     );
   }
