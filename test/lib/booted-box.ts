@@ -100,7 +100,9 @@ export class BootedBox {
       const log = container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
       writeFileSync(join(scratch(this.#t), 'journal.txt'), log);
       this.#t.comment(log);
-      this.#t.fail(`${how}, at last: ${said}`);
+      // What only a summary is kept of must say why.
+      const errors = log.split('\n').filter((line) => /"level":[56]0|^vigie: /.test(line));
+      this.#t.fail(`${how}, at last: ${[said, ...errors.slice(-3)].join(' | ').slice(0, 1500)}`);
       throw error;
     }
     this.#t.pass(`${how}: ${container.show('vigie', 'StatusText')}`);
