@@ -38,6 +38,8 @@ export class StandIn {
   pairing: Answer[] = [];
   order: OrderView | null = ORDER;
   brokerFails = true;
+  /** So many questions for the state get no word of the agent. */
+  agentBusy = 0;
   moved = false;
   enrolment: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
   trialS = 120;
@@ -192,13 +194,15 @@ export class StandIn {
         }
       : agent.status;
     const config = this.#reply();
+    const parts = { config, configReason: null, enrolment: this.enrolment, sessionLeftS: 27_000 };
+    if (this.agentBusy > 0) {
+      this.agentBusy -= 1;
+      return { agent: null, agentReason: 'the agent has not answered in 5 s', ...parts };
+    }
     return {
       agent: { ...agent, status, order: this.order, walk: this.walk, configSha256: config.sha256 },
       agentReason: null,
-      config,
-      configReason: null,
-      enrolment: this.enrolment,
-      sessionLeftS: 27_000,
+      ...parts,
     };
   }
 

@@ -7,6 +7,10 @@ import { ask, Refused } from '../api.ts';
 import { agent, explain, hello, refresh, show } from '../store.ts';
 import { words } from '../words/words.ts';
 
+/** Where no agent runs the phone goes on without its word. */
+const FIRST_WORD_MS = 5000;
+const ASK_AGAIN_MS = 500;
+
 const code = signal('');
 
 /** The label's QR code carries it behind the #; it stays neither in the address bar nor in the history. */
@@ -14,6 +18,16 @@ export function takeCode(): void {
   if (location.hash === '') return;
   code.value = decodeURIComponent(location.hash.slice(1));
   window.history.replaceState(null, '', location.pathname);
+}
+
+/** A box that has much to do may miss the first question for its state. */
+async function firstWord(): Promise<void> {
+  const untilMs = Date.now() + FIRST_WORD_MS;
+  for (;;) {
+    await refresh();
+    if (agent.value !== null || Date.now() >= untilMs) return;
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  }
 }
 
 interface Fault {
@@ -42,7 +56,7 @@ export function PairScreen() {
       await ask('POST', '/api/pair', { code: code.value });
       code.value = '';
       if (hello.value !== undefined) hello.value = { ...hello.value, paired: true };
-      await refresh();
+      await firstWord();
       // A camera that is seen needs no look at its address.
       show(agent.value?.status.report.camera.state === 'streaming' ? 'aim' : 'camera');
     } catch (error) {
