@@ -21,6 +21,7 @@ import type { Frame, Still } from '../../contract/picture.ts';
 import { PrivacyMasks } from './mask.ts';
 import { parseCaps } from './packet.ts';
 import { assembleParts, type Parts, type PartsOptions } from './parts.ts';
+import type { Fault } from './source.ts';
 import { givenOut } from './still.ts';
 import { StillRing } from './still-ring.ts';
 
@@ -129,7 +130,7 @@ export class Camera {
     this.#first = await this.#read(parts);
     if (this.#first !== undefined || this.#stopping.signal.aborted) return;
     await parts.pipeline.dispose();
-    const slow = this.#live && parts.pipeline.fault?.message.startsWith(NO_PICTURE) === true;
+    const slow = this.#live && isStall(parts.pipeline.fault);
     throw new AgentError(slow ? 'unavailable' : 'config', `camera.source: ${this.#reasonOf(parts)}`);
   }
 
@@ -338,7 +339,7 @@ export class Camera {
   #reasonOf({ source, pipeline, reader }: Parts): string {
     const { fault } = pipeline;
     if (fault !== undefined) {
-      const told = fault.message.startsWith(NO_PICTURE) && (reader.flowing || !source.recording);
+      const told = isStall(fault) && (reader.flowing || !source.recording);
       return told ? fault.message : source.explain(fault);
     }
     if (reader.flowing) return 'the camera ended the stream';
@@ -347,6 +348,11 @@ export class Camera {
 }
 
 const NO_PICTURE = 'no picture for';
+
+/** Whether an opening was ended here, for want of a frame, and not by GStreamer. */
+function isStall(fault: Fault | undefined): boolean {
+  return fault?.message.startsWith(NO_PICTURE) ?? false;
+}
 
 function noPicture(ms: number): string {
   return `${NO_PICTURE} ${Math.round(ms / 1000)} s`;
