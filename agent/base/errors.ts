@@ -20,6 +20,11 @@ export function rethrowBug(error: unknown): asserts error is AgentError {
   if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
 }
 
+/** Whether it is node's error of that code (errno(3), by name). */
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
 /** The text of any thrown value, on one line. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,6 @@
 /** A file in a folder of somebody else's, who may lay anything there: a link, a pipe, a file without an end. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { hasCode } from './errors.ts';
 
 /** Undefined where there is none; empty where it is no file of its own of at most `bytesMax`. */
 export function readForeign(file: string, bytesMax: number): Buffer | undefined {
@@ -7,7 +8,7 @@ export function readForeign(file: string, bytesMax: number): Buffer | undefined 
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
     return Buffer.alloc(0);
   }
   try {

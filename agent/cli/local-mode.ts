@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, messageOf } from '../base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../base/errors.ts';
 import { LocalMode } from '../contract/mode.ts';
 import { LOCAL_MODE_FILE } from '../restraint/places.ts';
 import { type RootRecord, rootRecord } from '../restraint/root-record.ts';
@@ -56,7 +56,7 @@ export function runningAgent(dir: string): LocalMode | undefined {
     return local;
   } catch (error) {
     // EPERM: it is there, of another user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM' ? local : undefined;
+    return hasCode(error, 'EPERM') ? local : undefined;
   }
 }
 

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RECORD_FILE, RecordStore } from '../accuracy/store.ts';
-import { AgentError, messageOf } from '../base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../base/errors.ts';
 
 /** Throws AgentError `config` where there is no record, or not for this user. */
 export function openBoxRecord(stateDir: string): RecordStore {
@@ -10,7 +10,7 @@ export function openBoxRecord(stateDir: string): RecordStore {
   try {
     statSync(file);
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const missing = hasCode(error, 'ENOENT');
     const what = missing
       ? 'no record of accuracy; `vigie run` makes it, another folder is named with --state'
       : `cannot be read (${messageOf(error)}); try as the service’s own user: sudo -u vigie vigie …`;

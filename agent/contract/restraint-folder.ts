@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, messageOf } from '../base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
 import { MaskConfig } from './config.ts';
 import { readSuspension, SUSPENSION_FILE, type SuspensionState } from './suspension.ts';
@@ -108,7 +108,7 @@ export class RestraintFolder {
     try {
       text = readFileSync(file, 'utf8');
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (hasCode(error, 'ENOENT')) return undefined;
       throw new AgentError('denied', `${file} cannot be read: ${messageOf(error)}`);
     }
     const content = jsonOf(text);

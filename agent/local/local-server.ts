@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { hasCode, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { RepeatedLine } from '../base/repeated-line.ts';
 import { type Answer, answerOnce, type Request } from './one-request.ts';
@@ -134,7 +134,7 @@ export class LocalServer {
       if ('path' in place.at) chmodSync(place.at.path, SOCKET_MODE);
     } catch (error) {
       server.close();
-      const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+      const taken = hasCode(error, 'EADDRINUSE');
       const port = 'another program listens there; name a free port, or 0 for none';
       this.#goWithout(place, taken ? port : messageOf(error));
       return;

@@ -9,6 +9,7 @@
 import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { flush, writeAtomically } from '../base/atomic-file.ts';
+import { hasCode } from '../base/errors.ts';
 import { keyIdOf, makeKey } from './openssl.ts';
 
 export interface PairOptions {
@@ -96,7 +97,7 @@ export class CertificatePair {
     try {
       renameSync(from, to);
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      if (!hasCode(error, 'ENOENT')) throw error;
     }
     flush(this.#options.dir);
   }
@@ -112,7 +113,7 @@ function read(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

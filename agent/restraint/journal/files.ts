@@ -11,7 +11,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentError } from '../../base/errors.ts';
+import { AgentError, hasCode } from '../../base/errors.ts';
 import { CHECKPOINT, contentsPath, tilePath, WITNESSED } from './layout.ts';
 import { partialPlaces, TILE_WIDTH } from './tree.ts';
 
@@ -63,7 +63,7 @@ export class JournalFiles {
     try {
       return readFileSync(join(this.dir, path));
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (hasCode(error, 'ENOENT')) return undefined;
       throw error;
     }
   }

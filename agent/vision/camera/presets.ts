@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { AgentError, messageOf } from '../../base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../../base/errors.ts';
 
 export type Codec = 'h264' | 'h265';
 
@@ -100,8 +100,8 @@ export async function installedElements(): Promise<ReadonlySet<string>> {
   try {
     ({ stdout: listing } = await promisify(execFile)('gst-inspect-1.0', [], { maxBuffer: 4_194_304 }));
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!missing) throw new AgentError('unavailable', `gst-inspect-1.0 failed: ${messageOf(error)}`, error);
+    if (!hasCode(error, 'ENOENT'))
+      throw new AgentError('unavailable', `gst-inspect-1.0 failed: ${messageOf(error)}`, error);
     throw new AgentError(
       'config',
       'gst-inspect-1.0 is not installed: apt-get install gstreamer1.0-tools gstreamer1.0-plugins-base',

@@ -10,7 +10,7 @@ import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, assert, messageOf } from '../../base/errors.ts';
+import { AgentError, assert, hasCode, messageOf } from '../../base/errors.ts';
 import { type Group, GroupSchema, groupOf, LABELS, type Label, LabelSchema } from '../../contract/label.ts';
 import { FeaturesCard } from './features.ts';
 
@@ -165,7 +165,7 @@ async function readWhole(path: string, bytesMax: number): Promise<Buffer | undef
     }
   } catch (error) {
     if (error instanceof AgentError) throw error;
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
     throw new AgentError('config', `cannot read ${path}: ${messageOf(error)}`, error);
   }
 }

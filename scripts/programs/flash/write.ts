@@ -9,7 +9,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { PathLike } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../../../agent/base/errors.ts';
 import { stream, tool } from './tool.ts';
 
 /** Cards erase in pieces of 4 MiB and less (SD Association, allocation unit of SDHC); writes of that size go fastest. */
@@ -153,7 +153,7 @@ async function put({ handle, name, sparse }: Target, block: Buffer, at: number):
 async function sync({ handle, name }: Target): Promise<void> {
   await handle.sync().catch((error: unknown) => {
     // A medium that is no disk (a pipe, /dev/full) has nothing to flush.
-    if (error instanceof Error && 'code' in error && error.code === 'EINVAL') return;
+    if (hasCode(error, 'EINVAL')) return;
     throw mediumFault(error, name);
   });
 }

@@ -9,7 +9,7 @@ import { readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
-import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
 import { RECORDED_PHASES, type UpdateRecord } from '../../../agent/contract/update.ts';
 import type { BoxClock } from './clock.ts';
@@ -200,7 +200,7 @@ function readState(file: string): State | undefined {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
     throw new AgentError('unavailable', `${file} cannot be read: ${messageOf(error)}`, error);
   }
   const state = jsonOf(text);
