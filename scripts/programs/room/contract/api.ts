@@ -1,0 +1,380 @@
+/**
+ * The room's interface: every path, what it takes and gives, and who may. The server registers its routes from this table,
+ * the OpenAPI document is made of it, and the browser has its types from here.
+ */
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+
+import { VERDICTS } from '../../../../agent/contract/verdict.ts';
+import { AuditPage } from './audit.ts';
+import { Cameras } from './camera.ts';
+import { FIGURES_BY, Figures, HandOver } from './figures.ts';
+import { Incident, IncidentDetail, Queue } from './incident.ts';
+import { type Act, ROLES } from './roles.ts';
+import { Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
+import { NOTE_CHARS_MAX, STATES } from './terms.ts';
+
+/** RFC 9457. `incident` where somebody else was first: what is true now. */
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Text(200, 'one line: what, where, what would be right'),
+    status: Type.Integer(),
+    incident: Type.Optional(Incident),
+  },
+  { ...strict, $id: 'Problem' },
+);
+export type Problem = Static<typeof Problem>;
+
+export const Session = Type.Object(
+  {
+    user: Text(64),
+    role: OneOf(ROLES),
+    ends: { ...Time, description: 'at the latest; without use it ends before' },
+    now: { ...Time, description: 'of the room’s clock, by which ages count' },
+    timeZone: Text(64, 'of the room, IANA'),
+    people: Type.Array(Text(64), { description: 'to whom an incident can be given; for supervisors' }),
+    signer: Type.Boolean({ description: 'searches and sealed stills can be asked for' }),
+    plan: Type.Boolean({ description: 'there is a map' }),
+    demo: Type.Boolean({ description: 'accounts without a password, on this machine only' }),
+  },
+  { ...strict, $id: 'Session' },
+);
+export type Session = Static<typeof Session>;
+
+/** How one gets in; asked before there is a session. */
+export const Login = Type.Object(
+  {
+    method: OneOf(['oidc', 'local'] as const),
+    accounts: Type.Array(Type.Object({ name: Text(64), role: OneOf(ROLES) }, strict), {
+      description: 'of a demonstration on loopback; empty with OIDC',
+    }),
+  },
+  strict,
+);
+export type Login = Static<typeof Login>;
+
+const Case = Text(64, 'number of the case');
+const Reason = Text(200);
+
+/** A search in the archives of the boxes, or the request for a sealed still: signed by the room's signer. */
+export const SearchRequest = Type.Object(
+  {
+    case: { ...Case, minLength: 1 },
+    reason: { ...Reason, minLength: 1 },
+    from: Time,
+    to: Time,
+    kinds: Type.Optional(Type.Array(Text(40), { maxItems: 32 })),
+    zones: Type.Optional(Type.Array(Name, { maxItems: 64 })),
+    boxes: Type.Optional(Type.Array(Name, { maxItems: 5000 })),
+  },
+  strict,
+);
+export type SearchRequest = Static<typeof SearchRequest>;
+
+export const SearchState = Type.Object(
+  {
+    id: Text(64),
+    case: Case,
+    reason: Reason,
+    done: Type.Boolean(),
+    asked: Count,
+    answered: Count,
+    missing: Type.Array(Text(80), { description: 'boxes that have not answered, and why' }),
+    found: Type.Array(
+      Type.Object(
+        {
+          box: Name,
+          event: Text(64),
+          time: Time,
+          kind: Text(40),
+          place: Text(80),
+          phase: Text(16),
+          incident: Nullable(Count),
+          sealed: Type.Boolean(),
+        },
+        strict,
+      ),
+      { maxItems: 5000 },
+    ),
+    more: { ...Count, description: 'found beyond these' },
+    fault: Nullable(Text(500)),
+  },
+  { ...strict, $id: 'SearchState' },
+);
+export type SearchState = Static<typeof SearchState>;
+
+export const SealedRequest = Type.Object(
+  { case: { ...Case, minLength: 1 }, reason: { ...Reason, minLength: 1 } },
+  strict,
+);
+export type SealedRequest = Static<typeof SealedRequest>;
+
+export const SealedAnswer = Type.Object(
+  {
+    file: Text(200, 'where the signer has put the sealed file; only the authority’s key opens it'),
+    sha256: Text(64),
+    recipients: Type.Array(Text(200)),
+  },
+  strict,
+);
+export type SealedAnswer = Static<typeof SealedAnswer>;
+
+export const IncidentQuery = Type.Object(
+  {
+    from: Type.Optional(Time),
+    to: Type.Optional(Time),
+    site: Type.Optional(Name),
+    box: Type.Optional(Name),
+    kind: Type.Optional(Text(40)),
+    rule: Type.Optional(Name),
+    severity: Type.Optional(OneOf(['alert', 'notice', 'system'] as const)),
+    state: Type.Optional(OneOf(STATES)),
+    verdict: Type.Optional(OneOf(['true', 'false', 'unclear', 'none'] as const)),
+    cursor: Type.Optional(Text(80)),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+  },
+  strict,
+);
+export type IncidentQuery = Static<typeof IncidentQuery>;
+
+export const IncidentPage = Type.Object(
+  { incidents: Type.Array(Incident, { maxItems: 500 }), next: Nullable(Text(80)) },
+  strict,
+);
+export type IncidentPage = Static<typeof IncidentPage>;
+
+const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
+const Seen = { revision: { ...Count, description: 'of the incident as it was seen' } };
+const Nothing = Type.Object({}, strict);
+const Interval = { from: Time, to: Time };
+
+/** What `body` and `given` of a route may be besides JSON. */
+export type Media =
+  | 'application/json'
+  | 'text/csv'
+  | 'image/jpeg'
+  | 'text/event-stream'
+  | 'application/geo+json';
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly summary: string;
+  /** Undefined: whoever is logged in; `open`: everybody. */
+  readonly act?: Act | 'open';
+  readonly params?: TSchema;
+  readonly query?: TSchema;
+  readonly body?: TSchema;
+  /** Of 200. */
+  readonly gives: TSchema | Media;
+  /** The header Idempotency-Key is asked for: the same key again gives the same answer and does nothing. */
+  readonly idempotent?: true;
+}
+
+const act = (name: string, act_: Act, summary: string, body: TSchema, more: Partial<Route> = {}): Route => ({
+  method: 'POST',
+  path: `/api/incidents/:no/${name}`,
+  summary,
+  act: act_,
+  params: No,
+  body,
+  gives: Incident,
+  ...more,
+});
+
+export const ROUTES = {
+  login: { method: 'GET', path: '/api/login', summary: 'how one gets in', act: 'open', gives: Login },
+  enter: {
+    method: 'POST',
+    path: '/api/login',
+    summary: 'enter with an account of a demonstration',
+    act: 'open',
+    body: Type.Object({ name: Text(64) }, strict),
+    gives: Session,
+  },
+  session: { method: 'GET', path: '/api/session', summary: 'who one is', gives: Session },
+  logout: { method: 'POST', path: '/api/logout', summary: 'leave', body: Nothing, gives: Nothing },
+  queue: { method: 'GET', path: '/api/queue', summary: 'what is open', act: 'see-incidents', gives: Queue },
+  stream: {
+    method: 'GET',
+    path: '/api/stream',
+    summary:
+      'changes as they come: server-sent events `incidents`, `cameras` and `reset`, from Last-Event-ID or `after` on',
+    act: 'see-incidents',
+    query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
+    gives: 'text/event-stream',
+  },
+  incidents: {
+    method: 'GET',
+    path: '/api/incidents',
+    summary: 'incidents, the newest first',
+    act: 'see-incidents',
+    query: IncidentQuery,
+    gives: IncidentPage,
+  },
+  incidentsCsv: {
+    method: 'GET',
+    path: '/api/incidents.csv',
+    summary: 'the same as a table, without a limit',
+    act: 'export',
+    query: IncidentQuery,
+    gives: 'text/csv',
+  },
+  incident: {
+    method: 'GET',
+    path: '/api/incidents/:no',
+    summary: 'one incident, whole',
+    act: 'see-incidents',
+    params: No,
+    gives: IncidentDetail,
+  },
+  still: {
+    method: 'GET',
+    path: '/api/incidents/:no/stills/:moment',
+    summary: 'a redacted picture; who sees it is on record before it is sent',
+    act: 'see-still',
+    params: Type.Object(
+      { ...No.properties, moment: OneOf(['before', 'deposit', 'snapshot'] as const) },
+      strict,
+    ),
+    gives: 'image/jpeg',
+  },
+  claim: act('claim', 'claim', 'take an incident, or hold it two minutes more', Nothing),
+  release: act('release', 'claim', 'give it back', Nothing),
+  dispatch: act('dispatch', 'dispatch', 'somebody is sent there', Type.Object(Seen, strict), {
+    idempotent: true,
+  }),
+  judge: act(
+    'verdict',
+    'judge',
+    'say whether it was what the rule is for; closes it',
+    Type.Object({ ...Seen, verdict: OneOf(VERDICTS) }, strict),
+  ),
+  note: act(
+    'note',
+    'note',
+    'add a note',
+    Type.Object({ text: { ...Text(NOTE_CHARS_MAX), minLength: 1 } }, strict),
+    {
+      idempotent: true,
+    },
+  ),
+  reassign: act(
+    'reassign',
+    'reassign',
+    'give it to somebody',
+    Type.Object({ ...Seen, to: Text(64) }, strict),
+  ),
+  reopen: act('reopen', 'reopen', 'a new entry for what was closed', Type.Object(Seen, strict), {
+    idempotent: true,
+  }),
+  sealed: {
+    method: 'POST',
+    path: '/api/incidents/:no/sealed',
+    summary: 'ask the box for the sealed still, by a signed command',
+    act: 'request-sealed',
+    params: No,
+    body: SealedRequest,
+    gives: SealedAnswer,
+  },
+  cameras: {
+    method: 'GET',
+    path: '/api/cameras',
+    summary: 'every camera',
+    act: 'see-cameras',
+    gives: Cameras,
+  },
+  camerasCsv: {
+    method: 'GET',
+    path: '/api/cameras.csv',
+    summary: 'the same as a table',
+    act: 'see-cameras',
+    gives: 'text/csv',
+  },
+  plan: {
+    method: 'GET',
+    path: '/api/plan',
+    summary: 'the city’s map as the room supplies it; points with `site` and `box` are cameras',
+    act: 'see-cameras',
+    gives: 'application/geo+json',
+  },
+  search: {
+    method: 'POST',
+    path: '/api/searches',
+    summary: 'search in the archives of the boxes, by a signed command',
+    act: 'search',
+    body: SearchRequest,
+    gives: SearchState,
+  },
+  searchState: {
+    method: 'GET',
+    path: '/api/searches/:id',
+    summary: 'how far a search is',
+    act: 'search',
+    params: Type.Object({ id: Text(64) }, strict),
+    gives: SearchState,
+  },
+  figures: {
+    method: 'GET',
+    path: '/api/figures',
+    summary: 'how right the boxes were',
+    act: 'see-figures',
+    query: Type.Object({ ...Interval, by: OneOf(FIGURES_BY) }, strict),
+    gives: Figures,
+  },
+  figuresCsv: {
+    method: 'GET',
+    path: '/api/figures.csv',
+    summary: 'the same as a table',
+    act: 'export',
+    query: Type.Object({ ...Interval, by: OneOf(FIGURES_BY) }, strict),
+    gives: 'text/csv',
+  },
+  handOver: {
+    method: 'GET',
+    path: '/api/hand-over',
+    summary: 'what the next shift must know',
+    act: 'hand-over',
+    query: Type.Object(Interval, strict),
+    gives: HandOver,
+  },
+  audit: {
+    method: 'GET',
+    path: '/api/audit',
+    summary: 'who did what, and who saw which picture, the newest first',
+    act: 'see-audit',
+    query: Type.Object(
+      {
+        before: Type.Optional(Type.Integer({ minimum: 1 })),
+        incident: Type.Optional(Type.Integer({ minimum: 1 })),
+        who: Type.Optional(Text(64)),
+      },
+      strict,
+    ),
+    gives: AuditPage,
+  },
+  auditCsv: {
+    method: 'GET',
+    path: '/api/audit.csv',
+    summary: 'all of it as a table',
+    act: 'see-audit',
+    gives: 'text/csv',
+  },
+  openapi: {
+    method: 'GET',
+    path: '/api/openapi.json',
+    summary: 'this document',
+    act: 'open',
+    gives: 'application/json',
+  },
+} as const satisfies Readonly<Record<string, Route>>;
+export type RouteName = keyof typeof ROUTES;
+
+/** Of webhooks, in the form of Standard Webhooks: {type, timestamp, data}. */
+export const WEBHOOK_TYPES = [
+  'incident.received',
+  'incident.changed',
+  'incident.closed',
+  'camera.changed',
+] as const;
+export type WebhookType = (typeof WEBHOOK_TYPES)[number];

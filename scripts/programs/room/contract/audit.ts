@@ -1,0 +1,61 @@
+/** The room's own record: who did what, and who saw which picture. Each entry holds the hash of the one before. */
+import { type Static, Type } from '@sinclair/typebox';
+import { ACTS, ROLES } from './roles.ts';
+import { Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
+
+/** What is recorded beside the acts of the table of roles. */
+export const AUDITED = [
+  ...ACTS,
+  'login',
+  'login-refused',
+  'logout',
+  'refused',
+  'release',
+  'purge',
+  'verdict-delivered',
+] as const;
+export type Audited = (typeof AUDITED)[number];
+
+/** Hash of the entry before the first. */
+export const GENESIS = '0'.repeat(64);
+
+const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+export const AuditEntry = Type.Object(
+  {
+    no: Type.Integer({ minimum: 1 }),
+    at: Time,
+    who: Text(64, 'name of the account; `room` for what the program does by itself'),
+    role: OneOf([...ROLES, 'program', 'room'] as const),
+    act: OneOf(AUDITED),
+    site: Nullable(Name),
+    box: Nullable(Name),
+    incident: Nullable(Type.Integer({ minimum: 1 })),
+    more: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'picture, case, reason, verdict, counts',
+    }),
+    previous: { ...Hash, description: 'hash of the entry before; 64 zeros before the first' },
+    hash: { ...Hash, description: 'SHA-256 of this entry without its hash, in JCS (RFC 8785)' },
+  },
+  { ...strict, $id: 'AuditEntry' },
+);
+export type AuditEntry = Static<typeof AuditEntry>;
+
+export interface AuditDraft extends Pick<AuditEntry, 'who' | 'role' | 'act'> {
+  readonly site?: string;
+  readonly box?: string;
+  readonly incident?: number;
+  readonly more?: Readonly<Record<string, unknown>>;
+}
+
+export const AuditPage = Type.Object(
+  {
+    entries: Type.Array(AuditEntry, { maxItems: 500 }),
+    next: Nullable(Type.Integer({ description: '`before` of the page after this one' })),
+    /** By a walk over all that is kept. */
+    whole: Type.Boolean({ description: 'every entry holds the hash of the one before' }),
+    fault: Nullable(Text(300, 'where the chain breaks')),
+  },
+  strict,
+);
+export type AuditPage = Static<typeof AuditPage>;

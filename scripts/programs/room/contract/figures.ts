@@ -1,0 +1,53 @@
+/** What a shift and a court want to know in numbers. */
+import { type Static, Type } from '@sinclair/typebox';
+import { Incident, Precision } from './incident.ts';
+import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
+
+export const FIGURES_BY = ['rule', 'kind', 'box', 'site', 'hour', 'day'] as const;
+export type FiguresBy = (typeof FIGURES_BY)[number];
+
+export const Figures = Type.Object(
+  {
+    from: Time,
+    to: Time,
+    timeZone: Text(64),
+    rows: Type.Array(
+      Type.Object(
+        {
+          key: Text(140, 'site/box/rule, kind, site/box, site, hour 00–23 or day'),
+          ...Precision.properties,
+          meanClaimS: Nullable(
+            Type.Number({ description: 'from the room’s first event to the first claim, s' }),
+          ),
+        },
+        strict,
+      ),
+    ),
+    muted: Type.Array(
+      Type.Object({ site: Name, box: Name, rule: Name, kind: Text(40), heldBack: Count, at: Time }, strict),
+      { description: 'rules that had used up their alerts of the hour, and what was held back' },
+    ),
+  },
+  strict,
+);
+export type Figures = Static<typeof Figures>;
+
+export const HandOver = Type.Object(
+  {
+    from: Time,
+    to: Time,
+    received: Count,
+    closed: Count,
+    verdicts: Type.Object({ true: Count, false: Count, unclear: Count }, strict),
+    /** Left to the next shift. */
+    open: Type.Array(Incident),
+    dispatched: Type.Array(Incident),
+    notes: Type.Array(Type.Object({ incident: Count, at: Time, who: Text(64), text: Text(1000) }, strict)),
+    camerasDown: Type.Array(
+      Type.Object({ site: Name, box: Name, condition: Text(16), reasons: Type.Array(Text(40)) }, strict),
+    ),
+    stillsSeen: Count,
+  },
+  strict,
+);
+export type HandOver = Static<typeof HandOver>;

@@ -1,0 +1,114 @@
+/** An incident as the room has it: what the events of one episode of a box add up to, and what people did about it. */
+import { type Static, Type } from '@sinclair/typebox';
+import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event.ts';
+import { VERDICTS } from '../../../../agent/contract/verdict.ts';
+import { Count, Name, Nullable, OneOf, Share, strict, Text, Time } from './schema.ts';
+import { NOTE_CHARS_MAX, STATES } from './terms.ts';
+
+export const Incident = Type.Object(
+  {
+    no: Type.Integer({ minimum: 1 }),
+    rev: { ...Count, description: 'grows with every change of any incident; the stream goes on from it' },
+    revision: { ...Count, description: 'grows when a person acts; an act names the one that was seen' },
+    site: Name,
+    box: Name,
+    episode: Text(64),
+    severity: Severity,
+    priority: Type.Integer({ minimum: 1, maximum: 3, description: '1 is the most urgent' }),
+    kind: Text(40),
+    rule: Name,
+    place: Text(80, 'zone/<id>, line/<id> or camera'),
+    started: { ...Time, description: 'by the box’s clock; by the room’s where that cannot be' },
+    ended: Nullable(Time),
+    received: { ...Time, description: 'of its first event, by the room’s clock: ages count from here' },
+    clockDoubt: Type.Boolean({
+      description: 'the box’s clock is not synchronised, or not what the room’s is',
+    }),
+    objects: Type.Array(Type.Pick(EventObject, ['label', 'track'], strict), { maxItems: 8 }),
+    cause: Type.Record(Type.String(), Type.Union([Text(300), Type.Number(), Type.Boolean()]), {
+      description: 'numbers and short texts of what the box gives as the cause',
+    }),
+    events: { ...Count, description: 'that it is made of' },
+    still: Nullable(Text(80, 'name of the picture that a list shows')),
+    state: OneOf(STATES),
+    claimedBy: Nullable(Text(64)),
+    claimedUntil: Nullable(Time),
+    dispatchedBy: Nullable(Text(64)),
+    dispatchedAt: Nullable(Time),
+    verdict: Nullable(OneOf(VERDICTS)),
+    verdictAt: Nullable(Time),
+    closedAt: Nullable(Time),
+    reopens: Nullable(Type.Integer({ minimum: 1, description: 'the entry that this one reopens' })),
+  },
+  { ...strict, $id: 'Incident' },
+);
+export type Incident = Static<typeof Incident>;
+
+export const Still = Type.Object(
+  {
+    moment: OneOf(MOMENTS),
+    name: Text(80),
+    time: Time,
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    here: Type.Boolean({ description: 'the file has come, and is the one that the event names' }),
+  },
+  strict,
+);
+export type Still = Static<typeof Still>;
+
+export const Note = Type.Object({ at: Time, who: Text(64), text: Text(NOTE_CHARS_MAX) }, strict);
+export type Note = Static<typeof Note>;
+
+export const Precision = Type.Object(
+  {
+    alerts: Count,
+    true: Count,
+    false: Count,
+    unclear: Count,
+    share: Nullable({ ...Share, description: 'true / (true + false)' }),
+    low: Nullable({ ...Share, description: 'Wilson score interval, 95 %' }),
+    high: Nullable(Share),
+  },
+  strict,
+);
+export type Precision = Static<typeof Precision>;
+
+export const IncidentDetail = Type.Object(
+  {
+    incident: Incident,
+    stills: Type.Array(Still, { maxItems: 3 }),
+    stillAbsent: Nullable(Text(200, 'why there is no picture, as the box says')),
+    purpose: Nullable(Text(64)),
+    legalBasis: Nullable(Text(300)),
+    validUntil: Nullable(Time),
+    seen: Type.Array(EventObject, { maxItems: 64 }),
+    where: Nullable(
+      Type.Array(Type.Number(), {
+        minItems: 4,
+        maxItems: 4,
+        description: '[x1, y1, x2, y2], shares of the frame',
+      }),
+    ),
+    degraded: Type.Array(Text(40)),
+    event: Nullable(Text(64, 'id of the first event, by which a sealed still is asked for')),
+    sealed: Type.Boolean({ description: 'the box keeps a still that only the authority can open' }),
+    precision: { ...Precision, description: 'of this rule of this box, by the verdicts of the last 30 days' },
+    notes: Type.Array(Note),
+    nearby: Type.Array(Incident, { maxItems: 50, description: 'of the same box, an hour before and after' }),
+  },
+  strict,
+);
+export type IncidentDetail = Static<typeof IncidentDetail>;
+
+export const Queue = Type.Object(
+  {
+    rev: { ...Count, description: 'the stream goes on from here' },
+    incidents: Type.Array(Incident, {
+      maxItems: 2000,
+      description: 'alerts and notices that are not closed',
+    }),
+    more: { ...Count, description: 'open ones beyond these' },
+  },
+  strict,
+);
+export type Queue = Static<typeof Queue>;

@@ -1,0 +1,30 @@
+/** Who may do what in the room: three roles, and every act by its name. Server and browser read the same table. */
+
+export const ROLES = ['operator', 'supervisor', 'auditor'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Each act, and the roles that may do it. An auditor looks at what others did, and at no picture. */
+const ALLOWED = {
+  'see-incidents': ['operator', 'supervisor', 'auditor'],
+  'see-still': ['operator', 'supervisor'],
+  claim: ['operator', 'supervisor'],
+  dispatch: ['operator', 'supervisor'],
+  judge: ['operator', 'supervisor'],
+  note: ['operator', 'supervisor'],
+  reassign: ['supervisor'],
+  reopen: ['supervisor'],
+  'see-cameras': ['operator', 'supervisor', 'auditor'],
+  search: ['operator', 'supervisor'],
+  'request-sealed': ['supervisor'],
+  'see-figures': ['supervisor', 'auditor'],
+  'hand-over': ['supervisor'],
+  'see-audit': ['auditor', 'supervisor'],
+  export: ['supervisor', 'auditor'],
+} as const satisfies Readonly<Record<string, readonly Role[]>>;
+
+export type Act = keyof typeof ALLOWED;
+export const ACTS = Object.keys(ALLOWED) as readonly Act[];
+
+export function may(role: Role, act: Act): boolean {
+  return (ALLOWED[act] as readonly Role[]).includes(role);
+}

@@ -1,0 +1,47 @@
+/** The words and limits that server and browser share; nothing in here needs a library. */
+
+/** Of an incident. One way: what is closed is reopened as a new entry. */
+export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
+export type State = (typeof STATES)[number];
+
+/** How long a claim holds, s; the screen renews it while the incident is open there. */
+export const CLAIM_S = 120;
+
+/** After this long without an owner a new alert is escalated: it goes to the top and says so, s. */
+export const ESCALATE_S = 60;
+
+/** Of a note, characters. */
+export const NOTE_CHARS_MAX = 1000;
+
+/** 1 = people may be in danger now, 2 = somebody should go there, 3 = to be known. */
+export type Priority = 1 | 2 | 3;
+
+const URGENT: ReadonlySet<string> = new Set(['crowd-gathering', 'vehicle-in-pedestrian-zone', 'wrong-way']);
+
+export function priorityOf(severity: string, kind: string): Priority {
+  if (severity !== 'alert') return 3;
+  return URGENT.has(kind) ? 1 : 2;
+}
+
+/** Of a camera, worst first; each has a colour and a shape of its own on the screen. */
+export const CONDITIONS = ['offline', 'blind', 'suspended', 'impaired', 'ending', 'well'] as const;
+export type Condition = (typeof CONDITIONS)[number];
+
+/** What ends within this many days is told before it does; the box itself says so at 30, 7 and 1. */
+export const ENDING_DAYS = 30;
+
+/** A box that has said nothing for this long is offline, whatever it said last: its health comes every 30 s. */
+export const SILENT_S = 120;
+
+/** Kinds of system events while which a camera is not watched by its own fault; suspended is apart. */
+export const BLINDING: readonly string[] = [
+  'stream-lost',
+  'frozen',
+  'covered',
+  'too-dark',
+  'cannot-see',
+  'moved',
+  'detector-down',
+  'vision-failed',
+  'decoder-crashloop',
+];

@@ -1,0 +1,35 @@
+/** Writes the room's record: each entry holds the hash of the one before, so that none can be changed or left out. */
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { type AuditDraft, type AuditEntry, GENESIS } from '../contract/audit.ts';
+import { next } from './counters.ts';
+import { iso, type Queries } from './sql.ts';
+
+/** In the transaction that does what is recorded; the number is taken last, and held until the end. */
+export async function record(
+  transaction: Queries,
+  { who, role, act, site = '', box = '', incident, more = {} }: AuditDraft,
+  nowMs: number,
+): Promise<void> {
+  const no = await next(transaction, 'audit');
+  const [before] = await transaction.all<{ hash: string }>('SELECT hash FROM audit WHERE no = $1', [no - 1]);
+  const entry = {
+    ...{ no, at: iso(nowMs), who, role, act, more, previous: before?.hash ?? GENESIS },
+    ...{ site: site || null, box: box || null, incident: incident ?? null },
+  };
+  await transaction.run(
+    `INSERT INTO audit (no, at, who, role, act, site, box, incident, more, previous, hash)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [
+      ...[no, entry.at, who, role, act, entry.site, entry.box, entry.incident],
+      ...[JSON.stringify(more), entry.previous, hashOf(entry)],
+    ],
+  );
+}
+
+/** SHA-256 of an entry without its hash, in JCS (RFC 8785); hex. */
+export function hashOf(entry: Omit<AuditEntry, 'hash'>): string {
+  const text = canonicalize(entry);
+  if (text === undefined) throw new Error(`entry ${entry.no} has no canonical form`);
+  return createHash('sha256').update(text).digest('hex');
+}

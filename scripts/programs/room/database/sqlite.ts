@@ -1,0 +1,186 @@
+/**
+ * The room's database in one SQLite file.
+ *
+ * INVARIANTS: one connection writes, one transaction at a time; another one reads, so that nobody reads what is not
+ * committed. A transaction is on disk when it resolves (synchronous = FULL).
+ * LIMITS: a file that somebody else writes to is waited for BUSY_MS, without holding up this process.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import type { Columns, Dialect, Queries, Sql, Value } from './sql.ts';
+
+/** Another program on the same file holds it for one transaction. */
+const BUSY_MS = 30_000;
+const BUSY_RETRY_MS = 5;
+
+/** Whether the file has changed is asked at the pace at which the console tells its screens. */
+const POLL_MS = 50;
+
+const TYPES = {
+  integer: 'INTEGER',
+  real: 'REAL',
+  text: 'TEXT',
+  boolean: 'INTEGER',
+  time: 'TEXT',
+  json: 'TEXT',
+  bytes: 'BLOB',
+  identity: 'INTEGER PRIMARY KEY AUTOINCREMENT',
+} as const;
+
+export const SQLITE: Dialect = {
+  name: 'sqlite',
+  types: TYPES,
+  rows: (parameter: string, name: string, columns: Columns) => {
+    const fields = Object.keys(columns).map((key) => `value ->> '$.${key}' AS ${key}`);
+    return `(SELECT ${fields.join(', ')} FROM json_each(${parameter})) AS ${name}`;
+  },
+  changed: undefined,
+  forUpdate: '',
+  least: (a, b) => `min(${a}, ${b})`,
+  greatest: (a, b) => `max(${a}, ${b})`,
+};
+
+export class SqliteDatabase implements Sql {
+  readonly dialect = SQLITE;
+  readonly #file: string;
+  #connections: { writer: Connection; reader: Connection } | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** The file is made, where there is none, by the first query. */
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  async all<T extends object>(sql: string, values: readonly Value[] = []): Promise<T[]> {
+    return this.#open().reader.all<T>(sql, values);
+  }
+
+  /** A statement of its own is a transaction of its own. */
+  run(sql: string, values: readonly Value[] = []): Promise<number> {
+    return this.transaction((transaction) => transaction.run(sql, values));
+  }
+
+  transaction<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
+    const mine = this.#last.then(() => this.#transact(act));
+    this.#last = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async listen(onChange: () => void): Promise<() => Promise<void>> {
+    const { reader } = this.#open();
+    let version = reader.version();
+    const timer = setInterval(() => {
+      const now = reader.version();
+      if (now === version) return;
+      version = now;
+      onChange();
+    }, POLL_MS);
+    return async () => clearInterval(timer);
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    this.#connections?.reader.close();
+    this.#connections?.writer.close();
+    this.#connections = undefined;
+  }
+
+  #open(): { writer: Connection; reader: Connection } {
+    this.#connections ??= { writer: new Connection(this.#file), reader: new Connection(this.#file) };
+    return this.#connections;
+  }
+
+  async #transact<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
+    const { writer } = this.#open();
+    await begin(writer);
+    try {
+      const result = await act({
+        all: async <R extends object>(sql: string, values: readonly Value[] = []) =>
+          writer.all<R>(sql, values),
+        run: async (sql: string, values: readonly Value[] = []) => writer.run(sql, values),
+      });
+      writer.exec('COMMIT');
+      return result;
+    } catch (error) {
+      writer.rollback();
+      throw error;
+    }
+  }
+}
+
+/** IMMEDIATE: nobody else changes between our reading and our writing what we have read. */
+async function begin(writer: Connection): Promise<void> {
+  for (const until = performance.now() + BUSY_MS; ; await sleep(BUSY_RETRY_MS)) {
+    try {
+      writer.exec('BEGIN IMMEDIATE');
+      return;
+    } catch (error) {
+      const isBusy = error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
+      if (!isBusy || performance.now() > until) throw error;
+    }
+  }
+}
+
+class Connection {
+  readonly #db: Database.Database;
+  readonly #statements = new Map<string, Database.Statement>();
+
+  constructor(file: string) {
+    // Waiting within SQLite would stop the whole process, whoever it is that holds the file: also we ourselves.
+    this.#db = new Database(file, { timeout: 0 });
+    waitForMode(this.#db);
+    // NORMAL, the default of better-sqlite3 here, loses committed transactions when the power goes.
+    this.#db.pragma('synchronous = FULL');
+  }
+
+  all<T extends object>(sql: string, values: readonly Value[]): T[] {
+    const statement = this.#statement(sql);
+    if (statement.reader) return statement.all(bound(values)) as T[];
+    statement.run(bound(values));
+    return [];
+  }
+
+  run(sql: string, values: readonly Value[]): number {
+    const statement = this.#statement(sql);
+    if (statement.reader) return statement.all(bound(values)).length;
+    return statement.run(bound(values)).changes;
+  }
+
+  exec(sql: string): void {
+    this.#db.exec(sql);
+  }
+
+  rollback(): void {
+    if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+  }
+
+  /** Another number whenever another connection has committed; https://sqlite.org/pragma.html#pragma_data_version */
+  version(): unknown {
+    return this.#db.pragma('data_version', { simple: true });
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #statement(sql: string): Database.Statement {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#db.prepare(sql.replaceAll(/\$(\d+)/g, '@p$1'));
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+/** Two programs that make the file at once both want this mode: one of them waits, without SQLite's own help. */
+function waitForMode(db: Database.Database): void {
+  db.pragma('busy_timeout = 5000');
+  db.pragma('journal_mode = WAL');
+  db.pragma('busy_timeout = 0');
+}
+
+function bound(values: readonly Value[]): Record<string, unknown> {
+  return Object.fromEntries(
+    values.map((value, index) => [`p${index + 1}`, typeof value === 'boolean' ? Number(value) : value]),
+  );
+}

@@ -1,0 +1,76 @@
+/**
+ * The tables of the room, version 2. Times of events (`at`, `started`) are by the box's clock where that can be believed;
+ * `received` is by the room's.
+ */
+import type { Dialect } from './sql.ts';
+
+export const VERSION = 2;
+
+/** What the tables are called by is a row in `setting`: version, time zone. */
+export function tables({ types, name }: Dialect): string[] {
+  const { integer, text, boolean, time, json, bytes, identity, real } = types;
+  const box = `site ${text} NOT NULL, box ${text} NOT NULL`;
+  const place = `${box}, epoch ${text} NOT NULL, lane ${text} NOT NULL`;
+  // A month in a partition of its own is dropped in no time, however many rows it has.
+  const by = (column: string): string => (name === 'postgres' ? ` PARTITION BY RANGE (${column})` : '');
+  return [
+    `CREATE TABLE setting (name ${text} PRIMARY KEY, value ${text} NOT NULL)`,
+    `CREATE TABLE event (${place}, seq ${integer} NOT NULL, id ${text} NOT NULL, type ${text} NOT NULL,
+      time ${time}, at ${time} NOT NULL, body ${json} NOT NULL, unread ${text}, received ${time} NOT NULL,
+      PRIMARY KEY (site, box, id, at))${by('at')}`,
+    'CREATE INDEX event_at ON event (at)',
+    'CREATE INDEX event_box_at ON event (site, box, at)',
+    `CREATE TABLE snapshot (${place}, seq ${integer} NOT NULL, name ${text} NOT NULL, sha256 ${text} NOT NULL,
+      jpeg ${bytes} NOT NULL, received ${time} NOT NULL,
+      PRIMARY KEY (site, box, name, received))${by('received')}`,
+    'CREATE INDEX snapshot_received ON snapshot (received)',
+    `CREATE TABLE lane (${place}, through ${integer} NOT NULL, ahead ${text} NOT NULL,
+      PRIMARY KEY (site, box, epoch, lane))`,
+    `CREATE TABLE report (${box}, topic ${text} NOT NULL, body ${json} NOT NULL, received ${time} NOT NULL,
+      PRIMARY KEY (site, box, topic))`,
+    // Numbers that are given out in the order of commits: whoever takes one holds the row until the end.
+    `CREATE TABLE counter (name ${text} PRIMARY KEY, value ${integer} NOT NULL)`,
+    "INSERT INTO counter VALUES ('rev', 0), ('audit', 0)",
+    `CREATE TABLE incident (no ${identity}, rev ${integer} NOT NULL, revision ${integer} NOT NULL, ${box},
+      episode ${text} NOT NULL, entry ${integer} NOT NULL, severity ${text} NOT NULL, priority ${integer} NOT NULL,
+      kind ${text} NOT NULL, rule ${text} NOT NULL, place ${text} NOT NULL, started ${time} NOT NULL, ended ${time},
+      received ${time} NOT NULL, clock_doubt ${boolean} NOT NULL, objects ${json} NOT NULL, cause ${json} NOT NULL,
+      events ${integer} NOT NULL, newest ${time} NOT NULL, still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
+      claimed_by ${text}, claimed_until ${time}, claimed_first ${time}, dispatched_by ${text}, dispatched_at ${time},
+      verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, reopens ${integer},
+      UNIQUE (site, box, episode, entry))`,
+    'CREATE INDEX incident_rev ON incident (rev)',
+    "CREATE INDEX incident_open ON incident (received DESC) WHERE state <> 'closed' AND severity <> 'system'",
+    'CREATE INDEX incident_received ON incident (received, no)',
+    'CREATE INDEX incident_box ON incident (site, box, received, no)',
+    "CREATE INDEX incident_condition ON incident (site, box, kind) WHERE severity = 'system' AND ended IS NULL",
+    `CREATE TABLE note (no ${identity}, incident ${integer} NOT NULL, at ${time} NOT NULL, who ${text} NOT NULL,
+      text ${text} NOT NULL)`,
+    'CREATE INDEX note_incident ON note (incident)',
+    `CREATE TABLE camera (${box}, rev ${integer} NOT NULL, state ${text}, mode ${text}, conditions ${json} NOT NULL,
+      certificate_ends ${time}, order_ends ${time}, version ${text}, last_alert ${time}, heard ${time} NOT NULL,
+      PRIMARY KEY (site, box))`,
+    'CREATE INDEX camera_rev ON camera (rev)',
+    // Alerts and verdicts by day and hour in the room's time zone; sums, with nothing of a person in them.
+    `CREATE TABLE day_figure (day ${text} NOT NULL, hour ${integer} NOT NULL, ${box}, rule ${text} NOT NULL,
+      kind ${text} NOT NULL, alerts ${integer} NOT NULL, judged_true ${integer} NOT NULL,
+      judged_false ${integer} NOT NULL, judged_unclear ${integer} NOT NULL, claims ${integer} NOT NULL,
+      claim_s ${real} NOT NULL, PRIMARY KEY (day, hour, site, box, rule, kind))`,
+    // Verdicts that a box has not been told yet; who judged is not in it.
+    `CREATE TABLE verdict_due (no ${identity}, ${box}, episode ${text} NOT NULL, verdict ${text} NOT NULL,
+      time ${time} NOT NULL)`,
+    'CREATE INDEX verdict_due_box ON verdict_due (site, box)',
+    `CREATE TABLE audit (no ${integer} PRIMARY KEY, at ${time} NOT NULL, who ${text} NOT NULL, role ${text} NOT NULL,
+      act ${text} NOT NULL, site ${text}, box ${text}, incident ${integer}, more ${text} NOT NULL,
+      previous ${text} NOT NULL, hash ${text} NOT NULL)`,
+    'CREATE INDEX audit_incident ON audit (incident)',
+    // By the hash of the cookie: whoever reads the table cannot enter by it.
+    `CREATE TABLE session (id ${text} PRIMARY KEY, who ${text} NOT NULL, role ${text} NOT NULL, began ${time} NOT NULL,
+      used ${time} NOT NULL, ends ${time} NOT NULL)`,
+    // Acts that are done once however often they are asked for.
+    `CREATE TABLE done (key ${text} NOT NULL, who ${text} NOT NULL, incident ${integer} NOT NULL, at ${time} NOT NULL,
+      PRIMARY KEY (who, key))`,
+    // How far each webhook has been told, and who is telling it.
+    `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, holder ${text}, until ${time})`,
+  ];
+}
