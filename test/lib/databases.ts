@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import pg from 'pg';
 import type { Test } from 'tap';
-import type { Archive } from '../../scripts/programs/room/archive/archive.ts';
-import { PostgresArchive } from '../../scripts/programs/room/archive/postgres.ts';
-import { SqliteArchive } from '../../scripts/programs/room/archive/sqlite.ts';
+import { Archive } from '../../scripts/programs/room/archive/archive.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { scratch } from './paths.ts';
 import { Postgres } from './postgres.ts';
 
@@ -16,8 +16,10 @@ export interface TestDatabase {
   readonly where: string;
   /** Where there is one that can be killed. */
   readonly server?: Postgres;
-  /** Another archive on it, open until the test ends. */
-  open(): Promise<Archive>;
+  /** Another archive on it, open until the test ends; `now` is its clock. */
+  open(now?: () => number): Promise<Archive>;
+  /** The program's own way to it, closed when the test ends; the tables are there after an `open`. */
+  sql(): Sql;
   /** What one query gives, read by another program than the archive. */
   read(sql: string): Promise<Row[]>;
 }
@@ -35,7 +37,7 @@ async function sqlite(t: Test): Promise<TestDatabase> {
       db.close();
     }
   };
-  return { where, read, open: () => opened(t, new SqliteArchive(where)) };
+  return { where, read, ...opener(t, where) };
 }
 
 async function postgres(t: Test): Promise<TestDatabase> {
@@ -52,13 +54,28 @@ async function postgres(t: Test): Promise<TestDatabase> {
       await client.end();
     }
   };
-  const open = (): Promise<Archive> =>
-    opened(t, new PostgresArchive(where, ({ message }) => t.comment(`idle: ${message}`)));
-  return { where, server, read, open };
+  return { where, server, read, ...opener(t, where) };
 }
 
-async function opened(t: Test, archive: Archive): Promise<Archive> {
-  await archive.open();
-  t.teardown(() => archive.close());
-  return archive;
+/** Whose days and hours the figures of tests are counted in. */
+export const TIME_ZONE = 'Europe/Paris';
+
+function opener(t: Test, where: string): Pick<TestDatabase, 'open' | 'sql'> {
+  const database = (): Sql => databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
+  return {
+    open: async (now = Date.now) => {
+      const archive = new Archive(database(), {
+        ...{ timeZone: TIME_ZONE, now },
+        onNotice: (line) => t.comment(line),
+      });
+      t.teardown(() => archive.close());
+      await archive.open();
+      return archive;
+    },
+    sql: () => {
+      const db = database();
+      t.teardown(() => db.close());
+      return db;
+    },
+  };
 }

@@ -18,9 +18,10 @@ import { Mosquitto } from '../../lib/mosquitto.ts';
 import { ownOrder } from '../../lib/own-order.ts';
 import { AlertFeed } from '../room/archive/alert-feed.ts';
 import { alertLine, isMomentaryEnd } from '../room/archive/alert-line.ts';
+import { Archive, localTimeZone } from '../room/archive/archive.ts';
 import type { Arrival } from '../room/archive/message.ts';
 import { Room } from '../room/archive/room.ts';
-import { SqliteArchive } from '../room/archive/sqlite.ts';
+import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
 import { startPage } from './page.ts';
 
@@ -139,7 +140,11 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
   return new Room({
     url,
     tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
-    archive: new SqliteArchive(join(dir, 'room.db')),
+    archive: new Archive(new SqliteDatabase(join(dir, 'room.db')), {
+      timeZone: localTimeZone(),
+      now: Date.now,
+      onNotice: () => undefined,
+    }),
     onStored: (fresh) => {
       feed.take(fresh);
       for (const arrival of fresh) onReport(arrival);

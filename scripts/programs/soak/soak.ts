@@ -18,8 +18,9 @@ import { processReport } from '../../../agent/health/host.ts';
 import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
 import { freePort, Mosquitto } from '../../lib/mosquitto.ts';
 import { AgentProcess } from '../demo/agent-process.ts';
+import { Archive, localTimeZone } from '../room/archive/archive.ts';
 import { Room } from '../room/archive/room.ts';
-import { SqliteArchive } from '../room/archive/sqlite.ts';
+import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { BOX, soakBox } from './box.ts';
 
 export interface SoakOptions {
@@ -119,7 +120,11 @@ function roomOf(
   return new Room({
     url,
     tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
-    archive: new SqliteArchive(file),
+    archive: new Archive(new SqliteDatabase(file), {
+      timeZone: localTimeZone(),
+      now: Date.now,
+      onNotice: breaks,
+    }),
     onStored: (fresh) => {
       for (const arrival of fresh)
         if (arrival.kind === 'event' && arrival.event?.data.phase === 'start')

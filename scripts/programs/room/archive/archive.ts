@@ -1,92 +1,174 @@
-/** What the room keeps. Two implementations, one behaviour: SQLite for a room, PostgreSQL for a city. */
-import type { Arrival, EventArrival, Place, ReportArrival, SnapshotArrival } from './message.ts';
-import type { Progress, Range } from './numbers.ts';
+/**
+ * What the room keeps, in either database.
+ *
+ * INVARIANTS: a batch is one transaction: events, pictures, reports, how far each lane is, the incidents and cameras that
+ * follow from them, and one call of those who listen. The same again changes nothing. Order of locks, the same for
+ * everybody: lanes, reports, the counter `rev`, incidents, figures, cameras.
+ */
+import { createHash } from 'node:crypto';
+import { next } from '../database/counters.ts';
+import { document } from '../database/document.ts';
+import { prepare, timeZoneOf } from '../database/prepare.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
+import {
+  type LaneThrough,
+  laneKey,
+  progressOf,
+  rangesText,
+  type Stored,
+  sorted,
+  type TouchedLane,
+} from './batch.ts';
+import { touchCameras } from './cameras.ts';
+import { insertEvents } from './events.ts';
+import { keepIncidents } from './incidents.ts';
+import type { Arrival, ReportArrival, SnapshotArrival } from './message.ts';
+import { takeOver } from './migrate.ts';
+import { advance, NOTHING } from './numbers.ts';
 
-export interface LaneThrough extends Pick<Place, 'site' | 'box' | 'epoch' | 'lane'> {
-  /** Everything of the lane up to this number is stored. */
-  readonly through: number;
+export interface ArchiveOptions {
+  /** IANA; days and hours of figures are counted in it, from the first start on. */
+  readonly timeZone: string;
+  readonly now: () => number;
+  /** One line for a person, once: a database of before is taken over. */
+  readonly onNotice: (line: string) => void;
 }
 
-export interface Stored {
-  /** Of the batch, in its order: what was not there before. */
-  readonly fresh: readonly Arrival[];
-  /** Each lane that the batch touched. */
-  readonly lanes: readonly LaneThrough[];
-}
+/** Of this machine, IANA. */
+export const localTimeZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** The database does not answer, or is just starting: to be tried again. Every other error is a mistake. */
-export class ArchiveAway extends Error {}
+export class Archive {
+  readonly #db: Sql;
+  readonly #options: ArchiveOptions;
+  #timeZone: string;
 
-export interface Archive {
-  /** Makes the tables where there are none. Throws ArchiveAway, or what is wrong with the database. */
-  open(): Promise<void>;
-  /** All of it or nothing, durable on return. The same again changes nothing; several may store at once. */
-  store(batch: readonly Arrival[]): Promise<Stored>;
-  close(): Promise<void>;
-}
-
-/** `blob` and `integer` differ between databases; everything else is standard SQL. */
-export function tables(blob: 'BLOB' | 'BYTEA', integer: 'INTEGER' | 'BIGINT'): string {
-  const place = `site TEXT NOT NULL, box TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL`;
-  return `
-CREATE TABLE IF NOT EXISTS event (
-  ${place}, seq ${integer} NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, time TEXT NOT NULL,
-  body TEXT NOT NULL, unread TEXT, received TEXT NOT NULL, PRIMARY KEY (site, box, id));
-CREATE INDEX IF NOT EXISTS event_time ON event (time);
-CREATE TABLE IF NOT EXISTS snapshot (
-  ${place}, seq ${integer} NOT NULL, name TEXT NOT NULL, jpeg ${blob} NOT NULL, received TEXT NOT NULL,
-  PRIMARY KEY (site, box, name));
-CREATE TABLE IF NOT EXISTS lane (
-  ${place}, through ${integer} NOT NULL, ahead TEXT NOT NULL, PRIMARY KEY (site, box, epoch, lane));
-CREATE TABLE IF NOT EXISTS report (
-  site TEXT NOT NULL, box TEXT NOT NULL, topic TEXT NOT NULL, body TEXT NOT NULL, received TEXT NOT NULL,
-  PRIMARY KEY (site, box, topic));`;
-}
-
-/** A batch, sorted by the tables that it goes to. */
-export interface Sorted {
-  readonly events: readonly EventArrival[];
-  readonly snapshots: readonly SnapshotArrival[];
-  /** The newest of each box and topic. */
-  readonly reports: readonly ReportArrival[];
-  /** In one order for everybody, so that two who store at once cannot wait for each other. */
-  readonly lanes: readonly TouchedLane[];
-}
-
-export interface TouchedLane extends Pick<Place, 'site' | 'box' | 'epoch' | 'lane' | 'first'> {
-  readonly ranges: readonly Range[];
-}
-
-export function sorted(batch: readonly Arrival[]): Sorted {
-  const events: EventArrival[] = [];
-  const snapshots: SnapshotArrival[] = [];
-  const reports = new Map<string, ReportArrival>();
-  const lanes = new Map<string, TouchedLane & { first: number; ranges: Range[] }>();
-  for (const arrival of batch) {
-    if (arrival.kind === 'report') {
-      reports.set(`${arrival.site}/${arrival.box}/${arrival.topic}`, arrival);
-      continue;
-    }
-    if (arrival.kind === 'event') events.push(arrival);
-    else snapshots.push(arrival);
-    const { site, box, epoch, lane, first, from, seq } = arrival.place;
-    const key = laneKey(arrival.place);
-    const touched = lanes.get(key) ?? { site, box, epoch, lane, first, ranges: [] };
-    touched.first = Math.max(touched.first, first);
-    touched.ranges.push([from, seq]);
-    lanes.set(key, touched);
+  constructor(db: Sql, options: ArchiveOptions) {
+    this.#db = db;
+    this.#options = options;
+    this.#timeZone = options.timeZone;
   }
-  const inOrder = [...lanes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, touched]) => touched);
-  return { events, snapshots, reports: [...reports.values()], lanes: inOrder };
+
+  /** Makes the tables where there are none. Throws DatabaseAway, or what is wrong with the database. */
+  async open(): Promise<void> {
+    const { timeZone, now, onNotice } = this.#options;
+    const { from } = await prepare(this.#db, timeZone, now(), async (transaction) => {
+      onNotice('archive: the tables are of an earlier version; they are taken over, which may take minutes');
+      await takeOver(transaction, this.#db.dialect, timeZone);
+    });
+    if (from !== undefined && from !== 1) this.#timeZone = await timeZoneOf(this.#db);
+  }
+
+  /** All of it or nothing, durable on return. The same again changes nothing; several may store at once. */
+  async store(arrivals: readonly Arrival[]): Promise<Stored> {
+    if (arrivals.length === 0) return { fresh: [], lanes: [] };
+    const nowMs = this.#options.now();
+    const received = iso(nowMs);
+    const { events, snapshots, reports, lanes } = sorted(arrivals);
+    const { dialect } = this.#db;
+    return this.#db.transaction(async (transaction) => {
+      const throughs = await this.#moveLanes(transaction, lanes);
+      const freshEvents = await insertEvents(transaction, dialect, events, nowMs);
+      const freshSnapshots = await insertSnapshots(transaction, snapshots, received);
+      await this.#putReports(transaction, reports, received);
+      const boxes = new Set([...reports, ...freshEvents.map(({ place }) => place)].map(boxKey)).size;
+      const told = freshEvents.filter(({ event }) => event !== undefined);
+      if (boxes > 0) {
+        const rev = await next(transaction, 'rev', told.length + boxes);
+        const incidents = await keepIncidents(transaction, dialect, told, {
+          rev,
+          nowMs,
+          timeZone: this.#timeZone,
+        });
+        const cameras = await touchCameras(transaction, dialect, {
+          ...{ events: told, reports, nowMs },
+          rev: rev + told.length,
+        });
+        if (incidents + cameras > 0 && dialect.changed !== undefined) await transaction.run(dialect.changed);
+      }
+      const fresh = new Set<Arrival>([...freshEvents, ...freshSnapshots, ...reports]);
+      return { fresh: arrivals.filter((arrival) => fresh.has(arrival)), lanes: throughs };
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+  }
+
+  async #moveLanes(transaction: Queries, lanes: readonly TouchedLane[]): Promise<LaneThrough[]> {
+    if (lanes.length === 0) return [];
+    const { dialect } = this.#db;
+    const key = { site: 'text', box: 'text', epoch: 'text', lane: 'text' } as const;
+    const keys = JSON.stringify(lanes.map(({ site, box, epoch, lane }) => ({ site, box, epoch, lane })));
+    await transaction.run(
+      `INSERT INTO lane SELECT site, box, epoch, lane, 0, '[]' FROM ${dialect.rows('$1', 'touched', key)}
+       WHERE true ON CONFLICT DO NOTHING`,
+      [keys],
+    );
+    // Locked: nobody else moves these lanes, or stores what is of them, until this transaction ends.
+    const rows = await transaction.all<LaneThrough & { ahead: string }>(
+      `SELECT lane.* FROM lane JOIN ${dialect.rows('$1', 'touched', key)} USING (site, box, epoch, lane)
+       ORDER BY site, box, epoch, lane ${dialect.name === 'postgres' ? 'FOR UPDATE OF lane' : ''}`,
+      [keys],
+    );
+    const before = new Map(rows.map((row) => [laneKey(row), progressOf(row.through, row.ahead)]));
+    const after = lanes.map(({ site, box, epoch, lane, first, ranges }) => {
+      const progress = advance(before.get(laneKey({ site, box, epoch, lane })) ?? NOTHING, first, ranges);
+      return { site, box, epoch, lane, through: progress.through, ahead: rangesText(progress) };
+    });
+    await transaction.run(
+      `INSERT INTO lane SELECT site, box, epoch, lane, through, ahead
+       FROM ${dialect.rows('$1', 'moved', { ...key, through: 'integer', ahead: 'text' })} WHERE true
+       ON CONFLICT (site, box, epoch, lane) DO UPDATE SET through = excluded.through, ahead = excluded.ahead`,
+      [JSON.stringify(after)],
+    );
+    return after.map(({ ahead: _ahead, ...lane }) => lane);
+  }
+
+  async #putReports(
+    transaction: Queries,
+    reports: readonly ReportArrival[],
+    received: string,
+  ): Promise<void> {
+    if (reports.length === 0) return;
+    const { dialect } = this.#db;
+    const rows = reports.map(({ site, box, topic, body }) => ({
+      ...{ site, box, topic, received },
+      body: JSON.parse(document(body)) as unknown,
+    }));
+    const columns = { site: 'text', box: 'text', topic: 'text', body: 'json', received: 'time' } as const;
+    await transaction.run(
+      `INSERT INTO report SELECT site, box, topic, body, received
+       FROM ${dialect.rows('$1', 'new', columns)} WHERE true
+       ON CONFLICT (site, box, topic) DO UPDATE SET body = excluded.body, received = excluded.received`,
+      [JSON.stringify(rows)],
+    );
+  }
 }
 
-export function laneKey({ site, box, epoch, lane }: Pick<Place, 'site' | 'box' | 'epoch' | 'lane'>): string {
-  return [site, box, epoch, lane].join('/');
-}
+const boxKey = ({ site, box }: { readonly site: string; readonly box: string }): string => `${site}/${box}`;
 
-/** The form in which `ahead` lies in its column. */
-export const rangesText = ({ ahead }: Progress): string => JSON.stringify(ahead);
-export const progressOf = (through: unknown, ahead: string): Progress => ({
-  through: Number(through),
-  ahead: JSON.parse(ahead) as Range[],
-});
+/** One by one: a picture is no part of a JSON document, and few come with one batch. */
+async function insertSnapshots(
+  transaction: Queries,
+  snapshots: readonly SnapshotArrival[],
+  received: string,
+): Promise<SnapshotArrival[]> {
+  const fresh: SnapshotArrival[] = [];
+  for (const arrival of snapshots) {
+    const { place, name, jpeg } = arrival;
+    const { site, box, epoch, lane, seq } = place;
+    // Its month is that of its arrival, so that the key alone does not tell; its lane is locked, so that this does.
+    const [known] = await transaction.all(
+      'SELECT 1 AS known FROM snapshot WHERE site = $1 AND box = $2 AND name = $3 LIMIT 1',
+      [site, box, name],
+    );
+    if (known !== undefined) continue;
+    await transaction.run(
+      `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [site, box, epoch, lane, seq, name, createHash('sha256').update(jpeg).digest('hex'), jpeg, received],
+    );
+    fresh.push(arrival);
+  }
+  return fresh;
+}

@@ -4,12 +4,11 @@ import { relative } from 'node:path';
 import { Command } from 'commander';
 import { printable, printableLine } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import { databaseOf } from '../database/open.ts';
 import { AlertFeed } from './alert-feed.ts';
 import { alertLine, isMomentaryEnd } from './alert-line.ts';
-import type { Archive } from './archive.ts';
-import { PostgresArchive } from './postgres.ts';
+import { Archive, localTimeZone } from './archive.ts';
 import { Room } from './room.ts';
-import { SqliteArchive } from './sqlite.ts';
 
 interface Arguments {
   readonly broker: string;
@@ -20,6 +19,7 @@ interface Arguments {
   readonly share?: string;
   readonly clientId?: string;
   readonly snapshots?: string;
+  readonly timeZone: string;
   readonly quiet?: true;
 }
 
@@ -47,15 +47,19 @@ function credentials({ broker, ca, cert, key }: Arguments) {
   return { ca: read('--ca', ca), cert: read('--cert', cert), key: read('--key', key) };
 }
 
-function archiveOf(database: string): Archive {
-  if (/^postgres(ql)?:/.test(database)) {
-    if (!URL.canParse(database)) throw new UsageError('--database: not a URL of PostgreSQL');
-    return new PostgresArchive(database, (error) => warn(`archive: ${error.message}`));
+function archiveOf({ database, timeZone }: Arguments): Archive {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(`--time-zone takes a name as Europe/Paris, not '${timeZone}'`);
   }
-  if (/^[a-z]+:\/\//.test(database)) {
-    throw new UsageError(`--database takes a file or postgres://…, not '${new URL(database).protocol}//…'`);
+  try {
+    const db = databaseOf(database, ({ message }) => warn(`archive: ${message}`));
+    return new Archive(db, { timeZone, now: Date.now, onNotice: warn });
+  } catch (error) {
+    throw new UsageError(`--database ${error instanceof Error ? error.message : String(error)}`);
   }
-  return new SqliteArchive(database);
 }
 
 function show(event: VigieEvent, picture: string | undefined, note: string | undefined): void {
@@ -67,7 +71,7 @@ function show(event: VigieEvent, picture: string | undefined, note: string | und
 
 async function run(options: Arguments): Promise<void> {
   const tls = credentials(options);
-  const archive = archiveOf(options.database);
+  const archive = archiveOf(options);
   const { broker: url, share, clientId, snapshots, quiet } = options;
   if (snapshots !== undefined) mkdirSync(snapshots, { recursive: true });
   const feed = new AlertFeed(quiet ? undefined : snapshots, quiet ? () => undefined : show);
@@ -127,6 +131,11 @@ const program = new Command('scripts/room')
   .option('--share <group>', 'share events and snapshots with the other instances of this group')
   .option('--client-id <name>', 'with a name of its own the broker keeps a day of what comes meanwhile')
   .option('--snapshots <folder>', 'save the newest 500 stills as files as well, and name them in the lines')
+  .option(
+    '--time-zone <name>',
+    'days and hours of figures are counted in it, from the first start on',
+    localTimeZone(),
+  )
   .option('--quiet', 'print faults only')
   .showSuggestionAfterError(false)
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })

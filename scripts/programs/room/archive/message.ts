@@ -3,12 +3,14 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
+import { opened } from '../contract/opened.ts';
 
 /** No clock of a box or a room is wrong by this and not known to be. */
 const AHEAD_MAX_MS = 86_400_000;
 
-const vigieEvent = TypeCompiler.Compile(VigieEvent);
-const gapEvent = TypeCompiler.Compile(GapEvent);
+// A box may be newer than this program: members that are not known do not keep its alerts from the screen.
+const vigieEvent = TypeCompiler.Compile(opened(VigieEvent));
+const gapEvent = TypeCompiler.Compile(opened(GapEvent));
 
 /** The numbers that a message covers, and whose they are. */
 export interface Place {
@@ -53,6 +55,8 @@ export interface ReportArrival {
   readonly box: string;
   readonly topic: 'status' | 'health';
   readonly body: string;
+  /** Kept by the broker: it was said before now, nobody knows when. */
+  readonly isRetained: boolean;
 }
 
 export type Arrival = EventArrival | SnapshotArrival | ReportArrival;
@@ -63,12 +67,12 @@ export function isAhead(time: string, nowMs: number): boolean {
 }
 
 /** Throws with a line for a person where a message is none of a box's outbox. */
-export function arrivalOf({ topic, payload, properties }: IPublishPacket, nowMs: number): Arrival {
+export function arrivalOf({ topic, payload, properties, retain }: IPublishPacket, nowMs: number): Arrival {
   const [root, site = '', box = '', branch, ...rest] = topic.split('/');
   if (root !== 'vigie' || site === '' || box === '') throw new Error('not a topic of a box');
   const bytes = Buffer.from(payload);
   if (branch === 'status' || branch === 'health') {
-    return { kind: 'report', site, box, topic: branch, body: storable(bytes.toString()) };
+    return { kind: 'report', site, box, topic: branch, body: storable(bytes.toString()), isRetained: retain };
   }
   const { userProperties } = properties ?? {};
   const seq = numberIn(userProperties?.['seq'], 'seq');

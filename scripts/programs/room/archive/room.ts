@@ -9,7 +9,9 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
-import { type Archive, ArchiveAway, type LaneThrough } from './archive.ts';
+import { DatabaseAway } from '../database/sql.ts';
+import type { Archive } from './archive.ts';
+import type { LaneThrough } from './batch.ts';
 import { type Arrival, arrivalOf } from './message.ts';
 
 /** In one transaction. Mosquitto sends 20 unless its max_inflight_messages says more. */
@@ -198,7 +200,7 @@ export class Room {
   async #opened(): Promise<boolean> {
     const opened = await this.#insist(
       () => this.#options.archive.open().then(() => true),
-      (error) => error instanceof ArchiveAway,
+      (error) => error instanceof DatabaseAway,
     );
     return opened === true;
   }

@@ -31,7 +31,9 @@ export const SQLITE: Dialect = {
   name: 'sqlite',
   types: TYPES,
   rows: (parameter: string, name: string, columns: Columns) => {
-    const fields = Object.keys(columns).map((key) => `value ->> '$.${key}' AS ${key}`);
+    const fields = Object.entries(columns).map(
+      ([key, type]) => `value ${type === 'json' ? '->' : '->>'} '$.${key}' AS ${key}`,
+    );
     return `(SELECT ${fields.join(', ')} FROM json_each(${parameter})) AS ${name}`;
   },
   changed: undefined,

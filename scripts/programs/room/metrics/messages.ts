@@ -5,13 +5,13 @@
  * version does not know are let by, as the contract asks. Signatures are not verified: the broker's access rules prove
  * who writes where, and nothing is decided by what is measured.
  */
-import type { TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { envelopeOf } from '../../../../agent/contract/command.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
 import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
+import { opened } from '../contract/opened.ts';
 
 /** A health report has 3 kB, a signed report of an update 2; the largest of a hostile box is no larger than this. */
 export const MESSAGE_BYTES_MAX = 65_536;
@@ -107,19 +107,4 @@ function signed(text: string, payloadType: string): unknown {
 /** The schema looks at the digits only. */
 function isTime(text: string): boolean {
   return !Number.isNaN(Date.parse(text));
-}
-
-/** The schema without what forbids further members: a box may be newer than this program. */
-function opened<S extends TSchema>(schema: S): S {
-  return open(schema) as S;
-}
-
-function open(part: unknown): unknown {
-  if (Array.isArray(part)) return part.map(open);
-  if (typeof part !== 'object' || part === null) return part;
-  // With the symbols by which TypeBox knows its kinds.
-  const copy: Record<string, unknown> = { ...part };
-  if (copy['additionalProperties'] === false) delete copy['additionalProperties'];
-  for (const key of Object.keys(copy)) copy[key] = open(copy[key]);
-  return copy;
 }

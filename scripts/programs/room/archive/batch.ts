@@ -1,0 +1,78 @@
+/** A batch of arrivals, sorted by the tables that it goes to. */
+import type { Arrival, EventArrival, Place, ReportArrival, SnapshotArrival } from './message.ts';
+import type { Progress, Range } from './numbers.ts';
+
+export type LaneKey = Pick<Place, 'site' | 'box' | 'epoch' | 'lane'>;
+
+export interface LaneThrough extends LaneKey {
+  /** Everything of the lane up to this number is stored. */
+  readonly through: number;
+}
+
+export interface Stored {
+  /** Of the batch, in its order: what was not there before. */
+  readonly fresh: readonly Arrival[];
+  /** Each lane that the batch touched. */
+  readonly lanes: readonly LaneThrough[];
+}
+
+export interface TouchedLane extends LaneKey {
+  readonly first: number;
+  readonly ranges: readonly Range[];
+}
+
+export interface Batch {
+  readonly events: readonly EventArrival[];
+  readonly snapshots: readonly SnapshotArrival[];
+  /** The newest of each box and topic. */
+  readonly reports: readonly ReportArrival[];
+  readonly lanes: readonly TouchedLane[];
+}
+
+/** Reports and lanes are in one order for everybody, so that two who store at once cannot wait for each other. */
+export function sorted(arrivals: readonly Arrival[]): Batch {
+  const events = new Map<string, EventArrival>();
+  const snapshots = new Map<string, SnapshotArrival>();
+  const reports = new Map<string, ReportArrival>();
+  const lanes = new Map<string, TouchedLane & { first: number; ranges: Range[] }>();
+  for (const arrival of arrivals) {
+    if (arrival.kind === 'report') {
+      reports.set(`${arrival.site}/${arrival.box}/${arrival.topic}`, arrival);
+      continue;
+    }
+    const { site, box, epoch, lane, first, from, seq } = arrival.place;
+    // Of two with the same name in one batch, the first.
+    const add = <T>(to: Map<string, T>, name: string, one: T): void => {
+      const key = `${site}/${box}/${name}`;
+      if (!to.has(key)) to.set(key, one);
+    };
+    if (arrival.kind === 'event') add(events, arrival.id, arrival);
+    else add(snapshots, arrival.name, arrival);
+    const key = laneKey(arrival.place);
+    const touched = lanes.get(key) ?? { site, box, epoch, lane, first, ranges: [] };
+    touched.first = Math.max(touched.first, first);
+    touched.ranges.push([from, seq]);
+    lanes.set(key, touched);
+  }
+  return {
+    events: [...events.values()],
+    snapshots: [...snapshots.values()],
+    reports: inOrder(reports),
+    lanes: inOrder(lanes),
+  };
+}
+
+function inOrder<T>(of: ReadonlyMap<string, T>): T[] {
+  return [...of].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+}
+
+export function laneKey({ site, box, epoch, lane }: LaneKey): string {
+  return [site, box, epoch, lane].join('/');
+}
+
+/** The form in which `ahead` lies in its column. */
+export const rangesText = ({ ahead }: Progress): string => JSON.stringify(ahead);
+export const progressOf = (through: number, ahead: string): Progress => ({
+  through,
+  ahead: JSON.parse(ahead) as Range[],
+});

@@ -1,0 +1,179 @@
+/** What is known of each camera, kept current by what its box says and by its system events. */
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
+import { opened } from '../contract/opened.ts';
+import { type Dialect, iso, type Queries } from '../database/sql.ts';
+import type { EventArrival, ReportArrival } from './message.ts';
+
+const status = TypeCompiler.Compile(opened(StatusReport));
+const health = TypeCompiler.Compile(opened(HealthReport));
+
+/** As the health report names at most. */
+const CONDITIONS_MAX = 64;
+
+interface CameraRow {
+  site: string;
+  box: string;
+  rev: number;
+  state: string | null;
+  mode: string | null;
+  conditions: string[];
+  certificate_ends: string | null;
+  order_ends: string | null;
+  version: string | null;
+  last_alert: string | null;
+  heard: string;
+}
+
+const COLUMNS = {
+  site: 'text',
+  box: 'text',
+  rev: 'integer',
+  state: 'text',
+  mode: 'text',
+  conditions: 'json',
+  certificate_ends: 'time',
+  order_ends: 'time',
+  version: 'text',
+  last_alert: 'time',
+  heard: 'time',
+} as const;
+
+interface Touch {
+  readonly events: readonly EventArrival[];
+  readonly reports: readonly ReportArrival[];
+  /** The first of as many numbers as there are boxes; the counter is held. */
+  readonly rev: number;
+  readonly nowMs: number;
+}
+
+/** Returns how many cameras look another way than before; of the others only when they were heard is kept. */
+export async function touchCameras(
+  transaction: Queries,
+  dialect: Dialect,
+  { events, reports, rev, nowMs }: Touch,
+): Promise<number> {
+  const boxes = new Map<string, { site: string; box: string }>();
+  for (const { site, box } of [...events.map(({ place }) => place), ...reports]) {
+    boxes.set(`${site}/${box}`, { site, box });
+  }
+  if (boxes.size === 0) return 0;
+  const rows = await rowsOf(transaction, dialect, [...boxes.values()]);
+  const before = new Map([...rows].map(([key, row]) => [key, shown(row)]));
+  for (const [key, { site, box }] of boxes) if (!rows.has(key)) rows.set(key, unknown(site, box));
+  for (const report of reports) {
+    const row = rows.get(`${report.site}/${report.box}`);
+    if (row !== undefined) say(row, report, nowMs);
+  }
+  for (const { place, event } of events) {
+    const row = rows.get(`${place.site}/${place.box}`);
+    if (row === undefined || event === undefined) continue;
+    const { severity, phase, rule } = event.data;
+    row.heard = iso(nowMs);
+    if (severity === 'alert' && phase === 'start') row.last_alert = iso(nowMs);
+    if (severity !== 'system') continue;
+    const others = row.conditions.filter((kind) => kind !== rule.kind);
+    row.conditions = phase === 'end' ? others : [...others, rule.kind].slice(-CONDITIONS_MAX);
+  }
+  let nextRev = rev;
+  for (const [key, row] of rows) {
+    if (before.get(key) === shown(row)) continue;
+    row.rev = nextRev;
+    nextRev += 1;
+  }
+  const names = Object.keys(COLUMNS);
+  const inOrder = [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+  await transaction.run(
+    `INSERT INTO camera (${names.join(', ')}) SELECT ${names.join(', ')}
+     FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true ON CONFLICT (site, box) DO UPDATE SET
+     ${names
+       .slice(2)
+       .map((name) => `${name} = excluded.${name}`)
+       .join(', ')}`,
+    [JSON.stringify(inOrder)],
+  );
+  return nextRev - rev;
+}
+
+/** All that a screen shows of it. */
+const shown = ({ rev: _rev, heard: _heard, ...row }: CameraRow): string => JSON.stringify(row);
+
+function unknown(site: string, box: string): CameraRow {
+  return {
+    ...{
+      site,
+      box,
+      rev: 0,
+      state: null,
+      mode: null,
+      conditions: [],
+      certificate_ends: null,
+      order_ends: null,
+    },
+    ...{ version: null, last_alert: null, heard: iso(0) },
+  };
+}
+
+async function rowsOf(
+  transaction: Queries,
+  dialect: Dialect,
+  boxes: readonly { site: string; box: string }[],
+): Promise<Map<string, CameraRow>> {
+  const rows = await transaction.all<Omit<CameraRow, 'conditions'> & { conditions: string }>(
+    `SELECT ${Object.keys(COLUMNS)
+      .map((name) => `camera.${name}`)
+      .join(', ')} FROM camera
+     JOIN ${dialect.rows('$1', 'asked', { site: 'text', box: 'text' })} USING (site, box)`,
+    [JSON.stringify(boxes)],
+  );
+  return new Map(
+    rows.map((row) => [
+      `${row.site}/${row.box}`,
+      { ...row, conditions: JSON.parse(row.conditions) as string[] },
+    ]),
+  );
+}
+
+/** What cannot be read changes nothing but that something was heard; the report itself is kept as it came. */
+function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: number): void {
+  const content = jsonOf(body);
+  if (topic === 'status') {
+    if (!status.Check(content)) return;
+    row.state = content.state;
+    // The broker says `offline` for it, and keeps what was said before.
+    if (content.state !== 'offline' && !isRetained) row.heard = iso(nowMs);
+    return;
+  }
+  if (!health.Check(content)) return;
+  const { mode, restraint, certificate, conditions, versions, time } = content;
+  row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs);
+  row.mode = mode;
+  if (conditions !== undefined) row.conditions = [...conditions];
+  row.certificate_ends = earlier(certificate?.notAfter ?? null, certificate?.caNotAfter ?? null);
+  // A permit to install is made to end.
+  row.order_ends = restraint.installation === true ? null : timeOrNull(restraint.validUntil);
+  row.version = versions['vigie'] ?? null;
+}
+
+function heardAt(before: string, ms: number): string {
+  return iso(Math.max(Date.parse(before), ms));
+}
+
+function earlier(a: string | null, b: string | null): string | null {
+  const [first = null] = [timeOrNull(a), timeOrNull(b)].filter((time) => time !== null).sort();
+  return first;
+}
+
+/** The schema looks at the digits only. */
+function timeOrNull(time: string | null): string | null {
+  return time === null || Number.isNaN(Date.parse(time)) ? null : iso(Date.parse(time));
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,75 @@
+/** Events as rows. */
+import { document } from '../database/document.ts';
+import { type Dialect, iso, type Queries } from '../database/sql.ts';
+import type { EventArrival } from './message.ts';
+
+/** An event of longer ago is none that a box has held back: nothing may be kept for longer (366 days). */
+const OLDEST_DAYS = 366;
+
+/** Behind which column of a batch's JSON there is what. */
+const COLUMNS = {
+  site: 'text',
+  box: 'text',
+  epoch: 'text',
+  lane: 'text',
+  seq: 'integer',
+  id: 'text',
+  type: 'text',
+  time: 'time',
+  at: 'time',
+  body: 'json',
+  unread: 'text',
+  received: 'time',
+} as const;
+
+/** The moment that an event is kept under: its own where that can be believed, or else that of its arrival; ms. */
+export function momentOf(time: string, receivedMs: number): number {
+  const ms = Date.parse(time);
+  const isBelieved = ms <= receivedMs + 86_400_000 && ms > receivedMs - OLDEST_DAYS * 86_400_000;
+  return isBelieved ? ms : receivedMs;
+}
+
+/** Those of them that were not there; their lanes are locked. */
+export async function insertEvents(
+  transaction: Queries,
+  dialect: Dialect,
+  events: readonly EventArrival[],
+  receivedMs: number,
+): Promise<EventArrival[]> {
+  if (events.length === 0) return [];
+  const received = iso(receivedMs);
+  const rows = events.map(({ place, id, type, time, body, unread = null }) => {
+    const { from: _from, first: _first, ...where } = place;
+    const at = iso(momentOf(time, receivedMs));
+    return {
+      ...{ ...where, id, type, at, unread, received, time: time === '' ? null : time },
+      body: JSON.parse(document(body)) as unknown,
+    };
+  });
+  // Kept under the moment of their arrival, they would be new each time: their key alone does not tell.
+  const unmoored = rows.filter(({ time, at }) => time !== at);
+  const known = unmoored.length === 0 ? new Set<string>() : await knownAmong(transaction, dialect, unmoored);
+  const wanted = rows.filter(({ site, box, id }) => !known.has(`${site}/${box}/${id}`));
+  const made = await transaction.all<{ site: string; box: string; id: string }>(
+    `INSERT INTO event (${Object.keys(COLUMNS).join(', ')})
+     SELECT ${Object.keys(COLUMNS).join(', ')} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
+     ON CONFLICT DO NOTHING RETURNING site, box, id`,
+    [JSON.stringify(wanted)],
+  );
+  const fresh = new Set(made.map(({ site, box, id }) => `${site}/${box}/${id}`));
+  return events.filter(({ place, id }) => fresh.has(`${place.site}/${place.box}/${id}`));
+}
+
+async function knownAmong(
+  transaction: Queries,
+  dialect: Dialect,
+  rows: readonly { readonly site: string; readonly box: string; readonly id: string }[],
+): Promise<Set<string>> {
+  const columns = { site: 'text', box: 'text', id: 'text' } as const;
+  const known = await transaction.all<{ site: string; box: string; id: string }>(
+    `SELECT event.site, event.box, event.id FROM event
+     JOIN ${dialect.rows('$1', 'asked', columns)} USING (site, box, id)`,
+    [JSON.stringify(rows.map(({ site, box, id }) => ({ site, box, id })))],
+  );
+  return new Set(known.map(({ site, box, id }) => `${site}/${box}/${id}`));
+}

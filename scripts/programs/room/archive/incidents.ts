@@ -1,0 +1,282 @@
+/** From events to incidents: each event of an episode adds to one row, in whatever order they come. */
+import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import { priorityOf } from '../contract/terms.ts';
+import { clean } from '../database/document.ts';
+import { type Dialect, iso, type Queries } from '../database/sql.ts';
+import { momentOf } from './events.ts';
+import { addAlerts } from './figures.ts';
+import type { EventArrival } from './message.ts';
+
+/** In a list; the incident itself has up to 64, as the event. */
+const OBJECTS_LISTED = 8;
+
+/** Of a cause: as many members, and as long texts, as the screen shows in a line. */
+const CAUSE_MEMBERS_MAX = 16;
+const CAUSE_CHARS_MAX = 300;
+
+/** A clock that is ahead by more than this is wrong; one that is behind may be an event held back. */
+const AHEAD_MAX_MS = 60_000;
+
+/** In the column `detail`. */
+export interface IncidentDetailColumn {
+  /** The event's own time up to which `cause` and `seen` are. */
+  readonly latest: string;
+  readonly stills: readonly { moment: string; name: string; time: string; sha256: string }[];
+  readonly absent: string | null;
+  readonly purpose: string | null;
+  readonly legalBasis: string | null;
+  readonly validUntil: string | null;
+  readonly seen: VigieEvent['data']['objects'];
+  readonly where: readonly number[] | null;
+  readonly degraded: readonly string[];
+  /** Id of the first event (start). */
+  readonly event: string | null;
+  readonly sealed: boolean;
+}
+
+interface IncidentRow {
+  site: string;
+  box: string;
+  episode: string;
+  entry: number;
+  rev: number;
+  severity: string;
+  priority: number;
+  kind: string;
+  rule: string;
+  place: string;
+  started: string;
+  ended: string | null;
+  received: string;
+  clock_doubt: boolean;
+  objects: readonly { label: string; track: number }[];
+  cause: Readonly<Record<string, string | number | boolean>>;
+  events: number;
+  newest: string;
+  still: string | null;
+  detail: IncidentDetailColumn;
+}
+
+const COLUMNS = {
+  site: 'text',
+  box: 'text',
+  episode: 'text',
+  entry: 'integer',
+  rev: 'integer',
+  severity: 'text',
+  priority: 'integer',
+  kind: 'text',
+  rule: 'text',
+  place: 'text',
+  started: 'time',
+  ended: 'time',
+  received: 'time',
+  clock_doubt: 'boolean',
+  objects: 'json',
+  cause: 'json',
+  events: 'integer',
+  newest: 'time',
+  still: 'text',
+  detail: 'json',
+} as const;
+
+/** What an event may change in a row that is there; who acted on it is not the box's to change. */
+const CHANGED = [
+  'rev',
+  'started',
+  'ended',
+  'clock_doubt',
+  'objects',
+  'cause',
+  'events',
+  'newest',
+  'still',
+  'detail',
+];
+
+interface KeepOptions {
+  /** The first of as many numbers as there are events; the counter is held. */
+  readonly rev: number;
+  readonly nowMs: number;
+  readonly timeZone: string;
+  /** Of a database of before: nobody is to be sent there any more. */
+  readonly isOld?: true;
+}
+
+/** Adds events that are new to their incidents; returns how many rows that were. */
+export async function keepIncidents(
+  transaction: Queries,
+  dialect: Dialect,
+  events: readonly EventArrival[],
+  { rev, nowMs, timeZone, isOld }: KeepOptions,
+): Promise<number> {
+  if (events.length === 0) return 0;
+  const keys = new Map<string, { site: string; box: string; episode: string }>();
+  for (const { place, event } of events) {
+    if (event === undefined) continue;
+    const key = { site: place.site, box: place.box, episode: clean(event.data.episode) };
+    keys.set(keyOf(key), key);
+  }
+  const rows = await rowsOf(transaction, dialect, [...keys.values()]);
+  const made = new Set<IncidentRow>();
+  const touched = new Set<IncidentRow>();
+  for (const { place, event, time } of events) {
+    if (event === undefined) continue;
+    const episode = clean(event.data.episode);
+    const key = keyOf({ ...place, episode });
+    let row = rows.get(key);
+    if (row === undefined) {
+      row = begun(place, episode, event, nowMs);
+      rows.set(key, row);
+      made.add(row);
+    }
+    add(row, event, time, nowMs);
+    touched.add(row);
+  }
+  let nextRev = rev;
+  for (const row of touched) {
+    row.rev = nextRev;
+    nextRev += 1;
+  }
+  const names = Object.keys(COLUMNS).join(', ');
+  const [state, closed] = isOld === true ? ["'closed'", 'received'] : ["'new'", 'NULL'];
+  await transaction.run(
+    `INSERT INTO incident (${names}, revision, state, closed_at)
+     SELECT ${names}, 0, ${state}, ${closed} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
+     ON CONFLICT (site, box, episode, entry) DO UPDATE SET
+     ${CHANGED.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+    [JSON.stringify([...touched])],
+  );
+  await addAlerts(
+    transaction,
+    dialect,
+    [...made].filter(({ severity }) => severity === 'alert'),
+    timeZone,
+  );
+  return touched.size;
+}
+
+const keyOf = ({ site, box, episode }: { site: string; box: string; episode: string }): string =>
+  `${site}/${box}/${episode}`;
+
+/** The newest entry of each episode. */
+async function rowsOf(
+  transaction: Queries,
+  dialect: Dialect,
+  keys: readonly { site: string; box: string; episode: string }[],
+): Promise<Map<string, IncidentRow>> {
+  type Read = Omit<IncidentRow, 'objects' | 'cause' | 'detail' | 'clock_doubt'> &
+    Record<'objects' | 'cause' | 'detail', string> & { clock_doubt: boolean | number };
+  const columns = { site: 'text', box: 'text', episode: 'text' } as const;
+  const read = await transaction.all<Read>(
+    `SELECT ${Object.keys(COLUMNS)
+      .map((name) => `incident.${name}`)
+      .join(', ')} FROM incident
+     JOIN ${dialect.rows('$1', 'asked', columns)} USING (site, box, episode) ORDER BY entry`,
+    [JSON.stringify(keys)],
+  );
+  return new Map(
+    read.map((row) => [
+      keyOf(row),
+      {
+        ...row,
+        clock_doubt: Boolean(row.clock_doubt),
+        objects: JSON.parse(row.objects) as IncidentRow['objects'],
+        cause: JSON.parse(row.cause) as IncidentRow['cause'],
+        detail: JSON.parse(row.detail) as IncidentDetailColumn,
+      },
+    ]),
+  );
+}
+
+function begun(
+  { site, box }: { site: string; box: string },
+  episode: string,
+  event: VigieEvent,
+  nowMs: number,
+): IncidentRow {
+  const { severity, rule, zone, line } = event.data;
+  const place = zone ?? line;
+  const received = iso(nowMs);
+  return {
+    ...{ site, box, episode, entry: 1, rev: 0, severity, priority: priorityOf(severity, rule.kind) },
+    ...{ kind: rule.kind, rule: rule.id, place: clean(event.subject), started: '', ended: null },
+    ...{ received, newest: received, clock_doubt: false, objects: [], cause: {}, events: 0, still: null },
+    detail: {
+      ...{
+        latest: '',
+        stills: [],
+        absent: null,
+        seen: [],
+        where: null,
+        degraded: [],
+        event: null,
+        sealed: false,
+      },
+      purpose: place?.purpose ?? null,
+      legalBasis: place?.legalBasis ?? null,
+      validUntil: place?.validUntil ?? null,
+    },
+  };
+}
+
+/** Adds one event to its row. `time` is empty where the event's own cannot be believed. */
+function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): void {
+  const { phase, objects, cause, evidence, clock, degraded = [] } = event.data;
+  const atMs = momentOf(time, nowMs);
+  const standingS = typeof cause['standingS'] === 'number' ? cause['standingS'] : 0;
+  const startMs = phase === 'start' ? atMs : atMs - Math.min(Math.max(standingS, 0), 366 * 86_400) * 1000;
+  const isEarlier = row.started === '' || phase === 'start' || Date.parse(row.started) > startMs;
+  if (isEarlier) row.started = iso(startMs);
+  if (phase === 'end') row.ended = iso(Math.max(atMs, startMs));
+  row.events += 1;
+  row.newest = iso(nowMs);
+  row.clock_doubt ||= !clock.synced || time === '' || Date.parse(time) > nowMs + AHEAD_MAX_MS;
+  const stills = [...row.detail.stills];
+  for (const moment of ['snapshot', 'before', 'deposit'] as const) {
+    const still = evidence[moment];
+    if (still === undefined) continue;
+    const name = moment === 'snapshot' ? event.id : `${event.id}.${moment}`;
+    const known = stills.findIndex((one) => one.moment === moment);
+    // What alerted is shown, and not how it ended; of the others the first that there is.
+    if (known >= 0 && phase !== 'start') continue;
+    if (known >= 0) stills.splice(known, 1);
+    stills.push({ moment, name: clean(name), time: still.time, sha256: still.sha256 });
+  }
+  row.still = stills.find(({ moment }) => moment === 'snapshot')?.name ?? stills[0]?.name ?? null;
+  const isLatest = row.detail.latest === '' || iso(atMs) >= row.detail.latest;
+  if (isLatest) {
+    row.cause = plain(cause);
+    if (objects.length > 0) {
+      row.objects = objects.slice(0, OBJECTS_LISTED).map(({ label, track }) => ({ label, track }));
+    }
+  }
+  const { xyxyNorm } = cause;
+  row.detail = {
+    ...row.detail,
+    stills,
+    latest: isLatest ? iso(atMs) : row.detail.latest,
+    absent: stills.length > 0 ? null : (evidence.absent ?? row.detail.absent),
+    seen: isLatest && objects.length > 0 ? objects : row.detail.seen,
+    where: isXyxy(xyxyNorm) ? xyxyNorm : row.detail.where,
+    degraded: [...new Set([...row.detail.degraded, ...degraded])],
+    event: phase === 'start' ? clean(event.id) : row.detail.event,
+    sealed: row.detail.sealed || evidence.sealed !== undefined,
+  };
+}
+
+/** What a line can show of a cause: a hostile box may put anything into it. */
+function plain(cause: Readonly<Record<string, unknown>>): IncidentRow['cause'] {
+  const members = Object.entries(cause).slice(0, CAUSE_MEMBERS_MAX);
+  return Object.fromEntries(
+    members.flatMap(([key, value]): [string, string | number | boolean][] => {
+      const name = clean(key).slice(0, 40);
+      if (typeof value === 'string') return [[name, clean(value.slice(0, CAUSE_CHARS_MAX))]];
+      return typeof value === 'number' || typeof value === 'boolean' ? [[name, value]] : [];
+    }),
+  );
+}
+
+function isXyxy(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length === 4 && value.every((one) => typeof one === 'number');
+}

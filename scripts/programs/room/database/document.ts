@@ -1,0 +1,36 @@
+/** JSON from elsewhere, in a form that both databases take: PostgreSQL's jsonb refuses what JSON itself allows. */
+
+/** SQLite takes 1,000 levels and PostgreSQL what its stack holds; no message of ours has more than ten. */
+const DEPTH_MAX = 64;
+
+/**
+ * The text of a JSON column. Characters that no text of PostgreSQL can hold (NUL, half of a surrogate pair) are
+ * replaced; what is no JSON, or too deep, becomes a string with what came.
+ */
+export function document(text: string): string {
+  let value: unknown;
+  try {
+    value = storable(JSON.parse(text), 0);
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
+    value = clean(text);
+  }
+  return JSON.stringify(value);
+}
+
+/** The same of a value that is known. */
+export const documentOf = (value: unknown): string => document(JSON.stringify(value));
+
+export function clean(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd');
+}
+
+function storable(value: unknown, depth: number): unknown {
+  if (depth > DEPTH_MAX) throw new RangeError('too deep');
+  if (typeof value === 'string') return clean(value);
+  if (Array.isArray(value)) return value.map((one) => storable(one, depth + 1));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, one]) => [clean(key), storable(one, depth + 1)]),
+  );
+}

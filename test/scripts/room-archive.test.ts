@@ -1,0 +1,245 @@
+/** What the archive makes of events and reports: incidents, cameras, figures; and a database of before, taken over. */
+import t from 'tap';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import type { Arrival, EventArrival, ReportArrival } from '../../scripts/programs/room/archive/message.ts';
+import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
+import type { Row } from '../lib/databases.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { eventText } from '../lib/events.ts';
+import { healthOf } from '../lib/fleet-reports.ts';
+
+/** By the room's clock, of all that these tests store. */
+const NOW = Date.parse('2026-11-24T23:30:00.000Z');
+const at = (seconds: number): string => new Date(NOW + seconds * 1000).toISOString();
+
+let seq = 0;
+
+/** As it comes from the broker: checked at the border, its number the next. */
+function arrival(change: (event: VigieEvent) => unknown = () => undefined, box = 'b-1'): EventArrival {
+  seq += 1;
+  const event = JSON.parse(eventText({ site: 'lyon', box, id: `e1-${seq}`, seq, time: at(0) })) as VigieEvent;
+  event.data.episode = 'ep-1';
+  change(event);
+  const made = arrivalOf(
+    {
+      ...{ cmd: 'publish', qos: 1, dup: false, retain: false },
+      topic: `vigie/lyon/${box}/evt/${event.data.severity}/${event.data.rule.kind}`,
+      payload: JSON.stringify(event),
+      properties: { userProperties: { seq: String(seq), first: '1', lane: 'alert', epoch: 'e1' } },
+    },
+    NOW,
+  );
+  if (made.kind !== 'event') throw new Error('no event');
+  return made;
+}
+
+const phase =
+  (name: VigieEvent['data']['phase'], seconds: number, cause: Record<string, unknown> = {}) =>
+  (event: VigieEvent): void => {
+    event.data.phase = name;
+    event.time = at(seconds);
+    event.data.cause = cause;
+  };
+
+function report(topic: ReportArrival['topic'], body: unknown, isRetained = false): ReportArrival {
+  return { kind: 'report', site: 'lyon', box: 'b-1', topic, body: JSON.stringify(body), isRetained };
+}
+
+const parsed = (row: Row | undefined, name: string): unknown => JSON.parse(String(row?.[name]));
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  void t.test(`incidents in ${name}`, async (t) => {
+    const database = await DATABASES[name](t);
+    const archive = await database.open(() => NOW);
+    const db = database.sql();
+    const incidents = (): Promise<Row[]> => db.all('SELECT * FROM incident ORDER BY no');
+
+    await t.test('the events of an episode are one, in whatever order they come', async (t) => {
+      const end = arrival(phase('end', 30, { standingS: 30 }));
+      const start = arrival(phase('start', 0, { standingS: 0, stayedS: 10 }));
+      const update = arrival(phase('update', 10, { standingS: 10, stayedS: 20 }));
+      await archive.store([end]);
+      const [late] = await incidents();
+      t.match(late, { started: at(0), ended: at(30), events: 1 }, 'by how long it stood');
+      await archive.store([update, start]);
+      const [row, ...more] = await incidents();
+      t.same(more, []);
+      t.match(row, { episode: 'ep-1', started: at(0), ended: at(30), events: 3, state: 'new', priority: 2 });
+      t.same(parsed(row, 'cause'), { standingS: 30 }, 'the newest by its own time');
+      t.match(parsed(row, 'detail'), { event: start.id, purpose: 'public-order' });
+      t.ok(Number(row?.['rev']) > Number(late?.['rev']), 'each change has a number of its own');
+      await archive.store([end, update]);
+      t.match(await incidents(), [{ events: 3, rev: row?.['rev'] }], 'what comes again changes nothing');
+    });
+
+    await t.test('alerts are counted by day and hour of the room', async (t) => {
+      t.match(await db.all('SELECT * FROM day_figure'), [
+        {
+          day: '2026-11-25',
+          hour: 0,
+          site: 'lyon',
+          box: 'b-1',
+          rule: 'waiting',
+          kind: 'loitering',
+          alerts: 1,
+        },
+      ]);
+    });
+
+    await t.test('times that cannot be', async (t) => {
+      const ahead = arrival((event) => {
+        event.data.episode = 'ahead';
+        event.time = '2199-01-01T00:00:00.000Z';
+      });
+      const old = arrival((event) => {
+        event.data.episode = 'old';
+        event.time = '1970-01-01T00:00:12.000Z';
+        event.data.clock.synced = false;
+      });
+      await archive.store([ahead, old]);
+      await archive.store([ahead, old]);
+      const rows = await db.all("SELECT * FROM incident WHERE episode IN ('ahead', 'old') ORDER BY episode");
+      t.match(rows, [
+        { started: at(0), received: at(0), events: 1 },
+        { started: at(0), received: at(0), events: 1 },
+      ]);
+      t.ok(rows.every((row) => Boolean(row['clock_doubt'])));
+      t.equal(
+        Number((await db.all('SELECT count(*) AS n FROM event'))[0]?.['n']),
+        5,
+        'nothing is there twice',
+      );
+    });
+
+    await t.test('hostile contents', async (t) => {
+      const strange = arrival((event) => {
+        event.data.episode = 'strange';
+        event.type = 'vigie.from-the-future.v1';
+        event.data.rule.kind = 'from-the-future';
+        Object.assign(event.data, { unheardOf: { deep: [1] } });
+        event.data.cause = {
+          ...{ standingS: 0, reason: `\u0000\ud800<img src=x>${'x'.repeat(200_000)}`, list: [1, 2] },
+          ...Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i])),
+        };
+      });
+      t.equal(strange.unread, undefined, 'what a newer agent adds keeps nothing from the screen');
+      const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`;
+      const rubbish: Arrival[] = ['{', '"\\ud800\\u0000"', deep, '1e999'].map((body, index) => ({
+        ...arrival(),
+        ...{ body, id: `unread-${index}`, time: '', type: '', unread: 'rubbish', event: undefined as never },
+      }));
+      await archive.store([strange, ...rubbish]);
+      const [row] = await db.all("SELECT * FROM incident WHERE episode = 'strange'");
+      t.match(row, { kind: 'from-the-future', state: 'new' });
+      const cause = parsed(row, 'cause') as Record<string, unknown>;
+      t.equal(Object.keys(cause).length <= 16, true);
+      t.equal(String(cause['reason']).length <= 300, true);
+      const kept = await db.all<{ body: string }>(
+        "SELECT body FROM event WHERE unread = 'rubbish' ORDER BY id",
+      );
+      t.equal(kept.length, 4, 'rubbish is kept');
+      t.equal(JSON.parse(kept[0]?.body ?? ''), '{', 'as text where it is no JSON');
+    });
+    // Both see one order of changes.
+    const revs = (await incidents()).map((row) => Number(row['rev']));
+    t.equal(new Set(revs).size, revs.length);
+  });
+
+  void t.test(`cameras in ${name}`, async (t) => {
+    const database = await DATABASES[name](t);
+    let nowMs = NOW;
+    const archive = await database.open(() => nowMs);
+    const db = database.sql();
+    const camera = async (): Promise<Row | undefined> => (await db.all('SELECT * FROM camera'))[0];
+    const health = healthOf({ site: 'lyon', box: 'b-1', n: 1 } as never, NOW - 3_600_000);
+    await archive.store([report('health', health, true)]);
+    t.equal((await camera())?.['heard'], at(-3600), 'what the broker has kept is as old as it says');
+    nowMs = NOW + 1000;
+    await archive.store([
+      report('status', { state: 'online', boot: 'x', time: at(0) }),
+      report('health', { ...health, conditions: ['covered'], time: at(0), newer: 'member' }),
+    ]);
+    const now = await camera();
+    t.match(now, { state: 'online', heard: at(1), mode: health.mode });
+    t.same(parsed(now, 'conditions'), ['covered']);
+    nowMs += 30_000;
+    await archive.store([report('health', { ...health, conditions: ['covered'], time: at(30) })]);
+    t.match(await camera(), { rev: now?.['rev'], heard: at(31) }, 'the same again is no change');
+    const uncovered = arrival((event) => {
+      phase('end', 31)(event);
+      event.data.severity = 'system';
+      event.data.rule = { id: 'covered', kind: 'covered', params: {} };
+      event.type = 'vigie.covered.v1';
+      event.subject = 'camera';
+    });
+    await archive.store([uncovered]);
+    t.same(parsed(await camera(), 'conditions'), []);
+    await archive.store([report('status', { state: 'offline', boot: 'x', time: at(0) })]);
+    t.match(await camera(), { state: 'offline' });
+    const before = await camera();
+    await archive.store([report('health', 'rubbish'), report('status', { state: 'dancing' })]);
+    t.same(await camera(), before, 'rubbish changes nothing');
+  });
+
+  void t.test(`a database of version 1 is taken over: ${name}`, async (t) => {
+    const database = await DATABASES[name](t);
+    await old(database.sql(), name);
+    const told = await Promise.all([database.open(() => NOW), database.open(() => NOW)]);
+    t.equal(told.length, 2, 'by two programs at once');
+    const db = database.sql();
+    t.match(await db.all('SELECT id, unread, time, at, received FROM event ORDER BY id'), [
+      { id: 'a', unread: null, time: at(-3600), at: at(-3600), received: at(-3599) },
+      { id: 'b', unread: 'why', time: null, at: at(-3598), received: at(-3598) },
+    ]);
+    t.match(await db.all('SELECT state, received, episode FROM incident'), [
+      { state: 'closed', received: at(-3599), episode: 'a-e' },
+    ]);
+    const [still] = await db.all<{ jpeg: Buffer; sha256: string }>('SELECT jpeg, sha256 FROM snapshot');
+    t.same(still?.jpeg, Buffer.from('jpeg'));
+    t.match(still?.sha256, /^[0-9a-f]{64}$/);
+    t.match(await db.all('SELECT through, ahead FROM lane'), [{ through: 7, ahead: '[[9,9]]' }]);
+    t.match(await db.all('SELECT topic FROM report'), [{ topic: 'status' }]);
+    t.match(await db.all('SELECT state FROM camera'), [{ state: 'online' }]);
+    const [archive] = told;
+    const again = arrival((event) => {
+      event.id = 'a';
+      event.time = at(-3600);
+    });
+    t.same((await archive?.store([again]))?.fresh, [], 'and knows what it has');
+  });
+}
+
+/** Tables of version 1 with one row of each kind and an event that could not be read. */
+async function old(
+  db: ReturnType<Awaited<ReturnType<typeof DATABASES.sqlite>>['sql']>,
+  name: string,
+): Promise<void> {
+  const [blob, integer] = name === 'sqlite' ? ['BLOB', 'INTEGER'] : ['BYTEA', 'BIGINT'];
+  const place = 'site TEXT NOT NULL, box TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL';
+  for (const statement of [
+    `CREATE TABLE event (${place}, seq ${integer} NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, time TEXT NOT NULL,
+     body TEXT NOT NULL, unread TEXT, received TEXT NOT NULL, PRIMARY KEY (site, box, id))`,
+    'CREATE INDEX event_time ON event (time)',
+    `CREATE TABLE snapshot (${place}, seq ${integer} NOT NULL, name TEXT NOT NULL, jpeg ${blob} NOT NULL,
+     received TEXT NOT NULL, PRIMARY KEY (site, box, name))`,
+    `CREATE TABLE lane (${place}, through ${integer} NOT NULL, ahead TEXT NOT NULL, PRIMARY KEY (site, box, epoch, lane))`,
+    `CREATE TABLE report (site TEXT NOT NULL, box TEXT NOT NULL, topic TEXT NOT NULL, body TEXT NOT NULL,
+     received TEXT NOT NULL, PRIMARY KEY (site, box, topic))`,
+  ]) {
+    await db.run(statement);
+  }
+  const body = eventText({ site: 'lyon', box: 'b-1', id: 'a', seq: 1, time: at(-3600) });
+  const event = 'INSERT INTO event VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)';
+  const key = ['lyon', 'b-1', 'e1', 'alert'];
+  await db.run(event, [...key, 1, 'a', 'vigie.loitering.v1', at(-3600), body, null, at(-3599)]);
+  await db.run(event, [...key, 2, 'b', '', '', '{"half', 'why', at(-3598)]);
+  await db.run('INSERT INTO snapshot VALUES ($1, $2, $3, $4, $5, $6, $7, $8)', [
+    ...[...key, 3, 'a'],
+    ...[Buffer.from('jpeg'), at(-3599)],
+  ]);
+  await db.run('INSERT INTO lane VALUES ($1, $2, $3, $4, $5, $6)', [...key, 7, '[[9,9]]']);
+  await db.run('INSERT INTO report VALUES ($1, $2, $3, $4, $5)', [
+    ...['lyon', 'b-1', 'status'],
+    ...[JSON.stringify({ state: 'online', boot: 'x', time: at(-3600) }), at(-3599)],
+  ]);
+}
