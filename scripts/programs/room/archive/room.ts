@@ -9,9 +9,9 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
-import { DatabaseAway } from '../database/sql.ts';
+import { DatabaseAway, DataRefused } from '../database/sql.ts';
 import type { Archive } from './archive.ts';
-import type { LaneThrough } from './batch.ts';
+import type { LaneThrough, Stored } from './batch.ts';
 import { type Arrival, arrivalOf } from './message.ts';
 
 /** In one transaction. Mosquitto sends 20 unless its max_inflight_messages says more. */
@@ -208,16 +208,42 @@ export class Room {
   /** False when told to stop before the archive took it. */
   async #store(batch: readonly Arrival[]): Promise<boolean> {
     const { archive, onStored } = this.#options;
-    const stored = await this.#insist(
-      () => archive.store(batch),
-      () => true,
-    );
+    let stored: Stored | undefined;
+    try {
+      stored = await this.#insist(
+        () => archive.store(batch),
+        (error) => !(error instanceof DataRefused),
+      );
+    } catch (error) {
+      if (!(error instanceof DataRefused)) throw error;
+      return this.#storeApart(batch, error);
+    }
     if (stored === undefined) return false;
     const { fresh, lanes } = stored;
     this.#count(batch, fresh);
     for (const lane of lanes) this.#owe(lane);
     onStored(fresh);
     return true;
+  }
+
+  /** One message that the database does not take must not hold up those of everybody: it is found, and kept unread. */
+  async #storeApart(batch: readonly Arrival[], why: DataRefused): Promise<boolean> {
+    const [only] = batch;
+    if (batch.length > 1) {
+      const half = batch.length >> 1;
+      return (await this.#store(batch.slice(0, half))) && (await this.#store(batch.slice(half)));
+    }
+    if (only?.kind !== 'event' || only.body.startsWith('"')) {
+      // Its number is not acknowledged to the box, which keeps it and sends it again: nothing is lost, and it is told.
+      this.counters.refused += 1;
+      this.#tell(this.counters.refused, `refused a message: ${why.message}`);
+      return true;
+    }
+    const { kind, place, body } = only;
+    const { epoch, lane, seq } = place;
+    const unread = `the database does not take it: ${why.message}`;
+    const kept = { kind, place, id: `unread-${epoch}-${lane}-${seq}`, type: '', time: '', unread };
+    return this.#store([{ ...kept, body: JSON.stringify(body) }]);
   }
 
   /** Does something with the archive until it works; undefined when told to stop before. */

@@ -15,7 +15,9 @@ export function document(text: string): string {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
     value = clean(text);
   }
-  return JSON.stringify(value);
+  const written = JSON.stringify(value);
+  // A column that is not null takes JSON's null for none.
+  return written === 'null' ? JSON.stringify(clean(text)) : written;
 }
 
 /** The same of a value that is known. */

@@ -8,6 +8,7 @@ import {
   CHANNEL,
   type Columns,
   DatabaseAway,
+  DataRefused,
   type Dialect,
   type Queries,
   type Sql,
@@ -156,12 +157,15 @@ export class PostgresDatabase implements Sql {
   }
 }
 
-/** Errors of the server as they are, and DatabaseAway for one that does not answer. */
+/** Errors of the server as they are, DatabaseAway for one that does not answer, DataRefused where it does not take. */
 async function mapped<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    throw isAway(error) ? new DatabaseAway(error.message, { cause: error }) : error;
+    if (isAway(error)) throw new DatabaseAway(error.message, { cause: error });
+    // Data exceptions, breaches of integrity, limits of the program.
+    const isRefusal = error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? '');
+    throw isRefusal ? new DataRefused(error.message, { cause: error }) : error;
   }
 }
 

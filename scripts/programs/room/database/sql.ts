@@ -9,6 +9,9 @@ export type Row = Readonly<Record<string, unknown>>;
 /** The server does not answer, or is just starting: to be tried again. Every other error is a mistake. */
 export class DatabaseAway extends Error {}
 
+/** It is there, and does not take what it was given: the same again would not be taken either. */
+export class DataRefused extends Error {}
+
 export interface Queries {
   /** The rows that a statement gives; none for one that only writes. */
   all<T extends object = Row>(sql: string, values?: readonly Value[]): Promise<T[]>;

@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import type { Columns, Dialect, Queries, Sql, Value } from './sql.ts';
+import { type Columns, DataRefused, type Dialect, type Queries, type Sql, type Value } from './sql.ts';
 
 /** Another program on the same file holds it for one transaction. */
 const BUSY_MS = 30_000;
@@ -105,7 +105,7 @@ export class SqliteDatabase implements Sql {
       return result;
     } catch (error) {
       writer.rollback();
-      throw error;
+      throw isRefusal(error) ? new DataRefused(error.message, { cause: error }) : error;
     }
   }
 }
@@ -121,6 +121,12 @@ async function begin(writer: Connection): Promise<void> {
       if (!isBusy || performance.now() > until) throw error;
     }
   }
+}
+
+/** https://sqlite.org/rescode.html */
+function isRefusal(error: unknown): error is Error {
+  if (!(error instanceof Database.SqliteError)) return false;
+  return /^SQLITE_(CONSTRAINT|TOOBIG|MISMATCH)/.test(error.code) || /malformed JSON/.test(error.message);
 }
 
 class Connection {
