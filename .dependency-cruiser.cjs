@@ -66,10 +66,11 @@ module.exports = {
       // What a central team copies: it knows the published schema, how to print it, and nothing of the agent's inside.
       name: 'the-room-knows-the-contract-only',
       severity: 'error',
-      from: { path: '^scripts/programs/room/archive/' },
+      from: { path: '^scripts/programs/room/(archive|contract|database)/' },
       to: {
         path: '^(agent|scripts|test)/',
-        pathNot: '^agent/(contract/|base/printable\\.ts$)|^scripts/programs/room/archive/',
+        pathNot:
+          '^agent/(contract/|base/(printable|json)\\.ts$)|^scripts/programs/room/(archive|contract|database)/',
       },
     },
     {

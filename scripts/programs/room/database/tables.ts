@@ -40,7 +40,7 @@ export function tables({ types, name }: Dialect): string[] {
       verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, reopens ${integer},
       UNIQUE (site, box, episode, entry))`,
     'CREATE INDEX incident_rev ON incident (rev)',
-    "CREATE INDEX incident_open ON incident (received DESC) WHERE state <> 'closed' AND severity <> 'system'",
+    "CREATE INDEX incident_open ON incident (received DESC) WHERE state <> 'closed' AND severity = 'alert'",
     'CREATE INDEX incident_received ON incident (received, no)',
     'CREATE INDEX incident_box ON incident (site, box, received, no)',
     "CREATE INDEX incident_condition ON incident (site, box, kind) WHERE severity = 'system' AND ended IS NULL",
