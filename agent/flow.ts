@@ -18,7 +18,7 @@ import { MediaTime } from './base/media-time.ts';
 import type { Config } from './contract/config.ts';
 import type { Counters } from './contract/counters.ts';
 import type { VigieEvent } from './contract/event.ts';
-import type { EventSink, UnnumberedEvent } from './contract/event-sink.ts';
+import type { EventPicture, EventSink, UnnumberedEvent } from './contract/event-sink.ts';
 import type { IncidentsReport } from './contract/health.ts';
 import {
   type EvidenceRequest,
@@ -245,7 +245,7 @@ export interface Acceptance {
   };
   readonly accuracy: { note(event: UnnumberedEvent): void };
   readonly delivery: { wake(): void } | undefined;
-  readonly bridges: { accepted(event: UnnumberedEvent): void };
+  readonly bridges: { accepted(event: UnnumberedEvent, pictures: readonly EventPicture[]): void };
   readonly view: { committing<T>(commit: () => T): T; accepted(event: VigieEvent): void };
   snapshotsDays(): number;
 }
@@ -269,7 +269,7 @@ export function acceptInto(parts: Acceptance): EventSink {
         archive.add([{ lane, seq, event: accepted }]);
         accuracy.note(event);
         delivery?.wake();
-        bridges.accepted(event);
+        bridges.accepted(event, pictures);
         view.accepted(accepted);
       }),
   };

@@ -129,7 +129,8 @@ function sinkParts(options: AgentOptions, shared: Shared) {
   const sealed = new SealedArchive({ stateDir, days: sealedDays, clock, log, steady, record });
   const topics = topicsOf(site, box);
   const named = { site, box, root: topics.root, statusTopic: topics.status, healthTopic: topics.health };
-  const bridges = new Bridges({ config, box: { ...named, version: programVersion() }, status, publisher });
+  const told = { box: { ...named, version: programVersion() }, status, publisher, retention };
+  const bridges = new Bridges({ config, stateDir, log, ...told });
   return { outbox, archive, accuracy, delivery, certificates, journal, folder, sealed, bridges, topics };
 }
 type Sinks = ReturnType<typeof sinkParts>;

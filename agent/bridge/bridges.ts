@@ -1,18 +1,30 @@
 /**
  * The bridges that are switched on: from accepted events to notices in the forms of other systems.
  *
- * INVARIANTS: a notice says nothing that its event does not say; nothing is kept for a broker that is away,
- * what could not be sent is counted; the main topics never wait for a bridge.
+ * INVARIANTS: a notice says nothing that its event does not say, and shows no picture but the event's own redacted still;
+ * nothing is kept for a broker that is away, what could not be sent is counted; the main topics never wait for a bridge.
  * LIMITS: EPISODES_MAX episodes are remembered, the oldest goes first.
  */
-import type { Notice } from '../contract/bridge.ts';
+import type { Logger } from '../base/log.ts';
+import { type Notice, removalNotice } from '../contract/bridge.ts';
 import type { Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
-import type { UnnumberedEvent } from '../contract/event-sink.ts';
+import type { EventPicture, UnnumberedEvent } from '../contract/event-sink.ts';
 import type { SizePx } from '../contract/geometry.ts';
 import { type FrigateState, frigateNotice, frigateState } from './frigate.ts';
-import { type HomeAssistantBox, homeAssistantConfigs, homeAssistantState } from './home-assistant.ts';
+import {
+  type HomeAssistantBox,
+  homeAssistantEvent,
+  homeAssistantImage,
+  homeAssistantRetained,
+  homeAssistantState,
+  homeAssistantSuperseded,
+  isRetainedTopic,
+} from './home-assistant.ts';
 import { onvifNotices } from './onvif.ts';
+import { RetainedTopics } from './retained-topics.ts';
+
+const DAY_S = 86_400;
 
 /** 64 rules with 64 standing incidents each. */
 const EPISODES_MAX = 4096;
@@ -24,6 +36,11 @@ export interface BridgesOptions {
   readonly status: { readonly frameSize: SizePx | undefined };
   /** False: the broker is away or slow, and the notice is lost. */
   readonly publisher: { notice(notice: Notice): boolean } | undefined;
+  /** Where it is written down which retained topics are to be taken away when their rule goes. */
+  readonly stateDir: string;
+  readonly log: Logger;
+  /** How long a redacted still may be kept by anybody. */
+  readonly retention: { snapshotsDays(): number };
 }
 
 interface Episode {
@@ -38,30 +55,44 @@ export class Bridges {
   readonly #episodes = new Map<string, Episode>();
   /** Incidents of each rule since the start. */
   readonly #counted = new Map<string, number>();
+  readonly #retained: RetainedTopics;
   #frame: SizePx | undefined;
   #published = 0;
   #dropped = 0;
 
   constructor(options: BridgesOptions) {
+    const { stateDir, log, box } = options;
     this.#options = options;
+    this.#retained = new RetainedTopics({ stateDir, log, own: (topic) => isRetainedTopic(box, topic) });
   }
 
   get counters(): Counters {
-    return { bridge_published: this.#published, bridge_dropped: this.#dropped };
+    return {
+      bridge_published: this.#published,
+      bridge_dropped: this.#dropped,
+      bridge_forgotten: this.#retained.forgotten,
+    };
   }
 
-  /** A connection was opened: the broker may know nothing. */
+  /**
+   * A connection was opened: the broker may know nothing, or more than there is: what has gone with a rule, or with the
+   * bridge itself, is taken away.
+   */
   online(): void {
     const { config, box } = this.#options;
-    if (!config.bridges.homeAssistant) return;
-    for (const notice of homeAssistantConfigs(box, config.rules)) this.#publish(notice);
-    for (const { id } of config.rules) {
-      this.#publish(homeAssistantState(box.root, id, this.#standing(id).length));
-    }
+    const on = config.bridges.homeAssistant;
+    const standing = (rule: string): number => this.#standing(rule).length;
+    const retained = on ? homeAssistantRetained(box, config.rules, standing) : [];
+    const gone = this.#retained.fill(retained.map(({ topic }) => topic));
+    const removed = gone.map((topic) => this.#publish(removalNotice(topic)));
+    if (removed.every(Boolean)) this.#retained.removed();
+    if (!on) return;
+    for (const topic of homeAssistantSuperseded(box, config.rules)) this.#publish(removalNotice(topic));
+    for (const notice of retained) this.#publish(notice);
   }
 
-  /** An event has been accepted by the outbox. */
-  accepted(event: UnnumberedEvent): void {
+  /** An event has been accepted by the outbox, with its pictures. */
+  accepted(event: UnnumberedEvent, pictures: readonly EventPicture[]): void {
     const { config, box } = this.#options;
     const { onvif, homeAssistant, frigate } = config.bridges;
     if (!onvif && !homeAssistant && !frigate) return;
@@ -78,10 +109,20 @@ export class Bridges {
       const inside = standing.flatMap(({ tracks }) => tracks);
       for (const notice of onvifNotices(box.root, event, { inside, counted })) this.#publish(notice);
     }
-    if (homeAssistant && severity !== 'system') {
-      this.#publish(homeAssistantState(box.root, ruleId, standing.length));
-    }
+    if (homeAssistant && severity === 'alert') this.#tellHomeAssistant(event, pictures, standing.length);
     if (after !== undefined) this.#publish(frigateNotice(box.root, phase, before, after));
+  }
+
+  /** The picture first: an automation that the event starts finds it there. */
+  #tellHomeAssistant(event: UnnumberedEvent, pictures: readonly EventPicture[], standing: number): void {
+    const { config, box, retention } = this.#options;
+    const rule = config.rules.find(({ id }) => id === event.data.rule.id);
+    if (rule === undefined) return;
+    const still = pictures.find(({ moment }) => moment === 'snapshot')?.picture;
+    const expiryS = retention.snapshotsDays() * DAY_S;
+    if (still !== undefined) this.#publish(homeAssistantImage(box.root, still, expiryS));
+    for (const notice of homeAssistantEvent(box.root, rule, event)) this.#publish(notice);
+    for (const notice of homeAssistantState(box.root, rule, standing)) this.#publish(notice);
   }
 
   #frigateState(event: UnnumberedEvent, before: FrigateState | undefined): FrigateState | undefined {
@@ -110,8 +151,10 @@ export class Bridges {
     return [...this.#episodes.values()].filter((episode) => episode.rule === rule);
   }
 
-  #publish(notice: Notice): void {
-    if (this.#options.publisher?.notice(notice)) this.#published += 1;
+  #publish(notice: Notice): boolean {
+    const taken = this.#options.publisher?.notice(notice) ?? false;
+    if (taken) this.#published += 1;
     else this.#dropped += 1;
+    return taken;
   }
 }

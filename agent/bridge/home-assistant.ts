@@ -1,9 +1,16 @@
 /**
- * MQTT discovery of Home Assistant: one `binary_sensor` a rule, on while an incident of it stands, and
- * `sensor`s that read the health report. Configurations are retained under Home Assistant's own prefix,
- * states under the box's.
+ * MQTT discovery of Home Assistant: of each rule an `event`, which tells what happens, and a `binary_sensor`, on while an
+ * incident of it stands; an `image` with the newest redacted still; `sensor`s that read the health report.
+ * Configurations are retained under Home Assistant's own prefix, the rest lies under the box's.
+ *
+ * What has no duration is no state: by Home Assistant's own words ("MQTT Event", "MQTT binary sensor") such things are
+ * events. Of such a kind there is no `binary_sensor`, whose ON and OFF would come together and be seen by nobody.
  */
-import { jsonNotice, type Notice } from '../contract/bridge.ts';
+import type { Static } from '@sinclair/typebox';
+import { type HomeAssistantEvent, jsonNotice, type Notice } from '../contract/bridge.ts';
+import type { Phase } from '../contract/event.ts';
+import type { UnnumberedEvent } from '../contract/event-sink.ts';
+import type { RedactedJpeg } from '../contract/redacted-jpeg.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 
 /** Home Assistant's default discovery prefix. */
@@ -18,16 +25,29 @@ export interface HomeAssistantBox {
   readonly version: string;
 }
 
-const DEVICE_CLASSES: Readonly<Record<RuleConfig['kind'], string>> = {
-  'vehicle-in-pedestrian-zone': 'occupancy',
-  'illegal-parking': 'occupancy',
-  'crowd-gathering': 'occupancy',
-  loitering: 'occupancy',
-  'line-crossing': 'motion',
-  'wrong-way': 'motion',
-  'illegal-dumping': 'problem',
-  graffiti: 'problem',
+type Rule = Pick<RuleConfig, 'id' | 'kind'>;
+
+/** Device classes that Home Assistant knows of `binary_sensor` and `event`. */
+interface Shown {
+  /** Absent: it begins and ends at once, and has no state. */
+  readonly state?: 'motion' | 'occupancy' | 'problem';
+  readonly event?: 'motion';
+}
+
+const KINDS: Readonly<Record<RuleConfig['kind'], Shown>> = {
+  'vehicle-in-pedestrian-zone': { state: 'occupancy' },
+  'illegal-parking': { state: 'occupancy' },
+  'crowd-gathering': { state: 'occupancy' },
+  loitering: { state: 'occupancy' },
+  'line-crossing': { event: 'motion' },
+  'wrong-way': { state: 'motion', event: 'motion' },
+  'illegal-dumping': { state: 'problem' },
+  graffiti: { state: 'problem' },
 };
+
+const LASTING: readonly Phase[] = ['start', 'update', 'end'];
+/** Its end says nothing that its start has not said. */
+const MOMENTARY: readonly Phase[] = ['start'];
 
 /** What Home Assistant shows of the health report. */
 const HEALTH_SENSORS = [
@@ -46,20 +66,19 @@ const HEALTH_SENSORS = [
   },
 ] as const;
 
-export function homeAssistantConfigs(
+/** Everything that is retained for these rules; `standing`: incidents of a rule that stand. */
+export function homeAssistantRetained(
   box: HomeAssistantBox,
-  rules: readonly Pick<RuleConfig, 'id' | 'kind'>[],
+  rules: readonly Rule[],
+  standing: (rule: string) => number,
 ): Notice[] {
   return [
-    ...rules.map(({ id, kind }) =>
-      config(box, 'binary_sensor', `rule-${id}`, {
-        name: id,
-        state_topic: stateTopic(box.root, id),
-        payload_on: 'ON',
-        payload_off: 'OFF',
-        device_class: DEVICE_CLASSES[kind],
-      }),
-    ),
+    ...rules.flatMap((rule) => ruleConfigs(box, rule)),
+    config(box, 'image', 'snapshot', {
+      name: 'Newest alert',
+      image_topic: imageTopic(box.root),
+      content_type: 'image/jpeg',
+    }),
     ...HEALTH_SENSORS.map(({ entity, ...sensor }) =>
       config(box, 'sensor', entity, {
         ...sensor,
@@ -67,31 +86,114 @@ export function homeAssistantConfigs(
         entity_category: 'diagnostic',
       }),
     ),
+    ...rules.flatMap(({ id, kind }) => homeAssistantState(box.root, { id, kind }, standing(id))),
   ];
 }
 
-/** Whether incidents of the rule stand. */
-export function homeAssistantState(root: string, rule: string, standing: number): Notice {
-  return {
-    topic: stateTopic(root, rule),
-    payload: standing > 0 ? 'ON' : 'OFF',
-    contentType: 'text/plain',
-    retain: true,
+/** Topics that earlier versions have filled for these rules, and this one does not. */
+export function homeAssistantSuperseded(box: HomeAssistantBox, rules: readonly Rule[]): string[] {
+  return rules
+    .filter(({ kind }) => KINDS[kind].state === undefined)
+    .flatMap(({ id }) => [configTopic(box, 'binary_sensor', ruleEntity(id)), stateTopic(box.root, id)]);
+}
+
+/** Whether a topic may be one of this box's that were retained for Home Assistant. */
+export function isRetainedTopic({ box, root }: HomeAssistantBox, topic: string): boolean {
+  const [prefix, , name, , last, ...more] = topic.split('/');
+  if (prefix === PREFIX) return name === box && last === 'config' && more.length === 0;
+  return topic.startsWith(`${stateTopic(root, '')}`) && !/[+#]/.test(topic);
+}
+
+/** Whether incidents of the rule stand; nothing for a kind without duration. */
+export function homeAssistantState(root: string, { id, kind }: Rule, standing: number): Notice[] {
+  if (KINDS[kind].state === undefined) return [];
+  const payload = standing > 0 ? 'ON' : 'OFF';
+  return [{ topic: stateTopic(root, id), payload, contentType: 'text/plain', retain: true }];
+}
+
+/**
+ * An event of the rule; nothing for the end of what has no duration. Not retained: Home Assistant leaves a retained
+ * one out, since it has happened before.
+ */
+export function homeAssistantEvent(root: string, { id: rule, kind }: Rule, event: UnnumberedEvent): Notice[] {
+  const { phase, severity, episode, zone, line, objects, cause, degraded } = event.data;
+  if (!phasesOf(kind).includes(phase)) return [];
+  const told: Static<typeof HomeAssistantEvent> = {
+    event_type: phase,
+    ...{ rule, kind, severity },
+    ...(zone && { zone: zone.id }),
+    ...(line && { line: line.id }),
+    ...{ episode, event_id: event.id, time: event.time, objects, cause },
+    ...(degraded && { degraded }),
   };
+  return [jsonNotice(eventTopic(root, rule), told)];
+}
+
+/**
+ * The still of the newest alert, on one topic, as the `image` entity asks for. Not retained: at the broker a picture
+ * would outlive the order under which it was taken, where nobody looks after it.
+ */
+export function homeAssistantImage(root: string, picture: RedactedJpeg, expiryS: number): Notice {
+  return { topic: imageTopic(root), payload: picture, contentType: 'image/jpeg', retain: false, expiryS };
+}
+
+function ruleConfigs(box: HomeAssistantBox, { id, kind }: Rule): Notice[] {
+  const { state, event } = KINDS[kind];
+  return [
+    config(box, 'event', ruleEntity(id), {
+      name: id,
+      state_topic: eventTopic(box.root, id),
+      event_types: phasesOf(kind),
+      ...(event && { device_class: event }),
+    }),
+    ...(state === undefined
+      ? []
+      : [
+          config(box, 'binary_sensor', ruleEntity(id), {
+            name: id,
+            state_topic: stateTopic(box.root, id),
+            payload_on: 'ON',
+            payload_off: 'OFF',
+            device_class: state,
+          }),
+        ]),
+  ];
+}
+
+function phasesOf(kind: RuleConfig['kind']): readonly Phase[] {
+  return KINDS[kind].state === undefined ? MOMENTARY : LASTING;
+}
+
+function ruleEntity(rule: string): string {
+  return `rule-${rule}`;
 }
 
 function stateTopic(root: string, rule: string): string {
   return `${root}/home-assistant/${rule}`;
 }
 
+function eventTopic(root: string, rule: string): string {
+  return `${stateTopic(root, rule)}/event`;
+}
+
+function imageTopic(root: string): string {
+  return `${root}/home-assistant/box/image`;
+}
+
+function configTopic({ box }: HomeAssistantBox, component: string, entity: string): string {
+  return `${PREFIX}/${component}/${box}/${entity}/config`;
+}
+
 function config(box: HomeAssistantBox, component: string, entity: string, own: object): Notice {
   const id = `vigie_${box.site}_${box.box}`;
   const { version } = box;
+  // Unique among all entities of one kind: those of a rule's event and of its state differ by their kind.
+  const unique = component === 'event' ? `${id}_${entity}_event` : `${id}_${entity}`;
   return jsonNotice(
-    `${PREFIX}/${component}/${box.box}/${entity}/config`,
+    configTopic(box, component, entity),
     {
       ...own,
-      unique_id: `${id}_${entity}`,
+      unique_id: unique,
       availability: [
         {
           topic: box.statusTopic,

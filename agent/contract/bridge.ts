@@ -3,7 +3,9 @@
  * Notices derived from accepted events, QoS 0: only the main topics are guaranteed.
  */
 import { type TSchema, Type } from '@sinclair/typebox';
+import { EventData, Phase, VigieEvent } from './event.ts';
 import { ObjectLabel } from './label.ts';
+import type { RedactedJpeg } from './redacted-jpeg.ts';
 
 const strict = { additionalProperties: false } as const;
 const JSON_TYPE = 'application/json';
@@ -11,13 +13,21 @@ const JSON_TYPE = 'application/json';
 /** One message of a bridge, ready to be published. */
 export interface Notice {
   readonly topic: string;
-  readonly payload: string;
+  /** Text, or a picture, which is never another than a redacted one. */
+  readonly payload: string | RedactedJpeg;
   readonly contentType: string;
   readonly retain: boolean;
+  /** Seconds after which nobody may be given it any more. */
+  readonly expiryS?: number;
 }
 
 export function jsonNotice(topic: string, payload: object, retain = false): Notice {
   return { topic, payload: JSON.stringify(payload), contentType: JSON_TYPE, retain };
+}
+
+/** Takes away what the broker keeps of a topic (MQTT 5.0, 3.3.1.3: retained, and empty). */
+export function removalNotice(topic: string): Notice {
+  return { topic, payload: '', contentType: 'text/plain', retain: true };
 }
 
 const Item = Type.Union([Type.String({ maxLength: 1024 }), Type.Number(), Type.Boolean()]);
@@ -38,37 +48,83 @@ export const OnvifEvent = Type.Object(
 
 const Text = Type.String({ minLength: 1, maxLength: 512 });
 
-/** Home Assistant, MQTT discovery of a `sensor` or `binary_sensor`. */
-export const HomeAssistantConfig = Type.Object(
-  {
-    name: Text,
-    unique_id: Type.String({ pattern: '^vigie_[a-z0-9_-]{1,120}$' }),
-    state_topic: Text,
-    value_template: Type.Optional(Text),
-    payload_on: Type.Optional(Type.Literal('ON')),
-    payload_off: Type.Optional(Type.Literal('OFF')),
-    device_class: Type.Optional(Text),
-    unit_of_measurement: Type.Optional(Text),
-    entity_category: Type.Optional(Type.Literal('diagnostic')),
-    availability: Type.Array(
-      Type.Object(
-        { topic: Text, value_template: Text, payload_available: Text, payload_not_available: Text },
-        strict,
-      ),
-      { minItems: 1, maxItems: 1 },
-    ),
-    device: Type.Object(
-      {
-        identifiers: Type.Array(Text, { minItems: 1, maxItems: 1 }),
-        name: Text,
-        manufacturer: Text,
-        model: Text,
-        sw_version: Text,
-        suggested_area: Text,
-      },
+/** In the configuration of every entity that MQTT discovery tells Home Assistant of. */
+const ENTITY = {
+  name: Text,
+  unique_id: Type.String({ pattern: '^vigie_[a-z0-9_-]{1,120}$' }),
+  availability: Type.Array(
+    Type.Object(
+      { topic: Text, value_template: Text, payload_available: Text, payload_not_available: Text },
       strict,
     ),
-    origin: Type.Object({ name: Text, sw_version: Text }, strict),
+    { minItems: 1, maxItems: 1 },
+  ),
+  device: Type.Object(
+    {
+      identifiers: Type.Array(Text, { minItems: 1, maxItems: 1 }),
+      name: Text,
+      manufacturer: Text,
+      model: Text,
+      sw_version: Text,
+      suggested_area: Text,
+    },
+    strict,
+  ),
+  origin: Type.Object({ name: Text, sw_version: Text }, strict),
+};
+
+/** Home Assistant, MQTT discovery of a `binary_sensor`, an `event`, an `image` or a `sensor`. */
+export const HomeAssistantConfig = Type.Union([
+  Type.Object(
+    {
+      ...ENTITY,
+      state_topic: Text,
+      payload_on: Type.Literal('ON'),
+      payload_off: Type.Literal('OFF'),
+      device_class: Type.Union(['motion', 'occupancy', 'problem'].map((name) => Type.Literal(name))),
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      ...ENTITY,
+      state_topic: Text,
+      event_types: Type.Array(Phase, { minItems: 1, maxItems: 3, uniqueItems: true }),
+      device_class: Type.Optional(Type.Literal('motion')),
+    },
+    strict,
+  ),
+  Type.Object({ ...ENTITY, image_topic: Text, content_type: Type.Literal('image/jpeg') }, strict),
+  Type.Object(
+    {
+      ...ENTITY,
+      state_topic: Text,
+      value_template: Text,
+      device_class: Type.Optional(Text),
+      unit_of_measurement: Type.Optional(Text),
+      entity_category: Type.Literal('diagnostic'),
+    },
+    strict,
+  ),
+]);
+
+const Place = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+
+/** Home Assistant, an `event`: beside `event_type` everything becomes an attribute of the entity. */
+export const HomeAssistantEvent = Type.Object(
+  {
+    event_type: Phase,
+    rule: Place,
+    kind: EventData.properties.rule.properties.kind,
+    severity: EventData.properties.severity,
+    zone: Type.Optional(Place),
+    line: Type.Optional(Place),
+    episode: EventData.properties.episode,
+    event_id: VigieEvent.properties.id,
+    time: VigieEvent.properties.time,
+    objects: EventData.properties.objects,
+    cause: EventData.properties.cause,
+    degraded: EventData.properties.degraded,
   },
   strict,
 );
@@ -143,11 +199,13 @@ export const BRIDGE_MESSAGES = [
   {
     ...notice,
     name: 'HomeAssistantConfig',
-    summary: 'Bridge `homeAssistant`: MQTT discovery, one entity a rule and some of the health.',
+    summary:
+      'Bridge `homeAssistant`: MQTT discovery, the entities of each rule, the newest still and some of the health.',
     topic: 'homeassistant/{component}/{box}/{entity}/config',
     contentType: JSON_TYPE,
     schema: HomeAssistantConfig as TSchema,
     retained: true,
+    removable: true,
   },
   {
     ...notice,
@@ -157,6 +215,23 @@ export const BRIDGE_MESSAGES = [
     contentType: 'text/plain',
     schema: Type.Union([Type.Literal('ON'), Type.Literal('OFF')]) as TSchema,
     retained: true,
+    removable: true,
+  },
+  {
+    ...notice,
+    name: 'HomeAssistantEvent',
+    summary: 'Bridge `homeAssistant`: the event of the rule, with its attributes.',
+    topic: `${root}/home-assistant/{rule}/event`,
+    contentType: JSON_TYPE,
+    schema: HomeAssistantEvent as TSchema,
+  },
+  {
+    ...notice,
+    name: 'HomeAssistantImage',
+    summary: 'Bridge `homeAssistant`: the redacted still of the newest alert that has one.',
+    topic: `${root}/home-assistant/box/image`,
+    contentType: 'image/jpeg',
+    expires: true,
   },
   {
     ...notice,

@@ -173,7 +173,7 @@ export const BridgesConfig = Type.Object(
   {
     onvif: bridge('events in the form of ONVIF’s event broker, under `vigie/<site>/<box>/onvif-ej/`'),
     homeAssistant: bridge(
-      'MQTT discovery for Home Assistant; the broker must let the box write `homeassistant/+/<box>/+/config`',
+      'MQTT discovery for Home Assistant, with each alert’s redacted still; the broker must let the box write `homeassistant/+/<box>/+/config`',
     ),
     frigate: bridge('events in the form of Frigate, on `vigie/<site>/<box>/frigate/events`'),
   },

@@ -30,6 +30,8 @@ export interface MessageContract {
   readonly numbered: boolean;
   /** Carries a message expiry. */
   readonly expires?: boolean;
+  /** An empty payload takes away what was retained. */
+  readonly removable?: boolean;
 }
 
 const JSON_TYPE = 'application/json';

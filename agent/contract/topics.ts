@@ -45,6 +45,7 @@ export const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
   witness: 'is the name of the journals’ witness at the broker',
   fleet: 'is the name of whoever updates the boxes at the broker',
   metrics: 'is the name of the room’s metrics at the broker',
+  homeassistant: 'is the name of Home Assistant at the broker',
 };
 
 const REPLY_TOKEN = /^[A-Za-z0-9_-]{1,64}$/;

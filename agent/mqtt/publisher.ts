@@ -3,8 +3,8 @@
  *
  * INVARIANTS: nothing here is kept for a broker that is away but the newest of what is retained; the caller of the rest
  * is told that it did not go out. All of it goes through the session, whose window it shares with the rows.
- * LIMITS: one health report and one checkpoint are held; NOTICES_MAX and REPLIES_MAX are under way, a further one is
- * refused.
+ * LIMITS: one health report and one checkpoint are held; NOTICES_MAX notices of NOTICE_BYTES_MAX together and REPLIES_MAX
+ * answers are under way, a further one is refused.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -20,8 +20,13 @@ import type { Session } from './session.ts';
 /** A report older than this is not sent on a new connection: the next one comes within 30 s. */
 const HEALTH_FRESH_MS = 60_000;
 
-/** Notices of the bridges that the socket has not taken yet. */
-const NOTICES_MAX = 256;
+/**
+ * Notices of the bridges that the socket has not taken yet: as many as a bridge retains and removes of 64 rules when a
+ * connection is opened.
+ */
+const NOTICES_MAX = 512;
+/** And so large together: seven of the largest stills, where a connection is slow. */
+const NOTICE_BYTES_MAX = 1024 * 1024;
 /** Answers that the broker has not acknowledged: more commands do not wait for their moment either. */
 const REPLIES_MAX = 64;
 
@@ -57,6 +62,7 @@ export class Publisher {
   #health: { readonly payload: string; readonly atMs: number } | undefined;
   #journalHead: { readonly note: string; readonly provenHead: string } | undefined;
   #notices = 0;
+  #noticeBytes = 0;
   #replies = 0;
   #unretainedTold = false;
 
@@ -69,6 +75,7 @@ export class Publisher {
   attach(session: Session): void {
     this.#session = session;
     this.#notices = 0;
+    this.#noticeBytes = 0;
     this.#replies = 0;
     this.#options.refusals.settle(REPLIES);
     if (session.retain) this.#unretainedTold = false;
@@ -113,12 +120,16 @@ export class Publisher {
   }
 
   /** With QoS 0, when connected; false = it is lost. */
-  notice({ topic, payload, contentType, retain }: Notice): boolean {
-    const message = { topic, payload, contentType, retain, qos: 0 } as const;
-    if (this.#notices >= NOTICES_MAX || !this.#fits(message)) return false;
+  notice({ payload, ...rest }: Notice): boolean {
+    const message = { ...rest, payload: bodyOf(payload), qos: 0 } as const;
+    const bytes = packetBytes(message);
+    if (this.#notices >= NOTICES_MAX || this.#noticeBytes + bytes > NOTICE_BYTES_MAX) return false;
+    if (!this.#fits(message)) return false;
     this.#notices += 1;
+    this.#noticeBytes += bytes;
     this.#send(message, () => {
       this.#notices -= 1;
+      this.#noticeBytes -= bytes;
     });
     return true;
   }
@@ -211,4 +222,10 @@ export class Publisher {
       'the broker keeps no retained messages: who connects later does not learn how this box is; allow retained messages at the broker',
     );
   }
+}
+
+function bodyOf(payload: Notice['payload']): string | Buffer {
+  if (typeof payload === 'string') return payload;
+  const { buffer, byteOffset, byteLength } = payload.bytes;
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -33,6 +33,8 @@ interface AsyncOperation {
 interface AsyncMessage {
   readonly contentType: string;
   readonly traits?: readonly unknown[];
+  /** Retained and empty it takes away what was there. */
+  readonly 'x-removable'?: boolean;
   readonly payload?: { readonly schema: { readonly $ref: string } };
 }
 
@@ -87,6 +89,7 @@ export class Contract {
     if (found === undefined) return [`${packet.topic}: no channel of the contract has this address`];
     if (found.action === 'receive') return [];
     const payload = Buffer.from(packet.payload);
+    if (payload.length === 0 && packet.retain && found.message['x-removable'] === true) return [];
     return [...this.#wayFaults(found, packet), ...payloadFaults(found, payload), ...topicFaults(packet)].map(
       (fault) => `${packet.topic} (${found.name}): ${fault}`,
     );

@@ -1,15 +1,20 @@
 /** The bridges' forms, kind by kind; the published contract is what they are held against. */
-import t from 'tap';
-import { Bridges } from '../../agent/bridge/bridges.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Bridges, type BridgesOptions } from '../../agent/bridge/bridges.ts';
 import { frigateState } from '../../agent/bridge/frigate.ts';
-import { homeAssistantConfigs } from '../../agent/bridge/home-assistant.ts';
+import { homeAssistantRetained } from '../../agent/bridge/home-assistant.ts';
 import { onvifNotices } from '../../agent/bridge/onvif.ts';
 import type { Notice } from '../../agent/contract/bridge.ts';
 import type { Phase } from '../../agent/contract/event.ts';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
+import { receivedSnapshot } from '../../agent/contract/link.ts';
 import { RULE_SCHEMAS, type RuleConfig } from '../../agent/contract/rule-config.ts';
 import { eventOf, subjectOfCondition, subjectOfRule } from '../../agent/incident/event.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
 import { track } from '../lib/street.ts';
 
 const ROOT = 'vigie/s/b';
@@ -56,10 +61,11 @@ function event(
 
 /** Publishes what the contract allows, as the broker would see it; returns topic and payload. */
 function published({ topic, payload, contentType, retain }: Notice): [string, unknown] {
+  const body = typeof payload === 'string' ? payload : Buffer.from(payload.bytes);
   const packet = {
     cmd: 'publish',
     topic,
-    payload,
+    payload: body,
     qos: 0,
     retain,
     dup: false,
@@ -69,8 +75,34 @@ function published({ topic, payload, contentType, retain }: Notice): [string, un
   if (faults.length > 0) throw new Error(faults.join('; '));
   return [
     topic.replace(`${ROOT}/onvif-ej/`, ''),
-    contentType.includes('json') ? JSON.parse(payload) : payload,
+    contentType.includes('json') ? JSON.parse(String(body)) : body,
   ];
+}
+
+/** Bridges whose notices are collected, each held against the contract. */
+function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
+  const told: [string, unknown][] = [];
+  const options: BridgesOptions = {
+    config: { bridges: { onvif: false, homeAssistant: true, frigate: false }, rules: [] },
+    box: BOX,
+    status: { frameSize: FRAME },
+    publisher: {
+      notice: (notice) => {
+        told.push(published(notice));
+        return true;
+      },
+    },
+    stateDir: scratch(t),
+    log: SILENT,
+    retention: { snapshotsDays: () => 7 },
+    ...over,
+  };
+  return { bridges: new Bridges(options), told, options };
+}
+
+/** Kinds as rules, named after their kind. */
+function ruleOf(kind: RuleConfig['kind']): RuleConfig {
+  return { id: `r-${kind}`.slice(0, 32), kind } as RuleConfig;
 }
 
 void t.test('ONVIF: every kind has its topic, or is left out on purpose', async (t) => {
@@ -147,19 +179,170 @@ void t.test('ONVIF: every kind has its topic, or is left out on purpose', async 
   }
 });
 
-void t.test('Home Assistant: an entity a rule, unique ids, own topics', async (t) => {
-  const rules = RULE_SCHEMAS.map(({ properties }) => ({
-    id: `r-${properties.kind.const}`,
-    kind: properties.kind.const,
-  }));
-  const configs = homeAssistantConfigs(BOX, rules).map(published);
-  t.equal(configs.length, RULE_SCHEMAS.length + 3);
-  t.equal(
-    new Set(configs.map(([, config]) => (config as { unique_id: string }).unique_id)).size,
-    configs.length,
+void t.test('Home Assistant: entities as its documentation has them', async (t) => {
+  const rules = RULE_SCHEMAS.map(({ properties }) => ruleOf(properties.kind.const));
+  const retained = homeAssistantRetained(BOX, rules, () => 0);
+  const all = retained.map(published);
+  const configs = all.filter(([topic]) => topic.startsWith('homeassistant/')) as [
+    string,
+    Record<string, unknown>,
+  ][];
+  t.ok(
+    retained.every(({ retain }) => retain),
+    'all of it is retained',
   );
-  for (const [topic] of configs)
-    t.match(topic, /^homeassistant\/(binary_sensor|sensor)\/b\/[a-z-]+\/config$/);
+  const unique = configs.map(([, { unique_id }]) => unique_id);
+  t.equal(new Set(unique).size, unique.length, 'ids that nothing else has');
+  const of = (component: string) => configs.filter(([topic]) => topic.split('/')[1] === component);
+  t.equal(of('event').length, rules.length, 'an event of every rule');
+  t.equal(of('binary_sensor').length, rules.length - 1, 'a state of every rule whose incidents last');
+  t.equal(of('image').length, 1);
+  t.equal(of('sensor').length, 3);
+  for (const [topic, config] of configs) {
+    // https://www.home-assistant.io/integrations/mqtt/#discovery-topic
+    t.match(topic, /^homeassistant\/\w+\/[a-zA-Z0-9_-]+\/[a-zA-Z0-9_-]+\/config$/);
+    t.match(config, {
+      availability: [
+        { topic: `${ROOT}/status`, payload_available: 'online', payload_not_available: 'offline' },
+      ],
+      device: { identifiers: ['vigie_s_b'], name: 'b' },
+      origin: { name: 'vigie', sw_version: '1' },
+    });
+  }
+  const told = (component: string, kind: RuleConfig['kind']) =>
+    of(component).find(([topic]) => topic.endsWith(`/rule-${ruleOf(kind).id}/config`))?.[1];
+  t.equal(told('binary_sensor', 'line-crossing'), undefined, 'a crossing has no duration, and no state');
+  t.match(told('event', 'line-crossing'), {
+    state_topic: `${ROOT}/home-assistant/r-line-crossing/event`,
+    event_types: ['start'],
+    device_class: 'motion',
+    unique_id: 'vigie_s_b_rule-r-line-crossing_event',
+  });
+  t.match(told('event', 'wrong-way'), { event_types: ['start', 'update', 'end'], device_class: 'motion' });
+  t.match(told('event', 'graffiti'), { event_types: ['start', 'update', 'end'], device_class: undefined });
+  t.match(of('image')[0]?.[1], {
+    image_topic: `${ROOT}/home-assistant/box/image`,
+    content_type: 'image/jpeg',
+    state_topic: undefined,
+  });
+});
+
+void t.test(
+  'Home Assistant: a crossing is one event with its picture before it, and no ON and OFF',
+  async (t) => {
+    const rules = [ruleOf('line-crossing'), ruleOf('loitering')];
+    const notices: Notice[] = [];
+    const { bridges, told } = bridgesOf(t, {
+      config: { bridges: { onvif: false, homeAssistant: true, frigate: false }, rules },
+      publisher: {
+        notice: (notice) => Boolean(notices.push(notice)) && Boolean(told.push(published(notice))),
+      },
+    });
+    const picture = receivedSnapshot(
+      { sha256: 'a'.repeat(64), widthPx: 2, heightPx: 2, atMs: 0 } as Parameters<typeof receivedSnapshot>[0],
+      Buffer.from('jpeg'),
+    );
+    const crossing = event('line-crossing', 'start', { cause: { direction: 'left' } });
+    bridges.accepted(crossing, [{ moment: 'snapshot', picture }]);
+    bridges.accepted(event('line-crossing', 'end'), []);
+    const root = `${ROOT}/home-assistant`;
+    t.strictSame(
+      told.map(([topic]) => topic),
+      [`${root}/box/image`, `${root}/r-line-crossing/event`],
+    );
+    t.match(told[1]?.[1], {
+      event_type: 'start',
+      rule: 'r-line-crossing',
+      kind: 'line-crossing',
+      severity: 'alert',
+      line: 'l',
+      episode: 'e1',
+      event_id: crossing.id,
+      objects: [{ track: 7, label: 'person' }],
+      cause: { direction: 'left' },
+    });
+    t.match(notices[0], { retain: false, expiryS: 7 * 86_400 }, 'the broker keeps no picture');
+    t.equal(notices[1]?.retain, false, 'Home Assistant leaves a retained event out');
+
+    told.length = 0;
+    bridges.accepted(event('loitering', 'start', { episode: 'e2' }), [{ moment: 'before', picture }]);
+    bridges.accepted(event('loitering', 'end', { episode: 'e2' }), []);
+    bridges.accepted(event('stream-lost', 'start', { objects: [] }), [{ moment: 'snapshot', picture }]);
+    t.match(
+      told,
+      [
+        [`${root}/r-loitering/event`, { event_type: 'start', zone: 'z' }],
+        [`${root}/r-loitering`, 'ON'],
+        [`${root}/r-loitering/event`, { event_type: 'end' }],
+        [`${root}/r-loitering`, 'OFF'],
+      ],
+      'no other picture than that of the alert itself',
+    );
+    t.equal(told.length, 4);
+  },
+);
+
+void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away', async (t) => {
+  const config = (homeAssistant: boolean, ...kinds: RuleConfig['kind'][]): BridgesOptions['config'] => ({
+    bridges: { onvif: false, homeAssistant, frigate: false },
+    rules: kinds.map(ruleOf),
+  });
+  const stateDir = scratch(t);
+  const removed = (told: [string, unknown][]): string[] =>
+    told.filter(([, payload]) => payload === '').map(([topic]) => topic);
+  const of = (rule: string, ...components: string[]): string[] => [
+    ...components.map((component) => `homeassistant/${component}/b/rule-${rule}/config`),
+    `${ROOT}/home-assistant/${rule}`,
+  ];
+  const first = bridgesOf(t, { stateDir, config: config(true, 'loitering', 'graffiti') });
+  first.bridges.online();
+  t.strictSame(removed(first.told), [], 'nothing was there before');
+
+  const away = bridgesOf(t, {
+    stateDir,
+    config: config(true, 'graffiti'),
+    publisher: { notice: () => false },
+  });
+  away.bridges.online();
+  const second = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
+  second.bridges.online();
+  const gone = of('r-loitering', 'event', 'binary_sensor').sort();
+  t.strictSame(removed(second.told).sort(), gone, 'also after an attempt that did not go out');
+  second.told.length = 0;
+  second.bridges.online();
+  t.strictSame(removed(second.told).sort(), gone, 'and once more on a further connection');
+  const third = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
+  third.bridges.online();
+  t.strictSame(removed(third.told), [], 'then it is done');
+
+  const off = bridgesOf(t, { stateDir, config: config(false, 'graffiti') });
+  off.bridges.online();
+  t.strictSame(
+    removed(off.told),
+    off.told.map(([topic]) => topic),
+    'switched off it says nothing else',
+  );
+  t.equal(off.told.length, 7, 'two entities and a state of the rule, the picture, three sensors');
+
+  const old = bridgesOf(t, { config: config(true, 'line-crossing') });
+  old.bridges.online();
+  t.strictSame(
+    removed(old.told).sort(),
+    of('r-line-crossing', 'binary_sensor').sort(),
+    'what earlier versions had of a crossing',
+  );
+
+  const file = join(stateDir, 'home-assistant.json');
+  const foreign = ['homeassistant/sensor/other/x/config', 'vigie/s/b/status', `${ROOT}/home-assistant/#`];
+  writeFileSync(file, JSON.stringify({ version: 1, topics: foreign }));
+  const careful = bridgesOf(t, { stateDir, config: config(true) });
+  careful.bridges.online();
+  t.strictSame(removed(careful.told), [], 'nobody else’s topics, whatever the file says');
+  writeFileSync(file, 'damaged');
+  const damaged = bridgesOf(t, { stateDir, config: config(true) });
+  damaged.bridges.online();
+  t.equal(damaged.told.length, 4, 'a file that cannot be read keeps nothing from going on');
+  t.match(JSON.parse(readFileSync(file, 'utf8')), { version: 1, topics: { length: 4 } });
 });
 
 void t.test('Frigate: pixels of the frame, and no state without an object', async (t) => {
@@ -170,15 +353,13 @@ void t.test('Frigate: pixels of the frame, and no state without an object', asyn
 });
 
 void t.test('the bridges together: what stands, what is told before and after, what is lost', async (t) => {
-  const told: [string, unknown][] = [];
   let frame: typeof FRAME | undefined;
   let away = true;
-  const bridges = new Bridges({
+  const { bridges, told } = bridgesOf(t, {
     config: {
       bridges: { onvif: false, homeAssistant: true, frigate: true },
-      rules: [{ id: 'r-loitering', kind: 'loitering' } as RuleConfig],
+      rules: [ruleOf('loitering')],
     },
-    box: BOX,
     status: {
       get frameSize() {
         return frame;
@@ -194,28 +375,28 @@ void t.test('the bridges together: what stands, what is told before and after, w
   bridges.online();
   t.strictSame(
     bridges.counters,
-    { bridge_published: 0, bridge_dropped: 5 },
-    'nobody there: four configurations and a state',
+    { bridge_published: 0, bridge_dropped: 7, bridge_forgotten: 0 },
+    'nobody there: six configurations and a state',
   );
   away = false;
   bridges.online();
-  t.equal(told.length, 5);
+  t.equal(told.length, 7);
   const state = (): unknown =>
     told.filter(([topic]) => topic.endsWith('/home-assistant/r-loitering')).at(-1)?.[1];
   t.equal(state(), 'OFF');
 
-  bridges.accepted(event('loitering', 'start'));
-  t.equal(bridges.counters['bridge_dropped'], 6, 'no frame was seen yet: Frigate’s pixels are unknown');
+  bridges.accepted(event('loitering', 'start'), []);
+  t.equal(bridges.counters['bridge_dropped'], 8, 'no frame was seen yet: Frigate’s pixels are unknown');
   frame = FRAME;
-  bridges.accepted(event('loitering', 'start', { episode: 'e2' }));
+  bridges.accepted(event('loitering', 'start', { episode: 'e2' }), []);
   t.equal(state(), 'ON');
-  bridges.accepted(event('loitering', 'end'));
+  bridges.accepted(event('loitering', 'end'), []);
   t.equal(state(), 'ON', 'the other still stands');
-  bridges.accepted(event('loitering', 'update', { episode: 'e2', objects: [9] }));
+  bridges.accepted(event('loitering', 'update', { episode: 'e2', objects: [9] }), []);
   frame = undefined;
-  bridges.accepted(event('loitering', 'end', { episode: 'e2' }));
+  bridges.accepted(event('loitering', 'end', { episode: 'e2' }), []);
   t.equal(state(), 'OFF');
-  bridges.accepted(event('stream-lost', 'start', { objects: [] }));
+  bridges.accepted(event('stream-lost', 'start', { objects: [] }), []);
   t.match(
     told.filter(([topic]) => topic.endsWith('/frigate/events')).map(([, told]) => told),
     [

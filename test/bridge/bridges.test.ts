@@ -37,7 +37,18 @@ async function listen(t: Test, room: Room): Promise<Heard> {
   };
 }
 
-async function start(t: Test, room: Room, bridges: Partial<BridgesConfig>): Promise<Agent> {
+interface StartOptions {
+  readonly stateDir?: string;
+  /** Of the rules below. */
+  readonly rules?: readonly string[];
+}
+
+async function start(
+  t: Test,
+  room: Room,
+  bridges: Partial<BridgesConfig>,
+  { stateDir = join(scratch(t), 'state'), rules = ['passing', 'staying'] }: StartOptions = {},
+): Promise<Agent> {
   const config = configOf({
     site: SITE,
     box: BOX,
@@ -57,11 +68,11 @@ async function start(t: Test, room: Room, bridges: Partial<BridgesConfig>): Prom
     rules: [
       { id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' },
       { id: 'staying', kind: 'loitering', zone: 'lawn', purpose: 'counting', afterS: 2 },
-    ],
+    ].filter(({ id }) => rules.includes(id)),
     mqtt: { ...room.config, ack: 'broker' },
     bridges,
   });
-  const agent = makeAgent(t, config, join(scratch(t), 'state'));
+  const agent = makeAgent(t, config, stateDir);
   await agent.start();
   return agent;
 }
@@ -72,6 +83,64 @@ const MAIN = new RegExp(
 const alerts = (heard: Heard): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
 const bothKinds = (heard: Heard): boolean =>
   ['line-crossing', 'loitering'].every((kind) => alerts(heard).some(({ data }) => data.rule.kind === kind));
+
+/** A crossing is one event, and just before it the picture that the alert has on the main topic too. */
+function homeAssistantTold(t: Test, { all, json }: Heard): void {
+  const root = `${ROOT_TOPIC}/home-assistant`;
+  const crossings = json<{ event_type: string }>(/\/home-assistant\/passing\/event$/);
+  t.ok(crossings.length > 0, `${crossings.length} crossings`);
+  t.ok(
+    crossings.every(({ event_type }) => event_type === 'start'),
+    'each told once',
+  );
+  t.strictSame(
+    all.filter(({ topic, payload }) => topic === `${root}/passing` && payload.length > 0),
+    [],
+    'and no ON and OFF at once',
+  );
+  const ofStay = json<object>(/\/home-assistant\/staying\/event$/);
+  t.match(ofStay[0], {
+    event_type: 'start',
+    rule: 'staying',
+    kind: 'loitering',
+    severity: 'alert',
+    zone: 'lawn',
+    objects: [{ label: 'person' }],
+    cause: { stayedS: Number },
+  });
+  t.ok(
+    json<{ event_type: string }>(/\/home-assistant\/staying\/event$/).some(
+      ({ event_type }) => event_type === 'end',
+    ),
+    'and its end',
+  );
+  const stills = new Set(
+    all.filter(({ topic }) => topic.includes('/snap/')).map(({ payload }) => String(payload)),
+  );
+  const images = all.filter(({ topic }) => topic === `${root}/box/image`);
+  t.ok(images.length > 0, `${images.length} pictures`);
+  for (const { payload, properties } of images) {
+    t.ok(stills.has(String(payload)), 'the very still that the main topics carry');
+    t.equal(properties?.messageExpiryInterval, 7 * 86_400, 'for no longer than a still is kept');
+  }
+  const next = all
+    .slice(all.indexOf(images[0] as IPublishPacket) + 1)
+    .find(({ topic }) => topic.startsWith(`${root}/`));
+  t.match(next?.topic, /\/event$/, 'the picture comes before its event');
+}
+
+/** What the broker keeps: topics below `pattern` with something in them, for whoever comes later. */
+async function retained(t: Test, room: Room, ...patterns: string[]): Promise<string[]> {
+  const client = await clientOf(t, room, 'room');
+  const topics: string[] = [];
+  client.on('message', (topic, _payload, { retain }) => {
+    if (retain) topics.push(topic);
+  });
+  await client.subscribeAsync([...patterns, `${ROOT_TOPIC}/status`], { qos: 1 });
+  await until(t, 'the status, which comes last', () => topics.includes(`${ROOT_TOPIC}/status`));
+  await client.endAsync(true);
+  return topics.filter((topic) => !topic.endsWith('/status')).sort();
+}
 
 t.test('off by default: the main topics and nothing else', { skip }, async (t) => {
   const room = await makeRoom(t);
@@ -118,19 +187,23 @@ t.test('all three on: each in its own form', { skip }, async (t) => {
     Data: { ObjectId: /^\d+$/, Since: /Z$/ },
   });
 
-  const configs = heard.all.filter(({ topic }) => topic.startsWith('homeassistant/'));
+  const configs = heard.all.filter(
+    ({ topic, payload }) => topic.startsWith('homeassistant/') && payload.length > 0,
+  );
   t.strictSame(
     configs.map(({ topic }) => topic).sort(),
     [
-      `homeassistant/binary_sensor/${BOX}/rule-passing/config`,
       `homeassistant/binary_sensor/${BOX}/rule-staying/config`,
+      `homeassistant/event/${BOX}/rule-passing/config`,
+      `homeassistant/event/${BOX}/rule-staying/config`,
+      `homeassistant/image/${BOX}/snapshot/config`,
       `homeassistant/sensor/${BOX}/health-backlog/config`,
       `homeassistant/sensor/${BOX}/health-camera/config`,
       `homeassistant/sensor/${BOX}/health-temperature/config`,
     ],
-    'one entity a rule, three of the health report',
+    'an event a rule, a state where incidents last, the newest still, three of the health report',
   );
-  t.match(heard.json(/rule-staying\/config$/)[0], {
+  t.match(heard.json(/binary_sensor\/.+\/rule-staying\/config$/)[0], {
     unique_id: `vigie_${SITE}_${BOX}_rule-staying`,
     state_topic: `${ROOT_TOPIC}/home-assistant/staying`,
     payload_on: 'ON',
@@ -143,6 +216,7 @@ t.test('all three on: each in its own form', { skip }, async (t) => {
     ['OFF', 'ON'],
     'first off, then on',
   );
+  homeAssistantTold(t, heard);
 
   const episode = ended()?.data.episode;
   interface Frigate {
@@ -161,6 +235,49 @@ t.test('all three on: each in its own form', { skip }, async (t) => {
   t.match(told[0]?.after, { camera: BOX, label: 'person', end_time: null, current_zones: ['lawn'] });
   t.match(told.at(-1)?.after, { end_time: Number, current_zones: [], has_clip: false, sub_label: null });
   t.equal(told.at(-1)?.before.start_time, told[0]?.after.start_time, 'before is what was told last');
+});
+
+t.test('a rule that has gone is gone at Home Assistant; the broker keeps no picture', { skip }, async (t) => {
+  const room = await makeRoom(t);
+  const stateDir = join(scratch(t), 'state');
+  const heard = await listen(t, room);
+  const kept = (): Promise<string[]> =>
+    retained(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
+  const on = { homeAssistant: true };
+  const told = (): boolean => heard.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
+  const agent = await start(t, room, on, { stateDir });
+  await until(t, 'a picture', told, 90_000);
+  await agent.stop();
+  const ofBox = [
+    `homeassistant/image/${BOX}/snapshot/config`,
+    ...['backlog', 'camera', 'temperature'].map(
+      (what) => `homeassistant/sensor/${BOX}/health-${what}/config`,
+    ),
+  ];
+  const ofPassing = [`homeassistant/event/${BOX}/rule-passing/config`];
+  const ofStaying = [
+    `homeassistant/binary_sensor/${BOX}/rule-staying/config`,
+    `homeassistant/event/${BOX}/rule-staying/config`,
+    `${ROOT_TOPIC}/home-assistant/staying`,
+  ];
+  t.strictSame(await kept(), [...ofBox, ...ofPassing, ...ofStaying].sort(), 'no picture, and no event');
+
+  const connected = (from: number): boolean =>
+    heard.all
+      .slice(from)
+      .some(({ topic, payload }) => topic.endsWith('/rule-staying/config') && payload.length === 0);
+  let from = heard.all.length;
+  const without = await start(t, room, on, { stateDir, rules: ['passing'] });
+  await until(t, 'its entities are removed', () => connected(from), 60_000);
+  await without.stop();
+  t.strictSame(await kept(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
+
+  from = heard.all.length;
+  const off = await start(t, room, {}, { stateDir, rules: ['passing'] });
+  const emptied = (): boolean => heard.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
+  await until(t, 'everything is removed', emptied, 60_000);
+  await off.stop();
+  t.strictSame(await kept(), [], 'a bridge that is switched off leaves nothing');
 });
 
 t.test('a broker that is away costs the bridges their notices, and they are counted', { skip }, async (t) => {

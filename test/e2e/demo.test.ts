@@ -3,15 +3,24 @@
  * Every process that a demo starts inherits a TMPDIR of its own, by which it is found.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
+import { scratch } from '../lib/paths.ts';
 
 const root = packageRoot();
 /** A demo must end within this time of being told to: the agent has 5 s, the broker 3. */
@@ -30,12 +39,13 @@ class Demo {
   readonly ended: Promise<Ended>;
   said = '';
 
-  constructor(t: Test, ...args: string[]) {
+  constructor(t: Test, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
+    const path = withoutSbin(process.env['PATH'] ?? '');
     // Its own process group, so that Ctrl-C can be sent as a terminal does: to all of it.
     this.child = spawn(join(root, 'scripts/demo'), args, {
       cwd: root,
       // As a user has it who is not root: without sbin, where Debian has the broker.
-      env: { ...process.env, TMPDIR: this.dir, PATH: withoutSbin(process.env['PATH'] ?? '') },
+      env: { ...process.env, PATH: path, ...env, TMPDIR: this.dir },
       detached: true,
     });
     for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -77,11 +87,15 @@ class Demo {
     throw new Error(`no process ${command} among ${[...this.processes().values()].join('; ')}`);
   }
 
-  /** What is still there after the end: processes, the broker's port, temporary files. */
+  /** What is still there after the end: processes, the ports of broker, page and console, temporary files. */
   async left(): Promise<string[]> {
-    const port = Number(/localhost:(\d+)/.exec(this.said)?.[1]);
-    const open = Number.isInteger(port) && (await answers(port)) ? [`port ${port}`] : [];
-    return [...this.processes().values(), ...open, ...readdirSync(this.dir)];
+    const ports = [...this.said.matchAll(/(?:localhost|127\.0\.0\.1):(\d+)/g)].map(([, port]) =>
+      Number(port),
+    );
+    const open = await Promise.all(
+      [...new Set(ports)].map(async (port) => ((await answers(port)) ? [`port ${port}`] : [])),
+    );
+    return [...this.processes().values(), ...open.flat(), ...readdirSync(this.dir)];
   }
 }
 
@@ -111,15 +125,15 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-// Seven demos of 2 to 10 s each, several times that on a busy machine.
-t.setTimeout(240_000);
+// Eleven demos of 2 to 10 s each, several times that on a busy machine.
+t.setTimeout(300_000);
 
 const ready = existsSync(join(root, 'node_modules/.vigie-setup'))
   ? false
   : 'scripts/setup has not been run here, and a test must not exchange node_modules under the others';
 
 void t.test('one alert, one picture, nothing left', { skip: ready }, async (t) => {
-  const demo = new Demo(t, '--alerts', '1');
+  const demo = new Demo(t, ['--alerts', '1']);
   const { code } = await demo.ended;
   t.equal(code, 0, demo.said);
   const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.said) ?? [];
@@ -191,10 +205,42 @@ void t.test(
 );
 
 void t.test(
+  'the console answers a browser, is opened where there is a display, and ends with the demo',
+  {
+    skip: ready,
+  },
+  async (t) => {
+    const without = new Demo(t, ['--open'], { DISPLAY: '', WAYLAND_DISPLAY: '' });
+    const [, url = ''] = await without.until(/Console {2}(http:\/\/127\.0\.0\.1:\d+) /);
+    await without.until(/Alerts /);
+    t.match(without.said, `--open: there is no display here; open ${url} in a browser on this machine\n`);
+    const answer = await fetch(url);
+    t.equal(answer.status, 200);
+    t.match(answer.headers.get('content-type'), 'text/html');
+    const pid = without.pidOf(/room\/console\/main\.js/);
+    process.kill(pid, 'SIGKILL');
+    t.equal((await without.ended).code, 1, 'a console that dies is no silence');
+    t.match(without.said, /\ndemo: the console ended: [^\n]*\n$/);
+    t.strictSame(await without.left(), [], 'nothing is left');
+
+    const bin = scratch(t);
+    const opened = join(bin, 'opened');
+    mkdirSync(join(bin, 'bin'));
+    writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\nprintf '%s' "$1" >'${opened}'\n`, { mode: 0o755 });
+    const path = [join(bin, 'bin'), withoutSbin(process.env['PATH'] ?? '')].join(delimiter);
+    const shown = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
+    t.equal((await shown.ended).code, 0, shown.said);
+    const [, at] = /Console {2}(\S+)/.exec(shown.said) ?? [];
+    t.equal(readFileSync(opened, 'utf8'), at, 'by the desktop’s own browser');
+    t.strictSame(await shown.left(), [], 'nothing is left');
+  },
+);
+
+void t.test(
   '--page: the technician’s page answers a browser, and ends with the demo',
   { skip: ready },
   async (t) => {
-    const demo = new Demo(t, '--page');
+    const demo = new Demo(t, ['--page']);
     const [, home = '', code = ''] = await demo.until(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
     await demo.until(/the agent is online/);
     const said = async (path: string, body?: object): Promise<unknown> => {
@@ -235,7 +281,7 @@ function asked(url: string, origin: string, body?: object): Promise<string> {
 }
 
 void t.test('a clip that is not there is one clear line', { skip: ready }, async (t) => {
-  const demo = new Demo(t, '--source', 'file:no-such-clip.mp4');
+  const demo = new Demo(t, ['--source', 'file:no-such-clip.mp4']);
   t.equal((await demo.ended).code, 2, 'exit code 2');
   const last = demo.said.trimEnd().split('\n').at(-1) ?? '';
   t.match(last, /^demo: the agent ended \(exit code 2\): .*no-such-clip\.mp4/, 'it names the clip');

@@ -130,6 +130,35 @@ void t.test('what the programs write is allowed to whom they belong to, and to n
   await refused(box, [topics.commandAll], 'a box’s');
 });
 
+void t.test(
+  'Home Assistant reads its entities, their states and pictures, and nothing else of a box',
+  async (t) => {
+    const room = await makeRoom(t);
+    const [box, assistant] = [await connect(t, room, 'box-a'), await connect(t, room, 'homeassistant')];
+    await assistant.client.subscribeAsync('#', { qos: 1 });
+    const root = `vigie/${SITE}/box-a`;
+    const entities = ['binary_sensor', 'event', 'image', 'sensor'].map(
+      (component) => `homeassistant/${component}/box-a/rule-x/config`,
+    );
+    const own = [
+      ...['home-assistant/x', 'home-assistant/x/event', 'home-assistant/box/image', 'status', 'health'].map(
+        (rest) => `${root}/${rest}`,
+      ),
+    ];
+    for (const topic of ['evt/alert/loitering', 'snap/e-1', 'mode', 'update/reported']) {
+      t.equal(await box.publish(`${root}/${topic}`), 0, topic);
+    }
+    for (const topic of [...entities, ...own]) t.equal(await box.publish(topic), 0, topic);
+    t.equal(await assistant.publish('homeassistant/status', 'online'), 0, 'its own status');
+    for (const topic of [...entities, ...own, `${root}/cmd`, `${root}/ack`, `${root}/update/desired`]) {
+      t.equal(await assistant.publish(topic), DENIED, `${topic} is not Home Assistant’s`);
+    }
+    const heard = [...entities, ...own, 'homeassistant/status'].sort();
+    await until(t, 'it has read', () => assistant.heard.length >= heard.length);
+    t.strictSame([...assistant.heard].sort(), heard);
+  },
+);
+
 void t.test('the guide of the room shows the rules that are shipped', async (t) => {
   const rules = (text: string): string[] =>
     text.split('\n').filter((line) => /^(user|topic|pattern) /.test(line));

@@ -1,4 +1,4 @@
-/** The agent, or the page beside it, as a process of its own, as on a box, with its log in a file. */
+/** The agent, or the page or the console beside it, as a process of its own, as on a box, with its log in a file. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 
@@ -7,6 +7,8 @@ const STOP_GRACE_MS = 6000;
 /** The log is for reading after a demo, not for keeping: what comes after this is not written. */
 const LOG_BYTES_MAX = 10 * 1024 * 1024;
 const LINES_KEPT = 20;
+/** Of what it says first, in which something is looked for. */
+const BEGINNING_MAX = 4096;
 
 export interface AgentExit {
   readonly code: number | null;
@@ -22,6 +24,8 @@ export class AgentProcess {
   readonly #lines: string[] = [];
   #child: ChildProcess | undefined;
   #exit: Promise<AgentExit> | undefined;
+  #beginning = '';
+  #onBeginning: () => void = () => undefined;
 
   /** `command` is the program with its arguments. */
   constructor(command: readonly string[], env: NodeJS.ProcessEnv, logPath: string) {
@@ -47,6 +51,10 @@ export class AgentProcess {
     this.#child = child;
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => this.#keep(chunk, log));
+    child.stdout.on('data', (chunk: Buffer) => {
+      this.#beginning = `${this.#beginning}${chunk}`.slice(0, BEGINNING_MAX);
+      this.#onBeginning();
+    });
     this.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve({ code: null, signal: null, reason: error.message }));
       child.once('close', (code, signal) => {
@@ -55,6 +63,18 @@ export class AgentProcess {
       });
     });
     return this.#exit;
+  }
+
+  /** Resolves with its first line on stdout that has the pattern; never where it says no such line. For one caller. */
+  said(pattern: RegExp): Promise<RegExpExecArray> {
+    return new Promise((resolve) => {
+      this.#onBeginning = () => {
+        const whole = this.#beginning.split('\n').slice(0, -1);
+        const found = whole.map((line) => pattern.exec(line)).find((match) => match !== null);
+        if (found) resolve(found);
+      };
+      this.#onBeginning();
+    });
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The demo: a private broker, the agent on a clip or camera, and the room's archive, which shows the alerts.
+ * The demo: a private broker, the agent on a clip or camera, the room's archive, which shows the alerts, and its console.
  * Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with it.
  */
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -23,6 +23,7 @@ import type { Arrival } from '../room/archive/message.ts';
 import { Room } from '../room/archive/room.ts';
 import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
+import { ConsoleProcess, openInBrowser } from './console-process.ts';
 import { startPage } from './page.ts';
 
 const BOX = 'square-1';
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     source: { type: 'string' },
     alerts: { type: 'string' },
     page: { type: 'boolean', default: false },
+    open: { type: 'boolean', default: false },
   },
 });
 /** For keys, the broker and the agent's outbox. */
@@ -42,6 +44,7 @@ const root = packageRoot();
 const source = absolute(values.source ?? `file:${join(root, '.cache/vtest.avi')}`);
 const alertsWanted = values.alerts === undefined ? Infinity : Number(values.alerts);
 const outDir = join(root, '.cache/demo');
+const database = join(dir, 'room.db');
 const snapshotDir = join(outDir, 'snapshots');
 const logPath = join(outDir, 'agent.log');
 const began = performance.now();
@@ -120,6 +123,7 @@ async function start(): Promise<void> {
   undo.push(() => agent.stop());
   const gone = agent.start();
   say(`Agent    on ${shownSource(source)}; its log: ${relative(process.cwd(), logPath)}`);
+  await showConsole();
   if (values.page) {
     const page = await startPage({ program: PROGRAM, dir, stateDir, outDir });
     undo.push(() => page.stop());
@@ -136,11 +140,21 @@ async function start(): Promise<void> {
   );
 }
 
+/** Of the operators, on what the archive has; it goes on by itself until the demo ends. */
+async function showConsole(): Promise<void> {
+  const consoleProcess = new ConsoleProcess({ database, outDir });
+  undo.push(() => consoleProcess.stop());
+  const { url, gone } = await consoleProcess.start();
+  say(`Console  ${url} as the room’s operators have it`);
+  if (values.open) openInBrowser(url, process.env, say);
+  void gone.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
+}
+
 function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed): Room {
   return new Room({
     url,
     tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
-    archive: new Archive(new SqliteDatabase(join(dir, 'room.db')), {
+    archive: new Archive(new SqliteDatabase(database), {
       timeZone: localTimeZone(),
       now: Date.now,
       onNotice: () => undefined,

@@ -17,8 +17,11 @@ const PARAMETERS: Readonly<Record<string, { description: string; enum?: readonly
   onvifTopic: {
     description: 'ONVIF’s topic, then `/&` and the values of `Source`; several levels.',
   },
-  component: { description: 'Home Assistant’s kind of entity.', enum: ['binary_sensor', 'sensor'] },
-  entity: { description: '`rule-<id>` or `health-<what>`.' },
+  component: {
+    description: 'Home Assistant’s kind of entity.',
+    enum: ['binary_sensor', 'event', 'image', 'sensor'],
+  },
+  entity: { description: '`rule-<id>`, `snapshot` or `health-<what>`.' },
   token: { description: 'Chosen by whoever asks, 1 to 64 of A-Z, a-z, 0-9, _ and -.' },
   rule: { description: `Id of a rule: ${ID_PATTERN}.` },
 };
@@ -139,7 +142,15 @@ function operation(message: MessageContract): object {
   };
 }
 
-function messageOf({ name, summary, contentType, schema, numbered, expires }: MessageContract): object {
+function messageOf({
+  name,
+  summary,
+  contentType,
+  schema,
+  numbered,
+  expires,
+  removable,
+}: MessageContract): object {
   return {
     name,
     summary,
@@ -151,6 +162,10 @@ function messageOf({ name, summary, contentType, schema, numbered, expires }: Me
     ...(EXAMPLES[name] !== undefined && { examples: [{ payload: EXAMPLES[name] }] }),
     ...(expires === true && {
       description: 'With a message expiry interval: what is left of `retention.snapshotsDays`.',
+    }),
+    ...(removable === true && {
+      description: 'Retained and empty, it takes away what was there before.',
+      'x-removable': true,
     }),
   };
 }

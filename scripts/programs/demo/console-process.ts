@@ -1,0 +1,69 @@
+/** The room's console on the demo's archive, as a process of its own; shown in a browser where that is asked for. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { AgentProcess } from './agent-process.ts';
+
+const PROGRAM = fileURLToPath(new URL('../room/console/main.js', import.meta.url));
+/** As the page has: node alone needs several seconds on a busy board. */
+const START_WITHIN_MS = 15_000;
+/** Loopback, and a port that the kernel chooses. */
+const LISTEN = '127.0.0.1:0';
+const ADDRESS = /http:\/\/127\.0\.0\.1:\d{1,5}/;
+
+export interface ConsolePlaces {
+  /** The archive of the demo's room. */
+  readonly database: string;
+  /** For its log. */
+  readonly outDir: string;
+}
+
+export class ConsoleProcess {
+  readonly #process: AgentProcess;
+  readonly #logPath: string;
+
+  constructor({ database, outDir }: ConsolePlaces) {
+    this.#logPath = join(outDir, 'console.log');
+    const options = ['--demo', '--database', database, '--listen', LISTEN];
+    const command = [process.execPath, '--enable-source-maps', PROGRAM, ...options];
+    this.#process = new AgentProcess(command, process.env, this.#logPath);
+  }
+
+  /**
+   * Resolves with its address when it says it, and with why it has gone when it goes.
+   * Throws AgentError `unavailable`.
+   */
+  async start(): Promise<{ readonly url: string; readonly gone: Promise<string> }> {
+    const gone = this.#process.start().then(({ reason }) => reason);
+    const enough = new AbortController();
+    const late = sleep(START_WITHIN_MS, 'it did not say its address', { signal: enough.signal });
+    const found = await Promise.race([this.#process.said(ADDRESS), gone, late.catch(messageOf)]);
+    enough.abort();
+    if (typeof found !== 'string') return { url: found[0], gone };
+    await this.#process.stop();
+    throw new AgentError('unavailable', `the console did not start (${found}); its log: ${this.#logPath}`);
+  }
+
+  stop(): Promise<void> {
+    return this.#process.stop();
+  }
+}
+
+/** Shows the address in the user's browser; calls `tell` with one line where that cannot be. */
+export function openInBrowser(url: string, env: NodeJS.ProcessEnv, tell: (line: string) => void): void {
+  const display = Boolean(env['DISPLAY']) || Boolean(env['WAYLAND_DISPLAY']);
+  if (!display) {
+    tell(`--open: there is no display here; open ${url} in a browser on this machine`);
+    return;
+  }
+  // A session of its own: the browser stays when the demo ends.
+  const opener = spawn('xdg-open', [url], { stdio: 'ignore', detached: true, env });
+  const failed = (why: string): void => tell(`--open: ${why}; open ${url} in a browser on this machine`);
+  opener.once('error', (error) => failed(`xdg-open cannot be run (${messageOf(error)})`));
+  opener.once('exit', (code) => {
+    if (code !== 0) failed(`xdg-open has failed (exit code ${code})`);
+  });
+  opener.unref();
+}
