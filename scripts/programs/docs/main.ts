@@ -8,6 +8,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { describeCommands } from '../../../agent/cli/describe.ts';
 import { describeConfig } from '../../../agent/config/describe.ts';
 import { describeAsyncApi } from './asyncapi.ts';
+import { describeOpenApi } from './openapi.ts';
 import { describeSchema } from './schema.ts';
 import { PROGRAMS, usageOf } from './usage.ts';
 
@@ -20,6 +21,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/ref/cli.md': describeCommands,
   'docs/ref/events.schema.json': describeSchema,
   'docs/ref/asyncapi.yaml': () => describeAsyncApi(version),
+  'docs/ref/openapi.yaml': () => describeOpenApi(version),
   ...Object.fromEntries(PROGRAMS.map((name) => [`scripts/programs/${name}/usage.txt`, () => usageOf(name)])),
 };
 

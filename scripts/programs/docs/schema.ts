@@ -1,6 +1,6 @@
 /**
  * docs/ref/events.schema.json: JSON Schema 2020-12 of every JSON message, made from the TypeBox schemas that
- * the agent itself uses. TypeBox writes tuples and unions in an older form; they are put into the newer one.
+ * the agent itself uses.
  */
 import type { TSchema } from '@sinclair/typebox';
 import { Authorisation } from '../../../agent/contract/authorisation.ts';
@@ -11,9 +11,7 @@ import { MESSAGES } from '../../../agent/contract/messages.ts';
 import { ModeStatement } from '../../../agent/contract/mode.ts';
 import { GapEvent, GapRecord } from '../../../agent/contract/outbox.ts';
 import { ConfigOrder, UpdateOrder, UpdateReport } from '../../../agent/contract/update.ts';
-
-type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-type JsonObject = { readonly [key: string]: Json };
+import { type JsonObject, plain } from '../../lib/json-schema.ts';
 
 /** The file's text. The same sources always give the same text. */
 export function describeSchema(): string {
@@ -120,41 +118,4 @@ function dataName({ kind }: EventKind): string {
 
 function ref(name: string): JsonObject {
   return { $ref: `#/$defs/${name}` };
-}
-
-function plain(schema: TSchema): JsonObject {
-  // TypeBox keeps its own marks under symbols, which JSON leaves out.
-  return modern(JSON.parse(JSON.stringify(schema)) as Json) as JsonObject;
-}
-
-/** Tuples: `items` + `additionalItems` → `prefixItems` + `items`. Unions of constants → `enum`. */
-function modern(value: Json): Json {
-  if (Array.isArray(value)) return value.map(modern);
-  if (!isObject(value)) return value;
-  const { items, additionalItems, anyOf, patternProperties, ...rest } = Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, modern(inner)]),
-  );
-  const constants = Array.isArray(anyOf) ? anyOf.map((option) => isObject(option) && option['const']) : [];
-  const closed = constants.length > 0 && constants.every((constant) => typeof constant === 'string');
-  return {
-    ...rest,
-    ...(Array.isArray(items) ? { prefixItems: items, items: false } : items !== undefined && { items }),
-    ...(additionalItems !== undefined && !Array.isArray(items) && { additionalItems }),
-    ...(closed ? { enum: constants } : anyOf !== undefined && { anyOf }),
-    ...(patternProperties !== undefined && record(patternProperties)),
-  };
-}
-
-/** A record whose keys are any text says nothing of them. */
-function record(patternProperties: Json): JsonObject {
-  const entries = Object.entries(patternProperties as JsonObject);
-  const [first] = entries;
-  if (entries.length === 1 && first?.[0] === '^(.*)$') {
-    return isObject(first[1]) && Object.keys(first[1]).length === 0 ? {} : { additionalProperties: first[1] };
-  }
-  return { patternProperties, additionalProperties: false };
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

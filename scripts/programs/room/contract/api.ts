@@ -143,6 +143,9 @@ export const IncidentPage = Type.Object(
 );
 export type IncidentPage = Static<typeof IncidentPage>;
 
+/** Of the header: whatever the caller makes up, a UUID for instance; visible ASCII as headers carry it. */
+export const IdempotencyKey = Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' });
+
 const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
 const Seen = { revision: { ...Count, description: 'of the incident as it was seen' } };
 const Nothing = Type.Object({}, strict);
@@ -152,6 +155,7 @@ const Interval = { from: Time, to: Time };
 export type Media =
   | 'application/json'
   | 'text/csv'
+  | 'application/vnd.apache.parquet'
   | 'image/jpeg'
   | 'text/event-stream'
   | 'application/geo+json';
@@ -219,6 +223,14 @@ export const ROUTES = {
     act: 'export',
     query: IncidentQuery,
     gives: 'text/csv',
+  },
+  incidentsParquet: {
+    method: 'GET',
+    path: '/api/incidents.parquet',
+    summary: 'the same as a Parquet file; a million at most',
+    act: 'export',
+    query: IncidentQuery,
+    gives: 'application/vnd.apache.parquet',
   },
   incident: {
     method: 'GET',

@@ -70,7 +70,8 @@ export function tables({ types, name }: Dialect): string[] {
     // Acts that are done once however often they are asked for.
     `CREATE TABLE done (key ${text} NOT NULL, who ${text} NOT NULL, incident ${integer} NOT NULL, at ${time} NOT NULL,
       PRIMARY KEY (who, key))`,
-    // How far each webhook has been told, and who is telling it.
-    `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, holder ${text}, until ${time})`,
+    // How far each webhook has been told, and of which incidents (all through this number); who is telling it, until when.
+    `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, incident ${integer} NOT NULL,
+      holder ${text}, until ${time})`,
   ];
 }

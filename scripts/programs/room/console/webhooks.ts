@@ -1,0 +1,112 @@
+/**
+ * Tells other programs what changes in the room, by signed webhooks (https://www.standardwebhooks.com).
+ *
+ * INVARIANTS: no secret is in a log; no address without TLS is told, but on this machine.
+ * LIMITS: a teller for each webhook; webhook-teller.ts has theirs.
+ */
+import { isIPv4 } from 'node:net';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import type { Logger } from '../../../../agent/base/log.ts';
+import type { Sql } from '../database/sql.ts';
+import { type ChangesSince, Teller, type WebhookCounts, type WebhookSettings } from './webhook-teller.ts';
+
+/** Standard Webhooks: 24 to 64 bytes. */
+const SECRET = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/;
+
+export class Webhooks {
+  readonly #db: Sql;
+  readonly #settings: readonly WebhookSettings[];
+  readonly #changesSince: ChangesSince;
+  readonly #log: Logger;
+  /** By name. */
+  readonly counts: Readonly<Record<string, WebhookCounts>>;
+  #tellers: Teller[] = [];
+  #unlisten: (() => Promise<void>) | undefined;
+
+  constructor(db: Sql, settings: readonly WebhookSettings[], changesSince: ChangesSince, log: Logger) {
+    this.#db = db;
+    this.#settings = settings;
+    this.#changesSince = changesSince;
+    this.#log = log;
+    this.counts = Object.fromEntries(settings.map(({ name }) => [name, { sent: 0, failures: 0 }]));
+  }
+
+  /**
+   * A webhook that is new is told what changes from now on. Throws AgentError `config`, one line, for settings that are
+   * wrong, and DatabaseAway.
+   */
+  async start(): Promise<void> {
+    judge(this.#settings);
+    if (this.#settings.length === 0) return;
+    for (const { name } of this.#settings) {
+      if (await remember(this.#db, name)) {
+        this.#log.warn(
+          { webhook: name },
+          'the database is older than what this webhook was told; it goes on from now',
+        );
+      }
+    }
+    this.#unlisten = await this.#db.listen(() => {
+      for (const teller of this.#tellers) teller.wake();
+    });
+    this.#tellers = this.#settings.map((settings) => {
+      const counts = this.counts[settings.name] ?? { sent: 0, failures: 0 };
+      return new Teller(this.#db, settings, this.#changesSince, this.#log, counts);
+    });
+    for (const teller of this.#tellers) teller.start();
+  }
+
+  /** Resolves when the messages that are on their way are answered, and another console may go on. Idempotent. */
+  async stop(): Promise<void> {
+    const [unlisten, tellers] = [this.#unlisten, this.#tellers];
+    this.#unlisten = undefined;
+    await Promise.all([unlisten?.(), ...tellers.map((teller) => teller.stop())]);
+    this.#tellers = [];
+  }
+}
+
+function judge(settings: readonly WebhookSettings[]): void {
+  for (const [index, { name, url, secret }] of settings.entries()) {
+    const wrong = (line: string): AgentError => new AgentError('config', `webhook ${name}: ${line}`);
+    if (settings.findIndex((other) => other.name === name) !== index) throw wrong('two have this name');
+    if (!isSafe(url)) {
+      throw wrong('url must be https://… (http://… for this machine only), without a user or a password');
+    }
+    const bytes = Buffer.from(SECRET.exec(secret)?.[1] ?? '', 'base64').length;
+    if (bytes < 24 || bytes > 64) {
+      throw wrong(
+        'the secret must be whsec_ and 24 to 64 bytes in base64: echo whsec_$(openssl rand -base64 32)',
+      );
+    }
+  }
+}
+
+function isSafe(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password } = new URL(text);
+  const isHere =
+    hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'));
+  return (protocol === 'https:' || (protocol === 'http:' && isHere)) && username === '' && password === '';
+}
+
+/**
+ * A webhook that is not known yet begins here and now. True: it had come further than the room has, whose database was
+ * restored; what changes from now on is told, and not nothing for a long time.
+ */
+async function remember(db: Sql, name: string): Promise<boolean> {
+  return await db.transaction(async (transaction) => {
+    await transaction.run(
+      `INSERT INTO webhook (name, rev, incident)
+       SELECT $1, value, (SELECT coalesce(max(no), 0) FROM incident) FROM counter WHERE name = 'rev'
+       ON CONFLICT (name) DO NOTHING`,
+      [name],
+    );
+    const ahead = await transaction.run(
+      `UPDATE webhook SET rev = (SELECT value FROM counter WHERE counter.name = 'rev'),
+         incident = (SELECT coalesce(max(no), 0) FROM incident)
+       WHERE name = $1 AND rev > (SELECT value FROM counter WHERE counter.name = 'rev')`,
+      [name],
+    );
+    return ahead > 0;
+  });
+}

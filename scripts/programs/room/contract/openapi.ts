@@ -1,0 +1,192 @@
+/** OpenAPI 3.1 of the room's interface, made of its table of routes; docs/ref/openapi.yaml is written from it. */
+import type { TSchema } from '@sinclair/typebox';
+import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
+import { IdempotencyKey, Problem, ROUTES, type Route, WEBHOOK_TYPES, type WebhookType } from './api.ts';
+import { may, ROLES } from './roles.ts';
+import { WEBHOOK_MESSAGES } from './webhook.ts';
+
+const INFO = `What the room's screens use, and any other program may: the queue, incidents, cameras, figures, the record.
+
+A program sends \`Authorization: Bearer …\` with a token of the console's settings; it has a role as a person has. Times are
+ISO 8601 in UTC with milliseconds. Whatever is refused is answered with \`application/problem+json\` (RFC 9457), whose
+\`title\` says in one line what is wrong, where, and what would be right. Members may be added to answers: a program
+ignores those that it does not know.`;
+
+/** What a refusal means; RFC 9110 and 6585 have the numbers. */
+const REFUSALS = {
+  400: ['BadRequest', 'A parameter, the body or a header is not what the schema says.'],
+  401: ['Unauthorized', 'No session and no token, or one that is not good any more.'],
+  403: ['Forbidden', 'The role may not do this; the refusal is on record.'],
+  404: ['NotFound', 'There is none of that number or name.'],
+  409: [
+    'Conflict',
+    'Somebody else was first, or the incident has changed since: `incident` is what is true now.',
+  ],
+  413: ['TooLarge', 'The body is too large.'],
+  429: ['TooMany', 'Too many calls; `Retry-After` says when to come again.'],
+  503: ['Unavailable', 'The database, the broker or the signer is away: to be tried again.'],
+} as const satisfies Readonly<Record<number, readonly [string, string]>>;
+type Refusal = keyof typeof REFUSALS;
+
+const WEBHOOKS: Readonly<Record<WebhookType, string>> = {
+  'incident.received': 'an incident is new, or reopened as a new entry',
+  'incident.changed': 'an incident has another event, owner or state',
+  'incident.closed': 'an incident is closed; again when something is added afterwards',
+  'camera.changed': 'what a camera says of itself has changed',
+};
+
+/** The same routes always give the same document. */
+export function openApi(version: string): object {
+  const schemas = new Map<string, Json>();
+  const schemaOf = (schema: TSchema): Json => referred(plain(schema), schemas);
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const [name, route] of Object.entries<Route>(ROUTES)) {
+    const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(name, route, schemaOf) };
+  }
+  const webhooks = Object.fromEntries(WEBHOOK_TYPES.map((type) => [type, webhook(type, schemaOf)]));
+  const problem = { 'application/problem+json': { schema: schemaOf(Problem) } };
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Vigie room',
+      version,
+      description: INFO,
+      license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
+    },
+    servers: [{ url: '/', description: 'the room’s console' }],
+    security: [{ session: [] }, { token: [] }],
+    paths,
+    webhooks,
+    components: {
+      schemas: Object.fromEntries([...schemas].sort(([a], [b]) => (a < b ? -1 : 1))),
+      responses: Object.fromEntries(
+        Object.values(REFUSALS).map(([name, description]) => [name, { description, content: problem }]),
+      ),
+      securitySchemes: {
+        session: { type: 'apiKey', in: 'cookie', name: SESSION_COOKIE, description: 'of a screen' },
+        token: { type: 'http', scheme: 'bearer', description: 'of a program, from the console’s settings' },
+      },
+    },
+  };
+}
+
+/** `__Host-`: whole host, HTTPS only, no domain (RFC 6265bis); a demonstration on loopback has it without. */
+const SESSION_COOKIE = '__Host-vigie';
+
+type SchemaOf = (schema: TSchema) => Json;
+
+function operation(name: string, route: Route, schemaOf: SchemaOf): JsonObject {
+  const { path, summary, body, act } = route;
+  const [, , tag = ''] = path.split(/[/.]/);
+  const parameters = parametersOf(name, route, schemaOf);
+  return {
+    operationId: name,
+    tags: [tag],
+    summary,
+    ...(act !== 'open' && { description: `For ${whoMay(route)}.` }),
+    ...(act === 'open' && { security: [] }),
+    ...(parameters.length > 0 && { parameters }),
+    ...(body !== undefined && {
+      requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body) } } },
+    }),
+    responses: {
+      200: { description: 'done', content: contentOf(route, schemaOf) },
+      ...Object.fromEntries(
+        refusalsOf(route).map((status) => [
+          status,
+          { $ref: `#/components/responses/${REFUSALS[status][0]}` },
+        ]),
+      ),
+    },
+  };
+}
+
+function whoMay({ act }: Route): string {
+  if (act === undefined || act === 'open') return 'whoever is logged in';
+  return ROLES.filter((role) => may(role, act)).join(', ');
+}
+
+function contentOf({ gives }: Route, schemaOf: SchemaOf): JsonObject {
+  if (typeof gives !== 'string') return { 'application/json': { schema: schemaOf(gives) } };
+  if (gives.startsWith('text/')) return { [gives]: { schema: { type: 'string' } } };
+  // OpenAPI 3.1: bytes as they are have no schema.
+  return { [gives]: gives.endsWith('json') ? { schema: { type: 'object' } } : {} };
+}
+
+function parametersOf(name: string, route: Route, schemaOf: SchemaOf): Json[] {
+  const header = (title: string, required: boolean, schema: Json, description: string): Json => ({
+    ...{ name: title, in: 'header', required, schema, description },
+  });
+  return [
+    ...members('path', route.params, schemaOf),
+    ...members('query', route.query, schemaOf),
+    ...(route.idempotent === true
+      ? [header('Idempotency-Key', true, schemaOf(IdempotencyKey), 'the same key again does nothing again')]
+      : []),
+    ...(name === 'stream'
+      ? [header('Last-Event-ID', false, { type: 'string' }, 'of the last event that was received')]
+      : []),
+  ];
+}
+
+/** Of an object's schema, one by one. */
+function members(where: 'path' | 'query', schema: TSchema | undefined, schemaOf: SchemaOf): Json[] {
+  if (schema === undefined) return [];
+  const { properties, required = [] } = schema as TSchema & {
+    properties: Record<string, TSchema>;
+    required?: string[];
+  };
+  return Object.entries(properties).map(([name, member]) => ({
+    name,
+    in: where,
+    required: required.includes(name),
+    schema: schemaOf(member),
+  }));
+}
+
+function refusalsOf({ method, act, params, query, body }: Route): Refusal[] {
+  const takes = params !== undefined || query !== undefined || body !== undefined;
+  return [
+    ...(takes ? ([400] as const) : []),
+    ...(act !== 'open' ? ([401] as const) : []),
+    ...(act !== 'open' || body !== undefined ? ([403] as const) : []),
+    ...(params !== undefined ? ([404] as const) : []),
+    ...(method === 'POST' && params !== undefined ? ([409] as const) : []),
+    ...(body !== undefined ? ([413] as const) : []),
+    ...([429, 503] as const),
+  ];
+}
+
+function webhook(type: WebhookType, schemaOf: SchemaOf): JsonObject {
+  const header = (name: string, description: string): Json => ({
+    ...{ name, in: 'header', required: true, schema: { type: 'string' }, description },
+  });
+  return {
+    post: {
+      summary: WEBHOOKS[type],
+      security: [],
+      parameters: [
+        header('webhook-id', 'the same when the message comes again'),
+        header('webhook-timestamp', 'of this try, s since 1970'),
+        header('webhook-signature', 'v1 and HMAC-SHA256 of id, timestamp and body, in base64'),
+      ],
+      requestBody: {
+        required: true,
+        content: { 'application/json': { schema: schemaOf(WEBHOOK_MESSAGES[type]) } },
+      },
+      responses: { '2XX': { description: 'received; whatever else is answered, it comes again' } },
+    },
+  };
+}
+
+/** Each schema that has a name lies among the document's schemas once, and is pointed at from where it is used. */
+function referred(value: Json, schemas: Map<string, Json>): Json {
+  if (Array.isArray(value)) return value.map((item: Json) => referred(item, schemas));
+  if (!isObject(value)) return value;
+  const { $id, ...rest } = value;
+  const inner = Object.fromEntries(Object.entries(rest).map(([key, part]) => [key, referred(part, schemas)]));
+  if (typeof $id !== 'string') return inner;
+  schemas.set($id, inner);
+  return { $ref: `#/components/schemas/${$id}` };
+}

@@ -1,0 +1,27 @@
+/** What other programs are told by signed webhooks, in the form of Standard Webhooks: {type, timestamp, data}. */
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import type { WebhookType } from './api.ts';
+import { Camera } from './camera.ts';
+import { Incident } from './incident.ts';
+import { strict, Time } from './schema.ts';
+
+/** Without the names of those who work in the room: another town's office has no need of them. */
+export const WebhookIncident = Type.Omit(Incident, ['claimedBy', 'dispatchedBy'], {
+  ...strict,
+  $id: 'WebhookIncident',
+});
+export type WebhookIncident = Static<typeof WebhookIncident>;
+
+const message = <T extends WebhookType, D extends TSchema>(type: T, data: D) =>
+  Type.Object(
+    { type: Type.Literal(type), timestamp: { ...Time, description: 'when the message was made' }, data },
+    strict,
+  );
+
+export const WEBHOOK_MESSAGES = {
+  'incident.received': message('incident.received', WebhookIncident),
+  'incident.changed': message('incident.changed', WebhookIncident),
+  'incident.closed': message('incident.closed', WebhookIncident),
+  'camera.changed': message('camera.changed', Camera),
+} as const satisfies Readonly<Record<WebhookType, TSchema>>;
+export type WebhookMessage = { [T in WebhookType]: Static<(typeof WEBHOOK_MESSAGES)[T]> }[WebhookType];

@@ -1,0 +1,14 @@
+/** A process that tells webhooks as a console does, until it is killed or told to end: `DATABASE SETTINGS` in JSON. */
+import { makeLogger } from '../../agent/base/log.ts';
+import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-teller.ts';
+import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { changesSince } from './incident-rows.ts';
+
+const [where = '', settings = '[]'] = process.argv.slice(2);
+const db = databaseOf(where, (error) => process.stderr.write(`${error.message}\n`));
+const log = makeLogger('console', 'info');
+const webhooks = new Webhooks(db, JSON.parse(settings) as WebhookSettings[], changesSince, log);
+await webhooks.start();
+process.stdout.write('telling\n');
+process.once('SIGTERM', () => void webhooks.stop().then(() => db.close()));

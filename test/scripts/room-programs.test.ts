@@ -1,0 +1,355 @@
+/** Other programs and the room: signed webhooks from both databases, and a client generated from the description. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Webhook } from 'standardwebhooks';
+import t, { type Test } from 'tap';
+import type { Logger } from '../../agent/base/log.ts';
+import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-teller.ts';
+import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
+import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/api.ts';
+import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { prepare } from '../../scripts/programs/room/database/prepare.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { addIncident, changeIncident, changesSince, setCamera } from '../lib/incident-rows.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+import { complaints, imported, typesOf } from '../lib/room-client.ts';
+import { type Receiver, receiverFor } from '../lib/webhook-receiver.ts';
+
+const SECRET = `whsec_${randomBytes(32).toString('base64')}`;
+const WRITER = fileURLToPath(new URL('../lib/webhook-writer.js', import.meta.url));
+
+async function opened(t: Test, where: string): Promise<Sql> {
+  const db = databaseOf(where, ({ message }) => t.comment(message));
+  t.teardown(() => db.close());
+  await prepare(db, 'Europe/Paris', Date.now(), async () => undefined);
+  return db;
+}
+
+const hook = ({ url }: { url: string }, more: Partial<WebhookSettings> = {}): WebhookSettings => ({
+  ...{ name: 'city', url, secret: SECRET, types: WEBHOOK_TYPES, ...more },
+});
+
+/** What is logged, as text. */
+function logged(): { log: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const line = (level: string) => (fields: object, message: string) =>
+    void lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
+  return {
+    lines,
+    log: { error: line('error'), warn: line('warn'), info: line('info'), debug: line('debug') },
+  };
+}
+
+async function telling(t: Test, db: Sql, settings: WebhookSettings[]) {
+  const { log, lines } = logged();
+  const webhooks = new Webhooks(db, settings, changesSince, log);
+  t.teardown(() => webhooks.stop());
+  await webhooks.start();
+  return { webhooks, lines };
+}
+
+const idsOf = ({ all }: Receiver): string[] => all.map(({ id }) => id);
+
+for (const [name, make] of Object.entries(DATABASES)) {
+  void t.test(`webhooks are signed, in order, and name nobody: ${name}`, async (t) => {
+    const db = await opened(t, (await make(t)).where);
+    await addIncident(db, { claimed_by: 'before' });
+    const receiver = await receiverFor(t);
+    const closings = await receiverFor(t);
+    const { webhooks, lines } = await telling(t, db, [
+      hook(receiver),
+      hook(closings, { name: 'archive', types: ['incident.closed'] }),
+    ]);
+    const no = await addIncident(db, { claimed_by: 'ada', dispatched_by: 'bob', state: 'dispatched' });
+    await until(t, 'the incident is told', () => receiver.all.length === 1);
+    await setCamera(db, 'b-1', 'offline');
+    await until(t, 'the camera is told', () => receiver.all.length === 2);
+    await changeIncident(db, no);
+    await changeIncident(db, no, { state: 'closed' });
+    await until(
+      t,
+      'both hear that it is closed',
+      () => closings.all.length === 1 && receiver.all.length >= 3,
+    );
+    t.strictSame(
+      receiver.all.map(({ message }) => message.type),
+      ['incident.received', 'camera.changed', 'incident.closed'],
+      'what changes twice in a moment is told once; what was before is not told',
+    );
+    t.strictSame(idsOf(receiver), [
+      `incident-${no}-2-received`,
+      'camera-lyon-b-1-3',
+      `incident-${no}-5-closed`,
+    ]);
+    for (const { headers, text } of receiver.all) {
+      t.match(new Webhook(SECRET).verify(text, headers as Record<string, string>), { timestamp: /Z$/ });
+      t.notMatch(text, /ada|bob|claimedBy|dispatchedBy/);
+    }
+    const [first] = receiver.all;
+    t.match(first?.message, { data: { no, state: 'dispatched', box: 'b-12', cause: { seconds: 60 } } });
+    t.throws(() => new Webhook(SECRET).verify(`${first?.text} `, first?.headers as Record<string, string>));
+    t.match(webhooks.counts, { city: { sent: 3, failures: 0 }, archive: { sent: 1, failures: 0 } });
+    await webhooks.stop();
+    await webhooks.stop();
+    await changeIncident(db, no, { verdict: 'true' });
+    const again = await telling(t, db, [hook(receiver)]);
+    await until(t, 'what changed meanwhile is told after a restart', () => receiver.all.length === 4);
+    t.strictSame([...lines, ...again.lines], []);
+  });
+}
+
+void t.test('a receiver that does not take it: again and again, and once in the log', async (t) => {
+  const db = await opened(t, join(scratch(t), 'room.db'));
+  const [receiver, thief] = [await receiverFor(t), await receiverFor(t)];
+  receiver.answer = (response) => response.writeHead(307, { location: thief.url }).end();
+  const settings = hook({ url: `${receiver.url}?token=hidden` });
+  const { webhooks, lines } = await telling(t, db, [settings]);
+  const no = await addIncident(db);
+  await until(t, 'it comes again', () => receiver.all.length >= 2);
+  receiver.answer = (response) => response.writeHead(500).end('<b>no</b>'.repeat(100_000));
+  const [tries] = [receiver.all.length];
+  await until(t, 'and again', () => receiver.all.length > tries);
+  receiver.answer = (response) => response.writeHead(204).end();
+  await changeIncident(db, no);
+  await until(t, 'it is taken', () => webhooks.counts['city']?.sent === 1, 20_000);
+  t.strictSame(thief.all, [], 'no redirect is followed');
+  t.equal(receiver.all.at(-1)?.id, `incident-${no}-2-received`, 'as it is by then, and still a new one');
+  t.equal(new Set(idsOf(receiver)).size, 2, 'the same message has the same id');
+  await until(t, 'the log says so', () => lines.length === 2);
+  t.match(lines[0], /^warn .*again until it can.*"webhook":"city".*answers 307, a redirect/);
+  t.match(lines[1], /^info .*told again.*"failures":\d/);
+  t.notMatch(lines.join('\n'), new RegExp(`hidden|<b>|${SECRET.slice(6, 20)}`));
+  await webhooks.stop();
+});
+
+void t.test('settings that are wrong are refused in one line, without the secret', async (t) => {
+  const db = await opened(t, join(scratch(t), 'room.db'));
+  const cases: [WebhookSettings[], RegExp][] = [
+    [[hook({ url: 'http://city.example/hook' })], /webhook city: url must be https/],
+    [[hook({ url: 'https://user:pass@city.example/' })], /without a user or a password/],
+    [[hook({ url: 'city.example' })], /url must be https/],
+    [[hook({ url: 'http://127.0.0.1.city.example/' })], /url must be https/],
+    [
+      [hook({ url: 'https://city.example' }, { secret: 'whsec_c2hvcnQ=' })],
+      /secret must be whsec_ and 24 to 64 bytes/,
+    ],
+    [[hook({ url: 'https://city.example' }, { secret: 'open sesame' })], /secret must be whsec_/],
+    [[hook({ url: 'https://a.example' }), hook({ url: 'https://b.example' })], /two have this name/],
+  ];
+  for (const [settings, line] of cases) {
+    const webhooks = new Webhooks(db, settings, changesSince, logged().log);
+    const error = await webhooks.start().then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    t.match(error, { kind: 'config', message: line });
+    t.notMatch(error?.message, /c2hvcnQ|sesame|pass@|\n/);
+    await webhooks.stop();
+  }
+});
+
+void t.test(
+  'the guide’s way to check a signature by hand takes what is sent, and nothing else',
+  async (t) => {
+    const db = await opened(t, join(scratch(t), 'room.db'));
+    const receiver = await receiverFor(t);
+    await telling(t, db, [hook(receiver)]);
+    await addIncident(db, { place: 'zone/déposé' });
+    await until(t, 'a message has come', () => receiver.all.length === 1);
+    const { headers = {}, text = '' } = receiver.all[0] ?? {};
+    const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
+    const [, code = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
+    const judged = (secret: string, given: object, body: string): string => {
+      const calling =
+        'import json, sys\nprint(verified(*json.loads(sys.argv[1])[:2], json.loads(sys.argv[1])[2].encode()))';
+      const result = spawnSync('python3', [
+        '-c',
+        `${code}\n${calling}`,
+        JSON.stringify([secret, given, body]),
+      ]);
+      return result.stdout.toString().trim() || result.stderr.toString();
+    };
+    t.equal(judged(SECRET, headers, text), 'True');
+    t.equal(judged(SECRET, headers, `${text} `), 'False');
+    t.equal(judged(SECRET, { ...headers, 'webhook-id': 'incident-2-2-closed' }, text), 'False');
+    t.equal(judged(SECRET, { ...headers, 'webhook-timestamp': '1700000000' }, text), 'False');
+    t.equal(judged(`whsec_${randomBytes(32).toString('base64')}`, headers, text), 'False');
+  },
+);
+
+void t.test(
+  'PostgreSQL is killed and comes back: what changes afterwards is told, and the log has a line for each',
+  async (t) => {
+    const { where, server } = await DATABASES.postgres(t);
+    const db = await opened(t, where);
+    const receiver = await receiverFor(t);
+    const { lines } = await telling(t, db, [hook(receiver)]);
+    const no = await addIncident(db);
+    await until(t, 'it is told', () => receiver.all.length === 1);
+    await server?.kill();
+    await until(t, 'it is seen at the next look', () => lines.length === 1, 20_000);
+    await server?.start();
+    await changeIncident(db, no);
+    await until(t, 'what changed is told', () => receiver.all.length === 2, 20_000);
+    t.strictSame(idsOf(receiver), [`incident-${no}-1-received`, `incident-${no}-2-changed`]);
+    t.match(lines[0], /^warn .*again until it can/);
+  },
+);
+
+/** A console's webhooks in a process of their own. */
+async function started(t: Test, where: string, settings: WebhookSettings[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [WRITER, where, JSON.stringify(settings)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  child.stderr.on('data', (chunk: Buffer) => t.comment(chunk.toString().trimEnd()));
+  await once(child.stdout, 'data');
+  return child;
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const gone = once(child, 'close');
+  child.kill('SIGKILL');
+  await gone;
+}
+
+/** What thirty seconds would do: whoever was killed has let go. */
+const leaseEnded = (db: Sql): Promise<number> =>
+  db.run('UPDATE webhook SET until = $1 WHERE holder IS NOT NULL', ['2020-01-01T00:00:00.000Z']);
+
+void t.test(
+  'a console that is killed between the message and its mark: the message comes again',
+  async (t) => {
+    const { where } = await DATABASES.postgres(t);
+    const db = await opened(t, where);
+    const receiver = await receiverFor(t);
+    receiver.answer = () => undefined;
+    const first = await started(t, where, [hook(receiver)]);
+    const no = await addIncident(db);
+    await until(t, 'it is received, and not answered', () => receiver.all.length === 1);
+    await killed(first);
+    receiver.answer = (response) => response.writeHead(204).end();
+    const second = await started(t, where, [hook(receiver)]);
+    await sleep(1000);
+    t.equal(receiver.all.length, 1, 'as long as the dead one might tell, the other does not');
+    await leaseEnded(db);
+    await addIncident(db);
+    await until(t, 'it comes again, and then the next', () => receiver.all.length === 3);
+    t.strictSame(idsOf(receiver), [
+      ...[`incident-${no}-1-received`, `incident-${no}-1-received`, `incident-${no + 1}-2-received`],
+    ]);
+    second.kill('SIGTERM');
+    await once(second, 'close');
+    const [row] = await db.all('SELECT rev, incident, holder FROM webhook');
+    t.strictSame(row, { rev: 2, incident: no + 1, holder: null }, 'who ends in peace lets go');
+  },
+);
+
+void t.test(
+  'two consoles on one database: nothing lost, nothing twice, and one of them killed in mid-burst',
+  async (t) => {
+    const { where } = await DATABASES.postgres(t);
+    const db = await opened(t, where);
+    const receiver = await receiverFor(t);
+    const first = await started(t, where, [hook(receiver)]);
+    const numbers = [await addIncident(db)];
+    await until(
+      t,
+      'the first one tells, and goes on as long as there is something',
+      () => receiver.all.length > 0,
+    );
+    await started(t, where, [hook(receiver)]);
+    const burst = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) {
+        numbers.push(await addIncident(db));
+        const old = numbers[Math.floor(Math.random() * numbers.length)] ?? 0;
+        await changeIncident(db, old);
+      }
+    };
+    const newest = async (): Promise<Map<number, number>> =>
+      new Map(
+        (await db.all<{ no: number; rev: number }>('SELECT no, rev FROM incident')).map(({ no, rev }) => [
+          no,
+          rev,
+        ]),
+      );
+    const isTold = (revs: Map<number, number>): boolean => {
+      const ids = new Set(receiver.all.map(({ id }) => id.replace(/-\w+$/, '')));
+      return [...revs].every(([no, rev]) => ids.has(`incident-${no}-${rev}`));
+    };
+    await burst(100);
+    const before = await newest();
+    await until(t, 'the newest of each is told', () => isTold(before), 60_000);
+    const ids = idsOf(receiver);
+    t.equal(new Set(ids).size, ids.length, 'nothing twice');
+    const revs = receiver.all.map(({ message }) => ('rev' in message.data ? message.data.rev : 0));
+    t.strictSame(
+      revs,
+      [...revs].sort((a, b) => a - b),
+      'in order',
+    );
+    const received = receiver.all.filter(({ message }) => message.type === 'incident.received');
+    t.equal(received.length, numbers.length, 'each is received once');
+    const going = burst(100);
+    await sleep(300);
+    await killed(first);
+    await going;
+    await leaseEnded(db);
+    await addIncident(db);
+    const after = await newest();
+    await until(t, 'all is told by the other', () => isTold(after), 60_000);
+    const twice = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
+    t.ok(twice.length <= 1, `at most the one that was on its way: ${twice.join()}`);
+  },
+);
+
+const CLIENT = `import type { operations, components } from './room';
+
+type Detail = operations['incident']['responses'][200]['content']['application/json'];
+type Problem = components['responses']['NotFound']['content']['application/problem+json'];
+
+export async function read(base: string, no: operations['incident']['parameters']['path']['no'], token: string) {
+  const answer = await fetch(\`\${base}/api/incidents/\${no}\`, { headers: { authorization: \`Bearer \${token}\` } });
+  if (!answer.ok) throw new Error(((await answer.json()) as Problem).title);
+  const { incident, stills }: Detail = (await answer.json()) as Detail;
+  const state: 'new' | 'claimed' | 'dispatched' | 'closed' = incident.state;
+  const owner: string | null = incident.claimedBy;
+  return \`\${incident.kind} at \${incident.site}/\${incident.box}: \${state}, \${owner ?? 'nobody'}, \${stills.length} stills\`;
+}
+`;
+
+void t.test(
+  'a client’s types are generated from the description, and a program reads an incident with them',
+  async (t) => {
+    const types = await typesOf(openApi('0.0.0'));
+    t.strictSame(complaints({ 'room.d.ts': types, 'client.ts': CLIENT }), []);
+    const wrong = CLIENT.replace('incident.kind', 'incident.colour');
+    t.match(complaints({ 'room.d.ts': types, 'client.ts': wrong }), [/Property 'colour' does not exist/]);
+    const server = createServer(({ url, headers }, response) => {
+      const known = url === '/api/incidents/7' && headers.authorization === 'Bearer secret';
+      const incident = { kind: 'loitering', site: 'lyon', box: 'b-12', state: 'claimed', claimedBy: 'ada' };
+      response
+        .writeHead(known ? 200 : 404)
+        .end(JSON.stringify(known ? { incident, stills: [] } : { title: 'no such incident' }));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => void server.close());
+    const { read } = await imported<{ read(base: string, no: number, token: string): Promise<string> }>(
+      CLIENT,
+    );
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    t.equal(await read(base, 7, 'secret'), 'loitering at lyon/b-12: claimed, ada, 0 stills');
+    await t.rejects(read(base, 8, 'secret'), { message: 'no such incident' });
+  },
+);

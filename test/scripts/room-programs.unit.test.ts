@@ -1,0 +1,244 @@
+/** What other programs get from the room's console: tables, the order of messages, the description of the interface. */
+import { Validator } from '@seriousme/openapi-schema-validator';
+import fc from 'fast-check';
+import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import t from 'tap';
+import { cellOf, csvLines } from '../../scripts/programs/room/console/csv.ts';
+import { incidentsParquet } from '../../scripts/programs/room/console/parquet.ts';
+import { stepsOf } from '../../scripts/programs/room/console/webhook-messages.ts';
+import { ROUTES, WEBHOOK_TYPES } from '../../scripts/programs/room/contract/api.ts';
+import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
+import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
+
+async function* each<T>(rows: readonly T[]): AsyncGenerator<T> {
+  yield* rows;
+}
+
+async function textOf(lines: AsyncIterable<string>): Promise<string> {
+  let text = '';
+  for await (const line of lines) text += line;
+  return text;
+}
+
+/** RFC 4180 read by the letter; with another separator, as spreadsheets of other countries read it: no quote within. */
+function cellsOf(text: string, separator: string): string[] {
+  const cells = [''];
+  let quoted = false;
+  for (let i = 0; i < text.length; i += 1) {
+    const [here = '', last = ''] = [text[i], cells.at(-1)];
+    if (quoted && here === '"' && text[i + 1] === '"') {
+      cells[cells.length - 1] = `${last}"`;
+      i += 1;
+    } else if (here === '"' && (quoted || last === '')) quoted = !quoted;
+    else if (!quoted && (here === separator || here === '\r' || here === '\n')) cells.push('');
+    else cells[cells.length - 1] = last + here;
+  }
+  return cells;
+}
+
+void t.test('a table is RFC 4180 in UTF-8 with a byte order mark', async (t) => {
+  const rows = [
+    { no: 1, text: 'a "quoted", one\nof two lines', when: null, list: [{ label: 'car' }], extra: 'left out' },
+    { no: 2, text: 'déposé', when: '2026-05-04T10:00:00.000Z', list: [], extra: '' },
+  ];
+  t.equal(
+    await textOf(csvLines(['no', 'text', 'when', 'list'], each(rows))),
+    '\ufeffno,text,when,list\r\n' +
+      '1,"a ""quoted"", one\nof two lines",,"[{""label"":""car""}]"\r\n' +
+      '2,déposé,2026-05-04T10:00:00.000Z,[]\r\n',
+  );
+  t.equal(
+    await textOf(csvLines(['no'], each<{ no: number }>([]))),
+    '\ufeffno\r\n',
+    'without rows: the header',
+  );
+});
+
+void t.test('no cell is a formula, and a number stays one', async (t) => {
+  const cases: readonly [unknown, string][] = [
+    ['=1+1', "'=1+1"],
+    ['+33 1', "'+33 1"],
+    ['-2+3', "'-2+3"],
+    ['@SUM(A1)', "'@SUM(A1)"],
+    ['\t=1', "'\t'=1"],
+    ['\r=1', "'\r'=1"],
+    ['  =1', "'  =1"],
+    ['\u00a0\u200b=1', "'\u00a0\u200b=1"],
+    ['＝1', "'＝1"],
+    ['＋1', "'＋1"],
+    ['a;=1', "a;'=1"],
+    ['a;"=1', 'a;\'"=1'],
+    ['a\n=1', "a\n'=1"],
+    ['a=1', 'a=1'],
+    ['-1.5', "'-1.5"],
+    [-1.5, '-1.5'],
+    [true, 'true'],
+    [undefined, ''],
+  ];
+  for (const [value, cell] of cases) t.equal(cellOf(value), cell, JSON.stringify(value));
+  // Whatever the text, whichever separator the reader has.
+  const nasty = fc.string({ unit: fc.constantFrom(...'=+-@|%,;\t\r\n" \u3000\u200b＝＠1a'), maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(nasty, { minLength: 1, maxLength: 4 }), async (texts) => {
+      const columns = texts.map((_, i) => String(i));
+      const row = Object.fromEntries(texts.map((text, i) => [String(i), text]));
+      const text = (await textOf(csvLines(columns, each([row])))).slice(1);
+      const line = text.slice(text.indexOf('\r\n') + 2);
+      for (const separator of [',', ';', '\t']) {
+        for (const cell of cellsOf(line, separator)) {
+          if (/^[\s\p{Cf}]*[=+\-@＝＋－＠]/u.test(cell)) {
+            throw new Error(`${JSON.stringify(cell)} with ${JSON.stringify(separator)}`);
+          }
+        }
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+const incident = (no: number, rev: number, state = 'new'): Incident =>
+  ({ no, rev, state, claimedBy: 'ada', dispatchedBy: 'bob', site: 'lyon' }) as Incident;
+const NOW = '2026-05-04T10:00:00.000Z';
+
+void t.test('what a webhook is told, in which order, and what is kept of it', async (t) => {
+  const place = { rev: 10, incident: 4 };
+  const camera = { site: 'lyon', box: 'b-1' } as Camera;
+  const changes = {
+    rev: 20,
+    incidents: [incident(3, 12), incident(6, 13), incident(5, 15, 'closed')],
+    cameras: [camera],
+  };
+  const revs = [{ site: 'lyon', box: 'b-1', rev: 14 }];
+  const told = { place, told: new Set<number>(), later: undefined };
+  const steps = stepsOf(changes, revs, told, WEBHOOK_TYPES, NOW);
+  t.strictSame(
+    steps.map(({ messages, place }) => [messages.map(({ id }) => id), place]),
+    [
+      [['incident-3-12-changed'], { rev: 12, incident: 4 }],
+      // The fifth is not told yet: if all ends here it must still be a new one afterwards.
+      [['incident-6-13-received'], { rev: 13, incident: 4 }],
+      [['camera-lyon-b-1-14'], { rev: 14, incident: 4 }],
+      [['incident-5-15-received', 'incident-5-15-closed'], { rev: 15, incident: 6 }],
+      [[], { rev: 20, incident: 6 }],
+    ],
+  );
+  const bodies = steps.flatMap(({ messages }) => messages.map(({ body }) => JSON.stringify(body)));
+  t.notMatch(bodies.join(), /ada|bob|claimedBy|dispatchedBy/, 'nobody’s name');
+  const again = { place: { rev: 13, incident: 4 }, told: new Set([6]), later: undefined };
+  t.match(
+    stepsOf({ rev: 21, incidents: [incident(6, 21)], cameras: [] }, [], again, WEBHOOK_TYPES, NOW)[0],
+    { messages: [{ id: 'incident-6-21-changed' }] },
+    'received once',
+  );
+  const cut = { place, told: new Set<number>(), later: 5 };
+  t.match(
+    stepsOf({ rev: 13, incidents: [incident(6, 13)], cameras: [] }, [], cut, WEBHOOK_TYPES, NOW).at(-1),
+    { place: { rev: 13, incident: 4 } },
+    'a new one that lies beyond these changes is waited for',
+  );
+  const both = { rev: 12, incidents: [incident(1, 12), incident(2, 12)], cameras: [] };
+  t.strictSame(
+    stepsOf(both, [], told, ['camera.changed'], NOW).map(({ messages, place: { rev } }) => [
+      messages.length,
+      rev,
+    ]),
+    [
+      [0, 11],
+      [0, 12],
+      [0, 12],
+    ],
+    'two of one change are settled together; what nobody asked for is passed over',
+  );
+});
+
+void t.test('the interface is described as OpenAPI 3.1', async (t) => {
+  const document = openApi('1.2.3') as {
+    paths: Record<string, Record<string, { operationId: string; responses: object; security?: unknown[] }>>;
+    components: { schemas: object };
+    webhooks: object;
+  };
+  const { valid, errors } = await new Validator().validate(structuredClone(document) as never);
+  t.ok(valid, JSON.stringify(errors));
+  const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
+  t.strictSame(operations.map(({ operationId }) => operationId).sort(), Object.keys(ROUTES).sort());
+  t.strictSame(Object.keys(document.webhooks), [...WEBHOOK_TYPES]);
+  t.match(Object.keys(document.components.schemas), ['AuditEntry', 'Camera', 'Incident', 'Problem']);
+  t.notMatch(JSON.stringify(document), /"\$id"|"additionalItems"/);
+  const text = JSON.stringify(document);
+  for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
+    t.ok(name in document.components.schemas);
+  const dispatch = document.paths['/api/incidents/{no}/dispatch']?.['post'];
+  t.match(dispatch, {
+    parameters: [
+      { name: 'no', in: 'path', required: true },
+      { name: 'Idempotency-Key', required: true },
+    ],
+  });
+  t.strictSame(Object.keys(dispatch?.responses ?? {}), [
+    '200',
+    '400',
+    '401',
+    '403',
+    '404',
+    '409',
+    '413',
+    '429',
+    '503',
+  ]);
+  t.strictSame(document.paths['/api/openapi.json']?.['get']?.security, [], 'whoever asks may have it');
+});
+
+void t.test('incidents as Parquet are read back with their types', async (t) => {
+  const at = '2026-05-04T10:00:00.123Z';
+  const one: Incident = {
+    ...{
+      no: 2 ** 40,
+      rev: 7,
+      revision: 1,
+      site: 'lyon',
+      box: 'b-12',
+      episode: 'e-1',
+      severity: 'alert',
+      priority: 1,
+    },
+    ...{ kind: 'loitering', rule: 'bag', place: 'zone/square', started: at, ended: null, received: at },
+    ...{
+      clockDoubt: false,
+      objects: [{ label: 'person', track: 4 }],
+      cause: { seconds: 60.5, text: '=déposé' },
+    },
+    ...{
+      events: 3,
+      still: null,
+      state: 'dispatched',
+      claimedBy: null,
+      claimedUntil: null,
+      dispatchedBy: 'ada',
+    },
+    ...{ dispatchedAt: at, verdict: null, verdictAt: null, closedAt: null, reopens: null },
+  };
+  const all = [one, { ...one, no: 1, ended: at, verdict: 'true' as const, reopens: 5 }];
+  const bytes = await incidentsParquet(each(all));
+  const rows = await parquetReadObjects({ file: fileOf(bytes) });
+  t.equal(rows.length, 2);
+  const { objects, cause, ...rest } = rows[0] ?? {};
+  t.strictSame(
+    { objects: objects as unknown, cause: cause as unknown },
+    { objects: one.objects, cause: one.cause },
+  );
+  const when = new Date(at);
+  t.strictSame(
+    { ...rest },
+    (({ objects: _o, cause: _c, ...flat }) => ({
+      ...flat,
+      ...{ no: BigInt(one.no), rev: 7n, started: when, received: when, dispatchedAt: when },
+    }))(one),
+  );
+  t.match(rows[1], { no: 1n, ended: when, verdict: 'true', reopens: 5n });
+  const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));
+  t.equal(none, 0n, 'no incident: a file without rows');
+});
+
+const fileOf = (bytes: Buffer): ArrayBuffer =>
+  bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
