@@ -9,6 +9,7 @@ export const PROGRAMS = [
   'flash',
   'fleet',
   'room/archive',
+  'room/console',
   'room/enrol',
   'room/metrics',
   'soak',

@@ -39,7 +39,7 @@ export type Handlers = { readonly [N in RouteName]: Handler<N> };
 
 /** To be told to whoever called: one line, and an HTTP status. `incident`: what is true now, with 409. */
 export class CallError extends Error {
-  readonly status: 400 | 403 | 404 | 409 | 413 | 429 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 429 | 503;
   readonly incident: Incident | undefined;
 
   constructor(status: CallError['status'], line: string, incident?: Incident) {

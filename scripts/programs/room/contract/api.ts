@@ -203,7 +203,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/stream',
     summary:
-      'changes as they come: server-sent events `incidents`, `cameras` and `reset`, from Last-Event-ID or `after` on',
+      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `reset` (load the queue again), `away` and `back` (the database), `session` (it has ended)',
     act: 'see-incidents',
     query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
     gives: 'text/event-stream',

@@ -45,3 +45,7 @@ export const BLINDING: readonly string[] = [
   'vision-failed',
   'decoder-crashloop',
 ];
+
+/** Where a browser goes to enter with OIDC (GET, a navigation), and where the identity provider sends it back to. */
+export const ENTER_PATH = '/auth/enter';
+export const BACK_PATH = '/auth/back';

@@ -1,0 +1,189 @@
+/**
+ * Coming in and going: cookies, the way to the identity provider and back, and the accounts of a demonstration.
+ *
+ * The session's cookie is SameSite=Strict: a browser that comes back from the identity provider does not send it along,
+ * nor where it is sent on from there. So the way back ends on a small page of our own, which moves on by itself.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { html } from '../../../../agent/base/html.ts';
+import type { BucketLimits } from '../../../../agent/base/token-bucket.ts';
+import type { Login, Session as SessionView } from '../contract/api.ts';
+import { BACK_PATH, ENTER_PATH } from '../contract/terms.ts';
+import { iso } from '../database/sql.ts';
+import { Limits, programOf } from './guard.ts';
+import { type Account, CallError } from './handler.ts';
+import { LoginRefused, Oidc } from './oidc.ts';
+import type { Caller } from './routes.ts';
+import { LONGEST_MS, type Sessions } from './sessions.ts';
+import type { Settings } from './settings.ts';
+
+/** Of one address: a shift that comes at once from behind one proxy, then one in two seconds. */
+const TRIES: BucketLimits = { burst: 30, perS: 0.5 };
+
+/** Somebody looks for their second factor. */
+const FLOW_S = 600;
+
+export interface EntryOptions {
+  readonly settings: Settings;
+  readonly sessions: Sessions;
+  /** Cookies go over TLS only. */
+  readonly isSecure: boolean;
+  /** What is before BACK_PATH; also where there is no setting for it. */
+  readonly origin: () => string;
+  readonly timeZone: string;
+  readonly nowMs: () => number;
+}
+
+export class Entry {
+  readonly tries = new Limits(TRIES);
+  readonly #options: EntryOptions;
+  readonly #oidc: Oidc | undefined;
+
+  constructor(options: EntryOptions) {
+    this.#options = options;
+    const { oidc } = options.settings;
+    this.#oidc = oidc === undefined ? undefined : new Oidc(oidc);
+  }
+
+  /** The two pages of the way through the identity provider. */
+  register(app: FastifyInstance): void {
+    app.get(ENTER_PATH, async (request, reply) => {
+      this.#limit(request);
+      if (this.#oidc === undefined) return reply.redirect('/', 303);
+      try {
+        const { url, flow } = await this.#oidc.begin(`${this.#options.origin()}${BACK_PATH}`);
+        // Lax: it is wanted when the provider sends the browser back.
+        this.#set(reply, 'flow', flow, 'lax', FLOW_S);
+        return reply.redirect(url.href, 303);
+      } catch (error) {
+        return refusePage(reply, error);
+      }
+    });
+    app.get(BACK_PATH, async (request, reply) => {
+      this.#limit(request);
+      if (this.#oidc === undefined) return reply.redirect('/', 303);
+      const flow = request.cookies[this.#name('flow')];
+      this.#clear(reply, 'flow', 'lax');
+      const { sessions, nowMs } = this.#options;
+      try {
+        const who = await this.#oidc.finish(new URL(`${this.#options.origin()}${request.url}`), flow);
+        await this.#begin(reply, who, 'oidc');
+        return reply.type('text/html; charset=utf-8').send(page('', html`<p><a href="/">…</a></p>`));
+      } catch (error) {
+        if (error instanceof LoginRefused) await sessions.refused(error.who, error.message, nowMs());
+        return refusePage(reply, error);
+      }
+    });
+  }
+
+  /** Throws CallError 401 for a token that nobody has. */
+  async callerOf(request: FastifyRequest, isUse: boolean): Promise<Caller | undefined> {
+    const { settings, sessions, nowMs } = this.#options;
+    const program = programOf(request.headers.authorization, settings.tokens);
+    if (program === 'unknown') {
+      this.#limit(request);
+      await sessions.refused('', 'a token that is not in the settings', nowMs());
+      throw new CallError(401, 'Authorization: the settings have no such token');
+    }
+    if (program !== undefined) return { who: program, session: undefined };
+    const session = await sessions.find(request.cookies[this.#name('')], nowMs(), isUse);
+    return session === undefined ? undefined : { who: session.who, session };
+  }
+
+  login(): Login {
+    const { accounts } = this.#options.settings;
+    return { method: accounts === undefined ? 'oidc' : 'local', accounts: [...(accounts ?? [])] };
+  }
+
+  async enter(request: FastifyRequest, reply: FastifyReply, name: string): Promise<SessionView> {
+    this.#limit(request);
+    const { settings, sessions, nowMs } = this.#options;
+    const account = settings.accounts?.find((one) => one.name === name);
+    if (account === undefined) {
+      const why =
+        settings.accounts === undefined ? 'accounts are the identity provider’s' : 'no such account';
+      await sessions.refused(name, why, nowMs());
+      throw new CallError(403, `name: ${why}; GET /api/login says how one gets in`);
+    }
+    const session = await this.#begin(reply, { ...account, isProgram: false }, 'local');
+    return this.view({ who: session.who, session });
+  }
+
+  async view({ who, session }: Caller): Promise<SessionView> {
+    const { settings, sessions, timeZone, nowMs } = this.#options;
+    const { plan, signer, accounts } = settings;
+    const local = (accounts ?? []).flatMap(({ name, role }) => (role === 'auditor' ? [] : [name]));
+    const people = who.role === 'supervisor' ? [...local, ...(await sessions.people(nowMs()))] : [];
+    return {
+      ...{ user: who.name, role: who.role, timeZone, people: [...new Set(people)].sort() },
+      // A token does not end; whoever asks again hears a later one.
+      ends: session?.ends ?? iso(nowMs() + LONGEST_MS),
+      now: iso(nowMs()),
+      ...{ signer: signer !== undefined, plan: plan !== undefined, demo: accounts !== undefined },
+    };
+  }
+
+  async leave(reply: FastifyReply, { session }: Caller): Promise<Record<string, never>> {
+    const { sessions, nowMs } = this.#options;
+    if (session !== undefined) await sessions.end(session, nowMs());
+    this.#clear(reply, '', 'strict');
+    return {};
+  }
+
+  async #begin(reply: FastifyReply, who: Account, method: 'oidc' | 'local') {
+    const { sessions, nowMs } = this.#options;
+    const { cookie, session } = await sessions.begin(who, method, nowMs());
+    this.#set(reply, '', cookie, 'strict', LONGEST_MS / 1000);
+    return session;
+  }
+
+  #limit({ ip }: FastifyRequest): void {
+    const waitS = this.tries.take(ip);
+    if (waitS > 0) throw new CallError(429, `too many attempts to enter; again in ${Math.ceil(waitS)} s`);
+  }
+
+  /** `__Host-` (RFC 6265bis): set by this very host over TLS; a browser takes it from no other. */
+  #name(part: '' | 'flow'): string {
+    const name = part === '' ? 'vigie' : `vigie-${part}`;
+    return this.#options.isSecure ? `__Host-${name}` : name;
+  }
+
+  #set(
+    reply: FastifyReply,
+    part: '' | 'flow',
+    value: string,
+    sameSite: 'lax' | 'strict',
+    maxAge: number,
+  ): void {
+    const { isSecure } = this.#options;
+    reply.setCookie(this.#name(part), value, {
+      path: '/',
+      httpOnly: true,
+      secure: isSecure,
+      sameSite,
+      maxAge,
+    });
+  }
+
+  #clear(reply: FastifyReply, part: '' | 'flow', sameSite: 'lax' | 'strict'): void {
+    this.#set(reply, part, '', sameSite, 0);
+  }
+}
+
+/** Moves on to `/` where there is nothing to read. */
+function page(line: string, content: ReturnType<typeof html>): string {
+  const move = line === '' ? html`<meta http-equiv="refresh" content="0;url=/">` : html``;
+  return html`<!doctype html><html lang="en"><meta charset="utf-8">${move}<title>Vigie</title><body>${content}`
+    .text;
+}
+
+function refusePage(reply: FastifyReply, error: unknown): FastifyReply {
+  const isAway = error instanceof AgentError && error.kind === 'unavailable';
+  if (!(error instanceof LoginRefused) && !isAway) throw error;
+  const line = error.message;
+  return reply
+    .code(isAway ? 503 : 403)
+    .type('text/html; charset=utf-8')
+    .send(page(line, html`<p>${line}</p><p><a href="/">Vigie</a></p>`));
+}

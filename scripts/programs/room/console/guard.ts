@@ -1,0 +1,113 @@
+/**
+ * Who may come near: the names that the server has, where a request was made, what a browser may do with an answer, and
+ * how often somebody may try.
+ *
+ * LIMITS: KEYS_MAX addresses or accounts are followed by a limit; beyond that the one that tried longest ago is forgotten.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import type { Account } from './handler.ts';
+import type { Token } from './settings.ts';
+
+const KEYS_MAX = 1000;
+
+const SECURITY_HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
+  'cache-control': 'no-store',
+} as const;
+
+/** A year; https://hstspreload.org asks for no less. */
+const HSTS = { 'strict-transport-security': 'max-age=31536000' } as const;
+
+/** RFC 6750; long enough to be random, short enough to be hashed at once. */
+const BEARER = /^Bearer ([A-Za-z0-9._~+/=-]{16,512})$/;
+
+export interface Refusal {
+  readonly status: 403 | 421;
+  readonly line: string;
+}
+
+export class Guard {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly #origins: () => readonly string[];
+
+  /** `origins`: what a browser may have in front of the path, as `https://console.example`; `isSecure`: all by TLS. */
+  constructor(origins: () => readonly string[], isSecure: boolean) {
+    this.#origins = origins;
+    this.headers = { ...SECURITY_HEADERS, ...(isSecure && HSTS) };
+  }
+
+  /** Before anything else is looked at. */
+  judge({ headers, method, url }: FastifyRequest): Refusal | undefined {
+    const origins = this.#origins();
+    const hosts = origins.map((own) => new URL(own).host);
+    // A name that somebody else lets lead here (DNS rebinding).
+    if (!hosts.includes((headers.host ?? '').toLowerCase())) {
+      return { status: 421, line: `Host: this is ${hosts.join(' or ')}` };
+    }
+    const { origin } = headers;
+    const site = headers['sec-fetch-site'];
+    if (origin !== undefined && !origins.includes(origin)) {
+      return { status: 403, line: `Origin: only ${origins.join(' or ')} may ask` };
+    }
+    if (url.startsWith('/api/') && site !== undefined && site !== 'same-origin' && site !== 'none') {
+      return { status: 403, line: 'Sec-Fetch-Site: only pages of the console itself may ask' };
+    }
+    const isChange = method !== 'GET' && method !== 'HEAD';
+    // A browser says where from; a program has a token, which no page of somebody else can make a browser send.
+    const isKnown = origin !== undefined || site === 'same-origin' || headers.authorization !== undefined;
+    if (isChange && !isKnown)
+      return { status: 403, line: 'Origin: is missing; a program needs a token (Authorization: Bearer)' };
+    return undefined;
+  }
+}
+
+/** The program whose token it is; `unknown` where there is one that nobody has; undefined without one. */
+export function programOf(
+  authorization: string | undefined,
+  tokens: readonly Token[],
+): Account | 'unknown' | undefined {
+  if (authorization === undefined) return undefined;
+  const [, token = ''] = BEARER.exec(authorization) ?? [];
+  const hash = createHash('sha256').update(token).digest();
+  // All are compared, each in constant time.
+  const found = tokens.filter(({ sha256 }) => timingSafeEqual(Buffer.from(sha256, 'hex'), hash));
+  const [one] = found;
+  return token === '' || one === undefined ? 'unknown' : { name: one.name, role: one.role, isProgram: true };
+}
+
+/** How often one address or account may do what writes or costs something. */
+export class Limits {
+  #refused = 0;
+  readonly #limits: BucketLimits;
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  constructor(limits: BucketLimits) {
+    this.#limits = limits;
+  }
+
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** 0, or the seconds until it may be tried again. */
+  take(key: string): number {
+    const bucket =
+      this.#buckets.get(key) ?? new TokenBucket(this.#limits, { nowMs: () => performance.now() });
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > KEYS_MAX && oldest !== undefined) this.#buckets.delete(oldest);
+    const waitS = bucket.take();
+    if (waitS > 0) this.#refused += 1;
+    return waitS;
+  }
+}

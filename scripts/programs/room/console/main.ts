@@ -1,0 +1,118 @@
+/** `scripts/room console`: the screens of a room, and its interface for programs; see docs/guide/room.md. */
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { packageRoot } from '../../../../agent/base/package-root.ts';
+import { printableLine } from '../../../../agent/base/printable.ts';
+import { databaseOf } from '../database/open.ts';
+import { prepare, timeZoneOf } from '../database/prepare.ts';
+import { DatabaseAway, type Sql } from '../database/sql.ts';
+import { partsOf } from './handlers.ts';
+import { ConsoleServer } from './server.ts';
+import { demoSettings, readSettings, type Settings } from './settings.ts';
+import { readStaticFiles } from './static-files.ts';
+
+const APP = join(packageRoot(), 'dist/scripts/programs/room/app');
+
+interface Arguments {
+  readonly settings?: string;
+  readonly demo?: true;
+  readonly database: string;
+  readonly listen: string;
+  readonly app?: string;
+}
+
+const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
+const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
+
+function settingsOf({ settings, demo, database, listen }: Arguments): Settings {
+  if ((settings === undefined) === (demo === undefined)) {
+    throw new AgentError('config', 'name --settings FILE, or --demo to try it without an identity provider');
+  }
+  return settings === undefined ? demoSettings(database, listen) : readSettings(settings);
+}
+
+function databaseAt(where: string): Sql {
+  try {
+    return databaseOf(where, (error) => warn(`database: ${error.message}`));
+  } catch (error) {
+    throw new AgentError('config', `database: ${messageOf(error)}`, error);
+  }
+}
+
+/** The room's time zone. A demonstration makes the tables where there are none: the archive may come later. */
+async function opened(db: Sql, isDemo: boolean): Promise<string> {
+  const old = 'the database is of an older version: the archive (scripts/room) takes it over when it starts';
+  try {
+    if (isDemo) {
+      const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+      await prepare(db, timeZone, Date.now(), () => Promise.reject(new AgentError('config', old)));
+    }
+    return await timeZoneOf(db);
+  } catch (error) {
+    if (error instanceof AgentError || error instanceof DatabaseAway) throw error;
+    throw new AgentError(
+      'config',
+      `database: is none of a room yet (${messageOf(error)}); start the archive (scripts/room) with it first`,
+      error,
+    );
+  }
+}
+
+async function run(options: Arguments): Promise<void> {
+  const settings = settingsOf(options);
+  const app = readStaticFiles(options.app ?? APP);
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  const db = databaseAt(settings.database);
+  try {
+    const timeZone = await opened(db, options.demo === true);
+    const { handlers, changesSince } = partsOf(db, settings);
+    const server = new ConsoleServer({
+      ...{ settings, db, handlers, changesSince, app, timeZone },
+      onNotice: warn,
+      nowMs: Date.now,
+    });
+    const address = await server.start();
+    try {
+      const as = settings.origin === undefined ? '' : ` for ${settings.origin}`;
+      say(`Console on ${address}/${as}; Ctrl-C ends it`);
+      await ended;
+    } finally {
+      await server.stop();
+      const summary = server.summary();
+      if (summary !== undefined) say(`Ended: ${summary}`);
+    }
+  } finally {
+    await db.close();
+  }
+}
+
+const program = new Command('scripts/room console')
+  .description(
+    'Serves the screens of the room and its interface for programs, from the database of the archive. A proxy in front of it has the certificate. See docs/guide/room.md.',
+  )
+  .option('--settings <file>', 'how people get in, and where the database is (YAML)')
+  .option('--demo', 'accounts without a password, on this machine only')
+  .option('--database <where>', 'with --demo: a file of SQLite, or postgres://user@host/name', 'room.db')
+  .option('--listen <address>', 'with --demo: address and port; 0 for any', '127.0.0.1:9480')
+  .option('--app <folder>', 'index.html, app.js and style.css, where they are not the built ones')
+  .allowExcessArguments(false)
+  .showSuggestionAfterError(false)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+  .action(run);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof DatabaseAway) {
+    warn(`database: does not answer (${error.message})`);
+    process.exitCode = 1;
+  } else {
+    if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+    warn(`${error.message} (see --help)`);
+    process.exitCode = error.kind === 'config' ? 2 : 1;
+  }
+}

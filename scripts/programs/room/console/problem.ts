@@ -1,0 +1,55 @@
+/** Errors as they go over the wire: RFC 9457, one clear line. */
+import type { FastifyError, FastifyReply } from 'fastify';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import type { Problem } from '../contract/api.ts';
+import type { Incident } from '../contract/incident.ts';
+import { DatabaseAway } from '../database/sql.ts';
+import { CallError } from './handler.ts';
+
+/** Of a problem's title, by its schema. */
+const TITLE_CHARS_MAX = 200;
+
+/** Fastify's own errors, by their code; https://fastify.dev/docs/latest/Reference/Errors/ */
+const LINES: Readonly<Record<string, readonly [status: number, line: string]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'the body is longer than 64 kB'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'the body must be application/json'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'body: is missing; {} where there is nothing to say'],
+  FST_ERR_CTP_INVALID_JSON_BODY: [400, 'body: is no JSON'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'the body is not as long as its Content-Length'],
+  FST_ERR_BAD_URL: [400, 'the path is not readable'],
+};
+
+/** Sends one; `retryS` tells when to ask again. */
+export function refuse(
+  reply: FastifyReply,
+  status: number,
+  line: string,
+  more: { readonly incident?: Incident | undefined; readonly retryS?: number } = {},
+): FastifyReply {
+  const title = line.length > TITLE_CHARS_MAX ? printable(line, TITLE_CHARS_MAX - 1) : printable(line);
+  const { incident, retryS } = more;
+  const problem: Problem = { type: 'about:blank', title, status, ...(incident && { incident }) };
+  if (retryS !== undefined) reply.header('retry-after', String(Math.ceil(retryS)));
+  return reply.code(status).type('application/problem+json; charset=utf-8').send(JSON.stringify(problem));
+}
+
+/** `onFault` hears of what is a mistake of the program: whoever called is not told its text. */
+export function refuseError(
+  reply: FastifyReply,
+  error: unknown,
+  onFault: (line: string) => void,
+): FastifyReply {
+  if (error instanceof CallError) return refuse(reply, error.status, error.message, error);
+  if (error instanceof DatabaseAway) {
+    const line = 'the database does not answer; ask again: what was asked for may have been done or not';
+    return refuse(reply, 503, line, { retryS: 1 });
+  }
+  const { code = '', statusCode = 500 } = error as Partial<FastifyError>;
+  const [status, line] = LINES[code] ?? [];
+  if (status !== undefined && line !== undefined) return refuse(reply, status, line);
+  if (error instanceof SyntaxError && statusCode === 400) return refuse(reply, 400, 'body: is no JSON');
+  if (statusCode >= 400 && statusCode < 500) return refuse(reply, statusCode, messageOf(error));
+  onFault(`console: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return refuse(reply, 500, 'a fault of the console; its log says which');
+}

@@ -1,0 +1,183 @@
+/**
+ * Registers the room's interface from its table: what comes is checked by the route's schemas and by the role of whoever
+ * asks, before a handler sees it. A refused act is in the room's record.
+ */
+import { Readable } from 'node:stream';
+import type { TSchema } from '@sinclair/typebox';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { printable } from '../../../../agent/base/printable.ts';
+import type { BucketLimits } from '../../../../agent/base/token-bucket.ts';
+import { ROUTES, type Route, type RouteName } from '../contract/api.ts';
+import { type Act, may } from '../contract/roles.ts';
+import { record } from '../database/audit.ts';
+import type { Sql } from '../database/sql.ts';
+import { faultOf } from './fault.ts';
+import { Limits } from './guard.ts';
+import { type Account, type Call, CallError, type Handlers } from './handler.ts';
+import type { Session } from './sessions.ts';
+
+/** What the server does by itself, since it concerns the connection. */
+export const OWN = ['login', 'enter', 'session', 'logout', 'stream'] as const;
+export type OwnName = (typeof OWN)[number];
+export type DataHandlers = Omit<Handlers, OwnName>;
+
+/** Who asks; `session` is undefined for a program. */
+export interface Caller {
+  readonly who: Account;
+  readonly session: Session | undefined;
+}
+
+export type OwnHandler = (
+  call: Omit<Call<RouteName>, 'who' | 'query' | 'body'> & {
+    readonly caller: Caller | undefined;
+    readonly query: Readonly<Record<string, unknown>>;
+    readonly body: Readonly<Record<string, unknown>>;
+  },
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => Promise<unknown>;
+
+export interface RoutesOptions {
+  readonly db: Sql;
+  readonly handlers: Partial<DataHandlers>;
+  readonly own: Readonly<Record<OwnName, OwnHandler>>;
+  /** Throws CallError where somebody shows what nobody has. `isUse`: a session stays open by it. */
+  readonly callerOf: (request: FastifyRequest, isUse: boolean) => Promise<Caller | undefined>;
+  readonly nowMs: () => number;
+}
+
+/** Of one account: what a screen shows it cannot ask for at all, so this is a program or an attack. */
+const REFUSED_ACTS: BucketLimits = { burst: 60, perS: 1 };
+
+/** Idempotency-Key, draft-ietf-httpapi-idempotency-key-header: visible ASCII; a UUID has 36 characters. */
+const KEY = /^[\x21-\x7e]{1,64}$/;
+
+/** Of what is no number in any row: 15 digits are exact in a double. */
+const DIGITS = /^\d{1,15}$/;
+
+type Values = Readonly<Record<string, unknown>>;
+
+/** Gives what refused acts were not recorded for their number. */
+export function registerRoutes(app: FastifyInstance, options: RoutesOptions): { readonly refused: Limits } {
+  const refused = new Limits(REFUSED_ACTS);
+  const callers = new WeakMap<FastifyRequest, Caller>();
+  for (const name of Object.keys(ROUTES) as RouteName[]) {
+    const route: Route = ROUTES[name];
+    app.route({
+      method: route.method,
+      url: route.path,
+      // Before the body is read: a stranger sends none.
+      onRequest: async (request) => {
+        if (route.act === 'open') return;
+        const caller = await options.callerOf(request, name !== 'stream');
+        if (caller === undefined)
+          throw new CallError(401, 'there is no session, or it has ended: enter again');
+        callers.set(request, caller);
+        if (route.act === undefined || may(caller.who.role, route.act)) return;
+        await refuseAct(options, refused, caller.who, route.act, request);
+      },
+      handler: async (request, reply) => {
+        const nowMs = options.nowMs();
+        const parts = {
+          params: fitting('path', route.params, request.params),
+          query: fitting('query', route.query, request.query),
+          body: route.method === 'POST' ? fitting('body', route.body, request.body ?? {}) : undefined,
+        };
+        const key = route.idempotent === true ? keyOf(request) : '';
+        const caller = callers.get(request);
+        if (isOwn(name)) {
+          const { query = {}, body = {} } = parts;
+          const call = { ...parts, query, body, key, nowMs, caller } as Parameters<OwnHandler>[0];
+          return answer(reply, route, await options.own[name](call, request, reply), name);
+        }
+        const handler = options.handlers[name] as ((call: unknown) => Promise<unknown>) | undefined;
+        if (handler === undefined) throw new CallError(503, `${name}: this console does not have it`);
+        return answer(
+          reply,
+          route,
+          await handler({ ...parts, key, nowMs, who: caller?.who ?? NOBODY }),
+          name,
+        );
+      },
+    });
+  }
+  return { refused };
+}
+
+/** Of a route that is open to everybody. */
+const NOBODY: Account = { name: '', role: 'auditor', isProgram: true };
+
+const isOwn = (name: RouteName): name is OwnName => (OWN as readonly string[]).includes(name);
+
+async function refuseAct(
+  { db, nowMs }: RoutesOptions,
+  refused: Limits,
+  { name, role, isProgram }: Account,
+  act: Act,
+  request: FastifyRequest,
+): Promise<never> {
+  const waitS = refused.take(name);
+  if (waitS > 0) throw new CallError(429, `${act}: refused too often; again in ${Math.ceil(waitS)} s`);
+  const { no } = request.params as { no?: string };
+  const incident = no !== undefined && DIGITS.test(no) && Number(no) > 0 ? { incident: Number(no) } : {};
+  await db.transaction((transaction) =>
+    record(
+      transaction,
+      { who: name, role: isProgram ? 'program' : role, act: 'refused', more: { act }, ...incident },
+      nowMs(),
+    ),
+  );
+  throw new CallError(403, `${act}: the role ${role} may not`);
+}
+
+/** The part of a request as its schema wants it, or undefined where the route has none of it. Throws CallError 400. */
+function fitting(
+  part: 'path' | 'query' | 'body',
+  schema: TSchema | undefined,
+  given: unknown,
+): Values | undefined {
+  const values = part === 'body' ? given : withNumbers(schema, given as Values);
+  if (schema === undefined) {
+    const [unknown] = Object.keys((values ?? {}) as Values);
+    if (unknown === undefined) return undefined;
+    throw new CallError(400, `${part}: ${printable(unknown, 100)} is not known here; nothing is`);
+  }
+  const fault = faultOf(schema, values);
+  if (fault !== undefined) throw new CallError(400, `${part}: ${fault}`);
+  return values as Values;
+}
+
+/** Paths and queries are text; numbers in them are decimal digits. What is left out gets its default. */
+function withNumbers(schema: TSchema | undefined, given: Values): Values {
+  const properties = Object.entries((schema?.['properties'] ?? {}) as Readonly<Record<string, TSchema>>);
+  const numbers = properties.flatMap(([name, { type, default: standard }]) => {
+    const value = given[name];
+    if (value === undefined && standard !== undefined) return [[name, standard]];
+    return type === 'integer' && typeof value === 'string' && DIGITS.test(value)
+      ? [[name, Number(value)]]
+      : [];
+  });
+  return { ...given, ...Object.fromEntries(numbers) };
+}
+
+function keyOf({ headers }: FastifyRequest): string {
+  const key = headers['idempotency-key'];
+  if (typeof key === 'string' && KEY.test(key)) return key;
+  throw new CallError(
+    400,
+    'Idempotency-Key: is needed, 1 to 64 visible characters, another one for each act',
+  );
+}
+
+function answer(reply: FastifyReply, { gives }: Route, result: unknown, name: RouteName): FastifyReply {
+  if (reply.sent) return reply;
+  if (typeof gives !== 'string') {
+    return reply.type('application/json; charset=utf-8').send(JSON.stringify(result));
+  }
+  if (gives !== 'text/csv') return reply.type(gives).send(result);
+  const file = name.replace(/Csv$/, '');
+  return reply
+    .type('text/csv; charset=utf-8')
+    .header('content-disposition', `attachment; filename="vigie-${file}.csv"`)
+    .send(Readable.from(result as AsyncIterable<string>));
+}

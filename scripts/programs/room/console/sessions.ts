@@ -1,0 +1,179 @@
+/**
+ * Who is logged in: rows of `session`, so that several consoles on one database know the same people.
+ *
+ * INVARIANTS: the database holds the SHA-256 of a cookie, never the cookie. A session ends IDLE_MS after its last use,
+ * LONGEST_MS after its beginning at the latest, and at once when its owner leaves. Who comes, who goes and who is
+ * refused is in the room's record, in the transaction that does it; refusals beyond REFUSALS are counted, and the next
+ * recorded one says how many.
+ * LIMITS: SESSIONS_MAX at once, SESSIONS_OF_ONE_MAX of one account (its oldest ends).
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { printable } from '../../../../agent/base/printable.ts';
+import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import type { Role } from '../contract/roles.ts';
+import { record } from '../database/audit.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { type Account, CallError } from './handler.ts';
+
+/** NIST SP 800-63B, 4.2.3 (AAL 2): 30 minutes without use, 12 hours at the most. */
+const IDLE_MS = 30 * 60_000;
+export const LONGEST_MS = 12 * 3_600_000;
+
+/** A use is written when the one that is written is this old: a screen asks several times a second. */
+const USED_EVERY_MS = 60_000;
+
+/** Fewer than ten operators, and programs of theirs. */
+const SESSIONS_MAX = 1000;
+const SESSIONS_OF_ONE_MAX = 16;
+
+/** Refused logins in the record: a stranger could fill it. As many at once, then one in ten seconds. */
+const REFUSALS: BucketLimits = { burst: 30, perS: 0.1 };
+
+/** 256 bits: nobody guesses one. */
+const COOKIE_BYTES = 32;
+const COOKIE = /^[A-Za-z0-9_-]{43}$/;
+
+/** Of a name that somebody typed, in the record. */
+const NAME_CHARS_MAX = 64;
+
+export interface Session {
+  /** SHA-256 of the cookie, hex. */
+  readonly id: string;
+  readonly who: Account;
+  /** ISO 8601. */
+  readonly ends: string;
+}
+
+interface SessionRow {
+  readonly id: string;
+  readonly who: string;
+  readonly role: Role;
+  readonly used: string;
+  readonly ends: string;
+}
+
+export class Sessions {
+  readonly counters = { entered: 0, refused: 0, unrecorded: 0, full: 0 };
+  readonly #db: Sql;
+  readonly #onEnd: (ids: readonly string[]) => void;
+  readonly #refusals = new TokenBucket(REFUSALS, { nowMs: () => performance.now() });
+  /** Refused and not in the record, since the last one that is. */
+  #since = 0;
+
+  /** `onEnd` hears of sessions that are ended here. */
+  constructor(db: Sql, onEnd: (ids: readonly string[]) => void) {
+    this.#db = db;
+    this.#onEnd = onEnd;
+  }
+
+  /** A new session and its cookie. Throws CallError 503 when there are SESSIONS_MAX. */
+  async begin(
+    who: Account,
+    method: 'oidc' | 'local',
+    nowMs: number,
+  ): Promise<{ cookie: string; session: Session }> {
+    const cookie = randomBytes(COOKIE_BYTES).toString('base64url');
+    const session = { id: idOf(cookie), who, ends: iso(nowMs + LONGEST_MS) };
+    const ended = await this.#db.transaction(async (transaction) => {
+      await transaction.run('DELETE FROM session WHERE ends <= $1 OR used <= $2', [
+        iso(nowMs),
+        iso(nowMs - IDLE_MS),
+      ]);
+      const ids = await makeRoom(transaction, who.name);
+      if (ids === undefined) return undefined;
+      await transaction.run(
+        'INSERT INTO session (id, who, role, began, used, ends) VALUES ($1, $2, $3, $4, $4, $5)',
+        [session.id, who.name, who.role, iso(nowMs), session.ends],
+      );
+      const more = { method, ...(ids.length > 0 && { ended: ids.length }) };
+      await record(transaction, { who: who.name, role: who.role, act: 'login', more }, nowMs);
+      return ids;
+    });
+    if (ended === undefined) {
+      this.counters.full += 1;
+      throw new CallError(503, `${SESSIONS_MAX} sessions are open, which is the most: one of them must end`);
+    }
+    this.counters.entered += 1;
+    if (ended.length > 0) this.#onEnd(ended);
+    return { cookie, session };
+  }
+
+  /** By what the browser sent. `isUse`: whoever it is did something, and stays for IDLE_MS more. */
+  async find(cookie: string | undefined, nowMs: number, isUse: boolean): Promise<Session | undefined> {
+    if (cookie === undefined || !COOKIE.test(cookie)) return undefined;
+    const [row] = await this.#db.all<SessionRow>(
+      'SELECT id, who, role, used, ends FROM session WHERE id = $1',
+      [idOf(cookie)],
+    );
+    if (row === undefined || !isOpen(row, nowMs)) return undefined;
+    if (isUse && Date.parse(row.used) <= nowMs - USED_EVERY_MS) {
+      await this.#db.run('UPDATE session SET used = $2 WHERE id = $1', [row.id, iso(nowMs)]);
+    }
+    return { id: row.id, who: { name: row.who, role: row.role, isProgram: false }, ends: row.ends };
+  }
+
+  async end({ id, who }: Session, nowMs: number): Promise<void> {
+    await this.#db.transaction(async (transaction) => {
+      const gone = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
+      if (gone > 0) await record(transaction, { who: who.name, role: who.role, act: 'logout' }, nowMs);
+    });
+    this.#onEnd([id]);
+  }
+
+  /** Those of these that are still open: others may have been ended by another console, or by time. */
+  async stillOpen(ids: readonly string[], nowMs: number): Promise<Set<string>> {
+    if (ids.length === 0) return new Set();
+    const rows = await this.#db.all<SessionRow>(
+      `SELECT id, who, role, used, ends FROM session WHERE id IN (${ids.map((_, at) => `$${at + 1}`).join(', ')})`,
+      ids,
+    );
+    return new Set(rows.filter((row) => isOpen(row, nowMs)).map(({ id }) => id));
+  }
+
+  /** `why` is ours; `name` is what somebody typed, or what the identity provider calls them. */
+  async refused(name: string, why: string, nowMs: number): Promise<void> {
+    this.counters.refused += 1;
+    if (this.#refusals.take() > 0) {
+      this.counters.unrecorded += 1;
+      this.#since += 1;
+      return;
+    }
+    const more = {
+      name: printable(name, NAME_CHARS_MAX),
+      why: printable(why),
+      ...(this.#since > 0 && { unrecorded: this.#since }),
+    };
+    this.#since = 0;
+    await this.#db.transaction((transaction) =>
+      record(transaction, { who: 'room', role: 'room', act: 'login-refused', more }, nowMs),
+    );
+  }
+
+  /** Names of those who can be given an incident: who is here. */
+  async people(nowMs: number): Promise<string[]> {
+    const rows = await this.#db.all<{ who: string }>(
+      `SELECT DISTINCT who FROM session
+       WHERE role IN ('operator', 'supervisor') AND ends > $1 AND used > $2 ORDER BY who`,
+      [iso(nowMs), iso(nowMs - IDLE_MS)],
+    );
+    return rows.map(({ who }) => who);
+  }
+}
+
+const idOf = (cookie: string): string => createHash('sha256').update(cookie).digest('hex');
+
+function isOpen({ used, ends }: SessionRow, nowMs: number): boolean {
+  return Date.parse(ends) > nowMs && Date.parse(used) > nowMs - IDLE_MS;
+}
+
+/** Ends the oldest of one account; their ids, or undefined where there is no room at all. */
+async function makeRoom(transaction: Queries, name: string): Promise<string[] | undefined> {
+  const own = await transaction.all<{ id: string }>(
+    'SELECT id FROM session WHERE who = $1 ORDER BY began DESC, id',
+    [name],
+  );
+  const ids = own.slice(SESSIONS_OF_ONE_MAX - 1).map(({ id }) => id);
+  for (const id of ids) await transaction.run('DELETE FROM session WHERE id = $1', [id]);
+  const [all] = await transaction.all<{ count: number }>('SELECT count(*) AS count FROM session');
+  return (all?.count ?? 0) < SESSIONS_MAX ? ids : undefined;
+}

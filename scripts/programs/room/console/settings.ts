@@ -1,0 +1,296 @@
+/**
+ * The console's settings: one YAML file, in which a mistake is refused with its place and what would be right. Secrets are
+ * in files of their own, whose names are in it; nothing here prints one.
+ */
+import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+import { dirname, resolve } from 'node:path';
+import { type Static, Type } from '@sinclair/typebox';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { openToOthers } from '../../../../agent/base/private-file.ts';
+import { parseYaml } from '../../../../agent/base/yaml-text.ts';
+import { WEBHOOK_TYPES, type WebhookType } from '../contract/api.ts';
+import { ROLES, type Role } from '../contract/roles.ts';
+import { OneOf, strict, Text } from '../contract/schema.ts';
+import { faultOf } from './fault.ts';
+
+const LISTEN_DEFAULT = '127.0.0.1:9480';
+const LISTEN_FORM = 'address:port, as 127.0.0.1:9480 or [::1]:9480';
+
+/** Of an account, in the tables. */
+const NAME_CHARS_MAX = 64;
+const Named = Type.String({
+  pattern: `^[A-Za-z0-9À-ɏ][A-Za-z0-9À-ɏ ._@-]{0,${NAME_CHARS_MAX - 1}}$`,
+  description: `a name of 1 to ${NAME_CHARS_MAX} letters, digits, spaces and . _ @ -`,
+});
+const File = Type.String({ minLength: 1, maxLength: 4096 });
+const OneRole = OneOf(ROLES);
+
+const SettingsFile = Type.Object(
+  {
+    listen: Type.Optional(Text(300, LISTEN_FORM)),
+    origin: Type.Optional(Text(300)),
+    database: Text(1000),
+    oidc: Type.Optional(
+      Type.Object(
+        {
+          issuer: Text(1000),
+          clientId: Type.String({ minLength: 1, maxLength: 300 }),
+          clientSecretFile: Type.Optional(File),
+          scope: Type.Optional(Text(300)),
+          nameClaim: Type.Optional(Text(100)),
+          roleClaim: Text(100),
+          /** Value of the claim → role; who has several has the first of these. */
+          roles: Type.Record(Text(300), OneRole, { minProperties: 1 }),
+        },
+        strict,
+      ),
+    ),
+    tokens: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Named,
+            sha256: Type.String({
+              pattern: '^[0-9a-f]{64}$',
+              description: 'the SHA-256 of the token, 64 of 0-9 and a-f: printf %s TOKEN | sha256sum',
+            }),
+            role: OneRole,
+          },
+          strict,
+        ),
+        { maxItems: 100 },
+      ),
+    ),
+    plan: Type.Optional(File),
+    webhooks: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Named,
+            url: Text(1000),
+            secretFile: File,
+            types: Type.Optional(Type.Array(OneOf(WEBHOOK_TYPES), { minItems: 1 })),
+          },
+          strict,
+        ),
+        { maxItems: 20 },
+      ),
+    ),
+    signer: Type.Optional(File),
+    demo: Type.Optional(
+      Type.Object(
+        { accounts: Type.Array(Type.Object({ name: Named, role: OneRole }, strict), { maxItems: 20 }) },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+type SettingsFile = Static<typeof SettingsFile>;
+
+export interface OidcSettings {
+  readonly issuer: URL;
+  readonly clientId: string;
+  /** Undefined: a client that proves itself by PKCE alone. */
+  readonly clientSecret: string | undefined;
+  readonly scope: string;
+  readonly nameClaim: string;
+  readonly roleClaim: string;
+  readonly roles: Readonly<Record<string, Role>>;
+}
+
+export interface Token {
+  readonly name: string;
+  /** Hex. */
+  readonly sha256: string;
+  readonly role: Role;
+}
+
+interface Webhook {
+  readonly name: string;
+  readonly url: string;
+  readonly secret: string;
+  readonly types: readonly WebhookType[];
+}
+
+export interface Settings {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Of the public URL; undefined: that of the address that is listened on. */
+  readonly origin: string | undefined;
+  readonly database: string;
+  readonly oidc: OidcSettings | undefined;
+  readonly tokens: readonly Token[];
+  /** GeoJSON. */
+  readonly plan: string | undefined;
+  readonly webhooks: readonly Webhook[];
+  /** Path of the signer's socket. */
+  readonly signer: string | undefined;
+  /** Accounts without a password. */
+  readonly accounts: readonly { readonly name: string; readonly role: Role }[] | undefined;
+}
+
+export const DEMO_ACCOUNTS = [
+  { name: 'operator', role: 'operator' },
+  { name: 'operator-2', role: 'operator' },
+  { name: 'supervisor', role: 'supervisor' },
+  { name: 'auditor', role: 'auditor' },
+] as const;
+
+const wrong = (where: string, line: string): AgentError => new AgentError('config', `${where}: ${line}`);
+
+/** Throws AgentError `config`, one line: which file, which setting, what would be right. */
+export function readSettings(file: string): Settings {
+  let content: unknown;
+  try {
+    content = parseYaml(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw wrong(file, `cannot be read (${messageOf(error).slice(0, 200)})`);
+  }
+  const fault = faultOf(SettingsFile, content);
+  if (fault !== undefined) throw wrong(file, fault);
+  const given = content as SettingsFile;
+  const from = (path: string): string => resolve(dirname(resolve(file)), path);
+  const { demo, tokens = [], plan, webhooks = [], signer } = given;
+  const listen = listenOf(file, given.listen ?? LISTEN_DEFAULT);
+  const origin = given.origin === undefined ? undefined : originOf(file, given.origin);
+  judgeEntry(file, given, listen.host, origin);
+  for (const [index, { name }] of tokens.entries()) {
+    const isTwice = tokens.findIndex((other) => other.name === name) !== index;
+    if (isTwice) throw wrong(file, `tokens.${index}.name: two tokens are called ${name}`);
+  }
+  return {
+    ...{ listen, origin, tokens, accounts: demo?.accounts },
+    database: databaseIn(file, given.database, from),
+    oidc: oidcOf(file, given.oidc, from),
+    plan: plan === undefined ? undefined : from(plan),
+    webhooks: webhooks.map(({ name, url, secretFile, types = [...WEBHOOK_TYPES] }, index) => {
+      const where = `webhooks.${index}`;
+      if (!isSafeUrl(url))
+        throw wrong(
+          file,
+          `${where}.url: must be https://… (http:// on this machine only), without a password`,
+        );
+      return { name, url, types, secret: secretIn(file, `${where}.secretFile`, from(secretFile)) };
+    }),
+    signer: signer === undefined ? undefined : from(signer),
+  };
+}
+
+/** For a demonstration: nothing but a database and an address. */
+export function demoSettings(database: string, listen: string): Settings {
+  const parsed = listenOf('--listen', listen);
+  if (!isLoopback(parsed.host)) {
+    throw wrong(
+      '--listen',
+      'with --demo anybody may enter without a password: it must be 127.0.0.1 or [::1]',
+    );
+  }
+  return {
+    ...{ listen: parsed, origin: undefined, database, oidc: undefined, tokens: [], plan: undefined },
+    ...{ webhooks: [], signer: undefined, accounts: DEMO_ACCOUNTS },
+  };
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
+
+const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, '$1');
+
+function isSafeUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  const isHidden = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(hostOf(url)));
+  return isHidden && url.username === '' && url.password === '';
+}
+
+function listenOf(file: string, text: string): Settings['listen'] {
+  const [, name = '', port = ''] = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text) ?? [];
+  if (name === '' || Number(port) > 65_535) {
+    throw wrong(file, `listen: must be ${LISTEN_FORM}`);
+  }
+  return { host: name.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}
+
+function originOf(file: string, text: string): string {
+  if (!isSafeUrl(text) || new URL(text).href !== `${new URL(text).origin}/`) {
+    throw wrong(
+      file,
+      'origin: must be what a browser has in front of the path, as https://console.example (http:// on this machine only)',
+    );
+  }
+  return new URL(text).origin;
+}
+
+function judgeEntry(
+  file: string,
+  { oidc, demo }: SettingsFile,
+  host: string,
+  origin: string | undefined,
+): void {
+  if (oidc !== undefined && demo !== undefined) {
+    throw wrong(file, 'oidc and demo: one way in is enough; leave out demo');
+  }
+  if (oidc === undefined && demo === undefined) throw wrong(file, 'oidc is missing: nobody could enter');
+  const isLocal =
+    isLoopback(host) && (origin === undefined || (origin.startsWith('http:') && isSafeUrl(origin)));
+  if (demo !== undefined && !isLocal) {
+    throw wrong(
+      file,
+      'demo: accounts without a password are for this machine only: listen and origin must be 127.0.0.1, [::1] or localhost, and http',
+    );
+  }
+  if (origin === undefined && !isLoopback(host)) {
+    throw wrong(file, 'origin is missing: the public URL, as https://console.example');
+  }
+}
+
+function databaseIn(file: string, text: string, from: (path: string) => string): string {
+  if (!/^[a-z]+:\/\//.test(text)) return from(text);
+  if (!/^postgres(ql)?:/.test(text) || !URL.canParse(text)) {
+    throw wrong(file, 'database: must be a file or postgres://user@host/name');
+  }
+  const { password, searchParams } = new URL(text);
+  if (password !== '' || searchParams.has('password')) {
+    throw wrong(
+      file,
+      'database: holds a password; it belongs in the file that PGPASSFILE names, or ~/.pgpass',
+    );
+  }
+  return text;
+}
+
+function oidcOf(
+  file: string,
+  given: SettingsFile['oidc'],
+  from: (path: string) => string,
+): OidcSettings | undefined {
+  if (given === undefined) return undefined;
+  const { issuer, clientId, clientSecretFile, roleClaim, roles } = given;
+  if (!isSafeUrl(issuer)) {
+    throw wrong(file, 'oidc.issuer: must be https://… (http:// on this machine only), without a password');
+  }
+  return {
+    ...{ issuer: new URL(issuer), clientId, roleClaim, roles },
+    scope: given.scope ?? 'openid profile',
+    nameClaim: given.nameClaim ?? 'preferred_username',
+    clientSecret:
+      clientSecretFile === undefined
+        ? undefined
+        : secretIn(file, 'oidc.clientSecretFile', from(clientSecretFile)),
+  };
+}
+
+function secretIn(file: string, where: string, path: string): string {
+  let secret: string;
+  try {
+    const open = openToOthers(path);
+    if (open !== undefined) throw new Error(open.replace('private key', 'secret'));
+    secret = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw wrong(file, `${where}: ${messageOf(error).slice(0, 200)}`);
+  }
+  if (secret === '') throw wrong(file, `${where}: ${path} is empty`);
+  return secret;
+}

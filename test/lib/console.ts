@@ -1,0 +1,227 @@
+/** A room's console in this process, on a real database, and somebody who asks it as a browser or a program would. */
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import http, { type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import type { DataHandlers } from '../../scripts/programs/room/console/routes.ts';
+import { ConsoleServer } from '../../scripts/programs/room/console/server.ts';
+import { demoSettings, type Settings } from '../../scripts/programs/room/console/settings.ts';
+import { readStaticFiles } from '../../scripts/programs/room/console/static-files.ts';
+import type { Changes, ChangesSince } from '../../scripts/programs/room/console/stream.ts';
+import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import type { Role } from '../../scripts/programs/room/contract/roles.ts';
+import { next } from '../../scripts/programs/room/database/counters.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { prepare } from '../../scripts/programs/room/database/prepare.ts';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { scratch } from './paths.ts';
+
+export const TIME_ZONE = 'Europe/Paris';
+
+/** Closed with the test. */
+export async function roomDatabase(t: Test, where: string): Promise<Sql> {
+  const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
+  t.teardown(() => db.close());
+  await prepare(db, TIME_ZONE, Date.now(), () => Promise.reject(new Error('nothing old is there')));
+  return db;
+}
+
+/** A folder with what the build would put there. */
+export function appFolder(t: Test): string {
+  const folder = scratch(t);
+  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>Vigie</title>');
+  writeFileSync(join(folder, 'app.js'), '// the program\n'.repeat(100));
+  writeFileSync(join(folder, 'style.css'), 'body { margin: 0 }');
+  return folder;
+}
+
+/** New incidents in one transaction; resolves with the number of the last one. */
+export function addIncidents(db: Sql, count: number, label: string): Promise<number> {
+  return db.transaction(async (transaction) => {
+    const first = await next(transaction, 'rev', count);
+    for (let at = 0; at < count; at += 1) {
+      await transaction.run(
+        `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+           received, clock_doubt, objects, cause, events, newest, detail, state)
+         VALUES ($1, 0, 'marseille-1', 'canebiere-017', $2, 1, 'alert', 2, 'dumping', 'rule-1', 'zone/quay', $3, $3,
+           $4, '[]', '{}', 1, $3, '{}', 'new')`,
+        [first + at, `${label}-${at}`, iso(Date.now()), false],
+      );
+    }
+    if (db.dialect.changed !== undefined) await transaction.run(db.dialect.changed);
+    return first + count - 1;
+  });
+}
+
+/** As much of an incident as these tests look at. */
+export const changesIn = (db: Sql): ChangesSince => {
+  return async (since): Promise<Changes> => {
+    const [counter] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'");
+    const rows = await db.all('SELECT no, rev, episode FROM incident WHERE rev > $1 ORDER BY rev', [since]);
+    return { rev: counter?.value ?? 0, incidents: rows as unknown as Incident[], cameras: [] };
+  };
+};
+
+export interface TestConsole {
+  /** `http://127.0.0.1:port` */
+  readonly url: string;
+  readonly server: ConsoleServer;
+  /** What it told its operator. */
+  readonly notices: string[];
+  /** Added to the room's clock. */
+  readonly clock: { aheadMs: number };
+}
+
+export async function startConsole(
+  t: Test,
+  db: Sql,
+  given: {
+    readonly settings?: Partial<Settings>;
+    readonly handlers?: Partial<DataHandlers>;
+    readonly changesSince?: ChangesSince;
+  } = {},
+): Promise<TestConsole> {
+  const notices: string[] = [];
+  const clock = { aheadMs: 0 };
+  const server = new ConsoleServer({
+    settings: { ...demoSettings('unused', '127.0.0.1:0'), ...given.settings },
+    db,
+    handlers: given.handlers ?? {},
+    changesSince: given.changesSince ?? changesIn(db),
+    app: readStaticFiles(appFolder(t)),
+    timeZone: TIME_ZONE,
+    onNotice: (line) => notices.push(line),
+    nowMs: () => Date.now() + clock.aheadMs,
+  });
+  t.teardown(() => server.stop());
+  return { url: await server.start(), server, notices, clock };
+}
+
+export interface Asked {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: what comes is what the tests look at
+  readonly json: any;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+/** One request as it stands: nothing is added but `Content-Type` where there is a body. */
+export async function ask(
+  url: string,
+  { method = 'GET', headers = {}, body }: { method?: string; headers?: Headers; body?: unknown } = {},
+): Promise<Asked> {
+  const sent = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
+  const json = sent === undefined ? {} : { 'content-type': 'application/json' };
+  const request = http.request(url, { method, headers: { ...json, ...headers }, agent: false });
+  request.end(sent);
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  const isJson = /json/.test(String(response.headers['content-type']));
+  const { statusCode = 0, headers: got } = response;
+  return { status: statusCode, headers: got, text, json: isJson ? JSON.parse(text) : undefined };
+}
+
+/** Headers that a browser on one of the console's own pages sends with a POST. */
+export const from = (url: string): Headers => ({
+  origin: new URL(url).origin,
+  'sec-fetch-site': 'same-origin',
+});
+
+/** The first cookie of that name that an answer sets, as it is sent back. */
+export function cookieOf({ headers }: Asked, name = 'vigie'): string {
+  const line = (headers['set-cookie'] ?? []).find((one) => one.startsWith(`${name}=`)) ?? '';
+  return line.split(';', 1)[0] ?? '';
+}
+
+/** Cookie of somebody with an account of the demonstration. */
+export async function enter(url: string, name: Role | string): Promise<string> {
+  const answer = await ask(`${url}/api/login`, { method: 'POST', headers: from(url), body: { name } });
+  if (answer.status !== 200) throw new Error(`${name} does not enter: ${answer.text}`);
+  return cookieOf(answer);
+}
+
+export interface StreamEvent {
+  readonly id: number | undefined;
+  readonly name: string;
+  // biome-ignore lint/suspicious/noExplicitAny: what comes is what the tests look at
+  readonly data: any;
+}
+
+/** A stream of server-sent events, read as a browser reads it; without coming back by itself. */
+export class StreamReader {
+  readonly events: StreamEvent[] = [];
+  status = 0;
+  /** As a browser keeps it. */
+  lastId: number | undefined;
+  isOver = false;
+  readonly #request: http.ClientRequest;
+  #rest = '';
+
+  constructor(url: string, headers: Headers) {
+    this.#request = http.get(url, { headers, agent: false }, (response) => {
+      this.status = response.statusCode ?? 0;
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => this.#take(text));
+      response.on('close', () => {
+        this.isOver = true;
+      });
+    });
+    this.#request.on('error', () => {
+      this.isOver = true;
+    });
+  }
+
+  /** Numbers of all incidents that it was told, in the order in which they came. */
+  get revs(): number[] {
+    return this.events.flatMap(({ name, data }) =>
+      name === 'incidents' ? (data as { rev: number }[]).map(({ rev }) => rev) : [],
+    );
+  }
+
+  names(): string[] {
+    return this.events.map(({ name }) => name);
+  }
+
+  close(): void {
+    this.#request.destroy();
+  }
+
+  #take(text: string): void {
+    const blocks = (this.#rest + text).split('\n\n');
+    this.#rest = blocks.pop() ?? '';
+    for (const block of blocks) {
+      const fields = new Map(
+        block.split('\n').map((line) => {
+          const at = line.indexOf(':');
+          return [line.slice(0, at), line.slice(at + 1).trim()] as const;
+        }),
+      );
+      const id = fields.get('id');
+      if (id !== undefined) this.lastId = Number(id);
+      const name = fields.get('event');
+      if (name === undefined) continue;
+      const data = JSON.parse(fields.get('data') ?? 'null');
+      this.events.push({ id: id === undefined ? undefined : Number(id), name, data });
+    }
+  }
+}
+
+/** Closed with the test. */
+export function readStream(
+  t: Test,
+  url: string,
+  cookie: string,
+  after?: number,
+  lastId?: number,
+): StreamReader {
+  const query = after === undefined ? '' : `?after=${after}`;
+  const last = lastId === undefined ? {} : { 'last-event-id': String(lastId) };
+  const reader = new StreamReader(`${url}/api/stream${query}`, { cookie, ...last });
+  t.teardown(() => reader.close());
+  return reader;
+}

@@ -1,0 +1,331 @@
+/** What the console's screens are told, and when: bursts, reconnects, a database that is killed, screens that are slow. */
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import type { Changes } from '../../scripts/programs/room/console/stream.ts';
+import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
+import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { DatabaseAway, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import {
+  addIncidents,
+  appFolder,
+  ask,
+  changesIn,
+  enter,
+  from,
+  readStream,
+  roomDatabase,
+  type StreamReader,
+  startConsole,
+} from '../lib/console.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { scratch } from '../lib/paths.ts';
+import { type Program, start } from '../lib/program.ts';
+import { until } from '../lib/room.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../scripts/programs/room/console/main.js', import.meta.url));
+
+/** All numbers of the database after `after`, each once and in order: nothing is missing, nothing came twice. */
+async function checkWhole(
+  t: Test,
+  db: Sql,
+  told: readonly number[],
+  after: number,
+  what: string,
+): Promise<void> {
+  const rows = await db.all<{ rev: number }>('SELECT rev FROM incident WHERE rev > $1 ORDER BY rev', [after]);
+  t.same(
+    told,
+    rows.map(({ rev }) => rev),
+    `${what}: all ${rows.length}, each once, in order`,
+  );
+}
+
+const last = (reader: StreamReader): number => reader.revs.at(-1) ?? 0;
+
+for (const kind of ['sqlite', 'postgres'] as const) {
+  t.test(`a burst, with a screen that comes back in the middle of it (${kind})`, async (t) => {
+    const { where } = await DATABASES[kind](t);
+    const db = await roomDatabase(t, where);
+    const before = await addIncidents(db, 10, 'before');
+    const asked: number[] = [];
+    const changesSince = changesIn(db);
+    const { url } = await startConsole(t, db, {
+      changesSince: (rev, rowsMax) => {
+        asked.push(performance.now());
+        return changesSince(rev, rowsMax);
+      },
+    });
+    const cookie = await enter(url, 'operator');
+    const steady = readStream(t, url, cookie, before);
+    const old = readStream(t, url, cookie, 4);
+    const fresh = readStream(t, url, cookie);
+    let broken = readStream(t, url, cookie, before);
+    const parts: number[] = [];
+    await until(t, 'all are there', () => [steady, old, fresh, broken].every(({ status }) => status === 200));
+    // Written by another program, as the archive is.
+    const writer = databaseOf(where, () => undefined);
+    t.teardown(() => writer.close());
+    const beganMs = performance.now();
+    let end = 0;
+    for (let at = 0; at < 60; at += 1) {
+      end = await addIncidents(writer, 5, `burst-${at}`);
+      if (at % 15 !== 7) continue;
+      parts.push(...broken.revs);
+      const { lastId } = broken;
+      broken.close();
+      broken = readStream(t, url, cookie, before, lastId);
+    }
+    const tookMs = performance.now() - beganMs;
+    await until(t, 'all are told', () =>
+      [steady, old, fresh, broken].every((reader) => last(reader) === end),
+    );
+    await checkWhole(t, db, steady.revs, before, 'who was there');
+    await checkWhole(t, db, old.revs, 4, 'who came with a number of before');
+    await checkWhole(t, db, [...parts, ...broken.revs], before, 'who came back four times');
+    await checkWhole(t, db, fresh.revs, before, 'who came without a number');
+    const gaps = asked.slice(1).map((atMs, at) => atMs - (asked[at] ?? 0));
+    t.ok(
+      Math.min(...gaps) >= 95,
+      `${asked.length} queries in ${Math.round(tookMs)} ms, ${Math.min(...gaps)} ms apart`,
+    );
+    const committedMs = performance.now();
+    const rev = await addIncidents(writer, 1, 'one');
+    await until(t, 'one more', () => last(steady) === rev);
+    t.comment(`told ${Math.round(performance.now() - committedMs)} ms after it was begun`);
+  });
+}
+
+t.test('PostgreSQL killed in the middle of a burst, three times: no gap and nothing twice', async (t) => {
+  const { where, server } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, where);
+  const { url, notices } = await startConsole(t, db);
+  const cookie = await enter(url, 'operator');
+  const steady = readStream(t, url, cookie, 0);
+  let broken = readStream(t, url, cookie, 0);
+  const parts: number[] = [];
+  await until(t, 'both are there', () => steady.status === 200 && broken.status === 200);
+  const writer = databaseOf(where, () => undefined);
+  t.teardown(() => writer.close());
+  let isOver = false;
+  let [end, failed] = [0, 0];
+  const writing = (async () => {
+    for (let at = 0; !isOver; at += 1) {
+      try {
+        // A number each time: what is not known to be done is not done again.
+        end = await addIncidents(writer, 3, `kill-${at}`);
+      } catch (error) {
+        if (!(error instanceof DatabaseAway)) throw error;
+        failed += 1;
+        await sleep(20);
+      }
+    }
+  })();
+  for (let round = 1; round <= 3; round += 1) {
+    const from_ = last(steady);
+    await until(t, 'some are told', () => last(steady) > from_ + 30, 30_000);
+    await server?.kill();
+    await until(
+      t,
+      'the screen is told',
+      () => steady.names().filter((name) => name === 'away').length === round,
+      30_000,
+    );
+    if (round === 2) {
+      parts.push(...broken.revs);
+      const { lastId } = broken;
+      broken.close();
+      await server?.start();
+      broken = readStream(t, url, cookie, 0, lastId);
+      await until(t, 'it may come back', () => broken.status !== 0);
+      t.equal(broken.status, 200);
+    } else {
+      t.equal((await ask(`${url}/healthz`)).status, 503);
+      const answer = await ask(`${url}/api/session`, { headers: { cookie } });
+      t.match(answer, { status: 503, json: { title: /^the database does not answer/ } });
+      await server?.start();
+    }
+    await until(
+      t,
+      'and again',
+      () => steady.names().filter((name) => name === 'back').length === round,
+      30_000,
+    );
+  }
+  isOver = true;
+  await writing;
+  end = await addIncidents(writer, 1, 'end');
+  await until(t, 'all are told', () => last(steady) === end && last(broken) === end, 30_000);
+  await checkWhole(t, db, steady.revs, 0, 'who was there');
+  await checkWhole(t, db, [...parts, ...broken.revs], 0, 'who came back');
+  t.ok(failed > 0, `${failed} writes failed`);
+  t.equal(
+    notices.filter((line) => /does not answer/.test(line)).length,
+    3,
+    'a line for each time, not for each try',
+  );
+});
+
+t.test('too far behind, from another database, and what comes between two queries', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const state = { rev: 5000, put: [] as number[], cameras: 0 };
+  const changesSince = async (since: number): Promise<Changes> => ({
+    rev: state.rev,
+    incidents: state.put.filter((rev) => rev > since).map((rev) => ({ rev }) as Incident),
+    cameras: Array.from({ length: state.cameras }, (_, at) => ({ box: `b-${at}` }) as Camera),
+  });
+  const { url, server } = await startConsole(t, db, { changesSince });
+  const cookie = await enter(url, 'auditor');
+  const here = readStream(t, url, cookie, 5000);
+  await until(t, 'it is there', () => here.status === 200);
+  await sleep(250);
+  const [far, ahead, near] = [2999, 6000, 3000].map((after) => readStream(t, url, cookie, after));
+  await until(t, 'told to load again', () => far?.names()[0] === 'reset' && ahead?.names()[0] === 'reset');
+  t.equal(far?.events[0]?.id, 5000);
+  // Newer than the number that the query gives: it comes with the next one, and once.
+  state.put = [5001, 5002];
+  state.rev = 5001;
+  state.cameras = 2;
+  const poke = () =>
+    db.run("INSERT INTO done VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [String(Math.random())]);
+  await poke();
+  await until(t, 'the first', () => here.revs.length === 1);
+  state.rev = 5002;
+  state.cameras = 0;
+  await poke();
+  await until(t, 'the second', () => here.revs.length === 2 && near?.revs.length === 2);
+  for (const reader of [here, far, ahead, near]) t.same(reader?.revs, [5001, 5002]);
+  t.match(
+    here.events.map(({ name, id }) => ({ name, id })),
+    [
+      { name: 'cameras', id: undefined },
+      { name: 'incidents', id: 5001 },
+      { name: 'incidents', id: 5002 },
+    ],
+  );
+  state.put = Array.from({ length: 2001 }, (_, at) => 5003 + at);
+  state.rev = 5003 + 2000;
+  await poke();
+  await until(t, 'a storm', () => here.names().at(-1) === 'reset');
+  t.equal(here.lastId, 7003);
+  for (let at = 0; at < 4; at += 1) readStream(t, url, cookie);
+  await sleep(100);
+  const ninth = readStream(t, url, cookie);
+  await until(t, 'one too many', () => ninth.status === 429);
+  t.match(server.summary(), /1 streams too many/);
+});
+
+t.test('a database that is slow is told, and nothing is lost', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const changesSince = changesIn(db);
+  let slowMs = 0;
+  const { url, notices } = await startConsole(t, db, {
+    changesSince: async (rev, rowsMax) => {
+      const changes = await changesSince(rev, rowsMax);
+      await sleep(slowMs);
+      return changes;
+    },
+  });
+  const reader = readStream(t, url, await enter(url, 'operator'), 0);
+  await until(t, 'it is there', () => reader.status === 200);
+  await sleep(250);
+  slowMs = 4000;
+  await addIncidents(db, 2, 'slow');
+  await until(t, 'it is told', () => reader.names()[0] === 'away');
+  slowMs = 0;
+  const end = await addIncidents(db, 2, 'fast');
+  await until(t, 'all is told', () => last(reader) === end && reader.names().includes('back'));
+  t.same(reader.revs, [1, 2, 3, 4]);
+  t.same(notices, [
+    'console: the database does not answer (no answer in 3 s); asked again',
+    'console: the database answers again',
+  ]);
+});
+
+t.test('a screen that takes nothing is cut off, a session that ends elsewhere ends its stream', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where);
+  const state = { rev: 0 };
+  const text = 'x'.repeat(2000);
+  const changesSince = async (since: number): Promise<Changes> => ({
+    rev: state.rev,
+    incidents: Array.from(
+      { length: state.rev - since },
+      (_, at) => ({ rev: since + 1 + at, kind: text }) as Incident,
+    ),
+    cameras: [],
+  });
+  const { url, notices, server } = await startConsole(t, db, { changesSince });
+  const cookie = await enter(url, 'operator');
+  const reader = readStream(t, url, cookie, 0);
+  const { port, host } = new URL(url);
+  const slow = connect(Number(port), '127.0.0.1');
+  t.teardown(() => slow.destroy());
+  slow.on('error', () => undefined);
+  slow.write(`GET /api/stream?after=0 HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\n\r\n`);
+  slow.pause();
+  await until(t, 'it is there', () => reader.status === 200);
+  const other = databaseOf(where, () => undefined);
+  t.teardown(() => other.close());
+  for (let at = 0; at < 30 && !notices.some((line) => /takes nothing/.test(line)); at += 1) {
+    state.rev += 1000;
+    await other.run("INSERT INTO done VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [`slow-${at}`]);
+    await until(t, 'the other one has it', () => last(reader) === state.rev);
+  }
+  t.match(server.summary(), /1 slow screens cut off/);
+  t.equal(reader.isOver, false);
+  await other.run('DELETE FROM session');
+  await until(t, 'the heartbeat sees it', () => reader.isOver, 20_000);
+  t.equal(reader.names().at(-1), 'session');
+});
+
+async function consoleProgram(t: Test, ...args: string[]): Promise<{ program: Program; url: string }> {
+  const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...args]);
+  await until(t, 'it listens', () => program.out.includes('Ctrl-C'), 30_000);
+  return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
+}
+
+t.test('the program: two consoles on one database, and a clean end', async (t) => {
+  const where = join(scratch(t), 'room.db');
+  const args = ['--demo', '--database', where, '--listen', '127.0.0.1:0'];
+  const [one, two] = [await consoleProgram(t, ...args), await consoleProgram(t, ...args)];
+  const cookie = await enter(one.url, 'operator');
+  t.equal((await ask(`${two.url}/api/session`, { headers: { cookie } })).status, 200, 'one session for both');
+  const reader = readStream(t, two.url, cookie);
+  await until(t, 'the stream answers', () => reader.status === 200);
+  two.program.child.kill('SIGTERM');
+  t.equal(await two.program.ended, 0);
+  await until(t, 'streams are ended', () => reader.isOver);
+  await ask(`${one.url}/api/login`, { method: 'POST', headers: from(one.url), body: { name: 'x' } });
+  one.program.child.kill('SIGTERM');
+  t.equal(await one.program.ended, 0);
+  t.match(one.program.out, /Ended: 1 logins refused\n$/);
+  t.equal(one.program.err + two.program.err, '');
+
+  const settings = join(scratch(t), 'console.yaml');
+  writeFileSync(
+    settings,
+    `database: ${join(scratch(t), 'none.db')}\ndemo: {accounts: [{name: a, role: operator}]}\n`,
+  );
+  const cases: [string[], number, RegExp][] = [
+    [[], 2, /^room: name --settings FILE, or --demo/],
+    [['--settings', '/nowhere.yaml'], 2, /^room: \/nowhere\.yaml: cannot be read/],
+    [['--settings', settings], 2, /^room: database: is none of a room yet .* start the archive/],
+    [['--demo', '--listen', '0.0.0.0:0'], 2, /^room: --listen: with --demo anybody may enter/],
+    [['--demo', '--listen', 'here'], 2, /^room: --listen: .*must be address:port/],
+    [['--demo', '--database', 'mysql://x'], 2, /^room: database: takes a file or postgres/],
+    [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],
+    [['--demo', '--app', '/nowhere'], 2, /^room: the browser's program is not there .*npm run build/],
+  ];
+  const ended = cases.map(async ([more, code, line]) => {
+    const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...more]);
+    t.equal(await program.ended, code, more.join(' '));
+    t.match(program.err, line);
+    t.equal(program.err.trim().split('\n').length, 1, 'one line');
+  });
+  await Promise.all(ended);
+});
