@@ -87,10 +87,20 @@ module.exports = {
       to: { path: '^(agent|scripts|test)/', pathNot: '^agent/(kit|contract|page/app)/' },
     },
     {
-      name: 'kit-and-app-stay-in-the-browser',
+      // The room's console in a browser: of the room it knows the contract of its interface.
+      name: 'the-console-app-knows-kit-and-contracts-only',
       severity: 'error',
-      from: { path: '^(agent|scripts)/', pathNot: '^agent/(kit|page/app)/' },
-      to: { path: '^agent/(kit|page/app)/' },
+      from: { path: '^scripts/programs/room/app/' },
+      to: {
+        path: '^(agent|scripts|test)/',
+        pathNot: '^agent/(kit|contract)/|^scripts/programs/room/(app|contract)/',
+      },
+    },
+    {
+      name: 'kit-and-apps-stay-in-the-browser',
+      severity: 'error',
+      from: { path: '^(agent|scripts)/', pathNot: '^(agent/(kit|page/app)|scripts/programs/room/app)/' },
+      to: { path: '^(agent/(kit|page/app)|scripts/programs/room/app)/' },
     },
     owned('gstreamer', 'node-gstreamer-superficial', '^agent/vision/camera/'),
     owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),

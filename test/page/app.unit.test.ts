@@ -37,7 +37,7 @@ import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-form.ts';
 import { horizonOf, PEOPLE, peopleFault, personPx, rulerVerdict } from '../../agent/page/app/ruler.ts';
-import { ruleFields } from '../../scripts/programs/page-app/rule-fields.ts';
+import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
 import { INSTALLED, ORDER } from './canned.ts';
 
 const FIELDS = ruleFields() as unknown as RuleFields;

@@ -1,0 +1,170 @@
+/**
+ * What a person does to an incident: shown at once, sent, and taken back with what is true now where somebody was first.
+ *
+ * INVARIANTS: acts on one incident are sent one after the other. Each names the revision that the person saw, or the one
+ * that his own act before it has made.
+ */
+import type { VerdictValue } from '../../../../agent/contract/verdict.ts';
+import type { Incident } from '../contract/incident.ts';
+import { CLAIM_S } from '../contract/terms.ts';
+import { ApiProblem, newKey, post } from './api.ts';
+import { begin, end, rowOf, settle } from './queue/store.ts';
+import { go } from './router.ts';
+import { nowMs, session } from './session.ts';
+import { tell } from './toasts.ts';
+import { kindText, placeText } from './words/sentence.ts';
+import { words } from './words/words.ts';
+
+/** The last act of each incident that is under way, with the revision that it leaves. */
+const chains = new Map<number, Promise<number>>();
+
+interface Act {
+  readonly incident: Incident;
+  readonly change: Partial<Incident>;
+  /** Rejects with ApiProblem. */
+  readonly send: (revision: number) => Promise<Incident>;
+  readonly done?: (incident: Incident) => string;
+}
+
+/** True where it was done; what is refused is told. */
+async function act({ incident, change, send, done }: Act): Promise<boolean> {
+  const { no, revision } = incident;
+  begin(no, change);
+  const before = chains.get(no) ?? Promise.resolve(revision);
+  let isDone = false;
+  const mine = before.then(async (left) => {
+    try {
+      const now = await send(Math.max(revision, left));
+      end(no, now, true);
+      isDone = true;
+      if (done !== undefined) tell('good', done(now));
+      return now.revision;
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+      end(no, error.incident, false);
+      tell('bad', explain(error));
+      return left;
+    }
+  });
+  chains.set(no, mine);
+  await mine;
+  if (chains.get(no) === mine) chains.delete(no);
+  return isDone;
+}
+
+/** One line for a person. What is no answer of the server's is a fault of ours, and thrown. */
+export function explain(error: unknown): string {
+  if (!(error instanceof ApiProblem)) throw error;
+  const { frame, conflict, verdicts } = words.value;
+  const { status, title, incident } = error;
+  if (status === 0) return frame.unreached;
+  if (status !== 409) return title === '' ? frame.refused(status) : title;
+  if (incident === undefined) return `${conflict.head}${title === '' ? conflict.changed : title}`;
+  const { state, claimedBy, dispatchedBy, verdict } = incident;
+  const me = session.value?.user;
+  if (state === 'closed')
+    return `${conflict.head}${conflict.closed(verdict === null ? '' : verdicts[verdict])}`;
+  if (state === 'dispatched' && dispatchedBy !== null)
+    return `${conflict.head}${conflict.dispatched(dispatchedBy)}`;
+  if (state === 'claimed' && claimedBy !== null && claimedBy !== me)
+    return `${conflict.head}${conflict.claimed(claimedBy)}`;
+  return `${conflict.head}${state === 'new' ? conflict.new : conflict.changed}`;
+}
+
+export function isMine({ claimedBy }: Incident): boolean {
+  return claimedBy !== null && claimedBy === session.value?.user;
+}
+
+export function claim(incident: Incident): Promise<boolean> {
+  const claimedUntil = new Date(nowMs() + CLAIM_S * 1000).toISOString();
+  const me = session.value?.user ?? '';
+  const change = {
+    claimedBy: me,
+    claimedUntil,
+    ...(incident.state === 'new' && { state: 'claimed' as const }),
+  };
+  return act({ incident, change, send: () => claimed(incident.no) });
+}
+
+/** Without a word: a claim that cannot be held on is told by the stream. */
+export async function renew({ no }: Incident): Promise<void> {
+  try {
+    settle(await claimed(no));
+  } catch (error) {
+    if (!(error instanceof ApiProblem)) throw error;
+    if (error.incident !== undefined) settle(error.incident);
+  }
+}
+
+export function release(incident: Incident): Promise<boolean> {
+  return act({
+    incident,
+    change: { state: 'new', claimedBy: null, claimedUntil: null },
+    send: () => post<Incident>(`/api/incidents/${incident.no}/release`, {}),
+  });
+}
+
+/** Takes it first where nobody has it. */
+export async function dispatch(incident: Incident): Promise<boolean> {
+  const key = newKey();
+  if (!isMine(incident) && !(await claim(incident))) return false;
+  const mine = rowOf(incident.no) ?? incident;
+  return act({
+    incident: mine,
+    change: {
+      state: 'dispatched',
+      dispatchedBy: session.value?.user ?? null,
+      dispatchedAt: new Date(nowMs()).toISOString(),
+    },
+    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/dispatch`, { revision }, key),
+    done: (now) => words.value.done.dispatch(nameOf(now)),
+  });
+}
+
+export function judge(incident: Incident, verdict: VerdictValue): Promise<boolean> {
+  const at = new Date(nowMs()).toISOString();
+  return act({
+    incident,
+    change: { state: 'closed', verdict, verdictAt: at, closedAt: at },
+    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/verdict`, { revision, verdict }),
+    done: (now) => words.value.done.verdict(words.value.verdicts[verdict], nameOf(now)),
+  });
+}
+
+export function note(incident: Incident, text: string, key: string): Promise<boolean> {
+  return act({
+    incident,
+    change: {},
+    send: () => post<Incident>(`/api/incidents/${incident.no}/note`, { text }, key),
+    done: () => words.value.done.note,
+  });
+}
+
+export function reassign(incident: Incident, to: string): Promise<boolean> {
+  return act({
+    incident,
+    change: { claimedBy: to },
+    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/reassign`, { revision, to }),
+    done: () => words.value.done.reassign(to),
+  });
+}
+
+/** What was closed stays so; a new entry is opened, and shown. */
+export async function reopen({ no, revision }: Incident): Promise<void> {
+  try {
+    const entry = await post<Incident>(`/api/incidents/${no}/reopen`, { revision }, newKey());
+    settle(entry);
+    tell('good', words.value.done.reopen(entry.no));
+    go(`/incidents/${entry.no}`);
+  } catch (error) {
+    tell('bad', explain(error));
+  }
+}
+
+function claimed(no: number): Promise<Incident> {
+  return post<Incident>(`/api/incidents/${no}/claim`, {});
+}
+
+function nameOf({ kind, place, site, box }: Incident): string {
+  return `${kindText(kind, words.value)}, ${placeText(place, words.value)}, ${site}/${box}`;
+}

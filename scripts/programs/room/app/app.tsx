@@ -1,0 +1,59 @@
+/** The room's console in a browser. */
+import { effect } from '@preact/signals';
+import { render } from 'preact';
+import type { Session } from '../contract/api.ts';
+import { explain } from './acts.ts';
+import { ApiProblem, get, post, takeKept } from './api.ts';
+import { startKeys } from './keys.ts';
+import { Frame } from './parts/frame.tsx';
+import { waiting } from './queue/store.ts';
+import { startRouter } from './router.ts';
+import { session, startClock, took } from './session.ts';
+import { startFeed } from './stream.ts';
+import { startTheme } from './theme.ts';
+import { tell } from './toasts.ts';
+import { words } from './words/words.ts';
+
+const root = document.getElementById('app');
+if (root === null) throw new Error('index.html has no #app');
+startTheme();
+startRouter();
+startClock();
+startKeys();
+effect(() => {
+  document.title = waiting.value > 0 ? `(${waiting.value}) Vigie` : 'Vigie';
+});
+await enter();
+render(<Frame />, root);
+if (session.value !== undefined) {
+  await sendKept(session.value.user);
+  await startFeed();
+}
+
+async function enter(): Promise<void> {
+  try {
+    took(await get<Session>('/api/session'));
+  } catch (error) {
+    if (!(error instanceof ApiProblem)) throw error;
+    if (error.status !== 401) tell('bad', explain(error));
+  }
+}
+
+/** What a login that left the page has kept; nobody's act is sent by another. */
+async function sendKept(user: string): Promise<void> {
+  const kept = takeKept();
+  const { login } = words.value;
+  let sent = 0;
+  for (const { path, body, key, ...act } of kept) {
+    if (act.user !== user) continue;
+    try {
+      await post(path, body, key);
+      sent += 1;
+    } catch (error) {
+      tell('bad', explain(error));
+    }
+  }
+  if (sent > 0) tell('good', login.sent(sent));
+  const others = kept.filter((act) => act.user !== user);
+  if (others[0] !== undefined) tell('bad', login.notSent(others[0].user, others.length));
+}

@@ -1,0 +1,82 @@
+/**
+ * The keyboard. A key does what the screen on top says; none is taken from a field, a dialog or the browser. Single keys
+ * can be switched off (WCAG 2.1.4), for whoever speaks to the computer.
+ */
+import { signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { go, letterOf, placesOf } from './router.ts';
+import { session } from './session.ts';
+
+type Keys = Readonly<Record<string, () => void>>;
+
+const OFF = 'single-keys-off';
+/** Between g and the letter. */
+const SECOND_MS = 1500;
+/** They work whatever is switched off: they are no letters. */
+const ALWAYS = new Set(['Enter', 'Escape', 'ArrowDown', 'ArrowUp', 'PageDown', 'PageUp', 'Home', 'End']);
+
+export const singleKeys = signal(localStorage.getItem(OFF) === null);
+export const isHelpOpen = signal(false);
+
+const screens: { readonly current: Keys }[] = [];
+let goesUntilMs = 0;
+
+export function setSingleKeys(on: boolean): void {
+  singleKeys.value = on;
+  if (on) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, '1');
+}
+
+/** While the component is drawn; the one that came last is asked first. */
+export function useKeys(keys: Keys): void {
+  const mine = useRef(keys);
+  mine.current = keys;
+  useEffect(() => {
+    screens.push(mine);
+    return () => {
+      screens.splice(screens.indexOf(mine), 1);
+    };
+  }, []);
+}
+
+export function startKeys(): void {
+  addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTaken(event)) return;
+    const done = pressed(event.key);
+    if (done === undefined) return;
+    event.preventDefault();
+    done();
+  });
+}
+
+function pressed(key: string): (() => void) | undefined {
+  if (!singleKeys.value && !ALWAYS.has(key)) return undefined;
+  const goes = performance.now() < goesUntilMs;
+  goesUntilMs = 0;
+  if (goes) return went(key);
+  if (key === 'g') {
+    return () => {
+      goesUntilMs = performance.now() + SECOND_MS;
+    };
+  }
+  if (key === '?') {
+    return () => {
+      isHelpOpen.value = true;
+    };
+  }
+  return screens.findLast(({ current }) => Object.hasOwn(current, key))?.current[key];
+}
+
+function went(letter: string): (() => void) | undefined {
+  if (session.value === undefined) return undefined;
+  const place = placesOf(session.value).find((one) => letterOf(one) === letter);
+  return place === undefined ? undefined : () => go(`/${place}`);
+}
+
+/** By a field that is typed into, a button or link that Enter presses, or a dialog. */
+function isTaken({ key, target }: KeyboardEvent): boolean {
+  if (document.querySelector('dialog[open]') !== null) return true;
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.closest('input:not([type=checkbox]), textarea, select') !== null) return key !== 'Escape';
+  return key === 'Enter' && target.closest('button, a, summary') !== null;
+}

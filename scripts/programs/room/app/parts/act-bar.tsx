@@ -1,0 +1,74 @@
+/** What can be done to one incident: the buttons, and the keys that do the same. */
+import type { Incident } from '../../contract/incident.ts';
+import { claim, isMine, judge, release } from '../acts.ts';
+import { may, session } from '../session.ts';
+import { words } from '../words/words.ts';
+import { dispatching, noting } from './dialogs.tsx';
+
+interface Doing {
+  readonly name: 'claim' | 'release' | 'dispatch' | 'true' | 'false' | 'unclear' | 'note';
+  readonly key: string;
+  readonly isMain: boolean;
+  readonly run: () => void;
+}
+
+const KEY = { true: 't', false: 'f', unclear: 'u' } as const;
+
+/** Those that the role may, and that the state leaves to be done. */
+function doingsOf(incident: Incident): Doing[] {
+  const { state } = incident;
+  const found: Doing[] = [];
+  const mine = isMine(incident);
+  const isOpen = state !== 'closed';
+  if (may('claim') && state === 'new')
+    found.push({ name: 'claim', key: 'c', isMain: true, run: () => void claim(incident) });
+  if (may('claim') && state === 'claimed' && mine)
+    found.push({ name: 'release', key: 'r', isMain: false, run: () => void release(incident) });
+  if (may('dispatch') && (state === 'new' || (state === 'claimed' && mine))) {
+    const run = (): void => {
+      dispatching.value = incident;
+    };
+    found.push({ name: 'dispatch', key: 'd', isMain: mine, run });
+  }
+  if (may('judge') && isOpen) {
+    for (const name of ['true', 'false', 'unclear'] as const)
+      found.push({ name, key: KEY[name], isMain: false, run: () => void judge(incident, name) });
+  }
+  if (may('note')) {
+    const run = (): void => {
+      noting.value = incident;
+    };
+    found.push({ name: 'note', key: 'n', isMain: false, run });
+  }
+  return found;
+}
+
+/** For useKeys. */
+export function actKeys(incident: Incident | undefined): Record<string, () => void> {
+  if (incident === undefined || session.value === undefined) return {};
+  return Object.fromEntries(doingsOf(incident).map(({ key, run }) => [key, run]));
+}
+
+export function ActBar({ incident }: { readonly incident: Incident }) {
+  const { acts } = words.value;
+  const doings = doingsOf(incident);
+  if (doings.length === 0) return null;
+  return (
+    <div class="acts" role="toolbar" aria-label={acts.bar}>
+      {doings.map(({ name, key, isMain, run }) => (
+        <button
+          key={name}
+          type="button"
+          class={`act ${name}${isMain ? ' main' : ''}`}
+          aria-keyshortcuts={key}
+          onClick={run}
+        >
+          {acts[name]}{' '}
+          <span class="kbd" aria-hidden="true">
+            {key}
+          </span>
+        </button>
+      ))}
+    </div>
+  );
+}

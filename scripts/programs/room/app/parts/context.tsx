@@ -1,0 +1,112 @@
+/** What helps to judge: how often the rule was right here, what others noted, what else happened at the box. */
+import type { Incident, Note, Precision } from '../../contract/incident.ts';
+import { isEscalated } from '../queue/lines.ts';
+import { go } from '../router.ts';
+import { nowMs } from '../session.ts';
+import { kindText } from '../words/sentence.ts';
+import { percent, when, words } from '../words/words.ts';
+import { Mark, stateText } from './marks.tsx';
+
+/** The share of true verdicts with its interval, 95 %. */
+export function PrecisionOf({ precision }: { readonly precision: Precision }) {
+  const { incident: texts } = words.value;
+  const { share, low, high } = precision;
+  return (
+    <section>
+      <h2>{texts.precision}</h2>
+      {share === null || low === null || high === null ? (
+        <p class="quiet">{texts.noPrecision}</p>
+      ) : (
+        <>
+          <svg class="interval" viewBox="0 0 200 16" preserveAspectRatio="none" aria-hidden="true">
+            <rect class="whole" x="0" y="6" width="200" height="4" rx="2" />
+            <rect
+              class="between"
+              x={low * 200}
+              y="3"
+              width={Math.max(2, (high - low) * 200)}
+              height="10"
+              rx="2"
+            />
+            <rect class="share" x={Math.min(197, share * 200 - 1.5)} y="0" width="3" height="16" />
+          </svg>
+          <p>
+            {texts.precisionText(
+              percent(share),
+              percent(low),
+              percent(high),
+              precision.true + precision.false,
+            )}
+          </p>
+        </>
+      )}
+    </section>
+  );
+}
+
+export function Notes({ notes }: { readonly notes: readonly Note[] }) {
+  const { incident: texts } = words.value;
+  return (
+    <section>
+      <h2>{texts.notes}</h2>
+      {notes.length === 0 ? (
+        <p class="quiet">{texts.noNotes}</p>
+      ) : (
+        <ol class="notes">
+          {notes.map(({ at, who, text }) => (
+            <li key={`${at} ${who}`}>
+              <span class="quiet">
+                {when(at)} · {who}
+              </span>
+              <p>{text}</p>
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+interface NearbyProps {
+  readonly nearby: readonly Incident[];
+  readonly no: number;
+}
+
+export function Nearby({ nearby, no }: NearbyProps) {
+  const { incident: texts } = words.value;
+  const others = nearby.filter((incident) => incident.no !== no);
+  return (
+    <section>
+      <h2>{texts.nearby}</h2>
+      {others.length === 0 && <p class="quiet">{texts.noNearby}</p>}
+      <ul class="nearby">
+        {others.map((incident) => (
+          <li key={incident.no}>
+            <NearbyLink incident={incident} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function NearbyLink({ incident }: { readonly incident: Incident }) {
+  const { no, received, kind } = incident;
+  const isLate = isEscalated(incident, nowMs());
+  const to = `/incidents/${no}`;
+  return (
+    <a
+      class="near"
+      href={to}
+      onClick={(event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        go(to);
+      }}
+    >
+      <Mark incident={incident} isLate={isLate} />
+      <span>{when(received)}</span> <b>{kindText(kind, words.value)}</b>{' '}
+      <span class="quiet">{stateText(incident, isLate)}</span>
+    </a>
+  );
+}

@@ -1,0 +1,184 @@
+/** What is asked before it is done, and the list of keys. */
+import { type Signal, signal, useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef } from 'preact/hooks';
+import { Button, Check } from '../../../../../agent/kit/controls.tsx';
+import type { Incident } from '../../contract/incident.ts';
+import { NOTE_CHARS_MAX } from '../../contract/terms.ts';
+import { dispatch, note } from '../acts.ts';
+import { newKey } from '../api.ts';
+import { isHelpOpen, setSingleKeys, singleKeys } from '../keys.ts';
+import { letterOf, placesOf } from '../router.ts';
+import { session } from '../session.ts';
+import { kindText, placeText } from '../words/sentence.ts';
+import { words } from '../words/words.ts';
+
+/** The incident that is asked about. */
+export const dispatching = signal<Incident | undefined>(undefined);
+export const noting = signal<Incident | undefined>(undefined);
+/** What was typed stays when the dialog is closed or the note refused. */
+const drafts = new Map<number, string>();
+
+interface DialogProps {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ComponentChildren;
+}
+
+function Dialog({ title, onClose, children }: DialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    dialog.current?.showModal();
+    return () => {
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, []);
+  return (
+    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+      <h2 id={id}>{title}</h2>
+      {children}
+    </dialog>
+  );
+}
+
+function putAway(asked: Signal<Incident | undefined>): void {
+  asked.value = undefined;
+}
+
+export function Dialogs() {
+  return (
+    <>
+      {dispatching.value !== undefined && <DispatchDialog incident={dispatching.value} />}
+      {noting.value !== undefined && <NoteDialog incident={noting.value} />}
+      {isHelpOpen.value && <Help />}
+    </>
+  );
+}
+
+function DispatchDialog({ incident }: { readonly incident: Incident }) {
+  const { dispatch: texts } = words.value;
+  const { kind, place, site, box } = incident;
+  const where = `${placeText(place, words.value)}, ${site}/${box}`;
+  return (
+    <Dialog title={texts.title} onClose={() => putAway(dispatching)}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          putAway(dispatching);
+          void dispatch(incident);
+        }}
+      >
+        <p class="clamp">{texts.ask(kindText(kind, words.value), where)}</p>
+        <div class="answers">
+          <Button onClick={() => putAway(dispatching)}>{texts.no}</Button>
+          <Button type="submit" tone="main" autofocus>
+            {texts.yes}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function NoteDialog({ incident }: { readonly incident: Incident }) {
+  const { note: texts, dispatch: answers } = words.value;
+  const { no } = incident;
+  const text = useSignal(drafts.get(no) ?? '');
+  const key = useRef(newKey());
+  const id = useId();
+  const save = async (): Promise<void> => {
+    if (text.value.trim() === '') return;
+    putAway(noting);
+    if (await note(incident, text.value.trim(), key.current)) drafts.delete(no);
+  };
+  return (
+    <Dialog title={texts.title} onClose={() => putAway(noting)}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
+      >
+        <label class="told-label" for={id}>
+          {texts.label}
+        </label>
+        <textarea
+          id={id}
+          rows={4}
+          maxLength={NOTE_CHARS_MAX}
+          value={text.value}
+          autofocus
+          onInput={(event) => {
+            text.value = event.currentTarget.value;
+            drafts.set(no, text.value);
+          }}
+          onKeyDown={(event) => {
+            if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+            event.preventDefault();
+            void save();
+          }}
+        />
+        <div class="answers">
+          <Button onClick={() => putAway(noting)}>{answers.no}</Button>
+          <Button type="submit" tone="main">
+            {texts.save}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+const KEYS = [
+  ['move', ['j', 'k']],
+  ['open', ['Enter']],
+  ['claim', ['c']],
+  ['dispatch', ['d']],
+  ['verdict', ['t', 'f', 'u']],
+  ['note', ['n']],
+  ['release', ['r']],
+  ['filter', ['/']],
+  ['back', ['Esc']],
+  ['help', ['?']],
+] as const;
+
+function Help() {
+  const { help, frame, places } = words.value;
+  const close = (): void => {
+    isHelpOpen.value = false;
+  };
+  return (
+    <Dialog title={help.title} onClose={close}>
+      <dl class="keys">
+        {KEYS.map(([name, keys]) => (
+          <div key={name}>
+            <dt>
+              {keys.map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{help.keys[name]}</dd>
+          </div>
+        ))}
+        {(session.value === undefined ? [] : placesOf(session.value)).map((place) => (
+          <div key={place}>
+            <dt>
+              <kbd>g</kbd>
+              <kbd>{letterOf(place)}</kbd>
+            </dt>
+            <dd>{places[place]}</dd>
+          </div>
+        ))}
+      </dl>
+      <Check label={help.on} checked={singleKeys.value} onCheck={setSingleKeys} />
+      <p class="quiet">{help.about}</p>
+      <div class="answers">
+        <Button onClick={close} tone="main">
+          {frame.close}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}

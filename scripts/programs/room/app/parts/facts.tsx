@@ -1,0 +1,71 @@
+/** Where and when, under which order, and who has it. */
+import type { ComponentChildren } from 'preact';
+import type { Incident, IncidentDetail } from '../../contract/incident.ts';
+import { isMine } from '../acts.ts';
+import { nowMs, tick } from '../session.ts';
+import { age, placeText } from '../words/sentence.ts';
+import { when, words } from '../words/words.ts';
+
+interface FactsProps {
+  readonly incident: Incident;
+  /** Undefined while it is on its way. */
+  readonly detail: IncidentDetail | undefined;
+}
+
+export function Facts({ incident, detail }: FactsProps) {
+  const { incident: texts } = words.value;
+  const { site, box, place, rule, started, ended, received, dispatchedBy, dispatchedAt } = incident;
+  const { purpose, legalBasis, validUntil } = detail ?? {};
+  return (
+    <section aria-label={texts.facts}>
+      <dl class="facts">
+        <Fact name={texts.box}>
+          <b>{box}</b> {site} · {placeText(place, words.value)}
+        </Fact>
+        <Fact name={texts.happened}>
+          <b>{when(started)}</b> {ended === null ? texts.lasts : `${texts.over.toLowerCase()} ${when(ended)}`}
+        </Fact>
+        <Fact name={texts.received}>{when(received)}</Fact>
+        <Fact name={texts.owner}>
+          <OwnerText incident={incident} />
+        </Fact>
+        {dispatchedBy !== null && dispatchedAt !== null && (
+          <Fact name={texts.sent}>{texts.sentAt(dispatchedBy, when(dispatchedAt))}</Fact>
+        )}
+        {incident.closedAt !== null && <Fact name={texts.closed}>{when(incident.closedAt)}</Fact>}
+        {incident.reopens !== null && <Fact name={texts.reopens}>{texts.number(incident.reopens)}</Fact>}
+        <Fact name={texts.rule}>{rule}</Fact>
+        {detail !== undefined && <Fact name={texts.purpose}>{purpose ?? texts.unknown}</Fact>}
+        {detail !== undefined && (
+          <Fact name={texts.legalBasis}>
+            {legalBasis ?? texts.unknown}
+            {typeof validUntil === 'string' && `, ${texts.until} ${when(validUntil)}`}
+          </Fact>
+        )}
+      </dl>
+    </section>
+  );
+}
+
+function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd class="clamp">{children}</dd>
+    </>
+  );
+}
+
+function OwnerText({ incident }: { readonly incident: Incident }) {
+  const { incident: texts, queue } = words.value;
+  const { claimedBy, claimedUntil, state } = incident;
+  if (claimedBy === null) return <>{texts.nobody}</>;
+  if (!isMine(incident) || claimedUntil === null || state !== 'claimed') return <b>{claimedBy}</b>;
+  void tick.value;
+  const left = age(Date.parse(claimedUntil) - nowMs(), words.value);
+  return (
+    <>
+      <b>{queue.mine}</b>, {texts.claimLeft(left)}
+    </>
+  );
+}

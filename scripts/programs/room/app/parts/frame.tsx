@@ -1,0 +1,179 @@
+/** What every screen lies in: the header, what is wrong with the connection, the screen, short lines, dialogs. */
+import { useEffect } from 'preact/hooks';
+import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
+import { language, setLanguage } from '../../../../../agent/kit/words.ts';
+import { explain } from '../acts.ts';
+import { post } from '../api.ts';
+import { isHelpOpen } from '../keys.ts';
+import { waiting } from '../queue/store.ts';
+import { go, openNo, type Place, place, placesOf } from '../router.ts';
+import { IncidentScreen } from '../screens/incident.tsx';
+import { LoginScreen } from '../screens/login.tsx';
+import { QueueScreen } from '../screens/queue.tsx';
+import { VIEWS } from '../screens/views.ts';
+import { expired, session } from '../session.ts';
+import { link, tellSessionOver } from '../stream.ts';
+import { nextTheme, theme } from '../theme.ts';
+import { dismiss, tell, toasts } from '../toasts.ts';
+import { words } from '../words/words.ts';
+import { Dialogs } from './dialogs.tsx';
+import { LinkMark } from './marks.tsx';
+
+/** The work stays as it was below a login in mid-session, and cannot be seen. */
+export function Frame() {
+  if (session.value === undefined) return <LoginScreen onEntered={() => location.reload()} />;
+  return (
+    <>
+      {expired.value && <LoginScreen onEntered={() => location.reload()} />}
+      <div class="frame" hidden={expired.value}>
+        <a class="skip" href="#content">
+          {words.value.frame.skip}
+        </a>
+        <Header />
+        <Connection />
+        <Screen />
+      </div>
+      {!expired.value && <Dialogs />}
+      <Toasts />
+    </>
+  );
+}
+
+function Header() {
+  const { frame, roles, places } = words.value;
+  const now = session.value;
+  if (now === undefined) return null;
+  const other = language.value === 'fr' ? 'en' : 'fr';
+  return (
+    <header class="top">
+      <p class="brand">Vigie</p>
+      <nav aria-label={frame.nav}>
+        {placesOf(now)
+          .filter((one) => one === 'queue' || one in VIEWS)
+          .map((one) => (
+            <PlaceLink key={one} to={one} text={places[one]} />
+          ))}
+      </nav>
+      <p class={`link ${link.value}`} role="status">
+        <LinkMark link={link.value} /> {frame.links[link.value]}
+      </p>
+      <p class="who">
+        <b>{now.user}</b> <span>{roles[now.role]}</span>
+      </p>
+      <button type="button" class="small" id="language" lang={other} onClick={() => setLanguage(other)}>
+        {frame.language}
+      </button>
+      <button
+        type="button"
+        class="small square"
+        id="theme"
+        aria-label={frame.theme[theme.value]}
+        title={frame.theme[theme.value]}
+        onClick={nextTheme}
+      >
+        <svg class="mark" viewBox="0 0 20 20" aria-hidden="true">
+          <circle cx="10" cy="10" r="7" class="drawn" />
+          {theme.value !== 'light' && (
+            <path
+              d={theme.value === 'dark' ? 'M10 3a7 7 0 0 1 0 14a7 7 0 0 1 0-14z' : 'M10 3a7 7 0 0 1 0 14z'}
+              class="filled"
+            />
+          )}
+        </svg>
+      </button>
+      <button
+        type="button"
+        class="small square"
+        id="help"
+        aria-label={frame.help}
+        title={frame.help}
+        onClick={() => {
+          isHelpOpen.value = true;
+        }}
+      >
+        ?
+      </button>
+      <button type="button" class="small" id="logout" onClick={() => void leave()}>
+        {frame.logout}
+      </button>
+    </header>
+  );
+}
+
+async function leave(): Promise<void> {
+  try {
+    await post('/api/logout', {});
+    tellSessionOver();
+    location.assign('/');
+  } catch (error) {
+    tell('bad', explain(error));
+  }
+}
+
+function PlaceLink({ to, text }: { readonly to: Place; readonly text: string }) {
+  const isHere = place.value === to;
+  const count = to === 'queue' ? waiting.value : 0;
+  return (
+    <a
+      href={`/${to}`}
+      aria-current={isHere ? 'page' : undefined}
+      onClick={(event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        go(`/${to}`);
+      }}
+    >
+      {text}
+      {count > 0 && <span class="count">{count}</span>}
+    </a>
+  );
+}
+
+function Connection() {
+  const { frame } = words.value;
+  return (
+    <div aria-live="assertive" class="connection">
+      {link.value === 'lost' && <Notice tone="bad">{frame.lostNotice}</Notice>}
+      {link.value === 'away' && <Notice tone="warn">{frame.awayNotice}</Notice>}
+    </div>
+  );
+}
+
+function Screen() {
+  const now = place.value;
+  const isOpen = openNo.value !== undefined;
+  // Whoever cannot see the screen change hears where he is.
+  useEffect(() => {
+    if (openNo.value === undefined) document.querySelector<HTMLElement>('main h1')?.focus();
+  }, [now, isOpen]);
+  if (now !== 'queue') {
+    const View =
+      session.value !== undefined && placesOf(session.value).includes(now) ? VIEWS[now] : undefined;
+    return (
+      <main id="content" class="screen" tabIndex={-1}>
+        {View === undefined ? <Notice tone="info">{words.value.frame.noPlace}</Notice> : <View />}
+      </main>
+    );
+  }
+  return (
+    <main id="content" class={isOpen ? 'work opened' : 'work'} tabIndex={-1}>
+      <QueueScreen />
+      {openNo.value !== undefined && <IncidentScreen no={openNo.value} />}
+    </main>
+  );
+}
+
+function Toasts() {
+  return (
+    <div class="toasts">
+      {toasts.value.map(({ id, tone, text }) => (
+        <div key={id} class={`toast ${tone}`} role={tone === 'bad' ? 'alert' : 'status'}>
+          <p class="clamp">{text}</p>
+          <Button aria-label={words.value.frame.dismiss} onClick={() => dismiss(id)}>
+            ×
+          </Button>
+        </div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,60 @@
+/** What the box has published of the place: at the alert, or before, when something appeared, and at the alert. */
+import { useSignal } from '@preact/signals';
+import type { IncidentDetail, Still } from '../../contract/incident.ts';
+import { may } from '../session.ts';
+import { kindText } from '../words/sentence.ts';
+import { when, words } from '../words/words.ts';
+
+const ORDER: readonly Still['moment'][] = ['before', 'deposit', 'snapshot'];
+
+export function Pictures({ detail }: { readonly detail: IncidentDetail }) {
+  const { incident: texts } = words.value;
+  const { incident, stills, stillAbsent } = detail;
+  if (!may('see-still')) return <p class="no-picture">{texts.auditor}</p>;
+  const shown = ORDER.flatMap((moment) => stills.filter((still) => still.moment === moment));
+  if (shown.length === 0) {
+    return <p class="no-picture clamp">{stillAbsent === null ? texts.noStill : texts.absent(stillAbsent)}</p>;
+  }
+  return (
+    <section aria-label={texts.pictures}>
+      <div class={`pictures of-${shown.length}`}>
+        {shown.map((still) => (
+          <Picture key={still.sha256} no={incident.no} kind={incident.kind} still={still} />
+        ))}
+      </div>
+      <p class="quiet">
+        {texts.redacted} {texts.onRecord}
+      </p>
+    </section>
+  );
+}
+
+interface PictureProps {
+  readonly no: number;
+  readonly kind: string;
+  readonly still: Still;
+}
+
+function Picture({ no, kind, still }: PictureProps) {
+  const { incident: texts } = words.value;
+  const isBroken = useSignal(false);
+  const title = texts.moments[still.moment];
+  return (
+    <figure class={still.moment}>
+      {still.here && !isBroken.value ? (
+        <img
+          src={`/api/incidents/${no}/stills/${still.moment}`}
+          alt={`${kindText(kind, words.value)}, ${title}`}
+          onError={() => {
+            isBroken.value = true;
+          }}
+        />
+      ) : (
+        <p class="no-picture">{still.here ? texts.broken : texts.coming}</p>
+      )}
+      <figcaption>
+        <b class="moment">{title}</b> {when(still.time)}
+      </figcaption>
+    </figure>
+  );
+}

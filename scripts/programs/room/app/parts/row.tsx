@@ -1,0 +1,123 @@
+/** One line of the queue: what, where, since when, and who has it. */
+import type { Incident } from '../../contract/incident.ts';
+import type { Line, Storm } from '../queue/lines.ts';
+import { nowMs, session, tick } from '../session.ts';
+import { age, kindText, sentence } from '../words/sentence.ts';
+import { words } from '../words/words.ts';
+import { Mark, stateText } from './marks.tsx';
+
+/** As in style.css. */
+export const ROW_PX = 60;
+
+interface RowProps {
+  readonly line: Line;
+  readonly at: number;
+  readonly of: number;
+  readonly isChosen: boolean;
+  readonly isLate: boolean;
+  readonly onTake: (line: Line) => void;
+}
+
+export function Row({ line, at, of, isChosen, isLate, onTake }: RowProps) {
+  const incident = line.type === 'storm' ? line.head : line.incident;
+  const classes = [
+    'row',
+    incident.state,
+    `p${incident.priority}`,
+    isLate ? 'late' : '',
+    line.type === 'storm' ? 'storm' : line.storm === undefined ? '' : 'within',
+  ];
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the list has the keys (aria-activedescendant)
+    <div
+      id={`row-${at}`}
+      role="option"
+      tabIndex={-1}
+      class={classes.filter((name) => name !== '').join(' ')}
+      aria-selected={isChosen}
+      aria-setsize={of}
+      aria-posinset={at + 1}
+      data-no={line.type === 'storm' ? undefined : incident.no}
+      style={{ transform: `translateY(${at * ROW_PX}px)` }}
+      onClick={() => onTake(line)}
+    >
+      <Mark incident={incident} isLate={isLate} />
+      <span class="unseen">
+        {stateText(incident, isLate)}, {words.value.priority(incident.priority)},{' '}
+      </span>
+      {line.type === 'storm' ? (
+        <StormText storm={line.storm} isOpen={line.isOpen} />
+      ) : (
+        <IncidentText incident={incident} />
+      )}
+      <Owner incident={incident} />
+      <Age incident={line.type === 'storm' ? (line.storm.members[0] ?? incident) : incident} />
+    </div>
+  );
+}
+
+function IncidentText({ incident }: { readonly incident: Incident }) {
+  const { kind, site, box, severity, clockDoubt, ended } = incident;
+  const { queue, severities } = words.value;
+  return (
+    <>
+      <span class="what">
+        <strong>{kindText(kind, words.value)}</strong>
+        {severity !== 'alert' && <i class="tag">{severities[severity]}</i>}
+        {clockDoubt && <i class="tag doubt">{queue.doubt}</i>}
+        {ended !== null && <i class="tag">{queue.ended}</i>}
+        <span class="how">{sentence(incident, words.value)}</span>
+      </span>
+      <BoxName site={site} box={box} />
+    </>
+  );
+}
+
+function BoxName({ site, box }: { readonly site: string; readonly box: string }) {
+  return (
+    <span class="box">
+      <b>{box}</b>
+      <span>{site}</span>
+    </span>
+  );
+}
+
+function StormText({ storm, isOpen }: { readonly storm: Storm; readonly isOpen: boolean }) {
+  const { queue } = words.value;
+  const [first] = storm.members;
+  if (first === undefined) return null;
+  const boxes = new Set(storm.members.map(({ site, box }) => `${site}/${box}`)).size;
+  return (
+    <>
+      <span class="what">
+        <span class="fold" aria-hidden="true">
+          {isOpen ? '▾' : '▸'}
+        </span>
+        <strong>{queue.storm(storm.members.length, kindText(first.kind, words.value))}</strong>
+        <span class="how">
+          {storm.of === 'box' ? queue.stormBox(first.rule) : queue.stormKind(boxes)} ·{' '}
+          {isOpen ? queue.fold : queue.unfold}
+        </span>
+      </span>
+      {storm.of === 'box' ? <BoxName site={first.site} box={first.box} /> : <span class="box" />}
+    </>
+  );
+}
+
+function Owner({ incident }: { readonly incident: Incident }) {
+  const { claimedBy, dispatchedBy, state } = incident;
+  const who = state === 'dispatched' ? (dispatchedBy ?? claimedBy) : claimedBy;
+  const isMe = who !== null && who === session.value?.user;
+  return (
+    <span class={isMe ? 'owner me' : 'owner'}>
+      <b>{who === null ? '' : isMe ? words.value.queue.mine : who}</b>
+      <span>{state === 'new' ? '' : stateText(incident, false)}</span>
+    </span>
+  );
+}
+
+/** By itself, so that a second that passes draws nothing but the ages. */
+function Age({ incident }: { readonly incident: Incident }) {
+  void tick.value;
+  return <span class="age">{age(nowMs() - Date.parse(incident.received), words.value)}</span>;
+}

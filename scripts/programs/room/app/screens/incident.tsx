@@ -1,0 +1,180 @@
+/** One incident, whole: pictures, what happened, why the box may say so, how often it was right, and what else was there. */
+import { type Signal, useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
+import type { Incident, IncidentDetail } from '../../contract/incident.ts';
+import { explain, isMine, renew, reopen } from '../acts.ts';
+import { ApiProblem, get } from '../api.ts';
+import { useKeys } from '../keys.ts';
+import { ActBar, actKeys } from '../parts/act-bar.tsx';
+import { Nearby, Notes, PrecisionOf } from '../parts/context.tsx';
+import { Facts } from '../parts/facts.tsx';
+import { Mark, stateText } from '../parts/marks.tsx';
+import { Pictures } from '../parts/pictures.tsx';
+import { GiveTo, Sealed } from '../parts/requests.tsx';
+import { isEscalated } from '../queue/lines.ts';
+import { rowOf } from '../queue/store.ts';
+import { go } from '../router.ts';
+import { may, nowMs, tick } from '../session.ts';
+import { age, isKnown, kindText, sentence } from '../words/sentence.ts';
+import { words } from '../words/words.ts';
+
+/** Half of what a claim holds (CLAIM_S): one renewal may be lost. */
+const RENEW_MS = 60_000;
+
+interface Shown {
+  readonly detail: Signal<IncidentDetail | undefined>;
+  readonly fault: Signal<string | undefined>;
+}
+
+/** Asked again whenever the stream says that the incident has changed. */
+function useDetail(no: number, rev: number | undefined): Shown {
+  const detail = useSignal<IncidentDetail | undefined>(undefined);
+  const fault = useSignal<string | undefined>(undefined);
+  useEffect(() => {
+    let isWanted = true;
+    void (async () => {
+      try {
+        const got = await get<IncidentDetail>(`/api/incidents/${no}`);
+        if (isWanted) detail.value = got;
+        fault.value = undefined;
+      } catch (error) {
+        if (!isWanted) return;
+        const isMissing = error instanceof ApiProblem && error.status === 404;
+        fault.value = isMissing ? words.value.incident.missing : explain(error);
+      }
+    })();
+    return () => {
+      isWanted = false;
+    };
+  }, [no, rev, detail, fault]);
+  return { detail, fault };
+}
+
+/** What the stream and one's own acts say, where they know it; else as it was loaded. */
+function currentOf(no: number, detail: IncidentDetail | undefined): Incident | undefined {
+  const row = rowOf(no);
+  const loaded = detail?.incident.no === no ? detail.incident : undefined;
+  if (row === undefined || loaded === undefined) return row ?? loaded;
+  return loaded.rev > row.rev ? loaded : row;
+}
+
+export function IncidentScreen({ no }: { readonly no: number }) {
+  const { detail: loaded, fault } = useDetail(no, rowOf(no)?.rev);
+  const detail = loaded.value?.incident.no === no ? loaded.value : undefined;
+  const incident = currentOf(no, detail);
+  const title = useRef<HTMLHeadingElement>(null);
+  const holds = incident !== undefined && incident.state === 'claimed' && isMine(incident);
+  const current = useRef(incident);
+  current.current = incident;
+  useKeys({ Escape: () => go('/queue'), ...actKeys(incident) });
+  // Whoever cannot see the screen change hears where he is.
+  useEffect(() => title.current?.focus(), [no, incident === undefined]);
+  useEffect(() => {
+    if (!holds) return undefined;
+    const timer = setInterval(() => {
+      if (current.current !== undefined) void renew(current.current);
+    }, RENEW_MS);
+    return () => clearInterval(timer);
+  }, [no, holds]);
+  return (
+    <article class="incident" aria-labelledby="incident-title" data-incident={no}>
+      {fault.value !== undefined && (
+        <Notice tone="bad" urgent>
+          {fault.value}
+        </Notice>
+      )}
+      {incident === undefined ? (
+        <h1 id="incident-title" tabIndex={-1} ref={title}>
+          {words.value.incident.number(no)}
+        </h1>
+      ) : (
+        <>
+          <Head incident={incident} title={title} />
+          <Acts incident={incident} />
+          <Doubts incident={incident} detail={detail} />
+          <div class="incident-body">
+            <div class="seen">{detail !== undefined && <Pictures detail={detail} />}</div>
+            <div class="told">
+              <Facts incident={incident} detail={detail} />
+              {detail !== undefined && <PrecisionOf precision={detail.precision} />}
+              {detail !== undefined && <Notes notes={detail.notes} />}
+              {detail !== undefined && <Nearby nearby={detail.nearby} no={no} />}
+              {detail?.sealed === true && may('request-sealed') && <Sealed key={no} no={no} />}
+            </div>
+          </div>
+        </>
+      )}
+    </article>
+  );
+}
+
+interface HeadProps {
+  readonly incident: Incident;
+  readonly title: { current: HTMLHeadingElement | null };
+}
+
+function Head({ incident, title }: HeadProps) {
+  void tick.value;
+  const { incident: texts } = words.value;
+  const isLate = isEscalated(incident, nowMs());
+  const { no, kind, received, priority } = incident;
+  return (
+    <header class="incident-head">
+      <a
+        class="back"
+        href="/queue"
+        onClick={(event) => {
+          event.preventDefault();
+          go('/queue');
+        }}
+      >
+        ← {texts.back} <kbd>Esc</kbd>
+      </a>
+      <p class="state">
+        <Mark incident={incident} isLate={isLate} />
+        <b>{stateText(incident, isLate)}</b>
+        <span class="quiet">
+          {words.value.priority(priority)} · {texts.number(no)}
+        </span>
+        <span class="age-open">{age(nowMs() - Date.parse(received), words.value)}</span>
+      </p>
+      <h1 id="incident-title" tabIndex={-1} ref={title}>
+        {kindText(kind, words.value)}
+      </h1>
+      <p class="sentence clamp">{sentence(incident, words.value)}</p>
+    </header>
+  );
+}
+
+function Acts({ incident }: { readonly incident: Incident }) {
+  const isClosed = incident.state === 'closed';
+  return (
+    <div class="incident-acts">
+      <ActBar incident={incident} />
+      {!isClosed && may('reassign') && <GiveTo incident={incident} />}
+      {isClosed && may('reopen') && (
+        <Button id="reopen" onClick={() => void reopen(incident)}>
+          {words.value.acts.reopen}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+interface DoubtsProps {
+  readonly incident: Incident;
+  readonly detail: IncidentDetail | undefined;
+}
+
+function Doubts({ incident, detail }: DoubtsProps) {
+  const { incident: texts, unknownKind } = words.value;
+  const degraded = (detail?.degraded ?? []).map((kind) => kindText(kind, words.value)).join(', ');
+  return (
+    <>
+      {incident.clockDoubt && <Notice tone="warn">{texts.clockDoubt}</Notice>}
+      {degraded !== '' && <Notice tone="warn">{texts.degraded(degraded)}</Notice>}
+      {!isKnown(incident.kind, words.value) && <Notice tone="info">{unknownKind}</Notice>}
+    </>
+  );
+}

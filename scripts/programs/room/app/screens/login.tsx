@@ -1,0 +1,82 @@
+/** How one gets in; and in again, where a session ended in the middle of work. */
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
+import { language, setLanguage } from '../../../../../agent/kit/words.ts';
+import type { Login, Session } from '../../contract/api.ts';
+import { ENTER_PATH } from '../../contract/terms.ts';
+import { explain } from '../acts.ts';
+import { ApiProblem, get, post } from '../api.ts';
+import { keepPlace } from '../router.ts';
+import { expired, session, took } from '../session.ts';
+import { words } from '../words/words.ts';
+
+interface LoginProps {
+  /** Called where another person has entered than before, or the first. */
+  readonly onEntered: () => void;
+}
+
+export function LoginScreen({ onEntered }: LoginProps) {
+  const { login, roles, frame } = words.value;
+  const other = language.value === 'fr' ? 'en' : 'fr';
+  const ways = useSignal<Login | undefined>(undefined);
+  const fault = useSignal<string | undefined>(undefined);
+  const title = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    title.current?.focus();
+    void (async () => {
+      try {
+        ways.value = await get<Login>('/api/login');
+      } catch (error) {
+        fault.value = explain(error);
+      }
+    })();
+  }, [ways, fault]);
+  const enter = async (name: string): Promise<void> => {
+    const before = session.value?.user;
+    try {
+      took(await post<Session>('/api/login', { name }));
+      if (session.value?.user !== before) onEntered();
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+      fault.value = explain(error);
+    }
+  };
+  return (
+    <main class="login" id="content">
+      <header>
+        <p class="brand">Vigie</p>
+        <button type="button" class="small" lang={other} onClick={() => setLanguage(other)}>
+          {frame.language}
+        </button>
+      </header>
+      <h1 tabIndex={-1} ref={title}>
+        {login.title}
+      </h1>
+      {expired.value && session.value !== undefined && (
+        <Notice tone="info">{login.expired(session.value.user)}</Notice>
+      )}
+      {fault.value !== undefined && (
+        <Notice tone="bad" urgent>
+          {fault.value}
+        </Notice>
+      )}
+      {ways.value === undefined && fault.value === undefined && <p role="status">{frame.loading}</p>}
+      {ways.value?.method === 'oidc' && (
+        <a class="button main" href={ENTER_PATH} onClick={keepPlace}>
+          {login.oidc}
+        </a>
+      )}
+      {ways.value?.method === 'local' && (
+        <>
+          <p class="quiet">{login.demo}</p>
+          {ways.value.accounts.map(({ name, role }) => (
+            <Button key={name} data-account={name} onClick={() => void enter(name)}>
+              {login.as(name, roles[role])}
+            </Button>
+          ))}
+        </>
+      )}
+    </main>
+  );
+}

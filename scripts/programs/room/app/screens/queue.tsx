@@ -1,0 +1,181 @@
+/** What is open, the most pressing first; by keyboard from top to bottom, sixty lines in the page at most. */
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import type { Incident } from '../../contract/incident.ts';
+import { useKeys } from '../keys.ts';
+import { ActBar, actKeys } from '../parts/act-bar.tsx';
+import { ROW_PX, Row } from '../parts/row.tsx';
+import { isEscalated, keyOf, type Line } from '../queue/lines.ts';
+import {
+  announced,
+  choose,
+  chooseBy,
+  chosen,
+  chosenKey,
+  filter,
+  haystack,
+  heldCount,
+  lines,
+  more,
+  toggleStorm,
+  waiting,
+} from '../queue/store.ts';
+import { go, openNo } from '../router.ts';
+import { nowMs, tick } from '../session.ts';
+import { kindText, placeText } from '../words/sentence.ts';
+import { words } from '../words/words.ts';
+
+/** In the page at once: a tall screen shows forty. */
+const DRAWN_MAX = 60;
+/** Above and below what is seen. */
+const SPARE = 6;
+/** A page of lines. */
+const PAGE = 10;
+
+function take(line: Line | undefined): void {
+  if (line === undefined) return;
+  choose(keyOf(line));
+  if (line.type === 'storm') toggleStorm(line.storm.id);
+  else go(`/incidents/${line.incident.no}`, { replaces: openNo.value !== undefined });
+}
+
+/** With an incident open beside it, the next line is the next incident. */
+function move(step: number): void {
+  const line = chooseBy(step);
+  if (openNo.value !== undefined && line?.type === 'incident') take(line);
+}
+
+function incidentOf(line: Line | undefined): Incident | undefined {
+  return line?.type === 'incident' ? line.incident : undefined;
+}
+
+export function QueueScreen() {
+  const { queue, acts } = words.value;
+  const field = useRef<HTMLInputElement>(null);
+  const line = chosen.value;
+  const toField = (): void => field.current?.focus();
+  useKeys({
+    j: () => move(1),
+    k: () => move(-1),
+    ArrowDown: () => move(1),
+    ArrowUp: () => move(-1),
+    PageDown: () => move(PAGE),
+    PageUp: () => move(-PAGE),
+    Enter: () => take(chosen.value),
+    '/': toField,
+    ...(filter.value !== '' && {
+      Escape: () => {
+        filter.value = '';
+        field.current?.blur();
+      },
+    }),
+    ...actKeys(incidentOf(line)),
+  });
+  useEffect(() => {
+    const said = words.value;
+    haystack.value = ({ kind, place, site, box, rule, claimedBy, state, no }) =>
+      `${no} ${kindText(kind, said)} ${kind} ${placeText(place, said)} ${site}/${box} ${rule} ${claimedBy ?? ''} ${said.states[state]}`;
+  }, [words.value]);
+  useEffect(() => {
+    if (openNo.value !== undefined) chosenKey.value = String(openNo.value);
+  }, [openNo.value]);
+  return (
+    <section class="queue" aria-labelledby="queue-title">
+      <header class="pane-head">
+        <h1 id="queue-title" tabIndex={-1}>
+          {queue.title}
+        </h1>
+        <p class="counts">
+          <strong>{queue.waiting(waiting.value)}</strong>{' '}
+          <span>{queue.open(heldCount.value + more.value)}</span>
+        </p>
+        <input
+          ref={field}
+          type="search"
+          class="filter"
+          aria-label={queue.filter}
+          placeholder={`/  ${queue.filterHint}`}
+          value={filter.value}
+          onInput={(event) => {
+            filter.value = event.currentTarget.value;
+          }}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' || event.key === 'ArrowDown') event.currentTarget.blur();
+          }}
+        />
+      </header>
+      <p class="unseen" role="status">
+        {announced.value > 0 && queue.announced(announced.value)}
+      </p>
+      <List />
+      {more.value > 0 && <p class="more">{queue.more(more.value)}</p>}
+      <footer class="bar">
+        {line === undefined ? null : line.type === 'storm' ? (
+          <p class="quiet">{acts.stormNone}</p>
+        ) : (
+          <ActBar incident={line.incident} />
+        )}
+      </footer>
+    </section>
+  );
+}
+
+function List() {
+  const { queue } = words.value;
+  const list = useRef<HTMLDivElement>(null);
+  const top = useSignal(0);
+  const height = useSignal(800);
+  const all = lines.value;
+  const at = chosen.value === undefined ? -1 : all.indexOf(chosen.value);
+  useEffect(() => {
+    const element = list.current;
+    if (element === null) return undefined;
+    const observer = new ResizeObserver(() => {
+      height.value = element.clientHeight;
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [height]);
+  useEffect(() => {
+    const element = list.current;
+    if (element === null || at < 0 || chosenKey.value === undefined) return;
+    const y = at * ROW_PX;
+    if (y < element.scrollTop) element.scrollTop = y;
+    else if (y + ROW_PX > element.scrollTop + element.clientHeight)
+      element.scrollTop = y + ROW_PX - element.clientHeight;
+  }, [at, chosenKey.value]);
+  const first = Math.max(0, Math.floor(top.value / ROW_PX) - SPARE);
+  const count = Math.min(DRAWN_MAX, Math.ceil(height.value / ROW_PX) + 2 * SPARE);
+  const drawn = all.slice(first, first + count);
+  const isDrawn = at >= first && at < first + count;
+  void tick.value;
+  const now = nowMs();
+  return (
+    <div
+      ref={list}
+      class="rows"
+      role="listbox"
+      tabIndex={0}
+      aria-label={queue.list}
+      aria-activedescendant={isDrawn ? `row-${at}` : undefined}
+      onScroll={(event) => {
+        top.value = event.currentTarget.scrollTop;
+      }}
+    >
+      <div role="presentation" class="rows-all" style={{ height: `${all.length * ROW_PX}px` }}>
+        {drawn.map((line, index) => (
+          <Row
+            key={keyOf(line)}
+            line={line}
+            at={first + index}
+            of={all.length}
+            isChosen={first + index === at}
+            isLate={isEscalated(line.type === 'storm' ? line.head : line.incident, now)}
+            onTake={take}
+          />
+        ))}
+      </div>
+      {all.length === 0 && <p class="empty">{filter.value === '' ? queue.empty : queue.emptyFilter}</p>}
+    </div>
+  );
+}

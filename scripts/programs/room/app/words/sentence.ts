@@ -1,0 +1,95 @@
+/** What happened, in one sentence of the chosen language, out of what the box gives as the cause. */
+import { trackName } from '../../../../../agent/contract/track-name.ts';
+import type { Incident } from '../../contract/incident.ts';
+import type { FiguresOfCause, Who } from './cause.ts';
+import type { Words } from './en.ts';
+
+type About = Pick<Incident, 'kind' | 'place' | 'objects' | 'cause'>;
+
+/** A kind that the console does not know is shown by its name, as text. */
+export function kindText(kind: string, words: Words): string {
+  return own(words.kinds, kind) ?? kind;
+}
+
+export function isKnown(kind: string, words: Words): boolean {
+  return own(words.kinds, kind) !== undefined;
+}
+
+export function sentence({ kind, place, objects, cause }: About, words: Words): string {
+  const who = whoOf(objects, words);
+  const where = placeText(place, words);
+  const said = own(words.causes, kind)?.(who, where, figuresOf(cause, words));
+  const text = said ?? words.unknownCause(who.text, where);
+  const reason = said === undefined ? textOf(cause['reason']) : '';
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${reason && `: ${reason}`}.`;
+}
+
+/** `zone/square` → zone square. */
+export function placeText(place: string, words: Words): string {
+  const at = place.indexOf('/');
+  const sort = at < 0 ? place : place.slice(0, at);
+  const name = at < 0 ? '' : ` ${place.slice(at + 1)}`;
+  return `${own(words.where, sort) ?? sort}${name}`;
+}
+
+/** Seconds as a person says them: 45 s, 3 min, 2 h 5 min. */
+export function lasting(seconds: number, { units }: Words): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 120) return `${whole} ${units.s}`;
+  const minutes = Math.round(whole / 60);
+  if (minutes < 60) return `${minutes} ${units.min}`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} ${units.h}${minutes % 60 === 0 ? '' : ` ${minutes % 60} ${units.min}`}`;
+  return `${Math.round(hours / 24)} ${units.d}`;
+}
+
+/** An age that stands in a column: 0:45, 12:03, 2 h 05, 3 d. */
+export function age(ms: number, { units }: Words): string {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
+  const h = Math.floor(s / 3600);
+  return h < 48 ? `${h} ${units.h} ${two(Math.floor(s / 60) % 60)}` : `${Math.floor(h / 24)} ${units.d}`;
+}
+
+function whoOf(objects: About['objects'], words: Words): Who {
+  const [first] = objects;
+  if (first === undefined) return { text: words.nobody, many: false };
+  const counts = new Map<string, number>();
+  for (const { label } of objects) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const parts = [...counts].map(([label, count]) => {
+    const [one, several] = own(words.labels, label) ?? [label, label];
+    return count === 1 ? one : `${count} ${several}`;
+  });
+  // The number is the one that the picture has beside the figure.
+  const name = objects.length === 1 ? ` ${trackName(first.track)}` : '';
+  return { text: `${parts.join(', ')}${name}`, many: objects.length > 1 };
+}
+
+function figuresOf(cause: About['cause'], words: Words): FiguresOfCause {
+  const time = (name: string): string => {
+    const value = cause[name];
+    return typeof value === 'number' ? lasting(value, words) : '';
+  };
+  return {
+    stayed: time('stayedS'),
+    stood: time('stoodS'),
+    unattended: time('unattendedS'),
+    beside: time('besideS'),
+    direction: textOf(cause['direction']),
+    presence: textOf(cause['presence']),
+    count: typeof cause['count'] === 'number' ? String(cause['count']) : '',
+  };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** A box’s word is no name of a prototype’s member. */
+function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
+}

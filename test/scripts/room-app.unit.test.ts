@@ -1,0 +1,155 @@
+/** What the console's queue makes of incidents, and what it says of them: pure. */
+import fc from 'fast-check';
+import t from 'tap';
+import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { isEscalated, type LinesOptions, linesOf } from '../../scripts/programs/room/app/queue/lines.ts';
+import { HELD_MAX, Rows } from '../../scripts/programs/room/app/queue/rows.ts';
+import { EN } from '../../scripts/programs/room/app/words/en.ts';
+import { FR } from '../../scripts/programs/room/app/words/fr.ts';
+import {
+  age,
+  kindText,
+  lasting,
+  placeText,
+  sentence,
+} from '../../scripts/programs/room/app/words/sentence.ts';
+import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import { incidentOf } from './room-app-server.ts';
+
+const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
+const ago = (s: number): string => new Date(NOW_MS - s * 1000).toISOString();
+const OPTIONS: LinesOptions = { nowMs: NOW_MS, me: 'Nadia', isOpen: () => false, fits: () => true };
+const order = (incidents: Incident[], more: Partial<LinesOptions> = {}): (number | string)[] =>
+  linesOf(incidents, { ...OPTIONS, ...more }).map((line) =>
+    line.type === 'storm' ? `${line.storm.of} × ${line.storm.members.length}` : line.incident.no,
+  );
+
+t.test(
+  'order: late, waiting, one’s own, others’; the urgent first, then who has waited longest',
+  async (t) => {
+    const incidents = [
+      incidentOf(1, { received: ago(10), box: 'a' }),
+      incidentOf(2, { received: ago(61), box: 'b' }),
+      incidentOf(3, { received: ago(5), box: 'c', priority: 1 }),
+      incidentOf(4, { received: ago(900), box: 'd', state: 'claimed', claimedBy: 'Omar' }),
+      incidentOf(5, { received: ago(20), box: 'e', state: 'claimed', claimedBy: 'Nadia' }),
+      incidentOf(6, { received: ago(4000), box: 'f', severity: 'notice', priority: 3 }),
+      incidentOf(7, { received: ago(300), box: 'g' }),
+      incidentOf(8, { received: ago(100), box: 'h', state: 'dispatched', claimedBy: 'Omar' }),
+    ];
+    t.strictSame(order(incidents), [7, 2, 3, 1, 6, 5, 4, 8]);
+    t.strictSame(order(incidents, { fits: ({ no }) => no < 3 }), [2, 1]);
+    t.strictSame(
+      incidents.map((incident) => isEscalated(incident, NOW_MS)),
+      [false, true, false, false, false, false, true, false],
+    );
+  },
+);
+
+t.test('storms: many of a box and rule, or of a kind at many boxes, soon after each other', async (t) => {
+  const ofBox = Array.from({ length: 5 }, (_, i) =>
+    incidentOf(10 + i, { received: ago(50 - 10 * i), box: 'a' }),
+  );
+  const three = [30, 31, 32].map((no) => incidentOf(no, { received: ago(5), box: 'b', rule: 'r' }));
+  t.strictSame(order([...ofBox, ...three]), ['box × 5', 30, 31, 32]);
+  t.strictSame(order([...ofBox, ...three], { isOpen: () => true }), [
+    'box × 5',
+    10,
+    11,
+    12,
+    13,
+    14,
+    30,
+    31,
+    32,
+  ]);
+  const apart = ofBox.map((incident, i) => ({ ...incident, received: ago(50 + 61 * i) }));
+  t.strictSame(order(apart).length, 5, 'more than a minute between them');
+  const ofKind = Array.from({ length: 12 }, (_, i) =>
+    incidentOf(50 + i, { received: ago(i), box: `k-${i}`, kind: 'graffiti' }),
+  );
+  t.strictSame(order(ofKind), ['kind × 12']);
+  t.strictSame(
+    order([...ofKind.slice(1), { ...incidentOf(49), ...ofKind[0], state: 'claimed', claimedBy: 'Omar' }])
+      .length,
+    12,
+  );
+  const [storm] = linesOf(ofBox, OPTIONS);
+  const [grown] = linesOf([...ofBox.slice(1), incidentOf(99, { received: ago(1), box: 'a' })], OPTIONS);
+  t.equal(storm?.type === 'storm' && storm.storm.id, grown?.type === 'storm' && grown.storm.id);
+});
+
+t.test('every incident is on exactly one line, or in one storm', async (t) => {
+  const one = fc.record({ s: fc.nat(200), box: fc.nat(2), kind: fc.nat(1), isNew: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 60 }), (drawn) => {
+      const incidents = drawn.map(({ s, box, kind, isNew }, i) =>
+        incidentOf(i + 1, {
+          ...{ received: ago(s), box: `b-${box}`, kind: `k-${kind}`, rule: `k-${kind}` },
+          ...(!isNew && { state: 'claimed', claimedBy: 'Omar' }),
+        }),
+      );
+      const nos = linesOf(incidents, OPTIONS).flatMap((line) =>
+        line.type === 'storm' ? line.storm.members.map(({ no }) => no) : [line.incident.no],
+      );
+      return nos.length === incidents.length && new Set(nos).size === nos.length;
+    }),
+  );
+  t.pass('so it is');
+});
+
+t.test('rows: bounded, the newest version, and nothing twice', async (t) => {
+  const rows = new Rows();
+  rows.reset({ rev: 10, incidents: [incidentOf(1, { rev: 3 }), incidentOf(2, { rev: 9 })], more: 0 });
+  t.strictSame(rows.apply([incidentOf(3, { rev: 8 })]), [], 'from before the queue was loaded');
+  t.equal(rows.apply([incidentOf(3, { rev: 11 }), incidentOf(3, { rev: 11 })]).length, 1);
+  rows.settle(incidentOf(1, { rev: 14, state: 'closed' }));
+  rows.apply([incidentOf(1, { rev: 14, state: 'closed' }), incidentOf(2, { rev: 15, state: 'claimed' })]);
+  t.strictSame(
+    rows.held.map(({ no, state }) => [no, state]),
+    [
+      [2, 'claimed'],
+      [3, 'new'],
+    ],
+  );
+  const many = Array.from({ length: 5000 }, (_, i) =>
+    incidentOf(100 + i, { rev: 100 + i, priority: i === 4999 ? 1 : 2, received: ago(-i) }),
+  );
+  rows.apply(many);
+  t.equal(rows.held.length, HELD_MAX);
+  t.equal(rows.more, 3002);
+  t.ok(rows.of(2) !== undefined && rows.of(5099) !== undefined, 'what is taken stays, and the urgent');
+  t.equal(rows.of(5098), undefined);
+  rows.apply(
+    many
+      .slice(0, 1990)
+      .map((incident) => ({ ...incident, rev: incident.rev + 9000, state: 'closed' as const })),
+  );
+  t.ok(rows.isShort);
+});
+
+t.test('every kind has its words in both languages; a newer one its own name', async (t) => {
+  for (const words of [EN, FR]) {
+    const missing = EVENT_KINDS.filter(({ kind }) => !Object.hasOwn(words.kinds, kind)).map(
+      ({ kind }) => kind,
+    );
+    t.strictSame(missing, []);
+    const ofRules = EVENT_KINDS.filter(({ severities }) => severities.includes('alert'));
+    t.strictSame(
+      ofRules.filter(({ kind }) => !Object.hasOwn(words.causes, kind)),
+      [],
+    );
+    for (const kind of ['drone', '__proto__', 'constructor']) t.equal(kindText(kind, words), kind);
+  }
+  const crowd = incidentOf(1, { kind: 'crowd-gathering', cause: { count: 12, stayedS: 300 } });
+  t.equal(sentence(crowd, EN), '12 people stay together in zone tram-stop, for 5 min so far.');
+  t.equal(sentence(crowd, FR), '12 personnes restent ensemble dans la zone tram-stop, depuis 5 min.');
+  t.equal(sentence(incidentOf(1), EN), 'A car #4371 stands in zone tram-stop, for 62 s so far.');
+  t.equal(
+    sentence(incidentOf(1, { kind: 'drone', objects: [], place: 'camera', cause: { reason: 'x' } }), EN),
+    'Something in the camera’s view: x.',
+  );
+  t.equal(placeText('roof/a/b', EN), 'roof a/b');
+  t.strictSame([lasting(45, EN), lasting(3700, EN), lasting(200_000, FR)], ['45 s', '1 h 2 min', '2 j']);
+  t.strictSame([age(65_000, EN), age(7_500_000, EN), age(-5, EN)], ['1:05', '2 h 05', '0:00']);
+});
