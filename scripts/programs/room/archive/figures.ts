@@ -1,4 +1,5 @@
 /** Sums by day and hour, so that a month of precision is no walk over a month of incidents. */
+import { dayHourOf } from '../database/day-hour.ts';
 import type { Dialect, Queries } from '../database/sql.ts';
 
 interface Alert {
@@ -30,7 +31,7 @@ export async function addAlerts(
   if (alerts.length === 0) return;
   const sums = new Map<string, Record<string, string | number> & { alerts: number }>();
   for (const { site, box, rule, kind, received } of alerts) {
-    const { day, hour } = dayAndHour(received, timeZone);
+    const { day, hour } = dayHourOf(Date.parse(received), timeZone);
     const key = [day, hour, site, box, rule, kind].join('/');
     const sum = sums.get(key) ?? { day, hour, site, box, rule, kind, alerts: 0 };
     sum.alerts += 1;
@@ -42,20 +43,4 @@ export async function addAlerts(
      ON CONFLICT (day, hour, site, box, rule, kind) DO UPDATE SET alerts = day_figure.alerts + excluded.alerts`,
     [JSON.stringify([...sums.values()])],
   );
-}
-
-const FORMATS = new Map<string, Intl.DateTimeFormat>();
-
-/** In the room's time zone: `2026-11-24` and 0–23. */
-export function dayAndHour(time: string, timeZone: string): { day: string; hour: number } {
-  let format = FORMATS.get(timeZone);
-  if (format === undefined) {
-    // Sweden writes dates as ISO 8601 does.
-    format = new Intl.DateTimeFormat('sv-SE', {
-      ...{ timeZone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', hourCycle: 'h23' },
-    });
-    FORMATS.set(timeZone, format);
-  }
-  const [day = '', hour = ''] = format.format(new Date(time)).split(' ');
-  return { day, hour: Number(hour) };
 }

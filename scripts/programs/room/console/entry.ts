@@ -10,12 +10,12 @@ import { html } from '../../../../agent/base/html.ts';
 import type { BucketLimits } from '../../../../agent/base/token-bucket.ts';
 import type { Login, Session as SessionView } from '../contract/api.ts';
 import { BACK_PATH, ENTER_PATH } from '../contract/terms.ts';
-import { iso } from '../database/sql.ts';
+import { iso, type Queries } from '../database/sql.ts';
 import { Limits, programOf } from './guard.ts';
 import { type Account, CallError } from './handler.ts';
 import { LoginRefused, Oidc } from './oidc.ts';
 import type { Caller } from './routes.ts';
-import { LONGEST_MS, type Sessions } from './sessions.ts';
+import { LONGEST_MS, peopleOf, type Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
 
 /** Of one address: a shift that comes at once from behind one proxy, then one in two seconds. */
@@ -26,6 +26,7 @@ const FLOW_S = 600;
 
 export interface EntryOptions {
   readonly settings: Settings;
+  readonly db: Queries;
   readonly sessions: Sessions;
   /** Cookies go over TLS only. */
   readonly isSecure: boolean;
@@ -111,12 +112,11 @@ export class Entry {
   }
 
   async view({ who, session }: Caller): Promise<SessionView> {
-    const { settings, sessions, timeZone, nowMs } = this.#options;
+    const { settings, db, timeZone, nowMs } = this.#options;
     const { plan, signer, accounts } = settings;
-    const local = (accounts ?? []).flatMap(({ name, role }) => (role === 'auditor' ? [] : [name]));
-    const people = who.role === 'supervisor' ? [...local, ...(await sessions.people(nowMs()))] : [];
+    const people = who.role === 'supervisor' ? await peopleOf(db, accounts ?? [], nowMs()) : [];
     return {
-      ...{ user: who.name, role: who.role, timeZone, people: [...new Set(people)].sort() },
+      ...{ user: who.name, role: who.role, timeZone, people },
       // A token does not end; whoever asks again hears a later one.
       ends: session?.ends ?? iso(nowMs() + LONGEST_MS),
       now: iso(nowMs()),

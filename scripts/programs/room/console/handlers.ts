@@ -1,20 +1,88 @@
-/** What answers the calls of the room's interface, put together. */
+/** The calls that are answered from the room's database. */
+import type { Audited } from '../contract/audit.ts';
+import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
-import type { DataHandlers } from './routes.ts';
-import type { Settings } from './settings.ts';
-import type { ChangesSince } from './stream.ts';
+import { claim, dispatch, note, reassign, release } from './acts.ts';
+import { auditOf, auditPage, ChainCheck } from './audit.ts';
+import { camerasOf } from './cameras.ts';
+import { csvLines } from './csv.ts';
+import { figuresOf } from './figures.ts';
+import { handOverOf } from './hand-over.ts';
+import { type Account, CallError, type Handlers } from './handler.ts';
+import { detailOf, incidentsOf, pageOf } from './incidents.ts';
+import { incidentsParquet } from './parquet.ts';
+import { queueOf } from './queue.ts';
+import { actorOf } from './rows.ts';
+import { stillOf } from './stills.ts';
+import { AUDIT, CAMERAS, FIGURES, INCIDENTS, rowsOf, type Table } from './tables-out.ts';
+import { judge, reopen } from './verdicts.ts';
 
-export interface Parts {
-  readonly handlers: Partial<DataHandlers>;
-  readonly changesSince: ChangesSince;
+export type RoomHandlers = Pick<
+  Handlers,
+  | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'still')
+  | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen')
+  | ('cameras' | 'camerasCsv' | 'plan' | 'figures' | 'figuresCsv' | 'handOver' | 'audit' | 'auditCsv')
+>;
+
+export interface DataOptions {
+  /** Of the room, IANA: timeZoneOf(db). */
+  readonly timeZone: string;
+  /** Names of accounts, to whom an incident can be given. */
+  people(): Promise<readonly string[]>;
+  /** GeoJSON, where the room has a map. */
+  readonly plan: string | undefined;
 }
 
-export function partsOf(db: Sql, _settings: Settings): Parts {
+export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): RoomHandlers {
+  const chain = new ChainCheck(db);
+  const table = <T>(form: Table<T>, all: AsyncIterable<T> | Iterable<T>): AsyncIterable<string> =>
+    csvLines(form.columns, rowsOf(form, all));
+  /** Before its first row is given: what left the room, and by whom. */
+  const exported = (who: Account, nowMs: number, what: string, query: object = {}): Promise<void> =>
+    db.transaction((transaction) => {
+      const act: Audited = 'export';
+      return record(transaction, { ...actorOf(who), act, more: { what, ...query } }, nowMs);
+    });
   return {
-    handlers: {},
-    changesSince: async (rev) => {
-      const [row] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'");
-      return { rev: row?.value ?? rev, incidents: [], cameras: [] };
+    queue: () => queueOf(db),
+    incidents: ({ query }) => pageOf(db, query),
+    incidentsCsv: async ({ who, query, nowMs }) => {
+      // What cannot be asked for is refused before the first line is out.
+      await pageOf(db, { ...query, limit: 1 });
+      await exported(who, nowMs, 'incidents', query);
+      return table(INCIDENTS, incidentsOf(db, query));
+    },
+    incidentsParquet: async ({ who, query, nowMs }) => {
+      await pageOf(db, { ...query, limit: 1 });
+      await exported(who, nowMs, 'incidents', query);
+      return incidentsParquet(incidentsOf(db, query));
+    },
+    incident: ({ params, nowMs }) => detailOf(db, params.no, { timeZone, nowMs }),
+    still: (call) => stillOf(db, call),
+    claim: (call) => claim(db, call, timeZone),
+    release: (call) => release(db, call),
+    dispatch: (call) => dispatch(db, call),
+    judge: (call) => judge(db, call, timeZone),
+    note: (call) => note(db, call),
+    reassign: async (call) => reassign(db, call, await people()),
+    reopen: (call) => reopen(db, call),
+    cameras: ({ nowMs }) => camerasOf(db, nowMs),
+    camerasCsv: async ({ nowMs }) => table(CAMERAS, (await camerasOf(db, nowMs)).cameras),
+    plan: async () => {
+      if (plan === undefined) throw new CallError(404, 'this room has no map');
+      return plan;
+    },
+    figures: ({ query }) => figuresOf(db, query, timeZone),
+    figuresCsv: async ({ who, query, nowMs }) => {
+      const { rows } = await figuresOf(db, query, timeZone);
+      await exported(who, nowMs, 'figures', query);
+      return table(FIGURES, rows);
+    },
+    handOver: ({ query, nowMs }) => handOverOf(db, query, nowMs),
+    audit: async ({ query, nowMs }) => ({ ...(await auditPage(db, query)), ...(await chain.check(nowMs)) }),
+    auditCsv: async ({ who, nowMs }) => {
+      await exported(who, nowMs, 'audit');
+      return table(AUDIT, auditOf(db));
     },
   };
 }

@@ -2,15 +2,18 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { makeLogger } from '../../../../agent/base/log.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { databaseOf } from '../database/open.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
 import { DatabaseAway, type Sql } from '../database/sql.ts';
-import { partsOf } from './handlers.ts';
+import { partsOf } from './parts.ts';
+import { changesSince as webhookChanges } from './queue.ts';
 import { ConsoleServer } from './server.ts';
 import { demoSettings, readSettings, type Settings } from './settings.ts';
 import { readStaticFiles } from './static-files.ts';
+import { Webhooks } from './webhooks.ts';
 
 const APP = join(packageRoot(), 'dist/scripts/programs/room/app');
 
@@ -68,18 +71,21 @@ async function run(options: Arguments): Promise<void> {
   const db = databaseAt(settings.database);
   try {
     const timeZone = await opened(db, options.demo === true);
-    const { handlers, changesSince } = partsOf(db, settings);
+    const { handlers, changesSince } = partsOf(db, settings, timeZone);
     const server = new ConsoleServer({
       ...{ settings, db, handlers, changesSince, app, timeZone },
       onNotice: warn,
       nowMs: Date.now,
     });
+    const webhooks = new Webhooks(db, settings.webhooks, webhookChanges, makeLogger('room', 'warn'));
     const address = await server.start();
     try {
+      await webhooks.start();
       const as = settings.origin === undefined ? '' : ` for ${settings.origin}`;
       say(`Console on ${address}/${as}; Ctrl-C ends it`);
       await ended;
     } finally {
+      await webhooks.stop();
       await server.stop();
       const summary = server.summary();
       if (summary !== undefined) say(`Ended: ${summary}`);

@@ -131,7 +131,7 @@ export class ConsoleServer {
     const guard = new Guard(() => this.#origins, isSecure);
     const sessions = this.#sessions;
     const origin = (): string => this.#origins[0] ?? '';
-    const entry = new Entry({ settings, sessions, isSecure, origin, timeZone, nowMs });
+    const entry = new Entry({ settings, db, sessions, isSecure, origin, timeZone, nowMs });
     app.removeContentTypeParser('text/plain');
     await app.register(cookie);
     app.addHook('onRequest', async (request, reply) => {

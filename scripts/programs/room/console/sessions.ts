@@ -148,16 +148,21 @@ export class Sessions {
       record(transaction, { who: 'room', role: 'room', act: 'login-refused', more }, nowMs),
     );
   }
+}
 
-  /** Names of those who can be given an incident: who is here. */
-  async people(nowMs: number): Promise<string[]> {
-    const rows = await this.#db.all<{ who: string }>(
-      `SELECT DISTINCT who FROM session
-       WHERE role IN ('operator', 'supervisor') AND ends > $1 AND used > $2 ORDER BY who`,
-      [iso(nowMs), iso(nowMs - IDLE_MS)],
-    );
-    return rows.map(({ who }) => who);
-  }
+/** Names of those who can be given an incident: who is here, and the accounts of a demonstration. */
+export async function peopleOf(
+  db: Queries,
+  accounts: readonly Pick<Account, 'name' | 'role'>[],
+  nowMs: number,
+): Promise<string[]> {
+  const rows = await db.all<{ who: string }>(
+    `SELECT DISTINCT who FROM session
+     WHERE role IN ('operator', 'supervisor') AND ends > $1 AND used > $2`,
+    [iso(nowMs), iso(nowMs - IDLE_MS)],
+  );
+  const local = accounts.filter(({ role }) => role !== 'auditor').map(({ name }) => name);
+  return [...new Set([...local, ...rows.map(({ who }) => who)])].sort();
 }
 
 const idOf = (cookie: string): string => createHash('sha256').update(cookie).digest('hex');

@@ -210,7 +210,8 @@ export class Pump {
     const since = this.#rev;
     const changes = await this.#options.changesSince(since, ROWS_MAX);
     this.#rev = changes.rev;
-    if (changes.rev === since) return;
+    // A camera's condition changes by silence alone, without a number.
+    if (changes.rev === since && changes.cameras.length === 0) return;
     // A number that goes back: the database is one of before, put back.
     const text = changes.rev < since ? this.#resetText(changes.rev) : this.#textOf(changes, since);
     for (const stream of [...this.#streams]) {

@@ -175,7 +175,20 @@ export interface Route {
   readonly idempotent?: true;
 }
 
-const act = (name: string, act_: Act, summary: string, body: TSchema, more: Partial<Route> = {}): Route => ({
+/** `params` and `body` keep their types: whoever answers the call has them from here. */
+interface ActRoute<B extends TSchema> extends Route {
+  readonly params: typeof No;
+  readonly body: B;
+  readonly gives: typeof Incident;
+}
+
+const act = <B extends TSchema>(
+  name: string,
+  act_: Act,
+  summary: string,
+  body: B,
+  more: { readonly idempotent?: true } = {},
+): ActRoute<B> => ({
   method: 'POST',
   path: `/api/incidents/:no/${name}`,
   summary,

@@ -105,7 +105,7 @@ export const Queue = Type.Object(
     rev: { ...Count, description: 'the stream goes on from here' },
     incidents: Type.Array(Incident, {
       maxItems: 2000,
-      description: 'alerts and notices that are not closed',
+      description: 'alerts that are not closed',
     }),
     more: { ...Count, description: 'open ones beyond these' },
   },

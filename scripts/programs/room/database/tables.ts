@@ -40,7 +40,12 @@ export function tables({ types, name }: Dialect): string[] {
       verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, reopens ${integer},
       UNIQUE (site, box, episode, entry))`,
     'CREATE INDEX incident_rev ON incident (rev)',
-    "CREATE INDEX incident_open ON incident (received DESC) WHERE state <> 'closed' AND severity = 'alert'",
+    // In the order in which they are shown: the first 2,000 of however many are read, and no others.
+    `CREATE INDEX incident_open ON incident (priority, received DESC, no DESC)
+      WHERE state <> 'closed' AND severity <> 'system'`,
+    'CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL',
+    // For the blind time of a day, and what was muted in a shift.
+    "CREATE INDEX incident_system ON incident (ended) WHERE severity = 'system'",
     'CREATE INDEX incident_received ON incident (received, no)',
     'CREATE INDEX incident_box ON incident (site, box, received, no)',
     "CREATE INDEX incident_condition ON incident (site, box, kind) WHERE severity = 'system' AND ended IS NULL",
@@ -56,6 +61,8 @@ export function tables({ types, name }: Dialect): string[] {
       kind ${text} NOT NULL, alerts ${integer} NOT NULL, judged_true ${integer} NOT NULL,
       judged_false ${integer} NOT NULL, judged_unclear ${integer} NOT NULL, claims ${integer} NOT NULL,
       claim_s ${real} NOT NULL, PRIMARY KEY (day, hour, site, box, rule, kind))`,
+    // One rule of one box over 30 days is asked for with each incident that is opened.
+    'CREATE INDEX day_figure_rule ON day_figure (site, box, rule, day)',
     // Verdicts that a box has not been told yet; who judged is not in it.
     `CREATE TABLE verdict_due (no ${identity}, ${box}, episode ${text} NOT NULL, verdict ${text} NOT NULL,
       time ${time} NOT NULL)`,
@@ -64,6 +71,7 @@ export function tables({ types, name }: Dialect): string[] {
       act ${text} NOT NULL, site ${text}, box ${text}, incident ${integer}, more ${text} NOT NULL,
       previous ${text} NOT NULL, hash ${text} NOT NULL)`,
     'CREATE INDEX audit_incident ON audit (incident)',
+    'CREATE INDEX audit_act ON audit (act, at)',
     // By the hash of the cookie: whoever reads the table cannot enter by it.
     `CREATE TABLE session (id ${text} PRIMARY KEY, who ${text} NOT NULL, role ${text} NOT NULL, began ${time} NOT NULL,
       used ${time} NOT NULL, ends ${time} NOT NULL)`,

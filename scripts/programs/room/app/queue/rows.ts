@@ -76,8 +76,8 @@ export class Rows {
   }
 
   #put(incident: Incident): void {
-    // A system event needs a person at the cameras, and stands there.
-    if (incident.state === 'closed' || incident.severity === 'system') this.#rows.delete(incident.no);
+    // Of what is no alert nobody is asked for anything: a system event stands at the cameras.
+    if (incident.state === 'closed' || incident.severity !== 'alert') this.#rows.delete(incident.no);
     else this.#rows.set(incident.no, incident);
   }
 

@@ -1,0 +1,122 @@
+/** Who has an incident, who was sent there, and what was noted: the acts but the verdict and what follows from it. */
+import type { Incident } from '../contract/incident.ts';
+import { CLAIM_S } from '../contract/terms.ts';
+import { iso, type Sql } from '../database/sql.ts';
+import {
+  act,
+  conflict,
+  doneBefore,
+  holderOf,
+  mustBeAsSeen,
+  mustBeOpen,
+  noteDone,
+  usedFor,
+} from './acting.ts';
+import { textAsked } from './asked.ts';
+import { addFigures } from './day-figure.ts';
+import { type Call, CallError } from './handler.ts';
+
+/** Of a claim that is renewed, at least: every screen hears of a change, and an open one asks more often. */
+const RENEW_AFTER_S = 30;
+
+const claimEnd = (nowMs: number): string => iso(nowMs + CLAIM_S * 1000);
+const clock = (at: string | null): string => (at ?? '').slice(11, 19);
+
+/** Takes it, or holds it for CLAIM_S more. Throws CallError 409 for what is closed, or another's. */
+export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<Incident> {
+  const { who, nowMs } = call;
+  return act(db, call, async (transaction, row) => {
+    mustBeOpen(row);
+    const holder = holderOf(row, nowMs);
+    if (holder !== undefined && holder !== who.name) {
+      throw conflict(row, `${holder} has it until ${clock(row.claimed_until)} UTC`);
+    }
+    const until = claimEnd(nowMs);
+    if (holder === who.name) {
+      const usedMs = CLAIM_S * 1000 - (Date.parse(row.claimed_until ?? '') - nowMs);
+      if (usedMs <= RENEW_AFTER_S * 1000) return undefined;
+      return { set: { claimed_until: until }, keepsRevision: true };
+    }
+    if (row.claimed_first === null) {
+      const waitedS = Math.max(0, nowMs - Date.parse(row.received)) / 1000;
+      await addFigures(transaction, db, row, timeZone, { claims: 1, claim_s: waitedS });
+    }
+    return {
+      set: {
+        state: row.state === 'new' ? 'claimed' : row.state,
+        claimed_by: who.name,
+        claimed_until: until,
+        claimed_first: row.claimed_first ?? iso(nowMs),
+      },
+      // His own claim has run out and nobody has come in between.
+      keepsRevision: row.claimed_by === who.name,
+      record: { act: 'claim', ...(row.claimed_by !== null && { more: { ranOut: row.claimed_by } }) },
+    };
+  });
+}
+
+/** Gives it back: it is new again for everybody, unless somebody is on the way. */
+export function release(db: Sql, call: Call<'release'>): Promise<Incident> {
+  return act(db, call, async (_transaction, row) => {
+    mustBeOpen(row);
+    if (row.claimed_by !== call.who.name) throw conflict(row, `${call.who.name} does not have it`);
+    const state = row.state === 'claimed' ? 'new' : row.state;
+    return { set: { state, claimed_by: null, claimed_until: null }, record: { act: 'release' } };
+  });
+}
+
+export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
+  const { who, key, nowMs, body, params } = call;
+  const once = { who, key, act: 'dispatch' } as const;
+  return act(db, call, async (transaction, row) => {
+    const done = await doneBefore(transaction, once);
+    if (done !== undefined && done !== params.no) throw usedFor(done);
+    if (done !== undefined) return undefined;
+    mustBeOpen(row);
+    if (row.state === 'dispatched') {
+      throw conflict(row, `${row.dispatched_by} has sent somebody at ${clock(row.dispatched_at)} UTC`);
+    }
+    if (holderOf(row, nowMs) !== who.name)
+      throw conflict(row, `${who.name} does not have it: claim it first`);
+    mustBeAsSeen(row, body.revision);
+    await noteDone(transaction, once, params.no, nowMs);
+    return {
+      set: { state: 'dispatched', dispatched_by: who.name, dispatched_at: iso(nowMs) },
+      record: { act: 'dispatch' },
+    };
+  });
+}
+
+/** Also to what is closed. What is written is kept with the incident; the record says that somebody wrote. */
+export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
+  const { who, key, nowMs, params } = call;
+  const once = { who, key, act: 'note' } as const;
+  return act(db, call, async (transaction, row) => {
+    const done = await doneBefore(transaction, once);
+    if (done !== undefined && done !== params.no) throw usedFor(done);
+    if (done !== undefined) return undefined;
+    const text = textAsked('text', call.body.text).trim();
+    if (text === '') throw new CallError(400, 'text: holds nothing but spaces; a note would be right');
+    await transaction.run('INSERT INTO note (incident, at, who, text) VALUES ($1, $2, $3, $4)', [
+      ...[row.no, iso(nowMs), who.name, text],
+    ]);
+    await noteDone(transaction, once, params.no, nowMs);
+    return { set: {}, record: { act: 'note', more: { characters: text.length } } };
+  });
+}
+
+/** `people`: to whom something can be given. */
+export function reassign(db: Sql, call: Call<'reassign'>, people: readonly string[]): Promise<Incident> {
+  const { to, revision } = call.body;
+  return act(db, call, async (_transaction, row) => {
+    if (!people.includes(to))
+      throw new CallError(400, 'to: is nobody of this room; a name of `people` would be right');
+    mustBeOpen(row);
+    if (row.state === 'new') throw conflict(row, 'nobody has it yet: it is there to be claimed');
+    mustBeAsSeen(row, revision);
+    return {
+      set: { claimed_by: to, claimed_until: claimEnd(call.nowMs) },
+      record: { act: 'reassign', more: { from: row.claimed_by, to } },
+    };
+  });
+}

@@ -1,0 +1,176 @@
+/** Every camera as the room sees it now: what its box said last, how long ago, and what ends soon. */
+import type { Camera, Cameras } from '../contract/camera.ts';
+import { BLINDING, type Condition, ENDING_DAYS, SILENT_S } from '../contract/terms.ts';
+import { iso, type Queries, type Value } from '../database/sql.ts';
+import { textsIn, timeOf } from './rows.ts';
+
+const DAY_MS = 86_400_000;
+
+/** As the contract says. */
+const CAMERAS_MAX = 5000;
+const REASONS_MAX = 64;
+const REASON_CHARS_MAX = 40;
+
+/** Kinds of what a person should know and no camera suffers from. */
+const TOLD_ONLY: readonly string[] = ['preview', 'config-changed', 'often-false'];
+/** Kinds in which a box itself says what ends soon; the camera's row has the dates, of newer boxes. */
+const ENDS: readonly string[] = ['certificate-ends', 'order-ends'];
+const HARMLESS: readonly string[] = [...TOLD_ONLY, ...ENDS];
+/** By somebody's order, or for want of one. */
+const SUSPENDING: readonly string[] = ['suspended', 'unauthorised'];
+
+export interface CameraRow {
+  readonly site: string;
+  readonly box: string;
+  readonly rev: number;
+  readonly state: string | null;
+  readonly mode: string | null;
+  /** JSON: kinds of system events that stand. */
+  readonly conditions: string;
+  readonly certificate_ends: string | null;
+  readonly order_ends: string | null;
+  readonly version: string | null;
+  readonly last_alert: string | null;
+  readonly heard: string;
+}
+
+const COLUMNS = `site, box, rev, state, mode, conditions, certificate_ends, order_ends, version, last_alert, heard`;
+
+/** What its row says at a time; it changes by time alone, too: by silence, and as something comes to its end. */
+export function conditionOf(
+  row: Pick<CameraRow, 'state' | 'mode' | 'conditions' | 'certificate_ends' | 'order_ends' | 'heard'>,
+  nowMs: number,
+): { readonly condition: Condition; readonly reasons: string[] } {
+  const standing = textsIn(JSON.parse(row.conditions)).map((kind) => kind.slice(0, REASON_CHARS_MAX));
+  const isSilent = nowMs - Date.parse(row.heard) >= SILENT_S * 1000;
+  const away = [
+    ...(row.state === 'offline' || row.state === 'stopped' ? [row.state] : []),
+    ...(isSilent ? ['silent'] : []),
+  ];
+  const suspended = row.mode !== null && SUSPENDING.includes(row.mode) ? [row.mode] : [];
+  const ending = [
+    ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-ends'] : []),
+    ...(endsSoon(row.order_ends, nowMs) ? ['order-ends'] : []),
+  ];
+  const reasons = [...new Set([...away, ...suspended, ...standing, ...ending])].slice(0, REASONS_MAX);
+  const has = (kinds: readonly string[]): boolean => standing.some((kind) => kinds.includes(kind));
+  const condition = (): Condition => {
+    if (away.length > 0) return 'offline';
+    if (has(BLINDING)) return 'blind';
+    if (suspended.length > 0 || has(SUSPENDING)) return 'suspended';
+    // A kind of a newer agent is taken for what it is called: a condition.
+    if (standing.some((kind) => !HARMLESS.includes(kind))) return 'impaired';
+    return ending.length > 0 || has(ENDS) ? 'ending' : 'well';
+  };
+  return { condition: condition(), reasons };
+}
+
+function endsSoon(at: string | null, nowMs: number): boolean {
+  return at !== null && Date.parse(at) <= nowMs + ENDING_DAYS * DAY_MS;
+}
+
+/**
+ * Those that are in another condition than was told last, which is noted in `told` (by site/box). The first look tells
+ * nothing: whoever asks has just got them all.
+ */
+export function changedConditions(told: Map<string, Condition>, cameras: readonly Camera[]): Camera[] {
+  return cameras.filter(({ site, box, condition }) => {
+    const key = `${site}/${box}`;
+    const before = told.get(key);
+    told.set(key, condition);
+    return before !== undefined && before !== condition;
+  });
+}
+
+/** An interval of time, ms. */
+export type Interval = readonly [fromMs: number, toMs: number];
+
+/** How long at least one of them holds, between two times, whole seconds. */
+export function coveredS(intervals: readonly Interval[], fromMs: number, toMs: number): number {
+  let [sum, through] = [0, fromMs];
+  for (const [from, to] of [...intervals].sort(([a], [b]) => a - b)) {
+    const [begin, end] = [Math.max(from, through), Math.min(to, toMs)];
+    if (!(end > begin)) continue;
+    sum += end - begin;
+    through = end;
+  }
+  return Math.round(sum / 1000);
+}
+
+export async function camerasOf(db: Queries, nowMs: number): Promise<Cameras> {
+  const rows = await db.all<CameraRow>(
+    `SELECT ${COLUMNS} FROM camera ORDER BY site, box LIMIT ${CAMERAS_MAX}`,
+  );
+  const cameras = await withBlindness(db, rows, nowMs);
+  return { now: iso(nowMs), cameras: cameras.map(({ camera }) => camera) };
+}
+
+/** In the order of `rev`, each with its own. */
+export async function camerasChanged(
+  db: Queries,
+  { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
+  nowMs: number,
+): Promise<{ readonly rev: number; readonly camera: Camera }[]> {
+  const rows = await db.all<CameraRow>(
+    `SELECT ${COLUMNS} FROM camera WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
+    [after, upTo],
+  );
+  return rows.length === 0 ? [] : withBlindness(db, rows, nowMs);
+}
+
+/** Member by member, as incidents are: there are 5,000. */
+function cameraOf(row: CameraRow, nowMs: number, blindS: number): Camera {
+  const { condition, reasons } = conditionOf(row, nowMs);
+  return {
+    site: row.site,
+    box: row.box,
+    condition,
+    reasons,
+    state: row.state,
+    mode: row.mode,
+    heard: row.heard,
+    lastAlert: timeOf(row.last_alert),
+    blindS,
+    certificateEnds: timeOf(row.certificate_ends),
+    orderEnds: timeOf(row.order_ends),
+    version: row.version,
+  };
+}
+
+/** A storm of changes names few boxes at a time; beyond this all are asked for at once. */
+const NAMED_MAX = 50;
+
+async function withBlindness(
+  db: Queries,
+  rows: readonly CameraRow[],
+  nowMs: number,
+): Promise<{ readonly rev: number; readonly camera: Camera }[]> {
+  const sinceMs = nowMs - DAY_MS;
+  const values: Value[] = [iso(sinceMs)];
+  const named = rows.length > NAMED_MAX ? [] : rows;
+  const ofBoxes = named.map(({ site, box }) => {
+    values.push(site, box);
+    return `(site = $${values.length - 1} AND box = $${values.length})`;
+  });
+  // Two questions for one: with OR PostgreSQL looks at all that a box ever said of itself.
+  const blindWhile = (still: string): string =>
+    `SELECT site, box, started, ended FROM incident
+     WHERE severity = 'system' AND ${still} AND kind IN (${BLINDING.map((kind) => `'${kind}'`).join(', ')})
+       ${ofBoxes.length > 0 ? `AND (${ofBoxes.join(' OR ')})` : ''}`;
+  const blind = await db.all<{ site: string; box: string; started: string; ended: string | null }>(
+    `${blindWhile('ended >= $1')} UNION ALL ${blindWhile('ended IS NULL')}`,
+    values,
+  );
+  const intervals = new Map<string, Interval[]>();
+  for (const { site, box, started, ended } of blind) {
+    const key = `${site}/${box}`;
+    const interval: Interval = [Date.parse(started), ended === null ? nowMs : Date.parse(ended)];
+    const known = intervals.get(key);
+    if (known === undefined) intervals.set(key, [interval]);
+    else known.push(interval);
+  }
+  return rows.map((row) => {
+    const blindS = coveredS(intervals.get(`${row.site}/${row.box}`) ?? [], sinceMs, nowMs);
+    return { rev: row.rev, camera: cameraOf(row, nowMs, blindS) };
+  });
+}

@@ -1,0 +1,34 @@
+/** Adds to the sums of the day and hour in which an alert was received. */
+import { dayHourOf } from '../database/day-hour.ts';
+import type { Queries, Sql } from '../database/sql.ts';
+import type { IncidentRow } from './rows.ts';
+
+/** Of what people do; what boxes send is added by the archive. */
+type Column = 'judged_true' | 'judged_false' | 'judged_unclear' | 'claims' | 'claim_s';
+
+/** Nothing for what is no alert: a sum never has more verdicts than alerts. No sum goes below zero. */
+export async function addFigures(
+  transaction: Queries,
+  { dialect }: Sql,
+  incident: Pick<IncidentRow, 'received' | 'severity' | 'site' | 'box' | 'rule' | 'kind'>,
+  timeZone: string,
+  add: Readonly<Partial<Record<Column, number>>>,
+): Promise<void> {
+  const { received, severity, site, box, rule, kind } = incident;
+  if (severity !== 'alert') return;
+  const { day, hour } = dayHourOf(Date.parse(received), timeZone);
+  const key = [day, hour, site, box, rule, kind];
+  await transaction.run(
+    `INSERT INTO day_figure (day, hour, site, box, rule, kind, alerts, judged_true, judged_false, judged_unclear,
+       claims, claim_s) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING`,
+    key,
+  );
+  const sums = Object.keys(add).map(
+    (name, index) => `${name} = ${dialect.greatest('0', `${name} + $${index + 7}`)}`,
+  );
+  await transaction.run(
+    `UPDATE day_figure SET ${sums.join(', ')}
+     WHERE day = $1 AND hour = $2 AND site = $3 AND box = $4 AND rule = $5 AND kind = $6`,
+    [...key, ...Object.values(add)],
+  );
+}

@@ -1,0 +1,73 @@
+/** How right the boxes were, by what is asked for, and what was muted meanwhile. */
+import type { Figures, FiguresBy } from '../contract/figures.ts';
+import { dayHourOf } from '../database/day-hour.ts';
+import { iso, type Queries } from '../database/sql.ts';
+import { type Span, spanAsked } from './asked.ts';
+import { precisionOf, SUMS, type Sums } from './precision.ts';
+import { objectIn } from './rows.ts';
+
+/** Columns whose values make the key, with a stroke between them. */
+const COLUMNS: Readonly<Record<FiguresBy, readonly string[]>> = {
+  rule: ['site', 'box', 'rule'],
+  kind: ['kind'],
+  box: ['site', 'box'],
+  site: ['site'],
+  hour: ['hour'],
+  day: ['day'],
+};
+
+/** Of the whole hours that the span touches: sums are kept by the hour. */
+export async function figuresOf(
+  db: Queries,
+  query: { readonly from: string; readonly to: string; readonly by: FiguresBy },
+  timeZone: string,
+): Promise<Figures> {
+  const span = spanAsked(query);
+  const columns = COLUMNS[query.by];
+  const [first, last] = [dayHourOf(span.fromMs, timeZone), dayHourOf(span.toMs - 1, timeZone)];
+  const rows = await db.all<Sums & Record<string, unknown> & { claims: number; claim_s: number }>(
+    `SELECT ${columns.join(', ')}, ${SUMS}, sum(claims) AS claims, sum(claim_s) AS claim_s FROM day_figure
+     WHERE day >= $1 AND day <= $3 AND (day > $1 OR hour >= $2) AND (day < $3 OR hour <= $4)
+     GROUP BY ${columns.join(', ')} ORDER BY ${columns.join(', ')}`,
+    [first.day, first.hour, last.day, last.hour],
+  );
+  return {
+    ...{ from: iso(span.fromMs), to: iso(span.toMs), timeZone },
+    rows: rows.map((row) => ({
+      key: columns.map((name) => keyPart(row[name])).join('/'),
+      ...precisionOf(row),
+      meanClaimS: row.claims > 0 ? Math.round((row.claim_s / row.claims) * 10) / 10 : null,
+    })),
+    muted: await mutedOf(db, span),
+  };
+}
+
+/** Hours sort as text, too. */
+const keyPart = (value: unknown): string => String(value).padStart(typeof value === 'number' ? 2 : 0, '0');
+
+/** Those that stand have not said yet how many they hold back. The kind is the rule's own, where it ever alerted. */
+async function mutedOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['muted']> {
+  const mutedWhile = (still: string): string =>
+    `SELECT site, box, rule, received, cause, no, (SELECT max(figure.kind) FROM day_figure AS figure
+       WHERE figure.site = incident.site AND figure.box = incident.box AND figure.rule = incident.rule) AS kind
+     FROM incident WHERE severity = 'system' AND kind = 'alert-limit' AND received < $2 AND ${still}`;
+  const rows = await db.all<{
+    site: string;
+    box: string;
+    rule: string;
+    received: string;
+    cause: string;
+    kind: string | null;
+  }>(
+    `${mutedWhile('ended >= $1')} UNION ALL ${mutedWhile('ended IS NULL')} ORDER BY received DESC, no DESC`,
+    [iso(fromMs), iso(toMs)],
+  );
+  return rows.map(({ site, box, rule, received, cause, kind }) => ({
+    ...{ site, box, rule, kind: kind ?? '', at: received },
+    heldBack: countIn(objectIn(cause)['heldBack']),
+  }));
+}
+
+function countIn(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+}

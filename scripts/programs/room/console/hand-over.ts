@@ -1,0 +1,46 @@
+/** What the next shift must know: what came, what became of it, and what is left. */
+import type { HandOver } from '../contract/figures.ts';
+import { iso, type Queries } from '../database/sql.ts';
+import { spanAsked } from './asked.ts';
+import { camerasOf } from './cameras.ts';
+import { openOf } from './queue.ts';
+
+/** Cameras that see nothing, whatever the reason. */
+const DOWN: readonly string[] = ['offline', 'blind', 'suspended'];
+
+/** What is open, dispatched or down is so now; the rest is of the span. */
+export async function handOverOf(
+  db: Queries,
+  query: { readonly from: string; readonly to: string },
+  nowMs: number,
+): Promise<HandOver> {
+  const { fromMs, toMs } = spanAsked(query);
+  const span = [iso(fromMs), iso(toMs)];
+  const count = async (what: string): Promise<number> =>
+    (await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${what}`, span))[0]?.n ?? 0;
+  const closed = await db.all<{ verdict: string; n: number }>(
+    `SELECT verdict, count(*) AS n FROM incident WHERE closed_at >= $1 AND closed_at < $2 GROUP BY verdict`,
+    span,
+  );
+  const judged = (verdict: string): number => closed.find((row) => row.verdict === verdict)?.n ?? 0;
+  const open = await openOf(db, ['new', 'claimed']);
+  const dispatched = await openOf(db, ['dispatched']);
+  const { cameras } = await camerasOf(db, nowMs);
+  return {
+    ...{ from: iso(fromMs), to: iso(toMs) },
+    received: await count("incident WHERE received >= $1 AND received < $2 AND severity <> 'system'"),
+    closed: closed.reduce((sum, { n }) => sum + n, 0),
+    verdicts: { true: judged('true'), false: judged('false'), unclear: judged('unclear') },
+    open: open.incidents,
+    dispatched: dispatched.incidents,
+    more: open.more + dispatched.more,
+    notes: await db.all<HandOver['notes'][number]>(
+      'SELECT incident, at, who, text FROM note WHERE at >= $1 AND at < $2 ORDER BY no',
+      span,
+    ),
+    camerasDown: cameras
+      .filter(({ condition }) => DOWN.includes(condition))
+      .map(({ site, box, condition, reasons }) => ({ site, box, condition, reasons })),
+    stillsSeen: await count("audit WHERE act = 'see-still' AND at >= $1 AND at < $2"),
+  };
+}

@@ -1,0 +1,168 @@
+/** Incidents page by page, and one of them whole. */
+import type { IncidentPage, IncidentQuery } from '../contract/api.ts';
+import type { Incident, IncidentDetail, Note } from '../contract/incident.ts';
+import { iso, type Queries, type Value } from '../database/sql.ts';
+import { noAsked, textAsked, timeAsked } from './asked.ts';
+import { CallError } from './handler.ts';
+import { precisionOfRule } from './precision.ts';
+import { INCIDENT_COLUMNS, type IncidentRow, incidentOf, objectIn, textsIn, timeOf } from './rows.ts';
+
+/** As the contract says. */
+const PAGE = { default: 100, max: 500 } as const;
+const NEARBY_MAX = 50;
+const NEARBY_MS = 3_600_000;
+
+/** The newest first; each page goes on where the one before ended, whatever has come since. */
+export async function pageOf(db: Queries, query: IncidentQuery): Promise<IncidentPage> {
+  const limit = Math.min(query.limit ?? PAGE.default, PAGE.max);
+  const values: Value[] = [];
+  const where = [...(await filters(db, query, values)), ...after(query.cursor, values)];
+  const rows = await db.all<IncidentRow>(
+    `SELECT ${INCIDENT_COLUMNS} FROM incident ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
+     ORDER BY received DESC, no DESC LIMIT ${limit + 1}`,
+    values,
+  );
+  const last = rows.length > limit ? rows[limit - 1] : undefined;
+  return {
+    incidents: rows.slice(0, limit).map(incidentOf),
+    next: last === undefined ? null : `${last.received}_${last.no}`,
+  };
+}
+
+/** All that fit, in the order of pages. */
+export async function* incidentsOf(db: Queries, query: IncidentQuery): AsyncGenerator<Incident> {
+  for (let { cursor } = query; ; ) {
+    const page = await pageOf(db, { ...query, limit: PAGE.max, ...(cursor !== undefined && { cursor }) });
+    yield* page.incidents;
+    if (page.next === null) return;
+    cursor = page.next;
+  }
+}
+
+async function filters(db: Queries, query: IncidentQuery, values: Value[]): Promise<string[]> {
+  const where: string[] = [];
+  const add = (test: string, value: Value): void => {
+    values.push(value);
+    where.push(`${test} $${values.length}`);
+  };
+  if (query.from !== undefined) add('received >=', iso(timeAsked('from', query.from)));
+  if (query.to !== undefined) add('received <', iso(timeAsked('to', query.to)));
+  const site = query.site ?? (query.box !== undefined ? await onlySiteOf(db, query.box) : undefined);
+  if (site !== undefined) add('site =', site);
+  for (const name of ['box', 'kind', 'rule', 'severity', 'state'] as const) {
+    const value = query[name];
+    if (value !== undefined) add(`${name} =`, textAsked(name, value));
+  }
+  if (query.verdict === 'none') where.push('verdict IS NULL');
+  else if (query.verdict !== undefined) add('verdict =', query.verdict);
+  return where;
+}
+
+/** With it the index by site and box serves, where somebody names the box alone. */
+async function onlySiteOf(db: Queries, box: string): Promise<string | undefined> {
+  const sites = await db.all<{ site: string }>('SELECT site FROM camera WHERE box = $1', [box]);
+  return sites.length === 1 ? sites[0]?.site : undefined;
+}
+
+function after(cursor: string | undefined, values: Value[]): string[] {
+  if (cursor === undefined) return [];
+  const [, received = '', no = ''] = /^(\d{4}-\d{2}-\d{2}T[\d:.]{12}Z)_(\d{1,15})$/.exec(cursor) ?? [];
+  if (received === '') {
+    throw new CallError(400, 'cursor: not one that a page gives as `next`');
+  }
+  values.push(iso(timeAsked('cursor', received)), Number(no));
+  return [`(received, no) < ($${values.length - 1}, $${values.length})`];
+}
+
+/** Throws CallError 404 for one that there is not, or no longer. */
+export async function incidentRowOf(db: Queries, no: number): Promise<IncidentRow & { detail: string }> {
+  const [row] = await db.all<IncidentRow & { detail: string }>(
+    `SELECT ${INCIDENT_COLUMNS}, detail FROM incident WHERE no = $1`,
+    [noAsked('incident', no)],
+  );
+  if (row === undefined) throw new CallError(404, `there is no incident ${no}, or it is no longer kept`);
+  return row;
+}
+
+export async function detailOf(
+  db: Queries,
+  no: number,
+  { timeZone, nowMs }: { readonly timeZone: string; readonly nowMs: number },
+): Promise<IncidentDetail> {
+  const row = await incidentRowOf(db, no);
+  const detail = storedDetail(row.detail);
+  const { site, box, rule } = row;
+  const [stills, precision, notes, nearby] = await Promise.all([
+    withHere(db, row, detail.stills),
+    precisionOfRule(db, { site, box, rule }, { timeZone, nowMs }),
+    db.all<Note>('SELECT at, who, text FROM note WHERE incident = $1 ORDER BY no', [no]),
+    nearbyOf(db, row),
+  ]);
+  const { absent, purpose, legalBasis, validUntil, seen, where, degraded, event, sealed } = detail;
+  return {
+    ...{ incident: incidentOf(row), stills, stillAbsent: absent, purpose, legalBasis, validUntil },
+    ...{ seen, where, degraded, event, sealed, precision, notes, nearby },
+  };
+}
+
+export type NamedStill = Omit<IncidentDetail['stills'][number], 'here'>;
+type StoredDetail = Pick<
+  IncidentDetail,
+  'purpose' | 'legalBasis' | 'validUntil' | 'seen' | 'where' | 'degraded' | 'event' | 'sealed'
+> & { readonly stills: readonly NamedStill[]; readonly absent: string | null };
+
+/** As the archive has written it; what an older one has not is left out. */
+export function storedDetail(json: string): StoredDetail {
+  const stored = objectIn(json) as Partial<StoredDetail>;
+  return {
+    stills: stored.stills ?? [],
+    absent: stored.absent ?? null,
+    purpose: stored.purpose ?? null,
+    legalBasis: stored.legalBasis ?? null,
+    validUntil: timeOf(stored.validUntil ?? null),
+    seen: stored.seen ?? [],
+    where: stored.where ?? null,
+    degraded: textsIn(stored.degraded),
+    event: stored.event ?? null,
+    sealed: stored.sealed ?? false,
+  };
+}
+
+/** The hash was taken of what came, when it came. */
+async function withHere(
+  db: Queries,
+  { site, box }: IncidentRow,
+  stills: readonly NamedStill[],
+): Promise<IncidentDetail['stills']> {
+  if (stills.length === 0) return [];
+  const names = stills.map((_, index) => `$${index + 3}`).join(', ');
+  const there = await db.all<{ name: string; sha256: string }>(
+    `SELECT name, sha256 FROM snapshot WHERE site = $1 AND box = $2 AND name IN (${names})`,
+    [site, box, ...stills.map(({ name }) => name)],
+  );
+  return stills.map(({ moment, name, time, sha256 }) => {
+    const here = there.some((one) => one.name === name && one.sha256 === sha256);
+    return { moment, name, time, sha256, here };
+  });
+}
+
+/** Of the same box, the nearest in time, in order of time. */
+async function nearbyOf(db: Queries, { site, box, received, no }: IncidentRow): Promise<Incident[]> {
+  const atMs = Date.parse(received);
+  const on = (side: '<' | '>', untilMs: number): Promise<IncidentRow[]> => {
+    const [until, order] = side === '<' ? ['>=', 'DESC'] : ['<=', 'ASC'];
+    return db.all<IncidentRow>(
+      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE site = $1 AND box = $2
+       AND (received, no) ${side} ($3, $4) AND received ${until} $5
+       ORDER BY received ${order}, no ${order} LIMIT ${NEARBY_MAX}`,
+      [site, box, received, no, iso(untilMs)],
+    );
+  };
+  const [before, later] = await Promise.all([on('<', atMs - NEARBY_MS), on('>', atMs + NEARBY_MS)]);
+  const away = (row: IncidentRow): number => Math.abs(Date.parse(row.received) - atMs);
+  return [...before, ...later]
+    .sort((a, b) => away(a) - away(b))
+    .slice(0, NEARBY_MAX)
+    .sort((a, b) => Date.parse(a.received) - Date.parse(b.received) || a.no - b.no)
+    .map(incidentOf);
+}

@@ -1,0 +1,77 @@
+/** The parts of a console over one database, put together: what answers the calls, and what the screens are told. */
+import { readFileSync } from 'node:fs';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { programVersion } from '../../../../agent/base/package-root.ts';
+import { openApi } from '../contract/openapi.ts';
+import type { Condition } from '../contract/terms.ts';
+import type { Sql } from '../database/sql.ts';
+import { camerasOf, changedConditions } from './cameras.ts';
+import { CallError } from './handler.ts';
+import { dataHandlers } from './handlers.ts';
+import { changesSince } from './queue.ts';
+import type { DataHandlers } from './routes.ts';
+import { peopleOf } from './sessions.ts';
+import type { Settings } from './settings.ts';
+import type { Changes, ChangesSince } from './stream.ts';
+
+/** How soon a box that says nothing any more is seen, after SILENT_S. */
+const SILENCE_EVERY_MS = 15_000;
+
+/** A city's roads and boxes are some megabytes; a browser draws no more at once. */
+const PLAN_BYTES_MAX = 16_777_216;
+
+export interface Parts {
+  readonly handlers: DataHandlers;
+  readonly changesSince: ChangesSince;
+}
+
+/** Throws AgentError `config`, one line, for a map that cannot be read. */
+export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
+  const version = programVersion();
+  return {
+    handlers: {
+      ...dataHandlers(db, {
+        timeZone,
+        people: () => peopleOf(db, settings.accounts ?? [], Date.now()),
+        plan: settings.plan === undefined ? undefined : planIn(settings.plan),
+      }),
+      ...NO_SIGNER,
+      openapi: async () => JSON.stringify(openApi(version)),
+    },
+    changesSince: withSilence(db),
+  };
+}
+
+const noSigner = (): Promise<never> =>
+  Promise.reject(new CallError(503, 'this room has no signer: set `signer` to the path of its socket'));
+const NO_SIGNER = { search: noSigner, searchState: noSigner, sealed: noSigner };
+
+/** What has changed by a number, and every SILENCE_EVERY_MS which cameras are in another condition by time alone. */
+function withSilence(db: Sql): ChangesSince {
+  const told = new Map<string, Condition>();
+  let lookedMs = 0;
+  return async (rev): Promise<Changes> => {
+    const nowMs = Date.now();
+    const changes = await changesSince(db, rev, nowMs);
+    const changed = changedConditions(told, changes.cameras);
+    if (nowMs - lookedMs < SILENCE_EVERY_MS) return changes;
+    lookedMs = nowMs;
+    const others = changedConditions(told, (await camerasOf(db, nowMs)).cameras);
+    const known = new Set(changed.map(({ site, box }) => `${site}/${box}`));
+    const silent = others.filter(({ site, box }) => !known.has(`${site}/${box}`));
+    return { ...changes, cameras: [...changes.cameras, ...silent] };
+  };
+}
+
+function planIn(file: string): string {
+  try {
+    const text = readFileSync(file, 'utf8');
+    if (text.length > PLAN_BYTES_MAX) throw new Error(`has more than ${PLAN_BYTES_MAX} bytes`);
+    const content = JSON.parse(text) as { type?: unknown } | null;
+    if (content?.type !== 'FeatureCollection')
+      throw new Error('is no FeatureCollection of GeoJSON (RFC 7946)');
+    return text;
+  } catch (error) {
+    throw new AgentError('config', `plan: ${file}: ${messageOf(error).slice(0, 200)}`, error);
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What is open, and what has changed since.
+ *
+ * INVARIANTS: numbers of changes are in the order of commits (counters.ts), so that whoever has all up to one and reads on
+ * from it misses nothing. The number is read before the rows: a row may come twice, never not at all.
+ * LIMITS: OPEN_MAX open incidents are given, the others are counted; CHANGES_MAX + 1 changes at a time.
+ */
+import type { Camera } from '../contract/camera.ts';
+import type { Incident, Queue } from '../contract/incident.ts';
+import type { Queries } from '../database/sql.ts';
+import { camerasChanged } from './cameras.ts';
+import { INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
+
+/** More than a shift can look at; a screen holds them in a few megabytes. */
+export const OPEN_MAX = 2000;
+
+/** Whoever has missed more than this begins anew with the queue. */
+const CHANGES_MAX = 2000;
+
+/** As the index incident_open has it. */
+const OPEN = "state <> 'closed' AND severity = 'alert'";
+
+/** The most urgent first, of one urgency the newest. */
+export async function queueOf(db: Queries): Promise<Queue> {
+  const rev = await revOf(db);
+  return { rev, ...(await openOf(db, ['new', 'claimed', 'dispatched'])) };
+}
+
+/** Open alerts in these states, and how many there are beyond OPEN_MAX. */
+export async function openOf(
+  db: Queries,
+  states: readonly ('new' | 'claimed' | 'dispatched')[],
+): Promise<Pick<Queue, 'incidents' | 'more'>> {
+  const isAll = states.length === 3;
+  const where = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
+  const rows = await db.all<IncidentRow>(
+    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${where}
+     ORDER BY priority, received DESC, no DESC LIMIT ${OPEN_MAX + 1}`,
+  );
+  const incidents = rows.slice(0, OPEN_MAX).map(incidentOf);
+  if (rows.length <= OPEN_MAX) return { incidents, more: 0 };
+  const [all] = await db.all<{ n: number }>(`SELECT count(*) AS n FROM incident WHERE ${where}`);
+  return { incidents, more: Math.max(0, (all?.n ?? 0) - incidents.length) };
+}
+
+export interface Changes {
+  /** To go on from. */
+  readonly rev: number;
+  /** Each in the order of `rev`; those of the box itself (`system`) and closed ones are among them. */
+  readonly incidents: readonly Incident[];
+  readonly cameras: readonly Camera[];
+}
+
+/** More than CHANGES_MAX of one kind: there may be others, and beginning anew is cheaper. */
+export async function changesSince(db: Queries, after: number, nowMs: number): Promise<Changes> {
+  const newest = await revOf(db);
+  if (newest <= after) return { rev: after, incidents: [], cameras: [] };
+  const limit = CHANGES_MAX + 1;
+  const rows = await db.all<IncidentRow>(
+    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
+    [after, newest],
+  );
+  // Where the one is cut off, the other must not run ahead: the next call goes on from one number for both.
+  const upTo = rows.length < limit ? newest : (rows.at(-1)?.rev ?? newest);
+  const cameras = await camerasChanged(db, { after, upTo, limit }, nowMs);
+  const rev = cameras.length < limit ? upTo : (cameras.at(-1)?.rev ?? upTo);
+  return {
+    rev,
+    incidents: rows.filter((row) => row.rev <= rev).map(incidentOf),
+    cameras: cameras.map(({ camera }) => camera),
+  };
+}
+
+async function revOf(db: Queries): Promise<number> {
+  const [row] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'");
+  return row?.value ?? 0;
+}

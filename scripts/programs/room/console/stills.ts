@@ -1,0 +1,50 @@
+/**
+ * One picture to one person.
+ *
+ * INVARIANTS: that it was shown is committed before it is given out, and a picture that is not the one which the event
+ * names is not given out.
+ */
+import { sha256Of } from '../../../../agent/base/sha256.ts';
+import { record } from '../database/audit.ts';
+import type { Sql } from '../database/sql.ts';
+import { type Call, CallError } from './handler.ts';
+import { incidentRowOf, storedDetail } from './incidents.ts';
+import { actorOf } from './rows.ts';
+
+/** Throws CallError 404, with the reason. */
+export async function stillOf(
+  db: Sql,
+  { who, params: { no, moment }, nowMs }: Pick<Call<'still'>, 'who' | 'params' | 'nowMs'>,
+): Promise<Buffer> {
+  const { site, box, detail } = await incidentRowOf(db, no);
+  const { stills, absent } = storedDetail(detail);
+  const still = stills.find((one) => one.moment === moment);
+  if (still === undefined) {
+    throw new CallError(404, `incident ${no}: there is no picture '${moment}'${absent ? `: ${absent}` : ''}`);
+  }
+  const { name, sha256 } = still;
+  // A box may send another picture under the same name: each is kept, and one is what was announced.
+  const came = await db.all<{ sha256: string; jpeg: Buffer }>(
+    `SELECT sha256, jpeg FROM snapshot WHERE site = $1 AND box = $2 AND name = $3
+     ORDER BY CASE WHEN sha256 = $4 THEN 0 ELSE 1 END LIMIT 1`,
+    [site, box, name, sha256],
+  );
+  const [picture] = came;
+  if (picture === undefined) {
+    throw new CallError(404, `incident ${no}: the picture '${moment}' has not come, or is no longer kept`);
+  }
+  if (sha256Of(picture.jpeg) !== sha256) {
+    throw new CallError(
+      404,
+      `incident ${no}: what came as '${moment}' is not the picture that the event names`,
+    );
+  }
+  await db.transaction((transaction) =>
+    record(
+      transaction,
+      { ...actorOf(who), act: 'see-still', site, box, incident: no, more: { moment, picture: name, sha256 } },
+      nowMs,
+    ),
+  );
+  return picture.jpeg;
+}

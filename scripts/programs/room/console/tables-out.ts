@@ -1,0 +1,53 @@
+/** Tables for other programs: rows for CSV, whose cells are escaped by whoever writes it. */
+import type { AuditEntry } from '../contract/audit.ts';
+import type { Camera } from '../contract/camera.ts';
+import type { Figures } from '../contract/figures.ts';
+import type { Incident } from '../contract/incident.ts';
+
+export type Cell = string | number | boolean | null;
+export type CsvRow = Readonly<Record<string, Cell>>;
+
+/** Columns in their order, and what stands in them. */
+export interface Table<T> {
+  readonly columns: readonly string[];
+  rowOf(one: T): CsvRow;
+}
+
+const INCIDENT = [
+  ...['no', 'received', 'started', 'ended', 'clockDoubt', 'site', 'box', 'severity', 'priority', 'kind'],
+  ...['rule', 'place', 'events', 'state', 'claimedBy', 'dispatchedBy', 'dispatchedAt', 'verdict'],
+  ...['verdictAt', 'closedAt', 'reopens', 'episode'],
+] as const;
+
+export const INCIDENTS: Table<Incident> = {
+  columns: [...INCIDENT, 'objects'],
+  rowOf: ({ objects, cause: _cause, ...incident }) => ({
+    ...incident,
+    objects: objects.map(({ label, track }) => `${label} ${track}`).join(', '),
+  }),
+};
+
+export const CAMERAS: Table<Camera> = {
+  columns: [
+    ...['site', 'box', 'condition', 'reasons', 'state', 'mode', 'heard', 'lastAlert', 'blindS'],
+    ...['certificateEnds', 'orderEnds', 'version'],
+  ],
+  rowOf: ({ reasons, ...camera }) => ({ ...camera, reasons: reasons.join(' ') }),
+};
+
+export const FIGURES: Table<Figures['rows'][number]> = {
+  columns: ['key', 'alerts', 'true', 'false', 'unclear', 'share', 'low', 'high', 'meanClaimS'],
+  rowOf: (row) => row,
+};
+
+export const AUDIT: Table<AuditEntry> = {
+  columns: ['no', 'at', 'who', 'role', 'act', 'site', 'box', 'incident', 'more', 'previous', 'hash'],
+  rowOf: ({ more, ...entry }) => ({ ...entry, more: JSON.stringify(more) }),
+};
+
+export async function* rowsOf<T>(
+  table: Table<T>,
+  all: AsyncIterable<T> | Iterable<T>,
+): AsyncGenerator<CsvRow> {
+  for await (const one of all) yield table.rowOf(one);
+}

@@ -1,0 +1,127 @@
+/** What it was in the end: the verdict, which closes an incident, and its reopening. */
+import type { Incident } from '../contract/incident.ts';
+import { record } from '../database/audit.ts';
+import { next } from '../database/counters.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
+import {
+  act,
+  conflict,
+  doneBefore,
+  holderOf,
+  lockedRow,
+  mustBeAsSeen,
+  mustBeOpen,
+  noteDone,
+  tell,
+  usedFor,
+} from './acting.ts';
+import { addFigures } from './day-figure.ts';
+import { type Call, CallError } from './handler.ts';
+import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
+
+type Verdict = NonNullable<Incident['verdict']>;
+
+/**
+ * Closes it. The box of an alert is told the verdict and not by whom; of an episode that was judged before, the sums hold
+ * the later verdict only.
+ */
+export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<Incident> {
+  const { who, nowMs, body } = call;
+  return act(db, call, async (transaction, row) => {
+    mustBeOpen(row);
+    const holder = holderOf(row, nowMs);
+    if (who.role === 'operator' && holder !== undefined && holder !== who.name) {
+      throw conflict(row, `${holder} has it: it is closed by whoever has it, or by a supervisor`);
+    }
+    mustBeAsSeen(row, body.revision);
+    const former = await formerOf(transaction, row);
+    // Of two verdicts a box takes the later by its time: a clock of the room that was put back must not lose this one.
+    const at = iso(Math.max(nowMs, former === undefined ? nowMs : Date.parse(former.at) + 1));
+    if (row.severity === 'alert') await tellBox(transaction, row, body.verdict, at);
+    await addFigures(transaction, db, row, timeZone, sumsOf(body.verdict, former?.verdict));
+    return {
+      set: {
+        ...{ state: 'closed', verdict: body.verdict, verdict_at: at, verdict_by: who.name },
+        ...{ closed_at: iso(nowMs), claimed_by: null, claimed_until: null },
+      },
+      record: {
+        act: 'judge',
+        more: { verdict: body.verdict, ...(former !== undefined && { former: former.verdict }) },
+      },
+    };
+  });
+}
+
+async function formerOf(
+  transaction: Queries,
+  { site, box, episode, entry }: IncidentRow,
+): Promise<{ verdict: Verdict; at: string } | undefined> {
+  const [former] = await transaction.all<{ verdict: Verdict; at: string }>(
+    `SELECT verdict, verdict_at AS at FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry < $4
+       AND verdict IS NOT NULL ORDER BY entry DESC LIMIT 1`,
+    [site, box, episode, entry],
+  );
+  return former;
+}
+
+/** Whoever delivers it takes it from here, in the order of numbers. */
+async function tellBox(
+  transaction: Queries,
+  { site, box, episode }: IncidentRow,
+  verdict: Verdict,
+  at: string,
+): Promise<void> {
+  await transaction.run(
+    'INSERT INTO verdict_due (site, box, episode, verdict, time) VALUES ($1, $2, $3, $4, $5)',
+    [site, box, episode, verdict, at],
+  );
+}
+
+function sumsOf(verdict: Verdict, former: Verdict | undefined): Parameters<typeof addFigures>[4] {
+  const add = { [`judged_${verdict}`]: 1 };
+  if (former === undefined) return add;
+  const column = `judged_${former}`;
+  return { ...add, [column]: (add[column] ?? 0) - 1 };
+}
+
+/** What a new entry takes from the one that it reopens. */
+const KEPT = `site, box, episode, severity, priority, kind, rule, place, started, ended, received, clock_doubt, objects,
+  cause, events, newest, still, detail`;
+
+/** A new entry of the same episode; the closed one stays as it is. Only the latest entry can be reopened. */
+export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
+  const { who, key, nowMs, body, params } = call;
+  const once = { who, key, act: 'reopen' } as const;
+  return db.transaction(async (transaction) => {
+    const rev = await next(transaction, 'rev');
+    const done = await doneBefore(transaction, once);
+    if (done !== undefined) {
+      const reopened = await lockedRow(transaction, db, done);
+      if (reopened.reopens !== params.no) throw usedFor(reopened.reopens ?? done);
+      return incidentOf(reopened);
+    }
+    const row = await lockedRow(transaction, db, params.no);
+    if (row.state !== 'closed') throw conflict(row, 'it is still open');
+    const { site, box, episode, entry } = row;
+    const [later] = await transaction.all<{ no: number }>(
+      'SELECT no FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4 ORDER BY entry LIMIT 1',
+      [site, box, episode, entry],
+    );
+    if (later !== undefined) throw conflict(row, `it was reopened already, as incident ${later.no}`);
+    mustBeAsSeen(row, body.revision);
+    const { integer } = db.dialect.types;
+    const [fresh] = await transaction.all<IncidentRow>(
+      `INSERT INTO incident (${KEPT}, entry, rev, revision, state, reopens)
+       SELECT ${KEPT}, entry + 1, CAST($2 AS ${integer}), 0, 'new', no FROM incident WHERE no = $1
+       RETURNING ${INCIDENT_COLUMNS}`,
+      [params.no, rev],
+    );
+    if (fresh === undefined)
+      throw new CallError(404, `there is no incident ${params.no}, or it is no longer kept`);
+    await noteDone(transaction, once, fresh.no, nowMs);
+    const draft = { ...actorOf(who), act: 'reopen', site, box, incident: fresh.no } as const;
+    await record(transaction, { ...draft, more: { reopens: row.no } }, nowMs);
+    await tell(transaction, db);
+    return incidentOf(fresh);
+  });
+}

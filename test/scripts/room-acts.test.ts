@@ -1,0 +1,294 @@
+/** What people do with incidents in the room: one behaviour on SQLite and PostgreSQL, two consoles on each database. */
+import { Value } from '@sinclair/typebox/value';
+import t from 'tap';
+import { claim, dispatch, note, reassign, release } from '../../scripts/programs/room/console/acts.ts';
+import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
+import { changesSince } from '../../scripts/programs/room/console/queue.ts';
+import { judge, reopen } from '../../scripts/programs/room/console/verdicts.ts';
+import { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { addIncident, callOf, consoleRoom, refusalOf, TIME_ZONE } from '../lib/console-room.ts';
+import { DATABASES } from '../lib/databases.ts';
+
+const NOW = Date.parse('2026-11-27T12:00:00.000Z');
+const PEOPLE = ['anna', 'ben', 'cleo', 'dora', 'emil'];
+const ok = <T>(value: T | PromiseSettledResult<T>): value is PromiseFulfilledResult<T> & T =>
+  (value as PromiseSettledResult<T>).status === 'fulfilled';
+
+interface Asking {
+  readonly atS?: number;
+  readonly revision?: number;
+  readonly key?: string;
+}
+
+/** The acts, as somebody asks for them so many seconds after NOW. */
+const acts = (db: Sql, who: string) => {
+  const parts = (no: number, { revision = 0, key = '' }: Asking, more: object = {}) =>
+    ({ params: { no }, body: { revision, ...more }, key }) as never;
+  const at = ({ atS = 0 }: Asking): number => NOW + atS * 1000;
+  return {
+    claim: (no: number, how: Asking = {}) =>
+      claim(db, callOf<'claim'>(who, at(how), parts(no, how)), TIME_ZONE),
+    release: (no: number, how: Asking = {}) => release(db, callOf<'release'>(who, at(how), parts(no, how))),
+    dispatch: (no: number, how: Asking) => dispatch(db, callOf<'dispatch'>(who, at(how), parts(no, how))),
+    judge: (no: number, verdict: string, how: Asking) =>
+      judge(db, callOf<'judge'>(who, at(how), parts(no, how, { verdict })), TIME_ZONE),
+    note: (no: number, text: string, how: Asking) =>
+      note(db, callOf<'note'>(who, at(how), parts(no, how, { text }))),
+    reassign: (no: number, to: string, how: Asking) =>
+      reassign(db, callOf<'reassign'>(who, at(how), parts(no, how, { to })), PEOPLE),
+    reopen: (no: number, how: Asking) => reopen(db, callOf<'reopen'>(who, at(how), parts(no, how))),
+  };
+};
+
+const figuresIn = async (db: Sql, rule: string): Promise<(number | undefined)[]> => {
+  const [row] = await db.all<Record<string, number>>(
+    'SELECT judged_true, judged_false, judged_unclear, claims, claim_s FROM day_figure WHERE rule = $1',
+    [rule],
+  );
+  return ['judged_true', 'judged_false', 'judged_unclear', 'claims', 'claim_s'].map((name) => row?.[name]);
+};
+const recorded = async (db: Sql, no: number): Promise<string[]> => {
+  const rows = await db.all<{ who: string; act: string }>(
+    'SELECT who, act FROM audit WHERE incident = $1 ORDER BY no',
+    [no],
+  );
+  return rows.map(({ who, act }) => `${who} ${act}`);
+};
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  void t.test(`acts in ${name}`, async (t) => {
+    const { where } = await DATABASES[name](t);
+    const db = await consoleRoom(t, where, NOW);
+    const other = await consoleRoom(t, where, NOW);
+    const consoles = [db, other];
+
+    await t.test('five claim at once, on two consoles: one has it, four are told who', async (t) => {
+      for (let round = 0; round < 5; round += 1) {
+        const no = await addIncident(db, NOW - 60_000, { rule: 'r-claim' });
+        const tries = await Promise.allSettled(
+          PEOPLE.map((who, index) => acts(consoles[index % 2] ?? db, who).claim(no)),
+        );
+        const [won, ...more] = tries.filter(ok);
+        t.same(more, [], 'one wins');
+        const winner = won?.value.claimedBy;
+        t.equal(won?.value.state, 'claimed');
+        t.equal(won?.value.claimedUntil, iso(NOW + 120_000));
+        t.ok(Value.Check(Incident, won?.value), 'as the contract says');
+        for (const lost of tries.filter((one) => one.status === 'rejected')) {
+          const { status, incident, message } = await refusalOf(Promise.reject(lost.reason));
+          t.equal(status, 409);
+          t.same(incident, won?.value, 'whoever lost gets what is true');
+          t.equal(message, `incident ${no}: ${winner} has it until 12:02:00 UTC`);
+        }
+        t.same(await recorded(db, no), [`${winner} claim`]);
+      }
+      t.same(await figuresIn(db, 'r-claim'), [0, 0, 0, 5, 300], 'first claims and how long they took');
+    });
+
+    await t.test('a claim holds two minutes, and is renewed without noise', async (t) => {
+      const no = await addIncident(db, NOW);
+      const { rev, revision } = await acts(db, 'anna').claim(no);
+      const soon = await acts(other, 'anna').claim(no, { atS: 30 });
+      t.same(
+        [soon.rev, soon.revision, soon.claimedUntil],
+        [rev, revision, iso(NOW + 120_000)],
+        'nothing new',
+      );
+      const later = await acts(other, 'anna').claim(no, { atS: 31 });
+      t.equal(later.revision, revision, 'a verdict that is being given is not disturbed');
+      t.ok(later.rev > rev, 'screens hear of it');
+      t.equal(later.claimedUntil, iso(NOW + 151_000));
+      t.same(await recorded(db, no), ['anna claim'], 'what a screen does by itself is on no record');
+      t.equal((await refusalOf(acts(db, 'ben').claim(no, { atS: 150 }))).status, 409);
+      const again = await acts(db, 'anna').claim(no, { atS: 152 });
+      t.equal(again.revision, revision, 'her own claim had run out, and nobody came in between');
+      const taken = await acts(db, 'ben').claim(no, { atS: 272 });
+      t.same([taken.claimedBy, taken.revision], ['ben', revision + 1], 'what has run out can be taken');
+      t.equal((await refusalOf(acts(db, 'anna').release(no, { atS: 273 }))).status, 409, 'not hers any more');
+      const back = await acts(db, 'ben').release(no, { atS: 274 });
+      t.same([back.state, back.claimedBy, back.claimedUntil], ['new', null, null], 'there for everybody');
+      t.same(await recorded(db, no), ['anna claim', 'anna claim', 'ben claim', 'ben release']);
+      t.equal((await figuresIn(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
+    });
+
+    await t.test('dispatch: one’s own claim, as seen, and once', async (t) => {
+      const no = await addIncident(db, NOW);
+      const how = { revision: 1, key: 'k-1' };
+      t.match(
+        (await refusalOf(acts(db, 'anna').dispatch(no, how))).message,
+        /anna does not have it: claim it first/,
+      );
+      await acts(db, 'anna').claim(no);
+      t.equal((await refusalOf(acts(db, 'ben').dispatch(no, how))).status, 409, 'another’s claim');
+      const stale = await refusalOf(acts(db, 'anna').dispatch(no, { ...how, revision: 0 }));
+      t.match(stale.message, /has changed since it was seen \(revision 1, seen 0\)/);
+      t.equal(
+        (await refusalOf(acts(db, 'anna').dispatch(no, { ...how, atS: 120 }))).status,
+        409,
+        'it has run out',
+      );
+      t.match(
+        (await refusalOf(acts(db, 'anna').dispatch(no, { revision: 1 }))).message,
+        /^Idempotency-Key: missing/,
+      );
+      const tries = await Promise.all(consoles.map((one) => acts(one, 'anna').dispatch(no, how)));
+      t.same(tries[0], tries[1], 'the same key at once, on two consoles: one act, one answer');
+      t.same([tries[0]?.state, tries[0]?.dispatchedBy, tries[0]?.revision], ['dispatched', 'anna', 2]);
+      t.same(await acts(db, 'anna').dispatch(no, { ...how, atS: 3000 }), tries[0], 'and an hour later');
+      const twice = await refusalOf(acts(db, 'anna').dispatch(no, { revision: 2, key: 'k-2' }));
+      t.match(twice.message, /anna has sent somebody at 12:00:00 UTC/);
+      const elsewhere = await addIncident(db, NOW);
+      t.match(
+        (await refusalOf(acts(db, 'anna').dispatch(elsewhere, how))).message,
+        new RegExp(`was used for incident ${no}`),
+      );
+      t.same(await recorded(db, no), ['anna claim', 'anna dispatch']);
+      const released = await acts(db, 'anna').release(no);
+      t.equal(released.state, 'dispatched', 'somebody is on the way, whoever has it');
+    });
+
+    await t.test('verdict: of two at once one counts; the box is told, and not by whom', async (t) => {
+      const no = await addIncident(db, NOW, { rule: 'r-judge', episode: 'judged' });
+      const tries = await Promise.allSettled(
+        consoles.map((one, index) =>
+          acts(one, PEOPLE[index] ?? '').judge(no, index === 0 ? 'true' : 'false', { revision: 0 }),
+        ),
+      );
+      const [won, ...more] = tries.filter(ok);
+      t.same(more, []);
+      const verdict = won?.value.verdict ?? 'unclear';
+      t.same([won?.value.state, won?.value.closedAt, won?.value.claimedBy], ['closed', iso(NOW), null]);
+      for (const lost of tries.filter((one) => one.status === 'rejected')) {
+        const { status, incident } = await refusalOf(Promise.reject(lost.reason));
+        t.same([status, incident], [409, won?.value]);
+      }
+      const due = await db.all("SELECT * FROM verdict_due WHERE episode = 'judged'");
+      t.same(due, [{ ...due[0], site: 'lyon', box: 'b-1', episode: 'judged', verdict, time: iso(NOW) }]);
+      t.same(Object.keys(due[0] ?? {}).sort(), ['box', 'episode', 'no', 'site', 'time', 'verdict']);
+      const first = verdict === 'true' ? [1, 0] : [0, 1];
+      t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [...first, 0]);
+
+      const closed = await refusalOf(acts(db, 'anna').claim(no));
+      t.match([closed.status, closed.message], [409, /it is closed; a supervisor can reopen it/]);
+      const tidy = await acts(db, 'supervisor').reopen(no, { revision: 1, key: 'r' });
+      t.same(await acts(other, 'supervisor').reopen(no, { revision: 1, key: 'r' }), tidy, 'once');
+      t.match(tidy, { state: 'new', reopens: no, episode: 'judged', verdict: null, received: iso(NOW) });
+      t.match(
+        (await refusalOf(acts(db, 'supervisor').reopen(no, { revision: 1, key: 's' }))).message,
+        /as incident/,
+      );
+      t.match((await refusalOf(acts(db, 'supervisor').reopen(tidy.no, { key: 't' }))).message, /still open/);
+      const late = await acts(db, 'ben').judge(tidy.no, 'unclear', { atS: -3600 });
+      t.equal(
+        late.verdictAt,
+        iso(NOW + 1),
+        'the room’s clock was put back: the box still takes the later one',
+      );
+      t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [0, 0, 1], 'it replaces the former');
+      t.same(await recorded(db, tidy.no), ['supervisor reopen', 'ben judge']);
+    });
+
+    await t.test(
+      'an operator closes what he has or nobody has; a supervisor whatever he has seen',
+      async (t) => {
+        const no = await addIncident(db, NOW);
+        await acts(db, 'anna').claim(no);
+        const refused = await refusalOf(acts(db, 'ben').judge(no, 'false', { revision: 1 }));
+        t.match([refused.status, refused.message], [409, /anna has it/]);
+        t.equal((await refusalOf(acts(db, 'supervisor').judge(no, 'false', { revision: 0 }))).status, 409);
+        t.equal(
+          (await acts(db, 'ben').judge(no, 'false', { revision: 1, atS: 121 })).verdict,
+          'false',
+          'it ran out',
+        );
+        const next = await addIncident(db, NOW);
+        await acts(db, 'anna').claim(next);
+        t.equal((await acts(db, 'supervisor').judge(next, 'true', { revision: 1 })).state, 'closed');
+        const system = await addIncident(db, NOW, { severity: 'system', kind: 'covered', rule: 'built-in' });
+        await acts(db, 'anna').judge(system, 'true', {});
+        t.same(
+          await figuresIn(db, 'built-in'),
+          Array(5).fill(undefined),
+          'no alert: no figure, and no box is told',
+        );
+      },
+    );
+
+    await t.test('notes, and whom it is given to', async (t) => {
+      const no = await addIncident(db, NOW);
+      const text = '  <img src=x onerror=alert(1)> \u001b[2J \u202e ';
+      await Promise.all(consoles.map((one) => acts(one, 'anna').note(no, text, { key: 'n' })));
+      t.same(
+        await db.all('SELECT who, text FROM note WHERE incident = $1', [no]),
+        [{ who: 'anna', text: text.trim() }],
+        'once, as it was written',
+      );
+      for (const bad of [' \n ', 'a\0b']) {
+        t.equal((await refusalOf(acts(db, 'anna').note(no, bad, { key: 'm' }))).status, 400);
+      }
+      const early = await refusalOf(acts(db, 'supervisor').reassign(no, 'ben', { revision: 1 }));
+      t.match(early.message, /nobody has it yet/);
+      await acts(db, 'anna').claim(no);
+      t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'zoe', { revision: 2 }))).status, 400);
+      t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'ben', { revision: 1 }))).status, 409);
+      const given = await acts(db, 'supervisor').reassign(no, 'ben', { revision: 2, atS: 9 });
+      t.same([given.claimedBy, given.claimedUntil, given.state], ['ben', iso(NOW + 129_000), 'claimed']);
+      for (const there of [987_654, 2 ** 60, 1e300]) {
+        t.equal((await refusalOf(acts(db, 'anna').claim(there))).status, 404, `no incident ${there}`);
+      }
+    });
+
+    await t.test('whoever reads on from a number misses nothing, while others act', async (t) => {
+      const nos: number[] = [];
+      for (let index = 0; index < 40; index += 1) nos.push(await addIncident(db, NOW));
+      let rev =
+        (await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'"))[0]?.value ?? 0;
+      const seen = new Map<number, Incident>();
+      let acting = true;
+      const reading = (async () => {
+        for (let last = false; ; last = !acting) {
+          const changes = await changesSince(other, rev, NOW);
+          const revs = changes.incidents.map((one) => one.rev);
+          t.same(
+            revs,
+            [...revs].sort((a, b) => a - b),
+            'in the order of their numbers',
+          );
+          rev = changes.rev;
+          for (const incident of changes.incidents) seen.set(incident.no, incident);
+          if (last) return;
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+      })();
+      await Promise.all(nos.map((no, index) => acts(consoles[index % 2] ?? db, 'cleo').claim(no)));
+      acting = false;
+      await reading;
+      t.same(
+        [...seen.keys()].sort((a, b) => a - b),
+        nos,
+      );
+      t.ok([...seen.values()].every(({ claimedBy }) => claimedBy === 'cleo'));
+    });
+
+    await t.test('the record is whole, and tells where it is not', async (t) => {
+      const whole = await verifyChain(db);
+      t.equal(whole.fault, null);
+      t.ok(whole.no > 60, `${whole.no} entries of all that was done here`);
+      const [entry] = await db.all<{ who: string }>('SELECT who FROM audit WHERE no = 7');
+      await db.run("UPDATE audit SET who = 'eve' WHERE no = 7");
+      t.equal((await verifyChain(other)).fault, 'entry 7 is not as it was written');
+      await db.run('UPDATE audit SET who = $1 WHERE no = 7', [entry?.who ?? '']);
+      t.equal((await verifyChain(other)).fault, null);
+      await db.run("UPDATE counter SET value = value + 1 WHERE name = 'audit'");
+      t.match(
+        (await verifyChain(db)).fault,
+        new RegExp(`missing after ${whole.no}: ${whole.no + 1} have been`),
+      );
+      await db.run("UPDATE counter SET value = value - 1 WHERE name = 'audit'");
+      await db.run('DELETE FROM audit WHERE no = 9');
+      t.equal((await verifyChain(db)).fault, 'entry 9 is missing');
+      t.equal((await verifyChain(db, whole)).fault, null, 'a walk goes on where one ended');
+    });
+  });
+}

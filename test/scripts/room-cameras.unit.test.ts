@@ -1,0 +1,126 @@
+/** In what condition a camera is, by what its box said last and by time alone. */
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  type CameraRow,
+  changedConditions,
+  conditionOf,
+  coveredS,
+  type Interval,
+} from '../../scripts/programs/room/console/cameras.ts';
+import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
+import { BLINDING, type Condition, SILENT_S } from '../../scripts/programs/room/contract/terms.ts';
+import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
+
+const NOW = Date.parse('2026-11-27T12:00:00.000Z');
+const DAY_MS = 86_400_000;
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+const WELL: CameraRow = {
+  ...{ site: 'lyon', box: 'b-1', rev: 1, state: 'online', mode: 'active', conditions: '[]', version: null },
+  ...{ certificate_ends: null, order_ends: null, last_alert: null, heard: iso(NOW - 10_000) },
+};
+const look = (change: Partial<CameraRow>, nowMs = NOW) => conditionOf({ ...WELL, ...change }, nowMs);
+
+void t.test('conditions, the worst first', async (t) => {
+  const cases: readonly (readonly [string, Partial<CameraRow>, Condition, string[]])[] = [
+    ['nothing', {}, 'well', []],
+    ['a status that has not come yet', { state: null, mode: null }, 'well', []],
+    ['its will', { state: 'offline' }, 'offline', ['offline']],
+    ['stopped by somebody', { state: 'stopped' }, 'offline', ['stopped']],
+    ['suspended', { mode: 'suspended', conditions: '["suspended"]' }, 'suspended', ['suspended']],
+    ['without an order', { mode: 'unauthorised' }, 'suspended', ['unauthorised']],
+    ['badly sharp', { conditions: '["defocused"]' }, 'impaired', ['defocused']],
+    ['a kind of a newer agent', { conditions: '["lens-iced"]' }, 'impaired', ['lens-iced']],
+    [
+      'what a person should know',
+      { conditions: '["config-changed","preview"]' },
+      'well',
+      ['config-changed', 'preview'],
+    ],
+    ['its certificate', { certificate_ends: iso(NOW + 29 * DAY_MS) }, 'ending', ['certificate-ends']],
+    ['which has ended', { certificate_ends: iso(NOW - DAY_MS) }, 'ending', ['certificate-ends']],
+    ['its order, later', { order_ends: iso(NOW + 31 * DAY_MS) }, 'well', []],
+    ['as the box says itself', { conditions: '["order-ends"]' }, 'ending', ['order-ends']],
+    [
+      'all at once',
+      { state: 'offline', conditions: '["covered","load-shed"]', order_ends: iso(NOW) },
+      'offline',
+      ['offline', 'covered', 'load-shed', 'order-ends'],
+    ],
+    [
+      'blind and suspended',
+      { mode: 'suspended', conditions: '["covered"]' },
+      'blind',
+      ['suspended', 'covered'],
+    ],
+    ['text that is no condition', { conditions: '{"a":[1]}' }, 'well', []],
+  ];
+  for (const [name, change, condition, reasons] of cases) {
+    t.same(look(change), { condition, reasons }, name);
+  }
+  for (const kind of BLINDING) t.equal(look({ conditions: JSON.stringify([kind]) }).condition, 'blind', kind);
+  const { reasons } = look({
+    conditions: JSON.stringify([...Array(99).keys()].map((n) => `${n}`.repeat(99))),
+  });
+  t.equal(reasons.length, 64);
+  t.ok(
+    reasons.every((reason) => reason.length <= 40),
+    'whatever a box says, it is within the contract',
+  );
+});
+
+void t.test('by silence alone, and back', async (t) => {
+  const heardMs = Date.parse(WELL.heard);
+  t.equal(look({}, heardMs + SILENT_S * 1000 - 1).condition, 'well');
+  t.same(look({}, heardMs + SILENT_S * 1000), { condition: 'offline', reasons: ['silent'] });
+  const told = new Map<string, Condition>();
+  const at = (nowMs: number, change: Partial<CameraRow> = {}): string[] => {
+    const { site, box } = WELL;
+    const camera = { site, box, ...look(change, nowMs) } as Camera;
+    return changedConditions(told, [camera]).map(({ condition }) => condition);
+  };
+  t.same(at(NOW), [], 'the first look is known to whoever has just asked for all');
+  t.same(at(NOW + 1000), []);
+  t.same(at(NOW + 120_000), ['offline'], 'told once');
+  t.same(at(NOW + 130_000), []);
+  t.same(at(NOW + 140_000, { heard: iso(NOW + 139_000) }), ['well'], 'and when it is heard again');
+});
+
+void t.test('blind time: intervals that lie over each other count once', async (t) => {
+  const [from, to] = [NOW - DAY_MS, NOW];
+  t.equal(coveredS([], from, to), 0);
+  t.equal(coveredS([[NOW - 20_000, NOW - 10_000]], from, to), 10);
+  t.equal(coveredS([[NOW - 9 * DAY_MS, NOW + DAY_MS]], from, to), 86_400, 'no more than there is');
+  t.equal(coveredS([[NOW - 5000, NOW - 9000]], from, to), 0, 'ended before it began, by the clock of a box');
+  t.equal(
+    coveredS(
+      [
+        [Number.NaN, NOW],
+        [NOW - 1000, NOW],
+      ],
+      from,
+      to,
+    ),
+    1,
+    'a time that is none',
+  );
+  const second = fc.integer({ min: -10, max: 110 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(second, second), { maxLength: 12 }), (pairs) => {
+      const intervals = pairs.map(([a, b]): Interval => [a * 1000, b * 1000]);
+      let sum = 0;
+      for (let s = 0; s < 100; s += 1) if (pairs.some(([a, b]) => a <= s && s < b)) sum += 1;
+      return coveredS(intervals, 0, 100_000) === sum;
+    }),
+  );
+});
+
+void t.test('days and hours in the room’s time zone, summer time included', async (t) => {
+  const at = (text: string) => dayHourOf(Date.parse(text), 'Europe/Paris');
+  t.same(at('2026-11-27T23:30:00.000Z'), { day: '2026-11-28', hour: 0 });
+  t.same(at('2026-10-25T00:30:00.000Z'), { day: '2026-10-25', hour: 2 });
+  t.same(at('2026-10-25T01:30:00.000Z'), { day: '2026-10-25', hour: 2 }, 'the hour that comes twice');
+  t.same(at('2026-03-29T01:00:00.000Z'), { day: '2026-03-29', hour: 3 });
+  t.throws(() => dayHourOf(0, 'Europe/Atlantis'), RangeError);
+});
