@@ -137,7 +137,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         text += line;
       const csv = text.trim().split('\r\n');
       t.equal(csv.length, 14, 'a line of names, and each');
-      t.match(csv[0], /^\ufeffno,received,started,/);
+      t.match(csv[0], /^no,received,started,/);
       const [entry] = await db.all<{ who: string; more: string }>("SELECT * FROM audit WHERE act = 'export'");
       t.same([entry?.who, JSON.parse(entry?.more ?? '')], ['supervisor', { what: 'incidents', ...query }]);
       const bad = { query: { from: '2026-99-01T00:00:00.000Z' } };

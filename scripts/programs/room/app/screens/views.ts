@@ -1,6 +1,19 @@
 /** The screens beside the queue, each as its place in the router is named. */
 import type { ComponentType } from 'preact';
 import type { Place } from '../router.ts';
+import { AuditScreen } from './audit.tsx';
+import { CamerasScreen } from './cameras.tsx';
+import { FiguresScreen } from './figures.tsx';
+import { HandOverScreen } from './hand-over.tsx';
+import { PlanScreen } from './plan.tsx';
+import { SearchScreen } from './search.tsx';
 
 /** One that is not here is not in the header either. */
-export const VIEWS: Partial<Readonly<Record<Exclude<Place, 'queue'>, ComponentType>>> = {};
+export const VIEWS: Partial<Readonly<Record<Exclude<Place, 'queue'>, ComponentType>>> = {
+  audit: AuditScreen,
+  cameras: CamerasScreen,
+  figures: FiguresScreen,
+  'hand-over': HandOverScreen,
+  plan: PlanScreen,
+  search: SearchScreen,
+};

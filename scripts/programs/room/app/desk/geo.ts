@@ -1,0 +1,180 @@
+/**
+ * The room's map out of a GeoJSON file, which may be anybody's: what is no place on earth, or no form that is drawn, is left
+ * out and counted, and a file that would keep a browser busy for seconds is refused.
+ */
+
+/** Of a large city: 15,000 streets. */
+const FEATURES_MAX = 20_000;
+/** 15,000 streets of 20 points, and as many again. */
+const POINTS_MAX = 400_000;
+/** Names on the map; more would lie on each other. */
+const NAMES_MAX = 200;
+const NAME_CHARS_MAX = 40;
+/** Width of the drawing in its own units; a tenth of one is less than a pixel on every screen. */
+export const WIDTH = 1000;
+/** A map of one point has no extent: about a street's length, degrees. */
+const EXTENT_MIN = 0.002;
+
+type LonLat = readonly [lon: number, lat: number];
+
+interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+export interface MapCamera extends Place {
+  readonly key: string;
+}
+export interface MapName extends Place {
+  readonly name: string;
+}
+
+export interface CityMap {
+  readonly width: number;
+  readonly height: number;
+  /** All of a kind as one path: a street is no node of its own. */
+  readonly lines: string;
+  readonly areas: string;
+  readonly cameras: readonly MapCamera[];
+  readonly names: readonly MapName[];
+  readonly skipped: number;
+}
+export type MapFault = 'not-a-collection' | 'too-many' | 'empty';
+
+interface Found {
+  readonly lines: LonLat[][];
+  readonly areas: LonLat[][];
+  readonly cameras: { at: LonLat; key: string }[];
+  readonly names: { at: LonLat; name: string }[];
+  points: number;
+  skipped: number;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function lonLat(value: unknown): LonLat | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const [lon, lat] = value as unknown[];
+  if (typeof lon !== 'number' || typeof lat !== 'number') return undefined;
+  // NaN and what is no place on earth fail alike.
+  return Math.abs(lon) <= 180 && Math.abs(lat) <= 90 ? [lon, lat] : undefined;
+}
+
+/** Undefined where one of them is no place, or fewer than two are there. */
+function places(value: unknown): LonLat[] | undefined {
+  if (!Array.isArray(value) || value.length < 2 || value.length > POINTS_MAX) return undefined;
+  const found: LonLat[] = [];
+  for (const each of value as unknown[]) {
+    const place = lonLat(each);
+    if (place === undefined) return undefined;
+    found.push(place);
+  }
+  return found;
+}
+
+/** Every list in a list; undefined where one is none. */
+function rings(value: unknown): LonLat[][] | undefined {
+  if (!Array.isArray(value) || value.length === 0 || value.length > FEATURES_MAX) return undefined;
+  const all = (value as unknown[]).map(places);
+  return all.every((one) => one !== undefined) ? all : undefined;
+}
+
+function outlines(type: unknown, coordinates: unknown): LonLat[][] | undefined {
+  if (type === 'LineString') return rings([coordinates]);
+  if (type === 'MultiLineString' || type === 'Polygon') return rings(coordinates);
+  if (type !== 'MultiPolygon' || !Array.isArray(coordinates) || coordinates.length > FEATURES_MAX)
+    return undefined;
+  const all = (coordinates as unknown[]).map(rings);
+  return all.every((one) => one !== undefined) ? all.flat() : undefined;
+}
+
+/** False where it cannot be drawn. */
+function take(found: Found, feature: unknown): boolean {
+  if (!isObject(feature) || !isObject(feature['geometry'])) return false;
+  const { type, coordinates } = feature['geometry'];
+  const properties = isObject(feature['properties']) ? feature['properties'] : {};
+  const { site, box, name } = properties;
+  if (type === 'Point') {
+    const at = lonLat(coordinates);
+    if (at === undefined) return false;
+    found.points += 1;
+    if (typeof site === 'string' && typeof box === 'string')
+      found.cameras.push({ at, key: `${site}/${box}` });
+    else if (typeof name === 'string') found.names.push({ at, name });
+    return true;
+  }
+  const drawn = outlines(type, coordinates);
+  if (drawn === undefined) return false;
+  const isArea = type === 'Polygon' || type === 'MultiPolygon';
+  (isArea ? found.areas : found.lines).push(...drawn);
+  for (const one of drawn) found.points += one.length;
+  const [first] = drawn;
+  if (isArea && typeof name === 'string' && first !== undefined)
+    found.names.push({ at: middle(first), name });
+  return true;
+}
+
+function middle(ring: readonly LonLat[]): LonLat {
+  const [west, south, east, north] = extent([ring]);
+  return [(west + east) / 2, (south + north) / 2];
+}
+
+function extent(groups: readonly (readonly LonLat[])[]): readonly [number, number, number, number] {
+  let [west, south, east, north] = [180, 90, -180, -90];
+  for (const group of groups) {
+    for (const [lon, lat] of group) {
+      west = Math.min(west, lon);
+      east = Math.max(east, lon);
+      south = Math.min(south, lat);
+      north = Math.max(north, lat);
+    }
+  }
+  return [west, south, east, north];
+}
+
+/** Equirectangular, true to scale at the middle of the map: over a city its fault is less than a line's width. */
+export function cityMap(file: unknown): CityMap | MapFault {
+  if (!isObject(file) || file['type'] !== 'FeatureCollection' || !Array.isArray(file['features']))
+    return 'not-a-collection';
+  const features = file['features'] as unknown[];
+  if (features.length > FEATURES_MAX) return 'too-many';
+  const found: Found = { lines: [], areas: [], cameras: [], names: [], points: 0, skipped: 0 };
+  for (const feature of features) {
+    if (!take(found, feature)) found.skipped += 1;
+    if (found.points > POINTS_MAX) return 'too-many';
+  }
+  if (found.points === 0) return 'empty';
+  return projected(found);
+}
+
+function projected(found: Found): CityMap {
+  const all = [
+    ...found.lines,
+    ...found.areas,
+    found.cameras.map(({ at }) => at),
+    found.names.map(({ at }) => at),
+  ];
+  const [west, south, east, north] = extent(all);
+  const squeeze = Math.max(0.01, Math.cos(((south + north) / 2) * (Math.PI / 180)));
+  const wide = Math.max((east - west) * squeeze, EXTENT_MIN);
+  const high = Math.max(north - south, EXTENT_MIN);
+  // A map that is a strip keeps some height, and one that is a tower does not become a mile long.
+  const scale = WIDTH / Math.max(wide, high);
+  const x = (lon: number) => Math.round((lon - west) * squeeze * scale * 10) / 10;
+  const y = (lat: number) => Math.round((north - lat) * scale * 10) / 10;
+  const path = (groups: readonly LonLat[][], end: string) =>
+    groups.map((group) => `M${group.map(([lon, lat]) => `${x(lon)} ${y(lat)}`).join('L')}${end}`).join('');
+  const place = ([lon, lat]: LonLat) => ({ x: x(lon), y: y(lat) });
+  return {
+    width: Math.max(wide * scale, WIDTH / 4),
+    height: Math.max(high * scale, WIDTH / 4),
+    lines: path(found.lines, ''),
+    areas: path(found.areas, 'Z'),
+    cameras: found.cameras.map(({ at, key }) => ({ ...place(at), key })),
+    names: found.names
+      .slice(0, NAMES_MAX)
+      .map(({ at, name }) => ({ ...place(at), name: name.slice(0, NAME_CHARS_MAX) })),
+    skipped: found.skipped,
+  };
+}

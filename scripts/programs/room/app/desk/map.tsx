@@ -1,0 +1,264 @@
+/** The map itself: one path for all streets, one node for each camera, and a view that is moved by hand, wheel and key. */
+import { computed, signal } from '@preact/signals';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import type { Incident } from '../../contract/incident.ts';
+import type { Condition } from '../../contract/terms.ts';
+import { desk } from '../words/desk.ts';
+import { fleet, rankOf } from './fleet.ts';
+import type { CityMap, MapCamera } from './geo.ts';
+import { plain } from './say.ts';
+import { centred, moved, type View, wholeView, zoomed } from './view.ts';
+
+export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly many: number }>;
+
+/** `site/box` under the pointer, or of the row that has the focus. */
+export const pointed = signal<string | undefined>(undefined);
+
+const map = signal<CityMap | undefined>(undefined);
+const whole = computed(() => wholeView(map.value?.width ?? 1, map.value?.height ?? 1));
+const seen = signal<View | undefined>(undefined);
+const view = computed(() => seen.value ?? whole.value);
+
+const KEY_STEP = 0.15;
+const ZOOM_STEP = 1.5;
+/** Of a wheel, by pixels: one notch (about 100) is a little less than ZOOM_STEP. */
+const WHEEL_SHARE = 0.003;
+/** A hand that clicks moves a little, px. */
+const CLICK_PX = 4;
+/** From which zoom on names are drawn: before they lie on each other. */
+const NAMES_FROM = 1.4;
+
+/** As in desk.css, in units of about a pixel around the middle. */
+const FORMS: Readonly<Record<Condition, string>> = {
+  offline: 'M-6-3.5-3.5-6 0-2.5 3.5-6 6-3.5 2.5 0 6 3.5 3.5 6 0 2.5-3.5 6-6 3.5-2.5 0Z',
+  blind: 'M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0M-3 0a3 3 0 1 1 6 0a3 3 0 1 1-6 0',
+  suspended: 'M-5-5.5h3.6v11h-3.6ZM1.4-5.5h3.6v11h-3.6Z',
+  impaired: 'M0-6 6.5 5.5-6.5 5.5Z',
+  ending: 'M-5.5-6H5.5L0 0 5.5 6H-5.5L0 0Z',
+  well: 'M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0',
+};
+
+/** Moves the map there, where it is not whole on the screen. */
+export function near(key: string): void {
+  const place = map.value?.cameras.find((camera) => camera.key === key);
+  if (place !== undefined && seen.value !== undefined)
+    seen.value = centred(seen.value, whole.value, place.x, place.y);
+}
+
+interface Props {
+  readonly map: CityMap;
+  readonly open: OpenAt;
+  readonly onPick: (key: string) => void;
+}
+
+export function MapView({ map: drawn, open, onPick }: Props) {
+  const { plan } = desk.value;
+  const svg = useRef<SVGSVGElement>(null);
+  useEffect(() => {
+    map.value = drawn;
+    seen.value = undefined;
+  }, [drawn]);
+  useHand(svg, onPick);
+  const by = (factor: number) => {
+    const { x, y, width, height } = view.value;
+    seen.value = zoomed(view.value, whole.value, factor, x + width / 2, y + height / 2);
+  };
+  return (
+    <div class="d-map">
+      <svg
+        ref={svg}
+        role="img"
+        aria-label={plan.svg}
+        tabindex={0}
+        viewBox={`${view.value.x} ${view.value.y} ${view.value.width} ${view.value.height}`}
+        style={{ '--unit': String(unit(view.value)) }}
+        onKeyDown={(event) => {
+          if (key(event.key, by)) event.preventDefault();
+        }}
+      >
+        <Ground map={drawn} />
+        {view.value.width * NAMES_FROM <= whole.value.width && <Names map={drawn} />}
+        <Markers cameras={drawn.cameras} open={open} />
+      </svg>
+      <div class="d-map-zoom">
+        <button type="button" class="button d-small" aria-label={plan.zoomIn} onClick={() => by(ZOOM_STEP)}>
+          +
+        </button>
+        <button
+          type="button"
+          class="button d-small"
+          aria-label={plan.zoomOut}
+          onClick={() => by(1 / ZOOM_STEP)}
+        >
+          −
+        </button>
+        <button
+          type="button"
+          class="button d-small"
+          onClick={() => {
+            seen.value = undefined;
+          }}
+        >
+          {plan.whole}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** Units of the map for about a pixel: what is drawn by it is as large however near one is. */
+function unit({ width, height }: View): number {
+  return Math.max(width, height) / 800;
+}
+
+function Ground({ map: { areas, lines } }: { readonly map: CityMap }) {
+  return useMemo(
+    () => (
+      <g class="d-ground">
+        <path class="d-areas" d={areas} />
+        <path class="d-streets" d={lines} />
+      </g>
+    ),
+    [areas, lines],
+  );
+}
+
+function Names({ map: { names } }: { readonly map: CityMap }) {
+  return (
+    <g class="d-names">
+      {names.map(({ x, y, name }, i) => (
+        <text key={i} x={x} y={y}>
+          {plain(name)}
+        </text>
+      ))}
+    </g>
+  );
+}
+
+/** The worst lie on top. */
+function Markers({ cameras, open }: { readonly cameras: readonly MapCamera[]; readonly open: OpenAt }) {
+  const known = fleet.value;
+  return useMemo(() => {
+    const worstLast = cameras
+      .map((place) => ({ ...place, condition: known?.get(place.key)?.condition }))
+      .sort((a, b) => rank(b.condition) - rank(a.condition));
+    const alarmed = worstLast.filter(({ key }) => open.has(key));
+    return (
+      <g class="d-markers">
+        {worstLast.map(({ key, x, y, condition }) => (
+          <g
+            key={key}
+            transform={`translate(${x} ${y})`}
+            data-key={key}
+            class={`d-marker ${condition ?? 'd-unknown'}`}
+          >
+            <path d={FORMS[condition ?? 'well']} />
+          </g>
+        ))}
+        {alarmed.map(({ key, x, y }) => (
+          <g
+            key={`!${key}`}
+            transform={`translate(${x} ${y})`}
+            data-key={key}
+            class={`d-alarm p${open.get(key)?.first.priority}`}
+          >
+            <circle class="d-pulse" r="11" />
+            <circle class="d-ring" r="11" />
+          </g>
+        ))}
+        <Here cameras={cameras} />
+      </g>
+    );
+  }, [cameras, open, known]);
+}
+
+function rank(condition: Condition | undefined): number {
+  return condition === undefined ? Number.POSITIVE_INFINITY : rankOf(condition);
+}
+
+/** Where the row is that one looks at. */
+function Here({ cameras }: { readonly cameras: readonly MapCamera[] }) {
+  const place = cameras.find(({ key }) => key === pointed.value);
+  return place === undefined ? null : (
+    <g transform={`translate(${place.x} ${place.y})`} class="d-here">
+      <circle r="16" />
+    </g>
+  );
+}
+
+function key(name: string, by: (factor: number) => void): boolean {
+  const ways: Readonly<Record<string, readonly [number, number]>> = {
+    ArrowLeft: [-KEY_STEP, 0],
+    ArrowRight: [KEY_STEP, 0],
+    ArrowUp: [0, -KEY_STEP],
+    ArrowDown: [0, KEY_STEP],
+  };
+  const way = ways[name];
+  if (way !== undefined) seen.value = moved(view.value, whole.value, ...way);
+  else if (name === '+' || name === '=') by(ZOOM_STEP);
+  else if (name === '-') by(1 / ZOOM_STEP);
+  else if (name === '0') seen.value = undefined;
+  else return false;
+  return true;
+}
+
+/** Wheel, drag and click. Listeners of our own: a wheel must be held back from scrolling the page. */
+function useHand(svg: { readonly current: SVGSVGElement | null }, onPick: (key: string) => void): void {
+  useEffect(() => {
+    const here = svg.current;
+    if (here === null) return;
+    let from: { x: number; y: number; view: View; hasMoved: boolean } | undefined;
+    const at = (event: MouseEvent) => {
+      const matrix = here.getScreenCTM();
+      return new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix?.inverse());
+    };
+    const wheel = (event: WheelEvent) => {
+      event.preventDefault();
+      const { x, y } = at(event);
+      seen.value = zoomed(view.value, whole.value, Math.exp(-event.deltaY * WHEEL_SHARE), x, y);
+    };
+    const press = (event: PointerEvent) => {
+      if (event.button === 0)
+        from = { x: event.clientX, y: event.clientY, view: view.value, hasMoved: false };
+    };
+    const drag = (event: PointerEvent) => {
+      if (from === undefined) {
+        pointed.value = keyUnder(event);
+        return;
+      }
+      const [right, down] = [event.clientX - from.x, event.clientY - from.y];
+      if (!from.hasMoved && Math.hypot(right, down) < CLICK_PX) return;
+      from.hasMoved = true;
+      here.setPointerCapture(event.pointerId);
+      const scale = here.getScreenCTM()?.a ?? 1;
+      const { width, height } = from.view;
+      seen.value = moved(from.view, whole.value, -right / scale / width, -down / scale / height);
+    };
+    const release = (event: PointerEvent) => {
+      const picked = from?.hasMoved === false ? keyUnder(event) : undefined;
+      from = undefined;
+      if (picked !== undefined) onPick(picked);
+    };
+    const lose = () => {
+      from = undefined;
+      pointed.value = undefined;
+    };
+    here.addEventListener('wheel', wheel, { passive: false });
+    here.addEventListener('pointerdown', press);
+    here.addEventListener('pointermove', drag);
+    here.addEventListener('pointerup', release);
+    here.addEventListener('pointerleave', lose);
+    return () => {
+      here.removeEventListener('wheel', wheel);
+      here.removeEventListener('pointerdown', press);
+      here.removeEventListener('pointermove', drag);
+      here.removeEventListener('pointerup', release);
+      here.removeEventListener('pointerleave', lose);
+    };
+  }, [svg, onPick]);
+}
+
+function keyUnder(event: Event): string | undefined {
+  const target = event.target instanceof Element ? event.target.closest('[data-key]') : null;
+  return target?.getAttribute('data-key') ?? undefined;
+}

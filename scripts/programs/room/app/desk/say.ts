@@ -1,0 +1,88 @@
+/** How these screens say times, shares, kinds, and text that others wrote. */
+import { language } from '../../../../../agent/kit/words.ts';
+import { nowMs, session } from '../session.ts';
+import { desk } from '../words/desk.ts';
+
+const DAY_MS = 24 * 3600_000;
+
+/** Below this many verdicts the 95 % interval spans more than 40 points (Wilson, at a share of one half). */
+export const FEW_VERDICTS = 20;
+
+/** What a box or a person wrote: without what can turn, hide or break a line. JSX does the escaping. */
+export function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\uFFFD');
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function format(style: 'minute' | 'second' | 'day'): Intl.DateTimeFormat {
+  // British: the day comes before the month, as in the rest of Europe.
+  const locale = language.value === 'en' ? 'en-GB' : 'fr';
+  const timeZone = session.value?.timeZone ?? 'UTC';
+  const key = `${style} ${locale} ${timeZone}`;
+  let made = formats.get(key);
+  if (made === undefined) {
+    made = new Intl.DateTimeFormat(locale, {
+      timeZone,
+      ...(style === 'second' ? { dateStyle: 'short', timeStyle: 'medium' } : { dateStyle: 'medium' }),
+      ...(style === 'minute' && { timeStyle: 'short' }),
+    });
+    formats.set(key, made);
+  }
+  return made;
+}
+
+/** In the room's time zone; what is no time is told as it came. */
+export function when(iso: string, style: 'minute' | 'second' | 'day' = 'minute'): string {
+  const ms = Date.parse(iso);
+  return Number.isNaN(ms) ? plain(iso) : format(style).format(ms);
+}
+
+/** 45 → 45 s, 600 → 10 min, 27000 → 7 h 30, and days from two of them on. */
+export function lasting(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 100) return `${s} s`;
+  const minutes = Math.round(s / 60);
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')}`;
+  return desk.value.days(Math.floor(minutes / 1440));
+}
+
+export function ago(iso: string): string {
+  return desk.value.ago(lasting((nowMs() - Date.parse(iso)) / 1000));
+}
+
+/** Whole days until then; negative when it is over. */
+export function daysUntil(iso: string): number {
+  return Math.floor((Date.parse(iso) - nowMs()) / DAY_MS);
+}
+
+export function left(iso: string): string {
+  const days = daysUntil(iso);
+  const { over, hoursLeft, cameras } = desk.value;
+  if (days < 0) return over;
+  return days === 0 ? hoursLeft : cameras.left(desk.value.days(days));
+}
+
+export function count(value: number): string {
+  return new Intl.NumberFormat(language.value).format(value);
+}
+
+export function share(value: number): string {
+  return new Intl.NumberFormat(language.value, { style: 'percent' }).format(value);
+}
+
+/** Of an incident or an event; a newer agent may have kinds that we do not know. */
+export function kindText(kind: string): string {
+  const { kinds, reasons } = desk.value;
+  return kinds[kind] ?? reasons[kind] ?? plain(kind);
+}
+
+export function reasonText(reason: string): string {
+  return desk.value.reasons[reason] ?? plain(reason);
+}
+
+/** zone/lawn → lawn; the screens say what it is by the rule. */
+export function placeText(place: string): string {
+  return plain(place.replace(/^(zone|line)\//, ''));
+}

@@ -1,0 +1,195 @@
+/** Who did what, and who saw which picture: the newest first, and whether the record is whole. */
+import { signal, useSignal } from '@preact/signals';
+import { Button, Field, Notice } from '../../../../../agent/kit/controls.tsx';
+import type { AuditEntry, AuditPage } from '../../contract/audit.ts';
+import { useLoad } from '../desk/load.ts';
+import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../desk/parts.tsx';
+import { count, plain, when } from '../desk/say.ts';
+import { may } from '../session.ts';
+import { desk } from '../words/desk.ts';
+
+/** Of a hash, enough to tell two apart by eye; the table has all. */
+const HASH_CHARS = 12;
+/** Of what an entry says besides; the table has all. */
+const MORE_CHARS_MAX = 300;
+
+interface Asked {
+  readonly who: string;
+  readonly incident: string;
+  readonly before: number | undefined;
+}
+const NEWEST: Asked = { who: '', incident: '', before: undefined };
+
+const asked = signal<Asked>(NEWEST);
+
+export function AuditScreen() {
+  const { audit } = desk.value;
+  const { who, incident, before } = asked.value;
+  const query = new URLSearchParams({
+    ...(who !== '' && { who }),
+    ...(incident !== '' && { incident }),
+    ...(before !== undefined && { before: String(before) }),
+  }).toString();
+  const load = useLoad<AuditPage>(query === '' ? '/api/audit' : `/api/audit?${query}`);
+  const data = load.data.value;
+  return (
+    <div class="desk d-audit" data-screen="audit">
+      <Head title={audit.title}>
+        <Csv path="/api/audit.csv" />
+      </Head>
+      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
+      {data !== undefined && <Chain page={data} />}
+      <Filter key={`${who} ${incident}`} />
+      {data !== undefined && (
+        <div aria-busy={load.isAsking.value}>
+          {data.entries.length === 0 ? <p>{audit.nothing}</p> : <Entries entries={data.entries} />}
+          <Pages next={data.next} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Chain({ page: { whole, fault } }: { readonly page: AuditPage }) {
+  const { audit } = desk.value;
+  if (whole) return <Notice tone="good">{audit.whole}</Notice>;
+  return (
+    <Notice tone="bad" urgent>
+      <strong>{audit.broken}</strong>
+      {fault !== null && <p>{audit.where + plain(fault)}</p>}
+    </Notice>
+  );
+}
+
+function Filter() {
+  const { audit } = desk.value;
+  const who = useSignal(asked.value.who);
+  const incident = useSignal(asked.value.incident);
+  const isBad = incident.value !== '' && !/^[1-9]\d{0,14}$/.test(incident.value);
+  return (
+    <form
+      class="d-bar"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!isBad) asked.value = { who: who.value.trim(), incident: incident.value, before: undefined };
+      }}
+    >
+      <Field
+        label={audit.who}
+        name="who"
+        value={who.value}
+        maxLength={64}
+        autocomplete="off"
+        onText={(text) => {
+          who.value = text;
+        }}
+      />
+      <Field
+        label={audit.incident}
+        name="incident"
+        value={incident.value}
+        inputMode="numeric"
+        autocomplete="off"
+        fault={isBad ? audit.badIncident : undefined}
+        onText={(text) => {
+          incident.value = text.trim();
+        }}
+      />
+      <Button type="submit" tone="main">
+        {audit.apply}
+      </Button>
+      {(asked.value.who !== '' || asked.value.incident !== '') && (
+        <Button
+          onClick={() => {
+            asked.value = NEWEST;
+          }}
+        >
+          {audit.clear}
+        </Button>
+      )}
+    </form>
+  );
+}
+
+function Entries({ entries }: { readonly entries: readonly AuditEntry[] }) {
+  const { audit } = desk.value;
+  return (
+    <Scroll label={audit.title}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col" class="d-n">
+              {audit.number}
+            </th>
+            <th scope="col">{audit.at}</th>
+            <th scope="col">{audit.who}</th>
+            <th scope="col">{audit.act}</th>
+            <th scope="col">{audit.about}</th>
+            <th scope="col">{audit.more}</th>
+            <th scope="col">{audit.hash}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {entries.map((entry) => (
+            <Entry key={entry.no} entry={entry} />
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  );
+}
+
+function Entry({ entry }: { readonly entry: AuditEntry }) {
+  const { audit, incident } = desk.value;
+  const isLoud = entry.act === 'refused' || entry.act === 'login-refused';
+  return (
+    <tr>
+      <td class="d-n">{count(entry.no)}</td>
+      <td class="d-time">{when(entry.at, 'second')}</td>
+      <td>
+        {plain(entry.who)} <span class="quiet">{audit.roles[entry.role]}</span>
+      </td>
+      <td class={isLoud ? 'fault' : undefined}>{audit.acts[entry.act] ?? plain(entry.act)}</td>
+      <td>
+        {entry.incident !== null &&
+          (may('see-incidents') ? (
+            <Link to={incidentPath(entry.incident)}>{incident(entry.incident)}</Link>
+          ) : (
+            incident(entry.incident)
+          ))}{' '}
+        {entry.site !== null && (
+          <span class="quiet">{entry.box === null ? entry.site : `${entry.site}/${entry.box}`}</span>
+        )}
+      </td>
+      <td class="d-more">{moreText(entry.more)}</td>
+      <td class="d-hash" title={entry.hash}>
+        {plain(entry.hash.slice(0, HASH_CHARS))}
+      </td>
+    </tr>
+  );
+}
+
+function moreText(more: AuditEntry['more']): string {
+  const { details } = desk.value.audit;
+  const text = Object.entries(more)
+    .map(([name, value]) => {
+      const said = typeof value === 'string' ? value : JSON.stringify(value);
+      return `${details[name] ?? name}: ${/^[0-9a-f]{64}$/.test(said) ? `${said.slice(0, HASH_CHARS)}…` : said}`;
+    })
+    .join(' · ');
+  return plain(text.length > MORE_CHARS_MAX ? `${text.slice(0, MORE_CHARS_MAX)}…` : text);
+}
+
+function Pages({ next }: Pick<AuditPage, 'next'>) {
+  const { audit } = desk.value;
+  const to = (before: number | undefined) => {
+    asked.value = { ...asked.value, before };
+    document.querySelector('.d-audit')?.scrollIntoView();
+  };
+  return (
+    <p class="d-pages">
+      {asked.value.before !== undefined && <Button onClick={() => to(undefined)}>{audit.newest}</Button>}
+      {next !== null && <Button onClick={() => to(next)}>{audit.older}</Button>}
+    </p>
+  );
+}

@@ -1,0 +1,306 @@
+/** Every camera: who is out of order, and who will be, before it is needed. */
+import { computed, signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import type { IncidentPage } from '../../contract/api.ts';
+import type { Camera } from '../../contract/camera.ts';
+import { CONDITIONS, type Condition } from '../../contract/terms.ts';
+import { chosen, fleet, fleetFault, inOrder, keyOf, loadFleet, watchFleet } from '../desk/fleet.ts';
+import { useLoad } from '../desk/load.ts';
+import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
+import {
+  ago,
+  count,
+  daysUntil,
+  kindText,
+  lasting,
+  left,
+  plain,
+  reasonText,
+  share,
+  when,
+} from '../desk/say.ts';
+import { Tiles } from '../desk/tiles.tsx';
+import { useKeys } from '../keys.ts';
+import { may, session, tick } from '../session.ts';
+import { desk } from '../words/desk.ts';
+
+/** Of the list of those that need a person; more are found by the filter. */
+const NEEDS_MAX = 40;
+const INCIDENTS_MAX = 12;
+const DAY_S = 24 * 3600;
+/** Days from which on an end is written in the colour of a fault; the box's last reminders come at 7 and 1. */
+const SOON_DAYS = 7;
+
+const text = signal('');
+const only = signal<ReadonlySet<Condition>>(new Set());
+
+const fitting = computed(() => {
+  const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = only.value;
+  if (words.length === 0 && wanted.size === 0) return inOrder.value;
+  return inOrder.value.filter((camera) => {
+    if (wanted.size > 0 && !wanted.has(camera.condition)) return false;
+    const all =
+      `${keyOf(camera)} ${camera.reasons.map(reasonText).join(' ')} ${camera.version ?? ''}`.toLowerCase();
+    return words.every((word) => all.includes(word));
+  });
+});
+
+const counts = computed(() => {
+  const found = new Map<Condition, number>(CONDITIONS.map((condition) => [condition, 0]));
+  for (const { condition } of fleet.value?.values() ?? [])
+    found.set(condition, (found.get(condition) ?? 0) + 1);
+  return found;
+});
+
+export function CamerasScreen() {
+  const { cameras } = desk.value;
+  const filter = useRef<HTMLInputElement>(null);
+  useEffect(watchFleet, []);
+  useKeys({
+    '/': () => {
+      filter.current?.select();
+      filter.current?.focus();
+    },
+    // First what is chosen, then what is looked for.
+    Escape: () => {
+      if (chosen.value === undefined) text.value = '';
+      chosen.value = undefined;
+    },
+    Enter: () => document.getElementById('camera-title')?.focus(),
+  });
+  return (
+    <div class="desk d-cameras" data-screen="cameras">
+      <Head title={cameras.title}>
+        <Csv path="/api/cameras.csv" />
+      </Head>
+      <LoadState has={fleet.value !== undefined} fault={fleetFault.value} onAgain={() => void loadFleet()} />
+      {fleet.value !== undefined && (
+        <>
+          <Counts />
+          <div class="desk-split">
+            <div class="desk-main">
+              <Filter input={filter} />
+              {fitting.value.length === 0 ? <p>{cameras.nothing}</p> : <Tiles cameras={fitting.value} />}
+            </div>
+            <Aside />
+          </div>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** How many there are of each, as what one filters by and as the legend of the shapes. */
+function Counts() {
+  const { conditions, cameras } = desk.value;
+  return (
+    <div class="d-tallies">
+      {CONDITIONS.map((condition) => (
+        <button
+          key={condition}
+          type="button"
+          class={`d-tally ${counts.value.get(condition) === 0 ? 'd-zero' : condition}`}
+          aria-pressed={only.value.has(condition)}
+          onClick={() => {
+            const next = new Set(only.value);
+            if (!next.delete(condition)) next.add(condition);
+            only.value = next;
+          }}
+        >
+          <Shape of={condition} />
+          <strong>{count(counts.value.get(condition) ?? 0)}</strong>
+          <span>{conditions[condition]}</span>
+        </button>
+      ))}
+      {only.value.size > 0 && (
+        <button
+          type="button"
+          class="d-link"
+          onClick={() => {
+            only.value = new Set();
+          }}
+        >
+          {cameras.all}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Filter({ input }: { readonly input: { current: HTMLInputElement | null } }) {
+  const { cameras } = desk.value;
+  return (
+    <div class="d-finder">
+      <label for="camera-filter">{cameras.filter}</label>
+      <input
+        ref={input}
+        id="camera-filter"
+        type="search"
+        autocomplete="off"
+        value={text.value}
+        placeholder={cameras.filterHint}
+        onInput={(event) => {
+          text.value = event.currentTarget.value;
+        }}
+      />
+      <span class="quiet" role="status">
+        {cameras.of(count(fitting.value.length), count(fleet.value?.size ?? 0))}
+      </span>
+    </div>
+  );
+}
+
+function Aside() {
+  void tick.value;
+  const camera = chosen.value === undefined ? undefined : fleet.value?.get(chosen.value);
+  return <aside class="desk-aside">{camera === undefined ? <Needs /> : <Details camera={camera} />}</aside>;
+}
+
+/** Whoever is not well, the worst first, with the reason in words. */
+function Needs() {
+  const { cameras } = desk.value;
+  const all = fitting.value.filter(({ condition }) => condition !== 'well');
+  return (
+    <>
+      <h2>
+        {cameras.needs} <span class="quiet">{count(all.length)}</span>
+      </h2>
+      {all.length === 0 && <p>{cameras.needsNone}</p>}
+      <ul class="d-rows">
+        {all.slice(0, NEEDS_MAX).map((camera) => (
+          <li key={keyOf(camera)}>
+            <button
+              type="button"
+              class="d-row-button"
+              onClick={() => {
+                chosen.value = keyOf(camera);
+              }}
+            >
+              <Shape of={camera.condition} />
+              <span>
+                <strong>{keyOf(camera)}</strong>
+                <span class="d-why">{why(camera)}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      {all.length > NEEDS_MAX && <p class="quiet">{cameras.needsMore(count(all.length - NEEDS_MAX))}</p>}
+    </>
+  );
+}
+
+function why(camera: Camera): string {
+  const { conditions } = desk.value;
+  const told = camera.reasons.map(reasonText);
+  if (camera.condition === 'offline') told.push(ago(camera.heard));
+  if (camera.condition === 'ending') {
+    const ends = [camera.certificateEnds, camera.orderEnds].filter((end) => end !== null).sort();
+    if (ends[0] !== undefined) told.push(left(ends[0]));
+  }
+  return told.length === 0 ? conditions[camera.condition] : told.join(' · ');
+}
+
+function Details({ camera }: { readonly camera: Camera }) {
+  const { cameras, conditions, unknown, status } = desk.value;
+  const said = [camera.state, camera.mode].filter((part) => part !== null);
+  const state = [...new Set(said)].map((part) => status[part] ?? plain(part)).join(' · ');
+  return (
+    <>
+      <div class="d-panel-head">
+        <h2 id="camera-title" tabIndex={-1}>
+          {keyOf(camera)}
+        </h2>
+        <button
+          type="button"
+          class="button d-small"
+          onClick={() => {
+            chosen.value = undefined;
+          }}
+        >
+          {cameras.close}
+        </button>
+      </div>
+      <p class={`d-condition ${camera.condition}`}>
+        <Shape of={camera.condition} /> {conditions[camera.condition]}
+      </p>
+      {camera.reasons.length > 0 && (
+        <ul class="d-reasons" aria-label={cameras.reasons}>
+          {camera.reasons.map((reason) => (
+            <li key={reason}>{reasonText(reason)}</li>
+          ))}
+        </ul>
+      )}
+      <dl class="d-facts">
+        <dt>{cameras.blind}</dt>
+        <dd>
+          {camera.blindS === 0 ? lasting(0) : `${lasting(camera.blindS)} (${share(camera.blindS / DAY_S)})`}
+        </dd>
+        <dt>{cameras.lastAlert}</dt>
+        <dd>{camera.lastAlert === null ? cameras.never : <Since at={camera.lastAlert} />}</dd>
+        <dt>{cameras.heard}</dt>
+        <dd>
+          <Since at={camera.heard} />
+        </dd>
+        <dt>{cameras.certificate}</dt>
+        <dd>{camera.certificateEnds === null ? unknown : <End at={camera.certificateEnds} />}</dd>
+        <dt>{cameras.order}</dt>
+        <dd>{camera.orderEnds === null ? unknown : <End at={camera.orderEnds} />}</dd>
+        <dt>{cameras.mode}</dt>
+        <dd>{state || unknown}</dd>
+        <dt>{cameras.version}</dt>
+        <dd>{camera.version === null ? unknown : plain(camera.version)}</dd>
+      </dl>
+      {session.value?.plan === true && (
+        <p>
+          <Link to="/plan">{cameras.onPlan}</Link>
+        </p>
+      )}
+      {may('see-incidents') && <Incidents key={keyOf(camera)} camera={camera} />}
+    </>
+  );
+}
+
+function Since({ at }: { readonly at: string }) {
+  return (
+    <>
+      {ago(at)} <span class="quiet d-nowrap">{when(at)}</span>
+    </>
+  );
+}
+
+function End({ at }: { readonly at: string }) {
+  return (
+    <>
+      {when(at, 'day')}{' '}
+      <span class={daysUntil(at) < SOON_DAYS ? 'fault d-nowrap' : 'quiet d-nowrap'}>{left(at)}</span>
+    </>
+  );
+}
+
+function Incidents({ camera: { site, box } }: { readonly camera: Camera }) {
+  const { cameras, states, verdicts } = desk.value;
+  const page = useLoad<IncidentPage>(`/api/incidents?site=${site}&box=${box}&limit=${INCIDENTS_MAX}`);
+  const found = page.data.value?.incidents;
+  return (
+    <>
+      <h3>{cameras.incidents}</h3>
+      <LoadState has={found !== undefined} fault={page.fault.value} onAgain={page.again} />
+      {found?.length === 0 && <p>{cameras.noIncidents}</p>}
+      <ul class="d-rows d-links">
+        {found?.map((incident) => (
+          <li key={incident.no}>
+            <span>
+              <Link to={incidentPath(incident.no)}>{kindText(incident.kind)}</Link>{' '}
+              <span class="quiet">{when(incident.received)}</span>
+            </span>
+            <span class="quiet">
+              {incident.verdict === null ? states[incident.state] : verdicts[incident.verdict]}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

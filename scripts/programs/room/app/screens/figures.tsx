@@ -1,0 +1,207 @@
+/** How right the boxes were, with how sure that is. */
+import { signal } from '@preact/signals';
+import { Choice } from '../../../../../agent/kit/controls.tsx';
+import type { Figures, FiguresBy } from '../../contract/figures.ts';
+import { type Interval, IntervalFields, lastHours, queryOf } from '../desk/interval.tsx';
+import { useLoad } from '../desk/load.ts';
+import { Csv, Head, LoadState, Scroll } from '../desk/parts.tsx';
+import { count, FEW_VERDICTS, kindText, lasting, plain, share, when } from '../desk/say.ts';
+import { may } from '../session.ts';
+import { desk } from '../words/desk.ts';
+
+type Row = Figures['rows'][number];
+
+const DAYS = [24, 7 * 24, 30 * 24, 90 * 24];
+const FIRST_DAYS = 30;
+/** In the order of the list; contract/figures.ts needs a library that a browser does not. */
+const BY: readonly FiguresBy[] = ['rule', 'kind', 'site', 'box', 'hour', 'day'];
+
+const by = signal<FiguresBy>('rule');
+const interval = signal<Interval | undefined>(undefined);
+/** The first one stays: one that moves with the clock would ask without end. */
+const asked = () => {
+  interval.value ??= lastHours(FIRST_DAYS * 24);
+  return interval.value;
+};
+
+export function FiguresScreen() {
+  const { figures } = desk.value;
+  const between = asked();
+  const query = `${queryOf(between)}&by=${by.value}`;
+  return (
+    <div class="desk d-figures" data-screen="figures">
+      <Head title={figures.title}>{may('export') && <Csv path={`/api/figures.csv?${query}`} />}</Head>
+      <p class="hint">{figures.intro}</p>
+      <div class="d-bar">
+        <Choice
+          label={figures.byLabel}
+          name="by"
+          value={by.value}
+          options={BY.map((value) => [value, figures.by[value]] as const)}
+          onChoose={(value) => {
+            by.value = value as FiguresBy;
+          }}
+        />
+        <IntervalFields
+          value={between}
+          presets={DAYS}
+          onChange={(next) => {
+            interval.value = next;
+          }}
+        />
+      </div>
+      <Loaded key={by.value} query={query} />
+    </div>
+  );
+}
+
+/** Made anew for another kind of rows: hours are never drawn as rules. */
+function Loaded({ query }: { readonly query: string }) {
+  const { figures } = desk.value;
+  const load = useLoad<Figures>(`/api/figures?${query}`);
+  const data = load.data.value;
+  return (
+    <>
+      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
+      {data !== undefined && (
+        <div aria-busy={load.isAsking.value}>
+          {data.rows.length === 0 ? <p>{figures.none}</p> : <Rows rows={data.rows} />}
+          <Muted muted={data.muted} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function judgedOf(row: Row): number {
+  return row.true + row.false;
+}
+
+/** Hours and days in their order; all others by how many alerts they are about. */
+function sorted(rows: readonly Row[]): Row[] {
+  if (by.value === 'hour' || by.value === 'day') return [...rows].sort((a, b) => (a.key < b.key ? -1 : 1));
+  return [...rows].sort((a, b) => b.alerts - a.alerts || (a.key < b.key ? -1 : 1));
+}
+
+function Rows({ rows }: { readonly rows: readonly Row[] }) {
+  const { figures } = desk.value;
+  const hasFew = rows.some((row) => judgedOf(row) < FEW_VERDICTS);
+  return (
+    <>
+      <Scroll label={figures.precision}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{figures.by[by.value]}</th>
+              <th scope="col" class="d-n">
+                {figures.alerts}
+              </th>
+              <th scope="col">{figures.precision}</th>
+              <th scope="col" class="d-n">
+                {figures.judged}
+              </th>
+              <th scope="col" class="d-n">
+                {figures.true}
+              </th>
+              <th scope="col" class="d-n">
+                {figures.false}
+              </th>
+              <th scope="col" class="d-n">
+                {figures.unclear}
+              </th>
+              <th scope="col" class="d-n" title={figures.claimHint}>
+                {figures.claim}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {sorted(rows).map((row) => (
+              <tr key={row.key}>
+                <th scope="row">{keyText(row.key)}</th>
+                <td class="d-n">{count(row.alerts)}</td>
+                <td class="d-precision-cell">
+                  <Precision row={row} />
+                </td>
+                <td class="d-n">{count(judgedOf(row))}</td>
+                <td class="d-n">{count(row.true)}</td>
+                <td class="d-n">{count(row.false)}</td>
+                <td class="d-n">{count(row.unclear)}</td>
+                <td class="d-n">{row.meanClaimS === null ? '–' : lasting(row.meanClaimS)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      {hasFew && <p class="hint">{figures.smallHint(FEW_VERDICTS)}</p>}
+    </>
+  );
+}
+
+function keyText(key: string): string {
+  if (by.value === 'kind') return kindText(key);
+  if (by.value === 'hour') return `${plain(key)} h`;
+  // Noon: a day without a time is the same day in every zone that is not further than 11 h away.
+  if (by.value === 'day' && /^\d{4}-\d{2}-\d{2}$/.test(key)) return when(`${key}T12:00:00.000Z`, 'day');
+  return plain(key);
+}
+
+/** A bar to the share, a whisker over its interval; pale where there are few verdicts. */
+function Precision({ row }: { readonly row: Row }) {
+  const { figures } = desk.value;
+  const { share: right, low, high } = row;
+  if (right === null || low === null || high === null) return <span class="quiet">{figures.noVerdict}</span>;
+  const isFew = judgedOf(row) < FEW_VERDICTS;
+  const label = figures.range(share(right), share(low), share(high));
+  return (
+    <div class={isFew ? 'd-precision d-few' : 'd-precision'}>
+      <svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label={label}>
+        <rect class="d-way" width="100" height="8" y="3" />
+        <rect class="d-share" width={100 * right} height="8" y="3" />
+        <path class="d-whisker" d={`M${100 * low} 2V12M${100 * low} 7H${100 * high}M${100 * high} 2V12`} />
+      </svg>
+      <strong>{share(right)}</strong>
+      <span class="quiet">
+        {share(low)}–{share(high)}
+        {isFew && `, ${figures.small}`}
+      </span>
+    </div>
+  );
+}
+
+function Muted({ muted }: Pick<Figures, 'muted'>) {
+  const { figures } = desk.value;
+  return (
+    <section>
+      <h2>{figures.muted}</h2>
+      <p class="hint">{muted.length === 0 ? figures.mutedNone : figures.mutedIntro}</p>
+      {muted.length > 0 && (
+        <Scroll label={figures.muted}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{figures.at}</th>
+                <th scope="col">{figures.by.box}</th>
+                <th scope="col">{figures.rule}</th>
+                <th scope="col">{figures.by.kind}</th>
+                <th scope="col" class="d-n">
+                  {figures.heldBack}
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {muted.map(({ site, box, rule, kind, heldBack, at }) => (
+                <tr key={`${site}/${box}/${rule}/${at}`}>
+                  <td class="d-time">{when(at)}</td>
+                  <td>{`${site}/${box}`}</td>
+                  <td>{rule}</td>
+                  <td>{kindText(kind)}</td>
+                  <td class="d-n">{count(heldBack)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </section>
+  );
+}

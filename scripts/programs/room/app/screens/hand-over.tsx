@@ -1,0 +1,216 @@
+/** What the next shift must know, on a screen and on paper. */
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { Button } from '../../../../../agent/kit/controls.tsx';
+import type { HandOver } from '../../contract/figures.ts';
+import type { Incident } from '../../contract/incident.ts';
+import { CONDITIONS } from '../../contract/terms.ts';
+import { type Interval, IntervalFields, lastHours, queryOf } from '../desk/interval.tsx';
+import { useLoad } from '../desk/load.ts';
+import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
+import { count, kindText, placeText, plain, reasonText, when } from '../desk/say.ts';
+import { desk } from '../words/desk.ts';
+
+/** Of a shift, hours. */
+const SHIFT = 8;
+const SHIFTS = [SHIFT, 12, 24];
+
+const interval = signal<Interval | undefined>(undefined);
+
+export function HandOverScreen() {
+  const { handOver } = desk.value;
+  interval.value ??= lastHours(SHIFT);
+  const between = interval.value;
+  const load = useLoad<HandOver>(`/api/hand-over?${queryOf(between)}`);
+  const data = load.data.value;
+  return (
+    <div class="desk d-hand-over" data-screen="hand-over">
+      <Head title={handOver.title}>
+        <Button tone="main" disabled={data === undefined} onClick={() => print()}>
+          {handOver.print}
+        </Button>
+      </Head>
+      <div class="d-bar d-no-print">
+        <IntervalFields
+          value={between}
+          presets={SHIFTS}
+          onChange={(next) => {
+            interval.value = next;
+          }}
+        />
+      </div>
+      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
+      {data !== undefined && <Report data={data} isOld={load.isAsking.value} />}
+    </div>
+  );
+}
+
+function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: boolean }) {
+  const { handOver, verdicts } = desk.value;
+  return (
+    <article aria-busy={isOld}>
+      <p class="d-shift">{handOver.of(when(data.from), when(data.to))}</p>
+      <dl class="d-sums">
+        <Sum name={handOver.received} value={count(data.received)} />
+        <Sum name={handOver.closed} value={count(data.closed)} />
+        <Sum name={handOver.open} value={count(data.open.length)} isLoud={data.open.length > 0} />
+        <Sum
+          name={handOver.verdicts}
+          value={(['true', 'false', 'unclear'] as const)
+            .map((verdict) => `${count(data.verdicts[verdict])} ${verdicts[verdict]}`)
+            .join(' · ')}
+        />
+        <Sum name={handOver.stills} value={count(data.stillsSeen)} />
+      </dl>
+      <Part title={handOver.open} none={handOver.openNone} many={data.open.length}>
+        <Incidents incidents={data.open} />
+      </Part>
+      <Part title={handOver.dispatched} none={handOver.dispatchedNone} many={data.dispatched.length}>
+        <Incidents incidents={data.dispatched} isDispatched />
+      </Part>
+      <Part title={handOver.notes} none={handOver.notesNone} many={data.notes.length}>
+        <Notes notes={data.notes} />
+      </Part>
+      <Part title={handOver.cameras} none={handOver.camerasNone} many={data.camerasDown.length}>
+        <Down cameras={data.camerasDown} />
+      </Part>
+      <div class="d-signs" aria-hidden="true">
+        <p>{handOver.sign}</p>
+        <p>{handOver.signTo}</p>
+      </div>
+    </article>
+  );
+}
+
+interface SumProps {
+  readonly name: string;
+  readonly value: string;
+  readonly isLoud?: boolean;
+}
+
+function Sum({ name, value, isLoud = false }: SumProps) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd class={isLoud ? 'd-loud' : undefined}>{value}</dd>
+    </div>
+  );
+}
+
+interface PartProps {
+  readonly title: string;
+  /** Said where there is nothing. */
+  readonly none: string;
+  readonly many: number;
+  readonly children: ComponentChildren;
+}
+
+function Part({ title, none, many, children }: PartProps) {
+  return (
+    <section>
+      <h2>
+        {title} {many > 0 && <span class="quiet">{count(many)}</span>}
+      </h2>
+      {many === 0 ? <p class="quiet">{none}</p> : children}
+    </section>
+  );
+}
+
+interface IncidentsProps {
+  readonly incidents: readonly Incident[];
+  readonly isDispatched?: boolean;
+}
+
+function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
+  const { handOver, states, verdicts } = desk.value;
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">{handOver.no}</th>
+          <th scope="col">{isDispatched ? handOver.sentAt : handOver.since}</th>
+          <th scope="col">{handOver.what}</th>
+          <th scope="col">{handOver.where}</th>
+          <th scope="col">{handOver.state}</th>
+          <th scope="col">{isDispatched ? handOver.sentBy : handOver.owner}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {incidents.map((incident) => (
+          <tr key={incident.no}>
+            <td>
+              <Link to={incidentPath(incident.no)}>{incident.no}</Link>
+            </td>
+            <td class="d-time">{when((isDispatched ? incident.dispatchedAt : null) ?? incident.received)}</td>
+            <td>{kindText(incident.kind)}</td>
+            <td>
+              {incident.site}/{incident.box} <span class="quiet">{placeText(incident.place)}</span>
+            </td>
+            <td>
+              {states[incident.state]}
+              {incident.verdict !== null && `, ${verdicts[incident.verdict]}`}
+            </td>
+            <td>
+              <Owner
+                name={isDispatched ? incident.dispatchedBy : (incident.claimedBy ?? incident.dispatchedBy)}
+              />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Owner({ name }: { readonly name: string | null }) {
+  return name === null ? <span class="quiet">{desk.value.handOver.nobody}</span> : <span>{plain(name)}</span>;
+}
+
+function Notes({ notes }: Pick<HandOver, 'notes'>) {
+  const { handOver, incident } = desk.value;
+  return (
+    <ul class="d-notes">
+      {notes.map((note, i) => (
+        <li key={i}>
+          <p class="quiet">
+            <Link to={incidentPath(note.incident)}>{incident(note.incident)}</Link> · {when(note.at)} ·{' '}
+            {handOver.by(plain(note.who))}
+          </p>
+          <p>{plain(note.text.replace(/\s+/g, ' '))}</p>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Down({ cameras }: { readonly cameras: HandOver['camerasDown'] }) {
+  const { handOver, conditions } = desk.value;
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">{handOver.camera}</th>
+          <th scope="col">{handOver.condition}</th>
+          <th scope="col">{desk.value.cameras.reasons}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {cameras.map(({ site, box, condition, reasons }) => {
+          const known = CONDITIONS.find((one) => one === condition);
+          return (
+            <tr key={`${site}/${box}`}>
+              <td>
+                {site}/{box}
+              </td>
+              <td>
+                {known !== undefined && <Shape of={known} />}{' '}
+                {known === undefined ? plain(condition) : conditions[known]}
+              </td>
+              <td>{reasons.map(reasonText).join(' · ')}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}

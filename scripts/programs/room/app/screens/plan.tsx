@@ -1,0 +1,193 @@
+/** The city as the room supplies it, with its cameras and what is open there. */
+import { computed, signal } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
+import { Notice } from '../../../../../agent/kit/controls.tsx';
+import type { Camera } from '../../contract/camera.ts';
+import type { Incident, Queue } from '../../contract/incident.ts';
+import { chosen, fleet, inOrder, keyOf, watchFleet } from '../desk/fleet.ts';
+import { cityMap } from '../desk/geo.ts';
+import { useLoad } from '../desk/load.ts';
+import { MapView, near, type OpenAt, pointed } from '../desk/map.tsx';
+import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
+import { ago, count, kindText, reasonText } from '../desk/say.ts';
+import { go } from '../router.ts';
+import { may, tick } from '../session.ts';
+import { desk } from '../words/desk.ts';
+
+/** What is open changes more often than where it is; the queue itself is faster. ms */
+const OPEN_MS = 5000;
+/** Rows beside the map; all are in the queue and among the cameras. */
+const ROWS_MAX = 60;
+
+const openIncidents = signal<readonly Incident[]>([]);
+/** The most urgent one of each camera, and how many there are. */
+const openAt = computed<OpenAt>(() => {
+  const found = new Map<string, { first: Incident; many: number }>();
+  for (const incident of alerts.value) {
+    const key = keyOf(incident);
+    const before = found.get(key);
+    found.set(key, { first: before?.first ?? incident, many: (before?.many ?? 0) + 1 });
+  }
+  return found;
+});
+/** The most urgent first, of two alike the older. */
+const alerts = computed(() =>
+  openIncidents.value
+    .filter(({ severity, state }) => severity === 'alert' && state !== 'closed')
+    .sort((a, b) => a.priority - b.priority || (a.received < b.received ? -1 : 1)),
+);
+const down = computed(() =>
+  inOrder.value.filter(({ condition }) => condition !== 'well' && condition !== 'ending'),
+);
+
+export function PlanScreen() {
+  const { plan } = desk.value;
+  const file = useLoad<unknown>('/api/plan');
+  const queue = useLoad<Queue>(may('see-incidents') ? '/api/queue' : undefined, OPEN_MS);
+  useEffect(watchFleet, []);
+  useEffect(() => {
+    if (queue.data.value !== undefined) openIncidents.value = queue.data.value.incidents;
+  }, [queue.data.value]);
+  const data = file.data.value;
+  const map = useMemo(() => (data === undefined ? undefined : cityMap(data)), [data]);
+  if (file.status.value === 404) return <Without line={plan.noMap} />;
+  if (typeof map === 'string') return <Without line={plan.refused + plan.faults[map]} />;
+  return (
+    <div class="desk d-plan" data-screen="plan">
+      <Head title={plan.title} />
+      <LoadState has={map !== undefined} fault={file.fault.value ?? queue.fault.value} onAgain={file.again} />
+      {map !== undefined && (
+        <div class="desk-split">
+          <div class="desk-main">
+            <MapView map={map} open={openAt.value} onPick={pick} />
+            <p class="d-map-line" role="status">
+              <Pointed />
+            </p>
+            {map.skipped > 0 && <p class="hint">{plan.skipped(count(map.skipped))}</p>}
+          </div>
+          <Beside placed={new Set(map.cameras.map(({ key }) => key))} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Without({ line }: { readonly line: string }) {
+  return (
+    <div class="desk d-plan" data-screen="plan">
+      <Head title={desk.value.plan.title} />
+      <Notice tone="warn">{line}</Notice>
+    </div>
+  );
+}
+
+/** An alert first: it is what waits. */
+function pick(key: string): void {
+  const open = openAt.value.get(key);
+  if (open !== undefined) {
+    go(incidentPath(open.first.no));
+    return;
+  }
+  chosen.value = key;
+  go('/cameras');
+}
+
+function Pointed() {
+  const { plan, conditions } = desk.value;
+  const key = pointed.value;
+  if (key === undefined) return <span class="quiet">{plan.hover}</span>;
+  const camera = fleet.value?.get(key);
+  const open = openAt.value.get(key);
+  return (
+    <>
+      <strong>{key}</strong>
+      {camera !== undefined &&
+        ` · ${[conditions[camera.condition], ...camera.reasons.map(reasonText)].join(' · ')}`}
+      {open !== undefined && ` · ${plan.alerts(open.many)}: ${kindText(open.first.kind)}`}
+    </>
+  );
+}
+
+function Beside({ placed }: { readonly placed: ReadonlySet<string> }) {
+  const { plan, states } = desk.value;
+  void tick.value;
+  const unplaced = inOrder.value.filter((camera) => !placed.has(keyOf(camera))).length;
+  return (
+    <aside class="desk-aside">
+      <h2>
+        {plan.open} <span class="quiet">{count(alerts.value.length)}</span>
+      </h2>
+      {alerts.value.length === 0 && <p>{plan.openNone}</p>}
+      <ul class="d-rows d-links">
+        {alerts.value.slice(0, ROWS_MAX).map((incident) => (
+          <li key={incident.no} {...pointing(keyOf(incident))}>
+            <Link to={incidentPath(incident.no)} class={`p${incident.priority}`}>
+              {kindText(incident.kind)}
+              <span class="d-why">
+                {keyOf(incident)}
+                {!placed.has(keyOf(incident)) && ` (${plan.openUnplaced})`}
+              </span>
+            </Link>
+            <span class="quiet">
+              {states[incident.state]}
+              <br />
+              {ago(incident.received)}
+            </span>
+          </li>
+        ))}
+      </ul>
+      <h2>
+        {plan.out} <span class="quiet">{count(down.value.length)}</span>
+      </h2>
+      {down.value.length === 0 && <p>{plan.outNone}</p>}
+      <ul class="d-rows">
+        {down.value.slice(0, ROWS_MAX).map((camera) => (
+          <Down key={keyOf(camera)} camera={camera} />
+        ))}
+      </ul>
+      {unplaced > 0 && <p class="quiet">{plan.unplaced(count(unplaced))}</p>}
+    </aside>
+  );
+}
+
+function Down({ camera }: { readonly camera: Camera }) {
+  const key = keyOf(camera);
+  return (
+    <li {...pointing(key)}>
+      <Link
+        class="d-row-button"
+        to="/cameras"
+        onFollow={() => {
+          chosen.value = key;
+        }}
+      >
+        <Shape of={camera.condition} />
+        <span>
+          <strong>{key}</strong>
+          <span class="d-why">
+            {camera.reasons.map(reasonText).join(' · ') || desk.value.conditions[camera.condition]}
+          </span>
+        </span>
+      </Link>
+    </li>
+  );
+}
+
+/** Whoever goes through the list sees on the map where it is. */
+function pointing(key: string) {
+  const on = () => {
+    pointed.value = key;
+  };
+  const off = () => {
+    pointed.value = undefined;
+  };
+  return {
+    onMouseEnter: on,
+    onMouseLeave: off,
+    onFocusIn: () => {
+      on();
+      near(key);
+    },
+    onFocusOut: off,
+  };
+}

@@ -1,0 +1,180 @@
+/** A search in the archives of the boxes. What is typed stays while one logs in again or the server is away. */
+import { signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { Button, Check, Field, Notice } from '../../../../../agent/kit/controls.tsx';
+import type { SearchRequest, SearchState } from '../../contract/api.ts';
+import { ApiProblem, get, post } from '../api.ts';
+import { type Interval, IntervalFields, lastHours } from '../desk/interval.tsx';
+import { explain } from '../desk/load.ts';
+import { badNames, names } from '../desk/names.ts';
+import { Head } from '../desk/parts.tsx';
+import { kindText } from '../desk/say.ts';
+import { SearchResults } from '../desk/search-results.tsx';
+import { session } from '../session.ts';
+import { desk } from '../words/desk.ts';
+
+/** Boxes answer within seconds. ms */
+const POLL_MS = 1000;
+/** As in the request's schema. */
+const ZONES_MAX = 64;
+const BOXES_MAX = 5000;
+const DAYS = [24, 7 * 24, 30 * 24];
+
+const form = signal({ case: '', reason: '', zones: '', boxes: '' });
+const interval = signal<Interval | undefined>(undefined);
+const kinds = signal<ReadonlySet<string>>(new Set());
+/** Faults are told once somebody has tried. */
+const tried = signal(false);
+const isAsking = signal(false);
+const trouble = signal<string | undefined>(undefined);
+const state = signal<SearchState | undefined>(undefined);
+
+export function SearchScreen() {
+  const { search } = desk.value;
+  usePoll();
+  return (
+    <div class="desk d-search" data-screen="search">
+      <Head title={search.title} />
+      <p class="hint">{search.intro}</p>
+      {session.value?.signer === false && <Notice tone="warn">{search.noSigner}</Notice>}
+      <div class="desk-split d-left">
+        <Form />
+        <div class="desk-main">
+          {trouble.value !== undefined && (
+            <Notice tone="bad" urgent>
+              {trouble.value}
+            </Notice>
+          )}
+          {state.value !== undefined && <SearchResults state={state.value} />}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** Asks on where another screen was looked at meanwhile, too. */
+function usePoll(): void {
+  const { id, done } = state.value ?? {};
+  useEffect(() => {
+    if (id === undefined || done === true) return;
+    let isWanted = true;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async () => {
+      try {
+        const next = await get<SearchState>(`/api/searches/${encodeURIComponent(id)}`);
+        if (!isWanted) return;
+        trouble.value = undefined;
+        state.value = next;
+      } catch (error) {
+        if (!isWanted) return;
+        trouble.value = told(error, desk.value.search.lost);
+      }
+      timer = setTimeout(() => void ask(), POLL_MS);
+    };
+    timer = setTimeout(() => void ask(), POLL_MS);
+    return () => {
+      isWanted = false;
+      clearTimeout(timer);
+    };
+  }, [id, done]);
+}
+
+function told(error: unknown, away: string): string {
+  if (!(error instanceof ApiProblem)) throw error;
+  if (error.status === 401) return desk.value.search.session;
+  return error.status === 0 || error.status === 503 ? away : explain(error);
+}
+
+function faultOf(text: string, max: number): string | undefined {
+  const { badName, tooMany } = desk.value.search;
+  const [bad] = badNames(text);
+  if (bad !== undefined) return badName(bad);
+  return names(text).length > max ? tooMany(max) : undefined;
+}
+
+async function submit(): Promise<void> {
+  tried.value = true;
+  const { case: number, reason, zones, boxes } = form.value;
+  const hasFault = faultOf(zones, ZONES_MAX) !== undefined || faultOf(boxes, BOXES_MAX) !== undefined;
+  if (isAsking.value || hasFault || number.trim() === '' || reason.trim() === '') {
+    document.querySelector<HTMLElement>('.d-search [aria-invalid=true]')?.focus();
+    return;
+  }
+  const body: SearchRequest = {
+    case: number.trim(),
+    reason: reason.trim(),
+    ...(interval.value ?? lastHours(24)),
+    ...(kinds.value.size > 0 && { kinds: [...kinds.value] }),
+    ...(names(zones).length > 0 && { zones: names(zones) }),
+    ...(names(boxes).length > 0 && { boxes: names(boxes) }),
+  };
+  isAsking.value = true;
+  trouble.value = undefined;
+  try {
+    state.value = await post<SearchState>('/api/searches', body);
+    tried.value = false;
+  } catch (error) {
+    const { notSent } = desk.value.search;
+    trouble.value = told(error, notSent(explain(error)));
+    if (error instanceof ApiProblem && ![0, 401, 503].includes(error.status))
+      trouble.value = notSent(trouble.value);
+  }
+  isAsking.value = false;
+}
+
+function Form() {
+  const { search, kinds: known } = desk.value;
+  const needed = (text: string) => (tried.value && text.trim() === '' ? search.needed : undefined);
+  const field = (name: keyof typeof form.value) => ({
+    name,
+    label: search[name],
+    value: form.value[name],
+    autocomplete: 'off',
+    onText: (text: string) => {
+      form.value = { ...form.value, [name]: text };
+    },
+  });
+  const { case: number, reason, zones, boxes } = form.value;
+  return (
+    <form
+      class="d-desk-form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <Field {...field('case')} maxLength={64} aria-required fault={needed(number)} />
+      <Field {...field('reason')} maxLength={200} aria-required fault={needed(reason)} />
+      <IntervalFields
+        value={interval.value ?? lastHours(24)}
+        presets={DAYS}
+        onChange={(next) => {
+          interval.value = next;
+        }}
+      />
+      <fieldset>
+        <legend>
+          {search.kinds} <span class="quiet">{search.kindsHint}</span>
+        </legend>
+        {Object.keys(known).map((kind) => (
+          <Check
+            key={kind}
+            label={kindText(kind)}
+            checked={kinds.value.has(kind)}
+            onCheck={(checked) => {
+              const next = new Set(kinds.value);
+              if (checked) next.add(kind);
+              else next.delete(kind);
+              kinds.value = next;
+            }}
+          />
+        ))}
+      </fieldset>
+      <Field {...field('zones')} hint={search.listHint} fault={faultOf(zones, ZONES_MAX)} />
+      <Field {...field('boxes')} hint={search.listHint} fault={faultOf(boxes, BOXES_MAX)} />
+      <Button tone="main" type="submit" disabled={isAsking.value || session.value?.signer === false}>
+        {isAsking.value ? search.asking : search.ask}
+      </Button>
+    </form>
+  );
+}

@@ -1,0 +1,107 @@
+/** What the console's screens work out without a browser: wall clocks, the city's map, its view, lists of names. */
+import fc from 'fast-check';
+import t from 'tap';
+import { type CityMap, cityMap } from '../../scripts/programs/room/app/desk/geo.ts';
+import { badNames, names } from '../../scripts/programs/room/app/desk/names.ts';
+import { moved, wholeView, zoomed } from '../../scripts/programs/room/app/desk/view.ts';
+import { wallMs, wallTime } from '../../scripts/programs/room/app/desk/zone.ts';
+import { cityMapFile } from '../lib/room-desk.ts';
+
+t.test('a clock on the wall', (t) => {
+  const paris = (iso: string) => wallTime(Date.parse(iso), 'Europe/Paris');
+  t.equal(paris('2026-11-27T14:00:00.000Z'), '2026-11-27T15:00');
+  t.equal(paris('2026-07-01T22:30:00.000Z'), '2026-07-02T00:30');
+  const back = (wall: string) => {
+    const ms = wallMs(wall, 'Europe/Paris');
+    return ms === undefined ? undefined : new Date(ms).toISOString();
+  };
+  t.equal(back('2026-11-27T15:00'), '2026-11-27T14:00:00.000Z');
+  t.equal(back('2026-10-25T02:30'), '2026-10-25T00:30:00.000Z', 'of an hour that comes twice the first');
+  t.equal(
+    back('2026-03-29T02:30'),
+    '2026-03-29T01:30:00.000Z',
+    'of an hour that does not come, as much later',
+  );
+  for (const none of ['', '2026-13-40T99:99', 'yesterday', '2026-11-27'])
+    t.equal(back(none), undefined, none);
+  const minutes = fc.integer({ min: 0, max: 40_000_000 });
+  const zones = fc.constantFrom(
+    'UTC',
+    'Europe/Paris',
+    'America/St_Johns',
+    'Pacific/Kiritimati',
+    'Pacific/Pago_Pago',
+  );
+  fc.assert(
+    fc.property(minutes, zones, (minute, zone) => {
+      const wall = wallTime(minute * 60_000, zone);
+      const ms = wallMs(wall, zone);
+      // The same wall clock; where it comes twice, maybe an hour before.
+      return ms !== undefined && wallTime(ms, zone) === wall && minute * 60_000 - ms <= 24 * 3600_000;
+    }),
+  );
+  t.end();
+});
+
+function whole(found: ReturnType<typeof cityMap>): CityMap {
+  if (typeof found === 'string') throw new Error(found);
+  return found;
+}
+
+t.test('a map', (t) => {
+  const city = whole(cityMap(cityMapFile(1500)));
+  t.equal(city.cameras.length, 1500);
+  t.ok(city.cameras.every(({ x, y }) => x >= 0 && x <= city.width && y >= 0 && y <= city.height));
+  t.ok(city.width <= 1000 && city.height <= 1000 && Math.max(city.width, city.height) === 1000);
+  t.same(
+    city.names.map(({ name }) => name),
+    ['Saône', 'Rhône'],
+  );
+  t.notMatch(city.lines + city.areas, /NaN|Infinity|e/);
+  // A degree of latitude is longer than one of longitude by 1 / cos 45°.
+  const points = [
+    [4, 45],
+    [5, 45],
+    [4, 46],
+  ].map((coordinates, i) => ({
+    type: 'Feature',
+    properties: { site: 's', box: `b${i}` },
+    geometry: { type: 'Point', coordinates },
+  }));
+  const [origin, east, north] = whole(cityMap({ type: 'FeatureCollection', features: points })).cameras;
+  const ratio = ((east?.x ?? 0) - (origin?.x ?? 0)) / ((origin?.y ?? 0) - (north?.y ?? 0));
+  t.ok(Math.abs(ratio - Math.cos((45.5 * Math.PI) / 180)) < 0.01, String(ratio));
+  fc.assert(
+    fc.property(fc.anything({ withNullPrototype: true, maxDepth: 6 }), (anything) => {
+      const found = cityMap({ type: 'FeatureCollection', features: [anything, { geometry: anything }] });
+      return typeof found === 'string' || found.skipped <= 2;
+    }),
+  );
+  t.end();
+});
+
+t.test('its view never loses the city', (t) => {
+  const all = wholeView(1000, 600);
+  const share = fc.double({ min: -3, max: 3, noNaN: true });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(share, share, fc.double({ min: 0.1, max: 10, noNaN: true }))), (steps) => {
+      let view = all;
+      for (const [right, down, by] of steps)
+        view = moved(zoomed(view, all, by, right * 500, down * 300), all, right, down);
+      return (
+        view.x >= all.x - 1e-6 &&
+        view.x + view.width <= all.x + all.width + 1e-6 &&
+        view.y >= all.y - 1e-6 &&
+        view.y + view.height <= all.y + all.height + 1e-6
+      );
+    }),
+  );
+  t.end();
+});
+
+t.test('lists of names', (t) => {
+  t.same(names(' quay, lawn;quay\n gate-2 '), ['quay', 'lawn', 'gate-2']);
+  t.same(badNames('quay Quay_2 é'), ['Quay_2', 'é']);
+  t.same(names(''), []);
+  t.end();
+});
