@@ -206,6 +206,7 @@ const HAND_OVER: HandOver = {
   verdicts: { true: 121, false: 58, unclear: 17 },
   open: OPEN,
   dispatched: [OPEN[2] ?? incident(13)],
+  more: 0,
   notes: [
     {
       incident: 13,

@@ -68,6 +68,7 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
       <Part title={handOver.dispatched} none={handOver.dispatchedNone} many={data.dispatched.length}>
         <Incidents incidents={data.dispatched} isDispatched />
       </Part>
+      {data.more > 0 && <p class="d-loud">{handOver.more(count(data.more))}</p>}
       <Part title={handOver.notes} none={handOver.notesNone} many={data.notes.length}>
         <Notes notes={data.notes} />
       </Part>

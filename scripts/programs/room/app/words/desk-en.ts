@@ -216,6 +216,7 @@ export const DESK_EN = {
     sentAt: 'Sent',
     sentBy: 'By',
     dispatchedNone: 'Nobody was sent.',
+    more: (many: string) => `${many} more are open or dispatched and not listed here.`,
     verdicts: 'Verdicts',
     notes: 'Notes',
     notesNone: 'No note was made.',

@@ -214,6 +214,7 @@ export const DESK_FR: DeskWords = {
     sentAt: 'Envoyé',
     sentBy: 'Par',
     dispatchedNone: 'Personne n’a été envoyé.',
+    more: (many: string) => `${many} autres sont ouverts ou en intervention et ne figurent pas ici.`,
     verdicts: 'Verdicts',
     notes: 'Notes',
     notesNone: 'Aucune note.',
