@@ -6,8 +6,8 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import { sha256Of } from '../base/sha256.ts';
 import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
 import { print } from './print.ts';
-import { askBox, assertBox } from './room/ask-box.ts';
-import { type RoomOptions, roomOf } from './room/room-file.ts';
+import { type Asked, askBox, assertBox } from './room/ask-box.ts';
+import { type Room, type RoomOptions, roomOf } from './room/room-file.ts';
 import { signingKey } from './signing-key.ts';
 
 export interface UnsealOptions extends RoomOptions {
@@ -24,12 +24,11 @@ export interface UnsealOptions extends RoomOptions {
 export async function unseal(options: UnsealOptions): Promise<void> {
   const room = roomOf(options);
   const key = signingKey(options.sign);
-  const args = argsOf(options);
+  const args = unsealArgs(options);
   // Looked at first: a file that cannot be written would have been asked for in vain, and journaled.
   if (existsSync(options.out)) throw new AgentError('config', `--out: ${options.out} is there already`);
   const { box, timeout: timeoutS } = options;
-  const result = await askBox(room, { op: 'unseal', args, box, key, timeoutS });
-  const file = fileIn(result, options);
+  const file = await sealedFile(room, { args, box, key, timeoutS });
   try {
     writeFileSync(options.out, file, { mode: 0o600, flag: 'wx' });
   } catch (error) {
@@ -42,7 +41,24 @@ export async function unseal(options: UnsealOptions): Promise<void> {
   );
 }
 
-function argsOf({ case: number, reason, event, box }: UnsealOptions): UnsealArgs {
+/** Of which box, and by whose key. */
+export interface SealedAsked extends Omit<Asked, 'op'> {
+  readonly args: UnsealArgs;
+}
+
+/** The sealed still as the box holds it. Throws AgentError, one line. */
+export async function sealedFile(room: Room, asked: SealedAsked): Promise<Buffer> {
+  const { box, args } = asked;
+  return fileIn(await askBox(room, { ...asked, op: 'unseal' }), box, args.event);
+}
+
+/** Throws AgentError `config`, one line. */
+export function unsealArgs({
+  case: number,
+  reason,
+  event,
+  box,
+}: Pick<UnsealOptions, 'case' | 'reason' | 'event' | 'box'>): UnsealArgs {
   assertBox(box);
   const args = { case: number, reason, event };
   if (Value.Check(UnsealArgs, args)) return args;
@@ -51,7 +67,7 @@ function argsOf({ case: number, reason, event, box }: UnsealOptions): UnsealArgs
 }
 
 /** Believed only when it is what it says. */
-function fileIn(result: unknown, { box, event }: UnsealOptions): Buffer {
+function fileIn(result: unknown, box: string, event: string): Buffer {
   if (!Value.Check(UnsealResult, result)) {
     throw new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
   }

@@ -37,6 +37,11 @@ export function updaterPackage(): string {
   return join(ROOT, '.cache', 'package', `vigie-update_${packageVersion()}_all.deb`);
 }
 
+/** The room's, which comes with it. */
+export function roomPackage(arch: string): string {
+  return join(ROOT, '.cache', 'package', `vigie-room_${packageVersion()}_${arch}.deb`);
+}
+
 function packageVersion(): string {
   return (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 }
@@ -141,7 +146,7 @@ mqtt:
 `;
 
 /** Two listeners: the boxes', with certificates, and a plain one for the test to listen on, inside. */
-const BROKER = `listener 8883 127.0.0.1
+export const BROKER = `listener 8883 127.0.0.1
 cafile /etc/mosquitto/pki/ca.crt
 certfile /etc/mosquitto/pki/broker.crt
 keyfile /etc/mosquitto/pki/broker.key

@@ -1,7 +1,8 @@
-/** A box reduced to what answers a search: the real archive, verifier, dispatcher and delivery. */
+/** A box reduced to what answers a search and hands out sealed stills: the real archive, verifier, dispatcher and delivery. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventArchive } from '../../agent/archive/archive.ts';
+import { SealedArchive } from '../../agent/archive/sealed-evidence.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { BucketLimits } from '../../agent/base/token-bucket.ts';
@@ -28,12 +29,13 @@ export interface SearchableBoxOptions {
 }
 
 const notHere = (): never => {
-  throw new CommandRefused('unavailable', 'this box can only search');
+  throw new CommandRefused('unavailable', 'this box can only search and unseal');
 };
 
 export class SearchableBox {
   readonly archive: EventArchive;
   readonly search: SearchHandler;
+  readonly sealed: SealedArchive;
   readonly dispatcher: CommandDispatcher;
   readonly delivery: Delivery;
   readonly #topics: Topics;
@@ -54,6 +56,8 @@ export class SearchableBox {
     const { archive } = this;
     const record = archive.record.bind(archive);
     this.search = new SearchHandler({ archive, clock, record, ...(limits && { limits }) });
+    const steady = { trusted: () => true };
+    this.sealed = new SealedArchive({ stateDir, days: () => 30, clock, log: SILENT, steady, record });
     const guard = new ReplayGuard({
       file: join(stateDir, 'command-counters.json'),
       journal: { known: { commands: new Map() }, enter: () => undefined },
@@ -66,7 +70,7 @@ export class SearchableBox {
         search: (command) => this.search.answer(command),
         suspend: notHere,
         resume: notHere,
-        unseal: notHere,
+        unseal: (command) => this.sealed.answer(command),
         'reset-time': notHere,
         'open-hotspot': notHere,
         logs: notHere,

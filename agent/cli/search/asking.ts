@@ -3,7 +3,8 @@
  *
  * INVARIANTS: every request has a counter above the one before; an answer counts only for the request that
  * is open for its box; a box is `done` only when it has given its last page.
- * LIMITS: about `eventsMax` events; after that no further page is asked for and the box is `cut`.
+ * LIMITS: about `eventsMax` events; after that no further page is asked for and the box is `cut`. Of these `keptMax` are
+ * kept, the others counted in `beyond`.
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../../base/clock.ts';
@@ -24,17 +25,28 @@ export interface AskedBox {
   /** Of the request that is open. */
   counter: number;
   askedAtMs: number;
-  /** When a request that was refused for its rate goes out again. */
+  /** How often another command of the same key has come before one of these. */
+  overtaken: number;
+  /** When a request that was refused for its rate, or was overtaken, goes out again. */
   againAtMs: number | undefined;
   cursor: string | undefined;
   keptDays: number | undefined;
   oldest: string | null;
 }
 
+/**
+ * A box takes counters of a key in rising order only: of two searches at once by one key, a request of one may overtake that
+ * of the other. It goes out again with a counter of its own; more often than this it is no accident.
+ */
+const OVERTAKEN_MAX = 3;
+const OVERTAKEN_WAIT_MS = 200;
+
 export interface AskingOptions {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly eventsMax: number;
+  /** All where it is left out. */
+  readonly keptMax?: number;
   /** Signs and sends; returns the counter. `box` undefined: to all. */
   send(box: string | undefined, cursor: string | undefined): number;
 }
@@ -44,8 +56,10 @@ const resultCheck = TypeCompiler.Compile(SearchResult);
 
 export class Asking {
   readonly events: VigieEvent[] = [];
-  /** Answers that were not of the form of one, or for nothing that was asked. */
+  /** Answers that were not of the form of one, or for nothing that was asked; events in the name of another box. */
   strange = 0;
+  /** Events that were given and are not in `events`. */
+  beyond = 0;
   readonly #options: AskingOptions;
   readonly #boxes = new Map<string, AskedBox>();
   #broadcast: number | undefined;
@@ -104,6 +118,10 @@ export class Asking {
     if (refused?.code === 'rate-limited') {
       asked.state = 'waiting';
       asked.againAtMs = this.#options.clock.nowMs() + (refused.retryAfterS ?? 1) * 1000;
+    } else if (refused?.code === 'replayed' && asked.overtaken < OVERTAKEN_MAX) {
+      asked.overtaken += 1;
+      asked.state = 'waiting';
+      asked.againAtMs = this.#options.clock.nowMs() + OVERTAKEN_WAIT_MS;
     } else if (refused !== undefined) {
       Object.assign(asked, { state: 'refused', note: `${refused.code}: ${refused.message}` });
     } else if (resultCheck.Check(result)) {
@@ -129,7 +147,12 @@ export class Asking {
   }
 
   #page(asked: AskedBox, result: SearchResult): void {
-    this.events.push(...result.events);
+    // A box tells of itself: what it says in another's name is no answer of its own.
+    const own = result.events.filter(({ source }) => source.split(':').at(-1) === asked.box);
+    this.strange += result.events.length - own.length;
+    const room = Math.max(0, (this.#options.keptMax ?? Number.POSITIVE_INFINITY) - this.events.length);
+    this.events.push(...own.slice(0, room));
+    this.beyond += Math.max(0, own.length - room);
     asked.given += result.events.length;
     asked.matches = Math.max(result.matches, asked.given);
     asked.keptDays = result.kept.days;
@@ -157,6 +180,7 @@ export class Asking {
       given: 0,
       counter,
       askedAtMs: this.#beganMs,
+      overtaken: 0,
       againAtMs: undefined,
       cursor: undefined,
       keptDays: undefined,

@@ -22,12 +22,15 @@ export interface SearchOptions extends RoomOptions {
   readonly json?: boolean;
 }
 
+/** What is asked, as it was typed. */
+export type SearchAsked = Pick<SearchOptions, 'case' | 'reason' | 'from' | 'to' | 'kind' | 'zone' | 'box'>;
+
 /** Where nothing else says it: the zone of this machine. */
-export function timeOfSite({ timeZone }: SearchOptions, room: Room): SiteTime {
+export function timeOfSite({ timeZone }: Pick<SearchOptions, 'timeZone'>, room: Room): SiteTime {
   return new SiteTime(timeZone ?? room.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone);
 }
 
-export function searchArgs(options: SearchOptions, time: SiteTime): SearchArgs {
+export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
   const { kind, zone, box } = options;
   const at = (option: string, text: string): string => new Date(time.parse(option, text)).toISOString();
   const [from, to] = [at('--from', options.from), at('--to', options.to)];

@@ -1,33 +1,19 @@
 /** `vigie search`: one signed question to all boxes of a site; their answers in the order of time. */
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
-import { systemClock } from '../../base/clock.ts';
-import { signEnvelope } from '../../base/dsse.ts';
-import { AgentError } from '../../base/errors.ts';
-import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
 import type { VigieEvent } from '../../contract/event.ts';
 import type { SearchArgs } from '../../contract/search.ts';
-import { RoomLink } from '../../mqtt/room-link.ts';
 import { print, printJson, printNote } from '../print.ts';
 import { type Room, roomOf } from '../room/room-file.ts';
 import { signingKey } from '../signing-key.ts';
 import type { SiteTime } from '../site-time.ts';
-import { type AskedBox, Asking } from './asking.ts';
+import type { AskedBox, Asking } from './asking.ts';
+import { FleetSearch } from './fleet-search.ts';
 import { type SearchOptions, searchArgs, timeOfSite } from './request.ts';
 
 export type { SearchOptions };
 
-/** Clocks of boxes and room differ by less. */
-const VALID_MS = 300_000;
-
-/** Retained status messages come at once and without a pause; so long a pause is their end. */
-const QUIET_MS = 500;
-const DISCOVERY_MAX_MS = 10_000;
-const TICK_MS = 100;
-
-const UNREADABLE = 'its status cannot be read';
 const NAMES_SHOWN = 20;
 /** Of a refusal, which a box may give in 500 characters. */
 const NOTE_CHARS_MAX = 600;
@@ -45,7 +31,7 @@ export async function search(options: SearchOptions): Promise<number> {
   const key = signingKey(options.sign);
   const time = timeOfSite(options, room);
   const args = searchArgs(options, time);
-  const outcome = await new Search({ options, room, key, args, time }).run();
+  const outcome = await searched({ options, room, key, args, time });
   if (options.json) printJson(asJson(outcome));
   else tell(outcome, options, time);
   const complete = outcome.asking.boxes.every(({ state }) => state === 'done');
@@ -60,143 +46,34 @@ interface SearchParts {
   readonly time: SiteTime;
 }
 
-class Search {
-  readonly #options: SearchOptions;
-  readonly #room: Room;
-  readonly #key: KeyObject;
-  readonly #args: SearchArgs;
-  readonly #time: SiteTime;
-  readonly #link: RoomLink;
-  readonly #asking: Asking;
-  readonly #known = new Map<string, { online: boolean; note: string }>();
-  readonly #bar = new SingleBar({
-    format: 'search {bar} {value}/{total} boxes, {events} events',
-    stream: process.stderr,
-    hideCursor: true,
-  });
-  /** The newest counter that each box has seen, and every box. */
-  readonly #counters = new Map<string, number>();
-  #counterOfAll = 0;
-  #statusAtMs = 0;
-  #fault: Error | undefined;
-
-  constructor({ options, room, key, args, time }: SearchParts) {
-    this.#options = options;
-    this.#room = room;
-    this.#key = key;
-    this.#args = args;
-    this.#time = time;
-    this.#link = new RoomLink({
-      config: room.mqtt,
-      site: room.site,
-      onStatus: (box, payload) => this.#status(box, payload),
-      onReply: (box, payload, correlation) => this.#asking.received(box, payload, correlation),
-    });
-    this.#asking = new Asking({
-      clock: systemClock,
-      timeoutMs: options.timeout * 1000,
-      eventsMax: options.max,
-      send: (box, cursor) => this.#send(box, cursor),
-    });
-  }
-
-  async run(): Promise<Outcome> {
-    const stop = new AbortController();
-    const interrupt = (): void => {
-      this.#fault ??= new AgentError('unavailable', 'search interrupted');
-      stop.abort();
-    };
-    process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-    try {
-      await this.#link.start(stop.signal);
-      void this.#link.closed.then((fault) => {
-        this.#fault ??= fault;
-      });
-      const { box } = this.#options;
-      if (box === undefined) await this.#discover(stop.signal);
-      const beganMs = systemClock.nowMs();
-      if (box === undefined) this.#asking.all(this.#known);
-      else for (const name of new Set(box)) this.#askOne(name);
-      await this.#wait(stop.signal);
-      const tookMs = systemClock.nowMs() - beganMs;
-      const events = this.#asking.events.sort((a, b) => order(a.time, b.time) || order(a.source, b.source));
-      return { args: this.#args, asking: this.#asking, events, tookMs };
-    } finally {
-      this.#bar.stop();
-      process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-      await this.#link.stop();
-    }
-  }
-
-  #askOne(box: string): void {
-    this.#asking.one(box);
-    const known = this.#known.get(box);
-    if (known?.online === false) this.#asking.away(box, known.note);
-  }
-
-  /** The boxes of the site are those that have left a status at the broker. */
-  async #discover(signal: AbortSignal): Promise<void> {
-    const beganMs = systemClock.nowMs();
-    this.#statusAtMs = beganMs;
-    while (!signal.aborted && systemClock.nowMs() - this.#statusAtMs < QUIET_MS) {
-      if (systemClock.nowMs() - beganMs > DISCOVERY_MAX_MS) return;
-      await systemClock.sleep(50, signal);
-    }
-  }
-
-  async #wait(signal: AbortSignal): Promise<void> {
-    const progress = (): [number, object] => {
-      const { boxes, open, events } = this.#asking;
-      return [boxes.length - open, { events: events.length }];
-    };
-    if (process.stderr.isTTY) this.#bar.start(this.#asking.boxes.length, ...progress());
-    // Boxes that have left no status may answer too: a moment for them where nobody is known.
-    const untilMs =
-      systemClock.nowMs() + (this.#asking.boxes.length === 0 ? this.#options.timeout * 1000 : 0);
-    while (this.#fault === undefined && (this.#asking.open > 0 || systemClock.nowMs() < untilMs)) {
-      await systemClock.sleep(TICK_MS, signal);
-      this.#asking.tick();
-      this.#bar.setTotal(this.#asking.boxes.length);
-      if (process.stderr.isTTY) this.#bar.update(...progress());
-    }
-    if (this.#fault !== undefined) throw this.#fault;
-  }
-
-  #send(box: string | undefined, cursor: string | undefined): number {
-    const nowMs = systemClock.wallMs();
-    const newest = box === undefined ? 0 : (this.#counters.get(box) ?? this.#counterOfAll);
-    const counter = Math.max(newest + 1, nowMs);
-    if (box === undefined) this.#counterOfAll = counter;
-    else this.#counters.set(box, counter);
-    const command: Command = {
-      site: this.#room.site,
-      box: box ?? '*',
-      counter,
-      notBefore: new Date(nowMs - VALID_MS).toISOString(),
-      notAfter: new Date(nowMs + VALID_MS).toISOString(),
-      op: 'search',
-      args: { ...this.#args, ...(cursor !== undefined && { cursor }) },
-    };
-    const envelope = signEnvelope(COMMAND_TYPE, JSON.stringify(command), this.#key);
-    this.#link.ask(box, envelope, `${counter}`, (refusal) => {
-      this.#fault ??= refusal;
-    });
-    return counter;
-  }
-
-  #status(box: string, payload: Buffer): void {
-    this.#statusAtMs = systemClock.nowMs();
-    // An empty message takes a retained one back: the box has left the site.
-    if (payload.length === 0) {
-      this.#known.delete(box);
-      return;
-    }
-    const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
-    const online = state === 'online';
-    const note =
-      typeof state === 'string' ? `${state}, ${this.#time.rfc3339(Date.parse(String(time)))}` : UNREADABLE;
-    this.#known.set(box, { online, note });
-    if (!online) this.#asking.away(box, note);
+/** With a bar on a terminal; ends with SIGINT and SIGTERM. */
+async function searched({ options, room, key, args, time }: SearchParts): Promise<Outcome> {
+  const bar = process.stderr.isTTY
+    ? new SingleBar({
+        format: 'search {bar} {value}/{total} boxes, {events} events',
+        stream: process.stderr,
+        hideCursor: true,
+      })
+    : undefined;
+  const onProgress = ({ boxes, open, events }: Asking): void => {
+    if (bar === undefined) return;
+    const shown = { events: events.length };
+    if (bar.isActive) bar.update(boxes.length - open, shown);
+    else bar.start(boxes.length, boxes.length - open, shown);
+    bar.setTotal(boxes.length);
+  };
+  const { box: boxes, timeout: timeoutS, max: eventsMax } = options;
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    const search = new FleetSearch({ room, key, args, time, boxes, timeoutS, eventsMax, onProgress });
+    const { asking, tookMs } = await search.run(stop.signal);
+    const events = asking.events.sort((a, b) => order(a.time, b.time) || order(a.source, b.source));
+    return { args, asking, events, tookMs };
+  } finally {
+    bar?.stop();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
 }
 

@@ -12,6 +12,7 @@ export const PROGRAMS = [
   'room/console',
   'room/enrol',
   'room/metrics',
+  'room/signer',
   'soak',
 ] as const;
 

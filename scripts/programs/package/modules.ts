@@ -16,6 +16,7 @@ const INSTALL_ONLY: Readonly<Record<string, readonly string[]>> = {
 /** Per package, what compiling leaves behind or other platforms would run; paths below the package. */
 const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['deps', 'src', 'binding.gyp', 'build/Release/obj', 'build/Release/obj.target'],
+  fastify: ['integration'],
   'node-gstreamer-superficial': ['src', 'examples', 'binding.gyp', 'build/Release/obj.target'],
   'onnxruntime-node': ['script', '__commit.txt'],
   pdfkit: ['js/pdfkit.standalone.js', 'js/pdfkit.es.js', 'js/pdfkit.es5.js', 'js/pdfkit.esnext.js'],
@@ -24,7 +25,7 @@ const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
 
 /** Types, sources, maps and pages: read by people and compilers, not by node. Licences stay. */
 const UNREAD =
-  /\.([cm]?ts|map|h|cc|md|markdown|html|flow|tsbuildinfo|gypi?|mk|o|a|d)$|^(Makefile|\..+|test\.js)$/;
+  /\.([cm]?ts|map|h|cc|md|markdown|html|flow|tsbuildinfo|gypi?|mk|o|a|d)$|^(Makefile|\..+|(.+\.)?test\.js)$/;
 const UNREAD_DIRS = /^(test|tests|__tests__|fixtures?|docs?|examples?|benchmarks?|\..+|coverage)$/;
 
 interface Manifest {
@@ -92,6 +93,7 @@ function packageDirs(dir: string): string[] {
 
 /** bin/napi-vN/PLATFORM/ARCH: one of them is ours. */
 function pruneRuntimes(bin: string): void {
+  if (!existsSync(bin)) return;
   for (const version of readdirSync(bin)) {
     for (const platform of readdirSync(join(bin, version))) {
       for (const machine of readdirSync(join(bin, version, platform))) {

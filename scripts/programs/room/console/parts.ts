@@ -10,8 +10,10 @@ import { CallError } from './handler.ts';
 import { dataHandlers } from './handlers.ts';
 import { changesSince } from './queue.ts';
 import type { DataHandlers } from './routes.ts';
+import { signerHandlers } from './searches.ts';
 import { peopleOf } from './sessions.ts';
 import type { Settings } from './settings.ts';
+import { SignerClient } from './signer-client.ts';
 import type { Changes, ChangesSince } from './stream.ts';
 
 /** How soon a box that says nothing any more is seen, after SILENT_S. */
@@ -35,7 +37,9 @@ export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
         people: () => peopleOf(db, settings.accounts ?? [], Date.now()),
         plan: settings.plan === undefined ? undefined : planIn(settings.plan),
       }),
-      ...NO_SIGNER,
+      ...(settings.signer === undefined
+        ? NO_SIGNER
+        : signerHandlers(new SignerClient(settings.signer), db, Date.now)),
       openapi: async () => JSON.stringify(openApi(version)),
     },
     changesSince: withSilence(db),

@@ -1,0 +1,171 @@
+/**
+ * A search over the boxes of a site, from the broker's side: who there is, what is signed and sent, when it ends. What was
+ * answered is kept by `Asking`.
+ *
+ * INVARIANTS: a counter goes up with each command that is signed. LIMITS: as of `Asking`.
+ */
+import type { KeyObject } from 'node:crypto';
+import { systemClock } from '../../base/clock.ts';
+import { signEnvelope } from '../../base/dsse.ts';
+import { AgentError } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
+import type { SearchArgs } from '../../contract/search.ts';
+import { RoomLink } from '../../mqtt/room-link.ts';
+import type { Room } from '../room/room-file.ts';
+import type { SiteTime } from '../site-time.ts';
+import { Asking } from './asking.ts';
+
+/** Clocks of boxes and room differ by less. */
+const VALID_MS = 300_000;
+
+/** Retained status messages come at once and without a pause; so long a pause is their end. */
+const QUIET_MS = 500;
+const DISCOVERY_MAX_MS = 10_000;
+const TICK_MS = 100;
+
+const UNREADABLE = 'its status cannot be read';
+
+export interface FleetSearchOptions {
+  readonly room: Room;
+  /** Signs each command. */
+  readonly key: KeyObject;
+  readonly args: SearchArgs;
+  /** Of the site, for what is said of a box that is away. */
+  readonly time: SiteTime;
+  /** All boxes of the site where none are named. */
+  readonly boxes: readonly string[] | undefined;
+  readonly timeoutS: number;
+  /** After about so many events no further page is asked for. */
+  readonly eventsMax: number;
+  /** Events beyond these are counted and not kept. */
+  readonly keptMax?: number;
+  /** Called a few times a second while answers come. */
+  onProgress(asking: Asking): void;
+}
+
+export class FleetSearch {
+  readonly #options: FleetSearchOptions;
+  readonly #link: RoomLink;
+  readonly #asking: Asking;
+  readonly #known = new Map<string, { online: boolean; note: string }>();
+  /** The newest counter that each box has seen, and every box. */
+  readonly #counters = new Map<string, number>();
+  #counterOfAll = 0;
+  #statusAtMs = 0;
+  #fault: Error | undefined;
+
+  constructor(options: FleetSearchOptions) {
+    const { room, timeoutS, eventsMax, keptMax } = options;
+    this.#options = options;
+    this.#link = new RoomLink({
+      config: room.mqtt,
+      site: room.site,
+      onStatus: (box, payload) => this.#status(box, payload),
+      onReply: (box, payload, correlation) => this.#asking.received(box, payload, correlation),
+    });
+    this.#asking = new Asking({
+      clock: systemClock,
+      timeoutMs: timeoutS * 1000,
+      eventsMax,
+      ...(keptMax !== undefined && { keptMax }),
+      send: (box, cursor) => this.#send(box, cursor),
+    });
+  }
+
+  /**
+   * Resolves when every box has answered or is given up on, with what they said and how long that took, ms. Throws
+   * AgentError, one line; `unavailable` when `signal` ends it.
+   */
+  async run(signal: AbortSignal): Promise<{ asking: Asking; tookMs: number }> {
+    const interrupt = (): void => {
+      this.#fault ??= new AgentError('unavailable', 'search interrupted');
+    };
+    signal.addEventListener('abort', interrupt);
+    try {
+      await this.#link.start(signal);
+      void this.#link.closed.then((fault) => {
+        this.#fault ??= fault;
+      });
+      const { boxes } = this.#options;
+      if (boxes === undefined) await this.#discover(signal);
+      const beganMs = systemClock.nowMs();
+      if (boxes === undefined) this.#asking.all(this.#known);
+      else for (const name of new Set(boxes)) this.#askOne(name);
+      await this.#wait(signal);
+      return { asking: this.#asking, tookMs: systemClock.nowMs() - beganMs };
+    } finally {
+      signal.removeEventListener('abort', interrupt);
+      await this.#link.stop();
+    }
+  }
+
+  #askOne(box: string): void {
+    this.#asking.one(box);
+    const known = this.#known.get(box);
+    if (known?.online === false) this.#asking.away(box, known.note);
+  }
+
+  /** The boxes of the site are those that have left a status at the broker. */
+  async #discover(signal: AbortSignal): Promise<void> {
+    const beganMs = systemClock.nowMs();
+    this.#statusAtMs = beganMs;
+    while (!signal.aborted && systemClock.nowMs() - this.#statusAtMs < QUIET_MS) {
+      if (systemClock.nowMs() - beganMs > DISCOVERY_MAX_MS) return;
+      await systemClock.sleep(50, signal);
+    }
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    const { timeoutS, onProgress } = this.#options;
+    const asking = this.#asking;
+    onProgress(asking);
+    // Boxes that have left no status may answer too: a moment for them where nobody is known.
+    const untilMs = systemClock.nowMs() + (asking.boxes.length === 0 ? timeoutS * 1000 : 0);
+    while (this.#fault === undefined && (asking.open > 0 || systemClock.nowMs() < untilMs)) {
+      await systemClock.sleep(TICK_MS, signal);
+      asking.tick();
+      onProgress(asking);
+    }
+    if (this.#fault !== undefined) throw this.#fault;
+  }
+
+  #send(box: string | undefined, cursor: string | undefined): number {
+    const nowMs = systemClock.wallMs();
+    const newest = box === undefined ? 0 : (this.#counters.get(box) ?? this.#counterOfAll);
+    const counter = Math.max(newest + 1, nowMs);
+    if (box === undefined) this.#counterOfAll = counter;
+    else this.#counters.set(box, counter);
+    const command: Command = {
+      site: this.#options.room.site,
+      box: box ?? '*',
+      counter,
+      notBefore: new Date(nowMs - VALID_MS).toISOString(),
+      notAfter: new Date(nowMs + VALID_MS).toISOString(),
+      op: 'search',
+      args: { ...this.#options.args, ...(cursor !== undefined && { cursor }) },
+    };
+    const envelope = signEnvelope(COMMAND_TYPE, JSON.stringify(command), this.#options.key);
+    this.#link.ask(box, envelope, `${counter}`, (refusal) => {
+      this.#fault ??= refusal;
+    });
+    return counter;
+  }
+
+  #status(box: string, payload: Buffer): void {
+    this.#statusAtMs = systemClock.nowMs();
+    // An empty message takes a retained one back: the box has left the site.
+    if (payload.length === 0) {
+      this.#known.delete(box);
+      return;
+    }
+    const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
+    const online = state === 'online';
+    const note =
+      typeof state === 'string'
+        ? `${state}, ${this.#options.time.rfc3339(Date.parse(String(time)))}`
+        : UNREADABLE;
+    this.#known.set(box, { online, note });
+    if (!online) this.#asking.away(box, note);
+  }
+}

@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# What vigie-room.deb brings: the programs of the room, their units, and what a room is set up by. Sourced by scripts/package;
+# needs `root`, the checkout, built, and what scripts/lib/release-tree.sh needs.
+
+make_room_tree() { # ARCH DIR MODULES
+  local arch=$1 tree=$2 lib=$2/usr/lib/vigie-room share=$2/usr/share/vigie-room doc=$2/usr/share/doc/vigie-room
+  local room=$root/scripts/programs/room addon
+  rm -rf -- "$tree"
+  mkdir -p "$lib" "$share" "$doc/examples/broker" "$tree"/usr/{bin,share/man/man1} \
+    "$tree"/usr/lib/{systemd/system,sysusers.d,tmpfiles.d}
+  node "$root/dist/scripts/programs/package/room.js" "$lib" "$3"
+  node "$root/dist/scripts/programs/package/modules.js" "$lib" "$(npm_cpu_of "$arch")"
+  for addon in "$lib"/node_modules/*/build/Release/*.node; do
+    "$(triple_of "$arch")-strip" --strip-unneeded --remove-section=.note.gnu.build-id "$addon"
+  done
+  mv -- "$lib/vigie-room.1" "$tree/usr/share/man/man1/"
+  cp -- "$room/vigie-room" "$tree/usr/bin/vigie-room"
+  cp -- "$room"/systemd/*.service "$tree/usr/lib/systemd/system/"
+  cp -- "$room/systemd/vigie-room.sysusers.conf" "$tree/usr/lib/sysusers.d/vigie-room.conf"
+  cp -- "$room/systemd/vigie-room.tmpfiles.conf" "$tree/usr/lib/tmpfiles.d/vigie-room.conf"
+  # What others read by program: schemas, and rules of Prometheus, that they may be named where they lie.
+  cp -- "$root"/docs/ref/*.{json,yaml} "$root"/docs/guide/prometheus-*.yaml "$root"/docs/guide/*.json "$share/"
+  cp -- "$room"/examples/* "$doc/examples/"
+  cp -r -- "$room"/broker/* "$doc/examples/broker/"
+  cp -- "$root/NOTICE" "$doc/"
+  cp -- "$root"/docs/guide/{console,room,broker,enrolment,fleet-metrics,search,authorisation,journal}.md "$doc/"
+  find "$tree" -type d -exec chmod 0755 {} +
+  find "$tree" -type f -exec chmod 0644 {} +
+  chmod 0755 "$tree/usr/bin/vigie-room"
+}

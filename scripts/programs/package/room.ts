@@ -1,0 +1,141 @@
+/**
+ * `room.js DIR MODULES` puts the programs of the room into DIR: what they import of this checkout's build, the browser's
+ * files, the packages that they need, with the compiled ones from MODULES/node_modules (of the target), a package.json that
+ * names these, and DIR/vigie-room.1. `modules.js` makes the packages small.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join } from 'node:path';
+import { build, type Metafile } from 'esbuild';
+import { packageRoot, programVersion } from '../../../agent/base/package-root.ts';
+
+const ROOM = 'dist/scripts/programs/room';
+/** What the browser gets; bundled by the build. */
+const APP = join(ROOM, 'app');
+/** Packages that are compiled for one kind of machine. */
+const COMPILED = ['better-sqlite3'];
+
+const [dir, compiled] = process.argv.slice(2);
+if (dir === undefined || compiled === undefined) {
+  process.stderr.write('room: give a folder, and one that holds node_modules of the target\n');
+  process.exit(2);
+}
+const root = packageRoot();
+const programs = readdirSync(join(root, ROOM)).filter((name) =>
+  existsSync(join(root, ROOM, name, 'main.js')),
+);
+const { inputs } = await graph(programs.map((name) => join(ROOM, name, 'main.js')));
+for (const file of Object.keys(inputs)) {
+  for (const one of [file, `${file}.map`]) copied(join(root, one), join(dir, one));
+}
+if (existsSync(join(root, APP))) cpSync(join(root, APP), join(dir, APP), { recursive: true });
+const packages = new Set(
+  Object.values(inputs).flatMap(({ imports }) =>
+    imports.flatMap(({ path, external }) => (external === true ? packageIn(path) : [])),
+  ),
+);
+const taken = new Set<string>();
+for (const name of packages) take(name, root);
+writeFileSync(
+  join(dir, 'package.json'),
+  `${JSON.stringify({
+    name: 'vigie-room',
+    version: programVersion(),
+    type: 'module',
+    dependencies: Object.fromEntries(
+      [...packages].sort().map((name) => [name, versionOf(join(root, 'node_modules', name))]),
+    ),
+  })}\n`,
+);
+writeFileSync(join(dir, 'vigie-room.1'), manPage());
+process.stdout.write(`${programs.join(', ')}: ${Object.keys(inputs).length} files, ${taken.size} packages\n`);
+
+/** Which files the programs consist of, those that they load when they are asked for included. */
+async function graph(entryPoints: readonly string[]): Promise<Metafile> {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [...entryPoints],
+    outdir: '.',
+    bundle: true,
+    write: false,
+    metafile: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    logLevel: 'warning',
+  });
+  return metafile;
+}
+
+function packageIn(specifier: string): string[] {
+  if (specifier.startsWith('node:') || builtinModules.includes(specifier)) return [];
+  return [/^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier];
+}
+
+/** A package of the top and what it needs there; what lies within it comes with it. */
+function take(name: string, from: string): void {
+  const nested = join(from, 'node_modules', name);
+  if (from !== root && existsSync(nested)) {
+    needs(nested);
+    return;
+  }
+  const source = join(root, 'node_modules', name);
+  if (taken.has(name) || !existsSync(source)) return;
+  taken.add(name);
+  const whole = COMPILED.includes(name) ? join(String(compiled), 'node_modules', name) : source;
+  copied(whole, join(String(dir), 'node_modules', name));
+  needs(source);
+}
+
+function needs(folder: string): void {
+  const { dependencies = {}, optionalDependencies = {} } = JSON.parse(
+    readFileSync(join(folder, 'package.json'), 'utf8'),
+  ) as { dependencies?: Record<string, string>; optionalDependencies?: Record<string, string> };
+  for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) take(name, folder);
+}
+
+function copied(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true });
+  cpSync(from, to, { recursive: true });
+}
+
+function versionOf(folder: string): string {
+  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+/** The help of each program, as it is typed on a terminal. */
+function manPage(): string {
+  const usages = programs.flatMap((name) => {
+    const text = readFileSync(join(root, 'scripts/programs/room', name, 'usage.txt'), 'utf8');
+    // `scripts/room enrol` here, `vigie-room enrol` there; the archive is `scripts/room` alone.
+    const help = text
+      .replaceAll(`scripts/room ${name}`, `vigie-room ${name}`)
+      .replaceAll('scripts/room', `vigie-room ${name}`);
+    return [`.SS vigie\\-room ${name}`, '.nf', ...help.trimEnd().split('\n').map(escaped), '.fi'];
+  });
+  const lines = [
+    `.TH VIGIE\\-ROOM 1 "" "Vigie ${programVersion()}" "User Commands"`,
+    '.SH NAME',
+    'vigie\\-room \\- programs of a room that receives the events of Vigie boxes',
+    '.SH SYNOPSIS',
+    '.B vigie\\-room',
+    '.I program',
+    '[options]',
+    '.SH DESCRIPTION',
+    'Archive, console and signer run as units of systemd; enrol is for whoever gives boxes their certificates.',
+    '.SH PROGRAMS',
+    ...usages,
+    '.SH SEE ALSO',
+    '.BR systemctl (1),',
+    'file:///usr/share/doc/vigie\\-room/console.md',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** A backslash, a hyphen and a leading dot or quote mean something to groff. */
+function escaped(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replace(/^(?=[.'])/, '\\&');
+}

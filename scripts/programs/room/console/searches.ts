@@ -1,0 +1,206 @@
+/**
+ * Searches in the archives of the boxes, and sealed stills: asked for by people here, signed by the signer.
+ *
+ * INVARIANTS: who asks for what, in which case and why, is on record before anything goes out. How far a search is, is told
+ * to whoever has asked and to supervisors. What boxes have found is kept in memory alone.
+ * LIMITS: SEARCHES_KEPT searches, each KEPT_MS after its end; the oldest one that has ended goes first. FOUND_MAX events
+ * of each.
+ */
+import { randomBytes } from 'node:crypto';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import type { SearchRequest, SearchState } from '../contract/api.ts';
+import type { AuditDraft } from '../contract/audit.ts';
+import { FOUND_MAX, type SignerFound, type SignerProgress } from '../contract/signer.ts';
+import { record } from '../database/audit.ts';
+import type { Sql } from '../database/sql.ts';
+import { type Account, type Call, CallError, type Handlers } from './handler.ts';
+import type { SignerClient } from './signer-client.ts';
+
+const SEARCHES_KEPT = 100;
+const KEPT_MS = 3_600_000;
+/** Names of boxes in the record; of more the number is. */
+const BOXES_RECORDED = 100;
+
+interface Kept {
+  readonly who: string;
+  readonly state: Omit<SearchState, 'found'>;
+  readonly found: Found[];
+  site: string;
+  /** How many of `found` have been looked for among the incidents. */
+  matched: number;
+  /** By the room's clock. */
+  endedMs: number | undefined;
+}
+
+type Found = SignerFound & { incident: number | null };
+
+type SignerHandlers = Pick<Handlers, 'search' | 'searchState' | 'sealed'>;
+
+export function signerHandlers(client: SignerClient, db: Sql, clock: () => number): SignerHandlers {
+  const searches = new Searches(client, db, clock);
+  return {
+    search: (call) => searches.begin(call),
+    searchState: (call) => searches.state(call),
+    sealed: (call) => sealed(client, db, call),
+  };
+}
+
+function draft({ name, role, isProgram }: Account): Pick<AuditDraft, 'who' | 'role'> {
+  return { who: name, role: isProgram ? 'program' : role };
+}
+
+class Searches {
+  readonly #client: SignerClient;
+  readonly #db: Sql;
+  readonly #clock: () => number;
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(client: SignerClient, db: Sql, clock: () => number) {
+    this.#client = client;
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  /** Throws CallError: 429 while one of this person's runs, 503 where there is no signer. */
+  async begin({ who, body, nowMs }: Call<'search'>): Promise<SearchState> {
+    if (body.from >= body.to) throw new CallError(400, `to: ${body.to} is not after from, ${body.from}`);
+    this.#forget(nowMs);
+    const id = randomBytes(12).toString('hex');
+    const more = { search: id, ...recorded(body) };
+    await this.#db.transaction((transaction) =>
+      record(transaction, { ...draft(who), act: 'search', more }, nowMs),
+    );
+    const lines = await this.#client.search({ who: who.name, request: body });
+    const kept: Kept = {
+      who: who.name,
+      state: {
+        ...{ id, case: body.case, reason: body.reason, done: false },
+        ...{ asked: 0, answered: 0, missing: [], more: 0, fault: null },
+      },
+      ...{ found: [], site: '', matched: 0, endedMs: undefined },
+    };
+    this.#kept.set(id, kept);
+    void this.#follow(kept, lines);
+    return stateOf(kept);
+  }
+
+  async state({ who, params: { id }, nowMs }: Call<'searchState'>): Promise<SearchState> {
+    this.#forget(nowMs);
+    const kept = this.#kept.get(id);
+    if (kept === undefined) {
+      throw new CallError(404, 'there is no such search; what was found is kept for an hour, ask again');
+    }
+    if (kept.who !== who.name && who.role !== 'supervisor') {
+      throw new CallError(403, 'this search is somebody else’s; a supervisor may see it');
+    }
+    await this.#match(kept);
+    return stateOf(kept);
+  }
+
+  async #follow(kept: Kept, lines: AsyncIterable<SignerProgress>): Promise<void> {
+    try {
+      for await (const line of lines) take(kept, line);
+    } catch (error) {
+      Object.assign(kept.state, { done: true, fault: messageOf(error).slice(0, 500) });
+    }
+    kept.endedMs = this.#clock();
+  }
+
+  /** Finds the incidents of this room, the newest entry of each, for what has come since the last time. */
+  async #match(kept: Kept): Promise<void> {
+    const through = kept.found.length;
+    const fresh = kept.found.slice(kept.matched, through);
+    if (fresh.length === 0) return;
+    const wanted = this.#db.dialect.rows('$1', 'wanted', { n: 'integer', box: 'text', episode: 'text' });
+    const rows = await this.#db.all<{ n: number; no: number }>(
+      `SELECT wanted.n AS n, max(incident.no) AS no FROM ${wanted}
+       JOIN incident ON incident.site = $2 AND incident.box = wanted.box AND incident.episode = wanted.episode
+       GROUP BY wanted.n`,
+      [JSON.stringify(fresh.map(({ box, episode }, n) => ({ n, box, episode }))), kept.site],
+    );
+    for (const { n, no } of rows) {
+      const found = fresh[n];
+      if (found !== undefined) found.incident = no;
+    }
+    kept.matched = Math.max(kept.matched, through);
+  }
+
+  #forget(nowMs: number): void {
+    const ended = [...this.#kept].filter(([, { endedMs }]) => endedMs !== undefined);
+    const tooMany = this.#kept.size - SEARCHES_KEPT + 1;
+    ended.forEach(([id, { endedMs = nowMs }], index) => {
+      if (index < tooMany || nowMs - endedMs > KEPT_MS) this.#kept.delete(id);
+    });
+  }
+}
+
+/** What was asked; of many boxes the first names, and how many they were. */
+function recorded({ boxes = [], ...asked }: SearchRequest): Record<string, unknown> {
+  const names = boxes.slice(0, BOXES_RECORDED);
+  return { ...asked, ...(boxes.length > 0 && { boxes: names, boxesAsked: boxes.length }) };
+}
+
+function take(kept: Kept, line: SignerProgress): void {
+  const { asked, answered, missing, more, done, fault } = line;
+  const room = FOUND_MAX - kept.found.length;
+  for (const found of line.found.slice(0, room)) kept.found.push({ ...found, incident: null });
+  Object.assign(kept.state, { asked, answered, missing, done, fault });
+  kept.state.more = more + Math.max(0, line.found.length - room);
+  kept.site = line.site;
+}
+
+/** In the order of time. */
+function stateOf({ state, found }: Kept): SearchState {
+  const sorted = [...found].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
+  return { ...state, found: sorted.map(({ episode: _, ...one }) => one) };
+}
+
+interface IncidentRow {
+  readonly site: string;
+  readonly box: string;
+  readonly detail: string;
+}
+
+async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body, nowMs }: Call<'sealed'>) {
+  const [incident] = await db.all<IncidentRow>('SELECT site, box, detail FROM incident WHERE no = $1', [no]);
+  if (incident === undefined) throw new CallError(404, `there is no incident ${no}`);
+  const { site, box } = incident;
+  const detail = Object(jsonOf(incident.detail)) as { sealed?: unknown; event?: unknown };
+  if (detail.sealed !== true || typeof detail.event !== 'string') {
+    throw new CallError(
+      409,
+      `incident ${no} has no sealed still: the order of ${box} names nobody to seal to`,
+    );
+  }
+  if (!/^[a-z0-9-]{1,64}$/.test(detail.event)) {
+    throw new CallError(409, `the event of incident ${no} has an id by which no still can be asked for`);
+  }
+  const { event } = detail;
+  const more = { case: body.case, reason: body.reason, event };
+  await db.transaction((transaction) =>
+    record(transaction, { ...draft(who), act: 'request-sealed', site, box, incident: no, more }, nowMs),
+  );
+  const note = await noteOf(db, site, box, event);
+  const file = await client.sealed({
+    ...{ who: who.name, site, box, event, request: body },
+    ...(note.sha256 !== undefined && { sha256: note.sha256 }),
+  });
+  return { ...file, recipients: note.recipients };
+}
+
+/** What the event says of its sealed still. */
+async function noteOf(db: Sql, site: string, box: string, event: string) {
+  const rows = await db.all<{ body: string }>(
+    'SELECT body FROM event WHERE site = $1 AND box = $2 AND id = $3',
+    [site, box, event],
+  );
+  const body = Object(jsonOf(rows[0]?.body ?? '')) as {
+    data?: { evidence?: { sealed?: { sha256?: unknown; recipients?: unknown } } };
+  };
+  const { sha256, recipients } = body.data?.evidence?.sealed ?? {};
+  return {
+    sha256: typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined,
+    recipients: Array.isArray(recipients) ? recipients.map((one) => String(one).slice(0, 200)) : [],
+  };
+}

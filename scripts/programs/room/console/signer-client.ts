@@ -1,0 +1,96 @@
+/** The console's end of the signer's socket: what is asked of it, and its refusals as those of a call. */
+import { type IncomingMessage, request } from 'node:http';
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { hasCode } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import {
+  SignerFile,
+  SignerProgress,
+  SignerRefusal,
+  type SignerSealed,
+  type SignerSearch,
+} from '../contract/signer.ts';
+import { CallError } from './handler.ts';
+
+/** Of an answer that is no stream. */
+const ANSWER_CHARS_MAX = 65_536;
+/** A line of 5,000 events, and of as many boxes that are missing, has about 2 million. */
+const LINE_CHARS_MAX = 8_388_608;
+const STATUSES = [400, 409, 413, 429] as const;
+
+export class SignerClient {
+  readonly #socket: string;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  /** Resolves when the signer has taken it, with the lines as they come. Throws CallError. */
+  async search(asked: SignerSearch): Promise<AsyncIterable<SignerProgress>> {
+    return this.#lines(await this.#ask('/search', asked));
+  }
+
+  /** Throws CallError: 409 where the box refuses, 503 where it or the signer does not answer. */
+  async sealed(asked: SignerSealed): Promise<SignerFile> {
+    return formed(SignerFile, await textOf(await this.#ask('/sealed', asked)));
+  }
+
+  async #ask(path: string, body: object): Promise<IncomingMessage> {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const headers = { 'Content-Type': 'application/json' };
+      const asking = request(
+        { socketPath: this.#socket, method: 'POST', path, headers, agent: false },
+        resolve,
+      );
+      asking.once('error', (error: NodeJS.ErrnoException) => reject(this.#away(error.code ?? error.message)));
+      asking.end(JSON.stringify(body));
+    });
+    if (response.statusCode === 200) return response;
+    const { line } = formed(SignerRefusal, await textOf(response));
+    throw new CallError(STATUSES.find((status) => status === response.statusCode) ?? 503, line);
+  }
+
+  async *#lines(response: IncomingMessage): AsyncIterable<SignerProgress> {
+    let isDone = false;
+    let rest = '';
+    try {
+      for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+        const texts = `${rest}${chunk}`.split('\n');
+        rest = texts.pop() ?? '';
+        if (rest.length > LINE_CHARS_MAX) throw new CallError(503, 'the signer’s answer is too long');
+        for (const text of texts) {
+          const line = formed(SignerProgress, text);
+          isDone = line.done;
+          yield line;
+        }
+      }
+    } catch (error) {
+      // Where the connection broke, which is told below.
+      if (!hasCode(error, 'ECONNRESET')) throw error;
+    }
+    if (!isDone) throw this.#away('it has ended in the middle of the search');
+  }
+
+  #away(why: string): CallError {
+    return new CallError(
+      503,
+      `the signer does not answer on ${this.#socket} (${why}); start vigie-room-signer`,
+    );
+  }
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+    text += chunk;
+    if (text.length > ANSWER_CHARS_MAX) throw new CallError(503, 'the signer’s answer is too long');
+  }
+  return text;
+}
+
+function formed<T extends TSchema>(schema: T, text: string): Static<T> {
+  const content = jsonOf(text);
+  if (Value.Check(schema, content)) return content;
+  throw new CallError(503, 'the signer’s answer has another form; is it of another version?');
+}

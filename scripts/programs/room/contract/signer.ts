@@ -1,0 +1,62 @@
+/**
+ * What the console asks of the signer, over HTTP on its Unix socket: `POST /search` answers with lines of JSON as boxes
+ * answer, the last one `done`; `POST /sealed` with one object. A refusal is {line} with a status of 400 to 503.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { SealedAnswer, SealedRequest, SearchRequest, SearchState } from './api.ts';
+import { Count, Name, Nullable, strict, Text } from './schema.ts';
+
+/** At once: for everybody together; one for each person. */
+export const SEARCHES_MAX = 4;
+/** Of a search, as the schema of its state says. */
+export const FOUND_MAX = 5000;
+/** 5,000 names of boxes and the rest of a request. */
+export const SIGNER_BODY_BYTES_MAX = 262_144;
+
+/** The name of the account that asks; it is counted by and written to the signer's log, boxes do not learn it. */
+const Who = Type.String({ minLength: 1, maxLength: 64 });
+
+export const SignerSearch = Type.Object({ who: Who, request: SearchRequest }, strict);
+export type SignerSearch = Static<typeof SignerSearch>;
+
+const Found = Type.Composite(
+  [
+    Type.Omit(SearchState.properties.found.items, ['incident']),
+    Type.Object({ episode: Text(64, 'by which its incident is found') }),
+  ],
+  strict,
+);
+export type SignerFound = Static<typeof Found>;
+
+export const SignerProgress = Type.Object(
+  {
+    site: Name,
+    asked: Count,
+    answered: Count,
+    missing: Type.Array(Text(80), { maxItems: 10_000 }),
+    found: Type.Array(Found, { maxItems: FOUND_MAX, description: 'since the line before' }),
+    more: Count,
+    done: Type.Boolean(),
+    fault: Nullable(Text(500)),
+  },
+  strict,
+);
+export type SignerProgress = Static<typeof SignerProgress>;
+
+export const SignerSealed = Type.Object(
+  {
+    who: Who,
+    site: Name,
+    box: Name,
+    event: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
+    sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'as the event names it' })),
+    request: SealedRequest,
+  },
+  strict,
+);
+export type SignerSealed = Static<typeof SignerSealed>;
+
+export const SignerFile = Type.Omit(SealedAnswer, ['recipients'], strict);
+export type SignerFile = Static<typeof SignerFile>;
+
+export const SignerRefusal = Type.Object({ line: Text(700) }, strict);

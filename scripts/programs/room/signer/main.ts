@@ -1,0 +1,79 @@
+/** `scripts/room signer`: signs what the console asks of boxes; see docs/guide/console.md. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { Command } from 'commander';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { printableLine } from '../../../../agent/base/printable.ts';
+import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { roomOf } from '../../../../agent/cli/room/room-file.ts';
+import { signingKey } from '../../../../agent/cli/signing-key.ts';
+import { SignerRequests } from './requests.ts';
+import { SignerServer } from './server.ts';
+
+interface Arguments {
+  readonly room: string;
+  readonly sign: string;
+  readonly socket: string;
+  readonly sealed: string;
+  readonly timeout: number;
+}
+
+const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
+const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
+
+/** A box has been asked, and has journaled it, when its file cannot be written: found out before. */
+function assertFolder(folder: string): void {
+  try {
+    if (!statSync(folder).isDirectory()) throw new Error('not a folder');
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new AgentError(
+      'config',
+      `--sealed ${folder}: ${messageOf(error)}; name a folder to write into`,
+      error,
+    );
+  }
+}
+
+async function run({
+  room: file,
+  sign,
+  socket,
+  sealed: sealedDir,
+  timeout: timeoutS,
+}: Arguments): Promise<void> {
+  const [room, key] = [roomOf({ room: file }), signingKey(sign)];
+  assertFolder(sealedDir);
+  const server = new SignerServer(new SignerRequests({ room, key, sealedDir, timeoutS, log: say }), warn);
+  await server.start(socket);
+  say(`Signer for ${room.site} on ${socket}; Ctrl-C ends it`);
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  await server.stop();
+}
+
+const program = new Command('scripts/room signer')
+  .description(
+    'Signs the searches and the requests for sealed stills that the console asks for, and sends them to the boxes: the key is here alone. See docs/guide/console.md.',
+  )
+  .requiredOption('--room <file>', 'room.yaml (site, timeZone, mqtt: {url, ca, cert, key})')
+  .requiredOption(
+    '--sign <file>',
+    'ed25519 private key, PEM; its public half is among each box’s commands.keys',
+  )
+  .requiredOption('--socket <file>', 'Unix socket to listen on; for its user and its group (0660)')
+  .requiredOption('--sealed <folder>', 'where sealed stills are put, as boxes hold them')
+  .option('--timeout <s>', 'wait so long for each answer of a box', wholeNumber(3600), 30)
+  .allowExcessArguments(false)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
+  .showSuggestionAfterError(false)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+  .action(run);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
+  warn(error.message);
+  process.exitCode = error.kind === 'config' ? 2 : 1;
+}

@@ -1,0 +1,217 @@
+/**
+ * What the signer signs: searches and requests for sealed stills, nothing else.
+ *
+ * INVARIANTS: nothing is sent that lacks a case or a reason; each question that goes out is a line of the log. The key is
+ * in no answer and in no line.
+ * LIMITS: SEARCHES_MAX searches and as many sealed stills at once, one of each for a person; FOUND_MAX events of a search,
+ * the rest is counted.
+ */
+
+import type { KeyObject } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
+import type { Room } from '../../../../agent/cli/room/room-file.ts';
+import type { AskedBox, Asking } from '../../../../agent/cli/search/asking.ts';
+import { FleetSearch } from '../../../../agent/cli/search/fleet-search.ts';
+import { searchArgs, timeOfSite } from '../../../../agent/cli/search/request.ts';
+import { sealedFile, unsealArgs } from '../../../../agent/cli/unseal.ts';
+import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import {
+  FOUND_MAX,
+  SEARCHES_MAX,
+  type SignerFile,
+  type SignerFound,
+  type SignerProgress,
+  type SignerSealed,
+  type SignerSearch,
+} from '../contract/signer.ts';
+import { Refusal, refusalOf } from './refusal.ts';
+
+/** A few lines a second are enough for eyes. */
+const TELL_EVERY_MS = 400;
+
+export interface SignerOptions {
+  readonly room: Room;
+  readonly key: KeyObject;
+  /** Folder of the sealed files. */
+  readonly sealedDir: string;
+  /** How long each answer of a box is waited for, s. */
+  readonly timeoutS: number;
+  log(line: string): void;
+}
+
+export class SignerRequests {
+  readonly #options: SignerOptions;
+  readonly #searching = new Set<string>();
+  readonly #unsealing = new Set<string>();
+
+  constructor(options: SignerOptions) {
+    this.#options = options;
+  }
+
+  /** Throws Refusal before anything is sent; after that faults are told in the last line. */
+  search(
+    { who, request }: SignerSearch,
+    tell: (line: SignerProgress) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { room, key, timeoutS } = this.#options;
+    const time = timeOfSite({}, room);
+    const { kinds, zones, boxes, ...asked } = request;
+    const args = searchArgs(
+      { ...asked, ...some('kind', kinds), ...some('zone', zones), ...some('box', boxes) },
+      time,
+    );
+    const leave = entered(this.#searching, who, 'search');
+    this.#log(`search for ${who}, case ${request.case}: ${boxes?.length || 'all'} boxes`);
+    const progress = new Progress(room.site, tell);
+    const search = new FleetSearch({
+      ...{ room, key, args, time, timeoutS },
+      boxes: boxes?.length ? boxes : undefined,
+      eventsMax: FOUND_MAX,
+      keptMax: FOUND_MAX,
+      onProgress: (asking) => progress.take(asking),
+    });
+    return search
+      .run(signal)
+      .then(
+        ({ asking }) => {
+          progress.end(asking, null);
+          const { events, beyond, strange } = asking;
+          this.#log(
+            `search for ${who}, case ${request.case}: ${events.length + beyond} events, ${strange} that were no answers ignored`,
+          );
+        },
+        (error: unknown) => {
+          const { message } = refusalOf(error);
+          progress.end(undefined, message);
+          this.#log(`search for ${who}, case ${request.case}: ${message}`);
+        },
+      )
+      .finally(leave);
+  }
+
+  /** Asks the box and keeps the file. Throws Refusal or AgentError, one line. */
+  async sealed({ who, site, box, event, sha256, request }: SignerSealed): Promise<SignerFile> {
+    const { room, key, sealedDir, timeoutS } = this.#options;
+    if (site !== room.site) throw new Refusal(409, `this signer is for site ${room.site}, not for ${site}`);
+    const args = unsealArgs({ ...request, event, box });
+    const leave = entered(this.#unsealing, who, 'request for a sealed still');
+    const about = `sealed still of ${event} at ${box} for ${who}, case ${request.case}`;
+    this.#log(about);
+    try {
+      const bytes = await sealedFile(room, { args, box, key, timeoutS });
+      const is = sha256Of(bytes);
+      if (sha256 !== undefined && is !== sha256) {
+        throw new AgentError('corrupt', `what ${box} sent is not the sealed still that event ${event} names`);
+      }
+      // By the moment too: it may be asked for again, in another case.
+      const file = join(
+        sealedDir,
+        `${box}_${event}_${new Date().toISOString().replaceAll(/[-:.]/g, '')}.age`,
+      );
+      writeFileSync(file, bytes, { mode: 0o600, flag: 'wx' });
+      this.#log(`${about}: ${file}`);
+      return { file, sha256: is };
+    } catch (error) {
+      this.#log(`${about}: ${messageOf(error)}`);
+      throw error;
+    } finally {
+      leave();
+    }
+  }
+
+  #log(line: string): void {
+    this.#options.log(printable(line, 1000));
+  }
+}
+
+function some<K extends string>(
+  name: K,
+  values: readonly string[] | undefined,
+): Partial<Record<K, string[]>> {
+  return values?.length ? ({ [name]: [...values] } as Partial<Record<K, string[]>>) : {};
+}
+
+/** Returns what frees the place again. */
+function entered(running: Set<string>, who: string, what: string): () => void {
+  if (running.has(who)) throw new Refusal(429, `a ${what} of ${who} is running; ask again when it has ended`);
+  if (running.size >= SEARCHES_MAX) {
+    throw new Refusal(429, `${running.size} others have a ${what} running; ask again when one has ended`);
+  }
+  running.add(who);
+  return () => running.delete(who);
+}
+
+/** Each line has what came since the one before. */
+class Progress {
+  readonly #site: string;
+  readonly #tell: (line: SignerProgress) => void;
+  #told = 0;
+  #toldAtMs = Number.NEGATIVE_INFINITY;
+  #last: Omit<SignerProgress, 'done' | 'fault' | 'found'>;
+
+  constructor(site: string, tell: (line: SignerProgress) => void) {
+    this.#site = site;
+    this.#tell = tell;
+    this.#last = { site, asked: 0, answered: 0, missing: [], more: 0 };
+  }
+
+  take(asking: Asking): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#toldAtMs < TELL_EVERY_MS) return;
+    this.#toldAtMs = nowMs;
+    this.#tell({ ...this.#line(asking), done: false, fault: null });
+  }
+
+  end(asking: Asking | undefined, fault: string | null): void {
+    const line = asking === undefined ? { ...this.#last, found: [] } : this.#line(asking);
+    this.#tell({ ...line, done: true, fault: fault?.slice(0, 500) ?? null });
+  }
+
+  #line(asking: Asking): Omit<SignerProgress, 'done' | 'fault'> {
+    const { boxes } = asking;
+    const found = asking.events.slice(this.#told).map(foundOf);
+    this.#told = asking.events.length;
+    const answered = boxes.filter(({ state }) => state === 'done' || state === 'cut');
+    const left = boxes.reduce((sum, { matches, given }) => sum + Math.max(0, matches - given), 0);
+    this.#last = {
+      site: this.#site,
+      asked: boxes.length,
+      answered: answered.length,
+      missing: boxes.flatMap(missingOf),
+      more: left + asking.beyond,
+    };
+    return { ...this.#last, found };
+  }
+}
+
+function missingOf({ box, state, note }: AskedBox): string[] {
+  const why: Readonly<Record<AskedBox['state'], string | undefined>> = {
+    waiting: undefined,
+    done: undefined,
+    cut: 'has more than is fetched',
+    refused: note ?? 'refused',
+    silent: 'no answer',
+    offline: note ?? 'not connected',
+  };
+  return why[state] === undefined ? [] : [short(`${box}: ${why[state]}`, 80)];
+}
+
+function foundOf({ id, source, subject, time, data }: VigieEvent): SignerFound {
+  return {
+    box: source.split(':').at(-1) ?? '',
+    event: id,
+    episode: data.episode,
+    time,
+    kind: short(data.rule.kind, 40),
+    place: short(subject, 80),
+    phase: data.phase,
+    sealed: data.evidence.sealed !== undefined,
+  };
+}
+
+const short = (text: string, charsMax: number): string => printable(text, charsMax).slice(0, charsMax);

@@ -1,0 +1,145 @@
+/**
+ * The signer's end of its Unix socket: HTTP, since everything speaks that.
+ *
+ * INVARIANTS: a request is of the contract's form before anything looks into it; who goes away ends the search that was
+ * asked for. Who may connect is the socket's group's affair.
+ * LIMITS: CONNECTIONS_MAX connections; SIGNER_BODY_BYTES_MAX of a request, which is read within REQUEST_MS.
+ */
+import { once } from 'node:events';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, hasCode, messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { SIGNER_BODY_BYTES_MAX, SignerSealed, SignerSearch } from '../contract/signer.ts';
+import { Refusal, refusalOf } from './refusal.ts';
+import type { SignerRequests } from './requests.ts';
+
+/** Searches and sealed stills of a few people, and one who looks whether it is there. */
+const CONNECTIONS_MAX = 32;
+/** The console is on this machine. */
+const REQUEST_MS = 10_000;
+/** Its owner and its group, nobody else. */
+const SOCKET_MODE = 0o660;
+
+export class SignerServer {
+  readonly #requests: SignerRequests;
+  readonly #log: (line: string) => void;
+  readonly #server = createServer(
+    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
+    (request, response) => {
+      void this.#answer(request, response);
+    },
+  );
+
+  constructor(requests: SignerRequests, log: (line: string) => void) {
+    this.#requests = requests;
+    this.#log = log;
+  }
+
+  /** Throws AgentError `config` where it cannot listen there. */
+  async start(socket: string): Promise<void> {
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    try {
+      await removeDead(socket);
+      // Between bind and chmod nobody else may connect either.
+      const before = process.umask(0o777 & ~SOCKET_MODE);
+      try {
+        this.#server.listen(socket);
+        await once(this.#server, 'listening');
+      } finally {
+        process.umask(before);
+      }
+      chmodSync(socket, SOCKET_MODE);
+    } catch (error) {
+      if (error instanceof AgentError) throw error;
+      const right = 'its folder must be there and be this user’s to write in';
+      throw new AgentError('config', `--socket ${socket}: ${messageOf(error)}; ${right}`, error);
+    }
+  }
+
+  async stop(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const { method, url } = request;
+      if (method !== 'POST' || (url !== '/search' && url !== '/sealed')) {
+        throw new Refusal(404, 'only POST /search and POST /sealed');
+      }
+      const body = jsonOf((await bodyOf(request)).toString());
+      if (url === '/sealed') json(response, 200, await this.#requests.sealed(checked(SignerSealed, body)));
+      else await this.#search(checked(SignerSearch, body), response);
+    } catch (error) {
+      const { status, message } = refusalOf(error);
+      const isMistake = !(error instanceof Refusal || error instanceof AgentError);
+      if (isMistake) this.#log(`a mistake of the program: ${messageOf(error)}`);
+      if (response.headersSent) response.destroy();
+      else json(response, status, { line: isMistake ? 'the signer has failed; its log says why' : message });
+    }
+  }
+
+  async #search(asked: SignerSearch, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    const searching = this.#requests.search(
+      asked,
+      (line) => response.write(`${JSON.stringify(line)}\n`),
+      gone.signal,
+    );
+    response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
+    response.flushHeaders();
+    await searching;
+    response.end();
+  }
+}
+
+/** Of an end of before; one that still answers is somebody else's. */
+async function removeDead(socket: string): Promise<void> {
+  try {
+    if (!lstatSync(socket).isSocket()) {
+      throw new AgentError('config', `--socket ${socket}: there is a file of that name; take it away`);
+    }
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return;
+    throw error;
+  }
+  const client = connect(socket);
+  const answers = await new Promise<boolean>((resolve) => {
+    client.once('connect', () => resolve(true)).once('error', () => resolve(false));
+  });
+  client.destroy();
+  if (answers)
+    throw new AgentError('config', `--socket ${socket}: another signer answers there; end it first`);
+  rmSync(socket, { force: true });
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > SIGNER_BODY_BYTES_MAX) {
+      throw new Refusal(413, `a request has at most ${SIGNER_BODY_BYTES_MAX} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
+  if (Value.Check(schema, body)) return body;
+  const error = Value.Errors(schema, body).First();
+  throw new Refusal(400, `${error?.path || '/'}: ${error?.message ?? 'not of the form of a request'}`);
+}
+
+function json(response: ServerResponse, status: number, content: object): void {
+  response.writeHead(status, { 'Content-Type': 'application/json' });
+  response.end(JSON.stringify(content));
+}

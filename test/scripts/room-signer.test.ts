@@ -1,0 +1,374 @@
+/**
+ * The signer as a program, before a real broker and real archives of boxes, asked by the console's end of its socket; both
+ * databases.
+ */
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import t, { type Test } from 'tap';
+import { sha256Of } from '../../agent/base/sha256.ts';
+import type { CommandKey } from '../../agent/contract/config.ts';
+import type { Account } from '../../scripts/programs/room/console/handler.ts';
+import { signerHandlers } from '../../scripts/programs/room/console/searches.ts';
+import { SignerClient } from '../../scripts/programs/room/console/signer-client.ts';
+import type { SearchState } from '../../scripts/programs/room/contract/api.ts';
+import type { Role } from '../../scripts/programs/room/contract/roles.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { prepare } from '../../scripts/programs/room/database/prepare.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { makeSigner, type Signer } from '../lib/commands.ts';
+import { entry, eventAt } from '../lib/history.ts';
+import { makeOutbox } from '../lib/outbox.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { Postgres } from '../lib/postgres.ts';
+import { type Program, start } from '../lib/program.ts';
+import { makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { sealed, stillOf } from '../lib/sealing.ts';
+import { SearchableBox } from '../lib/searchable-box.ts';
+
+const MAIN = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
+const HOUR_MS = 3_600_000;
+const WHY = { case: '2026/1234', reason: 'theft of a bicycle' };
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): Promise<SearchableBox> {
+  const dir = scratch(t);
+  const { outbox } = makeOutbox(join(dir, 'outbox.db'));
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  const { cert, key } = await room.authority.client(box);
+  const mqtt = { ...room.config, cert, key };
+  const made = new SearchableBox({
+    ...{ site: SITE, box, stateDir: join(dir, 'state'), mqtt, keys, outbox },
+  });
+  t.teardown(() => made.stop());
+  made.start();
+  await until(t, `${box} connects`, () => made.delivery.state.phase === 'online', 30_000);
+  return made;
+}
+
+interface Desk {
+  readonly dir: string;
+  readonly socket: string;
+  readonly args: string[];
+  readonly client: SignerClient;
+  /** Everything that the programs have said. */
+  said(): string;
+  run(...more: string[]): Program;
+  ready(): Promise<Program>;
+}
+
+async function makeDesk(t: Test, room: Room, signer: Signer): Promise<Desk> {
+  const dir = scratch(t);
+  const pem = signer.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  writeFileSync(join(dir, 'desk.pem'), pem, { mode: 0o600 });
+  const { cert, key } = await room.authority.client('room');
+  const mqtt = { url: room.broker.url, ca: room.authority.ca, cert, key };
+  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt }));
+  const socket = join(dir, 'signer.sock');
+  const args = [MAIN, ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')]];
+  args.push('--socket', socket, '--sealed', dir, '--timeout', '8');
+  const programs: Program[] = [];
+  const run = (...more: string[]): Program => {
+    const program = start(t, process.execPath, [...args, ...more]);
+    programs.push(program);
+    return program;
+  };
+  const ready = async (): Promise<Program> => {
+    const program = run();
+    await until(
+      t,
+      'the signer listens',
+      () => program.out.includes('Signer for') || program.code !== undefined,
+    );
+    t.match(program.out, `Signer for ${SITE} on ${socket}`, program.err);
+    return program;
+  };
+  const said = (): string => programs.map(({ out, err }) => out + err).join('');
+  return { dir, socket, args, client: new SignerClient(socket), said, run, ready };
+}
+
+const account = (name: string, role: Role = 'operator', isProgram = false): Account => ({
+  name,
+  role,
+  isProgram,
+});
+
+/** The calls of the console on one database. */
+function consoleOf(t: Test, desk: Desk, db: Sql) {
+  const handlers = signerHandlers(desk.client, db, Date.now);
+  const call = { query: undefined, key: '' };
+  const answers: unknown[] = [];
+  const kept = <T>(answer: T): T => {
+    answers.push(answer);
+    return answer;
+  };
+  const search = async (who: Account, more: object = {}): Promise<SearchState> => {
+    const body = { ...WHY, from: iso(Date.now() - 24 * HOUR_MS), to: iso(Date.now()), ...more };
+    return kept(await handlers.search({ ...call, who, params: undefined, body, nowMs: Date.now() }));
+  };
+  const state = async (who: Account, id: string, nowMs = Date.now()): Promise<SearchState> =>
+    kept(await handlers.searchState({ ...call, who, params: { id }, body: undefined, nowMs }));
+  const unseal = async (who: Account, no: number) =>
+    kept(await handlers.sealed({ ...call, who, params: { no }, body: WHY, nowMs: Date.now() }));
+  const ended = async (who: Account, { id }: SearchState): Promise<SearchState> => {
+    for (let i = 0; i < 300; i += 1) {
+      const now = await state(who, id);
+      if (now.done) return now;
+      await sleep(100);
+    }
+    t.fail('the search does not end');
+    throw new Error('the search does not end');
+  };
+  return { search, state, unseal, ended, said: () => JSON.stringify(answers) };
+}
+
+async function databases(t: Test): Promise<Sql[]> {
+  const server = new Postgres(scratch(t));
+  t.teardown(() => server.stop());
+  await server.start();
+  const both = [join(scratch(t), 'room.db'), server.url].map((where) => databaseOf(where, () => undefined));
+  for (const db of both) {
+    t.teardown(() => db.close());
+    await prepare(db, 'Europe/Paris', Date.now(), () => Promise.resolve());
+  }
+  return both;
+}
+
+async function addIncident(
+  db: Sql,
+  box: string,
+  episode: string,
+  detail: object,
+  entryNo = 1,
+): Promise<number> {
+  const now = iso(Date.now());
+  const [row] = await db.all<{ no: number }>(
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+       received, clock_doubt, objects, cause, events, newest, detail, state)
+     VALUES (1, 1, $1, $2, $3, $4, 'alert', 2, 'loitering', 'r', 'zone/forecourt', $5, $5, $6, '[]', '{}', 1, $5, $7, 'new')
+     RETURNING no`,
+    [SITE, box, episode, entryNo, now, false, JSON.stringify(detail)],
+  );
+  return row?.no ?? 0;
+}
+
+const auditOf = (db: Sql) =>
+  db.all<{ who: string; role: string; act: string; incident: number | null; more: string }>(
+    'SELECT who, role, act, incident, more FROM audit ORDER BY no',
+  );
+
+void t.test('search: progress, who is missing, the incidents of the room; on record before', async (t) => {
+  const room = await makeRoom(t);
+  const signer = makeSigner();
+  const desk = await makeDesk(t, room, signer);
+  const alpha = await startBox(t, room, 'alpha', [signer.config]);
+  await startBox(t, room, 'gamma', [makeSigner('other').config]);
+  const away = await startBox(t, room, 'delta', [signer.config]);
+  await away.stop();
+  const nowMs = Date.now();
+  const events = [3, 2, 1].map((hours) =>
+    eventAt(nowMs - hours * HOUR_MS, { id: `a-${hours}`, box: 'alpha' }),
+  );
+  alpha.archive.add([
+    ...events.map((event, i) => entry(i + 1, event)),
+    entry(4, eventAt(nowMs - 1000, { id: 'b-1' })),
+  ]);
+  await desk.ready();
+  t.equal(statSync(desk.socket).mode & 0o777, 0o660, 'for its user and group');
+  const alice = account('alice');
+  for (const db of await databases(t)) {
+    const room = consoleOf(t, desk, db);
+    await addIncident(db, 'alpha', 'a-2-e', {});
+    const newest = await addIncident(db, 'alpha', 'a-2-e', {}, 2);
+    await addIncident(db, 'beta', 'a-1-e', {});
+    const begun = await room.search(alice);
+    t.match(begun, { done: false, ...WHY, found: [] });
+    t.match(
+      await auditOf(db),
+      [{ who: 'alice', role: 'operator', act: 'search', more: begun.id }],
+      'on record',
+    );
+    const done = await room.ended(alice, begun);
+    t.match(done, { asked: 3, answered: 1, more: 0, fault: null }, db.dialect.name);
+    t.match(done.missing, [/^delta: stopped, /, /^gamma: unknown-key: /], 'and why');
+    t.strictSame(
+      done.found.map(({ event, box, incident, sealed }) => [event, box, incident, sealed]),
+      [
+        ['a-3', 'alpha', null, false],
+        ['a-2', 'alpha', newest, false],
+        ['a-1', 'alpha', null, false],
+      ],
+      'in the order of time, each with its incident, and nothing in the name of another box',
+    );
+    await t.rejects(room.state(account('bob'), begun.id), { status: 403, message: /somebody else/ });
+    t.match(await room.state(account('sue', 'supervisor'), begun.id), { done: true });
+    await t.rejects(
+      room.state(alice, begun.id, Date.now() + HOUR_MS + 1000),
+      { status: 404, message: /kept for an hour/ },
+      'an hour',
+    );
+    const narrow = await room.search(account('stats', 'operator', true), {
+      boxes: ['alpha'],
+      kinds: ['wrong-way'],
+    });
+    t.match(await room.ended(account('stats'), narrow), { asked: 1, answered: 1, found: [], missing: [] });
+    t.match((await auditOf(db)).at(-1), { who: 'stats', role: 'program', more: /"boxes":\["alpha"\]/ });
+    await t.rejects(room.search(alice, { kinds: ['loitring'] }), {
+      status: 400,
+      message: /did you mean "loitering"/,
+    });
+    await t.rejects(room.search(alice, { from: iso(Date.now() + HOUR_MS) }), {
+      status: 400,
+      message: /not after from/,
+    });
+  }
+  const secret = signer.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64').slice(-43, -3);
+  t.notMatch(desk.said(), secret, 'the key is in no line');
+  t.match(
+    desk.said(),
+    /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 that were no answers ignored/s,
+  );
+});
+
+void t.test('one search for a person, four for all; who goes away ends it; the signer away', async (t) => {
+  const room = await makeRoom(t);
+  const signer = makeSigner();
+  const desk = await makeDesk(t, room, signer);
+  const db = databaseOf(join(scratch(t), 'room.db'), () => undefined);
+  t.teardown(() => db.close());
+  await prepare(db, 'UTC', Date.now(), () => Promise.resolve());
+  const calls = consoleOf(t, desk, db);
+  const away = {
+    status: 503,
+    message: /signer does not answer on .*signer\.sock \(ENOENT\); start vigie-room-signer/,
+  };
+  await t.rejects(calls.search(account('alice')), away, 'not there yet');
+  const program = await desk.ready();
+  // Nobody answers: each lasts as long as boxes are waited for.
+  const running: SearchState[] = [];
+  for (const name of ['alice', 'bob', 'carol', 'dave']) running.push(await calls.search(account(name)));
+  await t.rejects(calls.search(account('alice')), { status: 429, message: /search of alice is running/ });
+  await t.rejects(calls.search(account('erin')), { status: 429, message: /4 others have a search running/ });
+  t.equal((await auditOf(db)).length, 7, 'who was refused is on record as well');
+  program.child.kill('SIGTERM');
+  t.equal(await program.ended, 0);
+  for (const [i, name] of ['alice', 'bob'].entries()) {
+    const state = await calls.ended(account(name), running[i] as SearchState);
+    t.match(state, { done: true, fault: /signer does not answer .*start vigie-room-signer/ });
+  }
+  t.notOk(existsSync(desk.socket), 'the socket is gone');
+  writeFileSync(join(desk.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
+  const broken = desk.run();
+  t.equal(await broken.ended, 2);
+  t.match(broken.err, /^room: --sign: .*desk\.pem holds no private key .*\n$/);
+});
+
+void t.test('what is no request is refused in one line', async (t) => {
+  const room = await makeRoom(t);
+  const desk = await makeDesk(t, room, makeSigner());
+  const program = await desk.ready();
+  const ask = (method: string, path: string, body: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const asking = request({ socketPath: desk.socket, method, path }, (response) => {
+        let text = `${response.statusCode} `;
+        response.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => resolve(text));
+      });
+      asking.on('error', reject).end(body);
+    });
+  const asked = { who: 'alice', request: { ...WHY, from: iso(0), to: iso(1) } };
+  const reasonless = { ...asked, request: { ...asked.request, reason: '' } };
+  const impossible = { ...asked, request: { ...asked.request, to: '2026-02-30T00:00:00.000Z' } };
+  const still = { who: 'alice', site: SITE, box: 'alpha', event: '../../etc', request: WHY };
+  t.match(await ask('GET', '/search', ''), /^404 \{"line":"only POST/);
+  t.match(await ask('POST', '/sign', '{}'), /^404 /);
+  t.match(await ask('POST', '/search', 'no json'), /^400 \{"line":"\/: /);
+  t.match(await ask('POST', '/search', JSON.stringify(reasonless)), /^400 \{"line":"\/request\/reason: /);
+  t.match(await ask('POST', '/search', JSON.stringify(impossible)), /^400 \{"line":"to: /);
+  t.match(await ask('POST', '/search', JSON.stringify({ ...asked, key: 'mine' })), /^400 \{"line":"\/key: /);
+  t.match(await ask('POST', '/sealed', JSON.stringify(still)), /^400 \{"line":"\/event: /);
+  t.match(
+    await ask('POST', '/sealed', JSON.stringify({ ...still, event: 'e-1', site: 'lyon' })),
+    /^409 .*not for lyon/,
+  );
+  t.match(await ask('POST', '/search', ' '.repeat(300_000)), /^413 /);
+  const second = desk.run();
+  t.equal(await second.ended, 2);
+  t.match(second.err, /^room: --socket .*: another signer answers there; end it first\n$/);
+  program.child.kill('SIGKILL');
+  await program.ended;
+  await desk.ready();
+  const nowhere = desk.run('--sealed', join(desk.dir, 'nowhere'));
+  t.equal(await nowhere.ended, 2);
+  t.match(nowhere.err, /^room: --sealed .*nowhere: ENOENT.*name a folder to write into\n$/);
+});
+
+void t.test('a sealed still: asked for, on record, put where nobody else reads it', async (t) => {
+  const room = await makeRoom(t);
+  const [judge, other] = [
+    makeSigner('judge-desk', ['search', 'unseal']),
+    makeSigner('judge-desk', ['search']),
+  ];
+  const desk = await makeDesk(t, room, judge);
+  const alpha = await startBox(t, room, 'alpha', [judge.config]);
+  await startBox(t, room, 'gamma', [{ ...judge.config, may: other.config.may }]);
+  const recipient = await identityToRecipient(await generateX25519Identity());
+  const evidence = await sealed(await stillOf({ widthPx: 320, heightPx: 240 }), [recipient]);
+  t.equal(alpha.sealed.keep('e-1', evidence), undefined);
+  alpha.sealed.keep('e-2', evidence);
+  await desk.ready();
+  const sue = account('sue', 'supervisor');
+  for (const db of await databases(t)) {
+    const calls = consoleOf(t, desk, db);
+    const detail = (event: string) => ({ sealed: true, event });
+    const no = await addIncident(db, 'alpha', 'one', detail('e-1'));
+    const event = { data: { evidence: { sealed: { sha256: evidence.sha256, recipients: [recipient] } } } };
+    const other = { data: { evidence: { sealed: { sha256: sha256Of('other'), recipients: [recipient] } } } };
+    for (const [id, body] of [
+      ['e-1', event],
+      ['e-2', other],
+    ] as const) {
+      const now = iso(Date.now());
+      await db.run(
+        `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, received)
+         VALUES ($1, 'alpha', 'e', 'alert', 1, $2, 'vigie.loitering.v1', $3, $3, $4, $3)`,
+        [SITE, id, now, JSON.stringify(body)],
+      );
+    }
+    const before = readdirSync(desk.dir).length;
+    const answer = await calls.unseal(sue, no);
+    t.match(answer, { sha256: evidence.sha256, recipients: [recipient] }, db.dialect.name);
+    t.equal(statSync(answer.file).mode & 0o777, 0o600);
+    t.equal(sha256Of(readFileSync(answer.file)), evidence.sha256);
+    t.match(answer.file, /alpha_e-1_\d{8}T\d{9}Z\.age$/);
+    const last = (await auditOf(db)).at(-1);
+    t.match(last, {
+      who: 'sue',
+      role: 'supervisor',
+      act: 'request-sealed',
+      incident: no,
+      more: /"event":"e-1"/,
+    });
+    t.match(last?.more, /2026\/1234.*theft|theft.*2026\/1234/);
+    const wrong = await addIncident(db, 'alpha', 'two', detail('e-2'));
+    await t.rejects(calls.unseal(sue, wrong), {
+      status: 503,
+      message: /not the sealed still that event e-2 names/,
+    });
+    const none = await addIncident(db, 'alpha', 'three', detail('e-3'));
+    await t.rejects(calls.unseal(sue, none), {
+      status: 409,
+      message: /no sealed still of event e-3 is held/,
+    });
+    const may = await addIncident(db, 'gamma', 'four', detail('e-4'));
+    await t.rejects(calls.unseal(sue, may), { status: 409, message: /refused by gamma: not-permitted/ });
+    const without = await addIncident(db, 'alpha', 'five', { sealed: false, event: 'e-5' });
+    await t.rejects(calls.unseal(sue, without), { status: 409, message: /no sealed still/ });
+    await t.rejects(calls.unseal(sue, 4711), { status: 404, message: /no incident 4711/ });
+    t.equal(readdirSync(desk.dir).length, before + 1, 'one file for the one that was handed out');
+    t.equal((await auditOf(db)).length, 4, 'each that went out');
+  }
+  t.notMatch(desk.said(), /PRIVATE KEY|AGE-SECRET/);
+});
