@@ -66,11 +66,15 @@ module.exports = {
       // What a central team copies: it knows the published schema, how to print it, and nothing of the agent's inside.
       name: 'the-room-knows-the-contract-only',
       severity: 'error',
-      from: { path: '^scripts/programs/room/(archive|contract|database)/' },
+      // Its main puts retention beside it, which reads the authority's orders.
+      from: {
+        path: '^scripts/programs/room/(archive|contract|database)/',
+        pathNot: '^scripts/programs/room/archive/main\\.ts$',
+      },
       to: {
         path: '^(agent|scripts|test)/',
         pathNot:
-          '^agent/(contract/|base/(printable|json)\\.ts$)|^scripts/programs/room/(archive|contract|database)/',
+          '^agent/(contract/|base/(printable|json)\\.ts$)|^scripts/(lib/json-schema\\.ts$|programs/room/(archive|contract|database)/)',
       },
     },
     {

@@ -1,4 +1,5 @@
 /** The two databases that a room may have, real ones. */
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import pg from 'pg';
@@ -65,7 +66,7 @@ function opener(t: Test, where: string): Pick<TestDatabase, 'open' | 'sql'> {
   return {
     open: async (now = Date.now) => {
       const archive = new Archive(database(), {
-        ...{ timeZone: TIME_ZONE, now },
+        ...{ timeZone: TIME_ZONE, now, holder: randomUUID() },
         onNotice: (line) => t.comment(line),
       });
       t.teardown(() => archive.close());

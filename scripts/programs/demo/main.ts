@@ -157,6 +157,7 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
     archive: new Archive(new SqliteDatabase(database), {
       timeZone: localTimeZone(),
       now: Date.now,
+      holder: 'this',
       onNotice: () => undefined,
     }),
     onStored: (fresh) => {

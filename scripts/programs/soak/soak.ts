@@ -123,6 +123,7 @@ function roomOf(
     archive: new Archive(new SqliteDatabase(file), {
       timeZone: localTimeZone(),
       now: Date.now,
+      holder: 'this',
       onNotice: breaks,
     }),
     onStored: (fresh) => {

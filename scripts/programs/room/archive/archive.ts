@@ -25,12 +25,15 @@ import { keepIncidents } from './incidents.ts';
 import type { Arrival, ReportArrival, SnapshotArrival } from './message.ts';
 import { takeOver } from './migrate.ts';
 import { advance, NOTHING } from './numbers.ts';
+import { type Publisher, VerdictDelivery } from './verdicts.ts';
 
 export interface ArchiveOptions {
   /** IANA; days and hours of figures are counted in it, from the first start on. */
   readonly timeZone: string;
   readonly now: () => number;
-  /** One line for a person, once: a database of before is taken over. */
+  /** Of this program, nobody else's: several on one database tell each other apart by it. */
+  readonly holder: string;
+  /** One line for a person. */
   readonly onNotice: (line: string) => void;
 }
 
@@ -88,6 +91,12 @@ export class Archive {
       const fresh = new Set<Arrival>([...freshEvents, ...freshSnapshots, ...reports]);
       return { fresh: arrivals.filter((arrival) => fresh.has(arrival)), lanes: throughs };
     });
+  }
+
+  /** What operators have said of alerts goes to the boxes by this connection, from its start on. */
+  verdictDelivery(client: Publisher): VerdictDelivery {
+    const { now: nowMs, onNotice: log } = this.#options;
+    return new VerdictDelivery({ db: this.#db, client, holder: this.#options.holder, nowMs, log });
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,14 @@
 /** `scripts/room`: a room's archive, and the example for writing one's own; see docs/guide/room.md. */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { Command } from 'commander';
+import { AgentError } from '../../../../agent/base/errors.ts';
 import { printable, printableLine } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
 import { databaseOf } from '../database/open.ts';
+import { Purge } from '../retention/purge.ts';
 import { AlertFeed } from './alert-feed.ts';
 import { alertLine, isMomentaryEnd } from './alert-line.ts';
 import { Archive, localTimeZone } from './archive.ts';
@@ -20,6 +24,8 @@ interface Arguments {
   readonly clientId?: string;
   readonly snapshots?: string;
   readonly timeZone: string;
+  readonly orders?: string;
+  readonly authority: readonly string[];
   readonly quiet?: true;
 }
 
@@ -47,16 +53,24 @@ function credentials({ broker, ca, cert, key }: Arguments) {
   return { ca: read('--ca', ca), cert: read('--cert', cert), key: read('--key', key) };
 }
 
-function archiveOf({ database, timeZone }: Arguments): Archive {
+/** Of this program among several on one database. */
+const HOLDER = randomUUID();
+
+function openedBy({ database, timeZone, orders, authority }: Arguments): { archive: Archive; purge: Purge } {
   try {
     new Intl.DateTimeFormat('en', { timeZone });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UsageError(`--time-zone takes a name as Europe/Paris, not '${timeZone}'`);
   }
+  if (orders !== undefined && authority.length === 0) {
+    throw new UsageError('--authority is missing: --orders needs the public key by which orders are signed');
+  }
+  const keys = authority.map(readAuthorityKey);
   try {
     const db = databaseOf(database, ({ message }) => warn(`archive: ${message}`));
-    return new Archive(db, { timeZone, now: Date.now, onNotice: warn });
+    const archive = new Archive(db, { timeZone, now: Date.now, holder: HOLDER, onNotice: warn });
+    return { archive, purge: new Purge(db, { folder: orders, keys, holder: HOLDER }, warn) };
   } catch (error) {
     throw new UsageError(`--database ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -71,7 +85,7 @@ function show(event: VigieEvent, picture: string | undefined, note: string | und
 
 async function run(options: Arguments): Promise<void> {
   const tls = credentials(options);
-  const archive = archiveOf(options);
+  const { archive, purge } = openedBy(options);
   const { broker: url, share, clientId, snapshots, quiet } = options;
   if (snapshots !== undefined) mkdirSync(snapshots, { recursive: true });
   const feed = new AlertFeed(quiet ? undefined : snapshots, quiet ? () => undefined : show);
@@ -91,20 +105,24 @@ async function run(options: Arguments): Promise<void> {
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
-        void room.stop().then(() => {
-          const { events, snapshots: stills, duplicates, unread, refused, dropped } = room.counters;
-          if (!quiet) {
-            say(
-              `Ended: ${events} events and ${stills} snapshots stored, ${duplicates} came again, ` +
-                `${unread} kept unread, ${refused} refused, ${dropped} reports dropped.`,
-            );
-          }
-          resolve(0);
-        });
+        void purge
+          .stop()
+          .then(() => room.stop())
+          .then(() => {
+            const { events, snapshots: stills, duplicates, unread, refused, dropped } = room.counters;
+            if (!quiet) {
+              say(
+                `Ended: ${events} events and ${stills} snapshots stored, ${duplicates} came again, ` +
+                  `${unread} kept unread, ${refused} refused, ${dropped} reports dropped.`,
+              );
+            }
+            resolve(0);
+          });
       });
     }
     room.start().then(
       () => {
+        purge.start();
         if (!quiet) say(`Room on ${new URL(url).host}; Ctrl-C ends it`);
       },
       (error: unknown) => {
@@ -136,6 +154,13 @@ const program = new Command('scripts/room')
     'days and hours of figures are counted in it, from the first start on',
     localTimeZone(),
   )
+  .option('--orders <folder>', 'the authority’s signed orders: what they do not allow to be kept is deleted')
+  .option(
+    '--authority <file>',
+    'public key by which orders are signed (PEM); may be given several times',
+    (file: string, before: readonly string[]) => [...before, file],
+    [] as readonly string[],
+  )
   .option('--quiet', 'print faults only')
   .showSuggestionAfterError(false)
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
@@ -145,7 +170,8 @@ const program = new Command('scripts/room')
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
+  const isMistake = error instanceof UsageError || (error instanceof AgentError && error.kind === 'config');
+  if (!isMistake) throw error;
   warn(`${error.message} (see --help)`);
   process.exitCode = 2;
 }

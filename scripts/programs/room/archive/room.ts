@@ -1,5 +1,6 @@
 /**
- * The room's end of the line: what boxes publish goes into the archive, and each box hears how far.
+ * The room's end of the line: what boxes publish goes into the archive, and each box hears how far, and what became of its
+ * alerts.
  *
  * INVARIANTS: a message is acknowledged to the broker, and its number to the box, only after the transaction
  * that holds it is on disk; a number is acknowledged only when all before it are there, by the database's word.
@@ -13,6 +14,7 @@ import { DatabaseAway, DataRefused } from '../database/sql.ts';
 import type { Archive } from './archive.ts';
 import type { LaneThrough, Stored } from './batch.ts';
 import { type Arrival, arrivalOf } from './message.ts';
+import type { VerdictDelivery } from './verdicts.ts';
 
 /** In one transaction. Mosquitto sends 20 unless its max_inflight_messages says more. */
 const BATCH_MAX = 200;
@@ -94,6 +96,7 @@ export class Room {
   readonly #due = new Map<string, { topic: string; ack: Record<string, number | string> }>();
   readonly #stopping = new AbortController();
   #client: MqttClient | undefined;
+  #verdicts: VerdictDelivery | undefined;
   #storing: Promise<void> | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
   #fault: string | undefined;
@@ -126,6 +129,8 @@ export class Room {
       this.#take(packet, client.stream);
       handled(packet.qos === 0 ? undefined : NOT_YET);
     };
+    this.#verdicts = this.#options.archive.verdictDelivery(client);
+    this.#verdicts.start();
     client.on('connect', () => void this.#connected(client));
     client.on('error', (error) => this.#faulty(`broker: ${textOf(error)}`));
     client.on('close', () => this.#faulty('broker: the connection is gone; tried again each second'));
@@ -140,6 +145,7 @@ export class Room {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#storing;
+    await this.#verdicts?.stop();
     this.#acknowledge();
     const client = this.#client;
     if (client !== undefined) {

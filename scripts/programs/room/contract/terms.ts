@@ -2,7 +2,6 @@
 
 /** Of an incident. One way: what is closed is reopened as a new entry. */
 export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
-export type State = (typeof STATES)[number];
 
 /** How long a claim holds, s; the screen renews it while the incident is open there. */
 export const CLAIM_S = 120;

@@ -7,7 +7,7 @@ import type { Queries, Sql } from './sql.ts';
 import { tables, VERSION } from './tables.ts';
 
 /** Any number will do, the same for everybody: two programs do not make the tables at once. */
-const TABLES_LOCK = 8_442_017;
+export const TABLES_LOCK = 8_442_017;
 
 export interface Prepared {
   /** Version of what was there; undefined where there was nothing. */

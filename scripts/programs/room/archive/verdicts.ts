@@ -1,0 +1,271 @@
+/**
+ * Tells the boxes what the room's operators have said of their alerts: `vigie/<site>/<box>/verdict`, QoS 1.
+ *
+ * INVARIANTS: a verdict leaves the table only when a subscriber of the box has been there for it (PUBACK without "no
+ * matching subscribers"), together with its record; the verdicts of a box go out in their order, one after the other;
+ * who judged is not known here. Of several archives on one database one tells.
+ * After a crash between the broker's word and ours it is told again: a box takes the same verdict twice for one.
+ * LIMITS: FLIGHT_MAX verdicts on their way; one that the broker does not acknowledge in ANSWER_WITHIN_MS stays due; a box
+ * that does not listen is asked again after AGAIN_MS, doubling, or as soon as its state has changed.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Value } from '@sinclair/typebox/value';
+import type { IClientPublishOptions, MqttClient } from 'mqtt';
+import { printable } from '../../../../agent/base/printable.ts';
+import { topicsOf } from '../../../../agent/contract/topics.ts';
+import { Verdict } from '../../../../agent/contract/verdict.ts';
+import { record } from '../database/audit.ts';
+import { hold, type Lease, release } from '../database/lease.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
+
+/** Mosquitto holds back more than its receive maximum of 20 itself; a hundred operators are not faster than this. */
+const FLIGHT_MAX = 100;
+
+/** A broker of the same city answers in milliseconds; within this a lost connection is back, too. */
+const ANSWER_WITHIN_MS = 30_000;
+
+/** Of a box that is online and does not listen: while it starts, or one of an old program for ever. */
+const AGAIN_MS = { first: 2000, max: 60_000 };
+
+/** A new verdict is seen by the database's word; this is for boxes that are to be asked again. */
+const LOOK_EVERY_MS = 2000;
+
+/** Between two looks, however often the database changes. */
+const LOOK_APART_MS = 100;
+
+/** Longer than the broker is waited for. */
+const LEASE_MS = 60_000;
+
+/** MQTT 5.0, 3.4.2.1: received, and nobody was there to take it. */
+const NO_MATCHING_SUBSCRIBERS = 0x10;
+
+/** Of MQTT.js; a test may have another. */
+export type Publisher = Pick<MqttClient, 'publish' | 'on' | 'off' | 'connected'>;
+
+export interface VerdictOptions {
+  readonly db: Sql;
+  readonly client: Publisher;
+  /** Of this program, nobody else's. */
+  readonly holder: string;
+  readonly nowMs?: () => number;
+  /** One line for a person. */
+  log(line: string): void;
+}
+
+interface Due {
+  readonly no: number;
+  readonly site: string;
+  readonly box: string;
+  readonly episode: string;
+  readonly verdict: string;
+  readonly time: string;
+  /** Of the camera's row: changes with the box's state. */
+  readonly rev: number;
+}
+
+type Outcome = 'told' | 'unheard' | 'failed' | 'unfit';
+
+interface Silent {
+  readonly rev: number;
+  readonly waitMs: number;
+  readonly untilMs: number;
+}
+
+export class VerdictDelivery {
+  /** `unheard` counts attempts, `unfit` verdicts on episodes whose names no box takes. */
+  readonly counters: Record<Outcome, number> = { told: 0, unheard: 0, failed: 0, unfit: 0 };
+  readonly #options: VerdictOptions;
+  readonly #nowMs: () => number;
+  readonly #lease: Lease;
+  readonly #stopping = new AbortController();
+  readonly #silent = new Map<string, Silent>();
+  /** Numbers of packets that nobody was there for, until MQTT.js has told us which they are; of 65,535. */
+  readonly #nobody = new Set<number>();
+  #wake = new AbortController();
+  #running: Promise<void> | undefined;
+  #fault: string | undefined;
+
+  constructor(options: VerdictOptions) {
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? Date.now;
+    this.#lease = { name: 'lease-verdicts', holder: options.holder, forMs: LEASE_MS };
+  }
+
+  start(): void {
+    if (this.#running !== undefined) return;
+    this.#options.client.on('packetreceive', this.#onPacket);
+    this.#running = this.#run();
+  }
+
+  /** What is on its way is given up: it stays due. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake.abort();
+    await this.#running;
+    this.#options.client.off('packetreceive', this.#onPacket);
+  }
+
+  readonly #onPacket = (packet: { cmd: string; messageId?: number; reasonCode?: number }): void => {
+    if (packet.cmd !== 'puback' || packet.messageId === undefined) return;
+    if (packet.reasonCode === NO_MATCHING_SUBSCRIBERS) this.#nobody.add(packet.messageId);
+    else this.#nobody.delete(packet.messageId);
+  };
+
+  async #run(): Promise<void> {
+    const { db } = this.#options;
+    const { signal } = this.#stopping;
+    let unlisten: (() => Promise<void>) | undefined;
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      try {
+        unlisten ??= await db.listen(() => this.#wake.abort());
+        while (!signal.aborted && (await this.#round()) > 0);
+      } catch (error) {
+        this.#tellFault(`verdicts: ${error instanceof Error ? error.message : String(error)}; tried again`);
+      }
+      await pause(LOOK_APART_MS, signal);
+      await pause(LOOK_EVERY_MS, this.#wake.signal);
+    }
+    await this.#end(unlisten);
+  }
+
+  async #end(unlisten: (() => Promise<void>) | undefined): Promise<void> {
+    const { db, log } = this.#options;
+    try {
+      await unlisten?.();
+      await release(db, this.#lease);
+    } catch (error) {
+      log(
+        `verdicts: the lease stays until it ends: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+    const counts = Object.entries(this.counters).filter(([, count]) => count > 0);
+    if (counts.length > 0) log(`verdicts: ${counts.map(([name, count]) => `${count} ${name}`).join(', ')}`);
+  }
+
+  /** Returns how many verdicts have left the table; 0: there is nothing to do for now. */
+  async #round(): Promise<number> {
+    const { db, client } = this.#options;
+    if (!client.connected) return 0;
+    const due = await this.#due();
+    if (due.length === 0 || !(await hold(db, this.#lease, this.#nowMs()))) {
+      if (this.#silent.size === 0) this.#fault = undefined;
+      return 0;
+    }
+    const byBox = new Map<string, Due[]>();
+    for (const one of due) byBox.set(topicOf(one), [...(byBox.get(topicOf(one)) ?? []), one]);
+    const results = await Promise.all([...byBox.values()].map((those) => this.#tellBox(those)));
+    const outcomes = results.flat();
+    for (const { outcome } of outcomes) this.counters[outcome] += 1;
+    const left = outcomes.filter(({ outcome }) => outcome === 'told' || outcome === 'unfit');
+    if (left.length > 0) await db.transaction((transaction) => this.#settle(transaction, left));
+    return left.length;
+  }
+
+  /** The oldest verdicts of boxes that are online, those aside that have just not listened. */
+  #due(): Promise<Due[]> {
+    const { db } = this.#options;
+    const nowMs = this.#nowMs();
+    for (const [box, { untilMs, waitMs }] of this.#silent) {
+      // Forgotten only when it is not asked any more, so that the wait can double.
+      if (untilMs + waitMs < nowMs) this.#silent.delete(box);
+    }
+    const silent = [...this.#silent]
+      .filter(([, { untilMs }]) => untilMs > nowMs)
+      .map(([name, { rev }]) => ({ name, rev }));
+    const rows = db.dialect.rows('$1', 'silent', { name: 'text', rev: 'integer' });
+    return db.all<Due>(
+      `SELECT due.no, due.site, due.box, due.episode, due.verdict, due.time, camera.rev FROM verdict_due due
+       JOIN camera ON camera.site = due.site AND camera.box = due.box
+       WHERE camera.state = 'online' AND NOT EXISTS (SELECT 1 FROM ${rows}
+         WHERE silent.name = due.site || '/' || due.box AND silent.rev = camera.rev)
+       ORDER BY due.no LIMIT ${FLIGHT_MAX}`,
+      [JSON.stringify(silent)],
+    );
+  }
+
+  /** In order, up to the first that is not taken. */
+  async #tellBox(those: readonly Due[]): Promise<{ due: Due; outcome: Outcome }[]> {
+    const outcomes: { due: Due; outcome: Outcome }[] = [];
+    for (const due of those) {
+      if (this.#stopping.signal.aborted) break;
+      const outcome = await this.#tell(due);
+      outcomes.push({ due, outcome });
+      const name = `${due.site}/${due.box}`;
+      if (outcome === 'told') this.#silent.delete(name);
+      if (outcome === 'told' || outcome === 'unfit') continue;
+      const before = this.#silent.get(name);
+      const waitMs = before?.rev === due.rev ? Math.min(2 * before.waitMs, AGAIN_MS.max) : AGAIN_MS.first;
+      this.#silent.set(name, { rev: due.rev, waitMs, untilMs: this.#nowMs() + waitMs });
+      break;
+    }
+    return outcomes;
+  }
+
+  async #tell(due: Due): Promise<Outcome> {
+    const { episode, verdict, time } = due;
+    const message = { episode, verdict, time };
+    if (!Value.Check(Verdict, message)) return 'unfit';
+    const published = new Promise<Outcome>((resolve) => {
+      this.#options.client.publish(topicOf(due), JSON.stringify(message), QOS_1, (error, packet) => {
+        const messageId = packet !== undefined && 'messageId' in packet ? packet.messageId : undefined;
+        if (error)
+          this.#tellFault(`verdicts: ${printable(topicOf(due))} cannot be published: ${error.message}`);
+        if (error || messageId === undefined) resolve('failed');
+        else resolve(this.#nobody.delete(messageId) ? 'unheard' : 'told');
+      });
+    });
+    const late = new AbortController();
+    const signal = AbortSignal.any([late.signal, this.#stopping.signal]);
+    const outcome = await Promise.race([
+      published,
+      pause(ANSWER_WITHIN_MS, signal).then(() => 'failed' as const),
+    ]);
+    late.abort();
+    return outcome;
+  }
+
+  async #settle(
+    transaction: Queries,
+    settled: readonly { readonly due: Due; readonly outcome: Outcome }[],
+  ): Promise<void> {
+    const nowMs = this.#nowMs();
+    if (!(await hold(transaction, this.#lease, nowMs)))
+      throw new Error('another archive tells the boxes now');
+    for (const { due, outcome } of settled) {
+      const { no, site, box, episode, verdict, time } = due;
+      if ((await transaction.run('DELETE FROM verdict_due WHERE no = $1', [no])) === 0) continue;
+      const [incident] = await transaction.all<{ no: number }>(
+        'SELECT no FROM incident WHERE site = $1 AND box = $2 AND episode = $3 ORDER BY entry DESC LIMIT 1',
+        [site, box, episode],
+      );
+      const unfit = outcome === 'unfit' && { told: false, why: 'not in the form that a box takes' };
+      const of = incident === undefined ? {} : { incident: incident.no };
+      const more = { episode, verdict, time: iso(Date.parse(time)), ...unfit };
+      await record(
+        transaction,
+        { who: 'room', role: 'room', act: 'verdict-delivered', site, box, ...of, more },
+        nowMs,
+      );
+    }
+  }
+
+  /** Once, until nothing is wrong any more. */
+  #tellFault(fault: string): void {
+    if (fault !== this.#fault && !this.#stopping.signal.aborted) this.#options.log(fault);
+    this.#fault = fault;
+  }
+}
+
+const QOS_1: IClientPublishOptions = { qos: 1 };
+
+const topicOf = ({ site, box }: Pick<Due, 'site' | 'box'>): string => topicsOf(site, box).verdict;
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * Deletes what the room may not keep any longer, at the start and every hour, and records each deletion.
+ *
+ * INVARIANTS: what is deleted and its record are one transaction: after a crash nothing is half gone or unrecorded. A row
+ * goes at its own box's ceiling; a whole month (PostgreSQL) only when nothing in it can be kept by any box. Of several
+ * programs on one database one deletes. The record itself (table `audit`) is kept for ever: it holds no person's data.
+ * LIMITS: SLICE_ROWS rows and SLICE_BOXES boxes in a transaction, and as long a pause as it took behind it, so that the
+ * archive's batches come between; a month that is in use is waited for LOCK_WITHIN_MS, and tried again an hour later.
+ */
+import { systemClock } from '../../../../agent/base/clock.ts';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import { record } from '../database/audit.ts';
+import { hold, type Lease, release } from '../database/lease.ts';
+import { makePartitions, type Partition, partitionOf, partitionsOf } from '../database/partitions.ts';
+import { TABLES_LOCK, timeZoneOf } from '../database/prepare.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { type Ceilings, Orders, type OrdersOptions } from './orders.ts';
+import { BOX_TABLES, type BoxTable, boxesIn, type Place, removeRest } from './rows.ts';
+
+/** A ceiling is in days: an hour is less than one in twenty of the shortest. */
+const EVERY_MS = 3_600_000;
+
+/** Some 100 ms of a small machine; a batch of the archive waits no longer. */
+const SLICE_ROWS = 5000;
+
+/** Their names are in the record: 100 are some 3 kB. */
+const SLICE_BOXES = 100;
+
+const PAUSE_MS_MAX = 1000;
+
+/** Far longer than a slice; so much later another goes on where one was killed. */
+const LEASE_MS = 120_000;
+
+/** Dropping waits for every query that is running; meanwhile all others wait behind it. */
+const LOCK_WITHIN_MS = 2000;
+
+const DAY_MS = 86_400_000;
+
+export interface PurgeOptions extends Omit<OrdersOptions, 'log'> {
+  /** Of this program, nobody else's. */
+  readonly holder: string;
+  /** The room's clock. */
+  readonly nowMs?: () => number;
+  readonly everyMs?: number;
+}
+
+/** Another program has the lease. */
+class Elsewhere extends Error {}
+
+interface Slice {
+  readonly counts: Record<string, number>;
+  readonly boxes: (Place & { readonly rows: number; readonly why: string; readonly days: number })[];
+  from: string | undefined;
+  to: string | undefined;
+  rows: number;
+}
+
+export class Purge {
+  readonly #db: Sql;
+  readonly #orders: Orders;
+  readonly #nowMs: () => number;
+  readonly #everyMs: number;
+  readonly #lease: Lease;
+  readonly #log: (line: string) => void;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+
+  /** `log` hears one line for a person of each run that deleted something, and of each fault. */
+  constructor(db: Sql, options: PurgeOptions, log: (line: string) => void) {
+    const { holder, nowMs = Date.now, everyMs = EVERY_MS, ...orders } = options;
+    this.#db = db;
+    this.#orders = new Orders({ ...orders, log });
+    this.#nowMs = nowMs;
+    this.#everyMs = everyMs;
+    this.#lease = { name: 'lease-purge', holder, forMs: LEASE_MS };
+    this.#log = log;
+  }
+
+  /** Begins at once; a database that is away is asked again with the next run. */
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when the slice at hand is on disk. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const waitMs = await this.#once();
+      await systemClock.sleep(waitMs, signal);
+    }
+  }
+
+  /** One run; returns the ms until the next. */
+  async #once(): Promise<number> {
+    const total: Record<string, number> = {};
+    try {
+      const nowMs = this.#nowMs();
+      if (!(await hold(this.#db, this.#lease, nowMs))) throw new Elsewhere();
+      try {
+        await this.#purge(nowMs, total);
+      } finally {
+        await release(this.#db, this.#lease);
+      }
+    } catch (error) {
+      // Whoever has it may die; then this program goes on where that one was.
+      if (error instanceof Elsewhere) return Math.min(LEASE_MS, this.#everyMs);
+      this.#log(`purge: ${messageOf(error)}; what is left is deleted with the next run`);
+    }
+    const parts = Object.entries(total).filter(([, rows]) => rows > 0);
+    const text = parts.map(([name, rows]) => `${rows} of ${name}`).join(', ');
+    if (text !== '') this.#log(`purge: deleted ${text}`);
+    return this.#everyMs;
+  }
+
+  async #purge(nowMs: number, total: Record<string, number>): Promise<void> {
+    const ceilings = await this.#orders.read(nowMs);
+    if (this.#db.dialect.name === 'postgres') await this.#months(ceilings, nowMs, total);
+    for (const table of BOX_TABLES) await this.#boxes(table, ceilings, nowMs, total);
+    const timeZone = await timeZoneOf(this.#db);
+    await this.#slice(async (transaction) => {
+      const counts = await removeRest(transaction, timeZone, nowMs);
+      const went = Object.values(counts).some((rows) => rows > 0);
+      if (went) await this.#record(transaction, { counts, to: iso(nowMs), why: 'ended' });
+      add(total, counts);
+    });
+  }
+
+  /** The months to come are made, and those of which nothing may be kept are dropped. */
+  async #months(ceilings: Ceilings, nowMs: number, total: Record<string, number>): Promise<void> {
+    await this.#locked('the months to come', async (transaction) => {
+      await transaction.all('SELECT pg_advisory_xact_lock($1)', [TABLES_LOCK]);
+      await makePartitions(transaction, true, nowMs);
+    });
+    const { eventsDays, snapshotsDays } = ceilings.longest;
+    const keptDays = { event: eventsDays, snapshot: snapshotsDays };
+    for (const month of await partitionsOf(this.#db)) {
+      if (this.#stopping.signal.aborted) return;
+      if (month.toMs > nowMs - keptDays[month.table] * DAY_MS) continue;
+      // What is made again an hour later; its rows go one by one.
+      if (month.toMs >= partitionOf(month.table, nowMs).fromMs) continue;
+      const [counted] = await this.#db.all<{ rows: number }>(`SELECT count(*) AS rows FROM ${month.name}`);
+      const rows = counted?.rows ?? 0;
+      const dropped = await this.#locked(month.name, (transaction) => this.#drop(transaction, month, rows));
+      if (dropped) add(total, { [month.table]: rows, partition: 1 });
+    }
+  }
+
+  async #drop(transaction: Queries, { table, name, fromMs, toMs }: Partition, rows: number): Promise<void> {
+    // By this program's own hand and the database's list: the name is a table's, a year and a month.
+    await transaction.run(`DROP TABLE ${name}`);
+    await this.#record(transaction, {
+      ...{ counts: { [table]: rows, partition: 1 }, partition: name, from: iso(fromMs), to: iso(toMs) },
+      why: 'older than the longest ceiling of all boxes',
+    });
+  }
+
+  /** False where others have used the table for too long. */
+  async #locked(what: string, act: (transaction: Queries) => Promise<void>): Promise<boolean> {
+    try {
+      await this.#slice(async (transaction) => {
+        await transaction.run(`SET LOCAL lock_timeout = ${LOCK_WITHIN_MS}`);
+        await act(transaction);
+      });
+      return true;
+    } catch (error) {
+      // lock_not_available of https://www.postgresql.org/docs/current/errcodes-appendix.html
+      if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error;
+      this.#log(
+        `purge: ${what}: in use for more than ${LOCK_WITHIN_MS / 1000} s; tried again with the next run`,
+      );
+      return false;
+    }
+  }
+
+  async #boxes(
+    table: BoxTable,
+    ceilings: Ceilings,
+    nowMs: number,
+    total: Record<string, number>,
+  ): Promise<void> {
+    const left = await boxesIn(this.#db, table.name);
+    while (left.length > 0 && !this.#stopping.signal.aborted) {
+      const beganMs = performance.now();
+      const done = await this.#slice(async (transaction) => {
+        const slice: Slice = { counts: {}, boxes: [], from: undefined, to: undefined, rows: 0 };
+        const finished = await fill(transaction, slice, left, { table, ceilings, nowMs });
+        if (slice.rows > 0) await this.#recordSlice(transaction, slice);
+        return { slice, finished };
+      });
+      left.splice(0, done.finished);
+      add(total, done.slice.counts);
+      await systemClock.sleep(Math.min(performance.now() - beganMs, PAUSE_MS_MAX), this.#stopping.signal);
+    }
+  }
+
+  /** A transaction in which nobody else purges; throws Elsewhere where somebody does. */
+  #slice<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
+    return this.#db.transaction(async (transaction) => {
+      if (!(await hold(transaction, this.#lease, this.#nowMs()))) throw new Elsewhere();
+      return act(transaction);
+    });
+  }
+
+  async #recordSlice(transaction: Queries, { counts, boxes, from, to }: Slice): Promise<void> {
+    const reasons = new Map<string, Record<string, number>>();
+    for (const { site, box, rows, why, days } of boxes) {
+      const reason = `${why}, ${days} days`;
+      reasons.set(reason, { ...reasons.get(reason), [`${site}/${box}`]: rows });
+    }
+    const why = [...reasons].map(([reason, those]) => ({ why: reason, boxes: those }));
+    const [only] = boxes;
+    await this.#record(
+      transaction,
+      { counts, from, to, why },
+      boxes.length === 1 && only !== undefined ? { site: only.site, box: only.box } : {},
+    );
+  }
+
+  async #record(
+    transaction: Queries,
+    more: Readonly<Record<string, unknown>>,
+    place: Partial<Place> = {},
+  ): Promise<void> {
+    await record(transaction, { who: 'room', role: 'room', act: 'purge', ...place, more }, this.#nowMs());
+  }
+}
+
+/** Deletes of the boxes, one after the other, until the slice is full; returns how many have nothing more to delete. */
+async function fill(
+  transaction: Queries,
+  slice: Slice,
+  places: readonly Place[],
+  { table, ceilings, nowMs }: { table: BoxTable; ceilings: Ceilings; nowMs: number },
+): Promise<number> {
+  for (const [index, place] of places.slice(0, SLICE_BOXES).entries()) {
+    const ceiling = ceilings.of(place);
+    const days = table.daysOf(ceiling);
+    const limit = SLICE_ROWS - slice.rows;
+    const { times, counts } = await table.remove(transaction, place, nowMs - days * DAY_MS, limit);
+    if (times.length > 0) {
+      const all = [...times, ...[slice.from, slice.to].filter((time) => time !== undefined)].sort();
+      [slice.from, slice.to] = [all[0], all.at(-1)];
+      slice.rows += times.length;
+      slice.boxes.push({ ...place, rows: times.length, why: ceiling.why, days });
+      add(slice.counts, counts);
+    }
+    if (times.length === limit) return index;
+  }
+  return Math.min(places.length, SLICE_BOXES);
+}
+
+function add(sums: Record<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [name, rows] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + rows;
+}

@@ -1,0 +1,377 @@
+/** How long a room keeps what boxes send: the orders of the authority, and the deletion in both databases. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { GENESIS } from '../../scripts/programs/room/contract/audit.ts';
+import { hashOf } from '../../scripts/programs/room/database/audit.ts';
+import { hold } from '../../scripts/programs/room/database/lease.ts';
+import { partitionsOf } from '../../scripts/programs/room/database/partitions.ts';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { Orders } from '../../scripts/programs/room/retention/orders.ts';
+import { Purge, type PurgeOptions } from '../../scripts/programs/room/retention/purge.ts';
+import { AUTHORITY, MAYOR, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+import {
+  addEvent,
+  addIncident,
+  addNote,
+  addSnapshot,
+  addVerdict,
+  countOf,
+  DAY_MS,
+  recordsOf,
+  roomDatabase,
+} from '../lib/room-rows.ts';
+
+const NOW = Date.parse('2026-11-27T12:00:00.000Z');
+const SITE = 'marseille-1';
+const A = { site: SITE, box: 'a' };
+const B = { site: SITE, box: 'b' };
+
+/** What matters here, and the rest as an order has it. */
+interface Change {
+  readonly box?: string;
+  readonly order?: string;
+  readonly from?: number;
+  readonly until?: number;
+  readonly events?: number;
+  readonly snapshots?: number;
+}
+
+function order({
+  box = 'a',
+  order = '2026-77',
+  from = NOW - DAY_MS,
+  until = NOW + DAY_MS,
+  events = 366,
+  snapshots = 30,
+}: Change) {
+  return {
+    ...{ order, authority: 'Ville de Test', site: SITE, box, camera: 'rtsp://camera/1' },
+    rules: [{ kind: 'loitering', zones: 'all', purpose: 'safety', legalBasis: 'Code de test, art. L. 1' }],
+    ...{ notBefore: iso(from), notAfter: iso(until) },
+    retention: { eventsDays: events, snapshotsDays: snapshots, sealedDays: 1 },
+    resumeKeys: [
+      { name: 'prefect', publicKey: PREFECT.line },
+      { name: 'mayor', publicKey: MAYOR.line },
+    ],
+  };
+}
+
+function put(folder: string, name: string, change: Change, key = AUTHORITY): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${name}.dsse.json`), signedOrder(order(change), key));
+}
+
+void t.test('the ceilings of boxes, by their orders', async (t) => {
+  const folder = scratch(t);
+  const said: string[] = [];
+  const other = testKey();
+  const keys = [AUTHORITY.publicKey, other.publicKey];
+  const orders = new Orders({ folder, keys, log: (line) => said.push(line) });
+  const daysOf = async (box: string, nowMs = NOW) => {
+    const { eventsDays, snapshotsDays, why } = (await orders.read(nowMs)).of({ site: SITE, box });
+    return [eventsDays, snapshotsDays, why];
+  };
+  t.same(await daysOf('a'), [30, 7, 'default'], 'no order');
+  put(folder, 'a', { events: 90, snapshots: 20 });
+  put(folder, 'b', { box: 'b', order: 'b-1', events: 3, snapshots: 2 }, other);
+  t.same(await daysOf('a'), [90, 20, '2026-77']);
+  t.same(await daysOf('b'), [3, 2, 'b-1'], 'by the key of another authority that was given');
+  t.same((await orders.read(NOW)).longest, { eventsDays: 90, snapshotsDays: 20 });
+  t.same(await daysOf('a', NOW + 40 * DAY_MS), [90, 20, '2026-77'], 'one that has ended counts on');
+
+  put(folder, 'a-2', {
+    order: '2026-78',
+    from: NOW + 2 * DAY_MS,
+    until: NOW + 9 * DAY_MS,
+    events: 10,
+    snapshots: 5,
+  });
+  t.same(await daysOf('a'), [90, 20, '2026-77'], 'one that has not begun does not count');
+  t.same(await daysOf('a', NOW + 3 * DAY_MS), [10, 5, '2026-78'], 'the one in force counts');
+  t.same(await daysOf('a', NOW + 30 * DAY_MS), [10, 5, '2026-78'], 'of those that have ended the last');
+  put(folder, 'a-3', { order: '2026-79', events: 20, snapshots: 30 });
+  t.same(await daysOf('a'), [20, 20, '2026-77 and 2026-79'], 'of two in force the stricter days');
+  rmSync(join(folder, 'a-3.dsse.json'));
+  t.same(said, [], 'nothing was wrong');
+
+  put(folder, 'c', { box: 'c', events: 300 }, testKey());
+  t.same(await daysOf('c'), [30, 7, 'default'], 'signed by somebody else');
+  put(folder, 'a-4', { events: 1, snapshots: 1 }, testKey());
+  t.same(
+    await daysOf('a'),
+    [30, 7, 'default'],
+    'a doubtful file shortens to the default, and to nothing that it says',
+  );
+  rmSync(join(folder, 'a-4.dsse.json'));
+  t.match(
+    said[0],
+    /c\.dsse\.json: signed by [0-9a-f]{16}…, which is no key of an authority that was given; marseille-1\/c has the default/,
+  );
+  t.equal(said.length, 2, 'each is told once, however often it is read');
+
+  writeFileSync(join(folder, 'b.dsse.json'), 'torn');
+  t.same(await daysOf('b'), [3, 2, 'b-1'], 'what a file said before counts on');
+  t.match(said.at(-1), /b\.dsse\.json: the envelope is not JSON in UTF-8; what it said before counts/);
+  rmSync(join(folder, 'b.dsse.json'));
+  t.same(await daysOf('b'), [3, 2, 'b-1'], 'a short order that is gone does not make the days longer');
+  writeFileSync(join(folder, 'a.dsse.json'), 'x'.repeat(600_000));
+  t.same(await daysOf('a'), [30, 7, 'default'], 'a long one that cannot be read any more: the default');
+  t.match(said.at(-1), /more than 524288 bytes; this is no authorisation/);
+  rmSync(folder, { recursive: true });
+  t.same(await daysOf('b'), [3, 2, 'b-1'], 'without the folder all counts on that was known');
+  t.match(said.at(-1), /cannot be read \(ENOENT/);
+});
+
+/** One whole run at a time of its own; the session that is over goes last. */
+async function purgeAt(
+  t: Test,
+  db: Sql,
+  nowMs: number,
+  options: Partial<PurgeOptions> = {},
+): Promise<string[]> {
+  const lines: string[] = [];
+  await db.run("INSERT INTO session VALUES ($1, 'ada', 'operator', $2, $2, $2)", [
+    `s-${nowMs}`,
+    iso(nowMs - 1),
+  ]);
+  const purge = new Purge(
+    db,
+    { holder: 'one', keys: [AUTHORITY.publicKey], nowMs: () => nowMs, ...options },
+    (line) => lines.push(line),
+  );
+  purge.start();
+  let left = 1;
+  const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 20);
+  await until(t, 'the run is over', () => left === 0, 60_000);
+  clearInterval(looking);
+  await purge.stop();
+  return lines;
+}
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  void t.test(`deletion in ${name}`, async (t) => {
+    const { where } = await DATABASES[name](t);
+    const db = await roomDatabase(t, where, NOW);
+    const folder = join(scratch(t), 'orders');
+    put(folder, 'b', { box: 'b', order: 'b-1', events: 60, snapshots: 3 });
+
+    await addEvent(db, A, 'a-edge', NOW - 30 * DAY_MS);
+    await addEvent(db, A, 'a-old', NOW - 30 * DAY_MS - 1);
+    await addEvent(db, A, 'a-late', NOW - 31 * DAY_MS, NOW - DAY_MS);
+    await addEvent(db, A, 'a-ahead', NOW - 29.5 * DAY_MS, NOW - 30.1 * DAY_MS);
+    await addEvent(db, B, 'b-kept', NOW - 45 * DAY_MS);
+    await addEvent(db, B, 'b-old', NOW - 60 * DAY_MS - 1);
+    await addSnapshot(db, A, 'a-edge', NOW - 7 * DAY_MS);
+    await addSnapshot(db, A, 'a-old', NOW - 7 * DAY_MS - 1);
+    await addSnapshot(db, B, 'b-old', NOW - 3 * DAY_MS - 1);
+    const gone = await addIncident(db, A, 'ep-old', NOW - 30 * DAY_MS - 1);
+    const kept = await addIncident(db, A, 'ep-edge', NOW - 30 * DAY_MS);
+    for (const no of [gone, gone, kept]) await addNote(db, no, NOW - DAY_MS);
+    await addVerdict(db, A, 'ep-old', 'true', NOW - 31 * DAY_MS);
+    await addVerdict(db, A, 'ep-edge', 'true', NOW - DAY_MS);
+    await db.run("INSERT INTO done VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)", [
+      iso(NOW - DAY_MS - 1),
+      iso(NOW - DAY_MS),
+    ]);
+    // 366 days before noon of 27 November in Paris.
+    for (const day of ['2025-11-25', '2025-11-26']) {
+      await db.run("INSERT INTO day_figure VALUES ($1, 0, 's', 'b', 'r', 'k', 1, 0, 0, 0, 0, 0)", [day]);
+    }
+
+    const lines = await purgeAt(t, db, NOW, { folder });
+    const idsIn = async (table: string, column: string): Promise<unknown[]> =>
+      (await db.all<{ id: string }>(`SELECT ${column} AS id FROM ${table} ORDER BY 1`)).map(({ id }) => id);
+    t.same(await idsIn('event', 'id'), ['a-edge', 'b-kept'], 'at the very end of its days it is still there');
+    t.same(await idsIn('snapshot', 'name'), ['a-edge']);
+    t.same(await idsIn('incident', 'episode'), ['ep-edge']);
+    t.same(await idsIn('note', 'incident'), [kept], 'notes go with their incident');
+    t.same(await idsIn('verdict_due', 'episode'), ['ep-edge']);
+    t.same(await idsIn('done', 'key'), ['k-2']);
+    t.same(await idsIn('day_figure', 'day'), ['2025-11-26']);
+    t.match(lines, [/^purge: deleted 4 of event, 2 of snapshot, 1 of incident, 2 of note/]);
+
+    const records = await recordsOf(db, 'purge');
+    t.match(records[0]?.more, {
+      counts: { event: 4 },
+      from: iso(NOW - 60 * DAY_MS - 1),
+      to: iso(NOW - 29.5 * DAY_MS),
+      why: [
+        { why: 'default, 30 days', boxes: { 'marseille-1/a': 3 } },
+        { why: 'b-1, 60 days', boxes: { 'marseille-1/b': 1 } },
+      ],
+    });
+    t.match(
+      records.find(({ more }) => 'incident' in (more['counts'] as object)),
+      { ...A, more: { counts: { incident: 1, note: 2 } } },
+    );
+    t.match(records.at(-1)?.more, { counts: { done: 1, session: 1, day_figure: 1 }, why: 'ended' });
+    await purgeAt(t, db, NOW + 1, { folder });
+    t.same(await idsIn('event', 'id'), ['b-kept'], 'a millisecond later it goes');
+
+    put(folder, 'b', { box: 'b', order: 'b-2', events: 40, snapshots: 3 });
+    await purgeAt(t, db, NOW + 2, { folder });
+    t.equal(
+      await countOf(db, 'event'),
+      0,
+      'an order that got shorter counts for what was kept under the longer one',
+    );
+    t.match((await recordsOf(db, 'purge')).at(-2), { more: { why: [{ why: 'b-2, 40 days' }] }, ...B });
+    await isWhole(t, db);
+  });
+
+  void t.test(`many rows, two programs and a crash in ${name}`, async (t) => {
+    const { where } = await DATABASES[name](t);
+    const db = await roomDatabase(t, where, NOW);
+    const rows = 12_001;
+    await manyEvents(db, rows);
+    await db.run("INSERT INTO session VALUES ('s', 'ada', 'operator', $1, $1, $1)", [iso(NOW - 1)]);
+
+    t.ok(await hold(db, { name: 'lease-purge', holder: 'killed', forMs: 60_000 }, NOW));
+    let nowMs = NOW;
+    const options = { keys: [], nowMs: () => nowMs, everyMs: 30 };
+    const purges = ['one', 'two'].map(
+      (holder) => new Purge(db, { ...options, holder }, (line) => t.comment(line)),
+    );
+    t.teardown(() => Promise.all(purges.map((purge) => purge.stop())));
+    for (const purge of purges) purge.start();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    t.equal(await countOf(db, 'event'), rows, 'while another has the lease nothing is deleted');
+    nowMs = NOW + 60_001;
+    let left = rows;
+    const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 50);
+    t.teardown(() => clearInterval(looking));
+    await until(t, 'who follows deletes it all', () => left === 0, 60_000);
+    clearInterval(looking);
+    await Promise.all(purges.map((purge) => purge.stop()));
+    t.equal(await countOf(db, 'event'), 0);
+    const counts = (await recordsOf(db, 'purge')).flatMap(
+      ({ more }) => (more['counts'] as { event?: number }).event ?? [],
+    );
+    t.same(counts, [5000, 5000, 2001], 'slice by slice, each recorded, none by both');
+    await isWhole(t, db);
+  });
+
+  void t.test(`a slice that fails in ${name}`, async (t) => {
+    const { where } = await DATABASES[name](t);
+    const db = await roomDatabase(t, where, NOW);
+    await manyEvents(db, 10);
+    await db.run('ALTER TABLE audit RENAME TO away');
+    const lines: string[] = [];
+    const purge = new Purge(db, { holder: 'one', keys: [], nowMs: () => NOW, everyMs: 50 }, (line) =>
+      lines.push(line),
+    );
+    t.teardown(() => purge.stop());
+    purge.start();
+    await until(t, 'it says so', () => lines.length > 0);
+    t.match(lines[0], /^purge: .*audit.*; what is left is deleted with the next run$/);
+    t.equal(await countOf(db, 'event'), 10, 'nothing goes without its record');
+    await db.run('ALTER TABLE away RENAME TO audit');
+    await until(t, 'it goes on', () => lines.some((line) => /deleted 10 of event/.test(line)));
+    await purge.stop();
+  });
+}
+
+async function manyEvents(db: Sql, rows: number): Promise<void> {
+  const old = iso(NOW - 40 * DAY_MS);
+  const ids = JSON.stringify(Array.from({ length: rows }, (_, index) => ({ id: `e-${index}` })));
+  await db.run(
+    `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, unread, received)
+     SELECT 's', 'b', 'e1', 'alert', 1, id, 'vigie.loitering.v1', NULL, $2, '{}', NULL, $2
+     FROM ${db.dialect.rows('$1', 'new', { id: 'text' })}`,
+    [ids, old],
+  );
+}
+
+/** Every record holds the hash of the one before. */
+async function isWhole(t: Test, db: Sql): Promise<void> {
+  const entries = await db.all<Parameters<typeof hashOf>[0] & { hash: string; more: unknown }>(
+    'SELECT * FROM audit ORDER BY no',
+  );
+  let previous = GENESIS;
+  for (const { hash, ...entry } of entries) {
+    const more = JSON.parse(String(entry.more)) as Record<string, unknown>;
+    const whole = entry.previous === previous && hashOf({ ...entry, more }) === hash;
+    if (!whole) t.fail(`the record breaks at ${entry.no}`);
+    previous = hash;
+  }
+  t.pass(`${entries.length} records, one chain`);
+}
+
+void t.test('months in PostgreSQL', async (t) => {
+  const { where } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, where, Date.parse('2026-08-10T00:00:00.000Z'));
+  const names = async (): Promise<string[]> => (await partitionsOf(db)).map((month) => month.name);
+  t.match(await names(), [
+    'event_2026_07',
+    'event_2026_08',
+    'event_2026_09',
+    'event_2026_10',
+    'snapshot_2026_07',
+  ]);
+  const folder = join(scratch(t), 'orders');
+  put(folder, 'a', { events: 90, snapshots: 10, until: NOW - 1 });
+  const lastOfAugust = Date.parse('2026-08-31T23:59:59.999Z');
+  for (const at of [lastOfAugust - 9 * DAY_MS, lastOfAugust]) await addEvent(db, A, `a-${at}`, at);
+  await addSnapshot(db, A, 'a-1', lastOfAugust);
+  await addEvent(db, B, 'long ago', Date.parse('2019-01-01T00:00:00.000Z'));
+
+  // 90 days after the end of August are over with 29 November.
+  await purgeAt(t, db, Date.parse('2026-11-29T23:59:59.999Z'), { folder });
+  t.ok((await names()).includes('event_2026_08'), 'a millisecond of the month may be kept');
+  t.notOk(
+    (await names()).includes('event_2026_07'),
+    'a month that is past for all is gone, an empty one too',
+  );
+  t.notOk((await names()).includes('snapshot_2026_08'));
+  t.ok((await names()).includes('event_2027_01'), 'the months to come are made');
+  t.same(
+    (await db.all<{ id: string }>('SELECT id FROM event')).map(({ id }) => id),
+    [`a-${lastOfAugust}`],
+  );
+
+  const blocked = await blockedPurge(t, db, where, folder);
+  t.match(blocked, [
+    /event_2026_08: in use for more than 2 s; tried again with the next run/,
+    /deleted 1 of event/,
+  ]);
+  t.ok(
+    (await names()).includes('event_2026_08'),
+    'the month stays, its rows go at their ceiling all the same',
+  );
+  await purgeAt(t, db, Date.parse('2026-11-30T00:00:00.001Z'), { folder });
+  t.notOk((await names()).includes('event_2026_08'));
+  const dropped = (await recordsOf(db, 'purge')).filter(({ more }) => 'partition' in more);
+  t.match(dropped.at(-1)?.more, {
+    partition: 'event_2026_08',
+    counts: { event: 0, partition: 1 },
+    from: '2026-08-01T00:00:00.000Z',
+    to: '2026-09-01T00:00:00.000Z',
+  });
+  t.match(dropped.find(({ more }) => more['partition'] === 'snapshot_2026_08')?.more, {
+    counts: { snapshot: 1 },
+  });
+});
+
+/** While somebody reads for long: dropping must not hold up everybody behind him. */
+async function blockedPurge(t: Test, db: Sql, where: string, folder: string): Promise<string[]> {
+  const reader = await roomDatabase(t, where, Date.parse('2026-11-30T00:00:00.000Z'));
+  const lines: string[] = [];
+  const nowMs = Date.parse('2026-11-30T00:00:00.000Z');
+  const purge = new Purge(
+    db,
+    { holder: 'one', keys: [AUTHORITY.publicKey], folder, nowMs: () => nowMs },
+    (line) => lines.push(line),
+  );
+  await reader.transaction(async (transaction) => {
+    await transaction.all('SELECT count(*) FROM event');
+    purge.start();
+    await until(t, 'it has given up', () => lines.length > 0, 20_000);
+  });
+  await until(t, 'the rest is done', () => lines.length > 1, 20_000);
+  await purge.stop();
+  return lines;
+}

@@ -1,0 +1,157 @@
+/** What operators say of alerts reaches the box, once, by a real broker and from both databases. */
+import { readFileSync } from 'node:fs';
+import mqtt, { type MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import { VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts';
+import { hold } from '../../scripts/programs/room/database/lease.ts';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { addIncident, addVerdict, countOf, recordsOf, roomDatabase, setCamera } from '../lib/room-rows.ts';
+
+const NOW = Date.parse('2026-11-27T12:00:00.000Z');
+const PLACE = { site: SITE, box: BOX };
+const TOPIC = `vigie/${SITE}/${BOX}/verdict`;
+
+/** A box as far as verdicts go: what it heard. */
+async function boxOf(t: Test, room: Room): Promise<{ client: MqttClient; heard: Record<string, string>[] }> {
+  const client = await clientOf(t, room, BOX);
+  const heard: Record<string, string>[] = [];
+  client.on('message', (_, payload) => heard.push(JSON.parse(payload.toString()) as Record<string, string>));
+  await client.subscribeAsync(TOPIC, { qos: 1 });
+  return { client, heard };
+}
+
+function delivery(
+  t: Test,
+  db: Sql,
+  client: MqttClient,
+  holder = 'one',
+  nowMs = Date.now,
+): { verdicts: VerdictDelivery; lines: string[] } {
+  const lines: string[] = [];
+  const verdicts = new VerdictDelivery({ db, client, holder, nowMs, log: (line) => lines.push(line) });
+  t.teardown(() => verdicts.stop());
+  verdicts.start();
+  return { verdicts, lines };
+}
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  void t.test(`verdicts from ${name}`, async (t) => {
+    const { where } = await DATABASES[name](t);
+    const db = await roomDatabase(t, where, NOW);
+    const room = await makeRoom(t);
+    const archive = await clientOf(t, room, 'room');
+    const incident = await addIncident(db, PLACE, 'ep-1', NOW);
+    await addVerdict(db, PLACE, 'ep-1', 'true', NOW);
+    await addVerdict(db, PLACE, 'ep-2', 'unclear', NOW + 1);
+    await addVerdict(db, PLACE, 'ep-1', 'false', NOW + 2);
+    await addVerdict(db, { site: SITE, box: 'unknown' }, 'ep-9', 'true', NOW);
+    await setCamera(db, PLACE, 'offline', 1, NOW);
+
+    const { verdicts, lines } = delivery(t, db, archive);
+    let due = 0;
+    const looking = setInterval(() => void countOf(db, 'verdict_due').then((count) => (due = count)), 20);
+    t.teardown(() => clearInterval(looking));
+    await until(t, 'looked at', () => due === 4);
+    t.equal(verdicts.counters.unheard, 0, 'a box that is away is not called');
+
+    await setCamera(db, PLACE, 'online', 2, NOW);
+    await until(t, 'the broker says that nobody is there', () => verdicts.counters.unheard > 0);
+    t.equal(await countOf(db, 'verdict_due'), 4, 'it stays due');
+    t.same(await recordsOf(db, 'verdict-delivered'), [], 'and is not recorded as told');
+
+    const { heard } = await boxOf(t, room);
+    await setCamera(db, PLACE, 'online', 3, NOW);
+    await until(t, 'told', () => due === 1);
+    t.same(
+      heard,
+      [
+        { episode: 'ep-1', verdict: 'true', time: iso(NOW) },
+        { episode: 'ep-2', verdict: 'unclear', time: iso(NOW + 1) },
+        { episode: 'ep-1', verdict: 'false', time: iso(NOW + 2) },
+      ],
+      'each once, in their order, and nothing else is in them',
+    );
+    t.match(await recordsOf(db, 'verdict-delivered'), [
+      { ...PLACE, incident, more: { episode: 'ep-1', verdict: 'true' } },
+      { ...PLACE, incident: null, more: { episode: 'ep-2' } },
+      { ...PLACE, incident, more: { verdict: 'false' } },
+    ]);
+
+    await addVerdict(db, PLACE, 'no such <name>', 'true', NOW);
+    for (let index = 0; index < 250; index += 1)
+      await addVerdict(db, PLACE, `many-${index}`, 'true', NOW + index);
+    await until(t, 'many are told, too', () => due === 1 && heard.length >= 253, 30_000);
+    t.same(
+      heard.slice(3).map(({ episode }) => episode),
+      Array.from({ length: 250 }, (_, index) => `many-${index}`),
+    );
+    t.equal(verdicts.counters.unfit, 1);
+    const unfit = (await recordsOf(db, 'verdict-delivered')).filter(({ more }) => more['told'] === false);
+    t.equal(unfit.length, 1, 'what no box would take is recorded as not told');
+    await verdicts.stop();
+    t.match(lines.at(-1), /^verdicts: 253 told, \d+ unheard, 1 unfit$/);
+  });
+
+  void t.test(`two archives, and a broker that goes, in ${name}`, async (t) => {
+    const { where } = await DATABASES[name](t);
+    const db = await roomDatabase(t, where, NOW);
+    const room = await makeRoom(t);
+    const { heard } = await boxOf(t, room);
+    await setCamera(db, PLACE, 'online', 1, NOW);
+    const other = await roomDatabase(t, where, NOW);
+    let nowMs = NOW;
+    t.ok(await hold(db, { name: 'lease-verdicts', holder: 'killed', forMs: 60_000 }, NOW));
+    const both = [
+      delivery(t, db, await clientOf(t, room, 'room'), 'one', () => nowMs),
+      delivery(t, other, await clientOf(t, room, 'room'), 'two', () => nowMs),
+    ];
+    for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'true', NOW);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    t.equal(heard.length, 0, 'while another has the lease nothing is told');
+    nowMs = NOW + 60_001;
+    await until(t, 'told', () => heard.length >= 40, 20_000);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    t.same(
+      heard.map(({ episode }) => episode),
+      Array.from({ length: 40 }, (_, index) => `e-${index}`),
+      'once each',
+    );
+    t.equal(await countOf(db, 'verdict_due'), 0);
+
+    await room.broker.stop();
+    await addVerdict(db, PLACE, 'meanwhile', 'true', NOW);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    t.equal(await countOf(db, 'verdict_due'), 1, 'without a broker it stays due');
+    await room.broker.start();
+    await until(
+      t,
+      'told after it is back',
+      () => heard.some(({ episode }) => episode === 'meanwhile'),
+      20_000,
+    );
+    t.equal(heard.length, 41);
+    for (const { verdicts } of both) await verdicts.stop();
+  });
+}
+
+void t.test('a room that may not say it', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where, NOW);
+  const room = await makeRoom(t);
+  await setCamera(db, PLACE, 'online', 1, NOW);
+  await addVerdict(db, PLACE, 'ep-1', 'true', NOW);
+  const client = await mqtt.connectAsync(room.broker.url, {
+    protocolVersion: 5,
+    ...(await room.authority
+      .client('witness')
+      .then(({ cert, key }) => ({ cert: readFileSync(cert), key: readFileSync(key) }))),
+    ca: readFileSync(room.authority.ca),
+  });
+  t.teardown(() => client.endAsync(true));
+  const { verdicts, lines } = delivery(t, db, client);
+  await until(t, 'it is refused', () => verdicts.counters.failed > 0);
+  t.match(lines, [new RegExp(`^verdicts: ${TOPIC} cannot be published: .*[Nn]ot authorized`)]);
+  t.equal(await countOf(db, 'verdict_due'), 1, 'it stays due');
+});
