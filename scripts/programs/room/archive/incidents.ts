@@ -1,7 +1,7 @@
 /** From events to incidents: each event of an episode adds to one row, in whatever order they come. */
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { priorityOf } from '../contract/terms.ts';
-import { clean } from '../database/document.ts';
+import { clean, documentOf } from '../database/document.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import { momentOf } from './events.ts';
 import { addAlerts } from './figures.ts';
@@ -145,7 +145,8 @@ export async function keepIncidents(
      SELECT ${names}, 0, ${state}, ${closed} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT (site, box, episode, entry) DO UPDATE SET
      ${CHANGED.map((name) => `${name} = excluded.${name}`).join(', ')}`,
-    [JSON.stringify([...touched])],
+    // A box may write a NUL into any text of an event: what PostgreSQL refuses would be an alert that nobody sees.
+    [documentOf([...touched])],
   );
   await addAlerts(
     transaction,

@@ -2,7 +2,7 @@
  * What is open, and what has changed since.
  *
  * INVARIANTS: numbers of changes are in the order of commits (counters.ts), so that whoever has all up to one and reads on
- * from it misses nothing. The number is read before the rows: a row may come twice, never not at all.
+ * from it misses nothing. Changes: the number is read before the rows: a row may come twice, never not at all.
  * LIMITS: OPEN_MAX open incidents are given, the others are counted; CHANGES_MAX + 1 changes at a time.
  */
 import type { Camera } from '../contract/camera.ts';
@@ -21,26 +21,37 @@ const CHANGES_MAX = 2000;
 const OPEN = "state <> 'closed' AND severity = 'alert'";
 
 /** The most urgent first, of one urgency the newest. */
-export async function queueOf(db: Queries): Promise<Queue> {
-  const rev = await revOf(db);
-  return { rev, ...(await openOf(db, ['new', 'claimed', 'dispatched'])) };
+export function queueOf(db: Queries): Promise<Queue> {
+  return openOf(db, ['new', 'claimed', 'dispatched']);
 }
 
-/** Open alerts in these states, and how many there are beyond OPEN_MAX. */
+/**
+ * Open alerts in these states, and how many there are beyond OPEN_MAX. By one statement, which sees one moment: what is
+ * committed between a number and a count would be counted by the screen once more when the stream tells of it.
+ */
 export async function openOf(
   db: Queries,
   states: readonly ('new' | 'claimed' | 'dispatched')[],
-): Promise<Pick<Queue, 'incidents' | 'more'>> {
+): Promise<Queue> {
   const isAll = states.length === 3;
   const where = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
-  const rows = await db.all<IncidentRow>(
-    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${where}
-     ORDER BY priority, received DESC, no DESC LIMIT ${OPEN_MAX + 1}`,
+  type Listed = IncidentRow & { readonly newest: number; readonly open: number | null };
+  const rows = await db.all<Listed | { [name in keyof Listed]: name extends 'newest' ? number : null }>(
+    `WITH listed AS (SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${where}
+       ORDER BY priority, received DESC, no DESC LIMIT ${OPEN_MAX + 1})
+     SELECT counter.value AS newest, CASE WHEN (SELECT count(*) FROM listed) > ${OPEN_MAX}
+       THEN (SELECT count(*) FROM incident WHERE ${where}) END AS open, listed.*
+     FROM counter LEFT JOIN listed ON true WHERE counter.name = 'rev'
+     ORDER BY listed.priority, listed.received DESC, listed.no DESC`,
   );
-  const incidents = rows.slice(0, OPEN_MAX).map(incidentOf);
-  if (rows.length <= OPEN_MAX) return { incidents, more: 0 };
-  const [all] = await db.all<{ n: number }>(`SELECT count(*) AS n FROM incident WHERE ${where}`);
-  return { incidents, more: Math.max(0, (all?.n ?? 0) - incidents.length) };
+  const listed = rows.flatMap((row) => (row.no === null ? [] : [row]));
+  const incidents = listed.slice(0, OPEN_MAX).map(incidentOf);
+  const [first] = rows;
+  return {
+    rev: first?.newest ?? 0,
+    incidents,
+    more: Math.max(0, (first?.open ?? 0) - incidents.length),
+  };
 }
 
 export interface Changes {

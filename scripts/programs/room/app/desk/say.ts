@@ -2,16 +2,14 @@
 import { language } from '../../../../../agent/kit/words.ts';
 import { nowMs, session } from '../session.ts';
 import { desk } from '../words/desk.ts';
+import { plain } from '../words/plain.ts';
 
 const DAY_MS = 24 * 3600_000;
 
 /** Below this many verdicts the 95 % interval spans more than 40 points (Wilson, at a share of one half). */
 export const FEW_VERDICTS = 20;
 
-/** What a box or a person wrote: without what can turn, hide or break a line. JSX does the escaping. */
-export function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\uFFFD');
-}
+export { plain };
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 

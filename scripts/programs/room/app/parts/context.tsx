@@ -3,6 +3,7 @@ import type { Incident, Note, Precision } from '../../contract/incident.ts';
 import { isEscalated } from '../queue/lines.ts';
 import { go } from '../router.ts';
 import { nowMs } from '../session.ts';
+import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
 import { percent, when, words } from '../words/words.ts';
 import { Mark, stateText } from './marks.tsx';
@@ -58,7 +59,7 @@ export function Notes({ notes }: { readonly notes: readonly Note[] }) {
               <span class="quiet">
                 {when(at)} · {who}
               </span>
-              <p>{text}</p>
+              <p>{plain(text)}</p>
             </li>
           ))}
         </ol>

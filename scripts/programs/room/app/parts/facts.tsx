@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import type { Incident, IncidentDetail } from '../../contract/incident.ts';
 import { isMine } from '../acts.ts';
 import { nowMs, tick } from '../session.ts';
+import { plain } from '../words/plain.ts';
 import { age, placeText } from '../words/sentence.ts';
 import { when, words } from '../words/words.ts';
 
@@ -35,10 +36,10 @@ export function Facts({ incident, detail }: FactsProps) {
         {incident.closedAt !== null && <Fact name={texts.closed}>{when(incident.closedAt)}</Fact>}
         {incident.reopens !== null && <Fact name={texts.reopens}>{texts.number(incident.reopens)}</Fact>}
         <Fact name={texts.rule}>{rule}</Fact>
-        {detail !== undefined && <Fact name={texts.purpose}>{purpose ?? texts.unknown}</Fact>}
+        {detail !== undefined && <Fact name={texts.purpose}>{plain(purpose ?? texts.unknown)}</Fact>}
         {detail !== undefined && (
           <Fact name={texts.legalBasis}>
-            {legalBasis ?? texts.unknown}
+            {plain(legalBasis ?? texts.unknown)}
             {typeof validUntil === 'string' && `, ${texts.until} ${when(validUntil)}`}
           </Fact>
         )}

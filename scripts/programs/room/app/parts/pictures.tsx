@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { IncidentDetail, Still } from '../../contract/incident.ts';
 import { may } from '../session.ts';
+import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
 import { when, words } from '../words/words.ts';
 
@@ -13,7 +14,11 @@ export function Pictures({ detail }: { readonly detail: IncidentDetail }) {
   if (!may('see-still')) return <p class="no-picture">{texts.auditor}</p>;
   const shown = ORDER.flatMap((moment) => stills.filter((still) => still.moment === moment));
   if (shown.length === 0) {
-    return <p class="no-picture clamp">{stillAbsent === null ? texts.noStill : texts.absent(stillAbsent)}</p>;
+    return (
+      <p class="no-picture clamp">
+        {stillAbsent === null ? texts.noStill : texts.absent(plain(stillAbsent))}
+      </p>
+    );
   }
   return (
     <section aria-label={texts.pictures}>

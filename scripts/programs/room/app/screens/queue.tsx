@@ -69,7 +69,8 @@ export function QueueScreen() {
         field.current?.blur();
       },
     }),
-    ...actKeys(incidentOf(line)),
+    // Of the one that is open beside it the keys are its own: what is closed there must not judge the next line here.
+    ...(openNo.value === undefined && actKeys(incidentOf(line))),
   });
   useEffect(() => {
     const said = words.value;

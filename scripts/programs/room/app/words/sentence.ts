@@ -3,12 +3,13 @@ import { trackName } from '../../../../../agent/contract/track-name.ts';
 import type { Incident } from '../../contract/incident.ts';
 import type { FiguresOfCause, Who } from './cause.ts';
 import type { Words } from './en.ts';
+import { plain } from './plain.ts';
 
 type About = Pick<Incident, 'kind' | 'place' | 'objects' | 'cause'>;
 
 /** A kind that the console does not know is shown by its name, as text. */
 export function kindText(kind: string, words: Words): string {
-  return own(words.kinds, kind) ?? kind;
+  return own(words.kinds, kind) ?? plain(kind);
 }
 
 export function isKnown(kind: string, words: Words): boolean {
@@ -29,7 +30,7 @@ export function placeText(place: string, words: Words): string {
   const at = place.indexOf('/');
   const sort = at < 0 ? place : place.slice(0, at);
   const name = at < 0 ? '' : ` ${place.slice(at + 1)}`;
-  return `${own(words.where, sort) ?? sort}${name}`;
+  return plain(`${own(words.where, sort) ?? sort}${name}`);
 }
 
 /** Seconds as a person says them: 45 s, 3 min, 2 h 5 min. */
@@ -57,7 +58,7 @@ function whoOf(objects: About['objects'], words: Words): Who {
   const counts = new Map<string, number>();
   for (const { label } of objects) counts.set(label, (counts.get(label) ?? 0) + 1);
   const parts = [...counts].map(([label, count]) => {
-    const [one, several] = own(words.labels, label) ?? [label, label];
+    const [one, several] = own(words.labels, label) ?? [plain(label), plain(label)];
     return count === 1 ? one : `${count} ${several}`;
   });
   // The number is the one that the picture has beside the figure.
@@ -82,7 +83,7 @@ function figuresOf(cause: About['cause'], words: Words): FiguresOfCause {
 }
 
 function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+  return typeof value === 'string' ? plain(value) : '';
 }
 
 /** A box’s word is no name of a prototype’s member. */

@@ -1,0 +1,142 @@
+/** The whole chain for an hour at ten times the demo's rate: what a screen holds, and that it missed nothing. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import { messageOf } from '../../agent/base/errors.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { ConsoleProgram } from '../lib/console-program.ts';
+import { ConsoleScreen } from '../lib/console-screen.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { makeRoom, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
+import { type StreetBox, startStreet, type Told } from '../lib/street-boxes.ts';
+import { openBrowser } from '../page/phone.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const SECONDS = Number(process.env['VIGIE_HOUR_S'] ?? (FULL ? 3600 : 20));
+/** The demo makes 906 incidents an hour; ten times that. */
+const PER_S = 9060 / 3600;
+const BOXES = 10;
+/** As the demo's episodes last, in the mean. */
+const LASTS_MS = 8000;
+/** As the demo's stills are. */
+const STILL_BYTES = 58_000;
+const HEAP_MB_MAX = 50;
+const LOOK_EVERY_MS = FULL ? 60_000 : 5000;
+/** A person who closes one after the other and thinks in between. */
+const THINKS_MS = 1500;
+
+t.test('an hour of ten demos', { skip: browserMissing(), timeout: (SECONDS + 300) * 1000 }, async (t) => {
+  const database = await DATABASES.postgres(t);
+  const room = await makeRoom(t);
+  await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+  const street = await startStreet(t, room, BOXES);
+  const desk = await ConsoleProgram.start(t, database.where);
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  const screen = await ConsoleScreen.open(browser, desk.url, 'operator');
+
+  const endsMs = performance.now() + SECONDS * 1000;
+  const isOver = (): boolean => performance.now() >= endsMs;
+  const [told, { closed, faults }, heaps] = await Promise.all([
+    tell(street, isOver),
+    work(t, screen, isOver),
+    weigh(t, screen, desk, endsMs),
+  ]);
+  await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
+  const numbers = async (): Promise<number[]> =>
+    (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
+  const known = await numbers();
+  t.equal(known.length, told, 'every incident is in the archive, once');
+  await screen.until('all told', `window.told.size >= ${known.length}`, 20_000);
+  const seen = await screen.told();
+  t.same(
+    known.filter((no) => !seen.has(no)),
+    [],
+    'and the screen was told of each',
+  );
+  t.equal(seen.size, known.length, 'and of no other');
+  const [judged] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
+  t.equal(Number(judged?.['n']), closed, 'what the operator closed is closed');
+  t.ok(closed > 0, `${closed} closed by keyboard`);
+  t.same(faults, [], 'nothing went otherwise than a person expects');
+  t.same(await screen.page.evaluate('window.twice'), [], 'no incident stands in two lines');
+  t.same(screen.complaints, []);
+  t.comment(
+    `${told} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
+      `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,
+  );
+  t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
+});
+
+/** Incidents one after the other, each box in its turn; each ends after a while. Returns how many. */
+async function tell(street: readonly StreetBox[], isOver: () => boolean): Promise<number> {
+  // Of the size of the demo's: what follows the end of a JPEG is not drawn.
+  const small = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 50 }).toBuffer();
+  const jpeg = Buffer.concat([small, Buffer.alloc(Math.max(0, STILL_BYTES - small.length))]);
+  const beganMs = performance.now();
+  const ends: { readonly atMs: number; readonly box: StreetBox; readonly end: Told }[] = [];
+  let told = 0;
+  for (; !isOver(); told += 1) {
+    const dueMs = beganMs + (told * 1000) / PER_S;
+    await sleep(Math.max(0, dueMs - performance.now()));
+    const box = street[told % street.length] as StreetBox;
+    const kind = Math.floor(told / street.length) % 3 === 0 ? 'line-crossing' : 'loitering';
+    const id = `hour-${told}`;
+    box.tell({ id, kind, jpeg });
+    ends.push({ atMs: performance.now() + LASTS_MS, box, end: { id, kind, phase: 'end' } });
+    while (ends[0] !== undefined && ends[0].atMs < performance.now()) {
+      const over = ends.shift();
+      over?.box.tell(over.end);
+    }
+  }
+  return told;
+}
+
+interface Worked {
+  closed: number;
+  /** What did not go as a person expects it, in words. */
+  readonly faults: string[];
+}
+
+async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Promise<Worked> {
+  const worked: Worked = { closed: 0, faults: [] };
+  while (!isOver()) {
+    try {
+      if (await screen.closeNext(worked.closed % 3 === 0 ? 'f' : 't')) {
+        worked.closed += 1;
+        await sleep(THINKS_MS);
+      } else await sleep(100);
+    } catch (error) {
+      // The hour goes on; it is told at its end.
+      worked.faults.push(messageOf(error));
+      t.comment(messageOf(error).slice(0, 300));
+      await screen.keys('Escape');
+    }
+  }
+  return worked;
+}
+
+/** Heap of the page, MB, at every look. */
+async function weigh(
+  t: Test,
+  screen: ConsoleScreen,
+  desk: ConsoleProgram,
+  endsMs: number,
+): Promise<number[]> {
+  const heaps: number[] = [];
+  const beganMs = performance.now();
+  while (performance.now() < endsMs) {
+    await sleep(Math.min(LOOK_EVERY_MS, Math.max(0, endsMs - performance.now())));
+    const heapMB = await screen.heapMB();
+    heaps.push(heapMB);
+    const told = await screen.page.evaluate('window.told.size');
+    const s = Math.round((performance.now() - beganMs) / 1000);
+    t.comment(
+      `${s} s: heap ${heapMB.toFixed(1)} MB, console ${desk.rssMB.toFixed(0)} MB, ${String(told)} told`,
+    );
+  }
+  return heaps;
+}

@@ -1,0 +1,432 @@
+/** From boxes to a browser with nothing replaced: latency, bursts with programs killed, a shift's work, hostile boxes. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Browser } from 'puppeteer-core';
+import t, { type Test } from 'tap';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { ConsoleScreen } from '../lib/console-screen.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { clientOf, SITE, until } from '../lib/room.ts';
+import { type Chain, incidentOf, recordOf, startChain, watchCommits } from '../lib/room-chain.ts';
+import { openBrowser } from '../page/phone.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const JPEG = readFileSync(join(ROOT, 'docs/alert.jpg'));
+/** From the commit of a row to its being drawn; docs/design/026-room.md. */
+const DRAWN_P95_MS = 300;
+const DRAWN_MAX_MS = 1000;
+/** What one does oneself shows at once, what another does within this. */
+const OWN_ACT_MS = 100;
+const OTHERS_ACT_MS = 1000;
+const BURST = 5000;
+/** In one transaction of a box's outbox: a disk takes some hundred a second. */
+const TOGETHER = 20;
+const BURST_WITHIN_MS = 180_000;
+const DAY_MS = 86_400_000;
+
+t.test('from box to screen', { skip: browserMissing(), timeout: 900_000 }, async (t) => {
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  await t.test('PostgreSQL', async (t) => {
+    const chain = await startChain(t, 'postgres');
+    const given = { chain, browser };
+    await t.test('two operators on one incident', (t) => together(t, given));
+    await t.test('a shift by keyboard alone', (t) => shift(t, given));
+    await t.test('an auditor', (t) => auditor(t, given));
+    await t.test('a hostile box', (t) => hostile(t, given));
+    await t.test('clocks that are a day off', (t) => clocks(t, given));
+    await t.test('two a second', (t) => latency(t, given, { count: FULL ? 200 : 60, perS: 2 }));
+    await t.test('twenty a second', (t) => latency(t, given, { count: 200, perS: 20 }));
+    await t.test('a burst, a console and a database that are killed', (t) => burst(t, given));
+  });
+  await t.test('SQLite', async (t) => {
+    const chain = await startChain(t, 'sqlite');
+    const given = { chain, browser };
+    await t.test('a shift by keyboard alone', (t) => shift(t, given));
+    await t.test('two a second', (t) => latency(t, given, { count: 40, perS: 2 }));
+    await t.test('twenty a second', (t) => latency(t, given, { count: 100, perS: 20 }));
+  });
+});
+
+interface Given {
+  readonly chain: Chain;
+  readonly browser: Browser;
+}
+
+async function at(t: Test, { chain, browser }: Given, account: string): Promise<ConsoleScreen> {
+  const screen = await ConsoleScreen.open(browser, chain.desk.url, account);
+  t.teardown(() => screen.page.browserContext().close());
+  return screen;
+}
+
+const row = (no: number, more = ''): string => `document.querySelector('.row[data-no="${no}"]${more}')`;
+
+/** Its line is chosen, by key. */
+async function choose(screen: ConsoleScreen, no: number): Promise<void> {
+  await screen.until('a line', `${row(no)} !== null`);
+  for (let i = 0; i < 60; i++) {
+    if ((await screen.page.evaluate(`${row(no, '[aria-selected=true]')} !== null`)) === true) return;
+    await screen.keys(i < 30 ? 'j' : 'k');
+    await sleep(20);
+  }
+  throw new Error(`the keys do not lead to ${no}`);
+}
+
+/** All that is open is closed, as a program or another operator would. */
+async function closeAll(screen: ConsoleScreen, only?: readonly string[]): Promise<number> {
+  const fits = only === undefined ? 'true' : `${JSON.stringify(only)}.includes(String(no))`;
+  const closed = await screen.page.evaluate(`(async () => {
+    const incidents = (await (await fetch('/api/queue')).json()).incidents.filter(({ no }) => ${fits});
+    const close = ({ no, revision }) => fetch('/api/incidents/' + no + '/verdict', {
+      method: 'POST', headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ revision, verdict: 'unclear' }),
+    });
+    for (let i = 0; i < incidents.length; i += 20) await Promise.all(incidents.slice(i, i + 20).map(close));
+    return incidents.length;
+  })()`);
+  return Number(closed);
+}
+
+async function together(t: Test, given: Given): Promise<void> {
+  const one = await at(t, given, 'operator');
+  const other = await at(t, given, 'operator-2');
+  const no = await incidentOf(given.chain, { id: 'together', jpeg: JPEG });
+  for (const screen of [one, other]) await choose(screen, no);
+  const pressedMs = performance.now();
+  await Promise.all([one.keys('c'), other.keys('c')]);
+  const lost = `document.querySelector('.toast.bad')?.textContent.includes('Not done: operator')`;
+  const loser = await Promise.race(
+    [one, other].map(async (screen) => {
+      await screen.page.waitForFunction(lost, { timeout: 5000, polling: 20 }).catch(() => sleep(5000));
+      return screen;
+    }),
+  );
+  const toldMs = performance.now() - pressedMs;
+  const winner = loser === one ? other : one;
+  t.ok(toldMs <= OTHERS_ACT_MS, `who was second is told after ${Math.round(toldMs)} ms`);
+  await loser.until('claimed', `${row(no, '.claimed')} !== null`, OTHERS_ACT_MS);
+  t.equal((await loser.asked(`/api/incidents/${no}/claim`, {})).status, 409);
+  t.equal(await winner.page.evaluate(`${row(no)}.querySelector('.owner b').textContent`), 'you');
+  await winner.keys('r');
+  await loser.until('waits again', `${row(no, '.new')} !== null`, OTHERS_ACT_MS);
+
+  await winner.keys('Enter');
+  await winner.until('opened', `document.querySelector('[data-incident="${no}"] .acts') !== null`);
+  await winner.page.evaluate(`
+    globalThis.verdictMs = undefined;
+    addEventListener('keydown', () => {
+      const beganMs = performance.now();
+      const look = () => {
+        if (document.querySelector('.incident .mark.closed') === null) return requestAnimationFrame(look);
+        requestAnimationFrame(() => { globalThis.verdictMs = performance.now() - beganMs; });
+      };
+      look();
+    }, { capture: true, once: true });`);
+  await winner.keys('t');
+  await winner.until('a verdict', 'globalThis.verdictMs !== undefined');
+  const verdictMs = Number(await winner.page.evaluate('globalThis.verdictMs'));
+  t.ok(verdictMs <= OWN_ACT_MS, `a verdict is drawn after ${Math.round(verdictMs)} ms`);
+  await loser.until('gone from the other queue', `${row(no)} === null`, OTHERS_ACT_MS);
+  t.same([...one.complaints, ...other.complaints], []);
+}
+
+async function shift(t: Test, given: Given): Promise<void> {
+  const { chain } = given;
+  const screen = await at(t, given, 'operator');
+  const no = await incidentOf(chain, { id: 'shift', jpeg: JPEG });
+  await choose(screen, no);
+  await screen.keys('c');
+  await screen.until('mine', `${row(no, '.claimed')} !== null`);
+  await screen.keys('Enter');
+  await screen.until('the picture', `document.querySelector('.pictures img')?.naturalWidth > 0`);
+  const address = `/api/incidents/${no}/stills/snapshot`;
+  const shown = await screen.page.evaluate(`document.querySelector('.pictures img').getAttribute('src')`);
+  t.equal(shown, address);
+  await screen.keys('n');
+  await screen.until('a field', `document.activeElement?.tagName === 'TEXTAREA'`);
+  await screen.page.keyboard.type('Patrol 2 is near');
+  await screen.keys('Enter');
+  await screen.until('a note', `document.querySelector('.notes')?.textContent.includes('Patrol 2 is near')`);
+  await screen.keys('d');
+  await screen.until('the question', `document.querySelector('dialog[open] button[type=submit]') !== null`);
+  await screen.keys('Enter');
+  await screen.until('sent', `document.querySelector('.incident .mark.dispatched') !== null`);
+  await screen.keys('t');
+  await screen.until('closed', `document.querySelector('.incident .mark.closed') !== null`);
+  await screen.until('kept', `document.querySelector('.toasts').textContent.includes('Closed as true')`);
+  const record = await recordOf(chain, no);
+  const acts = record.map(({ act }) => String(act));
+  t.same(
+    [...acts].sort(),
+    ['claim', 'dispatch', 'judge', 'note', 'see-still'],
+    'all of it stands in the record',
+  );
+  t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the look at the picture before what came of it');
+  t.same([...new Set(record.map(({ who }) => who))], ['operator']);
+  const sha256 = createHash('sha256').update(JPEG).digest('hex');
+  t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'which picture it was');
+  const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
+  t.match(due, [{ box: 'quay-00', verdict: 'true' }], 'the box is to be told');
+  t.notMatch(JSON.stringify(due), 'operator', 'and not who judged');
+  t.same(screen.complaints, []);
+}
+
+async function auditor(t: Test, given: Given): Promise<void> {
+  const { chain } = given;
+  const no = await incidentOf(chain, { id: 'audited', jpeg: JPEG });
+  const screen = await at(t, given, 'auditor');
+  await choose(screen, no);
+  await screen.keys('Enter');
+  await screen.until('opened', `document.querySelector('.no-picture') !== null`);
+  t.match(
+    await screen.page.$eval('.no-picture', ({ textContent }) => textContent),
+    'An auditor sees no picture',
+  );
+  t.equal(await screen.page.$('.pictures'), null);
+  t.same(await recordOf(chain, no), [], 'nobody has seen it');
+  t.equal((await screen.asked(`/api/incidents/${no}/stills/snapshot`)).status, 403);
+  await screen.keys('t');
+  t.equal((await screen.asked(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'true' })).status, 403);
+  const refused = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
+  t.match(refused, [{ who: 'auditor' }, { who: 'auditor' }]);
+  t.match(String(refused[0]?.['more']), /still/, 'that it was tried stands in the record');
+  t.same(screen.complaints, []);
+}
+
+const HTML = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
+const ESCAPES = '\u001b[2J\u001b]0;owned\u0007\u202egnp.exe\u2028\u0000';
+
+const HOSTILE: Readonly<Record<string, (event: VigieEvent) => void>> = {
+  html: ({ data }) => {
+    if (data.zone !== undefined) Object.assign(data.zone, { purpose: HTML.slice(0, 64), legalBasis: HTML });
+    data.evidence = { absent: HTML };
+  },
+  place: (event) => {
+    event.subject = `zone/${HTML}`.slice(0, 80);
+  },
+  escapes: (event) => {
+    event.subject = `zone/${ESCAPES}`;
+    event.data.evidence = { absent: ESCAPES };
+  },
+  kind: (event) => {
+    event.data.rule.kind = 'flying-car';
+    event.type = 'vigie.flying-car.v1';
+    event.data.cause = { reason: HTML, __proto__: 1, constructor: HTML };
+  },
+  reason: ({ data }) => {
+    data.rule.kind = 'toaster-on-fire';
+    data.cause = { reason: HTML + 'x'.repeat(200_000) };
+  },
+  future: (event) => {
+    event.time = '9999-12-31T23:59:59.999Z';
+  },
+};
+
+async function hostile(t: Test, given: Given): Promise<void> {
+  const { chain } = given;
+  const screen = await at(t, given, 'operator');
+  await closeAll(screen);
+  const found: Record<string, number> = {};
+  for (const [i, [name, change]] of Object.entries(HOSTILE).entries())
+    found[name] = await incidentOf(chain, { id: `hostile-${name}`, change }, i);
+  // A day that does not exist is kept unread, and a megabyte ends the connection of whoever sends it.
+  chain.street[8]?.tell({
+    id: 'hostile-day',
+    change: (event) => {
+      event.time = '2026-02-30T10:00:00.000Z';
+    },
+  });
+  const flooder = await clientOf(t, chain.room, 'flooder', { reconnectPeriod: 0 });
+  flooder.on('error', (error) => t.comment(error.message));
+  const cut = new Promise<void>((done) => flooder.once('close', () => done()));
+  const properties = { userProperties: { seq: '1', first: '1', lane: 'alert', epoch: 'e1' } };
+  const large = JSON.stringify({ reason: 'x'.repeat(1_048_576) });
+  flooder.publish(`vigie/${SITE}/flooder/evt/alert/loitering`, large, { qos: 1, properties });
+  await cut;
+  const read: Record<string, string> = {};
+  for (const [name, no] of Object.entries(found)) {
+    await choose(screen, no);
+    await screen.keys('Enter');
+    await screen.until(
+      name,
+      `document.querySelector('[data-incident="${no}"]')?.textContent.includes('Same box, an hour')`,
+    );
+    read[name] = String(await screen.page.evaluate(`document.querySelector('.incident').textContent`));
+    await screen.keys('Escape');
+  }
+  t.match(read['html'], HTML, 'shown as it is written');
+  t.match(read['kind'], /flying-car.*newer than this console/s);
+  t.match(read['reason'], /<img src=x.*x{100}/s);
+  t.ok((read['reason'] ?? '').length < 3000, 'and cut');
+  t.match(read['future'], 'clock is in doubt');
+  const shown =
+    Object.values(read).join('') +
+    String(await screen.page.evaluate(`document.querySelector('.queue').textContent`));
+  t.notMatch(shown, /[\p{Cc}\p{Cf}\u2028\u2029]/u, 'nothing turns, hides or breaks a line');
+  await until(t, 'kept', () => chain.street.every(({ waiting }) => waiting === 0));
+  const [unread] = await chain.database.read(
+    "SELECT unread FROM event WHERE box = 'quay-08' AND unread IS NOT NULL",
+  );
+  t.match(unread, { unread: /2026-02-30/ }, 'a day that does not exist is kept, and said to be none');
+  t.same(await chain.database.read("SELECT id FROM event WHERE box = 'flooder'"), []);
+  const isHacked =
+    'window.hacked !== undefined || document.querySelector("[onerror], .queue script, .incident script") !== null';
+  t.equal(await screen.page.evaluate(isHacked), false, 'nothing of it was run');
+  t.same(screen.complaints, [], 'the policy had nothing to stop');
+  await closeAll(screen);
+}
+
+async function clocks(t: Test, given: Given): Promise<void> {
+  const { chain } = given;
+  const screen = await at(t, given, 'operator');
+  const ahead = await incidentOf(chain, { id: 'ahead', timeMs: Date.now() + DAY_MS });
+  const unsynced = {
+    timeMs: Date.now() - DAY_MS,
+    change: ({ data }: VigieEvent) => {
+      data.clock.synced = false;
+    },
+  };
+  const behind = await incidentOf(chain, { id: 'behind', ...unsynced }, 1);
+  const late = await incidentOf(chain, { id: 'late', timeMs: Date.now() - DAY_MS }, 2);
+  const right = await incidentOf(chain, { id: 'right' }, 3);
+  const said = async (no: number): Promise<{ age: string; doubt: boolean }> => {
+    await screen.until('a line', `${row(no)} !== null`);
+    const shown = `({ age: ${row(no)}.querySelector('.age').textContent, doubt: ${row(no, ' .doubt')} !== null })`;
+    return (await screen.page.evaluate(shown)) as { age: string; doubt: boolean };
+  };
+  for (const [no, doubt] of [
+    [ahead, true],
+    [behind, true],
+    [late, false],
+    [right, false],
+  ] as const) {
+    t.match(await said(no), { age: /^0:[0-3]\d$/, doubt }, 'its age is that of the room’s clock');
+  }
+  await choose(screen, ahead);
+  await screen.keys('Enter');
+  await screen.until('told', `document.querySelector('.incident .notice.warn') !== null`);
+  t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is in doubt');
+  t.same(screen.complaints, []);
+  await closeAll(screen);
+}
+
+interface Pace {
+  readonly count: number;
+  readonly perS: number;
+}
+
+/** At two a second somebody closes what is drawn, and each has its line; at twenty they are storms, and are counted. */
+async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<void> {
+  const { chain } = given;
+  const colleague = await at(t, given, 'operator-2');
+  await closeAll(colleague);
+  const screen = await at(t, given, 'operator');
+  const commits = await watchCommits(t, chain);
+  const before = new Set(commits.keys());
+  const isStorm = perS > 5;
+  const beganMs = performance.now();
+  for (let i = 0; i < count; i++) {
+    await sleep(Math.max(0, beganMs + (i * 1000) / perS - performance.now()));
+    const box = chain.street[i % chain.street.length];
+    const kind = Math.floor(i / chain.street.length) % 2 === 0 ? 'loitering' : 'line-crossing';
+    box?.tell({ id: `pace-${perS}-${i}`, kind, jpeg: JPEG });
+    if (isStorm || i % 2 === 0) continue;
+    const drawn = (await screen.page.evaluate('Object.keys(window.firstDrawn)')) as string[];
+    await closeAll(colleague, drawn);
+  }
+  await until(t, 'stored', () => commits.size >= before.size + count);
+  await sleep(DRAWN_MAX_MS);
+  const drawn = (await screen.page.evaluate('window.firstDrawn')) as Record<string, number>;
+  const counted = (await screen.page.evaluate('window.counted')) as [number, number][];
+  const fresh = [...commits].filter(([no]) => !before.has(no));
+  const took = fresh.map(([no, committedMs], i) => {
+    const countedMs = counted.find(([, waiting]) => waiting > i)?.[0];
+    return ((isStorm ? countedMs : drawn[no]) ?? Number.POSITIVE_INFINITY) - committedMs;
+  });
+  took.sort((a, b) => a - b);
+  const share = (part: number): number =>
+    took[Math.min(took.length - 1, Math.floor(took.length * part))] ?? Number.NaN;
+  const [p50, p95, max] = [share(0.5), share(0.95), share(1)];
+  t.comment(
+    `${chain.name}, ${perS} a second: from commit to screen p50 ${p50}, p95 ${p95}, max ${max} ms of ${took.length}`,
+  );
+  t.equal(took.length, count);
+  t.ok(p95 <= DRAWN_P95_MS, `p95 ${p95} ms`);
+  t.ok(max <= DRAWN_MAX_MS, `max ${max} ms`);
+  t.same(await screen.page.evaluate('window.twice'), []);
+  t.same(screen.complaints, []);
+  await closeAll(colleague);
+}
+
+async function burst(t: Test, given: Given): Promise<void> {
+  const { chain } = given;
+  const { database, desk, street } = chain;
+  const colleague = await at(t, given, 'operator-2');
+  await closeAll(colleague);
+  const screen = await at(t, given, 'operator');
+  const beganMs = performance.now();
+  const tell = async (from: number, to: number): Promise<void> => {
+    for (let i = from; i < to; i += TOGETHER) {
+      const ids = Array.from({ length: TOGETHER }, (_, j) => ({ id: `burst-${i + j}` }));
+      street[(i / TOGETHER) % street.length]?.tell(...ids);
+      await new Promise((done) => setImmediate(done));
+    }
+  };
+  const stored = async (): Promise<number[]> =>
+    (await database.read("SELECT no FROM incident WHERE episode LIKE 'burst-%'")).map(({ no }) => Number(no));
+  const reached = async (count: number): Promise<void> => {
+    while ((await stored()).length < count) await sleep(50);
+  };
+  const first = tell(0, BURST / 2);
+  await reached(BURST / 8);
+  await desk.kill();
+  const atConsole = (await stored()).length;
+  await desk.start();
+  await first;
+  const second = tell(BURST / 2, BURST);
+  await reached((BURST * 5) / 8);
+  await database.server?.kill();
+  await second;
+  await database.server?.start();
+  const atDatabase = (await stored()).length;
+  t.comment(`killed: the console at ${atConsole}, the database at ${atDatabase} of ${BURST}`);
+  t.ok(atConsole < BURST / 2 && atDatabase < BURST, 'in the middle of it');
+  await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), BURST_WITHIN_MS);
+  const burstS = (performance.now() - beganMs) / 1000;
+  const known = await stored();
+  t.equal(known.length, BURST, 'every incident is in the database once');
+  t.comment(`${BURST} incidents in ${burstS.toFixed(1)} s, ${Math.round(BURST / burstS)} a second`);
+  await screen.until('live again', `document.querySelector('.link-live') !== null`, 30_000);
+  await sleep(2000);
+  const missing = async (): Promise<number[]> => {
+    const seen = await screen.told();
+    return known.filter((no) => !seen.has(no));
+  };
+  const held = (await missing()).length;
+  t.comment(`${held} of them had not come to the screen, which holds 2,000`);
+  await screen.until(
+    'all are counted',
+    `document.querySelector('.counts').textContent.includes('${BURST} open')`,
+    20_000,
+  );
+  // As a shift works the queue off, what was beyond comes up.
+  for (let i = 0; i < 10 && (await missing()).length > 0; i++) {
+    await closeAll(colleague);
+    await sleep(1500);
+  }
+  t.same(await missing(), [], 'the screen was told of each');
+  const all = new Set((await database.read('SELECT no FROM incident')).map(({ no }) => Number(no)));
+  t.same(
+    [...(await screen.told())].filter((no) => !all.has(no)),
+    [],
+    'and of none that is not there',
+  );
+  t.same(await screen.page.evaluate('window.twice'), [], 'none has two lines');
+  await sleep(6000);
+  const announced = Number(await screen.page.evaluate('window.announcedSum'));
+  t.ok(announced <= BURST, `${announced} told as new, none twice`);
+  t.same(screen.complaints, []);
+}

@@ -1,0 +1,66 @@
+/** `scripts/room console` as a process of its own, on the same port however often it is started. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+
+const CONSOLE_PROGRAM = fileURLToPath(
+  new URL('../../scripts/programs/room/console/main.js', import.meta.url),
+);
+const START_WITHIN_MS = 30_000;
+
+export class ConsoleProgram {
+  /** What it printed since the first start. */
+  said = '';
+  readonly url: string;
+  readonly #arguments: readonly string[];
+  #child: ChildProcess | undefined;
+
+  private constructor(database: string, port: number) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.#arguments = ['--demo', '--database', database, '--listen', `127.0.0.1:${port}`];
+  }
+
+  /** With the accounts of the demonstration, on a database that the archive has made; killed when the test ends. */
+  static async start(t: Test, database: string): Promise<ConsoleProgram> {
+    const program = new ConsoleProgram(database, await freePort());
+    t.teardown(() => program.kill());
+    await program.start();
+    return program;
+  }
+
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, [CONSOLE_PROGRAM, ...this.#arguments]);
+    const before = this.said.length;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.said += chunk.toString();
+      });
+    }
+    this.#child = child;
+    const deadlineMs = performance.now() + START_WITHIN_MS;
+    while (!this.said.slice(before).includes('Console on ')) {
+      if (child.exitCode !== null || performance.now() > deadlineMs)
+        throw new Error(`the console does not start: ${this.said.slice(-500)}`);
+      await sleep(20);
+    }
+  }
+
+  /** At once, as a crash does. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'close');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** Memory of the process, MB. */
+  get rssMB(): number {
+    const status = readFileSync(`/proc/${this.#child?.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1000;
+  }
+}

@@ -1,0 +1,151 @@
+/** A person's browser at the room's console, and what the page was told and has drawn since it was opened. */
+import type { Browser, CDPSession, Page } from 'puppeteer-core';
+import { printableLine } from '../../agent/base/printable.ts';
+import { beginning } from '../page/in-page.ts';
+
+/** Before anything else of the page. Incidents are told by the stream and by the queue, and drawn as rows and counts. */
+const HOOKS = `
+  window.told = new Set();
+  window.firstDrawn = {};
+  window.counted = [];
+  window.announcedSum = 0;
+  window.twice = [];
+  const take = (incidents) => { for (const { no } of incidents) window.told.add(no); };
+  const Source = window.EventSource;
+  window.EventSource = class extends Source {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener('incidents', (event) => take(JSON.parse(event.data)));
+    }
+  };
+  const ask = window.fetch;
+  window.fetch = async (...given) => {
+    const answer = await ask(...given);
+    if (String(given[0]).endsWith('/api/queue') && answer.ok)
+      void answer.clone().json().then(({ incidents }) => take(incidents));
+    return answer;
+  };
+  addEventListener('DOMContentLoaded', () => {
+    let announced = '';
+    new MutationObserver(() => {
+      const now = Date.now();
+      const rows = new Set();
+      for (const row of document.querySelectorAll('.row[data-no]')) {
+        const { no } = row.dataset;
+        if (rows.has(no)) window.twice.push(no);
+        rows.add(no);
+        window.firstDrawn[no] ??= now;
+      }
+      const waiting = Number(/\\d+/.exec(document.querySelector('.counts strong')?.textContent ?? '')?.[0] ?? 0);
+      if (waiting !== window.counted.at(-1)?.[1]) window.counted.push([now, waiting]);
+      const said = document.querySelector('.queue [role=status]')?.textContent ?? '';
+      if (said !== announced && said !== '') window.announcedSum += Number(/\\d+/.exec(said)?.[0] ?? 1);
+      announced = said;
+    }).observe(document, { subtree: true, childList: true, characterData: true });
+  });`;
+
+export class ConsoleScreen {
+  readonly page: Page;
+  /** Errors of the page, complaints of the browser, requests that leave the console. */
+  readonly complaints: string[] = [];
+  #devtools: CDPSession | undefined;
+
+  private constructor(page: Page, home: string) {
+    this.page = page;
+    page.on('pageerror', (error) => this.complaints.push(`error: ${String(error)}`));
+    page.on('dialog', (dialog) => {
+      this.complaints.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on('console', (message) => {
+      // A refusal, or a server that is away, is no fault of the page.
+      const text = message.text();
+      if (/the server responded with a status of|net::ERR_|favicon/.test(text)) return;
+      if (['error', 'warn'].includes(message.type())) this.complaints.push(text);
+    });
+    page.on('request', (request) => {
+      if (!request.url().startsWith(home)) this.complaints.push(`request: ${request.url()}`);
+    });
+  }
+
+  /** Somebody who has come in by the keyboard, at the queue, which is live. */
+  static async open(browser: Browser, home: string, account: string): Promise<ConsoleScreen> {
+    const context = await browser.createBrowserContext();
+    const page = await context.newPage();
+    await page.setViewport({ width: 1400, height: 900, deviceScaleFactor: 1 });
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'light' }]);
+    await page.evaluateOnNewDocument(beginning('en') + HOOKS);
+    const screen = new ConsoleScreen(page, home);
+    await page.goto(`${home}/`, { waitUntil: 'load' });
+    await page.waitForSelector(`[data-account="${account}"]`);
+    await page.focus(`[data-account="${account}"]`);
+    // Whoever has entered begins with a fresh page.
+    await Promise.all([page.waitForNavigation({ waitUntil: 'load' }), page.keyboard.press('Enter')]);
+    await page.waitForSelector('.queue');
+    await page.waitForFunction(`document.body.textContent.includes('live')`);
+    return screen;
+  }
+
+  async until(what: string, condition: string, withinMs = 10_000): Promise<void> {
+    await this.page.waitForFunction(condition, { timeout: withinMs, polling: 20 }).catch(async () => {
+      const shown = await this.page.evaluate('document.body.innerText.slice(0, 2000)');
+      throw new Error(`${what}: not so within ${withinMs} ms: ${condition}\n${printableLine(String(shown))}`);
+    });
+  }
+
+  async keys(...keys: readonly string[]): Promise<void> {
+    for (const key of keys) await this.page.keyboard.press(key as 'Enter');
+  }
+
+  /** Numbers of the incidents that the stream and the queue have told of. */
+  async told(): Promise<Set<number>> {
+    return new Set((await this.page.evaluate('[...window.told]')) as number[]);
+  }
+
+  /** What a request from within the page gives. */
+  async asked(path: string, body?: object): Promise<{ status: number; text: string }> {
+    const given =
+      body === undefined
+        ? '{}'
+        : `{ method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID() }, body: ${JSON.stringify(JSON.stringify(body))} }`;
+    return (await this.page.evaluate(
+      `fetch(${JSON.stringify(path)}, ${given}).then(async (answer) => ({ status: answer.status, text: await answer.text() }))`,
+    )) as { status: number; text: string };
+  }
+
+  /** Of JavaScript, after what nobody needs is gone, MB. */
+  async heapMB(): Promise<number> {
+    if (this.#devtools === undefined) {
+      this.#devtools = await this.page.createCDPSession();
+      await this.#devtools.send('HeapProfiler.enable');
+      await this.#devtools.send('Performance.enable');
+    }
+    await this.#devtools.send('HeapProfiler.collectGarbage');
+    const { metrics } = await this.#devtools.send('Performance.getMetrics');
+    return (metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? Number.NaN) / 1e6;
+  }
+
+  /** From the line that is chosen: an incident is claimed, opened, looked at and closed, by keyboard; true where one was. */
+  async closeNext(verdict: 't' | 'f' | 'u'): Promise<boolean> {
+    const line = await this.page.evaluate(`(() => {
+      const row = document.querySelector('.row[aria-selected=true]');
+      if (row === null || row.dataset.no !== undefined)
+        return row === null ? 'none' : row.classList.contains('new') ? 'new' : 'other';
+      return row.querySelector('.fold')?.textContent === '▾' ? 'open' : 'folded';
+    })()`);
+    if (line === 'folded') await this.keys('Enter');
+    if (line === 'none' || line === 'folded' || line === 'open') await this.keys('j');
+    if (line !== 'new') return false;
+    await this.keys('Enter');
+    await this.until('opened', `document.querySelector('.incident .acts .claim') !== null`);
+    await this.keys('c');
+    await this.until(
+      'a picture',
+      `[...document.querySelectorAll('.pictures img, .no-picture')].some((one) => one.tagName !== 'IMG' || (one.complete && one.naturalWidth > 0))`,
+    );
+    await this.keys(verdict);
+    await this.until('closed', `document.querySelector('.incident .mark.closed') !== null`);
+    await this.keys('Escape');
+    return true;
+  }
+}

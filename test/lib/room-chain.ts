@@ -1,0 +1,99 @@
+/** All that a room is made of, each part a program of its own or the real library: boxes, broker, archive, database, console. */
+import Database from 'better-sqlite3';
+import pg from 'pg';
+import type { Test } from 'tap';
+import { CHANNEL } from '../../scripts/programs/room/database/sql.ts';
+import { ConsoleProgram } from './console-program.ts';
+import { DATABASES, type Row, type TestDatabase } from './databases.ts';
+import { makeRoom, type Room } from './room.ts';
+import { RoomProgram } from './room-program.ts';
+import { type StreetBox, startStreet, type Told } from './street-boxes.ts';
+
+const STORED_WITHIN_MS = 10_000;
+/** SQLite tells nobody; of a latency of tens of milliseconds this is little. */
+const COMMITS_EVERY_MS = 2;
+
+export interface Chain {
+  readonly name: keyof typeof DATABASES;
+  readonly room: Room;
+  readonly database: TestDatabase;
+  readonly archive: RoomProgram;
+  readonly desk: ConsoleProgram;
+  readonly street: readonly StreetBox[];
+}
+
+export async function startChain(t: Test, name: Chain['name'], boxes = 10): Promise<Chain> {
+  const database = await DATABASES[name](t);
+  const room = await makeRoom(t);
+  const archive = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+  const street = await startStreet(t, room, boxes);
+  const desk = await ConsoleProgram.start(t, database.where);
+  return { name, room, database, archive, desk, street };
+}
+
+/** Number of the incident that comes of it. */
+export async function incidentOf({ database, street }: Chain, told: Told, box = 0): Promise<number> {
+  street[box]?.tell(told);
+  return storedNo(database, `${told.id}-e`);
+}
+
+async function storedNo(database: TestDatabase, episode: string): Promise<number> {
+  const deadlineMs = performance.now() + STORED_WITHIN_MS;
+  for (;;) {
+    const [row] = await database.read(
+      `SELECT no FROM incident WHERE episode = '${episode}' ORDER BY no DESC`,
+    );
+    if (row !== undefined) return Number(row['no']);
+    if (performance.now() > deadlineMs) throw new Error(`no incident of ${episode}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+/** The record of one incident, the oldest first. */
+export function recordOf({ database }: Chain, no: number): Promise<Row[]> {
+  return database.read(`SELECT act, who, more FROM audit WHERE incident = ${no} ORDER BY no`);
+}
+
+/** When each incident was committed, by the clock of this machine, ms; the times are never too early. */
+export async function watchCommits(t: Test, { name, database }: Chain): Promise<Map<number, number>> {
+  const commits = new Map<number, number>();
+  let last = 0;
+  const take = (rows: readonly Row[], atMs: number): void => {
+    for (const { no } of rows) {
+      last = Math.max(last, Number(no));
+      commits.set(Number(no), atMs);
+    }
+  };
+  const sql = (): string => `SELECT no FROM incident WHERE no > ${last} ORDER BY no`;
+  if (name === 'sqlite') {
+    const db = new Database(database.where, { readonly: true });
+    const look = (): void => take(db.prepare(sql()).all() as Row[], Date.now());
+    look();
+    const looking = setInterval(look, COMMITS_EVERY_MS);
+    t.teardown(() => {
+      clearInterval(looking);
+      db.close();
+    });
+    return commits;
+  }
+  const client = new pg.Client({ connectionString: database.where });
+  // The test may kill the server.
+  client.on('error', (error) => t.comment(error.message));
+  await client.connect();
+  let asking = Promise.resolve();
+  const look = (): void => {
+    // PostgreSQL tells who listens when the transaction has been committed.
+    const atMs = Date.now();
+    asking = asking.then(async () => take((await client.query<Row>(sql())).rows, atMs));
+  };
+  client.on('notification', look);
+  await client.query(`LISTEN ${CHANNEL}`);
+  look();
+  await asking;
+  t.teardown(async () => {
+    client.off('notification', look);
+    await asking;
+    await client.end();
+  });
+  return commits;
+}
