@@ -4,26 +4,28 @@ import { writeFileSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { partsOf } from '../../scripts/programs/room/console/parts.ts';
+import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import type { DataHandlers } from '../../scripts/programs/room/console/routes.ts';
 import { ConsoleServer } from '../../scripts/programs/room/console/server.ts';
 import { demoSettings, type Settings } from '../../scripts/programs/room/console/settings.ts';
 import { readStaticFiles } from '../../scripts/programs/room/console/static-files.ts';
-import type { Changes, ChangesSince } from '../../scripts/programs/room/console/stream.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import type { ChangesSince } from '../../scripts/programs/room/console/stream.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
-import { next } from '../../scripts/programs/room/database/counters.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import { prepare } from '../../scripts/programs/room/database/prepare.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { scratch } from './paths.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { ROOT, scratch } from './paths.ts';
 
 export const TIME_ZONE = 'Europe/Paris';
+/** What the build has made. */
+export const BUILT_APP = join(ROOT, 'dist/scripts/programs/room/app');
 
 /** Closed with the test. */
-export async function roomDatabase(t: Test, where: string): Promise<Sql> {
+export async function roomDatabase(t: Test, where: string, nowMs = Date.now()): Promise<Sql> {
   const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
   t.teardown(() => db.close());
-  await prepare(db, TIME_ZONE, Date.now(), () => Promise.reject(new Error('nothing old is there')));
+  await prepare(db, TIME_ZONE, nowMs, () => Promise.reject(new Error('nothing old is there')));
   return db;
 }
 
@@ -36,33 +38,6 @@ export function appFolder(t: Test): string {
   return folder;
 }
 
-/** New incidents in one transaction; resolves with the number of the last one. */
-export function addIncidents(db: Sql, count: number, label: string): Promise<number> {
-  return db.transaction(async (transaction) => {
-    const first = await next(transaction, 'rev', count);
-    for (let at = 0; at < count; at += 1) {
-      await transaction.run(
-        `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
-           received, clock_doubt, objects, cause, events, newest, detail, state)
-         VALUES ($1, 0, 'marseille-1', 'canebiere-017', $2, 1, 'alert', 2, 'dumping', 'rule-1', 'zone/quay', $3, $3,
-           $4, '[]', '{}', 1, $3, '{}', 'new')`,
-        [first + at, `${label}-${at}`, iso(Date.now()), false],
-      );
-    }
-    if (db.dialect.changed !== undefined) await transaction.run(db.dialect.changed);
-    return first + count - 1;
-  });
-}
-
-/** As much of an incident as these tests look at. */
-export const changesIn = (db: Sql): ChangesSince => {
-  return async (since): Promise<Changes> => {
-    const [counter] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'");
-    const rows = await db.all('SELECT no, rev, episode FROM incident WHERE rev > $1 ORDER BY rev', [since]);
-    return { rev: counter?.value ?? 0, incidents: rows as unknown as Incident[], cameras: [] };
-  };
-};
-
 export interface TestConsole {
   /** `http://127.0.0.1:port` */
   readonly url: string;
@@ -73,6 +48,25 @@ export interface TestConsole {
   readonly clock: { aheadMs: number };
 }
 
+/** What the program itself would serve with these settings, with `handlers` in the place of its own. */
+export function wholeConsole(
+  t: Test,
+  db: Sql,
+  settings: Partial<Settings> = {},
+  handlers: Partial<DataHandlers> = {},
+): Promise<TestConsole> {
+  const parts = partsOf(db, settingsWith(settings), TIME_ZONE);
+  return startConsole(t, db, {
+    ...{ settings, changesSince: parts.changesSince, app: BUILT_APP },
+    handlers: { ...parts.handlers, ...handlers },
+  });
+}
+
+const settingsWith = (given: Partial<Settings>): Settings => ({
+  ...demoSettings('unused', '127.0.0.1:0'),
+  ...given,
+});
+
 export async function startConsole(
   t: Test,
   db: Sql,
@@ -80,16 +74,17 @@ export async function startConsole(
     readonly settings?: Partial<Settings>;
     readonly handlers?: Partial<DataHandlers>;
     readonly changesSince?: ChangesSince;
+    readonly app?: string;
   } = {},
 ): Promise<TestConsole> {
   const notices: string[] = [];
   const clock = { aheadMs: 0 };
   const server = new ConsoleServer({
-    settings: { ...demoSettings('unused', '127.0.0.1:0'), ...given.settings },
+    settings: settingsWith(given.settings ?? {}),
     db,
     handlers: given.handlers ?? {},
-    changesSince: given.changesSince ?? changesIn(db),
-    app: readStaticFiles(appFolder(t)),
+    changesSince: given.changesSince ?? ((rev) => changesSince(db, rev, Date.now())),
+    app: readStaticFiles(given.app ?? appFolder(t)),
     timeZone: TIME_ZONE,
     onNotice: (line) => notices.push(line),
     nowMs: () => Date.now() + clock.aheadMs,

@@ -7,7 +7,9 @@ import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import { judge, reopen } from '../../scripts/programs/room/console/verdicts.ts';
 import { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { addIncident, callOf, consoleRoom, refusalOf, TIME_ZONE } from '../lib/console-room.ts';
+import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { callOf, refusalOf } from '../lib/console-room.ts';
+import { addIncident } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -59,8 +61,8 @@ const recorded = async (db: Sql, no: number): Promise<string[]> => {
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`acts in ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
-    const db = await consoleRoom(t, where, NOW);
-    const other = await consoleRoom(t, where, NOW);
+    const db = await roomDatabase(t, where, NOW);
+    const other = await roomDatabase(t, where, NOW);
     const consoles = [db, other];
 
     await t.test('five claim at once, on two consoles: one has it, four are told who', async (t) => {

@@ -14,9 +14,23 @@ import {
   sentence,
 } from '../../scripts/programs/room/app/words/sentence.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
-import { incidentOf } from './room-app-server.ts';
 
 const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
+
+/** As the interface gives one: a car on a tram track. */
+function incidentOf(no: number, more: Partial<Incident> = {}): Incident {
+  const at = new Date(NOW_MS - 20_000).toISOString();
+  return {
+    ...{ no, rev: no, revision: 0, site: 'centre', box: `cam-${no % 7}`, episode: `e-${no}` },
+    ...{ severity: 'alert', priority: 2, kind: 'illegal-parking', rule: 'tram-track' },
+    ...{ place: 'zone/tram-stop', started: at, ended: null, received: at, clockDoubt: false },
+    ...{ objects: [{ label: 'car', track: 94371 }], cause: { stoodS: 62.4, presence: 'seen' } },
+    ...{ events: 1, still: 'a.jpg', state: 'new', claimedBy: null, claimedUntil: null },
+    ...{ dispatchedBy: null, dispatchedAt: null, verdict: null, verdictAt: null, closedAt: null },
+    ...{ reopens: null, ...more },
+  };
+}
+
 const ago = (s: number): string => new Date(NOW_MS - s * 1000).toISOString();
 const OPTIONS: LinesOptions = { nowMs: NOW_MS, me: 'Nadia', isOpen: () => false, fits: () => true };
 const order = (incidents: Incident[], more: Partial<LinesOptions> = {}): (number | string)[] =>

@@ -1,15 +1,20 @@
-/** The console's screens beside the queue, in a real browser: every one in both languages and themes, by key, at 1,500 cameras. */
-import { mkdirSync, rmSync } from 'node:fs';
+/** The console's screens beside the queue, in a real browser and with the real server: every one in both languages and themes, by key, at 1,500 cameras. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import axe from 'axe-core';
 import { build } from 'esbuild';
-import type { Browser, Page } from 'puppeteer-core';
+import type { Browser } from 'puppeteer-core';
 import t, { type Test } from 'tap';
+import { CallError } from '../../scripts/programs/room/console/handler.ts';
+import type { SearchRequest, SearchState } from '../../scripts/programs/room/contract/api.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
+import { putCameras } from '../lib/console-rows.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { CannedRoom, city, cityMapFile, HOSTILE, SEARCH } from '../lib/room-desk.ts';
-import { beginning, violations } from '../page/in-page.ts';
+import { type AppRoom, appRoom, contextOf, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
+import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
+import { violations } from '../page/in-page.ts';
 import { type Look, openBrowser } from '../page/phone.ts';
 
 const APP_DIR = join(ROOT, 'scripts/programs/room/app');
@@ -28,23 +33,10 @@ const LOOKS: readonly Look[] = [
 const SCREENS = ['cameras', 'plan', 'search', 'figures', 'hand-over', 'audit'];
 const WITHOUT = `import { render } from 'preact';
 import { path } from './router.ts'; import { session, took, startClock } from './session.ts'; import { startTheme } from './theme.ts';
-import { cameras } from './stream.ts'; import { get } from './api.ts'; import { startKeys } from './keys.ts';
+import { cameras } from './stream.ts'; import { get } from './api.ts'; import { explain } from './acts.ts'; import { sentence } from './words/sentence.ts'; import { startKeys } from './keys.ts';
 import { language } from '../../../../agent/kit/words.ts'; import * as kit from '../../../../agent/kit/controls.tsx';
-console.log(render, path, session, took, startClock, startTheme, cameras, get, startKeys, language, kit);`;
-const ENTRY = `import { h, render } from 'preact';
-import { get } from './api.ts'; import { go, path, startRouter } from './router.ts';
-import { startClock, took } from './session.ts'; import { startTheme } from './theme.ts'; import { cameras } from './stream.ts'; import { startKeys } from './keys.ts';
-import { fleet } from './desk/fleet.ts';
-import { AuditScreen } from './screens/audit.tsx'; import { CamerasScreen } from './screens/cameras.tsx';
-import { FiguresScreen } from './screens/figures.tsx'; import { HandOverScreen } from './screens/hand-over.tsx';
-import { PlanScreen } from './screens/plan.tsx'; import { SearchScreen } from './screens/search.tsx';
-const screens = { '/cameras': CamerasScreen, '/plan': PlanScreen, '/search': SearchScreen, '/figures': FiguresScreen,
-  '/hand-over': HandOverScreen, '/audit': AuditScreen };
-function App() { const Screen = screens[path.value]; return h('div', { class: 'frame' }, h('header', { class: 'top' }, h('p', { class: 'brand' }, 'Vigie')), h('main', { class: 'screen' }, Screen ? h(Screen) : h('p', null, path.value))); }
-startTheme(); startRouter(); startClock(); startKeys();
-took(await get('/api/session'));
-globalThis.desk = { go, cameras, fleet };
-render(h(App), document.getElementById('app'));`;
+console.log(render, explain, sentence, path, session, took, startClock, startTheme, cameras, get, startKeys, language, kit);`;
+const WITH = `import { VIEWS } from './screens/views.ts'; console.log(VIEWS); ${WITHOUT}`;
 
 async function bundled(contents: string): Promise<string> {
   const { outputFiles } = await build({
@@ -62,62 +54,58 @@ async function styles(file: string): Promise<string> {
   return outputFiles[0]?.text ?? '';
 }
 
-interface Parts {
-  readonly browser: Browser;
-  readonly script: string;
-  readonly style: string;
-}
-
-interface Shown {
-  readonly page: Page;
-  readonly room: CannedRoom;
-  readonly complaints: string[];
+interface Shown extends Tab {
+  readonly room: AppRoom;
   show(screen: string): Promise<void>;
-  text(selector?: string): Promise<string>;
-  until(condition: string): Promise<void>;
 }
 
-async function opened(t: Test, { browser, script, style }: Parts, [language, theme]: Look): Promise<Shown> {
-  const room = new CannedRoom(script, style);
-  const home = await room.start();
-  const context = await browser.createBrowserContext();
-  const page = await context.newPage();
-  t.teardown(async () => {
-    await context.close();
-    await room.stop();
+/** What the browser asked for last of that path. */
+const lastOf = ({ asked }: Tab, path: string): string =>
+  asked.findLast((one) => one.startsWith(`GET ${path}`)) ?? '';
+
+interface Opening extends Setup {
+  readonly look?: Look;
+  readonly excused?: RegExp;
+}
+
+/** A supervisor at the console of a city. */
+async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise<Shown> {
+  const { look = ['en', 'light'], excused = /status of 4/ } = opening;
+  const plan = join(scratch(t), 'city.geojson');
+  writeFileSync(plan, JSON.stringify(cityMapFile()));
+  const room = await appRoom(t, {
+    ...{ fill: city, settings: { plan, signer: 'unused' }, handlers: signer().handlers },
+    ...opening,
   });
-  await page.setViewport({ width: 1440, height: 900 });
-  await page.evaluateOnNewDocument(beginning(language));
-  await page.evaluateOnNewDocument(`localStorage.setItem('theme', '${theme}')`);
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !/status of [45]|favicon/.test(message.text()))
-      complaints.push(message.text());
-  });
-  page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
-  page.on('request', (request) => {
-    // Chromium draws the calendar of a date by a picture of its own.
-    if (!request.url().startsWith(home) && !request.url().startsWith('data:image/svg+xml;base64,'))
-      complaints.push(`request: ${request.url()}`);
-  });
-  await page.goto(home, { waitUntil: 'load' });
-  const until = async (condition: string): Promise<void> => {
-    await page.waitForFunction(condition, { timeout: 8000 }).catch(async () => {
-      throw new Error(`not so: ${condition}\n${await page.$eval('body', (body) => body.textContent ?? '')}`);
-    });
-  };
-  await until('globalThis.desk !== undefined');
+  const context = await contextOf(t, browser, room.home, 'Omar');
+  const before = `localStorage.setItem('theme', '${look[1]}')`;
+  const tab = await tabOf(context, room.home, { look, before, width: 1440, excused });
+  await tab.until('document.querySelector(".link-live") !== null');
   return {
-    ...{ page, room, complaints, until },
+    ...{ ...tab, room },
     show: async (screen) => {
-      await page.evaluate(`desk.go('/${screen}')`);
-      await until(`document.querySelector('[data-screen="${screen}"]') !== null`);
-      await until(`document.querySelector('[role=status]')?.textContent !== 'Loading…'`);
+      await tab.page.evaluate(`document.querySelector('nav a[href="/${screen}"]').click()`);
+      await tab.until(`document.querySelector('[data-screen="${screen}"]') !== null`);
+      await tab.until(`document.querySelector('main [role=status]')?.textContent !== 'Loading…'`);
     },
-    text: (selector = 'main') => page.$eval(selector, (element) => element.textContent ?? ''),
   };
 }
+
+/** Answers of the server to one path that are others than its own, until they are taken away. */
+async function instead({ page }: Tab): Promise<Map<string, { status: number; body: string }>> {
+  const answers = new Map<string, { status: number; body: string }>();
+  await page.setRequestInterception(true);
+  page.on('request', (request) => {
+    const answer = answers.get(new URL(request.url()).pathname);
+    if (answer === undefined) void request.continue();
+    else void request.respond({ ...answer, contentType: 'application/json' });
+  });
+  return answers;
+}
+
+const away = (title: string): { status: number; body: string } => ({
+  ...{ status: 503, body: JSON.stringify({ type: 'about:blank', title, status: 503 }) },
+});
 
 const READY: Readonly<Record<string, string>> = {
   cameras: 'document.querySelectorAll("[role=option]").length === 1500',
@@ -129,7 +117,7 @@ const READY: Readonly<Record<string, string>> = {
 };
 
 t.test('these screens weigh little', async (t) => {
-  const [all, without] = await Promise.all([bundled(ENTRY), bundled(WITHOUT)]);
+  const [all, without] = await Promise.all([bundled(WITH), bundled(WITHOUT)]);
   const kB =
     (gzipSync(all).length - gzipSync(without).length + gzipSync(await styles('desk.css')).length) / 1000;
   t.comment(`${kB.toFixed(1)} kB gzip`);
@@ -142,19 +130,19 @@ t.test('in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) =
   t.teardown(() => browser.close());
   rmSync(SCREENS_DIR, { recursive: true, force: true });
   mkdirSync(SCREENS_DIR, { recursive: true });
-  const parts = { browser, script: await bundled(ENTRY), style: await styles('style.css') };
   for (const look of LOOKS)
-    await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
-  await t.test('1,500 tiles', (t) => tiles(t, parts));
-  await t.test('cameras by key', (t) => camerasByKey(t, parts));
-  await t.test('the plan by hand and key', (t) => plan(t, parts));
-  await t.test('a map that is none', (t) => hostileMaps(t, parts));
-  await t.test('a search, with the server away in the midst of it', (t) => search(t, parts));
-  await t.test('figures, hand-over and audit', (t) => papers(t, parts));
+    await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, look));
+  await t.test('1,500 tiles', (t) => tiles(t, browser));
+  await t.test('cameras by key', (t) => camerasByKey(t, browser));
+  await t.test('the plan by hand and key', (t) => plan(t, browser));
+  await t.test('a map that is none', (t) => hostileMaps(t, browser));
+  await t.test('a search, with the server away in the midst of it', (t) => search(t, browser));
+  await t.test('figures, hand-over and audit', (t) => papers(t, browser));
+  await t.test('a record that somebody has changed', (t) => broken(t, browser));
 });
 
-async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
-  const shown = await opened(t, parts, look);
+async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void> {
+  const shown = await opened(t, browser, { look });
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => {
     const file = join(SCREENS_DIR, `${name}-${look.join('-')}.png`);
@@ -193,10 +181,10 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
 
 /** From the moment the data is there to a layout that is done, and to the frame after it. */
 const DRAW = `(async () => {
-  desk.go('/elsewhere');
+  document.querySelector('nav a[href="/search"]').click();
   await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)));
   const from = performance.now();
-  desk.go('/cameras');
+  document.querySelector('nav a[href="/cameras"]').click();
   while (document.querySelectorAll('[role=option]').length < 1500) await Promise.resolve();
   document.body.getBoundingClientRect();
   const laid = performance.now() - from;
@@ -204,8 +192,8 @@ const DRAW = `(async () => {
   return [laid, performance.now() - from];
 })()`;
 
-async function tiles(t: Test, parts: Parts): Promise<void> {
-  const shown = await opened(t, parts, ['en', 'light']);
+async function tiles(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
   await shown.show('cameras');
   await shown.until(READY['cameras'] ?? '');
   const runs: [number, number][] = [];
@@ -217,20 +205,19 @@ async function tiles(t: Test, parts: Parts): Promise<void> {
   t.comment(`laid out ${laid} ms, painted ${painted} ms`);
   // Other programs of this machine only add to it.
   t.ok((inOrder(0)[0] ?? Number.NaN) <= DRAWN_MS_MAX, `${laid} ms`);
-  const change = { ...city().cameras[0], condition: 'offline', reasons: ['silent', HOSTILE.slice(0, 40)] };
-  await shown.page.evaluate(
-    `desk.cameras.value = new Map([['${change.site}/${change.box}', ${JSON.stringify(change)}]])`,
-  );
+  const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
+  const change = { site: 'bellecour', box: 'cam-0000', heard: new Date().toISOString(), conditions };
+  await putCameras(shown.room.db, [change]);
   await shown.until(
-    `document.getElementById('camera-${change.site}/${change.box}').className === 'd-shape offline'`,
+    `document.getElementById('camera-${change.site}/${change.box}').className === 'd-shape blind'`,
   );
   t.match(await shown.text('.desk-aside'), '<img src=x', 'a reason from a box is text');
   t.same(await shown.page.$$('img'), []);
   t.same(shown.complaints, []);
 }
 
-async function camerasByKey(t: Test, parts: Parts): Promise<void> {
-  const shown = await opened(t, parts, ['en', 'light']);
+async function camerasByKey(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser, { excused: /status of (4|503)/ });
   await shown.show('cameras');
   await shown.until(READY['cameras'] ?? '');
   const { keyboard } = shown.page;
@@ -252,7 +239,7 @@ async function camerasByKey(t: Test, parts: Parts): Promise<void> {
   await keyboard.press('Enter');
   await shown.until('document.activeElement.id === "camera-title"');
   t.equal(`camera-${await shown.text('#camera-title')}`, second);
-  t.match(await shown.text('.desk-aside'), /stream is lost[\s\S]*1 h \d\d \(\d+/);
+  t.match(await shown.text('.desk-aside'), /stream lost[\s\S]*1 h \d\d min \(\d+/);
   t.match(await shown.text('.desk-aside'), 'Certificate ends');
   await keyboard.press('Escape');
   await shown.until('document.querySelector("#camera-title") === null');
@@ -261,21 +248,18 @@ async function camerasByKey(t: Test, parts: Parts): Promise<void> {
   t.same(await shown.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
     '/api/cameras.csv',
   ]);
-  shown.room.answers.set('/api/cameras', {
-    status: 503,
-    body: { type: 'about:blank', title: 'the database is away', status: 503 },
-  });
+  (await instead(shown)).set('/api/cameras', away('the database is away'));
   await shown.show('audit');
   await shown.show('cameras');
-  await shown.until('document.querySelector("[role=alert]") !== null');
-  t.match(await shown.text('[role=alert]'), 'Not up to date: the database is away');
+  await shown.until('document.querySelector("main [role=alert]") !== null');
+  t.match(await shown.text('main [role=alert]'), 'Not up to date: the database is away');
   t.same(shown.complaints, []);
 }
 
 const VIEW = 'document.querySelector(".d-map svg").getAttribute("viewBox")';
 
-async function plan(t: Test, parts: Parts): Promise<void> {
-  const shown = await opened(t, parts, ['en', 'light']);
+async function plan(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
   await shown.show('plan');
   await shown.until(READY['plan'] ?? '');
   const views: unknown[] = [await shown.page.evaluate(VIEW)];
@@ -308,8 +292,9 @@ async function plan(t: Test, parts: Parts): Promise<void> {
   t.same(shown.complaints, []);
 }
 
-async function hostileMaps(t: Test, parts: Parts): Promise<void> {
-  const shown = await opened(t, parts, ['en', 'light']);
+async function hostileMaps(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
+  const answers = await instead(shown);
   const point = (coordinates: unknown, properties: unknown = { name: HOSTILE }) => ({
     type: 'Feature',
     properties,
@@ -317,8 +302,8 @@ async function hostileMaps(t: Test, parts: Parts): Promise<void> {
   });
   const collection = (features: unknown[]) => ({ type: 'FeatureCollection', features });
   const line = async (body: unknown): Promise<string> => {
-    shown.room.answers.set('/api/plan', { status: 200, body });
-    await shown.page.evaluate(`desk.go('/elsewhere')`);
+    answers.set('/api/plan', { status: 200, body: typeof body === 'string' ? body : JSON.stringify(body) });
+    await shown.show('search');
     await shown.show('plan');
     await shown.until('document.querySelector("[data-screen=plan] :is(.notice, svg)") !== null');
     return shown.text();
@@ -345,19 +330,32 @@ async function hostileMaps(t: Test, parts: Parts): Promise<void> {
   t.match(await line(collection([...mixed.features, ...bad])), '1 features of the map are left out');
   t.match(await line(collection([point([4.85, 45.75], { site: 'saxe', box: 'cam-1404' })])), /Plan/);
   t.notMatch(String(await shown.page.evaluate(VIEW)), /NaN|Infinity/);
-  shown.room.answers.set('/api/plan', {
-    status: 404,
-    body: { type: 'about:blank', title: 'no map', status: 404 },
-  });
-  await shown.page.evaluate(`desk.go('/elsewhere')`);
+  answers.set('/api/plan', { status: 404, body: JSON.stringify({ title: 'no map', status: 404 }) });
+  await shown.show('search');
   await shown.show('plan');
   await shown.until('document.body.textContent.includes("The room has no map")');
   t.same(await shown.page.$$('img'), []);
   t.same(shown.complaints, []);
 }
 
-async function search(t: Test, parts: Parts): Promise<void> {
-  const shown = await opened(t, parts, ['en', 'light']);
+/** In the place of the signer, which is a program of its own: what it was asked, and what it says. */
+function signer() {
+  const asked: SearchRequest[] = [];
+  const says: { fault: string | undefined; state: SearchState } = { fault: undefined, state: SEARCH };
+  const state = async (): Promise<SearchState> => {
+    if (says.fault !== undefined) throw new CallError(503, says.fault);
+    return says.state;
+  };
+  const search = ({ body }: { readonly body: SearchRequest }): Promise<SearchState> => {
+    asked.push(body);
+    return state();
+  };
+  return { asked, says, handlers: { search, searchState: state } };
+}
+
+async function search(t: Test, browser: Browser): Promise<void> {
+  const { asked, says, handlers } = signer();
+  const shown = await opened(t, browser, { handlers, excused: /status of (4|503)/ });
   await shown.show('search');
   await shown.page.click('[type=submit]');
   t.match(await shown.text('form'), /Case number\s*Needed\./, 'without a case nothing is asked');
@@ -367,44 +365,51 @@ async function search(t: Test, parts: Parts): Promise<void> {
   await shown.until('document.body.textContent.includes("“Cam_2” is no name")');
   await shown.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
   await shown.page.type('[name=boxes]', 'cam-0001 cam-0002');
-  shown.room.answers.set('/api/searches', {
-    status: 503,
-    body: { type: 'about:blank', title: 'the signer is away', status: 503 },
-  });
+  says.fault = 'the signer is away';
   await shown.page.click('[type=submit]');
-  await shown.until('document.querySelector("[role=alert]") !== null');
-  t.match(await shown.text('[role=alert]'), 'the signer is away What you typed is kept.');
+  await shown.until('document.querySelector("main [role=alert]") !== null');
+  t.match(await shown.text('main [role=alert]'), 'the signer is away What you typed is kept.');
   await shown.show('audit');
   await shown.show('search');
   t.equal(
     await shown.page.$eval('[name=case]', (input) => (input as unknown as { value: string }).value),
     '2026/1432',
   );
-  shown.room.answers.delete('/api/searches');
+  says.fault = undefined;
   await shown.page.click('[type=submit]');
   await shown.until('document.querySelector("table") !== null');
-  const body = shown.room.posted.at(-1) as Record<string, unknown>;
+  const body = asked.at(-1) ?? {};
   t.match(body, { case: '2026/1432', reason: 'theft of a bicycle', boxes: ['cam-0001', 'cam-0002'] });
   t.notOk('kinds' in body);
   t.match(await shown.text(), '1,371 of 1,500 boxes have answered');
   t.match(await shown.text('.d-missing'), '<img src=x onerror=alert(1)>');
-  shown.room.answers.set('/api/searches/s-1', {
-    status: 503,
-    body: { type: 'about:blank', title: 'away', status: 503 },
-  });
+  says.fault = 'away';
   await shown.until('document.body.textContent.includes("its state is asked for again")');
-  shown.room.answers.set('/api/searches/s-1', {
-    status: 200,
-    body: { ...SEARCH, done: true, answered: 1497 },
-  });
+  says.fault = undefined;
+  says.state = { ...SEARCH, done: true, answered: 1497 };
   await shown.until('document.body.textContent.includes("1,497 of 1,500")');
   t.match(await shown.text(), 'Done');
   t.equal(await shown.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
   t.same(shown.complaints, []);
 }
 
-async function papers(t: Test, parts: Parts): Promise<void> {
-  const shown = await opened(t, parts, ['en', 'light']);
+const DAY_MS = 86_400_000;
+
+function spanOf(asked: string): { from: string; to: string; by: string | null } {
+  const { searchParams } = new URL(asked.replace(/^GET /, ''), 'http://room');
+  const [from, to] = [searchParams.get('from') ?? '', searchParams.get('to') ?? ''];
+  return { from, to, by: searchParams.get('by') };
+}
+
+const inParis = (iso: string): string =>
+  new Intl.DateTimeFormat('en-GB', {
+    dateStyle: 'medium',
+    timeStyle: 'short',
+    timeZone: 'Europe/Paris',
+  }).format(Date.parse(iso));
+
+async function papers(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
   await shown.show('figures');
   await shown.until(READY['figures'] ?? '');
   t.match(await shown.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
@@ -412,11 +417,19 @@ async function papers(t: Test, parts: Parts): Promise<void> {
   t.match(await shown.text(), 'Held back');
   await shown.page.select('[name=by]', 'hour');
   await shown.page.waitForNetworkIdle({ idleTime: 100 });
-  t.match(shown.room.asked.at(-1), /figures\?from=2026-10-28T14%3A0\d%3A00\.000Z&to=.*&by=hour$/);
+  const figures = spanOf(lastOf(shown, '/api/figures'));
+  t.ok(Math.abs(Date.now() - 30 * DAY_MS - Date.parse(figures.from)) < 600_000, figures.from);
+  t.match(figures, { from: /:00\.000Z$/, by: 'hour' });
   t.match(await shown.page.$eval('a[download]', (link) => link.getAttribute('href')), '&by=hour');
   await shown.show('hand-over');
   await shown.until(READY['hand-over'] ?? '');
-  t.match(await shown.text('article'), '27 Nov 2026, 07:00 to 27 Nov 2026, 15:00', 'the room’s time zone');
+  const shift = spanOf(lastOf(shown, '/api/hand-over'));
+  t.equal(Date.parse(shift.to) - Date.parse(shift.from), 8 * 3_600_000);
+  t.match(
+    await shown.text('article'),
+    `${inParis(shift.from)} to ${inParis(shift.to)}`,
+    'the room’s time zone',
+  );
   t.match(await shown.text('.d-notes'), '<img src=x onerror=alert(1)>');
   t.notMatch(await shown.text('.d-notes'), /\p{Cc}|\p{Cf}/u);
   await shown.page.evaluate('globalThis.print = () => { document.title = "printed"; }');
@@ -425,22 +438,31 @@ async function papers(t: Test, parts: Parts): Promise<void> {
   await shown.show('audit');
   await shown.until(READY['audit'] ?? '');
   t.match(await shown.text('.notice'), 'The record is whole');
+  const [{ newest } = { newest: 0 }] = await shown.room.db.all<{ newest: number }>(
+    'SELECT max(no) AS newest FROM audit',
+  );
+  t.ok(newest > ENTRIES);
   await shown.page.click('.d-pages .button');
   await shown.page.waitForNetworkIdle({ idleTime: 100 });
-  t.equal(shown.room.asked.at(-1), 'GET /api/audit?before=821');
-  const broken = {
-    entries: [],
-    next: null,
-    whole: false,
-    fault: 'entry 17 does not hold the hash of entry 16',
+  t.equal(lastOf(shown, '/api/audit'), `GET /api/audit?before=${newest - 99}`);
+  t.same(shown.complaints, []);
+}
+
+/** Somebody has changed the tables past the program. */
+async function broken(t: Test, browser: Browser): Promise<void> {
+  const fill = async (db: Sql): Promise<void> => {
+    await city(db);
+    await db.run("UPDATE audit SET who = 'Nobody' WHERE no = 17");
   };
-  shown.room.answers.set('/api/audit', { status: 200, body: broken });
+  const shown = await opened(t, browser, { fill });
+  await shown.show('audit');
+  await shown.until(READY['audit'] ?? '');
   await shown.page.type('[name=who]', 'Camille');
   await shown.page.type('[name=incident]', '12');
   await shown.page.keyboard.press('Enter');
-  await shown.until('document.querySelector("[role=alert]") !== null');
-  t.equal(shown.room.asked.at(-1), 'GET /api/audit?who=Camille&incident=12');
-  t.match(await shown.text('[role=alert]'), 'The record is broken');
-  t.match(await shown.text('[role=alert]'), 'entry 17');
+  await shown.until('document.querySelector("main [role=alert]") !== null');
+  t.equal(lastOf(shown, '/api/audit'), 'GET /api/audit?who=Camille&incident=12');
+  t.match(await shown.text('main [role=alert]'), 'The record is broken');
+  t.match(await shown.text('main [role=alert]'), 'entry 17');
   t.same(shown.complaints, []);
 }

@@ -5,7 +5,7 @@ import { type CityMap, cityMap } from '../../scripts/programs/room/app/desk/geo.
 import { badNames, names } from '../../scripts/programs/room/app/desk/names.ts';
 import { moved, wholeView, zoomed } from '../../scripts/programs/room/app/desk/view.ts';
 import { wallMs, wallTime } from '../../scripts/programs/room/app/desk/zone.ts';
-import { cityMapFile } from '../lib/room-desk.ts';
+import { cityMapFile } from '../lib/room-city.ts';
 
 t.test('a clock on the wall', (t) => {
   const paris = (iso: string) => wallTime(Date.parse(iso), 'Europe/Paris');

@@ -8,9 +8,19 @@ import { freePort } from '../../scripts/lib/mosquitto.ts';
 import type { Settings } from '../../scripts/programs/room/console/settings.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
-import { type Asked, ask, from, roomDatabase, startConsole, type TestConsole } from '../lib/console.ts';
+import {
+  type Asked,
+  ask,
+  from,
+  roomDatabase,
+  startConsole,
+  type TestConsole,
+  wholeConsole,
+} from '../lib/console.ts';
+import { addIncidents } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
+import { numbered } from '../lib/room-evening.ts';
 import { openBrowser } from '../page/phone.ts';
 
 const SECRET = 'a-secret-of-the-client';
@@ -72,10 +82,15 @@ const oidcSettings = (issuer: string): Settings['oidc'] => ({
   ...{ nameClaim: 'preferred_username', roleClaim: 'groups', roles: ROLES },
 });
 
-async function consoleWith(t: Test, port: number, issuer: string): Promise<TestConsole & { db: Sql }> {
+async function consoleWith(
+  t: Test,
+  port: number,
+  issuer: string,
+  isWhole = false,
+): Promise<TestConsole & { db: Sql }> {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const settings = { listen: { host: '127.0.0.1', port }, accounts: undefined, oidc: oidcSettings(issuer) };
-  return { ...(await startConsole(t, db, { settings })), db };
+  return { ...(await (isWhole ? wholeConsole(t, db, settings) : startConsole(t, db, { settings }))), db };
 }
 
 /** A browser as far as cookies and redirects go. */
@@ -364,4 +379,46 @@ t.test('a real browser: the Strict cookie is there when it has come back from an
   const forged = `fetch('${url}/api/logout', {method: 'POST', mode: 'no-cors', credentials: 'include', body: '{}'}).then(() => 'sent', () => 'kept')`;
   t.comment(`a forged request was ${await page.evaluate(forged)}`);
   t.equal(await sessions(db), 1, 'and has done nothing');
+});
+
+t.test('a real browser: a verdict in mid-session-end is sent after the login, by nobody else', async (t) => {
+  const [port, idPort] = [await freePort(), await freePort()];
+  const { issuer, person } = await provider(t, idPort, `http://127.0.0.1:${port}/auth/back`);
+  const { url, db } = await consoleWith(t, port, issuer, true);
+  await addIncidents(db, [numbered(1), numbered(2)]);
+  const browser = await openBrowser(scratch(t));
+  t.teardown(() => browser.close());
+  const page = await browser.newPage();
+  const shown = (condition: string) => page.waitForFunction(condition, { timeout: 15_000, polling: 20 });
+  const login = async (): Promise<void> => {
+    await shown(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
+    await page.click('a[href="/auth/enter"]');
+  };
+  const judged = () => db.all('SELECT who, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
+  await page.goto(url);
+  await login();
+  await page.waitForSelector('.row');
+  t.match(await page.$eval('.who', ({ textContent }) => textContent), 'ines');
+  await page.click('[data-no="1"]');
+  await page.waitForSelector('.incident .act.true');
+  await db.run('DELETE FROM session');
+  await page.keyboard.press('t');
+  await login();
+  await shown('document.querySelector(".toast.good")?.textContent.includes("was sent")');
+  await shown('document.querySelectorAll(".row").length === 1');
+  t.equal(await page.evaluate('location.pathname'), '/incidents/1', 'where she was');
+  t.same(await judged(), [{ who: 'ines', act: 'judge', incident: 1 }]);
+  await page.keyboard.press('Escape');
+  await page.click('[data-no="2"]');
+  await page.waitForSelector('.incident .act.true');
+  await db.run('DELETE FROM session');
+  await page.keyboard.press('f');
+  person.name = 'marc';
+  // She has left; at the provider it is he now.
+  const cookies = (await browser.cookies()).filter(({ domain }) => domain === 'localhost');
+  await browser.deleteCookie(...cookies);
+  await login();
+  await shown('document.querySelector(".toast.bad")?.textContent.includes("ines")');
+  t.match(await page.$eval('.who', ({ textContent }) => textContent), 'marc');
+  t.same((await judged()).length, 1, 'her verdict is not his');
 });

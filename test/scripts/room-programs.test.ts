@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { Webhook } from 'standardwebhooks';
 import t, { type Test } from 'tap';
 import type { Logger } from '../../agent/base/log.ts';
+import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-teller.ts';
 import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
 import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/api.ts';
@@ -18,8 +19,8 @@ import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import { prepare } from '../../scripts/programs/room/database/prepare.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { addIncident, changeIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { addIncident, changeIncident, changesSince, setCamera } from '../lib/incident-rows.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 import { complaints, imported, typesOf } from '../lib/room-client.ts';
@@ -63,16 +64,19 @@ const idsOf = ({ all }: Receiver): string[] => all.map(({ id }) => id);
 for (const [name, make] of Object.entries(DATABASES)) {
   void t.test(`webhooks are signed, in order, and name nobody: ${name}`, async (t) => {
     const db = await opened(t, (await make(t)).where);
-    await addIncident(db, { claimed_by: 'before' });
+    await addIncident(db, Date.now(), { claimed_by: 'before' });
     const receiver = await receiverFor(t);
     const closings = await receiverFor(t);
     const { webhooks, lines } = await telling(t, db, [
       hook(receiver),
       hook(closings, { name: 'archive', types: ['incident.closed'] }),
     ]);
-    const no = await addIncident(db, { claimed_by: 'ada', dispatched_by: 'bob', state: 'dispatched' });
+    const no = await addIncident(db, Date.now(), {
+      ...{ claimed_by: 'ada', dispatched_by: 'bob', state: 'dispatched' },
+      ...{ box: 'b-12', cause: '{"seconds":60}' },
+    });
     await until(t, 'the incident is told', () => receiver.all.length === 1);
-    await setCamera(db, 'b-1', 'offline');
+    await putCamera(db, 'b-1', Date.now(), { state: 'offline' });
     await until(t, 'the camera is told', () => receiver.all.length === 2);
     await changeIncident(db, no);
     await changeIncident(db, no, { state: 'closed' });
@@ -164,7 +168,7 @@ void t.test(
     const db = await opened(t, join(scratch(t), 'room.db'));
     const receiver = await receiverFor(t);
     await telling(t, db, [hook(receiver)]);
-    await addIncident(db, { place: 'zone/déposé' });
+    await addIncident(db, Date.now(), { place: 'zone/déposé' });
     await until(t, 'a message has come', () => receiver.all.length === 1);
     const { headers = {}, text = '' } = receiver.all[0] ?? {};
     const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');

@@ -6,7 +6,9 @@ import t from 'tap';
 import { dataHandlers } from '../../scripts/programs/room/console/handlers.ts';
 import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { addCamera, callOf, consoleRoom, TIME_ZONE } from '../lib/console-room.ts';
+import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { callOf } from '../lib/console-room.ts';
+import { putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -65,13 +67,13 @@ async function fill(db: Sql): Promise<void> {
     );
   }
   await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [INCIDENTS]);
-  for (let index = 0; index < BOXES; index += 1) await addCamera(db, `b-${index}`, NOW);
+  for (let index = 0; index < BOXES; index += 1) await putCamera(db, `b-${index}`, NOW);
   await db.run('ANALYZE');
 }
 
 void t.test(`${INCIDENTS} incidents of ${BOXES} boxes`, { timeout: 600_000 }, async (t) => {
   const { where } = await DATABASES.postgres(t);
-  const db = await consoleRoom(t, where, NOW);
+  const db = await roomDatabase(t, where, NOW);
   await fill(db);
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
   const within = async (

@@ -5,16 +5,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { changesSince as queueChanges } from '../../scripts/programs/room/console/queue.ts';
 import type { Changes } from '../../scripts/programs/room/console/stream.ts';
 import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import { DatabaseAway, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import {
-  addIncidents,
   appFolder,
   ask,
-  changesIn,
   enter,
   from,
   readStream,
@@ -22,6 +21,7 @@ import {
   type StreamReader,
   startConsole,
 } from '../lib/console.ts';
+import { addIncidents } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
@@ -45,19 +45,29 @@ async function checkWhole(
   );
 }
 
+/** New incidents in one transaction; resolves with the number of the last change. */
+async function addSome(db: Sql, count: number): Promise<number> {
+  const nos = await addIncidents(
+    db,
+    Array.from({ length: count }, () => ({})),
+  );
+  const [row] = await db.all<{ rev: number }>('SELECT rev FROM incident WHERE no = $1', [nos.at(-1) ?? 0]);
+  return row?.rev ?? 0;
+}
+
 const last = (reader: StreamReader): number => reader.revs.at(-1) ?? 0;
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   t.test(`a burst, with a screen that comes back in the middle of it (${kind})`, async (t) => {
     const { where } = await DATABASES[kind](t);
     const db = await roomDatabase(t, where);
-    const before = await addIncidents(db, 10, 'before');
+    const before = await addSome(db, 10);
     const asked: number[] = [];
-    const changesSince = changesIn(db);
+    const changesSince = (rev: number) => queueChanges(db, rev, Date.now());
     const { url } = await startConsole(t, db, {
-      changesSince: (rev, rowsMax) => {
+      changesSince: (rev) => {
         asked.push(performance.now());
-        return changesSince(rev, rowsMax);
+        return changesSince(rev);
       },
     });
     const cookie = await enter(url, 'operator');
@@ -73,7 +83,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     const beganMs = performance.now();
     let end = 0;
     for (let at = 0; at < 60; at += 1) {
-      end = await addIncidents(writer, 5, `burst-${at}`);
+      end = await addSome(writer, 5);
       if (at % 15 !== 7) continue;
       parts.push(...broken.revs);
       const { lastId } = broken;
@@ -94,7 +104,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       `${asked.length} queries in ${Math.round(tookMs)} ms, ${Math.min(...gaps)} ms apart`,
     );
     const committedMs = performance.now();
-    const rev = await addIncidents(writer, 1, 'one');
+    const rev = await addSome(writer, 1);
     await until(t, 'one more', () => last(steady) === rev);
     t.comment(`told ${Math.round(performance.now() - committedMs)} ms after it was begun`);
   });
@@ -114,10 +124,10 @@ t.test('PostgreSQL killed in the middle of a burst, three times: no gap and noth
   let isOver = false;
   let [end, failed] = [0, 0];
   const writing = (async () => {
-    for (let at = 0; !isOver; at += 1) {
+    while (!isOver) {
       try {
         // A number each time: what is not known to be done is not done again.
-        end = await addIncidents(writer, 3, `kill-${at}`);
+        end = await addSome(writer, 3);
       } catch (error) {
         if (!(error instanceof DatabaseAway)) throw error;
         failed += 1;
@@ -158,7 +168,7 @@ t.test('PostgreSQL killed in the middle of a burst, three times: no gap and noth
   }
   isOver = true;
   await writing;
-  end = await addIncidents(writer, 1, 'end');
+  end = await addSome(writer, 1);
   await until(t, 'all are told', () => last(steady) === end && last(broken) === end, 30_000);
   await checkWhole(t, db, steady.revs, 0, 'who was there');
   await checkWhole(t, db, [...parts, ...broken.revs], 0, 'who came back');
@@ -221,11 +231,11 @@ t.test('too far behind, from another database, and what comes between two querie
 
 t.test('a database that is slow is told, and nothing is lost', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
-  const changesSince = changesIn(db);
+  const changesSince = (rev: number) => queueChanges(db, rev, Date.now());
   let slowMs = 0;
   const { url, notices } = await startConsole(t, db, {
-    changesSince: async (rev, rowsMax) => {
-      const changes = await changesSince(rev, rowsMax);
+    changesSince: async (rev) => {
+      const changes = await changesSince(rev);
       await sleep(slowMs);
       return changes;
     },
@@ -234,10 +244,10 @@ t.test('a database that is slow is told, and nothing is lost', async (t) => {
   await until(t, 'it is there', () => reader.status === 200);
   await sleep(250);
   slowMs = 4000;
-  await addIncidents(db, 2, 'slow');
+  await addSome(db, 2);
   await until(t, 'it is told', () => reader.names()[0] === 'away');
   slowMs = 0;
-  const end = await addIncidents(db, 2, 'fast');
+  const end = await addSome(db, 2);
   await until(t, 'all is told', () => last(reader) === end && reader.names().includes('back'));
   t.same(reader.revs, [1, 2, 3, 4]);
   t.same(notices, [

@@ -7,16 +7,9 @@ import { dataHandlers } from '../../scripts/programs/room/console/handlers.ts';
 import { OPEN_MAX } from '../../scripts/programs/room/console/queue.ts';
 import { type IncidentQuery, ROUTES } from '../../scripts/programs/room/contract/api.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import {
-  addCamera,
-  addIncident,
-  addStill,
-  callOf,
-  consoleRoom,
-  insert,
-  refusalOf,
-  TIME_ZONE,
-} from '../lib/console-room.ts';
+import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { callOf, refusalOf } from '../lib/console-room.ts';
+import { addIncident, addStill, insert, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { HOSTILE } from '../lib/hostile.ts';
 import { picture } from '../lib/outbox.ts';
@@ -46,7 +39,7 @@ const day = (dayText: string, hour: number, change: Record<string, string | numb
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`what is shown, from ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
-    const db = await consoleRoom(t, where, NOW);
+    const db = await roomDatabase(t, where, NOW);
     const handlers = handlersOf(db);
     const page = (query: IncidentQuery) => handlers.incidents(callOf<'incidents'>('anna', NOW, { query }));
 
@@ -118,7 +111,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         cursor = next;
       }
       t.same(found, [...nos].reverse());
-      await addCamera(db, 'p-1', NOW, { site: 'paging' });
+      await putCamera(db, 'p-1', NOW, { site: 'paging' });
       const span = { from: iso(atMs), to: iso(atMs + 2000) };
       t.same(
         (await page({ box: 'p-1', ...span })).incidents.map(({ no }) => no),
@@ -226,8 +219,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await addIncident(db, NOW - 60_000, { ...system, kind: 'stream-lost' });
       await addIncident(db, NOW - 30_000, { ...system, kind: 'frozen' });
       await addIncident(db, NOW - HOUR_MS, { ...system, kind: 'load-shed' });
-      await addCamera(db, 'e-1', NOW, { site: 'eyes', conditions: '["frozen","stream-lost"]' });
-      await addCamera(db, 'e-2', NOW - 120_000, { site: 'eyes', order_ends: iso(NOW) });
+      await putCamera(db, 'e-1', NOW, { site: 'eyes', conditions: '["frozen","stream-lost"]' });
+      await putCamera(db, 'e-2', NOW - 120_000, { site: 'eyes', order_ends: iso(NOW) });
       const all = await handlers.cameras(callOf<'cameras'>('anna', NOW));
       t.ok(Value.Check(ROUTES.cameras.gives, all));
       const eyes = all.cameras.filter(({ site }) => site === 'eyes');

@@ -12,6 +12,7 @@ import { begin, end, rowOf, settle } from './queue/store.ts';
 import { go } from './router.ts';
 import { nowMs, session } from './session.ts';
 import { tell } from './toasts.ts';
+import { plain } from './words/plain.ts';
 import { kindText, placeText } from './words/sentence.ts';
 import { words } from './words/words.ts';
 
@@ -56,7 +57,8 @@ async function act({ incident, change, send, done }: Act): Promise<boolean> {
 export function explain(error: unknown): string {
   if (!(error instanceof ApiProblem)) throw error;
   const { frame, conflict, verdicts } = words.value;
-  const { status, title, incident } = error;
+  const { status, incident } = error;
+  const title = plain(error.title);
   if (status === 0) return frame.unreached;
   if (status !== 409) return title === '' ? frame.refused(status) : title;
   if (incident === undefined) return `${conflict.head}${title === '' ? conflict.changed : title}`;

@@ -4,14 +4,18 @@
  *
  * INVARIANTS: every tab applies every change once and in order. A message names the revision before it, and whoever
  * lacks something in between loads the queue again.
- * LIMITS: while a queue is loaded BUFFERED_MAX messages are held; more make it load again.
+ * LIMITS: a stream that says nothing for SILENT_MS is opened again; while a queue is loaded BUFFERED_MAX messages are held; more make it load again.
  */
 import { signal } from '@preact/signals';
 import type { Camera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
+import { BEAT_S } from '../contract/terms.ts';
 import { ApiProblem, get } from './api.ts';
 import { applyRows, isShort, resetRows, revOf } from './queue/store.ts';
 import { expired, session } from './session.ts';
+
+/** Two beats are lost, and time for a slow network: the connection hangs though nobody has closed it. ms */
+const SILENT_MS = 2 * BEAT_S * 1000 + 10_000;
 
 /** `away`: the server is there and its database is not. */
 export type Link = 'connecting' | 'live' | 'away' | 'lost';
@@ -37,6 +41,7 @@ let loading: Promise<void> | undefined;
 let leads = false;
 let tries = 0;
 let source: EventSource | undefined;
+let silence: ReturnType<typeof setTimeout> | undefined;
 
 /** Resolves once the queue is there; the stream goes on by itself. */
 export async function startFeed(): Promise<void> {
@@ -50,6 +55,7 @@ export async function startFeed(): Promise<void> {
 /** All tabs ask for the login. */
 export function tellSessionOver(): void {
   source?.close();
+  clearTimeout(silence);
   channel.postMessage({ type: 'session' } satisfies Message);
 }
 
@@ -114,8 +120,13 @@ function listen(): void {
   source = stream;
   let after = revOf();
   const on = (type: string, then: (data: string) => void): void =>
-    stream.addEventListener(type, (event) => then(String((event as MessageEvent).data)));
+    stream.addEventListener(type, (event) => {
+      heard();
+      then(String((event as MessageEvent).data));
+    });
+  heard();
   stream.onopen = () => {
+    heard();
     tries = 0;
     changed('live');
   };
@@ -133,8 +144,18 @@ function listen(): void {
   });
   on('away', () => changed('away'));
   on('back', () => changed('live'));
+  on('beat', () => undefined);
   on('session', () => both({ type: 'session' }));
   stream.onerror = () => void broken(stream);
+}
+
+/** What hangs gives no error: it is closed and opened again when nothing has come for long. */
+function heard(): void {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    changed('lost');
+    listen();
+  }, SILENT_MS);
 }
 
 async function broken(stream: EventSource): Promise<void> {

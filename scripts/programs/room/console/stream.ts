@@ -1,7 +1,7 @@
 /**
  * Tells screens what changes, by server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html):
  * `incidents` and `cameras` with what they are now, `reset` where a screen must load the queue again, `away` and `back` of
- * the database, `session` when it has ended.
+ * the database, `session` when it has ended, and `beat` every BEAT_S, by which a screen knows that the connection lives.
  *
  * INVARIANTS: one query serves all, and QUERY_EVERY_MS lie between two. A screen is told rows in the order of their
  * numbers; the id of an event is the number up to which it has been told all, and stands behind the last row of it. A
@@ -13,6 +13,7 @@ import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import type { Camera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
+import { BEAT_S } from '../contract/terms.ts';
 import { CallError } from './handler.ts';
 
 /** What a person sees as at once, and ten queries a second at the most. */
@@ -26,9 +27,6 @@ const AGAIN_MS = 500;
 
 /** Who waits for a query that takes this long must not believe that nothing happens. */
 const SLOW_MS = 3000;
-
-/** Proxies close what is silent for a minute (nginx: proxy_read_timeout); it is also how fast a session's end is seen. */
-const HEARTBEAT_MS = 15_000;
 
 /** The browser comes back after this long, ms. */
 const RETRY_MS = 1000;
@@ -101,7 +99,7 @@ export class Pump {
     this.#unlisten = await this.#options.listen(() => this.#wake());
     this.#timers = [
       setInterval(() => this.#wake(), ASK_ANYWAY_MS),
-      setInterval(() => void this.#beat(), HEARTBEAT_MS),
+      setInterval(() => void this.#beat(), BEAT_S * 1000),
     ];
     this.#wake();
   }
@@ -278,7 +276,7 @@ export class Pump {
   }
 
   async #beat(): Promise<void> {
-    this.#toAll(': \n\n');
+    this.#toAll(eventOf('beat', {}));
     const sessions = [...this.#streams].flatMap(({ session }) => (session === undefined ? [] : [session]));
     try {
       const open = await this.#options.stillOpen(sessions);

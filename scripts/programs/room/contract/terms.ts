@@ -45,6 +45,12 @@ export const BLINDING: readonly string[] = [
   'decoder-crashloop',
 ];
 
+/**
+ * How often the stream says something though nothing changes, s: proxies close what is silent for a minute (nginx:
+ * proxy_read_timeout). It is also how fast a session's end is seen.
+ */
+export const BEAT_S = 15;
+
 /** Where a browser goes to enter with OIDC (GET, a navigation), and where the identity provider sends it back to. */
 export const ENTER_PATH = '/auth/enter';
 export const BACK_PATH = '/auth/back';

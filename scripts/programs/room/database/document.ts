@@ -20,6 +20,9 @@ export function document(text: string): string {
   return written === 'null' ? JSON.stringify(clean(text)) : written;
 }
 
+/** The same of a value that is known. */
+export const documentOf = (value: unknown): string => document(JSON.stringify(value));
+
 export function clean(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd');
 }

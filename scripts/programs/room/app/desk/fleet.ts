@@ -2,9 +2,9 @@
 import { computed, signal } from '@preact/signals';
 import type { Camera, Cameras } from '../../contract/camera.ts';
 import { CONDITIONS, type Condition } from '../../contract/terms.ts';
+import { explain } from '../acts.ts';
 import { get } from '../api.ts';
 import { cameras as streamed } from '../stream.ts';
-import { explain } from './load.ts';
 
 /** 1,500 boxes report 50 times a second in all; a person reads far slower. ms */
 const DRAW_EVERY_MS = 500;

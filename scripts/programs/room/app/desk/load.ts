@@ -1,15 +1,8 @@
 /** What a screen asks the server for: the last good answer stays while a newer one is on its way or fails. */
 import { type ReadonlySignal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import { explain } from '../acts.ts';
 import { ApiProblem, get } from '../api.ts';
-import { desk } from '../words/desk.ts';
-import { plain } from './say.ts';
-
-/** One line for a person. What is no answer of the server's is a fault of ours, and thrown. */
-export function explain(error: unknown): string {
-  if (!(error instanceof ApiProblem)) throw error;
-  return error.status === 0 || error.title === '' ? desk.value.away : plain(error.title);
-}
 
 interface Loaded<T> {
   readonly data: ReadonlySignal<T | undefined>;
@@ -20,17 +13,15 @@ interface Loaded<T> {
   readonly again: () => void;
 }
 
-/** Asks when it is first drawn, when the path changes, and every `everyMs` where that is given. */
-export function useLoad<T>(path: string | undefined, everyMs?: number): Loaded<T> {
+/** Asks when it is first drawn, and when the path changes. */
+export function useLoad<T>(path: string): Loaded<T> {
   const data = useSignal<T | undefined>(undefined);
   const fault = useSignal<string | undefined>(undefined);
   const status = useSignal<number | undefined>(undefined);
   const isAsking = useSignal(false);
   const turn = useSignal(0);
   useEffect(() => {
-    if (path === undefined) return;
     let isWanted = true;
-    let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
       isAsking.value = true;
       try {
@@ -45,13 +36,11 @@ export function useLoad<T>(path: string | undefined, everyMs?: number): Loaded<T
         status.value = error instanceof ApiProblem ? error.status : 0;
       }
       isAsking.value = false;
-      if (everyMs !== undefined) timer = setTimeout(() => void ask(), everyMs);
     };
     void ask();
     return () => {
       isWanted = false;
-      clearTimeout(timer);
     };
-  }, [path, turn.value, everyMs]);
+  }, [path, turn.value]);
   return { data, fault, status, isAsking, again: () => turn.value++ };
 }

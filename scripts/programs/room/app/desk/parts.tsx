@@ -4,6 +4,7 @@ import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Condition } from '../../contract/terms.ts';
 import { go } from '../router.ts';
 import { desk } from '../words/desk.ts';
+import { words } from '../words/words.ts';
 
 export const incidentPath = (no: number) => `/incidents/${no}`;
 
@@ -68,8 +69,8 @@ interface StateProps {
 
 /** Says that nothing has come yet, or that what is shown is old. */
 export function LoadState({ has, fault, onAgain }: StateProps) {
-  const { wait, stale, again } = desk.value;
-  if (fault === undefined) return has ? null : <p role="status">{wait}</p>;
+  const { stale, again } = desk.value;
+  if (fault === undefined) return has ? null : <p role="status">{words.value.frame.loading}</p>;
   return (
     <Notice tone={has ? 'warn' : 'bad'} urgent>
       {has ? stale(fault) : fault}{' '}

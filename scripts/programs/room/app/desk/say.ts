@@ -3,13 +3,15 @@ import { language } from '../../../../../agent/kit/words.ts';
 import { nowMs, session } from '../session.ts';
 import { desk } from '../words/desk.ts';
 import { plain } from '../words/plain.ts';
+import { lasting as durationText, kindText as kindIn } from '../words/sentence.ts';
+import { words } from '../words/words.ts';
+
+export { plain } from '../words/plain.ts';
 
 const DAY_MS = 24 * 3600_000;
 
 /** Below this many verdicts the 95 % interval spans more than 40 points (Wilson, at a share of one half). */
 export const FEW_VERDICTS = 20;
-
-export { plain };
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
@@ -36,14 +38,9 @@ export function when(iso: string, style: 'minute' | 'second' | 'day' = 'minute')
   return Number.isNaN(ms) ? plain(iso) : format(style).format(ms);
 }
 
-/** 45 → 45 s, 600 → 10 min, 27000 → 7 h 30, and days from two of them on. */
+/** 45 → 45 s, 600 → 10 min, 27000 → 7 h 30 min, and days from two of them on. */
 export function lasting(seconds: number): string {
-  const s = Math.max(0, Math.round(seconds));
-  if (s < 100) return `${s} s`;
-  const minutes = Math.round(s / 60);
-  if (minutes < 60) return `${minutes} min`;
-  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')}`;
-  return desk.value.days(Math.floor(minutes / 1440));
+  return durationText(seconds, words.value);
 }
 
 export function ago(iso: string): string {
@@ -70,14 +67,14 @@ export function share(value: number): string {
   return new Intl.NumberFormat(language.value, { style: 'percent' }).format(value);
 }
 
-/** Of an incident or an event; a newer agent may have kinds that we do not know. */
 export function kindText(kind: string): string {
-  const { kinds, reasons } = desk.value;
-  return kinds[kind] ?? reasons[kind] ?? plain(kind);
+  return kindIn(kind, words.value);
 }
 
+/** A kind of what stands at the box, or what the room itself sees of it. */
 export function reasonText(reason: string): string {
-  return desk.value.reasons[reason] ?? plain(reason);
+  const { reasons } = desk.value;
+  return Object.hasOwn(reasons, reason) ? (reasons[reason] ?? '') : kindText(reason);
 }
 
 /** zone/lawn → lawn; the screens say what it is by the rule. */

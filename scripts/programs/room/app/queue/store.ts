@@ -38,11 +38,12 @@ let chosenIndex = 0;
 /** Texts by which an incident is found; set by the screen, which knows the language. */
 export const haystack = signal<(incident: Incident) => string>(({ kind }) => kind);
 
-const shown = computed<readonly Incident[]>(() => {
+/** With what the acts under way make of them. */
+export const held = computed<readonly Incident[]>(() => {
   void version.value;
-  const held = rows.held.map((incident) => withActs(incident));
+  const all = rows.held.map((incident) => withActs(incident));
   const leaving = [...lingering.values()].filter(({ no }) => rows.of(no) === undefined);
-  return leaving.length === 0 ? held : [...held, ...leaving];
+  return leaving.length === 0 ? all : [...all, ...leaving];
 });
 
 export const lines = computed<readonly Line[]>(() => {
@@ -53,7 +54,7 @@ export const lines = computed<readonly Line[]>(() => {
     .filter((word) => word !== '');
   const text = haystack.value;
   const open = openStorms.value;
-  return linesOf(shown.value, {
+  return linesOf(held.value, {
     nowMs: nowMs(),
     me: session.value?.user ?? '',
     isOpen: (storm) => open.has(storm),
@@ -65,13 +66,13 @@ export const lines = computed<readonly Line[]>(() => {
   });
 });
 
-export const waiting = computed(() => shown.value.filter(({ state }) => state === 'new').length);
+export const waiting = computed(() => held.value.filter(({ state }) => state === 'new').length);
 /** Open ones that this browser does not hold. */
 export const more = computed(() => {
   void version.value;
   return rows.more;
 });
-export const heldCount = computed(() => shown.value.length);
+export const heldCount = computed(() => held.value.length);
 
 function waits({ state, claimedBy }: Incident): boolean {
   return state === 'new' || (state === 'closed' && claimedBy === null);

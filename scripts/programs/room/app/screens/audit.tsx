@@ -7,6 +7,7 @@ import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../desk/parts.
 import { count, plain, when } from '../desk/say.ts';
 import { may } from '../session.ts';
 import { desk } from '../words/desk.ts';
+import { words } from '../words/words.ts';
 
 /** Of a hash, enough to tell two apart by eye; the table has all. */
 const HASH_CHARS = 12;
@@ -34,7 +35,7 @@ export function AuditScreen() {
   const data = load.data.value;
   return (
     <div class="desk d-audit" data-screen="audit">
-      <Head title={audit.title}>
+      <Head title={words.value.places.audit}>
         <Csv path="/api/audit.csv" />
       </Head>
       <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
@@ -114,7 +115,7 @@ function Filter() {
 function Entries({ entries }: { readonly entries: readonly AuditEntry[] }) {
   const { audit } = desk.value;
   return (
-    <Scroll label={audit.title}>
+    <Scroll label={words.value.places.audit}>
       <table>
         <thead>
           <tr>
@@ -147,7 +148,7 @@ function Entry({ entry }: { readonly entry: AuditEntry }) {
       <td class="d-n">{count(entry.no)}</td>
       <td class="d-time">{when(entry.at, 'second')}</td>
       <td>
-        {plain(entry.who)} <span class="quiet">{audit.roles[entry.role]}</span>
+        {plain(entry.who)} <span class="quiet">{{ ...words.value.roles, ...audit.roles }[entry.role]}</span>
       </td>
       <td class={isLoud ? 'fault' : undefined}>{audit.acts[entry.act] ?? plain(entry.act)}</td>
       <td>

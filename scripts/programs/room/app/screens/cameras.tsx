@@ -3,6 +3,7 @@ import { computed, signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { IncidentPage } from '../../contract/api.ts';
 import type { Camera } from '../../contract/camera.ts';
+import type { Incident } from '../../contract/incident.ts';
 import { CONDITIONS, type Condition } from '../../contract/terms.ts';
 import { chosen, fleet, fleetFault, inOrder, keyOf, loadFleet, watchFleet } from '../desk/fleet.ts';
 import { useLoad } from '../desk/load.ts';
@@ -23,6 +24,7 @@ import { Tiles } from '../desk/tiles.tsx';
 import { useKeys } from '../keys.ts';
 import { may, session, tick } from '../session.ts';
 import { desk } from '../words/desk.ts';
+import { words } from '../words/words.ts';
 
 /** Of the list of those that need a person; more are found by the filter. */
 const NEEDS_MAX = 40;
@@ -71,7 +73,7 @@ export function CamerasScreen() {
   });
   return (
     <div class="desk d-cameras" data-screen="cameras">
-      <Head title={cameras.title}>
+      <Head title={words.value.places.cameras}>
         <Csv path="/api/cameras.csv" />
       </Head>
       <LoadState has={fleet.value !== undefined} fault={fleetFault.value} onAgain={() => void loadFleet()} />
@@ -279,8 +281,15 @@ function End({ at }: { readonly at: string }) {
   );
 }
 
+/** Of a condition nobody says whether it was so: it stands, or is over. */
+function becameOf({ severity, ended, verdict, state }: Incident): string {
+  const { states, verdicts, queue, incident } = words.value;
+  if (severity === 'system') return ended === null ? incident.lasts : queue.ended;
+  return verdict === null ? states[state] : verdicts[verdict];
+}
+
 function Incidents({ camera: { site, box } }: { readonly camera: Camera }) {
-  const { cameras, states, verdicts } = desk.value;
+  const { cameras } = desk.value;
   const page = useLoad<IncidentPage>(`/api/incidents?site=${site}&box=${box}&limit=${INCIDENTS_MAX}`);
   const found = page.data.value?.incidents;
   return (
@@ -295,9 +304,7 @@ function Incidents({ camera: { site, box } }: { readonly camera: Camera }) {
               <Link to={incidentPath(incident.no)}>{kindText(incident.kind)}</Link>{' '}
               <span class="quiet">{when(incident.received)}</span>
             </span>
-            <span class="quiet">
-              {incident.verdict === null ? states[incident.state] : verdicts[incident.verdict]}
-            </span>
+            <span class="quiet">{becameOf(incident)}</span>
           </li>
         ))}
       </ul>

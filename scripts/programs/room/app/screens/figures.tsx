@@ -8,6 +8,7 @@ import { Csv, Head, LoadState, Scroll } from '../desk/parts.tsx';
 import { count, FEW_VERDICTS, kindText, lasting, plain, share, when } from '../desk/say.ts';
 import { may } from '../session.ts';
 import { desk } from '../words/desk.ts';
+import { words } from '../words/words.ts';
 
 type Row = Figures['rows'][number];
 
@@ -30,7 +31,9 @@ export function FiguresScreen() {
   const query = `${queryOf(between)}&by=${by.value}`;
   return (
     <div class="desk d-figures" data-screen="figures">
-      <Head title={figures.title}>{may('export') && <Csv path={`/api/figures.csv?${query}`} />}</Head>
+      <Head title={words.value.places.figures}>
+        {may('export') && <Csv path={`/api/figures.csv?${query}`} />}
+      </Head>
       <p class="hint">{figures.intro}</p>
       <div class="d-bar">
         <Choice

@@ -10,6 +10,7 @@ import { useLoad } from '../desk/load.ts';
 import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
 import { count, kindText, placeText, plain, reasonText, when } from '../desk/say.ts';
 import { desk } from '../words/desk.ts';
+import { words } from '../words/words.ts';
 
 /** Of a shift, hours. */
 const SHIFT = 8;
@@ -25,7 +26,7 @@ export function HandOverScreen() {
   const data = load.data.value;
   return (
     <div class="desk d-hand-over" data-screen="hand-over">
-      <Head title={handOver.title}>
+      <Head title={words.value.places['hand-over']}>
         <Button tone="main" disabled={data === undefined} onClick={() => print()}>
           {handOver.print}
         </Button>
@@ -46,7 +47,8 @@ export function HandOverScreen() {
 }
 
 function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: boolean }) {
-  const { handOver, verdicts } = desk.value;
+  const { handOver } = desk.value;
+  const { verdicts } = words.value;
   return (
     <article aria-busy={isOld}>
       <p class="d-shift">{handOver.of(when(data.from), when(data.to))}</p>
@@ -123,7 +125,8 @@ interface IncidentsProps {
 }
 
 function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
-  const { handOver, states, verdicts } = desk.value;
+  const { handOver } = desk.value;
+  const { states, verdicts } = words.value;
   return (
     <table>
       <thead>
@@ -186,6 +189,8 @@ function Notes({ notes }: Pick<HandOver, 'notes'>) {
 
 function Down({ cameras }: { readonly cameras: HandOver['camerasDown'] }) {
   const { handOver, conditions } = desk.value;
+  const rank = (condition: string) => CONDITIONS.findIndex((one) => one === condition);
+  const worstFirst = [...cameras].sort((a, b) => rank(a.condition) - rank(b.condition));
   return (
     <table>
       <thead>
@@ -196,7 +201,7 @@ function Down({ cameras }: { readonly cameras: HandOver['camerasDown'] }) {
         </tr>
       </thead>
       <tbody>
-        {cameras.map(({ site, box, condition, reasons }) => {
+        {worstFirst.map(({ site, box, condition, reasons }) => {
           const known = CONDITIONS.find((one) => one === condition);
           return (
             <tr key={`${site}/${box}`}>

@@ -149,10 +149,12 @@ function Head({ incident, title }: HeadProps) {
 
 function Acts({ incident }: { readonly incident: Incident }) {
   const isClosed = incident.state === 'closed';
+  // What nobody has is there to be claimed.
+  const isTaken = !isClosed && incident.state !== 'new';
   return (
     <div class="incident-acts">
       <ActBar incident={incident} />
-      {!isClosed && may('reassign') && <GiveTo incident={incident} />}
+      {isTaken && may('reassign') && <GiveTo incident={incident} />}
       {isClosed && may('reopen') && (
         <Button id="reopen" onClick={() => void reopen(incident)}>
           {words.value.acts.reopen}

@@ -1,25 +1,24 @@
 /** The city as the room supplies it, with its cameras and what is open there. */
-import { computed, signal } from '@preact/signals';
+import { computed } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Camera } from '../../contract/camera.ts';
-import type { Incident, Queue } from '../../contract/incident.ts';
+import type { Incident } from '../../contract/incident.ts';
 import { chosen, fleet, inOrder, keyOf, watchFleet } from '../desk/fleet.ts';
 import { cityMap } from '../desk/geo.ts';
 import { useLoad } from '../desk/load.ts';
 import { MapView, near, type OpenAt, pointed } from '../desk/map.tsx';
 import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
 import { ago, count, kindText, reasonText } from '../desk/say.ts';
+import { held } from '../queue/store.ts';
 import { go } from '../router.ts';
-import { may, tick } from '../session.ts';
+import { tick } from '../session.ts';
 import { desk } from '../words/desk.ts';
+import { words } from '../words/words.ts';
 
-/** What is open changes more often than where it is; the queue itself is faster. ms */
-const OPEN_MS = 5000;
 /** Rows beside the map; all are in the queue and among the cameras. */
 const ROWS_MAX = 60;
 
-const openIncidents = signal<readonly Incident[]>([]);
 /** The most urgent one of each camera, and how many there are. */
 const openAt = computed<OpenAt>(() => {
   const found = new Map<string, { first: Incident; many: number }>();
@@ -32,7 +31,7 @@ const openAt = computed<OpenAt>(() => {
 });
 /** The most urgent first, of two alike the older. */
 const alerts = computed(() =>
-  openIncidents.value
+  [...held.value]
     .filter(({ severity, state }) => severity === 'alert' && state !== 'closed')
     .sort((a, b) => a.priority - b.priority || (a.received < b.received ? -1 : 1)),
 );
@@ -43,19 +42,15 @@ const down = computed(() =>
 export function PlanScreen() {
   const { plan } = desk.value;
   const file = useLoad<unknown>('/api/plan');
-  const queue = useLoad<Queue>(may('see-incidents') ? '/api/queue' : undefined, OPEN_MS);
   useEffect(watchFleet, []);
-  useEffect(() => {
-    if (queue.data.value !== undefined) openIncidents.value = queue.data.value.incidents;
-  }, [queue.data.value]);
   const data = file.data.value;
   const map = useMemo(() => (data === undefined ? undefined : cityMap(data)), [data]);
   if (file.status.value === 404) return <Without line={plan.noMap} />;
   if (typeof map === 'string') return <Without line={plan.refused + plan.faults[map]} />;
   return (
     <div class="desk d-plan" data-screen="plan">
-      <Head title={plan.title} />
-      <LoadState has={map !== undefined} fault={file.fault.value ?? queue.fault.value} onAgain={file.again} />
+      <Head title={words.value.places.plan} />
+      <LoadState has={map !== undefined} fault={file.fault.value} onAgain={file.again} />
       {map !== undefined && (
         <div class="desk-split">
           <div class="desk-main">
@@ -75,7 +70,7 @@ export function PlanScreen() {
 function Without({ line }: { readonly line: string }) {
   return (
     <div class="desk d-plan" data-screen="plan">
-      <Head title={desk.value.plan.title} />
+      <Head title={words.value.places.plan} />
       <Notice tone="warn">{line}</Notice>
     </div>
   );
@@ -109,7 +104,8 @@ function Pointed() {
 }
 
 function Beside({ placed }: { readonly placed: ReadonlySet<string> }) {
-  const { plan, states } = desk.value;
+  const { plan } = desk.value;
+  const { states } = words.value;
   void tick.value;
   const unplaced = inOrder.value.filter((camera) => !placed.has(keyOf(camera))).length;
   return (

@@ -3,15 +3,16 @@ import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { Button, Check, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchRequest, SearchState } from '../../contract/api.ts';
+import { explain } from '../acts.ts';
 import { ApiProblem, get, post } from '../api.ts';
 import { type Interval, IntervalFields, lastHours } from '../desk/interval.tsx';
-import { explain } from '../desk/load.ts';
 import { badNames, names } from '../desk/names.ts';
 import { Head } from '../desk/parts.tsx';
 import { kindText } from '../desk/say.ts';
 import { SearchResults } from '../desk/search-results.tsx';
 import { session } from '../session.ts';
 import { desk } from '../words/desk.ts';
+import { words } from '../words/words.ts';
 
 /** Boxes answer within seconds. ms */
 const POLL_MS = 1000;
@@ -34,7 +35,7 @@ export function SearchScreen() {
   usePoll();
   return (
     <div class="desk d-search" data-screen="search">
-      <Head title={search.title} />
+      <Head title={words.value.places.search} />
       <p class="hint">{search.intro}</p>
       {session.value?.signer === false && <Notice tone="warn">{search.noSigner}</Notice>}
       <div class="desk-split d-left">
@@ -123,7 +124,7 @@ async function submit(): Promise<void> {
 }
 
 function Form() {
-  const { search, kinds: known } = desk.value;
+  const { search } = desk.value;
   const needed = (text: string) => (tried.value && text.trim() === '' ? search.needed : undefined);
   const field = (name: keyof typeof form.value) => ({
     name,
@@ -156,7 +157,7 @@ function Form() {
         <legend>
           {search.kinds} <span class="quiet">{search.kindsHint}</span>
         </legend>
-        {Object.keys(known).map((kind) => (
+        {Object.keys(words.value.causes).map((kind) => (
           <Check
             key={kind}
             label={kindText(kind)}

@@ -124,7 +124,7 @@ export const EN = {
     awayNotice:
       'The room’s database does not answer. What is shown may be old; acts are refused until it is back.',
     noPlace: 'Your role does not open this screen.',
-    unreached: 'The room’s server was not reached. Nothing was done.',
+    unreached: 'The room’s server does not answer.',
     refused: (status: number) => `The server refused it (${status}).`,
   },
   login: {

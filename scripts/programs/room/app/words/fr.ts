@@ -89,7 +89,7 @@ export const FR: Words = {
     search: 'Recherche',
     figures: 'Chiffres',
     'hand-over': 'Relève',
-    audit: 'Audit',
+    audit: 'Registre',
   },
   roles: { operator: 'opérateur', supervisor: 'superviseur', auditor: 'auditeur' },
   states: { new: 'en attente', claimed: 'pris', dispatched: 'quelqu’un envoyé', closed: 'clos' },
@@ -118,7 +118,7 @@ export const FR: Words = {
     awayNotice:
       'La base de la salle ne répond pas. Ce qui est affiché peut dater ; les actes sont refusés jusqu’à son retour.',
     noPlace: 'Votre rôle n’ouvre pas cet écran.',
-    unreached: 'Le serveur de la salle n’a pas été joint. Rien n’a été fait.',
+    unreached: 'Le serveur de la salle ne répond pas.',
     refused: (status) => `Le serveur a refusé (${status}).`,
   },
   login: {

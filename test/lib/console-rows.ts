@@ -1,0 +1,112 @@
+/** Rows of a room's database, put there by hand as its archive leaves them. */
+import { createHash } from 'node:crypto';
+import { next } from '../../scripts/programs/room/database/counters.ts';
+import { iso, type Queries, type Sql, type Value } from '../../scripts/programs/room/database/sql.ts';
+
+export type Columns = Readonly<Record<string, Value>>;
+
+const INCIDENT = {
+  ...{ revision: 0, site: 'lyon', box: 'b-1', entry: 1, severity: 'alert', priority: 2, kind: 'loitering' },
+  ...{ rule: 'r-1', place: 'zone/square', ended: null, clock_doubt: false, objects: '[]', cause: '{}' },
+  ...{ events: 1, still: null, detail: '{}', state: 'new' },
+} as const;
+
+let episodes = 0;
+
+/** One incident with a number of its own, told to whoever listens. Returns `no`. */
+export async function addIncident(db: Sql, receivedMs = Date.now(), change: Columns = {}): Promise<number> {
+  const [no = 0] = await addIncidents(db, [{ received: iso(receivedMs), ...change }]);
+  return no;
+}
+
+/** All in one transaction, as of a batch of the archive. Without `received`: now. Returns their `no`. */
+export function addIncidents(db: Sql, incidents: readonly Columns[]): Promise<number[]> {
+  return changing(db, async (transaction) => {
+    const first = await next(transaction, 'rev', incidents.length);
+    const nos: number[] = [];
+    for (const [at, change] of incidents.entries()) {
+      const received = change['received'] ?? iso(Date.now());
+      episodes += 1;
+      const row = { rev: first + at, episode: `e-${episodes}`, ...INCIDENT, received };
+      nos.push(
+        await insert(transaction, 'incident', { ...row, started: received, newest: received, ...change }),
+      );
+    }
+    return nos;
+  });
+}
+
+/** As another event of it does. */
+export function changeIncident(db: Sql, no: number, change: Columns = {}): Promise<void> {
+  return changing(db, async (transaction) => {
+    const rev = await next(transaction, 'rev');
+    const sets = Object.keys(change).map((name, at) => `, ${name} = $${at + 3}`);
+    await transaction.run(`UPDATE incident SET rev = $2, events = events + 1${sets.join('')} WHERE no = $1`, [
+      ...[no, rev],
+      ...Object.values(change),
+    ]);
+  });
+}
+
+/** A camera as it is now, whether it was there or not. */
+export function putCamera(db: Sql, box: string, heardMs: number, change: Columns = {}): Promise<void> {
+  return putCameras(db, [{ box, heard: iso(heardMs), ...change }]);
+}
+
+/** All in one transaction. */
+export function putCameras(
+  db: Sql,
+  cameras: readonly (Columns & { readonly box: string; readonly heard: string })[],
+): Promise<void> {
+  return changing(db, async (transaction) => {
+    for (const change of cameras) {
+      const rev = await next(transaction, 'rev');
+      const row = { site: 'lyon', rev, state: 'online', mode: 'active', conditions: '[]', ...change };
+      await transaction.run('DELETE FROM camera WHERE site = $1 AND box = $2', [row.site, row.box]);
+      await insert(transaction, 'camera', row);
+    }
+  });
+}
+
+/** As an event names it. */
+export interface NamedPicture {
+  readonly moment: string;
+  readonly name: string;
+  readonly time: string;
+  readonly sha256: string;
+}
+
+/** What comes of it is what the event names, unless `jpeg` is another. */
+export async function addStill(
+  db: Sql,
+  named: Pick<NamedPicture, 'name'>,
+  jpeg: Buffer,
+  receivedMs: number,
+  change: Columns = {},
+): Promise<void> {
+  await insert(db, 'snapshot', {
+    ...{ site: 'lyon', box: 'b-1', epoch: 'e1', lane: 'alert', seq: 1, name: named.name },
+    ...{ sha256: createHash('sha256').update(jpeg).digest('hex'), jpeg, received: iso(receivedMs) },
+    ...change,
+  });
+}
+
+/** Returns the number that an incident is given, 0 for anything else. */
+export async function insert(db: Queries, table: string, columns: Columns): Promise<number> {
+  const places = Object.keys(columns).map((_, index) => `$${index + 1}`);
+  const back = table === 'incident' ? ' RETURNING no' : '';
+  const [row] = await db.all<{ no: number }>(
+    `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) VALUES (${places.join(', ')})${back}`,
+    Object.values(columns),
+  );
+  return row?.no ?? 0;
+}
+
+/** Whoever listens is told with the commit. */
+function changing<T>(db: Sql, work: (transaction: Queries) => Promise<T>): Promise<T> {
+  return db.transaction(async (transaction) => {
+    const made = await work(transaction);
+    if (db.dialect.changed !== undefined) await transaction.run(db.dialect.changed);
+    return made;
+  });
+}

@@ -1,0 +1,181 @@
+/** The room's console with its app in Chromium: the real server on a real database, and a link between that can hang. */
+import diagnostics from 'node:diagnostics_channel';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Browser, BrowserContext, Page } from 'puppeteer-core';
+import type { Test } from 'tap';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+import type { DataHandlers } from '../../scripts/programs/room/console/routes.ts';
+import type { Settings } from '../../scripts/programs/room/console/settings.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { beginning } from '../page/in-page.ts';
+import type { Look } from '../page/phone.ts';
+import { type Asked, ask, enter, roomDatabase, type TestConsole, wholeConsole } from './console.ts';
+import { DATABASES } from './databases.ts';
+import { TcpProxy } from './proxy.ts';
+
+export const PEOPLE = [
+  { name: 'Nadia', role: 'operator' },
+  { name: 'Omar', role: 'supervisor' },
+  { name: 'Anna', role: 'auditor' },
+] as const;
+
+export interface AppRoom {
+  readonly db: Sql;
+  /** As browsers have it: through `link`. */
+  readonly home: string;
+  readonly link: TcpProxy;
+  readonly console: TestConsole;
+  /** Streams that are open at the server now, and how many there were. */
+  readonly streams: { open: number; opened: number };
+  /** Somebody acts beside the browser, past the link. */
+  act(who: string, path: string, body: unknown, key?: string): Promise<Asked>;
+  /** What the record has of acts, in their order. */
+  record(...acts: string[]): Promise<{ who: string; act: string; incident: number | null }[]>;
+}
+
+export interface Setup {
+  readonly fill?: (db: Sql) => Promise<unknown>;
+  readonly settings?: Partial<Settings>;
+  readonly handlers?: Partial<DataHandlers>;
+  /** As `--database` has it; an SQLite file where there is none. */
+  readonly where?: string;
+}
+
+export async function appRoom(t: Test, { fill, settings, handlers, where }: Setup = {}): Promise<AppRoom> {
+  const db = await roomDatabase(t, where ?? (await DATABASES.sqlite(t)).where);
+  await fill?.(db);
+  const port = await freePort();
+  const link = new TcpProxy(port);
+  await link.start();
+  t.teardown(() => link.stop());
+  const home = `http://127.0.0.1:${link.port}`;
+  const own = { listen: { host: '127.0.0.1', port }, origin: home, accounts: PEOPLE };
+  const streams = streamsOf(t, port);
+  const server = await wholeConsole(t, db, { ...own, ...settings }, handlers);
+  const act = async (who: string, path: string, body: unknown, key?: string): Promise<Asked> => {
+    const past = { host: new URL(home).host, origin: home, 'sec-fetch-site': 'same-origin' };
+    const session = await ask(`${server.url}/api/login`, {
+      method: 'POST',
+      headers: past,
+      body: { name: who },
+    });
+    const cookie = String(session.headers['set-cookie']?.[0]).split(';', 1)[0] ?? '';
+    const headers = { ...past, cookie, ...(key !== undefined && { 'idempotency-key': key }) };
+    return ask(server.url + path, { method: 'POST', headers, body });
+  };
+  const record = async (...acts: string[]) => {
+    const rows = await db.all<{ who: string; act: string; incident: number | null }>(
+      'SELECT who, act, incident FROM audit ORDER BY no',
+    );
+    return rows.filter((row) => acts.includes(row.act));
+  };
+  return { db, home, link, console: server, streams, act, record };
+}
+
+function streamsOf(t: Test, port: number): AppRoom['streams'] {
+  const streams = { open: 0, opened: 0 };
+  const onRequest = (message: unknown): void => {
+    const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+    if (request.socket.localPort !== port || request.url?.startsWith('/api/stream') !== true) return;
+    streams.open += 1;
+    streams.opened += 1;
+    response.on('close', () => {
+      streams.open -= 1;
+    });
+  };
+  diagnostics.subscribe('http.server.request.start', onRequest);
+  t.teardown(() => diagnostics.unsubscribe('http.server.request.start', onRequest));
+  return streams;
+}
+
+export interface Tab {
+  readonly page: Page;
+  /** Whatever the browser complains of, and every request that leaves the room. */
+  readonly complaints: string[];
+  /** Paths that were asked for. */
+  readonly asked: string[];
+  /** Acts that the server has done. */
+  readonly posts: { readonly path: string; readonly body: unknown }[];
+  until(condition: string, timeoutMs?: number): Promise<void>;
+  text(selector?: string): Promise<string>;
+}
+
+export interface TabOptions {
+  readonly look?: Look;
+  readonly path?: string;
+  /** Run in the page before anything of it. */
+  readonly before?: string;
+  readonly width?: number;
+  /** What Chromium may say of an answer to the app. */
+  readonly excused?: RegExp;
+}
+
+/** A browser of its own for somebody who has entered, closed with the test; nobody: the login. */
+export async function contextOf(
+  t: Test,
+  browser: Browser,
+  home: string,
+  who: string | undefined,
+): Promise<BrowserContext> {
+  const context = await browser.createBrowserContext();
+  t.teardown(() => context.close());
+  if (who !== undefined) {
+    const [name = '', value = ''] = (await enter(home, who)).split('=');
+    await context.setCookie({
+      ...{ name, value, domain: '127.0.0.1', path: '/', httpOnly: true, sameSite: 'Strict' },
+    });
+  }
+  return context;
+}
+
+export async function tabOf(
+  context: BrowserContext,
+  home: string,
+  { look = ['en', 'light'], path = '/', before, width = 1600, excused = /status of 4/ }: TabOptions = {},
+): Promise<Tab> {
+  const page = await context.newPage();
+  const tab = { page, complaints: [] as string[], asked: [] as string[], posts: [] as Tab['posts'] };
+  await page.setViewport({ width, height: 900 });
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: look[1] }]);
+  await page.evaluateOnNewDocument(beginning(look[0]));
+  if (before !== undefined) await page.evaluateOnNewDocument(before);
+  watch(tab, home, excused);
+  await page.goto(home + path, { waitUntil: 'load' });
+  return {
+    ...tab,
+    until: async (condition, timeout = 8000) => {
+      await page.waitForFunction(condition, { timeout, polling: 10 }).catch(async () => {
+        const shown = await page.$eval('body', (body) => body.textContent ?? '');
+        throw new Error(`not so: ${condition}\n${shown.slice(0, 1500)}`);
+      });
+    },
+    text: (selector = 'main') => page.$eval(selector, (element) => element.textContent ?? ''),
+  };
+}
+
+function watch(
+  { page, complaints, asked, posts }: Omit<Tab, 'until' | 'text'>,
+  home: string,
+  excused: RegExp,
+): void {
+  page.on('pageerror', (error) => complaints.push(`error: ${String(error)}`));
+  page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
+  page.on('console', (message) => {
+    const where = message.location().url ?? '';
+    if (excused.test(message.text()) && /\/api\/|favicon\.ico$/.test(where)) return;
+    if (['error', 'warn'].includes(message.type())) complaints.push(`${message.text()} ${where}`);
+  });
+  page.on('request', (request) => {
+    const url = request.url();
+    // Chromium draws the calendar of a date by a picture of its own.
+    if (!url.startsWith(home) && !url.startsWith('data:image/svg+xml;base64,'))
+      complaints.push(`request: ${url}`);
+    asked.push(`${request.method()} ${url.slice(home.length)}`);
+  });
+  page.on('response', (response) => {
+    const request = response.request();
+    const path = request.url().slice(home.length);
+    if (request.method() !== 'POST' || !response.ok() || !path.startsWith('/api/incidents/')) return;
+    posts.push({ path, body: JSON.parse(request.postData() ?? 'null') });
+  });
+}

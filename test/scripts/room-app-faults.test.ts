@@ -1,0 +1,297 @@
+/** The console in a real browser when something is not as usual: a link that hangs, a database that is away, an old tab, another tab that logs out; and what each role sees. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser } from 'puppeteer-core';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import { type Act, may, ROLES, type Role } from '../../scripts/programs/room/contract/roles.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { enter, readStream, roomDatabase, wholeConsole } from '../lib/console.ts';
+import { addIncidents } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+import {
+  type AppRoom,
+  appRoom,
+  contextOf,
+  PEOPLE,
+  type Setup,
+  type Tab,
+  tabOf,
+} from '../lib/room-browser.ts';
+import { evening, numbered } from '../lib/room-evening.ts';
+import { openBrowser } from '../page/phone.ts';
+
+/** Timers that the page sets run so many times as fast while `hurry` is more than 1. */
+const HURRY = `globalThis.hurry = 1;
+  for (const name of ['setTimeout', 'setInterval']) {
+    const own = globalThis[name];
+    globalThis[name] = (then, ms, ...more) => own(then, ms / globalThis.hurry, ...more);
+  }`;
+const LIVE = 'document.querySelector(".link-live") !== null';
+
+const inQueue = (...nos: number[]) => ({
+  fill: (db: Sql) =>
+    addIncidents(
+      db,
+      nos.map((no) => numbered(no)),
+    ),
+});
+
+const unnumbered = (seed: number) => {
+  const { no: _, ...row } = numbered(seed);
+  return row;
+};
+
+async function opened(
+  t: Test,
+  browser: Browser,
+  { who = 'Nadia', path = '/', ...setup }: Setup & { who?: string; path?: string },
+): Promise<Tab & { room: AppRoom; another: (path: string) => Promise<Tab> }> {
+  const room = await appRoom(t, setup);
+  const context = await contextOf(t, browser, room.home, who);
+  const another = (to: string) =>
+    tabOf(context, room.home, { path: to, before: HURRY, excused: /status of (4|503)/ });
+  const tab = await another(path);
+  await tab.until(LIVE);
+  return { ...tab, room, another };
+}
+
+t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  const { url } = await wholeConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).where));
+  const quiet = readStream(t, url, await enter(url, 'operator'));
+  await t.test('a link that hangs without an error', (t) => hangs(t, browser));
+  await t.test('a database that is away, and back', (t) => away(t, browser));
+  await t.test('a supervisor gives away, and opens again', (t) => supervisor(t, browser));
+  await t.test('a claim is held while it is open', (t) => renewal(t, browser));
+  await t.test('an old tab', (t) => stale(t, browser));
+  await t.test('a logout in another tab', (t) => logout(t, browser));
+  await t.test('what each role sees and does', (t) => roles(t, browser));
+  await until(t, 'where nothing happens the stream beats', () => quiet.names().includes('beat'), 20_000);
+});
+
+async function hangs(t: Test, browser: Browser): Promise<void> {
+  const { page, room, complaints, until } = await opened(t, browser, inQueue(1));
+  await page.evaluate('hurry = 20');
+  // It is from now on that nothing comes; 40 s are two in this page.
+  await addIncidents(room.db, [numbered(2)]);
+  await until('document.querySelector("[data-no=\\"2\\"]") !== null');
+  room.link.hold(true, true);
+  await addIncidents(room.db, [numbered(3)]);
+  t.ok(await page.evaluate(LIVE), 'nobody has said anything');
+  await until('document.querySelector(".link.lost") !== null');
+  t.match(await page.$eval('.connection', ({ textContent }) => textContent), 'No connection to the room');
+  await page.evaluate('hurry = 1');
+  t.equal(await page.$('[data-no="3"]'), null);
+  room.link.hold(false, false);
+  await until(LIVE);
+  await until('document.querySelector("[data-no=\\"3\\"]") !== null');
+  t.same(complaints, []);
+}
+
+async function away(t: Test, browser: Browser): Promise<void> {
+  const { where, server } = await DATABASES.postgres(t);
+  const { page, room, complaints, until } = await opened(t, browser, {
+    where,
+    // PostgreSQL gives the numbers itself: 1 and 2.
+    fill: (db) => addIncidents(db, [1, 2].map(unnumbered)),
+  });
+  await page.waitForSelector('.row');
+  await server?.kill();
+  await until('document.querySelector(".link.away") !== null', 15_000);
+  t.match(await page.$eval('.connection', ({ textContent }) => textContent), 'database does not answer');
+  await page.keyboard.press('j');
+  await page.keyboard.press('t');
+  await until('document.querySelector(".toast.bad") !== null', 30_000);
+  t.equal((await page.$$('.row.closed')).length, 0, 'what was not done is taken back');
+  t.equal((await page.$$('.row')).length, 2, 'and what was there is there');
+  await server?.start();
+  await until(LIVE, 15_000);
+  await until('document.querySelector(".connection").textContent === ""');
+  await page.keyboard.press('t');
+  await until('document.querySelectorAll(".row").length === 1');
+  t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
+  t.same(complaints, []);
+}
+
+async function supervisor(t: Test, browser: Browser): Promise<void> {
+  const { page, room, complaints, until, text } = await opened(t, browser, {
+    ...{ ...inQueue(1), who: 'Omar', path: '/incidents/1' },
+  });
+  await page.waitForSelector('.act.claim');
+  t.equal(await page.$('.give'), null, 'what nobody has is there to be claimed');
+  await page.keyboard.press('c');
+  await page.waitForSelector('.give');
+  t.same(await page.$$eval('.give option', (all) => all.map(({ textContent }) => textContent).slice(1)), [
+    'Nadia',
+  ]);
+  await page.select('.give', 'Nadia');
+  await until('document.querySelector(".toast.good")?.textContent.includes("Given to Nadia")');
+  await until('document.querySelector(".row .owner b")?.textContent === "Nadia"');
+  t.equal(await page.$('.act.release'), null, 'it is no longer his');
+  await page.keyboard.press('f');
+  await page.waitForSelector('#reopen');
+  await page.click('#reopen');
+  await until('location.pathname === "/incidents/2"');
+  await until('document.querySelector(".incident .mark.new, .incident .mark.late") !== null');
+  t.match(await text('.incident'), 'Opens again');
+  t.same(await room.record('claim', 'reassign', 'judge', 'reopen'), [
+    { who: 'Omar', act: 'claim', incident: 1 },
+    { who: 'Omar', act: 'reassign', incident: 1 },
+    { who: 'Omar', act: 'judge', incident: 1 },
+    { who: 'Omar', act: 'reopen', incident: 2 },
+  ]);
+  t.same(await room.db.all('SELECT no, state, verdict, reopens FROM incident ORDER BY no'), [
+    { no: 1, state: 'closed', verdict: 'false', reopens: null },
+    { no: 2, state: 'new', verdict: null, reopens: 1 },
+  ]);
+  t.same(complaints, []);
+}
+
+async function renewal(t: Test, browser: Browser): Promise<void> {
+  const { page, room, posts, until: shown } = await opened(t, browser, inQueue(1));
+  const claimedUntil = async (): Promise<number> => {
+    const [row] = await room.db.all<{ claimed_until: string }>('SELECT claimed_until FROM incident');
+    return Date.parse(row?.claimed_until ?? '');
+  };
+  await page.keyboard.press('j');
+  await page.keyboard.press('c');
+  await shown('document.querySelector(".row.claimed") !== null');
+  // A minute is a second in this page; at the server it is a minute, too.
+  await page.evaluate('hurry = 60');
+  const before = await claimedUntil();
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.incident .act.release');
+  for (const renewed of [2, 3]) {
+    room.console.clock.aheadMs += 60_000;
+    await until(t, 'it is held', () => posts.length >= renewed);
+  }
+  const held = (await claimedUntil()) - before;
+  t.ok(held >= 60_000, `${held} ms longer`);
+  t.same(await room.record('claim'), [{ who: 'Nadia', act: 'claim', incident: 1 }], 'recorded once');
+  await page.keyboard.press('Escape');
+  await shown('document.querySelector(".incident") === null');
+  const { length } = posts;
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  t.equal(posts.length, length, 'not when it is closed');
+}
+
+async function stale(t: Test, browser: Browser): Promise<void> {
+  const { room, another } = await opened(t, browser, inQueue(1));
+  const old = await another('/incidents/1');
+  await old.until(LIVE);
+  await old.page.waitForSelector('.act.true');
+  // It hears nothing of what others do, as one that the browser has put to sleep.
+  room.link.hold(false, true);
+  t.equal((await room.act('Omar', '/api/incidents/1/claim', {})).status, 200);
+  t.equal((await room.act('Omar', '/api/incidents/1/release', {})).status, 200);
+  await old.page.keyboard.press('t');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  room.link.hold(false, false);
+  await old.until(
+    'document.querySelector(".toast.bad")?.textContent.includes("it waits again, nobody has it now")',
+  );
+  await old.until('document.querySelector(".incident .mark.closed") === null');
+  t.same(await room.record('judge'), []);
+  await old.page.keyboard.press('t');
+  await old.until('document.querySelector(".toast.good") !== null');
+  t.same(old.posts, [{ path: '/api/incidents/1/verdict', body: { revision: 2, verdict: 'true' } }]);
+  t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
+}
+
+async function logout(t: Test, browser: Browser): Promise<void> {
+  const { page, room, another, until: shown } = await opened(t, browser, inQueue(1, 2));
+  const other = await another('/incidents/2');
+  await other.page.waitForSelector('.act.true');
+  // In a tab that is not in front Chromium draws nothing, and a click waits for that.
+  await page.bringToFront();
+  await page.click('#logout');
+  await shown('document.querySelector("[data-account=Nadia]") !== null');
+  await other.until('document.querySelector("[data-account=Nadia]") !== null');
+  t.match(await other.text('.login'), 'The session of Nadia is over');
+  t.equal(
+    await other.page.$eval('.frame', (frame) => frame.hasAttribute('hidden')),
+    true,
+    'nothing can be read',
+  );
+  await until(t, 'nothing is told any more', () => room.streams.open === 0);
+  await other.page.bringToFront();
+  await other.page.click('[data-account=Nadia]');
+  await other.until('document.querySelector(".incident .act.true")?.checkVisibility() === true');
+  await other.page.keyboard.press('u');
+  await other.until('document.querySelector(".toast.good") !== null');
+  t.same(await room.record('logout', 'judge').then((all) => all.map(({ act }) => act)), ['logout', 'judge']);
+}
+
+/** By which act of roles.ts each is there. */
+const SCREENS: Readonly<Record<string, Act>> = {
+  ...{ queue: 'see-incidents', cameras: 'see-cameras', plan: 'see-cameras', search: 'search' },
+  ...{ figures: 'see-figures', 'hand-over': 'hand-over', audit: 'see-audit' },
+};
+const BUTTONS: Readonly<Record<string, Act>> = {
+  ...{ claim: 'claim', dispatch: 'dispatch', true: 'judge', false: 'judge', unclear: 'judge', note: 'note' },
+};
+const KEYS = { claim: 'c', dispatch: 'd', true: 't', false: 'f', unclear: 'u', note: 'n' } as const;
+
+async function roles(t: Test, browser: Browser): Promise<void> {
+  const plan = join(scratch(t), 'plan.geojson');
+  writeFileSync(plan, JSON.stringify({ type: 'FeatureCollection', features: [] }));
+  const grey = { width: 64, height: 36, channels: 3, background: '#808080' } as const;
+  const jpeg = await sharp({ create: grey }).jpeg().toBuffer();
+  for (const role of ROLES) {
+    await t.test(role, async (t) => {
+      const who = PEOPLE.find((one) => one.role === role)?.name ?? '';
+      const settings = { plan, signer: 'unused' };
+      const fill = (db: Sql) => evening(db, jpeg);
+      await seen(t, role, await opened(t, browser, { who, settings, fill, path: '/incidents/2' }));
+    });
+  }
+}
+
+async function seen(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<void> {
+  const { page, room, posts, until } = tab;
+  const allowed = (of: Readonly<Record<string, Act>>) =>
+    Object.keys(of).filter((one) => may(role, of[one] ?? 'export'));
+  const isThere = async (selector: string): Promise<boolean> => (await page.$(selector)) !== null;
+  await until('document.querySelector(".told .notes") !== null');
+  t.same(
+    await page.$$eval('nav a', (links) => links.map((link) => link.getAttribute('href')?.slice(1))),
+    allowed(SCREENS),
+  );
+  t.same(
+    await page.$$eval('.incident .act', (all) => all.map(({ classList }) => classList[1])),
+    allowed(BUTTONS),
+  );
+  t.equal(await isThere('figure img'), may(role, 'see-still'), 'pictures');
+  t.equal(await isThere('.sealed'), may(role, 'request-sealed'), 'the sealed picture');
+  const go = async (path: string, ready: string): Promise<void> => {
+    await page.evaluate(
+      `history.pushState(null, '', '${path}'); dispatchEvent(new PopStateEvent('popstate'))`,
+    );
+    await until(ready);
+  };
+  await go('/incidents/7', 'document.querySelector("[data-incident=\\"7\\"] .facts") !== null');
+  t.equal(await isThere('.give'), may(role, 'reassign'), 'to give away');
+  await go('/incidents/10', 'document.querySelector("[data-incident=\\"10\\"] .facts") !== null');
+  t.equal(await isThere('#reopen'), may(role, 'reopen'), 'to open again');
+  for (const [screen, act] of Object.entries(SCREENS)) {
+    if (screen === 'queue') continue;
+    const is = may(role, act);
+    const closed =
+      'document.querySelector("main")?.textContent.includes("Your role does not open this screen")';
+    await go(`/${screen}`, is ? `document.querySelector('[data-screen="${screen}"]') !== null` : closed);
+  }
+  if (!may(role, 'judge')) {
+    await go('/incidents/2', 'document.querySelector("[data-incident=\\"2\\"] .facts") !== null');
+    for (const key of Object.values(KEYS)) await page.keyboard.press(key);
+    await page.waitForNetworkIdle({ idleTime: 100, concurrency: 1 });
+    t.equal(await isThere('dialog[open]'), false);
+  }
+  t.same(posts, [], 'nothing was done by looking');
+  t.same(await room.record('refused'), [], 'and nothing was asked for that is refused');
+  t.same(tab.complaints, []);
+}
