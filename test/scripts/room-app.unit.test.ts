@@ -167,3 +167,17 @@ t.test('every kind has its words in both languages; a newer one its own name', a
   t.strictSame([lasting(45, EN), lasting(3700, EN), lasting(200_000, FR)], ['45 s', '1 h 2 min', '2 j']);
   t.strictSame([age(65_000, EN), age(7_500_000, EN), age(-5, EN)], ['1:05', '2 h 05', '0:00']);
 });
+
+t.test('a box that floods the room does not push out what the others say', async (t) => {
+  const rows = new Rows();
+  rows.reset({ rev: 1, incidents: [incidentOf(1, { box: 'quiet', priority: 2, rev: 1 })], more: 0 });
+  const flood = Array.from({ length: HELD_MAX + 500 }, (_, at) =>
+    incidentOf(10 + at, { box: 'mad', priority: 1, rev: 2 + at }),
+  );
+  rows.apply(flood);
+  rows.apply([incidentOf(9000, { box: 'late', priority: 3, rev: 9000, received: ago(0) })]);
+  t.ok(rows.of(1), 'what was there stays');
+  t.ok(rows.of(9000), 'and what comes is held');
+  t.equal(rows.held.length, HELD_MAX);
+  t.equal(rows.more, 502);
+});

@@ -146,7 +146,7 @@ function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: 
   }
   if (!health.Check(content)) return;
   const { mode, restraint, certificate, conditions, versions, time } = content;
-  row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs);
+  row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs, nowMs);
   row.mode = mode;
   if (conditions !== undefined) row.conditions = [...conditions];
   row.certificate_ends = earlier(certificate?.notAfter ?? null, certificate?.caNotAfter ?? null);
@@ -155,8 +155,10 @@ function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: 
   row.version = versions['vigie'] ?? null;
 }
 
-function heardAt(before: string, ms: number): string {
-  return iso(Math.max(Date.parse(before), ms));
+/** A clock of the room that was put back must not let a camera pass for heard until it has caught up. */
+function heardAt(before: string, ms: number, nowMs: number): string {
+  const beforeMs = Date.parse(before);
+  return iso(beforeMs > nowMs ? ms : Math.max(beforeMs, ms));
 }
 
 function earlier(a: string | null, b: string | null): string | null {

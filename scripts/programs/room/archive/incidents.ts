@@ -160,7 +160,10 @@ export async function keepIncidents(
 const keyOf = ({ site, box, episode }: { site: string; box: string; episode: string }): string =>
   `${site}/${box}/${episode}`;
 
-/** The newest entry of each episode. */
+/**
+ * The newest entry of each episode. `|| ''`: a planner without statistics takes any index by site and box for as good as
+ * the one by episode, and walks all that a box has ever said for each event of it.
+ */
 async function rowsOf(
   transaction: Queries,
   dialect: Dialect,
@@ -173,7 +176,8 @@ async function rowsOf(
     `SELECT ${Object.keys(COLUMNS)
       .map((name) => `incident.${name}`)
       .join(', ')} FROM incident
-     JOIN ${dialect.rows('$1', 'asked', columns)} USING (site, box, episode) ORDER BY entry`,
+     JOIN ${dialect.rows('$1', 'asked', columns)} ON incident.episode = asked.episode
+       AND incident.site || '' = asked.site AND incident.box || '' = asked.box ORDER BY entry`,
     [JSON.stringify(keys)],
   );
   return new Map(
@@ -214,9 +218,9 @@ function begun(
         event: null,
         sealed: false,
       },
-      purpose: place?.purpose ?? null,
-      legalBasis: place?.legalBasis ?? null,
-      validUntil: place?.validUntil ?? null,
+      purpose: cleanOrNull(place?.purpose),
+      legalBasis: cleanOrNull(place?.legalBasis),
+      validUntil: place?.validUntil === undefined ? null : timeIn(place.validUntil),
     },
   };
 }
@@ -242,7 +246,8 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
     // What alerted is shown, and not how it ended; of the others the first that there is.
     if (known >= 0 && phase !== 'start') continue;
     if (known >= 0) stills.splice(known, 1);
-    stills.push({ moment, name: clean(name), time: still.time, sha256: still.sha256 });
+    const taken = timeIn(still.time) ?? iso(atMs);
+    stills.push({ moment, name: clean(name), time: taken, sha256: still.sha256 });
   }
   row.still = stills.find(({ moment }) => moment === 'snapshot')?.name ?? stills[0]?.name ?? null;
   const isLatest = row.detail.latest === '' || iso(atMs) >= row.detail.latest;
@@ -257,8 +262,8 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
     ...row.detail,
     stills,
     latest: isLatest ? iso(atMs) : row.detail.latest,
-    absent: stills.length > 0 ? null : (evidence.absent ?? row.detail.absent),
-    seen: isLatest && objects.length > 0 ? objects : row.detail.seen,
+    absent: stills.length > 0 ? null : (cleanOrNull(evidence.absent) ?? row.detail.absent),
+    seen: isLatest && objects.length > 0 ? objects.map(known) : row.detail.seen,
     where: isXyxy(xyxyNorm) ? xyxyNorm : row.detail.where,
     degraded: [...new Set([...row.detail.degraded, ...degraded])],
     event: phase === 'start' ? clean(event.id) : row.detail.event,
@@ -271,12 +276,22 @@ function plain(cause: Readonly<Record<string, unknown>>): IncidentRow['cause'] {
   const members = Object.entries(cause).slice(0, CAUSE_MEMBERS_MAX);
   return Object.fromEntries(
     members.flatMap(([key, value]): [string, string | number | boolean][] => {
-      const name = clean(key).slice(0, 40);
+      const name = clean(key.slice(0, 40));
       if (typeof value === 'string') return [[name, clean(value.slice(0, CAUSE_CHARS_MAX))]];
       return typeof value === 'number' || typeof value === 'boolean' ? [[name, value]] : [];
     }),
   );
 }
+
+/** What the contract has of an object: a newer box may say more of it, a hostile one anything. */
+function known({ track, label, score, xyxyNorm, since }: VigieEvent['data']['objects'][number]) {
+  return { track, label, score, xyxyNorm, since };
+}
+
+const cleanOrNull = (text: string | undefined): string | null => (text === undefined ? null : clean(text));
+
+/** The schema looks at the digits only; null for a month 99. */
+const timeIn = (text: string): string | null => (Number.isNaN(Date.parse(text)) ? null : text);
 
 function isXyxy(value: unknown): value is number[] {
   return Array.isArray(value) && value.length === 4 && value.every((one) => typeof one === 'number');

@@ -36,6 +36,9 @@ interface OldEvent {
 }
 
 export async function takeOver(transaction: Queries, dialect: Dialect, timeZone: string): Promise<void> {
+  // PostgreSQL has no statistics of what a transaction has just written, and would look for each event's incident in all
+  // that are there. Until this transaction ends; where there is no index it walks all the same.
+  if (dialect.name === 'postgres') await transaction.run('SET LOCAL enable_seqscan = off');
   await transaction.run('INSERT INTO lane SELECT site, box, epoch, lane, through, ahead FROM lane_1');
   await takeReports(transaction, dialect);
   await takeSnapshots(transaction);

@@ -7,6 +7,7 @@
  */
 import type { AuditDraft } from '../contract/audit.ts';
 import type { Incident } from '../contract/incident.ts';
+import { CLAIM_S } from '../contract/terms.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql, type Value } from '../database/sql.ts';
@@ -87,10 +88,18 @@ export function mustBeAsSeen(row: IncidentRow, seen: number): void {
   );
 }
 
-/** Who has it now; a claim that has run out holds nobody off. */
+/** Two consoles on one database may disagree by so much, as may one whose clock is set right. */
+const CLOCKS_APART_MS = 60_000;
+
+/**
+ * Who has it now. A claim that has run out holds nobody off; nor does one that would last for longer than any claim is
+ * given: the clock was put back since.
+ */
 export function holderOf(row: IncidentRow, nowMs: number): string | undefined {
   const { claimed_by: holder, claimed_until: until } = row;
-  return holder !== null && until !== null && Date.parse(until) > nowMs ? holder : undefined;
+  if (holder === null || until === null) return undefined;
+  const leftMs = Date.parse(until) - nowMs;
+  return leftMs > 0 && leftMs <= CLAIM_S * 1000 + CLOCKS_APART_MS ? holder : undefined;
 }
 
 /** The same key of somebody is the same act, done once. */

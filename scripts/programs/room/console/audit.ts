@@ -1,7 +1,7 @@
 /** The room's record, page by page, and whether it is whole. */
 
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { type AuditEntry, type AuditPage, GENESIS } from '../contract/audit.ts';
+import { type AuditEntry, type AuditHead, type AuditPage, GENESIS } from '../contract/audit.ts';
 import { hashOf } from '../database/audit.ts';
 import type { Queries, Value } from '../database/sql.ts';
 import { textAsked } from './asked.ts';
@@ -95,10 +95,25 @@ export async function verifyChain(
   return { ...walked, fault: `entries are missing after ${walked.no}: ${given} have been written` };
 }
 
+/** The last entry that there is. */
+export async function headOf(db: Queries): Promise<AuditHead> {
+  const [row] = await db.all<{ no: number; hash: string }>(
+    'SELECT no, hash FROM audit ORDER BY no DESC LIMIT 1',
+  );
+  return row === undefined ? null : { no: row.no, hash: row.hash };
+}
+
 /** The last number that was given out. */
 async function givenOf(db: Queries): Promise<number> {
   const [counter] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'audit'");
   return counter?.value ?? 0;
+}
+
+async function lostSince(db: Queries, walked: Walked): Promise<Walked | undefined> {
+  if (walked.no === 0) return undefined;
+  const [entry] = await db.all<{ hash: string }>('SELECT hash FROM audit WHERE no = $1', [walked.no]);
+  if (entry?.hash === walked.hash) return undefined;
+  return { ...walked, fault: `entry ${walked.no} is not the one any more that was there before` };
 }
 
 function faultOf({ hash, ...entry }: AuditEntry, before: Walked): string | undefined {
@@ -144,6 +159,12 @@ export class ChainCheck {
     const known = isOld ? undefined : this.#walked;
     // What is broken stays so until all of it is walked again.
     if (known !== undefined && known.fault !== null) return known;
+    // By which an end that was cut off shows here, though the count was put back with it.
+    const lost = this.#walked === undefined ? undefined : await lostSince(this.#db, this.#walked);
+    if (lost !== undefined) {
+      this.#walked = lost;
+      return lost;
+    }
     const walked = await verifyChain(this.#db, known, ({ no }) => {
       this.#through = no;
     });

@@ -46,7 +46,7 @@ export class Guard {
   }
 
   /** Before anything else is looked at. */
-  judge({ headers, method, url }: FastifyRequest): Refusal | undefined {
+  judge({ headers, method, routeOptions }: FastifyRequest): Refusal | undefined {
     const origins = this.#origins();
     const hosts = origins.map((own) => new URL(own).host);
     // A name that somebody else lets lead here (DNS rebinding).
@@ -58,7 +58,13 @@ export class Guard {
     if (origin !== undefined && !origins.includes(origin)) {
       return { status: 403, line: `Origin: only ${origins.join(' or ')} may ask` };
     }
-    if (url.startsWith('/api/') && site !== undefined && site !== 'same-origin' && site !== 'none') {
+    // By the route that was found and not by what was written: `/%61pi/queue` leads there too.
+    if (
+      routeOptions.url?.startsWith('/api/') === true &&
+      site !== undefined &&
+      site !== 'same-origin' &&
+      site !== 'none'
+    ) {
       return { status: 403, line: 'Sec-Fetch-Site: only pages of the console itself may ask' };
     }
     const isChange = method !== 'GET' && method !== 'HEAD';

@@ -2,6 +2,7 @@
 import type { HandOver } from '../contract/figures.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { spanAsked } from './asked.ts';
+import { headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { openOf } from './queue.ts';
 
@@ -41,6 +42,7 @@ export async function handOverOf(
     camerasDown: cameras
       .filter(({ condition }) => DOWN.includes(condition))
       .map(({ site, box, condition, reasons }) => ({ site, box, condition, reasons })),
+    record: await headOf(db),
     stillsSeen: await count("audit WHERE act = 'see-still' AND at >= $1 AND at < $2"),
   };
 }

@@ -3,7 +3,7 @@ import type { Audited } from '../contract/audit.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
 import { claim, dispatch, note, reassign, release } from './acts.ts';
-import { auditOf, auditPage, ChainCheck } from './audit.ts';
+import { auditOf, auditPage, ChainCheck, headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { csvLines } from './csv.ts';
 import { figuresOf } from './figures.ts';
@@ -79,7 +79,11 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
       return table(FIGURES, rows);
     },
     handOver: ({ query, nowMs }) => handOverOf(db, query, nowMs),
-    audit: async ({ query, nowMs }) => ({ ...(await auditPage(db, query)), ...(await chain.check(nowMs)) }),
+    audit: async ({ query, nowMs }) => ({
+      ...(await auditPage(db, query)),
+      ...(await chain.check(nowMs)),
+      head: await headOf(db),
+    }),
     auditCsv: async ({ who, nowMs }) => {
       await exported(who, nowMs, 'audit');
       return table(AUDIT, auditOf(db));

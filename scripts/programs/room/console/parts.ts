@@ -54,11 +54,15 @@ const NO_SIGNER = { search: noSigner, searchState: noSigner, sealed: noSigner };
 function withSilence(db: Sql): ChangesSince {
   const told = new Map<string, Condition>();
   let lookedMs = 0;
-  return async (rev): Promise<Changes> => {
+  return async (rev, _rowsMax, toAll): Promise<Changes> => {
     const nowMs = Date.now();
     const changes = await changesSince(db, rev, nowMs);
+    // Told to one screen that has come back, it is not told to the others by that.
+    if (!toAll) return changes;
     const changed = changedConditions(told, changes.cameras);
-    if (nowMs - lookedMs < SILENCE_EVERY_MS) return changes;
+    const sinceMs = nowMs - lookedMs;
+    // Below 0 the clock was put back.
+    if (sinceMs >= 0 && sinceMs < SILENCE_EVERY_MS) return changes;
     lookedMs = nowMs;
     const others = changedConditions(told, (await camerasOf(db, nowMs)).cameras);
     const known = new Set(changed.map(({ site, box }) => `${site}/${box}`));

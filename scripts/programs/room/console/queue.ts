@@ -3,7 +3,8 @@
  *
  * INVARIANTS: numbers of changes are in the order of commits (counters.ts), so that whoever has all up to one and reads on
  * from it misses nothing. Changes: the number is read before the rows: a row may come twice, never not at all.
- * LIMITS: OPEN_MAX open incidents are given, the others are counted; CHANGES_MAX + 1 changes at a time.
+ * LIMITS: OPEN_MAX open incidents are given, of one box OF_A_BOX_MAX first, the others are counted; CHANGES_MAX + 1 changes
+ * at a time.
  */
 import type { Camera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
@@ -13,6 +14,12 @@ import { INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 
 /** More than a shift can look at; a screen holds them in a few megabytes. */
 export const OPEN_MAX = 2000;
+
+/**
+ * Of one box, where there are more open ones than a screen holds: a box that floods the room must not keep the alerts of
+ * the others from the screen. Twenty such boxes fit.
+ */
+const OF_A_BOX_MAX = 100;
 
 /** Whoever has missed more than this begins anew with the queue. */
 const CHANGES_MAX = 2000;
@@ -35,23 +42,33 @@ export async function openOf(
 ): Promise<Queue> {
   const isAll = states.length === 3;
   const where = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
-  type Listed = IncidentRow & { readonly newest: number; readonly open: number | null };
-  const rows = await db.all<Listed | { [name in keyof Listed]: name extends 'newest' ? number : null }>(
-    `WITH listed AS (SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${where}
-       ORDER BY priority, received DESC, no DESC LIMIT ${OPEN_MAX + 1})
-     SELECT counter.value AS newest, CASE WHEN (SELECT count(*) FROM listed) > ${OPEN_MAX}
-       THEN (SELECT count(*) FROM incident WHERE ${where}) END AS open, listed.*
-     FROM counter LEFT JOIN listed ON true WHERE counter.name = 'rev'
-     ORDER BY listed.priority, listed.received DESC, listed.no DESC`,
+  type Listed = IncidentRow & { readonly newest: number; readonly open: number };
+  /** Number, rows and count by one statement: between two of them others are committed. */
+  const asked = (listed: string, open: string) =>
+    db.all<Listed | { [name in keyof Listed]: name extends 'newest' | 'open' ? number : null }>(
+      `WITH listed AS (${listed}) SELECT counter.value AS newest, ${open} AS open, listed.*
+       FROM counter LEFT JOIN listed ON true WHERE counter.name = 'rev'
+       ORDER BY listed.priority, listed.received DESC, listed.no DESC`,
+    );
+  let rows = await asked(
+    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${where}
+     ORDER BY priority, received DESC, no DESC LIMIT ${OPEN_MAX + 1}`,
+    '0',
   );
-  const listed = rows.flatMap((row) => (row.no === null ? [] : [row]));
-  const incidents = listed.slice(0, OPEN_MAX).map(incidentOf);
+  if (rows.length > OPEN_MAX) {
+    rows = await asked(
+      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE no IN (
+         SELECT no FROM (SELECT no, priority, received,
+             row_number() OVER (PARTITION BY site, box ORDER BY priority, received DESC, no DESC) AS place
+           FROM incident WHERE ${where}) AS placed
+         ORDER BY CASE WHEN place <= ${OF_A_BOX_MAX} THEN 0 ELSE 1 END, priority, received DESC, no DESC
+         LIMIT ${OPEN_MAX})`,
+      `(SELECT count(*) FROM incident WHERE ${where})`,
+    );
+  }
+  const incidents = rows.flatMap((row) => (row.no === null ? [] : [incidentOf(row)]));
   const [first] = rows;
-  return {
-    rev: first?.newest ?? 0,
-    incidents,
-    more: Math.max(0, (first?.open ?? 0) - incidents.length),
-  };
+  return { rev: first?.newest ?? 0, incidents, more: Math.max(0, (first?.open ?? 0) - incidents.length) };
 }
 
 export interface Changes {

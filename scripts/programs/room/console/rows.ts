@@ -85,7 +85,7 @@ const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
 /** One in the form of the interface; null for none, and for what is no time of it: a year of five digits. */
 export function timeOf(text: string | null): string | null {
-  return text !== null && TIME.test(text) ? text : null;
+  return text !== null && TIME.test(text) && !Number.isNaN(Date.parse(text)) ? text : null;
 }
 
 /** The members of a JSON object; of anything else none. */

@@ -48,8 +48,11 @@ export interface Changes {
   readonly cameras: readonly Camera[];
 }
 
-/** What has a number above `rev`, as it is now; of more than `rowsMax` incidents it may give the first `rowsMax` + 1. */
-export type ChangesSince = (rev: number, rowsMax: number) => Promise<Changes>;
+/**
+ * What has a number above `rev`, as it is now; of more than `rowsMax` incidents it may give the first `rowsMax` + 1. What
+ * changes without a number, and is given once, comes only where it goes `toAll` screens.
+ */
+export type ChangesSince = (rev: number, rowsMax: number, toAll: boolean) => Promise<Changes>;
 
 export interface Listener {
   /** By which its end is asked for; undefined: a token of the settings, which does not end. */
@@ -206,7 +209,7 @@ export class Pump {
 
   async #tellAll(): Promise<void> {
     const since = this.#rev;
-    const changes = await this.#options.changesSince(since, ROWS_MAX);
+    const changes = await this.#options.changesSince(since, ROWS_MAX, true);
     this.#rev = changes.rev;
     // A camera's condition changes by silence alone, without a number.
     if (changes.rev === since && changes.cameras.length === 0) return;
@@ -230,7 +233,7 @@ export class Pump {
     if (near.length === 0) return;
     const since = Math.min(...near.map(({ rev }) => rev));
     try {
-      const changes = await this.#options.changesSince(since, ROWS_MAX);
+      const changes = await this.#options.changesSince(since, ROWS_MAX, false);
       // What is newer than the others know comes with their next query, to everybody once. (A camera that has changed
       // in between is told twice: it has no number, and what it is now replaces what it was.)
       const upTo = { ...changes, rev: this.#rev };

@@ -48,6 +48,10 @@ export interface AuditDraft extends Pick<AuditEntry, 'who' | 'role' | 'act'> {
   readonly more?: Readonly<Record<string, unknown>>;
 }
 
+/** Of the last entry. Kept elsewhere, on paper for instance, it shows later that nothing before it was changed or cut off. */
+export const AuditHead = Nullable(Type.Object({ no: Type.Integer({ minimum: 1 }), hash: Hash }, strict));
+export type AuditHead = Static<typeof AuditHead>;
+
 export const AuditPage = Type.Object(
   {
     entries: Type.Array(AuditEntry, { maxItems: 500 }),
@@ -55,6 +59,7 @@ export const AuditPage = Type.Object(
     /** By a walk over all that is kept. */
     whole: Type.Boolean({ description: 'every entry holds the hash of the one before' }),
     fault: Nullable(Text(300, 'where the chain breaks')),
+    head: AuditHead,
   },
   strict,
 );

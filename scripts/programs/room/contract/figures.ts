@@ -1,5 +1,6 @@
 /** What a shift and a court want to know in numbers. */
 import { type Static, Type } from '@sinclair/typebox';
+import { AuditHead } from './audit.ts';
 import { Incident, Precision } from './incident.ts';
 import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
 
@@ -48,6 +49,7 @@ export const HandOver = Type.Object(
       Type.Object({ site: Name, box: Name, condition: Text(16), reasons: Type.Array(Text(40)) }, strict),
     ),
     stillsSeen: Count,
+    record: AuditHead,
   },
   strict,
 );

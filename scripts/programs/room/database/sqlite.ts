@@ -7,7 +7,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import { type Columns, DataRefused, type Dialect, type Queries, type Sql, type Value } from './sql.ts';
+import {
+  type Columns,
+  DatabaseAway,
+  DataRefused,
+  type Dialect,
+  type Queries,
+  type Sql,
+  type Value,
+} from './sql.ts';
 
 /** Another program on the same file holds it for one transaction. */
 const BUSY_MS = 30_000;
@@ -105,7 +113,7 @@ export class SqliteDatabase implements Sql {
       return result;
     } catch (error) {
       writer.rollback();
-      throw isRefusal(error) ? new DataRefused(error.message, { cause: error }) : error;
+      throw meant(error);
     }
   }
 }
@@ -118,9 +126,20 @@ async function begin(writer: Connection): Promise<void> {
       return;
     } catch (error) {
       const isBusy = error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
-      if (!isBusy || performance.now() > until) throw error;
+      if (!isBusy || performance.now() > until) throw meant(error);
     }
   }
+}
+
+/** As PostgreSQL's errors are told apart: to be tried again, not taken, or a mistake. */
+function meant(error: unknown): unknown {
+  if (isAway(error)) return new DatabaseAway(error.message, { cause: error });
+  return isRefusal(error) ? new DataRefused(error.message, { cause: error }) : error;
+}
+
+/** Somebody else holds the file, the disk is full, or it fails: the same may go well later. */
+function isAway(error: unknown): error is Error {
+  return error instanceof Database.SqliteError && /^SQLITE_(BUSY|FULL|IOERR)/.test(error.code);
 }
 
 /** https://sqlite.org/rescode.html */

@@ -38,7 +38,7 @@ export function tables({ types, name }: Dialect): string[] {
       events ${integer} NOT NULL, newest ${time} NOT NULL, still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
       claimed_by ${text}, claimed_until ${time}, claimed_first ${time}, dispatched_by ${text}, dispatched_at ${time},
       verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, reopens ${integer},
-      UNIQUE (site, box, episode, entry))`,
+      UNIQUE (episode, site, box, entry))`,
     'CREATE INDEX incident_rev ON incident (rev)',
     // In the order in which they are shown: the first 2,000 of however many are read, and no others.
     `CREATE INDEX incident_open ON incident (priority, received DESC, no DESC)

@@ -2,13 +2,15 @@
  * The incidents that this browser holds.
  *
  * INVARIANTS: of an incident the version with the highest revision of the stream is held; what is closed is not.
- * LIMITS: HELD_MAX incidents; beyond it the least urgent and newest of those that nobody has taken are let go, and
- * counted in `more`.
+ * LIMITS: HELD_MAX incidents; beyond it those go first of which one box has more than OF_A_BOX_MAX, then the least urgent
+ * and newest of those that nobody has taken; they are counted in `more`.
  */
 import type { Incident, Queue } from '../../contract/incident.ts';
 
 /** As many as the server's queue gives. */
 export const HELD_MAX = 2000;
+/** As the server's queue has it: a box that floods the room must not push out what the others say. */
+const OF_A_BOX_MAX = 100;
 /** With fewer, and more open at the server, the queue is loaded again. */
 const REFILL_BELOW = HELD_MAX / 2;
 
@@ -84,7 +86,15 @@ export class Rows {
   #trim(): void {
     const over = this.#rows.size - HELD_MAX;
     if (over <= 0) return;
-    const leastFirst = [...this.#rows.values()].sort(byNeed).reverse();
+    const ofBox = new Map<string, number>();
+    const [fit, beyond]: [Incident[], Incident[]] = [[], []];
+    for (const incident of [...this.#rows.values()].sort(byNeed)) {
+      const box = `${incident.site}/${incident.box}`;
+      const place = (ofBox.get(box) ?? 0) + 1;
+      ofBox.set(box, place);
+      (place > OF_A_BOX_MAX && incident.state === 'new' ? beyond : fit).push(incident);
+    }
+    const leastFirst = [...fit, ...beyond].reverse();
     for (const { no } of leastFirst.slice(0, over)) this.#rows.delete(no);
     this.#more += over;
   }

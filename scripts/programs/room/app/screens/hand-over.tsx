@@ -81,6 +81,9 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
         <p>{handOver.sign}</p>
         <p>{handOver.signTo}</p>
       </div>
+      {data.record !== null && (
+        <p class="d-hash">{handOver.record(count(data.record.no), plain(data.record.hash))}</p>
+      )}
     </article>
   );
 }

@@ -175,6 +175,8 @@ export const DESK_EN = {
     cameras: 'Cameras out of order',
     camerasNone: 'Every camera works.',
     stills: 'Pictures looked at',
+    record: (no: string, hash: string) =>
+      `The record, up to entry ${no}, has the hash ${hash}. Kept on paper, it shows later whether an entry before it was changed or cut off.`,
     no: 'No.',
     since: 'Received',
     what: 'What',

@@ -173,6 +173,8 @@ export const DESK_FR: DeskWords = {
     cameras: 'Caméras hors service',
     camerasNone: 'Toutes les caméras marchent.',
     stills: 'Images regardées',
+    record: (no, hash) =>
+      `Le registre, jusqu’à l’entrée ${no}, a l’empreinte ${hash}. Gardée sur papier, elle montre plus tard si une entrée d’avant a été changée ou coupée.`,
     no: 'N°',
     since: 'Reçu',
     what: 'Quoi',

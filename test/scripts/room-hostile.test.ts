@@ -1,0 +1,266 @@
+/** What a box that means harm, a clock that goes back and a database that is full do to the room: on real databases. */
+import { once } from 'node:events';
+import http from 'node:http';
+import Database from 'better-sqlite3';
+import type { IPublishPacket } from 'mqtt';
+import t from 'tap';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
+import { claim, release } from '../../scripts/programs/room/console/acts.ts';
+import { faultOf } from '../../scripts/programs/room/console/fault.ts';
+import { dataHandlers } from '../../scripts/programs/room/console/handlers.ts';
+import { detailOf, pageOf } from '../../scripts/programs/room/console/incidents.ts';
+import { partsOf } from '../../scripts/programs/room/console/parts.ts';
+import { queueOf } from '../../scripts/programs/room/console/queue.ts';
+import { demoSettings } from '../../scripts/programs/room/console/settings.ts';
+import type { AuditPage } from '../../scripts/programs/room/contract/audit.ts';
+import type { HandOver } from '../../scripts/programs/room/contract/figures.ts';
+import { IncidentDetail } from '../../scripts/programs/room/contract/incident.ts';
+import { DatabaseAway, iso } from '../../scripts/programs/room/database/sql.ts';
+import { ask, enter, roomDatabase, startConsole, TIME_ZONE } from '../lib/console.ts';
+import { callOf, refusalOf } from '../lib/console-room.ts';
+import { addIncident, putCamera } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { eventText } from '../lib/events.ts';
+
+const NOW = Date.parse('2026-11-27T12:00:00.000Z');
+const HOUR_MS = 3_600_000;
+
+function packet(topic: string, body: string, seq = 1): IPublishPacket {
+  const userProperties = { seq: String(seq), first: '1', lane: 'alert', epoch: 'e1' };
+  return {
+    ...{ cmd: 'publish', topic, payload: Buffer.from(body), qos: 1, retain: false, dup: false },
+    properties: { userProperties },
+  };
+}
+
+const topicOf = (box: string): string => `vigie/lyon/${box}/evt/alert/loitering`;
+
+/** What JSON allows and jsonb does not, in every text that a box may fill, and times that only look like some. */
+function poisoned(): string {
+  const event = JSON.parse(
+    eventText({ site: 'lyon', box: 'b-1', id: 'bad-1', seq: 1, time: iso(NOW - 1000) }),
+  ) as Record<string, unknown> & { data: VigieEvent['data'] };
+  const bad = 'a\u0000b\ud800';
+  const never = '9999-99-99T99:99:99.999Z';
+  const [object] = event.data.objects;
+  const sha256 = '0'.repeat(64);
+  const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
+  const data = {
+    ...event.data,
+    zone: { id: 'square', purpose: bad, legalBasis: bad, validUntil: never },
+    objects: [{ ...object, more: bad, much: 'x'.repeat(100_000) }],
+    cause: { [`${'k'.repeat(39)}\u{1f600}`]: 1, reason: `${'r'.repeat(299)}\u{1f600}`, far: 1e308 },
+    evidence: { before: { sha256, bytes: 1, time: never, redaction }, absent: bad },
+  };
+  return JSON.stringify({ ...event, subject: bad, data });
+}
+
+for (const [name, make] of Object.entries(DATABASES)) {
+  void t.test(`an alert full of what a database refuses, ${name}`, { timeout: 120_000 }, async (t) => {
+    const database = await make(t);
+    const archive = await database.open(() => NOW);
+    const arrival = arrivalOf(packet(topicOf('b-1'), poisoned()), NOW);
+    await archive.store([arrival]);
+    const db = database.sql();
+    const { incidents } = await queueOf(db);
+    t.equal(incidents.length, 1, 'it is on the screen all the same');
+    const no = incidents[0]?.no ?? 0;
+    const detail = await detailOf(db, no, { timeZone: TIME_ZONE, nowMs: NOW });
+    t.equal(faultOf(IncidentDetail, detail), undefined, 'it keeps the contract');
+    t.ok(JSON.stringify(detail).length < 10_000, 'what nobody asked for is not kept with the incident');
+    t.equal(detail.validUntil, null, 'what is no time is none');
+    for (const { time } of detail.stills) t.notOk(Number.isNaN(Date.parse(time)), `${time} is a time`);
+    t.equal((await pageOf(db, { limit: 500 })).incidents.length, 1);
+  });
+}
+
+void t.test('names that no box can have', async (t) => {
+  for (const [site, box] of [
+    ['lyon', '..'],
+    ['Lyon', 'b-1'],
+    ['lyon', 'b'.repeat(33)],
+    ['lyon', '<b>'],
+  ]) {
+    const status = { ...packet(`vigie/${site}/${box}/status`, '{}'), properties: {} };
+    t.throws(() => arrivalOf(status, NOW), /not a topic of a box/, `${site}/${box} gets no camera`);
+  }
+});
+
+void t.test('the clock of the room is put back an hour', async (t) => {
+  const { where, open } = await DATABASES.sqlite(t);
+  const before = await open(() => NOW);
+  const health = (at: number): IPublishPacket => ({
+    ...packet('vigie/lyon/b-1/status', JSON.stringify({ state: 'online', boot: 'b', time: iso(at) })),
+    properties: {},
+  });
+  await before.store([arrivalOf(health(NOW), NOW)]);
+  const db = await roomDatabase(t, where, NOW);
+  const no = await addIncident(db, NOW - 1000);
+  await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
+  const early = NOW - HOUR_MS;
+  const other = callOf<'claim'>('bert', early, { params: { no } });
+  const taken = await claim(db, other, TIME_ZONE);
+  t.equal(taken.claimedBy, 'bert', 'a claim of two minutes does not hold for an hour');
+  const refused = await refusalOf(
+    claim(db, callOf<'claim'>('anna', early + 1000, { params: { no } }), TIME_ZONE),
+  );
+  t.match(refused.message, /bert has it/, 'and from then on one holds again');
+  const after = await open(() => early);
+  await after.store([arrivalOf(health(early), early)]);
+  const [camera] = await db.all<{ heard: string }>('SELECT heard FROM camera');
+  t.equal(camera?.heard, iso(early), 'a camera that falls silent now is seen to, not in an hour');
+});
+
+void t.test('the database is full', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where, NOW);
+  const no = await addIncident(db, NOW);
+  const filler = new Database(where);
+  t.teardown(() => filler.close());
+  const [{ page_count: pages } = { page_count: 0 }] = filler.pragma('page_count') as { page_count: number }[];
+  await db.run(`INSERT INTO setting VALUES ('room', 'for later')`);
+  // Of the connection that writes: there are no more pages than these.
+  await db.all(`PRAGMA max_page_count = ${pages}`);
+  const fill = db.transaction((transaction) => {
+    return transaction
+      .all(`PRAGMA max_page_count = ${pages}`)
+      .then(() => transaction.run('INSERT INTO setting VALUES ($1, $2)', ['full', 'x'.repeat(1_000_000)]));
+  });
+  const fault: unknown = await fill.catch((error: unknown) => error);
+  t.ok(fault instanceof DatabaseAway, 'is told as a database that does not answer, to be tried again');
+  const claimed = await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
+  t.equal(claimed.claimedBy, 'anna', 'what fits goes on');
+});
+
+void t.test('one box alone does not fill the screen', { timeout: 120_000 }, async (t) => {
+  const { where } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, where, NOW);
+  const mine = await addIncident(db, NOW - 60_000, { box: 'quiet' });
+  await db.run(
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+       received, clock_doubt, objects, cause, events, newest, detail, state)
+     SELECT 10 + n, 0, 'lyon', 'mad', 'm-' || n, 1, 'alert', 1, 'crowd-gathering', 'r-1', 'zone/z', $1, $1, false,
+       '[]', '{}', 1, $1, '{}', 'new' FROM generate_series(1, 50000) AS n`,
+    [iso(NOW)],
+  );
+  await db.run("UPDATE counter SET value = 60000 WHERE name = 'rev'");
+  const begun = performance.now();
+  const { incidents, more } = await queueOf(db);
+  t.comment(`queue with 50,000 open: ${(performance.now() - begun).toFixed(0)} ms`);
+  t.ok(
+    incidents.some(({ no }) => no === mine),
+    'what another box says is among them',
+  );
+  t.ok(incidents.length <= 2000);
+  t.equal(incidents.length + more, 50_001, 'and none is lost count of');
+});
+
+void t.test('another site of the same city asks through the browser of an operator', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where);
+  const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
+  const { url } = await startConsole(t, db, { handlers });
+  const headers = { cookie: await enter(url, 'operator'), 'sec-fetch-site': 'same-site' };
+  for (const path of ['/api/queue', '/%61pi/queue', '/api/%71ueue', '/%61pi/incidents/1/stills/snapshot']) {
+    t.equal((await ask(url + path, { headers })).status, 403, `${path} is not answered`);
+  }
+  const { port } = new URL(url);
+  const whole = http.request({ host: '127.0.0.1', port, path: `${url}/api/queue`, headers, agent: false });
+  whole.end();
+  const [{ statusCode }] = (await once(whole, 'response')) as [http.IncomingMessage];
+  t.equal(statusCode, 403, 'nor where the whole address is the path');
+});
+
+void t.test('a camera falls silent while a screen comes back', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where);
+  const real = Date.now;
+  t.teardown(() => {
+    Date.now = real;
+  });
+  const beganMs = real();
+  await putCamera(db, 'b-1', beganMs);
+  const { changesSince } = partsOf(db, demoSettings(where, '127.0.0.1:0'), TIME_ZONE);
+  t.equal((await changesSince(0, 2000, true)).cameras.length, 1);
+  Date.now = () => beganMs + 10 * 60_000;
+  await changesSince(0, 2000, false);
+  const { cameras } = await changesSince(9, 2000, true);
+  t.same(
+    cameras.map(({ condition }) => condition),
+    ['offline'],
+    'the others hear of it all the same',
+  );
+  Date.now = () => beganMs - HOUR_MS;
+  await db.run('UPDATE camera SET heard = $1', [iso(beganMs - 2 * HOUR_MS)]);
+  await changesSince(9, 2000, true);
+  await db.run('UPDATE camera SET heard = $1', [iso(beganMs - HOUR_MS)]);
+  Date.now = () => beganMs - HOUR_MS + 20_000;
+  t.equal((await changesSince(9, 2000, true)).cameras[0]?.condition, 'well', 'by a clock put back, too');
+});
+
+void t.test('the end of the record is cut off, and the count put back', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where, NOW);
+  const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
+  const page = (): Promise<AuditPage> => handlers.audit(callOf<'audit'>('aud', NOW));
+  const handOver = (): Promise<HandOver> =>
+    handlers.handOver(
+      callOf<'handOver'>('sup', NOW, { query: { from: iso(NOW - HOUR_MS), to: iso(NOW + 1000) } }),
+    );
+  t.equal((await handOver()).record, null, 'nothing is on record yet');
+  const no = await addIncident(db, NOW);
+  for (const who of ['anna', 'bert', 'carl', 'dora']) {
+    await claim(db, callOf<'claim'>(who, NOW, { params: { no } }), TIME_ZONE);
+    await release(db, callOf<'release'>(who, NOW, { params: { no } }));
+  }
+  t.match(await page(), { whole: true, head: { no: 8 } });
+  const { record: printed } = await handOver();
+  t.same(printed, (await page()).head, 'the hand-over names the last entry, to be kept on paper');
+  await db.run('DELETE FROM audit WHERE no > 5');
+  await db.run("UPDATE counter SET value = 5 WHERE name = 'audit'");
+  t.match(await page(), { whole: false, fault: /entry 8/ }, 'a console that has seen them says so');
+  const later = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
+  t.match(
+    await later.audit(callOf<'audit'>('aud', NOW)),
+    { whole: true, head: { no: 5 } },
+    'a new one cannot',
+  );
+  t.not(5, printed?.no, 'the paper does');
+});
+
+void t.test(
+  'a large database of before is taken over in time that grows with it, and no faster',
+  { timeout: 120_000 },
+  async (t) => {
+    const { open, read, sql } = await DATABASES.postgres(t);
+    const before = sql();
+    const key = 'site text, box text';
+    await before.run(`CREATE TABLE event (${key}, epoch text, lane text, seq bigint, id text, type text, time text,
+    body text, unread text, received text, PRIMARY KEY (site, box, id))`);
+    await before.run(`CREATE TABLE snapshot (${key}, epoch text, lane text, seq bigint, name text, jpeg bytea,
+    received text, PRIMARY KEY (site, box, name))`);
+    await before.run(`CREATE TABLE lane (${key}, epoch text, lane text, through bigint, ahead text,
+    PRIMARY KEY (site, box, epoch, lane))`);
+    await before.run(
+      `CREATE TABLE report (${key}, topic text, body text, received text, PRIMARY KEY (site, box, topic))`,
+    );
+    const body = eventText({ site: 'lyon', box: 'b-1', id: 'ID-1', seq: 1, time: iso(NOW - HOUR_MS) });
+    const many = 1500;
+    // Each has come at a time of its own.
+    await before.run(
+      `INSERT INTO event SELECT 'lyon', 'b-1', 'e1', 'alert', n, 'ID-' || n, 'vigie.loitering.v1', $2,
+       replace($3, 'ID-1', 'ID-' || n), NULL,
+       to_char($1::timestamptz + n * interval '10 ms', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+     FROM generate_series(1, ${many}) AS n`,
+      [iso(NOW - HOUR_MS), iso(NOW - HOUR_MS), body],
+    );
+    await open(() => NOW);
+    const [made] = await read('SELECT count(*)::int AS n FROM incident');
+    t.equal(made?.['n'], many);
+    const [scans] = await read(
+      "SELECT seq_scan::int AS n FROM pg_stat_user_tables WHERE relname = 'incident'",
+    );
+    t.ok(Number(scans?.['n']) < 100, `${scans?.['n']} walks over all incidents for ${many} events`);
+  },
+);
