@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-import { buildPackage, unpack } from '../lib/box-package.ts';
+import { buildPackage, roomPackage, unpack } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
@@ -40,6 +40,7 @@ void t.test('arm64', { skip }, async (t) => {
   await sameResults(t, container);
   await replays(t, container);
   await doctor(t, container);
+  room(t, container);
 });
 
 async function sameResults(t: Test, container: Container): Promise<void> {
@@ -151,4 +152,28 @@ async function doctor(t: Test, container: Container): Promise<void> {
     const finding = findings.find((one) => one.name === name);
     t.equal(finding?.state, 'ok', `doctor: ${name}: ${finding?.detail}`);
   }
+}
+
+/** Starts the console of the room, asks it, ends it. */
+const CONSOLE = `
+const { spawn } = require('node:child_process');
+const options = ['--demo', '--database', '/root/room.db', '--listen', '127.0.0.1:0'];
+const child = spawn('/usr/bin/vigie-room', ['console', ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+let said = '';
+child.stdout.on('data', async (chunk) => {
+  said += chunk;
+  const [, url] = /^Console on (\\S+);/m.exec(said) ?? [];
+  if (url === undefined || said === 'asked') return;
+  said = 'asked';
+  const answers = await Promise.all([url + 'healthz', url].map((one) => fetch(one)));
+  console.log(process.arch, ...answers.map(({ status }) => status));
+  child.kill();
+});
+`;
+
+/** The room's package: its addon is compiled for arm64, too. */
+function room(t: Test, container: Container): void {
+  execFileSync('dpkg-deb', ['-x', roomPackage('arm64'), container.root]);
+  const said = container.run('node', '-e', CONSOLE);
+  t.match(said, { status: 0, out: /^arm64 200 200$/m }, `the console starts and answers: ${said.err}`);
 }

@@ -91,6 +91,11 @@ export function inOldLayout(t: Test, deb: string, version: string): string {
   });
 }
 
+/** The same package with another version and nothing else: of a room, whose programs are its files. */
+export function asVersion(t: Test, deb: string, version: string): string {
+  return repacked(t, deb, version, () => undefined);
+}
+
 function repacked(t: Test, deb: string, version: string, change: (tree: string) => void): string {
   const dir = scratch(t);
   const tree = join(dir, 'tree');

@@ -1,24 +1,26 @@
 /** The room's package on a Debian of its own: what is in it, and its units booted for real, behind nginx. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
-import { BROKER, buildPackage, install, roomPackage } from '../lib/box-package.ts';
+import type { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import { asVersion, buildPackage, install, provision, roomPackage } from '../lib/box-package.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
-const UNITS = ['vigie-room-archive', 'vigie-room-console', 'vigie-room-signer'];
+const UNITS = ['archive', 'console', 'signer', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`);
 const EXAMPLES = join(ROOT, 'scripts/programs/room/examples');
 const SOCKET = '/run/vigie-room-signer/signer.sock';
 /** On a busy machine: start of node, and tables. */
 const PATIENCE_MS = 60_000;
 
 const skip = Container.unavailable();
-if (skip === false) buildPackage(ownArch());
+const boxDeb = skip === false ? buildPackage(ownArch()) : '';
 const deb = skip === false ? roomPackage(ownArch()) : '';
 
 void t.test('what is in the package', { skip }, async (t) => {
@@ -71,8 +73,10 @@ void t.test('what is in the package', { skip }, async (t) => {
     '/usr/share/vigie-room/prometheus-fleet-rules.yaml',
     '/usr/share/vigie-room/events.schema.json',
     '/usr/share/vigie-room/asyncapi.yaml',
+    '/usr/share/vigie-room/openapi.yaml',
+    '/usr/share/vigie-room/grafana-dashboard.json',
     '/usr/share/doc/vigie-room/console.md',
-    ...['nginx.conf', 'console.yaml', 'room.env', 'signer-room.yaml'].map(
+    ...['nginx.conf', 'console.yaml', 'room.env', 'enrol.env', 'signer-room.yaml'].map(
       (name) => `/usr/share/doc/vigie-room/examples/${name}`,
     ),
   ]) {
@@ -81,31 +85,57 @@ void t.test('what is in the package', { skip }, async (t) => {
   t.ok(statSync(deb).size < 8e6, `${(statSync(deb).size / 1e6).toFixed(1)} MB`);
 });
 
-/** Broker, certificates, settings made of the examples; as an administrator would. */
+/** Of a program that reads the console; an operator's, as the guide makes one. */
+const TOKEN = randomBytes(32).toString('hex');
+
+/** A box that watches a clip, its broker, and the room's settings made of the examples; as an administrator would. */
 async function setUp(t: Test, container: Container): Promise<CertificateAuthority> {
-  const authority = new CertificateAuthority(join(scratch(t), 'pki'));
-  await authority.start();
-  const [broker, room] = [await authority.broker(), await authority.client('room')];
-  container.write('/etc/mosquitto/conf.d/test.conf', BROKER);
-  const pki = [
-    ['/etc/mosquitto/pki', [authority.ca, 'ca.crt'], [broker.cert, 'broker.crt'], [broker.key, 'broker.key']],
-    ['/etc/vigie-room/archive', [authority.ca, 'ca.crt'], [room.cert, 'room.crt'], [room.key, 'room.key']],
-    ['/etc/vigie-room/signer', [authority.ca, 'ca.crt'], [room.cert, 'room.crt'], [room.key, 'room.key']],
-  ] as const;
-  for (const [folder, ...files] of pki) {
-    for (const [file, name] of files) container.write(`${folder}/${name}`, readFileSync(file), 0o600);
+  const authority = await provision(t, container);
+  container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
+  for (const [folder, name] of [
+    ['archive', 'room'],
+    ['signer', 'room'],
+    ['metrics', 'metrics'],
+  ] as const) {
+    const { cert, key } = await authority.client(name);
+    for (const [file, as] of [
+      [authority.ca, 'ca.crt'],
+      [cert, `${name}.crt`],
+      [key, `${name}.key`],
+    ] as const) {
+      container.write(`/etc/vigie-room/${folder}/${as}`, readFileSync(file), 0o600);
+    }
   }
-  const example = (name: string): string =>
-    readFileSync(join(EXAMPLES, name), 'utf8').replaceAll(/(room|console)\.example/g, 'localhost');
-  container.write('/etc/vigie-room/room.env', example('room.env'));
-  container.write('/etc/vigie-room/signer/room.yaml', example('signer-room.yaml'));
   const pem = makeSigner().privateKey.export({ type: 'pkcs8', format: 'pem' });
   container.write('/etc/vigie-room/signer/desk.pem', pem, 0o600);
+  container.write('/etc/vigie-room/signer/room.yaml', example('signer-room.yaml'));
+  container.write('/etc/vigie-room/authority.pub', container.read('/boot/firmware/vigie/authority.pub'));
+  const order = container.read('/boot/firmware/vigie/authorisation.dsse.json');
+  container.write('/etc/vigie-room/orders/box-1.dsse.json', order);
   container.write('/etc/vigie-room/console/oidc.secret', 'a secret of the provider\n', 0o640);
-  container.write('/etc/vigie-room/console.yaml', example('console.yaml').replace('#signer:', 'signer:'));
-  container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   container.run('chgrp', 'vigie-room', '/etc/vigie-room/console/oidc.secret');
+  const initialised = container.run(
+    ...['runuser', '-u', 'vigie-room-enrol', '--', 'vigie-room', 'enrol', 'init'],
+    ...['--dir', '/var/lib/vigie-room-enrol'],
+  );
+  t.match(initialised, { status: 0 }, `the enrolment's authority is made: ${initialised.err}`);
   return authority;
+}
+
+/** What a unit waits for. */
+function settle(container: Container): void {
+  const retention = '--orders /etc/vigie-room/orders --authority /etc/vigie-room/authority.pub';
+  const options = /^(VIGIE_ROOM_ARCHIVE_OPTIONS=.*)$/m;
+  container.write('/etc/vigie-room/room.env', example('room.env').replace(options, `$1 ${retention}`));
+  container.write('/etc/vigie-room/enrol.env', example('enrol.env'));
+  const sha256 = createHash('sha256').update(TOKEN).digest('hex');
+  const tokens = `tokens: [{ name: test, role: operator, sha256: ${sha256} }]\n`;
+  const settings = example('console.yaml').replace('#signer:', 'signer:') + tokens;
+  container.write('/etc/vigie-room/console.yaml', settings);
+}
+
+function example(name: string): string {
+  return readFileSync(join(EXAMPLES, name), 'utf8').replaceAll(/(room|console)\.example/g, 'localhost');
 }
 
 /** This machine's nginx in the container's network, with the example's site. */
@@ -126,17 +156,67 @@ async function nginx(t: Test, container: Container, authority: CertificateAuthor
     ...['/usr/sbin/nginx', '-p', dir, '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')],
   );
   const child = spawn(program, args, { stdio: 'ignore' });
-  t.teardown(async () => {
-    const gone = once(child, 'exit');
-    if (child.exitCode === null && child.kill('SIGTERM')) await gone;
-  });
+  t.teardown(() => ended(child));
   return dir;
 }
 
 void t.test('installed and booted', { skip }, async (t) => {
   const container = new Container(t);
-  const said = install(container, deb);
+  const said = install(container, boxDeb, asVersion(t, deb, '0.0.9'));
   t.match(said, { status: 0 }, `installs with what it depends on: ${said.err}`);
+  judged(t, container);
+  const authority = await setUp(t, container);
+  await container.boot(t);
+  for (const unit of UNITS) {
+    t.equal(container.show(unit, 'UnitFileState'), 'enabled', `${unit} is enabled`);
+  }
+  for (const unit of ['archive', 'console', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`)) {
+    t.equal(container.show(unit, 'ActiveState'), 'inactive', `${unit} waits for its settings`);
+  }
+  settle(container);
+  container.run('systemctl', 'restart', 'vigie-room-archive', 'vigie-room-metrics', 'vigie-room-enrol');
+  const database = (): boolean => container.run('test', '-s', '/var/lib/vigie-room/room.db').status === 0;
+  await until(t, 'the archive makes its tables', database, PATIENCE_MS);
+  container.run('systemctl', 'restart', 'vigie-room-console');
+  const proxy = await nginx(t, container, authority);
+  const asking = asker(container, authority);
+  const ask = (path: string, ...more: readonly string[]): string => {
+    const [program = '', ...args] = asking(path, ...more);
+    return spawnSync(program, args, { encoding: 'utf8' }).stdout;
+  };
+  const log = (): string => container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
+  await until(t, 'the console answers', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS).catch(
+    (error: unknown) => {
+      t.comment(log());
+      throw error;
+    },
+  );
+  t.match(ask('/'), /<script[\s\S]* 200 2$/, 'the browser’s page');
+  t.match(ask('/api/queue'), / 401 2$/, 'and nothing without a session');
+  t.match(ask('/api/openapi.json', '--header', BEARER), /"openapi":\s*"3\.1\.\d"[\s\S]* 200 2$/);
+  await told(t, asking);
+  t.match(ask('/api/queue', '--header', BEARER), /"box":"box-1"[\s\S]* 200 2$/, 'a real box’s alerts');
+  t.match(ask('/api/incidents/1/stills/deposit'), / 401 2$/);
+  const access = readFileSync(join(proxy, 'access.log'), 'utf8');
+  t.match(access, '/api/queue');
+  t.notMatch(access, 'stills', 'who looks at a still is in no log of the proxy');
+  const scraped = container.inNetwork('curl', '--silent', 'http://127.0.0.1:9465/metrics');
+  t.match(
+    spawnSync(scraped[0] ?? '', scraped.slice(1), { encoding: 'utf8' }).stdout,
+    /vigie_box_up\{[^}]*box="box-1"[^}]*\} 1/,
+    'the metrics of the box',
+  );
+  for (const unit of UNITS) t.equal(container.show(unit, 'ActiveState'), 'active', `${unit}: ${log()}`);
+  t.notMatch(log(), /orders: /, 'the order is one that the archive believes');
+  signerAlone(t, container);
+  await upgraded(t, container, ask);
+  purged(t, container);
+});
+
+const BEARER = `Authorization: Bearer ${TOKEN}`;
+
+/** By systemd itself, and by hand. */
+function judged(t: Test, container: Container): void {
   const files = UNITS.map((unit) => `${unit}.service`);
   t.match(container.run('systemd-analyze', 'verify', '--man=no', ...files), { status: 0, out: '' });
   for (const unit of files) {
@@ -148,58 +228,73 @@ void t.test('installed and booted', { skip }, async (t) => {
     t.equal(status, 0, `${unit}: exposure ${/level.*?: (\S+)/.exec(String(stdout))?.[1]}`);
   }
   t.match(container.run('vigie-room'), { status: 2, err: /name one of archive .*console .*signer/ });
-  t.match(
-    container.run('vigie-room', 'enrol', 'init', '--dir', '/root/enrolment'),
-    { status: 0 },
-    'the addon runs',
-  );
-  await container.boot(t);
-  for (const unit of UNITS) {
-    t.equal(container.show(unit, 'ActiveState'), 'inactive', `${unit} waits for its settings`);
-    t.equal(container.show(unit, 'UnitFileState'), 'enabled');
+}
+
+/** The words of a question to the console, through the proxy. */
+function asker(container: Container, { ca }: CertificateAuthority) {
+  return (path: string, ...more: readonly string[]): string[] =>
+    container.inNetwork(
+      ...['curl', '--silent', '--cacert', ca, '-w', ' %{http_code} %{http_version}', ...more],
+      `https://localhost${path}`,
+    );
+}
+
+/** Of what the box reports meanwhile: it is on the stream within a second of its receipt. */
+async function told(t: Test, asking: ReturnType<typeof asker>): Promise<void> {
+  const [program = '', ...args] = asking('/api/stream', '--no-buffer', '--header', BEARER);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const openedMs = Date.now();
+  const late = new Map<number, number>();
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+    const messages = text.split('\n\n');
+    text = messages.pop() ?? '';
+    for (const message of messages.filter((one) => one.includes('event: incidents'))) {
+      const [, data = '[]'] = /^data: (.*)$/m.exec(message) ?? [];
+      for (const { no, received } of JSON.parse(data) as Incident[]) {
+        const receivedMs = Date.parse(received);
+        if (receivedMs > openedMs && !late.has(no)) late.set(no, Date.now() - receivedMs);
+      }
+    }
+  });
+  try {
+    await until(t, 'alerts come by the stream', () => late.size >= 3, 3 * PATIENCE_MS);
+  } finally {
+    await ended(child);
   }
-  const authority = await setUp(t, container);
-  container.run('systemctl', 'restart', 'mosquitto', 'vigie-room-archive', 'vigie-room-signer');
-  const database = (): boolean => container.run('test', '-s', '/var/lib/vigie-room/room.db').status === 0;
-  await until(t, 'the archive makes its tables', database, PATIENCE_MS);
-  container.run('systemctl', 'restart', 'vigie-room-console');
-  const proxy = await nginx(t, container, authority);
-  const ask = (path: string): string => {
-    const words = ['curl', '--silent', '--cacert', authority.ca, '-w', ' %{http_code} %{http_version}'];
-    const [program = '', ...args] = container.inNetwork(...words, `https://localhost${path}`);
-    return spawnSync(program, args, { encoding: 'utf8' }).stdout;
-  };
-  const log = (): string => container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '40').out;
-  await until(t, 'the console answers', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS).catch(
-    (error: unknown) => {
-      t.comment(log());
-      throw error;
-    },
-  );
-  t.match(ask('/'), /<script[\s\S]* 200 2$/, 'the browser’s page');
-  t.match(ask('/api/queue'), / 401 2$/, 'and nothing without a session');
-  t.match(ask('/api/incidents/1/stills/deposit'), / 401 2$/);
-  const access = readFileSync(join(proxy, 'access.log'), 'utf8');
-  t.match(access, '/api/queue');
-  t.notMatch(access, 'stills', 'who looks at a still is in no log of the proxy');
-  for (const unit of UNITS) t.equal(container.show(unit, 'ActiveState'), 'active', unit);
-  signerAlone(t, container);
+  const ms = [...late.values()].sort((a, b) => a - b);
+  const median = ms[Math.floor(ms.length / 2)] ?? Number.POSITIVE_INFINITY;
+  t.ok(median <= 1000, `told ${median} ms after its receipt, of ${ms.join(', ')}`);
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  const gone = once(child, 'exit');
+  if (child.exitCode === null && child.kill('SIGTERM')) await gone;
+}
+
+/** From an older package, while it runs: settings and data stay, the units run the new files. */
+async function upgraded(t: Test, container: Container, ask: (path: string) => string): Promise<void> {
+  const settings = ['room.env', 'console.yaml', 'enrol.env', 'signer/desk.pem', 'signer/room.yaml'];
+  const of = (): string[] => settings.map((file) => container.read(`/etc/vigie-room/${file}`));
+  const pids = (): string[] => UNITS.map((unit) => container.show(unit, 'MainPID'));
+  const [before, ran] = [of(), pids()];
+  t.match(install(container, deb), { status: 0 }, 'upgrades');
+  t.notMatch(container.run('dpkg-query', '-W', 'vigie-room').out, '0.0.9');
+  t.strictSame(of(), before, 'an upgrade keeps the settings');
+  await until(t, 'the console is back', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS);
+  for (const [at, unit] of UNITS.entries()) {
+    t.equal(container.show(unit, 'ActiveState'), 'active', `${unit} runs`);
+    t.not(pids()[at], ran[at], 'anew');
+  }
+}
+
+function purged(t: Test, container: Container): void {
   t.match(container.run('dpkg', '-P', 'vigie-room'), { status: 0 }, 'is purged');
-  const left = [
-    'find',
-    '/etc',
-    '/var',
-    '/usr',
-    '-xdev',
-    '-name',
-    '*vigie-room*',
-    '-not',
-    '-path',
-    '*/dpkg/*',
-  ];
-  const stamps = ['-not', '-path', '*/systemd/*'];
-  t.equal(container.run(...left, ...stamps).out, '', 'and nothing is left');
-});
+  const left = ['find', '/etc', '/var', '/usr', '-xdev', '-name', '*vigie-room*'];
+  const apart = ['*/dpkg/*', '*/systemd/*'].flatMap((path) => ['-not', '-path', path]);
+  t.equal(container.run(...left, ...apart).out, '', 'and nothing is left');
+}
 
 /** The key is the signer's, the socket the console's; neither is anybody else's. */
 function signerAlone(t: Test, container: Container): void {

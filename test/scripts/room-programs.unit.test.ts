@@ -6,10 +6,11 @@ import t from 'tap';
 import { cellOf, csvLines } from '../../scripts/programs/room/console/csv.ts';
 import { incidentsParquet } from '../../scripts/programs/room/console/parquet.ts';
 import { stepsOf } from '../../scripts/programs/room/console/webhook-messages.ts';
-import { ROUTES, WEBHOOK_TYPES } from '../../scripts/programs/room/contract/api.ts';
+import { ROUTES } from '../../scripts/programs/room/contract/api.ts';
 import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
+import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/webhook.ts';
 
 async function* each<T>(rows: readonly T[]): AsyncGenerator<T> {
   yield* rows;

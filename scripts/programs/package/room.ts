@@ -122,7 +122,7 @@ function manPage(): string {
     '.I program',
     '[options]',
     '.SH DESCRIPTION',
-    'Archive, console and signer run as units of systemd; enrol is for whoever gives boxes their certificates.',
+    'All of them run as units of systemd; enrol also has the commands of whoever gives boxes their certificates.',
     '.SH PROGRAMS',
     ...usages,
     '.SH SEE ALSO',

@@ -1,4 +1,4 @@
-/** `scripts/room console`: the screens of a room, and its interface for programs; see docs/guide/room.md. */
+/** `scripts/room console`: the screens of a room, and its interface for programs; see docs/guide/console.md. */
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
@@ -97,7 +97,7 @@ async function run(options: Arguments): Promise<void> {
 
 const program = new Command('scripts/room console')
   .description(
-    'Serves the screens of the room and its interface for programs, from the database of the archive. A proxy in front of it has the certificate. See docs/guide/room.md.',
+    'Serves the screens of the room and its interface for programs, from the database of the archive. A proxy in front of it has the certificate. See docs/guide/console.md.',
   )
   .option('--settings <file>', 'how people get in, and where the database is (YAML)')
   .option('--demo', 'accounts without a password, on this machine only')

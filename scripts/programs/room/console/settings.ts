@@ -9,9 +9,9 @@ import { type Static, Type } from '@sinclair/typebox';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { openToOthers } from '../../../../agent/base/private-file.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
-import { WEBHOOK_TYPES, type WebhookType } from '../contract/api.ts';
 import { ROLES, type Role } from '../contract/roles.ts';
 import { OneOf, strict, Text } from '../contract/schema.ts';
+import { WEBHOOK_TYPES, type WebhookType } from '../contract/webhook.ts';
 import { faultOf } from './fault.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9480';

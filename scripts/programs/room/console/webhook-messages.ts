@@ -1,8 +1,8 @@
 /** What a webhook is to be told of some changes, and in which order. Pure. */
 import { Value } from '@sinclair/typebox/value';
-import type { WebhookType } from '../contract/api.ts';
 import type { Camera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
+import type { WebhookType } from '../contract/webhook.ts';
 import { WebhookIncident, type WebhookMessage } from '../contract/webhook.ts';
 
 /** Each incident and camera once, as it is now. */

@@ -15,7 +15,7 @@ import { Webhook } from 'standardwebhooks';
 import { Backoff } from '../../../../agent/base/backoff.ts';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { type Logger, withoutSecret } from '../../../../agent/base/log.ts';
-import type { WebhookType } from '../contract/api.ts';
+import type { WebhookType } from '../contract/webhook.ts';
 import { DatabaseAway, iso, type Queries, type Sql } from '../database/sql.ts';
 import { type CameraRev, type Changes, type Message, type Place, stepsOf } from './webhook-messages.ts';
 

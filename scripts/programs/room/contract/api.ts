@@ -394,12 +394,3 @@ export const ROUTES = {
   },
 } as const satisfies Readonly<Record<string, Route>>;
 export type RouteName = keyof typeof ROUTES;
-
-/** Of webhooks, in the form of Standard Webhooks: {type, timestamp, data}. */
-export const WEBHOOK_TYPES = [
-  'incident.received',
-  'incident.changed',
-  'incident.closed',
-  'camera.changed',
-] as const;
-export type WebhookType = (typeof WEBHOOK_TYPES)[number];

@@ -1,9 +1,9 @@
 /** OpenAPI 3.1 of the room's interface, made of its table of routes; docs/ref/openapi.yaml is written from it. */
 import type { TSchema } from '@sinclair/typebox';
 import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
-import { IdempotencyKey, Problem, ROUTES, type Route, WEBHOOK_TYPES, type WebhookType } from './api.ts';
+import { IdempotencyKey, Problem, ROUTES, type Route } from './api.ts';
 import { may, ROLES } from './roles.ts';
-import { WEBHOOK_MESSAGES } from './webhook.ts';
+import { WEBHOOK_MESSAGES, WEBHOOK_TYPES, type WebhookType } from './webhook.ts';
 
 const INFO = `What the room's screens use, and any other program may: the queue, incidents, cameras, figures, the record.
 

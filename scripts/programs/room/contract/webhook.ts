@@ -1,9 +1,16 @@
 /** What other programs are told by signed webhooks, in the form of Standard Webhooks: {type, timestamp, data}. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
-import type { WebhookType } from './api.ts';
 import { Camera } from './camera.ts';
 import { Incident } from './incident.ts';
 import { strict, Time } from './schema.ts';
+
+export const WEBHOOK_TYPES = [
+  'incident.received',
+  'incident.changed',
+  'incident.closed',
+  'camera.changed',
+] as const;
+export type WebhookType = (typeof WEBHOOK_TYPES)[number];
 
 /** Without the names of those who work in the room: another town's office has no need of them. */
 export const WebhookIncident = Type.Omit(Incident, ['claimedBy', 'dispatchedBy'], {

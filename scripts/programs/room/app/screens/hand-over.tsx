@@ -192,7 +192,7 @@ function Notes({ notes }: Pick<HandOver, 'notes'>) {
 
 function Down({ cameras }: { readonly cameras: HandOver['camerasDown'] }) {
   const { handOver, conditions } = desk.value;
-  const rank = (condition: string) => CONDITIONS.findIndex((one) => one === condition);
+  const rank = (condition: string) => (CONDITIONS as readonly string[]).indexOf(condition);
   const worstFirst = [...cameras].sort((a, b) => rank(a.condition) - rank(b.condition));
   return (
     <table>
