@@ -31,3 +31,36 @@ export class TokenBucket {
     return 0;
   }
 }
+
+/** Keys followed at once; of more the one that took longest ago is forgotten. */
+const KEYS_MAX = 5000;
+
+/** A bucket for each of many: an address, an account, a box. */
+export class TokenBuckets {
+  #refused = 0;
+  readonly #limits: BucketLimits;
+  readonly #clock: Pick<Clock, 'nowMs'>;
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  constructor(limits: BucketLimits, clock: Pick<Clock, 'nowMs'> = { nowMs: () => performance.now() }) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** How often there was no token, all keys together. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Takes a token of this key: 0; or, when there is none, the seconds until there is one. */
+  take(key: string): number {
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#limits, this.#clock);
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > KEYS_MAX && oldest !== undefined) this.#buckets.delete(oldest);
+    const waitS = bucket.take();
+    if (waitS > 0) this.#refused += 1;
+    return waitS;
+  }
+}

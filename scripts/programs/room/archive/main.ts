@@ -109,11 +109,20 @@ async function run(options: Arguments): Promise<void> {
           .stop()
           .then(() => room.stop())
           .then(() => {
-            const { events, snapshots: stills, duplicates, unread, refused, dropped } = room.counters;
+            const {
+              events,
+              snapshots: stills,
+              duplicates,
+              unread,
+              refused,
+              dropped,
+              limited,
+            } = room.counters;
             if (!quiet) {
               say(
                 `Ended: ${events} events and ${stills} snapshots stored, ${duplicates} came again, ` +
-                  `${unread} kept unread, ${refused} refused, ${dropped} reports dropped.`,
+                  `${unread} kept unread, ${refused} refused, ${dropped} reports dropped` +
+                  (limited > 0 ? `, ${limited} left out of boxes that sent too many.` : '.'),
               );
             }
             resolve(0);

@@ -10,6 +10,7 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
+import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { DatabaseAway, DataRefused } from '../database/sql.ts';
 import type { Archive } from './archive.ts';
 import type { LaneThrough, Stored } from './batch.ts';
@@ -20,6 +21,12 @@ import type { VerdictDelivery } from './verdicts.ts';
 const BATCH_MAX = 200;
 
 const REPORTS_MAX = 2000;
+
+/**
+ * Of one box. A street has a few messages a minute; a box that was away for days sends what it holds, and is let through
+ * at this pace. What one box floods the broker with must not stand before the alerts of all others.
+ */
+const FLOOD: BucketLimits = { burst: 10_000, perS: 1000 };
 
 /** Of messages that are refused or kept unread. */
 const TOLD_EACH = 10;
@@ -72,6 +79,8 @@ export interface RoomCounters {
   refused: number;
   /** Reports that came while the archive was away for long. */
   dropped: number;
+  /** Of a box that sends more than FLOOD; it keeps them. */
+  limited: number;
 }
 
 interface Pending {
@@ -89,11 +98,13 @@ export class Room {
     unread: 0,
     refused: 0,
     dropped: 0,
+    limited: 0,
   };
   readonly #options: RoomOptions;
   readonly #pending: Pending[] = [];
   /** Acknowledgements to be published, by topic and epoch. */
   readonly #due = new Map<string, { topic: string; ack: Record<string, number | string> }>();
+  readonly #floods = new TokenBuckets(FLOOD);
   readonly #stopping = new AbortController();
   #client: MqttClient | undefined;
   #verdicts: VerdictDelivery | undefined;
@@ -175,6 +186,17 @@ export class Room {
   #take(packet: IPublishPacket, stream: Duplex): void {
     const { messageId, topic } = packet;
     if (this.#stopping.signal.aborted) return;
+    const [, site = '', box = ''] = topic.split('/', 3);
+    if (this.#floods.take(`${site}/${box}`) > 0) {
+      // Not stored, and its number not acknowledged: a box of ours keeps it, and sends it again.
+      this.counters.limited += 1;
+      this.#tell(
+        this.counters.limited,
+        `left out a message of ${site}/${box}: more than ${FLOOD.perS} a second`,
+      );
+      puback(messageId, stream);
+      return;
+    }
     if (packet.qos === 0 && this.#pending.length >= REPORTS_MAX) {
       this.counters.dropped += 1;
       return;

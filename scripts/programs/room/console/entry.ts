@@ -7,11 +7,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { html } from '../../../../agent/base/html.ts';
-import type { BucketLimits } from '../../../../agent/base/token-bucket.ts';
+import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import type { Login, Session as SessionView } from '../contract/api.ts';
 import { BACK_PATH, ENTER_PATH } from '../contract/terms.ts';
 import { iso, type Queries } from '../database/sql.ts';
-import { Limits, programOf } from './guard.ts';
+import { programOf } from './guard.ts';
 import { type Account, CallError } from './handler.ts';
 import { LoginRefused, Oidc } from './oidc.ts';
 import type { Caller } from './routes.ts';
@@ -37,7 +37,7 @@ export interface EntryOptions {
 }
 
 export class Entry {
-  readonly tries = new Limits(TRIES);
+  readonly tries = new TokenBuckets(TRIES);
   readonly #options: EntryOptions;
   readonly #oidc: Oidc | undefined;
 

@@ -1,16 +1,11 @@
 /**
- * Who may come near: the names that the server has, where a request was made, what a browser may do with an answer, and
- * how often somebody may try.
- *
- * LIMITS: KEYS_MAX addresses or accounts are followed by a limit; beyond that the one that tried longest ago is forgotten.
+ * Who may come near: the names that the server has, where a request was made, and what a
+ * browser may do with an answer.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
 import type { Account } from './handler.ts';
 import type { Token } from './settings.ts';
-
-const KEYS_MAX = 1000;
 
 const SECURITY_HEADERS = {
   'content-security-policy':
@@ -88,32 +83,4 @@ export function programOf(
   const found = tokens.filter(({ sha256 }) => timingSafeEqual(Buffer.from(sha256, 'hex'), hash));
   const [one] = found;
   return token === '' || one === undefined ? 'unknown' : { name: one.name, role: one.role, isProgram: true };
-}
-
-/** How often one address or account may do what writes or costs something. */
-export class Limits {
-  #refused = 0;
-  readonly #limits: BucketLimits;
-  readonly #buckets = new Map<string, TokenBucket>();
-
-  constructor(limits: BucketLimits) {
-    this.#limits = limits;
-  }
-
-  get refused(): number {
-    return this.#refused;
-  }
-
-  /** 0, or the seconds until it may be tried again. */
-  take(key: string): number {
-    const bucket =
-      this.#buckets.get(key) ?? new TokenBucket(this.#limits, { nowMs: () => performance.now() });
-    this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
-    const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size > KEYS_MAX && oldest !== undefined) this.#buckets.delete(oldest);
-    const waitS = bucket.take();
-    if (waitS > 0) this.#refused += 1;
-    return waitS;
-  }
 }

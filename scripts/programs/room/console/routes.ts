@@ -6,13 +6,12 @@ import { Readable } from 'node:stream';
 import type { TSchema } from '@sinclair/typebox';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { printable } from '../../../../agent/base/printable.ts';
-import type { BucketLimits } from '../../../../agent/base/token-bucket.ts';
+import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { ROUTES, type Route, type RouteName } from '../contract/api.ts';
 import { type Act, may } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
 import { faultOf } from './fault.ts';
-import { Limits } from './guard.ts';
 import { type Account, type Call, CallError, type Handlers } from './handler.ts';
 import type { Session } from './sessions.ts';
 
@@ -58,8 +57,11 @@ const DIGITS = /^\d{1,15}$/;
 type Values = Readonly<Record<string, unknown>>;
 
 /** Gives what refused acts were not recorded for their number. */
-export function registerRoutes(app: FastifyInstance, options: RoutesOptions): { readonly refused: Limits } {
-  const refused = new Limits(REFUSED_ACTS);
+export function registerRoutes(
+  app: FastifyInstance,
+  options: RoutesOptions,
+): { readonly refused: TokenBuckets } {
+  const refused = new TokenBuckets(REFUSED_ACTS);
   const callers = new WeakMap<FastifyRequest, Caller>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const route: Route = ROUTES[name];
@@ -111,7 +113,7 @@ const isOwn = (name: RouteName): name is OwnName => (OWN as readonly string[]).i
 
 async function refuseAct(
   { db, nowMs }: RoutesOptions,
-  refused: Limits,
+  refused: TokenBuckets,
   { name, role, isProgram }: Account,
   act: Act,
   request: FastifyRequest,

@@ -6,9 +6,10 @@
 import cookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import type { Sql } from '../database/sql.ts';
 import { Entry } from './entry.ts';
-import { Guard, type Limits } from './guard.ts';
+import { Guard } from './guard.ts';
 import { CallError } from './handler.ts';
 import { refuse, refuseError } from './problem.ts';
 import { type Caller, type DataHandlers, type OwnHandler, type OwnName, registerRoutes } from './routes.ts';
@@ -46,7 +47,7 @@ export class ConsoleServer {
   readonly #sessions: Sessions;
   readonly #pump: Pump;
   #app: FastifyInstance | undefined;
-  #limits: readonly Limits[] = [];
+  #limits: readonly TokenBuckets[] = [];
   #dropped = 0;
   /** What a browser has in front of the path; known when it listens, since the port may be any. */
   #origins: readonly string[] = [];
