@@ -3,6 +3,10 @@
  * spread that a city has. 10 million events take some minutes, 100,000 a second or two.
  */
 import pg from 'pg';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { partitionOf } from '../../scripts/programs/room/database/partitions.ts';
+import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { eventText } from './events.ts';
 
 export interface City {
   readonly boxes: number;
@@ -24,14 +28,11 @@ export const SMALL_CITY = { ...CITY, events: 100_000, incidents: 10_000 } as con
 
 const DAYS = 30;
 
-/** A statement of so many rows takes some ten seconds. */
-const CHUNK = 500_000;
-
 /** A statement that makes an index on 10 million rows may take a minute. */
 const MEMORY = "SET maintenance_work_mem = '1GB'; SET synchronous_commit = off; SET timezone = 'UTC'";
 
 /** While it is filled the server need not survive a crash. */
-const FAST = { fsync: 'off', full_page_writes: 'off', max_wal_size: "'16GB'", autovacuum: 'off' } as const;
+const FAST = { fsync: 'off', full_page_writes: 'off', max_wal_size: "'4GB'", autovacuum: 'off' } as const;
 
 export const siteOf = (no: number): string => `ville-${no % 15}`;
 export const boxOf = (no: number): string => `cam-${String(no).padStart(4, '0')}`;
@@ -43,43 +44,71 @@ const KINDS = `ARRAY['illegal-parking', 'loitering', 'line-crossing', 'vehicle-i
   'illegal-dumping', 'crowd-gathering', 'graffiti']`;
 const SYSTEM_KINDS = "ARRAY['stream-lost', 'too-dark', 'moved', 'frozen']";
 
+/** As a box publishes it, some 900 bytes; a database that changes members of one is three times as fast as one that reads each. */
+const { data: DATA, ...EVENT } = JSON.parse(
+  eventText({ site: 'ville-1', box: 'cam-0001', id: 'e-1', seq: 1, bytes: 850 }),
+) as VigieEvent;
+const json = (value: unknown): string => `'${JSON.stringify(value).replaceAll("'", "''")}'::jsonb`;
+
 /** Fills tables that are there and empty. `said` hears how long each part took. */
 export async function fillCity(where: string, city: City, said: (line: string) => void): Promise<void> {
-  const client = new pg.Client({ connectionString: where });
-  await client.connect();
-  const timed = async (what: string, act: () => Promise<void>): Promise<void> => {
+  const timed = async (what: string, act: () => Promise<unknown>): Promise<void> => {
     const beganMs = performance.now();
     await act();
     said(`${what}: ${((performance.now() - beganMs) / 1000).toFixed(1)} s`);
   };
-  try {
+  await withClients(where, async (one, other) => {
     await configure(
-      client,
+      one,
       Object.entries(FAST).map(([name, value]) => `SET ${name} = ${value}`),
     );
-    await client.query(MEMORY);
-    const restore = await withoutIndexes(client, ['event', 'incident']);
-    await timed('cameras', () => fillCameras(client, city));
-    await timed('events', () =>
-      inTwo(where, city.events, (one, from, to) => fillEvents(one, city, from, to)),
+    const restore = {
+      event: await withoutIndexes(one, 'event'),
+      incident: await withoutIndexes(one, 'incident'),
+      snapshot: await withoutIndexes(one, 'snapshot'),
+    };
+    const [before = NO_MONTH, newest = NO_MONTH] = monthsOf(city);
+    await Promise.all([
+      timed('events of the newest month', () => fillEvents(one, city, newest)),
+      timed('all else', async () => {
+        await fillEvents(other, city, before);
+        await fillCameras(other, city);
+        await fillIncidents(other, city);
+        await fillSnapshots(other, city);
+      }),
+    ]);
+    const make = async (client: pg.Client, statements: readonly string[]): Promise<void> => {
+      for (const statement of statements) await client.query(statement);
+    };
+    await timed('indexes', () =>
+      Promise.all([make(one, restore.event), make(other, [...restore.incident, ...restore.snapshot])]),
     );
-    await timed('incidents', () =>
-      inChunks(city.incidents, (from, to) => fillIncidents(client, city, from, to)),
-    );
-    await timed('indexes', async () => {
-      for (const statement of restore) await client.query(statement);
-    });
-    await timed('figures and notes', () => fillRest(client, city));
+    await timed('figures and notes', () => fillRest(one, city));
     await configure(
-      client,
+      one,
       Object.keys(FAST).map((name) => `RESET ${name}`),
     );
     await timed('vacuum', async () => {
-      await client.query('VACUUM ANALYZE');
-      await client.query('CHECKPOINT');
+      await one.query('VACUUM ANALYZE');
+      await one.query('CHECKPOINT');
     });
+  });
+}
+
+/** Both of them, one for each core that the tests may count on. */
+async function withClients(
+  where: string,
+  act: (one: pg.Client, other: pg.Client) => Promise<void>,
+): Promise<void> {
+  const clients = [new pg.Client(where), new pg.Client(where)] as const;
+  try {
+    for (const client of clients) {
+      await client.connect();
+      await client.query(MEMORY);
+    }
+    await act(...clients);
   } finally {
-    await client.end();
+    for (const client of clients) await client.end();
   }
 }
 
@@ -89,52 +118,56 @@ async function configure(client: pg.Client, changes: readonly string[]): Promise
 }
 
 /** Drops keys and indexes, which are made many times faster afterwards; returns what makes them again. */
-async function withoutIndexes(client: pg.Client, tables: readonly string[]): Promise<string[]> {
-  const { rows: keys } = await client.query<{ table: string; name: string; definition: string }>(
-    `SELECT relname AS table, conname AS name, pg_get_constraintdef(pg_constraint.oid) AS definition
-     FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid WHERE contype IN ('p', 'u') AND relname = ANY($1)`,
-    [tables],
+async function withoutIndexes(client: pg.Client, table: string): Promise<string[]> {
+  const { rows: keys } = await client.query<{ name: string; definition: string }>(
+    `SELECT conname AS name, pg_get_constraintdef(pg_constraint.oid) AS definition
+     FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid WHERE contype IN ('p', 'u') AND relname = $1`,
+    [table],
   );
-  for (const { table, name } of keys) await client.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`);
+  for (const { name } of keys) await client.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`);
   const { rows: indexes } = await client.query<{ name: string; definition: string }>(
-    'SELECT indexname AS name, indexdef AS definition FROM pg_indexes WHERE tablename = ANY($1)',
-    [tables],
+    'SELECT indexname AS name, indexdef AS definition FROM pg_indexes WHERE tablename = $1',
+    [table],
   );
   for (const { name } of indexes) await client.query(`DROP INDEX ${name}`);
   return [
-    ...keys.map(({ table, name, definition }) => `ALTER TABLE ${table} ADD CONSTRAINT ${name} ${definition}`),
+    ...keys.map(({ name, definition }) => `ALTER TABLE ${table} ADD CONSTRAINT ${name} ${definition}`),
     ...indexes.map(({ definition }) => definition.replace(' ON ONLY ', ' ON ')),
   ];
 }
 
-async function inChunks(rows: number, fill: (from: number, to: number) => Promise<void>): Promise<void> {
-  for (let from = 0; from < rows; from += CHUNK) await fill(from, Math.min(from + CHUNK, rows) - 1);
+interface Month {
+  /** As the partitions end. */
+  readonly name: string;
+  /** `TIMESTAMPTZ` literals. */
+  readonly from: string;
+  readonly to: string;
 }
 
-/** Two connections, each with every other chunk. */
-async function inTwo(
-  where: string,
-  rows: number,
-  fill: (client: pg.Client, from: number, to: number) => Promise<void>,
-): Promise<void> {
-  const chunks: [number, number][] = [];
-  await inChunks(rows, async (from, to) => void chunks.push([from, to]));
-  const worker = async (): Promise<void> => {
-    const client = new pg.Client({ connectionString: where });
-    await client.connect();
-    try {
-      await client.query(MEMORY);
-      for (let next = chunks.shift(); next !== undefined; next = chunks.shift()) await fill(client, ...next);
-    } finally {
-      await client.end();
-    }
-  };
-  await Promise.all([worker(), worker()]);
+const NO_MONTH: Month = { name: '', from: '', to: '' };
+
+/** The two in which the days lie. */
+function monthsOf({ nowMs }: City): Month[] {
+  return [nowMs - DAYS * 86_400_000, nowMs - 1].map((ms) => {
+    const { name, fromMs, toMs } = partitionOf('event', ms);
+    return { name: name.slice('event'.length), from: iso(fromMs), to: iso(toMs) };
+  });
+}
+
+/**
+ * One transaction: what is written into a table that it has emptied itself needs no log of the server (wal_level
+ * minimal, https://www.postgresql.org/docs/current/populate.html).
+ */
+async function intoEmpty(client: pg.Client, table: string, insert: string): Promise<void> {
+  await client.query('BEGIN');
+  await client.query(`TRUNCATE ${table}`);
+  await client.query(insert);
+  await client.query('COMMIT');
 }
 
 /** Some boxes see much more than others: the busiest tenth has a quarter of all. */
 const boxNo = (boxes: number, what: string): string =>
-  `floor(${boxes} * power(((hashint8(${what}) & 2147483647) % 100003) / 100003.0, 1.4))::int`;
+  `floor(${boxes} * power(((hashint8(${what}) & 2147483647) % 100003) / 100003::float8, 1.4::float8))::int`;
 
 /** From the oldest to the newest, as they came. */
 const timeOf = (city: City, rows: number): string =>
@@ -150,26 +183,43 @@ async function fillCameras(client: pg.Client, { boxes, nowMs }: City): Promise<v
   );
 }
 
-async function fillEvents(client: pg.Client, city: City, from: number, to: number): Promise<void> {
+async function fillEvents(client: pg.Client, city: City, { name, from, to }: Month): Promise<void> {
   const perIncident = Math.max(1, Math.round(city.events / city.incidents));
-  await client.query(
-    `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, unread, received)
-     SELECT ${SITE}, ${BOX}, 'e1', CASE WHEN i % 3 = 0 THEN 'bulk' ELSE 'alert' END, i, md5(i::text),
-       'vigie.' || kind || '.v1', at, at, format('{"specversion":"1.0","id":"%s","source":"urn:vigie:%s:%s","type":"vigie.%s.v1",'
-       '"time":"%s","data":{"episode":"ep-%s","severity":"alert","rule":"r-%s","zone":"z-1","phase":"ongoing",'
-       '"objects":[{"label":"car","track":"t-%s","xyxyNorm":[0.41,0.32,0.47,0.44],"confidence":0.87}],"cause":{"stayedS":%s},'
-       '"purpose":"safety","legalBasis":"Arrêté préfectoral 2026-77","degraded":[],"clock":"synchronised","latencyMs":182}}',
-       md5(i::text), ${SITE}, ${BOX}, kind, at, i / ${perIncident}, kind, i % 997, i % 300)::jsonb, NULL, at + interval '1 s'
-     FROM (SELECT i, ${boxNo(city.boxes, `i / ${perIncident}`)} AS n, (${KINDS})[1 + (i / ${perIncident}) % 8] AS kind,
-       ${timeOf(city, city.events)} AS at FROM generate_series($1::bigint, $2::bigint) i) made`,
-    [from, to],
+  await intoEmpty(
+    client,
+    `event${name}`,
+    `INSERT INTO event${name} (site, box, epoch, lane, seq, id, type, time, at, body, unread, received)
+     SELECT site, box, 'e1', lane, i, id, 'vigie.' || kind || '.v1', at, at, ${json(EVENT)} || jsonb_build_object(
+       'id', id, 'source', 'urn:vigie:' || site || ':' || box, 'type', 'vigie.' || kind || '.v1', 'time', at,
+       'data', ${json(DATA)} || jsonb_build_object('episode', 'ep-' || i / ${perIncident})), NULL, at + interval '1 s'
+     FROM (SELECT i, at, ${SITE} AS site, ${BOX} AS box, md5(i::text) AS id,
+         CASE WHEN i % 3 = 0 THEN 'bulk' ELSE 'alert' END AS lane, (${KINDS})[1 + (i / ${perIncident}) % 8] AS kind
+       FROM (SELECT i, ${boxNo(city.boxes, `i / ${perIncident}`)} AS n, ${timeOf(city, city.events)} AS at
+         FROM generate_series(0::bigint, ${city.events - 1}) i) made WHERE at >= '${from}' AND at < '${to}') named`,
   );
 }
 
-/** The newest are open, a few of them claimed or on their way; of the rest most alerts are judged. */
-async function fillIncidents(client: pg.Client, city: City, from: number, to: number): Promise<void> {
-  const { incidents, open } = city;
+/** What a room without orders keeps of them: DEFAULT of retention/orders.ts. */
+const STILLS_DAYS = 7;
+
+/** Of each alert one, small: the picture itself lies apart from its row, and no question of a list reads it. */
+async function fillSnapshots(client: pg.Client, { nowMs }: City): Promise<void> {
   await client.query(
+    `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
+     SELECT site, box, 'e1', 'alert', no, still, still || still, decode(repeat('ff', 64), 'hex'), received
+     FROM incident WHERE still IS NOT NULL AND received >= '${iso(nowMs - STILLS_DAYS * 86_400_000)}'`,
+  );
+}
+
+/**
+ * The newest alerts are open, a few of them claimed or on their way; most of the rest are judged. Notices and what boxes say
+ * of themselves are left as they came, as by everybody.
+ */
+async function fillIncidents(client: pg.Client, city: City): Promise<void> {
+  const { incidents, open } = city;
+  await intoEmpty(
+    client,
+    'incident',
     `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started, ended,
        received, clock_doubt, objects, cause, events, newest, still, detail, state, claimed_by, claimed_until, claimed_first,
        dispatched_by, dispatched_at, verdict, verdict_at, verdict_by, closed_at, reopens)
@@ -195,10 +245,9 @@ async function fillIncidents(client: pg.Client, city: City, from: number, to: nu
          WHEN i % 10 < 9 THEN 'false' ELSE 'unclear' END AS verdict
        FROM (SELECT i, ${boxNo(city.boxes, 'i')} AS n, ${timeOf(city, incidents)} AS at,
          CASE WHEN i % 20 < 13 THEN 'alert' WHEN i % 20 < 17 THEN 'notice' ELSE 'system' END AS severity,
-         CASE WHEN i < ${incidents - open} THEN 'closed' WHEN i % 5 = 0 THEN 'claimed' WHEN i % 6 = 0 THEN 'dispatched'
+         CASE WHEN i % 20 >= 13 THEN 'new' WHEN i < ${incidents - open} THEN 'closed' WHEN i % 5 = 0 THEN 'claimed' WHEN i % 6 = 0 THEN 'dispatched'
            ELSE 'new' END AS state
-         FROM generate_series($1::bigint, $2::bigint) i) stood) judged`,
-    [from, to],
+         FROM generate_series(0::bigint, ${incidents - 1}) i) stood) judged`,
   );
 }
 

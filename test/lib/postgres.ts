@@ -97,6 +97,9 @@ export class Postgres {
       "listen_addresses = '127.0.0.1'",
       "unix_socket_directories = ''",
       'shared_buffers = 32MB',
+      // No replica reads from it; what fills an empty table is written once.
+      'wal_level = minimal',
+      'max_wal_senders = 0',
       '',
     ];
     appendFileSync(join(data, 'postgresql.conf'), settings.join('\n'));

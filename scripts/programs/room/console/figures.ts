@@ -3,7 +3,7 @@ import type { Figures, FiguresBy } from '../contract/figures.ts';
 import { dayHourOf } from '../database/day-hour.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { type Span, spanAsked } from './asked.ts';
-import { precisionOf, SUMS, type Sums } from './precision.ts';
+import { precisionOf, SUMS, type Sums, sumOf } from './precision.ts';
 import { objectIn } from './rows.ts';
 
 /** Columns whose values make the key, with a stroke between them. */
@@ -26,7 +26,7 @@ export async function figuresOf(
   const columns = COLUMNS[query.by];
   const [first, last] = [dayHourOf(span.fromMs, timeZone), dayHourOf(span.toMs - 1, timeZone)];
   const rows = await db.all<Sums & Record<string, unknown> & { claims: number; claim_s: number }>(
-    `SELECT ${columns.join(', ')}, ${SUMS}, sum(claims) AS claims, sum(claim_s) AS claim_s FROM day_figure
+    `SELECT ${columns.join(', ')}, ${SUMS}, ${sumOf('claims')}, sum(claim_s) AS claim_s FROM day_figure
      WHERE day >= $1 AND day <= $3 AND (day > $1 OR hour >= $2) AND (day < $3 OR hour <= $4)
      GROUP BY ${columns.join(', ')} ORDER BY ${columns.join(', ')}`,
     [first.day, first.hour, last.day, last.hour],

@@ -40,12 +40,14 @@ export function tables({ types, name }: Dialect): string[] {
       verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, reopens ${integer},
       UNIQUE (episode, site, box, entry))`,
     'CREATE INDEX incident_rev ON incident (rev)',
-    // In the order in which they are shown: the first 2,000 of however many are read, and no others.
+    // In the order in which they are shown: the first 2,000 of however many are read, and no others. Notices stand there
+    // for as long as they are kept, and nobody closes them: they are not in it.
     `CREATE INDEX incident_open ON incident (priority, received DESC, no DESC)
-      WHERE state <> 'closed' AND severity <> 'system'`,
+      WHERE state <> 'closed' AND severity = 'alert'`,
     'CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL',
     // For the blind time of a day, and what was muted in a shift.
     "CREATE INDEX incident_system ON incident (ended) WHERE severity = 'system'",
+    "CREATE INDEX incident_muted ON incident (ended) WHERE severity = 'system' AND kind = 'alert-limit'",
     'CREATE INDEX incident_received ON incident (received, no)',
     'CREATE INDEX incident_box ON incident (site, box, received, no)',
     "CREATE INDEX incident_condition ON incident (site, box, kind) WHERE severity = 'system' AND ended IS NULL",

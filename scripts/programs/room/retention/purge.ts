@@ -13,7 +13,7 @@ import { record } from '../database/audit.ts';
 import { hold, type Lease, release } from '../database/lease.ts';
 import { makePartitions, type Partition, partitionOf, partitionsOf } from '../database/partitions.ts';
 import { TABLES_LOCK, timeZoneOf } from '../database/prepare.ts';
-import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { type Dialect, iso, type Queries, type Sql } from '../database/sql.ts';
 import { type Ceilings, Orders, type OrdersOptions } from './orders.ts';
 import { BOX_TABLES, type BoxTable, boxesIn, type Place, removeRest } from './rows.ts';
 
@@ -188,7 +188,8 @@ export class Purge {
       const beganMs = performance.now();
       const done = await this.#slice(async (transaction) => {
         const slice: Slice = { counts: {}, boxes: [], from: undefined, to: undefined, rows: 0 };
-        const finished = await fill(transaction, slice, left, { table, ceilings, nowMs });
+        const { dialect } = this.#db;
+        const finished = await fill(transaction, slice, left, { dialect, table, ceilings, nowMs });
         if (slice.rows > 0) await this.#recordSlice(transaction, slice);
         return { slice, finished };
       });
@@ -230,28 +231,53 @@ export class Purge {
   }
 }
 
-/** Deletes of the boxes, one after the other, until the slice is full; returns how many have nothing more to delete. */
+interface Fill {
+  readonly dialect: Dialect;
+  readonly table: BoxTable;
+  readonly ceilings: Ceilings;
+  readonly nowMs: number;
+}
+
+/** Deletes of the first boxes until the slice is full; returns how many of them have nothing more to delete. */
 async function fill(
   transaction: Queries,
   slice: Slice,
   places: readonly Place[],
-  { table, ceilings, nowMs }: { table: BoxTable; ceilings: Ceilings; nowMs: number },
+  { dialect, table, ceilings, nowMs }: Fill,
 ): Promise<number> {
-  for (const [index, place] of places.slice(0, SLICE_BOXES).entries()) {
-    const ceiling = ceilings.of(place);
-    const days = table.daysOf(ceiling);
-    const limit = SLICE_ROWS - slice.rows;
-    const { times, counts } = await table.remove(transaction, place, nowMs - days * DAY_MS, limit);
-    if (times.length > 0) {
-      const all = [...times, ...[slice.from, slice.to].filter((time) => time !== undefined)].sort();
-      [slice.from, slice.to] = [all[0], all.at(-1)];
-      slice.rows += times.length;
-      slice.boxes.push({ ...place, rows: times.length, why: ceiling.why, days });
-      add(slice.counts, counts);
-    }
-    if (times.length === limit) return index;
+  const those = places.slice(0, SLICE_BOXES);
+  const byDays = new Map<number, Place[]>();
+  for (const place of those) {
+    const days = table.daysOf(ceilings.of(place));
+    byDays.set(days, [...(byDays.get(days) ?? []), place]);
   }
-  return Math.min(places.length, SLICE_BOXES);
+  for (const [days, group] of byDays) {
+    const [cutoffMs, limit] = [nowMs - days * DAY_MS, SLICE_ROWS - slice.rows];
+    const { rows, counts } = await table.remove(transaction, dialect, { places: group, cutoffMs, limit });
+    addRows(slice, rows, (place) => ({ why: ceilings.of(place).why, days }));
+    add(slice.counts, counts);
+    // What is left of these boxes is looked for again.
+    if (rows.length >= limit) return 0;
+  }
+  return those.length;
+}
+
+function addRows(
+  slice: Slice,
+  rows: readonly (Place & { readonly time: string })[],
+  reasonOf: (place: Place) => { readonly why: string; readonly days: number },
+): void {
+  const byBox = new Map<string, Place & { rows: number }>();
+  for (const { site, box, time } of rows) {
+    const key = `${site}/${box}`;
+    const known = byBox.get(key) ?? { site, box, rows: 0 };
+    known.rows += 1;
+    byBox.set(key, known);
+    if (slice.from === undefined || time < slice.from) slice.from = time;
+    if (slice.to === undefined || time > slice.to) slice.to = time;
+  }
+  for (const one of byBox.values()) slice.boxes.push({ ...one, ...reasonOf(one) });
+  slice.rows += rows.length;
 }
 
 function add(sums: Record<string, number>, counts: Readonly<Record<string, number>>): void {

@@ -1,10 +1,10 @@
 /**
- * What is deleted of one box, table by table, exactly at its ceiling: a row goes when its time is before the cutoff.
+ * What is deleted of some boxes that have one cutoff, table by table, exactly at it: a row goes when its time is before.
  *
- * INVARIANT: every statement names the box and a bound of time, so that it reads what it deletes and little else.
+ * INVARIANT: every statement names the boxes and a bound of time, so that it reads what it deletes and little else.
  */
 import { next } from '../database/counters.ts';
-import { iso, type Queries } from '../database/sql.ts';
+import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { Ceiling } from './orders.ts';
 
 const DAY_MS = 86_400_000;
@@ -14,10 +14,17 @@ export interface Place {
   readonly box: string;
 }
 
-/** Times of the rows that went, and what went with them. */
+/** The rows that went, and what went with them. */
 export interface Deleted {
-  readonly times: readonly string[];
+  readonly rows: readonly (Place & { readonly time: string })[];
   readonly counts: Readonly<Record<string, number>>;
+}
+
+interface Asked {
+  /** One statement for many: asked one by one, 1,500 boxes cost seconds in which nothing is deleted. */
+  readonly places: readonly Place[];
+  readonly cutoffMs: number;
+  readonly limit: number;
 }
 
 /** A table whose rows belong to boxes, and each box's own ceiling in it. */
@@ -25,8 +32,18 @@ export interface BoxTable {
   readonly name: string;
   daysOf(ceiling: Pick<Ceiling, 'eventsDays' | 'snapshotsDays'>): number;
   /** At most `limit` rows from before `cutoffMs`. */
-  remove(transaction: Queries, place: Place, cutoffMs: number, limit: number): Promise<Deleted>;
+  remove(transaction: Queries, dialect: Dialect, asked: Asked): Promise<Deleted>;
 }
+
+/** `FROM` with the rows of a table that are of the boxes in `$1`, by its index. */
+function ofBoxes(dialect: Dialect, table: string): string {
+  const asked = dialect.rows('$1', 'asked', { site: 'text', box: 'text' });
+  // SQLite keeps to this order of the two, PostgreSQL finds it.
+  return `FROM ${asked} CROSS JOIN ${table} WHERE ${table}.site = asked.site AND ${table}.box = asked.box`;
+}
+
+const keysOf = (places: readonly Place[]): string =>
+  JSON.stringify(places.map(({ site, box }) => ({ site, box })));
 
 /**
  * The time of an event is by the box's clock. The archive keeps none that is more than a day ahead of the room's under
@@ -34,68 +51,66 @@ export interface BoxTable {
  */
 async function removeEvents(
   transaction: Queries,
-  { site, box }: Place,
-  cutoffMs: number,
-  limit: number,
+  dialect: Dialect,
+  { places, cutoffMs, limit }: Asked,
 ): Promise<Deleted> {
-  const rows = await transaction.all<{ at: string }>(
-    `DELETE FROM event WHERE site = $1 AND box = $2 AND at < $4 AND (id, at) IN (
-       SELECT id, at FROM event WHERE site = $1 AND box = $2 AND at < $4 AND (at < $3 OR received < $3)
-       ORDER BY at LIMIT $5) RETURNING at`,
-    [site, box, iso(cutoffMs), iso(cutoffMs + DAY_MS), limit],
+  const rows = await transaction.all<Place & { time: string }>(
+    `DELETE FROM event WHERE at < $3 AND (site, box, id, at) IN (
+       SELECT event.site, event.box, event.id, event.at ${ofBoxes(dialect, 'event')}
+       AND event.at < $3 AND (event.at < $2 OR event.received < $2) LIMIT $4) RETURNING site, box, at AS time`,
+    [keysOf(places), iso(cutoffMs), iso(cutoffMs + DAY_MS), limit],
   );
-  return { times: rows.map(({ at }) => at), counts: { event: rows.length } };
+  return { rows, counts: { event: rows.length } };
 }
 
 async function removeSnapshots(
   transaction: Queries,
-  { site, box }: Place,
-  cutoffMs: number,
-  limit: number,
+  dialect: Dialect,
+  { places, cutoffMs, limit }: Asked,
 ): Promise<Deleted> {
-  const rows = await transaction.all<{ received: string }>(
-    `DELETE FROM snapshot WHERE site = $1 AND box = $2 AND received < $3 AND (name, received) IN (
-       SELECT name, received FROM snapshot WHERE site = $1 AND box = $2 AND received < $3
-       ORDER BY received LIMIT $4) RETURNING received`,
-    [site, box, iso(cutoffMs), limit],
+  const rows = await transaction.all<Place & { time: string }>(
+    `DELETE FROM snapshot WHERE received < $2 AND (site, box, name, received) IN (
+       SELECT snapshot.site, snapshot.box, snapshot.name, snapshot.received ${ofBoxes(dialect, 'snapshot')}
+       AND snapshot.received < $2 LIMIT $3) RETURNING site, box, received AS time`,
+    [keysOf(places), iso(cutoffMs), limit],
   );
-  return { times: rows.map(({ received }) => received), counts: { snapshot: rows.length } };
+  return { rows, counts: { snapshot: rows.length } };
 }
 
 /** With their notes and what was asked about them once. Whoever acts on an incident takes the same number first. */
 async function removeIncidents(
   transaction: Queries,
-  { site, box }: Place,
-  cutoffMs: number,
-  limit: number,
+  dialect: Dialect,
+  { places, cutoffMs, limit }: Asked,
 ): Promise<Deleted> {
-  const old = 'site = $1 AND box = $2 AND received < $3';
-  const values = [site, box, iso(cutoffMs)];
-  const [due] = await transaction.all(`SELECT no FROM incident WHERE ${old} LIMIT 1`, values);
-  if (due === undefined) return { times: [], counts: {} };
-  await next(transaction, 'rev');
-  const oldest = `SELECT no FROM incident WHERE ${old} ORDER BY received, no LIMIT $4`;
-  const notes = await transaction.run(`DELETE FROM note WHERE incident IN (${oldest})`, [...values, limit]);
-  const rows = await transaction.all<{ received: string }>(
-    `DELETE FROM incident WHERE ${old} AND no IN (${oldest}) RETURNING received`,
-    [...values, limit],
+  const due = await transaction.all<{ no: number }>(
+    `SELECT no ${ofBoxes(dialect, 'incident')} AND incident.received < $2 LIMIT $3`,
+    [keysOf(places), iso(cutoffMs), limit],
   );
-  return { times: rows.map(({ received }) => received), counts: { incident: rows.length, note: notes } };
+  if (due.length === 0) return { rows: [], counts: {} };
+  await next(transaction, 'rev');
+  const those = `IN (SELECT due.no FROM ${dialect.rows('$1', 'due', { no: 'integer' })})`;
+  const values = [JSON.stringify(due.map(({ no }) => ({ no })))];
+  const notes = await transaction.run(`DELETE FROM note WHERE incident ${those}`, values);
+  const rows = await transaction.all<Place & { time: string }>(
+    `DELETE FROM incident WHERE no ${those} RETURNING site, box, received AS time`,
+    values,
+  );
+  return { rows, counts: { incident: rows.length, note: notes } };
 }
 
 /** A box that was away for so long has forgotten the alert, too. */
 async function removeVerdicts(
   transaction: Queries,
-  { site, box }: Place,
-  cutoffMs: number,
-  limit: number,
+  dialect: Dialect,
+  { places, cutoffMs, limit }: Asked,
 ): Promise<Deleted> {
-  const rows = await transaction.all<{ time: string }>(
+  const rows = await transaction.all<Place & { time: string }>(
     `DELETE FROM verdict_due WHERE no IN (
-       SELECT no FROM verdict_due WHERE site = $1 AND box = $2 AND time < $3 ORDER BY no LIMIT $4) RETURNING time`,
-    [site, box, iso(cutoffMs), limit],
+       SELECT no ${ofBoxes(dialect, 'verdict_due')} AND verdict_due.time < $2 LIMIT $3) RETURNING site, box, time`,
+    [keysOf(places), iso(cutoffMs), limit],
   );
-  return { times: rows.map(({ time }) => time), counts: { verdict_due: rows.length } };
+  return { rows, counts: { verdict_due: rows.length } };
 }
 
 const events = (ceiling: Pick<Ceiling, 'eventsDays'>): number => ceiling.eventsDays;
@@ -109,16 +124,14 @@ export const BOX_TABLES: readonly BoxTable[] = [
 
 /** Every box that has rows in it, from one to the next by the index: the rows between are not read. */
 export async function boxesIn(db: Queries, table: string): Promise<Place[]> {
-  const places: Place[] = [];
-  for (let last: Place | undefined = { site: '', box: '' }; last !== undefined; ) {
-    const [row]: Place[] = await db.all<{ site: string; box: string }>(
-      `SELECT site, box FROM ${table} WHERE site >= $1 AND (site, box) > ($1, $2) ORDER BY site, box LIMIT 1`,
-      [last.site, last.box],
-    );
-    if (row !== undefined) places.push(row);
-    last = row;
-  }
-  return places;
+  const nextOne = (column: string): string =>
+    `(SELECT ${column} FROM ${table} WHERE site >= place.site AND (site, box) > (place.site, place.box)
+      ORDER BY site, box LIMIT 1)`;
+  return db.all<Place>(
+    `WITH RECURSIVE place (site, box) AS (
+       SELECT '', '' UNION ALL SELECT ${nextOne('site')}, ${nextOne('box')} FROM place WHERE site IS NOT NULL)
+     SELECT site, box FROM place WHERE site <> ''`,
+  );
 }
 
 /** An idempotency key is asked for again within seconds; a day is what https://docs.stripe.com/api/idempotent_requests keeps. */

@@ -1,0 +1,60 @@
+/** Events of a city that another process stores while a test looks at something else. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { until } from './room.ts';
+
+const WRITER = fileURLToPath(new URL('./city-writer.js', import.meta.url));
+
+export class CityStoring {
+  #batches: { readonly events: number; readonly tookMs: number }[] = [];
+  #sinceMs = performance.now();
+  readonly #end: () => Promise<void>;
+
+  private constructor(end: () => Promise<void>) {
+    this.#end = end;
+  }
+
+  /** Offers so many events a second; 0: as many as are taken. Resolves when the first are stored. */
+  static async start(t: Test, where: string, nowMs: number, perS: number): Promise<CityStoring> {
+    const child = fork(WRITER, [where, String(nowMs), String(perS)]);
+    const gone = once(child, 'exit');
+    const storing = new CityStoring(async () => {
+      if (child.connected) child.disconnect();
+      const [code] = (await gone) as [number | null];
+      t.equal(code, 0, 'who stored ended well');
+    });
+    t.teardown(() => child.kill('SIGKILL'));
+    child.on('message', (batch) => {
+      storing.#batches.push(batch as { events: number; tookMs: number });
+    });
+    await until(t, 'the first events are stored', () => storing.#batches.length > 2, 60_000);
+    storing.taken();
+    return storing;
+  }
+
+  /** Since the start, or the last call. */
+  taken(): {
+    readonly perS: number;
+    readonly highMs: number;
+    readonly longestMs: number;
+    readonly text: string;
+  } {
+    const times = this.#batches.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+    const events = this.#batches.reduce((sum, batch) => sum + batch.events, 0);
+    const perS = Math.round((events * 1000) / (performance.now() - this.#sinceMs));
+    const [middle = 0, high = 0, longestMs = 0] = [0.5, 0.95, 1].map(
+      (share) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0,
+    );
+    this.#batches = [];
+    this.#sinceMs = performance.now();
+    const batch = `p50 ${middle.toFixed(0)}, p95 ${high.toFixed(0)}, longest ${longestMs.toFixed(0)} ms`;
+    return { perS, highMs: high, longestMs, text: `${perS} events a second; a batch of 200: ${batch}` };
+  }
+
+  /** Resolves when the batch at hand is stored. */
+  end(): Promise<void> {
+    return this.#end();
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * A process that stores events of a city's boxes as the room's archive does, in batches, until its parent lets go of it:
+ * `WHERE NOW_MS EVENTS_PER_S`; 0 is as fast as it goes. It sends how long each batch took.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { VigieEvent } from '../../agent/contract/event.ts';
+import { Archive } from '../../scripts/programs/room/archive/archive.ts';
+import { type Arrival, arrivalOf } from '../../scripts/programs/room/archive/message.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { boxOf, CITY, siteOf } from './city.ts';
+import { eventText } from './events.ts';
+
+/** BATCH_MAX of archive/room.ts. */
+const BATCH = 200;
+
+/** A minute, at 2,500 events a second: an archive that stores so much would else fill the queue within seconds. */
+const EVENTS_OF_EPISODE = 100;
+
+/** The others send notices. */
+const ALERTING_EACH = 10;
+
+const [where = '', startMs = '', perS = ''] = process.argv.slice(2);
+const beganMs = performance.now();
+const now = (): number => Number(startMs) + performance.now() - beganMs;
+const epoch = randomUUID();
+const archive = new Archive(
+  databaseOf(where, (error) => process.stderr.write(`idle: ${error.message}\n`)),
+  { timeZone: 'Europe/Paris', now, holder: epoch, onNotice: (line) => process.stderr.write(`${line}\n`) },
+);
+const counts = new Map<number, number>();
+
+function arrival(no: number): Arrival {
+  const count = counts.get(no) ?? 0;
+  counts.set(no, count + 1);
+  const [site, box, seq] = [siteOf(no), boxOf(no), count + 1];
+  const id = `${epoch}-${no}-${seq}`;
+  const severity = no % ALERTING_EACH === 0 ? 'alert' : 'notice';
+  const event = JSON.parse(
+    eventText({ site, box, id, seq, severity, time: iso(Math.floor(now())), bytes: 850 }),
+  ) as VigieEvent;
+  const at = count % EVENTS_OF_EPISODE;
+  event.data.episode = `${epoch}-${no}-${Math.floor(count / EVENTS_OF_EPISODE)}`;
+  event.data.phase = at === 0 ? 'start' : at === EVENTS_OF_EPISODE - 1 ? 'end' : 'update';
+  return arrivalOf(
+    {
+      ...{ cmd: 'publish', qos: 1, dup: false, retain: false },
+      topic: `vigie/${site}/${box}/evt/${severity}/loitering`,
+      payload: JSON.stringify(event),
+      properties: { userProperties: { seq: String(seq), first: '1', lane: 'alert', epoch } },
+    },
+    now(),
+  );
+}
+
+await archive.open();
+for (let batch = 0; process.connected; batch += 1) {
+  const arrivals = Array.from({ length: BATCH }, (_, i) => arrival((batch * 463 + i * 7) % CITY.boxes));
+  const sentMs = performance.now();
+  const { fresh } = await archive.store(arrivals);
+  if (process.connected) process.send?.({ events: fresh.length, tookMs: performance.now() - sentMs });
+  const dueMs = perS === '0' ? 0 : beganMs + ((batch + 1) * BATCH * 1000) / Number(perS);
+  await sleep(Math.max(0, dueMs - performance.now()));
+}
+await archive.close();

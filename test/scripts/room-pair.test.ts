@@ -1,0 +1,144 @@
+/**
+ * Two archives and two consoles on one PostgreSQL, each a process of its own, and a burst of alerts through a real broker.
+ * One of each is killed in the middle of it: nothing is lost, and nothing is there or told twice.
+ */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { LANES } from '../../agent/contract/outbox.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { appFolder, enter, readStream } from '../lib/console.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { eventWithStill } from '../lib/events.ts';
+import { makeOutbox } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { type Program, start } from '../lib/program.ts';
+import { deliver, makeRoom, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
+
+const CONSOLE = fileURLToPath(new URL('../../scripts/programs/room/console/main.js', import.meta.url));
+
+/** Alerts, each with a still. Ten times as many with VIGIE_TEST_FULL=1. */
+const ALERTS = process.env['VIGIE_TEST_FULL'] === '1' ? 6000 : 600;
+
+/** As soon as a browser notices that it is cut off. */
+const LOOK_EVERY_MS = 5;
+
+interface Console {
+  readonly program: Program;
+  readonly url: string;
+}
+
+async function startConsole(t: Test, where: string): Promise<Console> {
+  const args = ['--app', appFolder(t), '--demo', '--database', where, '--listen', '127.0.0.1:0'];
+  const program = start(t, process.execPath, [CONSOLE, ...args]);
+  await until(t, 'a console listens', () => program.out.includes('Ctrl-C'), 30_000);
+  return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
+}
+
+/** As a browser: who is cut off goes on at the other console, from the last number that it was told. */
+class Screen {
+  readonly revs: number[] = [];
+  moves = 0;
+  readonly #t: Test;
+  readonly #cookie: string;
+  #urls: readonly string[];
+  #reader: ReturnType<typeof readStream>;
+  #taken = 0;
+
+  constructor(t: Test, cookie: string, urls: readonly string[]) {
+    this.#t = t;
+    this.#cookie = cookie;
+    this.#urls = urls;
+    this.#reader = readStream(t, urls[0] ?? '', cookie, 0);
+  }
+
+  /** Takes what came; asked for all the time. */
+  look(): void {
+    const { revs, names } = { revs: this.#reader.revs, names: this.#reader.names() };
+    if (names.includes('reset')) this.#t.fail('told to load the queue again');
+    this.revs.push(...revs.slice(this.#taken));
+    this.#taken = revs.length;
+    if (this.#reader.isOver) this.move();
+  }
+
+  /** To the next console. */
+  move(): void {
+    this.#reader.close();
+    this.revs.push(...this.#reader.revs.slice(this.#taken));
+    this.moves += 1;
+    this.#urls = [...this.#urls.slice(1), ...this.#urls.slice(0, 1)];
+    this.#reader = readStream(this.#t, this.#urls[0] ?? '', this.#cookie, 0, this.#reader.lastId ?? 0);
+    this.#taken = 0;
+  }
+}
+
+void t.test(`two archives and two consoles, ${ALERTS} alerts, one of each killed`, async (t) => {
+  const { where, sql } = await DATABASES.postgres(t);
+  const room = await makeRoom(t);
+  const pair = ['--share', 'rooms', '--database', where];
+  const archives = [await RoomProgram.start(t, room, ...pair), await RoomProgram.start(t, room, ...pair)];
+  await until(
+    t,
+    'both archives are at work',
+    () => archives.every(({ said }) => said.includes('Ctrl-C')),
+    30_000,
+  );
+  const consoles = await Promise.all([startConsole(t, where), startConsole(t, where)]);
+  const [one = '', two = ''] = consoles.map(({ url }) => url);
+  // One session for both: it is in the database.
+  const cookie = await enter(one, 'operator');
+  const screens = { killed: new Screen(t, cookie, [one, two]), steady: new Screen(t, cookie, [two]) };
+  const wanderer = new Screen(t, cookie, [two, one]);
+  const looking = setInterval(() => {
+    for (const screen of [screens.killed, screens.steady, wanderer]) screen.look();
+  }, LOOK_EVERY_MS);
+  t.teardown(() => clearInterval(looking));
+
+  const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
+  outbox.start();
+  t.teardown(() => outbox.stop());
+  const waiting = (): number => LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
+  for (let no = 0; no < ALERTS; no += 1) outbox.append(eventWithStill(`a1-${no}`, 500));
+  const beganMs = performance.now();
+  deliver(t, room.config, outbox);
+
+  await until(t, 'some are told', () => screens.killed.revs.length > ALERTS / 10, 30_000);
+  wanderer.move();
+  await archives[0]?.end('SIGKILL');
+  const [leftByArchive, told] = [waiting(), screens.killed.revs.length];
+  t.ok(leftByArchive > 0, `an archive is killed while ${leftByArchive} messages wait at the box`);
+  await until(t, 'the other one goes on', () => screens.killed.revs.length > told + ALERTS / 20, 60_000);
+  consoles[0]?.program.child.kill('SIGKILL');
+  await consoles[0]?.program.ended;
+  t.ok(waiting() > 0, `a console is killed while ${waiting()} messages wait at the box`);
+  await until(t, 'the box has nothing left', () => waiting() === 0, 120_000);
+  t.comment(`${ALERTS} alerts with their stills within ${Math.round(performance.now() - beganMs)} ms`);
+
+  const db = sql();
+  await checkWhole(t, db);
+  await until(t, 'the screens are told', () => screens.steady.revs.length >= ALERTS);
+  const revs = (await db.all<{ rev: number }>('SELECT rev FROM incident ORDER BY rev')).map(({ rev }) => rev);
+  await until(t, 'all of them', () =>
+    [screens.killed, wanderer].every((screen) => screen.revs.length >= ALERTS),
+  );
+  t.same(screens.steady.revs, revs, 'at the console that stayed: each number once, in order');
+  t.same(screens.killed.revs, revs, 'at the one that was killed, and then at the other');
+  t.same(wanderer.revs, revs, 'and who changed by himself in between');
+  t.ok(screens.killed.moves > 0 && wanderer.moves > 0 && screens.steady.moves === 0);
+});
+
+async function checkWhole(t: Test, db: Sql): Promise<void> {
+  const ids = Array.from({ length: ALERTS }, (_, no) => `a1-${no}`).sort();
+  const named = async (query: string): Promise<string[]> =>
+    (await db.all<{ name: string }>(query)).map(({ name }) => name).sort();
+  t.same(await named('SELECT id AS name FROM event'), ids, 'every event once');
+  t.same(await named('SELECT name FROM snapshot'), ids, 'every still once');
+  const episodes = ids.map((id) => `${id}-e`);
+  t.same(await named('SELECT episode AS name FROM incident'), episodes, 'every incident once');
+  const [sums] = await db.all(
+    `SELECT (SELECT sum(alerts) FROM day_figure) AS alerts, sum(events) AS events, max(entry) AS entry,
+       count(still) AS stills FROM incident`,
+  );
+  t.same(sums, { alerts: ALERTS, events: ALERTS, entry: 1, stills: 0 }, 'and counted once');
+}
