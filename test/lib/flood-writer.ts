@@ -1,6 +1,7 @@
 /**
- * A client that says the same again and again: `URL CA CERT KEY TOPIC PAYLOAD QOS PER_S`, until it is killed. Prints how
- * many it has handed over, once a second.
+ * A client that says the same again and again: `URL CA CERT KEY TOPIC PAYLOAD QOS PER_S`, until it is killed. A `#` in the
+ * payload is the number of the message, which then comes as one of an outbox. Prints how many it has handed over, once a
+ * second.
  */
 import { readFileSync } from 'node:fs';
 import mqtt from 'mqtt';
@@ -21,7 +22,13 @@ setInterval(() => {
   const due = Math.floor(((performance.now() - beganMs) / 1000) * Number(perS));
   // A broker that does not keep up is not given more than it takes.
   for (; sent < due && client.stream.writableLength < 1_000_000; sent += 1) {
-    client.publish(topic, payload, { qos: qos === '1' ? 1 : 0 });
+    const seq = String(sent + 1);
+    client.publish(topic, payload.replaceAll('#', seq), {
+      qos: qos === '1' ? 1 : 0,
+      ...(payload.includes('#') && {
+        properties: { userProperties: { lane: 'alert', seq, first: '1', epoch: 'flood' } },
+      }),
+    });
   }
 }, EVERY_MS);
 setInterval(() => console.log(sent), 1000);

@@ -1,9 +1,12 @@
 /** What a box that means harm, a clock that goes back and a database that is full do to the room: on real databases. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import type { IPublishPacket } from 'mqtt';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
 import { claim, release } from '../../scripts/programs/room/console/acts.ts';
@@ -22,9 +25,13 @@ import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const HOUR_MS = 3_600_000;
+/** As long as a queue at the broker needs to stand before others. */
+const FLOOD_MS = 15_000;
 
 function packet(topic: string, body: string, seq = 1): IPublishPacket {
   const userProperties = { seq: String(seq), first: '1', lane: 'alert', epoch: 'e1' };
@@ -264,3 +271,55 @@ void t.test(
     t.ok(Number(scans?.['n']) < 100, `${scans?.['n']} walks over all incidents for ${many} events`);
   },
 );
+
+void t.test('a box that floods delays no other', { timeout: 180_000 }, async (t) => {
+  const broker = await makeRoom(t);
+  const { where } = await DATABASES.postgres(t);
+  const room = await RoomProgram.start(t, broker, '--database', where);
+  await until(t, 'it listens', () => room.said.includes('Room on'), 30_000);
+  const flooding = await floodOf(t, broker, 'flooder');
+  const quiet = await clientOf(t, broker, BOX);
+  const db = await roomDatabase(t, where);
+  const late: number[] = [];
+  const beganMs = performance.now();
+  for (let seq = 1; performance.now() - beganMs < FLOOD_MS; seq += 1) {
+    const sentMs = performance.now();
+    const id = `quiet-${seq}`;
+    const { topic, payload, properties } = packet(
+      `vigie/${SITE}/${BOX}/evt/alert/loitering`,
+      eventText({ id, seq }),
+      seq,
+    );
+    await quiet.publishAsync(topic, payload, { qos: 1, ...(properties && { properties }) });
+    const there = async (): Promise<boolean> =>
+      (await db.all('SELECT 1 AS there FROM incident WHERE box = $1 AND episode = $2', [BOX, `${id}-e`]))
+        .length > 0;
+    while (!(await there()) && performance.now() - sentMs < 20_000) await sleep(50);
+    late.push(performance.now() - sentMs);
+    await sleep(1000);
+  }
+  const perS = Math.round((1000 * flooding.sent()) / (performance.now() - beganMs));
+  late.sort((a, b) => a - b);
+  t.comment(`${perS} messages a second of one box; alerts of another: ${late.map(Math.round).join(', ')} ms`);
+  t.ok(perS > 2000, `${perS} a second is a flood`);
+  t.ok((late.at(-1) ?? 0) < 5000, 'each alert of the other box is there within 5 s');
+  t.match(room.said, /left out a message of marseille-1\/flooder: more than 500 a second/);
+});
+
+/** By the room's own certificate of that box, as fast as the broker takes them. */
+async function floodOf(t: Test, broker: Room, box: string): Promise<{ sent(): number }> {
+  const { cert, key } = await broker.authority.client(box);
+  const body = eventText({ box, id: 'flood-#', seq: 1 });
+  const topic = `vigie/${SITE}/${box}/evt/alert/loitering`;
+  const child = spawn(process.execPath, [
+    fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url)),
+    ...[broker.broker.url, broker.authority.ca, cert, key, topic, body, '1', '10000'],
+  ]);
+  t.teardown(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  await until(t, 'it floods', () => said.includes('\n'), 30_000);
+  return { sent: () => Number(said.trim().split('\n').at(-1)) };
+}

@@ -23,10 +23,11 @@ const BATCH_MAX = 200;
 const REPORTS_MAX = 2000;
 
 /**
- * Of one box. A street has a few messages a minute; a box that was away for days sends what it holds, and is let through
- * at this pace. What one box floods the broker with must not stand before the alerts of all others.
+ * Of one box. A street has a few messages a minute; a box that was away for days sends what it holds, 1,000 beyond an
+ * acknowledgement in each lane, and is let through at this pace: 64 MiB in two minutes. What one box floods the broker
+ * with must not stand before the alerts of all others.
  */
-const FLOOD: BucketLimits = { burst: 10_000, perS: 1000 };
+const FLOOD: BucketLimits = { burst: 2000, perS: 500 };
 
 /** Of messages that are refused or kept unread. */
 const TOLD_EACH = 10;
