@@ -24,7 +24,7 @@ export function Facts({ incident, detail }: FactsProps) {
           <b>{box}</b> {site} · {placeText(place, words.value)}
         </Fact>
         <Fact name={texts.happened}>
-          <b>{when(started)}</b> {ended === null ? texts.lasts : `${texts.over.toLowerCase()} ${when(ended)}`}
+          <b>{when(started)}</b> {ended === null ? texts.lasts : `– ${when(ended)}`}
         </Fact>
         <Fact name={texts.received}>{when(received)}</Fact>
         <Fact name={texts.owner}>

@@ -213,7 +213,6 @@ export const EN = {
     facts: 'Facts',
     happened: 'Happened',
     received: 'Received',
-    over: 'Over',
     lasts: 'still goes on',
     box: 'Box',
     rule: 'Rule',

@@ -209,7 +209,6 @@ export const FR: Words = {
     facts: 'Faits',
     happened: 'Arrivé',
     received: 'Reçu',
-    over: 'Terminé',
     lasts: 'dure encore',
     box: 'Boîtier',
     rule: 'Règle',
