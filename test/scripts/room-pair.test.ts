@@ -45,6 +45,8 @@ class Screen {
   #urls: readonly string[];
   #reader: ReturnType<typeof readStream>;
   #taken = 0;
+  /** Also of the connections before: one may be cut off before it was told anything. */
+  #lastId = 0;
 
   constructor(t: Test, cookie: string, urls: readonly string[]) {
     this.#t = t;
@@ -68,7 +70,8 @@ class Screen {
     this.revs.push(...this.#reader.revs.slice(this.#taken));
     this.moves += 1;
     this.#urls = [...this.#urls.slice(1), ...this.#urls.slice(0, 1)];
-    this.#reader = readStream(this.#t, this.#urls[0] ?? '', this.#cookie, 0, this.#reader.lastId ?? 0);
+    this.#lastId = this.#reader.lastId ?? this.#lastId;
+    this.#reader = readStream(this.#t, this.#urls[0] ?? '', this.#cookie, 0, this.#lastId);
     this.#taken = 0;
   }
 }
