@@ -132,7 +132,8 @@ void t.test('a receiver that does not take it: again and again, and once in the 
   await until(t, 'the log says so', () => lines.length === 2);
   t.match(lines[0], /^warn .*again until it can.*"webhook":"city".*answers 307, a redirect/);
   t.match(lines[1], /^info .*told again.*"failures":\d/);
-  t.notMatch(lines.join('\n'), new RegExp(`hidden|<b>|${SECRET.slice(6, 20)}`));
+  t.notMatch(lines.join('\n'), /hidden|<b>/);
+  t.notOk(lines.join('\n').includes(SECRET.slice(6, 20)), 'no secret in it');
   await webhooks.stop();
 });
 
