@@ -7,7 +7,7 @@ import { post } from '../api.ts';
 import { isHelpOpen } from '../keys.ts';
 import { waiting } from '../queue/store.ts';
 import { go, openNo, type Place, place, placesOf } from '../router.ts';
-import { IncidentScreen } from '../screens/incident.tsx';
+import { IncidentScreen } from '../screens/incident-view.tsx';
 import { LoginScreen } from '../screens/login.tsx';
 import { QueueScreen } from '../screens/queue.tsx';
 import { VIEWS } from '../screens/views.ts';
