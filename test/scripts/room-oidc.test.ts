@@ -394,6 +394,17 @@ t.test('a real browser: a verdict in mid-session-end is sent after the login, by
     await shown(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
     await page.click('a[href="/auth/enter"]');
   };
+  /** Where the stream has told of the end before the key came, there was nothing to press: once more. */
+  const judgedInVain = async (key: 't' | 'f'): Promise<void> => {
+    for (;;) {
+      await db.run('DELETE FROM session');
+      await page.keyboard.press(key);
+      await shown(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
+      if (await page.evaluate(`(sessionStorage.getItem('kept-acts') ?? '[]') !== '[]'`)) return;
+      await login();
+      await page.waitForSelector('.incident .act.true');
+    }
+  };
   const judged = () => db.all('SELECT who, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
   await page.goto(url);
   await login();
@@ -401,8 +412,7 @@ t.test('a real browser: a verdict in mid-session-end is sent after the login, by
   t.match(await page.$eval('.who', ({ textContent }) => textContent), 'ines');
   await page.click('[data-no="1"]');
   await page.waitForSelector('.incident .act.true');
-  await db.run('DELETE FROM session');
-  await page.keyboard.press('t');
+  await judgedInVain('t');
   await login();
   await shown('document.querySelector(".toast.good")?.textContent.includes("was sent")');
   await shown('document.querySelectorAll(".row").length === 1');
@@ -411,8 +421,7 @@ t.test('a real browser: a verdict in mid-session-end is sent after the login, by
   await page.keyboard.press('Escape');
   await page.click('[data-no="2"]');
   await page.waitForSelector('.incident .act.true');
-  await db.run('DELETE FROM session');
-  await page.keyboard.press('f');
+  await judgedInVain('f');
   person.name = 'marc';
   // She has left; at the provider it is he now.
   const cookies = (await browser.cookies()).filter(({ domain }) => domain === 'localhost');
