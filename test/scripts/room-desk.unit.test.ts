@@ -96,6 +96,7 @@ t.test('its view never loses the city', (t) => {
       );
     }),
   );
+  t.pass('wherever it is moved, and however far');
   t.end();
 });
 

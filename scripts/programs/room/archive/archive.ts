@@ -7,9 +7,9 @@
  */
 import { createHash } from 'node:crypto';
 import { next } from '../database/counters.ts';
-import { document } from '../database/document.ts';
+import { documentIn } from '../database/document.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
-import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { DataRefused, iso, type Queries, type Sql } from '../database/sql.ts';
 import {
   type LaneThrough,
   laneKey,
@@ -61,9 +61,23 @@ export class Archive {
     if (from !== undefined && from !== 1) this.#timeZone = await timeZoneOf(this.#db);
   }
 
-  /** All of it or nothing, durable on return. The same again changes nothing; several may store at once. */
+  /**
+   * All of it or nothing, durable on return. The same again changes nothing; several may store at once. Throws DatabaseAway,
+   * and DataRefused where there is something in it that cannot be stored.
+   */
   async store(arrivals: readonly Arrival[]): Promise<Stored> {
     if (arrivals.length === 0) return { fresh: [], lanes: [] };
+    try {
+      return await this.#store(arrivals);
+    } catch (error) {
+      // Contents that this program cannot take, as those that the database does not: the same again would end alike.
+      const isOurs =
+        error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
+      throw isOurs ? new DataRefused(error.message, { cause: error }) : error;
+    }
+  }
+
+  #store(arrivals: readonly Arrival[]): Promise<Stored> {
     const nowMs = this.#options.now();
     const received = iso(nowMs);
     const { events, snapshots, reports, lanes } = sorted(arrivals);
@@ -142,7 +156,7 @@ export class Archive {
     const { dialect } = this.#db;
     const rows = reports.map(({ site, box, topic, body }) => ({
       ...{ site, box, topic, received },
-      body: JSON.parse(document(body)) as unknown,
+      body: documentIn(body),
     }));
     const columns = { site: 'text', box: 'text', topic: 'text', body: 'json', received: 'time' } as const;
     await transaction.run(

@@ -1,5 +1,5 @@
 /** Events as rows. */
-import { document } from '../database/document.ts';
+import { documentIn } from '../database/document.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { EventArrival } from './message.ts';
 
@@ -43,7 +43,7 @@ export async function insertEvents(
     const at = iso(momentOf(time, receivedMs));
     return {
       ...{ ...where, id, type, at, unread, received, time: time === '' ? null : time },
-      body: JSON.parse(document(body)) as unknown,
+      body: documentIn(body),
     };
   });
   // Kept under the moment of their arrival, they would be new each time: their key alone does not tell.

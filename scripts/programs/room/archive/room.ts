@@ -10,10 +10,10 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
-import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { DatabaseAway, DataRefused } from '../database/sql.ts';
 import type { Archive } from './archive.ts';
 import type { LaneThrough, Stored } from './batch.ts';
+import { FloodGuard } from './flood.ts';
 import { type Arrival, arrivalOf } from './message.ts';
 import type { VerdictDelivery } from './verdicts.ts';
 
@@ -21,13 +21,6 @@ import type { VerdictDelivery } from './verdicts.ts';
 const BATCH_MAX = 200;
 
 const REPORTS_MAX = 2000;
-
-/**
- * Of one box. A street has a few messages a minute; a box that was away for days sends what it holds, 1,000 beyond an
- * acknowledgement in each lane, and is let through at this pace: 64 MiB in two minutes. What one box floods the broker
- * with must not stand before the alerts of all others.
- */
-const FLOOD: BucketLimits = { burst: 2000, perS: 500 };
 
 /** Of messages that are refused or kept unread. */
 const TOLD_EACH = 10;
@@ -80,7 +73,7 @@ export interface RoomCounters {
   refused: number;
   /** Reports that came while the archive was away for long. */
   dropped: number;
-  /** Of a box that sends more than FLOOD; it keeps them. */
+  /** Of a box that floods; one of ours would keep them. */
   limited: number;
 }
 
@@ -104,8 +97,10 @@ export class Room {
   readonly #options: RoomOptions;
   readonly #pending: Pending[] = [];
   /** Acknowledgements to be published, by topic and epoch. */
-  readonly #due = new Map<string, { topic: string; ack: Record<string, number | string> }>();
-  readonly #floods = new TokenBuckets(FLOOD);
+  readonly #due = new Map<string, { box: string; topic: string; ack: Record<string, number | string> }>();
+  /** Since when nothing waits to be stored. */
+  #idleSinceMs = 0;
+  readonly #floods = new FloodGuard();
   readonly #stopping = new AbortController();
   #client: MqttClient | undefined;
   #verdicts: VerdictDelivery | undefined;
@@ -188,12 +183,13 @@ export class Room {
     const { messageId, topic } = packet;
     if (this.#stopping.signal.aborted) return;
     const [, site = '', box = ''] = topic.split('/', 3);
-    if (this.#floods.take(`${site}/${box}`) > 0) {
-      // Not stored, and its number not acknowledged: a box of ours keeps it, and sends it again.
+    // Of several archives each sees a part of what a box sends, and none what the others acknowledge.
+    const isAlone = this.#options.share === undefined;
+    if (isAlone && this.#floods.leavesOut(`${site}/${box}`)) {
       this.counters.limited += 1;
       this.#tell(
         this.counters.limited,
-        `left out a message of ${site}/${box}: more than ${FLOOD.perS} a second`,
+        `left out a message of ${site}/${box}: it waits for no acknowledgement`,
       );
       puback(messageId, stream);
       return;
@@ -212,6 +208,7 @@ export class Room {
     }
     this.#storing ??= this.#storeAll().finally(() => {
       this.#storing = undefined;
+      this.#idleSinceMs = performance.now();
     });
   }
 
@@ -315,7 +312,8 @@ export class Room {
   #owe({ site, box, epoch, lane, through }: LaneThrough): void {
     const key = `${site}/${box}/${epoch}`;
     const ack = this.#due.get(key)?.ack ?? { epoch };
-    this.#due.set(key, { topic: `vigie/${site}/${box}/ack`, ack: { ...ack, [lane]: through } });
+    const topic = `vigie/${site}/${box}/ack`;
+    this.#due.set(key, { box: `${site}/${box}`, topic, ack: { ...ack, [lane]: through } });
     this.#ackTimer ??= setTimeout(() => this.#acknowledge(), ACK_EVERY_MS);
   }
 
@@ -325,12 +323,15 @@ export class Room {
     const client = this.#client;
     // Without a connection they wait: the newest of each box.
     if (client?.connected !== true) return;
-    for (const { topic, ack } of this.#due.values()) {
+    const idleMs = this.#storing === undefined ? performance.now() - this.#idleSinceMs : 0;
+    for (const [key, { box, topic, ack }] of this.#due) {
+      if (!this.#stopping.signal.aborted && this.#floods.holds(box, idleMs)) continue;
+      this.#due.delete(key);
       client.publish(topic, JSON.stringify(ack), { qos: 1 }, (error) => {
         if (error) this.#faulty(`broker: ${topic} cannot be published: ${textOf(error)}`);
       });
     }
-    this.#due.clear();
+    if (this.#due.size > 0) this.#ackTimer = setTimeout(() => this.#acknowledge(), ACK_EVERY_MS);
   }
 
   /** Said once, until it is over. */

@@ -4,24 +4,26 @@
 const DEPTH_MAX = 64;
 
 /**
- * The text of a JSON column. Characters that no text of PostgreSQL can hold (NUL, half of a surrogate pair) are
- * replaced; what is no JSON, or too deep, becomes a string with what came.
+ * What a JSON column is to hold of a text from elsewhere. Characters that no text of PostgreSQL can hold (NUL, half of a
+ * surrogate pair) are replaced; what is no JSON, or too deep, becomes a string with what came.
  */
-export function document(text: string): string {
-  let value: unknown;
+export function documentIn(text: string): unknown {
   try {
-    value = storable(JSON.parse(text), 0);
+    const value = storable(JSON.parse(text), 0);
+    // A column that is not null takes JSON's null for none, and as that a number beyond all is written.
+    const isNone = value === null || value === Infinity || value === -Infinity;
+    return isNone ? clean(text) : value;
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    value = clean(text);
+    return clean(text);
   }
-  const written = JSON.stringify(value);
-  // A column that is not null takes JSON's null for none.
-  return written === 'null' ? JSON.stringify(clean(text)) : written;
 }
 
+/** The text of a JSON column, of a text from elsewhere. */
+export const document = (text: string): string => JSON.stringify(documentIn(text));
+
 /** The same of a value that is known. */
-export const documentOf = (value: unknown): string => document(JSON.stringify(value));
+export const documentOf = (value: unknown): string => JSON.stringify(storable(value, 0));
 
 export function clean(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd');
