@@ -9,6 +9,7 @@ import { GapEvent } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { messageOfRow } from '../../agent/mqtt/messages.ts';
 import { AlertFeed } from '../../scripts/programs/room/archive/alert-feed.ts';
+import { FloodGuard } from '../../scripts/programs/room/archive/flood.ts';
 import { arrivalOf as arrivalAt } from '../../scripts/programs/room/archive/message.ts';
 import { advance, NOTHING, type Progress } from '../../scripts/programs/room/archive/numbers.ts';
 import { eventText } from '../lib/events.ts';
@@ -194,4 +195,70 @@ void t.test('an event is shown once, with its still or why there is none', async
   t.same(readFileSync(path), jpeg, 'the file is the still');
   t.same(shown(undefined), ['a1-7 undefined', 'a1-8 undefined'], 'without a folder nobody waits');
   t.match(shown(join(dir, 'no-folder')), [/^a1-7 not saved: ENOENT/, foreign], 'a bad disk is said');
+});
+
+/** On a clock of its own. */
+function guarded() {
+  let nowMs = 1000;
+  const guard = new FloodGuard(() => nowMs);
+  const pass = (ms: number): void => {
+    nowMs += ms;
+  };
+  return { guard, pass };
+}
+
+void t.test(
+  'a box that drains what it holds, and waits for acknowledgements, is never left out',
+  async (t) => {
+    const { guard, pass } = guarded();
+    let [outstanding, sent, held] = [0, 0, 0];
+    // 65,000 messages, 2,000 beyond an acknowledgement, an archive that stores 1,500 a second.
+    while (sent < 65_000) {
+      for (let i = 0; i < 150 && outstanding < 2000; i += 1) {
+        if (guard.leavesOut('s/b')) t.fail(`message ${sent} is left out`);
+        sent += 1;
+        outstanding += 1;
+      }
+      pass(100);
+      if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) held += 1;
+      else outstanding = 0;
+      if (held > 10_000) throw new Error('held back for ever');
+    }
+    t.ok(held > 0, 'it was asked');
+    t.ok(sent >= 65_000);
+  },
+);
+
+void t.test(
+  'a box that goes on without an acknowledgement is left out, and let in again when it rests',
+  async (t) => {
+    const { guard, pass } = guarded();
+    const second = (perS: number): number => {
+      let taken = 0;
+      for (let i = 0; i < perS; i += 1) {
+        pass(1000 / perS);
+        if (!guard.leavesOut('s/flood')) taken += 1;
+      }
+      t.notOk(guard.leavesOut('s/quiet'), 'another is not');
+      return taken;
+    };
+    const first = second(10_000);
+    t.ok(first < 5100, `${first} of the first 10,000 are taken`);
+    t.ok(guard.holds('s/flood', 0) === false);
+    t.ok(second(10_000) <= 501, 'then 500 a second');
+    pass(60_000);
+    t.equal(second(10), 10, 'after a rest as any other');
+  },
+);
+
+void t.test('others that send on show that a box waits', async (t) => {
+  const { guard, pass } = guarded();
+  for (let i = 0; i < 2100; i += 1) guard.leavesOut('s/b');
+  t.ok(guard.holds('s/b', 0), 'much at once: it is asked');
+  pass(400);
+  guard.leavesOut('s/other');
+  t.notOk(guard.holds('s/b', 0), 'what came after it came behind it');
+  pass(100);
+  for (let i = 0; i < 3000; i += 1) if (guard.leavesOut('s/b')) t.fail('it is trusted for a while');
+  t.notOk(guard.holds('s/b', 0));
 });
