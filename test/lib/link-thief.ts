@@ -22,7 +22,8 @@ const send = (message) => {
 socket.on('connect', () => send(JSON.parse(readFileSync(file, 'utf8'))));
 socket.on('error', (error) => { failed ||= error.message; });
 socket.on('close', done);
-setTimeout(done, 25000);
+// As long as a booted box on a busy machine may take for its first picture.
+setTimeout(done, 90000);
 socket.on('data', (chunk) => {
   pending = Buffer.concat([pending, chunk]);
   while (pending.length >= 4 && pending.length >= 4 + pending.readUInt32BE(0)) {
