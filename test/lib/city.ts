@@ -213,7 +213,7 @@ async function fillSnapshots(client: pg.Client, { nowMs }: City): Promise<void> 
 
 /**
  * The newest alerts are open, a few of them claimed or on their way; most of the rest are judged. Notices and what boxes say
- * of themselves are left as they came, as by everybody.
+ * of themselves are left as they came, as by everybody; but the newest have ended by themselves.
  */
 async function fillIncidents(client: pg.Client, city: City): Promise<void> {
   const { incidents, open } = city;
@@ -227,7 +227,8 @@ async function fillIncidents(client: pg.Client, city: City): Promise<void> {
        CASE WHEN severity <> 'alert' THEN 3 WHEN i % 8 IN (3, 4, 6) THEN 1 ELSE 2 END,
        CASE WHEN severity = 'system' THEN (${SYSTEM_KINDS})[1 + i % 4] ELSE (${KINDS})[1 + i % 8] END, 'r-' || i % 8,
        CASE WHEN severity = 'system' THEN 'camera' ELSE 'zone/z-' || i % 5 END, at,
-       CASE WHEN state = 'closed' THEN at + interval '4 min' END, at + interval '1 s', i % 500 = 0,
+       CASE WHEN state = 'closed' OR severity <> 'alert' AND i < ${incidents - open} THEN at + interval '4 min' END,
+       at + interval '1 s', i % 500 = 0,
        '[{"label":"car","track":"t-1"}]', '{"stayedS":61}', ${Math.max(1, Math.round(city.events / incidents))},
        at + interval '4 min', CASE WHEN severity = 'alert' THEN md5((10 * i)::text) END, format(
        '{"stills":[{"moment":"now","name":"%1$s","time":"2026-11-01T00:00:00.000Z","sha256":"%1$s%1$s"}],"absent":null,'

@@ -154,16 +154,22 @@ async function withBlindness(
   });
   // Two questions for one: with OR PostgreSQL looks at all that a box ever said of itself.
   const blindWhile = (still: string): string =>
-    `SELECT site, box, started, ended FROM incident
+    `SELECT site, box, kind, started, ended FROM incident
      WHERE severity = 'system' AND ${still} AND kind IN (${BLINDING.map((kind) => `'${kind}'`).join(', ')})
        ${ofBoxes.length > 0 ? `AND (${ofBoxes.join(' OR ')})` : ''}`;
-  const blind = await db.all<{ site: string; box: string; started: string; ended: string | null }>(
-    `${blindWhile('ended >= $1')} UNION ALL ${blindWhile('ended IS NULL')}`,
-    values,
-  );
+  const blind = await db.all<{
+    site: string;
+    box: string;
+    kind: string;
+    started: string;
+    ended: string | null;
+  }>(`${blindWhile('ended >= $1')} UNION ALL ${blindWhile('ended IS NULL')}`, values);
   const intervals = new Map<string, Interval[]>();
-  for (const { site, box, started, ended } of blind) {
+  const standing = new Map(rows.map((row) => [`${row.site}/${row.box}`, row.conditions]));
+  for (const { site, box, kind, started, ended } of blind) {
     const key = `${site}/${box}`;
+    // Its end did not come, and the box says itself that it stands no more: nobody knows since when.
+    if (ended === null && standing.get(key)?.includes(`"${kind}"`) !== true) continue;
     const interval: Interval = [Date.parse(started), ended === null ? nowMs : Date.parse(ended)];
     const known = intervals.get(key);
     if (known === undefined) intervals.set(key, [interval]);
