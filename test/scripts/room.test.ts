@@ -199,6 +199,17 @@ void t.test('a hostile box neither forges a line nor reaches the terminal', asyn
   const running = await RoomProgram.start(t, broker, '--database', file, '--snapshots', stills);
   await until(t, 'it listens', () => running.said.includes('Room on'), 30_000);
   const box = await clientOf(t, broker, BOX, { reconnectPeriod: 0 });
+  // The broker keeps this one for a room that has not subscribed yet; what is no box of ours sends nothing again.
+  await box.publishAsync(`vigie/${SITE}/${BOX}/status`, '{}', { qos: 1, retain: true });
+  const heard = (): boolean => {
+    const db = new Database(file, { readonly: true });
+    try {
+      return db.prepare('SELECT 1 FROM report').get() !== undefined;
+    } finally {
+      db.close();
+    }
+  };
+  await until(t, 'it has subscribed', heard, 30_000);
   let seq = 0;
   const send = async (change: (event: VigieEvent) => unknown, branch = 'evt/alert/loitering') => {
     seq += 1;

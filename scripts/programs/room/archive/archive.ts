@@ -5,7 +5,6 @@
  * follow from them, and one call of those who listen. The same again changes nothing. Order of locks, the same for
  * everybody: lanes, reports, the counter `rev`, incidents, figures, cameras.
  */
-import { createHash } from 'node:crypto';
 import { next } from '../database/counters.ts';
 import { documentIn } from '../database/document.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
@@ -22,9 +21,10 @@ import {
 import { touchCameras } from './cameras.ts';
 import { insertEvents } from './events.ts';
 import { keepIncidents } from './incidents.ts';
-import type { Arrival, ReportArrival, SnapshotArrival } from './message.ts';
+import type { Arrival, ReportArrival } from './message.ts';
 import { takeOver } from './migrate.ts';
 import { advance, NOTHING } from './numbers.ts';
+import { insertSnapshots } from './snapshots.ts';
 import { type Publisher, VerdictDelivery } from './verdicts.ts';
 
 export interface ArchiveOptions {
@@ -169,29 +169,3 @@ export class Archive {
 }
 
 const boxKey = ({ site, box }: { readonly site: string; readonly box: string }): string => `${site}/${box}`;
-
-/** One by one: a picture is no part of a JSON document, and few come with one batch. */
-async function insertSnapshots(
-  transaction: Queries,
-  snapshots: readonly SnapshotArrival[],
-  received: string,
-): Promise<SnapshotArrival[]> {
-  const fresh: SnapshotArrival[] = [];
-  for (const arrival of snapshots) {
-    const { place, name, jpeg } = arrival;
-    const { site, box, epoch, lane, seq } = place;
-    // Its month is that of its arrival, so that the key alone does not tell; its lane is locked, so that this does.
-    const [known] = await transaction.all(
-      'SELECT 1 AS known FROM snapshot WHERE site = $1 AND box = $2 AND name = $3 LIMIT 1',
-      [site, box, name],
-    );
-    if (known !== undefined) continue;
-    await transaction.run(
-      `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-      [site, box, epoch, lane, seq, name, createHash('sha256').update(jpeg).digest('hex'), jpeg, received],
-    );
-    fresh.push(arrival);
-  }
-  return fresh;
-}

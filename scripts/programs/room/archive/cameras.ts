@@ -1,5 +1,6 @@
 /** What is known of each camera, kept current by what its box says and by its system events. */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { jsonOf } from '../../../../agent/base/json.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
 import { opened } from '../contract/opened.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
@@ -169,13 +170,4 @@ function earlier(a: string | null, b: string | null): string | null {
 /** The schema looks at the digits only. */
 function timeOrNull(time: string | null): string | null {
   return time === null || Number.isNaN(Date.parse(time)) ? null : iso(Date.parse(time));
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -2,7 +2,6 @@
  * Takes over what version 1 kept, in the transaction that makes the tables: its events, pictures, lanes and reports as they
  * were, and the incidents that follow from them. Those are closed: nobody is to be sent to what was before.
  */
-import { createHash } from 'node:crypto';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
@@ -14,6 +13,7 @@ import { touchCameras } from './cameras.ts';
 import { insertEvents } from './events.ts';
 import { keepIncidents } from './incidents.ts';
 import type { EventArrival, ReportArrival } from './message.ts';
+import { putSnapshot, type SnapshotRow } from './snapshots.ts';
 
 const EVENTS_PAGE = 500;
 /** A picture has 150 kB at most. */
@@ -59,23 +59,12 @@ async function takeReports(transaction: Queries, dialect: Dialect): Promise<void
 }
 
 async function takeSnapshots(transaction: Queries): Promise<void> {
-  type Old = { site: string; box: string; epoch: string; lane: string; seq: number } & {
-    name: string;
-    jpeg: Buffer;
-    received: string;
-  };
   for (let last = ['', '', '']; ; ) {
-    const rows = await transaction.all<Old>(
+    const rows = await transaction.all<SnapshotRow>(
       `SELECT * FROM snapshot_1 WHERE (site, box, name) > ($1, $2, $3) ORDER BY site, box, name LIMIT ${SNAPSHOTS_PAGE}`,
       last,
     );
-    for (const { site, box, epoch, lane, seq, name, jpeg, received } of rows) {
-      await transaction.run(
-        `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-        [site, box, epoch, lane, seq, name, createHash('sha256').update(jpeg).digest('hex'), jpeg, received],
-      );
-    }
+    for (const row of rows) await putSnapshot(transaction, row);
     const end = rows.at(-1);
     if (end === undefined) return;
     last = [end.site, end.box, end.name];

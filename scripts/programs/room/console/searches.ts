@@ -10,11 +10,11 @@ import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import type { SearchRequest, SearchState } from '../contract/api.ts';
-import type { AuditDraft } from '../contract/audit.ts';
 import { FOUND_MAX, type SignerFound, type SignerProgress } from '../contract/signer.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
-import { type Account, type Call, CallError, type Handlers } from './handler.ts';
+import { type Call, CallError, type Handlers } from './handler.ts';
+import { actorOf } from './rows.ts';
 import type { SignerClient } from './signer-client.ts';
 
 const SEARCHES_KEPT = 100;
@@ -46,10 +46,6 @@ export function signerHandlers(client: SignerClient, db: Sql, clock: () => numbe
   };
 }
 
-function draft({ name, role, isProgram }: Account): Pick<AuditDraft, 'who' | 'role'> {
-  return { who: name, role: isProgram ? 'program' : role };
-}
-
 class Searches {
   readonly #client: SignerClient;
   readonly #db: Sql;
@@ -69,7 +65,7 @@ class Searches {
     const id = randomBytes(12).toString('hex');
     const more = { search: id, ...recorded(body) };
     await this.#db.transaction((transaction) =>
-      record(transaction, { ...draft(who), act: 'search', more }, nowMs),
+      record(transaction, { ...actorOf(who), act: 'search', more }, nowMs),
     );
     const lines = await this.#client.search({ who: who.name, request: body });
     const kept: Kept = {
@@ -179,7 +175,7 @@ async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body
   const { event } = detail;
   const more = { case: body.case, reason: body.reason, event };
   await db.transaction((transaction) =>
-    record(transaction, { ...draft(who), act: 'request-sealed', site, box, incident: no, more }, nowMs),
+    record(transaction, { ...actorOf(who), act: 'request-sealed', site, box, incident: no, more }, nowMs),
   );
   const note = await noteOf(db, site, box, event);
   const file = await client.sealed({

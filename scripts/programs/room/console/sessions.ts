@@ -7,8 +7,9 @@
  * recorded one says how many.
  * LIMITS: SESSIONS_MAX at once, SESSIONS_OF_ONE_MAX of one account (its oldest ends).
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { printable } from '../../../../agent/base/printable.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
 import type { Role } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
@@ -73,7 +74,7 @@ export class Sessions {
     nowMs: number,
   ): Promise<{ cookie: string; session: Session }> {
     const cookie = randomBytes(COOKIE_BYTES).toString('base64url');
-    const session = { id: idOf(cookie), who, ends: iso(nowMs + LONGEST_MS) };
+    const session = { id: sha256Of(cookie), who, ends: iso(nowMs + LONGEST_MS) };
     const ended = await this.#db.transaction(async (transaction) => {
       await transaction.run('DELETE FROM session WHERE ends <= $1 OR used <= $2', [
         iso(nowMs),
@@ -103,7 +104,7 @@ export class Sessions {
     if (cookie === undefined || !COOKIE.test(cookie)) return undefined;
     const [row] = await this.#db.all<SessionRow>(
       'SELECT id, who, role, used, ends FROM session WHERE id = $1',
-      [idOf(cookie)],
+      [sha256Of(cookie)],
     );
     if (row === undefined || !isOpen(row, nowMs)) return undefined;
     if (isUse && Date.parse(row.used) <= nowMs - USED_EVERY_MS) {
@@ -164,8 +165,6 @@ export async function peopleOf(
   const local = accounts.filter(({ role }) => role !== 'auditor').map(({ name }) => name);
   return [...new Set([...local, ...rows.map(({ who }) => who)])].sort();
 }
-
-const idOf = (cookie: string): string => createHash('sha256').update(cookie).digest('hex');
 
 function isOpen({ used, ends }: SessionRow, nowMs: number): boolean {
   return Date.parse(ends) > nowMs && Date.parse(used) > nowMs - IDLE_MS;

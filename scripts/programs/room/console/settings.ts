@@ -198,7 +198,8 @@ export function isLoopback(host: string): boolean {
 
 const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, '$1');
 
-function isSafeUrl(text: string): boolean {
+/** TLS, but on this machine; and no password in it. */
+export function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   const isHidden = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(hostOf(url)));

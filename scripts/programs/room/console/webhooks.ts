@@ -4,10 +4,10 @@
  * INVARIANTS: no secret is in a log; no address without TLS is told, but on this machine.
  * LIMITS: a teller for each webhook; webhook-teller.ts has theirs.
  */
-import { isIPv4 } from 'node:net';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Logger } from '../../../../agent/base/log.ts';
 import type { Sql } from '../database/sql.ts';
+import { isSafeUrl } from './settings.ts';
 import { type ChangesSince, Teller, type WebhookCounts, type WebhookSettings } from './webhook-teller.ts';
 
 /** Standard Webhooks: 24 to 64 bytes. */
@@ -69,7 +69,7 @@ function judge(settings: readonly WebhookSettings[]): void {
   for (const [index, { name, url, secret }] of settings.entries()) {
     const wrong = (line: string): AgentError => new AgentError('config', `webhook ${name}: ${line}`);
     if (settings.findIndex((other) => other.name === name) !== index) throw wrong('two have this name');
-    if (!isSafe(url)) {
+    if (!isSafeUrl(url)) {
       throw wrong('url must be https://… (http://… for this machine only), without a user or a password');
     }
     const bytes = Buffer.from(SECRET.exec(secret)?.[1] ?? '', 'base64').length;
@@ -79,14 +79,6 @@ function judge(settings: readonly WebhookSettings[]): void {
       );
     }
   }
-}
-
-function isSafe(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, hostname, username, password } = new URL(text);
-  const isHere =
-    hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'));
-  return (protocol === 'https:' || (protocol === 'http:' && isHere)) && username === '' && password === '';
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Writes the room's record: each entry holds the hash of the one before, so that none can be changed or left out. */
-import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { type AuditDraft, type AuditEntry, GENESIS } from '../contract/audit.ts';
 import { next } from './counters.ts';
 import { iso, type Queries } from './sql.ts';
@@ -31,5 +31,5 @@ export async function record(
 export function hashOf(entry: Omit<AuditEntry, 'hash'>): string {
   const text = canonicalize(entry);
   if (text === undefined) throw new Error(`entry ${entry.no} has no canonical form`);
-  return createHash('sha256').update(text).digest('hex');
+  return sha256Of(text);
 }

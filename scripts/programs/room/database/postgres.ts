@@ -50,7 +50,6 @@ export const POSTGRES: Dialect = {
   },
   changed: `NOTIFY ${CHANNEL}`,
   forUpdate: 'FOR UPDATE',
-  least: (a, b) => `least(${a}, ${b})`,
   greatest: (a, b) => `greatest(${a}, ${b})`,
 };
 

@@ -54,8 +54,7 @@ export interface Dialect {
   readonly changed: string | undefined;
   /** `FOR UPDATE` where rows can be locked one by one. */
   readonly forUpdate: string;
-  /** `least(a, b)` and `greatest(a, b)` of two values that are not null. */
-  least(a: string, b: string): string;
+  /** Of two values that are not null. */
   greatest(a: string, b: string): string;
 }
 

@@ -46,7 +46,6 @@ export const SQLITE: Dialect = {
   },
   changed: undefined,
   forUpdate: '',
-  least: (a, b) => `min(${a}, ${b})`,
   greatest: (a, b) => `max(${a}, ${b})`,
 };
 

@@ -1,0 +1,49 @@
+/** Pictures as rows. */
+import { sha256Of } from '../../../../agent/base/sha256.ts';
+import type { Queries } from '../database/sql.ts';
+import type { SnapshotArrival } from './message.ts';
+
+/** One by one: a picture is no part of a JSON document, and few come with one batch. */
+export async function insertSnapshots(
+  transaction: Queries,
+  snapshots: readonly SnapshotArrival[],
+  received: string,
+): Promise<SnapshotArrival[]> {
+  const fresh: SnapshotArrival[] = [];
+  for (const arrival of snapshots) {
+    const { place, name, jpeg } = arrival;
+    const { site, box, epoch, lane, seq } = place;
+    // Its month is that of its arrival, so that the key alone does not tell; its lane is locked, so that this does.
+    const [known] = await transaction.all(
+      'SELECT 1 AS known FROM snapshot WHERE site = $1 AND box = $2 AND name = $3 LIMIT 1',
+      [site, box, name],
+    );
+    if (known !== undefined) continue;
+    await putSnapshot(transaction, { site, box, epoch, lane, seq, name, jpeg, received });
+    fresh.push(arrival);
+  }
+  return fresh;
+}
+
+export interface SnapshotRow {
+  readonly site: string;
+  readonly box: string;
+  readonly epoch: string;
+  readonly lane: string;
+  readonly seq: number;
+  readonly name: string;
+  readonly jpeg: Buffer;
+  readonly received: string;
+}
+
+/** One that is not there. */
+export async function putSnapshot(
+  transaction: Queries,
+  { site, box, epoch, lane, seq, name, jpeg, received }: SnapshotRow,
+): Promise<void> {
+  await transaction.run(
+    `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [site, box, epoch, lane, seq, name, sha256Of(jpeg), jpeg, received],
+  );
+}
