@@ -58,6 +58,7 @@ t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) =
   ] as const)
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, jpeg, look));
   await t.test('a shift by keyboard alone', (t) => shift(t, browser));
+  await t.test('keys that are quicker than the screen', (t) => quick(t, browser));
   await t.test('somebody else was first', (t) => conflict(t, browser));
   await t.test('a session that ends in mid-verdict', (t) => expired(t, browser));
   await t.test('an auditor', (t) => auditor(t, browser));
@@ -135,6 +136,39 @@ const inQueue = (...nos: number[]) => ({
       nos.map((no) => numbered(no)),
     ),
 });
+
+/** Keys one after the other, before anything of what they do is drawn, and what has the focus or is open then. */
+const QUICK = `(async () => {
+  globalThis.requestAnimationFrame = () => 0;
+  const press = async (key) => {
+    document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    for (let turn = 0; turn < 20; turn += 1) await undefined;
+  };
+  const later = () => new Promise((resolve) => setTimeout(resolve, 300));
+  const focused = () => document.activeElement.className || document.activeElement.id;
+  const seen = [];
+  await press('Escape');
+  await press('/');
+  seen.push(focused());
+  await later();
+  seen.push(focused());
+  await press('Enter');
+  await press('j');
+  await press('Enter');
+  await press('n');
+  seen.push(document.querySelector('dialog[open] textarea') !== null, document.activeElement.tagName);
+  await later();
+  seen.push(document.activeElement.tagName);
+  return seen;
+})()`;
+
+async function quick(t: Test, browser: Browser): Promise<void> {
+  const { page, posts, complaints } = await opened(t, browser, { ...inQueue(1, 2), path: '/incidents/1' });
+  await page.waitForSelector('.incident .act');
+  t.strictSame(await page.evaluate(QUICK), ['filter', 'filter', true, 'TEXTAREA', 'TEXTAREA']);
+  t.strictSame(posts, [], 'what was meant for a field has claimed and judged nothing');
+  t.strictSame(complaints, []);
+}
 
 async function shift(t: Test, browser: Browser): Promise<void> {
   const { page, room, posts, complaints, until } = await opened(t, browser, inQueue(1, 2, 3));

@@ -3,7 +3,7 @@
  * can be switched off (WCAG 2.1.4), for whoever speaks to the computer.
  */
 import { signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { go, letterOf, placesOf } from './router.ts';
 import { session } from './session.ts';
 
@@ -27,11 +27,11 @@ export function setSingleKeys(on: boolean): void {
   else localStorage.setItem(OFF, '1');
 }
 
-/** While the component is drawn; the one that came last is asked first. */
+/** While the component is drawn, from the next key on; the one that came last is asked first. */
 export function useKeys(keys: Keys): void {
   const mine = useRef(keys);
   mine.current = keys;
-  useEffect(() => {
+  useLayoutEffect(() => {
     screens.push(mine);
     return () => {
       screens.splice(screens.indexOf(mine), 1);

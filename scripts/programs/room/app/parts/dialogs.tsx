@@ -1,7 +1,7 @@
 /** What is asked before it is done, and the list of keys. */
 import { type Signal, signal, useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Check } from '../../../../../agent/kit/controls.tsx';
 import type { Incident } from '../../contract/incident.ts';
 import { NOTE_CHARS_MAX } from '../../contract/terms.ts';
@@ -28,7 +28,8 @@ interface DialogProps {
 function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before the next key: what is typed into a note must not judge.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();
     return () => {

@@ -1,5 +1,5 @@
 /** What every screen lies in: the header, what is wrong with the connection, the screen, short lines, dialogs. */
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import { language, setLanguage } from '../../../../../agent/kit/words.ts';
 import { explain } from '../acts.ts';
@@ -142,8 +142,9 @@ function Connection() {
 function Screen() {
   const now = place.value;
   const isOpen = openNo.value !== undefined;
-  // Whoever cannot see the screen change hears where he is.
-  useEffect(() => {
+  // Whoever cannot see the screen change hears where he is. Before the next key: it may lead into a field, and what is typed
+  // there must stay there.
+  useLayoutEffect(() => {
     if (openNo.value === undefined) document.querySelector<HTMLElement>('main h1')?.focus();
   }, [now, isOpen]);
   if (now !== 'queue') {

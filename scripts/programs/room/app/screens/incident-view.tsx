@@ -1,6 +1,6 @@
 /** One incident, whole: pictures, what happened, why the box may say so, how often it was right, and what else was there. */
 import { type Signal, useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Incident, IncidentDetail } from '../../contract/incident.ts';
 import { explain, isMine, renew, reopen } from '../acts.ts';
@@ -68,8 +68,12 @@ export function IncidentScreen({ no }: { readonly no: number }) {
   const current = useRef(incident);
   current.current = incident;
   useKeys({ Escape: () => go('/queue'), ...actKeys(incident) });
-  // Whoever cannot see the screen change hears where he is.
-  useEffect(() => title.current?.focus(), [no, incident === undefined]);
+  // Whoever cannot see the screen change hears where he is, before the next key.
+  useLayoutEffect(() => title.current?.focus(), [no]);
+  // When it is loaded there is another title; whoever has gone on into a field by then stays there.
+  useLayoutEffect(() => {
+    if (document.activeElement === document.body) title.current?.focus();
+  }, [incident === undefined]);
   useEffect(() => {
     if (!holds) return undefined;
     const timer = setInterval(() => {
