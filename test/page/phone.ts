@@ -104,20 +104,21 @@ export class Phone {
   /** Scrolled to where a thumb can reach it, below the fixed bar. */
   async tap(selector: string): Promise<void> {
     const element = await this.page.waitForSelector(selector);
-    await element?.evaluate((found) => found.scrollIntoView({ block: 'center' }));
-    await this.#drawn();
-    // Chromium takes a touch soon after a drag for its end, and makes no click of it: who is not felt taps again.
-    for (let tries = 0; tries < 4; tries++) {
-      await element?.evaluate((found) => {
-        const target = found as unknown as {
-          felt?: boolean;
-          addEventListener(type: string, then: () => void): void;
-        };
-        target.felt = false;
-        target.addEventListener('click', () => {
-          target.felt = true;
-        });
+    await element?.evaluate((one) => {
+      const target = one as unknown as {
+        felt?: boolean;
+        addEventListener(type: string, then: () => void): void;
+      };
+      target.felt = false;
+      target.addEventListener('click', () => {
+        target.felt = true;
       });
+    });
+    // Chromium takes a touch soon after a drag for its end, and makes no click of it: who is not felt taps again. On a busy
+    // machine a click comes late, and what it has switched off feels no other: it counts whenever it comes.
+    for (let tries = 0; tries < 4; tries++) {
+      await element?.evaluate((one) => one.scrollIntoView({ block: 'center' }));
+      await this.#drawn();
       await element?.tap();
       for (let waits = 0; waits < 10; waits++) {
         const gone = await element?.evaluate((found) => {
@@ -128,7 +129,10 @@ export class Phone {
         await new Promise((done) => setTimeout(done, 20));
       }
     }
-    throw new Error(`${selector} does not feel a finger`);
+    const found = await element?.evaluate(
+      (one) => `${one.outerHTML} at ${one.getBoundingClientRect().top} px`,
+    );
+    throw new Error(`${selector} does not feel a finger: ${found}`);
   }
 
   /** What was scrolled or changed has reached the screen. */

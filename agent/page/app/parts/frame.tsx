@@ -1,7 +1,7 @@
 /** What every screen lies in: name of the box, language, steps, a trial that runs, and the way on. */
 import { useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../kit/controls.tsx';
 import { language, setLanguage } from '../../../kit/words.ts';
 import { AimScreen } from '../screens/aim.tsx';
@@ -38,8 +38,8 @@ export function Frame() {
   const View = VIEWS[now];
   const title = useRef<HTMLHeadingElement>(null);
   const first = useRef(true);
-  // Whoever cannot see the screen change hears where he is.
-  useEffect(() => {
+  // Whoever cannot see the screen change hears where he is, before the next key.
+  useLayoutEffect(() => {
     if (!first.current) title.current?.focus();
     first.current = false;
   }, [now]);

@@ -59,7 +59,10 @@ export function Handle({ index, at, size, label, tone, onMove, onFocus, onRemove
   );
 }
 
-/** To the corner that a key has made, or to the one that took the place of a deleted one. */
+/**
+ * To the corner that a key has made, or to the one that took the place of a deleted one. Before the next key, which may
+ * lead elsewhere: Preact draws what has changed in a microtask that was queued before this one.
+ */
 export function focusHandle(index: number): void {
-  setTimeout(() => document.querySelector<SVGElement>(`[data-handle="${index}"]`)?.focus(), 50);
+  queueMicrotask(() => document.querySelector<SVGElement>(`[data-handle="${index}"]`)?.focus());
 }
