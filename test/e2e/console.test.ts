@@ -11,6 +11,7 @@ import { ConsoleScreen } from '../lib/console-screen.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { clientOf, SITE, until } from '../lib/room.ts';
 import { type Chain, incidentOf, recordOf, startChain, watchCommits } from '../lib/room-chain.ts';
+import { VERDICT_TIME } from '../page/in-page.ts';
 import { openBrowser } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -115,16 +116,7 @@ async function together(t: Test, given: Given): Promise<void> {
 
   await winner.keys('Enter');
   await winner.until('opened', `document.querySelector('[data-incident="${no}"] .acts') !== null`);
-  await winner.page.evaluate(`
-    globalThis.verdictMs = undefined;
-    addEventListener('keydown', () => {
-      const beganMs = performance.now();
-      const look = () => {
-        if (document.querySelector('.incident .mark.closed') === null) return requestAnimationFrame(look);
-        requestAnimationFrame(() => { globalThis.verdictMs = performance.now() - beganMs; });
-      };
-      look();
-    }, { capture: true, once: true });`);
+  await winner.page.evaluate(VERDICT_TIME);
   await winner.keys('t');
   await winner.until('a verdict', 'globalThis.verdictMs !== undefined');
   const verdictMs = Number(await winner.page.evaluate('globalThis.verdictMs'));

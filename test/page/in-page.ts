@@ -1,4 +1,6 @@
 /** What tests run inside the page, as text: the compiler of the tests knows no browser. */
+import axe from 'axe-core';
+import type { Page } from 'puppeteer-core';
 
 /** Before anything else of the page: what language its phone speaks, and complaints about the policy. */
 export const beginning = (language: 'fr' | 'en'): string => `
@@ -24,10 +26,30 @@ export const MISFITS = `(() => {
   return faults;
 })()`;
 
-export const violations = (tags: readonly string[]): string => `
-  axe.run(document, { runOnly: ${JSON.stringify(tags)}, resultTypes: ['violations'] }).then(({ violations }) =>
+/** WCAG 2.2 A and AA; target-size is among the last. */
+const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+const VIOLATIONS = `
+  axe.run(document, { runOnly: ${JSON.stringify(WCAG)}, resultTypes: ['violations'] }).then(({ violations }) =>
     violations.map(({ id, nodes }) =>
       id + ' ×' + nodes.length + ': ' + nodes[0].html.slice(0, 120) + ' ' + nodes[0].failureSummary))`;
+
+/** What axe says against the page as it is now. */
+export async function violations(page: Page): Promise<string[]> {
+  if (!(await page.evaluate('"axe" in window'))) await page.evaluate(axe.source);
+  return (await page.evaluate(VIOLATIONS)) as string[];
+}
+
+/** From the next key to the frame after the one in which the verdict stands, ms, in `verdictMs`. */
+export const VERDICT_TIME = `
+  globalThis.verdictMs = undefined;
+  addEventListener('keydown', () => {
+    const beganMs = performance.now();
+    const look = () => {
+      if (document.querySelector('.incident .mark.closed') === null) return requestAnimationFrame(look);
+      requestAnimationFrame(() => { globalThis.verdictMs = performance.now() - beganMs; });
+    };
+    look();
+  }, { capture: true, once: true });`;
 
 export const FRAME_PLACE = `(() => {
   const { left, top, width, height } = document.querySelector('.stage-frame').getBoundingClientRect();

@@ -1,7 +1,6 @@
 /** A phone: Debian's Chromium at 360×740 with touch, and what a test does with it. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import axe from 'axe-core';
 import { type Browser, launch, type Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import { ROOT } from '../lib/paths.ts';
@@ -15,8 +14,6 @@ const GUIDE_DIR = join(ROOT, 'docs/guide/technician');
 const DOCUMENTED = ['01-pair', '04-aim', '06-zone', '09-fires', '11-trial', '18-go'];
 const WIDTH = 360;
 const HEIGHT = 740;
-/** WCAG 2.2 A and AA; target-size is among the last. */
-const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
 export type Look = readonly [language: 'fr' | 'en', scheme: 'light' | 'dark'];
 
@@ -174,7 +171,7 @@ export class Phone {
     await this.page.evaluate(`document.querySelector('.way')?.style.removeProperty('position')`);
     await this.#document(name);
     const misfits = (await this.page.evaluate(MISFITS)) as string[];
-    return [...misfits, ...(await this.#inaccessible())].map((fault) => `${name}: ${fault}`);
+    return [...misfits, ...(await violations(this.page))].map((fault) => `${name}: ${fault}`);
   }
 
   /** With WRITE_SCREENS=1 what the guide shows is made anew: a phone's screen, few colours. */
@@ -186,11 +183,6 @@ export class Phone {
     mkdirSync(GUIDE_DIR, { recursive: true });
     const file = join(GUIDE_DIR, `${name.slice(3)}-${language}.png`);
     await sharp(screen).png({ palette: true, colours: 64, effort: 10 }).toFile(file);
-  }
-
-  async #inaccessible(): Promise<string[]> {
-    if (!(await this.page.evaluate('"axe" in window'))) await this.page.evaluate(axe.source);
-    return (await this.page.evaluate(violations(WCAG))) as string[];
   }
 
   /** Where a normalised place of the picture lies on the screen. */

@@ -2,7 +2,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import axe from 'axe-core';
 import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
@@ -14,27 +13,14 @@ import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 import { type AppRoom, appRoom, contextOf, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
 import { evening, numbered } from '../lib/room-evening.ts';
-import { violations } from '../page/in-page.ts';
+import { VERDICT_TIME, violations } from '../page/in-page.ts';
 import { type Look, openBrowser } from '../page/phone.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/console-screens');
 /** All that a browser loads, gzip. */
 const WEIGHT_KB_MAX = 60;
-/** WCAG 2.2 A and AA. */
-const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 /** A verdict is on the screen within this, whatever the server does. */
 const VERDICT_MS = 100;
-/** From the key to the frame after the one in which the verdict stands, ms; inside the page. */
-const VERDICT_TIME = `
-  globalThis.verdictMs = undefined;
-  addEventListener('keydown', () => {
-    const beganMs = performance.now();
-    const look = () => {
-      if (document.querySelector('.incident .mark.closed') === null) return requestAnimationFrame(look);
-      requestAnimationFrame(() => { globalThis.verdictMs = performance.now() - beganMs; });
-    };
-    look();
-  }, { capture: true, once: true });`;
 const STORM = 36_000;
 
 t.test('the app weighs little, and brings no schema library', async (t) => {
@@ -90,8 +76,7 @@ async function opened(t: Test, browser: Browser, opening: Opening): Promise<Open
 /** Its picture into .cache/console-screens; what axe says against it. */
 async function checked(page: Page, name: string, look: Look): Promise<string[]> {
   await page.screenshot({ path: join(SCREENS_DIR, `${name}-${look.join('-')}.png`) as `${string}.png` });
-  if (!(await page.evaluate('"axe" in window'))) await page.evaluate(axe.source);
-  const faults = (await page.evaluate(violations(WCAG))) as string[];
+  const faults = await violations(page);
   return faults.map((fault) => `${name}: ${fault}`);
 }
 

@@ -2,7 +2,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import axe from 'axe-core';
 import { build } from 'esbuild';
 import type { Browser } from 'puppeteer-core';
 import t, { type Test } from 'tap';
@@ -19,7 +18,6 @@ import { type Look, openBrowser } from '../page/phone.ts';
 
 const APP_DIR = join(ROOT, 'scripts/programs/room/app');
 const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
-const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 /** What these screens add to the console, gzip. */
 const WEIGHT_KB_MAX = 25;
 /** 1,500 tiles. */
@@ -157,8 +155,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   const check = async (name: string): Promise<void> => {
     const file = join(SCREENS_DIR, `${name}-${look.join('-')}.png`);
     await shown.page.screenshot({ path: file as `${string}.png` });
-    if (!(await shown.page.evaluate('"axe" in window'))) await shown.page.evaluate(axe.source);
-    const found = (await shown.page.evaluate(violations(WCAG))) as string[];
+    const found = await violations(shown.page);
     const wide = await shown.page.evaluate('document.documentElement.scrollWidth > innerWidth');
     faults.push(
       ...found.map((fault) => `${name}: ${fault}`),
