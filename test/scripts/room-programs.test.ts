@@ -76,15 +76,19 @@ for (const [name, make] of Object.entries(DATABASES)) {
       ...{ box: 'b-12', cause: '{"seconds":60}' },
     });
     await until(t, 'the incident is told', () => receiver.all.length === 1);
+    // While the receiver has not answered yet, what changes is a moment, however slow this machine is.
+    let answer: () => void = () => undefined;
+    receiver.answer = (response) => {
+      answer = () => response.writeHead(204).end();
+    };
     await putCamera(db, 'b-1', Date.now(), { state: 'offline' });
     await until(t, 'the camera is told', () => receiver.all.length === 2);
     await changeIncident(db, no);
     await changeIncident(db, no, { state: 'closed' });
-    await until(
-      t,
-      'both hear that it is closed',
-      () => closings.all.length === 1 && receiver.all.length >= 3,
-    );
+    receiver.answer = (response) => response.writeHead(204).end();
+    answer();
+    const { city, archive } = webhooks.counts;
+    await until(t, 'both took that it is closed', () => archive?.sent === 1 && (city?.sent ?? 0) >= 3);
     t.strictSame(
       receiver.all.map(({ message }) => message.type),
       ['incident.received', 'camera.changed', 'incident.closed'],
