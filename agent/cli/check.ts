@@ -121,6 +121,14 @@ function summary(config: Config): string[] {
       'detector',
       `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,
     ],
+    ...(detector.backend === 'onnxruntime' || detector.element === undefined
+      ? []
+      : [
+          [
+            'element',
+            `${detector.element.model} on ${detector.element.name}; the line above while it cannot`,
+          ],
+        ]),
     ...(groundPlane === undefined ? [] : [['ground', groundText(groundPlane)]]),
     ...rules.map((rule, index) => [index === 0 ? 'rules' : '', ruleText(rule)]),
     ['alerts', `${alertsPerHour} an hour of each rule at most`],

@@ -11,6 +11,7 @@ import {
   RetentionConfig,
   ZoneConfig,
 } from '../contract/config.ts';
+import { INFERENCE_ELEMENTS } from '../contract/inference-element.ts';
 import { polygonFault } from '../contract/polygon.ts';
 import { NAMES_OF_OTHERS } from '../contract/topics.ts';
 import { type Path, shown } from './problem.ts';
@@ -40,9 +41,37 @@ export function crossCheck(data: Data, use: Use): Mistake[] {
     ...(use === 'run'
       ? [...reservedName(data), ...missingForRun(data), ...evaluationPurposes(data), ...longPictures(data)]
       : []),
+    ...elementFaults(data['detector']),
     ...cameraFaults(data['camera']),
     ...mqttFaults(data['mqtt']),
   ];
+}
+
+/** An element that is asked for and not named; properties that it may not be given. */
+function elementFaults(detector: unknown): Mistake[] {
+  if (!isGroup(detector)) return [];
+  const { backend, element } = detector;
+  if (backend === 'gstreamer' && element === undefined) {
+    const names = Object.keys(INFERENCE_ELEMENTS).join(', ');
+    const message = `gstreamer needs detector.element, with a name (one of ${names}) and a model`;
+    return [mistake(['detector', 'backend'], backend, message)];
+  }
+  if (!isGroup(element)) return [];
+  const { name, properties } = element;
+  const known = INFERENCE_ELEMENTS[String(name)];
+  if (known === undefined || !Array.isArray(properties)) return [];
+  return properties.flatMap((property: unknown, index) => {
+    const [key = '', value = ''] = String(property).split('=');
+    if (Object.hasOwn(known.properties, key) && known.properties[key]?.includes(value)) return [];
+    const right = Object.entries(known.properties).map(([one, values]) => `${one}=${values.join('|')}`);
+    return [
+      mistake(
+        ['detector', 'element', 'properties', index],
+        property,
+        `${String(name)} takes ${right.join(', ')} here, and nothing else`,
+      ),
+    ];
+  });
 }
 
 function mistake(path: Path, value: unknown, message: string): Mistake {

@@ -6,6 +6,7 @@ import {
   CommandKey,
   Config,
   DetectorConfig,
+  ElementConfig,
   GroundPlaneConfig,
   LineConfig,
   MarkedPerson,
@@ -65,6 +66,13 @@ function sections(): Section[] {
       about: 'What finds people and vehicles.',
       schema: DetectorConfig,
       path: ['detector'],
+    },
+    {
+      title: '`detector`: element',
+      about:
+        'The group `detector.element`, for `backend: gstreamer`; see [Accelerators](../guide/accelerators.md). While the element cannot run, `detector.model` runs on the CPU, and the box says so.',
+      schema: ElementConfig,
+      path: ['detector', 'element'],
     },
     {
       title: '`groundPlane`',

@@ -13,6 +13,11 @@ detector:
   model: nanodet-g-city10
   input: [416, 256]                   # width and height, multiples of 32
   providers: [cpu]
+  backend: onnxruntime                # or gstreamer: then the element below runs a model that was made for it
+  element:
+    name: onnxinference
+    model: nanodet-g-city10
+    properties: [execution-provider=cpu]
 
 groundPlane:                          # two adults marked on a still, one near and one far, on flat ground
   people:

@@ -29,7 +29,16 @@ export function checkFiles(data: Record<string, unknown>): Mistake[] {
 
 /** The detector is named by its model card. */
 export function checkModel(data: Record<string, unknown>, modelDir: string): Mistake[] {
-  const model = isGroup(data['detector']) ? data['detector']['model'] : undefined;
+  const { detector } = data;
+  if (!isGroup(detector)) return [];
+  const { element, model } = detector;
+  return [
+    ...modelFault(model, ['detector', 'model'], modelDir),
+    ...(isGroup(element) ? modelFault(element['model'], ['detector', 'element', 'model'], modelDir) : []),
+  ];
+}
+
+function modelFault(model: unknown, path: Path, modelDir: string): Mistake[] {
   if (typeof model !== 'string' || !/^[a-z0-9-]+$/.test(model)) return [];
   const cards = readdirSync(modelDir)
     .filter((file) => file.endsWith('.json'))
@@ -37,7 +46,7 @@ export function checkModel(data: Record<string, unknown>, modelDir: string): Mis
   if (cards.includes(model)) return [];
   const right = didYouMean(model, cards) || `; there are ${cards.join(', ') || 'none'}`;
   const message = `no model card has this name${right}`;
-  return [{ path: ['detector', 'model'], at: 'value', found: shown(model, ['detector', 'model']), message }];
+  return [{ path, at: 'value', found: shown(model, path), message }];
 }
 
 function fileFault(path: Path, file: unknown): Mistake[] {

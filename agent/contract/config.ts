@@ -6,6 +6,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { PERMISSIONS } from './command.ts';
 import { id, strict } from './config-fields.ts';
 import { PointNorm } from './geometry.ts';
+import { INFERENCE_ELEMENTS } from './inference-element.ts';
 import { MetricsConfig } from './metrics-config.ts';
 import { RuleConfig } from './rule-config.ts';
 
@@ -54,16 +55,41 @@ export const CameraConfig = Type.Object(
 );
 export type CameraConfig = Static<typeof CameraConfig>;
 
+const ModelName = Type.String({
+  pattern: '^[a-z0-9-]{1,64}$',
+  description: 'the name of a model card in models/',
+});
+
+export const ElementConfig = Type.Object(
+  {
+    name: Type.Union(
+      Object.keys(INFERENCE_ELEMENTS).map((name) => Type.Literal(name)),
+      { description: 'the GStreamer element that runs the model' },
+    ),
+    model: {
+      ...ModelName,
+      description:
+        'the card, in models/, of the model made for this element; `detector.model` runs while it cannot',
+    },
+    properties: Type.Array(
+      Type.String({ pattern: '^[a-z-]{1,32}=[A-Za-z0-9.]{1,32}$', description: 'property=value' }),
+      { maxItems: 8, default: [], description: 'what is set on the element, as gst-launch-1.0 takes it' },
+    ),
+  },
+  strict,
+);
+export type ElementConfig = Static<typeof ElementConfig>;
+
 export const DetectorConfig = Type.Object(
   {
-    model: Type.String({
-      pattern: '^[a-z0-9-]{1,64}$',
-      default: 'nanodet-g-city10',
-      description: 'the name of a model card in models/',
-    }),
+    model: { ...ModelName, default: 'nanodet-g-city10' },
     input: Type.Tuple([InputSide, InputSide], {
       default: [416, 256],
       description: 'width and height of the detector input, multiples of 32',
+    }),
+    backend: Type.Union([Type.Literal('onnxruntime'), Type.Literal('gstreamer')], {
+      default: 'onnxruntime',
+      description: 'what runs the model: ONNX Runtime inside the program, or `element`, a GStreamer element',
     }),
     providers: Type.Array(Type.String({ pattern: '^[a-z]{1,16}$', description: '1 to 16 of a-z' }), {
       minItems: 1,
@@ -71,6 +97,7 @@ export const DetectorConfig = Type.Object(
       default: ['cpu'],
       description: 'ONNX Runtime execution providers, tried in this order; cpu is always the last resort',
     }),
+    element: Type.Optional(ElementConfig),
   },
   strict,
 );

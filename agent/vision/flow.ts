@@ -46,6 +46,8 @@ const UNACKNOWLEDGED_MAX = 32;
 const FIRST_ID_MAX = 2 ** 40;
 /** Counters reach the agent this often; the agent's own report goes out every 30 s. */
 const STATS_EVERY_MS = 2000;
+/** What is followed is lost with a new start; longer than that, a busy street would keep the CPU for ever. */
+const ANEW_WITHIN_MS = 600_000;
 /** While the picture stays frozen: an opening takes a second or two, and a camera's own fault may last for hours. */
 const REBUILD_EVERY_MS = 300_000;
 
@@ -95,6 +97,8 @@ export class VisionFlow {
   #statsDueMs = 0;
   #stopped = false;
   #stuck: AgentError | undefined;
+  /** Since when a new start would bring the element back. */
+  #anewFromMs: number | undefined;
 
   constructor(options: VisionFlowOptions) {
     this.#options = options;
@@ -114,7 +118,14 @@ export class VisionFlow {
     if (fps !== null && follows) this.#rate = new WantedRate({ zones, lines, usualFps: fps });
     this.#gate = new MotionGate(settings);
     const keptDir = this.#live ? options.keptDir : undefined;
-    this.#detector = new Detector({ config: detector, modelDir, keptDir, features: settings.regions, log });
+    this.#detector = new Detector({
+      config: detector,
+      modelDir,
+      keptDir,
+      features: settings.regions,
+      clock,
+      log,
+    });
     // Two replays number their tracks alike; a live camera's begin anywhere.
     const firstId = this.#live ? randomInt(1, FIRST_ID_MAX) : 1;
     this.#tracker = new Tracker(undefined, firstId, groundPlane && new GroundPlane(groundPlane));
@@ -137,6 +148,7 @@ export class VisionFlow {
       else this.#camera.leaveOut(frame);
       if (!this.#live) await this.#lockStep();
       this.#tellStats();
+      if (this.#live && this.#detector.startsBetterAnew) this.#startAnew(frame.atMs);
     }
     if (this.#stuck !== undefined) throw this.#stuck;
     if (!this.#stopped) this.#tell({ kind: 'ended', stats: this.#stats() });
@@ -176,6 +188,19 @@ export class VisionFlow {
   #giveUp(reason: string): void {
     this.#stuck = new AgentError('unavailable', reason);
     void this.#camera.stop();
+  }
+
+  /** When nobody is followed or waited for; on a street that is never empty, in the end all the same. */
+  #startAnew(atMs: number): void {
+    if (this.#anewFromMs === undefined) this.#anewFromMs = atMs;
+    if (this.#isAwaited(atMs) && atMs - this.#anewFromMs < ANEW_WITHIN_MS) return;
+    this.#options.log.info({}, 'vision starts anew, to try its element again');
+    void this.stop();
+  }
+
+  /** The process cannot be trusted to leave by itself. */
+  get hangs(): boolean {
+    return this.#detector.failed;
   }
 
   /** The board is hot, by so many steps. */

@@ -50,10 +50,12 @@ async function main(): Promise<void> {
     await flow?.stop();
     process.exitCode = code;
     // The link is closed by the end of the process and by nothing before it: the agent says "gone" when it is closed.
-    link.flushed().then(
-      () => process.exit(code),
-      () => process.exit(code),
-    );
+    const leave = (): void => {
+      // Its driver's own goodbye may never end.
+      if (flow?.hangs) process.kill(process.pid, 'SIGKILL');
+      process.exit(code);
+    };
+    link.flushed().then(leave, leave);
   };
 
   const fail = (error: unknown): void => {

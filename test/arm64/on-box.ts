@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { chooseDecoders, installedElements } from '../../agent/vision/camera/presets.ts';
 import { readCard, readModel } from '../../agent/vision/detect/card.ts';
-import { loadRuntime, Session } from '../../agent/vision/detect/session.ts';
+import { loadRuntime, Session } from '../../agent/vision/detect/onnxruntime.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };
 const FRAME_BYTES = INPUT.widthPx * INPUT.heightPx * 3;

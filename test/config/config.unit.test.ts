@@ -65,7 +65,7 @@ void t.test('a file becomes a frozen configuration with its defaults', async (t)
   const config = loadConfig(file, { env: {}, mode: 'replay' });
   t.match(config, {
     site: 'lab',
-    detector: { model: 'nanodet-g-city10', input: [416, 256], providers: ['cpu'] },
+    detector: { model: 'nanodet-g-city10', input: [416, 256], backend: 'onnxruntime', providers: ['cpu'] },
     zones: [],
     retention: { eventsDays: 30, snapshotsDays: 7, sealedDays: 30, outboxMiB: 64 },
   });

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { keepConfig, LAST_GOOD_FILE, usableConfig } from '../../agent/config/last-good.ts';
 import { ConfigProblems } from '../../agent/config/load.ts';
@@ -105,8 +106,13 @@ t.test('a model that is damaged: the one that ran last', async (t) => {
     return error instanceof AgentError ? error.message : '';
   };
   const start = async (kept?: string) => {
-    const config = { model: MODEL, input: [416, 256] as [number, number], providers: ['cpu' as const] };
-    const detector = new Detector({ config, modelDir, keptDir: kept, log: SILENT });
+    const config = {
+      model: MODEL,
+      input: [416, 256] as [number, number],
+      backend: 'onnxruntime' as const,
+      providers: ['cpu'],
+    };
+    const detector = new Detector({ config, modelDir, keptDir: kept, clock: systemClock, log: SILENT });
     try {
       return await detector.start();
     } finally {

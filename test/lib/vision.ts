@@ -26,7 +26,7 @@ export function bareSettings(source: string, fps: number): VisionSettings {
   return {
     mode: 'live',
     camera: { source, fps },
-    detector: { model: 'nanodet-g-city10', input: [416, 256], providers: ['cpu'] },
+    detector: { model: 'nanodet-g-city10', input: [416, 256], backend: 'onnxruntime', providers: ['cpu'] },
     modelDir: MODEL_DIR,
     zones: [],
     lines: [],

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
 import type { AgentError } from '../../agent/base/errors.ts';
 import type { Logger } from '../../agent/base/log.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
@@ -23,7 +24,7 @@ const MODEL = 'nanodet-g-city10';
 const SOURCE: SizePx = { widthPx: 768, heightPx: 576 };
 
 function config(over: Partial<DetectorConfig> = {}): DetectorConfig {
-  return { model: MODEL, input: [416, 256], providers: ['cpu'], ...over };
+  return { model: MODEL, input: [416, 256], backend: 'onnxruntime', providers: ['cpu'], ...over };
 }
 
 /** A logger that keeps its warnings. */
@@ -37,7 +38,7 @@ function keeping(): { log: Logger; warnings: string[] } {
 }
 
 function detector(modelDir: string, over: Partial<DetectorConfig> = {}): Detector {
-  return new Detector({ config: config(over), modelDir, log: keeping().log });
+  return new Detector({ config: config(over), modelDir, clock: systemClock, log: keeping().log });
 }
 
 function frameOf(rgb: Uint8Array, source: SizePx, [widthPx, heightPx]: readonly [number, number]): Frame {
@@ -228,7 +229,12 @@ t.test('the letterbox is where videoscale puts it', async (t) => {
 
 t.test('a provider that is not there gives way to cpu, with a clear line', async (t) => {
   const { log, warnings } = keeping();
-  const one = new Detector({ config: config({ providers: ['nonesuch'] }), modelDir: MODELS, log });
+  const one = new Detector({
+    config: config({ providers: ['nonesuch'] }),
+    modelDir: MODELS,
+    clock: systemClock,
+    log,
+  });
   const info = await one.start();
   t.equal(info.provider, 'cpu');
   t.match(info.fallback, /nonesuch/);
@@ -350,7 +356,13 @@ t.test(
   async (t) => {
     const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
     const frame = frameOf(rgb, SOURCE, [416, 256]);
-    const one = new Detector({ config: config(), modelDir: MODELS, features: true, log: keeping().log });
+    const one = new Detector({
+      config: config(),
+      modelDir: MODELS,
+      features: true,
+      clock: systemClock,
+      log: keeping().log,
+    });
     const without = detector(MODELS);
     await Promise.all([one.start(), without.start()]);
     const { found } = await without.look(frame);
@@ -408,13 +420,25 @@ t.test('features that the card does not describe are refused like any other outp
     t.match(await refusal(detector(dir)), { name: 'AgentError', message }, name);
   }
   const dir = withFile(t, 'other.onnx', constantModel(frame, map([1, 32, 52, 2])), card);
-  const one = new Detector({ config: config(), modelDir: dir, features: true, log: keeping().log });
+  const one = new Detector({
+    config: config(),
+    modelDir: dir,
+    features: true,
+    clock: systemClock,
+    log: keeping().log,
+  });
   await one.start();
   const { features } = await one.look(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
   t.ok(features?.values.length === 2 * 32 * 52 && features.values.every((value) => value === 3));
   await one.stop();
   const modest = withFile(t, 'other.onnx', constantModel(frame, plain));
-  const other = new Detector({ config: config(), modelDir: modest, features: true, log: keeping().log });
+  const other = new Detector({
+    config: config(),
+    modelDir: modest,
+    features: true,
+    clock: systemClock,
+    log: keeping().log,
+  });
   await other.start();
   const look = await other.look(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
   t.equal(look.features, undefined, 'a model without features works all the same');

@@ -15,13 +15,13 @@
  */
 import { Backoff } from '../../base/backoff.ts';
 import { AgentError, assert } from '../../base/errors.ts';
+import type { Fault } from '../../base/gstreamer.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Still } from '../../contract/picture.ts';
 import { PrivacyMasks } from './mask.ts';
 import { parseCaps } from './packet.ts';
 import { assembleParts, type Parts, type PartsOptions } from './parts.ts';
-import type { Fault } from './source.ts';
 import { givenOut } from './still.ts';
 import { StillRing } from './still-ring.ts';
 

@@ -10,11 +10,12 @@
  * - All of one size lie in one place in memory, one after the other.
  * LIMITS: 2.5 a second (pipeline.ts).
  */
+
+import type { NativePipeline } from '../../base/gstreamer.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
 import type { PrivacyMasks } from './mask.ts';
-import type { NativePipeline } from './native.ts';
 import { type FinePacket, frameBytes } from './packet.ts';
 import { letterboxCaps, SINK_PACKETS_MAX } from './pipeline.ts';
 

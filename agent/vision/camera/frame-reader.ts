@@ -11,11 +11,12 @@
  * - Live, a frame is handed out only if no newer one has entered the letterbox.
  * - A frame and its planes are black under the privacy masks before anybody gets them.
  */
+
+import type { NativePipeline } from '../../base/gstreamer.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Frame, YuvPlanes } from '../../contract/picture.ts';
 import { FineBranch } from './fine-branch.ts';
 import type { PrivacyMasks } from './mask.ts';
-import type { NativePipeline } from './native.ts';
 import {
   decodePacket,
   type FramePacket,

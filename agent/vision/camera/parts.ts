@@ -3,11 +3,11 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
+import { NativePipeline } from '../../base/gstreamer.ts';
 import type { Logger } from '../../base/log.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { PrivacyMasks } from './mask.ts';
-import { NativePipeline } from './native.ts';
 import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
 import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
 import { ReturnProbe } from './return-probe.ts';

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Fault } from '../../base/gstreamer.ts';
 import { withoutSecret } from '../../base/log.ts';
 import type { Codec, Decoders } from './presets.ts';
 
@@ -18,12 +19,6 @@ const PROBE_TIMEOUT_MS = 1500;
 const RTSP_TIMEOUT_MS = 40_000;
 /** Depth of the jitter buffer; over TCP packets arrive in order and pass at once, so it only bounds memory. */
 const RTSP_LATENCY_MS = 500;
-
-/** What GStreamer said about a failure. */
-export interface Fault {
-  readonly message: string;
-  readonly debug: string;
-}
 
 export interface Source {
   /** For messages and logs; holds no secret. */

@@ -6,7 +6,7 @@
  * INVARIANT: what begins to move is in the stills from the next that is due, at most half a second later; the moment
  * itself is within a second of the one before or after, so no event lacks its picture (still-ring.ts takes 5 s).
  */
-import type { NativePipeline } from './native.ts';
+import type { NativePipeline } from '../../base/gstreamer.ts';
 
 /** As far back as a preview looks (redact/evidence.ts). */
 const STILL_EVERY_MS = 2000;

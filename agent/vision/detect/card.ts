@@ -37,7 +37,7 @@ export type GroupThresholds = Static<typeof GroupThresholds>;
 /** What the program relies on. A card may say more (recipe, advice, figures): that is for people. */
 export const ModelCard = Type.Object({
   name: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
-  file: Type.String({ pattern: '^[a-z0-9-]{1,64}\\.onnx$', description: 'a file beside the card' }),
+  file: Type.String({ pattern: '^[a-z0-9-]{1,64}\\.(onnx|tflite)$', description: 'a file beside the card' }),
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   bytes: Type.Integer({ minimum: 1, maximum: MODEL_BYTES_MAX }),
   weights: Type.Object({ model: Text, source: Text, licence: Text }),
@@ -53,8 +53,14 @@ export const ModelCard = Type.Object({
     letterbox: Type.Literal('centred, black'),
     multipleOf: Type.Integer({ minimum: 1, maximum: 256 }),
     default: Type.Tuple([SidePx, SidePx], { description: 'width, height' }),
+    fixed: Type.Optional(Type.Boolean({ description: 'it takes its default size only' })),
   }),
   features: Type.Optional(FeaturesCard),
+  decoder: Type.Optional(
+    Type.Literal('ssdobjectdetector', {
+      description: 'the GStreamer element that makes detections of what another element puts out',
+    }),
+  ),
   inGraph: Type.Object({ scoreMin: { ...Score, description: 'floor of the scores that come out' } }),
   thresholds: Type.Object({ groups: Type.Partial(Type.Record(GroupSchema, GroupThresholds)) }),
   accuracy: Type.Array(Type.Object({}), { maxItems: 64, description: 'figures and how they were measured' }),

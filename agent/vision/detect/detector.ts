@@ -1,42 +1,24 @@
 /** Frames in, detections out: the model behind its card. */
-import { AgentError, assert, messageOf } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
-import type { DetectorConfig } from '../../contract/config.ts';
+import { assert } from '../../base/errors.ts';
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { type Group, groupOf, LABELS, type Label } from '../../contract/label.ts';
 import { type Placement, placementOf, toSource } from '../../contract/letterbox.ts';
 import type { Detection, Features, Frame } from '../../contract/picture.ts';
-import { type ModelCard, readCard, readModel, thresholdsOf } from './card.ts';
+import { foreignLabel, type RawDetections } from './backend.ts';
+import { type ModelCard, thresholdsOf } from './card.ts';
 import { featuresOf } from './features.ts';
-import { isKept, keepModel } from './kept-model.ts';
-import { foreignLabel, loadRuntime, type RawDetections, Session } from './session.ts';
+import { type DetectorInfo, type Loaded, Loader, type LoadOptions } from './loader.ts';
 import { suppressWithinGroups } from './suppress.ts';
 
-export interface DetectorOptions {
-  readonly config: DetectorConfig;
-  /** Folder of the model cards and their files. */
-  readonly modelDir: string;
-  /** Where the model that ran last is kept, for the day on which the installed one is damaged. */
-  readonly keptDir?: string | undefined;
+export interface DetectorOptions extends LoadOptions {
   /** Somebody needs the features of places. */
   readonly features?: boolean | undefined;
-  readonly log: Logger;
 }
 
 /** What one look gives. */
 export interface Sight {
   readonly found: Detection[];
   readonly features?: Features | undefined;
-}
-
-/** What was loaded, in the form of the link's `detector` message. */
-export interface DetectorInfo {
-  readonly model: string;
-  readonly sha256: string;
-  /** The execution provider that was taken. */
-  readonly provider: string;
-  /** Why it is not the configuration's first provider, or not the installed model; null where it is. */
-  readonly fallback: string | null;
 }
 
 /** A place changes within seconds: a look every half second sees it in time, and copies a fifth of a MB each time. */
@@ -47,62 +29,30 @@ const FEATURES_EVERY_MS = 500;
  */
 const CLOSER_GROUP: Group = 'person';
 
-interface Loaded {
-  readonly card: ModelCard;
-  readonly session: Session;
-  readonly info: DetectorInfo;
-}
-
 export class Detector {
   readonly #options: DetectorOptions;
+  readonly #loader: Loader;
   #loaded: Loaded | undefined;
   /** Media time from which on the features of a frame are wanted again. */
   #featuresDueMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DetectorOptions) {
     this.#options = options;
+    this.#loader = new Loader(options);
   }
 
   /**
-   * Reads the card, checks the model against it and loads it on the first execution provider that works; where it is
-   * damaged, the one that was kept.
+   * Reads the card, checks the model against it and loads it with the configured backend, or with what runs instead
+   * (loader.ts).
    * @throws AgentError `config` or `corrupt`, one line that says what would be right
    */
   async start(): Promise<DetectorInfo> {
     assert(this.#loaded === undefined, 'the detector was started twice');
     const { config, log } = this.#options;
-    this.#loaded = await this.#loadSound();
+    this.#loaded = await this.#loader.load();
     const { info } = this.#loaded;
     log.info({ ...info, input: config.input.join('x') }, 'detector loaded');
     return info;
-  }
-
-  async #loadSound(): Promise<Loaded> {
-    const { config, modelDir, keptDir, log } = this.#options;
-    if (keptDir === undefined) return (await load(config, modelDir, log)).loaded;
-    let damage: string;
-    try {
-      const { loaded, bytes } = await load(config, modelDir, log);
-      await keepModel(keptDir, loaded.card, bytes).catch((error) => log.warn({}, messageOf(error)));
-      return loaded;
-    } catch (error) {
-      if (
-        !(error instanceof AgentError) ||
-        error.kind !== 'corrupt' ||
-        !(await isKept(keptDir, config.model))
-      )
-        throw error;
-      damage = messageOf(error);
-    }
-    const { loaded } = await load(config, keptDir, log);
-    const { info } = loaded;
-    const reasons = [
-      `${damage}; the model that ran last (SHA-256 ${info.sha256.slice(0, 12)}…) runs instead`,
-    ];
-    if (info.fallback !== null) reasons.push(info.fallback);
-    const fallback = reasons.join('; ').slice(0, 1000);
-    log.error({ sha256: info.sha256 }, fallback);
-    return { ...loaded, info: { ...info, fallback } };
   }
 
   /**
@@ -111,7 +61,17 @@ export class Detector {
    */
   get looksCloser(): boolean {
     const loaded = this.#loaded;
-    return loaded !== undefined && loaded.info.provider === 'cpu' && loaded.session.takesAnySize;
+    return loaded !== undefined && loaded.info.provider === 'cpu' && loaded.backend.takesAnySize;
+  }
+
+  /** It runs on the CPU as long as its element was held off, which may be tried again: by a vision that starts anew. */
+  get startsBetterAnew(): boolean {
+    return this.#loader.mayTryAgain;
+  }
+
+  /** What runs the model has failed, and may keep the process from leaving. */
+  get failed(): boolean {
+    return this.#loader.failed;
   }
 
   /**
@@ -136,10 +96,10 @@ export class Detector {
         frame.rgb.length === widthPx * heightPx * 3,
       `frame of ${frame.input.widthPx}x${frame.input.heightPx} instead of ${widthPx}x${heightPx}`,
     );
-    const { card, session } = this.#loaded;
+    const { card } = this.#loaded;
     const features = frame.atMs >= this.#featuresDueMs && this.#options.features ? card.features : undefined;
     if (features !== undefined) this.#featuresDueMs = frame.atMs + FEATURES_EVERY_MS;
-    const raw = await session.run(frame.rgb, { withFeatures: features !== undefined });
+    const raw = await this.#loader.run(frame.rgb, { withFeatures: features !== undefined });
     const placement = placementOf(frame.source, frame.input);
     const found = detectionsOf(raw, card, placement, frame);
     const iouMaxOf = (group: Group): number => thresholdsOf(card, group).nmsIouMax;
@@ -149,7 +109,7 @@ export class Detector {
         ? {}
         : { features: featuresOf(features, frame.input, raw.features) };
     if (fine === undefined) return { found: suppressWithinGroups(found, iouMaxOf), ...given };
-    const closer = await session.run(fine.rgb, { input: fine.size });
+    const closer = await this.#loader.run(fine.rgb, { input: fine.size });
     const more = detectionsOf(closer, card, placementOf(frame.source, fine.size), frame).filter(
       ({ group }) => group === CLOSER_GROUP,
     );
@@ -158,57 +118,9 @@ export class Detector {
 
   /** Idempotent; waits for the run under way and frees the session: a process must not leave during a run. */
   async stop(): Promise<void> {
-    const loaded = this.#loaded;
     this.#loaded = undefined;
-    await loaded?.session.release();
+    await this.#loader.release();
   }
-}
-
-async function load(
-  config: DetectorConfig,
-  modelDir: string,
-  log: Logger,
-): Promise<{ loaded: Loaded; bytes: Buffer }> {
-  const card = await readCard(modelDir, config.model);
-  checkInput(config, card);
-  const bytes = await readModel(modelDir, card);
-  const { session, provider, fallback } = await openFirst(config, card, bytes, log);
-  return {
-    loaded: { card, session, info: { model: card.name, sha256: card.sha256, provider, fallback } },
-    bytes,
-  };
-}
-
-function checkInput({ model, input }: DetectorConfig, card: ModelCard): void {
-  const { multipleOf, default: usual } = card.input;
-  if (input.every((side) => side % multipleOf === 0)) return;
-  throw new AgentError(
-    'config',
-    `detector.input ${input.join('x')}: model ${model} takes multiples of ${multipleOf}, for instance ${usual.join('x')}`,
-  );
-}
-
-async function openFirst(config: DetectorConfig, card: ModelCard, bytes: Uint8Array, log: Logger) {
-  const [widthPx, heightPx] = config.input;
-  const base = {
-    ...{ bytes, model: card.name, inputName: card.input.name, input: { widthPx, heightPx } },
-    features: card.features,
-    mayName: (label: number) => Object.hasOwn(card.classes, String(label)),
-  };
-  const runtime = await loadRuntime();
-  const refused: string[] = [];
-  for (const provider of new Set([...config.providers, 'cpu'])) {
-    try {
-      const session = await Session.open(runtime, { ...base, provider });
-      const fallback = refused.length > 0 ? refused.join('; ').slice(0, 1000) : null;
-      if (fallback !== null) log.warn({ provider }, `detector runs on ${provider} instead: ${fallback}`);
-      return { session, provider, fallback };
-    } catch (error) {
-      if (provider === 'cpu') throw error;
-      refused.push(`${provider}: ${messageOf(error)}`);
-    }
-  }
-  throw new AgentError('bug', 'no execution provider was tried');
 }
 
 function detectionsOf(raw: RawDetections, card: ModelCard, placement: Placement, frame: Frame): Detection[] {
@@ -242,5 +154,5 @@ function labelOf(index: number | undefined, card: ModelCard): Label {
   const labels: Readonly<Record<number, Label>> = LABELS;
   const label = index === undefined ? undefined : labels[index];
   if (label !== undefined && Object.hasOwn(card.classes, String(index))) return label;
-  throw foreignLabel(card.name, index);
+  throw foreignLabel(card.name, index ?? 'undefined');
 }

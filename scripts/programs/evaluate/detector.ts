@@ -89,8 +89,9 @@ async function evaluateSequence(
   const truths = peopleByFrame(truth);
   const log = makeLogger('evaluate', 'warn');
   const detector = new Detector({
-    config: { model, input: [...input], providers: ['cpu'] },
+    config: { model, input: [...input], backend: 'onnxruntime', providers: ['cpu'] },
     modelDir: join(packageRoot(), 'models'),
+    clock: systemClock,
     log,
   });
   const shown = copy === undefined ? clip : await degradedClip(clip, copy);

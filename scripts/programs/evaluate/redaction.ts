@@ -166,9 +166,14 @@ function cameraOf(clip: string): Camera {
 }
 
 async function startedDetector(): Promise<Detector> {
-  const config = { model: 'nanodet-g-city10', input: [416, 256] as [number, number], providers: ['cpu'] };
+  const config = {
+    model: 'nanodet-g-city10',
+    input: [416, 256] as [number, number],
+    backend: 'onnxruntime' as const,
+    providers: ['cpu'],
+  };
   const log = makeLogger('evaluate', 'warn');
-  const detector = new Detector({ config, modelDir: join(packageRoot(), 'models'), log });
+  const detector = new Detector({ config, modelDir: join(packageRoot(), 'models'), clock: systemClock, log });
   await detector.start();
   return detector;
 }

@@ -107,8 +107,9 @@ async function follow(
   const [widthPx, heightPx] = options.input;
   const log = makeLogger('evaluate', 'warn');
   const detector = new Detector({
-    config: { model: options.model, input: [widthPx, heightPx], providers: ['cpu'] },
+    config: { model: options.model, input: [widthPx, heightPx], backend: 'onnxruntime', providers: ['cpu'] },
     modelDir: join(packageRoot(), 'models'),
+    clock: systemClock,
     log,
   });
   const camera = new Camera({

@@ -54,10 +54,16 @@ const HEIGHTS: Readonly<Record<StageName, readonly [number, number]>> = {
 };
 
 export function makeDetector(): Detector {
-  const config = { model: 'nanodet-g-city10', input: [INPUT.widthPx, INPUT.heightPx], providers: ['cpu'] };
+  const config = {
+    model: 'nanodet-g-city10',
+    input: [INPUT.widthPx, INPUT.heightPx],
+    backend: 'onnxruntime',
+    providers: ['cpu'],
+  };
   return new Detector({
     config: config as ConstructorParameters<typeof Detector>[0]['config'],
     modelDir: MODEL_DIR,
+    clock: systemClock,
     log: makeLogger('scenes', 'warn'),
   });
 }

@@ -33,6 +33,38 @@ declare module 'node-gstreamer-superficial' {
      * there, by the worker, and that one itself is handed out (patches/).
      */
     pull(callback: (buffer: Buffer | null, caps: SampleCaps) => void, ...into: Buffer[]): void;
+    /**
+     * What an element has put on the next sample; the sample's own bytes are not read. Waits in a libuv worker; null
+     * after `limitMs`, at the end of the stream or when the pipeline is stopped (patches/).
+     */
+    pullTensors(limitMs: number, callback: (inferred: Inferred | null) => void): void;
+  }
+
+  export interface AppSrc extends Element {
+    /** Copies the buffer. `ptsNs`: 64 bits, big-endian. Gives a GstFlowReturn, 0 where it was taken. */
+    push(buffer: Uint8Array, ptsNs: Buffer): number;
+  }
+
+  /** GstTensorMeta and GstAnalyticsRelationMeta of a sample (gstreamer-analytics-1.0). */
+  export interface Inferred {
+    readonly ptsNs: number | null;
+    readonly tensors: readonly Tensor[];
+    readonly objects: readonly {
+      readonly label: string;
+      readonly score: number;
+      /** In pixels of the sample. */
+      readonly xywhPx: readonly [number, number, number, number];
+    }[];
+  }
+
+  export interface Tensor {
+    readonly id: string;
+    /** GstTensorDataType. */
+    readonly type: number;
+    readonly isRowMajor: boolean;
+    readonly dims: readonly number[];
+    /** Null where it is longer than 16 MiB. */
+    readonly data: Buffer | null;
   }
 
   export class Pipeline {

@@ -1,5 +1,5 @@
 /**
- * One ONNX Runtime session: the only file that speaks to onnxruntime-node.
+ * The backend `onnxruntime`, one ONNX Runtime session: the only file that speaks to onnxruntime-node.
  *
  * INVARIANTS: the library is not loaded unless its telemetry is off; `run` and `release` never overlap
  * (a process that leaves during a run aborts).
@@ -7,20 +7,10 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { SizePx } from '../../contract/geometry.ts';
+import { type Backend, foreignLabel, type RawDetections, type RunOptions } from './backend.ts';
 import { FEATURES, type FeaturesCard, shapeOf } from './features.ts';
 
 export type Runtime = typeof import('onnxruntime-node');
-
-/** What the model says of one frame, straight out of the graph: n boxes, best first. */
-export interface RawDetections {
-  /** n × 4, xyxy in input pixels. */
-  readonly boxes: Float32Array;
-  readonly scores: Float32Array;
-  /** Label indices of the model. */
-  readonly labels: Int32Array;
-  /** Where they were asked for: as the graph has them, of the card's shape. */
-  readonly features?: Uint8Array | undefined;
-}
 
 export interface SessionOptions {
   readonly bytes: Uint8Array;
@@ -77,7 +67,7 @@ function optionsOf(provider: string): InferenceSession.SessionOptions {
   };
 }
 
-export class Session {
+export class Session implements Backend {
   readonly #runtime: Runtime;
   readonly #session: InferenceSession;
   readonly #options: SessionOptions;
@@ -133,7 +123,7 @@ export class Session {
    */
   async run(
     rgb: Uint8Array,
-    { input = this.#options.input, withFeatures = false }: { input?: SizePx; withFeatures?: boolean } = {},
+    { input = this.#options.input, withFeatures = false }: RunOptions = {},
   ): Promise<RawDetections> {
     if (this.#released) throw new AgentError('bug', 'the detector was stopped');
     const { inputName, model } = this.#options;
@@ -250,10 +240,6 @@ export class Session {
       `model ${model} gives features [${given.dims.join(',')}] instead of [${shape.join(',')}]; this model is refused`,
     );
   }
-}
-
-export function foreignLabel(model: string, label: number | undefined): AgentError {
-  return new AgentError('corrupt', `model ${model} names class ${label}, which its card does not know`);
 }
 
 function isOf(one: InferenceSession.ValueMetadata, type: string, shape: readonly number[]): boolean {

@@ -10,10 +10,17 @@
  * LIMITS: closing waits 300 ms at most for the bus (a pipeline that could not even start says no goodbye).
  */
 import { createRequire } from 'node:module';
-import type { AppSink, BusMessage, Element, Pipeline, SampleCaps } from 'node-gstreamer-superficial';
-import type { Clock } from '../../base/clock.ts';
-import { AgentError, messageOf } from '../../base/errors.ts';
-import type { Fault } from './source.ts';
+import type {
+  AppSink,
+  AppSrc,
+  BusMessage,
+  Element,
+  Inferred,
+  Pipeline,
+  SampleCaps,
+} from 'node-gstreamer-superficial';
+import type { Clock } from './clock.ts';
+import { AgentError, messageOf } from './errors.ts';
 
 /** Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
 const GOODBYE_MS = 300;
@@ -27,6 +34,12 @@ const DECODER = /dec(?!odebin)[a-z0-9_]*-?\d+$/;
 const binding = createRequire(import.meta.url)('node-gstreamer-superficial') as {
   Pipeline: new (description: string) => Pipeline;
 };
+
+/** What GStreamer said about a failure. */
+export interface Fault {
+  readonly message: string;
+  readonly debug: string;
+}
 
 export interface Sample {
   readonly buffer: Buffer;
@@ -47,6 +60,7 @@ class Deferred {
 
 export class NativePipeline {
   readonly #clock: Clock;
+  readonly #stopsAtError: boolean;
   readonly #pipeline: Pipeline;
   readonly #elements = new Map<string, Element>();
   readonly #stopAtExit = (): void => this.#nudge();
@@ -59,9 +73,13 @@ export class NativePipeline {
   #goodbye = new Deferred();
   #saidGoodbye = true;
 
-  /** Throws `config` where the text cannot be made into a pipeline. */
-  constructor(text: string, clock: Clock) {
+  /**
+   * `stopsAtError`: false where an element that has failed may hang, and each change of state with it.
+   * Throws `config` where the text cannot be made into a pipeline.
+   */
+  constructor(text: string, clock: Clock, stopsAtError = true) {
     this.#clock = clock;
+    this.#stopsAtError = stopsAtError;
     try {
       this.#pipeline = new binding.Pipeline(text);
     } catch (error) {
@@ -120,10 +138,34 @@ export class NativePipeline {
     });
   }
 
+  /**
+   * Gives a frame to the appsrc `source`, which copies it. False where it is refused: the pipeline has failed or was
+   * stopped.
+   */
+  push(frame: Uint8Array, ptsNs: number): boolean {
+    const time = Buffer.alloc(8);
+    time.writeBigUInt64BE(BigInt(ptsNs));
+    return (this.#element('source') as AppSrc).push(frame, time) === 0;
+  }
+
+  /** What an element has found in the next sample; null when none came within `limitMs`, or the opening is over. */
+  infer(limitMs: number): Promise<Inferred | null> {
+    return new Promise((resolve) => {
+      (this.#element('sink') as AppSink).pullTensors(limitMs, resolve);
+    });
+  }
+
+  /** Lets go of a pipeline that hangs: each further call to it, a change of state too, would hang with it. */
+  abandon(): void {
+    this.#up = false;
+    this.#disposed = true;
+    process.off('exit', this.#stopAtExit);
+  }
+
   /** Ends the opening: `read` gives null. The first fault of an opening is kept. */
   fail(fault: Fault): void {
     this.#fault ??= fault;
-    this.#stop();
+    if (this.#stopsAtError) this.#stop();
   }
 
   /** The decoder that was plugged last; waits until the pipeline plays, when all are plugged. */

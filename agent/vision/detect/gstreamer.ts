@@ -1,0 +1,273 @@
+/**
+ * The backend `gstreamer`: a GStreamer element runs the model, for instance on an accelerator.
+ *
+ *   appsrc (the masked frame) ! element [! decoder] ! appsink (what it has found)
+ *
+ * The frame is the one that every backend gets: what is black under the privacy masks is black for the element too.
+ *
+ * INVARIANTS: one frame is in the pipeline at a time, and its answer carries its time stamp; an answer to another frame,
+ * or none in time, ends the backend for good. Only elements and properties of contract/inference-element.ts, and the
+ * decoder below, get a frame. It never shares a process with onnxruntime-node: an element may bring an ONNX Runtime of
+ * its own, and two of them abort.
+ * LIMITS: OPEN_WITHIN_MS for the first answer, ANSWER_WITHIN_MS for every other; ROWS_MAX detections.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Inferred, Tensor } from 'node-gstreamer-superficial';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, assert } from '../../base/errors.ts';
+import { NativePipeline } from '../../base/gstreamer.ts';
+import type { ElementConfig } from '../../contract/config.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+import { INFERENCE_ELEMENTS } from '../../contract/inference-element.ts';
+import { LABELS } from '../../contract/label.ts';
+import { type Backend, foreignLabel, type RawDetections } from './backend.ts';
+
+export interface ElementOptions {
+  readonly clock: Clock;
+  readonly element: ElementConfig;
+  /** Path of the model's file, which was checked against its card. */
+  readonly file: string;
+  /** Name of the model in messages. */
+  readonly model: string;
+  readonly input: SizePx;
+  /** What makes detections of the element's tensors, where they are not those of the contract. */
+  readonly decoder?: typeof DECODER | undefined;
+  /** Whether the card knows a label index of the model. */
+  readonly mayName: (label: number) => boolean;
+}
+
+/** Debian's decoder for SSD models: it puts GstAnalyticsRelationMeta on the buffers. */
+const DECODER = 'ssdobjectdetector';
+/** Compilers of some accelerators run when a model is opened, for up to a minute on a small board [TensorRT's guide]. */
+const OPEN_WITHIN_MS = 60_000;
+/** The slowest of our boards looks at a frame in less than 1 s (docs/design/005-benchmark.md). */
+const ANSWER_WITHIN_MS = 5000;
+/** TopK gives 512 a class group at most (model contract); more rows are rubbish. */
+const ROWS_MAX = 4096;
+/** A made-up pace: an element needs time stamps that grow, and nothing hangs on their difference. */
+const FRAME_NS = 200_000_000;
+/** GstTensorDataType (gst/analytics/gsttensor.h). */
+const INT32 = 3;
+const FLOAT32 = 11;
+
+export class InferenceElementBackend implements Backend {
+  readonly takesAnySize = false;
+  readonly #options: ElementOptions;
+  readonly #pipeline: NativePipeline;
+  readonly #labels: ReadonlyMap<string, number> = new Map(
+    Object.entries(LABELS).map(([index, name]) => [name, Number(index)]),
+  );
+  #frames = 0;
+  #running: Promise<unknown> = Promise.resolve();
+  #ended: AgentError | undefined;
+  #released = false;
+
+  private constructor(options: ElementOptions, pipeline: NativePipeline) {
+    this.#options = options;
+    this.#pipeline = pipeline;
+  }
+
+  /**
+   * Builds the pipeline and has the model look at a black frame.
+   * @throws AgentError `config` (no such element here, a model of another kind or size), `corrupt` (it does not run)
+   */
+  static async open(options: ElementOptions): Promise<InferenceElementBackend> {
+    const backend = new InferenceElementBackend(options, pipelineOf(options));
+    const { widthPx, heightPx } = options.input;
+    backend.#pipeline.open();
+    try {
+      await backend.#answered(new Uint8Array(widthPx * heightPx * 3), OPEN_WITHIN_MS);
+      return backend;
+    } catch (error) {
+      await backend.release();
+      throw error;
+    }
+  }
+
+  /** It has failed: a driver in an unknown state may keep a process from leaving, which has to be killed. */
+  get failed(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  run(rgb: Uint8Array): Promise<RawDetections> {
+    return this.#answered(rgb, ANSWER_WITHIN_MS);
+  }
+
+  async release(): Promise<void> {
+    if (this.#released) return;
+    this.#released = true;
+    await this.#running;
+    if (this.failed) this.#pipeline.abandon();
+    else await this.#pipeline.dispose();
+  }
+
+  #answered(rgb: Uint8Array, limitMs: number): Promise<RawDetections> {
+    if (this.#released) throw new AgentError('bug', 'the detector was stopped');
+    const answer = this.#answer(rgb, limitMs);
+    this.#running = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #answer(rgb: Uint8Array, limitMs: number): Promise<RawDetections> {
+    if (this.#ended !== undefined) throw this.#ended;
+    try {
+      const ptsNs = this.#frames * FRAME_NS;
+      this.#frames += 1;
+      const taken = this.#pipeline.push(rgb, ptsNs);
+      const inferred = taken ? await this.#pipeline.infer(limitMs) : null;
+      if (inferred === null) throw await this.#noAnswer(limitMs);
+      if (inferred.ptsNs !== ptsNs) {
+        throw this.#broken(
+          `answers for the frame of ${inferred.ptsNs} ns when asked for that of ${ptsNs} ns: one answer for each ` +
+            'frame, in their order, would be right',
+        );
+      }
+      return this.#options.decoder === undefined ? this.#ofTensors(inferred) : this.#ofObjects(inferred);
+    } catch (error) {
+      this.#ended = error instanceof AgentError ? error : new AgentError('bug', String(error), error);
+      throw this.#ended;
+    }
+  }
+
+  async #noAnswer(limitMs: number): Promise<AgentError> {
+    // What the element says of its failure may come after the end of the wait.
+    await this.#options.clock.sleep(100);
+    const { fault } = this.#pipeline;
+    if (fault !== undefined) return this.#broken(`fails: ${fault.message} (${causeOf(fault.debug)})`);
+    return this.#broken(`gives no answer within ${limitMs / 1000} s`);
+  }
+
+  #ofTensors({ tensors }: Inferred): RawDetections {
+    const rows = this.#tensor(tensors, 'vigie-scores', FLOAT32, [-1]);
+    const [count = 0] = rows.dims;
+    const boxes = this.#tensor(tensors, 'vigie-boxes', FLOAT32, [count, 4]);
+    const labels = this.#tensor(tensors, 'vigie-labels', INT32, [count]);
+    if (tensors.length !== 3) {
+      const names = tensors.map(({ id }) => id).join(', ');
+      throw this.#broken(`gives ${names}: a detector may say nothing beside boxes, scores and labels`);
+    }
+    const found = {
+      boxes: new Float32Array(boxes.bytes),
+      scores: new Float32Array(rows.bytes),
+      labels: new Int32Array(labels.bytes),
+    };
+    const foreign = found.labels.find((label) => !this.#options.mayName(label));
+    if (foreign !== undefined) throw foreignLabel(this.#options.model, foreign);
+    return found;
+  }
+
+  #tensor(
+    tensors: readonly Tensor[],
+    id: string,
+    type: number,
+    shape: readonly number[],
+  ): { dims: readonly number[]; bytes: ArrayBuffer } {
+    const tensor = tensors.find((one) => one.id === id);
+    const length = tensor?.dims.reduce((product, side) => product * side, 4);
+    const fits =
+      tensor?.type === type &&
+      tensor.isRowMajor &&
+      tensor.dims.length === shape.length &&
+      shape.every((side, axis) => side === -1 || tensor.dims[axis] === side) &&
+      (tensor.dims[0] ?? 0) <= ROWS_MAX &&
+      tensor.data?.length === length;
+    if (fits && tensor.data !== null) {
+      const bytes = new ArrayBuffer(tensor.data.length);
+      new Uint8Array(bytes).set(tensor.data);
+      return { dims: tensor.dims, bytes };
+    }
+    const given = tensors.map((one) => `${one.id || 'a tensor without a name'} [${one.dims.join(',')}]`);
+    const wanted = `${id} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
+    throw this.#broken(`gives ${given.join(', ') || 'no tensors'} instead of ${wanted}`);
+  }
+
+  #ofObjects({ objects }: Inferred): RawDetections {
+    if (objects.length > ROWS_MAX) throw this.#broken(`gives ${objects.length} objects`);
+    const sorted = [...objects].sort((a, b) => b.score - a.score);
+    const labels = sorted.map(({ label }) => {
+      const index = this.#labels.get(label);
+      if (index === undefined || !this.#options.mayName(index))
+        throw foreignLabel(this.#options.model, label);
+      return index;
+    });
+    return {
+      boxes: Float32Array.from(sorted.flatMap(({ xywhPx: [x, y, w, h] }) => [x, y, x + w, y + h])),
+      scores: Float32Array.from(sorted, ({ score }) => score),
+      labels: Int32Array.from(labels),
+    };
+  }
+
+  #broken(what: string): AgentError {
+    const { element, model } = this.#options;
+    return new AgentError('corrupt', `detector.element ${element.name} with model ${model} ${what}`);
+  }
+}
+
+/** GStreamer's text of a failure starts with a place in its source code. */
+function causeOf(debug: string): string {
+  return (debug.split('\n').at(-1) ?? '').slice(0, 300);
+}
+
+function pipelineOf({ clock, element, file, model, input, decoder }: ElementOptions): NativePipeline {
+  const known = INFERENCE_ELEMENTS[element.name];
+  assert(known !== undefined, `no such element in the list: ${element.name}`);
+  const set = [
+    ...Object.entries(known.fixed).map(([name, value]) => `${name}=${value}`),
+    ...element.properties.filter((one) => isAllowed(one, known.properties)),
+    `${known.modelProperty}=${quoted(file)}`,
+  ];
+  const caps = `video/x-raw,format=RGB,width=${input.widthPx},height=${input.heightPx},framerate=0/1,pixel-aspect-ratio=1/1`;
+  const dir = decoder === undefined ? undefined : mkdtempSync(join(tmpdir(), 'vigie-labels-'));
+  try {
+    return new NativePipeline(
+      [
+        // It would be asked for its clock's time otherwise.
+        `appsrc name=source format=time is-live=false max-buffers=1 caps=${quoted(caps)}`,
+        `${element.name} name=element ${set.join(' ')}`,
+        ...(dir === undefined ? [] : [`${DECODER} label-file=${quoted(labelFile(dir))}`]),
+        'appsink name=sink sync=false async=false max-buffers=2 enable-last-sample=false',
+      ].join(' ! '),
+      clock,
+      false,
+    );
+  } catch (error) {
+    if (error instanceof AgentError && error.message.includes(`no element "${element.name}"`)) {
+      throw new AgentError(
+        'config',
+        `detector.element.name ${element.name}: GStreamer has no such element here; it comes with ${known.from}`,
+        error,
+      );
+    }
+    throw new AgentError(
+      'corrupt',
+      `detector.element ${element.name} does not take model ${model} at ${input.widthPx}x${input.heightPx}: ` +
+        `${error instanceof Error ? error.message : String(error)}`,
+      error,
+    );
+  } finally {
+    // It was read when it was set.
+    if (dir !== undefined) rmSync(dir, { recursive: true });
+  }
+}
+
+/** The configuration was refused if one is not; nothing else may get into a pipeline's text. */
+function isAllowed(property: string, allowed: Readonly<Record<string, readonly string[]>>): boolean {
+  const [name = '', value = ''] = property.split('=');
+  return Object.hasOwn(allowed, name) && (allowed[name]?.includes(value) ?? false);
+}
+
+/** As gst-launch-1.0(1) reads a string. */
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** One name for each label index; for those that no model may name, one that is refused. */
+function labelFile(dir: string): string {
+  const labels: Readonly<Record<number, string>> = LABELS;
+  const names = Array.from({ length: 91 }, (_, index) => labels[index] ?? `class ${index}`);
+  const file = join(dir, 'labels');
+  writeFileSync(file, `${names.join('\n')}\n`, { mode: 0o600 });
+  return file;
+}
