@@ -21,6 +21,7 @@ import t, { type Test } from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import { scratch } from '../lib/paths.ts';
+import { allPids, procText } from '../lib/proc.ts';
 
 const root = packageRoot();
 /** A demo must end within this time of being told to: the agent has 5 s, the broker 3. */
@@ -74,10 +75,10 @@ class Demo {
   /** Pid → command of every process with this demo's TMPDIR. */
   processes(): Map<number, string> {
     const found = new Map<number, string>();
-    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-      const environment = readProc(pid, 'environ').split('\0');
+    for (const pid of allPids()) {
+      const environment = procText(pid, 'environ').split('\0');
       if (!environment.includes(`TMPDIR=${this.dir}`)) continue;
-      found.set(Number(pid), readProc(pid, 'cmdline').replaceAll('\0', ' ').trim());
+      found.set(Number(pid), procText(pid, 'cmdline').replaceAll('\0', ' ').trim());
     }
     return found;
   }
@@ -104,17 +105,6 @@ function withoutSbin(path: string): string {
     .split(':')
     .filter((dir) => !dir.endsWith('/sbin'))
     .join(':');
-}
-
-/** Empty where the process has gone, or is not ours. */
-function readProc(pid: string, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return '';
-    throw error;
-  }
 }
 
 function answers(port: number): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** A journal's disk that is full or read-only stops the looking, not only the writing; it begins again by itself. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
@@ -9,23 +9,11 @@ import { parseVerifierKey, verifierKey } from '../../agent/restraint/journal/not
 import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { visionsOf } from '../lib/proc.ts';
 import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const skip = existsSync(STREET_CLIP) ? SmallDisk.unavailable() : 'no street clip: run scripts/setup';
-
-/** Processes of this one that run vision's program. */
-function visions(): string[] {
-  const { pid } = process;
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => {
-    const file = `/proc/${pid}/task/${task}/children`;
-    return existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : [];
-  });
-  return children.filter((child) => {
-    const file = `/proc/${child}/cmdline`;
-    return child !== '' && existsSync(file) && readFileSync(file, 'utf8').includes('vision/main');
-  });
-}
 
 const FAULTS = {
   full: {
@@ -61,19 +49,19 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
     });
     const agent = makeAgent(t, config, stateDir);
     await agent.start();
-    await until(t, 'vision runs', () => visions().length === 1, 30_000);
+    await until(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);
 
     begin(dir);
     const phase = (): string | undefined => told.at(-1)?.data.phase;
     await until(t, 'the event', () => phase() === 'start', 60_000);
     t.match(JSON.stringify(told.at(-1)), reason);
-    await until(t, 'vision has ended', () => visions().length === 0, 30_000);
+    await until(t, 'vision has ended', () => visionsOf(process.pid).length === 0, 30_000);
     end(dir);
     await until(t, 'it is over', () => phase() === 'end', 60_000);
-    await until(t, 'vision runs again', () => visions().length === 1, 30_000);
+    await until(t, 'vision runs again', () => visionsOf(process.pid).length === 1, 30_000);
     await agent.stop();
 
-    t.same(visions(), []);
+    t.same(visionsOf(process.pid), []);
     const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
     const modes: string[] = [];
     const { wrong } = verifyJournal(dir, parseVerifierKey(key), {

@@ -20,6 +20,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { ROOT, scratch } from './paths.ts';
+import { allPids, childrenOf, procText } from './proc.ts';
 import { until } from './room.ts';
 
 /** What the package depends on, and what a test needs inside: a broker. */
@@ -175,12 +176,8 @@ export class Container {
 }
 
 function initOf(pid: number | undefined): number | undefined {
-  const file = `/proc/${pid}/task/${pid}/children`;
-  const children = existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : [];
-  const init = children.find((child) => {
-    const name = `/proc/${child}/comm`;
-    return child !== '' && existsSync(name) && readFileSync(name, 'utf8').trim() === 'systemd';
-  });
+  if (pid === undefined) return undefined;
+  const init = childrenOf(pid).find((child) => procText(child, 'comm').trim() === 'systemd');
   return init === undefined ? undefined : Number(init);
 }
 
@@ -195,8 +192,9 @@ function processesWith(leader: number): number[] {
     }
   };
   const own = space(String(leader));
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.filter((pid) => own !== undefined && space(pid) === own).map(Number);
+  return allPids()
+    .filter((pid) => own !== undefined && space(pid) === own)
+    .map(Number);
 }
 
 function signalled(pid: number, signal: NodeJS.Signals): void {

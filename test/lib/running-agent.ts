@@ -1,10 +1,11 @@
 /** The whole program on the street clip, as a process of its own that can be killed, and what it leaves on disk. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Test } from 'tap';
 import { AT_ALL_TIMES, authoriseFile } from './authority.ts';
 import { STREET_CLIP } from './paths.ts';
+import { visionsOf } from './proc.ts';
 import { type Program, start, VIGIE } from './program.ts';
 import { until } from './room.ts';
 
@@ -55,11 +56,7 @@ export function intact(file: string): unknown {
 }
 
 export function visionOf(agent: Program): number | undefined {
-  const pid = agent.child.pid as number;
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-  return children
-    .filter((child) => child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('vision/main'))
-    .map(Number)[0];
+  return visionsOf(agent.child.pid as number)[0];
 }
 
 export async function running(t: Test, agent: Program, stateDir: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** Suspended means that there is no vision process: through kill -9, a restart and another version of the program. */
 import { createPublicKey, verify } from 'node:crypto';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import type { MqttClient } from 'mqtt';
@@ -30,6 +30,7 @@ import {
 } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
+import { visionsOf } from '../lib/proc.ts';
 import { type Program, start, vigie as vigieProgram } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
@@ -93,24 +94,6 @@ function missingResumes(entries: readonly JournalContent[]): readonly MissingRes
   return suspensions.missing;
 }
 
-/** Processes of vision that belong to this agent. */
-function visionsOf(agent: Program): string[] {
-  return readdirSync('/proc')
-    .filter((pid) => /^\d+$/.test(pid))
-    .filter((pid) => {
-      try {
-        const [, ppid] = /\) \S (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
-        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-        return ppid === String(agent.child.pid) && line.includes('vision/main.js');
-      } catch (error) {
-        // It has just gone.
-        if (error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH'].includes(String(error.code)))
-          return false;
-        throw error;
-      }
-    });
-}
-
 /** The program in another folder, as an update unpacks it beside the old one; its version is another. */
 function anotherVersion(dir: string): string {
   const there = join(dir, 'vigie-9.9.9');
@@ -148,7 +131,7 @@ void t.test(
     };
     let agent = run();
     await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
-    await until(t, 'vision', () => visionsOf(agent).length === 1, SLOW_MS);
+    await until(t, 'vision', () => visionsOf(agent.child.pid as number).length === 1, SLOW_MS);
     await until(t, 'frames in health', () => (health.at(-1)?.frames.read ?? 0) > 0, SLOW_MS);
 
     const suspended = await vigie('suspend', '--reason', 'order 2026/1234 of the court');
@@ -157,7 +140,7 @@ void t.test(
       suspended.out,
       /^suspended since .*\nthe agent has stopped looking; frames read since its start: [1-9]\d*\n$/,
     );
-    t.same(visionsOf(agent), [], 'there is no vision process');
+    t.same(visionsOf(agent.child.pid as number), [], 'there is no vision process');
     await until(t, 'told', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
     const first = modes.at(-1);
     t.match(first, { reason: 'order 2026/1234 of the court', order: '2026-77' });
@@ -188,7 +171,11 @@ void t.test(
       for (const report of health.slice(before[1])) {
         t.match(report, { mode: 'suspended', frames: { read: 0, analysed: 0 }, processes: { vision: null } });
       }
-      t.same(visionsOf(agent), [], `no vision process of ${health.at(-1)?.versions['vigie']}`);
+      t.same(
+        visionsOf(agent.child.pid as number),
+        [],
+        `no vision process of ${health.at(-1)?.versions['vigie']}`,
+      );
     }
 
     const [prefect, mayor] = [keyFile(dir, 'prefect', PREFECT), keyFile(dir, 'mayor', MAYOR)];
@@ -203,10 +190,10 @@ void t.test(
       'a foreign key',
     );
     t.match(await resume(prefect, mayor, stranger), { code: 1, err: /refused/ }, 'three keys');
-    t.same(visionsOf(agent), []);
+    t.same(visionsOf(agent.child.pid as number), []);
     t.match(await resume(prefect, mayor), { code: 0, out: /^resumed; the box is now active\n/, err: '' });
     await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
-    await until(t, 'vision', () => visionsOf(agent).length === 1, SLOW_MS);
+    await until(t, 'vision', () => visionsOf(agent.child.pid as number).length === 1, SLOW_MS);
     t.match(await resume(prefect, mayor), { code: 2, err: /not suspended/ });
     agent.child.kill('SIGTERM');
     t.equal(await agent.ended, 0);
