@@ -137,13 +137,15 @@ const id = fc.constantFrom(...'abcdefgh');
 const share = fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs);
 const point = fc.tuple(share, share);
 /** Corners on a circle, in their order: it does not cross itself. */
+/** Corners on a circle, so far apart that no polygon is too thin to be taken. */
+const CORNERS = 36;
 const polygon = fc
-  .uniqueArray(fc.integer({ min: 0, max: 359 }), { minLength: 3, maxLength: 8 })
-  .map((degrees) =>
-    degrees
+  .uniqueArray(fc.integer({ min: 0, max: CORNERS - 1 }), { minLength: 3, maxLength: 8 })
+  .map((corners) =>
+    corners
       .sort((a, b) => a - b)
-      .map((degree): [number, number] => {
-        const angle = (degree / 180) * Math.PI;
+      .map((corner): [number, number] => {
+        const angle = (corner / CORNERS) * 2 * Math.PI;
         return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)];
       }),
   );
