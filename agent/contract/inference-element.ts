@@ -37,5 +37,5 @@ export const INFERENCE_ELEMENTS: Readonly<Record<string, InferenceElement>> = {
   },
   tfliteinference: TFLITE,
   tfliteedgetpuinference: TFLITE,
-  tflitevxinference: TFLITE,
+  tflitevsiinference: TFLITE,
 };

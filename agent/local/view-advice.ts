@@ -14,6 +14,7 @@ const SMALL_PERSON_PX = 26;
 /** Above this share of the frame's height, people are missed more often with a larger input (model card). */
 const TALL_PERSON_NORM = 0.25;
 /** The default input, at which tall people were measured well. */
+const NEAR_INPUT = [416, 256] as const;
 const NEAR_INPUT_AREA_PX = 416 * 256;
 const WIDE_INPUT = [640, 384] as const;
 /** What moves by more than half of its length between two looks does not overlap with where it was: it is lost. */
@@ -30,19 +31,16 @@ export function viewFindings(
   texts: FindingTexts,
   meant: Pick<ViewReport, 'input' | 'fps'> = view,
 ): Finding[] {
-  const { people, heightTenthNorm, heightHalfNorm, moving, stepNineTenths, source } = view;
-  const [widthPx, heightPx] = meant.input;
-  const knowsHeights = people >= SIGHTINGS_MIN && source !== null;
+  const { heightTenthNorm, heightHalfNorm, moving, stepNineTenths } = view;
   const details: string[] = [];
   const fixes: string[] = [];
-  if (knowsHeights) {
-    const tenthPx = heightTenthNorm * placementOf(source, { widthPx, heightPx }).heightPx;
+  const tenthPx = tenthHeightPx(view, meant.input);
+  if (tenthPx !== undefined) {
     const percent = (norm: number): number => Math.round(100 * norm);
     details.push(texts.viewHeights(percent(heightTenthNorm), percent(heightHalfNorm), Math.round(tenthPx)));
-    const areaPx = widthPx * heightPx;
-    const small = tenthPx < SMALL_PERSON_PX && areaPx < WIDE_INPUT[0] * WIDE_INPUT[1];
-    if (small) fixes.push(texts.viewSmall(...WIDE_INPUT));
-    else if (heightHalfNorm > TALL_PERSON_NORM && areaPx > NEAR_INPUT_AREA_PX) fixes.push(texts.viewTall);
+    const better = betterInput(view, meant.input);
+    if (better === WIDE_INPUT) fixes.push(texts.viewSmall(...WIDE_INPUT));
+    else if (better !== undefined) fixes.push(texts.viewTall);
   }
   if (moving >= SIGHTINGS_MIN && view.fps !== null && meant.fps !== null) {
     const step = (stepNineTenths * view.fps) / meant.fps;
@@ -53,4 +51,23 @@ export function viewFindings(
   if (details.length === 0) return [];
   const detail = details.join('; ');
   return [fixes.length === 0 ? ok('view', detail) : failed('view', detail, fixes.join('; '))];
+}
+
+/** Width and height that suit the people seen better than `input`; undefined where it suits, or too few were seen to say. */
+export function betterInput(
+  view: ViewReport,
+  input: ViewReport['input'],
+): readonly [number, number] | undefined {
+  const tenthPx = tenthHeightPx(view, input);
+  if (tenthPx === undefined) return undefined;
+  const areaPx = input[0] * input[1];
+  if (tenthPx < SMALL_PERSON_PX && areaPx < WIDE_INPUT[0] * WIDE_INPUT[1]) return WIDE_INPUT;
+  return view.heightHalfNorm > TALL_PERSON_NORM && areaPx > NEAR_INPUT_AREA_PX ? NEAR_INPUT : undefined;
+}
+
+/** What a tenth of the people stay below, in pixels of the detector's input; undefined while too few were seen. */
+function tenthHeightPx(view: ViewReport, [widthPx, heightPx]: ViewReport['input']): number | undefined {
+  const { people, source, heightTenthNorm } = view;
+  if (people < SIGHTINGS_MIN || source === null) return undefined;
+  return heightTenthNorm * placementOf(source, { widthPx, heightPx }).heightPx;
 }

@@ -12,6 +12,7 @@ make_release() { # ARCH DIR MODULES SEQ
   cp -r --preserve=links -- "$root/models" "$modules/node_modules" "$dir/"
   cp -- "$root/package.json" "$dir/"
   cp -- "$root"/systemd/*.{service,socket,timer,path} "$root"/systemd/vigie.{sysusers,tmpfiles}.conf "$dir/systemd/"
+  cp -r -- "$root/systemd/accelerators" "$dir/systemd/"
   make_vision_root "$arch" "$dir/vision-root"
   # What a compiler leaves in an addon names the folder where it ran.
   for addon in "$dir"/node_modules/*/build/Release/*.node; do

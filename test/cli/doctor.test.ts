@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { stringify } from 'yaml';
+import { PRESETS } from '../../agent/cli/doctor/accelerator-presets.ts';
+import { elementsOf } from '../../agent/cli/doctor/accelerators.ts';
 import { diskFinding, fileFindings, stateFinding } from '../../agent/cli/doctor/machine.ts';
 import { visionFindings } from '../../agent/cli/doctor/vision.ts';
 import type { VisionTrial } from '../../agent/cli/doctor/vision-trial.ts';
@@ -164,6 +166,23 @@ void t.test('what is broken is named, and each failure has its fix', async (t) =
       /providers/,
     ],
     [
+      'element',
+      configured({
+        camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main', fps: 5 },
+        detector: {
+          backend: 'gstreamer',
+          element: { name: 'onnxinference', model: 'nanodet-g-city10' },
+        },
+      }),
+      {
+        ...HEALTHY,
+        detector: { ...HEALTHY.detector, fallback: 'it gives no answer' } as VisionTrial['detector'] & object,
+      },
+      'detector',
+      /runs on cpu: it gives no answer/,
+      /accelerators\.md/,
+    ],
+    [
       'model',
       RTSP,
       {
@@ -264,6 +283,14 @@ void t.test('disk, state folder and files', async (t) => {
   t.same(fileFindings(configured({}), []), []);
 });
 
+void t.test('GStreamer is asked which elements it has', async (t) => {
+  const [preset] = PRESETS as [(typeof PRESETS)[number]];
+  const found = (element: string) => ({
+    ...{ preset: { ...preset, element }, devices: [], driver: null, nodes: [], dropIn: true, group: true },
+  });
+  t.same([...(await elementsOf([found('fakesink'), found('no-such-element')]))], ['fakesink']);
+});
+
 interface Report {
   readonly code: number | null;
   readonly ok: boolean;
@@ -356,10 +383,12 @@ void t.test(
       'decoder',
       'detector',
       'inference',
+      'advice',
     ]) {
       t.match(named(fine.findings, name), { state: 'ok' }, name);
     }
     t.match(named(fine.findings, 'camera')?.detail, /768×576/);
+    t.match(named(fine.findings, 'advice')?.detail, /^model nanodet-g-city10, input \d+×\d+, the CPU/);
     const [begin, end] = looks(dir) as [unknown, [string, string, number]];
     t.same(begin, ['doctor', 'begin', null], 'before the camera was opened');
     t.match(end, ['doctor', 'end', Number]);

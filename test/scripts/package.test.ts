@@ -59,6 +59,9 @@ void t.test('what is in the package', { skip }, async (t) => {
     '/usr/lib/sysusers.d/vigie.conf',
     '/usr/share/man/man1/vigie.1.gz',
     '/usr/share/vigie/vigie.yaml',
+    '/usr/share/vigie/accelerators',
+    '/usr/share/vigie/first-release/systemd/accelerators/hailo/detector.yaml',
+    '/usr/share/vigie/first-release/systemd/accelerators/coral/50-coral-usb.conf',
     '/usr/share/doc/vigie/examples/vigie.container',
   ]) {
     t.ok(files.includes(file), file);
@@ -77,6 +80,10 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
     status: 0,
     out: '',
   });
+  for (const folder of ['hailo', 'coral', 'jetson', 'rk3588', 'onnxinference']) {
+    const preset = container.run('cat', `/usr/share/vigie/accelerators/${folder}/detector.yaml`);
+    t.match(preset, { status: 0, out: /^detector:$/m }, `the preset ${folder} lies where the guide says`);
+  }
   await usedByHand(t, container);
   mediaOfTheImage(t, container);
 

@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -119,6 +120,50 @@ void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO
     );
   }
 });
+
+void t.test(
+  'drop-ins of accelerators',
+  { skip: available('systemd-analyze') ? false : NO_TOOL },
+  async (t) => {
+    const folder = join(unitDir, 'accelerators');
+    const conf = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.conf'),
+    );
+    t.ok(conf.length >= 5, conf.join(' '));
+    const vision = ['vigie-vision.service', 'vigie-vision.socket'];
+    const analyse = (dir: string, ...args: string[]): { status: number | null; said: string } => {
+      const env = { ...process.env, SYSTEMD_UNIT_PATH: `${dir}:` };
+      const { status, stdout, stderr } = spawnSync('systemd-analyze', args, { env });
+      return { status, said: `${stdout}${stderr}`.trim() };
+    };
+    /** A folder of its own, as /etc/systemd/system with this one drop-in. */
+    const withDropIn = (text: string): string => {
+      const dir = mkdtempSync(join(tmpdir(), 'vigie-drop-in-'));
+      t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+      for (const unit of vision) cpSync(join(unitDir, unit), join(dir, unit));
+      mkdirSync(join(dir, 'vigie-vision.service.d'));
+      writeFileSync(join(dir, 'vigie-vision.service.d/50-accelerator.conf'), text);
+      return dir;
+    };
+    for (const name of conf) {
+      const text = readFileSync(join(folder, name), 'utf8');
+      const dir = withDropIn(text);
+      const said = analyse(dir, 'verify', '--man=no', join(dir, 'vigie-vision.service'));
+      t.strictSame(said, { status: 0, said: '' }, `${name}: verify has nothing to say`);
+      const opened = text.split('\n').filter((line) => /^[A-Z]/.test(line));
+      const may =
+        /^(DeviceAllow=(\/dev\/\S+|char-(accel|usb_device)) rw|SupplementaryGroups=\w+|RestrictAddressFamilies=AF_NETLINK)$/;
+      t.same(
+        opened.filter((line) => !may.test(line)),
+        [],
+        `${name}: opens devices of the accelerator and nothing else`,
+      );
+    }
+    const wrong = withDropIn('[Service]\nDeviceAlow=/dev/hailo0 rw\n');
+    const said = analyse(wrong, 'verify', '--man=no', join(wrong, 'vigie-vision.service'));
+    t.match(said.said, /DeviceAlow/, 'verify would have said something (control)');
+  },
+);
 
 void t.test('what a unit must say', async (t) => {
   const environment = valuesOf('vigie-vision.service', 'Environment');

@@ -103,11 +103,16 @@ function addDoctor(program: Command): void {
     ['sudo vigie doctor', 'on a box, where keys are for root alone'],
     ['vigie doctor --config vigie.yaml --state ./state --json', 'for programs'],
     ['sudo vigie doctor --benchmark --seconds 300', 'what this board can do, as a table to send back'],
+    [
+      'sudo vigie doctor --benchmark --clip street.mp4',
+      'and how far accelerator and CPU agree on what is in a recording',
+    ],
   ])
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
     .option('--seconds <n>', 'how long to watch the camera, or to time the board', positiveNumber(600), 5)
     .option('--benchmark', 'time decoder, detector and whole frames on a made picture; stop the agent before')
+    .option('--clip <file>', 'with --benchmark: a recording of a street to compare accelerator and CPU on')
     .option('--json', 'print one JSON object')
     .action(async (options: DoctorOptions) => {
       const { doctor } = await import('../doctor/doctor.ts');

@@ -4,9 +4,9 @@
  * before and after is read.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -16,7 +16,11 @@ import type { Config } from '../../contract/config.ts';
 import { temperatureC } from '../../health/host.ts';
 import { permitReplay } from '../../restraint/permit.ts';
 import { visionSettings } from '../../supervisor/vision-settings.ts';
+import { acceleratorFindings, elementsOf, findAccelerators } from './accelerators.ts';
+import type { Seen } from './agreement.ts';
+import { type Comparison, comparisonOf, comparisonRows, isAccelerated, type Look, onCpu } from './compare.ts';
 import { tryVision, type VisionTrial } from './vision-trial.ts';
+import { meanPower, readPower } from './watts.ts';
 
 const run = promisify(execFile);
 
@@ -50,27 +54,68 @@ export interface Benchmark {
   readonly temperatureAfterC: number | null;
   readonly clockMhz: { readonly now: number; readonly max: number } | null;
   readonly throttled: string | null;
+  /** What the configuration has look, beside the CPU; null where the board could not be timed frame by frame. */
+  readonly comparison: Comparison | null;
+  /** Accelerators that were found, in a line each. */
+  readonly accelerators: readonly string[];
   /** What could not be measured, and why. */
   readonly notes: readonly string[];
 }
 
-export async function benchmark(config: Config, seconds: number): Promise<Benchmark> {
+/**
+ * `clip`: a recording to compare accelerator and CPU on; the picture that is made here shows nothing that a detector knows.
+ *
+ * @throws AgentError config (no such clip), unavailable (vision did not run)
+ */
+export async function benchmark(config: Config, seconds: number, clip?: string): Promise<Benchmark> {
+  const recorded = clip === undefined ? undefined : `file:${clipPath(clip)}`;
   const dir = mkdtempSync(join(tmpdir(), 'vigie-benchmark-'));
   const notes: string[] = [];
   const temperatureBeforeC = temperatureC();
   try {
-    const clip = join(dir, 'pattern.mkv');
-    const made = await makeClip(clip).catch((error: unknown) => {
+    const pattern = join(dir, 'pattern.mkv');
+    const made = await makeClip(pattern).catch((error: unknown) => {
       notes.push(`no clip could be made (${messageOf(error).split('\n')[0]}): decoding was not measured`);
       return false;
     });
-    const source = made === false ? 'test:pattern' : `file:${clip}`;
-    const trial = await trialOf(config, source, seconds);
-    const decodeFps = made === false ? null : await decodingRate(clip, trial, notes);
-    return { ...host(), ...measured(config, trial), decodeFps, temperatureBeforeC, ...heat(), notes };
+    const source = made === false ? 'test:pattern' : `file:${pattern}`;
+    const look = await lookAt(config, source, seconds);
+    const { trial } = look;
+    const decodeFps = made === false ? null : await decodingRate(pattern, trial, notes);
+    const compared = recorded ?? (made === false ? undefined : source);
+    const comparison = compared === undefined ? null : await compare(config, look, source, compared, seconds);
+    const accelerators = await acceleratorLines();
+    const measures = { ...measured(config, trial), decodeFps, temperatureBeforeC, ...heat() };
+    return { ...host(), ...measures, comparison, accelerators, notes };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+function clipPath(clip: string): string {
+  const path = resolve(clip);
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path;
+  throw new AgentError('config', `--clip ${clip}: no such file; give a recorded video of a street`);
+}
+
+async function acceleratorLines(): Promise<string[]> {
+  const found = findAccelerators();
+  return acceleratorFindings(found, await elementsOf(found)).map(({ name, detail }) =>
+    found.length === 0 ? detail : `${name}: ${detail}`,
+  );
+}
+
+/** `look` was at `source`; another clip, and the CPU where it is not what looked, take runs of their own. */
+async function compare(
+  config: Config,
+  look: Look,
+  source: string,
+  compared: string,
+  seconds: number,
+): Promise<Comparison> {
+  const configured = compared === source ? look : await lookAt(config, compared, seconds);
+  if (!isAccelerated(config)) return comparisonOf(configured);
+  return comparisonOf(configured, await lookAt(onCpu(config), compared, seconds));
 }
 
 /** H.264 as a camera sends it, of a pattern that moves all over. */
@@ -81,17 +126,24 @@ async function makeClip(file: string): Promise<void> {
   await run('gst-launch-1.0', ['-q', ...text.split(' ')], { timeout: MAKE_WITHIN_MS });
 }
 
-/** Frame by frame as fast as it goes; a camera would only be waited for. */
-async function trialOf(config: Config, source: string, seconds: number): Promise<VisionTrial> {
+/** Frame by frame as fast as it goes; a camera would only be waited for. Of a clip the detector looks at every frame. */
+async function lookAt(config: Config, source: string, seconds: number): Promise<Look> {
   const mode = source.startsWith('file:') ? 'replay' : 'live';
   const permit = permitReplay(config);
-  const trial = await tryVision({
+  const settings = visionSettings(config, permit, {
+    mode,
+    camera: { source, fps: mode === 'replay' ? null : 5 },
+  });
+  const seen = new Map<number, readonly Seen[]>();
+  const running = tryVision({
     permit,
-    settings: visionSettings(config, permit, { mode, camera: { source, fps: mode === 'replay' ? null : 5 } }),
+    settings: { ...settings, everyFrame: mode === 'replay', detections: mode === 'replay' },
     clock: systemClock,
     log: makeLogger('doctor', 'silent'),
     watchMs: seconds * 1000,
+    onFrame: ({ observation, detections }) => seen.set(observation.frame, detections),
   });
+  const { result: trial, power } = await meanPower(running, readPower);
   const failure = trial.failed?.message ?? trial.died;
   if (trial.detector === undefined || trial.stats === undefined) {
     throw new AgentError(
@@ -99,7 +151,7 @@ async function trialOf(config: Config, source: string, seconds: number): Promise
       `benchmark: vision did not run: ${failure ?? 'no frame came in time'}`,
     );
   }
-  return trial;
+  return { trial, seen, power };
 }
 
 /** The decoder alone, with the pictures in ordinary memory and thrown away. */
@@ -193,6 +245,8 @@ export function benchmarkText(result: Benchmark): string {
     ['heat', `${given(temperatureBeforeC, ' °C')} before, ${given(temperatureAfterC, ' °C')} after`],
     ['clock', clockMhz === null ? 'not told' : `${clockMhz.now} of ${clockMhz.max} MHz`],
     ['throttled', given(result.throttled)],
+    ...(result.comparison === null ? [] : comparisonRows(result.comparison)),
+    ...result.accelerators.map((line): [string, string] => ['found', line]),
     ...result.notes.map((note): [string, string] => ['note', note]),
   ];
   return rows.map(([name, value]) => `${name.padEnd(10)} ${value}`).join('\n');

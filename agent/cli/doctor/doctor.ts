@@ -1,11 +1,15 @@
 /** `vigie doctor`: tries everything the box depends on; one line each, with a fix under each failure. */
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { type LogLevel, makeLogger } from '../../base/log.ts';
+import { packageRoot } from '../../base/package-root.ts';
 import { StateLock } from '../../base/state-lock.ts';
 import { inspectConfig, loadConfig } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
 import { type Finding, failed, findingText, OF_THE_AGENT, ok, unknown } from '../../contract/finding.ts';
+import type { ViewReport } from '../../contract/view-report.ts';
 import { statusFindings } from '../../local/findings.ts';
 import { probeBroker } from '../../mqtt/probe.ts';
 import { permitReplay } from '../../restraint/permit.ts';
@@ -15,10 +19,20 @@ import { recordFor } from '../local-mode.ts';
 import { print, printJson } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
 import { localStatus } from '../status/local.ts';
+import {
+  acceleratorFindings,
+  deviceGroups,
+  elementsOf,
+  type FoundAccelerator,
+  findAccelerators,
+  isReady,
+} from './accelerators.ts';
+import { adviceOf } from './advice.ts';
 import { benchmark, benchmarkText } from './benchmark.ts';
+import { modelFigures } from './installed-models.ts';
 import { clockFinding, diskFinding, fileFindings, stateFinding } from './machine.ts';
 import { type Look, mayLook } from './restraint.ts';
-import { visionFindings } from './vision.ts';
+import { lookMs, visionFindings } from './vision.ts';
 import { tryVision } from './vision-trial.ts';
 
 export interface DoctorOptions {
@@ -28,6 +42,8 @@ export interface DoctorOptions {
   readonly seconds: number;
   readonly json?: boolean;
   readonly benchmark?: boolean;
+  /** A recording to compare accelerator and CPU on, with `benchmark`. */
+  readonly clip?: string;
 }
 
 /** A broker on the other side of a mobile link answers within a second; ten is no answer. */
@@ -35,27 +51,34 @@ const BROKER_TIMEOUT_MS = 10_000;
 
 /** Returns the exit code: 1 when something failed. Throws ConfigProblems where there is nothing to start from. */
 export async function doctor(options: DoctorOptions): Promise<number> {
-  const { config: file, seconds, json } = options;
+  const { config: file, seconds, json, clip } = options;
   const state = stateDir(options.state, process.env);
-  // What it writes there, the record of its look, must stay the agent's.
-  const code = againAsOwner(state);
+  // What it writes there, the record of its look, must stay the agent's; a camera, a decoder or an accelerator opens as for vision.
+  const code = againAsOwner(state, deviceGroups());
   if (code !== undefined) return code;
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
   if (options.benchmark) {
     if (!json && process.stderr.isTTY)
       process.stderr.write(`timing this board for ${seconds} s and more …\r`);
-    const result = await benchmark(config, seconds);
+    const result = await benchmark(config, seconds, clip);
     if (json) printJson(result);
     else print(...benchmarkText(result).split('\n'));
     return 0;
   }
   if (!json && process.stderr.isTTY) process.stderr.write(`watching the camera for ${seconds} s …\r`);
+  const found = findAccelerators();
   // The camera takes the longest: the others are asked meanwhile.
-  const [vision, others] = await Promise.all([
+  const [vision, others, elements] = await Promise.all([
     eyes(config, state, seconds),
     checksBesideCamera(file, config, state),
+    elementsOf(found),
   ]);
-  const findings = [...others, ...vision];
+  const findings = [
+    ...others,
+    ...vision.findings,
+    ...acceleratorFindings(found, elements, wantedElement(config)),
+    adviceFinding(config, vision, found, elements),
+  ];
   const failures = findings.filter((finding) => finding.state === 'failed').length;
   if (json) printJson({ ok: failures === 0, findings });
   else print(...findings.flatMap((finding) => findingText(finding).split('\n')));
@@ -81,21 +104,36 @@ async function checksBesideCamera(file: string, config: Config, state: string): 
   ];
 }
 
+/** What was found out about camera and detector. */
+interface Sight {
+  readonly findings: Finding[];
+  /** Undefined where nothing of a camera was seen. */
+  readonly view: ViewReport | undefined;
+  /** Of one look of the detector, and where it ran; null where that is not known. */
+  readonly inferenceMs: number | null;
+  readonly on: string | null;
+}
+
 /** What a running agent says of camera and detector; where none runs, what a look of our own says, if it may be. */
-async function eyes(config: Config, dir: string, seconds: number): Promise<Finding[]> {
+async function eyes(config: Config, dir: string, seconds: number): Promise<Sight> {
   if (config.camera === undefined) return tryOut(config, undefined, seconds);
   if (existsSync(dir) && StateLock.isHeld(dir)) {
     const status = await localStatus(dir);
-    return statusFindings(status).filter(({ name }) => OF_THE_AGENT.includes(name));
+    const findings = statusFindings(status).filter(({ name }) => OF_THE_AGENT.includes(name));
+    const on = status.report.detector?.provider ?? null;
+    return { findings, view: status.view, inferenceMs: null, on };
   }
   const { look, findings } = mayLook(config, dir, recordFor(dir));
   const tried = await tryOut(config, look, seconds);
   const told = findings.some(({ name }) => name === 'camera');
-  return [...findings, ...tried.filter(({ name }) => !told || name !== 'camera')];
+  return {
+    ...tried,
+    findings: [...findings, ...tried.findings.filter(({ name }) => !told || name !== 'camera')],
+  };
 }
 
 /** Without a camera, or the right to look at it, a test picture still shows that detector and decoder work. */
-async function tryOut(whole: Config, look: Look | undefined, seconds: number): Promise<Finding[]> {
+async function tryOut(whole: Config, look: Look | undefined, seconds: number): Promise<Sight> {
   const { camera: own, ...rest } = whole;
   const config: Config = look === undefined ? rest : whole;
   const permit = look?.permit ?? permitReplay(config);
@@ -114,12 +152,39 @@ async function tryOut(whole: Config, look: Look | undefined, seconds: number): P
     });
     framesRead = trial.stats?.framesRead ?? trial.frames;
     const findings = visionFindings(config, trial);
-    if (own === undefined || look !== undefined) return findings;
+    const { view, detector } = trial;
+    const sight = { findings, view, inferenceMs: lookMs(trial), on: detector?.provider ?? null };
+    if (own === undefined || look !== undefined) return sight;
     const untried = unknown('camera', 'not looked at: the box may not look; a test picture was used');
-    return findings.map((finding) => (finding.name === 'camera' ? untried : finding));
+    return {
+      ...sight,
+      findings: findings.map((finding) => (finding.name === 'camera' ? untried : finding)),
+    };
   } finally {
     look?.end(framesRead);
   }
+}
+
+function wantedElement({ detector: { backend, element } }: Config): string | undefined {
+  return backend === 'gstreamer' ? element?.name : undefined;
+}
+
+/** The configuration of the box, and what would suit it better. */
+function adviceFinding(
+  { camera, detector: { model, input } }: Config,
+  { view, inferenceMs, on }: Sight,
+  found: readonly FoundAccelerator[],
+  elements: ReadonlySet<string>,
+): Finding {
+  const ready = found.filter((one) => isReady(one, elements));
+  const lines = adviceOf({
+    ...{ cores: availableParallelism(), model, input, inferenceMs, on, view },
+    fps: camera?.fps ?? null,
+    ready: ready.map(({ preset }) => preset.name),
+    unready: found.filter((one) => !ready.includes(one)).map(({ preset }) => preset.name),
+    figures: modelFigures(join(packageRoot(), 'models')),
+  });
+  return ok('advice', lines.join('; '));
 }
 
 async function tryBroker(config: Config): Promise<Finding> {

@@ -36,6 +36,8 @@ export interface TrialOptions {
   readonly log: Logger;
   /** How long to watch once the first frame is there. */
   readonly watchMs: number;
+  /** Each frame as vision tells of it; with the detections only where the settings ask for them. */
+  readonly onFrame?: ((frame: Extract<FromVision, { kind: 'frame' }>) => void) | undefined;
 }
 
 /** Loading the model takes 0.5 s on a PC, and a run of it with that; an emulated board needs half a minute. */
@@ -53,6 +55,7 @@ export async function tryVision({
   clock,
   log,
   watchMs,
+  onFrame,
 }: TrialOptions): Promise<VisionTrial> {
   const statistics = new ViewStatistics(settings);
   const notes: Notes = { frames: 0, watchedFrames: 0, watchedMs: 0, view: statistics.report };
@@ -71,6 +74,7 @@ export async function tryVision({
         if (sinceMs >= 0) notes.watchedFrames += 1;
         notes.watchedMs = Math.max(0, sinceMs);
         statistics.observe(message.observation);
+        onFrame?.(message);
         vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
       }
       // The same answer twice is the answer; a camera that is only slow says nothing.

@@ -9,7 +9,10 @@ import type { VisionTrial } from './vision-trial.ts';
 /** A camera that delivers less than this share of the wanted rate is worth a technician's look. */
 const RATE_SHARE_MIN = 0.8;
 /** What one stage may take of the frame interval: the rest of the trip and the board's other work need the other half. */
-const INTERVAL_SHARE_MAX = 0.5;
+export const INTERVAL_SHARE_MAX = 0.5;
+
+const ELEMENT_FIX =
+  'docs/guide/accelerators.md says what to do for each reason, and how to go back to the CPU';
 
 /** `trial` was made with the camera of the configuration, or with a test picture where it has none. */
 export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
@@ -23,7 +26,9 @@ export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
       : failed(
           'detector',
           `${model} runs on ${provider}: ${fallback}`,
-          'put detector.providers right, or accept cpu: [cpu]',
+          config.detector.backend === 'gstreamer'
+            ? ELEMENT_FIX
+            : 'put detector.providers right, or accept cpu: [cpu]',
         );
   return [
     ...cameraFindings(config, trial),
@@ -39,7 +44,9 @@ function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial
   return failed(
     'detector',
     `${detector.model}: ${why}`,
-    'reinstall the package: its model files must be unchanged',
+    detector.backend === 'gstreamer'
+      ? ELEMENT_FIX
+      : 'reinstall the package: its model files must be unchanged',
   );
 }
 
@@ -100,12 +107,17 @@ function cameraFix(source: string, reason: string): string {
   return 'check that the file exists and is a video';
 }
 
-function speedFindings({ camera, detector }: Config, { stats }: VisionTrial): Finding[] {
+/** The detector's wall time a look, ms; null where it did not look. */
+export function lookMs({ stats }: VisionTrial): number | null {
   const detect = stats?.stages['detect'];
-  if (stats === undefined || detect === undefined || stats.framesAnalysed === 0) {
-    return [unknown('inference', 'no frame was analysed')];
-  }
-  const frameMs = detect.wallMs / stats.framesAnalysed;
+  if (stats === undefined || detect === undefined) return null;
+  const looks = stats.framesAnalysed - stats.framesHeld;
+  return looks > 0 ? detect.wallMs / looks : null;
+}
+
+function speedFindings({ camera, detector }: Config, trial: VisionTrial): Finding[] {
+  const frameMs = lookMs(trial);
+  if (frameMs === null) return [unknown('inference', 'no frame was analysed')];
   const detail = `${round(frameMs)} ms a frame at ${detector.input.join('×')}`;
   if (camera === undefined) return [ok('inference', detail)];
   const intervalMs = 1000 / camera.fps;

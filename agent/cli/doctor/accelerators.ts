@@ -1,0 +1,235 @@
+/**
+ * Which accelerators are in or on this board, by what Linux says of its buses and device nodes, and what is missing to use one.
+ * What is told here is what is there, never that it works: that only a run shows (`vigie doctor --benchmark`).
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
+import { type AcceleratorPreset, DROP_IN_DIR, PRESETS } from './accelerator-presets.ts';
+
+const run = promisify(execFile);
+
+/** The first call after an installation lists every plugin anew, which takes a small board half a minute. */
+const INSPECT_WITHIN_MS = 60_000;
+
+/** What was found of one preset; at least one of its devices is there. */
+export interface FoundAccelerator {
+  readonly preset: AcceleratorPreset;
+  /** In the words of a person: model and place. */
+  readonly devices: readonly string[];
+  /** Kernel driver that holds the device; undefined where none does, null where none is needed. */
+  readonly driver: string | null | undefined;
+  /** Device nodes that an element opens, below /dev. */
+  readonly nodes: readonly string[];
+  /** Its unit drop-in lies where systemd reads it. */
+  readonly dropIn: boolean;
+  /** The group of its nodes is there; a drop-in that names one that is not keeps vision from starting. */
+  readonly group: boolean;
+}
+
+/** `root` holds sys and dev; another one than `/` is for tests. */
+export function findAccelerators(root = '/'): FoundAccelerator[] {
+  return PRESETS.flatMap((preset) => {
+    const devices = [...pciDevices(root, preset), ...usbDevices(root, preset), ...boardDevices(root, preset)];
+    if (devices.length === 0) return [];
+    const held = devices.map(({ driver }) => driver);
+    return [
+      {
+        preset,
+        devices: devices.map(({ text }) => text),
+        driver: held.find((driver) => driver !== undefined),
+        nodes: nodesOf(root, preset.nodes),
+        group: preset.group === undefined || hasGroup(root, preset.group),
+        dropIn: existsSync(join(root, DROP_IN_DIR, preset.dropIn)),
+      },
+    ];
+  });
+}
+
+/** The GStreamer elements that are installed, of those that the presets of what was found (and the CPU's) speak of. */
+export async function elementsOf(found: readonly FoundAccelerator[]): Promise<ReadonlySet<string>> {
+  const names = new Set(found.map(({ preset }) => preset.element));
+  const there = await Promise.all(
+    [...names].map(async (name) => {
+      const answer = await run('gst-inspect-1.0', ['--exists', name], { timeout: INSPECT_WITHIN_MS }).catch(
+        () => undefined,
+      );
+      return answer === undefined ? [] : [name];
+    }),
+  );
+  return new Set(there.flat());
+}
+
+/**
+ * A line for each accelerator. `wanted`: the element of the configuration, whose absence is a failure; what nobody asked
+ * for is only told.
+ */
+export function acceleratorFindings(
+  found: readonly FoundAccelerator[],
+  elements: ReadonlySet<string>,
+  wanted?: string,
+): Finding[] {
+  const isOf = (preset: AcceleratorPreset): boolean => preset.element === wanted;
+  if (PRESETS.some(isOf) && !found.some(({ preset }) => isOf(preset))) {
+    const detail = `none found for ${wanted}, which detector.element asks for`;
+    const fix = 'plug it (docs/guide/accelerators.md, step 1), or go back to backend: onnxruntime';
+    return [failed('accelerator', detail, fix), ...acceleratorLines(found, elements, wanted)];
+  }
+  if (found.length === 0) return [ok('accelerator', 'none found: inference runs on the CPU')];
+  return acceleratorLines(found, elements, wanted);
+}
+
+function acceleratorLines(
+  found: readonly FoundAccelerator[],
+  elements: ReadonlySet<string>,
+  wanted: string | undefined,
+): Finding[] {
+  return found.map((one) => {
+    const { preset, devices, driver, nodes } = one;
+    const held = driver === null || driver === undefined ? [] : [`driver ${driver}`];
+    const what = [devices.join(', '), ...held, ...nodes.map((node) => `/dev/${node}`)].join(', ');
+    const missing = missingOf(one, elements.has(preset.element));
+    if (missing.length > 0) {
+      const detail = `${what}; missing: ${missing.map(({ name }) => name).join(', ')}`;
+      const fix = missing.map(({ fix }) => fix).join('; ');
+      if (wanted === preset.element) return failed(preset.name, detail, fix);
+      const use =
+        preset.obstacle === undefined
+          ? `It is not used; to use it: ${fix}`
+          : `To install them changes nothing yet: ${preset.obstacle}`;
+      return unknown(preset.name, `${detail}. ${use}`);
+    }
+    const there = `${what}, element ${preset.element}`;
+    if (preset.obstacle !== undefined) {
+      const why = `${preset.obstacle}: the CPU looks (docs/guide/accelerators.md)`;
+      return unknown(preset.name, `${there}: there, but ${why}`);
+    }
+    return ok(
+      preset.name,
+      `${there}: there; whether it works and agrees with the CPU, \`vigie doctor --benchmark\` tells`,
+    );
+  });
+}
+
+/** As vision's unit has them (vigie.sysusers.conf), and its drop-ins: cameras, decoders, accelerators. */
+export function deviceGroups(root = '/'): string[] {
+  const ofPresets = PRESETS.flatMap(({ group }) => group ?? []);
+  return ['video', 'render', ...ofPresets].filter((group) => hasGroup(root, group));
+}
+
+/** Whether what it takes is there, as far as looking can tell, and the element could run behind vision's interface. */
+export function isReady(one: FoundAccelerator, elements: ReadonlySet<string>): boolean {
+  const { preset } = one;
+  return preset.obstacle === undefined && missingOf(one, elements.has(preset.element)).length === 0;
+}
+
+function missingOf(
+  { preset, driver, nodes, dropIn, group }: FoundAccelerator,
+  hasElement: boolean,
+): { readonly name: string; readonly fix: string }[] {
+  const dir = `/usr/share/vigie/accelerators/${preset.folder}`;
+  const install = `sudo install -D -m 0644 ${dir}/${preset.dropIn} /${DROP_IN_DIR}/${preset.dropIn} && sudo systemctl daemon-reload`;
+  const missing: { name: string; fix: string }[] = [];
+  if (driver === undefined) missing.push({ name: `kernel driver ${preset.driver}`, fix: preset.driverFix });
+  else if (preset.nodes.length > 0 && nodes.length === 0)
+    missing.push({ name: preset.nodes.map((node) => `/dev/${node}`).join(' or '), fix: preset.driverFix });
+  if (!hasElement) missing.push({ name: `GStreamer element ${preset.element}`, fix: preset.elementFix });
+  if (!group && preset.group !== undefined)
+    missing.push({ name: `group ${preset.group}`, fix: `sudo groupadd --system ${preset.group}` });
+  if (!dropIn) missing.push({ name: `drop-in ${preset.dropIn}`, fix: install });
+  return missing;
+}
+
+interface Device {
+  readonly text: string;
+  readonly driver: string | null | undefined;
+}
+
+function pciDevices(root: string, { pci }: AcceleratorPreset): Device[] {
+  const dir = join(root, 'sys/bus/pci/devices');
+  return list(dir).flatMap((slot) => {
+    const id = idOf(join(dir, slot), 'vendor', 'device');
+    const model = id === undefined ? undefined : pci[id];
+    return model === undefined
+      ? []
+      : [{ text: `${model} (PCI ${slot})`, driver: linkName(join(dir, slot, 'driver')) }];
+  });
+}
+
+/** Such a device is opened through libusb, for which no kernel driver is needed. */
+function usbDevices(root: string, { usb }: AcceleratorPreset): Device[] {
+  const dir = join(root, 'sys/bus/usb/devices');
+  return list(dir).flatMap((port) => {
+    const id = idOf(join(dir, port), 'idVendor', 'idProduct');
+    const model = id === undefined ? undefined : usb[id];
+    return model === undefined ? [] : [{ text: `${model} (USB ${port})`, driver: null }];
+  });
+}
+
+/** What is part of the board's own chip is known by the device tree. */
+function boardDevices(root: string, preset: AcceleratorPreset): Device[] {
+  const compatible = (text(join(root, 'sys/firmware/devicetree/base/compatible')) ?? '').split('\0');
+  const chip = compatible.find((name) => Object.hasOwn(preset.chips, name));
+  if (chip === undefined) return [];
+  const named = `${preset.chips[chip]} (${chip})`;
+  if (nodesOf(root, preset.nodes).length > 0) return [{ text: named, driver: preset.driver }];
+  const { otherDriver: other } = preset;
+  const held = other !== undefined && nodesOf(root, other.nodes).length > 0;
+  return [{ text: held ? `${named} with driver ${other.name}` : named, driver: undefined }];
+}
+
+/** What is there of the patterns: of `dri/renderD*` only what the device tree calls an NPU. */
+function nodesOf(root: string, patterns: readonly string[]): string[] {
+  return patterns.flatMap((pattern) => {
+    const [folder, name] = pattern.includes('/')
+      ? [pattern.slice(0, pattern.lastIndexOf('/')), basename(pattern)]
+      : ['', pattern];
+    const wanted = new RegExp(`^${name.replaceAll('*', '\\d+')}$`);
+    return list(join(root, 'dev', folder))
+      .filter((one) => wanted.test(one) && (folder !== 'dri' || isNpu(root, one)))
+      .map((one) => join(folder, one));
+  });
+}
+
+function isNpu(root: string, node: string): boolean {
+  return text(join(root, 'sys/class/drm', node, 'device/of_node/name'))?.replace('\0', '') === 'npu';
+}
+
+function hasGroup(root: string, group: string): boolean {
+  return (text(join(root, 'etc/group')) ?? '').split('\n').some((line) => line.startsWith(`${group}:`));
+}
+
+/** `1e60:2864`, in small letters; undefined where it is no device of such a bus. */
+function idOf(dir: string, vendor: string, device: string): string | undefined {
+  const parts = [vendor, device].map((name) =>
+    text(join(dir, name))?.trim().replace(/^0x/, '').toLowerCase(),
+  );
+  return parts.every((part) => part !== undefined && part !== '') ? parts.join(':') : undefined;
+}
+
+function linkName(link: string): string | undefined {
+  try {
+    return basename(readlinkSync(link));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined for whatever is absent or has gone in between: a device may be pulled out at any time. */
+function text(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function list(dir: string): string[] {
+  try {
+    return readdirSync(dir).sort();
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,113 @@
+/** Which model, input size and backend suit this board and this view: one or two lines with the reason. Nothing is changed. */
+import type { ViewReport } from '../../contract/view-report.ts';
+import { betterInput } from '../../local/view-advice.ts';
+import type { ModelFigure } from './installed-models.ts';
+import { INTERVAL_SHARE_MAX } from './vision.ts';
+
+export interface AdviceFacts {
+  readonly cores: number;
+  /** As configured. */
+  readonly model: string;
+  readonly input: readonly [number, number];
+  /** Looks a second; null where there is no camera. */
+  readonly fps: number | null;
+  /** Of one look as configured; null where it was not measured. */
+  readonly inferenceMs: number | null;
+  /** Where that look ran: an execution provider or an element. */
+  readonly on: string | null;
+  /** Presets of accelerators whose device, driver, element and drop-in are there. */
+  readonly ready: readonly string[];
+  /** Those that lack something, or whose metadata vision does not read. */
+  readonly unready: readonly string[];
+  /** Undefined where nothing of a camera was seen. */
+  readonly view: ViewReport | undefined;
+  readonly figures: readonly ModelFigure[];
+}
+
+/**
+ * A look at another size costs as its pixels do: 2.3 × from 416×256 to 640×384 by area, about 2 × as measured
+ * (docs/guide/hardware.md); the larger one is the careful guess.
+ */
+function costAt(ms: number, from: readonly [number, number], to: readonly [number, number]): number {
+  return (ms * to[0] * to[1]) / (from[0] * from[1]);
+}
+
+/** Two standard errors of a recall of 0.89 on the 895 boxes of the cards' first set: less says nothing. */
+const RECALL_STEP_MIN = 0.02;
+
+export function adviceOf(facts: AdviceFacts): string[] {
+  return [sizeAndBackend(facts), ...modelAdvice(facts)];
+}
+
+function sizeAndBackend(facts: AdviceFacts): string {
+  const { view, input, model } = facts;
+  const better = view === undefined ? undefined : betterInput(view, [input[0], input[1]]);
+  const size = better ?? input;
+  const why =
+    better === undefined
+      ? ''
+      : better[0] * better[1] > input[0] * input[1]
+        ? '; a tenth of the people are too small for the present size'
+        : '; people are so close that the present size misses more of them';
+  const { backend, reason } = backendFor(facts, size);
+  return `model ${model}, input ${size.join('×')}, ${backend}: ${reason}${why}`;
+}
+
+function backendFor(
+  facts: AdviceFacts,
+  size: readonly [number, number],
+): { readonly backend: string; readonly reason: string } {
+  const { inferenceMs, on, fps, input, cores, ready, unready } = facts;
+  const onCpu = on === null || on === 'cpu';
+  const backend = onCpu ? 'the CPU' : `as now on ${on}`;
+  const other = onCpu ? ready[0] : undefined;
+  if (inferenceMs === null || fps === null) {
+    const reason = 'no look was timed; `vigie doctor --benchmark` with the agent stopped times this board';
+    return { backend, reason };
+  }
+  const ms = costAt(inferenceMs, input, size);
+  const mayMs = (1000 / fps) * INTERVAL_SHARE_MAX;
+  const costs = `a look takes ${about(inferenceMs, ms)} on one of ${cores} cores, and may take ${round(mayMs)} ms at ${fps} a second`;
+  if (ms <= mayMs) {
+    const spare =
+      other === undefined ? '' : `; ${other} is there: \`vigie doctor --benchmark\` says what it would save`;
+    return { backend, reason: `${costs}${spare}` };
+  }
+  if (other !== undefined) {
+    const file = `/usr/share/vigie/accelerators/${other}/detector.yaml`;
+    return { backend: `the accelerator ${other} (${file})`, reason: costs };
+  }
+  const slower = Math.max(0.2, Math.floor((10_000 * INTERVAL_SHARE_MAX) / ms) / 10);
+  const hope = unready.length === 0 ? '' : `, or make ${unready.join(', ')} ready (its line says how)`;
+  return { backend: `${backend} with camera.fps: ${slower}${hope}`, reason: costs };
+}
+
+/** Another installed model that was measured on the same pictures and found more people. */
+function modelAdvice({ model, figures }: AdviceFacts): string[] {
+  const own = figures.filter((one) => one.model === model);
+  const gains = [...new Set(figures.map((one) => one.model))]
+    .filter((other) => other !== model)
+    .flatMap((other) => {
+      const pairs = own.flatMap((mine) => {
+        const theirs = figures.find((one) => one.model === other && one.data === mine.data);
+        return theirs === undefined ? [] : [theirs.recall - mine.recall];
+      });
+      if (pairs.length === 0) return [];
+      const gain = pairs.reduce((total, one) => total + one, 0) / pairs.length;
+      return gain < RECALL_STEP_MIN ? [] : [{ other, gain, pairs: pairs.length }];
+    })
+    .sort((a, b) => b.gain - a.gain);
+  const [best] = gains;
+  if (best === undefined) return [];
+  return [
+    `model ${best.other} is installed too and found ${(100 * best.gain).toFixed(0)} of 100 people more at precision 0.9 on ${best.pairs} sets of pictures (its card): try detector.model: ${best.other}, and time it with \`vigie doctor --benchmark\``,
+  ];
+}
+
+function about(measured: number, ms: number): string {
+  return measured === ms ? `${round(ms)} ms` : `about ${round(ms)} ms (${round(measured)} measured)`;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(2));
+}

@@ -1,0 +1,131 @@
+/**
+ * The accelerator beside the CPU: the same clip through two vision processes, one after the other, and how long each look
+ * took, what the board drew meanwhile, and how far they agree. Two processes, because no frame may leave one, and because
+ * two copies of ONNX Runtime in one end it.
+ */
+import type { Config } from '../../contract/config.ts';
+import { LATENCY_BOUNDS_MS, type LatencyCounts } from '../../contract/latency.ts';
+import { type Agreement, agreementOf, type Seen } from './agreement.ts';
+import type { VisionTrial } from './vision-trial.ts';
+import type { Power } from './watts.ts';
+
+/** What came of one run over the clip. */
+export interface Look {
+  readonly trial: VisionTrial;
+  /** Of each frame of the clip, by its number from 1: what was seen on it. */
+  readonly seen: ReadonlyMap<number, readonly Seen[]>;
+  readonly power: Power | null;
+}
+
+export interface LookFigures {
+  /** Execution provider, or GStreamer element. */
+  readonly on: string;
+  readonly model: string;
+  /** Why it is not what the configuration asks for; null where it is. */
+  readonly fallback: string | null;
+  readonly frames: number;
+  readonly meanMs: number;
+  /** Upper ends of the classes in which half of the looks, and 95 of 100, are; null: longer than is counted. */
+  readonly p50BelowMs: number | null;
+  readonly p95BelowMs: number | null;
+  readonly power: Power | null;
+}
+
+export interface Comparison {
+  readonly cpu: LookFigures | null;
+  /** Null where the configuration has the CPU look. */
+  readonly accelerator: LookFigures | null;
+  readonly agreement: Agreement | null;
+  /** Why there is no agreement, or why it says nothing. */
+  readonly note: string | null;
+}
+
+/** The configuration asks for something else than ONNX Runtime on the CPU. */
+export function isAccelerated({ detector }: Config): boolean {
+  return detector.backend === 'gstreamer' || detector.providers[0] !== 'cpu';
+}
+
+/** The same configuration with the CPU looking: the other side of every comparison. */
+export function onCpu(config: Config): Config {
+  return { ...config, detector: { ...config.detector, backend: 'onnxruntime', providers: ['cpu'] } };
+}
+
+/** `configured`: with the configuration as it is; `cpu`: with the CPU, absent where that is the same. */
+export function comparisonOf(configured: Look, cpu?: Look): Comparison {
+  if (cpu === undefined) {
+    const note = 'the configuration has the CPU look: nothing to compare it with';
+    return { cpu: figuresOf(configured), accelerator: null, agreement: null, note };
+  }
+  const accelerator = figuresOf(configured);
+  const common = [...cpu.seen].flatMap(([frame, seen]): [readonly Seen[], readonly Seen[]][] => {
+    const other = configured.seen.get(frame);
+    return other === undefined ? [] : [[other, seen]];
+  });
+  const figures = figuresOf(cpu);
+  // The CPU agrees with itself.
+  const fellBack = accelerator !== null && accelerator.on === figures?.on;
+  const agreement = common.length === 0 || fellBack ? null : agreementOf(common);
+  return { cpu: figures, accelerator, agreement, note: noteOf(accelerator, agreement) };
+}
+
+function noteOf(accelerator: LookFigures | null, agreement: Agreement | null): string | null {
+  if (accelerator?.fallback != null) return `it fell back to ${accelerator.on}: ${accelerator.fallback}`;
+  if (agreement === null) return 'no frame was looked at by both';
+  if (agreement.matched + agreement.onlyFirst + agreement.onlySecond > 0) return null;
+  return 'nothing was detected on this clip: give one of a street with --clip FILE';
+}
+
+function figuresOf({ trial: { detector, stats }, power }: Look): LookFigures | null {
+  const detect = stats?.stages['detect'];
+  if (detector === undefined || stats === undefined || detect === undefined) return null;
+  const frames = detect.latency.counts.reduce((total, count) => total + count, 0);
+  if (frames === 0) return null;
+  const { provider: on, model, fallback } = detector;
+  return {
+    ...{ on, model, fallback, frames, power },
+    meanMs: round(detect.wallMs / frames),
+    p50BelowMs: quantileBelowMs(detect.latency, 0.5),
+    p95BelowMs: quantileBelowMs(detect.latency, 0.95),
+  };
+}
+
+/** Upper end of the class in which the share of all is reached; null beyond the last. */
+export function quantileBelowMs({ counts }: Pick<LatencyCounts, 'counts'>, share: number): number | null {
+  const wanted = share * counts.reduce((total, count) => total + count, 0);
+  let passed = 0;
+  const index = counts.findIndex((count) => {
+    passed += count;
+    return passed >= wanted;
+  });
+  return LATENCY_BOUNDS_MS[index] ?? null;
+}
+
+/** Rows of a table: name, and what is said. */
+export function comparisonRows({ cpu, accelerator, agreement, note }: Comparison): [string, string][] {
+  const rows: [string, string][] = [];
+  if (accelerator !== null) rows.push(['compared', figuresText(accelerator)]);
+  if (cpu !== null) rows.push(['cpu', figuresText(cpu)]);
+  if (agreement !== null) rows.push(['agreement', agreementText(agreement)]);
+  if (note !== null) rows.push(['note', note]);
+  return rows;
+}
+
+function figuresText({ on, model, frames, meanMs, p50BelowMs, p95BelowMs, power }: LookFigures): string {
+  const below = (ms: number | null): string =>
+    ms === null ? `over ${LATENCY_BOUNDS_MS.at(-1)} ms` : `at most ${ms} ms`;
+  const watts = power === null ? 'watts not told' : `${power.watts} W (${power.of})`;
+  return `${model} on ${on}: ${meanMs} ms a look (p50 ${below(p50BelowMs)}, p95 ${below(p95BelowMs)}; ${frames} looks), ${watts}`;
+}
+
+function agreementText(agreement: Agreement): string {
+  const { frames, matched, iouMean, scoreDifferenceMean, onlyFirst, onlySecond } = agreement;
+  const means =
+    iouMean === null || scoreDifferenceMean === null
+      ? ''
+      : ` (mean IoU ${iouMean.toFixed(3)}, scores ${scoreDifferenceMean.toFixed(3)} apart)`;
+  return `${matched} boxes seen by both${means}, ${onlyFirst} by the accelerator alone, ${onlySecond} by the CPU alone, on ${frames} frames`;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(3));
+}

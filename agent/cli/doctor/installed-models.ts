@@ -1,0 +1,51 @@
+/** What the cards of the installed models say of how many people they found. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+
+export interface ModelFigure {
+  readonly model: string;
+  /** Pictures, copy of them and input size: only like is compared with like. */
+  readonly data: string;
+  /** Of people, at precision 0.9. */
+  readonly recall: number;
+}
+
+/** Of a card, what is read here; vision checks the rest before it loads a model. */
+const Card = Type.Object({
+  name: Type.String({ maxLength: 64 }),
+  accuracy: Type.Array(Type.Object({}), { maxItems: 64 }),
+});
+const Figure = Type.Object({
+  data: Type.String(),
+  copy: Type.Optional(Type.String()),
+  class: Type.Literal('person'),
+  sizePx: Type.Tuple([Type.Number(), Type.Number()]),
+  recallAtPrecision90: Type.Number({ minimum: 0, maximum: 1 }),
+});
+
+/** A card that cannot be read says nothing: that its model is damaged is the detector's line. */
+export function modelFigures(modelDir: string): ModelFigure[] {
+  return readdirSync(modelDir)
+    .filter((name) => name.endsWith('.json'))
+    .sort()
+    .flatMap((name) => {
+      const card = cardIn(join(modelDir, name));
+      if (!Value.Check(Card, card)) return [];
+      return card.accuracy.flatMap((one: unknown) => {
+        if (!Value.Check(Figure, one)) return [];
+        const data = `${one.data}, ${one.copy ?? 'as it is'}, ${one.sizePx.join('×')}`;
+        return [{ model: card.name, data, recall: one.recallAtPrecision90 }];
+      });
+    });
+}
+
+function cardIn(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,433 @@
+/** Accelerators found in made trees of sysfs, watts, agreement of two detectors, advice. */
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import fc from 'fast-check';
+import t from 'tap';
+import { parse } from 'yaml';
+import { DROP_IN_DIR, PRESETS } from '../../agent/cli/doctor/accelerator-presets.ts';
+import {
+  acceleratorFindings,
+  deviceGroups,
+  elementsOf,
+  findAccelerators,
+  isReady,
+} from '../../agent/cli/doctor/accelerators.ts';
+import { type AdviceFacts, adviceOf } from '../../agent/cli/doctor/advice.ts';
+import { agreementOf, type Seen } from '../../agent/cli/doctor/agreement.ts';
+import { comparisonOf, comparisonRows, type Look, quantileBelowMs } from '../../agent/cli/doctor/compare.ts';
+import { modelFigures } from '../../agent/cli/doctor/installed-models.ts';
+import { boardPower, hwmonRails, meanPower, pmicPower, readPower } from '../../agent/cli/doctor/watts.ts';
+import { inspectText } from '../../agent/config/load.ts';
+import { LATENCY_BOUNDS_MS } from '../../agent/contract/latency.ts';
+import { viewOf } from '../lib/local-status.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+
+/** Files below `root`, by their path; a value that begins with `→` is a link. */
+function tree(root: string, files: Record<string, string>): string {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    if (content.startsWith('→')) symlinkSync(content.slice(1), join(root, path));
+    else writeFileSync(join(root, path), content);
+  }
+  return root;
+}
+
+const pci = (slot: string, vendor: string, device: string, driver?: string): Record<string, string> => ({
+  [`sys/bus/pci/devices/${slot}/vendor`]: `0x${vendor}\n`,
+  [`sys/bus/pci/devices/${slot}/device`]: `0x${device}\n`,
+  ...(driver !== undefined && {
+    [`sys/bus/pci/devices/${slot}/driver`]: `→../../../bus/pci/drivers/${driver}`,
+  }),
+});
+const usb = (port: string, vendor: string, product: string): Record<string, string> => ({
+  [`sys/bus/usb/devices/${port}/idVendor`]: `${vendor}\n`,
+  [`sys/bus/usb/devices/${port}/idProduct`]: `${product}\n`,
+});
+const board = (...names: string[]): Record<string, string> => ({
+  'sys/firmware/devicetree/base/compatible': `${names.join('\0')}\0`,
+});
+const dropIn = (name: string): Record<string, string> => ({ [join(DROP_IN_DIR, name)]: '[Service]\n' });
+const group = (name: string): Record<string, string> => ({ 'etc/group': `root:x:0:\n${name}:x:990:\n` });
+
+const ALL = new Set(PRESETS.map(({ element }) => element));
+
+void t.test('nothing is found on a PC without an accelerator, nor on one that shows nothing', async (t) => {
+  t.same(findAccelerators(scratch(t)), []);
+  const pc = tree(scratch(t), {
+    ...pci('0000:00:02.0', '8086', '9a49', 'i915'),
+    ...usb('1-1', '046d', 'c52b'),
+    'sys/bus/usb/devices/usb1/idVendor': '1d6b\n',
+    'dev/dri/renderD128': '',
+    'dev/hailo0': '',
+  });
+  t.same(findAccelerators(pc), [], 'a node without its device is none');
+  t.match(acceleratorFindings([], new Set()), [{ name: 'accelerator', state: 'ok', detail: /none found/ }]);
+  t.same([...(await elementsOf([]))], [], 'and GStreamer is not asked');
+  t.match(acceleratorFindings([], new Set(), 'tfliteedgetpuinference'), [
+    { name: 'accelerator', state: 'failed', detail: /none found for tfliteedgetpuinference/ },
+  ]);
+  t.match(acceleratorFindings([], new Set(), 'onnxinference'), [{ state: 'ok' }], 'which needs no device');
+  const other = findAccelerators(tree(scratch(t), pci('0000:01:00.0', '1e60', '2864')));
+  const names = acceleratorFindings(other, new Set(), 'tfliteedgetpuinference').map(({ name }) => name);
+  t.same(names, ['accelerator', 'hailo'], 'another one does not take its place');
+});
+
+void t.test('Hailo: its metadata is never called usable', async (t) => {
+  const whole = {
+    ...pci('0001:01:00.0', '1e60', '2864', 'hailo'),
+    'dev/hailo0': '',
+    ...dropIn('50-hailo.conf'),
+  };
+  const found = findAccelerators(tree(scratch(t), whole));
+  t.match(found, [{ preset: { name: 'hailo' }, driver: 'hailo', nodes: ['hailo0'], dropIn: true }]);
+  const [finding] = acceleratorFindings(found, ALL, 'hailonet');
+  t.match(finding, {
+    name: 'hailo',
+    state: 'unknown',
+    detail: /answers with GstHailoTensorMeta, which vision does not read: the CPU looks/,
+  });
+  t.match(finding?.detail, /Hailo-8 or 8L \(PCI 0001:01:00\.0\), driver hailo, \/dev\/hailo0/);
+  t.equal(isReady(found[0] as (typeof found)[0], ALL), false);
+
+  const bare = findAccelerators(tree(scratch(t), pci('0001:01:00.0', '1E60', '45C4')));
+  const [unasked] = acceleratorFindings(bare, new Set());
+  t.match(unasked, {
+    state: 'unknown',
+    detail: /Hailo-10H.*missing: kernel driver hailo, GStreamer element/,
+  });
+  t.match(unasked?.detail, /To install them changes nothing yet: hailonet answers with GstHailoTensorMeta/);
+  const [asked] = acceleratorFindings(bare, new Set(), 'hailonet');
+  t.match(asked, { state: 'failed', fix: /hailo-all.*50-hailo\.conf.*daemon-reload/ });
+});
+
+void t.test('Coral: on PCIe with driver, node, group and drop-in; on USB without a driver', async (t) => {
+  const card = pci('0000:03:00.0', '1ac1', '089a', 'apex');
+  const found = findAccelerators(tree(scratch(t), card));
+  t.match(acceleratorFindings(found, ALL, 'tfliteedgetpuinference'), [
+    {
+      name: 'coral',
+      state: 'failed',
+      detail: /missing: \/dev\/apex_\*, group apex, drop-in 50-coral\.conf/,
+      fix: /groupadd --system apex; sudo install/,
+    },
+  ]);
+  const whole = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
+  const ready = findAccelerators(tree(scratch(t), whole));
+  t.match(acceleratorFindings(ready, ALL), [{ name: 'coral', state: 'ok', detail: /--benchmark/ }]);
+  t.equal(ready.filter((one) => isReady(one, ALL)).length, 1);
+  t.match(
+    acceleratorFindings(ready, new Set()),
+    [
+      {
+        state: 'unknown',
+        detail:
+          /missing: GStreamer element tfliteedgetpuinference\. It is not used; to use it: build the tflite/,
+      },
+    ],
+    'Debian has no such element',
+  );
+
+  for (const [vendor, product] of [
+    ['1a6e', '089a'],
+    ['18d1', '9302'],
+  ] as const) {
+    const stick = { ...usb('2-1', vendor, product), ...group('plugdev'), ...dropIn('50-coral-usb.conf') };
+    const found = findAccelerators(tree(scratch(t), stick));
+    t.match(found, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
+    t.match(acceleratorFindings(found, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
+  }
+  const both = { ...whole, ...usb('2-1', '1a6e', '089a') };
+  t.same(
+    findAccelerators(tree(scratch(t), both)).map(({ preset }) => preset.name),
+    ['coral', 'coral-usb'],
+  );
+});
+
+void t.test('doctor looks with the groups of vision, as far as they are there', async (t) => {
+  t.same(deviceGroups(scratch(t)), []);
+  const groups = 'root:x:0:\nvideo:x:44:\napex:x:990:\nrendering:x:991:\n';
+  t.same(deviceGroups(tree(scratch(t), { 'etc/group': groups })), ['video', 'apex']);
+});
+
+void t.test('what is part of the board: Jetson and RK3588', async (t) => {
+  const orin = { ...board('nvidia,p3768-0000+p3767-0003', 'nvidia,tegra234'), 'dev/nvmap': '' };
+  const jetson = findAccelerators(tree(scratch(t), { ...orin, ...dropIn('50-jetson.conf') }));
+  t.match(acceleratorFindings(jetson, ALL), [
+    { name: 'jetson', state: 'unknown', detail: /Orin.*NvDsBatchMeta, which vision does not read/ },
+  ]);
+  const rock = board('radxa,rock-5b', 'rockchip,rk3588');
+  const accel = { ...rock, 'dev/accel/accel0': '', 'dev/accel/accel1': '', ...dropIn('50-rk3588.conf') };
+  t.match(acceleratorFindings(findAccelerators(tree(scratch(t), accel)), ALL), [
+    {
+      name: 'rk3588',
+      state: 'unknown',
+      detail: /driver rocket, \/dev\/accel\/accel0, \/dev\/accel\/accel1.*cannot name/,
+    },
+  ]);
+  const vendor = {
+    ...rock,
+    'dev/dri/renderD128': '',
+    'dev/dri/renderD129': '',
+    'sys/class/drm/renderD128/device/of_node/name': 'gpu\0',
+    'sys/class/drm/renderD129/device/of_node/name': 'npu\0',
+  };
+  t.match(acceleratorFindings(findAccelerators(tree(scratch(t), vendor)), ALL), [
+    { state: 'unknown', detail: /with driver rknpu; missing: kernel driver rocket/ },
+  ]);
+  const older = findAccelerators(tree(scratch(t), { ...rock, 'dev/rknpu': '' }));
+  t.match(older, [{ devices: [/with driver rknpu/], driver: undefined }]);
+  const gpu = { ...rock, 'dev/dri/renderD128': '', 'sys/class/drm/renderD128/device/of_node/name': 'gpu\0' };
+  t.notMatch(findAccelerators(tree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is no NPU');
+});
+
+void t.test('presets and their files say the same', async (t) => {
+  const dir = join(ROOT, 'systemd/accelerators');
+  for (const { folder, dropIn, element, group, nodes, obstacle } of PRESETS) {
+    const conf = readFileSync(join(dir, folder, dropIn), 'utf8');
+    t.match(conf, `/etc/systemd/system/vigie-vision.service.d/${dropIn}`, `${dropIn}: how to copy it`);
+    t.equal(/^SupplementaryGroups=(.*)$/m.exec(conf)?.[1], group, `${dropIn}: its group`);
+    for (const node of nodes) t.match(conf, node.startsWith('accel') ? 'char-accel' : node.replace('*', '0'));
+    const text = readFileSync(join(dir, folder, 'detector.yaml'), 'utf8');
+    const { detector } = parse(text) as { detector: { element?: { name: string } } };
+    t.equal(detector.element?.name, obstacle === undefined ? element : undefined, folder);
+    if (obstacle !== undefined) t.match(text, /[Dd]oes not run/, `${folder} says what does not run`);
+  }
+  const folders = readdirSync(dir);
+  t.same(folders.sort(), [...new Set([...PRESETS.map(({ folder }) => folder), 'onnxinference'])].sort());
+  for (const folder of folders) {
+    const text = `site: lab\nbox: lab-1\n${readFileSync(join(dir, folder, 'detector.yaml'), 'utf8')}`;
+    const { problems } = inspectText(text, { env: {}, mode: 'check', files: false });
+    // The one for the element is made by whoever has the accelerator.
+    const others = problems.filter(
+      ({ path, message }) => path !== 'detector.element.model' || !/no model card/.test(message),
+    );
+    t.same(others, [], `${folder}: a configuration may say so`);
+  }
+});
+
+void t.test('watts, where a board tells them', async (t) => {
+  const none = tree(scratch(t), { 'sys/class/hwmon/hwmon0/name': 'cpu_thermal\n' });
+  t.equal(await readPower(none), null);
+  t.equal(await readPower(scratch(t)), null, 'no hwmon at all');
+  const jetson = tree(scratch(t), {
+    'sys/class/hwmon/hwmon1/name': 'ina3221\n',
+    'sys/class/hwmon/hwmon1/in1_label': 'VDD_IN\n',
+    'sys/class/hwmon/hwmon1/in1_input': '5080\n',
+    'sys/class/hwmon/hwmon1/curr1_input': '1250\n',
+    'sys/class/hwmon/hwmon1/in2_label': 'VDD_CPU_GPU_CV\n',
+    'sys/class/hwmon/hwmon1/in2_input': '5072\n',
+    'sys/class/hwmon/hwmon1/curr2_input': '400\n',
+    'sys/class/hwmon/hwmon1/in4_input': '6250\n',
+    'sys/class/hwmon/hwmon1/curr4_input': '9999\n',
+  });
+  t.same(await readPower(jetson), { watts: 6.35, of: 'VDD_IN' }, 'the whole module, not a sum of its parts');
+  const meter = tree(scratch(t), {
+    'sys/class/hwmon/hwmon0/name': 'ina219\n',
+    'sys/class/hwmon/hwmon0/power1_input': '3200000\n',
+  });
+  t.same(await readPower(meter), { watts: 3.2, of: 'ina219' });
+  const asleep = tree(scratch(t), { 'hwmon0/name': 'ina219\n', 'hwmon0/power1_input': '\n' });
+  t.same(hwmonRails(asleep), [], 'an empty answer is no zero');
+  t.equal(
+    boardPower([
+      { name: 'a', watts: 1 },
+      { name: 'b', watts: 2 },
+    ]),
+    null,
+    'rails that may be parts of each other are not added up',
+  );
+  const pmic = `   3V3_SYS_A current(1)=0.50000000A
+  VDD_CORE_A current(7)=2.00000000A
+     NO_VOLT_A current(9)=9.00000000A
+   3V3_SYS_V volt(9)=3.30000000V
+  VDD_CORE_V volt(15)=0.80000000V
+     EXT5V_V volt(24)=5.10000000V
+`;
+  t.match(pmicPower(pmic), { watts: 3.25, of: /without what hangs on 5 V/ });
+  t.equal(pmicPower('error=1 error_msg="Command not registered"'), null);
+
+  const readings = [{ watts: 2, of: 'x' }, null, { watts: 4, of: 'x' }];
+  const during = new Promise<string>((resolve) => setTimeout(resolve, 200, 'done'));
+  const { result, power } = await meanPower(during, async () => readings.shift() ?? null, 20);
+  t.same([result, power], ['done', { watts: 3, of: 'x' }]);
+  t.same(await meanPower(Promise.resolve(1), async () => null), { result: 1, power: null });
+  await t.rejects(
+    meanPower(Promise.reject(new Error('vision died')), async () => null),
+    /vision died/,
+  );
+});
+
+const seen = (x: number, score: number, group = 'person'): Seen => ({
+  xyxyNorm: [x, 0.1, x + 0.1, 0.4],
+  score,
+  group,
+});
+
+void t.test('agreement of two detectors', async (t) => {
+  const same = [seen(0.1, 0.9), seen(0.5, 0.31)];
+  t.same(agreementOf([[same, same]]), {
+    frames: 1,
+    matched: 2,
+    iouMean: 1,
+    scoreDifferenceMean: 0,
+    onlyFirst: 0,
+    onlySecond: 0,
+  });
+  const near = agreementOf([[[seen(0.1, 0.31)], [seen(0.11, 0.29)]]]);
+  t.match(near, { matched: 1, onlyFirst: 0, onlySecond: 0 }, 'either side of the threshold is one thing');
+  t.ok(Math.abs((near.iouMean ?? 0) - 9 / 11) < 1e-9);
+  t.match(agreementOf([[[seen(0.1, 0.29)], [seen(0.1, 0.2)]]]), { matched: 0, onlyFirst: 0, onlySecond: 0 });
+  t.match(agreementOf([[[seen(0.1, 0.9)], [seen(0.1, 0.9, 'vehicle')]]]), { onlyFirst: 1, onlySecond: 1 });
+  t.match(agreementOf([[[seen(0.1, 0.9)], [seen(0.18, 0.9)]]]), { matched: 0, onlyFirst: 1, onlySecond: 1 });
+  const twice = agreementOf([[[seen(0.1, 0.9)], [seen(0.1, 0.8), seen(0.105, 0.9)]]]);
+  t.match(twice, { matched: 1, onlySecond: 1 }, 'each box is matched once, with the nearest');
+  t.same(agreementOf([]), {
+    frames: 0,
+    matched: 0,
+    iouMean: null,
+    scoreDifferenceMean: null,
+    onlyFirst: 0,
+    onlySecond: 0,
+  });
+
+  const unit = fc.double({ min: 0, max: 0.9, noNaN: true });
+  const boxes = fc.array(
+    fc.tuple(unit, fc.double({ min: 0, max: 1, noNaN: true })).map(([x, score]) => seen(x, score)),
+    { maxLength: 8 },
+  );
+  fc.assert(
+    fc.property(boxes, boxes, (a, b) => {
+      const [one, other] = [agreementOf([[a, b]]), agreementOf([[b, a]])];
+      t.equal(one.matched, other.matched, 'it does not matter who is first');
+      t.equal(one.onlyFirst, other.onlySecond);
+      const sure = (all: Seen[]): number => all.filter(({ score }) => score >= 0.3).length;
+      return one.onlyFirst <= sure(a) && one.matched <= Math.min(a.length, b.length);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+/** A run over a clip with `looks` looks, each in the class of that number. */
+function lookOf(
+  on: string,
+  looks: readonly number[],
+  boxes: readonly Seen[],
+  fallback: string | null = null,
+): Look {
+  const counts = [...LATENCY_BOUNDS_MS, Number.POSITIVE_INFINITY].map(
+    (_, index) => looks.filter((one) => one === index).length,
+  );
+  const detect = { cpuMs: 0, wallMs: looks.length * 9.87, latency: { counts, sumMs: 0 } };
+  return {
+    trial: {
+      detector: {
+        kind: 'detector',
+        model: 'nanodet-g-city10',
+        sha256: 'ab'.repeat(32),
+        provider: on,
+        fallback,
+      },
+      stats: { stages: { detect } } as unknown as Look['trial']['stats'] & object,
+      frames: looks.length,
+      watchedFrames: 0,
+      watchedMs: 0,
+      view: viewOf({}),
+    },
+    seen: new Map([[1, boxes]]),
+    power: on === 'cpu' ? null : { watts: 6.35, of: 'VDD_IN' },
+  };
+}
+
+void t.test('accelerator beside CPU', async (t) => {
+  t.equal(quantileBelowMs({ counts: [1, 1, 8] }, 0.5), 5);
+  t.equal(quantileBelowMs({ counts: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3] }, 0.5), null);
+  const cpu = lookOf('cpu', [3, 3, 4], [seen(0.1, 0.9)]);
+  const alone = comparisonOf(cpu);
+  t.match(alone, { accelerator: null, agreement: null, note: /nothing to compare it with/ });
+  const both = comparisonOf(lookOf('onnxinference', [1, 1, 2], [seen(0.1, 0.8)]), cpu);
+  t.match(both, { cpu: { on: 'cpu' }, accelerator: { on: 'onnxinference' }, note: null });
+  t.same(comparisonRows(both), [
+    [
+      'compared',
+      'nanodet-g-city10 on onnxinference: 9.87 ms a look (p50 at most 2 ms, p95 at most 5 ms; 3 looks), 6.35 W (VDD_IN)',
+    ],
+    [
+      'cpu',
+      'nanodet-g-city10 on cpu: 9.87 ms a look (p50 at most 10 ms, p95 at most 20 ms; 3 looks), watts not told',
+    ],
+    [
+      'agreement',
+      '1 boxes seen by both (mean IoU 1.000, scores 0.100 apart), 0 by the accelerator alone, 0 by the CPU alone, on 1 frames',
+    ],
+  ]);
+  t.match(
+    comparisonOf(lookOf('cpu', [1], [seen(0.1, 0.9)], 'cuda is not there'), cpu),
+    { agreement: null, note: /fell back to cpu: cuda is not there/ },
+    'that the CPU agrees with itself is not told',
+  );
+  const empty = comparisonOf(lookOf('onnxinference', [1], []), lookOf('cpu', [1], []));
+  t.match(empty.note, /nothing was detected on this clip/, 'agreement on nothing is not praised');
+});
+
+const FACTS: AdviceFacts = {
+  cores: 4,
+  model: 'nanodet-g-city10',
+  input: [416, 256],
+  fps: 5,
+  inferenceMs: 20,
+  on: 'cpu',
+  ready: [],
+  unready: [],
+  view: viewOf({}),
+  figures: [],
+};
+
+void t.test('advice for this board and this view', async (t) => {
+  const advice = (over: Partial<AdviceFacts>): string => adviceOf({ ...FACTS, ...over }).join('\n');
+  t.equal(
+    advice({}),
+    'model nanodet-g-city10, input 416×256, the CPU: a look takes 20 ms on one of 4 cores, and may take 100 ms at 5 a second',
+  );
+  const far = viewOf({ people: 30, heightTenthNorm: 0.06 });
+  t.match(
+    advice({ view: far }),
+    /input 640×384, the CPU: a look takes about 46 ms \(20 measured\).*too small/,
+  );
+  const near = viewOf({ input: [640, 384], people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 });
+  t.match(
+    advice({ view: near, input: [640, 384] }),
+    /input 416×256, the CPU: a look takes about 8\.7 ms.*so close/,
+  );
+  t.match(advice({ inferenceMs: 240 }), /the CPU with camera\.fps: 2: a look takes 240 ms/);
+  t.match(advice({ inferenceMs: 240, unready: ['hailo'] }), /camera\.fps: 2, or make hailo ready/);
+  t.match(
+    advice({ inferenceMs: 60, view: far, ready: ['coral'] }),
+    /the accelerator coral \(\/usr\/share\/vigie\/accelerators\/coral\/detector\.yaml\): a look takes about 140 ms/,
+  );
+  t.match(advice({ ready: ['coral'] }), /the CPU: .*coral is there: `vigie doctor --benchmark` says/);
+  t.match(advice({ on: 'onnxinference' }), /as now on onnxinference: a look takes 20 ms/);
+  t.match(advice({ inferenceMs: null, view: undefined }), /the CPU: no look was timed/);
+  t.match(advice({ fps: null }), /no look was timed/);
+
+  const figure = (model: string, data: string, recall: number) => ({ model, data, recall });
+  const own = [figure('nanodet-g-city10', 'a', 0.8), figure('nanodet-g-city10', 'b', 0.7)];
+  const better = [...own, figure('ssd', 'a', 0.86), figure('ssd', 'b', 0.72), figure('other', 'c', 1)];
+  t.match(advice({ figures: better }), /model ssd is installed too and found 4 of 100 people more.* 2 sets/);
+  t.notMatch(advice({ figures: [...own, figure('ssd', 'a', 0.81)] }), /ssd/, 'less than what chance makes');
+  t.notMatch(advice({ figures: [...own, figure('ssd', 'c', 1)] }), /ssd/, 'other pictures are not compared');
+});
+
+void t.test('figures of the installed models', async (t) => {
+  const figures = modelFigures(join(ROOT, 'models'));
+  t.match(
+    figures.find(({ data }) => /^TUD-Stadtmitte.*as it is, 416×256$/.test(data)),
+    { model: 'nanodet-g-city10', recall: 0.841 },
+  );
+  t.equal(
+    new Set(figures.map(({ model, data }) => `${model} ${data}`)).size,
+    figures.length,
+    'one figure each',
+  );
+  const dir = tree(scratch(t), { 'broken.json': '{', 'other.json': '{"name": 1}', 'NOTICE.md': '' });
+  t.same(modelFigures(dir), []);
+});
