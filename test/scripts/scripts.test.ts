@@ -241,7 +241,7 @@ void t.test('help and what nobody knows are answered before anything is set up',
     ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
     ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
     ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
-    ['build-model', ['--activation', 'u7'], /^build-model: --activation takes u8 or s8, not 'u7'/],
+    ['model', ['build', '--activation', 'u7'], /^model: --activation takes u8 or s8, not 'u7'/],
   ];
   for (const [name, args, said] of cases) {
     t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);

@@ -290,7 +290,7 @@ t.test('what is missing is named, with the remedy', async (t) => {
     readFileSync(join(dir, `${MODEL}.json`), 'utf8').replaceAll(MODEL, 'alone'),
   );
   const noFile = await refusal(detector(dir, { model: 'alone' }));
-  t.match(noFile, { kind: 'config', message: /alone\.onnx is missing: .*scripts\/build-model/ });
+  t.match(noFile, { kind: 'config', message: /alone\.onnx is missing: .*scripts\/model build/ });
   const noFolder = await refusal(detector(join(dir, 'nowhere')));
   t.match(noFolder, { kind: 'config', message: /nowhere/ });
   const badInput = await refusal(detector(dir, { input: [400, 256] }));

@@ -138,7 +138,7 @@ export async function readCard(modelDir: string, name: string): Promise<ModelCar
  */
 export async function readModel(modelDir: string, card: ModelCard): Promise<Buffer> {
   const path = join(modelDir, card.file);
-  const remedy = 'install the package again or run scripts/build-model';
+  const remedy = 'install the package again or run scripts/model build';
   const bytes = await readWhole(path, MODEL_BYTES_MAX);
   if (bytes === undefined) throw new AgentError('config', `model file ${path} is missing: ${remedy}`);
   if (bytes.length !== card.bytes) {

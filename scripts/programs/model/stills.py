@@ -27,8 +27,12 @@ def load(folder):
     """All calibration pictures as BGR arrays, in a fixed order. Raises FileNotFoundError if one is missing."""
     folder = Path(folder)
     pictures = _clip_frames(folder / CLIP) + [_picture(folder / name) for name in PICTURES]
-    dark = [(picture * np.float32(NIGHT_GAIN)).astype(np.uint8) for picture in pictures[::NIGHT_EVERY]]
-    return pictures + dark
+    return with_dark_copies(pictures)
+
+
+def with_dark_copies(pictures):
+    """`pictures`, and every NIGHT_EVERY-th of them again, dark."""
+    return pictures + [(picture * np.float32(NIGHT_GAIN)).astype(np.uint8) for picture in pictures[::NIGHT_EVERY]]
 
 
 def model_inputs(pictures):

@@ -1,4 +1,4 @@
-"""Builds the detector from its fetched parts. Called by scripts/build-model, which fetches them.
+"""Builds the detector from its fetched parts. Called by scripts/model build, which fetches them.
 
 Two runs with the same versions of python3-onnx and python3-onnxruntime write the same bytes.
 """
@@ -10,24 +10,30 @@ from pathlib import Path
 from quiet import onnx, onnxruntime  # first: silences the import, keeps its order
 import card
 import detector
+import one_size
 import numpy as np
 import quantise
 import stills
+from progress import Progress, say
+from sizes import size_of
 
 NAME = "nanodet-g-city10"
 BYTES_MAX = 4_200_000  # a model above this size means that something was not quantised
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="scripts/build-model", add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="scripts/model build", add_help=False, allow_abbrev=False)
     for option in ("--weights", "--stills", "--models", "--cache"):
         parser.add_argument(option, type=Path, required=True)
     for option in ("--weights-package", "--weights-integrity"):
         parser.add_argument(option, required=True)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--fp32", type=Path)
+    parser.add_argument("--input")
     parser.add_argument("--activation", choices=["u8", "s8"], default="u8")
     options = parser.parse_args(arguments)
+    if options.input is not None:
+        options.input = size_of(options.input)
     if options.out is None:
         options.out = (options.models / f"{NAME}.onnx" if options.activation == "u8"
                        else options.cache / f"{NAME}-s8.onnx")
@@ -48,12 +54,14 @@ def main(arguments):
         float_model, int8_model = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
         onnx.save(model, float_model)
         scaling = quantise.quantise(float_model, int8_model, stills.model_inputs(pictures), options.activation,
-                                    features, Progress("calibrating", len(pictures)).tick)
+                                    Progress("calibrating", len(pictures)).tick, features, detector.PAD_LEVEL)
         verify(int8_model, scaling is not None)
         # Only a model that passed takes the place of the one before.
         options.out.write_bytes(int8_model.read_bytes())
     write_card(options, committed, pictures, scaling)
     print(f"{card.sha256_of(options.out)}  {options.out.name}")
+    if options.input is not None:
+        one_size.write(options.out, *options.input)
 
 
 def write_card(options, committed, pictures, scaling):
@@ -85,25 +93,6 @@ def verify(path, with_features):
             cell = detector.FEATURE_CELL_PX
             if features.shape != (1, height // cell, width // cell, detector.FEATURE_CHANNELS):
                 raise ValueError(f"features at {width}x{height}: {features.shape}")
-
-
-def say(text):
-    """Progress is for a person at a terminal; a pipe gets the result only."""
-    if sys.stdout.isatty():
-        print(text)
-
-
-class Progress:
-    """A counter on one line of the terminal."""
-
-    def __init__(self, text, total):
-        self._text, self._total, self._done = text, total, 0
-
-    def tick(self):
-        self._done += 1
-        if sys.stdout.isatty():
-            end = "\n" if self._done == self._total else ""
-            print(f"\r{self._text} {self._done}/{self._total}", end=end, flush=True)
 
 
 if __name__ == "__main__":

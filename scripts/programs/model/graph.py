@@ -17,6 +17,14 @@ class GraphBuilder:
         self.prefix = "net"
         self._count = 0
 
+    @classmethod
+    def over(cls, graph):
+        """A builder that goes on from the nodes and initialisers of the GraphProto `graph`."""
+        builder = cls()
+        builder.nodes = list(graph.node)
+        builder.initialisers = {one.name: one for one in graph.initializer}
+        return builder
+
     def constant(self, value, dtype=None):
         """Adds a constant and returns its name."""
         array = np.ascontiguousarray(value, dtype=dtype)

@@ -33,12 +33,14 @@ class _Frames(CalibrationDataReader):
         return {"frame": frame}
 
 
-def quantise(source, target, frames, activation, features, tick):
+def quantise(source, target, frames, activation, tick, features=None, pixels_at=None, only=None):
     """Writes the int8 form of the model file `source` to `target`.
 
     `frames` are model inputs; `tick` is called once a frame. Nodes whose name does not begin with "net_" stay float:
     a score or a box side in 256 steps would be too coarse. `features` is the tensor that becomes the output of that name
-    if activations are uint8; returns its scale and zero point, or None.
+    if activations are uint8; returns its scale and zero point, or None. `pixels_at` is the level to which the first
+    convolution's pixels are centred, None if it does not read pixels. `only` names the kinds of nodes to quantise, None
+    for all that can be.
     """
     # It advises a pre-processing step (shape inference, fusing) that has nothing to do on this graph.
     logging.getLogger().setLevel(logging.ERROR)
@@ -47,29 +49,31 @@ def quantise(source, target, frames, activation, features, tick):
     quantize_static(
         str(source), str(target), _Frames(frames, tick), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=ACTIVATION_TYPES[activation], weight_type=QuantType.QInt8, nodes_to_exclude=floats,
+        op_types_to_quantize=only,
         calibrate_method=CalibrationMethod.MinMax,
         extra_options={"ActivationSymmetric": False, "WeightSymmetric": True})
     model = onnx.load(target)
     scaling = None
-    if activation == "u8":
-        _take_pixels(model.graph)
+    if activation == "u8" and pixels_at is not None:
+        _take_pixels(model.graph, pixels_at)
+    if activation == "u8" and features is not None:
         scaling = _expose(model.graph, features)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, target)
     return scaling
 
 
-def _take_pixels(graph):
+def _take_pixels(graph, level):
     """Lets the first convolution read the frame's own bytes.
 
-    Calibration saw black and white, so that the centred levels got a scale of 1 and their centre as zero point: what
-    QuantizeLinear gives is the frame again. Neither it nor the float steps before it are needed.
+    Where calibration saw black and white, the centred levels have a scale of 1 and their centre as zero point: what
+    QuantizeLinear gives is the frame again. Neither it nor the float steps before it are needed. Elsewhere they stay.
     """
     quantised = next(node for node in graph.node if node.op_type == "QuantizeLinear")
     arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     scale, zero = (arrays[name] for name in quantised.input[1:])
-    if (scale, zero) != (1, detector.PAD_LEVEL):
-        raise ValueError(f"pixels have a scale of {scale} and a zero point of {zero}")
+    if (scale, zero) != (1, level):
+        return
     steps = [node for node in graph.node if node.name.startswith("pre_") and node.op_type in ("Cast", "Transpose", "Sub")]
     transpose = steps[1]
     if [node.op_type for node in steps] != ["Cast", "Transpose", "Sub"] or quantised.input[0] != steps[2].output[0]:

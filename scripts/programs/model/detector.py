@@ -19,13 +19,11 @@ from onnx import TensorProto
 import tfjs
 from convert import Converter
 from graph import GraphBuilder
+from labels import LABELS as CITY_CLASSES
+from postprocess import cut, strongest, suppress
 
 OPSET = 17
 
-# COCO ids (the 80-class numbering from 0) of what a street rule can be about. Rows of other classes are cut out of
-# the weights: what is not in the file can be neither detected nor switched on later.
-CITY_CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck", 16: "dog",
-                24: "backpack", 26: "handbag", 28: "suitcase"}
 COCO_CLASS_COUNT = 80
 
 # From NanoDet-G's training configuration: statistics over BGR channels, heads, distances of 0 … 10 strides.
@@ -40,11 +38,6 @@ FEATURE_CELL_PX = 8
 EXPORTED_SHAPE = (1, 3, 416, 416)  # the size the source was exported with
 SOURCE_INPUT = "input_1"
 SOURCE_SCORES = ["Identity", "Identity_1", "Identity_2"]  # class scores at each stride, in the order of STRIDES_PX
-
-NMS_IOU_MAX = 0.6  # NanoDet's own setting
-SCORE_MIN = 0.15  # the lowest score any tracker asks for; below it boxes only cost time
-CANDIDATES_MAX = 512  # 128 lose people in a crowd before NMS has merged the doubles
-CLASS_OFFSET_PX = 8192.0  # above any input side: boxes of two classes never overlap
 
 
 def build(weights_path):
@@ -101,10 +94,8 @@ def _network(builder, source, tensor):
     Returns one tensor per stride: [1, classes + 4 * bins, H / stride, W / stride], class rows before the sigmoid; and
     that of the features.
     """
-    splits = [_back_to(source, name, "SplitV") for name in SOURCE_SCORES]
     converter = Converter(source, builder, SOURCE_INPUT, tensor, EXPORTED_SHAPE)
-    heads = _head_convolutions(source, splits)
-    tensors = converter.convert(heads)
+    tensors = converter.convert(head_nodes(source))
     kept = [*CITY_CLASSES, *range(COCO_CLASS_COUNT, COCO_CLASS_COUNT + 4 * DISTANCE_BINS)]
     for head in tensors:
         for parameter in builder.producer(head).input[1:]:  # weights and bias: one row per output channel
@@ -131,8 +122,9 @@ def _back_to(source, name, op):
     return node
 
 
-def _head_convolutions(source, splits):
+def head_nodes(source):
     """Names of what the splits into scores and distances read; checks that they cut where we think they do."""
+    splits = [_back_to(source, name, "SplitV") for name in SOURCE_SCORES]
     for split in splits:
         sizes = source.constants[tfjs.node_of(split.inputs[1])].tolist()
         if sizes != [COCO_CLASS_COUNT, 4 * DISTANCE_BINS]:
@@ -150,7 +142,7 @@ def _postprocess(builder, heads):
     centres, strides = _grid(builder)
     scores, rows, picked = _best(builder, logits)
     boxes = _decode(builder, distances, centres, strides, picked)
-    _suppress(builder, boxes, scores, rows)
+    suppress(builder, boxes, scores, rows, list(CITY_CLASSES))
 
 
 def _grid(builder):
@@ -185,11 +177,7 @@ def _centres(builder, count, stride_px):
 
 def _best(builder, logits):
     """The strongest candidates: their scores, their class rows, their anchors; each of shape [k]."""
-    strongest = builder.add("ReduceMax", [logits], axes=[0], keepdims=0)
-    # A small input has fewer anchors than candidates we would take, and TopK refuses that.
-    count = builder.add("Min", [builder.add("Shape", [strongest]), builder.integers(CANDIDATES_MAX)])
-    values, picked = builder.add("TopK", [strongest, count], outputs=2, axis=0)
-    rows = builder.add("ArgMax", [builder.add("Gather", [logits, picked], axis=1)], axis=0, keepdims=0)
+    values, rows, picked = strongest(builder, logits)
     return builder.add("Sigmoid", [values]), rows, picked
 
 
@@ -205,26 +193,4 @@ def _decode(builder, distances, centres, strides, picked):
     left_top, right_bottom = builder.add("Split", [sides, builder.integers(2, 2)], outputs=2, axis=0)
     corners = [builder.add("Sub", [centre, left_top]), builder.add("Add", [centre, right_bottom])]
     boxes = builder.add("Transpose", [builder.add("Concat", corners, axis=0)], perm=[1, 0])
-    # Shape of the frame is [1, H, W, 3]: the limits of x1 y1 x2 y2 are W H W H.
-    limits = builder.add("Gather", [builder.add("Shape", ["frame"]), builder.integers(2, 1, 2, 1)])
-    positive = builder.add("Max", [boxes, builder.constant(0, np.float32)])
-    return builder.add("Min", [positive, builder.add("Cast", [limits], to=TensorProto.FLOAT)])
-
-
-def _suppress(builder, boxes, scores, rows):
-    """Class-wise NMS, and the outputs. Shifting each class to a place of its own makes one plain NMS class-wise."""
-    shift = builder.add("Mul", [builder.add("Cast", [rows], to=TensorProto.FLOAT),
-                                builder.constant(CLASS_OFFSET_PX, np.float32)])
-    apart = builder.add("Add", [boxes, builder.add("Unsqueeze", [shift, builder.integers(1)])])
-    selected = builder.add("NonMaxSuppression", [
-        builder.add("Unsqueeze", [apart, builder.integers(0)]),
-        builder.add("Unsqueeze", [scores, builder.integers(0, 1)]),
-        builder.integers(CANDIDATES_MAX),
-        builder.constant([NMS_IOU_MAX], np.float32),
-        builder.constant([SCORE_MIN], np.float32),
-    ])
-    # Rows of [batch, class, index], strongest first; only the index tells something here.
-    kept = builder.add("Gather", [selected, builder.constant(2, np.int64)], axis=1)
-    ids = builder.add("Gather", [builder.constant(list(CITY_CLASSES), np.int32), rows])
-    for name, values in (("boxes", boxes), ("scores", scores), ("labels", ids)):
-        builder.add("Gather", [values, kept], name=name, axis=0)
+    return cut(builder, boxes)

@@ -9,7 +9,9 @@ import re
 from pathlib import Path
 
 import detector
+import postprocess
 import stills
+from labels import LABELS
 
 
 def sha256_of(path):
@@ -28,7 +30,7 @@ def renew(committed, model, target, quantisation, package, scaling):
     same = card.get("sha256") == digest
     card.update(
         file=Path(model).name, sha256=digest, bytes=Path(model).stat().st_size,
-        classes={str(label): name for label, name in detector.CITY_CLASSES.items()})
+        classes={str(label): name for label, name in LABELS.items()})
     card["weights"]["package"].update(package)
     if scaling is None:
         card.pop("features", None)
@@ -36,16 +38,16 @@ def renew(committed, model, target, quantisation, package, scaling):
         card.setdefault("features", {}).update(
             channels=detector.FEATURE_CHANNELS, cellPx=detector.FEATURE_CELL_PX, **scaling)
     card["inGraph"].update(
-        anchorCandidatesMax=detector.CANDIDATES_MAX, nmsIouMax=detector.NMS_IOU_MAX, scoreMin=detector.SCORE_MIN)
+        anchorCandidatesMax=postprocess.CANDIDATES_MAX, nmsIouMax=postprocess.NMS_IOU_MAX, scoreMin=postprocess.SCORE_MIN)
     card["quantisation"].update(quantisation, sizesPx=[list(size) for size in stills.SIZES_PX])
     if not same:
         card["accuracy"] = []
         card.pop("accuracyNote", None)
-    Path(target).write_text(_text(card), encoding="utf-8")
+    Path(target).write_text(text(card), encoding="utf-8")
     return same
 
 
-def _text(card):
+def text(card):
     """Indented JSON, with lists of plain numbers on one line."""
     text = json.dumps(card, indent=2, ensure_ascii=False)
     return re.sub(r"\[[\d.,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"),

@@ -1,0 +1,298 @@
+"""Makes a detector of our contract of an exported one. Called by scripts/model import, whose usage is usage.txt.
+
+INVARIANT: files appear under their final names only when all of them are there and the gate has passed, cards last.
+"""
+import argparse
+import os
+import re
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from quiet import onnx, onnxruntime  # first: silences the import, keeps its order
+import card
+import cv2
+import gate
+import heads
+import import_card
+import labels as our_labels
+import numpy as np
+import quantise
+import stills
+from assemble import Preparation, assemble
+from export import parse_names, read
+from progress import Progress, say
+from refusal import Refusal, note
+from sizes import size_of
+
+NAME = re.compile(r"[a-z0-9-]{1,40}")  # a card's name has 64 characters, and -1920x1920-float goes behind it
+STILLS_MIN, STILLS_MAX = 8, 400
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+# In a transformer the attention's own products, its softmax and its normalisation do not stand 8 bits; its layers do.
+ONLY = {"detr": ["Conv", "Gemm", "MatMul"]}
+LOUD = "NOT ACCEPTED BY THE GATE: "
+
+
+class ImportFacts(NamedTuple):
+    """What the cards of one import have in common."""
+
+    kind: str
+    export: str  # the file's name
+    export_sha256: str
+    size: tuple
+    labels: list
+    summary: str
+    licence: str
+    source: str
+    changes: str
+    normalisation: str
+    person_score: Optional[float] = None
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="scripts/model import", add_help=False, allow_abbrev=False)
+    parser.error = lambda text: _refuse_usage(text)
+    parser.add_argument("file", type=Path)
+    for option in ("--clip", "--our-stills", "--models", "--cache", "--truth"):
+        parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--kind")
+    parser.add_argument("--map", action="append", default=[])
+    for option in ("--name", "--classes", "--input", "--colour", "--mean", "--std"):
+        parser.add_argument(option)
+    for option in ("--outputs", "--licence", "--source", "--summary"):
+        parser.add_argument(option)
+    for option in ("--stills", "--out"):
+        parser.add_argument(option, type=Path)
+    parser.add_argument("--accept-accuracy", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.kind not in heads.KINDS:
+        told = "is missing" if options.kind is None else f"takes no '{options.kind}'"
+        _refuse_usage(f"--kind {told}: it is one of {', '.join(heads.KINDS)}")
+    stem = options.file.parent.name if options.file.name == "model.json" else options.file.stem
+    options.name = options.name or re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+    if not NAME.fullmatch(options.name):
+        _refuse_usage(f"--name takes at most 40 small letters, digits and hyphens, not '{options.name}'")
+    options.input = options.input and size_of(options.input)
+    _preparation(options, heads.module(options.kind).PREPROCESS)  # refuses before anything is read
+    options.mapped = dict(_pair(one) for one in options.map)
+    options.out = options.out or options.cache / options.name
+    return options
+
+
+def _refuse_usage(text):
+    print(f"model: {text} (see --help)", file=sys.stderr)
+    sys.exit(2)
+
+
+def _preparation(options, own):
+    colour = options.colour or own["colour"]
+    if colour not in ("RGB", "BGR"):
+        _refuse_usage(f"--colour takes RGB or BGR, not '{colour}'")
+    values = []
+    for name in ("mean", "std"):
+        text = getattr(options, name)
+        try:
+            numbers = own[name] if text is None else [float(one) for one in re.split(r"[\s,]+", text.strip())]
+        except ValueError:
+            numbers = []
+        if len(numbers) != 3 or not all(np.isfinite(numbers)) or (name == "std" and min(numbers) <= 0):
+            _refuse_usage(f"--{name} takes three numbers as in 123.7,116.3,103.5, not '{text}'")
+        values.append(numbers)
+    return Preparation(colour, *values)
+
+
+def _pair(text):
+    name, _, label = text.partition("=")
+    if not name or label not in our_labels.LABELS.values():
+        _refuse_usage(f"--map takes NAME=LABEL with a label of {', '.join(our_labels.LABELS.values())}, not '{text}'")
+    return our_labels.plain(name), label
+
+
+def class_names(options, export):
+    """Names of the export's classes in its order. Raises Refusal where nobody knows them."""
+    given = options.classes
+    if given == "coco80":
+        names = our_labels.COCO80
+    elif given == "coco91":
+        names = our_labels.coco91()
+    elif given is not None:
+        try:
+            text = Path(given).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refusal(f"--classes: {given} cannot be read as text; it is coco80, coco91 or a file with one name a "
+                          "line") from error
+        names = parse_names(text) or [line.strip() for line in text.splitlines() if line.strip()]
+    else:
+        names = export.names
+    if not names:
+        raise Refusal(f"{options.file} does not say what its classes are called, and a class without a name is not taken: "
+                      "give --classes with a file of one name a line, or coco80 or coco91")
+    return names
+
+
+def main(arguments):
+    options = parse(arguments)
+    say(f"reading {options.file.name}")
+    export = read(options.file, options.kind, options.input, options.outputs and options.outputs.split(","))
+    options.preparation = _preparation(options, export.takes or heads.module(options.kind).PREPROCESS)
+    names = class_names(options, export)
+    rows, labels = our_labels.rows_of(names, options.mapped)
+    if not rows:
+        raise Refusal(f"none of the export's {len(names)} classes ({_some(names)}) is one that a detector may name "
+                      f"({', '.join(our_labels.LABELS.values())}); --map NAME=LABEL takes another word for one of them")
+    assembled = assemble(options.name, options.kind, export, rows, labels, names, options.preparation)
+    options.out.mkdir(parents=True, exist_ok=True)
+    scratch = options.out / f".{options.name}.{os.getpid()}"
+    scratch.mkdir()
+    try:
+        files, loud = produce(options, assembled, names, labels, scratch)
+        for name in sorted(files, key=lambda one: one.endswith(".json")):
+            _move(scratch / name, options.out / name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    for name in files:
+        if name.endswith(".onnx"):
+            print(f"{card.sha256_of(options.out / name)}  {options.out / name}")
+    for line in loud:
+        note(line)
+
+
+def _move(source, target):
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(source, target)
+
+
+def _some(names):
+    return ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+
+
+def produce(options, assembled, names, labels, scratch):
+    """Makes all files in `scratch`. Returns their names and what speaks against the model but was accepted."""
+    width, height = assembled.frame_size
+    float_name = f"{options.name}-{width}x{height}-float"
+    models = {"float": scratch / f"{float_name}.onnx", "u8": scratch / f"{options.name}.onnx",
+              "s8": scratch / f"{options.name}-s8s8.onnx"}
+    onnx.save(assembled.model, models["float"])
+    pictures = _stills(options)
+    frames = [stills.letterbox(picture, width, height) for picture in pictures]
+    for form in ("u8", "s8"):
+        quantise.quantise(models["float"], models[form], frames, form,
+                          Progress(f"calibrating {form}", len(frames)).tick, pixels_at=assembled.pad_level,
+                          only=ONLY.get(options.kind))
+        _carry_ids(models["float"], models[form])
+    folder = f"{options.name}-{width}x{height}-calibration"
+    _write_calibration(scratch / folder, frames)
+    figures, judged = _measured(options, models, labels, assembled.frame_size)
+    told = gate.objections(figures) if figures else ["no class of it is in the data of the gate: nothing was measured"]
+    if told and not options.accept_accuracy:
+        raise Refusal(f"gate on accuracy: {'; '.join(told)}. Nothing was written; --accept-accuracy writes the model all the "
+                      "same")
+    facts = _facts(options, assembled, names, labels, figures, judged)
+    note_text = LOUD + "; ".join(told) if told else "A sample of 159 frames is small: differences below .01 mean nothing."
+    written = [folder]
+    for form, path in models.items():
+        section = _quantisation(options, form, pictures, assembled.frame_size)
+        rows = [import_card.row(form, figures[form], judged, facts)] if figures else []
+        made = import_card.make(options.models / "nanodet-g-city10.json", path, facts, section, rows, note_text)
+        import_card.write(made, path.with_suffix(".json"))
+        written += [path.name, path.with_suffix(".json").name]
+    return written, told
+
+
+def _stills(options):
+    if options.stills is None:
+        return stills.load(options.our_stills)
+    if not options.stills.is_dir():
+        raise Refusal(f"--stills: {options.stills} is not a folder")
+    paths = sorted(path for path in options.stills.iterdir() if path.suffix.lower() in PICTURES)
+    if not STILLS_MIN <= len(paths) <= STILLS_MAX:
+        raise Refusal(f"--stills: {options.stills} holds {len(paths)} pictures ({', '.join(sorted(PICTURES))}); expected "
+                      f"{STILLS_MIN} to {STILLS_MAX}, some by day and some by night")
+    pictures = []
+    for path in paths:
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise Refusal(f"--stills: {path} is no picture that OpenCV can read")
+        pictures.append(picture)
+    return stills.with_dark_copies(pictures)
+
+
+def _carry_ids(source, target):
+    """The quantisation drops metadata; an element of GStreamer looks for it."""
+    model = onnx.load(target)
+    onnx.helper.set_model_props(model, {one.key: one.value for one in onnx.load(source).metadata_props})
+    onnx.save(model, target)
+
+
+def _write_calibration(folder, frames):
+    """What vendors' compilers calibrate on: frames.npy [n, H, W, 3] uint8 RGB, and the same as pictures with a list."""
+    folder.mkdir()
+    np.save(folder / "frames.npy", np.concatenate(frames))
+    names = [f"{index:03d}.png" for index in range(len(frames))]
+    for name, frame in zip(names, frames):
+        cv2.imwrite(str(folder / name), cv2.cvtColor(frame[0], cv2.COLOR_RGB2BGR))
+    (folder / "dataset.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _measured(options, models, labels, size):
+    """({form: Figures}, Truth); no figures where the model knows no person."""
+    if gate.PERSON not in labels:
+        return {}, None
+    judged = gate.truth(options.clip, options.truth, options.models / "nanodet-g-city10.onnx", lambda: None)
+    if not judged.frames:
+        raise Refusal(f"{options.clip} has no frame that OpenCV can read: delete it and run again")
+    progress = Progress("measuring", len(models) * len(judged.frames))
+    found = {form: gate.people(path, size, judged.frames, progress.tick) for form, path in models.items()}
+    return {form: gate.measure(one, judged) for form, one in found.items()}, judged
+
+
+def _facts(options, assembled, names, labels, figures, judged):
+    preparation = options.preparation
+    foreign = len(names) - len(labels)
+    changes = (f"Classes mapped by name, {foreign} of {len(names)} class rows removed from the weights, pre- and "
+               "post-processing added; no weight was trained further.")
+    if assembled.softened:
+        changes += " Scores are a softmax over the kept classes and the background, no longer over all classes."
+    kept = ", ".join(our_labels.LABELS[label] for label in sorted(set(labels)))
+    return ImportFacts(
+        options.kind, options.file.name, card.sha256_of(options.file), assembled.frame_size, labels,
+        options.summary or f"{options.file.name}, a detector of the kind {options.kind}, cut down to {kept}.",
+        options.licence or "not stated", options.source or "not stated", changes,
+        f"order {preparation.colour}, mean {preparation.mean}, standard deviation {preparation.std}"
+        + ("" if assembled.pad_level is None else f": folded into the first convolution, which pads with level "
+                                                  f"{assembled.pad_level}"),
+        figures["u8"].score_at_95 if figures and judged.measured else None)
+
+
+def _quantisation(options, form, pictures, size):
+    if form == "float":
+        return None
+    return {
+        "method": "static QDQ, minimum and maximum", "activations": "uint8" if form == "u8" else "int8",
+        "weights": "int8, symmetric, per channel",
+        "float": "everything after the last layer, and enlargements between",
+        "stills": "Debian's opencv-doc, as for the detector of models/" if options.stills is None else
+                  "the user's own folder, every fifth again at a quarter of the brightness",
+        "pictures": len(pictures), "picturesSha256": stills.digest(pictures), "sizesPx": [list(size)],
+        "tools": {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
+    }
+
+
+def _interrupted(number, _frame):
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
+    try:
+        main(sys.argv[1:])
+    except Refusal as error:
+        print(f"model: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"model: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t, { type Test } from 'tap';
+import { packageRoot } from '../../agent/base/package-root.ts';
+
+/** Debian's own, whatever comes first in PATH: python3-onnx and python3-onnxruntime belong to it. */
+const PYTHON = '/usr/bin/python3';
+const PROGRAMS = join(packageRoot(), 'scripts', 'programs', 'model');
+/** float32 keeps seven digits: of boxes up to some hundred pixels, and of scores below 1. */
+const BOXES_WITHIN_PX = 1e-3;
+const SCORES_WITHIN = 1e-5;
+
+const needed = ['onnx', 'onnxruntime', 'numpy'].map((name) => join('/usr/lib/python3/dist-packages', name));
+const absent = needed.find((path) => !existsSync(path));
+const options = {
+  skip: absent === undefined ? false : `${absent} is absent: scripts/setup test installs it`,
+};
+
+async function linesOf(checker: string): Promise<Record<string, unknown>[]> {
+  const script = join(packageRoot(), 'test', 'lib', checker);
+  const { stdout } = await promisify(execFile)(PYTHON, ['-B', script, PROGRAMS]);
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+function compare(t: Test, lines: readonly Record<string, unknown>[]): void {
+  for (const { case: name, size, boxesPx, scores, spread } of lines) {
+    const title = `${String(name)} at ${String(size)}`;
+    t.ok(Number(boxesPx) <= BOXES_WITHIN_PX, `${title}: boxes within ${String(boxesPx)} px`);
+    t.ok(Number(scores) <= SCORES_WITHIN, `${title}: scores within ${String(scores)}`);
+    t.ok(Number(spread) > 0.05, `${title}: scores differ at all`);
+  }
+}
+
+t.test('each head decodes a random export as a plain reference does', options, async (t) => {
+  const lines = await linesOf('model-heads.py');
+  const decoded = lines.filter((line) => 'boxesPx' in line);
+  compare(t, decoded);
+  const kinds = new Set(decoded.map((line) => String(line['case']).split(' ')[0]));
+  t.strictSame([...kinds], ['yolox', 'picodet', 'detr', 'ssd', 'centernet'], 'every kind');
+  for (const kind of kinds) {
+    const sizes = decoded.filter((line) => String(line['case']) === kind).map((line) => line['size']);
+    t.strictSame(sizes, ['96x64', '64x128', '160x96', 'free'], `${kind}: every size, and any size`);
+  }
+
+  const refused = lines.filter((line) => 'misfit' in line);
+  t.equal(refused.length, MISFITS.size, 'every misfit was tried');
+  for (const { case: name, misfit } of refused) {
+    t.match(misfit, MISFITS.get(String(name)) ?? /^$/, `${String(name)}: ${String(misfit)}`);
+    t.notMatch(misfit, /\n/, 'in one line');
+  }
+});
+
+t.test('operators of TensorFlow.js become those of ONNX', options, async (t) => {
+  const lines = await linesOf('model-tfjs.py');
+  t.ok(lines.length >= 12, `${lines.length} graphs`);
+  for (const { case: name, within, refused } of lines) {
+    if (refused === undefined) t.ok(Number(within) <= 1e-4, `${String(name)}: within ${String(within)}`);
+    else t.match(refused, /^[^\n]+: [^\n]+$/, `${String(name)}: ${String(refused)}`);
+  }
+});
+
+/** What the head says: what is there, and what would be right. */
+const MISFITS = new Map<string, RegExp>([
+  ['yolox: two lists', /expected one output .* has a \[1, 126, 10\], b/],
+  ['yolox: of another size', /8400 anchors, and 96x64 .* has 126/],
+  ['yolox: class 7 of 5', /class 7 .* 5 classes/],
+  ['picodet: after NMS', /export\.nms=False/],
+  ['picodet: scores turned', /scores must be \[1, classes, anchors\]/],
+  ['detr: which of both', /give the names of the classes/],
+  ['detr: names that fit neither', /give 12 names \(RT-DETR\) or 11 \(DETR\)/],
+  ['detr: with post-processor', /export the model without it/],
+  ['ssd: after NMS', /after non-maximum suppression.* export raw_detection_boxes/],
+  ['ssd: nameless', /name the outputs so/],
+  ['ssd: other anchors', /has 138: export the anchors too/],
+  ['ssd: other anchors, torchvision', /neither those of ssdlite320 nor of ssd300/],
+  ['centernet: nameless', /named like hm, wh and reg/],
+  ['centernet: of another size', /96x64 at stride 4 has 24x16/],
+  ['no class', /no class is kept/],
+]);

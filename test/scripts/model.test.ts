@@ -1,0 +1,322 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import { iou } from '../../agent/contract/geometry.ts';
+import type { Detection, Frame } from '../../agent/contract/picture.ts';
+import { Camera } from '../../agent/vision/camera/camera.ts';
+import { readCard } from '../../agent/vision/detect/card.ts';
+import { Detector } from '../../agent/vision/detect/detector.ts';
+import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
+
+const PROGRAM = join(ROOT, 'scripts', 'model');
+const HELPER = join(ROOT, 'test', 'lib', 'make-export.py');
+/** Debian's own, whatever comes first in PATH. */
+const PYTHON = '/usr/bin/python3';
+const needed = [
+  STREET_CLIP,
+  ...['onnx', 'onnxruntime', 'cv2'].map((name) => `/usr/lib/python3/dist-packages/${name}`),
+];
+// OpenCV's module is a file with the machine in its name.
+const there = (path: string): boolean =>
+  existsSync(path) ||
+  readdirSync(join(path, '..')).some((name) => name.startsWith('cv2') && path.endsWith('cv2'));
+const absent = needed.find((path) => !there(path));
+const options = {
+  skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for test brings it`,
+};
+const full = {
+  skip:
+    options.skip ||
+    (process.env['VIGIE_TEST_FULL'] === '1' ? false : 'fetches 240 MB: set VIGIE_TEST_FULL=1'),
+};
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function imported(...args: string[]): Promise<Ended> {
+  try {
+    const { stdout, stderr } = await promisify(execFile)(PROGRAM, ['import', ...args]);
+    return { code: 0, out: stdout, err: stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { code, out: stdout, err: stderr };
+  }
+}
+
+/** A folder with these exports, and eight stills. */
+function exportsIn(t: Test, wanted: Record<string, Record<string, string>>): string {
+  const dir = scratch(t);
+  const all = { ...wanted, stills: { what: 'stills', clip: STREET_CLIP } };
+  execFileSync(PYTHON, ['-B', HELPER, dir], { input: JSON.stringify(all) });
+  return dir;
+}
+
+const yolox = (names: string, more: Record<string, string> = {}): Record<string, string> => ({
+  what: 'yolox',
+  names,
+  ...more,
+});
+
+/** File, its export, arguments, what is said. */
+const REFUSED: [string, Record<string, string>, string[], RegExp][] = [
+  ['cut.onnx', yolox('person', { bytes: '900' }), [], /cut\.onnx is not an ONNX file, or is cut short/],
+  [
+    'faces.onnx',
+    yolox('face,license_plate'),
+    [],
+    /none of the export's 2 classes \(face, license_plate\) is one/,
+  ],
+  [
+    'silent.onnx',
+    yolox('person', { silent: '' }),
+    [],
+    /does not say what its classes are called.* --classes/,
+  ],
+  [
+    'batch.onnx',
+    yolox('person', { batch: '4' }),
+    [],
+    /takes 4 pictures at once: export it with a batch of 1/,
+  ],
+  [
+    'two.onnx',
+    yolox('person', { inputs: '' }),
+    [],
+    /has 2 inputs \(picture .*, image_shape .*\); .* one picture/,
+  ],
+  [
+    'marks.onnx',
+    yolox('person,face', { also: 'landmarks' }),
+    [],
+    /expected one output .* landmarks \[1, 8, 2, 3\]; --outputs/,
+  ],
+  ['size.onnx', yolox('person'), ['--input', '416x256'], /was exported for 96x64 and takes no other size/],
+  ['kind.onnx', yolox('person,cat'), ['--kind', 'detr'], /^model: detr: expected two outputs/],
+  ['odd.onnx', yolox('person'), ['--classes', '/no/such/file'], /--classes: \/no\/such\/file cannot be read/],
+  ['sight.onnx', yolox('person'), ['--stills', MODEL_DIR], /holds 0 pictures .* expected 8 to 400/],
+  [
+    'poor.onnx',
+    yolox('person'),
+    [],
+    /gate on accuracy: the float model reaches AP 0\.000 .*--accept-accuracy/,
+  ],
+];
+
+t.test(
+  'what cannot become a model is refused in one line, and nothing is left behind',
+  options,
+  async (t) => {
+    const dir = exportsIn(t, Object.fromEntries(REFUSED.map(([name, made]) => [name, made])));
+    writeFileSync(join(dir, 'text.onnx'), 'hello\n');
+    writeFileSync(join(dir, 'model.json'), '{}');
+    const out = join(dir, 'out');
+    const more: [string, string[], RegExp][] = [
+      ['text.onnx', [], /text\.onnx is not an ONNX file/],
+      ['nowhere.onnx', [], /nowhere\.onnx is not a file/],
+      ['model.json', ['--kind', 'ssd', '--name', 'one'], /model\.json is no graph model of TensorFlow\.js/],
+    ];
+    const cases = [...REFUSED.map(([name, , args, said]) => [name, args, said] as const), ...more];
+    for (const [name, args, said] of cases) {
+      const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out];
+      const { code, out: printed, err } = await imported(join(dir, name), ...common, ...args);
+      t.match({ code, printed }, { code: 1, printed: '' }, name);
+      t.match(err, said, `${name}: ${err.trim()}`);
+      t.match(err, /^model: [^\n]+\n$/, `${name}: one line`);
+    }
+    t.strictSame(existsSync(out) ? readdirSync(out) : [], [], 'no file, no folder of its own');
+
+    const usage: [string[], RegExp][] = [
+      [
+        ['--kind', 'yolo'],
+        /--kind takes no 'yolo': it is one of yolox, nanodet, picodet, detr, ssd, centernet/,
+      ],
+      [[], /--kind is missing/],
+      [['--kind', 'yolox', '--input', '400x256'], /--input takes WIDTHxHEIGHT, multiples of 32/],
+      [['--kind', 'yolox', '--std', '1,1,0'], /--std takes three numbers/],
+      [['--kind', 'yolox', '--map', 'van=vehicle'], /--map takes NAME=LABEL with a label of person, bicycle/],
+      [['--kind', 'yolox', '--name', 'My Model'], /--name takes at most 40 small letters/],
+    ];
+    for (const [args, said] of usage) {
+      const { code, err } = await imported(join(dir, 'poor.onnx'), ...args);
+      t.match({ code, err }, { code: 2, err: said }, args.join(' '));
+    }
+  },
+);
+
+t.test(
+  'a foreign class is not in the file, and what is kept says what the export said',
+  options,
+  async (t) => {
+    const names = 'face,person,cat,motorbike,license_plate,truck,van';
+    const dir = exportsIn(t, {
+      'half.onnx': yolox(names, { dtype: 'float16', batch: 'n', open: '' }),
+      'plain.onnx': yolox(names),
+    });
+    const out = join(dir, 'out');
+    const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--accept-accuracy'];
+    const half = await imported(join(dir, 'half.onnx'), ...common, '--out', out, '--input', '128x96');
+    t.equal(half.code, 0, half.err);
+    t.match(half.err, /float16 was turned into float32/);
+    t.match(half.err, /the batch was open \(n\) and is 1 now/);
+    t.match(half.err, /the export leaves its size open; it is 128x96 now/);
+    t.match(half.err, /AP 0\.000 on people/, 'what the gate said is said again');
+    t.match(
+      half.out,
+      /^[0-9a-f]{64} {2}\S+\.onnx\n[0-9a-f]{64} {2}\S+\.onnx\n[0-9a-f]{64} {2}\S+\.onnx\n$/,
+      'quiet else',
+    );
+
+    const plain = await imported(join(dir, 'plain.onnx'), ...common, '--out', out, '--map', 'van=car');
+    t.equal(plain.code, 0, plain.err);
+    const files = readdirSync(out).filter((name) => !name.startsWith('half'));
+    const expected = ['plain-96x64-calibration', 'plain-96x64-float.json', 'plain-96x64-float.onnx'];
+    t.strictSame(
+      files.sort(),
+      [...expected, 'plain-s8s8.json', 'plain-s8s8.onnx', 'plain.json', 'plain.onnx'].sort(),
+    );
+    const calibration = readdirSync(join(out, 'plain-96x64-calibration'));
+    t.strictSame(calibration.length, 12, 'eight stills, two of them dark again, a list and an array');
+    const float = join(out, 'plain-96x64-float.onnx');
+    const look = JSON.parse(
+      execFileSync(PYTHON, ['-B', HELPER, '--look', float, join(dir, 'plain.onnx')], { encoding: 'utf8' }),
+    ) as Record<string, unknown>;
+    t.match(
+      look,
+      { rows: [8, 5 + 4], outputs: ['boxes', 'scores', 'labels'] },
+      'four of seven class rows are left',
+    );
+    t.match(look, { metadata: { boxes: 'vigie-boxes', scores: 'vigie-scores', labels: 'vigie-labels' } });
+    t.ok(Number(look['found']) > 0 && Number(look['worst']) < 1e-3, `${String(look['worst'])} off`);
+    t.ok(Math.abs(Number(look['best'])) < 1e-5, 'the best score is the export’s');
+
+    process.env['ORT_DISABLE_TELEMETRY'] = '1';
+    for (const name of ['plain', 'plain-s8s8', 'plain-96x64-float']) {
+      const card = await readCard(out, name);
+      t.strictSame(card.classes, { 0: 'person', 2: 'car', 3: 'motorcycle', 7: 'truck' }, name);
+      t.match(card, { accuracyNote: /^NOT ACCEPTED BY THE GATE: / }, 'the card says so');
+      const rgb = new Uint8Array(96 * 64 * 3).fill(114);
+      const found = await detections(out, name, [96, 64], [frameOf(rgb)]);
+      t.ok(Array.isArray(found[0]), `${name}: runs in the box's own detector`);
+    }
+  },
+);
+
+t.test('our own weights, as NanoDet exports them, give the detector of models/ again', options, async (t) => {
+  const dir = exportsIn(t, { 'again.onnx': { what: 'nanodet', size: '320x192' } });
+  const out = join(dir, 'out');
+  mkdirSync(out);
+  writeFileSync(join(out, 'again.json'), 'what was here before');
+  // The export has the normalisation in its first convolution already.
+  const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std', '1,1,1'];
+  const told = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
+  const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...told, '--out', out];
+
+  const cut = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
+  while (readdirSync(out).length < 2 && cut.code === undefined)
+    await new Promise((done) => setTimeout(done, 20));
+  cut.child.kill('SIGTERM');
+  t.equal(await cut.ended, 143, cut.err);
+  t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
+
+  const { code, err } = await imported(...args, '--stills', join(dir, 'stills'));
+  t.equal(code, 0, err);
+  const card = await readCard(out, 'again');
+  t.match(card, { weights: { licence: 'Apache-2.0' }, input: { default: [320, 192] } });
+  const [figures] = card.accuracy as { apAtIou50: number; frames: number }[];
+  t.equal(figures?.frames, 159);
+  t.ok((figures?.apAtIou50 ?? 0) >= 0.8, `AP ${figures?.apAtIou50}`);
+
+  const frames = await streetFrames([320, 192]);
+  const [ours, theirs] = [
+    await detections(MODEL_DIR, 'nanodet-g-city10', [320, 192], frames),
+    await detections(out, 'again', [320, 192], frames),
+  ];
+  const sure = ours.flatMap((found, index) =>
+    found.filter(({ score }) => score >= 0.5).map((one) => ({ one, others: theirs[index] ?? [] })),
+  );
+  const again = sure.filter(({ one, others }) =>
+    others.some(
+      ({ label, score, xyxyPx }) =>
+        label === one.label && iou(xyxyPx, one.xyxyPx) >= 0.8 && Math.abs(score - one.score) <= 0.1,
+    ),
+  );
+  t.ok(sure.length >= 10, `${sure.length} sure detections`);
+  t.ok(again.length >= sure.length * 0.9, `${again.length} of ${sure.length} found again`);
+});
+
+t.test('the model of models/ is built again to the bit, and its source imported', full, async (t) => {
+  const out = scratch(t);
+  execFileSync(PROGRAM, ['build', '--out', join(out, 'built.onnx'), '--input', '416x256']);
+  const street = await streetFrames([416, 256]);
+  t.strictSame(
+    await detections(out, 'built-416x256', [416, 256], street),
+    await detections(MODEL_DIR, 'nanodet-g-city10', [416, 256], street),
+    'its form of one size finds the same',
+  );
+  t.ok(
+    readFileSync(join(out, 'built.onnx')).equals(readFileSync(join(MODEL_DIR, 'nanodet-g-city10.onnx'))),
+    'the same bytes',
+  );
+  const source = join(ROOT, '.cache', 'model', 'weights', 'models', 'nanodet.json');
+  const { code, err } = await imported(source, '--kind', 'nanodet', '--name', 'source', '--out', out);
+  t.equal(code, 0, err);
+  const card = await readCard(out, 'source');
+  const [figures] = card.accuracy as { apAtIou50: number }[];
+  t.ok((figures?.apAtIou50 ?? 0) >= 0.88, `AP ${figures?.apAtIou50}`);
+});
+
+function frameOf(rgb: Uint8Array): Frame {
+  const size = { widthPx: 96, heightPx: 64 };
+  return { index: 1, ptsNs: 0n, atMs: 0, wallMs: 0, source: size, input: size, rgb };
+}
+
+/** Every twentieth of the first 200 frames of the street clip. */
+async function streetFrames([widthPx, heightPx]: readonly [number, number]): Promise<Frame[]> {
+  const camera = new Camera({
+    source: `file:${STREET_CLIP}`,
+    fps: null,
+    input: { widthPx, heightPx },
+    masks: [],
+    mode: 'replay',
+    clock: systemClock,
+    log: makeLogger('test', 'error'),
+    onOpened: () => undefined,
+    onLost: () => undefined,
+  });
+  const frames: Frame[] = [];
+  await camera.start();
+  try {
+    for (let frame = await camera.next(); frame !== null && frame.index <= 200; frame = await camera.next()) {
+      if (frame.index % 20 === 1) frames.push({ ...frame, rgb: Uint8Array.from(frame.rgb) });
+    }
+  } finally {
+    await camera.stop();
+  }
+  return frames;
+}
+
+async function detections(
+  modelDir: string,
+  model: string,
+  input: [number, number],
+  frames: readonly Frame[],
+): Promise<Detection[][]> {
+  const config = { model, input, providers: ['cpu'] };
+  const detector = new Detector({ config, modelDir, log: makeLogger('test', 'error') });
+  const found: Detection[][] = [];
+  await detector.start();
+  try {
+    for (const frame of frames) found.push(await detector.detect(frame));
+  } finally {
+    await detector.stop();
+  }
+  return found;
+}
