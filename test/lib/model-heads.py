@@ -15,7 +15,7 @@ sys.path.insert(0, sys.argv[1])
 from quiet import onnx, onnxruntime  # noqa: E402  first: silences the import
 import numpy as np  # noqa: E402
 from graph import GraphBuilder  # noqa: E402
-from heads import Misfit, module  # noqa: E402
+from heads import Misfit, anchors as ssd_anchors, module  # noqa: E402
 from onnx import TensorProto  # noqa: E402
 
 SIZES = [(96, 64), (64, 128), (160, 96), None]  # None: decoded for any size, and run at FREE
@@ -353,6 +353,29 @@ def check(kind, make, reference, options, size):
          spread=float(np.ptp(got_scores)))
 
 
+def anchors_of_another_size(size, trained=(300, 300)):
+    """An SSD run at `size`: anchors have the pixels of the size it was trained for, and its place to the cells there."""
+    builder = GraphBuilder()
+    sides = builder.constant(size, np.float32)
+    made = ssd_anchors.tensorflow(builder, sides, trained)
+    model = builder.model("anchors", [], [(name, TensorProto.FLOAT, [1, None, 2]) for name in made], 17, {})
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = np.concatenate(session.run(None, {}), axis=2)[0]
+    expected = []
+    own = iter(list(tensorflow_anchors(trained)))
+    for level, stride in enumerate(SSD_STRIDES):
+        each, cells = (3 if level == 0 else 6), math.ceil(trained[0] / stride)
+        level_own = [next(own) for _ in range(each * cells * cells)]
+        shapes = [anchor[2:] for anchor in level_own[:each]]
+        # The middle of all cells lies in the middle of the picture that it was trained on.
+        place = trained[0] / 2 - (cells - 1) / 2 * stride
+        for line in range(math.ceil(size[1] / stride)):
+            for column in range(math.ceil(size[0] / stride)):
+                expected += [(place + column * stride, place + line * stride, *shape) for shape in shapes]
+    tell(case="ssd anchors trained at 300x300", size="x".join(map(str, size)), anchors=len(expected),
+         boxesPx=float(np.abs(found - np.array(expected)).max()))
+
+
 def name_of(kind, options):
     return " ".join([kind, *(f"{name}={value}" for name, value in options.items())])
 
@@ -393,4 +416,6 @@ for kind, make, reference, variants in CASES:
     for options in variants:
         for size in SIZES:
             check(kind, make, reference, options, size)
+for other in ((416, 256), (320, 320)):
+    anchors_of_another_size(other)
 misfits()
