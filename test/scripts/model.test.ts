@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
 import { iou } from '../../agent/contract/geometry.ts';
+import { LABELS } from '../../agent/contract/label.ts';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
 import { readCard } from '../../agent/vision/detect/card.ts';
@@ -142,6 +143,8 @@ t.test(
       [['--kind', 'yolox', '--input', '400x256'], /--input takes WIDTHxHEIGHT, multiples of 32/],
       [['--kind', 'yolox', '--std', '1,1,0'], /--std takes three numbers/],
       [['--kind', 'yolox', '--map', 'van=vehicle'], /--map takes NAME=LABEL with a label of person, bicycle/],
+      [['--kind', 'yolox', '--map', 'license_plates=car'], /--map: 'license_plates' tells who somebody is/],
+      [['--kind', 'yolox', '--map', 'Human Face=person'], /--map: 'Human Face' tells who somebody is/],
       [['--kind', 'yolox', '--name', 'My Model'], /--name takes at most 40 small letters/],
     ];
     for (const [args, said] of usage) {
@@ -309,8 +312,8 @@ async function detections(
   input: [number, number],
   frames: readonly Frame[],
 ): Promise<Detection[][]> {
-  const config = { model, input, providers: ['cpu'] };
-  const detector = new Detector({ config, modelDir, log: makeLogger('test', 'error') });
+  const config = { model, input, backend: 'onnxruntime' as const, providers: ['cpu'] };
+  const detector = new Detector({ config, modelDir, clock: systemClock, log: makeLogger('test', 'error') });
   const found: Detection[][] = [];
   await detector.start();
   try {
@@ -320,3 +323,11 @@ async function detections(
   }
   return found;
 }
+
+t.test('what a detector may name is the same list in both languages', options, async (t) => {
+  const script =
+    'import json, sys; sys.path.insert(0, sys.argv[1]); import labels; print(json.dumps(labels.LABELS))';
+  const folder = join(ROOT, 'scripts', 'programs', 'model');
+  const printed = execFileSync(PYTHON, ['-B', '-c', script, folder], { encoding: 'utf8' });
+  t.strictSame(JSON.parse(printed), { ...LABELS });
+});

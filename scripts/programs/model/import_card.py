@@ -29,7 +29,7 @@ def make(committed, model, facts, quantisation, accuracy, note):
         "classes": {str(label): LABELS[label] for label in sorted(set(facts.labels))},
         "input": {
             "name": "frame", "layout": "NHWC", "dtype": "uint8", "colour": "RGB", "multipleOf": 32,
-            "default": [width, height], "letterbox": "centred, black",
+            "default": [width, height], "fixed": True, "letterbox": "centred, black",
             "advice": f"This file takes {width}x{height} and no other size; import the export again for another.",
         },
         "outputs": {name: text for name, text in ours["outputs"].items() if name != "features"},

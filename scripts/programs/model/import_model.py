@@ -107,6 +107,8 @@ def _pair(text):
     name, _, label = text.partition("=")
     if not name or label not in our_labels.LABELS.values():
         _refuse_usage(f"--map takes NAME=LABEL with a label of {', '.join(our_labels.LABELS.values())}, not '{text}'")
+    if our_labels.tells_identity(name):
+        _refuse_usage(f"--map: '{name}' tells who somebody is or whose a vehicle is; no model may name it, whatever it is called")
     return our_labels.plain(name), label
 
 

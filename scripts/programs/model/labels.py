@@ -32,6 +32,17 @@ def plain(name):
     return "-".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
+# Words of classes that are never taken for one of ours: a box on a face is a face, under whatever name it leaves.
+_IDENTITY = {"face", "head", "eye", "iris", "ear", "mouth", "nose", "fingerprint", "hand", "gait", "plate", "licence", "license",
+             "number-plate"}
+
+
+def tells_identity(name):
+    """Whether a class name is that of a part of a person, or of a vehicle's plate."""
+    words = plain(name).split("-")
+    return any(word in _IDENTITY or word.removesuffix("s") in _IDENTITY for word in words)
+
+
 def rows_of(names, mapped):
     """(rows, labels): the indices in `names` that are one of our labels, in the order of LABELS, and their labels.
 

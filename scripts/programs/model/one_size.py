@@ -25,6 +25,6 @@ def write(path, width, height):
     made.pop("features", None)
     made["outputs"].pop("features", None)
     made.update(name=target.stem, file=target.name, sha256=card.sha256_of(target), bytes=target.stat().st_size)
-    made["input"].update(default=[width, height], advice=f"This file takes {width}x{height} and no other size.")
+    made["input"].update(default=[width, height], fixed=True, advice=f"This file takes {width}x{height} and no other size.")
     target.with_suffix(".json").write_text(card.text(made), encoding="utf-8")
     print(f"{made['sha256']}  {target.name}")
