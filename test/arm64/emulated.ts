@@ -8,13 +8,14 @@ import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { buildPackage, roomPackage, unpack } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
-import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const FRAMES = 100;
 /** 768×576 in 4:2:0. */
 const FRAME_BYTES = (768 * 576 * 3) / 2;
 /** All of the network is in whole numbers that are the same here and there; what follows is float. */
 const TOLERANCE = 0.001;
+const MODEL = 'nanodet-g-city10';
 const ON_BOX = 'dist/test/arm64/on-box.js';
 
 interface Inference {
@@ -119,28 +120,53 @@ function sameBoxes(t: Test, one: Inference, other: Inference): void {
 }
 
 async function replays(t: Test, container: Container): Promise<void> {
-  const clip = join(scratch(t), 'three.avi');
+  const dir = scratch(t);
+  const clip = join(dir, 'three.avi');
   execFileSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-frames:v', '3', '-c', 'copy', clip], {
     stdio: 'pipe',
   });
   container.write('/root/three.avi', readFileSync(clip));
-  container.write('/root/replay.yaml', 'site: s\nbox: b\nrules: []\n');
-  const said = container.run(
-    'vigie',
-    'replay',
-    '/root/three.avi',
-    '--config',
-    '/root/replay.yaml',
-    '--out',
-    '/root/out',
-  );
-  t.equal(said.status, 0, said.status === 0 ? 'a clip is replayed' : said.err);
+  const onCpu = replayed(t, container, '');
+  t.equal(onCpu.frames, 3, 'every frame of it');
+  t.ok(onCpu.detections > 0, `${onCpu.detections} detections`);
+
+  const name = modelOfOneSize(dir);
+  for (const end of ['onnx', 'json']) {
+    container.write(
+      `/usr/lib/vigie/current/models/${name}.${end}`,
+      readFileSync(join(dir, `${name}.${end}`)),
+    );
+  }
+  const element = `{ name: onnxinference, model: ${name} }`;
+  const byElement = replayed(t, container, `detector: { backend: gstreamer, element: ${element} }\n`);
+  t.strictSame(byElement, onCpu, 'an element of GStreamer runs the same model: the same');
+}
+
+/** With the configuration for the doctor left behind. */
+function replayed(t: Test, container: Container, detector: string): { frames: number; detections: number } {
+  container.write('/root/replay.yaml', `site: s\nbox: b\nrules: []\n${detector}`);
+  const words = ['replay', '/root/three.avi', '--config', '/root/replay.yaml', '--out', '/root/out'];
+  const said = container.run('vigie', ...words);
+  t.equal(said.status, 0, said.status === 0 ? 'a clip is replayed' : said.err.slice(-2000));
   const { frames, detections } = JSON.parse(container.read('/root/out/summary.json')) as {
     frames: number;
     detections: number;
   };
-  t.equal(frames, 3, 'every frame of it');
-  t.ok(detections > 0, `${detections} detections`);
+  container.run('rm', '-r', '/root/out');
+  return { frames, detections };
+}
+
+/** In `dir`, as `scripts/model build --input` writes it; its name. */
+function modelOfOneSize(dir: string): string {
+  for (const end of ['onnx', 'json'])
+    copyFileSync(join(MODEL_DIR, `${MODEL}.${end}`), join(dir, `${MODEL}.${end}`));
+  const script =
+    'import pathlib, sys; sys.path.insert(0, sys.argv[1]); import one_size; one_size.write(pathlib.Path(sys.argv[2]), 416, 256)';
+  const program = join(ROOT, 'scripts', 'programs', 'model');
+  execFileSync('/usr/bin/python3', ['-B', '-c', script, program, join(dir, `${MODEL}.onnx`)], {
+    stdio: 'pipe',
+  });
+  return `${MODEL}-416x256`;
 }
 
 async function doctor(t: Test, container: Container): Promise<void> {
