@@ -3,11 +3,12 @@
  * What is told here is what is there, never that it works: that only a run shows (`vigie doctor --benchmark`).
  */
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import { type AcceleratorPreset, DROP_IN_DIR, PRESETS } from './accelerator-presets.ts';
+import { sysfsNames, sysfsText } from './sysfs.ts';
 
 const run = promisify(execFile);
 
@@ -149,7 +150,7 @@ interface Device {
 
 function pciDevices(root: string, { pci }: AcceleratorPreset): Device[] {
   const dir = join(root, 'sys/bus/pci/devices');
-  return list(dir).flatMap((slot) => {
+  return sysfsNames(dir).flatMap((slot) => {
     const id = idOf(join(dir, slot), 'vendor', 'device');
     const model = id === undefined ? undefined : pci[id];
     return model === undefined
@@ -161,7 +162,7 @@ function pciDevices(root: string, { pci }: AcceleratorPreset): Device[] {
 /** Such a device is opened through libusb, for which no kernel driver is needed. */
 function usbDevices(root: string, { usb }: AcceleratorPreset): Device[] {
   const dir = join(root, 'sys/bus/usb/devices');
-  return list(dir).flatMap((port) => {
+  return sysfsNames(dir).flatMap((port) => {
     const id = idOf(join(dir, port), 'idVendor', 'idProduct');
     const model = id === undefined ? undefined : usb[id];
     return model === undefined ? [] : [{ text: `${model} (USB ${port})`, driver: null }];
@@ -170,7 +171,7 @@ function usbDevices(root: string, { usb }: AcceleratorPreset): Device[] {
 
 /** What is part of the board's own chip is known by the device tree. */
 function boardDevices(root: string, preset: AcceleratorPreset): Device[] {
-  const compatible = (text(join(root, 'sys/firmware/devicetree/base/compatible')) ?? '').split('\0');
+  const compatible = (sysfsText(join(root, 'sys/firmware/devicetree/base/compatible')) ?? '').split('\0');
   const chip = compatible.find((name) => Object.hasOwn(preset.chips, name));
   if (chip === undefined) return [];
   const named = `${preset.chips[chip]} (${chip})`;
@@ -187,24 +188,24 @@ function nodesOf(root: string, patterns: readonly string[]): string[] {
       ? [pattern.slice(0, pattern.lastIndexOf('/')), basename(pattern)]
       : ['', pattern];
     const wanted = new RegExp(`^${name.replaceAll('*', '\\d+')}$`);
-    return list(join(root, 'dev', folder))
+    return sysfsNames(join(root, 'dev', folder))
       .filter((one) => wanted.test(one) && (folder !== 'dri' || isNpu(root, one)))
       .map((one) => join(folder, one));
   });
 }
 
 function isNpu(root: string, node: string): boolean {
-  return text(join(root, 'sys/class/drm', node, 'device/of_node/name'))?.replace('\0', '') === 'npu';
+  return sysfsText(join(root, 'sys/class/drm', node, 'device/of_node/name'))?.replace('\0', '') === 'npu';
 }
 
 function hasGroup(root: string, group: string): boolean {
-  return (text(join(root, 'etc/group')) ?? '').split('\n').some((line) => line.startsWith(`${group}:`));
+  return (sysfsText(join(root, 'etc/group')) ?? '').split('\n').some((line) => line.startsWith(`${group}:`));
 }
 
 /** `1e60:2864`, in small letters; undefined where it is no device of such a bus. */
 function idOf(dir: string, vendor: string, device: string): string | undefined {
   const parts = [vendor, device].map((name) =>
-    text(join(dir, name))?.trim().replace(/^0x/, '').toLowerCase(),
+    sysfsText(join(dir, name))?.trim().replace(/^0x/, '').toLowerCase(),
   );
   return parts.every((part) => part !== undefined && part !== '') ? parts.join(':') : undefined;
 }
@@ -214,22 +215,5 @@ function linkName(link: string): string | undefined {
     return basename(readlinkSync(link));
   } catch {
     return undefined;
-  }
-}
-
-/** Undefined for whatever is absent or has gone in between: a device may be pulled out at any time. */
-function text(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function list(dir: string): string[] {
-  try {
-    return readdirSync(dir).sort();
-  } catch {
-    return [];
   }
 }

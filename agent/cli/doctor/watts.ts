@@ -3,9 +3,10 @@
  * currents of an INA3221, as on NVIDIA's Jetson), and the power chip of a Raspberry Pi 5 through vcgencmd.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { sysfsNames, sysfsText } from './sysfs.ts';
 
 const run = promisify(execFile);
 
@@ -68,14 +69,14 @@ export async function meanPower<T>(
  * ina3221.rst): µW, mV, mA; an INA3221's channels 4 to 7 are shunt voltages and sums.
  */
 export function hwmonRails(dir: string): Rail[] {
-  return list(dir).flatMap((chip) => {
-    const at = (file: string): string | undefined => text(join(dir, chip, file));
+  return sysfsNames(dir).flatMap((chip) => {
+    const at = (file: string): string | undefined => sysfsText(join(dir, chip, file));
     const number = (file: string): number => {
       const read = at(file);
       return read === undefined || read === '' ? Number.NaN : Number(read);
     };
     const name = at('name') ?? chip;
-    const files = list(join(dir, chip));
+    const files = sysfsNames(join(dir, chip));
     const direct = files.flatMap((file) => {
       const channel = /^power(\d+)_(?:input|average)$/.exec(file)?.[1];
       if (channel === undefined) return [];
@@ -122,21 +123,4 @@ export function pmicPower(answer: string): Power | null {
   }
   if (rails === 0) return null;
   return { watts, of: 'the power chip’s rails, without what hangs on 5 V' };
-}
-
-/** Undefined for whatever is absent or does not answer: a sensor that sleeps gives an error. */
-function text(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
-}
-
-function list(dir: string): string[] {
-  try {
-    return readdirSync(dir).sort();
-  } catch {
-    return [];
-  }
 }
