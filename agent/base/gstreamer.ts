@@ -69,6 +69,8 @@ export class NativePipeline {
   #disposed = false;
   #fault: Fault | undefined;
   #decoder: string | undefined;
+  /** Ends the wait in `infer`. */
+  #endInfer: () => void = () => undefined;
   #playing = new Deferred();
   #goodbye = new Deferred();
   #saidGoodbye = true;
@@ -112,15 +114,16 @@ export class NativePipeline {
   }
 
   open(): void {
-    this.#fault = undefined;
-    this.#decoder = undefined;
-    this.#playing = new Deferred();
-    this.#goodbye = new Deferred();
-    this.#saidGoodbye = false;
+    this.#reset();
     this.#pipeline.play();
-    // A sink that has not started says `eos`: the change of state failed, and the error is on the bus.
-    this.#up = this.get('sink', 'eos') !== true;
-    this.#poll();
+    this.#opened();
+  }
+
+  /** As `open`, while the program goes on: resolves when every element has started, or could not. */
+  async openLater(): Promise<void> {
+    this.#reset();
+    await new Promise<void>((resolve) => this.#pipeline.change(true, resolve));
+    if (!this.#disposed) this.#opened();
   }
 
   /**
@@ -148,10 +151,15 @@ export class NativePipeline {
     return (this.#element('source') as AppSrc).push(frame, time) === 0;
   }
 
-  /** What an element has found in the next sample; null when none came within `limitMs`, or the opening is over. */
+  /**
+   * What an element has found in the next sample; null when none came within `limitMs`, the opening is over, or it has a
+   * fault: an element that could not even start ends no wait in the binding. One call at a time.
+   */
   infer(limitMs: number): Promise<Inferred | null> {
     return new Promise((resolve) => {
-      (this.#element('sink') as AppSink).pullTensors(limitMs, resolve);
+      this.#endInfer = () => resolve(null);
+      if (this.#fault !== undefined) resolve(null);
+      else (this.#element('sink') as AppSink).pullTensors(limitMs, resolve);
     });
   }
 
@@ -165,6 +173,7 @@ export class NativePipeline {
   /** Ends the opening: `read` gives null. The first fault of an opening is kept. */
   fail(fault: Fault): void {
     this.#fault ??= fault;
+    this.#endInfer();
     if (this.#stopsAtError) this.#stop();
   }
 
@@ -187,6 +196,36 @@ export class NativePipeline {
     process.off('exit', this.#stopAtExit);
     // A wait is left over only from an opening that could not start.
     if (this.#polling) this.#nudge();
+  }
+
+  /**
+   * As `dispose`, while the program goes on; false where the pipeline does not come to rest within `limitMs`: then it is
+   * to be left alone.
+   */
+  async disposeWithin(limitMs: number): Promise<boolean> {
+    const rest = new Deferred();
+    let rests = false;
+    this.#pipeline.change(false, () => {
+      rests = true;
+      rest.resolve();
+    });
+    await this.#within(limitMs, rest);
+    this.abandon();
+    return rests;
+  }
+
+  #reset(): void {
+    this.#fault = undefined;
+    this.#decoder = undefined;
+    this.#playing = new Deferred();
+    this.#goodbye = new Deferred();
+    this.#saidGoodbye = false;
+  }
+
+  #opened(): void {
+    // A sink that has not started says `eos`: the change of state failed, and the error is on the bus.
+    this.#up = this.get('sink', 'eos') !== true;
+    this.#poll();
   }
 
   async #within(limitMs: number, deferred: Deferred): Promise<void> {

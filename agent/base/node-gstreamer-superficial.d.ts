@@ -75,6 +75,8 @@ declare module 'node-gstreamer-superficial' {
     pause(): void;
     /** To the NULL state; returns when it is reached. */
     stop(): void;
+    /** To PLAYING or to NULL in a libuv worker, which may wait for ever (patches/). */
+    change(isUp: boolean, done: () => void): void;
     /** Seconds; where the length is not known the value is arbitrary. */
     queryDuration(): number;
     /** Takes a reference that is never released: call it once per element. */

@@ -1,7 +1,7 @@
 /** The whole agent against a real broker: a street clip goes in, events and redacted snapshots come out. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -13,6 +13,8 @@ import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restr
 import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
+import { withFakeElement } from '../lib/element-vision.ts';
+import { copyUsual, elementConfig, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
@@ -156,6 +158,45 @@ t.test('a broken model where another one has run: that one goes on, and the room
   t.match(began, { phase: 'start', cause: { reason: /altered.*the model that ran last/ } });
   const ended = await run(MODEL_DIR, /detector-fallback$/);
   t.match(ended, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');
+});
+
+t.test('an element that fails is an event until it runs again', { skip: noCompiler }, async (t) => {
+  const room = await makeRoom(t);
+  const { heard } = await listen(t, room);
+  const dir = scratch(t);
+  const [modelDir, kept, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const made of [modelDir, kept]) mkdirSync(made);
+  writeFileSync(fault, '');
+  copyUsual(modelDir);
+  writeScript(modelDir, ['fault error', 'from 5', `while ${fault}`]);
+  withFakeElement(t, dir);
+  process.env['CACHE_DIRECTORY'] = kept;
+  t.teardown(() => delete process.env['CACHE_DIRECTORY']);
+  const config = { ...boxAt(room, 'test:pattern'), detector: elementConfig('tfliteinference', 'fake') };
+  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
+  await agent.start();
+  const told = (phase: string): VigieEvent['data'] | undefined =>
+    heard
+      .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
+      .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
+      .find((data) => data.phase === phase);
+  await until(t, 'it begins', () => told('start') !== undefined, 20_000);
+  t.match(told('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
+  const analysed = agent.report().frames.analysed;
+  await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
+  rmSync(fault);
+  // As if its minute were over: by the next vision.
+  rmSync(join(kept, 'models', 'element-trial'));
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+  const isVision = (pid: string): boolean =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/main');
+  process.kill(Number(children.find(isVision)), 'SIGKILL');
+  await until(t, 'it ends', () => told('end') !== undefined, 20_000);
+  t.equal(told('end')?.episode, told('start')?.episode);
 });
 
 t.test('a configuration that was refused is an event until one is taken', async (t) => {

@@ -15,11 +15,15 @@ export interface Output {
   readonly value: number;
 }
 
-/** A model that takes any frame as `rgb` and always gives these. */
+/** A model that takes any frame as `rgb` and always gives these; `ids`: how the names of their tensors begin. */
 export function constantModel(
   input: { readonly name: string; readonly shape: readonly number[] },
   outputs: readonly Output[],
+  ids?: string,
 ): Buffer {
+  // GStreamer's onnxinference names each tensor by the model's metadata.
+  const names =
+    ids === undefined ? [] : outputs.map(({ name }) => message(14, [text(1, name), text(2, ids + name)]));
   const graph = [
     ...outputs.map(({ name }) => message(1, [text(1, `${name}-value`), text(2, name), text(4, 'Identity')])),
     text(2, 'constants'),
@@ -27,7 +31,7 @@ export function constantModel(
     message(11, valueInfo(input.name, UINT8, input.shape)),
     ...outputs.map(({ name, type, shape }) => message(12, valueInfo(name, ELEMENTS[type].code, shape))),
   ];
-  return Buffer.concat([number(1, 8), message(7, graph), message(8, [number(2, 13)])]);
+  return Buffer.concat([number(1, 8), message(7, graph), message(8, [number(2, 13)]), ...names]);
 }
 
 function tensor(name: string, type: Output['type'], shape: readonly number[], value: number): Buffer[] {

@@ -1,6 +1,7 @@
 /** What could name somebody has no place to travel in: the schemas of everything that leaves vision or the box. */
 import type { TSchema } from '@sinclair/typebox';
 import t from 'tap';
+import { INFERENCE_ELEMENTS } from '../../agent/contract/inference-element.ts';
 import { LABELS } from '../../agent/contract/label.ts';
 import { FromVision } from '../../agent/contract/link.ts';
 import { MESSAGES } from '../../agent/contract/messages.ts';
@@ -138,5 +139,16 @@ t.test(
     t.same(told, facts);
     track.predict(0.1, 2001);
     t.equal(worth(), 0.9);
+  },
+);
+
+t.test(
+  'what gets the pictures is a closed list, and nothing set on it names a file or a server',
+  async (t) => {
+    const names = ['onnxinference', 'tfliteinference', 'tfliteedgetpuinference', 'tflitevsiinference'];
+    t.same(Object.keys(INFERENCE_ELEMENTS), names);
+    for (const { fixed, properties } of Object.values(INFERENCE_ELEMENTS))
+      for (const value of [...Object.values(fixed), ...Object.values(properties).flat()])
+        t.match(value, /^[a-z0-9-]{1,16}$/);
   },
 );

@@ -17,8 +17,11 @@ import type { Clock } from '../../base/clock.ts';
 import { hasCode, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 
-/** A driver that fails does so in its first frames, or after hours (heat, a loose plug). */
-const WORKS_AFTER_MS = 60_000;
+/**
+ * A driver that takes vision with it does so in its first frames, or every few minutes (heat, a loose plug). What takes
+ * longer costs no more than vision's other ends.
+ */
+const WORKS_AFTER_MS = 600_000;
 /** A minute is soon back for a device that was reset; an hour costs little where one is broken. */
 const HELD_OFF_MS = { first: 60_000, max: 3_600_000 } as const;
 const FILE = 'element-trial';
@@ -80,9 +83,10 @@ export class ElementTrial {
     const { isOn, failures } = this.#trial;
     if (!isOn && failures === 0) return;
     const forMs = this.#options.clock.nowMs() - this.#startedMs;
+    if (forMs < WORKS_AFTER_MS) return;
     // What has failed again and again is believed after it has worked as long as it was held off.
     if (failures > 0 && forMs >= heldOffMs(failures)) this.#write(NONE);
-    else if (isOn && forMs >= WORKS_AFTER_MS) this.#write({ ...this.#trial, isOn: false });
+    else if (isOn) this.#write({ ...this.#trial, isOn: false });
   }
 
   failed(reason: string): void {

@@ -9,7 +9,8 @@
  * or none in time, ends the backend for good. Only elements and properties of contract/inference-element.ts, and the
  * decoder below, get a frame. It never shares a process with onnxruntime-node: an element may bring an ONNX Runtime of
  * its own, and two of them abort.
- * LIMITS: OPEN_WITHIN_MS for the first answer, ANSWER_WITHIN_MS for every other; ROWS_MAX detections.
+ * LIMITS: OPEN_WITHIN_MS for the first answer, ANSWER_WITHIN_MS for every other, REST_WITHIN_MS for its end; ROWS_MAX
+ * detections. Whoever waits for an element is a libuv worker: vision hears that it has to end while one hangs.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,11 +19,12 @@ import type { Inferred, Tensor } from 'node-gstreamer-superficial';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
 import { NativePipeline } from '../../base/gstreamer.ts';
+import { printable } from '../../base/printable.ts';
 import type { ElementConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { INFERENCE_ELEMENTS } from '../../contract/inference-element.ts';
 import { LABELS } from '../../contract/label.ts';
-import { type Backend, foreignLabel, type RawDetections } from './backend.ts';
+import { type Backend, checkSize, foreignLabel, type RawDetections, type RunOptions } from './backend.ts';
 
 export interface ElementOptions {
   readonly clock: Clock;
@@ -34,14 +36,21 @@ export interface ElementOptions {
   readonly input: SizePx;
   /** What makes detections of the element's tensors, where they are not those of the contract. */
   readonly decoder?: typeof DECODER | undefined;
+  /** What the decoder leaves out: detections below it, as the graphs of the contract do. */
+  readonly scoreMin: number;
   /** Whether the card knows a label index of the model. */
   readonly mayName: (label: number) => boolean;
 }
 
 /** Debian's decoder for SSD models: it puts GstAnalyticsRelationMeta on the buffers. */
 const DECODER = 'ssdobjectdetector';
-/** Compilers of some accelerators run when a model is opened, for up to a minute on a small board [TensorRT's guide]. */
-const OPEN_WITHIN_MS = 60_000;
+/**
+ * Compilers of some accelerators run when a model is opened; one that takes longer has to have run before. After a minute
+ * without a word of vision the agent would be restarted (agent/health/sd-notify.ts).
+ */
+const OPEN_WITHIN_MS = 45_000;
+/** Vision has 2 s to end, for the camera and the last pictures too (agent/supervisor/vision-process.ts). */
+const REST_WITHIN_MS = 700;
 /** The slowest of our boards looks at a frame in less than 1 s (docs/design/005-benchmark.md). */
 const ANSWER_WITHIN_MS = 5000;
 /** TopK gives 512 a class group at most (model contract); more rows are rubbish. */
@@ -51,6 +60,7 @@ const FRAME_NS = 200_000_000;
 /** GstTensorDataType (gst/analytics/gsttensor.h). */
 const INT32 = 3;
 const FLOAT32 = 11;
+const TYPES: Readonly<Record<number, string>> = { [INT32]: 'int32', [FLOAT32]: 'float32' };
 
 export class InferenceElementBackend implements Backend {
   readonly takesAnySize = false;
@@ -76,8 +86,10 @@ export class InferenceElementBackend implements Backend {
   static async open(options: ElementOptions): Promise<InferenceElementBackend> {
     const backend = new InferenceElementBackend(options, pipelineOf(options));
     const { widthPx, heightPx } = options.input;
-    backend.#pipeline.open();
     try {
+      if (!(await backend.#within(OPEN_WITHIN_MS, backend.#pipeline.openLater()))) {
+        throw backend.#end(backend.#broken(`does not start within ${OPEN_WITHIN_MS / 1000} s`));
+      }
       await backend.#answered(new Uint8Array(widthPx * heightPx * 3), OPEN_WITHIN_MS);
       return backend;
     } catch (error) {
@@ -91,16 +103,34 @@ export class InferenceElementBackend implements Backend {
     return this.#ended !== undefined;
   }
 
-  run(rgb: Uint8Array): Promise<RawDetections> {
+  async run(rgb: Uint8Array, { input = this.#options.input }: RunOptions = {}): Promise<RawDetections> {
+    const { widthPx, heightPx } = this.#options.input;
+    assert(input.widthPx === widthPx && input.heightPx === heightPx, 'an element takes one size of picture');
+    checkSize(rgb, input);
     return this.#answered(rgb, ANSWER_WITHIN_MS);
   }
 
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
-    await this.#running;
-    if (this.failed) this.#pipeline.abandon();
-    else await this.#pipeline.dispose();
+    const busy = !(await this.#within(REST_WITHIN_MS, this.#running));
+    if (this.failed || busy) this.#pipeline.abandon();
+    const rests = this.failed || (!busy && (await this.#pipeline.disposeWithin(REST_WITHIN_MS)));
+    if (!rests) this.#end(this.#broken(`does not come to rest within ${REST_WITHIN_MS} ms`));
+  }
+
+  /** Whether it came within that time. */
+  async #within(limitMs: number, coming: Promise<unknown>): Promise<boolean> {
+    const passed = new AbortController();
+    const late = this.#options.clock.sleep(limitMs, passed.signal).then(() => false);
+    const came = await Promise.race([coming.then(() => true), late]);
+    passed.abort();
+    return came;
+  }
+
+  #end(error: AgentError): AgentError {
+    this.#ended ??= error;
+    return this.#ended;
   }
 
   #answered(rgb: Uint8Array, limitMs: number): Promise<RawDetections> {
@@ -126,8 +156,7 @@ export class InferenceElementBackend implements Backend {
       }
       return this.#options.decoder === undefined ? this.#ofTensors(inferred) : this.#ofObjects(inferred);
     } catch (error) {
-      this.#ended = error instanceof AgentError ? error : new AgentError('bug', String(error), error);
-      throw this.#ended;
+      throw this.#end(error instanceof AgentError ? error : new AgentError('bug', String(error), error));
     }
   }
 
@@ -135,7 +164,8 @@ export class InferenceElementBackend implements Backend {
     // What the element says of its failure may come after the end of the wait.
     await this.#options.clock.sleep(100);
     const { fault } = this.#pipeline;
-    if (fault !== undefined) return this.#broken(`fails: ${fault.message} (${causeOf(fault.debug)})`);
+    if (fault !== undefined)
+      return this.#broken(`fails: ${printable(fault.message)} (${causeOf(fault.debug)})`);
     return this.#broken(`gives no answer within ${limitMs / 1000} s`);
   }
 
@@ -145,7 +175,7 @@ export class InferenceElementBackend implements Backend {
     const boxes = this.#tensor(tensors, 'vigie-boxes', FLOAT32, [count, 4]);
     const labels = this.#tensor(tensors, 'vigie-labels', INT32, [count]);
     if (tensors.length !== 3) {
-      const names = tensors.map(({ id }) => id).join(', ');
+      const names = tensors.map(nameOf).join(', ');
       throw this.#broken(`gives ${names}: a detector may say nothing beside boxes, scores and labels`);
     }
     const found = {
@@ -178,8 +208,8 @@ export class InferenceElementBackend implements Backend {
       new Uint8Array(bytes).set(tensor.data);
       return { dims: tensor.dims, bytes };
     }
-    const given = tensors.map((one) => `${one.id || 'a tensor without a name'} [${one.dims.join(',')}]`);
-    const wanted = `${id} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
+    const given = tensors.map((one) => `${nameOf(one)} ${typeOf(one.type)} [${one.dims.join(',')}]`);
+    const wanted = `${id} ${typeOf(type)} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
     throw this.#broken(`gives ${given.join(', ') || 'no tensors'} instead of ${wanted}`);
   }
 
@@ -207,10 +237,26 @@ export class InferenceElementBackend implements Backend {
 
 /** GStreamer's text of a failure starts with a place in its source code. */
 function causeOf(debug: string): string {
-  return (debug.split('\n').at(-1) ?? '').slice(0, 300);
+  return printable(debug.split('\n').at(-1) ?? '', 300);
 }
 
-function pipelineOf({ clock, element, file, model, input, decoder }: ElementOptions): NativePipeline {
+function typeOf(type: number): string {
+  return TYPES[type] ?? `of type ${type}`;
+}
+
+function nameOf({ id }: Tensor): string {
+  return id === '' ? 'a tensor without a name' : printable(id, 40);
+}
+
+function pipelineOf({
+  clock,
+  element,
+  file,
+  model,
+  input,
+  decoder,
+  scoreMin,
+}: ElementOptions): NativePipeline {
   const known = INFERENCE_ELEMENTS[element.name];
   assert(known !== undefined, `no such element in the list: ${element.name}`);
   const set = [
@@ -226,7 +272,7 @@ function pipelineOf({ clock, element, file, model, input, decoder }: ElementOpti
         // It would be asked for its clock's time otherwise.
         `appsrc name=source format=time is-live=false max-buffers=1 caps=${quoted(caps)}`,
         `${element.name} name=element ${set.join(' ')}`,
-        ...(dir === undefined ? [] : [`${DECODER} label-file=${quoted(labelFile(dir))}`]),
+        ...(dir === undefined ? [] : [decoding(labelFile(dir), scoreMin)]),
         'appsink name=sink sync=false async=false max-buffers=2 enable-last-sample=false',
       ].join(' ! '),
       clock,
@@ -250,6 +296,11 @@ function pipelineOf({ clock, element, file, model, input, decoder }: ElementOpti
     // It was read when it was set.
     if (dir !== undefined) rmSync(dir, { recursive: true });
   }
+}
+
+/** By itself it leaves out what is less sure than .3, or larger than .9 of the picture: that is for the card to say. */
+function decoding(labels: string, scoreMin: number): string {
+  return `${DECODER} label-file=${quoted(labels)} score-threshold=${scoreMin} size-threshold=1`;
 }
 
 /** The configuration was refused if one is not; nothing else may get into a pipeline's text. */

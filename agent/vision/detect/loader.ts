@@ -56,6 +56,9 @@ export class Loader {
   /** The element is not tried yet. */
   #heldOff = false;
   #failed = false;
+  /** An element is being loaded, which may hang. */
+  #opening = false;
+  #released = false;
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -69,9 +72,9 @@ export class Loader {
     return this.#heldOff && this.#trial?.heldOff === undefined;
   }
 
-  /** The element has failed: the process may not be able to leave by itself. */
+  /** The element has failed, or is not known to be sound yet: the process may not be able to leave by itself. */
   get failed(): boolean {
-    return this.#failed;
+    return this.#failed || this.#opening;
   }
 
   /** @throws AgentError `config` or `corrupt`, one line that says what would be right */
@@ -103,8 +106,10 @@ export class Loader {
   async release(): Promise<void> {
     const backend = this.#backend;
     this.#backend = undefined;
+    this.#released = true;
     await backend?.release();
-    this.#trial?.end();
+    if (this.#element?.failed) this.#elementFailed('the element did not come to rest');
+    else this.#trial?.end();
   }
 
   /** The element, or why the CPU runs instead. */
@@ -124,11 +129,16 @@ export class Loader {
       if (trial === undefined || !(error instanceof AgentError)) throw error;
       return error.message;
     }
+    // The mark of one that is not even loaded would stand for ever.
+    if (this.#released) throw new AgentError('bug', 'the detector was stopped');
     trial?.begin();
     const { card, options } = prepared;
+    this.#opening = true;
     try {
       this.#element = await InferenceElementBackend.open(options);
+      this.#opening = false;
     } catch (error) {
+      this.#opening = false;
       if (trial !== undefined && error instanceof AgentError && error.kind === 'config') {
         trial.end();
         return error.message;
@@ -211,7 +221,7 @@ async function prepareElement(
     card,
     options: {
       ...{ clock, element, file: join(modelDir, card.file), model: card.name, input: { widthPx, heightPx } },
-      ...{ decoder: card.decoder, mayName: mayNameOf(card) },
+      ...{ decoder: card.decoder, scoreMin: card.inGraph.scoreMin, mayName: mayNameOf(card) },
     },
   };
 }

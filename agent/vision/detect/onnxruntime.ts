@@ -7,7 +7,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { SizePx } from '../../contract/geometry.ts';
-import { type Backend, foreignLabel, type RawDetections, type RunOptions } from './backend.ts';
+import { type Backend, checkSize, foreignLabel, type RawDetections, type RunOptions } from './backend.ts';
 import { FEATURES, type FeaturesCard, shapeOf } from './features.ts';
 
 export type Runtime = typeof import('onnxruntime-node');
@@ -126,6 +126,7 @@ export class Session implements Backend {
     { input = this.#options.input, withFeatures = false }: RunOptions = {},
   ): Promise<RawDetections> {
     if (this.#released) throw new AgentError('bug', 'the detector was stopped');
+    checkSize(rgb, input);
     const { inputName, model } = this.#options;
     const frame = new this.#runtime.Tensor('uint8', rgb, [1, input.heightPx, input.widthPx, 3]);
     const running = this.#session.run(

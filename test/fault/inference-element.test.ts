@@ -1,0 +1,331 @@
+/** Whatever an inference element does wrong, vision goes on: on the CPU, told, and back on the element later. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { MaskConfig } from '../../agent/contract/config.ts';
+import type { ModelCard } from '../../agent/vision/detect/card.ts';
+import { ELEMENT, ElementVision } from '../lib/element-vision.ts';
+import { MODEL, noCompiler, writeScript } from '../lib/inference-element.ts';
+import { scratch } from '../lib/paths.ts';
+
+t.setTimeout(600_000);
+
+const skip = noCompiler;
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+/**
+ * From the last frame before to the first one after: the fault is seen at once or after ANSWER_WITHIN_MS (gstreamer.ts),
+ * and a start takes a second or two; this machine may have other things to do.
+ */
+const AGAIN_MS = 2000;
+const STALLED_MS = 5000;
+const BUSY = 3;
+
+interface Fault {
+  readonly name: string;
+  readonly script: readonly string[];
+  /** What is told of it. */
+  readonly reason: RegExp;
+  /** It is seen when no answer has come. */
+  readonly silent?: boolean;
+  /** Played by a full run only. */
+  readonly full?: boolean;
+}
+
+const AT = 'from 12';
+const FIRST = 'from 0';
+const FAULTS: readonly Fault[] = [
+  {
+    name: 'the device is unplugged',
+    script: ['fault error', AT],
+    reason: /fails: no device \(the device was unplugged\)/,
+  },
+  {
+    name: 'the device is unplugged, and its driver does not come back from being stopped',
+    script: ['fault error-and-stall', AT],
+    reason: /fails: no device/,
+  },
+  { name: 'it stalls', script: ['fault stall', AT], reason: /gives no answer within 5 s/, silent: true },
+  { name: 'it takes vision with it: segfault', script: ['fault segfault', AT], reason: /vision ended while/ },
+  { name: 'abort', script: ['fault abort', AT], reason: /vision ended while/, full: true },
+  // What waits for the answer ends first.
+  { name: 'exit', script: ['fault exit 0', AT], reason: /vision ended while/, silent: true, full: true },
+  { name: 'kill', script: ['fault kill', AT], reason: /vision ended while/, full: true },
+  {
+    name: 'a frame is dropped',
+    script: ['fault drop', AT],
+    reason: /gives no answer/,
+    silent: true,
+    full: true,
+  },
+  { name: 'two answers for one frame', script: ['fault twice', AT], reason: /answers for the frame of/ },
+  {
+    name: 'answers out of order',
+    script: ['fault late', AT],
+    reason: /answers for the frame of/,
+    full: true,
+  },
+  {
+    name: 'answers without a time',
+    script: ['fault untimed', AT],
+    reason: /answers for the frame of/,
+    full: true,
+  },
+  {
+    name: 'tensors of another shape',
+    script: ['fault shape', AT],
+    reason: /boxes float32 \[1,14\].* instead of/,
+    full: true,
+  },
+  {
+    name: 'tensors of another type',
+    script: ['fault type', AT],
+    reason: /vigie-labels float32 \[1\] instead of vigie-labels int32 \[1\]/,
+    full: true,
+  },
+  {
+    name: 'tensors of another name',
+    script: ['fault name', AT],
+    reason: /gives faces float32 \[1,4\].* instead of/,
+    full: true,
+  },
+  { name: 'no tensors', script: ['fault none', AT], reason: /gives no tensors instead of/, full: true },
+  {
+    name: 'one tensor more',
+    script: ['fault extra', AT],
+    reason: /embedding: a detector may say nothing/,
+    full: true,
+  },
+  {
+    name: 'more rows than any picture has',
+    script: ['fault rows 5000', AT],
+    reason: /scores float32 \[5000\]/,
+    full: true,
+  },
+  {
+    name: 'a foreign class',
+    script: ['fault label 80', AT],
+    reason: /names class 80, which its card/,
+    full: true,
+  },
+  {
+    name: 'at the first frame: error',
+    script: ['fault error', FIRST],
+    reason: /fails: no device/,
+    full: true,
+  },
+  { name: 'at the first frame: segfault', script: ['fault segfault', FIRST], reason: /vision ended while/ },
+  { name: 'a model compiled for another chip', script: ['fault refuse-model'], reason: /fails: wrong chip/ },
+  { name: 'a frame that it does not take', script: ['fault refuse-caps'], reason: /fails: /, full: true },
+];
+
+const INPUT_OF_640: ModelCard['input'] = {
+  ...({ name: 'frame', layout: 'NHWC', dtype: 'uint8', colour: 'RGB', letterbox: 'centred, black' } as const),
+  ...{ multipleOf: 32, default: [640, 384], fixed: true },
+};
+
+const table: string[] = [];
+
+for (const { name, script, reason, silent = false, full = false } of FAULTS) {
+  const why = skip || (full && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
+  t.test(name, { skip: why }, async (t) => {
+    const atStart = !script.includes(AT);
+    const box = new ElementVision(t, script).start();
+    const cpu = atStart ? 1 : 2;
+    if (!atStart) t.ok(await box.runsOn(ELEMENT, 1), 'the element runs the model');
+    if (!atStart) t.equal(box.detectors[0]?.fallback, null);
+    t.ok(await box.runsOn('cpu', cpu), 'then the CPU');
+    t.equal(box.ends.length, 1, 'by one end of vision');
+    const { fallback = '' } = box.detectors[cpu - 1] ?? {};
+    t.match(fallback, reason, `told: ${fallback}`);
+    t.match(fallback, /; it is tried again at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    t.notMatch(fallback, /\n/);
+    t.match(box.trial, { failures: 1, isOn: false });
+    const limitMs = BUSY * AGAIN_MS + (silent ? STALLED_MS : 0);
+    if (!atStart) t.ok(box.gapMs <= limitMs, `frames again after ${Math.round(box.gapMs)} ms`);
+    table.push(`${name}: ${atStart ? 'at the start' : `${(box.gapMs / 1000).toFixed(1)} s`}: ${fallback}`);
+  });
+}
+
+t.test(
+  'it comes back by itself when its time is over, and is held off longer each time',
+  { skip },
+  async (t) => {
+    const box = new ElementVision(t, ['fault error', AT]).start();
+    t.ok(await box.runsOn(ELEMENT, 1));
+    t.ok(await box.runsOn('cpu', 2));
+    // Its time is over in three seconds.
+    box.writeTrial({ failedAtMs: Date.now() - 57_000 });
+    box.kill();
+    t.ok(await box.runsOn('cpu', 3), 'another vision knows of it');
+    t.ok(await box.runsOn(ELEMENT, 4), 'vision starts anew, with the element');
+    t.equal(box.ends.at(-1)?.code, 0, 'in peace');
+    t.equal(box.last?.fallback, null, 'which is told');
+    t.ok(await box.runsOn('cpu', 5), 'it fails again');
+    t.match(box.trial, { failures: 2, isOn: false });
+    const again = Date.parse(/again at (\S+)$/.exec(box.last?.fallback ?? '')?.[1] ?? '');
+    const heldOffMs = again - (box.trial?.failedAtMs ?? 0);
+    t.ok(heldOffMs > 118_000 && heldOffMs <= 120_000, `for ${heldOffMs} ms`);
+    box.plugIn();
+    box.writeTrial({ failedAtMs: Date.now() - 120_000 });
+    box.kill();
+    t.ok(await box.runsOn(ELEMENT, 6), 'plugged in again');
+    const before = box.frames.length;
+    await box.until(() => box.frames.length > before + 15);
+    t.equal(box.detectors.length, 6, 'and it goes on');
+  },
+);
+
+t.test(
+  'a mark that nobody has taken back is a failure; one that cannot be read is none',
+  { skip },
+  async (t) => {
+    const box = new ElementVision(t, []).start();
+    t.ok(await box.runsOn(ELEMENT, 1));
+    t.equal(box.trial?.isOn, true, 'the mark stands while it is tried');
+    box.kill();
+    t.ok(await box.runsOn('cpu', 2), 'killed while it was tried');
+    t.match(box.last?.fallback, /^vision ended while its element was tried; it is tried again at/);
+    box.writeTrial('{"failures":');
+    box.kill();
+    t.ok(await box.runsOn(ELEMENT, 3), 'a damaged mark');
+    box.writeTrial({ failures: 3, failedAtMs: Date.now() + 10 * 365 * 86_400_000, isOn: false });
+    box.kill();
+    t.ok(await box.runsOn(ELEMENT, 4), 'a mark from the future');
+    await box.vision.stop();
+    t.match(box.trial, { isOn: false }, 'who leaves in peace takes the mark away');
+  },
+);
+
+t.test('what never was an element is told at once, and nothing else is lost', { skip }, async (t) => {
+  const cases: [string, (t: Test) => ElementVision, RegExp][] = [
+    [
+      'an element that is not here',
+      (t) =>
+        new ElementVision(t, [], { element: { name: 'tflitevsiinference', model: 'fake', properties: [] } }),
+      /^detector\.element\.name tflitevsiinference: GStreamer has no such element here; it comes with/,
+    ],
+    [
+      'a model of another size',
+      (t) => {
+        const box = new ElementVision(t, []);
+        const { modelDir } = box;
+        writeScript(modelDir, [], { input: INPUT_OF_640 });
+        return box;
+      },
+      /^detector\.input 416x256: model fake takes 640x384 only$/,
+    ],
+    [
+      'a damaged model file of the element',
+      (t) => {
+        const box = new ElementVision(t, []);
+        truncateSync(join(box.modelDir, 'fake.tflite'), 5);
+        return box;
+      },
+      /^model file .*fake\.tflite is truncated: 5 bytes instead of/,
+    ],
+    [
+      'a model of another kind',
+      (t) => new ElementVision(t, [], { element: { name: ELEMENT, model: MODEL, properties: [] } }),
+      /^detector\.element\.model .* is the file .*\.onnx; tfliteinference takes \.tflite$/,
+    ],
+  ];
+  for (const [name, make, reason] of cases)
+    await t.test(name, async (t) => {
+      const box = make(t).start();
+      t.ok(await box.runsOn('cpu', 1));
+      t.match(box.last?.fallback, reason);
+      t.same(box.ends, [], 'no vision had to end');
+      t.notOk(box.trial?.failures, 'and nothing is held off: a mended one is taken at the next start');
+    });
+});
+
+t.test('both models damaged: one clear line, again and again, until one is mended', { skip }, async (t) => {
+  const box = new ElementVision(t, []);
+  truncateSync(join(box.modelDir, 'fake.tflite'), 5);
+  truncateSync(join(box.modelDir, `${MODEL}.onnx`), 1000);
+  box.start();
+  await box.until(() => box.failures.length > 1);
+  t.match(box.failures[0], /model file .*nanodet-g-city10\.onnx is truncated/);
+  writeScript(box.modelDir, ['box 150 60 200 200 0.9 0']);
+  t.ok(await box.runsOn(ELEMENT, 1));
+});
+
+t.test('where the past cannot be written, it is tried each time and vision runs', { skip }, async (t) => {
+  const box = new ElementVision(t, ['fault error', AT]);
+  // A file where the folder should be: root may write everywhere else.
+  writeFileSync(join(box.trialFile, '..'), '');
+  box.start();
+  t.ok(await box.runsOn(ELEMENT, 1));
+  t.ok(await box.runsOn(ELEMENT, 2), 'again');
+  t.notOk(existsSync(box.trialFile));
+  t.match(box.failures[0], /fails: no device/);
+});
+
+for (const [name, script] of [
+  ['stalls in a frame', ['fault stall', AT]],
+  ['stalls in its first frame', ['fault stall', FIRST]],
+  ['stalls while it is loaded', ['fault stall-start']],
+  ['does not come back from being stopped', ['fault stall-stop', AT]],
+] as const)
+  t.test(`suspended while the element ${name}: vision is gone in time`, { skip }, async (t) => {
+    const box = new ElementVision(t, script).start();
+    if (script.includes(AT as never)) t.ok(await box.runsOn(ELEMENT, 1));
+    // The mark says that the element is being loaded.
+    else await box.until(() => box.trial?.isOn === true);
+    await box.until(() => false, 1500);
+    const { pid = 0 } = box.vision;
+    const isGone = (): boolean => !existsSync(`/proc/${pid}`);
+    // Where systemd runs vision, nobody kills it when its time is over.
+    box.vision.send({ kind: 'stop' });
+    const tookMs = await box.until(isGone, 10_000);
+    t.ok(tookMs < 2000, `gone after ${Math.round(tookMs)} ms`);
+    t.notOk(box.failures[0], 'and that is no failure of vision');
+  });
+
+t.test('a slow element is waited for, and frames are left out', { skip }, async (t) => {
+  const box = new ElementVision(t, ['fault slow 400', AT]).start();
+  t.ok(await box.runsOn(ELEMENT, 1));
+  await box.until(() => box.frames.length > 22);
+  const gaps = box.frames.slice(-10).map(({ atMs }, i, all) => atMs - (all[i - 1]?.atMs ?? atMs - 400));
+  t.ok(Math.min(...gaps.slice(1)) > 300, `${gaps.map(Math.round)} ms between frames`);
+  const late = box.frames.at(-1)?.message.observation.wallMs ?? 0;
+  t.ok(Date.now() - late < 3000, 'the frames are of now');
+  t.equal(box.detectors.length, 1);
+});
+
+t.test('what is black under a mask is black for the element', { skip }, async (t) => {
+  const clip = join(scratch(t), 'white.mkv');
+  const white = ['-f', 'lavfi', '-i', 'color=white:s=768x576:r=10:d=20', '-c:v', 'ffv1', clip];
+  execFileSync('ffmpeg', ['-v', 'error', '-y', ...white]);
+  // How dark the picture is in two places, as the element sees it: what is white is no detection.
+  const script = ['box 60 50 120 150 dark 0', 'box 240 50 300 150 dark 2'];
+  const left: MaskConfig['polygon'] = [
+    [0, 0],
+    [0.5, 0],
+    [0.5, 1],
+    [0, 1],
+  ];
+  const camera = { source: `file:${clip}`, fps: 10 };
+  for (const [masks, seen] of [
+    [[], []],
+    [[{ id: 'windows', polygon: left }], ['person']],
+  ] as [MaskConfig[], string[]][])
+    await t.test(`${masks.length} masks`, async (t) => {
+      const box = new ElementVision(t, script, {}, { masks, camera }).start();
+      t.ok(await box.runsOn(ELEMENT, 1));
+      await box.until(() => box.frames.length > 5);
+      for (const { message } of box.frames) {
+        t.same(
+          message.detections.map(({ label }) => label),
+          seen,
+        );
+        t.ok(message.detections.every(({ score }) => score > 0.99));
+      }
+      await box.vision.stop();
+    });
+});
+
+t.teardown(() => {
+  for (const line of table) t.comment(line);
+});

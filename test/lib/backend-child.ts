@@ -1,0 +1,118 @@
+/**
+ * A process of its own that loads a detector's backend and does with it what it is told: two ONNX Runtimes in one
+ * process abort. Reads a Task from the file in argv[2]; writes an Outcome for each of its steps to the one in argv[3].
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { systemClock } from '../../agent/base/clock.ts';
+import { AgentError } from '../../agent/base/errors.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import type { DetectorConfig } from '../../agent/contract/config.ts';
+import type { RawDetections } from '../../agent/vision/detect/backend.ts';
+import { type DetectorInfo, Loader } from '../../agent/vision/detect/loader.ts';
+
+/** A frame is a place in a file of RGB frames of the input's size, or black. */
+export type Step =
+  | { readonly do: 'load' }
+  | { readonly do: 'run'; readonly frame: number | 'black' | 'too small' | 'too large' }
+  /** With the run under way that it waits for. */
+  | { readonly do: 'release' | 'release during a run' }
+  /** Every frame of the file, one after the other. */
+  | { readonly do: 'run all' }
+  /** The same black frame, again and again. */
+  | { readonly do: 'soak'; readonly frames: number };
+
+export interface Task {
+  readonly config: DetectorConfig;
+  readonly modelDir: string;
+  readonly frames: string;
+  readonly steps: readonly Step[];
+}
+
+export interface Detections {
+  readonly boxes: readonly number[];
+  readonly scores: readonly number[];
+  readonly labels: readonly number[];
+}
+
+export interface Outcome {
+  readonly ms: number;
+  readonly info?: DetectorInfo;
+  readonly found?: readonly Detections[];
+  /** After a soak. */
+  readonly rssMiB?: number;
+  readonly error?: { readonly kind: string; readonly message: string };
+}
+
+const [, , from = '', to = ''] = process.argv;
+const task = JSON.parse(readFileSync(from, 'utf8')) as Task;
+const { config, modelDir } = task;
+const loader = new Loader({ config, modelDir, clock: systemClock, log: makeLogger('test', 'silent') });
+const [widthPx, heightPx] = config.input;
+const length = widthPx * heightPx * 3;
+const frames = readFileSync(task.frames);
+/** Of the loaded one, which is asked past the loader once it has been released. */
+let loaded: Awaited<ReturnType<Loader['load']>> | undefined;
+
+function frameOf(which: number | 'black' | 'too small' | 'too large'): Uint8Array {
+  if (which === 'black') return new Uint8Array(length);
+  if (which === 'too small') return new Uint8Array(length - 3);
+  if (which === 'too large') return new Uint8Array(length * 4);
+  return frames.subarray(which * length, (which + 1) * length);
+}
+
+function plain({ boxes, scores, labels }: RawDetections): Detections {
+  return { boxes: [...boxes], scores: [...scores], labels: [...labels] };
+}
+
+async function run(which: Parameters<typeof frameOf>[0]): Promise<Detections> {
+  if (loaded === undefined) throw new Error('nothing is loaded');
+  return plain(await loaded.backend.run(frameOf(which)));
+}
+
+async function take(step: Step): Promise<Partial<Outcome>> {
+  if (step.do === 'load') {
+    loaded = await loader.load();
+    return { info: loaded.info };
+  }
+  if (step.do === 'run') return { found: [await run(step.frame)] };
+  if (step.do === 'soak') {
+    const black = frameOf('black');
+    for (let i = 0; i < step.frames; i += 1) await loaded?.backend.run(black);
+    return { rssMiB: process.memoryUsage.rss() / 1_048_576 };
+  }
+  if (step.do === 'run all') {
+    const found: Detections[] = [];
+    for (let i = 0; i < frames.length / length; i += 1) found.push(await run(i));
+    return { found };
+  }
+  if (step.do === 'release') {
+    await loaded?.backend.release();
+    return {};
+  }
+  const order: string[] = [];
+  const running = run(0).then((found) => {
+    order.push('found');
+    return found;
+  });
+  await loaded?.backend.release().then(() => order.push('released'));
+  const found = await running;
+  if (order[0] !== 'found') throw new Error('it was released while it ran');
+  return { found: [found] };
+}
+
+const outcomes: Outcome[] = [];
+for (const step of task.steps) {
+  const beganMs = performance.now();
+  let outcome: Partial<Outcome>;
+  try {
+    outcome = await take(step);
+  } catch (error) {
+    const kind = error instanceof AgentError ? error.kind : 'none';
+    outcome = { error: { kind, message: error instanceof Error ? error.message : String(error) } };
+  }
+  outcomes.push({ ms: performance.now() - beganMs, ...outcome });
+}
+writeFileSync(to, JSON.stringify(outcomes));
+// An element that hangs would keep the process.
+if (loader.failed || outcomes.some(({ error }) => error !== undefined)) process.kill(process.pid, 'SIGKILL');
+process.exit(0);

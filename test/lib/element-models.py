@@ -1,0 +1,135 @@
+"""Models for inference elements, and what Debian's ONNX Runtime says of frames outside GStreamer.
+
+  element-models.py static IN.onnx OUT.onnx WIDTH HEIGHT   one size, boxes, scores and labels only, ids for the tensors
+  element-models.py float IN.onnx OUT.onnx                 the same model with nothing rounded between its layers
+  element-models.py ssd OUT.onnx WIDTH HEIGHT ROWS.json    constants of the SSD kind; rows [[x1, y1, x2, y2, score, class]], 0..1
+  element-models.py run MODEL.onnx FRAMES.rgb WIDTH HEIGHT what it gives for each frame, one JSON array a line
+"""
+import json
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+DETECTIONS = ("boxes", "scores", "labels")
+# What libgsttensordecoders.so of GStreamer 1.26.2 looks for.
+SSD = "Gst.Model.ObjectDetector."
+
+
+def name_tensors(model, ids):
+    del model.metadata_props[:]
+    for output, name in ids.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = output, name
+
+
+def static(source, out, width, height):
+    model = onnx.load(source)
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    for dim, side in zip(dims, (1, int(height), int(width), 3)):
+        dim.Clear()
+        dim.dim_value = side
+    for output in [one for one in model.graph.output if one.name not in DETECTIONS]:
+        model.graph.output.remove(output)
+    name_tensors(model, {name: f"vigie-{name}" for name in DETECTIONS})
+    onnx.save(model, out)
+
+
+def reshaped(values, whole, axis):
+    """One value, or one for each part of `whole` along an axis."""
+    return values.reshape([-1 if i == axis else 1 for i in range(whole.ndim)]) if values.size > 1 else values.ravel()
+
+
+def unrounded(source, out):
+    model = onnx.load(source)
+    graph = model.graph
+    for output in [one for one in graph.output if one.name not in DETECTIONS]:
+        graph.output.remove(output)
+    values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    rounded = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    same, nodes = {}, []
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            continue
+        if node.op_type != "DequantizeLinear":
+            nodes.append(node)
+            continue
+        whole, result = node.input[0], node.output[0]
+        scale, zero = (values[name].astype(np.float32) for name in node.input[1:])
+        if whole in rounded:
+            same[result] = rounded[whole]
+        elif whole in values:
+            axis = next((one.i for one in node.attribute if one.name == "axis"), 1)
+            exact = values[whole].astype(np.float32) - reshaped(zero, values[whole], axis)
+            exact *= reshaped(scale, values[whole], axis)
+            graph.initializer.append(numpy_helper.from_array(exact, result))
+        else:
+            # The frame itself. One pair of rounding nodes left over would be spread over the graph by an optimiser.
+            graph.initializer.append(numpy_helper.from_array(zero, f"{result}-zero"))
+            graph.initializer.append(numpy_helper.from_array(scale, f"{result}-scale"))
+            nodes.append(helper.make_node("Cast", [whole], [f"{result}-float"], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Sub", [f"{result}-float", f"{result}-zero"], [f"{result}-sub"]))
+            nodes.append(helper.make_node("Mul", [f"{result}-sub", f"{result}-scale"], [result]))
+    for node in nodes:
+        for i, name in enumerate(node.input):
+            while name in same:
+                name = same[name]
+            node.input[i] = name
+    # What only the outputs that were left out needed.
+    wanted, needed = set(DETECTIONS), []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            needed.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(needed))
+    for one in [one for one in graph.initializer if one.name not in wanted]:
+        graph.initializer.remove(one)
+    onnx.checker.check_model(model)
+    onnx.save(model, out)
+
+
+def ssd(out, width, height, rows):
+    rows = np.array(json.loads(rows), np.float32).reshape(-1, 6)
+    boxes = rows[None, :, [1, 0, 3, 2]]
+    constants = {
+        "boxes": boxes,
+        "scores": rows[None, :, 4],
+        "classes": rows[None, :, 5],
+        "count": np.array([len(rows)], np.float32),
+    }
+    # Something of the picture has to be used, or the runtime has no input.
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["float"], ["max"], keepdims=0),
+        helper.make_node("Mul", ["max", "zero"], ["nothing"]),
+    ]
+    nodes += [helper.make_node("Add", [f"{name}-value", "nothing"], [name]) for name in constants]
+    values = [numpy_helper.from_array(np.ascontiguousarray(v), f"{k}-value") for k, v in constants.items()]
+    values.append(numpy_helper.from_array(np.array(0, np.float32), "zero"))
+    frame = helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, int(height), int(width), 3])
+    outputs = [helper.make_tensor_value_info(k, TensorProto.FLOAT, v.shape) for k, v in constants.items()]
+    graph = helper.make_graph(nodes, "ssd", [frame], outputs, values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    ids = {"boxes": "Boxes", "scores": "Scores", "classes": "Classes", "count": "NumDetections"}
+    name_tensors(model, {output: SSD + name for output, name in ids.items()})
+    onnx.checker.check_model(model)
+    onnx.save(model, out)
+
+
+def run(model, frames, width, height):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    shape = (1, int(height), int(width), 3)
+    for frame in np.fromfile(frames, np.uint8).reshape(-1, *shape):
+        found = session.run(list(DETECTIONS), {session.get_inputs()[0].name: frame})
+        print(json.dumps([one.astype(np.float64).ravel().tolist() for one in found]))
+
+
+if __name__ == "__main__":
+    {"static": static, "float": unrounded, "ssd": ssd, "run": run}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,169 @@
+/** Vision with an element that plays faults, kept alive as the agent keeps it, and what it says. */
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { DetectorConfig } from '../../agent/contract/config.ts';
+import type { VisionSettings } from '../../agent/contract/link.ts';
+import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
+import type { ReceivedFromVision, VisionExit } from '../../agent/supervisor/vision-process.ts';
+import { copyUsual, elementConfig, fakeElement, writeScript } from './inference-element.ts';
+import { SILENT } from './outbox.ts';
+import { scratch } from './paths.ts';
+import { BARE_PERMIT, bareSettings } from './vision.ts';
+
+type Message = ReceivedFromVision['message'];
+type DetectorMessage = Extract<Message, { kind: 'detector' }>;
+type FrameMessage = Extract<Message, { kind: 'frame' }>;
+
+/** See element-trial.ts. */
+export interface Trial {
+  failures: number;
+  failedAtMs: number;
+  reason: string;
+  isOn: boolean;
+}
+
+/** Where the script names nothing: a person in the middle of the picture. */
+const USUAL = 'box 150 60 200 200 0.9 0';
+export const ELEMENT = 'tfliteinference';
+
+/**
+ * Vision gets a closed list of environment variables, and none of GStreamer's: the program that the supervisor starts
+ * is one that sets them and then runs Node.
+ */
+export function withFakeElement(t: Test, dir: string): void {
+  const env = fakeElement();
+  const program = join(dir, 'node-with-element');
+  const node = process.execPath;
+  const set = Object.entries(env).map(([name, value]) => `${name}='${value}'`);
+  writeFileSync(program, `#!/bin/sh\nexec env ${set.join(' ')} '${node}' "$@"\n`);
+  chmodSync(program, 0o755);
+  process.execPath = program;
+  t.teardown(() => {
+    process.execPath = node;
+  });
+}
+
+export class ElementVision {
+  readonly vision: VisionKeepAlive;
+  readonly modelDir: string;
+  /** The fault is played as long as this file is there. */
+  readonly plugged: string;
+  readonly detectors: (DetectorMessage & { readonly atMs: number })[] = [];
+  readonly failures: string[] = [];
+  readonly ends: VisionExit[] = [];
+  readonly frames: { readonly atMs: number; readonly message: FrameMessage }[] = [];
+  readonly #cacheDir: string;
+
+  /** `script`: see fake-element.c. It lives as long as the test, and is started by `start`. */
+  constructor(
+    t: Test,
+    script: readonly string[],
+    detector: Partial<DetectorConfig> = {},
+    over: Partial<VisionSettings> = {},
+  ) {
+    const dir = scratch(t);
+    [this.modelDir, this.#cacheDir] = [join(dir, 'models'), join(dir, 'cache')];
+    for (const made of [this.modelDir, this.#cacheDir]) mkdirSync(made);
+    this.plugged = join(dir, 'fault');
+    writeFileSync(this.plugged, '');
+    copyUsual(this.modelDir);
+    const seen = script.some((line) => line.startsWith('box')) ? [] : [USUAL];
+    writeScript(this.modelDir, [...seen, ...script, `while ${this.plugged}`]);
+    withFakeElement(t, dir);
+    const before = process.env['CACHE_DIRECTORY'];
+    process.env['CACHE_DIRECTORY'] = this.#cacheDir;
+    const settings: VisionSettings = {
+      ...bareSettings('test:pattern', 10),
+      ...{ modelDir: this.modelDir, detector: elementConfig(ELEMENT, 'fake', detector) },
+      ...{ everyFrame: true, detections: true, ...over },
+    };
+    this.vision = new VisionKeepAlive({
+      ...{ clock: systemClock, log: SILENT, settings: () => settings },
+      onMessage: ({ message }) => this.#take(message),
+      onEnd: (exit) => this.ends.push(exit),
+      onCrashLoop: () => undefined,
+    });
+    t.teardown(async () => {
+      await this.vision.stop();
+      if (before === undefined) delete process.env['CACHE_DIRECTORY'];
+      else process.env['CACHE_DIRECTORY'] = before;
+    });
+  }
+
+  start(): this {
+    this.vision.start(BARE_PERMIT);
+    return this;
+  }
+
+  /** How the last detector was loaded. */
+  get last(): DetectorMessage | undefined {
+    return this.detectors.at(-1);
+  }
+
+  /** Milliseconds until it holds; Infinity where it does not within `limitMs`. */
+  async until(condition: () => boolean, limitMs = 60_000): Promise<number> {
+    const beganMs = performance.now();
+    while (!condition()) {
+      if (performance.now() - beganMs > limitMs) return Number.POSITIVE_INFINITY;
+      await sleep(20);
+    }
+    return performance.now() - beganMs;
+  }
+
+  /** Frames come from the `lives`th detector that was loaded, and it is of this provider. */
+  async runsOn(provider: string, lives: number, limitMs?: number): Promise<boolean> {
+    const isOn = (): boolean => {
+      const { atMs = Number.POSITIVE_INFINITY } = this.detectors.at(lives - 1) ?? {};
+      return (
+        this.detectors.at(lives - 1)?.provider === provider && this.frames.some((one) => one.atMs > atMs)
+      );
+    };
+    return Number.isFinite(await this.until(isOn, limitMs));
+  }
+
+  get trialFile(): string {
+    return join(this.#cacheDir, 'models', 'element-trial');
+  }
+
+  get trial(): Trial | undefined {
+    if (!existsSync(this.trialFile)) return undefined;
+    return JSON.parse(readFileSync(this.trialFile, 'utf8')) as Trial;
+  }
+
+  /** What the next life of vision finds. */
+  writeTrial(content: Partial<Trial> | string): void {
+    mkdirSync(join(this.#cacheDir, 'models'), { recursive: true });
+    const none: Trial = { failures: 0, failedAtMs: 0, reason: '', isOn: false };
+    const text =
+      typeof content === 'string' ? content : JSON.stringify({ ...none, ...this.trial, ...content });
+    writeFileSync(this.trialFile, text);
+  }
+
+  plugIn(): void {
+    rmSync(this.plugged);
+  }
+
+  kill(): void {
+    process.kill(this.vision.pid as number, 'SIGKILL');
+  }
+
+  /** The longest time between two frames, ms. */
+  get gapMs(): number {
+    return this.frames.reduce(
+      (most, { atMs }, i) => Math.max(most, atMs - (this.frames[i - 1]?.atMs ?? atMs)),
+      0,
+    );
+  }
+
+  #take(message: Message): void {
+    const atMs = performance.now();
+    if (message.kind === 'detector') this.detectors.push({ ...message, atMs });
+    if (message.kind === 'failed') this.failures.push(message.message);
+    if (message.kind !== 'frame') return;
+    this.frames.push({ atMs, message });
+    this.vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
+  }
+}

@@ -1,0 +1,145 @@
+/** What tests of the detector's backends need: an element that plays faults, models for elements, a process for each. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { DetectorConfig } from '../../agent/contract/config.ts';
+import type { ModelCard } from '../../agent/vision/detect/card.ts';
+import type { Outcome, Step, Task } from './backend-child.ts';
+import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from './paths.ts';
+
+export const MODEL = 'nanodet-g-city10';
+export const INPUT = [416, 256] as const;
+/** Debian's, where the packages are; another python3 may come first in PATH. */
+const PYTHON = '/usr/bin/python3';
+
+const installed = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0;
+
+/** Why tests with the fake element cannot run here, or false. */
+export const noCompiler = installed('cc', '--version') ? false : 'cc is not installed: apt-get install gcc';
+export const noPython = installed(PYTHON, '-c', 'import onnx, onnxruntime, numpy')
+  ? false
+  : 'python3-onnx or python3-onnxruntime is not installed: scripts/setup --for test';
+export const noElement = installed('gst-inspect-1.0', 'onnxinference')
+  ? false
+  : 'GStreamer has no onnxinference: apt-get install gstreamer1.0-plugins-bad';
+export const noClip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
+
+/**
+ * The environment in which GStreamer has the fake element (fake-element.c): compiled once for each content of it. Its
+ * list of plugins is kept apart from that of every other program.
+ */
+export function fakeElement(): Record<string, string> {
+  const source = join(ROOT, 'test/lib/fake-element/fake-element.c');
+  const sha256 = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
+  const dir = join(ROOT, '.cache', `fake-element-${sha256}`);
+  const library = join(dir, 'libgstfakeelement.so');
+  if (!existsSync(library)) {
+    mkdirSync(dir, { recursive: true });
+    const parts = ['', '-base', '-video', '-analytics'].map((part) => `gstreamer${part}-1.0`);
+    const flags = String(execFileSync('pkg-config', ['--cflags', '--libs', ...parts])).split(/\s+/);
+    // Another test may load it while it is written.
+    const made = join(dir, `made-by-${process.pid}`);
+    const compile = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', '-o', made, source];
+    execFileSync('cc', [...compile, ...flags.filter(Boolean)], { stdio: 'inherit' });
+    renameSync(made, library);
+  }
+  return { GST_PLUGIN_PATH: dir, GST_REGISTRY: join(dir, 'registry.bin') };
+}
+
+/** See element-models.py. */
+export function elementModels(...args: readonly string[]): string {
+  const script = join(ROOT, 'test/lib/element-models.py');
+  return execFileSync(PYTHON, [script, ...args], { maxBuffer: 2 ** 28, encoding: 'utf8' });
+}
+
+/** The real model's card, and what is different for the model of an element. */
+export function writeCard(dir: string, name: string, bytes: Uint8Array, over: Partial<ModelCard> = {}): void {
+  const { features: _, ...real } = JSON.parse(
+    readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'),
+  ) as ModelCard;
+  const { file = `${name}.onnx` } = over;
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const input = { ...real.input, default: [...INPUT] as [number, number], fixed: true };
+  writeFileSync(join(dir, file), bytes);
+  writeFileSync(
+    join(dir, `${name}.json`),
+    JSON.stringify({ ...real, input, ...over, name, file, sha256, bytes: bytes.length }),
+  );
+}
+
+/** What the fake element is to play (fake-element.c), as the model `fake` of that folder. */
+export function writeScript(dir: string, lines: readonly string[], over: Partial<ModelCard> = {}): void {
+  const bytes = Buffer.from(`${lines.join('\n')}\n`);
+  writeCard(dir, 'fake', bytes, { file: 'fake.tflite', ...over });
+}
+
+/** The model that runs on the CPU, beside those of an element. */
+export function copyUsual(dir: string): void {
+  for (const ext of ['json', 'onnx'])
+    copyFileSync(join(MODEL_DIR, `${MODEL}.${ext}`), join(dir, `${MODEL}.${ext}`));
+}
+
+export function elementConfig(
+  name: string,
+  model: string,
+  over: Partial<DetectorConfig> = {},
+): DetectorConfig {
+  const element = { name, model, properties: [] };
+  return {
+    ...{
+      model: MODEL,
+      input: [...INPUT] as [number, number],
+      backend: 'gstreamer' as const,
+      providers: ['cpu'],
+    },
+    ...{ element, ...over },
+  };
+}
+
+/** The first `count` frames of the street, letterboxed to the input's size, one RGB frame after the other. */
+export function streetFrames(dir: string, count: number): string {
+  const file = join(dir, `street-${count}.rgb`);
+  const [width, height] = INPUT;
+  const size = `video/x-raw,format=RGB,width=${width},height=${height},pixel-aspect-ratio=1/1`;
+  const parts = [
+    ...[`filesrc location=${STREET_CLIP}`, 'decodebin', 'videoconvert', 'videoscale add-borders=true', size],
+    // The buffer at which the stream ends is not passed on.
+    ...[`identity eos-after=${count + 1}`, `filesink location=${file}`],
+  ];
+  execFileSync('gst-launch-1.0', ['-q', ...parts.join(' ! ').split(' ')]);
+  return file;
+}
+
+/** What became of each step, in a process of its own; `ended` where that ended before the last. */
+export async function inProcess(
+  t: { teardown(fn: () => void): void },
+  task: Omit<Task, 'frames'> & { readonly frames?: string },
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ outcomes: Outcome[]; ended?: string }> {
+  const dir = scratch(t);
+  const [from, to, none] = ['task.json', 'outcome.json', 'none.rgb'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  writeFileSync(none, '');
+  writeFileSync(from, JSON.stringify({ frames: none, ...task }));
+  const program = join(
+    ROOT,
+    'dist/test/lib',
+    basename(import.meta.url).replace('inference-element', 'backend-child'),
+  );
+  // Debian's onnxinference says on stderr some thousand times that its operators are registered already.
+  const child = spawn(process.execPath, ['--enable-source-maps', program, from, to], {
+    stdio: 'ignore',
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', ...env },
+  });
+  const ended = await new Promise<string>((resolve) => {
+    child.once('close', (code, signal) => resolve(signal ?? String(code)));
+  });
+  if (!existsSync(to)) return { outcomes: [], ended };
+  return { outcomes: JSON.parse(readFileSync(to, 'utf8')) as Outcome[] };
+}
+
+export type { Outcome, Step };
