@@ -1,6 +1,9 @@
 /** The files that a configuration names, as this process sees them. */
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
-import { basename } from 'node:path';
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { jsonOf } from '../base/json.ts';
 import { openToOthers } from '../base/private-file.ts';
 import { certificateFaults } from './certificates.ts';
 import { isOutOfSight } from './credentials.ts';
@@ -8,6 +11,10 @@ import type { Path } from './problem.ts';
 import { shown } from './problem.ts';
 import { isGroup, type Mistake } from './shape.ts';
 import { didYouMean } from './words.ts';
+
+const OneSize = Type.Object({
+  input: Type.Object({ fixed: Type.Literal(true), default: Type.Tuple([Type.Integer(), Type.Integer()]) }),
+});
 
 /**
  * PEM files: readable, the key by nobody else, and what is in them. An authorisation that is missing or bad is judged
@@ -47,6 +54,18 @@ function modelFault(model: unknown, path: Path, modelDir: string): Mistake[] {
   const right = didYouMean(model, cards) || `; there are ${cards.join(', ') || 'none'}`;
   const message = `no model card has this name${right}`;
   return [{ path, at: 'value', found: shown(model, path), message }];
+}
+
+/** Width and height of a model that takes no others, by its card; undefined where it takes any, or the card cannot be read. */
+export function onlySizeOf(modelDir: string, model: string): readonly [number, number] | undefined {
+  let card: unknown;
+  try {
+    card = jsonOf(readFileSync(join(modelDir, `${model}.json`), 'utf8'));
+  } catch {
+    // That is said where the model is loaded.
+    return undefined;
+  }
+  return Value.Check(OneSize, card) ? card.input.default : undefined;
 }
 
 function fileFault(path: Path, file: unknown): Mistake[] {

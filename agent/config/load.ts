@@ -77,8 +77,11 @@ export function inspectText(text: string, options: ConfigOptions, file?: string)
   if (known.length + mistakes.length > 0) return refuse(mistakes);
   // structuredClone gives the objects their ordinary prototype; the shape has just been checked.
   const config = deepFreeze(structuredClone(data)) as Config;
-  return { config, problems: [], warnings: findWarnings(config, file).map(place).sort(inFileOrder) };
+  const warnings = findWarnings(config, file, modelDir()).map(place).sort(inFileOrder);
+  return { config, problems: [], warnings };
 }
+
+const modelDir = (): string => join(packageRoot(), 'models');
 
 function findMistakes(data: Record<string, unknown>, { env, mode, files }: ConfigOptions): Mistake[] {
   const credentials = resolveCredentials(data, env, mode === 'run');
@@ -89,7 +92,7 @@ function findMistakes(data: Record<string, unknown>, { env, mode, files }: Confi
     ...credentials,
     ...shape,
     ...crossCheck(data, use),
-    ...checkModel(data, join(packageRoot(), 'models')),
+    ...checkModel(data, modelDir()),
     ...((files ?? mode !== 'replay') ? checkFiles(data) : []),
   ];
   // The first mistake at a place is the most basic one; what is said of its inside says more.

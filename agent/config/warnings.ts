@@ -5,6 +5,7 @@ import type { PointNorm } from '../contract/geometry.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import { areaNorm, covers } from '../contract/polygon.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
+import { onlySizeOf } from './files.ts';
 import type { Mistake } from './shape.ts';
 
 /** A dwell seen in fewer analysed frames than this is a matter of luck: one missed detection decides. */
@@ -22,8 +23,8 @@ const PERSON_INPUT_PX_MIN = 2 * 8;
 
 type Warning = Omit<Mistake, 'at'>;
 
-/** `file` is where the configuration was read from; undefined when its mode says nothing. */
-export function findWarnings(config: Config, file: string | undefined): Mistake[] {
+/** `file` is where the configuration was read from; undefined when its mode says nothing. `modelDir`: folder of the cards. */
+export function findWarnings(config: Config, file: string | undefined, modelDir: string): Mistake[] {
   const found: Warning[] = [
     ...noRules(config),
     ...shortDwells(config),
@@ -32,6 +33,7 @@ export function findWarnings(config: Config, file: string | undefined): Mistake[
     ...blindPlaces(config),
     ...unusedPlaces(config),
     ...absentHolidays(config),
+    ...otherSizes(config, modelDir),
     ...idleCertificates(config),
     ...openPassword(config, file),
   ];
@@ -125,6 +127,23 @@ function absentHolidays({ holidays, rules }: Config): Warning[] {
     if (span < 0) return [];
     const message = 'names `holiday`, but the list `holidays` is empty: it never comes';
     return [{ path: ['rules', index, 'schedule', span, 'days'], found: null, message }];
+  });
+}
+
+/** A model that was made for one size of picture, another one, does not run. */
+function otherSizes({ detector }: Config, modelDir: string): Warning[] {
+  const { backend, model, element, input } = detector;
+  const used = [
+    { name: model, result: 'the detector does not start' },
+    ...(backend === 'gstreamer' && element !== undefined
+      ? [{ name: element.model, result: `it runs on the CPU, not on ${element.name}` }]
+      : []),
+  ];
+  return used.flatMap(({ name, result }) => {
+    const only = onlySizeOf(modelDir, name);
+    if (only === undefined || only.join() === input.join()) return [];
+    const message = `model ${name} takes [${only.join(', ')}] only: ${result}`;
+    return [{ path: ['detector', 'input'], found: input.join('×'), message }];
   });
 }
 

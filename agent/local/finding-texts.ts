@@ -30,6 +30,8 @@ export interface FindingTexts {
   analysis(fps: number, analysed: number, dropped: number): string;
   readonly analysisFix: string;
   detector(model: string, provider: string): string;
+  /** Not what is configured; the reason follows. */
+  detectorInstead(model: string, provider: string): string;
   readonly detectorLoading: string;
   readonly detectorMissing: string;
   readonly doctor: string;
@@ -89,6 +91,7 @@ const ENGLISH: FindingTexts = {
   analysis: (fps, analysed, dropped) => `${fps} fps, ${analysed} frames, ${dropped} dropped`,
   analysisFix: 'journalctl -u vigie-vision says why no frame comes through',
   detector: (model, provider) => `${model} on ${provider}`,
+  detectorInstead: (model, provider) => `${model} runs on ${provider}`,
   detectorLoading: 'is being loaded',
   detectorMissing: 'not loaded: nothing is detected',
   doctor: 'sudo -u vigie vigie doctor tries it and says more',
@@ -152,6 +155,7 @@ const FRENCH: FindingTexts = {
     `${decimal(fps)} images/s, ${analysed} analysées, ${dropped} abandonnées`,
   analysisFix: 'journalctl -u vigie-vision dit pourquoi aucune image n’arrive',
   detector: (model, provider) => `${model} sur ${provider}`,
+  detectorInstead: (model, provider) => `${model} tourne sur ${provider}`,
   detectorLoading: 'en cours de chargement',
   detectorMissing: 'non chargé : rien n’est détecté',
   doctor: 'sudo -u vigie vigie doctor l’essaie et en dit plus',

@@ -14,8 +14,13 @@ const FREE_MIB_MIN = 256;
 const HOT_C = 80;
 /** As the second reminder to the room (incident/expiry.ts): from then on it is not only a date. */
 const SOON_MS = 7 * 86_400_000;
-/** Ends have a line of their own here; what is often false is for the room to judge. */
-const TOLD_ELSEWHERE: readonly string[] = ['certificate-ends', 'order-ends', 'often-false'];
+/** Ends and the detector have lines of their own here; what is often false is for the room to judge. */
+const TOLD_ELSEWHERE: readonly string[] = [
+  'certificate-ends',
+  'order-ends',
+  'often-false',
+  'detector-fallback',
+];
 
 export function statusFindings(status: LocalStatus, language: Language = 'en'): Finding[] {
   const { report } = status;
@@ -95,7 +100,9 @@ function analysisFinding({ report, analysedFps }: LocalStatus, texts: FindingTex
 function detectorFinding({ detector, mode, uptimeS }: HealthReport, texts: FindingTexts): Finding {
   if (detector !== null) {
     const { model, provider, fallback } = detector;
-    return ok('detector', `${texts.detector(model, provider)}${fallback === null ? '' : ` (${fallback})`}`);
+    if (fallback === null) return ok('detector', texts.detector(model, provider));
+    const detail = `${texts.detectorInstead(model, provider)}: ${fallback}`;
+    return failed('detector', detail, 'docs/guide/operations.md, detector-fallback');
   }
   if (mode !== 'active') return ok('detector', texts.off(texts.modes[mode]));
   if (uptimeS < SETTLE_S) return unknown('detector', texts.detectorLoading);

@@ -18,6 +18,7 @@ import {
 } from '../contract/link.ts';
 import { LinkEnd } from '../contract/link-end.ts';
 import type { CapturePermit } from '../contract/permit.ts';
+import { passOnStderr } from './vision-stderr.ts';
 
 export type ReceivedFromVision = Received<FromVision>;
 
@@ -80,7 +81,7 @@ export class VisionProcess {
   start(permit: CapturePermit, settings: VisionSettings): void {
     assert(this.#gone === undefined, 'a vision process has one life');
     const { socketPath } = this.#options;
-    this.#gone = socketPath === undefined ? this.#spawn() : this.#connect(socketPath);
+    this.#gone = socketPath === undefined ? this.#spawn(settings) : this.#connect(socketPath);
     this.send({ kind: 'start', settings, order: permit.order });
   }
 
@@ -106,16 +107,19 @@ export class VisionProcess {
     enough.abort();
   }
 
-  #spawn(): Promise<void> {
+  #spawn({ detector }: VisionSettings): Promise<void> {
     const here = fileURLToPath(import.meta.url);
     const program = fileURLToPath(new URL(`../vision/main${extname(here)}`, import.meta.url));
     const command = [...(this.#options.wrapper ?? []), process.execPath, ...NODE_FLAGS, program];
+    // Only elements make noise: without one, what vision says takes no way round.
+    const stderr = detector.backend === 'gstreamer' ? 'pipe' : 2;
     const child = spawn(command[0] as string, command.slice(1), {
       // Standard output belongs to the command that the user called; vision speaks on stderr only.
-      stdio: ['ignore', 2, 2, 'pipe'],
+      stdio: ['ignore', 2, stderr, 'pipe'],
       env: visionEnvironment(process.env, this.#options.restraintDir),
     });
     this.#child = child;
+    passOnStderr(child, this.#options.clock);
     let linkError: Error | undefined;
     this.#attach(child.stdio[3] as unknown as Socket, (error) => {
       linkError = error;

@@ -8,14 +8,14 @@ import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { buildPackage, roomPackage, unpack } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
-import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { modelOfOneSize } from '../lib/one-size.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const FRAMES = 100;
 /** 768×576 in 4:2:0. */
 const FRAME_BYTES = (768 * 576 * 3) / 2;
 /** All of the network is in whole numbers that are the same here and there; what follows is float. */
 const TOLERANCE = 0.001;
-const MODEL = 'nanodet-g-city10';
 const ON_BOX = 'dist/test/arm64/on-box.js';
 
 interface Inference {
@@ -154,19 +154,6 @@ function replayed(t: Test, container: Container, detector: string): { frames: nu
   };
   container.run('rm', '-r', '/root/out');
   return { frames, detections };
-}
-
-/** In `dir`, as `scripts/model build --input` writes it; its name. */
-function modelOfOneSize(dir: string): string {
-  for (const end of ['onnx', 'json'])
-    copyFileSync(join(MODEL_DIR, `${MODEL}.${end}`), join(dir, `${MODEL}.${end}`));
-  const script =
-    'import pathlib, sys; sys.path.insert(0, sys.argv[1]); import one_size; one_size.write(pathlib.Path(sys.argv[2]), 416, 256)';
-  const program = join(ROOT, 'scripts', 'programs', 'model');
-  execFileSync('/usr/bin/python3', ['-B', '-c', script, program, join(dir, `${MODEL}.onnx`)], {
-    stdio: 'pipe',
-  });
-  return `${MODEL}-416x256`;
 }
 
 async function doctor(t: Test, container: Container): Promise<void> {

@@ -98,6 +98,7 @@ void t.test('input that cannot be worked with: one line, exit 2', async (t) => {
     [['run', '--config', good], /good\.yaml:1:1 camera: missing; .* and 1 more mistake/],
     [['run', '--config', bad], /bad\.yaml:1:1 camera.* and 3 more mistakes/],
     [['doctor', '--config', bad], /bad\.yaml:1:7 site.* and 1 more mistake/],
+    [['doctor', '--config', good, '--clip', clip], /clip\.mp4: is for --benchmark/],
     [replay(clip, bad), /bad\.yaml:1:7 site.* and 1 more mistake/],
     [replay(join(dir, 'absent.mp4'), good), /absent\.mp4: no such clip/],
     [replay(join(dir, 'folder'), good), /folder: is not a file/],

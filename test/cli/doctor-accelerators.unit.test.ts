@@ -375,6 +375,8 @@ const FACTS: AdviceFacts = {
   input: [416, 256],
   fps: 5,
   inferenceMs: 20,
+  untimed: 'no frame was analysed',
+  takesOneSize: false,
   on: 'cpu',
   ready: [],
   unready: [],
@@ -399,15 +401,25 @@ void t.test('advice for this board and this view', async (t) => {
     /input 416×256, the CPU: a look takes about 8\.7 ms.*so close/,
   );
   t.match(advice({ inferenceMs: 240 }), /the CPU with camera\.fps: 2: a look takes 240 ms/);
+  t.match(advice({ inferenceMs: 400 }), /camera\.fps: 1\.2, too few for people who walk \(2 and more\)/);
+  t.match(
+    advice({ inferenceMs: 120, view: far }),
+    /input 416×256, the CPU with camera\.fps: 4\.1: a look takes 120 ms .*too small .*, and 640×384 is too slow here$/,
+  );
   t.match(advice({ inferenceMs: 240, unready: ['hailo'] }), /camera\.fps: 2, or make hailo ready/);
   t.match(
     advice({ inferenceMs: 60, view: far, ready: ['coral'] }),
     /the accelerator coral \(\/usr\/share\/vigie\/accelerators\/coral\/detector\.yaml\): a look takes about 140 ms/,
   );
   t.match(advice({ ready: ['coral'] }), /the CPU: .*coral is there: `vigie doctor --benchmark` says/);
-  t.match(advice({ on: 'onnxinference' }), /as now on onnxinference: a look takes 20 ms/);
-  t.match(advice({ inferenceMs: null, view: undefined }), /the CPU: no look was timed/);
-  t.match(advice({ fps: null }), /no look was timed/);
+  t.match(advice({ on: 'onnxinference' }), /as now on onnxinference: a look takes 20 ms, and may/);
+  t.match(
+    advice({ inferenceMs: null, view: undefined }),
+    /the CPU: no look was timed: no frame was analysed$/,
+  );
+  t.match(advice({ fps: null }), /the CPU: a look takes 20 ms on one of 4 cores; without a camera/);
+  t.match(advice({ view: far, takesOneSize: true }), /too small.*\(the model takes one size: make it/);
+  t.notMatch(advice({ takesOneSize: true }), /one size/, 'where the size suits');
 
   const figure = (model: string, data: string, recall: number) => ({ model, data, recall });
   const own = [figure('nanodet-g-city10', 'a', 0.8), figure('nanodet-g-city10', 'b', 0.7)];

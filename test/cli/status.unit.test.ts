@@ -82,6 +82,17 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
     ['camera', /no picture \(opening\)/, ({ report }) => (report.camera.state = 'opening')],
     ['analysis', /^0 fps/, (status) => (status.analysedFps = 0)],
     ['detector', /nothing is detected/, ({ report }) => (report.detector = null)],
+    [
+      'detector',
+      /nano.* runs on cpu: the element gives no answer$/,
+      ({ report, standing }) => {
+        Object.assign(report.detector as object, {
+          provider: 'cpu',
+          fallback: 'the element gives no answer',
+        });
+        standing.push({ ...event, kind: 'detector-fallback', severity: 'system' });
+      },
+    ],
     ['frozen', /^since/, ({ standing }) => standing.push({ ...event, kind: 'frozen', severity: 'system' })],
     ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
     ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],

@@ -6,9 +6,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import type { Finding } from '../../agent/contract/finding.ts';
 import { BootedBox, outboxIds, PATIENCE_MS } from '../lib/booted-box.ts';
 import { BOX, buildPackage, inOldLayout, install, provision, SITE, withVersion } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
+import { modelOfOneSize } from '../lib/one-size.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
@@ -318,6 +320,8 @@ void t.test('booted', { skip }, async (t) => {
     await box.watches('mended');
   });
 
+  await t.test('an inference element, under vision’s unit as it is', (t) => runsElement(t, container, box));
+
   await t.test('SIGTERM loses nothing', (t) => losesNothing(t, container, box));
 
   await t.test('suspended: kill -9, a reboot and an update change nothing', async (t) => {
@@ -337,6 +341,47 @@ void t.test('booted', { skip }, async (t) => {
     await box.watches('resumed');
   });
 });
+
+/** A plugin that brings its own ONNX Runtime: no device, a root of its own, and a journal that can still be read. */
+async function runsElement(t: Test, container: Container, box: BootedBox): Promise<void> {
+  const dir = scratch(t);
+  const name = modelOfOneSize(dir);
+  const file = `/usr/lib/vigie/current/models/${name}`;
+  for (const end of ['onnx', 'json'])
+    container.write(`${file}.${end}`, readFileSync(join(dir, `${name}.${end}`)));
+  const config = '/etc/vigie/vigie.yaml';
+  const before = container.read(config);
+  const detectorLine = `detector: { backend: gstreamer, element: { name: onnxinference, model: ${name} } }\n`;
+  container.write(config, `${before}${detectorLine}`);
+  const since = container.run('date', '+%F %T').out.trim();
+  container.run('systemctl', 'restart', 'vigie');
+  await box.watches('with an element');
+  const detector = (...command: readonly string[]): Finding | undefined => {
+    const said = JSON.parse(container.run('vigie', ...command, '--json').out) as { findings: Finding[] };
+    return said.findings.find(({ name }) => name === 'detector');
+  };
+  t.match(detector('status'), { state: 'ok', detail: `${name} on onnxinference` }, 'the element looks');
+  const journal = (): string =>
+    container.run('journalctl', '--no-pager', '-o', 'cat', '-u', 'vigie-vision', '--since', since).out;
+  t.notMatch(journal(), /Schema error|pthread_setaffinity/, 'what it writes at its start is left out');
+
+  container.write('/usr/share/vigie-test/element.yaml', `site: s\nbox: b\nrules: []\n${detectorLine}`);
+  const words = ['doctor', '--config', '/usr/share/vigie-test/element.yaml', '--seconds', '1'];
+  const byHand = container.run('vigie', ...words);
+  t.match(byHand.out, `✓ detector     ${name}`, 'by hand, without the unit');
+  t.notMatch(byHand.err, /Schema error/, 'and on the terminal neither');
+
+  container.run('rm', `${file}.onnx`);
+  container.run('systemctl', 'restart', 'vigie');
+  await box.watches('without its model');
+  const told = /^nanodet-g-city10 runs on cpu: model file .* is missing/;
+  for (const command of ['status', 'doctor']) t.match(detector(command), { state: 'failed', detail: told });
+  t.match(journal(), /detector runs on cpu instead: model file .* is missing/, 'and the journal');
+  container.write(config, before);
+  container.run('rm', `${file}.json`);
+  container.run('systemctl', 'restart', 'vigie');
+  await box.watches('the CPU again');
+}
 
 async function losesNothing(t: Test, container: Container, box: BootedBox): Promise<void> {
   container.run('systemctl', 'stop', 'mosquitto');

@@ -13,11 +13,15 @@ export interface AdviceFacts {
   readonly fps: number | null;
   /** Of one look as configured; null where it was not measured. */
   readonly inferenceMs: number | null;
+  /** Why it was not. */
+  readonly untimed: string;
+  /** The model takes the configured size and no other. */
+  readonly takesOneSize: boolean;
   /** Where that look ran: an execution provider or an element. */
   readonly on: string | null;
   /** Presets of accelerators whose device, driver, element and drop-in are there. */
   readonly ready: readonly string[];
-  /** Those that lack something, or whose metadata vision does not read. */
+  /** Those that only lack something. */
   readonly unready: readonly string[];
   /** Undefined where nothing of a camera was seen. */
   readonly view: ViewReport | undefined;
@@ -32,6 +36,9 @@ function costAt(ms: number, from: readonly [number, number], to: readonly [numbe
   return (ms * to[0] * to[1]) / (from[0] * from[1]);
 }
 
+/** Who walks (1.4 m/s) goes half of a height in 0.6 s; what moves further between two looks is lost (local/view-advice.ts). */
+const WALKING_FPS_MIN = 2;
+
 /** Two standard errors of a recall of 0.89 on the 895 boxes of the cards' first set: less says nothing. */
 const RECALL_STEP_MIN = 0.02;
 
@@ -42,32 +49,50 @@ export function adviceOf(facts: AdviceFacts): string[] {
 function sizeAndBackend(facts: AdviceFacts): string {
   const { view, input, model } = facts;
   const better = view === undefined ? undefined : betterInput(view, [input[0], input[1]]);
-  const size = better ?? input;
-  const why =
-    better === undefined
-      ? ''
-      : better[0] * better[1] > input[0] * input[1]
-        ? '; a tenth of the people are too small for the present size'
-        : '; people are so close that the present size misses more of them';
+  if (better === undefined) {
+    const { backend, reason } = backendFor(facts, input);
+    return `model ${model}, input ${input.join('×')}, ${backend}: ${reason}`;
+  }
+  const isLarger = better[0] * better[1] > input[0] * input[1];
+  const isTooSlow = isLarger && looksAt(facts, better) < WALKING_FPS_MIN;
+  const size = isTooSlow ? input : better;
+  const why = isLarger
+    ? 'a tenth of the people are too small for the present size'
+    : 'people are so close that the present size misses more of them';
+  const but = isTooSlow ? `, and ${better.join('×')} is too slow here` : '';
+  const first =
+    facts.takesOneSize && !isTooSlow ? ' (the model takes one size: make it for this one first)' : '';
   const { backend, reason } = backendFor(facts, size);
-  return `model ${model}, input ${size.join('×')}, ${backend}: ${reason}${why}`;
+  return `model ${model}, input ${size.join('×')}, ${backend}: ${reason}; ${why}${but}${first}`;
+}
+
+/** Looks a second for which this board has the time, with what looks now; an accelerator that is ready has it for more. */
+function looksAt({ inferenceMs, input, on, ready }: AdviceFacts, size: readonly [number, number]): number {
+  if (inferenceMs === null || (isCpu(on) && ready.length > 0)) return Number.POSITIVE_INFINITY;
+  return (1000 * INTERVAL_SHARE_MAX) / costAt(inferenceMs, input, size);
+}
+
+function isCpu(on: string | null): boolean {
+  return on === null || on === 'cpu';
 }
 
 function backendFor(
   facts: AdviceFacts,
   size: readonly [number, number],
 ): { readonly backend: string; readonly reason: string } {
-  const { inferenceMs, on, fps, input, cores, ready, unready } = facts;
-  const onCpu = on === null || on === 'cpu';
+  const { inferenceMs, untimed, on, fps, input, cores, ready, unready } = facts;
+  const onCpu = isCpu(on);
+  const cpu = onCpu ? ` on one of ${cores} cores` : '';
   const backend = onCpu ? 'the CPU' : `as now on ${on}`;
   const other = onCpu ? ready[0] : undefined;
-  if (inferenceMs === null || fps === null) {
-    const reason = 'no look was timed; `vigie doctor --benchmark` with the agent stopped times this board';
+  if (inferenceMs === null) return { backend, reason: `no look was timed: ${untimed}` };
+  if (fps === null) {
+    const reason = `a look takes ${round(inferenceMs)} ms${cpu}; without a camera nothing says how many it has to take`;
     return { backend, reason };
   }
   const ms = costAt(inferenceMs, input, size);
   const mayMs = (1000 / fps) * INTERVAL_SHARE_MAX;
-  const costs = `a look takes ${about(inferenceMs, ms)} on one of ${cores} cores, and may take ${round(mayMs)} ms at ${fps} a second`;
+  const costs = `a look takes ${about(inferenceMs, ms)}${cpu}, and may take ${round(mayMs)} ms at ${fps} a second`;
   if (ms <= mayMs) {
     const spare =
       other === undefined ? '' : `; ${other} is there: \`vigie doctor --benchmark\` says what it would save`;
@@ -77,8 +102,12 @@ function backendFor(
     const file = `/usr/share/vigie/accelerators/${other}/detector.yaml`;
     return { backend: `the accelerator ${other} (${file})`, reason: costs };
   }
-  const slower = Math.max(0.2, Math.floor((10_000 * INTERVAL_SHARE_MAX) / ms) / 10);
-  const hope = unready.length === 0 ? '' : `, or make ${unready.join(', ')} ready (its line says how)`;
+  const slower = Math.max(0.2, Math.floor(10 * looksAt(facts, size)) / 10);
+  const fewer =
+    slower < WALKING_FPS_MIN
+      ? `, too few for people who walk (${WALKING_FPS_MIN} and more): take a faster board or an accelerator`
+      : '';
+  const hope = unready.length > 0 ? `, or make ${unready.join(', ')} ready (its line says how)` : fewer;
   return { backend: `${backend} with camera.fps: ${slower}${hope}`, reason: costs };
 }
 

@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
+import { AgentError } from '../../base/errors.ts';
 import { type LogLevel, makeLogger } from '../../base/log.ts';
 import { packageRoot } from '../../base/package-root.ts';
 import { StateLock } from '../../base/state-lock.ts';
+import { onlySizeOf } from '../../config/files.ts';
 import { inspectConfig, loadConfig } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
 import { type Finding, failed, findingText, OF_THE_AGENT, ok, unknown } from '../../contract/finding.ts';
@@ -52,6 +54,12 @@ const BROKER_TIMEOUT_MS = 10_000;
 /** Returns the exit code: 1 when something failed. Throws ConfigProblems where there is nothing to start from. */
 export async function doctor(options: DoctorOptions): Promise<number> {
   const { config: file, seconds, json, clip } = options;
+  if (clip !== undefined && !options.benchmark) {
+    throw new AgentError(
+      'config',
+      `--clip ${clip}: is for --benchmark, which compares accelerator and CPU on it`,
+    );
+  }
   const state = stateDir(options.state, process.env);
   // What it writes there, the record of its look, must stay the agent's; a camera, a decoder or an accelerator opens as for vision.
   const code = againAsOwner(state, deviceGroups());
@@ -111,6 +119,7 @@ interface Sight {
   readonly view: ViewReport | undefined;
   /** Of one look of the detector, and where it ran; null where that is not known. */
   readonly inferenceMs: number | null;
+  readonly untimed: string;
   readonly on: string | null;
 }
 
@@ -121,7 +130,8 @@ async function eyes(config: Config, dir: string, seconds: number): Promise<Sight
     const status = await localStatus(dir);
     const findings = statusFindings(status).filter(({ name }) => OF_THE_AGENT.includes(name));
     const on = status.report.detector?.provider ?? null;
-    return { findings, view: status.view, inferenceMs: null, on };
+    const untimed = 'the agent runs; `vigie doctor --benchmark` with the agent stopped times this board';
+    return { findings, view: status.view, inferenceMs: null, untimed, on };
   }
   const { look, findings } = mayLook(config, dir, recordFor(dir));
   const tried = await tryOut(config, look, seconds);
@@ -153,7 +163,9 @@ async function tryOut(whole: Config, look: Look | undefined, seconds: number): P
     framesRead = trial.stats?.framesRead ?? trial.frames;
     const findings = visionFindings(config, trial);
     const { view, detector } = trial;
-    const sight = { findings, view, inferenceMs: lookMs(trial), on: detector?.provider ?? null };
+    const untimed =
+      detector === undefined ? 'the detector did not start, its line says why' : 'no frame was analysed';
+    const sight = { findings, view, inferenceMs: lookMs(trial), untimed, on: detector?.provider ?? null };
     if (own === undefined || look !== undefined) return sight;
     const untried = unknown('camera', 'not looked at: the box may not look; a test picture was used');
     return {
@@ -171,18 +183,22 @@ function wantedElement({ detector: { backend, element } }: Config): string | und
 
 /** The configuration of the box, and what would suit it better. */
 function adviceFinding(
-  { camera, detector: { model, input } }: Config,
-  { view, inferenceMs, on }: Sight,
+  { camera, detector: { backend, model, input, element } }: Config,
+  { view, inferenceMs, untimed, on }: Sight,
   found: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
 ): Finding {
   const ready = found.filter((one) => isReady(one, elements));
+  const modelDir = join(packageRoot(), 'models');
+  const unready = found.filter((one) => !ready.includes(one) && one.preset.obstacle === undefined);
   const lines = adviceOf({
-    ...{ cores: availableParallelism(), model, input, inferenceMs, on, view },
+    ...{ cores: availableParallelism(), input, inferenceMs, untimed, on, view },
+    model: element !== undefined && on === element.name ? element.model : model,
     fps: camera?.fps ?? null,
     ready: ready.map(({ preset }) => preset.name),
-    unready: found.filter((one) => !ready.includes(one)).map(({ preset }) => preset.name),
-    figures: modelFigures(join(packageRoot(), 'models')),
+    unready: unready.map(({ preset }) => preset.name),
+    takesOneSize: backend === 'gstreamer' || onlySizeOf(modelDir, model) !== undefined,
+    figures: modelFigures(modelDir),
   });
   return ok('advice', lines.join('; '));
 }

@@ -15,6 +15,8 @@ export interface ModelFigure {
 /** Of a card, what is read here; vision checks the rest before it loads a model. */
 const Card = Type.Object({
   name: Type.String({ maxLength: 64 }),
+  // Others are for an element: none for detector.model.
+  file: Type.String({ pattern: '\\.onnx$' }),
   accuracy: Type.Array(Type.Object({}), { maxItems: 64 }),
 });
 const Figure = Type.Object({

@@ -41,12 +41,14 @@ export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
 function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial): Finding {
   const why =
     failure?.message ?? (died === undefined ? 'it was not loaded in time' : `vision died (${died})`);
+  const fix =
+    failure?.error === 'config'
+      ? 'put detector.model and detector.input right; `vigie check` lists what else is wrong'
+      : 'reinstall the package: its model files must be unchanged';
   return failed(
     'detector',
     `${detector.model}: ${why}`,
-    detector.backend === 'gstreamer'
-      ? ELEMENT_FIX
-      : 'reinstall the package: its model files must be unchanged',
+    detector.backend === 'gstreamer' ? ELEMENT_FIX : fix,
   );
 }
 

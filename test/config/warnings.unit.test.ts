@@ -1,0 +1,36 @@
+/** What is allowed and cannot work as meant, by the cards of models that a test makes. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { inspectText } from '../../agent/config/load.ts';
+import { findWarnings } from '../../agent/config/warnings.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import { scratch } from '../lib/paths.ts';
+
+void t.test('a model that takes one size is told, where it is given another', async (t) => {
+  const dir = scratch(t);
+  writeFileSync(join(dir, 'one.json'), '{"input": {"fixed": true, "default": [416, 256]}}');
+  writeFileSync(join(dir, 'any.json'), '{"input": {"default": [416, 256]}}');
+  const config = (detector: string): Config => {
+    const { config } = inspectText(`site: lab\nbox: lab-1\ndetector: ${detector}\n`, {
+      env: {},
+      mode: 'replay',
+    });
+    t.ok(config, detector);
+    return config as Config;
+  };
+  const told = (model: string, detector: Partial<Config['detector']>): string[] => {
+    const whole = config('{ input: [640, 384] }');
+    const asked = { ...whole, detector: { ...whole.detector, model, ...detector } };
+    return findWarnings(asked, undefined, dir).map(({ message }) => message);
+  };
+  t.same(told('any', {}), []);
+  t.same(told('none', {}), [], 'a card that is not there is told elsewhere');
+  t.same(told('one', {}), ['model one takes [416, 256] only: the detector does not start']);
+  t.same(told('one', { input: [416, 256] }), []);
+  const element = { name: 'onnxinference', model: 'one', properties: [] };
+  t.same(told('any', { backend: 'gstreamer', element }), [
+    'model one takes [416, 256] only: it runs on the CPU, not on onnxinference',
+  ]);
+  t.same(told('any', { element }), [], 'which is not used');
+});

@@ -1,0 +1,20 @@
+/** The model in the form that elements of GStreamer take. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MODEL_DIR, ROOT } from './paths.ts';
+
+const MODEL = 'nanodet-g-city10';
+
+/** In `dir`, as `scripts/model build --input 416x256` writes it, with its card; its name. */
+export function modelOfOneSize(dir: string): string {
+  for (const end of ['onnx', 'json'])
+    copyFileSync(join(MODEL_DIR, `${MODEL}.${end}`), join(dir, `${MODEL}.${end}`));
+  const script =
+    'import pathlib, sys; sys.path.insert(0, sys.argv[1]); import one_size; one_size.write(pathlib.Path(sys.argv[2]), 416, 256)';
+  const program = join(ROOT, 'scripts', 'programs', 'model');
+  execFileSync('/usr/bin/python3', ['-B', '-c', script, program, join(dir, `${MODEL}.onnx`)], {
+    stdio: 'pipe',
+  });
+  return `${MODEL}-416x256`;
+}
