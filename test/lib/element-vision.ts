@@ -136,7 +136,7 @@ export class ElementVision {
   /** What the next life of vision finds. */
   writeTrial(content: Partial<Trial> | string): void {
     mkdirSync(join(this.#cacheDir, 'models'), { recursive: true });
-    const none: Trial = { failures: 0, failedAtMs: 0, reason: '', isOn: false };
+    const none = { failures: 0, failedAtMs: 0, reason: '', isOn: false };
     const text =
       typeof content === 'string' ? content : JSON.stringify({ ...none, ...this.trial, ...content });
     writeFileSync(this.trialFile, text);

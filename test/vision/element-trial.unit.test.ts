@@ -10,6 +10,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /** One element's lives: each begins with what the one before has left on the disk. */
+const WHAT = 'tfliteinference, a model, 416x256';
+
 class Lives {
   readonly dir: string;
   readonly file: string;
@@ -28,10 +30,10 @@ class Lives {
     this.#log = { error: quiet, warn, info: quiet, debug: quiet };
   }
 
-  start(): ElementTrial {
+  start(what = WHAT): ElementTrial {
     const clock = { nowMs: () => this.nowMs, wallMs: () => this.wallMs };
     const trial = new ElementTrial({ dir: this.dir, clock, log: this.#log });
-    trial.start();
+    trial.start(what);
     return trial;
   }
 
@@ -47,7 +49,7 @@ class Lives {
 
   write(trial: object | string): void {
     mkdirSync(this.dir, { recursive: true });
-    writeFileSync(this.file, typeof trial === 'string' ? trial : JSON.stringify(trial));
+    writeFileSync(this.file, typeof trial === 'string' ? trial : JSON.stringify({ what: WHAT, ...trial }));
   }
 }
 
@@ -191,4 +193,14 @@ t.test('the reason is one of a thousand characters at most', async (t) => {
   lives.start().failed('x'.repeat(5000));
   const { length } = lives.start().heldOff ?? '';
   t.ok(length > 1000 && length < 1100, String(length));
+});
+
+t.test('what became of one says nothing of another element, model, size or property', async (t) => {
+  const lives = new Lives(t);
+  lives.start().failed('compiled for another chip');
+  t.ok(lives.start().heldOff);
+  const mended = lives.start('tfliteinference, another model, 416x256');
+  t.equal(mended.heldOff, undefined, 'whoever has changed it wants it tried');
+  mended.begin();
+  t.ok(lives.start('tfliteinference, another model, 416x256').heldOff, 'and its own mark counts');
 });

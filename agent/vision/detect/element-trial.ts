@@ -27,6 +27,8 @@ const HELD_OFF_MS = { first: 60_000, max: 3_600_000 } as const;
 const FILE = 'element-trial';
 
 const Trial = Type.Object({
+  /** Element, model, size and properties: of anything else it says nothing. */
+  what: Type.String({ maxLength: 1000 }),
   /** In a row. */
   failures: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
   /** Wall time, ms since the epoch, of the last. */
@@ -37,7 +39,7 @@ const Trial = Type.Object({
 });
 type Trial = Static<typeof Trial>;
 
-const NONE: Trial = { failures: 0, failedAtMs: 0, reason: '', isOn: false };
+const NONE: Omit<Trial, 'what'> = { failures: 0, failedAtMs: 0, reason: '', isOn: false };
 
 export interface ElementTrialOptions {
   /** Vision's own folder. */
@@ -48,16 +50,20 @@ export interface ElementTrialOptions {
 
 export class ElementTrial {
   readonly #options: ElementTrialOptions;
-  #trial: Trial = NONE;
+  #trial: Trial = { what: '', ...NONE };
   #startedMs = 0;
 
   constructor(options: ElementTrialOptions) {
     this.#options = options;
   }
 
-  /** Reads what became of it; a mark that still stands is a failure. */
-  start(): void {
-    this.#trial = this.#read();
+  /**
+   * Reads what became of it; a mark that still stands is a failure. `what`: element, model, size and properties; what became of
+   * others is forgotten, since whoever has changed one of them wants it tried.
+   */
+  start(what: string): void {
+    const before = this.#read();
+    this.#trial = before?.what === what ? before : { what, ...NONE };
     if (this.#trial.isOn) this.failed('vision ended while its element was tried');
   }
 
@@ -85,14 +91,14 @@ export class ElementTrial {
     const forMs = this.#options.clock.nowMs() - this.#startedMs;
     if (forMs < WORKS_AFTER_MS) return;
     // What has failed again and again is believed after it has worked as long as it was held off.
-    if (failures > 0 && forMs >= heldOffMs(failures)) this.#write(NONE);
+    if (failures > 0 && forMs >= heldOffMs(failures)) this.#write({ ...this.#trial, ...NONE });
     else if (isOn) this.#write({ ...this.#trial, isOn: false });
   }
 
   failed(reason: string): void {
     const failures = this.#trial.failures + 1;
     const failedAtMs = this.#options.clock.wallMs();
-    this.#write({ failures, failedAtMs, reason: reason.slice(0, 1000), isOn: false });
+    this.#write({ ...this.#trial, failures, failedAtMs, reason: reason.slice(0, 1000), isOn: false });
   }
 
   /** Vision leaves in peace. */
@@ -100,7 +106,7 @@ export class ElementTrial {
     if (this.#trial.isOn) this.#write({ ...this.#trial, isOn: false });
   }
 
-  #read(): Trial {
+  #read(): Trial | undefined {
     const file = join(this.#options.dir, FILE);
     try {
       const trial: unknown = JSON.parse(readFileSync(file, 'utf8'));
@@ -114,7 +120,7 @@ export class ElementTrial {
         );
       }
     }
-    return NONE;
+    return undefined;
   }
 
   #write(trial: Trial): void {

@@ -115,12 +115,6 @@ export class Loader {
   /** The element, or why the CPU runs instead. */
   async #loadElement(config: DetectorConfig): Promise<Loaded | string> {
     const trial = this.#trial;
-    trial?.start();
-    const heldOff = trial?.heldOff;
-    if (heldOff !== undefined) {
-      this.#heldOff = true;
-      return heldOff;
-    }
     let prepared: Prepared;
     try {
       prepared = await prepareElement(this.#options, config.element);
@@ -129,10 +123,16 @@ export class Loader {
       if (trial === undefined || !(error instanceof AgentError)) throw error;
       return error.message;
     }
+    const { card, options } = prepared;
+    trial?.start(whatRuns(card, options));
+    const heldOff = trial?.heldOff;
+    if (heldOff !== undefined) {
+      this.#heldOff = true;
+      return heldOff;
+    }
     // The mark of one that is not even loaded would stand for ever.
     if (this.#released) throw new AgentError('bug', 'the detector was stopped');
     trial?.begin();
-    const { card, options } = prepared;
     this.#opening = true;
     try {
       this.#element = await InferenceElementBackend.open(options);
@@ -224,6 +224,14 @@ async function prepareElement(
       ...{ decoder: card.decoder, scoreMin: card.inGraph.scoreMin, mayName: mayNameOf(card) },
     },
   };
+}
+
+/** For the note on what became of it: another model under the same name is another one. */
+function whatRuns(card: ModelCard, { element, input }: ElementOptions): string {
+  const model = `${card.name} (SHA-256 ${card.sha256})`;
+  return [element.name, model, `${input.widthPx}x${input.heightPx}`, ...element.properties]
+    .join(', ')
+    .slice(0, 1000);
 }
 
 const mayNameOf =
