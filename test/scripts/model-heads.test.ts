@@ -42,7 +42,7 @@ t.test('each head decodes a random export as a plain reference does', options, a
   const decoded = lines.filter((line) => 'boxesPx' in line);
   compare(t, decoded);
   const kinds = new Set(decoded.map((line) => String(line['case']).split(' ')[0]));
-  t.strictSame([...kinds], ['yolox', 'picodet', 'detr', 'ssd', 'centernet'], 'every kind');
+  t.strictSame([...kinds], ['yolox', 'nanodet', 'picodet', 'detr', 'ssd', 'centernet'], 'every kind');
   for (const kind of kinds) {
     const sizes = decoded.filter((line) => String(line['case']) === kind).map((line) => line['size']);
     t.strictSame(sizes, ['96x64', '64x128', '160x96', 'free'], `${kind}: every size, and any size`);

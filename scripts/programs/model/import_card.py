@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import card
+from gate import PLAIN
 from labels import LABELS
 from postprocess import CANDIDATES_MAX, NMS_IOU_MAX, SCORE_MIN
 
@@ -58,15 +59,17 @@ def _groups(ours, facts):
     return groups
 
 
-def row(form, figures, judged, facts):
-    """One row of `accuracy`."""
+def row(form, view, figures, judged, facts):
+    """One row of `accuracy`: the Figures of a form on one of the gate's views."""
+    # The doctor compares only rows of the same pictures: those of scripts/evaluate are of encoded films.
+    degraded = {"copy": f"{view}, by scripts/model import"} if view != PLAIN else {}
     return {
-        "model": form, "data": judged.data, "sizePx": list(facts.size), "class": "person",
+        "model": form, "data": judged.data, **degraded, "sizePx": list(facts.size), "class": "person",
         "frames": len(judged.frames), "boxes": sum(len(boxes) for boxes in judged.boxes),
         "apAtIou50": round(figures.ap, 3), "recallAtPrecision90": round(figures.recall_at_90, 3),
         "scoreAtPrecision90": None if figures.score_at_90 is None else round(figures.score_at_90, 2),
-        "how": "scripts/model import: every fifth frame from the first, scaled and letterboxed by OpenCV; AP over all points, "
-               "matched at IoU 0.5, all boxes of 0.15 and more",
+        "how": "scripts/model import: every fifth frame from the first, as it is or as an infra-red copy, scaled and "
+               "letterboxed by OpenCV; AP over all points, matched at IoU 0.5, all boxes of 0.15 and more",
     }
 
 

@@ -33,6 +33,7 @@ PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 # In a transformer the attention's own products, its softmax and its normalisation do not stand 8 bits; its layers do.
 ONLY = {"detr": ["Conv", "Gemm", "MatMul"]}
 LOUD = "NOT ACCEPTED BY THE GATE: "
+PARTLY = 3  # exit status: some forms were written and others refused
 
 
 class ImportFacts(NamedTuple):
@@ -49,6 +50,16 @@ class ImportFacts(NamedTuple):
     changes: str
     normalisation: str
     person_score: Optional[float] = None
+
+
+class Produced(NamedTuple):
+    """Names of the files of one import; `refused` are those that the gate let nobody have, `accepted` what it said and the
+    user took upon themselves, `objections` all that it said."""
+
+    files: list
+    accepted: list
+    refused: list
+    objections: list
 
 
 def parse(arguments):
@@ -149,16 +160,30 @@ def main(arguments):
     scratch = options.out / f".{options.name}.{os.getpid()}"
     scratch.mkdir()
     try:
-        files, loud = produce(options, assembled, names, labels, scratch)
-        for name in sorted(files, key=lambda one: one.endswith(".json")):
+        made = produce(options, assembled, names, labels, scratch)
+        for name in sorted(made.files, key=lambda one: one.endswith(".json")):
             _move(scratch / name, options.out / name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    for name in files:
+    for name in made.files:
         if name.endswith(".onnx"):
             print(f"{card.sha256_of(options.out / name)}  {options.out / name}")
-    for line in loud:
+    for line in made.accepted:
         note(line)
+    if made.refused:
+        _tell_refused(options, made)
+        sys.exit(PARTLY)
+
+
+def _tell_refused(options, made):
+    """Takes away what an earlier import left under the refused names, which would pass for forms of this one; tells why."""
+    for name in made.refused:
+        for path in (options.out / name, (options.out / name).with_suffix(".json")):
+            path.unlink(missing_ok=True)
+    passed = " and ".join(name for name in made.files if name.endswith(".onnx"))
+    print(f"model: gate on accuracy: {'; '.join(made.objections)}. Written: {passed}, which passed; refused: "
+          f"{' and '.join(made.refused)}. Other stills may help (--stills); --accept-accuracy writes them all the same",
+          file=sys.stderr)
 
 
 def _move(source, target):
@@ -172,13 +197,21 @@ def _some(names):
 
 
 def produce(options, assembled, names, labels, scratch):
-    """Makes all files in `scratch`. Returns their names and what speaks against the model but was accepted."""
+    """Makes all files in `scratch`. Raises Refusal where the gate leaves no form."""
     width, height = assembled.frame_size
     float_name = f"{options.name}-{width}x{height}-float"
     models = {"float": scratch / f"{float_name}.onnx", "u8": scratch / f"{options.name}.onnx",
               "s8": scratch / f"{options.name}-s8s8.onnx"}
     onnx.save(assembled.model, models["float"])
     pictures = _stills(options)
+    judged = _judged(options, labels)
+    size, figures = assembled.frame_size, {}
+    objection = "no class of it is in the data of the gate: nothing was measured"
+    if judged is not None:
+        figures[gate.PLAIN] = _measured({"float": models["float"]}, size, judged, gate.PLAIN)
+        objection = gate.objection(figures[gate.PLAIN]["float"])
+    if objection is not None and not options.accept_accuracy:
+        raise Refusal(f"gate on accuracy: {objection}. Nothing was written; --accept-accuracy writes the model all the same")
     frames = [stills.letterbox(picture, width, height) for picture in pictures]
     for form in ("u8", "s8"):
         quantise.quantise(models["float"], models[form], frames, form,
@@ -187,21 +220,33 @@ def produce(options, assembled, names, labels, scratch):
         _carry_ids(models["float"], models[form])
     folder = f"{options.name}-{width}x{height}-calibration"
     _write_calibration(scratch / folder, frames)
-    figures, judged = _measured(options, models, labels, assembled.frame_size)
-    told = gate.objections(figures) if figures else ["no class of it is in the data of the gate: nothing was measured"]
-    if told and not options.accept_accuracy:
-        raise Refusal(f"gate on accuracy: {'; '.join(told)}. Nothing was written; --accept-accuracy writes the model all the "
-                      "same")
-    facts = _facts(options, assembled, names, labels, figures, judged)
-    note_text = LOUD + "; ".join(told) if told else "A sample of 159 frames is small: differences below .01 mean nothing."
-    written = [folder]
+    lost = {}
+    if judged is not None:
+        quantised = {form: models[form] for form in ("u8", "s8")}
+        figures[gate.PLAIN].update(_measured(quantised, size, judged, gate.PLAIN))
+        figures[gate.INFRA_RED] = _measured(models, size, judged, gate.INFRA_RED)
+        lost = gate.losses(figures)
+    told = {"float": [objection] if objection else [], **lost}
+    facts = _facts(options, assembled, names, labels)
+    written, refused = [folder], []
     for form, path in models.items():
-        section = _quantisation(options, form, pictures, assembled.frame_size)
-        rows = [import_card.row(form, figures[form], judged, facts)] if figures else []
-        made = import_card.make(options.models / "nanodet-g-city10.json", path, facts, section, rows, note_text)
+        if told.get(form) and not options.accept_accuracy:
+            refused.append(path.name)
+            continue
+        rows = [import_card.row(form, view, figures[view][form], judged, facts) for view in figures]
+        own = facts._replace(person_score=figures[gate.PLAIN][form].score_at_95 if judged and judged.measured else None)
+        made = import_card.make(options.models / "nanodet-g-city10.json", path, own,
+                                _quantisation(options, form, pictures, size), rows, _note_of(form, told))
         import_card.write(made, path.with_suffix(".json"))
         written += [path.name, path.with_suffix(".json").name]
-    return written, told
+    every = [line for lines in told.values() for line in lines]
+    return Produced(written, every if options.accept_accuracy else [], refused, every)
+
+
+def _note_of(form, told):
+    """What the card of a form says of its accuracy: what was said against the float form holds for all."""
+    against = told["float"] if form == "float" else [*told["float"], *told.get(form, [])]
+    return LOUD + "; ".join(against) if against else "A sample of 159 frames is small: differences below .01 mean nothing."
 
 
 def _stills(options):
@@ -239,19 +284,22 @@ def _write_calibration(folder, frames):
     (folder / "dataset.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
-def _measured(options, models, labels, size):
-    """({form: Figures}, Truth); no figures where the model knows no person."""
+def _judged(options, labels):
+    """The Truth, or None where the model knows nobody of whom it tells."""
     if gate.PERSON not in labels:
-        return {}, None
+        return None
     judged = gate.truth(options.clip, options.truth, options.models / "nanodet-g-city10.onnx", lambda: None)
     if not judged.frames:
         raise Refusal(f"{options.clip} has no frame that OpenCV can read: delete it and run again")
-    progress = Progress("measuring", len(models) * len(judged.frames))
-    found = {form: gate.people(path, size, judged.frames, progress.tick) for form, path in models.items()}
-    return {form: gate.measure(one, judged) for form, one in found.items()}, judged
+    return judged
 
 
-def _facts(options, assembled, names, labels, figures, judged):
+def _measured(models, size, judged, view):
+    progress = Progress(f"measuring, {view}", len(models) * len(judged.frames))
+    return gate.figures_of(models, size, judged, view, progress.tick)
+
+
+def _facts(options, assembled, names, labels):
     preparation = options.preparation
     foreign = len(names) - len(labels)
     changes = (f"Classes mapped by name, {foreign} of {len(names)} class rows removed from the weights, pre- and "
@@ -265,8 +313,7 @@ def _facts(options, assembled, names, labels, figures, judged):
         options.licence or "not stated", options.source or "not stated", changes,
         f"order {preparation.colour}, mean {preparation.mean}, standard deviation {preparation.std}"
         + ("" if assembled.pad_level is None else f": folded into the first convolution, which pads with level "
-                                                  f"{assembled.pad_level}"),
-        figures["u8"].score_at_95 if figures and judged.measured else None)
+                                                  f"{assembled.pad_level}"))
 
 
 def _quantisation(options, form, pictures, size):

@@ -5,6 +5,7 @@ cores with the dot-product instructions. Ranges are plain minimum and maximum ov
 """
 import logging
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType,
@@ -46,12 +47,14 @@ def quantise(source, target, frames, activation, tick, features=None, pixels_at=
     logging.getLogger().setLevel(logging.ERROR)
     floats = [node.name for node in onnx.load(source).graph.node
               if not node.name.startswith("net_") or node.op_type in FLOAT_OPS]
-    quantize_static(
-        str(source), str(target), _Frames(frames, tick), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=ACTIVATION_TYPES[activation], weight_type=QuantType.QInt8, nodes_to_exclude=floats,
-        op_types_to_quantize=only,
-        calibrate_method=CalibrationMethod.MinMax,
-        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True})
+    # A network that overflows gives ranges without a middle; the gate sees what becomes of it.
+    with np.errstate(invalid="ignore"):
+        quantize_static(
+            str(source), str(target), _Frames(frames, tick), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=ACTIVATION_TYPES[activation], weight_type=QuantType.QInt8, nodes_to_exclude=floats,
+            op_types_to_quantize=only,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True})
     model = onnx.load(target)
     scaling = None
     if activation == "u8" and pixels_at is not None:

@@ -27,6 +27,18 @@ def tensorflow_count(size):
     return 3 * counts[0] + 6 * sum(counts[1:])
 
 
+def tensorflow_at(size):
+    """Centres and sides as arrays [N, 2] in pixels, for the one `size` (width, height) of an export."""
+    centres, extents = [], []
+    for level, stride in enumerate(TF_STRIDES_PX):
+        columns, lines = (ceil(side / stride) for side in size)
+        shapes = _tensorflow_shapes(level)
+        x, y = np.meshgrid((np.arange(columns) + 0.5) * size[0] / columns, (np.arange(lines) + 0.5) * size[1] / lines)
+        centres.append(np.repeat(np.stack([x.reshape(-1), y.reshape(-1)], axis=1), len(shapes), axis=0))
+        extents.append(np.tile(shapes, (columns * lines, 1)) * min(size))
+    return np.concatenate(centres), np.concatenate(extents)
+
+
 def tensorflow(graph, sides, trained=None):
     """Names of centres and sides, [1, N, 2] each (x, y), in pixels; `sides` are width and height of the input, float32
     [2]. Anchors are square in the picture: their scale is a share of its shorter side.

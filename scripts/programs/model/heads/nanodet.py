@@ -61,13 +61,15 @@ def _apart(graph, outputs):
     classes = next(width for width in widths if width != 4 * bins)
     tensors, counts = [], []
     for wanted in (classes, 4 * bins):
-        names = sorted((name for name, shape in outputs.items() if shape[2] == wanted),
-                       key=lambda name: -outputs[name][1])
+        names = [name for name, shape in outputs.items() if shape[2] == wanted]
+        if all(isinstance(outputs[name][1], int) for name in names):
+            names.sort(key=lambda name: -outputs[name][1])
         counts.append([outputs[name][1] for name in names])
         tensors.append(graph.add("Concat", names, axis=1))
-    if counts[0] != counts[1]:
+    if len(counts[0]) != len(counts[1]) or all(isinstance(one, int) for one in sum(counts, [])) and counts[0] != counts[1]:
         raise Misfit(f"nanodet: scores of {counts[0]} anchors and distances of {counts[1]}")
-    return *tensors, classes, sum(counts[0]), bins
+    known = all(isinstance(count, int) for count in counts[0])
+    return *tensors, classes, sum(counts[0]) if known else None, bins
 
 
 def _generation(count, size):

@@ -100,12 +100,17 @@ def _anchors(graph, outputs, boxes, given, family, size, sides):
         if size is not None and isinstance(count, int) and anchors.tensorflow_count(size) != count:
             raise Misfit(f"ssd: {boxes} has {count} anchors, a MobileNet SSD of {size[0]}x{size[1]} has "
                          f"{anchors.tensorflow_count(size)}: export the anchors too, as an output named anchors")
-        return anchors.tensorflow(graph, sides)
+        # Constants where they can be: what foreign classes are cut out of must have shapes that are known beforehand.
+        return anchors.tensorflow(graph, sides) if size is None else _constants(graph, anchors.tensorflow_at(size))
     usual = anchors.torchvision(count, size) if size is not None and isinstance(count, int) else None
     if usual is None:
         raise Misfit(f"ssd: {boxes} has {count} anchors, neither those of ssdlite320 nor of ssd300: export the anchors "
                      f"too, as an output named anchors")
-    return [graph.constant(array[None], np.float32) for array in usual]
+    return _constants(graph, usual)
+
+
+def _constants(graph, arrays):
+    return [graph.constant(array[None], np.float32) for array in arrays]
 
 
 def _moved(graph, offsets, centres, extents):

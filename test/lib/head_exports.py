@@ -1,0 +1,406 @@
+"""Tiny detectors of every kind with random weights, as their exporters write them, and a plain decoding of what they put
+out, cell by cell. Their folder's user puts scripts/programs/model into the path first.
+
+Each export is a real graph: one convolution for each output map, then what the exporters of its kind add. A reference sees
+only what the export puts out, and gives (box x1 y1 x2 y2 in pixels, scores of ROWS) for each anchor.
+"""
+import math
+import zlib
+
+import numpy as np
+from graph import GraphBuilder
+from onnx import TensorProto
+
+FREE = (128, 96)  # the size at which an export for any size is run
+CLASSES, ROWS = 5, [3, 0]
+BINS = 8  # of the distributions of NanoDet and PicoDet
+NANO_STRIDES = {False: (8, 16, 32), True: (8, 16, 32, 64)}
+random = np.random.default_rng(20)
+
+
+def begin_anew(name):
+    """Weights of what is made next depend on `name` alone."""
+    random.bit_generator.state = np.random.default_rng(zlib.crc32(name.encode())).bit_generator.state
+
+
+class Export:
+    """Adds what an exporter writes to a builder.
+
+    The network reads a tensor `frame` of bytes, which is what a head is tried with; or, where `image` says what an export
+    takes as (layout, "float32" or "uint8", the greatest level), a tensor `image`, over a first layer of its own.
+    """
+
+    def __init__(self, size, image=None):
+        self.size = size or FREE
+        self.builder = GraphBuilder()
+        self.outputs = {}
+        self.more = {}
+        if image is None:
+            floats = self.builder.add("Cast", ["frame"], to=TensorProto.FLOAT)
+            planes = self.builder.add("Transpose", [floats], perm=[0, 3, 1, 2])
+            self.cells_of, self.channels, self.step = self.add("Mul", planes, self.constant(1 / 128)), 3, 1
+        else:
+            self.cells_of, self.channels, self.step = self._first_layer(*image), 8, 2
+
+    def _first_layer(self, layout, dtype, greatest):
+        """Without padding: there, a network sees other levels once the normalisation is folded into it."""
+        tensor = "image"
+        if layout == "NHWC":
+            tensor = self.builder.add("Transpose", [tensor], perm=[0, 3, 1, 2])
+        if dtype == "uint8":
+            tensor = self.builder.add("Cast", [tensor], to=TensorProto.FLOAT)
+        weights, bias = random.normal(size=(8, 3, 2, 2)) / greatest, random.normal(size=8)
+        made = self.add("Conv", tensor, self.constant(weights), self.constant(bias), strides=[2, 2], kernel_shape=[2, 2])
+        return self.add("Relu", made)
+
+    def constant(self, value):
+        return self.builder.constant(value, np.float32)
+
+    def add(self, op, *inputs, **attributes):
+        return self.builder.add(op, list(inputs), **attributes)
+
+    def level(self, channels, stride, scale=1.0):
+        """A map [1, channels, ceil(H / stride), ceil(W / stride)]."""
+        weights = self.constant(random.normal(size=(channels, self.channels, 1, 1)) * scale)
+        bias = self.constant(random.normal(size=channels) * scale)
+        strides = [stride // self.step] * 2
+        return self.add("Conv", self.cells_of, weights, bias, strides=strides, kernel_shape=[1, 1])
+
+    def listed(self, level, channels):
+        """[1, cells * anchors, channels] of a map."""
+        last = self.add("Transpose", level, perm=[0, 2, 3, 1])
+        return self.add("Reshape", last, self.builder.integers(1, -1, channels))
+
+    def joined(self, parts, axis=1):
+        return self.add("Concat", *parts, axis=axis)
+
+    def put_out(self, name, tensor, shape, free=()):
+        """`free` axes have a name instead of a number."""
+        self.add("Identity", tensor, name=name)
+        self.outputs[name] = [f"side{axis}" if axis in free else side for axis, side in enumerate(shape)]
+
+    def cells(self, stride):
+        return math.ceil(self.size[0] / stride) * math.ceil(self.size[1] / stride)
+
+
+def sigmoid(value):
+    return 1 / (1 + math.exp(-value))
+
+
+def softmax(values):
+    weights = [math.exp(value - max(values)) for value in values]
+    return [weight / sum(weights) for weight in weights]
+
+
+def cells_of(size, strides):
+    """(column, line, stride) of each cell in the order of all heads."""
+    for stride in strides:
+        for line in range(math.ceil(size[1] / stride)):
+            for column in range(math.ceil(size[0] / stride)):
+                yield column, line, stride
+
+
+# --- YOLOX ---
+
+def yolox(size, decoded=False, maps=False, image=None):
+    export = Export(size, image)
+    free = (1, 2, 3) if size is None else ()
+    parts = []
+    for stride in (8, 16, 32):
+        box = export.level(4, stride, 0.5)
+        scores = [export.add("Sigmoid", export.level(channels, stride)) for channels in (1, CLASSES)]
+        parts.append(export.joined([box, *scores]))
+    if maps:
+        for stride, part in zip((8, 16, 32), parts):
+            sides = [math.ceil(side / stride) for side in (export.size[1], export.size[0])]
+            export.put_out(f"output_{stride}", part, [1, 5 + CLASSES, *sides], [axis for axis in free if axis > 1])
+        return export
+    listed = export.joined([export.listed(part, 5 + CLASSES) for part in parts])
+    if decoded:
+        places = list(cells_of(export.size, (8, 16, 32)))
+        grid = export.constant([[[column, line] for column, line, _ in places]])
+        strides = export.constant([[[stride] for _, _, stride in places]])
+        centre, sides, rest = export.builder.add("Split", [listed, export.builder.integers(2, 2, 1 + CLASSES)],
+                                                 outputs=3, axis=2)
+        centre = export.add("Mul", export.add("Add", centre, grid), strides)
+        listed = export.joined([centre, export.add("Mul", export.add("Exp", sides), strides), rest], axis=2)
+    total = sum(export.cells(stride) for stride in (8, 16, 32))
+    export.put_out("output", listed, [1, total, 5 + CLASSES], free[:1])
+    return export
+
+
+def yolox_reference(size, raw, decoded=False, maps=False):
+    values = (np.concatenate([one.reshape(5 + CLASSES, -1).T for one in raw]) if maps else raw[0][0]).tolist()
+    for (column, line, stride), (x, y, width, height, objectness, *classes) in zip(cells_of(size, (8, 16, 32)), values):
+        if not decoded:
+            x, y = (x + column) * stride, (y + line) * stride
+            width, height = math.exp(width) * stride, math.exp(height) * stride
+        yield ([x - width / 2, y - height / 2, x + width / 2, y + height / 2],
+               [objectness * classes[row] for row in ROWS])
+
+
+# --- NanoDet ---
+
+def nanodet(size, plus=False, apart=False, image=None):
+    """NanoDet-Plus has a fourth stride, and its points in the corners of the cells."""
+    export = Export(size, image)
+    export.more = {"classes": CLASSES}
+    free = (1,) if size is None else ()
+    strides = NANO_STRIDES[plus]
+    scores = [export.add("Sigmoid", export.listed(export.level(CLASSES, stride), CLASSES)) for stride in strides]
+    distances = [export.listed(export.level(4 * BINS, stride), 4 * BINS) for stride in strides]
+    if apart:
+        for index, stride in enumerate(strides):
+            export.put_out(f"cls_pred_stride_{stride}", scores[index], [1, export.cells(stride), CLASSES], free)
+            export.put_out(f"dis_pred_stride_{stride}", distances[index], [1, export.cells(stride), 4 * BINS], free)
+        return export
+    total = sum(export.cells(stride) for stride in strides)
+    export.put_out("output", export.joined([export.joined(scores), export.joined(distances)], axis=2),
+                   [1, total, CLASSES + 4 * BINS], free)
+    return export
+
+
+def nanodet_reference(size, raw, plus=False, apart=False):
+    strides = NANO_STRIDES[plus]
+    if apart:
+        scores, distances = (np.concatenate([one[0] for one in half]).tolist() for half in (raw[::2], raw[1::2]))
+    else:
+        scores, distances = raw[0][0, :, :CLASSES].tolist(), raw[0][0, :, CLASSES:].tolist()
+    for (column, line, stride), classes, bins in zip(cells_of(size, strides), scores, distances):
+        yield (around((column, line), stride, bins, 0 if plus else 0.5), [classes[row] for row in ROWS])
+
+
+def around(cell, stride, bins, offset):
+    """The box whose sides have the distances that the distributions `bins` expect from a cell's point."""
+    left, top, right, bottom = (
+        stride * sum(index * share for index, share in enumerate(softmax(bins[side * BINS:(side + 1) * BINS])))
+        for side in range(4))
+    x, y = ((index + offset) * stride for index in cell)
+    return [x - left, y - top, x + right, y + bottom]
+
+
+# --- PicoDet ---
+
+PICO_STRIDES = (8, 16, 32, 64)
+
+
+def picodet(size, decoded=False, logits=False, image=None):
+    export = Export(size, image)
+    free = (1,) if size is None else ()
+    scores = [export.listed(export.level(CLASSES, stride), CLASSES) for stride in PICO_STRIDES]
+    if not logits:
+        scores = [export.add("Sigmoid", one) for one in scores]
+    total = sum(export.cells(stride) for stride in PICO_STRIDES)
+    if decoded:
+        boxes = [export.listed(export.level(4, stride, 30), 4) for stride in PICO_STRIDES]
+        export.put_out("boxes", export.joined(boxes), [1, total, 4], free)
+        turned = export.add("Transpose", export.joined(scores), perm=[0, 2, 1])
+        export.put_out("scores", turned, [1, CLASSES, total], [2] if free else [])
+        return export
+    for index, stride in enumerate(PICO_STRIDES):
+        export.put_out(f"scores_{stride}", scores[index], [1, export.cells(stride), CLASSES], free)
+    for stride in PICO_STRIDES:
+        level = export.level(4 * BINS, stride)
+        export.put_out(f"distances_{stride}", export.listed(level, 4 * BINS), [1, export.cells(stride), 4 * BINS], free)
+    return export
+
+
+def picodet_reference(size, raw, decoded=False, logits=False):
+    if decoded:
+        yield from ((box, [raw[1][0][row][index] for row in ROWS]) for index, box in enumerate(raw[0][0].tolist()))
+        return
+    scores, distances = (np.concatenate([one[0] for one in half]).tolist() for half in (raw[:4], raw[4:]))
+    for (column, line, stride), classes, bins in zip(cells_of(size, PICO_STRIDES), scores, distances):
+        yield (around((column, line), stride, bins, 0.5), [sigmoid(classes[row]) if logits else classes[row] for row in ROWS])
+
+
+# --- DETR ---
+
+def detr(size, no_object=False, applied=None, names=CLASSES, image=None):
+    """A query for each cell of 16 pixels; over an `image` of its own, a transformer's layer with linear heads."""
+    export = Export(size, image)
+    export.more = {"classes": names}
+    count = CLASSES + no_object
+    if image is None:
+        logits, boxes = (export.listed(export.level(channels, 16), channels) for channels in (count, 4))
+    else:
+        queries = _attended(export, export.listed(export.level(8, 16), 8))
+        logits, boxes = (_linear(export, queries, channels) for channels in (count, 4))
+    if applied:
+        logits = export.add(applied, logits, **({"axis": 2} if applied == "Softmax" else {}))
+    free = (1,) if size is None else ()
+    export.put_out("logits", logits, [1, export.cells(16), count], free)
+    export.put_out("pred_boxes", export.add("Sigmoid", boxes), [1, export.cells(16), 4], free)
+    return export
+
+
+def _linear(export, tensor, channels):
+    """As exporters write nn.Linear of [1, queries, 8]: a product and a sum."""
+    product = export.add("MatMul", tensor, export.constant(random.normal(size=(8, channels))))
+    return export.add("Add", export.constant(random.normal(size=channels)), product)
+
+
+def _attended(export, tensor):
+    """Self-attention of one head, what was there before added, normalised."""
+    query, key, value = (_linear(export, tensor, 8) for _ in range(3))
+    products = export.add("MatMul", query, export.add("Transpose", key, perm=[0, 2, 1]))
+    shares = export.add("Softmax", export.add("Div", products, export.constant(8 ** 0.5)), axis=2)
+    both = export.add("Add", export.add("MatMul", shares, value), tensor)
+    return export.add("LayerNormalization", both, export.constant(np.ones(8)), export.constant(np.zeros(8)), axis=2)
+
+
+def detr_reference(size, raw, no_object=False, applied=None, names=CLASSES, kept=False):
+    """`kept`: the softmax is one over the kept classes and no object; so in ssd_reference."""
+    width, height = size
+    for logits, (x, y, wide, high) in zip(raw[0][0].tolist(), raw[1][0].tolist()):
+        scores = logits if applied else softmax(logits) if no_object else [sigmoid(one) for one in logits]
+        share = sum(scores[row] for row in [*ROWS, -1]) if kept and no_object else 1
+        yield ([(x - wide / 2) * width, (y - high / 2) * height, (x + wide / 2) * width, (y + high / 2) * height],
+               [scores[row] / share for row in ROWS])
+
+
+# --- SSD ---
+
+SSD_STRIDES = (16, 32, 64, 128, 256, 512)
+VGG_STRIDES = (8, 16, 30, 60, 100, 300)  # that give its grids of 38, 19, 10, 5, 3 and 1 here
+
+
+def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False, image=None):
+    """`names`: how many class names are given; with the background among them, CLASSES is the last row. `vgg`: torchvision's
+    ssd300_vgg16, of 300x300."""
+    export = Export(size, image)
+    export.more = {"classes": names}
+    each = [4, 6, 6, 6, 4, 4] if vgg else [3, 6, 6, 6, 6, 6] if family != "torchvision" else [6] * 6
+    strides = VGG_STRIDES if vgg else SSD_STRIDES
+    count = CLASSES + 1
+    boxes, scores = ([export.listed(export.level(number * channels, stride), channels)
+                      for number, stride in zip(each, strides)] for channels in (4, count))
+    total = sum(number * export.cells(stride) for number, stride in zip(each, strides))
+    free = (1,) if size is None else ()
+    named = {"tensorflow": ("box_encodings", "class_predictions"), "torchvision": ("bbox_regression", "cls_logits"),
+             "corners": ("raw_detection_boxes", "raw_detection_scores"),
+             "coco-ssd": ("Postprocessor/ExpandDims_1", "Postprocessor/Slice")}[family]
+    joined, classes = export.joined(boxes), export.joined(scores)
+    shape = [1, total, 4]
+    if family in ("corners", "coco-ssd"):
+        joined, classes = export.add("Sigmoid", joined), export.add("Sigmoid", classes)
+    if family == "coco-ssd":
+        joined = export.add("Unsqueeze", joined, export.builder.integers(2))
+        shape = [1, total, 1, 4]
+    export.put_out(named[0], joined, shape, free)
+    export.put_out(named[1], classes, [1, total, count], free)
+    if anchors:
+        given = random.uniform(0.1, 0.9, size=(total, 4))
+        if family == "torchvision":
+            given = np.concatenate([given[:, :2], given[:, :2] + given[:, 2:]], axis=1) * 100
+        export.put_out("anchors", export.constant(given), [total, 4])
+    return export
+
+
+def tensorflow_anchors(size):
+    """cx cy w h in pixels; scales and ratios as in the published configuration of ssd_mobilenet_v2_coco."""
+    scales = [0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0]
+    for level, stride in enumerate(SSD_STRIDES):
+        columns, lines = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
+        kinds = [(0.1, 1), (0.2, 2), (0.2, 0.5)] if level == 0 else [
+            *((scales[level], ratio) for ratio in (1, 2, 0.5, 3, 0.3333)), (math.sqrt(scales[level] * scales[level + 1]), 1)]
+        for line in range(lines):
+            for column in range(columns):
+                for scale, ratio in kinds:
+                    side = scale * min(size)
+                    yield ((column + 0.5) * size[0] / columns, (line + 0.5) * size[1] / lines,
+                           side * math.sqrt(ratio), side / math.sqrt(ratio))
+
+
+def torchvision_anchors(size):
+    """cx cy w h in pixels of ssdlite320_mobilenet_v3_large."""
+    scales = [0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0]
+    for level, stride in enumerate(SSD_STRIDES):
+        columns, lines = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
+        scale, between = scales[level], math.sqrt(scales[level] * scales[level + 1])
+        shapes = [(scale, scale), (between, between)]
+        for ratio in (2, 3):
+            shapes += [(scale * math.sqrt(ratio), scale / math.sqrt(ratio)), (scale / math.sqrt(ratio), scale * math.sqrt(ratio))]
+        for line in range(lines):
+            for column in range(columns):
+                for wide, high in shapes:
+                    yield ((column + 0.5) / columns * size[0], (line + 0.5) / lines * size[1],
+                           min(wide, 1) * size[0], min(high, 1) * size[1])
+
+
+def vgg_anchors(size):
+    """cx cy w h in pixels of ssd300_vgg16: its steps are not those of its grids."""
+    scales = [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]
+    for level, (cells, step) in enumerate(zip((38, 19, 10, 5, 3, 1), (8, 16, 32, 64, 100, 300))):
+        shapes = [(scales[level], scales[level]), (math.sqrt(scales[level] * scales[level + 1]),) * 2]
+        for ratio in (2,) if level in (0, 4, 5) else (2, 3):
+            wide, high = scales[level] * math.sqrt(ratio), scales[level] / math.sqrt(ratio)
+            shapes += [(wide, high), (high, wide)]
+        for line in range(cells):
+            for column in range(cells):
+                for wide, high in shapes:
+                    yield ((column + 0.5) * step, (line + 0.5) * step, min(wide, 1) * size[0], min(high, 1) * size[1])
+
+
+def given_anchors(raw, family, size):
+    for a, b, c, d in raw[2].tolist():
+        yield ((b * size[0], a * size[1], d * size[0], c * size[1]) if family == "tensorflow"
+               else ((a + c) / 2, (b + d) / 2, c - a, d - b))
+
+
+def ssd_reference(size, raw, family="tensorflow", anchors=False, names=None, vgg=False, kept=False):
+    first = 0 if family == "coco-ssd" or names == CLASSES + 1 else 1
+    offsets, scores = raw[0].reshape(-1, 4).tolist(), raw[1][0].tolist()
+    places = (given_anchors(raw, family, size) if anchors else vgg_anchors(size) if vgg else
+              {"torchvision": torchvision_anchors, "tensorflow": tensorflow_anchors}.get(family, lambda _: offsets)(size))
+    for (cx, cy, wide, high), (a, b, c, d), classes in zip(places, offsets, scores, strict=True):
+        if family in ("corners", "coco-ssd"):
+            box = [b * size[0], a * size[1], d * size[0], c * size[1]]
+        else:
+            dx, dy, dw, dh = (a, b, c, d) if family == "torchvision" else (b, a, d, c)
+            x, y = cx + dx / 10 * wide, cy + dy / 10 * high
+            w, h = math.exp(dw / 5) * wide, math.exp(dh / 5) * high
+            box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+        classes = {"tensorflow": lambda: [sigmoid(one) for one in classes], "torchvision": lambda: softmax(classes)}.get(
+            family, lambda: classes)()
+        share = sum(classes[row] for row in [0, *(row + 1 for row in ROWS)]) if kept and family == "torchvision" else 1
+        yield box, [classes[row + first] / share for row in ROWS]
+
+
+# --- CenterNet ---
+
+def centernet(size, channels=2, offset=True, last=False, logits=False, image=None):
+    export = Export(size, image)
+    sides = [export.size[1] // 4, export.size[0] // 4]
+    heat = export.level(CLASSES, 4, 1 if image is None else 0.3)  # scores of exactly 1 beside one another are no peaks
+    parts = {"hm": (heat if logits else export.add("Sigmoid", heat), CLASSES),
+             "wh": (export.add("Relu", export.level(channels, 4, 10)), channels)}
+    if offset:
+        parts["reg"] = export.level(2, 4), 2
+    for name, (tensor, count) in parts.items():
+        free = () if size else (1, 2) if last else (2, 3)
+        if last:
+            export.put_out(name, export.add("Transpose", tensor, perm=[0, 2, 3, 1]), [1, *sides, count], free)
+        else:
+            export.put_out(name, tensor, [1, count, *sides], free)
+    return export
+
+
+def centernet_reference(size, raw, channels=2, offset=True, last=False, logits=False):
+    heat, sides, *moves = (one[0].transpose(2, 0, 1) if last else one[0] for one in raw)
+    if logits:
+        heat = 1 / (1 + np.exp(-heat))
+    lines, columns = heat.shape[1:]
+    for line in range(lines):
+        for column in range(columns):
+            around = heat[:, max(line - 1, 0):line + 2, max(column - 1, 0):column + 2]
+            scores = [heat[row, line, column] if heat[row, line, column] == around[row].max() else 0 for row in ROWS]
+            parts = sides[:, line, column]
+            if channels == 4:
+                left, top, right, bottom = parts
+                x, y = column * 4, line * 4
+            else:
+                left, right, top, bottom = (float(part) * 2 for part in (parts[0], parts[0], parts[1], parts[1]))
+                dx, dy = moves[0][:, line, column] if offset else (0.5, 0.5)
+                x, y = (column + dx) * 4, (line + dy) * 4
+            yield [x - left, y - top, x + right, y + bottom], scores
