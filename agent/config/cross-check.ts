@@ -58,17 +58,19 @@ function elementFaults(detector: unknown): Mistake[] {
   }
   if (!isGroup(element)) return [];
   const { name, properties } = element;
-  const known = INFERENCE_ELEMENTS[String(name)];
+  if (typeof name !== 'string' || !Object.hasOwn(INFERENCE_ELEMENTS, name)) return [];
+  const known = INFERENCE_ELEMENTS[name];
   if (known === undefined || !Array.isArray(properties)) return [];
   return properties.flatMap((property: unknown, index) => {
-    const [key = '', value = ''] = String(property).split('=');
+    if (typeof property !== 'string') return [];
+    const [key = '', value = ''] = property.split('=');
     if (Object.hasOwn(known.properties, key) && known.properties[key]?.includes(value)) return [];
     const right = Object.entries(known.properties).map(([one, values]) => `${one}=${values.join('|')}`);
     return [
       mistake(
         ['detector', 'element', 'properties', index],
         property,
-        `${String(name)} takes ${right.join(', ')} here, and nothing else`,
+        `${name} takes ${right.join(', ')} here, and nothing else`,
       ),
     ];
   });
