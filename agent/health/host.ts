@@ -1,15 +1,15 @@
 /** What Linux says of a process and of the board. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sysfsNames, sysfsText } from '../base/sysfs.ts';
 import type { ProcessReport } from '../contract/health.ts';
 
 /** RSS and descriptors of a process; null when it does not exist. */
 export function processReport(pid: number, proc = '/proc'): ProcessReport | null {
-  const status = read(join(proc, String(pid), 'status'));
+  const status = sysfsText(join(proc, String(pid), 'status'));
   const rssKiB = /^VmRSS:\s+(\d+) kB$/m.exec(status ?? '')?.[1];
   if (rssKiB === undefined) return null;
   const rssMiB = Math.round((Number(rssKiB) / 1024) * 10) / 10;
-  return { pid, rssMiB, fds: list(join(proc, String(pid), 'fd'))?.length ?? null };
+  return { pid, rssMiB, fds: sysfsNames(join(proc, String(pid), 'fd'))?.length ?? null };
 }
 
 /** The hottest sensor, °C; null on a board (or a virtual machine) that has none. `sysClass` holds `thermal` and `hwmon`. */
@@ -17,34 +17,17 @@ export function temperatureC(sysClass = '/sys/class'): number | null {
   const thermal = sensors(join(sysClass, 'thermal'), /^thermal_zone\d+$/, /^temp$/);
   const hwmon = sensors(join(sysClass, 'hwmon'), /^hwmon\d+$/, /^temp\d+_input$/);
   const celsius = [...thermal, ...hwmon]
-    .map(read)
+    .map(sysfsText)
     // Linux gives thousandths of a degree (Documentation/driver-api/thermal/sysfs-api.rst, hwmon/sysfs-interface.rst).
-    .flatMap((text) => (text === undefined || text.trim() === '' ? [] : [Number(text) / 1000]))
+    .flatMap((text) => (text === undefined || text === '' ? [] : [Number(text) / 1000]))
     .filter(Number.isFinite);
   return celsius.length === 0 ? null : Math.round(Math.max(...celsius) * 10) / 10;
 }
 
 function sensors(dir: string, device: RegExp, file: RegExp): string[] {
-  const devices = (list(dir) ?? []).filter((name) => device.test(name));
+  const devices = (sysfsNames(dir) ?? []).filter((name) => device.test(name));
   return devices.flatMap((name) => {
-    const files = (list(join(dir, name)) ?? []).filter((own) => file.test(own));
+    const files = (sysfsNames(join(dir, name)) ?? []).filter((own) => file.test(own));
     return files.map((own) => join(dir, name, own));
   });
-}
-
-/** Undefined for whatever is absent, of another user, or gone in between: all of that is normal here. */
-function read(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function list(dir: string): string[] | undefined {
-  try {
-    return readdirSync(dir);
-  } catch {
-    return undefined;
-  }
 }

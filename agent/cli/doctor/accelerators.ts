@@ -6,9 +6,9 @@ import { execFile } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { sysfsNames, sysfsText } from '../../base/sysfs.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import { type AcceleratorPreset, DROP_IN_DIR, PRESETS } from './accelerator-presets.ts';
-import { sysfsNames, sysfsText } from './sysfs.ts';
 
 const run = promisify(execFile);
 
@@ -150,7 +150,7 @@ interface Device {
 
 function pciDevices(root: string, { pci }: AcceleratorPreset): Device[] {
   const dir = join(root, 'sys/bus/pci/devices');
-  return sysfsNames(dir).flatMap((slot) => {
+  return (sysfsNames(dir) ?? []).flatMap((slot) => {
     const id = idOf(join(dir, slot), 'vendor', 'device');
     const model = id === undefined ? undefined : pci[id];
     return model === undefined
@@ -162,7 +162,7 @@ function pciDevices(root: string, { pci }: AcceleratorPreset): Device[] {
 /** Such a device is opened through libusb, for which no kernel driver is needed. */
 function usbDevices(root: string, { usb }: AcceleratorPreset): Device[] {
   const dir = join(root, 'sys/bus/usb/devices');
-  return sysfsNames(dir).flatMap((port) => {
+  return (sysfsNames(dir) ?? []).flatMap((port) => {
     const id = idOf(join(dir, port), 'idVendor', 'idProduct');
     const model = id === undefined ? undefined : usb[id];
     return model === undefined ? [] : [{ text: `${model} (USB ${port})`, driver: null }];
@@ -188,7 +188,7 @@ function nodesOf(root: string, patterns: readonly string[]): string[] {
       ? [pattern.slice(0, pattern.lastIndexOf('/')), basename(pattern)]
       : ['', pattern];
     const wanted = new RegExp(`^${name.replaceAll('*', '\\d+')}$`);
-    return sysfsNames(join(root, 'dev', folder))
+    return (sysfsNames(join(root, 'dev', folder)) ?? [])
       .filter((one) => wanted.test(one) && (folder !== 'dri' || isNpu(root, one)))
       .map((one) => join(folder, one));
   });
@@ -204,9 +204,7 @@ function hasGroup(root: string, group: string): boolean {
 
 /** `1e60:2864`, in small letters; undefined where it is no device of such a bus. */
 function idOf(dir: string, vendor: string, device: string): string | undefined {
-  const parts = [vendor, device].map((name) =>
-    sysfsText(join(dir, name))?.trim().replace(/^0x/, '').toLowerCase(),
-  );
+  const parts = [vendor, device].map((name) => sysfsText(join(dir, name))?.replace(/^0x/, '').toLowerCase());
   return parts.every((part) => part !== undefined && part !== '') ? parts.join(':') : undefined;
 }
 

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { jsonOf } from '../../base/json.ts';
 
 export interface ModelFigure {
   readonly model: string;
@@ -33,7 +34,7 @@ export function modelFigures(modelDir: string): ModelFigure[] {
     .filter((name) => name.endsWith('.json'))
     .sort()
     .flatMap((name) => {
-      const card = cardIn(join(modelDir, name));
+      const card = jsonOf(readFileSync(join(modelDir, name), 'utf8'));
       if (!Value.Check(Card, card)) return [];
       return card.accuracy.flatMap((one: unknown) => {
         if (!Value.Check(Figure, one)) return [];
@@ -41,13 +42,4 @@ export function modelFigures(modelDir: string): ModelFigure[] {
         return [{ model: card.name, data, recall: one.recallAtPrecision90 }];
       });
     });
-}
-
-function cardIn(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return undefined;
-  }
 }

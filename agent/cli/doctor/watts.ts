@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { sysfsNames, sysfsText } from './sysfs.ts';
+import { sysfsNames, sysfsText } from '../../base/sysfs.ts';
 
 const run = promisify(execFile);
 
@@ -69,14 +69,14 @@ export async function meanPower<T>(
  * ina3221.rst): µW, mV, mA; an INA3221's channels 4 to 7 are shunt voltages and sums.
  */
 export function hwmonRails(dir: string): Rail[] {
-  return sysfsNames(dir).flatMap((chip) => {
+  return (sysfsNames(dir) ?? []).flatMap((chip) => {
     const at = (file: string): string | undefined => sysfsText(join(dir, chip, file));
     const number = (file: string): number => {
       const read = at(file);
       return read === undefined || read === '' ? Number.NaN : Number(read);
     };
     const name = at('name') ?? chip;
-    const files = sysfsNames(join(dir, chip));
+    const files = sysfsNames(join(dir, chip)) ?? [];
     const direct = files.flatMap((file) => {
       const channel = /^power(\d+)_(?:input|average)$/.exec(file)?.[1];
       if (channel === undefined) return [];
