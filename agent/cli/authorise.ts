@@ -36,14 +36,14 @@ export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
 /** What an order says, a line each; of its keys what can be compared with what their holders have read out. */
 export function orderLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
-  const { outlines = [], masks = [], ageRecipients: recipients = [] } = content;
+  const { substream, outlines = [], masks = [], ageRecipients: recipients = [] } = content;
   const holders = resumeKeys.map(({ name, publicKey }) => [
     '',
     `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
   ]);
   return [
     [content.installation === true ? 'permit' : 'order', `${order} of ${authority}`],
-    ['for', `${box} at ${site}, camera ${camera}`],
+    ['for', `${box} at ${site}, camera ${camera}${substream === undefined ? '' : ` or ${substream}`}`],
     ['valid', `from ${notBefore} until ${notAfter}`],
     ...rules.map(({ kind, zones, purpose, legalBasis, shadow }, index) => {
       const where = zones === 'all' ? 'everywhere' : `in ${zones.join(', ')}`;

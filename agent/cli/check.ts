@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { rethrowBug } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
+import { shownSource } from '../contract/camera-address.ts';
 import { type Inspection, inspectConfig, type Problem, problemText } from '../config/load.ts';
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
 import { type Finding, unknown } from '../contract/finding.ts';
@@ -116,7 +117,7 @@ function summary(config: Config): string[] {
     ],
     ...(camera === undefined
       ? []
-      : [['camera', `${withoutSecret(camera.source)}, ${camera.fps} frames per second analysed`]]),
+      : [['camera', `${shownSource(camera.source)}, ${camera.fps} frames per second analysed`]]),
     [
       'detector',
       `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,

@@ -1,7 +1,8 @@
 /** What `vigie check` says of the authorisation: what it covers of the configuration, what not, and why. */
 import { systemClock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
-import { type Authorisation, cameraAddress } from '../contract/authorisation.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
+import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import { covers } from '../contract/polygon.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
@@ -47,7 +48,7 @@ export function coverageReport(config: Config): CoverageReport {
     if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_ORDER);
     if (authorityKey === undefined) throw new AgentError('config', NO_KEY);
     const orders = readOrders(config, readAuthorityKey(authorityKey));
-    const place = { site, box, camera: cameraAddress(camera?.source ?? '') };
+    const place = { site, box, camera: cameraAddress(camera?.source) };
     const held = orderInForce(orders, place, systemClock.wallMs());
     // One that does not hold here and now is told all the same, with why.
     const told = [held, orders.authorisation, orders.installation].find(isSigned);

@@ -2,6 +2,7 @@
 import { isIPv4 } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { parseCameraSource } from '../contract/camera-address.ts';
 import {
   CameraConfig,
   GroundPlaneConfig,
@@ -279,10 +280,10 @@ function evaluationPurposes(data: Data): Mistake[] {
 
 function cameraFaults(camera: unknown): Mistake[] {
   const source = isGroup(camera) ? camera['source'] : undefined;
-  if (typeof source !== 'string' || !/^rtsp:\/\/[^/]/.test(source)) return [];
-  if (URL.canParse(source) && new URL(source).port !== '0') return [];
-  const message = 'must be rtsp://[user:password@]host[:port]/path, the port from 1 to 65535';
-  return [mistake(['camera', 'source'], source, message)];
+  // Control characters are told of any text.
+  if (!Value.Check(CameraConfig.properties.source, source) || /\p{Cc}/u.test(source)) return [];
+  const parsed = parseCameraSource(source);
+  return 'fault' in parsed ? [mistake(['camera', 'source'], source, parsed.fault)] : [];
 }
 
 /** The link to the room is authenticated both ways, or does not leave the machine. */

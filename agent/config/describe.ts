@@ -44,6 +44,18 @@ was found and what would be right. Unknown keys are mistakes. The file has at mo
 A key without a default must be given. Coordinates are shares of the picture's width and height, from 0 to 1,
 with the origin at the top left and y downwards, so that they hold for every resolution.`;
 
+const CAMERA = `Needed by \`vigie run\`; replay has its clip.
+
+An RTSP source is \`rtsp://[user:password@]host[:port]/path[?query]\`. In a user or password write \`%40\` for @, \`%2F\`
+for /, \`%23\` for #, \`%3F\` for ?, \`%25\` for %. A source that two programs could read differently is refused, and
+\`vigie check\` says what would be right: a second @ or one behind the host, \`#\`, a backslash, a space; the same key
+twice in path and query; a letter, a digit or a separator as \`%XX\` there; an IPv4 address in another form than
+\`192.168.1.20\`. Port 554 and none are the same.
+
+An authorisation names the source without its login. Login keys in path and query (\`user\`, \`password\`, \`pwd\`,
+\`token\`, \`auth\` and their like) are left out of it, all other keys are a part of it: \`?channel=1\` and \`?channel=2\`
+are two cameras. Messages show the values of well-known stream keys only (\`channel\`, \`stream\`, \`subtype\` …).`;
+
 function sections(): Section[] {
   const scalars = Object.entries(Config.properties).filter(
     ([, schema]) => !KindGuard.IsObject(schema) && !isListOfGroups(schema),
@@ -57,7 +69,7 @@ function sections(): Section[] {
     },
     {
       title: '`camera`',
-      about: 'Needed by `vigie run`; replay has its clip.',
+      about: CAMERA,
       schema: CameraConfig,
       path: ['camera'],
     },

@@ -19,7 +19,7 @@ import {
 } from 'yaml';
 import { AgentError } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
-import { cameraAddress } from '../contract/authorisation.ts';
+import { shownSource } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import type { Proposable, Proposal } from '../contract/proposal.ts';
 import { RULE_SCHEMAS } from '../contract/rule-config.ts';
@@ -28,7 +28,7 @@ const LISTS = ['zones', 'lines', 'masks', 'rules'] as const;
 
 /** As a technician sees it: the camera's address without what lets one in. */
 export function proposableOf({ camera, groundPlane, zones, lines, masks, rules }: Config): Proposable {
-  const address = cameraAddress(camera?.source ?? '');
+  const address = camera === undefined ? '' : shownSource(camera.source);
   return { cameraAddress: address, groundPlane: groundPlane ?? null, zones, lines, masks, rules };
 }
 
@@ -65,7 +65,7 @@ function edit(document: Document, root: YAMLMap<unknown, unknown>, proposal: Pro
 function editSource(document: Document, root: YAMLMap<unknown, unknown>, source: string): void {
   const camera = root.get('camera', true);
   const before = isMap(camera) ? camera.get('source') : undefined;
-  if (typeof before === 'string' && cameraAddress(before) === source) return;
+  if (typeof before === 'string' && shownSource(before) === source) return;
   if (isMap<unknown, unknown>(camera)) camera.set('source', source);
   else root.set('camera', document.createNode({ source }));
 }

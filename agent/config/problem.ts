@@ -1,5 +1,6 @@
 /** A mistake in a configuration, told to a person: where it is, what was found, what would be right. */
 import { AgentError } from '../base/errors.ts';
+import { maskedSource } from '../contract/camera-address.ts';
 
 /** Keys and list positions from the top of the configuration down; empty = the configuration as a whole. */
 export type Path = readonly (string | number)[];
@@ -68,7 +69,7 @@ export function shown(value: unknown, path: Path): string | null {
   if (value === undefined) return null;
   if (value === null) return 'nothing';
   if (typeof value === 'string') {
-    const text = path[0] === 'camera' || path[0] === 'mqtt' ? shownAddress(value) : hideSecrets(value);
+    const text = shownText(value, path);
     return JSON.stringify(text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text);
   }
   if (Array.isArray(value)) {
@@ -76,6 +77,11 @@ export function shown(value: unknown, path: Path): string | null {
     return flat ? `[${value.join(', ')}]` : `a list of ${value.length}`;
   }
   return typeof value === 'object' ? 'a group of keys' : String(value);
+}
+
+function shownText(value: string, path: Path): string {
+  if (path[0] === 'camera' && path[1] === 'source') return maskedSource(value);
+  return path[0] === 'mqtt' ? shownAddress(value) : hideSecrets(value);
 }
 
 /**
@@ -95,8 +101,7 @@ export function hideSecrets(text: string): string {
  * follows then hides the whole place.
  */
 function shownAddress(text: string): string {
-  if (/^(file|v4l2|libcamera|test):/.test(text)) return hideSecrets(text);
-  const [scheme = ''] = /^(?:rtsps?|https?|mqtts?):\/*/i.exec(text) ?? [];
+  const [scheme = ''] = /^(?:https?|mqtts?):\/*/i.exec(text) ?? [];
   const place = /^[^/]*/.exec(text.slice(scheme.length))?.[0] ?? '';
   const plain = /^[^\s:&]*(?::\d*)?$|^\[[0-9a-f:.]*\](?::\d*)?$/i.test(place);
   return text.includes('@') || plain ? hideSecrets(text) : `${scheme}***`;

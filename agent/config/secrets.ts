@@ -10,10 +10,12 @@
 import { createHash } from 'node:crypto';
 import { type Document, isAlias, isMap, isScalar, Lexer, parseDocument, type Scalar, visit } from 'yaml';
 import { AgentError } from '../base/errors.ts';
+import { maskedSource, withLoginOf } from '../contract/camera-address.ts';
 import { hideSecrets } from './problem.ts';
 
 const HIDDEN = '***';
 const ADDRESS = /^\s*(?:rtsps?|https?):/i;
+const RTSP = 'rtsp://';
 
 interface Edit {
   readonly start: number;
@@ -29,7 +31,7 @@ export function withoutSecrets(text: string): string | undefined {
   visit(document, {
     Scalar: (key, node) => {
       if (key === 'key' || typeof node.value !== 'string' || !ADDRESS.test(node.value)) return;
-      const hidden = hideSecrets(node.value);
+      const hidden = shown(node.value);
       // Written one way, however it was quoted: with and without its login the text differs there alone.
       if (hidden.includes(HIDDEN)) edits.push(editOf(text, node, hidden));
     },
@@ -58,9 +60,8 @@ export function withSecretsOf(text: string, former: string): string {
     throw new AgentError('config', `camera.source: the login (${HIDDEN}) ${why}`);
   }
   const had = String(sourceOf(former)?.value ?? '');
-  const filled = hideSecrets(had) === wanted ? had : sameCamera(wanted, had);
-  if (filled !== undefined && hideSecrets(filled) === wanted)
-    return edited(text, [editOf(text, node, filled)]);
+  const filled = shown(had) === wanted ? had : withLoginOf(wanted, had);
+  if (filled !== undefined && shown(filled) === wanted) return edited(text, [editOf(text, node, filled)]);
   const message = `camera.source: the login (${HIDDEN}) is that of another camera, or there is none here; give the login with the new address`;
   throw new AgentError('config', message);
 }
@@ -68,18 +69,11 @@ export function withSecretsOf(text: string, former: string): string {
 /** Whether the text holds a login of a camera. */
 export function holdsSecret(text: string): boolean {
   const source = String(sourceOf(text)?.value ?? '');
-  return ADDRESS.test(source) && hideSecrets(source) !== source;
+  return ADDRESS.test(source) && shown(source) !== source;
 }
 
-/** Another path of the same scheme, host and port. */
-function sameCamera(wanted: string, had: string): string | undefined {
-  const place = /^(rtsps?:\/\/)\*\*\*@([^/?#]+)/i;
-  const [, scheme, host] = place.exec(wanted) ?? [];
-  const [, hadScheme, hadHost] = place.exec(hideSecrets(had)) ?? [];
-  if (scheme === undefined || scheme !== hadScheme || host !== hadHost) return undefined;
-  const rest = wanted.slice(scheme.length + HIDDEN.length);
-  if (rest.includes(HIDDEN)) return undefined;
-  return `${scheme}${had.slice(scheme.length, had.lastIndexOf('@'))}${rest}`;
+function shown(address: string): string {
+  return address.startsWith(RTSP) ? maskedSource(address) : hideSecrets(address);
 }
 
 /** What an alias leads to stands elsewhere too: in a rule's purpose it would go out with each event. */

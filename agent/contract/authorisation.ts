@@ -5,8 +5,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { CommandKey, MaskConfig } from './config.ts';
 
-export { cameraAddress } from './camera-address.ts';
-
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
@@ -60,6 +58,9 @@ export const Authorisation = Type.Object(
     site: Id,
     box: Id,
     camera: Text(1024, 'what the box looks at: `camera.source` without user and password'),
+    substream: Type.Optional(
+      Text(1024, 'a second stream of the same camera, as its smaller one: it may be `camera.source` as well'),
+    ),
     installation: Type.Optional(
       Type.Boolean({
         description:

@@ -39,9 +39,11 @@ const InputSide = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 export const CameraConfig = Type.Object(
   {
     source: Type.String({
-      pattern: '^(rtsp://[^/]|file:.|v4l2:/dev/.|libcamera:|test:pattern$)',
+      // What follows is parsed by parseCameraSource alone.
+      pattern: '^([rR][tT][sS][pP]://|file:|v4l2:|libcamera:|test:pattern$)',
       maxLength: 1024,
-      description: 'rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern',
+      description:
+        'rtsp://[user:password@]host[:port]/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern',
     }),
     fps: Type.Number({
       minimum: 0.2,

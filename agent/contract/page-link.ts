@@ -50,6 +50,8 @@ export const OrderView = Type.Object(
     order: Type.String({ maxLength: 100 }),
     authority: Type.String({ maxLength: 200 }),
     camera: Type.String({ maxLength: 1024 }),
+    /** A second stream of the camera that the order names as well. */
+    substream: Type.Optional(Type.String({ maxLength: 1024 })),
     notAfter: Time,
     /** A permit to install: it allows to look while the box is put up, and no rule. */
     installation: Type.Boolean(),

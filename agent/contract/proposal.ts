@@ -28,7 +28,7 @@ export type Proposal = Static<typeof Proposal>;
 /** The part of the installed configuration that a proposal may change, as a technician sees it. */
 export const Proposable = Type.Object(
   {
-    /** `cameraAddress`: without user, password and query. */
+    /** As `shownSource` gives it. */
     cameraAddress: Type.String({ maxLength: 1024 }),
     groundPlane: Type.Union([GroundPlaneConfig, Type.Null()]),
     zones: Config.properties.zones,

@@ -12,6 +12,7 @@ import {
   Authorisation,
   INSTALLATION_MS_MAX,
 } from './authorisation.ts';
+import { isSameDevice, namesCamera, parseCameraSource, shownSource } from './camera-address.ts';
 import { CommandRefused } from './command.ts';
 import { polygonFault } from './polygon.ts';
 
@@ -44,6 +45,8 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   if (!(Date.parse(notBefore) < Date.parse(notAfter))) {
     throw new CommandRefused('malformed', `notBefore ${notBefore} does not come before notAfter ${notAfter}`);
   }
+  const cameraText = cameraFault(authorisation);
+  if (cameraText !== undefined) throw new CommandRefused('malformed', cameraText);
   for (const field of ['name', 'publicKey'] as const) {
     if (new Set(resumeKeys.map((key) => key[field])).size < resumeKeys.length) {
       throw new CommandRefused('malformed', `two of its resumeKeys have the same ${field}`);
@@ -63,6 +66,22 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   return authorisation;
 }
 
+/** Both addresses must be written in the one form that a source has without its login, and be streams of one camera. */
+function cameraFault({ camera, substream }: Authorisation): string | undefined {
+  const named = { camera, ...(substream === undefined ? {} : { substream }) };
+  for (const [key, text] of Object.entries(named)) {
+    const parsed = parseCameraSource(text);
+    if ('fault' in parsed) return `${key} ${parsed.fault}`;
+    if (parsed.address !== text) return `${key} must be written ${parsed.address}`;
+  }
+  if (substream === undefined) return undefined;
+  const [main, second] = [parseCameraSource(camera), parseCameraSource(substream)];
+  const ofOne = !('fault' in main) && !('fault' in second) && isSameDevice(main, second);
+  return ofOne && camera !== substream
+    ? undefined
+    : 'substream must be another RTSP stream of the same host and port as camera';
+}
+
 /** A permit to install is short, and nothing can be alerted or sealed under it. */
 function installationFault(authorisation: Authorisation): string | undefined {
   const { installation = false, rules, notBefore, notAfter, ageRecipients } = authorisation;
@@ -79,16 +98,18 @@ function installationFault(authorisation: Authorisation): string | undefined {
 
 /** Why it does not hold at this place and time, or undefined. */
 export function authorisationFault(
-  { site, box, camera, order, notBefore, notAfter }: Authorisation,
+  authorisation: Authorisation,
   place: Place,
   nowMs: number,
 ): CommandRefused | undefined {
+  const { site, box, camera, substream, order, notBefore, notAfter } = authorisation;
   if (site !== place.site || box !== place.box) {
     const message = `order ${order} is for ${box} at ${site}; this is ${place.box} at ${place.site}`;
     return new CommandRefused('wrong-box', message);
   }
-  if (camera !== place.camera) {
-    const message = `order ${order} is for the camera ${camera}; camera.source is ${place.camera}`;
+  if (!namesCamera(authorisation, place.camera)) {
+    const named = substream === undefined ? camera : `${camera} or ${substream}`;
+    const message = `order ${order} is for the camera ${named}; camera.source is ${shownSource(place.camera)}`;
     return new CommandRefused('wrong-box', message);
   }
   if (!(Date.parse(notBefore) <= nowMs)) {

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { parseCameraSource } from '../contract/camera-address.ts';
 
 const run = promisify(execFile);
 
@@ -36,10 +37,12 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8);
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Throws `unavailable` when a camera's name leads to no address. */
+/** Throws `unavailable` when a camera's name leads to no address, `config` where the source cannot be parsed. */
 export async function cameraReach(source: string, options: ReachOptions = {}): Promise<CameraReach> {
-  const host = hostOf(source);
-  if (host === undefined) return { addresses: [], notForAgent: [], byName: false };
+  const parsed = parseCameraSource(source);
+  if ('fault' in parsed) throw new AgentError('config', `camera.source ${parsed.fault}`);
+  if (parsed.kind !== 'rtsp') return { addresses: [], notForAgent: [], byName: false };
+  const { host } = parsed;
   const camera = await addressesOf(host).catch((error: unknown) => {
     const fix = 'give the camera by its address in camera.source';
     throw new AgentError(
@@ -49,7 +52,7 @@ export async function cameraReach(source: string, options: ReachOptions = {}): P
     );
   });
   const { broker, resolvConf = RESOLV_CONF } = options;
-  const brokerHost = broker === undefined ? undefined : hostOf(broker);
+  const brokerHost = broker === undefined ? undefined : brokerHostOf(broker);
   // A broker whose name leads nowhere now is not reached anyway.
   const ofBroker = brokerHost === undefined ? [] : await addressesOf(brokerHost).catch(() => []);
   const mayNot = (address: string): boolean =>
@@ -80,10 +83,8 @@ export async function tellSystemd(
   }
 }
 
-/** Undefined for a file, a device or the test picture. */
-function hostOf(source: string): string | undefined {
-  if (!/^[a-z]+:\/\//.test(source) || source.startsWith('file:')) return undefined;
-  const { hostname } = new URL(source);
+function brokerHostOf(url: string): string | undefined {
+  const { hostname } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   return host === '' ? undefined : host;
 }

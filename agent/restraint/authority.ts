@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { keyIdOf } from '../base/dsse.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
-import { cameraAddress } from '../contract/authorisation.ts';
+import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import type { RestraintFolder } from '../contract/restraint-folder.ts';
 import type { Place } from '../contract/signed-order.ts';
@@ -44,7 +44,7 @@ export class Authority {
   constructor(options: AuthorityOptions) {
     this.#options = options;
     const { site, box, camera } = options.config;
-    this.#place = { site, box, camera: cameraAddress(camera?.source ?? '') };
+    this.#place = { site, box, camera: cameraAddress(camera?.source) };
   }
 
   /** The box has run before, as its state folder shows. */

@@ -41,9 +41,11 @@ export function agentView(sources: AgentViewSources): AgentView {
 }
 
 function orderView(authorisation: Authorisation): OrderView {
-  const { order, authority, camera, notAfter, rules, installation, outlines, masks } = authorisation;
+  const { order, authority, camera, substream, notAfter, rules, installation, outlines, masks } =
+    authorisation;
   return {
     ...{ order, authority, camera, notAfter, rules },
+    ...(substream === undefined ? {} : { substream }),
     installation: installation === true,
     outlines: outlines ?? [],
     masks: masks ?? [],

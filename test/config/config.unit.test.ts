@@ -458,13 +458,14 @@ void t.test('words', async (t) => {
   t.equal(hideSecrets('rtsp:/admin:pass@10.0.0.2'), 'rtsp:/***@10.0.0.2');
   t.equal(hideSecrets('file:/clips/a.mp4'), 'file:/clips/a.mp4');
   const source = (value: string): string | null => shown(value, ['camera', 'source']);
-  for (const fine of [
-    '10.0.0.2/main',
-    'http://10.0.0.2:554/main',
-    'rtsp://[fe80::1]:554/',
-    'file:/a:b.mp4',
-  ]) {
-    t.equal(source(fine), JSON.stringify(fine), 'nothing to hide');
+  for (const [text, told] of [
+    ['rtsp://[fe80::1]:554/', 'rtsp://[fe80::1]/'],
+    ['rtsp://h/cam?channel=1&x=y', 'rtsp://h/cam?channel=1&x=***'],
+    ['file:/a:b.mp4', 'file:/a:b.mp4'],
+    ['10.0.0.2/main', '***'],
+    ['http://10.0.0.2:554/main', 'http://***'],
+  ] as const) {
+    t.equal(source(text), JSON.stringify(told), 'what cannot be parsed is not shown');
   }
   for (const lost of [
     'rtsp://admin:hunter2 10.0.0.2/main',

@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { signEnvelope } from '../../agent/base/dsse.ts';
 import { loadConfig } from '../../agent/config/load.ts';
-import { AUTHORISATION_TYPE, type Authorisation, cameraAddress } from '../../agent/contract/authorisation.ts';
+import { AUTHORISATION_TYPE, type Authorisation } from '../../agent/contract/authorisation.ts';
+import { cameraAddress } from '../../agent/contract/camera-address.ts';
 import type { Config } from '../../agent/contract/config.ts';
 
 export interface TestKey {
@@ -38,7 +39,7 @@ export function orderFor(
     authority: 'Ville de Test',
     site: config.site,
     box: config.box,
-    camera: cameraAddress(config.camera?.source ?? ''),
+    camera: cameraAddress(config.camera?.source),
     rules: config.rules.map((rule) => ({
       kind: rule.kind,
       zones: ['zone' in rule ? rule.zone : rule.line],

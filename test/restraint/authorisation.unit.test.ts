@@ -8,7 +8,6 @@ import {
   AUTHORISATION_BYTES_MAX,
   AUTHORISATION_TYPE,
   type Authorisation,
-  cameraAddress,
 } from '../../agent/contract/authorisation.ts';
 import type { CommandRefused } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
@@ -459,15 +458,4 @@ void t.test('a rule runs only where an entry names its kind, its place and its p
       'over-kerb: order 2026-77 names line-crossing for kerb with the purpose fines, not counting',
     ],
   );
-});
-
-void t.test('cameras are named without their passwords', async (t) => {
-  const cases: [string, string][] = [
-    ['rtsp://admin:p@ss@10.0.0.2:554/main', 'rtsp://10.0.0.2:554/main'],
-    ['rtsp://10.0.0.2/a@b?token=1', 'rtsp://10.0.0.2/a@b'],
-    ['rtsp://10.0.0.2/user=admin_password=x_channel=1', 'rtsp://10.0.0.2'],
-    ['v4l2:/dev/video0', 'v4l2:/dev/video0'],
-    ['file:/clips/a@b?.mp4', 'file:/clips/a@b?.mp4'],
-  ];
-  for (const [source, address] of cases) t.equal(cameraAddress(source), address);
 });

@@ -1,5 +1,5 @@
 /** Camera, decoder, model and speed, out of a trial of the real vision process. */
-import { withoutSecret } from '../../base/log.ts';
+import { shownSource } from '../../contract/camera-address.ts';
 import type { Config } from '../../contract/config.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import { FINDING_TEXTS } from '../../local/finding-texts.ts';
@@ -54,7 +54,7 @@ function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial
 
 function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
   if (camera === undefined) return [unknown('camera', 'none in the configuration; a test picture was used')];
-  const source = withoutSecret(camera.source);
+  const source = shownSource(camera.source);
   const { opened, lost, failed: failure, died } = trial;
   if (opened === undefined) {
     // What vision says names the place itself, and often ends with the remedy.

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { AgentError } from '../../base/errors.ts';
-import { withoutSecret } from '../../base/log.ts';
+import { shownSource } from '../../contract/camera-address.ts';
 import { printable } from '../../base/printable.ts';
 import { certificateFaults } from '../../config/certificates.ts';
 import { usableConfig } from '../../config/last-good.ts';
@@ -65,7 +65,7 @@ export async function provisionCameraAddress({ config: file, state }: CameraAddr
   const reached = await cameraReach(camera.source, { broker: mqtt?.url });
   await tellSystemd(reached);
   const { addresses, notForAgent, byName } = reached;
-  const source = withoutSecret(camera.source);
+  const source = shownSource(camera.source);
   const reach = addresses.length === 0 ? 'no address at all' : `${addresses.join(', ')} and nothing else`;
   const names = byName ? '; name servers are among them, since the camera is given by name' : '';
   print(`vision may reach ${reach} (camera ${source}${names})`);

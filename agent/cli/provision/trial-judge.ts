@@ -5,7 +5,8 @@
 import { rethrowBug } from '../../base/errors.ts';
 import { editedText, proposableOf } from '../../config/edit.ts';
 import { inspectText, type Problem } from '../../config/load.ts';
-import { type Authorisation, cameraAddress } from '../../contract/authorisation.ts';
+import type { Authorisation } from '../../contract/authorisation.ts';
+import { cameraAddress } from '../../contract/camera-address.ts';
 import type { CommandKey, Config, MaskConfig } from '../../contract/config.ts';
 import type { ProposalProblem } from '../../contract/config-trial.ts';
 import { coversTogether } from '../../contract/polygon.ts';
@@ -122,7 +123,7 @@ function problem(path: string, message: string, order: boolean): ProposalProblem
 
 /** The environment has the last word on what a file says. */
 function sourceProblems({ camera }: Config, { source }: Proposal): ProposalProblem[] {
-  if (source === undefined || cameraAddress(camera?.source ?? '') === cameraAddress(source)) return [];
+  if (source === undefined || cameraAddress(camera?.source) === cameraAddress(source)) return [];
   const message = 'is set by the environment variable VIGIE_CAMERA_SOURCE; unset it, or change it there';
   return [problem('camera.source', message, false)];
 }
@@ -140,7 +141,7 @@ function orderProblems({ config, before, open, nowMs }: Judged): ProposalProblem
   const { site, box, camera } = config;
   const order = orderOf(open);
   if (order === undefined) return [];
-  const place = { site, box, camera: cameraAddress(camera?.source ?? '') };
+  const place = { site, box, camera: cameraAddress(camera?.source) };
   // One that will be valid is the one to draw for.
   const atMs = Math.max(nowMs, Date.parse(order.notBefore));
   const fault = authorisationFault(order, place, atMs);
@@ -170,7 +171,7 @@ function lostOrder({ open }: Judged, former: () => Authorisation | undefined): P
 function maskProblems({ config, open, nowMs }: Judged, black: readonly MaskConfig[]): ProposalProblem[] {
   const { site, box, camera, masks } = config;
   const order = orderOf(open);
-  const place = { site, box, camera: cameraAddress(camera?.source ?? '') };
+  const place = { site, box, camera: cameraAddress(camera?.source) };
   const holds = order !== undefined && authorisationFault(order, place, nowMs) === undefined;
   const staying = [...masks, ...((holds && order.masks) || [])].map(({ polygon }) => polygon);
   const known = new Set(staying.map((polygon) => JSON.stringify(polygon)));

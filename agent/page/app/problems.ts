@@ -1,5 +1,5 @@
 /** What stands against trying a draft, found on the phone at once; the box looks again, and its word counts. */
-import { cameraAddress } from '../../contract/camera-address.ts';
+import { cameraAddress, namesCamera } from '../../contract/camera-address.ts';
 import type { OrderView } from '../../contract/page-link.ts';
 import { covers } from '../../contract/polygon.ts';
 import type { RuleConfig } from '../../contract/rule-config.ts';
@@ -89,6 +89,6 @@ export function uncovered(rule: RuleConfig, order: OrderView | null): ProblemCod
 }
 
 function cameraProblems(source: string | undefined, order: OrderView | null): Problem[] {
-  if (source === undefined || order === null || cameraAddress(source) === order.camera) return [];
+  if (source === undefined || order === null || namesCamera(order, cameraAddress(source))) return [];
   return [{ code: 'camera-order', about: 'camera', id: '', order: true, blocks: true }];
 }

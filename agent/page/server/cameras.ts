@@ -13,7 +13,7 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import { CameraConfig } from '../../contract/config.ts';
+import { DEFAULT_RTSP_PORT, parseCameraSource } from '../../contract/camera-address.ts';
 import type { FoundCamera } from '../../contract/page-api.ts';
 import { CameraAnswer, type CameraQuestion } from './camera-question.ts';
 import { ownAddresses } from './own-names.ts';
@@ -26,7 +26,6 @@ const WITHIN_MS = 15_000;
 const ANSWER_BYTES_MAX = 131_072;
 const HEAP_MIB = 64;
 const NAME_CHARS_MAX = 80;
-const RTSP_PORT = '554';
 
 export interface CamerasOptions {
   /** Names of interfaces to look on; empty: all but the loopback. */
@@ -131,13 +130,14 @@ function ask(question: CameraQuestion, signal: AbortSignal): Promise<string> {
 
 /** `rtsp://user:password@host:port/path`, at the host that was asked; undefined for what no configuration may hold. */
 function sourceOf(uri: string, host: string, login: { user: string; password: string }): string | undefined {
-  if (!/^rtsp:\/\//i.test(uri) || !URL.canParse(uri)) return undefined;
-  const { port, pathname, search } = new URL(uri);
+  const said = parseCameraSource(uri);
+  if ('fault' in said || said.kind !== 'rtsp') return undefined;
   const who =
     login.user === '' ? '' : `${encodeURIComponent(login.user)}:${encodeURIComponent(login.password)}@`;
   const at = host.includes(':') ? `[${host}]` : host;
-  const source = `rtsp://${who}${at}${port === '' || port === RTSP_PORT ? '' : `:${port}`}${pathname}${search}`;
-  return Value.Check(CameraConfig.properties.source, source) ? source : undefined;
+  const port = said.port === DEFAULT_RTSP_PORT ? '' : `:${said.port}`;
+  const source = `rtsp://${who}${at}${port}${said.target}`;
+  return 'fault' in parseCameraSource(source) ? undefined : source;
 }
 
 /** A camera may say back what it was told. */

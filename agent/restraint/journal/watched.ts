@@ -15,7 +15,7 @@ import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../../base/atomic-file.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
-import { cameraAddress } from '../../contract/authorisation.ts';
+import { cameraAddress } from '../../contract/camera-address.ts';
 import { Config } from '../../contract/config.ts';
 import { CHANGED_LISTS, ConfigChange } from '../../contract/config-change.ts';
 import type { RedrawnPlace, Running } from '../../contract/journal.ts';

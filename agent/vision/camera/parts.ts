@@ -11,7 +11,7 @@ import type { PrivacyMasks } from './mask.ts';
 import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
 import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
 import { ReturnProbe } from './return-probe.ts';
-import { parseSource, type Source } from './source.ts';
+import { type Source, sourceOf } from './source.ts';
 import type { StillRing } from './still-ring.ts';
 import { StillValve } from './still-valve.ts';
 import { Timeline } from './timeline.ts';
@@ -48,7 +48,7 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
   const { source: text, fps, input, mode, clock, log } = options;
   const { ring, masks } = around;
   assert(input.widthPx % 32 === 0 && input.heightPx % 32 === 0, 'the input size is a multiple of 32');
-  const source = parseSource(text);
+  const source = sourceOf(text);
   const live = mode === 'live';
   if (!live && !source.recording) {
     throw new AgentError(

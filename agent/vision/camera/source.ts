@@ -2,10 +2,9 @@
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Fault } from '../../base/gstreamer.ts';
-import { withoutSecret } from '../../base/log.ts';
+import { parseCameraSource, type RtspCamera } from '../../contract/camera-address.ts';
 import type { Codec, Decoders } from './presets.ts';
 
 /** A picture size for sources that can deliver any: the largest still that leaves the box is 1280 px wide. */
@@ -43,46 +42,25 @@ export interface Source {
   explain(fault: Fault): string;
 }
 
-/** Reads `camera.source`. Throws `config` on anything that is not a source. */
-export function parseSource(text: string): Source {
-  if (/^rtsp:\/\//i.test(text)) return rtspSource(text);
-  if (text.startsWith('file:')) return fileSource(text);
-  if (text.startsWith('v4l2:')) return v4l2Source(text.slice('v4l2:'.length));
-  if (text.startsWith('libcamera:')) return libcameraSource(text.slice('libcamera:'.length));
-  if (text === 'test:pattern') return testSource();
-  const shown = text.includes('://') ? withoutSecret(text) : text;
-  throw config(
-    `"${shown}" is no source; use rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern`,
-  );
+/** Makes what reads the source `text`. Throws `config` on anything that is not a source. */
+export function sourceOf(text: string): Source {
+  const source = parseCameraSource(text);
+  if ('fault' in source) throw config(source.fault);
+  if (source.kind === 'rtsp') return rtspSource(source);
+  if (source.kind === 'file') return fileSource(resolve(source.path));
+  if (source.kind === 'v4l2') return v4l2Source(source.path);
+  if (source.kind === 'libcamera') return libcameraSource(source.path);
+  return testSource();
 }
 
 function config(message: string, cause?: unknown): AgentError {
   return new AgentError('config', `camera.source: ${message.replace(/\s+/g, ' ')}`, cause);
 }
 
-function decoded(percentEncoded: string): string {
-  try {
-    return decodeURIComponent(percentEncoded);
-  } catch {
-    // A stray % in a password: the camera's owner meant it literally.
-    return percentEncoded;
-  }
-}
-
-function rtspSource(text: string): Source {
-  const label = withoutSecret(text);
-  if (!URL.canParse(text) || new URL(text).hostname === '') {
-    throw config(`"${label}" is no RTSP address; use rtsp://[user:password@]host[:port]/path`);
-  }
-  const url = new URL(text);
-  const [user, password] = [decoded(url.username), decoded(url.password)];
-  url.username = '';
-  url.password = '';
-  const port = url.port === '' ? 554 : Number(url.port);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+function rtspSource({ shown, host, port, user, password, location }: RtspCamera): Source {
   const place = `${host}:${port}`;
   return {
-    label,
+    label: shown,
     recording: false,
     elements: ['rtspsrc', 'switchbin', 'rtph264depay', 'h264parse', 'rtph265depay', 'h265parse'],
     // `:` and not `!`: linked anew at each opening. The switch makes only the path of the camera's codec.
@@ -107,20 +85,21 @@ function rtspSource(text: string): Source {
     // Of SDP (RFC 8866, 6.13): libav says 25 where nobody has told it.
     claimedFps: (caps) => Number(/\ba-framerate=\(string\)"?(\d+(?:\.\d+)?)/.exec(String(caps))?.[1] ?? 0),
     properties: {
-      location: url.toString(),
+      location,
       ...(user === '' ? {} : { 'user-id': user }),
       ...(password === '' ? {} : { 'user-pw': password }),
     },
     check: () => undefined,
     probe: () => answers(host, port),
-    explain: (fault) => explainRtsp(fault, place, url.pathname),
+    explain: (fault) => explainRtsp(fault, place, shown),
   };
 }
 
-function explainRtsp({ message, debug }: Fault, place: string, path: string): string {
+function explainRtsp({ message, debug }: Fault, place: string, shown: string): string {
   const said = `${message} ${debug}`;
   if (/\(401\)|Unauthorized/i.test(said)) return `${place} refuses the user or password`;
-  if (/\(404\)|Not found/i.test(said)) return `${place} has no stream at ${path}`;
+  if (/\(404\)|Not found/i.test(said))
+    return `${place} has no stream at ${shown.replace(/^rtsp:\/\/[^/]*/, '')}`;
   if (/\(5\d\d\)/.test(said)) return `${place} cannot serve the stream now (${message})`;
   if (/not-negotiated|not-linked|no streams|No supported stream/i.test(said)) {
     return `${place} sends no H.264 or H.265 video that can be decoded`;
@@ -181,13 +160,7 @@ function clipPaths({ h264, h265, older }: Decoders): readonly CodecPath[] {
   ];
 }
 
-function fileSource(text: string): Source {
-  let path: string;
-  try {
-    path = text.startsWith('file://') ? fileURLToPath(text) : resolve(text.slice('file:'.length));
-  } catch (error) {
-    throw config(`"${text}" is no path to a clip; use file:/path/clip.mp4`, error);
-  }
+function fileSource(path: string): Source {
   return {
     label: `file:${path}`,
     recording: true,
@@ -230,7 +203,6 @@ function explainClip({ message, debug }: Fault, path: string): string {
 }
 
 function v4l2Source(device: string): Source {
-  if (!device.startsWith('/dev/')) throw config(`"v4l2:${device}" names no device; use v4l2:/dev/video0`);
   return {
     label: `v4l2:${device}`,
     recording: false,

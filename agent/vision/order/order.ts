@@ -7,15 +7,13 @@
  * there is nothing but a recorded clip or a made picture, and in the service's unit not even that.
  */
 import { statSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
-import { type Authorisation, cameraAddress } from '../../contract/authorisation.ts';
+import type { Authorisation } from '../../contract/authorisation.ts';
+import { cameraAddress, parseCameraSource } from '../../contract/camera-address.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import type { VisionSettings } from '../../contract/link.ts';
 import type { RestraintFolder } from '../../contract/restraint-folder.ts';
 import { authorisationFault, openAuthorisation } from '../../contract/signed-order.ts';
-
-const MADE_PICTURE = 'test:pattern';
 
 export interface Asked {
   /** The signed envelope; null for a recorded clip. */
@@ -43,7 +41,7 @@ export function allowed(asked: Asked): Allowed {
 
 function recorded({ settings, unit }: Asked): Allowed {
   const { source } = settings.camera;
-  if (unit || !(source === MADE_PICTURE || isClip(source))) {
+  if (unit || !isRecorded(source)) {
     throw new AgentError(
       'denied',
       'without a signed order only a recorded clip is looked at, and none by the service',
@@ -78,11 +76,12 @@ function opened(order: string, folder: RestraintFolder): Authorisation {
   }
 }
 
-/** No device, no pipe, nothing on the network. That there is no such clip, the camera says. */
-function isClip(source: string): boolean {
-  if (!source.startsWith('file:')) return false;
-  const path = source.startsWith('file://') ? fileURLToPath(source) : source.slice('file:'.length);
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
+/** A clip or the test picture: no device, no pipe, nothing on the network. That there is no such clip, the camera says. */
+function isRecorded(text: string): boolean {
+  const source = parseCameraSource(text);
+  if ('fault' in source) return false;
+  if (source.kind !== 'file') return source.kind === 'test';
+  return statSync(source.path, { throwIfNoEntry: false })?.isFile() ?? true;
 }
 
 function distinct(masks: readonly MaskConfig[]): MaskConfig[] {

@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
-import { withoutSecret } from '../../../agent/base/log.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { printable, printableLine } from '../../../agent/base/printable.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
+import { shownSource } from '../../../agent/contract/camera-address.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
 import { Mosquitto } from '../../lib/mosquitto.ts';
@@ -212,8 +212,4 @@ function onReport(arrival: Arrival): void {
 /** The agent reads a relative path from its own place; people mean theirs. */
 function absolute(from: string): string {
   return from.startsWith('file:') && !from.startsWith('file://') ? `file:${resolve(from.slice(5))}` : from;
-}
-
-function shownSource(from: string): string {
-  return from.startsWith('rtsp') ? withoutSecret(from) : from;
 }

@@ -12,7 +12,7 @@ import { basename, join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { coverageReport, whyNothingRuns } from '../../../agent/cli/coverage.ts';
 import { inspectConfig, problemText } from '../../../agent/config/load.ts';
-import { cameraAddress } from '../../../agent/contract/authorisation.ts';
+import { cameraAddress } from '../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import { authorisationFault } from '../../../agent/contract/signed-order.ts';
 import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/update-settings.ts';
@@ -135,7 +135,7 @@ function judgeOrder(config: Config, places: ReadonlyMap<string, string>, nowMs: 
   const report = coverageReport(here);
   const { content } = report;
   if (content !== undefined && nowMs < Date.parse(content.notBefore)) {
-    const place = { site: config.site, box: config.box, camera: cameraAddress(config.camera?.source ?? '') };
+    const place = { site: config.site, box: config.box, camera: cameraAddress(config.camera?.source) };
     const fault = authorisationFault(content, place, Date.parse(content.notBefore));
     if (fault === undefined)
       return [`order ${content.order} begins ${content.notBefore}; nothing runs before`];

@@ -1,6 +1,6 @@
 /** Which camera the box looks at: what is configured, what answers in the network, or an address by hand. */
 import { useSignal } from '@preact/signals';
-import { cameraAddress } from '../../../contract/camera-address.ts';
+import { parseCameraSource, shownSource } from '../../../contract/camera-address.ts';
 import type { FoundCamera } from '../../../contract/page-api.ts';
 import { Button, Field, Notice } from '../../../kit/controls.tsx';
 import { ask } from '../api.ts';
@@ -8,8 +8,8 @@ import { problems, source } from '../draft.ts';
 import { agent, attempt, config, order, page } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
-/** As in the schema of `camera.source`, without files and test pictures, which are for a bench. */
-const ADDRESS = /^(rtsp:\/\/[^/]|v4l2:\/dev\/.|libcamera:)/;
+/** Clips and test pictures are for a bench. */
+const KINDS: readonly string[] = ['rtsp', 'v4l2', 'libcamera'];
 
 export function CameraScreen() {
   const { camera } = words.value;
@@ -62,7 +62,7 @@ function Chosen() {
   return (
     <section id="chosen-camera">
       <h2>{camera.chosen}</h2>
-      <p class="address">{cameraAddress(source.value)}</p>
+      <p class="address">{shownSource(source.value)}</p>
       {against !== undefined ? (
         <Notice tone="bad">{texts[against.code]}</Notice>
       ) : (
@@ -181,9 +181,11 @@ function ByHand() {
   const fault = useSignal(false);
   const take = (event: Event): void => {
     event.preventDefault();
-    fault.value = !ADDRESS.test(address.value.trim());
+    const text = withLogin(address.value.trim(), user.value, password.value);
+    const parsed = parseCameraSource(text);
+    fault.value = 'fault' in parsed || !KINDS.includes(parsed.kind);
     if (fault.value) return;
-    source.value = withLogin(address.value.trim(), user.value, password.value);
+    source.value = text;
     password.value = '';
   };
   return (

@@ -195,7 +195,8 @@ export const EN = {
     byHand: 'Address by hand',
     address: 'Address',
     addressHint: 'rtsp://host/path; user and password go below.',
-    addressFault: 'An address begins with rtsp://, or is v4l2:/dev/videoN or libcamera:',
+    addressFault:
+      'Write rtsp://host/path, v4l2:/dev/videoN or libcamera: without @, #, \\ or spaces, each key once; user and password go below.',
     take: 'Take this address',
     forget: 'Keep the configured one',
     covered: 'The order names this camera.',

@@ -166,7 +166,8 @@ export const FR: Words = {
     byHand: 'Adresse à la main',
     address: 'Adresse',
     addressHint: 'rtsp://hôte/chemin ; utilisateur et mot de passe ci-dessous.',
-    addressFault: 'Une adresse commence par rtsp://, ou est v4l2:/dev/videoN ou libcamera:',
+    addressFault:
+      'Écrivez rtsp://hôte/chemin, v4l2:/dev/videoN ou libcamera: sans @, #, \\ ni espace, chaque clé une seule fois ; utilisateur et mot de passe ci-dessous.',
     take: 'Prendre cette adresse',
     forget: 'Garder celle qui est configurée',
     covered: 'L’arrêté nomme cette caméra.',

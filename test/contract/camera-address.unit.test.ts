@@ -1,0 +1,203 @@
+/** The parser of `camera.source`: what it gives, what it refuses, and that no other source has the same address. */
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  cameraAddress,
+  isSameDevice,
+  namesCamera,
+  parseCameraSource,
+  maskedSource,
+  withLoginOf,
+} from '../../agent/contract/camera-address.ts';
+import { camerasDrawn } from '../lib/camera-sources.ts';
+import { SEED } from '../lib/random.ts';
+
+const faultOf = (text: string): string => {
+  const parsed = parseCameraSource(text);
+  return 'fault' in parsed ? parsed.fault : '';
+};
+
+void t.test('addresses hold no login, and all else', async (t) => {
+  const cases: [string, string][] = [
+    ['rtsp://admin:p%40ss%2Fw0rd@10.0.0.2:554/main', 'rtsp://10.0.0.2/main'],
+    ['rtsp://10.0.0.2', 'rtsp://10.0.0.2/'],
+    ['rtsp://CAM.Example:8554/Main', 'rtsp://cam.example:8554/Main'],
+    ['rtsp://[FD00:0::20]:554/x', 'rtsp://[fd00::20]/x'],
+    [
+      'rtsp://10.0.0.2/cam/realmonitor?channel=1&subtype=0',
+      'rtsp://10.0.0.2/cam/realmonitor?channel=1&subtype=0',
+    ],
+    ['rtsp://10.0.0.2/ch?token=x&channel=1', 'rtsp://10.0.0.2/ch?channel=1'],
+    ['rtsp://10.0.0.2/ch?channel=1&password=x', 'rtsp://10.0.0.2/ch?channel=1'],
+    ['rtsp://10.0.0.2/ch?password=x', 'rtsp://10.0.0.2/ch'],
+    [
+      'rtsp://10.0.0.2/user=admin&password=&channel=1&stream=0.sdp?real_stream',
+      'rtsp://10.0.0.2/channel=1&stream=0.sdp?real_stream',
+    ],
+    [
+      'rtsp://10.0.0.2/user=admin_password=tl_J3_channel=2_stream=0.sdp',
+      'rtsp://10.0.0.2/channel=2_stream=0.sdp',
+    ],
+    ['rtsp://10.0.0.2/user=admin_password=x', 'rtsp://10.0.0.2/'],
+    ['rtsp://10.0.0.2/a/user=admin_password=x/b', 'rtsp://10.0.0.2/a//b'],
+    ['rtsp://10.0.0.2/h%c3%a9?x=%c3%a9', 'rtsp://10.0.0.2/h%C3%A9?x=%C3%A9'],
+    ['v4l2:/dev/video0', 'v4l2:/dev/video0'],
+    ['file:/clips/a@b?.mp4', 'file:/clips/a@b?.mp4'],
+    ['file:///clips/a%20b.mp4', 'file:/clips/a b.mp4'],
+    ['libcamera:', 'libcamera:'],
+    ['test:pattern', 'test:pattern'],
+  ];
+  for (const [source, address] of cases) t.equal(cameraAddress(source), address, source);
+  t.equal(cameraAddress(undefined), '');
+});
+
+void t.test(
+  'a source that two parsers could read differently is refused with what would be right',
+  async (t) => {
+    const cases: [string, RegExp][] = [
+      ['rtsp://10.0.0.7:8554?@10.0.0.9/main', /one @ at most, before the host, and a \/ before any \?/],
+      ['rtsp://10.0.0.7?x=/@10.0.0.9/main', /before the host/],
+      ['rtsp://10.0.0.7#@10.0.0.9/main', /no #.*%23 for #/],
+      ['rtsp://10.0.0.7/main?@10.0.0.9', /before the host/],
+      ['rtsp://10.0.0.7\\@10.0.0.9/main', /no \\/],
+      ['rtsp://10.0.0.9/main@10.0.0.7', /before the host/],
+      ['rtsp://p@ss/w0rd@10.0.0.9/main', /%40 for @, %2F for \//],
+      ['rtsp://admin:p@ss@10.0.0.9/main', /%40 for @/],
+      ['rtsp://admin:p#ss@10.0.0.9/main', /%23 for #/],
+      ['rtsp://admin:p?ss@10.0.0.9/main', /%3F for \?/],
+      ['rtsp://admin:p%ss@10.0.0.9/main', /%25 for %/],
+      ['rtsp://admin:%ff@10.0.0.9/main', /cannot be read/],
+      ['rtsp://admin:%0a@10.0.0.9/main', /cannot be read/],
+      ['rtsp://@10.0.0.9/main', /cannot be read/],
+      ['rtsp://10.0.0.9/cam?channel=1&channel=2', /each key .* once/],
+      ['rtsp://10.0.0.9/cam?channel=1&Channel=2', /each key .* once/],
+      ['rtsp://10.0.0.9/channel=1?channel=2', /each key .* once/],
+      ['rtsp://10.0.0.9/cam?real&real', /each key .* once/],
+      ['rtsp://10.0.0.9/cam?%63hannel=2', /write c as such/],
+      ['rtsp://10.0.0.9/cam?channel=%32', /write 2 as such/],
+      ['rtsp://10.0.0.9/cam?chan%20nel=2', /names of keys .* plainly/],
+      ['rtsp://10.0.0.9/cam%2fmain', /must not hold %2F/],
+      ['rtsp://10.0.0.9/cam?x=1%26channel=2', /must not hold %26/],
+      ['rtsp://10.0.0.9/cam?channel=1&password=x%26channel=2', /in front of the host/],
+      ['rtsp://10.0.0.9/cam?channel=1&password=a=b', /in front of the host/],
+      ['rtsp://10.0.0.9/cam?a?b', /one \? at most/],
+      ['rtsp://10.0.0.9/a/../b', /no \/\.\.\//],
+      ['rtsp://10.0.0.9/a/%2e%2e/b', /write \. as such/],
+      ['rtsp://10.0.0.9/ma in', /printable ASCII/],
+      ['rtsp://10.0.0.9/ma\tin', /printable ASCII/],
+      ['rtsp://10.0.0.9/ma\nin', /printable ASCII/],
+      ['rtsp://10.0.0.9/é', /printable ASCII/],
+      ['rtsp://10.0.0.9/<x>', /write others as %XX/],
+      ['rtsp://0300.0250.1.20/x', /four decimal numbers/],
+      ['rtsp://192.168.001.020/x', /four decimal numbers/],
+      ['rtsp://0xC0A80114/x', /four decimal numbers/],
+      ['rtsp://192.168.276/x', /four decimal numbers/],
+      ['rtsp://3232235796/x', /four decimal numbers/],
+      ['rtsp://0x7f.1/x', /four decimal numbers/],
+      ['rtsp://[::ffff:192.168.1.20]/x', /not within an IPv6 address/],
+      ['rtsp://[::ffff:c0a8:114]/x', /not within an IPv6 address/],
+      ['rtsp://[::192.168.1.20]/x', /not within an IPv6 address/],
+      ['rtsp://[64:ff9b::192.168.1.20]/x', /not within an IPv6 address/],
+      ['rtsp://[fe80::1%eth0]/x', /must name a host/],
+      ['rtsp://cam.lan./x', /without a dot at its end/],
+      ['rtsp://cam..lan/x', /without empty parts/],
+      ['rtsp://10.0.0.9:/x', /port from 1 to 65535/],
+      ['rtsp://10.0.0.9:0554/x', /port from 1 to 65535/],
+      ['rtsp://10.0.0.9:0/x', /port from 1 to 65535/],
+      ['rtsp://10.0.0.9:65536/x', /port from 1 to 65535/],
+      ['rtsp://10.0.0.9:+554/x', /port from 1 to 65535/],
+      ['rtsp:///x', /must name a host/],
+      ['RTSP://10.0.0.9/x', /rtsp:\/\/ in lower case/],
+      ['rtsps://10.0.0.9/x', /not supported/],
+      ['http://10.0.0.9/x', /must be rtsp:\/\/host\/path, file:/],
+      ['file:', /must name a clip/],
+      ['file://host/clip.mp4', /use file:\/path/],
+      ['v4l2:/dev/video0/../video1', /without \. or \.\./],
+      ['v4l2:/dev//video1', /without \. or \.\./],
+      ['v4l2:video0', /must name a device/],
+      ['', /must be/],
+    ];
+    for (const [source, right] of cases) {
+      t.match(faultOf(source), right, source);
+      t.equal(cameraAddress(source), '', 'no order names it');
+      t.notMatch(
+        `${faultOf(source)} ${maskedSource(source)}`,
+        /w0rd|ss@|10\.0\.0|p#ss|EVIL/,
+        'nothing of it is shown',
+      );
+    }
+  },
+);
+
+void t.test('a recorder’s channel and the second stream of a camera', async (t) => {
+  const recorder = { camera: 'rtsp://10.0.0.9/cam/realmonitor?channel=1' };
+  t.ok(namesCamera(recorder, cameraAddress('rtsp://a:b@10.0.0.9:554/cam/realmonitor?channel=1')));
+  t.notOk(namesCamera(recorder, cameraAddress('rtsp://10.0.0.9/cam/realmonitor?channel=2')));
+  t.notOk(namesCamera(recorder, cameraAddress('rtsp://10.0.0.9/cam/realmonitor')));
+  const inPath = { camera: 'rtsp://10.0.0.9/channel=1&stream=0.sdp' };
+  t.ok(namesCamera(inPath, cameraAddress('rtsp://10.0.0.9/user=u&password=p&channel=1&stream=0.sdp')));
+  t.notOk(namesCamera(inPath, cameraAddress('rtsp://10.0.0.9/user=u&password=p&channel=2&stream=0.sdp')));
+  const both = { camera: 'rtsp://10.0.0.9/main', substream: 'rtsp://10.0.0.9/sub' };
+  for (const path of ['main', 'sub'])
+    t.ok(namesCamera(both, cameraAddress(`rtsp://u:p@10.0.0.9/${path}`)), path);
+  t.notOk(namesCamera(both, cameraAddress('rtsp://10.0.0.9/third')));
+  t.notOk(
+    namesCamera({ camera: '' }, cameraAddress('rtsp://10.0.0.7?@10.0.0.9/main')),
+    'what cannot be parsed',
+  );
+});
+
+void t.test(
+  'sources drawn by chance: the same address only where nothing but the login differs',
+  async (t) => {
+    fc.assert(
+      fc.property(camerasDrawn(), camerasDrawn(), (one, other) => {
+        const [a, b] = [parseCameraSource(one.source), parseCameraSource(other.source)];
+        if ('fault' in a || 'fault' in b) return false;
+        const same = JSON.stringify(one.place) === JSON.stringify(other.place);
+        return (a.address === b.address) === same && (!same || isSameDevice(a, b));
+      }),
+      { numRuns: 2000, seed: SEED },
+    );
+    fc.assert(
+      fc.property(camerasDrawn(), ({ source, secrets }) => {
+        const parsed = parseCameraSource(source);
+        if ('fault' in parsed) return false;
+        const again = parseCameraSource(parsed.address);
+        const open = `${parsed.address} ${parsed.shown} ${parsed.masked}`;
+        return (
+          !('fault' in again) &&
+          again.address === parsed.address &&
+          secrets.every((secret) => !open.includes(secret)) &&
+          withLoginOf(parsed.masked, source) !== undefined &&
+          maskedSource(withLoginOf(parsed.masked, source) ?? '') === parsed.masked
+        );
+      }),
+      { numRuns: 2000, seed: SEED },
+    );
+    fc.assert(
+      fc.property(
+        fc.constantFrom('rtsp://', 'file:', 'v4l2:', ''),
+        fc.string({ unit: 'binary' }),
+        (head, rest) => {
+          const parsed = parseCameraSource(head + rest);
+          return 'fault' in parsed ? parsed.fault !== '' : parseCameraSource(parsed.address) !== undefined;
+        },
+      ),
+      { numRuns: 5000, seed: SEED },
+    );
+    t.pass(`9,000 sources, seed ${SEED}`);
+  },
+);
+
+void t.test('a hidden login is filled in from the same device alone', async (t) => {
+  const had = 'rtsp://u:p%40@10.0.0.9/main?token=abc';
+  t.equal(
+    withLoginOf('rtsp://***@10.0.0.9/sub?token=***&channel=2', had),
+    'rtsp://u:p%40@10.0.0.9/sub?token=abc&channel=2',
+  );
+  t.equal(withLoginOf('rtsp://***@10.0.0.8/main', had), undefined, 'another host');
+  t.equal(withLoginOf('rtsp://***@10.0.0.9:8554/main', had), undefined, 'another port');
+  t.equal(withLoginOf('rtsp://***@10.0.0.9/main', 'rtsp://10.0.0.9/main'), undefined, 'none is known');
+  t.equal(withLoginOf('rtsp://10.0.0.9/main?pwd=***', had), undefined, 'none of that name');
+});

@@ -1,0 +1,53 @@
+/** The parser of `camera.source` against GStreamer's and WHATWG's: all three read the same host, port and login. */
+import { spawnSync } from 'node:child_process';
+import fc from 'fast-check';
+import t from 'tap';
+import { parseCameraSource } from '../../agent/contract/camera-address.ts';
+import { sourceOf } from '../../agent/vision/camera/source.ts';
+import { camerasDrawn } from '../lib/camera-sources.ts';
+import { SEED } from '../lib/random.ts';
+
+/** Reads a JSON list of locations; prints for each what GStreamer's rtspsrc would connect to and ask for. */
+const GSTREAMER = `
+import gi, json, sys
+gi.require_version('GstRtsp', '1.0')
+from gi.repository import GstRtsp
+rows = []
+for text in json.load(sys.stdin):
+    result, url = GstRtsp.rtsp_url_parse(text)
+    rows.append([url.host, url.get_port()[1], url.user, url.get_request_uri()] if result == 0 else None)
+json.dump(rows, sys.stdout)
+`;
+
+void t.test('three parsers agree on sources drawn by chance', async (t) => {
+  const drawn = fc.sample(camerasDrawn(), { numRuns: 3000, seed: SEED });
+  const opened = drawn.map(({ source }) => String(sourceOf(source).properties['location']));
+  const { stdout, status, stderr } = spawnSync('/usr/bin/python3', ['-c', GSTREAMER], {
+    input: JSON.stringify(opened),
+    encoding: 'utf8',
+    maxBuffer: 64 * 1_048_576,
+  });
+  t.equal(status, 0, stderr);
+  const rows = JSON.parse(stdout) as ([string, number, string | null, string] | null)[];
+  const faults = drawn.flatMap(({ source, host, port, user, password }, n) => {
+    const own = parseCameraSource(source);
+    if ('fault' in own || own.kind !== 'rtsp') return [`${source}: refused`];
+    const [gstHost, gstPort, gstUser, uri] = rows[n] ?? [];
+    const url = new URL(source);
+    const seen = {
+      own: [own.host, own.port, own.user, own.password],
+      drawn: [host, port, user, password],
+      whatwg: [
+        url.hostname.replace(/^\[|\]$/g, ''),
+        url.port === '' ? 554 : Number(url.port),
+        decodeURIComponent(url.username),
+        decodeURIComponent(url.password),
+      ],
+    };
+    const texts = new Set(Object.values(seen).map((value) => JSON.stringify(value)));
+    const same =
+      gstHost === own.host && gstPort === own.port && gstUser === null && uri?.endsWith(own.target) === true;
+    return texts.size === 1 && same ? [] : [JSON.stringify({ source, seen, gstreamer: rows[n] })];
+  });
+  t.same(faults.slice(0, 3), [], `3,000 sources, seed ${SEED}`);
+});
