@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { rethrowBug } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
-import { shownSource } from '../contract/camera-address.ts';
 import { type Inspection, inspectConfig, type Problem, problemText } from '../config/load.ts';
+import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
 import { type Finding, unknown } from '../contract/finding.ts';
 import { LOCAL_SOCKET } from '../contract/local-status.ts';
@@ -117,7 +117,7 @@ function summary(config: Config): string[] {
     ],
     ...(camera === undefined
       ? []
-      : [['camera', `${shownSource(camera.source)}, ${camera.fps} frames per second analysed`]]),
+      : [['camera', `${cameraAddress(camera.source)}, ${camera.fps} frames per second analysed`]]),
     [
       'detector',
       `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,

@@ -48,6 +48,7 @@ export interface SourceFault {
 }
 
 export const DEFAULT_RTSP_PORT = 554;
+export const SOURCE_CHARS_MAX = 1024;
 
 const SOURCES = 'rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern';
 const ESCAPES = 'in a user or password write %40 for @, %2F for /, %23 for #, %3F for ?, %25 for %';
@@ -68,6 +69,7 @@ const NUMBER_AT_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
 /** Parses a source; never throws. */
 export function parseCameraSource(text: string): CameraSource | SourceFault {
+  if (text.length > SOURCE_CHARS_MAX) return { fault: `must have at most ${SOURCE_CHARS_MAX} characters` };
   if (text.startsWith('rtsp://')) return parseRtsp(text.slice('rtsp://'.length));
   if (/\p{Cc}/u.test(text)) return { fault: 'must hold no control character' };
   if (text.startsWith('file:')) return fileSource(text);

@@ -2,7 +2,9 @@
  * The configuration of one box: its only schema. `agent/config` reads, checks and describes it; the
  * other folders receive slices of the types below.
  */
+
 import { type Static, Type } from '@sinclair/typebox';
+import { SOURCE_CHARS_MAX } from './camera-address.ts';
 import { PERMISSIONS } from './command.ts';
 import { id, strict } from './config-fields.ts';
 import { PointNorm } from './geometry.ts';
@@ -41,7 +43,7 @@ export const CameraConfig = Type.Object(
     source: Type.String({
       // What follows is parsed by parseCameraSource alone.
       pattern: '^([rR][tT][sS][pP]://|file:|v4l2:|libcamera:|test:pattern$)',
-      maxLength: 1024,
+      maxLength: SOURCE_CHARS_MAX,
       description:
         'rtsp://[user:password@]host[:port]/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern',
     }),

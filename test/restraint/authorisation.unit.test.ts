@@ -1,4 +1,5 @@
 /** Authorisation and suspension: nothing runs that is not positively allowed, whatever the files or the clock say. */
+
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';

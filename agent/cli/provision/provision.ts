@@ -2,12 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { AgentError } from '../../base/errors.ts';
-import { shownSource } from '../../contract/camera-address.ts';
 import { printable } from '../../base/printable.ts';
 import { certificateFaults } from '../../config/certificates.ts';
 import { usableConfig } from '../../config/last-good.ts';
 import { inspectConfig, problemText } from '../../config/load.ts';
 import { pathText } from '../../config/problem.ts';
+import { shownSource } from '../../contract/camera-address.ts';
 import { takeFromBootPartition } from '../../provision/boot-partition.ts';
 import { cameraReach, tellSystemd } from '../../provision/camera-address.ts';
 import { print } from '../print.ts';

@@ -1,0 +1,82 @@
+/** An order's camera: its one form, the channel of a recorder, the second stream. */
+import t from 'tap';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import { cameraAddress } from '../../agent/contract/camera-address.ts';
+import { authorisationFault, openAuthorisation } from '../../agent/contract/signed-order.ts';
+import { configOf } from '../lib/agent.ts';
+import { AUTHORITY, orderFor, signedOrder } from '../lib/authority.ts';
+import { verdictOf } from '../lib/refusals.ts';
+import { BOX, SITE } from '../lib/room.ts';
+
+const START_MS = Date.parse('2026-11-24T12:00:00Z');
+const CONFIG = configOf(
+  {
+    site: SITE,
+    box: BOX,
+    camera: { source: 'rtsp://10.0.0.2/main' },
+    lines: [{ id: 'kerb', from: [0, 0], to: [1, 1] }],
+    rules: [{ id: 'over-kerb', kind: 'line-crossing', line: 'kerb', purpose: 'counting' }],
+  },
+  'replay',
+);
+const PLACE = { site: SITE, box: BOX };
+const order = (change: Partial<Authorisation>): Authorisation => orderFor(CONFIG, change, START_MS);
+
+void t.test(
+  'an order names its camera in one form, one channel of a recorder, or two streams of one camera',
+  async (t) => {
+    const judged = (change: Partial<Authorisation>, source: string) =>
+      verdictOf(() => {
+        const content = openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey);
+        const fault = authorisationFault(content, { ...PLACE, camera: cameraAddress(source) }, START_MS);
+        if (fault !== undefined) throw fault;
+      });
+    const channel = { camera: 'rtsp://10.0.0.9/cam/realmonitor?channel=1&subtype=0' };
+    const at = (query: string): string => `rtsp://admin:p%40ss@10.0.0.9:554/cam/realmonitor${query}`;
+    t.equal(judged(channel, at('?channel=1&subtype=0')), 'accepted');
+    for (const query of [
+      '?channel=2&subtype=0',
+      '?channel=1&subtype=1',
+      '?channel=1',
+      '',
+      '?channel=1&subtype=0&x=1',
+    ])
+      t.equal(judged(channel, at(query)), 'wrong-box', query);
+    const both = { camera: 'rtsp://10.0.0.2/main', substream: 'rtsp://10.0.0.2/sub' };
+    for (const path of ['main', 'sub'])
+      t.equal(judged(both, `rtsp://u:p@10.0.0.2/${path}`), 'accepted', path);
+    t.equal(judged(both, 'rtsp://10.0.0.2/other'), 'wrong-box');
+    for (const substream of [
+      'rtsp://10.0.0.3/sub',
+      'rtsp://10.0.0.2:8554/sub',
+      'rtsp://10.0.0.2/main',
+      'v4l2:/dev/video0',
+    ])
+      t.equal(judged({ ...both, substream }, 'rtsp://10.0.0.2/main'), 'malformed', substream);
+    for (const camera of [
+      'rtsp://10.0.0.2:554/main',
+      'rtsp://admin:x@10.0.0.2/main',
+      'rtsp://10.0.0.2/main?token=1',
+      'rtsp://10.0.0.7?@10.0.0.2/main',
+      'RTSP://10.0.0.2/main',
+    ])
+      t.equal(judged({ camera }, 'rtsp://10.0.0.2/main'), 'malformed', camera);
+    t.throws(
+      () =>
+        openAuthorisation(
+          signedOrder(order({ camera: 'rtsp://a:b@10.0.0.2:554/main' })),
+          AUTHORITY.publicKey,
+        ),
+      {
+        message: /camera must be written rtsp:\/\/10\.0\.0\.2\/main/,
+      },
+    );
+    const evil = cameraAddress('rtsp://10.0.0.7:8554?@10.0.0.2/main');
+    t.equal(
+      judged({}, 'rtsp://10.0.0.7:8554?@10.0.0.2/main'),
+      'wrong-box',
+      'read by nobody as the ordered camera',
+    );
+    t.equal(evil, '');
+  },
+);
