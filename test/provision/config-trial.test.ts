@@ -306,6 +306,8 @@ void t.test('what is wrong with a proposal is said, without passwords, and not i
     /is for the camera rtsp:\/\/10\.0\.0\.2\/main/,
     true,
   );
+  for (const source of ['rtsp://10.0.0.7:8554?@10.0.0.2/main', 'rtsp://10.0.0.7#@10.0.0.2/main'])
+    wrong({ source }, 'camera.source', /before the host|no #/);
   wrong(
     { rules: [{ ...rule, classes: ['person'], afterS: 3, purpose: 'fun' }] },
     'rules[0]',

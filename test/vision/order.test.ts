@@ -77,6 +77,17 @@ t.test(
       ['another authority’s', { order: String(signedOrder(orderFor(config), testKey())) }, /no key/],
       ['another box’s', { order: order({ box: 'other' }) }, /is for other/],
       ['another camera', { source: 'rtsp://10.0.0.9/main' }, /camera.source is rtsp:\/\/10.0.0.9/],
+      [
+        'another channel',
+        { source: `${CAMERA}?channel=2` },
+        /camera.source is rtsp:\/\/10.0.0.2\/main\?channel=2/,
+      ],
+      [
+        'the ordered one in the place of a login',
+        { source: 'rtsp://10.0.0.7?@10.0.0.2/main' },
+        /rtsp:\/\/\*\*\*$/,
+      ],
+      ['behind a fragment', { source: 'rtsp://10.0.0.7#@10.0.0.2/main' }, /rtsp:\/\/\*\*\*$/],
       ['ended', { order: order({ notAfter: yesterday }) }, /was valid until/],
     ];
     for (const [how, change, why] of cases) {
