@@ -109,7 +109,7 @@ export function authorisationFault(
   }
   if (!namesCamera(authorisation, place.camera)) {
     const named = substream === undefined ? camera : `${camera} or ${substream}`;
-    const message = `order ${order} is for the camera ${named}; camera.source is ${shownSource(place.camera)}`;
+    const message = `order ${order} is for the camera ${named}; camera.source ${place.camera === '' ? 'cannot be parsed' : `is ${shownSource(place.camera)}`}`;
     return new CommandRefused('wrong-box', message);
   }
   if (!(Date.parse(notBefore) <= nowMs)) {
