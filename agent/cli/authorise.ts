@@ -111,7 +111,10 @@ function readOrder(file: string): Authorisation {
 function timeOf(where: string, value: unknown): string {
   const text = value instanceof Date ? value.toISOString() : String(value);
   const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(ms)) return new Date(ms).toISOString();
+  // 30 February would be read as 2 March, and 24:00 as the next day.
+  const wallMs = Date.parse(text.replace(/[+-]\d{2}:\d{2}$/, 'Z'));
+  if (!Number.isNaN(ms) && new Date(wallMs).toISOString().startsWith(text.slice(0, 16)))
+    return new Date(ms).toISOString();
   throw new AgentError('config', `${where}: "${text}" is no time; write 2026-11-24T00:00:00+01:00`);
 }
 

@@ -6,6 +6,7 @@ import { Mode } from './mode.ts';
 import { DEGRADING } from './observation.ts';
 import { Redaction } from './redacted-jpeg.ts';
 import { SealedNote } from './sealed-evidence.ts';
+import { Time } from './time.ts';
 
 /** Name of docs/ref/events.schema.json; the number grows when a consumer that fits it would no longer do. */
 export const SCHEMA_ID = 'urn:vigie:schema:events:1';
@@ -16,7 +17,6 @@ export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=utf-8';
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 
 export const Severity = Type.Union([Type.Literal('alert'), Type.Literal('notice'), Type.Literal('system')]);
 export type Severity = Static<typeof Severity>;

@@ -3,13 +3,13 @@ import { type Static, Type } from '@sinclair/typebox';
 import { AccuracyReport } from './accuracy.ts';
 import { Mode, RestraintReport } from './mode.ts';
 import { LANES, type Lane, RANKS, type Rank } from './outbox.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
 const Bytes = Type.Integer({ minimum: 0, description: 'bytes' });
 const Text = Type.String({ maxLength: 500 });
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
   Type.Union([type, Type.Null()]);
 

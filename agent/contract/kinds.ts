@@ -19,11 +19,11 @@ import {
   VehicleInPedestrianZone,
   WrongWay,
 } from './rule-config.ts';
+import { TIME_PATTERN } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Seconds = (description: string) => Type.Number({ minimum: 0, description });
-const Time = (description: string) =>
-  Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$', description });
+const Time = (description: string) => Type.String({ pattern: TIME_PATTERN, description });
 const Reason = Type.String({ maxLength: 1000, description: 'one line for a person' });
 
 /** In the cause of every event. */

@@ -54,6 +54,8 @@ void t.test('keygen, authorise, check', async (t) => {
       /"loitring" is no rule; use one of/,
     ],
     [{ notAfter: '2026-11-24' }, /notAfter: "2026-11-24" is no time; write 2026-11-24T00:00:00\+01:00/],
+    [{ notAfter: '2099-02-30T00:00:00+01:00' }, /notAfter: "2099-02-30T00:00:00\+01:00" is no time/],
+    [{ notAfter: '2099-02-28T24:00:00Z' }, /notAfter: "2099-02-28T24:00:00Z" is no time/],
     [{ notAfter: '2020-01-01T00:00:00Z' }, /does not come before/],
     [{ resumeKeys: order.resumeKeys.slice(1) }, /\/resumeKeys/],
     [

@@ -3,6 +3,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
+import { TIME_PATTERN, TIME_RULE } from '../../../../agent/contract/time.ts';
 import { opened } from '../contract/opened.ts';
 
 /** No clock of a box or a room is wrong by this and not known to be. */
@@ -106,27 +107,20 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
   const source = `urn:vigie:${place.site}:${place.box}`;
   if (gapEvent.Check(event) && event.data.to === place.seq) {
     const { id, type, time, data } = event;
-    if (!isTime(time)) return unread(`/time: ${time} is no time`);
     return { ...known, place: { ...place, from: data.from }, id: storable(id), type, time };
   }
   if (!vigieEvent.Check(event)) {
     const fault = vigieEvent.Errors(event).First();
-    return unread(`${fault?.path || '/'}: ${fault?.message ?? 'not an event'}`);
+    const why = fault?.schema['pattern'] === TIME_PATTERN ? TIME_RULE : fault?.message;
+    return unread(`${fault?.path || '/'}: ${why ?? 'not an event'}`);
   }
   if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
   const { type, time } = event;
-  if (!isTime(time)) return unread(`/time: ${time} is no time`);
   const id = storable(event.id);
   if (!isAhead(time, nowMs)) return { ...known, id, type, time, event };
   // What it tells may be true all the same: it is shown, and kept under no time.
   const why = `/time: ${time} is more than a day ahead of this room's clock, ${new Date(nowMs).toISOString()}`;
   return { ...known, id, type, time: '', event, unread: why };
-}
-
-/** The schema looks at the digits only; 30 February would silently become 2 March. */
-function isTime(text: string): boolean {
-  const ms = Date.parse(text);
-  return !Number.isNaN(ms) && new Date(ms).toISOString() === text;
 }
 
 function numberIn(text: unknown, name: string): number {

@@ -1,5 +1,6 @@
 /** What all schemas of the room's interface are made of. */
 import { type TSchema, Type } from '@sinclair/typebox';
+import { TIME_PATTERN } from '../../../../agent/contract/time.ts';
 
 export const strict = { additionalProperties: false } as const;
 export const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
@@ -7,7 +8,7 @@ export const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 export const Text = (maxLength: number, description?: string) =>
   Type.String({ maxLength, ...(description !== undefined && { description }) });
 export const Time = Type.String({
-  pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$',
+  pattern: TIME_PATTERN,
   description: 'ISO 8601, UTC, with milliseconds',
 });
 export const Count = Type.Integer({ minimum: 0 });

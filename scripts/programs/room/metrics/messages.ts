@@ -54,26 +54,26 @@ export function read(
   const text = payload.toString();
   if (branch === 'status') {
     const content = jsonOf(text);
-    if (!status.Check(content) || !isTime(content.time)) return 'form';
+    if (!status.Check(content)) return 'form';
     said.status = content;
     return undefined;
   }
   if (branch === 'health') {
     const content = jsonOf(text);
-    if (!health.Check(content) || !isTime(content.time)) return 'form';
+    if (!health.Check(content)) return 'form';
     if (!isOwn(content)) return 'identity';
     said.health = kept(content);
     return undefined;
   }
   if (branch === 'mode') {
     const content = signed(text, MODE_TYPE);
-    if (!mode.Check(content) || !isTime(content.time)) return 'form';
+    if (!mode.Check(content)) return 'form';
     if (!isOwn(content)) return 'identity';
     said.mode = content;
     return undefined;
   }
   const content = signed(text, UPDATE_REPORT_TYPE);
-  if (!report.Check(content) || !isTime(content.at)) return 'form';
+  if (!report.Check(content)) return 'form';
   if (!isOwn(content)) return 'identity';
   said.report = content;
   return undefined;
@@ -102,9 +102,4 @@ function signed(text: string, payloadType: string): unknown {
   const content = jsonOf(text);
   if (!envelope.Check(content) || content.payloadType !== payloadType) return undefined;
   return jsonOf(Buffer.from(content.payload, 'base64').toString());
-}
-
-/** The schema looks at the digits only. */
-function isTime(text: string): boolean {
-  return !Number.isNaN(Date.parse(text));
 }
