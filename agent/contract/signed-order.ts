@@ -5,7 +5,7 @@
  * INVARIANT: fail-closed: what is not positively right is refused with its reason.
  */
 import type { KeyObject } from 'node:crypto';
-import { envelopeOpener, keyIdOf, ofForm, parseJson } from '../base/dsse.ts';
+import { envelopeOpener, envelopeReader, keyIdOf, ofForm, parseJson } from '../base/dsse.ts';
 import {
   AUTHORISATION_BYTES_MAX,
   AUTHORISATION_TYPE,
@@ -15,12 +15,14 @@ import {
 import { CommandRefused } from './command.ts';
 import { polygonFault } from './polygon.ts';
 
-const openEnvelope = envelopeOpener({
+const KIND = {
   payloadType: AUTHORISATION_TYPE,
   bytesMax: AUTHORISATION_BYTES_MAX,
   signatures: 1,
   keysIn: 'authorityKey of this box',
-});
+};
+const openEnvelope = envelopeOpener(KIND);
+const readEnvelope = envelopeReader(KIND);
 
 /** Where it must hold. */
 export interface Place {
@@ -34,6 +36,11 @@ export interface Place {
 export function openAuthorisation(bytes: Uint8Array, authority: KeyObject): Authorisation {
   const { payload } = openEnvelope(bytes, new Map([[keyIdOf(authority), authority]]));
   return checkedAuthorisation(parseJson(payload, 'the authorisation'));
+}
+
+/** What an authorisation says, whoever has signed it: nothing may be done by it. Throws CommandRefused. */
+export function claimedAuthorisation(bytes: Uint8Array): Authorisation {
+  return checkedAuthorisation(parseJson(readEnvelope(bytes).payload, 'the authorisation'));
 }
 
 /** What the schema says, and what it cannot say; throws CommandRefused. */
