@@ -120,13 +120,15 @@ class Reader {
       return undefined;
     }
     if (isAlias(node)) return this.#alias(node, path, followed);
-    // In text order, so that an alias means the nearest anchor before it.
-    if (isNode(node) && node.anchor !== undefined && followed.length === 0) {
-      this.#anchors.set(node.anchor, node);
-    }
+    if (followed.length === 0) this.#anchor(node);
     if (isScalar(node)) return node.value;
     if (isSeq(node)) return node.items.map((item, index) => this.data(item, [...path, index], followed));
     return isMap(node) ? this.#map(node, path, followed) : null;
+  }
+
+  /** In text order, keys too, so that an alias means the nearest anchor before it, as it does to the library. */
+  #anchor(node: unknown): void {
+    if (isNode(node) && node.anchor !== undefined) this.#anchors.set(node.anchor, node);
   }
 
   #alias(alias: Alias, path: Path, followed: readonly Node[]): unknown {
@@ -144,6 +146,7 @@ class Reader {
     const data: Record<string, unknown> = Object.create(null);
     const firstAt = new Map<string, number>();
     for (const pair of map.items) {
+      if (followed.length === 0) this.#anchor(pair.key);
       const key = keyOf(pair);
       if (key === undefined) {
         this.report(path, startOf(pair.key), 'a key must be plain text');
