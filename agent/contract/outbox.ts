@@ -7,6 +7,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { GAP_SCHEMA_URI } from './event.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
+import { Time } from './time.ts';
 
 /** `alert` carries alerts and their snapshots, `bulk` everything else; neither waits for the other. */
 export const LANES = ['alert', 'bulk'] as const;
@@ -74,7 +75,7 @@ export const GapEvent = Type.Object(
     source: Type.String({ pattern: '^urn:vigie:[a-z0-9-]{1,32}:[a-z0-9-]{1,32}$' }),
     type: Type.Literal('vigie.outbox-gap.v1'),
     subject: Type.String({ pattern: '^outbox/(alert|bulk)$' }),
-    time: Type.String(),
+    time: Time,
     datacontenttype: Type.Literal('application/json'),
     dataschema: Type.Literal(GAP_SCHEMA_URI),
     sequence: Type.String({ pattern: '^\\d{10}$' }),

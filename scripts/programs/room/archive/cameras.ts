@@ -145,14 +145,15 @@ function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: 
     if (content.state !== 'offline' && !isRetained) row.heard = iso(nowMs);
     return;
   }
-  if (!health.Check(content)) return;
+  // A box speaks of itself on its own topics.
+  if (!health.Check(content) || content.site !== row.site || content.box !== row.box) return;
   const { mode, restraint, certificate, conditions, versions, time } = content;
   row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs, nowMs);
   row.mode = mode;
   if (conditions !== undefined) row.conditions = [...conditions];
   row.certificate_ends = earlier(certificate?.notAfter ?? null, certificate?.caNotAfter ?? null);
   // A permit to install is made to end.
-  row.order_ends = restraint.installation === true ? null : timeOrNull(restraint.validUntil);
+  row.order_ends = restraint.installation === true ? null : restraint.validUntil;
   row.version = versions['vigie'] ?? null;
 }
 
@@ -163,11 +164,6 @@ function heardAt(before: string, ms: number, nowMs: number): string {
 }
 
 function earlier(a: string | null, b: string | null): string | null {
-  const [first = null] = [timeOrNull(a), timeOrNull(b)].filter((time) => time !== null).sort();
+  const [first = null] = [a, b].filter((time) => time !== null).sort();
   return first;
-}
-
-/** The schema looks at the digits only. */
-function timeOrNull(time: string | null): string | null {
-  return time === null || Number.isNaN(Date.parse(time)) ? null : iso(Date.parse(time));
 }

@@ -105,8 +105,11 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
     return unread(error instanceof Error ? error.message : String(error));
   }
   const source = `urn:vigie:${place.site}:${place.box}`;
-  if (gapEvent.Check(event) && event.data.to === place.seq) {
+  if (gapEvent.Check(event)) {
     const { id, type, time, data } = event;
+    if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
+    if (data.lane !== place.lane || data.to !== place.seq || data.from > data.to)
+      return unread(`/data: not a range of the lane ${place.lane} that ends with ${place.seq}`);
     return { ...known, place: { ...place, from: data.from }, id: storable(id), type, time };
   }
   if (!vigieEvent.Check(event)) {
