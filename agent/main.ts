@@ -64,6 +64,7 @@ export interface AgentOptions extends DiagnosisSources, RootSources {
   readonly config: Config;
   /** Where it was read from, for the journal. */
   readonly configFile?: string;
+  readonly configSha256?: string;
   /** Why another one runs than the one that was asked for; undefined where it is that one. */
   readonly configRefused?: string | undefined;
   /** Folder for the outbox and what must outlive a restart; made when missing. */

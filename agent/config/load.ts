@@ -31,6 +31,8 @@ export interface ConfigOptions {
 }
 
 export interface Inspection {
+  /** The file's bytes, as they were judged: what is kept or hashed of it is these. Undefined where none was read. */
+  readonly bytes?: Buffer;
   /** The configuration; undefined when there are problems. */
   readonly config: Config | undefined;
   /** In the order of the file. */
@@ -49,7 +51,7 @@ export function loadConfig(file: string, options: ConfigOptions): Config {
 export function inspectConfig(file: string, options: ConfigOptions): Inspection {
   const read = readText(file);
   if ('fault' in read) return { config: undefined, problems: [fileProblem(read.fault)], warnings: [] };
-  return inspectText(read.text, options, file);
+  return { ...inspectText(read.text, options, file), bytes: read.bytes };
 }
 
 /** `file`, where there is one, is looked at for its mode only. */
@@ -141,7 +143,7 @@ function fileProblem(message: string): Problem {
   return { path: '', line: null, column: null, variable: null, found: null, message };
 }
 
-function readText(file: string): { text: string } | { fault: string } {
+function readText(file: string): { text: string; bytes: Buffer } | { fault: string } {
   const fault = readFault(file);
   if (fault !== undefined) return { fault };
   const { size } = statSync(file);
@@ -149,8 +151,9 @@ function readText(file: string): { text: string } | { fault: string } {
     return { fault: `larger than ${CONFIG_BYTES_MAX / 1024} KiB; this is no configuration` };
   }
   if (size === 0) return { fault: 'is empty; docs/ref/config.md has a full example' };
+  const bytes = readFileSync(file);
   try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) };
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), bytes };
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     return { fault: 'is not UTF-8 text' };
