@@ -1,7 +1,7 @@
 /** `vigie authorise`: an order is signed, at the authority's desk, on no box. */
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { isMap, isScalar, parseDocument } from 'yaml';
 import { keyIdOf, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
@@ -79,8 +79,14 @@ const rounded = (share: number): number => Number(share.toFixed(4));
 
 function readOrder(file: string): Authorisation {
   let order: unknown;
+  let written: unknown;
   try {
-    order = parse(readFileSync(file, 'utf8'));
+    const document = parseDocument(readFileSync(file, 'utf8'));
+    const [fault] = [...document.errors, ...document.warnings];
+    if (fault !== undefined) throw fault;
+    order = document.toJS();
+    const number = isMap(document.contents) ? document.contents.get('order', true) : undefined;
+    written = isScalar(number) ? number.source : undefined;
   } catch (error) {
     throw new AgentError('config', `${file} cannot be read (${messageOf(error).slice(0, 300)})`, error);
   }
@@ -90,8 +96,8 @@ function readOrder(file: string): Authorisation {
   const given = order as Record<string, unknown>;
   const content = {
     ...given,
-    // Numbers of orders often look like numbers.
-    ...('order' in given && { order: String(given['order']) }),
+    // Numbers of orders often look like numbers: 2026.10 is not 2026.1.
+    ...('order' in given && { order: String(written ?? given['order']) }),
     ...Object.fromEntries(
       ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, given[name])]),
     ),

@@ -119,26 +119,19 @@ void t.test('a name that stands twice in one object is refused, however it is wr
   t.ok(Array.isArray(readOf(`${'['.repeat(deep)}${']'.repeat(deep)}`)), 'nesting that ends a stack does not');
 });
 
-void t.test(
-  'whatever is written by JSON.stringify is read as it is; with a member twice it is not',
-  async () => {
-    const whole = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value));
-    const isExact = (text: string): boolean =>
-      !/\d/.test(text) || numbersOf(JSON.parse(text)).every((n) => Math.abs(n) <= Number.MAX_SAFE_INTEGER);
-    fc.assert(
-      fc.property(whole.filter(isExact), (text) => JSON.stringify(readOf(text)) === text),
-      { seed: SEED, numRuns: 2000 },
-    );
-    const name = fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text));
-    fc.assert(
-      fc.property(name, whole, whole, fc.nat(3), (member, one, other, depth) => {
-        const doubled = `{${member}:${one},"~":0,${member}:${other}}`;
-        return isRefused(`${'{"in":['.repeat(depth)}${doubled}${']}'.repeat(depth)}`);
-      }),
-      { seed: SEED, numRuns: 2000 },
-    );
-  },
-);
+void t.test('any text of JSON is read as it is, and with a member twice it is refused', async (t) => {
+  const whole = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value));
+  const isExact = (text: string): boolean =>
+    numbersOf(JSON.parse(text)).every((number) => Math.abs(number) <= Number.MAX_SAFE_INTEGER);
+  const readAsItIs = fc.property(whole.filter(isExact), (text) => JSON.stringify(readOf(text)) === text);
+  t.doesNotThrow(() => fc.assert(readAsItIs, { seed: SEED, numRuns: 2000 }));
+  const name = fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text));
+  const twice = fc.property(name, whole, whole, fc.nat(3), (member, one, other, depth) => {
+    const doubled = `{${member}:${one},"~":0,${member}:${other}}`;
+    return isRefused(`${'{"in":['.repeat(depth)}${doubled}${']}'.repeat(depth)}`);
+  });
+  t.doesNotThrow(() => fc.assert(twice, { seed: SEED, numRuns: 2000 }));
+});
 
 function numbersOf(value: unknown): number[] {
   if (typeof value === 'number') return [value];

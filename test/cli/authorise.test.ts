@@ -42,8 +42,12 @@ void t.test('keygen, authorise, check', async (t) => {
     { name: 'prefect', publicKey: prefect },
     { name: 'mayor', publicKey: mayor },
   ];
-  const sign = (change: object): Promise<Program> => {
-    writeFileSync(path('order.yaml'), stringify({ ...order, ...change }));
+  const sign = (change: object, number = ''): Promise<Program> => {
+    const text = stringify({ ...order, ...change });
+    writeFileSync(
+      path('order.yaml'),
+      number === '' ? text : text.replace(/^order: .*$/m, `order: ${number}`),
+    );
     const files = ['--sign', path('authority.key'), '--out', path('order.dsse.json')];
     return ended(vigie(t, 'authorise', path('order.yaml'), ...files));
   };
@@ -75,6 +79,17 @@ void t.test('keygen, authorise, check', async (t) => {
     err: '',
     out: /order\.dsse\.json: signed by [0-9a-f]{64}\n {2}order .*\n/,
   });
+  for (const [written, signed] of [
+    ['2026.10', '2026.10'],
+    ['0077', '0077'],
+    ['"2026.10"', '2026.10'],
+  ]) {
+    t.match(
+      (await sign({}, written)).out,
+      new RegExp(`\\n {2}order {5}${signed} of `),
+      `the number ${written}`,
+    );
+  }
   // Whoever signs reads who may let the box go on, and who may open what: keys, not their number.
   const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
   const whole = await sign({ ageRecipients: recipients });
