@@ -70,7 +70,11 @@ void t.test('a name with a zero byte, and in another kind of text', async (t) =>
   };
   // The signature is no longer good, which is what keeps such a name out whoever reads it.
   await t.rejects(read(bent((csr, at) => csr.writeUInt8(0, at + 1))), { message: /whose signature is good/ });
-  await t.rejects(read(bent((csr, at) => csr.writeUInt8(0x1e, at - 2))), { message: /whose signature is good/ }, 'as BMPString');
+  await t.rejects(
+    read(bent((csr, at) => csr.writeUInt8(0x1e, at - 2))),
+    { message: /whose signature is good/ },
+    'as BMPString',
+  );
 });
 
 void t.test('nothing lies behind it, and the curve has its name', async (t) => {

@@ -5,7 +5,6 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError, hasCode, messageOf } from '../../../agent/base/errors.ts';
 import type { OrderReader } from '../../../agent/base/room-order.ts';
 import { parseYaml } from '../../../agent/base/yaml-text.ts';
-import { problemText } from '../../../agent/config/problem.ts';
 import { CONFIG_BYTES_MAX, readSource } from '../../../agent/config/source.ts';
 import { CommandKey } from '../../../agent/contract/config.ts';
 import { UpdateSettings } from '../../../agent/contract/update-settings.ts';
@@ -45,7 +44,14 @@ const Reader = Type.Object({ site: Name, box: Name, keys: Type.Array(CommandKey,
 export function readOrderReader(file: string, env: NodeJS.ProcessEnv): OrderReader {
   const { data, problems } = readSource(ownText(file));
   const [problem] = problems;
-  if (problem !== undefined) throw new AgentError('config', problemText(file, problem));
+  // What it says of the text may quote a piece of a login, and this goes to the room.
+  if (problem !== undefined) {
+    const where = `line ${problem.line ?? 1}, column ${problem.column ?? 1}`;
+    throw new AgentError(
+      'config',
+      `${file}: not readable: ${where}; \`vigie check\` says what is wrong there`,
+    );
+  }
   const content = Object(data) as Record<string, unknown>;
   const commands = Object(content['commands']) as Record<string, unknown>;
   const reader: unknown = {
