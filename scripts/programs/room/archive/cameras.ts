@@ -2,7 +2,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
-import { opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/opened.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { EventArrival, ReportArrival } from './message.ts';
 
@@ -153,7 +153,7 @@ function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: 
   if (conditions !== undefined) row.conditions = [...conditions];
   row.certificate_ends = earlier(certificate?.notAfter ?? null, certificate?.caNotAfter ?? null);
   // A permit to install is made to end.
-  row.order_ends = restraint.installation === true ? null : restraint.validUntil;
+  row.order_ends = restraint.installation === true ? null : timeOrNull(restraint.validUntil);
   row.version = versions['vigie'] ?? null;
 }
 
@@ -164,6 +164,10 @@ function heardAt(before: string, ms: number, nowMs: number): string {
 }
 
 function earlier(a: string | null, b: string | null): string | null {
-  const [first = null] = [a, b].filter((time) => time !== null).sort();
+  const [first = null] = [timeOrNull(a), timeOrNull(b)].filter((time) => time !== null).sort();
   return first;
+}
+
+function timeOrNull(time: string | null): string | null {
+  return time !== null && isTime(time) ? time : null;
 }

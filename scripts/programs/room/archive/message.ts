@@ -3,8 +3,8 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
-import { TIME_PATTERN, TIME_RULE } from '../../../../agent/contract/time.ts';
-import { opened } from '../contract/opened.ts';
+import { TIME_RULE } from '../../../../agent/contract/time.ts';
+import { isTime, opened } from '../contract/opened.ts';
 
 /** No clock of a box or a room is wrong by this and not known to be. */
 const AHEAD_MAX_MS = 86_400_000;
@@ -108,17 +108,18 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
   if (gapEvent.Check(event)) {
     const { id, type, time, data } = event;
     if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
+    if (!isTime(time)) return unread(`/time: ${TIME_RULE}`);
     if (data.lane !== place.lane || data.to !== place.seq || data.from > data.to)
       return unread(`/data: not a range of the lane ${place.lane} that ends with ${place.seq}`);
     return { ...known, place: { ...place, from: data.from }, id: storable(id), type, time };
   }
   if (!vigieEvent.Check(event)) {
     const fault = vigieEvent.Errors(event).First();
-    const why = fault?.schema['pattern'] === TIME_PATTERN ? TIME_RULE : fault?.message;
-    return unread(`${fault?.path || '/'}: ${why ?? 'not an event'}`);
+    return unread(`${fault?.path || '/'}: ${fault?.message ?? 'not an event'}`);
   }
   if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
   const { type, time } = event;
+  if (!isTime(time)) return unread(`/time: ${TIME_RULE}`);
   const id = storable(event.id);
   if (!isAhead(time, nowMs)) return { ...known, id, type, time, event };
   // What it tells may be true all the same: it is shown, and kept under no time.

@@ -1,8 +1,8 @@
 /** From rows of the room's tables to what its interface gives. Whatever a box has written, a row becomes something. */
 
-import { TIME_PATTERN } from '../../../../agent/contract/time.ts';
 import type { AuditDraft } from '../contract/audit.ts';
 import type { Incident } from '../contract/incident.ts';
+import { isTime } from '../contract/opened.ts';
 import type { Account } from './handler.ts';
 
 /** The columns of `incident` that `incidentOf` and the acts read. */
@@ -82,11 +82,9 @@ export function incidentOf(row: IncidentRow): Incident {
   };
 }
 
-const TIME = new RegExp(TIME_PATTERN);
-
 /** One in the form of the interface; null for none, and for what is no time of it: a year of five digits. */
 export function timeOf(text: string | null): string | null {
-  return text !== null && TIME.test(text) ? text : null;
+  return text !== null && isTime(text) ? text : null;
 }
 
 /** The members of a JSON object; of anything else none. */

@@ -11,7 +11,7 @@ import { envelopeOf } from '../../../../agent/contract/command.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
 import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
-import { opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/opened.ts';
 
 /** A health report has 3 kB, a signed report of an update 2; the largest of a hostile box is no larger than this. */
 export const MESSAGE_BYTES_MAX = 65_536;
@@ -54,26 +54,26 @@ export function read(
   const text = payload.toString();
   if (branch === 'status') {
     const content = jsonOf(text);
-    if (!status.Check(content)) return 'form';
+    if (!status.Check(content) || !isTime(content.time)) return 'form';
     said.status = content;
     return undefined;
   }
   if (branch === 'health') {
     const content = jsonOf(text);
-    if (!health.Check(content)) return 'form';
+    if (!health.Check(content) || !isTime(content.time)) return 'form';
     if (!isOwn(content)) return 'identity';
     said.health = kept(content);
     return undefined;
   }
   if (branch === 'mode') {
     const content = signed(text, MODE_TYPE);
-    if (!mode.Check(content)) return 'form';
+    if (!mode.Check(content) || !isTime(content.time)) return 'form';
     if (!isOwn(content)) return 'identity';
     said.mode = content;
     return undefined;
   }
   const content = signed(text, UPDATE_REPORT_TYPE);
-  if (!report.Check(content)) return 'form';
+  if (!report.Check(content) || !isTime(content.at)) return 'form';
   if (!isOwn(content)) return 'identity';
   said.report = content;
   return undefined;
