@@ -130,9 +130,7 @@ function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, asp
   if (last.id === now.id || last.group !== now.group) return false;
   const there = movedOn(last, (atMs - lastMs) / 1000);
   if (now.firstMs <= last.lastMs) {
-    return now.group === 'vehicle'
-      ? isUpon(there, now.xyxyNorm)
-      : iou(there, now.xyxyNorm) > SAME_OBJECT_IOU;
+    return now.group === 'vehicle' ? isUpon(there, now.xyxyNorm) : iou(there, now.xyxyNorm) > SAME_OBJECT_IOU;
   }
   const [x1, y1, x2, y2] = now.xyxyNorm;
   const size = Math.max((x2 - x1) * aspect, y2 - y1);

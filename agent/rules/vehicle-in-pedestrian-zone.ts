@@ -8,7 +8,12 @@
 
 import type { Dwell } from '../contract/dwell.ts';
 import { iou, type SizePx, type XyxyNorm } from '../contract/geometry.ts';
-import { type Observation, type ObservedTrack, PLACE_TOLERANCE, type StandingVehicle } from '../contract/observation.ts';
+import {
+  type Observation,
+  type ObservedTrack,
+  PLACE_TOLERANCE,
+  type StandingVehicle,
+} from '../contract/observation.ts';
 import type { VehicleInPedestrianZone } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { driveOf, Paths, sizeOf } from './paths.ts';
@@ -96,13 +101,15 @@ export class VehicleInPedestrianZoneRule implements Rule {
 
   /** Vehicles that stand in the zone since before the rule could see them come, and that have not moved since. */
   #presentAtStart({ standing, atMs }: Observation): Situation[] {
-    return standing.filter((stands) => this.#wasThere(stands, atMs)).map(({ place, vehicle }) => ({
-      key: `place-${place}`,
-      objects: [vehicle],
-      cause: { stoodS: Math.round((atMs - vehicle.firstMs) / 100) / 10 },
-      momentary: false,
-      presentAtStart: true,
-    }));
+    return standing
+      .filter((stands) => this.#wasThere(stands, atMs))
+      .map(({ place, vehicle }) => ({
+        key: `place-${place}`,
+        objects: [vehicle],
+        cause: { stoodS: Math.round((atMs - vehicle.firstMs) / 100) / 10 },
+        momentary: false,
+        presentAtStart: true,
+      }));
   }
 
   #wasThere({ arrival, moveTolerance, presence, vehicle }: StandingVehicle, atMs: number): boolean {

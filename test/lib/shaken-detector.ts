@@ -122,7 +122,11 @@ export class ShakenDetector {
 }
 
 /** The graph's own end: a floor of scores, and greedy suppression within each label (ONNX's NonMaxSuppression). */
-function suppressed({ boxes, scores, labels }: RawDetections, scoreMin: number, iouMax: number): RawDetections {
+function suppressed(
+  { boxes, scores, labels }: RawDetections,
+  scoreMin: number,
+  iouMax: number,
+): RawDetections {
   const boxOf = (row: number): XyxyPx => [...boxes.subarray(row * 4, row * 4 + 4)] as unknown as XyxyPx;
   const rows = [...scores.keys()].filter((row) => (scores[row] as number) > scoreMin);
   rows.sort((a, b) => (scores[b] as number) - (scores[a] as number));

@@ -7,7 +7,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import { ffmpeg, loopedClip } from '../../scripts/programs/evaluate/ffmpeg.ts';
-import { BLINDNESS, BLINDNESS_BY_S, conditionsOf, type Label, startsOf } from '../../scripts/programs/evaluate/labels.ts';
+import {
+  BLINDNESS,
+  BLINDNESS_BY_S,
+  conditionsOf,
+  type Label,
+  startsOf,
+} from '../../scripts/programs/evaluate/labels.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
 
@@ -33,7 +39,10 @@ async function encoded(clip: string, crf: number, dir: string): Promise<string> 
 }
 
 /** Kinds of conditions that are told, and by when blindness was. */
-async function told({ config }: Label, clip: string): Promise<{ kinds: string[]; blindS: number | undefined }> {
+async function told(
+  { config }: Label,
+  clip: string,
+): Promise<{ kinds: string[]; blindS: number | undefined }> {
   const replayed = await replayClip(clip, config, ['--fps', FPS]);
   replayed.forget();
   const conditions = conditionsOf(startsOf(replayed.events));

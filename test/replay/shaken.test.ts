@@ -7,11 +7,23 @@ import t, { type Test } from 'tap';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
-import { type Label, scoreConditions, scoreStarts, startsOf } from '../../scripts/programs/evaluate/labels.ts';
+import {
+  type Label,
+  scoreConditions,
+  scoreStarts,
+  startsOf,
+} from '../../scripts/programs/evaluate/labels.ts';
 import { filteredClip } from '../lib/filtered-clip.ts';
 import { detections } from '../lib/model-looks.ts';
 import { evaluationData, MODEL_DIR, scratch } from '../lib/paths.ts';
-import { biasOf, SHAKE_SCORE, type Shake, ShakenDetector, shakeOf, unshaken } from '../lib/shaken-detector.ts';
+import {
+  biasOf,
+  SHAKE_SCORE,
+  type Shake,
+  ShakenDetector,
+  shakeOf,
+  unshaken,
+} from '../lib/shaken-detector.ts';
 import { playShaken } from '../lib/shaken-film.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -31,11 +43,20 @@ const SHAKES: readonly (readonly [name: string, shake: () => Shake])[] = [
 ];
 
 /**
- * Faults that a shake makes and that stand, by film and shake; each must go on to be made. In boulevard-park weak boxes of
+ * Faults that a shake makes and that stand, by film and shake; each must go on to be made. In crosswalk a pole and its
+ * signal break the box of a pick-up truck, and a car in the distance is found in three or four looks: where its
+ * pixels are not seen to move in them, or its number changes on the line, it is missed; a part of the truck that was
+ * followed by itself for more than a second passes again. In boulevard-park weak boxes of
  * the first seconds lie in the lanes before the queue comes. Where a car of the queue takes over the number of one within
  * its own size, nobody has seen it come, and it is told as present at the start: two of the cars are found, not three.
  */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
+  'crosswalk, seed 1': ['crosswalk: line missed between 2.6 and 5 s'],
+  'crosswalk, seed 7': ['crosswalk: line missed between 9 and 11.2 s'],
+  'crosswalk, seed 8': ['crosswalk: line missed between 9 and 11.2 s'],
+  'crosswalk, seed 14': ['crosswalk: line missed between 9 and 11.2 s'],
+  'crosswalk, seed 16': ['crosswalk: line false at 11.2 s'],
+  'crosswalk, seed 17': ['crosswalk: line false at 11.2 s'],
   'boulevard-park, seed 5': ['boulevard-park: park8 2 starts, at least 3 expected'],
   'boulevard-park, seed 8': ['boulevard-park: park8 2 starts, at least 3 expected'],
 };

@@ -17,7 +17,13 @@ interface Stands {
 }
 
 /** Shows a vehicle that stands; returns when each situation was named first, and as what. */
-function told({ sinceMs = 400, arrival = 'unseen', score = 0.565, presence = 'seen', trackAt = () => 4 }: Stands): string[] {
+function told({
+  sinceMs = 400,
+  arrival = 'unseen',
+  score = 0.565,
+  presence = 'seen',
+  trackAt = () => 4,
+}: Stands): string[] {
   const rule = new VehicleInPedestrianZoneRule({
     ...{ id: 'cars', kind: 'vehicle-in-pedestrian-zone', zone: 'square', purpose: 'p', afterS: 1 },
     classes: ['car'],
@@ -27,8 +33,15 @@ function told({ sinceMs = 400, arrival = 'unseen', score = 0.565, presence = 'se
   for (let atMs = 0; atMs <= 20_000; atMs += 200) {
     const id = trackAt(atMs);
     if (id !== born?.id) born = id === undefined ? undefined : { id, firstMs: atMs };
-    const car = { group: 'vehicle' as const, label: 'car' as const, score, bestScore: score, pixelsMove: false };
-    const tracks = born === undefined ? [] : [track(born.id, { ...car, firstMs: born.firstMs, zones: ZONES })];
+    const car = {
+      group: 'vehicle' as const,
+      label: 'car' as const,
+      score,
+      bestScore: score,
+      pixelsMove: false,
+    };
+    const tracks =
+      born === undefined ? [] : [track(born.id, { ...car, firstMs: born.firstMs, zones: ZONES })];
     const vehicle = track(born?.id ?? 1, { ...car, firstMs: sinceMs, zones: ZONES });
     const standing = atMs < 3400 ? [] : [{ place: 7, arrival, moveTolerance: 0.25, presence, vehicle }];
     for (const { key, presentAtStart } of rule.observe(observation(atMs, tracks, { standing }))) {

@@ -226,19 +226,22 @@ t.test(
   },
 );
 
-t.test('what the first picture shows was there, whatever track jumps upon it in the first seconds', async (t) => {
-  const drawn = [{ box: PARKED, seed: 3 }] as const;
-  const beside: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
-  for (const jumpsAtS of [0.4, 1, 3]) {
-    const street = new Street();
-    let last: StandingVehicle[] = [];
-    for (let i = 0; i < 60; i++) {
-      const box = i < 5 * jumpsAtS ? beside : PARKED;
-      last = street.step(drawn, [car(box, 0.6)], [trackOf(4, box)]);
+t.test(
+  'what the first picture shows was there, whatever track jumps upon it in the first seconds',
+  async (t) => {
+    const drawn = [{ box: PARKED, seed: 3 }] as const;
+    const beside: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
+    for (const jumpsAtS of [0.4, 1, 3]) {
+      const street = new Street();
+      let last: StandingVehicle[] = [];
+      for (let i = 0; i < 60; i++) {
+        const box = i < 5 * jumpsAtS ? beside : PARKED;
+        last = street.step(drawn, [car(box, 0.6)], [trackOf(4, box)]);
+      }
+      t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
     }
-    t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
-  }
-});
+  },
+);
 
 t.test('a vehicle that comes in within the first seconds was followed', async (t) => {
   const street = new Street();

@@ -184,7 +184,16 @@ function distance(a: Part, b: Part): number {
 
 function begun(id: number, part: Part, found: Found, atMs: number): Mover {
   const none = { looks: 0, seen: 0, beside: 0, hinted: false, way: 0, judged: false, unknown: false };
-  const mover: Mover = { id, part, first: part, stride: part, firstMs: atMs, lastMs: atMs, path: [], ...none };
+  const mover: Mover = {
+    id,
+    part,
+    first: part,
+    stride: part,
+    firstMs: atMs,
+    lastMs: atMs,
+    path: [],
+    ...none,
+  };
   follow(mover, part, found, atMs);
   return mover;
 }

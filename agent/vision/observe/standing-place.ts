@@ -109,7 +109,12 @@ export function isLikely({ track, scoreMax }: Place): boolean {
  * Takes note of a look: whether a confirmed place is one vehicle, or a box that was drawn round several. A queue looks like
  * a bus now and then; its cars are found for longer.
  */
-export function noteGroup(place: Place, vehicles: readonly Detection[], found: boolean, elapsedMs: number): void {
+export function noteGroup(
+  place: Place,
+  vehicles: readonly Detection[],
+  found: boolean,
+  elapsedMs: number,
+): void {
   if (found) place.groupMs = Math.max(0, place.groupMs - elapsedMs);
   else if (isGroup(place, boxesOf(vehicles.filter(({ score }) => score >= SURE_SCORE_MIN))))
     place.groupMs += elapsedMs;

@@ -174,7 +174,13 @@ export class StandingVehicles {
     if (!isLikely(place)) return;
     const standing = this.#places.filter(({ confirmed }) => confirmed !== undefined);
     if (standing.some((other) => isSameVehicle(place, other))) return;
-    if (isGroup(place, standing.map(({ box }) => box))) return;
+    if (
+      isGroup(
+        place,
+        standing.map(({ box }) => box),
+      )
+    )
+      return;
     place.confirmed = this.#arrivals.of(place);
     place.scoreMax = Math.max(place.scoreMax, this.#arrivals.bestOf(place.track));
   }
