@@ -121,7 +121,8 @@ export const MqttConfig = Type.Object(
     ),
     ack: Type.Union([Type.Literal('archive'), Type.Literal('broker')], {
       default: 'archive',
-      description: 'what lets a row leave the outbox: the archive’s cumulative ack, or the broker’s PUBACK',
+      description:
+        'what lets a row leave the outbox: `archive`, the cumulative acknowledgement of an archive in the room, without which the box keeps everything and says so after 60 s; `broker`, the broker’s PUBACK, for a room that runs no archive',
     }),
   },
   strict,

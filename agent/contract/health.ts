@@ -49,6 +49,12 @@ export const DeliveryFault = Type.Object(
 );
 export type DeliveryFault = Static<typeof DeliveryFault>;
 
+/**
+ * Seconds after which a missing acknowledgement is a matter for a person: an archive acknowledges within a second, and
+ * one that is restarted is back within a minute.
+ */
+export const UNACKNOWLEDGED_S_MAX = 60;
+
 /** Counters are since the start of the process. */
 export const DeliveryState = Type.Object(
   {
@@ -63,6 +69,11 @@ export const DeliveryState = Type.Object(
     published: Count,
     /** Rows let go after an acknowledgement. */
     acknowledged: Count,
+    unacknowledgedS: {
+      ...Count,
+      description:
+        'seconds of connection for which the archive has acknowledged nothing of what the broker has taken; 0 with `ack: broker`',
+    },
     /** Times that a lane was sent again because nothing had moved for 3 s. */
     resends: Count,
     /** Publishes that the broker refused. */

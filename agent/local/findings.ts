@@ -1,6 +1,6 @@
 /** What the running agent says of itself, thing by thing, and what a person should do about it. */
 import { type Finding, failed, ok, unknown } from '../contract/finding.ts';
-import type { HealthReport } from '../contract/health.ts';
+import { type HealthReport, UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
 import { PREVIEW_CONDITION } from '../contract/kinds.ts';
 import type { LocalEvent, LocalStatus } from '../contract/local-status.ts';
 import { FINDING_TEXTS, type FindingTexts, type Language } from './finding-texts.ts';
@@ -121,12 +121,17 @@ function conditionFinding({ kind, time, reason }: LocalEvent, texts: FindingText
   return failed(kind, `${texts.since(clockText(time))}${why}`, `docs/guide/operations.md, ${kind}`);
 }
 
-function outboxFinding({ outbox: { store, lanes } }: HealthReport, texts: FindingTexts): Finding {
+function outboxFinding({ outbox: { store, lanes }, mqtt }: HealthReport, texts: FindingTexts): Finding {
   const { alert, bulk } = lanes;
   const kb = Math.ceil((alert.bytes + bulk.bytes) / 1000);
   const lost = alert.dropped.alert + bulk.dropped.notice;
   const detail = texts.outbox(alert.rows, bulk.rows, kb, store === 'disk');
   if (store === 'memory') return failed('outbox', detail, texts.outboxMemoryFix);
+  const silentS = mqtt?.unacknowledgedS ?? 0;
+  if (silentS >= UNACKNOWLEDGED_S_MAX) {
+    const silent = texts.unacknowledged(durationText(silentS, texts.days));
+    return failed('outbox', `${detail}; ${silent}`, texts.outboxUnacknowledgedFix);
+  }
   if (lost > 0) return failed('outbox', `${detail}; ${texts.lost(lost)}`, texts.outboxLostFix);
   const tooLarge = [alert, bulk].flatMap((lane) => Object.values(lane.tooLarge)).reduce((a, b) => a + b, 0);
   if (tooLarge === 0) return ok('outbox', detail);

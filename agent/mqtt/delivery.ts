@@ -124,6 +124,7 @@ export class Delivery {
       fault: fault === undefined ? null : { code: fault.code, message: fault.message.slice(0, 500) },
       reconnects: Math.max(0, this.#sessions - 1),
       ...drained,
+      unacknowledgedS: this.#drain.unacknowledgedS,
       refused: refused + published.refused,
       unretained: published.unretained,
       limited: this.#incoming.limited,

@@ -96,6 +96,11 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
     ['frozen', /^since/, ({ standing }) => standing.push({ ...event, kind: 'frozen', severity: 'system' })],
     ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
     ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],
+    [
+      'outbox',
+      /; no archive has acknowledged anything for 1 min$/,
+      ({ report }) => Object.assign(report.mqtt as object, { unacknowledgedS: 60 }),
+    ],
     ['outbox', /too large for the broker/, ({ report }) => (report.outbox.lanes.alert.tooLarge.snapshot = 2)],
     [
       'broker',

@@ -58,6 +58,7 @@ export const STATUS: LocalStatus = {
       reconnects: 0,
       published: 40,
       acknowledged: 36,
+      unacknowledgedS: 0,
       resends: 0,
       refused: 0,
       badAcks: 0,
