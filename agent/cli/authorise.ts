@@ -2,6 +2,7 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
+import { systemClock } from '../base/clock.ts';
 import { keyIdOf, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
@@ -23,6 +24,14 @@ const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d
 export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
   const key = signingKey(sign);
   const content = readOrder(file);
+  const nowMs = systemClock.wallMs();
+  if (!(nowMs < Date.parse(content.notAfter))) {
+    const now = new Date(nowMs).toISOString();
+    throw new AgentError(
+      'config',
+      `${file}: notAfter: ${content.notAfter} is over, and it is ${now} by this machine’s clock: the order would allow nothing; write a later time`,
+    );
+  }
   const envelope = signEnvelope(AUTHORISATION_TYPE, JSON.stringify(content), key);
   openAuthorisation(Buffer.from(envelope), createPublicKey(key));
   try {
@@ -88,6 +97,9 @@ function readOrder(file: string): Authorisation {
     throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
   }
   const given = order as Record<string, unknown>;
+  if ('payloadType' in given) {
+    throw new AgentError('config', `${file}: is signed already; give the order as it was written, in YAML`);
+  }
   const content = {
     ...given,
     // Numbers of orders often look like numbers.
@@ -109,6 +121,9 @@ function readOrder(file: string): Authorisation {
 }
 
 function timeOf(where: string, value: unknown): string {
+  if (value === undefined) {
+    throw new AgentError('config', `${where}: is missing; write 2026-11-24T00:00:00+01:00`);
+  }
   const text = value instanceof Date ? value.toISOString() : String(value);
   const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(ms)) return new Date(ms).toISOString();

@@ -13,6 +13,7 @@ import { resolveCredentials } from './credentials.ts';
 import { crossCheck, type Use } from './cross-check.ts';
 import { type EnvironmentValue, readEnvironment } from './environment.ts';
 import { checkFiles, checkModel, readFault } from './files.ts';
+import { misplacedKeys, rootMistakes } from './misplaced.ts';
 import { ConfigProblems, type Path, PROBLEMS_MAX, type Problem, pathText } from './problem.ts';
 import { checkShape, isGroup, type Mistake } from './shape.ts';
 import { CONFIG_BYTES_MAX, readSource, type Source } from './source.ts';
@@ -85,6 +86,7 @@ const modelDir = (): string => join(packageRoot(), 'models');
 
 function findMistakes(data: Record<string, unknown>, { env, mode, files }: ConfigOptions): Mistake[] {
   const credentials = resolveCredentials(data, env, mode === 'run');
+  const misplaced = misplacedKeys(data);
   const shape = checkShape(data);
   const complete = data['camera'] !== undefined && data['mqtt'] !== undefined;
   const use: Use = mode === 'check' ? (complete ? 'run' : 'replay') : mode;
@@ -97,10 +99,11 @@ function findMistakes(data: Record<string, unknown>, { env, mode, files }: Confi
   ];
   // The first mistake at a place is the most basic one; what is said of its inside says more.
   const seen = new Set<string>();
-  return all.filter(({ path }) => {
+  const first = all.filter(({ path }) => {
     const key = JSON.stringify(path);
     return !seen.has(key) && seen.add(key);
   });
+  return rootMistakes(first, misplaced);
 }
 
 function overlay(data: Record<string, unknown>, values: readonly EnvironmentValue[]): void {

@@ -26,9 +26,6 @@ export const CONFIG_BYTES_MAX = 262_144;
 const VALUES_MAX = 20_000;
 /** The schema needs 5 levels; more than this is a broken or hostile file, and recursion must end. */
 const DEPTH_MAX = 32;
-/** One missing bracket breaks every line after it; more errors than this say nothing new. */
-const SYNTAX_ERRORS_MAX = 5;
-
 export interface Place {
   readonly line: number;
   readonly column: number;
@@ -66,10 +63,9 @@ export function readSource(text: string): Source {
     return { data: undefined, problems: reader.problems, locate: () => ({ line: 1, column: 1 }) };
   }
   const syntax = [...document.errors, ...document.warnings];
-  const onePerPlace = syntax.filter(({ pos }, index) => pos[0] !== syntax[index - 1]?.pos[0]);
-  for (const error of onePerPlace.slice(0, SYNTAX_ERRORS_MAX)) {
-    reader.report([], error.pos[0], syntaxText(error));
-  }
+  // One missing bracket or space breaks the lines after it: what is said of those says nothing new.
+  const [first] = syntax.sort((a, b) => a.pos[0] - b.pos[0]);
+  if (first !== undefined) reader.report([], first.pos[0], syntaxText(first));
   const data = syntax.length > 0 ? undefined : reader.data(document.contents, [], []);
   return {
     data: reader.stopped ? undefined : data,
