@@ -10,6 +10,7 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
+import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
 import { DatabaseAway, DataRefused } from '../database/sql.ts';
 import type { Archive } from './archive.ts';
 import type { LaneThrough, Stored } from './batch.ts';
@@ -139,7 +140,7 @@ export class Room {
     this.#verdicts = this.#options.archive.verdictDelivery(client);
     this.#verdicts.start();
     client.on('connect', () => void this.#connected(client));
-    client.on('error', (error) => this.#faulty(`broker: ${textOf(error)}`));
+    client.on('error', (error) => this.#faulty(roomBrokerFault(error, url)));
     client.on('close', () => this.#faulty('broker: the connection is gone; tried again each second'));
     client.on('disconnect', ({ reasonCode }) => {
       if (reasonCode !== SESSION_TAKEN_OVER) return;
