@@ -226,6 +226,7 @@ export class AgentFlow {
   #add(happenings: readonly Happening[]): EvidenceRequest[] {
     return this.#queue.add(happenings, {
       clockSynced: this.#options.clockSynced(),
+      timeZone: this.#options.config.timeZone,
       degraded: this.#conditions.degraded,
       mode: this.#mode,
       wallAtMs: this.#time.wallAtMs,

@@ -168,7 +168,16 @@ function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
   const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
   const { flow, supervisor, restraint, search } = parts;
   const versions = { vigie: programVersion(), node: process.versions.node };
-  const health = new Health({ site, box, boot, versions, clock, log, sources: parts });
+  const health = new Health({
+    site,
+    box,
+    timeZone: config.timeZone,
+    boot,
+    versions,
+    clock,
+    log,
+    sources: parts,
+  });
   const { port } = config.metrics;
   const view = new LocalView({ port, stateDir, clock, log, activity, health, status, journal });
   health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);

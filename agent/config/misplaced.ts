@@ -33,7 +33,9 @@ export function misplacedKeys(data: Record<string, unknown>): Misplaced[] {
         (group) => Object.hasOwn(group.schema.properties, key) && group.data?.[key] === undefined,
       );
       const [home] = homes;
-      return home === undefined || homes.length > 1 ? [] : [{ path: [...at.path, key], key, home: home.path }];
+      return home === undefined || homes.length > 1
+        ? []
+        : [{ path: [...at.path, key], key, home: home.path }];
     });
   });
 }

@@ -6,6 +6,7 @@ import { Mode } from './mode.ts';
 import { DEGRADING } from './observation.ts';
 import { Redaction } from './redacted-jpeg.ts';
 import { SealedNote } from './sealed-evidence.ts';
+import { SiteClock } from './site-clock.ts';
 
 /** Name of docs/ref/events.schema.json; the number grows when a consumer that fits it would no longer do. */
 export const SCHEMA_ID = 'urn:vigie:schema:events:1';
@@ -97,7 +98,7 @@ export const EventData = Type.Object(
     objects: Type.Array(EventObject, { maxItems: 64 }),
     cause: Type.Record(Type.String(), Type.Unknown()),
     evidence: Evidence,
-    clock: Type.Object({ synced: Type.Boolean() }, strict),
+    clock: SiteClock,
     degraded: Type.Optional(
       Type.Array(Type.Union(DEGRADING.map((condition) => Type.Literal(condition))), {
         minItems: 1,

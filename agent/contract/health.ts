@@ -3,6 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { AccuracyReport } from './accuracy.ts';
 import { Mode, RestraintReport } from './mode.ts';
 import { LANES, type Lane, RANKS, type Rank } from './outbox.ts';
+import { SiteClock } from './site-clock.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
@@ -179,7 +180,7 @@ export const HealthReport = Type.Object(
     mode: Mode,
     restraint: RestraintReport,
     versions: Type.Record(Type.String(), Text, { description: 'vigie, node and what else runs' }),
-    clock: Type.Object({ synced: Type.Boolean() }, strict),
+    clock: SiteClock,
     frames: FramesReport,
     camera: CameraReport,
     detector: nullable(DetectorReport),

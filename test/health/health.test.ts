@@ -69,6 +69,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   const health = new Health({
     site: SITE,
     box: BOX,
+    timeZone: 'Europe/Paris',
     boot: 'boot-1',
     versions: { vigie: '0.1.0', node: process.versions.node },
     sources,
@@ -115,6 +116,7 @@ void t.test('a source that cannot answer costs one report, a mistake in code is 
     new Health({
       site: SITE,
       box: BOX,
+      timeZone: 'Europe/Paris',
       boot: 'b',
       versions: {},
       sources: {

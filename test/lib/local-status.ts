@@ -38,7 +38,7 @@ export const STATUS: LocalStatus = {
       rules: [],
     },
     versions: { vigie: '0.1.0', node: '20.20.2' },
-    clock: { synced: true },
+    clock: { synced: true, timeZone: 'Europe/Paris' },
     frames: { read: 57_000, analysed: 56_990, dropped: 10 },
     camera: {
       state: 'streaming',

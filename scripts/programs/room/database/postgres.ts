@@ -95,7 +95,10 @@ export class PostgresDatabase implements Sql {
   }
 
   all<T extends object>(sql: string, values: readonly Value[] = []): Promise<T[]> {
-    return mapped(this.#url, async () => (await this.#pool.query<T & pg.QueryResultRow>(sql, [...values])).rows);
+    return mapped(
+      this.#url,
+      async () => (await this.#pool.query<T & pg.QueryResultRow>(sql, [...values])).rows,
+    );
   }
 
   run(sql: string, values: readonly Value[] = []): Promise<number> {
