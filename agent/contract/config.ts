@@ -255,7 +255,8 @@ export const Config = Type.Object(
       minLength: 1,
       maxLength: 64,
       default: 'Europe/Paris',
-      description: 'IANA name of the site’s time zone; schedules are in it',
+      description:
+        'IANA name of the site’s time zone; schedules are in it, and times of day are told in it, by name',
     }),
     holidays: Type.Array(Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$', description: 'YYYY-MM-DD' }), {
       maxItems: 366,
