@@ -164,20 +164,11 @@ type Sight = ReturnType<typeof sightParts>;
 /** What the box says of itself. */
 function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
   const { config, stateDir, clock, log } = options;
-  const { site, box } = config;
+  const { site, box, timeZone } = config;
   const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
   const { flow, supervisor, restraint, search } = parts;
   const versions = { vigie: programVersion(), node: process.versions.node };
-  const health = new Health({
-    site,
-    box,
-    timeZone: config.timeZone,
-    boot,
-    versions,
-    clock,
-    log,
-    sources: parts,
-  });
+  const health = new Health({ site, box, timeZone, boot, versions, clock, log, sources: parts });
   const { port } = config.metrics;
   const view = new LocalView({ port, stateDir, clock, log, activity, health, status, journal });
   health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
