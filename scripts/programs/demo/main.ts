@@ -13,6 +13,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { printable, printableLine } from '../../../agent/base/printable.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
+import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
 import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
 import { Mosquitto } from '../../lib/mosquitto.ts';
 import { ownOrder } from '../../lib/own-order.ts';
@@ -165,6 +166,7 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
       feed.take(fresh);
       for (const arrival of fresh) onReport(arrival);
     },
+    brokerFault: (error) => roomBrokerFault(error, url),
     // Nothing here pauses on one machine: what a room would wait for does not come back.
     onNotice: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
     onFatal: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
