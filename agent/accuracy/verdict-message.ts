@@ -1,10 +1,8 @@
 /** A verdict from the room, checked at the border. Nothing of a refused one is quoted: it may name somebody. */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError } from '../base/errors.ts';
-import { Verdict } from '../contract/verdict.ts';
+import { VERDICT_BYTES_MAX, Verdict } from '../contract/verdict.ts';
 
-/** A verdict has about 100 bytes. */
-const VERDICT_BYTES_MAX = 512;
 
 const check = TypeCompiler.Compile(Verdict);
 

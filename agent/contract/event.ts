@@ -9,9 +9,9 @@ import { SealedNote } from './sealed-evidence.ts';
 
 /** Name of docs/ref/events.schema.json; the number grows when a consumer that fits it would no longer do. */
 export const SCHEMA_ID = 'urn:vigie:schema:events:1';
-/** `dataschema` of an event: by CloudEvents the schema of its `data`, an anchor in that file. */
-export const EVENT_SCHEMA_URI = `${SCHEMA_ID}#EventData` as const;
-export const GAP_SCHEMA_URI = `${SCHEMA_ID}#GapRecord` as const;
+/** `dataschema` of an event: by CloudEvents the schema of its `data`, which lies in that file. */
+export const EVENT_SCHEMA_URI = `${SCHEMA_ID}#/$defs/EventData` as const;
+export const GAP_SCHEMA_URI = `${SCHEMA_ID}#/$defs/GapRecord` as const;
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=utf-8';
 
 const strict = { additionalProperties: false } as const;

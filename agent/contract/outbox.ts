@@ -40,6 +40,24 @@ export interface PictureItem extends ItemBase {
 
 export type OutboxItem = TextItem | PictureItem;
 
+/** Of the name of a counting (user property `epoch`), characters. */
+export const EPOCH_CHARS_MAX = 32;
+
+const Seq = (description: string) => Type.String({ pattern: '^[1-9][0-9]{0,15}$', description });
+
+/** MQTT 5 user properties of every message from the outbox. */
+export const NumberedProperties = Type.Object({
+  lane: Type.Union(LANES.map((lane) => Type.Literal(lane))),
+  seq: Seq('per box and lane'),
+  first: Seq('the lane is still held by the box from this number on; what is before it is stored or gone'),
+  epoch: Type.String({
+    minLength: 1,
+    maxLength: EPOCH_CHARS_MAX,
+    description: 'which counting `seq` is of',
+  }),
+  boot: Type.String({ minLength: 1, maxLength: 64, description: 'start of the agent' }),
+});
+
 /** Text is refused beyond this; pictures have a limit of their own (SNAPSHOT_BYTES_MAX). */
 export const BODY_BYTES_MAX = 262_144;
 

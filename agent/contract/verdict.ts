@@ -5,6 +5,9 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 
+/** Of a verdict, bytes; one has about 100. */
+export const VERDICT_BYTES_MAX = 512;
+
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' });
 

@@ -11,6 +11,7 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError, assert, messageOf, rethrowBug } from '../base/errors.ts';
 import { type Logger, withoutSecret } from '../base/log.ts';
 import type { MqttConfig } from '../contract/config.ts';
+import { KEEPALIVE_S } from '../contract/connection.ts';
 import type { DeliveryState } from '../contract/health.ts';
 import type { Lane, Outbox } from '../contract/outbox.ts';
 import { type Topics, topicsOf } from '../contract/topics.ts';
@@ -43,7 +44,7 @@ export interface DeliveryTiming {
 }
 
 export const DELIVERY_TIMING: DeliveryTiming = {
-  keepaliveS: 30,
+  keepaliveS: KEEPALIVE_S,
   connectTimeoutMs: 10_000,
   reconnect: { firstMs: 1000, maxMs: 60_000 },
   // The first wait is at least half of firstMs: 60 s.

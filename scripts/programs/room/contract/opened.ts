@@ -1,8 +1,7 @@
-/** What a box says may be of a newer program than this one. */
-import type { TSchema } from '@sinclair/typebox';
+/** Opens schemas for members of later versions. */
 
-/** The schema without what forbids further members: a box may be newer than this program. */
-export function opened<S extends TSchema>(schema: S): S {
+/** The schema, of TypeBox or as JSON, without what forbids further members: a box may be newer than its reader. */
+export function opened<S extends object>(schema: S): S {
   return open(schema) as S;
 }
 
