@@ -135,7 +135,11 @@ void t.test('a member or a kind that a later version adds is valid for a reader 
   t.equal(valid('VigieEvent', { ...event, data: odd }), false, 'a wrong type in the cause of a known kind');
   const closed = JSON.stringify(Object.fromEntries(ofBox.map((name) => [name, defOf(name)])));
   t.notMatch(closed, '"additionalProperties":false', 'no message of a box is closed');
-  t.match(JSON.stringify(defOf('Verdict')), '"additionalProperties":false', 'a box refuses what it does not know');
+  t.match(
+    JSON.stringify(defOf('Verdict')),
+    '"additionalProperties":false',
+    'a box refuses what it does not know',
+  );
 });
 
 const defOf = (name: string): unknown =>
@@ -157,7 +161,11 @@ void t.test('asyncapi.yaml says of the connection what the box says in its CONNE
     maximumPacketSize: properties?.maximumPacketSize,
     lastWill: { qos: will?.qos, retain: will?.retain },
   });
-  t.equal(properties?.maximumPacketSize, CONFIG_ORDER_BYTES_MAX + 1024, 'a configuration with its topic fits');
+  t.equal(
+    properties?.maximumPacketSize,
+    CONFIG_ORDER_BYTES_MAX + 1024,
+    'a configuration with its topic fits',
+  );
 });
 
 void t.test('every limit in asyncapi.yaml comes from the contract', async (t) => {

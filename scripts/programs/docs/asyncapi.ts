@@ -12,7 +12,9 @@ import { EXAMPLES } from './examples.ts';
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
 const NAME_FORM = `of the form \`${Command.properties.site.pattern}\``;
 
-const PARAMETERS: Readonly<Record<string, { description: string; enum?: readonly string[]; examples?: readonly string[] }>> = {
+const PARAMETERS: Readonly<
+  Record<string, { description: string; enum?: readonly string[]; examples?: readonly string[] }>
+> = {
   site: { description: `The site, \`site\` of the configuration, ${NAME_FORM}.` },
   box: { description: `The box, \`box\` of the configuration and CN of its certificate, ${NAME_FORM}.` },
   severity: { description: 'Severity of the event.', enum: ['alert', 'notice', 'system'] },
