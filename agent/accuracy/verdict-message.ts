@@ -3,7 +3,6 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError } from '../base/errors.ts';
 import { VERDICT_BYTES_MAX, Verdict } from '../contract/verdict.ts';
 
-
 const check = TypeCompiler.Compile(Verdict);
 
 /** Throws `corrupt` for anything but a verdict. */

@@ -2,9 +2,9 @@
 import type { TSchema } from '@sinclair/typebox';
 import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
 import { IdempotencyKey, Problem, ROUTES, type Route } from './api.ts';
-import { may, ROLES } from './roles.ts';
 import { WEBHOOK_EXAMPLES } from './examples.ts';
 import { opened } from './opened.ts';
+import { may, ROLES } from './roles.ts';
 import { WEBHOOK_MESSAGES, WEBHOOK_TYPES, type WebhookType } from './webhook.ts';
 
 const INFO = `What the room's screens use, and any other program may: the queue, incidents, cameras, figures, the record.
