@@ -13,6 +13,7 @@ import {
   MaskConfig,
   ZoneConfig,
 } from './config.ts';
+import { Connected } from './connection.ts';
 import { SizePx, XyxyNorm } from './geometry.ts';
 import { GroupSchema, LabelSchema, ObjectGroup, ObjectLabel } from './label.ts';
 import { LatencyCounts } from './latency.ts';
@@ -257,6 +258,7 @@ export const FromVision = Type.Union([
       fps: Type.Union([Type.Number(), Type.Null()]),
       /** Length of a clip, ms; null for what has no end. */
       durationMs: Type.Union([Ms, Type.Null()]),
+      connected: Connected,
     },
     strict,
   ),

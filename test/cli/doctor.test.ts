@@ -75,6 +75,7 @@ const HEALTHY: VisionTrial = {
     decoder: 'avdec_h264',
     fps: 25,
     durationMs: null,
+    connected: 'rtsp://10.0.0.7:554',
   },
   firstStats: { ...STATS, framesRead: 12, wallMs: 1000 },
   stats: STATS,
