@@ -158,7 +158,7 @@ export class AgentFlow {
   }
 
   /** Something of the box has happened and is over; durable on return. */
-  happened(kind: 'config-changed' | 'update-failed', cause: Condition['cause']): void {
+  happened(kind: 'config-changed' | 'mask-removed' | 'update-failed', cause: Condition['cause']): void {
     this.#add(this.#conditions.happened(kind, cause, this.#time.nowAtMs()));
   }
 
