@@ -124,6 +124,12 @@ export const CameraReport = Type.Object(
     widthPx: nullable(Count),
     heightPx: nullable(Count),
     fps: nullable(Type.Number({ minimum: 0 })),
+    asOrdered: nullable(
+      Type.Boolean({
+        description:
+          'vision is connected to what the configuration, and with it the order, names; null while there is no picture',
+      }),
+    ),
   },
   strict,
 );

@@ -93,7 +93,10 @@ function uncoveredMasks(
 }
 
 function maskCauseOf(masks: readonly LostMask[]): object {
-  const reason = masks.map(({ id, change }) => `mask ${id} ${change}`).join('; ').slice(0, REASON_MAX);
+  const reason = masks
+    .map(({ id, change }) => `mask ${id} ${change}`)
+    .join('; ')
+    .slice(0, REASON_MAX);
   return { masks: masks.map(({ id, change }) => ({ id, change })), reason };
 }
 

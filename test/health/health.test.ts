@@ -46,6 +46,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
         widthPx: 768,
         heightPx: 576,
         fps: 10,
+        asOrdered: true,
       },
       detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
       process: { pid: 4242, rssMiB: 203.4, fds: 61 },

@@ -244,7 +244,11 @@ t.test('a mask that is removed or gets smaller is an event of its own, told at l
   };
   t.strictSame(told(masked(mask('windows', 0, 0.4), mask('garden', 0.5, 0.9))), [], 'the first start of all');
   t.strictSame(told(masked(mask('panes', 0, 0.4), mask('garden', 0.5, 1))), [], 'renamed, and larger');
-  t.strictSame(told(masked(mask('panes-1', 0, 0.2), mask('panes-2', 0.2, 0.4), mask('garden', 0.5, 1))), [], 'in two');
+  t.strictSame(
+    told(masked(mask('panes-1', 0, 0.2), mask('panes-2', 0.2, 0.4), mask('garden', 0.5, 1))),
+    [],
+    'in two',
+  );
 
   const less = masked(mask('garden', 0.5, 0.8));
   t.strictSame(told(less, { cut: true }), [], 'killed before it could tell');
@@ -262,7 +266,11 @@ t.test('a mask that is removed or gets smaller is an event of its own, told at l
 
   live(stateDir, less, { cut: true });
   live(stateDir, masked(mask('garden', 0.5, 0.7)), { cut: true });
-  t.match(told(masked()), [{ masks: [{ id: 'garden', change: 'removed' }] }], 'two changes, of which none was told');
+  t.match(
+    told(masked()),
+    [{ masks: [{ id: 'garden', change: 'removed' }] }],
+    'two changes, of which none was told',
+  );
 
   const whole = masked(mask('windows', 0, 0.4));
   live(stateDir, whole);
@@ -270,7 +278,9 @@ t.test('a mask that is removed or gets smaller is an event of its own, told at l
   t.strictSame(told(masked(), { order }), [], 'the order has it black');
   live(stateDir, whole);
   const part = orderFor(masked(), { masks: [mask('ordered', 0, 0.3)] });
-  t.match(told(masked(mask('windows', 0.31, 0.4)), { order: part }), [{ masks: [{ id: 'windows', change: 'smaller' }] }]);
+  t.match(told(masked(mask('windows', 0.31, 0.4)), { order: part }), [
+    { masks: [{ id: 'windows', change: 'smaller' }] },
+  ]);
 });
 
 t.test('killed before it could tell, it tells at the next start, of all that has changed', async (t) => {

@@ -41,6 +41,8 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
     lines.push(...rest.map((line) => `${' '.repeat(LABEL)}${line}`));
     if (fix !== undefined) lines.push(...wrapped(`→ ${fix}`, width, 4));
   }
+  if (status.connected !== null)
+    lines.push('', ...wrapped(`camera: connected to ${status.connected}`, width, 0));
   lines.push(...eventLines('standing', status.standing, width), ...eventLines('last', status.recent, width));
   return lines.join('\n');
 }

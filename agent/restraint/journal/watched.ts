@@ -166,9 +166,12 @@ function changeOf(
 function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigChange['masksLost'] {
   const black = now.map(({ polygon }) => polygon);
   const same = new Set(black.map((polygon) => JSON.stringify(polygon)));
-  const compared = [...former, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
+  const compared =
+    [...former, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
   return former
-    .filter(({ polygon }) => !same.has(JSON.stringify(polygon)) && !(compared && coversTogether(black, polygon)))
+    .filter(
+      ({ polygon }) => !same.has(JSON.stringify(polygon)) && !(compared && coversTogether(black, polygon)),
+    )
     .map(({ id, polygon }) => ({
       ...{ id, polygon },
       change: now.some((mask) => mask.id === id) ? ('smaller' as const) : ('removed' as const),
@@ -176,7 +179,10 @@ function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigCha
 }
 
 /** Before the room was told of one, there came another. */
-function merged(before: ConfigChange | null | undefined, { lists, places, masksLost }: ConfigChange): ConfigChange {
+function merged(
+  before: ConfigChange | null | undefined,
+  { lists, places, masksLost }: ConfigChange,
+): ConfigChange {
   const all = [...(before?.places ?? []), ...places];
   const distinct = new Map(all.map((place) => [`${place.list}/${place.id}`, place]));
   return {
@@ -192,7 +198,8 @@ function mergedMasks(
   now: ConfigChange['masksLost'],
 ): ConfigChange['masksLost'] {
   const known = new Map(before.map((mask) => [mask.id, mask]));
-  for (const mask of now) known.set(mask.id, { ...mask, polygon: known.get(mask.id)?.polygon ?? mask.polygon });
+  for (const mask of now)
+    known.set(mask.id, { ...mask, polygon: known.get(mask.id)?.polygon ?? mask.polygon });
   return [...known.values()].slice(0, MASKS_LOST_MAX);
 }
 
