@@ -94,7 +94,12 @@ t.test('the room is told whether it is as ordered, and not where', async (t) => 
   status.hear({ kind: 'lost', reason: 'gone', retryInMs: 1000 });
   t.match(status, { connected: null, camera: { asOrdered: null } });
 
-  const page = metricsPage({ status: STATUS, counters: {}, stages: {}, puback: new Latencies().puback });
+  const page = metricsPage({
+    status: STATUS,
+    counters: {},
+    stages: {},
+    puback: new Latencies(new HandClock()).puback,
+  });
   t.notMatch(page.body, /10\.0\.0\.7/, 'nor whoever reads the metrics');
   t.match(
     statusText(STATUS, [], { width: 80, colours: false }),

@@ -27,7 +27,7 @@ export interface PartsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** How the camera's name is looked up; the system's way where absent. */
-  readonly resolveHost?: Resolve;
+  readonly resolveHost?: Resolve | undefined;
 }
 
 /** What outlives an opening, and whom to tell that the source was away at `downMs` and answers again. */
