@@ -4,9 +4,9 @@ import t from 'tap';
 import {
   cameraAddress,
   isSameDevice,
+  maskedSource,
   namesCamera,
   parseCameraSource,
-  maskedSource,
   withLoginOf,
 } from '../../agent/contract/camera-address.ts';
 import { camerasDrawn } from '../lib/camera-sources.ts';

@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
-import { RewritingCamera, type Rewriting } from '../lib/rewriting-camera.ts';
+import { type Rewriting, RewritingCamera } from '../lib/rewriting-camera.ts';
 import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 
 const WAIT_MS = 8000;

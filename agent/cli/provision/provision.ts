@@ -2,14 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { AgentError } from '../../base/errors.ts';
-import { shownSource } from '../../contract/camera-address.ts';
 import { printable } from '../../base/printable.ts';
 import { certificateFaults } from '../../config/certificates.ts';
 import { usableConfig } from '../../config/last-good.ts';
 import { inspectConfig, problemText } from '../../config/load.ts';
 import { pathText } from '../../config/problem.ts';
-import { takeFromBootPartition } from '../../provision/boot-partition.ts';
+import { shownSource } from '../../contract/camera-address.ts';
 import { RestraintFolder } from '../../contract/restraint-folder.ts';
+import { takeFromBootPartition } from '../../provision/boot-partition.ts';
 import { cameraReach, tellSystemd } from '../../provision/camera-address.ts';
 import { writeCamera } from '../../restraint/folder.ts';
 import { print } from '../print.ts';
