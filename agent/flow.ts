@@ -158,7 +158,7 @@ export class AgentFlow {
   }
 
   /** Something of the box has happened and is over; durable on return. */
-  happened(kind: 'config-changed' | 'update-failed', cause: Condition['cause']): void {
+  happened(kind: 'config-changed' | 'mask-removed' | 'update-failed', cause: Condition['cause']): void {
     this.#add(this.#conditions.happened(kind, cause, this.#time.nowAtMs()));
   }
 
@@ -226,6 +226,7 @@ export class AgentFlow {
   #add(happenings: readonly Happening[]): EvidenceRequest[] {
     return this.#queue.add(happenings, {
       clockSynced: this.#options.clockSynced(),
+      timeZone: this.#options.config.timeZone,
       degraded: this.#conditions.degraded,
       mode: this.#mode,
       wallAtMs: this.#time.wallAtMs,

@@ -64,6 +64,7 @@ export interface AgentOptions extends DiagnosisSources, RootSources {
   readonly config: Config;
   /** Where it was read from, for the journal. */
   readonly configFile?: string;
+  readonly configSha256?: string;
   /** Why another one runs than the one that was asked for; undefined where it is that one. */
   readonly configRefused?: string | undefined;
   /** Folder for the outbox and what must outlive a restart; made when missing. */
@@ -164,11 +165,11 @@ type Sight = ReturnType<typeof sightParts>;
 /** What the box says of itself. */
 function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
   const { config, stateDir, clock, log } = options;
-  const { site, box } = config;
+  const { site, box, timeZone } = config;
   const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
   const { flow, supervisor, restraint, search } = parts;
   const versions = { vigie: programVersion(), node: process.versions.node };
-  const health = new Health({ site, box, boot, versions, clock, log, sources: parts });
+  const health = new Health({ site, box, timeZone, boot, versions, clock, log, sources: parts });
   const { port } = config.metrics;
   const view = new LocalView({ port, stateDir, clock, log, activity, health, status, journal });
   health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);

@@ -3,12 +3,15 @@
  * ed25519, with exactly as many signatures as its kind asks for, each by another key.
  *
  * INVARIANTS: nothing that is not exactly as it was signed is opened: base64 is decoded strictly, since
- * Node's own decoder lets 14 of 1,200 single-bit flips pass; keyid must name the key that verifies.
+ * Node's own decoder lets 14 of 1,200 single-bit flips pass; keyid must name the key that verifies; JSON has one reading.
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CommandRefused, type Envelope, envelopeOf } from '../contract/command.ts';
+import { TIME_PATTERN, TIME_RULE } from '../contract/time.ts';
+import { AgentError } from './errors.ts';
+import { strictJsonOf } from './json.ts';
 
 export interface OpenedEnvelope {
   /** Of the keys that have signed, in the order of the envelope. */
@@ -45,13 +48,23 @@ export function signEnvelope(payloadType: string, payload: string, ...keys: read
   return JSON.stringify(envelope);
 }
 
-/** Opens envelopes of one kind; what it returns throws CommandRefused. Keys are public ones, by keyid. */
-export function envelopeOpener(
-  kind: EnvelopeKind,
-): (bytes: Uint8Array, keys: ReadonlyMap<string, KeyObject>) => OpenedEnvelope {
-  const { payloadType, bytesMax, signatures, keysIn } = kind;
+/** An envelope as it is written, whose signatures nobody has looked at. */
+interface ReadEnvelope {
+  readonly payload: Buffer;
+  readonly signed: readonly { readonly keyid: string; readonly sig: Buffer }[];
+}
+
+/**
+ * Reads envelopes of one kind and verifies nothing: for whoever must know what is in one before a key is known, or shows
+ * what nobody believes. What it returns throws CommandRefused.
+ */
+export function envelopeReader({
+  payloadType,
+  bytesMax,
+  signatures,
+}: Omit<EnvelopeKind, 'keysIn'>): (bytes: Uint8Array) => ReadEnvelope {
   const schema = envelopeOf(bytesMax, signatures);
-  return (bytes, keys) => {
+  return (bytes) => {
     if (bytes.length > bytesMax) {
       throw new CommandRefused('malformed', `${bytes.length} bytes; at most ${bytesMax} are read`);
     }
@@ -59,11 +72,21 @@ export function envelopeOpener(
     if (envelope.payloadType !== payloadType) {
       throw new CommandRefused('malformed', `the payload type is not ${payloadType}`);
     }
-    const payload = strictBase64(envelope.payload);
-    const signed = envelope.signatures.map(({ keyid, sig }) => ({ keyid, sig: strictBase64(sig) }));
-    if (payload === undefined || signed.some(({ sig }) => sig === undefined)) {
-      throw new CommandRefused('malformed', 'payload or signature is not canonical base64');
-    }
+    return {
+      payload: strictBase64(envelope.payload),
+      signed: envelope.signatures.map(({ keyid, sig }) => ({ keyid, sig: strictBase64(sig) })),
+    };
+  };
+}
+
+/** Opens envelopes of one kind; what it returns throws CommandRefused. Keys are public ones, by keyid. */
+export function envelopeOpener(
+  kind: EnvelopeKind,
+): (bytes: Uint8Array, keys: ReadonlyMap<string, KeyObject>) => OpenedEnvelope {
+  const { payloadType, signatures, keysIn } = kind;
+  const read = envelopeReader(kind);
+  return (bytes, keys) => {
+    const { payload, signed } = read(bytes);
     const keyids = signed.map(({ keyid }) => keyid);
     if (new Set(keyids).size < signatures) {
       throw new CommandRefused(
@@ -77,7 +100,7 @@ export function envelopeOpener(
       if (key === undefined) {
         throw new CommandRefused('unknown-key', `no key ${keyid.slice(0, 16)}… in ${keysIn}`);
       }
-      if (sig === undefined || !verify(null, toVerify, key, sig)) {
+      if (!verify(null, toVerify, key, sig)) {
         throw new CommandRefused('bad-signature', 'the signature does not fit the content');
       }
     }
@@ -95,12 +118,14 @@ export function publicTextOf(privateKey: KeyObject): string {
   return createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).toString('base64');
 }
 
-/** Parses UTF-8 JSON; throws CommandRefused. */
+/** Parses UTF-8 JSON that has one reading (`strictJsonOf`) and no byte order mark; throws CommandRefused. */
 export function parseJson(bytes: Uint8Array, what: string): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return strictJsonOf(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (error) {
-    throw new CommandRefused('malformed', `${what} is not JSON in UTF-8`, { cause: error });
+    const why =
+      error instanceof AgentError ? `can be read in two ways: ${error.message}` : 'is not JSON in UTF-8';
+    throw new CommandRefused('malformed', `${what} ${why}`, { cause: error });
   }
 }
 
@@ -111,7 +136,8 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 export function ofForm<S extends TSchema>(schema: S, content: unknown, otherwise: string): Static<S> {
   if (Value.Check(schema, content)) return content;
   const error = Value.Errors(schema, content).First();
-  throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${error?.message ?? ''}`);
+  const why = error?.schema['pattern'] === TIME_PATTERN ? TIME_RULE : error?.message;
+  throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${why ?? ''}`);
 }
 
 /** PAE of the DSSE protocol: what is really signed. */
@@ -121,7 +147,8 @@ function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-function strictBase64(text: string): Buffer | undefined {
+function strictBase64(text: string): Buffer {
   const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64') === text ? bytes : undefined;
+  if (bytes.toString('base64') === text) return bytes;
+  throw new CommandRefused('malformed', 'payload or signature is not canonical base64');
 }

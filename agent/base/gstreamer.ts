@@ -17,6 +17,7 @@ import type {
   Element,
   Inferred,
   Pipeline,
+  RtspSrc,
   SampleCaps,
 } from 'node-gstreamer-superficial';
 import type { Clock } from './clock.ts';
@@ -44,6 +45,13 @@ export interface Fault {
 export interface Sample {
   readonly buffer: Buffer;
   readonly caps: SampleCaps;
+}
+
+/** What the element `source` is given before an opening. */
+export interface Given {
+  readonly properties: Readonly<Record<string, string>>;
+  /** Of rtspsrc: the URLs that it may ask for, and where relative names of tracks belong. */
+  readonly requests?: { readonly urls: string; readonly track: string; readonly base: string };
 }
 
 /** A promise that is resolved from outside. */
@@ -113,8 +121,15 @@ export class NativePipeline {
     this.#element(element)[property] = value;
   }
 
-  open(): void {
+  /** Opens what `given` names for the element `source`; without it, what the pipeline's text names. */
+  open(given: Given = { properties: {} }): void {
     this.#reset();
+    const { properties, requests } = given;
+    for (const [name, value] of Object.entries(properties)) this.set('source', name, value);
+    if (requests !== undefined) {
+      const { urls, track, base } = requests;
+      (this.#element('source') as RtspSrc).restrictRequests(urls, track, base);
+    }
     this.#pipeline.play();
     this.#opened();
   }

@@ -5,8 +5,9 @@
  * Levels: error = a person must act; warn = recovered, nothing lost; info = a change of state.
  */
 import { pino } from 'pino';
+import { jsonOf } from './json.ts';
 import type { LogLevel } from './log-level.ts';
-import { escapedInJson } from './printable.ts';
+import { escapedInJson, withoutControls } from './printable.ts';
 
 export interface Logger {
   error(fields: object, message: string): void;
@@ -18,7 +19,7 @@ export interface Logger {
 export type { LogLevel };
 
 export function makeLogger(name: string, level: LogLevel): Logger {
-  const hooks = { streamWrite: scrubbed };
+  const hooks = { streamWrite: process.stderr.isTTY === true ? terminalLine : scrubbed };
   return pino({ name, level, base: { name }, hooks }, pino.destination({ dest: 2, sync: true }));
 }
 
@@ -39,6 +40,32 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 export function scrubbed(line: string): string {
   const text = SECRETS.reduce((rest, [pattern, instead]) => rest.replace(pattern, instead), line);
   return escapedInJson(text);
+}
+
+/** How a level is called on a terminal, by pino's number. */
+const LEVELS: Readonly<Record<number, string>> = { 20: 'debug', 30: 'info ', 40: 'warn ', 50: 'ERROR' };
+
+/** A line of the log for a person: local time with its offset, level, name, message, and the fields. */
+export function terminalLine(line: string): string {
+  const text = scrubbed(line);
+  const entry = jsonOf(text);
+  if (typeof entry !== 'object' || entry === null) return text;
+  const { level, time, name, msg, ...fields } = entry as Record<string, unknown>;
+  // A caller's field may have the name of one of pino's.
+  if (typeof time !== 'number' || Number.isNaN(new Date(time).getTime())) return text;
+  const more = Object.entries(fields).map(([key, value]) => {
+    return ` ${key}=${typeof value === 'string' && /^[^\s"]+$/.test(value) ? value : JSON.stringify(value)}`;
+  });
+  const head = `${localTime(time)} ${LEVELS[Number(level)] ?? level} ${name}:`;
+  return `${withoutControls(`${head} ${msg}${more.join('')}`)}\n`;
+}
+
+/** `2026-11-24T15:02:00.250+01:00`, in the time zone of this machine. */
+function localTime(ms: number): string {
+  const minutes = -new Date(ms).getTimezoneOffset();
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+  const offset = `${minutes < 0 ? '-' : '+'}${two(Math.abs(minutes) / 60)}:${two(Math.abs(minutes) % 60)}`;
+  return new Date(ms + minutes * 60_000).toISOString().replace('Z', offset);
 }
 
 /**

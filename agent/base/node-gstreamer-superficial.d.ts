@@ -45,6 +45,16 @@ declare module 'node-gstreamer-superficial' {
     push(buffer: Uint8Array, ptsNs: Buffer): number;
   }
 
+  export interface RtspSrc extends Element {
+    /**
+     * From now on it sends no request but for a URL that the regular expression `urls` (PCRE) matches as a whole; the
+     * first other one is an error of the pipeline, "led elsewhere", with the URL as the last line of its debug text.
+     * Relative names of tracks that `track` matches are appended to `base`. No element of this process takes anything by
+     * UDP any more (patches/).
+     */
+    restrictRequests(urls: string, track: string, base: string): void;
+  }
+
   /** GstTensorMeta and GstAnalyticsRelationMeta of a sample (gstreamer-analytics-1.0). */
   export interface Inferred {
     readonly ptsNs: number | null;

@@ -11,28 +11,24 @@ import {
   UPDATE_ORDER_TYPE,
   UpdateOrder,
 } from '../contract/update.ts';
-import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from './dsse.ts';
+import { envelopeOpener, envelopeReader, keyIdOf, ofForm, parseJson, publicKeyOf } from './dsse.ts';
 
 const KEYS_IN = 'commands.keys of this box';
+const UPDATE = {
+  payloadType: UPDATE_ORDER_TYPE,
+  bytesMax: UPDATE_ORDER_BYTES_MAX,
+  signatures: 1,
+  keysIn: KEYS_IN,
+};
+const CONFIGURE = {
+  payloadType: CONFIG_ORDER_TYPE,
+  bytesMax: CONFIG_ORDER_BYTES_MAX,
+  signatures: 1,
+  keysIn: KEYS_IN,
+};
 const KINDS = {
-  update: {
-    schema: UpdateOrder,
-    open: envelopeOpener({
-      payloadType: UPDATE_ORDER_TYPE,
-      bytesMax: UPDATE_ORDER_BYTES_MAX,
-      signatures: 1,
-      keysIn: KEYS_IN,
-    }),
-  },
-  configure: {
-    schema: ConfigOrder,
-    open: envelopeOpener({
-      payloadType: CONFIG_ORDER_TYPE,
-      bytesMax: CONFIG_ORDER_BYTES_MAX,
-      signatures: 1,
-      keysIn: KEYS_IN,
-    }),
-  },
+  update: { schema: UpdateOrder, open: envelopeOpener(UPDATE), read: envelopeReader(UPDATE) },
+  configure: { schema: ConfigOrder, open: envelopeOpener(CONFIGURE), read: envelopeReader(CONFIGURE) },
 } as const;
 export type OrderKind = keyof typeof KINDS;
 type OrderOf<K extends OrderKind> = Static<(typeof KINDS)[K]['schema']>;
@@ -62,7 +58,7 @@ export function openOrder<K extends OrderKind>(
   bytes: Uint8Array,
   { site, box, keys }: OrderReader,
 ): OpenedOrder<K> {
-  const { open, schema } = KINDS[kind];
+  const { open } = KINDS[kind];
   const publicKeys = new Map<string, KeyObject>();
   const named = new Map<string, CommandKey>();
   for (const key of keys) {
@@ -71,7 +67,7 @@ export function openOrder<K extends OrderKind>(
     named.set(keyIdOf(publicKey), key);
   }
   const { keyids, payload } = open(bytes, publicKeys);
-  const order = ofForm(schema, parseJson(payload, 'the order'), 'not an order') as OrderOf<K>;
+  const order = orderIn(kind, payload);
   const [keyid = ''] = keyids;
   const key = named.get(keyid);
   if (key?.may.includes(kind) !== true) {
@@ -87,6 +83,15 @@ export function openOrder<K extends OrderKind>(
     );
   }
   return { order, keyid, key: key.name, may: key.may };
+}
+
+/** What an order says, whoever has signed it: for whoever shows it, and obeys nothing. Throws CommandRefused. */
+export function claimedOrder<K extends OrderKind>(kind: K, bytes: Uint8Array): OrderOf<K> {
+  return orderIn(kind, KINDS[kind].read(bytes).payload);
+}
+
+function orderIn<K extends OrderKind>(kind: K, payload: Uint8Array): OrderOf<K> {
+  return ofForm(KINDS[kind].schema, parseJson(payload, 'the order'), 'not an order') as OrderOf<K>;
 }
 
 /** Why it does not hold now; undefined where it does. A time that does not exist never holds. */

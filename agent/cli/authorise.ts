@@ -1,7 +1,8 @@
 /** `vigie authorise`: an order is signed, at the authority's desk, on no box. */
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { isMap, isScalar, parseDocument } from 'yaml';
+import { systemClock } from '../base/clock.ts';
 import { keyIdOf, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
@@ -23,6 +24,14 @@ const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d
 export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
   const key = signingKey(sign);
   const content = readOrder(file);
+  const nowMs = systemClock.wallMs();
+  if (!(nowMs < Date.parse(content.notAfter))) {
+    const now = new Date(nowMs).toISOString();
+    throw new AgentError(
+      'config',
+      `${file}: notAfter: ${content.notAfter} is over, and it is ${now} by this machine’s clock: the order would allow nothing; write a later time`,
+    );
+  }
   const envelope = signEnvelope(AUTHORISATION_TYPE, JSON.stringify(content), key);
   openAuthorisation(Buffer.from(envelope), createPublicKey(key));
   try {
@@ -79,8 +88,14 @@ const rounded = (share: number): number => Number(share.toFixed(4));
 
 function readOrder(file: string): Authorisation {
   let order: unknown;
+  let written: unknown;
   try {
-    order = parse(readFileSync(file, 'utf8'));
+    const document = parseDocument(readFileSync(file, 'utf8'));
+    const [fault] = [...document.errors, ...document.warnings];
+    if (fault !== undefined) throw fault;
+    order = document.toJS();
+    const number = isMap(document.contents) ? document.contents.get('order', true) : undefined;
+    written = isScalar(number) ? number.source : undefined;
   } catch (error) {
     throw new AgentError('config', `${file} cannot be read (${messageOf(error).slice(0, 300)})`, error);
   }
@@ -88,10 +103,13 @@ function readOrder(file: string): Authorisation {
     throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
   }
   const given = order as Record<string, unknown>;
+  if ('payloadType' in given) {
+    throw new AgentError('config', `${file}: is signed already; give the order as it was written, in YAML`);
+  }
   const content = {
     ...given,
-    // Numbers of orders often look like numbers.
-    ...('order' in given && { order: String(given['order']) }),
+    // Numbers of orders often look like numbers: 2026.10 is not 2026.1.
+    ...('order' in given && { order: String(written ?? given['order']) }),
     ...Object.fromEntries(
       ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, given[name])]),
     ),
@@ -109,9 +127,15 @@ function readOrder(file: string): Authorisation {
 }
 
 function timeOf(where: string, value: unknown): string {
+  if (value === undefined) {
+    throw new AgentError('config', `${where}: is missing; write 2026-11-24T00:00:00+01:00`);
+  }
   const text = value instanceof Date ? value.toISOString() : String(value);
   const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(ms)) return new Date(ms).toISOString();
+  // 30 February would be read as 2 March, and 24:00 as the next day.
+  const wallMs = Date.parse(text.replace(/[+-]\d{2}:\d{2}$/, 'Z'));
+  if (!Number.isNaN(ms) && new Date(wallMs).toISOString().startsWith(text.slice(0, 16)))
+    return new Date(ms).toISOString();
   throw new AgentError('config', `${where}: "${text}" is no time; write 2026-11-24T00:00:00+01:00`);
 }
 

@@ -49,8 +49,8 @@ export async function check(file: string, options: CheckOptions): Promise<number
   else tell(judged);
   if (config === undefined) return 2;
   if (idle !== undefined) return 1;
-  const uncovered = coverage?.rules.some(({ state }) => state === 'not covered') ?? false;
-  const warned = inspection.warnings.length + (coverage?.warnings.length ?? 0) > 0 || uncovered;
+  const warnings = inspection.warnings.length + (coverage?.warnings.length ?? 0);
+  const warned = warnings + unrunRules(coverage) > 0;
   return strict && warned ? 1 : 0;
 }
 
@@ -81,7 +81,12 @@ function tell({ file, config, problems, warnings, coverage, idle, view }: Judged
     counted(masks, 'mask'),
     counted(rules, 'rule'),
   ];
-  const verdict = idle === undefined ? 'ok' : 'valid, but nothing would run';
+  const unrun = unrunRules(coverage);
+  const partly =
+    unrun === 0
+      ? 'ok'
+      : `ok, but ${unrun} of ${rules.length} ${rules.length === 1 ? 'rule' : 'rules'} will not run`;
+  const verdict = idle === undefined ? partly : 'valid, but nothing would run';
   const out = [
     `${file}: ${verdict}: ${counts.join(', ')}`,
     ...summary(config),
@@ -90,8 +95,15 @@ function tell({ file, config, problems, warnings, coverage, idle, view }: Judged
     ...warnings.map((warning) => `warning: ${problemText(file, warning)}`),
     ...(coverage?.warnings ?? []).map((warning) => `warning: ${file} ${warning}`),
     ...view.map(({ detail, fix }) => `view: ${detail}${fix === undefined ? '' : `; advice: ${fix}`}`),
+    // The last line is what is read; where all is well the first says so.
+    ...(verdict === 'ok' ? [] : [`${file}: ${verdict}`]),
   ];
   print(...out);
+}
+
+/** Number of rules that the order does not cover. */
+function unrunRules(coverage: CoverageReport | undefined): number {
+  return coverage?.rules.filter(({ state }) => state === 'not covered').length ?? 0;
 }
 
 function counted(list: readonly unknown[], name: string): string {

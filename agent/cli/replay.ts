@@ -15,6 +15,7 @@ import { ReplayFiles } from '../replay/replay-files.ts';
 import { permitReplay } from '../restraint/permit.ts';
 import { type ReceivedFromVision, VisionProcess } from '../supervisor/vision-process.ts';
 import { visionSettings } from '../supervisor/vision-settings.ts';
+import { print } from './print.ts';
 
 /** As a camera has it by default (contract/config.ts). */
 const LIVE_FPS = 5;
@@ -41,6 +42,9 @@ export async function replay(clip: string, options: ReplayOptions): Promise<void
     const permit = permitReplay(config);
     const settings = visionSettings(config, permit, { mode: 'replay', camera });
     await run.play(permit, { ...settings, everyFrame: options.everyFrame ?? false });
+    print(
+      `${options.out}: ${run.result}; in events.jsonl, tracks.txt, detections.txt, snapshots/ and summary.json`,
+    );
   } finally {
     files.stop();
   }
@@ -110,6 +114,13 @@ class ReplayRun {
     if (this.#failure !== undefined) throw this.#failure;
     this.#flow.end('the clip is over');
     this.#files.finish(this.#summary(before.wallMs, before.cpu));
+  }
+
+  /** `795 frames in 79.4 s of the clip, 12 events`, for a person. */
+  get result(): string {
+    const counted = (count: number, name: string): string => `${count} ${name}${count === 1 ? '' : 's'}`;
+    const frames = counted(this.#frames, 'frame');
+    return `${frames} in ${(this.#atMs / 1000).toFixed(1)} s of the clip, ${counted(this.#files.events, 'event')}`;
   }
 
   #take(received: ReceivedFromVision): void {

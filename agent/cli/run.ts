@@ -2,6 +2,7 @@
 import { systemClock } from '../base/clock.ts';
 import { type AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
+import { sha256Of } from '../base/sha256.ts';
 import { configCopy } from '../config/copy.ts';
 import { keepConfig, usableConfig } from '../config/last-good.ts';
 import { loadConfig, problemText } from '../config/load.ts';
@@ -103,7 +104,7 @@ async function oneAgent(
   trials: OwnTrials | undefined,
 ): Promise<void> {
   const { env } = process;
-  const { config, file, warnings, refused } = usableConfig(asked, state, { env, mode: 'run' });
+  const { config, bytes, file, warnings, refused } = usableConfig(asked, state, { env, mode: 'run' });
   if (refused !== undefined) log.error({ instead: file }, refused.message);
   for (const warning of warnings) log.warn({}, problemText(file, warning));
   let failed: AgentError | undefined;
@@ -111,6 +112,7 @@ async function oneAgent(
     const agent = new Agent({
       config,
       configFile: file,
+      configSha256: sha256Of(bytes),
       orderedFile: asked,
       configRefused: refused?.message,
       stateDir: state,
@@ -148,7 +150,7 @@ async function oneAgent(
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
       // What is on trial is nothing to go back to.
-      if (refused === undefined && !isOnTrial(asked)) keep(file, state, log);
+      if (refused === undefined && !isOnTrial(asked)) keep(bytes, state, log);
       trials?.start().catch(fail);
     }, reject);
   });
@@ -156,9 +158,9 @@ async function oneAgent(
 }
 
 /** A disk that refuses is told by the outbox; the agent runs all the same. */
-function keep(file: string, state: string, log: Logger): void {
+function keep(bytes: Buffer, state: string, log: Logger): void {
   try {
-    keepConfig(file, state);
+    keepConfig(bytes, state);
   } catch (error) {
     rethrowBug(error);
     log.warn({}, error.message);

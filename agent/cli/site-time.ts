@@ -76,11 +76,12 @@ export class SiteTime {
     const [, day = '', time = '00:00', offset] = FORM.exec(text) ?? [];
     const utcMs = Date.parse(`${day}T${time}Z`);
     const real = !Number.isNaN(utcMs) && new Date(utcMs).toISOString().startsWith(day);
-    if (day === '' || !real) {
+    const elsewhereMs = Date.parse(`${day}T${time}${offset ?? 'Z'}`);
+    if (day === '' || !real || Number.isNaN(elsewhereMs)) {
       const right = `write 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not of ${this.zone}`;
       throw new AgentError('config', `${option}: "${text}" is no time; ${right}`);
     }
-    return offset === undefined ? this.#ofLocal(utcMs) : Date.parse(`${day}T${time}${offset}`);
+    return offset === undefined ? this.#ofLocal(utcMs) : elsewhereMs;
   }
 
   /** At round times of the site, at most `max` of them. */

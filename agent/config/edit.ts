@@ -23,6 +23,7 @@ import { shownSource } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import type { Proposable, Proposal } from '../contract/proposal.ts';
 import { RULE_SCHEMAS } from '../contract/rule-config.ts';
+import { readSource } from './source.ts';
 
 const LISTS = ['zones', 'lines', 'masks', 'rules'] as const;
 
@@ -44,14 +45,36 @@ export function editedText(text: string, proposal: Proposal): string {
       throw new AgentError('config', 'the file is not readable as YAML; `vigie check` says where');
     edit(document, root, proposal);
     // JSON is YAML, and stays JSON.
-    if (jsonOf(text) !== undefined) return `${JSON.stringify(document.toJS(), null, 2)}\n`;
-    return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+    const edited =
+      jsonOf(text) === undefined
+        ? document.toString({ lineWidth: 0, flowCollectionPadding: false })
+        : `${JSON.stringify(document.toJS(), null, 2)}\n`;
+    // An alias may mean another anchor now, of the same name.
+    if (!isDeepStrictEqual(unproposed(edited), unproposed(text)))
+      throw new ReferenceError('what nobody has proposed would be another');
+    return edited;
   } catch (error) {
     // An anchor that was in what is gone, an alias that leads nowhere; a nesting that ends the stack.
     if (!(error instanceof ReferenceError) && !(error instanceof RangeError)) throw error;
     const message = 'anchors (&) and aliases (*) of the file do not let it be edited so; write them out';
     throw new AgentError('config', message, error);
   }
+}
+
+/** All that a proposal does not speak of, as the agent reads it. */
+function unproposed(text: string): unknown {
+  const data = Object(readSource(text).data) as Record<string, unknown>;
+  const {
+    camera,
+    groundPlane: _plane,
+    zones: _zones,
+    lines: _lines,
+    masks: _masks,
+    rules: _rules,
+    ...rest
+  } = data;
+  const { source: _source, ...other } = Object(camera) as Record<string, unknown>;
+  return { ...rest, camera: other };
 }
 
 function edit(document: Document, root: YAMLMap<unknown, unknown>, proposal: Proposal): void {

@@ -16,6 +16,8 @@ export const LAST_GOOD_FILE = 'last-good.yaml';
 
 export interface UsableConfig {
   readonly config: Config;
+  /** Of the file, as they were judged. */
+  readonly bytes: Buffer;
   /** The file that it is from. */
   readonly file: string;
   readonly warnings: readonly Problem[];
@@ -29,27 +31,27 @@ export interface UsableConfig {
  */
 export function usableConfig(file: string, stateDir: string, options: ConfigOptions): UsableConfig {
   const asked = inspectConfig(file, options);
-  if (asked.config !== undefined) {
-    return { config: asked.config, file, warnings: asked.warnings, refused: undefined };
+  if (asked.config !== undefined && asked.bytes !== undefined) {
+    const { config, bytes, warnings } = asked;
+    return { config, bytes, file, warnings, refused: undefined };
   }
   const refused = new ConfigProblems(file, asked.problems);
   const kept = join(stateDir, LAST_GOOD_FILE);
   if (!existsSync(file) || !existsSync(kept)) throw refused;
-  const { config, warnings } = inspectConfig(kept, { ...options, files: false });
-  if (config === undefined) throw refused;
-  return { config, file: kept, warnings, refused };
+  const { config, bytes, warnings } = inspectConfig(kept, { ...options, files: false });
+  if (config === undefined || bytes === undefined) throw refused;
+  return { config, bytes, file: kept, warnings, refused };
 }
 
 /**
- * Keeps what the agent has started with.
+ * Keeps what the agent has started with, whatever lies in the file by now.
  * @throws AgentError `unavailable` where the disk refuses
  */
-export function keepConfig(file: string, stateDir: string): void {
+export function keepConfig(bytes: Buffer, stateDir: string): void {
   const kept = join(stateDir, LAST_GOOD_FILE);
   try {
-    const now = readFileSync(file);
     // Its camera's address may hold a password: for the owner alone.
-    if (!existsSync(kept) || !readFileSync(kept).equals(now)) writeAtomically(kept, now, 0o600);
+    if (!existsSync(kept) || !readFileSync(kept).equals(bytes)) writeAtomically(kept, bytes, 0o600);
   } catch (error) {
     throw new AgentError('unavailable', `${kept} cannot be written: ${messageOf(error)}`, error);
   }

@@ -13,6 +13,7 @@ import { resolveCredentials } from './credentials.ts';
 import { crossCheck, type Use } from './cross-check.ts';
 import { type EnvironmentValue, readEnvironment } from './environment.ts';
 import { checkFiles, checkModel, readFault } from './files.ts';
+import { misplacedKeys, rootMistakes } from './misplaced.ts';
 import { ConfigProblems, type Path, PROBLEMS_MAX, type Problem, pathText } from './problem.ts';
 import { checkShape, isGroup, type Mistake } from './shape.ts';
 import { CONFIG_BYTES_MAX, readSource, type Source } from './source.ts';
@@ -31,6 +32,8 @@ export interface ConfigOptions {
 }
 
 export interface Inspection {
+  /** The file's bytes, as they were judged: what is kept or hashed of it is these. Undefined where none was read. */
+  readonly bytes?: Buffer;
   /** The configuration; undefined when there are problems. */
   readonly config: Config | undefined;
   /** In the order of the file. */
@@ -49,7 +52,7 @@ export function loadConfig(file: string, options: ConfigOptions): Config {
 export function inspectConfig(file: string, options: ConfigOptions): Inspection {
   const read = readText(file);
   if ('fault' in read) return { config: undefined, problems: [fileProblem(read.fault)], warnings: [] };
-  return inspectText(read.text, options, file);
+  return { ...inspectText(read.text, options, file), bytes: read.bytes };
 }
 
 /** `file`, where there is one, is looked at for its mode only. */
@@ -85,6 +88,7 @@ const modelDir = (): string => join(packageRoot(), 'models');
 
 function findMistakes(data: Record<string, unknown>, { env, mode, files }: ConfigOptions): Mistake[] {
   const credentials = resolveCredentials(data, env, mode === 'run');
+  const misplaced = misplacedKeys(data);
   const shape = checkShape(data);
   const complete = data['camera'] !== undefined && data['mqtt'] !== undefined;
   const use: Use = mode === 'check' ? (complete ? 'run' : 'replay') : mode;
@@ -97,10 +101,11 @@ function findMistakes(data: Record<string, unknown>, { env, mode, files }: Confi
   ];
   // The first mistake at a place is the most basic one; what is said of its inside says more.
   const seen = new Set<string>();
-  return all.filter(({ path }) => {
+  const first = all.filter(({ path }) => {
     const key = JSON.stringify(path);
     return !seen.has(key) && seen.add(key);
   });
+  return rootMistakes(first, misplaced);
 }
 
 function overlay(data: Record<string, unknown>, values: readonly EnvironmentValue[]): void {
@@ -141,7 +146,7 @@ function fileProblem(message: string): Problem {
   return { path: '', line: null, column: null, variable: null, found: null, message };
 }
 
-function readText(file: string): { text: string } | { fault: string } {
+function readText(file: string): { text: string; bytes: Buffer } | { fault: string } {
   const fault = readFault(file);
   if (fault !== undefined) return { fault };
   const { size } = statSync(file);
@@ -149,8 +154,9 @@ function readText(file: string): { text: string } | { fault: string } {
     return { fault: `larger than ${CONFIG_BYTES_MAX / 1024} KiB; this is no configuration` };
   }
   if (size === 0) return { fault: 'is empty; docs/ref/config.md has a full example' };
+  const bytes = readFileSync(file);
   try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) };
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), bytes };
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     return { fault: 'is not UTF-8 text' };

@@ -26,9 +26,6 @@ export const CONFIG_BYTES_MAX = 262_144;
 const VALUES_MAX = 20_000;
 /** The schema needs 5 levels; more than this is a broken or hostile file, and recursion must end. */
 const DEPTH_MAX = 32;
-/** One missing bracket breaks every line after it; more errors than this say nothing new. */
-const SYNTAX_ERRORS_MAX = 5;
-
 export interface Place {
   readonly line: number;
   readonly column: number;
@@ -66,10 +63,9 @@ export function readSource(text: string): Source {
     return { data: undefined, problems: reader.problems, locate: () => ({ line: 1, column: 1 }) };
   }
   const syntax = [...document.errors, ...document.warnings];
-  const onePerPlace = syntax.filter(({ pos }, index) => pos[0] !== syntax[index - 1]?.pos[0]);
-  for (const error of onePerPlace.slice(0, SYNTAX_ERRORS_MAX)) {
-    reader.report([], error.pos[0], syntaxText(error));
-  }
+  // One missing bracket or space breaks the lines after it: what is said of those says nothing new.
+  const [first] = syntax.sort((a, b) => a.pos[0] - b.pos[0]);
+  if (first !== undefined) reader.report([], first.pos[0], syntaxText(first));
   const data = syntax.length > 0 ? undefined : reader.data(document.contents, [], []);
   return {
     data: reader.stopped ? undefined : data,
@@ -120,13 +116,15 @@ class Reader {
       return undefined;
     }
     if (isAlias(node)) return this.#alias(node, path, followed);
-    // In text order, so that an alias means the nearest anchor before it.
-    if (isNode(node) && node.anchor !== undefined && followed.length === 0) {
-      this.#anchors.set(node.anchor, node);
-    }
+    if (followed.length === 0) this.#anchor(node);
     if (isScalar(node)) return node.value;
     if (isSeq(node)) return node.items.map((item, index) => this.data(item, [...path, index], followed));
     return isMap(node) ? this.#map(node, path, followed) : null;
+  }
+
+  /** In text order, keys too, so that an alias means the nearest anchor before it, as it does to the library. */
+  #anchor(node: unknown): void {
+    if (isNode(node) && node.anchor !== undefined) this.#anchors.set(node.anchor, node);
   }
 
   #alias(alias: Alias, path: Path, followed: readonly Node[]): unknown {
@@ -144,6 +142,7 @@ class Reader {
     const data: Record<string, unknown> = Object.create(null);
     const firstAt = new Map<string, number>();
     for (const pair of map.items) {
+      if (followed.length === 0) this.#anchor(pair.key);
       const key = keyOf(pair);
       if (key === undefined) {
         this.report(path, startOf(pair.key), 'a key must be plain text');

@@ -1,6 +1,7 @@
 /** How right the box was: by the room's verdicts (precision), and by scenes acted before it (recall). */
 import { type Static, Type } from '@sinclair/typebox';
 import { PointNorm, XyxyNorm } from './geometry.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
@@ -10,7 +11,7 @@ const Unknown = Type.Union([Share, Type.Null()]);
 /** The last walk test of a rule: scenes acted at the foot of the pole, and how many of them raised it. */
 export const WalkResult = Type.Object(
   {
-    time: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+    time: Time,
     passes: Type.Integer({ minimum: 1 }),
     seen: Count,
     /** Passes that the technician threw away and did again. */

@@ -1,5 +1,9 @@
 /** `vigie/<site>/<box>/ack`, from the room's archive: everything through these numbers is stored there. */
 import { type Static, Type } from '@sinclair/typebox';
+import { EPOCH_CHARS_MAX } from './outbox.ts';
+
+/** Of an acknowledgement, bytes. */
+export const ACK_BYTES_MAX = 256;
 
 const Seq = Type.Optional(
   Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'all through it are stored' }),
@@ -12,7 +16,7 @@ export const Ack = Type.Object({
   epoch: Type.Optional(
     Type.String({
       minLength: 1,
-      maxLength: 32,
+      maxLength: EPOCH_CHARS_MAX,
       description: 'which counting the numbers are of (user property `epoch`); absent = the one of now',
     }),
   ),

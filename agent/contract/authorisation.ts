@@ -4,10 +4,10 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { CommandKey, MaskConfig } from './config.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const Text = (maxLength: number, description: string) =>
   Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000-\\u001f\\u007f]+$', description });
 const Days = (maximum: number) => Type.Integer({ minimum: 1, maximum });

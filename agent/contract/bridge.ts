@@ -6,6 +6,7 @@ import { type TSchema, Type } from '@sinclair/typebox';
 import { EventData, Phase, VigieEvent } from './event.ts';
 import { ObjectLabel } from './label.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const JSON_TYPE = 'application/json';
@@ -36,7 +37,7 @@ const Items = Type.Record(Type.String({ pattern: '^[A-Z][A-Za-z]{0,31}$' }), Ite
 /** ONVIF Core, "JSON Event Payload"; `PropertyOperation` as in the XML form, for events that are properties. */
 export const OnvifEvent = Type.Object(
   {
-    UtcTime: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+    UtcTime: Time,
     PropertyOperation: Type.Optional(
       Type.Union([Type.Literal('Initialized'), Type.Literal('Changed'), Type.Literal('Deleted')]),
     ),

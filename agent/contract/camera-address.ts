@@ -26,8 +26,6 @@ export interface RtspCamera {
   readonly password: string;
   /** Path and query, login keys included. Secret. */
   readonly target: string;
-  /** `rtsp://host[:port]` and `target`: what is opened. Secret. */
-  readonly location: string;
 }
 
 /** A clip, a device of this machine or the test picture. */
@@ -164,7 +162,6 @@ function parseRtsp(rest: string): RtspCamera | SourceFault {
     address: `${origin}${address}`,
     shown: `${origin}${maskedTarget(address)}`,
     masked: `rtsp://${at < 0 ? '' : `${HIDDEN}@`}${hostText(place)}${maskedTarget(target)}`,
-    location: `${origin}${target}`,
   };
 }
 
@@ -217,8 +214,13 @@ function ipv6Place(name: string, port: number): { host: string; port: number } |
 }
 
 /** Host and port as in `address`. */
-function hostText({ host, port }: { host: string; port: number }): string {
+export function hostText({ host, port }: { host: string; port: number }): string {
   return `${host.includes(':') ? `[${host}]` : host}${port === DEFAULT_RTSP_PORT ? '' : `:${port}`}`;
+}
+
+/** What is opened: the camera's stream at one of its addresses. Secret. */
+export function locationAt({ port, target }: RtspCamera, host: string): string {
+  return `rtsp://${hostText({ host, port })}${target}`;
 }
 
 /** What stands before the @; undefined where there is none. */

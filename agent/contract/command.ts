@@ -4,10 +4,10 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError, type ErrorKind } from '../base/errors.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const Base64 = (maxLength: number) => Type.String({ pattern: '^[A-Za-z0-9+/]+={0,2}$', maxLength });
 
 /** The DSSE payload type of a command. */

@@ -1,5 +1,6 @@
 /** What has changed of a box's configuration between two starts, for the room's event. */
 import { type Static, Type } from '@sinclair/typebox';
+import { MaskConfig } from './config.ts';
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
@@ -19,6 +20,14 @@ export const ConfigChange = Type.Object(
       {
         maxItems: 256,
       },
+    ),
+    /** Masks of which a part is black no more, by the configuration itself; as they were. */
+    masksLost: Type.Array(
+      Type.Object(
+        { id: Id, change: literals(['removed', 'smaller']), polygon: MaskConfig.properties.polygon },
+        strict,
+      ),
+      { maxItems: 64 },
     ),
   },
   strict,

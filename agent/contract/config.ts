@@ -125,7 +125,8 @@ export const MqttConfig = Type.Object(
     ),
     ack: Type.Union([Type.Literal('archive'), Type.Literal('broker')], {
       default: 'archive',
-      description: 'what lets a row leave the outbox: the archive’s cumulative ack, or the broker’s PUBACK',
+      description:
+        'what lets a row leave the outbox: `archive`, the cumulative acknowledgement of an archive in the room, without which the box keeps everything and says so after 60 s; `broker`, the broker’s PUBACK, for a room that runs no archive',
     }),
   },
   strict,
@@ -258,7 +259,8 @@ export const Config = Type.Object(
       minLength: 1,
       maxLength: 64,
       default: 'Europe/Paris',
-      description: 'IANA name of the site’s time zone; schedules are in it',
+      description:
+        'IANA name of the site’s time zone; schedules are in it, and times of day are told in it, by name',
     }),
     holidays: Type.Array(Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$', description: 'YYYY-MM-DD' }), {
       maxItems: 366,

@@ -1,9 +1,9 @@
 /** How a box gets its certificate: what lies on the card for it, and what the box says of how far it is. */
 import { type Static, Type } from '@sinclair/typebox';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 
 /** On the boot partition beside vigie.yaml; then /etc/vigie/enrol.json, root's, until the certificate is there. */
 export const ENROL_FILE = 'enrol.json';

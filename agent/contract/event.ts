@@ -6,17 +6,18 @@ import { Mode } from './mode.ts';
 import { DEGRADING } from './observation.ts';
 import { Redaction } from './redacted-jpeg.ts';
 import { SealedNote } from './sealed-evidence.ts';
+import { SiteClock } from './site-clock.ts';
+import { Time } from './time.ts';
 
 /** Name of docs/ref/events.schema.json; the number grows when a consumer that fits it would no longer do. */
 export const SCHEMA_ID = 'urn:vigie:schema:events:1';
-/** `dataschema` of an event: by CloudEvents the schema of its `data`, an anchor in that file. */
-export const EVENT_SCHEMA_URI = `${SCHEMA_ID}#EventData` as const;
-export const GAP_SCHEMA_URI = `${SCHEMA_ID}#GapRecord` as const;
+/** `dataschema` of an event: by CloudEvents the schema of its `data`, which lies in that file. */
+export const EVENT_SCHEMA_URI = `${SCHEMA_ID}#/$defs/EventData` as const;
+export const GAP_SCHEMA_URI = `${SCHEMA_ID}#/$defs/GapRecord` as const;
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=utf-8';
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 
 export const Severity = Type.Union([Type.Literal('alert'), Type.Literal('notice'), Type.Literal('system')]);
 export type Severity = Static<typeof Severity>;
@@ -97,7 +98,7 @@ export const EventData = Type.Object(
     objects: Type.Array(EventObject, { maxItems: 64 }),
     cause: Type.Record(Type.String(), Type.Unknown()),
     evidence: Evidence,
-    clock: Type.Object({ synced: Type.Boolean() }, strict),
+    clock: SiteClock,
     degraded: Type.Optional(
       Type.Array(Type.Union(DEGRADING.map((condition) => Type.Literal(condition))), {
         minItems: 1,

@@ -3,13 +3,14 @@ import { type Static, Type } from '@sinclair/typebox';
 import { AccuracyReport } from './accuracy.ts';
 import { Mode, RestraintReport } from './mode.ts';
 import { LANES, type Lane, RANKS, type Rank } from './outbox.ts';
+import { SiteClock } from './site-clock.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
 const Bytes = Type.Integer({ minimum: 0, description: 'bytes' });
 const Text = Type.String({ maxLength: 500 });
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
   Type.Union([type, Type.Null()]);
 
@@ -49,6 +50,12 @@ export const DeliveryFault = Type.Object(
 );
 export type DeliveryFault = Static<typeof DeliveryFault>;
 
+/**
+ * Seconds after which a missing acknowledgement is a matter for a person: an archive acknowledges within a second, and
+ * one that is restarted is back within a minute.
+ */
+export const UNACKNOWLEDGED_S_MAX = 60;
+
 /** Counters are since the start of the process. */
 export const DeliveryState = Type.Object(
   {
@@ -63,6 +70,11 @@ export const DeliveryState = Type.Object(
     published: Count,
     /** Rows let go after an acknowledgement. */
     acknowledged: Count,
+    unacknowledgedS: {
+      ...Count,
+      description:
+        'seconds of connection for which the archive has acknowledged nothing of what the broker has taken; 0 with `ack: broker`',
+    },
     /** Times that a lane was sent again because nothing had moved for 3 s. */
     resends: Count,
     /** Publishes that the broker refused. */
@@ -124,6 +136,12 @@ export const CameraReport = Type.Object(
     widthPx: nullable(Count),
     heightPx: nullable(Count),
     fps: nullable(Type.Number({ minimum: 0 })),
+    asOrdered: nullable(
+      Type.Boolean({
+        description:
+          'vision is connected to what the configuration, and with it the order, names; null while there is no picture',
+      }),
+    ),
   },
   strict,
 );
@@ -168,7 +186,7 @@ export const HealthReport = Type.Object(
     mode: Mode,
     restraint: RestraintReport,
     versions: Type.Record(Type.String(), Text, { description: 'vigie, node and what else runs' }),
-    clock: Type.Object({ synced: Type.Boolean() }, strict),
+    clock: SiteClock,
     frames: FramesReport,
     camera: CameraReport,
     detector: nullable(DetectorReport),

@@ -39,6 +39,14 @@ export interface RestraintKnown {
   readonly commands: Readonly<Record<string, number>>;
   /** The newest `rollout` of each kind that is in the journal; absent in entries of versions up to 0.1.0. */
   readonly rollouts?: RolloutsKnown;
+  /** The newest `connected`. */
+  readonly connection?: ConnectionKnown | null;
+}
+
+/** The camera as the configuration names it, and what vision was connected to; no login. */
+export interface ConnectionKnown {
+  readonly camera: string;
+  readonly to: string;
 }
 
 export type RolloutsKnown = Readonly<
@@ -100,6 +108,8 @@ export type JournalEntry =
       readonly reason: string | null;
     }
   | { readonly type: 'model'; readonly name: string; readonly sha256: string }
+  /** Vision is connected to something else than before; `before` is null where the configuration named another camera. */
+  | ({ readonly type: 'connected'; readonly before: string | null } & ConnectionKnown)
   | { readonly type: 'alert'; readonly id: string; readonly sequence: string; readonly sha256: string }
   | { readonly type: RestraintRecord['record']; readonly row: number; readonly record: RestraintRecord }
   | { readonly type: 'clock-step'; readonly stepMs: number }

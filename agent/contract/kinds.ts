@@ -19,11 +19,11 @@ import {
   VehicleInPedestrianZone,
   WrongWay,
 } from './rule-config.ts';
+import { TIME_PATTERN } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Seconds = (description: string) => Type.Number({ minimum: 0, description });
-const Time = (description: string) =>
-  Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$', description });
+const Time = (description: string) => Type.String({ pattern: TIME_PATTERN, description });
 const Reason = Type.String({ maxLength: 1000, description: 'one line for a person' });
 
 /** In the cause of every event. */
@@ -161,6 +161,10 @@ const ChangedPlace = Type.Object(
   strict,
 );
 
+const { id, change } = ConfigChange.properties.masksLost.items.properties;
+/** A mask of which a part is black no more. */
+const LostMask = Type.Object({ id, change }, strict);
+
 export const EVENT_KINDS: readonly EventKind[] = [
   ...Object.values(RULE_KINDS),
   {
@@ -256,6 +260,11 @@ export const EVENT_KINDS: readonly EventKind[] = [
     more: Type.Integer({ minimum: 1, description: 'places that are not named here' }),
     reason: Reason,
   }),
+  conditionKind(
+    'mask-removed',
+    'a privacy mask of the configuration was removed or made smaller, and no mask of the order covers the same place',
+    { masks: Type.Array(LostMask, { maxItems: 64 }), reason: Reason },
+  ),
   conditionKind('update-failed', 'an update was given up or taken back; what ran before runs', {
     what: Type.Union([Type.Literal('release'), Type.Literal('configuration')]),
     rollout: Type.String({ maxLength: 64 }),

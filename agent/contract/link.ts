@@ -5,6 +5,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../base/errors.ts';
 import { AUTHORISATION_BYTES_MAX } from './authorisation.ts';
+import { Connected } from './camera-connection.ts';
 import {
   CameraConfig,
   DetectorConfig,
@@ -257,6 +258,7 @@ export const FromVision = Type.Union([
       fps: Type.Union([Type.Number(), Type.Null()]),
       /** Length of a clip, ms; null for what has no end. */
       durationMs: Type.Union([Ms, Type.Null()]),
+      connected: Connected,
     },
     strict,
   ),

@@ -1,5 +1,6 @@
 /** What the running agent tells a person at the box: the health report, and what only matters there. */
 import { type Static, Type } from '@sinclair/typebox';
+import { Connected } from './camera-connection.ts';
 import { EventData, VigieEvent } from './event.ts';
 import { HealthReport } from './health.ts';
 import { ViewReport } from './view-report.ts';
@@ -29,6 +30,8 @@ export type LocalEvent = Static<typeof LocalEvent>;
 export const LocalStatus = Type.Object(
   {
     report: HealthReport,
+    /** What vision is connected to, without login; null while there is no picture. Nobody but who is on the box reads it. */
+    connected: Type.Union([Connected, Type.Null()]),
     /** Frames analysed per second, over the last seconds. */
     analysedFps: Type.Number({ minimum: 0 }),
     /** Of this start of the agent. */

@@ -3,14 +3,16 @@
  * and docs/ref/asyncapi.yaml are made. A new message is one entry here, and `npm run docs`.
  */
 import { type TSchema, Type } from '@sinclair/typebox';
-import { Ack } from './ack.ts';
+import { ACK_BYTES_MAX, Ack } from './ack.ts';
 import { BRIDGE_MESSAGES } from './bridge.ts';
-import { CommandReply, Envelope, envelopeOf } from './command.ts';
+import { TO_BOX_BYTES_MAX } from './broker-connection.ts';
+import { COMMAND_BYTES_MAX, CommandReply, Envelope, envelopeOf } from './command.ts';
 import { EVENT_CONTENT_TYPE, VigieEvent } from './event.ts';
 import { HealthReport, StatusReport } from './health.ts';
-import { GapEvent } from './outbox.ts';
-import { CONFIG_ORDER_BYTES_MAX } from './update.ts';
-import { Verdict } from './verdict.ts';
+import { BODY_BYTES_MAX, GapEvent } from './outbox.ts';
+import { SNAPSHOT_BYTES_MAX } from './redacted-jpeg.ts';
+import { CONFIG_ORDER_BYTES_MAX, UPDATE_ORDER_BYTES_MAX, UPDATE_REPORT_BYTES_MAX } from './update.ts';
+import { VERDICT_BYTES_MAX, Verdict } from './verdict.ts';
 
 export interface MessageContract {
   /** Name in the schema's `$defs` and among AsyncAPI's messages. */
@@ -24,6 +26,8 @@ export interface MessageContract {
   readonly contentType: string;
   /** Undefined for pictures and plain text. */
   readonly schema?: TSchema;
+  /** Largest payload, bytes; undefined: only the broker limits it. */
+  readonly bytesMax?: number;
   readonly qos: 0 | 1;
   readonly retained: boolean;
   /** Comes from the outbox, with user properties `lane`, `seq` and `boot`. */
@@ -40,6 +44,7 @@ const fromBox = { direction: 'from-box', contentType: JSON_TYPE, retained: false
 const toBox = {
   direction: 'to-box',
   contentType: JSON_TYPE,
+  bytesMax: TO_BOX_BYTES_MAX,
   qos: 1,
   retained: false,
   numbered: false,
@@ -109,6 +114,7 @@ export const MESSAGES: readonly MessageContract[] = [
     topic: `${root}/evt/{severity}/{kind}`,
     contentType: EVENT_CONTENT_TYPE,
     schema: VigieEvent,
+    bytesMax: BODY_BYTES_MAX,
     qos: 1,
     numbered: true,
   },
@@ -119,6 +125,7 @@ export const MESSAGES: readonly MessageContract[] = [
     topic: `${root}/evt/system/outbox-gap`,
     contentType: EVENT_CONTENT_TYPE,
     schema: GapEvent,
+    bytesMax: BODY_BYTES_MAX,
     qos: 1,
     numbered: true,
   },
@@ -129,6 +136,7 @@ export const MESSAGES: readonly MessageContract[] = [
       'A redacted still. Its name is the event’s id, with `.before` or `.deposit` for earlier moments.',
     topic: `${root}/snap/{picture}`,
     contentType: 'image/jpeg',
+    bytesMax: SNAPSHOT_BYTES_MAX,
     qos: 1,
     numbered: true,
     expires: true,
@@ -147,6 +155,7 @@ export const MESSAGES: readonly MessageContract[] = [
     summary: 'The room’s archive has stored everything of a lane through a number. Cumulative.',
     topic: `${root}/ack`,
     schema: Ack,
+    bytesMax: ACK_BYTES_MAX,
   },
   {
     ...toBox,
@@ -154,6 +163,7 @@ export const MESSAGES: readonly MessageContract[] = [
     summary: 'What the room’s operators say of an alert. Nobody’s name is in it.',
     topic: `${root}/verdict`,
     schema: Verdict,
+    bytesMax: VERDICT_BYTES_MAX,
   },
   {
     ...toBox,
@@ -161,6 +171,7 @@ export const MESSAGES: readonly MessageContract[] = [
     summary: 'A signed command (DSSE) for one box; its answer goes to the response topic.',
     topic: `${root}/cmd`,
     schema: Envelope,
+    bytesMax: COMMAND_BYTES_MAX,
   },
   {
     ...toBox,
@@ -168,6 +179,7 @@ export const MESSAGES: readonly MessageContract[] = [
     summary: 'A signed command (DSSE) for every box of the site; each answers in a place of its own.',
     topic: 'vigie/{site}/all/cmd',
     schema: Envelope,
+    bytesMax: COMMAND_BYTES_MAX,
   },
   {
     ...fromBox,
@@ -185,6 +197,7 @@ export const MESSAGES: readonly MessageContract[] = [
       'Which release the room wants of the box: an UpdateOrder in a DSSE envelope, by a key that may `update`; empty once it is withdrawn.',
     topic: `${root}/update/desired`,
     schema: Envelope,
+    bytesMax: UPDATE_ORDER_BYTES_MAX,
     retained: true,
   },
   {
@@ -194,6 +207,7 @@ export const MESSAGES: readonly MessageContract[] = [
       'Which configuration the room wants of the box: a ConfigOrder in a DSSE envelope, by a key that may `configure`.',
     topic: `${root}/config/desired`,
     schema: envelopeOf(CONFIG_ORDER_BYTES_MAX, 1),
+    bytesMax: CONFIG_ORDER_BYTES_MAX,
     retained: true,
   },
   {
@@ -203,6 +217,7 @@ export const MESSAGES: readonly MessageContract[] = [
       'What the box runs and how far it is with what is wanted: an UpdateReport in a DSSE envelope, signed by the key of its journal; on every connection, when it changed, and every hour.',
     topic: `${root}/update/reported`,
     schema: Envelope,
+    bytesMax: UPDATE_REPORT_BYTES_MAX,
     qos: 1,
     retained: true,
   },

@@ -1,10 +1,10 @@
 /** Whether the box looks, said so that others can check it; and the two commands that change it. */
 import { type Static, Type } from '@sinclair/typebox';
 import { COMMAND_BYTES_MAX, envelopeOf } from './command.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const Text = Type.String({ maxLength: 500 });
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
   Type.Union([type, Type.Null()]);

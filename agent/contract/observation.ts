@@ -110,6 +110,12 @@ export type StaticRegion = Static<typeof StaticRegion>;
  */
 export const BREAK_MAX_MS = 60_000;
 
+/**
+ * How far a vehicle may move and still stand, in sizes of its box, where no rule says otherwise: a door that opens, a box
+ * that jitters, not a vehicle that pulls out.
+ */
+export const PLACE_TOLERANCE = 0.25;
+
 /** A vehicle that stands at one place, followed by place and not by track. */
 export const StandingVehicle = Type.Object({
   /** Unique while the process lives, among those of the same tolerance. */

@@ -7,6 +7,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { GAP_SCHEMA_URI } from './event.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
+import { Time } from './time.ts';
 
 /** `alert` carries alerts and their snapshots, `bulk` everything else; neither waits for the other. */
 export const LANES = ['alert', 'bulk'] as const;
@@ -39,6 +40,24 @@ export interface PictureItem extends ItemBase {
 }
 
 export type OutboxItem = TextItem | PictureItem;
+
+/** Of the name of a counting (user property `epoch`), characters. */
+export const EPOCH_CHARS_MAX = 32;
+
+const Seq = (description: string) => Type.String({ pattern: '^[1-9][0-9]{0,15}$', description });
+
+/** MQTT 5 user properties of every message from the outbox. */
+export const NumberedProperties = Type.Object({
+  lane: Type.Union(LANES.map((lane) => Type.Literal(lane))),
+  seq: Seq('per box and lane'),
+  first: Seq('the lane is still held by the box from this number on; what is before it is stored or gone'),
+  epoch: Type.String({
+    minLength: 1,
+    maxLength: EPOCH_CHARS_MAX,
+    description: 'which counting `seq` is of',
+  }),
+  boot: Type.String({ minLength: 1, maxLength: 64, description: 'start of the agent' }),
+});
 
 /** Text is refused beyond this; pictures have a limit of their own (SNAPSHOT_BYTES_MAX). */
 export const BODY_BYTES_MAX = 262_144;
@@ -74,7 +93,7 @@ export const GapEvent = Type.Object(
     source: Type.String({ pattern: '^urn:vigie:[a-z0-9-]{1,32}:[a-z0-9-]{1,32}$' }),
     type: Type.Literal('vigie.outbox-gap.v1'),
     subject: Type.String({ pattern: '^outbox/(alert|bulk)$' }),
-    time: Type.String(),
+    time: Time,
     datacontenttype: Type.Literal('application/json'),
     dataschema: Type.Literal(GAP_SCHEMA_URI),
     sequence: Type.String({ pattern: '^\\d{10}$' }),

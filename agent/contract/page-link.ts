@@ -9,11 +9,11 @@ import { PointNorm, XyxyNorm } from './geometry.ts';
 import { ObjectGroup, ObjectLabel } from './label.ts';
 import { LocalStatus } from './local-status.ts';
 import { Mode } from './mode.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Text = Type.String({ maxLength: 1000 });
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const Count = Type.Integer({ minimum: 0 });
 /** Of a technician's session at the page, for the journal: no name, no secret. */
 const Session = Type.String({ pattern: '^[0-9a-f]{16}$' });

@@ -23,6 +23,7 @@ const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 /** The authority's public key, PEM. */
 export const AUTHORITY_FILE = 'authority.pub';
 export const BOX_FILE = 'box.json';
+export const CAMERA_FILE = 'camera.json';
 export const JOURNAL_FILE = 'journal.json';
 /** Ids of the suspensions that were ended, the newest last. */
 export const ENDED_FILE = 'ended.json';
@@ -33,6 +34,18 @@ export const BoxRecord = Type.Object(
   strict,
 );
 export type BoxRecord = Static<typeof BoxRecord>;
+
+/** Where its camera was when the agent started, for vision, which looks up no name; none for a camera on no network. */
+export const CameraRecord = Type.Object(
+  {
+    version: Type.Literal(1),
+    /** As the configuration names it. */
+    host: Type.String({ maxLength: 255 }),
+    addresses: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
+  },
+  strict,
+);
+export type CameraRecord = Static<typeof CameraRecord>;
 
 /** How far the box's journal had grown when root last took note of it. */
 export const JournalRecord = Type.Object(
@@ -79,6 +92,14 @@ export class RestraintFolder {
   /** Throws AgentError `denied`. */
   box(): BoxRecord {
     return this.#read(BOX_FILE, BoxRecord);
+  }
+
+  /** Addresses of the camera. Throws AgentError `unavailable` where root has put down none of this host, `denied` as all. */
+  addressesOf(host: string): readonly string[] {
+    const { host: known, addresses = [] } = this.#find(CAMERA_FILE, CameraRecord) ?? {};
+    if (known === host && addresses.length > 0) return addresses;
+    const fix = 'systemctl restart vigie-camera-address';
+    throw new AgentError('unavailable', `${this.path(CAMERA_FILE)} has no address of ${host}; ${fix}`);
   }
 
   /** Undefined before the first time. Throws AgentError `denied` for a file that cannot be read. */

@@ -4,7 +4,7 @@
  * journal's head only if it continues the one before.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { SuspensionTime } from './suspension.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -22,7 +22,7 @@ export const RootRequest = Type.Union([
     {
       op: Type.Literal('suspend'),
       id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
-      since: Type.Union([SuspensionTime, Type.Null()]),
+      since: Type.Union([Time, Type.Null()]),
       reason: Type.String({ maxLength: 500 }),
       by: Type.String({ maxLength: 100 }),
     },

@@ -5,9 +5,9 @@
  * everywhere else.
  */
 import { type Static, Type } from '@sinclair/typebox';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 /** Whom to seal to: a public key of age (X25519, Bech32: 58 characters after `age1`). */

@@ -3,9 +3,9 @@ import { type Static, Type } from '@sinclair/typebox';
 import { VigieEvent } from './event.ts';
 import type { Lane } from './outbox.ts';
 import type { UnsealRecord } from './sealed-evidence.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 
 /** Events in one page; with the limit of bytes below, a page is a small message for every broker. */
 export const PAGE_EVENTS_MAX = 200;

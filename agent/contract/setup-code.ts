@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { type Static, Type } from '@sinclair/typebox';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -16,7 +17,7 @@ export const SetupCode = Type.Object(
     version: Type.Literal(1),
     /** Of the code's letters, without dashes. */
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-    made: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+    made: Time,
   },
   strict,
 );

@@ -5,7 +5,14 @@
  * INVARIANT: fail-closed: what is not positively right is refused with its reason.
  */
 import type { KeyObject } from 'node:crypto';
-import { envelopeOpener, keyIdOf, ofForm, parseJson } from '../base/dsse.ts';
+import {
+  envelopeOpener,
+  envelopeReader,
+  keyIdOf,
+  type OpenedEnvelope,
+  ofForm,
+  parseJson,
+} from '../base/dsse.ts';
 import {
   AUTHORISATION_BYTES_MAX,
   AUTHORISATION_TYPE,
@@ -16,12 +23,14 @@ import { isSameDevice, namesCamera, parseCameraSource, shownSource } from './cam
 import { CommandRefused } from './command.ts';
 import { polygonFault } from './polygon.ts';
 
-const openEnvelope = envelopeOpener({
+const KIND = {
   payloadType: AUTHORISATION_TYPE,
   bytesMax: AUTHORISATION_BYTES_MAX,
   signatures: 1,
   keysIn: 'authorityKey of this box',
-});
+};
+const openEnvelope = envelopeOpener(KIND);
+const readEnvelope = envelopeReader(KIND);
 
 /** Where it must hold. */
 export interface Place {
@@ -31,10 +40,31 @@ export interface Place {
   readonly camera: string;
 }
 
+/** An order as its clerk has written it, in YAML or JSON; what is signed has it in base64. */
+const UNSIGNED = /^[{\s]*["']?order["']?\s*:/m;
+
 /** The content, when `authority` has signed it and it is whole; throws CommandRefused. */
 export function openAuthorisation(bytes: Uint8Array, authority: KeyObject): Authorisation {
-  const { payload } = openEnvelope(bytes, new Map([[keyIdOf(authority), authority]]));
+  const { payload } = openedEnvelope(bytes, authority);
   return checkedAuthorisation(parseJson(payload, 'the authorisation'));
+}
+
+/** What an authorisation says, whoever has signed it: nothing may be done by it. Throws CommandRefused. */
+export function claimedAuthorisation(bytes: Uint8Array): Authorisation {
+  return checkedAuthorisation(parseJson(readEnvelope(bytes).payload, 'the authorisation'));
+}
+
+/** The envelope of an order; whoever has named another file reads what would be right. */
+function openedEnvelope(bytes: Uint8Array, authority: KeyObject): OpenedEnvelope {
+  try {
+    return openEnvelope(bytes, new Map([[keyIdOf(authority), authority]]));
+  } catch (error) {
+    if (!(error instanceof CommandRefused) || error.code !== 'malformed') throw error;
+    const message = UNSIGNED.test(Buffer.from(bytes).toString('latin1'))
+      ? 'an order that is not signed; sign it with `vigie authorise ORDER --sign KEY --out FILE`, and name that FILE'
+      : `not a signed order (${error.message}); \`vigie authorise\` writes one`;
+    throw new CommandRefused('malformed', message, { cause: error });
+  }
 }
 
 /** What the schema says, and what it cannot say; throws CommandRefused. */

@@ -10,19 +10,17 @@ import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
+import { Time } from './time.ts';
 
 export const SUSPENSION_FILE = 'suspension.json';
 
 const VERSION = 1;
-export const SuspensionTime = Type.String({
-  pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$',
-});
 const Stored = Type.Object(
   {
     version: Type.Literal(VERSION),
     suspended: Type.Boolean(),
     id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
-    since: SuspensionTime,
+    since: Time,
     reason: Type.String({ maxLength: 500 }),
     by: Type.String({ maxLength: 100 }),
   },

@@ -45,10 +45,12 @@ export const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
   witness: 'is the name of the journals’ witness at the broker',
   fleet: 'is the name of whoever updates the boxes at the broker',
   metrics: 'is the name of the room’s metrics at the broker',
+  reader: 'is the name of other programs that only read at the broker',
   homeassistant: 'is the name of Home Assistant at the broker',
 };
 
-const REPLY_TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
+/** Last level of a response topic. */
+export const REPLY_TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 
 export function topicsOf(site: string, box: string): Topics {
   const root = `vigie/${site}/${box}`;

@@ -7,10 +7,10 @@ import { type Static, Type } from '@sinclair/typebox';
 import { CommandKey } from './config.ts';
 import { Mode } from './mode.ts';
 import { Arch, Board } from './release.ts';
+import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const Clock = Type.String({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$|^24:00$' });
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const Count = Type.Integer({ minimum: 0 });

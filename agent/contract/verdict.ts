@@ -4,6 +4,10 @@
  * There is no place in it for who judged, nor for a remark: a message with more in it is refused whole.
  */
 import { type Static, Type } from '@sinclair/typebox';
+import { TIME_PATTERN } from './time.ts';
+
+/** Of a verdict, bytes; one has about 100. */
+export const VERDICT_BYTES_MAX = 512;
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' });
@@ -15,7 +19,7 @@ export type VerdictValue = (typeof VERDICTS)[number];
 const judged = {
   verdict: Type.Union(VERDICTS.map((verdict) => Type.Literal(verdict))),
   time: Type.String({
-    pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$',
+    pattern: TIME_PATTERN,
     description: 'when it was judged, by the room’s clock; of two verdicts on an alert the later one counts',
   }),
 };

@@ -45,6 +45,8 @@ export interface HealthSources {
 export interface HealthOptions {
   readonly site: string;
   readonly box: string;
+  /** Of the site, IANA. */
+  readonly timeZone: string;
   readonly boot: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly sources: HealthSources;
@@ -87,7 +89,7 @@ export class Health {
   }
 
   report(): HealthReport {
-    const { site, box, boot, versions, sources, clock } = this.#options;
+    const { site, box, timeZone, boot, versions, sources, clock } = this.#options;
     const { restraint, clockSync, status, flow, outbox, delivery, certificates, accuracy } = sources;
     const { store, damaged, lanes } = outbox.counters;
     return {
@@ -99,7 +101,7 @@ export class Health {
       mode: restraint.mode,
       restraint: restraint.report(),
       versions: { ...versions },
-      clock: { synced: clockSync.synced },
+      clock: { synced: clockSync.synced, timeZone },
       frames: status.frames,
       camera: status.camera,
       detector: status.detector,

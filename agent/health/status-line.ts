@@ -1,5 +1,5 @@
 /** One line that a technician can read in `systemctl status`: does it look, does it reach the room, what waits. */
-import type { HealthReport } from '../contract/health.ts';
+import { type HealthReport, UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
 
 /** `systemctl status` shows one line; what is longer is cut. */
 const LINE_MAX = 200;
@@ -33,6 +33,7 @@ function watching({ mode, camera, restraint }: HealthReport, fps: number): strin
 
 function broker({ mqtt }: HealthReport): string {
   if (mqtt === null) return 'no broker configured';
+  if (mqtt.unacknowledgedS >= UNACKNOWLEDGED_S_MAX) return 'NO ARCHIVE ACKNOWLEDGES';
   if (mqtt.phase === 'online') return 'broker online';
   return `broker away (${mqtt.fault?.message ?? mqtt.phase})`;
 }

@@ -34,6 +34,8 @@ export interface EventPlace {
 /** How things were when an event arose. */
 export interface Circumstances {
   readonly clockSynced: boolean;
+  /** Of the site, IANA. */
+  readonly timeZone: string;
   readonly degraded: readonly DegradingCondition[];
   readonly mode: Mode;
   /** Wall time that belongs to a media time, ms since the epoch. */
@@ -102,7 +104,7 @@ export function eventOf(about: EventSubject, transition: Transition, context: Ev
       objects: situation.objects.slice(0, OBJECTS_MAX).map((track) => eventObject(track, time)),
       cause: { ...situation.cause, standingS: Math.round(standingMs / 100) / 10 },
       evidence: context.evidence,
-      clock: { synced: context.clockSynced },
+      clock: { synced: context.clockSynced, timeZone: context.timeZone },
       // What the box says of itself is no less true for it.
       ...(severity !== 'system' && context.degraded.length > 0 && { degraded: [...context.degraded] }),
       mode: context.mode,

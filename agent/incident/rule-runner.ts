@@ -3,7 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Moment } from '../base/media-time.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { Dwell } from '../contract/dwell.ts';
-import { BREAK_MAX_MS, type Observation } from '../contract/observation.ts';
+import type { Observation } from '../contract/observation.ts';
 import type { Notes, Outbox } from '../contract/outbox.ts';
 import type { RuleGrant, Ruling } from '../contract/permit.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
@@ -27,7 +27,7 @@ const RESTORE_MARGIN_MS = 30_000;
 interface Rule {
   observe(observation: Observation): Situation[];
   readonly dwells?: readonly Dwell[];
-  resume?(dwells: readonly Dwell[], anew: boolean): void;
+  resume?(dwells: readonly Dwell[]): void;
 }
 
 export interface RuleRunnersOptions {
@@ -160,18 +160,15 @@ export class RuleRunners {
   /** Before an observation: where nothing was seen for as long as an incident may be absent, what stands is held. */
   holdOverGap(atMs: number): void {
     const gapMs = atMs - (this.#seenMs ?? Number.NEGATIVE_INFINITY);
-    if (gapMs > HOLD_MS) this.hold(atMs, gapMs > BREAK_MAX_MS);
+    if (gapMs > HOLD_MS) this.hold(atMs);
     this.#seenMs = atMs;
   }
 
-  /**
-   * The eyes were shut for a moment: what stands has its rule's time to be found again. With `anew` they were shut for
-   * so long, or so completely, that nobody knows when what is there now has come.
-   */
-  hold(atMs: number, anew = true): void {
+  /** The eyes were shut for a moment: what stands has its rule's time to be found again. */
+  hold(atMs: number): void {
     for (const runner of this.#runners) {
       runner.incidents.hold(atMs, graceMs(runner.config));
-      runner.resume(anew);
+      runner.resume();
     }
   }
 
@@ -234,7 +231,7 @@ class RuleRunner {
       // What the rule knows was seen under another grant.
       this.#rule = this.#options.make(this.config);
       this.#shadow = this.#makeShadow();
-      if (runs) this.#rule.resume?.(this.#restored, true);
+      if (runs) this.#rule.resume?.(this.#restored);
     }
     this.#grant = grant;
     this.#about = subjectOfRule(this.config, grant);
@@ -246,8 +243,8 @@ class RuleRunner {
   }
 
   /** The rule's own places are to be found again. */
-  resume(anew: boolean): void {
-    this.#rule.resume?.(this.#rule.dwells ?? [], anew);
+  resume(): void {
+    this.#rule.resume?.(this.#rule.dwells ?? []);
   }
 
   /** None of a rule that does not run, or runs in shadow. */

@@ -39,9 +39,11 @@ export interface FindingTexts {
   since(time: string): string;
   previewSince(time: string): string;
   outbox(alerts: number, rest: number, kb: number, onDisk: boolean): string;
+  unacknowledged(time: string): string;
   lost(count: number): string;
   tooLarge(count: number): string;
   readonly outboxMemoryFix: string;
+  readonly outboxUnacknowledgedFix: string;
   readonly outboxLostFix: string;
   readonly outboxTooLargeFix: string;
   readonly noBroker: string;
@@ -101,9 +103,12 @@ const ENGLISH: FindingTexts = {
   previewSince: (time) => `a technician has looked at redacted pictures since ${time}`,
   outbox: (alerts, rest, kb, onDisk) =>
     `${alerts} + ${rest} wait (alerts + rest), ${kb} kB, ${onDisk ? 'on disk' : 'IN MEMORY'}`,
+  unacknowledged: (time) => `no archive has acknowledged anything for ${time}`,
   lost: (count) => `${count} lost`,
   tooLarge: (count) => `${count} too large for the broker`,
   outboxMemoryFix: 'the disk refuses writes: replace the card, or make room on it',
+  outboxUnacknowledgedFix:
+    'run an archive in the room (docs/guide/room.md), or set mqtt.ack: broker where none is to run',
   outboxLostFix: 'it was full: the broker was away for long, mend that',
   outboxTooLargeFix: 'allow messages of 300000 bytes at the broker (Mosquitto: max_packet_size)',
   noBroker: 'none is configured',
@@ -165,9 +170,12 @@ const FRENCH: FindingTexts = {
   previewSince: (time) => `un technicien regarde des images caviardées depuis ${time}`,
   outbox: (alerts, rest, kb, onDisk) =>
     `${alerts} + ${rest} en attente (alertes + reste), ${kb} ko, ${onDisk ? 'sur disque' : 'EN MÉMOIRE'}`,
+  unacknowledged: (time) => `aucune archive n’a rien acquitté depuis ${time}`,
   lost: (count) => `${count} perdus`,
   tooLarge: (count) => `${count} trop grands pour le serveur MQTT`,
   outboxMemoryFix: 'le disque refuse l’écriture : remplacer la carte, ou y faire de la place',
+  outboxUnacknowledgedFix:
+    'faire tourner une archive côté salle (docs/guide/room.md), ou mettre mqtt.ack: broker s’il ne doit pas y en avoir',
   outboxLostFix: 'elle était pleine : le serveur MQTT est resté longtemps absent, y remédier',
   outboxTooLargeFix: 'autoriser des messages de 300000 octets au serveur (Mosquitto : max_packet_size)',
   noBroker: 'aucun n’est configuré',

@@ -1,8 +1,9 @@
 /** What the running agent says of itself, thing by thing, and what a person should do about it. */
 import { type Finding, failed, ok, unknown } from '../contract/finding.ts';
-import type { HealthReport } from '../contract/health.ts';
+import { type HealthReport, UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
 import { PREVIEW_CONDITION } from '../contract/kinds.ts';
 import type { LocalEvent, LocalStatus } from '../contract/local-status.ts';
+import { zoneName } from '../contract/zone-name.ts';
 import { FINDING_TEXTS, type FindingTexts, type Language } from './finding-texts.ts';
 import { viewFindings } from './view-advice.ts';
 
@@ -24,6 +25,7 @@ const TOLD_ELSEWHERE: readonly string[] = [
 
 export function statusFindings(status: LocalStatus, language: Language = 'en'): Finding[] {
   const { report } = status;
+  const { timeZone } = report.clock;
   const texts = FINDING_TEXTS[language];
   return [
     modeFinding(report, texts),
@@ -35,7 +37,7 @@ export function statusFindings(status: LocalStatus, language: Language = 'en'): 
     incidentsFinding(report, texts),
     ...status.standing
       .filter(({ severity, kind }) => severity === 'system' && !TOLD_ELSEWHERE.includes(kind))
-      .map((event) => conditionFinding(event, texts)),
+      .map((event) => conditionFinding(event, timeZone, texts)),
     outboxFinding(report, texts),
     brokerFinding(report, texts),
     report.clock.synced ? ok('clock', texts.clockSet) : failed('clock', texts.clockNotSet, texts.clockFix),
@@ -61,7 +63,7 @@ function modeFinding({ mode, uptimeS, versions, restraint }: HealthReport, texts
 function endFindings({ restraint, certificate, clock, time }: HealthReport, texts: FindingTexts): Finding[] {
   const { order, validUntil, installation } = restraint;
   const finding = (name: string, what: string, notAfter: string, soon: boolean, fix: string): Finding => {
-    const detail = texts.until(what, `${notAfter.slice(0, 16).replace('T', ' ')} UTC`);
+    const detail = texts.until(what, dayAndClockText(notAfter, clock.timeZone));
     return soon && clock.synced ? failed(name, detail, fix) : ok(name, detail);
   };
   const isSoon = (notAfter: string): boolean => Date.parse(notAfter) - Date.parse(time) < SOON_MS;
@@ -115,29 +117,39 @@ function incidentsFinding({ incidents }: HealthReport, texts: FindingTexts): Fin
 }
 
 /** A condition of the camera or the box is what the operations guide is for; that somebody looks is none to mend. */
-function conditionFinding({ kind, time, reason }: LocalEvent, texts: FindingTexts): Finding {
-  if (kind === PREVIEW_CONDITION) return ok(kind, texts.previewSince(clockText(time)));
+function conditionFinding(
+  { kind, time, reason }: LocalEvent,
+  timeZone: string,
+  texts: FindingTexts,
+): Finding {
+  const since = clockText(time, timeZone);
+  if (kind === PREVIEW_CONDITION) return ok(kind, texts.previewSince(since));
   const why = reason === null ? '' : `: ${reason}`;
-  return failed(kind, `${texts.since(clockText(time))}${why}`, `docs/guide/operations.md, ${kind}`);
+  return failed(kind, `${texts.since(since)}${why}`, `docs/guide/operations.md, ${kind}`);
 }
 
-function outboxFinding({ outbox: { store, lanes } }: HealthReport, texts: FindingTexts): Finding {
+function outboxFinding({ outbox: { store, lanes }, mqtt }: HealthReport, texts: FindingTexts): Finding {
   const { alert, bulk } = lanes;
   const kb = Math.ceil((alert.bytes + bulk.bytes) / 1000);
   const lost = alert.dropped.alert + bulk.dropped.notice;
   const detail = texts.outbox(alert.rows, bulk.rows, kb, store === 'disk');
   if (store === 'memory') return failed('outbox', detail, texts.outboxMemoryFix);
+  const silentS = mqtt?.unacknowledgedS ?? 0;
+  if (silentS >= UNACKNOWLEDGED_S_MAX) {
+    const silent = texts.unacknowledged(durationText(silentS, texts.days));
+    return failed('outbox', `${detail}; ${silent}`, texts.outboxUnacknowledgedFix);
+  }
   if (lost > 0) return failed('outbox', `${detail}; ${texts.lost(lost)}`, texts.outboxLostFix);
   const tooLarge = [alert, bulk].flatMap((lane) => Object.values(lane.tooLarge)).reduce((a, b) => a + b, 0);
   if (tooLarge === 0) return ok('outbox', detail);
   return failed('outbox', `${detail}; ${texts.tooLarge(tooLarge)}`, texts.outboxTooLargeFix);
 }
 
-function brokerFinding({ mqtt, uptimeS }: HealthReport, texts: FindingTexts): Finding {
+function brokerFinding({ mqtt, uptimeS, clock }: HealthReport, texts: FindingTexts): Finding {
   if (mqtt === null) return unknown('broker', texts.noBroker);
   const { since, fault } = mqtt;
   const phase = texts.phases[mqtt.phase];
-  const sinceThen = texts.phaseSince(phase, clockText(since));
+  const sinceThen = texts.phaseSince(phase, clockText(since, clock.timeZone));
   if (mqtt.phase === 'online' && fault === null) return ok('broker', sinceThen);
   if (fault !== null) return failed('broker', `${phase}, ${fault.code}`, fault.message);
   if (uptimeS < SETTLE_S) return unknown('broker', phase);
@@ -179,11 +191,22 @@ export function durationText(seconds: number, days = 'days'): string {
   return `${Math.floor(minutes / 1440)} ${days}`;
 }
 
-/** By this machine's clock, with the date where it is not today's. */
-export function clockText(time: string, now = new Date()): string {
-  const at = new Date(time);
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
-  if (at.toDateString() === now.toDateString()) return clock;
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock}`;
+/** In the site's time zone, with the date where it is not today's there. */
+export function clockText(time: string, timeZone: string, now = new Date()): string {
+  const [day, clock] = siteParts(new Date(time), timeZone);
+  const [today] = siteParts(now, timeZone);
+  return day === today ? `${clock} ${zoneName(Date.parse(time), timeZone)}` : dayAndClockText(time, timeZone);
+}
+
+function dayAndClockText(time: string, timeZone: string): string {
+  const [day, clock] = siteParts(new Date(time), timeZone);
+  return `${day} ${clock} ${zoneName(Date.parse(time), timeZone)}`;
+}
+
+/** `2026-11-24` and `15:02`: Swedish writes both as ISO 8601 does. */
+function siteParts(at: Date, timeZone: string): [day: string, clock: string] {
+  return [
+    new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format(at),
+    new Intl.DateTimeFormat('sv-SE', { timeZone, timeStyle: 'short' }).format(at),
+  ];
 }

@@ -145,7 +145,7 @@ function deliveryFamilies({ outbox, mqtt }: HealthReport): Family[] {
   ];
   if (mqtt === null) return families;
   const { phase, fault, reconnects, published, acknowledged, resends } = mqtt;
-  const { refused, badAcks, limited, unretained } = mqtt;
+  const { refused, badAcks, limited, unretained, unacknowledgedS } = mqtt;
   return [
     ...families,
     state('mqtt_phase', 'State of the connection', phase, ['stopped', 'connecting', 'online', 'waiting']),
@@ -153,6 +153,9 @@ function deliveryFamilies({ outbox, mqtt }: HealthReport): Family[] {
     counter('mqtt_reconnects', 'Connections after the first', [one(reconnects)]),
     counter('mqtt_published', 'Messages sent', [one(published)]),
     counter('mqtt_acknowledged', 'Messages acknowledged', [one(acknowledged)]),
+    gauge('mqtt_unacknowledged_seconds', 'For how long no archive has acknowledged what waits for it', [
+      one(unacknowledgedS),
+    ]),
     counter('mqtt_resends', 'Times that a lane was sent again', [one(resends)]),
     counter('mqtt_refused', 'Messages that the broker refused', [one(refused)]),
     counter('mqtt_bad_acks', 'Acknowledgements that name nothing sent', [one(badAcks)]),

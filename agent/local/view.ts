@@ -27,7 +27,11 @@ export interface LocalViewOptions {
   readonly activity: Activity;
   readonly health: Counting & { report(): HealthReport };
   /** Its stages while vision runs, and what has passed before the camera. */
-  readonly status: { readonly stages: VisionStats['stages'] | undefined; readonly view: ViewReport };
+  readonly status: {
+    readonly stages: VisionStats['stages'] | undefined;
+    readonly view: ViewReport;
+    readonly connected: string | null;
+  };
   /** The newest checkpoint, as signed. */
   readonly journal: { readonly head: string | undefined };
 }
@@ -87,6 +91,7 @@ export class LocalView {
     const { health, stateDir, journal, activity, status } = this.#options;
     return {
       report: health.report(),
+      connected: status.connected,
       view: status.view,
       analysedFps: activity.recent.analysedFps,
       disk: diskOf(stateDir),

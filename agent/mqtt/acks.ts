@@ -1,9 +1,7 @@
 /** The room's cumulative acknowledgement, checked at the border. */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError } from '../base/errors.ts';
-import { Ack } from '../contract/ack.ts';
-
-const ACK_BYTES_MAX = 256;
+import { ACK_BYTES_MAX, Ack } from '../contract/ack.ts';
 
 const ackCheck = TypeCompiler.Compile(Ack);
 

@@ -10,6 +10,7 @@ import { Backoff, type BackoffLimits } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, assert, messageOf, rethrowBug } from '../base/errors.ts';
 import { type Logger, withoutSecret } from '../base/log.ts';
+import { KEEPALIVE_S } from '../contract/broker-connection.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import type { DeliveryState } from '../contract/health.ts';
 import type { Lane, Outbox } from '../contract/outbox.ts';
@@ -43,7 +44,7 @@ export interface DeliveryTiming {
 }
 
 export const DELIVERY_TIMING: DeliveryTiming = {
-  keepaliveS: 30,
+  keepaliveS: KEEPALIVE_S,
   connectTimeoutMs: 10_000,
   reconnect: { firstMs: 1000, maxMs: 60_000 },
   // The first wait is at least half of firstMs: 60 s.
@@ -124,6 +125,7 @@ export class Delivery {
       fault: fault === undefined ? null : { code: fault.code, message: fault.message.slice(0, 500) },
       reconnects: Math.max(0, this.#sessions - 1),
       ...drained,
+      unacknowledgedS: this.#drain.unacknowledgedS,
       refused: refused + published.refused,
       unretained: published.unretained,
       limited: this.#incoming.limited,

@@ -15,7 +15,9 @@ import type { Logger } from '../base/log.ts';
 import { RepeatedLine } from '../base/repeated-line.ts';
 import type { Ack } from '../contract/ack.ts';
 import type { MqttConfig } from '../contract/config.ts';
+import { UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
 import { LANES, type Lane, type Outbox, type OutboxRow } from '../contract/outbox.ts';
+import { ArchiveSilence } from './archive-silence.ts';
 import { type DeliveryError, tooLargeError } from './faults.ts';
 import { LaneCursor } from './lane-cursor.ts';
 import { PACKET_TOO_LARGE } from './learnt-limits.ts';
@@ -93,6 +95,7 @@ interface LaneState {
   readonly heldBack: Map<number, number>;
   /** Rows that were refused and have not been accepted since. */
   readonly refused: Set<number>;
+  readonly silence: ArchiveSilence;
 }
 
 export class Drain {
@@ -105,12 +108,18 @@ export class Drain {
   #turn = 0;
   readonly #tooLargeLine: RepeatedLine;
   readonly #badAckLine: RepeatedLine;
+  #hasToldSilence = false;
 
   constructor(options: DrainOptions) {
     this.#options = options;
     this.#tooLargeLine = new RepeatedLine(TOO_LARGE_EVERY_MS, options.clock);
     this.#badAckLine = new RepeatedLine(BAD_ACK_EVERY_MS, options.clock);
-    this.#lanes = { alert: emptyLane(), bulk: emptyLane() };
+    this.#lanes = { alert: emptyLane(options.clock), bulk: emptyLane(options.clock) };
+  }
+
+  /** Seconds for which the archive has acknowledged nothing of a lane that waits for it: the longest of the lanes. */
+  get unacknowledgedS(): number {
+    return Math.floor(Math.max(...LANES.map((lane) => this.#lanes[lane].silence.ms)) / 1000);
   }
 
   /** Rows go out through this session from now on; what was in flight in an earlier one is sent again. */
@@ -131,7 +140,10 @@ export class Drain {
 
   detach(): void {
     this.#session = undefined;
-    for (const lane of LANES) this.#releaseAcked(lane);
+    for (const lane of LANES) {
+      this.#releaseAcked(lane);
+      this.#lanes[lane].silence.pause();
+    }
   }
 
   /** Sends what the window allows: one row of each lane in turn. */
@@ -188,14 +200,31 @@ export class Drain {
       this.#releaseAcked(lane);
       this.#lookForStall(lane, nowMs);
     }
+    this.#tellSilence();
     this.pump();
+  }
+
+  /** Logs once that nobody acknowledges, until somebody does. */
+  #tellSilence(): void {
+    const { unacknowledgedS } = this;
+    const isSilent = unacknowledgedS >= UNACKNOWLEDGED_S_MAX;
+    if (isSilent && !this.#hasToldSilence) {
+      this.#options.log.error(
+        { unacknowledgedS },
+        'the broker takes the messages and no archive acknowledges them: nothing leaves the outbox; run an archive in the room (docs/guide/room.md), or set mqtt.ack: broker where none is to run',
+      );
+    }
+    this.#hasToldSilence = isSilent;
   }
 
   #lookForStall(lane: Lane, nowMs: number): void {
     const state = this.#lanes[lane];
     const { outbox, ack, stallMs, refusedRetryMs } = this.#options;
     const { first, last } = outbox.range(lane);
-    if (first > last) state.waitingSinceMs = nowMs;
+    if (first > last) {
+      state.waitingSinceMs = nowMs;
+      state.silence.end();
+    }
     for (const seq of state.refused) if (seq < first) this.#settle(lane, seq);
     const [refusedAtMs] = state.heldBack.values();
     const dueMs = refusedAtMs === undefined ? state.waitingSinceMs + stallMs : refusedAtMs + refusedRetryMs;
@@ -274,6 +303,8 @@ export class Drain {
     const { heldBack, refused } = this.#lanes[lane];
     this.counters.refused += 1;
     if (refused.size >= REFUSED_MAX) return;
+    // Behind a refused row the archive cannot acknowledge; the refusal is told by itself.
+    this.#lanes[lane].silence.end();
     heldBack.set(seq, this.#options.clock.nowMs());
     refused.add(seq);
     this.#options.refusals.add(`${lane}/${seq}`, refusal);
@@ -289,7 +320,10 @@ export class Drain {
     const state = this.#lanes[lane];
     this.#options.onPuback(lane, seq);
     this.#settle(lane, seq);
-    if (this.#options.ack === 'archive') return;
+    if (this.#options.ack === 'archive') {
+      if (state.refused.size === 0) state.silence.begin();
+      return;
+    }
     state.acked.push(seq);
     state.waitingSinceMs = this.#options.clock.nowMs();
     if (state.acked.length >= RELEASE_BATCH) this.#releaseAcked(lane);
@@ -325,11 +359,12 @@ export class Drain {
     }
     state.ahead = AHEAD_MAX;
     state.waitingSinceMs = this.#options.clock.nowMs();
+    state.silence.end();
     return true;
   }
 }
 
-function emptyLane(): LaneState {
+function emptyLane(clock: Clock): LaneState {
   return {
     cursor: new LaneCursor(),
     inFlight: 0,
@@ -339,5 +374,6 @@ function emptyLane(): LaneState {
     waitingSinceMs: 0,
     heldBack: new Map(),
     refused: new Set(),
+    silence: new ArchiveSilence(clock),
   };
 }

@@ -1,6 +1,7 @@
 /** What the errors of MQTT.js, TLS and the network mean for a person: the only place that knows them. */
 import { AgentError, type ErrorKind, messageOf } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
+import { NETWORK_FAULTS } from '../base/network-fault.ts';
 import type { DeliveryFaultCode } from '../contract/health.ts';
 
 /** Why delivery does not work; `message` is reason and fix on one line. */
@@ -101,12 +102,12 @@ const REASON_CODES: Readonly<Record<number, Explanation>> = {
 
 /** Codes of Node's net, dns and tls. */
 const SYSTEM_CODES: Readonly<Record<string, Explanation>> = {
-  ECONNREFUSED: ['unreachable', 'nothing listens there', 'start the broker, or put mqtt.url right'],
-  ENOTFOUND: ['unreachable', 'the name is unknown', 'put the host in mqtt.url right, or mend the DNS'],
-  EAI_AGAIN: ['unreachable', 'the DNS does not answer', 'check the network and its DNS'],
-  EHOSTUNREACH: ['unreachable', 'no route to the host', 'check the network'],
-  ENETUNREACH: ['unreachable', 'the network is down', 'check cable and address of the box'],
-  ETIMEDOUT: ['unreachable', 'no answer in time', 'check the network and the firewall'],
+  ECONNREFUSED: ['unreachable', NETWORK_FAULTS.ECONNREFUSED, 'start the broker, or put mqtt.url right'],
+  ENOTFOUND: ['unreachable', NETWORK_FAULTS.ENOTFOUND, 'put the host in mqtt.url right, or mend the DNS'],
+  EAI_AGAIN: ['unreachable', NETWORK_FAULTS.EAI_AGAIN, 'check the network and its DNS'],
+  EHOSTUNREACH: ['unreachable', NETWORK_FAULTS.EHOSTUNREACH, 'check the network'],
+  ENETUNREACH: ['unreachable', NETWORK_FAULTS.ENETUNREACH, 'check cable and address of the box'],
+  ETIMEDOUT: ['unreachable', NETWORK_FAULTS.ETIMEDOUT, 'check the network and the firewall'],
   CERT_HAS_EXPIRED: [
     'certificate',
     'the broker’s certificate has expired',
@@ -134,6 +135,22 @@ const UNTRUSTED = /SELF_SIGNED|UNABLE_TO|CERT_UNTRUSTED|CERT_SIGNATURE|INVALID_C
 const EXPIRED_ALERT = /^ERR_SSL_.*ALERT_CERTIFICATE_EXPIRED$/;
 const REFUSING_ALERT =
   /^ERR_SSL_.*ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED|HANDSHAKE_FAILURE|DECRYPT_ERROR)/;
+
+/** Options of the room's programs in the place of the box's keys; each runs on a machine, not on a box. */
+const ROOM_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/mqtt\.url/g, '--broker'],
+  [/mqtt\.(ca|cert|key)\b/g, '--$1'],
+  [/the box’s/g, 'this machine’s'],
+  [/(?:the|this) box\b/g, 'this program'],
+  [/second box/g, 'second program'],
+  [/readwrite vigie\/\+\/<box>\/#/g, 'docs/guide/broker.md'],
+];
+
+/** As deliveryError, in one line for a program of the room that was given the broker by `--broker`. */
+export function roomBrokerFault(error: unknown, url: string): string {
+  const { message } = deliveryError(error, url);
+  return ROOM_WORDS.reduce((text, [box, room]) => text.replace(box, room), message);
+}
 
 /** `tls`: the link was to be encrypted, and a bare reset may be a certificate refused in TLS 1.3. */
 export function deliveryError(error: unknown, url: string): DeliveryError {

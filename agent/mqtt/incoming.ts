@@ -2,7 +2,7 @@
  * What comes to the box: limited by rate, topic by topic, before anything in it is read.
  *
  * INVARIANTS: what is said on one topic takes no other topic's share.
- * LIMITS: the rates below, BYTES_MAX for what is no order; what is beyond them is counted, told once a minute, and left unread. A topic on which FLOOD
+ * LIMITS: the rates below, TO_BOX_BYTES_MAX for what is no order; what is beyond them is counted, told once a minute, and left unread. A topic on which FLOOD
  * comes beyond that is not heard at all for `deafMs`: even to drop a message costs time, and behind many the broker
  * holds what others say. What the room says is not lost by it for good: acknowledgements are cumulative, heads grow, who
  * commands waits for an answer, a verdict can be given again, and an order is retained, and asked for again.
@@ -11,6 +11,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { RepeatedLine } from '../base/repeated-line.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
+import { TO_BOX_BYTES_MAX } from '../contract/broker-connection.ts';
 import type { Topics } from '../contract/topics.ts';
 import type { DeliveryError } from './faults.ts';
 import type { AnswerProperties, Session } from './session.ts';
@@ -28,8 +29,6 @@ const COMMANDS: BucketLimits = { burst: 50, perS: 20 };
 const ORDERS: BucketLimits = { burst: 10, perS: 0.5 };
 /** What is retained is there for the asking: so long after some was left unread it is asked for again. */
 const AGAIN_AFTER_MS = 5000;
-/** Only orders are larger: the box takes packets of the largest. */
-const BYTES_MAX = 65_536;
 
 /** Beyond its rate, before a topic is left: two seconds of a thousand messages. */
 const FLOOD: BucketLimits = { burst: 2000, perS: 100 };
@@ -119,7 +118,7 @@ export class Incoming {
   received(topic: string, payload: Buffer, answer: AnswerProperties): void {
     const heard = this.#heard.get(topic);
     if (heard === undefined) return;
-    const fits = heard.retained || payload.length <= BYTES_MAX;
+    const fits = heard.retained || payload.length <= TO_BOX_BYTES_MAX;
     // What was still on its way when the topic was left is as unread as the rest.
     if (heard.deafUntilMs === undefined && fits && heard.rate.take() === 0) {
       heard.read(payload, answer);

@@ -12,8 +12,8 @@ import { createRequire } from 'node:module';
 import mqtt, { type MqttClient, type Packet } from 'mqtt';
 import type { Clock } from '../base/clock.ts';
 import { withoutSecret } from '../base/log.ts';
+import { TO_BOX_PACKET_BYTES_MAX } from '../contract/broker-connection.ts';
 import type { MqttConfig } from '../contract/config.ts';
-import { CONFIG_ORDER_BYTES_MAX } from '../contract/update.ts';
 import type { Credentials } from './credentials.ts';
 import { closedError, DeliveryError, deliveryError, deliveryErrorOf, tooLargeError } from './faults.ts';
 import { type LearntLimits, PACKET_TOO_LARGE } from './learnt-limits.ts';
@@ -34,9 +34,6 @@ const { MQTT5_PUBACK_PUBREC_CODES } = besideMqtt('mqtt-packet/constants') as {
   MQTT5_PUBACK_PUBREC_CODES: Record<number, string>;
 };
 MQTT5_PUBACK_PUBREC_CODES[PACKET_TOO_LARGE] = 'Packet too large';
-
-/** Largest packet taken from the room: an order with a configuration in it, its topic and properties. */
-const INCOMING_BYTES_MAX = CONFIG_ORDER_BYTES_MAX + 1024;
 
 /** So many messages of QoS 1 a broker may have under way to us: a flood waits there and not in our memory. */
 const INCOMING_WINDOW = 20;
@@ -313,7 +310,7 @@ function clientOptions(options: SessionOptions): mqtt.IClientOptions {
     connectTimeout: connectTimeoutMs,
     rejectUnauthorized: true,
     properties: {
-      maximumPacketSize: incomingBytesMax ?? INCOMING_BYTES_MAX,
+      maximumPacketSize: incomingBytesMax ?? TO_BOX_PACKET_BYTES_MAX,
       receiveMaximum: incomingWindow ?? INCOMING_WINDOW,
     },
     ...(ca && { ca }),

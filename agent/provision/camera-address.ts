@@ -5,7 +5,6 @@
  */
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { readFileSync } from 'node:fs';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../base/errors.ts';
@@ -15,22 +14,19 @@ const run = promisify(execFile);
 
 const VISION_UNIT = 'vigie-vision.service';
 const AGENT_UNIT = 'vigie.service';
-const RESOLV_CONF = '/etc/resolv.conf';
 
 export interface CameraReach {
-  /** For vision, in the order in which systemd is told; empty for a camera that is on no network. */
+  /** As the source names it; empty for a camera that is on no network. */
+  readonly host: string;
+  /** For vision, which is given them and looks up no name itself: none for a camera that is on no network. */
   readonly addresses: readonly string[];
   /** Not for the agent: the camera's own, but where the broker has the same, or the box itself. */
   readonly notForAgent: readonly string[];
-  /** The camera is given by name: the name servers must be reached as well. */
-  readonly byName: boolean;
 }
 
 export interface ReachOptions {
   /** Where the agent must get. */
   readonly broker?: string | undefined;
-  /** For tests. */
-  readonly resolvConf?: string;
 }
 
 const LOOPBACK = new BlockList();
@@ -41,7 +37,7 @@ LOOPBACK.addAddress('::1', 'ipv6');
 export async function cameraReach(source: string, options: ReachOptions = {}): Promise<CameraReach> {
   const parsed = parseCameraSource(source);
   if ('fault' in parsed) throw new AgentError('config', `camera.source ${parsed.fault}`);
-  if (parsed.kind !== 'rtsp') return { addresses: [], notForAgent: [], byName: false };
+  if (parsed.kind !== 'rtsp') return { host: '', addresses: [], notForAgent: [] };
   const { host } = parsed;
   const camera = await addressesOf(host).catch((error: unknown) => {
     const fix = 'give the camera by its address in camera.source';
@@ -51,16 +47,14 @@ export async function cameraReach(source: string, options: ReachOptions = {}): P
       error,
     );
   });
-  const { broker, resolvConf = RESOLV_CONF } = options;
+  const { broker } = options;
   const brokerHost = broker === undefined ? undefined : brokerHostOf(broker);
   // A broker whose name leads nowhere now is not reached anyway.
   const ofBroker = brokerHost === undefined ? [] : await addressesOf(brokerHost).catch(() => []);
   const mayNot = (address: string): boolean =>
     !ofBroker.includes(address) && !LOOPBACK.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
-  const byName = isIP(host) === 0;
-  const servers = byName ? nameServers(resolvConf) : [];
-  const addresses = [...new Set([...camera, ...servers])];
-  return { addresses, notForAgent: camera.filter(mayNot), byName };
+  const addresses = [...new Set(camera)];
+  return { host, addresses, notForAgent: addresses.filter(mayNot) };
 }
 
 async function addressesOf(host: string): Promise<string[]> {
@@ -87,11 +81,4 @@ function brokerHostOf(url: string): string | undefined {
   const { hostname } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   return host === '' ? undefined : host;
-}
-
-function nameServers(file: string): string[] {
-  const lines = readFileSync(file, 'utf8').split('\n');
-  return lines
-    .map((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1]?.split('%')[0] ?? '')
-    .filter((address) => isIP(address) !== 0);
 }

@@ -6,7 +6,7 @@
  * for it. Of several entries that fit, the first counts.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { keyIdOf, publicKeyOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { AUTHORISATION_BYTES_MAX, type Authorisation } from '../contract/authorisation.ts';
@@ -98,15 +98,14 @@ export function resumeKeysOf({ resumeKeys }: Authorisation): ReadonlyMap<string,
 
 /** The authority's public key, PEM. Throws AgentError `config` in one line. */
 export function readAuthorityKey(file: string): KeyObject {
-  const pem = readFile(file, 'authorityKey');
-  const { mode } = statSync(file);
-  if ((mode & OTHERS_WRITE) !== 0) {
+  const pem = readFile(file, 'authorityKey', ({ mode }) => {
+    if ((mode & OTHERS_WRITE) === 0) return;
     const octal = (mode & 0o777).toString(8).padStart(4, '0');
     throw new AgentError(
       'config',
       `authorityKey ${file} can be changed by others (mode ${octal}); chmod 0644`,
     );
-  }
+  });
   let key: KeyObject;
   try {
     key = createPublicKey(pem);
@@ -118,23 +117,30 @@ export function readAuthorityKey(file: string): KeyObject {
   throw new AgentError('config', `authorityKey ${file} is ${what}; \`vigie keygen\` makes a pair`);
 }
 
-/** `name`: of the configuration's key that names it. Throws AgentError `config` in one line. */
+/**
+ * `name`: of the configuration's key that names it. `judge` looks at the very file that is read, and throws where it is not
+ * to be. Throws AgentError `config` in one line.
+ */
 export function readAuthorisationFile(
   file: string,
   name: 'authorisation' | 'installation' = 'authorisation',
+  judge?: (stat: Stats) => void,
 ): Buffer {
-  const bytes = readFile(file, name);
+  const bytes = readFile(file, name, judge);
   if (bytes.length <= AUTHORISATION_BYTES_MAX) return bytes;
   const message = `${name} ${file}: more than ${AUTHORISATION_BYTES_MAX} bytes; this is no authorisation`;
   throw new AgentError('config', message);
 }
 
 /** One byte more than any of these files may have is enough to know that it is none. */
-function readFile(file: string, what: string): Buffer {
+function readFile(file: string, what: string, judge?: (stat: Stats) => void): Buffer {
   try {
-    if (!statSync(file).isFile()) throw new AgentError('config', `${what} ${file} is not a file`);
-    const fd = openSync(file, 'r');
+    // A pipe would keep the opener waiting.
+    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
+      const stat = fstatSync(fd);
+      if (!stat.isFile()) throw new AgentError('config', `${what} ${file} is not a file`);
+      judge?.(stat);
       const bytes = Buffer.alloc(AUTHORISATION_BYTES_MAX + 1);
       return bytes.subarray(0, readSync(fd, bytes));
     } finally {

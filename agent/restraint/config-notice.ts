@@ -1,6 +1,6 @@
 /**
  * Tells the room once of each change of what the box watches: somebody's own edit, a technician's, or a file that was put
- * back. What changed is found when the journal is opened (journal/watched.ts).
+ * back. A privacy mask that is gone or smaller, where no mask of the order covers it, is an event of its own. What changed is found when the journal is opened (journal/watched.ts).
  *
  * INVARIANT: told when the event is durable, not before: a change outlives a crash in between, and may then be told twice.
  */
@@ -9,6 +9,7 @@ import type { Logger } from '../base/log.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
 import { CHANGED_LISTS, type ConfigChange } from '../contract/config-change.ts';
+import { coversTogether } from '../contract/polygon.ts';
 import { isOutlined } from './authorisation.ts';
 import { WatchedFile } from './journal/watched.ts';
 
@@ -23,7 +24,7 @@ export interface ConfigNoticeOptions {
   readonly journal: { readonly writable: boolean };
   /** The order that holds, whose outlines may sign what was drawn. */
   readonly restraint: { readonly order: Authorisation | undefined };
-  readonly flow: { happened(kind: 'config-changed', cause: object): void };
+  readonly flow: { happened(kind: 'config-changed' | 'mask-removed', cause: object): void };
 }
 
 export class ConfigNotice {
@@ -45,6 +46,8 @@ export class ConfigNotice {
     const change = this.#file.untold;
     if (change === undefined) return;
     flow.happened('config-changed', causeOf(change, config, restraint.order));
+    const uncovered = uncoveredMasks(change, config, restraint.order);
+    if (uncovered.length > 0) flow.happened('mask-removed', maskCauseOf(uncovered));
     try {
       this.#file.told();
     } catch (error) {
@@ -73,6 +76,28 @@ function causeOf({ lists, places }: ConfigChange, config: Config, order: Authori
     .join('; ')
     .slice(0, REASON_MAX);
   return { lists, changed: told, ...(more > 0 && { more }), reason };
+}
+
+type LostMask = ConfigChange['masksLost'][number];
+
+/** Those that the order's masks, with those of the configuration, do not cover either. */
+function uncoveredMasks(
+  { masksLost }: ConfigChange,
+  { masks }: Config,
+  order: Authorisation | undefined,
+): readonly LostMask[] {
+  const ordered = order?.masks ?? [];
+  if (ordered.length === 0) return masksLost;
+  const black = [...masks, ...ordered].map(({ polygon }) => polygon);
+  return masksLost.filter(({ polygon }) => !coversTogether(black, polygon));
+}
+
+function maskCauseOf(masks: readonly LostMask[]): object {
+  const reason = masks
+    .map(({ id, change }) => `mask ${id} ${change}`)
+    .join('; ')
+    .slice(0, REASON_MAX);
+  return { masks: masks.map(({ id, change }) => ({ id, change })), reason };
 }
 
 const WITHOUT_PLACES: Readonly<Record<string, string>> = {

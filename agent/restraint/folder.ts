@@ -8,6 +8,8 @@ import {
   AUTHORITY_FILE,
   BOX_FILE,
   type BoxRecord,
+  CAMERA_FILE,
+  CameraRecord,
   JOURNAL_FILE,
   ownFolder,
   type RestraintFolder,
@@ -41,6 +43,16 @@ export function folderHash(folder: RestraintFolder): string {
 export function writeBox(folder: RestraintFolder, { site, box, masks }: Configured): void {
   const record: BoxRecord = { version: 1, site, box, masks };
   write(folder, BOX_FILE, JSON.stringify(record));
+}
+
+/** Where the camera is. Throws AgentError `unavailable`. */
+export function writeCamera(
+  folder: RestraintFolder,
+  { host, addresses }: { readonly host: string; readonly addresses: readonly string[] },
+): void {
+  const { maxItems = 0 } = CameraRecord.properties.addresses;
+  const record: CameraRecord = { version: 1, host, addresses: addresses.slice(0, maxItems) };
+  write(folder, CAMERA_FILE, JSON.stringify(record));
 }
 
 /** The key whose orders count from now on. Throws AgentError `config` where there is none, `unavailable` for the disk. */

@@ -8,6 +8,7 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
+import { CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
 import { authorisationFault, openAuthorisation, type Place } from '../contract/signed-order.ts';
 import { type Coverage, coverageOf, readAuthorisationFile } from './authorisation.ts';
@@ -88,6 +89,6 @@ function read(
     return { content, order: bytes.toString('utf8'), sha256, coverage: coverageOf(content, config) };
   } catch (error) {
     rethrowBug(error);
-    return { reason: error.message };
+    return { reason: error instanceof CommandRefused ? `${name} ${file}: ${error.message}` : error.message };
   }
 }

@@ -4,6 +4,7 @@
  * A vehicle must have been sure once, and its pixels must move with its box: it may have been seen in three frames only
  * when it passes, so that this is waited for. One thing that has two boxes, or is lost and found again under another
  * number while it passes, passes once.
+ * LIMITS: pairs of the vehicles of an observation, a second long.
  */
 import { iou, isPartOf, type XyxyPx } from '../contract/geometry.ts';
 import type { Crossing, Observation, ObservedTrack } from '../contract/observation.ts';
@@ -22,6 +23,11 @@ const SAME_PASSAGE_MS = 1000;
 const SAME_OBJECT_IOU = 0.4;
 /** A vehicle's cab, or its front, is boxed as a vehicle once more. */
 const PART_INSIDE = 0.7;
+/**
+ * Two boxes that lay upon each other so short a time ago are of one thing: behind a pole its box breaks and mends, and the
+ * overlap at the one look of the passage hangs on a pixel.
+ */
+const TOGETHER_MS = 1000;
 /** Of the longer side: so far off its predicted place a lost object is found again; the next in the lane is further. */
 const FOUND_AGAIN_SIZES = 1;
 
@@ -39,6 +45,8 @@ export class LineCrossingRule implements Rule {
   readonly config: LineCrossing;
   #passages: Passage[] = [];
   #movedMs = new Map<number, number>();
+  /** When two vehicles' boxes lay upon each other last, by their numbers. */
+  #togetherMs = new Map<string, number>();
 
   constructor(config: LineCrossing) {
     this.config = config;
@@ -47,6 +55,7 @@ export class LineCrossingRule implements Rule {
   observe({ frame, tracks, crossings, atMs, source }: Observation): Situation[] {
     const aspect = source.widthPx / source.heightPx;
     this.#follow(tracks, atMs);
+    this.#pairUp(tracks, atMs);
     for (const crossing of crossings) this.#add(crossing, tracks, atMs, aspect);
     return this.#passages.flatMap((passage): Situation[] => {
       if (passage.raised || !this.#isProven(passage.last, atMs)) return [];
@@ -75,6 +84,16 @@ export class LineCrossingRule implements Rule {
     }
   }
 
+  /** Vehicles are followed in twos: whoever walks beside somebody passes as well. */
+  #pairUp(tracks: readonly ObservedTrack[], atMs: number): void {
+    for (const [pair, ms] of this.#togetherMs) if (atMs - ms > TOGETHER_MS) this.#togetherMs.delete(pair);
+    const vehicles = tracks.filter(({ group, seen }) => group === 'vehicle' && seen);
+    vehicles.forEach((one, i) => {
+      for (const other of vehicles.slice(i + 1))
+        if (isUpon(one.xyxyNorm, other.xyxyNorm)) this.#togetherMs.set(pairOf(one.id, other.id), atMs);
+    });
+  }
+
   #add(crossing: Crossing, tracks: readonly ObservedTrack[], atMs: number, aspect: number): void {
     const { line, classes, direction } = this.config;
     if (crossing.line !== line || (direction !== 'both' && crossing.direction !== direction)) return;
@@ -82,7 +101,9 @@ export class LineCrossingRule implements Rule {
     const labels: readonly string[] = classes;
     if (last === undefined || !labels.includes(last.label)) return;
     const before = this.#passages.find(
-      (passage) => passage.direction === crossing.direction && isSame(passage, last, atMs, aspect),
+      (passage) =>
+        passage.direction === crossing.direction &&
+        (isSame(passage, last, atMs, aspect) || this.#togetherMs.has(pairOf(passage.track, last.id))),
     );
     // The same thing under another number: whichever of the two is proven is told.
     if (before?.raised) return;
@@ -109,17 +130,22 @@ function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, asp
   if (last.id === now.id || last.group !== now.group) return false;
   const there = movedOn(last, (atMs - lastMs) / 1000);
   if (now.firstMs <= last.lastMs) {
-    if (iou(there, now.xyxyNorm) > SAME_OBJECT_IOU) return true;
-    return (
-      now.group === 'vehicle' &&
-      (isPartOf(there, now.xyxyNorm, PART_INSIDE) || isPartOf(now.xyxyNorm, there, PART_INSIDE))
-    );
+    return now.group === 'vehicle' ? isUpon(there, now.xyxyNorm) : iou(there, now.xyxyNorm) > SAME_OBJECT_IOU;
   }
   const [x1, y1, x2, y2] = now.xyxyNorm;
   const size = Math.max((x2 - x1) * aspect, y2 - y1);
   return (
     Math.hypot(((x1 + x2 - there[0] - there[2]) / 2) * aspect, y2 - there[3]) <= FOUND_AGAIN_SIZES * size
   );
+}
+
+function pairOf(a: number, b: number): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`;
+}
+
+/** Two boxes of vehicles are of one, or one is a part of the other. */
+function isUpon(a: XyxyPx, b: XyxyPx): boolean {
+  return iou(a, b) > SAME_OBJECT_IOU || isPartOf(a, b, PART_INSIDE) || isPartOf(b, a, PART_INSIDE);
 }
 
 /** The box so much later, if it goes on as it went. */

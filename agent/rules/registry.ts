@@ -31,7 +31,7 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
     get dwells() {
       return rule.dwells ?? [];
     },
-    resume: (dwells, anew) => rule.resume?.(dwells, anew),
+    resume: (dwells) => rule.resume?.(dwells),
     // The rule goes on watching while it is off: what has stood since the night is old in the morning.
     observe: (observation) => {
       const situations = rule.observe(withoutFurniture(observation)).filter(isSureEnough);

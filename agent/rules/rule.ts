@@ -11,9 +11,6 @@ export interface Rule {
   observe(observation: Observation): Situation[];
   /** Of a rule that waits for how long something stays: what stays now, and what was remembered and is not found yet. */
   readonly dwells?: readonly Dwell[];
-  /**
-   * Nothing was seen for a while, or this is a new life: what of `dwells` is found again at its place goes on. With
-   * `anew`, what else stands there was there when the box looked again.
-   */
-  resume?(dwells: readonly Dwell[], anew: boolean): void;
+  /** Nothing was seen for a while, or this is a new life: what of `dwells` is found again at its place goes on. */
+  resume?(dwells: readonly Dwell[]): void;
 }

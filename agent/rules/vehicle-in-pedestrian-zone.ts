@@ -1,13 +1,19 @@
 /**
  * A vehicle has come into the zone and has been there for so long. It must have been seen to move: a
  * parked car that was there before the box, and a kiosk that a small detector takes for a lorry, belong
- * to the scene, and a rule that took them for an arrival would alert for ever. What stands there from the first
- * seconds on is `present-at-start`.
+ * to the scene, and a rule that took them for an arrival would alert for ever. What stands there since the box began to
+ * look is `present-at-start`. That is said of its place, whose picture vision compares, and not of its track: a track may
+ * begin late, or change its number, by the rounding of one score.
  */
 
 import type { Dwell } from '../contract/dwell.ts';
 import { iou, type SizePx, type XyxyNorm } from '../contract/geometry.ts';
-import type { Observation, ObservedTrack } from '../contract/observation.ts';
+import {
+  type Observation,
+  type ObservedTrack,
+  PLACE_TOLERANCE,
+  type StandingVehicle,
+} from '../contract/observation.ts';
 import type { VehicleInPedestrianZone } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { driveOf, Paths, sizeOf } from './paths.ts';
@@ -26,8 +32,6 @@ const MOVED_IOU_MAX = 0.5;
  */
 const LOOK_BACK_MS = 5000;
 const DRIVE_MIN_SIZES = 0.25;
-/** A detector finds what is there within so long, and what comes has moved when it is found (vision says the same of places). */
-const FIRST_LOOK_MS = 7000;
 /** A stop at a crossing or to let somebody out is shorter. */
 const STANDS_FOR_MS = 10_000;
 
@@ -47,7 +51,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
   readonly #remembered = new RememberedDwells();
   /** By root number. */
   readonly #vehicles = new Map<number, Vehicle>();
-  /** Media time at which the box began to look, or to look again. */
+  /** Media time from which on the rule has looked. */
   #beganMs: number | undefined;
 
   constructor(config: VehicleInPedestrianZone) {
@@ -59,9 +63,8 @@ export class VehicleInPedestrianZoneRule implements Rule {
     return [...new Set([...here, ...this.#remembered.missing])];
   }
 
-  resume(dwells: readonly Dwell[], anew: boolean): void {
+  resume(dwells: readonly Dwell[]): void {
     this.#remembered.remember(dwells);
-    if (anew) this.#beganMs = undefined;
   }
 
   observe(observation: Observation): Situation[] {
@@ -73,7 +76,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
     const { tracks, atMs, source } = observation;
     const { zone, classes, afterS } = this.config;
     const labels: readonly string[] = classes;
-    return tracks.flatMap((track) => {
+    const came = tracks.flatMap((track) => {
       if (track.group !== 'vehicle') return [];
       const root = this.#succession.rootOf(track.id);
       const vehicle = this.#vehicleOf(root, track);
@@ -87,18 +90,38 @@ export class VehicleInPedestrianZoneRule implements Rule {
       const score = Math.max(vehicle.last?.score ?? 0, track.score);
       const sinceMs = Math.min(vehicle.last?.sinceMs ?? presence.sinceMs, presence.sinceMs);
       vehicle.last = dwellOf(track, { sinceMs, seenMs: atMs, score });
-      if (!labels.includes(track.label)) return [];
       const stayedMs = atMs - sinceMs;
-      const present = !vehicle.moved && this.#wasThere(vehicle.last, track, atMs);
-      if (stayedMs < afterS * 1000 || !((vehicle.moved && isSure(track)) || present)) return [];
-      const seconds = Math.round(stayedMs / 100) / 10;
-      const situation = { key: `track-${root}`, objects: [track], momentary: false };
-      return [
-        present
-          ? { ...situation, cause: { stoodS: seconds }, presentAtStart: true }
-          : { ...situation, cause: { stayedS: seconds } },
-      ];
+      const counts = labels.includes(track.label) && vehicle.moved && isSure(track);
+      if (stayedMs < afterS * 1000 || !counts) return [];
+      const cause = { stayedS: Math.round(stayedMs / 100) / 10 };
+      return [{ key: `track-${root}`, objects: [track], cause, momentary: false }];
     });
+    return [...came, ...this.#presentAtStart(observation)];
+  }
+
+  /** Vehicles that stand in the zone since before the rule could see them come, and that have not moved since. */
+  #presentAtStart({ standing, atMs }: Observation): Situation[] {
+    return standing
+      .filter((stands) => this.#wasThere(stands, atMs))
+      .map(({ place, vehicle }) => ({
+        key: `place-${place}`,
+        objects: [vehicle],
+        cause: { stoodS: Math.round((atMs - vehicle.firstMs) / 100) / 10 },
+        momentary: false,
+        presentAtStart: true,
+      }));
+  }
+
+  #wasThere({ arrival, moveTolerance, presence, vehicle }: StandingVehicle, atMs: number): boolean {
+    const { zone, classes, afterS } = this.config;
+    const labels: readonly string[] = classes;
+    if (moveTolerance !== PLACE_TOLERANCE || presence === 'hidden') return false;
+    // A rule that was made while vision looked has not seen how it came either.
+    if (arrival !== 'unseen' && vehicle.firstMs > (this.#beganMs ?? atMs)) return false;
+    if (vehicle.score < UNMOVED_SCORE_MIN || !labels.includes(vehicle.label)) return false;
+    if (atMs - vehicle.firstMs < Math.max(STANDS_FOR_MS, afterS * 1000)) return false;
+    const moved = this.#vehicles.get(this.#succession.rootOf(vehicle.id))?.moved ?? false;
+    return !moved && vehicle.zones.some((visit) => visit.zone === zone);
   }
 
   #vehicleOf(root: number, track: ObservedTrack): Vehicle {
@@ -109,13 +132,6 @@ export class VehicleInPedestrianZoneRule implements Rule {
     const vehicle = { first: track.xyxyNorm, moved: last !== undefined, last };
     this.#vehicles.set(root, vehicle);
     return vehicle;
-  }
-
-  /** It has stood in the zone since the box began to look. */
-  #wasThere({ sinceMs, score }: Dwell, track: ObservedTrack, atMs: number): boolean {
-    const beganMs = this.#beganMs ?? atMs;
-    const stands = track.seen && score >= UNMOVED_SCORE_MIN && atMs - sinceMs >= STANDS_FOR_MS;
-    return stands && track.firstMs - beganMs < FIRST_LOOK_MS && sinceMs - beganMs < FIRST_LOOK_MS;
   }
 
   #drives(track: ObservedTrack, source: SizePx): boolean {

@@ -4,6 +4,7 @@ import type { Logger } from '../base/log.ts';
 import type { EvidenceRequest, FromVision, Received, ToVision } from '../contract/link.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { CameraView } from './camera-view.ts';
+import type { CameraConnection } from './connection.ts';
 import type { LoadControl } from './load.ts';
 import type { PreviewRequests } from './preview-requests.ts';
 import type { VisionStatus } from './status.ts';
@@ -37,6 +38,7 @@ export interface VisionMessagesOptions {
   /** Whether the box sees, for walk tests. */
   readonly accuracy: { sees(sees: boolean): void };
   readonly journal: { detectorLoaded(): void };
+  readonly connection: Pick<CameraConnection, 'opened'>;
   send(message: ToVision): boolean;
   /** The camera can never work as configured. */
   onUnusable(error: AgentError): void;
@@ -53,7 +55,8 @@ export class VisionMessages {
   }
 
   hear(received: Received<FromVision>): void {
-    const { log, status, cameraView, load, previews, flow, view, journal, accuracy } = this.#options;
+    const { log, status, cameraView, load, previews, flow, view, journal, accuracy, connection } =
+      this.#options;
     const { message } = received;
     status.hear(message);
     load.hear(message);
@@ -88,6 +91,7 @@ export class VisionMessages {
       }
       case 'opened':
         log.info({ decoder: message.decoder, source: message.source, fps: message.fps }, 'camera opened');
+        connection.opened(message.connected);
         flow.condition('stream-lost', false, {});
         return;
       case 'lost':

@@ -1,4 +1,5 @@
 /** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
+import { isConnectedAs } from '../contract/camera-connection.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from '../contract/health.ts';
 import {
@@ -19,6 +20,7 @@ const NO_CAMERA: CameraReport = {
   widthPx: null,
   heightPx: null,
   fps: null,
+  asOrdered: null,
 };
 /** The report's limit on a line of text. */
 const TEXT_MAX = 500;
@@ -33,9 +35,12 @@ export class VisionStatus {
   #before: FramesReport = { read: 0, analysed: 0, dropped: 0 };
   #limitsBefore = NO_LIMITS;
   #tracks: readonly ObservedTrack[] = [];
+  #connected: string | null = null;
+  readonly #source: string;
   readonly #view: ViewStatistics;
 
-  constructor(configured: Configured) {
+  constructor(configured: Configured & { readonly camera?: { readonly source?: string } | undefined }) {
+    this.#source = configured.camera?.source ?? '';
     this.#view = new ViewStatistics(configured);
   }
 
@@ -49,6 +54,11 @@ export class VisionStatus {
     if (this.#pid === undefined) return null;
     const { rssMiB = 0, fds = null } = this.#stats ?? {};
     return { pid: this.#pid, rssMiB: Math.round(rssMiB * 10) / 10, fds };
+  }
+
+  /** What vision is connected to; null while there is no picture. Not for the room: addresses stay at the box. */
+  get connected(): string | null {
+    return this.#connected;
   }
 
   get camera(): CameraReport {
@@ -124,8 +134,10 @@ export class VisionStatus {
         break;
       }
       case 'opened': {
-        const { source, decoder, fps } = message;
-        this.#camera = { state: 'streaming', reason: null, decoder, ...source, fps };
+        const { source, decoder, fps, connected } = message;
+        const asOrdered = isConnectedAs(this.#source, connected);
+        this.#connected = connected;
+        this.#camera = { state: 'streaming', reason: null, decoder, ...source, fps, asOrdered };
         break;
       }
       case 'frame':
@@ -134,7 +146,11 @@ export class VisionStatus {
         break;
       case 'lost':
         this.#tracks = [];
-        this.#camera = { ...this.#camera, state: 'lost', reason: message.reason.slice(0, TEXT_MAX) };
+        this.#connected = null;
+        this.#camera = {
+          ...this.#camera,
+          ...{ state: 'lost', reason: message.reason.slice(0, TEXT_MAX), asOrdered: null },
+        };
         break;
       case 'stats':
       case 'ended':
@@ -152,6 +168,7 @@ export class VisionStatus {
     this.#stats = undefined;
     this.#pid = undefined;
     this.#camera = NO_CAMERA;
+    this.#connected = null;
     this.#detector = null;
     this.#tracks = [];
   }

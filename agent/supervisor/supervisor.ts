@@ -9,6 +9,7 @@ import type { Counters } from '../contract/counters.ts';
 import type { PreviewAnswer, ToVision, VisionSettings } from '../contract/link.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import { CameraView, type CameraViewOptions } from './camera-view.ts';
+import { CameraConnection, type CameraConnectionOptions } from './connection.ts';
 import { VisionKeepAlive } from './keep-alive.ts';
 import { LoadControl, type LoadControlOptions } from './load.ts';
 import { VisionMessages, type VisionMessagesOptions, type VisionReceiver } from './messages.ts';
@@ -34,7 +35,7 @@ export interface VisionSupervisorOptions
   readonly flow: VisionReceiver & {
     condition(kind: 'load-shed' | 'decoder-crashloop', active: boolean, cause: object): void;
   };
-  readonly journal: VisionMessagesOptions['journal'] & Pick<CameraViewOptions, 'enter'>;
+  readonly journal: VisionMessagesOptions['journal'] & CameraConnectionOptions['journal'];
 }
 
 export class VisionSupervisor {
@@ -42,6 +43,7 @@ export class VisionSupervisor {
   readonly #cameraView: CameraView;
   readonly #load: LoadControl;
   readonly #previews: PreviewRequests;
+  readonly #connection: CameraConnection;
   readonly #messages: VisionMessages;
   readonly #vision: VisionKeepAlive;
   /** What vision was started with; undefined while it does not exist. */
@@ -57,7 +59,11 @@ export class VisionSupervisor {
     const onShed = (active: boolean, cause: object): void => flow.condition('load-shed', active, cause);
     this.#load = new LoadControl({ ...options, send, onShed });
     this.#previews = new PreviewRequests({ clock: options.clock, send });
-    const hearers = { cameraView: this.#cameraView, load: this.#load, previews: this.#previews };
+    this.#connection = new CameraConnection(options);
+    const hearers = {
+      ...{ cameraView: this.#cameraView, load: this.#load },
+      ...{ previews: this.#previews, connection: this.#connection },
+    };
     this.#messages = new VisionMessages({ ...options, ...hearers, send });
     this.#vision = new VisionKeepAlive({
       ...options,
@@ -69,7 +75,8 @@ export class VisionSupervisor {
   }
 
   get counters(): Counters {
-    return { vision_ends: this.#vision.ends, ...this.#cameraView.counters, ...this.#load.counters };
+    const own = { vision_ends: this.#vision.ends, ...this.#connection.counters };
+    return { ...own, ...this.#cameraView.counters, ...this.#load.counters };
   }
 
   /** Grows with everything that vision says and with every unasked end of it: for the watchdog. */

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { packageRoot } from '../base/package-root.ts';
 import type { Config } from '../contract/config.ts';
 import type { VisionSettings } from '../contract/link.ts';
+import { PLACE_TOLERANCE } from '../contract/observation.ts';
 import type { CapturePermit } from '../contract/permit.ts';
+import type { RuleConfig } from '../contract/rule-config.ts';
 
 export type VisionSource = Pick<VisionSettings, 'mode' | 'camera'>;
 
@@ -15,7 +17,7 @@ export function visionSettings(
 ): VisionSettings {
   const { detector, zones, lines, masks, timeZone, groundPlane } = config;
   const rules = config.rules.filter(({ id }) => permit.rules.has(id));
-  const tolerances = rules.flatMap((rule) => (rule.kind === 'illegal-parking' ? [rule.moveTolerance] : []));
+  const tolerances = rules.flatMap(toleranceOf);
   return {
     mode,
     camera,
@@ -32,4 +34,10 @@ export function visionSettings(
     everyFrame: false,
     detections: mode === 'replay',
   };
+}
+
+/** Of the standing vehicles that a rule looks at; none where it looks at none. */
+function toleranceOf(rule: RuleConfig): number[] {
+  if (rule.kind === 'illegal-parking') return [rule.moveTolerance];
+  return rule.kind === 'vehicle-in-pedestrian-zone' ? [PLACE_TOLERANCE] : [];
 }

@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Clock } from '../base/clock.ts';
+import { terminalLine } from '../base/log.ts';
 
 /**
  * Debian's onnxinference (gst-plugins-bad 1.26.2, ONNX Runtime 1.21) writes some 570 of these, an empty line after each, when
@@ -17,7 +18,9 @@ export function passOnStderr(child: ChildProcess, clock: Clock): void {
   const { stderr } = child;
   if (stderr === null) return;
   createInterface({ input: stderr, crlfDelay: Infinity }).on('line', (line) => {
-    if (!NOISE.test(line)) process.stderr.write(`${line}\n`);
+    if (NOISE.test(line)) return;
+    const isForTerminal = process.stderr.isTTY === true && line.startsWith('{');
+    process.stderr.write(isForTerminal ? terminalLine(`${line}\n`) : `${line}\n`);
   });
   child.once('exit', () => {
     void clock.sleep(LAST_LINES_MS).then(() => stderr.destroy());

@@ -5,8 +5,6 @@
  * INVARIANTS: whatever the page sends, the agent goes on; nothing that it asks for changes what the box watches.
  * LIMITS: those of page-server.ts, preview.ts and walk.ts.
  */
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -40,7 +38,8 @@ type Told = { readonly status: LocalStatus; readonly findings: readonly Finding[
 
 export interface TechnicianPageOptions {
   readonly config: Config;
-  readonly configFile?: string | undefined;
+  /** Of the file that the agent has read, hex; undefined: it is not told. */
+  readonly configSha256?: string | undefined;
   readonly stateDir: string;
   /** Where the service listens; in the state folder of a plain run. */
   readonly pageSocket?: string | undefined;
@@ -70,7 +69,6 @@ export class TechnicianPage {
   readonly #walk: Walk;
   readonly #masks: Masks;
   readonly #told = new Map<Language, { readonly told: Told; readonly atMs: number }>();
-  #configSha256: string | null = null;
 
   constructor(options: TechnicianPageOptions) {
     this.#options = options;
@@ -100,15 +98,7 @@ export class TechnicianPage {
   }
 
   async start(): Promise<void> {
-    const { configFile, log } = this.#options;
     this.#use.start();
-    try {
-      if (configFile !== undefined) {
-        this.#configSha256 = createHash('sha256').update(readFileSync(configFile)).digest('hex');
-      }
-    } catch (error) {
-      log.warn({ why: messageOf(error) }, 'the page is not told which configuration runs');
-    }
     await this.#server.start();
   }
 
@@ -181,7 +171,7 @@ export class TechnicianPage {
   #state(language: Language): ReturnType<typeof agentView> {
     const { config, restraint } = this.#options;
     const shown = { preview: this.#preview.view, walk: this.#walk.view };
-    const own = { ...shown, configSha256: this.#configSha256, ruled: restraint.ruled };
+    const own = { ...shown, configSha256: this.#options.configSha256 ?? null, ruled: restraint.ruled };
     return agentView({ ...config, ...own, ...this.#tell(language) });
   }
 

@@ -60,6 +60,8 @@ export interface VisionFlowOptions {
   readonly sealTo: readonly string[];
   /** Vision's own folder for the model that ran last; a replay runs the installed one or none. */
   readonly keptDir?: string | undefined;
+  /** Where the camera is; by the system's own look-up where absent. */
+  readonly resolveHost?: ((host: string) => Promise<readonly string[]>) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Puts an encoded message on the link; false when it was refused. */
@@ -110,6 +112,7 @@ export class VisionFlow {
     this.#camera = new Camera({
       ...{ source, fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps },
       ...{ input: { widthPx, heightPx }, masks, mode, clock, log },
+      resolveHost: options.resolveHost,
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
       onLost: (info) => this.#tell({ kind: 'lost', ...info }),
       onStuck: (reason) => this.#giveUp(`${reason}: vision starts anew`),

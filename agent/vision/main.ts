@@ -86,6 +86,8 @@ async function main(): Promise<void> {
       settings: { ...settings, masks: [...masks] },
       sealTo,
       keptDir: keptDir(),
+      // The address that the unit's filter lets it reach, and not what a second look-up might say.
+      resolveHost: unit && folder !== undefined ? async (host) => folder.addressesOf(host) : undefined,
       clock: systemClock,
       log,
       send: (m) => link.send(m),

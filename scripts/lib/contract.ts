@@ -1,6 +1,7 @@
 /**
  * Holds received messages against the published contract: docs/ref/asyncapi.yaml says which message a topic
- * carries and how, docs/ref/events.schema.json what it holds. Reads the files as any consumer would.
+ * carries and how, docs/ref/events.schema.json what it holds. Reads the files as any consumer would. The published schema is
+ * open for members of later versions, so each message is held against its closed form, too: this version sends no more.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import type { IPublishPacket } from 'mqtt';
 import { parse } from 'yaml';
 import { packageRoot } from '../../agent/base/package-root.ts';
+import { exactSchema } from '../programs/docs/schema.ts';
 
 export const SCHEMA_FILE = join(packageRoot(), 'docs/ref/events.schema.json');
 export const ASYNCAPI_FILE = join(packageRoot(), 'docs/ref/asyncapi.yaml');
@@ -35,6 +37,7 @@ interface AsyncMessage {
   readonly traits?: readonly unknown[];
   /** Retained and empty it takes away what was there. */
   readonly 'x-removable'?: boolean;
+  readonly 'x-bytesMax'?: number;
   readonly payload?: { readonly schema: { readonly $ref: string } };
 }
 
@@ -45,38 +48,45 @@ interface Expected {
   readonly qos: number;
   readonly retain: boolean;
   readonly message: AsyncMessage;
-  readonly payload: ValidateFunction | undefined;
+  /** Published, and exact. */
+  readonly payload: readonly ValidateFunction[];
 }
 
 /** Compiles the published schema as it stands. */
 export function publishedSchemas(): Ajv2020 {
-  // `then` branches add to a type that was said before.
-  const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true });
-  // Resolved by Ajv, but missing among the keywords that its strict mode knows.
-  ajv.addKeyword('$anchor');
-  ajv.addSchema(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as object);
+  return schemasIn(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as object);
+}
+
+function schemasIn(file: object): Ajv2020 {
+  const ajv = new Ajv2020({ strict: true, allErrors: true });
+  ajv.addSchema(file);
   return ajv;
 }
 
 export class Contract {
   readonly #expected: readonly Expected[];
   readonly #numbered: ValidateFunction;
-  readonly #event: ValidateFunction;
+  readonly #event: readonly ValidateFunction[];
 
   constructor() {
-    const ajv = publishedSchemas();
+    const published = publishedSchemas();
+    const forms = [published, schemasIn(exactSchema())];
     const { $id } = JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as { $id: string };
     const { channels, operations, components } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as AsyncApi;
-    this.#event = ajv.getSchema($id) ?? ajv.compile(false);
-    this.#numbered = ajv.compile(components.messageTraits['numbered']?.headers ?? false);
+    const checksOf = (ref: string): readonly ValidateFunction[] =>
+      forms.map((ajv) => {
+        const check = ajv.getSchema(ref);
+        if (check === undefined) throw new Error(`${ref} is not in the schema file`);
+        return check;
+      });
+    this.#event = checksOf($id);
+    this.#numbered = published.compile(components.messageTraits['numbered']?.headers ?? false);
     const all = Object.values(operations).map(({ action, channel, bindings }): Expected => {
       const { address, messages, parameters } = channels[lastOf(channel.$ref)] as AsyncChannel;
       const [name = ''] = Object.keys(messages);
       const message = components.messages[name] as AsyncMessage;
       const schema = message.payload?.schema.$ref;
-      const payload = schema === undefined ? undefined : ajv.getSchema(`${$id}#${schema.split('#')[1]}`);
-      if (schema !== undefined && payload === undefined)
-        throw new Error(`${schema} is not in the schema file`);
+      const payload = schema === undefined ? [] : checksOf(`${$id}#${schema.split('#')[1]}`);
       return { name, topic: topicPattern(address, parameters), action, message, payload, ...bindings.mqtt };
     });
     // A fixed level goes before a parameter: `evt/system/outbox-gap` is no event of a kind.
@@ -97,7 +107,7 @@ export class Contract {
 
   /** What is wrong with an event, wherever it comes from (the files of a replay …). */
   eventFaults(event: object): string[] {
-    return this.#event(event) ? [] : [errorText(this.#event.errors)];
+    return faultsBy(this.#event, event);
   }
 
   /** How it came: content type, QoS, user properties. */
@@ -114,10 +124,16 @@ export class Contract {
 }
 
 function payloadFaults({ message, payload }: Expected, bytes: Buffer): string[] {
-  if (payload === undefined) return bytes.length > 0 ? [] : ['empty'];
+  const { 'x-bytesMax': bytesMax = Infinity } = message;
+  if (bytes.length > bytesMax) return [`${bytes.length} bytes, at most ${bytesMax}`];
+  if (payload.length === 0) return bytes.length > 0 ? [] : ['empty'];
   const text = bytes.toString('utf8');
   const value: unknown = message.contentType.includes('json') ? JSON.parse(text) : text;
-  return payload(value) ? [] : [errorText(payload.errors)];
+  return faultsBy(payload, value);
+}
+
+function faultsBy(checks: readonly ValidateFunction[], value: unknown): string[] {
+  return checks.flatMap((check) => (check(value) ? [] : [errorText(check.errors)]));
 }
 
 /** Topic and event name the same box, severity and kind. */

@@ -243,11 +243,16 @@ t.test('what is impossibly small for its place is detected and not tracked', { s
     );
     const out = join(dir, name);
     const main = join(ROOT, 'dist/agent/cli/main.js');
-    execFileSync(
+    const said = execFileSync(
       process.execPath,
       [main, 'replay', STREET_CLIP, '--config', config, '--out', out, '--fps', '2'],
-      { stdio: 'pipe' },
+      { stdio: 'pipe', encoding: 'utf8' },
     );
+    t.match(
+      said,
+      /^\S+: 159 frames in 79\.\d s of the clip, 0 events; in events\.jsonl, .* and summary\.json\n$/,
+    );
+    t.ok(said.startsWith(`${out}: `), 'where the files lie');
     const read = (file: string): string => readFileSync(join(out, file), 'utf8');
     return { detections: read('detections.txt'), tracks: read('tracks.txt') };
   };

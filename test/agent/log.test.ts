@@ -1,10 +1,10 @@
 /** What the log never holds: logins, keys, pictures. The whole program runs at its most talkative. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { scrubbed } from '../../agent/base/log.ts';
+import { scrubbed, terminalLine } from '../../agent/base/log.ts';
 import { JOURNAL_KEY_FILE } from '../../agent/restraint/journal/key.ts';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { authoriseFile } from '../lib/authority.ts';
@@ -137,6 +137,10 @@ t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
       const written = scrubbed(line(value));
       t.notOk(written.includes(secret), written);
       t.match(JSON.parse(written), { level: 30, name: 'vigie' }, 'and the line is JSON still');
+      const timed = line(value).replace('{', '{"time":1764349200000,');
+      const shown = terminalLine(`${timed}\n`);
+      t.match(shown, /^2025-\S+ info {2}vigie: x value=/);
+      t.notOk(shown.includes(secret), 'nor on a terminal');
     }
   }
   for (const text of [
@@ -147,4 +151,49 @@ t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
   ]) {
     t.equal(scrubbed(line(text)), line(text), 'what is no secret stays');
   }
+});
+
+t.test('a field that has the name of one of the log’s own does not break the line', async (t) => {
+  t.equal(terminalLine('{"level":30,"time":1,"name":"vigie","time":"x","msg":"m"}\n').trim().at(0), '{');
+});
+
+t.test('on a terminal a line is for a person; in a pipe it is JSON', async (t) => {
+  const program = `import { makeLogger } from ${JSON.stringify(new URL('../../agent/base/log.js', import.meta.url).href)};
+const log = makeLogger('vigie', 'debug');
+log.warn({ url: 'rtsp://admin:s3cret@10.0.0.2/main', code: 7, why: 'two words' }, 'camera lost');
+log.error({ why: '\\u001b[2J\\u202e' }, 'evil \\u001b[31m\\nlevel=50');`;
+  const file = join(scratch(t), 'log.mjs');
+  writeFileSync(file, program);
+  const run = (...command: string[]): string => {
+    const [name = '', ...args] = command;
+    const { stdout, stderr } = spawnSync(name, args, {
+      env: { ...process.env, TZ: 'Europe/Paris' },
+      encoding: 'utf8',
+    });
+    return `${stdout}${stderr}`;
+  };
+  // script(1) of util-linux gives it a terminal; all that it shows comes on standard output.
+  const shown = run('script', '-qefc', `'${process.execPath}' '${file}'`, '/dev/null').replaceAll(
+    '\r\n',
+    '\n',
+  );
+  const lines = shown.trimEnd().split('\n');
+  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0[12]:00/;
+  t.equal(lines.length, 2, 'a line each, whatever it holds');
+  for (const one of lines) t.match(one, time, 'local time and its offset');
+  t.equal(
+    lines[0]?.replace(time, ''),
+    ' warn  vigie: camera lost url=rtsp://***@10.0.0.2/main code=7 why="two words"',
+  );
+  t.match(lines[1], / ERROR vigie: evil \\x1b\[31m\\x0alevel=50 why="?\\/);
+  t.notMatch(shown, /s3cret/);
+  t.notOk(shown.includes('\x1b') || shown.includes('\u202e'), 'no character that a terminal obeys');
+  const piped = run(process.execPath, file).trimEnd().split('\n');
+  t.match(JSON.parse(piped[0] ?? ''), {
+    level: 40,
+    time: Number,
+    name: 'vigie',
+    msg: 'camera lost',
+    code: 7,
+  });
 });

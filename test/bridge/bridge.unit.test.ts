@@ -53,6 +53,7 @@ function event(
     box: 'b',
     evidence: {},
     clockSynced: true,
+    timeZone: 'Europe/Paris',
     degraded: [],
     mode: 'active',
     wallAtMs: (ms) => Date.UTC(2026, 10, 24) + ms,

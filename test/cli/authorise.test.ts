@@ -42,8 +42,12 @@ void t.test('keygen, authorise, check', async (t) => {
     { name: 'prefect', publicKey: prefect },
     { name: 'mayor', publicKey: mayor },
   ];
-  const sign = (change: object): Promise<Program> => {
-    writeFileSync(path('order.yaml'), stringify({ ...order, ...change }));
+  const sign = (change: object, number = ''): Promise<Program> => {
+    const text = stringify({ ...order, ...change });
+    writeFileSync(
+      path('order.yaml'),
+      number === '' ? text : text.replace(/^order: .*$/m, `order: ${number}`),
+    );
     const files = ['--sign', path('authority.key'), '--out', path('order.dsse.json')];
     return ended(vigie(t, 'authorise', path('order.yaml'), ...files));
   };
@@ -54,7 +58,14 @@ void t.test('keygen, authorise, check', async (t) => {
       /"loitring" is no rule; use one of/,
     ],
     [{ notAfter: '2026-11-24' }, /notAfter: "2026-11-24" is no time; write 2026-11-24T00:00:00\+01:00/],
+    [{ notAfter: '2099-02-30T00:00:00+01:00' }, /notAfter: "2099-02-30T00:00:00\+01:00" is no time/],
+    [{ notAfter: '2099-02-28T24:00:00Z' }, /notAfter: "2099-02-28T24:00:00Z" is no time/],
     [{ notAfter: '2020-01-01T00:00:00Z' }, /does not come before/],
+    [
+      { notBefore: '2020-01-01T00:00:00Z', notAfter: '2021-01-01T00:00:00Z' },
+      /order\.yaml: notAfter: 2021-01-01T00:00:00\.000Z is over, and it is 20\S+ by this machine’s clock: .*; write a later time/,
+    ],
+    [{ notAfter: undefined }, /notAfter: is missing; write 2026-/],
     [{ resumeKeys: order.resumeKeys.slice(1) }, /\/resumeKeys/],
     [
       { resumeKeys: [1, 2].map((n) => ({ name: `n${n}`, publicKey: prefect })) },
@@ -73,6 +84,17 @@ void t.test('keygen, authorise, check', async (t) => {
     err: '',
     out: /order\.dsse\.json: signed by [0-9a-f]{64}\n {2}order .*\n/,
   });
+  for (const [written, signed] of [
+    ['2026.10', '2026.10'],
+    ['0077', '0077'],
+    ['"2026.10"', '2026.10'],
+  ]) {
+    t.match(
+      (await sign({}, written)).out,
+      new RegExp(`\\n {2}order {5}${signed} of `),
+      `the number ${written}`,
+    );
+  }
   // Whoever signs reads who may let the box go on, and who may open what: keys, not their number.
   const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
   const whole = await sign({ ageRecipients: recipients });
@@ -143,6 +165,8 @@ void t.test('keygen, authorise, check', async (t) => {
   t.match(out, / parked: covered: .*, until 20/);
   t.match(out, / stays: only counted \(shadow\): /);
   t.match(out, / crowds: NOT covered: order .* does not name crowd-gathering/);
+  t.match(out, /^\S+vigie\.yaml: ok, but 1 of 3 rules will not run: 1 zone/, 'in the first line');
+  t.match(out, /\n\S+vigie\.yaml: ok, but 1 of 3 rules will not run\n$/, 'and in the last one');
   t.match(out, /warning: .*retention\.eventsDays: 300, but order .* allows 30; 30 is used/);
   t.notMatch(out, 'hunter2');
   t.equal((await check({}, '--strict')).code, 1, 'what is not covered is a warning');
@@ -158,6 +182,37 @@ void t.test('keygen, authorise, check', async (t) => {
     { code: 1, out: / runs +NOTHING: order .* is for canebiere-017 at marseille-1; this is other/ },
     'a box that would run nothing is not in order',
   );
+  const files: [string, string, RegExp][] = [
+    [
+      'order.yaml',
+      '',
+      /authorisation \S+order\.yaml: an order that is not signed; sign it with `vigie authorise /,
+    ],
+    ['order.json', JSON.stringify(order), /order\.json: an order that is not signed; sign it with/],
+    [
+      'garbage',
+      '\x00\xff{[',
+      /garbage: not a signed order \(the envelope is not JSON in UTF-8\); `vigie auth/,
+    ],
+    ['empty', '', /empty: not a signed order \(.*\); `vigie authorise` writes one/],
+  ];
+  for (const [name, content, message] of files) {
+    if (name !== 'order.yaml') writeFileSync(path(name), content);
+    const { code, out: said } = await check({ authorisation: path(name) });
+    t.equal(code, 1, name);
+    t.match(/NOTHING: (.*)/.exec(said)?.[1], message, name);
+  }
+  const signed = ['authorise', path('order.dsse.json'), '--sign', path('authority.key'), '--out', path('x')];
+  t.match(await ended(vigie(t, ...signed)), {
+    code: 2,
+    err: /order\.dsse\.json: is signed already; give the/,
+  });
+  writeFileSync(path('garbage'), 'a: [1\nb: "\x1b[31m\n');
+  const garbage = await ended(
+    vigie(t, 'authorise', path('garbage'), '--sign', path('authority.key'), '--out', path('x')),
+  );
+  t.match(garbage, { code: 2, err: /^vigie: \S+garbage cannot be read \([^\n]+\)\n$/ });
+  t.notMatch(garbage.err, '\x1b');
   t.match(await check({ authorisation: path('gone') }), {
     code: 1,
     out: / runs +NOTHING: authorisation .*gone cannot be read/,

@@ -75,6 +75,7 @@ const HEALTHY: VisionTrial = {
     decoder: 'avdec_h264',
     fps: 25,
     durationMs: null,
+    connected: 'rtsp://10.0.0.7:554',
   },
   firstStats: { ...STATS, framesRead: 12, wallMs: 1000 },
   stats: STATS,
@@ -90,7 +91,7 @@ const named = (findings: readonly Finding[], name: string): Finding | undefined 
 void t.test('a healthy camera: its size, rates, decoder, model and speed', async (t) => {
   const findings = visionFindings(RTSP, HEALTHY);
   t.same(findings.map(findingText), [
-    '✓ camera       rtsp://***:***@10.0.0.2/main: 1280×720, 25 fps announced, 24.8 delivered, 5 analysed of 5 wanted',
+    '✓ camera       rtsp://10.0.0.2/main: 1280×720, 25 fps announced, 24.8 delivered, 5 analysed of 5 wanted',
     '✓ decoder      avdec_h264',
     '✓ detector     nanodet-g-city10, sha256 abababababab…, on cpu',
     '✓ inference    20 ms a frame at 416×256, 10 % of the 200 ms between frames',

@@ -96,6 +96,11 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
     ['frozen', /^since/, ({ standing }) => standing.push({ ...event, kind: 'frozen', severity: 'system' })],
     ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
     ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],
+    [
+      'outbox',
+      /; no archive has acknowledged anything for 1 min$/,
+      ({ report }) => Object.assign(report.mqtt as object, { unacknowledgedS: 60 }),
+    ],
     ['outbox', /too large for the broker/, ({ report }) => (report.outbox.lanes.alert.tooLarge.snapshot = 2)],
     [
       'broker',
@@ -207,9 +212,14 @@ void t.test('40 columns and 80; colours only where asked for', async (t) => {
     [5, 61, 7260, 200_000].map((s) => durationText(s)),
     ['5 s', '1 min', '2 h 1 min', '2 days'],
   );
-  const now = new Date(2026, 10, 24, 15, 0);
-  t.equal(clockText(new Date(2026, 10, 24, 9, 5).toISOString(), now), '09:05');
-  t.equal(clockText(new Date(2026, 10, 23, 9, 5).toISOString(), now), '2026-11-23 09:05');
+  // By the site's clock, whatever the box's own zone is: midnight there is 23:00 UTC.
+  const at = (time: string): string => clockText(time, 'Europe/Paris', new Date('2026-11-23T23:30:00.000Z'));
+  t.equal(at('2026-11-23T23:05:00.000Z'), '00:05 CET');
+  t.equal(at('2026-11-23T22:05:00.000Z'), '2026-11-23 23:05 CET');
+  t.match(
+    statusText(WELL, statusFindings(WELL), { width: 80, colours: false }),
+    /\n {2}(?:\S+ )?15:00 CET illegal-parking/,
+  );
 });
 
 async function boxWith(t: Test, body: string): Promise<string> {

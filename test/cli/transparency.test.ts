@@ -34,6 +34,7 @@ interface Made {
 function lived(): BoxLife {
   const life = new BoxLife(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
   life
+    .note({ type: 'connected', camera: 'rtsp://10.0.0.2/main', to: 'rtsp://10.0.0.2:554', before: null })
     .live(2 * DAY_MIN)
     .alerts(3)
     .live(DAY_MIN)

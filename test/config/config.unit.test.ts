@@ -158,7 +158,7 @@ void t.test('what is allowed depends on the command', async (t) => {
 void t.test('a box has no name that the broker knows as another’s', async (t) => {
   const acl = readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8');
   const users = [...acl.matchAll(/^user (\S+)$/gm)].map(([, name]) => String(name));
-  t.same(users, ['room', 'witness', 'fleet', 'metrics', 'homeassistant']);
+  t.same(users, ['room', 'witness', 'fleet', 'metrics', 'reader', 'homeassistant']);
   const look = (box: string, mode: ConfigMode) =>
     inspectText(
       `site: lab\nbox: ${box}\ncamera: { source: "test:pattern" }\nmqtt: { url: "mqtt://localhost" }\n`,

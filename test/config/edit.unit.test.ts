@@ -149,6 +149,21 @@ const polygon = fc
         return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)];
       }),
   );
+t.test('an alias of what is not proposed stands for what it stood for, or nothing is edited', async (t) => {
+  const rule = (purpose: string) => `{ id: r, kind: loitering, zone: a, purpose: ${purpose} }`;
+  const text = [
+    'site: &p lab\nbox: b',
+    'zones:\n  - { id: a, polygon: [[0, 0], [1, 0], [1, 1]] }',
+    `rules:\n  - ${rule('&p order')}`,
+    'commands:\n  keys:\n    - { name: *p, publicKey: MCowBQYDK2VwAyEAWh7pHwb5SsVUlDV37ritzFu2O3yVXFX1+gBlShJeX9I=, may: [search] }\n',
+  ].join('\n');
+  t.equal(load(text).commands.keys[0]?.name, 'order');
+  for (const rules of [[], [{ ...asIs(text).rules[0], purpose: 'other' } as Config['rules'][number]]]) {
+    t.throws(() => editedText(text, { ...asIs(text), rules }), { kind: 'config', message: /anchors/ });
+  }
+  t.equal(load(editedText(text, asIs(text))).commands.keys[0]?.name, 'order');
+});
+
 const listOf = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<(T & { id: string })[]> =>
   fc
     .uniqueArray(fc.tuple(id, item), { selector: ([name]) => name, maxLength: 6 })

@@ -40,8 +40,13 @@ t.test('a configuration that is refused: the last good one', async (t) => {
   const [file, kept] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
   const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
   await written(file, 'box-1', dir);
-  t.match(use(), { file, refused: undefined, config: { box: 'box-1' } });
-  keepConfig(file, dir);
+  const first = use();
+  t.match(first, { file, refused: undefined, config: { box: 'box-1' } });
+  const text = readFileSync(file);
+  writeFileSync(file, 'changed while it starts: [');
+  keepConfig(first.bytes, dir);
+  t.strictSame(readFileSync(kept), text, 'what it has started with is kept, and not what lies there by now');
+  writeFileSync(file, text);
   t.equal(statSync(kept).mode & 0o777, 0o600, 'a camera’s password may be in it');
 
   writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
@@ -66,7 +71,7 @@ t.test('a configuration that is refused: the last good one', async (t) => {
   rmSync(kept);
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'without one the start fails as before');
   await written(file, 'box-1', dir);
-  keepConfig(file, dir);
+  keepConfig(use().bytes, dir);
   rmSync(file);
   t.throws(use, { message: /vigie\.yaml/ }, 'a file that was taken away is not replaced');
 });

@@ -1,18 +1,37 @@
-/** The published contract: valid in its own languages, complete, and closed to what it does not name. */
+/**
+ * The published contract: valid in its own languages, complete, open for members of later versions; and what a box sends
+ * is no more than this version names.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ParseOutput, Parser } from '@asyncapi/parser';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { IPublishPacket } from 'mqtt';
 import t from 'tap';
+import ts from 'typescript';
 import { parse } from 'yaml';
+import { ACK_BYTES_MAX } from '../../agent/contract/ack.ts';
+import { TO_BOX_BYTES_MAX } from '../../agent/contract/broker-connection.ts';
+import { COMMAND_BYTES_MAX } from '../../agent/contract/command.ts';
 import { EVENT_CONTENT_TYPE, SCHEMA_ID, type VigieEvent } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { MESSAGES } from '../../agent/contract/messages.ts';
+import { BODY_BYTES_MAX } from '../../agent/contract/outbox.ts';
+import { SNAPSHOT_BYTES_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import { RULE_SCHEMAS } from '../../agent/contract/rule-config.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import {
+  CONFIG_ORDER_BYTES_MAX,
+  UPDATE_ORDER_BYTES_MAX,
+  UPDATE_REPORT_BYTES_MAX,
+} from '../../agent/contract/update.ts';
 import { ASYNCAPI_FILE, Contract, publishedSchemas, SCHEMA_FILE } from '../../scripts/lib/contract.ts';
+import { EXAMPLES } from '../../scripts/programs/docs/examples.ts';
 import { eventText } from '../lib/events.ts';
-import { ROOT } from '../lib/paths.ts';
+import { openedOutbox } from '../lib/outbox.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { BOX, deliver, SITE, until } from '../lib/room.ts';
+import { StrictBroker } from '../lib/strict-broker.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
 
@@ -72,6 +91,111 @@ void t.test(
     t.equal(data?.({ ...event.data, phase: 'later' }), false);
   },
 );
+
+/** Every value that differs from `value` by one further member, in one of the objects within it. */
+function extended(value: unknown, member: object): unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const within = Object.entries(value).flatMap(([key, part]) =>
+    extended(part, member).map((changed) =>
+      Array.isArray(value) ? value.with(Number(key), changed) : { ...value, [key]: changed },
+    ),
+  );
+  return Array.isArray(value) ? within : [{ ...value, ...member }, ...within];
+}
+
+void t.test('the published schemas compile in Ajv’s strict mode without any addition', async (t) => {
+  const file = JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as { $id: string; $defs: object };
+  const ajv = new Ajv2020({ strict: true });
+  t.doesNotThrow(() => ajv.compile(file));
+  for (const name of Object.keys(file.$defs)) {
+    t.doesNotThrow(() => ajv.getSchema(`${SCHEMA_ID}#/$defs/${name}`), name);
+  }
+  t.throws(() => ajv.compile({ properties: { a: {} } }), 'strict mode is on (control)');
+});
+
+void t.test('a member or a kind that a later version adds is valid for a reader of today', async (t) => {
+  const ajv = publishedSchemas();
+  const valid = (name: string, value: unknown): boolean | undefined =>
+    ajv.getSchema(`${SCHEMA_ID}#/$defs/${name}`)?.(value) as boolean | undefined;
+  const event = JSON.parse(eventText({ id: 'alert-1', seq: 1 })) as VigieEvent;
+  const ofBox = MESSAGES.filter(({ direction }) => direction === 'from-box').map(({ name }) => name);
+  const messages = Object.entries(EXAMPLES).filter(([name]) => ofBox.includes(name));
+  t.strictSame(Object.keys(Object.fromEntries(messages)), ['VigieEvent', 'GapEvent', 'StatusReport']);
+  for (const [name, message] of [...messages, ['VigieEvent', event] as const]) {
+    t.equal(valid(name, message), true, name);
+    for (const later of extended(message, { later: { version: [2] } })) {
+      t.equal(valid(name, later), true, `${name}: ${JSON.stringify(later)}`);
+    }
+    t.equal(valid(name, { ...message, time: 5 }), false, `${name}: a wrong type is refused`);
+  }
+  const { data } = event;
+  const later = { ...data, rule: { ...data.rule, kind: 'begging', params: { x: 1 } }, cause: { y: 2 } };
+  t.equal(valid('VigieEvent', { ...event, type: 'vigie.begging.v1', data: later }), true, 'a new kind');
+  const odd = { ...data, cause: { ...data.cause, stayedS: 'long' } };
+  t.equal(valid('VigieEvent', { ...event, data: odd }), false, 'a wrong type in the cause of a known kind');
+  const closed = JSON.stringify(Object.fromEntries(ofBox.map((name) => [name, defOf(name)])));
+  t.notMatch(closed, '"additionalProperties":false', 'no message of a box is closed');
+  t.match(
+    JSON.stringify(defOf('Verdict')),
+    '"additionalProperties":false',
+    'a box refuses what it does not know',
+  );
+});
+
+const defOf = (name: string): unknown =>
+  (JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as { $defs: Record<string, unknown> }).$defs[name];
+
+void t.test('asyncapi.yaml says of the connection what the box says in its CONNECT', async (t) => {
+  const broker = await StrictBroker.start(t, {});
+  deliver(t, { url: broker.url, ack: 'archive' }, openedOutbox(t, join(scratch(t), 'outbox.db')));
+  await until(t, 'the box has connected', () => broker.connects.length > 0);
+  const { clientId = '', clean, keepalive, properties, will } = broker.connects[0] ?? {};
+  const { servers } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as {
+    servers: { room: { bindings: { mqtt: Record<string, unknown> } } };
+  };
+  t.match(servers.room.bindings.mqtt, {
+    clientId: clientId.replace(SITE, '<site>').replace(BOX, '<box>'),
+    cleanSession: clean,
+    keepAlive: keepalive,
+    sessionExpiryInterval: properties?.sessionExpiryInterval ?? 0,
+    maximumPacketSize: properties?.maximumPacketSize,
+    lastWill: { qos: will?.qos, retain: will?.retain },
+  });
+  t.equal(
+    properties?.maximumPacketSize,
+    CONFIG_ORDER_BYTES_MAX + 1024,
+    'a configuration with its topic fits',
+  );
+});
+
+void t.test('every limit in asyncapi.yaml comes from the contract', async (t) => {
+  const { components } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as {
+    components: { messages: Record<string, { 'x-bytesMax'?: number }> };
+  };
+  const limits = Object.entries(components.messages).map(([name, message]) => [name, message['x-bytesMax']]);
+  t.match(Object.fromEntries(limits), {
+    VigieEvent: BODY_BYTES_MAX,
+    Snapshot: SNAPSHOT_BYTES_MAX,
+    ConfigDesired: CONFIG_ORDER_BYTES_MAX,
+    UpdateDesired: UPDATE_ORDER_BYTES_MAX,
+    UpdateReported: UPDATE_REPORT_BYTES_MAX,
+    Command: COMMAND_BYTES_MAX,
+    JournalWitnessed: TO_BOX_BYTES_MAX,
+    Ack: ACK_BYTES_MAX,
+  });
+  const generator = join(ROOT, 'scripts/programs/docs/asyncapi.ts');
+  const typed: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isNumericLiteral(node) && Number(node.text) > 1) typed.push(node.text);
+    // Versions of standards and the standard's port are no limits.
+    if (ts.isStringLiteralLike(node) || ts.isTemplateLiteralToken(node)) {
+      typed.push(...(node.text.match(/(?<![\w.-])\d{2,}(?![\w.-]*\d|-)/g) ?? []).filter((n) => n !== '8883'));
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(generator, readFileSync(generator, 'utf8'), ts.ScriptTarget.ES2022, true));
+  t.strictSame(typed, [], 'the generator has no number of its own');
+});
 
 void t.test('the examples in asyncapi.yaml keep the schema', async (t) => {
   const ajv = publishedSchemas();

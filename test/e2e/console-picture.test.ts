@@ -37,6 +37,8 @@ t.test('the queue of the demo, one incident open beside it', { skip, timeout: 12
     if (demo.exitCode !== null) throw new Error(said);
     await sleep(100);
   }
+  t.notMatch(said, /clock was not synchronised/, 'not beside each alert');
+  t.ok(said.split('clock is not set by the network').length <= 2, 'once, where it is so');
   const [, url = ''] = /Console {2}(http:\/\/127\.0\.0\.1:\d+)/.exec(said) ?? [];
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());

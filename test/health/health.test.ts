@@ -46,6 +46,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
         widthPx: 768,
         heightPx: 576,
         fps: 10,
+        asOrdered: true,
       },
       detector: { model: 'nanodet-g-city10', sha256: 'ab', provider: 'cpu', fallback: null },
       process: { pid: 4242, rssMiB: 203.4, fds: 61 },
@@ -69,6 +70,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   const health = new Health({
     site: SITE,
     box: BOX,
+    timeZone: 'Europe/Paris',
     boot: 'boot-1',
     versions: { vigie: '0.1.0', node: process.versions.node },
     sources,
@@ -115,6 +117,7 @@ void t.test('a source that cannot answer costs one report, a mistake in code is 
     new Health({
       site: SITE,
       box: BOX,
+      timeZone: 'Europe/Paris',
       boot: 'b',
       versions: {},
       sources: {

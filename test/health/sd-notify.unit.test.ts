@@ -15,7 +15,7 @@ const REPORT = {
   mode: 'active',
   restraint: { installation: false },
   camera: { state: 'streaming', reason: null },
-  mqtt: { phase: 'online', fault: null },
+  mqtt: { phase: 'online', fault: null, unacknowledgedS: 0 },
   outbox: { store: 'disk', lanes: { alert: lane, bulk: lane } },
   incidents: { standing: 1 },
   frames: { analysed: 0 },
@@ -36,6 +36,9 @@ void t.test('one line', async (t) => {
     /^camera lost \(no answer WATCHDOG=1\); broker away \(broker room:8883: refused\)/,
   );
   t.notMatch(statusLine(away, 0), /\n/, 'no second word in it');
+  const unheard = structuredClone(REPORT);
+  Object.assign(unheard.mqtt as object, { unacknowledgedS: 61 });
+  t.match(statusLine(unheard, 5), /; NO ARCHIVE ACKNOWLEDGES; /);
   t.match(statusLine({ ...REPORT, mode: 'suspended' }, 0), /^suspended, nothing is watched/);
 });
 

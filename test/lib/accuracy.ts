@@ -63,7 +63,7 @@ export function alert(
       objects: [],
       cause: {},
       evidence: {},
-      clock: { synced: true },
+      clock: { synced: true, timeZone: 'Europe/Paris' },
       mode: 'active',
     },
   };

@@ -67,7 +67,7 @@ export function eventText(of: EventText): string {
       objects: [],
       cause: { standingS: 0, ...(crossing ? {} : { stayedS: 10.2 }) },
       evidence: jpeg === undefined ? {} : { snapshot: described(jpeg) },
-      clock: { synced: true },
+      clock: { synced: true, timeZone: 'Europe/Paris' },
       mode: 'active',
     },
   };

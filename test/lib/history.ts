@@ -44,7 +44,7 @@ export function eventAt(timeMs: number, change: EventChange = {}): VigieEvent {
           redaction: { figures: 3, plate: { share: 0.06, oldestS: 41.3 }, mosaicShare: 0, masks: 1 },
         },
       },
-      clock: { synced },
+      clock: { synced, timeZone: 'Europe/Paris' },
       mode: 'active',
     },
   };

@@ -68,6 +68,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
   const detail = JSON.stringify({
     ...{ stills, purpose: 'tram traffic', legalBasis: 'Council decision 2026-114, §3', event: 'ev-1' },
     ...{ validUntil: '2027-06-30T22:00:00.000Z', degraded: ['defocused'], sealed: true },
+    timeZone: 'Indian/Reunion',
   });
   const shown = EVENING.map(([no, agoS, change]) =>
     numbered(no, {

@@ -51,6 +51,8 @@ export interface Received {
 export class StrictBroker {
   strictness: Strictness;
   readonly received: Received[] = [];
+  /** What each connection began with, in order. */
+  readonly connects: IConnectPacket[] = [];
   /** Wills of the connections, in order. */
   readonly wills: { readonly qos: number; readonly retain: boolean }[] = [];
   /** Reason codes with which it ended a connection or refused one. */
@@ -120,9 +122,11 @@ export class StrictBroker {
     socket.on('data', (chunk: Buffer) => parser.parse(chunk));
   }
 
-  #connect(socket: Socket, { will }: IConnectPacket): void {
-    const { receiveMaximum, packetBytesMax, retain, qosMax, silent } = this.strictness;
+  #connect(socket: Socket, packet: IConnectPacket): void {
+    const { will } = packet;
+    this.connects.push(packet);
     this.connections += 1;
+    const { receiveMaximum, packetBytesMax, retain, qosMax, silent } = this.strictness;
     if (will !== undefined) this.wills.push({ qos: will.qos ?? 0, retain: will.retain ?? false });
     const refuse = (reasonCode: number): void => {
       this.ended.push(reasonCode);

@@ -12,7 +12,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { RestraintFolder } from '../../agent/contract/restraint-folder.ts';
 import { cameraReach, tellSystemd } from '../../agent/provision/camera-address.ts';
+import { writeCamera } from '../../agent/restraint/folder.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
@@ -433,13 +435,11 @@ void t.test('a disk that refuses is told on the card', async (t) => {
 });
 
 void t.test('what vision may reach', async (t) => {
-  const resolvConf = join(scratch(t), 'resolv.conf');
-  writeFileSync(resolvConf, '# made by a test\nnameserver 192.0.2.53\nsearch example\n');
-  const reach = (source: string, broker?: string) => cameraReach(source, { resolvConf, broker });
+  const reach = (source: string, broker?: string) => cameraReach(source, { broker });
   const only = (address: string, forAgent = false) => ({
+    host: address,
     addresses: [address],
     notForAgent: forAgent ? [] : [address],
-    byName: false,
   });
   t.strictSame(await reach('rtsp://u:p@10.0.0.2:554/main'), only('10.0.0.2'));
   t.strictSame(await reach('rtsp://[fd00::7]/main', 'mqtts://10.0.0.9:8883'), only('fd00::7'));
@@ -451,14 +451,27 @@ void t.test('what vision may reach', async (t) => {
   t.strictSame(await reach('rtsp://127.0.0.1/main'), only('127.0.0.1', true), 'the box itself');
   t.strictSame(await reach('rtsp://10.0.0.2/main', 'mqtts://no-such-host.invalid'), only('10.0.0.2'));
   for (const source of ['v4l2:/dev/video0', 'file:/usr/share/clip.mp4', 'libcamera:', 'test:pattern']) {
-    t.strictSame(
-      await reach(source),
-      { addresses: [], notForAgent: [], byName: false },
-      `${source}: nothing`,
-    );
+    t.strictSame(await reach(source), { host: '', addresses: [], notForAgent: [] }, `${source}: nothing`);
   }
   const named = await reach('rtsp://localhost/main');
-  t.ok(named.byName && named.addresses.includes('192.0.2.53'), 'by name: the name server too');
+  t.ok(named.addresses.length > 0);
+  t.strictSame(
+    named.addresses.filter((address) => !['127.0.0.1', '::1'].includes(address)),
+    [],
+    'by name: no name server, since vision is given the addresses',
+  );
+  const folder = new RestraintFolder(scratch(t));
+  t.throws(() => folder.addressesOf('localhost'), {
+    kind: 'unavailable',
+    message: /no address of localhost; systemctl/,
+  });
+  writeCamera(folder, named);
+  t.strictSame(folder.addressesOf('localhost'), named.addresses);
+  t.throws(
+    () => folder.addressesOf('camera.lan'),
+    { message: /no address of camera\.lan/ },
+    'another camera than root knows',
+  );
   await t.rejects(reach('rtsp://no-such-host.invalid/main'), {
     kind: 'unavailable',
     message: /by its address/,

@@ -236,7 +236,7 @@ void t.test('each way in which files can be wrong leaves nothing allowed, and sa
     [
       'unsigned',
       { ...config, authorisation: path('unsigned', JSON.stringify(order())) },
-      /not a DSSE envelope/,
+      /an order that is not signed; sign it with/,
     ],
     [
       'other key',

@@ -1,29 +1,21 @@
 /** What changes under a box, and what ends, is told to the room: once, over restarts, and by whatever hand. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { SteadyClock } from '../../agent/base/steady-clock.ts';
-import { contentOf } from '../../agent/cli/journal/story/content.ts';
-import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
-import type { JournalContent } from '../../agent/contract/journal.ts';
-import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
-import { ownFolder } from '../../agent/contract/restraint-folder.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { type Ending, remindersOf } from '../../agent/incident/expiry.ts';
 import { CertificateDates } from '../../agent/mqtt/certificate-dates.ts';
-import { ConfigNotice } from '../../agent/restraint/config-notice.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { verifierKey } from '../../agent/restraint/journal/note.ts';
-import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
-import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { authorised, orderFor, signedOrder } from '../lib/authority.ts';
+import { boxWith, contentsIn, fits, type Life, live, RULE, zone } from '../lib/config-lives.ts';
 import { KeptNotes } from '../lib/kept-notes.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -33,77 +25,6 @@ import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const SLOW_MS = 60_000;
-
-const zone = (id: string, left: number): object => ({
-  id,
-  polygon: [
-    [left, 0.5],
-    [left + 0.2, 0.5],
-    [left + 0.2, 0.9],
-  ],
-});
-const RULE = { id: 'stays', kind: 'loitering', zone: 'court', purpose: 'order' };
-const boxWith = (more: object = {}): Config =>
-  configOf(
-    {
-      ...{ site: SITE, box: BOX, camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' } },
-      ...{ zones: [zone('court', 0.1)], rules: [RULE] },
-      ...more,
-    },
-    'replay',
-  );
-
-function contentsIn(stateDir: string): JournalContent[] {
-  return readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8')
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => contentOf((JSON.parse(line) as { content: JournalContent }).content));
-}
-
-interface Life {
-  /** What was entered into the journal in this life. */
-  readonly entered: JournalContent[];
-  /** What the room was told. */
-  readonly told: readonly { readonly phase: string; readonly cause: Record<string, unknown> }[];
-}
-
-/** One start of the agent, as far as it tells of changes; `cut`: killed before it could tell. */
-function live(
-  stateDir: string,
-  config: Config,
-  { order, cut = false }: { order?: Authorisation; cut?: boolean } = {},
-): Life {
-  const clock = new HandClock();
-  const recorder = new JournalRecorder({
-    ...{ boot: 'b', clock, log: SILENT, config, stateDir, alertsDays: () => 30, publisher: undefined },
-    steady: new SteadyClock(clock, () => true),
-    archive: { records: () => [], record: () => undefined },
-    status: new VisionStatus({ detector: { input: [416, 256] } }),
-    folder: ownFolder(stateDir),
-  });
-  const kept = new KeptNotes();
-  const flow = new AgentFlow({ config, sink: kept, clock, log: SILENT, boot: 'b', clockSynced: () => true });
-  flow.start(kept);
-  const before = existsSync(join(stateDir, 'journal/contents')) ? contentsIn(stateDir).length : 0;
-  recorder.start();
-  const notice = new ConfigNotice({
-    config,
-    stateDir,
-    log: SILENT,
-    journal: recorder,
-    restraint: { order },
-    flow,
-  });
-  if (!cut) for (let i = 0; i < 3; i += 1) notice.tick();
-  const told = kept.events.map(({ data: { phase, cause } }) => ({ phase, cause }));
-  return { entered: contentsIn(stateDir).slice(before), told };
-}
-
-/** As the published schema has it. */
-function fits(kind: string, part: 'cause' | 'params', value: unknown): boolean {
-  const schema = EVENT_KINDS.find((one) => one.kind === kind)?.[part];
-  return schema !== undefined && Value.Check(schema, value);
-}
 
 const types = ({ entered }: Life): string[] => entered.map(({ type }) => type);
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { IClientPublishOptions, MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { BODY_BYTES_MAX } from '../../agent/contract/outbox.ts';
-import { topicsOf } from '../../agent/contract/topics.ts';
+import { NAMES_OF_OTHERS, topicsOf } from '../../agent/contract/topics.ts';
 import { ROOT } from '../lib/paths.ts';
 import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
@@ -158,6 +158,33 @@ void t.test(
     t.strictSame([...assistant.heard].sort(), heard);
   },
 );
+
+void t.test('a reader hears events, stills and how the boxes are, and writes nothing', async (t) => {
+  const room = await makeRoom(t);
+  const [box, reader] = [await connect(t, room, 'box-a'), await connect(t, room, 'reader')];
+  await reader.client.subscribeAsync(['#', 'vigie/#', 'homeassistant/#'], { qos: 1 });
+  const topics = topicsOf(SITE, 'box-a');
+  const heard = [
+    topics.event('alert', 'loitering'),
+    topics.event('system', 'frozen'),
+    topics.snapshot('e-1'),
+  ];
+  heard.push(topics.status, topics.health);
+  const others = [topics.mode, topics.journalHead, topics.updateReported, topics.probe];
+  others.push(`${topics.root}/reply/token`, `${topics.root}/home-assistant/x`);
+  for (const topic of [...others, ...heard]) t.equal(await box.publish(topic), 0, topic);
+  const ofOthers = [topics.ack, topics.verdict, topics.command, topics.commandAll, topics.journalWitnessed];
+  ofOthers.push(topics.updateDesired, topics.configDesired, `vigie/${SITE}/other/evt/alert/x`, 'elsewhere');
+  for (const topic of [...heard, ...others, ...ofOthers, 'homeassistant/status']) {
+    t.equal(await reader.publish(topic), DENIED, `${topic} is not a reader’s`);
+  }
+  await until(t, 'it has read', () => new Set(reader.heard).size >= heard.length);
+  t.strictSame([...new Set(reader.heard)].sort(), heard.sort(), 'no more than these');
+  for (const topic of ['vigie/x/reader/evt/alert/x', 'homeassistant/sensor/reader/x/config']) {
+    t.equal(await reader.publish(topic), DENIED, `${topic}, as a box of this name could`);
+  }
+  t.ok('reader' in NAMES_OF_OTHERS, 'no box is called so');
+});
 
 void t.test('the guide of the room shows the rules that are shipped', async (t) => {
   const rules = (text: string): string[] =>

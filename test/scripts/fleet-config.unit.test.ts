@@ -178,6 +178,15 @@ void t.test('a change keeps what it does not change', async (t) => {
   t.throws(() => change(undefined), /nothing is to change/);
   t.throws(() => change('- a'), /no group of keys/);
   t.throws(() => patched('a: &x 1\nb: *x\n', patchOf('b: 2', [], [])), /b is an alias/);
+  const twice = 'a: &x 1\nb: &x 2\nc: *x\n';
+  for (const [text, change, what] of [
+    [twice, patchOf(undefined, [], ['b']), 'an alias that would mean another anchor'],
+    [twice, patchOf('b: [3]', [], []), 'the same, of a value in its place'],
+    ['a: &x 1\nb: *x\n', patchOf(undefined, [], ['a']), 'one that would mean none'],
+    ['a: &x { y: 1 }\nb: *x\n', patchOf('a: { y: 2 }', [], []), 'one that would change with its anchor'],
+  ] as const)
+    t.throws(() => patched(text, change), { kind: 'config', message: /aliases/ }, what);
+  t.equal(patched('a: &x 1\nb: *x\nc: 2\n', patchOf('c: 3', [], [])), 'a: &x 1\nb: *x\nc: 3\n');
 });
 
 void t.test('what is sent, what is left out, what is refused', async (t) => {
@@ -247,7 +256,7 @@ void t.test('what is sent, what is left out, what is refused', async (t) => {
   t.equal(choose(['rules[stay].afterS=4'], orders, [one]).changes.length, 1);
   t.throws(() => new Orders([join(dir, 'nowhere')]), /no such file/);
   writeFileSync(join(dir, 'x.json'), '{}');
-  t.throws(() => new Orders([join(dir, 'x.json')]), /no signed order/);
+  t.throws(() => new Orders([join(dir, 'x.json')]), /--order: .*x\.json: not a DSSE envelope/);
 });
 
 void t.test('the room’s copies follow the boxes', async (t) => {

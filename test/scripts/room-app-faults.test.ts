@@ -267,6 +267,10 @@ async function seen(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<
     allowed(BUTTONS),
   );
   t.equal(await isThere('figure img'), may(role, 'see-still'), 'pictures');
+  const told = String(await page.$eval('.incident', ({ textContent }) => textContent));
+  const zones = [...told.matchAll(/\d\d:\d\d:\d\d (\S{3,5})/g)].map(([, zone]) => zone);
+  t.ok(zones.length > 3, 'every time of day names its zone');
+  t.same([...new Set(zones)], ['GMT+4'], 'that of the site, not the room’s');
   t.equal(await isThere('.sealed'), may(role, 'request-sealed'), 'the sealed picture');
   const go = async (path: string, ready: string): Promise<void> => {
     await page.evaluate(

@@ -178,7 +178,16 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.match(await camera(), { state: 'offline' });
     const before = await camera();
     await archive.store([report('health', 'rubbish'), report('status', { state: 'dancing' })]);
-    t.same(await camera(), before, 'rubbish changes nothing');
+    const elses = { ...health, conditions: ['blinded'], time: at(60) };
+    await archive.store([
+      report('health', { ...elses, box: 'b-2' }),
+      report('health', { ...elses, site: 'paris' }),
+    ]);
+    t.same(
+      await camera(),
+      before,
+      'neither rubbish nor what is said in the name of another box changes anything',
+    );
   });
 
   void t.test(`a database of version 1 is taken over: ${name}`, async (t) => {

@@ -174,7 +174,7 @@ t.test('who has no session hears nothing, and what comes is checked before anybo
       /^query: colour is not known here; known: from, to/,
     ],
     ['a query twice', get('/api/incidents?site=a&site=b'), 400, /^query: site: expected string/],
-    ['a time that is none', get('/api/incidents?from=today'), 400, /^query: from must be ISO 8601, UTC/],
+    ['a time that is none', get('/api/incidents?from=today'), 400, /^query: from must be a time of RFC 3339/],
     [
       'a limit too large',
       get('/api/incidents?limit=501'),

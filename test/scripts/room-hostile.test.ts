@@ -63,6 +63,7 @@ function poisoned(): string {
     zone: { id: 'square', purpose: bad, legalBasis: bad, validUntil: never },
     objects: [{ ...object, more: bad, much: 'x'.repeat(100_000) }],
     cause: { [`${'k'.repeat(39)}\u{1f600}`]: 1, reason: `${'r'.repeat(299)}\u{1f600}`, far: 1e308 },
+    clock: { synced: true, timeZone: 'Never/Never' },
     evidence: { before: { sha256, bytes: 1, time: never, redaction }, absent: bad },
   };
   return JSON.stringify({ ...event, subject: bad, data });
@@ -82,6 +83,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     t.equal(faultOf(IncidentDetail, detail), undefined, 'it keeps the contract');
     t.ok(JSON.stringify(detail).length < 10_000, 'what nobody asked for is not kept with the incident');
     t.equal(detail.validUntil, null, 'what is no time is none');
+    t.equal(detail.timeZone, null, 'nor what is no time zone');
     for (const { time } of detail.stills) t.notOk(Number.isNaN(Date.parse(time)), `${time} is a time`);
     t.equal((await pageOf(db, { limit: 500 })).incidents.length, 1);
   });

@@ -341,7 +341,11 @@ void t.test(
   'a client’s types are generated from the description, and a program reads an incident with them',
   async (t) => {
     const types = await typesOf(openApi('0.0.0'));
-    t.strictSame(complaints({ 'room.d.ts': types, 'client.ts': CLIENT }), []);
+    const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
+    const [, shown = ''] = /```ts\n([\s\S]*?)```/.exec(guide) ?? [];
+    const fromGuide = `declare const base: string, token: string;\n${shown}`;
+    const files = { 'room.d.ts': types, 'client.ts': CLIENT, 'guide.ts': fromGuide };
+    t.strictSame(complaints(files), [], 'this one, and the guide’s');
     const wrong = CLIENT.replace('incident.kind', 'incident.colour');
     t.match(complaints({ 'room.d.ts': types, 'client.ts': wrong }), [/Property 'colour' does not exist/]);
     const server = createServer(({ url, headers }, response) => {

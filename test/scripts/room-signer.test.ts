@@ -213,9 +213,14 @@ void t.test('search: progress, who is missing, the incidents of the room; on rec
     const narrow = await room.search(account('stats', 'operator', true), {
       boxes: ['alpha'],
       kinds: ['wrong-way'],
+      from: '2026-03-01T01:30:00+01:00',
     });
     t.match(await room.ended(account('stats'), narrow), { asked: 1, answered: 1, found: [], missing: [] });
-    t.match((await auditOf(db)).at(-1), { who: 'stats', role: 'program', more: /"boxes":\["alpha"\]/ });
+    t.match((await auditOf(db)).at(-1), {
+      who: 'stats',
+      role: 'program',
+      more: /"from":"2026-03-01T00:30:00.000Z".*"boxes":\["alpha"\]/,
+    });
     await t.rejects(room.search(alice, { kinds: ['loitring'] }), {
       status: 400,
       message: /did you mean "loitering"/,
@@ -223,6 +228,10 @@ void t.test('search: progress, who is missing, the incidents of the room; on rec
     await t.rejects(room.search(alice, { from: iso(Date.now() + HOUR_MS) }), {
       status: 400,
       message: /not after from/,
+    });
+    await t.rejects(room.search(alice, { from: '2026-02-30T00:00:00Z' }), {
+      status: 400,
+      message: /^from: there is no day 2026-02-30/,
     });
   }
   const secret = signer.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64').slice(-43, -3);

@@ -109,6 +109,44 @@ void t.test('events, gaps, snapshots and reports are read as the agent writes th
   });
 });
 
+void t.test('what a record of a gap says of itself is what the topic and the properties say', async (t) => {
+  const gapOf = (event: object, data: object = {}) =>
+    JSON.stringify({
+      specversion: '1.0',
+      id: 'gap-1f00ab32-alert-2-7',
+      source: 'urn:vigie:lyon:b-1',
+      type: 'vigie.outbox-gap.v1',
+      subject: 'outbox/alert',
+      time: '2026-11-24T14:00:00.000Z',
+      datacontenttype: 'application/json',
+      dataschema: 'urn:vigie:schema:events:1#GapRecord',
+      sequence: '0000000007',
+      data: {
+        ...{ lane: 'alert', from: 4, to: 7, reasons: ['overflow'], dropped: {} },
+        ...{ since: '2026-11-24T14:00:00.000Z', until: '2026-11-24T14:00:00.000Z', ...data },
+      },
+      ...event,
+    });
+  const read = (body: string) => {
+    const arrival = arrivalOf(packet('vigie/lyon/b-1/evt/system/outbox-gap', body));
+    if (arrival.kind !== 'event') throw new Error('an event is expected');
+    return arrival;
+  };
+  t.match(read(gapOf({})), { place: { from: 4, seq: 7 }, unread: undefined });
+  for (const [name, body] of [
+    ['another box', gapOf({ source: 'urn:vigie:lyon:b-2' })],
+    ['another site', gapOf({ source: 'urn:vigie:paris:b-1' })],
+    ['another lane', gapOf({}, { lane: 'bulk' })],
+    ['an end before its begin', gapOf({}, { from: 8 })],
+    ['another end', gapOf({}, { to: 8 })],
+    ['no time', gapOf({ time: '2026-02-30T00:00:00.000Z' })],
+  ] as const) {
+    const { place, unread } = read(body);
+    t.match(place, { from: 7, seq: 7 }, `${name}: it stands for its own number alone`);
+    t.ok(unread, `${name}: ${unread}`);
+  }
+});
+
 const eventAt = (time: string): string => eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7, time });
 
 void t.test('a time ahead of the room is kept and shown, under no time', async (t) => {
@@ -139,9 +177,9 @@ void t.test('what cannot be read is kept, what has no number is refused', async 
       /source.*urn:vigie:lyon:b-2/,
     ],
     ['bytes that no text has', '\0\ufffd', /JSON/],
-    ['no time', eventAt('2026-13-01T00:00:00.000Z'), /^\/time: 2026-13-01T00:00:00\.000Z is no time$/],
-    ['no day', eventAt('2027-02-29T00:00:00.000Z'), /is no time$/],
-    ['no hour', eventAt('2026-11-24T24:00:00.000Z'), /is no time$/],
+    ['no time', eventAt('2026-13-01T00:00:00.000Z'), /^\/time: must be a moment that exists, as /],
+    ['no day', eventAt('2027-02-29T00:00:00.000Z'), /^\/time: must be a moment that exists/],
+    ['no hour', eventAt('2026-11-24T24:00:00.000Z'), /^\/time: must be a moment that exists/],
   ];
   for (const [name, body, why] of kept) {
     const arrival = arrivalOf(packet(EVENT_TOPIC, body));

@@ -97,7 +97,7 @@ const event = (data: object, subject: string): VigieEvent =>
       rule: { id: 'r1', kind: 'loitering' },
       objects: [],
       cause: {},
-      clock: { synced: true },
+      clock: { synced: true, timeZone: 'Europe/Paris' },
       ...data,
     },
   }) as unknown as VigieEvent;
@@ -108,7 +108,7 @@ void t.test('an event is one line for a person', async (t) => {
   const start = event({ objects: [person], cause: { stayedS: 10.2, standingS: 0 } }, 'zone/square');
   t.match(
     alertLine(start, NOW_MS),
-    /^\d\d:\d\d:\d\d {2}ALERT {3}loitering: person #4371 in zone square, there for 10.2 s$/,
+    /^15:00:05 CET {2}ALERT {3}loitering: person #4371 in zone square, there for 10.2 s$/,
   );
   const end = event(
     { phase: 'end', objects: [person], cause: { stayedS: 15, standingS: 4.8 } },
@@ -123,8 +123,12 @@ void t.test('an event is one line for a person', async (t) => {
   t.match(alertLine(crossing, NOW_MS), /line-crossing: person #4371 over line kerb, to the left$/);
   const lost = event({ severity: 'system', rule: { id: 'built-in', kind: 'stream-lost' } }, 'camera');
   t.match(alertLine(lost, NOW_MS), /SYSTEM {2}stream-lost: the camera$/);
-  const unset = event({ cause: { reason: 'x' }, clock: { synced: false } }, 'zone/square');
+  const unset = event(
+    { cause: { reason: 'x' }, clock: { synced: false, timeZone: 'Europe/Paris' } },
+    'zone/square',
+  );
   t.match(alertLine(unset, NOW_MS), /zone square, x \(its clock was not synchronised\)$/);
+  t.match(alertLine(unset, NOW_MS, true), /zone square, x$/, 'told elsewhere');
   const ahead = { ...unset, time: '2199-01-01T00:00:00.000Z' };
   t.match(alertLine(ahead, NOW_MS), /^--:--:-- {2}ALERT .* \(its clock says 2199-01-01T00:00:00.000Z\)$/);
   t.equal(isMomentaryEnd(event({ phase: 'end', cause: { standingS: 0 } }, 'line/kerb')), true);

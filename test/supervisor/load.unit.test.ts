@@ -116,7 +116,7 @@ t.test('the sensors’ files reach vision, and vision’s pace the room', async 
   t.same(told.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
   t.match(figures(desk), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
   const source = { widthPx: 640, heightPx: 480 };
-  desk.hear({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null });
+  desk.hear({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null, connected: 'test:pattern' });
   t.same(sent.splice(0), [{ kind: 'heat', steps: 2 }], 'a new life of vision is told');
   heat(50);
   tick(200);

@@ -41,6 +41,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     view: { judging: (judge) => judge(), asked: nothing, answered: nothing },
     accuracy: { sees: nothing },
     journal: { detectorLoaded: nothing },
+    connection: { opened: nothing },
     send,
     onUnusable: ({ message }) => unusable.push(message),
   });

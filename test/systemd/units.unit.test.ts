@@ -121,6 +121,15 @@ void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO
   }
 });
 
+void t.test('who reads the configuration reads the environment that has the last word on it', async (t) => {
+  const readers = UNITS.filter((unit) =>
+    valuesOf(unit, 'ExecStart').some((line) => line.includes(' --config ')),
+  );
+  t.ok(readers.length >= 8, readers.join(' '));
+  for (const unit of [...readers, '../scripts/programs/updater/systemd/vigie-update.service'])
+    t.strictSame(valuesOf(unit, 'EnvironmentFile'), ['-/etc/default/vigie'], unit);
+});
+
 void t.test(
   'drop-ins of accelerators',
   { skip: available('systemd-analyze') ? false : NO_TOOL },

@@ -21,7 +21,12 @@ json.dump(rows, sys.stdout)
 
 void t.test('three parsers agree on sources drawn by chance', async (t) => {
   const drawn = fc.sample(camerasDrawn(), { numRuns: 3000, seed: SEED });
-  const opened = drawn.map(({ source }) => String(sourceOf(source).properties['location']));
+  const opened = await Promise.all(
+    drawn.map(async ({ source }) => {
+      const { properties } = await sourceOf(source, async (host) => [host]).locate();
+      return String(properties['location']);
+    }),
+  );
   const { stdout, status, stderr } = spawnSync('/usr/bin/python3', ['-c', GSTREAMER], {
     input: JSON.stringify(opened),
     encoding: 'utf8',

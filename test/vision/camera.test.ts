@@ -323,12 +323,12 @@ void t.test('sources that can never work: one clear line', async (t) => {
     ],
     [`file:${file('noise.avi', createHash('sha512').update('x').digest())}`, /noise\.avi is no video/],
     [`file:${sound}`, /sound\.mkv is no video/],
-    ['ftp://me:secret@host/clip', /"ftp:\/\/\S*host\/clip" is no source; use rtsp:\/\//],
-    ['rtsp://', /no RTSP address/],
-    ['/clip.mp4', /is no source; use/],
-    ['v4l2:video0', /names no device; use v4l2:\/dev\/video0/],
+    ['ftp://me:secret@host/clip', /camera\.source: must be rtsp:\/\//],
+    ['rtsp://', /must name a host, as rtsp:\/\//],
+    ['/clip.mp4', /must be rtsp:\/\//],
+    ['v4l2:video0', /must name a device .*as v4l2:\/dev\/video0/],
     ['test:pattern', /cannot be replayed/],
-    ['rtsp://user:secret@127.0.0.1/main', /rtsp:\/\/\*\*\*:\*\*\*@127\.0\.0\.1\/main cannot be replayed/],
+    ['rtsp://user:secret@127.0.0.1/main', /rtsp:\/\/127\.0\.0\.1\/main cannot be replayed/],
   ];
   for (const [source, message] of cases) {
     const { camera: made } = camera(t, { source });

@@ -55,10 +55,14 @@ void t.test('decoders by what is installed', async (t) => {
   t.throws(() => chooseDecoders(new Set()), { kind: 'config', message: /avdec_h264.*gstreamer1\.0-libav/ });
 });
 
+function at(...addresses: string[]): () => Promise<readonly string[]> {
+  return () => Promise.resolve(addresses);
+}
+
 void t.test('an RTSP address gives its secret to the properties alone', async (t) => {
-  const source = sourceOf('rtsp://us%40er:p%3Aw%25@cam.example:8554/main?channel=1');
-  t.same(source.properties, {
-    location: 'rtsp://cam.example:8554/main?channel=1',
+  const source = sourceOf('rtsp://us%40er:p%3Aw%25@cam.example:8554/main?channel=1', at('10.0.0.7'));
+  t.same((await source.locate()).properties, {
+    location: 'rtsp://10.0.0.7:8554/main?channel=1',
     'user-id': 'us@er',
     'user-pw': 'p:w%',
   });
@@ -70,20 +74,54 @@ void t.test('an RTSP address gives its secret to the properties alone', async (t
     paced: false,
   });
   t.notMatch(`${text} ${source.label}`, /p:w|p%3Aw|us@er/);
-  t.throws(() => sourceOf('rtsp://u:100%25%@h/'), { kind: 'config', message: /write .*%25 for %/ });
-  t.same(sourceOf('rtsp://[::1]/x').properties, { location: 'rtsp://[::1]/x' });
+  t.throws(() => sourceOf('rtsp://u:100%25%@h/', at('10.0.0.7')), {
+    kind: 'config',
+    message: /write .*%25 for %/,
+  });
+  const local = await sourceOf('rtsp://[::1]/x', at('::1')).locate();
+  t.same(local.properties, { location: 'rtsp://[::1]/x' });
+  t.equal(local.connected, 'rtsp://[::1]:554');
   t.match(
     source.explain({ message: 'Service Unavailable', debug: '(503)' }),
     /cam\.example:8554 cannot serve/,
   );
 });
 
+void t.test(
+  'a camera with several addresses is asked at each in its turn, and below its own URL only',
+  async (t) => {
+    const source = sourceOf('rtsp://cam.lan/a?channel=2', at('10.0.0.7', '10.0.0.8'));
+    const [first, second] = [await source.locate(), await source.locate()];
+    t.same([first.connected, second.connected], ['rtsp://10.0.0.7:554', 'rtsp://10.0.0.8:554']);
+    const { urls = '', base } = first.requests ?? {};
+    t.equal(base, 'rtsp://10.0.0.7/a?channel=2/');
+    const isAsked = (url: string): boolean => new RegExp(`^(?:${urls})$`).test(url);
+    for (const rest of ['/a?channel=2', '/a?channel=2/', '/a?channel=2/trackID=1', '/a/trackID=1?channel=2'])
+      for (const host of ['10.0.0.7', '10.0.0.7:554', 'cam.lan'])
+        t.ok(isAsked(`rtsp://${host}${rest}`), rest);
+    for (const url of [
+      'rtsp://10.0.0.8/a?channel=2',
+      'rtsp://10.0.0.7:8554/a?channel=2',
+      'rtsp://10.0.0.7/a',
+      'rtsp://10.0.0.7/a?channel=21',
+      'rtsp://10.0.0.7/a?channel=2&channel=1',
+      'rtsp://10.0.0.7/a?channel=2/../b',
+      'rtsp://10.0.0.7/ab?channel=2',
+      'rtsp://cam.lan.example/a?channel=2',
+      'rtsp://camxlan/a?channel=2',
+      'rtsp://user@10.0.0.7/a?channel=2',
+      'rtsps://10.0.0.7/a?channel=2',
+    ])
+      t.notOk(isAsked(url), url);
+  },
+);
+
 void t.test('any text is a source or one clear line', async (t) => {
   const heads = ['rtsp://', 'file:', 'file://', 'v4l2:', 'libcamera:', 'test:', ''];
   fc.assert(
     fc.property(fc.constantFrom(...heads), fc.string({ unit: 'binary' }), (head, rest) => {
       try {
-        sourceOf(head + rest).check();
+        sourceOf(head + rest, at('10.0.0.7')).check();
       } catch (error) {
         if (!(error instanceof AgentError) || error.kind !== 'config') throw error;
       }

@@ -244,8 +244,8 @@ t.test(
   'the age of the place is told in the site’s own time, with the day where it was another',
   async (t) => {
     const seen = Date.UTC(2026, 6, 1, 12, 2);
-    t.equal(placeTime(seen, seen + 3_600_000, 'Europe/Paris'), '14:02');
-    t.equal(placeTime(seen, seen + 20 * 3_600_000, 'Europe/Paris'), '2026-07-01 14:02');
-    t.equal(placeTime(seen, seen, 'UTC'), '12:02');
+    t.equal(placeTime(seen, seen + 3_600_000, 'Europe/Paris'), '14:02 CEST');
+    t.equal(placeTime(seen, seen + 20 * 3_600_000, 'Europe/Paris'), '2026-07-01 14:02 CEST');
+    t.equal(placeTime(seen, seen, 'UTC'), '12:02 UTC');
   },
 );

@@ -226,6 +226,72 @@ t.test(
   },
 );
 
+t.test(
+  'what the first picture shows was there, whatever track jumps upon it in the first seconds',
+  async (t) => {
+    const drawn = [{ box: PARKED, seed: 3 }] as const;
+    const beside: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
+    for (const jumpsAtS of [0.4, 1, 3]) {
+      const street = new Street();
+      let last: StandingVehicle[] = [];
+      for (let i = 0; i < 60; i++) {
+        const box = i < 5 * jumpsAtS ? beside : PARKED;
+        last = street.step(drawn, [car(box, 0.6)], [trackOf(4, box)]);
+      }
+      t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
+    }
+  },
+);
+
+t.test('a vehicle that comes in within the first seconds was followed', async (t) => {
+  const street = new Street();
+  let last: StandingVehicle[] = [];
+  for (let i = 0; i < 40; i++) {
+    const left = PARKED[0] - 18 * Math.max(0, 8 - i);
+    const box: XyxyPx = [left, PARKED[1], left + 60, PARKED[3]];
+    last = street.step([{ box, seed: 1 }], [car(box, 0.6)], [trackOf(4, box)]);
+  }
+  t.match(last, [{ arrival: 'followed' }]);
+});
+
+t.test('a queue that was taken for a bus is given up for the cars that are found in it', async (t) => {
+  const street = new Street();
+  const [one, other]: [XyxyPx, XyxyPx] = [
+    [200, 120, 240, 150],
+    [250, 120, 290, 150],
+  ];
+  const bus: XyxyPx = [190, 110, 300, 160];
+  const drawn = [one, other].map((box, k) => ({ box, seed: 5 + k }));
+  const both = [car(one, 0.5), car(other, 0.5)];
+  let last: StandingVehicle[] = [];
+  for (let i = 0; i < 25; i++) last = street.step(drawn, [car(bus, 0.6)], [trackOf(4, bus)]);
+  t.equal(last.length, 1, 'the bus is believed');
+  for (let i = 0; i < 60; i++) last = street.step(drawn, both, [trackOf(5, one), trackOf(6, other)]);
+  t.same(
+    last.map(({ vehicle }) => vehicle.id),
+    [5, 6],
+    'two stand there',
+  );
+  for (let i = 0; i < 40; i++) last = street.step(drawn, [...both, car(bus, 0.6)], [trackOf(5, one)]);
+  t.equal(last.length, 2, 'and no bus round them');
+});
+
+t.test('a bus is one, though its halves are found beside it now and then', async (t) => {
+  const street = new Street();
+  const bus: XyxyPx = [190, 110, 300, 160];
+  const halves: [XyxyPx, XyxyPx] = [
+    [190, 110, 240, 160],
+    [250, 110, 300, 160],
+  ];
+  const drawn = [{ box: bus, seed: 5 }];
+  let last: StandingVehicle[] = [];
+  for (let i = 0; i < 150; i++) {
+    const found = i % 3 === 2 ? halves.map((half) => car(half, 0.4)) : [car(bus, 0.6)];
+    last = street.step(drawn, found, [trackOf(4, bus)]);
+  }
+  t.equal(last.length, 1);
+});
+
 t.test('the like of a vehicle that drove off is another one at once', async (t) => {
   const street = new Street();
   const first = street.arrive()[0]?.place;

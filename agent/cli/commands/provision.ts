@@ -29,7 +29,8 @@ export function addProvisionCommands(program: Command): void {
   ])
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
-    .action(async (options: { config: string; state?: string }) => {
+    .addOption(folderOption())
+    .action(async (options: { config: string; state?: string; folder: string }) => {
       const { provisionCameraAddress } = await import('../provision/provision.ts');
       await provisionCameraAddress(options);
     });
@@ -117,9 +118,13 @@ function addEnrolment(provision: Command): void {
     });
 }
 
+function folderOption(): Option {
+  return new Option('--folder <dir>', 'root’s folder, which vision and the agent read').default(
+    ROOT_RECORD_DIR,
+  );
+}
+
 function addRestraint(provision: Command): void {
-  const folderOption = (): Option =>
-    new Option('--folder <dir>', 'root’s folder, which vision and the agent read').default(ROOT_RECORD_DIR);
   command(
     provision,
     'restraint-folder',
@@ -165,10 +170,10 @@ function addRestraint(provision: Command): void {
       const { provisionConfigTrialEnd } = await import('../provision/config-trial.ts');
       await provisionConfigTrialEnd(options);
     });
-  addConfigOrder(provision, folderOption);
+  addConfigOrder(provision);
 }
 
-function addConfigOrder(provision: Command, folderOption: () => Option): void {
+function addConfigOrder(provision: Command): void {
   command(
     provision,
     'config-order',

@@ -8,8 +8,10 @@ import { usableConfig } from '../../config/last-good.ts';
 import { inspectConfig, problemText } from '../../config/load.ts';
 import { pathText } from '../../config/problem.ts';
 import { shownSource } from '../../contract/camera-address.ts';
+import { RestraintFolder } from '../../contract/restraint-folder.ts';
 import { takeFromBootPartition } from '../../provision/boot-partition.ts';
 import { cameraReach, tellSystemd } from '../../provision/camera-address.ts';
+import { writeCamera } from '../../restraint/folder.ts';
 import { print } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
 
@@ -53,9 +55,15 @@ export interface CameraAddressOptions {
   readonly config: string;
   /** The agent's. */
   readonly state?: string;
+  /** By which vision goes. */
+  readonly folder: string;
 }
 
-export async function provisionCameraAddress({ config: file, state }: CameraAddressOptions): Promise<void> {
+export async function provisionCameraAddress({
+  config: file,
+  state,
+  folder,
+}: CameraAddressOptions): Promise<void> {
   const { env } = process;
   // As the agent will: where the file is refused, the last good one.
   const { config } = usableConfig(file, stateDir(state, env), { env, mode: 'check', files: false });
@@ -63,11 +71,11 @@ export async function provisionCameraAddress({ config: file, state }: CameraAddr
   if (camera === undefined)
     throw new AgentError('config', `${file}: camera: must be given, or there is nothing to reach`);
   const reached = await cameraReach(camera.source, { broker: mqtt?.url });
+  writeCamera(new RestraintFolder(folder), reached);
   await tellSystemd(reached);
-  const { addresses, notForAgent, byName } = reached;
+  const { addresses, notForAgent } = reached;
   const source = shownSource(camera.source);
   const reach = addresses.length === 0 ? 'no address at all' : `${addresses.join(', ')} and nothing else`;
-  const names = byName ? '; name servers are among them, since the camera is given by name' : '';
-  print(`vision may reach ${reach} (camera ${source}${names})`);
+  print(`vision may reach ${reach} (camera ${source})`);
   if (notForAgent.length > 0) print(`the agent may not reach ${notForAgent.join(', ')}`);
 }

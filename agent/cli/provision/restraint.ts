@@ -2,7 +2,7 @@
  * `vigie provision restraint-folder` and `restraint-record`: root's part of what restrains the box, called by units. What
  * vision goes by comes from root's own files, and requests are judged by them.
  */
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { AgentError } from '../../base/errors.ts';
 import { inspectConfig, loadConfig, problemText } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
@@ -59,14 +59,17 @@ export function readOwnOrder(
 ): Uint8Array | undefined {
   const order = config[name];
   if (order === undefined) return undefined;
-  assertOwn(order);
-  return readAuthorisationFile(order, name);
+  return readAuthorisationFile(order, name, (stat) => assertOwnStat(order, stat));
 }
 
 /** What only root can change, and nobody else. */
 export function assertOwn(file: string): void {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) throw new AgentError('config', `${file}: no such file`);
+  assertOwnStat(file, stat);
+}
+
+function assertOwnStat(file: string, stat: Stats): void {
   if (stat.uid === 0 && (stat.mode & OTHERS_WRITE) === 0) return;
   throw new AgentError('config', `${file} can be changed by others than root; chown root:vigie, chmod 0640`);
 }

@@ -41,18 +41,28 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
     lines.push(...rest.map((line) => `${' '.repeat(LABEL)}${line}`));
     if (fix !== undefined) lines.push(...wrapped(`→ ${fix}`, width, 4));
   }
-  lines.push(...eventLines('standing', status.standing, width), ...eventLines('last', status.recent, width));
+  if (status.connected !== null)
+    lines.push('', ...wrapped(`camera: connected to ${status.connected}`, width, 0));
+  const { timeZone } = status.report.clock;
+  lines.push(
+    ...eventLines('standing', status.standing, timeZone, width),
+    ...eventLines('last', status.recent, timeZone, width),
+  );
   return lines.join('\n');
 }
 
-function eventLines(title: string, events: readonly LocalEvent[], width: number): string[] {
+function eventLines(title: string, events: readonly LocalEvent[], timeZone: string, width: number): string[] {
   if (events.length === 0) return [];
   const newest = [...events].reverse().slice(0, LATEST);
   return [
     '',
     `${title}:`,
     ...newest.flatMap(({ time, kind, subject }) =>
-      wrapped(`${clockText(time)} ${kind} ${subject === 'camera' ? '' : subject}`.trimEnd(), width, 2),
+      wrapped(
+        `${clockText(time, timeZone)} ${kind} ${subject === 'camera' ? '' : subject}`.trimEnd(),
+        width,
+        2,
+      ),
     ),
   ];
 }

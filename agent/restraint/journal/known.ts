@@ -3,13 +3,19 @@
  * is found: whose orders it obeys, whether it is suspended, which commands it has obeyed, how far root's updates are told,
  * and when its clock was right.
  */
-import type { JournalContent, RestraintKnown, RolloutsKnown } from '../../contract/journal.ts';
+import type {
+  ConnectionKnown,
+  JournalContent,
+  RestraintKnown,
+  RolloutsKnown,
+} from '../../contract/journal.ts';
 
 export class Known {
   #authority: string | null = null;
   #suspension: RestraintKnown['suspension'] = null;
   readonly #commands = new Map<string, number>();
   #rollouts: RolloutsKnown = {};
+  #connection: ConnectionKnown | null = null;
   #confirmedMs: number | undefined;
 
   /** With the same knowledge, to learn what may not get into the journal. */
@@ -51,6 +57,9 @@ export class Known {
         this.#rollouts = { ...this.#rollouts, [what]: { n, noted } };
         return;
       }
+      case 'connected':
+        this.#connection = { camera: content.camera, to: content.to };
+        return;
       default:
         return;
     }
@@ -82,6 +91,11 @@ export class Known {
     return this.#rollouts;
   }
 
+  /** What vision was connected to last; null before the first time. */
+  get connection(): ConnectionKnown | null {
+    return this.#connection;
+  }
+
   /** The newest time of a clock that was set, ms since the epoch. */
   get confirmedMs(): number | undefined {
     return this.#confirmedMs;
@@ -90,10 +104,14 @@ export class Known {
   /** For the entries from which `learn` begins anew. */
   get summary(): RestraintKnown {
     const commands = Object.fromEntries(this.#commands);
-    return { authority: this.#authority, suspension: this.#suspension, commands, rollouts: this.#rollouts };
+    return {
+      ...{ authority: this.#authority, suspension: this.#suspension, commands },
+      ...{ rollouts: this.#rollouts, connection: this.#connection },
+    };
   }
 
-  #restore({ authority, suspension, commands, rollouts = {} }: RestraintKnown): void {
+  #restore({ authority, suspension, commands, rollouts = {}, connection = null }: RestraintKnown): void {
+    this.#connection = connection;
     this.#authority = authority;
     this.#suspension = suspension;
     this.#rollouts = rollouts;

@@ -141,8 +141,9 @@ export class JournalRecorder {
   /** What it knows of what restrains the box; undefined while it cannot be read. */
   get known() {
     if (!this.#opened) return undefined;
-    const { authority, suspension, commands, rollouts } = this.#known;
-    return { authority, suspension, commands, rollouts, confirmedBeforeMs: this.#confirmedBeforeMs };
+    const { authority, suspension, commands, rollouts, connection } = this.#known;
+    const confirmedBeforeMs = this.#confirmedBeforeMs;
+    return { authority, suspension, commands, rollouts, connection, confirmedBeforeMs };
   }
 
   /** Why it cannot be written; undefined while it can. */

@@ -19,12 +19,17 @@ import { cameraAddress } from '../../contract/camera-address.ts';
 import { Config } from '../../contract/config.ts';
 import { CHANGED_LISTS, ConfigChange } from '../../contract/config-change.ts';
 import type { RedrawnPlace, Running } from '../../contract/journal.ts';
+import { coversTogether } from '../../contract/polygon.ts';
 
 const WATCHED_FILE = 'watched.json';
 const FILE_BYTES_MAX = 4 * 1_048_576;
 /** An entry of the journal has 32 KiB: 600 corners of six digits take 12 of them. */
 const CORNERS_OF_AN_ENTRY = 600;
 const PLACES_OF_AN_ENTRY = 100;
+/** As many as a configuration holds masks. */
+const MASKS_LOST_MAX = 64;
+/** Each pair of sides is looked at; with more corners each mask that is not as it was counts as lost, which tells too much. */
+const CORNERS_COMPARED = 600;
 
 const strict = { additionalProperties: false } as const;
 const { zones, lines, masks } = Config.properties;
@@ -144,7 +149,7 @@ function changeOf(
 ): ConfigChange {
   if (former === undefined) {
     const drawn = before?.zones === after.zones ? [] : (['zones', 'lines', 'masks'] as const);
-    return { lists: [...drawn, 'unknown'], places: [] };
+    return { lists: [...drawn, 'unknown'], places: [], masksLost: [] };
   }
   const places = (['zones', 'lines', 'masks', 'rules'] as const).flatMap((list) =>
     differing(former[list], now[list]).map((id) => ({ list, id })),
@@ -153,17 +158,49 @@ function changeOf(
   const lists = CHANGED_LISTS.filter((list) =>
     list === 'camera' ? moved : places.some((place) => place.list === list),
   );
-  return { lists: lists.length === 0 ? ['other'] : lists, places };
+  const masksLost = masksLostOf(former.masks, now.masks);
+  return { lists: lists.length === 0 ? ['other'] : lists, places, masksLost };
+}
+
+/** Masks that those of now do not cover, one by one or together; under another name a mask stays what it was. */
+function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigChange['masksLost'] {
+  const black = now.map(({ polygon }) => polygon);
+  const same = new Set(black.map((polygon) => JSON.stringify(polygon)));
+  const compared =
+    [...former, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
+  return former
+    .filter(
+      ({ polygon }) => !same.has(JSON.stringify(polygon)) && !(compared && coversTogether(black, polygon)),
+    )
+    .map(({ id, polygon }) => ({
+      ...{ id, polygon },
+      change: now.some((mask) => mask.id === id) ? ('smaller' as const) : ('removed' as const),
+    }));
 }
 
 /** Before the room was told of one, there came another. */
-function merged(before: ConfigChange | null | undefined, { lists, places }: ConfigChange): ConfigChange {
+function merged(
+  before: ConfigChange | null | undefined,
+  { lists, places, masksLost }: ConfigChange,
+): ConfigChange {
   const all = [...(before?.places ?? []), ...places];
   const distinct = new Map(all.map((place) => [`${place.list}/${place.id}`, place]));
   return {
     lists: [...new Set([...(before?.lists ?? []), ...lists])],
     places: [...distinct.values()].slice(0, 256),
+    masksLost: mergedMasks(before?.masksLost ?? [], masksLost),
   };
+}
+
+/** What each mask was before the first of the changes, and what became of it last. */
+function mergedMasks(
+  before: ConfigChange['masksLost'],
+  now: ConfigChange['masksLost'],
+): ConfigChange['masksLost'] {
+  const known = new Map(before.map((mask) => [mask.id, mask]));
+  for (const mask of now)
+    known.set(mask.id, { ...mask, polygon: known.get(mask.id)?.polygon ?? mask.polygon });
+  return [...known.values()].slice(0, MASKS_LOST_MAX);
 }
 
 type Named = readonly { readonly id: string }[];

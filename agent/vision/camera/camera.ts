@@ -14,8 +14,9 @@
  * no frame is abandoned after 30 s.
  */
 import { Backoff } from '../../base/backoff.ts';
-import { AgentError, assert } from '../../base/errors.ts';
+import { AgentError, assert, rethrowBug } from '../../base/errors.ts';
 import type { Fault } from '../../base/gstreamer.ts';
+import { CONNECTED_MAX } from '../../contract/camera-connection.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Still } from '../../contract/picture.ts';
@@ -47,7 +48,14 @@ export interface CameraOptions extends PartsOptions {
   /** Black in every frame and still that is given out. */
   readonly masks: readonly MaskConfig[];
   /** A first frame is there (again after each loss), or the picture's size has changed. `fps` as the source claims. */
-  onOpened(info: { source: SizePx; decoder: string; fps: number | null; durationMs: number | null }): void;
+  onOpened(info: {
+    source: SizePx;
+    decoder: string;
+    fps: number | null;
+    durationMs: number | null;
+    /** What it is connected to: address and port, or real path; no login. */
+    connected: string;
+  }): void;
   /** There is no picture; the camera tries again by itself. Told for each failed opening. */
   onLost(info: { reason: string; retryInMs: number }): void;
   /**
@@ -84,6 +92,8 @@ export class Camera {
   #announced: SizePx | undefined;
   #lossTold = false;
   #openedMs = 0;
+  /** What this opening connects to. */
+  #connected = '';
   /** Since when a frame is waited for. */
   #askedMs: number | undefined;
   #wait: AbortController | undefined;
@@ -125,7 +135,7 @@ export class Camera {
     this.#parts = parts;
     if (this.#stopping.signal.aborted) return parts.pipeline.dispose();
     void this.#endStalls(parts);
-    this.#open(parts);
+    await this.#open(parts);
     if (!parts.source.recording) return;
     this.#first = await this.#read(parts);
     if (this.#first !== undefined || this.#stopping.signal.aborted) return;
@@ -200,11 +210,20 @@ export class Camera {
     return held;
   }
 
-  #open({ pipeline, reader, returnProbe }: Parts): void {
+  async #open({ source, pipeline, reader, returnProbe }: Parts): Promise<void> {
     this.#openedMs = this.#options.clock.nowMs();
     reader.reopen();
-    pipeline.open();
     if (this.#live) returnProbe.start();
+    try {
+      const target = await source.locate();
+      this.#connected = target.connected.slice(0, CONNECTED_MAX);
+      this.#connected = target.connected;
+      if (!this.#stopping.signal.aborted) pipeline.open(target);
+      target.close?.();
+    } catch (error) {
+      rethrowBug(error);
+      pipeline.fail({ message: error.message, debug: '' });
+    }
   }
 
   /** The next frame of this opening; undefined when it is over. */
@@ -284,7 +303,8 @@ export class Camera {
       again ? 'the picture has changed its size' : 'camera opened',
     );
     const durationMs = source.recording ? pipeline.durationMs() : null;
-    this.#options.onOpened({ source: size, decoder, fps: fps === 0 ? null : fps, durationMs });
+    const connected = this.#connected;
+    this.#options.onOpened({ source: size, decoder, fps: fps === 0 ? null : fps, durationMs, connected });
   }
 
   async #afterEnd(parts: Parts): Promise<void> {
@@ -300,7 +320,7 @@ export class Camera {
     if (this.#rebuilding) this.#rebuilds += 1;
     else if (!clipOver) await this.#waitForRetry(parts);
     this.#rebuilding = false;
-    if (!this.#stopping.signal.aborted) this.#open(parts);
+    if (!this.#stopping.signal.aborted) await this.#open(parts);
   }
 
   async #waitForRetry(parts: Parts): Promise<void> {

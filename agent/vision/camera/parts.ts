@@ -1,6 +1,7 @@
 /**
  * The parts of a camera, made for its source and put together once; openings and losses use them again and again.
  */
+import { lookup } from 'node:dns/promises';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
 import { NativePipeline } from '../../base/gstreamer.ts';
@@ -11,7 +12,7 @@ import type { PrivacyMasks } from './mask.ts';
 import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
 import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
 import { ReturnProbe } from './return-probe.ts';
-import { type Source, sourceOf } from './source.ts';
+import { type Resolve, type Source, sourceOf } from './source.ts';
 import type { StillRing } from './still-ring.ts';
 import { StillValve } from './still-valve.ts';
 import { Timeline } from './timeline.ts';
@@ -25,6 +26,8 @@ export interface PartsOptions {
   readonly mode: 'live' | 'replay';
   readonly clock: Clock;
   readonly log: Logger;
+  /** How the camera's name is looked up; the system's way where absent. */
+  readonly resolveHost?: Resolve | undefined;
 }
 
 /** What outlives an opening, and whom to tell that the source was away at `downMs` and answers again. */
@@ -43,12 +46,17 @@ export interface Parts {
   readonly returnProbe: ReturnProbe;
 }
 
+const systemLookup: Resolve = async (host) => {
+  const found = await lookup(host, { all: true });
+  return found.map(({ address }) => address);
+};
+
 /** Opens nothing. Throws `config` for a source that can never work, and for a GStreamer element that is missing. */
 export async function assembleParts(options: PartsOptions, around: Surroundings): Promise<Parts> {
   const { source: text, fps, input, mode, clock, log } = options;
   const { ring, masks } = around;
   assert(input.widthPx % 32 === 0 && input.heightPx % 32 === 0, 'the input size is a multiple of 32');
-  const source = sourceOf(text);
+  const source = sourceOf(text, options.resolveHost ?? systemLookup);
   const live = mode === 'live';
   if (!live && !source.recording) {
     throw new AgentError(
@@ -65,7 +73,6 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
   const decoders = chooseDecoders(installed);
   const sourceText = source.text(decoders);
   const pipeline = new NativePipeline(pipelineText({ sourceText, fps, input, live, paced }), clock);
-  for (const [name, value] of Object.entries(source.properties)) pipeline.set('source', name, value);
   const timeline = new Timeline(clock, live);
   const reader = new FrameReader({ pipeline, timeline, ring, masks, input, fps, live });
   const stillValve = new StillValve(pipeline);

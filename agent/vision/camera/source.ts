@@ -1,11 +1,12 @@
 /** The value of `camera.source`: what it means, whether it can ever work, and how a fault reads to a person. */
-import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
-import { AgentError, messageOf } from '../../base/errors.ts';
+import { AgentError } from '../../base/errors.ts';
 import type { Fault } from '../../base/gstreamer.ts';
 import { parseCameraSource, type RtspCamera } from '../../contract/camera-address.ts';
 import type { Codec, Decoders } from './presets.ts';
+import { clipTarget, deviceTarget, rtspTarget, shownUrl, type Target } from './target.ts';
 
 /** A picture size for sources that can deliver any: the largest still that leaves the box is 1280 px wide. */
 const FREE_SIZE = 'width=1280,height=720,framerate=25/1';
@@ -19,6 +20,9 @@ const RTSP_TIMEOUT_MS = 40_000;
 /** Depth of the jitter buffer; over TCP packets arrive in order and pass at once, so it only bounds memory. */
 const RTSP_LATENCY_MS = 500;
 
+/** What the addon says of a request that it has refused; the URL is the last line of its debug text. */
+const LED_ELSEWHERE = 'led elsewhere';
+
 export interface Source {
   /** For messages and logs; holds no secret. */
   readonly label: string;
@@ -28,8 +32,8 @@ export interface Source {
   readonly elements: readonly string[];
   /** Launch text from the source to raw video in ordinary memory. */
   text(decoders: Decoders): string;
-  /** Properties of the element `source`, set after parsing: no quoting, and no secret in the text. */
-  readonly properties: Readonly<Record<string, string>>;
+  /** What the next opening connects to, found anew for each. Throws where there is nothing to connect to. */
+  locate(): Promise<Target>;
   /** Launch text of the decoder by path of the element `codec`, where the source has one. */
   decoders?(decoders: Decoders): readonly (string | undefined)[];
   /** Frames per second that the source claims, from the caps of its element `stream`; 0 where it claims none. */
@@ -42,23 +46,33 @@ export interface Source {
   explain(fault: Fault): string;
 }
 
+/** Addresses of a host, one at least; rejects where there is none. */
+export type Resolve = (host: string) => Promise<readonly string[]>;
+
 /** Makes what reads the source `text`. Throws `config` on anything that is not a source. */
-export function sourceOf(text: string): Source {
+export function sourceOf(text: string, resolveHost: Resolve): Source {
   const source = parseCameraSource(text);
   if ('fault' in source) throw config(source.fault);
-  if (source.kind === 'rtsp') return rtspSource(source);
+  if (source.kind === 'rtsp') return rtspSource(source, resolveHost);
   if (source.kind === 'file') return fileSource(resolve(source.path));
   if (source.kind === 'v4l2') return v4l2Source(source.path);
   if (source.kind === 'libcamera') return libcameraSource(source.path);
   return testSource();
 }
 
-function config(message: string, cause?: unknown): AgentError {
-  return new AgentError('config', `camera.source: ${message.replace(/\s+/g, ' ')}`, cause);
+function config(message: string): AgentError {
+  return new AgentError('config', `camera.source: ${message.replace(/\s+/g, ' ')}`);
 }
 
-function rtspSource({ shown, host, port, user, password, location }: RtspCamera): Source {
+function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
+  const { shown, host, port } = camera;
   const place = `${host}:${port}`;
+  let openings = 0;
+  // The same address for each connection of an opening; of several, each in its turn.
+  const nextAddress = async (): Promise<string> => {
+    const addresses = await resolveHost(host);
+    return addresses[openings++ % addresses.length] ?? host;
+  };
   return {
     label: shown,
     recording: false,
@@ -84,19 +98,20 @@ function rtspSource({ shown, host, port, user, password, location }: RtspCamera)
     decoders: ({ h264, h265 }) => [h264, h265],
     // Of SDP (RFC 8866, 6.13): libav says 25 where nobody has told it.
     claimedFps: (caps) => Number(/\ba-framerate=\(string\)"?(\d+(?:\.\d+)?)/.exec(String(caps))?.[1] ?? 0),
-    properties: {
-      location,
-      ...(user === '' ? {} : { 'user-id': user }),
-      ...(password === '' ? {} : { 'user-pw': password }),
-    },
+    locate: async () => rtspTarget(camera, await nextAddress()),
     check: () => undefined,
-    probe: () => answers(host, port),
+    probe: async () => {
+      const [address = host] = await resolveHost(host).catch(() => []);
+      return answers(address, port);
+    },
     explain: (fault) => explainRtsp(fault, place, shown),
   };
 }
 
 function explainRtsp({ message, debug }: Fault, place: string, shown: string): string {
   const said = `${message} ${debug}`;
+  if (message === LED_ELSEWHERE)
+    return `${place} leads elsewhere, to ${shownUrl(debug)}; only ${shown} and what lies below it are asked for`;
   if (/\(401\)|Unauthorized/i.test(said)) return `${place} refuses the user or password`;
   if (/\(404\)|Not found/i.test(said))
     return `${place} has no stream at ${shown.replace(/^rtsp:\/\/[^/]*/, '')}`;
@@ -176,23 +191,10 @@ function fileSource(path: string): Source {
       );
     },
     decoders: (decoders) => clipPaths(decoders).map(({ decoder }) => decoder),
-    properties: { location: path },
-    check: () => checkClip(path),
+    locate: () => Promise.resolve(clipTarget(path)),
+    check: () => clipTarget(path).close(),
     explain: (fault) => explainClip(fault, path),
   };
-}
-
-function checkClip(path: string): void {
-  let stat: Stats | undefined;
-  try {
-    stat = statSync(path, { throwIfNoEntry: false });
-    if (stat?.isFile() === true) accessSync(path, constants.R_OK);
-  } catch (error) {
-    throw config(`${path} cannot be read (${messageOf(error)}); allow this user to read it`, error);
-  }
-  if (stat === undefined) throw config(`there is no file ${path}; give the path of a video clip`);
-  if (!stat.isFile()) throw config(`${path} is not a file; give the path of a video clip`);
-  if (stat.size === 0) throw config(`${path} is empty; give the path of a video clip`);
 }
 
 function explainClip({ message, debug }: Fault, path: string): string {
@@ -209,7 +211,7 @@ function v4l2Source(device: string): Source {
     elements: ['v4l2src', 'decodebin'],
     text: ({ download }) =>
       `v4l2src name=source ! decodebin : capsfilter caps=video/x-raw(ANY) ! ${download}video/x-raw`,
-    properties: { device },
+    locate: () => Promise.resolve(deviceTarget(device)),
     check: () => undefined,
     probe: () => Promise.resolve(existsSync(device)),
     explain: ({ message }) =>
@@ -225,7 +227,11 @@ function libcameraSource(name: string): Source {
     recording: false,
     elements: ['libcamerasrc'],
     text: () => `libcamerasrc name=source ! video/x-raw,${FREE_SIZE} ! videoconvert ! video/x-raw`,
-    properties: name === '' ? {} : { 'camera-name': name },
+    locate: () =>
+      Promise.resolve({
+        properties: name === '' ? {} : { 'camera-name': name },
+        connected: `libcamera:${name}`,
+      }),
     check: () => undefined,
     explain: ({ message }) => `libcamera: ${message}`,
   };
@@ -237,7 +243,7 @@ function testSource(): Source {
     recording: false,
     elements: ['videotestsrc'],
     text: () => `videotestsrc name=source is-live=true pattern=ball ! video/x-raw,format=I420,${FREE_SIZE}`,
-    properties: {},
+    locate: () => Promise.resolve({ properties: {}, connected: 'test:pattern' }),
     check: () => undefined,
     explain: ({ message }) => `test:pattern: ${message}`,
   };

@@ -1,11 +1,9 @@
 /** Frames in, detections out: the model behind its card. */
 import { assert } from '../../base/errors.ts';
-import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
-import { type Group, groupOf, LABELS, type Label } from '../../contract/label.ts';
-import { type Placement, placementOf, toSource } from '../../contract/letterbox.ts';
+import type { Group } from '../../contract/label.ts';
 import type { Detection, Features, Frame } from '../../contract/picture.ts';
-import { foreignLabel, type RawDetections } from './backend.ts';
-import { type ModelCard, thresholdsOf } from './card.ts';
+import { thresholdsOf } from './card.ts';
+import { detectionsOf } from './detections.ts';
 import { featuresOf } from './features.ts';
 import { type DetectorInfo, type Loaded, Loader, type LoadOptions } from './loader.ts';
 import { suppressWithinGroups } from './suppress.ts';
@@ -22,12 +20,12 @@ export interface Sight {
 }
 
 /** A place changes within seconds: a look every half second sees it in time, and copies a fifth of a MB each time. */
-const FEATURES_EVERY_MS = 500;
+export const FEATURES_EVERY_MS = 500;
 /**
  * What is taken from the larger picture: what it was measured on. A vehicle is large enough without, and two sizes of
  * picture give two boxes of it in turn, which looks like motion: 13 false wrong-way alerts instead of 8 in 25 s of a queue.
  */
-const CLOSER_GROUP: Group = 'person';
+export const CLOSER_GROUP: Group = 'person';
 
 export class Detector {
   readonly #options: DetectorOptions;
@@ -100,8 +98,7 @@ export class Detector {
     const features = frame.atMs >= this.#featuresDueMs && this.#options.features ? card.features : undefined;
     if (features !== undefined) this.#featuresDueMs = frame.atMs + FEATURES_EVERY_MS;
     const raw = await this.#loader.run(frame.rgb, { withFeatures: features !== undefined });
-    const placement = placementOf(frame.source, frame.input);
-    const found = detectionsOf(raw, card, placement, frame);
+    const found = detectionsOf(raw, card, frame.source, frame.input);
     const iouMaxOf = (group: Group): number => thresholdsOf(card, group).nmsIouMax;
     const { fine } = frame;
     const given =
@@ -110,7 +107,7 @@ export class Detector {
         : { features: featuresOf(features, frame.input, raw.features) };
     if (fine === undefined) return { found: suppressWithinGroups(found, iouMaxOf), ...given };
     const closer = await this.#loader.run(fine.rgb, { input: fine.size });
-    const more = detectionsOf(closer, card, placementOf(frame.source, fine.size), frame).filter(
+    const more = detectionsOf(closer, card, frame.source, fine.size).filter(
       ({ group }) => group === CLOSER_GROUP,
     );
     return { found: suppressWithinGroups([...found, ...more], iouMaxOf, 2), ...given };
@@ -121,38 +118,4 @@ export class Detector {
     this.#loaded = undefined;
     await this.#loader.release();
   }
-}
-
-function detectionsOf(raw: RawDetections, card: ModelCard, placement: Placement, frame: Frame): Detection[] {
-  const { boxes, scores, labels } = raw;
-  const found: Detection[] = [];
-  scores.forEach((score, row) => {
-    // Not a number is not ≥ either.
-    if (!(score >= card.inGraph.scoreMin)) return;
-    const box: XyxyPx = [
-      boxes[row * 4] ?? Number.NaN,
-      boxes[row * 4 + 1] ?? Number.NaN,
-      boxes[row * 4 + 2] ?? Number.NaN,
-      boxes[row * 4 + 3] ?? Number.NaN,
-    ];
-    const xyxyPx = toSource(box, placement, frame.source);
-    if (xyxyPx === undefined) return;
-    const label = labelOf(labels[row], card);
-    const group = groupOf(label);
-    if (shareOf(xyxyPx, frame.source) > thresholdsOf(card, group).boxShareMax) return;
-    found.push({ xyxyPx, score: Math.min(score, 1), label, group });
-  });
-  return found;
-}
-
-/** The part of the frame that a box covers, 0..1. */
-function shareOf([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
-  return ((x2 - x1) * (y2 - y1)) / (widthPx * heightPx);
-}
-
-function labelOf(index: number | undefined, card: ModelCard): Label {
-  const labels: Readonly<Record<number, Label>> = LABELS;
-  const label = index === undefined ? undefined : labels[index];
-  if (label !== undefined && Object.hasOwn(card.classes, String(index))) return label;
-  throw foreignLabel(card.name, index ?? 'undefined');
 }

@@ -16,6 +16,7 @@ import {
   type CameraCondition,
   isBlinding,
   type Observation,
+  PLACE_TOLERANCE,
   STANDING_MAX,
   type StandingVehicle,
 } from '../../contract/observation.ts';
@@ -31,8 +32,8 @@ import { type PlacedTrack, TrackPlaces } from './track-places.ts';
 
 /** Above all numbers of tracks, which begin below 2⁴⁰. */
 const UNNAMED_FROM = 2 ** 41;
-/** The parking rule's default. One and the same whichever rules run, since it decides what the detector looks at. */
-const WAITING_TOLERANCE = 0.25;
+/** One and the same whichever rules run, since it decides what the detector looks at. */
+const WAITING_TOLERANCE = PLACE_TOLERANCE;
 
 export type ObserverOptions = Pick<
   VisionSettings,

@@ -32,6 +32,12 @@ const LOOKS_MIN = 4;
 const LASTS_MS = 800;
 /** The way straight from beginning to end, of the way it went: a walker's is 0.9, random steps leave 0.5 of four. */
 const STRAIGHT_MIN = 0.75;
+/**
+ * The way is measured in steps of so many sizes and more. A row of cells that flickers with a codec's noise moves the
+ * centre of the smallest part, of four cells, by an eighth of its size; half a size is four such rows. Summed from look to
+ * look, flicker lengthens the way by every look, and what is slow, with many looks, would seem to wander.
+ */
+const STRIDE_SIZES = 0.5;
 /** Seen by the detector: named with this score, from which on alerts are raised, in so many of its looks. */
 export const SEEN_SCORE = 0.35;
 const SEEN_SHARE = 0.2;
@@ -63,7 +69,10 @@ interface Mover {
   beside: number;
   /** Something was found at it or beside it, with whatever score. */
   hinted: boolean;
+  /** The way up to `stride`, in steps of `STRIDE_SIZES` and more. */
   way: number;
+  /** Where its last such step ended. */
+  stride: Part;
   judged: boolean;
   /** Travels as an object does, and nothing sure was found at it or beside it; from then on as long as it is followed. */
   unknown: boolean;
@@ -162,22 +171,39 @@ function judge(mover: Mover, atMs: number): Passage[] {
 }
 
 /** Steadily, by its own size and more. */
-function travels({ part, first, looks, way, firstMs, lastMs }: Mover): boolean {
-  const travelled = Math.hypot(part.x - first.x, part.y - first.y);
+function travels({ part, first, looks, way, stride, firstMs, lastMs }: Mover): boolean {
+  const travelled = distance(part, first);
   const size = 2 * Math.max(part.halfX, part.halfY, first.halfX, first.halfY);
   if (looks < LOOKS_MIN || lastMs - firstMs < LASTS_MS) return false;
-  return travelled >= TRAVEL_SIZES * size && travelled >= STRAIGHT_MIN * way;
+  return travelled >= TRAVEL_SIZES * size && travelled >= STRAIGHT_MIN * (way + distance(part, stride));
+}
+
+function distance(a: Part, b: Part): number {
+  return Math.hypot(a.x - b.x, a.y - b.y);
 }
 
 function begun(id: number, part: Part, found: Found, atMs: number): Mover {
   const none = { looks: 0, seen: 0, beside: 0, hinted: false, way: 0, judged: false, unknown: false };
-  const mover: Mover = { id, part, first: part, firstMs: atMs, lastMs: atMs, path: [], ...none };
+  const mover: Mover = {
+    id,
+    part,
+    first: part,
+    stride: part,
+    firstMs: atMs,
+    lastMs: atMs,
+    path: [],
+    ...none,
+  };
   follow(mover, part, found, atMs);
   return mover;
 }
 
 function follow(mover: Mover, part: Part, { all, sure }: Found, atMs: number): void {
-  mover.way += Math.hypot(part.x - mover.part.x, part.y - mover.part.y);
+  const step = distance(part, mover.stride);
+  if (step >= STRIDE_SIZES * 2 * Math.max(part.halfX, part.halfY)) {
+    mover.way += step;
+    mover.stride = part;
+  }
   mover.part = part;
   mover.lastMs = atMs;
   mover.looks += 1;
@@ -218,7 +244,7 @@ function nearest(part: Part, parts: ReadonlySet<Part>): Part | undefined {
   for (const other of parts) {
     const grown = (other.halfX * other.halfY) / (part.halfX * part.halfY);
     if (grown > GROWTH_MAX || grown < 1 / GROWTH_MAX) continue;
-    const away = Math.hypot(other.x - part.x, other.y - part.y);
+    const away = distance(other, part);
     if (away >= least) continue;
     least = away;
     best = other;

@@ -1,7 +1,8 @@
 /**
  * Did a vehicle come to its place while the box looked, or did it stand there before? What the places looked like in
  * the last minute answers, and where the tracks of vehicles began. A street is not known by its first picture alone,
- * before which somebody may have walked: in the first seconds only who was followed in has come.
+ * before which somebody may have walked: in the first seconds only who was followed in has come, and is not in the first
+ * picture, since a track may jump upon what stands.
  *
  * INVARIANTS: what began before the first look, or before the view came back, is `unseen`.
  * LIMITS: twelve luma pictures of the last minute and the first one, in memory only, and as long the boxes of vehicles
@@ -109,12 +110,18 @@ export class StandingArrivals {
     const unlike = patch !== undefined && before.every((kept) => !isLike(place, kept));
     const cameIn = this.#cameIn(place);
     const stoodBefore = this.#unseenBefore.some((other) => iou(other, box) >= SAME_BOX_IOU_MIN);
+    // A track that jumps upon what stands has come in as well; without a picture from before, the first one decides.
+    if (cameIn && before.length === 0 && this.#isInFirstPicture(place)) return 'unseen';
     if (!cameIn && (stoodBefore || this.#bornMs(place) - firstMs < FIRST_LOOK_MS)) return 'unseen';
     if (unlike && cameIn) return 'followed';
     if (unlike && before.length > 0) return 'appeared';
-    if (patch === undefined || this.#first === undefined) return undefined;
-    const gone = this.#gone.some((other) => iou(other.box, box) >= SAME_BOX_IOU_MIN);
-    return !gone && isLike(place, this.#first) ? 'unseen' : undefined;
+    return this.#isInFirstPicture(place) ? 'unseen' : undefined;
+  }
+
+  /** It stands there in the first picture already, and no other has driven off from there. */
+  #isInFirstPicture(place: Place): boolean {
+    const gone = this.#gone.some((other) => iou(other.box, place.box) >= SAME_BOX_IOU_MIN);
+    return !gone && this.#first !== undefined && isLike(place, this.#first);
   }
 
   /** Pictures from before the vehicle came, without those that show another one there. */

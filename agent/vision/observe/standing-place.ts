@@ -29,6 +29,8 @@ const PART_INSIDE_MIN = 0.5;
  */
 const SAME_CENTRE_SIZES = 0.5;
 const SAME_SIZE_RATIO_MIN = 0.6;
+/** Two boxes that share so little lie beside each other: parts of one vehicle that are boxed at once share more. */
+const BESIDE_IOU_MAX = 0.1;
 /** A part that was found first came with its vehicle; what was there before is another, now behind it. */
 const SAME_ARRIVAL_MS = 5000;
 /** Longer than a detector's lapse or a cloud's edge passing; short enough that the next car is another. */
@@ -63,6 +65,8 @@ export interface Place {
   presentMs: number;
   hiddenSinceMs: number | undefined;
   patch: Patch | undefined;
+  /** For how long two vehicles were found beside each other in it and it was not; less the time in which it was found. */
+  groupMs: number;
 }
 
 export function newPlace(id: number, { xyxyPx }: Detection, visits: readonly Visit[], atMs: number): Place {
@@ -85,6 +89,7 @@ export function newPlace(id: number, { xyxyPx }: Detection, visits: readonly Vis
     presentMs: atMs,
     hiddenSinceMs: undefined,
     patch: undefined,
+    groupMs: 0,
   };
 }
 
@@ -100,13 +105,39 @@ export function isLikely({ track, scoreMax }: Place): boolean {
   return track !== 0 || scoreMax >= SURE_SCORE_MIN;
 }
 
+/**
+ * Takes note of a look: whether a confirmed place is one vehicle, or a box that was drawn round several. A queue looks like
+ * a bus now and then; its cars are found for longer.
+ */
+export function noteGroup(
+  place: Place,
+  vehicles: readonly Detection[],
+  found: boolean,
+  elapsedMs: number,
+): void {
+  if (found) place.groupMs = Math.max(0, place.groupMs - elapsedMs);
+  else if (isGroup(place, boxesOf(vehicles.filter(({ score }) => score >= SURE_SCORE_MIN))))
+    place.groupMs += elapsedMs;
+}
+
+function boxesOf(vehicles: readonly Detection[]): XyxyPx[] {
+  return vehicles.map(({ xyxyPx }) => xyxyPx);
+}
+
+/** Two of the boxes lie in it beside each other. */
+export function isGroup({ box }: Place, others: readonly XyxyPx[]): boolean {
+  const inside = others.filter((other) => isPartOf(other, box, PART_INSIDE_MIN));
+  return inside.some((one, i) => inside.slice(i + 1).some((other) => iou(one, other) <= BESIDE_IOU_MAX));
+}
+
 /** It was found last where it was found first. */
 export function isInPlace({ box, foundBox }: Place): boolean {
   return iou(box, foundBox) >= IN_PLACE_IOU_MIN;
 }
 
-export function stays({ confirmed, presentMs, seenMs }: Place, atMs: number): boolean {
-  if (confirmed !== undefined) return atMs - presentMs < ABSENT_MAX_MS;
+export function stays({ confirmed, presentMs, seenMs, groupMs }: Place, atMs: number): boolean {
+  // What took so long to be believed takes as long to be doubted.
+  if (confirmed !== undefined) return atMs - presentMs < ABSENT_MAX_MS && groupMs < CONFIRM_AFTER_MS;
   return atMs - presentMs < CANDIDATE_ABSENT_MAX_MS && atMs - seenMs < CANDIDATE_UNSEEN_MAX_MS;
 }
 

@@ -6,7 +6,7 @@
  * at first, and its picture unchanged since; with that, whether it was seen to come (standing-arrival.ts). What covers
  * a confirmed place by half is the same vehicle, boxed anew. A place is given up when its picture has changed and
  * nothing stands in front of it. A small detector loses a car for many seconds at a time; the picture of its place does
- * not lie.
+ * not lie. What was boxed as one vehicle and turns out to be several is given up too.
  *
  * INVARIANTS: `sinceMs` of a confirmed place never moves; a confirmed place is reported in every frame until given up.
  * LIMITS: 64 places, the youngest candidate goes first (counted); hidden for 10 minutes at most.
@@ -21,10 +21,12 @@ import {
   bestTrack,
   covered,
   distanceSizes,
+  isGroup,
   isInPlace,
   isLikely,
   isSameVehicle,
   newPlace,
+  noteGroup,
   type Place,
   partlyCovered,
   restart,
@@ -67,6 +69,8 @@ export class StandingVehicles {
   readonly #arrivals = new StandingArrivals();
   #places: Place[] = [];
   #dropped = 0;
+  /** When the detector looked last. */
+  #seenMs: number | undefined;
 
   constructor({ zones, moveTolerance, nextPlace }: StandingOptions) {
     this.#zones = zones.map((zone) => new Zone(zone));
@@ -120,6 +124,8 @@ export class StandingVehicles {
 
   #see(vehicles: readonly Detection[], tracks: readonly Track[], atMs: number): void {
     const taken = new Set<Place>();
+    const elapsedMs = Math.min(LOOK_AGAIN_MS, atMs - (this.#seenMs ?? atMs));
+    this.#seenMs = atMs;
     for (const detection of vehicles) {
       const place = this.#placeOf(detection.xyxyPx, taken) ?? this.#begin(detection, atMs);
       if (place === undefined) continue;
@@ -135,6 +141,8 @@ export class StandingVehicles {
       place.track = bestTrack(tracks, place.box)?.id ?? place.track;
       if (place.confirmed === 'appeared' && this.#arrivals.wasThere(place)) place.confirmed = 'unseen';
     }
+    for (const place of this.#places)
+      if (place.confirmed !== undefined) noteGroup(place, vehicles, taken.has(place), elapsedMs);
   }
 
   #placeOf(box: XyxyPx, taken: ReadonlySet<Place>): Place | undefined {
@@ -164,7 +172,15 @@ export class StandingVehicles {
     if (place.seenMs - place.sinceMs < FOUND_FOR_MS || atMs - place.sinceMs > CONFIRM_UNTIL_MS) return;
     place.lookMs = atMs + LOOK_AGAIN_MS;
     if (!isLikely(place)) return;
-    if (this.#places.some((other) => other.confirmed !== undefined && isSameVehicle(place, other))) return;
+    const standing = this.#places.filter(({ confirmed }) => confirmed !== undefined);
+    if (standing.some((other) => isSameVehicle(place, other))) return;
+    if (
+      isGroup(
+        place,
+        standing.map(({ box }) => box),
+      )
+    )
+      return;
     place.confirmed = this.#arrivals.of(place);
     place.scoreMax = Math.max(place.scoreMax, this.#arrivals.bestOf(place.track));
   }

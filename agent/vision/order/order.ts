@@ -76,7 +76,10 @@ function opened(order: string, folder: RestraintFolder): Authorisation {
   }
 }
 
-/** A clip or the test picture: no device, no pipe, nothing on the network. That there is no such clip, the camera says. */
+/**
+ * A clip or the test picture: no device, no pipe, nothing on the network. That there is no such clip, the camera says; it
+ * checks again the file that it has opened (camera/target.ts), which a link may have changed.
+ */
 function isRecorded(text: string): boolean {
   const source = parseCameraSource(text);
   if ('fault' in source) return false;

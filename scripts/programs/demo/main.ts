@@ -13,6 +13,7 @@ import { printable, printableLine } from '../../../agent/base/printable.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import { shownSource } from '../../../agent/contract/camera-address.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
+import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
 import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
 import { Mosquitto } from '../../lib/mosquitto.ts';
 import { ownOrder } from '../../lib/own-order.ts';
@@ -49,6 +50,7 @@ const snapshotDir = join(outDir, 'snapshots');
 const logPath = join(outDir, 'agent.log');
 const began = performance.now();
 let alerts = 0;
+let isClockTold = false;
 const say = (text: string): void =>
   void process.stdout.write(`${text.split('\n').map(printableLine).join('\n')}\n`);
 
@@ -164,6 +166,7 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
       feed.take(fresh);
       for (const arrival of fresh) onReport(arrival);
     },
+    brokerFault: (error) => roomBrokerFault(error, url),
     // Nothing here pauses on one machine: what a room would wait for does not come back.
     onNotice: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
     onFatal: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
@@ -195,16 +198,22 @@ function onEvent(event: VigieEvent, picture: string | undefined, note: string | 
         ? ''
         : `  (no snapshot: ${printable(note)})`
       : `  ${relative(process.cwd(), picture)}`;
-  say(`${alertLine(event)}${evidence}`);
+  say(`${alertLine(event, Date.now(), true)}${evidence}`);
   if (event.data.severity !== 'alert' || event.data.phase !== 'start') return;
   alerts += 1;
   if (alerts >= alertsWanted)
     finish({ code: 0, message: `Ended after ${alerts} alert${alerts === 1 ? '' : 's'}.` });
 }
 
+/** What the agent says of itself; of its clock once, and not beside each alert. */
 function onReport(arrival: Arrival): void {
-  if (arrival.kind !== 'report' || arrival.topic !== 'status') return;
-  const { state } = Object(jsonOf(arrival.body)) as { state?: unknown };
+  if (arrival.kind !== 'report') return;
+  const { state, clock } = Object(jsonOf(arrival.body)) as { state?: unknown; clock?: { synced?: unknown } };
+  if (arrival.topic === 'health' && clock?.synced === false && !isClockTold) {
+    isClockTold = true;
+    say('         this machine’s clock is not set by the network: the times below may be wrong');
+  }
+  if (arrival.topic !== 'status') return;
   const afterS = ((performance.now() - began) / 1000).toFixed(1);
   say(`         the agent is ${printable(String(state))} (${afterS} s after the start)`);
 }

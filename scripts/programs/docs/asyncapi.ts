@@ -1,18 +1,27 @@
 /** docs/ref/asyncapi.yaml: AsyncAPI 3.0 of the box, made from the list of its messages. */
 import { stringify } from 'yaml';
+import { KEEPALIVE_S, TO_BOX_PACKET_BYTES_MAX } from '../../../agent/contract/broker-connection.ts';
+import { Command } from '../../../agent/contract/command.ts';
 import { EVENT_KINDS } from '../../../agent/contract/kinds.ts';
 import { MESSAGES, type MessageContract } from '../../../agent/contract/messages.ts';
-import { LANES } from '../../../agent/contract/outbox.ts';
+import { NumberedProperties } from '../../../agent/contract/outbox.ts';
+import { REPLY_TOKEN } from '../../../agent/contract/topics.ts';
+import { plain } from '../../lib/json-schema.ts';
 import { EXAMPLES } from './examples.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
-const ID_PATTERN = '1 to 32 of a-z, 0-9 and -';
+const NAME_FORM = `of the form \`${Command.properties.site.pattern}\``;
 
-const PARAMETERS: Readonly<Record<string, { description: string; enum?: readonly string[] }>> = {
-  site: { description: `The site, \`site\` of the configuration: ${ID_PATTERN}.` },
-  box: { description: `The box, \`box\` of the configuration and CN of its certificate: ${ID_PATTERN}.` },
+const PARAMETERS: Readonly<
+  Record<string, { description: string; enum?: readonly string[]; examples?: readonly string[] }>
+> = {
+  site: { description: `The site, \`site\` of the configuration, ${NAME_FORM}.` },
+  box: { description: `The box, \`box\` of the configuration and CN of its certificate, ${NAME_FORM}.` },
   severity: { description: 'Severity of the event.', enum: ['alert', 'notice', 'system'] },
-  kind: { description: 'Kind of the event.', enum: EVENT_KINDS.map(({ kind }) => kind) },
+  kind: {
+    description: 'Kind of the event; a later version may have others.',
+    examples: EVENT_KINDS.map(({ kind }) => kind),
+  },
   picture: { description: 'Id of the event, with `.before` or `.deposit` for earlier moments.' },
   onvifTopic: {
     description: 'ONVIF’s topic, then `/&` and the values of `Source`; several levels.',
@@ -22,8 +31,8 @@ const PARAMETERS: Readonly<Record<string, { description: string; enum?: readonly
     enum: ['binary_sensor', 'event', 'image', 'sensor'],
   },
   entity: { description: '`rule-<id>`, `snapshot` or `health-<what>`.' },
-  token: { description: 'Chosen by whoever asks, 1 to 64 of A-Z, a-z, 0-9, _ and -.' },
-  rule: { description: `Id of a rule: ${ID_PATTERN}.` },
+  token: { description: `Chosen by whoever asks, of the form \`${REPLY_TOKEN.source}\`.` },
+  rule: { description: `Id of a rule, ${NAME_FORM}.` },
 };
 
 const INFO = `A box publishes what it sees as events and redacted stills, and what it is as status and health.
@@ -38,8 +47,13 @@ another); live messages may overtake older ones. A message may come twice: de-du
 A row leaves the box when the room acknowledges its lane through its number (\`mqtt.ack: archive\`), or on PUBACK
 (\`mqtt.ack: broker\`).
 
-The schemas are closed: they name everything that this version sends, so that nothing else can leave a box. Within
-\`v1\` kinds, topics and members may be added; a consumer ignores those that it does not know.
+Within \`v1\` kinds, topics and members may be added; a consumer ignores those that it does not know. The schemas of what
+a box sends are therefore open: a member that they do not name is valid, a wrong type is not. This version sends nothing
+that they do not name. The schemas of what a box is sent are as the box takes it: where one is closed, the box refuses
+the whole message for a member that it does not know.
+
+The schemas are JSON Schema 2020-12 without \`format\`: they compile in Ajv's strict mode, \`new Ajv2020({ strict: true })\`,
+without a plug-in. \`x-bytesMax\` of a message is the largest payload, in bytes.
 
 Messages of bridges repeat events in other systems' forms, with QoS 0 and only where they are switched on.`;
 
@@ -78,9 +92,9 @@ function document(version: string): object {
           mqtt: {
             clientId: '<site>.<box>',
             cleanSession: true,
-            keepAlive: 30,
+            keepAlive: KEEPALIVE_S,
             sessionExpiryInterval: 0,
-            maximumPacketSize: 65_536,
+            maximumPacketSize: TO_BOX_PACKET_BYTES_MAX,
             lastWill: {
               topic: 'vigie/<site>/<box>/status',
               qos: 1,
@@ -150,11 +164,13 @@ function messageOf({
   numbered,
   expires,
   removable,
+  bytesMax,
 }: MessageContract): object {
   return {
     name,
     summary,
     contentType,
+    ...(bytesMax !== undefined && { 'x-bytesMax': bytesMax }),
     ...(numbered && { traits: [{ $ref: '#/components/messageTraits/numbered' }] }),
     ...(schema !== undefined && {
       payload: { schemaFormat: SCHEMA_FORMAT, schema: { $ref: `./events.schema.json#/$defs/${name}` } },
@@ -170,25 +186,6 @@ function messageOf({
   };
 }
 
-/** MQTT 5 user properties. */
 function numberedTrait(): object {
-  return {
-    headers: {
-      type: 'object',
-      description: 'MQTT 5 user properties.',
-      required: ['lane', 'seq', 'first', 'epoch', 'boot'],
-      properties: {
-        lane: { type: 'string', enum: [...LANES] },
-        seq: { type: 'string', pattern: '^[1-9][0-9]{0,15}$', description: 'per box and lane' },
-        first: {
-          type: 'string',
-          pattern: '^[1-9][0-9]{0,15}$',
-          description:
-            'the lane is still held by the box from this number on; what is before it is stored or gone',
-        },
-        epoch: { type: 'string', minLength: 1, maxLength: 32, description: 'which counting `seq` is of' },
-        boot: { type: 'string', minLength: 1, maxLength: 64, description: 'start of the agent' },
-      },
-    },
-  };
+  return { headers: { description: 'MQTT 5 user properties.', ...plain(NumberedProperties) } };
 }

@@ -44,7 +44,7 @@ const event: VigieEvent = {
         redaction: { figures: 3, plate: { share: 0.06, oldestS: 41.3 }, mosaicShare: 0, masks: 1 },
       },
     },
-    clock: { synced: true },
+    clock: { synced: true, timeZone: 'Europe/Paris' },
     mode: 'active',
   },
 };

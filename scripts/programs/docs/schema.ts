@@ -12,74 +12,100 @@ import { ModeStatement } from '../../../agent/contract/mode.ts';
 import { GapEvent, GapRecord } from '../../../agent/contract/outbox.ts';
 import { ConfigOrder, UpdateOrder, UpdateReport } from '../../../agent/contract/update.ts';
 import { type JsonObject, plain } from '../../lib/json-schema.ts';
+import { opened } from '../room/contract/opened.ts';
 
-/** The file's text. The same sources always give the same text. */
+/** The file's text, for readers: open for members and kinds of later versions. The same sources always give the same text. */
 export function describeSchema(): string {
-  return `${JSON.stringify(schemaFile(), null, 2)}\n`;
+  return `${JSON.stringify(schemaFile(READERS), null, 2)}\n`;
 }
 
-function schemaFile(): JsonObject {
-  const others = MESSAGES.flatMap(({ name, summary, schema }) =>
-    schema === undefined || name in EVENTS
-      ? []
-      : [[name, { description: summary, ...plain(schema) }] as const],
-  );
+/** The same closed: what this version sends, and nothing else. What a box really sends is held against it. */
+export const exactSchema = (): JsonObject => schemaFile(EXACT);
+
+/** Two forms of one schema. */
+interface Form {
+  /** Of what a box sends. */
+  sent(schema: JsonObject): JsonObject;
+  /** Of a text that names a kind, with its form in the sources. */
+  kind(names: readonly string[], schema: JsonObject): JsonObject;
+}
+
+const READERS: Form = {
+  sent: opened,
+  kind: (names, schema) => ({ ...schema, examples: names }),
+};
+const EXACT: Form = {
+  sent: (schema) => schema,
+  kind: (names, schema) => ({ ...schema, enum: names }),
+};
+
+function schemaFile(form: Form): JsonObject {
+  const { sent } = form;
+  const events: Readonly<Record<string, JsonObject>> = {
+    VigieEvent: vigieEvent(form),
+    GapEvent: withData(GapEvent, 'GapRecord'),
+  };
+  const others = MESSAGES.flatMap(({ name, summary, schema, direction }) => {
+    if (schema === undefined || name in events) return [];
+    const described = { description: summary, ...plain(schema) };
+    return [[name, direction === 'from-box' ? sent(described) : described] as const];
+  });
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     $id: SCHEMA_ID,
     title: 'What a Vigie box publishes',
     description:
       'An event as it is published (CloudEvents 1.0, structured JSON). Every other message has its schema in $defs; asyncapi.yaml says on which topic it comes. Made from the sources.',
-    anyOf: Object.keys(EVENTS).map(ref),
+    anyOf: Object.keys(events).map(ref),
     $defs: {
-      ...Object.fromEntries(Object.entries(EVENTS).map(([name, make]) => [name, make()])),
-      EventData: eventData(),
-      ...Object.fromEntries(EVENT_KINDS.map((kind) => [dataName(kind), kindData(kind)])),
-      GapRecord: { $anchor: 'GapRecord', ...plain(GapRecord) },
+      ...sent({
+        ...events,
+        EventData: eventData(form),
+        ...Object.fromEntries(EVENT_KINDS.map((kind) => [dataName(kind), kindData(kind)])),
+        GapRecord: plain(GapRecord),
+      }),
       ...Object.fromEntries(others),
-      ModeStatement: { description: 'What is signed in a Mode message.', ...plain(ModeStatement) },
+      ...sent({
+        ModeStatement: { description: 'What is signed in a Mode message.', ...plain(ModeStatement) },
+        UpdateReport: { description: 'What is signed in an UpdateReported message.', ...plain(UpdateReport) },
+        LogsResult: { description: 'Result of the command logs.', ...plain(LogsResult) },
+        DoctorResult: { description: 'Result of the command doctor.', ...plain(DoctorResult) },
+      }),
       UpdateOrder: { description: 'What is signed in an UpdateDesired message.', ...plain(UpdateOrder) },
       ConfigOrder: { description: 'What is signed in a ConfigDesired message.', ...plain(ConfigOrder) },
-      UpdateReport: { description: 'What is signed in an UpdateReported message.', ...plain(UpdateReport) },
-      LogsResult: { description: 'Result of the command logs.', ...plain(LogsResult) },
-      DoctorResult: { description: 'Result of the command doctor.', ...plain(DoctorResult) },
       Authorisation: { description: 'What is signed in an authorisation.', ...plain(Authorisation) },
     },
   };
 }
 
-const EVENTS: Readonly<Record<string, () => JsonObject>> = {
-  VigieEvent: vigieEvent,
-  GapEvent: () => withData(GapEvent, 'GapRecord'),
-};
-
 /** The envelope; its `type` and the kind of its rule say the same. */
-function vigieEvent(): JsonObject {
+function vigieEvent({ kind: kindForm }: Form): JsonObject {
   const event = withData(VigieEvent, 'EventData');
-  const properties = event['properties'] as JsonObject;
+  const properties = event['properties'] as JsonObject & { readonly type: JsonObject };
+  const types = EVENT_KINDS.map(({ kind }) => typeOf(kind));
   return {
     ...event,
-    properties: { ...properties, type: { enum: EVENT_KINDS.map(({ kind }) => typeOf(kind)) } },
+    properties: { ...properties, type: kindForm(types, properties.type) },
     allOf: EVENT_KINDS.map(({ kind }) =>
       branch(
-        { properties: { type: { const: typeOf(kind) } } },
-        { properties: { data: { properties: { rule: { properties: { kind: { const: kind } } } } } } },
+        members({ type: { const: typeOf(kind) } }),
+        members({ data: members({ rule: members({ kind: { const: kind } }) }) }),
       ),
     ),
   };
 }
 
 /** What `dataschema` of an event names: the common part, and by kind what `params` and `cause` hold. */
-function eventData(): JsonObject {
+function eventData({ kind: kindForm }: Form): JsonObject {
   const { properties, ...rest } = plain(EventData) as { properties: Record<string, JsonObject> } & JsonObject;
-  const rule = properties['rule'] as { properties: JsonObject } & JsonObject;
-  const kinds = { enum: EVENT_KINDS.map(({ kind }) => kind) };
+  const rule = properties['rule'] as { properties: JsonObject & { readonly kind: JsonObject } } & JsonObject;
+  const kinds = EVENT_KINDS.map(({ kind }) => kind);
+  const kind = kindForm(kinds, rule.properties.kind);
   return {
-    $anchor: 'EventData',
     ...rest,
-    properties: { ...properties, rule: { ...rule, properties: { ...rule.properties, kind: kinds } } },
+    properties: { ...properties, rule: { ...rule, properties: { ...rule.properties, kind } } },
     allOf: EVENT_KINDS.map((kind) =>
-      branch({ properties: { rule: { properties: { kind: { const: kind.kind } } } } }, ref(dataName(kind))),
+      branch(members({ rule: members({ kind: { const: kind.kind } }) }), ref(dataName(kind))),
     ),
   };
 }
@@ -92,14 +118,19 @@ function branch(condition: JsonObject, consequence: JsonObject): JsonObject {
   ]);
 }
 
+/** Says something of some members; Ajv's strict mode wants the type with them. */
+function members(properties: JsonObject): JsonObject {
+  return { type: 'object', properties };
+}
+
 function kindData({ title, severities, params, cause }: EventKind): JsonObject {
   return {
     title,
-    properties: {
+    ...members({
       severity: { enum: severities },
-      rule: { properties: { params: plain(params) } },
+      rule: members({ params: plain(params) }),
       cause: plain(cause),
-    },
+    }),
   };
 }
 

@@ -1,17 +1,25 @@
 /** What a box reports, believed only where it is signed by the box's key and is of the topic on which it came. */
 
-import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../../../agent/base/dsse.ts';
+import {
+  envelopeOpener,
+  envelopeReader,
+  keyIdOf,
+  ofForm,
+  parseJson,
+  publicKeyOf,
+} from '../../../agent/base/dsse.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
-import { CommandRefused, envelopeOf } from '../../../agent/contract/command.ts';
+import { CommandRefused } from '../../../agent/contract/command.ts';
 import { UPDATE_REPORT_BYTES_MAX, UPDATE_REPORT_TYPE, UpdateReport } from '../../../agent/contract/update.ts';
 
-const open = envelopeOpener({
+const KIND = {
   payloadType: UPDATE_REPORT_TYPE,
   bytesMax: UPDATE_REPORT_BYTES_MAX,
   signatures: 1,
   keysIn: 'the report itself',
-});
-const form = envelopeOf(UPDATE_REPORT_BYTES_MAX, 1);
+} as const;
+const read = envelopeReader(KIND);
+const open = envelopeOpener(KIND);
 
 export interface OpenedReport {
   readonly report: UpdateReport;
@@ -24,13 +32,7 @@ export interface OpenedReport {
  * the box is for the caller. Throws CommandRefused.
  */
 export function openReport(bytes: Uint8Array, site: string, box: string): OpenedReport {
-  if (bytes.length > UPDATE_REPORT_BYTES_MAX)
-    throw new CommandRefused(
-      'malformed',
-      `${bytes.length} bytes; at most ${UPDATE_REPORT_BYTES_MAX} are read`,
-    );
-  const envelope = ofForm(form, parseJson(bytes, 'the envelope'), 'not a DSSE envelope');
-  const claimed = parseJson(Buffer.from(envelope.payload, 'base64'), 'the report');
+  const claimed = parseJson(read(bytes).payload, 'the report');
   const report = ofForm(UpdateReport, claimed, 'not a report');
   const key = readKey(report.key);
   const fingerprint = keyIdOf(key);

@@ -15,6 +15,7 @@ import {
   STATUS_PATH,
 } from '../../../agent/contract/local-status.ts';
 import { processReport } from '../../../agent/health/host.ts';
+import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
 import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
 import { freePort, Mosquitto } from '../../lib/mosquitto.ts';
 import { AgentProcess } from '../demo/agent-process.ts';
@@ -131,6 +132,7 @@ function roomOf(
         if (arrival.kind === 'event' && arrival.event?.data.phase === 'start')
           arrivalMs.push(Date.now() - Date.parse(arrival.time));
     },
+    brokerFault: (error) => roomBrokerFault(error, url),
     onNotice: breaks,
     onFatal: breaks,
   });

@@ -1,10 +1,10 @@
 /** What the updater knows, in one record: state.json. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Mode } from '../../../agent/contract/mode.ts';
+import { Time } from '../../../agent/contract/time.ts';
 import { UpdateOrder, UpdatePhase, UpdateRecord } from '../../../agent/contract/update.ts';
 
 const strict = { additionalProperties: false } as const;
-const Time = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' });
 const Count = Type.Integer({ minimum: 0 });
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const Reason = Type.String({ maxLength: 500 });

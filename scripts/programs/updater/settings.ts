@@ -1,16 +1,17 @@
 /** What the updater is told by root: its own update.yaml, and of the agent's configuration who the box is and whom it obeys. */
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../../../agent/base/errors.ts';
 import type { OrderReader } from '../../../agent/base/room-order.ts';
 import { parseYaml } from '../../../agent/base/yaml-text.ts';
+import { CONFIG_BYTES_MAX, readSource } from '../../../agent/config/source.ts';
 import { CommandKey } from '../../../agent/contract/config.ts';
 import { UpdateSettings } from '../../../agent/contract/update-settings.ts';
 
 const strict = { additionalProperties: false } as const;
-/** Configurations have at most 256 KiB (agent/contract/update.ts). */
-const BYTES_MAX = 1_048_576;
+/** It has some ten lines. */
+const SETTINGS_BYTES_MAX = 65_536;
 
 export type Settings = UpdateSettings;
 
@@ -25,7 +26,7 @@ const DEFAULTS = {
 
 /** Without the file: the defaults, and no server. Throws AgentError `config`. */
 export function readSettings(file: string): Settings {
-  const content = readYaml(file, true) ?? {};
+  const content = readSettingsFile(file) ?? {};
   const settings: unknown = { ...DEFAULTS, ...Object(content) };
   if (!isOf(UpdateSettings, settings))
     throw new AgentError('config', `${file}: ${wrongIn(UpdateSettings, settings)}`);
@@ -36,10 +37,22 @@ export function readSettings(file: string): Settings {
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 const Reader = Type.Object({ site: Name, box: Name, keys: Type.Array(CommandKey, { maxItems: 16 }) }, strict);
 
-/** Who this box is and which keys may order; the environment has the last word, as for the agent. Throws AgentError `config`. */
+/**
+ * Who this box is and which keys may order, by the reader of YAML that the agent and `vigie check` have: of one text all see
+ * the same. The environment has the last word, as for the agent. Throws AgentError `config`.
+ */
 export function readOrderReader(file: string, env: NodeJS.ProcessEnv): OrderReader {
-  assertOwn(file);
-  const content = Object(readYaml(file, false)) as Record<string, unknown>;
+  const { data, problems } = readSource(ownText(file));
+  const [problem] = problems;
+  // What it says of the text may quote a piece of a login, and this goes to the room.
+  if (problem !== undefined) {
+    const where = `line ${problem.line ?? 1}, column ${problem.column ?? 1}`;
+    throw new AgentError(
+      'config',
+      `${file}: not readable: ${where}; \`vigie check\` says what is wrong there`,
+    );
+  }
+  const content = Object(data) as Record<string, unknown>;
   const commands = Object(content['commands']) as Record<string, unknown>;
   const reader: unknown = {
     site: env['VIGIE_SITE'] ?? content['site'],
@@ -50,21 +63,42 @@ export function readOrderReader(file: string, env: NodeJS.ProcessEnv): OrderRead
   throw new AgentError('config', `${file}: ${wrongIn(Reader, reader).replace(/^keys/, 'commands.keys')}`);
 }
 
-/** Whoever may write the file says whom root obeys. */
-function assertOwn(file: string): void {
-  const stat = statSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  if (stat.uid === process.geteuid?.() && (stat.mode & 0o022) === 0) return;
-  throw new AgentError('config', `${file}: others may write it; chown root and chmod 0640 it`);
+/** Whoever may write the file says whom root obeys: what is looked at is the file that is read, whatever lies there then. */
+function ownText(file: string): string {
+  let fd: number;
+  try {
+    fd = openSync(file, 'r');
+  } catch (error) {
+    throw new AgentError('config', `${file} cannot be read: ${messageOf(error)}`, error);
+  }
+  try {
+    const { uid, mode } = fstatSync(fd);
+    if (uid !== process.geteuid?.() || (mode & 0o022) !== 0)
+      throw new AgentError('config', `${file}: others may write it; chown root and chmod 0640 it`);
+    const bytes = readFileSync(fd);
+    if (bytes.length > CONFIG_BYTES_MAX)
+      throw new AgentError(
+        'config',
+        `${file}: it has ${bytes.length} bytes; at most ${CONFIG_BYTES_MAX} are read`,
+      );
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    if (error instanceof AgentError) throw error;
+    throw new AgentError('config', `${file}: not readable as UTF-8 text: ${messageOf(error)}`, error);
+  } finally {
+    closeSync(fd);
+  }
 }
 
-function readYaml(file: string, mayMiss: boolean): unknown {
-  if (mayMiss && statSync(file, { throwIfNoEntry: false }) === undefined) return undefined;
+/** Undefined where there is none. */
+function readSettingsFile(file: string): unknown {
   try {
     const { size } = statSync(file);
-    if (size > BYTES_MAX) throw new Error(`it has ${size} bytes; at most ${BYTES_MAX} are read`);
+    if (size > SETTINGS_BYTES_MAX)
+      throw new Error(`it has ${size} bytes; at most ${SETTINGS_BYTES_MAX} are read`);
     return parseYaml(readFileSync(file, 'utf8'));
   } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
     throw new AgentError('config', `${file}: ${messageOf(error)}`, error);
   }
 }

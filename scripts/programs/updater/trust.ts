@@ -26,6 +26,7 @@ import {
   manifestTarget,
   ReleaseTarget,
 } from '../../../agent/contract/release.ts';
+import { TIME_PATTERN } from '../../../agent/contract/time.ts';
 import type { UpdaterStatus } from '../../../agent/contract/update.ts';
 import { onDisk } from './disk-error.ts';
 import { addressOf, chunksOf, get, placeOf, type ReleaseServer, unavailable } from './release-server.ts';
@@ -81,8 +82,8 @@ const TUF_CONFIG = {
   snapshotMaxLength: LENGTHS_MAX.snapshot,
   targetsMaxLength: LENGTHS_MAX.targets,
 } as const;
-/** As TUF writes time; tuf-js takes what is no time as one that never comes. */
-const EXPIRES = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/;
+/** As TUF writes time, but for the milliseconds; tuf-js takes what is no time as one that never comes. */
+const EXPIRES = new RegExp(TIME_PATTERN);
 
 /** Nobody had a release before; what a clock says that has not been set since power came. */
 const FIRST_RELEASE_MS = Date.UTC(2026, 0, 1);
@@ -115,7 +116,7 @@ export class ReleaseTrust {
       const updater = this.#start(work, base, fetcher);
       await updater.refresh();
       for (const role of ROLES) {
-        if (!EXPIRES.test(formOf(join(work, `${role}.json`)).expires))
+        if (!EXPIRES.test(formOf(join(work, `${role}.json`)).expires.replace(/Z$/, '.000Z')))
           throw new AgentError('corrupt', `${placeOf(base)}: ${role}.json does not say when it expires`);
       }
       this.#updater = updater;

@@ -309,6 +309,8 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
       return `drawn anew: ${content.places.map(redrawnText).join('; ')}`;
     case 'model':
       return `model ${content.name}, SHA-256 ${short(content.sha256)}`;
+    case 'connected':
+      return `connected to ${content.to}${content.before === null ? '' : `, before to ${content.before}, with the same camera in the configuration`}`;
     case 'view-confirmed':
       return `the camera had moved (${time.text(Date.parse(content.movedSince))}); its new view was confirmed${content.by === null ? '' : ` by ${content.by}`}`;
     case 'preview-started':
@@ -349,6 +351,7 @@ const HANDLED = new Set([
   'config',
   'geometry',
   'model',
+  'connected',
   'mode',
   'view-confirmed',
   'preview-started',

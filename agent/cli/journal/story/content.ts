@@ -46,6 +46,7 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
     ...{ rollout: orNull(Text), from: orNull(Text), to: orNull(Text), reason: orNull(Text) },
   }),
   model: Type.Object({ name: Text, sha256: Text }),
+  connected: Type.Object({ camera: Text, to: Text, before: orNull(Text) }),
   alert: Type.Object({}),
   search: Type.Object({ record: SearchRecord }),
   unseal: Type.Object({ record: UnsealRecord }),

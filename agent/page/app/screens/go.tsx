@@ -2,11 +2,9 @@
 import { useSignal } from '@preact/signals';
 import type { PageFinding } from '../../../contract/page-link.ts';
 import { Button, Notice } from '../../../kit/controls.tsx';
-import { moment } from '../../../kit/time.ts';
-import { language } from '../../../kit/words.ts';
 import { ask } from '../api.ts';
 import { agent, attempt, page, refresh, trial } from '../store.ts';
-import { words } from '../words/words.ts';
+import { siteMoment, words } from '../words/words.ts';
 
 const SIGNS: Readonly<Record<PageFinding['verdict'], string>> = { ok: '✓', failed: '✗', unknown: '?' };
 
@@ -77,8 +75,7 @@ function Enrolment() {
     <section id="enrolment" data-state={state}>
       <h2>{go.enrolment}</h2>
       <Notice tone={state === 'enrolled' ? 'good' : state === 'refused' ? 'bad' : 'warn'}>
-        {texts[state]} {reason}{' '}
-        {notAfter !== null && go.until(moment(notAfter, language.value, agent.value?.timeZone))}
+        {texts[state]} {reason} {notAfter !== null && go.until(siteMoment(notAfter, agent.value?.timeZone))}
       </Notice>
     </section>
   );

@@ -2,15 +2,13 @@
 import { signal } from '@preact/signals';
 import type { RuleConfig } from '../../../contract/rule-config.ts';
 import { Button, Choice, Notice } from '../../../kit/controls.tsx';
-import { moment } from '../../../kit/time.ts';
-import { language } from '../../../kit/words.ts';
 import { change, drawing, problems, ruleFields } from '../draft.ts';
 import { RuleForm } from '../parts/rule-form.tsx';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
 import { newRule, placeOf, type RuleKind } from '../rule-form.ts';
 import { agent, order } from '../store.ts';
-import { words } from '../words/words.ts';
+import { siteMoment, words } from '../words/words.ts';
 
 const open = signal<string | undefined>(undefined);
 const kind = signal<RuleKind | undefined>(undefined);
@@ -52,7 +50,7 @@ function Order() {
           </li>
         ))}
       </ul>
-      {rules.orderUntil(moment(given.notAfter, language.value, agent.value?.timeZone))}
+      {rules.orderUntil(siteMoment(given.notAfter, agent.value?.timeZone))}
     </div>
   );
 }

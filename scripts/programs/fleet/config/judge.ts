@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { wholeProblems } from '../../../../agent/cli/provision/trial-judge.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
-import { checkedAuthorisation } from '../../../../agent/contract/signed-order.ts';
+import { claimedAuthorisation } from '../../../../agent/contract/signed-order.ts';
 import type { Place } from './copies.ts';
 
 const SUFFIX = '.dsse.json';
@@ -56,11 +56,9 @@ function filesOf(path: string): string[] {
 
 function orderIn(file: string): Authorisation {
   try {
-    const { payload } = JSON.parse(readFileSync(file, 'utf8')) as { payload?: unknown };
-    if (typeof payload !== 'string') throw new AgentError('config', 'it is no signed order');
-    return checkedAuthorisation(JSON.parse(Buffer.from(payload, 'base64').toString('utf8')));
+    return claimedAuthorisation(readFileSync(file));
   } catch (error) {
-    if (!(error instanceof SyntaxError)) rethrowBug(error);
+    rethrowBug(error);
     throw new AgentError('config', `--order: ${file}: ${messageOf(error)}`, error);
   }
 }

@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
-  type Document,
+  Document,
   isAlias,
   isCollection,
   isMap,
@@ -60,18 +60,33 @@ export function patched(text: string, patch: Patch): string {
   const root = document.contents;
   if (document.errors.length > 0 || !isMap<unknown, unknown>(root))
     throw new AgentError('config', 'the copy is not readable as YAML');
-  const before: unknown = document.toJS();
+  const before: unknown = plainOf(document);
   const edit = new Editor(document, text);
-  edit.merge(root, patch.merge);
-  for (const { path, value } of patch.set) edit.set(root, stepsOf(path, '--set'), value, path);
-  for (const path of patch.unset) edit.unset(root, stepsOf(path, '--unset'), path);
-  const after: unknown = document.toJS();
+  edit.apply(root, patch);
+  const after: unknown = plainOf(document);
+  // The same change where every alias is written out: nothing that nobody has named may become another.
+  const written = new Document(before, { aliasDuplicateObjects: false });
+  new Editor(written, '').apply(written.contents as Tree, patch);
+  if (!isDeepStrictEqual(written.toJS(), after)) throw new AgentError('config', ALIASES);
   if (isDeepStrictEqual(before, after)) return text;
   const spliced = edit.spliced();
   if (spliced !== undefined && isDeepStrictEqual(parse(spliced, { uniqueKeys: false }), after))
     return spliced;
   if (text.trimStart().startsWith('{')) return `${JSON.stringify(after, null, 2)}\n`;
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+const ALIASES =
+  'anchors (&) and aliases (*) of the copy do not let it be changed so; write them out in the file first';
+
+function plainOf(document: Document): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    // An alias that leads nowhere, or to too much.
+    if (error instanceof ReferenceError) throw new AgentError('config', ALIASES, error);
+    throw error;
+  }
 }
 
 class Editor {
@@ -83,6 +98,12 @@ class Editor {
   constructor(document: Document, text: string) {
     this.#document = document;
     this.#text = text;
+  }
+
+  apply(root: Tree, { merge, set, unset }: Patch): void {
+    this.merge(root, merge);
+    for (const { path, value } of set) this.set(root, stepsOf(path, '--set'), value, path);
+    for (const path of unset) this.unset(root, stepsOf(path, '--unset'), path);
   }
 
   merge(map: Tree, wanted: Group): void {

@@ -7,7 +7,7 @@ import type { KeyObject } from 'node:crypto';
 import { createPublicKey } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
 import { jsonOf } from '../../../../agent/base/json.ts';
-import { openOrder } from '../../../../agent/base/room-order.ts';
+import { claimedOrder, openOrder } from '../../../../agent/base/room-order.ts';
 import { CommandRefused } from '../../../../agent/contract/command.ts';
 import { StatusReport } from '../../../../agent/contract/health.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
@@ -143,43 +143,21 @@ export class Knowledge {
    */
   #opened(kind: RolloutKind, site: string, box: string, payload: Buffer): Standing | undefined {
     const may = kind === 'release' ? 'update' : 'configure';
-    let byOwnKey = this.#own !== undefined;
+    let byOwnKey = false;
+    let order: ReturnType<typeof claimedOrder> | undefined;
     try {
-      if (this.#own !== undefined)
+      order = claimedOrder(may, payload);
+      if (this.#own !== undefined) {
         openOrder(may, payload, { site, box, keys: [{ name: 'own', publicKey: this.#own, may: [may] }] });
+        byOwnKey = true;
+      }
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;
       if (error.code !== 'unknown-key') return undefined;
-      byOwnKey = false;
     }
-    const order = orderIn(jsonOf(payload.toString()));
     if (order === undefined || order.site !== site || order.box !== box) return undefined;
     const { rollout, counter, action } = order;
     const notAfterMs = Date.parse(order.notAfter);
     return { kind, site, box, rollout, counter, notAfterMs, withdraws: action === 'withdraw', byOwnKey };
   }
-}
-
-interface LooseOrder {
-  readonly site: string;
-  readonly box: string;
-  readonly rollout: string;
-  readonly counter: number;
-  readonly action: string;
-  readonly notAfter: string;
-}
-
-/** What an envelope's payload says, unchecked but for its form. */
-function orderIn(envelope: unknown): LooseOrder | undefined {
-  if (typeof envelope !== 'object' || envelope === null || !('payload' in envelope)) return undefined;
-  const order = jsonOf(Buffer.from(String(envelope.payload), 'base64').toString()) as
-    | Partial<LooseOrder>
-    | null
-    | undefined;
-  if (typeof order !== 'object' || order === null) return undefined;
-  const { site, box, rollout, counter, action, notAfter } = order;
-  const texts = [site, box, rollout, action, notAfter];
-  if (!texts.every((text) => typeof text === 'string' && text.length <= 64) || !Number.isSafeInteger(counter))
-    return undefined;
-  return order as LooseOrder;
 }

@@ -2,16 +2,17 @@
 import { printable } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { trackName } from '../../../../agent/contract/track-name.ts';
+import { zoneName } from '../../../../agent/contract/zone-name.ts';
 import { isAhead } from './message.ts';
 
 /** Of a reason that a box gives. */
 const REASON_CHARS_MAX = 300;
 
 /**
- * `14:03:12  ALERT  loitering: person #4371 in zone square, there for 8.2 s`, without its evidence. Whatever the box
- * has written, it is one line.
+ * `14:03:12 CET  ALERT  loitering: person #4371 in zone square, there for 8.2 s`, without its evidence. Whatever the box
+ * has written, it is one line. `isClockTold`: who reads knows already that the box's clock is not synchronised.
  */
-export function alertLine(event: VigieEvent, nowMs = Date.now()): string {
+export function alertLine(event: VigieEvent, nowMs = Date.now(), isClockTold = false): string {
   const { phase, severity, rule, objects, cause, clock } = event.data;
   const [place = '', id = ''] = printable(event.subject).split('/');
   const who = objects.map(({ label, track }) => `${label} ${trackName(track)}`).join(', ');
@@ -20,10 +21,10 @@ export function alertLine(event: VigieEvent, nowMs = Date.now()): string {
   const ahead = isAhead(event.time, nowMs);
   const doubt = ahead
     ? ` (its clock says ${event.time})`
-    : clock.synced
+    : clock.synced || isClockTold
       ? ''
       : ' (its clock was not synchronised)';
-  const when = ahead ? '--:--:--' : clockTime(event.time);
+  const when = ahead ? '--:--:--' : clockTime(event.time, clock.timeZone);
   return [when, label(severity, phase), `${rule.kind}: ${what}${how(phase, cause)}${doubt}`].join('  ');
 }
 
@@ -38,8 +39,16 @@ export function snapshotName({ id, time, data: { rule } }: VigieEvent): string {
   return `${day}-${rule.id}-${id.replaceAll(/[^A-Za-z0-9-]/g, '_')}.jpg`;
 }
 
-function clockTime(time: string): string {
-  return new Date(time).toTimeString().slice(0, 8);
+/** By the site's clock; a zone that there is none of is told as UTC. */
+function clockTime(time: string, timeZone: string): string {
+  const ms = Date.parse(time);
+  try {
+    const clock = new Intl.DateTimeFormat('sv-SE', { timeZone, timeStyle: 'medium' });
+    return `${clock.format(ms)} ${zoneName(ms, timeZone)}`;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return `${time.slice(11, 19)} UTC`;
+  }
 }
 
 function label(severity: string, phase: string): string {

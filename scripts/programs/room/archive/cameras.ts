@@ -2,7 +2,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
-import { opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/opened.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { EventArrival, ReportArrival } from './message.ts';
 
@@ -145,7 +145,8 @@ function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: 
     if (content.state !== 'offline' && !isRetained) row.heard = iso(nowMs);
     return;
   }
-  if (!health.Check(content)) return;
+  // A box speaks of itself on its own topics.
+  if (!health.Check(content) || content.site !== row.site || content.box !== row.box) return;
   const { mode, restraint, certificate, conditions, versions, time } = content;
   row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs, nowMs);
   row.mode = mode;
@@ -167,7 +168,6 @@ function earlier(a: string | null, b: string | null): string | null {
   return first;
 }
 
-/** The schema looks at the digits only. */
 function timeOrNull(time: string | null): string | null {
-  return time === null || Number.isNaN(Date.parse(time)) ? null : iso(Date.parse(time));
+  return time !== null && isTime(time) ? time : null;
 }

@@ -26,6 +26,8 @@ export interface IncidentDetailColumn {
   readonly purpose: string | null;
   readonly legalBasis: string | null;
   readonly validUntil: string | null;
+  /** Of the site, IANA; null where the box names none that there is. */
+  readonly timeZone: string | null;
   readonly seen: VigieEvent['data']['objects'];
   readonly where: readonly number[] | null;
   readonly degraded: readonly string[];
@@ -221,6 +223,7 @@ function begun(
       purpose: cleanOrNull(place?.purpose),
       legalBasis: cleanOrNull(place?.legalBasis),
       validUntil: place?.validUntil === undefined ? null : timeIn(place.validUntil),
+      timeZone: knownZone(event.data.clock.timeZone),
     },
   };
 }
@@ -292,6 +295,17 @@ const cleanOrNull = (text: string | undefined): string | null => (text === undef
 
 /** The schema looks at the digits only; null for a month 99. */
 const timeIn = (text: string): string | null => (Number.isNaN(Date.parse(text)) ? null : text);
+
+/** Null for a zone that the runtime does not know: a hostile box may write any. */
+function knownZone(timeZone: string): string | null {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone });
+    return timeZone;
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
 
 function isXyxy(value: unknown): value is number[] {
   return Array.isArray(value) && value.length === 4 && value.every((one) => typeof one === 'number');

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printable, printableLine } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
 import { databaseOf } from '../database/open.ts';
 import { Purge } from '../retention/purge.ts';
@@ -97,6 +98,7 @@ async function run(options: Arguments): Promise<void> {
       ...(share !== undefined && { share }),
       ...(clientId !== undefined && { clientId }),
       onStored: (fresh) => feed.take(fresh),
+      brokerFault: (error) => roomBrokerFault(error, url),
       onNotice: warn,
       onFatal: (line) => {
         warn(line);

@@ -3,7 +3,8 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
-import { opened } from '../contract/opened.ts';
+import { TIME_RULE } from '../../../../agent/contract/time.ts';
+import { isTime, opened } from '../contract/opened.ts';
 
 /** No clock of a box or a room is wrong by this and not known to be. */
 const AHEAD_MAX_MS = 86_400_000;
@@ -104,9 +105,12 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
     return unread(error instanceof Error ? error.message : String(error));
   }
   const source = `urn:vigie:${place.site}:${place.box}`;
-  if (gapEvent.Check(event) && event.data.to === place.seq) {
+  if (gapEvent.Check(event)) {
     const { id, type, time, data } = event;
-    if (!isTime(time)) return unread(`/time: ${time} is no time`);
+    if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
+    if (!isTime(time)) return unread(`/time: ${TIME_RULE}`);
+    if (data.lane !== place.lane || data.to !== place.seq || data.from > data.to)
+      return unread(`/data: not a range of the lane ${place.lane} that ends with ${place.seq}`);
     return { ...known, place: { ...place, from: data.from }, id: storable(id), type, time };
   }
   if (!vigieEvent.Check(event)) {
@@ -115,18 +119,12 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
   }
   if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
   const { type, time } = event;
-  if (!isTime(time)) return unread(`/time: ${time} is no time`);
+  if (!isTime(time)) return unread(`/time: ${TIME_RULE}`);
   const id = storable(event.id);
   if (!isAhead(time, nowMs)) return { ...known, id, type, time, event };
   // What it tells may be true all the same: it is shown, and kept under no time.
   const why = `/time: ${time} is more than a day ahead of this room's clock, ${new Date(nowMs).toISOString()}`;
   return { ...known, id, type, time: '', event, unread: why };
-}
-
-/** The schema looks at the digits only; 30 February would silently become 2 March. */
-function isTime(text: string): boolean {
-  const ms = Date.parse(text);
-  return !Number.isNaN(ms) && new Date(ms).toISOString() === text;
 }
 
 function numberIn(text: unknown, name: string): number {

@@ -56,6 +56,8 @@ export interface RoomOptions {
   readonly archive: Archive;
   /** What is new in the archive, duplicates left out. */
   onStored(fresh: readonly Arrival[]): void;
+  /** An error of the connection as one line for a person: which broker, what is wrong, what would be right. */
+  brokerFault(error: unknown): string;
   /** One line for a person: a fault, or its end. */
   onNotice(line: string): void;
   /** This room cannot go on. */
@@ -139,7 +141,7 @@ export class Room {
     this.#verdicts = this.#options.archive.verdictDelivery(client);
     this.#verdicts.start();
     client.on('connect', () => void this.#connected(client));
-    client.on('error', (error) => this.#faulty(`broker: ${textOf(error)}`));
+    client.on('error', (error) => this.#faulty(this.#options.brokerFault(error)));
     client.on('close', () => this.#faulty('broker: the connection is gone; tried again each second'));
     client.on('disconnect', ({ reasonCode }) => {
       if (reasonCode !== SESSION_TAKEN_OVER) return;

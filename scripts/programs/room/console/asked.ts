@@ -2,19 +2,24 @@
 import { iso } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 
-/** PostgreSQL knows no year 0, and neither database a month 13. */
+/** PostgreSQL knows no year 0, and text in UTC with four digits a year ends here. */
 const FIRST_MS = Date.parse('0001-01-01T00:00:00.000Z');
+const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
 
-/** ms since the epoch. `name` is the parameter's. */
+/**
+ * ms since the epoch; what is finer is cut off. `name` is the parameter's, `text` fits the schema AskedTime. Throws
+ * CallError 400 for a day that the calendar does not have.
+ */
 export function timeAsked(name: string, text: string): number {
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms) || ms < FIRST_MS) {
-    throw new CallError(
-      400,
-      `${name}: there is no such time; UTC as 2026-11-27T14:03:12.000Z would be right`,
-    );
+  const day = text.slice(0, 10);
+  const dayMs = Date.parse(`${day}T00:00:00.000Z`);
+  // Date.parse makes 2 March of 30 February.
+  if (Number.isNaN(dayMs) || iso(dayMs).slice(0, 10) !== day) {
+    throw new CallError(400, `${name}: there is no day ${day}; a day of the calendar would be right`);
   }
-  return ms;
+  const ms = Date.parse(text.toUpperCase());
+  if (ms >= FIRST_MS && ms <= LAST_MS) return ms;
+  throw new CallError(400, `${name}: ${text} is no time of the years 0001 to 9999 in UTC`);
 }
 
 export interface Span {

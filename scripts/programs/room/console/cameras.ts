@@ -12,7 +12,7 @@ const REASONS_MAX = 64;
 const REASON_CHARS_MAX = 40;
 
 /** Kinds of what a person should know and no camera suffers from. */
-const TOLD_ONLY: readonly string[] = ['preview', 'config-changed', 'often-false'];
+const TOLD_ONLY: readonly string[] = ['preview', 'config-changed', 'mask-removed', 'often-false'];
 /** Kinds in which a box itself says what ends soon; the camera's row has the dates, of newer boxes. */
 const ENDS: readonly string[] = ['certificate-ends', 'order-ends'];
 const HARMLESS: readonly string[] = [...TOLD_ONLY, ...ENDS];

@@ -98,9 +98,21 @@ export async function detailOf(
     db.all<Note>('SELECT at, who, text FROM note WHERE incident = $1 ORDER BY no', [no]),
     nearbyOf(db, row),
   ]);
-  const { absent, purpose, legalBasis, validUntil, seen, where, degraded, event, sealed } = detail;
+  const {
+    absent,
+    purpose,
+    legalBasis,
+    validUntil,
+    timeZone: ofSite,
+    seen,
+    where,
+    degraded,
+    event,
+    sealed,
+  } = detail;
   return {
     ...{ incident: incidentOf(row), stills, stillAbsent: absent, purpose, legalBasis, validUntil },
+    timeZone: ofSite,
     ...{ seen, where, degraded, event, sealed, precision, notes, nearby },
   };
 }
@@ -108,7 +120,7 @@ export async function detailOf(
 export type NamedStill = Omit<IncidentDetail['stills'][number], 'here'>;
 type StoredDetail = Pick<
   IncidentDetail,
-  'purpose' | 'legalBasis' | 'validUntil' | 'seen' | 'where' | 'degraded' | 'event' | 'sealed'
+  'purpose' | 'legalBasis' | 'validUntil' | 'timeZone' | 'seen' | 'where' | 'degraded' | 'event' | 'sealed'
 > & { readonly stills: readonly NamedStill[]; readonly absent: string | null };
 
 /** As the archive has written it; what an older one has not is left out. */
@@ -120,6 +132,7 @@ export function storedDetail(json: string): StoredDetail {
     purpose: stored.purpose ?? null,
     legalBasis: stored.legalBasis ?? null,
     validUntil: timeOf(stored.validUntil ?? null),
+    timeZone: stored.timeZone ?? null,
     seen: stored.seen ?? [],
     where: stored.where ?? null,
     degraded: textsIn(stored.degraded),

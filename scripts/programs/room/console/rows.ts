@@ -2,6 +2,7 @@
 
 import type { AuditDraft } from '../contract/audit.ts';
 import type { Incident } from '../contract/incident.ts';
+import { isTime } from '../contract/opened.ts';
 import type { Account } from './handler.ts';
 
 /** The columns of `incident` that `incidentOf` and the acts read. */
@@ -81,11 +82,9 @@ export function incidentOf(row: IncidentRow): Incident {
   };
 }
 
-const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
-
 /** One in the form of the interface; null for none, and for what is no time of it: a year of five digits. */
 export function timeOf(text: string | null): string | null {
-  return text !== null && TIME.test(text) && !Number.isNaN(Date.parse(text)) ? text : null;
+  return text !== null && isTime(text) ? text : null;
 }
 
 /** The members of a JSON object; of anything else none. */

@@ -12,7 +12,8 @@ import { jsonOf } from '../../../../agent/base/json.ts';
 import type { SearchRequest, SearchState } from '../contract/api.ts';
 import { FOUND_MAX, type SignerFound, type SignerProgress } from '../contract/signer.ts';
 import { record } from '../database/audit.ts';
-import type { Sql } from '../database/sql.ts';
+import { iso, type Sql } from '../database/sql.ts';
+import { spanAsked } from './asked.ts';
 import { type Call, CallError, type Handlers } from './handler.ts';
 import { actorOf } from './rows.ts';
 import type { SignerClient } from './signer-client.ts';
@@ -60,14 +61,15 @@ class Searches {
 
   /** Throws CallError: 429 while one of this person's runs, 503 where there is no signer. */
   async begin({ who, body, nowMs }: Call<'search'>): Promise<SearchState> {
-    if (body.from >= body.to) throw new CallError(400, `to: ${body.to} is not after from, ${body.from}`);
+    const { fromMs, toMs } = spanAsked(body);
+    const request = { ...body, from: iso(fromMs), to: iso(toMs) };
     this.#forget(nowMs);
     const id = randomBytes(12).toString('hex');
-    const more = { search: id, ...recorded(body) };
+    const more = { search: id, ...recorded(request) };
     await this.#db.transaction((transaction) =>
       record(transaction, { ...actorOf(who), act: 'search', more }, nowMs),
     );
-    const lines = await this.#client.search({ who: who.name, request: body });
+    const lines = await this.#client.search({ who: who.name, request });
     const kept: Kept = {
       who: who.name,
       state: {

@@ -26,7 +26,7 @@ const Named = Type.String({
 const File = Type.String({ minLength: 1, maxLength: 4096 });
 const OneRole = OneOf(ROLES);
 
-const SettingsFile = Type.Object(
+export const SettingsFile = Type.Object(
   {
     listen: Type.Optional(Text(300, LISTEN_FORM)),
     origin: Type.Optional(Text(300)),

@@ -10,7 +10,7 @@ import { Cameras } from './camera.ts';
 import { FIGURES_BY, Figures, HandOver } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
 import { type Act, ROLES } from './roles.ts';
-import { Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
+import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { NOTE_CHARS_MAX, STATES } from './terms.ts';
 
 /** RFC 9457. `incident` where somebody else was first: what is true now. */
@@ -61,8 +61,8 @@ export const SearchRequest = Type.Object(
   {
     case: { ...Case, minLength: 1 },
     reason: { ...Reason, minLength: 1 },
-    from: Time,
-    to: Time,
+    from: AskedTime,
+    to: AskedTime,
     kinds: Type.Optional(Type.Array(Text(40), { maxItems: 32 })),
     zones: Type.Optional(Type.Array(Name, { maxItems: 64 })),
     boxes: Type.Optional(Type.Array(Name, { maxItems: 5000 })),
@@ -121,8 +121,8 @@ export type SealedAnswer = Static<typeof SealedAnswer>;
 
 export const IncidentQuery = Type.Object(
   {
-    from: Type.Optional(Time),
-    to: Type.Optional(Time),
+    from: Type.Optional(AskedTime),
+    to: Type.Optional(AskedTime),
     site: Type.Optional(Name),
     box: Type.Optional(Name),
     kind: Type.Optional(Text(40)),
@@ -149,7 +149,7 @@ export const IdempotencyKey = Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' });
 const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
 const Seen = { revision: { ...Count, description: 'of the incident as it was seen' } };
 const Nothing = Type.Object({}, strict);
-const Interval = { from: Time, to: Time };
+const Interval = { from: AskedTime, to: AskedTime };
 
 /** What `body` and `given` of a route may be besides JSON. */
 export type Media =

@@ -81,6 +81,7 @@ export const IncidentDetail = Type.Object(
     purpose: Nullable(Text(64)),
     legalBasis: Nullable(Text(300)),
     validUntil: Nullable(Time),
+    timeZone: Nullable(Text(64, 'of the site, IANA: its times of day are told to people in it')),
     seen: Type.Array(EventObject, { maxItems: 64 }),
     where: Nullable(
       Type.Array(Type.Number(), {

@@ -2,15 +2,21 @@
 import type { TSchema } from '@sinclair/typebox';
 import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
 import { IdempotencyKey, Problem, ROUTES, type Route } from './api.ts';
+import { WEBHOOK_EXAMPLES } from './examples.ts';
+import { opened } from './opened.ts';
 import { may, ROLES } from './roles.ts';
 import { WEBHOOK_MESSAGES, WEBHOOK_TYPES, type WebhookType } from './webhook.ts';
 
 const INFO = `What the room's screens use, and any other program may: the queue, incidents, cameras, figures, the record.
 
-A program sends \`Authorization: Bearer …\` with a token of the console's settings; it has a role as a person has. Times are
-ISO 8601 in UTC with milliseconds. Whatever is refused is answered with \`application/problem+json\` (RFC 9457), whose
-\`title\` says in one line what is wrong, where, and what would be right. Members may be added to answers: a program
-ignores those that it does not know.`;
+A program sends \`Authorization: Bearer …\` with a token of the console's settings; it has a role as a person has. Times in
+answers are UTC with milliseconds; times that a program gives are of RFC 3339, with an offset. Whatever is refused is
+answered with \`application/problem+json\` (RFC 9457), whose \`title\` says in one line what is wrong, where, and what
+would be right.
+
+Members may be added to answers and webhooks: a program ignores those that it does not know, and their schemas are open for
+them. Members of a body or a query that are not known are refused. The schemas compile in Ajv's strict mode without a
+plug-in.`;
 
 /** What a refusal means; RFC 9110 and 6585 have the numbers. */
 const REFUSALS = {
@@ -38,14 +44,17 @@ const WEBHOOKS: Readonly<Record<WebhookType, string>> = {
 /** The same routes always give the same document. */
 export function openApi(version: string): object {
   const schemas = new Map<string, Json>();
-  const schemaOf = (schema: TSchema): Json => referred(plain(schema), schemas);
+  const form: Forms = {
+    taken: (schema) => referred(plain(schema), schemas),
+    given: (schema) => referred(opened(plain(schema)), schemas),
+  };
   const paths: Record<string, Record<string, Json>> = {};
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
     const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(name, route, schemaOf) };
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(name, route, form) };
   }
-  const webhooks = Object.fromEntries(WEBHOOK_TYPES.map((type) => [type, webhook(type, schemaOf)]));
-  const problem = { 'application/problem+json': { schema: schemaOf(Problem) } };
+  const webhooks = Object.fromEntries(WEBHOOK_TYPES.map((type) => [type, webhook(type, form)]));
+  const problem = { 'application/problem+json': { schema: form.given(Problem) } };
   return {
     openapi: '3.1.0',
     info: {
@@ -76,10 +85,17 @@ const SESSION_COOKIE = '__Host-vigie';
 
 type SchemaOf = (schema: TSchema) => Json;
 
-function operation(name: string, route: Route, schemaOf: SchemaOf): JsonObject {
+interface Forms {
+  /** Of a request: what it does not name is refused. */
+  readonly taken: SchemaOf;
+  /** Of an answer or a webhook: open for members of later versions. */
+  readonly given: SchemaOf;
+}
+
+function operation(name: string, route: Route, { taken, given }: Forms): JsonObject {
   const { path, summary, body, act } = route;
   const [, , tag = ''] = path.split(/[/.]/);
-  const parameters = parametersOf(name, route, schemaOf);
+  const parameters = parametersOf(name, route, taken);
   return {
     operationId: name,
     tags: [tag],
@@ -88,10 +104,10 @@ function operation(name: string, route: Route, schemaOf: SchemaOf): JsonObject {
     ...(act === 'open' && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && {
-      requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body) } } },
+      requestBody: { required: true, content: { 'application/json': { schema: taken(body) } } },
     }),
     responses: {
-      200: { description: 'done', content: contentOf(route, schemaOf) },
+      200: { description: 'done', content: contentOf(route, given) },
       ...Object.fromEntries(
         refusalsOf(route).map((status) => [
           status,
@@ -158,7 +174,7 @@ function refusalsOf({ method, act, params, query, body }: Route): Refusal[] {
   ];
 }
 
-function webhook(type: WebhookType, schemaOf: SchemaOf): JsonObject {
+function webhook(type: WebhookType, { given }: Forms): JsonObject {
   const header = (name: string, description: string): Json => ({
     ...{ name, in: 'header', required: true, schema: { type: 'string' }, description },
   });
@@ -173,7 +189,12 @@ function webhook(type: WebhookType, schemaOf: SchemaOf): JsonObject {
       ],
       requestBody: {
         required: true,
-        content: { 'application/json': { schema: schemaOf(WEBHOOK_MESSAGES[type]) } },
+        content: {
+          'application/json': {
+            schema: given(WEBHOOK_MESSAGES[type]),
+            example: WEBHOOK_EXAMPLES[type] as Json,
+          },
+        },
       },
       responses: { '2XX': { description: 'received; whatever else is answered, it comes again' } },
     },

@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { SealedAnswer, SealedRequest, SearchRequest, SearchState } from './api.ts';
-import { Count, Name, Nullable, strict, Text } from './schema.ts';
+import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
 
 /** At once: for everybody together; one for each person. */
 export const SEARCHES_MAX = 4;
@@ -16,7 +16,10 @@ export const SIGNER_BODY_BYTES_MAX = 262_144;
 /** The name of the account that asks; it is counted by and written to the signer's log, boxes do not learn it. */
 const Who = Type.String({ minLength: 1, maxLength: 64 });
 
-export const SignerSearch = Type.Object({ who: Who, request: SearchRequest }, strict);
+export const SignerSearch = Type.Object(
+  { who: Who, request: Type.Object({ ...SearchRequest.properties, from: Time, to: Time }, strict) },
+  strict,
+);
 export type SignerSearch = Static<typeof SignerSearch>;
 
 const Found = Type.Composite(

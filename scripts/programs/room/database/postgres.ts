@@ -4,6 +4,7 @@
  * LIMITS: CONNECTIONS_MAX connections; an answer is waited for ANSWER_WITHIN_MS.
  */
 import pg from 'pg';
+import { networkFault } from '../../../../agent/base/network-fault.ts';
 import {
   CHANNEL,
   type Columns,
@@ -20,6 +21,9 @@ const CONNECT_WITHIN_MS = 10_000;
 const ANSWER_WITHIN_MS = 60_000;
 
 const CONNECTIONS_MAX = 8;
+
+/** Where PostgreSQL listens unless told otherwise. */
+const PORT = '5432';
 
 /**
  * Sums of a month by rule, 12,000 of them, are made in memory and not sorted on disk; the default is 4 MB. Compiling a
@@ -91,15 +95,18 @@ export class PostgresDatabase implements Sql {
   }
 
   all<T extends object>(sql: string, values: readonly Value[] = []): Promise<T[]> {
-    return mapped(async () => (await this.#pool.query<T & pg.QueryResultRow>(sql, [...values])).rows);
+    return mapped(
+      this.#url,
+      async () => (await this.#pool.query<T & pg.QueryResultRow>(sql, [...values])).rows,
+    );
   }
 
   run(sql: string, values: readonly Value[] = []): Promise<number> {
-    return mapped(async () => (await this.#pool.query(sql, [...values])).rowCount ?? 0);
+    return mapped(this.#url, async () => (await this.#pool.query(sql, [...values])).rowCount ?? 0);
   }
 
   transaction<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
-    return mapped(async () => {
+    return mapped(this.#url, async () => {
       const client = await this.#pool.connect();
       // The pool listens to idle connections only, and an error that nobody hears ends the process.
       client.on('error', this.#onBroken);
@@ -149,7 +156,7 @@ export class PostgresDatabase implements Sql {
       await mine.query(`LISTEN ${CHANNEL}`);
       onChange();
     };
-    await mapped(connect);
+    await mapped(this.#url, connect);
     return async () => {
       ended = true;
       clearTimeout(timer);
@@ -162,12 +169,21 @@ export class PostgresDatabase implements Sql {
   }
 }
 
+/** One line that names the server, without user and password. */
+function awayText(error: Error, url: string): string {
+  const fault = networkFault(error);
+  if (fault === undefined) return error.message;
+  const { hostname, port } = new URL(url);
+  const host = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
+  return `PostgreSQL on ${host}: ${fault}; start it, or put host and port of the database right`;
+}
+
 /** Errors of the server as they are, DatabaseAway for one that does not answer, DataRefused where it does not take. */
-async function mapped<T>(act: () => Promise<T>): Promise<T> {
+async function mapped<T>(url: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    if (isAway(error)) throw new DatabaseAway(error.message, { cause: error });
+    if (isAway(error)) throw new DatabaseAway(awayText(error, url), { cause: error });
     // Data exceptions, breaches of integrity, limits of the program.
     const isRefusal = error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? '');
     throw isRefusal ? new DataRefused(error.message, { cause: error }) : error;

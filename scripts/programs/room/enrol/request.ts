@@ -8,6 +8,12 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 
 const OPENSSL_WITHIN_MS = 10_000;
 
+/**
+ * Of an Ed25519 key, and of an uncompressed point on P-256 or P-384 whose curve is named (RFC 5480, 2.1.1; RFC 8410). A
+ * curve that is written out has more, and Node calls it by the name that it looks like.
+ */
+const SPKI_BYTES: readonly number[] = [44, 91, 120];
+
 export interface SigningRequest {
   /** DER. */
   readonly csr: Uint8Array;
@@ -35,12 +41,16 @@ export async function readRequest(body: string): Promise<SigningRequest> {
     ],
     csr,
   );
+  // What is signed later is what was looked at here, whoever reads the bytes.
+  if (!(await openssl(['req', '-inform', 'DER', '-outform', 'DER'], csr)).equals(csr))
+    throw new AgentError('corrupt', 'must be one PKCS #10 in DER, with no bytes behind it');
   const [, names = ''] = said.toString().split(/^subject=/m);
   const commonName = /^\s*CN=([a-z0-9.-]{1,64})\s*$/.exec(names)?.[1];
   if (commonName === undefined) throw new AgentError('corrupt', 'the subject must be CN=<box> and no more');
   const key = publicKeyIn(said.toString());
-  if (!isStrong(key)) throw new AgentError('corrupt', 'the key must be EC on P-256 or P-384, or Ed25519');
   const spki = key.export({ type: 'spki', format: 'der' });
+  if (!isStrong(key) || !SPKI_BYTES.includes(spki.length))
+    throw new AgentError('corrupt', 'the key must be EC on P-256 or P-384 by its name, or Ed25519');
   return { csr, commonName, key: createHash('sha256').update(spki).digest('hex') };
 }
 

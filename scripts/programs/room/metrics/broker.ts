@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { MqttConfig } from '../../../../agent/contract/config.ts';
 import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
-import { deliveryError } from '../../../../agent/mqtt/faults.ts';
+import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
 import { BRANCHES } from './messages.ts';
 
 /** Mosquitto leaves out, without a word, what is beyond the window and its queue. */
@@ -60,7 +60,7 @@ export class Broker {
       this.#faulty('broker: the connection was closed; tried again until it is back');
     });
     client.on('error', (error) => {
-      this.#faulty(deliveryError(error, config.url).message);
+      this.#faulty(roomBrokerFault(error, config.url));
       // After a packet that it cannot read MQTT.js stays connected, and hears nothing any more.
       client.stream?.destroy();
     });
@@ -84,7 +84,7 @@ export class Broker {
         { qos: 1 },
       );
     } catch (error) {
-      this.#faulty(deliveryError(error, this.#options.config.url).message);
+      this.#faulty(roomBrokerFault(error, this.#options.config.url));
       return;
     }
     this.#subscribed = true;

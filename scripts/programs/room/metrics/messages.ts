@@ -11,7 +11,7 @@ import { envelopeOf } from '../../../../agent/contract/command.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
 import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
-import { opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/opened.ts';
 
 /** A health report has 3 kB, a signed report of an update 2; the largest of a hostile box is no larger than this. */
 export const MESSAGE_BYTES_MAX = 65_536;
@@ -102,9 +102,4 @@ function signed(text: string, payloadType: string): unknown {
   const content = jsonOf(text);
   if (!envelope.Check(content) || content.payloadType !== payloadType) return undefined;
   return jsonOf(Buffer.from(content.payload, 'base64').toString());
-}
-
-/** The schema looks at the digits only. */
-function isTime(text: string): boolean {
-  return !Number.isNaN(Date.parse(text));
 }

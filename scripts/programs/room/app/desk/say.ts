@@ -1,4 +1,5 @@
 /** How these screens say times, shares, kinds, and text that others wrote. */
+import { zoneName } from '../../../../../agent/contract/zone-name.ts';
 import { language } from '../../../../../agent/kit/words.ts';
 import { nowMs, session } from '../session.ts';
 import { desk } from '../words/desk.ts';
@@ -32,10 +33,12 @@ function format(style: 'minute' | 'second' | 'day'): Intl.DateTimeFormat {
   return made;
 }
 
-/** In the room's time zone; what is no time is told as it came. */
+/** In the room's time zone, which it names beside a time of day; what is no time is told as it came. */
 export function when(iso: string, style: 'minute' | 'second' | 'day' = 'minute'): string {
   const ms = Date.parse(iso);
-  return Number.isNaN(ms) ? plain(iso) : format(style).format(ms);
+  if (Number.isNaN(ms)) return plain(iso);
+  const text = format(style).format(ms);
+  return style === 'day' ? text : `${text} ${zoneName(ms, session.value?.timeZone ?? 'UTC')}`;
 }
 
 /** 45 → 45 s, 600 → 10 min, 27000 → 7 h 30 min, and days from two of them on. */

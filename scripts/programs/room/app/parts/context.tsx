@@ -45,7 +45,13 @@ export function PrecisionOf({ precision }: { readonly precision: Precision }) {
   );
 }
 
-export function Notes({ notes }: { readonly notes: readonly Note[] }) {
+interface NotesProps {
+  readonly notes: readonly Note[];
+  /** Of the site. */
+  readonly timeZone: string | null;
+}
+
+export function Notes({ notes, timeZone }: NotesProps) {
   const { incident: texts } = words.value;
   return (
     <section>
@@ -57,7 +63,7 @@ export function Notes({ notes }: { readonly notes: readonly Note[] }) {
           {notes.map(({ at, who, text }) => (
             <li key={`${at} ${who}`}>
               <span class="quiet">
-                {when(at)} · {who}
+                {when(at, timeZone)} · {who}
               </span>
               <p>{plain(text)}</p>
             </li>
@@ -71,9 +77,11 @@ export function Notes({ notes }: { readonly notes: readonly Note[] }) {
 interface NearbyProps {
   readonly nearby: readonly Incident[];
   readonly no: number;
+  /** Of the site. */
+  readonly timeZone: string | null;
 }
 
-export function Nearby({ nearby, no }: NearbyProps) {
+export function Nearby({ nearby, no, timeZone }: NearbyProps) {
   const { incident: texts } = words.value;
   const others = nearby.filter((incident) => incident.no !== no);
   return (
@@ -83,7 +91,7 @@ export function Nearby({ nearby, no }: NearbyProps) {
       <ul class="nearby">
         {others.map((incident) => (
           <li key={incident.no}>
-            <NearbyLink incident={incident} />
+            <NearbyLink incident={incident} timeZone={timeZone} />
           </li>
         ))}
       </ul>
@@ -91,7 +99,12 @@ export function Nearby({ nearby, no }: NearbyProps) {
   );
 }
 
-function NearbyLink({ incident }: { readonly incident: Incident }) {
+interface NearbyLinkProps {
+  readonly incident: Incident;
+  readonly timeZone: string | null;
+}
+
+function NearbyLink({ incident, timeZone }: NearbyLinkProps) {
   const { no, received, kind } = incident;
   const isLate = isEscalated(incident, nowMs());
   const to = `/incidents/${no}`;
@@ -106,7 +119,7 @@ function NearbyLink({ incident }: { readonly incident: Incident }) {
       }}
     >
       <Mark incident={incident} isLate={isLate} />
-      <span>{when(received)}</span> <b>{kindText(kind, words.value)}</b>{' '}
+      <span>{when(received, timeZone)}</span> <b>{kindText(kind, words.value)}</b>{' '}
       <span class="quiet">{stateText(incident, isLate)}</span>
     </a>
   );

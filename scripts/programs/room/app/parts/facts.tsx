@@ -17,6 +17,7 @@ export function Facts({ incident, detail }: FactsProps) {
   const { incident: texts } = words.value;
   const { site, box, place, rule, started, ended, received, dispatchedBy, dispatchedAt } = incident;
   const { purpose, legalBasis, validUntil } = detail ?? {};
+  const timeZone = detail?.timeZone ?? null;
   return (
     <section aria-label={texts.facts}>
       <dl class="facts">
@@ -24,23 +25,23 @@ export function Facts({ incident, detail }: FactsProps) {
           <b>{box}</b> {site} · {placeText(place, words.value)}
         </Fact>
         <Fact name={texts.happened}>
-          <b>{when(started)}</b> {ended === null ? texts.lasts : `– ${when(ended)}`}
+          <b>{when(started, timeZone)}</b> {ended === null ? texts.lasts : `– ${when(ended, timeZone)}`}
         </Fact>
-        <Fact name={texts.received}>{when(received)}</Fact>
+        <Fact name={texts.received}>{when(received, timeZone)}</Fact>
         <Fact name={texts.owner}>
           <OwnerText incident={incident} />
         </Fact>
         {dispatchedBy !== null && dispatchedAt !== null && (
-          <Fact name={texts.sent}>{texts.sentAt(dispatchedBy, when(dispatchedAt))}</Fact>
+          <Fact name={texts.sent}>{texts.sentAt(dispatchedBy, when(dispatchedAt, timeZone))}</Fact>
         )}
-        {incident.closedAt !== null && <Fact name={texts.closed}>{when(incident.closedAt)}</Fact>}
+        {incident.closedAt !== null && <Fact name={texts.closed}>{when(incident.closedAt, timeZone)}</Fact>}
         {incident.reopens !== null && <Fact name={texts.reopens}>{texts.number(incident.reopens)}</Fact>}
         <Fact name={texts.rule}>{rule}</Fact>
         {detail !== undefined && <Fact name={texts.purpose}>{plain(purpose ?? texts.unknown)}</Fact>}
         {detail !== undefined && (
           <Fact name={texts.legalBasis}>
             {plain(legalBasis ?? texts.unknown)}
-            {typeof validUntil === 'string' && `, ${texts.until} ${when(validUntil)}`}
+            {typeof validUntil === 'string' && `, ${texts.until} ${when(validUntil, timeZone)}`}
           </Fact>
         )}
       </dl>

@@ -10,7 +10,7 @@ const ORDER: readonly Still['moment'][] = ['before', 'deposit', 'snapshot'];
 
 export function Pictures({ detail }: { readonly detail: IncidentDetail }) {
   const { incident: texts } = words.value;
-  const { incident, stills, stillAbsent } = detail;
+  const { incident, stills, stillAbsent, timeZone } = detail;
   if (!may('see-still')) return <p class="no-picture">{texts.auditor}</p>;
   const shown = ORDER.flatMap((moment) => stills.filter((still) => still.moment === moment));
   if (shown.length === 0) {
@@ -24,7 +24,13 @@ export function Pictures({ detail }: { readonly detail: IncidentDetail }) {
     <section aria-label={texts.pictures}>
       <div class={`pictures of-${shown.length}`}>
         {shown.map((still) => (
-          <Picture key={still.sha256} no={incident.no} kind={incident.kind} still={still} />
+          <Picture
+            key={still.sha256}
+            no={incident.no}
+            kind={incident.kind}
+            still={still}
+            timeZone={timeZone}
+          />
         ))}
       </div>
       <p class="quiet">
@@ -38,9 +44,11 @@ interface PictureProps {
   readonly no: number;
   readonly kind: string;
   readonly still: Still;
+  /** Of the site. */
+  readonly timeZone: string | null;
 }
 
-function Picture({ no, kind, still }: PictureProps) {
+function Picture({ no, kind, still, timeZone }: PictureProps) {
   const { incident: texts } = words.value;
   const isBroken = useSignal(false);
   const title = texts.moments[still.moment];
@@ -58,7 +66,7 @@ function Picture({ no, kind, still }: PictureProps) {
         <p class="no-picture">{still.here ? texts.broken : texts.coming}</p>
       )}
       <figcaption>
-        <b class="moment">{title}</b> {when(still.time)}
+        <b class="moment">{title}</b> {when(still.time, timeZone)}
       </figcaption>
     </figure>
   );

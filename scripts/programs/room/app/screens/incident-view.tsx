@@ -102,8 +102,8 @@ export function IncidentScreen({ no }: { readonly no: number }) {
             <div class="told">
               <Facts incident={incident} detail={detail} />
               {detail !== undefined && <PrecisionOf precision={detail.precision} />}
-              {detail !== undefined && <Notes notes={detail.notes} />}
-              {detail !== undefined && <Nearby nearby={detail.nearby} no={no} />}
+              {detail !== undefined && <Notes notes={detail.notes} timeZone={detail.timeZone} />}
+              {detail !== undefined && <Nearby nearby={detail.nearby} no={no} timeZone={detail.timeZone} />}
               {detail?.sealed === true && may('request-sealed') && <Sealed key={no} no={no} />}
             </div>
           </div>

@@ -37,6 +37,7 @@ const kinds: Readonly<Record<string, string>> = {
   'order-ends': 'Order ends soon',
   'often-false': 'Often judged false',
   'config-changed': 'Configuration changed',
+  'mask-removed': 'Privacy mask removed',
   'update-failed': 'Update failed',
   certificate: 'Certificate refused',
 };

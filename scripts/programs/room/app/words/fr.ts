@@ -41,6 +41,7 @@ export const FR: Words = {
     'order-ends': 'Autorisation bientôt échue',
     'often-false': 'Souvent jugée fausse',
     'config-changed': 'Configuration modifiée',
+    'mask-removed': 'Masque de confidentialité retiré',
     'update-failed': 'Mise à jour échouée',
     certificate: 'Certificat refusé',
   },

@@ -1,5 +1,6 @@
 /** What the console says, in the language that is chosen. */
 import { computed } from '@preact/signals';
+import { zoneName } from '../../../../../agent/contract/zone-name.ts';
 import type { Language } from '../../../../../agent/kit/language.ts';
 import { language } from '../../../../../agent/kit/words.ts';
 import { session } from '../session.ts';
@@ -14,13 +15,17 @@ export function percent(share: number): string {
   return new Intl.NumberFormat(language.value, { style: 'percent', maximumFractionDigits: 0 }).format(share);
 }
 
-/** With seconds, in the room's time zone and not the browser's; the day only where it is another than today. What is no time is told as it came. */
-export function when(iso: string): string {
-  const { timeZone } = session.value ?? {};
+/**
+ * With seconds and the name of the time zone: the site's where it is known, else the room's, never the browser's. The day
+ * only where it is another than today; what is no time is told as it came.
+ */
+export function when(iso: string, ofSite: string | null): string {
+  const timeZone = ofSite ?? session.value?.timeZone;
   const locale = language.value === 'en' ? 'en-GB' : 'fr';
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return iso;
   const day = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone });
-  const time = new Intl.DateTimeFormat(locale, { timeStyle: 'medium', timeZone }).format(date);
+  const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'medium', timeZone }).format(date);
+  const time = `${clock} ${zoneName(date.getTime(), timeZone)}`;
   return day.format(date) === day.format(new Date()) ? time : `${day.format(date)}, ${time}`;
 }

@@ -1,0 +1,16 @@
+/** Words for the codes of Node's net and dns (libuv's errors), for a line that a person reads. */
+export const NETWORK_FAULTS = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'the name is unknown',
+  EAI_AGAIN: 'the DNS does not answer',
+  EHOSTUNREACH: 'no route to the host',
+  ENETUNREACH: 'the network is down',
+  ETIMEDOUT: 'no answer in time',
+  ECONNRESET: 'the connection was closed',
+} as const;
+
+/** What the error says of the network; undefined for an error of another kind. */
+export function networkFault(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return Object.entries(NETWORK_FAULTS).find(([name]) => name === code)?.[1];
+}

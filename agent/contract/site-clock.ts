@@ -1,0 +1,14 @@
+/** The box's clock, as events and health reports tell it. */
+import { type Static, Type } from '@sinclair/typebox';
+
+export const SiteClock = Type.Object(
+  {
+    synced: Type.Boolean(),
+    timeZone: Type.String({
+      pattern: '^[A-Za-z0-9_+/-]{1,64}$',
+      description: 'of the site, IANA: times of day are told to people in it',
+    }),
+  },
+  { additionalProperties: false },
+);
+export type SiteClock = Static<typeof SiteClock>;

@@ -1,0 +1,37 @@
+/**
+ * Measures for how long the room's archive has acknowledged nothing of a lane, although the broker has taken messages
+ * of it. Time without a connection does not count.
+ */
+import type { Clock } from '../base/clock.ts';
+
+export class ArchiveSilence {
+  readonly #clock: Pick<Clock, 'nowMs'>;
+  /** Of earlier connections. */
+  #earlierMs = 0;
+  #sinceMs: number | undefined;
+
+  constructor(clock: Pick<Clock, 'nowMs'>) {
+    this.#clock = clock;
+  }
+
+  get ms(): number {
+    return this.#earlierMs + (this.#sinceMs === undefined ? 0 : this.#clock.nowMs() - this.#sinceMs);
+  }
+
+  /** Begins, or goes on: the broker has a message that the archive is to acknowledge. */
+  begin(): void {
+    this.#sinceMs ??= this.#clock.nowMs();
+  }
+
+  /** Stops the clock: the connection is gone. */
+  pause(): void {
+    this.#earlierMs = this.ms;
+    this.#sinceMs = undefined;
+  }
+
+  /** Ends: the archive has acknowledged, or nothing waits for it. */
+  end(): void {
+    this.#earlierMs = 0;
+    this.#sinceMs = undefined;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * What vision is connected to, for the journal: an entry at the first opening of all, and whenever it is something else
+ * than before, restarts included.
+ */
+import { cameraAddress } from '../contract/camera-address.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { ConnectionKnown, JournalEntry } from '../contract/journal.ts';
+
+export interface CameraConnectionOptions {
+  readonly camera: { readonly source: string };
+  readonly journal: {
+    readonly known: { readonly connection: ConnectionKnown | null } | undefined;
+    enter(entry: JournalEntry): void;
+  };
+}
+
+export class CameraConnection {
+  readonly #options: CameraConnectionOptions;
+  #changes = 0;
+
+  constructor(options: CameraConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Changes while the configuration named the same camera. */
+  get counters(): Counters {
+    return { camera_connection_changes: this.#changes };
+  }
+
+  /** Vision has opened its camera. */
+  opened(to: string): void {
+    const { camera, journal } = this.#options;
+    const address = cameraAddress(camera.source);
+    const known = journal.known?.connection ?? null;
+    const before = known?.camera === address ? known.to : null;
+    if (before === to) return;
+    if (before !== null) this.#changes += 1;
+    journal.enter({ type: 'connected', camera: address, to, before });
+  }
+}

@@ -1,0 +1,50 @@
+/** Detections of a frame out of what the graph says of one picture: thresholds and labels of the model's card. */
+import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
+import { groupOf, LABELS, type Label } from '../../contract/label.ts';
+import { placementOf, toSource } from '../../contract/letterbox.ts';
+import type { Detection, Frame } from '../../contract/picture.ts';
+import { foreignLabel, type RawDetections } from './backend.ts';
+import { type ModelCard, thresholdsOf } from './card.ts';
+
+/**
+ * In source pixels, not suppressed across labels yet. `input`: size of the picture that the graph was given.
+ * @throws AgentError `corrupt` for a label that the card does not know
+ */
+export function detectionsOf(
+  { boxes, scores, labels }: RawDetections,
+  card: ModelCard,
+  source: Frame['source'],
+  input: SizePx,
+): Detection[] {
+  const placement = placementOf(source, input);
+  const found: Detection[] = [];
+  scores.forEach((score, row) => {
+    // Not a number is not ≥ either.
+    if (!(score >= card.inGraph.scoreMin)) return;
+    const box: XyxyPx = [
+      boxes[row * 4] ?? Number.NaN,
+      boxes[row * 4 + 1] ?? Number.NaN,
+      boxes[row * 4 + 2] ?? Number.NaN,
+      boxes[row * 4 + 3] ?? Number.NaN,
+    ];
+    const xyxyPx = toSource(box, placement, source);
+    if (xyxyPx === undefined) return;
+    const label = labelOf(labels[row], card);
+    const group = groupOf(label);
+    if (shareOf(xyxyPx, source) > thresholdsOf(card, group).boxShareMax) return;
+    found.push({ xyxyPx, score: Math.min(score, 1), label, group });
+  });
+  return found;
+}
+
+/** The part of the frame that a box covers, 0..1. */
+function shareOf([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
+  return ((x2 - x1) * (y2 - y1)) / (widthPx * heightPx);
+}
+
+function labelOf(index: number | undefined, card: ModelCard): Label {
+  const labels: Readonly<Record<number, Label>> = LABELS;
+  const label = index === undefined ? undefined : labels[index];
+  if (label !== undefined && Object.hasOwn(card.classes, String(index))) return label;
+  throw foreignLabel(card.name, index ?? 'undefined');
+}

@@ -1,0 +1,94 @@
+/** Starts of the agent under one configuration after another, as far as they tell of its changes. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { contentOf } from '../../agent/cli/journal/story/content.ts';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { ownFolder } from '../../agent/contract/restraint-folder.ts';
+import { AgentFlow } from '../../agent/flow.ts';
+import { ConfigNotice } from '../../agent/restraint/config-notice.ts';
+import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
+import { VisionStatus } from '../../agent/supervisor/status.ts';
+import { configOf } from './agent.ts';
+import { KeptNotes } from './kept-notes.ts';
+import { HandClock, SILENT } from './outbox.ts';
+import { BOX, SITE } from './room.ts';
+
+export const zone = (id: string, left: number): object => ({
+  id,
+  polygon: [
+    [left, 0.5],
+    [left + 0.2, 0.5],
+    [left + 0.2, 0.9],
+  ],
+});
+export const RULE = { id: 'stays', kind: 'loitering', zone: 'court', purpose: 'order' };
+export const boxWith = (more: object = {}): Config =>
+  configOf(
+    {
+      ...{ site: SITE, box: BOX, camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' } },
+      ...{ zones: [zone('court', 0.1)], rules: [RULE] },
+      ...more,
+    },
+    'replay',
+  );
+
+export function contentsIn(stateDir: string): JournalContent[] {
+  return readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => contentOf((JSON.parse(line) as { content: JournalContent }).content));
+}
+
+export interface Life {
+  /** What was entered into the journal in this life. */
+  readonly entered: JournalContent[];
+  /** What the room was told. */
+  readonly told: readonly {
+    readonly kind: string;
+    readonly phase: string;
+    readonly cause: Record<string, unknown>;
+  }[];
+}
+
+/** One start of the agent, as far as it tells of changes; `cut`: killed before it could tell. */
+export function live(
+  stateDir: string,
+  config: Config,
+  { order, cut = false }: { order?: Authorisation; cut?: boolean } = {},
+): Life {
+  const clock = new HandClock();
+  const recorder = new JournalRecorder({
+    ...{ boot: 'b', clock, log: SILENT, config, stateDir, alertsDays: () => 30, publisher: undefined },
+    steady: new SteadyClock(clock, () => true),
+    archive: { records: () => [], record: () => undefined },
+    status: new VisionStatus({ detector: { input: [416, 256] } }),
+    folder: ownFolder(stateDir),
+  });
+  const kept = new KeptNotes();
+  const flow = new AgentFlow({ config, sink: kept, clock, log: SILENT, boot: 'b', clockSynced: () => true });
+  flow.start(kept);
+  const before = existsSync(join(stateDir, 'journal/contents')) ? contentsIn(stateDir).length : 0;
+  recorder.start();
+  const notice = new ConfigNotice({
+    config,
+    stateDir,
+    log: SILENT,
+    journal: recorder,
+    restraint: { order },
+    flow,
+  });
+  if (!cut) for (let i = 0; i < 3; i += 1) notice.tick();
+  const told = kept.events.map(({ data: { rule, phase, cause } }) => ({ kind: rule.kind, phase, cause }));
+  return { entered: contentsIn(stateDir).slice(before), told };
+}
+
+/** As the published schema has it. */
+export function fits(kind: string, part: 'cause' | 'params', value: unknown): boolean {
+  const schema = EVENT_KINDS.find((one) => one.kind === kind)?.[part];
+  return schema !== undefined && Value.Check(schema, value);
+}

@@ -1,0 +1,137 @@
+/**
+ * One pass over a labelled film for many shakes of the detector's outputs: each frame is decoded once and seen by the
+ * graph once, and every shake has a tracker, an observer and rules of its own, composed as agent/vision/flow.ts does.
+ */
+import { systemClock } from '../../agent/base/clock.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
+import { GroundPlane } from '../../agent/contract/ground-plane.ts';
+import type { VisionSettings } from '../../agent/contract/link.ts';
+import type { Detection, Features, Frame, Track } from '../../agent/contract/picture.ts';
+import { AgentFlow } from '../../agent/flow.ts';
+import { permitReplay } from '../../agent/restraint/permit.ts';
+import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
+import { Camera } from '../../agent/vision/camera/camera.ts';
+import { FEATURES_EVERY_MS } from '../../agent/vision/detect/detector.ts';
+import { FineLooks } from '../../agent/vision/detect/fine-looks.ts';
+import { MotionGate } from '../../agent/vision/observe/motion-gate.ts';
+import { Observer } from '../../agent/vision/observe/observer.ts';
+import { Tracker } from '../../agent/vision/track/tracker.ts';
+import type { Label } from '../../scripts/programs/evaluate/labels.ts';
+import { configOf } from './agent.ts';
+import type { RawSight, Shake, ShakenDetector } from './shaken-detector.ts';
+
+const NO_BYTES = new Uint8Array();
+
+/** What was told under each of the shakes, in their order. */
+export async function playShaken(
+  label: Label,
+  detector: ShakenDetector,
+  shakes: readonly Shake[],
+): Promise<UnnumberedEvent[][]> {
+  const config = configOf(label.config, 'replay');
+  const settings = visionSettings(config, permitReplay(config), {
+    mode: 'replay',
+    camera: { source: `file:${label.clipPath}`, fps: null },
+  });
+  const boxes = shakes.map((shake) => new ShakenBox(config, settings, shake, detector));
+  const [widthPx, heightPx] = settings.detector.input;
+  const camera = new Camera({
+    source: settings.camera.source,
+    fps: null,
+    input: { widthPx, heightPx },
+    masks: settings.masks,
+    mode: 'replay',
+    clock: systemClock,
+    log: makeLogger('test', 'error'),
+    onOpened: () => undefined,
+    onLost: () => undefined,
+  });
+  // Whether larger pictures are wanted follows from the pictures alone: one asks for all.
+  const fine = new FineLooks();
+  await camera.start();
+  try {
+    for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
+      camera.wantFine(fine.wants(frame, false));
+      const seen = frame;
+      let sight: Promise<RawSight> | undefined;
+      const look = (): Promise<RawSight> => (sight ??= detector.look(seen));
+      for (const box of boxes) await box.take(frame, look);
+    }
+  } finally {
+    await camera.stop();
+  }
+  return boxes.map((box) => box.end());
+}
+
+class ShakenBox {
+  readonly #shake: Shake;
+  readonly #detector: ShakenDetector;
+  readonly #gate: MotionGate;
+  readonly #fine = new FineLooks();
+  readonly #tracker: Tracker;
+  readonly #observer: Observer;
+  readonly #regions: boolean;
+  readonly #flow: AgentFlow;
+  readonly #events: UnnumberedEvent[] = [];
+  #found: readonly Detection[] = [];
+  #featuresDueMs = Number.NEGATIVE_INFINITY;
+  #atMs = 0;
+
+  constructor(
+    config: ReturnType<typeof configOf>,
+    settings: VisionSettings,
+    shake: Shake,
+    detector: ShakenDetector,
+  ) {
+    this.#shake = shake;
+    this.#detector = detector;
+    this.#gate = new MotionGate(settings);
+    const { groundPlane } = settings;
+    this.#tracker = new Tracker(undefined, 1, groundPlane && new GroundPlane(groundPlane));
+    this.#observer = new Observer(settings);
+    this.#regions = settings.regions;
+    this.#flow = new AgentFlow({
+      config,
+      sink: { accept: (event) => this.#events.push(event), remember: () => undefined },
+      clock: { ...systemClock, nowMs: () => this.#atMs, wallMs: () => this.#atMs },
+      log: makeLogger('test', 'error'),
+      boot: 'shaken',
+      clockSynced: () => true,
+    });
+    const permit = permitReplay(config);
+    this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+  }
+
+  async take(frame: Frame, look: () => Promise<RawSight>): Promise<void> {
+    const { atMs } = frame;
+    this.#atMs = atMs;
+    this.#fine.wants(frame, false);
+    const awaited = this.#tracker.waits || this.#observer.waits(atMs) || this.#fine.isDue(frame);
+    const looked = this.#gate.mustLook(frame, awaited);
+    let features: Features | undefined;
+    if (looked) {
+      const sight = await look();
+      this.#found = this.#detector.found(sight, frame, this.#shake);
+      if (this.#regions && atMs >= this.#featuresDueMs) {
+        this.#featuresDueMs = atMs + FEATURES_EVERY_MS;
+        features = sight.features;
+      }
+      this.#fine.looked(frame);
+    }
+    const found = this.#found;
+    const tracks: readonly Track[] = looked
+      ? this.#tracker.update(frame, found, this.#fine.dark)
+      : this.#tracker.hold(frame);
+    const observation = this.#observer.observationOf(frame, { looked, found, tracks, features });
+    for (const { request } of this.#flow.observe(observation).evidence) {
+      const reason = 'no pictures are made';
+      this.#flow.evidence({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });
+    }
+  }
+
+  end(): UnnumberedEvent[] {
+    this.#flow.end('the clip is over');
+    return this.#events;
+  }
+}

@@ -1,0 +1,99 @@
+/** A broker that takes everything while no archive acknowledges: told after 60 s, after a restart too, and over with the first acknowledgement. */
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { UNACKNOWLEDGED_S_MAX } from '../../agent/contract/health.ts';
+import type { Outbox } from '../../agent/contract/outbox.ts';
+import { eventItem } from '../lib/events.ts';
+import { keptLog, openedOutbox, rowsOf } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { clientOf, deliver, makeRoom, type Room, until } from '../lib/room.ts';
+
+const alert = () => eventItem('alert', 'loitering');
+
+/** A delivery whose clock can be put ahead, and what it logs. */
+function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 'broker' = 'archive') {
+  let aheadMs = 0;
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs };
+  const { log, lines } = keptLog();
+  let taken = 0;
+  const onPuback = (): void => {
+    taken += 1;
+  };
+  const { delivery } = deliver(t, { ...config, ack }, outbox, { clock, log, onPuback });
+  /** Resolves when the broker has taken this many messages more. */
+  const untilTaken = (more: number): Promise<number> => {
+    const before = taken;
+    return until(t, 'taken', () => taken >= before + more, 20_000);
+  };
+  const waitS = (seconds: number): void => {
+    aheadMs += seconds * 1000;
+  };
+  const told = (): string[] => lines.filter((line) => /^error .*no archive acknowledges/.test(line));
+  return { delivery, untilTaken, waitS, told };
+}
+
+void t.test('messages that nobody acknowledges are told after 60 s, and after a restart again', async (t) => {
+  const room = await makeRoom(t);
+  // A plain subscriber, as somebody writes one first.
+  const subscriber = await clientOf(t, room, 'room');
+  await subscriber.subscribeAsync('vigie/#', { qos: 1 });
+  const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
+  outbox.append([alert(), alert()]);
+  const first = delivering(t, room, outbox);
+  await first.untilTaken(2);
+  first.waitS(UNACKNOWLEDGED_S_MAX - 5);
+  t.ok(first.delivery.state.unacknowledgedS < UNACKNOWLEDGED_S_MAX, 'not yet');
+  first.waitS(10);
+  await until(t, 'told', () => first.told().length === 1);
+  t.ok(first.delivery.state.unacknowledgedS >= UNACKNOWLEDGED_S_MAX);
+  t.match(first.told()[0], /docs\/guide\/room\.md.*mqtt\.ack: broker/, 'with what to do');
+  await first.delivery.stop();
+  t.equal(rowsOf(outbox), 2, 'nothing is lost');
+
+  const second = delivering(t, room, outbox);
+  await second.untilTaken(2);
+  t.ok(second.delivery.state.unacknowledgedS < 5, 'a new start has waited for nothing yet');
+  second.waitS(UNACKNOWLEDGED_S_MAX + 5);
+  await until(t, 'told again', () => second.told().length === 1);
+
+  await subscriber.endAsync();
+  await room.archive.start();
+  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  t.equal(second.delivery.state.unacknowledgedS, 0, 'over with the acknowledgement');
+  outbox.append([alert()]);
+  second.delivery.wake();
+  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  second.waitS(UNACKNOWLEDGED_S_MAX + 5);
+  await until(t, 'a tick', () => second.delivery.state.unacknowledgedS === 0);
+  t.equal(second.told().length, 1, 'nothing waits: nothing is told');
+});
+
+void t.test('time without a connection is not the archive’s', async (t) => {
+  const room = await makeRoom(t);
+  const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
+  outbox.append([alert()]);
+  const { delivery, untilTaken, waitS, told } = delivering(t, room, outbox);
+  await untilTaken(1);
+  waitS(40);
+  await room.broker.stop();
+  await until(t, 'away', () => delivery.state.phase !== 'online');
+  const beforeS = delivery.state.unacknowledgedS;
+  waitS(3600);
+  t.equal(delivery.state.unacknowledgedS, beforeS, 'the broker was away');
+  await room.broker.start();
+  await untilTaken(1);
+  t.same(told(), []);
+  waitS(30);
+  await until(t, 'told', () => told().length === 1);
+});
+
+void t.test('with `ack: broker` there is nobody to wait for', async (t) => {
+  const room = await makeRoom(t);
+  const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
+  outbox.append([alert()]);
+  const { delivery, waitS } = delivering(t, room, outbox, 'broker');
+  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  waitS(3600);
+  t.equal(delivery.state.unacknowledgedS, 0);
+});

@@ -1,0 +1,112 @@
+/**
+ * Alerts do not depend on the processor: every labelled film with the detector's outputs shaken as another int8 kernel
+ * would round them. By default one seed on four films; VIGIE_TEST_FULL=1 plays twenty seeds, and all scores moved one
+ * way, on every film.
+ */
+import t, { type Test } from 'tap';
+import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
+import type { Detection, Frame } from '../../agent/contract/picture.ts';
+import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
+import {
+  type Label,
+  scoreConditions,
+  scoreStarts,
+  startsOf,
+} from '../../scripts/programs/evaluate/labels.ts';
+import { filteredClip } from '../lib/filtered-clip.ts';
+import { detections } from '../lib/model-looks.ts';
+import { evaluationData, MODEL_DIR, scratch } from '../lib/paths.ts';
+import {
+  biasOf,
+  SHAKE_SCORE,
+  type Shake,
+  ShakenDetector,
+  shakeOf,
+  unshaken,
+} from '../lib/shaken-detector.ts';
+import { playShaken } from '../lib/shaken-film.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+/** A street where nothing happens, cars from above, a line, a queue at a red light. */
+const BY_DEFAULT = ['pets09-quiet', 'car-detection', 'crosswalk', 'boulevard-park'];
+const SEEDS = FULL ? 20 : 1;
+
+const SHAKES: readonly (readonly [name: string, shake: () => Shake])[] = [
+  ['unshaken', () => unshaken],
+  ...(FULL
+    ? ([
+        ['all scores up', () => biasOf(SHAKE_SCORE)],
+        ['all scores down', () => biasOf(-SHAKE_SCORE)],
+      ] as const)
+    : []),
+  ...Array.from({ length: SEEDS }, (_, k) => [`seed ${k + 1}`, () => shakeOf(k + 1)] as const),
+];
+
+/**
+ * Faults that a shake makes and that stand, by film and shake; each must go on to be made. In crosswalk a pole and its
+ * signal break the box of a pick-up truck, and a car in the distance is found in three or four looks: where its
+ * pixels are not seen to move in them, or its number changes on the line, it is missed; a part of the truck that was
+ * followed by itself for more than a second passes again. In boulevard-park weak boxes of
+ * the first seconds lie in the lanes before the queue comes. Where a car of the queue takes over the number of one within
+ * its own size, nobody has seen it come, and it is told as present at the start: two of the cars are found, not three.
+ */
+const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
+  'crosswalk, seed 1': ['crosswalk: line missed between 2.6 and 5 s'],
+  'crosswalk, seed 7': ['crosswalk: line missed between 9 and 11.2 s'],
+  'crosswalk, seed 8': ['crosswalk: line missed between 9 and 11.2 s'],
+  'crosswalk, seed 14': ['crosswalk: line missed between 9 and 11.2 s'],
+  'crosswalk, seed 16': ['crosswalk: line false at 11.2 s'],
+  'crosswalk, seed 17': ['crosswalk: line false at 11.2 s'],
+  'boulevard-park, seed 5': ['boulevard-park: park8 2 starts, at least 3 expected'],
+  'boulevard-park, seed 8': ['boulevard-park: park8 2 starts, at least 3 expected'],
+};
+
+const folders = ['labels', 'labels-hard'].map((name) => evaluationData(name));
+const skip = folders.find(({ skip }) => skip)?.skip ?? false;
+const films = skip ? [] : folders.flatMap(({ file }) => labelsIn(file));
+
+function faultsOf(label: Label, events: readonly UnnumberedEvent[]): string[] {
+  const starts = startsOf(events);
+  const scores = [...scoreStarts(label, starts), ...scoreConditions(label, starts)];
+  return scores.flatMap(({ faults }) => faults.map(({ line }) => line));
+}
+
+async function opened(t: Test): Promise<ShakenDetector> {
+  const detector = await ShakenDetector.open(scratch(t));
+  t.teardown(() => detector.release());
+  return detector;
+}
+
+t.test('without a shake the detections are those of the installed model', { skip }, async (t) => {
+  const detector = await opened(t);
+  const frames: Frame[] = [];
+  for await (const frame of filteredClip('null')) {
+    if (frame.index % 40 === 0) frames.push(frame);
+  }
+  const wanted = await detections(MODEL_DIR, 'nanodet-g-city10', [416, 256], frames);
+  const found: Detection[][] = [];
+  for (const frame of frames) found.push(detector.found(await detector.look(frame), frame, unshaken));
+  t.ok(wanted.flat().length > 50, `${wanted.flat().length} boxes`);
+  t.same(found, wanted);
+  const [first] = frames as [Frame];
+  t.notSame(detector.found(await detector.look(first), first, shakeOf(1)), wanted[0], 'a shake changes them');
+});
+
+t.test('no shake adds a false alert or loses an incident', { skip, timeout: 14_400_000 }, async (t) => {
+  const detector = await opened(t);
+  const played = films.filter(({ name }) => FULL || BY_DEFAULT.includes(name));
+  t.ok(played.length >= BY_DEFAULT.length, `${played.length} films`);
+  for (const label of played) {
+    const told = await playShaken(
+      label,
+      detector,
+      SHAKES.map(([, shake]) => shake()),
+    );
+    // A box may say of some films that it cannot see: what is missed unshaken is no fault of a shake.
+    const unshakenFaults = label.orCannotSee === true ? faultsOf(label, told[0] ?? []) : [];
+    SHAKES.forEach(([name], k) => {
+      const key = `${label.name}, ${name}`;
+      t.same(faultsOf(label, told[k] ?? []), EXCEPTIONS[key] ?? unshakenFaults, key);
+    });
+  }
+});

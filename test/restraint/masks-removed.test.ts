@@ -1,0 +1,67 @@
+/** A privacy mask that the configuration has no more, or smaller, is told to the room by its name. */
+import t from 'tap';
+import type { Config } from '../../agent/contract/config.ts';
+import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { orderFor } from '../lib/authority.ts';
+import { boxWith, fits, live } from '../lib/config-lives.ts';
+import { scratch } from '../lib/paths.ts';
+
+t.test('a mask that is removed or gets smaller is an event of its own, told at least once', async (t) => {
+  const stateDir = scratch(t);
+  const mask = (id: string, left: number, right: number): Config['masks'][number] => ({
+    id,
+    polygon: [
+      [left, 0.1],
+      [right, 0.1],
+      [right, 0.4],
+      [left, 0.4],
+    ],
+  });
+  const masked = (...masks: Config['masks']): Config => boxWith({ masks });
+  const told = (config: Config, options: Parameters<typeof live>[2] = {}): object[] => {
+    const all = live(stateDir, config, options).told.filter(({ kind }) => kind === 'mask-removed');
+    for (const { cause } of all) t.ok(fits('mask-removed', 'cause', cause), 'as the published schema has it');
+    const { severities } = EVENT_KINDS.find(({ kind }) => kind === 'mask-removed') ?? {};
+    t.strictSame(severities, ['system']);
+    return all.filter(({ phase }) => phase === 'start').map(({ cause }) => cause);
+  };
+  t.strictSame(told(masked(mask('windows', 0, 0.4), mask('garden', 0.5, 0.9))), [], 'the first start of all');
+  t.strictSame(told(masked(mask('panes', 0, 0.4), mask('garden', 0.5, 1))), [], 'renamed, and larger');
+  t.strictSame(
+    told(masked(mask('panes-1', 0, 0.2), mask('panes-2', 0.2, 0.4), mask('garden', 0.5, 1))),
+    [],
+    'in two',
+  );
+
+  const less = masked(mask('garden', 0.5, 0.8));
+  t.strictSame(told(less, { cut: true }), [], 'killed before it could tell');
+  t.match(told(less), [
+    {
+      masks: [
+        { id: 'panes-1', change: 'removed' },
+        { id: 'panes-2', change: 'removed' },
+        { id: 'garden', change: 'smaller' },
+      ],
+      reason: 'mask panes-1 removed; mask panes-2 removed; mask garden smaller',
+    },
+  ]);
+  t.strictSame(told(less), [], 'and once');
+
+  live(stateDir, less, { cut: true });
+  live(stateDir, masked(mask('garden', 0.5, 0.7)), { cut: true });
+  t.match(
+    told(masked()),
+    [{ masks: [{ id: 'garden', change: 'removed' }] }],
+    'two changes, of which none was told',
+  );
+
+  const whole = masked(mask('windows', 0, 0.4));
+  live(stateDir, whole);
+  const order = orderFor(masked(), { masks: [mask('ordered', 0, 0.2), mask('ordered-2', 0.2, 0.5)] });
+  t.strictSame(told(masked(), { order }), [], 'the order has it black');
+  live(stateDir, whole);
+  const part = orderFor(masked(), { masks: [mask('ordered', 0, 0.3)] });
+  t.match(told(masked(mask('windows', 0.31, 0.4)), { order: part }), [
+    { masks: [{ id: 'windows', change: 'smaller' }] },
+  ]);
+});

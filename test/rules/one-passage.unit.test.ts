@@ -1,0 +1,53 @@
+/** One vehicle that has two boxes while it passes a line passes once. */
+import t from 'tap';
+import type { XyxyNorm } from '../../agent/contract/geometry.ts';
+import { LineCrossingRule } from '../../agent/rules/line-crossing.ts';
+import { observation, track } from '../lib/street.ts';
+
+/** Width of the cab's box, against .2 of the vehicle's; the boxes share .1 to the left of it. */
+type Cab = (look: number) => number;
+
+/** Both pass in the last look; returns how many passages are told. */
+function passages(cab: Cab, lowerBy = 0): number {
+  const rule = new LineCrossingRule({
+    ...{ id: 'line', kind: 'line-crossing', line: 'kerb', purpose: 'p', direction: 'both' },
+    classes: ['car'],
+  });
+  let told = 0;
+  for (let look = 0; look <= 4; look += 1) {
+    const x = 0.2 + 0.02 * look;
+    const boxes: XyxyNorm[] = [
+      [x, 0.4, x + 0.2, 0.6],
+      [x + 0.1, 0.4 + lowerBy, x + 0.1 + cab(look), 0.6 + lowerBy],
+    ];
+    const tracks = boxes.map((xyxyNorm, k) =>
+      track(k + 1, { group: 'vehicle', label: 'car', xyxyNorm, velocityNormPerS: [0.1, 0] }),
+    );
+    const crossings =
+      look < 4 ? [] : [1, 2].map((id) => ({ line: 'kerb', track: id, direction: 'left' as const }));
+    told += rule.observe(observation(look * 200, tracks, { crossings })).length;
+  }
+  return told;
+}
+
+t.test('boxes that lay upon each other a moment before are of one vehicle', async (t) => {
+  const inside: Cab = () => 0.1;
+  t.equal(passages(inside), 1, 'upon each other in all looks');
+  t.equal(
+    passages((look) => (look < 3 ? 0.1 : 0.2)),
+    1,
+    'no more in the look in which it passes',
+  );
+});
+
+t.test('boxes that never lay upon each other are of two', async (t) => {
+  t.equal(
+    passages(() => 0.2),
+    2,
+  );
+  t.equal(
+    passages(() => 0.1, 0.1),
+    2,
+    'one stands before the other',
+  );
+});

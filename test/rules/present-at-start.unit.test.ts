@@ -1,0 +1,71 @@
+/** A vehicle that stood in a pedestrian zone when the box began to look, by its place and not by a track. */
+import t from 'tap';
+import type { StandingVehicle } from '../../agent/contract/observation.ts';
+import { VehicleInPedestrianZoneRule } from '../../agent/rules/vehicle-in-pedestrian-zone.ts';
+import { observation, track } from '../lib/street.ts';
+
+const ZONES = [{ zone: 'square', sinceMs: 400 }];
+
+interface Stands {
+  /** When it came to stand. */
+  readonly sinceMs?: number;
+  readonly arrival?: StandingVehicle['arrival'];
+  readonly score?: number;
+  readonly presence?: StandingVehicle['presence'];
+  /** The number of its track at a time. */
+  trackAt?(atMs: number): number | undefined;
+}
+
+/** Shows a vehicle that stands; returns when each situation was named first, and as what. */
+function told({
+  sinceMs = 400,
+  arrival = 'unseen',
+  score = 0.565,
+  presence = 'seen',
+  trackAt = () => 4,
+}: Stands): string[] {
+  const rule = new VehicleInPedestrianZoneRule({
+    ...{ id: 'cars', kind: 'vehicle-in-pedestrian-zone', zone: 'square', purpose: 'p', afterS: 1 },
+    classes: ['car'],
+  });
+  const lines = new Map<string, string>();
+  let born: { id: number; firstMs: number } | undefined;
+  for (let atMs = 0; atMs <= 20_000; atMs += 200) {
+    const id = trackAt(atMs);
+    if (id !== born?.id) born = id === undefined ? undefined : { id, firstMs: atMs };
+    const car = {
+      group: 'vehicle' as const,
+      label: 'car' as const,
+      score,
+      bestScore: score,
+      pixelsMove: false,
+    };
+    const tracks =
+      born === undefined ? [] : [track(born.id, { ...car, firstMs: born.firstMs, zones: ZONES })];
+    const vehicle = track(born?.id ?? 1, { ...car, firstMs: sinceMs, zones: ZONES });
+    const standing = atMs < 3400 ? [] : [{ place: 7, arrival, moveTolerance: 0.25, presence, vehicle }];
+    for (const { key, presentAtStart } of rule.observe(observation(atMs, tracks, { standing }))) {
+      const line = `${presentAtStart === true ? 'present' : 'alert'} at ${atMs / 1000} s`;
+      if (!lines.has(key)) lines.set(key, line);
+    }
+  }
+  return [...lines.values()];
+}
+
+t.test('it is told once it has stood for ten seconds, whatever becomes of its tracks', async (t) => {
+  t.same(told({}), ['present at 10.4 s'], 'one track');
+  t.same(told({ trackAt: (ms) => (ms < 8000 ? undefined : 9) }), ['present at 10.4 s'], 'a late one');
+  t.same(told({ trackAt: (ms) => 1 + Math.floor(ms / 3000) }), ['present at 10.4 s'], 'one after another');
+  t.same(told({ trackAt: () => undefined }), ['present at 10.4 s'], 'none at the time');
+});
+
+t.test('nothing is told of what came, is not sure or is out of sight', async (t) => {
+  t.same(told({ arrival: 'followed' }), []);
+  t.same(told({ arrival: 'appeared' }), []);
+  t.same(told({ score: 0.45 }), []);
+  t.same(told({ presence: 'hidden' }), []);
+});
+
+t.test('a rule that begins while vision looks tells of what stands there by then', async (t) => {
+  t.same(told({ arrival: 'followed', sinceMs: -60_000 }), ['present at 3.4 s']);
+});

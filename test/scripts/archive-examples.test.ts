@@ -1,0 +1,204 @@
+/**
+ * The guide's example archives, in Python and in Node, with a box's outbox and a broker: all is stored, acknowledged, and
+ * gone from the box; what comes again is dropped; nothing is lost by a kill.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { EVENT_CONTENT_TYPE } from '../../agent/contract/event.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { eventWithStill, namedEvent } from '../lib/events.ts';
+import { openedOutbox, rowsOf } from '../lib/outbox.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+
+interface Example {
+  /** Program and arguments, before those of the certificates. */
+  command(port: number): [string, ...string[]];
+  /** Branch of the topic and id of what is stored, as often as it is. */
+  stored(file: string): string[];
+}
+
+const EXAMPLES: Readonly<Record<string, Example>> = {
+  'archive.py': {
+    // Debian's own: it has Debian's python3-paho-mqtt.
+    command: (port) => ['/usr/bin/python3', join(ROOT, 'docs/examples/archive.py'), 'localhost', `${port}`],
+    stored: (file) => {
+      if (!existsSync(file)) return [];
+      // Not read-only: who was killed in a transaction has left a journal that must be rolled back.
+      const db = new Database(file);
+      try {
+        if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'message'").get() === undefined) return [];
+        const rows = db.prepare('SELECT branch, id FROM message').all() as { branch: string; id: string }[];
+        return rows.map(({ branch, id }) => `${branch} ${id}`);
+      } finally {
+        db.close();
+      }
+    },
+  },
+  'archive.mjs': {
+    command: (port) => [
+      process.execPath,
+      join(ROOT, 'docs/examples/archive.mjs'),
+      `mqtts://localhost:${port}`,
+    ],
+    stored: (file) => {
+      const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+      return lines
+        .filter((line) => line.endsWith('}'))
+        .map((line) => JSON.parse(line) as { topic: string; body: string })
+        .map(({ topic, body }) => {
+          const [, , , branch = '', name = ''] = topic.split('/');
+          return `${branch} ${branch === 'evt' ? idIn(Buffer.from(body, 'base64').toString()) : name}`;
+        });
+    },
+  },
+};
+
+function idIn(text: string): string {
+  try {
+    return (JSON.parse(text) as { id: string }).id;
+  } catch {
+    return 'unread';
+  }
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  said(): string;
+}
+
+async function started(t: Test, room: Room, { command }: Example, file: string): Promise<Running> {
+  const { cert, key } = await room.authority.client('room');
+  const [program, ...args] = command(room.broker.port);
+  const child = spawn(program, [...args, room.authority.ca, cert, key, file], {
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
+  let text = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  return { child, said: () => text };
+}
+
+async function killed({ child, said }: Running): Promise<void> {
+  if (child.exitCode !== null) throw new Error(`it has ended by itself: ${said()}`);
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
+}
+
+/** The shipped rules without that which lets the room acknowledge. */
+const SHIPPED = readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8');
+const DEAF = SHIPPED.replace('topic write vigie/+/+/ack\n', '');
+
+for (const [name, example] of Object.entries(EXAMPLES)) {
+  void t.test(`${name} stores, acknowledges, and loses nothing by a kill`, async (t) => {
+    t.not(DEAF, SHIPPED);
+    const room = await makeRoom(t, { acl: DEAF });
+    const dir = scratch(t);
+    const outbox = openedOutbox(t, join(dir, 'outbox.db'));
+    const { delivery } = deliver(t, room.config, outbox, { timing: { stallMs: 500 } });
+    const file = join(dir, 'stored');
+    const stored = (): string[] => example.stored(file);
+    const expected: string[] = [];
+    const add = (id: string): void => {
+      outbox.append([...eventWithStill(id, 3000), namedEvent('bulk', `${id}-notice`)]);
+      expected.push(`evt ${id}`, `snap ${id}`, `evt ${id}-notice`);
+      delivery.wake();
+    };
+
+    const first = await started(t, room, example, file);
+    for (let i = 0; i < 10; i += 1) add(`a-${i}`);
+    await until(t, 'some is stored', () => stored().length > 1, 30_000);
+    // Without an acknowledgement a box sends its oldest again and again, and not all.
+    const { published } = delivery.state;
+    await until(t, 'it came again', () => delivery.state.published > published + 5, 30_000);
+    await until(t, 'it tells that it may not acknowledge', () => /[Nn]ot authorized/.test(first.said()));
+    const before = stored();
+    t.strictSame([...new Set(before)], before, 'each is stored once');
+    t.equal(rowsOf(outbox), expected.length, 'and still on the box');
+    await killed(first);
+
+    writeFileSync(room.broker.aclFile, SHIPPED);
+    room.broker.signal('SIGHUP');
+    for (let i = 0; i < 40; i += 1) add(`b-${i}`);
+    outbox.append([namedEvent('bulk', 'too-large')]);
+    t.ok(outbox.dropTooLarge('bulk', outbox.range('bulk').last), 'a number that will not come');
+    expected.push(`evt gap-${outbox.epoch}-bulk-${outbox.range('bulk').last}-${outbox.range('bulk').last}`);
+    add('c-0');
+    const second = await started(t, room, example, file);
+    await until(t, 'some is stored', () => stored().length > 40, 30_000);
+    await killed(second);
+
+    for (let i = 0; i < 10; i += 1) add(`d-${i}`);
+    const third = await started(t, room, example, file);
+    await until(t, 'the box is rid of all', () => rowsOf(outbox) === 0, 60_000);
+    t.strictSame(stored().sort(), [...expected].sort(), 'each is stored once, nothing is lost');
+    t.equal(third.child.exitCode, null, 'and it goes on');
+  });
+
+  void t.test(`${name} survives what no box of ours sends, and keeps what it cannot read`, async (t) => {
+    const room = await makeRoom(t);
+    const dir = scratch(t);
+    const file = join(dir, 'stored');
+    const example_ = await started(t, room, example, file);
+    const box = await clientOf(t, room, 'odd');
+    const acks: string[] = [];
+    box.on('message', (_, payload) => acks.push(payload.toString()));
+    await box.subscribeAsync(`vigie/${SITE}/odd/ack`, { qos: 1 });
+    const topics = topicsOf(SITE, 'odd');
+    const userProperties = (seq: string, first = '1') => ({
+      lane: 'bulk',
+      seq,
+      first,
+      epoch: 'e',
+      boot: 'b',
+    });
+    const gap = { id: 'gap', type: 'vigie.outbox-gap.v1' };
+    const send = (body: string, seq: string, topic = topics.event('notice', 'loitering'), first = '1') =>
+      box.publishAsync(topic, body, {
+        qos: 1,
+        properties: { contentType: EVENT_CONTENT_TYPE, userProperties: userProperties(seq, first) },
+      });
+    await until(t, 'it hears', () => room.broker.pid !== undefined && existsSync(file), 20_000);
+    const bodies = [
+      ...['no JSON', '', '[]', 'null', '7', '{"id":7}', '{"id":"\\ud800"}', '['.repeat(100_000)],
+      JSON.stringify({ ...gap, data: { from: 9e99 } }),
+      JSON.stringify({ ...gap, data: { from: 'x' } }),
+      JSON.stringify({ ...gap, data: null }),
+      `{"id":"i","type":"vigie.outbox-gap.v1","data":{"from":Infinity}}`,
+    ];
+    // Again and again until it has subscribed: nothing of them is of an outbox that sends again.
+    const all = async (): Promise<void> => {
+      await box.publishAsync(topics.event('notice', 'x'), '{}', { qos: 1 });
+      for (const seq of ['x', '', '-1', '9'.repeat(40), '١']) await send('{}', seq);
+      await send('{}', '1', `${topics.root}/snap`);
+      for (const [i, body] of bodies.entries()) await send(body, `${i + 2}`);
+    };
+    const last = `{"bulk":${bodies.length + 1},"epoch":"e"}`;
+    const sending = setInterval(() => void all(), 1000);
+    t.teardown(() => clearInterval(sending));
+    await until(
+      t,
+      'all that has a number is acknowledged',
+      () => acks.some((ack) => ack.replaceAll(' ', '') === last),
+      30_000,
+    );
+    clearInterval(sending);
+    t.equal(example_.child.exitCode, null, 'it goes on');
+    t.ok(example.stored(file).length >= bodies.length, 'what cannot be read is kept');
+    t.notMatch(acks.join('\n'), /\d{5}/, 'no number that was never sent');
+  });
+}
+
+void t.test('the guide shows the example in Python as it is tested', async (t) => {
+  const guide = readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8');
+  const [, shown = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
+  t.equal(shown, readFileSync(join(ROOT, 'docs/examples/archive.py'), 'utf8'));
+  t.match(guide, '(../examples/archive.mjs)');
+});

@@ -1,0 +1,229 @@
+/** The room's guide for other programs and its OpenAPI document: paths that there are, examples that are valid. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
+import t from 'tap';
+import { parse } from 'yaml';
+import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { timeAsked } from '../../scripts/programs/room/console/asked.ts';
+import { faultOf } from '../../scripts/programs/room/console/fault.ts';
+import { SettingsFile } from '../../scripts/programs/room/console/settings.ts';
+import { ROUTES, type Route } from '../../scripts/programs/room/contract/api.ts';
+import { WEBHOOK_EXAMPLES } from '../../scripts/programs/room/contract/examples.ts';
+import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
+import { AskedTime } from '../../scripts/programs/room/contract/schema.ts';
+import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/webhook.ts';
+import { ROOT } from '../lib/paths.ts';
+
+interface Media {
+  readonly schema: object;
+  readonly example?: unknown;
+}
+interface Operation {
+  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly schema: object }[];
+  readonly requestBody?: { readonly content: Readonly<Record<string, Media>> };
+  readonly responses: Readonly<
+    Record<string, { readonly content?: Readonly<Record<string, Partial<Media>>> }>
+  >;
+}
+type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+
+const GUIDE = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
+const DOCUMENT = openApi('0.0.0') as {
+  paths: Paths;
+  webhooks: Paths;
+  components: { schemas: object; responses: object };
+};
+
+/** Blocks of code of the guide in a language. */
+const blocks = (language: string): string[] =>
+  [...GUIDE.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, code = '']) => code);
+
+const ajv = new Ajv2020({ strict: true });
+ajv.addSchema(
+  movedTo('urn:vigie:room#/$defs/', { $id: 'urn:vigie:room', $defs: DOCUMENT.components.schemas }),
+);
+
+/** What refers to the document's schemas as a validator finds them. */
+function movedTo(place: string, value: object): object {
+  return JSON.parse(JSON.stringify(value).replaceAll('#/components/schemas/', place)) as object;
+}
+const compiled = (schema: object): ValidateFunction => ajv.compile(movedTo('urn:vigie:room#/$defs/', schema));
+const valid = (schema: object, value: unknown): true | object => {
+  const check = compiled(schema);
+  return check(value) ? true : (check.errors ?? []);
+};
+
+/** The operation that a path of the guide means; its parameters may be named or given. */
+function operationOf(method: string, path: string): Operation | undefined {
+  const found = Object.keys(DOCUMENT.paths).find((known) => {
+    const [parts, own] = [known.split('/'), path.split('/')];
+    return (
+      parts.length === own.length &&
+      parts.every((part, i) => (part.startsWith('{') ? /^\d+$|^\{/.test(own[i] ?? '') : part === own[i]))
+    );
+  });
+  return found === undefined ? undefined : DOCUMENT.paths[found]?.[method.toLowerCase()];
+}
+
+void t.test('every path and method in the guide is in the OpenAPI document', async (t) => {
+  const named = [...GUIDE.matchAll(/(?:\b(GET|POST) )?(\/api\/[\w{}/.]*\w\}?)(\?[^\s"`]+)?/g)];
+  t.ok(named.length >= 20, `${named.length} found`);
+  for (const [text, method = 'GET', path = '', query = ''] of named) {
+    const operation = operationOf(method, path);
+    t.ok(operation, text);
+    for (const [name, value] of new URLSearchParams(query)) {
+      const parameter = operation?.parameters?.find((one) => one.in === 'query' && one.name === name);
+      t.equal(valid(parameter?.schema ?? { not: {} }, value), true, `${text}: ${name}`);
+    }
+  }
+  t.notOk(operationOf('POST', '/api/incidents/{no}/judge'), 'an act that has another path (control)');
+});
+
+void t.test('the guide’s table of acts is whole, and its bodies are taken', async (t) => {
+  const rows = [...GUIDE.matchAll(/^\| `POST (\S+)` \| `(.*)` \| (needed )?\|$/gm)];
+  const acts = Object.values<Route>(ROUTES).filter(({ path }) => path.startsWith('/api/incidents/:no/'));
+  const posts = acts.filter(({ method }) => method === 'POST');
+  t.strictSame(
+    rows.map(([, path, , key]) => [path, key !== undefined]).sort(),
+    posts.map(({ path, idempotent }) => [path.replace(':no', '{no}'), idempotent === true]).sort(),
+  );
+  for (const [, path = '', body = ''] of rows) {
+    const schema = operationOf('POST', path)?.requestBody?.content['application/json']?.schema ?? { not: {} };
+    t.equal(valid(schema, JSON.parse(body)), true, `${path} takes ${body}`);
+    t.not(valid(schema, { ...(JSON.parse(body) as object), later: 1 }), true, 'and no further member');
+  }
+});
+
+void t.test('the guide’s settings and webhook are valid', async (t) => {
+  for (const yaml of blocks('yaml')) {
+    const settings = { database: 'room.db', ...(parse(yaml) as object) };
+    t.equal(faultOf(SettingsFile, settings), undefined, yaml);
+  }
+  t.ok(blocks('yaml').length >= 2);
+  const messages = blocks('json').map((text) => JSON.parse(text) as { type: keyof typeof WEBHOOK_EXAMPLES });
+  t.strictSame(messages, [WEBHOOK_EXAMPLES['incident.received']], 'as in the OpenAPI document');
+  const types = [...GUIDE.matchAll(/^\| `((?:incident|camera)\.\w+)` \|/gm)].map(([, type]) => type);
+  t.strictSame(types, [...WEBHOOK_TYPES]);
+});
+
+void t.test(
+  'examples in the OpenAPI document are valid, and their kinds are kinds of the contract',
+  async (t) => {
+    const kinds = EVENT_KINDS.map(({ kind }) => kind);
+    for (const type of WEBHOOK_TYPES) {
+      const { schema = { not: {} }, example } =
+        DOCUMENT.webhooks[type]?.['post']?.requestBody?.content['application/json'] ?? {};
+      t.equal(valid(schema, example), true, type);
+      t.not(
+        valid(schema, { ...(example as object), data: { ...(example as { data: object }).data, site: 5 } }),
+        true,
+        'a wrong type',
+      );
+      const { kind, reasons = [] } = (example as { data: { kind?: string; reasons?: string[] } }).data;
+      for (const one of [...(kind === undefined ? [] : [kind]), ...reasons]) t.ok(kinds.includes(one), one);
+    }
+    const guides = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.md'),
+    );
+    const text = guides.map((file) => readFileSync(join(ROOT, 'docs', file), 'utf8')).join('\n');
+    const named = [...text.matchAll(/vigie\.([a-z-]+)\.v1|evt\/(?:alert|notice|system)\/([a-z-]+)/g)];
+    t.ok(named.length >= 3);
+    for (const [whole, kind = '', other = ''] of named)
+      t.ok([...kinds, 'outbox-gap'].includes(kind || other), whole);
+  },
+);
+
+void t.test(
+  'every schema compiles in strict mode; answers are open for further members, requests are not',
+  async (t) => {
+    const schemas: [string, object][] = Object.entries(DOCUMENT.components.schemas as Record<string, object>);
+    for (const [path, methods] of Object.entries({ ...DOCUMENT.paths, ...DOCUMENT.webhooks })) {
+      for (const [method, { parameters = [], requestBody, responses }] of Object.entries(methods)) {
+        const name = `${method} ${path}`;
+        for (const one of parameters) schemas.push([`${name} ${one.name}`, one.schema]);
+        const body = requestBody?.content['application/json']?.schema;
+        if (body !== undefined) schemas.push([`${name} body`, body]);
+        const answer = responses['200']?.content?.['application/json']?.schema;
+        if (answer === undefined) continue;
+        schemas.push([`${name} answer`, answer]);
+        t.notMatch(JSON.stringify(answer), '"additionalProperties":false', `${name} answer`);
+      }
+    }
+    for (const [name, schema] of schemas) t.doesNotThrow(() => compiled(schema), name);
+    t.notMatch(JSON.stringify(DOCUMENT.components), '"additionalProperties":false');
+    t.notMatch(JSON.stringify(DOCUMENT.webhooks), '"additionalProperties":false');
+  },
+);
+
+void t.test('times that a program gives are of RFC 3339, and of the calendar', async (t) => {
+  const at = (text: string): number | string => {
+    const fault = faultOf(AskedTime, text);
+    if (fault !== undefined) return fault;
+    try {
+      return timeAsked('from', text);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const noon = Date.UTC(2026, 10, 24, 12, 0, 0);
+  const taken: [string, number][] = [
+    ['2026-11-24T12:00:00Z', noon],
+    ['2026-11-24T12:00:00.000Z', noon],
+    ['2026-11-24t12:00:00z', noon],
+    ['2026-11-24T12:00:00.5Z', noon + 500],
+    ['2026-11-24T12:00:00.123456789Z', noon + 123],
+    ['2026-11-24T13:00:00+01:00', noon],
+    ['2026-11-24T02:30:00-09:30', noon],
+    ['2026-11-25T00:00:00+12:00', noon],
+    ['2024-02-29T00:00:00Z', Date.UTC(2024, 1, 29)],
+  ];
+  for (const [text, ms] of taken) t.equal(at(text), ms, text);
+  const days = [
+    '2026-02-30',
+    '2026-02-29',
+    '2026-13-01',
+    '2026-00-10',
+    '2026-04-31',
+    '2026-01-00',
+    '2100-02-29',
+  ];
+  for (const day of days) {
+    t.equal(at(`${day}T12:00:00Z`), `from: there is no day ${day}; a day of the calendar would be right`);
+    t.match(at(`${day}T00:30:00+01:00`), /^from: there is no day/, 'with an offset');
+  }
+  for (const text of ['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00', '9999-12-31T23:59:59-01:00']) {
+    t.match(at(text), /^from: .* is no time of the years 0001 to 9999/, text);
+  }
+  const form = [
+    ...['', 'today', '2026-11-24', '2026-11-24T12:00:00', '2026-11-24T12:00Z', '2026-11-24 12:00:00Z'],
+    ...[
+      '2026-11-24T24:00:00Z',
+      '2026-11-24T12:60:00Z',
+      '2026-11-24T12:00:00+24:00',
+      '2026-11-24T12:00:00 01:00',
+    ],
+    ...[
+      '2026-11-24T12:00:00+0100',
+      '2026-11-24T12:00:00.Z',
+      ' 2026-11-24T12:00:00Z',
+      '2026-11-24T12:00:00Z\n',
+      '1764000000',
+    ],
+  ];
+  for (const text of form)
+    t.match(at(text), /^it as a whole must be a time of RFC 3339, as 2026-11-24T13:03:12Z or/, text);
+  fc.assert(
+    fc.property(
+      fc.date({ min: new Date('0002-01-01'), max: new Date('9998-12-31'), noInvalidDate: true }),
+      fc.integer({ min: -1439, max: 1439 }),
+      (date, minutes) => {
+        const two = (n: number): string => String(n).padStart(2, '0');
+        const offset = `${minutes < 0 ? '-' : '+'}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
+        const local = new Date(date.getTime() + minutes * 60_000).toISOString().slice(0, -1);
+        return at(`${local}${offset}`) === date.getTime();
+      },
+    ),
+  );
+});

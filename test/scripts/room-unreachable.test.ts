@@ -1,0 +1,76 @@
+/** Programs of the room whose broker or database cannot be reached: one line with the address and what would be right. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { roomBrokerFault } from '../../agent/mqtt/faults.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { scratch } from '../lib/paths.ts';
+import { type Program, start } from '../lib/program.ts';
+import { until } from '../lib/room.ts';
+
+const programOf = (name: string): string =>
+  fileURLToPath(new URL(`../../scripts/programs/room/${name}/main.js`, import.meta.url));
+
+/** The program's first line on standard error; then it is ended. */
+async function firstFault(t: Test, name: string, ...args: string[]): Promise<string> {
+  const program: Program = start(t, process.execPath, [programOf(name), ...args]);
+  await until(t, 'a fault', () => program.err.includes('\n') || program.code !== undefined, 30_000);
+  program.child.kill('SIGTERM');
+  await program.ended;
+  return program.err.split('\n')[0] ?? '';
+}
+
+void t.test('a broker that is not there', async (t) => {
+  const port = await freePort();
+  const database = join(scratch(t), 'room.db');
+  t.equal(
+    await firstFault(t, 'archive', '--broker', `mqtt://127.0.0.1:${port}`, '--database', database),
+    `room: broker mqtt://127.0.0.1:${port}: nothing listens there; start the broker, or put --broker right`,
+  );
+  t.match(
+    await firstFault(t, 'archive', '--broker', 'mqtt://no-such-host.invalid', '--database', database),
+    /^room: broker mqtt:\/\/no-such-host\.invalid: the (name is unknown; put the host in --broker right|DNS does not)/,
+  );
+  const where = ['--broker', `mqtt://user:hunter2@127.0.0.1:${port}`, '--port', '0'];
+  t.equal(
+    await firstFault(t, 'metrics', ...where),
+    `room: broker mqtt://***:***@127.0.0.1:${port}: nothing listens there; start the broker, or put --broker right`,
+  );
+});
+
+void t.test('a broker whose certificate is of another authority', async (t) => {
+  const dir = scratch(t);
+  const [own, other] = ['own', 'other'].map((name) => new CertificateAuthority(join(dir, name)));
+  if (own === undefined || other === undefined) throw new Error('two authorities');
+  await Promise.all([own.start(), other.start()]);
+  const broker = new Mosquitto({ dir, tls: { ...(await own.broker()), ca: own.ca } });
+  t.teardown(() => broker.stop());
+  await broker.start();
+  const { cert, key } = await own.client('room');
+  const files = ['--ca', other.ca, '--cert', cert, '--key', key];
+  const database = join(dir, 'room.db');
+  t.match(
+    await firstFault(t, 'archive', '--broker', broker.url, ...files, '--database', database),
+    /^room: broker mqtts:\S+: the broker’s certificate is not trusted \(\w+\); check --ca and the broker’s certificate; there is no fallback to plaintext$/,
+  );
+});
+
+void t.test('a database that is not there', async (t) => {
+  const port = await freePort();
+  const database = `postgres://user:hunter2@127.0.0.1:${port}/room`;
+  t.equal(
+    await firstFault(t, 'archive', '--broker', 'mqtt://127.0.0.1:1', '--database', database),
+    `room: archive: PostgreSQL on 127.0.0.1:${port}: nothing listens there; start it, or put host and port of the database right; tried again until it works`,
+  );
+});
+
+void t.test('a program of the room reads its own options, and of itself', async (t) => {
+  const coded = (code: string | number): string =>
+    roomBrokerFault(Object.assign(new Error('x'), { code }), 'mqtts://broker:8883');
+  t.match(coded('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), /refuses this machine’s certificate .*--cert, --key/);
+  t.match(coded(135), /does not authorise this program; check the certificate’s CN and the ACL/);
+  for (const code of ['ERR_TLS_CERT_ALTNAME_INVALID', 'CERT_NOT_YET_VALID', 'ECONNRESET', 134, 142]) {
+    t.notMatch(coded(code), /mqtt\.|\bbox\b/, String(code));
+  }
+});

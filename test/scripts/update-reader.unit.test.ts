@@ -1,0 +1,97 @@
+/** Whom root's updater obeys is read from the configuration as `vigie check` reads it: of one text they see one site, box and keys. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import t from 'tap';
+import { inspectConfig } from '../../agent/config/load.ts';
+import { readOrderReader } from '../../scripts/programs/updater/settings.ts';
+import { makeSigner } from '../lib/commands.ts';
+import { scratch } from '../lib/paths.ts';
+import { SEED } from '../lib/random.ts';
+
+t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
+
+const [one, two] = [makeSigner('one').config.publicKey, makeSigner('two').config.publicKey];
+const file = join(scratch(t), 'vigie.yaml');
+
+/** What each of the two sees; null where it refuses. */
+function seen(content: string | Uint8Array): { agent: unknown; updater: unknown } {
+  writeFileSync(file, content, { mode: 0o600 });
+  const { config } = inspectConfig(file, { env: {}, mode: 'check', files: false });
+  const agent = config && { site: config.site, box: config.box, keys: config.commands.keys };
+  try {
+    return { agent: agent ?? null, updater: readOrderReader(file, {}) };
+  } catch {
+    return { agent: agent ?? null, updater: null };
+  }
+}
+
+const HEAD = 'site: a\nbox: b\n';
+const keysOf = (key: string, may = '[update]') =>
+  `commands:\n  keys:\n    - { name: desk, publicKey: ${key}, may: ${may} }\n`;
+
+void t.test('texts that two readers of YAML could read in two ways', async (t) => {
+  const shapes = (name: string) =>
+    `${name}:\n${Array.from({ length: 60 }, (_, id) => `  - { id: z${id}, polygon: *area }\n`).join('')}`;
+  const area = '  - { id: z, polygon: &area [[0, 0], [1, 0], [1, 1]] }\n';
+  const many = shapes('zones').replace('\n', `\n${area}`) + shapes('masks');
+  const taken: Record<string, string | Uint8Array> = {
+    plain: HEAD + keysOf(one),
+    'a mark of the byte order in front': `\ufeff${HEAD}${keysOf(one)}`,
+    'many aliases, which the library by itself takes for a bomb': HEAD + keysOf(one) + many,
+    'an alias for the rights': `${HEAD}commands:\n  keys:\n    - { name: x, publicKey: ${one}, may: &r [update] }\n    - { name: y, publicKey: ${two}, may: *r }\n`,
+    JSON: JSON.stringify({
+      site: 'a',
+      box: 'b',
+      commands: { keys: [{ name: 'x', publicKey: one, may: ['update'] }] },
+    }),
+  };
+  for (const [what, text] of Object.entries(taken)) {
+    const { agent, updater } = seen(text);
+    t.ok(agent, `${what}: the agent takes it`);
+    t.same(updater, agent, what);
+  }
+  const refused: Record<string, string | Uint8Array> = {
+    'keys twice': `${HEAD}${keysOf(one)}${keysOf(two)}`,
+    'the box twice': `${HEAD}box: c\n${keysOf(one)}`,
+    'a merge of YAML 1.1': `%YAML 1.1\n---\n${HEAD}commands:\n  <<: { keys: [{ name: x, publicKey: ${one}, may: [update] }] }\n`,
+    'a tag': `${HEAD}commands: !!omap\n  - keys: []\n`,
+    'bytes that are no UTF-8': Buffer.concat([Buffer.from(`${HEAD}${keysOf(one)}# `), Buffer.from([0xff])]),
+    'more than a configuration has': `${HEAD}${keysOf(one)}${'# nothing\n'.repeat(30_000)}`,
+    'two documents': `${HEAD}${keysOf(one)}---\n${HEAD}${keysOf(two)}`,
+    'an alias for what stands in a key': `&k site: a\nbox: b\n${keysOf('*k')}`,
+  };
+  for (const [what, text] of Object.entries(refused)) {
+    const { agent, updater } = seen(text);
+    t.notOk(agent, `${what}: the agent refuses it`);
+    t.notOk(updater, what);
+  }
+});
+
+void t.test('texts by chance, of pieces with anchors, aliases, tags and directives', async (t) => {
+  const some = <T>(usual: T, ...odd: T[]) =>
+    fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...odd) });
+  const key = some(one, two, '*k', `&k ${one}`, `!!str ${two}`, '*m');
+  const may = some('[update]', '&m [update]', '*m', '[search, update]', '!!seq [update]', '*k');
+  const entry = fc.record({ name: some('x', '&k z', '*k', '~', '1', 'yes'), key, may });
+  const item = entry.map((e) => `    - { name: ${e.name}, publicKey: ${e.key}, may: ${e.may} }\n`);
+  const list = fc.array(item, { maxLength: 2 }).map((items) => `commands:\n  keys:\n${items.join('')}`);
+  const line = some(
+    HEAD,
+    `&k ${HEAD}`,
+    'site: a\n? box\n: c\n',
+    'site: &m yes\nbox: *m\n',
+    `${HEAD}site: c\n`,
+  );
+  const head = some('', '%YAML 1.1\n---\n', '---\n', '\ufeff', '%TAG ! tag:x:\n---\n');
+  let taken = 0;
+  const agree = fc.property(head, line, list, fc.boolean(), (start, names, keys, first) => {
+    const { agent, updater } = seen(start + (first ? keys + names : names + keys));
+    if (agent !== null) taken += 1;
+    // What the agent refuses for another key of the file is none of the updater's.
+    return agent === null || isDeepStrictEqual(structuredClone(updater), structuredClone(agent));
+  });
+  fc.assert(agree, { seed: SEED, numRuns: 400 });
+  t.ok(taken > 20, `${taken} of them are configurations`);
+});

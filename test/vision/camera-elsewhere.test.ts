@@ -1,0 +1,218 @@
+/**
+ * A camera that leads elsewhere, by a redirect or in what it says of its stream: nothing is asked but below the address that
+ * was given, no picture comes, and the reason is told.
+ */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import { Camera } from '../../agent/vision/camera/camera.ts';
+import { type Rewriting, RewritingCamera } from '../lib/rewriting-camera.ts';
+import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
+
+const WAIT_MS = 8000;
+
+interface Looked {
+  readonly frames: number;
+  readonly reasons: readonly string[];
+}
+
+/** Takes frames until the first, or until the stream is told lost. */
+async function look(t: Test, source: string): Promise<Looked> {
+  const reasons: string[] = [];
+  const over = new AbortController();
+  const camera = new Camera({
+    source,
+    fps: 5,
+    input: { widthPx: 416, heightPx: 256 },
+    masks: [],
+    mode: 'live',
+    clock: systemClock,
+    log: makeLogger('camera-test', 'silent'),
+    onOpened: () => undefined,
+    onLost: ({ reason }) => {
+      reasons.push(reason);
+      over.abort();
+    },
+  });
+  t.teardown(() => camera.stop());
+  await camera.start();
+  let frames = 0;
+  const taking = camera.next().then((frame) => {
+    if (frame !== null) frames += 1;
+    over.abort();
+  });
+  await systemClock.sleep(WAIT_MS, over.signal);
+  await camera.stop();
+  await taking;
+  return { frames, reasons };
+}
+
+void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
+  const real = await RtspServer.start();
+  t.teardown(() => real.kill());
+  const camera = await RewritingCamera.start(t, real.port);
+  const other = await RewritingCamera.start(t, real.port);
+  const own = `rtsp://127.0.0.1:${camera.port}`;
+  const elsewhere = `rtsp://127.0.0.1:${other.port}`;
+  const looked = async (rewriting: Rewriting, path = '/ch1'): Promise<Looked> => {
+    camera.requests.length = 0;
+    other.requests.length = 0;
+    camera.rewrite(rewriting);
+    return look(t, `${own}${path}`);
+  };
+  const base = (url: string): Rewriting => ({
+    head: (text) => text.replace(/^Content-Base: .*$/m, `Content-Base: ${url}`),
+  });
+  const control = (url: string): Rewriting => ({
+    ...base(`${own}/ch1/`),
+    sdp: (text) => text.replace('a=control:stream=0', `a=control:${url}`),
+  });
+
+  for (const [name, rewriting, path] of [
+    ['as it is', base(`${own}/ch1/`)],
+    ['a base without its slash', base(`${own}/ch1`)],
+    ['no base', { head: (text) => text.replace(/^Content-Base: .*\r\n/m, '') }],
+    ['its own track by its whole address', control(`${own}/ch1/trackID=1`)],
+    ['a query', base(`${own}/ch?channel=1&subtype=0/`), '/ch?channel=1&subtype=0'],
+    [
+      'a query after the track',
+      { ...control(`${own}/ch/stream=0?channel=1`), ...base(`${own}/ch/?channel=1`) },
+      '/ch?channel=1',
+    ],
+  ] satisfies [string, Rewriting, string?][]) {
+    const { frames, reasons } = await looked(rewriting, path);
+    t.same([frames, reasons], [1, []], `${name}: a picture`);
+    const asked = camera.requests.map((line) => line.split(' ')[1] ?? '');
+    t.ok(
+      asked.every((url) => url.startsWith(`${own}/ch`)),
+      asked.join(' '),
+    );
+  }
+
+  const redirect = (to: string, method = 'DESCRIBE'): Rewriting => ({
+    answer: (asked) => (asked === method ? `RTSP/1.0 302 Moved\r\nLocation: ${to}\r\n\r\n` : undefined),
+  });
+  for (const [name, rewriting] of [
+    ['a redirect to another host', redirect(`${elsewhere}/ch1`)],
+    ['a redirect to another channel', redirect(`${own}/ch2`)],
+    ['a redirect at the first request', redirect(`${elsewhere}/ch1`, 'OPTIONS')],
+    ['a redirect when all is set up', { ...base(`${own}/ch1/`), ...redirect(`${elsewhere}/ch1`, 'PLAY') }],
+    ['a base of another host', base(`${elsewhere}/ch1/`)],
+    ['a base of another channel', base(`${own}/ch2/`)],
+    ['a base with a login', base(`rtsp://u:p@127.0.0.1:${camera.port}/ch1/`)],
+    ['a base that only begins as the address', base(`${own}/ch12/`)],
+    ['a track of another host', control(`${elsewhere}/ch1/stream=0`)],
+    ['a track of another channel', control(`${own}/ch2/stream=0`)],
+    ['a track above', control('../ch2')],
+    ['a track above, by its whole address', control(`${own}/ch1/../ch2`)],
+    ['a track above, escaped', control(`${own}/ch1/%2e%2e/ch2`)],
+    ['a track from the root', control('/ch2/stream=0')],
+    ['a track with a query', control(`${own}/ch1/stream=0?channel=2`)],
+    [
+      'a session of another host',
+      {
+        ...base(`${own}/ch1/`),
+        sdp: (text) => text.replace(/^a=control:\S+/m, `a=control:${elsewhere}/ch1`),
+      },
+    ],
+  ] satisfies [string, Rewriting][]) {
+    const { frames, reasons } = await looked(rewriting);
+    t.equal(frames, 0, `${name}: no picture`);
+    t.match(reasons[0], /leads elsewhere, to rtsp:\/\/[^@]*; /, `${name}: ${reasons[0]}`);
+    t.same(other.requests, [], `${name}: the other is asked nothing`);
+    const asked = camera.requests.map((line) => line.split(' ')[1] ?? '');
+    t.ok(
+      asked.every((url) => url === `${own}/ch1` || /\/ch1\/[a-z=0-9]*$/.test(url)),
+      `${name}: ${asked.join(' ')}`,
+    );
+  }
+
+  await t.test('after a redirect the address that was given is asked again', async (t) => {
+    camera.rewrite(redirect(`${elsewhere}/ch1`));
+    setTimeout(() => camera.rewrite(base(`${own}/ch1/`)), 1000);
+    t.same(await returned(t, `${own}/ch1`), 1);
+  });
+
+  await t.test('a camera that names a clock of another host', async (t) => {
+    const clock = createSocket('udp4').bind(0, '127.0.0.1');
+    t.teardown(() => clock.close());
+    await once(clock, 'listening');
+    let packets = 0;
+    clock.on('message', () => {
+      packets += 1;
+    });
+    const at = `127.0.0.1:${clock.address().port}`;
+    const { frames } = await looked({
+      ...base(`${own}/ch1/`),
+      sdp: (text) => text.replace(/^a=/m, `a=x-gst-clock:GstNetTimeProvider GstSystemClock ${at} 0\r\na=`),
+    });
+    t.same([frames, packets], [1, 0], 'a picture, and nobody is asked for the time');
+  });
+
+  await t.test('a stream that is said to come by multicast', async (t) => {
+    const port = await freeUdpPort();
+    const bound: boolean[] = [];
+    const { frames, reasons } = await looked({
+      ...base(`${own}/ch1/`),
+      head: (text, method) => {
+        const changed = text.replace(/^Content-Base: .*$/m, `Content-Base: ${own}/ch1/`);
+        if (method !== 'SETUP') return changed;
+        setTimeout(() => bound.push(udpPorts().includes(port)), 300);
+        return changed.replace(
+          /^Transport: .*$/m,
+          `Transport: RTP/AVP;multicast;destination=239.1.2.3;port=${port}-${port + 1};ttl=1`,
+        );
+      },
+    });
+    await systemClock.sleep(400);
+    t.same(bound, [false], 'no port is opened for it');
+    t.equal(frames, 0);
+    t.ok(reasons.length > 0, String(reasons[0]));
+  });
+});
+
+/** Frames within 20 s, losses or not. */
+async function returned(t: Test, source: string): Promise<number> {
+  const over = new AbortController();
+  const camera = new Camera({
+    source,
+    fps: 5,
+    input: { widthPx: 416, heightPx: 256 },
+    masks: [],
+    mode: 'live',
+    clock: systemClock,
+    log: makeLogger('camera-test', 'silent'),
+    onOpened: () => undefined,
+    onLost: () => undefined,
+  });
+  t.teardown(() => camera.stop());
+  await camera.start();
+  let frames = 0;
+  const taking = camera.next().then((frame) => {
+    if (frame !== null) frames += 1;
+    over.abort();
+  });
+  await systemClock.sleep(20_000, over.signal);
+  await camera.stop();
+  await taking;
+  return frames;
+}
+
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket('udp4').bind(0);
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  await new Promise<void>((done) => socket.close(() => done()));
+  return port & ~1;
+}
+
+/** Of this machine (proc_net(5): port in hexadecimal after the local address). */
+function udpPorts(): number[] {
+  return readFileSync('/proc/net/udp', 'utf8')
+    .split('\n')
+    .slice(1)
+    .map((line) => Number.parseInt(/:([0-9A-F]{4}) /.exec(line)?.[1] ?? '0', 16));
+}

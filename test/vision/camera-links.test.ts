@@ -1,0 +1,88 @@
+/** Clips and devices behind symbolic links: what was checked is what is opened, and what is connected to is its real path. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import { Camera } from '../../agent/vision/camera/camera.ts';
+import { sourceOf } from '../../agent/vision/camera/source.ts';
+import { deviceTarget, type Target } from '../../agent/vision/camera/target.ts';
+import { scratch } from '../lib/paths.ts';
+
+const nowhere = (): Promise<readonly string[]> => Promise.reject(new Error('no network'));
+const INPUT = { widthPx: 416, heightPx: 256 };
+
+/** The link leads elsewhere from now on, at once. */
+function relink(to: string, link: string): void {
+  symlinkSync(to, `${link}.new`);
+  renameSync(`${link}.new`, link);
+}
+
+t.test('a link to a clip that is changed after the check', async (t) => {
+  const dir = scratch(t);
+  const [clip, other, link] = [join(dir, 'clip'), join(dir, 'other'), join(dir, 'link')];
+  writeFileSync(clip, 'checked');
+  writeFileSync(other, 'not checked');
+  relink(clip, link);
+  const target = await sourceOf(`file:${link}`, nowhere).locate();
+  relink(other, link);
+  t.equal(readFileSync(String(target.properties['location']), 'utf8'), 'checked', 'what was checked is read');
+  t.equal(target.connected, `file:${clip}`, 'and its real path is told');
+  target.close?.();
+});
+
+t.test('a clip that becomes something else while it is played', async (t) => {
+  const dir = scratch(t);
+  const [clip, link] = [join(dir, 'clip.mp4'), join(dir, 'link.mp4')];
+  const made =
+    'videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=10/1 ! x264enc ! mp4mux ! filesink';
+  execFileSync('gst-launch-1.0', ['-q', ...made.split(' '), `location=${clip}`]);
+  relink(clip, link);
+  const lost: string[] = [];
+  const connected: string[] = [];
+  const camera = new Camera({
+    ...{ source: `file:${link}`, fps: 10, input: INPUT, masks: [], mode: 'live', clock: systemClock },
+    log: makeLogger('camera-test', 'silent'),
+    onOpened: (info) => connected.push(info.connected),
+    onLost: ({ reason }) => {
+      lost.push(reason);
+      void camera.stop();
+    },
+  });
+  t.teardown(() => camera.stop());
+  await camera.start();
+  t.ok(await camera.next());
+  t.same(connected, [`file:${clip}`]);
+  // A device that would be read for ever.
+  relink('/dev/zero', link);
+  let frames = 0;
+  for (let frame = await camera.next(); frame !== null; frame = await camera.next()) frames += 1;
+  t.match(lost[0], /link\.mp4 is not a file; give the path of a video clip/);
+  t.ok(frames <= 10, `${frames} more frames, all of the clip`);
+});
+
+t.test('devices', async (t) => {
+  const dir = scratch(t);
+  const [camera, byId] = [join(dir, 'video0'), join(dir, 'usb-Camera-index0')];
+  execFileSync('mknod', [camera, 'c', '81', '250']);
+  relink(camera, byId);
+  // Through the function itself: a source names a device in /dev only.
+  const v4l2 = async (path: string): Promise<Target> => deviceTarget(path);
+  t.match(
+    await v4l2(byId),
+    { properties: { device: camera }, connected: `v4l2:${camera}` },
+    'udev’s names stay',
+  );
+  copyFileSync('/etc/hostname', join(dir, 'file'));
+  for (const path of ['/dev/zero', join(dir, 'file'), dir]) {
+    relink(path, byId);
+    await t.rejects(
+      v4l2(byId),
+      { kind: 'unavailable', message: /is not a camera of V4L2; give \/dev\/video0/ },
+      path,
+    );
+  }
+  relink(join(dir, 'gone'), byId);
+  await t.rejects(v4l2(byId), { kind: 'unavailable', message: /cannot be found/ });
+});
