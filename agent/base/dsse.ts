@@ -9,7 +9,7 @@ import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CommandRefused, type Envelope, envelopeOf } from '../contract/command.ts';
-import { TIME_PATTERN, TIME_RULE } from '../contract/time.ts';
+import { faultText } from '../contract/time.ts';
 import { AgentError } from './errors.ts';
 import { strictJsonOf } from './json.ts';
 
@@ -136,8 +136,8 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 export function ofForm<S extends TSchema>(schema: S, content: unknown, otherwise: string): Static<S> {
   if (Value.Check(schema, content)) return content;
   const error = Value.Errors(schema, content).First();
-  const why = error?.schema['pattern'] === TIME_PATTERN ? TIME_RULE : error?.message;
-  throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${why ?? ''}`);
+  const why = error === undefined ? '' : faultText(error);
+  throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${why}`);
 }
 
 /** PAE of the DSSE protocol: what is really signed. */

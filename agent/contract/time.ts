@@ -1,5 +1,5 @@
 /** Moments as every message, order and file writes it: UTC, to the millisecond. */
-import { Type } from '@sinclair/typebox';
+import { type TSchema, Type } from '@sinclair/typebox';
 
 const LONG_MONTHS = '(0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])';
 const SHORT_MONTHS = '(0[469]|11)-(0[1-9]|[12]\\d|30)';
@@ -16,3 +16,14 @@ export const TIME_PATTERN = `^(\\d{4}-(${LONG_MONTHS}|${SHORT_MONTHS}|${FEBRUARY
 export const TIME_RULE = 'must be a moment that exists, as 2026-11-24T08:00:00.000Z';
 
 export const Time = Type.String({ pattern: TIME_PATTERN });
+
+/** What a person reads of a value that does not fit its schema. */
+export function faultText({
+  schema,
+  message,
+}: {
+  readonly schema: TSchema;
+  readonly message: string;
+}): string {
+  return schema['pattern'] === TIME_PATTERN ? TIME_RULE : message;
+}

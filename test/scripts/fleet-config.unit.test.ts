@@ -17,6 +17,7 @@ import { patched, patchOf } from '../../scripts/programs/fleet/config/patch.ts';
 import { selected } from '../../scripts/programs/fleet/config/selector.ts';
 import type { BoxRow } from '../../scripts/programs/fleet/store.ts';
 import { orderFor, signedOrder } from '../lib/authority.ts';
+import { cpuMsSince } from '../lib/cpu-time.ts';
 import { scratch } from '../lib/paths.ts';
 
 const FILE = `# made for the crossing
@@ -102,11 +103,11 @@ void t.test('what others write into the log leaves no box as it is', (t) => {
     redactedText('a\nrtsp://***@h/x fps 5\nmail me@example.org'),
     'a\nrtsp://***@h/x fps 5\nmail me@example.org',
   );
-  const beganMs = performance.now();
+  const before = process.cpuUsage();
   redactedText('rtsp://'.repeat(40_000));
   redactedText('password="'.repeat(30_000));
   redactedText('rtsp%3A%2F%2F'.repeat(20_000));
-  t.ok(performance.now() - beganMs < 5000, 'in time, whatever is written');
+  t.ok(cpuMsSince(before) < 5000, 'in time, whatever is written');
   t.end();
 });
 

@@ -13,6 +13,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, hasCode, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
+import { faultText } from '../../../../agent/contract/time.ts';
 import { SIGNER_BODY_BYTES_MAX, SignerSealed, SignerSearch } from '../contract/signer.ts';
 import { Refusal, refusalOf } from './refusal.ts';
 import type { SignerRequests } from './requests.ts';
@@ -136,7 +137,8 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 function checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
   if (Value.Check(schema, body)) return body;
   const error = Value.Errors(schema, body).First();
-  throw new Refusal(400, `${error?.path || '/'}: ${error?.message ?? 'not of the form of a request'}`);
+  const why = error === undefined ? 'not of the form of a request' : faultText(error);
+  throw new Refusal(400, `${error?.path || '/'}: ${why}`);
 }
 
 function json(response: ServerResponse, status: number, content: object): void {
