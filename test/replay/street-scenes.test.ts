@@ -18,7 +18,7 @@ process.env['ORT_DISABLE_TELEMETRY'] = '1';
 const KINDS = 6;
 const SCENES_MIN = 8;
 /** CPU time a frame that observer and rules may take on a busy street, all kinds of rules on, in passes over the frame. */
-const OBSERVE_PASSES = 6;
+const OBSERVE_PASSES = 10;
 const skip = !existsSync(STREET_CLIP) && `no street clip: ${STREET_CLIP} (scripts/setup fetches it)`;
 
 t.test('the catalogue is balanced and its names are its own', async (t) => {

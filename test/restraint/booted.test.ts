@@ -112,7 +112,9 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       container.run('sh', '-c', `stat -c '%n %U %a' ${dir} ${dir}/*`).out.trim(),
       [
         `${dir} root 755`,
-        ...['authority.pub', 'box.json', 'journal.json'].map((name) => `${dir}/${name} root 644`),
+        ...['authority.pub', 'box.json', 'camera.json', 'journal.json'].map(
+          (name) => `${dir}/${name} root 644`,
+        ),
       ].join('\n'),
     );
     t.notMatch(attacked.asVigie('sh', '-c', `echo x >${dir}/authority.pub`), { status: 0 });
