@@ -262,7 +262,11 @@ async function hostile(t: Test, given: Given): Promise<void> {
   const [unread] = await chain.database.read(
     "SELECT unread FROM event WHERE box = 'quay-08' AND unread IS NOT NULL",
   );
-  t.match(unread, { unread: /2026-02-30/ }, 'a day that does not exist is kept, and said to be none');
+  t.match(
+    unread,
+    { unread: /^\/time: must be a moment that exists/ },
+    'a day that does not exist is kept, and said to be none',
+  );
   t.same(await chain.database.read("SELECT id FROM event WHERE box = 'flooder'"), []);
   const isHacked =
     'window.hacked !== undefined || document.querySelector("[onerror], .queue script, .incident script") !== null';

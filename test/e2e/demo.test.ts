@@ -131,7 +131,7 @@ void t.test('one alert, one picture, nothing left', { skip: ready }, async (t) =
   const lines = demo.said.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
   t.equal(lines.length, 1, 'one line for one alert');
   const form =
-    /^\d\d:\d\d:\d\d {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
+    /^\d\d:\d\d:\d\d CES?T {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
   const [, , picture = ''] = form.exec(lines[0] ?? '') ?? [];
   t.match(lines[0], form, 'time, severity, what, who, where and the snapshot');
   const bytes = readFileSync(resolve(root, picture));
