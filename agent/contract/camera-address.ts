@@ -203,7 +203,7 @@ function placeOf(text: string): { host: string; port: number } | SourceFault {
 
 function ipv6Place(name: string, port: number): { host: string; port: number } | SourceFault {
   // Only for the short form of RFC 5952: any URL parser gives the same for an address in brackets.
-  const url = `http://${name}/`;
+  const url = `ws://${name}/`;
   if (!URL.canParse(url))
     return { fault: 'must write an IPv6 address in brackets, as rtsp://[fd00::20]/path' };
   const host = new URL(url).hostname.slice(1, -1);
