@@ -10,6 +10,7 @@ import type { SearchRequest, SearchState } from '../../scripts/programs/room/con
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { putCameras } from '../lib/console-rows.ts';
+import { passMs } from '../lib/cpu-time.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type AppRoom, appRoom, contextOf, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
 import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
@@ -20,8 +21,8 @@ const APP_DIR = join(ROOT, 'scripts/programs/room/app');
 const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
 /** What these screens add to the console, gzip. */
 const WEIGHT_KB_MAX = 25;
-/** 1,500 tiles. */
-const DRAWN_MS_MAX = 25;
+/** To lay out 1,500 tiles, in passes over a frame: some 25 ms where a pass takes .3. */
+const DRAWN_PASSES_MAX = 80;
 const LOOKS: readonly Look[] = [
   ['fr', 'light'],
   ['en', 'dark'],
@@ -211,7 +212,8 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
   );
   t.comment(`laid out ${laid} ms, painted ${painted} ms`);
   // Other programs of this machine only add to it.
-  t.ok((inOrder(0)[0] ?? Number.NaN) <= DRAWN_MS_MAX, `${laid} ms`);
+  const pass = passMs();
+  t.ok((inOrder(0)[0] ?? Number.NaN) <= DRAWN_PASSES_MAX * pass, `${laid} ms, a pass ${pass.toFixed(2)}`);
   const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
   const change = { site: 'bellecour', box: 'cam-0000', heard: new Date().toISOString(), conditions };
   await putCameras(shown.room.db, [change]);
