@@ -1,7 +1,6 @@
 /**
  * The parts of a camera, made for its source and put together once; openings and losses use them again and again.
  */
-import { lookup } from 'node:dns/promises';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
 import { NativePipeline } from '../../base/gstreamer.ts';
@@ -47,6 +46,8 @@ export interface Parts {
 }
 
 const systemLookup: Resolve = async (host) => {
+  // Loaded when a name is looked up: the module reads resolv.conf, and vision in its unit looks up none.
+  const { lookup } = await import('node:dns/promises');
   const found = await lookup(host, { all: true });
   return found.map(({ address }) => address);
 };
