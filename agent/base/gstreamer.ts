@@ -47,11 +47,19 @@ export interface Sample {
   readonly caps: SampleCaps;
 }
 
+/** What an rtspsrc may ask for: its stream and the tracks below it. */
+export interface RtspRequests {
+  /** Regular expression of whole URLs. */
+  readonly urls: string;
+  /** Regular expression of relative names of tracks in SDP (RFC 2326, C.1.1), which are appended to `base`. */
+  readonly track: string;
+  readonly base: string;
+}
+
 /** What the element `source` is given before an opening. */
 export interface Given {
   readonly properties: Readonly<Record<string, string>>;
-  /** Of rtspsrc: the URLs that it may ask for, and where relative names of tracks belong. */
-  readonly requests?: { readonly urls: string; readonly track: string; readonly base: string };
+  readonly requests?: RtspRequests;
 }
 
 /** A promise that is resolved from outside. */

@@ -174,3 +174,19 @@ function distanceNorm([a, b]: Edge, point: PointNorm): number {
   const near = Math.min(1, Math.max(0, share));
   return Math.hypot(a[0] + near * dx - point[0], a[1] + near * dy - point[1]);
 }
+
+interface Shape {
+  readonly polygon: readonly PointNorm[];
+}
+
+/** Those of `shapes` that are not drawn in the same way among `others`. */
+export function notAmong<S extends Shape>(shapes: readonly S[], others: readonly Shape[]): S[] {
+  const known = new Set(others.map(({ polygon }) => JSON.stringify(polygon)));
+  return shapes.filter(({ polygon }) => !known.has(JSON.stringify(polygon)));
+}
+
+/** Those of `shapes` that `covers` do not cover, one by one or together. */
+export function uncovered<S extends Shape>(shapes: readonly S[], covers: readonly Shape[]): S[] {
+  const outers = covers.map(({ polygon }) => polygon);
+  return notAmong(shapes, covers).filter(({ polygon }) => !coversTogether(outers, polygon));
+}

@@ -1,6 +1,7 @@
 /**
  * Tells the room once of each change of what the box watches: somebody's own edit, a technician's, or a file that was put
- * back. A privacy mask that is gone or smaller, where no mask of the order covers it, is an event of its own. What changed is found when the journal is opened (journal/watched.ts).
+ * back. A privacy mask that is gone or smaller, where no mask of the order covers it, is an event of its own. What changed
+ * is found when the journal is opened (journal/watched.ts).
  *
  * INVARIANT: told when the event is durable, not before: a change outlives a crash in between, and may then be told twice.
  */
@@ -9,7 +10,7 @@ import type { Logger } from '../base/log.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
 import { CHANGED_LISTS, type ConfigChange } from '../contract/config-change.ts';
-import { coversTogether } from '../contract/polygon.ts';
+import { uncovered } from '../contract/polygon.ts';
 import { isOutlined } from './authorisation.ts';
 import { WatchedFile } from './journal/watched.ts';
 
@@ -87,9 +88,7 @@ function uncoveredMasks(
   order: Authorisation | undefined,
 ): readonly LostMask[] {
   const ordered = order?.masks ?? [];
-  if (ordered.length === 0) return masksLost;
-  const black = [...masks, ...ordered].map(({ polygon }) => polygon);
-  return masksLost.filter(({ polygon }) => !coversTogether(black, polygon));
+  return ordered.length === 0 ? masksLost : uncovered(masksLost, [...masks, ...ordered]);
 }
 
 function maskCauseOf(masks: readonly LostMask[]): object {

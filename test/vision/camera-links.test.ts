@@ -1,16 +1,20 @@
 /** Clips and devices behind symbolic links: what was checked is what is opened, and what is connected to is its real path. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
+import { CONNECTED_MAX } from '../../agent/contract/camera-connection.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
 import { sourceOf } from '../../agent/vision/camera/source.ts';
 import { deviceTarget, type Target } from '../../agent/vision/camera/target.ts';
 import { scratch } from '../lib/paths.ts';
 
 const nowhere = (): Promise<readonly string[]> => Promise.reject(new Error('no network'));
+/** A second of a test picture, into the file that is appended. */
+const MADE =
+  'videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=10/1 ! x264enc ! mp4mux ! filesink';
 const INPUT = { widthPx: 416, heightPx: 256 };
 
 /** The link leads elsewhere from now on, at once. */
@@ -32,12 +36,28 @@ t.test('a link to a clip that is changed after the check', async (t) => {
   target.close?.();
 });
 
+t.test('a path longer than the link takes is told cut', async (t) => {
+  const dir = join(scratch(t), ...Array.from({ length: 3 }, () => 'd'.repeat(200)));
+  mkdirSync(dir, { recursive: true });
+  const clip = join(dir, 'clip.mp4');
+  execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
+  const connected: string[] = [];
+  const camera = new Camera({
+    ...{ source: `file:${clip}`, fps: 10, input: INPUT, masks: [], mode: 'live', clock: systemClock },
+    log: makeLogger('camera-test', 'silent'),
+    onOpened: (info) => connected.push(info.connected),
+    onLost: () => undefined,
+  });
+  t.teardown(() => camera.stop());
+  await camera.start();
+  t.ok(await camera.next());
+  t.same(connected, [`file:${clip}`.slice(0, CONNECTED_MAX)]);
+});
+
 t.test('a clip that becomes something else while it is played', async (t) => {
   const dir = scratch(t);
   const [clip, link] = [join(dir, 'clip.mp4'), join(dir, 'link.mp4')];
-  const made =
-    'videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=10/1 ! x264enc ! mp4mux ! filesink';
-  execFileSync('gst-launch-1.0', ['-q', ...made.split(' '), `location=${clip}`]);
+  execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
   relink(clip, link);
   const lost: string[] = [];
   const connected: string[] = [];

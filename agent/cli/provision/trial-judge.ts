@@ -9,7 +9,7 @@ import type { Authorisation } from '../../contract/authorisation.ts';
 import { cameraAddress } from '../../contract/camera-address.ts';
 import type { CommandKey, Config, MaskConfig } from '../../contract/config.ts';
 import type { ProposalProblem } from '../../contract/config-trial.ts';
-import { coversTogether } from '../../contract/polygon.ts';
+import { uncovered } from '../../contract/polygon.ts';
 import type { Proposal } from '../../contract/proposal.ts';
 import { RestraintFolder } from '../../contract/restraint-folder.ts';
 import { authorisationFault, openAuthorisation } from '../../contract/signed-order.ts';
@@ -173,12 +173,8 @@ function maskProblems({ config, open, nowMs }: Judged, black: readonly MaskConfi
   const order = orderOf(open);
   const place = { site, box, camera: cameraAddress(camera?.source) };
   const holds = order !== undefined && authorisationFault(order, place, nowMs) === undefined;
-  const staying = [...masks, ...((holds && order.masks) || [])].map(({ polygon }) => polygon);
-  const known = new Set(staying.map((polygon) => JSON.stringify(polygon)));
-  const uncovered = black.filter(
-    ({ polygon }) => !known.has(JSON.stringify(polygon)) && !coversTogether(staying, polygon),
-  );
-  return [...new Set(uncovered.map(({ id }) => id))].map((id) => {
+  const staying = [...masks, ...((holds && order.masks) || [])];
+  return [...new Set(uncovered(black, staying).map(({ id }) => id))].map((id) => {
     const message = `the mask ${id} is taken away or smaller: what is black stays so unless a mask of the order covers it; the order’s masks (\`vigie authorise\`) or somebody at the pole can do it`;
     return problem('masks', message, true);
   });

@@ -19,7 +19,7 @@ import { cameraAddress } from '../../contract/camera-address.ts';
 import { Config } from '../../contract/config.ts';
 import { CHANGED_LISTS, ConfigChange } from '../../contract/config-change.ts';
 import type { RedrawnPlace, Running } from '../../contract/journal.ts';
-import { coversTogether } from '../../contract/polygon.ts';
+import { notAmong, uncovered } from '../../contract/polygon.ts';
 
 const WATCHED_FILE = 'watched.json';
 const FILE_BYTES_MAX = 4 * 1_048_576;
@@ -164,18 +164,12 @@ function changeOf(
 
 /** Masks that those of now do not cover, one by one or together; under another name a mask stays what it was. */
 function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigChange['masksLost'] {
-  const black = now.map(({ polygon }) => polygon);
-  const same = new Set(black.map((polygon) => JSON.stringify(polygon)));
   const compared =
     [...former, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
-  return former
-    .filter(
-      ({ polygon }) => !same.has(JSON.stringify(polygon)) && !(compared && coversTogether(black, polygon)),
-    )
-    .map(({ id, polygon }) => ({
-      ...{ id, polygon },
-      change: now.some((mask) => mask.id === id) ? ('smaller' as const) : ('removed' as const),
-    }));
+  return (compared ? uncovered(former, now) : notAmong(former, now)).map(({ id, polygon }) => ({
+    ...{ id, polygon },
+    change: now.some((mask) => mask.id === id) ? ('smaller' as const) : ('removed' as const),
+  }));
 }
 
 /** Before the room was told of one, there came another. */

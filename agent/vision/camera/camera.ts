@@ -25,6 +25,7 @@ import { parseCaps } from './packet.ts';
 import { assembleParts, type Parts, type PartsOptions } from './parts.ts';
 import { givenOut } from './still.ts';
 import { StillRing } from './still-ring.ts';
+import type { Target } from './target.ts';
 
 const RETRY = { firstMs: 1000, maxMs: 30_000 };
 /** Between a failed opening and the next, however long the opening took. */
@@ -214,15 +215,16 @@ export class Camera {
     this.#openedMs = this.#options.clock.nowMs();
     reader.reopen();
     if (this.#live) returnProbe.start();
+    let target: Target | undefined;
     try {
-      const target = await source.locate();
+      target = await source.locate();
       this.#connected = target.connected.slice(0, CONNECTED_MAX);
-      this.#connected = target.connected;
       if (!this.#stopping.signal.aborted) pipeline.open(target);
-      target.close?.();
     } catch (error) {
       rethrowBug(error);
       pipeline.fail({ message: error.message, debug: '' });
+    } finally {
+      target?.close?.();
     }
   }
 

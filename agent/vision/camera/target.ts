@@ -8,6 +8,7 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { AgentError, hasCode, messageOf } from '../../base/errors.ts';
+import type { Given, RtspRequests } from '../../base/gstreamer.ts';
 import {
   DEFAULT_RTSP_PORT,
   hostText,
@@ -19,24 +20,12 @@ import {
 /** VIDEO_MAJOR of Linux: devices of V4L2 (devices.txt). */
 const V4L2_MAJOR = 81;
 
-export interface Target {
-  /** Of the element `source`; no secret is in the pipeline's text. */
-  readonly properties: Readonly<Record<string, string>>;
-  /** Of an RTSP camera: what it may be asked for. */
-  readonly requests?: RtspRequests;
+/** Secrets are in the properties, and not in the pipeline's text. */
+export interface Target extends Given {
   /** Scheme and address or path, for journal and status; no login. */
   readonly connected: string;
   /** To be called when GStreamer has opened it. */
   close?(): void;
-}
-
-/** What an RTSP camera may be asked for: its stream and the tracks below it. */
-export interface RtspRequests {
-  /** Regular expression of whole URLs. */
-  readonly urls: string;
-  /** Regular expression of relative names of tracks in SDP (RFC 2326, C.1.1), which are appended to `base`. */
-  readonly track: string;
-  readonly base: string;
 }
 
 /** The camera at one of its addresses; GStreamer looks up no name. */
