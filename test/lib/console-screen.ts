@@ -86,7 +86,7 @@ export class ConsoleScreen {
     return screen;
   }
 
-  async until(what: string, condition: string, withinMs = 10_000): Promise<void> {
+  async until(what: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs, polling: 20 }).catch(async () => {
       const shown = await this.page.evaluate('document.body.innerText.slice(0, 2000)');
       throw new Error(`${what}: not so within ${withinMs} ms: ${condition}\n${printableLine(String(shown))}`);

@@ -109,7 +109,7 @@ export async function until(
   t: Test,
   what: string,
   condition: () => boolean,
-  withinMs = 10_000,
+  withinMs = 40_000,
 ): Promise<number> {
   const beganMs = performance.now();
   for (;;) {

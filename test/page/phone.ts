@@ -148,7 +148,7 @@ export class Phone {
     await this.page.type(selector, text);
   }
 
-  async until(what: string, condition: string, withinMs = 8000): Promise<void> {
+  async until(what: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs }).catch(async () => {
       const shown = await this.text('main');
       throw new Error(`${what}: not so: ${condition}\n${shown}`);

@@ -23,7 +23,7 @@ const NAME = 'r-1';
 const { signal } = new AbortController();
 const full = process.env['VIGIE_TEST_FULL'] === '1';
 
-async function until(what: string, holds: () => boolean, withinMs = 15_000): Promise<void> {
+async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
   const untilMs = Date.now() + withinMs;
   while (!holds()) {
     if (Date.now() > untilMs) throw new Error(`${what}: not within ${withinMs} ms`);

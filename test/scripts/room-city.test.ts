@@ -204,10 +204,11 @@ const after = (ms: number): (() => boolean) => {
   return () => performance.now() > untilMs;
 };
 
+/** In the full run the longest batch must hold the bar; beside other tests the half of them. */
 function waited(t: Test, storing: CityStoring, what: string): void {
-  const { longestMs, highMs, text } = storing.taken();
+  const { longestMs, middleMs, text } = storing.taken();
   t.ok(
-    (FULL ? longestMs : highMs) <= BATCH_MS_MAX,
+    (FULL ? longestMs : middleMs) <= BATCH_MS_MAX,
     `${what}: ${text}; at most ${BATCH_MS_MAX} ms; load ${load()}`,
   );
 }
