@@ -23,9 +23,12 @@ import { FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { type FastTime, fastClock } from './fast-clock.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
+import { slowness } from './slowness.ts';
 
 const FLEET = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
+/** Hours of a rollout pass in seconds: fewer on a slow machine, which would else let deadlines pass while it is busy. */
 const SPEED = 1200;
+const SLOWER_MAX = 4;
 export const SITE = 'site-1';
 export const WELL: Fate = { ends: 'confirmed', away: false, backAfterMs: null };
 /** Hours of a test are minutes, which are a tenth of a second. */
@@ -38,7 +41,11 @@ export const idOf = (i: number): string => `${SITE}/b-${i}`;
 
 export class RolloutFleet {
   readonly dir: string;
-  readonly time: FastTime = { fromMs: Date.now(), startMs: Date.now(), speed: SPEED };
+  readonly time: FastTime = {
+    fromMs: Date.now(),
+    startMs: Date.now(),
+    speed: SPEED / Math.min(SLOWER_MAX, slowness()),
+  };
   readonly clock = fastClock(this.time);
   readonly keys = generateKeyPairSync('ed25519');
   readonly broker: Mosquitto;
