@@ -47,7 +47,7 @@ export interface Sample {
   readonly caps: SampleCaps;
 }
 
-/** What an rtspsrc may ask for: its stream and the tracks below it. */
+/** The URLs that an rtspsrc may request: its stream and the tracks below it. */
 export interface RtspRequests {
   /** Regular expression of whole URLs. */
   readonly urls: string;
@@ -56,7 +56,7 @@ export interface RtspRequests {
   readonly base: string;
 }
 
-/** What the element `source` is given before an opening. */
+/** Settings of the element `source`, applied before an opening. */
 export interface Given {
   readonly properties: Readonly<Record<string, string>>;
   readonly requests?: RtspRequests;

@@ -3,9 +3,10 @@
  *
  * INVARIANTS: what is said on one topic takes no other topic's share.
  * LIMITS: the rates below, TO_BOX_BYTES_MAX for what is no order; what is beyond them is counted, told once a minute, and
- * left unread. A topic on which FLOOD comes beyond that is not heard at all for `deafMs`: even to drop a message costs time, and behind many the broker
- * holds what others say. What the room says is not lost by it for good: acknowledgements are cumulative, heads grow, who
- * commands waits for an answer, a verdict can be given again, and an order is retained, and asked for again.
+ * left unread. A topic on which FLOOD comes beyond that is not heard at all for `deafMs`: even to drop a message costs time,
+ * and behind many the broker holds what others say. What the room says is not lost by it for good: acknowledgements are
+ * cumulative, heads grow, who commands waits for an answer, a verdict can be given again, and an order is retained, and
+ * asked for again.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';

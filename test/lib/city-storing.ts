@@ -37,7 +37,7 @@ export class CityStoring {
   /** Since the start, or the last call. */
   taken(): {
     readonly perS: number;
-    readonly middleMs: number;
+    readonly highMs: number;
     readonly longestMs: number;
     readonly text: string;
   } {
@@ -50,7 +50,7 @@ export class CityStoring {
     this.#batches = [];
     this.#sinceMs = performance.now();
     const batch = `p50 ${middle.toFixed(0)}, p95 ${high.toFixed(0)}, longest ${longestMs.toFixed(0)} ms`;
-    return { perS, middleMs: middle, longestMs, text: `${perS} events a second; a batch of 200: ${batch}` };
+    return { perS, highMs: high, longestMs, text: `${perS} events a second; a batch of 200: ${batch}` };
   }
 
   /** Resolves when the batch at hand is stored. */

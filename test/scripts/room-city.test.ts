@@ -16,6 +16,7 @@ import { callOf } from '../lib/console-room.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { until } from '../lib/room.ts';
 import { countOf, DAY_MS, roomDatabase, TIME_ZONE } from '../lib/room-rows.ts';
+import { slowness } from '../lib/slowness.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SIZE = FULL ? CITY : SMALL_CITY;
@@ -204,13 +205,11 @@ const after = (ms: number): (() => boolean) => {
   return () => performance.now() > untilMs;
 };
 
-/** In the full run the longest batch must hold the bar; beside other tests the half of them. */
+/** The longest batch must hold the bar in the full run; beside other tests 95 of 100, on a slow machine later. */
 function waited(t: Test, storing: CityStoring, what: string): void {
-  const { longestMs, middleMs, text } = storing.taken();
-  t.ok(
-    (FULL ? longestMs : middleMs) <= BATCH_MS_MAX,
-    `${what}: ${text}; at most ${BATCH_MS_MAX} ms; load ${load()}`,
-  );
+  const { longestMs, highMs, text } = storing.taken();
+  const limitMs = FULL ? BATCH_MS_MAX : Math.round(BATCH_MS_MAX * slowness());
+  t.ok((FULL ? longestMs : highMs) <= limitMs, `${what}: ${text}; at most ${limitMs} ms; load ${load()}`);
 }
 
 /** What is too old at a time, of 1,500 boxes. */

@@ -34,15 +34,15 @@ ExecStart=/usr/bin/true
 WantedBy=vigie.service
 `;
 
-/** What systemd says of starts of vision between the end of an agent and the start of the next. */
+/** Lines of systemd's journal: starts of vision between the end of an agent and the start of the next. */
 function visionsAlone(journal: readonly string[]): string[] {
   const starts = journal.filter((line) => line.startsWith('Starting vigie-vision.service'));
   if (starts.length < 2) return [`only ${starts.length} starts of vision in ${journal.length} lines`];
-  let agent = false;
+  let agentRuns = false;
   return journal.filter((line) => {
-    if (line.startsWith('Starting vigie.service')) agent = true;
-    if (/^(?:Stopping vigie\.service|vigie\.service: Main process exited)/.test(line)) agent = false;
-    return line.startsWith('Starting vigie-vision.service') && !agent;
+    if (line.startsWith('Starting vigie.service')) agentRuns = true;
+    if (/^(?:Stopping vigie\.service|vigie\.service: Main process exited)/.test(line)) agentRuns = false;
+    return line.startsWith('Starting vigie-vision.service') && !agentRuns;
   });
 }
 

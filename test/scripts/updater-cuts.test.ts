@@ -19,7 +19,7 @@ const CUTS = FULL ? 300 : 20;
 const CUTS_A_BOX = 20;
 /** The file system writes its log each second, as often as it can: what was not waited for is half there. */
 const COMMIT_S = 1;
-/** A phase that is held comes some time; of others the last is over after this. */
+/** Patience for a phase that is sure to come, and for one that may be over before it is seen, ms. */
 const HELD_WITHIN_MS = 120_000;
 const SEEN_WITHIN_MS = 15_000;
 /** Where the power goes, and how long after the phase began at the most, ms: about as long as it lasts. */
@@ -38,7 +38,7 @@ int fdatasync(int fd) { return 0; }
 int syncfs(int fd) { return 0; }
 void sync(void) {}
 `;
-/** Once a state file that holds both texts has its name, whoever gave it goes no further. */
+/** Stops the program once it has renamed a file to state.json that holds both texts. */
 const HOLD = `
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -61,7 +61,7 @@ int rename(const char *from, const char *to) {
 }
 `;
 
-/** A library that stands in front of the C library's calls; for LD_PRELOAD. */
+/** Compiles a library for LD_PRELOAD, whose functions replace those of the C library; returns its path. */
 function preloaded(t: Test, source: string): string {
   const library = join(scratch(t), 'preloaded.so');
   execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-o', library, '-', '-ldl'], { input: source });

@@ -10,7 +10,7 @@ import { MultiBar } from 'cli-progress';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type Failure, type FileResult, Tally } from './tally.ts';
 
-/** One file may take this long, s: the longest takes 8 minutes, and twice that on a machine of half the speed. */
+/** One file may take this long, s: the longest (labels, the booted updates) took 14 minutes on a busy machine. */
 const FILE_TIMEOUT_S = { quick: 60, normal: 1800, full: 12 * 3600 };
 const ALL = /\.test\.js$/;
 /** Files of tests that are pure: no process, no broker, no real clip. */
