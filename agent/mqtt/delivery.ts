@@ -223,7 +223,7 @@ export class Delivery {
 
   /** One connection, from its first packet to its end; returns why it ended. */
   async #live(signal: AbortSignal): Promise<DeliveryError | 'renewed'> {
-    const { config, site, box, clock } = this.#options;
+    const { config, box, clock } = this.#options;
     const { keepaliveS, connectTimeoutMs } = this.#timing;
     let session: Session | undefined;
     try {
@@ -232,7 +232,7 @@ export class Delivery {
         {
           config,
           credentials,
-          clientId: `${site}.${box}`,
+          clientId: box,
           will: this.publisher.will,
           keepaliveS,
           connectTimeoutMs,

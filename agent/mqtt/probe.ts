@@ -1,5 +1,8 @@
-/** Tries the broker once, as `doctor` does: beside a running agent, without taking its place. */
-import { randomBytes } from 'node:crypto';
+/**
+ * Tries the broker once, as `doctor` does where no agent runs.
+ *
+ * It connects as the box: a broker knows a box by its certificate alone, so a running agent would lose its connection.
+ */
 import { systemClock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
@@ -40,7 +43,7 @@ export async function probeBroker(
       {
         config,
         credentials,
-        clientId: `${site}.${box}.doctor-${randomBytes(4).toString('hex')}`,
+        clientId: box,
         keepaliveS: 30,
         connectTimeoutMs: timeoutMs,
         clock: systemClock,

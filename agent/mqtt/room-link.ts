@@ -37,7 +37,7 @@ export class RoomLink {
       {
         config,
         credentials: readCredentials(config),
-        clientId: `search-${this.#token}`,
+        clientId: `search.${this.#token}`,
         keepaliveS: KEEPALIVE_S,
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         clock: systemClock,

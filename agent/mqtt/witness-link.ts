@@ -27,7 +27,7 @@ export interface WitnessLinkOptions {
 
 export class WitnessLink {
   readonly #options: WitnessLinkOptions;
-  readonly #clientId = `witness-${randomBytes(6).toString('hex')}`;
+  readonly #clientId = `witness.${randomBytes(6).toString('hex')}`;
   #session: Session | undefined;
 
   constructor(options: WitnessLinkOptions) {

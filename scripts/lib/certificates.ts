@@ -16,6 +16,17 @@ export interface KeyPair {
   readonly key: string;
 }
 
+/** The broker's own certificate, and who signs those of its clients. */
+export interface BrokerTls extends KeyPair {
+  /** Of the boxes; the broker's own is from it too. */
+  readonly ca: string;
+  /** Of the room's programs. */
+  readonly programsCa: string;
+  /** Certificates of boxes that were taken back; none when absent. */
+  readonly crl?: string;
+  readonly programsCrl?: string;
+}
+
 export interface Validity {
   /** YYYYMMDDHHMMSSZ; default: 30 days from now. */
   readonly notBefore?: string;
@@ -24,10 +35,12 @@ export interface Validity {
 
 export class CertificateAuthority {
   readonly #dir: string;
+  readonly #name: string;
 
   /** `dir` receives every file: one folder an authority. */
-  constructor(dir: string) {
+  constructor(dir: string, name = 'vigie demo authority') {
     this.#dir = dir;
+    this.#name = name;
   }
 
   /** PEM file of the authority itself. */
@@ -39,7 +52,7 @@ export class CertificateAuthority {
   async start(): Promise<void> {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     await openssl(
-      ['req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '30', '-subj', '/CN=vigie demo authority'],
+      ['req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '30', '-subj', `/CN=${this.#name}`],
       ['-keyout', join(this.#dir, 'ca.key'), '-out', this.ca],
     );
   }
@@ -77,6 +90,26 @@ export class CertificateAuthority {
       notAfter === undefined ? ['-days', '30'] : ['-not_after', notAfter],
     );
     return pair;
+  }
+}
+
+/** The two authorities of a room: one signs the boxes and the broker, the other the room's programs. */
+export class RoomAuthorities {
+  readonly boxes: CertificateAuthority;
+  readonly programs: CertificateAuthority;
+
+  constructor(dir: string) {
+    this.boxes = new CertificateAuthority(join(dir, 'boxes'));
+    this.programs = new CertificateAuthority(join(dir, 'programs'), 'vigie demo programs');
+  }
+
+  async start(): Promise<void> {
+    await Promise.all([this.boxes.start(), this.programs.start()]);
+  }
+
+  /** A broker on this machine. */
+  async brokerTls(): Promise<BrokerTls> {
+    return { ...(await this.boxes.broker()), ca: this.boxes.ca, programsCa: this.programs.ca };
   }
 }
 

@@ -1,4 +1,4 @@
-/** A private Mosquitto on a free loopback port, with the configuration that a room gets; for demos, benches and tests. */
+/** A private Mosquitto on free loopback ports, with the configuration that a room gets; for demos, benches and tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
-import type { KeyPair } from './certificates.ts';
+import { type BoxPlace, boxAcl } from './box-acl.ts';
+import type { BrokerTls } from './certificates.ts';
 
 const START_WITHIN_MS = 5000;
 const STOP_WITHIN_MS = 3000;
@@ -19,9 +20,14 @@ const SHIPPED = join(packageRoot(), 'scripts/programs/room/broker/mosquitto');
 export interface MosquittoOptions {
   /** Receives configuration, log and, where asked for, the broker's memory. */
   readonly dir: string;
-  /** Without TLS when absent: anonymous, no ACL. */
-  readonly tls?: KeyPair & { readonly ca: string };
-  readonly acl?: string;
+  /** Without TLS when absent: one listener for everybody, anonymous, no ACL. */
+  readonly tls?: BrokerTls;
+  /** Who has access rules from the beginning; more by `enrol`. */
+  readonly boxes?: readonly BoxPlace[];
+  /** Access rules of boxes that somebody else writes, as the enrolment does: instead of `boxes`. */
+  readonly aclFile?: string;
+  /** Other access rules for the room's programs than the shipped ones. */
+  readonly programs?: (shipped: string) => string;
   /** Keep queued and retained messages across restarts. */
   readonly persistent?: boolean;
   /** Further lines of mosquitto.conf. */
@@ -30,28 +36,44 @@ export interface MosquittoOptions {
 
 export class Mosquitto {
   readonly #options: MosquittoOptions;
+  readonly #boxes: Map<string, BoxPlace>;
   #port = 0;
+  #programsPort = 0;
   #child: ChildProcess | undefined;
 
   constructor(options: MosquittoOptions) {
     this.#options = options;
+    this.#boxes = new Map(options.boxes?.map((place) => [place.box, place]));
   }
 
-  /** The same across restarts. */
+  /** Of the boxes; the same across restarts. */
   get port(): number {
     return this.#port;
+  }
+
+  /** Of the room's programs: without TLS that of everybody. */
+  get programsPort(): number {
+    return this.#options.tls ? this.#programsPort : this.#port;
   }
 
   get url(): string {
     return `${this.#options.tls ? 'mqtts' : 'mqtt'}://localhost:${this.#port}`;
   }
 
+  get programsUrl(): string {
+    return `${this.#options.tls ? 'mqtts' : 'mqtt'}://localhost:${this.programsPort}`;
+  }
+
   get logFile(): string {
     return join(this.#options.dir, 'mosquitto.log');
   }
 
-  get aclFile(): string {
-    return join(this.#options.dir, 'acl');
+  get boxesAcl(): string {
+    return this.#options.aclFile ?? join(this.#options.dir, 'boxes.acl');
+  }
+
+  get programsAcl(): string {
+    return join(this.#options.dir, 'programs.acl');
   }
 
   get pid(): number | undefined {
@@ -63,9 +85,13 @@ export class Mosquitto {
     const { dir } = this.#options;
     await mkdir(dir, { recursive: true });
     if (this.#port === 0) this.#port = await freePort();
+    while (this.#programsPort === 0 || this.#programsPort === this.#port)
+      this.#programsPort = await freePort();
     const file = join(dir, 'mosquitto.conf');
-    const acl = this.#options.acl ?? (await readFile(join(SHIPPED, 'acl'), 'utf8'));
-    await writeFile(this.aclFile, acl, { mode: 0o600 });
+    const { programs = (shipped) => shipped } = this.#options;
+    const shipped = await readFile(join(SHIPPED, 'programs.acl'), 'utf8');
+    await writeFile(this.programsAcl, programs(shipped), { mode: 0o600 });
+    if (this.#options.aclFile === undefined) await this.#writeAcl();
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
     // setpriv(1): the broker ends with this process, however that ends.
     const command = ['--pdeathsig', 'TERM', 'mosquitto', '-c', file];
@@ -86,6 +112,44 @@ export class Mosquitto {
       'unavailable',
       `mosquitto did not start (is it installed?): ${wrong} ${said.trim()}`,
     );
+  }
+
+  isEnrolled(box: string): boolean {
+    return this.#boxes.has(box);
+  }
+
+  /** Gives a box its access rules; resolves when a running broker has read them. */
+  async enrol(...boxes: readonly BoxPlace[]): Promise<void> {
+    for (const place of boxes) this.#boxes.set(place.box, place);
+    await this.#writeAcl();
+    await this.reload();
+  }
+
+  /** Takes its access rules away, as a revocation does. */
+  async revoke(box: string): Promise<void> {
+    this.#boxes.delete(box);
+    await this.#writeAcl();
+    await this.reload();
+  }
+
+  async #writeAcl(): Promise<void> {
+    await writeFile(this.boxesAcl, boxAcl(this.#boxes.values()), { mode: 0o600 });
+  }
+
+  /** Makes a running broker read its files again; resolves when it has. */
+  async reload(): Promise<void> {
+    if (this.#child === undefined) return;
+    const reloads = async (): Promise<number> =>
+      (await readFile(this.logFile, 'utf8')).split('Reloading config').length;
+    const before = await reloads();
+    this.signal('SIGHUP');
+    const deadlineMs = Date.now() + START_WITHIN_MS;
+    // It says so before it reads, and answers nobody until it has read.
+    while ((await reloads()) === before) {
+      if (Date.now() > deadlineMs)
+        throw new AgentError('unavailable', 'mosquitto did not read its files again');
+      await sleep(10);
+    }
   }
 
   signal(name: NodeJS.Signals): void {
@@ -112,30 +176,62 @@ export class Mosquitto {
 
   #configuration(shipped: string): string {
     const { dir, tls, persistent, extra } = this.#options;
-    const settings: Record<string, string | undefined> = {
-      listener: `${this.#port} 127.0.0.1`,
-      cafile: tls?.ca,
-      certfile: tls?.cert,
-      keyfile: tls?.key,
-      acl_file: this.aclFile,
-      persistence: String(persistent === true),
-      persistence_location: `${dir}/`,
-      ...(tls === undefined && { ...PLAIN, acl_file: undefined }),
-    };
+    const memory = { persistence: String(persistent === true), persistence_location: `${dir}/` };
     const own = [`user ${userInfo().username}`, `log_dest file ${this.logFile}`, ...(extra ?? [])];
-    return [...settled(shipped, settings), ...own, ''].join('\n');
+    const [common, boxes, programs] = sectionsOf(shipped);
+    if (tls === undefined) {
+      const plain = settled(boxes, { ...PLAIN, listener: `${this.#port} 127.0.0.1` });
+      return [...settled(common, memory), ...plain, ...own, ''].join('\n');
+    }
+    const { ca, programsCa, cert: certfile, key: keyfile, crl: crlfile, programsCrl } = tls;
+    return [
+      ...settled(common, memory),
+      ...own,
+      ...settled(boxes, {
+        ...{ listener: `${this.#port} 127.0.0.1`, cafile: ca, certfile, keyfile, crlfile },
+        acl_file: this.boxesAcl,
+      }),
+      ...settled(programs, {
+        ...{ listener: `${this.#programsPort} 127.0.0.1`, cafile: programsCa, certfile, keyfile },
+        crlfile: programsCrl,
+        acl_file: this.programsAcl,
+      }),
+      '',
+    ].join('\n');
   }
 }
 
+/** Whoever comes. */
 const PLAIN = {
   allow_anonymous: 'true',
+  cafile: undefined,
+  certfile: undefined,
+  keyfile: undefined,
+  crlfile: undefined,
   require_certificate: undefined,
   use_identity_as_username: undefined,
+  use_username_as_clientid: undefined,
+  acl_file: undefined,
 };
 
-/** The lines of a configuration with other values; undefined leaves the line out. */
-function settled(text: string, settings: Readonly<Record<string, string | undefined>>): string[] {
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+/** Names of settings that belong to a listener: from its line on, as far as they go. */
+const OF_A_LISTENER = [...Object.keys(PLAIN), 'listener', 'max_connections'];
+
+/** The lines of the shipped file: what all listeners share, the boxes', the programs'. */
+function sectionsOf(text: string): readonly [string[], string[], string[]] {
+  const sections: [string[], string[], string[]] = [[], [], []];
+  let listener = 0;
+  for (const line of text.split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const name = line.split(' ')[0] ?? '';
+    if (name === 'listener') listener += 1;
+    sections[OF_A_LISTENER.includes(name) ? listener : 0]?.push(line);
+  }
+  return sections;
+}
+
+/** The lines with other values; undefined leaves the line out. */
+function settled(lines: readonly string[], settings: Readonly<Record<string, string | undefined>>): string[] {
   const names = lines.map((line) => line.split(' ')[0] ?? '');
   for (const name of Object.keys(settings)) {
     const count = names.filter((other) => other === name).length;

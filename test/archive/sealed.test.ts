@@ -14,7 +14,7 @@ import { authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, pairOf, SITE, until } from '../lib/room.ts';
 import { ageUnavailable, makeAuthority, opened, sealed, stillOf } from '../lib/sealing.ts';
 import { WriteTrace } from '../lib/write-trace.ts';
 
@@ -164,8 +164,8 @@ t.test('kept on the box, named in the event, handed out on a signed request only
 
   const desk = join(dir, 'desk.pem');
   writeFileSync(desk, judge.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  const pair = await room.authority.client('room');
-  const where = { url: room.broker.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  const pair = await pairOf(room, 'room');
+  const where = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
   const unsealTo = (out: string, id: string) => {
     const why = ['--case', '2026/1234', '--reason', 'assault', '--box', BOX, '--event', id, '--out', out];

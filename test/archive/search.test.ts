@@ -21,7 +21,7 @@ import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { MODEL_DIR, ROOT, scratch } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
-import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 
 const HOUR_MS = 3_600_000;
@@ -45,11 +45,11 @@ async function makeSearch(t: Test) {
   const signer = makeSigner();
   const key = join(dir, 'desk.pem');
   writeFileSync(key, signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  const pair = await room.authority.client('room');
+  const pair = await pairOf(room, 'room');
   const tls = { ca: room.authority.ca, cert: pair.cert, key: pair.key };
   writeFileSync(
     join(dir, 'room.yaml'),
-    JSON.stringify({ site: SITE, mqtt: { url: room.broker.url, ...tls } }),
+    JSON.stringify({ site: SITE, mqtt: { url: room.broker.programsUrl, ...tls } }),
   );
   const nowMs = Date.now();
   const basic = [
@@ -90,7 +90,7 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[], li
   const { outbox } = makeOutbox(join(dir, 'outbox.db'));
   outbox.start();
   t.teardown(() => outbox.stop());
-  const { cert, key } = await room.authority.client(box);
+  const { cert, key } = await pairOf(room, box);
   const config = { ...room.config, cert, key };
   const made = new SearchableBox({
     ...{ site: SITE, box, stateDir: join(dir, 'state'), mqtt: config, keys, outbox },
@@ -176,7 +176,7 @@ void t.test('times are those of the site, and say so', async (t) => {
   t.match(there.out, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[23]:30 {2}alpha/);
   t.match(there.err, /1 event of 1 box, \S+-0[23]:30 to \S+-0[23]:30;/);
   // The file of the room knows its site's; what is typed without an offset is of there as well.
-  const content = { site: SITE, timeZone: 'Asia/Kolkata', mqtt: { url: room.broker.url, ...tls } };
+  const content = { site: SITE, timeZone: 'Asia/Kolkata', mqtt: { url: room.broker.programsUrl, ...tls } };
   writeFileSync(join(dir, 'india.yaml'), JSON.stringify(content));
   const asked = (...more: string[]) =>
     vigie([
@@ -305,7 +305,7 @@ void t.test('nothing that is published to the command topics harms a box', async
 void t.test('only who may write commands and holds a key can search', async (t) => {
   const { room, dir, signer, basic } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config]);
-  const pair = await room.authority.client('beta');
+  const pair = await pairOf(room, 'beta');
   const asBox = { url: room.broker.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   writeFileSync(join(dir, 'box.yaml'), JSON.stringify({ site: SITE, mqtt: asBox }));
   const args = ['search', ...basic, '--room', join(dir, 'box.yaml')];

@@ -17,7 +17,7 @@ import { Latency } from '../../agent/contract/latency.ts';
 import { NO_LIMITS, type VisionStats } from '../../agent/contract/link.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
-import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { RoomAuthorities } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { authorised } from '../lib/authority.ts';
 import { viewOf } from '../lib/local-status.ts';
@@ -354,11 +354,13 @@ void t.test(
   { skip: !existsSync(STREET_CLIP) && 'no .cache/vtest.avi' },
   async (t) => {
     const dir = scratch(t);
-    const authority = new CertificateAuthority(join(dir, 'ca'));
-    await authority.start();
+    const authorities = new RoomAuthorities(join(dir, 'ca'));
+    await authorities.start();
+    const authority = authorities.boxes;
     const broker = new Mosquitto({
       dir: join(dir, 'broker'),
-      tls: { ...(await authority.broker()), ca: authority.ca },
+      tls: await authorities.brokerTls(),
+      boxes: [{ site: 'lab', box: 'lab-1' }],
     });
     await broker.start();
     t.teardown(() => broker.stop());

@@ -12,7 +12,7 @@ import { makeSigner } from '../lib/commands.ts';
 import { entry, history } from '../lib/history.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -79,7 +79,7 @@ async function startFleet(
   const boxes: Omit<SearchableBoxOptions, 'outbox'>[] = [];
   await each(BOXES, async (index) => {
     const box = nameOf(index + 1);
-    const { cert, key } = await room.authority.client(box);
+    const { cert, key } = await pairOf(room, box);
     const stateDir = join(dir, box);
     mkdirSync(stateDir);
     copyAs(archive, box, join(stateDir, 'archive.db'));
@@ -159,10 +159,7 @@ async function ask(
 
 void t.test(`${BOXES} boxes, ${DAYS} days of ${PER_DAY} events each`, async (t) => {
   const room = await makeRoom(t, {
-    acl: readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8').replace(
-      'user room\n',
-      'user room\ntopic read $SYS/#\n',
-    ),
+    programs: (shipped) => shipped.replace('user room\n', 'user room\ntopic read $SYS/#\n'),
     extra: ['sys_interval 1'],
   });
   const dir = scratch(t);
@@ -170,12 +167,9 @@ void t.test(`${BOXES} boxes, ${DAYS} days of ${PER_DAY} events each`, async (t) 
   writeFileSync(join(dir, 'desk.pem'), signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
     mode: 0o600,
   });
-  const pair = await room.authority.client('room');
+  const pair = await pairOf(room, 'room');
   const tls = { ca: room.authority.ca, cert: pair.cert, key: pair.key };
-  writeFileSync(
-    join(dir, 'room.yaml'),
-    JSON.stringify({ site: SITE, mqtt: { url: room.broker.url, ...tls } }),
-  );
+  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: { url: pair.url, ...tls } }));
   const nowMs = Date.now();
   const file = join(dir, 'template.db');
   const events = await template(file, nowMs);

@@ -9,12 +9,13 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { type EnrolOptions, enrol } from '../../agent/provision/enrol.ts';
 import { EnrolFiles } from '../../agent/provision/enrol-files.ts';
 import { EnrolReport } from '../../agent/provision/enrol-report.ts';
-import { OpensslAuthority } from '../../scripts/programs/room/enrol/authority.ts';
+import type { Authority } from '../../scripts/programs/room/enrol/authority.ts';
+import { Enrolment } from '../../scripts/programs/room/enrol/enrolment.ts';
 import { EnrolServer, type Limits } from '../../scripts/programs/room/enrol/server.ts';
-import { EnrolStore } from '../../scripts/programs/room/enrol/store.ts';
+import type { EnrolStore } from '../../scripts/programs/room/enrol/store.ts';
 import { scratch } from './paths.ts';
 
-export const SITE = 'canebiere';
+export const SITE = 'marseille-1';
 export const BOX = 'canebiere-017';
 
 export function ssl(args: readonly string[], input?: string | Buffer): Buffer {
@@ -34,8 +35,7 @@ export function csrOf(keyFile: string, commonName: string): Buffer {
 
 export class TestRoom {
   readonly dir: string;
-  readonly authority: OpensslAuthority;
-  readonly store: EnrolStore;
+  readonly enrolment: Enrolment;
   readonly log: string[] = [];
   /** Of the room's wall clock. */
   aheadMs = 0;
@@ -45,14 +45,26 @@ export class TestRoom {
 
   constructor(t: Test, limits: Partial<Limits> = { perAddress: { burst: 10_000, perS: 10_000 } }) {
     this.dir = scratch(t);
-    OpensslAuthority.make(this.dir, 'test room');
-    this.authority = new OpensslAuthority(this.dir);
-    this.store = new EnrolStore(join(this.dir, 'enrolment.db'));
+    Enrolment.make(this.dir, 'test room', Date.now());
+    this.enrolment = new Enrolment(this.dir);
     this.#limits = limits;
     t.teardown(async () => {
       await this.stop();
-      this.store.close();
+      this.enrolment.close();
     });
+  }
+
+  get authority(): Authority {
+    return this.enrolment.authority;
+  }
+
+  get store(): EnrolStore {
+    return this.enrolment.store;
+  }
+
+  /** A file that broker and archive read. */
+  list(name: string): string {
+    return join(this.dir, 'boxes', name);
   }
 
   /** Key and certificate for a server on this machine. */
@@ -71,6 +83,7 @@ export class TestRoom {
       tls: this.server(),
       days: 365,
       limits: this.#limits,
+      onEnrolled: () => this.enrolment.writeBoxes(),
       clock: { nowMs: () => systemClock.nowMs(), wallMs: () => Date.now() + this.aheadMs },
       log: (line) => this.log.push(line),
     });

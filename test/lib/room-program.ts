@@ -21,9 +21,9 @@ export class RoomProgram {
 
   /** Started for the broker and as the user `room`; killed when the test ends. */
   static async start(t: Test, room: Room, ...args: string[]): Promise<RoomProgram> {
-    const { cert, key } = await room.authority.client('room');
+    const { cert, key } = await room.programs.client('room');
     const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
-    const program = new RoomProgram(['--broker', room.broker.url, ...tls, ...args]);
+    const program = new RoomProgram(['--broker', room.broker.programsUrl, ...tls, ...args]);
     t.teardown(() => program.end('SIGKILL'));
     program.start();
     return program;

@@ -10,7 +10,8 @@ import type { DeliveryState } from '../../agent/contract/health.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
 import { Delivery, type DeliveryOptions } from '../../agent/mqtt/delivery.ts';
 import type { Inbox } from '../../agent/mqtt/incoming.ts';
-import { CertificateAuthority, type KeyPair } from '../../scripts/lib/certificates.ts';
+import { NAMES_OF_OTHERS } from '../../agent/contract/topics.ts';
+import { type CertificateAuthority, type KeyPair, RoomAuthorities } from '../../scripts/lib/certificates.ts';
 import { Mosquitto, type MosquittoOptions } from '../../scripts/lib/mosquitto.ts';
 import { Archive } from './archive.ts';
 import { SILENT } from './outbox.ts';
@@ -20,48 +21,63 @@ export const SITE = 'marseille-1';
 export const BOX = 'canebiere-017';
 
 export interface Room {
+  /** Of the boxes and the broker. */
   readonly authority: CertificateAuthority;
+  /** Of the room's programs. */
+  readonly programs: CertificateAuthority;
   readonly broker: Mosquitto;
   readonly box: KeyPair;
   readonly archive: Archive;
   readonly config: MqttConfig;
 }
 
-/** A running broker that asks for certificates; the archive is made, not started. */
+/** A running broker that asks for certificates and knows the box; the archive is made, not started. */
 export async function makeRoom(t: Test, options: Partial<MosquittoOptions> = {}): Promise<Room> {
   const dir = scratch(t);
-  const authority = new CertificateAuthority(join(dir, 'pki'));
-  await authority.start();
+  const authorities = new RoomAuthorities(join(dir, 'pki'));
+  await authorities.start();
+  const { boxes: authority, programs } = authorities;
   const { ca } = authority;
-  const broker = new Mosquitto({ dir, tls: { ...(await authority.broker()), ca }, ...options });
+  const boxes = [{ site: SITE, box: BOX }];
+  const broker = new Mosquitto({ dir, tls: await authorities.brokerTls(), boxes, ...options });
   t.teardown(() => broker.stop());
   await broker.start();
   const box = await authority.client(BOX);
   const archive = new Archive({
-    url: broker.url,
-    tls: { ...(await authority.client('room')), ca },
+    url: broker.programsUrl,
+    tls: { ...(await programs.client('room')), ca },
     site: SITE,
     box: BOX,
     onFault: (fault) => t.fail(fault),
   });
   t.teardown(() => archive.stop());
   const config: MqttConfig = { url: broker.url, ca, cert: box.cert, key: box.key, ack: 'archive' };
-  return { authority, broker, box, archive, config };
+  return { authority, programs, broker, box, archive, config };
+}
+
+/** A certificate of the authority that has this name: a program's, or a box's, which is given its access rules at SITE. */
+export async function pairOf(
+  { authority, programs, broker }: Pick<Room, 'authority' | 'programs' | 'broker'>,
+  name: string,
+): Promise<KeyPair & { readonly url: string }> {
+  if (name in NAMES_OF_OTHERS) return { ...(await programs.client(name)), url: broker.programsUrl };
+  if (!broker.isEnrolled(name)) await broker.enrol({ site: SITE, box: name });
+  return { ...(await authority.client(name)), url: broker.url };
 }
 
 /** A client of the room's broker by the certificate of `name`; gone with the test. */
 export async function clientOf(
   t: Test,
-  { authority, broker }: Pick<Room, 'authority' | 'broker'>,
+  room: Pick<Room, 'authority' | 'programs' | 'broker'>,
   name: string,
   more: IClientOptions = {},
 ): Promise<MqttClient> {
-  const pair = await authority.client(name);
-  const client = await mqtt.connectAsync(broker.url, {
+  const { url, cert, key } = await pairOf(room, name);
+  const client = await mqtt.connectAsync(url, {
     protocolVersion: 5,
-    ca: readFileSync(authority.ca),
-    cert: readFileSync(pair.cert),
-    key: readFileSync(pair.key),
+    ca: readFileSync(room.authority.ca),
+    cert: readFileSync(cert),
+    key: readFileSync(key),
     ...more,
   });
   t.teardown(() => client.endAsync(true));

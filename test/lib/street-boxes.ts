@@ -13,7 +13,7 @@ import type { DurableOutbox } from '../../agent/outbox/outbox.ts';
 import { eventText } from './events.ts';
 import { openedOutbox, rowsOf, SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
-import { type Room, SITE } from './room.ts';
+import { pairOf, type Room, SITE } from './room.ts';
 
 /** Bulk and alerts of a burst wait here until they are acknowledged. */
 const OUTBOX_MIB = 128;
@@ -43,11 +43,11 @@ export class StreetBox {
   }
 
   /** Connecting; stopped when the test ends. */
-  static async start(t: Test, { authority, broker }: Room, name: string): Promise<StreetBox> {
+  static async start(t: Test, room: Room, name: string): Promise<StreetBox> {
     const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'), OUTBOX_MIB);
-    const { cert, key } = await authority.client(name);
+    const { url, cert, key } = await pairOf(room, name);
     const delivery = new Delivery({
-      config: { url: broker.url, ca: authority.ca, cert, key, ack: 'archive' },
+      config: { url, ca: room.authority.ca, cert, key, ack: 'archive' },
       ...{ site: SITE, box: name, outbox, boot: 'boot-1', clock: systemClock, log: SILENT },
       timing: { reconnect: { firstMs: 100, maxMs: 500 } },
     });

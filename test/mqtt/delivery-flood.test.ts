@@ -9,19 +9,19 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, deliver, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
 const FLOOD = fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url));
 const PER_S = 10_000;
 const LASTS_MS = process.env['VIGIE_TEST_FULL'] === '1' ? 60_000 : 3000;
-const ACL = `user room\ntopic readwrite vigie/#\n\npattern readwrite vigie/+/%u/#\n`;
+/** A room that may write what boxes write. */
+const programs = (): string => 'user room\ntopic readwrite vigie/#\n';
 
 /** Begins to flood; resolves with how many were sent when it is ended. */
 async function flood(t: Test, room: Room, topic: string, payload: string, qos: 0 | 1): Promise<() => number> {
-  const { authority, broker } = room;
-  const { cert, key } = await authority.client('room');
-  const args = [FLOOD, broker.url, authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
+  const { url, cert, key } = await pairOf(room, 'room');
+  const args = [FLOOD, url, room.authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
   let said = '';
@@ -50,7 +50,7 @@ for (const [name, topic, payload, qos] of [
   ['the witness, QoS 0', TOPICS.journalWitnessed, 'vigie/site/box\n7\nAAAA\n', 0],
 ] as const) {
   void t.test(`${PER_S} a second on the topic of ${name}`, async (t) => {
-    const room = await makeRoom(t, { acl: ACL });
+    const room = await makeRoom(t, { programs });
     await acknowledging(t, room);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const { log, lines } = keptLog();
@@ -96,7 +96,7 @@ for (const [name, topic, payload, qos] of [
 }
 
 void t.test('bad acknowledgements: a few are read, one is told', async (t) => {
-  const room = await makeRoom(t, { acl: ACL });
+  const room = await makeRoom(t, { programs });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, room.config, outbox, { log });
@@ -117,7 +117,7 @@ void t.test('bad acknowledgements: a few are read, one is told', async (t) => {
 });
 
 void t.test('a topic that was left is heard again when the flood is over', async (t) => {
-  const room = await makeRoom(t, { acl: ACL });
+  const room = await makeRoom(t, { programs });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const heard: string[] = [];
   const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void heard.push(payload.toString())]]);

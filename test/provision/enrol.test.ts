@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EnrolFiles } from '../../agent/provision/enrol-files.ts';
 import { renewBox, renewPage } from '../../agent/provision/renew.ts';
-import { OpensslAuthority } from '../../scripts/programs/room/enrol/authority.ts';
+import { type Authority, OpensslAuthority } from '../../scripts/programs/room/enrol/authority.ts';
 import { certsOnly } from '../../scripts/programs/room/enrol/request.ts';
 import { BOX, csrOf, keysBelow, NewBox, newKey, SITE, ssl, TestRoom } from '../lib/enrolment.ts';
 import { scratch } from '../lib/paths.ts';
@@ -126,13 +126,13 @@ void t.test('without a token: on the list, accepted, refused', async (t) => {
     t.match(box.result, row?.key.slice(0, 16) ?? 'none', 'the card and the list name the same key');
     // The box is switched off and on in between.
     if (box.waits.length === 1) return false;
-    room.store.decide(BOX, 'accepted', row?.key.slice(0, 16));
+    room.store.accept(SITE, BOX, row?.key.slice(0, 16));
     return undefined;
   });
   t.equal(state, 'stopped');
   const again = await box.enrol(() => {
     t.equal(room.store.pendingCount, 1, 'the same key after a restart');
-    room.store.decide(BOX, 'accepted');
+    room.store.accept(SITE, BOX);
     return undefined;
   });
   t.equal(again, 'enrolled');
@@ -144,7 +144,7 @@ void t.test('without a token: on the list, accepted, refused', async (t) => {
       t.ok(waitMs >= 3_600_000);
       return false;
     }
-    room.store.decide(BOX, 'refused');
+    room.store.refuse(BOX);
     return undefined;
   });
   t.match(other.status, { state: 'refused', reason: /403 the room has refused this box/ });
@@ -159,7 +159,7 @@ void t.test('what a room sends is checked', async (t) => {
   const elsewhere = scratch(t);
   OpensslAuthority.make(elsewhere, 'another room');
   const now = Date.now();
-  const issued = (authority: OpensslAuthority, key: string, commonName: string, more = {}) =>
+  const issued = (authority: Authority, key: string, commonName: string, more = {}) =>
     certsOnly(authority.issue(csrOf(key, commonName), { ...CLIENT, commonName, ...more }, now).pem);
   const answers: [string, () => Promise<string> | string, RegExp][] = [
     ['nothing', () => '', /the answer is empty; must be a certificate/],

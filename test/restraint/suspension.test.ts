@@ -32,7 +32,7 @@ import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { type Program, start, vigie as vigieProgram } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 
 const SLOW_MS = 60_000;
 const root = `vigie/${SITE}/${BOX}`;
@@ -295,8 +295,8 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   const agent = makeAgent(t, config, stateDir);
   await agent.start();
   await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
-  const pair = await room.authority.client('room');
-  const where = { url: room.broker.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  const pair = await pairOf(room, 'room');
+  const where = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
   const [sign, prefect, mayor] = [
     keyFile(dir, 'desk', desk),

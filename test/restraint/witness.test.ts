@@ -15,7 +15,7 @@ import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { BOX, clientOf, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, deliver, makeRoom, pairOf, SITE, until } from '../lib/room.ts';
 
 const NOW_MS = Date.parse('2026-11-24T15:00:00Z');
 
@@ -216,10 +216,10 @@ void t.test(
     const { delivery } = deliver(t, room.config, outbox, {}, inbox);
     publish();
     writeFileSync(join(dir, 'boxes.vkey'), keyOf(box));
-    const { cert, key } = await room.authority.client('witness');
+    const { cert, key } = await pairOf(room, 'witness');
     const tls = ['--site', SITE, '--ca', room.authority.ca, '--cert', cert, '--cert-key', key];
     const kept = ['--dir', join(dir, 'kept'), '--keys', join(dir, 'boxes.vkey'), '--name', 'witness.example'];
-    const program = vigie(t, 'witness', '--room', room.broker.url, ...tls, ...kept);
+    const program = vigie(t, 'witness', '--room', room.broker.programsUrl, ...tls, ...kept);
     await until(t, 'the first head is cosigned', () => journal.witnessedSize === 3);
     fill(journal, 30);
     publish();

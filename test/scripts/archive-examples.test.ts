@@ -72,8 +72,8 @@ interface Running {
 }
 
 async function started(t: Test, room: Room, { command }: Example, file: string): Promise<Running> {
-  const { cert, key } = await room.authority.client('room');
-  const [program, ...args] = command(room.broker.port);
+  const { cert, key } = await room.programs.client('room');
+  const [program, ...args] = command(room.broker.programsPort);
   const child = spawn(program, [...args, room.authority.ca, cert, key, file], {
     stdio: ['ignore', 'inherit', 'pipe'],
   });
@@ -93,13 +93,13 @@ async function killed({ child, said }: Running): Promise<void> {
 }
 
 /** The shipped rules without that which lets the room acknowledge. */
-const SHIPPED = readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8');
+const SHIPPED = readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/programs.acl'), 'utf8');
 const DEAF = SHIPPED.replace('topic write vigie/+/+/ack\n', '');
 
 for (const [name, example] of Object.entries(EXAMPLES)) {
   void t.test(`${name} stores, acknowledges, and loses nothing by a kill`, async (t) => {
     t.not(DEAF, SHIPPED);
-    const room = await makeRoom(t, { acl: DEAF });
+    const room = await makeRoom(t, { programs: () => DEAF });
     const dir = scratch(t);
     const outbox = openedOutbox(t, join(dir, 'outbox.db'));
     const { delivery } = deliver(t, room.config, outbox, { timing: { stallMs: 500 } });
@@ -124,8 +124,8 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     t.equal(rowsOf(outbox), expected.length, 'and still on the box');
     await killed(first);
 
-    writeFileSync(room.broker.aclFile, SHIPPED);
-    room.broker.signal('SIGHUP');
+    writeFileSync(room.broker.programsAcl, SHIPPED);
+    await room.broker.reload();
     for (let i = 0; i < 40; i += 1) add(`b-${i}`);
     outbox.append([namedEvent('bulk', 'too-large')]);
     t.ok(outbox.dropTooLarge('bulk', outbox.range('bulk').last), 'a number that will not come');

@@ -25,7 +25,7 @@ import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
-import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -315,7 +315,7 @@ void t.test('a box that floods delays no other', { timeout: 180_000, skip: noFlo
 
 /** By the room's own certificate of that box, as fast as the broker takes them. */
 async function floodOf(t: Test, broker: Room, box: string): Promise<{ sent(): number }> {
-  const { cert, key } = await broker.authority.client(box);
+  const { cert, key } = await pairOf(broker, box);
   const body = eventText({ box, id: 'flood-#', seq: 1 });
   const topic = `vigie/${SITE}/${box}/evt/alert/loitering`;
   const child = spawn(process.execPath, [

@@ -14,7 +14,7 @@ import { CONDITIONS, healthOf, messagesOf, type SimulatedBox, simulatedBoxes } f
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { clientOf, makeRoom, until } from '../lib/room.ts';
+import { clientOf, makeRoom, pairOf, until } from '../lib/room.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../scripts/programs/room/metrics/main.js', import.meta.url));
 const RULES = join(ROOT, 'docs/guide/prometheus-fleet-rules.yaml');
@@ -221,9 +221,9 @@ t.test('as the broker’s user metrics; while the broker is away the last data s
   if (box === undefined) throw new Error('one box');
   const client = await clientOf(t, room, box.box, { reconnectPeriod: 0 });
   await publish(client, [box]);
-  const { cert, key } = await room.authority.client('metrics');
+  const { cert, key } = await pairOf(room, 'metrics');
   const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
-  const { program, url } = await exporter(t, '--broker', room.broker.url, ...tls);
+  const { program, url } = await exporter(t, '--broker', room.broker.programsUrl, ...tls);
   const labels = `{site="${box.site}",box="${box.box}"}`;
   await pageWith(t, url, `vigie_box_up${labels}`, 1);
   await room.broker.stop();
@@ -235,9 +235,12 @@ t.test('as the broker’s user metrics; while the broker is away the last data s
   t.match(program.err, /^room: broker: the connection was closed.*\nroom: .*connected again\n$/);
   for (const [args, why] of [
     [['--broker', 'https://room'], /--broker takes mqtts/],
-    [['--broker', room.broker.url], /needs --ca, --cert and --key/],
-    [['--broker', room.broker.url, ...tls.slice(0, 4), '--key', '/nowhere'], /\/nowhere cannot be read/],
-    [['--broker', room.broker.url, ...tls, '--host', '203.0.113.9'], /cannot be listened on/],
+    [['--broker', room.broker.programsUrl], /needs --ca, --cert and --key/],
+    [
+      ['--broker', room.broker.programsUrl, ...tls.slice(0, 4), '--key', '/nowhere'],
+      /\/nowhere cannot be read/,
+    ],
+    [['--broker', room.broker.programsUrl, ...tls, '--host', '203.0.113.9'], /cannot be listened on/],
   ] as const) {
     const wrong = start(t, process.execPath, [PROGRAM, ...args]);
     t.equal(await wrong.ended, 2);

@@ -24,7 +24,7 @@ import { makeOutbox } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { Postgres } from '../lib/postgres.ts';
 import { type Program, start } from '../lib/program.ts';
-import { makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 
@@ -38,7 +38,7 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): P
   const { outbox } = makeOutbox(join(dir, 'outbox.db'));
   outbox.start();
   t.teardown(() => outbox.stop());
-  const { cert, key } = await room.authority.client(box);
+  const { cert, key } = await pairOf(room, box);
   const mqtt = { ...room.config, cert, key };
   const made = new SearchableBox({
     ...{ site: SITE, box, stateDir: join(dir, 'state'), mqtt, keys, outbox },
@@ -64,8 +64,8 @@ async function makeDesk(t: Test, room: Room, signer: Signer): Promise<Desk> {
   const dir = scratch(t);
   const pem = signer.privateKey.export({ type: 'pkcs8', format: 'pem' });
   writeFileSync(join(dir, 'desk.pem'), pem, { mode: 0o600 });
-  const { cert, key } = await room.authority.client('room');
-  const mqtt = { url: room.broker.url, ca: room.authority.ca, cert, key };
+  const { cert, key } = await pairOf(room, 'room');
+  const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
   writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt }));
   const socket = join(dir, 'signer.sock');
   const args = [MAIN, ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')]];

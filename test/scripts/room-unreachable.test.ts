@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { roomBrokerFault } from '../../agent/mqtt/faults.ts';
-import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { CertificateAuthority, RoomAuthorities } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
@@ -41,17 +41,16 @@ void t.test('a broker that is not there', async (t) => {
 
 void t.test('a broker whose certificate is of another authority', async (t) => {
   const dir = scratch(t);
-  const [own, other] = ['own', 'other'].map((name) => new CertificateAuthority(join(dir, name)));
-  if (own === undefined || other === undefined) throw new Error('two authorities');
+  const [own, other] = [new RoomAuthorities(join(dir, 'own')), new CertificateAuthority(join(dir, 'other'))];
   await Promise.all([own.start(), other.start()]);
-  const broker = new Mosquitto({ dir, tls: { ...(await own.broker()), ca: own.ca } });
+  const broker = new Mosquitto({ dir, tls: await own.brokerTls() });
   t.teardown(() => broker.stop());
   await broker.start();
-  const { cert, key } = await own.client('room');
+  const { cert, key } = await own.programs.client('room');
   const files = ['--ca', other.ca, '--cert', cert, '--key', key];
   const database = join(dir, 'room.db');
   t.match(
-    await firstFault(t, 'archive', '--broker', broker.url, ...files, '--database', database),
+    await firstFault(t, 'archive', '--broker', broker.programsUrl, ...files, '--database', database),
     /^room: broker mqtts:\S+: the broker’s certificate is not trusted \(\w+\); check --ca and the broker’s certificate; there is no fallback to plaintext$/,
   );
 });

@@ -11,6 +11,7 @@ import { onlySizeOf } from '../../config/files.ts';
 import { inspectConfig, loadConfig } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
 import { type Finding, failed, findingText, OF_THE_AGENT, ok, unknown } from '../../contract/finding.ts';
+import type { LocalStatus } from '../../contract/local-status.ts';
 import type { ViewReport } from '../../contract/view-report.ts';
 import { statusFindings } from '../../local/findings.ts';
 import { probeBroker } from '../../mqtt/probe.ts';
@@ -75,14 +76,17 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   }
   if (!json && process.stderr.isTTY) process.stderr.write(`watching the camera for ${seconds} s …\r`);
   const found = findAccelerators();
+  const agent = existsSync(state) && StateLock.isHeld(state) ? await localStatus(state) : undefined;
   // The camera takes the longest: the others are asked meanwhile.
-  const [vision, others, elements] = await Promise.all([
-    eyes(config, state, seconds),
-    checksBesideCamera(file, config, state),
+  const [vision, others, broker, elements] = await Promise.all([
+    eyes(config, state, seconds, agent),
+    checksOfMachine(file, config, state),
+    agent === undefined ? tryBroker(config) : ofAgent(agent, ['broker']),
     elementsOf(found),
   ]);
   const findings = [
     ...others,
+    ...[broker].flat(),
     ...vision.findings,
     ...acceleratorFindings(found, elements, wantedElement(config)),
     adviceFinding(config, vision, found, elements),
@@ -96,19 +100,18 @@ export async function doctor(options: DoctorOptions): Promise<number> {
 /** For a running agent too, which knows the rest; throws ConfigProblems as `doctor`. */
 export async function checksBesideAgent(file: string, state: string): Promise<readonly Finding[]> {
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
-  return checksBesideCamera(file, config, state);
+  return checksOfMachine(file, config, state);
 }
 
-async function checksBesideCamera(file: string, config: Config, state: string): Promise<Finding[]> {
+/** What neither camera nor broker is needed for. */
+async function checksOfMachine(file: string, config: Config, state: string): Promise<Finding[]> {
   const { problems } = inspectConfig(file, { env: process.env, mode: 'check' });
-  const [clock, broker] = await Promise.all([clockFinding(), tryBroker(config)]);
   return [
     ok('config', `${file}: ${config.rules.length} rules`),
     ...fileFindings(config, problems),
     stateFinding(state),
     diskFinding(state, config),
-    clock,
-    broker,
+    await clockFinding(),
   ];
 }
 
@@ -124,14 +127,21 @@ interface Sight {
 }
 
 /** What a running agent says of camera and detector; where none runs, what a look of our own says, if it may be. */
-async function eyes(config: Config, dir: string, seconds: number): Promise<Sight> {
+async function eyes(
+  config: Config,
+  dir: string,
+  seconds: number,
+  agent: LocalStatus | undefined,
+): Promise<Sight> {
   if (config.camera === undefined) return tryOut(config, undefined, seconds);
-  if (existsSync(dir) && StateLock.isHeld(dir)) {
-    const status = await localStatus(dir);
-    const findings = statusFindings(status).filter(({ name }) => OF_THE_AGENT.includes(name));
-    const on = status.report.detector?.provider ?? null;
+  if (agent !== undefined) {
+    const findings = ofAgent(
+      agent,
+      OF_THE_AGENT.filter((name) => name !== 'broker'),
+    );
+    const on = agent.report.detector?.provider ?? null;
     const untimed = 'the agent runs; `vigie doctor --benchmark` with the agent stopped times this board';
-    return { findings, view: status.view, inferenceMs: null, untimed, on };
+    return { findings, view: agent.view, inferenceMs: null, untimed, on };
   }
   const { look, findings } = mayLook(config, dir, recordFor(dir));
   const tried = await tryOut(config, look, seconds);
@@ -140,6 +150,10 @@ async function eyes(config: Config, dir: string, seconds: number): Promise<Sight
     ...tried,
     findings: [...findings, ...tried.findings.filter(({ name }) => !told || name !== 'camera')],
   };
+}
+
+function ofAgent(status: LocalStatus, names: readonly string[]): Finding[] {
+  return statusFindings(status).filter(({ name }) => names.includes(name));
 }
 
 /** Without a camera, or the right to look at it, a test picture still shows that detector and decoder work. */
@@ -203,6 +217,7 @@ function adviceFinding(
   return ok('advice', lines.join('; '));
 }
 
+/** A connection of our own as the box, which would take a running agent's place. */
 async function tryBroker(config: Config): Promise<Finding> {
   if (config.mqtt === undefined) return unknown('broker', 'none in the configuration');
   const probe = await probeBroker(config.mqtt, config, BROKER_TIMEOUT_MS);

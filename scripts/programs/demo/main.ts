@@ -14,7 +14,7 @@ import { loadConfig } from '../../../agent/config/load.ts';
 import { shownSource } from '../../../agent/contract/camera-address.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
-import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
+import { type KeyPair, RoomAuthorities } from '../../lib/certificates.ts';
 import { Mosquitto } from '../../lib/mosquitto.ts';
 import { ownOrder } from '../../lib/own-order.ts';
 import { AlertFeed } from '../room/archive/alert-feed.ts';
@@ -27,7 +27,8 @@ import { AgentProcess } from './agent-process.ts';
 import { ConsoleProcess, openInBrowser } from './console-process.ts';
 import { startPage } from './page.ts';
 
-const BOX = 'square-1';
+/** As the demo's config.yaml has them. */
+const [SITE, BOX] = ['demo', 'square-1'];
 const PROGRAM = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
 const DEMO_CONFIG = join(packageRoot(), 'scripts/programs/demo/config.yaml');
 const { values } = parseArgs({
@@ -88,14 +89,15 @@ async function start(): Promise<void> {
   rmSync(snapshotDir, { recursive: true, force: true });
   mkdirSync(snapshotDir, { recursive: true });
 
-  const authority = new CertificateAuthority(join(dir, 'pki'));
-  await authority.start();
-  const [ofBroker, ofBox, ofRoom] = await Promise.all([
-    authority.broker(),
-    authority.client(BOX),
-    authority.client('room'),
+  const authorities = new RoomAuthorities(join(dir, 'pki'));
+  await authorities.start();
+  const { ca } = authorities.boxes;
+  const [tls, ofBox, ofRoom] = await Promise.all([
+    authorities.brokerTls(),
+    authorities.boxes.client(BOX),
+    authorities.programs.client('room'),
   ]);
-  const broker = new Mosquitto({ dir: join(dir, 'broker'), tls: { ...ofBroker, ca: authority.ca } });
+  const broker = new Mosquitto({ dir: join(dir, 'broker'), tls, boxes: [{ site: SITE, box: BOX }] });
   undo.push(() => broker.stop());
   process.on('exit', () => broker.kill());
   await broker.start();
@@ -103,12 +105,12 @@ async function start(): Promise<void> {
 
   const feed = new AlertFeed(snapshotDir, onEvent);
   undo.push(() => feed.stop());
-  const room = roomOf(broker.url, ofRoom, authority.ca, feed);
+  const room = roomOf(broker.programsUrl, ofRoom, ca, feed);
   undo.push(() => room.stop());
   await room.start();
 
   const stateDir = join(dir, 'state');
-  const environment = agentEnvironment(broker.url, ofBox, authority.ca, stateDir);
+  const environment = agentEnvironment(broker.url, ofBox, ca, stateDir);
   const config = join(dir, 'vigie.yaml');
   copyFileSync(DEMO_CONFIG, config);
   const loaded = loadConfig(config, { env: environment, mode: 'run', files: false });

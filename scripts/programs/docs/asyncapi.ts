@@ -90,7 +90,7 @@ function document(version: string): object {
         security: [{ $ref: '#/components/securitySchemes/certificate' }],
         bindings: {
           mqtt: {
-            clientId: '<site>.<box>',
+            clientId: '<box>',
             cleanSession: true,
             keepAlive: KEEPALIVE_S,
             sessionExpiryInterval: 0,

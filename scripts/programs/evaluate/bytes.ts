@@ -20,10 +20,13 @@ import { inspectText } from '../../../agent/config/load.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { Agent } from '../../../agent/main.ts';
-import { CertificateAuthority } from '../../lib/certificates.ts';
+import { type CertificateAuthority, RoomAuthorities } from '../../lib/certificates.ts';
 import { Mosquitto } from '../../lib/mosquitto.ts';
 
 /** As a camera's main stream is usually set: variable bit rate with a cap, a key frame every 5 s (10 fps). */
+/** As the demo's config.yaml has them. */
+const [SITE, BOX] = ['demo', 'square-1'];
+
 const H264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-maxrate', '2M', '-bufsize', '4M'];
 const KEY_FRAMES = ['-g', '50', '-pix_fmt', 'yuv420p', '-an', '-f', 'h264'];
 
@@ -109,16 +112,20 @@ async function watch(
   seconds: number,
   say: (line: string) => void,
 ): Promise<IPublishPacket[]> {
-  const authority = new CertificateAuthority(join(dir, 'pki'));
-  await authority.start();
-  const { ca } = authority;
-  const broker = new Mosquitto({ dir: join(dir, 'broker'), tls: { ...(await authority.broker()), ca } });
+  const authorities = new RoomAuthorities(join(dir, 'pki'));
+  await authorities.start();
+  const { ca } = authorities.boxes;
+  const broker = new Mosquitto({
+    dir: join(dir, 'broker'),
+    tls: await authorities.brokerTls(),
+    boxes: [{ site: SITE, box: BOX }],
+  });
   await broker.start();
   process.once('exit', () => broker.kill());
   const undo: (() => Promise<unknown>)[] = [() => broker.stop()];
   try {
-    const room = await authority.client('room');
-    const client = await connectAsync(broker.url, {
+    const room = await authorities.programs.client('room');
+    const client = await connectAsync(broker.programsUrl, {
       protocolVersion: 5,
       ca: readFileSync(ca),
       cert: readFileSync(room.cert),
@@ -128,7 +135,7 @@ async function watch(
     const packets: IPublishPacket[] = [];
     client.on('message', (_topic, _payload, packet) => packets.push(packet));
     await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
-    const config = await demoConfig(clip, broker.url, authority);
+    const config = await demoConfig(clip, broker.url, authorities.boxes);
     const agent = new Agent({
       config,
       stateDir: join(dir, 'state'),
@@ -162,7 +169,7 @@ async function demoConfig(clip: string, url: string, authority: CertificateAutho
 }
 
 async function certificateOf(authority: CertificateAuthority): Promise<Record<string, string>> {
-  const { cert, key } = await authority.client('square-1');
+  const { cert, key } = await authority.client(BOX);
   return { VIGIE_MQTT_CERT: cert, VIGIE_MQTT_KEY: key };
 }
 

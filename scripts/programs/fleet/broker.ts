@@ -80,7 +80,7 @@ export class FleetLink {
       {
         config,
         credentials: readCredentials(config),
-        clientId: `fleet-${randomBytes(8).toString('hex')}`,
+        clientId: `fleet.${randomBytes(8).toString('hex')}`,
         keepaliveS: KEEPALIVE_S,
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         clock,

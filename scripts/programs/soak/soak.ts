@@ -16,13 +16,13 @@ import {
 } from '../../../agent/contract/local-status.ts';
 import { processReport } from '../../../agent/health/host.ts';
 import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
-import { CertificateAuthority, type KeyPair } from '../../lib/certificates.ts';
+import { type KeyPair, RoomAuthorities } from '../../lib/certificates.ts';
 import { freePort, Mosquitto } from '../../lib/mosquitto.ts';
 import { AgentProcess } from '../demo/agent-process.ts';
 import { Archive, localTimeZone } from '../room/archive/archive.ts';
 import { Room } from '../room/archive/room.ts';
 import { SqliteDatabase } from '../room/database/sqlite.ts';
-import { BOX, soakBox } from './box.ts';
+import { BOX, SITE, soakBox } from './box.ts';
 
 export interface SoakOptions {
   readonly hours: number;
@@ -68,10 +68,14 @@ export async function soak(options: SoakOptions): Promise<Soaked> {
 }
 
 async function run(options: SoakOptions, dir: string, undo: (() => Promise<void> | void)[]): Promise<Soaked> {
-  const authority = new CertificateAuthority(join(dir, 'pki'));
-  await authority.start();
-  const { ca } = authority;
-  const broker = new Mosquitto({ dir: join(dir, 'broker'), tls: { ...(await authority.broker()), ca } });
+  const authorities = new RoomAuthorities(join(dir, 'pki'));
+  await authorities.start();
+  const { ca } = authorities.boxes;
+  const broker = new Mosquitto({
+    dir: join(dir, 'broker'),
+    tls: await authorities.brokerTls(),
+    boxes: [{ site: SITE, box: BOX }],
+  });
   undo.push(() => broker.stop());
   await broker.start();
   const broken = new AbortController();
@@ -79,8 +83,8 @@ async function run(options: SoakOptions, dir: string, undo: (() => Promise<void>
   const arrivalMs: number[] = [];
   const room = roomOf(
     join(dir, 'room.db'),
-    broker.url,
-    await authority.client('room'),
+    broker.programsUrl,
+    await authorities.programs.client('room'),
     ca,
     arrivalMs,
     breaks,
@@ -93,7 +97,7 @@ async function run(options: SoakOptions, dir: string, undo: (() => Promise<void>
     fps: options.fps,
     broker: broker.url,
     ca,
-    pair: await authority.client(BOX),
+    pair: await authorities.boxes.client(BOX),
     metricsPort: await freePort(),
   });
   const agent = new AgentProcess(command, { ...process.env, ...environment }, options.logFile);

@@ -26,7 +26,7 @@ export function certCommands(program: Command): void {
       'Mosquitto on this machine, which reads revoked.pem in its place',
       wholeNumber(Number.MAX_SAFE_INTEGER, 2),
     )
-    .option('--reload <command>', 'for sh: brings $VIGIE_CRL to the broker and reloads it')
+    .option('--reload <command>', 'for sh: makes the broker read the lists in $VIGIE_BOXES again')
     .option('--watch <seconds>', 'how long it is looked for afterwards', wholeNumber(3600), WATCH_S)
     .option('--yes', 'does not ask')
     .action((box: string, options: RevokeOptions) => revoke(box, options));

@@ -1,8 +1,8 @@
 /**
- * The end of a box's connection, by its name: who connects under its client identifier takes its place, and leaves.
+ * The end of a box's connection: a program of the room connects under its client identifier, takes its place, and leaves.
  *
- * LIMITS: only a connection under the identifier that the agent uses, `<site>.<box>`, is ended so; whoever has the key
- * may choose another. What is still heard of the box is told: then only a restart of the broker helps. SITES_MAX sites.
+ * A box has one identifier, its name, by the broker's own word (use_username_as_clientid); programs choose theirs.
+ * LIMITS: what is still heard of the box is told: then only a restart of the broker helps. SITES_MAX sites.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../../../agent/base/clock.ts';
@@ -47,7 +47,7 @@ export interface CutOffOptions {
 export async function cutOff(options: CutOffOptions): Promise<string[]> {
   const { box, watchMs, signal, say } = options;
   const heard = new Listening(box);
-  const session = await open(options, `fleet-revoke-${process.pid}-${Date.now()}`, heard);
+  const session = await open(options, `fleet.revoke-${process.pid}-${Date.now()}`, heard);
   try {
     await session.subscribe(`vigie/+/${box}/#`);
     const learnUntilMs = performance.now() + LEARN_WITHIN_MS;
@@ -57,7 +57,7 @@ export async function cutOff(options: CutOffOptions): Promise<string[]> {
     const sites = [...new Set([...options.sites, ...heard.sites])].slice(0, SITES_MAX);
     for (const site of sites) await takeBack(session, site, box);
     for (let left = TRIES; left > 0; left -= 1) {
-      for (const site of sites) await takeOver(options, `${site}.${box}`);
+      await takeOver(options);
       say(`${box}: its connection is ended; looking for it for ${Math.round(watchMs / 1000)} s`);
       heard.begin();
       const untilMs = performance.now() + watchMs;
@@ -126,8 +126,8 @@ async function takeBack(session: Session, site: string, box: string): Promise<vo
   }
 }
 
-async function takeOver(options: CutOffOptions, clientId: string): Promise<void> {
-  const session = await open(options, clientId);
+async function takeOver(options: CutOffOptions): Promise<void> {
+  const session = await open(options, options.box);
   await session.end(END_MS);
 }
 

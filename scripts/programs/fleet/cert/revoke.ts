@@ -2,7 +2,7 @@
  * `fleet cert revoke BOX`: a box that was stolen, or is not ours any more.
  *
  * INVARIANTS: what needs no network comes first and stays, whatever fails afterwards: certificates and tokens are revoked,
- * the list is written, reports are refused. All of it may be said again. Exit code 0 only where the box was looked for at
+ * the lists are written, reports are refused. All of it may be said again. Exit code 0 only where the box was looked for at
  * the broker, and not found.
  */
 import { execFile } from 'node:child_process';
@@ -42,14 +42,14 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
       }
       const where = sites.length === 0 ? '' : ` (${sites.join(', ')})`;
       await confirmed(`Shut ${box}${where} out for good?`, options.yes === true, signal);
-      const { count, crlFile } = enrolment.revoke(box, clock.wallMs());
+      const { count, folder } = enrolment.revoke(box, clock.wallMs());
       store.revoke(box, clock.wallMs());
       say(`${box}: ${count} certificates revoked, ${given.length} were given; what it reports is refused`);
       if (given.length === 0) {
         warn(`${box}: its certificate is not from this enrolment: revoke it where it was signed`);
         process.exitCode = 1;
       }
-      await reload(crlFile, options);
+      await reload(folder, options);
       const { watch } = options;
       const heard = await cutOff({
         ...{ config: fleet.mqtt, box, sites, watchMs: watch * 1000, clock, signal, say },
@@ -57,7 +57,7 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
       if (heard.length > 0) {
         throw new AgentError(
           'denied',
-          `${box}: is still heard at the broker (${heard.slice(0, 3).join(', ')}): it does not use ${crlFile} (crlfile), or somebody is connected under another client identifier; see to the first, then restart the broker`,
+          `${box}: is still heard at the broker (${heard.slice(0, 3).join(', ')}): the broker does not use revoked.pem (crlfile) and boxes.acl (acl_file) of ${folder}; put its mosquitto.conf right, then restart it`,
         );
       }
       say(`${box}: is out; nothing was heard of it for ${watch} s`);
@@ -67,20 +67,24 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
   });
 }
 
-/** Throws AgentError where the broker is not made to read the list. */
-async function reload(crlFile: string, { brokerPid, reload: command }: RevokeOptions): Promise<void> {
+/** Throws AgentError where the broker is not made to read the lists. */
+async function reload(folder: string, { brokerPid, reload: command }: RevokeOptions): Promise<void> {
   if (brokerPid === undefined && command === undefined) {
     throw new AgentError(
       'config',
-      `${crlFile} is written, and the broker does not know it yet: say it again with --reload 'install -m 0644 $VIGIE_CRL /etc/mosquitto/vigie/revoked.pem && systemctl reload mosquitto', or --broker-pid`,
+      `the lists in ${folder} are written, and the broker does not know them yet: say it again with --reload 'systemctl reload mosquitto', or --broker-pid`,
     );
   }
   if (command !== undefined) {
     try {
-      const env = { ...process.env, VIGIE_CRL: crlFile };
+      const env = { ...process.env, VIGIE_BOXES: folder };
       await promisify(execFile)('/bin/sh', ['-c', command], { env, timeout: RELOAD_WITHIN_MS });
     } catch (error) {
-      throw new AgentError('unavailable', `--reload: ${messageOf(error)}; ${crlFile} is written`, error);
+      throw new AgentError(
+        'unavailable',
+        `--reload: ${messageOf(error)}; the lists in ${folder} are written`,
+        error,
+      );
     }
   }
   if (brokerPid !== undefined) {
@@ -89,7 +93,7 @@ async function reload(crlFile: string, { brokerPid, reload: command }: RevokeOpt
     } catch (error) {
       throw new AgentError(
         'config',
-        `--broker-pid ${brokerPid}: ${messageOf(error)}; ${crlFile} is written`,
+        `--broker-pid ${brokerPid}: ${messageOf(error)}; the lists in ${folder} are written`,
         error,
       );
     }

@@ -133,7 +133,7 @@ export class SimBox {
       {
         config: { url: this.#around.url, ack: 'broker' },
         credentials: { certificate: undefined },
-        clientId: `vigie-${site}-${box}`,
+        clientId: box,
         will: message('offline'),
         keepaliveS: KEEPALIVE_S,
         connectTimeoutMs: CONNECT_TIMEOUT_MS,

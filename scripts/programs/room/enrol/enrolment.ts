@@ -1,48 +1,108 @@
-/** The folder of an enrolment as programs open it: authority, store, and the list of revocations for the broker. */
-import { existsSync } from 'node:fs';
+/** The folder of an enrolment as programs open it: authorities, store, and the files that broker and archive read. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
+import { boxAcl } from '../../../lib/box-acl.ts';
+import type { EnrolledBoxes } from '../contract/enrolled.ts';
 import { type Authority, OpensslAuthority } from './authority.ts';
 import { EnrolStore } from './store.ts';
 
 const STORE = 'enrolment.db';
-const CRL = 'revoked.pem';
+/** Of the authority of the room's programs. */
+const PROGRAMS = 'programs';
+/** Nothing in it is secret: broker and archive read it, each as its own user. */
+const BOXES = 'boxes';
 
 export class Enrolment {
   readonly authority: Authority;
+  /** Of the room's programs: a box has no certificate of it, so that none can be taken for a program. */
+  readonly programs: Authority;
   readonly store: EnrolStore;
   readonly #dir: string;
 
   /** Throws AgentError `config` where the folder holds no authority. */
   constructor(dir: string) {
-    if (!existsSync(join(dir, 'ca.key')) || !existsSync(join(dir, STORE))) {
-      throw new AgentError('config', `${dir}: holds no authority; make one with \`init --dir ${dir}\``);
+    // The programs' key may lie where no network is: it is needed for a certificate of theirs only.
+    const needed = ['ca.key', STORE, join(PROGRAMS, 'ca.crt'), BOXES];
+    const missing = needed.find((name) => !existsSync(join(dir, name)));
+    if (missing !== undefined) {
+      throw new AgentError('config', `${join(dir, missing)}: is missing; make it with \`init --dir ${dir}\``);
     }
     this.#dir = dir;
     this.authority = new OpensslAuthority(dir);
+    this.programs = new OpensslAuthority(join(dir, PROGRAMS));
     this.store = new EnrolStore(join(dir, STORE));
   }
 
-  /** Makes the store where there is none. */
-  static make(dir: string): void {
+  /** Makes what is missing; whether the authority of the boxes is new. */
+  static make(dir: string, name: string, nowMs: number): boolean {
+    const isNew = OpensslAuthority.make(dir, name);
+    OpensslAuthority.make(join(dir, PROGRAMS), `${name}, programs`);
+    // A link to a folder elsewhere is as good.
+    if (!existsSync(join(dir, BOXES))) mkdirSync(join(dir, BOXES), { mode: 0o755 });
     new EnrolStore(join(dir, STORE)).close();
+    withEnrolment(dir, (enrolment) => {
+      enrolment.writePrograms(nowMs);
+      enrolment.writeLists(nowMs);
+    });
+    return isNew;
   }
 
   close(): void {
     this.store.close();
   }
 
-  /** All certificates and tokens of the box, and the list is written; how many certificates that was. */
-  revoke(box: string, nowMs: number): { readonly count: number; readonly crlFile: string } {
+  /** All certificates and tokens of the box, and the lists are written; how many certificates that was. */
+  revoke(box: string, nowMs: number): { readonly count: number; readonly folder: string } {
     const count = this.store.revoke(box, nowMs);
-    return { count, crlFile: this.writeCrl(nowMs) };
+    return { count, folder: this.writeLists(nowMs) };
   }
 
-  writeCrl(nowMs: number): string {
-    const file = join(this.#dir, CRL);
-    writeAtomically(file, this.authority.crl(this.store.revoked(nowMs), nowMs), 0o644);
-    return file;
+  /** One certificate of a program, and the list is written. Returns the folder, undefined where there is none. */
+  revokeProgram(name: string, serial: string, nowMs: number): string | undefined {
+    return this.store.revokeProgram(name, serial, nowMs) ? this.writePrograms(nowMs) : undefined;
+  }
+
+  /** Which boxes may connect no more, access rules, and who is enrolled. Returns the folder. */
+  writeLists(nowMs: number): string {
+    const list = this.authority.crl(this.store.revoked('boxes', nowMs), nowMs);
+    writeAtomically(join(this.#dir, BOXES, 'revoked.pem'), list, 0o644);
+    this.writeBoxes();
+    return join(this.#dir, BOXES);
+  }
+
+  /** Which programs may connect no more. Returns the folder. */
+  writePrograms(nowMs: number): string {
+    const list = this.programs.crl(this.store.revoked('programs', nowMs), nowMs);
+    writeAtomically(join(this.#dir, BOXES, 'programs-revoked.pem'), list, 0o644);
+    return join(this.#dir, BOXES);
+  }
+
+  /** Access rules and the list of boxes, where they have changed: a broker reads its files again after each change. */
+  writeBoxes(): void {
+    const rows = this.store.boxes();
+    const list: EnrolledBoxes = {
+      version: 1,
+      boxes: rows.map(({ site, box, since, revoked }) => ({
+        ...{ site, box, state: revoked === null ? 'enrolled' : 'revoked' },
+        since: new Date(revoked ?? since).toISOString(),
+      })),
+    };
+    // This one first: the archive must not take for a stranger whom the broker lets in.
+    this.#write('boxes.json', `${JSON.stringify(list, null, 1)}\n`);
+    this.#write(
+      'boxes.acl',
+      boxAcl(
+        rows.filter(({ revoked }) => revoked === null),
+        rows.filter(({ revoked }) => revoked !== null),
+      ),
+    );
+  }
+
+  #write(name: string, text: string): void {
+    const file = join(this.#dir, BOXES, name);
+    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeAtomically(file, text, 0o644);
   }
 }
 

@@ -3,12 +3,15 @@ import { X509Certificate } from 'node:crypto';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { CertificateRow, EnrolStore } from './store.ts';
 
+const WHAT = { client: 'certificate', server: 'page', broker: 'broker', program: 'program' } as const;
+
 /** Boxes renew past two thirds of the life; one that has not by five sixths does not by itself. */
 const LATE_SHARE = 5 / 6;
 
 export function listLines(store: EnrolStore, nowMs: number): string[] {
   const open = store.tokens().filter(({ serial, until }) => serial === null && until > nowMs);
   const pending = store.pending();
+  const sites = new Map(store.boxes().map(({ box, site }) => [box, site]));
   const current = store.certificates().filter((row) => row.revoked === null && row.not_after > nowMs);
   const named = new Set(current.map(({ box }) => box));
   return [
@@ -18,20 +21,28 @@ export function listLines(store: EnrolStore, nowMs: number): string[] {
       const state = decision ?? 'waits';
       return `${state.padEnd(12)} ${box}  key ${key.slice(0, 16)}  from ${printable(address, 45)} since ${time(first)}${known}`;
     }),
-    ...store.certificates().map((row) => certificateLine(row, store.certificates(), nowMs)),
+    ...store
+      .certificates()
+      .map((row) => certificateLine(row, sites.get(row.box), store.certificates(), nowMs)),
   ];
 }
 
-function certificateLine(row: CertificateRow, all: readonly CertificateRow[], nowMs: number): string {
+function certificateLine(
+  row: CertificateRow,
+  site: string | undefined,
+  all: readonly CertificateRow[],
+  nowMs: number,
+): string {
   const { box, use, serial, not_before, not_after, revoked, issued } = row;
   const newer = all.some(
     (one) => one.box === box && one.use === use && one.issued > issued && one.revoked === null,
   );
-  const what = use === 'client' ? 'certificate' : 'page';
+  const isOfBox = use === 'client' || use === 'server';
+  const name = isOfBox && site !== undefined ? `${site}/${box}` : box;
   // What a browser shows of a page's certificate, for whoever calls from the pole.
   const shown =
     use === 'server' ? `SHA-256 ${new X509Certificate(row.pem).fingerprint256}` : `serial ${serial}`;
-  const line = `${what.padEnd(12)} ${box}  ${time(not_before)} to ${time(not_after)}  ${shown}`;
+  const line = `${WHAT[use].padEnd(12)} ${name}  ${time(not_before)} to ${time(not_after)}  ${shown}`;
   if (revoked !== null) return `${line}  revoked ${time(revoked)}`;
   if (newer) return `${line}  renewed`;
   if (not_after < nowMs) return `${line}  WARNING: has ended`;

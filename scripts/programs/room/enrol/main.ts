@@ -1,24 +1,27 @@
 /** `scripts/room enrol`: gives boxes their certificates; see docs/guide/enrolment.md. */
 
-import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
-import { type Authority, OpensslAuthority } from './authority.ts';
+import type { Authority } from './authority.ts';
 import { Enrolment, withEnrolment } from './enrolment.ts';
+import { hostName, issueBroker, issueProgram, newRequest, signRequest } from './issue.ts';
 import { listLines } from './list.ts';
 import { EnrolServer } from './server.ts';
 
 const DIR = 'enrolment';
 const DAY_MS = 86_400_000;
+/** Who has a name at the broker and is no box. */
+const PROGRAMS = Object.keys(NAMES_OF_OTHERS).filter((name) => name !== ALL_BOXES);
 /** The server’s own certificate, which nobody installs: it is made anew long before it ends. */
 const SERVER_DAYS = 397;
 const SERVER_LEFT_DAYS = 60;
@@ -37,10 +40,16 @@ interface ServeOptions extends DirOption {
 const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
 
+interface IssueOptions extends DirOption {
+  readonly days: number;
+}
+
+interface OutOptions extends IssueOptions {
+  readonly out: string;
+}
+
 function init({ dir, name }: DirOption & { readonly name: string }): void {
-  const made = OpensslAuthority.make(dir, name);
-  Enrolment.make(dir);
-  withEnrolment(dir, (enrolment) => enrolment.writeCrl(Date.now()));
+  const made = Enrolment.make(dir, name, Date.now());
   say(`${join(dir, 'ca.crt')}: ${made ? 'a new authority' : 'the authority that was there is kept'}`);
   say(`${join(dir, 'ca.key')} makes boxes: keep a copy where no network is, and nobody else's eyes`);
 }
@@ -55,15 +64,61 @@ function token(site: string, box: string, { dir }: DirOption): void {
 }
 
 function revoke(box: string, { dir }: DirOption): void {
-  const { count, crlFile } = withEnrolment(dir, (enrolment) => enrolment.revoke(box, Date.now()));
-  say(`${box}: ${count} certificates revoked; ${crlFile} is for the broker’s crlfile`);
+  const { count, folder } = withEnrolment(dir, (enrolment) => enrolment.revoke(box, Date.now()));
+  say(
+    `${box}: ${count} certificates revoked; broker and archive read it in ${folder}, the broker once it is reloaded`,
+  );
 }
 
-function decide(box: string, decision: 'accepted' | 'refused', key: string | undefined, dir: string): void {
-  withEnrolment(dir, ({ store }) => {
-    const row = store.decide(box, decision, key);
-    say(`${box}: ${decision}, key ${row.key.slice(0, 16)}; it hears of it when it asks again`);
-  });
+function revokeProgram(name: string, serial: string, { dir }: DirOption): void {
+  const folder = withEnrolment(dir, (enrolment) =>
+    enrolment.revokeProgram(name, serial.toUpperCase(), Date.now()),
+  );
+  if (folder === undefined) {
+    throw new AgentError('config', `${name}: has no certificate with the serial ${serial}; see list`);
+  }
+  say(`${name}: ${serial} revoked; the broker reads it in ${folder} once it is reloaded`);
+}
+
+function accept(site: string, box: string, key: string | undefined, { dir }: DirOption): void {
+  const row = withEnrolment(dir, ({ store }) => store.accept(site, box, key));
+  say(`${box}: accepted at ${site}, key ${row.key.slice(0, 16)}; it hears of it when it asks again`);
+}
+
+function refuse(box: string, key: string | undefined, { dir }: DirOption): void {
+  const row = withEnrolment(dir, ({ store }) => store.refuse(box, key));
+  say(`${box}: refused, key ${row.key.slice(0, 16)}; it hears of it when it asks again`);
+}
+
+function refuseFrom(address: string, { dir }: DirOption): void {
+  const count = withEnrolment(dir, ({ store }) => store.refuseFrom(address));
+  say(`${address}: ${count} refused; their places are free`);
+}
+
+/** With what the store is asked for while a request is read. */
+async function opened<T>(dir: string, work: (enrolment: Enrolment) => Promise<T>): Promise<T> {
+  const enrolment = new Enrolment(dir);
+  try {
+    return await work(enrolment);
+  } finally {
+    enrolment.close();
+  }
+}
+
+async function sign(site: string, box: string, file: string, { dir, days }: IssueOptions): Promise<void> {
+  const pem = await opened(dir, (enrolment) => signRequest(enrolment, { site, box }, { file, days }));
+  warn(`${box} is enrolled at ${site}; its certificate is good for ${days} days`);
+  // Alone on standard output, for the file that goes to the box.
+  process.stdout.write(pem);
+}
+
+async function broker(host: string, { dir, out, days }: OutOptions): Promise<void> {
+  for (const file of await opened(dir, (enrolment) => issueBroker(enrolment, host, { out, days }))) say(file);
+}
+
+async function programPair(name: string, { dir, out, days }: OutOptions): Promise<void> {
+  for (const file of await opened(dir, (enrolment) => issueProgram(enrolment, name, { out, days })))
+    say(file);
 }
 
 /** Key and certificate of the server, made where they are missing, for another name, or near their end. */
@@ -78,28 +133,14 @@ function serverTls(dir: string, authority: Authority, name: string): { cert: str
     if (isFor !== undefined && isOurs && Date.now() < lastMs)
       return { cert, key: readFileSync(keyFile, 'utf8') };
   }
-  const key = execFileSync(
-    'openssl',
-    ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'],
-    {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const { key, csr } = newRequest('enrolment');
   writeAtomically(keyFile, key, 0o600);
-  const csr = execFileSync('openssl', [
-    'req',
-    '-new',
-    '-key',
-    keyFile,
-    '-subj',
-    '/CN=enrolment',
-    '-outform',
-    'DER',
-  ]);
-  const names = [`${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`];
   const commonName = name.slice(0, 64);
-  const { pem } = authority.issue(csr, { use: 'server', commonName, names, days: SERVER_DAYS }, Date.now());
+  const { pem } = authority.issue(
+    csr,
+    { use: 'server', commonName, names: [hostName(name)], days: SERVER_DAYS },
+    Date.now(),
+  );
   writeAtomically(certFile, pem, 0o644);
   return { cert: pem, key };
 }
@@ -107,8 +148,12 @@ function serverTls(dir: string, authority: Authority, name: string): { cert: str
 async function serve({ dir, port, host, name, days }: ServeOptions): Promise<void> {
   const enrolment = new Enrolment(dir);
   const { authority, store } = enrolment;
+  enrolment.writeBoxes();
   const tls = serverTls(dir, authority, name);
-  const server = new EnrolServer({ authority, store, tls, days, clock: systemClock, log: say });
+  const server = new EnrolServer({
+    ...{ authority, store, tls, days, clock: systemClock, log: say },
+    onEnrolled: () => enrolment.writeBoxes(),
+  });
   let bound: number;
   try {
     bound = await server.start(port, host);
@@ -166,16 +211,43 @@ command('list', 'prints tokens that are out, boxes that wait, and all certificat
   ({ dir }: DirOption) => withEnrolment(dir, ({ store }) => listLines(store, Date.now()).forEach(say)),
 );
 command('accept', 'lets a box that waits have its certificate')
+  .argument('<site>', 'site at which it is', placeName)
   .argument('<box>', 'its name', boxName)
   .argument('[key]', 'how its key begins, as the box says it', undefined)
-  .action((box: string, key: string | undefined, { dir }: DirOption) => decide(box, 'accepted', key, dir));
+  .action(accept);
 command('refuse', 'tells a box that waits that it gets none')
   .argument('<box>', 'its name', boxName)
   .argument('[key]', 'how its key begins, as the box says it', undefined)
-  .action((box: string, key: string | undefined, { dir }: DirOption) => decide(box, 'refused', key, dir));
-command('revoke', 'takes all certificates and tokens of a box back, and writes the list for the broker')
+  .action(refuse);
+command('refuse-from', 'tells all boxes that ask from an address that they get none')
+  .argument('<address>', 'as list prints it')
+  .action(refuseFrom);
+command(
+  'revoke',
+  'takes all certificates and tokens of a box back, and writes the lists for broker and archive',
+)
   .argument('<box>', 'its name', boxName)
   .action(revoke);
+command('sign', 'signs the request of a box that was brought by hand, and prints the certificate')
+  .argument('<site>', 'site of the box', placeName)
+  .argument('<box>', 'its name, as in the request', boxName)
+  .argument('<file>', 'the request (PKCS #10, PEM or DER)')
+  .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), 365)
+  .action(sign);
+command('broker', 'makes the broker’s key and certificate, and lays both authorities beside them')
+  .argument('<host>', 'host name or address by which boxes and programs know the broker')
+  .option('--out <folder>', 'where they are written', '.')
+  .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), SERVER_DAYS)
+  .action(broker);
+command('program', 'makes key and certificate of a program of the room')
+  .addArgument(new Argument('<name>', 'which program').choices(PROGRAMS))
+  .option('--out <folder>', 'where they are written', '.')
+  .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), SERVER_DAYS)
+  .action(programPair);
+command('revoke-program', 'takes one certificate of a program back, and writes the lists for the broker')
+  .addArgument(new Argument('<name>', 'which program').choices(PROGRAMS))
+  .argument('<serial>', 'of the certificate, as list prints it')
+  .action(revokeProgram);
 
 try {
   await program.parseAsync();

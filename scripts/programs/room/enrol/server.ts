@@ -49,6 +49,8 @@ export interface ServerOptions {
   readonly days: number;
   readonly limits?: Partial<Limits>;
   readonly clock: { nowMs(): number; wallMs(): number };
+  /** A box has a certificate; what this throws keeps the answer back, and the box asks again. */
+  onEnrolled(): void;
   log(line: string): void;
 }
 
@@ -216,7 +218,10 @@ export class EnrolServer {
   }
 
   #said(enrolled: Enrolled, box: string, refused = 403): Answer {
-    if (enrolled.state === 'issued') return answer(200, 'issued', { box, pem: enrolled.pem });
+    if (enrolled.state === 'issued') {
+      this.#options.onEnrolled();
+      return answer(200, 'issued', { box, pem: enrolled.pem });
+    }
     if (enrolled.state === 'pending') {
       const retryAfterS = Math.min(PENDING_S.most, PENDING_S.least + this.#options.store.pendingCount);
       return answer(202, 'waits to be accepted', { box, retryAfterS });

@@ -1,11 +1,14 @@
 /**
- * What the room knows of its boxes: tokens that are out, who asks without one, and every certificate that was given.
+ * What the room knows of its boxes: where each is enrolled, tokens that are out, who asks without one, and every
+ * certificate that was given.
  *
  * INVARIANTS: a token is kept as its SHA-256 only. It is used up in the transaction in which its certificate is issued
  * and recorded: of any number of requests with it, one key gets one certificate, and that key gets the same again, since
  * an answer may be lost on the way. What is committed survives a power cut (WAL, synchronous=FULL).
- * LIMITS: PENDING_MAX boxes ask without a token; who has not been decided on for TOKEN_DAYS is forgotten. A box gets
- * RENEWALS_A_DAY certificates a day by renewal.
+ * A box's name is enrolled at one site at a time: the broker knows a box by its name alone.
+ * LIMITS: PENDING_MAX boxes wait without a token; where the list is full, whoever asks from an address with fewer of them
+ * takes the newest place of the address with the most. Who has not been decided on for TOKEN_DAYS is forgotten;
+ * REFUSED_MAX refusals are remembered. A box gets RENEWALS_A_DAY certificates a day by renewal.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync } from 'node:fs';
@@ -18,6 +21,7 @@ const TOKEN_DAYS = 14;
 /** 192 bits, 32 characters. */
 const TOKEN_BYTES = 24;
 const PENDING_MAX = 1000;
+const REFUSED_MAX = 1000;
 const RENEWALS_A_DAY = 10;
 const BUSY_MS = 10_000;
 
@@ -33,14 +37,27 @@ CREATE TABLE IF NOT EXISTS certificate (
 CREATE INDEX IF NOT EXISTS certificate_box ON certificate (box);
 CREATE TABLE IF NOT EXISTS pending (
   box TEXT NOT NULL, key TEXT NOT NULL, address TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  decision TEXT, PRIMARY KEY (box, key)
+  decision TEXT, site TEXT, PRIMARY KEY (box, key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS box (
+  box TEXT PRIMARY KEY, site TEXT NOT NULL, since INTEGER NOT NULL, revoked INTEGER
 ) STRICT;
 `;
+
+/** Boxes and their pages; the broker; the room's programs, which have an authority of their own. */
+export type Use = 'client' | 'server' | 'broker' | 'program';
+
+export interface BoxRow {
+  readonly box: string;
+  readonly site: string;
+  readonly since: number;
+  readonly revoked: number | null;
+}
 
 export interface CertificateRow {
   readonly serial: string;
   readonly box: string;
-  readonly use: 'client' | 'server';
+  readonly use: Use;
   readonly key: string;
   readonly issued: number;
   readonly not_before: number;
@@ -56,6 +73,8 @@ export interface PendingRow {
   readonly first: number;
   readonly last: number;
   readonly decision: 'accepted' | 'refused' | null;
+  /** Where it is accepted. */
+  readonly site: string | null;
 }
 
 export interface TokenRow {
@@ -102,11 +121,14 @@ export class EnrolStore {
     this.#db.close();
   }
 
-  /** A new token; one that was not used before ends with it. */
+  /**
+   * A new token; one that was not used before ends with it. Throws AgentError `config` where another site has the box.
+   */
   makeToken(site: string, box: string, nowMs: number): { token: string; untilMs: number } {
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const untilMs = nowMs + TOKEN_DAYS * DAY_MS;
     this.#transaction(() => {
+      this.#assertFree(site, box);
       this.#db.prepare('DELETE FROM token WHERE box = ? AND key IS NULL').run(box);
       this.#db
         .prepare('INSERT INTO token (sha256, site, box, made, until) VALUES (?, ?, ?, ?, ?)')
@@ -132,7 +154,10 @@ export class EnrolStore {
       if (nowMs > row.until) {
         return { state: 'refused', why: `the token ended on ${new Date(row.until).toISOString()}` };
       }
+      const elsewhere = this.#elsewhere(row.site, box);
+      if (elsewhere !== undefined) return { state: 'refused', why: elsewhere };
       const { pem, serial } = this.#record(asking, 'client');
+      this.#enrol(row.site, asking);
       this.#db.prepare('UPDATE token SET key = ?, serial = ? WHERE sha256 = ?').run(key, serial, hash);
       this.#db.prepare('DELETE FROM pending WHERE box = ? AND key = ?').run(box, key);
       return { state: 'issued', pem };
@@ -149,15 +174,18 @@ export class EnrolStore {
         | PendingRow
         | undefined;
       if (row?.decision === 'refused') return { state: 'refused', why: 'the room has refused this box' };
-      if (row?.decision === 'accepted') {
+      if (row?.decision === 'accepted' && row.site !== null) {
+        const elsewhere = this.#elsewhere(row.site, box);
+        if (elsewhere !== undefined) return { state: 'refused', why: elsewhere };
         const { pem } = this.#record(asking, 'client');
+        this.#enrol(row.site, asking);
         this.#db.prepare('DELETE FROM pending WHERE box = ? AND key = ?').run(box, key);
         return { state: 'issued', pem };
       }
       if (row === undefined) {
         const forgotten = nowMs - TOKEN_DAYS * DAY_MS;
         this.#db.prepare('DELETE FROM pending WHERE last < ?').run(forgotten);
-        if (this.pendingCount >= PENDING_MAX) return { state: 'full' };
+        if (this.pendingCount >= PENDING_MAX && !this.#makePlace(address)) return { state: 'full' };
       }
       this.#db
         .prepare(
@@ -167,6 +195,21 @@ export class EnrolStore {
         .run({ box, key, address, nowMs });
       return { state: 'pending' };
     });
+  }
+
+  /** By whoever has the authority's key in hand. Throws AgentError `config` where another site has the box. */
+  byOperator(site: string, asking: Asking): string {
+    return this.#transaction(() => {
+      this.#assertFree(site, asking.box);
+      const { pem } = this.#record(asking, 'client');
+      this.#enrol(site, asking);
+      return pem;
+    });
+  }
+
+  /** What was signed for the broker or a program of the room. */
+  record(use: 'broker' | 'program', asking: Asking): Issued {
+    return this.#transaction(() => this.#record(asking, use));
   }
 
   /** By a certificate of ours with this serial, whose name the caller has compared. */
@@ -191,29 +234,65 @@ export class EnrolStore {
     });
   }
 
-  /** Throws AgentError `config` where it is not clear whom. `key`: how its SHA-256 begins. */
-  decide(box: string, decision: 'accepted' | 'refused', key = ''): PendingRow {
+  /** Lets it in at a site. Throws AgentError `config` where it is not clear whom. `key`: how its SHA-256 begins. */
+  accept(site: string, box: string, key = ''): PendingRow {
     return this.#transaction(() => {
-      const rows = this.pending().filter((row) => row.box === box && row.key.startsWith(key));
-      const [row, other] = rows;
-      if (row === undefined) throw new AgentError('config', `${box}: does not ask; see list`);
-      if (other !== undefined) {
-        const keys = rows.map((one) => one.key.slice(0, 16)).join(', ');
-        throw new AgentError(
-          'config',
-          `${box}: asks with several keys (${keys}); name one, as the box says it`,
-        );
-      }
-      this.#db
-        .prepare('UPDATE pending SET decision = ? WHERE box = ? AND key = ?')
-        .run(decision, box, row.key);
+      this.#assertFree(site, box);
+      return this.#decide(box, key, { decision: 'accepted', site });
+    });
+  }
+
+  /** Its place on the list is free. Throws AgentError `config` where it is not clear whom. */
+  refuse(box: string, key = ''): PendingRow {
+    return this.#transaction(() => {
+      const row = this.#decide(box, key, { decision: 'refused', site: null });
+      this.#forgetRefusals();
       return row;
     });
+  }
+
+  /** All that ask from an address; how many that was. */
+  refuseFrom(address: string): number {
+    return this.#transaction(() => {
+      const { changes } = this.#db
+        .prepare("UPDATE pending SET decision = 'refused' WHERE address = ? AND decision IS NULL")
+        .run(address);
+      this.#forgetRefusals();
+      return changes;
+    });
+  }
+
+  #decide(box: string, key: string, { decision, site }: Pick<PendingRow, 'decision' | 'site'>): PendingRow {
+    const rows = this.pending().filter((row) => row.box === box && row.key.startsWith(key));
+    const [row, other] = rows;
+    if (row === undefined) throw new AgentError('config', `${box}: does not ask; see list`);
+    if (other !== undefined) {
+      const keys = rows.map((one) => one.key.slice(0, 16)).join(', ');
+      throw new AgentError(
+        'config',
+        `${box}: asks with several keys (${keys}); name one, as the box says it`,
+      );
+    }
+    this.#db
+      .prepare('UPDATE pending SET decision = ?, site = ? WHERE box = ? AND key = ?')
+      .run(decision, site, box, row.key);
+    return row;
+  }
+
+  /** One certificate of a program; false where there is none of this name and serial that was not revoked. */
+  revokeProgram(name: string, serial: string, nowMs: number): boolean {
+    const rule = "serial = ? AND box = ? AND use = 'program' AND revoked IS NULL";
+    return this.#transaction(
+      () =>
+        this.#db.prepare(`UPDATE certificate SET revoked = ? WHERE ${rule}`).run(nowMs, serial, name)
+          .changes > 0,
+    );
   }
 
   /** How many certificates that was; its tokens end too, and who waits under its name. */
   revoke(box: string, nowMs: number): number {
     return this.#transaction(() => {
+      this.#db.prepare('UPDATE box SET revoked = ? WHERE box = ? AND revoked IS NULL').run(nowMs, box);
       this.#db.prepare('DELETE FROM token WHERE box = ?').run(box);
       this.#db.prepare('DELETE FROM pending WHERE box = ?').run(box);
       return this.#db
@@ -222,9 +301,10 @@ export class EnrolStore {
     });
   }
 
-  /** For the list of revocations; what has ended by itself needs no place in it. */
-  revoked(nowMs: number): Revoked[] {
+  /** For the list of an authority's revocations; what has ended by itself needs no place in it. */
+  revoked(of: 'boxes' | 'programs', nowMs: number): Revoked[] {
     return this.certificates()
+      .filter(({ use }) => (use === 'program') === (of === 'programs'))
       .filter((row) => row.revoked !== null && row.not_after > nowMs)
       .map(({ serial, not_after, revoked }) => ({ serial, notAfterMs: not_after, revokedMs: revoked ?? 0 }));
   }
@@ -233,20 +313,78 @@ export class EnrolStore {
     return this.#db.prepare('SELECT * FROM certificate ORDER BY box, issued').all() as CertificateRow[];
   }
 
+  /** Every box that was ever enrolled, by name. */
+  boxes(): BoxRow[] {
+    return this.#db.prepare('SELECT * FROM box ORDER BY box').all() as BoxRow[];
+  }
+
   pending(): PendingRow[] {
     return this.#db.prepare('SELECT * FROM pending ORDER BY first').all() as PendingRow[];
   }
 
+  /** Who has been decided on has no place on the list. */
   get pendingCount(): number {
-    return this.#db.prepare('SELECT count(*) FROM pending').pluck().get() as number;
+    return this.#db.prepare('SELECT count(*) FROM pending WHERE decision IS NULL').pluck().get() as number;
   }
 
   tokens(): TokenRow[] {
     return this.#db.prepare('SELECT * FROM token ORDER BY made').all() as TokenRow[];
   }
 
+  /** Why a box cannot be enrolled at a site: another one has its name. */
+  #elsewhere(site: string, box: string): string | undefined {
+    const row = this.#db.prepare('SELECT * FROM box WHERE box = ? AND revoked IS NULL').get(box) as
+      | BoxRow
+      | undefined;
+    if (row === undefined || row.site === site) return undefined;
+    return `the name ${box} is enrolled at ${row.site}`;
+  }
+
+  #assertFree(site: string, box: string): void {
+    const why = this.#elsewhere(site, box);
+    if (why === undefined) return;
+    throw new AgentError(
+      'config',
+      `${why}: revoke it first where the box moves, or give this box another name`,
+    );
+  }
+
+  #enrol(site: string, { box, nowMs }: Asking): void {
+    this.#db
+      .prepare(
+        `INSERT INTO box (box, site, since) VALUES (@box, @site, @nowMs)
+         ON CONFLICT (box) DO UPDATE SET site = @site, revoked = NULL,
+           since = CASE WHEN revoked IS NULL AND site = @site THEN since ELSE @nowMs END`,
+      )
+      .run({ box, site, nowMs });
+  }
+
+  /** Whether there is a place for one more from this address: of an address with more, the newest has lost its own. */
+  #makePlace(address: string): boolean {
+    const counts = this.#db
+      .prepare(
+        `SELECT address, count(*) AS count FROM pending WHERE decision IS NULL
+         GROUP BY address ORDER BY count DESC, address`,
+      )
+      .all() as { address: string; count: number }[];
+    const own = counts.find((one) => one.address === address)?.count ?? 0;
+    const [most] = counts;
+    if (most === undefined || most.count <= own + 1) return false;
+    const rule =
+      'SELECT box, key FROM pending WHERE decision IS NULL AND address = ? ORDER BY first DESC LIMIT 1';
+    this.#db.prepare(`DELETE FROM pending WHERE (box, key) IN (${rule})`).run(most.address);
+    return true;
+  }
+
+  #forgetRefusals(): void {
+    const kept = "SELECT rowid FROM pending WHERE decision = 'refused' ORDER BY last DESC LIMIT ?";
+    this.#db
+      .prepare(`DELETE FROM pending WHERE decision = 'refused' AND rowid NOT IN (${kept})`)
+      .run(REFUSED_MAX);
+  }
+
   /** The certificate that this key was given already: its answer was lost on the way. */
-  #given({ box, key, nowMs }: Asking, use: 'client' | 'server' = 'client'): string | undefined {
+  #given({ box, key, nowMs }: Asking, use: Use = 'client'): string | undefined {
     return this.#db
       .prepare(
         'SELECT pem FROM certificate WHERE box = ? AND key = ? AND use = ? AND revoked IS NULL AND issued > ?',
@@ -255,7 +393,7 @@ export class EnrolStore {
       .get(box, key, use, nowMs - TOKEN_DAYS * DAY_MS) as string | undefined;
   }
 
-  #record({ box, key, nowMs, issue }: Asking, use: 'client' | 'server'): Issued {
+  #record({ box, key, nowMs, issue }: Asking, use: Use): Issued {
     const issued = issue();
     const { serial, pem, notBeforeMs, notAfterMs } = issued;
     this.#db

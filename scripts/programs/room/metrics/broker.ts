@@ -42,7 +42,7 @@ export class Broker {
     const { ca, cert, key } = readCredentials(config);
     const client = mqtt.connect(config.url, {
       protocolVersion: 5,
-      clientId: `metrics-${randomBytes(6).toString('hex')}`,
+      clientId: `metrics.${randomBytes(6).toString('hex')}`,
       clean: true,
       resubscribe: false,
       reconnectPeriod: RECONNECT_MS,

@@ -1,0 +1,119 @@
+/** Certificates that a person asks for in the room itself: of the broker, of the room's programs, and of a box by hand. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import type { Enrolment } from './enrolment.ts';
+import { readRequest } from './request.ts';
+
+/** A new key (PEM, EC on P-256) and a request to sign it (DER). */
+export function newRequest(commonName: string): { readonly key: string; readonly csr: Buffer } {
+  const made = openssl([
+    ...['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '-'],
+    ...['-subj', `/CN=${commonName}`],
+  ]);
+  const [key] = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----\n/.exec(made) ?? [];
+  const csr = requestIn(made);
+  if (key === undefined || csr === undefined) throw new AgentError('unavailable', 'openssl req made no key');
+  return { key, csr };
+}
+
+/** DER, of a request that stands in a text. */
+function requestIn(text: string): Buffer | undefined {
+  const pem = /-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----([^-]+)-----END/.exec(text)?.[1];
+  return pem === undefined ? undefined : Buffer.from(pem, 'base64');
+}
+
+/** `DNS:…` or `IP:…`, as certificates name a host. */
+export function hostName(host: string): string {
+  return `${isIP(host) === 0 ? 'DNS' : 'IP'}:${host}`;
+}
+
+/** The broker's own, of the boxes' authority, with both authorities beside it: all that its configuration names. */
+export async function issueBroker(
+  { authority, programs, store }: Enrolment,
+  host: string,
+  { out, days }: { readonly out: string; readonly days: number },
+): Promise<string[]> {
+  const commonName = host.slice(0, 64);
+  const { key, csr } = newRequest(commonName);
+  const { key: hash } = await readRequest(csr.toString('base64'));
+  const nowMs = Date.now();
+  const profile = { use: 'server', commonName, names: [hostName(host)], days } as const;
+  const { pem } = store.record('broker', {
+    ...{ box: commonName, key: hash, nowMs },
+    issue: () => authority.issue(csr, profile, nowMs),
+  });
+  return [
+    write(out, 'broker.key', key, 0o600),
+    write(out, 'broker.crt', pem, 0o644),
+    write(out, 'ca.crt', authority.certificate, 0o644),
+    write(out, 'programs-ca.crt', programs.certificate, 0o644),
+  ];
+}
+
+/** Of a program of the room, of the authority that no box has a certificate of. */
+export async function issueProgram(
+  { programs, store }: Enrolment,
+  name: string,
+  { out, days }: { readonly out: string; readonly days: number },
+): Promise<string[]> {
+  const { key, csr } = newRequest(name);
+  const { key: hash } = await readRequest(csr.toString('base64'));
+  const nowMs = Date.now();
+  const { pem } = store.record('program', {
+    ...{ box: name, key: hash, nowMs },
+    issue: () => programs.issue(csr, { use: 'client', commonName: name, days }, nowMs),
+  });
+  return [write(out, `${name}.key`, key, 0o600), write(out, `${name}.crt`, pem, 0o644)];
+}
+
+/** Of a box whose request was brought by hand: PEM or DER. Throws AgentError where it is not one of this box. */
+export async function signRequest(
+  enrolment: Enrolment,
+  { site, box }: { readonly site: string; readonly box: string },
+  { file, days }: { readonly file: string; readonly days: number },
+): Promise<string> {
+  const { csr, commonName, key } = await readRequest(readFile(file).toString('base64'));
+  if (commonName !== box) {
+    throw new AgentError('config', `${file}: asks for ${commonName}, and the box is ${box}`);
+  }
+  const nowMs = Date.now();
+  const { authority, store } = enrolment;
+  const pem = store.byOperator(site, {
+    ...{ box, key, nowMs },
+    issue: () => authority.issue(csr, { use: 'client', commonName, days }, nowMs),
+  });
+  enrolment.writeBoxes();
+  return pem;
+}
+
+/** DER. */
+function readFile(file: string): Buffer {
+  try {
+    const content = readFileSync(file);
+    return requestIn(content.toString('latin1')) ?? content;
+  } catch (error) {
+    throw new AgentError('config', `${file}: cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+function write(folder: string, name: string, text: string, mode: number): string {
+  const file = join(folder, name);
+  try {
+    writeAtomically(file, text, mode);
+  } catch (error) {
+    throw new AgentError('config', `${file}: cannot be written: ${messageOf(error)}`, error);
+  }
+  return file;
+}
+
+function openssl(args: readonly string[]): string {
+  try {
+    return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    throw new AgentError('unavailable', `openssl ${args[0] ?? ''} failed: ${messageOf(error)}`, error);
+  }
+}
