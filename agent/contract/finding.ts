@@ -27,4 +27,12 @@ export function findingText({ name, state, detail, fix }: Finding): string {
 }
 
 /** Names of the findings that a running agent has of itself, and nobody else needs to look for. */
-export const OF_THE_AGENT: readonly string[] = ['mode', 'camera', 'analysis', 'detector', 'view', 'outbox', 'broker'];
+export const OF_THE_AGENT: readonly string[] = [
+  'mode',
+  'camera',
+  'analysis',
+  'detector',
+  'view',
+  'outbox',
+  'broker',
+];

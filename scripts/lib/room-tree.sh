@@ -15,7 +15,7 @@ make_room_tree() { # ARCH DIR MODULES
   done
   mv -- "$lib/vigie-room.1" "$tree/usr/share/man/man1/"
   cp -- "$room/vigie-room" "$tree/usr/bin/vigie-room"
-  cp -- "$room"/systemd/*.service "$tree/usr/lib/systemd/system/"
+  cp -- "$room"/systemd/*.{service,path} "$tree/usr/lib/systemd/system/"
   cp -- "$room/systemd/vigie-room.sysusers.conf" "$tree/usr/lib/sysusers.d/vigie-room.conf"
   cp -- "$room/systemd/vigie-room.tmpfiles.conf" "$tree/usr/lib/tmpfiles.d/vigie-room.conf"
   # What others read by program: schemas, and rules of Prometheus, that they may be named where they lie.

@@ -219,6 +219,7 @@ t.test('as the broker’s user metrics; while the broker is away the last data s
   const room = await makeRoom(t, { persistent: true });
   const [box] = simulatedBoxes(1);
   if (box === undefined) throw new Error('one box');
+  await room.broker.enrol(box);
   const client = await clientOf(t, room, box.box, { reconnectPeriod: 0 });
   await publish(client, [box]);
   const { cert, key } = await pairOf(room, 'metrics');
@@ -226,6 +227,12 @@ t.test('as the broker’s user metrics; while the broker is away the last data s
   const { program, url } = await exporter(t, '--broker', room.broker.programsUrl, ...tls);
   const labels = `{site="${box.site}",box="${box.box}"}`;
   await pageWith(t, url, `vigie_box_up${labels}`, 1);
+  let kept = Number.NaN;
+  for (let i = 0; i < 30 && !(kept > 0); i += 1) {
+    kept = valueIn(await page(url), 'vigie_fleet_broker_retained_messages') ?? Number.NaN;
+    await sleep(1000);
+  }
+  t.ok(kept > 0, `the broker says how much it keeps: ${kept} messages`);
   await room.broker.stop();
   const away = await pageWith(t, url, 'vigie_fleet_broker_connected', 0);
   t.equal(valueIn(away, `vigie_box_up${labels}`), 1, 'as it was heard last');

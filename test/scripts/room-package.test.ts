@@ -91,21 +91,7 @@ const TOKEN = randomBytes(32).toString('hex');
 /** A box that watches a clip, its broker, and the room's settings made of the examples; as an administrator would. */
 async function setUp(t: Test, container: Container): Promise<CertificateAuthority> {
   const authority = await provision(t, container);
-  container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
-  for (const [folder, name] of [
-    ['archive', 'room'],
-    ['signer', 'room'],
-    ['metrics', 'metrics'],
-  ] as const) {
-    const { cert, key } = await authority.client(name);
-    for (const [file, as] of [
-      [authority.ca, 'ca.crt'],
-      [cert, `${name}.crt`],
-      [key, `${name}.key`],
-    ] as const) {
-      container.write(`/etc/vigie-room/${folder}/${as}`, readFileSync(file), 0o600);
-    }
-  }
+  enrolled(t, container);
   const pem = makeSigner().privateKey.export({ type: 'pkcs8', format: 'pem' });
   container.write('/etc/vigie-room/signer/desk.pem', pem, 0o600);
   container.write('/etc/vigie-room/signer/room.yaml', example('signer-room.yaml'));
@@ -114,12 +100,62 @@ async function setUp(t: Test, container: Container): Promise<CertificateAuthorit
   container.write('/etc/vigie-room/orders/box-1.dsse.json', order);
   container.write('/etc/vigie-room/console/oidc.secret', 'a secret of the provider\n', 0o640);
   container.run('chgrp', 'vigie-room', '/etc/vigie-room/console/oidc.secret');
-  const initialised = container.run(
-    ...['runuser', '-u', 'vigie-room-enrol', '--', 'vigie-room', 'enrol', 'init'],
-    ...['--dir', '/var/lib/vigie-room-enrol'],
-  );
-  t.match(initialised, { status: 0 }, `the enrolment's authority is made: ${initialised.err}`);
   return authority;
+}
+
+/** The enrolment's folder, as the guide names it. */
+const ENROLMENT = '/var/lib/vigie-room-enrol';
+const BROKER = '/usr/share/doc/vigie-room/examples/broker/mosquitto';
+
+function enrol(t: Test, container: Container, ...args: readonly string[]): string {
+  const words = ['runuser', '-u', 'vigie-room-enrol', '--', 'vigie-room', 'enrol', ...args];
+  const said = container.run(...words, '--dir', ENROLMENT);
+  t.match(said, { status: 0 }, `enrol ${args.join(' ')}: ${said.err}`);
+  return said.out;
+}
+
+/** The shipped broker with the enrolment's lists, the programs' certificates, and the box's, signed by hand. */
+function enrolled(t: Test, container: Container): void {
+  const copy = (from: string, to: string, mode = 0o600): void =>
+    container.write(to, container.read(from), mode);
+  enrol(t, container, 'init');
+  enrol(t, container, 'server', 'localhost', '--out', ENROLMENT);
+  for (const name of ['room', 'metrics']) enrol(t, container, 'program', name, '--out', ENROLMENT);
+  for (const [folder, name] of [
+    ['archive', 'room'],
+    ['signer', 'room'],
+    ['metrics', 'metrics'],
+  ] as const) {
+    for (const file of ['ca.crt', `${name}.crt`, `${name}.key`]) {
+      copy(`${ENROLMENT}/${file}`, `/etc/vigie-room/${folder}/${file}`);
+    }
+  }
+  container.run('rm', '-r', '/etc/mosquitto/conf.d/test.conf', '/etc/mosquitto/pki');
+  copy(`${BROKER}/mosquitto.conf`, '/etc/mosquitto/mosquitto.conf', 0o644);
+  for (const file of ['broker.key', 'broker.crt', 'ca.crt', 'programs-ca.crt']) {
+    copy(`${ENROLMENT}/${file}`, `/etc/mosquitto/vigie/${file}`);
+  }
+  copy(`${BROKER}/programs.acl`, '/etc/mosquitto/vigie/programs.acl');
+  container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/vigie');
+  const pki = '/boot/firmware/vigie/pki';
+  const csr = `${ENROLMENT}/box.csr`;
+  container.run('openssl', 'req', '-new', '-key', `${pki}/box.key`, '-subj', '/CN=box-1', '-out', csr);
+  container.write(`${pki}/box.crt`, enrol(t, container, 'sign', 'site-1', 'box-1', csr));
+  copy(`${ENROLMENT}/ca.crt`, `${pki}/ca.crt`);
+}
+
+/** A revocation reaches the broker by itself: it reads its lists again, and the box is heard no more. */
+async function revoked(t: Test, container: Container): Promise<void> {
+  t.equal(container.show('vigie-room-boxes.path', 'ActiveState'), 'active');
+  const reloads = (): number =>
+    container.run('journalctl', '-u', 'mosquitto', '--no-pager').out.split('Reloading config').length - 1;
+  const before = reloads();
+  enrol(t, container, 'revoke', 'box-1');
+  await until(t, 'the broker reads the lists', () => reloads() > before, PATIENCE_MS);
+  t.equal(container.run('cat', `${ENROLMENT}/boxes/boxes.acl`).out.includes('readwrite'), false);
+  const denied = (): boolean =>
+    /denied/.test(container.run('runuser', '-u', 'vigie', '--', 'vigie', 'status').out);
+  await until(t, 'the box is told that it may write nothing', denied, PATIENCE_MS);
 }
 
 /** What a unit waits for. */
@@ -209,6 +245,7 @@ void t.test('installed and booted', { skip }, async (t) => {
   for (const unit of UNITS) t.equal(container.show(unit, 'ActiveState'), 'active', `${unit}: ${log()}`);
   t.notMatch(log(), /orders: /, 'the order is one that the archive believes');
   signerAlone(t, container);
+  await revoked(t, container);
   await upgraded(t, container, ask);
   purged(t, container);
 });

@@ -1,4 +1,4 @@
-/** Certificates that a person asks for in the room itself: of the broker, of the room's programs, and of a box by hand. */
+/** Certificates that a person asks for in the room itself: of servers, of the room's programs, and of a box by hand. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -31,24 +31,24 @@ export function hostName(host: string): string {
   return `${isIP(host) === 0 ? 'DNS' : 'IP'}:${host}`;
 }
 
-/** The broker's own, of the boxes' authority, with both authorities beside it: all that its configuration names. */
-export async function issueBroker(
+/** Of a server that boxes ask, the broker first of all; both authorities are laid beside it, for its configuration. */
+export async function issueServer(
   { authority, programs, store }: Enrolment,
   host: string,
-  { out, days }: { readonly out: string; readonly days: number },
+  { out, file, days }: { readonly out: string; readonly file: string; readonly days: number },
 ): Promise<string[]> {
   const commonName = host.slice(0, 64);
   const { key, csr } = newRequest(commonName);
   const { key: hash } = await readRequest(csr.toString('base64'));
   const nowMs = Date.now();
   const profile = { use: 'server', commonName, names: [hostName(host)], days } as const;
-  const { pem } = store.record('broker', {
+  const { pem } = store.record('host', {
     ...{ box: commonName, key: hash, nowMs },
     issue: () => authority.issue(csr, profile, nowMs),
   });
   return [
-    write(out, 'broker.key', key, 0o600),
-    write(out, 'broker.crt', pem, 0o644),
+    write(out, `${file}.key`, key, 0o600),
+    write(out, `${file}.crt`, pem, 0o644),
     write(out, 'ca.crt', authority.certificate, 0o644),
     write(out, 'programs-ca.crt', programs.certificate, 0o644),
   ];

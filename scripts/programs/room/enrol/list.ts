@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { CertificateRow, EnrolStore } from './store.ts';
 
-const WHAT = { client: 'certificate', server: 'page', broker: 'broker', program: 'program' } as const;
+const WHAT = { client: 'certificate', server: 'page', host: 'server', program: 'program' } as const;
 
 /** Boxes renew past two thirds of the life; one that has not by five sixths does not by itself. */
 const LATE_SHARE = 5 / 6;

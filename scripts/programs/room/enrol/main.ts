@@ -14,7 +14,7 @@ import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import type { Authority } from './authority.ts';
 import { Enrolment, withEnrolment } from './enrolment.ts';
-import { hostName, issueBroker, issueProgram, newRequest, signRequest } from './issue.ts';
+import { hostName, issueProgram, issueServer, newRequest, signRequest } from './issue.ts';
 import { listLines } from './list.ts';
 import { EnrolServer } from './server.ts';
 
@@ -112,8 +112,11 @@ async function sign(site: string, box: string, file: string, { dir, days }: Issu
   process.stdout.write(pem);
 }
 
-async function broker(host: string, { dir, out, days }: OutOptions): Promise<void> {
-  for (const file of await opened(dir, (enrolment) => issueBroker(enrolment, host, { out, days }))) say(file);
+async function server(
+  host: string,
+  { dir, ...options }: OutOptions & { readonly file: string },
+): Promise<void> {
+  for (const file of await opened(dir, (enrolment) => issueServer(enrolment, host, options))) say(file);
 }
 
 async function programPair(name: string, { dir, out, days }: OutOptions): Promise<void> {
@@ -234,11 +237,20 @@ command('sign', 'signs the request of a box that was brought by hand, and prints
   .argument('<file>', 'the request (PKCS #10, PEM or DER)')
   .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), 365)
   .action(sign);
-command('broker', 'makes the broker’s key and certificate, and lays both authorities beside them')
-  .argument('<host>', 'host name or address by which boxes and programs know the broker')
+command(
+  'server',
+  'makes key and certificate of a server that boxes ask, and lays both authorities beside them',
+)
+  .argument('<host>', 'host name or address by which boxes know it')
   .option('--out <folder>', 'where they are written', '.')
+  .option(
+    '--file <name>',
+    'how key and certificate are called there, without .key and .crt',
+    placeName,
+    'broker',
+  )
   .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), SERVER_DAYS)
-  .action(broker);
+  .action(server);
 command('program', 'makes key and certificate of a program of the room')
   .addArgument(new Argument('<name>', 'which program').choices(PROGRAMS))
   .option('--out <folder>', 'where they are written', '.')

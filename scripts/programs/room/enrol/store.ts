@@ -44,8 +44,8 @@ CREATE TABLE IF NOT EXISTS box (
 ) STRICT;
 `;
 
-/** Boxes and their pages; the broker; the room's programs, which have an authority of their own. */
-export type Use = 'client' | 'server' | 'broker' | 'program';
+/** Boxes and their pages; servers that boxes ask; the room's programs, which have an authority of their own. */
+export type Use = 'client' | 'server' | 'host' | 'program';
 
 export interface BoxRow {
   readonly box: string;
@@ -207,8 +207,8 @@ export class EnrolStore {
     });
   }
 
-  /** What was signed for the broker or a program of the room. */
-  record(use: 'broker' | 'program', asking: Asking): Issued {
+  /** What was signed for a server or a program of the room. */
+  record(use: 'host' | 'program', asking: Asking): Issued {
     return this.#transaction(() => this.#record(asking, use));
   }
 

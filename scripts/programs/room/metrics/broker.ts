@@ -6,6 +6,8 @@ import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
 import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
 import { BRANCHES } from './messages.ts';
 
+/** As Mosquitto says it each 10 s. A box may have any number of topics, and only somebody who looks finds out. */
+const RETAINED_COUNT = '$SYS/broker/retained messages/count';
 /** Mosquitto leaves out, without a word, what is beyond the window and its queue. */
 const WINDOW = 65_535;
 /** The largest message of a box; what is larger than is read here is refused here, and counted. */
@@ -22,6 +24,8 @@ export interface BrokerOptions {
 }
 
 export class Broker {
+  /** Messages that the broker keeps for whoever subscribes later; undefined until it has said so. */
+  retainedMessages: number | undefined;
   readonly #options: BrokerOptions;
   #client: MqttClient | undefined;
   #subscribed = false;
@@ -53,7 +57,11 @@ export class Broker {
       ...(key && { key }),
     });
     this.#client = client;
-    client.on('message', (topic, payload, { retain }) => onMessage(topic, payload, retain));
+    client.on('message', (topic, payload, { retain }) => {
+      if (topic !== RETAINED_COUNT) return onMessage(topic, payload, retain);
+      const count = Number(payload.toString());
+      if (Number.isSafeInteger(count)) this.retainedMessages = count;
+    });
     client.on('connect', () => void this.#subscribe(client));
     client.on('close', () => {
       this.#subscribed = false;
@@ -79,10 +87,9 @@ export class Broker {
 
   async #subscribe(client: MqttClient): Promise<void> {
     try {
-      await client.subscribeAsync(
-        BRANCHES.map((branch) => `vigie/+/+/${branch}`),
-        { qos: 1 },
-      );
+      await client.subscribeAsync([...BRANCHES.map((branch) => `vigie/+/+/${branch}`), RETAINED_COUNT], {
+        qos: 1,
+      });
     } catch (error) {
       this.#faulty(roomBrokerFault(error, this.#options.config.url));
       return;

@@ -33,6 +33,8 @@ const MIB = 1_048_576;
 interface Measured {
   readonly boxes: Boxes;
   readonly connected: boolean;
+  /** Undefined until the broker has said it. */
+  readonly retainedMessages: number | undefined;
   /** Of this program, bytes. */
   readonly memory: number;
   readonly nowMs: number;
@@ -41,7 +43,7 @@ interface Measured {
 /** Values of one box: a number, with further labels or without, several of them, or none. */
 type Values = number | Sample | readonly Sample[] | undefined;
 
-export function metricsPage({ boxes: all, connected, memory, nowMs }: Measured): Page {
+export function metricsPage({ boxes: all, connected, retainedMessages, memory, nowMs }: Measured): Page {
   const { boxes, forgotten } = all.look(nowMs);
   const labels = new Map(boxes.map((box) => [box, { site: box.site, box: box.box }]));
   const each = (of: (box: Box) => Values): Sample[] =>
@@ -52,6 +54,11 @@ export function metricsPage({ boxes: all, connected, memory, nowMs }: Measured):
     ...updateFamilies((of) => each(({ said }) => said.report && of(said.report))),
     ...fleetFamilies(all, boxes.length, forgotten),
     gauge('fleet_broker_connected', 'This program hears the broker', [one(Number(connected))]),
+    gauge(
+      'fleet_broker_retained_messages',
+      'Messages that the broker keeps; some twelve a box',
+      retainedMessages === undefined ? [] : [one(retainedMessages)],
+    ),
     gauge('fleet_resident_memory_bytes', 'Resident memory of this program', [one(memory)]),
   ]);
   return { contentType: EXPOSITION_TYPE, body };

@@ -43,6 +43,7 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
     metricsPage({
       boxes,
       connected: broker.connected,
+      retainedMessages: broker.retainedMessages,
       memory: process.memoryUsage.rss(),
       nowMs: Date.now(),
     }),
