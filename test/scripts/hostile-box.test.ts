@@ -1,0 +1,400 @@
+/**
+ * A stolen box, whose certificate is good, against the room as it is shipped: broker files, enrolment, archive, on both
+ * databases. After each attack the honest box is still connected, and what it says is in the operators' queue.
+ */
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { queueOf } from '../../scripts/programs/room/console/queue.ts';
+import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';
+import { alertOf, answerTo, FAR, FAR_SITE, HONEST, HostileRoom, THIEF } from '../lib/hostile-room.ts';
+import { until } from '../lib/room.ts';
+
+const DENIED = 135;
+const EST = '/.well-known/est';
+const theirs = topicsOf(SITE, HONEST);
+const own = topicsOf(SITE, THIEF);
+
+interface Attack {
+  readonly name: string;
+  run(t: Test, room: HostileRoom): Promise<void>;
+}
+
+/** All of these topics are denied to the thief. */
+async function denied(t: Test, room: HostileRoom, topics: readonly string[], body = '{}'): Promise<void> {
+  const thief = await room.connect(THIEF);
+  for (const topic of topics) {
+    t.equal(await answerTo(thief, topic, body, { retain: true }), DENIED, topic);
+  }
+  await thief.endAsync(true);
+}
+
+/** What the thief hears of these filters while the honest box is heard. */
+async function hears(t: Test, room: HostileRoom, filters: readonly string[]): Promise<string[]> {
+  const thief = await room.connect(THIEF);
+  const heard: string[] = [];
+  thief.on('message', (topic) => heard.push(topic));
+  await thief.subscribeAsync([...filters], { qos: 1 });
+  await room.hearsHonest(t, 'while somebody listens');
+  await answerTo(thief, `${own.root}/probe`);
+  await sleep(300);
+  await thief.endAsync(true);
+  return heard.filter((topic) => !topic.startsWith(`${own.root}/`));
+}
+
+const refusedTo = (connecting: Promise<MqttClient>): Promise<boolean> =>
+  connecting.then(
+    () => false,
+    () => true,
+  );
+
+const IDENTITY: readonly Attack[] = [
+  {
+    name: 'it calls itself as the honest box, twenty times',
+    run: async (t, room) => {
+      for (let i = 0; i < 20; i += 1) {
+        const thief = await room.connect(THIEF, { clientId: HONEST });
+        await thief.endAsync(true);
+      }
+      const old = await room.connect(THIEF, { clientId: HONEST, protocolVersion: 4 });
+      t.ok(old.connected, 'and by MQTT 3.1.1; the broker takes it for itself');
+    },
+  },
+  {
+    name: 'it calls itself as the archive',
+    run: async (_t, room) => {
+      for (const clientId of ['room.archive', 'archive', 'room-1']) {
+        const thief = await room.connect(THIEF, { clientId });
+        await thief.endAsync(true);
+      }
+    },
+  },
+  {
+    name: 'it comes to the port of the programs',
+    run: async (t, room) => {
+      t.ok(
+        await refusedTo(room.connect(THIEF, { url: room.broker.programsUrl })),
+        'its authority is another',
+      );
+    },
+  },
+  {
+    name: 'a program’s certificate does not open the port of the boxes',
+    run: async (t, room) => {
+      t.ok(await refusedTo(room.connect(HONEST, { pair: room.program('reader') })), 'the other way round');
+    },
+  },
+  {
+    name: 'it leaves a Last Will in the honest box’s name',
+    run: async (t, room) => {
+      const reader = await room.operator('reader');
+      const heard: string[] = [];
+      reader.on('message', (topic) => heard.push(topic));
+      await reader.subscribeAsync('vigie/+/+/status', { qos: 1 });
+      const payload = Buffer.from('{"state":"offline"}');
+      const thief = await room.connect(THIEF, {
+        will: { topic: theirs.status, payload, qos: 1, retain: true },
+      });
+      thief.stream.destroy();
+      await answerTo(await room.connect(THIEF), own.status);
+      await until(t, 'its own is heard', () => heard.includes(own.status));
+      t.notOk(heard.includes(theirs.status), 'the other one is not');
+    },
+  },
+];
+
+const WRITING: readonly Attack[] = [
+  {
+    name: 'it writes in the honest box’s name, and empties what that keeps',
+    run: async (t, room) => {
+      await denied(t, room, [theirs.event('alert', 'loitering'), theirs.status, theirs.snapshot('x')]);
+      await denied(t, room, [theirs.status, theirs.health, theirs.updateDesired], '');
+    },
+  },
+  {
+    name: 'it writes under 25 sites that are not its own',
+    run: (t, room) => {
+      const sites = Array.from({ length: 25 }, (_, i) =>
+        topicsOf(`site-${i}`, THIEF).event('alert', 'loitering'),
+      );
+      return denied(t, room, sites);
+    },
+  },
+  {
+    name: 'it speaks as the room: to boxes, and to all of its site',
+    run: (t, room) =>
+      denied(t, room, [theirs.ack, theirs.command, theirs.verdict, theirs.configDesired, own.commandAll]),
+  },
+  {
+    name: 'it cuts its own acknowledgements, commands and verdicts',
+    run: async (_t, room) => {
+      const thief = await room.connect(THIEF);
+      for (const topic of [own.ack, own.command, own.verdict]) await answerTo(thief, topic, '{"alert":9e99}');
+    },
+  },
+  {
+    name: 'it makes entities of others in Home Assistant',
+    run: (t, room) =>
+      denied(t, room, [
+        `homeassistant/sensor/${HONEST}/x/config`,
+        'homeassistant/status',
+        `homeassistant/${THIEF}`,
+      ]),
+  },
+  {
+    name: 'it writes the broker’s own topics',
+    run: (t, room) => denied(t, room, ['$CONTROL/dynamic-security/v1', 'elsewhere', `vigie/${SITE}`]),
+  },
+  {
+    name: 'topics with empty levels, and with wildcards',
+    run: async (t, room) => {
+      await denied(t, room, [
+        `vigie//${THIEF}/status`,
+        `/vigie/${SITE}/${THIEF}/status`,
+        `vigie/${SITE}//status`,
+      ]);
+      const thief = await room.connect(THIEF);
+      t.not(await answerTo(thief, `vigie/${SITE}/+/status`), 0, 'a wildcard is none');
+    },
+  },
+];
+
+const READING: readonly Attack[] = [
+  {
+    name: 'it subscribes to everything',
+    run: async (t, room) => {
+      t.same(await hears(t, room, ['#', 'vigie/#', 'vigie/+/+/#', `vigie/${SITE}/+/evt/#`]), []);
+    },
+  },
+  {
+    name: 'it subscribes to the honest box, and to what the broker says of itself',
+    run: async (t, room) => {
+      t.same(await hears(t, room, [`${theirs.root}/#`, '$SYS/#', 'homeassistant/#']), []);
+    },
+  },
+  {
+    name: 'it joins shared subscriptions, forty times',
+    run: async (t, room) => {
+      const filters = Array.from(
+        { length: 40 },
+        (_, i) => `$share/${['room', 'archive', `g-${i}`][i % 3]}/vigie/#`,
+      );
+      t.same(await hears(t, room, [...filters, `$share/room/vigie/+/+/evt/#`]), []);
+    },
+  },
+  {
+    name: 'it reads what is ordered of a box at another site',
+    run: async (t, room) => {
+      const fleet = await room.operator('fleet');
+      const order = topicsOf(FAR_SITE, FAR);
+      for (const topic of [order.updateDesired, order.commandAll]) {
+        await fleet.publishAsync(topic, '{}', { qos: 1, retain: topic === order.updateDesired });
+      }
+      t.same(await hears(t, room, [order.updateDesired, order.commandAll, `vigie/${FAR_SITE}/#`]), []);
+    },
+  },
+];
+
+const FILLING: readonly Attack[] = [
+  {
+    name: 'packets larger than any message',
+    run: async (t, room) => {
+      const thief = await room.connect(THIEF);
+      t.equal(
+        await answerTo(thief, `${own.root}/evt/alert/x`, Buffer.alloc(700_000)),
+        -1,
+        'ends its connection',
+      );
+    },
+  },
+  {
+    name: 'two hundred connections that never finish a handshake',
+    run: async (t, room) => {
+      const sockets = Array.from({ length: 200 }, () => connectTcp(room.broker.port, '127.0.0.1'));
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+      const reader = await room.operator('reader');
+      t.ok(reader.connected, 'a program of the room comes in meanwhile');
+      await room.hearsHonest(t, 'beside them');
+      for (const socket of sockets) socket.destroy();
+    },
+  },
+  {
+    name: 'it comes and goes a hundred times',
+    run: async (_t, room) => {
+      for (let i = 0; i < 100; i += 1) (await room.connect(THIEF)).stream.destroy();
+    },
+  },
+  {
+    name: 'alerts by the thousand, each an incident of its own',
+    run: async (t, room) => {
+      const thief = await room.connect(THIEF);
+      const send = (i: number): Promise<number> => {
+        const { topic, body, options } = alertOf(SITE, THIEF, `flood-${i}`, i + 1, 'flood');
+        return answerTo(thief, topic, body, options);
+      };
+      thief.setMaxListeners(500);
+      for (let i = 0; i < 2500; i += 250) {
+        await Promise.all(Array.from({ length: 250 }, (_, k) => send(i + k)));
+      }
+      await room.hearsHonest(t, 'above them');
+      const { incidents } = await queueOf(room.sql);
+      t.ok(
+        incidents.filter(({ box }) => box === HONEST).length > 0,
+        `${incidents.length} on the screen, the honest box’s are among them`,
+      );
+    },
+  },
+  {
+    name: 'a new life with each message, and numbers beyond counting',
+    run: async (t, room) => {
+      const thief = await room.connect(THIEF);
+      const numbers = ['0', '-1', '9007199254740993', '1e99', 'NaN', '', '18446744073709551616'];
+      for (let i = 0; i < 200; i += 1) {
+        const { topic, body } = alertOf(SITE, THIEF, `life-${i}`, 1);
+        const seq = numbers[i % numbers.length] ?? '1';
+        const userProperties = { seq, first: seq, lane: 'alert', epoch: `life-${i}` };
+        const code = await answerTo(thief, topic, body, { properties: { userProperties } });
+        if (code !== 0) t.fail(`${seq}: ${code}`);
+      }
+    },
+  },
+  {
+    name: 'times of other centuries',
+    run: async (_t, room) => {
+      const thief = await room.connect(THIEF);
+      for (const [i, year] of ['0001', '1970', '2999', '9999'].entries()) {
+        const { topic, body, options } = alertOf(SITE, THIEF, `year-${i}`, i + 1, 'years');
+        await answerTo(thief, topic, body.replaceAll(/"20\d\d-/g, `"${year}-`), options);
+      }
+    },
+  },
+  {
+    name: 'what is no event at all',
+    run: async (_t, room) => {
+      const thief = await room.connect(THIEF);
+      const bodies = [
+        '',
+        'null',
+        '[',
+        '{"__proto__":{"x":1}}',
+        `${'['.repeat(50_000)}`,
+        '\u0000',
+        '"\ud800"',
+      ];
+      for (const [i, body] of bodies.entries()) {
+        const { topic, options } = alertOf(SITE, THIEF, 'none', i + 1, 'rubbish');
+        await answerTo(thief, topic, body, options);
+        await answerTo(thief, own.snapshot(`e-${i}`), body, options);
+        await answerTo(thief, own.status, body, { retain: true });
+        await answerTo(thief, own.health, body, { retain: true });
+      }
+    },
+  },
+  {
+    name: 'the event of the honest box under its own topic, and that box’s name in it',
+    run: async (t, room) => {
+      const thief = await room.connect(THIEF);
+      const { options } = alertOf(SITE, THIEF, 'honest-1', 1, 'copy');
+      const { body } = alertOf(SITE, HONEST, 'honest-1', 1, 'copy');
+      await answerTo(thief, own.event('alert', 'loitering'), body, options);
+      await room.hearsHonest(t, 'after a copy');
+      const rows = await room.read(
+        `SELECT box FROM incident WHERE episode = 'honest-1-e' AND box = '${HONEST}'`,
+      );
+      t.equal(rows.length, 1, 'nothing of the honest box has changed');
+    },
+  },
+];
+
+const ENROLLING: readonly Attack[] = [
+  {
+    name: 'it renews as the honest box, and as a program',
+    run: async (t, room) => {
+      const { enrolment } = room;
+      const key = newKey(join(enrolment.dir, 'stolen.key'));
+      const pair = room.pemOf(THIEF);
+      for (const name of [HONEST, 'room', 'fleet']) {
+        const body = csrOf(key, name).toString('base64');
+        t.equal((await ask(enrolment, `${EST}/simplereenroll`, { body, pair })).status, 403, name);
+      }
+    },
+  },
+  {
+    name: 'it asks anew in the honest box’s name, with its own certificate and without',
+    run: async (t, room) => {
+      const { enrolment } = room;
+      const key = newKey(join(enrolment.dir, 'stolen.key'));
+      const body = csrOf(key, HONEST).toString('base64');
+      const asked = await ask(enrolment, `${EST}/simpleenroll`, { body, pair: room.pemOf(THIEF) });
+      t.equal(asked.status, 202, 'on a list, where a person looks');
+      const guess = { body, login: `${HONEST}:${'A'.repeat(32)}` };
+      t.equal((await ask(enrolment, `${EST}/simpleenroll`, guess)).status, 401, 'a guessed token');
+      const program = csrOf(key, 'room').toString('base64');
+      t.equal(
+        (await ask(enrolment, `${EST}/simpleenroll`, { body: program })).status,
+        400,
+        'no box is called so',
+      );
+    },
+  },
+  {
+    name: 'its name is not given to another site, nor another site’s to it',
+    run: async (t, { enrolment: { store } }) => {
+      t.throws(() => store.makeToken(FAR_SITE, THIEF, Date.now()), {
+        message: /enrolled at marseille-1: revoke/,
+      });
+      t.throws(() => store.makeToken(SITE, FAR, Date.now()), { message: /enrolled at lyon-2: revoke/ });
+    },
+  },
+];
+
+/** The last: it is found out. */
+const FOUND: Attack = {
+  name: 'it is revoked while it is connected',
+  run: async (t, room) => {
+    const thief = await room.connect(THIEF);
+    t.equal(await answerTo(thief, own.health), 0, 'until then it is heard');
+    room.enrolment.enrolment.revoke(THIEF, Date.now());
+    await room.broker.reload();
+    t.equal(await answerTo(thief, own.event('alert', 'loitering')), DENIED, 'it says nothing any more');
+    t.same(await hearing(room, thief), [], 'it hears nothing any more');
+    const fleet = await room.connect(HONEST, {
+      ...{ pair: room.program('fleet'), url: room.broker.programsUrl, clientId: THIEF },
+    });
+    await until(t, 'its connection is ended', () => !thief.connected);
+    await fleet.endAsync(true);
+    t.ok(await refusedTo(room.connect(THIEF)), 'and it does not come back');
+    const body = csrOf(room.pairOf(THIEF).key, THIEF).toString('base64');
+    const again = await ask(room.enrolment, `${EST}/simplereenroll`, { body, pair: room.pemOf(THIEF) });
+    t.equal(again.status, 403, 'nor does it renew');
+    await room.leavesTheScreens(t, THIEF);
+  },
+};
+
+async function hearing(room: HostileRoom, thief: MqttClient): Promise<string[]> {
+  const heard: string[] = [];
+  thief.on('message', (topic) => heard.push(topic));
+  const fleet = await room.operator('fleet');
+  await fleet.publishAsync(own.command, '{}', { qos: 1 });
+  await sleep(300);
+  return heard;
+}
+
+const ATTACKS = [...IDENTITY, ...WRITING, ...READING, ...FILLING, ...ENROLLING, FOUND];
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  void t.test(`${ATTACKS.length} attacks, ${name}`, { timeout: 600_000 }, async (t) => {
+    const room = await HostileRoom.start(t, name);
+    for (const attack of ATTACKS) {
+      await t.test(attack.name, async (t) => {
+        await attack.run(t, room);
+        await room.hearsHonest(t, 'afterwards');
+      });
+    }
+    t.notMatch(room.said, /Ended:|another program uses/, 'the archive ran all the time');
+  });
+}
