@@ -35,6 +35,11 @@ export class Postgres {
     return `postgres://${USER}@127.0.0.1:${this.#port}/postgres`;
   }
 
+  /** Its files. */
+  get dataDir(): string {
+    return join(this.#dir, 'data');
+  }
+
   /** Resolves when it answers a query; again after `kill` on the same port and files. */
   async start(): Promise<void> {
     if (this.#port === 0) {

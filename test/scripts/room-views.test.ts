@@ -312,7 +312,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
       const slow: Sql = {
         ...{ dialect: db.dialect, run: db.run.bind(db), transaction: db.transaction.bind(db) },
-        ...{ listen: db.listen.bind(db), close: db.close.bind(db) },
+        ...{ listen: db.listen.bind(db), scrub: db.scrub.bind(db), close: db.close.bind(db) },
         all: async (sql, values) => {
           if (/FROM audit WHERE no >/.test(sql)) await sleep(4000);
           return db.all(sql, values);

@@ -5,6 +5,7 @@
  */
 import pg from 'pg';
 import { networkFault } from '../../../../agent/base/network-fault.ts';
+import { rewriteTables } from './postgres-rewrite.ts';
 import {
   CHANNEL,
   type Columns,
@@ -12,6 +13,7 @@ import {
   DataRefused,
   type Dialect,
   type Queries,
+  type ScrubLimits,
   type Sql,
   type Value,
 } from './sql.ts';
@@ -76,6 +78,8 @@ export class PostgresDatabase implements Sql {
   readonly #url: string;
   readonly #pool: pg.Pool;
   readonly #onBroken: (error: Error) => void;
+  /** How many rows had been deleted of each table when it was written anew. */
+  readonly #rewritten = new Map<string, number>();
 
   /** `onBroken` hears of a connection that breaks between two queries; the next query opens another. */
   constructor(url: string, onBroken: (error: Error) => void) {
@@ -162,6 +166,12 @@ export class PostgresDatabase implements Sql {
       clearTimeout(timer);
       await client?.end();
     };
+  }
+
+  /** Writes those tables anew, in the night, of which something was deleted since the last time. */
+  async scrub(isNight: boolean, limits: Partial<ScrubLimits> = {}): Promise<string[]> {
+    if (!isNight) return [];
+    return mapped(this.#url, () => rewriteTables(this.#url, this.#rewritten, limits));
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,8 @@
  * The room's database in one SQLite file.
  *
  * INVARIANTS: one connection writes, one transaction at a time; another one reads, so that nobody reads what is not
- * committed. A transaction is on disk when it resolves (synchronous = FULL).
+ * committed. A transaction is on disk when it resolves (synchronous = FULL). What is deleted is overwritten with zeros
+ * (secure_delete); copies in the log, and in pages that were divided, go by `scrub`.
  * LIMITS: a file that somebody else writes to is waited for BUSY_MS, without holding up this process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,13 +14,19 @@ import {
   DataRefused,
   type Dialect,
   type Queries,
+  type ScrubLimits,
   type Sql,
   type Value,
 } from './sql.ts';
+import { vacuum } from './sqlite-vacuum.ts';
 
 /** Another program on the same file holds it for one transaction. */
 const BUSY_MS = 30_000;
 const BUSY_RETRY_MS = 5;
+
+/** A console's longest query is far shorter; whoever reads for longer keeps the log from being cut. */
+const CUT_WITHIN_MS = 10_000;
+const CUT_RETRY_MS = 100;
 
 /** Whether the file has changed is asked at the pace at which the console tells its screens. */
 const POLL_MS = 50;
@@ -85,6 +92,21 @@ export class SqliteDatabase implements Sql {
       onChange();
     }, POLL_MS);
     return async () => clearInterval(timer);
+  }
+
+  /** Cuts the log, which holds pages as they were before; in the night the file is written anew before. */
+  async scrub(isNight: boolean, limits: Partial<ScrubLimits> = {}): Promise<string[]> {
+    const told = isNight ? await vacuum(this.#file, limits) : undefined;
+    const { withinMs = CUT_WITHIN_MS, signal } = limits;
+    let isCut = false;
+    for (const until = performance.now() + withinMs; ; await sleep(CUT_RETRY_MS)) {
+      const cut = this.#last.then(() => this.#open().writer.cutLog());
+      this.#last = cut.catch(() => undefined);
+      isCut = await cut;
+      if (isCut || signal?.aborted === true || performance.now() > until) break;
+    }
+    const line = `${this.#file}-wal: another program has read it for more than ${withinMs / 1000} s; what was deleted stands in it until it is cut`;
+    return [...(told === undefined ? [] : [told]), ...(isCut || signal?.aborted === true ? [] : [line])];
   }
 
   async close(): Promise<void> {
@@ -157,6 +179,8 @@ class Connection {
     waitForMode(this.#db);
     // NORMAL, the default of better-sqlite3 here, loses committed transactions when the power goes.
     this.#db.pragma('synchronous = FULL');
+    // What is deleted is overwritten: no copy of the file shows it.
+    this.#db.pragma('secure_delete = ON');
   }
 
   all<T extends object>(sql: string, values: readonly Value[]): T[] {
@@ -178,6 +202,12 @@ class Connection {
 
   rollback(): void {
     if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+  }
+
+  /** False: somebody reads what is in it, or writes. https://sqlite.org/pragma.html#pragma_wal_checkpoint */
+  cutLog(): boolean {
+    const [row] = this.#db.pragma('wal_checkpoint(TRUNCATE)') as [{ readonly busy: number }];
+    return row.busy === 0;
   }
 
   /** Another number whenever another connection has committed; https://sqlite.org/pragma.html#pragma_data_version */

@@ -3,8 +3,9 @@
  *
  * INVARIANTS: what is deleted and its record are one transaction: after a crash nothing is half gone or unrecorded. A row
  * goes at its own box's ceiling; a whole month (PostgreSQL) only when nothing in it can be kept by any box. Of several
- * programs on one database one deletes. The record itself (table `audit`) is kept for ever: it holds no person's data.
- * LIMITS: SLICE_ROWS rows and SLICE_BOXES boxes in a transaction, and as long a pause as it took behind it, so that the
+ * programs on one database one deletes. What was deleted goes out of the files too: `scrub` of the database, after each run
+ * and thoroughly once a night. The record itself (table `audit`) is kept for ever: it holds no person's data.
+ * LIMITS: `sliceRows` rows and SLICE_BOXES boxes in a transaction, and as long a pause as it took behind it, so that the
  * archive's batches come between; a month that is in use is waited for LOCK_WITHIN_MS, and tried again an hour later.
  */
 import { systemClock } from '../../../../agent/base/clock.ts';
@@ -20,8 +21,8 @@ import { BOX_TABLES, type BoxTable, boxesIn, type Place, removeRest } from './ro
 /** A ceiling is in days: an hour is less than one in twenty of the shortest. */
 const EVERY_MS = 3_600_000;
 
-/** Some 100 ms of a small machine; a batch of the archive waits no longer. */
-const SLICE_ROWS = 5000;
+/** The hour of the room's time zone, 0 to 23, in which files are written anew: the fewest watch then. */
+const NIGHT_HOUR = 3;
 
 /** Their names are in the record: 100 are some 3 kB. */
 const SLICE_BOXES = 100;
@@ -64,6 +65,9 @@ export class Purge {
   readonly #log: (line: string) => void;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
+  /** The night in which files were written anew last, and what was told of them. */
+  #night = '';
+  #left: readonly string[] = [];
 
   /** `log` hears one line for a person of each run that deleted something, and of each fault. */
   constructor(db: Sql, options: PurgeOptions, log: (line: string) => void) {
@@ -102,7 +106,10 @@ export class Purge {
       const nowMs = this.#nowMs();
       if (!(await hold(this.#db, this.#lease, nowMs))) throw new Elsewhere();
       try {
+        // Before: a server counts what was deleted late.
+        await this.#scrub(await this.#isNight(nowMs));
         await this.#purge(nowMs, total);
+        await this.#scrub(false);
       } finally {
         await release(this.#db, this.#lease);
       }
@@ -115,6 +122,25 @@ export class Purge {
     const text = parts.map(([name, rows]) => `${rows} of ${name}`).join(', ');
     if (text !== '') this.#log(`purge: deleted ${text}`);
     return this.#everyMs;
+  }
+
+  /** True once a night. */
+  async #isNight(nowMs: number): Promise<boolean> {
+    const timeZone = await timeZoneOf(this.#db);
+    const format = { timeZone, dateStyle: 'short', timeStyle: 'short', hourCycle: 'h23' } as const;
+    // As Sweden writes it: YYYY-MM-DD HH:MM.
+    const [day = '', time = ''] = new Intl.DateTimeFormat('sv-SE', format).format(nowMs).split(' ');
+    if (Number(time.slice(0, 2)) !== NIGHT_HOUR || day === this.#night) return false;
+    this.#night = day;
+    return true;
+  }
+
+  /** What cannot be done is told once, and again after it went well. */
+  async #scrub(isNight: boolean): Promise<void> {
+    const { signal } = this.#stopping;
+    const left = await this.#db.scrub(isNight, { signal });
+    for (const line of left) if (!this.#left.includes(line)) this.#log(`purge: ${line}`);
+    if (isNight || left.length > 0) this.#left = left;
   }
 
   async #purge(nowMs: number, total: Record<string, number>): Promise<void> {
@@ -252,7 +278,7 @@ async function fill(
     byDays.set(days, [...(byDays.get(days) ?? []), place]);
   }
   for (const [days, group] of byDays) {
-    const [cutoffMs, limit] = [nowMs - days * DAY_MS, SLICE_ROWS - slice.rows];
+    const [cutoffMs, limit] = [nowMs - days * DAY_MS, table.sliceRows[dialect.name] - slice.rows];
     const { rows, counts } = await table.remove(transaction, dialect, { places: group, cutoffMs, limit });
     addRows(slice, rows, (place) => ({ why: ceilings.of(place).why, days }));
     add(slice.counts, counts);

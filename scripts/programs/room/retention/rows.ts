@@ -31,6 +31,8 @@ interface Asked {
 export interface BoxTable {
   readonly name: string;
   daysOf(ceiling: Pick<Ceiling, 'eventsDays' | 'snapshotsDays'>): number;
+  /** The most rows of one transaction. */
+  readonly sliceRows: Readonly<Record<Dialect['name'], number>>;
   /** At most `limit` rows from before `cutoffMs`. */
   remove(transaction: Queries, dialect: Dialect, asked: Asked): Promise<Deleted>;
 }
@@ -115,11 +117,19 @@ async function removeVerdicts(
 
 const events = (ceiling: Pick<Ceiling, 'eventsDays'>): number => ceiling.eventsDays;
 
+/** Some 100 ms of a small machine; a batch of the archive waits no longer. */
+const SMALL = { sqlite: 5000, postgres: 5000 };
+
+/** Each of some 60 kB, which SQLite overwrites with zeros there and then. */
+const PICTURES = { sqlite: 250, postgres: 5000 };
+
+const pictures = ({ snapshotsDays }: Pick<Ceiling, 'snapshotsDays'>): number => snapshotsDays;
+
 export const BOX_TABLES: readonly BoxTable[] = [
-  { name: 'event', daysOf: events, remove: removeEvents },
-  { name: 'snapshot', daysOf: ({ snapshotsDays }) => snapshotsDays, remove: removeSnapshots },
-  { name: 'incident', daysOf: events, remove: removeIncidents },
-  { name: 'verdict_due', daysOf: events, remove: removeVerdicts },
+  { name: 'event', daysOf: events, sliceRows: SMALL, remove: removeEvents },
+  { name: 'snapshot', daysOf: pictures, sliceRows: PICTURES, remove: removeSnapshots },
+  { name: 'incident', daysOf: events, sliceRows: SMALL, remove: removeIncidents },
+  { name: 'verdict_due', daysOf: events, sliceRows: SMALL, remove: removeVerdicts },
 ];
 
 /** Every box that has rows in it, from one to the next by the index: the rows between are not read. */

@@ -1,0 +1,207 @@
+/** What is deleted is not in the files of the room's database any more, in both databases: byte by byte. */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { Purge } from '../../scripts/programs/room/retention/purge.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { until } from '../lib/room.ts';
+import { addIncident, countOf, DAY_MS, roomDatabase } from '../lib/room-rows.ts';
+
+/** Noon in Paris, and the hours around its next night. */
+const NOON = Date.parse('2026-11-27T11:00:00.000Z');
+const NIGHT = Date.parse('2026-11-28T02:10:00.000Z');
+const OLD = NOON - 40 * DAY_MS;
+const NEW = NOON - DAY_MS;
+
+/** Pictures of the size of a still, and as many events and notes; half of each is due. */
+const ROWS = 1200;
+const PICTURE_BYTES = 15_000;
+
+/** The content of one row: a mark that nothing else holds, at both ends of what no database makes smaller. */
+const marked = (kind: string, index: number, bytes: number): string => {
+  const mark = `<${kind}-${index % 2 === 0 ? 'due' : 'kept'}-${index}>`;
+  return `${mark}${randomBytes(bytes).toString('base64')}${mark}`;
+};
+
+async function fill(db: Sql, rows = ROWS): Promise<void> {
+  // One in a while in the order of nobody's keys, as boxes send.
+  for (let index = 0; index < rows; index += 1) {
+    const at = iso(index % 2 === 0 ? OLD : NEW);
+    const box = `b-${(index * 7919) % 50}`;
+    const id = `${(index * 104_729) % 9973}-${index}`;
+    await db.run(
+      `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, unread, received)
+       VALUES ('s', $1, 'e1', 'alert', 1, $2, 'vigie.loitering.v1', $3, $3, $4, NULL, $3)`,
+      [box, id, at, JSON.stringify({ text: marked('event', index, 16 * (index % 50)) })],
+    );
+    await db.run(
+      `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
+       VALUES ('s', $1, 'e1', 'alert', 1, $2, 'none', $3, $4)`,
+      [box, id, Buffer.from(marked('picture', index, PICTURE_BYTES)), at],
+    );
+    const no = await addIncident(db, { site: 's', box }, `ep-${index}`, Date.parse(at));
+    await db.run("INSERT INTO note (incident, at, who, text) VALUES ($1, $2, 'ada', $3)", [
+      no,
+      at,
+      marked('note', index, 200),
+    ]);
+  }
+}
+
+/** Marks that stand in a folder's files, by kind and fate. */
+function marksIn(folder: string): Record<string, number> {
+  const found = new Set<string>();
+  const walk = (path: string): void => {
+    if (!existsSync(path)) return;
+    if (statSync(path).isDirectory()) {
+      for (const name of readdirSync(path)) walk(join(path, name));
+      return;
+    }
+    const text = readFileSync(path).toString('latin1');
+    for (const [mark] of text.matchAll(/<[a-z]+-(?:due|kept)-\d+>/g)) found.add(mark);
+  };
+  walk(folder);
+  const counts: Record<string, number> = {};
+  for (const mark of found) {
+    const kind = mark.slice(1).replace(/-\d+>$/, '');
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Asks until the sum is there: the server counts what was deleted when a connection has been idle for a while. */
+async function poll(db: Sql, sql: string, least: number): Promise<void> {
+  for (;;) {
+    const [row] = await db.all<{ n: number }>(sql);
+    if ((row?.n ?? 0) >= least) return;
+    await sleep(200);
+  }
+}
+
+async function bytesOf(db: Sql, tables: string): Promise<number> {
+  const [row] = await db.all<{ n: number }>(
+    `SELECT sum(pg_total_relation_size(relid)) AS n FROM pg_stat_user_tables WHERE relname ~ $1`,
+    [tables],
+  );
+  return row?.n ?? 0;
+}
+
+const HALF = ROWS / 2;
+const KEPT = { 'event-kept': HALF, 'picture-kept': HALF, 'note-kept': HALF };
+const ALL = { ...KEPT, 'event-due': HALF, 'picture-due': HALF, 'note-due': HALF };
+
+/** Runs the deletion by a clock that the test sets, until `stop`. */
+function purging(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purge: Purge } {
+  const lines: string[] = [];
+  const purge = new Purge(db, { holder: 'one', keys: [], nowMs, everyMs: 100 }, (line) => lines.push(line));
+  t.teardown(() => purge.stop());
+  purge.start();
+  return { lines, purge };
+}
+
+void t.test('SQLite: neither the file nor its log', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const folder = join(where, '..');
+  const db = await roomDatabase(t, where, NOON);
+  await fill(db);
+  t.same(marksIn(folder), ALL, 'all of it is there to be found');
+
+  let nowMs = NOON;
+  const { lines, purge } = purging(t, db, () => nowMs);
+  await until(t, 'it is deleted', () =>
+    lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
+  );
+  await until(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
+  const byDay = marksIn(folder);
+  t.equal(byDay['picture-due'], undefined, 'no picture is left by day');
+  t.equal(byDay['note-due'], undefined);
+  t.ok((byDay['event-due'] ?? 0) <= HALF / 100, 'copies in pages that were divided, at most');
+  const bytes = statSync(where).size;
+
+  nowMs = NIGHT;
+  await until(t, 'the file is written anew in the night', () => statSync(where).size < bytes * 0.7);
+  await until(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
+  await purge.stop();
+  t.same(marksIn(folder), KEPT, 'nothing that is due, all that is kept');
+  t.equal(await countOf(db, 'snapshot'), HALF);
+  t.equal(lines.length, 1, lines.join('\n'));
+});
+
+void t.test('SQLite: a file that another program reads for long, and one that is too large', async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where, NOON);
+  await fill(db, 100);
+  t.same(await db.scrub(true, { sizeMax: 1_000_000 }), [
+    `${where}: more than 1 MB; what was deleted may stand in pages in use: VACUUM it by hand, see docs/guide/room.md`,
+  ]);
+  const { default: Database } = await import('better-sqlite3');
+  const reader = new Database(where);
+  t.teardown(() => reader.close());
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM event').get();
+  await db.run("DELETE FROM note WHERE text LIKE '%due%'");
+  t.match(await db.scrub(false, { withinMs: 300 }), [
+    /room\.db-wal: another program has read it for more than/,
+  ]);
+  reader.exec('COMMIT');
+  t.same(await db.scrub(false), []);
+});
+
+void t.test('PostgreSQL: neither tables nor the log that is written ahead', async (t) => {
+  const { where, server } = await DATABASES.postgres(t);
+  if (server === undefined) throw new Error('there is no server');
+  const db = await roomDatabase(t, where, NOON);
+  await db.run('ALTER SYSTEM SET wal_recycle = off');
+  await db.run("ALTER SYSTEM SET min_wal_size = '32MB'");
+  await db.run('SELECT pg_reload_conf()');
+  await fill(db);
+  await db.run('CHECKPOINT');
+  const [tables, log] = [join(server.dataDir, 'base'), join(server.dataDir, 'pg_wal')];
+  t.same(marksIn(tables), ALL, 'all of it is there to be found');
+
+  let nowMs = NOON;
+  const { lines, purge } = purging(t, db, () => nowMs);
+  await until(t, 'it is deleted', () =>
+    lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
+  );
+  const counted =
+    "SELECT sum(n_tup_del) AS n FROM pg_stat_user_tables WHERE relname ~ '^(event|snapshot|note)'";
+  await poll(db, counted, 3 * HALF);
+  await db.run('CHECKPOINT');
+  t.ok((marksIn(tables)['picture-due'] ?? 0) > HALF / 2, 'by day it stands in pages that are free');
+  nowMs = NIGHT;
+  // In the order of their names: the pictures are the last of them.
+  const bytes = await bytesOf(db, '^snapshot');
+  while ((await bytesOf(db, '^snapshot')) > 0.7 * bytes) await sleep(200);
+  await purge.stop();
+  await db.run('CHECKPOINT');
+  t.same(marksIn(tables), KEPT, 'nothing that is due, all that is kept');
+  for (let turn = 0; turn < 2; turn += 1) {
+    await db.run('SELECT pg_switch_wal()');
+    await db.run('CHECKPOINT');
+  }
+  const behind = Object.keys(marksIn(log)).filter((kind) => kind.endsWith('due'));
+  t.same(behind, [], 'a segment that is not used again is gone after a checkpoint');
+  t.equal(lines.length, 1, lines.join('\n'));
+});
+
+void t.test('PostgreSQL: a table that somebody uses, and one that is too large, are told', async (t) => {
+  const { where } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, where, NOON);
+  const other = await roomDatabase(t, where, NOON);
+  await fill(db, 100);
+  await db.run("DELETE FROM note WHERE text LIKE '%due%'");
+  let told: string[] = [];
+  await other.transaction(async (transaction) => {
+    await transaction.all('SELECT count(*) FROM note');
+    // The server counts what was deleted when the connection has been idle for a while.
+    while (told.length === 0) told = await db.scrub(true);
+  });
+  t.match(told, [/^table note: in use for more than 2 s; /]);
+  t.match(await db.scrub(true, { sizeMax: 8192 }), [/^table note: more than 0 MB; .*VACUUM FULL/]);
+  t.same(await db.scrub(true), []);
+  t.same(await db.scrub(true), [], 'and nothing is done where nothing was deleted');
+});
