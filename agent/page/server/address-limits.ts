@@ -1,10 +1,9 @@
 /**
  * How often one address may connect and ask, so that one phone, or whoever plays one, does not keep the others out.
  *
- * LIMITS: ADDRESSES_MAX are known at a time, the one that was heard of longest ago is forgotten; an IPv6 network of 64
- * bits counts as one address, since whoever has one has all of it; but for link-local ones, which all neighbours share.
+ * LIMITS: ADDRESSES_MAX (addressKey) are known at a time, the one that was heard of longest ago is forgotten.
  */
-import { isIPv6 } from 'node:net';
+import { addressKey } from '../../base/address-key.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type BucketLimits, TokenBucket } from '../../base/token-bucket.ts';
 
@@ -32,7 +31,7 @@ export class AddressLimits {
 
   /** 0: go on; else the seconds to wait. */
   take(what: keyof Buckets, address: string | undefined): number {
-    const key = keyOf(address ?? '');
+    const key = addressKey(address ?? '');
     const known = this.#known.get(key) ?? {
       connections: new TokenBucket(this.#limits.connections, this.#clock),
       requests: new TokenBucket(this.#limits.requests, this.#clock),
@@ -44,15 +43,4 @@ export class AddressLimits {
     if (oldest !== undefined) this.#known.delete(oldest);
     return known[what].take();
   }
-}
-
-function keyOf(address: string): string {
-  const v4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (v4 !== undefined) return v4;
-  if (!isIPv6(address) || /^fe[89ab]/i.test(address)) return address;
-  const [head = '', tail] = address.split('%')[0]?.split('::') ?? [];
-  const before = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
-  return [...before, ...Array<string>(zeros).fill('0'), ...after].slice(0, 4).join(':');
 }

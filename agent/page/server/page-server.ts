@@ -4,8 +4,8 @@
  *
  * INVARIANTS: TLS 1.3 and HTTP/1.1 only; every answer has the headers of http.ts; nothing of a request but the name of its
  * route is logged; a mistake in one request ends that request.
- * LIMITS: PAGE_LIMITS: connections in all and by address, time for head, request and silence; bodies as in http.ts. What
- * goes beyond is closed and counted, and the counts are in the log.
+ * LIMITS: PAGE_LIMITS: connections in all and by address (ConnectionGuard), time for head, request and silence; bodies as in
+ * http.ts. What goes beyond is closed and counted, and the counts are in the log.
  */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
+import { ConnectionGuard } from '../../base/connection-guard.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { RepeatedLine } from '../../base/repeated-line.ts';
@@ -36,6 +37,7 @@ export interface PageLimits extends RateLimits {
   readonly connectionsMax: number;
   /** Of one address, so that it cannot hold them all. */
   readonly connectionsOfOneMax: number;
+  /** From the connection of TCP to the end of a head, TLS included. */
   readonly headersMs: number;
   readonly requestMs: number;
   /** Without a byte in either direction. */
@@ -55,6 +57,8 @@ export const PAGE_LIMITS: PageLimits = {
   requests: { burst: 100, perS: 20 },
 };
 
+/** A browser opens six. */
+const CONNECTIONS_FREE = 6;
 const HEAD_BYTES_MAX = 8192;
 const REQUESTS_A_CONNECTION = 200;
 const TICK_MS = 1000;
@@ -94,11 +98,9 @@ export class PageServer {
   readonly #countsLine: RepeatedLine;
   #files: ReadonlyMap<string, StaticFile> = new Map();
   #server: Server | undefined;
-  /** Those too that have said nothing yet. */
-  readonly #sockets = new Set<Socket>();
+  #guard: ConnectionGuard | undefined;
   #port: number;
   #timers: NodeJS.Timeout[] = [];
-  #crowded = 0;
   #tooFast = 0;
   #unreadable = 0;
   #told = '';
@@ -195,7 +197,7 @@ export class PageServer {
     this.#server = undefined;
     if (server === undefined) return;
     const closed = new Promise((resolve) => server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
+    this.#guard?.cutAll();
     await closed;
     this.#tellCounts();
   }
@@ -216,20 +218,18 @@ export class PageServer {
       },
       (request, response) => void this.#serve(request, response),
     );
-    server.maxConnections = limits.connectionsMax;
     server.maxRequestsPerSocket = REQUESTS_A_CONNECTION;
     server.timeout = limits.silenceMs;
-    server.on('drop', () => {
-      this.#crowded += 1;
-    });
     server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-      const { remoteAddress } = socket;
-      const own = [...this.#sockets].filter((other) => other.remoteAddress === remoteAddress).length;
-      if (own <= limits.connectionsOfOneMax && this.#limits.take('connections', remoteAddress) === 0) return;
+      if (socket.destroyed || this.#limits.take('connections', socket.remoteAddress) === 0) return;
       this.#tooFast += 1;
       socket.destroy();
+    });
+    this.#guard = new ConnectionGuard(server, {
+      max: limits.connectionsMax,
+      ofOneMax: limits.connectionsOfOneMax,
+      freeOfOne: CONNECTIONS_FREE,
+      askWithinMs: limits.headersMs,
     });
     const unreadable = (_: Error, socket: { destroy(): void }): void => {
       this.#unreadable += 1;
@@ -308,7 +308,7 @@ export class PageServer {
 
   #tellCounts(): void {
     const counts = {
-      crowded: this.#crowded,
+      ...this.#guard?.counters,
       tooFast: this.#tooFast,
       unreadable: this.#unreadable,
       skippedPictures: this.#preview.skipped,

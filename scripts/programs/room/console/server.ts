@@ -1,10 +1,11 @@
 /**
  * The console's HTTP server: TLS is a proxy's in front of it.
  *
- * LIMITS: CONNECTIONS_MAX connections, BODY_BYTES_MAX of a body, REQUEST_WITHIN_MS until a request has come whole.
+ * LIMITS: CONNECTIONS_MAX connections, and ASK_WITHIN_MS until one has asked something (ConnectionGuard), BODY_BYTES_MAX of a body, REQUEST_WITHIN_MS until a request has come whole.
  */
 import cookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import type { Sql } from '../database/sql.ts';
@@ -23,6 +24,9 @@ const BODY_BYTES_MAX = 64 * 1024;
 
 /** Ten people, their streams, programs, and a proxy that keeps connections. */
 const CONNECTIONS_MAX = 1000;
+
+/** A proxy asks at once; what a browser opens in advance it opens again. */
+const ASK_WITHIN_MS = 10_000;
 
 /** As nginx has it: client_body_timeout 60 s, and half of it is enough for 64 kB. */
 const REQUEST_WITHIN_MS = 30_000;
@@ -48,7 +52,7 @@ export class ConsoleServer {
   readonly #pump: Pump;
   #app: FastifyInstance | undefined;
   #limits: readonly TokenBuckets[] = [];
-  #dropped = 0;
+  #guard: ConnectionGuard | undefined;
   /** What a browser has in front of the path; known when it listens, since the port may be any. */
   #origins: readonly string[] = [];
 
@@ -78,9 +82,12 @@ export class ConsoleServer {
       trustProxy: 'loopback',
       frameworkErrors: (error, _request, reply) => void refuseError(reply, error, this.#options.onNotice),
     });
-    app.server.maxConnections = CONNECTIONS_MAX;
-    app.server.on('drop', () => {
-      this.#dropped += 1;
+    // All are of one address where a proxy is in front, as it should be: whose they are is the proxy's to count.
+    this.#guard = new ConnectionGuard(app.server, {
+      max: CONNECTIONS_MAX,
+      ofOneMax: CONNECTIONS_MAX,
+      freeOfOne: CONNECTIONS_MAX,
+      askWithinMs: ASK_WITHIN_MS,
     });
     this.#app = app;
     await this.#register(app);
@@ -120,7 +127,8 @@ export class ConsoleServer {
       'slow screens cut off': slow,
       'queues loaded again': resets,
       'times without the database': away,
-      'connections too many': this.#dropped,
+      'connections too many': this.#guard?.counters.crowded ?? 0,
+      'connections that asked nothing': this.#guard?.counters.silent ?? 0,
     };
     const told = Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : []));
     return told.length === 0 ? undefined : told.join(', ');

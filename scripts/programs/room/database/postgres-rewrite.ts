@@ -6,7 +6,6 @@
  * REWRITE_WITHIN_MS or is in use for more than LOCK_WITHIN_MS is left as it is and told.
  */
 import pg from 'pg';
-import { messageOf } from '../../../../agent/base/errors.ts';
 import { type ScrubLimits, SIZE_MAX } from './sql.ts';
 
 /** As long as the deletion waits for a month that is in use: all others wait behind it. */
@@ -81,7 +80,7 @@ async function rewritten(client: pg.Client, name: string, withinMs: number): Pro
         ? `in use for more than ${withinMs / 1000} s`
         : error.code === '57014'
           ? `not written anew within ${REWRITE_WITHIN_MS / 1000} s`
-          : `cannot be written anew (${messageOf(error)})`;
+          : `cannot be written anew (${error.message})`;
     return `table ${name}: ${why}; ${LEFT} until the next night`;
   }
 }

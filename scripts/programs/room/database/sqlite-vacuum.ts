@@ -8,7 +8,6 @@
 import { statSync } from 'node:fs';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { messageOf } from '../../../../agent/base/errors.ts';
 import { type ScrubLimits, SIZE_MAX } from './sql.ts';
 
 /** For whoever writes at this moment; a transaction of ours takes less than a second. */
@@ -30,7 +29,7 @@ export async function vacuum(file: string, limits: Partial<ScrubLimits>): Promis
     });
     return undefined;
   } catch (error) {
-    return `${file}: cannot be written anew (${messageOf(error)}); ${left} until the next night`;
+    return `${file}: cannot be written anew (${error instanceof Error ? error.message : String(error)}); ${left} until the next night`;
   }
 }
 

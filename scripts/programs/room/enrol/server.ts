@@ -4,12 +4,13 @@
  *
  * INVARIANTS: one line of log for each request, of words of ours and names that were checked: no token, nothing that
  * somebody sent. No answer but by TLS 1.3.
- * LIMITS: LIMITS below; who sends too much, too slowly or too often is cut or told to wait.
+ * LIMITS: LIMITS below; who sends too much, too slowly or too often is cut or told to wait, before TLS too (ConnectionGuard).
  */
 import { constants } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
+import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
@@ -23,18 +24,24 @@ export interface Limits {
   readonly headersMs: number;
   readonly requestMs: number;
   readonly connections: number;
+  /** Of one address: many boxes may be behind one, as behind a proxy or a mobile network. */
+  readonly connectionsOfOne: number;
   /** Of one address, for what needs no proof. */
   readonly perAddress: BucketLimits;
 }
 
 const LIMITS: Limits = {
   bodyBytes: 16 * 1024,
-  headersMs: 10_000,
+  headersMs: 8000,
   requestMs: 20_000,
-  connections: 256,
+  connections: 512,
+  connectionsOfOne: 128,
   perAddress: { burst: 20, perS: 0.5 },
 };
 const HEADER_BYTES_MAX = 8 * 1024;
+/** Boxes behind one address that come at once, as when power is back. */
+const CONNECTIONS_FREE = 32;
+const COUNTS_EVERY_MS = 600_000;
 const ADDRESSES_MAX = 10_000;
 /** A box without a token asks again; the more wait, the later. */
 const PENDING_S = { least: 30, most: 300 } as const;
@@ -75,11 +82,14 @@ export class EnrolServer {
   readonly #limits: Limits;
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #server: Server;
+  readonly #guard: ConnectionGuard;
+  #counting: NodeJS.Timeout | undefined;
+  #told = '';
 
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
-    const { headersMs, requestMs, connections } = this.#limits;
+    const { headersMs, requestMs, connections, connectionsOfOne } = this.#limits;
     const server = createServer(
       {
         ...this.#secureContext(options.tls),
@@ -94,16 +104,22 @@ export class EnrolServer {
       },
       (request, response) => void this.#serve(request, response),
     );
-    server.maxConnections = connections;
     server.maxRequestsPerSocket = 10;
     server.setTimeout(requestMs, (socket) => socket.destroy());
     server.on('clientError', (_error, socket) => socket.destroy());
     server.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.#guard = new ConnectionGuard(server, {
+      max: connections,
+      ofOneMax: connectionsOfOne,
+      freeOfOne: CONNECTIONS_FREE,
+      askWithinMs: headersMs,
+    });
     this.#server = server;
   }
 
   /** Resolves with the port. */
   start(port: number, host: string): Promise<number> {
+    this.#counting = setInterval(() => this.#tellCounts(), COUNTS_EVERY_MS).unref();
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(port, host, () => {
@@ -118,11 +134,23 @@ export class EnrolServer {
     this.#server.setSecureContext(this.#secureContext(tls));
   }
 
-  stop(): Promise<void> {
-    return new Promise((resolve) => {
+  async stop(): Promise<void> {
+    clearInterval(this.#counting);
+    await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
+      this.#guard.cutAll();
     });
+    this.#tellCounts();
+  }
+
+  /** What was cut off for a limit, when it is more than before. */
+  #tellCounts(): void {
+    const { crowded, ofOne, silent } = this.#guard.counters;
+    const counts = `${crowded} for newcomers, ${ofOne} too many of one address, ${silent} that asked nothing`;
+    if (counts === this.#told || crowded + ofOne + silent === 0) return;
+    this.#told = counts;
+    const time = new Date(this.#options.clock.wallMs()).toISOString();
+    this.#options.log(`${time} - connections cut since the start: ${counts}`);
   }
 
   #secureContext({ cert, key }: ServerOptions['tls']) {

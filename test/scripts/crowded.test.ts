@@ -1,0 +1,207 @@
+/** Who holds all connections that a server has does not keep others out: enrolment and the technician's page, attacked. */
+import { EventEmitter } from 'node:events';
+import type { Server } from 'node:http';
+import { request } from 'node:https';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import t, { type Test } from 'tap';
+import { addressKey } from '../../agent/base/address-key.ts';
+import { ConnectionGuard } from '../../agent/base/connection-guard.ts';
+import { TestRoom } from '../lib/enrolment.ts';
+import { openPage } from '../lib/page.ts';
+import { until } from '../lib/room.ts';
+
+/** A loopback address of its own for each of many attackers. */
+const from = (index: number): string => `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`;
+
+interface Attack {
+  readonly port: number;
+  readonly connections: number;
+  readonly addresses: number;
+  /** Comes again as soon as it is cut. */
+  readonly isStubborn?: boolean;
+  /** What it says, by TLS; nothing: nothing at all. */
+  readonly says?: string;
+}
+
+/** Ends with the test; resolves when each attacker has connected once. */
+async function attack(t: Test, { port, connections, addresses, isStubborn = false, says }: Attack) {
+  const open = new Set<Socket>();
+  let isOver = false;
+  let opened = 0;
+  const come = (index: number): void => {
+    if (isOver) return;
+    const at = { host: '127.0.0.1', port, localAddress: from(index % addresses) };
+    const socket =
+      says === undefined
+        ? connect(at, () => (opened += 1))
+        : connectTls({ ...at, rejectUnauthorized: false }, () => {
+            opened += 1;
+            socket.write(says);
+          });
+    open.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      open.delete(socket);
+      if (isStubborn) setTimeout(come, 5, index);
+    });
+  };
+  for (let index = 0; index < connections; index += 1) come(index);
+  const end = (): void => {
+    isOver = true;
+    for (const socket of open) socket.destroy();
+  };
+  t.teardown(end);
+  await until(t, 'they hold what they can', () => opened >= connections);
+  return { open, end };
+}
+
+/** How many of the honest are answered, who come from one address, some at a time. */
+async function answered(port: number, path: string, count: number, atOnce: number): Promise<number> {
+  let well = 0;
+  const one = (): Promise<void> =>
+    new Promise((resolve) => {
+      const headers = { Host: `localhost:${port}`, 'Sec-Fetch-Site': 'same-origin' };
+      const at = { host: '127.0.0.1', port, path, agent: false, rejectUnauthorized: false, headers } as const;
+      const asked = request(at, (response) => {
+        response.resume();
+        response.on('end', () => {
+          if (response.statusCode === 200) well += 1;
+          resolve();
+        });
+        response.on('error', () => resolve());
+      });
+      asked.on('error', () => resolve());
+      asked.end();
+    });
+  for (let done = 0; done < count; done += atOnce) {
+    await Promise.all(Array.from({ length: Math.min(atOnce, count - done) }, one));
+  }
+  return well;
+}
+
+const SLOW_BODY = (port: number, path: string): string =>
+  `POST ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\nx`;
+
+void t.test('enrolment: 50 boxes while all its places are held', async (t) => {
+  const room = new TestRoom(t);
+  await room.start();
+  const { port } = room;
+  const boxes = (): Promise<number> => answered(port, '/.well-known/est/cacerts', 50, 25);
+  const says = SLOW_BODY(port, '/.well-known/est/simpleenroll');
+  for (const [what, more] of Object.entries({
+    'by one address that is silent': { connections: 600, addresses: 1 },
+    'by two': { connections: 1200, addresses: 2 },
+    'by 300 addresses': { connections: 900, addresses: 300 },
+    'by one that comes again and again': { connections: 300, addresses: 1, isStubborn: true },
+    'by 40 that send a body slowly': { connections: 520, addresses: 40, says },
+  })) {
+    const { end } = await attack(t, { port, ...more });
+    t.equal(await boxes(), 50, what);
+    end();
+  }
+  await room.stop();
+  t.match(
+    room.log.at(-1),
+    /connections cut since the start: [1-9]\d* for newcomers, [1-9]\d* too many of one address/,
+  );
+});
+
+void t.test('the page: 35 phones while all its places are held', async (t) => {
+  const page = await openPage(t, { connectionsOfOneMax: 16, headersMs: 60_000, requestMs: 60_000 });
+  const { port } = page;
+  const says = SLOW_BODY(port, '/api/pair');
+  for (const [what, more] of Object.entries({
+    'by one address that is silent': { connections: 64, addresses: 1 },
+    'by two': { connections: 64, addresses: 2 },
+    'by 100 addresses': { connections: 100, addresses: 100 },
+    'by one that comes again and again': { connections: 40, addresses: 1, isStubborn: true },
+    'by two that send a body slowly': { connections: 64, addresses: 2, says },
+  })) {
+    const { end } = await attack(t, { port, ...more });
+    t.equal(await answered(port, '/api/hello', 35, 5), 35, what);
+    end();
+  }
+});
+
+void t.test('who asks nothing goes soon, in TLS or before it', async (t) => {
+  const page = await openPage(t, { headersMs: 1000 });
+  const silent = await attack(t, { port: page.port, connections: 3, addresses: 1 });
+  const afterTls = await attack(t, { port: page.port, connections: 3, addresses: 1, says: 'G' });
+  await until(t, 'they are cut', () => silent.open.size + afterTls.open.size === 0);
+  await page.stop();
+  t.match(page.lines.at(-1), /"silent":[3-6]/);
+});
+
+/** A connection as a server hears of it. */
+class FakeSocket extends EventEmitter {
+  destroyed = false;
+  readonly remotePort: number;
+  readonly remoteAddress: string;
+  readonly localAddress = '::1';
+  static #ports = 0;
+
+  constructor(remoteAddress: string) {
+    super();
+    this.remoteAddress = remoteAddress;
+    FakeSocket.#ports += 1;
+    this.remotePort = FakeSocket.#ports;
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+    this.emit('close');
+  }
+}
+
+void t.test('who goes for a newcomer', async (t) => {
+  const server = new EventEmitter();
+  const limits = { max: 6, ofOneMax: 4, freeOfOne: 1, askWithinMs: 60_000 };
+  const guard = new ConnectionGuard(server as Server, limits);
+  const come = (address: string): FakeSocket => {
+    const socket = new FakeSocket(address);
+    server.emit('connection', socket);
+    return socket;
+  };
+  const ask = (socket: FakeSocket, headers = {}): EventEmitter => {
+    const [asked, response] = [new EventEmitter(), new EventEmitter()];
+    server.emit('request', Object.assign(asked, { socket, headers }), response);
+    return response;
+  };
+  const honest = come('192.0.2.1');
+  const own = [1, 2, 3, 4].map((part) => come(`2001:db8::${part}`));
+  t.equal(guard.countOf('2001:db8:0:0:9::'), 4, 'a network of 64 bits is one address');
+  own.push(come('2001:db8::5'));
+  t.same(
+    [...own, honest].map(({ destroyed }) => destroyed),
+    [true, false, false, false, false, false],
+  );
+  t.match(guard.counters, { ofOne: 1, crowded: 0 });
+  come('192.0.2.2');
+  come('192.0.2.3');
+  t.ok(own[1]?.destroyed, 'the oldest of whoever has the most');
+  const response = ask(own[2] as FakeSocket);
+  come('192.0.2.4');
+  t.same([own[2]?.destroyed, own[3]?.destroyed], [false, true], 'not one that is being answered');
+  for (let part = 5; part < 9; part += 1) come(`192.0.2.${part}`);
+  t.notOk(own[2]?.destroyed, 'while any other is there');
+  t.ok(honest.destroyed, 'where each has one the oldest goes');
+  response.emit('close');
+  t.equal(guard.size, 6);
+  for (let part = 10; part < 16; part += 1) come(`192.0.2.${part}`);
+  t.ok(own[2]?.destroyed, 'once it was answered it is as any other');
+  guard.cutAll();
+  t.equal(guard.size, 0);
+});
+
+void t.test('what an address is counted by', async (t) => {
+  for (const [address, key] of [
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+    ['2001:db8::1', '2001:db8:0:0'],
+    ['fe80::1%eth0', 'fe80::1%eth0'],
+    ['::1', '0:0:0:0'],
+  ] as const)
+    t.equal(addressKey(address), key);
+});
