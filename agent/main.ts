@@ -185,7 +185,7 @@ type Reports = ReturnType<typeof reportParts>;
 function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Reports) {
   const { config, stateDir, clock, log } = options;
   const { site, box, commands } = config;
-  const { restraint, search, sealed, journal, health, delivery } = parts;
+  const { restraint, search, sealed, journal, health, delivery, technician } = parts;
   const diagnosis = new Diagnosis({ ...options, ...parts });
   const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
   const dispatcher = new CommandDispatcher({
@@ -198,6 +198,7 @@ function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Report
       unseal: (command) => sealed.answer(command),
       'reset-time': (command) => restraint.resetTime(command),
       'open-hotspot': (command) => requestHotspot(stateDir, command),
+      'unlock-pairing': (command) => technician.unlockPairing(command),
       logs: (command) => diagnosis.logs(command),
       doctor: (command) => diagnosis.doctor(command),
       'renew-certificate': (command) => diagnosis.renew(command),

@@ -1,6 +1,6 @@
 /**
  * `vigie remote`: from the room, by a signed command, one box is suspended, let go on, told that its clock is right, or opened
- * for a technician's phone.
+ * for a technician's phone: its hotspot, or the lock after wrong codes.
  */
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
@@ -86,6 +86,17 @@ export async function remoteOpenHotspot(options: RemoteOpenHotspotOptions): Prom
   });
   if (!Value.Check(OpenHotspotResult, result)) throw otherForm(box);
   print(`${box}: its root was given the command to open the hotspot for ${result.minutes} min`);
+}
+
+/** Throws AgentError, one line. */
+export async function remoteUnlockPairing(options: RemoteOptions): Promise<void> {
+  const { box, timeout: timeoutS } = options;
+  assertBox(box);
+  await askBox(roomOf(options), {
+    ...{ op: 'unlock-pairing', args: {}, box, timeoutS },
+    key: signingKey(options.sign),
+  });
+  print(`${box}: phones that were locked for wrong codes may try again`);
 }
 
 function checked({ box, reason }: RemoteSuspendOptions): { reason: string } {

@@ -27,6 +27,7 @@ export const COMMAND_OPS = [
   'unseal',
   'reset-time',
   'open-hotspot',
+  'unlock-pairing',
   'logs',
   'doctor',
   'renew-certificate',

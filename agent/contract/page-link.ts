@@ -206,6 +206,8 @@ export const ToPage = Type.Union([
     },
     strict,
   ),
+  /** Whoever was locked out for wrong codes may try again: the room has said so. */
+  Type.Object({ kind: Type.Literal('unlock-pairing') }, strict),
   /** The picture that was shown is to be taken away; `viewer`: of this one alone. */
   Type.Object(
     {

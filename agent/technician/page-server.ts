@@ -40,6 +40,7 @@ export interface PageServerOptions {
 export class PageServer {
   readonly #options: PageServerOptions;
   readonly #sockets = new Set<Socket>();
+  readonly #screens = new Set<Screen>();
   readonly #faultLine: RepeatedLine;
   #server: Server | undefined;
   #unserved = 0;
@@ -93,6 +94,12 @@ export class PageServer {
     await closed;
   }
 
+  /** To every page that is connected; false: none is. */
+  tellAll(encoded: Buffer): boolean {
+    for (const screen of this.#screens) screen.tell(encoded);
+    return this.#screens.size > 0;
+  }
+
   #serve(socket: Socket): void {
     const { clock, log, ask, left } = this.#options;
     const bucket = new TokenBucket(ASKS, clock);
@@ -114,6 +121,7 @@ export class PageServer {
         },
         onClosed: (error) => {
           this.#sockets.delete(socket);
+          this.#screens.delete(screen);
           left(screen);
           if (error === undefined) return;
           this.#refused += 1;
@@ -123,6 +131,7 @@ export class PageServer {
       },
       FROM_PAGE_BYTES_MAX,
     );
+    this.#screens.add(screen);
   }
 
   #limit(socket: Socket, { request }: FromPage, screen: Screen, waitS: number): void {

@@ -14,6 +14,7 @@ export class Page {
   readonly socket: Socket;
   readonly pictures: { readonly header: PagePicture; readonly jpeg: Uint8Array; readonly atMs: number }[] =
     [];
+  unlocks = 0;
   readonly noPictures: Extract<ToPage, { kind: 'no-picture' }>[] = [];
   readonly answers = new Map<number, Answer>();
   closed = false;
@@ -85,6 +86,7 @@ export class Page {
   #take({ message, binary }: Received<ToPage>): void {
     if (message.kind === 'answer') this.answers.set(message.request, message);
     else if (message.kind === 'no-picture') this.noPictures.push(message);
+    else if (message.kind === 'unlock-pairing') this.unlocks += 1;
     else this.pictures.push({ header: message, jpeg: binary, atMs: performance.now() });
   }
 }

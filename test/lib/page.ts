@@ -175,9 +175,11 @@ export interface Asking {
 export class Phone {
   cookie: string | undefined;
   readonly #page: Page;
+  readonly #from: string | undefined;
 
-  constructor(page: Page) {
+  constructor(page: Page, from?: string) {
     this.#page = page;
+    this.#from = from;
   }
 
   get(path: string, asking: Asking = {}): Promise<Said> {
@@ -215,6 +217,7 @@ export class Phone {
           method,
           path,
           agent: false,
+          localAddress: this.#from,
           headers: sent as never,
         },
         (response) => {
@@ -277,8 +280,9 @@ export class Page {
     return join(this.dir, 'state', 'used-codes.json');
   }
 
-  phone(): Phone {
-    return new Phone(this);
+  /** One at an address of its own where `from` is given. */
+  phone(from?: string): Phone {
+    return new Phone(this, from);
   }
 
   /** Lays the code's hash where the page looks for it. */

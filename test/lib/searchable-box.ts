@@ -73,6 +73,7 @@ export class SearchableBox {
         unseal: (command) => this.sealed.answer(command),
         'reset-time': notHere,
         'open-hotspot': notHere,
+        'unlock-pairing': notHere,
         logs: notHere,
         doctor: notHere,
         'renew-certificate': notHere,

@@ -6,6 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import t from 'tap';
+import { makeSetupCode } from '../../agent/contract/setup-code.ts';
+import { PairingLocks, TRIES } from '../../agent/page/server/pairing-locks.ts';
+import { HandClock } from '../lib/outbox.ts';
 import { closed, openPage, type Page } from '../lib/page.ts';
 import { until } from '../lib/room.ts';
 
@@ -127,25 +130,78 @@ void t.test('a second phone, by a code of the first', async (t) => {
   t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
 });
 
-void t.test('wrong codes lock the box, for longer and longer, restarts or not', async (t) => {
+void t.test('wrong codes lock the phone that types them, for longer and longer, and no other', async (t) => {
   const page = await openPage(t);
-  for (const left of [4, 3, 2, 1])
-    t.match(await page.phone().pair(WRONG), { json: { error: 'wrong', left } });
-  await page.restart();
-  t.match(await page.phone().pair(WRONG), { status: 401, json: { error: 'wrong', left: 0, retryInS: 60 } });
+  const guessing = (code = WRONG) => page.phone('127.0.0.9').pair(code);
+  for (const left of [4, 3, 2, 1]) t.match(await guessing(), { json: { error: 'wrong', left } });
+  t.match(await guessing(), { status: 401, json: { error: 'wrong', left: 0, retryInS: 60 } });
   page.clock.advance(20_000);
   const locked = { status: 429, json: { error: 'locked', retryInS: 40 }, headers: { 'retry-after': '40' } };
-  t.match(await page.phone().pair(), locked, 'the right one too');
-  await page.restart();
-  t.match(await page.phone().pair(), { json: { error: 'locked', retryInS: 60 } }, 'anew from the beginning');
+  t.match(await guessing(page.code), locked, 'the right one too');
   for (const retryInS of [120, 240, 480, 960, 1920, 3600, 3600]) {
     page.clock.advance(HOUR_MS);
-    t.match(await page.phone().pair(WRONG), { json: { error: 'wrong', retryInS } });
-    t.match(await page.phone().pair(WRONG), { json: { error: 'locked', retryInS } });
+    t.match(await guessing(), { json: { error: 'wrong', retryInS } });
+    t.match(await guessing(), { json: { error: 'locked', retryInS } });
   }
-  page.clock.advance(HOUR_MS);
-  t.match(await page.phone().pair(), { status: 200 });
-  t.match(JSON.parse(readFileSync(page.usedCodesFile, 'utf8')), { wrong: 0 });
+  t.match(await page.phone().pair(), { status: 200 }, 'the technician comes in meanwhile');
+});
+
+void t.test('a new label, and the room by a signed command, clear the lock', async (t) => {
+  const page = await openPage(t);
+  await until(t, 'the agent is there', () => page.agent.connected);
+  const lock = async (): Promise<void> => {
+    for (let tries = 0; tries < 5; tries += 1) await page.phone().pair(WRONG);
+    t.match(await page.phone().pair(), { json: { error: 'locked' } });
+  };
+  await lock();
+  page.agent.say({ kind: 'unlock-pairing' });
+  await until(t, 'the page has heard it', () =>
+    page.lines.some((line) => /let phones try again.*"phones":1/.test(line)),
+  );
+  t.match(await page.phone().pair(WRONG), { json: { error: 'wrong', left: 4 } });
+  const other = makeSetupCode();
+  for (let tries = 0; tries < 4; tries += 1) await page.phone().pair(WRONG);
+  t.match(await page.phone().pair(other), { json: { error: 'locked' } });
+  page.offer(other);
+  t.match(
+    await page.phone().pair(page.code),
+    { json: { error: 'wrong', left: 4 } },
+    'the label before is none',
+  );
+  t.match(await page.phone().pair(other), { status: 200 });
+});
+
+void t.test('what can be guessed in a year', (t) => {
+  const clock = new HandClock();
+  const locks = new PairingLocks(clock);
+  const label = 'a'.repeat(64);
+  let [compared, honest] = [0, 0];
+  // An hour of 400 tries a second, each from an address that was not seen for long; the technician comes once a minute.
+  const S = 3600;
+  for (let turn = 0; turn < 400 * S; turn += 1) {
+    clock.advance(2.5);
+    const address = `fe80::${(turn % 60_000).toString(16)}`;
+    if (locks.waitS(address, label) === 0) {
+      compared += 1;
+      locks.wrong(address);
+    }
+    if (turn % 24_000 === 0 && locks.waitS('192.0.2.1', label) <= 1) honest += 1;
+  }
+  t.ok(compared > 0 && compared <= TRIES.burst + TRIES.perS * S, `${compared} codes were compared`);
+  const inAYear = compared * 24 * 366;
+  t.ok(inAYear / 2 ** 80 < 3e-15, `a chance of ${inAYear / 2 ** 80}`);
+  t.equal(honest, 60, 'who has typed nothing wrong waits for a second at most');
+  // One address for a year: five tries, and then one an hour.
+  let tries = 0;
+  for (let hour = 0; hour < 366 * 24; hour += 1) {
+    clock.advance(HOUR_MS);
+    while (locks.waitS('192.0.2.2', label) === 0) {
+      tries += 1;
+      locks.wrong('192.0.2.2');
+    }
+  }
+  t.ok(tries < 366 * 24 + 12, `${tries} of one address`);
+  t.end();
 });
 
 void t.test('nobody is let in where it cannot be known who was', async (t) => {

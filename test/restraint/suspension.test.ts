@@ -1,6 +1,9 @@
 /** Suspended means that there is no vision process: through kill -9, a restart and another version of the program. */
+
 import { createPublicKey, verify } from 'node:crypto';
+import { once } from 'node:events';
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import type { MqttClient } from 'mqtt';
@@ -288,7 +291,9 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   const room = await makeRoom(t);
   const dir = scratch(t);
   const desk = makeSigner('court-desk');
-  const keys = [{ ...desk.config, may: ['suspend', 'resume', 'reset-time', 'open-hotspot'] }];
+  const keys = [
+    { ...desk.config, may: ['suspend', 'resume', 'reset-time', 'open-hotspot', 'unlock-pairing'] },
+  ];
   const { modes } = await listen(t, room);
   const stateDir = join(dir, 'state');
   const config = authorised(boxAt(room, { commands: { keys } }), join(dir, 'order'));
@@ -305,7 +310,9 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   ];
   const remote = async (op: string, ...args: string[]): Promise<Program> => {
     const common = ['--room', join(dir, 'room.yaml'), '--sign', sign, '--box', BOX];
-    const why = ['reset-time', 'open-hotspot'].includes(op) ? [] : ['--reason', 'court order'];
+    const why = ['reset-time', 'open-hotspot', 'unlock-pairing'].includes(op)
+      ? []
+      : ['--reason', 'court order'];
     const program = vigieProgram(t, 'remote', op, ...common, ...why, ...args);
     await program.ended;
     return program;
@@ -352,6 +359,17 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
     { op: 'open-hotspot', key: 'court-desk' },
     'on record as every command',
   );
+  t.match(await remote('unlock-pairing'), {
+    code: 1,
+    err: /unavailable: the technician’s page does not run/,
+  });
+  const page = connect(join(stateDir, 'page.sock'));
+  t.teardown(() => page.destroy());
+  let heard = '';
+  page.on('data', (chunk) => (heard += String(chunk)));
+  await once(page, 'connect');
+  t.match(await remote('unlock-pairing'), { code: 0, err: '', out: /may try again\n$/ });
+  await until(t, 'the page hears of it', () => heard.includes('"unlock-pairing"'));
 });
 
 void t.test(

@@ -97,7 +97,7 @@ function addRemote(program: Command): void {
   const remote = command(
     program,
     'remote',
-    'from the room, by a signed command: suspend a box, let it go on, say that its clock is right, open its hotspot',
+    'from the room, by a signed command: suspend a box, let it go on, say that its clock is right, let a technician in',
     [
       [
         'vigie remote suspend --room room.yaml --sign desk.pem --box canebiere-017 --reason "order 2026/1234"',
@@ -163,6 +163,17 @@ function addRemote(program: Command): void {
   ).action(async (options: RemoteOpenHotspotOptions) => {
     const { remoteOpenHotspot } = await import('../remote.ts');
     await remoteOpenHotspot(options);
+  });
+  asked(
+    command(remote, 'unlock-pairing', 'let phones try again that are locked for wrong codes of the label', [
+      [
+        'vigie remote unlock-pairing --room room.yaml --sign desk.pem --box canebiere-017',
+        'by a key that may unlock-pairing; a new label does the same',
+      ],
+    ]),
+  ).action(async (options: RemoteOptions) => {
+    const { remoteUnlockPairing } = await import('../remote.ts');
+    await remoteUnlockPairing(options);
   });
 }
 

@@ -27,6 +27,7 @@ export type NoPictureMessage = Extract<ToPage, { kind: 'no-picture' }>;
 export interface AgentEvents {
   onPicture(picture: Picture, jpeg: Uint8Array): void;
   onNoPicture(message: NoPictureMessage): void;
+  onUnlock(): void;
   onConnected(): void;
   /** Whatever was shown is to be taken away. */
   onAway(): void;
@@ -116,6 +117,7 @@ export class AgentClient {
     const { events } = this.#options;
     if (message.kind === 'picture') events.onPicture(message, binary);
     if (message.kind === 'no-picture') events.onNoPicture(message);
+    if (message.kind === 'unlock-pairing') events.onUnlock();
     if (message.kind !== 'answer') return;
     const waiting = this.#waiting.get(message.request);
     // One that came too late has been given up.

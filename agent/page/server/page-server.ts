@@ -133,6 +133,7 @@ export class PageServer {
       events: {
         onPicture: (picture, jpeg) => this.#preview.show(picture, jpeg),
         onNoPicture: (message) => this.#preview.showNone(message),
+        onUnlock: () => this.#pairing.unlock(),
         onConnected: () => this.#preview.connected(),
         onAway: () => this.#preview.away(),
       },

@@ -3,10 +3,10 @@
  *
  * INVARIANTS: a code is good once: that it is used is on disk before anybody is let in, and where that cannot be known or
  * written nobody is. Where the state folder shows an earlier life and the list of used codes is gone, nobody is. Codes are
- * compared by their hashes, in constant time; no line of the log holds one. Wrong tries are counted for the box and not
- * for an address, and a restart forgets none.
- * LIMITS: TRIES_FREE wrong tries, then a lock that doubles with each further one, up to LOCK_MS_MAX; a label's code is good
- * for VALID_S of the box's own running time; USED_MAX hashes are remembered, the oldest goes first.
+ * compared by their hashes, in constant time; no line of the log holds one. Wrong tries count for the phone that made them
+ * and for the label that they were made at (pairing-locks.ts): one phone locks out no other, and a new label locks nobody.
+ * LIMITS: those of pairing-locks.ts; a label's code is good for VALID_S of the box's own running time; USED_MAX hashes are
+ * remembered, the oldest goes first.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -18,14 +18,11 @@ import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { PairRefused } from '../../contract/page-api.ts';
 import { makeSetupCode, SetupCode, setupCodeHash } from '../../contract/setup-code.ts';
+import { PairingLocks } from './pairing-locks.ts';
 import { readJson } from './state-file.ts';
 
 export const USED_CODES_FILE = 'used-codes.json';
 
-const TRIES_FREE = 5;
-const LOCK_MS_FIRST = 60_000;
-/** 80 bits cannot be guessed at any rate: a longer lock would only help who wants to keep the technician out. */
-const LOCK_MS_MAX = 3_600_000;
 /**
  * Time that the box has run with an unused code. Not time of day: a box without a clock of its own comes up with that of
  * its image and jumps by months when the network is there.
@@ -41,8 +38,6 @@ const UsedCodes = Type.Object(
   {
     version: Type.Literal(1),
     used: Type.Array(Hash, { maxItems: USED_MAX }),
-    /** Since the last right one. */
-    wrong: Type.Integer({ minimum: 0 }),
     /** The label's code as it lies there, and for how long the box has run with it. */
     offered: Type.Union([
       Type.Null(),
@@ -68,7 +63,7 @@ export class Pairing {
   readonly #file: string;
   #state: UsedCodes | undefined;
   #fault = 'not started';
-  #lockedUntilMs = Number.NEGATIVE_INFINITY;
+  readonly #locks: PairingLocks;
   #countedAtMs: number;
   #keptAtMs: number;
   /** For a second phone; in memory alone. */
@@ -77,6 +72,7 @@ export class Pairing {
   constructor(options: PairingOptions) {
     this.#options = options;
     this.#file = join(options.stateDir, USED_CODES_FILE);
+    this.#locks = new PairingLocks(options.clock);
     this.#countedAtMs = options.clock.nowMs();
     this.#keptAtMs = this.#countedAtMs;
   }
@@ -93,29 +89,28 @@ export class Pairing {
       return;
     }
     this.#countedAtMs = clock.nowMs();
-    // How long it was locked is not known after a restart: from the beginning, then.
-    this.#lockedUntilMs = clock.nowMs() + lockMs(this.#state.wrong);
     this.#count();
   }
 
-  /** Undefined: let in. */
-  try(typed: string): PairRefused | undefined {
+  /** By a phone at this address. Undefined: let in. */
+  try(typed: string, address: string): PairRefused | undefined {
     const { clock, log } = this.#options;
     const nowMs = clock.nowMs();
-    if (nowMs < this.#lockedUntilMs) return this.#locked(nowMs);
     this.#count();
+    const label = this.#label();
+    const retryInS = this.#locks.waitS(address, label);
+    if (retryInS > 0) return { error: 'locked', retryInS };
     const state = this.#state;
     if (state === undefined) return { error: 'no-code', reason: this.#fault };
     const hash = setupCodeHash(typed);
-    const label = this.#label();
     if (this.#fresh !== undefined && same(hash, this.#fresh.sha256)) return this.#tryFresh(nowMs);
     if (state.used.some((used) => same(hash, used))) return { error: 'used' };
     if (label === undefined && this.#fresh === undefined) return this.#noCode();
-    if (label === undefined || !same(hash, label)) return this.#wrong(state, nowMs);
+    if (label === undefined || !same(hash, label)) return this.#wrong(address);
     if ((state.offered?.ranS ?? 0) > VALID_S) return { error: 'expired' };
     const used = [...state.used.slice(1 - USED_MAX), label];
-    if (!this.#keep({ ...state, used, wrong: 0, offered: null }))
-      return { error: 'no-code', reason: this.#fault };
+    if (!this.#keep({ ...state, used, offered: null })) return { error: 'no-code', reason: this.#fault };
+    this.#locks.clear();
     log.info({}, 'a phone was paired by the code of the label, which is used now');
     return undefined;
   }
@@ -127,13 +122,20 @@ export class Pairing {
     return { code, minutes: FRESH_MS / 60_000 };
   }
 
+  /** The room says that whoever was locked out may try again; returns how many phones were. */
+  unlock(): number {
+    const phones = this.#locks.clear();
+    this.#options.log.warn({ phones }, 'the room has let phones try again that were locked');
+    return phones;
+  }
+
   /** Now and then: for how long the label's code has been there. */
   tick(): void {
     this.#count();
   }
 
   #load(): UsedCodes {
-    const first: UsedCodes = { version: 1, used: [], wrong: 0, offered: null };
+    const first: UsedCodes = { version: 1, used: [], offered: null };
     if (!existsSync(this.#file)) {
       if (this.#options.livedBefore) {
         const fix = 'put a new setup-code.json in place and remove the rest of the state folder';
@@ -161,19 +163,10 @@ export class Pairing {
     return { error: 'no-code', reason: `${this.#options.setupCodeFile} holds no code that was not used` };
   }
 
-  #locked(nowMs: number): PairRefused {
-    return { error: 'locked', retryInS: Math.ceil((this.#lockedUntilMs - nowMs) / 1000) };
-  }
-
-  #wrong(state: UsedCodes, nowMs: number): PairRefused {
-    const wrong = state.wrong + 1;
-    // Counted whatever the disk does; where it refuses, a restart forgets this one.
-    this.#state = { ...state, wrong };
-    this.#keep(this.#state);
-    this.#lockedUntilMs = nowMs + lockMs(wrong);
-    const lockS = lockMs(wrong) / 1000;
-    this.#options.log.warn({ wrong, lockS }, 'a wrong code was typed');
-    return { error: 'wrong', left: Math.max(0, TRIES_FREE - wrong), ...(lockS > 0 && { retryInS: lockS }) };
+  #wrong(address: string): PairRefused {
+    const { left, lockS } = this.#locks.wrong(address);
+    this.#options.log.warn({ left, lockS }, 'a wrong code was typed');
+    return { error: 'wrong', left, ...(lockS > 0 && { retryInS: lockS }) };
   }
 
   /** Hash of the label's code; undefined where there is none to be used. */
@@ -215,11 +208,6 @@ export class Pairing {
     this.#state = state;
     return true;
   }
-}
-
-function lockMs(wrong: number): number {
-  if (wrong < TRIES_FREE) return 0;
-  return Math.min(LOCK_MS_MAX, LOCK_MS_FIRST * 2 ** Math.min(30, wrong - TRIES_FREE));
 }
 
 function writeState(file: string, state: UsedCodes): void {

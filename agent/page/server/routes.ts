@@ -129,7 +129,7 @@ export class Routes {
 
   async #pair({ request }: Asked): Promise<Reply> {
     const { code } = await bodyOf(request, Code);
-    const refused = this.#parts.pairing.try(code);
+    const refused = this.#parts.pairing.try(code, request.socket.remoteAddress ?? '');
     if (refused !== undefined) {
       const retry = refused.retryInS === undefined ? {} : { 'Retry-After': String(refused.retryInS) };
       throw new Refused(refused.error === 'locked' ? 429 : 401, refused, retry);

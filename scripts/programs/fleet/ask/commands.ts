@@ -1,4 +1,4 @@
-/** `fleet logs`, `fleet doctor` and `fleet cert renew`: a signed command to one box, and its answer; the box journals it. */
+/** `fleet logs`, `fleet doctor`, `fleet unlock-pairing` and `fleet cert renew`: a signed command to one box, and its answer; the box journals it. */
 
 import { Value } from '@sinclair/typebox/value';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -48,6 +48,14 @@ export function askCommands(program: Command): void {
     .action(async (box: string, options: AskOptions & { json?: true }) => {
       process.exitCode = await doctor(box, options);
     });
+  asking(
+    program,
+    'unlock-pairing',
+    'lets phones try again that the box’s page has locked for wrong codes',
+  ).action(async (box: string, options: AskOptions) => {
+    await ask(box, options, 'unlock-pairing', {});
+    print(`${box}: phones that were locked for wrong codes may try again`);
+  });
 }
 
 /** `renew BOX`, for the group `cert`. */

@@ -1,0 +1,69 @@
+/**
+ * Wrong codes: for how long a phone that has typed some must wait, for the label that lies there.
+ *
+ * A phone is known by its address (addressKey) alone: a cookie would be thrown away by whoever guesses. Whoever has many
+ * addresses has many tries; the code has 80 bits, and `TRIES` is the most that are compared at all, 3.2 × 10⁹ in a year:
+ * one of them is right by a chance of 2.6 × 10⁻¹⁵. So a lock need not keep out whoever has typed nothing wrong.
+ *
+ * INVARIANT: what others type locks no phone; a new label and `clear` lock none.
+ * LIMITS: TRIES_FREE wrong tries, then a lock that doubles with each further one, from LOCK_MS_FIRST to LOCK_MS_MAX; PHONES_MAX
+ * phones, the one that has typed a wrong code longest ago is forgotten; TRIES of all phones together. A restart forgets
+ * them.
+ */
+import { addressKey } from '../../base/address-key.ts';
+import type { Clock } from '../../base/clock.ts';
+import { type BucketLimits, TokenBucket } from '../../base/token-bucket.ts';
+
+const TRIES_FREE = 5;
+const LOCK_MS_FIRST = 60_000;
+/** A longer lock would only help who wants to keep the technician out, and types from his address. */
+const LOCK_MS_MAX = 3_600_000;
+const PHONES_MAX = 1000;
+export const TRIES: BucketLimits = { burst: 100, perS: 100 };
+
+interface Phone {
+  readonly wrong: number;
+  readonly untilMs: number;
+}
+
+export class PairingLocks {
+  readonly #clock: Pick<Clock, 'nowMs'>;
+  readonly #tries: TokenBucket;
+  /** The last is the one that has typed a wrong code last. */
+  readonly #phones = new Map<string, Phone>();
+  #label: string | undefined;
+
+  constructor(clock: Pick<Clock, 'nowMs'>) {
+    this.#clock = clock;
+    this.#tries = new TokenBucket(TRIES, clock);
+  }
+
+  /** 0: it may try, and this is a try; else whole seconds until it may. `label` is the hash of the code. */
+  waitS(address: string, label: string | undefined): number {
+    if (label !== this.#label) this.#phones.clear();
+    this.#label = label;
+    const lockedMs = (this.#phones.get(addressKey(address))?.untilMs ?? 0) - this.#clock.nowMs();
+    return lockedMs > 0 ? Math.ceil(lockedMs / 1000) : Math.ceil(this.#tries.take());
+  }
+
+  /** Tries that are left, and for how long it is locked now. */
+  wrong(address: string): { readonly left: number; readonly lockS: number } {
+    const key = addressKey(address);
+    const wrong = (this.#phones.get(key)?.wrong ?? 0) + 1;
+    const lockMs =
+      wrong < TRIES_FREE ? 0 : Math.min(LOCK_MS_MAX, LOCK_MS_FIRST * 2 ** Math.min(30, wrong - TRIES_FREE));
+    this.#phones.delete(key);
+    this.#phones.set(key, { wrong, untilMs: this.#clock.nowMs() + lockMs });
+    const [oldest] = this.#phones.keys();
+    if (this.#phones.size > PHONES_MAX && oldest !== undefined) this.#phones.delete(oldest);
+    return { left: Math.max(0, TRIES_FREE - wrong), lockS: lockMs / 1000 };
+  }
+
+  /** Returns how many phones were locked. */
+  clear(): number {
+    const nowMs = this.#clock.nowMs();
+    const locked = [...this.#phones.values()].filter(({ untilMs }) => untilMs > nowMs).length;
+    this.#phones.clear();
+    return locked;
+  }
+}
