@@ -36,7 +36,7 @@ t.test('an hour of ten demos', { skip: browserMissing(), timeout: (SECONDS + 300
   const desk = await ConsoleProgram.start(t, database.where);
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  const screen = await ConsoleScreen.open(browser, desk.url, 'operator');
+  const screen = await ConsoleScreen.open(browser, desk, 'operator');
 
   const endsMs = performance.now() + SECONDS * 1000;
   const isOver = (): boolean => performance.now() >= endsMs;

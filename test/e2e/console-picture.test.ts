@@ -39,14 +39,15 @@ t.test('the queue of the demo, one incident open beside it', { skip, timeout: 12
   }
   t.notMatch(said, /clock was not synchronised/, 'not beside each alert');
   t.ok(said.split('clock is not set by the network').length <= 2, 'once, where it is so');
-  const [, url = ''] = /Console {2}(http:\/\/127\.0\.0\.1:\d+)/.exec(said) ?? [];
+  const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(said) ?? [];
+  const desk = { url, link };
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  const screen = await ConsoleScreen.open(browser, url, 'operator');
+  const screen = await ConsoleScreen.open(browser, desk, 'operator');
   await screen.until('lines', `document.querySelectorAll('.row').length >= 2`);
   const hasPicture = `document.querySelector('.pictures img')?.naturalWidth > 0`;
   // A colleague has taken one, and sent somebody to another.
-  const colleague = await ConsoleScreen.open(browser, url, 'operator-2');
+  const colleague = await ConsoleScreen.open(browser, desk, 'operator-2');
   for (const act of ['dispatch', 'claim']) {
     const { incidents } = JSON.parse((await colleague.asked('/api/queue')).text) as Queue;
     const one = incidents.find(({ state, kind }) => state === 'new' && kind === 'line-crossing');

@@ -58,7 +58,7 @@ interface Given {
 }
 
 async function at(t: Test, { chain, browser }: Given, account: string): Promise<ConsoleScreen> {
-  const screen = await ConsoleScreen.open(browser, chain.desk.url, account);
+  const screen = await ConsoleScreen.open(browser, chain.desk, account);
   t.teardown(() => screen.page.browserContext().close());
   return screen;
 }

@@ -20,6 +20,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
+import { enter } from '../lib/console.ts';
 import { scratch } from '../lib/paths.ts';
 import { allPids, procText } from '../lib/proc.ts';
 import { slowness } from '../lib/slowness.ts';
@@ -203,12 +204,24 @@ void t.test(
   },
   async (t) => {
     const without = new Demo(t, ['--open'], { DISPLAY: '', WAYLAND_DISPLAY: '' });
-    const [, url = ''] = await without.until(/Console {2}(http:\/\/127\.0\.0\.1:\d+) /);
+    const [, url = ''] = await without.until(
+      /Console {2}(http:\/\/127\.0\.0\.1:\d+\/auth\/enter\?token=[\w-]{43}) /,
+    );
     await without.until(/Alerts /);
     t.match(without.said, `--open: there is no display here; open ${url} in a browser on this machine\n`);
-    const answer = await fetch(url);
-    t.equal(answer.status, 200);
-    t.match(answer.headers.get('content-type'), 'text/html');
+    const { origin } = new URL(url);
+    for (const address of [origin, url]) {
+      const answer = await fetch(address);
+      t.equal(answer.status, 200);
+      t.match(answer.headers.get('content-type'), 'text/html');
+    }
+    await t.rejects(enter(origin, 'supervisor'), /by the link/, 'another user of the machine');
+    t.match(await enter(origin, 'supervisor', url), /^vigie=/);
+    const token = new URL(url).searchParams.get('token') ?? 'none';
+    for (const [pid, line] of without.processes())
+      t.notOk(line.includes(token), `${pid}: seen by no other user`);
+    for (const name of ['agent.log', 'console.log'])
+      t.notOk(readFileSync(join(root, '.cache/demo', name), 'utf8').includes(token), `nor in ${name}`);
     const pid = without.pidOf(/room\/console\/main\.js/);
     process.kill(pid, 'SIGKILL');
     t.equal((await without.ended).code, 1, 'a console that dies is no silence');
@@ -218,12 +231,12 @@ void t.test(
     const bin = scratch(t);
     const opened = join(bin, 'opened');
     mkdirSync(join(bin, 'bin'));
-    writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\nprintf '%s' "$1" >'${opened}'\n`, { mode: 0o755 });
+    writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\ncat "$1" >'${opened}'\n`, { mode: 0o755 });
     const path = [join(bin, 'bin'), withoutSbin(process.env['PATH'] ?? '')].join(delimiter);
     const shown = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
     t.equal((await shown.ended).code, 0, shown.said);
     const [, at] = /Console {2}(\S+)/.exec(shown.said) ?? [];
-    t.equal(readFileSync(opened, 'utf8'), at, 'by the desktop’s own browser');
+    t.match(readFileSync(opened, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
     t.strictSame(await shown.left(), [], 'nothing is left');
   },
 );

@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { newEntryToken } from '../../scripts/programs/room/console/settings.ts';
+import { ENTER_PATH } from '../../scripts/programs/room/contract/terms.ts';
 
 const CONSOLE_PROGRAM = fileURLToPath(
   new URL('../../scripts/programs/room/console/main.js', import.meta.url),
@@ -16,11 +18,15 @@ export class ConsoleProgram {
   /** What it printed since the first start. */
   said = '';
   readonly url: string;
+  /** By which a browser may enter. */
+  readonly link: string;
+  readonly #token = newEntryToken();
   readonly #arguments: readonly string[];
   #child: ChildProcess | undefined;
 
   private constructor(database: string, port: number) {
     this.url = `http://127.0.0.1:${port}`;
+    this.link = `${this.url}${ENTER_PATH}?token=${this.#token}`;
     this.#arguments = ['--demo', '--database', database, '--listen', `127.0.0.1:${port}`];
   }
 
@@ -33,7 +39,9 @@ export class ConsoleProgram {
   }
 
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [CONSOLE_PROGRAM, ...this.#arguments]);
+    const child = spawn(process.execPath, [CONSOLE_PROGRAM, ...this.#arguments], {
+      env: { ...process.env, VIGIE_ROOM_DEMO_TOKEN: this.#token },
+    });
     const before = this.said.length;
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {

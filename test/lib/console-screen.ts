@@ -2,6 +2,7 @@
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
 import { printableLine } from '../../agent/base/printable.ts';
 import { beginning } from '../page/in-page.ts';
+import type { ConsoleProgram } from './console-program.ts';
 
 /** Before anything else of the page. Incidents are told by the stream and by the queue, and drawn as rows and counts. */
 const HOOKS = `
@@ -69,14 +70,19 @@ export class ConsoleScreen {
   }
 
   /** Somebody who has come in by the keyboard, at the queue, which is live. */
-  static async open(browser: Browser, home: string, account: string): Promise<ConsoleScreen> {
+  static async open(
+    browser: Browser,
+    { url: home, link }: Pick<ConsoleProgram, 'url' | 'link'>,
+    account: string,
+  ): Promise<ConsoleScreen> {
     const context = await browser.createBrowserContext();
     const page = await context.newPage();
     await page.setViewport({ width: 1400, height: 900, deviceScaleFactor: 1 });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'light' }]);
     await page.evaluateOnNewDocument(beginning('en') + HOOKS);
     const screen = new ConsoleScreen(page, home);
-    await page.goto(`${home}/`, { waitUntil: 'load' });
+    // The link's page leads on by itself.
+    await page.goto(link, { waitUntil: 'load' });
     await page.waitForSelector(`[data-account="${account}"]`);
     await page.focus(`[data-account="${account}"]`);
     // Whoever has entered begins with a fresh page.

@@ -64,6 +64,7 @@ export function wholeConsole(
 
 const settingsWith = (given: Partial<Settings>): Settings => ({
   ...demoSettings('unused', '127.0.0.1:0'),
+  entryToken: undefined,
   ...given,
 });
 
@@ -133,9 +134,14 @@ export function cookieOf({ headers }: Asked, name = 'vigie'): string {
   return line.split(';', 1)[0] ?? '';
 }
 
-/** Cookie of somebody with an account of the demonstration. */
-export async function enter(url: string, name: Role | string): Promise<string> {
-  const answer = await ask(`${url}/api/login`, { method: 'POST', headers: from(url), body: { name } });
+/** What a console that was started with --demo has printed for whoever may enter. */
+export const linkIn = (said: string): string => /http:\S+\?token=\S+/.exec(said)?.[0] ?? 'http://none';
+
+/** Cookie of somebody with an account of the demonstration, by its link where it wants one. */
+export async function enter(url: string, name: Role | string, link?: string): Promise<string> {
+  const by = link === undefined ? {} : { cookie: cookieOf(await ask(link), 'vigie-demo') };
+  const headers = { ...from(url), ...by };
+  const answer = await ask(`${url}/api/login`, { method: 'POST', headers, body: { name } });
   if (answer.status !== 200) throw new Error(`${name} does not enter: ${answer.text}`);
   return cookieOf(answer);
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { LANES } from '../../agent/contract/outbox.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
-import { appFolder, enter, readStream } from '../lib/console.ts';
+import { appFolder, enter, linkIn, readStream } from '../lib/console.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventWithStill } from '../lib/events.ts';
 import { makeOutbox } from '../lib/outbox.ts';
@@ -90,7 +90,7 @@ void t.test(`two archives and two consoles, ${ALERTS} alerts, one of each killed
   const consoles = await Promise.all([startConsole(t, where), startConsole(t, where)]);
   const [one = '', two = ''] = consoles.map(({ url }) => url);
   // One session for both: it is in the database.
-  const cookie = await enter(one, 'operator');
+  const cookie = await enter(one, 'operator', linkIn(consoles[0]?.program.out ?? ''));
   const screens = { killed: new Screen(t, cookie, [one, two]), steady: new Screen(t, cookie, [two]) };
   const wanderer = new Screen(t, cookie, [two, one]);
   const looking = setInterval(() => {

@@ -16,6 +16,7 @@ import {
   ask,
   enter,
   from,
+  linkIn,
   readStream,
   roomDatabase,
   type StreamReader,
@@ -305,7 +306,13 @@ t.test('the program: two consoles on one database, and a clean end', async (t) =
   const where = join(scratch(t), 'room.db');
   const args = ['--demo', '--database', where, '--listen', '127.0.0.1:0'];
   const [one, two] = [await consoleProgram(t, ...args), await consoleProgram(t, ...args)];
-  const cookie = await enter(one.url, 'operator');
+  const link = linkIn(one.program.out);
+  await t.rejects(enter(one.url, 'supervisor'), /a demonstration is entered by the link that it has printed/);
+  const other = linkIn(two.program.out).replace(/^.*token=/, `${one.url}/auth/enter?token=`);
+  t.match(await ask(other), { status: 403, text: /not of this demonstration/ }, 'another program’s link');
+  await t.rejects(enter(one.url, 'supervisor', other), /by the link/);
+  t.same((await ask(`${one.url}/api/login`)).json, { method: 'local', accounts: [] }, 'who has no link');
+  const cookie = await enter(one.url, 'operator', link);
   t.equal((await ask(`${two.url}/api/session`, { headers: { cookie } })).status, 200, 'one session for both');
   const reader = readStream(t, two.url, cookie);
   await until(t, 'the stream answers', () => reader.status === 200);
@@ -315,7 +322,7 @@ t.test('the program: two consoles on one database, and a clean end', async (t) =
   await ask(`${one.url}/api/login`, { method: 'POST', headers: from(one.url), body: { name: 'x' } });
   one.program.child.kill('SIGTERM');
   t.equal(await one.program.ended, 0);
-  t.match(one.program.out, /Ended: 1 logins refused\n$/);
+  t.match(one.program.out, /Ended: 5 logins refused\n$/);
   t.equal(one.program.err + two.program.err, '');
 
   const settings = join(scratch(t), 'console.yaml');
@@ -327,7 +334,7 @@ t.test('the program: two consoles on one database, and a clean end', async (t) =
     [[], 2, /^room: name --settings FILE, or --demo/],
     [['--settings', '/nowhere.yaml'], 2, /^room: \/nowhere\.yaml: cannot be read/],
     [['--settings', settings], 2, /^room: database: is none of a room yet .* start the archive/],
-    [['--demo', '--listen', '0.0.0.0:0'], 2, /^room: --listen: with --demo anybody may enter/],
+    [['--demo', '--listen', '0.0.0.0:0'], 2, /^room: --listen: with --demo anybody with the link may enter/],
     [['--demo', '--listen', 'here'], 2, /^room: --listen: .*must be address:port/],
     [['--demo', '--database', 'mysql://x'], 2, /^room: database: takes a file or postgres/],
     [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],

@@ -1,9 +1,12 @@
 /** The room's console on the demo's archive, as a process of its own; shown in a browser where that is asked for. */
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { ENTER_PATH } from '../room/contract/terms.ts';
 import { AgentProcess } from './agent-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('../room/console/main.js', import.meta.url));
@@ -22,17 +25,20 @@ export interface ConsolePlaces {
 
 export class ConsoleProcess {
   readonly #process: AgentProcess;
+  /** In the printed link and in no log: whoever else uses this machine reaches the port, and must not enter. */
+  readonly #token = randomBytes(32).toString('base64url');
   readonly #logPath: string;
 
   constructor({ database, outDir }: ConsolePlaces) {
     this.#logPath = join(outDir, 'console.log');
     const options = ['--demo', '--database', database, '--listen', LISTEN];
     const command = [process.execPath, '--enable-source-maps', PROGRAM, ...options];
-    this.#process = new AgentProcess(command, process.env, this.#logPath);
+    const env = { ...process.env, VIGIE_ROOM_DEMO_TOKEN: this.#token };
+    this.#process = new AgentProcess(command, env, this.#logPath);
   }
 
   /**
-   * Resolves with its address when it says it, and with why it has gone when it goes.
+   * Resolves with the link by which one enters when it says its address, and with why it has gone when it goes.
    * Throws AgentError `unavailable`.
    */
   async start(): Promise<{ readonly url: string; readonly gone: Promise<string> }> {
@@ -41,7 +47,7 @@ export class ConsoleProcess {
     const late = sleep(START_WITHIN_MS, 'it did not say its address', { signal: enough.signal });
     const found = await Promise.race([this.#process.said(ADDRESS), gone, late.catch(messageOf)]);
     enough.abort();
-    if (typeof found !== 'string') return { url: found[0], gone };
+    if (typeof found !== 'string') return { url: `${found[0]}${ENTER_PATH}?token=${this.#token}`, gone };
     await this.#process.stop();
     throw new AgentError('unavailable', `the console did not start (${found}); its log: ${this.#logPath}`);
   }
@@ -51,15 +57,31 @@ export class ConsoleProcess {
   }
 }
 
-/** Shows the address in the user's browser; calls `tell` with one line where that cannot be. */
-export function openInBrowser(url: string, env: NodeJS.ProcessEnv, tell: (line: string) => void): void {
+/**
+ * Shows the link in the user's browser, by a page in `dir` that leads there: arguments of programs are seen by every user of
+ * the machine. Calls `tell` with one line where that cannot be.
+ */
+export function openInBrowser(
+  url: string,
+  dir: string,
+  env: NodeJS.ProcessEnv,
+  tell: (line: string) => void,
+): void {
   const display = Boolean(env['DISPLAY']) || Boolean(env['WAYLAND_DISPLAY']);
   if (!display) {
     tell(`--open: there is no display here; open ${url} in a browser on this machine`);
     return;
   }
+  const way = join(dir, 'console.html');
+  writeFileSync(
+    way,
+    `<!doctype html><meta http-equiv="refresh" content="0;url=${url}"><title>Vigie</title>`,
+    {
+      mode: 0o600,
+    },
+  );
   // A session of its own: the browser stays when the demo ends.
-  const opener = spawn('xdg-open', [url], { stdio: 'ignore', detached: true, env });
+  const opener = spawn('xdg-open', [way], { stdio: 'ignore', detached: true, env });
   const failed = (why: string): void => tell(`--open: ${why}; open ${url} in a browser on this machine`);
   opener.once('error', (error) => failed(`xdg-open cannot be run (${messageOf(error)})`));
   opener.once('exit', (code) => {

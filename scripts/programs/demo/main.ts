@@ -149,8 +149,8 @@ async function showConsole(): Promise<void> {
   const consoleProcess = new ConsoleProcess({ database, outDir });
   undo.push(() => consoleProcess.stop());
   const { url, gone } = await consoleProcess.start();
-  say(`Console  ${url} as the room’s operators have it`);
-  if (values.open) openInBrowser(url, process.env, say);
+  say(`Console  ${url} as the room’s operators have it; this link lets in whoever has it`);
+  if (values.open) openInBrowser(url, dir, process.env, say);
   void gone.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
 }
 

@@ -1,9 +1,11 @@
 /**
- * Coming in and going: cookies, the way to the identity provider and back, and the accounts of a demonstration.
+ * Coming in and going: cookies, the way to the identity provider and back, and the accounts of a demonstration, which are
+ * open to a browser that has come by its link: other users of the machine reach its port as well.
  *
  * The session's cookie is SameSite=Strict: a browser that comes back from the identity provider does not send it along,
  * nor where it is sent on from there. So the way back ends on a small page of our own, which moves on by itself.
  */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { html } from '../../../../agent/base/html.ts';
@@ -23,6 +25,9 @@ const TRIES: BucketLimits = { burst: 30, perS: 0.5 };
 
 /** Somebody looks for their second factor. */
 const FLOW_S = 600;
+
+/** A cookie: of the session, of the way to the identity provider, of the link of a demonstration. */
+type Part = '' | 'flow' | 'demo';
 
 export interface EntryOptions {
   readonly settings: Settings;
@@ -51,7 +56,7 @@ export class Entry {
   register(app: FastifyInstance): void {
     app.get(ENTER_PATH, async (request, reply) => {
       this.#limit(request);
-      if (this.#oidc === undefined) return reply.redirect('/', 303);
+      if (this.#oidc === undefined) return this.#byLink(request, reply);
       try {
         const { url, flow } = await this.#oidc.begin(`${this.#options.origin()}${BACK_PATH}`);
         // Lax: it is wanted when the provider sends the browser back.
@@ -92,14 +97,20 @@ export class Entry {
     return session === undefined ? undefined : { who: session.who, session };
   }
 
-  login(): Login {
+  /** Without its link a demonstration shows nobody its accounts. */
+  login(request: FastifyRequest): Login {
     const { accounts } = this.#options.settings;
-    return { method: accounts === undefined ? 'oidc' : 'local', accounts: [...(accounts ?? [])] };
+    const shown = this.#hasLink(request.cookies[this.#name('demo')]) ? accounts : undefined;
+    return { method: accounts === undefined ? 'oidc' : 'local', accounts: [...(shown ?? [])] };
   }
 
   async enter(request: FastifyRequest, reply: FastifyReply, name: string): Promise<SessionView> {
     this.#limit(request);
     const { settings, sessions, nowMs } = this.#options;
+    if (settings.accounts !== undefined && !this.#hasLink(request.cookies[this.#name('demo')])) {
+      await sessions.refused(name, 'not by the link of the demonstration', nowMs());
+      throw new CallError(403, 'a demonstration is entered by the link that it has printed: open that first');
+    }
     const account = settings.accounts?.find((one) => one.name === name);
     if (account === undefined) {
       const why =
@@ -131,6 +142,35 @@ export class Entry {
     return {};
   }
 
+  /** The link of a demonstration: its token becomes a cookie, and stands in no address any longer. */
+  async #byLink(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { token } = request.query as { readonly token?: unknown };
+    if (token === undefined) return reply.redirect('/', 303);
+    if (this.#options.settings.accounts === undefined || !this.#hasLink(token)) {
+      await this.#options.sessions.refused(
+        '',
+        'a link that is not of this demonstration',
+        this.#options.nowMs(),
+      );
+      return refusePage(
+        reply,
+        new LoginRefused('This link is not of this demonstration: open the one that it printed.'),
+      );
+    }
+    this.#set(reply, 'demo', String(token), 'strict', LONGEST_MS / 1000);
+    return reply.type('text/html; charset=utf-8').send(page('', html`<p><a href="/">…</a></p>`));
+  }
+
+  /** Compared in constant time. */
+  #hasLink(token: unknown): boolean {
+    const { entryToken } = this.#options.settings;
+    if (entryToken === undefined) return true;
+    const [given, own] = [String(token), entryToken].map((text) =>
+      createHash('sha256').update(text).digest(),
+    );
+    return given !== undefined && own !== undefined && timingSafeEqual(given, own);
+  }
+
   async #begin(reply: FastifyReply, who: Account, method: 'oidc' | 'local') {
     const { sessions, nowMs } = this.#options;
     const { cookie, session } = await sessions.begin(who, method, nowMs());
@@ -144,18 +184,12 @@ export class Entry {
   }
 
   /** `__Host-` (RFC 6265bis): set by this very host over TLS; a browser takes it from no other. */
-  #name(part: '' | 'flow'): string {
+  #name(part: Part): string {
     const name = part === '' ? 'vigie' : `vigie-${part}`;
     return this.#options.isSecure ? `__Host-${name}` : name;
   }
 
-  #set(
-    reply: FastifyReply,
-    part: '' | 'flow',
-    value: string,
-    sameSite: 'lax' | 'strict',
-    maxAge: number,
-  ): void {
+  #set(reply: FastifyReply, part: Part, value: string, sameSite: 'lax' | 'strict', maxAge: number): void {
     const { isSecure } = this.#options;
     reply.setCookie(this.#name(part), value, {
       path: '/',
@@ -166,7 +200,7 @@ export class Entry {
     });
   }
 
-  #clear(reply: FastifyReply, part: '' | 'flow', sameSite: 'lax' | 'strict'): void {
+  #clear(reply: FastifyReply, part: Part, sameSite: 'lax' | 'strict'): void {
     this.#set(reply, part, '', sameSite, 0);
   }
 }

@@ -5,6 +5,7 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { makeLogger } from '../../../../agent/base/log.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
+import { ENTER_PATH } from '../contract/terms.ts';
 import { databaseOf } from '../database/open.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
 import { DatabaseAway, type Sql } from '../database/sql.ts';
@@ -16,6 +17,9 @@ import { readStaticFiles } from './static-files.ts';
 import { Webhooks } from './webhooks.ts';
 
 const APP = join(packageRoot(), 'dist/scripts/programs/room/app');
+
+/** Of --demo, by whoever started it and shows the link itself; not in the arguments, which every user of the machine sees. */
+const ENTRY_TOKEN = 'VIGIE_ROOM_DEMO_TOKEN';
 
 interface Arguments {
   readonly settings?: string;
@@ -32,7 +36,11 @@ function settingsOf({ settings, demo, database, listen }: Arguments): Settings {
   if ((settings === undefined) === (demo === undefined)) {
     throw new AgentError('config', 'name --settings FILE, or --demo to try it without an identity provider');
   }
-  return settings === undefined ? demoSettings(database, listen) : readSettings(settings);
+  if (settings !== undefined) return readSettings(settings);
+  const token = process.env[ENTRY_TOKEN];
+  if (token !== undefined && !/^[\w-]{43,}$/.test(token))
+    throw new AgentError('config', `${ENTRY_TOKEN}: must be 43 or more of A-Z, a-z, 0-9, - and _`);
+  return demoSettings(database, listen, token);
 }
 
 function databaseAt(where: string): Sql {
@@ -82,6 +90,9 @@ async function run(options: Arguments): Promise<void> {
     try {
       await webhooks.start();
       const as = settings.origin === undefined ? '' : ` for ${settings.origin}`;
+      const { entryToken } = settings;
+      if (entryToken !== undefined && process.env[ENTRY_TOKEN] === undefined)
+        say(`To enter, on this machine: ${address}${ENTER_PATH}?token=${entryToken}`);
       say(`Console on ${address}/${as}; Ctrl-C ends it`);
       await ended;
     } finally {
@@ -100,7 +111,7 @@ const program = new Command('scripts/room console')
     'Serves the screens of the room and its interface for programs, from the database of the archive. A proxy in front of it has the certificate. See docs/guide/console.md.',
   )
   .option('--settings <file>', 'how people get in, and where the database is (YAML)')
-  .option('--demo', 'accounts without a password, on this machine only')
+  .option('--demo', 'accounts without a password, on this machine only, by the link that is printed')
   .option('--database <where>', 'with --demo: a file of SQLite, or postgres://user@host/name', 'room.db')
   .option('--listen <address>', 'with --demo: address and port; 0 for any', '127.0.0.1:9480')
   .option('--app <folder>', 'index.html, app.js and style.css, where they are not the built ones')

@@ -181,7 +181,7 @@ function ownHandlers(entry: Entry, pump: Pump, guard: Guard): Readonly<Record<Ow
     return caller;
   };
   return {
-    login: async () => entry.login(),
+    login: async (_call, request) => entry.login(request),
     enter: ({ body }, request, reply) => entry.enter(request, reply, String(body['name'])),
     session: ({ caller }) => entry.view(known(caller)),
     logout: ({ caller }, _request, reply) => entry.leave(reply, known(caller)),

@@ -2,6 +2,7 @@
  * The console's settings: one YAML file, in which a mistake is refused with its place and what would be right. Secrets are
  * in files of their own, whose names are in it; nothing here prints one.
  */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { dirname, resolve } from 'node:path';
@@ -128,7 +129,12 @@ export interface Settings {
   readonly signer: string | undefined;
   /** Accounts without a password. */
   readonly accounts: readonly { readonly name: string; readonly role: Role }[] | undefined;
+  /** In the link by which one of these accounts can be entered; undefined: they are open to whoever comes. */
+  readonly entryToken: string | undefined;
 }
+
+/** Of the link of a demonstration: 256 bits, for as long as the program runs. */
+export const newEntryToken = (): string => randomBytes(32).toString('base64url');
 
 export const DEMO_ACCOUNTS = [
   { name: 'operator', role: 'operator' },
@@ -161,6 +167,7 @@ export function readSettings(file: string): Settings {
   }
   return {
     ...{ listen, origin, tokens, accounts: demo?.accounts },
+    entryToken: demo === undefined ? undefined : newEntryToken(),
     database: databaseIn(file, given.database, from),
     oidc: oidcOf(file, given.oidc, from),
     plan: plan === undefined ? undefined : from(plan),
@@ -178,17 +185,14 @@ export function readSettings(file: string): Settings {
 }
 
 /** For a demonstration: nothing but a database and an address. */
-export function demoSettings(database: string, listen: string): Settings {
+export function demoSettings(database: string, listen: string, entryToken = newEntryToken()): Settings {
   const parsed = listenOf('--listen', listen);
   if (!isLoopback(parsed.host)) {
-    throw wrong(
-      '--listen',
-      'with --demo anybody may enter without a password: it must be 127.0.0.1 or [::1]',
-    );
+    throw wrong('--listen', 'with --demo anybody with the link may enter: it must be 127.0.0.1 or [::1]');
   }
   return {
     ...{ listen: parsed, origin: undefined, database, oidc: undefined, tokens: [], plan: undefined },
-    ...{ webhooks: [], signer: undefined, accounts: DEMO_ACCOUNTS },
+    ...{ webhooks: [], signer: undefined, accounts: DEMO_ACCOUNTS, entryToken },
   };
 }
 

@@ -70,6 +70,7 @@ export function LoginScreen({ onEntered }: LoginProps) {
       {ways.value?.method === 'local' && (
         <>
           <p class="quiet">{login.demo}</p>
+          {ways.value.accounts.length === 0 && <Notice tone="info">{login.byLink}</Notice>}
           {ways.value.accounts.map(({ name, role }) => (
             <Button key={name} data-account={name} onClick={() => void enter(name)}>
               {login.as(name, roles[role])}

@@ -132,6 +132,7 @@ export const EN = {
     title: 'Log in',
     oidc: 'Log in with your account',
     demo: 'A demonstration: accounts without a password, on this machine only.',
+    byLink: 'Open the link that the demonstration has printed.',
     expired: (user: string) =>
       `The session of ${user} is over. What was being done is kept, and sent once ${user} is back.`,
     as: (name: string, role: string) => `${name} · ${role}`,

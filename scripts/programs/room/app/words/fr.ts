@@ -126,6 +126,7 @@ export const FR: Words = {
     title: 'Connexion',
     oidc: 'Se connecter avec son compte',
     demo: 'Démonstration : comptes sans mot de passe, sur cette machine seulement.',
+    byLink: 'Ouvrez le lien que la démonstration a affiché.',
     expired: (user) =>
       `La session de ${user} est terminée. Ce qui était en cours est gardé, et part dès que ${user} revient.`,
     as: (name, role) => `${name} · ${role}`,
