@@ -1,8 +1,10 @@
 /** A request to sign: its one name and its key are what openssl signs later, and nothing is around them. */
 import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { OpensslAuthority } from '../../scripts/programs/room/enrol/authority.ts';
 import { readRequest } from '../../scripts/programs/room/enrol/request.ts';
 import { scratch } from '../lib/paths.ts';
 
@@ -89,9 +91,157 @@ void t.test('nothing lies behind it, and the curve has its name', async (t) => {
   );
   const other = keyFile('other.key', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:secp256k1');
   await t.rejects(read(request('/CN=b-1', other)), { message: /the key must be/ });
-  for (const [what, options] of [
-    ['P-384', ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-384']],
-    ['Ed25519', ['-algorithm', 'ed25519']],
-  ] as const)
-    t.match(await read(request('/CN=b-1', keyFile(what, ...options))), { commonName: 'b-1' }, what);
+  const larger = keyFile('p-384.key', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-384');
+  t.match(await read(request('/CN=b-1', larger)), { commonName: 'b-1' }, 'P-384');
+});
+
+/** A value of DER, or of what a parser might take for it. */
+function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const size = length < 128 ? [length] : length < 256 ? [0x81, length] : [0x82, length >> 8, length & 255];
+  return Buffer.concat([Buffer.from([tag, ...size]), content]);
+}
+const seq = (...parts: readonly Uint8Array[]): Buffer => der(0x30, ...parts);
+const set = (...parts: readonly Uint8Array[]): Buffer => der(0x31, ...parts);
+const oid = (hex: string): Buffer => der(6, Buffer.from(hex, 'hex'));
+const named = (name: string | Uint8Array, tag = 0x0c): Buffer =>
+  seq(oid('550403'), der(tag, Buffer.from(name)));
+
+const OWN = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const SPKI = OWN.publicKey.export({ type: 'spki', format: 'der' });
+const ECDSA = seq(oid('2a8648ce3d040302'));
+const VERSION = Buffer.from([2, 1, 0]);
+
+interface Made {
+  readonly version?: Uint8Array;
+  readonly subject?: Uint8Array;
+  readonly key?: Uint8Array;
+  readonly attributes?: Uint8Array;
+  readonly algorithm?: Uint8Array;
+  readonly signature?: Uint8Array;
+  readonly signer?: KeyObject;
+}
+
+/** A request whose signature is good whatever is in it, as only its own maker can make it. */
+function made({
+  version = VERSION,
+  subject = seq(set(named('b-1'))),
+  key = SPKI,
+  attributes = der(0xa0),
+  algorithm = ECDSA,
+  signature,
+  signer = OWN.privateKey,
+}: Made): Buffer {
+  const info = seq(version, subject, key, attributes);
+  const bits = signature ?? sign('sha256', info, signer);
+  return seq(info, algorithm, der(3, Buffer.from([0]), bits));
+}
+
+/** The same bytes with another first length. */
+function lengthOf(csr: Buffer, ...size: readonly number[]): Buffer {
+  return Buffer.concat([Buffer.from([0x30, ...size]), csr.subarray(3)]);
+}
+
+const changed = (bytes: Uint8Array, at: number, to: number): Buffer => {
+  const copy = Buffer.from(bytes);
+  copy[at] = to;
+  return copy;
+};
+
+void t.test('what is signed well and is not right', async (t) => {
+  const whole = made({});
+  t.equal(whole[1], 0x81, 'its length is in one byte more');
+  t.match(await read(whole), { commonName: 'b-1' });
+  const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const rsa = (modulusLength: number): Buffer => {
+    const { privateKey: signer, publicKey } = generateKeyPairSync('rsa', { modulusLength });
+    const algorithm = seq(oid('2a864886f70d01010b'), Buffer.from([5, 0]));
+    return made({ key: publicKey.export({ type: 'spki', format: 'der' }), algorithm, signer });
+  };
+  const ed25519 = seq(seq(oid('2b6570')), der(3, Buffer.from([0, 1]), Buffer.alloc(31)));
+  const x = SPKI.subarray(27, 59);
+  const sign2 = 2 + ((SPKI[90] ?? 0) & 1);
+  const curve = seq(oid('2a8648ce3d0201'), oid('2a8648ce3d030107'));
+  const cases: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
+    'signed with another key': [made({ signer: other.privateKey }), /whose signature is good/],
+    'no signature': [made({ signature: Buffer.from('3006020100020100', 'hex') }), /whose signature is good/],
+    'another algorithm than that of the key': [made({ algorithm: seq(oid('2b6570')) }), /signature is good/],
+    'RSA of 1024 bits': [rsa(1024), /the key must be/],
+    'RSA of 2048 bits': [rsa(2048), /the key must be/],
+    'a key of Ed25519 for which anybody can sign': [
+      made({
+        key: ed25519,
+        algorithm: seq(oid('2b6570')),
+        signature: Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]),
+      }),
+      /the key must be/,
+    ],
+    'a point that is written in two ways at once': [
+      made({ key: changed(SPKI, 26, 4 + sign2) }),
+      /the key must be/,
+    ],
+    'a compressed point': [made({ key: seq(curve, der(3, Buffer.from([0, sign2]), x)) }), /the key must be/],
+    'a point that is not on the curve': [
+      made({ key: changed(SPKI, 60, (SPKI[60] ?? 0) ^ 1) }),
+      /signature is good/,
+    ],
+    'an indefinite length (BER)': [
+      Buffer.concat([lengthOf(whole, 0x80), Buffer.from([0, 0])]),
+      /one PKCS #10 in DER/,
+    ],
+    'a length in more bytes than it needs (BER)': [
+      lengthOf(whole, 0x82, 0, whole[2] ?? 0),
+      /one PKCS #10 in DER/,
+    ],
+    'the same name twice in one set': [
+      made({ subject: seq(set(named('b-1'), named('b-1'))) }),
+      /and no more/,
+    ],
+    'two names in one set': [made({ subject: seq(set(named('b-2'), named('b-1'))) }), /and no more/],
+    'no name': [made({ subject: seq() }), /and no more/],
+    'the name of another attribute': [
+      made({ subject: seq(set(seq(oid('55040a'), der(0x0c, Buffer.from('b-1'))))) }),
+      /and no more/,
+    ],
+    'a zero byte behind the name': [made({ subject: seq(set(named('b-1\0'))) }), /and no more/],
+    'a zero byte in the name': [made({ subject: seq(set(named('b-1\0.evil'))) }), /and no more/],
+    'lines as openssl prints them': [
+      made({ subject: seq(set(named('x\nsubject=\n    CN=b-1'))) }),
+      /no more/,
+    ],
+    'a key in the name': [
+      made({ subject: seq(set(named('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'))) }),
+      /and no more/,
+    ],
+    'a name that is no text': [made({ subject: seq(set(named('b-1', 4))) }), /signature is good/],
+    'version 2': [made({ version: Buffer.from([2, 1, 1]) }), /signature is good/],
+    'a version of two bytes': [made({ version: Buffer.from([2, 2, 0, 0]) }), /signature is good/],
+    nothing: [Buffer.alloc(0), /in base64/],
+  };
+  for (const [what, [csr, message]] of Object.entries(cases)) await t.rejects(read(csr), { message }, what);
+});
+
+void t.test('what is asked for beside the key is in no certificate', async (t) => {
+  OpensslAuthority.make(dir, 'test room');
+  const authority = new OpensslAuthority(dir);
+  const extension = (id: string, value: Uint8Array): Buffer => seq(oid(id), der(4, value));
+  const wanted = seq(
+    extension('551d13', seq(Buffer.from([1, 1, 255]))),
+    extension('551d11', seq(der(0x82, Buffer.from('console.example')))),
+    extension('551d0f', der(3, Buffer.from([1, 6]))),
+  );
+  const attributes = der(0xa0, seq(oid('2a864886f70d01090e'), set(wanted)));
+  const wide = Buffer.from('b-1', 'utf16le').swap16();
+  for (const csr of [
+    made({ attributes }),
+    made({ attributes, subject: seq(set(), set(named(wide, 0x1e))) }),
+  ]) {
+    const { commonName } = await read(csr);
+    const { pem } = authority.issue(csr, { use: 'client', commonName, days: 30 }, Date.now());
+    const certificate = new X509Certificate(pem);
+    t.match(certificate, { subject: 'CN=b-1', ca: false, subjectAltName: undefined });
+    t.same(certificate.keyUsage, ['1.3.6.1.5.5.7.3.2'], 'a client, and nothing else');
+    t.equal(certificate.raw.indexOf('console.example'), -1);
+  }
 });

@@ -9,10 +9,16 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 const OPENSSL_WITHIN_MS = 10_000;
 
 /**
- * Of an Ed25519 key, and of an uncompressed point on P-256 or P-384 whose curve is named (RFC 5480, 2.1.1; RFC 8410). A
- * curve that is written out has more, and Node calls it by the name that it looks like.
+ * Where the point begins in a key on P-256 or P-384 whose curve is named, by the bytes of that key (RFC 5480, 2.1.1). A curve
+ * that is written out has more, and Node calls it by the name that it looks like.
  */
-const SPKI_BYTES: readonly number[] = [44, 91, 120];
+const POINT_AT: ReadonlyMap<number, number> = new Map([
+  [91, 26],
+  [120, 23],
+]);
+
+/** Of an uncompressed point (SEC 1, 2.3.3); a key that is written in two ways would have two hashes. */
+const UNCOMPRESSED = 4;
 
 export interface SigningRequest {
   /** DER. */
@@ -49,8 +55,8 @@ export async function readRequest(body: string): Promise<SigningRequest> {
   if (commonName === undefined) throw new AgentError('corrupt', 'the subject must be CN=<box> and no more');
   const key = publicKeyIn(said.toString());
   const spki = key.export({ type: 'spki', format: 'der' });
-  if (!isStrong(key) || !SPKI_BYTES.includes(spki.length))
-    throw new AgentError('corrupt', 'the key must be EC on P-256 or P-384 by its name, or Ed25519');
+  if (!isStrong(key) || spki[POINT_AT.get(spki.length) ?? spki.length] !== UNCOMPRESSED)
+    throw new AgentError('corrupt', 'the key must be EC on P-256 or P-384 by its name, not compressed');
   return { csr, commonName, key: createHash('sha256').update(spki).digest('hex') };
 }
 
@@ -76,8 +82,8 @@ function publicKeyIn(text: string): KeyObject {
   }
 }
 
+/** No Ed25519: of some of its keys anybody can make a signature (those of small order), and openssl takes them. */
 function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
-  if (asymmetricKeyType === 'ed25519') return true;
   const curve = asymmetricKeyDetails?.namedCurve ?? '';
   return asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(curve);
 }
