@@ -10,6 +10,7 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
+import { addressKey } from '../../../../agent/base/address-key.ts';
 import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
@@ -203,7 +204,7 @@ export class EnrolServer {
       return answer(403, 'must come with the box’s certificate, of this authority, not ended');
     }
     if (!byCertificate) {
-      const waitS = this.#bucketOf(address).take();
+      const waitS = this.#bucketOf(addressKey(address)).take();
       if (waitS > 0)
         return answer(429, 'too many requests of this address', { retryAfterS: Math.ceil(waitS) });
     }
@@ -221,7 +222,7 @@ export class EnrolServer {
       return answer(400, 'CN is no name of a box');
     const asking = this.#asking(signing, box, 'client');
     if (headers.authorization === undefined) {
-      return this.#said(this.#options.store.byHand(address, asking), box);
+      return this.#said(this.#options.store.byHand(addressKey(address), asking), box);
     }
     const [, base64 = ''] = /^Basic ([A-Za-z0-9+/]+={0,2})$/.exec(headers.authorization) ?? [];
     const [, user, token = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(base64, 'base64').toString()) ?? [];

@@ -371,7 +371,7 @@ export class EnrolStore {
     const [most] = counts;
     if (most === undefined || most.count <= own + 1) return false;
     const rule =
-      'SELECT box, key FROM pending WHERE decision IS NULL AND address = ? ORDER BY first DESC LIMIT 1';
+      'SELECT box, key FROM pending WHERE decision IS NULL AND address = ? ORDER BY first DESC, rowid DESC LIMIT 1';
     this.#db.prepare(`DELETE FROM pending WHERE (box, key) IN (${rule})`).run(most.address);
     return true;
   }
