@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import pg from 'pg';
 import type { Test } from 'tap';
-import { Archive } from '../../scripts/programs/room/archive/archive.ts';
+import { Archive, type ArchiveOptions } from '../../scripts/programs/room/archive/archive.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { scratch } from './paths.ts';
@@ -18,7 +18,7 @@ export interface TestDatabase {
   /** Where there is one that can be killed. */
   readonly server?: Postgres;
   /** Another archive on it, open until the test ends; `now` is its clock. */
-  open(now?: () => number): Promise<Archive>;
+  open(now?: () => number, more?: Partial<ArchiveOptions>): Promise<Archive>;
   /** The program's own way to it, closed when the test ends; the tables are there after an `open`. */
   sql(): Sql;
   /** What one query gives, read by another program than the archive. */
@@ -64,10 +64,11 @@ export const TIME_ZONE = 'Europe/Paris';
 function opener(t: Test, where: string): Pick<TestDatabase, 'open' | 'sql'> {
   const database = (): Sql => databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
   return {
-    open: async (now = Date.now) => {
+    open: async (now = Date.now, more = {}) => {
       const archive = new Archive(database(), {
         ...{ timeZone: TIME_ZONE, now, holder: randomUUID() },
         onNotice: (line) => t.comment(line),
+        ...more,
       });
       t.teardown(() => archive.close());
       await archive.open();

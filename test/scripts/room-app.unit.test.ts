@@ -27,7 +27,7 @@ function incidentOf(no: number, more: Partial<Incident> = {}): Incident {
     ...{ objects: [{ label: 'car', track: 94371 }], cause: { stoodS: 62.4, presence: 'seen' } },
     ...{ events: 1, still: 'a.jpg', state: 'new', claimedBy: null, claimedUntil: null },
     ...{ dispatchedBy: null, dispatchedAt: null, verdict: null, verdictAt: null, closedAt: null },
-    ...{ reopens: null, ...more },
+    ...{ closedWhy: null, reopens: null, ...more },
   };
 }
 

@@ -109,6 +109,7 @@ void t.test('what a webhook is told, in which order, and what is kept of it', as
     rev: 20,
     incidents: [incident(3, 12), incident(6, 13), incident(5, 15, 'closed')],
     cameras: [camera],
+    gone: [],
   };
   const revs = [{ site: 'lyon', box: 'b-1', rev: 14 }];
   const told = { place, told: new Set<number>(), later: undefined };
@@ -128,17 +129,25 @@ void t.test('what a webhook is told, in which order, and what is kept of it', as
   t.notMatch(bodies.join(), /ada|bob|claimedBy|dispatchedBy/, 'nobody’s name');
   const again = { place: { rev: 13, incident: 4 }, told: new Set([6]), later: undefined };
   t.match(
-    stepsOf({ rev: 21, incidents: [incident(6, 21)], cameras: [] }, [], again, WEBHOOK_TYPES, NOW)[0],
+    stepsOf(
+      { rev: 21, incidents: [incident(6, 21)], cameras: [], gone: [] },
+      [],
+      again,
+      WEBHOOK_TYPES,
+      NOW,
+    )[0],
     { messages: [{ id: 'incident-6-21-changed' }] },
     'received once',
   );
   const cut = { place, told: new Set<number>(), later: 5 };
   t.match(
-    stepsOf({ rev: 13, incidents: [incident(6, 13)], cameras: [] }, [], cut, WEBHOOK_TYPES, NOW).at(-1),
+    stepsOf({ rev: 13, incidents: [incident(6, 13)], cameras: [], gone: [] }, [], cut, WEBHOOK_TYPES, NOW).at(
+      -1,
+    ),
     { place: { rev: 13, incident: 4 } },
     'a new one that lies beyond these changes is waited for',
   );
-  const both = { rev: 12, incidents: [incident(1, 12), incident(2, 12)], cameras: [] };
+  const both = { rev: 12, incidents: [incident(1, 12), incident(2, 12)], cameras: [], gone: [] };
   t.strictSame(
     stepsOf(both, [], told, ['camera.changed'], NOW).map(({ messages, place: { rev } }) => [
       messages.length,
@@ -164,7 +173,7 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
   const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
   t.strictSame(operations.map(({ operationId }) => operationId).sort(), Object.keys(ROUTES).sort());
   t.strictSame(Object.keys(document.webhooks), [...WEBHOOK_TYPES]);
-  t.match(Object.keys(document.components.schemas), ['AuditEntry', 'Camera', 'Incident', 'Problem']);
+  t.match(Object.keys(document.components.schemas), ['AuditEntry', 'Camera', 'GoneCamera', 'Incident', 'Problem']);
   t.notMatch(JSON.stringify(document), /"\$id"|"additionalItems"/);
   const text = JSON.stringify(document);
   for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
@@ -217,7 +226,7 @@ void t.test('incidents as Parquet are read back with their types', async (t) => 
       claimedUntil: null,
       dispatchedBy: 'ada',
     },
-    ...{ dispatchedAt: at, verdict: null, verdictAt: null, closedAt: null, reopens: null },
+    ...{ dispatchedAt: at, verdict: null, verdictAt: null, closedAt: null, closedWhy: null, reopens: null },
   };
   const all = [one, { ...one, no: 1, ended: at, verdict: 'true' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));

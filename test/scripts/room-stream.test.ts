@@ -190,6 +190,7 @@ t.test('too far behind, from another database, and what comes between two querie
     rev: state.rev,
     incidents: state.put.filter((rev) => rev > since).map((rev) => ({ rev }) as Incident),
     cameras: Array.from({ length: state.cameras }, (_, at) => ({ box: `b-${at}` }) as Camera),
+    gone: [],
   });
   const { url, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'auditor');
@@ -271,6 +272,7 @@ t.test('a screen that takes nothing is cut off, a session that ends elsewhere en
       (_, at) => ({ rev: since + 1 + at, kind: text }) as Incident,
     ),
     cameras: [],
+    gone: [],
   });
   const { url, notices, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'operator');

@@ -62,10 +62,12 @@ export function explain(error: unknown): string {
   if (status === 0) return frame.unreached;
   if (status !== 409) return title === '' ? frame.refused(status) : title;
   if (incident === undefined) return `${conflict.head}${title === '' ? conflict.changed : title}`;
-  const { state, claimedBy, dispatchedBy, verdict } = incident;
+  const { state, claimedBy, dispatchedBy, verdict, closedWhy } = incident;
   const me = session.value?.user;
-  if (state === 'closed')
-    return `${conflict.head}${conflict.closed(verdict === null ? '' : verdicts[verdict])}`;
+  if (state === 'closed') {
+    const judged = verdict === null ? '' : verdicts[verdict];
+    return `${conflict.head}${conflict.closed(closedWhy === null ? judged : words.value.incident.boxRevoked)}`;
+  }
   if (state === 'dispatched' && dispatchedBy !== null)
     return `${conflict.head}${conflict.dispatched(dispatchedBy)}`;
   if (state === 'claimed' && claimedBy !== null && claimedBy !== me)

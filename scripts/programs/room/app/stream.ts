@@ -7,7 +7,7 @@
  * LIMITS: a stream that says nothing for SILENT_MS is opened again; while a queue is loaded BUFFERED_MAX messages are held; more make it load again.
  */
 import { signal } from '@preact/signals';
-import type { Camera } from '../contract/camera.ts';
+import type { Camera, GoneCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { ApiProblem, get } from './api.ts';
@@ -23,6 +23,7 @@ export type Link = 'connecting' | 'live' | 'away' | 'lost';
 type Message =
   | { readonly type: 'incidents'; readonly after: number; readonly incidents: readonly Incident[] }
   | { readonly type: 'cameras'; readonly cameras: readonly Camera[] }
+  | { readonly type: 'gone'; readonly gone: readonly GoneCamera[] }
   | { readonly type: 'reset' | 'session' | 'ask' }
   | { readonly type: 'link'; readonly link: Link };
 
@@ -32,8 +33,8 @@ const BUFFERED_MAX = 1000;
 const AGAIN_MS = [1000, 2000, 5000, 10_000];
 
 export const link = signal<Link>('connecting');
-/** Cameras of which the stream has told since this page was opened, by site/box. */
-export const cameras = signal<ReadonlyMap<string, Camera>>(new Map());
+/** Cameras of which the stream has told since this page was opened, by site/box; undefined: it has left the list. */
+export const cameras = signal<ReadonlyMap<string, Camera | undefined>>(new Map());
 
 const channel = new BroadcastChannel(NAME);
 let buffered: Message[] | undefined;
@@ -92,6 +93,10 @@ function take(message: Message): void {
     const changes = message.cameras.map((camera) => [`${camera.site}/${camera.box}`, camera] as const);
     cameras.value = new Map([...cameras.value, ...changes]);
   }
+  if (message.type === 'gone') {
+    const gone = message.gone.map(({ site, box }) => [`${site}/${box}`, undefined] as const);
+    cameras.value = new Map([...cameras.value, ...gone]);
+  }
   if (message.type === 'session') void checkSession();
   if (message.type === 'reset') void load();
   if (message.type !== 'incidents') return;
@@ -138,6 +143,7 @@ function listen(): void {
     take(message);
   });
   on('cameras', (data) => both({ type: 'cameras', cameras: JSON.parse(data) as Camera[] }));
+  on('gone', (data) => both({ type: 'gone', gone: JSON.parse(data) as GoneCamera[] }));
   on('reset', () => {
     tell({ type: 'reset' });
     void load().then(listen);

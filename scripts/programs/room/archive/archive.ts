@@ -3,7 +3,7 @@
  *
  * INVARIANTS: a batch is one transaction: events, pictures, reports, how far each lane is, the incidents and cameras that
  * follow from them, and one call of those who listen. The same again changes nothing. Order of locks, the same for
- * everybody: lanes, reports, the counter `rev`, incidents, figures, cameras.
+ * everybody: shares, lanes, reports, the counter `rev`, incidents, figures, cameras.
  */
 import { next } from '../database/counters.ts';
 import { documentIn } from '../database/document.ts';
@@ -24,8 +24,12 @@ import { keepIncidents } from './incidents.ts';
 import type { Arrival, ReportArrival } from './message.ts';
 import { takeOver } from './migrate.ts';
 import { advance, NOTHING } from './numbers.ts';
+import type { Register } from './register.ts';
+import { giveBack, SHARE, type Share, showLeftOut, takeShares } from './share.ts';
 import { insertSnapshots } from './snapshots.ts';
+import { Strangers } from './strangers.ts';
 import { type Publisher, VerdictDelivery } from './verdicts.ts';
+import { Withdrawal } from './withdrawal.ts';
 
 export interface ArchiveOptions {
   /** IANA; days and hours of figures are counted in it, from the first start on. */
@@ -33,6 +37,8 @@ export interface ArchiveOptions {
   readonly now: () => number;
   /** Of this program, nobody else's: several on one database tell each other apart by it. */
   readonly holder: string;
+  /** What one box may have stored in a day, where it is not SHARE. */
+  readonly share?: Share;
   /** One line for a person. */
   readonly onNotice: (line: string) => void;
 }
@@ -66,7 +72,7 @@ export class Archive {
    * and DataRefused where there is something in it that cannot be stored.
    */
   async store(arrivals: readonly Arrival[]): Promise<Stored> {
-    if (arrivals.length === 0) return { fresh: [], lanes: [] };
+    if (arrivals.length === 0) return { fresh: [], leftOut: [], lanes: [] };
     try {
       return await this.#store(arrivals);
     } catch (error) {
@@ -77,20 +83,24 @@ export class Archive {
     }
   }
 
-  #store(arrivals: readonly Arrival[]): Promise<Stored> {
+  async #store(arrivals: readonly Arrival[]): Promise<Stored> {
     const nowMs = this.#options.now();
     const received = iso(nowMs);
-    const { events, snapshots, reports, lanes } = sorted(arrivals);
     const { dialect } = this.#db;
-    return this.#db.transaction(async (transaction) => {
+    const { share = SHARE } = this.#options;
+    const day = { nowMs, timeZone: this.#timeZone };
+    const { begun, ...stored } = await this.#db.transaction(async (transaction) => {
+      const shared = await takeShares(transaction, dialect, arrivals, { share, ...day });
+      const { within, leftOut, begun } = shared;
+      const { events, snapshots, reports, lanes } = sorted(within);
       const throughs = await this.#moveLanes(transaction, lanes);
       const freshEvents = await insertEvents(transaction, dialect, events, nowMs);
       const freshSnapshots = await insertSnapshots(transaction, snapshots, received);
       await this.#putReports(transaction, reports, received);
       const boxes = new Set([...reports, ...freshEvents.map(({ place }) => place)].map(boxKey)).size;
       const told = freshEvents.filter(({ event }) => event !== undefined);
-      if (boxes > 0) {
-        const rev = await next(transaction, 'rev', told.length + boxes);
+      if (boxes + begun.length > 0) {
+        const rev = await next(transaction, 'rev', told.length + boxes + begun.length);
         const incidents = await keepIncidents(transaction, dialect, told, {
           rev,
           nowMs,
@@ -100,11 +110,33 @@ export class Archive {
           ...{ events: told, reports, nowMs },
           rev: rev + told.length,
         });
-        if (incidents + cameras > 0 && dialect.changed !== undefined) await transaction.run(dialect.changed);
+        await showLeftOut(transaction, dialect, begun, { rev: rev + told.length + boxes, ...day });
+        if (incidents + cameras + begun.length > 0 && dialect.changed !== undefined)
+          await transaction.run(dialect.changed);
       }
       const fresh = new Set<Arrival>([...freshEvents, ...freshSnapshots, ...reports]);
-      return { fresh: arrivals.filter((arrival) => fresh.has(arrival)), lanes: throughs };
+      const known = within.filter((arrival) => !fresh.has(arrival));
+      await giveBack(transaction, dialect, known);
+      return { fresh: within.filter((arrival) => fresh.has(arrival)), leftOut, lanes: throughs, begun };
     });
+    for (const { site, box } of begun) {
+      this.#options.onNotice(
+        `box ${site}/${box} has had ${share.messages} messages or ${share.bytes} bytes stored today, which is the most; the rest is left out until midnight`,
+      );
+    }
+    return stored;
+  }
+
+  /** Counts what comes of boxes that are not enrolled. */
+  strangers(): Strangers {
+    const { now, onNotice } = this.#options;
+    return new Strangers({ db: this.#db, now, onNotice });
+  }
+
+  /** Takes out boxes that are revoked, from its start on. */
+  withdrawal(register: Register): Withdrawal {
+    const { now: nowMs, holder, onNotice: log } = this.#options;
+    return new Withdrawal({ db: this.#db, register, holder, nowMs, log });
   }
 
   /** What operators have said of alerts goes to the boxes by this connection, from its start on. */

@@ -12,6 +12,8 @@ export interface LaneThrough extends LaneKey {
 export interface Stored {
   /** Of the batch, in its order: what was not there before. */
   readonly fresh: readonly Arrival[];
+  /** Beyond what a box may have stored in a day: their numbers are not acknowledged. */
+  readonly leftOut: readonly Arrival[];
   /** Each lane that the batch touched. */
   readonly lanes: readonly LaneThrough[];
 }

@@ -90,7 +90,7 @@ export async function touchCameras(
      ${names
        .slice(2)
        .map((name) => `${name} = excluded.${name}`)
-       .join(', ')}`,
+       .join(', ')}, gone = FALSE`,
     [JSON.stringify(inOrder)],
   );
   return nextRev - rev;
@@ -124,7 +124,8 @@ async function rowsOf(
     `SELECT ${Object.keys(COLUMNS)
       .map((name) => `camera.${name}`)
       .join(', ')} FROM camera
-     JOIN ${dialect.rows('$1', 'asked', { site: 'text', box: 'text' })} USING (site, box)`,
+     JOIN ${dialect.rows('$1', 'asked', { site: 'text', box: 'text' })} USING (site, box)
+     WHERE NOT camera.gone`,
     [JSON.stringify(boxes)],
   );
   return new Map(

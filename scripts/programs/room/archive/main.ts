@@ -13,7 +13,8 @@ import { Purge } from '../retention/purge.ts';
 import { AlertFeed } from './alert-feed.ts';
 import { alertLine, isMomentaryEnd } from './alert-line.ts';
 import { Archive, localTimeZone } from './archive.ts';
-import { Room } from './room.ts';
+import { Register, RegisterFault } from './register.ts';
+import { Room, type RoomCounters } from './room.ts';
 
 interface Arguments {
   readonly broker: string;
@@ -27,6 +28,7 @@ interface Arguments {
   readonly timeZone: string;
   readonly orders?: string;
   readonly authority: readonly string[];
+  readonly boxes?: string;
   readonly quiet?: true;
 }
 
@@ -77,6 +79,29 @@ function openedBy({ database, timeZone, orders, authority }: Arguments): { archi
   }
 }
 
+function endOf(counters: RoomCounters): string {
+  const { events, snapshots, duplicates, unread, refused, dropped, limited, strangers, leftOut } = counters;
+  const parts = [
+    `${events} events and ${snapshots} snapshots stored`,
+    `${duplicates} came again`,
+    `${unread} kept unread`,
+    `${refused} refused`,
+    `${dropped} reports dropped`,
+    ...(limited > 0 ? [`${limited} left out of boxes that sent too many`] : []),
+    ...(strangers > 0 ? [`${strangers} left out of boxes that are not enrolled`] : []),
+    ...(leftOut > 0 ? [`${leftOut} left out beyond what a box may have stored in a day`] : []),
+  ];
+  return `Ended: ${parts.join(', ')}.`;
+}
+
+function registerIn(file: string): Register {
+  try {
+    return new Register(file, warn);
+  } catch (error) {
+    throw error instanceof RegisterFault ? new UsageError(error.message) : error;
+  }
+}
+
 function show(event: VigieEvent, picture: string | undefined, note: string | undefined): void {
   if (isMomentaryEnd(event)) return;
   const box = event.source.split(':').slice(2).join('/');
@@ -86,6 +111,7 @@ function show(event: VigieEvent, picture: string | undefined, note: string | und
 
 async function run(options: Arguments): Promise<void> {
   const tls = credentials(options);
+  const register = options.boxes === undefined ? undefined : registerIn(options.boxes);
   const { archive, purge } = openedBy(options);
   const { broker: url, share, clientId, snapshots, quiet } = options;
   if (snapshots !== undefined) mkdirSync(snapshots, { recursive: true });
@@ -97,6 +123,7 @@ async function run(options: Arguments): Promise<void> {
       ...(tls && { tls }),
       ...(share !== undefined && { share }),
       ...(clientId !== undefined && { clientId }),
+      ...(register !== undefined && { register }),
       onStored: (fresh) => feed.take(fresh),
       brokerFault: (error) => roomBrokerFault(error, url),
       onNotice: warn,
@@ -111,22 +138,7 @@ async function run(options: Arguments): Promise<void> {
           .stop()
           .then(() => room.stop())
           .then(() => {
-            const {
-              events,
-              snapshots: stills,
-              duplicates,
-              unread,
-              refused,
-              dropped,
-              limited,
-            } = room.counters;
-            if (!quiet) {
-              say(
-                `Ended: ${events} events and ${stills} snapshots stored, ${duplicates} came again, ` +
-                  `${unread} kept unread, ${refused} refused, ${dropped} reports dropped` +
-                  (limited > 0 ? `, ${limited} left out of boxes that sent too many.` : '.'),
-              );
-            }
+            if (!quiet) say(endOf(room.counters));
             resolve(0);
           });
       });
@@ -171,6 +183,10 @@ const program = new Command('scripts/room')
     'public key by which orders are signed (PEM); may be given several times',
     (file: string, before: readonly string[]) => [...before, file],
     [] as readonly string[],
+  )
+  .option(
+    '--boxes <file>',
+    'the enrolment’s list of boxes (boxes.json): what others send is left out; without it every box is known',
   )
   .option('--quiet', 'print faults only')
   .showSuggestionAfterError(false)

@@ -16,6 +16,8 @@ const gapEvent = TypeCompiler.Compile(opened(GapEvent));
 /** Of a site or a box, as the agent's configuration takes it; a broker without names of its own lets anything through. */
 const NAME = /^[a-z0-9-]{1,32}$/;
 
+export const isName = (text: string): boolean => NAME.test(text);
+
 /** The numbers that a message covers, and whose they are. */
 export interface Place {
   readonly site: string;
@@ -73,7 +75,7 @@ export function isAhead(time: string, nowMs: number): boolean {
 /** Throws with a line for a person where a message is none of a box's outbox. */
 export function arrivalOf({ topic, payload, properties, retain }: IPublishPacket, nowMs: number): Arrival {
   const [root, site = '', box = '', branch, ...rest] = topic.split('/');
-  if (root !== 'vigie' || !NAME.test(site) || !NAME.test(box)) throw new Error('not a topic of a box');
+  if (root !== 'vigie' || !isName(site) || !isName(box)) throw new Error('not a topic of a box');
   const bytes = Buffer.from(payload);
   if (branch === 'status' || branch === 'health') {
     return { kind: 'report', site, box, topic: branch, body: storable(bytes.toString()), isRetained: retain };

@@ -14,8 +14,11 @@ import { DatabaseAway, DataRefused } from '../database/sql.ts';
 import type { Archive } from './archive.ts';
 import type { LaneThrough, Stored } from './batch.ts';
 import { FloodGuard } from './flood.ts';
-import { type Arrival, arrivalOf } from './message.ts';
+import { type Arrival, arrivalOf, isName } from './message.ts';
+import type { Register } from './register.ts';
+import type { Strangers } from './strangers.ts';
 import type { VerdictDelivery } from './verdicts.ts';
+import type { Withdrawal } from './withdrawal.ts';
 
 /** In one transaction. Mosquitto sends 20 unless its max_inflight_messages says more. */
 const BATCH_MAX = 200;
@@ -54,6 +57,8 @@ export interface RoomOptions {
   /** With a name of its own the broker keeps what comes while this room is away. */
   readonly clientId?: string;
   readonly archive: Archive;
+  /** Absent: every box is taken as known. */
+  readonly register?: Register;
   /** What is new in the archive, duplicates left out. */
   onStored(fresh: readonly Arrival[]): void;
   /** An error of the connection as one line for a person: which broker, what is wrong, what would be right. */
@@ -77,6 +82,10 @@ export interface RoomCounters {
   dropped: number;
   /** Of a box that floods; one of ours would keep them. */
   limited: number;
+  /** Of boxes that are not enrolled at this site. */
+  strangers: number;
+  /** Beyond what a box may have stored in a day; one of ours would keep them. */
+  leftOut: number;
 }
 
 interface Pending {
@@ -95,6 +104,8 @@ export class Room {
     refused: 0,
     dropped: 0,
     limited: 0,
+    strangers: 0,
+    leftOut: 0,
   };
   readonly #options: RoomOptions;
   readonly #pending: Pending[] = [];
@@ -106,6 +117,8 @@ export class Room {
   readonly #stopping = new AbortController();
   #client: MqttClient | undefined;
   #verdicts: VerdictDelivery | undefined;
+  #strangers: Strangers | undefined;
+  #withdrawal: Withdrawal | undefined;
   #storing: Promise<void> | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
   #fault: string | undefined;
@@ -118,6 +131,7 @@ export class Room {
   async start(): Promise<void> {
     const { url, tls, clientId } = this.#options;
     if (!(await this.#opened()) || this.#stopping.signal.aborted) return;
+    this.#watchRegister();
     const client = mqtt.connect(url, {
       protocolVersion: 5,
       ...(clientId !== undefined && { clientId }),
@@ -155,6 +169,9 @@ export class Room {
     this.#stopping.abort();
     await this.#storing;
     await this.#verdicts?.stop();
+    this.#options.register?.stop();
+    await this.#withdrawal?.stop();
+    await this.#strangers?.stop();
     this.#acknowledge();
     const client = this.#client;
     if (client !== undefined) {
@@ -181,13 +198,38 @@ export class Room {
     this.#acknowledge();
   }
 
+  #watchRegister(): void {
+    const { register, archive } = this.#options;
+    if (register === undefined) return;
+    this.#strangers = archive.strangers();
+    const withdrawal = archive.withdrawal(register);
+    this.#withdrawal = withdrawal;
+    withdrawal.start();
+    register.start(() => withdrawal.wake());
+  }
+
+  /** Whether it is of no box that is enrolled; then it is counted, and the broker is told that it is done. */
+  #isStranger({ messageId, payload }: IPublishPacket, site: string, box: string, stream: Duplex): boolean {
+    const { register } = this.#options;
+    // What no box can be called is refused as such.
+    if (register === undefined || !isName(site) || !isName(box)) return false;
+    if (register.isEnrolled(site, box)) return false;
+    this.counters.strangers += 1;
+    this.#strangers?.note(site, box, payload.length);
+    const why = register.isRevoked(box) ? 'is revoked' : 'is not enrolled';
+    this.#tell(this.counters.strangers, `left out a message of ${site}/${box}: the box ${why} there`);
+    puback(messageId, stream);
+    return true;
+  }
+
   #take(packet: IPublishPacket, stream: Duplex): void {
     const { messageId, topic } = packet;
     if (this.#stopping.signal.aborted) return;
     const [, site = '', box = ''] = topic.split('/', 3);
     // Of several archives each sees a part of what a box sends, and none what the others acknowledge.
     const isAlone = this.#options.share === undefined;
-    if (isAlone && this.#floods.leavesOut(`${site}/${box}`)) {
+    // By its name, which is its certificate's: a site is what it says.
+    if (isAlone && this.#floods.leavesOut(box)) {
       this.counters.limited += 1;
       this.#tell(
         this.counters.limited,
@@ -196,6 +238,7 @@ export class Room {
       puback(messageId, stream);
       return;
     }
+    if (this.#isStranger(packet, site, box, stream)) return;
     if (packet.qos === 0 && this.#pending.length >= REPORTS_MAX) {
       this.counters.dropped += 1;
       return;
@@ -247,8 +290,9 @@ export class Room {
       return this.#storeApart(batch, error);
     }
     if (stored === undefined) return false;
-    const { fresh, lanes } = stored;
-    this.#count(batch, fresh);
+    const { fresh, leftOut, lanes } = stored;
+    this.counters.leftOut += leftOut.length;
+    this.#count(batch.length - leftOut.length, fresh);
     for (const lane of lanes) this.#owe(lane);
     onStored(fresh);
     return true;
@@ -293,8 +337,8 @@ export class Room {
     }
   }
 
-  #count(batch: readonly Arrival[], fresh: readonly Arrival[]): void {
-    this.counters.duplicates += batch.length - fresh.length;
+  #count(taken: number, fresh: readonly Arrival[]): void {
+    this.counters.duplicates += taken - fresh.length;
     for (const arrival of fresh) {
       if (arrival.kind === 'event') this.counters.events += 1;
       if (arrival.kind === 'snapshot') this.counters.snapshots += 1;
@@ -315,7 +359,7 @@ export class Room {
     const key = `${site}/${box}/${epoch}`;
     const ack = this.#due.get(key)?.ack ?? { epoch };
     const topic = `vigie/${site}/${box}/ack`;
-    this.#due.set(key, { box: `${site}/${box}`, topic, ack: { ...ack, [lane]: through } });
+    this.#due.set(key, { box, topic, ack: { ...ack, [lane]: through } });
     this.#ackTimer ??= setTimeout(() => this.#acknowledge(), ACK_EVERY_MS);
   }
 

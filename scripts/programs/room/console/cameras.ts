@@ -1,5 +1,6 @@
 /** Every camera as the room sees it now: what its box said last, how long ago, and what ends soon. */
-import type { Camera, Cameras } from '../contract/camera.ts';
+import { setImmediate } from 'node:timers/promises';
+import { CAMERAS_MAX, type Camera, type Cameras, type GoneCamera } from '../contract/camera.ts';
 import { BLINDING, type Condition, ENDING_DAYS, SILENT_S } from '../contract/terms.ts';
 import { iso, type Queries, type Value } from '../database/sql.ts';
 import { textsIn, timeOf } from './rows.ts';
@@ -7,8 +8,11 @@ import { textsIn, timeOf } from './rows.ts';
 const DAY_MS = 86_400_000;
 
 /** As the contract says. */
-const CAMERAS_MAX = 5000;
 const REASONS_MAX = 64;
+
+/** Of a walk over all cameras. */
+const PAGE_MAX = 500;
+
 const REASON_CHARS_MAX = 40;
 
 /** Kinds of what a person should know and no camera suffers from. */
@@ -32,13 +36,18 @@ export interface CameraRow {
   readonly version: string | null;
   readonly last_alert: string | null;
   readonly heard: string;
+  /** Until then nothing of the box is stored: it has had its share of the day. */
+  readonly share_until: string | null;
 }
 
-const COLUMNS = `site, box, rev, state, mode, conditions, certificate_ends, order_ends, version, last_alert, heard`;
+const COLUMNS = `site, box, rev, state, mode, conditions, certificate_ends, order_ends, version, last_alert, heard, share_until`;
 
 /** What its row says at a time; it changes by time alone, too: by silence, and as something comes to its end. */
 export function conditionOf(
-  row: Pick<CameraRow, 'state' | 'mode' | 'conditions' | 'certificate_ends' | 'order_ends' | 'heard'>,
+  row: Pick<
+    CameraRow,
+    'state' | 'mode' | 'conditions' | 'certificate_ends' | 'order_ends' | 'heard' | 'share_until'
+  >,
   nowMs: number,
 ): { readonly condition: Condition; readonly reasons: string[] } {
   const standing = textsIn(JSON.parse(row.conditions)).map((kind) => kind.slice(0, REASON_CHARS_MAX));
@@ -48,18 +57,22 @@ export function conditionOf(
     ...(isSilent ? ['silent'] : []),
   ];
   const suspended = row.mode !== null && SUSPENDING.includes(row.mode) ? [row.mode] : [];
+  const limited = row.share_until !== null && Date.parse(row.share_until) > nowMs ? ['storage-share'] : [];
   const ending = [
     ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-ends'] : []),
     ...(endsSoon(row.order_ends, nowMs) ? ['order-ends'] : []),
   ];
-  const reasons = [...new Set([...away, ...suspended, ...standing, ...ending])].slice(0, REASONS_MAX);
+  const reasons = [...new Set([...away, ...suspended, ...limited, ...standing, ...ending])].slice(
+    0,
+    REASONS_MAX,
+  );
   const has = (kinds: readonly string[]): boolean => standing.some((kind) => kinds.includes(kind));
   const condition = (): Condition => {
     if (away.length > 0) return 'offline';
     if (has(BLINDING)) return 'blind';
     if (suspended.length > 0 || has(SUSPENDING)) return 'suspended';
     // A kind of a newer agent is taken for what it is called: a condition.
-    if (standing.some((kind) => !HARMLESS.includes(kind))) return 'impaired';
+    if (limited.length > 0 || standing.some((kind) => !HARMLESS.includes(kind))) return 'impaired';
     return ending.length > 0 || has(ENDS) ? 'ending' : 'well';
   };
   return { condition: condition(), reasons };
@@ -98,11 +111,59 @@ export function coveredS(intervals: readonly Interval[], fromMs: number, toMs: n
 }
 
 export async function camerasOf(db: Queries, nowMs: number): Promise<Cameras> {
-  const rows = await db.all<CameraRow>(
-    `SELECT ${COLUMNS} FROM camera ORDER BY site, box LIMIT ${CAMERAS_MAX}`,
-  );
+  const rows = await listed(db);
   const cameras = await withBlindness(db, rows, nowMs);
-  return { now: iso(nowMs), cameras: cameras.map(({ camera }) => camera) };
+  const more = rows.length < CAMERAS_MAX ? 0 : (await countOf(db, 'camera WHERE NOT gone')) - rows.length;
+  return {
+    now: iso(nowMs),
+    cameras: cameras.map(({ camera }) => camera),
+    more: Math.max(0, more),
+    strangers: await countOf(db, "stranger WHERE box <> '' AND last_at > $1", [iso(nowMs - DAY_MS)]),
+  };
+}
+
+/** Of more than there is room for, the first site of each box comes first: a box that invents sites hides no other. */
+async function listed(db: Queries): Promise<CameraRow[]> {
+  const rows = await db.all<CameraRow>(
+    `SELECT ${COLUMNS} FROM camera WHERE NOT gone ORDER BY site, box LIMIT ${CAMERAS_MAX + 1}`,
+  );
+  if (rows.length <= CAMERAS_MAX) return rows;
+  return db.all<CameraRow>(
+    `SELECT ${COLUMNS} FROM (SELECT ${COLUMNS} FROM (SELECT ${COLUMNS},
+         row_number() OVER (PARTITION BY box ORDER BY site) AS place
+       FROM camera WHERE NOT gone) AS placed
+       ORDER BY place, site, box LIMIT ${CAMERAS_MAX}) AS listed
+     ORDER BY site, box`,
+  );
+}
+
+async function countOf(db: Queries, what: string, values: readonly Value[] = []): Promise<number> {
+  const [row] = await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${what}`, values);
+  return row?.n ?? 0;
+}
+
+/** All that there are, in the order of names; read page by page. */
+export async function* allCameras(db: Queries, nowMs: number): AsyncGenerator<Camera> {
+  for (let last: readonly Value[] = ['', '']; ; ) {
+    const rows = await db.all<CameraRow>(
+      `SELECT ${COLUMNS} FROM camera WHERE NOT gone AND (site, box) > ($1, $2)
+       ORDER BY site, box LIMIT ${PAGE_MAX}`,
+      last,
+    );
+    for (const { camera } of await withBlindness(db, rows, nowMs)) yield camera;
+    const end = rows.at(-1);
+    if (end === undefined || rows.length < PAGE_MAX) return;
+    last = [end.site, end.box];
+    // SQLite answers at once: others of this process must have their turn.
+    await setImmediate();
+  }
+}
+
+interface CameraChange {
+  readonly rev: number;
+  /** One of the two. */
+  readonly camera?: Camera;
+  readonly gone?: GoneCamera;
 }
 
 /** In the order of `rev`, each with its own. */
@@ -110,12 +171,15 @@ export async function camerasChanged(
   db: Queries,
   { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
   nowMs: number,
-): Promise<{ readonly rev: number; readonly camera: Camera }[]> {
-  const rows = await db.all<CameraRow>(
-    `SELECT ${COLUMNS} FROM camera WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
+): Promise<CameraChange[]> {
+  const rows = await db.all<CameraRow & { readonly gone: boolean | number }>(
+    `SELECT ${COLUMNS}, gone FROM camera WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
     [after, upTo],
   );
-  return rows.length === 0 ? [] : withBlindness(db, rows, nowMs);
+  const there = rows.filter(({ gone }) => !gone);
+  const cameras = there.length === 0 ? [] : await withBlindness(db, there, nowMs);
+  const gone = rows.filter((row) => row.gone).map(({ site, box, rev }) => ({ rev, gone: { site, box } }));
+  return [...cameras, ...gone].sort((a, b) => a.rev - b.rev);
 }
 
 /** Member by member, as incidents are: there are 5,000. */

@@ -20,17 +20,19 @@ export async function handOverOf(
   const count = async (what: string): Promise<number> =>
     (await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${what}`, span))[0]?.n ?? 0;
   const closed = await db.all<{ verdict: string; n: number }>(
-    `SELECT verdict, count(*) AS n FROM incident WHERE closed_at >= $1 AND closed_at < $2 GROUP BY verdict`,
+    `SELECT verdict, count(*) AS n FROM incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NULL
+     GROUP BY verdict`,
     span,
   );
   const judged = (verdict: string): number => closed.find((row) => row.verdict === verdict)?.n ?? 0;
   const open = await openOf(db, ['new', 'claimed']);
   const dispatched = await openOf(db, ['dispatched']);
-  const { cameras } = await camerasOf(db, nowMs);
+  const { cameras, more: camerasMore } = await camerasOf(db, nowMs);
   return {
     ...{ from: iso(fromMs), to: iso(toMs) },
     received: await count("incident WHERE received >= $1 AND received < $2 AND severity <> 'system'"),
     closed: closed.reduce((sum, { n }) => sum + n, 0),
+    withdrawn: await count('incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NOT NULL'),
     verdicts: { true: judged('true'), false: judged('false'), unclear: judged('unclear') },
     open: open.incidents,
     dispatched: dispatched.incidents,
@@ -42,6 +44,7 @@ export async function handOverOf(
     camerasDown: cameras
       .filter(({ condition }) => DOWN.includes(condition))
       .map(({ site, box, condition, reasons }) => ({ site, box, condition, reasons })),
+    camerasMore,
     record: await headOf(db),
     stillsSeen: await count("audit WHERE act = 'see-still' AND at >= $1 AND at < $2"),
   };

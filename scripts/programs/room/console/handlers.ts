@@ -4,7 +4,7 @@ import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
 import { claim, dispatch, note, reassign, release } from './acts.ts';
 import { auditOf, auditPage, ChainCheck, headOf } from './audit.ts';
-import { camerasOf } from './cameras.ts';
+import { allCameras, camerasOf } from './cameras.ts';
 import { csvLines } from './csv.ts';
 import { figuresOf } from './figures.ts';
 import { handOverOf } from './hand-over.ts';
@@ -67,7 +67,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
     reassign: async (call) => reassign(db, call, await people()),
     reopen: (call) => reopen(db, call),
     cameras: ({ nowMs }) => camerasOf(db, nowMs),
-    camerasCsv: async ({ nowMs }) => table(CAMERAS, (await camerasOf(db, nowMs)).cameras),
+    camerasCsv: async ({ nowMs }) => table(CAMERAS, allCameras(db, nowMs)),
     plan: async () => {
       if (plan === undefined) throw new CallError(404, 'this room has no map');
       return plan;

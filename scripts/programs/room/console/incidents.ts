@@ -113,7 +113,7 @@ export async function detailOf(
   return {
     ...{ incident: incidentOf(row), stills, stillAbsent: absent, purpose, legalBasis, validUntil },
     timeZone: ofSite,
-    ...{ seen, where, degraded, event, sealed, precision, notes, nearby },
+    ...{ seen, where, degraded, event, sealed, precision, notes, ...nearby },
   };
 }
 
@@ -160,7 +160,10 @@ async function withHere(
 }
 
 /** Of the same box, the nearest in time, in order of time. */
-async function nearbyOf(db: Queries, { site, box, received, no }: IncidentRow): Promise<Incident[]> {
+async function nearbyOf(
+  db: Queries,
+  { site, box, received, no }: IncidentRow,
+): Promise<Pick<IncidentDetail, 'nearby' | 'nearbyMore'>> {
   const atMs = Date.parse(received);
   const on = (side: '<' | '>', untilMs: number): Promise<IncidentRow[]> => {
     const [until, order] = side === '<' ? ['>=', 'DESC'] : ['<=', 'ASC'];
@@ -172,10 +175,25 @@ async function nearbyOf(db: Queries, { site, box, received, no }: IncidentRow): 
     );
   };
   const [before, later] = await Promise.all([on('<', atMs - NEARBY_MS), on('>', atMs + NEARBY_MS)]);
+  const there = [...before, ...later];
+  const all = there.length <= NEARBY_MAX ? there.length : await nearCount(db, { site, box, atMs });
   const away = (row: IncidentRow): number => Math.abs(Date.parse(row.received) - atMs);
-  return [...before, ...later]
+  const nearby = there
     .sort((a, b) => away(a) - away(b))
     .slice(0, NEARBY_MAX)
     .sort((a, b) => Date.parse(a.received) - Date.parse(b.received) || a.no - b.no)
     .map(incidentOf);
+  return { nearby, nearbyMore: Math.max(0, all - nearby.length) };
+}
+
+/** How many there are besides itself. */
+async function nearCount(
+  db: Queries,
+  { site, box, atMs }: { readonly site: string; readonly box: string; readonly atMs: number },
+): Promise<number> {
+  const [row] = await db.all<{ n: number }>(
+    'SELECT count(*) AS n FROM incident WHERE site = $1 AND box = $2 AND received BETWEEN $3 AND $4',
+    [site, box, iso(atMs - NEARBY_MS), iso(atMs + NEARBY_MS)],
+  );
+  return (row?.n ?? 1) - 1;
 }

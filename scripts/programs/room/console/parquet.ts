@@ -16,7 +16,13 @@ const COLUMNS = {
   ...{ started: 'TIMESTAMP', ended: 'TIMESTAMP', received: 'TIMESTAMP', clockDoubt: 'BOOLEAN' },
   ...{ objects: 'JSON', cause: 'JSON', events: 'INT32', still: 'STRING', state: 'STRING' },
   ...{ claimedBy: 'STRING', claimedUntil: 'TIMESTAMP', dispatchedBy: 'STRING', dispatchedAt: 'TIMESTAMP' },
-  ...{ verdict: 'STRING', verdictAt: 'TIMESTAMP', closedAt: 'TIMESTAMP', reopens: 'INT64' },
+  ...{
+    verdict: 'STRING',
+    verdictAt: 'TIMESTAMP',
+    closedAt: 'TIMESTAMP',
+    closedWhy: 'STRING',
+    reopens: 'INT64',
+  },
 } as const satisfies Readonly<Record<keyof Incident, BasicType>>;
 
 /** Times are in UTC. Throws CallError 413 where there are too many. */

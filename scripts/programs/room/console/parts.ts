@@ -64,6 +64,7 @@ function withSilence(db: Sql): ChangesSince {
     // Below 0 the clock was put back.
     if (sinceMs >= 0 && sinceMs < SILENCE_EVERY_MS) return changes;
     lookedMs = nowMs;
+    for (const { site, box } of changes.gone) told.delete(`${site}/${box}`);
     const others = changedConditions(told, (await camerasOf(db, nowMs)).cameras);
     const known = new Set(changed.map(({ site, box }) => `${site}/${box}`));
     const silent = others.filter(({ site, box }) => !known.has(`${site}/${box}`));

@@ -6,7 +6,7 @@
  * LIMITS: OPEN_MAX open incidents are given, of one box OF_A_BOX_MAX first, the others are counted; CHANGES_MAX + 1 changes
  * at a time.
  */
-import type { Camera } from '../contract/camera.ts';
+import type { Camera, GoneCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
 import type { Queries } from '../database/sql.ts';
 import { camerasChanged } from './cameras.ts';
@@ -16,7 +16,7 @@ import { INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 export const OPEN_MAX = 2000;
 
 /**
- * Of one box, where there are more open ones than a screen holds: a box that floods the room must not keep the alerts of
+ * Of one box, by its name and whatever sites it claims, where there are more open ones than a screen holds: a box that floods the room must not keep the alerts of
  * the others from the screen. Twenty such boxes fit.
  */
 const OF_A_BOX_MAX = 100;
@@ -59,7 +59,7 @@ export async function openOf(
     rows = await asked(
       `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE no IN (
          SELECT no FROM (SELECT no, priority, received,
-             row_number() OVER (PARTITION BY site, box ORDER BY priority, received DESC, no DESC) AS place
+             row_number() OVER (PARTITION BY box ORDER BY priority, received DESC, no DESC) AS place
            FROM incident WHERE ${where}) AS placed
          ORDER BY CASE WHEN place <= ${OF_A_BOX_MAX} THEN 0 ELSE 1 END, priority, received DESC, no DESC
          LIMIT ${OPEN_MAX})`,
@@ -77,12 +77,14 @@ export interface Changes {
   /** Each in the order of `rev`; those of the box itself (`system`) and closed ones are among them. */
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
+  /** Cameras that have left the list. */
+  readonly gone: readonly GoneCamera[];
 }
 
 /** More than CHANGES_MAX of one kind: there may be others, and beginning anew is cheaper. */
 export async function changesSince(db: Queries, after: number, nowMs: number): Promise<Changes> {
   const newest = await revOf(db);
-  if (newest <= after) return { rev: after, incidents: [], cameras: [] };
+  if (newest <= after) return { rev: after, incidents: [], cameras: [], gone: [] };
   const limit = CHANGES_MAX + 1;
   const rows = await db.all<IncidentRow>(
     `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
@@ -95,7 +97,8 @@ export async function changesSince(db: Queries, after: number, nowMs: number): P
   return {
     rev,
     incidents: rows.filter((row) => row.rev <= rev).map(incidentOf),
-    cameras: cameras.map(({ camera }) => camera),
+    cameras: cameras.flatMap(({ camera }) => (camera === undefined ? [] : [camera])),
+    gone: cameras.flatMap(({ gone }) => (gone === undefined ? [] : [gone])),
   };
 }
 

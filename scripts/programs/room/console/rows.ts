@@ -8,7 +8,8 @@ import type { Account } from './handler.ts';
 /** The columns of `incident` that `incidentOf` and the acts read. */
 export const INCIDENT_COLUMNS = `no, rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
   started, ended, received, clock_doubt, objects, cause, events, still, state, claimed_by, claimed_until, claimed_first,
-  dispatched_by, dispatched_at, verdict, verdict_at, closed_at, reopens`;
+  dispatched_by, dispatched_at, verdict, verdict_at, closed_at, closed_why,
+  reopens`;
 
 export interface IncidentRow {
   readonly no: number;
@@ -40,6 +41,7 @@ export interface IncidentRow {
   readonly verdict: Incident['verdict'];
   readonly verdict_at: string | null;
   readonly closed_at: string | null;
+  readonly closed_why: Incident['closedWhy'];
   readonly reopens: number | null;
 }
 
@@ -78,6 +80,7 @@ export function incidentOf(row: IncidentRow): Incident {
     verdict: row.verdict,
     verdictAt: timeOf(row.verdict_at),
     closedAt: timeOf(row.closed_at),
+    closedWhy: row.closed_why,
     reopens: row.reopens,
   };
 }

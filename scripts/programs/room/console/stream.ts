@@ -1,6 +1,6 @@
 /**
  * Tells screens what changes, by server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html):
- * `incidents` and `cameras` with what they are now, `reset` where a screen must load the queue again, `away` and `back` of
+ * `incidents` and `cameras` with what they are now, `gone` with cameras that have left the list, `reset` where a screen must load the queue again, `away` and `back` of
  * the database, `session` when it has ended, and `beat` every BEAT_S, by which a screen knows that the connection lives.
  *
  * INVARIANTS: one query serves all, and QUERY_EVERY_MS lie between two. A screen is told rows in the order of their
@@ -11,7 +11,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../../../agent/base/errors.ts';
-import type { Camera } from '../contract/camera.ts';
+import type { Camera, GoneCamera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { CallError } from './handler.ts';
@@ -46,6 +46,7 @@ export interface Changes {
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
+  readonly gone: readonly GoneCamera[];
 }
 
 /**
@@ -245,12 +246,18 @@ export class Pump {
   }
 
   /** The id is on the last event: who is cut off before it is told all of them again. */
-  #textOf({ rev, incidents, cameras }: Changes, since: number): string {
+  #textOf({ rev, incidents, cameras, gone }: Changes, since: number): string {
     const fresh = incidents.filter((incident) => incident.rev > since && incident.rev <= rev);
-    if (incidents.length > ROWS_MAX || cameras.length > ROWS_MAX) return this.#resetText(rev);
-    const isLast = fresh.length === 0;
-    const told = cameras.length === 0 ? '' : eventOf('cameras', cameras, isLast ? rev : undefined);
-    return isLast ? told : told + eventOf('incidents', fresh, rev);
+    if (incidents.length > ROWS_MAX || cameras.length + gone.length > ROWS_MAX) return this.#resetText(rev);
+    const events: [name: string, data: readonly unknown[]][] = [
+      ['gone', gone],
+      ['cameras', cameras],
+      ['incidents', fresh],
+    ];
+    const told = events.filter(([, data]) => data.length > 0);
+    return told
+      .map(([name, data], at) => eventOf(name, data, at === told.length - 1 ? rev : undefined))
+      .join('');
   }
 
   #resetText(rev: number): string {

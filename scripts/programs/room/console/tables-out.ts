@@ -16,7 +16,7 @@ export interface Table<T> {
 const INCIDENT = [
   ...['no', 'received', 'started', 'ended', 'clockDoubt', 'site', 'box', 'severity', 'priority', 'kind'],
   ...['rule', 'place', 'events', 'state', 'claimedBy', 'dispatchedBy', 'dispatchedAt', 'verdict'],
-  ...['verdictAt', 'closedAt', 'reopens', 'episode'],
+  ...['verdictAt', 'closedAt', 'closedWhy', 'reopens', 'episode'],
 ] as const;
 
 export const INCIDENTS: Table<Incident> = {

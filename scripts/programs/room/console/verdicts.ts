@@ -88,6 +88,15 @@ function sumsOf(verdict: Verdict, former: Verdict | undefined): Parameters<typeo
 const KEPT = `site, box, episode, severity, priority, kind, rule, place, started, ended, received, clock_doubt, objects,
   cause, events, newest, still, detail`;
 
+/** What a revoked box has said is not acted on any more; the archive would close it again. */
+async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<void> {
+  const [gone] = await transaction.all('SELECT 1 AS gone FROM camera WHERE site = $1 AND box = $2 AND gone', [
+    row.site,
+    row.box,
+  ]);
+  if (gone !== undefined) throw conflict(row, `its box ${row.box} was revoked; enrol it again first`);
+}
+
 /** A new entry of the same episode; the closed one stays as it is. Only the latest entry can be reopened. */
 export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
   const { who, key, nowMs, body, params } = call;
@@ -103,6 +112,7 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
     const row = await lockedRow(transaction, db, params.no);
     if (row.state !== 'closed') throw conflict(row, 'it is still open');
     const { site, box, episode, entry } = row;
+    await mustBeEnrolled(transaction, row);
     const [later] = await transaction.all<{ no: number }>(
       'SELECT no FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4 ORDER BY entry LIMIT 1',
       [site, box, episode, entry],

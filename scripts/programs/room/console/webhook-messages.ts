@@ -1,6 +1,6 @@
 /** What a webhook is to be told of some changes, and in which order. Pure. */
 import { Value } from '@sinclair/typebox/value';
-import type { Camera } from '../contract/camera.ts';
+import type { Camera, GoneCamera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
 import type { WebhookType } from '../contract/webhook.ts';
 import { WebhookIncident, type WebhookMessage } from '../contract/webhook.ts';
@@ -11,6 +11,7 @@ export interface Changes {
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
+  readonly gone: readonly GoneCamera[];
 }
 
 /** How far a webhook has been told: all changes through `rev`, all incidents through the number `incident`. */
@@ -52,7 +53,7 @@ export interface Told {
  * since. Types that nobody asked for give steps without messages.
  */
 export function stepsOf(
-  { rev: end, incidents, cameras }: Changes,
+  { rev: end, incidents, cameras, gone }: Changes,
   revs: readonly CameraRev[],
   { place, told, later = Number.POSITIVE_INFINITY }: Told,
   types: readonly WebhookType[],
@@ -66,14 +67,14 @@ export function stepsOf(
       no: incident.no,
       messages: messagesOf(incident, isNew(incident.no), timestamp),
     })),
-    ...cameras.map((camera) => {
+    ...[...cameras.map(cameraChanged), ...gone.map(cameraGone)].map((body) => {
+      const { site, box } = body.data;
       // It has changed once more while this was read.
-      const rev = revOf.get(`${camera.site}/${camera.box}`) ?? end;
-      const id = `camera-${camera.site}-${camera.box}-${rev}`;
+      const rev = revOf.get(`${site}/${box}`) ?? end;
       return {
         rev,
         no: undefined,
-        messages: [{ id, body: { type: 'camera.changed' as const, timestamp, data: camera } }],
+        messages: [{ id: `camera-${site}-${box}-${rev}`, body: { ...body, timestamp } }],
       };
     }),
   ].sort((a, b) => a.rev - b.rev);
@@ -101,8 +102,11 @@ export function stepsOf(
   return [...steps, { messages: [], no: undefined, place: { rev: end, incident } }];
 }
 
+const cameraChanged = (data: Camera) => ({ type: 'camera.changed' as const, data });
+const cameraGone = (data: GoneCamera) => ({ type: 'camera.gone' as const, data });
+
 function messagesOf(incident: Incident, isNew: boolean, timestamp: string): Message[] {
-  const message = (type: Exclude<WebhookType, 'camera.changed'>): Message => ({
+  const message = (type: Exclude<WebhookType, 'camera.changed' | 'camera.gone'>): Message => ({
     id: `incident-${incident.no}-${incident.rev}-${type.slice('incident.'.length)}`,
     body: {
       type,

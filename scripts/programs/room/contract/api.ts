@@ -216,7 +216,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/stream',
     summary:
-      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `reset` (load the queue again), `away` and `back` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
+      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `gone` (cameras that have left the list), `reset` (load the queue again), `away` and `back` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
     act: 'see-incidents',
     query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
     gives: 'text/event-stream',

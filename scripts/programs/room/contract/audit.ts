@@ -13,6 +13,7 @@ export const AUDITED = [
   'release',
   'purge',
   'verdict-delivered',
+  'box-revoked',
 ] as const;
 export type Audited = (typeof AUDITED)[number];
 

@@ -25,5 +25,23 @@ export const Camera = Type.Object(
 );
 export type Camera = Static<typeof Camera>;
 
-export const Cameras = Type.Object({ now: Time, cameras: Type.Array(Camera, { maxItems: 5000 }) }, strict);
+/** As many as a list gives. */
+export const CAMERAS_MAX = 5000;
+
+/** A camera that is not on the list any more: its box was revoked. */
+export const GoneCamera = Type.Object({ site: Name, box: Name }, { ...strict, $id: 'GoneCamera' });
+export type GoneCamera = Static<typeof GoneCamera>;
+
+export const Cameras = Type.Object(
+  {
+    now: Time,
+    cameras: Type.Array(Camera, { maxItems: CAMERAS_MAX }),
+    more: { ...Count, description: 'cameras beyond these; of boxes that name several sites the others' },
+    strangers: {
+      ...Count,
+      description: 'boxes that are not enrolled, and have sent something in the last day',
+    },
+  },
+  strict,
+);
 export type Cameras = Static<typeof Cameras>;

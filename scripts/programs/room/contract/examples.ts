@@ -28,6 +28,7 @@ const incident: WebhookIncident = {
   verdict: null,
   verdictAt: null,
   closedAt: null,
+  closedWhy: null,
   reopens: null,
 };
 
@@ -63,4 +64,5 @@ export const WEBHOOK_EXAMPLES: Readonly<Record<WebhookType, WebhookMessage>> = {
   },
   'incident.closed': { type: 'incident.closed', timestamp: '2026-05-04T10:07:30.600Z', data: closed },
   'camera.changed': { type: 'camera.changed', timestamp, data: camera },
+  'camera.gone': { type: 'camera.gone', timestamp, data: { site: 'lyon', box: 'b-12' } },
 };

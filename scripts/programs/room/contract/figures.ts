@@ -38,7 +38,8 @@ export const HandOver = Type.Object(
     from: Time,
     to: Time,
     received: Count,
-    closed: Count,
+    closed: { ...Count, description: 'by people' },
+    withdrawn: { ...Count, description: 'closed by the room, since their box was revoked' },
     verdicts: Type.Object({ true: Count, false: Count, unclear: Count }, strict),
     /** Left to the next shift. */
     open: Type.Array(Incident),
@@ -48,6 +49,7 @@ export const HandOver = Type.Object(
     camerasDown: Type.Array(
       Type.Object({ site: Name, box: Name, condition: Text(16), reasons: Type.Array(Text(40)) }, strict),
     ),
+    camerasMore: { ...Count, description: 'cameras of which is not known here whether they are down' },
     stillsSeen: Count,
     record: AuditHead,
   },

@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event.ts';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { Count, Name, Nullable, OneOf, Share, strict, Text, Time } from './schema.ts';
-import { NOTE_CHARS_MAX, STATES } from './terms.ts';
+import { CLOSED_WHY, NOTE_CHARS_MAX, STATES } from './terms.ts';
 
 export const Incident = Type.Object(
   {
@@ -38,6 +38,7 @@ export const Incident = Type.Object(
     verdict: Nullable(OneOf(VERDICTS)),
     verdictAt: Nullable(Time),
     closedAt: Nullable(Time),
+    closedWhy: Nullable(OneOf(CLOSED_WHY)),
     reopens: Nullable(Type.Integer({ minimum: 1, description: 'the entry that this one reopens' })),
   },
   { ...strict, $id: 'Incident' },
@@ -96,6 +97,7 @@ export const IncidentDetail = Type.Object(
     precision: { ...Precision, description: 'of this rule of this box, by the verdicts of the last 30 days' },
     notes: Type.Array(Note),
     nearby: Type.Array(Incident, { maxItems: 50, description: 'of the same box, an hour before and after' }),
+    nearbyMore: { ...Count, description: 'in these two hours beyond those' },
   },
   strict,
 );

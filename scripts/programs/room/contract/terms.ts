@@ -3,6 +3,9 @@
 /** Of an incident. One way: what is closed is reopened as a new entry. */
 export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
 
+/** Reasons for which the room itself closes an incident: the certificates of its box were revoked. */
+export const CLOSED_WHY = ['box-revoked'] as const;
+
 /** How long a claim holds, s; the screen renews it while the incident is open there. */
 export const CLAIM_S = 120;
 

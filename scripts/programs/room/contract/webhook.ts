@@ -1,6 +1,6 @@
 /** What other programs are told by signed webhooks, in the form of Standard Webhooks: {type, timestamp, data}. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
-import { Camera } from './camera.ts';
+import { Camera, GoneCamera } from './camera.ts';
 import { Incident } from './incident.ts';
 import { strict, Time } from './schema.ts';
 
@@ -9,6 +9,7 @@ export const WEBHOOK_TYPES = [
   'incident.changed',
   'incident.closed',
   'camera.changed',
+  'camera.gone',
 ] as const;
 export type WebhookType = (typeof WEBHOOK_TYPES)[number];
 
@@ -30,5 +31,6 @@ export const WEBHOOK_MESSAGES = {
   'incident.changed': message('incident.changed', WebhookIncident),
   'incident.closed': message('incident.closed', WebhookIncident),
   'camera.changed': message('camera.changed', Camera),
+  'camera.gone': message('camera.gone', GoneCamera),
 } as const satisfies Readonly<Record<WebhookType, TSchema>>;
 export type WebhookMessage = { [T in WebhookType]: Static<(typeof WEBHOOK_MESSAGES)[T]> }[WebhookType];

@@ -37,27 +37,37 @@ export function tables({ types, name }: Dialect): string[] {
       received ${time} NOT NULL, clock_doubt ${boolean} NOT NULL, objects ${json} NOT NULL, cause ${json} NOT NULL,
       events ${integer} NOT NULL, newest ${time} NOT NULL, still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
       claimed_by ${text}, claimed_until ${time}, claimed_first ${time}, dispatched_by ${text}, dispatched_at ${time},
-      verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, reopens ${integer},
+      verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, closed_why ${text},
+      reopens ${integer},
       UNIQUE (episode, site, box, entry))`,
     'CREATE INDEX incident_rev ON incident (rev)',
     // In the order in which they are shown: the first 2,000 of however many are read, and no others. Notices stand there
     // for as long as they are kept, and nobody closes them: they are not in it.
     `CREATE INDEX incident_open ON incident (priority, received DESC, no DESC)
       WHERE state <> 'closed' AND severity = 'alert'`,
+    // A box that is taken out has up to all of them.
+    "CREATE INDEX incident_open_box ON incident (box, no) WHERE state <> 'closed' AND severity = 'alert'",
     'CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL',
     // For the blind time of a day, and what was muted in a shift.
     "CREATE INDEX incident_system ON incident (ended) WHERE severity = 'system'",
     "CREATE INDEX incident_muted ON incident (ended) WHERE severity = 'system' AND kind = 'alert-limit'",
     'CREATE INDEX incident_received ON incident (received, no)',
     'CREATE INDEX incident_box ON incident (site, box, received, no)',
-    "CREATE INDEX incident_condition ON incident (site, box, kind) WHERE severity = 'system' AND ended IS NULL",
+    "CREATE INDEX incident_condition ON incident (box, site, kind) WHERE severity = 'system' AND ended IS NULL",
     `CREATE TABLE note (no ${identity}, incident ${integer} NOT NULL, at ${time} NOT NULL, who ${text} NOT NULL,
       text ${text} NOT NULL)`,
     'CREATE INDEX note_incident ON note (incident)',
     `CREATE TABLE camera (${box}, rev ${integer} NOT NULL, state ${text}, mode ${text}, conditions ${json} NOT NULL,
       certificate_ends ${time}, order_ends ${time}, version ${text}, last_alert ${time}, heard ${time} NOT NULL,
-      PRIMARY KEY (site, box))`,
+      share_until ${time}, gone ${boolean} NOT NULL DEFAULT FALSE, PRIMARY KEY (site, box))`,
     'CREATE INDEX camera_rev ON camera (rev)',
+    'CREATE INDEX camera_box ON camera (box)',
+    // Boxes that are not on the list of enrolled ones, and have sent something all the same.
+    `CREATE TABLE stranger (${box}, first_at ${time} NOT NULL, last_at ${time} NOT NULL, messages ${integer} NOT NULL,
+      bytes ${integer} NOT NULL, PRIMARY KEY (site, box))`,
+    // What each box has had stored on the last day on which it sent something, whatever site it named.
+    `CREATE TABLE box_share (box ${text} PRIMARY KEY, day ${text} NOT NULL, messages ${integer} NOT NULL,
+      bytes ${integer} NOT NULL, left_out ${integer} NOT NULL)`,
     // Alerts and verdicts by day and hour in the room's time zone; sums, with nothing of a person in them.
     `CREATE TABLE day_figure (day ${text} NOT NULL, hour ${integer} NOT NULL, ${box}, rule ${text} NOT NULL,
       kind ${text} NOT NULL, alerts ${integer} NOT NULL, judged_true ${integer} NOT NULL,

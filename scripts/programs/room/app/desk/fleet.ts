@@ -12,6 +12,10 @@ const DRAW_EVERY_MS = 500;
 const AGAIN_MS = 60_000;
 
 export const fleet = signal<ReadonlyMap<string, Camera> | undefined>(undefined);
+/** Cameras that there are beyond these. */
+export const beyond = signal(0);
+/** Boxes that are not enrolled, and have sent something in the last day. */
+export const strangers = signal(0);
 export const fleetFault = signal<string | undefined>(undefined);
 /** What was chosen last: `site/box`. */
 export const chosen = signal<string | undefined>(undefined);
@@ -31,7 +35,7 @@ export const inOrder = computed(() => [...(fleet.value?.values() ?? [])].sort(wo
 
 let asked = 0;
 /** Of the stream, as it was applied last. */
-let seen: ReadonlyMap<string, Camera> = new Map();
+let seen: ReadonlyMap<string, Camera | undefined> = new Map();
 
 /** What fails is told by `fleetFault`, and what was there stays. */
 export async function loadFleet(): Promise<void> {
@@ -44,8 +48,13 @@ export async function loadFleet(): Promise<void> {
     const next = new Map(answer.cameras.map((camera) => [keyOf(camera), camera]));
     // What the stream brought while the answer was on its way is newer than it.
     seen = streamed.peek();
-    for (const [key, camera] of seen) if (before.get(key) !== camera) next.set(key, camera);
+    put(
+      next,
+      [...seen].filter(([key, camera]) => !before.has(key) || before.get(key) !== camera),
+    );
     fleet.value = next;
+    beyond.value = answer.more;
+    strangers.value = answer.strangers;
     fleetFault.value = undefined;
   } catch (error) {
     if (mine === asked) fleetFault.value = explain(error);
@@ -55,10 +64,20 @@ export async function loadFleet(): Promise<void> {
 function takeStreamed(): void {
   const now = streamed.peek();
   const before = fleet.peek();
-  const news = [...now].filter(([key, camera]) => seen.get(key) !== camera);
+  const news = [...now].filter(([key, camera]) => !seen.has(key) || seen.get(key) !== camera);
   if (before === undefined || news.length === 0) return;
   seen = now;
-  fleet.value = new Map([...before, ...news]);
+  const next = new Map(before);
+  put(next, news);
+  fleet.value = next;
+}
+
+/** One that is undefined has left the list. */
+function put(fleet: Map<string, Camera>, news: readonly (readonly [string, Camera | undefined])[]): void {
+  for (const [key, camera] of news) {
+    if (camera === undefined) fleet.delete(key);
+    else fleet.set(key, camera);
+  }
 }
 
 /** Keeps the fleet current while a screen shows it; returns what ends that. */

@@ -76,12 +76,14 @@ export function Notes({ notes, timeZone }: NotesProps) {
 
 interface NearbyProps {
   readonly nearby: readonly Incident[];
+  /** How many there are beyond these. */
+  readonly more: number;
   readonly no: number;
   /** Of the site. */
   readonly timeZone: string | null;
 }
 
-export function Nearby({ nearby, no, timeZone }: NearbyProps) {
+export function Nearby({ nearby, more, no, timeZone }: NearbyProps) {
   const { incident: texts } = words.value;
   const others = nearby.filter((incident) => incident.no !== no);
   return (
@@ -95,6 +97,7 @@ export function Nearby({ nearby, no, timeZone }: NearbyProps) {
           </li>
         ))}
       </ul>
+      {more > 0 && <p class="quiet">{texts.nearbyMore(more)}</p>}
     </section>
   );
 }

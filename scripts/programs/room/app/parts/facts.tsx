@@ -34,7 +34,12 @@ export function Facts({ incident, detail }: FactsProps) {
         {dispatchedBy !== null && dispatchedAt !== null && (
           <Fact name={texts.sent}>{texts.sentAt(dispatchedBy, when(dispatchedAt, timeZone))}</Fact>
         )}
-        {incident.closedAt !== null && <Fact name={texts.closed}>{when(incident.closedAt, timeZone)}</Fact>}
+        {incident.closedAt !== null && (
+          <Fact name={texts.closed}>
+            {when(incident.closedAt, timeZone)}
+            {incident.closedWhy !== null && `, ${texts.closedWhy[incident.closedWhy]}`}
+          </Fact>
+        )}
         {incident.reopens !== null && <Fact name={texts.reopens}>{texts.number(incident.reopens)}</Fact>}
         <Fact name={texts.rule}>{rule}</Fact>
         {detail !== undefined && <Fact name={texts.purpose}>{plain(purpose ?? texts.unknown)}</Fact>}

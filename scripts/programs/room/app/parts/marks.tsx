@@ -28,8 +28,9 @@ function shapeOf({ state, verdict }: Incident, isLate: boolean): JSX.Element {
   );
 }
 
-export function stateText({ state, verdict }: Incident, isLate: boolean): string {
-  const { states, verdicts, escalated } = words.value;
+export function stateText({ state, verdict, closedWhy }: Incident, isLate: boolean): string {
+  const { states, verdicts, escalated, incident } = words.value;
+  if (closedWhy !== null) return `${states.closed}, ${incident.boxRevoked}`;
   if (state === 'closed' && verdict !== null) return `${states.closed}, ${verdicts[verdict]}`;
   return isLate && state === 'new' ? escalated : states[state];
 }

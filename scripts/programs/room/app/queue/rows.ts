@@ -89,9 +89,8 @@ export class Rows {
     const ofBox = new Map<string, number>();
     const [fit, beyond]: [Incident[], Incident[]] = [[], []];
     for (const incident of [...this.#rows.values()].sort(byNeed)) {
-      const box = `${incident.site}/${incident.box}`;
-      const place = (ofBox.get(box) ?? 0) + 1;
-      ofBox.set(box, place);
+      const place = (ofBox.get(incident.box) ?? 0) + 1;
+      ofBox.set(incident.box, place);
       (place > OF_A_BOX_MAX && incident.state === 'new' ? beyond : fit).push(incident);
     }
     const leastFirst = [...fit, ...beyond].reverse();

@@ -1,11 +1,22 @@
 /** Every camera: who is out of order, and who will be, before it is needed. */
 import { computed, signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { IncidentPage } from '../../contract/api.ts';
 import type { Camera } from '../../contract/camera.ts';
 import type { Incident } from '../../contract/incident.ts';
 import { CONDITIONS, type Condition } from '../../contract/terms.ts';
-import { chosen, fleet, fleetFault, inOrder, keyOf, loadFleet, watchFleet } from '../desk/fleet.ts';
+import {
+  beyond,
+  chosen,
+  fleet,
+  fleetFault,
+  inOrder,
+  keyOf,
+  loadFleet,
+  strangers,
+  watchFleet,
+} from '../desk/fleet.ts';
 import { useLoad } from '../desk/load.ts';
 import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
 import {
@@ -79,6 +90,8 @@ export function CamerasScreen() {
       <LoadState has={fleet.value !== undefined} fault={fleetFault.value} onAgain={() => void loadFleet()} />
       {fleet.value !== undefined && (
         <>
+          {beyond.value > 0 && <Notice tone="warn">{cameras.more(count(beyond.value))}</Notice>}
+          {strangers.value > 0 && <Notice tone="warn">{cameras.strangers(count(strangers.value))}</Notice>}
           <Counts />
           <div class="desk-split">
             <div class="desk-main">
@@ -308,6 +321,9 @@ function Incidents({ camera: { site, box } }: { readonly camera: Camera }) {
           </li>
         ))}
       </ul>
+      {page.data.value !== undefined && page.data.value.next !== null && (
+        <p class="quiet">{cameras.moreIncidents}</p>
+      )}
     </>
   );
 }

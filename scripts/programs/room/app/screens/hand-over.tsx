@@ -55,6 +55,7 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
       <dl class="d-sums">
         <Sum name={handOver.received} value={count(data.received)} />
         <Sum name={handOver.closed} value={count(data.closed)} />
+        {data.withdrawn > 0 && <Sum name={handOver.withdrawn} value={count(data.withdrawn)} isLoud />}
         <Sum name={handOver.open} value={count(data.open.length)} isLoud={data.open.length > 0} />
         <Sum
           name={handOver.verdicts}
@@ -77,6 +78,7 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
       <Part title={handOver.cameras} none={handOver.camerasNone} many={data.camerasDown.length}>
         <Down cameras={data.camerasDown} />
       </Part>
+      {data.camerasMore > 0 && <p class="d-loud">{handOver.camerasMore(count(data.camerasMore))}</p>}
       <div class="d-signs" aria-hidden="true">
         <p>{handOver.sign}</p>
         <p>{handOver.signTo}</p>

@@ -103,7 +103,9 @@ export function IncidentScreen({ no }: { readonly no: number }) {
               <Facts incident={incident} detail={detail} />
               {detail !== undefined && <PrecisionOf precision={detail.precision} />}
               {detail !== undefined && <Notes notes={detail.notes} timeZone={detail.timeZone} />}
-              {detail !== undefined && <Nearby nearby={detail.nearby} no={no} timeZone={detail.timeZone} />}
+              {detail !== undefined && (
+                <Nearby nearby={detail.nearby} more={detail.nearbyMore} no={no} timeZone={detail.timeZone} />
+              )}
               {detail?.sealed === true && may('request-sealed') && <Sealed key={no} no={no} />}
             </div>
           </div>

@@ -132,6 +132,7 @@ function Beside({ placed }: { readonly placed: ReadonlySet<string> }) {
           </li>
         ))}
       </ul>
+      <MoreRows all={alerts.value.length} />
       <h2>
         {plan.out} <span class="quiet">{count(down.value.length)}</span>
       </h2>
@@ -141,9 +142,14 @@ function Beside({ placed }: { readonly placed: ReadonlySet<string> }) {
           <Down key={keyOf(camera)} camera={camera} />
         ))}
       </ul>
+      <MoreRows all={down.value.length} />
       {unplaced > 0 && <p class="quiet">{plan.unplaced(count(unplaced))}</p>}
     </aside>
   );
+}
+
+function MoreRows({ all }: { readonly all: number }) {
+  return all > ROWS_MAX ? <p class="quiet">{desk.value.plan.moreRows(count(all - ROWS_MAX))}</p> : null;
 }
 
 function Down({ camera }: { readonly camera: Camera }) {

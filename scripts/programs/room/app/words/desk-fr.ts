@@ -14,6 +14,8 @@ export const DESK_FR: DeskWords = {
     silent: 'Aucune nouvelle',
     offline: 'Coupée du broker',
     stopped: 'Programme arrêté',
+    'storage-share':
+      'Envoie plus que ce que la salle conserve d’un boîtier par jour : le reste est laissé de côté jusqu’à minuit',
   },
   stale: (fault) => `Pas à jour : ${fault}`,
   none: 'aucun',
@@ -54,6 +56,9 @@ export const DESK_FR: DeskWords = {
     needs: 'À traiter',
     needsNone: 'Toutes les caméras marchent, et rien n’expire bientôt.',
     needsMore: (n) => `et ${n} de plus ; filtrez pour les voir`,
+    more: (n) => `${n} autres caméras ne figurent pas ici ; le tableau (CSV) les contient toutes.`,
+    strangers: (n) =>
+      `Boîtiers non enrôlés ayant envoyé quelque chose depuis 24 h : ${n}. La salle n’en conserve rien.`,
     close: 'Fermer',
     reasons: 'Pourquoi',
     blind: 'Sans vue, dernières 24 h',
@@ -66,6 +71,7 @@ export const DESK_FR: DeskWords = {
     mode: 'État',
     incidents: 'Ses incidents',
     noIncidents: 'Aucun.',
+    moreIncidents: 'Seuls les plus récents figurent ici.',
     onPlan: 'Voir sur le plan',
     left: (days) => `encore ${days}`,
     group: (site, out, all) => `${site} : ${out} sur ${all} pas en ordre`,
@@ -79,6 +85,7 @@ export const DESK_FR: DeskWords = {
     openNone: 'Aucune alerte ouverte.',
     out: 'Hors service',
     outNone: 'Aucune.',
+    moreRows: (n) => `et ${n} de plus`,
     unplaced: (n) => `${n} caméras n’ont pas de place sur la carte.`,
     openUnplaced: 'pas sur la carte',
     noMap: 'La salle n’a pas de carte. Son exploitant en fournit une en GeoJSON.',
@@ -160,6 +167,7 @@ export const DESK_FR: DeskWords = {
     print: 'Imprimer',
     received: 'Reçus',
     closed: 'Clos',
+    withdrawn: 'Clos par la salle : boîtier révoqué',
     open: 'Restent ouverts',
     openNone: 'Rien ne reste ouvert.',
     dispatched: 'Quelqu’un a été envoyé',
@@ -171,6 +179,8 @@ export const DESK_FR: DeskWords = {
     notes: 'Notes',
     notesNone: 'Aucune note.',
     cameras: 'Caméras hors service',
+    camerasMore: (n) =>
+      `${n} autres caméras ne sont pas examinées ici ; le tableau des caméras (CSV) les contient toutes.`,
     camerasNone: 'Toutes les caméras marchent.',
     stills: 'Images regardées',
     record: (no, hash) =>
@@ -204,6 +214,9 @@ export const DESK_FR: DeskWords = {
     more: 'Détails',
     hash: 'Empreinte',
     details: {
+      closed: 'alertes closes',
+      verdicts: 'verdicts abandonnés',
+      since: 'depuis',
       picture: 'image',
       moment: 'image',
       case: 'dossier',
@@ -243,6 +256,7 @@ export const DESK_FR: DeskWords = {
       release: 'a rendu',
       purge: 'a effacé ce qui devait l’être',
       'verdict-delivered': 'verdict remis au boîtier',
+      'box-revoked': 'a retiré un boîtier révoqué',
     },
   },
 };

@@ -228,6 +228,10 @@ export const EN = {
     sentAt: (who: string, at: string) => `${who}, ${at}`,
     sent: 'Sent',
     closed: 'Closed',
+    closedWhy: {
+      'box-revoked': 'closed by the room: the certificates of its box were revoked',
+    },
+    boxRevoked: 'box revoked',
     reopens: 'Opens again',
     precision: 'How often this rule was right here',
     precisionText: (share: string, low: string, high: string, judged: number) =>
@@ -237,6 +241,7 @@ export const EN = {
     degraded: (what: string) => `The camera saw badly (${what}): take it with more doubt.`,
     nearby: 'Same box, an hour before and after',
     noNearby: 'Nothing else.',
+    nearbyMore: (n: number) => `and ${n} more in these two hours; the table (CSV) has all`,
     notes: 'Notes',
     noNotes: 'None yet.',
     sealed: 'Sealed picture',

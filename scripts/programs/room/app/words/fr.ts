@@ -224,6 +224,10 @@ export const FR: Words = {
     sentAt: (who, at) => `${who}, ${at}`,
     sent: 'Envoi',
     closed: 'Clos',
+    closedWhy: {
+      'box-revoked': 'clos par la salle : les certificats de son boîtier ont été révoqués',
+    },
+    boxRevoked: 'boîtier révoqué',
     reopens: 'Rouvre',
     precision: 'Combien de fois cette règle a eu raison ici',
     precisionText: (share, low, high, judged) =>
@@ -234,6 +238,7 @@ export const FR: Words = {
     degraded: (what) => `La caméra voyait mal (${what}) : à prendre avec plus de doute.`,
     nearby: 'Même boîtier, une heure avant et après',
     noNearby: 'Rien d’autre.',
+    nearbyMore: (n) => `et ${n} de plus en ces deux heures ; le tableau (CSV) les contient tous`,
     notes: 'Notes',
     noNotes: 'Aucune.',
     sealed: 'Image scellée',

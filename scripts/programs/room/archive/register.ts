@@ -1,0 +1,128 @@
+/**
+ * Register of enrolled boxes: the enrolment's file, read at the start and again whenever it has changed.
+ *
+ * INVARIANT: a list that cannot be read changes nothing: the last good one counts, and the fault is told once.
+ * LIMITS: the file is looked at every LOOK_EVERY_MS; it has BYTES_MAX bytes at most.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { printable } from '../../../../agent/base/printable.ts';
+import { type EnrolledBox, EnrolledBoxes } from '../contract/enrolled.ts';
+
+const list = TypeCompiler.Compile(EnrolledBoxes);
+
+/** A box that is enrolled is heard, and one that is revoked is refused, within this time. */
+const LOOK_EVERY_MS = 2000;
+
+/** 100,000 boxes are 12 MB. */
+const BYTES_MAX = 33_554_432;
+
+/** One line that names the file, the problem and the fix. */
+export class RegisterFault extends Error {}
+
+export class Register {
+  readonly #file: string;
+  readonly #onNotice: (line: string) => void;
+  #boxes: ReadonlyMap<string, EnrolledBox> = new Map();
+  /** Of the file as it was read last: another one means another list. */
+  #version = '';
+  #fault: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #onChange: () => void = () => undefined;
+
+  /** Reads the list. Throws RegisterFault. */
+  constructor(file: string, onNotice: (line: string) => void) {
+    this.#file = file;
+    this.#onNotice = onNotice;
+    this.#version = this.#versionNow();
+    this.#boxes = read(file);
+  }
+
+  /** Calls back after each change of the list. */
+  start(onChange: () => void): void {
+    this.#onChange = onChange;
+    this.#timer ??= setInterval(() => this.look(), LOOK_EVERY_MS);
+  }
+
+  /** Idempotent. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Whether a box of this name is enrolled at this very site. */
+  isEnrolled(site: string, box: string): boolean {
+    const known = this.#boxes.get(box);
+    return known?.state === 'enrolled' && known.site === site;
+  }
+
+  isRevoked(box: string): boolean {
+    return this.#boxes.get(box)?.state === 'revoked';
+  }
+
+  get revoked(): EnrolledBox[] {
+    return [...this.#boxes.values()].filter(({ state }) => state === 'revoked');
+  }
+
+  /** Reads the list again where the file is another than before. */
+  look(): void {
+    try {
+      const version = this.#versionNow();
+      if (version === this.#version) return;
+      this.#boxes = read(this.#file);
+      this.#version = version;
+    } catch (error) {
+      const fault = error instanceof Error ? error.message : String(error);
+      if (this.#fault === undefined) {
+        this.#onNotice(`${fault}; the list of before counts until it can be read`);
+      }
+      this.#fault = fault;
+      return;
+    }
+    if (this.#fault !== undefined) this.#onNotice(`--boxes: ${this.#file} is read again`);
+    this.#fault = undefined;
+    this.#onChange();
+  }
+
+  #versionNow(): string {
+    try {
+      const { mtimeMs, ctimeMs, size, ino } = statSync(this.#file);
+      return [mtimeMs, ctimeMs, size, ino].join(' ');
+    } catch (error) {
+      throw unread(this.#file, error);
+    }
+  }
+}
+
+function read(file: string): Map<string, EnrolledBox> {
+  const wrong = (line: string): RegisterFault => new RegisterFault(`--boxes: ${file}: ${line}`);
+  let content: unknown;
+  try {
+    const text = readFileSync(file, 'utf8');
+    if (text.length > BYTES_MAX) throw wrong(`has more than ${BYTES_MAX} bytes`);
+    content = JSON.parse(text);
+  } catch (error) {
+    if (error instanceof RegisterFault) throw error;
+    throw unread(file, error);
+  }
+  if (!list.Check(content)) {
+    const fault = list.Errors(content).First();
+    throw wrong(
+      `${printable(fault?.path || '/', 100)}: ${fault?.message ?? 'not a list of boxes'}; name the boxes.json of scripts/enrol`,
+    );
+  }
+  const boxes = new Map<string, EnrolledBox>();
+  for (const box of content.boxes) {
+    if (boxes.has(box.box)) throw wrong(`the box ${box.box} stands in it twice; a name is of one box`);
+    boxes.set(box.box, box);
+  }
+  return boxes;
+}
+
+function unread(file: string, error: unknown): RegisterFault {
+  if (error instanceof RegisterFault) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new RegisterFault(
+    `--boxes: ${file}: cannot be read (${printable(why, 200)}); name the boxes.json of scripts/enrol`,
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * Limits what one box may have stored on one day, whatever sites it names: table `box_share`, in the batch's transaction.
+ *
+ * A street sends 288 messages and 6 MB a day (docs/guide/broker.md, "How large"), a full outbox 64 MiB at once; the limit
+ * is far beyond both. What comes beyond it is left out and not acknowledged: a box of ours keeps it, and sends it again on
+ * the day after. Reports are not counted: of each box one row is kept.
+ */
+import { dayHourOf } from '../database/day-hour.ts';
+import { type Dialect, iso, type Queries } from '../database/sql.ts';
+import type { Arrival } from './message.ts';
+
+export interface Share {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** Of one box and day: 350 times the messages of a street, 170 times its bytes. */
+export const SHARE: Share = { messages: 100_000, bytes: 1_073_741_824 };
+
+interface Used {
+  readonly box: string;
+  readonly day: string;
+  messages: number;
+  bytes: number;
+  left_out: number;
+}
+
+const COLUMNS = {
+  box: 'text',
+  day: 'text',
+  messages: 'integer',
+  bytes: 'integer',
+  left_out: 'integer',
+} as const;
+
+interface Shared {
+  /** What may be stored. */
+  readonly within: readonly Arrival[];
+  readonly leftOut: readonly Arrival[];
+  /** Boxes of which something is left out for the first time on this day, at the site that they have named. */
+  readonly begun: readonly { readonly site: string; readonly box: string }[];
+}
+
+/** Counts what is to be stored, and keeps it until the transaction ends; boxes are locked in the order of their names. */
+export async function takeShares(
+  transaction: Queries,
+  dialect: Dialect,
+  arrivals: readonly Arrival[],
+  { share, nowMs, timeZone }: { readonly share: Share; readonly nowMs: number; readonly timeZone: string },
+): Promise<Shared> {
+  const boxes = [
+    ...new Set(arrivals.flatMap((one) => (one.kind === 'report' ? [] : [one.place.box]))),
+  ].sort();
+  if (boxes.length === 0) return { within: arrivals, leftOut: [], begun: [] };
+  const { day } = dayHourOf(nowMs, timeZone);
+  const fresh = boxes.map((box) => ({ box, day, messages: 0, bytes: 0, left_out: 0 }));
+  const columns = Object.keys(COLUMNS).join(', ');
+  // Locks the row in any case; a clock that is put back begins another day, as one that goes on does.
+  const rows = await transaction.all<Used>(
+    `INSERT INTO box_share (${columns}) SELECT ${columns} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
+     ON CONFLICT (box) DO UPDATE SET day = excluded.day,
+       messages = CASE WHEN box_share.day = excluded.day THEN box_share.messages ELSE 0 END,
+       bytes = CASE WHEN box_share.day = excluded.day THEN box_share.bytes ELSE 0 END,
+       left_out = CASE WHEN box_share.day = excluded.day THEN box_share.left_out ELSE 0 END
+     RETURNING ${columns}`,
+    [JSON.stringify(fresh)],
+  );
+  const used = new Map(rows.map((row) => [row.box, row]));
+  const [within, leftOut]: [Arrival[], Arrival[]] = [[], []];
+  const begun: { site: string; box: string }[] = [];
+  for (const arrival of arrivals) {
+    if (arrival.kind === 'report') {
+      within.push(arrival);
+      continue;
+    }
+    const { site, box } = arrival.place;
+    const row = used.get(box);
+    const bytes = sizeOf(arrival);
+    if (row === undefined) throw new Error(`the share of ${box} is missing`);
+    if (row.messages + 1 > share.messages || row.bytes + bytes > share.bytes) {
+      if (row.left_out === 0) begun.push({ site, box });
+      row.left_out += 1;
+      leftOut.push(arrival);
+    } else {
+      row.messages += 1;
+      row.bytes += bytes;
+      within.push(arrival);
+    }
+  }
+  await writeShares(transaction, dialect, [...used.values()]);
+  return { within, leftOut, begun };
+}
+
+async function writeShares(transaction: Queries, dialect: Dialect, rows: readonly Used[]): Promise<void> {
+  await transaction.run(
+    `UPDATE box_share SET messages = new.messages, bytes = new.bytes, left_out = new.left_out
+     FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE box_share.box = new.box`,
+    [JSON.stringify(rows)],
+  );
+}
+
+/** Gives back what was counted and was there before: what comes again fills nothing. */
+export async function giveBack(
+  transaction: Queries,
+  dialect: Dialect,
+  known: readonly Arrival[],
+): Promise<void> {
+  const rows = new Map<string, Used>();
+  for (const arrival of known) {
+    if (arrival.kind === 'report') continue;
+    const { box } = arrival.place;
+    const row = rows.get(box) ?? { box, day: '', messages: 0, bytes: 0, left_out: 0 };
+    row.messages += 1;
+    row.bytes += sizeOf(arrival);
+    rows.set(box, row);
+  }
+  if (rows.size === 0) return;
+  await transaction.run(
+    `UPDATE box_share SET messages = box_share.messages - new.messages, bytes = box_share.bytes - new.bytes
+     FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE box_share.box = new.box`,
+    [JSON.stringify([...rows.values()])],
+  );
+}
+
+/** Shows on the camera that its box is left out, until the day is over. */
+export async function showLeftOut(
+  transaction: Queries,
+  dialect: Dialect,
+  boxes: readonly { readonly site: string; readonly box: string }[],
+  { rev, nowMs, timeZone }: { readonly rev: number; readonly nowMs: number; readonly timeZone: string },
+): Promise<void> {
+  const until = iso(endOfDay(nowMs, timeZone));
+  await transaction.run(
+    `UPDATE camera SET share_until = $2, rev = $3 + new.n
+     FROM ${dialect.rows('$1', 'new', { site: 'text', box: 'text', n: 'integer' })}
+     WHERE camera.site = new.site AND camera.box = new.box`,
+    [JSON.stringify(boxes.map(({ site, box }, n) => ({ site, box, n }))), until, rev],
+  );
+}
+
+const HOUR_MS = 3_600_000;
+
+/** The first whole hour that is of another day there; a day has 25 hours at the most. */
+function endOfDay(nowMs: number, timeZone: string): number {
+  const { day } = dayHourOf(nowMs, timeZone);
+  let atMs = Math.ceil((nowMs + 1) / HOUR_MS) * HOUR_MS;
+  while (dayHourOf(atMs, timeZone).day === day) atMs += HOUR_MS;
+  return atMs;
+}
+
+function sizeOf(arrival: Arrival): number {
+  if (arrival.kind === 'snapshot') return arrival.jpeg.length;
+  return Buffer.byteLength(arrival.body);
+}

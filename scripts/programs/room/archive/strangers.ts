@@ -1,0 +1,128 @@
+/**
+ * Counts what comes from boxes that are not on the list of enrolled ones, in the table `stranger`.
+ *
+ * LIMITS: ROWS_MAX rows of sites and boxes, of which the first are kept; what is beyond is one row without a name. What
+ * has not been written when the program dies, WRITE_EVERY_MS at the most, is not counted.
+ */
+import { iso, type Sql } from '../database/sql.ts';
+
+/** A person looks at them; a box may invent any number of sites. */
+const ROWS_MAX = 1000;
+
+const WRITE_EVERY_MS = 1000;
+
+interface Stranger {
+  readonly site: string;
+  readonly box: string;
+  readonly first_at: string;
+  last_at: string;
+  messages: number;
+  bytes: number;
+}
+
+const COLUMNS = {
+  site: 'text',
+  box: 'text',
+  first_at: 'time',
+  last_at: 'time',
+  messages: 'integer',
+  bytes: 'integer',
+} as const;
+
+export interface StrangersOptions {
+  readonly db: Sql;
+  readonly now: () => number;
+  /** One line for a person. */
+  readonly onNotice: (line: string) => void;
+}
+
+export class Strangers {
+  readonly #options: StrangersOptions;
+  readonly #noted = new Map<string, Stranger>();
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> | undefined;
+  #isFailing = false;
+
+  constructor(options: StrangersOptions) {
+    this.#options = options;
+  }
+
+  note(site: string, box: string, bytes: number): void {
+    const at = iso(this.#options.now());
+    const key = `${site}/${box}`;
+    const isFull = this.#noted.size >= ROWS_MAX && !this.#noted.has(key);
+    const named = isFull ? { site: '', box: '' } : { site, box };
+    const name = isFull ? '/' : key;
+    const noted = this.#noted.get(name) ?? { ...named, first_at: at, last_at: at, messages: 0, bytes: 0 };
+    noted.last_at = at;
+    noted.messages += 1;
+    noted.bytes += bytes;
+    this.#noted.set(name, noted);
+    this.#timer ??= setTimeout(() => this.#write(), WRITE_EVERY_MS);
+  }
+
+  /** Writes what was noted. Idempotent. */
+  async stop(): Promise<void> {
+    await this.#writing;
+    this.#write();
+    await this.#writing;
+    clearTimeout(this.#timer);
+  }
+
+  #write(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#noted.size === 0 || this.#writing !== undefined) return;
+    const rows = [...this.#noted.values()];
+    this.#noted.clear();
+    this.#writing = this.#put(rows)
+      .then(() => {
+        this.#isFailing = false;
+      })
+      .catch((error: unknown) => {
+        // A count and not a message: it is not kept for another try.
+        const why = error instanceof Error ? error.message : String(error);
+        const messages = rows.reduce((sum, row) => sum + row.messages, 0);
+        if (!this.#isFailing) {
+          this.#options.onNotice(`archive: ${messages} messages of unknown boxes are not counted: ${why}`);
+        }
+        this.#isFailing = true;
+      })
+      .finally(() => {
+        this.#writing = undefined;
+        if (this.#noted.size > 0) this.#timer ??= setTimeout(() => this.#write(), WRITE_EVERY_MS);
+      });
+  }
+
+  #put(noted: readonly Stranger[]): Promise<void> {
+    const { db } = this.#options;
+    const { dialect } = db;
+    const columns = Object.keys(COLUMNS).join(', ');
+    return db.transaction(async (transaction) => {
+      const known = new Set(
+        (await transaction.all<{ site: string; box: string }>('SELECT site, box FROM stranger')).map(keyOf),
+      );
+      const rows = new Map<string, Stranger>();
+      for (const one of noted) {
+        const isNamed = known.has(keyOf(one)) || known.size < ROWS_MAX || one.box === '';
+        const named = isNamed ? one : { ...one, site: '', box: '' };
+        if (named.box !== '') known.add(keyOf(named));
+        const before = rows.get(keyOf(named));
+        rows.set(keyOf(named), before === undefined ? { ...named } : sumOf(before, named));
+      }
+      const inOrder = [...rows.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+      await transaction.run(
+        `INSERT INTO stranger (${columns}) SELECT ${columns} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
+         ON CONFLICT (site, box) DO UPDATE SET last_at = excluded.last_at,
+           messages = stranger.messages + excluded.messages, bytes = stranger.bytes + excluded.bytes`,
+        [JSON.stringify(inOrder)],
+      );
+    });
+  }
+}
+
+const keyOf = ({ site, box }: { readonly site: string; readonly box: string }): string => `${site}/${box}`;
+
+function sumOf(a: Stranger, b: Stranger): Stranger {
+  return { ...a, last_at: b.last_at, messages: a.messages + b.messages, bytes: a.bytes + b.bytes };
+}

@@ -1,0 +1,186 @@
+/**
+ * Takes a box out of the room whose certificates were revoked: its open alerts are closed, its camera leaves the list, and
+ * what it was to be told is dropped.
+ *
+ * INVARIANTS: whoever withdraws holds the lease; each change has a number, so that every screen hears of it; the audit log
+ * has one line of each revocation, written with the first of its changes.
+ * LIMITS: BATCH rows of a kind in one transaction; a revoked box that still has something is looked for at each change of
+ * the list, and every LOOK_EVERY_MS: what was on its way into the database when it was revoked is found then.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EnrolledBox } from '../contract/enrolled.ts';
+import { record } from '../database/audit.ts';
+import { next } from '../database/counters.ts';
+import { hold, type Lease, release } from '../database/lease.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
+import type { Register } from './register.ts';
+
+/** Half a second of PostgreSQL on a busy machine of two cores. */
+const BATCH = 1000;
+
+const LOOK_EVERY_MS = 10_000;
+const LEASE_MS = 60_000;
+
+/** As the index incident_open_box has it. */
+const OPEN = "state <> 'closed' AND severity = 'alert'";
+/** Nobody closes it, and its end will not come. */
+const LASTING = "severity = 'system' AND ended IS NULL";
+
+export interface WithdrawalOptions {
+  readonly db: Sql;
+  readonly register: Register;
+  /** Of this program, nobody else's. */
+  readonly holder: string;
+  readonly nowMs: () => number;
+  /** One line for a person. */
+  log(line: string): void;
+}
+
+export class Withdrawal {
+  readonly #options: WithdrawalOptions;
+  readonly #lease: Lease;
+  readonly #stopping = new AbortController();
+  #wake = new AbortController();
+  #running: Promise<void> | undefined;
+  #fault: string | undefined;
+
+  constructor(options: WithdrawalOptions) {
+    this.#options = options;
+    this.#lease = { name: 'lease-withdrawal', holder: options.holder, forMs: LEASE_MS };
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** The list has changed. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  /** What is left is taken out by the next start. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      try {
+        for (const box of await this.#due()) await this.#withdraw(box);
+        this.#fault = undefined;
+      } catch (error) {
+        this.#tellFault(error);
+      }
+      await pause(LOOK_EVERY_MS, AbortSignal.any([signal, this.#wake.signal]));
+    }
+    try {
+      await release(this.#options.db, this.#lease);
+    } catch (error) {
+      this.#tellFault(error);
+    }
+  }
+
+  /** Revoked boxes of which there is something left. */
+  async #due(): Promise<EnrolledBox[]> {
+    const { db, register } = this.#options;
+    const { revoked } = register;
+    if (revoked.length === 0) return [];
+    const left = await db.all<{ box: string }>(
+      `SELECT revoked.box FROM ${db.dialect.rows('$1', 'revoked', { box: 'text' })}
+       WHERE EXISTS (SELECT 1 FROM camera WHERE camera.box = revoked.box AND NOT gone)
+         OR EXISTS (SELECT 1 FROM verdict_due WHERE verdict_due.box = revoked.box)
+         OR EXISTS (SELECT 1 FROM incident WHERE incident.box = revoked.box AND ${OPEN})
+         OR EXISTS (SELECT 1 FROM incident WHERE incident.box = revoked.box AND ${LASTING})`,
+      [JSON.stringify(revoked.map(({ box }) => ({ box })))],
+    );
+    const names = new Set(left.map(({ box }) => box));
+    return revoked.filter(({ box }) => names.has(box));
+  }
+
+  async #withdraw(box: EnrolledBox): Promise<void> {
+    const { db, register } = this.#options;
+    // Whoever enrols it again in between has a box that is to be heard.
+    while (!this.#stopping.signal.aborted && register.isRevoked(box.box)) {
+      if (!(await db.transaction((transaction) => this.#batch(transaction, box)))) return;
+    }
+  }
+
+  /** Returns whether there may be more. */
+  async #batch(transaction: Queries, { site, box, since }: EnrolledBox): Promise<boolean> {
+    const { dialect } = this.#options.db;
+    const nowMs = this.#options.nowMs();
+    if (!(await hold(transaction, this.#lease, nowMs))) return false;
+    await transaction.run('DELETE FROM box_share WHERE box = $1', [box]);
+    await transaction.run('DELETE FROM report WHERE box = $1', [box]);
+    const rev = await next(transaction, 'rev', 3 * BATCH);
+    const isFirst = !(await isRecorded(transaction, box, since));
+    const open = isFirst ? await openOf(transaction, box) : 0;
+    const numbered = (of: string, key: string): string =>
+      `(SELECT ${key}, row_number() OVER (ORDER BY ${key}) AS n
+        FROM (SELECT ${key} FROM ${of} ORDER BY ${key} LIMIT ${BATCH}) AS batch) AS numbered`;
+    const closed = await transaction.run(
+      `UPDATE incident SET rev = $2 + numbered.n, revision = revision + 1, state = 'closed', closed_at = $3,
+         closed_why = 'box-revoked', claimed_by = NULL, claimed_until = NULL
+       FROM ${numbered(`incident WHERE box = $1 AND ${OPEN}`, 'no')} WHERE incident.no = numbered.no`,
+      [box, rev - 1, iso(nowMs)],
+    );
+    const ended = await transaction.run(
+      `UPDATE incident SET rev = $2 + numbered.n, ended = $3
+       FROM ${numbered(`incident WHERE box = $1 AND ${LASTING}`, 'no')} WHERE incident.no = numbered.no`,
+      [box, rev + BATCH - 1, iso(nowMs)],
+    );
+    const cameras = await transaction.run(
+      `UPDATE camera SET rev = $2 + numbered.n, gone = TRUE, state = NULL, share_until = NULL
+       FROM ${numbered('camera WHERE box = $1 AND NOT gone', 'site')}
+       WHERE camera.box = $1 AND camera.site = numbered.site`,
+      [box, rev + 2 * BATCH - 1],
+    );
+    const verdicts = await transaction.run('DELETE FROM verdict_due WHERE box = $1', [box]);
+    if (isFirst) {
+      const more = { since, closed: open, verdicts };
+      await record(transaction, { who: 'room', role: 'room', act: 'box-revoked', site, box, more }, nowMs);
+      this.#options.log(`box ${site}/${box} is revoked: ${open} open alerts of it are closed`);
+    }
+    if (dialect.changed !== undefined) await transaction.run(dialect.changed);
+    return Math.max(closed, ended, cameras) === BATCH;
+  }
+
+  /** Once, until it works again. */
+  #tellFault(error: unknown): void {
+    const fault = error instanceof Error ? error.message : String(error);
+    if (fault !== this.#fault && !this.#stopping.signal.aborted) {
+      this.#options.log(`archive: a revoked box is not taken out yet: ${fault}; tried again`);
+    }
+    this.#fault = fault;
+  }
+}
+
+/** Of this very revocation: a box may be enrolled again, and revoked once more. */
+async function isRecorded(transaction: Queries, box: string, since: string): Promise<boolean> {
+  const rows = await transaction.all<{ more: string }>(
+    "SELECT more FROM audit WHERE act = 'box-revoked' AND box = $1",
+    [box],
+  );
+  return rows.some(({ more }) => (JSON.parse(more) as { since?: unknown }).since === since);
+}
+
+async function openOf(transaction: Queries, box: string): Promise<number> {
+  const [row] = await transaction.all<{ n: number }>(
+    `SELECT count(*) AS n FROM incident WHERE box = $1 AND ${OPEN}`,
+    [box],
+  );
+  return row?.n ?? 0;
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}

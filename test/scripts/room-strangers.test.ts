@@ -1,0 +1,90 @@
+/** What the archive does with boxes that are not enrolled: a real broker, real outboxes, the archive as a process. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import t from 'tap';
+import { DATABASES, type Row } from '../lib/databases.ts';
+import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
+import { scratch } from '../lib/paths.ts';
+import { clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
+import { StreetBox } from '../lib/street-boxes.ts';
+
+void t.test('a box is heard once it is enrolled, and not any more when it is revoked', async (t) => {
+  const broker = await makeRoom(t);
+  const database = await DATABASES.sqlite(t);
+  const file = join(scratch(t), 'boxes.json');
+  writeBoxes(file, [enrolled(SITE, 'b-1')]);
+  const archive = await RoomProgram.start(t, broker, '--database', database.where, '--boxes', file);
+  await until(t, 'it listens', () => archive.said.includes('Room on'));
+  const [known, late] = await Promise.all(['b-1', 'b-2'].map((name) => StreetBox.start(t, broker, name)));
+  if (known === undefined || late === undefined) throw new Error('two boxes');
+  const rows = { now: [] as Row[] };
+  const see = async (sql: string, fits: (rows: Row[]) => boolean): Promise<void> => {
+    for (let looking = false, done = false; !done; ) {
+      await until(t, sql, () => {
+        if (!looking) {
+          looking = true;
+          void database.read(sql).then((found) => {
+            rows.now = found;
+            looking = false;
+          });
+        }
+        done = fits(rows.now);
+        return done;
+      });
+    }
+  };
+  known.tell({ id: 'k-1' });
+  late.tell({ id: 'l-1' });
+  await see('SELECT box FROM incident', (found) => found.length === 1);
+  await see('SELECT * FROM stranger', (found) => Number(found[0]?.['messages']) > 0);
+  t.match(rows.now, [{ site: SITE, box: 'b-2' }]);
+  t.match(archive.said, /left out a message of marseille-1\/b-2: the box is not enrolled there/);
+  t.same(await database.read('SELECT box FROM incident'), [{ box: 'b-1' }]);
+  t.same(
+    (await database.read('SELECT box FROM camera')).map(({ box }) => box),
+    ['b-1'],
+  );
+  t.same(await database.read("SELECT 1 FROM lane WHERE box = 'b-2'"), [], 'it is told no number');
+  const thief = await clientOf(t, broker, 'b-1');
+  await thief.publishAsync('vigie/elsewhere/b-1/status', '{"state":"online"}', { qos: 1 });
+  await see("SELECT * FROM stranger WHERE site = 'elsewhere'", (found) => found.length === 1);
+  writeBoxes(file, [enrolled(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
+  await see("SELECT box FROM incident WHERE box = 'b-2'", (found) => found.length === 1);
+  t.pass('what it kept has come');
+  writeBoxes(file, [revoked(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
+  await see("SELECT state FROM incident WHERE box = 'b-1'", (found) => found[0]?.['state'] === 'closed');
+  known.tell({ id: 'k-2' });
+  await see(`SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`, (found) => found.length === 1);
+  t.same(await database.read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
+  t.equal(await archive.end('SIGINT'), 0);
+  t.match(archive.said, /Ended: .* [1-9]\d* left out of boxes that are not enrolled\./);
+});
+
+void t.test('a list that is no list', async (t) => {
+  const args = ['--broker', 'mqtt://127.0.0.1:1', '--database', join(scratch(t), 'room.db')];
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [ROOM_PROGRAM, ...args, '--boxes', '/nowhere/boxes.json'],
+    { encoding: 'utf8' },
+  );
+  t.match(stderr, /^room: --boxes: \/nowhere\/boxes.json: cannot be read \(.*\); name .*\n$/);
+  t.equal(status, 2);
+});
+
+void t.test('no more than 1,000 strangers are kept by their names', async (t) => {
+  const database = await DATABASES.sqlite(t);
+  const archive = await database.open();
+  for (const round of ['a', 'b']) {
+    const strangers = archive.strangers();
+    for (let n = 0; n < 800; n += 1) strangers.note(`${round}-${n}`, 'thief', 10);
+    strangers.note('a-1', 'thief', 10);
+    await strangers.stop();
+  }
+  const [sum] = await database.read(
+    'SELECT count(*) AS n, sum(messages) AS messages, sum(bytes) AS bytes FROM stranger',
+  );
+  t.match(sum, { n: 1001, messages: 1602, bytes: 16_020 }, 'the rest is one row');
+  const [rest] = await database.read("SELECT messages FROM stranger WHERE box = ''");
+  t.match(rest, { messages: 600 });
+});
