@@ -173,7 +173,13 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
   const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
   t.strictSame(operations.map(({ operationId }) => operationId).sort(), Object.keys(ROUTES).sort());
   t.strictSame(Object.keys(document.webhooks), [...WEBHOOK_TYPES]);
-  t.match(Object.keys(document.components.schemas), ['AuditEntry', 'Camera', 'GoneCamera', 'Incident', 'Problem']);
+  t.match(Object.keys(document.components.schemas), [
+    'AuditEntry',
+    'Camera',
+    'GoneCamera',
+    'Incident',
+    'Problem',
+  ]);
   t.notMatch(JSON.stringify(document), /"\$id"|"additionalItems"/);
   const text = JSON.stringify(document);
   for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))

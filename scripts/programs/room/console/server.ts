@@ -117,13 +117,14 @@ export class ConsoleServer {
   /** What was refused or cut off for a limit, as a line; undefined where nothing was. */
   summary(): string | undefined {
     const { refused, unrecorded, full } = this.#sessions.counters;
-    const { slow, refused: streams, resets, away } = this.#pump.counters;
+    const { slow, refused: streams, displaced, resets, away } = this.#pump.counters;
     const counts = {
       'logins refused': refused,
       'of them not recorded': unrecorded,
       'sessions too many': full,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refused, 0),
       'streams too many': streams,
+      'streams ended for somebody with fewer': displaced,
       'slow screens cut off': slow,
       'queues loaded again': resets,
       'times without the database': away,
@@ -188,7 +189,8 @@ function ownHandlers(entry: Entry, pump: Pump, guard: Guard): Readonly<Record<Ow
     stream: async ({ caller, query }, request, reply) => {
       const { who, session } = known(caller);
       const after = lastId(request) ?? (query['after'] as number | undefined);
-      const owner = session?.id ?? `token ${who.name}`;
+      // One name may be an account's and a token's.
+      const owner = `${session === undefined ? 'the token ' : ''}${who.name}`;
       pump.admit(owner);
       openStream(reply, guard.headers);
       pump.add({ session: session?.id, owner, after, response: reply.raw });

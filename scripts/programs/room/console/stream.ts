@@ -6,8 +6,9 @@
  * INVARIANTS: one query serves all, and QUERY_EVERY_MS lie between two. A screen is told rows in the order of their
  * numbers; the id of an event is the number up to which it has been told all, and stands behind the last row of it. A
  * query that fails moves nothing on: the next one asks from the same number.
- * LIMITS: STREAMS_MAX, STREAMS_OF_ONE_MAX of one session; a database that says nothing for SLOW_MS is away; a screen with UNSENT_BYTES_MAX not taken is ended; one that is
- * more than ROWS_MAX behind is told `reset`.
+ * LIMITS: STREAMS_MAX, of one person STREAMS_OF_ONE_MAX, in however many sessions; where all are taken, whoever has fewer
+ * gets one of whoever has the most. A database that says nothing for SLOW_MS is away; a screen with UNSENT_BYTES_MAX not
+ * taken is ended; one that is more than ROWS_MAX behind is told `reset`.
  */
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../../../agent/base/errors.ts';
@@ -39,7 +40,7 @@ const UNSENT_BYTES_MAX = 4_000_000;
 
 /** Ten people with a few screens each, and programs. */
 const STREAMS_MAX = 256;
-const STREAMS_OF_ONE_MAX = 8;
+const STREAMS_OF_ONE_MAX = 24;
 
 export interface Changes {
   /** All up to this number are in it. */
@@ -58,7 +59,7 @@ export type ChangesSince = (rev: number, rowsMax: number, toAll: boolean) => Pro
 export interface Listener {
   /** By which its end is asked for; undefined: a token of the settings, which does not end. */
   readonly session: string | undefined;
-  /** Session or token, for the limit. */
+  /** Name of the account or token, for the limit. */
   readonly owner: string;
   /** Up to here it knows all; undefined: from now on. */
   readonly after: number | undefined;
@@ -78,7 +79,7 @@ export interface PumpOptions {
 }
 
 export class Pump {
-  readonly counters = { streams: 0, slow: 0, refused: 0, resets: 0, away: 0 };
+  readonly counters = { streams: 0, slow: 0, refused: 0, displaced: 0, resets: 0, away: 0 };
   readonly #options: PumpOptions;
   readonly #streams = new Set<Stream>();
   /** They know less than the others do: the next query is theirs. */
@@ -121,11 +122,26 @@ export class Pump {
 
   /** Throws CallError 429. Headers are sent by the caller after `admit` and before `add`. */
   admit(owner: string): void {
-    const own = [...this.#streams].filter((stream) => stream.owner === owner).length;
-    if (this.#streams.size < STREAMS_MAX && own < STREAMS_OF_ONE_MAX) return;
+    const counts = new Map<string, number>();
+    for (const stream of this.#streams) counts.set(stream.owner, (counts.get(stream.owner) ?? 0) + 1);
+    const own = counts.get(owner) ?? 0;
+    if (own < STREAMS_OF_ONE_MAX) {
+      if (this.#streams.size < STREAMS_MAX || this.#displace(counts, own)) return;
+    }
     this.counters.refused += 1;
-    const most = own < STREAMS_OF_ONE_MAX ? `${STREAMS_MAX}` : `${STREAMS_OF_ONE_MAX} of one session`;
+    const most = own < STREAMS_OF_ONE_MAX ? `${STREAMS_MAX}` : `${STREAMS_OF_ONE_MAX} of ${owner}`;
     throw new CallError(429, `streams: ${most} are open, which is the most; close one`);
+  }
+
+  /** Ends the oldest stream of whoever has the most, where that leaves them no fewer than the one who asks. */
+  #displace(counts: ReadonlyMap<string, number>, own: number): boolean {
+    const [[greedy, most] = ['', 0]] = [...counts].sort(([, a], [, b]) => b - a);
+    const oldest = [...this.#streams].find(({ owner }) => owner === greedy);
+    if (oldest === undefined || most - 1 < own + 1) return false;
+    this.counters.displaced += 1;
+    oldest.response.end();
+    this.#forget(oldest);
+    return true;
   }
 
   add(listener: Listener): void {

@@ -1,0 +1,66 @@
+/** What one person of the room can do to the others: streams, sessions, roles. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { ask, cookieOf, enter, from, readStream, roomDatabase, startConsole } from '../lib/console.ts';
+import { addIncident } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { until } from '../lib/room.ts';
+
+/** As the console takes them of one account, and of one session. */
+const SESSIONS = 16;
+const STREAMS = 8;
+
+void t.test('two people with all their sessions and streams shut out no third', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const { url, server } = await startConsole(t, db);
+  const readers = [];
+  for (const name of ['operator', 'operator-2']) {
+    for (let session = 0; session < SESSIONS; session += 1) {
+      // Of more than one address: so many do not enter from one in a minute.
+      const headers = { ...from(url), 'x-forwarded-for': `192.0.2.${session}` };
+      const entered = await ask(`${url}/api/login`, { method: 'POST', headers, body: { name } });
+      const cookie = cookieOf(entered);
+      for (let at = 0; at < STREAMS; at += 1) readers.push(readStream(t, url, cookie));
+      const asked = readers.slice(-STREAMS);
+      await until(t, 'all are answered', () => asked.every(({ status }) => status !== 0));
+    }
+  }
+  const supervisor = readStream(t, url, await enter(url, 'supervisor'));
+  await until(t, 'the supervisor is answered', () => supervisor.status !== 0);
+  t.equal(supervisor.status, 200, 'is let in');
+  await addIncident(db);
+  await until(t, 'and told', () => supervisor.names().includes('incidents'));
+  const open = readers.filter(({ status, isOver }) => status === 200 && !isOver);
+  t.equal(open.length, 2 * 24, 'of one person 24');
+  t.equal(readers.filter(({ status }) => status === 429).length, 2 * (SESSIONS * STREAMS - 24));
+  open[0]?.close();
+  await sleep(100);
+  const again = readStream(t, url, await enter(url, 'operator'));
+  await until(t, 'one that was closed is free again', () => again.status === 200);
+  t.match(server.summary(), /208 streams too many/);
+});
+
+void t.test('where all streams are taken, whoever has fewer gets one of whoever has the most', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const accounts = Array.from({ length: 12 }, (_, n) => ({ name: `person-${n}`, role: 'operator' as const }));
+  const { url, server } = await startConsole(t, db, { settings: { accounts } });
+  const readers = new Map<string, ReturnType<typeof readStream>[]>();
+  for (const { name } of accounts.slice(0, 11)) {
+    const cookie = await enter(url, name);
+    const own = Array.from({ length: 24 }, () => readStream(t, url, cookie));
+    readers.set(name, own);
+    await until(t, 'all are answered', () => own.every(({ status }) => status !== 0));
+  }
+  const late = readStream(t, url, await enter(url, 'person-11'));
+  await until(t, 'who comes last is answered', () => late.status !== 0);
+  t.equal(late.status, 200);
+  const open = (name: string): number =>
+    readers.get(name)?.filter(({ status, isOver }) => status === 200 && !isOver).length ?? 0;
+  await until(
+    t,
+    'somebody has one fewer',
+    () => accounts.slice(0, 11).reduce((sum, { name }) => sum + open(name), 0) === 255,
+  );
+  t.ok(open('person-10') >= 20, 'who came before them got theirs of the others');
+  t.match(server.summary(), /streams ended for somebody with fewer/);
+});
