@@ -9,6 +9,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
+import { CASE_RULE, unreadableOf } from '../contract/case.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Counters } from '../contract/counters.ts';
 import { SearchArgs, type SearchQuery, type SearchRecord, type SearchResult } from '../contract/search.ts';
@@ -52,6 +53,10 @@ export class SearchHandler {
     if (!argsCheck.Check(args)) {
       const error = argsCheck.Errors(args).First();
       throw new CommandRefused('bad-arguments', `search: ${error?.path || '/'}: ${error?.message ?? ''}`);
+    }
+    const unreadable = unreadableOf(args);
+    if (unreadable !== undefined) {
+      throw new CommandRefused('bad-arguments', `search: /${unreadable}: ${CASE_RULE}`);
     }
     assertPeriod(args.query);
     const waitS = this.#bucket.take();

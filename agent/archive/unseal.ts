@@ -9,6 +9,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
+import { CASE_RULE, unreadableOf } from '../contract/case.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Counters } from '../contract/counters.ts';
 import { UnsealArgs, type UnsealRecord, type UnsealResult } from '../contract/sealed-evidence.ts';
@@ -47,6 +48,10 @@ export class UnsealHandler {
     if (!argsCheck.Check(args)) {
       const error = argsCheck.Errors(args).First();
       throw new CommandRefused('bad-arguments', `unseal: ${error?.path || '/'}: ${error?.message ?? ''}`);
+    }
+    const unreadable = unreadableOf(args);
+    if (unreadable !== undefined) {
+      throw new CommandRefused('bad-arguments', `unseal: /${unreadable}: ${CASE_RULE}`);
     }
     const waitS = this.#bucket.take();
     if (waitS > 0) {

@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { sha256Of } from '../base/sha256.ts';
+import { CASE_RULE, unreadableOf } from '../contract/case.ts';
 import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
 import { print } from './print.ts';
 import { type Asked, askBox, assertBox } from './room/ask-box.ts';
@@ -61,6 +62,8 @@ export function unsealArgs({
 }: Pick<UnsealOptions, 'case' | 'reason' | 'event' | 'box'>): UnsealArgs {
   assertBox(box);
   const args = { case: number, reason, event };
+  const unreadable = unreadableOf(args);
+  if (unreadable !== undefined) throw new AgentError('config', `--${unreadable}: ${CASE_RULE}`);
   if (Value.Check(UnsealArgs, args)) return args;
   const error = Value.Errors(UnsealArgs, args).First();
   throw new AgentError('config', `--${error?.path.slice(1)}: ${error?.message}`);

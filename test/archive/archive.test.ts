@@ -348,7 +348,15 @@ void t.test('each search is on record and counted; too many are told when to com
     given: 1,
     at: '2026-11-24T00:00:00.000Z',
   });
-  for (const bad of [{ case: '' }, { reason: undefined }, { cursor: '1;2' }, { query: {} }, { more: 1 }])
+  for (const bad of [
+    { case: '' },
+    { case: ' ' },
+    { reason: '\u200b' },
+    { reason: undefined },
+    { cursor: '1;2' },
+    { query: {} },
+    { more: 1 },
+  ])
     t.throws(() => ask(bad), { code: 'bad-arguments', message: /^search: \// }, JSON.stringify(bad));
   const { from } = args['query'] as { from: string };
   t.throws(() => ask({ query: { from, to: from } }), { code: 'bad-arguments', message: /no period/ });

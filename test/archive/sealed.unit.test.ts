@@ -259,6 +259,7 @@ t.test('without a case number, or with the name of another file: refused', async
   for (const args of [
     caseless,
     { ...ASKED, case: '' },
+    { ...ASKED, reason: '\u200b ' },
     { ...ASKED, event: '../outbox' },
     { ...ASKED, event: 'a-1.age' },
     { ...ASKED, more: 1 },

@@ -1,10 +1,16 @@
 /** What one person of the room can do to the others: streams, sessions, roles. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { signerHandlers } from '../../scripts/programs/room/console/searches.ts';
+import { SignerClient } from '../../scripts/programs/room/console/signer-client.ts';
 import { ask, cookieOf, enter, from, readStream, roomDatabase, startConsole } from '../lib/console.ts';
+import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { until } from '../lib/room.ts';
+import { recordsOf } from '../lib/room-rows.ts';
+
+const NOW = Date.parse('2026-11-24T14:00:00.000Z');
 
 /** As the console takes them of one account, and of one session. */
 const SESSIONS = 16;
@@ -63,4 +69,32 @@ void t.test('where all streams are taken, whoever has fewer gets one of whoever 
   );
   t.ok(open('person-10') >= 20, 'who came before them got theirs of the others');
   t.match(server.summary(), /streams ended for somebody with fewer/);
+});
+
+void t.test('the record of a search names every box that is asked', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const { search, sealed } = signerHandlers(new SignerClient('/nowhere/signer.sock'), db, Date.now);
+  const boxes = Array.from({ length: 150 }, (_, n) => `box-${n}`);
+  const body = {
+    case: '17',
+    reason: 'theft',
+    from: '2026-11-01T00:00:00Z',
+    to: '2026-11-02T00:00:00Z',
+    boxes,
+  };
+  const asked = (change: object) => search(callOf<'search'>('anna', NOW, { body: { ...body, ...change } }));
+  // It is on record before the signer is asked.
+  t.match((await refusalOf(asked({}))).message, /signer does not answer/);
+  t.match(await recordsOf(db, 'search'), [{ more: { boxes, case: '17' } }]);
+  const no = await addIncident(db, NOW, { detail: '{"sealed":true,"event":"e-1"}' });
+  for (const blank of [' ', '\u200b', '\u2060', '–', '\u{1f600}']) {
+    for (const change of [{ case: blank }, { reason: blank }]) {
+      t.match(await refusalOf(asked(change)), { status: 400, message: /at least one letter or digit/ });
+      const still = callOf<'sealed'>('sup', NOW, { params: { no }, body: { ...body, ...change } });
+      t.match(await refusalOf(sealed(still)), { status: 400, message: /at least one letter or digit/ });
+    }
+  }
+  for (const text of ['ü', '案件', '٣'])
+    t.match((await refusalOf(asked({ case: text }))).message, /signer does not/, text);
+  t.equal((await recordsOf(db, 'search')).length, 4, 'what is refused is not on record');
 });

@@ -229,6 +229,13 @@ void t.test('search: progress, who is missing, the incidents of the room; on rec
       status: 400,
       message: /not after from/,
     });
+    for (const blank of [' ', '\u200b', '\u2060 –', '...']) {
+      await t.rejects(room.search(alice, { case: blank }), {
+        status: 400,
+        message: /^body: case must hold at least one letter or digit/,
+      });
+      await t.rejects(room.search(alice, { reason: blank }), { status: 400, message: /^body: reason must/ });
+    }
     await t.rejects(room.search(alice, { from: '2026-02-30T00:00:00Z' }), {
       status: 400,
       message: /^from: there is no day 2026-02-30/,
@@ -289,11 +296,16 @@ void t.test('what is no request is refused in one line', async (t) => {
     });
   const asked = { who: 'alice', request: { ...WHY, from: iso(0), to: iso(1) } };
   const reasonless = { ...asked, request: { ...asked.request, reason: '' } };
+  const unseen = { ...asked, request: { ...asked.request, case: '\u200b' } };
   const impossible = { ...asked, request: { ...asked.request, to: '2026-02-30T00:00:00.000Z' } };
   const still = { who: 'alice', site: SITE, box: 'alpha', event: '../../etc', request: WHY };
   t.match(await ask('GET', '/search', ''), /^404 \{"line":"only POST/);
   t.match(await ask('POST', '/sign', '{}'), /^404 /);
   t.match(await ask('POST', '/search', 'no json'), /^400 \{"line":"\/: /);
+  t.match(
+    await ask('POST', '/search', JSON.stringify(unseen)),
+    /^400 \{"line":"case: must hold at least one/,
+  );
   t.match(await ask('POST', '/search', JSON.stringify(reasonless)), /^400 \{"line":"\/request\/reason: /);
   t.match(
     await ask('POST', '/search', JSON.stringify(impossible)),

@@ -1,6 +1,7 @@
 /** What was typed for `vigie search` → what to ask. Throws AgentError `config`, one line. */
 import { Value } from '@sinclair/typebox/value';
 import { nearest } from '../../config/words.ts';
+import { CASE_RULE, unreadableOf } from '../../contract/case.ts';
 import { RULE_SCHEMAS } from '../../contract/rule-config.ts';
 import { SearchArgs } from '../../contract/search.ts';
 import { wrong } from '../bad-option.ts';
@@ -41,6 +42,8 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
   }
   const query = { from, to, ...(kind && { kinds: [...kind] }), ...(zone && { zones: [...zone] }) };
   const args = { case: options.case, reason: options.reason, query };
+  const unreadable = unreadableOf(args);
+  if (unreadable !== undefined) throw wrong(`--${unreadable}`, CASE_RULE);
   if (Value.Check(SearchArgs, args)) return args;
   const error = Value.Errors(SearchArgs, args).First();
   throw wrong(`--${error?.path.split('/').at(1) ?? ''}`, `${error?.message}`);

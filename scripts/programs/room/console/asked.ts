@@ -1,4 +1,5 @@
 /** What a call asks for beyond what its schema can say; what cannot be is refused before a database sees it. */
+import { CASE_RULE, unreadableOf } from '../../../../agent/contract/case.ts';
 import { iso } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 
@@ -20,6 +21,12 @@ export function timeAsked(name: string, text: string): number {
   const ms = Date.parse(text.toUpperCase());
   if (ms >= FIRST_MS && ms <= LAST_MS) return ms;
   throw new CallError(400, `${name}: ${text} is no time of the years 0001 to 9999 in UTC`);
+}
+
+/** Throws CallError 400 where case or reason tells nothing. */
+export function caseAsked(body: { readonly case: string; readonly reason: string }): void {
+  const unreadable = unreadableOf(body);
+  if (unreadable !== undefined) throw new CallError(400, `body: ${unreadable} ${CASE_RULE}`);
 }
 
 export interface Span {

@@ -9,19 +9,17 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
-import type { SearchRequest, SearchState } from '../contract/api.ts';
+import type { SearchState } from '../contract/api.ts';
 import { FOUND_MAX, type SignerFound, type SignerProgress } from '../contract/signer.ts';
 import { record } from '../database/audit.ts';
 import { iso, type Sql } from '../database/sql.ts';
-import { spanAsked } from './asked.ts';
+import { caseAsked, spanAsked } from './asked.ts';
 import { type Call, CallError, type Handlers } from './handler.ts';
 import { actorOf } from './rows.ts';
 import type { SignerClient } from './signer-client.ts';
 
 const SEARCHES_KEPT = 100;
 const KEPT_MS = 3_600_000;
-/** Names of boxes in the record; of more the number is. */
-const BOXES_RECORDED = 100;
 
 interface Kept {
   readonly who: string;
@@ -61,11 +59,13 @@ class Searches {
 
   /** Throws CallError: 429 while one of this person's runs, 503 where there is no signer. */
   async begin({ who, body, nowMs }: Call<'search'>): Promise<SearchState> {
+    caseAsked(body);
     const { fromMs, toMs } = spanAsked(body);
     const request = { ...body, from: iso(fromMs), to: iso(toMs) };
     this.#forget(nowMs);
     const id = randomBytes(12).toString('hex');
-    const more = { search: id, ...recorded(request) };
+    // All of the boxes: a record that leaves names out tells nothing of those.
+    const more = { search: id, ...request };
     await this.#db.transaction((transaction) =>
       record(transaction, { ...actorOf(who), act: 'search', more }, nowMs),
     );
@@ -133,12 +133,6 @@ class Searches {
   }
 }
 
-/** What was asked; of many boxes the first names, and how many they were. */
-function recorded({ boxes = [], ...asked }: SearchRequest): Record<string, unknown> {
-  const names = boxes.slice(0, BOXES_RECORDED);
-  return { ...asked, ...(boxes.length > 0 && { boxes: names, boxesAsked: boxes.length }) };
-}
-
 function take(kept: Kept, line: SignerProgress): void {
   const { asked, answered, missing, more, done, fault } = line;
   const room = FOUND_MAX - kept.found.length;
@@ -161,6 +155,7 @@ interface IncidentRow {
 }
 
 async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body, nowMs }: Call<'sealed'>) {
+  caseAsked(body);
   const [incident] = await db.all<IncidentRow>('SELECT site, box, detail FROM incident WHERE no = $1', [no]);
   if (incident === undefined) throw new CallError(404, `there is no incident ${no}`);
   const { site, box } = incident;

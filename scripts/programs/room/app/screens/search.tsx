@@ -1,6 +1,7 @@
 /** A search in the archives of the boxes. What is typed stays while one logs in again or the server is away. */
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import { isReadable, unreadableOf } from '../../../../../agent/contract/case.ts';
 import { Button, Check, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchRequest, SearchState } from '../../contract/api.ts';
 import { explain } from '../acts.ts';
@@ -97,7 +98,7 @@ async function submit(): Promise<void> {
   tried.value = true;
   const { case: number, reason, zones, boxes } = form.value;
   const hasFault = faultOf(zones, ZONES_MAX) !== undefined || faultOf(boxes, BOXES_MAX) !== undefined;
-  if (isAsking.value || hasFault || number.trim() === '' || reason.trim() === '') {
+  if (isAsking.value || hasFault || unreadableOf(form.value) !== undefined) {
     document.querySelector<HTMLElement>('.d-search [aria-invalid=true]')?.focus();
     return;
   }
@@ -125,7 +126,7 @@ async function submit(): Promise<void> {
 
 function Form() {
   const { search } = desk.value;
-  const needed = (text: string) => (tried.value && text.trim() === '' ? search.needed : undefined);
+  const needed = (text: string) => (tried.value && !isReadable(text) ? search.needed : undefined);
   const field = (name: keyof typeof form.value) => ({
     name,
     label: search[name],

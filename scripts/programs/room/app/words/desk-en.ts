@@ -105,7 +105,7 @@ export const DESK_EN = {
       'Asks the archives of the boxes, by a command that the room signs. Case and reason go into the records of the room and of every box.',
     case: 'Case number',
     reason: 'Reason',
-    needed: 'Needed.',
+    needed: 'Needed: at least one letter or digit.',
     kinds: 'Kinds',
     kindsHint: 'none chosen: all',
     zones: 'Zones or lines',

@@ -105,7 +105,7 @@ export const DESK_FR: DeskWords = {
       'Interroge les archives des boîtiers, par un ordre que la salle signe. Le dossier et le motif entrent au registre de la salle et de chaque boîtier.',
     case: 'Numéro de dossier',
     reason: 'Motif',
-    needed: 'Obligatoire.',
+    needed: 'Obligatoire : au moins une lettre ou un chiffre.',
     kinds: 'Genres',
     kindsHint: 'aucun choisi : tous',
     zones: 'Zones ou lignes',

@@ -1,0 +1,46 @@
+/** A large export beside the work of others: nobody waits for it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { ask, enter, roomDatabase } from '../lib/console.ts';
+import { ConsoleProgram } from '../lib/console-program.ts';
+import { DATABASES } from '../lib/databases.ts';
+
+const INCIDENTS = 100_000;
+
+void t.test('100,000 incidents as a table and as a file hold up nobody', { timeout: 300_000 }, async (t) => {
+  const { where } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, where);
+  await db.run(
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+       received, clock_doubt, objects, cause, events, newest, detail, state)
+     SELECT n, 0, 'lyon', 'b-' || (n % 100), 'e-' || n, 1, 'alert', 2, 'loitering', 'r-1', 'zone/z', at, at, false,
+       '[{"label":"person","track":12}]', '{"stayedS":10.2}', 1, at, '{}', 'new'
+     FROM (SELECT n, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || n || ' seconds') AS at
+       FROM (WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ${INCIDENTS}) SELECT n FROM up))`,
+  );
+  await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [INCIDENTS]);
+  const desk = await ConsoleProgram.start(t, where);
+  const cookie = await enter(desk.url, 'supervisor');
+  for (const path of ['/api/incidents.csv', '/api/incidents.parquet']) {
+    const gaps: number[] = [];
+    let isOver = false;
+    const others = (async () => {
+      while (!isOver) {
+        const askedMs = performance.now();
+        await ask(`${desk.url}/api/session`, { headers: { cookie } });
+        gaps.push(performance.now() - askedMs);
+        await sleep(5);
+      }
+    })();
+    const beganMs = performance.now();
+    const answer = await ask(`${desk.url}${path}`, { headers: { cookie } });
+    const tookMs = performance.now() - beganMs;
+    isOver = true;
+    await others;
+    t.equal(answer.status, 200);
+    if (path.endsWith('csv')) t.equal(answer.text.trim().split('\r\n').length, INCIDENTS + 1, 'all of them');
+    const longestMs = Math.max(...gaps);
+    t.comment(`${path}: ${Math.round(tookMs)} ms; another call waits ${Math.round(longestMs)} ms at most`);
+    t.ok(longestMs < tookMs / 4, 'another call is answered between');
+  }
+});
