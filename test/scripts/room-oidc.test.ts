@@ -12,6 +12,7 @@ import {
   type Asked,
   ask,
   from,
+  readStream,
   roomDatabase,
   startConsole,
   type TestConsole,
@@ -20,6 +21,7 @@ import {
 import { addIncidents } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
 import { numbered } from '../lib/room-evening.ts';
 import { openBrowser } from '../page/phone.ts';
 
@@ -28,7 +30,7 @@ const ROLES: Readonly<Record<string, Role>> = {
   'room-supervisors': 'supervisor',
   'room-operators': 'operator',
 };
-const GROUPS: Readonly<Record<string, readonly string[]>> = {
+const GROUPS: Record<string, readonly string[]> = {
   ines: ['staff', 'room-operators'],
   marc: ['room-operators', 'room-supervisors'],
   stranger: ['staff'],
@@ -44,18 +46,33 @@ async function listening(t: Test, port: number, serve: http.RequestListener): Pr
 }
 
 /** oidc-provider as it comes, but that nobody types a password: `person.name` is who sits there. */
-async function provider(t: Test, port: number, back: string) {
+async function provider(t: Test, port: number, back: string, isRenewable = false) {
   // Another site than the console's: 127.0.0.1 on another port would be the same one to a browser.
   const issuer = `http://localhost:${port}`;
   const oidc = new Provider(issuer, {
-    clients: [{ client_id: 'vigie', client_secret: SECRET, redirect_uris: [back] }],
+    clients: [
+      {
+        client_id: 'vigie',
+        client_secret: SECRET,
+        redirect_uris: [back],
+        grant_types: ['authorization_code', 'refresh_token'],
+      },
+    ],
+    issueRefreshToken: async () => isRenewable,
     claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
     cookies: { keys: ['a-key'] },
     features: { devInteractions: { enabled: false } },
-    findAccount: (_context, id) => ({
-      accountId: id,
-      claims: async () => ({ sub: `sub-${id}`, preferred_username: id, groups: [...(GROUPS[id] ?? [])] }),
-    }),
+    findAccount: (_context, id) =>
+      GROUPS[id] === undefined
+        ? undefined
+        : {
+            accountId: id,
+            claims: async () => ({
+              sub: `sub-${id}`,
+              preferred_username: id,
+              groups: [...(GROUPS[id] ?? [])],
+            }),
+          },
     interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
     loadExistingGrant: async (context) => {
       const grant = new context.oidc.provider.Grant({
@@ -430,4 +447,86 @@ t.test('a real browser: a verdict in mid-session-end is sent after the login, by
   await shown('document.querySelector(".toast.bad")?.textContent.includes("ines")');
   t.match(await page.$eval('.who', ({ textContent }) => textContent), 'marc');
   t.same((await judged()).length, 1, 'her verdict is not his');
+});
+
+t.test('a role that was taken away holds for minutes, and an account that is gone too', async (t) => {
+  const [port, idp] = [await freePort(), await freePort()];
+  const { issuer, person, server, serve } = await provider(
+    t,
+    idp,
+    `http://127.0.0.1:${port}/auth/back`,
+    true,
+  );
+  const { url, db, clock, notices } = await consoleWith(t, port, issuer);
+  const come = async (name: string): Promise<Browser> => {
+    person.name = name;
+    const browser = new Browser();
+    const answer = await browser.get(await browser.wayBack(`${url}/auth/enter`));
+    t.equal(answer.status, 200, answer.text);
+    return browser;
+  };
+  GROUPS['lena'] = ['room-supervisors'];
+  GROUPS['otto'] = ['room-operators'];
+  GROUPS['paul'] = ['room-operators'];
+  t.teardown(() => ['lena', 'otto', 'paul'].map((name) => delete GROUPS[name]));
+  const [lena, otto, paul] = [await come('lena'), await come('otto'), await come('paul')];
+  const status = async (browser: Browser): Promise<number> =>
+    (await browser.get(`${url}/api/session`)).status;
+  const rows = await db.all<{ renewal: string | null }>('SELECT renewal FROM session');
+  t.equal(rows.filter(({ renewal }) => renewal !== null).length, 3);
+  const cookie = `vigie=${paul.cookie(url, 'vigie')}`;
+  const stream = readStream(t, url, cookie);
+  await until(t, 'a stream', () => stream.status === 200);
+  const endings = () =>
+    db.all<{ more: string }>("SELECT more FROM audit WHERE act = 'session-ended' ORDER BY no");
+  let ended: string[] = [];
+  const untilEnded = async (many: number): Promise<void> => {
+    let isAsking = false;
+    await until(t, `${many} are logged out`, () => {
+      if (!isAsking) {
+        isAsking = true;
+        void endings().then((found) => {
+          ended = found.map(({ more }) => more);
+          isAsking = false;
+        });
+      }
+      return ended.length === many;
+    });
+  };
+  GROUPS['lena'] = ['room-operators'];
+  delete GROUPS['paul'];
+  clock.aheadMs = 6 * 60_000;
+  await untilEnded(2);
+  t.equal(await status(lena), 401, 'another role');
+  t.equal(await status(paul), 401, 'no account');
+  t.equal(await status(otto), 200, 'as before');
+  t.ok(stream.names().includes('session'), 'and the stream has ended');
+  t.match(ended.join(), /"user":"lena","role":"supervisor","why":"the role is operator now"/);
+  // A provider that is away ends nobody's session.
+  server.close().closeAllConnections();
+  clock.aheadMs = 12 * 60_000;
+  await until(t, 'it is told', () => notices.some((line) => /identity provider does not answer/.test(line)));
+  t.equal(await status(otto), 200);
+  await listening(t, idp, serve);
+  GROUPS['otto'] = ['staff'];
+  clock.aheadMs = 18 * 60_000;
+  await untilEnded(3);
+  t.equal(await status(otto), 401, 'when it is back');
+});
+
+t.test('without a refresh token a session lasts an hour', async (t) => {
+  const [port, idp] = [await freePort(), await freePort()];
+  const { issuer } = await provider(t, idp, `http://127.0.0.1:${port}/auth/back`);
+  const { url, clock } = await consoleWith(t, port, issuer);
+  const browser = new Browser();
+  await browser.get(await browser.wayBack(`${url}/auth/enter`));
+  const { json } = await browser.get(`${url}/api/session`);
+  t.ok(Date.parse(json.ends) - Date.parse(json.now) <= 3_600_000);
+  // In use, but for longer.
+  for (const minutes of [20, 40, 59]) {
+    clock.aheadMs = minutes * 60_000;
+    t.equal((await browser.get(`${url}/api/session`)).status, 200);
+  }
+  clock.aheadMs = 61 * 60_000;
+  t.equal((await browser.get(`${url}/api/session`)).status, 401);
 });

@@ -98,3 +98,52 @@ void t.test('the record of a search names every box that is asked', async (t) =>
     t.match((await refusalOf(asked({ case: text }))).message, /signer does not/, text);
   t.equal((await recordsOf(db, 'search')).length, 4, 'what is refused is not on record');
 });
+
+void t.test('a supervisor ends the sessions of somebody', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const { url } = await startConsole(t, db);
+  const [one, two, boss] = [
+    await enter(url, 'operator'),
+    await enter(url, 'operator'),
+    await enter(url, 'supervisor'),
+  ];
+  const streams = [readStream(t, url, one), readStream(t, url, two)];
+  const others = readStream(t, url, boss);
+  await until(t, 'streams', () => [...streams, others].every(({ status }) => status === 200));
+  const headers = (cookie: string) => ({ cookie, ...from(url) });
+  const present = await ask(`${url}/api/sessions`, { headers: { cookie: boss } });
+  t.match(present.json.people, [
+    { user: 'operator', role: 'operator', sessions: 2 },
+    { user: 'supervisor', role: 'supervisor', sessions: 1 },
+  ]);
+  t.equal((await ask(`${url}/api/sessions`, { headers: { cookie: one } })).status, 403);
+  const path = `${url}/api/sessions/end`;
+  const body = { user: 'operator' };
+  t.equal((await ask(path, { method: 'POST', headers: headers(one), body })).status, 403);
+  const ended = await ask(path, { method: 'POST', headers: headers(boss), body });
+  t.same(ended.json, { ended: 2 });
+  await until(t, 'their streams end', () => streams.every(({ isOver }) => isOver));
+  t.same(
+    streams.map((stream) => stream.names().at(-1)),
+    ['session', 'session'],
+  );
+  t.equal((await ask(`${url}/api/session`, { headers: { cookie: two } })).status, 401);
+  t.notOk(others.isOver, 'nobody else is');
+  t.match(await recordsOf(db, 'end-sessions'), [{ more: { user: 'operator', ended: 2 } }]);
+  t.same((await ask(path, { method: 'POST', headers: headers(boss), body })).json, { ended: 0 });
+});
+
+void t.test('an account of the settings that is another one now', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const before = await startConsole(t, db);
+  const cookies = [await enter(before.url, 'operator'), await enter(before.url, 'operator-2')];
+  await before.server.stop();
+  const accounts = [{ name: 'operator', role: 'auditor' as const }];
+  const { url } = await startConsole(t, db, { settings: { accounts } });
+  for (const cookie of cookies)
+    t.equal((await ask(`${url}/api/session`, { headers: { cookie } })).status, 401);
+  t.match(await recordsOf(db, 'session-ended'), [
+    { more: { user: 'operator', role: 'operator', why: 'the role is auditor now' } },
+    { more: { user: 'operator-2', why: 'the settings have no such account any more' } },
+  ]);
+});

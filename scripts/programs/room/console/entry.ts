@@ -16,8 +16,9 @@ import { iso, type Queries } from '../database/sql.ts';
 import { programOf } from './guard.ts';
 import { type Account, CallError } from './handler.ts';
 import { LoginRefused, Oidc } from './oidc.ts';
+import { RoleCheck, sealedBy } from './role-check.ts';
 import type { Caller } from './routes.ts';
-import { LONGEST_MS, peopleOf, type Sessions } from './sessions.ts';
+import { LONGEST_MS, peopleOf, type Session, type Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
 
 /** Of one address: a shift that comes at once from behind one proxy, then one in two seconds. */
@@ -39,17 +40,22 @@ export interface EntryOptions {
   readonly origin: () => string;
   readonly timeZone: string;
   readonly nowMs: () => number;
+  readonly onNotice: (line: string) => void;
 }
 
 export class Entry {
   readonly tries = new TokenBuckets(TRIES);
   readonly #options: EntryOptions;
   readonly #oidc: Oidc | undefined;
+  /** Where there is an identity provider. */
+  readonly roleCheck: RoleCheck | undefined;
 
   constructor(options: EntryOptions) {
     this.#options = options;
-    const { oidc } = options.settings;
-    this.#oidc = oidc === undefined ? undefined : new Oidc(oidc);
+    const { settings, sessions, nowMs, onNotice } = options;
+    this.#oidc = settings.oidc === undefined ? undefined : new Oidc(settings.oidc);
+    this.roleCheck =
+      this.#oidc === undefined ? undefined : new RoleCheck({ oidc: this.#oidc, sessions, nowMs, onNotice });
   }
 
   /** The two pages of the way through the identity provider. */
@@ -73,8 +79,14 @@ export class Entry {
       this.#clear(reply, 'flow', 'lax');
       const { sessions, nowMs } = this.#options;
       try {
-        const who = await this.#oidc.finish(new URL(`${this.#options.origin()}${request.url}`), flow);
-        await this.#begin(reply, who, 'oidc');
+        const { who, renewal } = await this.#oidc.finish(
+          new URL(`${this.#options.origin()}${request.url}`),
+          flow,
+        );
+        await this.#begin(reply, who, {
+          method: 'oidc',
+          ...(renewal !== undefined && { renewal: (cookie: string) => sealedBy(cookie, renewal) }),
+        });
         return reply.type('text/html; charset=utf-8').send(page('', html`<p><a href="/">…</a></p>`));
       } catch (error) {
         if (error instanceof LoginRefused) await sessions.refused(error.who, error.message, nowMs());
@@ -93,8 +105,25 @@ export class Entry {
       throw new CallError(401, 'Authorization: the settings have no such token');
     }
     if (program !== undefined) return { who: program, session: undefined };
-    const session = await sessions.find(request.cookies[this.#name('')], nowMs(), isUse);
-    return session === undefined ? undefined : { who: session.who, session };
+    const cookie = request.cookies[this.#name('')];
+    const session = await sessions.find(cookie, nowMs(), isUse);
+    if (session === undefined || cookie === undefined) return undefined;
+    if (session.method === 'oidc') this.roleCheck?.know(session.id, cookie);
+    const why = this.#isOver(session);
+    if (why === undefined) return { who: session.who, session };
+    await sessions.endFor(session.id, session.who, why, nowMs());
+    return undefined;
+  }
+
+  /** By the settings as they are now: they may have changed since somebody has come in. */
+  #isOver({ method, who }: Session): string | undefined {
+    const { accounts } = this.#options.settings;
+    const isOidc = accounts === undefined;
+    if ((method === 'oidc') !== isOidc) return 'the settings have another way in now';
+    if (isOidc) return undefined;
+    const account = accounts.find(({ name }) => name === who.name);
+    if (account === undefined) return 'the settings have no such account any more';
+    return account.role === who.role ? undefined : `the role is ${account.role} now`;
   }
 
   /** Without its link a demonstration shows nobody its accounts. */
@@ -118,7 +147,7 @@ export class Entry {
       await sessions.refused(name, why, nowMs());
       throw new CallError(403, `name: ${why}; GET /api/login says how one gets in`);
     }
-    const session = await this.#begin(reply, { ...account, isProgram: false }, 'local');
+    const session = await this.#begin(reply, { ...account, isProgram: false }, { method: 'local' });
     return this.view({ who: session.who, session });
   }
 
@@ -171,9 +200,10 @@ export class Entry {
     return given !== undefined && own !== undefined && timingSafeEqual(given, own);
   }
 
-  async #begin(reply: FastifyReply, who: Account, method: 'oidc' | 'local') {
+  async #begin(reply: FastifyReply, who: Account, how: Parameters<Sessions['begin']>[1]) {
     const { sessions, nowMs } = this.#options;
-    const { cookie, session } = await sessions.begin(who, method, nowMs());
+    const { cookie, session } = await sessions.begin(who, how, nowMs());
+    if (how.method === 'oidc') this.roleCheck?.know(session.id, cookie);
     this.#set(reply, '', cookie, 'strict', LONGEST_MS / 1000);
     return session;
   }

@@ -31,6 +31,19 @@ export class LoginRefused extends Error {
   }
 }
 
+/** By which the role is asked for again. */
+export interface Renewal {
+  readonly refreshToken: string;
+  /** The subject of the ID token at the login. */
+  readonly sub: string;
+}
+
+export interface Entered {
+  readonly who: Account;
+  /** Undefined where the provider gives no refresh token. */
+  readonly renewal: Renewal | undefined;
+}
+
 export class Oidc {
   readonly #settings: OidcSettings;
   #config: Promise<client.Configuration> | undefined;
@@ -59,13 +72,12 @@ export class Oidc {
   }
 
   /** `came`: the URL with which the browser came back. Throws LoginRefused, or AgentError `unavailable`. */
-  async finish(came: URL, flow: string | undefined): Promise<Account> {
+  async finish(came: URL, flow: string | undefined): Promise<Entered> {
     const [, state, nonce, verifier] = FLOW.exec(flow ?? '') ?? [];
     if (state === undefined || nonce === undefined || verifier === undefined) {
       throw new LoginRefused('this browser has not asked to enter, or too long ago; enter again');
     }
     const config = await this.#configuration();
-    let claims: Readonly<Record<string, unknown>>;
     try {
       // Checks state, the issuer of the answer (RFC 9207), and of the ID token: signature, iss, aud, exp and nonce.
       const tokens = await client.authorizationCodeGrant(config, came, {
@@ -74,19 +86,40 @@ export class Oidc {
         expectedNonce: nonce,
         idTokenExpected: true,
       });
-      claims = await this.#claims(config, tokens);
+      const claims = await this.#claims(config, tokens, tokens.claims()?.sub ?? '');
+      const { refresh_token: refreshToken } = tokens;
+      const sub = String(claims['sub']);
+      const renewal = refreshToken === undefined ? undefined : { refreshToken, sub };
+      return { who: this.#accountOf(claims), renewal };
     } catch (error) {
-      throw refusalOf(error);
+      throw error instanceof LoginRefused ? error : refusalOf(error);
     }
-    return this.#accountOf(claims);
+  }
+
+  /** Who that is now. Throws LoginRefused where the account is gone or has no role, or AgentError `unavailable`. */
+  async again({ refreshToken, sub }: Renewal): Promise<{ who: Account; renewal: Renewal }> {
+    const config = await this.#configuration();
+    try {
+      const tokens = await client.refreshTokenGrant(config, refreshToken);
+      const claims = await this.#claims(config, tokens, sub);
+      if (claims['sub'] !== sub) throw new LoginRefused('the identity provider names another account');
+      const next = tokens.refresh_token ?? refreshToken;
+      return { who: this.#accountOf(claims), renewal: { refreshToken: next, sub } };
+    } catch (error) {
+      throw error instanceof LoginRefused ? error : refusalOf(error);
+    }
   }
 
   /** Many providers put only the subject into the ID token of a code flow; the rest is asked for. */
   async #claims(
     config: client.Configuration,
-    tokens: Awaited<ReturnType<typeof client.authorizationCodeGrant>>,
+    tokens: Pick<
+      client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
+      'access_token' | 'claims'
+    >,
+    sub: string,
   ): Promise<Readonly<Record<string, unknown>>> {
-    const claims: { readonly sub: string; readonly [name: string]: unknown } = tokens.claims() ?? { sub: '' };
+    const claims: { readonly sub: string; readonly [name: string]: unknown } = tokens.claims() ?? { sub };
     const { roleClaim, nameClaim } = this.#settings;
     const isWhole = claims[roleClaim] !== undefined && claims[nameClaim] !== undefined;
     if (isWhole || config.serverMetadata().userinfo_endpoint === undefined) return claims;
@@ -147,6 +180,9 @@ function refusalOf(error: unknown): Error {
   }
   if (error instanceof client.ResponseBodyError && error.status < 500) {
     return new LoginRefused(`the identity provider says ${printable(error.error)}`);
+  }
+  if (error instanceof client.WWWAuthenticateChallengeError && error.status < 500) {
+    return new LoginRefused('the identity provider does not know the account any more');
   }
   const isAway = !(error instanceof client.ClientError) || error.code === 'OAUTH_TIMEOUT';
   if (isAway) return unavailable(error);

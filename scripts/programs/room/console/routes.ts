@@ -16,7 +16,7 @@ import { type Account, type Call, CallError, type Handlers } from './handler.ts'
 import type { Session } from './sessions.ts';
 
 /** What the server does by itself, since it concerns the connection. */
-export const OWN = ['login', 'enter', 'session', 'logout', 'stream'] as const;
+export const OWN = ['login', 'enter', 'session', 'logout', 'sessions', 'endSessions', 'stream'] as const;
 export type OwnName = (typeof OWN)[number];
 export type DataHandlers = Omit<Handlers, OwnName>;
 

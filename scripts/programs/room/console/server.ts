@@ -8,11 +8,13 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
-import type { Sql } from '../database/sql.ts';
+import { iso, type Sql } from '../database/sql.ts';
+import { textAsked } from './asked.ts';
 import { Entry } from './entry.ts';
 import { Guard } from './guard.ts';
 import { CallError } from './handler.ts';
 import { refuse, refuseError } from './problem.ts';
+import type { RoleCheck } from './role-check.ts';
 import { type Caller, type DataHandlers, type OwnHandler, type OwnName, registerRoutes } from './routes.ts';
 import { Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
@@ -50,6 +52,7 @@ export class ConsoleServer {
   readonly #options: ConsoleOptions;
   readonly #sessions: Sessions;
   readonly #pump: Pump;
+  #roleCheck: RoleCheck | undefined;
   #app: FastifyInstance | undefined;
   #limits: readonly TokenBuckets[] = [];
   #guard: ConnectionGuard | undefined;
@@ -110,6 +113,7 @@ export class ConsoleServer {
 
   /** Streams are ended, what is under way is answered. */
   async stop(): Promise<void> {
+    await this.#roleCheck?.stop();
     await this.#pump.stop();
     await this.#app?.close();
   }
@@ -122,6 +126,8 @@ export class ConsoleServer {
       'logins refused': refused,
       'of them not recorded': unrecorded,
       'sessions too many': full,
+      'sessions ended for another role': this.#roleCheck?.counters.ended ?? 0,
+      'times without the identity provider': this.#roleCheck?.counters.away ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refused, 0),
       'streams too many': streams,
       'streams ended for somebody with fewer': displaced,
@@ -141,7 +147,9 @@ export class ConsoleServer {
     const guard = new Guard(() => this.#origins, isSecure);
     const sessions = this.#sessions;
     const origin = (): string => this.#origins[0] ?? '';
-    const entry = new Entry({ settings, db, sessions, isSecure, origin, timeZone, nowMs });
+    const entry = new Entry({ settings, db, sessions, isSecure, origin, timeZone, nowMs, onNotice });
+    this.#roleCheck = entry.roleCheck;
+    this.#roleCheck?.start();
     app.removeContentTypeParser('text/plain');
     await app.register(cookie);
     app.addHook('onRequest', async (request, reply) => {
@@ -156,7 +164,7 @@ export class ConsoleServer {
       return reply.type('text/plain; charset=utf-8').send('well\n');
     });
     entry.register(app);
-    const own = ownHandlers(entry, this.#pump, guard);
+    const own = ownHandlers(entry, sessions, this.#pump, guard);
     const { handlers } = this.#options;
     const callerOf = (request: FastifyRequest, isUse: boolean) => entry.callerOf(request, isUse);
     const { refused } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
@@ -175,7 +183,12 @@ function originsOf({ origin, listen }: Settings, port: number): string[] {
   return [...new Set([first, ...names])].map((name) => `http://${name}:${port}`);
 }
 
-function ownHandlers(entry: Entry, pump: Pump, guard: Guard): Readonly<Record<OwnName, OwnHandler>> {
+function ownHandlers(
+  entry: Entry,
+  sessions: Sessions,
+  pump: Pump,
+  guard: Guard,
+): Readonly<Record<OwnName, OwnHandler>> {
   const known = (caller: Caller | undefined): Caller => {
     if (caller === undefined)
       throw new AgentError('bug', 'a route that needs a caller was called without one');
@@ -186,6 +199,10 @@ function ownHandlers(entry: Entry, pump: Pump, guard: Guard): Readonly<Record<Ow
     enter: ({ body }, request, reply) => entry.enter(request, reply, String(body['name'])),
     session: ({ caller }) => entry.view(known(caller)),
     logout: ({ caller }, _request, reply) => entry.leave(reply, known(caller)),
+    sessions: async ({ nowMs }) => ({ now: iso(nowMs), people: await sessions.present(nowMs) }),
+    endSessions: async ({ caller, body, nowMs }) => ({
+      ended: await sessions.endAll(textAsked('user', String(body['user'])), known(caller).who, nowMs),
+    }),
     stream: async ({ caller, query }, request, reply) => {
       const { who, session } = known(caller);
       const after = lastId(request) ?? (query['after'] as number | undefined);

@@ -2,7 +2,8 @@
  * Who is logged in: rows of `session`, so that several consoles on one database know the same people.
  *
  * INVARIANTS: the database holds the SHA-256 of a cookie, never the cookie. A session ends IDLE_MS after its last use,
- * LONGEST_MS after its beginning at the latest, and at once when its owner leaves. Who comes, who goes and who is
+ * LONGEST_MS after its beginning at the latest (UNREAD_MS where the role cannot be read again), and at once when its owner
+ * leaves, when a supervisor ends it, or when its account has another role. Who comes, who goes and who is
  * refused is in the room's record, in the transaction that does it; refusals beyond REFUSALS are counted, and the next
  * recorded one says how many.
  * LIMITS: SESSIONS_MAX at once, SESSIONS_OF_ONE_MAX of one account (its oldest ends).
@@ -11,14 +12,19 @@ import { randomBytes } from 'node:crypto';
 import { printable } from '../../../../agent/base/printable.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import type { Present } from '../contract/api.ts';
 import type { Role } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { type Account, CallError } from './handler.ts';
+import { actorOf } from './rows.ts';
 
 /** NIST SP 800-63B, 4.2.3 (AAL 2): 30 minutes without use, 12 hours at the most. */
 const IDLE_MS = 30 * 60_000;
 export const LONGEST_MS = 12 * 3_600_000;
+
+/** The role cannot be read again without a refresh token: then somebody logs in again after an hour. */
+const UNREAD_MS = 3_600_000;
 
 /** A use is written when the one that is written is this old: a screen asks several times a second. */
 const USED_EVERY_MS = 60_000;
@@ -37,10 +43,28 @@ const COOKIE = /^[A-Za-z0-9_-]{43}$/;
 /** Of a name that somebody typed, in the record. */
 const NAME_CHARS_MAX = 64;
 
+export type Method = 'oidc' | 'local';
+
+/** How somebody has come in. */
+interface Entry {
+  readonly method: Method;
+  /** What is to be kept to read the role again, sealed by the cookie. */
+  readonly renewal?: (cookie: string) => string;
+}
+
+/** A session whose role is to be read again. */
+export interface DueSession {
+  readonly id: string;
+  readonly who: Account;
+  readonly checked: string;
+  readonly renewal: string;
+}
+
 export interface Session {
   /** SHA-256 of the cookie, hex. */
   readonly id: string;
   readonly who: Account;
+  readonly method: Method;
   /** ISO 8601. */
   readonly ends: string;
 }
@@ -49,6 +73,7 @@ interface SessionRow {
   readonly id: string;
   readonly who: string;
   readonly role: Role;
+  readonly method: Method;
   readonly used: string;
   readonly ends: string;
 }
@@ -70,11 +95,13 @@ export class Sessions {
   /** A new session and its cookie. Throws CallError 503 when there are SESSIONS_MAX. */
   async begin(
     who: Account,
-    method: 'oidc' | 'local',
+    { method, renewal }: Entry,
     nowMs: number,
   ): Promise<{ cookie: string; session: Session }> {
     const cookie = randomBytes(COOKIE_BYTES).toString('base64url');
-    const session = { id: sha256Of(cookie), who, ends: iso(nowMs + LONGEST_MS) };
+    const isRead = method === 'local' || renewal !== undefined;
+    const ends = iso(nowMs + (isRead ? LONGEST_MS : UNREAD_MS));
+    const session = { id: sha256Of(cookie), who, method, ends };
     const ended = await this.#db.transaction(async (transaction) => {
       await transaction.run('DELETE FROM session WHERE ends <= $1 OR used <= $2', [
         iso(nowMs),
@@ -83,8 +110,9 @@ export class Sessions {
       const ids = await makeRoom(transaction, who.name);
       if (ids === undefined) return undefined;
       await transaction.run(
-        'INSERT INTO session (id, who, role, began, used, ends) VALUES ($1, $2, $3, $4, $4, $5)',
-        [session.id, who.name, who.role, iso(nowMs), session.ends],
+        `INSERT INTO session (id, who, role, method, began, used, checked, ends, renewal)
+         VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7)`,
+        [session.id, who.name, who.role, method, iso(nowMs), ends, renewal?.(cookie) ?? null],
       );
       const more = { method, ...(ids.length > 0 && { ended: ids.length }) };
       await record(transaction, { who: who.name, role: who.role, act: 'login', more }, nowMs);
@@ -103,14 +131,14 @@ export class Sessions {
   async find(cookie: string | undefined, nowMs: number, isUse: boolean): Promise<Session | undefined> {
     if (cookie === undefined || !COOKIE.test(cookie)) return undefined;
     const [row] = await this.#db.all<SessionRow>(
-      'SELECT id, who, role, used, ends FROM session WHERE id = $1',
+      'SELECT id, who, role, method, used, ends FROM session WHERE id = $1',
       [sha256Of(cookie)],
     );
     if (row === undefined || !isOpen(row, nowMs)) return undefined;
     if (isUse && Date.parse(row.used) <= nowMs - USED_EVERY_MS) {
       await this.#db.run('UPDATE session SET used = $2 WHERE id = $1', [row.id, iso(nowMs)]);
     }
-    return { id: row.id, who: { name: row.who, role: row.role, isProgram: false }, ends: row.ends };
+    return { id: row.id, who: accountOf(row), method: row.method, ends: row.ends };
   }
 
   async end({ id, who }: Session, nowMs: number): Promise<void> {
@@ -121,11 +149,73 @@ export class Sessions {
     this.#onEnd([id]);
   }
 
+  /** The room itself ends one; `why` is for the audit log. */
+  async endFor(id: string, { name, role }: Account, why: string, nowMs: number): Promise<void> {
+    await this.#db.transaction(async (transaction) => {
+      const gone = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
+      const more = { user: name, role, why: printable(why) };
+      if (gone > 0)
+        await record(transaction, { who: 'room', role: 'room', act: 'session-ended', more }, nowMs);
+    });
+    this.#onEnd([id]);
+  }
+
+  /** A supervisor ends all of an account; returns how many there were. */
+  async endAll(user: string, by: Account, nowMs: number): Promise<number> {
+    const ids = await this.#db.transaction(async (transaction) => {
+      const gone = await transaction.all<{ id: string }>('DELETE FROM session WHERE who = $1 RETURNING id', [
+        user,
+      ]);
+      const more = { user: printable(user, NAME_CHARS_MAX), ended: gone.length };
+      if (gone.length > 0) await record(transaction, { ...actorOf(by), act: 'end-sessions', more }, nowMs);
+      return gone.map(({ id }) => id);
+    });
+    this.#onEnd(ids);
+    return ids.length;
+  }
+
+  /** Who is logged in, by account. */
+  async present(nowMs: number): Promise<Present['people']> {
+    const rows = await this.#db.all<Omit<Present['people'][number], 'user'> & { readonly who: string }>(
+      `SELECT who, role, count(*) AS sessions, min(began) AS began, max(used) AS used FROM session
+       WHERE ends > $1 AND used > $2 GROUP BY who, role ORDER BY who, role`,
+      [iso(nowMs), iso(nowMs - IDLE_MS)],
+    );
+    return rows.map(({ who: user, ...row }) => ({ user, ...row }));
+  }
+
+  /** Sessions whose role was read last before that. */
+  async due(beforeMs: number): Promise<DueSession[]> {
+    const rows = await this.#db.all<SessionRow & { readonly checked: string; readonly renewal: string }>(
+      `SELECT id, who, role, method, used, ends, checked, renewal FROM session
+       WHERE renewal IS NOT NULL AND checked <= $1 ORDER BY checked`,
+      [iso(beforeMs)],
+    );
+    return rows.map((row) => ({
+      id: row.id,
+      who: accountOf(row),
+      checked: row.checked,
+      renewal: row.renewal,
+    }));
+  }
+
+  /** True: this console reads the role of it now, and no other one. */
+  async take(id: string, checked: string, nowMs: number): Promise<boolean> {
+    const sql = 'UPDATE session SET checked = $3 WHERE id = $1 AND checked = $2';
+    return (await this.#db.run(sql, [id, checked, iso(nowMs)])) > 0;
+  }
+
+  /** The role is as it was. */
+  async renew(id: string, renewal: string, nowMs: number): Promise<void> {
+    const sql = 'UPDATE session SET renewal = $2, checked = $3 WHERE id = $1';
+    await this.#db.run(sql, [id, renewal, iso(nowMs)]);
+  }
+
   /** Those of these that are still open: others may have been ended by another console, or by time. */
   async stillOpen(ids: readonly string[], nowMs: number): Promise<Set<string>> {
     if (ids.length === 0) return new Set();
     const rows = await this.#db.all<SessionRow>(
-      `SELECT id, who, role, used, ends FROM session WHERE id IN (${ids.map((_, at) => `$${at + 1}`).join(', ')})`,
+      `SELECT id, who, role, method, used, ends FROM session WHERE id IN (${ids.map((_, at) => `$${at + 1}`).join(', ')})`,
       ids,
     );
     return new Set(rows.filter((row) => isOpen(row, nowMs)).map(({ id }) => id));
@@ -164,6 +254,10 @@ export async function peopleOf(
   );
   const local = accounts.filter(({ role }) => role !== 'auditor').map(({ name }) => name);
   return [...new Set([...local, ...rows.map(({ who }) => who)])].sort();
+}
+
+function accountOf({ who, role }: Pick<SessionRow, 'who' | 'role'>): Account {
+  return { name: who, role, isProgram: false };
 }
 
 function isOpen({ used, ends }: SessionRow, nowMs: number): boolean {

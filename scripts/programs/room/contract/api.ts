@@ -41,6 +41,28 @@ export const Session = Type.Object(
 );
 export type Session = Static<typeof Session>;
 
+/** Who is logged in, by account. */
+export const Present = Type.Object(
+  {
+    now: Time,
+    people: Type.Array(
+      Type.Object(
+        {
+          user: Text(64),
+          role: OneOf(ROLES),
+          sessions: Count,
+          began: { ...Time, description: 'of the oldest' },
+          used: { ...Time, description: 'when somebody did something by one of them last, to a minute' },
+        },
+        strict,
+      ),
+      { maxItems: 1000 },
+    ),
+  },
+  strict,
+);
+export type Present = Static<typeof Present>;
+
 /** How one gets in; asked before there is a session. */
 export const Login = Type.Object(
   {
@@ -211,6 +233,21 @@ export const ROUTES = {
   },
   session: { method: 'GET', path: '/api/session', summary: 'who one is', gives: Session },
   logout: { method: 'POST', path: '/api/logout', summary: 'leave', body: Nothing, gives: Nothing },
+  sessions: {
+    method: 'GET',
+    path: '/api/sessions',
+    summary: 'who is logged in',
+    act: 'end-sessions',
+    gives: Present,
+  },
+  endSessions: {
+    method: 'POST',
+    path: '/api/sessions/end',
+    summary: 'end all sessions of an account; its streams end at once',
+    act: 'end-sessions',
+    body: Type.Object({ user: Text(64) }, strict),
+    gives: Type.Object({ ended: Count }, strict),
+  },
   queue: { method: 'GET', path: '/api/queue', summary: 'what is open', act: 'see-incidents', gives: Queue },
   stream: {
     method: 'GET',

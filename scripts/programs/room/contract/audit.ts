@@ -9,6 +9,7 @@ export const AUDITED = [
   'login',
   'login-refused',
   'logout',
+  'session-ended',
   'refused',
   'release',
   'purge',

@@ -20,6 +20,7 @@ const ALLOWED = {
   'hand-over': ['supervisor'],
   'see-audit': ['auditor', 'supervisor'],
   export: ['supervisor', 'auditor'],
+  'end-sessions': ['supervisor'],
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
 export type Act = keyof typeof ALLOWED;

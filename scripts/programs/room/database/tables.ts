@@ -85,8 +85,9 @@ export function tables({ types, name }: Dialect): string[] {
     'CREATE INDEX audit_incident ON audit (incident)',
     'CREATE INDEX audit_act ON audit (act, at)',
     // By the hash of the cookie: whoever reads the table cannot enter by it.
-    `CREATE TABLE session (id ${text} PRIMARY KEY, who ${text} NOT NULL, role ${text} NOT NULL, began ${time} NOT NULL,
-      used ${time} NOT NULL, ends ${time} NOT NULL)`,
+    `CREATE TABLE session (id ${text} PRIMARY KEY, who ${text} NOT NULL, role ${text} NOT NULL, method ${text} NOT NULL,
+      began ${time} NOT NULL, used ${time} NOT NULL, ends ${time} NOT NULL, checked ${time} NOT NULL, renewal ${text})`,
+    'CREATE INDEX session_who ON session (who)',
     // Acts that are done once however often they are asked for.
     `CREATE TABLE done (key ${text} NOT NULL, who ${text} NOT NULL, incident ${integer} NOT NULL, at ${time} NOT NULL,
       PRIMARY KEY (who, key))`,

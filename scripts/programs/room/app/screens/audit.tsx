@@ -4,6 +4,7 @@ import { Button, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { AuditEntry, AuditPage } from '../../contract/audit.ts';
 import { useLoad } from '../desk/load.ts';
 import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../desk/parts.tsx';
+import { People } from '../desk/people.tsx';
 import { count, plain, when } from '../desk/say.ts';
 import { may } from '../session.ts';
 import { desk } from '../words/desk.ts';
@@ -40,6 +41,7 @@ export function AuditScreen() {
       </Head>
       <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
       {data !== undefined && <Chain page={data} />}
+      {may('end-sessions') && <People />}
       <Filter key={`${who} ${incident}`} />
       {data !== undefined && (
         <div aria-busy={load.isAsking.value}>

@@ -199,6 +199,18 @@ export const DESK_EN = {
     sign: 'Handed over by',
     signTo: 'Taken over by',
   },
+  people: {
+    title: 'Who is logged in',
+    about:
+      'Ending the sessions of somebody logs them out at once, on every screen. Who may still enter can log in again. It is on record.',
+    sessions: 'Sessions',
+    began: 'Since',
+    used: 'Last used',
+    act: 'Log out',
+    end: 'End sessions',
+    ended: (who: string, n: number) =>
+      n === 1 ? `One session of ${who} is ended.` : `${n} sessions of ${who} are ended.`,
+  },
   audit: {
     whole: 'The record is whole: every entry holds the hash of the one before.',
     broken: 'The record is broken. Somebody changed, removed or added entries outside this program.',
@@ -223,6 +235,8 @@ export const DESK_EN = {
       to: 'to',
       why: 'why',
       count: 'count',
+      user: 'account',
+      ended: 'sessions ended',
       closed: 'alerts closed',
       verdicts: 'verdicts dropped',
       since: 'since',
@@ -254,6 +268,8 @@ export const DESK_EN = {
       login: 'logged in',
       'login-refused': 'login refused',
       logout: 'logged out',
+      'end-sessions': 'ended somebody’s sessions',
+      'session-ended': 'ended a session',
       refused: 'was refused',
       release: 'gave it back',
       purge: 'removed what was due',

@@ -198,6 +198,17 @@ export const DESK_FR: DeskWords = {
     sign: 'Transmis par',
     signTo: 'Repris par',
   },
+  people: {
+    title: 'Qui est connecté',
+    about:
+      'Mettre fin aux sessions de quelqu’un le déconnecte aussitôt, sur tous ses écrans. Qui a encore accès peut se reconnecter. L’action est consignée.',
+    sessions: 'Sessions',
+    began: 'Depuis',
+    used: 'Dernière activité',
+    act: 'Déconnecter',
+    end: 'Mettre fin aux sessions',
+    ended: (who, n) => (n === 1 ? `Une session de ${who} est close.` : `${n} sessions de ${who} sont closes.`),
+  },
   audit: {
     whole: 'Le registre est entier : chaque entrée porte l’empreinte de la précédente.',
     broken: 'Le registre est rompu. Des entrées ont été changées, ôtées ou ajoutées hors de ce programme.',
@@ -215,6 +226,8 @@ export const DESK_FR: DeskWords = {
     hash: 'Empreinte',
     details: {
       closed: 'alertes closes',
+      user: 'compte',
+      ended: 'sessions closes',
       verdicts: 'verdicts abandonnés',
       since: 'depuis',
       picture: 'image',
@@ -252,6 +265,8 @@ export const DESK_FR: DeskWords = {
       login: 's’est connecté',
       'login-refused': 'connexion refusée',
       logout: 's’est déconnecté',
+      'end-sessions': 'a mis fin aux sessions de quelqu’un',
+      'session-ended': 'a mis fin à une session',
       refused: 'a été refusé',
       release: 'a rendu',
       purge: 'a effacé ce qui devait l’être',
