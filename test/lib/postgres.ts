@@ -24,11 +24,19 @@ const USER = 'postgres';
 
 export class Postgres {
   readonly #dir: string;
+  readonly #settings: readonly string[];
   #port = 0;
   #child: ChildProcess | undefined;
 
-  constructor(scratch: string) {
+  /** `settings`: further lines of postgresql.conf. */
+  constructor(scratch: string, settings: readonly string[] = []) {
     this.#dir = join(scratch, 'postgres');
+    this.#settings = settings;
+  }
+
+  /** Of the server's files; there after the first start. */
+  get data(): string {
+    return join(this.#dir, 'data');
   }
 
   get url(): string {
@@ -46,7 +54,7 @@ export class Postgres {
       this.#port = await freePort();
       this.#make();
     }
-    const command = this.#command('postgres', '-D', join(this.#dir, 'data'));
+    const command = this.#command('postgres', '-D', this.data);
     // setpriv(1): it ends with this process, however that ends.
     this.#child = spawn('setpriv', ['--pdeathsig', 'INT', '--', ...command], {
       cwd: '/',
@@ -79,7 +87,7 @@ export class Postgres {
 
   #make(): void {
     mkdirSync(this.#dir);
-    const data = join(this.#dir, 'data');
+    const { data } = this;
     if (process.getuid?.() === 0) {
       const id = (flag: string): number => Number(execFileSync('id', [flag, USER]).toString());
       chownSync(this.#dir, id('-u'), id('-g'));
@@ -105,6 +113,7 @@ export class Postgres {
       // No replica reads from it; what fills an empty table is written once.
       'wal_level = minimal',
       'max_wal_senders = 0',
+      ...this.#settings,
       '',
     ];
     appendFileSync(join(data, 'postgresql.conf'), settings.join('\n'));

@@ -1,11 +1,15 @@
 /**
- * The room's database in PostgreSQL, for several programs and machines.
+ * The room's database in PostgreSQL, for several programs and machines; the server behind the URL may change (failover).
  *
+ * INVARIANT: a transaction that resolves is on the disk of the server, and of its synchronous standby where it has one. One
+ * whose COMMIT was not answered, or whose standby was not waited for, rejects with DatabaseAway: it may be there or not.
  * LIMITS: CONNECTIONS_MAX connections; an answer is waited for ANSWER_WITHIN_MS.
  */
 import pg from 'pg';
 import { networkFault } from '../../../../agent/base/network-fault.ts';
+import { PostgresListener } from './postgres-listener.ts';
 import { rewriteTables } from './postgres-rewrite.ts';
+import { prepareSession, READ_ONLY, StandbyError, watchCommits } from './postgres-session.ts';
 import {
   CHANNEL,
   type Columns,
@@ -27,14 +31,8 @@ const CONNECTIONS_MAX = 8;
 /** Where PostgreSQL listens unless told otherwise. */
 const PORT = '5432';
 
-/**
- * Sums of a month by rule, 12,000 of them, are made in memory and not sorted on disk; the default is 4 MB. Compiling a
- * query (jit) takes longer than any of ours.
- */
-const PLANS = '-c work_mem=32MB -c jit=off';
-
-/** The connection that listens is tried again at this pace. */
-const LISTEN_AGAIN_MS = 500;
+/** A connection on which nothing is said is probed after this long; the kernel's own default is two hours. */
+const KEEPALIVE_AFTER_MS = 10_000;
 
 const TYPES = {
   integer: 'BIGINT',
@@ -76,6 +74,7 @@ const types = {
 export class PostgresDatabase implements Sql {
   readonly dialect = POSTGRES;
   readonly #url: string;
+  readonly #config: pg.ClientConfig;
   readonly #pool: pg.Pool;
   readonly #onBroken: (error: Error) => void;
   /** How many rows had been deleted of each table when it was written anew. */
@@ -85,87 +84,80 @@ export class PostgresDatabase implements Sql {
   constructor(url: string, onBroken: (error: Error) => void) {
     this.#url = url;
     this.#onBroken = onBroken;
-    this.#pool = new pg.Pool({
+    this.#config = {
       connectionString: url,
-      max: CONNECTIONS_MAX,
       connectionTimeoutMillis: CONNECT_WITHIN_MS,
-      query_timeout: ANSWER_WITHIN_MS,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
       types,
-      // A server set to `off` would answer before the transaction is on its disk. Times are compared in UTC.
-      options: `-c synchronous_commit=on -c timezone=UTC ${PLANS}`,
+    };
+    // The pool waits for what it returns, which its types do not say.
+    const onConnect: (client: pg.ClientBase) => unknown = prepareSession;
+    this.#pool = new pg.Pool({
+      ...this.#config,
+      max: CONNECTIONS_MAX,
+      query_timeout: ANSWER_WITHIN_MS,
+      onConnect,
     });
     this.#pool.on('error', onBroken);
   }
 
   all<T extends object>(sql: string, values: readonly Value[] = []): Promise<T[]> {
-    return mapped(
-      this.#url,
-      async () => (await this.#pool.query<T & pg.QueryResultRow>(sql, [...values])).rows,
+    return this.#committed(
+      async (client) => (await client.query<T & pg.QueryResultRow>(sql, [...values])).rows,
     );
   }
 
   run(sql: string, values: readonly Value[] = []): Promise<number> {
-    return mapped(this.#url, async () => (await this.#pool.query(sql, [...values])).rowCount ?? 0);
+    return this.#committed(async (client) => (await client.query(sql, [...values])).rowCount ?? 0);
   }
 
   transaction<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
+    return this.#committed(async (client) => {
+      await client.query('BEGIN');
+      const result = await act({
+        all: async <R extends object>(sql: string, values: readonly Value[] = []) =>
+          (await client.query<R & pg.QueryResultRow>(sql, [...values])).rows,
+        run: async (sql: string, values: readonly Value[] = []) =>
+          (await client.query(sql, [...values])).rowCount ?? 0,
+      });
+      await client.query('COMMIT');
+      return result;
+    });
+  }
+
+  /** Does something on a connection; when it resolves, all of it is on the disks that it shall be on. */
+  #committed<T>(act: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return mapped(this.#url, async () => {
       const client = await this.#pool.connect();
       // The pool listens to idle connections only, and an error that nobody hears ends the process.
       client.on('error', this.#onBroken);
+      const commits = watchCommits(client);
       try {
-        await client.query('BEGIN');
-        const result = await act({
-          all: async <R extends object>(sql: string, values: readonly Value[] = []) =>
-            (await client.query<R & pg.QueryResultRow>(sql, [...values])).rows,
-          run: async (sql: string, values: readonly Value[] = []) =>
-            (await client.query(sql, [...values])).rowCount ?? 0,
-        });
-        await client.query('COMMIT');
-        client.off('error', this.#onBroken);
+        const result = await act(client);
+        assertReplicated(commits);
         client.release();
         return result;
       } catch (error) {
         // The connection goes with the transaction, whatever state the two are in.
-        client.off('error', this.#onBroken);
         client.release(true);
         throw error;
+      } finally {
+        commits.end();
+        client.off('error', this.#onBroken);
       }
     });
   }
 
   async listen(onChange: () => void): Promise<() => Promise<void>> {
-    let client: pg.Client | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    let ended = false;
-    const again = (error: unknown): void => {
-      void client?.end().catch(this.#onBroken);
-      client = undefined;
-      if (ended) return;
-      this.#onBroken(error instanceof Error ? error : new Error(String(error)));
-      clearTimeout(timer);
-      timer = setTimeout(() => void connect().catch(again), LISTEN_AGAIN_MS);
-    };
-    const connect = async (): Promise<void> => {
-      const mine = new pg.Client({
-        connectionString: this.#url,
-        connectionTimeoutMillis: CONNECT_WITHIN_MS,
-        keepAlive: true,
-      });
-      mine.once('error', again);
-      mine.on('notification', onChange);
-      client = mine;
-      await mine.connect();
-      await mine.query(`LISTEN ${CHANNEL}`);
-      onChange();
-    };
-    await mapped(this.#url, connect);
-    return async () => {
-      ended = true;
-      clearTimeout(timer);
-      await client?.end();
-    };
+    const listener = new PostgresListener({
+      config: this.#config,
+      channel: CHANNEL,
+      onChange,
+      onBroken: this.#onBroken,
+    });
+    await mapped(this.#url, () => listener.start());
+    return () => listener.stop();
   }
 
   /** Writes those tables anew, in the night, of which something was deleted since the last time. */
@@ -179,13 +171,25 @@ export class PostgresDatabase implements Sql {
   }
 }
 
+/** Throws DatabaseAway where the standby was not waited for: the same again waits for all that came before it. */
+function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
+  if (!isUnsure) return;
+  throw new DatabaseAway(
+    'PostgreSQL was told not to wait for its standby: the transaction is on one disk only',
+  );
+}
+
 /** One line that names the server, without user and password. */
 function awayText(error: Error, url: string): string {
+  const isReadOnly = 'code' in error && error.code === READ_ONLY;
   const fault = networkFault(error);
-  if (fault === undefined) return error.message;
+  if (fault === undefined && !isReadOnly) return error.message;
   const { hostname, port } = new URL(url);
   const host = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
-  return `PostgreSQL on ${host}: ${fault}; start it, or put host and port of the database right`;
+  if (!isReadOnly) {
+    return `PostgreSQL on ${host}: ${fault}; start it, or put host and port of the database right`;
+  }
+  return `PostgreSQL on ${host}: takes no writes (a standby, or read-only); wait for the failover, or name the primary`;
 }
 
 /** Errors of the server as they are, DatabaseAway for one that does not answer, DataRefused where it does not take. */
@@ -193,6 +197,7 @@ async function mapped<T>(url: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
+    if (error instanceof DatabaseAway) throw error;
     if (isAway(error)) throw new DatabaseAway(awayText(error, url), { cause: error });
     // Data exceptions, breaches of integrity, limits of the program.
     const isRefusal = error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? '');
@@ -201,12 +206,14 @@ async function mapped<T>(url: string, act: () => Promise<T>): Promise<T> {
 }
 
 /**
- * What the driver itself says (no connection, no answer), or SQLSTATE of the classes 08 (connection), 53 (resources)
- * and 57P (shutting down, starting). https://www.postgresql.org/docs/current/errcodes-appendix.html
+ * What the driver itself says (no connection, no answer), or SQLSTATE of the classes 08 (connection), 53 (resources) and 57P
+ * (shutting down, starting), 25006 (a standby), 40003 (nobody knows whether it was committed).
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 function isAway(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
-  if (error instanceof pg.DatabaseError) return /^(08|53|57P)/.test(error.code ?? '08');
+  if (error instanceof StandbyError) return true;
+  if (error instanceof pg.DatabaseError) return /^(08|53|57P|25006|40003)/.test(error.code ?? '08');
   const { code } = error as NodeJS.ErrnoException;
   return (
     code !== undefined ||

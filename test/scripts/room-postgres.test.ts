@@ -1,0 +1,294 @@
+/** PostgreSQL as it is while a server fails over: a standby, a COMMIT without an answer, a connection that is dead. */
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import t, { type Test } from 'tap';
+import { Archive } from '../../scripts/programs/room/archive/archive.ts';
+import type { EventArrival } from '../../scripts/programs/room/archive/message.ts';
+import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { DatabaseAway, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { eventText } from '../lib/events.ts';
+import { scratch } from '../lib/paths.ts';
+import { Postgres } from '../lib/postgres.ts';
+import { TcpProxy } from '../lib/proxy.ts';
+import { makeRoom, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
+
+/** With what a server needs that waits for a standby, or is one. */
+const REPLICATED = ['wal_level = replica', 'max_wal_senders = 2'];
+
+async function serverFor(t: Test): Promise<Postgres> {
+  const server = new Postgres(scratch(t), REPLICATED);
+  t.teardown(() => server.stop());
+  await server.start();
+  return server;
+}
+
+function opened(t: Test, where: string): Sql {
+  const db = databaseOf(where, ({ message }) => t.comment(`broken: ${message}`));
+  t.teardown(() => db.close());
+  return db;
+}
+
+async function archiveOn(t: Test, db: Sql): Promise<Archive> {
+  const archive = new Archive(db, {
+    ...{ timeZone: 'Europe/Paris', now: Date.now, holder: randomUUID() },
+    onNotice: (line) => t.comment(line),
+  });
+  await archive.open();
+  return archive;
+}
+
+function event(seq: number): EventArrival {
+  const place = { site: 'lyon', box: 'b-1', epoch: 'e1', lane: 'alert', from: seq, seq, first: 1 } as const;
+  const id = `a1-${seq}`;
+  const body = eventText({ ...place, id });
+  return { kind: 'event', place, id, type: 'vigie.loitering.v1', time: '2026-11-24T14:00:00.000Z', body };
+}
+
+/** Statements by the server's administrator, on a connection of their own. */
+async function administer(server: Postgres, ...statements: string[]): Promise<pg.QueryResult> {
+  const client = new pg.Client({ connectionString: server.url });
+  await client.connect();
+  try {
+    let result = await client.query('SELECT 1');
+    for (const statement of statements) result = await client.query(statement);
+    return result;
+  } finally {
+    await client.end();
+  }
+}
+
+const WITHIN_MS = 40_000;
+
+/** As `until`, of what another program has to be asked. */
+async function eventually(what: string, condition: () => Promise<boolean>): Promise<void> {
+  for (const untilMs = performance.now() + WITHIN_MS; !(await condition()); await sleep(50)) {
+    if (performance.now() > untilMs) throw new Error(`${what}: not within ${WITHIN_MS} ms`);
+  }
+}
+
+/** The first error of what goes well until a setting has come through. */
+async function failureOf(act: () => Promise<unknown>): Promise<unknown> {
+  let failure: unknown;
+  await eventually('it fails', async () => {
+    await act().catch((error: unknown) => {
+      failure = error;
+    });
+    return failure !== undefined;
+  });
+  return failure;
+}
+
+/** From now on every COMMIT waits for a standby that there is not. */
+async function waitForNobody(server: Postgres): Promise<void> {
+  await administer(
+    server,
+    "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
+    'SELECT pg_reload_conf()',
+  );
+  await eventually('it waits', async () => {
+    const { rows } = await administer(server, 'SHOW synchronous_standby_names');
+    return rows[0].synchronous_standby_names === 'nobody';
+  });
+}
+
+const waitNoMore = (server: Postgres): Promise<unknown> =>
+  administer(server, 'ALTER SYSTEM RESET synchronous_standby_names', 'SELECT pg_reload_conf()');
+
+/** Resolves when a transaction stands in its COMMIT; with the number of its backend. */
+async function waitingPid(server: Postgres): Promise<number> {
+  let pid: number | undefined;
+  await eventually('a COMMIT waits for its standby', async () => {
+    const { rows } = await administer(
+      server,
+      "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+    );
+    pid = rows[0]?.pid;
+    return pid !== undefined;
+  });
+  return Number(pid);
+}
+
+void t.test('a standby takes nothing and tells nothing: it is away, until it is the primary', async (t) => {
+  const server = await serverFor(t);
+  const db = opened(t, server.url);
+  const archive = await archiveOn(t, db);
+  await archive.store([event(1)]);
+  await server.stop();
+  writeFileSync(join(server.data, 'standby.signal'), '');
+  await server.start();
+  const standby =
+    /^PostgreSQL on 127\.0\.0\.1:\d+: takes no writes \(a standby, or read-only\); wait for the failover/;
+  const acts: readonly (() => Promise<unknown>)[] = [
+    () => db.all('SELECT * FROM event'),
+    () => db.run("UPDATE counter SET value = 7 WHERE name = 'rev'"),
+    () => archive.open(),
+    () => archive.store([event(2)]),
+    () => db.listen(() => undefined),
+  ];
+  for (const act of acts) await t.rejects(act(), { constructor: DatabaseAway, message: standby });
+  const room = await makeRoom(t);
+  const program = await RoomProgram.start(t, room, '--database', server.url);
+  await until(t, 'the program tells it', () => standby.test(program.said.replace(/^room: archive: /, '')));
+  await administer(server, 'SELECT pg_promote()');
+  await until(t, 'and goes on', () => program.said.includes('Room on'));
+  t.same(
+    (await archive.store([event(2)])).lanes.map(({ through }) => through),
+    [2],
+  );
+  t.equal(await program.end('SIGTERM'), 0);
+});
+
+void t.test('a server that takes no writes for a while is away', async (t) => {
+  const server = await serverFor(t);
+  const archive = await archiveOn(t, opened(t, server.url));
+  await administer(server, 'ALTER SYSTEM SET default_transaction_read_only = on', 'SELECT pg_reload_conf()');
+  const error = await failureOf(() => archive.store([event(1)]));
+  t.ok(error instanceof DatabaseAway, String(error));
+});
+
+void t.test('a COMMIT whose answer is lost: the same again is known, and acknowledged', async (t) => {
+  const server = await serverFor(t);
+  const proxy = new TcpProxy(Number(new URL(server.url).port));
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const url = new URL(server.url);
+  url.port = String(proxy.port);
+  const archive = await archiveOn(t, opened(t, url.href));
+  await archive.store([event(1)]);
+  await waitForNobody(server);
+  const storing = archive.store([event(2)]);
+  const outcome = storing.then(
+    () => 'stored',
+    (error: unknown) => error,
+  );
+  await waitingPid(server);
+  proxy.hold(false, true);
+  await waitNoMore(server);
+  await eventually(
+    'it is committed',
+    async () => (await administer(server, 'SELECT * FROM event')).rows.length === 2,
+  );
+  proxy.cut();
+  t.ok((await outcome) instanceof DatabaseAway, 'nobody knows');
+  proxy.hold(false, false);
+  const { fresh, lanes } = await archive.store([event(2)]);
+  t.same(fresh, [], 'it was there');
+  t.equal(lanes[0]?.through, 2, 'and is acknowledged now');
+});
+
+void t.test('a COMMIT that was told not to wait for its standby is none', async (t) => {
+  const server = await serverFor(t);
+  const db = opened(t, server.url);
+  const archive = await archiveOn(t, db);
+  await waitForNobody(server);
+  for (const [what, act] of [
+    ['a batch', () => archive.store([event(1)])],
+    ['a single statement', () => db.run("UPDATE counter SET value = 7 WHERE name = 'rev'")],
+  ] as const) {
+    const outcome = act().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await administer(server, `SELECT pg_cancel_backend(${await waitingPid(server)})`);
+    const error = await outcome;
+    t.ok(error instanceof DatabaseAway, `${what}: ${String(error)}`);
+  }
+  await waitNoMore(server);
+  const { fresh, lanes } = await archive.store([event(1)]);
+  t.same(fresh, [], 'it was there');
+  t.equal(lanes[0]?.through, 1);
+});
+
+void t.test('nobody else decides how durable a transaction is', async (t) => {
+  const server = await serverFor(t);
+  await administer(
+    server,
+    'ALTER SYSTEM SET synchronous_commit = off',
+    'SELECT pg_reload_conf()',
+    'ALTER ROLE postgres SET synchronous_commit = local',
+  );
+  // As a pooler does, the URL replaces the options that the program gives with its connections.
+  const db = opened(t, `${server.url}?options=${encodeURIComponent('-c synchronous_commit=off')}`);
+  for (const rows of [
+    await db.all<Setting>(SETTINGS),
+    await db.transaction((transaction) => transaction.all<Setting>(SETTINGS)),
+  ]) {
+    t.same(Object.fromEntries(rows.map(({ name, setting }) => [name, setting])), {
+      synchronous_commit: 'on',
+      TimeZone: 'UTC',
+      // Whoever vanishes leaves no locks for hours; ms and s as the server counts them.
+      idle_in_transaction_session_timeout: '60000',
+      tcp_keepalives_idle: '10',
+      tcp_user_timeout: '30000',
+    });
+  }
+  await administer(server, 'ALTER SYSTEM SET fsync = off', 'SELECT pg_reload_conf()');
+  const fsync = /^PostgreSQL has fsync = off: what it has stored is lost with the power; set it to on$/;
+  const error = await failureOf(async () => {
+    const one = databaseOf(server.url, ({ message }) => t.comment(message));
+    await one.all('SELECT 1').finally(() => one.close());
+  });
+  t.match(error, { message: fsync });
+  t.notOk(error instanceof DatabaseAway, 'a mistake, which is not tried again');
+});
+
+interface Setting {
+  readonly name: string;
+  readonly setting: string;
+}
+
+const SETTINGS = `SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_commit', 'TimeZone',
+  'idle_in_transaction_session_timeout', 'tcp_keepalives_idle', 'tcp_user_timeout')`;
+
+void t.test('a listener whose server is silent finds another connection, and calls', async (t) => {
+  const server = await serverFor(t);
+  const proxy = new TcpProxy(Number(new URL(server.url).port));
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const url = new URL(server.url);
+  url.port = String(proxy.port);
+  const broken: string[] = [];
+  const db = databaseOf(url.href, ({ message }) => broken.push(message));
+  t.teardown(() => db.close());
+  let calls = 0;
+  const unlisten = await db.listen(() => {
+    calls += 1;
+  });
+  t.equal(calls, 1, 'once at the beginning');
+  await administer(server, 'NOTIFY vigie_room');
+  await until(t, 'it is called', () => calls === 2);
+  // Half open: neither side is told.
+  proxy.hold(true, true);
+  await until(t, 'the silence is noticed', () => broken.length > 0 && proxy.connections > 1);
+  proxy.hold(false, false);
+  proxy.cut();
+  await until(t, 'it listens again, and calls since something may have been missed', () => calls > 2);
+  const before = calls;
+  await administer(server, 'NOTIFY vigie_room');
+  await until(t, 'it hears', () => calls > before);
+  await server.kill();
+  await server.start();
+  await until(t, 'after a crash as well', () => calls > before + 1);
+  await unlisten();
+  await unlisten();
+});
+
+void t.test('a listener that could not begin leaves nothing behind', async (t) => {
+  const server = await serverFor(t);
+  await server.stop();
+  let calls = 0;
+  const db = opened(t, server.url);
+  await t.rejects(
+    db.listen(() => {
+      calls += 1;
+    }),
+    { constructor: DatabaseAway, message: /nothing listens there/ },
+  );
+  await server.start();
+  await sleep(1500);
+  t.equal(calls, 0, 'whoever was told that it failed hears nothing');
+});
