@@ -22,8 +22,9 @@ make_room_tree() { # ARCH DIR MODULES
   cp -- "$root"/docs/ref/*.{json,yaml} "$root"/docs/guide/prometheus-*.yaml "$root"/docs/guide/*.json "$share/"
   cp -- "$room"/examples/* "$doc/examples/"
   cp -r -- "$room"/broker/* "$doc/examples/broker/"
+  cp -r -- "$room/failover" "$doc/examples/"
   cp -- "$root/NOTICE" "$doc/"
-  cp -- "$root"/docs/guide/{console,room,broker,enrolment,fleet-metrics,search,authorisation,journal}.md "$doc/"
+  cp -- "$root"/docs/guide/{console,room,broker,database-failover,enrolment,fleet-metrics,search,authorisation,journal}.md "$doc/"
   find "$tree" -type d -exec chmod 0755 {} +
   find "$tree" -type f -exec chmod 0644 {} +
   chmod 0755 "$tree/usr/bin/vigie-room"

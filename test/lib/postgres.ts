@@ -22,6 +22,15 @@ const START_WITHIN_MS = 60_000;
 /** What Debian's package makes; PostgreSQL refuses to run as root. */
 const USER = 'postgres';
 
+/** Folder of the newest version that is installed. */
+export function newestPostgres(): string {
+  const newest = existsSync(VERSIONS)
+    ? readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a))[0]
+    : undefined;
+  if (newest === undefined) throw new Error('PostgreSQL is missing: scripts/setup --for test installs it');
+  return join(VERSIONS, newest);
+}
+
 export class Postgres {
   readonly #dir: string;
   readonly #settings: readonly string[];
@@ -72,16 +81,15 @@ export class Postgres {
 
   /** The postmaster and what it started, at once, as when the machine's memory runs out. */
   async kill(): Promise<void> {
-    const children = execFileSync('ps', ['--ppid', String(this.#pid()), '-o', 'pid=']).toString();
-    for (const pid of [this.#pid(), ...children.trim().split(/\s+/).map(Number)])
-      this.#signal(pid, 'SIGKILL');
+    const children = execFileSync('ps', ['--ppid', String(this.pid), '-o', 'pid=']).toString();
+    for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) this.#signal(pid, 'SIGKILL');
     await this.#gone();
   }
 
   /** Resolves when it has ended; may be called twice. */
   async stop(): Promise<void> {
     if (this.#child === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#signal(this.#pid(), 'SIGINT');
+    this.#signal(this.pid, 'SIGINT');
     await this.#gone();
   }
 
@@ -120,11 +128,7 @@ export class Postgres {
   }
 
   #command(program: string, ...args: string[]): string[] {
-    const newest = existsSync(VERSIONS)
-      ? readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a))[0]
-      : undefined;
-    if (newest === undefined) throw new Error('PostgreSQL is missing: scripts/setup --for test installs it');
-    const command = [join(VERSIONS, newest, 'bin', program), ...args];
+    const command = [join(newestPostgres(), 'bin', program), ...args];
     return process.getuid?.() === 0
       ? ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--init-groups', ...command]
       : command;
@@ -148,7 +152,7 @@ export class Postgres {
     }
   }
 
-  #pid(): number {
+  get pid(): number {
     const pid = this.#child?.pid;
     if (pid === undefined) throw new Error('PostgreSQL is not running');
     return pid;

@@ -79,6 +79,9 @@ void t.test('what is in the package', { skip }, async (t) => {
     ...['nginx.conf', 'console.yaml', 'room.env', 'enrol.env', 'signer-room.yaml'].map(
       (name) => `/usr/share/doc/vigie-room/examples/${name}`,
     ),
+    ...['certificates.sh', 'etcd.env', 'patroni.yaml', 'haproxy.cfg', 'prometheus-rules.yaml'].map(
+      (name) => `/usr/share/doc/vigie-room/examples/failover/${name}`,
+    ),
   ]) {
     t.ok(files.includes(file), file);
   }

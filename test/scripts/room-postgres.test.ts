@@ -264,6 +264,7 @@ void t.test('a listener whose server is silent finds another connection, and cal
   // Half open: neither side is told.
   proxy.hold(true, true);
   await until(t, 'the silence is noticed', () => broken.length > 0 && proxy.connections > 1);
+  t.equal(broken.length, 1, 'it is told once');
   proxy.hold(false, false);
   proxy.cut();
   await until(t, 'it listens again, and calls since something may have been missed', () => calls > 2);

@@ -224,7 +224,7 @@ void t.test('help and what nobody knows are answered before anything is set up',
     [
       'setup',
       ['--for', 'fun'],
-      /^setup: --for takes demo, test, package, flash, arm64 or peer, not 'fun'\n$/,
+      /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
     ],
     ['bench', ['--passes', '2', 'more'], /^bench: unknown argument 'more' \(see --help\)\n$/],
     ['bench', ['--passes'], /^bench: --passes needs a value \(see --help\)\n$/],

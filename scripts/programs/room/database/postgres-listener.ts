@@ -18,7 +18,7 @@ export interface ListenerOptions {
   readonly channel: string;
   /** Called for each NOTIFY, and after each connection that was made: something may have been missed before it. */
   onChange(): void;
-  /** Hears of each connection that is lost or cannot be made. */
+  /** Hears of a connection that is lost; once, until there is another. */
   onBroken(error: Error): void;
 }
 
@@ -27,6 +27,7 @@ export class PostgresListener {
   #client: pg.Client | undefined;
   #again: NodeJS.Timeout | undefined;
   #probe: NodeJS.Timeout | undefined;
+  #isBroken = false;
   #hasEnded = false;
 
   constructor(options: ListenerOptions) {
@@ -65,6 +66,7 @@ export class PostgresListener {
     await client.query(`LISTEN ${channel}`);
     // Lost or stopped meanwhile: whoever did that takes care of the rest.
     if (this.#client !== client) return;
+    this.#isBroken = false;
     this.#probe = setInterval(() => {
       client.query('SELECT 1').catch((error: unknown) => this.#lost(client, error));
     }, PROBE_EVERY_MS);
@@ -78,7 +80,8 @@ export class PostgresListener {
     const { onBroken } = this.#options;
     // A server that does not answer does not answer this either: not waited for.
     client.end().catch(onBroken);
-    onBroken(error instanceof Error ? error : new Error(String(error)));
+    if (!this.#isBroken) onBroken(error instanceof Error ? error : new Error(String(error)));
+    this.#isBroken = true;
     if (this.#hasEnded) return;
     this.#again = setTimeout(() => {
       const connecting = this.#connect();

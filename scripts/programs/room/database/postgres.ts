@@ -181,15 +181,18 @@ function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
 
 /** One line that names the server, without user and password. */
 function awayText(error: Error, url: string): string {
-  const isReadOnly = 'code' in error && error.code === READ_ONLY;
-  const fault = networkFault(error);
-  if (fault === undefined && !isReadOnly) return error.message;
   const { hostname, port } = new URL(url);
-  const host = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
-  if (!isReadOnly) {
-    return `PostgreSQL on ${host}: ${fault}; start it, or put host and port of the database right`;
+  const where = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
+  return `PostgreSQL on ${where}: ${awayReason(error)}`;
+}
+
+function awayReason(error: Error): string {
+  if ('code' in error && error.code === READ_ONLY) {
+    return 'takes no writes (a standby, or read-only); wait for the failover, or name the primary';
   }
-  return `PostgreSQL on ${host}: takes no writes (a standby, or read-only); wait for the failover, or name the primary`;
+  const fault = networkFault(error);
+  if (fault !== undefined) return `${fault}; start it, or put host and port of the database right`;
+  return error instanceof AggregateError && error.message === '' ? 'nothing answers there' : error.message;
 }
 
 /** Errors of the server as they are, DatabaseAway for one that does not answer, DataRefused where it does not take. */

@@ -1,0 +1,246 @@
+/**
+ * The room on a database that fails over, with the files that are shipped for it: its machines are killed, paused and moved
+ * while boxes publish. Nothing that was accepted is lost or stored twice; how long nothing was stored is told for each fault.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import t, { type Test } from 'tap';
+import { ask, enter, readStream } from '../lib/console.ts';
+import { ConsoleProgram } from '../lib/console-program.ts';
+import { DatabaseCluster, MACHINES } from '../lib/database-cluster.ts';
+import { makeRoom, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
+import { type StreetBox, startStreet } from '../lib/street-boxes.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const skip =
+  (!FULL && 'set VIGIE_TEST_FULL=1 for a database that fails over') || DatabaseCluster.unavailable();
+
+/** So that the broker keeps what comes while the archive is away. */
+const ARCHIVE_OPTIONS = ['--client-id', 'archive-1'];
+
+const BOXES = 5;
+const TELL_EVERY_MS = 100;
+
+/** One event in so many has a picture. */
+const STILL_EACH = 10;
+const STILL_BYTES = 20_000;
+
+/** Patroni's `ttl` of 20 s, an election, a check of the proxy; and a machine that has all of it to do at once. */
+const FAILOVER_MS_MAX = 90_000;
+
+/** Where the primary goes on, or says that it leads no more. */
+const PAUSE_MS_MAX = 20_000;
+const BACK_WITHIN_MS = 180_000;
+
+/** Longer than the ttl: another machine leads when it is over. */
+const STANDSTILL_MS = 40_000;
+
+/** Events without end, and what was told so far. */
+class Load {
+  readonly told = new Set<string>();
+  readonly #boxes: readonly StreetBox[];
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(t: Test, boxes: readonly StreetBox[]) {
+    this.#boxes = boxes;
+    this.#timer = setInterval(() => this.#tell(), TELL_EVERY_MS);
+    t.teardown(() => this.stop());
+  }
+
+  get newest(): string {
+    return [...this.told].at(-1) ?? '';
+  }
+
+  get waiting(): number {
+    return this.#boxes.reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tell(): void {
+    for (const box of this.#boxes) {
+      const id = `${box.name}-${this.told.size}`;
+      const still = this.told.size % STILL_EACH === 0 && { jpeg: Buffer.alloc(STILL_BYTES, this.told.size) };
+      box.tell({ id, ...still });
+      this.told.add(id);
+    }
+  }
+}
+
+/** By whichever machine leads; throws where none does. */
+async function read<T extends pg.QueryResultRow>(
+  url: string,
+  sql: string,
+  values: unknown[] = [],
+): Promise<T[]> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 5000,
+    query_timeout: 10_000,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return (await client.query<T>(sql, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function eventually(t: Test, what: string, condition: () => Promise<boolean>): Promise<void> {
+  let failure = '';
+  for (const untilMs = performance.now() + BACK_WITHIN_MS; ; await sleep(250)) {
+    try {
+      if (await condition()) return;
+    } catch (error) {
+      failure = String(error);
+    }
+    if (performance.now() < untilMs) continue;
+    t.fail(`${what}: not within ${BACK_WITHIN_MS} ms (${failure})`);
+    throw new Error(what);
+  }
+}
+
+/** The longest time between two batches of the archive, by its own clock. */
+async function pauseMs(url: string, sinceMs: number): Promise<number> {
+  const [row] = await read<{ ms: number }>(
+    url,
+    `SELECT max(extract(epoch FROM gap) * 1000)::float8 AS ms FROM (
+       SELECT received - lag(received) OVER (ORDER BY received) AS gap FROM event WHERE received > $1) gaps`,
+    [new Date(sinceMs).toISOString()],
+  );
+  return Math.round(row?.ms ?? 0);
+}
+
+interface Fault {
+  readonly what: string;
+  /** Of the time without anything stored. */
+  readonly pauseMsMax: number;
+  /** Resolves when all is running again. */
+  act(): Promise<void>;
+}
+
+function faultsOf(cluster: DatabaseCluster): Fault[] {
+  const killed = (no: number): Fault => ({
+    what: `the primary is killed (${no})`,
+    pauseMsMax: FAILOVER_MS_MAX,
+    act: async () => {
+      const leader = await cluster.leader();
+      cluster.killDatabase(leader);
+      await eventually(t, 'another leads', async () => (await cluster.leader()) !== leader);
+      cluster.startDatabase(leader);
+    },
+  });
+  return [
+    killed(1),
+    {
+      what: "etcd's leader is killed",
+      pauseMsMax: PAUSE_MS_MAX,
+      act: async () => {
+        const leader = cluster.etcdLeader();
+        cluster.killEtcd(leader);
+        await sleep(10_000);
+        cluster.startEtcd(leader);
+      },
+    },
+    killed(2),
+    {
+      what: 'the machine of the primary stands still, and goes on',
+      pauseMsMax: FAILOVER_MS_MAX,
+      act: async () => {
+        const leader = await cluster.leader();
+        cluster.pause(leader);
+        await sleep(STANDSTILL_MS);
+        cluster.resume(leader);
+        await eventually(t, 'another leads', async () => (await cluster.leader()) !== leader);
+      },
+    },
+    {
+      what: 'the standby that is waited for is killed',
+      pauseMsMax: PAUSE_MS_MAX,
+      act: async () => {
+        const standby = (await cluster.members()).find(({ role }) => role === 'sync_standby')?.name ?? 'db1';
+        cluster.killDatabase(standby);
+        await sleep(STANDSTILL_MS);
+        cluster.startDatabase(standby);
+      },
+    },
+    {
+      what: 'a person moves the primary',
+      pauseMsMax: PAUSE_MS_MAX,
+      act: async () => {
+        cluster.patronictl('switchover', '--force', '--leader', await cluster.leader());
+      },
+    },
+    {
+      what: 'all of etcd is away',
+      pauseMsMax: PAUSE_MS_MAX,
+      act: async () => {
+        for (const name of MACHINES) cluster.killEtcd(name);
+        await sleep(STANDSTILL_MS);
+        for (const name of MACHINES) cluster.startEtcd(name);
+      },
+    },
+    killed(3),
+  ];
+}
+
+void t.test('a database that fails over under load', { skip, timeout: 3_600_000 }, async (t) => {
+  const cluster = await DatabaseCluster.start(t);
+  const room = await makeRoom(t, { persistent: true });
+  const program = await RoomProgram.start(t, room, '--database', cluster.url, '--quiet', ...ARCHIVE_OPTIONS);
+  const boxes = await startStreet(t, room, BOXES);
+  const load = new Load(t, boxes);
+  const isStored = async (id: string): Promise<boolean> =>
+    (await read(cluster.url, 'SELECT 1 FROM event WHERE id = $1', [id])).length > 0;
+  await until(t, 'something is told', () => load.told.size > 0);
+  await eventually(t, 'the first is stored', () => isStored(load.newest));
+  const desk = await ConsoleProgram.start(t, cluster.url);
+  const cookie = await enter(desk.url, 'operator');
+  const screen = readStream(t, desk.url, cookie);
+
+  for (const { what, pauseMsMax, act } of faultsOf(cluster)) {
+    await sleep(3000);
+    const beganMs = Date.now();
+    await act();
+    const newest = load.newest;
+    await eventually(t, `${what}: what comes after it is stored`, () => isStored(newest));
+    await eventually(
+      t,
+      'the console answers',
+      async () => (await ask(`${desk.url}/api/queue`, { headers: { cookie } })).status === 200,
+    );
+    await cluster.whole();
+    const longest = await pauseMs(cluster.url, beganMs - 1000);
+    t.ok(longest <= pauseMsMax, `${what}: nothing was stored for ${(longest / 1000).toFixed(1)} s`);
+  }
+
+  load.stop();
+  await until(t, 'all is acknowledged', () => load.waiting === 0, BACK_WITHIN_MS);
+  const rows = await read<{ id: string; unread: string | null }>(cluster.url, 'SELECT id, unread FROM event');
+  const stored = new Set(rows.map(({ id }) => id));
+  t.same(
+    [...load.told].filter((id) => !stored.has(id)),
+    [],
+    `0 of ${load.told.size} accepted events are lost`,
+  );
+  t.equal(rows.length, stored.size, 'none is stored twice');
+  t.same(
+    rows.filter(({ unread }) => unread !== null),
+    [],
+  );
+  const [stills] = await read<{ n: string; names: string }>(
+    cluster.url,
+    'SELECT count(*) AS n, count(DISTINCT name) AS names FROM snapshot',
+  );
+  const wanted = String(Math.ceil(load.told.size / STILL_EACH));
+  t.match(stills, { n: wanted, names: wanted }, 'nor is a picture');
+  const [newest] = await read<{ rev: string }>(cluster.url, 'SELECT max(rev) AS rev FROM incident');
+  await until(t, 'the screen knows all', () => (screen.revs.at(-1) ?? 0) >= Number(newest?.rev));
+  t.comment(program.said);
+  t.comment(desk.said);
+  t.equal(await program.end('SIGTERM'), 0, 'the archive ends as it should');
+});
