@@ -9,9 +9,11 @@ import { Archive } from '../../scripts/programs/room/archive/archive.ts';
 import type { EventArrival } from '../../scripts/programs/room/archive/message.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import { DatabaseAway, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { standbyFault } from '../../scripts/programs/room/database/standbys.ts';
 import { eventText } from '../lib/events.ts';
 import { scratch } from '../lib/paths.ts';
-import { Postgres } from '../lib/postgres.ts';
+import { newestPostgres, Postgres } from '../lib/postgres.ts';
+import { start } from '../lib/program.ts';
 import { TcpProxy } from '../lib/proxy.ts';
 import { makeRoom, until } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
@@ -32,11 +34,13 @@ function opened(t: Test, where: string): Sql {
   return db;
 }
 
-async function archiveOn(t: Test, db: Sql): Promise<Archive> {
-  const archive = new Archive(db, {
-    ...{ timeZone: 'Europe/Paris', now: Date.now, holder: randomUUID() },
-    onNotice: (line) => t.comment(line),
-  });
+async function archiveOn(
+  t: Test,
+  db: Sql,
+  onNotice: (line: string) => void = (line) => t.comment(line),
+): Promise<Archive> {
+  const holder = randomUUID();
+  const archive = new Archive(db, { timeZone: 'Europe/Paris', now: Date.now, holder, onNotice });
   await archive.open();
   return archive;
 }
@@ -292,4 +296,27 @@ void t.test('a listener that could not begin leaves nothing behind', async (t) =
   await server.start();
   await sleep(1500);
   t.equal(calls, 0, 'whoever was told that it failed hears nothing');
+});
+
+void t.test('an archive tells of standbys that nobody waits for', async (t) => {
+  const server = await serverFor(t);
+  const told = async (): Promise<string[]> => {
+    const lines: string[] = [];
+    const db = opened(t, server.url);
+    await archiveOn(t, db, (line) => lines.push(line));
+    return lines;
+  };
+  t.same(await told(), [], 'a server alone is not waited for by anybody');
+  const { port } = new URL(server.url);
+  const where = ['-h', '127.0.0.1', '-p', port, '-U', 'postgres', '-D', scratch(t)];
+  start(t, join(newestPostgres(), 'bin/pg_receivewal'), where);
+  await eventually('something follows', async () => {
+    const { rows } = await administer(server, 'SELECT * FROM pg_stat_replication');
+    return rows.length > 0;
+  });
+  t.match(await told(), [/^database: no standby is waited for: a failover loses what was stored last; set/]);
+  await waitForNobody(server);
+  const db = opened(t, server.url);
+  t.equal(await standbyFault(db), undefined, 'one that is waited for is well');
+  await waitNoMore(server);
 });

@@ -9,6 +9,7 @@ import { next } from '../database/counters.ts';
 import { documentIn } from '../database/document.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
 import { DataRefused, iso, type Queries, type Sql } from '../database/sql.ts';
+import { standbyFault } from '../database/standbys.ts';
 import {
   type LaneThrough,
   laneKey,
@@ -65,6 +66,8 @@ export class Archive {
       await takeOver(transaction, this.#db.dialect, timeZone);
     });
     if (from !== undefined && from !== 1) this.#timeZone = await timeZoneOf(this.#db);
+    const fault = await standbyFault(this.#db);
+    if (fault !== undefined) onNotice(fault);
   }
 
   /**

@@ -1,0 +1,16 @@
+/** Finds a PostgreSQL whose standbys nobody waits for: a failover to one of them would lose what was stored last. */
+import type { Sql } from './sql.ts';
+
+/** A line for a person; undefined where a standby is waited for, and where there is none. */
+export async function standbyFault(db: Sql): Promise<string | undefined> {
+  if (db.dialect.name !== 'postgres') return undefined;
+  const [row] = await db.all<{ standbys: number; names: string }>(
+    `SELECT (SELECT count(*) FROM pg_stat_replication) AS standbys,
+       current_setting('synchronous_standby_names') AS names`,
+  );
+  if (row === undefined || row.standbys === 0 || row.names !== '') return undefined;
+  return (
+    'database: no standby is waited for: a failover loses what was stored last; ' +
+    'set synchronous_standby_names (Patroni: synchronous_mode)'
+  );
+}
