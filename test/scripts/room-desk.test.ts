@@ -367,7 +367,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   const shown = await opened(t, browser, { handlers, excused: /status of (4|503)/ });
   await shown.show('search');
   await shown.page.click('[type=submit]');
-  t.match(await shown.text('form'), /Case number\s*Needed\./, 'without a case nothing is asked');
+  t.match(await shown.text('form'), /Case number\s*Needed:/, 'without a case nothing is asked');
   await shown.page.type('[name=case]', '2026/1432');
   await shown.page.type('[name=reason]', 'theft of a bicycle');
   await shown.page.type('[name=boxes]', 'cam-0001, Cam_2');

@@ -250,6 +250,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const { incident } = await detailOf(db, taken, { timeZone: TIME_ZONE, nowMs: NOW });
     t.match(incident, {
       ...{ state: 'closed', closedWhy: 'box-revoked', closedAt: iso(NOW), verdict: null, claimedBy: null },
+      ended: iso(NOW),
       revision: 1,
     });
     t.equal(

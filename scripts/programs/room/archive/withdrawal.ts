@@ -124,7 +124,7 @@ export class Withdrawal {
         FROM (SELECT ${key} FROM ${of} ORDER BY ${key} LIMIT ${BATCH}) AS batch) AS numbered`;
     const closed = await transaction.run(
       `UPDATE incident SET rev = $2 + numbered.n, revision = revision + 1, state = 'closed', closed_at = $3,
-         closed_why = 'box-revoked', claimed_by = NULL, claimed_until = NULL
+         ended = coalesce(ended, $3), closed_why = 'box-revoked', claimed_by = NULL, claimed_until = NULL
        FROM ${numbered(`incident WHERE box = $1 AND ${OPEN}`, 'no')} WHERE incident.no = numbered.no`,
       [box, rev - 1, iso(nowMs)],
     );

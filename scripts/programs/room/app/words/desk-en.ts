@@ -56,7 +56,7 @@ export const DESK_EN = {
     needs: 'Needs a person',
     needsNone: 'Every camera works, and nothing ends soon.',
     needsMore: (n: string) => `and ${n} more; filter to see them`,
-    more: (n: string) => `${n} more cameras are not listed here; the table (CSV) has all of them.`,
+    more: (n: string) => `Cameras not listed here: ${n}. The table (CSV) has all of them.`,
     strangers: (n: string) =>
       `Boxes that are not enrolled and sent something in the last day: ${n}. The room stores nothing of it.`,
     close: 'Close',
@@ -181,8 +181,7 @@ export const DESK_EN = {
     notesNone: 'No note was made.',
     cameras: 'Cameras out of order',
     camerasNone: 'Every camera works.',
-    camerasMore: (n: string) =>
-      `${n} more cameras are not looked at here; the table of cameras (CSV) has all.`,
+    camerasMore: (n: string) => `Cameras not looked at here: ${n}. The table of cameras (CSV) has all.`,
     stills: 'Pictures looked at',
     record: (no: string, hash: string) =>
       `The record, up to entry ${no}, has the hash ${hash}. Kept on paper, it shows later whether an entry before it was changed or cut off.`,

@@ -56,7 +56,7 @@ export const DESK_FR: DeskWords = {
     needs: 'À traiter',
     needsNone: 'Toutes les caméras marchent, et rien n’expire bientôt.',
     needsMore: (n) => `et ${n} de plus ; filtrez pour les voir`,
-    more: (n) => `${n} autres caméras ne figurent pas ici ; le tableau (CSV) les contient toutes.`,
+    more: (n) => `Caméras qui ne figurent pas ici : ${n}. Le tableau (CSV) les contient toutes.`,
     strangers: (n) =>
       `Boîtiers non enrôlés ayant envoyé quelque chose depuis 24 h : ${n}. La salle n’en conserve rien.`,
     close: 'Fermer',
@@ -179,8 +179,7 @@ export const DESK_FR: DeskWords = {
     notes: 'Notes',
     notesNone: 'Aucune note.',
     cameras: 'Caméras hors service',
-    camerasMore: (n) =>
-      `${n} autres caméras ne sont pas examinées ici ; le tableau des caméras (CSV) les contient toutes.`,
+    camerasMore: (n) => `Caméras non examinées ici : ${n}. Le tableau des caméras (CSV) les contient toutes.`,
     camerasNone: 'Toutes les caméras marchent.',
     stills: 'Images regardées',
     record: (no, hash) =>
@@ -207,7 +206,8 @@ export const DESK_FR: DeskWords = {
     used: 'Dernière activité',
     act: 'Déconnecter',
     end: 'Mettre fin aux sessions',
-    ended: (who, n) => (n === 1 ? `Une session de ${who} est close.` : `${n} sessions de ${who} sont closes.`),
+    ended: (who, n) =>
+      n === 1 ? `Une session de ${who} est close.` : `${n} sessions de ${who} sont closes.`,
   },
   audit: {
     whole: 'Le registre est entier : chaque entrée porte l’empreinte de la précédente.',

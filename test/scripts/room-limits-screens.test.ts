@@ -1,0 +1,98 @@
+/** What the screens show of a hostile box and of a busy colleague, in a real browser, in both languages. */
+import { randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { Register } from '../../scripts/programs/room/archive/register.ts';
+import { Withdrawal } from '../../scripts/programs/room/archive/withdrawal.ts';
+import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { enter } from '../lib/console.ts';
+import { addIncident, insert, putCameras } from '../lib/console-rows.ts';
+import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { appRoom, contextOf, tabOf } from '../lib/room-browser.ts';
+import { openBrowser } from '../page/phone.ts';
+
+const SCREENS_DIR = join(ROOT, '.cache/room-limits-screens');
+
+const SAYS = {
+  en: {
+    more: /Cameras not listed here: 1\./,
+    strangers: /Boxes that are not enrolled and sent something in the last day: 1/,
+    share: /Sends more than the room stores of a box in a day/,
+    closed: /closed by the room: the certificates of its box were revoked/,
+    ended: /One session of Nadia is ended/,
+  },
+  fr: {
+    more: /Caméras qui ne figurent pas ici : 1\./,
+    strangers: /Boîtiers non enrôlés ayant envoyé quelque chose depuis 24 h : 1/,
+    share: /Envoie plus que ce que la salle conserve d’un boîtier par jour/,
+    closed: /clos par la salle : les certificats de son boîtier ont été révoqués/,
+    ended: /Une session de Nadia est close/,
+  },
+};
+
+for (const language of ['en', 'fr'] as const) {
+  void t.test(`screens, ${language}`, { skip: browserMissing(), timeout: 240_000 }, async (t) => {
+    const says = SAYS[language];
+    const browser = await openBrowser(scratch(t));
+    t.teardown(() => browser.close());
+    const room = await appRoom(t);
+    const { db, home } = room;
+    const now = Date.now();
+    const cameras = Array.from({ length: 5000 }, (_, n) => ({ box: `b-${n}`, heard: iso(now) }));
+    await putCameras(db, [
+      ...cameras,
+      { box: 'thief', site: 'a', heard: iso(now), share_until: iso(now + 3_600_000) },
+    ]);
+    const at = iso(now);
+    await insert(db, 'stranger', {
+      ...{ site: 'x', box: 'nobody', first_at: at, last_at: at, messages: 1, bytes: 1 },
+    });
+    const no = await addIncident(db, now, { box: 'thief', site: 'a' });
+    await enter(home, 'Nadia');
+    const look = [language, 'light'] as const;
+    const tab = await tabOf(await contextOf(t, browser, home, 'Omar'), home, { look, path: '/cameras' });
+    mkdirSync(SCREENS_DIR, { recursive: true });
+    const picture = (name: string) =>
+      tab.page.screenshot({ path: join(SCREENS_DIR, `${name}-${language}.png`) });
+    await tab.until('document.querySelectorAll("[role=option]").length === 5000', 30_000);
+    const list = await tab.text();
+    t.match(list, says.more);
+    t.match(list, says.strangers);
+    t.match(list, says.share);
+    await picture('cameras');
+    const file = join(scratch(t), 'boxes.json');
+    writeBoxes(file, [enrolled('a', 'thief')]);
+    const register = new Register(file, (line) => t.comment(line));
+    const withdrawal = new Withdrawal({
+      ...{ db, register, holder: randomUUID(), nowMs: Date.now },
+      log: (line) => t.comment(line),
+    });
+    t.teardown(() => withdrawal.stop());
+    withdrawal.start();
+    writeBoxes(file, [revoked('a', 'thief')]);
+    register.look();
+    withdrawal.wake();
+    await tab.until('!document.querySelector("main").textContent.includes("thief")', 30_000);
+    t.pass('the camera leaves the list that is shown');
+    await tab.page.goto(`${home}/incidents/${no}`);
+    await tab.until('document.querySelector(".facts") !== null', 30_000);
+    t.match(await tab.text(), says.closed);
+    await picture('incident');
+    await tab.page.goto(`${home}/audit`);
+    await tab.until('document.querySelector(".d-people summary") !== null', 30_000);
+    await tab.page.click('.d-people summary');
+    await tab.until('document.querySelectorAll(".d-people tbody tr").length === 2', 30_000);
+    await picture('people');
+    await tab.page.click('.d-people tbody tr button');
+    await tab.until('document.querySelectorAll(".d-people tbody tr").length === 1', 30_000);
+    t.match(await tab.text('.toasts'), says.ended);
+    t.match(await room.record('end-sessions', 'box-revoked'), [
+      { who: 'room', act: 'box-revoked' },
+      { who: 'Omar', act: 'end-sessions' },
+    ]);
+    t.same(tab.complaints, []);
+  });
+}
