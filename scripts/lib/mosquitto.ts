@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
-import { type BoxPlace, boxAcl } from './box-acl.ts';
+import { type BoxPlace, brokerAcl, PROGRAM_RULES } from './broker-acl.ts';
 import type { BrokerTls } from './certificates.ts';
 
 const START_WITHIN_MS = 5000;
@@ -24,7 +24,7 @@ export interface MosquittoOptions {
   readonly tls?: BrokerTls;
   /** Who has access rules from the beginning; more by `enrol`. */
   readonly boxes?: readonly BoxPlace[];
-  /** Access rules of boxes that somebody else writes, as the enrolment does: instead of `boxes`. */
+  /** Access rules that somebody else writes, as the enrolment does: instead of `boxes` and `programs`. */
   readonly aclFile?: string;
   /** Other access rules for the room's programs than the shipped ones. */
   readonly programs?: (shipped: string) => string;
@@ -37,6 +37,8 @@ export interface MosquittoOptions {
 export class Mosquitto {
   readonly #options: MosquittoOptions;
   readonly #boxes: Map<string, BoxPlace>;
+  /** Access rules of the room's programs. */
+  #programs: string;
   #port = 0;
   #programsPort = 0;
   #child: ChildProcess | undefined;
@@ -44,6 +46,7 @@ export class Mosquitto {
   constructor(options: MosquittoOptions) {
     this.#options = options;
     this.#boxes = new Map(options.boxes?.map((place) => [place.box, place]));
+    this.#programs = options.programs?.(PROGRAM_RULES) ?? PROGRAM_RULES;
   }
 
   /** Of the boxes; the same across restarts. */
@@ -68,12 +71,8 @@ export class Mosquitto {
     return join(this.#options.dir, 'mosquitto.log');
   }
 
-  get boxesAcl(): string {
-    return this.#options.aclFile ?? join(this.#options.dir, 'boxes.acl');
-  }
-
-  get programsAcl(): string {
-    return join(this.#options.dir, 'programs.acl');
+  get aclFile(): string {
+    return this.#options.aclFile ?? join(this.#options.dir, 'broker.acl');
   }
 
   get pid(): number | undefined {
@@ -88,9 +87,6 @@ export class Mosquitto {
     while (this.#programsPort === 0 || this.#programsPort === this.#port)
       this.#programsPort = await freePort();
     const file = join(dir, 'mosquitto.conf');
-    const { programs = (shipped) => shipped } = this.#options;
-    const shipped = await readFile(join(SHIPPED, 'programs.acl'), 'utf8');
-    await writeFile(this.programsAcl, programs(shipped), { mode: 0o600 });
     if (this.#options.aclFile === undefined) await this.#writeAcl();
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
     // setpriv(1): the broker ends with this process, however that ends.
@@ -132,8 +128,15 @@ export class Mosquitto {
     await this.reload();
   }
 
+  /** Gives the room's programs these access rules; resolves when a running broker has read them. */
+  async allow(programs: string): Promise<void> {
+    this.#programs = programs;
+    await this.#writeAcl();
+    await this.reload();
+  }
+
   async #writeAcl(): Promise<void> {
-    await writeFile(this.boxesAcl, boxAcl(this.#boxes.values()), { mode: 0o600 });
+    await writeFile(this.aclFile, brokerAcl(this.#programs, this.#boxes.values()), { mode: 0o600 });
   }
 
   /** Makes a running broker read its files again; resolves when it has. */
@@ -180,21 +183,20 @@ export class Mosquitto {
     const own = [`user ${userInfo().username}`, `log_dest file ${this.logFile}`, ...(extra ?? [])];
     const [common, boxes, programs] = sectionsOf(shipped);
     if (tls === undefined) {
+      const open = settled(common, { ...memory, acl_file: undefined, allow_anonymous: 'true' });
       const plain = settled(boxes, { ...PLAIN, listener: `${this.#port} 127.0.0.1` });
-      return [...settled(common, memory), ...plain, ...own, ''].join('\n');
+      return [...open, ...plain, ...own, ''].join('\n');
     }
     const { ca, programsCa, cert: certfile, key: keyfile, crl: crlfile, programsCrl } = tls;
     return [
-      ...settled(common, memory),
+      ...settled(common, { ...memory, acl_file: this.aclFile }),
       ...own,
       ...settled(boxes, {
         ...{ listener: `${this.#port} 127.0.0.1`, cafile: ca, certfile, keyfile, crlfile },
-        acl_file: this.boxesAcl,
       }),
       ...settled(programs, {
         ...{ listener: `${this.#programsPort} 127.0.0.1`, cafile: programsCa, certfile, keyfile },
         crlfile: programsCrl,
-        acl_file: this.programsAcl,
       }),
       '',
     ].join('\n');
@@ -203,7 +205,6 @@ export class Mosquitto {
 
 /** Whoever comes. */
 const PLAIN = {
-  allow_anonymous: 'true',
   cafile: undefined,
   certfile: undefined,
   keyfile: undefined,
@@ -211,7 +212,6 @@ const PLAIN = {
   require_certificate: undefined,
   use_identity_as_username: undefined,
   use_username_as_clientid: undefined,
-  acl_file: undefined,
 };
 
 /** Names of settings that belong to a listener: from its line on, as far as they go. */

@@ -25,6 +25,7 @@ import { nearest } from '../../agent/config/words.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { covers, polygonFault } from '../../agent/contract/polygon.ts';
 import { RULE_SCHEMAS } from '../../agent/contract/rule-config.ts';
+import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 
@@ -156,8 +157,7 @@ void t.test('what is allowed depends on the command', async (t) => {
 });
 
 void t.test('a box has no name that the broker knows as another’s', async (t) => {
-  const acl = readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/acl'), 'utf8');
-  const users = [...acl.matchAll(/^user (\S+)$/gm)].map(([, name]) => String(name));
+  const users = [...PROGRAM_RULES.matchAll(/^user (\S+)$/gm)].map(([, name]) => String(name));
   t.same(users, ['room', 'witness', 'fleet', 'metrics', 'reader', 'homeassistant']);
   const look = (box: string, mode: ConfigMode) =>
     inspectText(

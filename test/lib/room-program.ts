@@ -39,6 +39,11 @@ export class RoomProgram {
     this.#child = child;
   }
 
+  /** Its process goes on, or is stopped as by a frozen machine. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child?.kill(name);
+  }
+
   /** Resolves with the exit code when it is gone; null where the signal ended it. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;

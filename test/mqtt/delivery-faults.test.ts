@@ -137,7 +137,7 @@ void t.test('a refusal stands until what was refused is accepted, whatever else 
   await sleep(500);
   t.match(delivery.state.fault, { code: 'denied' }, 'nor does a new connection');
   // The last block is the box's.
-  appendFileSync(broker.boxesAcl, `topic write vigie/${SITE}/another-box/#\n`);
+  appendFileSync(broker.aclFile, `topic write vigie/${SITE}/another-box/#\n`);
   await broker.reload();
   await until(t, 'accepted', () => delivery.state.fault === null);
   await until(t, 'delivered', () => rowsOf(outbox) === 0);

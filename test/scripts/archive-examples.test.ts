@@ -4,12 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { EVENT_CONTENT_TYPE } from '../../agent/contract/event.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { eventWithStill, namedEvent } from '../lib/events.ts';
 import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
@@ -93,12 +94,11 @@ async function killed({ child, said }: Running): Promise<void> {
 }
 
 /** The shipped rules without that which lets the room acknowledge. */
-const SHIPPED = readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/programs.acl'), 'utf8');
-const DEAF = SHIPPED.replace('topic write vigie/+/+/ack\n', '');
+const DEAF = PROGRAM_RULES.replace('topic write vigie/+/+/ack\n', '');
 
 for (const [name, example] of Object.entries(EXAMPLES)) {
   void t.test(`${name} stores, acknowledges, and loses nothing by a kill`, async (t) => {
-    t.not(DEAF, SHIPPED);
+    t.not(DEAF, PROGRAM_RULES);
     const room = await makeRoom(t, { programs: () => DEAF });
     const dir = scratch(t);
     const outbox = openedOutbox(t, join(dir, 'outbox.db'));
@@ -124,8 +124,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     t.equal(rowsOf(outbox), expected.length, 'and still on the box');
     await killed(first);
 
-    writeFileSync(room.broker.programsAcl, SHIPPED);
-    await room.broker.reload();
+    await room.broker.allow(PROGRAM_RULES);
     for (let i = 0; i < 40; i += 1) add(`b-${i}`);
     outbox.append([namedEvent('bulk', 'too-large')]);
     t.ok(outbox.dropTooLarge('bulk', outbox.range('bulk').last), 'a number that will not come');

@@ -4,6 +4,7 @@ import type { IClientPublishOptions, MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { BODY_BYTES_MAX } from '../../agent/contract/outbox.ts';
 import { NAMES_OF_OTHERS, topicsOf } from '../../agent/contract/topics.ts';
+import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { ROOT } from '../lib/paths.ts';
 import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
@@ -186,9 +187,7 @@ void t.test('a reader hears events, stills and how the boxes are, and writes not
 void t.test('the guide of the room shows the rules that are shipped', async (t) => {
   const rules = (text: string): string[] =>
     text.split('\n').filter((line) => /^(user|topic|pattern) /.test(line));
-  const shipped = rules(
-    readFileSync(join(ROOT, 'scripts/programs/room/broker/mosquitto/programs.acl'), 'utf8'),
-  );
+  const shipped = rules(PROGRAM_RULES);
   const guide = rules(readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8'));
   t.strictSame(guide, shipped);
 });

@@ -161,7 +161,7 @@ void t.test('a key is renewed while events flow, and a revoked box is shut out b
   const broker = new Mosquitto({
     dir: scratch(t),
     tls: { cert, key, ca, programsCa: join(room.dir, 'programs/ca.crt'), crl: room.list('revoked.pem') },
-    aclFile: room.list('boxes.acl'),
+    aclFile: room.list('broker.acl'),
   });
   t.teardown(() => broker.stop());
   await broker.start();

@@ -39,7 +39,7 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
   const broker = usesLists
     ? new Mosquitto({
         ...{ dir: scratch(t), tls: { ...tls, crl: room.list('revoked.pem') } },
-        aclFile: room.list('boxes.acl'),
+        aclFile: room.list('broker.acl'),
       })
     : new Mosquitto({ dir: scratch(t), tls, boxes: [{ site: SITE, box: BOX }] });
   t.teardown(() => broker.stop());
@@ -197,7 +197,7 @@ t.test('a broker that does not use the lists is told', async (t) => {
     BOX,
     '--yes',
     '--reload',
-    'test -s "$VIGIE_BOXES/boxes.acl"',
+    'test -s "$VIGIE_BOXES/broker.acl"',
     '--watch',
     '3',
   );

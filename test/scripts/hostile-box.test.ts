@@ -298,14 +298,14 @@ const FILLING: readonly Attack[] = [
     name: 'the event of the honest box under its own topic, and that box’s name in it',
     run: async (t, room) => {
       const thief = await room.connect(THIEF);
-      const { options } = alertOf(SITE, THIEF, 'honest-1', 1, 'copy');
-      const { body } = alertOf(SITE, HONEST, 'honest-1', 1, 'copy');
+      const { options } = alertOf(SITE, THIEF, 'copied', 1, 'copy');
+      const { body } = alertOf(SITE, HONEST, 'copied', 1, 'copy');
       await answerTo(thief, own.event('alert', 'loitering'), body, options);
       await room.hearsHonest(t, 'after a copy');
       const rows = await room.read(
-        `SELECT box FROM incident WHERE episode = 'honest-1-e' AND box = '${HONEST}'`,
+        `SELECT box FROM incident WHERE episode = 'copied-e' AND box = '${HONEST}'`,
       );
-      t.equal(rows.length, 1, 'nothing of the honest box has changed');
+      t.equal(rows.length, 0, 'it is not taken for an alert of the honest box');
     },
   },
 ];

@@ -314,6 +314,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       all: (text, values) => db.all(text, values),
       run: (text, values) => db.run(text, values),
       listen: (onChange) => db.listen(onChange),
+      scrub: (isNight, limits) => db.scrub(isNight, limits),
       close: () => db.close(),
       transaction: async (act) => {
         const beganMs = performance.now();

@@ -138,7 +138,6 @@ function enrolled(t: Test, container: Container): void {
   for (const file of ['broker.key', 'broker.crt', 'ca.crt', 'programs-ca.crt']) {
     copy(`${ENROLMENT}/${file}`, `/etc/mosquitto/vigie/${file}`);
   }
-  copy(`${BROKER}/programs.acl`, '/etc/mosquitto/vigie/programs.acl');
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/vigie');
   const pki = '/boot/firmware/vigie/pki';
   const csr = `${ENROLMENT}/box.csr`;
@@ -155,7 +154,7 @@ async function revoked(t: Test, container: Container): Promise<void> {
   const before = reloads();
   enrol(t, container, 'revoke', 'box-1');
   await until(t, 'the broker reads the lists', () => reloads() > before, PATIENCE_MS);
-  t.equal(container.run('cat', `${ENROLMENT}/boxes/boxes.acl`).out.includes('readwrite'), false);
+  t.equal(container.run('cat', `${ENROLMENT}/boxes/broker.acl`).out.includes('readwrite'), false);
   const denied = (): boolean =>
     /denied/.test(container.run('runuser', '-u', 'vigie', '--', 'vigie', 'status').out);
   await until(t, 'the box is told that it may write nothing', denied, PATIENCE_MS);

@@ -1,6 +1,7 @@
 /**
- * Two archives and two consoles on one PostgreSQL, each a process of its own, and a burst of alerts through a real broker.
- * One of each is killed in the middle of it: nothing is lost, and nothing is there or told twice.
+ * An archive, one that stands by, and two consoles on one PostgreSQL, each a process of its own, and a burst of alerts
+ * through a real broker. The archive and a console are killed in the middle of it: nothing is lost, and nothing is there or
+ * told twice.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,60 +77,61 @@ class Screen {
   }
 }
 
-void t.test(`two archives and two consoles, ${ALERTS} alerts, one of each killed`, async (t) => {
-  const { where, sql } = await DATABASES.postgres(t);
-  const room = await makeRoom(t);
-  const pair = ['--share', 'rooms', '--database', where];
-  const archives = [await RoomProgram.start(t, room, ...pair), await RoomProgram.start(t, room, ...pair)];
-  await until(
-    t,
-    'both archives are at work',
-    () => archives.every(({ said }) => said.includes('Ctrl-C')),
-    30_000,
-  );
-  const consoles = await Promise.all([startConsole(t, where), startConsole(t, where)]);
-  const [one = '', two = ''] = consoles.map(({ url }) => url);
-  // One session for both: it is in the database.
-  const cookie = await enter(one, 'operator', linkIn(consoles[0]?.program.out ?? ''));
-  const screens = { killed: new Screen(t, cookie, [one, two]), steady: new Screen(t, cookie, [two]) };
-  const wanderer = new Screen(t, cookie, [two, one]);
-  const looking = setInterval(() => {
-    for (const screen of [screens.killed, screens.steady, wanderer]) screen.look();
-  }, LOOK_EVERY_MS);
-  t.teardown(() => clearInterval(looking));
+void t.test(
+  `an archive, a standby and two consoles: ${ALERTS} alerts survive the death of an archive and a console`,
+  async (t) => {
+    const { where, sql } = await DATABASES.postgres(t);
+    const room = await makeRoom(t);
+    const archive = await RoomProgram.start(t, room, '--database', where);
+    await until(t, 'an archive has the lease', () => archive.said.includes('Ctrl-C'));
+    const standby = await RoomProgram.start(t, room, '--database', where);
+    await until(t, 'the other one stands by', () => standby.said.includes('stands by'));
+    const consoles = await Promise.all([startConsole(t, where), startConsole(t, where)]);
+    const [one = '', two = ''] = consoles.map(({ url }) => url);
+    // One session for both: it is in the database.
+    const cookie = await enter(one, 'operator', linkIn(consoles[0]?.program.out ?? ''));
+    const screens = { killed: new Screen(t, cookie, [one, two]), steady: new Screen(t, cookie, [two]) };
+    const wanderer = new Screen(t, cookie, [two, one]);
+    const looking = setInterval(() => {
+      for (const screen of [screens.killed, screens.steady, wanderer]) screen.look();
+    }, LOOK_EVERY_MS);
+    t.teardown(() => clearInterval(looking));
 
-  const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
-  outbox.start();
-  t.teardown(() => outbox.stop());
-  const waiting = (): number => LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
-  for (let no = 0; no < ALERTS; no += 1) outbox.append(eventWithStill(`a1-${no}`, 500));
-  const beganMs = performance.now();
-  deliver(t, room.config, outbox);
+    const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
+    outbox.start();
+    t.teardown(() => outbox.stop());
+    const waiting = (): number => LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
+    for (let no = 0; no < ALERTS; no += 1) outbox.append(eventWithStill(`a1-${no}`, 500));
+    const beganMs = performance.now();
+    deliver(t, room.config, outbox);
 
-  await until(t, 'some are told', () => screens.killed.revs.length > ALERTS / 10, 30_000);
-  wanderer.move();
-  await archives[0]?.end('SIGKILL');
-  const [leftByArchive, told] = [waiting(), screens.killed.revs.length];
-  t.ok(leftByArchive > 0, `an archive is killed while ${leftByArchive} messages wait at the box`);
-  await until(t, 'the other one goes on', () => screens.killed.revs.length > told + ALERTS / 20, 60_000);
-  consoles[0]?.program.child.kill('SIGKILL');
-  await consoles[0]?.program.ended;
-  t.ok(waiting() > 0, `a console is killed while ${waiting()} messages wait at the box`);
-  await until(t, 'the box has nothing left', () => waiting() === 0, 120_000);
-  t.comment(`${ALERTS} alerts with their stills within ${Math.round(performance.now() - beganMs)} ms`);
+    await until(t, 'some are told', () => screens.killed.revs.length > ALERTS / 10, 30_000);
+    wanderer.move();
+    await archive.end('SIGKILL');
+    const [leftByArchive, told] = [waiting(), screens.killed.revs.length];
+    t.ok(leftByArchive > 0, `an archive is killed while ${leftByArchive} messages wait at the box`);
+    await until(t, 'the standby goes on', () => screens.killed.revs.length > told + ALERTS / 20, 60_000);
+    consoles[0]?.program.child.kill('SIGKILL');
+    await consoles[0]?.program.ended;
+    t.ok(waiting() > 0, `a console is killed while ${waiting()} messages wait at the box`);
+    await until(t, 'the box has nothing left', () => waiting() === 0, 120_000);
+    t.comment(`${ALERTS} alerts with their stills within ${Math.round(performance.now() - beganMs)} ms`);
 
-  const db = sql();
-  await checkWhole(t, db);
-  await until(t, 'the screens are told', () => screens.steady.revs.length >= ALERTS);
-  const revs = (await db.all<{ rev: number }>('SELECT rev FROM incident ORDER BY rev')).map(({ rev }) => rev);
-  await until(t, 'all of them', () =>
-    [screens.killed, wanderer].every((screen) => screen.revs.length >= ALERTS),
-  );
-  t.same(screens.steady.revs, revs, 'at the console that stayed: each number once, in order');
-  t.same(screens.killed.revs, revs, 'at the one that was killed, and then at the other');
-  t.same(wanderer.revs, revs, 'and who changed by himself in between');
-  t.ok(screens.killed.moves > 0 && wanderer.moves > 0 && screens.steady.moves === 0);
-});
+    const db = sql();
+    await checkWhole(t, db);
+    await until(t, 'the screens are told', () => screens.steady.revs.length >= ALERTS);
+    const revs = (await db.all<{ rev: number }>('SELECT rev FROM incident ORDER BY rev')).map(
+      ({ rev }) => rev,
+    );
+    await until(t, 'all of them', () =>
+      [screens.killed, wanderer].every((screen) => screen.revs.length >= ALERTS),
+    );
+    t.same(screens.steady.revs, revs, 'at the console that stayed: each number once, in order');
+    t.same(screens.killed.revs, revs, 'at the one that was killed, and then at the other');
+    t.same(wanderer.revs, revs, 'and who changed by himself in between');
+    t.ok(screens.killed.moves > 0 && wanderer.moves > 0 && screens.steady.moves === 0);
+  },
+);
 
 async function checkWhole(t: Test, db: Sql): Promise<void> {
   const ids = Array.from({ length: ALERTS }, (_, no) => `a1-${no}`).sort();

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts';
-import { hold } from '../../scripts/programs/room/database/lease.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 import { addIncident, addVerdict, countOf, recordsOf, roomDatabase, setCamera } from '../lib/room-rows.ts';
@@ -22,15 +22,16 @@ async function boxOf(t: Test, room: Room): Promise<{ client: MqttClient; heard: 
   return { client, heard };
 }
 
+const leaseOf = (db: Sql, holder: string): WatchedLease => new WatchedLease(db, 'lease-archive', holder);
+
 function delivery(
   t: Test,
   db: Sql,
   client: MqttClient,
-  holder = 'one',
-  nowMs = Date.now,
+  lease: WatchedLease,
 ): { verdicts: VerdictDelivery; lines: string[] } {
   const lines: string[] = [];
-  const verdicts = new VerdictDelivery({ db, client, holder, nowMs, log: (line) => lines.push(line) });
+  const verdicts = new VerdictDelivery({ db, client, lease, log: (line) => lines.push(line) });
   t.teardown(() => verdicts.stop());
   verdicts.start();
   return { verdicts, lines };
@@ -49,7 +50,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await addVerdict(db, { site: SITE, box: 'unknown' }, 'ep-9', 'true', NOW);
     await setCamera(db, PLACE, 'offline', 1, NOW);
 
-    const { verdicts, lines } = delivery(t, db, archive);
+    const lease = leaseOf(db, 'one');
+    await lease.take(undefined);
+    const { verdicts, lines } = delivery(t, db, archive, lease);
     let due = 0;
     const looking = setInterval(() => void countOf(db, 'verdict_due').then((count) => (due = count)), 20);
     t.teardown(() => clearInterval(looking));
@@ -103,16 +106,16 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const { heard } = await boxOf(t, room);
     await setCamera(db, PLACE, 'online', 1, NOW);
     const other = await roomDatabase(t, where, NOW);
-    let nowMs = NOW;
-    t.ok(await hold(db, { name: 'lease-verdicts', holder: 'killed', forMs: 60_000 }, NOW));
+    await leaseOf(db, 'killed').take(undefined);
+    const leases = { one: leaseOf(db, 'one'), two: leaseOf(other, 'two') };
     const both = [
-      delivery(t, db, await clientOf(t, room, 'room'), 'one', () => nowMs),
-      delivery(t, other, await clientOf(t, room, 'room'), 'two', () => nowMs),
+      delivery(t, db, await clientOf(t, room, 'room'), leases.one),
+      delivery(t, other, await clientOf(t, room, 'room'), leases.two),
     ];
     for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'true', NOW);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.equal(heard.length, 0, 'while another has the lease nothing is told');
-    nowMs = NOW + 60_001;
+    t.ok(await leases.two.take(await leases.two.look()));
     await until(t, 'told', () => heard.length >= 40, 20_000);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.same(
@@ -152,7 +155,9 @@ void t.test('a room that may not say it', async (t) => {
     ca: readFileSync(room.authority.ca),
   });
   t.teardown(() => client.endAsync(true));
-  const { verdicts, lines } = delivery(t, db, client);
+  const lease = leaseOf(db, 'one');
+  await lease.take(undefined);
+  const { verdicts, lines } = delivery(t, db, client, lease);
   await until(t, 'it is refused', () => verdicts.counters.failed > 0);
   t.match(lines, [new RegExp(`^verdicts: ${TOPIC} cannot be published: .*[Nn]ot authorized`)]);
   t.equal(await countOf(db, 'verdict_due'), 1, 'it stays due');

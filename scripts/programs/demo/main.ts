@@ -171,7 +171,7 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
     brokerFault: (error) => roomBrokerFault(error, url),
     // Nothing here pauses on one machine: what a room would wait for does not come back.
     onNotice: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
-    onFatal: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
+    onStandby: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
   });
 }
 

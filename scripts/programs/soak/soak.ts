@@ -138,7 +138,7 @@ function roomOf(
     },
     brokerFault: (error) => roomBrokerFault(error, url),
     onNotice: breaks,
-    onFatal: breaks,
+    onStandby: breaks,
   });
 }
 

@@ -3,13 +3,14 @@
  *
  * INVARIANTS: a batch is one transaction: events, pictures, reports, how far each lane is, the incidents and cameras that
  * follow from them, and one call of those who listen. The same again changes nothing. Order of locks, the same for
- * everybody: shares, lanes, reports, the counter `rev`, incidents, figures, cameras.
+ * everybody: the lease, shares, lanes, reports, the counter `rev`, incidents, figures, cameras.
  */
 import { next } from '../database/counters.ts';
 import { documentIn } from '../database/document.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
 import { DataRefused, iso, type Queries, type Sql } from '../database/sql.ts';
 import { standbyFault } from '../database/standbys.ts';
+import { WatchedLease } from '../database/watched-lease.ts';
 import {
   type LaneThrough,
   laneKey,
@@ -48,6 +49,8 @@ export interface ArchiveOptions {
 export const localTimeZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export class Archive {
+  /** Of the one that is connected to the broker. */
+  readonly lease: WatchedLease;
   readonly #db: Sql;
   readonly #options: ArchiveOptions;
   #timeZone: string;
@@ -56,6 +59,7 @@ export class Archive {
     this.#db = db;
     this.#options = options;
     this.#timeZone = options.timeZone;
+    this.lease = new WatchedLease(db, 'lease-archive', options.holder);
   }
 
   /** Makes the tables where there are none. Throws DatabaseAway, or what is wrong with the database. */
@@ -72,12 +76,13 @@ export class Archive {
 
   /**
    * All of it or nothing, durable on return. The same again changes nothing; several may store at once. Throws DatabaseAway,
-   * and DataRefused where there is something in it that cannot be stored.
+   * and DataRefused where there is something in it that cannot be stored; LeaseLost where it is to be stored under a lease
+   * that is another's.
    */
-  async store(arrivals: readonly Arrival[]): Promise<Stored> {
+  async store(arrivals: readonly Arrival[], lease?: WatchedLease): Promise<Stored> {
     if (arrivals.length === 0) return { fresh: [], leftOut: [], lanes: [] };
     try {
-      return await this.#store(arrivals);
+      return await this.#store(arrivals, lease);
     } catch (error) {
       // Contents that this program cannot take, as those that the database does not: the same again would end alike.
       const isOurs =
@@ -86,13 +91,14 @@ export class Archive {
     }
   }
 
-  async #store(arrivals: readonly Arrival[]): Promise<Stored> {
+  async #store(arrivals: readonly Arrival[], lease: WatchedLease | undefined): Promise<Stored> {
     const nowMs = this.#options.now();
     const received = iso(nowMs);
     const { dialect } = this.#db;
     const { share = SHARE } = this.#options;
     const day = { nowMs, timeZone: this.#timeZone };
     const { begun, ...stored } = await this.#db.transaction(async (transaction) => {
+      await lease?.confirm(transaction);
       const shared = await takeShares(transaction, dialect, arrivals, { share, ...day });
       const { within, leftOut, begun } = shared;
       const { events, snapshots, reports, lanes } = sorted(within);
@@ -145,7 +151,7 @@ export class Archive {
   /** What operators have said of alerts goes to the boxes by this connection, from its start on. */
   verdictDelivery(client: Publisher): VerdictDelivery {
     const { now: nowMs, onNotice: log } = this.#options;
-    return new VerdictDelivery({ db: this.#db, client, holder: this.#options.holder, nowMs, log });
+    return new VerdictDelivery({ db: this.#db, client, lease: this.lease, nowMs, log });
   }
 
   async close(): Promise<void> {

@@ -22,8 +22,6 @@ interface Arguments {
   readonly cert?: string;
   readonly key?: string;
   readonly database: string;
-  readonly share?: string;
-  readonly clientId?: string;
   readonly snapshots?: string;
   readonly timeZone: string;
   readonly orders?: string;
@@ -80,7 +78,8 @@ function openedBy({ database, timeZone, orders, authority }: Arguments): { archi
 }
 
 function endOf(counters: RoomCounters): string {
-  const { events, snapshots, duplicates, unread, refused, dropped, limited, strangers, leftOut } = counters;
+  const { events, snapshots, duplicates, unread, refused, dropped, limited, strangers, leftOut, takenOver } =
+    counters;
   const parts = [
     `${events} events and ${snapshots} snapshots stored`,
     `${duplicates} came again`,
@@ -90,6 +89,7 @@ function endOf(counters: RoomCounters): string {
     ...(limited > 0 ? [`${limited} left out of boxes that sent too many`] : []),
     ...(strangers > 0 ? [`${strangers} left out of boxes that are not enrolled`] : []),
     ...(leftOut > 0 ? [`${leftOut} left out beyond what a box may have stored in a day`] : []),
+    ...(takenOver > 0 ? [`${takenOver} connections taken over by another program`] : []),
   ];
   return `Ended: ${parts.join(', ')}.`;
 }
@@ -113,24 +113,24 @@ async function run(options: Arguments): Promise<void> {
   const tls = credentials(options);
   const register = options.boxes === undefined ? undefined : registerIn(options.boxes);
   const { archive, purge } = openedBy(options);
-  const { broker: url, share, clientId, snapshots, quiet } = options;
+  const { broker: url, snapshots, quiet } = options;
   if (snapshots !== undefined) mkdirSync(snapshots, { recursive: true });
   const feed = new AlertFeed(quiet ? undefined : snapshots, quiet ? () => undefined : show);
   const ended = new Promise<number>((resolve) => {
+    let hasSaid = quiet === true;
     const room = new Room({
       url,
       archive,
       ...(tls && { tls }),
-      ...(share !== undefined && { share }),
-      ...(clientId !== undefined && { clientId }),
       ...(register !== undefined && { register }),
+      onReady: () => {
+        if (!hasSaid) say(`Room on ${new URL(url).host}; Ctrl-C ends it`);
+        hasSaid = true;
+      },
       onStored: (fresh) => feed.take(fresh),
       brokerFault: (error) => roomBrokerFault(error, url),
       onNotice: warn,
-      onFatal: (line) => {
-        warn(line);
-        resolve(1);
-      },
+      onStandby: warn,
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
@@ -144,10 +144,7 @@ async function run(options: Arguments): Promise<void> {
       });
     }
     room.start().then(
-      () => {
-        purge.start();
-        if (!quiet) say(`Room on ${new URL(url).host}; Ctrl-C ends it`);
-      },
+      () => purge.start(),
       (error: unknown) => {
         // No URL here: it may hold a password.
         warn(`--database cannot be opened: ${error instanceof Error ? error.message : String(error)}`);
@@ -169,8 +166,6 @@ const program = new Command('scripts/room')
   .option('--cert <file>', 'certificate of this room (PEM)')
   .option('--key <file>', 'its key (PEM)')
   .option('--database <where>', 'a file of SQLite, or postgres://user@host/name', 'room.db')
-  .option('--share <group>', 'share events and snapshots with the other instances of this group')
-  .option('--client-id <name>', 'with a name of its own the broker keeps a day of what comes meanwhile')
   .option('--snapshots <folder>', 'save the newest 500 stills as files as well, and name them in the lines')
   .option(
     '--time-zone <name>',

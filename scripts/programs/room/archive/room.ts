@@ -3,18 +3,25 @@
  * alerts.
  *
  * INVARIANTS: a message is acknowledged to the broker, and its number to the box, only after the transaction
- * that holds it is on disk; a number is acknowledged only when all before it are there, by the database's word.
- * LIMITS: BATCH_MAX messages unacknowledged at the broker; what is beyond waits there, or in the boxes' outboxes.
+ * that holds it is on disk; a number is acknowledged only when all before it are there, by the database's word. Of several
+ * on one database only the holder of the lease is connected, and each transaction is made under that lease.
+ * LIMITS: BATCH_MAX messages unacknowledged at the broker; what is beyond waits in its session, up to the broker's own
+ * limits, or in the boxes' outboxes. A box with `ack: broker` that publishes before an archive was ever connected, or after
+ * all were away for longer than the session is kept, is heard by nobody.
  * Reports without acknowledgement are dropped while REPORTS_MAX messages wait: the next comes within 30 s.
  */
 import type { Duplex } from 'node:stream';
-import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
+import { setImmediate } from 'node:timers/promises';
+import type { IPublishPacket } from 'mqtt';
 import { DatabaseAway, DataRefused } from '../database/sql.ts';
+import { LeaseLost } from '../database/watched-lease.ts';
 import type { Archive } from './archive.ts';
 import type { LaneThrough, Stored } from './batch.ts';
+import { Connection, puback, textOf } from './connection.ts';
+import { Duty } from './duty.ts';
 import { FloodGuard } from './flood.ts';
 import { type Arrival, arrivalOf, isName } from './message.ts';
+import { pause } from './pause.ts';
 import type { Register } from './register.ts';
 import type { Strangers } from './strangers.ts';
 import type { VerdictDelivery } from './verdicts.ts';
@@ -34,39 +41,23 @@ const ACK_EVERY_MS = 100;
 /** An archive that is away is tried again at this pace, the wait doubling. */
 const RETRY_MS = { first: 100, max: 5000 };
 
-/** How long a broker keeps what comes for an instance that is named and away. */
-const SESSION_KEPT_S = 86_400;
-
-/** Far beyond what a box sends (256 kB); a broker keeps larger ones to itself. */
-const MESSAGE_BYTES_MAX = 1_048_576;
-
-const END_WITHIN_MS = 2000;
-
-/** MQTT 5.0, 3.14.2.1. */
-const SESSION_TAKEN_OVER = 142;
-
-/** Tells MQTT.js that it is not to acknowledge; see `handleMessage`. */
-const NOT_YET = new Error('acknowledged when it is stored');
-
 export interface RoomOptions {
   readonly url: string;
   /** PEM, absent for a broker without TLS. */
   readonly tls?: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
-  /** Several rooms of one group share the events and snapshots among them. */
-  readonly share?: string;
-  /** With a name of its own the broker keeps what comes while this room is away. */
-  readonly clientId?: string;
   readonly archive: Archive;
   /** Absent: every box is taken as known. */
   readonly register?: Register;
+  /** Connected and subscribed, each time. */
+  onReady?(): void;
   /** What is new in the archive, duplicates left out. */
   onStored(fresh: readonly Arrival[]): void;
   /** An error of the connection as one line for a person: which broker, what is wrong, what would be right. */
   brokerFault(error: unknown): string;
   /** One line for a person: a fault, or its end. */
   onNotice(line: string): void;
-  /** This room cannot go on. */
-  onFatal(line: string): void;
+  /** One line for a person, and no fault: it waits for another archive, or follows it. */
+  onStandby(line: string): void;
 }
 
 export interface RoomCounters {
@@ -86,6 +77,8 @@ export interface RoomCounters {
   strangers: number;
   /** Beyond what a box may have stored in a day; one of ours would keep them. */
   leftOut: number;
+  /** Connections that ended because another program connected under the archive's client id. */
+  readonly takenOver: number;
 }
 
 interface Pending {
@@ -96,17 +89,7 @@ interface Pending {
 }
 
 export class Room {
-  readonly counters: RoomCounters = {
-    events: 0,
-    snapshots: 0,
-    duplicates: 0,
-    unread: 0,
-    refused: 0,
-    dropped: 0,
-    limited: 0,
-    strangers: 0,
-    leftOut: 0,
-  };
+  readonly counters: RoomCounters;
   readonly #options: RoomOptions;
   readonly #pending: Pending[] = [];
   /** Acknowledgements to be published, by topic and epoch. */
@@ -115,53 +98,49 @@ export class Room {
   #idleSinceMs = 0;
   readonly #floods = new FloodGuard();
   readonly #stopping = new AbortController();
-  #client: MqttClient | undefined;
+  readonly #duty: Duty;
+  readonly #connection: Connection;
+  /** Of the time at work: nothing is taken, stored or acknowledged after its end. */
+  #term = new AbortController();
   #verdicts: VerdictDelivery | undefined;
   #strangers: Strangers | undefined;
   #withdrawal: Withdrawal | undefined;
   #storing: Promise<void> | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
-  #fault: string | undefined;
 
   constructor(options: RoomOptions) {
+    const { archive, onStandby, onNotice } = options;
     this.#options = options;
+    const connection = new Connection({
+      ...options,
+      window: BATCH_MAX,
+      onPacket: (packet, stream) => this.#take(packet, stream),
+      onReady: () => {
+        options.onReady?.();
+        this.#acknowledge();
+      },
+      isForeign: () => this.#duty.confirmed(),
+    });
+    this.#connection = connection;
+    this.#duty = new Duty({
+      ...{ lease: archive.lease, onStandby, onNotice },
+      onBegin: () => this.#begin(),
+      onLost: () => this.#lost(),
+    });
+    this.counters = {
+      ...{ events: 0, snapshots: 0, duplicates: 0, unread: 0, refused: 0, dropped: 0, limited: 0 },
+      ...{ strangers: 0, leftOut: 0 },
+      get takenOver() {
+        return connection.takenOver;
+      },
+    };
   }
 
-  /** Opens the archive and begins to connect; what is away is tried again for ever. */
+  /** Opens the archive, and connects when the lease is ours; what is away is tried again for ever. */
   async start(): Promise<void> {
-    const { url, tls, clientId } = this.#options;
     if (!(await this.#opened()) || this.#stopping.signal.aborted) return;
     this.#watchRegister();
-    const client = mqtt.connect(url, {
-      protocolVersion: 5,
-      ...(clientId !== undefined && { clientId }),
-      clean: clientId === undefined,
-      resubscribe: false,
-      queueQoSZero: false,
-      reconnectPeriod: 1000,
-      keepalive: 15,
-      properties: {
-        receiveMaximum: BATCH_MAX,
-        maximumPacketSize: MESSAGE_BYTES_MAX,
-        ...(clientId !== undefined && { sessionExpiryInterval: SESSION_KEPT_S }),
-      },
-      ...tls,
-    });
-    this.#client = client;
-    client.handleMessage = (packet, handled) => {
-      this.#take(packet, client.stream);
-      handled(packet.qos === 0 ? undefined : NOT_YET);
-    };
-    this.#verdicts = this.#options.archive.verdictDelivery(client);
-    this.#verdicts.start();
-    client.on('connect', () => void this.#connected(client));
-    client.on('error', (error) => this.#faulty(this.#options.brokerFault(error)));
-    client.on('close', () => this.#faulty('broker: the connection is gone; tried again each second'));
-    client.on('disconnect', ({ reasonCode }) => {
-      if (reasonCode !== SESSION_TAKEN_OVER) return;
-      client.end(true);
-      this.#options.onFatal('broker: another program uses the same --client-id; give each its own');
-    });
+    this.#duty.start();
   }
 
   /** What has arrived is stored and acknowledged first, unless the archive is away. */
@@ -173,29 +152,27 @@ export class Room {
     await this.#withdrawal?.stop();
     await this.#strangers?.stop();
     this.#acknowledge();
-    const client = this.#client;
-    if (client !== undefined) {
-      // MQTT.js would wait for ever for the acknowledgements of a broker that is away.
-      await Promise.race([client.endAsync(), sleep(END_WITHIN_MS)]);
-      client.end(true);
-    }
+    await this.#connection.close(false);
+    // Whoever follows finds nobody connected.
+    await this.#duty.stop();
     await this.#options.archive.close();
   }
 
-  async #connected(client: MqttClient): Promise<void> {
-    const { share } = this.#options;
-    const shared = share === undefined ? '' : `$share/${share}/`;
-    // The states are for everybody: a broker sends no retained message to a shared subscription.
-    const topics = [`${shared}vigie/+/+/evt/#`, `${shared}vigie/+/+/snap/+`];
-    try {
-      await client.subscribeAsync([...topics, 'vigie/+/+/status', 'vigie/+/+/health'], { qos: 1 });
-    } catch (error) {
-      this.#faulty(`broker: subscribing failed: ${textOf(error)}`);
-      return;
-    }
-    if (this.#fault !== undefined) this.#options.onNotice('broker: connected again');
-    this.#fault = undefined;
-    this.#acknowledge();
+  #begin(): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#term = new AbortController();
+    this.#verdicts = this.#options.archive.verdictDelivery(this.#connection.open());
+    this.#verdicts.start();
+  }
+
+  /** What was taken and not stored is forgotten: the broker, or the box, has it and sends it to whoever follows. */
+  async #lost(): Promise<void> {
+    this.#term.abort();
+    await this.#connection.close(true);
+    this.#pending.length = 0;
+    await this.#storing;
+    this.#due.clear();
+    await this.#verdicts?.stop();
   }
 
   #watchRegister(): void {
@@ -224,12 +201,10 @@ export class Room {
 
   #take(packet: IPublishPacket, stream: Duplex): void {
     const { messageId, topic } = packet;
-    if (this.#stopping.signal.aborted) return;
+    if (this.#isOver) return;
     const [, site = '', box = ''] = topic.split('/', 3);
-    // Of several archives each sees a part of what a box sends, and none what the others acknowledge.
-    const isAlone = this.#options.share === undefined;
     // By its name, which is its certificate's: a site is what it says.
-    if (isAlone && this.#floods.leavesOut(box)) {
+    if (this.#floods.leavesOut(box)) {
       this.counters.limited += 1;
       this.#tell(
         this.counters.limited,
@@ -257,6 +232,10 @@ export class Room {
     });
   }
 
+  get #isOver(): boolean {
+    return this.#stopping.signal.aborted || this.#term.signal.aborted;
+  }
+
   async #storeAll(): Promise<void> {
     // What the broker has sent in one go is one batch.
     await setImmediate();
@@ -276,16 +255,20 @@ export class Room {
     return opened === true;
   }
 
-  /** False when told to stop before the archive took it. */
+  /** False when it is over before the archive took it. */
   async #store(batch: readonly Arrival[]): Promise<boolean> {
     const { archive, onStored } = this.#options;
     let stored: Stored | undefined;
     try {
       stored = await this.#insist(
-        () => archive.store(batch),
-        (error) => !(error instanceof DataRefused),
+        () => archive.store(batch, archive.lease),
+        (error) => !(error instanceof DataRefused || error instanceof LeaseLost),
       );
     } catch (error) {
+      if (error instanceof LeaseLost) {
+        this.#duty.lose();
+        return false;
+      }
       if (!(error instanceof DataRefused)) throw error;
       return this.#storeApart(batch, error);
     }
@@ -318,7 +301,7 @@ export class Room {
     return this.#store([{ ...kept, body: JSON.stringify(body) }]);
   }
 
-  /** Does something with the archive until it works; undefined when told to stop before. */
+  /** Does something with the archive until it works; undefined when it is over before. */
   async #insist<T>(act: () => Promise<T>, again: (error: unknown) => boolean): Promise<T | undefined> {
     const { onNotice } = this.#options;
     let failures = 0;
@@ -332,8 +315,8 @@ export class Room {
         if (failures === 0) onNotice(`archive: ${textOf(error)}; tried again until it works`);
         failures += 1;
       }
-      if (this.#stopping.signal.aborted) return undefined;
-      await sleep(waitMs);
+      if (this.#isOver) return undefined;
+      await pause(waitMs, AbortSignal.any([this.#stopping.signal, this.#term.signal]));
     }
   }
 
@@ -366,39 +349,14 @@ export class Room {
   #acknowledge(): void {
     clearTimeout(this.#ackTimer);
     this.#ackTimer = undefined;
-    const client = this.#client;
     // Without a connection they wait: the newest of each box.
-    if (client?.connected !== true) return;
+    if (!this.#connection.isConnected) return;
     const idleMs = this.#storing === undefined ? performance.now() - this.#idleSinceMs : 0;
     for (const [key, { box, topic, ack }] of this.#due) {
       if (!this.#stopping.signal.aborted && this.#floods.holds(box, idleMs)) continue;
       this.#due.delete(key);
-      client.publish(topic, JSON.stringify(ack), { qos: 1 }, (error) => {
-        if (error) this.#faulty(`broker: ${topic} cannot be published: ${textOf(error)}`);
-      });
+      this.#connection.publish(topic, JSON.stringify(ack));
     }
     if (this.#due.size > 0) this.#ackTimer = setTimeout(() => this.#acknowledge(), ACK_EVERY_MS);
   }
-
-  /** Said once, until it is over. */
-  #faulty(line: string): void {
-    if (this.#fault !== undefined || this.#stopping.signal.aborted) return;
-    this.#fault = line;
-    this.#options.onNotice(line);
-  }
-}
-
-/**
- * PUBACK of MQTT 5, as MQTT.js would send it from within `handleMessage`. There it would have to come before
- * the next message is handed over, and every message would be a transaction of its own.
- */
-function puback(messageId: number | undefined, stream: Duplex): void {
-  if (messageId === undefined || !stream.writable) return;
-  stream.write(Buffer.from([0x40, 2, messageId >> 8, messageId & 0xff]));
-}
-
-/** Several addresses of one host that all refuse are an error without a message of its own. */
-function textOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(textOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,20 +3,20 @@
  *
  * INVARIANTS: a verdict leaves the table only when a subscriber of the box has been there for it (PUBACK without "no
  * matching subscribers"), together with its record; the verdicts of a box go out in their order, one after the other;
- * who judged is not known here. Of several archives on one database one tells.
+ * who judged is not known here. Of several archives on one database the holder of the archive's lease tells.
  * After a crash between the broker's word and ours it is told again: a box takes the same verdict twice for one.
  * LIMITS: FLIGHT_MAX verdicts on their way; one that the broker does not acknowledge in ANSWER_WITHIN_MS stays due; a box
  * that does not listen is asked again after AGAIN_MS, doubling, or as soon as its state has changed.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import type { IClientPublishOptions, MqttClient } from 'mqtt';
 import { printable } from '../../../../agent/base/printable.ts';
 import { topicsOf } from '../../../../agent/contract/topics.ts';
 import { Verdict } from '../../../../agent/contract/verdict.ts';
 import { record } from '../database/audit.ts';
-import { hold, type Lease, release } from '../database/lease.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
+import type { WatchedLease } from '../database/watched-lease.ts';
+import { pause } from './pause.ts';
 
 /** Mosquitto holds back more than its receive maximum of 20 itself; a hundred operators are not faster than this. */
 const FLIGHT_MAX = 100;
@@ -33,9 +33,6 @@ const LOOK_EVERY_MS = 2000;
 /** Between two looks, however often the database changes. */
 const LOOK_APART_MS = 100;
 
-/** Longer than the broker is waited for. */
-const LEASE_MS = 60_000;
-
 /** MQTT 5.0, 3.4.2.1: received, and nobody was there to take it. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 
@@ -45,8 +42,7 @@ export type Publisher = Pick<MqttClient, 'publish' | 'on' | 'off' | 'connected'>
 export interface VerdictOptions {
   readonly db: Sql;
   readonly client: Publisher;
-  /** Of this program, nobody else's. */
-  readonly holder: string;
+  readonly lease: WatchedLease;
   readonly nowMs?: () => number;
   /** One line for a person. */
   log(line: string): void;
@@ -76,7 +72,6 @@ export class VerdictDelivery {
   readonly counters: Record<Outcome, number> = { told: 0, unheard: 0, failed: 0, unfit: 0 };
   readonly #options: VerdictOptions;
   readonly #nowMs: () => number;
-  readonly #lease: Lease;
   readonly #stopping = new AbortController();
   readonly #silent = new Map<string, Silent>();
   /** Numbers of packets that nobody was there for, until MQTT.js has told us which they are; of 65,535. */
@@ -88,7 +83,6 @@ export class VerdictDelivery {
   constructor(options: VerdictOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? Date.now;
-    this.#lease = { name: 'lease-verdicts', holder: options.holder, forMs: LEASE_MS };
   }
 
   start(): void {
@@ -130,14 +124,11 @@ export class VerdictDelivery {
   }
 
   async #end(unlisten: (() => Promise<void>) | undefined): Promise<void> {
-    const { db, log } = this.#options;
+    const { log } = this.#options;
     try {
       await unlisten?.();
-      await release(db, this.#lease);
     } catch (error) {
-      log(
-        `verdicts: the lease stays until it ends: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      log(`verdicts: ${error instanceof Error ? error.message : String(error)}`);
     }
     const counts = Object.entries(this.counters).filter(([, count]) => count > 0);
     if (counts.length > 0) log(`verdicts: ${counts.map(([name, count]) => `${count} ${name}`).join(', ')}`);
@@ -145,10 +136,10 @@ export class VerdictDelivery {
 
   /** Returns how many verdicts have left the table; 0: there is nothing to do for now. */
   async #round(): Promise<number> {
-    const { db, client } = this.#options;
+    const { db, client, lease } = this.#options;
     if (!client.connected) return 0;
     const due = await this.#due();
-    if (due.length === 0 || !(await hold(db, this.#lease, this.#nowMs()))) {
+    if (due.length === 0 || !(await lease.look())?.isOurs) {
       if (this.#silent.size === 0) this.#fault = undefined;
       return 0;
     }
@@ -230,8 +221,7 @@ export class VerdictDelivery {
     settled: readonly { readonly due: Due; readonly outcome: Outcome }[],
   ): Promise<void> {
     const nowMs = this.#nowMs();
-    if (!(await hold(transaction, this.#lease, nowMs)))
-      throw new Error('another archive tells the boxes now');
+    await this.#options.lease.confirm(transaction);
     for (const { due, outcome } of settled) {
       const { no, site, box, episode, verdict, time } = due;
       if ((await transaction.run('DELETE FROM verdict_due WHERE no = $1', [no])) === 0) continue;
@@ -260,12 +250,3 @@ export class VerdictDelivery {
 const QOS_1: IClientPublishOptions = { qos: 1 };
 
 const topicOf = ({ site, box }: Pick<Due, 'site' | 'box'>): string => topicsOf(site, box).verdict;
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  try {
-    await sleep(ms, undefined, { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
-}

@@ -9,7 +9,7 @@ import { iso, type Queries } from './sql.ts';
 
 export interface Lease {
   /** What for; the name of a row in `setting`. */
-  readonly name: 'lease-purge' | 'lease-verdicts' | 'lease-withdrawal';
+  readonly name: 'lease-purge' | 'lease-withdrawal';
   /** Who; nobody else's name. */
   readonly holder: string;
   readonly forMs: number;

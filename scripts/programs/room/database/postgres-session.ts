@@ -21,8 +21,9 @@ const SETTINGS = {
   work_mem: WORK_MEM,
   // Compiling a query takes longer than any of ours.
   jit: 'off',
-  // Whoever vanishes in the middle of a transaction, with its machine or its network, does not keep its locks for hours.
-  idle_in_transaction_session_timeout: '60s',
+  // Whoever vanishes in the middle of a transaction, with its machine or its network, or is frozen, keeps its locks for no
+  // longer than this: nobody could take over meanwhile.
+  idle_in_transaction_session_timeout: '10s',
   tcp_keepalives_idle: '10s',
   tcp_keepalives_interval: '5s',
   tcp_keepalives_count: '3',

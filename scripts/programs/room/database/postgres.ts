@@ -4,6 +4,7 @@
  * INVARIANT: a transaction that resolves is on the disk of the server, and of its synchronous standby where it has one. One
  * whose COMMIT was not answered, or whose standby was not waited for, rejects with DatabaseAway: it may be there or not.
  * LIMITS: CONNECTIONS_MAX connections; an answer is waited for ANSWER_WITHIN_MS.
+ * A transaction that asks nothing for 10 s is rolled back by the server (postgres-session.ts).
  */
 import pg from 'pg';
 import { networkFault } from '../../../../agent/base/network-fault.ts';

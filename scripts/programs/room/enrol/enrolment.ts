@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { boxAcl } from '../../../lib/box-acl.ts';
+import { brokerAcl, PROGRAM_RULES } from '../../../lib/broker-acl.ts';
 import type { EnrolledBoxes } from '../contract/enrolled.ts';
 import { type Authority, OpensslAuthority } from './authority.ts';
 import { EnrolStore } from './store.ts';
@@ -11,6 +11,8 @@ import { EnrolStore } from './store.ts';
 const STORE = 'enrolment.db';
 /** Of the authority of the room's programs. */
 const PROGRAMS = 'programs';
+/** What the room's programs may do at the broker; a town changes it here. */
+const RULES = 'programs.acl';
 /** Nothing in it is secret: broker and archive read it, each as its own user. */
 const BOXES = 'boxes';
 
@@ -24,7 +26,7 @@ export class Enrolment {
   /** Throws AgentError `config` where the folder holds no authority. */
   constructor(dir: string) {
     // The programs' key may lie where no network is: it is needed for a certificate of theirs only.
-    const needed = ['ca.key', STORE, join(PROGRAMS, 'ca.crt'), BOXES];
+    const needed = ['ca.key', STORE, join(PROGRAMS, 'ca.crt'), RULES, BOXES];
     const missing = needed.find((name) => !existsSync(join(dir, name)));
     if (missing !== undefined) {
       throw new AgentError('config', `${join(dir, missing)}: is missing; make it with \`init --dir ${dir}\``);
@@ -41,6 +43,7 @@ export class Enrolment {
     OpensslAuthority.make(join(dir, PROGRAMS), `${name}, programs`);
     // A link to a folder elsewhere is as good.
     if (!existsSync(join(dir, BOXES))) mkdirSync(join(dir, BOXES), { mode: 0o755 });
+    if (!existsSync(join(dir, RULES))) writeAtomically(join(dir, RULES), PROGRAM_RULES, 0o644);
     new EnrolStore(join(dir, STORE)).close();
     withEnrolment(dir, (enrolment) => {
       enrolment.writePrograms(nowMs);
@@ -92,8 +95,9 @@ export class Enrolment {
     // This one first: the archive must not take for a stranger whom the broker lets in.
     this.#write('boxes.json', `${JSON.stringify(list, null, 1)}\n`);
     this.#write(
-      'boxes.acl',
-      boxAcl(
+      'broker.acl',
+      brokerAcl(
+        readFileSync(join(this.#dir, RULES), 'utf8'),
         rows.filter(({ revoked }) => revoked === null),
         rows.filter(({ revoked }) => revoked !== null),
       ),

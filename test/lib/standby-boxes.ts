@@ -1,0 +1,124 @@
+/** Boxes of both kinds at a broker, with an archive and one that stands by: what was published is counted by its ids. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import type { MqttConfig } from '../../agent/contract/config.ts';
+import { EVENT_CONTENT_TYPE } from '../../agent/contract/event.ts';
+import type { OutboxItem } from '../../agent/contract/outbox.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { Delivery } from '../../agent/mqtt/delivery.ts';
+import type { TestDatabase } from './databases.ts';
+import { eventText } from './events.ts';
+import { openedOutbox, picture, rowsOf, SILENT } from './outbox.ts';
+import { scratch } from './paths.ts';
+import { pairOf, type Room, SITE, until } from './room.ts';
+
+const EVERY_MS = 100;
+const STILL_BYTES = 2000;
+
+/** A box tries again every 3 s, and each of two archives waits for a lease. */
+const LEFT_WITHIN_MS = 120_000;
+
+export interface Street {
+  /** Ids of the events, each with a still, that the boxes' outboxes have taken; `<box> <id>`. */
+  readonly given: readonly string[];
+  /** Rows that no box has let go of yet. */
+  waiting(): number;
+  /** No more events; the deliveries go on. */
+  quieten(): void;
+}
+
+/** Each box appends an alert with its still ten times a second. */
+export async function publishing(t: Test, room: Room, kinds: readonly MqttConfig['ack'][]): Promise<Street> {
+  const boxes: Awaited<ReturnType<typeof boxOf>>[] = [];
+  for (const [i, ack] of kinds.entries()) boxes.push(await boxOf(t, room, `${ack}-${i}`, ack));
+  const given: string[] = [];
+  let no = 0;
+  const appending = setInterval(() => {
+    no += 1;
+    for (const { name, outbox, delivery } of boxes) {
+      const id = `e-${no}`;
+      outbox.append(alert(name, id));
+      given.push(`${name} ${id}`);
+      delivery.wake();
+    }
+  }, EVERY_MS);
+  t.teardown(() => clearInterval(appending));
+  return {
+    given,
+    waiting: () => boxes.reduce((sum, { outbox }) => sum + rowsOf(outbox), 0),
+    quieten: () => clearInterval(appending),
+  };
+}
+
+async function boxOf(t: Test, room: Room, name: string, ack: MqttConfig['ack']) {
+  const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'), 64);
+  const { url, cert, key } = await pairOf(room, name);
+  const delivery = new Delivery({
+    config: { url, ca: room.authority.ca, cert, key, ack },
+    ...{ site: SITE, box: name, outbox, boot: 'boot-1', clock: systemClock, log: SILENT },
+    timing: { reconnect: { firstMs: 100, maxMs: 500 } },
+  });
+  t.teardown(() => delivery.stop());
+  delivery.start();
+  return { name, outbox, delivery };
+}
+
+function alert(box: string, id: string): OutboxItem[] {
+  const topics = topicsOf(SITE, box);
+  const time = new Date().toISOString();
+  const body = (seq: number): string => eventText({ site: SITE, box, id, seq, time });
+  return [
+    {
+      ...{ lane: 'alert', rank: 'alert', contentType: EVENT_CONTENT_TYPE, body },
+      topic: topics.event('alert', 'loitering'),
+    },
+    {
+      ...{ lane: 'alert', rank: 'snapshot', contentType: 'image/jpeg', jpeg: picture(STILL_BYTES) },
+      topic: topics.snapshot(id),
+    },
+  ];
+}
+
+/** What boxes that wait for the archive have, and what the broker has, is stored; or `checkStored` says what is missing. */
+export async function emptied(t: Test, street: Street, database: TestDatabase): Promise<void> {
+  street.quieten();
+  await until(t, 'no box has anything left', () => street.waiting() === 0, LEFT_WITHIN_MS);
+  const deadlineMs = performance.now() + LEFT_WITHIN_MS;
+  while ((await storedCount(database)) < street.given.length && performance.now() < deadlineMs)
+    await sleep(100);
+}
+
+/** How many events the database holds. */
+export async function storedCount(database: TestDatabase): Promise<number> {
+  const [row] = await database.read('SELECT count(*) AS n FROM event');
+  return Number(row?.['n']);
+}
+
+/** Every event, still and incident is there, once, and counted once. */
+export async function checkStored(t: Test, database: TestDatabase, given: readonly string[]): Promise<void> {
+  const named = async (sql: string): Promise<string[]> =>
+    (await database.read(sql)).map(({ name }) => String(name)).sort();
+  const ids = [...given].sort();
+  t.same(differing(await named("SELECT box || ' ' || id AS name FROM event"), ids), [], 'every event once');
+  const stills = await named("SELECT box || ' ' || name AS name FROM snapshot");
+  t.same(differing(stills, ids), [], 'every still once');
+  const [sums] = await database.read(
+    `SELECT (SELECT sum(alerts) FROM day_figure) AS alerts, (SELECT sum(events) FROM incident) AS events,
+       (SELECT count(*) FROM event WHERE unread IS NOT NULL) AS unread`,
+  );
+  t.same(
+    { alerts: Number(sums?.['alerts']), events: Number(sums?.['events']), unread: Number(sums?.['unread']) },
+    { alerts: ids.length, events: ids.length, unread: 0 },
+    `${ids.length} alerts counted once`,
+  );
+}
+
+/** What is in one of two sorted lists, or there in another number. */
+function differing(some: readonly string[], others: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const one of some) counts.set(one, (counts.get(one) ?? 0) + 1);
+  for (const one of others) counts.set(one, (counts.get(one) ?? 0) - 1);
+  return [...counts].filter(([, count]) => count !== 0).map(([name, count]) => `${name}: ${count}`);
+}

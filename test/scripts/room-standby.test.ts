@@ -1,0 +1,151 @@
+/**
+ * An archive and one that stands by, on either database: the first is killed, frozen or ended, also while the broker starts
+ * again. Of what boxes were told is kept nothing is lost, and nothing is there twice.
+ * VIGIE_TEST_SEED runs the same faults again; VIGIE_TEST_FULL=1 runs more of them.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { DATABASES, type TestDatabase } from '../lib/databases.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+import { makeRoom, type Room, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
+import { checkStored, emptied, publishing, storedCount } from '../lib/standby-boxes.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+
+type Fault = 'killed' | 'frozen' | 'ended' | 'killed while the broker starts again';
+
+const FAULTS: Readonly<Record<keyof typeof DATABASES, readonly Fault[]>> = {
+  sqlite: ['ended', 'killed while the broker starts again'],
+  postgres: ['frozen', 'killed'],
+};
+const MORE: readonly Fault[] = [
+  'killed',
+  'frozen',
+  'killed while the broker starts again',
+  'ended',
+  'killed',
+];
+
+/** For the time of the lease (10 s), for a lock that a frozen program holds as long again, and for a slow machine. */
+const TAKEN_OVER_WITHIN_MS = 90_000;
+
+const BOXES = ['archive', 'archive', 'archive', 'broker', 'broker'] as const;
+
+/** Two archives with one command line; the first is at work. */
+class Pair {
+  readonly #t: Test;
+  readonly #room: Room;
+  readonly #database: TestDatabase;
+  #programs: [RoomProgram, RoomProgram];
+
+  private constructor(t: Test, room: Room, database: TestDatabase, programs: [RoomProgram, RoomProgram]) {
+    this.#t = t;
+    this.#room = room;
+    this.#database = database;
+    this.#programs = programs;
+  }
+
+  static async start(t: Test, room: Room, database: TestDatabase): Promise<Pair> {
+    const first = await RoomProgram.start(t, room, '--database', database.where);
+    await until(t, 'an archive is at work', () => first.said.includes('Ctrl-C'));
+    const second = await RoomProgram.start(t, room, '--database', database.where);
+    await until(t, 'the other stands by', () => second.said.includes('stands by'));
+    t.match(
+      second.said,
+      /^room: archive: stands by: another archive on this database holds the lease[^\n]*\n$/,
+    );
+    t.equal(first.said.split('\n').length, 2, 'the one at work says nothing of it');
+    return new Pair(t, room, database, [first, second]);
+  }
+
+  get said(): string {
+    return this.#programs.map(({ said }) => said).join('');
+  }
+
+  /** Returns how long nothing was stored, ms; the one that was at work stands by afterwards. */
+  async change(fault: Fault): Promise<number> {
+    const [atWork, standby] = this.#programs;
+    const linesBefore = standby.said.length;
+    const atWorkBefore = atWork.said.length;
+    if (fault === 'frozen') await this.#freeze(atWork);
+    else await atWork.end(fault === 'ended' ? 'SIGTERM' : 'SIGKILL');
+    const beganMs = performance.now();
+    if (fault === 'killed while the broker starts again') {
+      await this.#room.broker.stop();
+      await this.#room.broker.start();
+    }
+    const before = await storedCount(this.#database);
+    while ((await storedCount(this.#database)) === before) {
+      if (performance.now() - beganMs > TAKEN_OVER_WITHIN_MS)
+        throw new Error(`nothing is stored after one was ${fault}: ${this.said}`);
+      await sleep(20);
+    }
+    const tookMs = Math.round(performance.now() - beganMs);
+    this.#t.match(standby.said.slice(linesBefore), /archive: holds the lease; it is at work/, fault);
+    if (fault === 'frozen') atWork.signal('SIGCONT');
+    else atWork.start();
+    await until(this.#t, 'the other one stands by', () =>
+      atWork.said.slice(atWorkBefore).includes('stands by'),
+    );
+    this.#programs = [standby, atWork];
+    return tookMs;
+  }
+
+  /** Where it holds no lock of a SQLite file: nobody can break that, and nobody could take over. */
+  async #freeze(program: RoomProgram): Promise<void> {
+    for (;;) {
+      program.signal('SIGSTOP');
+      if (this.#database.server !== undefined || isWritable(this.#database.where)) return;
+      program.signal('SIGCONT');
+      await sleep(5);
+    }
+  }
+
+  /** Both, cleanly. */
+  async end(): Promise<void> {
+    const [atWork, standby] = this.#programs;
+    this.#t.equal(await standby.end('SIGTERM'), 0, 'a standby ends at once');
+    this.#t.equal(await atWork.end('SIGTERM'), 0);
+  }
+}
+
+function isWritable(file: string): boolean {
+  const db = new Database(file, { timeout: 100 });
+  try {
+    db.exec('BEGIN IMMEDIATE; ROLLBACK');
+    return true;
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error;
+    return false;
+  } finally {
+    db.close();
+  }
+}
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  void t.test(
+    `in ${name} a standby takes over, nothing is lost and nothing is twice`,
+    { timeout: 1_200_000 },
+    async (t) => {
+      t.comment(`seed ${SEED}`);
+      const random = randomOf(SEED);
+      const room = await makeRoom(t, { persistent: true });
+      const database = await DATABASES[name](t);
+      const pair = await Pair.start(t, room, database);
+      const street = await publishing(t, room, BOXES);
+      const faults = FULL ? [...FAULTS[name], ...MORE, ...MORE] : FAULTS[name];
+      for (const fault of faults) {
+        const stored = await storedCount(database);
+        await sleep(500 + random() * 1500);
+        t.ok((await storedCount(database)) > stored, 'events are being stored');
+        t.comment(`${fault}: nothing was stored for ${await pair.change(fault)} ms`);
+      }
+      await emptied(t, street, database);
+      await checkStored(t, database, street.given);
+      t.notMatch(pair.said, /another program connected/, 'one follows the other without a quarrel');
+      await pair.end();
+    },
+  );
+}
