@@ -95,7 +95,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same((await archive.store([report('3')])).lanes, []);
     const [newest] = await database.read('SELECT body FROM report');
     t.equal(jsonIn(newest?.['body']), 3, 'of reports the newest');
-    t.same(await archive.store([]), { fresh: [], lanes: [] });
+    t.same(await archive.store([]), { fresh: [], leftOut: [], lanes: [] });
 
     const events = await count('event');
     const broken = { ...still(20), jpeg: null as unknown as Buffer };
