@@ -1,7 +1,7 @@
 /** The room's console in a browser. */
 import { effect } from '@preact/signals';
 import { render } from 'preact';
-import type { Session } from '../contract/api.ts';
+import type { Session } from '../contract/session.ts';
 import { explain } from './acts.ts';
 import { ApiProblem, get, post, takeKept } from './api.ts';
 import { startKeys } from './keys.ts';

@@ -1,7 +1,7 @@
 /** Where the person is: `/queue`, `/incidents/42`, `/cameras`… so that back, forward and a link work as everywhere. */
 import { computed, signal } from '@preact/signals';
-import type { Session } from '../contract/api.ts';
 import { type Act, may } from '../contract/roles.ts';
+import type { Session } from '../contract/session.ts';
 
 export const PLACES = ['queue', 'cameras', 'plan', 'search', 'figures', 'hand-over', 'audit'] as const;
 export type Place = (typeof PLACES)[number];

@@ -1,7 +1,7 @@
 /** Who sits at this browser, and what time it is in the room. */
 import { signal } from '@preact/signals';
-import type { Session } from '../contract/api.ts';
 import { type Act, may as roleMay } from '../contract/roles.ts';
+import type { Session } from '../contract/session.ts';
 
 /** Undefined before somebody has entered. */
 export const session = signal<Session | undefined>(undefined);

@@ -15,17 +15,16 @@ import { setImmediate } from 'node:timers/promises';
 import type { IPublishPacket } from 'mqtt';
 import { DatabaseAway, DataRefused } from '../database/sql.ts';
 import { LeaseLost } from '../database/watched-lease.ts';
+import { Admission } from './admission.ts';
 import type { Archive } from './archive.ts';
 import type { LaneThrough, Stored } from './batch.ts';
 import { Connection, puback, textOf } from './connection.ts';
 import { Duty } from './duty.ts';
 import { FloodGuard } from './flood.ts';
-import { type Arrival, arrivalOf, isName } from './message.ts';
+import { type Arrival, arrivalOf } from './message.ts';
 import { pause } from './pause.ts';
 import type { Register } from './register.ts';
-import type { Strangers } from './strangers.ts';
 import type { VerdictDelivery } from './verdicts.ts';
-import type { Withdrawal } from './withdrawal.ts';
 
 /** In one transaction. Mosquitto sends 20 unless its max_inflight_messages says more. */
 const BATCH_MAX = 200;
@@ -103,8 +102,7 @@ export class Room {
   /** Of the time at work: nothing is taken, stored or acknowledged after its end. */
   #term = new AbortController();
   #verdicts: VerdictDelivery | undefined;
-  #strangers: Strangers | undefined;
-  #withdrawal: Withdrawal | undefined;
+  #admission: Admission | undefined;
   #storing: Promise<void> | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
 
@@ -139,7 +137,9 @@ export class Room {
   /** Opens the archive, and connects when the lease is ours; what is away is tried again for ever. */
   async start(): Promise<void> {
     if (!(await this.#opened()) || this.#stopping.signal.aborted) return;
-    this.#watchRegister();
+    const { register, archive } = this.#options;
+    this.#admission = register === undefined ? undefined : new Admission(register, archive);
+    this.#admission?.start();
     this.#duty.start();
   }
 
@@ -148,9 +148,7 @@ export class Room {
     this.#stopping.abort();
     await this.#storing;
     await this.#verdicts?.stop();
-    this.#options.register?.stop();
-    await this.#withdrawal?.stop();
-    await this.#strangers?.stop();
+    await this.#admission?.stop();
     this.#acknowledge();
     await this.#connection.close(false);
     // Whoever follows finds nobody connected.
@@ -175,30 +173,6 @@ export class Room {
     await this.#verdicts?.stop();
   }
 
-  #watchRegister(): void {
-    const { register, archive } = this.#options;
-    if (register === undefined) return;
-    this.#strangers = archive.strangers();
-    const withdrawal = archive.withdrawal(register);
-    this.#withdrawal = withdrawal;
-    withdrawal.start();
-    register.start(() => withdrawal.wake());
-  }
-
-  /** Whether it is of no box that is enrolled; then it is counted, and the broker is told that it is done. */
-  #isStranger({ messageId, payload }: IPublishPacket, site: string, box: string, stream: Duplex): boolean {
-    const { register } = this.#options;
-    // What no box can be called is refused as such.
-    if (register === undefined || !isName(site) || !isName(box)) return false;
-    if (register.isEnrolled(site, box)) return false;
-    this.counters.strangers += 1;
-    this.#strangers?.note(site, box, payload.length);
-    const why = register.isRevoked(box) ? 'is revoked' : 'is not enrolled';
-    this.#tell(this.counters.strangers, `left out a message of ${site}/${box}: the box ${why} there`);
-    puback(messageId, stream);
-    return true;
-  }
-
   #take(packet: IPublishPacket, stream: Duplex): void {
     const { messageId, topic } = packet;
     if (this.#isOver) return;
@@ -213,7 +187,13 @@ export class Room {
       puback(messageId, stream);
       return;
     }
-    if (this.#isStranger(packet, site, box, stream)) return;
+    const refusal = this.#admission?.refusal(site, box, packet.payload.length);
+    if (refusal !== undefined) {
+      this.counters.strangers += 1;
+      this.#tell(this.counters.strangers, `left out a message of ${site}/${box}: ${refusal}`);
+      puback(messageId, stream);
+      return;
+    }
     if (packet.qos === 0 && this.#pending.length >= REPORTS_MAX) {
       this.counters.dropped += 1;
       return;

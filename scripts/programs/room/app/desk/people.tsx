@@ -1,7 +1,7 @@
 /** Who is logged in, for a supervisor, who may end the sessions of anybody. */
 import { useSignal } from '@preact/signals';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import type { Present } from '../../contract/api.ts';
+import type { Present } from '../../contract/session.ts';
 import { explain } from '../acts.ts';
 import { ApiProblem, post } from '../api.ts';
 import { tell } from '../toasts.ts';

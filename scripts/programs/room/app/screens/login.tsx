@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import { language, setLanguage } from '../../../../../agent/kit/words.ts';
-import type { Login, Session } from '../../contract/api.ts';
+import type { Login, Session } from '../../contract/session.ts';
 import { ENTER_PATH } from '../../contract/terms.ts';
 import { explain } from '../acts.ts';
 import { ApiProblem, get, post } from '../api.ts';

@@ -1,0 +1,54 @@
+/** Who is logged in, and how one gets in. */
+import { type Static, Type } from '@sinclair/typebox';
+import { ROLES } from './roles.ts';
+import { Count, OneOf, strict, Text, Time } from './schema.ts';
+
+export const Session = Type.Object(
+  {
+    user: Text(64),
+    role: OneOf(ROLES),
+    ends: { ...Time, description: 'at the latest; without use it ends before' },
+    now: { ...Time, description: 'of the room’s clock, by which ages count' },
+    timeZone: Text(64, 'of the room, IANA'),
+    people: Type.Array(Text(64), { description: 'to whom an incident can be given; for supervisors' }),
+    signer: Type.Boolean({ description: 'searches and sealed stills can be asked for' }),
+    plan: Type.Boolean({ description: 'there is a map' }),
+    demo: Type.Boolean({ description: 'accounts without a password, on this machine only' }),
+  },
+  { ...strict, $id: 'Session' },
+);
+export type Session = Static<typeof Session>;
+
+/** Who is logged in, by account. */
+export const Present = Type.Object(
+  {
+    now: Time,
+    people: Type.Array(
+      Type.Object(
+        {
+          user: Text(64),
+          role: OneOf(ROLES),
+          sessions: Count,
+          began: { ...Time, description: 'of the oldest' },
+          used: { ...Time, description: 'when somebody did something by one of them last, to a minute' },
+        },
+        strict,
+      ),
+      { maxItems: 1000 },
+    ),
+  },
+  strict,
+);
+export type Present = Static<typeof Present>;
+
+/** How one gets in; asked before there is a session. */
+export const Login = Type.Object(
+  {
+    method: OneOf(['oidc', 'local'] as const),
+    accounts: Type.Array(Type.Object({ name: Text(64), role: OneOf(ROLES) }, strict), {
+      description: 'of a demonstration on loopback; empty with OIDC',
+    }),
+  },
+  strict,
+);
+export type Login = Static<typeof Login>;
