@@ -110,13 +110,11 @@ export class Mosquitto {
     );
   }
 
-  isEnrolled(box: string): boolean {
-    return this.#boxes.has(box);
-  }
-
-  /** Gives a box its access rules; resolves when a running broker has read them. */
+  /** Gives boxes their access rules; resolves when a running broker has read them. A box that has some keeps its site. */
   async enrol(...boxes: readonly BoxPlace[]): Promise<void> {
-    for (const place of boxes) this.#boxes.set(place.box, place);
+    const further = boxes.filter(({ box }) => !this.#boxes.has(box));
+    if (further.length === 0) return;
+    for (const place of further) this.#boxes.set(place.box, place);
     await this.#writeAcl();
     await this.reload();
   }

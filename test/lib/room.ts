@@ -61,7 +61,7 @@ export async function pairOf(
   name: string,
 ): Promise<KeyPair & { readonly url: string }> {
   if (name in NAMES_OF_OTHERS) return { ...(await programs.client(name)), url: broker.programsUrl };
-  if (!broker.isEnrolled(name)) await broker.enrol({ site: SITE, box: name });
+  await broker.enrol({ site: SITE, box: name });
   return { ...(await authority.client(name)), url: broker.url };
 }
 

@@ -122,7 +122,7 @@ void t.test('without a token: on the list, accepted, refused', async (t) => {
   const state = await box.enrol((waitMs) => {
     t.match(box.status, { state: 'pending' });
     t.ok(waitMs >= 30_000 && waitMs <= 60_000, `${waitMs} ms, as the room asks`);
-    const [row] = room.store.pending();
+    const [row] = room.store.waiting.rows();
     t.match(box.result, row?.key.slice(0, 16) ?? 'none', 'the card and the list name the same key');
     // The box is switched off and on in between.
     if (box.waits.length === 1) return false;
@@ -131,12 +131,12 @@ void t.test('without a token: on the list, accepted, refused', async (t) => {
   });
   t.equal(state, 'stopped');
   const again = await box.enrol(() => {
-    t.equal(room.store.pendingCount, 1, 'the same key after a restart');
+    t.equal(room.store.waiting.count, 1, 'the same key after a restart');
     room.store.accept(SITE, BOX);
     return undefined;
   });
   t.equal(again, 'enrolled');
-  t.equal(room.store.pendingCount, 0);
+  t.equal(room.store.waiting.count, 0);
 
   const other = new NewBox(t, room);
   await other.enrol((waitMs) => {

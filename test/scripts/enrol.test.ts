@@ -88,9 +88,9 @@ void t.test('the list has a limit, and who asks without a token one of its own',
   const from = (address: string, box: string) =>
     room.store.byHand(address, { ...asking, box, key: 'c'.repeat(64) }).state;
   t.equal(from('198.51.100.7', 'newcomer'), 'pending', 'an address with few names takes a place');
-  t.equal(room.store.pendingCount, 1000);
+  t.equal(room.store.waiting.count, 1000);
   t.equal(
-    room.store.pending().filter(({ box }) => box === 'b-998').length,
+    room.store.waiting.rows().filter(({ box }) => box === 'b-998').length,
     0,
     'the newest of the one with the most',
   );
@@ -99,7 +99,7 @@ void t.test('the list has a limit, and who asks without a token one of its own',
   t.equal(state(999), 'pending', 'a refusal frees its place');
   t.equal(state(1), 'refused', 'and is remembered');
   t.equal(room.store.refuseFrom('192.0.2.1'), 997);
-  t.equal(room.store.pendingCount, 3, 'the others stay');
+  t.equal(room.store.waiting.count, 3, 'the others stay');
   asking.nowMs += 15 * 86_400_000;
   t.equal(state(2000), 'pending', 'nobody has decided for two weeks: forgotten');
   t.throws(() => room.store.accept(SITE, 'b-7'), { kind: 'config', message: /does not ask/ });

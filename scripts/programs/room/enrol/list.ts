@@ -10,7 +10,7 @@ const LATE_SHARE = 5 / 6;
 
 export function listLines(store: EnrolStore, nowMs: number): string[] {
   const open = store.tokens().filter(({ serial, until }) => serial === null && until > nowMs);
-  const pending = store.pending();
+  const pending = store.waiting.rows();
   const sites = new Map(store.boxes().map(({ box, site }) => [box, site]));
   const current = store.certificates().filter((row) => row.revoked === null && row.not_after > nowMs);
   const named = new Set(current.map(({ box }) => box));

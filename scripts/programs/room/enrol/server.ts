@@ -252,7 +252,7 @@ export class EnrolServer {
       return answer(200, 'issued', { box, pem: enrolled.pem });
     }
     if (enrolled.state === 'pending') {
-      const retryAfterS = Math.min(PENDING_S.most, PENDING_S.least + this.#options.store.pendingCount);
+      const retryAfterS = Math.min(PENDING_S.most, PENDING_S.least + this.#options.store.waiting.count);
       return answer(202, 'waits to be accepted', { box, retryAfterS });
     }
     const retryAfterS = BUSY_S;

@@ -6,22 +6,19 @@
  * and recorded: of any number of requests with it, one key gets one certificate, and that key gets the same again, since
  * an answer may be lost on the way. What is committed survives a power cut (WAL, synchronous=FULL).
  * A box's name is enrolled at one site at a time: the broker knows a box by its name alone.
- * LIMITS: PENDING_MAX boxes wait without a token; where the list is full, whoever asks from an address with fewer of them
- * takes the newest place of the address with the most. Who has not been decided on for TOKEN_DAYS is forgotten;
- * REFUSED_MAX refusals are remembered. A box gets RENEWALS_A_DAY certificates a day by renewal.
+ * LIMITS: who has not been decided on for TOKEN_DAYS is forgotten. A box gets RENEWALS_A_DAY certificates a day by renewal.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Issued, Revoked } from './authority.ts';
+import { type PendingRow, WaitingList } from './waiting-list.ts';
 
 const DAY_MS = 86_400_000;
 const TOKEN_DAYS = 14;
 /** 192 bits, 32 characters. */
 const TOKEN_BYTES = 24;
-const PENDING_MAX = 1000;
-const REFUSED_MAX = 1000;
 const RENEWALS_A_DAY = 10;
 const BUSY_MS = 10_000;
 
@@ -35,10 +32,6 @@ CREATE TABLE IF NOT EXISTS certificate (
   not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, pem TEXT NOT NULL, revoked INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS certificate_box ON certificate (box);
-CREATE TABLE IF NOT EXISTS pending (
-  box TEXT NOT NULL, key TEXT NOT NULL, address TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  decision TEXT, site TEXT, PRIMARY KEY (box, key)
-) STRICT;
 CREATE TABLE IF NOT EXISTS box (
   box TEXT PRIMARY KEY, site TEXT NOT NULL, since INTEGER NOT NULL, revoked INTEGER
 ) STRICT;
@@ -66,17 +59,6 @@ export interface CertificateRow {
   readonly revoked: number | null;
 }
 
-export interface PendingRow {
-  readonly box: string;
-  readonly key: string;
-  readonly address: string;
-  readonly first: number;
-  readonly last: number;
-  readonly decision: 'accepted' | 'refused' | null;
-  /** Where it is accepted. */
-  readonly site: string | null;
-}
-
 export interface TokenRow {
   readonly sha256: string;
   readonly site: string;
@@ -102,6 +84,7 @@ export interface Asking {
 }
 
 export class EnrolStore {
+  readonly waiting: WaitingList;
   readonly #db: Database.Database;
 
   /** @throws AgentError `config` where the file cannot be opened */
@@ -111,7 +94,8 @@ export class EnrolStore {
       chmodSync(file, 0o600);
       this.#db.pragma('journal_mode = WAL');
       this.#db.pragma('synchronous = FULL');
-      this.#db.exec(TABLES);
+      this.#db.exec(TABLES + WaitingList.TABLE);
+      this.waiting = new WaitingList(this.#db);
     } catch (error) {
       throw new AgentError('config', `${file}: cannot be opened as the store of enrolments`, error);
     }
@@ -159,7 +143,7 @@ export class EnrolStore {
       const { pem, serial } = this.#record(asking, 'client');
       this.#enrol(row.site, asking);
       this.#db.prepare('UPDATE token SET key = ?, serial = ? WHERE sha256 = ?').run(key, serial, hash);
-      this.#db.prepare('DELETE FROM pending WHERE box = ? AND key = ?').run(box, key);
+      this.waiting.remove(box, key);
       return { state: 'issued', pem };
     });
   }
@@ -170,30 +154,18 @@ export class EnrolStore {
     return this.#transaction((): Enrolled => {
       const given = this.#given(asking);
       if (given !== undefined) return { state: 'issued', pem: given };
-      const row = this.#db.prepare('SELECT * FROM pending WHERE box = ? AND key = ?').get(box, key) as
-        | PendingRow
-        | undefined;
+      const row = this.waiting.find(box, key);
       if (row?.decision === 'refused') return { state: 'refused', why: 'the room has refused this box' };
       if (row?.decision === 'accepted' && row.site !== null) {
         const elsewhere = this.#elsewhere(row.site, box);
         if (elsewhere !== undefined) return { state: 'refused', why: elsewhere };
         const { pem } = this.#record(asking, 'client');
         this.#enrol(row.site, asking);
-        this.#db.prepare('DELETE FROM pending WHERE box = ? AND key = ?').run(box, key);
+        this.waiting.remove(box, key);
         return { state: 'issued', pem };
       }
-      if (row === undefined) {
-        const forgotten = nowMs - TOKEN_DAYS * DAY_MS;
-        this.#db.prepare('DELETE FROM pending WHERE last < ?').run(forgotten);
-        if (this.pendingCount >= PENDING_MAX && !this.#makePlace(address)) return { state: 'full' };
-      }
-      this.#db
-        .prepare(
-          `INSERT INTO pending (box, key, address, first, last) VALUES (@box, @key, @address, @nowMs, @nowMs)
-           ON CONFLICT (box, key) DO UPDATE SET address = @address, last = @nowMs`,
-        )
-        .run({ box, key, address, nowMs });
-      return { state: 'pending' };
+      if (row === undefined) this.waiting.forgetBefore(nowMs - TOKEN_DAYS * DAY_MS);
+      return { state: this.waiting.note(address, asking) ? 'pending' : 'full' };
     });
   }
 
@@ -238,45 +210,18 @@ export class EnrolStore {
   accept(site: string, box: string, key = ''): PendingRow {
     return this.#transaction(() => {
       this.#assertFree(site, box);
-      return this.#decide(box, key, { decision: 'accepted', site });
+      return this.waiting.decide(box, key, { decision: 'accepted', site });
     });
   }
 
   /** Its place on the list is free. Throws AgentError `config` where it is not clear whom. */
   refuse(box: string, key = ''): PendingRow {
-    return this.#transaction(() => {
-      const row = this.#decide(box, key, { decision: 'refused', site: null });
-      this.#forgetRefusals();
-      return row;
-    });
+    return this.#transaction(() => this.waiting.decide(box, key, { decision: 'refused', site: null }));
   }
 
   /** All that ask from an address; how many that was. */
   refuseFrom(address: string): number {
-    return this.#transaction(() => {
-      const { changes } = this.#db
-        .prepare("UPDATE pending SET decision = 'refused' WHERE address = ? AND decision IS NULL")
-        .run(address);
-      this.#forgetRefusals();
-      return changes;
-    });
-  }
-
-  #decide(box: string, key: string, { decision, site }: Pick<PendingRow, 'decision' | 'site'>): PendingRow {
-    const rows = this.pending().filter((row) => row.box === box && row.key.startsWith(key));
-    const [row, other] = rows;
-    if (row === undefined) throw new AgentError('config', `${box}: does not ask; see list`);
-    if (other !== undefined) {
-      const keys = rows.map((one) => one.key.slice(0, 16)).join(', ');
-      throw new AgentError(
-        'config',
-        `${box}: asks with several keys (${keys}); name one, as the box says it`,
-      );
-    }
-    this.#db
-      .prepare('UPDATE pending SET decision = ?, site = ? WHERE box = ? AND key = ?')
-      .run(decision, site, box, row.key);
-    return row;
+    return this.#transaction(() => this.waiting.refuseFrom(address));
   }
 
   /** One certificate of a program; false where there is none of this name and serial that was not revoked. */
@@ -294,7 +239,7 @@ export class EnrolStore {
     return this.#transaction(() => {
       this.#db.prepare('UPDATE box SET revoked = ? WHERE box = ? AND revoked IS NULL').run(nowMs, box);
       this.#db.prepare('DELETE FROM token WHERE box = ?').run(box);
-      this.#db.prepare('DELETE FROM pending WHERE box = ?').run(box);
+      this.waiting.remove(box);
       return this.#db
         .prepare('UPDATE certificate SET revoked = ? WHERE box = ? AND revoked IS NULL')
         .run(nowMs, box).changes;
@@ -316,15 +261,6 @@ export class EnrolStore {
   /** Every box that was ever enrolled, by name. */
   boxes(): BoxRow[] {
     return this.#db.prepare('SELECT * FROM box ORDER BY box').all() as BoxRow[];
-  }
-
-  pending(): PendingRow[] {
-    return this.#db.prepare('SELECT * FROM pending ORDER BY first').all() as PendingRow[];
-  }
-
-  /** Who has been decided on has no place on the list. */
-  get pendingCount(): number {
-    return this.#db.prepare('SELECT count(*) FROM pending WHERE decision IS NULL').pluck().get() as number;
   }
 
   tokens(): TokenRow[] {
@@ -357,30 +293,6 @@ export class EnrolStore {
            since = CASE WHEN revoked IS NULL AND site = @site THEN since ELSE @nowMs END`,
       )
       .run({ box, site, nowMs });
-  }
-
-  /** Whether there is a place for one more from this address: of an address with more, the newest has lost its own. */
-  #makePlace(address: string): boolean {
-    const counts = this.#db
-      .prepare(
-        `SELECT address, count(*) AS count FROM pending WHERE decision IS NULL
-         GROUP BY address ORDER BY count DESC, address`,
-      )
-      .all() as { address: string; count: number }[];
-    const own = counts.find((one) => one.address === address)?.count ?? 0;
-    const [most] = counts;
-    if (most === undefined || most.count <= own + 1) return false;
-    const rule =
-      'SELECT box, key FROM pending WHERE decision IS NULL AND address = ? ORDER BY first DESC, rowid DESC LIMIT 1';
-    this.#db.prepare(`DELETE FROM pending WHERE (box, key) IN (${rule})`).run(most.address);
-    return true;
-  }
-
-  #forgetRefusals(): void {
-    const kept = "SELECT rowid FROM pending WHERE decision = 'refused' ORDER BY last DESC LIMIT ?";
-    this.#db
-      .prepare(`DELETE FROM pending WHERE decision = 'refused' AND rowid NOT IN (${kept})`)
-      .run(REFUSED_MAX);
   }
 
   /** The certificate that this key was given already: its answer was lost on the way. */
