@@ -17,7 +17,7 @@ export interface Prepared {
 /**
  * `timeZone` counts for days and hours in figures, and is kept from the first start on. `onOld` takes over the rows of
  * version 1, whose tables are `event_1`, `snapshot_1`, `lane_1` and `report_1` meanwhile. Throws DatabaseAway, or an
- * error with one line where the tables are of a newer program.
+ * error with one line where the tables are of another program.
  */
 export function prepare(
   db: Sql,
@@ -32,6 +32,11 @@ export function prepare(
     if (from !== undefined && from > VERSION) {
       throw new Error(
         `the database is of a newer program (its version is ${from}, this one knows ${VERSION})`,
+      );
+    }
+    if (from !== undefined && from > 1 && from < VERSION) {
+      throw new Error(
+        `the database is of an earlier program (its version is ${from}, this one needs ${VERSION}): name another one`,
       );
     }
     if (from === 1) await setAside(transaction, isPostgres);

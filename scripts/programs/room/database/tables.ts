@@ -1,10 +1,10 @@
 /**
- * The tables of the room, version 2. Times of events (`at`, `started`) are by the box's clock where that can be believed;
+ * The tables of the room, version 3. Times of events (`at`, `started`) are by the box's clock where that can be believed;
  * `received` is by the room's.
  */
 import type { Dialect } from './sql.ts';
 
-export const VERSION = 2;
+export const VERSION = 3;
 
 /** What the tables are called by is a row in `setting`: version, time zone. */
 export function tables({ types, name }: Dialect): string[] {
