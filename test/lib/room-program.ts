@@ -29,6 +29,10 @@ export class RoomProgram {
     return program;
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   start(): void {
     const child = spawn(process.execPath, [ROOM_PROGRAM, ...this.#arguments]);
     for (const stream of [child.stdout, child.stderr]) {

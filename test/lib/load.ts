@@ -1,0 +1,108 @@
+/** Thousands of simulated boxes in some processes, and what the room's processes spend on them. */
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { type LoadAsk, type LoadCounts, loadName } from './load-protocol.ts';
+import { childrenOf, procText } from './proc.ts';
+
+const BOXES_PROGRAM = fileURLToPath(new URL('./load-boxes.js', import.meta.url));
+
+/** sysconf(_SC_CLK_TCK) of Linux. */
+const TICKS_PER_S = 100;
+
+export class Load {
+  readonly #children: ChildProcess[];
+  readonly #counts: LoadCounts[];
+
+  /** Ended with the test. */
+  constructor(t: Test, processes: number) {
+    this.#counts = Array.from({ length: processes }, () => ({
+      ...{ connected: 0, failed: 0, sent: 0, health: 0, refused: 0, stored: 0 },
+    }));
+    this.#children = this.#counts.map((_, i) => {
+      const child = fork(BOXES_PROGRAM);
+      child.on('message', (counts) => {
+        this.#counts[i] = counts as LoadCounts;
+      });
+      t.teardown(() => child.kill('SIGKILL'));
+      return child;
+    });
+  }
+
+  get counts(): LoadCounts {
+    const sum = (key: keyof LoadCounts): number => this.#counts.reduce((all, one) => all + one[key], 0);
+    return {
+      connected: sum('connected'),
+      failed: sum('failed'),
+      sent: sum('sent'),
+      health: sum('health'),
+      refused: sum('refused'),
+      stored: sum('stored'),
+    };
+  }
+
+  /** Begins; `counts.connected` tells how far it is. */
+  connect(url: string, dir: string, count: number, perS: number): void {
+    const share = Math.ceil(count / this.#children.length);
+    this.#ask((i) => ({
+      do: 'connect',
+      ...{ url, dir, first: i * share, count: Math.min(share, count - i * share) },
+      perS: perS / this.#children.length,
+    }));
+  }
+
+  rate(perS: number, stills: boolean): void {
+    this.#ask(() => ({ do: 'rate', perS: perS / this.#children.length, stills }));
+  }
+
+  /** CPU of the simulated boxes themselves, s. */
+  get cpuS(): number {
+    return this.#children.reduce((sum, { pid }) => sum + (pid === undefined ? 0 : cpuS(pid)), 0);
+  }
+
+  #ask(ask: (index: number) => LoadAsk): void {
+    for (const [i, child] of this.#children.entries()) child.send(ask(i));
+  }
+}
+
+/** Certificates for so many boxes; one key serves them all, which changes nothing for the broker. */
+export function makeCertificates(dir: string, authority: string, count: number): void {
+  const names = Array.from({ length: count }, (_, no) => loadName(no)).join(' ');
+  const script = `set -e
+    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out box.key 2>/dev/null
+    openssl pkey -in box.key -pubout -out box.pub
+    cp "$1/ca.crt" ca.crt
+    printf 'extendedKeyUsage=clientAuth' >ext
+    for name in ${names}; do
+      openssl x509 -new -force_pubkey box.pub -subj "/CN=$name" -CA "$1/ca.crt" -CAkey "$1/ca.key" -extfile ext \\
+        -days 30 -out "$name.crt" 2>/dev/null
+    done`;
+  execFileSync('bash', ['-c', script, 'bash', authority], { cwd: dir });
+}
+
+/** CPU that a process has spent since its start, and the ones that it has started: the living, and those waited for; s. */
+export function cpuS(pid: number): number {
+  const own = (one: number | string, to: number): number => {
+    const stat = procText(one, 'stat');
+    // utime, stime, cutime, cstime of proc_pid_stat(5); the name before them may hold spaces.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields.slice(11, to).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_S;
+  };
+  return own(pid, 15) + childrenOf(pid).reduce((sum, child) => sum + own(child, 13), 0);
+}
+
+/** CPU that all processes of this machine have spent since it was started, s. */
+export function machineCpuS(): number {
+  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
+  // user, nice, system, idle, iowait, irq, softirq, steal of proc_stat(5).
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line.split(/ +/).slice(1).map(Number);
+  return (user + nice + system + irq + softirq) / TICKS_PER_S;
+}
+
+/** MB. */
+export const rssMB = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(procText(pid, 'status'))?.[1]) / 1000;
+
+export const openFiles = (pid: number): number => readdirSync(join('/proc', String(pid), 'fd')).length;

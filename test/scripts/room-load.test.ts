@@ -1,0 +1,180 @@
+/**
+ * A city's boxes at once: 3,000 connections with TLS to one Mosquitto as it is shipped, and an archive on either database.
+ * At a city's rate nothing waits; then faster, until something gives. What each process spends on a message is told.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { DATABASES, type TestDatabase } from '../lib/databases.ts';
+import { cpuS, Load, machineCpuS, makeCertificates, openFiles, rssMB } from '../lib/load.ts';
+import { scratch } from '../lib/paths.ts';
+import { makeRoom, type Room, until } from '../lib/room.ts';
+import { RoomProgram } from '../lib/room-program.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+
+/** For a look at something between. */
+const BOXES = Number(process.env['VIGIE_TEST_BOXES'] ?? 3000);
+const PROCESSES = 2;
+
+/** So that the broker keeps what comes while the archive is away. */
+const ARCHIVE_OPTIONS = ['--client-id', 'archive-1'];
+
+/** Boxes come back within a minute: the handshakes of an outage's end. */
+const CONNECTS_PER_S = Math.ceil(BOXES / 60);
+const CONNECTED_WITHIN_MS = 300_000;
+
+interface Stage {
+  readonly what: string;
+  /** Events and pictures a second of all boxes. */
+  readonly perS: number;
+  readonly stills: boolean;
+  readonly lastsMs: number;
+}
+
+/** Four incidents an hour with a start, an end and a picture each; beside it each box's health every 30 s. */
+const CITY: Stage = { what: "a city's rate", perS: (BOXES * 12) / 3600, stills: true, lastsMs: 60_000 };
+const STAGES: readonly Stage[] = [
+  CITY,
+  ...[100, 200, 400].map((perS) => ({ what: 'faster', perS, stills: true, lastsMs: 20_000 })),
+  ...[500, 1000, 2000, 4000].map((perS) => ({ what: 'events only', perS, stills: false, lastsMs: 20_000 })),
+];
+
+/** Of what is behind when a stage ends: more has piled up than comes in two seconds. */
+const BEHIND_S_MAX = 2;
+const DRAINED_WITHIN_MS = 180_000;
+
+interface Parts {
+  readonly load: Load;
+  readonly room: Room;
+  readonly program: RoomProgram;
+  readonly database: TestDatabase;
+}
+
+/** CPU of each part so far, s. */
+function spent({ load, room, program, database }: Parts): Record<string, number> {
+  const { server } = database;
+  const parts = {
+    broker: cpuS(room.broker.pid ?? 0),
+    archive: cpuS(program.pid ?? 0),
+    ...(server && { database: cpuS(server.pid) }),
+    boxes: load.cpuS,
+  };
+  const sum = Object.values(parts).reduce((all, s) => all + s, 0);
+  return { ...parts, others: machineCpuS() - sum };
+}
+
+/** False where something gave: what was sent is not stored as fast as it comes. */
+async function ran(t: Test, parts: Parts, { what, perS, stills, lastsMs }: Stage): Promise<boolean> {
+  const { load, room, program } = parts;
+  const [counts, before, beganMs] = [load.counts, spent(parts), performance.now()];
+  load.rate(perS, stills);
+  await sleep(lastsMs);
+  load.rate(0, stills);
+  const [at, after, tookS] = [load.counts, spent(parts), (performance.now() - beganMs) / 1000];
+  const [sent, stored, health] = [
+    at.sent - counts.sent,
+    at.stored - counts.stored,
+    at.health - counts.health,
+  ];
+  const cpu = Object.entries(after).map(([name, s]) => {
+    const used = s - (before[name] ?? 0);
+    const each = name === 'others' ? '' : ` ${((used * 1000) / (stored + health)).toFixed(2)} ms a message,`;
+    return `${name}${each} ${((used * 100) / tookS).toFixed(0)} %`;
+  });
+  const behindS = (sent - stored) / (sent / tookS);
+  const kept = behindS <= BEHIND_S_MAX && sent >= 0.9 * perS * tookS;
+  const perSecond = (count: number): string => (count / tookS).toFixed(0);
+  t.comment(
+    [
+      `${what}, ${stills ? 'every third a picture' : 'no pictures'}: ${perSecond(sent)} of ${perS.toFixed(0)} sent, ` +
+        `${perSecond(stored)} stored and ${perSecond(health)} reports a second`,
+      `CPU (of one core): ${cpu.join('; ')}`,
+      `broker ${rssMB(room.broker.pid ?? 0).toFixed(0)} MB, archive ${rssMB(program.pid ?? 0).toFixed(0)} MB`,
+      `${behindS.toFixed(1)} s behind; load ${(loadavg()[0] ?? 0).toFixed(1)}${kept ? '' : ': SOMETHING GAVE'}`,
+    ].join('; '),
+  );
+  await until(t, 'all is stored', () => load.counts.stored >= load.counts.sent, DRAINED_WITHIN_MS);
+  return kept;
+}
+
+const skip = !FULL && 'set VIGIE_TEST_FULL=1 for 3,000 boxes';
+
+/** systemd's default for a unit that says nothing of it, as Debian's of Mosquitto does. */
+const OPEN_FILES = 1024;
+
+void t.test('the open files of a unit are the first limit', { skip, timeout: 600_000 }, async (t) => {
+  const dir = join(scratch(t), 'boxes');
+  mkdirSync(dir);
+  const room = await makeRoom(t);
+  const count = OPEN_FILES + 50;
+  makeCertificates(dir, join(room.broker.aclFile, '../pki'), count);
+  const limit = (files: string): unknown =>
+    execFileSync('prlimit', ['--pid', String(room.broker.pid), `--nofile=${files}:`]);
+  limit(String(OPEN_FILES));
+  const load = new Load(t, PROCESSES);
+  load.connect(room.broker.url, dir, count, CONNECTS_PER_S);
+  const isFull = (): boolean => load.counts.connected > OPEN_FILES - 50 && load.counts.failed > 50;
+  await until(t, 'no more are taken', isFull, CONNECTED_WITHIN_MS);
+  const { connected } = load.counts;
+  t.ok(connected < OPEN_FILES, `${connected} are connected`);
+  // The broker writes its log in blocks. Without an open file it cannot read /etc/hosts.allow, and takes that for a denial.
+  const log = (): string => readFileSync(room.broker.logFile, 'utf8');
+  const saysWhy = (): boolean => log().includes('denied access by tcpd');
+  await until(t, 'the log says why', saysWhy, CONNECTED_WITHIN_MS);
+  limit(String(2 * OPEN_FILES));
+  const isThere = (): boolean => load.counts.connected === count;
+  await until(t, 'with a higher limit all are there', isThere, CONNECTED_WITHIN_MS);
+});
+
+for (const name of ['postgres', 'sqlite'] as const) {
+  void t.test(`${BOXES} boxes at once: ${name}`, { skip, timeout: 3_600_000 }, async (t) => {
+    const dir = join(scratch(t), 'boxes');
+    mkdirSync(dir);
+    const room = await makeRoom(t, { persistent: true });
+    makeCertificates(dir, join(room.broker.aclFile, '../pki'), BOXES);
+    const database = await DATABASES[name](t);
+    const program = await RoomProgram.start(
+      t,
+      room,
+      '--database',
+      database.where,
+      '--quiet',
+      ...ARCHIVE_OPTIONS,
+    );
+    const load = new Load(t, PROCESSES);
+    const parts = { load, room, program, database };
+    const broker = room.broker.pid ?? 0;
+    await sleep(2000);
+
+    const [emptyMB, emptyS, beganMs] = [rssMB(broker), cpuS(broker), performance.now()];
+    load.connect(room.broker.url, dir, BOXES, CONNECTS_PER_S);
+    await until(t, 'all are connected', () => load.counts.connected === BOXES, CONNECTED_WITHIN_MS);
+    const handshakeMs = ((cpuS(broker) - emptyS) * 1000) / BOXES;
+    t.comment(
+      `connected within ${((performance.now() - beganMs) / 1000).toFixed(0)} s: ${handshakeMs.toFixed(2)} ms of the broker's ` +
+        `CPU and ${(((rssMB(broker) - emptyMB) * 1000) / BOXES).toFixed(0)} kB a box, ${openFiles(broker)} open files`,
+    );
+
+    let rest = [...STAGES];
+    while (rest.length > 0) {
+      const [stage = CITY, ...others] = rest;
+      const kept = await ran(t, parts, stage);
+      if (stage === CITY) t.ok(kept, "a city's rate is stored as it comes");
+      // Of a kind that something gave at, what is faster still is left out.
+      rest = kept ? others : others.filter(({ what }) => what !== stage.what);
+    }
+    const { sent, stored, refused, failed } = load.counts;
+    t.equal(refused, 0, 'no message was refused');
+    t.comment(`${failed} connections were lost or refused, and made again`);
+    t.equal(stored, sent, `all of ${sent} are acknowledged`);
+    const [row] = await database.read(
+      'SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM snapshot) AS n',
+    );
+    t.equal(Number(row?.['n']), sent, 'and there');
+    t.comment(program.said);
+  });
+}
