@@ -172,7 +172,13 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       what: 'a person moves the primary',
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
-        cluster.patronictl('switchover', '--force', '--leader', await cluster.leader());
+        const leader = await cluster.leader();
+        // Patroni refuses, in words only, while the standby that shall lead has just come back.
+        await eventually(t, 'another leads', async () => {
+          if ((await cluster.leader()) !== leader) return true;
+          cluster.patronictl('switchover', '--force', '--leader', leader);
+          return (await cluster.leader()) !== leader;
+        });
       },
     },
     {
