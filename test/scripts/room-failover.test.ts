@@ -16,9 +16,6 @@ const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const skip =
   (!FULL && 'set VIGIE_TEST_FULL=1 for a database that fails over') || DatabaseCluster.unavailable();
 
-/** So that the broker keeps what comes while the archive is away. */
-const ARCHIVE_OPTIONS = ['--client-id', 'archive-1'];
-
 const BOXES = 5;
 const TELL_EVERY_MS = 100;
 
@@ -197,7 +194,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
 void t.test('a database that fails over under load', { skip, timeout: 3_600_000 }, async (t) => {
   const cluster = await DatabaseCluster.start(t);
   const room = await makeRoom(t, { persistent: true });
-  const program = await RoomProgram.start(t, room, '--database', cluster.url, '--quiet', ...ARCHIVE_OPTIONS);
+  const program = await RoomProgram.start(t, room, '--database', cluster.url, '--quiet');
   const boxes = await startStreet(t, room, BOXES);
   const load = new Load(t, boxes);
   const isStored = async (id: string): Promise<boolean> =>

@@ -5,11 +5,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
 import { cpuS, Load, machineCpuS, makeCertificates, openFiles, rssMB } from '../lib/load.ts';
+import { loadName, loadSite } from '../lib/load-protocol.ts';
 import { scratch } from '../lib/paths.ts';
 import { makeRoom, type Room, until } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
@@ -19,9 +20,6 @@ const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** For a look at something between. */
 const BOXES = Number(process.env['VIGIE_TEST_BOXES'] ?? 3000);
 const PROCESSES = 2;
-
-/** So that the broker keeps what comes while the archive is away. */
-const ARCHIVE_OPTIONS = ['--client-id', 'archive-1'];
 
 /** Boxes come back within a minute: the handshakes of an outage's end. */
 const CONNECTS_PER_S = Math.ceil(BOXES / 60);
@@ -101,6 +99,14 @@ async function ran(t: Test, parts: Parts, { what, perS, stills, lastsMs }: Stage
   return kept;
 }
 
+/** Certificates of so many boxes, and their access rules. */
+async function enrolled(dir: string, { authority, broker }: Room, count: number): Promise<void> {
+  makeCertificates(dir, dirname(authority.ca), count);
+  await broker.enrol(
+    ...Array.from({ length: count }, (_, no) => ({ site: loadSite(no), box: loadName(no) })),
+  );
+}
+
 const skip = !FULL && 'set VIGIE_TEST_FULL=1 for 3,000 boxes';
 
 /** systemd's default for a unit that says nothing of it, as Debian's of Mosquitto does. */
@@ -111,7 +117,7 @@ void t.test('the open files of a unit are the first limit', { skip, timeout: 600
   mkdirSync(dir);
   const room = await makeRoom(t);
   const count = OPEN_FILES + 50;
-  makeCertificates(dir, join(room.broker.aclFile, '../pki'), count);
+  await enrolled(dir, room, count);
   const limit = (files: string): unknown =>
     execFileSync('prlimit', ['--pid', String(room.broker.pid), `--nofile=${files}:`]);
   limit(String(OPEN_FILES));
@@ -135,16 +141,9 @@ for (const name of ['postgres', 'sqlite'] as const) {
     const dir = join(scratch(t), 'boxes');
     mkdirSync(dir);
     const room = await makeRoom(t, { persistent: true });
-    makeCertificates(dir, join(room.broker.aclFile, '../pki'), BOXES);
+    await enrolled(dir, room, BOXES);
     const database = await DATABASES[name](t);
-    const program = await RoomProgram.start(
-      t,
-      room,
-      '--database',
-      database.where,
-      '--quiet',
-      ...ARCHIVE_OPTIONS,
-    );
+    const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
     const load = new Load(t, PROCESSES);
     const parts = { load, room, program, database };
     const broker = room.broker.pid ?? 0;

@@ -141,6 +141,8 @@ function enrolled(t: Test, container: Container): void {
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/vigie');
   const pki = '/boot/firmware/vigie/pki';
   const csr = `${ENROLMENT}/box.csr`;
+  const curve = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+  container.run('openssl', 'genpkey', ...curve, '-out', `${pki}/box.key`);
   container.run('openssl', 'req', '-new', '-key', `${pki}/box.key`, '-subj', '/CN=box-1', '-out', csr);
   container.write(`${pki}/box.crt`, enrol(t, container, 'sign', 'site-1', 'box-1', csr));
   copy(`${ENROLMENT}/ca.crt`, `${pki}/ca.crt`);
