@@ -20,7 +20,7 @@ void t.test('100,000 incidents as a table and as a file hold up nobody', { timeo
   );
   await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [INCIDENTS]);
   const desk = await ConsoleProgram.start(t, where);
-  const cookie = await enter(desk.url, 'supervisor');
+  const cookie = await enter(desk.url, 'supervisor', desk.link);
   for (const path of ['/api/incidents.csv', '/api/incidents.parquet']) {
     const gaps: number[] = [];
     let isOver = false;

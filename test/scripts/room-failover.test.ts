@@ -202,7 +202,7 @@ void t.test('a database that fails over under load', { skip, timeout: 3_600_000 
   await until(t, 'something is told', () => load.told.size > 0);
   await eventually(t, 'the first is stored', () => isStored(load.newest));
   const desk = await ConsoleProgram.start(t, cluster.url);
-  const cookie = await enter(desk.url, 'operator');
+  const cookie = await enter(desk.url, 'operator', desk.link);
   const screen = readStream(t, desk.url, cookie);
 
   for (const { what, pauseMsMax, act } of faultsOf(cluster)) {
