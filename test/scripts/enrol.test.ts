@@ -394,3 +394,36 @@ void t.test('the program', async (t) => {
     stderr: /cannot be listened on/,
   });
 });
+
+void t.test('of two who write the lists at once, no older one comes last', async (t) => {
+  const room = new TestRoom(t);
+  const boxes = Array.from({ length: 20 }, (_, i) => `b-${i}`);
+  for (const box of boxes) given(room, box);
+  room.enrolment.writeBoxes();
+  // A server that enrols goes on writing, as fast as it can, while another program revokes.
+  const writer = `
+    const { Enrolment } = await import(${JSON.stringify(new URL('../../scripts/programs/room/enrol/enrolment.js', import.meta.url).href)});
+    const { appendFileSync } = await import('node:fs');
+    const enrolment = new Enrolment(${JSON.stringify(room.dir)});
+    process.stdout.write('writes');
+    for (;;) {
+      // So that each is a writing, whatever has changed.
+      appendFileSync(${JSON.stringify(room.list('broker.acl'))}, '#');
+      enrolment.writeBoxes();
+      await new Promise((resolve) => setTimeout(resolve, 3));
+    }`;
+  const child: Program = start(t, process.execPath, ['--input-type=module', '-e', writer]);
+  await until(t, 'it writes', () => child.out !== '' || child.code !== undefined);
+  for (const box of boxes) {
+    room.enrolment.revoke(box, Date.now());
+    await systemClock.sleep(50);
+    t.notMatch(readFileSync(room.list('broker.acl'), 'utf8'), `readwrite vigie/${SITE}/${box}/`, box);
+    t.match(
+      readFileSync(room.list('boxes.json'), 'utf8'),
+      new RegExp(`"${box}",\\s+"state": "revoked"`),
+      box,
+    );
+  }
+  child.child.kill('SIGKILL');
+  t.equal(child.err, '');
+});

@@ -1,4 +1,9 @@
-/** The folder of an enrolment as programs open it: authorities, store, and the files that broker and archive read. */
+/**
+ * The folder of an enrolment as programs open it: authorities, store, and the files that broker and archive read.
+ *
+ * INVARIANT: a list is made of the store and written while nobody else changes the store: of two programs that write at
+ * once, the later one's list has what the earlier one did. A box that was revoked does not come back by an older list.
+ */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
@@ -40,13 +45,15 @@ export class Enrolment {
   /** Makes what is missing; whether the authority of the boxes is new. */
   static make(dir: string, name: string, nowMs: number): boolean {
     const isNew = OpensslAuthority.make(dir, name);
-    OpensslAuthority.make(join(dir, PROGRAMS), `${name}, programs`);
+    const programs = join(dir, PROGRAMS);
+    const isKeyAway = existsSync(join(programs, 'ca.crt')) && !existsSync(join(programs, 'ca.key'));
+    if (!isKeyAway) OpensslAuthority.make(programs, `${name}, programs`);
     // A link to a folder elsewhere is as good.
     if (!existsSync(join(dir, BOXES))) mkdirSync(join(dir, BOXES), { mode: 0o755 });
     if (!existsSync(join(dir, RULES))) writeAtomically(join(dir, RULES), PROGRAM_RULES, 0o644);
     new EnrolStore(join(dir, STORE)).close();
     withEnrolment(dir, (enrolment) => {
-      enrolment.writePrograms(nowMs);
+      if (!isKeyAway) enrolment.writePrograms(nowMs);
       enrolment.writeLists(nowMs);
     });
     return isNew;
@@ -69,21 +76,29 @@ export class Enrolment {
 
   /** Which boxes may connect no more, access rules, and who is enrolled. Returns the folder. */
   writeLists(nowMs: number): string {
-    const list = this.authority.crl(this.store.revoked('boxes', nowMs), nowMs);
-    writeAtomically(join(this.#dir, BOXES, 'revoked.pem'), list, 0o644);
-    this.writeBoxes();
-    return join(this.#dir, BOXES);
+    return this.store.alone(() => {
+      const list = this.authority.crl(this.store.revoked('boxes', nowMs), nowMs);
+      writeAtomically(join(this.#dir, BOXES, 'revoked.pem'), list, 0o644);
+      this.#writeBoxes();
+      return join(this.#dir, BOXES);
+    });
   }
 
   /** Which programs may connect no more. Returns the folder. */
   writePrograms(nowMs: number): string {
-    const list = this.programs.crl(this.store.revoked('programs', nowMs), nowMs);
-    writeAtomically(join(this.#dir, BOXES, 'programs-revoked.pem'), list, 0o644);
-    return join(this.#dir, BOXES);
+    return this.store.alone(() => {
+      const list = this.programs.crl(this.store.revoked('programs', nowMs), nowMs);
+      writeAtomically(join(this.#dir, BOXES, 'programs-revoked.pem'), list, 0o644);
+      return join(this.#dir, BOXES);
+    });
   }
 
   /** Access rules and the list of boxes, where they have changed: a broker reads its files again after each change. */
   writeBoxes(): void {
+    this.store.alone(() => this.#writeBoxes());
+  }
+
+  #writeBoxes(): void {
     const rows = this.store.boxes();
     const list: EnrolledBoxes = {
       version: 1,

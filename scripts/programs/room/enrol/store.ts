@@ -105,6 +105,11 @@ export class EnrolStore {
     this.#db.close();
   }
 
+  /** Runs `work` while no other program changes the store. */
+  alone<T>(work: () => T): T {
+    return this.#transaction(work);
+  }
+
   /**
    * A new token; one that was not used before ends with it. Throws AgentError `config` where another site has the box.
    */
