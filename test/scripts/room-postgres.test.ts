@@ -225,7 +225,7 @@ void t.test('nobody else decides how durable a transaction is', async (t) => {
       synchronous_commit: 'on',
       TimeZone: 'UTC',
       // Whoever vanishes leaves no locks for hours; ms and s as the server counts them.
-      idle_in_transaction_session_timeout: '60000',
+      idle_in_transaction_session_timeout: '10000',
       tcp_keepalives_idle: '10',
       tcp_user_timeout: '30000',
     });

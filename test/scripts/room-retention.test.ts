@@ -137,10 +137,10 @@ async function purgeAt(
   options: Partial<PurgeOptions> = {},
 ): Promise<string[]> {
   const lines: string[] = [];
-  await db.run("INSERT INTO session VALUES ($1, 'ada', 'operator', $2, $2, $2)", [
-    `s-${nowMs}`,
-    iso(nowMs - 1),
-  ]);
+  await db.run(
+    "INSERT INTO session (id, who, role, method, began, used, ends, checked) VALUES ($1, 'ada', 'operator', 'local', $2, $2, $2, $2)",
+    [`s-${nowMs}`, iso(nowMs - 1)],
+  );
   const purge = new Purge(
     db,
     { holder: 'one', keys: [AUTHORITY.publicKey], nowMs: () => nowMs, ...options },
@@ -231,7 +231,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const db = await roomDatabase(t, where, NOW);
     const rows = 12_001;
     await manyEvents(db, rows);
-    await db.run("INSERT INTO session VALUES ('s', 'ada', 'operator', $1, $1, $1)", [iso(NOW - 1)]);
+    await db.run(
+      "INSERT INTO session (id, who, role, method, began, used, ends, checked) VALUES ('s', 'ada', 'operator', 'local', $1, $1, $1, $1)",
+      [iso(NOW - 1)],
+    );
 
     t.ok(await hold(db, { name: 'lease-purge', holder: 'killed', forMs: 60_000 }, NOW));
     let nowMs = NOW;

@@ -1,5 +1,6 @@
 /** What the archive does with boxes that are not enrolled: a real broker, real outboxes, the archive as a process. */
 import { spawnSync } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { DATABASES, type Row } from '../lib/databases.ts';
@@ -46,6 +47,9 @@ void t.test('a box is heard once it is enrolled, and not any more when it is rev
     ['b-1'],
   );
   t.same(await database.read("SELECT 1 FROM lane WHERE box = 'b-2'"), [], 'it is told no number');
+  // As a broker has it whose rules are not the enrolment's.
+  appendFileSync(broker.broker.aclFile, '\nuser b-1\ntopic write vigie/elsewhere/#\n');
+  await broker.broker.reload();
   const thief = await clientOf(t, broker, 'b-1');
   await thief.publishAsync('vigie/elsewhere/b-1/status', '{"state":"online"}', { qos: 1 });
   await see("SELECT * FROM stranger WHERE site = 'elsewhere'", (found) => found.length === 1);

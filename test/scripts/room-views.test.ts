@@ -302,9 +302,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(rest.entries[0]?.no, (newest.entries.at(-1)?.no ?? 0) - 1);
       t.ok((await ask({ who: 'anna' })).entries.every(({ who }) => who === 'anna'));
       t.equal((await ask({ incident: 2 ** 70 })).entries.length, 0);
-      let count = 0;
-      for await (const _ of await handlers.auditCsv(callOf<'auditCsv'>('auditor', NOW))) count += 1;
-      t.equal(count, 2 + (newest.entries[0]?.no ?? 0), 'its own export is in it');
+      let text = '';
+      for await (const part of await handlers.auditCsv(callOf<'auditCsv'>('auditor', NOW)))
+        text += String(part);
+      t.equal(text.trimEnd().split('\n').length, 2 + (newest.entries[0]?.no ?? 0), 'its own export is in it');
       await db.run("UPDATE audit SET more = '{}' WHERE no = 2");
       t.equal((await ask({})).whole, true, 'what has been walked is walked again after an hour');
       const later = await handlersOf(db).audit(callOf<'audit'>('auditor', NOW));
