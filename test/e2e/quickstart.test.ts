@@ -1,7 +1,7 @@
 /**
  * The quick start as a stranger types it: its commands in their order, in one shell, with real openssl and Mosquitto.
- * What stands for something else is replaced by name, and must be there to be replaced: the port, the home folder, and
- * the room's program, which is the built one without set-up and ends when it has shown an alert.
+ * What stands for something else is replaced by name, and must be there to be replaced: the ports, the home folder, and
+ * the room's programs, which are the built ones without set-up; the archive ends when it has shown an alert.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,6 +13,7 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const GUIDE = join(ROOT, 'docs/guide/quickstart.md');
 const ROOM_PROGRAM = join(ROOT, 'dist/scripts/programs/room/archive/main.js');
+const ENROL_PROGRAM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
 
 /** What the guide's shell has before its first line. */
 const PREAMBLE = `
@@ -46,10 +47,12 @@ const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 void t.test('the quick start, as it is written', { skip }, async (t) => {
   const blocks = commands();
   t.ok(blocks.length >= 12, `${blocks.length} blocks`);
-  const port = String(await freePort());
+  const [port, programsPort] = [String(await freePort()), String(await freePort())];
   let script = blocks.join('\n');
   for (const [written, instead] of [
     ['mqtts://localhost:8883', `mqtts://localhost:${port}`],
+    ['mqtts://localhost:8884', `mqtts://localhost:${programsPort}`],
+    ['"$VIGIE/scripts/room" enrol ', `node '${ENROL_PROGRAM}' `],
     ['"$VIGIE/scripts/room" ', 'room_program '],
     // What it finds of this machine's clock and disk is no matter of the guide.
     ['--state box/state\n', '--state box/state || doctor=$?\n'],
@@ -62,7 +65,7 @@ void t.test('the quick start, as it is written', { skip }, async (t) => {
   t.ok(script.includes(started), 'the guide finishes the broker’s configuration');
   script = script.replace(
     started,
-    `sed -i 's/^listener 8883/listener ${port} 127.0.0.1/' room/mosquitto.conf\n${started}`,
+    `sed -i -e 's/^listener 8883/listener ${port} 127.0.0.1/' -e 's/^listener 8884/listener ${programsPort} 127.0.0.1/' room/mosquitto.conf\n${started}`,
   );
 
   const home = scratch(t);
