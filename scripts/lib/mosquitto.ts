@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { type BoxPlace, brokerAcl, PROGRAM_RULES } from './broker-acl.ts';
-import type { BrokerTls } from './certificates.ts';
+import { type BrokerTls, RoomAuthorities } from './certificates.ts';
 
 const START_WITHIN_MS = 5000;
 const STOP_WITHIN_MS = 3000;
@@ -199,6 +199,17 @@ export class Mosquitto {
       '',
     ].join('\n');
   }
+}
+
+/** The broker of a room on this machine with authorities of its own; it is made, not started. */
+export async function roomBroker(
+  dir: string,
+  boxes: readonly BoxPlace[],
+): Promise<{ readonly authorities: RoomAuthorities; readonly broker: Mosquitto }> {
+  const authorities = new RoomAuthorities(join(dir, 'pki'));
+  await authorities.start();
+  const tls = await authorities.brokerTls();
+  return { authorities, broker: new Mosquitto({ dir: join(dir, 'broker'), tls, boxes }) };
 }
 
 /** Whoever comes. */

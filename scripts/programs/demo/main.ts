@@ -14,8 +14,8 @@ import { loadConfig } from '../../../agent/config/load.ts';
 import { shownSource } from '../../../agent/contract/camera-address.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
-import { type KeyPair, RoomAuthorities } from '../../lib/certificates.ts';
-import { Mosquitto } from '../../lib/mosquitto.ts';
+import type { KeyPair } from '../../lib/certificates.ts';
+import { roomBroker } from '../../lib/mosquitto.ts';
 import { ownOrder } from '../../lib/own-order.ts';
 import { AlertFeed } from '../room/archive/alert-feed.ts';
 import { alertLine, isMomentaryEnd } from '../room/archive/alert-line.ts';
@@ -89,15 +89,12 @@ async function start(): Promise<void> {
   rmSync(snapshotDir, { recursive: true, force: true });
   mkdirSync(snapshotDir, { recursive: true });
 
-  const authorities = new RoomAuthorities(join(dir, 'pki'));
-  await authorities.start();
+  const { authorities, broker } = await roomBroker(dir, [{ site: SITE, box: BOX }]);
   const { ca } = authorities.boxes;
-  const [tls, ofBox, ofRoom] = await Promise.all([
-    authorities.brokerTls(),
+  const [ofBox, ofRoom] = await Promise.all([
     authorities.boxes.client(BOX),
     authorities.programs.client('room'),
   ]);
-  const broker = new Mosquitto({ dir: join(dir, 'broker'), tls, boxes: [{ site: SITE, box: BOX }] });
   undo.push(() => broker.stop());
   process.on('exit', () => broker.kill());
   await broker.start();

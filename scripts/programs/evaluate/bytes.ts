@@ -20,8 +20,8 @@ import { inspectText } from '../../../agent/config/load.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { Agent } from '../../../agent/main.ts';
-import { type CertificateAuthority, RoomAuthorities } from '../../lib/certificates.ts';
-import { Mosquitto } from '../../lib/mosquitto.ts';
+import type { CertificateAuthority } from '../../lib/certificates.ts';
+import { roomBroker } from '../../lib/mosquitto.ts';
 
 /** As a camera's main stream is usually set: variable bit rate with a cap, a key frame every 5 s (10 fps). */
 /** As the demo's config.yaml has them. */
@@ -112,14 +112,8 @@ async function watch(
   seconds: number,
   say: (line: string) => void,
 ): Promise<IPublishPacket[]> {
-  const authorities = new RoomAuthorities(join(dir, 'pki'));
-  await authorities.start();
+  const { authorities, broker } = await roomBroker(dir, [{ site: SITE, box: BOX }]);
   const { ca } = authorities.boxes;
-  const broker = new Mosquitto({
-    dir: join(dir, 'broker'),
-    tls: await authorities.brokerTls(),
-    boxes: [{ site: SITE, box: BOX }],
-  });
   await broker.start();
   process.once('exit', () => broker.kill());
   const undo: (() => Promise<unknown>)[] = [() => broker.stop()];

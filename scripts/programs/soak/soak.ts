@@ -16,8 +16,8 @@ import {
 } from '../../../agent/contract/local-status.ts';
 import { processReport } from '../../../agent/health/host.ts';
 import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
-import { type KeyPair, RoomAuthorities } from '../../lib/certificates.ts';
-import { freePort, Mosquitto } from '../../lib/mosquitto.ts';
+import type { KeyPair } from '../../lib/certificates.ts';
+import { freePort, roomBroker } from '../../lib/mosquitto.ts';
 import { AgentProcess } from '../demo/agent-process.ts';
 import { Archive, localTimeZone } from '../room/archive/archive.ts';
 import { Room } from '../room/archive/room.ts';
@@ -68,14 +68,8 @@ export async function soak(options: SoakOptions): Promise<Soaked> {
 }
 
 async function run(options: SoakOptions, dir: string, undo: (() => Promise<void> | void)[]): Promise<Soaked> {
-  const authorities = new RoomAuthorities(join(dir, 'pki'));
-  await authorities.start();
+  const { authorities, broker } = await roomBroker(dir, [{ site: SITE, box: BOX }]);
   const { ca } = authorities.boxes;
-  const broker = new Mosquitto({
-    dir: join(dir, 'broker'),
-    tls: await authorities.brokerTls(),
-    boxes: [{ site: SITE, box: BOX }],
-  });
   undo.push(() => broker.stop());
   await broker.start();
   const broken = new AbortController();
