@@ -119,13 +119,6 @@ export class Mosquitto {
     await this.reload();
   }
 
-  /** Takes its access rules away, as a revocation does. */
-  async revoke(box: string): Promise<void> {
-    this.#boxes.delete(box);
-    await this.#writeAcl();
-    await this.reload();
-  }
-
   /** Gives the room's programs these access rules; resolves when a running broker has read them. */
   async allow(programs: string): Promise<void> {
     this.#programs = programs;

@@ -7,6 +7,7 @@
  * LIMITS: a look each LOOK_EVERY_MS while standing by; a renewal each RENEW_EVERY_MS at work.
  */
 import type { WatchedLease } from '../database/watched-lease.ts';
+import { textOf } from './connection.ts';
 import { pause } from './pause.ts';
 
 /**
@@ -182,5 +183,3 @@ export class Duty {
     this.#hasTold = true;
   }
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -108,7 +108,7 @@ function read(file: string): Map<string, EnrolledBox> {
   if (!list.Check(content)) {
     const fault = list.Errors(content).First();
     throw wrong(
-      `${printable(fault?.path || '/', 100)}: ${fault?.message ?? 'not a list of boxes'}; name the boxes.json of scripts/enrol`,
+      `${printable(fault?.path || '/', 100)}: ${fault?.message ?? 'not a list of boxes'}; name the boxes.json that the enrolment writes`,
     );
   }
   const boxes = new Map<string, EnrolledBox>();
@@ -123,6 +123,6 @@ function unread(file: string, error: unknown): RegisterFault {
   if (error instanceof RegisterFault) return error;
   const why = error instanceof Error ? error.message : String(error);
   return new RegisterFault(
-    `--boxes: ${file}: cannot be read (${printable(why, 200)}); name the boxes.json of scripts/enrol`,
+    `--boxes: ${file}: cannot be read (${printable(why, 200)}); name the boxes.json that the enrolment writes`,
   );
 }

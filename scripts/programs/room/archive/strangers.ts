@@ -5,6 +5,7 @@
  * has not been written when the program dies, WRITE_EVERY_MS at the most, is not counted.
  */
 import { iso, type Sql } from '../database/sql.ts';
+import { textOf } from './connection.ts';
 
 /** A person looks at them; a box may invent any number of sites. */
 const ROWS_MAX = 1000;
@@ -81,7 +82,7 @@ export class Strangers {
       })
       .catch((error: unknown) => {
         // A count and not a message: it is not kept for another try.
-        const why = error instanceof Error ? error.message : String(error);
+        const why = textOf(error);
         const messages = rows.reduce((sum, row) => sum + row.messages, 0);
         if (!this.#isFailing) {
           this.#options.onNotice(`archive: ${messages} messages of unknown boxes are not counted: ${why}`);

@@ -7,12 +7,13 @@
  * LIMITS: BATCH rows of a kind in one transaction; a revoked box that still has something is looked for at each change of
  * the list, and every LOOK_EVERY_MS: what was on its way into the database when it was revoked is found then.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { EnrolledBox } from '../contract/enrolled.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { hold, type Lease, release } from '../database/lease.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { textOf } from './connection.ts';
+import { pause } from './pause.ts';
 import type { Register } from './register.ts';
 
 /** Half a second of PostgreSQL on a busy machine of two cores. */
@@ -151,7 +152,7 @@ export class Withdrawal {
 
   /** Once, until it works again. */
   #tellFault(error: unknown): void {
-    const fault = error instanceof Error ? error.message : String(error);
+    const fault = textOf(error);
     if (fault !== this.#fault && !this.#stopping.signal.aborted) {
       this.#options.log(`archive: a revoked box is not taken out yet: ${fault}; tried again`);
     }
@@ -174,13 +175,4 @@ async function openOf(transaction: Queries, box: string): Promise<number> {
     [box],
   );
   return row?.n ?? 0;
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  try {
-    await sleep(ms, undefined, { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
 }

@@ -5,8 +5,10 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import type { Authority, Profile } from './authority.ts';
 import type { Enrolment } from './enrolment.ts';
 import { readRequest } from './request.ts';
+import type { EnrolStore } from './store.ts';
 
 /** A new key (PEM, EC on P-256) and a request to sign it (DER). */
 export function newRequest(commonName: string): { readonly key: string; readonly csr: Buffer } {
@@ -38,14 +40,8 @@ export async function issueServer(
   { out, file, days }: { readonly out: string; readonly file: string; readonly days: number },
 ): Promise<string[]> {
   const commonName = host.slice(0, 64);
-  const { key, csr } = newRequest(commonName);
-  const { key: hash } = await readRequest(csr.toString('base64'));
-  const nowMs = Date.now();
   const profile = { use: 'server', commonName, names: [hostName(host)], days } as const;
-  const { pem } = store.record('host', {
-    ...{ box: commonName, key: hash, nowMs },
-    issue: () => authority.issue(csr, profile, nowMs),
-  });
+  const { key, pem } = await issuePair(store, 'host', authority, profile);
   return [
     write(out, `${file}.key`, key, 0o600),
     write(out, `${file}.crt`, pem, 0o644),
@@ -60,14 +56,27 @@ export async function issueProgram(
   name: string,
   { out, days }: { readonly out: string; readonly days: number },
 ): Promise<string[]> {
-  const { key, csr } = newRequest(name);
+  const { key, pem } = await issuePair(store, 'program', programs, { use: 'client', commonName: name, days });
+  return [write(out, `${name}.key`, key, 0o600), write(out, `${name}.crt`, pem, 0o644)];
+}
+
+/** A new key and its certificate (PEM), which is on record. */
+async function issuePair(
+  store: EnrolStore,
+  use: 'host' | 'program',
+  authority: Authority,
+  profile: Profile,
+): Promise<{ readonly key: string; readonly pem: string }> {
+  const { key, csr } = newRequest(profile.commonName);
   const { key: hash } = await readRequest(csr.toString('base64'));
   const nowMs = Date.now();
-  const { pem } = store.record('program', {
-    ...{ box: name, key: hash, nowMs },
-    issue: () => programs.issue(csr, { use: 'client', commonName: name, days }, nowMs),
-  });
-  return [write(out, `${name}.key`, key, 0o600), write(out, `${name}.crt`, pem, 0o644)];
+  const asking = {
+    box: profile.commonName,
+    key: hash,
+    nowMs,
+    issue: () => authority.issue(csr, profile, nowMs),
+  };
+  return { key, pem: store.record(use, asking).pem };
 }
 
 /** Of a box whose request was brought by hand: PEM or DER. Throws AgentError where it is not one of this box. */
