@@ -1,4 +1,4 @@
-/** What root's updater is told on a box (/etc/vigie-update/): its update.yaml, and the signed root that it trusts at first. */
+/** What root's updater is told on a box (/etc/vigie-root/): its update.yaml, and the signed root that it trusts at first. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Board } from './release.ts';
 

@@ -33,7 +33,7 @@ export const UPDATE_ORDER_FILE = 'update-desired.dsse.json';
 export const CONFIG_ORDER_FILE = 'config-desired.dsse.json';
 
 /** Where root's updater keeps what it has; everybody may read STATUS_FILE and HISTORY_FILE. */
-export const UPDATE_DIR = '/var/lib/vigie-update';
+export const UPDATE_DIR = '/var/lib/vigie-root';
 export const STATUS_FILE = 'status.json';
 export const HISTORY_FILE = 'history.jsonl';
 /** Beside the configuration, root's: what became of the newest order for it. */

@@ -47,7 +47,7 @@ export function updateFilesMissing(dir: string, coming: readonly UpdateFile[]): 
   const [first] = coming;
   if (first === undefined) return undefined;
   if (!existsSync(dir))
-    return `${first}: this box has no ${dir}; install vigie-update, or take the file away`;
+    return `${first}: this box has no ${dir}; install vigie-root, or take the file away`;
   const missing = UPDATE_FILES.filter(
     (name) => !coming.includes(name) && !existsSync(updatePlace(dir, name)),
   );

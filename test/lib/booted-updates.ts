@@ -30,7 +30,7 @@ import { until } from './room.ts';
 
 /** Of the server, on the container's own loopback. */
 const PORT = 8443;
-const STATE = '/var/lib/vigie-update';
+const STATE = '/var/lib/vigie-root';
 
 export interface MadeRelease {
   readonly seq: number;
@@ -89,7 +89,7 @@ export class BootedUpdates {
       join(this.#dir, 'nginx.conf'),
       nginxConf(this.#dir, { ...server, ca: authority.ca, root: this.#repository.dir }),
     );
-    container.write('/etc/vigie-update/root.json', readFileSync(this.#repository.rootFile));
+    container.write('/etc/vigie-root/root.json', readFileSync(this.#repository.rootFile));
     this.judgeBy({ healthyS: 5, withinS: 60 });
     await this.boot();
     await this.box.watches('installed');
@@ -97,7 +97,7 @@ export class BootedUpdates {
 
   judgeBy({ healthyS, withinS }: Times, more = ''): void {
     const yaml = `url: https://localhost:${PORT}/\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n${more}`;
-    this.container.write('/etc/vigie-update/update.yaml', yaml);
+    this.container.write('/etc/vigie-root/update.yaml', yaml);
   }
 
   async boot(): Promise<void> {
@@ -231,7 +231,7 @@ export class BootedUpdates {
 
   /** As the timer does, which waits two minutes after a boot. */
   goOn(): void {
-    this.container.run('systemctl', '--no-block', 'start', 'vigie-update.service');
+    this.container.run('systemctl', '--no-block', 'start', 'vigie-root.service');
   }
 
   #json(name: string): object {

@@ -34,7 +34,7 @@ export function buildPackage(arch: string): string {
 
 /** The updater's, which comes with it. */
 export function updaterPackage(): string {
-  return join(ROOT, '.cache', 'package', `vigie-update_${packageVersion()}_all.deb`);
+  return join(ROOT, '.cache', 'package', `vigie-root_${packageVersion()}_all.deb`);
 }
 
 /** The room's, which comes with it. */

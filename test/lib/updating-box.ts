@@ -1,4 +1,4 @@
-/** A box under vigie-update as a test has it: the real program, a real server of releases, a systemctl that writes down what it is asked. */
+/** A box under vigie-root as a test has it: the real program, a real server of releases, a systemctl that writes down what it is asked. */
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -22,14 +22,14 @@ import {
   type UpdateRecord,
   type UpdaterStatus,
 } from '../../agent/contract/update.ts';
-import type { State } from '../../scripts/programs/updater/record.ts';
+import type { State } from '../../scripts/programs/root/record.ts';
 import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer } from './release-server.ts';
 import { BOX, SITE } from './room.ts';
 
-export const UPDATER = fileURLToPath(new URL('../../scripts/programs/updater/main.js', import.meta.url));
+export const UPDATER = fileURLToPath(new URL('../../scripts/programs/root/main.js', import.meta.url));
 
 /** Units that run are files; `broken` makes the agent crash at each start. */
 const SYSTEMCTL = `#!/bin/sh

@@ -373,7 +373,7 @@ void t.test('where releases come from, for a box with the updater', async (t) =>
   const lay = (name: string, text: string): void => writeFileSync(join(from, name), text);
   const refused = (line: RegExp): unknown => t.match(take(), { state: 'refused', lines: [/refused/, line] });
   lay('update.yaml', 'url: https://releases.example/\n');
-  refused(/^update\.yaml: this box has no .*etc-update; install vigie-update/);
+  refused(/^update\.yaml: this box has no .*etc-update; install vigie-root/);
   mkdirSync(etc);
   refused(/^update-root\.json: must lie here too, beside update\.yaml/);
   lay('update-root.json', '{}');

@@ -64,7 +64,7 @@ void t.test('a vendor’s image becomes a box', { skip: long }, async (t) => {
   const container = new Container(t, ownArch(), mountedRoot(t, target));
   const { version } = JSON.parse(container.read('/usr/share/vigie/baked.json')) as { version: string };
   t.match(container.run('dpkg-query', '-W', 'vigie').out, version);
-  for (const reach of ['vigie-update', 'avahi-daemon', 'network-manager', 'dnsmasq-base', 'wpasupplicant'])
+  for (const reach of ['vigie-root', 'avahi-daemon', 'network-manager', 'dnsmasq-base', 'wpasupplicant'])
     t.match(container.run('dpkg', '-s', reach).out, /^Status: install ok installed$/m, reach);
   t.equal(container.read('/etc/machine-id'), '', 'no two boxes are the same');
   t.notOk(existsSync(join(container.root, 'usr/sbin/policy-rc.d')), 'daemons may start');

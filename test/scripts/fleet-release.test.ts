@@ -25,10 +25,10 @@ import {
 } from '../../scripts/programs/fleet/release/signing-file.ts';
 import { checkState } from '../../scripts/programs/fleet/release/state-check.ts';
 import { targetsWithout } from '../../scripts/programs/fleet/release/withdraw.ts';
-import { download } from '../../scripts/programs/updater/download.ts';
-import { patchManifest } from '../../scripts/programs/updater/manifest-patch.ts';
-import { stage } from '../../scripts/programs/updater/stage.ts';
-import type { ReleaseTrust } from '../../scripts/programs/updater/trust.ts';
+import { download } from '../../scripts/programs/root/download.ts';
+import { patchManifest } from '../../scripts/programs/root/manifest-patch.ts';
+import { stage } from '../../scripts/programs/root/stage.ts';
+import type { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
 import { FLEET, Fleet, keyPair } from '../lib/fleet-holders.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import t from 'tap';
 import { inspectConfig } from '../../agent/config/load.ts';
-import { readOrderReader } from '../../scripts/programs/updater/settings.ts';
+import { readOrderReader } from '../../scripts/programs/root/settings.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';

@@ -27,12 +27,12 @@ import {
 } from '../../agent/contract/release.ts';
 import { parseManifest, scanTree, verifyTree } from '../../scripts/lib/manifest.ts';
 import { packFiles } from '../../scripts/lib/release-archive.ts';
-import { machine } from '../../scripts/programs/updater/board.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/updater/places.ts';
-import { ServerSource } from '../../scripts/programs/updater/release-source.ts';
-import { ReleaseFolder } from '../../scripts/programs/updater/releases.ts';
-import { readSettings } from '../../scripts/programs/updater/settings.ts';
-import { bytesToWrite, type Staged, stage } from '../../scripts/programs/updater/stage.ts';
+import { machine } from '../../scripts/programs/root/board.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
+import { ServerSource } from '../../scripts/programs/root/release-source.ts';
+import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
+import { readSettings } from '../../scripts/programs/root/settings.ts';
+import { bytesToWrite, type Staged, stage } from '../../scripts/programs/root/stage.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer, withManifest } from '../lib/release-server.ts';
 import { SmallDisk } from '../lib/small-disk.ts';

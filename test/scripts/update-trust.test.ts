@@ -12,9 +12,9 @@ import {
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AgentError, type ErrorKind } from '../../agent/base/errors.ts';
-import { download } from '../../scripts/programs/updater/download.ts';
-import { type BoxFacts, misfit } from '../../scripts/programs/updater/fits.ts';
-import { ReleaseTrust, type TargetRef, type TrustOptions } from '../../scripts/programs/updater/trust.ts';
+import { download } from '../../scripts/programs/root/download.ts';
+import { type BoxFacts, misfit } from '../../scripts/programs/root/fits.ts';
+import { ReleaseTrust, type TargetRef, type TrustOptions } from '../../scripts/programs/root/trust.ts';
 import { scratch } from '../lib/paths.ts';
 import {
   type Fault,

@@ -17,9 +17,9 @@ import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { UpdateRecord, UpdaterStatus } from '../../agent/contract/update.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
-import { boardOf } from '../../scripts/programs/updater/board.ts';
-import { History } from '../../scripts/programs/updater/history.ts';
-import { readOrderReader, readSettings } from '../../scripts/programs/updater/settings.ts';
+import { boardOf } from '../../scripts/programs/root/board.ts';
+import { History } from '../../scripts/programs/root/history.ts';
+import { readOrderReader, readSettings } from '../../scripts/programs/root/settings.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
@@ -28,10 +28,10 @@ import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 /** Of a release that was cut nowhere. */
 const STEPS = [
   'stop vigie-vision.socket vigie-page.socket vigie.service vigie-vision.service vigie-page.service',
-  'restart vigie-update-users@2-0.2.0.service',
+  'restart vigie-root-users@2-0.2.0.service',
   'daemon-reload',
-  'reset-failed vigie-vision.socket vigie.service vigie-update-judge.service',
-  '--no-block start vigie-vision.socket vigie.service vigie-update-judge.service',
+  'reset-failed vigie-vision.socket vigie.service vigie-root-judge.service',
+  '--no-block start vigie-vision.socket vigie.service vigie-root-judge.service',
 ];
 
 const whole = (box: UpdatingBox, seq: number): Promise<void> =>
@@ -111,7 +111,7 @@ void t.test('two orders in a row, what is said of them, and the ways back by han
   writeFileSync(join(box.state, 'state.json'), JSON.stringify({ ...box.record, seqMin: 5 }));
   const refused = await box.run('back');
   t.equal(refused.code, 1);
-  t.match(refused.err, /^vigie-update: 4-0\.4\.0: .*must not be left for one below 5\n$/);
+  t.match(refused.err, /^vigie-root: 4-0\.4\.0: .*must not be left for one below 5\n$/);
 
   t.match((await box.run('from-package')).err, /no package has brought a release/);
   writeFileSync(join(box.state, 'state.json'), JSON.stringify({ ...box.record, seqMin: 1 }));
@@ -217,7 +217,7 @@ void t.test('a full disk', { skip: SmallDisk.unavailable() }, async (t) => {
   box.order();
   disk.fill();
   const full = await box.run('run');
-  t.match(`${full.code} ${full.err}`, /^1 vigie-update: .*state\.json cannot be written: ENOSPC/);
+  t.match(`${full.code} ${full.err}`, /^1 vigie-root: .*state\.json cannot be written: ENOSPC/);
   t.strictSame(box.asked(), [], 'nothing was touched');
   disk.free();
   t.equal(await settle(box), 'confirmed', 'and with room again it goes on');
@@ -275,7 +275,7 @@ void t.test('settings, boards and units of later releases', (t) => {
   t.equal(boardOf('friendlyarm,nanopi\0', 'arm64'), 'generic');
   t.equal(boardOf(undefined, 'amd64'), 'pc');
 
-  const own = join(ROOT, 'scripts/programs/updater/systemd');
+  const own = join(ROOT, 'scripts/programs/root/systemd');
   const services = readdirSync(own).filter((name) => name.endsWith('.service'));
   const analyze = (...args: string[]): string => {
     const { status, stdout, stderr } = spawnSync('systemd-analyze', args, { encoding: 'utf8' });
@@ -301,9 +301,9 @@ void t.test('settings, boards and units of later releases', (t) => {
     '[Install]\nWantedBy=timers.target multi-user.target ../evil\n',
   );
   writeFileSync(join(units, 'vigie-later@.service'), '[Install]\nWantedBy=multi-user.target\n');
-  writeFileSync(join(units, 'vigie-update.service'), '[Install]\nWantedBy=multi-user.target\n');
+  writeFileSync(join(units, 'vigie-root.service'), '[Install]\nWantedBy=multi-user.target\n');
   symlinkSync('/etc/passwd', join(units, 'vigie-link.service'));
-  const generator = join(own, 'vigie-update-generator');
+  const generator = join(own, 'vigie-root-generator');
   for (let twice = 0; twice < 2; twice += 1) execFileSync(generator, [out, out, out, root]);
   const made = execFileSync('find', ['.', '-type', 'l', '-printf', '%p -> %l\n'], {
     cwd: out,

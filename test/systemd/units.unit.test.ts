@@ -126,7 +126,7 @@ void t.test('who reads the configuration reads the environment that has the last
     valuesOf(unit, 'ExecStart').some((line) => line.includes(' --config ')),
   );
   t.ok(readers.length >= 8, readers.join(' '));
-  for (const unit of [...readers, '../scripts/programs/updater/systemd/vigie-update.service'])
+  for (const unit of [...readers, '../scripts/programs/root/systemd/vigie-root.service'])
     t.strictSame(valuesOf(unit, 'EnvironmentFile'), ['-/etc/default/vigie'], unit);
 });
 

@@ -110,8 +110,8 @@ async function packagesFor(arch: string, given: string | undefined, signal: Abor
     await tool(join(packageRoot(), 'scripts', 'package'), ['--arch', arch], { signal });
   const deb = resolve(given ?? join(cache, `vigie_${programVersion()}_${arch}.deb`));
   const version = await versionOf(deb, 'vigie', arch);
-  const updater = join(dirname(deb), `vigie-update_${version}_all.deb`);
-  await versionOf(updater, 'vigie-update', 'all');
+  const updater = join(dirname(deb), `vigie-root_${version}_all.deb`);
+  await versionOf(updater, 'vigie-root', 'all');
   return { debs: [deb, updater], version };
 }
 

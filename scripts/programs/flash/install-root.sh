@@ -49,7 +49,7 @@ cp -L -- /etc/resolv.conf "$resolv"
 policy=$ROOT/usr/sbin/policy-rc.d made_policy=
 if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 0755 "$policy" && made_policy=1; fi
 cp -- "$DEB" "$ROOT/tmp/vigie.deb"
-cp -- "$UPDATER" "$ROOT/tmp/vigie-update.deb"
+cp -- "$UPDATER" "$ROOT/tmp/vigie-root.deb"
 
 inside() {
   env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
@@ -58,16 +58,16 @@ inside() {
 apt=(apt-get -q -y -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any)
 # A box has no reader of manuals but ours, and speaks no language but its own.
 for place in doc man locale help; do apt+=(-o "Dpkg::Options::=--path-exclude=/usr/share/$place/*"); done
-for place in doc/*/copyright doc/vigie/* doc/vigie-update/* man/man1/vigie.1.gz locale/locale.alias; do
+for place in doc/*/copyright doc/vigie/* doc/vigie-root/* man/man1/vigie.1.gz locale/locale.alias; do
   apt+=(-o "Dpkg::Options::=--path-include=/usr/share/$place")
 done
 # By which a phone reaches the box: its name, its Wi-Fi, and the addresses that the Wi-Fi gives. Suggested by the package: a
 # box that is installed by hand may have other means.
 reach=(avahi-daemon network-manager dnsmasq-base wpasupplicant)
 told 'apt-get update' inside "${apt[@]}" update
-told 'apt-get install' inside "${apt[@]}" -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install /tmp/vigie.deb /tmp/vigie-update.deb "${reach[@]}"
+told 'apt-get install' inside "${apt[@]}" -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install /tmp/vigie.deb /tmp/vigie-root.deb "${reach[@]}"
 told 'vigie --version' inside /usr/bin/vigie --version
-told 'vigie-update --help' inside /usr/bin/vigie-update --help
+told 'vigie-root --help' inside /usr/bin/vigie-root --help
 
 rm -f -- "$resolv"
 [ -z "$kept" ] || mv -- "$kept" "$resolv"

@@ -1,5 +1,5 @@
 /**
- * `bundle.js DIR COPYRIGHT` makes the updater one file, DIR/vigie-update.js: it outlives every release of the program, whose
+ * `bundle.js DIR COPYRIGHT` makes the updater one file, DIR/vigie-root.js: it outlives every release of the program, whose
  * modules it must not need. COPYRIGHT is its debian/copyright, with the licence of every package that is in it.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 import { packageRoot, programVersion } from '../../../agent/base/package-root.ts';
 
 const HEAD = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: vigie-update
+Upstream-Name: vigie-root
 
 Files: *
 Copyright: Vigie contributors
@@ -26,8 +26,8 @@ if (dir === undefined || copyright === undefined) {
 const root = packageRoot();
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: ['dist/scripts/programs/updater/main.js'],
-  outfile: join(dir, 'vigie-update.js'),
+  entryPoints: ['dist/scripts/programs/root/main.js'],
+  outfile: join(dir, 'vigie-root.js'),
   bundle: true,
   metafile: true,
   platform: 'node',
@@ -43,7 +43,7 @@ const { metafile } = await build({
 // That it is a module, and which version.
 writeFileSync(
   join(dir, 'package.json'),
-  `${JSON.stringify({ name: 'vigie-update', version: programVersion(), type: 'module' })}\n`,
+  `${JSON.stringify({ name: 'vigie-root', version: programVersion(), type: 'module' })}\n`,
 );
 mkdirSync(dirname(copyright), { recursive: true });
 const packages = new Set(
@@ -66,7 +66,7 @@ function paragraph(folder: string): string {
     /^\s*(?:[Cc]opyright )?\([Cc]\) .+$|^\s*Copyright [A-Z0-9].+$/m.exec(text)?.[0].trim() ??
     `the authors of ${name}`;
   const lines = text.split(/\r?\n/).map((line) => ` ${line.trim() === '' ? '.' : line.trimEnd()}`);
-  return `Files: usr/lib/vigie-update/vigie-update.js
+  return `Files: usr/lib/vigie-root/vigie-root.js
 Comment: the part of it that is ${name} ${version}
 Copyright: ${owner.replace(/^[Cc]opyright /, '')}
 License: ${license}

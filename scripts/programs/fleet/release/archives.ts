@@ -4,7 +4,7 @@ import { createReadStream, mkdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TargetFile } from '@tufjs/models';
-import { stage } from '../../updater/stage.ts';
+import { stage } from '../../root/stage.ts';
 import type { Offered, Repository } from './repository.ts';
 
 /** As TUF has it. `custom` is a release's, of its manifest. */

@@ -90,7 +90,7 @@ export function rootCommands(program: Command): void {
         );
         say(`published: root ${signed.version}, good until ${signed.expires}`);
         say(
-          `${join(flags.repository, 'metadata/root.json')}: for new boxes (/etc/vigie-update/root.json), and beside each holder’s key`,
+          `${join(flags.repository, 'metadata/root.json')}: for new boxes (/etc/vigie-root/root.json), and beside each holder’s key`,
         );
       }),
     );

@@ -3,7 +3,7 @@ import type { TargetFile, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { ReleaseTarget } from '../../../../agent/contract/release.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
-import { misfit } from '../../updater/fits.ts';
+import { misfit } from '../../root/fits.ts';
 import { offered } from '../release/repository.ts';
 import type { BoxRow } from '../store.ts';
 import type { RolloutBoxSpec } from './create.ts';
@@ -58,7 +58,7 @@ function whyNot(
   if (revoked !== null) return 'it is revoked';
   if (report === undefined) return 'it has not reported';
   if (other !== null) return 'it reports with another key than before (fleet box BOX)';
-  if (report.updater === null) return 'it has no updater (package vigie-update)';
+  if (report.updater === null) return 'it has no updater (package vigie-root)';
   const { arch } = report.updater;
   return releases.some((custom) => custom.arch === arch) ? undefined : `${version} is not there for ${arch}`;
 }

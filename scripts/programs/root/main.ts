@@ -1,4 +1,4 @@
-/** `vigie-update`: root's program on the box that belongs to no release; see docs/design/022-updates.md. */
+/** `vigie-root`: root's program on the box that belongs to no release; see docs/design/022-updates.md. */
 import { CommanderError } from 'commander';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printableLine } from '../../../agent/base/printable.ts';
@@ -9,7 +9,7 @@ const say = (line: string): void => void process.stderr.write(`${printableLine(l
 /** Says what went wrong and returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  say(`vigie-update: ${messageOf(error)}`);
+  say(`vigie-root: ${messageOf(error)}`);
   if (error instanceof AgentError && error.kind !== 'bug') return error.kind === 'config' ? 2 : 1;
   for (const line of (error instanceof Error ? (error.stack ?? '') : '').split('\n')) say(line);
   return 1;

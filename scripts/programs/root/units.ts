@@ -8,10 +8,10 @@ export const VISION_UNIT = 'vigie-vision.service';
 export const VISION_SOCKET = 'vigie-vision.socket';
 export const PAGE_UNIT = 'vigie-page.service';
 export const PAGE_SOCKET = 'vigie-page.socket';
-export const JUDGE_UNIT = 'vigie-update-judge.service';
-export const RUN_UNIT = 'vigie-update.service';
+export const JUDGE_UNIT = 'vigie-root-judge.service';
+export const RUN_UNIT = 'vigie-root.service';
 /** Users and folders that a release asks for (systemd-sysusers, systemd-tmpfiles), with more rights than the updater has. */
-export const usersUnit = (release: string): string => `vigie-update-users@${release}.service`;
+export const usersUnit = (release: string): string => `vigie-root-users@${release}.service`;
 
 /** The longest stop and start of our units, and a machine that swaps. */
 const WITHIN_MS = 60_000;

@@ -1,4 +1,4 @@
-/** What can be typed: `vigie-update`. */
+/** What can be typed: `vigie-root`. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { AgentError } from '../../../agent/base/errors.ts';
@@ -39,7 +39,7 @@ interface Assembled extends Context {
 }
 
 export function makeProgram(): Command {
-  const program = new Command('vigie-update')
+  const program = new Command('vigie-root')
     .description(
       'Keeps the releases of Vigie on this box: takes what the room orders, tries it, goes back if it is not well.',
     )
@@ -123,7 +123,7 @@ async function alone(
   busy: () => void = () => {
     throw new AgentError(
       'denied',
-      `another vigie-update is at work on ${options.state}; see vigie-update status`,
+      `another vigie-root is at work on ${options.state}; see vigie-root status`,
     );
   },
 ): Promise<void> {
@@ -149,7 +149,7 @@ async function taken(lock: StateLock, dir: string): Promise<boolean> {
       if (error.kind !== 'denied')
         throw new AgentError(
           error.kind,
-          `${dir} is the updater’s; run vigie-update as root (${error.message})`,
+          `${dir} is the updater’s; run vigie-root as root (${error.message})`,
           error,
         );
     }
@@ -160,7 +160,7 @@ async function taken(lock: StateLock, dir: string): Promise<boolean> {
 
 async function runCommand(options: Options): Promise<void> {
   // Whoever is at work looks at the order once more when it is done; the timer comes in any case.
-  await alone(options, runAlone, () => say('another vigie-update is at work; it goes on'));
+  await alone(options, runAlone, () => say('another vigie-root is at work; it goes on'));
 }
 
 async function runAlone(context: Assembled): Promise<void> {
@@ -234,6 +234,6 @@ async function byHand(options: Options, act: (context: Context) => Promise<void>
     const { phase, reason } = context.store.state;
     if (phase !== 'probation')
       throw new AgentError('unavailable', `${phase}: ${reason ?? 'see the journal of the unit'}`);
-    print('switched; it stays if it proves itself, see vigie-update status');
+    print('switched; it stays if it proves itself, see vigie-root status');
   });
 }
