@@ -1,17 +1,18 @@
 /** `vigie run`: the agent, until it is told to stop. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
-import { type AgentError, messageOf, rethrowBug } from '../base/errors.ts';
+import { type AgentError, rethrowBug } from '../base/errors.ts';
 import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
 import { sha256Of } from '../base/sha256.ts';
 import { configCopy } from '../config/copy.ts';
 import { keepConfig, usableConfig } from '../config/last-good.ts';
 import { loadConfig, problemText } from '../config/load.ts';
+import { TRIAL_RECORD_FILE } from '../contract/config-trial.ts';
 import { SdNotify } from '../health/sd-notify.ts';
 import { Agent } from '../main.ts';
-import { isOnTrial } from '../provision/trial-record.ts';
 import { rootRecord } from '../restraint/root-record.ts';
 import { checksBesideAgent } from './doctor/doctor.ts';
-import { OwnTrials } from './own-trials.ts';
 import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
 
 export interface RunOptions {
@@ -20,90 +21,12 @@ export interface RunOptions {
   readonly log?: string;
 }
 
-interface Run {
-  readonly config: string;
-  readonly state: string;
-  readonly record: ReturnType<typeof rootRecord>;
-  readonly log: Logger;
-}
-
-/** Who asks the agent that runs now to stop, for good or to start again. */
-class Control {
-  #agent: { stop(): void; reload(): void } | undefined;
-  #over = false;
-  #again = false;
-
-  /** Whether another agent is to run; what is asked from here on is asked of that. */
-  next(): boolean {
-    this.#again = false;
-    this.#agent = undefined;
-    return !this.#over;
-  }
-
-  /** Whether the last agent has ended in order to start again. */
-  get again(): boolean {
-    return this.#again;
-  }
-
-  runs(agent: { stop(): void; reload(): void }): void {
-    this.#agent = agent;
-    if (this.#over || this.#again) agent.stop();
-  }
-
-  stop(): void {
-    this.#over = true;
-    this.#agent?.stop();
-  }
-
-  restart(): void {
-    this.#again = true;
-    this.#agent?.stop();
-  }
-
-  reload(): void {
-    this.#agent?.reload();
-  }
-}
-
 export async function run(options: RunOptions): Promise<void> {
   const { env } = process;
-  const { config } = options;
+  const { config: asked } = options;
   const state = stateDir(options.state, env);
   const log = makeLogger('vigie', (options.log ?? env['VIGIE_LOG'] ?? 'info') as LogLevel);
   const record = rootRecord(state, DEFAULT_STATE_DIR, env);
-  const control = new Control();
-  const restart = (): void => control.restart();
-  const trials = OwnTrials.of({ config, state, env, log, restart }, record !== undefined);
-  process.on('SIGHUP', () => control.reload());
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => control.stop());
-  trials?.begin();
-  try {
-    while (control.next()) {
-      await runAgent({ config, state, record, log }, control, trials);
-      if (!control.again) return;
-    }
-  } finally {
-    await trials?.stop();
-  }
-}
-
-/** Until it ends; one that cannot run, with a configuration on trial, gives way to the one before. */
-async function runAgent(run: Run, control: Control, trials: OwnTrials | undefined): Promise<void> {
-  try {
-    await oneAgent(run, control, trials);
-  } catch (error) {
-    if (trials?.putBack() !== true) throw error;
-    run.log.error({}, `the configuration on trial cannot run: ${messageOf(error)}`);
-    control.restart();
-  }
-}
-
-async function oneAgent(
-  { config: asked, state, record, log }: Run,
-  control: Control,
-  trials: OwnTrials | undefined,
-): Promise<void> {
-  const { env } = process;
   const { config, bytes, file, warnings, refused } = usableConfig(asked, state, { env, mode: 'run' });
   if (refused !== undefined) log.error({ instead: file }, refused.message);
   for (const warning of warnings) log.warn({}, problemText(file, warning));
@@ -144,14 +67,15 @@ async function oneAgent(
       failed ??= error;
       stop();
     };
-    control.runs({ stop, reload: () => agent.reload() });
+    process.on('SIGHUP', () => agent.reload());
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
     agent.start().then(() => {
       if (ending) return;
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
       // What is on trial is nothing to go back to.
-      if (refused === undefined && !isOnTrial(asked)) keep(bytes, state, log);
-      trials?.start().catch(fail);
+      if (refused === undefined && !existsSync(join(dirname(asked), TRIAL_RECORD_FILE)))
+        keep(bytes, state, log);
     }, reject);
   });
   if (failed !== undefined) throw failed;

@@ -31,9 +31,6 @@ export const PROGRAM_VARIABLES: Readonly<Record<string, string>> = {
     'socket on which the technician’s page asks the agent; without it in the state directory',
   VIGIE_PAGE_SETUP_CODE: 'file with the hash of the code on the label, for `vigie page` (`--setup-code`)',
   VIGIE_CONFIG_SOCKET: 'socket of root’s helper for configurations, for `vigie page` (`--config-helper`)',
-  VIGIE_CONFIG_TRIALS:
-    '1 = a plain run lets configurations be tried over `config.sock` in its state folder; never the service',
-  VIGIE_CONFIG_TRIAL_S: 'seconds after which such a run puts a tried configuration back unless it is kept',
   VIGIE_DATA: 'directory with clips and ground truth; only tests and evaluations read it',
   VIGIE_TEST_SEED: 'seed of the tests that try random inputs; only tests read it',
   VIGIE_TEST_FULL: '1 = the long versions of the tests; only tests read it',

@@ -14,8 +14,10 @@ export const CONFIG_REQUEST_BYTES_MAX = PROPOSAL_BYTES_MAX + 4096;
 export const CONFIG_REPLY_BYTES_MAX = PROPOSAL_BYTES_MAX + 131_072;
 /** Where the helper listens where the package is installed. */
 export const CONFIG_SOCKET = '/run/vigie-config/config.sock';
-/** In the state folder of a plain run that serves trials itself (VIGIE_CONFIG_TRIALS=1). */
+/** In the state folder of a plain run beside which `vigie-root serve-trials` answers. */
 export const CONFIG_SOCKET_FILE = 'config.sock';
+/** Record of the trial that runs, beside the configuration. */
+export const TRIAL_RECORD_FILE = 'trial.json';
 /** After so long what was tried goes back unless it was kept; as `netplan try`. */
 export const TRIAL_S = 120;
 

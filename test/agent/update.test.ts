@@ -39,7 +39,7 @@ import { makeSigner, type Signer } from '../lib/commands.ts';
 import { keyOf } from '../lib/journal.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
+import { type Program, start, VIGIE, VIGIE_ROOT, vigie } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 
 const SLOW_MS = 20_000;
@@ -376,7 +376,7 @@ function logsHelper(t: Test, dir: string): { close(): void } {
   chmodSync(join(dir, 'journalctl'), 0o755);
   const env = { ...process.env, PATH: `${dir}:${process.env['PATH']}` };
   const server = createServer((socket) => {
-    const child = spawn(process.execPath, [VIGIE, 'provision', 'logs'], {
+    const child = spawn(process.execPath, [VIGIE_ROOT, 'logs'], {
       env,
       stdio: ['pipe', 'pipe', 'inherit'],
     });

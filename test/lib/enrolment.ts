@@ -6,13 +6,13 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
-import { type EnrolOptions, enrol } from '../../agent/provision/enrol.ts';
-import { EnrolFiles } from '../../agent/provision/enrol-files.ts';
-import { EnrolReport } from '../../agent/provision/enrol-report.ts';
 import type { Authority } from '../../scripts/programs/room/enrol/authority.ts';
 import { Enrolment } from '../../scripts/programs/room/enrol/enrolment.ts';
 import { EnrolServer, type Limits } from '../../scripts/programs/room/enrol/server.ts';
 import type { EnrolStore } from '../../scripts/programs/room/enrol/store.ts';
+import { type EnrolOptions, enrol } from '../../scripts/programs/root/enrolment/enrol.ts';
+import { EnrolFiles } from '../../scripts/programs/root/enrolment/enrol-files.ts';
+import { EnrolReport } from '../../scripts/programs/root/enrolment/enrol-report.ts';
 import { scratch } from './paths.ts';
 
 export const SITE = 'marseille-1';

@@ -1,6 +1,6 @@
 /** The power, or a process, ends at any step of what is done to files. */
 import { writeFileSync } from 'node:fs';
-import { durableFiles, type TrialFiles } from '../../agent/provision/trial-files.ts';
+import { durableFiles, type TrialFiles } from '../../scripts/programs/root/configuration/trial-files.ts';
 
 /** The power goes. */
 export class Cut extends Error {}

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import type { AgentHealth, UnitState } from '../../agent/base/probation.ts';
-import { wholeProblems } from '../../agent/cli/provision/trial-judge.ts';
 import { loadConfig } from '../../agent/config/load.ts';
 import { shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
@@ -17,9 +16,10 @@ import {
   type ConfigOrder,
   type ConfigOrderStatus,
 } from '../../agent/contract/update.ts';
-import { ConfigOrders } from '../../agent/provision/config-order.ts';
-import { followOrders } from '../../agent/provision/order-probation.ts';
-import type { TrialInstallOptions } from '../../agent/provision/trial-install.ts';
+import { ConfigOrders } from '../../scripts/programs/root/configuration/config-order.ts';
+import { followOrders } from '../../scripts/programs/root/configuration/order-probation.ts';
+import type { TrialInstallOptions } from '../../scripts/programs/root/configuration/trial-install.ts';
+import { wholeProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
 import { makeSigner, type Signer, signed } from './commands.ts';
 import { scratch } from './paths.ts';
 

@@ -17,7 +17,6 @@ import {
   stateOption,
   wholeNumber,
 } from './options.ts';
-import { addProvisionCommands } from './provision.ts';
 
 export function addBoxCommands(program: Command): void {
   addRun(program);
@@ -27,7 +26,6 @@ export function addBoxCommands(program: Command): void {
   addStatus(program);
   addAccuracy(program);
   addWalktest(program);
-  addProvisionCommands(program);
   addCamera(program);
   addPage(program);
 }

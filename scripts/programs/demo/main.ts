@@ -30,6 +30,11 @@ import { startPage } from './page.ts';
 /** As the demo's config.yaml has them. */
 const [SITE, BOX] = ['demo', 'square-1'];
 const PROGRAM = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
+const ROOT_PROGRAM = [
+  process.execPath,
+  '--enable-source-maps',
+  fileURLToPath(new URL('../root/main.js', import.meta.url)),
+];
 const DEMO_CONFIG = join(packageRoot(), 'scripts/programs/demo/config.yaml');
 const { values } = parseArgs({
   options: {
@@ -112,13 +117,14 @@ async function start(): Promise<void> {
   copyFileSync(DEMO_CONFIG, config);
   const loaded = loadConfig(config, { env: environment, mode: 'run', files: false });
   const agent = new AgentProcess(
-    [process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
-    {
-      ...environment,
-      ...ownOrder(loaded, source, dir, 'demonstration'),
-      // What is tried on the page is written to the demo's own copy, by the agent itself.
-      ...(values.page && { VIGIE_CONFIG_TRIALS: '1' }),
-    },
+    [
+      // What is tried on the page is written to the demo's own copy.
+      ...(values.page
+        ? [...ROOT_PROGRAM, 'serve-trials', '--config', config, '--state', stateDir, '--']
+        : []),
+      ...[process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
+    ],
+    { ...environment, ...ownOrder(loaded, source, dir, 'demonstration') },
     logPath,
   );
   undo.push(() => agent.stop());

@@ -18,7 +18,7 @@ import { authorisationFault } from '../../../agent/contract/signed-order.ts';
 import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/update-settings.ts';
 import type { BootFile } from './fat.ts';
 
-/** What provisioning takes of one file (agent/provision/found-files.ts). */
+/** What provisioning takes of one file (scripts/programs/root/card/found-files.ts). */
 const SMALL_BYTES_MAX = 256 * 1024;
 /** Packages, and nothing that would make a card slow to write. */
 const LARGE_BYTES_MAX = 256 * 1024 * 1024;

@@ -9,6 +9,7 @@ import { machine } from './board.ts';
 import { repair } from './boot.ts';
 import { back, fromPackage } from './by-hand.ts';
 import { systemBoxClock } from './clock.ts';
+import { addBoxCommands } from './commands.ts';
 import { type Context, removeOthers } from './context.ts';
 import { Engine } from './engine.ts';
 import { judge } from './judge.ts';
@@ -59,6 +60,7 @@ export function makeProgram(): Command {
   add('from-package', 'go to the release that the package of the agent has brought').action(
     fromPackageCommand,
   );
+  addBoxCommands(program);
   return program;
 }
 

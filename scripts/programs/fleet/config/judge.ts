@@ -2,9 +2,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
-import { wholeProblems } from '../../../../agent/cli/provision/trial-judge.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
 import { claimedAuthorisation } from '../../../../agent/contract/signed-order.ts';
+import { wholeProblems } from '../../root/configuration/trial-judge.ts';
 import type { Place } from './copies.ts';
 
 const SUFFIX = '.dsse.json';

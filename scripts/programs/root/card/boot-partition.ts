@@ -1,0 +1,365 @@
+/**
+ * What a technician put on the boot partition goes to its place, once: checked as a whole, installed with owners
+ * and modes, removed from there. What was done, or why not, stays there as result.txt: whatever of ours lies there, a
+ * file with a wrong name too, has a result. For a box that is installed already a new label's files are taken alone.
+ *
+ * INVARIANTS: nothing is installed unless all of it is in order and what is taken can be removed; the configuration goes
+ * last, and what is taken is removed only after everything is on disk, so that a power cut in between costs no more than
+ * a second try. What an installation left there is told once. No key and no password is written to result.txt.
+ * LIMITS: those of found-files.ts.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import type { Config } from '../../../../agent/contract/config.ts';
+import { ENROL_FILE } from '../../../../agent/contract/enrolment.ts';
+import { HOTSPOT_KEY_FILE } from '../../../../agent/contract/hotspot.ts';
+import { SETUP_CODE_FILE } from '../../../../agent/contract/setup-code.ts';
+import { EnrolFiles, requestProblem, setupCodeProblem } from '../enrolment/enrol-files.ts';
+import { hotspotKeyProblem } from '../network/hotspot.ts';
+import {
+  CONFIG_NAME,
+  type Found,
+  findFiles,
+  isConfigLike,
+  looksOurs,
+  meantFor,
+  RESULT_NAME,
+  sameName,
+  shownName,
+  strayText,
+} from './found-files.ts';
+import { UPDATE_FILES, updateFileProblem, updateFilesMissing, updatePlace } from './update-files.ts';
+
+/** Where enrolment and renewal put the key, and its certificate beside it. */
+const KEY_PLACE = 'pki/box.key';
+/** What an enrolment needs, and brings. */
+const ENROLLED_PLACES = { ca: 'pki/ca.crt', cert: 'pki/box.crt', key: KEY_PLACE } as const;
+/** What a label consists of; both are worth taking alone. */
+const LABEL_FILES = [SETUP_CODE_FILE, HOTSPOT_KEY_FILE] as const;
+
+export interface BootPartitionOptions {
+  /** Folder on the boot partition. */
+  readonly from: string;
+  /** /etc/vigie; its owner and group are those of what is installed. */
+  readonly to: string;
+  /** The mistakes of a configuration, or the configuration. */
+  inspect(file: string): { readonly config: Config | undefined; readonly problems: readonly string[] };
+  /** Why certificate, key and authority cannot be used, or not by this box. `config` names files that exist. */
+  certificateProblems(config: Config): readonly string[];
+  /** Gives the machine the box's name, by which a phone finds its page; returns what was done, for the result. */
+  nameHost?(box: string): string;
+  /** UTC, for the first line of the result. */
+  readonly now: Date;
+}
+
+interface Piece {
+  /** Path on the boot partition, relative to its folder. */
+  readonly source: string;
+  /** Absolute path of its place. */
+  readonly target: string;
+  /** Default: the agent reads it. */
+  readonly reader?: 'root' | 'page';
+}
+
+interface Plan {
+  readonly problems: readonly string[];
+  readonly pieces: readonly Piece[];
+  /** The box that a phone will look for. */
+  readonly pageOf?: string;
+}
+
+export interface Provisioned {
+  readonly state: 'installed' | 'refused' | 'nothing';
+  /** As in result.txt. */
+  readonly lines: readonly string[];
+}
+
+/** @throws AgentError `unavailable` where what was installed cannot be removed from the partition */
+export function takeFromBootPartition(options: BootPartitionOptions): Provisioned {
+  const { from } = options;
+  const found = findFiles(from);
+  if (found === undefined) return { state: 'nothing', lines: [`${from}: not there, nothing to take`] };
+  const configName = found.names.find((name) => sameName(name, CONFIG_NAME));
+  if (configName === undefined && isTold(found, from)) {
+    return { state: 'nothing', lines: [`${join(from, CONFIG_NAME)}: not there, nothing to take`] };
+  }
+  const refuse = (problems: readonly string[]): Provisioned => {
+    const next = 'Nothing was installed. Put it right in this folder and start the box again.';
+    return finish(options, 'refused', [...problems, next]);
+  };
+  const isLabel = configName === undefined && isNewLabel(options, found);
+  if (configName === undefined && !isLabel) return refuse(withoutConfig(found));
+  const { problems, pieces, pageOf }: Plan =
+    configName === undefined ? labelPieces(options, found.names) : plan(options, configName, found);
+  if (problems.length > 0) return refuse(problems);
+  const fault = writeResult(options, `${options.now.toISOString()} begun\r\n`);
+  if (fault !== undefined) return refuse([`${fault}; nothing is taken from where it cannot be removed`]);
+  const named = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
+  return install(options, pieces, found, named === undefined ? [] : [named]);
+}
+
+/**
+ * A new label for a box that is installed: a code for the phone, a passphrase for the Wi-Fi, and nothing else of ours that
+ * an installation has not left there: files that came without their configuration are no label.
+ */
+function isNewLabel({ from, to }: BootPartitionOptions, found: Found): boolean {
+  const isOfLabel = (name: string): boolean => LABEL_FILES.some((one) => sameName(one, name));
+  const others = found.names.filter((name) => !isOfLabel(name));
+  if (others.length === found.names.length || found.problems.length > 0) return false;
+  const isAlone = !others.some((name) => looksOurs(basename(name))) && found.strays.length === 0;
+  return existsSync(join(to, CONFIG_NAME)) && (isAlone || isTold({ ...found, names: others }, from));
+}
+
+/** What lies there was left by an installation, whose result says so. */
+function isTold({ names, strays, problems }: Found, from: string): boolean {
+  const file = join(from, RESULT_NAME);
+  const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+  const result = isFile ? readFileSync(file, 'utf8') : '';
+  const ours = [...names.filter((name) => looksOurs(basename(name))), ...strays];
+  const isNew = (name: string): boolean => !result.includes(`\n${shownName(name)}: `);
+  return problems.length === 0 && /^\S+ installed\r?\n/.test(result) && !ours.some(isNew);
+}
+
+function withoutConfig({ names, strays, problems }: Found): string[] {
+  const configs = names.filter((name) => isConfigLike(basename(name)));
+  // Keys that lie where they should are worth a line only where nothing else says what is missing.
+  const ours =
+    configs.length + strays.length > 0 ? configs : names.filter((name) => looksOurs(basename(name)));
+  return [
+    `${CONFIG_NAME}: is not in this folder; must lie here, with the files that it names here or in pki/`,
+    ...problems,
+    ...[...ours, ...strays].map(strayText),
+  ];
+}
+
+function install(
+  options: BootPartitionOptions,
+  pieces: readonly Piece[],
+  found: Found,
+  more: readonly string[],
+): Provisioned {
+  const { from, to } = options;
+  try {
+    for (const { source, target, reader } of pieces) {
+      if (target === join(to, CONFIG_NAME) && existsSync(target)) {
+        place(readFileSync(target), `${target}.before`, to);
+      }
+      place(readFileSync(join(from, source)), target, to, reader);
+    }
+  } catch (error) {
+    const next = 'Not all of it was installed, and nothing was taken from here. Start the box again.';
+    return finish(options, 'refused', [messageOf(error), next]);
+  }
+  const taken = new Set(pieces.map(({ source }) => source));
+  const left = found.names.filter((name) => !taken.has(name));
+  const hasConfig = pieces.some(({ target }) => target === join(to, CONFIG_NAME));
+  const notTaken = hasConfig ? 'the configuration does not name it' : 'is not of the label';
+  const result = finish(options, 'installed', [
+    ...pieces.map(({ source, target }) => `${shownName(source)} is now ${target}`),
+    ...left.map((name) => `${shownName(name)}: ${notTaken}; it was left here`),
+    ...found.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
+    ...more,
+    `What was taken is removed from here. Deleting is not erasing: ${ofTheCard(pieces, to)}.`,
+  ]);
+  try {
+    for (const source of taken) rmSync(join(from, source));
+  } catch (error) {
+    const message = `what was installed cannot be removed from ${from}, and will be taken again: ${messageOf(error)}`;
+    throw new AgentError('unavailable', message, error);
+  }
+  return result;
+}
+
+function ofTheCard(pieces: readonly Piece[], to: string): string {
+  const hasKey = pieces.some(({ target }) => isKey(target, to));
+  return `whoever has had this card may have ${hasKey ? 'the key' : 'what was on it'}`;
+}
+
+function isKey(target: string, to: string): boolean {
+  return relative(to, target) === KEY_PLACE;
+}
+
+/** Everything that is wrong at once, or what goes where: the configuration last. */
+function plan(
+  { from, to, inspect, certificateProblems }: BootPartitionOptions,
+  configName: string,
+  { names, strays, problems: odd }: Found,
+): Plan {
+  if (odd.length > 0) return { problems: odd, pieces: [] };
+  const { config, problems } = inspect(join(from, configName));
+  if (config === undefined) return { problems, pieces: [] };
+  const beside = enrolmentPieces(from, to, config, names);
+  const pieces: Piece[] = [...beside.pieces];
+  const updater = updatePieces(from, to, names);
+  pieces.push(...updater.pieces);
+  const missing: string[] = [...beside.problems, ...updater.problems];
+  for (const target of new Set(pathsIn(config, `${to}/`))) {
+    const inside = relative(to, target);
+    const source = [inside, basename(target)]
+      .map((wanted) => names.find((name) => sameName(name, wanted)))
+      .find((name) => name !== undefined);
+    if (source !== undefined) pieces.push({ source, target });
+    else if (!existsSync(target) && !beside.comes.includes(target)) {
+      const meant = meantFor(inside, [...names, ...strays]);
+      const hint = meant === undefined ? '' : `; is it ${meant}?`;
+      missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder${hint}`);
+    }
+  }
+  if (config.mqtt?.key !== undefined && !isKey(config.mqtt.key, to)) {
+    missing.push(`mqtt.key: must be ${join(to, KEY_PLACE)}, where its renewal puts the next one`);
+  }
+  const wrong = missing.length > 0 ? missing : certificateProblems(staged(config, pieces, from));
+  const hasPage = pieces.some(({ target }) => target === join(to, 'page', SETUP_CODE_FILE));
+  return {
+    problems: wrong,
+    pieces: [...pieces, { source: configName, target: join(to, CONFIG_NAME) }],
+    ...(hasPage && { pageOf: config.box }),
+  };
+}
+
+/** The label's code and passphrase. */
+function labelPieces(
+  { from, to }: Pick<BootPartitionOptions, 'from' | 'to'>,
+  names: readonly string[],
+): { pieces: readonly Piece[]; problems: readonly string[] } {
+  const found = [
+    besideConfig(from, names, SETUP_CODE_FILE, setupCodeProblem),
+    besideConfig(from, names, HOTSPOT_KEY_FILE, hotspotKeyProblem),
+  ];
+  const places = [
+    { target: join(to, 'page', SETUP_CODE_FILE), reader: 'page' },
+    { target: join(to, 'page', HOTSPOT_KEY_FILE), reader: 'root' },
+  ] as const;
+  const pieces = places.flatMap((place, index) => {
+    const source = found[index]?.source;
+    return source === undefined ? [] : [{ source, ...place }];
+  });
+  return { pieces, problems: found.flatMap((one) => one?.problem ?? []) };
+}
+
+/** A file that no configuration names, and what is wrong with it; undefined where it is not there. */
+function besideConfig(
+  from: string,
+  names: readonly string[],
+  name: string,
+  problemOf: (text: string) => string | undefined,
+): { source: string; problem?: string } | undefined {
+  const source = names.find((one) => sameName(one, name));
+  if (source === undefined) return undefined;
+  const problem = problemOf(readFileSync(join(from, source), 'utf8'));
+  return { source, ...(problem !== undefined && { problem: `${name}: ${problem}` }) };
+}
+
+/** What comes with the card for its enrolment and for pairing a phone; `comes`: files that the enrolment will bring. */
+function enrolmentPieces(
+  from: string,
+  to: string,
+  { site, box, mqtt }: Config,
+  names: readonly string[],
+): { pieces: readonly Piece[]; problems: readonly string[]; comes: readonly string[] } {
+  const label = labelPieces({ from, to }, names);
+  const enrol = besideConfig(from, names, ENROL_FILE, (text) => requestProblem(text, site, box));
+  if (enrol === undefined) return { ...label, comes: [] };
+  const problems = [...label.problems, ...(enrol.problem === undefined ? [] : [enrol.problem])];
+  const pieces: Piece[] = [
+    ...label.pieces,
+    { source: enrol.source, target: join(to, ENROL_FILE), reader: 'root' },
+  ];
+  for (const [name, place] of Object.entries(ENROLLED_PLACES)) {
+    if (mqtt?.[name as keyof typeof ENROLLED_PLACES] === join(to, place)) continue;
+    problems.push(`mqtt.${name}: must be ${join(to, place)} for a box that is enrolled (${ENROL_FILE})`);
+  }
+  const { cert, key } = ENROLLED_PLACES;
+  return { pieces, problems, comes: [join(to, cert), join(to, key)] };
+}
+
+/** What root's updater is told; its folder lies beside the agent's. */
+function updatePieces(
+  from: string,
+  to: string,
+  names: readonly string[],
+): { pieces: readonly Piece[]; problems: readonly string[] } {
+  const dir = `${to}-update`;
+  const found = UPDATE_FILES.flatMap((name) => {
+    const file = besideConfig(from, names, name, (text) => updateFileProblem(name, text));
+    return file === undefined ? [] : [{ name, source: file.source, problem: file.problem }];
+  });
+  const missing = updateFilesMissing(
+    dir,
+    found.map(({ name }) => name),
+  );
+  return {
+    pieces: found.map(({ name, source }) => ({ source, target: updatePlace(dir, name), reader: 'root' })),
+    problems: [...found.flatMap(({ problem }) => problem ?? []), ...(missing === undefined ? [] : [missing])],
+  };
+}
+
+/** Every path below `prefix` that the configuration names, whatever the key. */
+function pathsIn(value: unknown, prefix: string): string[] {
+  if (typeof value === 'string') return value.startsWith(prefix) && !value.includes('/../') ? [value] : [];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap((inner) => pathsIn(inner, prefix));
+}
+
+/** The configuration with the files where they still are. */
+function staged(config: Config, pieces: readonly Piece[], from: string): Config {
+  const source = new Map(pieces.map((piece) => [piece.target, join(from, piece.source)]));
+  const { mqtt } = config;
+  if (mqtt === undefined) return config;
+  const now = (file: string): string => source.get(file) ?? file;
+  // What an enrolment will bring cannot be judged yet.
+  const there = (file: string | undefined): string | undefined =>
+    file === undefined || source.has(file) || existsSync(file) ? file : undefined;
+  const { ca, cert: certPlace, key: keyPlace, ...rest } = mqtt;
+  const [cert, key] = [there(certPlace), there(keyPlace)];
+  return {
+    ...config,
+    mqtt: {
+      ...rest,
+      ...(ca !== undefined && { ca: now(ca) }),
+      ...(cert !== undefined && { cert: now(cert) }),
+      ...(key !== undefined && { key: now(key) }),
+    },
+  };
+}
+
+/** The folder's owner and group are those of the file, but where another reads it: root, and the agent's group. */
+function place(content: Buffer, target: string, to: string, reader?: Piece['reader']): void {
+  const page = reader === 'page' ? new EnrolFiles(to).pageFolder() : undefined;
+  const dir = dirname(target);
+  if (!existsSync(dir)) {
+    throw new AgentError('config', `${dir}: no such folder; the package makes ${to} and ${to}/pki`);
+  }
+  const { uid, gid } = page ?? statSync(to);
+  const mode = page?.everybody === true ? 0o644 : 0o640;
+  if (reader === 'root') writeAtomically(target, content, 0o600, { uid, gid: uid });
+  else writeAtomically(target, content, mode, { uid, gid });
+}
+
+/** Where the partition refuses the result, the lines say that too. */
+function finish(
+  options: BootPartitionOptions,
+  state: 'installed' | 'refused',
+  lines: readonly string[],
+): Provisioned {
+  const whole = [`${options.now.toISOString()} ${state}`, ...lines];
+  // For whoever looks at the card on another machine: lines end as Windows wants them too.
+  const fault = writeResult(options, `${whole.join('\r\n')}\r\n`);
+  const told = fault === undefined || whole.some((line) => line.startsWith(fault));
+  return { state, lines: told ? whole : [...whole, `${fault}; it is told here only`] };
+}
+
+/** Why it cannot be written, or undefined. The folder is made where only its neighbours are there. */
+function writeResult({ from }: BootPartitionOptions, text: string): string | undefined {
+  const file = join(from, RESULT_NAME);
+  try {
+    mkdirSync(from, { recursive: true });
+    writeAtomically(file, text);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : messageOf(error);
+    return `${file} cannot be written (${code})`;
+  }
+}

@@ -1,0 +1,58 @@
+/** What a card brings for root's updater: where releases come from, and whose keys are believed at first. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { parseYaml } from '../../../../agent/base/yaml-text.ts';
+import {
+  UPDATE_ROOT_FILE,
+  UPDATE_SETTINGS_FILE,
+  UpdateSettings,
+} from '../../../../agent/contract/update-settings.ts';
+
+export const UPDATE_FILES = [UPDATE_SETTINGS_FILE, UPDATE_ROOT_FILE] as const;
+type UpdateFile = (typeof UPDATE_FILES)[number];
+
+const OnCard = Type.Composite([Type.Partial(UpdateSettings), Type.Object({ url: Type.String() })], {
+  additionalProperties: false,
+});
+/** TUF, 4.3: as much of it as tells it from any other file. */
+const SignedRoot = Type.Object({
+  signed: Type.Object({ _type: Type.Literal('root'), version: Type.Integer({ minimum: 1 }) }),
+  signatures: Type.Array(Type.Unknown(), { minItems: 1 }),
+});
+
+export function updatePlace(dir: string, name: UpdateFile): string {
+  return join(dir, name === UPDATE_ROOT_FILE ? 'root.json' : name);
+}
+
+/** What is wrong with it, or undefined. */
+export function updateFileProblem(name: UpdateFile, text: string): string | undefined {
+  if (name === UPDATE_ROOT_FILE) {
+    const right = 'must be metadata/root.json of the releases’ repository (TUF)';
+    return Value.Check(SignedRoot, jsonOf(text)) ? undefined : `is no signed root; ${right}`;
+  }
+  let content: unknown;
+  try {
+    content = parseYaml(text);
+  } catch (error) {
+    return messageOf(error);
+  }
+  const wrong = Value.Errors(OnCard, content).First();
+  if (wrong === undefined) return undefined;
+  const pattern = wrong.schema['pattern'] === undefined ? '' : ` (${wrong.schema['pattern']})`;
+  return `${wrong.path.slice(1).replaceAll('/', '.') || 'it'}: ${wrong.message}${pattern}`;
+}
+
+/** What is still missing for an updater in `dir` when these come; undefined: nothing. */
+export function updateFilesMissing(dir: string, coming: readonly UpdateFile[]): string | undefined {
+  const [first] = coming;
+  if (first === undefined) return undefined;
+  if (!existsSync(dir)) return `${first}: this box has no ${dir}; install vigie-root, or take the file away`;
+  const missing = UPDATE_FILES.filter(
+    (name) => !coming.includes(name) && !existsSync(updatePlace(dir, name)),
+  );
+  return missing.length === 0 ? undefined : `${missing.join(', ')}: must lie here too, beside ${first}`;
+}

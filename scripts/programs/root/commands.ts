@@ -1,0 +1,218 @@
+/** Commands of root's for the box beside its releases, called by units: configuration, enrolment, card, network. */
+import { type Command, Option } from 'commander';
+import {
+  command,
+  configOption,
+  DEFAULT_CONFIG,
+  positiveNumber,
+  stateOption,
+} from '../../../agent/cli/commands/options.ts';
+import { TRIAL_S } from '../../../agent/contract/config-trial.ts';
+import { ENROL_STATUS_FILE } from '../../../agent/contract/enrolment.ts';
+import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
+import type { ConfigOrderOptions } from './configuration/config-order-command.ts';
+import type { ServeTrialsOptions } from './configuration/serve-trials.ts';
+import type { EnrolCommandOptions, RenewCommandOptions } from './enrolment/enrol-command.ts';
+import type { HotspotCommandOptions } from './network/hotspot-command.ts';
+import type { RestraintOptions } from './restraint.ts';
+
+export function addBoxCommands(program: Command): void {
+  command(
+    program,
+    'boot-partition',
+    'take vigie.yaml, certificates and key from a folder, once, and leave result.txt there',
+    [['sudo systemctl start vigie-provision', 'as at boot']],
+  )
+    .option('--from <dir>', 'folder with vigie.yaml and the files that it names', '/boot/firmware/vigie')
+    .option('--to <dir>', 'where they go', '/etc/vigie')
+    .action(async (options: { from: string; to: string }) => {
+      const { provisionBootPartition } = await import('./card/boot-partition-command.ts');
+      process.exitCode = provisionBootPartition(options);
+    });
+  command(program, 'camera-address', 'let vision reach the address of its camera, and no other', [
+    ['sudo systemctl start vigie-camera-address', 'as at each start of the agent'],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(folderOption())
+    .action(async (options: { config: string; state?: string; folder: string }) => {
+      const { provisionCameraAddress } = await import('./network/camera-address-command.ts');
+      await provisionCameraAddress(options);
+    });
+  addHotspot(program);
+  addEnrolment(program);
+  addRestraint(program);
+  command(program, 'logs', 'lines of the log for the room, redacted: one request on standard input', [
+    ['systemctl status vigie-logs.socket', 'where requests come from'],
+  ]).action(async () => {
+    const { provisionLogs } = await import('./logs.ts');
+    await provisionLogs();
+  });
+}
+
+function addHotspot(program: Command): void {
+  command(
+    program,
+    'hotspot',
+    'the box’s own Wi-Fi for a technician’s phone, for 15 minutes; while an order holds, as the room commands',
+    [
+      [
+        'sudo systemctl start vigie-hotspot',
+        'as at each start of the box; vigie-hotspot.path starts it for the room',
+      ],
+    ],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(
+      new Option(
+        '--folder <dir>',
+        'root’s folder: whose orders count, which of the room’s commands were obeyed',
+      ).default(ROOT_RECORD_DIR),
+    )
+    .addOption(
+      new Option('--profile <file>', 'where NetworkManager is given the profile, for as long').default(
+        '/run/NetworkManager/system-connections/vigie-hotspot.nmconnection',
+      ),
+    )
+    .action(async (options: HotspotCommandOptions) => {
+      const { provisionHotspot } = await import('./network/hotspot-command.ts');
+      await provisionHotspot(options);
+    });
+}
+
+function addEnrolment(program: Command): void {
+  const toOption = (): Option =>
+    new Option('--to <dir>', 'folder of configuration and keys').default('/etc/vigie');
+  const statusOption = (): Option =>
+    new Option('--status <file>', 'where it is said how far it is').default(ENROL_STATUS_FILE);
+  command(
+    program,
+    'enrol',
+    'make the box’s key and get its certificate from the room, as enrol.json says; goes on until it has it',
+    [['sudo systemctl start vigie-enrol', 'as at boot']],
+  )
+    .option('--from <dir>', 'folder on the boot partition, for result.txt', '/boot/firmware/vigie')
+    .addOption(toOption())
+    .addOption(statusOption())
+    .action(async (options: EnrolCommandOptions) => {
+      const { provisionEnrol } = await import('./enrolment/enrol-command.ts');
+      process.exitCode = await provisionEnrol(options);
+    });
+  command(program, 'renew', 'renew the box’s certificate, with a new key, past two thirds of its life', [
+    ['sudo vigie-root renew --now', 'whatever its age'],
+  ])
+    .addOption(toOption())
+    .addOption(statusOption())
+    .option('--now', 'do not wait until it is due')
+    .option('--ordered', 'nor where the room has commanded it (renew-certificate)')
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .option('--folder <dir>', 'root’s folder: which of the room’s commands were obeyed', ROOT_RECORD_DIR)
+    .action(async (options: RenewCommandOptions) => {
+      const { provisionRenew } = await import('./enrolment/enrol-command.ts');
+      process.exitCode = await provisionRenew(options);
+    });
+  command(program, 'certificates', 'finish an installation of key and certificate that was cut off', [
+    ['sudo systemctl start vigie-certificates', 'as before each start of the agent'],
+  ])
+    .addOption(toOption())
+    .action(async (options: { to: string }) => {
+      const { provisionCertificates } = await import('./enrolment/enrol-command.ts');
+      provisionCertificates(options);
+    });
+}
+
+function folderOption(): Option {
+  return new Option('--folder <dir>', 'root’s folder, which vision and the agent read').default(
+    ROOT_RECORD_DIR,
+  );
+}
+
+function addRestraint(program: Command): void {
+  command(
+    program,
+    'restraint-folder',
+    'tell vision which box it is, what must be black and whose orders count',
+    [['sudo systemctl restart vigie-camera-address', 'as at each start of the agent']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionRestraintFolder } = await import('./restraint.ts');
+      provisionRestraintFolder(options);
+    });
+  command(
+    program,
+    'restraint-record',
+    'keep on record what the agent may not undo: one request on standard input',
+    [['systemctl status vigie-restraint.socket', 'where requests come from']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionRestraintRecord } = await import('./restraint.ts');
+      await provisionRestraintRecord(options);
+    });
+  command(
+    program,
+    'config-trial',
+    'check, try, keep or revert a configuration: one request on standard input',
+    [['systemctl status vigie-config.socket', 'where requests come from']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionConfigTrial } = await import('./configuration/config-trial-command.ts');
+      await provisionConfigTrial(options);
+    });
+  command(program, 'config-trial-end', 'put the former configuration back where a trial is over', [
+    ['sudo systemctl start vigie-trial-end', 'as at boot, and when a trial’s time is over'],
+  ])
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(folderOption())
+    .action(async (options: RestraintOptions) => {
+      const { provisionConfigTrialEnd } = await import('./configuration/config-trial-command.ts');
+      await provisionConfigTrialEnd(options);
+    });
+  addConfigOrder(program);
+  addServeTrials(program);
+}
+
+function addServeTrials(program: Command): void {
+  command(
+    program,
+    'serve-trials',
+    'start the agent of a plain run, and let configurations be tried over config.sock in its state folder',
+    [
+      [
+        'vigie-root serve-trials --config vigie.yaml --state state -- vigie run --config vigie.yaml --state state',
+        'on a machine where one user owns everything; a box has units instead',
+      ],
+    ],
+  )
+    .argument('<command...>', 'the agent, after --')
+    .addOption(configOption().makeOptionMandatory())
+    .requiredOption('--state <dir>', 'the agent’s state folder')
+    .option('--seconds <n>', 'how long a trial runs unless it is kept', positiveNumber(TRIAL_S), TRIAL_S)
+    .action(async (words: string[], options: ServeTrialsOptions) => {
+      const { serveTrials } = await import('./configuration/serve-trials.ts');
+      process.exitCode = await serveTrials(words, options);
+    });
+}
+
+function addConfigOrder(program: Command): void {
+  command(
+    program,
+    'config-order',
+    'obey the room’s order for the configuration: judge it, try it, keep it or put the former one back',
+    [['sudo systemctl start vigie-config-order', 'as when an order comes, at boot, and while one waits']],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(folderOption())
+    .action(async (options: ConfigOrderOptions) => {
+      const { provisionConfigOrder } = await import('./configuration/config-order-command.ts');
+      await provisionConfigOrder(options);
+    });
+}

@@ -1,0 +1,143 @@
+/**
+ * What the enrolment keeps below /etc/vigie: the request that came with the card, while it is open; which request was
+ * begun with which key, so that a power cut at any moment is followed by the same request; certificates.
+ */
+import { createHash } from 'node:crypto';
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { ENROL_FILE, EnrolRequest } from '../../../../agent/contract/enrolment.ts';
+import { SetupCode } from '../../../../agent/contract/setup-code.ts';
+import { CertificatePair } from './certificate-pair.ts';
+
+/** Where the room is, after enrol.json has gone: renewal asks there. */
+const RECORD_NAME = 'enrolment.json';
+const PAGE_GROUP = 'vigie-page';
+const REQUEST_BYTES_MAX = 16 * 1024;
+
+const EnrolRecord = Type.Object(
+  {
+    version: Type.Literal(1),
+    ...Type.Pick(EnrolRequest, ['site', 'box', 'url']).properties,
+    /** SHA-256 of enrol.json. */
+    request: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    /** SHA-256 of the public key that it was asked with. */
+    key: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  },
+  { additionalProperties: false },
+);
+export type EnrolRecord = Static<typeof EnrolRecord>;
+
+export interface OpenRequest {
+  readonly request: EnrolRequest;
+  readonly sha256: string;
+}
+
+export class EnrolFiles {
+  /** /etc/vigie, or another in its place. */
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  get requestFile(): string {
+    return join(this.dir, ENROL_FILE);
+  }
+
+  get caFile(): string {
+    return join(this.dir, 'pki', 'ca.crt');
+  }
+
+  /** The box's own: root's, and read by the agent's group. */
+  box(): CertificatePair {
+    const { uid, gid } = statSync(this.dir);
+    return new CertificatePair({ dir: join(this.dir, 'pki'), name: 'box', uid, gid, certMode: 0o640 });
+  }
+
+  /** For the technician's page. Its folder is made where it is missing. */
+  page(): CertificatePair {
+    const { dir, uid, gid } = this.pageFolder();
+    return new CertificatePair({ dir, name: 'page', uid, gid, certMode: 0o644 });
+  }
+
+  /** For the page's user to read; for everybody where there is no such user. Made where it is missing. */
+  pageFolder(): { dir: string; uid: number; gid: number; everybody: boolean } {
+    const dir = join(this.dir, 'page');
+    const { uid } = statSync(this.dir);
+    const pageGid = gidOf(PAGE_GROUP);
+    const gid = pageGid ?? uid;
+    if (statSync(dir, { throwIfNoEntry: false }) === undefined) {
+      mkdirSync(dir);
+      chownSync(dir, uid, gid);
+      chmodSync(dir, pageGid === undefined ? 0o755 : 0o750);
+    }
+    return { dir, uid, gid, everybody: pageGid === undefined };
+  }
+
+  /** Undefined where nothing is to be enrolled. @throws AgentError `config` for a file that is none */
+  request(): OpenRequest | undefined {
+    const text = readSmall(this.requestFile);
+    if (text === undefined) return undefined;
+    const request = parsed(EnrolRequest, text);
+    if (request === undefined) {
+      throw new AgentError('config', `${this.requestFile}: ${NOT_A_REQUEST}`);
+    }
+    return { request, sha256: createHash('sha256').update(text).digest('hex') };
+  }
+
+  /** Undefined where there was no enrolment, or its record cannot be read. */
+  record(): EnrolRecord | undefined {
+    const text = readSmall(join(this.dir, RECORD_NAME));
+    return text === undefined ? undefined : parsed(EnrolRecord, text);
+  }
+
+  keep(record: EnrolRecord): void {
+    const file = join(this.dir, RECORD_NAME);
+    writeAtomically(file, `${JSON.stringify(record)}\n`, 0o640, statSync(this.dir));
+  }
+}
+
+const NOT_A_REQUEST =
+  'is no request of enrolment; must be JSON with version 1, site, box, url (https://host[:port]) and token (or null)';
+
+/** What is wrong with an enrol.json for this box, or undefined. */
+export function requestProblem(text: string, site: string, box: string): string | undefined {
+  const request = parsed(EnrolRequest, text);
+  if (request === undefined) return NOT_A_REQUEST;
+  if (request.site === site && request.box === box) return undefined;
+  return `is for ${request.box} at ${request.site}; must be for ${box} at ${site}, as vigie.yaml says`;
+}
+
+/** What is wrong with a setup-code.json, or undefined. */
+export function setupCodeProblem(text: string): string | undefined {
+  if (parsed(SetupCode, text) !== undefined) return undefined;
+  return 'is no setup code; must be the file that was written to the card with its label';
+}
+
+function parsed<T extends TSchema>(schema: T, text: string): Static<T> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Value.Check(schema, value) ? value : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function readSmall(file: string): string | undefined {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  return stat.size > REQUEST_BYTES_MAX ? '' : readFileSync(file, 'utf8');
+}
+
+/** Undefined where there is no such group. */
+function gidOf(group: string): number | undefined {
+  const line = readFileSync('/etc/group', 'utf8')
+    .split('\n')
+    .find((one) => one.startsWith(`${group}:`));
+  return line === undefined ? undefined : Number(line.split(':')[2]);
+}

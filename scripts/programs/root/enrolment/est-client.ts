@@ -1,0 +1,122 @@
+/**
+ * One request to the room's enrolment, as RFC 7030 (Enrollment over Secure Transport) has it.
+ *
+ * LIMITS: an answer has ANSWER_BYTES_MAX and comes within ANSWER_WITHIN_MS; there is no other authority than the given
+ * one, no version of TLS below 1.3, no redirection.
+ */
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+
+const ANSWER_BYTES_MAX = 64 * 1024;
+const ANSWER_WITHIN_MS = 30_000;
+
+export const EST = {
+  enrol: '/.well-known/est/simpleenroll',
+  renew: '/.well-known/est/simplereenroll',
+  /** A certificate for the page that a technician's phone opens: a label of ours (RFC 7030, 3.2.2). */
+  page: '/.well-known/est/page/simpleenroll',
+} as const;
+
+export interface EstRequest {
+  /** https://host[:port] */
+  readonly url: string;
+  readonly path: (typeof EST)[keyof typeof EST];
+  /** PKCS #10, DER. */
+  readonly csr: Uint8Array;
+  /** PEM: whom the server's certificate must be from. */
+  readonly ca: Uint8Array;
+  readonly login?: { readonly user: string; readonly password: string };
+  /** PEM: whom we are, where a certificate says it. */
+  readonly pair?: { readonly cert: Uint8Array; readonly key: Uint8Array };
+  readonly signal: AbortSignal;
+}
+
+export type EstAnswer = {
+  /** By the server's clock; undefined where it does not say. */
+  readonly dateMs: number | undefined;
+  /** As the server asks for. */
+  readonly retryAfterMs: number | undefined;
+} & (
+  | { readonly state: 'issued'; readonly body: string }
+  | { readonly state: 'pending' }
+  /** `reason`: one printable line. */
+  | { readonly state: 'refused' | 'busy'; readonly reason: string }
+);
+
+/** @throws AgentError `unavailable` where no answer comes, or none from the room */
+export async function askRoom(asked: EstRequest): Promise<EstAnswer> {
+  const { url, path, signal } = asked;
+  try {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
+    const response = await send(asked, deadline);
+    return judged(response, await bodyOf(response));
+  } catch (error) {
+    const host = new URL(url).host;
+    throw new AgentError('unavailable', `${host}${path}: ${hintFor(error)}`, error);
+  }
+}
+
+function send(
+  { url, path, csr, ca, login, pair }: EstRequest,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = request(new URL(path, url), {
+      method: 'POST',
+      ca: Buffer.from(ca),
+      minVersion: 'TLSv1.3',
+      agent: false,
+      signal,
+      ...(login && { auth: `${login.user}:${login.password}` }),
+      ...(pair && { cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) }),
+      headers: { 'content-type': 'application/pkcs10', 'content-transfer-encoding': 'base64' },
+    });
+    sent.on('response', resolve);
+    sent.on('error', reject);
+    sent.end(Buffer.from(csr).toString('base64'));
+  });
+}
+
+async function bodyOf(response: IncomingMessage): Promise<string> {
+  let body = '';
+  for await (const chunk of response.setEncoding('latin1')) {
+    body += String(chunk);
+    if (body.length > ANSWER_BYTES_MAX) throw new Error(`the answer has more than ${ANSWER_BYTES_MAX} bytes`);
+  }
+  return body;
+}
+
+function judged(response: IncomingMessage, body: string): EstAnswer {
+  const { statusCode = 0, headers } = response;
+  const dateMs = Date.parse(headers.date ?? '');
+  const seconds = /^\d{1,6}$/.exec(headers['retry-after'] ?? '')?.[0];
+  const all = {
+    dateMs: Number.isNaN(dateMs) ? undefined : dateMs,
+    retryAfterMs: seconds === undefined ? undefined : Number(seconds) * 1000,
+  };
+  if (statusCode === 200) return { ...all, state: 'issued', body };
+  if (statusCode === 202) return { ...all, state: 'pending' };
+  const said = printable(body.trim().split('\n')[0] ?? '');
+  const reason = `${statusCode}${said === '' ? '' : ` ${said}`}`;
+  return { ...all, state: statusCode === 429 || statusCode >= 500 ? 'busy' : 'refused', reason };
+}
+
+/** What the commonest errors mean for whoever stands before the box. */
+function hintFor(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const hints: Readonly<Record<string, string>> = {
+    CERT_NOT_YET_VALID: 'the room’s certificate is not valid yet: the clock of this box is behind',
+    CERT_HAS_EXPIRED: 'the room’s certificate has ended, or the clock of this box is ahead',
+    ERR_TLS_CERT_ALTNAME_INVALID: 'the room’s certificate is for another name than `url` in enrol.json',
+    ABORT_ERR: `no answer within ${ANSWER_WITHIN_MS / 1000} s`,
+    ENOTFOUND: 'the name leads to no address',
+  };
+  const several = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error);
+  const plain = printable(several);
+  const foreign = /self-signed|unable to (?:verify|get)/.test(plain)
+    ? `${plain}: its certificate is not of the authority in pki/ca.crt`
+    : plain;
+  return hints[code] ?? foreign;
+}

@@ -1,0 +1,84 @@
+/**
+ * The only addresses that vision may speak to, its camera's, and that the agent may not: it knows the camera's password, as
+ * it hands it to vision, and nothing that goes wrong in it shall lead to a picture. systemd is told at each start of the
+ * agent, since an address belongs to the configuration and not to the package.
+ */
+import { execFile } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import { promisify } from 'node:util';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { parseCameraSource } from '../../../../agent/contract/camera-address.ts';
+
+const run = promisify(execFile);
+
+const VISION_UNIT = 'vigie-vision.service';
+const AGENT_UNIT = 'vigie.service';
+
+export interface CameraReach {
+  /** As the source names it; empty for a camera that is on no network. */
+  readonly host: string;
+  /** For vision, which is given them and looks up no name itself: none for a camera that is on no network. */
+  readonly addresses: readonly string[];
+  /** Not for the agent: the camera's own, but where the broker has the same, or the box itself. */
+  readonly notForAgent: readonly string[];
+}
+
+export interface ReachOptions {
+  /** Where the agent must get. */
+  readonly broker?: string | undefined;
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8);
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Throws `unavailable` when a camera's name leads to no address, `config` where the source cannot be parsed. */
+export async function cameraReach(source: string, options: ReachOptions = {}): Promise<CameraReach> {
+  const parsed = parseCameraSource(source);
+  if ('fault' in parsed) throw new AgentError('config', `camera.source ${parsed.fault}`);
+  if (parsed.kind !== 'rtsp') return { host: '', addresses: [], notForAgent: [] };
+  const { host } = parsed;
+  const camera = await addressesOf(host).catch((error: unknown) => {
+    const fix = 'give the camera by its address in camera.source';
+    throw new AgentError(
+      'unavailable',
+      `camera.source: ${host} has no address (${messageOf(error)}); ${fix}`,
+      error,
+    );
+  });
+  const { broker } = options;
+  const brokerHost = broker === undefined ? undefined : brokerHostOf(broker);
+  // A broker whose name leads nowhere now is not reached anyway.
+  const ofBroker = brokerHost === undefined ? [] : await addressesOf(brokerHost).catch(() => []);
+  const mayNot = (address: string): boolean =>
+    !ofBroker.includes(address) && !LOOPBACK.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+  const addresses = [...new Set(camera)];
+  return { host, addresses, notForAgent: addresses.filter(mayNot) };
+}
+
+async function addressesOf(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  return (await lookup(host, { all: true })).map(({ address }) => address);
+}
+
+/** For this boot only: the next start of the agent says it anew. Throws `unavailable` when systemd refuses. */
+export async function tellSystemd(
+  { addresses, notForAgent }: Pick<CameraReach, 'addresses' | 'notForAgent'>,
+  systemctl = 'systemctl',
+): Promise<void> {
+  const allowed = ['', ...addresses].map((address) => `IPAddressAllow=${address}`);
+  const denied = ['', ...notForAgent].map((address) => `IPAddressDeny=${address}`);
+  try {
+    await run(systemctl, ['set-property', '--runtime', VISION_UNIT, ...allowed]);
+    await run(systemctl, ['set-property', '--runtime', AGENT_UNIT, ...denied]);
+  } catch (error) {
+    throw new AgentError('unavailable', `systemd refuses the camera's address: ${messageOf(error)}`, error);
+  }
+}
+
+function brokerHostOf(url: string): string | undefined {
+  const { hostname } = new URL(url);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  return host === '' ? undefined : host;
+}

@@ -1,0 +1,101 @@
+/**
+ * `vigie-root hotspot`: the box's own Wi-Fi for a technician's phone, called by its unit at each start of the
+ * box, and where the room has asked for it.
+ */
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { systemClock } from '../../../../agent/base/clock.ts';
+import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { print } from '../../../../agent/cli/print.ts';
+import { stateDir } from '../../../../agent/cli/state-dir.ts';
+import { usableConfig } from '../../../../agent/config/last-good.ts';
+import { loadConfig } from '../../../../agent/config/load.ts';
+import type { Config } from '../../../../agent/contract/config.ts';
+import { HOTSPOT_KEY_FILE } from '../../../../agent/contract/hotspot.ts';
+import { RestraintFolder } from '../../../../agent/contract/restraint-folder.ts';
+import { openAuthorisation } from '../../../../agent/contract/signed-order.ts';
+import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
+import { assertOwn } from '../restraint.ts';
+import { Hotspot, readHotspotKey } from './hotspot.ts';
+import { HotspotRequest } from './hotspot-request.ts';
+
+export interface HotspotCommandOptions {
+  readonly config: string;
+  /** The agent's. */
+  readonly state?: string;
+  readonly folder: string;
+  readonly profile: string;
+}
+
+/** Ends after a quarter of an hour, when the room's time is over, or at SIGTERM. */
+export async function provisionHotspot({
+  config,
+  state: agentState,
+  folder,
+  profile,
+}: HotspotCommandOptions): Promise<void> {
+  // As the agent will: where the file is refused, the last good one, with its order.
+  const read = (): Config | undefined => {
+    try {
+      const state = stateDir(agentState, process.env);
+      return usableConfig(config, state, { env: process.env, mode: 'check', files: false }).config;
+    } catch (error) {
+      rethrowBug(error);
+      return undefined;
+    }
+  };
+  // The agent may hold no configuration for root: it could name keys of its own.
+  const own = (): Config => {
+    assertOwn(config);
+    return loadConfig(config, { env: process.env, mode: 'check', files: false });
+  };
+  // systemd.exec(5): what has started the unit, where that was another unit.
+  const onRequest = process.env['TRIGGER_UNIT'] !== undefined;
+  const request = new HotspotRequest({
+    ...{ stateDir: stateDir(agentState, process.env), folder, clock: systemClock, config: own },
+  });
+  let looks = 0;
+  const hotspot = new Hotspot({
+    box: read()?.box ?? (hostname().split('.')[0] ?? 'vigie').slice(0, 32),
+    passphrase: readHotspotKey(join(dirname(config), 'page', HOTSPOT_KEY_FILE)),
+    profileFile: profile,
+    clock: systemClock,
+    refusal: () => orderThatHolds(read(), new RestraintFolder(folder), Date.now()),
+    onRequest,
+    requested: () => {
+      looks += 1;
+      const asked = request.look();
+      if (asked === undefined || 'minutes' in asked) return asked?.minutes;
+      // What lies there from before this start of the box was judged then.
+      if (onRequest || looks > 1) print(`the room’s command is refused: ${asked.refused}`);
+      return undefined;
+    },
+    say: (line) => print(line),
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => hotspot.stop());
+  await hotspot.open();
+}
+
+/**
+ * Why the hotspot is off, or undefined. An order holds from the day it is signed: a box without a clock of its own comes up
+ * in the past, and must not open for that.
+ */
+export function orderThatHolds(
+  config: Config | undefined,
+  folder: Pick<RestraintFolder, 'authority'>,
+  nowMs: number,
+): string | undefined {
+  if (config?.authorisation === undefined) return undefined;
+  try {
+    const order = openAuthorisation(readAuthorisationFile(config.authorisation), folder.authority());
+    const { site, box, rules, notAfter } = order;
+    // A permit to install names no rule.
+    if (site !== config.site || box !== config.box || rules.length === 0) return undefined;
+    if (nowMs >= Date.parse(notAfter)) return undefined;
+    return `order ${order.order} holds until ${notAfter}; the room opens it, or use a cable`;
+  } catch (error) {
+    // What cannot be read or is not signed allows nothing: the box looks at nobody.
+    if (error instanceof AgentError && error.kind !== 'bug') return undefined;
+    throw error;
+  }
+}

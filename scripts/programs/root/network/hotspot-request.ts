@@ -1,0 +1,27 @@
+/** The room's command to open the hotspot, judged by root (room-command.ts). */
+import { Value } from '@sinclair/typebox/value';
+import { OPEN_HOTSPOT_FILE, OpenHotspotArgs } from '../../../../agent/contract/hotspot.ts';
+import { RoomCommand, type RoomCommandOptions } from '../room-command.ts';
+
+export type HotspotAsked = { readonly minutes: number } | { readonly refused: string };
+
+export class HotspotRequest {
+  readonly #command: RoomCommand;
+
+  constructor(options: Omit<RoomCommandOptions, 'op' | 'file' | 'countersFile'>) {
+    const own = {
+      op: 'open-hotspot',
+      file: OPEN_HOTSPOT_FILE,
+      countersFile: 'hotspot-counters.json',
+    } as const;
+    this.#command = new RoomCommand({ ...options, ...own });
+  }
+
+  /** What is asked since the last look; undefined: nothing. */
+  look(): HotspotAsked | undefined {
+    const asked = this.#command.look();
+    if (asked === undefined || 'refused' in asked) return asked;
+    if (Value.Check(OpenHotspotArgs, asked.args)) return { minutes: asked.args.minutes };
+    return { refused: 'open-hotspot takes minutes: 1 to 60, a whole number' };
+  }
+}

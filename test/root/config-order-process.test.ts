@@ -1,0 +1,247 @@
+/** Configuration orders through all that is real: the fleet's program, a broker, an agent, and root's part beside it. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { agentHealth } from '../../agent/base/probation.ts';
+import { loadConfig } from '../../agent/config/load.ts';
+import { shownSha256, withSecretsOf } from '../../agent/config/secrets.ts';
+import { openAuthorisation } from '../../agent/contract/signed-order.ts';
+import { CONFIG_ORDER_FILE, type ConfigOrderStatus } from '../../agent/contract/update.ts';
+import { readAuthorisationFile } from '../../agent/restraint/authorisation.ts';
+import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { ConfigOrders } from '../../scripts/programs/root/configuration/config-order.ts';
+import { followOrders } from '../../scripts/programs/root/configuration/order-probation.ts';
+import { durableFiles, type TrialFiles } from '../../scripts/programs/root/configuration/trial-files.ts';
+import { wholeProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
+import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/authority.ts';
+import { makeSigner } from '../lib/commands.ts';
+import { Cut } from '../lib/failing-power.ts';
+import { consistent, OrderedBox } from '../lib/ordered-box.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
+import { until } from '../lib/room.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const WAIT_MS = 60_000;
+const FLEET = join(ROOT, 'dist/scripts/programs/fleet/main.js');
+const textOf = (file: string): string => readFileSync(file, 'utf8');
+
+/** What systemd does for the unit of the agent. */
+class Unit {
+  readonly #begin: () => Program;
+  program: Program;
+  #next: Promise<unknown> | undefined;
+
+  constructor(begin: () => Program) {
+    this.#begin = begin;
+    this.program = begin();
+  }
+
+  restart(): void {
+    const { program } = this;
+    program.child.kill('SIGTERM');
+    this.#next = program.ended.then(() => {
+      this.program = this.#begin();
+      this.#next = undefined;
+    });
+  }
+
+  get state() {
+    const { code, err } = this.program;
+    const gaveUp = code === undefined || this.#next !== undefined ? undefined : `exit code ${code}`;
+    return { active: this.#next === undefined && err.includes('agent started'), gaveUp, restarts: 0 };
+  }
+}
+
+function ordersOf(file: string, state: string, unit: Unit, trialS: number): ConfigOrders {
+  return new ConfigOrders({
+    ...{ file, stateDir: state, trialS },
+    reader: () => {
+      const { site, box, commands } = loadConfig(file, { env: {}, mode: 'check', files: false });
+      return { site, box, keys: commands.keys };
+    },
+    judge: {
+      filled: withSecretsOf,
+      shownSha256,
+      problems: (text, former) =>
+        wholeProblems(text, former, {
+          ...{ env: {}, files: true, wallMs: () => Date.now() },
+          order: ({ authorisation = '' }) =>
+            openAuthorisation(readAuthorisationFile(authorisation), AUTHORITY.publicKey),
+        }),
+    },
+    agent: { startTimer: () => undefined, stopTimer: () => undefined, restart: () => unit.restart() },
+    say: () => undefined,
+  });
+}
+
+async function fleet(t: Test, dir: string, ...words: string[]): Promise<Program> {
+  const program = start(t, process.execPath, [FLEET, ...words, '--dir', dir]);
+  await program.ended;
+  return program;
+}
+
+void t.test('from the room to the pole and back', async (t) => {
+  const dir = scratch(t);
+  const broker = new Mosquitto({ dir: scratch(t) });
+  t.teardown(() => broker.stop());
+  await broker.start();
+  const desk = makeSigner('desk', ['configure', 'read-configuration']);
+  const [file, state, room] = [join(dir, 'vigie.yaml'), join(dir, 'state'), join(dir, 'room')];
+  const content = {
+    site: 'lab',
+    box: 'lab-1',
+    camera: { source: 'test:pattern', fps: 5 },
+    zones: [
+      {
+        id: 'yard',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+        ],
+      },
+    ],
+    rules: [{ id: 'stay', kind: 'loitering', zone: 'yard', afterS: 9, purpose: 'safety' }],
+    commands: { keys: [desk.config] },
+    metrics: { port: 0 },
+    mqtt: { url: broker.url, ack: 'broker' },
+  };
+  writeFileSync(file, JSON.stringify(content));
+  authoriseFile(file, join(dir, 'order'), AT_ALL_TIMES);
+  // As a room writes it.
+  writeFileSync(file, `# of the room\n${textOf(file)}\n# token: geheim\n`);
+  const sign = join(dir, 'desk.pem');
+  writeFileSync(sign, desk.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  mkdirSync(room);
+  writeFileSync(join(room, 'fleet.yaml'), JSON.stringify({ mqtt: { url: broker.url }, sign }));
+
+  const unit = new Unit(() => start(t, process.execPath, [VIGIE, 'run', '--config', file, '--state', state]));
+  const follow = (trialS: number): Promise<boolean> =>
+    followOrders({
+      orders: ordersOf(file, state, unit, trialS),
+      seen: async () => ({ unit: unit.state, health: await agentHealth(state) }),
+      alone: async (act) => act(),
+      clock: systemClock,
+      healthyS: 2,
+    });
+  const status = (): ConfigOrderStatus =>
+    JSON.parse(textOf(join(dir, 'config-order.json'))) as ConfigOrderStatus;
+  const up = (): Promise<number> =>
+    until(t, `up: ${unit.program.err.slice(-300)}`, () => unit.state.active, WAIT_MS);
+  await up();
+
+  const pulled = await fleet(t, room, 'config', 'pull', 'all');
+  t.equal(pulled.code, 0, pulled.err);
+  t.match((await fleet(t, room, 'audit')).out, /configuration asked of lab\/lab-1/);
+  const copy = join(room, 'configs/lab/lab-1.yaml');
+  t.match(textOf(copy), /# of the room.*# token: \*\*\*/s);
+
+  const push = (...words: string[]): Promise<Program> =>
+    fleet(t, room, 'config', 'push', ...words, '--to', 'lab-1');
+  const laid = (): number =>
+    statSync(join(state, CONFIG_ORDER_FILE), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  /** Sent, and laid by the agent. */
+  const sent = async (...words: string[]): Promise<void> => {
+    const before = laid();
+    const made = await push(...words, '--yes');
+    t.equal(made.code, 0, made.err);
+    const ran = await fleet(t, room, 'rollout', 'run', '--once');
+    t.equal(ran.code, 0, ran.err);
+    await until(t, 'the agent lays it', () => laid() > before, WAIT_MS);
+  };
+  const dry = await push('--set', 'rules[stay].afterS=5', '--dry-run');
+  t.match(dry.out, /^lab\/lab-1\n@@.*\n(.*\n)*-.*"afterS":9.*\n\+.*"afterS":5/m, dry.err);
+  t.equal(laid(), 0, 'shown is not sent');
+  await sent('--set', 'rules[stay].afterS=5');
+  t.equal(await follow(60), true);
+  t.match(status(), { phase: 'confirmed', revision: 1 });
+  t.match(textOf(file), /^# of the room\n.*"afterS":5.*\n# token: \*\*\*\n$/);
+  const over = async (): Promise<string> => {
+    const ran = await fleet(t, room, 'rollout', 'run');
+    return ran.out;
+  };
+  t.match(await over(), /done/, 'the box reports what it has, and the rollout is over');
+  t.match(textOf(copy), /"afterS":9/, 'the copy follows when it is looked at');
+  if (!FULL) return;
+
+  await sent('--set', 'mqtt.url=mqtt://127.0.0.1:1');
+  t.match(textOf(copy), /"afterS":5/);
+  await follow(14);
+  t.match(status(), { phase: 'rolled-back', reason: /broker is not reached/, revision: 2 }, 'locked out');
+  t.match(textOf(file), /"afterS":5/);
+  await up();
+  await fleet(t, room, 'rollout', 'abort');
+
+  const suspended = vigie(t, 'suspend', '--reason', 'market', '--state', state);
+  t.equal(await suspended.ended, 0, suspended.err);
+  await until(t, 'suspended', () => /"mode":"suspended"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
+  await sent('--set', 'rules[stay].afterS=6');
+  t.equal(await follow(60), true);
+  t.match(status(), { phase: 'awaits-resume' });
+  t.match(textOf(file), /"afterS":6/);
+  const keys = [PREFECT, MAYOR].map(({ privateKey }, index) => {
+    const key = join(dir, `${index}.pem`);
+    writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    return ['--key', key];
+  });
+  const resumed = vigie(t, 'resume', ...keys.flat(), '--reason', 'over', '--state', state);
+  t.equal(await resumed.ended, 0, resumed.err);
+  await until(t, 'active', () => /"mode":"active"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
+  await follow(60);
+  t.match(status(), { phase: 'confirmed' }, 'tried when it looks again');
+  t.match(textOf(file), /"afterS":6/);
+  t.strictSame(
+    readdirSync(dir).filter((name) => /trial/.test(name)),
+    [],
+  );
+
+  t.match(await over(), /done/);
+
+  writeFileSync(file, textOf(file).replace('"afterS":6', '"afterS":7'));
+  let changed: Program;
+  do changed = await push('--set', 'rules[stay].afterS=8', '--dry-run');
+  while (changed.err === '' && changed.code === 0);
+  t.match(changed.err, /left out: lab\/lab-1: its file was changed on the box/, 'a technician was there');
+  t.equal((await fleet(t, room, 'config', 'pull', 'lab-1')).code, 0);
+  t.match(textOf(copy), /"afterS":7/);
+  t.notMatch(unit.program.err, /geheim/);
+});
+
+void t.test('power cuts on a disk', { skip: SmallDisk.unavailable() }, async (t) => {
+  const steps = FULL ? Array.from({ length: 14 }, (_, step) => step) : [2, 4, 7];
+  for (const step of steps) {
+    const dir = scratch(t);
+    const disk = new SmallDisk(dir, 4);
+    disk.mount();
+    t.teardown(() => spawnSync('umount', ['-l', disk.dir]));
+    mkdirSync(join(disk.dir, 'b'));
+    const box = new OrderedBox(t, { dir: join(disk.dir, 'b') });
+    box.lay();
+    spawnSync('sync', ['-f', disk.dir]);
+    let left = step;
+    const cutting = (act: () => void): void => {
+      act();
+      if (left-- > 0) return;
+      disk.cutPower();
+      throw new Cut();
+    };
+    const files: TrialFiles = {
+      write: (...args) => cutting(() => durableFiles.write(...args)),
+      rename: (...args) => cutting(() => durableFiles.rename(...args)),
+      remove: (...args) => cutting(() => durableFiles.remove(...args)),
+    };
+    const cut = await box.follow(box.orders({ files })).then(
+      () => false,
+      (error: unknown) => error instanceof Cut,
+    );
+    if (cut) disk.powerBack();
+    box.powerUp('second');
+    await box.follow();
+    t.equal(consistent(box), undefined, `cut after step ${step}: ${cut ? 'cut' : 'over before'}`);
+    disk.unmount();
+  }
+});

@@ -1,0 +1,474 @@
+/** A configuration that the room has ordered: judged, tried, kept or put back, whoever lies and whenever the power goes. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import t from 'tap';
+import { loadConfig } from '../../agent/config/load.ts';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import { CONFIG_ORDER_FILE, ConfigOrderStatus } from '../../agent/contract/update.ts';
+import { durableFiles, type TrialFiles } from '../../scripts/programs/root/configuration/trial-files.ts';
+import { TrialInstall } from '../../scripts/programs/root/configuration/trial-install.ts';
+import { orderFor } from '../lib/authority.ts';
+import { makeSigner } from '../lib/commands.ts';
+import { Cut, FailingPower } from '../lib/failing-power.ts';
+import { consistent, OrderedBox } from '../lib/ordered-box.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const SKY = 'masks: [{ id: sky, polygon: [[0, 0], [1, 0], [1, 0.4], [0, 0.4]] }]\n';
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+void t.test('an order is obeyed once, and kept when the agent is well with it', async (t) => {
+  const box = new OrderedBox(t);
+  t.equal(await box.follow(), false, 'nothing there');
+  const { sha256 } = box.lay();
+  t.equal(await box.follow(), true, 'somebody looks again: another may have come meanwhile');
+  t.equal(box.text, box.wanted);
+  t.match(box.text, /# where\nbox: box-1\ncamera: \{ source: "rtsp:\/\/admin:hunter2@.*# behind the house/s);
+  t.match(box.status, { phase: 'confirmed', rollout: 'r1', revision: 7, sha256, reason: null });
+  t.ok(Value.Check(ConfigOrderStatus, box.status));
+  t.notMatch(JSON.stringify(box.status) + box.said.join(), /hunter2/);
+  t.equal(statSync(join(box.dir, 'config-order.json')).mode & 0o777, 0o640, 'for the agent to read');
+  t.strictSame(box.left, []);
+  t.equal(box.timerAtS, undefined);
+  const { n } = box.status;
+  t.equal(await box.follow(), false);
+  t.equal(box.restarts, 1, 'once');
+  const again = box.lay({ yaml: box.shown() });
+  await box.follow();
+  t.match(box.status, { phase: 'confirmed', reason: 'it lies there already' });
+  t.equal(box.restarts, 1);
+  t.ok(box.status.n >= n);
+
+  // The agent puts back what was.
+  box.lay({ counter: again.counter - 1 });
+  await box.follow();
+  t.match(box.said.at(-1), /counter \d+ is not above/, 'replayed');
+  box.lay({ counter: again.counter, yaml: box.shown((text) => `${text}# other\n`) });
+  await box.follow();
+  t.equal(box.text, box.wanted, 'the same counter is the same order');
+  box.lay({ yaml: box.shown((text) => text.replace('10.0.0.2', '10.0.0.66')) });
+  await box.follow();
+  t.match(box.status, { phase: 'failed', reason: /login .* of another camera/ }, 'a login goes nowhere else');
+});
+
+void t.test('what is not the room’s, not for this box or not now is not obeyed', async (t) => {
+  const box = new OrderedBox(t);
+  const refused = async (what: string, said: RegExp): Promise<void> => {
+    await box.follow();
+    t.match(box.said.at(-1), said, what);
+    t.equal(box.text, box.former, what);
+  };
+  box.lay({}, makeSigner('mine', ['configure']));
+  await refused('another key', /no key/);
+  box.lay({ box: 'box-2' });
+  await refused('another box', /is for box-2 at s/);
+  box.lay({ site: 'elsewhere' });
+  await refused('another site', /at elsewhere/);
+  for (const bytes of ['{}', '\u0000', 'x'.repeat(600_000)]) {
+    box.layBytes(Buffer.from(bytes));
+    await refused('rubbish', /refused/);
+  }
+  const file = join(box.state, CONFIG_ORDER_FILE);
+  rmSync(file);
+  symlinkSync('/etc/hostname', file);
+  await refused('a link', /not JSON/);
+  rmSync(file);
+  t.equal(spawnSync('mkfifo', [file]).status, 0);
+  await refused('a pipe', /not JSON/);
+  rmSync(file);
+  writeFileSync(join(box.dir, 'config-order.json'), '{');
+  box.lay();
+  await t.rejects(box.follow(), /is damaged; replace the keys/, 'nobody knows what was obeyed');
+  rmSync(join(box.dir, 'config-order.json'));
+
+  const failed = async (what: string, change: Parameters<typeof box.lay>[0], reason: RegExp) => {
+    box.lay(change);
+    t.equal(await box.follow(), false, what);
+    t.match(box.status, { phase: 'failed', reason }, what);
+    t.equal(box.text, box.former, what);
+  };
+  await failed('expired', { notAfter: iso(box.wallMs - 1) }, /valid until/);
+  await failed('another text', { sha256: 'a'.repeat(64) }, /sha256 is not that of its text/);
+  const window = { tz: 'Mars/Olympus', days: ['mon' as const], from: '02:00', to: '04:00' };
+  await failed('no such zone', { window }, /no time zone Mars/);
+  await failed('no configuration', { yaml: 'site: [' }, /YAML/);
+  const yaml = (change: (text: string) => string) => ({ yaml: box.shown(change) });
+  await failed(
+    'a mistake',
+    yaml((text) => text.replace('zone: yard', 'zone: yrad')),
+    /rules\[0\]\.zone: no zone/,
+  );
+  await failed(
+    'two',
+    yaml((text) => text.replace('9', '-9').replace('zone: yard', 'zone: y')),
+    /and 1 more/,
+  );
+  await failed(
+    'site',
+    yaml((text) => text.replace('site: s', 'site: t')),
+    /^site: must stay s/,
+  );
+  await failed(
+    'box',
+    yaml((text) => text.replace('box-1', 'box-2')),
+    /^box: must stay box-1/,
+  );
+  const { publicKey } = makeSigner('night').config;
+  const night = (may: string) =>
+    yaml((text) =>
+      text.replace(
+        'may: [configure] }]',
+        `may: [configure] }, { name: night, publicKey: ${publicKey}, may: [${may}] }]`,
+      ),
+    );
+  await failed(
+    'a right that the key has not',
+    night('configure, update'),
+    /^commands\.keys\[1\]\.may: night would be let update/,
+  );
+  await failed(
+    'to itself',
+    yaml((text) => text.replace('may: [configure]', 'may: [configure, resume]')),
+    /^commands\.keys\[0\]\.may: desk would be let resume/,
+  );
+  const missing = yaml((text) =>
+    text.replace('"mqtt://127.0.0.1:1"', 'mqtts://r:1, ca: /no, cert: /no, key: /no'),
+  );
+  await failed('files that are not there', missing, /mqtt\.ca: no such file/);
+  t.equal(box.restarts, 0);
+
+  const early = new OrderedBox(t);
+  early.wallMs = 0;
+  early.lay({ notBefore: '2026-11-26T00:00:00.000Z', notAfter: '2026-12-01T00:00:00.000Z' });
+  t.equal(await early.follow(), true, 'a clock of 1970');
+  t.match(early.status, { phase: 'waiting', reason: 'valid from 2026-11-26T00:00:00.000Z' });
+  const { n } = early.status;
+  await early.follow();
+  t.equal(early.status.n, n, 'waiting is told once');
+  early.wallMs = Date.parse('2026-11-27T00:00:00.000Z');
+  await early.follow();
+  t.match(early.status, { phase: 'confirmed' }, 'and is right once it is');
+  const { at } = early.status;
+  early.wallMs = Date.parse('2026-11-26T12:00:00.000Z');
+  early.lay({
+    ...night('configure'),
+    notBefore: '2026-11-26T00:00:00.000Z',
+    notAfter: '2026-11-26T18:00:00.000Z',
+  });
+  for (let looks = 0; looks < 2; looks += 1) {
+    await early.follow();
+    t.match(early.status, { phase: 'waiting', reason: `the clock is not believed: it was ${at} already` });
+  }
+  early.clockSynced = true;
+  await early.follow();
+  t.match(early.status, { phase: 'confirmed' }, 'the network has set it');
+});
+
+void t.test('the camera’s login stays in its place', async (t) => {
+  const box = new OrderedBox(t);
+  // A rule's purpose stands in events, and in what is said of a refusal.
+  const shared = (text: string): string =>
+    text.replace('source: "', 'source: &cam "').replace('purpose: safety', 'purpose: *cam');
+  const within = (text: string): string =>
+    text.replace('camera: {', 'camera: &all {').replace('purpose: safety', 'purpose: *all');
+  const behind = (text: string): string =>
+    text
+      .replace('site: s # where', 'mqtt: { url: &cam "rtsp://***@10.0.0.2/main", ack: broker }\nsite: s')
+      .replace(/source: "[^"]*"/, 'source: *cam')
+      .replace(/\nmqtt: .*127.*\n/, '\n');
+  for (const change of [shared, within, behind]) {
+    box.lay({ yaml: box.shown(change) });
+    await box.follow();
+    t.match(box.status, {
+      phase: 'failed',
+      reason: /camera\.source: the login \(\*\*\*\) would stand in two places/,
+    });
+    t.equal(box.text, box.former);
+    t.notMatch(JSON.stringify(box.status) + box.said.join(), /hunter2/);
+  }
+});
+
+void t.test('windows, pause, withdrawal', async (t) => {
+  const box = new OrderedBox(t);
+  const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
+  box.lay({ window });
+  t.equal(await box.follow(), true);
+  t.match(box.status, { phase: 'waiting', reason: /window is fri 02:00–04:00 Europe\/Paris/ });
+  box.lay({ action: 'pause' });
+  t.equal(await box.follow(), false);
+  t.match(box.status, { phase: 'waiting', reason: /paused/ });
+  box.wallMs = Date.parse('2026-11-27T01:30:00.000Z');
+  t.equal(await box.follow(), false, 'paused, it waits in its window');
+  box.lay({ window });
+  await box.follow();
+  t.match(box.status, { phase: 'confirmed' });
+  box.lay({ window: { ...window, days: ['mon'] }, yaml: box.former.replace(/admin:hunter2/, '***') });
+  await box.follow();
+  box.lay({ action: 'withdraw' });
+  await box.follow();
+  t.match(box.status, { phase: 'idle', reason: /withdrawn/ });
+  t.equal(box.text, box.wanted);
+});
+
+void t.test('what the order of the authority says, and what is black', async (t) => {
+  const box = new OrderedBox(t, { more: SKY });
+  const config = loadConfig(box.file, { env: {}, mode: 'check', files: false });
+  const under = (change: Partial<Authorisation> = {}): void => {
+    box.order = orderFor(config, change, box.wallMs);
+  };
+  const tried = async (what: string, change: (text: string) => string, reason: RegExp | null) => {
+    const { text } = box;
+    box.lay({ yaml: box.shown(change) });
+    await box.follow();
+    if (reason === null) t.match(box.status, { phase: 'confirmed' }, what);
+    else t.match(box.status, { phase: 'failed', reason }, what);
+    if (reason !== null) t.equal(box.text, text, what);
+    writeFileSync(box.file, box.former);
+  };
+  under();
+  const fun = (text: string): string => text.replace('purpose: safety', 'purpose: fun');
+  await tried('a purpose that it does not name', fun, /rules\[0\]: order 2026-77 .* not fun/);
+  const elsewhere = (text: string): string => text.replace('"rtsp://***@10.0.0.2/main"', '"test:pattern"');
+  await tried('another camera', elsewhere, /camera\.source: order 2026-77 is for the camera rtsp/);
+  const bare = (text: string): string => text.replace(SKY, '');
+  await tried('a mask taken away', bare, /masks: the mask sky is taken away or smaller/);
+  const smaller = (text: string): string => text.replace('[1, 0.4], [0, 0.4]', '[1, 0.4], [0, 0.39]');
+  await tried('a smaller one', smaller, /mask sky/);
+  const halves = (text: string): string =>
+    text.replace(
+      SKY,
+      'masks: [{ id: a, polygon: [[0, 0], [0.6, 0], [0.6, 0.4], [0, 0.4]] }, { id: b, polygon: [[1, 0], [1, 0.5], [0.5, 0]] }]\n',
+    );
+  await tried('two that leave a gap', halves, /mask sky/);
+  const together = (text: string): string => halves(text).replace('[0.5, 0]', '[0, 0.5], [0.5, 0]');
+  await tried('two that cover it together', together, null);
+  box.blackened = [
+    {
+      id: 'door',
+      polygon: [
+        [0.4, 0.6],
+        [0.6, 0.6],
+        [0.5, 0.9],
+      ],
+    },
+  ];
+  await tried('what vision goes by counts, too', (text) => `${text}# same\n`, /mask door/);
+  box.blackened = [];
+  under({
+    masks: [
+      {
+        id: 'all',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+          [0, 1],
+        ],
+      },
+    ],
+  });
+  await tried('the order blackens it by itself', bare, null);
+  under({
+    masks: [
+      {
+        id: 'all',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+          [0, 1],
+        ],
+      },
+    ],
+    notBefore: iso(box.wallMs - 9),
+    notAfter: iso(box.wallMs - 1),
+  });
+  await tried('of one that is over nothing is certain', bare, /mask sky/);
+});
+
+void t.test('an agent that is not well goes back', async (t) => {
+  for (const [mark, reason, withinS] of [
+    ['# crash', /crashed: 3 restarts/, 5],
+    ['# blind', /analyses no frame/, 120],
+    ['# mute', /does not answer/, 120],
+    ['# lockout', /broker is not reached/, 120],
+    ['# unauthorised', /its mode was active and is unauthorised/, 120],
+  ] as const) {
+    const box = new OrderedBox(t);
+    box.lay({ yaml: box.shown((text) => `${text}${mark}\n`) });
+    const beganS = box.boottimeS;
+    await box.follow();
+    t.match(box.status, { phase: 'rolled-back', reason }, mark);
+    t.equal(box.text, box.former);
+    t.equal(box.running, box.former, 'and the agent runs with it');
+    t.ok(box.boottimeS - beganS <= withinS + 30, `${mark}: ${box.boottimeS - beganS} s`);
+    t.strictSame(box.left, []);
+    t.equal(await box.follow(), false, 'not again without another order');
+  }
+  const late = new OrderedBox(t);
+  late.lay({ yaml: late.shown((text) => `${text}# blind\n`) });
+  // The judge hangs, and the timer is there.
+  late.onSleep = () => {
+    late.boottimeS += 200;
+    if (late.orders().settle()) late.start();
+    late.onSleep = undefined;
+  };
+  await late.follow();
+  t.match(late.status, { phase: 'rolled-back', reason: 'its time was over' });
+  t.equal(late.text, late.former);
+  const stuck = new OrderedBox(t);
+  stuck.refuses = true;
+  stuck.lay();
+  await stuck.follow();
+  t.match(stuck.status, { phase: 'failed', reason: 'systemd refuses' });
+  t.equal(stuck.text, stuck.former);
+  t.strictSame(stuck.left, []);
+});
+
+void t.test('a box that does not look: installed, and tried when it does', async (t) => {
+  for (const [mode, mark, phase] of [
+    ['suspended', '', 'confirmed'],
+    ['unauthorised', '', 'confirmed'],
+    ['suspended', '# blind\n', 'rolled-back'],
+  ] as const) {
+    const box = new OrderedBox(t);
+    box.mode = mode;
+    box.lay({ yaml: box.shown((text) => `${text}# new\n${mark}`) });
+    t.equal(await box.follow(), true);
+    t.match(box.status, { phase: 'awaits-resume' }, mode);
+    t.equal(box.running, box.text);
+    t.not(box.text, box.former);
+    t.equal(box.timerAtS, undefined, 'nothing puts it back meanwhile');
+    box.powerUp('months later');
+    t.equal(await box.follow(), true);
+    t.match(box.status, { phase: 'awaits-resume' });
+    const { restarts } = box;
+    box.mode = 'active';
+    await box.follow();
+    t.match(box.status, { phase }, `${mode} ${mark}`);
+    t.equal(box.text === box.former, phase === 'rolled-back');
+    t.equal(box.running, box.text);
+    t.equal(box.restarts, phase === 'confirmed' ? restarts : restarts + 1);
+    t.strictSame(box.left, []);
+  }
+  const waiting = async (): Promise<OrderedBox> => {
+    const box = new OrderedBox(t);
+    box.mode = 'suspended';
+    box.lay();
+    await box.follow();
+    return box;
+  };
+  const locked = new OrderedBox(t);
+  locked.mode = 'suspended';
+  locked.lay({ yaml: locked.shown((text) => `${text}# lockout\n`) });
+  await locked.follow();
+  t.match(locked.status, { phase: 'rolled-back', reason: /broker/ }, 'judged as far as it can be');
+
+  const again = await waiting();
+  again.mode = 'active';
+  again.onSleep = () => {
+    again.mode = 'suspended';
+  };
+  await again.follow();
+  t.match(again.status, { phase: 'awaits-resume' }, 'suspended once more, it waits on');
+  again.lay({ action: 'withdraw' });
+  await again.follow();
+  t.match(again.status, { phase: 'rolled-back', reason: /withdrawn/ });
+  t.equal(again.running, again.former);
+
+  const next = await waiting();
+  next.lay({ revision: 8, yaml: next.shown((text) => text.replace('afterS: 9', 'afterS: 4')) });
+  await next.follow();
+  t.match(next.status, { phase: 'awaits-resume', revision: 8 }, 'another order takes its place');
+  next.mode = 'active';
+  await next.follow();
+  t.match(next.text, /afterS: 4/);
+
+  const edited = await waiting();
+  writeFileSync(edited.file, `${edited.text}# by hand\n`);
+  await edited.follow();
+  t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
+  t.match(edited.text, /by hand/, 'what root has changed by hand stays');
+  t.equal(readFileSync(`${edited.file}.before`, 'utf8'), edited.former);
+});
+
+void t.test('others at the same file', async (t) => {
+  const box = new OrderedBox(t);
+  const { boottimeS, boot, wallMs } = box;
+  const clock = { boottimeS: () => boottimeS, bootId: () => boot, wallMs: () => wallMs };
+  const technician = new TrialInstall({ file: box.file, say: () => undefined, clock });
+  const trial = technician.begin(Buffer.from(box.former), `${box.former}# at the pole\n`);
+  box.lay();
+  t.equal(await box.follow(), true);
+  t.match(box.status, { phase: 'waiting', reason: /technician/ });
+  technician.end(trial);
+  await box.follow();
+  t.match(box.status, { phase: 'confirmed' });
+
+  const edited = new OrderedBox(t);
+  edited.lay();
+  edited.onSleep = () => writeFileSync(edited.file, `${edited.former}# by hand\n`);
+  await edited.follow();
+  t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
+  t.match(edited.text, /by hand/);
+  t.equal(edited.running, edited.text, 'the agent runs with what lies there');
+});
+
+void t.test('the power goes, or the process is killed, at every step', async (t) => {
+  let cuts = 0;
+  const ends = new Map<string, number>();
+  const cases = [
+    ['power', 'active', ''],
+    ['power', 'suspended', ''],
+    ['kill', 'active', ''],
+    ...(FULL
+      ? ([
+          ['kill', 'suspended', ''],
+          ['power', 'active', '# blind\n'],
+          ['kill', 'active', '# blind\n'],
+        ] as const)
+      : []),
+  ] as const;
+  for (const [ending, mode, mark] of cases) {
+    for (let at = 0, going = true; going; at += 1) {
+      for (const again of FULL ? [undefined, 0, 1, 2, 3, 4, 5, 6, 7] : [undefined]) {
+        const box = new OrderedBox(t);
+        box.mode = mode;
+        box.lay({ yaml: box.shown((text) => `${text.replace('afterS: 9', 'afterS: 3')}${mark}`) });
+        let number = 0;
+        const life = async (files: TrialFiles): Promise<boolean> => {
+          try {
+            if (number > 0 && ending === 'power') {
+              box.boot = `boot ${number}`;
+              box.boottimeS = 10;
+              box.orders({ files }).settle();
+              box.start();
+            }
+            number += 1;
+            await box.follow(box.orders({ files }));
+            if (mode === 'suspended') {
+              box.mode = 'active';
+              await box.follow(box.orders({ files }));
+            }
+            return false;
+          } catch (error) {
+            if (!(error instanceof Cut)) throw error;
+            return true;
+          }
+        };
+        going = await life(new FailingPower(at));
+        if (again !== undefined) await life(new FailingPower(again));
+        await life(durableFiles);
+        await life(durableFiles);
+        cuts += 1;
+        const { phase } = box.status;
+        ends.set(phase, (ends.get(phase) ?? 0) + 1);
+        if (mark !== '' && box.text !== box.former) t.fail(`${ending}, cut ${at}: blind and kept`);
+        const fault = consistent(box);
+        if (fault !== undefined && mark === '') t.fail(`${ending} ${mode}, cut ${at}, ${again}: ${fault}`);
+      }
+    }
+  }
+  t.ok(cuts > 40, `${cuts} cuts: ${JSON.stringify(Object.fromEntries(ends))}`);
+});

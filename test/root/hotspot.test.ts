@@ -1,0 +1,402 @@
+/** The box's own Wi-Fi: what NetworkManager is given, when it is open, and that it ends. NetworkManager itself is not run. */
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { Command } from '../../agent/contract/command.ts';
+import { requestHotspot } from '../../agent/technician/hotspot-request.ts';
+import { ownOrder } from '../../scripts/lib/own-order.ts';
+import { type Provisioned, takeFromBootPartition } from '../../scripts/programs/root/card/boot-partition.ts';
+import {
+  Hotspot,
+  hotspotKeyProblem,
+  hotspotProfile,
+  readHotspotKey,
+} from '../../scripts/programs/root/network/hotspot.ts';
+import { orderThatHolds } from '../../scripts/programs/root/network/hotspot-command.ts';
+import { HotspotRequest } from '../../scripts/programs/root/network/hotspot-request.ts';
+import { configOf } from '../lib/agent.ts';
+import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { HandClock } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+import { BOX, SITE } from '../lib/room.ts';
+
+const PASSPHRASE = 'k7qf\\93mx;w"#2z';
+
+/** A clock whose sleeps pass at once. */
+class Hasty extends HandClock {
+  onSleep: () => void = () => undefined;
+  override async sleep(delayMs: number): Promise<void> {
+    this.advance(delayMs);
+    this.onSleep();
+  }
+}
+
+/** nmcli(1) as far as it is called; it notes what, and the profile as it was then. */
+function standIn(
+  t: Test,
+  devices: string,
+  fails = 'nothing',
+): { nmcli: string; calls: () => string; dir: string } {
+  const dir = scratch(t);
+  const [nmcli, log] = [join(dir, 'nmcli'), join(dir, 'calls')];
+  const text = `#!/bin/sh
+echo "$*" >>${log}
+case "$*" in *${fails}*) echo refused >&2; exit 4;; esac
+case "$*" in *device*) printf '${devices}';; *load*) cat "$3" >${dir}/loaded; stat -c %a "$3" >>${log};; esac
+`;
+  writeFileSync(nmcli, text);
+  chmodSync(nmcli, 0o755);
+  return { nmcli, dir, calls: () => (existsSync(log) ? readFileSync(log, 'utf8') : '') };
+}
+
+interface Room {
+  readonly onRequest: boolean;
+  requested(): number | undefined;
+}
+const NOBODY: Room = { onRequest: false, requested: () => undefined };
+
+function hotspot(
+  dir: string,
+  nmcli: string,
+  clock: HandClock,
+  refusal: () => string | undefined,
+  room: Room = NOBODY,
+) {
+  const lines: string[] = [];
+  const profileFile = join(dir, 'run', 'vigie-hotspot.nmconnection');
+  const say = (line: string): void => void lines.push(line);
+  const named = { box: 'box-1', passphrase: PASSPHRASE, profileFile };
+  const made = new Hotspot({ ...named, ...room, clock, refusal, say, nmcli });
+  return { hotspot: made, lines, profileFile };
+}
+
+void t.test('open for a quarter of an hour, then gone', async (t) => {
+  const { nmcli, calls, dir } = standIn(t, 'ethernet\\nwifi\\n');
+  const clock = new Hasty();
+  const { hotspot: one, lines, profileFile } = hotspot(dir, nmcli, clock, () => undefined);
+  const from = clock.nowMs();
+  await one.open();
+  t.equal(clock.nowMs() - from, 15 * 60_000);
+  t.match(
+    calls(),
+    /^--terse --fields TYPE device\nconnection load .*\n600\nconnection up vigie-hotspot\nconnection delete/,
+  );
+  t.notOk(existsSync(profileFile), 'the passphrase is nowhere any more');
+  t.notOk(
+    calls().includes(PASSPHRASE) || lines.join().includes(PASSPHRASE),
+    'and was in no argument and no line',
+  );
+  t.match(lines, [/^hotspot box-1 is open for 15 min: https:\/\/10\.42\.0\.1\/$/, /closed/]);
+  t.equal(readFileSync(join(dir, 'loaded'), 'utf8'), hotspotProfile('box-1', PASSPHRASE));
+});
+
+void t.test('off under an order, and where there is nothing to open', async (t) => {
+  const clock = new Hasty();
+  let order: string | undefined;
+  clock.onSleep = () => {
+    order = 'order 2026/1 holds';
+  };
+  const { nmcli, dir, calls } = standIn(t, 'wifi\\n');
+  const came = hotspot(dir, nmcli, clock, () => order);
+  await came.hotspot.open();
+  t.equal(clock.nowMs(), 11_000, 'an order that comes closes it at once');
+  t.match(calls(), /connection delete vigie-hotspot\n$/);
+  const again = hotspot(dir, nmcli, clock, () => order);
+  const before = calls();
+  await again.hotspot.open();
+  t.strictSame(again.lines, ['no hotspot: order 2026/1 holds']);
+  t.equal(calls(), before, 'NetworkManager is not even asked');
+  for (const [what, there] of [
+    ['no Wi-Fi', standIn(t, 'ethernet\\nloopback\\n').nmcli],
+    ['no NetworkManager', join(dir, 'no-such-program')],
+  ] as const) {
+    const { hotspot: none, lines } = hotspot(dir, there, clock, () => undefined);
+    await none.open();
+    t.match(lines, [/^no hotspot: (there is no Wi-Fi device|NetworkManager does not answer)/], what);
+    t.equal(lines.length, 1, 'one line, and no failure');
+  }
+  const refused = standIn(t, 'wifi\\n', 'connection?up');
+  const bad = hotspot(refused.dir, refused.nmcli, clock, () => undefined);
+  await t.rejects(bad.hotspot.open(), {
+    kind: 'unavailable',
+    message: /nmcli connection up vigie-hotspot: .*refused/,
+  });
+  t.notOk(existsSync(bad.profileFile));
+  t.match(refused.calls(), /connection delete vigie-hotspot\n$/, 'what was begun is taken back');
+});
+
+void t.test('the room opens it under an order, for as long as it says', async (t) => {
+  const holds = (): string => 'order 2026/1 holds';
+  const asking = (clock: HandClock, onRequest: boolean, asked: [atMs: number, minutes: number][]): Room => ({
+    onRequest,
+    requested: () =>
+      clock.nowMs() >= (asked[0]?.[0] ?? Number.POSITIVE_INFINITY) ? asked.shift()?.[1] : undefined,
+  });
+  const opened = async (
+    onRequest: boolean,
+    asked: [number, number][],
+    order = holds as () => string | undefined,
+  ) => {
+    const clock = new Hasty();
+    const { nmcli, dir } = standIn(t, 'wifi\\n');
+    const one = hotspot(dir, nmcli, clock, order, asking(clock, onRequest, asked));
+    const from = clock.nowMs();
+    await one.hotspot.open();
+    return { lines: one.lines, minutes: (clock.nowMs() - from) / 60_000 };
+  };
+  const asked = await opened(true, [[0, 30]]);
+  t.equal(asked.minutes, 30);
+  t.match(asked.lines, [/^the room opens the hotspot for 30 min$/, /is open for 30 min/, /closed/]);
+  t.match(await opened(true, []), { minutes: 0, lines: ['no hotspot: the room has not asked for it'] });
+  const free = await opened(true, [], () => undefined);
+  t.match(
+    free,
+    { minutes: 0, lines: [/has not asked/] },
+    'what the agent lays there opens nothing without an order too',
+  );
+  t.equal(
+    (
+      await opened(true, [
+        [0, 5],
+        [4 * 60_000, 10],
+      ])
+    ).minutes,
+    14,
+    'asked again while it is open',
+  );
+  t.equal(
+    (
+      await opened(true, [
+        [0, 60],
+        [30 * 60_000, 60],
+      ])
+    ).minutes,
+    60,
+    'an hour at most, then anew',
+  );
+  t.equal(
+    (await opened(false, [[60_000, 30]], () => undefined)).minutes > 30,
+    true,
+    'longer than from power-up',
+  );
+  t.equal(
+    (await opened(false, [[0, 5]])).minutes,
+    5,
+    'after power-up the order closes it when the room’s time is over',
+  );
+});
+
+void t.test('root judges the room’s command by itself, and obeys it once', async (t) => {
+  const dir = scratch(t);
+  const [state, folder] = [join(dir, 'state'), join(dir, 'root')];
+  for (const made of [state, folder]) mkdirSync(made);
+  const [desk, other] = [makeSigner('desk', ['open-hotspot']), makeSigner('court', ['suspend'])];
+  const keys = [desk.config, other.config];
+  const clock = new HandClock();
+  const asks = (change: Partial<Command> = {}): Command =>
+    searchCommand({ op: 'open-hotspot', args: { minutes: 20 }, ...change }, clock.epochMs);
+  const file = join(state, 'open-hotspot.dsse.json');
+  const judge = (): HotspotRequest =>
+    new HotspotRequest({
+      ...{ stateDir: state, folder, clock },
+      config: () => ({ site: SITE, box: BOX, commands: { keys } }),
+    });
+  const look = (bytes: Uint8Array): unknown => {
+    writeFileSync(file, bytes);
+    return judge().look();
+  };
+  t.equal(judge().look(), undefined, 'nothing there');
+  const right = signed(desk, asks());
+  const one = judge();
+  writeFileSync(file, right);
+  t.strictSame(one.look(), { minutes: 20 });
+  t.equal(one.look(), undefined, 'told once');
+  t.match(
+    look(right),
+    { refused: /is not above/ },
+    'after a restart it is used, whatever the agent puts back',
+  );
+  for (const [what, bytes, refused] of [
+    ['another key', signed(makeSigner('mine', ['open-hotspot']), asks()), /no key/],
+    ['a key that may not', signed(other, asks()), /may not open-hotspot/],
+    ['another command', signed(other, asks({ op: 'suspend', args: {} })), /may not suspend/],
+    ['another box', signed(desk, asks({ box: 'box-9' })), /is for box-9/],
+    ['all boxes', signed(desk, asks({ box: '*' })), /is for \*/],
+    ['old', signed(desk, asks({ notAfter: new Date(clock.epochMs - 1).toISOString() })), /valid until/],
+    ['early', signed(desk, asks({ notBefore: new Date(clock.epochMs + 1).toISOString() })), /valid from/],
+    ['too long', signed(desk, asks({ args: { minutes: 61 } })), /minutes: 1 to 60/],
+    ['for ever', signed(desk, asks({ args: {} })), /minutes: 1 to 60/],
+    ['anything', Buffer.from('{}'), /not a DSSE envelope/],
+    ['much', Buffer.alloc(20_000, 0x20), /is not JSON/],
+  ] as const)
+    t.match(look(bytes), { refused }, what);
+  rmSync(file);
+  symlinkSync('/etc/hostname', file);
+  t.match(judge().look(), { refused: /is not JSON/ }, 'no file of root’s is read for the agent');
+  rmSync(file);
+  t.equal(spawnSync('mkfifo', [file]).status, 0);
+  t.match(judge().look(), { refused: /is not JSON/ }, 'nor does a pipe hold it up');
+  rmSync(file);
+  t.strictSame(look(signed(desk, asks())), { minutes: 20 }, 'and the next right one is obeyed');
+
+  rmSync(file);
+  t.strictSame(
+    requestHotspot(state, {
+      op: 'open-hotspot',
+      counter: 1,
+      key: 'desk',
+      args: { minutes: 20 },
+      envelope: right,
+    }),
+    { minutes: 20 },
+  );
+  t.strictSame(readFileSync(file), right, 'the agent lays down what was signed, and nothing else');
+  for (const args of [{}, { minutes: 0 }, { minutes: 1.5 }, { minutes: 20, ssid: 'x' }])
+    t.throws(
+      () => requestHotspot(state, { op: 'open-hotspot', counter: 1, key: 'desk', args, envelope: right }),
+      { code: 'bad-arguments' },
+    );
+});
+
+void t.test('an order closes it, a permit and an end do not', async (t) => {
+  const dir = scratch(t);
+  const zone = {
+    id: 'forecourt',
+    polygon: [
+      [0.1, 0.1],
+      [0.9, 0.1],
+      [0.5, 0.9],
+    ],
+  };
+  const rule = { id: 'stays', kind: 'loitering', purpose: 'safety', zone: zone.id };
+  const config = configOf({ site: 's', box: 'box-1', zones: [zone], rules: [rule] }, 'replay');
+  const env = ownOrder(config, 'rtsp://10.0.0.2/1', dir, 'test');
+  const authorisation = env['VIGIE_AUTHORISATION'] ?? '';
+  const { createPublicKey } = await import('node:crypto');
+  const authority = { authority: () => createPublicKey(readFileSync(env['VIGIE_AUTHORITY_KEY'] ?? '')) };
+  const under = (change: object, nowMs = Date.now()): string | undefined =>
+    orderThatHolds({ ...config, authorisation, ...change }, authority, nowMs);
+  t.match(under({}), /^order test-1 holds until .*use a cable$/);
+  t.match(under({}, 0), /holds until/, 'a clock that is behind opens nothing');
+  t.equal(under({}, Date.now() + 40 * 86_400_000), undefined, 'its end does');
+  t.equal(under({ box: 'box-2' }), undefined, 'of another box');
+  t.equal(under({ authorisation: join(dir, 'none') }), undefined);
+  t.equal(orderThatHolds(undefined, authority, 0), undefined, 'a box that is not configured yet');
+});
+
+const noNmcli =
+  spawnSync('nmcli', ['--version']).status === 0 ? false : 'no nmcli: network-manager is not installed';
+void t.test('NetworkManager’s own reader takes the profile', { skip: noNmcli }, async (t) => {
+  const profile = hotspotProfile('box-1', PASSPHRASE);
+  const read = (...args: string[]): Map<string, string> => {
+    const { status, stdout, stderr } = spawnSync('nmcli', ['--offline', 'connection', ...args], {
+      input: profile,
+      encoding: 'utf8',
+    });
+    t.equal(status, 0, stderr);
+    let section = '';
+    const values = new Map<string, string>();
+    for (const line of stdout.split('\n')) {
+      section = /^\[(.*)\]$/.exec(line)?.[1] ?? section;
+      const [, key, value] = /^([^=]+)=(.*)$/.exec(line) ?? [];
+      if (key !== undefined) values.set(`${section}.${key}`, value ?? '');
+    }
+    return values;
+  };
+  const ours = read('modify', 'connection.autoconnect', 'no');
+  const made = read(
+    ...['add', 'type', 'wifi', 'con-name', 'vigie-hotspot', 'ssid', 'box-1', 'autoconnect', 'no'],
+    ...['wifi.mode', 'ap', 'wifi.band', 'bg', 'wifi-sec.key-mgmt', 'wpa-psk', 'wifi-sec.psk', PASSPHRASE],
+    ...[
+      'wifi-sec.proto',
+      'rsn',
+      'wifi-sec.pairwise',
+      'ccmp',
+      'wifi-sec.group',
+      'ccmp',
+      'wifi-sec.pmf',
+      'optional',
+    ],
+    ...['ipv4.method', 'shared', 'ipv4.addresses', '10.42.0.1/24', 'ipv6.method', 'disabled'],
+  );
+  for (const values of [ours, made])
+    for (const key of ['connection.uuid', 'ipv6.addr-gen-mode']) values.delete(key);
+  t.strictSame(ours, made, 'as nmcli would have written it');
+});
+
+void t.test('the passphrase', async (t) => {
+  const dir = scratch(t);
+  mkdirSync(join(dir, 'page'));
+  const file = join(dir, 'page', 'hotspot-key');
+  writeFileSync(file, `${PASSPHRASE}\r\n`);
+  t.equal(readHotspotKey(file), PASSPHRASE);
+  t.ok(statSync(file).isFile());
+  for (const text of ['short', 'x'.repeat(64), 'with a blank', 'ünicode-key', 'two\nlines-of-it', ''])
+    t.match(hotspotKeyProblem(text), /is no passphrase; must be one line of 8 to 63/, JSON.stringify(text));
+  writeFileSync(file, 'x'.repeat(300));
+  t.throws(() => readHotspotKey(file), { kind: 'config', message: /is no passphrase/ });
+  t.throws(() => readHotspotKey(join(dir, 'none')), { kind: 'config', message: /cannot be read/ });
+});
+
+/** A boot partition with a configuration that is in order. */
+function card(t: Test): { from: string; to: string; take: () => Provisioned } {
+  const dir = scratch(t);
+  const [from, to] = [join(dir, 'vigie'), join(dir, 'etc')];
+  for (const folder of [from, join(to, 'page')]) mkdirSync(folder, { recursive: true });
+  const config = configOf({ site: 's', box: 'box-1' }, 'replay');
+  writeFileSync(join(from, 'vigie.yaml'), 'site: s');
+  const given = { inspect: () => ({ config, problems: [] }), certificateProblems: () => [] };
+  return { from, to, take: () => takeFromBootPartition({ from, to, now: new Date(), ...given }) };
+}
+
+void t.test('it comes with the card', async (t) => {
+  const { from, to, take } = card(t);
+  writeFileSync(join(from, 'Hotspot-Key'), 'short');
+  t.match(take(), { state: 'refused', lines: [/refused/, /^hotspot-key: is no passphrase/] });
+  writeFileSync(join(from, 'Hotspot-Key'), PASSPHRASE);
+  const { state, lines } = take();
+  t.equal(state, 'installed', lines.join());
+  t.equal(readHotspotKey(join(to, 'page', 'hotspot-key')), PASSPHRASE);
+  t.equal(statSync(join(to, 'page', 'hotspot-key')).mode & 0o777, 0o600, 'for root alone');
+  t.notOk(existsSync(join(from, 'Hotspot-Key')) || lines.join().includes(PASSPHRASE));
+});
+
+void t.test('where releases come from, for a box with the updater', async (t) => {
+  const { from, to, take } = card(t);
+  const etc = `${to}-update`;
+  const lay = (name: string, text: string): void => writeFileSync(join(from, name), text);
+  const refused = (line: RegExp): unknown => t.match(take(), { state: 'refused', lines: [/refused/, line] });
+  lay('update.yaml', 'url: https://releases.example/\n');
+  refused(/^update\.yaml: this box has no .*etc-update; install vigie-root/);
+  mkdirSync(etc);
+  refused(/^update-root\.json: must lie here too, beside update\.yaml/);
+  lay('update-root.json', '{}');
+  refused(/^update-root\.json: is no signed root; must be metadata\/root\.json/);
+  lay('update-root.json', JSON.stringify({ signed: { _type: 'root', version: 1 }, signatures: [{}] }));
+  for (const [yaml, line] of [
+    ['url: releases.example\n', /^update\.yaml: url: .*https/],
+    ['rateKiBps: 70\n', /^update\.yaml: url: /],
+    ['url: https://releases.example/\nrate: 7\n', /^update\.yaml: rate: Unexpected property/],
+  ] as const) {
+    lay('update.yaml', yaml);
+    refused(line);
+  }
+  t.strictSame(readdirSync(etc), [], 'nothing of it is taken');
+  lay('update.yaml', 'url: https://releases.example/\nrateKiBps: 70\n');
+  const { state, lines } = take();
+  t.equal(state, 'installed', lines.join());
+  t.strictSame(readdirSync(etc).sort(), ['root.json', 'update.yaml']);
+  t.equal(statSync(join(etc, 'update.yaml')).mode & 0o777, 0o600, 'root’s alone');
+  t.strictSame(readdirSync(from), ['result.txt'], 'and it is taken from the card');
+});

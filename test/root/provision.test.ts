@@ -1,0 +1,485 @@
+/** A new box: what lies on the boot partition is taken once, as a whole or not at all; the camera's address. */
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { RestraintFolder } from '../../agent/contract/restraint-folder.ts';
+import { writeCamera } from '../../agent/restraint/folder.ts';
+import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { cameraReach, tellSystemd } from '../../scripts/programs/root/network/camera-address.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type Program, start, VIGIE_ROOT } from '../lib/program.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+
+interface Card {
+  readonly from: string;
+  readonly to: string;
+  readonly result: () => string;
+}
+
+/** A boot partition with everything, and an /etc/vigie with nothing. */
+async function card(t: Test, box = 'box-1'): Promise<Card> {
+  const dir = scratch(t);
+  const [from, to] = [join(dir, 'firmware/vigie'), join(dir, 'etc')];
+  for (const folder of [join(from, 'pki'), join(to, 'pki')]) mkdirSync(folder, { recursive: true });
+  const authority = new CertificateAuthority(join(dir, 'authority'));
+  await authority.start();
+  const pair = await authority.client(box);
+  writeFileSync(join(from, 'pki/ca.crt'), readFileSync(authority.ca));
+  writeFileSync(join(from, 'pki/box.crt'), readFileSync(pair.cert));
+  writeFileSync(join(from, 'pki/box.key'), readFileSync(pair.key));
+  writeFileSync(join(from, 'vigie.yaml'), config(to));
+  return { from, to, result: () => readFileSync(join(from, 'result.txt'), 'utf8') };
+}
+
+function config(to: string, more = ''): string {
+  const pki = join(to, 'pki');
+  return `site: s
+box: box-1
+camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }
+rules: []
+mqtt: { url: "mqtts://room:8883", ca: ${pki}/ca.crt, cert: ${pki}/box.crt, key: ${pki}/box.key, ack: broker }
+${more}`;
+}
+
+async function take(t: Test, { from, to }: Card): Promise<{ code: number | null; said: string }> {
+  const program = start(t, process.execPath, [VIGIE_ROOT, 'boot-partition', '--from', from, '--to', to]);
+  const code = await program.ended;
+  return { code, said: program.out + program.err };
+}
+
+const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8);
+
+void t.test('everything in order', async (t) => {
+  const box = await card(t);
+  writeFileSync(join(box.from, 'notes.txt'), 'lamp post 7');
+  t.match(await take(t, box), { code: 0 });
+  t.equal(modeOf(join(box.to, 'pki/box.key')), '640', 'read by the agent itself');
+  t.equal(modeOf(join(box.to, 'pki/ca.crt')), '640');
+  t.equal(modeOf(join(box.to, 'vigie.yaml')), '640');
+  t.match(box.result(), /^\S+Z installed\r\n/);
+  t.match(box.result(), /notes\.txt: .* left here/);
+  t.notMatch(box.result(), /hunter2|PRIVATE/, 'no secret in the result');
+  t.strictSame(readdirSync(box.from).sort(), ['notes.txt', 'pki', 'result.txt']);
+  t.strictSame(readdirSync(join(box.from, 'pki')), []);
+  const said = box.result();
+  t.match(await take(t, box), { code: 0, said: /nothing to take/ }, 'once');
+  t.equal(box.result(), said, 'and the result stays');
+
+  writeFileSync(join(box.from, 'vigie.yaml'), config(box.to, 'alertsPerHour: 7\n'));
+  t.match(await take(t, box), { code: 0 }, 'later a configuration alone: the certificates are there');
+  t.match(readFileSync(join(box.to, 'vigie.yaml'), 'utf8'), /alertsPerHour: 7/);
+  t.notMatch(
+    readFileSync(join(box.to, 'vigie.yaml.before'), 'utf8'),
+    /alertsPerHour/,
+    'the last one is kept',
+  );
+});
+
+void t.test('a key that was made on the box stays there', async (t) => {
+  const box = await card(t);
+  renameSync(join(box.from, 'pki/box.key'), join(box.to, 'pki/box.key'));
+  t.match(await take(t, box), { code: 0 });
+  t.match(box.result(), /^\S+Z installed\r\n/);
+  t.strictSame(readdirSync(join(box.to, 'pki')).sort(), ['box.crt', 'box.key', 'ca.crt']);
+  const other = await card(t);
+  writeFileSync(join(other.to, 'pki/box.key'), readFileSync(join(box.to, 'pki/box.key')));
+  rmSync(join(other.from, 'pki/box.key'));
+  await refused(t, other, 'the key of another certificate', /mqtt\.key: does not belong to the certificate/);
+});
+
+const enrolment = (change: object = {}): string =>
+  JSON.stringify({ version: 1, site: 's', box: 'box-1', url: 'https://room:8443', token: null, ...change });
+
+void t.test('a box that is to be enrolled brings no certificate', async (t) => {
+  const box = await card(t);
+  for (const name of ['box.crt', 'box.key']) rmSync(join(box.from, 'pki', name));
+  writeFileSync(join(box.from, 'Enrol.json'), enrolment({ token: 'a'.repeat(32) }));
+  const made = '2026-11-26T00:00:00.000Z';
+  writeFileSync(
+    join(box.from, 'setup-code.json'),
+    JSON.stringify({ version: 1, sha256: 'b'.repeat(64), made }),
+  );
+  t.match(await take(t, box), { code: 0 });
+  t.strictSame(readdirSync(box.to).sort(), ['enrol.json', 'page', 'pki', 'vigie.yaml']);
+  t.equal(modeOf(join(box.to, 'enrol.json')), '600', 'root’s alone: it may hold a token');
+  const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
+  t.equal(modeOf(join(box.to, 'page/setup-code.json')), isUser ? '640' : '644');
+  t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'nothing of it stays on the card');
+  t.notMatch(box.result(), 'aaaa', 'nor in the result');
+  writeFileSync(join(box.from, 'enrol.json'), enrolment());
+  t.match(await take(t, box), { code: 2 });
+  t.match(box.result(), /enrol\.json: is taken together with a vigie\.yaml only/);
+});
+
+void t.test('refused as a whole', async (t) => {
+  const wrong: Readonly<Record<string, readonly [(card: Card) => void, RegExp]>> = {
+    'a mistake in the configuration': [
+      ({ from, to }) => writeFileSync(join(from, 'vigie.yaml'), config(to, 'alertsPerHuor: 7\n')),
+      /vigie\.yaml:6:1 alertsPerHuor: unknown key; did you mean "alertsPerHour"\?/,
+    ],
+    'a certificate that is none': [
+      ({ from }) => writeFileSync(join(from, 'pki/ca.crt'), ''),
+      /mqtt\.ca: .*ca\.crt/,
+    ],
+    'a key of another certificate': [
+      ({ from }) =>
+        writeFileSync(join(from, 'pki/box.key'), readFileSync(join(from, '../../authority/ca.key'))),
+      /does not belong to the certificate/,
+    ],
+    'a file that a later key names': [
+      ({ from, to }) =>
+        writeFileSync(join(from, 'vigie.yaml'), config(to, `authorisation: ${to}/authorisation.dsse.json\n`)),
+      /authorisation\.dsse\.json: the configuration names it, but there is no/,
+    ],
+    'an enrolment of another box': [
+      ({ from }) => writeFileSync(join(from, 'enrol.json'), enrolment({ box: 'box-2' })),
+      /enrol\.json: is for box-2 at s; must be for box-1 at s, as vigie\.yaml says/,
+    ],
+    'an enrolment that is none': [
+      ({ from }) => writeFileSync(join(from, 'enrol.json'), enrolment({ url: 'http://room' })),
+      /enrol\.json: is no request of enrolment; must be JSON with version 1/,
+    ],
+    'an enrolment that would bring what the configuration does not name': [
+      ({ from, to }) => {
+        writeFileSync(join(from, 'enrol.json'), enrolment());
+        writeFileSync(join(from, 'vigie.yaml'), config(to).replace('pki/box.crt', 'pki/mine.crt'));
+      },
+      /mqtt\.cert: must be .*pki\/box\.crt for a box that is enrolled/,
+    ],
+    'a setup code that is none': [
+      ({ from }) => writeFileSync(join(from, 'setup-code.json'), '{}'),
+      /setup-code\.json: is no setup code; must be the file that was written to the card/,
+    ],
+    'a file that is too large': [
+      ({ from }) => writeFileSync(join(from, 'film.mp4'), Buffer.alloc(300_000)),
+      /film\.mp4: is larger than/,
+    ],
+  };
+  for (const [name, [spoil, reason]] of Object.entries(wrong)) {
+    const box = await card(t);
+    spoil(box);
+    await refused(t, box, name, reason);
+    t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
+  }
+  const other = await card(t, 'box-2');
+  t.match(
+    await take(t, other),
+    { code: 2, said: /is the certificate of box-2; must be one with the CN of `box`, box-1/ },
+    'another box’s',
+  );
+});
+
+async function refused(t: Test, box: Card, name: string, ...reasons: RegExp[]): Promise<void> {
+  const { code, said } = await take(t, box);
+  t.equal(code, 2, name);
+  t.match(box.result(), /^\S+Z refused\r\n/, `${name}: said on the card too`);
+  for (const reason of reasons) {
+    t.match(said, reason, name);
+    t.match(box.result(), reason, name);
+  }
+  t.strictSame(readdirSync(box.to), ['pki'], `${name}: nothing was installed`);
+  t.notMatch(box.result(), /hunter2|PRIVATE|[^\P{Cc}\r\n]/u);
+}
+
+void t.test('a wrong name or a wrong place is told, with what would be right', async (t) => {
+  const named =
+    (name: string) =>
+    ({ from }: Card) =>
+      renameSync(join(from, 'vigie.yaml'), join(from, name));
+  const wrong: Readonly<Record<string, readonly [(card: Card) => void, ...RegExp[]]>> = {
+    'the ending that Windows hides': [
+      named('vigie.yaml.txt'),
+      /vigie\.yaml: is not in this folder/,
+      /vigie\.yaml\.txt: must be named vigie\.yaml; Windows adds \.txt and hides it/,
+    ],
+    'the same in capitals': [named('VIGIE.YAML.TXT'), /VIGIE\.YAML\.TXT: must be named vigie\.yaml; Windows/],
+    'the other ending': [named('vigie.yml'), /vigie\.yml: must be named vigie\.yaml/],
+    'a copy': [named('vigie (1).yaml'), /vigie \(1\)\.yaml: must be named vigie\.yaml/],
+    'another name': [named('config.yaml'), /config\.yaml: must be named vigie\.yaml/],
+    'a name that writes to terminals': [named('vigie\x1b[2J.yaml'), /vigie\?\[2J\.yaml: must be named/],
+    'one folder too deep': [
+      ({ from }) => {
+        const aside = join(from, '../aside');
+        renameSync(from, aside);
+        mkdirSync(from);
+        renameSync(aside, join(from, 'vigie'));
+      },
+      /vigie\/vigie\.yaml: lies one folder too deep; must lie in this folder/,
+      /vigie\/pki\/box\.key: lies/,
+    ],
+    'beside the folder': [
+      ({ from }) => renameSync(join(from, 'vigie.yaml'), join(from, '../vigie.yaml')),
+      /\.\.\/vigie\.yaml: lies beside this folder; must lie in it/,
+    ],
+    'on the partition, without the folder': [
+      ({ from }) => {
+        renameSync(join(from, 'vigie.yaml'), join(from, '../Vigie.yaml.txt'));
+        rmSync(from, { recursive: true });
+      },
+      /\.\.\/Vigie\.yaml\.txt: lies beside this folder; must lie in it/,
+    ],
+    'keys that are not named, and a wrong name': [
+      named('vigie.yml'),
+      /folder; must lie here, .*\r?\nvigie\.yml: must be named vigie\.yaml, .*\r?\nNothing was installed/,
+    ],
+    'an empty folder': [
+      ({ from }) => {
+        rmSync(from, { recursive: true });
+        mkdirSync(from);
+      },
+      /vigie\.yaml: is not in this folder/,
+    ],
+    'keys without a configuration': [
+      ({ from }) => rmSync(join(from, 'vigie.yaml')),
+      /vigie\.yaml: is not in this folder/,
+      /pki\/box\.crt: is taken together with a vigie\.yaml only/,
+    ],
+    'a certificate with the ending that Windows hides': [
+      ({ from }) => renameSync(join(from, 'pki/box.crt'), join(from, 'pki/box.crt.txt')),
+      /no pki\/box\.crt in this folder; is it pki\/box\.crt\.txt\?/,
+    ],
+    'two of a name': [
+      ({ from, to }) => writeFileSync(join(from, 'Vigie.yaml'), config(to)),
+      /vigie\.yaml: is there more than once \(capitals do not count\); keep one/,
+    ],
+  };
+  for (const [name, [spoil, ...reasons]] of Object.entries(wrong)) {
+    const box = await card(t);
+    spoil(box);
+    await refused(t, box, name, ...reasons);
+  }
+});
+
+void t.test('capitals do not count, as on the partition itself', async (t) => {
+  const box = await card(t);
+  renameSync(join(box.from, 'vigie.yaml'), join(box.from, 'Vigie.YAML'));
+  renameSync(join(box.from, 'pki/box.crt'), join(box.from, 'pki/BOX.CRT'));
+  renameSync(join(box.from, 'pki'), join(box.from, 'PKI'));
+  t.match(await take(t, box), { code: 0 });
+  t.match(box.result(), /^\S+Z installed\r\n/);
+  t.strictSame(readdirSync(join(box.to, 'pki')).sort(), ['box.crt', 'box.key', 'ca.crt']);
+  t.strictSame(readdirSync(box.from).sort(), ['PKI', 'result.txt'], 'taken');
+});
+
+void t.test('nothing there, nothing written; what comes after an installation is told', async (t) => {
+  const box = await card(t);
+  const bare = join(scratch(t), 'firmware');
+  mkdirSync(bare);
+  writeFileSync(join(bare, 'config.txt'), 'arm_64bit=1\n');
+  const nothing = { ...box, from: join(bare, 'vigie') };
+  t.match(await take(t, nothing), { code: 0, said: /not there, nothing to take/ });
+  t.strictSame(readdirSync(bare), ['config.txt']);
+
+  writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
+  writeFileSync(join(box.from, '../vigie-notes.txt'), 'lamp post 7');
+  t.match(await take(t, box), { code: 0 });
+  t.match(box.result(), /pki\/old\.crt: .* left here/);
+  for (const name of ['.DS_Store', '._vigie.yaml']) writeFileSync(join(box.from, name), '');
+  const installed = box.result();
+  t.match(await take(t, box), { code: 0 }, 'what was left is told once');
+  t.equal(box.result(), installed);
+  writeFileSync(join(box.from, 'vigie.yaml.txt'), config(box.to));
+  t.match(await take(t, box), { code: 2 });
+  t.match(box.result(), /refused\r\n(.*\r\n)*vigie\.yaml\.txt: must be named vigie\.yaml/);
+});
+
+void t.test('the unit runs once anything of ours is on the partition', async (t) => {
+  const unit = readFileSync(join(ROOT, 'systemd/vigie-provision.service'), 'utf8');
+  const conditions = unit.match(/^Condition.*$/gm) ?? [];
+  t.equal(conditions.length, 1);
+  const dir = scratch(t);
+  const holds = (): boolean => {
+    const condition = String(conditions[0]).replace('/boot/firmware', dir);
+    t.not(condition, conditions[0], 'it is about the boot partition');
+    const { status, stderr } = spawnSync('systemd-analyze', ['condition', condition], { encoding: 'utf8' });
+    t.match(stderr, /Conditions (succeeded|failed)|test of .* failed/i, 'systemd has judged it');
+    return status === 0;
+  };
+  writeFileSync(join(dir, 'config.txt'), 'arm_64bit=1\n');
+  t.notOk(holds(), 'nothing of ours');
+  for (const name of ['vigie', 'VIGIE', 'vigie.yaml', 'Vigie.yml.txt']) {
+    mkdirSync(join(dir, name));
+    t.ok(holds(), name);
+    rmSync(join(dir, name), { recursive: true });
+  }
+});
+
+void t.test('a new label for a box that is installed', async (t) => {
+  const box = await card(t);
+  const code = (sha256: string): string =>
+    JSON.stringify({ version: 1, sha256: sha256.repeat(64), made: '2026-11-26T00:00:00.000Z' });
+  const page = (name: string): string => join(box.to, 'page', name);
+  writeFileSync(join(box.from, 'setup-code.json'), code('a'));
+  const aside = { ...box, from: alone(box, 'setup-code.json') };
+  t.match(
+    await take(t, aside),
+    { code: 2, said: /vigie\.yaml: is not in this folder/ },
+    'a box that has none',
+  );
+  writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
+  t.match(await take(t, box), { code: 0 });
+  const installed = readFileSync(join(box.to, 'vigie.yaml'), 'utf8');
+
+  writeFileSync(join(box.from, 'Setup-Code.json'), code('b'));
+  t.match(await take(t, box), { code: 0 }, 'the code alone, beside what was left');
+  t.match(box.result(), /^\S+Z installed\r\nSetup-Code\.json is now .*page\/setup-code\.json\r\n/);
+  t.match(box.result(), /pki\/old\.crt: is not of the label; it was left here/);
+  t.match(readFileSync(page('setup-code.json'), 'utf8'), 'bbbb');
+  t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'taken');
+  const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
+  t.equal(modeOf(page('setup-code.json')), isUser ? '640' : '644');
+  const said = box.result();
+  t.match(await take(t, box), { code: 0, said: /nothing to take/ }, 'once');
+  t.equal(box.result(), said);
+
+  writeFileSync(join(box.from, 'hotspot-key'), 'k7qf93mx');
+  t.match(await take(t, box), { code: 0 }, 'the passphrase alone');
+  t.equal(modeOf(page('hotspot-key')), '600', 'for root alone');
+  t.notMatch(box.result(), 'k7qf93mx');
+  t.equal(readFileSync(join(box.to, 'vigie.yaml'), 'utf8'), installed, 'the rest is as it was');
+
+  for (const name of ['setup-code.json', 'hotspot-key']) writeFileSync(join(box.from, name), code('c'));
+  t.match(await take(t, box), { code: 2 });
+  t.match(
+    box.result(),
+    /refused\r\nhotspot-key: is no passphrase.*\r\nNothing was installed/,
+    'one of two is wrong',
+  );
+  t.match(readFileSync(page('setup-code.json'), 'utf8'), 'bbbb', 'neither is taken');
+  for (const name of ['hotspot-key', 'pki/old.crt']) rmSync(join(box.from, name));
+  const wrong: Record<string, RegExp> = {
+    'enrol.json': /enrol\.json: is taken together with a vigie\.yaml only/,
+    'pki/new.crt': /pki\/new\.crt: is taken together with/,
+    'vigie.yaml.txt': /vigie\.yaml\.txt: must be named vigie\.yaml; Windows/,
+    'hotspot-key.txt': /hotspot-key\.txt: must be named hotspot-key; Windows adds \.txt/,
+  };
+  for (const [name, reason] of Object.entries(wrong)) {
+    writeFileSync(join(box.from, name), 'anything');
+    t.match(await take(t, box), { code: 2 }, name);
+    t.match(box.result(), reason);
+    rmSync(join(box.from, name));
+  }
+  t.match(
+    readFileSync(page('setup-code.json'), 'utf8'),
+    'bbbb',
+    'what came with other files of ours is no label',
+  );
+  t.match(await take(t, box), { code: 0 });
+  t.match(readFileSync(page('setup-code.json'), 'utf8'), 'cccc', 'alone it is');
+});
+
+/** A folder with one of the card's files. */
+function alone({ from }: Card, name: string): string {
+  const dir = join(from, '../alone/vigie');
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, name), readFileSync(join(from, name)));
+  return dir;
+}
+
+const noMounts = SmallDisk.unavailable();
+
+void t.test('a partition that cannot be written', { skip: noMounts }, async (t) => {
+  const box = await card(t);
+  const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
+  const command = [process.execPath, VIGIE_ROOT, 'boot-partition', '--from', box.from, '--to', box.to];
+  const run = async (): Promise<Program> => {
+    const program = start(t, 'unshare', ['-m', 'sh', '-c', readOnly, 'sh', box.from, ...command]);
+    await program.ended;
+    return program;
+  };
+  t.match(
+    await run(),
+    { code: 2, err: /cannot be written \(EROFS\).*nothing is taken from where it cannot be removed/ },
+    'said in the log and by the exit code',
+  );
+  t.strictSame(readdirSync(box.to), ['pki'], 'nothing was installed, or it would be at every start');
+  t.notOk(existsSync(join(box.from, 'result.txt')));
+  renameSync(join(box.from, 'vigie.yaml'), join(box.from, 'vigie.yml'));
+  t.match(await run(), { code: 2, err: /vigie\.yml: must be named vigie\.yaml.*\n(.*\n)*.*EROFS/ });
+});
+
+void t.test('a result that cannot be written is told in the log', async (t) => {
+  const box = await card(t);
+  mkdirSync(join(box.from, 'result.txt'));
+  t.match(await take(t, box), { code: 2, said: /result\.txt cannot be written \(EISDIR\)/ });
+  rmSync(join(box.from, 'vigie.yaml'));
+  t.match(await take(t, box), { code: 2, said: /vigie\.yaml: is not in this folder(.*\n)*.*EISDIR/ });
+});
+
+void t.test('a disk that refuses is told on the card', async (t) => {
+  const box = await card(t);
+  rmSync(join(box.to, 'pki'), { recursive: true });
+  writeFileSync(join(box.to, 'pki'), 'a file where the folder belongs');
+  t.match(await take(t, box), { code: 2, said: /ENOTDIR/ });
+  t.match(box.result(), /^\S+Z refused\r\n.*ENOTDIR.*\r\n/);
+  t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
+});
+
+void t.test('what vision may reach', async (t) => {
+  const reach = (source: string, broker?: string) => cameraReach(source, { broker });
+  const only = (address: string, forAgent = false) => ({
+    host: address,
+    addresses: [address],
+    notForAgent: forAgent ? [] : [address],
+  });
+  t.strictSame(await reach('rtsp://u:p@10.0.0.2:554/main'), only('10.0.0.2'));
+  t.strictSame(await reach('rtsp://[fd00::7]/main', 'mqtts://10.0.0.9:8883'), only('fd00::7'));
+  t.strictSame(
+    await reach('rtsp://10.0.0.2/main', 'mqtts://10.0.0.2:8883'),
+    only('10.0.0.2', true),
+    'one router',
+  );
+  t.strictSame(await reach('rtsp://127.0.0.1/main'), only('127.0.0.1', true), 'the box itself');
+  t.strictSame(await reach('rtsp://10.0.0.2/main', 'mqtts://no-such-host.invalid'), only('10.0.0.2'));
+  for (const source of ['v4l2:/dev/video0', 'file:/usr/share/clip.mp4', 'libcamera:', 'test:pattern']) {
+    t.strictSame(await reach(source), { host: '', addresses: [], notForAgent: [] }, `${source}: nothing`);
+  }
+  const named = await reach('rtsp://localhost/main');
+  t.ok(named.addresses.length > 0);
+  t.strictSame(
+    named.addresses.filter((address) => !['127.0.0.1', '::1'].includes(address)),
+    [],
+    'by name: no name server, since vision is given the addresses',
+  );
+  const folder = new RestraintFolder(scratch(t));
+  t.throws(() => folder.addressesOf('localhost'), {
+    kind: 'unavailable',
+    message: /no address of localhost; systemctl/,
+  });
+  writeCamera(folder, named);
+  t.strictSame(folder.addressesOf('localhost'), named.addresses);
+  t.throws(
+    () => folder.addressesOf('camera.lan'),
+    { message: /no address of camera\.lan/ },
+    'another camera than root knows',
+  );
+  await t.rejects(reach('rtsp://no-such-host.invalid/main'), {
+    kind: 'unavailable',
+    message: /by its address/,
+  });
+
+  const calls = join(scratch(t), 'calls');
+  const systemctl = join(scratch(t), 'systemctl');
+  writeFileSync(systemctl, `#!/bin/sh\nprintf '%s\\n' "$*" >>${calls}\n`, { mode: 0o755 });
+  await tellSystemd({ addresses: ['10.0.0.2'], notForAgent: ['10.0.0.2'] }, systemctl);
+  t.equal(
+    readFileSync(calls, 'utf8'),
+    'set-property --runtime vigie-vision.service IPAddressAllow= IPAddressAllow=10.0.0.2\n' +
+      'set-property --runtime vigie.service IPAddressDeny= IPAddressDeny=10.0.0.2\n',
+    'what was said before is forgotten first',
+  );
+  await t.rejects(tellSystemd({ addresses: [], notForAgent: [] }, '/bin/false'), {
+    kind: 'unavailable',
+    message: /systemd refuses/,
+  });
+});
