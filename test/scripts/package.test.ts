@@ -97,10 +97,7 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   t.match(current, /^releases\/\d+-\d+\.\d+\.\d+$/);
   const said = install(container, newer);
   t.match(said, { status: 0 }, 'upgrades');
-  t.match(
-    said.out,
-    /^vigie: the running release .* stays; `vigie-root from-package` switches to 999999-99/m,
-  );
+  t.match(said.out, /^vigie: the running release .* stays; `vigie-root from-package` switches to 999999-99/m);
   t.match(container.run('dpkg-query', '-W', 'vigie').out, /99\.0\.0/);
   t.equal(container.run('readlink', '/usr/lib/vigie/current').out.trim(), current, 'what runs stays');
   const kept = (): string[] =>
