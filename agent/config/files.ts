@@ -1,5 +1,5 @@
 /** The files that a configuration names, as this process sees them. */
-import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -47,6 +47,8 @@ export function checkModel(data: Record<string, unknown>, modelDir: string): Mis
 
 function modelFault(model: unknown, path: Path, modelDir: string): Mistake[] {
   if (typeof model !== 'string' || !/^[a-z0-9-]+$/.test(model)) return [];
+  // Root's program may run without a release, whose cards they are; the release's own check knows them.
+  if (!existsSync(modelDir)) return [];
   const cards = readdirSync(modelDir)
     .filter((file) => file.endsWith('.json'))
     .map((file) => basename(file, '.json'));

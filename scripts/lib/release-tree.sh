@@ -6,13 +6,11 @@
 make_release() { # ARCH DIR MODULES SEQ
   local arch=$1 dir=$2 modules=$3 seq=$4 addon
   rm -rf -- "$dir"
-  mkdir -p -- "$dir/dist" "$dir/systemd"
+  mkdir -p -- "$dir/dist"
   cp -r -- "$root/dist/agent" "$dir/dist/"
   without_stale "$dir/dist" "$root"
   cp -r --preserve=links -- "$root/models" "$modules/node_modules" "$dir/"
   cp -- "$root/package.json" "$dir/"
-  cp -- "$root"/systemd/*.{service,socket,timer,path} "$root"/systemd/vigie.{sysusers,tmpfiles}.conf "$dir/systemd/"
-  cp -r -- "$root/systemd/accelerators" "$dir/systemd/"
   make_vision_root "$arch" "$dir/vision-root"
   # What a compiler leaves in an addon names the folder where it ran.
   for addon in "$dir"/node_modules/*/build/Release/*.node; do

@@ -8,7 +8,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
-import { buildPackage, install } from '../lib/box-package.ts';
+import { boxPackages, install } from '../lib/box-package.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
@@ -70,7 +70,7 @@ t.setTimeout(900_000);
 void t.test('from a blank card to the first alert', { skip }, async (t) => {
   const dir = scratch(t);
   const image = FULL ? bakedImage() : cardImage(dir);
-  const deb = buildPackage(ownArch());
+  const debs = boxPackages(ownArch());
   const began = performance.now();
   const took = (what: string): void =>
     t.comment(`${((performance.now() - began) / 1000).toFixed(0)} s: ${what}`);
@@ -91,7 +91,7 @@ void t.test('from a blank card to the first alert', { skip }, async (t) => {
   );
 
   const container = FULL ? new Container(t, ownArch(), mountedRoot(t, card)) : new Container(t);
-  if (!FULL) t.equal(install(container, deb).status, 0, 'the package is installed');
+  if (!FULL) t.equal(install(container, ...debs).status, 0, 'the packages are installed');
   container.write(CLIP, readFileSync(STREET_CLIP));
   copyFat(card, join(container.root, FIRMWARE));
   t.notOk(privateKeyIn(join(container.root, FIRMWARE)), 'no private key on the card');

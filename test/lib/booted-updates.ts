@@ -21,7 +21,7 @@ import { type ReleaseVersion, releaseName } from '../../agent/contract/release.t
 import { UPDATE_ORDER_TYPE, type UpdateOrder, type UpdateRecord } from '../../agent/contract/update.ts';
 import { manifestText, parseManifest } from '../../scripts/lib/manifest.ts';
 import { BootedBox, PATIENCE_MS } from './booted-box.ts';
-import { BOX, buildPackage, install, provision, SITE, updaterPackage } from './box-package.ts';
+import { BOX, buildPackage, install, provision, rootPackage, SITE } from './box-package.ts';
 import { makeSigner, signed, updateOrder } from './commands.ts';
 import { Container, ownArch } from './nspawn.ts';
 import { scratch } from './paths.ts';
@@ -70,7 +70,7 @@ export class BootedUpdates {
     this.box = new BootedBox(t, this.container);
     this.#repository = new ReleaseRepository(join(this.#dir, 'repository'));
     const deb = buildPackage(ownArch());
-    const said = install(this.container, deb, updaterPackage());
+    const said = install(this.container, rootPackage(), deb);
     t.equal(said.status, 0, `packages are installed ${said.status === 0 ? '' : said.err}`);
     execFileSync('dpkg-deb', ['-x', deb, join(this.#dir, 'package')]);
     const tree = join(this.#dir, 'package/usr/share/vigie/first-release');

@@ -1,15 +1,6 @@
 /** The Debian package of this checkout, built once per test run, and a box that is made from it. */
 import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
@@ -25,6 +16,12 @@ const CLIP = '/usr/share/vigie-test/street.avi';
 /** In the package: the release that is made the current one where a box has none. */
 const FIRST_RELEASE = 'usr/share/vigie/first-release';
 
+/** What a box is installed from: root's package, and the agent's, which depends on it. */
+export function boxPackages(arch: string): readonly [string, string] {
+  const deb = buildPackage(arch);
+  return [rootPackage(), deb];
+}
+
 /** Builds it, unless it is there for this very state of the sources; returns its path. */
 export function buildPackage(arch: string): string {
   const out = join(ROOT, '.cache', 'package');
@@ -32,8 +29,8 @@ export function buildPackage(arch: string): string {
   return join(out, `vigie_${packageVersion()}_${arch}.deb`);
 }
 
-/** The updater's, which comes with it. */
-export function updaterPackage(): string {
+/** Root's, which comes with it. */
+export function rootPackage(): string {
   return join(ROOT, '.cache', 'package', `vigie-root_${packageVersion()}_all.deb`);
 }
 
@@ -56,38 +53,6 @@ export function withVersion(t: Test, deb: string, version: string): string {
     };
     other('VERSION', /"seq":\d+,"version":"[^"]*"/, `"seq":999999,"version":"${version}"`);
     other('MANIFEST', /^(\.\/VERSION .*sha256digest=)\S+$/m, `$1${'0'.repeat(64)}`);
-  });
-}
-
-/** The same program as packages before releases had it: each file at one place, units as files, a stop before files change. */
-export function inOldLayout(t: Test, deb: string, version: string): string {
-  return repacked(t, deb, version, (tree) => {
-    const lib = join(tree, 'usr/lib/vigie');
-    renameSync(join(tree, FIRST_RELEASE), lib);
-    for (const name of ['VERSION', 'MANIFEST']) rmSync(join(lib, name));
-    const plain = (from: string, to: string): void => {
-      rmSync(to);
-      writeFileSync(to, readFileSync(from, 'utf8').replaceAll('/usr/lib/vigie/current/', '/usr/lib/vigie/'));
-    };
-    const units = join(tree, 'usr/lib/systemd/system');
-    for (const unit of readdirSync(units)) {
-      if (unit.endsWith('.d')) rmSync(join(units, unit), { recursive: true });
-      else plain(join(lib, 'systemd', unit), join(units, unit));
-    }
-    for (const kind of ['sysusers', 'tmpfiles'])
-      plain(join(lib, `systemd/vigie.${kind}.conf`), join(tree, `usr/lib/${kind}.d/vigie.conf`));
-    rmSync(join(lib, 'systemd'), { recursive: true });
-    rmSync(join(tree, 'usr/bin/vigie'));
-    symlinkSync('../lib/vigie/dist/agent/cli/main.js', join(tree, 'usr/bin/vigie'));
-    for (const script of ['preinst', 'prerm', 'md5sums']) rmSync(join(tree, 'DEBIAN', script));
-    const postinst = join(tree, 'DEBIAN/postinst');
-    const enabling = readFileSync(postinst, 'utf8').match(/^# Automatically added.*?^# End /gms) ?? [];
-    const restarts =
-      'deb-systemd-invoke restart vigie-page.socket vigie-page.service vigie-renew.timer vigie-hotspot.path';
-    const starts =
-      'deb-systemd-invoke start vigie-vision.socket vigie-restraint.socket vigie-config.socket vigie.service';
-    const booted = `if [ -d /run/systemd/system ]; then ${starts}; ${restarts}; fi || true`;
-    writeFileSync(postinst, `#!/bin/sh\nset -e\n${enabling.join('\n')}\n${booted}\n`);
   });
 }
 

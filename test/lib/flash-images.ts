@@ -15,7 +15,7 @@ import type { Test } from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { authoriseFile } from './authority.ts';
-import { buildPackage } from './box-package.ts';
+import { boxPackages } from './box-package.ts';
 import { ownArch } from './nspawn.ts';
 import { ROOT, scratch } from './paths.ts';
 
@@ -157,9 +157,13 @@ export function vendorImage(): string {
 /** The same with this checkout’s package, by `flash bake`; made once for a package (.cache, about a minute). */
 export function bakedImage(): string {
   const vendor = vendorImage();
-  const deb = buildPackage(ownArch());
+  const [root, deb] = boxPackages(ownArch());
   const file = vendor.replace('vendor', 'baked');
-  if (existsSync(file) && statSync(file).mtimeMs > statSync(deb).mtimeMs) return file;
+  if (
+    existsSync(file) &&
+    statSync(file).mtimeMs > Math.max(...[root, deb].map((one) => statSync(one).mtimeMs))
+  )
+    return file;
   for (const stale of [file, `${file}.sha256`]) rmSync(stale, { force: true });
   run(process.execPath, [FLASH, 'bake', '--image', vendor, '--out', file, '--deb', deb]);
   return file;

@@ -6,7 +6,7 @@ import { makeSetupCode, setupCodeHash } from '../../agent/contract/setup-code.ts
 import { ownOrder } from '../../scripts/lib/own-order.ts';
 import { configOf } from '../lib/agent.ts';
 import { PATIENCE_MS } from '../lib/booted-box.ts';
-import { buildPackage, install } from '../lib/box-package.ts';
+import { boxPackages, install } from '../lib/box-package.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { scratch } from '../lib/paths.ts';
@@ -80,7 +80,7 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
 
 void t.test('vigie-page.service', { skip }, async (t) => {
   const container = new Container(t);
-  const installed = install(container, buildPackage(ownArch()));
+  const installed = install(container, ...boxPackages(ownArch()));
   t.equal(installed.status, 0, installed.err.slice(-2000));
   if (!existsSync(join(container.root, APP)))
     for (const name of ['index.html', 'app.js', 'style.css']) container.write(join(APP, name), name);

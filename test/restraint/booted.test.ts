@@ -18,7 +18,7 @@ import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
 import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
 import { orderFor, signedOrder, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
-import { buildPackage, install, provision } from '../lib/box-package.ts';
+import { boxPackages, install, provision } from '../lib/box-package.ts';
 import { LINK_THIEF } from '../lib/link-thief.ts';
 import { Container, ownArch, type Said } from '../lib/nspawn.ts';
 import { until } from '../lib/room.ts';
@@ -95,7 +95,7 @@ class Attacked {
 
 void t.test('booted, and attacked by the agent’s own user', { skip }, async (t) => {
   const container = new Container(t);
-  t.match(install(container, buildPackage(ownArch())), { status: 0 });
+  t.match(install(container, ...boxPackages(ownArch())), { status: 0 });
   await provision(t, container, MASK);
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   await container.boot(t);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Finding } from '../../agent/contract/finding.ts';
 import { BootedBox, outboxIds, PATIENCE_MS } from '../lib/booted-box.ts';
-import { BOX, buildPackage, inOldLayout, install, provision, SITE, withVersion } from '../lib/box-package.ts';
+import { asVersion, BOX, boxPackages, install, provision, SITE, withVersion } from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
 import { modelOfOneSize } from '../lib/one-size.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
@@ -17,11 +17,15 @@ import { until } from '../lib/room.ts';
 const skip = Container.unavailable();
 const arch =
   skip === false ? execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim() : '';
-const deb = skip === false ? buildPackage(arch) : '';
+const [rootDeb, deb] = skip === false ? boxPackages(arch) : ['', ''];
+
+function filesOf(file: string): string[] {
+  const listed = execFileSync('dpkg-deb', ['-c', file], { encoding: 'utf8', maxBuffer: 1e8 });
+  return listed.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
+}
 
 void t.test('what is in the package', { skip }, async (t) => {
-  const listed = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8', maxBuffer: 1e8 });
-  const files = listed.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
+  const files = filesOf(deb);
   const modules = files.filter((file) => file.startsWith('/usr/share/vigie/first-release/node_modules/'));
   for (const dev of [
     'typescript',
@@ -51,7 +55,15 @@ void t.test('what is in the package', { skip }, async (t) => {
     [],
     'no tests, no design pages',
   );
+  const ofSystem = /\/(systemd|sysusers\.d|tmpfiles\.d)\/|\.(service|socket|path|timer)$/;
+  t.strictSame(
+    own.filter((file) => ofSystem.test(file)),
+    ['/etc/avahi/services/vigie.service'],
+    'no unit, no user and no folder: those are of root’s package, and no release brings any',
+  );
+  const ofRoot = filesOf(rootDeb);
   for (const file of [
+    '/usr/lib/vigie-root/vigie-root.js',
     '/usr/lib/systemd/system/vigie.service',
     '/usr/lib/systemd/system/vigie-vision.service',
     '/usr/lib/systemd/system/vigie-provision.service',
@@ -59,25 +71,33 @@ void t.test('what is in the package', { skip }, async (t) => {
     '/usr/lib/systemd/system/vigie-renew.timer',
     '/usr/lib/systemd/system/vigie-hotspot.path',
     '/usr/lib/sysusers.d/vigie.conf',
+    '/usr/lib/tmpfiles.d/vigie.conf',
+    '/usr/share/vigie/accelerators/hailo/detector.yaml',
+    '/usr/share/vigie/accelerators/coral/50-coral-usb.conf',
+  ]) {
+    t.ok(ofRoot.includes(file), `root’s package has ${file}`);
+  }
+  for (const file of [
     '/usr/share/man/man1/vigie.1.gz',
     '/usr/share/vigie/vigie.yaml',
-    '/usr/share/vigie/accelerators',
-    '/usr/share/vigie/first-release/systemd/accelerators/hailo/detector.yaml',
-    '/usr/share/vigie/first-release/systemd/accelerators/coral/50-coral-usb.conf',
     '/usr/share/doc/vigie/examples/vigie.container',
   ]) {
     t.ok(files.includes(file), file);
   }
   const field = (name: string): string =>
     execFileSync('dpkg-deb', ['-f', deb, name], { encoding: 'utf8' }).trim();
-  t.match(field('Depends'), /nodejs \(>= 20\.17~\).*gstreamer1\.0-libav/s, 'Debian’s node and GStreamer');
+  t.match(
+    field('Depends'),
+    /^vigie-root \(>= .*nodejs \(>= 20\.17~\).*gstreamer1\.0-libav/s,
+    'root’s package, node, GStreamer',
+  );
   const [mb, installedMb] = [statSync(deb).size / 1e6, Number(field('Installed-Size')) / 1000];
   t.ok(mb < 40 && installedMb < 110, `${mb.toFixed(1)} MB, ${installedMb.toFixed(0)} MB installed`);
 });
 
 void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   const container = new Container(t);
-  t.match(install(container, deb), { status: 0 }, 'installs with nothing but what it depends on');
+  t.match(install(container, rootDeb, deb), { status: 0 }, 'installs with nothing but what it depends on');
   t.match(container.run('systemd-analyze', 'verify', '--man=no', 'vigie.service', 'vigie-vision.service'), {
     status: 0,
     out: '',
@@ -111,7 +131,7 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   t.notOk(existsSync(join(container.root, 'usr/lib/vigie')), 'and no program');
   t.match(install(container, newer), { status: 0 }, 'comes again');
   t.match(container.run('vigie', '--version'), { status: 0 }, 'whole');
-  t.match(container.run('dpkg', '-P', 'vigie'), { status: 0 }, 'is purged');
+  t.match(container.run('dpkg', '-P', 'vigie', 'vigie-root'), { status: 0 }, 'is purged');
   const left = container.run(
     'find',
     '/etc',
@@ -200,7 +220,7 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
 
 void t.test('booted', { skip }, async (t) => {
   const container = new Container(t);
-  t.match(install(container, inOldLayout(t, deb, '0.0.9')), { status: 0 });
+  t.match(install(container, rootDeb, deb), { status: 0 });
   await provision(t, container);
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   // A watchdog time for a test; the unit's own is checked by the test of units.
@@ -209,17 +229,13 @@ void t.test('booted', { skip }, async (t) => {
   const box = new BootedBox(t, container);
   await box.watches('starts');
 
-  await t.test('from a package before there were releases', async (t) => {
-    const before = box.agent;
-    t.match(install(container, deb), { status: 0, err: '' });
-    t.not(box.agent, before, 'another agent');
-    await box.watches('after it');
-    t.notOk(existsSync(join(container.root, 'usr/lib/vigie/dist')), 'nothing is left of it');
+  await t.test('a newer package', async (t) => {
     t.match(container.run('cat', `/proc/${box.agent}/cmdline`).out, /\/usr\/lib\/vigie\/current\//);
     for (const unit of ['vigie.service', 'vigie-renew.timer', 'vigie-provision.service'])
       t.match(container.run('systemctl', 'is-enabled', unit).out, /^enabled/, unit);
     const running = { agent: box.agent, vision: box.vision };
     t.match(install(container, withVersion(t, deb, '98.0.0')), { status: 0, out: /release .* stays/ });
+    t.match(install(container, asVersion(t, rootDeb, '98.0.0')), { status: 0 });
     t.strictSame({ agent: box.agent, vision: box.vision }, running, 'a newer package restarts nothing');
   });
 

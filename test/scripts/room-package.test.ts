@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
-import { asVersion, buildPackage, install, provision, roomPackage } from '../lib/box-package.ts';
+import { asVersion, boxPackages, install, provision, roomPackage } from '../lib/box-package.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
@@ -20,7 +20,7 @@ const SOCKET = '/run/vigie-room-signer/signer.sock';
 const PATIENCE_MS = 60_000;
 
 const skip = Container.unavailable();
-const boxDeb = skip === false ? buildPackage(ownArch()) : '';
+const boxDebs = skip === false ? boxPackages(ownArch()) : [];
 const deb = skip === false ? roomPackage(ownArch()) : '';
 
 void t.test('what is in the package', { skip }, async (t) => {
@@ -202,7 +202,7 @@ async function nginx(t: Test, container: Container, authority: CertificateAuthor
 
 void t.test('installed and booted', { skip }, async (t) => {
   const container = new Container(t);
-  const said = install(container, boxDeb, asVersion(t, deb, '0.0.9'));
+  const said = install(container, ...boxDebs, asVersion(t, deb, '0.0.9'));
   t.match(said, { status: 0 }, `installs with what it depends on: ${said.err}`);
   judged(t, container);
   const authority = await setUp(t, container);

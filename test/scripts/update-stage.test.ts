@@ -16,7 +16,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import {
   deltaTarget,
@@ -82,6 +82,31 @@ async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}
     releases: () => readdirSync(releases).sort(),
   };
 }
+
+void t.test('a release that brings what systemd or udev would obey as root is refused', async (t) => {
+  const dir = scratch(t);
+  const { lib, run, releases } = await made(t, dir);
+  const tree = join(dir, 'made/43-0.3.0');
+  const evil = '[Service]\nUser=root\nExecStart=/usr/lib/vigie/current/bin/run\n';
+  for (const path of [
+    'systemd/vigie-evil.service',
+    'etc/systemd/system/vigie.service.d/evil.conf',
+    'vigie.service.d/evil.conf',
+    'vigie.sysusers.conf',
+    'evil.timer',
+    'lib/tmpfiles.d/evil.conf',
+    'lib/rules.d/99-evil.rules',
+  ]) {
+    mkdirSync(dirname(join(tree, path)), { recursive: true });
+    writeFileSync(join(tree, path), evil);
+    await withManifest(tree);
+    const message = `release 43-0.3.0: ${path}: a release must not bring units, users, folders or rules of the system; they belong to the package vigie-root`;
+    await t.rejects(run({ full: noFull }), { kind: 'corrupt', message }, path);
+    t.same(releases(), ['42-0.2.0'], 'nothing of it is left');
+    t.notOk(existsSync(join(lib, 'releases/43-0.3.0')));
+    rmSync(join(tree, path));
+  }
+});
 
 const noFull = (): never => {
   throw new Error('the whole was asked for');

@@ -3,11 +3,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
-  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -28,7 +26,6 @@ import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 /** Of a release that was cut nowhere. */
 const STEPS = [
   'stop vigie-vision.socket vigie-page.socket vigie.service vigie-vision.service vigie-page.service',
-  'restart vigie-root-users@2-0.2.0.service',
   'daemon-reload',
   'reset-failed vigie-vision.socket vigie.service vigie-root-judge.service',
   '--no-block start vigie-vision.socket vigie.service vigie-root-judge.service',
@@ -275,46 +272,17 @@ void t.test('settings, boards and units of later releases', (t) => {
   t.equal(boardOf('friendlyarm,nanopi\0', 'arm64'), 'generic');
   t.equal(boardOf(undefined, 'amd64'), 'pc');
 
-  const own = join(ROOT, 'scripts/programs/root/systemd');
-  const services = readdirSync(own).filter((name) => name.endsWith('.service'));
+  const own = join(ROOT, 'systemd');
+  const services = readdirSync(own).filter((name) => /^vigie-root.*\.service$/.test(name));
   const analyze = (...args: string[]): string => {
     const { status, stdout, stderr } = spawnSync('systemd-analyze', args, { encoding: 'utf8' });
     return status === 0 ? '' : `${status}: ${stdout}${stderr}`;
   };
-  t.equal(services.length, 4);
+  t.equal(services.length, 3);
   t.equal(analyze('verify', '--man=no', ...services.map((name) => join(own, name))), '');
   // Tenths of the exposure level.
   for (const name of services)
     t.equal(analyze('security', '--offline=true', '--no-pager', '--threshold=20', join(own, name)), '', name);
-
-  const [root, out] = [join(dir, 'root'), join(dir, 'out')];
-  const units = join(root, 'usr/lib/vigie/current/systemd');
-  for (const folder of [units, join(root, 'usr/lib/systemd/system'), out])
-    mkdirSync(folder, { recursive: true });
-  cpSync(join(ROOT, 'systemd/vigie.service'), join(units, 'vigie.service'));
-  symlinkSync(
-    '/usr/lib/vigie/current/systemd/vigie.service',
-    join(root, 'usr/lib/systemd/system/vigie.service'),
-  );
-  writeFileSync(
-    join(units, 'vigie-later.timer'),
-    '[Install]\nWantedBy=timers.target multi-user.target ../evil\n',
-  );
-  writeFileSync(join(units, 'vigie-later@.service'), '[Install]\nWantedBy=multi-user.target\n');
-  writeFileSync(join(units, 'vigie-root.service'), '[Install]\nWantedBy=multi-user.target\n');
-  symlinkSync('/etc/passwd', join(units, 'vigie-link.service'));
-  const generator = join(own, 'vigie-root-generator');
-  for (let twice = 0; twice < 2; twice += 1) execFileSync(generator, [out, out, out, root]);
-  const made = execFileSync('find', ['.', '-type', 'l', '-printf', '%p -> %l\n'], {
-    cwd: out,
-    encoding: 'utf8',
-  });
-  t.strictSame(made.trim().split('\n').sort(), [
-    './multi-user.target.wants/vigie-later.timer -> ../vigie-later.timer',
-    './timers.target.wants/vigie-later.timer -> ../vigie-later.timer',
-    './vigie-later.timer -> /usr/lib/vigie/current/systemd/vigie-later.timer',
-    './vigie-later@.service -> /usr/lib/vigie/current/systemd/vigie-later@.service',
-  ]);
   t.end();
 });
 

@@ -71,7 +71,6 @@ class Bench {
       wereStarted: (asked) => Promise.resolve(asked.slice(0, 1)),
       stop: (units) => note('stop', units),
       start: (units) => note('start', units),
-      once: (unit) => note('once', [unit]),
       reload: () => note('reload'),
       resetFailed: () => Promise.resolve(),
       state: () => Promise.resolve({ active: true, gaveUp: undefined, restarts: 0 }),

@@ -25,6 +25,7 @@ import {
 } from '../../../agent/contract/release.ts';
 import { changedPaths, type Entry, parseManifest, verifyTree } from '../../lib/manifest.ts';
 import { diskError } from './disk-error.ts';
+import { assertNoUnits } from './unit-files.ts';
 import { unpack } from './unpack.ts';
 
 const run = promisify(execFile);
@@ -68,6 +69,7 @@ export async function stage(options: StageOptions): Promise<Staged> {
     await clear(releases);
     const text = await readFile(manifest, 'utf8');
     const entries = parseManifest(text);
+    assertNoUnits(releaseName(custom.seq, custom.version), entries);
     if (await isPresent(dir, text, options)) return { dir, by: 'present', why: undefined };
     const made = await make(join(releases, STAGE), { ...options, text, entries });
     await run('sync', ['--file-system', join(releases, STAGE)]);

@@ -11,15 +11,7 @@ import type { Context } from './context.ts';
 import { downloadsDir } from './places.ts';
 import { ROLLED_BACK_MAX, type SwitchState } from './record.ts';
 import { nameOf, sameRelease } from './releases.ts';
-import {
-  AGENT_UNIT,
-  JUDGE_UNIT,
-  PAGE_SOCKET,
-  PAGE_UNIT,
-  usersUnit,
-  VISION_SOCKET,
-  VISION_UNIT,
-} from './units.ts';
+import { AGENT_UNIT, JUDGE_UNIT, PAGE_SOCKET, PAGE_UNIT, VISION_SOCKET, VISION_UNIT } from './units.ts';
 
 /**
  * The sockets with them: what has knocked at one and was not let in would start its program again as soon as that is stopped,
@@ -62,8 +54,6 @@ export async function carryOn(context: Context): Promise<void> {
       throw new AgentError('denied', `${nameOf(current)} runs, which it did not begin from`);
     if (!releases.has(target)) throw new AgentError('corrupt', `${nameOf(target)} is not there any more`);
     await units.stop(STOPPED);
-    inTime(context);
-    await units.once(usersUnit(nameOf(target)));
     inTime(context);
     releases.point(target);
     await units.reload();

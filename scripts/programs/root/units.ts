@@ -10,8 +10,6 @@ export const PAGE_UNIT = 'vigie-page.service';
 export const PAGE_SOCKET = 'vigie-page.socket';
 export const JUDGE_UNIT = 'vigie-root-judge.service';
 export const RUN_UNIT = 'vigie-root.service';
-/** Users and folders that a release asks for (systemd-sysusers, systemd-tmpfiles), with more rights than the updater has. */
-export const usersUnit = (release: string): string => `vigie-root-users@${release}.service`;
 
 /** The longest stop and start of our units, and a machine that swaps. */
 const WITHIN_MS = 60_000;
@@ -24,8 +22,6 @@ export interface Units {
   stop(units: readonly string[]): Promise<void>;
   /** Ordered, not waited for: at boot they wait for us. */
   start(units: readonly string[]): Promise<void>;
-  /** Waited for. */
-  once(unit: string): Promise<void>;
   reload(): Promise<void>;
   resetFailed(units: readonly string[]): Promise<void>;
   state(unit: string): Promise<UnitState>;
@@ -57,7 +53,6 @@ export function systemUnits(systemctl = 'systemctl'): Units {
     },
     stop: (units) => tell('stop', ...units),
     start: (units) => tell('--no-block', 'start', ...units),
-    once: (unit) => tell('restart', unit),
     reload: () => tell('daemon-reload'),
     resetFailed: (units) => tell('reset-failed', ...units),
     state: async (unit) => {
