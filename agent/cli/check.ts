@@ -1,9 +1,16 @@
 /** `vigie check`: every mistake of a configuration in one go, or what the box will do with it. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rethrowBug } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
-import { type Inspection, inspectConfig, type Problem, problemText } from '../config/load.ts';
+import {
+  type ConfigOptions,
+  type Inspection,
+  inspectBytes,
+  inspectConfig,
+  type Problem,
+  problemText,
+} from '../config/load.ts';
 import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
 import { type Finding, unknown } from '../contract/finding.ts';
@@ -38,7 +45,8 @@ interface Judged extends Inspection {
 /** Returns the exit code. */
 export async function check(file: string, options: CheckOptions): Promise<number> {
   const { files, strict, json } = options;
-  const inspection = inspectConfig(file, { env: process.env, mode: 'check', files });
+  const how: ConfigOptions = { env: process.env, mode: 'check', files };
+  const inspection = file === '-' ? inspectBytes(readFileSync(0), how) : inspectConfig(file, how);
   const { config } = inspection;
   const forRun = config !== undefined && missingForRun(config).length === 0;
   const coverage = forRun && files ? coverageReport(config) : undefined;

@@ -55,6 +55,13 @@ export function inspectConfig(file: string, options: ConfigOptions): Inspection 
   return { ...inspectText(read.text, options, file), bytes: read.bytes };
 }
 
+/** The same of bytes that come from elsewhere. */
+export function inspectBytes(bytes: Buffer, options: ConfigOptions): Inspection {
+  const read = decoded(bytes);
+  if ('fault' in read) return { config: undefined, problems: [fileProblem(read.fault)], warnings: [] };
+  return { ...inspectText(read.text, options), bytes };
+}
+
 /** `file`, where there is one, is looked at for its mode only. */
 export function inspectText(text: string, options: ConfigOptions, file?: string): Inspection {
   const source = readSource(text);
@@ -146,15 +153,21 @@ function fileProblem(message: string): Problem {
   return { path: '', line: null, column: null, variable: null, found: null, message };
 }
 
-function readText(file: string): { text: string; bytes: Buffer } | { fault: string } {
-  const fault = readFault(file);
+type Read = { readonly text: string; readonly bytes: Buffer } | { readonly fault: string };
+
+function readText(file: string): Read {
+  const fault = readFault(file) ?? sizeFault(statSync(file).size);
+  return fault === undefined ? decoded(readFileSync(file)) : { fault };
+}
+
+function sizeFault(size: number): string | undefined {
+  if (size > CONFIG_BYTES_MAX) return `larger than ${CONFIG_BYTES_MAX / 1024} KiB; this is no configuration`;
+  return size === 0 ? 'is empty; docs/ref/config.md has a full example' : undefined;
+}
+
+function decoded(bytes: Buffer): Read {
+  const fault = sizeFault(bytes.length);
   if (fault !== undefined) return { fault };
-  const { size } = statSync(file);
-  if (size > CONFIG_BYTES_MAX) {
-    return { fault: `larger than ${CONFIG_BYTES_MAX / 1024} KiB; this is no configuration` };
-  }
-  if (size === 0) return { fault: 'is empty; docs/ref/config.md has a full example' };
-  const bytes = readFileSync(file);
   try {
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), bytes };
   } catch (error) {

@@ -33,7 +33,10 @@ void t.test('the unit’s program: one request each', async (t) => {
   writeFileSync(bin, SYSTEMCTL, { mode: 0o755 });
   const env = [`PATH=${bin.slice(0, -'/systemctl'.length)}:${process.env['PATH']}`];
   const helper = (name: string): Program =>
-    start(t, 'env', [...env, process.execPath, VIGIE_ROOT, name, '--config', file]);
+    start(t, 'env', [...env, process.execPath, VIGIE_ROOT, name, '--config', file, ...asked(name)]);
+  // The release is asked as another user where this is root.
+  const asked = (name: string): string[] =>
+    name === 'config-trial' ? ['--check-program', VIGIE, '--check-user', 'nobody'] : [];
   const one = async (line: string): Promise<ConfigReply> => {
     const program = helper('config-trial');
     // What is not read any more when it has been refused breaks the pipe.
@@ -125,7 +128,8 @@ void t.test('beside a plain run, trials are served and the agent is started agai
   const socket = join(state, 'config.sock');
   const begin = (): Program =>
     start(t, process.execPath, [
-      ...[VIGIE_ROOT, 'serve-trials', '--config', file, '--state', state, '--seconds', '3', '--'],
+      ...[VIGIE_ROOT, 'serve-trials', '--config', file, '--state', state],
+      ...['--seconds', '3', '--check-program', VIGIE, '--'],
       ...[process.execPath, VIGIE, 'run', '--config', file, '--state', state],
     ]);
   const starts = ({ err }: Program): number => err.split('agent started').length - 1;

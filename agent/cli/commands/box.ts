@@ -83,8 +83,9 @@ function addCheck(program: Command): void {
     [`vigie check ${DEFAULT_CONFIG}`, 'on the box: certificates and order are looked at too'],
     ['vigie check --no-files --strict boxes/canebiere-017.yaml', 'elsewhere, for example before a rollout'],
     ['vigie check --json vigie.yaml | jq .problems', 'for programs'],
+    ['vigie check --no-files - <vigie.yaml', 'what is not in a file yet'],
   ])
-    .addArgument(new Argument('<file>', 'configuration, YAML or JSON'))
+    .addArgument(new Argument('<file>', 'configuration, YAML or JSON; -: standard input'))
     .option('--no-files', 'do not look at certificates and order: they lie on another machine')
     .addOption(stateOption())
     .option('--strict', 'also exit 1 when there are warnings, or rules that the order does not cover')

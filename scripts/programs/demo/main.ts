@@ -120,7 +120,17 @@ async function start(): Promise<void> {
     [
       // What is tried on the page is written to the demo's own copy.
       ...(values.page
-        ? [...ROOT_PROGRAM, 'serve-trials', '--config', config, '--state', stateDir, '--']
+        ? [
+            ...ROOT_PROGRAM,
+            'serve-trials',
+            '--config',
+            config,
+            '--state',
+            stateDir,
+            '--check-program',
+            PROGRAM,
+            '--',
+          ]
         : []),
       ...[process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
     ],

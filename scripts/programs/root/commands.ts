@@ -1,4 +1,5 @@
 /** Commands of root's for the box beside its releases, called by units: configuration, enrolment, card, network. */
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
   command,
@@ -12,9 +13,14 @@ import { ENROL_STATUS_FILE } from '../../../agent/contract/enrolment.ts';
 import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
 import type { ConfigOrderOptions } from './configuration/config-order-command.ts';
 import type { ServeTrialsOptions } from './configuration/serve-trials.ts';
+import type { RootsJudgeOptions } from './configuration/trial-judge.ts';
 import type { EnrolCommandOptions, RenewCommandOptions } from './enrolment/enrol-command.ts';
 import type { HotspotCommandOptions } from './network/hotspot-command.ts';
+import { DEFAULT_PLACES } from './places.ts';
 import type { RestraintOptions } from './restraint.ts';
+
+/** Of the release that runs. */
+const CHECK_PROGRAM = join(DEFAULT_PLACES.lib, 'current/dist/agent/cli/main.js');
 
 export function addBoxCommands(program: Command): void {
   command(
@@ -129,6 +135,14 @@ function folderOption(): Option {
   );
 }
 
+function checkProgramOption(): Option {
+  return new Option('--check-program <file>', 'program of the release, which is asked too');
+}
+
+function checkUserOption(): Option {
+  return new Option('--check-user <user>', 'as whom root starts that program').default('vigie');
+}
+
 function addRestraint(program: Command): void {
   command(
     program,
@@ -162,7 +176,9 @@ function addRestraint(program: Command): void {
   )
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(folderOption())
-    .action(async (options: RestraintOptions) => {
+    .addOption(checkProgramOption().default(CHECK_PROGRAM))
+    .addOption(checkUserOption())
+    .action(async (options: RootsJudgeOptions) => {
       const { provisionConfigTrial } = await import('./configuration/config-trial-command.ts');
       await provisionConfigTrial(options);
     });
@@ -194,6 +210,7 @@ function addServeTrials(program: Command): void {
     .argument('<command...>', 'the agent, after --')
     .addOption(configOption().makeOptionMandatory())
     .requiredOption('--state <dir>', 'the agent’s state folder')
+    .addOption(checkProgramOption())
     .option('--seconds <n>', 'how long a trial runs unless it is kept', positiveNumber(TRIAL_S), TRIAL_S)
     .action(async (words: string[], options: ServeTrialsOptions) => {
       const { serveTrials } = await import('./configuration/serve-trials.ts');
@@ -211,6 +228,8 @@ function addConfigOrder(program: Command): void {
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
     .addOption(folderOption())
+    .addOption(checkProgramOption().default(CHECK_PROGRAM))
+    .addOption(checkUserOption())
     .action(async (options: ConfigOrderOptions) => {
       const { provisionConfigOrder } = await import('./configuration/config-order-command.ts');
       await provisionConfigOrder(options);

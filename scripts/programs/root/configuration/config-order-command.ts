@@ -8,14 +8,14 @@ import { stateDir } from '../../../../agent/cli/state-dir.ts';
 import { loadConfig } from '../../../../agent/config/load.ts';
 import { shownSha256, withSecretsOf } from '../../../../agent/config/secrets.ts';
 import { BOX_FILE, RestraintFolder } from '../../../../agent/contract/restraint-folder.ts';
-import { assertOwn, type RestraintOptions } from '../restraint.ts';
+import { assertOwn } from '../restraint.ts';
 import { alone } from './config-lock.ts';
 import { ConfigOrders } from './config-order.ts';
 import { followOrders } from './order-probation.ts';
-import { rootsJudge, wholeProblems } from './trial-judge.ts';
+import { type RootsJudgeOptions, rootsJudge, wholeProblems } from './trial-judge.ts';
 import { agentUnit, lookAgain, trialledUnit } from './trialled-unit.ts';
 
-export interface ConfigOrderOptions extends RestraintOptions {
+export interface ConfigOrderOptions extends RootsJudgeOptions {
   /** The agent's. */
   readonly state?: string;
 }

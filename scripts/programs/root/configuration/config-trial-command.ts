@@ -3,22 +3,21 @@ import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { printNote } from '../../../../agent/cli/print.ts';
 import { CONFIG_REQUEST_BYTES_MAX, type ConfigReply } from '../../../../agent/contract/config-trial.ts';
 import { answerAndLeave, firstLine } from '../one-request.ts';
-import type { RestraintOptions } from '../restraint.ts';
 import { alone } from './config-lock.ts';
 import { ordersOf } from './config-order-command.ts';
 import { ConfigTrials } from './config-trial.ts';
-import { rootsJudge, trialJudge } from './trial-judge.ts';
+import { type RootsJudgeOptions, rootsJudge, trialJudge } from './trial-judge.ts';
 import { trialledUnit } from './trialled-unit.ts';
 
 /** One request on standard input, the answer on standard output. */
-export async function provisionConfigTrial(options: RestraintOptions): Promise<void> {
+export async function provisionConfigTrial(options: RootsJudgeOptions): Promise<void> {
   const line = await firstLine(CONFIG_REQUEST_BYTES_MAX);
   const reply = await answered(line, options);
   if (reply.refused !== null) printNote(`refused: ${reply.refused}`);
   await answerAndLeave(reply);
 }
 
-async function answered(line: string, options: RestraintOptions): Promise<ConfigReply> {
+async function answered(line: string, options: RootsJudgeOptions): Promise<ConfigReply> {
   const trials = trialsOf(options);
   try {
     return await alone(options.config, () => trials.answer(line));
@@ -29,7 +28,7 @@ async function answered(line: string, options: RestraintOptions): Promise<Config
 }
 
 /** What is over, or of another boot, is put back; the agent is started anew where it runs already. */
-export async function provisionConfigTrialEnd(options: RestraintOptions): Promise<void> {
+export async function provisionConfigTrialEnd(options: RootsJudgeOptions): Promise<void> {
   await alone(options.config, () => {
     const ofTechnician = trialsOf(options).settle() === 'of this boot';
     const ofRoom = ordersOf(options).settle();
@@ -38,7 +37,7 @@ export async function provisionConfigTrialEnd(options: RestraintOptions): Promis
   });
 }
 
-function trialsOf(options: RestraintOptions): ConfigTrials {
+function trialsOf(options: RootsJudgeOptions): ConfigTrials {
   return new ConfigTrials({
     file: options.config,
     judge: trialJudge(rootsJudge(options)),

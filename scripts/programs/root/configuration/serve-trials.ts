@@ -14,6 +14,7 @@ import { openAuthorisation } from '../../../../agent/contract/signed-order.ts';
 import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
 import { ConfigServer } from './config-server.ts';
 import { ConfigTrials } from './config-trial.ts';
+import { releaseProblems } from './release-check.ts';
 import type { TrialledAgent } from './trial-install.ts';
 import { trialJudge } from './trial-judge.ts';
 
@@ -24,6 +25,8 @@ export interface ServeTrialsOptions {
   readonly config: string;
   /** Of the agent: the socket is made in it. */
   readonly state: string;
+  /** Program of the release, which is asked about what is to be tried. */
+  readonly checkProgram?: string;
   /** Seconds of a trial. */
   readonly seconds: number;
 }
@@ -31,7 +34,7 @@ export interface ServeTrialsOptions {
 /** Until the agent ends, or this program is told to. Returns the agent's exit code. */
 export async function serveTrials(
   command: readonly string[],
-  { config, state, seconds }: ServeTrialsOptions,
+  { config, state, seconds, checkProgram: program }: ServeTrialsOptions,
 ): Promise<number> {
   // Held until the end: nobody else serves trials of this configuration.
   const lock = new StateLock(dirname(config));
@@ -44,6 +47,10 @@ export async function serveTrials(
       authorisation === undefined
         ? undefined
         : openAuthorisation(readAuthorisationFile(authorisation), ownFolder(state).authority()),
+    // Everything is one user's here, root or not.
+    ...(program !== undefined && {
+      ofRelease: (text: string) => releaseProblems(text, { program, user: undefined, env }),
+    }),
     wallMs: () => Date.now(),
   });
   const trials: ConfigTrials = new ConfigTrials({

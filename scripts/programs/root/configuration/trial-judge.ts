@@ -16,6 +16,7 @@ import { authorisationFault, openAuthorisation } from '../../../../agent/contrac
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
 import { assertOwn, type RestraintOptions, readOwnOrder } from '../restraint.ts';
 import type { TrialJudge } from './config-trial.ts';
+import { releaseProblems, userNamed } from './release-check.ts';
 
 /** 200 of these and a full configuration fit into a reply. */
 const MESSAGE_CHARS_MAX = 500;
@@ -24,15 +25,33 @@ export interface JudgeOptions {
   readonly env: NodeJS.ProcessEnv;
   /** The order of this configuration, opened; undefined: it names none. Throws AgentError where it cannot be opened. */
   order(config: Config): Authorisation | undefined;
+  /** The release's own opinion (release-check.ts); absent where there is no release to ask. */
+  ofRelease?(text: string): readonly ProposalProblem[];
   wallMs(): number;
 }
 
 /** Where systemd puts what only the agent's unit sees; what is named so is not looked at here (config/credentials.ts). */
 const CREDENTIALS_OF_AGENT = '/run/credentials/vigie.service';
 
-/** By root's own files. */
-export function rootsJudge({ config: file, folder: dir }: RestraintOptions): JudgeOptions {
+export interface RootsJudgeOptions extends RestraintOptions {
+  /** Program of the release, and the user as whom it runs; absent where nothing is judged. */
+  readonly checkProgram?: string;
+  readonly checkUser?: string;
+}
+
+/** By root's own files, and what the release says. */
+export function rootsJudge({
+  config: file,
+  folder: dir,
+  checkProgram: program,
+  checkUser,
+}: RootsJudgeOptions): JudgeOptions {
+  const isRoot = process.geteuid?.() === 0;
+  const user = checkUser !== undefined && isRoot ? userNamed(checkUser) : undefined;
   return {
+    ...(program !== undefined && {
+      ofRelease: (text: string) => releaseProblems(text, { program, user, env: process.env }),
+    }),
     env: { ...process.env, CREDENTIALS_DIRECTORY: CREDENTIALS_OF_AGENT },
     order: (config) => {
       assertOwn(file);
@@ -43,7 +62,7 @@ export function rootsJudge({ config: file, folder: dir }: RestraintOptions): Jud
   };
 }
 
-export function trialJudge({ env, order, wallMs }: JudgeOptions): TrialJudge {
+export function trialJudge({ env, order, ofRelease, wallMs }: JudgeOptions): TrialJudge {
   const inspect = (text: string) => inspectText(text, { env, mode: 'run' });
   return {
     proposable: (text) => {
@@ -56,7 +75,7 @@ export function trialJudge({ env, order, wallMs }: JudgeOptions): TrialJudge {
       if (config === undefined) return problems.map(proposalProblem);
       const before = inspectText(former, { env, mode: 'check', files: false }).config;
       const against = orderProblems({ config, before, open: () => order(config), nowMs: wallMs() });
-      return [...sourceProblems(config, proposal), ...against];
+      return asked([...sourceProblems(config, proposal), ...against], edited, ofRelease);
     },
   };
 }
@@ -74,7 +93,7 @@ export interface WholeJudgeOptions extends JudgeOptions {
 export function wholeProblems(
   text: string,
   former: string,
-  { env, order, wallMs, files, may, blackened }: WholeJudgeOptions,
+  { env, order, ofRelease, wallMs, files, may, blackened }: WholeJudgeOptions,
 ): readonly ProposalProblem[] {
   const { config, problems } = inspectText(text, { env, mode: 'run', files });
   if (config === undefined) return problems.map(proposalProblem);
@@ -91,13 +110,23 @@ export function wholeProblems(
     );
   const judged = { config, before, open: () => order(config), nowMs: wallMs() };
   const black = [...before.masks, ...(blackened?.() ?? [])];
-  return [
+  const found = [
     ...moved,
     ...(may === undefined ? [] : grantProblems(config, before, may)),
     ...lostOrder(judged, () => order(before)),
     ...orderProblems(judged),
     ...maskProblems(judged, black),
   ];
+  return asked(found, text, ofRelease);
+}
+
+/** The release is asked about what root has nothing against. */
+function asked(
+  found: readonly ProposalProblem[],
+  text: string,
+  ofRelease: JudgeOptions['ofRelease'],
+): readonly ProposalProblem[] {
+  return found.length > 0 || ofRelease === undefined ? found : ofRelease(text);
 }
 
 /** Nobody lets another do what he may not do himself: with a key that may configure, everything else could be had. */

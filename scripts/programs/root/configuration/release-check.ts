@@ -1,0 +1,113 @@
+/**
+ * The opinion of the release that runs on a configuration that is to be tried: its `vigie check`, as a child process of the
+ * agent's user. Root knows what a configuration may change; which models and rules there are, the release knows.
+ *
+ * INVARIANTS
+ * - No code of the release runs as root: the child has the user and group of the agent, and no other group.
+ * - It gets the text, and of the environment only what overrides the configuration.
+ * - What it answers is text of a stranger: a form, a size and printable characters; no answer is a refusal.
+ *
+ * LIMITS  CHECK_WITHIN_MS, ANSWER_BYTES_MAX, PROBLEMS_MAX problems; what the child leaves running ends with root's unit.
+ */
+import { spawnSync } from 'node:child_process';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
+
+/** The page waits 15 s for an answer. */
+const CHECK_WITHIN_MS = 10_000;
+const ANSWER_BYTES_MAX = 262_144;
+const PROBLEMS_MAX = 50;
+const MESSAGE_CHARS_MAX = 500;
+const PATH_CHARS_MAX = 200;
+/** Little memory, as for every program of a box. */
+const NODE = ['--max-semi-space-size=2', '--optimize-for-size'];
+
+const Answer = Type.Object({
+  ok: Type.Boolean(),
+  problems: Type.Array(Type.Object({ path: Type.String(), message: Type.String() })),
+});
+
+export interface ReleaseCheckOptions {
+  /** The release's program `vigie`. */
+  readonly program: string;
+  /** Undefined: this process is not root, and the child is of the same user. */
+  readonly user: ChildUser | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly withinMs?: number;
+}
+
+export interface ChildUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** None: the release takes it. */
+export function releaseProblems(text: string, options: ReleaseCheckOptions): readonly ProposalProblem[] {
+  try {
+    const { ok, problems } = answerOf(text, options);
+    const told = problems.slice(0, PROBLEMS_MAX).map(({ path, message }) => ({
+      path: printable(path, PATH_CHARS_MAX - 1),
+      message: printable(message, MESSAGE_CHARS_MAX - 1),
+      order: false,
+    }));
+    if (ok || told.length > 0) return told;
+    return [unanswered('it refuses without a reason')];
+  } catch (error) {
+    if (error instanceof AgentError && error.kind !== 'bug') return [unanswered(error.message)];
+    throw error;
+  }
+}
+
+/** The user of that name, for a process of root's. Throws AgentError `config`. */
+export function userNamed(name: string): ChildUser {
+  const { stdout } = spawnSync('getent', ['passwd', '--', name], { encoding: 'utf8' });
+  const [, , uid, gid] = (stdout ?? '').split(':').map(Number);
+  if (uid !== undefined && gid !== undefined && uid > 0 && gid > 0) return { uid, gid };
+  throw new AgentError('config', `user ${name}: must exist, and must not be root`);
+}
+
+function answerOf(
+  text: string,
+  { program, user, env, withinMs = CHECK_WITHIN_MS }: ReleaseCheckOptions,
+): Static<typeof Answer> {
+  const words = [...NODE, program, 'check', '--json', '--no-files', '-'];
+  const { error, stdout, signal } = spawnSync(process.execPath, words, {
+    ...user,
+    cwd: '/',
+    env: environment(env),
+    input: text,
+    stdio: ['pipe', 'pipe', 'ignore'],
+    encoding: 'utf8',
+    timeout: withinMs,
+    maxBuffer: ANSWER_BYTES_MAX,
+    killSignal: 'SIGKILL',
+  });
+  if (error !== undefined) throw new AgentError('unavailable', faultText(error, withinMs), error);
+  if (signal !== null) throw new AgentError('unavailable', `it was ended by ${signal}`);
+  const answer = jsonOf(stdout);
+  if (Value.Check(Answer, answer)) return answer;
+  throw new AgentError('corrupt', 'its answer is not in the form of one');
+}
+
+function environment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const overriding = Object.entries(env).filter(([name]) => name.startsWith('VIGIE_'));
+  return { ...Object.fromEntries(overriding), PATH: '/usr/bin:/bin', NODE_ENV: 'production' };
+}
+
+function faultText(error: NodeJS.ErrnoException, withinMs: number): string {
+  if (error.code === 'ETIMEDOUT') return `no answer within ${withinMs / 1000} s`;
+  if (error.code === 'ENOBUFS') return `an answer of more than ${ANSWER_BYTES_MAX} bytes`;
+  return messageOf(error);
+}
+
+function unanswered(why: string): ProposalProblem {
+  const message = printable(
+    `the check of the release that runs: ${why}; nothing is tried without it`,
+    MESSAGE_CHARS_MAX - 1,
+  );
+  return { path: '', message, order: false };
+}

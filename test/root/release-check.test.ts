@@ -1,0 +1,133 @@
+/** The release's own check of a configuration, as a child of root's program: stand-ins that refuse, hang, flood and lie. */
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import {
+  type ReleaseCheckOptions,
+  releaseProblems,
+  userNamed,
+} from '../../scripts/programs/root/configuration/release-check.ts';
+import { scratch } from '../lib/paths.ts';
+import { VIGIE } from '../lib/program.ts';
+
+const TEXT = 'site: s\nbox: b\nrules: []\n';
+const isRoot = process.geteuid?.() === 0;
+/** As on a box: root's child is another user. */
+const USER = isRoot ? userNamed('nobody') : undefined;
+
+/** Asks a program of this text. */
+function ask(
+  t: Test,
+  code: string,
+  options: Partial<ReleaseCheckOptions> = {},
+): ReturnType<typeof releaseProblems> {
+  const dir = scratch(t);
+  chmodSync(dir, 0o755);
+  const program = join(dir, 'main.mjs');
+  writeFileSync(program, code, { mode: 0o644 });
+  return releaseProblems(TEXT, { program, user: USER, env: process.env, ...options });
+}
+
+const answers = (answer: unknown): string =>
+  `process.stdout.write(${JSON.stringify(JSON.stringify(answer))});`;
+/** Why nothing was told by the release itself. */
+const refusal = (why: RegExp): object => [
+  {
+    path: '',
+    order: false,
+    message: new RegExp(`^the check of the release that runs: ${why.source}.*; nothing is tried without it$`),
+  },
+];
+
+void t.test('what it refuses is told, and what it takes is taken', async (t) => {
+  t.strictSame(ask(t, answers({ ok: true, problems: [], more: 1 })), []);
+  const problem = { path: 'rules[0].kind', message: 'no such kind', line: 3 };
+  t.strictSame(ask(t, `${answers({ ok: false, problems: [problem] })} process.exitCode = 2;`), [
+    { path: 'rules[0].kind', message: 'no such kind', order: false },
+  ]);
+});
+
+void t.test('it is asked as another user, with nothing but the text', async (t) => {
+  const code = `import { readFileSync } from 'node:fs';
+    const message = JSON.stringify({ uid: process.getuid(), gid: process.getgid(), groups: process.getgroups(),
+      env: Object.keys(process.env).sort(), cwd: process.cwd(), text: readFileSync(0, 'utf8'), args: process.argv.slice(2) });
+    process.stdout.write(JSON.stringify({ ok: false, problems: [{ path: '', message }] }));`;
+  const env = { ...process.env, VIGIE_BOX: 'b', NODE_OPTIONS: '--no-warnings', TOKEN: 'geheim' };
+  const [told] = ask(t, code, { env });
+  const own = isRoot ? { ...USER, groups: [USER?.gid] } : { uid: process.getuid?.() };
+  t.match(JSON.parse(told?.message ?? ''), {
+    ...own,
+    env: [
+      'NODE_ENV',
+      'PATH',
+      'VIGIE_BOX',
+      ...Object.keys(process.env).filter((name) => name.startsWith('VIGIE_')),
+    ].sort(),
+    cwd: '/',
+    text: TEXT,
+    args: ['check', '--json', '--no-files', '-'],
+  });
+});
+
+void t.test('no answer is a refusal', async (t) => {
+  const began = performance.now();
+  const hung = `import { spawn } from 'node:child_process'; import { writeFileSync } from 'node:fs';
+    spawn('sleep', ['20'], { stdio: 'inherit' }); process.on('SIGTERM', () => undefined);
+    process.stdout.write('{'); setInterval(() => undefined, 1000);`;
+  t.match(
+    ask(t, hung, { withinMs: 2000 }),
+    refusal(/no answer within 2 s/),
+    'one that hangs, with a child of its own',
+  );
+  t.ok(performance.now() - began < 40_000, 'is not waited for');
+  const flood = `const piece = 'x'.repeat(1_000_000);
+    for (let n = 0; n < 100; n += 1) process.stdout.write(piece);`;
+  t.match(ask(t, flood), refusal(/an answer of more than 262144 bytes/), '100 MB');
+  for (const [what, code] of [
+    ['nothing', ''],
+    ['no JSON', 'process.stdout.write("all is well");'],
+    ['another form', answers({ ok: true })],
+    ['a list', answers([])],
+    ['numbers for words', answers({ ok: false, problems: [{ path: 1, message: 2 }] })],
+    ['a crash', 'throw new Error("no");'],
+  ] as const)
+    t.match(ask(t, code), refusal(/its answer is not in the form of one/), what);
+  t.match(ask(t, answers({ ok: false, problems: [] })), refusal(/it refuses without a reason/));
+  t.match(ask(t, 'process.kill(process.pid, "SIGSEGV");'), refusal(/it was ended by SIGSEGV/));
+  t.match(
+    releaseProblems(TEXT, { program: '/nonexistent', user: USER, env: {} }),
+    refusal(/its answer is not/),
+  );
+});
+
+void t.test('what it tells is bounded and printable', async (t) => {
+  const evil = { path: `a\n\u001b[2Jb${'x'.repeat(5000)}`, message: `\u202eevil\r\n${'y'.repeat(5000)}` };
+  const told = ask(t, answers({ ok: false, problems: Array.from({ length: 20 }, () => evil) }));
+  t.equal(told.length, 20);
+  for (const { path, message } of told) {
+    t.ok(path.length <= 230 && message.length <= 530, 'cut');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    t.notMatch(`${path}${message}`, /[\u0000-\u001f\u202e]/, 'nothing moves a cursor');
+  }
+  const many = Array.from({ length: 1000 }, () => ({ path: '', message: 'm' }));
+  t.equal(ask(t, answers({ ok: false, problems: many })).length, 50);
+});
+
+void t.test('vigie check itself', async (t) => {
+  const check = (text: string): ReturnType<typeof releaseProblems> =>
+    releaseProblems(text, { program: VIGIE, user: undefined, env: {} });
+  t.strictSame(check(TEXT), []);
+  t.match(check(`${TEXT}detector: { model: no-such-model }\n`), [
+    { path: 'detector.model', message: /no model card has this name/, order: false },
+  ]);
+  t.match(check('site: s\n'), [{ path: 'box' }]);
+  t.match(check(''), [{ path: '', message: /is empty/ }]);
+  t.match(check(`#${'x'.repeat(300_000)}`), [{ path: '', message: /larger than 256 KiB/ }]);
+  t.match(check(readFileSync(VIGIE, 'utf8')), [{ path: String }], 'no configuration at all');
+});
+
+void t.test('only a user that is there, and is not root', async (t) => {
+  t.throws(() => userNamed('root'), { kind: 'config', message: /must not be root/ });
+  t.throws(() => userNamed('no-such-user'), { kind: 'config', message: /must exist/ });
+  t.throws(() => userNamed('-h'), { kind: 'config', message: /must exist/ });
+});
