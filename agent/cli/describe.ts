@@ -1,17 +1,14 @@
-/** The reference page of the commands (docs/ref/cli.md): the help of each, as it is printed. */
+/** A reference page of a program's commands (docs/ref): the help of each, as it is printed. */
 import type { Command } from 'commander';
-import { makeProgram } from './program.ts';
 
 const WIDTH_CHARS = 100;
 
 /** Markdown. The same program always gives the same text, whatever the terminal. */
-export function describeCommands(): string {
-  const program = makeProgram();
+export function describeCommands(program: Command, title: string): string {
   const sections = program.commands.map(
-    (command) => `## \`vigie ${command.name()}\`\n\n${helpBlock(command)}`,
+    (command) => `## \`${program.name()} ${command.name()}\`\n\n${helpBlock(command)}`,
   );
-  const head =
-    '# Commands\n\nMade from the program’s own help. Errors are one line on standard error; results go to standard output.';
+  const head = `# ${title}\n\nMade from the program’s own help. Errors are one line on standard error; results go to standard output.`;
   return `${[head, helpBlock(program), ...sections].join('\n\n')}\n`;
 }
 

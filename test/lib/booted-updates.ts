@@ -135,6 +135,7 @@ export class BootedUpdates {
     for (const [path, content] of Object.entries(changes)) {
       // Never into a file that another release has too.
       rmSync(join(tree, path), { force: true });
+      mkdirSync(dirname(join(tree, path)), { recursive: true });
       const mode = path === 'dist/agent/cli/main.js' ? 0o755 : 0o644;
       writeFileSync(join(tree, path), content, { mode });
       const sha256 = createHash('sha256').update(content).digest('hex');

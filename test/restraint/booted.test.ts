@@ -19,6 +19,7 @@ import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
 import { orderFor, signedOrder, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, install, provision } from '../lib/box-package.ts';
+import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
 import { LINK_THIEF } from '../lib/link-thief.ts';
 import { Container, ownArch, type Said } from '../lib/nspawn.ts';
 import { until } from '../lib/room.ts';
@@ -277,6 +278,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
   await t.test('a configuration on trial is the page’s to ask for, and root’s to keep', async (t) => {
     const file = '/etc/vigie/vigie.yaml';
     container.write('/home/ask.mjs', ASK);
+    const programs = await BoxPrograms.watch(t, container);
     const asked = (user: string, request: object): Said =>
       container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', JSON.stringify(request));
     const ask = (request: object): ConfigReply => {
@@ -331,5 +333,28 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await box.watches('after a power cut');
     t.equal(container.read(file), kept, 'the kept one again');
     t.notOk(existsSync(join(container.root, 'etc/vigie/trial.json')));
+
+    const release = '/usr/lib/vigie/current/dist/agent/cli/main.js';
+    const control = ['/usr/bin/node', release, 'check', '--no-files', file];
+    container.run(...control);
+    const seen = await programs.stop();
+    t.strictSame(
+      releaseAsRoot(seen),
+      [`0,0,0,0: ${control.join(' ')}`],
+      'as root nothing but what was typed (control)',
+    );
+    const commands = ['camera-address', 'config-trial', 'config-trial-end', 'restraint-folder'];
+    t.strictSame(
+      commands.filter((command) => !rootsCommands(seen).includes(command)),
+      [],
+      `root's own program ran: ${rootsCommands(seen).join(', ')}`,
+    );
+    const uid = container.run('id', '-u', 'vigie').out.trim();
+    const checks = seen.filter(({ argv }) => argv.endsWith(`${release} check --json --no-files -`));
+    t.strictSame(
+      [...new Set(checks.map(({ uids }) => uids))],
+      [[uid, uid, uid, uid].join()],
+      'the check of the release',
+    );
   });
 });

@@ -9,6 +9,7 @@ import t from 'tap';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
 import { PATIENCE_MS } from '../lib/booted-box.ts';
 import { BootedUpdates, type MadeRelease, type Times } from '../lib/booted-updates.ts';
+import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
 import { Container } from '../lib/nspawn.ts';
 import { until } from '../lib/room.ts';
 
@@ -24,12 +25,9 @@ const CRASHES = { [MAIN]: "#!/usr/bin/node\nthrow new Error('this release crashe
 const GIVES_UP = { [MAIN]: '#!/usr/bin/node\nprocess.exit(2);\n' };
 /** It holds the link, and sees nothing. */
 const BLIND = { 'dist/agent/vision/main.js': 'setInterval(() => undefined, 1000);\n' };
-const EXTRA = `[Unit]
-Description=Vigie: a unit that no package knows
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/bin/true
+const EVIL = `[Service]
+User=root
+ExecStart=/usr/lib/vigie/current/dist/agent/cli/main.js --version
 [Install]
 WantedBy=vigie.service
 `;
@@ -68,23 +66,16 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     await t.resolves(verifyTree(lies, parseManifest(ofTree('MANIFEST'))));
   });
 
-  await t.test('a good one stays, with its code and its units', async (t) => {
+  await t.test('a good one stays', async (t) => {
     const release = await updates.release(installed, {
       ...better('one'),
       'package.json': ofTree('package.json').replace(/"version": ".*"/, '"version": "7.7.7"'),
-      'systemd/vigie.service': ofTree('systemd/vigie.service').replace(
-        /^Description=.*/m,
-        'Description=of release one',
-      ),
-      'systemd/vigie-extra.service': EXTRA,
     });
     const before = box.agent;
     await updates.ends(updates.order(release), 'confirmed', WITHIN_MS);
     t.equal(updates.current, nameOf(release));
     t.not(box.agent, before);
     t.equal(run('vigie', '--version'), '7.7.7', 'its program');
-    t.equal(container.show('vigie', 'Description'), 'of release one', 'its units');
-    t.equal(container.show('vigie-extra', 'ActiveState'), 'active', 'one that no package has brought');
     t.equal(run('systemctl', 'is-enabled', 'vigie.service'), 'enabled');
     good = release;
   });
@@ -98,7 +89,6 @@ void t.test('releases on a booted box', { skip }, async (t) => {
       const release = await updates.release(good, files);
       t.match(await updates.ends(updates.order(release), 'rolled-back', WITHIN_MS), why);
       t.equal(updates.current, nameOf(good));
-      t.equal(container.show('vigie', 'Description'), 'of release one');
       updates.judgeBy(USUAL);
     });
   }
@@ -107,6 +97,15 @@ void t.test('releases on a booted box', { skip }, async (t) => {
   const units = ['-u', 'vigie.service', '-u', 'vigie-vision.service'];
   const journal = run('journalctl', '-t', 'systemd', ...units, '-o', 'cat', '--no-pager').split('\n');
   t.strictSame(visionsAlone(journal), [], 'no vision was started while no agent ran');
+
+  await t.test('one that brings a unit does not come', async (t) => {
+    const before = box.agent;
+    const release = await updates.release(good, { 'systemd/vigie-evil.service': EVIL });
+    const reason = await updates.ends(updates.order(release), 'failed', WITHIN_MS);
+    t.match(reason, /systemd\/vigie-evil\.service: a release must not bring units/);
+    t.strictSame([updates.current, box.agent], [nameOf(good), before], 'nothing was touched');
+    t.equal(container.show('vigie-evil', 'LoadState'), 'not-found');
+  });
 
   await t.test('one that cannot read the state does not come', async (t) => {
     const before = box.agent;
@@ -131,7 +130,8 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     await box.watches('resumed');
   });
 
-  await t.test('the plug is pulled on the way', async (t) => {
+  await t.test('the plug is pulled on the way, and no code of a release runs as root', async (t) => {
+    const programs = await BoxPrograms.watch(t, container);
     const release = await updates.release(good, {
       ...better('four'),
       'models/more.bin': randomBytes(400_000),
@@ -166,6 +166,27 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     await box.watches('the new one');
     const lies = join(container.root, 'usr/lib/vigie/releases', updates.current);
     await verifyTree(lies, parseManifest(readFileSync(join(lies, 'MANIFEST'), 'utf8')));
+    const control = [
+      '/usr/bin/node',
+      `/usr/lib/vigie/current/${MAIN}`,
+      'check',
+      '--no-files',
+      '/etc/vigie/vigie.yaml',
+    ];
+    container.run(...control);
+    const seen = await programs.stop();
+    t.strictSame(
+      releaseAsRoot(seen),
+      [`0,0,0,0: ${control.join(' ')}`],
+      'nothing but what was typed (control)',
+    );
+    t.strictSame(
+      ['boot', 'judge', 'restraint-folder', 'run'].filter(
+        (command) => !rootsCommands(seen).includes(command),
+      ),
+      [],
+      `root's own program ran: ${rootsCommands(seen).join(', ')}`,
+    );
   });
 
   t.equal(run('sh', '-c', 'ls -A /usr/lib/vigie/releases | wc -l'), '2', 'two are kept');

@@ -1,0 +1,96 @@
+/** Whose code runs as which user in a booted box: every process of its own is looked at all the time, from outside. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Test } from 'tap';
+import type { Container } from './nspawn.ts';
+
+/** Only in the container's root file system. */
+const MARK = '/usr/share/this-is-the-box';
+
+/**
+ * By /proc, until it is told to stop; a line for each process that runs JavaScript or has a file of Vigie mapped. An
+ * argument counts where the program is an interpreter: others (cp, tar) get paths as data.
+ */
+const WATCHER = `const { existsSync, readdirSync, readFileSync, readlinkSync } = require('node:fs');
+const told = new Set();
+const text = (pid, name) => { try { return readFileSync('/proc/' + pid + '/' + name, 'utf8'); } catch { return ''; } };
+const isInBox = new Map();
+const inBox = (pid) => {
+  if (!isInBox.has(pid)) isInBox.set(pid, existsSync('/proc/' + pid + '/root${MARK}'));
+  return isInBox.get(pid);
+};
+const exeOf = (pid) => { try { return readlinkSync('/proc/' + pid + '/exe'); } catch { return ''; } };
+const look = () => {
+  const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
+  for (const pid of isInBox.keys()) if (!pids.includes(pid)) isInBox.delete(pid);
+  for (const pid of pids) {
+    if (!inBox(pid)) continue;
+    const argv = text(pid, 'cmdline').split('\\0').join(' ').trim();
+    if (argv === '') continue;
+    const exe = exeOf(pid);
+    const runs = /\\/(node|[a-z]*sh|python[0-9.]*|perl)$/.test(exe) && argv.includes('/usr/lib/vigie');
+    const maps = /\\/(node)$/.test(exe) && text(pid, 'maps').includes('/usr/lib/vigie/');
+    if (!runs && !maps && !exe.includes('/usr/lib/vigie')) continue;
+    const uids = (/^Uid:\\t(.*)$/m.exec(text(pid, 'status')) || ['', ''])[1].split('\\t').join(',');
+    const line = JSON.stringify({ uids, argv, maps });
+    if (uids === '' || told.has(line)) continue;
+    told.add(line);
+    console.log(line);
+  }
+};
+console.log('');
+setInterval(look, 40);`;
+
+export interface SeenProgram {
+  /** Real, effective, saved and of the file system. */
+  readonly uids: string;
+  readonly argv: string;
+  /** It has a file of a release mapped. */
+  readonly maps: boolean;
+}
+
+export class BoxPrograms {
+  readonly #child: ChildProcess;
+  #said = '';
+
+  static async watch(t: Test, container: Container): Promise<BoxPrograms> {
+    container.write(MARK, '');
+    const child = spawn(process.execPath, ['-e', WATCHER], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    const programs = new BoxPrograms(child);
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+    return programs;
+  }
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#said += text;
+    });
+  }
+
+  /** Ends it; returns what it has seen. */
+  async stop(): Promise<SeenProgram[]> {
+    const ended = once(this.#child, 'close');
+    this.#child.kill('SIGTERM');
+    await ended;
+    const lines = this.#said.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    return lines.map((line) => JSON.parse(line) as SeenProgram);
+  }
+}
+
+/** Code of a release that ran as root. */
+export function releaseAsRoot(seen: readonly SeenProgram[]): string[] {
+  const asRoot = seen.filter(
+    ({ uids, argv, maps }) => uids.split(',').includes('0') && (maps || argv.includes('/usr/lib/vigie/')),
+  );
+  return [...new Set(asRoot.map(({ uids, argv }) => `${uids}: ${argv}`))];
+}
+
+/** Which of its commands root's program was started with, as root. */
+export function rootsCommands(seen: readonly SeenProgram[]): string[] {
+  const commands = seen.flatMap(({ uids, argv }) =>
+    uids === '0,0,0,0' ? (/vigie-root\.js ([a-z-]+)/.exec(argv)?.[1] ?? []) : [],
+  );
+  return [...new Set(commands)].sort();
+}
