@@ -44,6 +44,13 @@ module.exports = {
       to: { path: '^agent/vision/', pathNot: '^agent/vision/$1/' },
     },
     {
+      // What runs as root belongs to no release: scripts/programs/root.
+      name: 'the-agent-knows-no-scripts',
+      severity: 'error',
+      from: { path: '^agent/' },
+      to: { path: '^scripts/' },
+    },
+    {
       // `vigie run` starts the agent and `vigie replay` plays a clip through its flow.
       name: 'nobody-imports-main-or-flow',
       severity: 'error',

@@ -1,8 +1,9 @@
 /** The files that a configuration names, as this process sees them. */
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { readForeign } from '../base/foreign-file.ts';
 import { jsonOf } from '../base/json.ts';
 import { openToOthers } from '../base/private-file.ts';
 import { certificateFaults } from './certificates.ts';
@@ -11,6 +12,9 @@ import type { Path } from './problem.ts';
 import { shown } from './problem.ts';
 import { isGroup, type Mistake } from './shape.ts';
 import { didYouMean } from './words.ts';
+
+/** Cards have some 13 kB. */
+const CARD_BYTES_MAX = 262_144;
 
 const OneSize = Type.Object({
   input: Type.Object({ fixed: Type.Literal(true), default: Type.Tuple([Type.Integer(), Type.Integer()]) }),
@@ -60,13 +64,9 @@ function modelFault(model: unknown, path: Path, modelDir: string): Mistake[] {
 
 /** Width and height of a model that takes no others, by its card; undefined where it takes any, or the card cannot be read. */
 export function onlySizeOf(modelDir: string, model: string): readonly [number, number] | undefined {
-  let card: unknown;
-  try {
-    card = jsonOf(readFileSync(join(modelDir, `${model}.json`), 'utf8'));
-  } catch {
-    // That is said where the model is loaded.
-    return undefined;
-  }
+  // Root reads it too, and the release's files are the release's.
+  const text = readForeign(join(modelDir, `${model}.json`), CARD_BYTES_MAX)?.toString('utf8') ?? '';
+  const card = jsonOf(text);
   return Value.Check(OneSize, card) ? card.input.default : undefined;
 }
 

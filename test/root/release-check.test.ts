@@ -1,14 +1,16 @@
 /** The release's own check of a configuration, as a child of root's program: stand-ins that refuse, hang, flood and lie. */
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import {
   type ReleaseCheckOptions,
   releaseProblems,
   userNamed,
 } from '../../scripts/programs/root/configuration/release-check.ts';
 import { scratch } from '../lib/paths.ts';
-import { VIGIE } from '../lib/program.ts';
+import { start, VIGIE, VIGIE_ROOT } from '../lib/program.ts';
+import { PROPOSAL } from '../lib/proposal.ts';
 
 const TEXT = 'site: s\nbox: b\nrules: []\n';
 const isRoot = process.geteuid?.() === 0;
@@ -111,6 +113,41 @@ void t.test('what it tells is bounded and printable', async (t) => {
   }
   const many = Array.from({ length: 1000 }, () => ({ path: '', message: 'm' }));
   t.equal(ask(t, answers({ ok: false, problems: many })).length, 50);
+});
+
+void t.test('nothing is tried that the release refuses', async (t) => {
+  const dir = scratch(t);
+  chmodSync(dir, 0o755);
+  const [file, program, bin] = [join(dir, 'vigie.yaml'), join(dir, 'main.mjs'), join(dir, 'systemctl')];
+  const former = `site: s
+box: box-1
+camera: { source: "test:pattern" }
+zones: [{ id: yard, polygon: [[0, 0], [1, 0], [1, 1]] }]
+rules: [{ id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }]
+mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
+`;
+  writeFileSync(file, former);
+  writeFileSync(bin, '#!/bin/sh\necho "$@" >>"$0.log"\n', { mode: 0o755 });
+  const tries = async (code: string): Promise<ConfigReply> => {
+    writeFileSync(program, code, { mode: 0o644 });
+    const words = ['config-trial', '--config', file, '--check-program', program, '--check-user', 'nobody'];
+    const path = `PATH=${dir}:${process.env['PATH']}`;
+    const helper = start(t, 'env', [path, process.execPath, VIGIE_ROOT, ...words]);
+    helper.child.stdin?.write(`${JSON.stringify({ op: 'try', proposal: PROPOSAL })}\n`);
+    t.equal(await helper.ended, 0, helper.err);
+    return JSON.parse(helper.out) as ConfigReply;
+  };
+  const problem = { path: 'rules[0].zone', message: 'this release has no such rule' };
+  t.match(await tries(answers({ ok: false, problems: [problem] })), { trial: null, problems: [problem] });
+  t.match(await tries(''), { trial: null, problems: [{ message: /its answer is not in the form/ }] });
+  t.equal(readFileSync(file, 'utf8'), former, 'the configuration is as it was');
+  t.notOk(existsSync(`${bin}.log`), 'and systemd was asked for nothing');
+  t.match(
+    await tries(answers({ ok: true, problems: [] })),
+    { trial: { id: String }, problems: [] },
+    'control',
+  );
+  t.not(readFileSync(file, 'utf8'), former);
 });
 
 void t.test('vigie check itself', async (t) => {

@@ -111,10 +111,9 @@ void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO
     ['vigie-logs@.service', 12],
     ['vigie-page.service', 15],
     ['vigie-hotspot.service', 18],
-    // The right to become the agent's user, for the check of the release.
-    ['vigie-config@.service', 20],
+    ['vigie-config@.service', 18],
     ['vigie-trial-end.service', 18],
-    ['vigie-config-order.service', 20],
+    ['vigie-config-order.service', 18],
   ] as const) {
     const { status, stdout } = spawnSync('systemd-analyze', [
       'security',
