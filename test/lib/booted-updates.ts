@@ -135,7 +135,9 @@ export class BootedUpdates {
     for (const [path, content] of Object.entries(changes)) {
       // Never into a file that another release has too.
       rmSync(join(tree, path), { force: true });
-      mkdirSync(dirname(join(tree, path)), { recursive: true });
+      for (let dir = dirname(path); dir !== '.' && !entries.has(dir); dir = dirname(dir))
+        entries.set(dir, { path: dir, type: 'dir', mode: 0o755 });
+      mkdirSync(dirname(join(tree, path)), { recursive: true, mode: 0o755 });
       const mode = path === 'dist/agent/cli/main.js' ? 0o755 : 0o644;
       writeFileSync(join(tree, path), content, { mode });
       const sha256 = createHash('sha256').update(content).digest('hex');

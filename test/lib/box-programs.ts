@@ -39,7 +39,7 @@ const look = () => {
   }
 };
 console.log('');
-setInterval(look, 40);`;
+setInterval(look, 100);`;
 
 export interface SeenProgram {
   /** Real, effective, saved and of the file system. */

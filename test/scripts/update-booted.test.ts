@@ -132,6 +132,8 @@ void t.test('releases on a booted box', { skip }, async (t) => {
 
   await t.test('the plug is pulled on the way, and no code of a release runs as root', async (t) => {
     const programs = await BoxPrograms.watch(t, container);
+    // A boot of a busy machine takes half a minute of it.
+    if (!FULL) updates.judgeBy({ healthyS: 5, withinS: 180 });
     const release = await updates.release(good, {
       ...better('four'),
       'models/more.bin': randomBytes(400_000),
