@@ -38,7 +38,12 @@ export interface OrderReader {
   readonly site: string;
   readonly box: string;
   readonly keys: readonly CommandKey[];
+  /** Time of the reader, ms; a clock that cannot be believed is Infinity. */
+  wallMs(): number;
 }
+
+/** Counters are times in ms, and none is further ahead than this: one wild counter would lock its key out for ever. */
+const COUNTER_AHEAD_MS = 400 * 86_400_000;
 
 export interface OpenedOrder<K extends OrderKind> {
   readonly order: OrderOf<K>;
@@ -50,13 +55,13 @@ export interface OpenedOrder<K extends OrderKind> {
 }
 
 /**
- * Form, signature, permission and box; throws CommandRefused. Dates (`orderDates`) and counter are for the caller, who
- * knows the time and what came before.
+ * Form, signature, permission, box, and a counter that can be believed; throws CommandRefused. Dates (`orderDates`) and the
+ * order of counters are for the caller, who knows what came before.
  */
 export function openOrder<K extends OrderKind>(
   kind: K,
   bytes: Uint8Array,
-  { site, box, keys }: OrderReader,
+  { site, box, keys, wallMs }: OrderReader,
 ): OpenedOrder<K> {
   const { open } = KINDS[kind];
   const publicKeys = new Map<string, KeyObject>();
@@ -81,6 +86,10 @@ export function openOrder<K extends OrderKind>(
       'wrong-box',
       `it is for ${order.box} at ${order.site}; this is ${box} at ${site}`,
     );
+  }
+  if (order.counter > wallMs() + COUNTER_AHEAD_MS) {
+    const message = `counter ${order.counter} is no time in ms of the next ${COUNTER_AHEAD_MS / 86_400_000} days`;
+    throw new CommandRefused('malformed', message);
   }
   return { order, keyid, key: key.name, may: key.may };
 }

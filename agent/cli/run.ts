@@ -1,6 +1,5 @@
 /** `vigie run`: the agent, until it is told to stop. */
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { type AgentError, rethrowBug } from '../base/errors.ts';
 import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
@@ -8,7 +7,7 @@ import { sha256Of } from '../base/sha256.ts';
 import { configCopy } from '../config/copy.ts';
 import { keepConfig, usableConfig } from '../config/last-good.ts';
 import { loadConfig, problemText } from '../config/load.ts';
-import { TRIAL_RECORD_FILE } from '../contract/config-trial.ts';
+import { formerFile } from '../contract/config-trial.ts';
 import { SdNotify } from '../health/sd-notify.ts';
 import { Agent } from '../main.ts';
 import { rootRecord } from '../restraint/root-record.ts';
@@ -74,8 +73,7 @@ export async function run(options: RunOptions): Promise<void> {
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
       // What is on trial is nothing to go back to.
-      if (refused === undefined && !existsSync(join(dirname(asked), TRIAL_RECORD_FILE)))
-        keep(bytes, state, log);
+      if (refused === undefined && !existsSync(formerFile(asked))) keep(bytes, state, log);
     }, reject);
   });
   if (failed !== undefined) throw failed;

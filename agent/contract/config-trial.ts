@@ -16,8 +16,8 @@ export const CONFIG_REPLY_BYTES_MAX = PROPOSAL_BYTES_MAX + 131_072;
 export const CONFIG_SOCKET = '/run/vigie-config/config.sock';
 /** In the state folder of a plain run beside which `vigie-root serve-trials` answers. */
 export const CONFIG_SOCKET_FILE = 'config.sock';
-/** Record of the trial that runs, beside the configuration. */
-export const TRIAL_RECORD_FILE = 'trial.json';
+/** File beside the configuration that holds the one before a trial: while it is there, what is installed is on trial. */
+export const formerFile = (config: string): string => `${config}.before-trial`;
 /** After so long what was tried goes back unless it was kept; as `netplan try`. */
 export const TRIAL_S = 120;
 

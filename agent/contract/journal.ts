@@ -37,8 +37,8 @@ export interface RestraintKnown {
   } | null;
   /** The newest counter of each key that has commanded the box, by its fingerprint. */
   readonly commands: Readonly<Record<string, number>>;
-  /** The newest `rollout` of each kind that is in the journal; absent in entries of versions up to 0.1.0. */
-  readonly rollouts?: RolloutsKnown;
+  /** The newest `rollout` that is in the journal; null: there is none. */
+  readonly rollouts?: RolloutsKnown | null;
   /** The newest `connected`. */
   readonly connection?: ConnectionKnown | null;
 }
@@ -49,9 +49,10 @@ export interface ConnectionKnown {
   readonly to: string;
 }
 
-export type RolloutsKnown = Readonly<
-  Partial<Record<'release' | 'configuration', { readonly n: number; readonly noted: string }>>
->;
+export interface RolloutsKnown {
+  readonly n: number;
+  readonly noted: string;
+}
 
 /** Who wrote the configuration's file last, as far as the disk tells: its owner, and when. */
 export interface ChangedBy {
@@ -93,7 +94,7 @@ export type JournalEntry =
       readonly before: Running['versions'];
       readonly after: Running['versions'];
     }
-  /** How far root's updater, or root's helper for configurations, is with an order of the room; `n` counts them. */
+  /** How far root is with an order of the room for a release or a configuration; `n` counts the lines of root's history. */
   | {
       readonly type: 'rollout';
       readonly what: 'release' | 'configuration';

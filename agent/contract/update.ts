@@ -36,8 +36,6 @@ export const CONFIG_ORDER_FILE = 'config-desired.dsse.json';
 export const UPDATE_DIR = '/var/lib/vigie-root';
 export const STATUS_FILE = 'status.json';
 export const HISTORY_FILE = 'history.jsonl';
-/** Beside the configuration, root's: what became of the newest order for it. */
-export const CONFIG_STATUS_FILE = 'config-order.json';
 
 const Rollout = Type.String({
   pattern: '^[a-z0-9.-]{1,64}$',
@@ -108,8 +106,14 @@ export const ConfigCopy = Type.Object(
 );
 export type ConfigCopy = Static<typeof ConfigCopy>;
 
-/** In the order in which they come; `failed`: given up before the switch, nothing was changed. */
-export const UPDATE_PHASES = [
+/** What root changes on a box, by one order at a time each. */
+export const CHANGE_KINDS = ['release', 'configuration'] as const;
+
+/**
+ * In the order in which they come. `failed`: given up, and nothing was changed; `awaits-resume`: a configuration that is
+ * installed on a suspended or unauthorised box, to be tried when it looks again.
+ */
+export const CHANGE_PHASES = [
   'idle',
   'waiting',
   'downloading',
@@ -117,30 +121,25 @@ export const UPDATE_PHASES = [
   'staged',
   'switching',
   'probation',
-  'confirmed',
-  'rolled-back',
-  'failed',
-] as const;
-export const UpdatePhase = Type.Union(UPDATE_PHASES.map((phase) => Type.Literal(phase)));
-export type UpdatePhase = (typeof UPDATE_PHASES)[number];
-
-/** `awaits-resume`: installed on a suspended or unauthorised box, to be tried when it looks again. */
-export const CONFIG_PHASES = [
-  'idle',
-  'waiting',
-  'probation',
   'awaits-resume',
   'confirmed',
   'rolled-back',
   'failed',
 ] as const;
-export const ConfigPhase = Type.Union(CONFIG_PHASES.map((phase) => Type.Literal(phase)));
-export type ConfigPhase = (typeof CONFIG_PHASES)[number];
+export const ChangePhase = Type.Union(CHANGE_PHASES.map((phase) => Type.Literal(phase)));
+export type ChangePhase = (typeof CHANGE_PHASES)[number];
+
+/**
+ * Of a release, its sequence number and its version; of a configuration, its revision and the SHA-256 of its text with the
+ * camera's login as `***`.
+ */
+export const ChangeTarget = Type.Object({ number: Count, name: Type.String({ maxLength: 64 }) }, strict);
+export type ChangeTarget = Static<typeof ChangeTarget>;
 
 const Release = Type.Object({ seq: Count, version: Type.String({ maxLength: 32 }) }, strict);
 
 const UpdateProgress = {
-  phase: UpdatePhase,
+  phase: ChangePhase,
   /** When the phase began. */
   since: Time,
   rollout: nullable(Rollout),
@@ -173,6 +172,17 @@ export const UpdaterStatus = Type.Object(
     freeBytes: Count,
     /** The newest line of HISTORY_FILE. */
     history: Count,
+    configuration: Type.Object(
+      {
+        phase: ChangePhase,
+        rollout: nullable(Rollout),
+        /** The configuration that is wanted, and the one before it. */
+        target: nullable(ChangeTarget),
+        former: nullable(ChangeTarget),
+        reason: nullable(Reason),
+      },
+      strict,
+    ),
   },
   strict,
 );
@@ -183,49 +193,28 @@ export const RECORDED_PHASES = [
   'staged',
   'switching',
   'probation',
+  'awaits-resume',
   'confirmed',
   'rolled-back',
   'failed',
-] as const satisfies readonly UpdatePhase[];
+] as const satisfies readonly ChangePhase[];
 
 /** A line of HISTORY_FILE. */
-export const UpdateRecord = Type.Object(
+export const ChangeRecord = Type.Object(
   {
-    /** 1 and up, without a gap. */
+    /** 1 and up, without a gap, over both kinds. */
     n: Type.Integer({ minimum: 1 }),
     at: Time,
+    what: Type.Union(CHANGE_KINDS.map((kind) => Type.Literal(kind))),
     rollout: nullable(Rollout),
     phase: Type.Union(RECORDED_PHASES.map((phase) => Type.Literal(phase))),
-    from: nullable(Release),
-    to: nullable(Release),
+    from: nullable(ChangeTarget),
+    to: nullable(ChangeTarget),
     reason: nullable(Reason),
   },
   strict,
 );
-export type UpdateRecord = Static<typeof UpdateRecord>;
-
-/** CONFIG_STATUS_FILE. */
-export const ConfigOrderStatus = Type.Object(
-  {
-    version: Type.Literal(1),
-    /** Grows with each change of phase, so that each is told once. */
-    n: Count,
-    at: Time,
-    phase: ConfigPhase,
-    rollout: nullable(Rollout),
-    revision: Count,
-    /** Of the configuration that is wanted, and of the one before; both with the camera's login as `***`. */
-    sha256: nullable(Sha256),
-    former: nullable(Sha256),
-    reason: nullable(Reason),
-    /** Newest counter by the fingerprint of its key. */
-    counters: Type.Record(Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Integer({ minimum: 1 }), {
-      additionalProperties: false,
-    }),
-  },
-  strict,
-);
-export type ConfigOrderStatus = Static<typeof ConfigOrderStatus>;
+export type ChangeRecord = Static<typeof ChangeRecord>;
 
 /** What is signed on `vigie/<site>/<box>/update/reported`. */
 export const UpdateReport = Type.Object(
@@ -239,7 +228,7 @@ export const UpdateReport = Type.Object(
     /** The version that runs. */
     version: Type.String({ maxLength: 32 }),
     /** Null on a box without the updater. */
-    updater: nullable(Type.Omit(UpdaterStatus, ['version'])),
+    updater: nullable(Type.Omit(UpdaterStatus, ['version', 'configuration'])),
     /** Counter of the order that the agent has laid for root; null: none. */
     order: nullable(Count),
     /** Why the agent has not taken the newest order that came. */
@@ -248,7 +237,7 @@ export const UpdateReport = Type.Object(
       {
         /** Of the configuration's file with the camera's login as `***` (config/secrets.ts); null where it cannot be read. */
         sha256: nullable(Sha256),
-        phase: ConfigPhase,
+        phase: ChangePhase,
         rollout: nullable(Rollout),
         revision: Count,
         reason: nullable(Reason),

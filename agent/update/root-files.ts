@@ -3,22 +3,20 @@
  * bounds and only where they have changed.
  *
  * LIMITS: STATUS_BYTES_MAX of a status, the newest HISTORY_BYTES_MAX of the history. A file that is none of its kind says
- * nothing; that is counted, and told when it begins.
+ * nothing, and a line of the history that is no record is skipped; that is counted, and told when it begins.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
 import type { Logger } from '../base/log.ts';
 import {
-  CONFIG_STATUS_FILE,
+  ChangeRecord,
   type ConfigCopy,
-  ConfigOrderStatus,
   HISTORY_FILE,
   STATUS_FILE,
-  UpdateRecord,
   UpdaterStatus,
 } from '../contract/update.ts';
 
@@ -67,9 +65,9 @@ class Watched<T> {
 }
 
 export interface RootSources {
-  /** Where root's updater says what it does; absent: none is installed. */
+  /** Where root says what it does; absent: root's program is not installed. */
   readonly updateDir?: string | undefined;
-  /** The configuration that was asked for, which root changes as the room orders; absent: root knows of none. */
+  /** The configuration that was asked for, which root changes as the room orders. */
   readonly orderedFile?: string | undefined;
   /** The same as the room may read it; throws AgentError. */
   configCopy?(): ConfigCopy;
@@ -82,8 +80,7 @@ export interface RootFilesOptions extends RootSources {
 export class RootFiles {
   readonly #log: Logger;
   readonly #status: Watched<UpdaterStatus>;
-  readonly #history: Watched<readonly UpdateRecord[]>;
-  readonly #configStatus: Watched<ConfigOrderStatus>;
+  readonly #history: Watched<readonly ChangeRecord[]>;
   readonly #config: Watched<string | undefined>;
   #unreadable = 0;
   #told = '';
@@ -92,13 +89,13 @@ export class RootFiles {
     this.#log = log;
     const onFault = (file: string, reason: string): void => this.#fault(file, reason);
     const inDir = (name: string): string | undefined => updateDir && join(updateDir, name);
-    const configStatus = orderedFile && join(dirname(orderedFile), CONFIG_STATUS_FILE);
     const statusOf = <S extends TSchema>(schema: S) => {
       return (file: string): Static<S> => formed(schema, jsonOf(text(file, STATUS_BYTES_MAX)));
     };
     this.#status = new Watched(inDir(STATUS_FILE), statusOf(UpdaterStatus), onFault);
-    this.#history = new Watched(inDir(HISTORY_FILE), historyOf, onFault);
-    this.#configStatus = new Watched(configStatus, statusOf(ConfigOrderStatus), onFault);
+    const skipped = (file: string, count: number): void =>
+      onFault(file, `${count} lines of it are no records and are skipped`);
+    this.#history = new Watched(inDir(HISTORY_FILE), (file) => historyOf(file, skipped), onFault);
     this.#config = new Watched(configCopy && orderedFile, () => configCopy?.().sha256, onFault);
   }
 
@@ -111,12 +108,8 @@ export class RootFiles {
   }
 
   /** In order; the first need not be the first that was. */
-  get history(): readonly UpdateRecord[] {
+  get history(): readonly ChangeRecord[] {
     return this.#history.value ?? [];
-  }
-
-  get configStatus(): ConfigOrderStatus | undefined {
-    return this.#configStatus.value;
   }
 
   /** SHA-256 of the configuration as it lies there, with the camera's login hidden. */
@@ -126,7 +119,7 @@ export class RootFiles {
 
   /** To be called often. */
   look(): void {
-    for (const file of [this.#status, this.#history, this.#configStatus, this.#config]) file.look();
+    for (const file of [this.#status, this.#history, this.#config]) file.look();
   }
 
   #fault(file: string, reason: string): void {
@@ -157,14 +150,16 @@ function text(file: string, bytesMax: number): string {
   return bytes.toString('utf8');
 }
 
-function historyOf(file: string): UpdateRecord[] {
+function historyOf(file: string, onSkipped: (file: string, count: number) => void): ChangeRecord[] {
   const { bytes, whole } = newest(file, HISTORY_BYTES_MAX);
   // The last line may be half written: it is read when its end is there.
   const lines = bytes
     .toString('utf8')
     .split('\n')
     .slice(whole ? 0 : 1, -1);
-  return lines.map((line) => formed(UpdateRecord, jsonOf(line)));
+  const records = lines.map(jsonOf).filter((line) => Value.Check(ChangeRecord, line));
+  if (records.length < lines.length) onSkipped(file, lines.length - records.length);
+  return records;
 }
 
 function formed<S extends TSchema>(schema: S, value: unknown): Static<S> {

@@ -63,7 +63,12 @@ export class Updates {
   constructor(options: UpdatesOptions) {
     const { config, stateDir, clock, log } = options;
     this.#options = options;
-    const reader = { site: config.site, box: config.box, keys: config.commands.keys };
+    const reader = {
+      site: config.site,
+      box: config.box,
+      keys: config.commands.keys,
+      wallMs: () => clock.wallMs(),
+    };
     const order = { reader, stateDir, clock, log };
     this.#update = new RoomOrder({ ...order, kind: 'update' });
     this.#configure = new RoomOrder({ ...order, kind: 'configure' });
@@ -100,10 +105,10 @@ export class Updates {
     this.#reportAtMs = 0;
   }
 
-  /** To be called often; costs four looks at files where nothing has changed. */
+  /** To be called often; costs three looks at files where nothing has changed. */
   tick(): void {
     this.#files.look();
-    this.#progress.look(this.#files.history, this.#files.configStatus);
+    this.#progress.look(this.#files.history);
     // Before the first connection nobody hears it.
     if (this.#reportAtMs !== Number.POSITIVE_INFINITY) this.#report();
   }
@@ -133,7 +138,8 @@ export class Updates {
 
   #content(): Content {
     const { config, boot, restraint, certificates } = this.#options;
-    const { status, configStatus, configSha256 } = this.#files;
+    const { status, configSha256 } = this.#files;
+    const configuration = status?.configuration;
     const { orderEndMs } = restraint;
     return {
       site: config.site,
@@ -145,10 +151,10 @@ export class Updates {
       refused: this.#update.refused,
       config: {
         sha256: configSha256 ?? null,
-        phase: configStatus?.phase ?? 'idle',
-        rollout: configStatus?.rollout ?? null,
-        revision: configStatus?.revision ?? 0,
-        reason: configStatus?.reason ?? null,
+        phase: configuration?.phase ?? 'idle',
+        rollout: configuration?.rollout ?? null,
+        revision: configuration?.target?.number ?? 0,
+        reason: configuration?.reason ?? null,
         order: this.#configure.order,
         refused: this.#configure.refused,
       },
@@ -160,6 +166,10 @@ export class Updates {
   }
 }
 
-function updaterOf({ version: _form, ...updater }: UpdaterStatus): UpdateReport['updater'] {
+function updaterOf({
+  version: _form,
+  configuration: _other,
+  ...updater
+}: UpdaterStatus): UpdateReport['updater'] {
   return updater;
 }

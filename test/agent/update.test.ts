@@ -21,14 +21,13 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import {
+  type ChangeRecord,
   CONFIG_ORDER_FILE,
   CONFIG_ORDER_TYPE,
-  CONFIG_STATUS_FILE,
   HISTORY_FILE,
   STATUS_FILE,
   UPDATE_ORDER_FILE,
   UPDATE_ORDER_TYPE,
-  type UpdateRecord,
   type UpdateReport,
 } from '../../agent/contract/update.ts';
 import { RoomOrder } from '../../agent/update/room-orders.ts';
@@ -64,12 +63,20 @@ function configOrder(signer: Signer, counter: number): string {
   return signEnvelope(CONFIG_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
 }
 
-const record = (n: number, phase: UpdateRecord['phase'], reason: string | null = null): string => {
+const record = (n: number, phase: ChangeRecord['phase'], reason: string | null = null): string => {
   const [from, to] = [
-    { seq: 11, version: '0.1.0' },
-    { seq: 12, version: '0.2.0' },
+    { number: 11, name: '0.1.0' },
+    { number: 12, name: '0.2.0' },
   ];
-  return `${JSON.stringify({ n, at: T(n), rollout: 'november', phase, from, to, reason })}\n`;
+  return `${JSON.stringify({ n, at: T(n), what: 'release', rollout: 'november', phase, from, to, reason })}\n`;
+};
+const configRecord = (n: number): string => {
+  const [from, to] = [
+    { number: 0, name: 'c'.repeat(64) },
+    { number: 2, name: 'b'.repeat(64) },
+  ];
+  const same = { n, at: T(n), what: 'configuration', rollout: 'masks', phase: 'confirmed' };
+  return `${JSON.stringify({ ...same, from, to, reason: null })}\n`;
 };
 
 const status = (phase: string, history: number): string =>
@@ -92,6 +99,13 @@ const status = (phase: string, history: number): string =>
     },
     ...{ target: { seq: 12, version: '0.2.0' }, reason: null, bytes: null, metadata: null, osUpdates: null },
     ...{ freeBytes: 5_000_000_000, history },
+    configuration: {
+      phase: history > 4 ? 'confirmed' : 'idle',
+      rollout: 'masks',
+      target: { number: 2, name: 'b'.repeat(64) },
+      former: null,
+      reason: null,
+    },
   });
 
 /** A box as the package makes it, without a camera that it may look through. */
@@ -184,7 +198,7 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
     new RoomOrder({
       ...{
         kind: 'update',
-        reader: { site: SITE, box: BOX, keys },
+        reader: { site: SITE, box: BOX, keys, wallMs: () => Date.now() },
         stateDir,
         clock: systemClock,
         log: SILENT,
@@ -201,6 +215,7 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
     [/^not-permitted: the key desk may not update/, order(desk, 20)],
     [/^replayed: counter 4 is not above 5/, order(ops, 4)],
     [/^replayed: counter 5 is not above 5/, order(ops, 5, { version: '0.3.0' })],
+    [/^malformed: counter 9007199254740991 is no time in ms of the next 400 days/, order(ops, 2 ** 53 - 1)],
     [/^malformed: 2\d{4} bytes/, order(ops, 20, { rollout: 'x'.repeat(15_000) })],
     [/^malformed/, randomBytes(60)],
   ] as const) {
@@ -210,7 +225,7 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
   }
   taken.hear(Buffer.alloc(0));
   taken.hear(Buffer.from(first));
-  t.match(taken, { order: 5, refused: null, counters: { taken: 0, refused: 7, known: 1 } });
+  t.match(taken, { order: 5, refused: null, counters: { taken: 0, refused: 8, known: 1 } });
   taken.hear(Buffer.from(order(other, 2)));
   t.match(taken, { order: 2, refused: null }, 'another key counts by itself');
   taken.hear(Buffer.from(order(ops, 4)));
@@ -293,15 +308,9 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
     await box.kill();
     writeFileSync(
       history,
-      copy.toString() + record(3, 'rolled-back', 'it crashed: 3 restarts') + record(4, 'staged'),
+      `${copy.toString()}${record(3, 'rolled-back', 'it crashed: 3 restarts')}what?\n${record(4, 'staged')}${configRecord(5)}`,
     );
-    writeFileSync(
-      join(box.dir, 'etc', CONFIG_STATUS_FILE),
-      JSON.stringify({
-        ...{ version: 1, n: 6, at: T(6), phase: 'confirmed', rollout: 'masks', revision: 2 },
-        ...{ sha256: 'b'.repeat(64), former: 'c'.repeat(64), reason: null, counters: {} },
-      }),
-    );
+    writeFileSync(join(box.updates, STATUS_FILE), status('staged', 5));
     const before = box.reports.length;
     box.run();
     await entered(5);
@@ -317,7 +326,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
       box.rollouts.map(({ what, n, phase }) => `${what} ${n} ${phase}`),
       [
         ...['release 1 staged', 'release 2 switching', 'release 3 rolled-back', 'release 4 staged'],
-        ...['configuration 6 confirmed', 'release 2 history-went-back', 'release 3 failed'],
+        ...['configuration 5 confirmed', 'release 2 history-went-back', 'release 3 failed'],
       ],
       'each once',
     );
@@ -343,7 +352,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   const env = [`VIGIE_UPDATE_DIR=${box.updates}`, process.execPath, VIGIE, 'status', '--state', box.state];
   const screen = start(t, 'env', env);
   await screen.ended;
-  t.match(screen.out, /✓ release +11-0\.1\.0, ordered 12-0\.2\.0, switching \(rollout november\)/);
+  t.match(screen.out, /✓ release +11-0\.1\.0, ordered 12-0\.2\.0, staged \(rollout november\)/);
   const told = vigie(t, 'journal', 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
   await told.ended;
   t.match(
@@ -352,7 +361,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   );
   t.match(
     told.out,
-    /the record of releases that root keeps is not whole: root’s numbers went from 4 back to 2/,
+    /the record of changes that root keeps is not whole: root’s numbers went from 5 back to 2/,
   );
 });
 

@@ -65,6 +65,7 @@ void t.test(
           site: SITE,
           box: BOX,
           keys,
+          wallMs: () => Number.POSITIVE_INFINITY,
         }),
       authorisation: (times) => checkedAuthorisation({ ...orderFor(config), rules, ...times }),
     };

@@ -18,7 +18,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { type ReleaseVersion, releaseName } from '../../agent/contract/release.ts';
-import { UPDATE_ORDER_TYPE, type UpdateOrder, type UpdateRecord } from '../../agent/contract/update.ts';
+import { type ChangeRecord, UPDATE_ORDER_TYPE, type UpdateOrder } from '../../agent/contract/update.ts';
 import { manifestText, parseManifest } from '../../scripts/lib/manifest.ts';
 import { BootedBox, PATIENCE_MS } from './booted-box.ts';
 import { BOX, buildPackage, install, provision, rootPackage, SITE } from './box-package.ts';
@@ -176,24 +176,28 @@ export class BootedUpdates {
 
   /** Where root's updater is: its own record, not the report. */
   get phase(): string {
-    return (this.#json('state.json') as { phase?: string }).phase ?? 'none';
+    return this.#release.phase ?? 'none';
   }
 
   get reason(): string {
-    return (this.#json('state.json') as { reason?: string | null }).reason ?? '';
+    return this.#release.reason ?? '';
+  }
+
+  get #release(): { phase?: string; reason?: string | null } {
+    return (this.#json('state.json') as { release?: object }).release ?? {};
   }
 
   /** Phases of a rollout, as the journal will be told of them. */
-  phases(rollout: string): UpdateRecord[] {
+  phases(rollout: string): ChangeRecord[] {
     const file = join(this.container.root, STATE, 'history.jsonl');
     if (!existsSync(file)) return [];
     const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
-    return lines.map((line) => JSON.parse(line) as UpdateRecord).filter((one) => one.rollout === rollout);
+    return lines.map((line) => JSON.parse(line) as ChangeRecord).filter((one) => one.rollout === rollout);
   }
 
   /** Until the rollout has ended as it should; says how long each step took. Returns why it ended so. */
-  async ends(rollout: string, phase: UpdateRecord['phase'], withinMs = PATIENCE_MS): Promise<string> {
-    const last = (): UpdateRecord | undefined => this.phases(rollout).at(-1);
+  async ends(rollout: string, phase: ChangeRecord['phase'], withinMs = PATIENCE_MS): Promise<string> {
+    const last = (): ChangeRecord | undefined => this.phases(rollout).at(-1);
     const over = (): boolean => ['confirmed', 'rolled-back', 'failed'].includes(last()?.phase ?? '');
     try {
       await until(this.#t, `${rollout} ends`, over, withinMs);

@@ -4,7 +4,7 @@ import { signEnvelope } from '../../agent/base/dsse.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import { MODE_TYPE, type ModeStatement } from '../../agent/contract/mode.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { UPDATE_PHASES, UPDATE_REPORT_TYPE, type UpdateReport } from '../../agent/contract/update.ts';
+import { CHANGE_PHASES, UPDATE_REPORT_TYPE, type UpdateReport } from '../../agent/contract/update.ts';
 import { STATUS } from './local-status.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -65,7 +65,7 @@ function modeOf({ site, box, n }: SimulatedBox, nowMs: number): ModeStatement {
 }
 
 function reportOf({ site, box, n }: SimulatedBox, nowMs: number): UpdateReport {
-  const phase = UPDATE_PHASES[n % UPDATE_PHASES.length] ?? 'idle';
+  const phase = CHANGE_PHASES[n % CHANGE_PHASES.length] ?? 'idle';
   return {
     ...{ site, box, key, at: at(nowMs), boot: 'b00t', version: '0.2.0' },
     updater: {

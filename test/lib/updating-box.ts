@@ -12,17 +12,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { releaseName } from '../../agent/contract/release.ts';
 import {
+  type ChangeRecord,
   UPDATE_ORDER_TYPE,
   type UpdateOrder,
-  type UpdateRecord,
   type UpdaterStatus,
 } from '../../agent/contract/update.ts';
-import type { State } from '../../scripts/programs/root/record.ts';
+import type { State, Target } from '../../scripts/programs/root/change/record.ts';
 import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
@@ -43,12 +43,13 @@ case " $* " in
   [ ! -e "$dir/up-$last" ] || active=active
   [ ! -e "$dir/up-$last" ] || [ ! -e "$dir/broken" ] || { active=activating restarts=7; }
   printf 'ActiveState=%s\\nNRestarts=%s\\nResult=exit-code\\nExecMainStatus=1\\n' "$active" "$restarts" ;;
+*' restart vigie.service ') : >"$dir/up-vigie.service" ;;
 *' stop '*) for word in "$@"; do rm -f "$dir/up-$word"; done ;;
 *' start '*) for word in "$@"; do case $word in *.service | *.socket) : >"$dir/up-$word" ;; esac; done ;;
 esac
 `;
 /** What is judged of a release where no agent runs. */
-const MAIN = 'process.exitCode = 0;\n';
+const MAIN = `if (process.argv[2] === 'check') console.log('{"ok":true,"problems":[]}');\n`;
 const FILES = 100;
 
 export interface BoxOptions {
@@ -67,7 +68,7 @@ export class UpdatingBox {
   readonly lib: string;
   readonly state: string;
   readonly agentState: string;
-  readonly signer: Signer = makeSigner('ops', ['update']);
+  readonly signer: Signer = makeSigner('ops', ['update', 'configure']);
   readonly repository: ReleaseRepository;
   readonly server: TestReleaseServer;
   readonly #t: Test;
@@ -118,6 +119,10 @@ export class UpdatingBox {
     const { dir, lib, agentState, server } = this;
     mkdirSync(join(lib, 'releases'), { recursive: true });
     for (const folder of [agentState, this.state]) mkdirSync(folder, { recursive: true });
+    // What of a release is run to judge it runs as the user of the agent, and not as root.
+    if (process.geteuid?.() === 0) {
+      for (const folder of [dir, dirname(lib), dirname(dirname(lib))]) chmodSync(folder, 0o711);
+    }
     this.lay(1);
     symlinkSync(`releases/${releaseName(1, versionOf(1))}`, join(lib, 'current'));
     spawnSync('sync', ['-f', lib]);
@@ -128,9 +133,9 @@ export class UpdatingBox {
     writeFileSync(join(dir, 'bin/apt-get'), '#!/bin/sh\necho Inst libc6\n', { mode: 0o755 });
     writeFileSync(join(dir, 'boot-id'), 'boot-1\n');
     const { publicKey } = this.signer.config;
-    const key = `{ name: ops, may: [update], publicKey: "${publicKey}" }`;
+    const key = `{ name: ops, may: [update, configure], publicKey: "${publicKey}" }`;
     this.configure(
-      `site: ${SITE}\nbox: ${BOX}\ncamera: { source: "test:pattern" }\ncommands: { keys: [${key}] }\n`,
+      `site: ${SITE}\nbox: ${BOX}\ncamera: { source: "test:pattern" }\ncommands: { keys: [${key}] }\nmqtt: { url: "mqtt://127.0.0.1:1", ack: broker }\n`,
     );
     writeFileSync(
       join(dir, 'update.yaml'),
@@ -188,6 +193,7 @@ export class UpdatingBox {
         join(dir, 'boot-id'),
       ],
       ...['--systemctl', join(dir, 'bin/systemctl'), '--apt-get', join(dir, 'bin/apt-get')],
+      ...['--timedatectl', 'false', '--folder', join(dir, 'restraint'), '--agent-user', 'nobody'],
     ];
   }
 
@@ -234,21 +240,43 @@ export class UpdatingBox {
     return readlinkSync(join(this.lib, 'current')).replace('releases/', '');
   }
 
-  get record(): State {
+  /** As it lies on the disk. */
+  get rawRecord(): State {
     return JSON.parse(readFileSync(join(this.state, 'state.json'), 'utf8')) as State;
+  }
+
+  /** The same, with the change of the release at its top. */
+  get record() {
+    const { release, ...shared } = this.rawRecord;
+    const named = (target: Target | null) => target && { seq: target.number, version: target.name };
+    const { trial } = release;
+    return {
+      ...shared,
+      ...release,
+      target: named(release.target),
+      previous: named(shared.previous),
+      trial: trial && { ...trial, from: named(trial.from) },
+    };
+  }
+
+  /** Writes the record with this changed in the change of the release, or beside it. */
+  setRecord(release: Partial<State['release']>, shared: Partial<State> = {}): void {
+    const record = this.rawRecord;
+    const changed = { ...record, ...shared, release: { ...record.release, ...release } };
+    writeFileSync(join(this.state, 'state.json'), JSON.stringify(changed));
   }
 
   get status(): UpdaterStatus {
     return JSON.parse(readFileSync(join(this.state, 'status.json'), 'utf8')) as UpdaterStatus;
   }
 
-  get history(): UpdateRecord[] {
+  get history(): ChangeRecord[] {
     const file = join(this.state, 'history.jsonl');
     if (!existsSync(file)) return [];
     return readFileSync(file, 'utf8')
       .split('\n')
       .slice(0, -1)
-      .map((line) => JSON.parse(line) as UpdateRecord);
+      .map((line) => JSON.parse(line) as ChangeRecord);
   }
 
   /** What systemctl was asked since the last call, without questions. */

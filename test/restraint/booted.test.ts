@@ -311,19 +311,20 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       return trial.id;
     };
     const first = await tries('first');
-    t.equal(container.show('vigie-trial-end.timer', 'ActiveState'), 'active');
+    t.equal(container.show('vigie-root-judge.service', 'ActiveState'), 'active');
     t.match(ask({ op: 'keep', trial: first }), { refused: null, trial: null });
-    t.equal(container.show('vigie-trial-end.timer', 'ActiveState'), 'inactive');
+    const rests = (): boolean => container.show('vigie-root-judge.service', 'ActiveState') === 'inactive';
+    await until(t, 'the judge ends', rests, PATIENCE_MS);
     const kept = container.read(file);
     t.equal(container.run('stat', '-c', '%U:%G %a', file).out.trim(), 'root:vigie 640');
 
     await tries('second', false);
     t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'nothing to go back to');
-    const over = container.read('/etc/vigie/trial.json').replace(/"endBoottimeS":[\d.]+/, '"endBoottimeS":0');
-    container.write('/etc/vigie/trial.json', over);
+    const record = '/var/lib/vigie-root/state.json';
     const before = box.agent;
-    t.match(container.run('systemctl', 'start', 'vigie-trial-end'), { status: 0 }, 'as its timer does');
-    t.equal(container.read(file), kept, 'put back');
+    container.write(record, container.read(record).replace(/"beganS":[\d.]+/, '"beganS":0'));
+    t.match(container.run('systemctl', 'restart', 'vigie-root-judge'), { status: 0 }, 'its time is over');
+    await until(t, 'put back', () => container.read(file) === kept, PATIENCE_MS);
     await until(t, 'the agent starts anew', () => ![0, before].includes(box.agent), PATIENCE_MS);
 
     await tries('third', false);
@@ -332,7 +333,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await container.boot(t);
     await box.watches('after a power cut');
     t.equal(container.read(file), kept, 'the kept one again');
-    t.notOk(existsSync(join(container.root, 'etc/vigie/trial.json')));
+    t.notOk(existsSync(join(container.root, 'etc/vigie/vigie.yaml.before-trial')));
 
     const release = '/usr/lib/vigie/current/dist/agent/cli/main.js';
     const control = ['/usr/bin/node', release, 'check', '--no-files', file];
@@ -343,7 +344,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       [`0,0,0,0: ${control.join(' ')}`],
       'as root nothing but what was typed (control)',
     );
-    const commands = ['camera-address', 'config-trial', 'config-trial-end', 'restraint-folder'];
+    const commands = ['boot', 'camera-address', 'config-trial', 'judge', 'restraint-folder'];
     t.strictSame(
       commands.filter((command) => !rootsCommands(seen).includes(command)),
       [],

@@ -1,12 +1,12 @@
 /** The release's own check of a configuration, as a child of root's program: stand-ins that refuse, hang, flood and lie. */
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
+import { childUser } from '../../scripts/programs/root/agent-user.ts';
 import {
   type ReleaseCheckOptions,
   releaseProblems,
-  userNamed,
 } from '../../scripts/programs/root/configuration/release-check.ts';
 import { scratch } from '../lib/paths.ts';
 import { start, VIGIE, VIGIE_ROOT } from '../lib/program.ts';
@@ -15,7 +15,7 @@ import { PROPOSAL } from '../lib/proposal.ts';
 const TEXT = 'site: s\nbox: b\nrules: []\n';
 const isRoot = process.geteuid?.() === 0;
 /** As on a box: root's child is another user. */
-const USER = isRoot ? userNamed('nobody') : undefined;
+const USER = childUser('nobody');
 
 /** Asks a program of this text. */
 function ask(
@@ -118,7 +118,12 @@ void t.test('what it tells is bounded and printable', async (t) => {
 void t.test('nothing is tried that the release refuses', async (t) => {
   const dir = scratch(t);
   chmodSync(dir, 0o755);
-  const [file, program, bin] = [join(dir, 'vigie.yaml'), join(dir, 'main.mjs'), join(dir, 'systemctl')];
+  const [file, bin] = [join(dir, 'vigie.yaml'), join(dir, 'systemctl')];
+  const [lib, agentState] = [join(dir, 'lib'), join(dir, 'agent')];
+  const program = join(lib, 'releases/1-0.1.0/dist/agent/cli/main.js');
+  for (const folder of [dirname(program), agentState]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(lib, 'releases/1-0.1.0/package.json'), '{"type":"module"}');
+  symlinkSync('releases/1-0.1.0', join(lib, 'current'));
   const former = `site: s
 box: box-1
 camera: { source: "test:pattern" }
@@ -130,9 +135,11 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
   writeFileSync(bin, '#!/bin/sh\necho "$@" >>"$0.log"\n', { mode: 0o755 });
   const tries = async (code: string): Promise<ConfigReply> => {
     writeFileSync(program, code, { mode: 0o644 });
-    const words = ['config-trial', '--config', file, '--check-program', program, '--check-user', 'nobody'];
-    const path = `PATH=${dir}:${process.env['PATH']}`;
-    const helper = start(t, 'env', [path, process.execPath, VIGIE_ROOT, ...words]);
+    const helper = start(t, process.execPath, [
+      ...[VIGIE_ROOT, 'config-trial', '--config', file, '--lib', lib, '--state', join(dir, 'root')],
+      ...['--agent-state', agentState, '--folder', join(dir, 'restraint'), '--agent-user', 'nobody'],
+      ...['--settings', join(dir, 'none'), '--systemctl', bin, '--timedatectl', 'false'],
+    ]);
     helper.child.stdin?.write(`${JSON.stringify({ op: 'try', proposal: PROPOSAL })}\n`);
     t.equal(await helper.ended, 0, helper.err);
     return JSON.parse(helper.out) as ConfigReply;
@@ -152,7 +159,7 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 
 void t.test('vigie check itself', async (t) => {
   const check = (text: string): ReturnType<typeof releaseProblems> =>
-    releaseProblems(text, { program: VIGIE, user: undefined, env: {} });
+    releaseProblems(text, { program: VIGIE, user: {}, env: {} });
   t.strictSame(check(TEXT), []);
   t.match(check(`${TEXT}detector: { model: no-such-model }\n`), [
     { path: 'detector.model', message: /no model card has this name/, order: false },
@@ -164,7 +171,7 @@ void t.test('vigie check itself', async (t) => {
 });
 
 void t.test('only a user that is there, and is not root', async (t) => {
-  t.throws(() => userNamed('root'), { kind: 'config', message: /must not be root/ });
-  t.throws(() => userNamed('no-such-user'), { kind: 'config', message: /must exist/ });
-  t.throws(() => userNamed('-h'), { kind: 'config', message: /must exist/ });
+  t.throws(() => childUser('root'), { kind: 'config', message: /must not be root/ });
+  t.throws(() => childUser('no-such-user'), { kind: 'config', message: /must exist/ });
+  t.throws(() => childUser('-h'), { kind: 'config', message: /must exist/ });
 });

@@ -4,6 +4,7 @@ import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, w
 import { join } from 'node:path';
 import t from 'tap';
 import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
+import type { State } from '../../scripts/programs/root/change/record.ts';
 import { signed } from '../lib/commands.ts';
 import { start } from '../lib/program.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';
@@ -30,14 +31,15 @@ void t.test('records of an earlier day lead to nothing older', async (t) => {
   };
   await box.run('run');
   keep();
-  const { switch: begun, target } = box.record;
+  const { trial: begun, target } = box.rawRecord.release;
   await box.run('judge');
   keep();
   await go(box, 3);
   t.equal(box.current, '3-0.3.0');
-  const earlier = JSON.parse(String(days[0]?.state)) as object;
+  const earlier = JSON.parse(String(days[0]?.state)) as State;
   for (const phase of ['staged', 'switching'] as const) {
-    const record = JSON.stringify({ ...earlier, phase, target, switch: phase === 'staged' ? null : begun });
+    const trial = phase === 'staged' ? null : begun;
+    const record = JSON.stringify({ ...earlier, release: { ...earlier.release, phase, target, trial } });
     days.push({ ...(days[0] as (typeof days)[0]), phase, state: Buffer.from(record) });
   }
   const [nowState, nowHistory] = [readFileSync(state), readFileSync(history)];
@@ -78,14 +80,14 @@ void t.test('records of an earlier day lead to nothing older', async (t) => {
 void t.test('what was staged is held against its manifest once more before the switch', async (t) => {
   const box = await UpdatingBox.make(t);
   await go(box, 2);
-  const staged = { ...box.record, phase: 'staged', switch: null, starts: [], previous: null };
 
   const other = await UpdatingBox.make(t);
   cpSync(box.state, other.state, { recursive: true });
   other.lay(2);
-  const order = other.order();
+  const { rollout, counter, notBefore, notAfter, window } = other.order();
   rmSync(join(other.state, 'history.jsonl'));
-  writeFileSync(join(other.state, 'state.json'), JSON.stringify({ ...staged, order, last: null }));
+  const order = { rollout, counter, notBefore, notAfter, window, may: [] };
+  other.setRecord({ phase: 'staged', trial: null, order }, { starts: [], previous: null, last: null });
   // Through its other name: files that have not changed share what they hold with the release that runs.
   appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// mended in place\n');
   rmSync(join(other.agentState, 'update-desired.dsse.json'));

@@ -92,7 +92,7 @@ async function liveUntilCut(
   const record = await cut;
   if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
   await ended;
-  return /"phase":"([a-z-]+)"/.exec(record)?.[1] ?? 'before';
+  return /"release":\{"phase":"([a-z-]+)"/.exec(record)?.[1] ?? 'before';
 }
 
 /** What is wrong with what lies there. */
@@ -147,7 +147,7 @@ void t.test('power cuts in every phase', { skip: SmallDisk.unavailable() }, asyn
       const last = box.history.at(-1)?.n ?? 0;
       const file = join(box.state, 'state.json');
       // The phase of the order before is none of this one.
-      const text = new RegExp(`"phase":"${wanted}".*"target":\\{"seq":${seq},`);
+      const text = new RegExp(`"release":\\{"phase":"${wanted}"[^}]*"target":\\{"number":${seq},`);
       // The first of each phase while it is held: a quick machine is through with it before it is seen, and a busy one looks late.
       const isFirst = done + n < PHASES.length;
       const cut = disk.cutWhen(
@@ -158,8 +158,8 @@ void t.test('power cuts in every phase', { skip: SmallDisk.unavailable() }, asyn
       );
       const held = {
         LD_PRELOAD: hold,
-        HOLD_PHASE: `"phase":"${wanted}"`,
-        HOLD_TARGET: `"target":{"seq":${seq},`,
+        HOLD_PHASE: `"release":{"phase":"${wanted}"`,
+        HOLD_TARGET: `"target":{"number":${seq},`,
       };
       const phase = await liveUntilCut(box, cut, isFirst ? held : {});
       disk.powerBack(COMMIT_S);
@@ -212,7 +212,7 @@ void t.test(
       // After the log was written, before the kernel writes the data by itself.
       const cut = disk.cutWhen(
         join(box.state, 'state.json'),
-        /"phase":"confirmed"/,
+        /"release":\{"phase":"confirmed"/,
         600 + cuts * 300,
         HELD_WITHIN_MS,
       );

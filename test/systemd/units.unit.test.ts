@@ -17,12 +17,12 @@ import t from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { DEFAULT_PAGE_SOCKET, DEFAULT_SETUP_CODE } from '../../agent/cli/page-places.ts';
 import { DEFAULT_STATE_DIR } from '../../agent/cli/state-dir.ts';
-import { CONFIG_SOCKET, TRIAL_S } from '../../agent/contract/config-trial.ts';
+import { CONFIG_SOCKET } from '../../agent/contract/config-trial.ts';
 import { LOGS_SOCKET, RENEW_FILE } from '../../agent/contract/diagnosis.ts';
 import { ENROL_STATUS_FILE } from '../../agent/contract/enrolment.ts';
 import { OPEN_HOTSPOT_FILE } from '../../agent/contract/hotspot.ts';
 import { ROOT_RECORD_DIR, ROOT_RECORD_SOCKET } from '../../agent/contract/root-record.ts';
-import { CONFIG_ORDER_FILE, UPDATE_DIR } from '../../agent/contract/update.ts';
+import { CONFIG_ORDER_FILE, UPDATE_DIR, UPDATE_ORDER_FILE } from '../../agent/contract/update.ts';
 import { LOCAL_MODE_FILE } from '../../agent/restraint/places.ts';
 
 const unitDir = join(packageRoot(), 'systemd');
@@ -47,11 +47,6 @@ const UNITS = [
   'vigie-hotspot.path',
   'vigie-config.socket',
   'vigie-config@.service',
-  'vigie-trial-end.service',
-  'vigie-trial-end.timer',
-  'vigie-config-order.service',
-  'vigie-config-order.path',
-  'vigie-config-order.timer',
   'vigie-root.service',
   'vigie-root.path',
   'vigie-root.timer',
@@ -111,9 +106,11 @@ void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO
     ['vigie-logs@.service', 12],
     ['vigie-page.service', 15],
     ['vigie-hotspot.service', 18],
-    ['vigie-config@.service', 18],
-    ['vigie-trial-end.service', 18],
-    ['vigie-config-order.service', 18],
+    ['vigie-config@.service', 20],
+    // A network, releases and configuration, and a child of the agent's user.
+    ['vigie-root.service', 26],
+    ['vigie-root-judge.service', 18],
+    ['vigie-root-boot.service', 18],
   ] as const) {
     const { status, stdout } = spawnSync('systemd-analyze', [
       'security',
@@ -134,8 +131,8 @@ void t.test('who reads the configuration reads the environment that has the last
   const readers = UNITS.filter((unit) =>
     valuesOf(unit, 'ExecStart').some((line) => line.includes(' --config ')),
   );
-  t.ok(readers.length >= 8, readers.join(' '));
-  for (const unit of [...readers, 'vigie-root.service'])
+  t.ok(readers.length >= 5, readers.join(' '));
+  for (const unit of [...readers, 'vigie-root.service', 'vigie-config@.service'])
     t.strictSame(valuesOf(unit, 'EnvironmentFile'), ['-/etc/default/vigie'], unit);
 });
 
@@ -265,7 +262,6 @@ void t.test('what a unit must say', async (t) => {
     t.ok(of.includes(`VIGIE_RESTRAINT_DIR=${ROOT_RECORD_DIR}`), 'both know where it is kept');
   t.strictSame(valuesOf('vigie-config.socket', 'ListenStream'), [CONFIG_SOCKET]);
   t.strictSame(valuesOf('vigie-config.socket', 'SocketGroup'), ['vigie-page'], 'not the agent’s group');
-  t.strictSame(valuesOf('vigie-trial-end.timer', 'OnActiveSec'), [String(TRIAL_S)]);
   t.match(
     readFileSync(join(unitDir, 'vigie.tmpfiles.conf'), 'utf8'),
     'd /run/vigie ',
@@ -313,11 +309,11 @@ void t.test('the page sees nothing but its own folder, and nobody but the networ
   t.match(folders, `d ${dirname(DEFAULT_PAGE_SOCKET)} 2750 vigie vigie-page -`);
   t.match(valuesOf('vigie-hotspot.service', 'ConditionPathExists'), [/\/hotspot-key$/]);
   // What such a unit would wait for may come after the boot, and a condition that was not met is never asked again.
-  for (const unit of ['vigie-hotspot.path', 'vigie-renew.path', 'vigie-config-order.path'])
+  for (const unit of ['vigie-hotspot.path', 'vigie-renew.path', 'vigie-root.path'])
     t.strictSame(valuesOf(unit, 'ConditionPathExists'), [], `${unit}: looks from the boot on`);
   t.strictSame(
-    valuesOf('vigie-config-order.path', 'PathChanged'),
-    [CONFIG_ORDER_FILE, LOCAL_MODE_FILE].map((name) => `${DEFAULT_STATE_DIR}/${name}`),
+    valuesOf('vigie-root.path', 'PathChanged'),
+    [UPDATE_ORDER_FILE, CONFIG_ORDER_FILE, LOCAL_MODE_FILE].map((name) => `${DEFAULT_STATE_DIR}/${name}`),
   );
   t.strictSame(valuesOf('vigie-hotspot.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${OPEN_HOTSPOT_FILE}`]);
   t.strictSame(valuesOf('vigie-renew.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${RENEW_FILE}`]);

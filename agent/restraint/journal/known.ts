@@ -14,7 +14,7 @@ export class Known {
   #authority: string | null = null;
   #suspension: RestraintKnown['suspension'] = null;
   readonly #commands = new Map<string, number>();
-  #rollouts: RolloutsKnown = {};
+  #rollouts: RolloutsKnown | null = null;
   #connection: ConnectionKnown | null = null;
   #confirmedMs: number | undefined;
 
@@ -52,9 +52,9 @@ export class Known {
         this.#obeyed(content.keyid, content.counter);
         return;
       case 'rollout': {
-        const { what, n, noted } = content;
+        const { n, noted } = content;
         // The newest counts, though it be lower: the journal tells of that itself.
-        this.#rollouts = { ...this.#rollouts, [what]: { n, noted } };
+        this.#rollouts = { n, noted };
         return;
       }
       case 'connected':
@@ -86,8 +86,8 @@ export class Known {
     return this.#commands;
   }
 
-  /** The newest entry of root's history and of its state of the configuration. */
-  get rollouts(): RolloutsKnown {
+  /** The newest line of root's history that is in the journal; null: there is none. */
+  get rollouts(): RolloutsKnown | null {
     return this.#rollouts;
   }
 
@@ -110,7 +110,7 @@ export class Known {
     };
   }
 
-  #restore({ authority, suspension, commands, rollouts = {}, connection = null }: RestraintKnown): void {
+  #restore({ authority, suspension, commands, rollouts = null, connection = null }: RestraintKnown): void {
     this.#connection = connection;
     this.#authority = authority;
     this.#suspension = suspension;

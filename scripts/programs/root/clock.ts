@@ -2,6 +2,7 @@
  * Whether the wall clock may decide about an order. A box without a battery wakes up years ago, and would take an order
  * that has long ended; such a box waits until the network has set its clock.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BootClock, systemBootClock } from '../../../agent/base/boot-clock.ts';
@@ -17,15 +18,44 @@ const EPOCH_FILE = '/usr/lib/clock-epoch';
 /** No release is older. */
 const EARLIEST_MS = Date.parse('2026-01-01T00:00:00.000Z');
 
-/** `bootIdFile`: another content is another boot. */
-export function systemBoxClock(runDir: string, bootIdFile: string): BoxClock {
+const ASK_WITHIN_MS = 5000;
+const ASK_EVERY_S = 30;
+
+export interface BoxClockPlaces {
+  /** /run */
+  readonly run: string;
+  /** Another content is another boot. */
+  readonly bootId: string;
+  /** timedatectl(1) */
+  readonly timedatectl: string;
+}
+
+export function systemBoxClock({ run, bootId, timedatectl }: BoxClockPlaces): BoxClock {
+  let isSet = false;
+  let askAgainS = 0;
+  const asked = (): boolean => {
+    const nowS = systemBootClock.boottimeS();
+    if (nowS < askAgainS) return false;
+    askAgainS = nowS + ASK_EVERY_S;
+    return kernelIsSynced(timedatectl);
+  };
   return {
     ...systemBootClock,
-    bootId: () => readFileSync(bootIdFile, 'utf8').trim(),
-    // systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)).
-    synced: () => existsSync(join(runDir, 'systemd/timesync/synchronized')),
+    bootId: () => readFileSync(bootId, 'utf8').trim(),
+    synced: () => {
+      // systemd-timesyncd makes the file at its first synchronisation after boot (systemd-timesyncd.service(8)).
+      isSet ||= existsSync(join(run, 'systemd/timesync/synchronized')) || asked();
+      return isSet;
+    },
     sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
   };
+}
+
+/** For other daemons (chrony, ntpsec): timedatectl reports the kernel's own state, adjtimex(2). At boot nobody answers yet. */
+function kernelIsSynced(timedatectl: string): boolean {
+  const question = ['show', '--property=NTPSynchronized', '--value'];
+  const { stdout } = spawnSync(timedatectl, question, { encoding: 'utf8', timeout: ASK_WITHIN_MS });
+  return stdout?.trim() === 'yes';
 }
 
 /** `releaseFile` lies in the running release, and is as old as it. */

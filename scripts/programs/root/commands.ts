@@ -1,5 +1,4 @@
 /** Commands of root's for the box beside its releases, called by units: configuration, enrolment, card, network. */
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
   command,
@@ -11,16 +10,10 @@ import {
 import { TRIAL_S } from '../../../agent/contract/config-trial.ts';
 import { ENROL_STATUS_FILE } from '../../../agent/contract/enrolment.ts';
 import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
-import type { ConfigOrderOptions } from './configuration/config-order-command.ts';
 import type { ServeTrialsOptions } from './configuration/serve-trials.ts';
-import type { RootsJudgeOptions } from './configuration/trial-judge.ts';
 import type { EnrolCommandOptions, RenewCommandOptions } from './enrolment/enrol-command.ts';
 import type { HotspotCommandOptions } from './network/hotspot-command.ts';
-import { DEFAULT_PLACES } from './places.ts';
 import type { RestraintOptions } from './restraint.ts';
-
-/** Of the release that runs. */
-const CHECK_PROGRAM = join(DEFAULT_PLACES.lib, 'current/dist/agent/cli/main.js');
 
 export function addBoxCommands(program: Command): void {
   command(
@@ -135,14 +128,6 @@ function folderOption(): Option {
   );
 }
 
-function checkProgramOption(): Option {
-  return new Option('--check-program <file>', 'program of the release, which is asked too');
-}
-
-function checkUserOption(): Option {
-  return new Option('--check-user <user>', 'as whom root starts that program').default('vigie');
-}
-
 function addRestraint(program: Command): void {
   command(
     program,
@@ -168,30 +153,6 @@ function addRestraint(program: Command): void {
       const { provisionRestraintRecord } = await import('./restraint.ts');
       await provisionRestraintRecord(options);
     });
-  command(
-    program,
-    'config-trial',
-    'check, try, keep or revert a configuration: one request on standard input',
-    [['systemctl status vigie-config.socket', 'where requests come from']],
-  )
-    .addOption(configOption().default(DEFAULT_CONFIG))
-    .addOption(folderOption())
-    .addOption(checkProgramOption().default(CHECK_PROGRAM))
-    .addOption(checkUserOption())
-    .action(async (options: RootsJudgeOptions) => {
-      const { provisionConfigTrial } = await import('./configuration/config-trial-command.ts');
-      await provisionConfigTrial(options);
-    });
-  command(program, 'config-trial-end', 'put the former configuration back where a trial is over', [
-    ['sudo systemctl start vigie-trial-end', 'as at boot, and when a trial’s time is over'],
-  ])
-    .addOption(configOption().default(DEFAULT_CONFIG))
-    .addOption(folderOption())
-    .action(async (options: RestraintOptions) => {
-      const { provisionConfigTrialEnd } = await import('./configuration/config-trial-command.ts');
-      await provisionConfigTrialEnd(options);
-    });
-  addConfigOrder(program);
   addServeTrials(program);
 }
 
@@ -210,28 +171,10 @@ function addServeTrials(program: Command): void {
     .argument('<command...>', 'the agent, after --')
     .addOption(configOption().makeOptionMandatory())
     .requiredOption('--state <dir>', 'the agent’s state folder')
-    .addOption(checkProgramOption())
+    .option('--check-program <file>', 'program vigie, which is asked about what is to be tried')
     .option('--seconds <n>', 'how long a trial runs unless it is kept', positiveNumber(TRIAL_S), TRIAL_S)
     .action(async (words: string[], options: ServeTrialsOptions) => {
       const { serveTrials } = await import('./configuration/serve-trials.ts');
       process.exitCode = await serveTrials(words, options);
-    });
-}
-
-function addConfigOrder(program: Command): void {
-  command(
-    program,
-    'config-order',
-    'obey the room’s order for the configuration: judge it, try it, keep it or put the former one back',
-    [['sudo systemctl start vigie-config-order', 'as when an order comes, at boot, and while one waits']],
-  )
-    .addOption(configOption().default(DEFAULT_CONFIG))
-    .addOption(stateOption())
-    .addOption(folderOption())
-    .addOption(checkProgramOption().default(CHECK_PROGRAM))
-    .addOption(checkUserOption())
-    .action(async (options: ConfigOrderOptions) => {
-      const { provisionConfigOrder } = await import('./configuration/config-order-command.ts');
-      await provisionConfigOrder(options);
     });
 }

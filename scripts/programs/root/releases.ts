@@ -26,6 +26,8 @@ const NAME = /^([1-9]\d{0,15})-(\d{1,5}\.\d{1,5}\.\d{1,5})$/;
 const RELEASES = 'releases';
 const LINK = 'current';
 const LINK_BESIDE = 'current.new';
+/** A folder in the place of the link is kept for whoever looks why. */
+const LINK_ASIDE = 'current.damaged';
 
 export interface Release {
   readonly seq: number;
@@ -90,20 +92,36 @@ export class ReleaseFolder {
     await verifyTree(dir, manifestOf(dir));
   }
 
+  /** Makes the link beside `current` that `point` will rename. Throws AgentError `unavailable` where the disk refuses. */
+  prepare(release: Release): void {
+    const beside = join(this.lib, LINK_BESIDE);
+    this.#onDisk(() => {
+      rmSync(beside, { recursive: true, force: true });
+      symlinkSync(join(RELEASES, nameOf(release)), beside);
+    });
+  }
+
   /** On the disk when it returns. Throws AgentError `unavailable` where the disk refuses, and then nothing has changed. */
   point(release: Release): void {
-    const beside = join(this.lib, LINK_BESIDE);
-    try {
-      rmSync(beside, { force: true });
-      symlinkSync(join(RELEASES, nameOf(release)), beside);
-      renameSync(beside, join(this.lib, LINK));
+    const link = join(this.lib, LINK);
+    this.prepare(release);
+    this.#onDisk(() => {
+      // rename(2) replaces no folder by a link.
+      if (lstatSync(link, { throwIfNoEntry: false })?.isDirectory() === true) {
+        rmSync(join(this.lib, LINK_ASIDE), { recursive: true, force: true });
+        renameSync(link, join(this.lib, LINK_ASIDE));
+      }
+      renameSync(join(this.lib, LINK_BESIDE), link);
       flush(this.lib);
+    });
+  }
+
+  #onDisk(act: () => void): void {
+    try {
+      act();
     } catch (error) {
-      throw new AgentError(
-        'unavailable',
-        `${join(this.lib, LINK)} cannot be changed: ${messageOf(error)}`,
-        error,
-      );
+      const message = `${join(this.lib, LINK)} cannot be changed: ${messageOf(error)}`;
+      throw new AgentError('unavailable', message, error);
     }
   }
 

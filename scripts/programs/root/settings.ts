@@ -41,7 +41,7 @@ const Reader = Type.Object({ site: Name, box: Name, keys: Type.Array(CommandKey,
  * Who this box is and which keys may order, by the reader of YAML that the agent and `vigie check` have: of one text all see
  * the same. The environment has the last word, as for the agent. Throws AgentError `config`.
  */
-export function readOrderReader(file: string, env: NodeJS.ProcessEnv): OrderReader {
+export function readOrderReader(file: string, env: NodeJS.ProcessEnv): Omit<OrderReader, 'wallMs'> {
   const { data, problems } = readSource(ownText(file));
   const [problem] = problems;
   // What it says of the text may quote a piece of a login, and this goes to the room.

@@ -6,9 +6,10 @@ import { messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
 import { STATUS_FILE, type UpdaterStatus } from '../../../agent/contract/update.ts';
 import { freeBytesOf, type Machine } from './board.ts';
+import { REASON_CHARS_MAX, type State } from './change/record.ts';
+import { releaseOf } from './change/release-payload.ts';
 import { rebootAsked } from './os-updates.ts';
 import type { Places } from './places.ts';
-import { REASON_CHARS_MAX, type State } from './record.ts';
 import { nameOf, type Release, type ReleaseFolder } from './releases.ts';
 
 const MODE = 0o644;
@@ -32,9 +33,10 @@ export class StatusWriter {
 
   of(state: State, bytes: UpdaterStatus['bytes'] = null): UpdaterStatus {
     const { places, machine, releases, wallMs } = this.#options;
-    const { phase, since, rollout, target, previous, metadata, osUpdates, last } = state;
-    const refused = state.refused === null ? [] : [`an order was refused: ${state.refused.reason}`];
-    const reason = [...(state.reason === null ? [] : [state.reason]), ...refused].join('; ');
+    const { metadata, osUpdates, last } = state;
+    const { phase, since, rollout, target } = state.release;
+    const previous = state.previous === null ? null : releaseOf(state.previous);
+    const { configuration } = state;
     return {
       version: 1,
       at: new Date(wallMs()).toISOString(),
@@ -44,13 +46,20 @@ export class StatusWriter {
       phase,
       since,
       rollout,
-      target,
-      reason: reason === '' ? null : reason.slice(0, REASON_CHARS_MAX),
+      target: target === null ? null : releaseOf(target),
+      reason: reasonOf(state.release),
       bytes,
       metadata,
       osUpdates: osUpdates === null ? null : { pending: osUpdates.pending, reboot: rebootAsked(places.run) },
       freeBytes: freeBytesOf(places.lib),
       history: last?.n ?? 0,
+      configuration: {
+        phase: configuration.phase,
+        rollout: configuration.rollout,
+        target: configuration.target,
+        former: configuration.trial?.from ?? null,
+        reason: reasonOf(configuration),
+      },
     };
   }
 
@@ -70,6 +79,14 @@ export class StatusWriter {
     const ageMs = this.#options.wallMs() - (stat?.mtimeMs ?? 0);
     return ageMs < 0 || ageMs >= DAY_MS;
   }
+}
+
+function reasonOf({ reason, refused }: State['release']): string | null {
+  const parts = [
+    ...(reason === null ? [] : [reason]),
+    ...(refused === null ? [] : [`an order was refused: ${refused.reason}`]),
+  ];
+  return parts.length === 0 ? null : parts.join('; ').slice(0, REASON_CHARS_MAX);
 }
 
 /** One screen. */
@@ -102,6 +119,14 @@ export function screenOf(status: UpdaterStatus): string[] {
   if (osUpdates !== null) {
     const reboot = osUpdates.reboot ? ', and a restart is asked for' : '';
     lines.push(row('system', `${osUpdates.pending} updates of the system wait${reboot}`));
+  }
+  const { configuration } = status;
+  if (configuration.phase !== 'idle') {
+    const { phase, target, rollout, reason } = configuration;
+    const revision = target === null || target.number === 0 ? '' : ` revision ${target.number}`;
+    const of = rollout === null ? '' : ` of ${printable(rollout)}`;
+    const why = reason === null ? '' : `: ${printable(reason, REASON_CHARS_MAX)}`;
+    lines.push(row('config', `${phase}${revision}${of}${why}`));
   }
   lines.push(row('history', `${status.history} records`));
   return lines;

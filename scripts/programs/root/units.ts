@@ -8,12 +8,12 @@ export const VISION_UNIT = 'vigie-vision.service';
 export const VISION_SOCKET = 'vigie-vision.socket';
 export const PAGE_UNIT = 'vigie-page.service';
 export const PAGE_SOCKET = 'vigie-page.socket';
+/** Watches what is on trial (change/judge.ts). */
 export const JUDGE_UNIT = 'vigie-root-judge.service';
 export const RUN_UNIT = 'vigie-root.service';
-
 /** The longest stop and start of our units, and a machine that swaps. */
 const WITHIN_MS = 60_000;
-const PROPERTIES = 'ActiveState,NRestarts,Result,ExecMainStatus';
+const PROPERTIES = 'ActiveState,Job,NRestarts,Result,ExecMainStatus';
 
 /** All throw AgentError `unavailable`. */
 export interface Units {
@@ -22,7 +22,8 @@ export interface Units {
   stop(units: readonly string[]): Promise<void>;
   /** Ordered, not waited for: at boot they wait for us. */
   start(units: readonly string[]): Promise<void>;
-  reload(): Promise<void>;
+  /** Ordered, not waited for. */
+  restart(unit: string): Promise<void>;
   resetFailed(units: readonly string[]): Promise<void>;
   state(unit: string): Promise<UnitState>;
 }
@@ -53,16 +54,18 @@ export function systemUnits(systemctl = 'systemctl'): Units {
     },
     stop: (units) => tell('stop', ...units),
     start: (units) => tell('--no-block', 'start', ...units),
-    reload: () => tell('daemon-reload'),
+    restart: (unit) => tell('--no-block', 'restart', unit),
     resetFailed: (units) => tell('reset-failed', ...units),
     state: async (unit) => {
       const said = await show(unit);
       const active = said.get('ActiveState');
       const exit = `exit code ${said.get('ExecMainStatus') ?? '?'} (${said.get('Result') ?? '?'})`;
+      // A unit that is about to be started has neither failed nor restarted, whatever it did before.
+      const isAwaited = Number(said.get('Job') ?? 0) > 0;
       return {
-        active: active === 'active',
-        gaveUp: active === 'failed' ? exit : undefined,
-        restarts: Number(said.get('NRestarts') ?? 0) || 0,
+        active: active === 'active' && !isAwaited,
+        gaveUp: active === 'failed' && !isAwaited ? exit : undefined,
+        restarts: isAwaited ? 0 : Number(said.get('NRestarts') ?? 0) || 0,
       };
     },
   };

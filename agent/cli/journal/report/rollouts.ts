@@ -28,7 +28,7 @@ export function rolloutText(content: JournalContent): string | undefined {
   const why = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;
   // What is said of root's own record of it.
-  if (phase.startsWith('history-')) return `the record of ${kind}s that root keeps is not whole${why}`;
+  if (phase.startsWith('history-')) return `the record of changes that root keeps is not whole${why}`;
   const told = TOLD[phase]?.(named(to), named(from)) ?? `${named(to)}: ${phase}`;
   return `${told}${by}${why}`;
 }

@@ -148,7 +148,9 @@ export class Knowledge {
     try {
       order = claimedOrder(may, payload);
       if (this.#own !== undefined) {
-        openOrder(may, payload, { site, box, keys: [{ name: 'own', publicKey: this.#own, may: [may] }] });
+        openOrder(may, payload, { site, box, keys: [{ name: 'own', publicKey: this.#own, may: [may] }],
+          wallMs: () => Number.POSITIVE_INFINITY,
+        });
         byOwnKey = true;
       }
     } catch (error) {

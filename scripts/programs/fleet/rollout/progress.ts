@@ -1,5 +1,5 @@
 /** What a box's newest report says of a rollout. */
-import type { ConfigPhase, UpdatePhase, UpdateReport } from '../../../../agent/contract/update.ts';
+import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
 import type { Progress } from './waves.ts';
 
 export type RolloutKind = 'release' | 'configuration';
@@ -21,21 +21,13 @@ export interface Said {
   readonly reason: string | null;
 }
 
-const OF_UPDATE: Record<UpdatePhase, Progress> = {
+const PROGRESS: Record<ChangePhase, Progress> = {
   idle: 'none',
   waiting: 'waiting',
   downloading: 'begun',
   verified: 'begun',
   staged: 'begun',
   switching: 'switched',
-  probation: 'switched',
-  confirmed: 'confirmed',
-  'rolled-back': 'rolled-back',
-  failed: 'failed',
-};
-const OF_CONFIG: Record<ConfigPhase, Progress> = {
-  idle: 'none',
-  waiting: 'waiting',
   probation: 'switched',
   'awaits-resume': 'parked',
   confirmed: 'confirmed',
@@ -67,7 +59,7 @@ function ofRelease({ updater, refused }: UpdateReport, { seq }: Target) {
   const { phase, reason, rollout, release } = updater;
   return {
     phase,
-    progress: OF_UPDATE[phase],
+    progress: PROGRESS[phase],
     reason: reason ?? refused,
     rollout,
     isThere: release?.seq === seq,
@@ -78,7 +70,7 @@ function ofConfig({ config }: UpdateReport, { sha256 }: Target) {
   const { phase, reason, refused, rollout } = config;
   return {
     phase,
-    progress: OF_CONFIG[phase],
+    progress: PROGRESS[phase],
     reason: reason ?? refused,
     rollout,
     isThere: config.sha256 === sha256,

@@ -16,7 +16,7 @@ import { topicsOf } from '../../../../agent/contract/topics.ts';
 import {
   UPDATE_REPORT_TYPE,
   type UpdateOrder,
-  type UpdatePhase,
+  type ChangePhase,
   type UpdateReport,
   type Window,
 } from '../../../../agent/contract/update.ts';
@@ -57,7 +57,7 @@ export interface SimSurroundings {
 /** Ten Mbit/s with others on the line. */
 const BYTES_PER_MS = 1000;
 /** Seen in booted units: staging and checks, the switch, 60 s of health; a crash at start goes back 20 s after it. */
-const TIMES_MS: Partial<Record<UpdatePhase, number>> = {
+const TIMES_MS: Partial<Record<ChangePhase, number>> = {
   verified: 1000,
   staged: 8000,
   switching: 2000,
@@ -76,7 +76,7 @@ export class SimBox {
   readonly #key: KeyObject;
   readonly #publicKey: string;
   #session: Session | undefined;
-  #phase: UpdatePhase = 'idle';
+  #phase: ChangePhase = 'idle';
   #sinceMs = 0;
   #order: UpdateOrder | undefined;
   #rollout: string | null = null;
@@ -114,7 +114,7 @@ export class SimBox {
   }
 
   /** What it is really like. */
-  get truth(): { phase: UpdatePhase; seq: number; mode: Mode } {
+  get truth(): { phase: ChangePhase; seq: number; mode: Mode } {
     return { phase: this.#phase, seq: this.#running.seq, mode: this.options.mode };
   }
 
@@ -180,7 +180,7 @@ export class SimBox {
     if (payload.length === 0) return;
     const { site, box } = this.options;
     try {
-      const { order } = openOrder('update', payload, { site, box, keys: this.#around.keys });
+      const { order } = openOrder('update', payload, { site, box, keys: this.#around.keys, wallMs: () => Number.POSITIVE_INFINITY });
       if (this.#order !== undefined && order.counter <= this.#order.counter) {
         if (order.counter === this.#order.counter) return;
         throw new CommandRefused(
@@ -229,7 +229,7 @@ export class SimBox {
   }
 
   /** The phase after the given time, and what follows it. */
-  #then(phase: UpdatePhase, afterMs: number): void {
+  #then(phase: ChangePhase, afterMs: number): void {
     this.#next(afterMs, async () => {
       const { ends } = this.options.fate;
       if (phase === 'probation' && this.#target !== undefined) {
@@ -238,12 +238,12 @@ export class SimBox {
       }
       if (phase === 'rolled-back' && this.#previous !== null)
         [this.#running, this.#previous] = [this.#previous, null];
-      const why: Partial<Record<UpdatePhase, string>> = {
+      const why: Partial<Record<ChangePhase, string>> = {
         'rolled-back': 'it crashed: 3 restarts',
         failed: 'the archive is not what was signed',
       };
       await this.#enter(phase, why[phase] ?? null);
-      const after: Partial<Record<UpdatePhase, UpdatePhase>> = {
+      const after: Partial<Record<ChangePhase, ChangePhase>> = {
         verified: ends === 'failed' ? 'failed' : 'staged',
         staged: 'switching',
         switching: 'probation',
@@ -262,7 +262,7 @@ export class SimBox {
     });
   }
 
-  async #enter(phase: UpdatePhase, reason: string | null): Promise<void> {
+  async #enter(phase: ChangePhase, reason: string | null): Promise<void> {
     this.#phase = phase;
     this.#sinceMs = this.#around.nowMs();
     this.#reason = reason;

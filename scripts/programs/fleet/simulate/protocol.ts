@@ -1,6 +1,6 @@
 /** What the simulation says to the processes with the boxes, and what they answer. */
 import type { Mode } from '../../../../agent/contract/mode.ts';
-import type { UpdatePhase } from '../../../../agent/contract/update.ts';
+import type { ChangePhase } from '../../../../agent/contract/update.ts';
 import type { WorldOptions, WorldState } from './world.ts';
 
 export type Ask =
@@ -12,7 +12,7 @@ export type Ask =
 
 export interface Truth {
   readonly id: string;
-  readonly phase: UpdatePhase;
+  readonly phase: ChangePhase;
   readonly seq: number;
   readonly mode: Mode;
   readonly online: boolean;

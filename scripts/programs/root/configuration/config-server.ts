@@ -15,12 +15,12 @@ const REQUEST_WITHIN_MS = 5000;
 
 export class ConfigServer {
   readonly #file: string;
-  readonly #answer: (line: string) => ConfigReply;
+  readonly #answer: (line: string) => Promise<ConfigReply>;
   readonly #open = new Set<Socket>();
   #server: Server | undefined;
 
   /** `file`: the socket, in a folder of which this process is the only user; what lies there is left of an earlier one. */
-  constructor(file: string, answer: (line: string) => ConfigReply) {
+  constructor(file: string, answer: (line: string) => Promise<ConfigReply>) {
     this.#file = file;
     this.#answer = answer;
   }
@@ -62,7 +62,11 @@ export class ConfigServer {
     const answer = (line: string): void => {
       if (answered) return;
       answered = true;
-      socket.end(`${JSON.stringify(this.#answer(line))}\n`);
+      clearTimeout(enough);
+      this.#answer(line).then(
+        (reply) => socket.end(`${JSON.stringify(reply)}\n`),
+        (error: unknown) => socket.destroy(error instanceof Error ? error : new Error(String(error))),
+      );
     };
     const enough = setTimeout(() => socket.destroy(), REQUEST_WITHIN_MS);
     socket.setEncoding('utf8');

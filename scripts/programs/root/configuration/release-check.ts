@@ -16,6 +16,7 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
+import type { ChildUser } from '../agent-user.ts';
 
 /** The page waits 15 s for an answer. */
 const CHECK_WITHIN_MS = 10_000;
@@ -34,15 +35,9 @@ const Answer = Type.Object({
 export interface ReleaseCheckOptions {
   /** The release's program `vigie`. */
   readonly program: string;
-  /** Undefined: this process is not root, and the child is of the same user. */
-  readonly user: ChildUser | undefined;
+  readonly user: ChildUser;
   readonly env: NodeJS.ProcessEnv;
   readonly withinMs?: number;
-}
-
-export interface ChildUser {
-  readonly uid: number;
-  readonly gid: number;
 }
 
 /** None: the release takes it. */
@@ -60,14 +55,6 @@ export function releaseProblems(text: string, options: ReleaseCheckOptions): rea
     if (error instanceof AgentError && error.kind !== 'bug') return [unanswered(error.message)];
     throw error;
   }
-}
-
-/** The user of that name, for a process of root's. Throws AgentError `config`. */
-export function userNamed(name: string): ChildUser {
-  const { stdout } = spawnSync('getent', ['passwd', '--', name], { encoding: 'utf8' });
-  const [, , uid, gid] = (stdout ?? '').split(':').map(Number);
-  if (uid !== undefined && gid !== undefined && uid > 0 && gid > 0) return { uid, gid };
-  throw new AgentError('config', `user ${name}: must exist, and must not be root`);
 }
 
 function answerOf(

@@ -10,16 +10,26 @@ import { cameraAddress } from '../../../../agent/contract/camera-address.ts';
 import type { CommandKey, Config, MaskConfig } from '../../../../agent/contract/config.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import { uncovered } from '../../../../agent/contract/polygon.ts';
-import type { Proposal } from '../../../../agent/contract/proposal.ts';
+import type { Proposable, Proposal } from '../../../../agent/contract/proposal.ts';
 import { RestraintFolder } from '../../../../agent/contract/restraint-folder.ts';
 import { authorisationFault, openAuthorisation } from '../../../../agent/contract/signed-order.ts';
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
-import { assertOwn, type RestraintOptions, readOwnOrder } from '../restraint.ts';
-import type { TrialJudge } from './config-trial.ts';
-import { releaseProblems, userNamed } from './release-check.ts';
+import { childUser } from '../agent-user.ts';
+import { type Places, releaseProgram } from '../places.ts';
+import { assertOwn, readOwnOrder } from '../restraint.ts';
+import { releaseProblems } from './release-check.ts';
 
 /** 200 of these and a full configuration fit into a reply. */
 const MESSAGE_CHARS_MAX = 500;
+
+export interface TrialJudge {
+  /** Undefined where the text is no configuration. */
+  proposable(text: string): Proposable | undefined;
+  /** Throws AgentError `config` where it cannot be edited. */
+  edited(text: string, proposal: Proposal): string;
+  /** `former`: the text that was edited. */
+  problems(edited: string, proposal: Proposal, former: string): readonly ProposalProblem[];
+}
 
 export interface JudgeOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -33,25 +43,13 @@ export interface JudgeOptions {
 /** Where systemd puts what only the agent's unit sees; what is named so is not looked at here (config/credentials.ts). */
 const CREDENTIALS_OF_AGENT = '/run/credentials/vigie.service';
 
-export interface RootsJudgeOptions extends RestraintOptions {
-  /** Program of the release, and the user as whom it runs; absent where nothing is judged. */
-  readonly checkProgram?: string;
-  readonly checkUser?: string;
-}
-
-/** By root's own files, and what the release says. */
-export function rootsJudge({
-  config: file,
-  folder: dir,
-  checkProgram: program,
-  checkUser,
-}: RootsJudgeOptions): JudgeOptions {
-  const isRoot = process.geteuid?.() === 0;
-  const user = checkUser !== undefined && isRoot ? userNamed(checkUser) : undefined;
+/** By root's own files, and by what the release that runs says. */
+export function rootsJudge(places: Places): JudgeOptions {
+  const { config: file, folder: dir, agentUser } = places;
+  const program = releaseProgram(places);
+  const user = childUser(agentUser);
   return {
-    ...(program !== undefined && {
-      ofRelease: (text: string) => releaseProblems(text, { program, user, env: process.env }),
-    }),
+    ofRelease: (text) => releaseProblems(text, { program, user, env: process.env }),
     env: { ...process.env, CREDENTIALS_DIRECTORY: CREDENTIALS_OF_AGENT },
     order: (config) => {
       assertOwn(file);

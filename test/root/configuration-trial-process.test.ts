@@ -1,5 +1,5 @@
 /** Configuration trials as processes: the unit's program for each request, and a program that serves them beside a plain run. */
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { StateLock } from '../../agent/base/state-lock.ts';
 import { LAST_GOOD_FILE } from '../../agent/config/last-good.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { AT_ALL_TIMES, authoriseFile } from '../lib/authority.ts';
-import { scratch } from '../lib/paths.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, VIGIE_ROOT } from '../lib/program.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
 import { until } from '../lib/room.ts';
@@ -27,16 +27,24 @@ const textOf = (file: string): string => readFileSync(file, 'utf8');
 const SYSTEMCTL = '#!/bin/sh\necho "$@" >>"$0.log"\n';
 
 void t.test('the unit’s program: one request each', async (t) => {
-  const file = join(scratch(t), 'vigie.yaml');
+  const dir = scratch(t);
+  const file = join(dir, 'vigie.yaml');
   writeFileSync(file, FORMER);
-  const bin = join(scratch(t), 'systemctl');
+  const bin = join(dir, 'systemctl');
   writeFileSync(bin, SYSTEMCTL, { mode: 0o755 });
-  const env = [`PATH=${bin.slice(0, -'/systemctl'.length)}:${process.env['PATH']}`];
-  const helper = (name: string): Program =>
-    start(t, 'env', [...env, process.execPath, VIGIE_ROOT, name, '--config', file, ...asked(name)]);
+  const [lib, state, agentState] = [join(dir, 'lib'), join(dir, 'root'), join(dir, 'agent')];
+  const release = join(lib, 'releases/1-0.1.0');
+  for (const folder of [release, agentState]) mkdirSync(folder, { recursive: true });
+  symlinkSync('releases/1-0.1.0', join(lib, 'current'));
+  symlinkSync(join(ROOT, 'dist'), join(release, 'dist'));
   // The release is asked as another user where this is root.
-  const asked = (name: string): string[] =>
-    name === 'config-trial' ? ['--check-program', VIGIE, '--check-user', 'nobody'] : [];
+  chmodSync(dir, 0o711);
+  const helper = (name: string): Program =>
+    start(t, process.execPath, [
+      ...[VIGIE_ROOT, name, '--config', file, '--lib', lib, '--state', state, '--agent-state', agentState],
+      ...['--folder', join(dir, 'restraint'), '--settings', join(dir, 'none'), '--agent-user', 'nobody'],
+      ...['--systemctl', bin, '--timedatectl', 'false'],
+    ]);
   const one = async (line: string): Promise<ConfigReply> => {
     const program = helper('config-trial');
     // What is not read any more when it has been refused breaks the pipe.
@@ -53,21 +61,28 @@ void t.test('the unit’s program: one request each', async (t) => {
   t.equal(both.filter(({ refused }) => refused === null).length, 1, 'of two at once one');
   t.match(both.find(({ refused }) => refused !== null)?.refused, /another configuration is on trial/);
   const log = (): string => readFileSync(`${bin}.log`, 'utf8');
-  t.equal(log(), '--quiet restart vigie-trial-end.timer\n--quiet --no-block restart vigie.service\n');
+  t.equal(
+    log(),
+    [
+      '--quiet --no-block restart vigie.service',
+      '--quiet reset-failed vigie-root-judge.service',
+      '--quiet --no-block start vigie-root-judge.service',
+      '',
+    ].join('\n'),
+  );
   t.match(await Promise.all(['a'.repeat(2_000_000), '{"op":"reboot"}', '\u0000'].map(one)), [
     { refused: /too long/ },
     { refused: /not a request/ },
     { refused: /not a request/ },
   ]);
-  t.equal(await helper('config-trial-end').ended, 0, 'a timer that comes early');
   t.match(textOf(file), /afterS: 3/);
-  const record = JSON.parse(readFileSync(join(file, '../trial.json'), 'utf8')) as object;
-  writeFileSync(join(file, '../trial.json'), JSON.stringify({ ...record, endBoottimeS: 0 }));
-  const end = helper('config-trial-end');
+  const record = join(state, 'state.json');
+  writeFileSync(record, textOf(record).replace(/"beganS":[\d.]+/, '"beganS":0'));
+  const end = helper('judge');
   t.equal(await end.ended, 0, end.err);
-  t.match(end.err, /was not kept/);
+  t.match(end.err, /rolled-back: its time was over/);
   t.match(textOf(file), /afterS: 9/);
-  t.match(log(), /restart vigie\.service\n.*restart vigie\.service\n$/s);
+  t.match(log(), /restart vigie\.service\n.*restart vigie\.service\n/s);
   for (const slow of [silent, half]) {
     t.equal(await slow.ended, 0, 'who says nothing is not waited for');
     t.match(slow.out, /not a request/);

@@ -1,4 +1,4 @@
-/** What the updater decides: orders, times, boots, probation; its own code in this process, with a clock that is set. */
+/** Changes of the release: orders, times, boots, probation; the machine in this process, with a clock that is set. */
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -10,14 +10,15 @@ import { type AgentHealth, Probation } from '../../agent/base/probation.ts';
 import { releaseName } from '../../agent/contract/release.ts';
 import { UPDATE_ORDER_TYPE, type UpdateOrder } from '../../agent/contract/update.ts';
 import { manifestText } from '../../scripts/lib/manifest.ts';
-import { repair } from '../../scripts/programs/root/boot.ts';
-import type { Context } from '../../scripts/programs/root/context.ts';
-import { Engine } from '../../scripts/programs/root/engine.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
-import type { State } from '../../scripts/programs/root/record.ts';
+import { Machine } from '../../scripts/programs/root/change/machine.ts';
+import type { Change } from '../../scripts/programs/root/change/record.ts';
+import { ReleasePayload, releaseOf, targetOf } from '../../scripts/programs/root/change/release-payload.ts';
+import { type Shared, Store } from '../../scripts/programs/root/change/store.ts';
+import { clockFault } from '../../scripts/programs/root/clock.ts';
+import { DEFAULT_PLACES, orderFile } from '../../scripts/programs/root/places.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import type { ReleaseSource } from '../../scripts/programs/root/source.ts';
-import { Store } from '../../scripts/programs/root/store.ts';
+import type { Units } from '../../scripts/programs/root/units.ts';
 import { makeSigner, signed } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE } from '../lib/room.ts';
@@ -41,13 +42,27 @@ class Bench {
   fault: AgentError | undefined;
   misfit: string | undefined;
   #counter = 0;
-  readonly context: Context;
+  readonly lib: string;
+  readonly stateDir: string;
+  readonly agentState: string;
+  readonly releases: ReleaseFolder;
+  readonly store: Store;
+  readonly payload: ReleasePayload;
+  readonly machine: Machine;
 
   constructor(t: Test) {
     this.dir = scratch(t);
-    const places = { ...DEFAULT_PLACES, lib: join(this.dir, 'lib'), state: join(this.dir, 'state') };
-    const own = { ...places, agentState: join(this.dir, 'agent'), config: join(this.dir, 'vigie.yaml') };
-    for (const dir of [join(own.lib, 'releases'), own.state, own.agentState])
+    this.lib = join(this.dir, 'lib');
+    this.stateDir = join(this.dir, 'state');
+    this.agentState = join(this.dir, 'agent');
+    const places = {
+      ...DEFAULT_PLACES,
+      lib: this.lib,
+      state: this.stateDir,
+      agentState: this.agentState,
+      settings: join(this.dir, 'update.yaml'),
+    };
+    for (const dir of [join(this.lib, 'releases'), this.stateDir, this.agentState])
       mkdirSync(dir, { recursive: true });
     const clock = {
       wallMs: () => this.nowMs,
@@ -57,48 +72,92 @@ class Bench {
       sleep: () => Promise.resolve(),
     };
     const say = (line: string): void => void this.said.push(line);
-    const releases = new ReleaseFolder(own.lib);
-    const store = new Store(own.state, clock, {
+    this.releases = new ReleaseFolder(this.lib);
+    const current = () => {
+      const release = this.releases.current();
+      return release && targetOf(release);
+    };
+    this.store = new Store(this.stateDir, clock, {
       say,
       changed: () => undefined,
-      current: () => releases.current(),
+      remains: { current, isConfigurationOnTrial: () => false },
     });
     const note = (what: string, units: readonly string[] = []): Promise<void> => {
       this.asked.push([what, ...units].join(' '));
       return Promise.resolve();
     };
-    const units: Context['units'] = {
+    const units: Units = {
       wereStarted: (asked) => Promise.resolve(asked.slice(0, 1)),
       stop: (units) => note('stop', units),
       start: (units) => note('start', units),
-      reload: () => note('reload'),
+      restart: (unit) => note('restart', [unit]),
       resetFailed: () => Promise.resolve(),
       state: () => Promise.resolve({ active: true, gaveUp: undefined, restarts: 0 }),
     };
-    this.context = {
-      places: own,
-      clock,
-      store,
-      releases,
-      units,
-      health: () => Promise.resolve(undefined),
-      say,
+    const source: ReleaseSource = {
+      metadata: () => null,
+      find: ({ seq }) => {
+        if (this.fault !== undefined) return Promise.reject(this.fault);
+        this.fetches += 1;
+        return Promise.resolve({
+          seqMin: 1,
+          misfit: () => this.misfit,
+          download: () => (this.rotten === undefined ? Promise.resolve() : Promise.reject(this.rotten)),
+          stage: () => Promise.resolve(this.lay(seq)),
+        });
+      },
     };
+    const { releases } = this;
+    const health = (): Promise<undefined> => Promise.resolve(undefined);
+    this.payload = new ReleasePayload({
+      ...{ places, releases, units, clock, health, say },
+      source: () => Promise.resolve(source),
+    });
+    const keys = [this.ops.config, this.searcher.config];
+    this.machine = new Machine({
+      store: this.store,
+      payloads: { release: this.payload, configuration: this.payload as never },
+      orders: {
+        file: (kind) => orderFile(places, kind),
+        reader: () => ({ site: SITE, box: BOX, keys, wallMs: () => Number.POSITIVE_INFINITY }),
+        take: (_kind, order) => ({ target: targetOf(order as UpdateOrder) }),
+      },
+      clock,
+      clockDoubt: () =>
+        clockFault(clock, {
+          seenMs: this.store.state.seenMs,
+          madeMs: Date.parse('2026-02-01T00:00:00.000Z'),
+        }),
+      units,
+      locked: (act) => act(),
+      mode: () => Promise.resolve(undefined),
+      say,
+    });
     this.lay(1);
     releases.point({ seq: 1, version: version(1) });
-    store.load();
+    this.store.load();
+    this.set({}, { boot: this.boot });
   }
+  fetches = 0;
+  /** What the archive is. */
+  rotten: AgentError | undefined;
 
-  get state(): State {
-    return this.context.store.state;
+  get state() {
+    const { release, ...shared } = this.store.state;
+    return { ...shared, ...release, target: release.target && releaseOf(release.target) };
   }
 
   get phase(): string {
-    return this.state.phase;
+    return this.store.state.release.phase;
+  }
+
+  /** Changes the record behind the machine's back. */
+  set(change: Partial<Change>, shared: Shared = {}): void {
+    this.store.put('release', { ...this.store.state.release, ...change }, shared);
   }
 
   lay(seq: number): void {
-    const dir = join(this.context.places.lib, 'releases', releaseName(seq, version(seq)));
+    const dir = join(this.lib, 'releases', releaseName(seq, version(seq)));
     mkdirSync(dir, { recursive: true });
     const said = { seq, version: version(seq), arch: 'amd64', stateWrites: 1, stateReads: [1, 1] };
     const text = JSON.stringify(said);
@@ -132,34 +191,28 @@ class Bench {
   }
 
   put(bytes: Uint8Array): void {
-    writeFileSync(join(this.context.places.agentState, 'update-desired.dsse.json'), bytes);
+    writeFileSync(join(this.agentState, 'update-desired.dsse.json'), bytes);
   }
 
   async run(): Promise<string> {
-    const source: ReleaseSource = {
-      metadata: () => null,
-      find: ({ seq }) => {
-        if (this.fault !== undefined) return Promise.reject(this.fault);
-        return Promise.resolve({
-          seqMin: 1,
-          misfit: () => this.misfit,
-          download: () => Promise.resolve(),
-          stage: () => Promise.resolve(this.lay(seq)),
-        });
-      },
-    };
-    const reader = () => ({ site: SITE, box: BOX, keys: [this.ops.config, this.searcher.config] });
-    await new Engine({ context: this.context, source, reader, progress: () => undefined }).run();
+    await this.machine.run(() => undefined);
     return this.phase;
   }
   readonly searcher = makeSigner('desk', ['search']);
+
+  /** As a program of root's that starts. */
+  async start(): Promise<void> {
+    this.store.load();
+    await this.payload.heal(this.store.state);
+    await this.machine.recover(true);
+    this.machine.tidy();
+  }
 
   /** As after a power cut: another boot, nothing in memory. */
   async reboot(): Promise<void> {
     this.boot = `${this.boot}-next`;
     this.boottimeS = 20;
-    this.context.store.load();
-    await repair(this.context, true);
+    await this.start();
   }
 }
 
@@ -188,7 +241,7 @@ void t.test('an order that is not one for this box is refused, once, and changes
     t.equal(bench.said.length, said, 'said once');
     t.strictSame(bench.state.counters, {});
   }
-  const file = join(bench.context.places.agentState, 'update-desired.dsse.json');
+  const file = join(bench.agentState, 'update-desired.dsse.json');
   const elsewhere = join(bench.dir, 'elsewhere');
   writeFileSync(elsewhere, bench.order());
   rmSync(file);
@@ -220,7 +273,7 @@ void t.test('the same counter is the same order; a lower one was', async (t) => 
   bench.misfit = undefined;
   bench.order({ counter: 8 });
   t.equal(await bench.run(), 'probation', 'a new order tries again');
-  bench.context.store.load();
+  bench.store.load();
   t.equal(Object.values(bench.state.counters)[0]?.counter, 8, 'on the disk');
 });
 
@@ -251,7 +304,7 @@ void t.test('dates and clocks', async (t) => {
   t.equal(await back.run(), 'downloading');
   back.nowMs -= DAY_MS;
   back.fault = undefined;
-  t.equal(await back.run(), 'downloading');
+  t.equal(await back.run(), 'waiting');
   t.match(back.state.reason, /it was .* already/, 'a clock put back is not believed');
   back.synced = true;
   await back.run();
@@ -287,7 +340,6 @@ void t.test('windows: it begins and switches inside, in the site’s time', asyn
     const bench = new Bench(t);
     bench.nowMs = Date.parse(at);
     bench.order({ window });
-    bench.context.store.change({ seenMs: 0 });
     t.equal(await bench.run(), open ? 'probation' : 'waiting', what);
   }
   const late = new Bench(t);
@@ -328,13 +380,17 @@ void t.test('pause, on again, withdraw', async (t) => {
   t.equal(await bench.run(), 'downloading', 'another order: on');
   bench.fault = undefined;
   bench.order({ action: 'pause' });
+  t.equal(await bench.run(), 'waiting', 'a download that is paused has its day when it goes on');
+  bench.order();
+  bench.fault = new AgentError('unavailable', 'slow');
   t.equal(await bench.run(), 'downloading');
+  bench.fault = undefined;
   bench.order({ window });
   t.equal(await bench.run(), 'staged');
   bench.order({ action: 'withdraw' });
-  t.ok(existsSync(join(bench.context.places.lib, 'releases/2-0.2.0')));
+  t.ok(existsSync(join(bench.lib, 'releases/2-0.2.0')));
   t.equal(await bench.run(), 'idle');
-  t.notOk(existsSync(join(bench.context.places.lib, 'releases/2-0.2.0')), 'the stage is forgotten');
+  t.notOk(existsSync(join(bench.lib, 'releases/2-0.2.0')), 'the stage is forgotten');
   t.strictSame(bench.asked, []);
   bench.order({ seq: 3, window });
   await bench.run();
@@ -343,8 +399,8 @@ void t.test('pause, on again, withdraw', async (t) => {
   t.match(bench.state.target, { seq: 4 });
   bench.order({ action: 'withdraw' });
   t.equal(await bench.run(), 'probation', 'a switch that has begun is carried to its end');
-  t.equal(Object.values(bench.state.counters)[0]?.counter, 8, 'the order is looked at after it');
-  bench.context.store.change({ phase: 'confirmed' });
+  t.equal(Object.values(bench.state.counters)[0]?.counter, 9, 'the order is looked at after it');
+  bench.set({ phase: 'confirmed' });
   t.equal(await bench.run(), 'confirmed');
   bench.order({ seq: 4, rollout: 'again' });
   t.equal(await bench.run(), 'confirmed', 'what runs already');
@@ -363,57 +419,57 @@ void t.test('what a boot finds, and what it makes of it', async (t) => {
   const old = { seq: 1, version: version(1) };
   const undone = await staged();
   for (let boots = 1; boots <= 3; boots += 1) {
-    undone.context.store.change({ phase: 'switching' });
-    undone.context.releases.point(old);
+    undone.set({ phase: 'switching' });
+    undone.releases.point(old);
     await undone.reboot();
     t.equal(undone.phase, 'staged', 'power lost before the link moved: as if it had not begun');
     t.strictSame(undone.state.starts, [], 'a boot starts what is enabled');
   }
-  undone.context.store.change({ phase: 'switching' });
+  undone.set({ phase: 'switching' });
   await undone.reboot();
   t.equal(undone.phase, 'failed', 'not for ever');
 
   const moved = await staged();
-  moved.context.store.change({ phase: 'switching' });
+  moved.set({ phase: 'switching' });
   await moved.reboot();
   t.equal(moved.phase, 'probation', 'after it had moved');
-  t.equal(moved.state.switch?.boots, 1);
+  t.equal(moved.state.trial?.boots, 1);
   const records = moved.state.last?.n;
   await moved.reboot();
   await moved.reboot();
   t.equal(moved.phase, 'probation');
   t.equal(moved.state.last?.n, records, 'which is told once');
-  await repair(moved.context, true);
-  t.equal(moved.state.switch?.boots, 3, 'counted once in a boot');
+  await moved.start();
+  t.equal(moved.state.trial?.boots, 3, 'counted once in a boot');
   await moved.reboot();
   t.equal(moved.phase, 'rolled-back', 'a fourth boot without having proved itself');
-  t.match(moved.context.releases.current(), old);
-  t.strictSame(moved.asked, ['reload'], 'nothing is stopped or started: the boot does that');
+  t.match(moved.releases.current(), old);
+  t.strictSame(moved.asked, [], 'nothing is stopped or started: the boot does that');
 
   const returning = await staged();
-  const begun = returning.state.switch;
-  returning.context.store.change({ switch: begun && { ...begun, returning: 'it crashed' } });
+  const begun = returning.state.trial;
+  returning.set({ trial: begun && { ...begun, returning: 'it crashed' } });
   await returning.reboot();
   t.equal(returning.phase, 'rolled-back', 'a way back that had begun is gone to its end');
   t.equal(returning.state.reason, 'it crashed');
 
   const gone = await staged();
-  gone.context.store.change({ phase: 'staged' });
-  gone.context.releases.point(old);
-  rmSync(join(gone.context.places.lib, 'releases/2-0.2.0'), { recursive: true });
+  gone.set({ phase: 'staged' });
+  gone.releases.point(old);
+  rmSync(join(gone.lib, 'releases/2-0.2.0'), { recursive: true });
   await gone.reboot();
   t.equal(await gone.run(), 'failed', 'nothing leads to a release that is not there');
-  t.match(gone.context.releases.current(), old);
+  t.match(gone.releases.current(), old);
 
   const litter = await staged();
-  litter.context.store.change({ phase: 'confirmed', previous: old });
-  const { lib } = litter.context.places;
+  litter.set({ phase: 'confirmed' }, { previous: targetOf(old), proven: targetOf(old) });
+  const { lib } = litter;
   mkdirSync(join(lib, 'releases/.stage/dist'), { recursive: true });
   symlinkSync('releases/9-0.9.0', join(lib, 'current.new'));
   rmSync(join(lib, 'current'));
   await litter.reboot();
   t.notOk(existsSync(join(lib, 'releases/.stage')));
-  t.match(litter.context.releases.current(), old, 'a box without current has one again');
+  t.match(litter.releases.current(), old, 'a box without current has one again');
 });
 
 void t.test('what was known is lost', async (t) => {
@@ -421,12 +477,12 @@ void t.test('what was known is lost', async (t) => {
   bench.order({ counter: 5 });
   await bench.run();
   const obeyed = bench.order({ counter: 9, notBefore: iso(NOON - DAY_MS) });
-  writeFileSync(join(bench.context.places.state, 'state.json'), '{"version":1,');
-  bench.context.store.load();
+  writeFileSync(join(bench.stateDir, 'state.json'), '{"version":1,');
+  bench.store.load();
   t.equal(bench.phase, 'probation', 'a switch that had begun goes on');
-  t.match(bench.state.switch, { from: { seq: 1 } });
-  t.ok(existsSync(join(bench.context.places.state, 'state.json.damaged')));
-  bench.context.store.change({ phase: 'confirmed' });
+  t.match(bench.state.trial, { from: { number: 1 } });
+  t.ok(existsSync(join(bench.stateDir, 'state.json.damaged')));
+  bench.set({ phase: 'confirmed' });
   bench.put(obeyed);
   await bench.run();
   t.match(bench.state.refused?.reason, /may have been obeyed before/);
@@ -470,4 +526,147 @@ void t.test('probation: all of it at once, and in doubt back', (t) => {
   t.match(end({}, { restarts: 3 }), /^0 bad: it crashed/);
   t.match(end({}, { gaveUp: 'exit code 2' }), /^0 bad: it gave up/);
   t.end();
+});
+
+void t.test('a link that leads to nothing is put on what has proved itself', async (t) => {
+  const forms: [string, (bench: Bench) => void][] = [
+    ['lost', ({ lib }) => rmSync(join(lib, 'current'))],
+    ['an empty file', ({ lib }) => lain(lib, (link) => writeFileSync(link, ''))],
+    ['a folder', ({ lib }) => lain(lib, (link) => mkdirSync(join(link, 'dist'), { recursive: true }))],
+    ['a link to what is gone', ({ lib }) => lain(lib, (link) => symlinkSync('releases/9-0.9.0', link))],
+    ['a link to itself', ({ lib }) => lain(lib, (link) => symlinkSync('current', link))],
+  ];
+  const lain = (lib: string, lay: (link: string) => void): void => {
+    rmSync(join(lib, 'current'), { recursive: true, force: true });
+    lay(join(lib, 'current'));
+  };
+  for (const [what, damage] of forms) {
+    const bench = new Bench(t);
+    bench.order();
+    await bench.run();
+    bench.machine.confirm('release');
+    t.match([bench.phase, bench.state.proven?.number, bench.state.seqMin], ['confirmed', 2, 1]);
+    damage(bench);
+    await bench.start();
+    t.match(bench.releases.current(), { seq: 2 }, `${what}: not the one before`);
+    t.equal(bench.phase, 'confirmed');
+    t.strictSame(
+      bench.releases.list().map(({ seq }) => seq),
+      [1, 2],
+      'and nothing is removed',
+    );
+    damage(bench);
+    rmSync(join(bench.lib, 'releases/2-0.2.0/VERSION'));
+    bench.set({}, { seqMin: 2 });
+    await bench.start();
+    t.equal(
+      bench.releases.current(),
+      null,
+      `${what}: below the least that may run there is nothing to go to`,
+    );
+    t.match(bench.said.at(-1), /no intact release of 2 or later/);
+  }
+  const onTrial = new Bench(t);
+  onTrial.order();
+  await onTrial.run();
+  rmSync(join(onTrial.lib, 'current'));
+  await onTrial.start();
+  t.match(onTrial.releases.current(), { seq: 1 }, 'one that has not proved itself is no place to go');
+});
+
+void t.test('a state file of any form ends in a state and a line', async (t) => {
+  for (const [what, damage] of [
+    ['missing', (file: string) => rmSync(file)],
+    ['empty', (file: string) => writeFileSync(file, '')],
+    ['half', (file: string) => writeFileSync(file, '{"version":1,"rel')],
+    [
+      'a folder',
+      (file: string) => {
+        rmSync(file);
+        mkdirSync(join(file, 'x'), { recursive: true });
+      },
+    ],
+    [
+      'a link to itself',
+      (file: string) => {
+        rmSync(file);
+        symlinkSync(file, file);
+      },
+    ],
+    ['of a later version', (file: string) => writeFileSync(file, '{"version":2}')],
+    ['a list', (file: string) => writeFileSync(file, '[1]')],
+  ] as const) {
+    for (const name of ['state.json', 'history.jsonl']) {
+      for (const phase of ['confirmed', 'probation'] as const) {
+        const bench = new Bench(t);
+        bench.order({ counter: 5 });
+        await bench.run();
+        if (phase === 'confirmed') bench.machine.confirm('release');
+        damage(join(bench.stateDir, name));
+        bench.said.length = 0;
+        await bench.start();
+        const where = `${name} ${what} in ${phase}`;
+        t.equal(bench.phase, phase, where);
+        t.match(bench.releases.current(), { seq: 2 }, where);
+        if (
+          what !== 'missing' &&
+          !(name === 'history.jsonl' && ['empty', 'half', 'of a later version', 'a list'].includes(what))
+        )
+          t.match(bench.said.join('\n'), /set aside/, where);
+        if (phase === 'probation') {
+          await bench.machine.rollBack('release', 'it crashed');
+          t.match([bench.phase, bench.releases.current()], ['rolled-back', { seq: 1 }], where);
+        }
+        bench.nowMs += 120_000;
+        bench.order({ seq: 3, counter: 10 });
+        t.equal(await bench.run(), 'probation', `${where}: a new order is taken`);
+      }
+    }
+  }
+});
+
+void t.test(
+  'archives that are not what was signed are fetched at growing intervals, then no more',
+  async (t) => {
+    const bench = new Bench(t);
+    bench.rotten = new AgentError('corrupt', 'its hash is another');
+    bench.order();
+    const beganS = bench.boottimeS;
+    for (let minutes = 0; minutes < 24 * 60 && bench.phase !== 'failed'; minutes += 5) {
+      await bench.run();
+      bench.boottimeS += 300;
+      bench.nowMs += 300_000;
+    }
+    t.equal(bench.phase, 'failed');
+    t.match(bench.state.reason, /5 times fetched in vain: its hash is another/);
+    t.equal(bench.fetches, 5, 'and not every five minutes');
+    t.ok(bench.boottimeS - beganS > 15 * 3600);
+  },
+);
+
+void t.test('a clock that was wild once, a counter that is, and an order of the future', async (t) => {
+  const wild = new Bench(t);
+  wild.nowMs = Date.parse('2099-01-01T00:00:00.000Z');
+  wild.order({ notBefore: iso(NOON), notAfter: iso(NOON + 7 * DAY_MS) });
+  t.equal(await wild.run(), 'failed', 'it has ended, as far as the box knows');
+  wild.nowMs = NOON + 8 * DAY_MS;
+  wild.order();
+  t.equal(await wild.run(), 'probation', 'nobody has set the clock, and the box waits for nothing');
+
+  const future = new Bench(t);
+  future.order({ notBefore: iso(NOON + 3 * DAY_MS) });
+  t.equal(await future.run(), 'waiting');
+  future.nowMs += 3 * DAY_MS;
+  future.boottimeS += 3 * 86_400;
+  t.equal(await future.run(), 'probation', 'it waits, however long');
+  const later = new Bench(t);
+  later.fault = new AgentError('unavailable', 'slow');
+  later.order();
+  t.equal(await later.run(), 'downloading');
+  later.order({ notBefore: iso(NOON + 3 * DAY_MS) });
+  t.equal(await later.run(), 'waiting');
+  later.nowMs += 3 * DAY_MS;
+  later.boottimeS += 3 * 86_400;
+  later.fault = undefined;
+  t.equal(await later.run(), 'probation', 'a download that had begun, too');
 });

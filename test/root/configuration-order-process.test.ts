@@ -1,28 +1,21 @@
 /** Configuration orders through all that is real: the fleet's program, a broker, an agent, and root's part beside it. */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { systemClock } from '../../agent/base/clock.ts';
-import { agentHealth } from '../../agent/base/probation.ts';
-import { loadConfig } from '../../agent/config/load.ts';
 import { shownSha256, withSecretsOf } from '../../agent/config/secrets.ts';
 import { openAuthorisation } from '../../agent/contract/signed-order.ts';
-import { CONFIG_ORDER_FILE, type ConfigOrderStatus } from '../../agent/contract/update.ts';
+import { CONFIG_ORDER_FILE } from '../../agent/contract/update.ts';
 import { readAuthorisationFile } from '../../agent/restraint/authorisation.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
-import { ConfigOrders } from '../../scripts/programs/root/configuration/config-order.ts';
-import { followOrders } from '../../scripts/programs/root/configuration/order-probation.ts';
-import { durableFiles, type TrialFiles } from '../../scripts/programs/root/configuration/trial-files.ts';
+import { type Box, openBox, WORK_WITHIN_MS } from '../../scripts/programs/root/box.ts';
+import { judge } from '../../scripts/programs/root/change/judge.ts';
 import { wholeProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
 import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/authority.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { Cut } from '../lib/failing-power.ts';
-import { consistent, OrderedBox } from '../lib/ordered-box.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
 import { until } from '../lib/room.ts';
-import { SmallDisk } from '../lib/small-disk.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const WAIT_MS = 60_000;
@@ -56,25 +49,30 @@ class Unit {
   }
 }
 
-function ordersOf(file: string, state: string, unit: Unit, trialS: number): ConfigOrders {
-  return new ConfigOrders({
-    ...{ file, stateDir: state, trialS },
-    reader: () => {
-      const { site, box, commands } = loadConfig(file, { env: {}, mode: 'check', files: false });
-      return { site, box, keys: commands.keys };
+/** Root's part of the box, with that unit in the place of systemd's. */
+function rootOf(dir: string, config: string, agentState: string, unit: Unit): Box {
+  const own = join(dir, 'root');
+  mkdirSync(join(own, 'releases'), { recursive: true });
+  const places = { ...DEFAULT_PLACES, lib: own, state: own, config, agentState, settings: join(dir, 'none') };
+  const done = (): Promise<void> => Promise.resolve();
+  return openBox({ ...places, systemctl: 'false', timedatectl: 'false' }, () => undefined, WORK_WITHIN_MS, {
+    units: {
+      ...{ wereStarted: () => Promise.resolve([]), stop: done, start: done, resetFailed: done },
+      restart: () => Promise.resolve(unit.restart()),
+      state: () => Promise.resolve(unit.state),
     },
     judge: {
       filled: withSecretsOf,
       shownSha256,
       problems: (text, former) =>
-        wholeProblems(text, former, {
-          ...{ env: {}, files: true, wallMs: () => Date.now() },
-          order: ({ authorisation = '' }) =>
-            openAuthorisation(readAuthorisationFile(authorisation), AUTHORITY.publicKey),
-        }),
+        Promise.resolve(
+          wholeProblems(text, former, {
+            ...{ env: {}, files: true, wallMs: () => Date.now() },
+            order: ({ authorisation = '' }) =>
+              openAuthorisation(readAuthorisationFile(authorisation), AUTHORITY.publicKey),
+          }),
+        ),
     },
-    agent: { startTimer: () => undefined, stopTimer: () => undefined, restart: () => unit.restart() },
-    say: () => undefined,
   });
 }
 
@@ -120,16 +118,19 @@ void t.test('from the room to the pole and back', async (t) => {
   writeFileSync(join(room, 'fleet.yaml'), JSON.stringify({ mqtt: { url: broker.url }, sign }));
 
   const unit = new Unit(() => start(t, process.execPath, [VIGIE, 'run', '--config', file, '--state', state]));
-  const follow = (trialS: number): Promise<boolean> =>
-    followOrders({
-      orders: ordersOf(file, state, unit, trialS),
-      seen: async () => ({ unit: unit.state, health: await agentHealth(state) }),
-      alone: async (act) => act(),
-      clock: systemClock,
-      healthyS: 2,
-    });
-  const status = (): ConfigOrderStatus =>
-    JSON.parse(textOf(join(dir, 'config-order.json'))) as ConfigOrderStatus;
+  const box = rootOf(dir, file, state, unit);
+  box.store.load();
+  /** As the units do: the orders, and the probation of what is on trial. */
+  const follow = async (): Promise<void> => {
+    const { machine, store, payloads, clock, units, health } = box;
+    await machine.recover(false);
+    await machine.run(() => undefined);
+    await judge({ machine, store, payloads, clock, health, unit: () => units.state('') });
+  };
+  const status = () => {
+    const { phase, target, reason } = box.store.state.configuration;
+    return { phase, revision: target?.number, reason };
+  };
   const up = (): Promise<number> =>
     until(t, `up: ${unit.program.err.slice(-300)}`, () => unit.state.active, WAIT_MS);
   await up();
@@ -157,7 +158,7 @@ void t.test('from the room to the pole and back', async (t) => {
   t.match(dry.out, /^lab\/lab-1\n@@.*\n(.*\n)*-.*"afterS":9.*\n\+.*"afterS":5/m, dry.err);
   t.equal(laid(), 0, 'shown is not sent');
   await sent('--set', 'rules[stay].afterS=5');
-  t.equal(await follow(60), true);
+  await follow();
   t.match(status(), { phase: 'confirmed', revision: 1 });
   t.match(textOf(file), /^# of the room\n.*"afterS":5.*\n# token: \*\*\*\n$/);
   const over = async (): Promise<string> => {
@@ -170,7 +171,7 @@ void t.test('from the room to the pole and back', async (t) => {
 
   await sent('--set', 'mqtt.url=mqtt://127.0.0.1:1');
   t.match(textOf(copy), /"afterS":5/);
-  await follow(14);
+  await follow();
   t.match(status(), { phase: 'rolled-back', reason: /broker is not reached/, revision: 2 }, 'locked out');
   t.match(textOf(file), /"afterS":5/);
   await up();
@@ -180,7 +181,7 @@ void t.test('from the room to the pole and back', async (t) => {
   t.equal(await suspended.ended, 0, suspended.err);
   await until(t, 'suspended', () => /"mode":"suspended"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
   await sent('--set', 'rules[stay].afterS=6');
-  t.equal(await follow(60), true);
+  await follow();
   t.match(status(), { phase: 'awaits-resume' });
   t.match(textOf(file), /"afterS":6/);
   const keys = [PREFECT, MAYOR].map(({ privateKey }, index) => {
@@ -191,7 +192,7 @@ void t.test('from the room to the pole and back', async (t) => {
   const resumed = vigie(t, 'resume', ...keys.flat(), '--reason', 'over', '--state', state);
   t.equal(await resumed.ended, 0, resumed.err);
   await until(t, 'active', () => /"mode":"active"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
-  await follow(60);
+  await follow();
   t.match(status(), { phase: 'confirmed' }, 'tried when it looks again');
   t.match(textOf(file), /"afterS":6/);
   t.strictSame(
@@ -209,39 +210,4 @@ void t.test('from the room to the pole and back', async (t) => {
   t.equal((await fleet(t, room, 'config', 'pull', 'lab-1')).code, 0);
   t.match(textOf(copy), /"afterS":7/);
   t.notMatch(unit.program.err, /geheim/);
-});
-
-void t.test('power cuts on a disk', { skip: SmallDisk.unavailable() }, async (t) => {
-  const steps = FULL ? Array.from({ length: 14 }, (_, step) => step) : [2, 4, 7];
-  for (const step of steps) {
-    const dir = scratch(t);
-    const disk = new SmallDisk(dir, 4);
-    disk.mount();
-    t.teardown(() => spawnSync('umount', ['-l', disk.dir]));
-    mkdirSync(join(disk.dir, 'b'));
-    const box = new OrderedBox(t, { dir: join(disk.dir, 'b') });
-    box.lay();
-    spawnSync('sync', ['-f', disk.dir]);
-    let left = step;
-    const cutting = (act: () => void): void => {
-      act();
-      if (left-- > 0) return;
-      disk.cutPower();
-      throw new Cut();
-    };
-    const files: TrialFiles = {
-      write: (...args) => cutting(() => durableFiles.write(...args)),
-      rename: (...args) => cutting(() => durableFiles.rename(...args)),
-      remove: (...args) => cutting(() => durableFiles.remove(...args)),
-    };
-    const cut = await box.follow(box.orders({ files })).then(
-      () => false,
-      (error: unknown) => error instanceof Cut,
-    );
-    if (cut) disk.powerBack();
-    box.powerUp('second');
-    await box.follow();
-    t.equal(consistent(box), undefined, `cut after step ${step}: ${cut ? 'cut' : 'over before'}`);
-    disk.unmount();
-  }
 });

@@ -1,0 +1,202 @@
+/** What root's programs work with on a box, put together from its places. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
+import { type AgentHealth, agentHealth } from '../../../agent/base/probation.ts';
+import { StateLock } from '../../../agent/base/state-lock.ts';
+import { shownSha256, withSecretsOf } from '../../../agent/config/secrets.ts';
+import { formerFile } from '../../../agent/contract/config-trial.ts';
+import { VERSION_FILE } from '../../../agent/contract/release.ts';
+import type { UpdateOrder } from '../../../agent/contract/update.ts';
+import { machine as machineOf } from './board.ts';
+import { type ConfigurationJudge, ConfigurationPayload } from './change/configuration-payload.ts';
+import { Machine } from './change/machine.ts';
+import { ReleasePayload, targetOf } from './change/release-payload.ts';
+import { Store } from './change/store.ts';
+import { type BoxClock, builtMs, clockFault, systemBoxClock } from './clock.ts';
+import { orderedFile, orderFile, type Places } from './places.ts';
+import { ReleaseFolder } from './releases.ts';
+import { readOrderReader, readSettings } from './settings.ts';
+import { StatusWriter } from './status.ts';
+import { systemUnits, type Units } from './units.ts';
+
+/** Patience of a request, and of a program that watches or carries out, ms. */
+export const REQUEST_WITHIN_MS = 10_000;
+export const WORK_WITHIN_MS = 180_000;
+const LOCK_AGAIN_MS = 100;
+
+export interface BoxOptions extends Places {
+  readonly systemctl: string;
+  readonly timedatectl: string;
+}
+
+/** What a test, or a plain run, has of its own. */
+export interface BoxParts {
+  readonly units?: Units;
+  readonly judge?: ConfigurationJudge;
+}
+
+export interface Box {
+  readonly places: BoxOptions;
+  readonly clock: BoxClock;
+  readonly releases: ReleaseFolder;
+  readonly units: Units;
+  readonly store: Store;
+  readonly status: StatusWriter;
+  readonly machine: Machine;
+  readonly payloads: { readonly release: ReleasePayload; readonly configuration: ConfigurationPayload };
+  health(): Promise<AgentHealth | undefined>;
+}
+
+/** `withinMs`: patience for the lock of the record. Throws AgentError `config` where there are no releases. */
+export function openBox(
+  places: BoxOptions,
+  say: (line: string) => void,
+  withinMs: number,
+  { units = systemUnits(places.systemctl), judge = rootsConfigurationJudge(places) }: BoxParts = {},
+): Box {
+  const { lib, state, agentState, config } = places;
+  if (!existsSync(lib)) throw new AgentError('config', `--lib: ${lib}: no such folder`);
+  const clock = systemBoxClock(places);
+  const releases = new ReleaseFolder(lib);
+  const health = (): Promise<AgentHealth | undefined> => agentHealth(agentState);
+  const board = boardOf(places.settings, say);
+  const status = new StatusWriter({
+    places,
+    machine: machineOf(board),
+    releases,
+    wallMs: () => clock.wallMs(),
+    say,
+  });
+  const store = new Store(state, clock, {
+    say,
+    changed: (now) => status.write(now),
+    remains: {
+      current: () => {
+        const current = releases.current();
+        return current === null ? null : targetOf(current);
+      },
+      isConfigurationOnTrial: () => existsSync(formerFile(config)),
+    },
+  });
+  const release = new ReleasePayload({
+    places,
+    releases,
+    units,
+    clock,
+    health,
+    say,
+    source: async () => {
+      // Only here is the client of signed metadata needed, which takes a while to load.
+      const { ServerSource } = await import('./release-source.ts');
+      return new ServerSource({
+        places,
+        settings: readSettings(places.settings),
+        machine: machineOf(board),
+        releases,
+        say,
+      });
+    },
+  });
+  const configuration = new ConfigurationPayload({
+    file: config,
+    orderedFile: orderedFile(places),
+    units,
+    healthyS: () => release.times().healthyS,
+    health,
+    say,
+    judge,
+  });
+  const payloads = { release, configuration };
+  const clockDoubt = (): string | undefined => {
+    const madeMs = builtMs(join(lib, 'current', VERSION_FILE));
+    return clockFault(clock, { seenMs: store.state.seenMs, madeMs });
+  };
+  const machine = new Machine({
+    store,
+    payloads,
+    clock,
+    units,
+    say,
+    orders: {
+      file: (kind) => orderFile(places, kind),
+      reader: () => ({
+        ...readOrderReader(config, process.env),
+        wallMs: () => (clockDoubt() === undefined ? clock.wallMs() : Number.POSITIVE_INFINITY),
+      }),
+      take: (kind, order) =>
+        kind === 'release'
+          ? { target: targetOf(order as UpdateOrder) }
+          : configuration.take(order as Parameters<ConfigurationPayload['take']>[0]),
+    },
+    clockDoubt,
+    locked: (act) => lockedIn(recordLock(places), withinMs, act),
+    mode: async () => (await health())?.mode,
+  });
+  return { places, clock, releases, units, store, status, machine, payloads, health };
+}
+
+/** Folders whose locks keep programs of root's apart: they are there wherever a release is, on a disk that refuses too. */
+export const recordLock = ({ lib }: Places): string => lib;
+export const workerLock = ({ lib }: Places): string => join(lib, 'releases');
+
+/** Runs alone with the folder; throws AgentError `denied` where another holds it all the time. */
+export async function lockedIn<T>(dir: string, withinMs: number, act: () => Promise<T>): Promise<T> {
+  const lock = new StateLock(dir);
+  await take(lock, dir, withinMs);
+  try {
+    return await act();
+  } finally {
+    lock.release();
+  }
+}
+
+/** The folder of a lock, made where there is none. A disk that refuses is found out by who writes. */
+export function makeFolder(dir: string, say: (line: string) => void): void {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    say(`${dir}: ${messageOf(error)}`);
+  }
+}
+
+async function take(lock: StateLock, dir: string, withinMs: number): Promise<void> {
+  const untilMs = performance.now() + withinMs;
+  for (;;) {
+    try {
+      lock.take();
+      return;
+    } catch (error) {
+      rethrowBug(error);
+      const fix = 'it is root’s; run vigie-root as root';
+      if (error.kind !== 'denied')
+        throw new AgentError(error.kind, `${dir}: ${fix} (${error.message})`, error);
+    }
+    if (performance.now() >= untilMs)
+      throw new AgentError('denied', `another vigie-root is at work on ${dir}; see vigie-root status`);
+    await new Promise((resolve) => setTimeout(resolve, LOCK_AGAIN_MS));
+  }
+}
+
+function rootsConfigurationJudge(places: Places): ConfigurationJudge {
+  return {
+    filled: withSecretsOf,
+    shownSha256,
+    problems: async (text, former, may) => {
+      // Only here are the models and rules of a configuration needed, which take a while to load.
+      const { orderProblems } = await import('./configuration/judges.ts');
+      return orderProblems(places, text, former, may);
+    },
+  };
+}
+
+/** Undefined where the settings name none, or cannot be read: it is detected then. */
+function boardOf(settings: string, say: (line: string) => void): ReturnType<typeof readSettings>['board'] {
+  try {
+    return readSettings(settings).board;
+  } catch (error) {
+    rethrowBug(error);
+    say(error.message);
+    return undefined;
+  }
+}

@@ -1,0 +1,37 @@
+/** Whether an order may go further now: by its dates, its window, a pause, and a clock that can be believed. */
+import { orderDates } from '../../../../agent/base/room-order.ts';
+import { isOpenAt } from '../../../../agent/base/schedule.ts';
+import type { Window } from '../../../../agent/contract/update.ts';
+import type { Change } from './record.ts';
+import type { Gate } from './step.ts';
+
+/**
+ * `doubt`: why the clock is not believed; undefined where it is. A change that a person has begun has no order and waits for
+ * nothing. A clock in doubt expires nothing.
+ */
+export function gateOf(
+  { order, paused }: Pick<Change, 'order' | 'paused'>,
+  nowMs: number,
+  doubt: string | undefined,
+): Gate | undefined {
+  if (order === null) return undefined;
+  if (doubt !== undefined) return { wait: `${doubt}: waiting for the network to set it` };
+  const dates = orderDates(order, nowMs);
+  if (dates?.code === 'expired') return { fail: `the order has ended: ${dates.reason}` };
+  if (paused) return { wait: 'paused by the room' };
+  // Without the time that it is now: the same wait is reported once.
+  if (dates !== undefined) return { wait: `valid from ${order.notBefore}` };
+  return windowGate(order.window, nowMs);
+}
+
+function windowGate(window: Window | null, nowMs: number): Gate | undefined {
+  if (window === null) return undefined;
+  const { tz, days, from, to } = window;
+  try {
+    if (isOpenAt(window, nowMs)) return undefined;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { fail: `the window’s time zone is unknown to this box: ${tz}` };
+  }
+  return { wait: `waiting for the window ${days.join(', ')} ${from} to ${to} (${tz})`, outsideWindow: true };
+}

@@ -1,0 +1,74 @@
+/**
+ * History of the changes on this box, a line of JSON each (ChangeRecord), which the agent takes into its journal.
+ *
+ * INVARIANTS: numbers grow by one, without a gap; a line is on the disk before the next phase begins. Half a line, as a power
+ * cut leaves it, is removed when the next one is written. A line that is no record is skipped and counted.
+ * LIMITS: the newest KEPT lines stay; a file of twice as many is rewritten.
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import { flush, writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { hasCode, messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { ChangeRecord, HISTORY_FILE } from '../../../../agent/contract/update.ts';
+import { setAside } from './set-aside.ts';
+
+const KEPT = 1000;
+const MODE = 0o644;
+
+export class History {
+  readonly #file: string;
+  readonly #say: (line: string) => void;
+
+  constructor(dir: string, say: (line: string) => void) {
+    this.#file = join(dir, HISTORY_FILE);
+    this.#say = say;
+  }
+
+  /** Oldest first. A file that cannot be read is set aside, and there are none. */
+  records(): ChangeRecord[] {
+    const lines = this.#lines();
+    const records = lines.map(jsonOf).filter((line) => Value.Check(ChangeRecord, line));
+    const bad = lines.length - records.length;
+    if (bad > 0) this.#say(`${this.#file}: ${bad} of ${lines.length} lines are no records and are skipped`);
+    return records;
+  }
+
+  last(): ChangeRecord | undefined {
+    return this.records().at(-1);
+  }
+
+  /** Throws the file system's error where the disk refuses. */
+  append(record: ChangeRecord): void {
+    const lines = this.#lines();
+    const line = JSON.stringify(record);
+    if (lines.length >= 2 * KEPT) {
+      const kept = [...lines.slice(1 - KEPT), line].map((one) => `${one}\n`).join('');
+      writeAtomically(this.#file, kept, MODE);
+      return;
+    }
+    const isNew = lines.length === 0;
+    if (!isNew) truncateSync(this.#file, Buffer.byteLength(lines.map((one) => `${one}\n`).join('')));
+    const fd = openSync(this.#file, isNew ? 'w' : 'a', MODE);
+    try {
+      writeSync(fd, `${line}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    if (isNew) flush(dirname(this.#file));
+  }
+
+  #lines(): string[] {
+    let text: string;
+    try {
+      text = readFileSync(this.#file, 'utf8');
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) setAside(this.#file, messageOf(error), this.#say);
+      return [];
+    }
+    // After the end of the last line comes nothing, or half a line.
+    return text.split('\n').slice(0, -1);
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The probation of what was switched to, from outside of it, and its end: it stays, or the box rolls back.
+ *
+ * INVARIANTS: this program may be killed at any moment: the healthy time begins again then, the time within which it must come
+ * does not (in a boot), and boots are counted (step.ts). A technician's trial ends well by the technician's word alone. To
+ * roll back needs no settings, no history, no agent that answers and no clock but the kernel's.
+ */
+import { rethrowBug } from '../../../../agent/base/errors.ts';
+import { type AgentHealth, Probation, type UnitState } from '../../../../agent/base/probation.ts';
+import { TRIAL_S } from '../../../../agent/contract/config-trial.ts';
+import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
+import type { BoxClock } from '../clock.ts';
+import { AGENT_UNIT } from '../units.ts';
+import type { Machine } from './machine.ts';
+import type { FinalVerdict, Payload } from './payload.ts';
+import type { Change, Kind, Trial } from './record.ts';
+import { actOf } from './step.ts';
+import type { Store } from './store.ts';
+
+const LOOK_EVERY_MS = 1000;
+const DOWN: UnitState = { active: false, gaveUp: undefined, restarts: 0 };
+
+export interface JudgeOptions {
+  readonly machine: Machine;
+  readonly store: Store;
+  readonly payloads: Readonly<Record<Kind, Payload>>;
+  readonly clock: BoxClock;
+  unit(): Promise<UnitState>;
+  health(): Promise<AgentHealth | undefined>;
+  /** Time that a technician has to keep a trial, s. */
+  readonly trialS?: number;
+}
+
+/** Returns when nothing is on probation any more. */
+export async function judge(options: JudgeOptions): Promise<void> {
+  const { machine, store } = options;
+  for (;;) {
+    store.refresh();
+    const kind = CHANGE_KINDS.find((one) => actOf(store.state[one]) === 'judge');
+    if (kind === undefined) return;
+    const { trial } = store.state[kind];
+    if (trial === null) return;
+    const verdict = await observe(options, kind, trial);
+    if (verdict === undefined) continue;
+    await machine.locked(async () => {
+      if (!isSame(store.state[kind], trial)) return;
+      const found = options.payloads[kind].installed(store.state[kind]);
+      if (verdict.state === 'bad') await machine.rollBack(kind, verdict.why);
+      else if (found !== 'target') await machine.rollBack(kind, CHANGED);
+      else if (verdict.state === 'parked') machine.apply(kind, { on: 'parked' });
+      else machine.confirm(kind);
+    });
+  }
+}
+
+const CHANGED = 'somebody else has changed it on the box meanwhile';
+
+type Found = FinalVerdict | { readonly state: 'parked' } | undefined;
+
+/** The same probation as before; another request may have ended it. */
+const isSame = (change: Change, trial: Trial): boolean =>
+  actOf(change) === 'judge' && change.trial?.id === trial.id && change.trial.beganS === trial.beganS;
+
+/** Undefined: it ended by another request. */
+async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise<Found> {
+  const { payloads, clock, store, trialS = TRIAL_S } = options;
+  const payload = payloads[kind];
+  if (payload.installed(store.state[kind]) !== 'target') return { state: 'bad', why: CHANGED };
+  const { before, started, beganS } = trial;
+  // The time counts from the switch, not from the start of this program.
+  const fromS = Math.min(beganS ?? clock.boottimeS(), clock.boottimeS());
+  if (trial.id !== null) {
+    while (clock.boottimeS() - fromS < trialS) {
+      await clock.sleep(LOOK_EVERY_MS);
+      store.refresh();
+      if (!isSame(store.state[kind], trial)) return undefined;
+    }
+    return { state: 'bad', why: 'its time was over' };
+  }
+  if (!started.includes(AGENT_UNIT)) return await payload.startsAtAll();
+  const probation = new Probation({ before: before ?? undefined, ...payload.times() });
+  probation.look(fromS, DOWN, undefined);
+  // Of a trial that has waited for the box to look: one that is suspended once more goes on waiting.
+  const hasWaited = before?.mode === 'active' && before.camera === '';
+  for (let told: string | undefined; ; ) {
+    const seen = await look(options, trial.restarts);
+    if (hasWaited && seen.health !== undefined && seen.health.mode !== 'active') return { state: 'parked' };
+    const verdict = probation.look(clock.boottimeS(), seen.unit, seen.health);
+    if (verdict.state === 'good' && payload.needsActive && seen.health?.mode !== 'active')
+      return { state: 'parked' };
+    if (verdict.state !== 'wait') return verdict;
+    if (verdict.why !== told) {
+      told = verdict.why;
+      await note(options, kind, trial, told);
+    }
+    await clock.sleep(LOOK_EVERY_MS);
+    store.refresh();
+    if (!isSame(store.state[kind], trial)) return undefined;
+  }
+}
+
+/** A full disk must not end a probation. */
+async function note(
+  { machine, store }: JudgeOptions,
+  kind: Kind,
+  trial: Trial,
+  reason: string | undefined,
+): Promise<void> {
+  try {
+    await machine.locked(() => {
+      if (isSame(store.state[kind], trial)) machine.apply(kind, { on: 'doubt', reason: reason ?? null });
+      return Promise.resolve();
+    });
+  } catch (error) {
+    rethrowBug(error);
+  }
+}
+
+interface Seen {
+  readonly unit: UnitState;
+  readonly health: AgentHealth | undefined;
+}
+
+/** What cannot be asked is not healthy. */
+async function look({ unit, health }: JudgeOptions, restartsBefore: number): Promise<Seen> {
+  try {
+    const seen = await unit();
+    // A start by hand begins the count anew.
+    const restarts = seen.restarts >= restartsBefore ? seen.restarts - restartsBefore : seen.restarts;
+    return { unit: { ...seen, restarts }, health: await health() };
+  } catch (error) {
+    rethrowBug(error);
+    return { unit: DOWN, health: undefined };
+  }
+}

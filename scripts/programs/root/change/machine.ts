@@ -1,0 +1,392 @@
+/**
+ * Root's change machine: carries out orders for releases and configurations by one transition function (step.ts).
+ *
+ * INVARIANTS: one change is on trial at a time, of whichever kind; the record is read and written under one lock, which is not
+ * held during a download or while a probation waits; nothing that fails on the way back keeps the box from going on.
+ * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind in one start; the timer of the unit goes on.
+ */
+import { type AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
+import type { OrderReader } from '../../../../agent/base/room-order.ts';
+import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
+import type { BoxClock } from '../clock.ts';
+import { JUDGE_UNIT } from '../units.ts';
+import { gateOf } from './gate.ts';
+import { type OrderOf, readOrder, stampOf } from './orders.ts';
+import type { Payload, Progress } from './payload.ts';
+import { type Change, type Kind, type State, SWITCHED, type Target } from './record.ts';
+import { actOf, type Input, step } from './step.ts';
+import type { Shared, Store } from './store.ts';
+
+const FETCH_WITHIN_S = 24 * 3600;
+/** Orders looked at in one start: who writes another one all the time is looked at by the next start. */
+const ORDERS_MAX = 5;
+/** Interval at which a download looks for another order, ms. */
+const LOOK_EVERY_MS = 2000;
+
+export interface Orders {
+  /** File of the kind in the agent's state folder. */
+  file(kind: Kind): string;
+  /** Root's configuration. Throws AgentError. */
+  reader(): OrderReader;
+  /** Target of an order, and why it can never be carried out; keeps what the order brings. Throws AgentError `unavailable`. */
+  take<K extends Kind>(kind: K, order: OrderOf<K>): { readonly target: Target; readonly fault?: string };
+}
+
+export interface MachineOptions {
+  readonly store: Store;
+  readonly payloads: Readonly<Record<Kind, Payload>>;
+  readonly orders: Orders;
+  readonly clock: BoxClock;
+  /** Why the wall clock is not believed; undefined where it is. */
+  clockDoubt(): string | undefined;
+  readonly units: {
+    start(units: readonly string[]): Promise<void>;
+    resetFailed(units: readonly string[]): Promise<void>;
+  };
+  /** Runs under the lock of the record. */
+  locked<T>(act: () => Promise<T>): Promise<T>;
+  /** Mode in which the agent runs; undefined: it does not answer. */
+  mode(): Promise<string | undefined>;
+  say(line: string): void;
+}
+
+export class Machine {
+  readonly #options: MachineOptions;
+
+  constructor(options: MachineOptions) {
+    this.#options = options;
+  }
+
+  get state(): State {
+    return this.#options.store.state;
+  }
+
+  /** Runs with the record as it is on the disk now, alone. */
+  async locked<T>(act: () => Promise<T>): Promise<T> {
+    const { store, locked } = this.#options;
+    return await locked(async () => {
+      store.refresh();
+      return await act();
+    });
+  }
+
+  /** Finishes or undoes what a power cut or a killed program has left. `booting`: before the agent starts. */
+  async recover(booting: boolean): Promise<void> {
+    await this.locked(async () => {
+      const { store, clock } = this.#options;
+      const isNewBoot = store.state.boot !== clock.bootId();
+      // A boot starts what is enabled.
+      if (isNewBoot) this.#attempt(() => store.set({ boot: clock.bootId(), starts: [] }));
+      for (const kind of CHANGE_KINDS) {
+        this.#recover(kind, isNewBoot);
+        if (actOf(this.#change(kind)) === 'return') await this.#return(kind, booting);
+      }
+      if (!booting) await this.startPending();
+    });
+  }
+
+  /** Carries out the room's orders as far as they can go now. */
+  async run(progress: Progress): Promise<void> {
+    // A judge that was killed, or that systemd has given up.
+    if (CHANGE_KINDS.some((kind) => actOf(this.#change(kind)) === 'judge'))
+      await this.#options.units.start([JUDGE_UNIT]);
+    for (const kind of CHANGE_KINDS) await this.#advance(kind, progress);
+    await this.locked(() => Promise.resolve(this.tidy()));
+  }
+
+  /** Removes what neither runs nor is kept nor is under way. */
+  tidy(): void {
+    for (const kind of CHANGE_KINDS) this.#attempt(() => this.#options.payloads[kind].tidy(this.state));
+  }
+
+  /** Takes an input; whoever calls holds the lock. Throws AgentError `unavailable` where the disk refuses. */
+  apply(kind: Kind, input: Input, shared: Shared = {}): void {
+    this.#options.store.put(kind, step(kind, this.#change(kind), input), shared);
+  }
+
+  /** Switches to what is staged; whoever calls holds the lock. `id`: names a technician's trial. */
+  async switchNow(kind: Kind, id: string | null = null): Promise<void> {
+    const payload = this.#options.payloads[kind];
+    const { store, clock, say } = this.#options;
+    try {
+      if (this.#change(kind).phase === 'staged')
+        this.apply(kind, { on: 'switch', trial: { ...(await payload.trial(this.#change(kind))), id } });
+      const change = this.#change(kind);
+      if (change.phase !== 'switching' || change.trial === null) return;
+      const starts = await payload.enter(change, change.trial);
+      const input = { on: 'switched', restarts: await payload.restarts(), atS: clock.boottimeS() } as const;
+      this.apply(kind, input, { starts: [...starts] });
+    } catch (error) {
+      rethrowBug(error);
+      const reason = `the switch failed: ${messageOf(error)}`;
+      const change = this.#change(kind);
+      const started = change.trial?.started ?? [];
+      const next = step(kind, change, {
+        on: 'switch-failed',
+        reason,
+        installed: payload.installed(change),
+      });
+      if (next.phase === change.phase && actOf(next) !== 'return') throw error;
+      say(reason);
+      store.putAnyway(kind, next, actOf(next) === 'return' ? {} : { starts: started });
+      if (actOf(next) === 'return') return await this.#return(kind, false);
+    }
+    await this.startPending();
+  }
+
+  /** Ends a trial that was found bad; whoever calls holds the lock. */
+  async rollBack(kind: Kind, reason: string): Promise<void> {
+    const { store } = this.#options;
+    store.putAnyway(kind, step(kind, this.#change(kind), { on: 'bad', reason }));
+    if (actOf(this.#change(kind)) === 'return') await this.#return(kind, false);
+  }
+
+  /** Confirms a trial; whoever calls holds the lock. */
+  confirm(kind: Kind): void {
+    const { store } = this.#options;
+    const change = this.#change(kind);
+    const next = step(kind, change, { on: 'good' });
+    if (next === change) return;
+    const isRelease = kind === 'release';
+    const { trial, target } = change;
+    const previous = trial?.from ?? null;
+    store.put(kind, next, isRelease ? { proven: target, previous, seqMin: this.state.targetSeqMin } : {});
+    this.tidy();
+  }
+
+  /** Starts again what was stopped for a switch, whoever was killed in between; whoever calls holds the lock. */
+  async startPending(): Promise<void> {
+    const { store, units } = this.#options;
+    const { starts } = store.state;
+    if (starts.length === 0) return;
+    await this.#attemptLater(() => units.resetFailed(starts));
+    await units.start(starts);
+    this.#attempt(() => store.set({ starts: [] }));
+  }
+
+  #change(kind: Kind): Change {
+    return this.state[kind];
+  }
+
+  #recover(kind: Kind, isNewBoot: boolean): void {
+    const { store, clock, payloads } = this.#options;
+    const change = this.#change(kind);
+    const boot = () =>
+      ({ on: 'boot', installed: payloads[kind].installed(change), atS: clock.boottimeS() }) as const;
+    const next = step(kind, change, isNewBoot ? boot() : { on: 'recover' });
+    if (JSON.stringify(next) !== JSON.stringify(change)) store.putAnyway(kind, next);
+  }
+
+  async #return(kind: Kind, booting: boolean): Promise<void> {
+    const { store, payloads, units } = this.#options;
+    const change = this.#change(kind);
+    const { trial } = change;
+    if (trial?.returning == null) return;
+    let starts = booting ? [] : trial.started;
+    try {
+      const left = await payloads[kind].leave(change, trial, booting);
+      starts = [...left.starts];
+      const reason = left.found === 'from' ? trial.returning : `${left.reason}; ${trial.returning}`;
+      store.putAnyway(kind, step(kind, change, { on: 'returned', found: left.found, reason }), { starts });
+    } catch (error) {
+      // The box is not left dark: what there is runs, and the next start of this program tries again.
+      rethrowBug(error);
+      if (starts.length > 0) await this.#attemptLater(() => units.start(starts));
+      throw error;
+    }
+    if (!booting) await this.startPending();
+    this.tidy();
+  }
+
+  async #advance(kind: Kind, progress: Progress): Promise<void> {
+    await this.locked(() => Promise.resolve(this.#put(kind, { on: 'restart' })));
+    let stamp = '';
+    for (let orders = 0, before = ''; ; ) {
+      // An order that comes meanwhile is looked at, too.
+      const newest = stampOf(this.#options.orders.file(kind));
+      const now = `${newest} ${JSON.stringify(this.#change(kind))}`;
+      if (now === before || (newest !== stamp && orders >= ORDERS_MAX)) return;
+      if (newest !== stamp) orders += 1;
+      stamp = newest;
+      before = now;
+      const wants = await this.locked(() => Promise.resolve(this.#look(kind)));
+      if (wants === 'fetch') await this.#fetch(kind, progress);
+      else if (wants === 'stage') await this.#stage(kind);
+      else if (wants === 'again') await this.locked(() => this.#work(kind));
+    }
+  }
+
+  /** Takes a new order and looks at the gate; returns what is to be done for it next. */
+  #look(kind: Kind): 'none' | 'fetch' | 'stage' | 'again' {
+    const { clock, clockDoubt } = this.#options;
+    if (!SWITCHED.has(this.#change(kind).phase)) this.#take(kind);
+    const change = this.#change(kind);
+    const act = actOf(change);
+    if (act === 'none' || act === 'judge') return 'none';
+    if (act === 'return' || act === 'switch' || act === 'await') return 'again';
+    const gate = gateOf(change, clock.wallMs(), clockDoubt());
+    this.#put(kind, { on: 'gate', gate });
+    const after = this.#change(kind);
+    if (after.phase === 'staged') return gate === undefined ? 'again' : 'none';
+    if (actOf(after) === 'fetch') return after.rotten.untilS > clock.boottimeS() ? 'none' : 'fetch';
+    return actOf(after) === 'stage' ? 'stage' : 'none';
+  }
+
+  async #work(kind: Kind): Promise<void> {
+    const change = this.#change(kind);
+    switch (actOf(change)) {
+      case 'return':
+        return await this.#return(kind, false);
+      case 'switch':
+        return await this.switchNow(kind);
+      case 'await':
+        return await this.#await(kind, change);
+      case 'gate':
+        return await this.#begin(kind, change);
+      default:
+        return;
+    }
+  }
+
+  /** From `staged` on, unless the other kind is on trial: then this one waits. */
+  async #begin(kind: Kind, change: Change): Promise<void> {
+    if (change.phase !== 'staged') return;
+    const other = CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(this.#change(one).phase));
+    if (other !== undefined)
+      return this.#put(kind, { on: 'gate', gate: { wait: `another ${other} is on trial` } });
+    const verify = (): Promise<void> => this.#options.payloads[kind].verifyStaged(change);
+    this.#put(kind, await inputOf(verify, { on: 'gate', gate: undefined }));
+    if (this.#change(kind).phase === 'staged') await this.switchNow(kind);
+  }
+
+  async #await(kind: Kind, { trial }: Change): Promise<void> {
+    const { payloads, mode, clock } = this.#options;
+    if (payloads[kind].installed(this.#change(kind)) === 'other')
+      return await this.rollBack(kind, 'it was changed on the box meanwhile');
+    if (trial === null || (await mode()) !== 'active') return;
+    this.apply(
+      kind,
+      { on: 'resumed', atS: clock.boottimeS() },
+      { starts: [...this.state.starts, JUDGE_UNIT] },
+    );
+    await this.startPending();
+  }
+
+  /** Not held by the lock: hundreds of files are written. */
+  async #stage(kind: Kind): Promise<void> {
+    const change = this.#change(kind);
+    const input = await inputOf(() => this.#options.payloads[kind].stage(change), { on: 'staged' });
+    await this.locked(() => Promise.resolve(this.#put(kind, input)));
+  }
+
+  #take(kind: Kind): void {
+    const { orders, store, payloads, say } = this.#options;
+    const { ordersFromMs } = store.state;
+    const found = readOrder(kind, orders.file(kind), this.#change(kind), ordersFromMs, () => orders.reader());
+    if (found.is === 'refused') {
+      say(`the order for the ${kind} is refused: ${found.reason}`);
+      this.#put(kind, { on: 'order-refused', sha256: found.sha256, reason: found.reason });
+    }
+    if (found.is !== 'new') return;
+    const { order, keyid, may } = found.opened;
+    const { rollout, counter, notBefore, notAfter, window, action } = order;
+    say(`the order for the ${kind}: ${action}, as ${rollout} wants it`);
+    const { target, fault } = orders.take(kind, order);
+    const refused = fault === undefined ? undefined : ({ is: 'refused', reason: fault } as const);
+    this.#put(kind, {
+      on: 'order',
+      action,
+      keyid,
+      sha256: found.sha256,
+      order: { rollout, counter, notBefore, notAfter, window, may: [...may] },
+      target,
+      relation: action === 'install' ? (refused ?? payloads[kind].relation(target)) : { is: 'new' },
+    });
+  }
+
+  /** Not held by the lock: it may take a day. */
+  async #fetch(kind: Kind, progress: Progress): Promise<void> {
+    const { store, payloads, orders, clock, clockDoubt } = this.#options;
+    const { target, order } = this.#change(kind);
+    if (target === null) return;
+    const leftS = FETCH_WITHIN_S - store.ageS(kind);
+    const aborting = new AbortController();
+    const stamp = stampOf(orders.file(kind));
+    const watching = setInterval(() => {
+      const gate = gateOf({ order, paused: false }, clock.wallMs(), clockDoubt());
+      if (stamp !== stampOf(orders.file(kind)) || gate?.fail !== undefined) aborting.abort();
+    }, LOOK_EVERY_MS);
+    const late = setTimeout(() => aborting.abort(), Math.max(0, leftS) * 1000);
+    let input: Input = { on: 'fetched' };
+    try {
+      if (leftS <= 0) {
+        const why = this.#change(kind).reason ?? 'it is too slow';
+        input = { on: 'fail', reason: `not fetched within ${FETCH_WITHIN_S / 3600} h: ${why}` };
+      } else await payloads[kind].fetch(target, aborting.signal, progress);
+    } catch (error) {
+      rethrowBug(error);
+      // Aborted for a new order, which says what is next.
+      input = aborting.signal.aborted
+        ? { on: 'gate', gate: undefined }
+        : fetchInput(error, clock.boottimeS());
+    } finally {
+      clearInterval(watching);
+      clearTimeout(late);
+      progress(null);
+    }
+    await this.locked(() => {
+      const now = this.#change(kind);
+      if (now.phase === 'downloading' && now.target?.number === target.number)
+        this.#put(kind, input, payloads[kind].learnt());
+      return Promise.resolve();
+    });
+  }
+
+  /** Nothing is written where nothing changes, and each change of a reason is said once. */
+  #put(kind: Kind, input: Input, shared: Shared = {}): void {
+    const { store, say } = this.#options;
+    const before = this.#change(kind);
+    const next = step(kind, before, input);
+    const isSame = JSON.stringify(next) === JSON.stringify(before);
+    if (isSame && Object.keys(shared).length === 0) return;
+    if (next.phase === before.phase && next.reason !== null && next.reason !== before.reason)
+      say(`${kind}: ${next.phase}: ${next.reason}`);
+    store.put(kind, next, shared);
+  }
+
+  #attempt(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      rethrowBug(error);
+      this.#options.say(messageOf(error));
+    }
+  }
+
+  async #attemptLater(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      rethrowBug(error);
+      this.#options.say(messageOf(error));
+    }
+  }
+}
+
+/** `good` where the work succeeds; a failure is the end of the change. */
+async function inputOf(work: () => Promise<void>, good: Input): Promise<Input> {
+  try {
+    await work();
+    return good;
+  } catch (error) {
+    rethrowBug(error);
+    return { on: 'fail', reason: messageOf(error) };
+  }
+}
+
+/** What a failed fetch means for the change. */
+function fetchInput(error: AgentError, atS: number): Input {
+  const reason = messageOf(error);
+  if (error.kind === 'corrupt') return { on: 'fetch-rotten', reason, atS };
+  return error.kind === 'denied' ? { on: 'fail', reason } : { on: 'fetch-later', reason };
+}

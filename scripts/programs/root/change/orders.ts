@@ -1,0 +1,80 @@
+/**
+ * The room's orders as the agent has written them to its state folder, verified by root: nothing is believed but what one of
+ * root's own `commands.keys` has signed.
+ *
+ * INVARIANTS: of a key only a counter above any before is a new order, and the same counter is the same order, to the byte.
+ * LIMITS: the bytes of an envelope, no link and no pipe; COUNTER_AHEAD above the newest counter of the key, or the end of the
+ * order in ms, whichever is later: one wild counter would lock the key out for ever.
+ */
+import { lstatSync } from 'node:fs';
+import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
+import { readForeign } from '../../../../agent/base/foreign-file.ts';
+import {
+  type OpenedOrder,
+  type OrderKind,
+  type OrderReader,
+  openOrder,
+} from '../../../../agent/base/room-order.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
+import { CONFIG_ORDER_BYTES_MAX, UPDATE_ORDER_BYTES_MAX } from '../../../../agent/contract/update.ts';
+import { type Change, COUNTERS_MAX, type Kind } from './record.ts';
+
+export const ORDER_KINDS = { release: 'update', configuration: 'configure' } as const satisfies Record<
+  Kind,
+  OrderKind
+>;
+export type OrderOf<K extends Kind> = OpenedOrder<(typeof ORDER_KINDS)[K]>['order'];
+const BYTES_MAX: Readonly<Record<Kind, number>> = {
+  release: UPDATE_ORDER_BYTES_MAX,
+  configuration: CONFIG_ORDER_BYTES_MAX,
+};
+
+export type FoundOrder<K extends Kind> =
+  | { readonly is: 'none' }
+  /** It has been taken or refused before. */
+  | { readonly is: 'known' }
+  | { readonly is: 'refused'; readonly sha256: string; readonly reason: string }
+  | { readonly is: 'new'; readonly sha256: string; readonly opened: OpenedOrder<(typeof ORDER_KINDS)[K]> };
+
+/** Reads what lies at `file` now. */
+export function readOrder<K extends Kind>(
+  kind: K,
+  file: string,
+  { counters, refused }: Pick<Change, 'counters' | 'refused'>,
+  ordersFromMs: number,
+  reader: () => OrderReader,
+): FoundOrder<K> {
+  const bytes = readForeign(file, BYTES_MAX[kind]);
+  if (bytes === undefined) return { is: 'none' };
+  const sha256 = sha256Of(bytes);
+  const refuse = (reason: string): FoundOrder<K> =>
+    refused?.sha256 === sha256 ? { is: 'known' } : { is: 'refused', sha256, reason: reason.slice(0, 400) };
+  try {
+    const opened = openOrder(ORDER_KINDS[kind], bytes, reader());
+    const { order, keyid } = opened;
+    const newest = counters[keyid];
+    if (newest !== undefined && order.counter === newest.counter)
+      return newest.sha256 === sha256
+        ? { is: 'known' }
+        : refuse(`the counter ${order.counter} was that of another order`);
+    if (newest !== undefined && order.counter < newest.counter)
+      return refuse(`replayed: the counter ${order.counter} is below ${newest.counter}`);
+    if (newest === undefined && Object.keys(counters).length >= COUNTERS_MAX)
+      return refuse(`${COUNTERS_MAX} keys have ordered here before; no more are known`);
+    if (Date.parse(order.notBefore) <= ordersFromMs) {
+      const from = new Date(ordersFromMs).toISOString();
+      return refuse(`it may have been obeyed before; a new order is needed, valid from after ${from}`);
+    }
+    return { is: 'new', sha256, opened };
+  } catch (error) {
+    // Where root's own configuration cannot be read nobody may order.
+    rethrowBug(error);
+    return refuse(messageOf(error));
+  }
+}
+
+/** Changes whenever another file is put there. */
+export function stampOf(file: string): string {
+  const stat = lstatSync(file, { throwIfNoEntry: false, bigint: true });
+  return stat === undefined ? '' : `${stat.ino} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.size}`;
+}

@@ -1,0 +1,343 @@
+/**
+ * The transition function of a change, of a release or of a configuration: from an order to `confirmed`, `rolled-back` or
+ * `failed`. It is pure: no file, no clock, no process.
+ *
+ *   idle → waiting → downloading → verified → staged → switching → probation → confirmed
+ *                                                                      ↓    ↘ awaits-resume
+ *                                                                 rolled-back
+ *
+ * INVARIANTS: what runs is touched in `switching` and later only; a phase is entered before its work is done, and the work of
+ * each phase can be done again, so that a cut at any point leads on; `returning` is never taken back; a phase at rest is left
+ * by an order or by a person only.
+ * LIMITS: BOOTS_MAX boots in probation; UNDONE_MAX switches undone by power cuts; ROTTEN_MAX archives that are not what was signed.
+ */
+import { AgentError } from '../../../../agent/base/errors.ts';
+import {
+  AT_REST,
+  type Change,
+  type Kind,
+  ON_TRIAL,
+  ROLLED_BACK_MAX,
+  type StoredOrder,
+  SWITCHED,
+  sameTarget,
+  type Target,
+  type Trial,
+} from './record.ts';
+
+/** Boots in which a release may fail to prove itself; a configuration on trial does not survive one. */
+const BOOTS_MAX: Readonly<Record<Kind, number>> = { release: 3, configuration: 0 };
+const UNDONE_MAX = 3;
+/** First pause after an archive that is not what was signed, s; it doubles: 1, 2, 4, 8 h, within the day that a download has. */
+const ROTTEN_PAUSE_S = 3600;
+const ROTTEN_MAX = 5;
+
+/** How the target of an order stands to what runs. */
+export type Relation =
+  | { readonly is: 'new' }
+  | { readonly is: 'running' }
+  | { readonly is: 'refused'; readonly reason: string };
+
+/** What lies on the disk: the target, what ran before it, something else, or nothing that could run. */
+export type Installed = 'target' | 'from' | 'other' | 'nothing';
+
+/** What dates, window, pause and clock say now; undefined: go on. */
+export interface Gate {
+  readonly wait?: string;
+  /** The order can never be carried out. */
+  readonly fail?: string;
+  /** Only the window is closed: a download that has begun goes on. */
+  readonly outsideWindow?: boolean;
+}
+
+export interface OrderInput {
+  readonly on: 'order';
+  readonly action: 'install' | 'pause' | 'withdraw';
+  readonly keyid: string;
+  readonly sha256: string;
+  readonly order: StoredOrder;
+  readonly target: Target;
+  readonly relation: Relation;
+}
+
+export type Input =
+  | OrderInput
+  | { readonly on: 'order-refused'; readonly sha256: string; readonly reason: string }
+  /** A person at the box: `verified` still has to be staged. */
+  | {
+      readonly on: 'begin';
+      readonly phase: 'verified' | 'staged';
+      readonly target: Target;
+      readonly reason: string;
+    }
+  /** Another boot than the one in which the phase began. */
+  | { readonly on: 'boot'; readonly installed: Installed; readonly atS: number }
+  /** A program of root's starts: a record that lacks what its phase needs ends in `failed`. */
+  | { readonly on: 'recover' }
+  /** The worker starts, in whatever boot: what an earlier one had in memory is lost. */
+  | { readonly on: 'restart' }
+  | { readonly on: 'gate'; readonly gate: Gate | undefined }
+  | { readonly on: 'fetched' }
+  | { readonly on: 'fetch-later'; readonly reason: string }
+  | { readonly on: 'fetch-rotten'; readonly reason: string; readonly atS: number }
+  | { readonly on: 'staged' }
+  | { readonly on: 'fail'; readonly reason: string }
+  | { readonly on: 'switch'; readonly trial: Trial }
+  | { readonly on: 'switched'; readonly restarts: number; readonly atS: number }
+  | { readonly on: 'switch-failed'; readonly reason: string; readonly installed: Installed }
+  | { readonly on: 'good' }
+  /** The agent is healthy as far as can be judged while the box does not look. */
+  | { readonly on: 'parked' }
+  | { readonly on: 'resumed'; readonly atS: number }
+  | { readonly on: 'doubt'; readonly reason: string | null }
+  | { readonly on: 'bad'; readonly reason: string }
+  /** The former state runs again; `other`: neither did, and what was found stays. */
+  | { readonly on: 'returned'; readonly found: 'from' | 'other' | 'nothing'; readonly reason: string };
+
+/** What is to be done for a change as it stands. */
+export type Act = 'none' | 'gate' | 'fetch' | 'stage' | 'switch' | 'judge' | 'await' | 'return';
+
+export function actOf({ phase, trial }: Change): Act {
+  if (ON_TRIAL.has(phase) && trial?.returning != null) return 'return';
+  switch (phase) {
+    case 'waiting':
+    case 'staged':
+      return 'gate';
+    case 'downloading':
+      return 'fetch';
+    case 'verified':
+      return 'stage';
+    case 'switching':
+      return 'switch';
+    case 'probation':
+      return 'judge';
+    case 'awaits-resume':
+      return 'await';
+    default:
+      return 'none';
+  }
+}
+
+/** Returns the change as it is after the input; an input that no longer applies changes nothing. */
+export function step(kind: Kind, change: Change, input: Input): Change {
+  const { phase, trial } = change;
+  switch (input.on) {
+    case 'order':
+      return ordered(change, input);
+    case 'order-refused':
+      return { ...change, refused: { sha256: input.sha256, reason: input.reason } };
+    case 'begin':
+      return begun(change, input);
+    case 'recover':
+      return recovered(change);
+    case 'boot':
+      return booted(kind, recovered(change), input);
+    case 'restart':
+      // What was found and verified was in memory only; what a person began has no order to fetch by.
+      if (phase !== 'verified') return change;
+      return change.order === null
+        ? failed(change, 'it was interrupted; begin it again')
+        : { ...change, phase: 'downloading' };
+    case 'gate':
+      return gated(change, input.gate);
+    case 'fetched':
+      return phase === 'downloading' ? { ...change, phase: 'verified', reason: null } : change;
+    case 'fetch-later':
+      return phase === 'downloading' ? { ...change, reason: input.reason } : change;
+    case 'fetch-rotten':
+      return phase === 'downloading' ? rotten(change, input) : change;
+    case 'staged':
+      return phase === 'verified' ? { ...change, phase: 'staged', reason: null } : change;
+    case 'fail':
+      return AT_REST.has(phase) || ON_TRIAL.has(phase) ? change : failed(change, input.reason);
+    case 'switch':
+      return phase === 'staged'
+        ? { ...change, phase: 'switching', reason: null, trial: input.trial }
+        : change;
+    case 'switched':
+      if (phase !== 'switching' || trial === null) return change;
+      return {
+        ...change,
+        phase: 'probation',
+        trial: { ...trial, restarts: input.restarts, beganS: input.atS },
+      };
+    case 'switch-failed':
+      if (phase !== 'switching' || trial === null) return change;
+      return input.installed === 'target'
+        ? returning(change, trial, input.reason)
+        : failed(change, input.reason);
+    case 'good':
+      if (phase !== 'probation' || trial?.returning !== null) return change;
+      return { ...change, phase: 'confirmed', reason: wasJudged(trial), undone: 0 };
+    case 'parked':
+      if (phase !== 'probation' || trial?.returning !== null) return change;
+      return { ...change, phase: 'awaits-resume', reason: 'it is tried when the box looks again' };
+    case 'resumed':
+      if (phase !== 'awaits-resume' || trial?.returning !== null) return change;
+      // From here on frames count, and what the camera was before does not.
+      return {
+        ...change,
+        phase: 'probation',
+        reason: null,
+        trial: { ...trial, before: { mode: 'active', camera: '', journalEntries: 0 }, beganS: input.atS },
+      };
+    case 'doubt':
+      return phase === 'probation' ? { ...change, reason: input.reason } : change;
+    case 'bad':
+      return ON_TRIAL.has(phase) && trial?.returning === null
+        ? returning(change, trial, input.reason)
+        : change;
+    case 'returned':
+      return returned(change, input);
+  }
+}
+
+function ordered(change: Change, input: OrderInput): Change {
+  const { phase } = change;
+  if (SWITCHED.has(phase)) throw new AgentError('bug', 'an order in the middle of a switch');
+  const { keyid, sha256, order, action } = input;
+  const counters = { ...change.counters, [keyid]: { counter: order.counter, sha256 } };
+  const taken = { ...change, counters, refused: null };
+  if (phase === 'awaits-resume') return orderedOnTrial(change, taken, input);
+  if (action === 'install') return installing(taken, input);
+  if (AT_REST.has(phase)) return taken;
+  if (action === 'pause')
+    return {
+      ...taken,
+      order,
+      phase: isFetching(phase) ? 'waiting' : phase,
+      paused: true,
+      reason: 'paused by the room',
+    };
+  return {
+    ...taken,
+    phase: 'idle',
+    target: null,
+    rollout: null,
+    order: null,
+    paused: false,
+    reason: 'withdrawn by the room',
+  };
+}
+
+/** The order that takes the place of a trial is taken when the former state runs again. */
+function orderedOnTrial(change: Change, taken: Change, { action, target }: OrderInput): Change {
+  const { trial } = change;
+  if (trial === null || action === 'pause') return taken;
+  if (action === 'withdraw') return returning(taken, trial, 'withdrawn by the room');
+  if (sameTarget(target, change.target)) return taken;
+  return returning(change, trial, 'another order has come');
+}
+
+const isFetching = (phase: Change['phase']): boolean => phase === 'downloading' || phase === 'verified';
+
+function installing(taken: Change, { order, target, relation }: OrderInput): Change {
+  const { phase, rolledBack } = taken;
+  const { rollout } = order;
+  const next = { ...taken, order, rollout, target, paused: false };
+  // Other dates, another window, or on after a pause: what has been done for it stays.
+  if (!AT_REST.has(phase) && sameTarget(taken.target, target)) return { ...next, reason: null };
+  const anew = { ...next, undone: 0, rotten: { count: 0, untilS: 0 }, trial: null };
+  if (rolledBack.some((one) => one.rollout === rollout && one.number === target.number))
+    return {
+      ...anew,
+      phase: 'failed',
+      reason: `it was rolled back in ${rollout} already; another rollout tries it again`,
+    };
+  if (relation.is === 'running') return { ...anew, phase: 'confirmed', reason: 'it ran already' };
+  if (relation.is === 'refused') return { ...anew, phase: 'failed', reason: relation.reason };
+  return { ...anew, phase: 'waiting', reason: null };
+}
+
+function begun(change: Change, { phase, target, reason }: Extract<Input, { on: 'begin' }>): Change {
+  if (ON_TRIAL.has(change.phase)) throw new AgentError('bug', `begun in the phase ${change.phase}`);
+  const none = { rollout: null, order: null, paused: false, trial: null, undone: 0 };
+  const counters = AT_REST.has(change.phase) ? change.counters : withoutOrder(change);
+  return { ...change, ...none, counters, rotten: { count: 0, untilS: 0 }, phase, target, reason };
+}
+
+/** An order that was taken and waits is taken again when the person has finished; one before it is still refused. */
+function withoutOrder({ counters, order }: Change): Change['counters'] {
+  const entries = Object.entries(counters).flatMap(([keyid, { counter, sha256 }]) => {
+    if (counter !== order?.counter) return [[keyid, { counter, sha256 }] as const];
+    return counter === 1 ? [] : [[keyid, { counter: counter - 1, sha256: '0'.repeat(64) }] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+function recovered(change: Change): Change {
+  const { phase, target, trial } = change;
+  if (AT_REST.has(phase)) return change;
+  const isComplete = target !== null && (trial !== null || !ON_TRIAL.has(phase));
+  return isComplete ? change : failed(change, 'its record is not complete; a new order is needed');
+}
+
+function booted(kind: Kind, change: Change, { installed, atS }: Extract<Input, { on: 'boot' }>): Change {
+  const { phase, trial, undone, rotten } = change;
+  const now = { ...change, rotten: { ...rotten, untilS: 0 } };
+  if (trial === null || !SWITCHED.has(phase) || trial.returning !== null) return now;
+  if (phase === 'switching' && installed !== 'target') {
+    if (undone >= UNDONE_MAX) return failed(now, `power was lost in ${undone + 1} switches`);
+    const reason = 'power was lost before the switch';
+    // A person's trial is not begun again without the person.
+    if (change.order === null) return failed(now, reason);
+    return { ...now, phase: 'staged', reason, undone: undone + 1 };
+  }
+  const boots = trial.boots + 1;
+  if (boots > BOOTS_MAX[kind] || trial.id !== null) {
+    const reason =
+      kind === 'release'
+        ? `started ${boots} times without having proved itself`
+        : 'the box was started anew while it was on trial';
+    return returning(now, { ...trial, boots }, reason);
+  }
+  return { ...now, phase: 'probation', trial: { ...trial, boots, beganS: atS, restarts: 0 } };
+}
+
+function gated(change: Change, gate: Gate | undefined): Change {
+  const { phase } = change;
+  if (AT_REST.has(phase) || ON_TRIAL.has(phase)) return change;
+  if (gate?.fail !== undefined) return failed(change, gate.fail);
+  if (isFetching(phase)) {
+    if (gate === undefined || gate.outsideWindow === true) return change;
+    return { ...change, phase: 'waiting', reason: gate.wait ?? null };
+  }
+  if (gate !== undefined) return { ...change, reason: gate.wait ?? null };
+  return phase === 'waiting' ? { ...change, phase: 'downloading', reason: null } : change;
+}
+
+function rotten(change: Change, { reason, atS }: Extract<Input, { on: 'fetch-rotten' }>): Change {
+  const count = change.rotten.count + 1;
+  if (count >= ROTTEN_MAX) return failed(change, `${count} times fetched in vain: ${reason}`);
+  const pauseS = ROTTEN_PAUSE_S * 2 ** (count - 1);
+  return {
+    ...change,
+    rotten: { count, untilS: atS + pauseS },
+    reason: `fetched again in ${pauseS / 3600} h: ${reason}`,
+  };
+}
+
+const failed = (change: Change, reason: string): Change => ({ ...change, phase: 'failed', reason });
+
+const returning = (change: Change, trial: Trial, reason: string): Change => ({
+  ...change,
+  trial: { ...trial, returning: reason },
+});
+
+function wasJudged({ started }: Trial): string | null {
+  if (started.includes('vigie.service')) return null;
+  return 'the agent did not run before: only that its program starts was judged';
+}
+
+function returned(change: Change, { found, reason }: Extract<Input, { on: 'returned' }>): Change {
+  const { phase, rollout, target, rolledBack } = change;
+  if (!ON_TRIAL.has(phase)) return change;
+  if (found !== 'from') return failed(change, reason);
+  const one = { rollout, number: target?.number ?? 0 };
+  return {
+    ...change,
+    phase: 'rolled-back',
+    reason,
+    rolledBack: [...rolledBack, one].slice(-ROLLED_BACK_MAX),
+  };
+}

@@ -1,0 +1,32 @@
+/** Rules of root's for a configuration that is to be tried, by root's own files on the box. */
+import { existsSync } from 'node:fs';
+import type { CommandKey } from '../../../../agent/contract/config.ts';
+import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
+import { BOX_FILE, RestraintFolder } from '../../../../agent/contract/restraint-folder.ts';
+import type { ProposalJudge } from '../change/requests.ts';
+import type { Places } from '../places.ts';
+import { rootsJudge, trialJudge, wholeProblems } from './trial-judge.ts';
+
+/** Problems of a whole text that the room has ordered; `may`: the rights of the order's key. */
+export function orderProblems(
+  places: Places,
+  text: string,
+  former: string,
+  may: readonly string[],
+): readonly ProposalProblem[] {
+  const folder = new RestraintFolder(places.folder);
+  return wholeProblems(text, former, {
+    ...rootsJudge(places),
+    files: true,
+    may: may as CommandKey['may'],
+    blackened: () => (existsSync(folder.path(BOX_FILE)) ? folder.box().masks : []),
+  });
+}
+
+export function proposalJudge(places: Places): ProposalJudge {
+  const judge = trialJudge(rootsJudge(places));
+  return {
+    ...judge,
+    problems: (edited, proposal, former) => Promise.resolve(judge.problems(edited, proposal, former)),
+  };
+}

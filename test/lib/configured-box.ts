@@ -1,0 +1,342 @@
+/** A box whose configuration changes, by the room's order or at the pole: real files, and an agent and a systemd that are made up. */
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import type { Test } from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import type { AgentHealth, UnitState } from '../../agent/base/probation.ts';
+import { shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import type { CommandKey, MaskConfig } from '../../agent/contract/config.ts';
+import { ConfigReply, formerFile } from '../../agent/contract/config-trial.ts';
+import type { Mode } from '../../agent/contract/mode.ts';
+import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE, type ConfigOrder } from '../../agent/contract/update.ts';
+import { ConfigurationPayload } from '../../scripts/programs/root/change/configuration-payload.ts';
+import { judge } from '../../scripts/programs/root/change/judge.ts';
+import { Machine } from '../../scripts/programs/root/change/machine.ts';
+import { ReleasePayload } from '../../scripts/programs/root/change/release-payload.ts';
+import { ConfigurationRequests } from '../../scripts/programs/root/change/requests.ts';
+import { Store } from '../../scripts/programs/root/change/store.ts';
+import { clockFault } from '../../scripts/programs/root/clock.ts';
+import { trialJudge, wholeProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
+import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
+import { readOrderReader } from '../../scripts/programs/root/settings.ts';
+import type { Units } from '../../scripts/programs/root/units.ts';
+import { makeSigner, type Signer, signed } from './commands.ts';
+import { scratch } from './paths.ts';
+import { PROPOSAL } from './proposal.ts';
+
+const DAY_MS = 86_400_000;
+/** A Thursday noon in Paris. */
+const NOON_MS = Date.parse('2026-11-26T11:00:00.000Z');
+const MADE_MS = Date.parse('2026-02-01T00:00:00.000Z');
+let counter = 1000;
+
+export class ConfiguredBox {
+  readonly desk: Signer = makeSigner('desk', ['configure']);
+  /** Of the configuration, of the agent, of root. */
+  readonly dir: string;
+  readonly state: string;
+  readonly own: string;
+  readonly file: string;
+  readonly former: string;
+  readonly said: string[] = [];
+  boot = 'first';
+  boottimeS = 1000;
+  wallMs = NOON_MS;
+  clockSynced = false;
+  mode: Mode = 'active';
+  camera = 'ok';
+  order: Authorisation | undefined;
+  blackened: readonly MaskConfig[] = [];
+  env: NodeJS.ProcessEnv = {};
+  /** Whether systemd does what it is told. */
+  refuses = false;
+  restarts = 0;
+  /** The text with which the agent has started. */
+  running = '';
+  onSleep: (() => void | Promise<void>) | undefined;
+  store!: Store;
+  machine!: Machine;
+  requests!: ConfigurationRequests;
+  #payload!: ConfigurationPayload;
+  #journal = 10;
+  #analysed = 100;
+
+  constructor(
+    t: Test,
+    { dir = scratch(t), more = '', content }: { dir?: string; more?: string; content?: string } = {},
+  ) {
+    this.dir = join(dir, 'etc');
+    this.state = join(dir, 'state');
+    this.own = join(dir, 'root');
+    for (const made of [this.dir, this.state, join(this.own, 'releases')])
+      mkdirSync(made, { recursive: true });
+    this.file = join(this.dir, 'vigie.yaml');
+    const { publicKey } = this.desk.config;
+    this.former =
+      content ??
+      `site: s # where
+box: box-1
+camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }
+zones:
+  - id: yard # behind the house
+    polygon: [[0, 0], [1, 0], [1, 1]]
+rules:
+  - { id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }
+commands: { keys: [{ name: desk, publicKey: ${publicKey}, may: [configure] }] }
+mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
+${more}`;
+    writeFileSync(this.file, this.former);
+    chmodSync(this.file, 0o640);
+    this.running = this.former;
+    this.begin();
+  }
+
+  /** As a program of root's that starts: with what is on the disk. */
+  begin(): void {
+    const { file } = this;
+    const say = (line: string): void => void this.said.push(line);
+    const clock = {
+      boottimeS: () => this.boottimeS,
+      bootId: () => this.boot,
+      wallMs: () => this.wallMs,
+      synced: () => this.clockSynced,
+      sleep: (ms: number) => this.#sleep(ms),
+    };
+    const units: Units = {
+      wereStarted: () => Promise.resolve([]),
+      stop: () => Promise.resolve(),
+      start: () => Promise.resolve(),
+      restart: () => this.#systemd(() => this.start()),
+      resetFailed: () => Promise.resolve(),
+      state: () => Promise.resolve(this.#unit()),
+    };
+    const health = (): Promise<AgentHealth | undefined> => Promise.resolve(this.#health());
+    const places = {
+      ...DEFAULT_PLACES,
+      lib: this.own,
+      state: this.own,
+      agentState: this.state,
+      config: file,
+    };
+    this.store = new Store(this.own, clock, {
+      say,
+      changed: () => undefined,
+      remains: { current: () => null, isConfigurationOnTrial: () => existsSync(formerFile(file)) },
+    });
+    const judged = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
+    this.#payload = new ConfigurationPayload({
+      ...{ file, units, health, say, orderedFile: join(this.own, 'ordered-configuration.yaml') },
+      healthyS: () => 20,
+      judge: {
+        filled: withSecretsOf,
+        shownSha256,
+        problems: (text, former, may) =>
+          Promise.resolve(
+            wholeProblems(text, former, {
+              ...judged,
+              files: true,
+              may: may as CommandKey['may'],
+              blackened: () => this.blackened,
+            }),
+          ),
+      },
+    });
+    const releases = new ReleaseFolder(this.own);
+    const release = new ReleasePayload({
+      ...{ places, releases, units, clock, health, say },
+      source: () => Promise.reject(new AgentError('config', 'none')),
+    });
+    const payload = this.#payload;
+    this.machine = new Machine({
+      store: this.store,
+      payloads: { release, configuration: payload },
+      orders: {
+        file: (kind) => join(this.state, kind === 'configuration' ? CONFIG_ORDER_FILE : 'none'),
+        reader: () => ({ ...readOrderReader(file, {}), wallMs: () => Number.POSITIVE_INFINITY }),
+        take: (_kind, order) => payload.take(order as ConfigOrder),
+      },
+      clock,
+      clockDoubt: () => clockFault(clock, { seenMs: this.store.state.seenMs, madeMs: MADE_MS }),
+      units,
+      locked: (act) => act(),
+      mode: () => Promise.resolve(this.#health()?.mode),
+      say,
+    });
+    const plain = trialJudge({
+      env: this.env,
+      order: () => {
+        if (this.order === undefined) throw new AgentError('config', 'none');
+        return this.order;
+      },
+      wallMs: () => Date.now(),
+    });
+    this.requests = new ConfigurationRequests({
+      ...{ file, machine: this.machine, payload, clock },
+      judge: { ...plain, problems: (...words) => Promise.resolve(plain.problems(...words)) },
+    });
+    this.store.load();
+  }
+
+  /** The file as the room has it, changed. */
+  shown(change: (text: string) => string = (text) => text.replace('afterS: 9', 'afterS: 3')): string {
+    return change(withoutSecrets(this.former) ?? '');
+  }
+
+  /** The same as the box runs it. */
+  get wanted(): string {
+    return withSecretsOf(this.shown(), this.former);
+  }
+
+  content(change: Partial<ConfigOrder> = {}): ConfigOrder {
+    const yaml = change.yaml ?? this.shown();
+    counter += 1;
+    return {
+      rollout: `r${counter}`,
+      site: 's',
+      box: 'box-1',
+      action: 'install',
+      counter,
+      notBefore: new Date(this.wallMs - DAY_MS).toISOString(),
+      notAfter: new Date(this.wallMs + DAY_MS).toISOString(),
+      window: null,
+      revision: 7,
+      sha256: createHash('sha256').update(yaml).digest('hex'),
+      yaml,
+      ...change,
+    };
+  }
+
+  /** As the agent does. */
+  lay(change: Partial<ConfigOrder> = {}, by = this.desk): ConfigOrder {
+    const order = this.content(change);
+    this.layBytes(signed(by, order, CONFIG_ORDER_TYPE));
+    return order;
+  }
+
+  layBytes(bytes: Uint8Array): void {
+    writeFileSync(join(this.state, CONFIG_ORDER_FILE), bytes);
+  }
+
+  start(): void {
+    this.restarts += 1;
+    this.running = this.text;
+    this.#journal += 2;
+    this.#analysed = 0;
+  }
+
+  /** Another start of the machine: what is over is settled before the agent starts. */
+  async powerUp(name: string): Promise<void> {
+    this.boot = name;
+    this.boottimeS = 10;
+    this.begin();
+    await this.machine.recover(true);
+    this.machine.tidy();
+    this.start();
+  }
+
+  /** What the units do: carry out, and judge what is on trial, until nothing is to be done now. */
+  async follow(): Promise<void> {
+    this.begin();
+    await this.machine.recover(false);
+    await this.machine.run(() => undefined);
+    await this.judges();
+    await this.machine.run(() => undefined);
+  }
+
+  async judges(): Promise<void> {
+    const { machine, store } = this;
+    const payload = this.#payload;
+    await judge({
+      ...{ machine, store },
+      payloads: { release: payload as never, configuration: payload },
+      clock: {
+        boottimeS: () => this.boottimeS,
+        bootId: () => this.boot,
+        wallMs: () => this.wallMs,
+        synced: () => this.clockSynced,
+        sleep: (ms) => this.#sleep(ms),
+      },
+      unit: () => Promise.resolve(this.#unit()),
+      health: () => Promise.resolve(this.#health()),
+    });
+  }
+
+  /** Asks as the page does. */
+  async ask(request: object): Promise<ConfigReply> {
+    const reply = await this.requests.answer(JSON.stringify(request));
+    if (!Value.Check(ConfigReply, reply)) throw new Error(`no reply: ${JSON.stringify(reply)}`);
+    if (/hunter2|geheim/.test(JSON.stringify([reply, this.said]))) throw new Error('a password is shown');
+    return reply;
+  }
+
+  /** The id of the trial that has begun. */
+  async try(proposal = PROPOSAL): Promise<string> {
+    const { trial, refused, problems } = await this.ask({ op: 'try', proposal });
+    if (trial === null) throw new Error(`not tried: ${refused} ${JSON.stringify(problems)}`);
+    return trial.id;
+  }
+
+  get text(): string {
+    return readFileSync(this.file, 'utf8');
+  }
+
+  get status() {
+    const { phase, rollout, target, reason, refused } = this.store.state.configuration;
+    return {
+      phase,
+      rollout,
+      reason,
+      revision: target?.number,
+      sha256: target?.name,
+      refused: refused?.reason,
+      n: this.store.state.last?.n ?? 0,
+    };
+  }
+
+  /** Beside the configuration. */
+  get left(): string[] {
+    return readdirSync(this.dir).filter((name) => name !== 'vigie.yaml' && !name.endsWith('.new'));
+  }
+
+  #systemd(act: () => void): Promise<void> {
+    if (this.refuses) return Promise.reject(new AgentError('unavailable', 'systemd refuses'));
+    act();
+    return Promise.resolve();
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    this.boottimeS += ms / 1000;
+    this.wallMs += ms;
+    if (!this.running.includes('# blind')) this.#analysed += 5;
+    await this.onSleep?.();
+  }
+
+  #unit(): UnitState {
+    const crashes = this.running.includes('# crash');
+    return { active: !crashes, gaveUp: undefined, restarts: crashes ? 3 : 0 };
+  }
+
+  #health(): AgentHealth | undefined {
+    if (this.running.includes('# mute')) return undefined;
+    return {
+      mode: this.running.includes('# unauthorised') ? 'unauthorised' : this.mode,
+      analysed: this.mode === 'active' ? this.#analysed : 0,
+      camera: this.camera,
+      broker: this.running.includes('# lockout') ? 'connecting' : 'online',
+      journalEntries: this.#journal,
+    };
+  }
+}
+
+/** Whatever was cut off, after the next starts the file is one of both, and what is said of it is true. */
+export function faultOf({ text, wanted, former, status, left, running }: ConfiguredBox): string | undefined {
+  if (left.length > 0) return `left: ${left.join(' ')}`;
+  if (running !== text) return 'the agent runs with another one';
+  if (text === wanted && status.phase === 'confirmed') return undefined;
+  if (text === former && status.phase === 'rolled-back') return undefined;
+  return `${status.phase} (${status.reason}) with ${text === wanted ? 'the new' : text === former ? 'the former' : 'a foreign'} file`;
+}

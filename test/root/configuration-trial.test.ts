@@ -1,0 +1,249 @@
+/** A configuration on trial: kept by who asked for it in time, or else the former one again, whenever the power goes. */
+import { createHash } from 'node:crypto';
+import { readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { loadConfig } from '../../agent/config/load.ts';
+import { CONFIG_REPLY_BYTES_MAX } from '../../agent/contract/config-trial.ts';
+import { orderFor } from '../lib/authority.ts';
+import { ConfiguredBox } from '../lib/configured-box.ts';
+import { PROPOSAL } from '../lib/proposal.ts';
+
+const FORMER = `site: s # where
+box: box-1
+camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }
+zones:
+  - id: yard # behind the house
+    polygon: [[0, 0], [1, 0], [1, 1]]
+rules:
+  - { id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }
+mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
+`;
+const TRIANGLE = [
+  [0, 0],
+  [1, 0],
+  [0, 1],
+] as [number, number][];
+const rule = { id: 'stay', kind: 'loitering', zone: 'yard', classes: ['person'], purpose: 'safety' } as const;
+
+const boxOf = (t: Test, content = FORMER): ConfiguredBox => new ConfiguredBox(t, { content });
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+void t.test('read, check, try, keep, revert', async (t) => {
+  const box = boxOf(t);
+  const read = await box.ask({ op: 'read' });
+  t.match(read, { refused: null, problems: [], trial: null, sha256: sha256(FORMER) });
+  t.equal(read.installed?.cameraAddress, 'rtsp://10.0.0.2/main', 'without the login');
+  t.match(await box.ask({ op: 'check', proposal: PROPOSAL }), { refused: null, problems: [], trial: null });
+  t.equal(box.text, FORMER, 'checked is not tried');
+
+  const tried = await box.ask({ op: 'try', proposal: PROPOSAL });
+  t.match(tried, {
+    refused: null,
+    problems: [],
+    trial: { leftS: 120 },
+    installed: { zones: PROPOSAL.zones },
+  });
+  t.equal(box.restarts, 1);
+  t.match(box.text, /# where.*hunter2.*# behind the house\n {4}polygon: \[\[0, 0\.5\].*afterS: 3/s);
+  t.equal(tried.sha256, sha256(box.text));
+  t.equal(statSync(box.file).mode & 0o777, 0o640);
+  t.strictSame(box.left, ['vigie.yaml.before-trial']);
+  t.equal(statSync(join(box.dir, 'vigie.yaml.before-trial')).mode & 0o777, 0o640, 'its password is in it');
+
+  const id = tried.trial?.id ?? '';
+  const other = { op: 'keep', trial: '0123456789abcdef' };
+  t.match(await box.ask(other), { refused: /no such trial: another one runs/, trial: { id } });
+  t.match(await box.ask({ op: 'try', proposal: PROPOSAL }), {
+    refused: /on trial, for 120 s more/,
+    trial: { id },
+  });
+  box.wallMs = 9e12;
+  box.boottimeS += 119;
+  t.match(await box.ask({ op: 'read' }), { trial: { id, leftS: 1 } }, 'the wall clock has no say');
+  t.match(await box.ask({ op: 'keep', trial: id }), { refused: null, trial: null });
+  t.strictSame(box.left, []);
+  t.match(box.text, /afterS: 3/);
+  t.match(await box.ask({ op: 'keep', trial: id }), { refused: /none runs/ }, 'once');
+
+  const kept = box.text;
+  const second = await box.try({
+    ...PROPOSAL,
+    masks: [
+      {
+        id: 'm',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [0, 1],
+        ],
+      },
+    ],
+  });
+  t.not(box.text, kept);
+  t.match(await box.ask({ op: 'revert', trial: second }), { refused: null, trial: null });
+  t.equal(box.text, kept);
+  t.strictSame(box.left, []);
+  t.equal(box.running, kept);
+});
+
+void t.test('not kept in time', async (t) => {
+  const box = boxOf(t);
+  const id = await box.try();
+  box.boottimeS += 121;
+  t.match(await box.ask({ op: 'read' }), { trial: null }, 'over, though nobody has put it back yet');
+  t.match(await box.ask({ op: 'keep', trial: id }), { refused: /its time is over/ }, 'too late');
+  await box.judges();
+  t.equal(box.text, FORMER);
+  t.equal(box.running, FORMER);
+
+  await box.try();
+  const beganS = box.boottimeS;
+  await box.judges();
+  t.equal(box.text, FORMER, 'by the judge');
+  t.ok(box.boottimeS - beganS >= 120 && box.boottimeS - beganS < 123);
+  await box.try();
+  let keptAtS = 0;
+  box.onSleep = async () => {
+    box.onSleep = undefined;
+    keptAtS = box.boottimeS;
+    const { trial } = await box.ask({ op: 'read' });
+    await box.ask({ op: 'keep', trial: trial?.id });
+  };
+  await box.judges();
+  t.equal(box.boottimeS, keptAtS, 'the judge ends when it is kept');
+  t.not(box.text, FORMER);
+  const kept = box.text;
+  await box.try({ ...PROPOSAL, zones: [{ ...PROPOSAL.zones[0], id: 'yard', polygon: TRIANGLE }] });
+  t.not(box.text, kept);
+  await box.powerUp('second');
+  t.equal(box.text, kept, 'after a power cut');
+  t.strictSame(box.left, []);
+});
+
+void t.test('what somebody else does meanwhile', async (t) => {
+  const box = boxOf(t);
+  await box.try();
+  const edited = `${box.text}# by hand\n`;
+  writeFileSync(box.file, edited);
+  await box.judges();
+  t.equal(box.text, edited, 'is not overwritten');
+  t.match(box.said.join('\n'), /was changed by somebody else and stays; .*vigie\.yaml\.before$/m);
+  t.equal(readFileSync(`${box.file}.before`, 'utf8'), FORMER);
+  t.strictSame(box.left, ['vigie.yaml.before']);
+
+  const linked = boxOf(t);
+  renameSync(linked.file, join(linked.dir, 'elsewhere.yaml'));
+  symlinkSync(join(linked.dir, 'elsewhere.yaml'), linked.file);
+  t.match(await linked.ask({ op: 'try', proposal: PROPOSAL }), { refused: /not a file of its own/ });
+  const gone = boxOf(t);
+  renameSync(gone.file, join(gone.dir, 'elsewhere.yaml'));
+  t.match(await gone.ask({ op: 'read' }), { installed: null, sha256: null });
+});
+
+void t.test('where systemd refuses, nothing is tried', async (t) => {
+  const box = boxOf(t);
+  box.refuses = true;
+  const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
+  t.match(reply, { refused: /systemd refuses/, trial: null, sha256: sha256(FORMER) });
+  t.strictSame(box.left, []);
+});
+
+void t.test('what is wrong with a proposal is said, without passwords, and not installed', async (t) => {
+  const box = boxOf(t);
+  const wrong = async (proposal: object, path: string, message: RegExp, order = false): Promise<void> => {
+    const reply = await box.ask({ op: 'try', proposal: { ...PROPOSAL, ...proposal } });
+    t.match(reply, { refused: null, trial: null, sha256: sha256(FORMER) });
+    t.match(reply.problems, [{ path, message, order }], path);
+  };
+  const crossing = [
+    [0, 0],
+    [1, 1],
+    [1, 0],
+    [0, 1],
+  ];
+  await wrong({ zones: [{ id: 'yard', polygon: crossing }] }, 'zones[0].polygon', /cross/);
+  await wrong({ zones: [] }, 'rules[0].zone', /no zone has this id/);
+  t.match(await box.ask({ op: 'try', proposal: { ...PROPOSAL, source: 'http://a:geheim@b' } }), {
+    refused: /not a request/,
+  });
+  await wrong({ source: 'file:' + 'a\u0007b' }, 'camera.source', /control character/);
+  box.env = { VIGIE_CAMERA_SOURCE: 'test:pattern' };
+  box.begin();
+  await wrong({ source: 'rtsp://a:geheim@10.0.0.3/x' }, 'camera.source', /VIGIE_CAMERA_SOURCE/);
+  box.env = {};
+  box.begin();
+
+  const config = loadConfig(box.file, { env: {}, mode: 'run' });
+  box.order = orderFor(config);
+  await wrong(
+    { source: 'rtsp://a:geheim@10.0.0.3/x' },
+    'camera.source',
+    /is for the camera rtsp:\/\/10\.0\.0\.2\/main/,
+    true,
+  );
+  for (const source of ['rtsp://10.0.0.7:8554?@10.0.0.2/main', 'rtsp://10.0.0.7#@10.0.0.2/main'])
+    await wrong({ source }, 'camera.source', /before the host|no #/);
+  await wrong(
+    { rules: [{ ...rule, classes: ['person'], afterS: 3, purpose: 'fun' }] },
+    'rules[0]',
+    /not fun/,
+    true,
+  );
+  box.order = orderFor(config, {
+    notBefore: '2999-01-01T00:00:00.000Z',
+    notAfter: '2999-02-01T00:00:00.000Z',
+  });
+  await wrong(
+    { rules: [{ ...rule, classes: ['person'], afterS: 3, purpose: 'fun' }] },
+    'rules[0]',
+    /not fun/,
+    true,
+  );
+  box.order = orderFor(config, {
+    notAfter: '2001-01-01T00:00:00.000Z',
+    notBefore: '2000-01-01T00:00:00.000Z',
+  });
+  const fun = { ...PROPOSAL, rules: [{ ...rule, classes: ['person' as const], afterS: 3, purpose: 'fun' }] };
+  t.match(
+    (await box.ask({ op: 'check', proposal: fun })).problems,
+    [],
+    'an order that has ended covers nothing anyway',
+  );
+  box.order = orderFor(config);
+  await box.try({ ...PROPOSAL, source: 'rtsp://b:geheim@10.0.0.2/main' });
+  t.match(box.text, /b:geheim@10/, 'a new login for the same camera');
+
+  const idle = boxOf(t, FORMER.replace('purpose: safety', 'purpose: fun'));
+  idle.order = orderFor(config);
+  const moved = {
+    ...PROPOSAL,
+    rules: [{ ...rule, classes: ['person' as const], afterS: 9, purpose: 'fun' }],
+  };
+  t.same(
+    (await idle.ask({ op: 'check', proposal: moved })).problems,
+    [],
+    'a rule that did not run may stay so',
+  );
+
+  const broken = boxOf(t, 'site: [');
+  t.match(await broken.ask({ op: 'try', proposal: PROPOSAL }), {
+    installed: null,
+    problems: [{ path: '', message: /not readable as YAML/ }],
+  });
+  const many = {
+    ...PROPOSAL,
+    rules: Array.from({ length: 64 }, (_, i) => ({
+      ...rule,
+      id: `r${i}`,
+      classes: [],
+      afterS: -1,
+      zone: 'n',
+    })),
+  };
+  const reply = await boxOf(t).ask({ op: 'check', proposal: many });
+  t.ok(JSON.stringify(reply).length < CONFIG_REPLY_BYTES_MAX);
+  for (const line of ['', '{}', 'null', '{"op":"keep"}', '{"op":"try","proposal":{}}', '[', 'a'.repeat(99)])
+    t.match(await box.requests.answer(line), { refused: /not a request/ }, line.slice(0, 20));
+});

@@ -1,0 +1,110 @@
+/** The way back of a box: it needs no settings, no history, no second disk that can be written, and never leaves the box dark. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { SmallDisk } from '../lib/small-disk.ts';
+import { UpdatingBox } from '../lib/updating-box.ts';
+
+const NO_MOUNT = SmallDisk.unavailable();
+
+/** On probation with a release that crashes. */
+async function crashing(t: Test): Promise<UpdatingBox> {
+  const box = await UpdatingBox.make(t, { withinS: 3 });
+  box.order();
+  await box.run('run');
+  t.equal(box.record.phase, 'probation');
+  t.equal(box.current, '2-0.2.0');
+  box.breakAgent();
+  return box;
+}
+
+function isUp(box: UpdatingBox): boolean {
+  return existsSync(join(box.dir, 'bin/up-vigie.service'));
+}
+
+/** By a folder. */
+function replaced(file: string, folder: string): void {
+  rmSync(file);
+  mkdirSync(folder, { recursive: true });
+}
+
+function mount(...words: string[]): void {
+  const { status, stderr } = spawnSync('mount', words, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+}
+
+/** What lies there cannot be written until the test says so. */
+function readOnly(t: Test, dir: string): () => void {
+  mount('--bind', dir, dir);
+  mount('-o', 'remount,ro,bind', dir);
+  let isOver = false;
+  const over = (): void => {
+    if (!isOver) spawnSync('umount', ['-l', dir]);
+    isOver = true;
+  };
+  t.teardown(over);
+  return over;
+}
+
+void t.test('settings that cannot be read', async (t) => {
+  for (const [what, damage] of [
+    ['no YAML', (file: string) => writeFileSync(file, 'url: [')],
+    ['a folder', (file: string) => replaced(file, file)],
+    ['an unknown key', (file: string) => writeFileSync(file, 'speed: 9\n')],
+    ['gone', (file: string) => rmSync(file)],
+  ] as const) {
+    const box = await crashing(t);
+    damage(join(box.dir, 'update.yaml'));
+    for (const command of ['boot', 'run', 'judge']) {
+      const program = await box.run(command);
+      t.equal(program.code, 0, `${what}: ${command}: ${program.err}`);
+    }
+    t.match(box.record, { phase: 'rolled-back', reason: /it crashed/ }, what);
+    t.equal(box.current, '1-0.1.0', what);
+    t.ok(isUp(box), what);
+  }
+});
+
+void t.test('a history that is damaged, or a folder', async (t) => {
+  for (const damage of [
+    (file: string) => writeFileSync(file, 'what?\n{"n":1}\n'),
+    (file: string) => replaced(file, join(file, 'x')),
+  ]) {
+    const box = await crashing(t);
+    damage(join(box.state, 'history.jsonl'));
+    const judge = await box.run('judge');
+    t.equal(judge.code, 0, judge.err);
+    t.equal(box.current, '1-0.1.0');
+    t.ok(isUp(box));
+    t.match(readFileSync(join(box.state, 'history.jsonl'), 'utf8'), /"phase":"rolled-back".*\n$/);
+  }
+});
+
+void t.test('a disk of root’s own that cannot be written', { skip: NO_MOUNT }, async (t) => {
+  const box = await crashing(t);
+  const over = readOnly(t, box.state);
+  const judge = await box.run('judge');
+  t.match(judge.err, /read-only file system/);
+  t.equal(box.current, '1-0.1.0', 'it rolls back all the same');
+  t.ok(isUp(box), 'and the agent runs');
+  over();
+  await box.run('boot');
+  await box.run('judge');
+  t.match(box.record, { phase: 'rolled-back' }, 'which is on record when it can be');
+  t.equal(box.current, '1-0.1.0');
+});
+
+void t.test('a disk of releases that cannot be written', { skip: NO_MOUNT }, async (t) => {
+  const box = await crashing(t);
+  const over = readOnly(t, box.lib);
+  box.asked();
+  const judge = await box.run('judge');
+  t.equal(judge.code, 1);
+  t.match(judge.err, /current cannot be changed: EROFS/);
+  t.notMatch(box.asked().join('\n'), /^stop/m, 'nothing that runs is stopped for it');
+  t.ok(isUp(box));
+  over();
+  t.equal((await box.run('judge')).code, 0);
+  t.equal(box.current, '1-0.1.0');
+});
