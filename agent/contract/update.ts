@@ -66,6 +66,8 @@ const order = {
   box: Name,
   /** `pause`: go no further than you are, until another order; `withdraw`: forget it, unless the switch has begun. */
   action: Type.Union((['install', 'pause', 'withdraw'] as const).map((action) => Type.Literal(action))),
+  /** The rollout is over and sends nothing more: told to whoever reads the order later, a box does not need it. */
+  final: Type.Optional(Type.Literal(true)),
   counter: Type.Integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,

@@ -2,9 +2,10 @@
  * The broker as ops see it: what it keeps of every box, what boxes say, and orders that go out.
  *
  * INVARIANTS: an order counts as sent with the broker's PUBACK, never before. What the broker has kept is asked for again
- * with each connection.
- * LIMITS: INCOMING_MAX messages wait to be looked at; one more ends the connection, and the next one asks again for the
- * newest of each box, so that what is dropped are words that were overtaken. Orders go out PUBLISH_AT_ONCE at a time.
+ * with each connection, and a connection counts as made only when all of it has come.
+ * LIMITS: `incomingMax` messages wait to be looked at, by the number of boxes in fleet.yaml. One more while the connection
+ * is made is an error; one more later ends the connection, and the next one asks again for the newest of each box, so that
+ * what is dropped are words that were overtaken. Orders go out PUBLISH_AT_ONCE at a time.
  */
 import { randomBytes } from 'node:crypto';
 import { Backoff } from '../../../agent/base/backoff.ts';
@@ -20,16 +21,26 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 60;
 /** A broker with more retained messages than it queues gives the rest only to who takes that many at once. */
 const WINDOW = 65_535;
-const INCOMING_MAX = 50_000;
+/** Messages that may wait in any fleet: boxes say some ten words in a change while a small fleet's controller is busy. */
+const INCOMING_MIN = 50_000;
+/** Ratio of messages that may wait to those that the broker keeps at most: boxes go on speaking meanwhile. */
+const INCOMING_MARGIN = 1.25;
 const PUBLISH_AT_ONCE = 200;
-/** What is retained comes in one go; a pause of this length is its end. */
+/** What is retained comes before what is published later; some brokers send it in parts, with pauses below this. */
 const QUIET_MS = 400;
+/** Time for all that is retained: a broker on a busy machine brings 2,000 messages a second and more. */
 const LEARN_WITHIN_MS = 60_000;
+const LEARN_MS_A_BOX = 4;
 /** Who waits for nobody loses nothing by it; the broker has its own troubles then. */
 const BACKOFF = { firstMs: 500, maxMs: 30_000 };
 const FILTERS = ['status', 'update/reported', 'update/desired', 'config/desired'].map(
   (tail) => `vigie/+/+/${tail}`,
 );
+
+/** Number of messages that may wait to be looked at in a fleet of that many boxes. */
+export function incomingMax(boxes: number): number {
+  return Math.max(INCOMING_MIN, Math.ceil(boxes * FILTERS.length * INCOMING_MARGIN));
+}
 
 export interface Incoming {
   readonly site: string;
@@ -47,6 +58,8 @@ export interface Outgoing {
 
 export interface FleetLinkOptions {
   readonly config: MqttConfig;
+  /** Largest number of boxes of the fleet; 0: a small one. */
+  readonly boxes?: number;
   readonly clock: Clock;
   warn(line: string): void;
 }
@@ -58,6 +71,10 @@ export class FleetLink {
   #incoming: Incoming[] = [];
   #lastMs = 0;
   #received = 0;
+  /** Topic of the word to itself that comes after all that is retained; undefined once it has come. */
+  #marker: string | undefined;
+  #isLearning = false;
+  #tooMany: AgentError | undefined;
   #wake: (() => void) | undefined;
 
   constructor(options: FleetLinkOptions) {
@@ -73,14 +90,18 @@ export class FleetLink {
     return this.#session !== undefined;
   }
 
-  /** Connects, and returns when all that the broker has kept is there. Throws DeliveryError. */
+  /** Connects, and returns when all that the broker has kept is there. Throws DeliveryError; AgentError `config` for too much. */
   async connect(signal: AbortSignal): Promise<void> {
     const { config, clock } = this.#options;
+    const clientId = `fleet.${randomBytes(8).toString('hex')}`;
+    // Words of a connection before: the broker has the newest.
+    this.#incoming = [];
+    this.#tooMany = undefined;
     const session = await openSession(
       {
         config,
         credentials: readCredentials(config),
-        clientId: `fleet.${randomBytes(8).toString('hex')}`,
+        clientId,
         keepaliveS: KEEPALIVE_S,
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         clock,
@@ -95,13 +116,13 @@ export class FleetLink {
       if (this.#session === session) this.#session = undefined;
       this.#wake?.();
     });
-    for (const filter of FILTERS) await session.subscribe(filter);
-    await this.#quiet(signal);
+    await this.#learn(session, clientId, signal);
     this.#backoff.reset();
   }
 
-  /** As `connect`, again and again while the broker is only away. */
-  async reconnect(signal: AbortSignal): Promise<void> {
+  /** As `connect`, again and again while the broker is only away, for at most `withinMs`. */
+  async reconnect(signal: AbortSignal, withinMs: number): Promise<void> {
+    const untilMs = performance.now() + withinMs;
     let told = false;
     while (!signal.aborted) {
       try {
@@ -109,6 +130,7 @@ export class FleetLink {
         return;
       } catch (error) {
         if (!(error instanceof AgentError) || error.kind !== 'unavailable') throw error;
+        if (performance.now() >= untilMs) throw error;
         if (!told) this.#options.warn(`${error.message}; trying again`);
         told = true;
       }
@@ -149,25 +171,31 @@ export class FleetLink {
     await session?.end(1000);
   }
 
-  async #publish({ topic, payload }: Outgoing): Promise<void> {
+  async #publish({ topic, payload }: Outgoing, retain = true): Promise<void> {
     const session = this.#session;
     if (session === undefined)
       throw new DeliveryError('unreachable', 'the connection to the broker is gone', 'it is tried again');
     const answered = new Promise<DeliveryError | undefined>((resolve) =>
-      session.publish({ topic, payload, qos: 1, retain: true, contentType: 'application/json' }, resolve),
+      session.publish({ topic, payload, qos: 1, retain, contentType: 'application/json' }, resolve),
     );
     const fault = await Promise.race([answered, session.closed]);
     if (fault !== undefined) throw fault;
   }
 
   #took(topic: string, payload: Buffer): void {
+    if (topic === this.#marker) {
+      this.#marker = undefined;
+      return;
+    }
     const [, site = '', box = '', ...rest] = topic.split('/');
     this.#received += 1;
     this.#lastMs = performance.now();
-    if (this.#incoming.length >= INCOMING_MAX) {
-      this.#options.warn(
-        `more than ${INCOMING_MAX} messages wait; the newest of each box are asked for again`,
-      );
+    const { boxes = 0, warn } = this.#options;
+    const max = incomingMax(boxes);
+    if (this.#tooMany !== undefined) return;
+    if (this.#incoming.length >= max) {
+      if (this.#isLearning) this.#tooMany = tooMany(max, boxes);
+      else warn(`more than ${max} messages wait; the newest of each box are asked for again`);
       this.#incoming = [];
       this.#session?.destroy();
       return;
@@ -176,12 +204,49 @@ export class FleetLink {
     this.#wake?.();
   }
 
-  async #quiet(signal: AbortSignal): Promise<void> {
-    this.#lastMs = performance.now();
-    const until = this.#lastMs + LEARN_WITHIN_MS;
-    while (!signal.aborted && performance.now() < until && performance.now() - this.#lastMs < QUIET_MS)
-      await sleepMs(QUIET_MS / 8, signal);
+  /** Returns when all that the broker keeps has come. Throws what `connect` throws. */
+  async #learn(session: Session, clientId: string, signal: AbortSignal): Promise<void> {
+    const withinMs = LEARN_WITHIN_MS + (this.#options.boxes ?? 0) * LEARN_MS_A_BOX;
+    let isLate = false;
+    const end = (): void => session.destroy();
+    const timer = setTimeout(() => {
+      isLate = true;
+      end();
+    }, withinMs);
+    signal.addEventListener('abort', end, { once: true });
+    this.#isLearning = true;
+    try {
+      for (const filter of FILTERS) {
+        const fault = await Promise.race([session.subscribe(filter), session.closed]);
+        if (fault !== undefined) throw fault;
+      }
+      // No box has such a name, and nothing is retained there.
+      this.#marker = `vigie/fleet/${clientId}/update/desired`;
+      await this.#publish({ topic: this.#marker, payload: '' }, false);
+      this.#lastMs = performance.now();
+      while (this.#marker !== undefined || performance.now() - this.#lastMs < QUIET_MS) {
+        if (this.#session !== session) throw await session.closed;
+        await sleepMs(QUIET_MS / 8, signal);
+      }
+    } catch (error) {
+      if (this.#tooMany !== undefined) throw this.#tooMany;
+      if (!isLate) throw error;
+      const reason = `the broker has not brought all that it keeps within ${withinMs / 1000} s (${this.#incoming.length} messages until then)`;
+      throw new DeliveryError('unreachable', reason, 'look at the load of the broker and of this machine');
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      this.#isLearning = false;
+    }
   }
+}
+
+function tooMany(max: number, boxes: number): AgentError {
+  const kept = `the broker keeps more than ${max} messages of boxes, the limit for ${boxes} boxes (${FILTERS.length} a box and a quarter more, ${INCOMING_MIN} at least)`;
+  return new AgentError(
+    'config',
+    `fleet.yaml: boxes: ${kept}; set boxes to the number of boxes that the broker knows, or clear what boxes have left there`,
+  );
 }
 
 /** Of this machine, also where the clock of a rollout is another's. */

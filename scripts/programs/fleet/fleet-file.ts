@@ -9,6 +9,8 @@ import { readYaml } from './strict-yaml.ts';
 
 export const FLEET_DIR = 'fleet';
 const FLEET_FILE = 'fleet.yaml';
+/** Four retained messages each are 40,000 at the broker: more than any room has had, and little in memory. */
+const BOXES_DEFAULT = 10_000;
 
 const strict = { additionalProperties: false } as const;
 const Path = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description });
@@ -30,6 +32,12 @@ const FleetYaml = Type.Object(
     sign: Path('PEM file of the ed25519 key that signs orders and commands (`vigie keygen` makes one)'),
     repository: Type.Optional(Path('folder of the releases: metadata/ and targets/')),
     enrolment: Type.Optional(Path('folder of `scripts/room enrol`')),
+    boxes: Type.Integer({
+      default: BOXES_DEFAULT,
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'largest number of boxes of the fleet, from which the limit on retained messages follows',
+    }),
     timeZone: Type.String({
       default: 'Europe/Paris',
       minLength: 1,
@@ -48,6 +56,8 @@ export interface Fleet {
   readonly sign: string;
   readonly repository: string | undefined;
   readonly enrolment: string | undefined;
+  /** Largest number of boxes. */
+  readonly boxes: number;
   readonly timeZone: string;
 }
 
@@ -60,7 +70,10 @@ export function readFleet(dir: string): Fleet {
       `${file} does not exist; it names mqtt: {url, ca, cert, key}, sign and repository (another folder: --dir)`,
     );
   }
-  const { mqtt, sign, repository, enrolment, timeZone }: Static<typeof FleetYaml> = readYaml(file, FleetYaml);
+  const { mqtt, sign, repository, enrolment, boxes, timeZone }: Static<typeof FleetYaml> = readYaml(
+    file,
+    FleetYaml,
+  );
   const { url, ...files } = mqtt;
   if (!URL.canParse(url) || (url.startsWith('mqtt:') && !/^mqtt:\/\/(localhost|127\.|\[::1\])/.test(url))) {
     throw new AgentError(
@@ -85,6 +98,7 @@ export function readFleet(dir: string): Fleet {
     sign: at(sign),
     repository: repository === undefined ? undefined : at(repository),
     enrolment: enrolment === undefined ? undefined : at(enrolment),
+    boxes,
     timeZone,
   };
 }

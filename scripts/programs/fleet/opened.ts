@@ -28,7 +28,7 @@ export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => P
   const stop = new AbortController();
   const end = (): void => stop.abort();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, end);
-  const link = new FleetLink({ config: fleet.mqtt, clock: systemClock, warn });
+  const link = new FleetLink({ config: fleet.mqtt, boxes: fleet.boxes, clock: systemClock, warn });
   try {
     return await work({ fleet, store, link, signal: stop.signal, clock: systemClock });
   } finally {

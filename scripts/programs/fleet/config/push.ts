@@ -41,6 +41,7 @@ export function push(file: string | undefined, options: PushOptions): Promise<vo
     try {
       const controller = controllerOf(opened);
       await controller.start(signal);
+      if (lock !== undefined) await controller.finish();
       refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
       const boxes = selected(options.to, store.boxes());
       if (change.whole !== undefined) mustBe(change.whole, boxes);

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
+import { type AdoptOptions, adopt } from './adopt.ts';
 import {
   type RolloutStatusOptions,
   type RunOptions,
@@ -9,9 +10,9 @@ import {
   run,
   type StartOptions,
   start,
-  want,
 } from './drive.ts';
 import { audit, type BoxOptions, box, inventory, type StatusOptions, status } from './looks.ts';
+import { want } from './want.ts';
 
 function fingerprint(text: string): string {
   if (/^[0-9a-f]{64}$/.test(text)) return text;
@@ -99,10 +100,23 @@ export function rolloutCommands(program: Command): void {
     .option('--watch', 'until it is over: bars on a terminal')
     .option('--json', 'for programs')
     .action((name: string | undefined, options: RolloutStatusOptions) => rolloutStatus(name, options));
+  command(
+    rollout,
+    'adopt',
+    'brings a database that is behind the fleet up to what boxes and broker know: after a restore',
+    'rollout adopt',
+    'rollout adopt --plan plan.yaml   # of a rollout that the database does not have',
+    'rollout adopt --abort            # and ends what is under way',
+  )
+    .argument('[name]', 'of the rollout that goes on, where boxes’ reports alone do not show it')
+    .option('--plan <file>', 'YAML with which that rollout was started, where the database does not have it')
+    .option('--abort', 'ends the rollout that is under way')
+    .option('--yes', 'does not ask')
+    .action((name: string | undefined, options: AdoptOptions) => adopt(name, options));
   for (const [what, description] of [
     ['pause', 'boxes go no further than they are; none is left between two releases'],
     ['resume', 'goes on with one that is paused or has halted; what has failed until now counts no more'],
-    ['abort', 'ends it: orders are withdrawn from who has not switched'],
+    ['abort', 'ends it for good: every box that was ordered gets a signed withdrawal'],
   ] as const) {
     command(rollout, what, description, `rollout ${what}`).action((options: { readonly dir: string }) =>
       want(what, options),

@@ -3,25 +3,35 @@
  *
  * INVARIANTS: in this order, each durable before the next: what boxes said, what follows from it with the signed orders,
  * the broker's word that it has them. Whoever dies in between goes on where he was: what is worked out again is the same,
- * and an order that goes out twice is the same order by its counter. A wave's orders that the broker has lost go out again.
- * LIMITS: one controller a folder (a lock); another machine's is seen by its orders, and nothing is sent over them.
+ * and an order that goes out twice is the same order by its counter. With each connection what the broker keeps is read
+ * anew, and a wave's orders that it has lost go out again. A rollout is aborted once the broker has all its withdrawals,
+ * not before. A store that is behind the fleet (behind.ts) sends nothing.
+ * LIMITS: one controller a folder (a lock); another machine's is seen by its orders, and nothing is sent over them. A
+ * connection is tried for CONNECT_WITHIN_MS, one that was lost for RECONNECT_WITHIN_MS.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { DeliveryError } from '../../../../agent/mqtt/faults.ts';
-import type { FleetLink, Outgoing } from '../broker.ts';
+import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
+import { type Behind, Evidence } from './behind.ts';
 import { Knowledge, type Standing } from './knowledge.ts';
-import { desiredTopic, layOrder } from './orders.ts';
+import { layOrder, layWithdrawals } from './orders.ts';
 import { progressOf } from './progress.ts';
-import { type OrderRow, type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
+import { type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
+import { Sending } from './sending.ts';
 import { someOf } from './table.ts';
-import { type Action, OPEN, type Rollout, step } from './waves.ts';
+import { type Action, type Rollout, step } from './waves.ts';
 
 const HOUR_MS = 3_600_000;
+const ABORTED = 'aborted by a person';
 /** A box may write below its own name, an order of nobody's too; so many boxes are somebody at work. */
 const STRANGERS_MIN = 3;
+/** A person waits for it, or a service that is started again. */
+const CONNECT_WITHIN_MS = 60_000;
+/** A broker that is set up anew is back by then; whoever runs it sees the end, and a service begins again. */
+const RECONNECT_WITHIN_MS = 1_800_000;
 /** What comes at once is looked at together. */
 const GATHER_MS = 250;
 
@@ -40,7 +50,10 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #rollouts: Rollouts;
   readonly knowledge: Knowledge;
+  readonly #evidence: Evidence;
+  readonly #sending: Sending;
   #strangersTold = '';
+  #behindTold = '';
   /** As they are in the store: nobody else writes them while this program holds the lock. */
   readonly #boxes = new Map<string, RolloutBoxRow[]>();
   /** Orders at the broker that are known to be from this store. */
@@ -50,25 +63,44 @@ export class Controller {
     this.#options = options;
     this.#rollouts = new Rollouts(options.store);
     this.knowledge = new Knowledge(options.store, options.key);
+    this.#evidence = new Evidence(this.knowledge, this.#rollouts);
+    this.#sending = new Sending(options, this.knowledge, this.#rollouts);
   }
 
-  /** Connects and learns what the broker has kept. Throws DeliveryError. */
-  async start(signal: AbortSignal): Promise<void> {
+  /**
+   * Connects and learns what the broker has kept. Throws DeliveryError; AgentError `denied` where the store is behind the
+   * fleet.
+   */
+  async start(signal: AbortSignal, withinMs = CONNECT_WITHIN_MS): Promise<void> {
+    await this.connect(signal, withinMs);
+    this.#refuseBehind();
+    this.#sending.restore();
+  }
+
+  /** As `start`, whatever the store is. */
+  async connect(signal: AbortSignal, withinMs = CONNECT_WITHIN_MS): Promise<void> {
     const { link, say } = this.#options;
-    await link.reconnect(signal);
+    await link.reconnect(signal, withinMs);
+    if (signal.aborted)
+      throw new AgentError('unavailable', 'ended before all was heard that the broker keeps');
+    this.knowledge.forget();
     this.hear();
     const missing = this.knowledge.missing().map(({ site, box }) => `${site}/${box}`);
     if (missing.length > 0)
       say(
         `${missing.length} boxes of the inventory are silent, the broker keeps nothing of them: ${someOf(missing)}`,
       );
-    this.#restore();
   }
 
   /** What has come, into memory and store. */
   hear(): void {
     const { link, clock, say } = this.#options;
     for (const line of this.knowledge.take(link.take(), clock.wallMs())) say(line);
+  }
+
+  /** What the fleet shows and the store does not know; undefined: nothing. */
+  behind(): Behind | undefined {
+    return this.#evidence.look(this.#options.clock.wallMs());
   }
 
   /**
@@ -78,7 +110,14 @@ export class Controller {
   async run(name: string, signal: AbortSignal, once = false): Promise<RolloutRow> {
     const { clock, link, lookMs } = this.#options;
     for (;;) {
-      if (!link.connected) await this.start(signal);
+      if (!link.connected) {
+        try {
+          await this.start(signal, RECONNECT_WITHIN_MS);
+        } catch (error) {
+          if (signal.aborted) return this.#row(name);
+          throw error;
+        }
+      }
       const nextMs = await this.#turn(name);
       const row = this.#row(name);
       if (once || signal.aborted || this.#isOver(row)) return row;
@@ -87,21 +126,32 @@ export class Controller {
     }
   }
 
+  /** Goes on with what was begun: an abort, and orders of a rollout that has ended. Throws AgentError `unavailable`. */
+  async finish(): Promise<void> {
+    const row = this.#rollouts.present();
+    if (row !== undefined && isAborting(row)) await this.#abort(row);
+    else await this.#sending.send(true);
+  }
+
   /** Orders of others that lie at the broker and hold. */
   strangers(nowMs: number): Standing[] {
     return this.knowledge.standing.filter(
-      ({ kind, site, box, counter, notAfterMs, withdraws }) =>
-        !withdraws && notAfterMs > nowMs && !this.#isOurs(kind, site, box, counter),
+      ({ kind, site, box, counter, notAfterMs, action }) =>
+        action !== 'withdraw' && notAfterMs > nowMs && !this.#isOurs(kind, site, box, counter),
     );
   }
 
   async #turn(name: string): Promise<number | undefined> {
     this.hear();
+    this.#refuseBehind();
     this.#refuseStrangers(name);
-    const nextMs = this.#advance(name);
+    let nextMs: number | undefined;
     try {
-      await this.#send();
-      await this.#clear();
+      const row = this.#row(name);
+      if (isAborting(row)) await this.#abort(row);
+      else nextMs = this.#advance(name);
+      await this.#sending.send();
+      await this.#sending.clear((rollout) => this.#boxesOf(rollout));
     } catch (error) {
       // The next turn connects again and sends what is left.
       if (!(error instanceof DeliveryError) || error.kind !== 'unavailable') throw error;
@@ -118,6 +168,8 @@ export class Controller {
       const row = this.#row(name);
       const rows = this.#boxesOf(name);
       const before = rolloutOf(row);
+      // A person wants it since a moment: the next turn does it, not this one.
+      if (isAborting(row)) return nowMs;
       const said = rows.map(({ site, box, fields }) =>
         progressOf(this.knowledge.report(`${site}/${box}`), {
           kind: row.kind,
@@ -155,6 +207,31 @@ export class Controller {
     });
   }
 
+  /**
+   * Signs the withdrawals and keeps them, with the wish to abort; sends them; and only when the broker has them all the
+   * rollout is aborted. Whoever dies in between goes on with the same withdrawals.
+   */
+  async #abort(row: RolloutRow): Promise<void> {
+    const { store, clock, key, say } = this.#options;
+    const { name } = row;
+    store.transaction(() => {
+      if (this.#rollouts.finals(name).laid > 0) return;
+      layWithdrawals(this.#rollouts, row, ABORTED, { key, nowMs: clock.wallMs() });
+    });
+    this.#boxes.delete(name);
+    await this.#sending.send(true);
+    store.transaction(() => {
+      const before = rolloutOf(row);
+      const after = { ...before, state: 'aborted', wanted: null, reason: ABORTED } as const;
+      this.#rollouts.saveRollout(name, before, after, clock.wallMs());
+      store.record(
+        `rollout ${name}: aborted, ${this.#rollouts.finals(name).laid} withdrawals`,
+        clock.wallMs(),
+      );
+    });
+    say(`${name}: aborted; the broker has ${this.#rollouts.finals(name).laid} withdrawals`);
+  }
+
   #after(
     box: RolloutBoxRow,
     now: Pick<RolloutBoxRow, 'state' | 'action'> & { phase?: string; reason?: string | null; nowMs: number },
@@ -165,75 +242,12 @@ export class Controller {
     return { ...box, state, action, phase, reason, since: state === box.state ? box.since : nowMs };
   }
 
-  async #send(): Promise<void> {
-    const { store, link, clock } = this.#options;
-    const orders = this.#rollouts
-      .unpublished()
-      .map((order) => ({ ...outgoingOf(order), payload: order.envelope, order }));
-    if (orders.length === 0) return;
-    await link.publish(orders, (sent) =>
-      store.transaction(() =>
-        this.#rollouts.markPublished(
-          sent.map(({ order }) => order),
-          clock.wallMs(),
-        ),
-      ),
-    );
-  }
-
-  /** Nothing is left at the broker of what is over: who has ended, whose time is past, and who knows that it is withdrawn. */
-  async #clear(): Promise<void> {
-    const { store, link, clock } = this.#options;
-    const nowMs = clock.wallMs();
-    const rows = new Map(this.#rollouts.all().map((row) => [row.name, row]));
-    const standing = this.#rollouts.standing().filter(({ published }) => published !== null);
-    const names = new Set(standing.map(({ rollout }) => rollout));
-    const states = new Map(
-      [...names].flatMap((name) =>
-        this.#boxesOf(name).map(({ site, box, state }) => [`${name} ${site}/${box}`, state] as const),
-      ),
-    );
-    const over = standing.filter((order) => {
-      const { rollout, site, box, action, counter, kind } = order;
-      const row = rows.get(rollout);
-      const report = this.knowledge.report(`${site}/${box}`);
-      const state = states.get(`${rollout} ${site}/${box}`);
-      if (row === undefined || nowMs > row.not_after) return true;
-      if (state !== undefined && !OPEN.includes(state) && state !== 'withdrawn') return true;
-      const heard = kind === 'release' ? report?.order : report?.config.order;
-      return action === 'withdraw' && heard != null && heard >= counter;
-    });
-    const messages = over.map((order) => ({ ...outgoingOf(order), payload: '', order }));
-    await link.publish(messages, (sent) =>
-      store.transaction(() =>
-        this.#rollouts.markCleared(
-          sent.map(({ order }) => order),
-          nowMs,
-        ),
-      ),
-    );
-  }
-
-  /** The broker may have lost what it held; a wave's orders that it does not hold go out again. */
-  #restore(): void {
-    const { store, say } = this.#options;
-    const held = new Set(
-      this.knowledge.standing.map(({ kind, site, box, counter }) => `${kind} ${site}/${box} ${counter}`),
-    );
-    const lost = this.#rollouts
-      .standing()
-      .filter(
-        ({ kind, site, box, counter, published }) =>
-          published !== null && !held.has(`${kind} ${site}/${box} ${counter}`),
-      );
-    // Another's order in its place stays: that is told by `strangers`.
-    const places = new Set(this.knowledge.standing.map(({ kind, site, box }) => `${kind} ${site}/${box}`));
-    const free = lost.filter(({ kind, site, box }) => !places.has(`${kind} ${site}/${box}`));
-    if (free.length === 0) return;
-    say(`the broker does not hold ${free.length} orders any more; they go out again`);
-    store.transaction(() => {
-      for (const order of free) this.#rollouts.markUnpublished(order);
-    });
+  #refuseBehind(): void {
+    const { say } = this.#options;
+    const behind = this.behind();
+    if (behind?.isSure === true) throw new AgentError('denied', `${behind.text}; nothing is sent`);
+    if (behind !== undefined && behind.text !== this.#behindTold) say(behind.text);
+    this.#behindTold = behind?.text ?? '';
   }
 
   #refuseStrangers(name: string): void {
@@ -242,7 +256,7 @@ export class Controller {
     const found = this.strangers(clock.wallMs()).filter(({ site, box }) => mine.has(`${site}/${box}`));
     if (found.length === 0) return;
     const text = strangersText(found);
-    if (found.length >= STRANGERS_MIN || found.some(({ byOwnKey }) => byOwnKey)) {
+    if (found.length >= STRANGERS_MIN) {
       throw new AgentError(
         'denied',
         `${text}; nothing more is sent. Somebody else runs a rollout: end one of them (rollout abort)`,
@@ -323,8 +337,9 @@ export function strangersText(found: readonly Standing[]): string {
   return `orders that this folder has not given lie at the broker: rollout ${names}, for ${boxes}`;
 }
 
-function outgoingOf({ kind, site, box }: OrderRow): Pick<Outgoing, 'topic'> {
-  return { topic: desiredTopic(kind, site, box) };
+/** A person has ended it, and the broker may not have all its withdrawals yet. */
+function isAborting({ wanted, state }: RolloutRow): boolean {
+  return wanted === 'abort' && state !== 'aborted' && state !== 'done';
 }
 
 function changed(before: Rollout, after: Rollout): boolean {

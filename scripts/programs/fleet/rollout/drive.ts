@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MultiBar, type SingleBar } from 'cli-progress';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
-import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { signingKey } from '../fleet-file.ts';
 import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
 import { Repository } from '../release/repository.ts';
@@ -51,6 +50,7 @@ export function start(version: string, options: StartOptions): Promise<void> {
     try {
       const controller = controllerOf(opened);
       await controller.start(signal);
+      if (lock !== undefined) await controller.finish();
       refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
       const choice = chooseBoxes(targets, version, store.boxes());
       const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
@@ -75,8 +75,13 @@ export function start(version: string, options: StartOptions): Promise<void> {
   });
 }
 
-/** Throws AgentError `denied` where another folder's orders are retained, unless they are to be written over. */
+/**
+ * Throws AgentError `denied` where the store is behind the fleet, and where orders by another key are retained, unless these
+ * are to be written over.
+ */
 export function refuseStrangers(controller: Controller, nowMs: number, takeOver: boolean): void {
+  const behind = controller.behind();
+  if (behind !== undefined) throw new AgentError('denied', behind.text);
   const strangers = controller.strangers(nowMs);
   if (strangers.length === 0) return;
   if (takeOver) say(`${strangersText(strangers)}; they are written over`);
@@ -143,9 +148,10 @@ export function run({ dir, once }: RunOptions): Promise<void> {
     const { store, signal } = opened;
     const lock = lockFleet(dir);
     try {
-      const row = present(store);
       const controller = controllerOf(opened);
       await controller.start(signal);
+      await controller.finish();
+      const row = present(store);
       const after = await controller.run(row.name, signal, once === true);
       for (const line of viewLines(viewOf(store, after))) say(line);
       if (after.state === 'halted')
@@ -156,48 +162,12 @@ export function run({ dir, once }: RunOptions): Promise<void> {
   });
 }
 
-function present(store: OpenedFleet['store']): RolloutRow {
+/** Throws AgentError `config` where no rollout is under way. */
+export function present(store: OpenedFleet['store']): RolloutRow {
   const row = new Rollouts(store).present();
   if (row === undefined)
     throw new AgentError('config', 'no rollout is under way; `fleet rollout start` makes one');
   return row;
-}
-
-/** Said into the store; whoever runs the rollout does it, and where nobody does, this program once. */
-export function want(what: 'pause' | 'resume' | 'abort', { dir }: DirOption): Promise<void> {
-  return withFleet(dir, async (opened) => {
-    const { store, signal, clock } = opened;
-    const row = present(store);
-    const right = {
-      pause: ['running', 'finishing'],
-      resume: ['paused', 'halted'],
-      abort: ['running', 'finishing', 'paused', 'halted'],
-    };
-    if (!right[what].includes(row.state))
-      throw new AgentError(
-        'config',
-        `${row.name} is ${row.state}: it cannot be ${what === 'abort' ? 'aborted' : `${what}d`}`,
-      );
-    store.transaction(() => {
-      new Rollouts(store).want(row.name, what);
-      store.record(`rollout ${row.name}: ${what}`, clock.wallMs());
-    });
-    if (StateLock.isHeld(dir)) {
-      say(`${row.name}: ${what} is said; the program that runs it does it`);
-      return;
-    }
-    const lock = lockFleet(dir);
-    try {
-      const controller = controllerOf(opened);
-      await controller.start(signal);
-      const after = await controller.run(row.name, signal, true);
-      say(
-        `${row.name}: ${after.state}${after.state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`,
-      );
-    } finally {
-      lock.release();
-    }
-  });
 }
 
 export interface RolloutStatusOptions extends DirOption {

@@ -10,12 +10,14 @@ import { jsonOf } from '../../../../agent/base/json.ts';
 import { claimedOrder, openOrder } from '../../../../agent/base/room-order.ts';
 import { CommandRefused } from '../../../../agent/contract/command.ts';
 import { StatusReport } from '../../../../agent/contract/health.ts';
-import type { UpdateReport } from '../../../../agent/contract/update.ts';
+import type { ConfigOrder, UpdateOrder, UpdateReport, Window } from '../../../../agent/contract/update.ts';
 import type { Incoming } from '../broker.ts';
 import { openReport } from '../report.ts';
 import type { BoxRow, FleetStore } from '../store.ts';
 import type { RolloutKind } from './progress.ts';
+import { type OrderFields, Rollouts } from './rollouts.ts';
 import { someOf } from './table.ts';
+import type { Action } from './waves.ts';
 
 const NAME = /^[a-z0-9-]{1,32}$/;
 
@@ -32,24 +34,34 @@ export interface Standing {
   readonly rollout: string;
   readonly counter: number;
   readonly notAfterMs: number;
-  readonly withdraws: boolean;
+  readonly action: Action;
+  /** Its rollout has ended with it. */
+  readonly final: boolean;
   /** By the key of this fleet. */
   readonly byOwnKey: boolean;
+  /** What it holds, and how it came, where it is by the key of this fleet and the store has not given it. */
+  readonly strange:
+    | { readonly fields: OrderFields; readonly window: Window | null; readonly envelope: string }
+    | undefined;
 }
 
 export class Knowledge {
   readonly #store: FleetStore;
+  readonly #rollouts: Rollouts;
   /** SubjectPublicKeyInfo, Base64: as boxes have it in commands.keys. */
   readonly #own: string | undefined;
   readonly #reports = new Map<string, UpdateReport>();
   readonly #online = new Set<string>();
   readonly #standing = new Map<string, Standing>();
-  /** Spoken since this program began. */
+  /** Spoken since this connection was made. */
   readonly #heard = new Set<string>();
+  /** Of whom something has come that tells of orders, since it was asked last. */
+  readonly #changed = new Set<string>();
 
   /** `key`: that of this fleet; without it nobody's orders are told from its own. */
   constructor(store: FleetStore, key?: KeyObject) {
     this.#store = store;
+    this.#rollouts = new Rollouts(store);
     if (key !== undefined)
       this.#own = createPublicKey(key).export({ type: 'spki', format: 'der' }).toString('base64');
     for (const row of store.boxes()) {
@@ -75,6 +87,24 @@ export class Knowledge {
   /** Orders as they lie at the broker. */
   get standing(): readonly Standing[] {
     return [...this.#standing.values()];
+  }
+
+  /** The order of a box (`site/box`) as it lies at the broker. */
+  standingOf(kind: RolloutKind, id: string): Standing | undefined {
+    return this.#standing.get(`${kind} ${id}`);
+  }
+
+  /** With a new connection: what the broker keeps comes anew, and what does not come it keeps no more. */
+  forget(): void {
+    this.#standing.clear();
+    this.#heard.clear();
+  }
+
+  /** Boxes (`site/box`) of which an order or a report has come since the last time. */
+  changed(): string[] {
+    const ids = [...this.#changed];
+    this.#changed.clear();
+    return ids;
   }
 
   /** All that has come, in one transaction. Returns what a person should know, a line for each kind of thing. */
@@ -123,6 +153,7 @@ export class Knowledge {
       const taken = this.#store.takeReport(report, fingerprint, nowMs);
       if (typeof taken === 'object') return refused(taken.refused);
       this.#reports.set(id, report);
+      this.#changed.add(id);
       return taken === 'pinned' ? [{ what: 'the first report, its key is kept', id }] : [];
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;
@@ -132,6 +163,7 @@ export class Knowledge {
 
   #desired(kind: RolloutKind, { site, box, payload }: Incoming): void {
     const place = `${kind} ${site}/${box}`;
+    this.#changed.add(`${site}/${box}`);
     const standing = payload.length === 0 ? undefined : this.#opened(kind, site, box, payload);
     if (standing === undefined) this.#standing.delete(place);
     else this.#standing.set(place, standing);
@@ -158,8 +190,17 @@ export class Knowledge {
       if (error.code !== 'unknown-key') return undefined;
     }
     if (order === undefined || order.site !== site || order.box !== box) return undefined;
-    const { rollout, counter, action } = order;
-    const notAfterMs = Date.parse(order.notAfter);
-    return { kind, site, box, rollout, counter, notAfterMs, withdraws: action === 'withdraw', byOwnKey };
+    const { rollout, counter, action, final = false, window } = order;
+    const isStrange = byOwnKey && !this.#rollouts.isOurs(kind, site, box, counter);
+    return {
+      ...{ kind, site, box, rollout, counter, action, final, byOwnKey },
+      notAfterMs: Date.parse(order.notAfter),
+      strange: isStrange ? { fields: fieldsOf(order), window, envelope: payload.toString() } : undefined,
+    };
   }
+}
+
+function fieldsOf(order: UpdateOrder | ConfigOrder): OrderFields {
+  if ('yaml' in order) return { revision: order.revision, sha256: order.sha256, yaml: order.yaml };
+  return { seq: order.seq, version: order.version };
 }

@@ -9,8 +9,11 @@ import {
   type UpdateOrder,
 } from '../../../../agent/contract/update.ts';
 import type { RolloutKind } from './progress.ts';
-import type { RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
-import { type Action, OPEN } from './waves.ts';
+import type { OrderFields, RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
+import { type Action, type BoxState, OPEN } from './waves.ts';
+
+/** What has not switched; a configuration that a suspended box would try later, too. */
+const WITHDRAWN_BY_END: readonly BoxState[] = ['ordered', 'begun', 'parked'];
 
 /** Clocks of boxes and room differ by less. */
 const SKEW_MS = 300_000;
@@ -20,20 +23,22 @@ export interface Signing {
   readonly nowMs: number;
 }
 
-/** In the caller's transaction. */
+/** `final`: the rollout has ended with it. In the caller's transaction. */
 export function layOrder(
   rollouts: Rollouts,
   { name, kind, plan, not_after }: Pick<RolloutRow, 'name' | 'kind' | 'plan' | 'not_after'>,
   { site, box, fields }: Pick<RolloutBoxRow, 'site' | 'box' | 'fields'>,
   action: Action,
   { key, nowMs }: Signing,
+  final = false,
 ): void {
-  const counter = rollouts.nextCounter(kind, nowMs);
+  const counter = rollouts.nextCounter(kind, site, box, nowMs);
   const order = {
     rollout: name,
     site,
     box,
     action,
+    ...(final && { final }),
     counter,
     notBefore: new Date(nowMs - SKEW_MS).toISOString(),
     notAfter: new Date(not_after).toISOString(),
@@ -42,7 +47,10 @@ export function layOrder(
   } as UpdateOrder | ConfigOrder;
   const type = kind === 'release' ? UPDATE_ORDER_TYPE : CONFIG_ORDER_TYPE;
   const envelope = signEnvelope(type, JSON.stringify(order), key);
-  rollouts.addOrder({ kind, counter, rollout: name, site, box, action, made: nowMs, envelope });
+  rollouts.addOrder({
+    ...{ kind, counter, rollout: name, site, box, action, made: nowMs, envelope },
+    final: final ? 1 : 0,
+  });
 }
 
 /** Another takes its place: what its boxes have not begun is withdrawn. In the caller's transaction. */
@@ -50,7 +58,7 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
   const { name, wave, reached, not_after, accepted, state } = row;
   for (const box of rollouts.boxes(name)) {
     if (!OPEN.includes(box.state)) continue;
-    layOrder(rollouts, row, box, 'withdraw', signing);
+    layOrder(rollouts, row, box, 'withdraw', signing, true);
     rollouts.saveBox(name, { ...box, state: 'withdrawn', action: 'withdraw', since: signing.nowMs, reason });
   }
   const base = {
@@ -68,6 +76,30 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
     { ...base, state: 'done', reason, wanted: null },
     signing.nowMs,
   );
+}
+
+/**
+ * Ends a rollout at its boxes: a final withdrawal for each that was ordered, and for each canary, so that it lies at the
+ * broker even where nothing was sent yet. In the caller's transaction.
+ */
+export function layWithdrawals(rollouts: Rollouts, row: RolloutRow, reason: string, signing: Signing): void {
+  for (const box of rollouts.boxes(row.name)) {
+    if (box.action === null && box.wave !== 0) continue;
+    if (!isWhole(box.fields)) continue;
+    layOrder(rollouts, row, box, 'withdraw', signing, true);
+    const after = { ...box, action: 'withdraw' as const };
+    rollouts.saveBox(
+      row.name,
+      WITHDRAWN_BY_END.includes(box.state)
+        ? { ...after, state: 'withdrawn', since: signing.nowMs, reason }
+        : after,
+    );
+  }
+}
+
+/** Whether an order can be made of it; of a rollout that was adopted some boxes may have said too little. */
+export function isWhole(fields: OrderFields): boolean {
+  return 'yaml' in fields ? fields.yaml !== '' : fields.seq > 0;
 }
 
 /** Where the order of a box lies, retained. */

@@ -1,15 +1,19 @@
 /**
  * Rollouts in the store: their boxes, and every order that was ever signed for them.
  *
- * INVARIANTS: an order is in the store, signed and with its counter, before it goes out; a counter is given once for each
- * kind of order. One rollout at a time may send: the next one begins when the one before is over or only waits for boxes
+ * INVARIANTS: an order is in the store, signed and with its counter, before it goes out. The counter of an order is above
+ * all that the store knows for its box and kind: those that were given, adopted, and reported by the box. One rollout at a time may send: the next one begins when the one before is over or only waits for boxes
  * that have not come (`finishing`), and then takes its place.
  */
 import type { Db } from '../../../../agent/base/sqlite.ts';
+import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import type { FleetStore } from '../store.ts';
 import type { Plan } from './plan.ts';
 import type { RolloutKind } from './progress.ts';
 import type { Action, BoxState, Rollout, RolloutState, Tried } from './waves.ts';
+
+/** Counters are the time in ms: a clock of ops that was wrong by more than a year has been seen by somebody. */
+const AHEAD_MAX_MS = 366 * 86_400_000;
 
 export interface RolloutRow {
   readonly name: string;
@@ -64,6 +68,8 @@ export interface OrderRow {
   readonly site: string;
   readonly box: string;
   readonly action: Action;
+  /** 1: the rollout has ended with it. */
+  readonly final: 0 | 1;
   readonly made: number;
   readonly envelope: string;
   readonly published: number | null;
@@ -163,25 +169,83 @@ export class Rollouts {
       .run(state, since, phase, reason, action, name, site, box.box);
   }
 
-  /** Larger than any before; a store that was lost is behind by no more than the clock is. */
-  nextCounter(kind: RolloutKind, nowMs: number): number {
-    const { last } = this.#db
-      .prepare('SELECT coalesce(max(counter), 0) AS last FROM room_order WHERE kind = ?')
-      .get(kind) as { last: number };
-    return Math.max(last + 1, nowMs);
+  /** For the next order of a box; a store that was lost is behind by no more than the clock is. */
+  nextCounter(kind: RolloutKind, site: string, box: string, nowMs: number): number {
+    const row = this.#db.prepare('SELECT report FROM box WHERE site = ? AND box = ?').get(site, box) as
+      | { report: string | null }
+      | undefined;
+    const report = row?.report == null ? undefined : (JSON.parse(row.report) as UpdateReport);
+    const reported = believableCounter(report, kind, nowMs) ?? 0;
+    return Math.max(nowMs, this.newestCounter(kind, site, box) + 1, reported + 1);
+  }
+
+  /** Largest counter that the store has given or adopted; 0: none. */
+  newestCounter(kind: RolloutKind, site: string, box: string): number {
+    const place = [kind, site, box];
+    const { newest } = this.#db
+      .prepare(
+        `SELECT max(coalesce((SELECT max(counter) FROM room_order WHERE kind = ? AND site = ? AND box = ?), 0),
+         coalesce((SELECT counter FROM seen_counter WHERE kind = ? AND site = ? AND box = ?), 0)) AS newest`,
+      )
+      .get(...place, ...place) as { newest: number };
+    return newest;
+  }
+
+  /** Largest counter of a rollout's orders; 0: none. */
+  newestOrder(rollout: string): number {
+    const { newest } = this.#db
+      .prepare('SELECT coalesce(max(counter), 0) AS newest FROM room_order WHERE rollout = ?')
+      .get(rollout) as { newest: number };
+    return newest;
+  }
+
+  /** The box has seen an order with that counter, which the store has not given. */
+  seen(kind: RolloutKind, site: string, box: string, counter: number): void {
+    this.#db
+      .prepare(
+        `INSERT INTO seen_counter VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET counter = max(counter, excluded.counter)`,
+      )
+      .run(kind, site, box, counter);
   }
 
   addOrder(order: Omit<OrderRow, 'published' | 'cleared'>): void {
-    const { kind, counter, rollout, site, box, action, made, envelope } = order;
+    const { kind, site, box } = order;
     // Who comes after takes the place of who has not gone out.
     this.#db
       .prepare(
         'UPDATE room_order SET published = 0 WHERE kind = ? AND site = ? AND box = ? AND published IS NULL',
       )
       .run(kind, site, box);
+    this.#insert({ ...order, published: null, cleared: null });
+  }
+
+  /** An order that lies at the broker, and that another state of this store has given. */
+  adoptOrder(order: Omit<OrderRow, 'published' | 'cleared'>): void {
+    const { kind, site, box, counter } = order;
     this.#db
-      .prepare('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)')
-      .run(kind, counter, rollout, site, box, action, made, envelope);
+      .prepare(
+        `UPDATE room_order SET published = 0
+         WHERE kind = ? AND site = ? AND box = ? AND counter < ? AND published IS NULL`,
+      )
+      .run(kind, site, box, counter);
+    this.#insert({ ...order, published: order.made, cleared: null });
+  }
+
+  #insert(order: OrderRow): void {
+    const { kind, counter, rollout, site, box, action, final, made, envelope, published, cleared } = order;
+    this.#db
+      .prepare('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+      .run(kind, counter, rollout, site, box, action, final, made, envelope, published, cleared);
+  }
+
+  /** Orders with which a rollout ends: whether there are any, and how many of them the broker has not acknowledged. */
+  finals(rollout: string): { readonly laid: number; readonly waiting: number } {
+    return this.#db
+      .prepare(
+        'SELECT count(*) AS laid, coalesce(sum(published IS NULL), 0) AS waiting FROM room_order WHERE rollout = ? AND final = 1',
+      )
+      .get(rollout) as { laid: number; waiting: number };
   }
 
   /** Signed, and not yet acknowledged by the broker. */
@@ -193,16 +257,28 @@ export class Rollouts {
 
   markPublished(orders: readonly OrderRow[], nowMs: number): void {
     const mark = this.#db.prepare(
-      'UPDATE room_order SET published = ? WHERE kind = ? AND counter = ? AND published IS NULL',
+      'UPDATE room_order SET published = ? WHERE kind = ? AND site = ? AND box = ? AND counter = ? AND published IS NULL',
     );
-    for (const { kind, counter } of orders) mark.run(nowMs, kind, counter);
+    for (const { kind, site, box, counter } of orders) mark.run(nowMs, kind, site, box, counter);
   }
 
   /** The broker does not hold it any more. */
-  markUnpublished({ kind, counter }: OrderRow): void {
+  markUnpublished({ kind, site, box, counter }: OrderRow): void {
     this.#db
-      .prepare('UPDATE room_order SET published = NULL WHERE kind = ? AND counter = ?')
-      .run(kind, counter);
+      .prepare(
+        'UPDATE room_order SET published = NULL WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
+      )
+      .run(kind, site, box, counter);
+  }
+
+  /** The broker holds an order of the box again that was cleared, as a broker does that was restored itself. */
+  markHeld(kind: RolloutKind, site: string, box: string): void {
+    this.#db
+      .prepare(
+        `UPDATE room_order SET cleared = NULL WHERE kind = @kind AND site = @site AND box = @box AND counter =
+         (SELECT max(counter) FROM room_order WHERE kind = @kind AND site = @site AND box = @box)`,
+      )
+      .run({ kind, site, box });
   }
 
   /** The newest order of each box, as far as the broker should still hold it. */
@@ -216,8 +292,10 @@ export class Rollouts {
   }
 
   markCleared(orders: readonly OrderRow[], nowMs: number): void {
-    const mark = this.#db.prepare('UPDATE room_order SET cleared = ? WHERE kind = ? AND counter = ?');
-    for (const { kind, counter } of orders) mark.run(nowMs, kind, counter);
+    const mark = this.#db.prepare(
+      'UPDATE room_order SET cleared = ? WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
+    );
+    for (const { kind, site, box, counter } of orders) mark.run(nowMs, kind, site, box, counter);
   }
 
   /** Whether this store has given the order. */
@@ -237,6 +315,19 @@ export class Rollouts {
       )
       .all(site, box) as OrderRow[];
   }
+}
+
+/**
+ * Counter of the newest order that a box says it has taken; undefined: none, or one that no clock gives. It is the box's own
+ * word, so that it counts for this box alone.
+ */
+export function believableCounter(
+  report: UpdateReport | undefined,
+  kind: RolloutKind,
+  nowMs: number,
+): number | undefined {
+  const counter = kind === 'release' ? report?.order : report?.config.order;
+  return counter == null || counter > nowMs + AHEAD_MAX_MS ? undefined : counter;
 }
 
 export type NewBox = Pick<RolloutBoxRow, 'site' | 'box' | 'wave' | 'fields' | 'bytes' | 'way'>;

@@ -15,9 +15,12 @@ CREATE TABLE rollout_box (
 ) STRICT;
 CREATE TABLE room_order (
   kind TEXT NOT NULL, counter INTEGER NOT NULL, rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL,
-  action TEXT NOT NULL, made INTEGER NOT NULL, envelope TEXT NOT NULL, published INTEGER, cleared INTEGER,
-  PRIMARY KEY (kind, counter)
+  action TEXT NOT NULL, final INTEGER NOT NULL, made INTEGER NOT NULL, envelope TEXT NOT NULL, published INTEGER,
+  cleared INTEGER, PRIMARY KEY (site, box, kind, counter)
 ) STRICT;
-CREATE INDEX room_order_box ON room_order (site, box, kind, counter);
+CREATE INDEX room_order_rollout ON room_order (rollout, final);
 CREATE INDEX room_order_waiting ON room_order (published) WHERE published IS NULL;
+CREATE TABLE seen_counter (
+  kind TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, counter INTEGER NOT NULL, PRIMARY KEY (site, box, kind)
+) STRICT;
 `;

@@ -65,6 +65,7 @@ const TIMES_MS: Partial<Record<ChangePhase, number>> = {
   confirmed: 61_000,
   'rolled-back': 20_700,
 };
+const AT_REST: readonly UpdatePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
 const CONNECT_TIMEOUT_MS = 60_000;
 const KEEPALIVE_S = 600;
 /** Windows begin and end at such times. */
@@ -204,6 +205,8 @@ export class SimBox {
     if (this.options.fate.ends === 'mute') return;
     const switched = this.#phase === 'switching' || this.#phase === 'probation';
     if (switched) return this.#report();
+    // What has ended stays as it is, as on the real one.
+    if (order.action === 'withdraw' && AT_REST.includes(this.#phase)) return this.#report();
     this.#generation += 1;
     if (order.action === 'withdraw') {
       this.#rollout = null;

@@ -1,0 +1,216 @@
+/** `fleet rollout adopt`: a store that is behind the fleet takes over what boxes and broker know. */
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { signingKey } from '../fleet-file.ts';
+import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { Repository } from '../release/repository.ts';
+import { say } from '../said.ts';
+import { isOpen, type Member, membersOf, standingOf, witnessesOf, writeMerged } from './adoption.ts';
+import { chooseBoxes } from './choose.ts';
+import type { Controller } from './controller.ts';
+import { controllerOf } from './drive.ts';
+import type { DirOption } from './looks.ts';
+import { type Merged, type MergedRollout, merge, type Witnesses } from './merge.ts';
+import { type Plan, readPlan } from './plan.ts';
+import { believableCounter, Rollouts } from './rollouts.ts';
+import { someOf } from './table.ts';
+
+export interface AdoptOptions extends DirOption {
+  readonly plan?: string;
+  readonly abort?: boolean;
+  readonly yes?: boolean;
+}
+
+/** `name`: the rollout that goes on, where reports alone do not show it. */
+export function adopt(name: string | undefined, options: AdoptOptions): Promise<void> {
+  return withFleet(options.dir, async (opened) => {
+    const { store, signal, clock } = opened;
+    const lock = lockFleet(options.dir);
+    try {
+      const controller = controllerOf(opened);
+      await controller.connect(signal);
+      const witnesses = witnessesOf(store, controller.knowledge, clock.wallMs(), name);
+      const merged = merge(witnesses);
+      refuseName(name, witnesses);
+      for (const line of linesOf(merged, witnesses, opened)) say(line);
+      const given = givenFor(merged, options, opened, controller);
+      if (isNothing(merged)) {
+        if (name !== undefined || options.abort === true) throw nothingFor(options.abort === true);
+        say('nothing to adopt: the database knows all that the fleet shows');
+      } else {
+        await confirmed(
+          'The database takes this over; nothing but withdrawals is sent.',
+          options.yes === true,
+          signal,
+        );
+        take(merged, { opened, controller, given, abort: options.abort === true });
+      }
+      await controller.finish();
+      for (const line of stateLines(opened)) say(line);
+    } finally {
+      lock.release();
+    }
+  });
+}
+
+interface Taking {
+  readonly opened: OpenedFleet;
+  readonly controller: Controller;
+  readonly given: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
+  readonly abort: boolean;
+}
+
+function take(merged: Merged, { opened, controller, given, abort }: Taking): void {
+  const { fleet, store, clock } = opened;
+  const { knowledge } = controller;
+  const nowMs = clock.wallMs();
+  const key = signingKey(fleet);
+  store.transaction(() => {
+    writeMerged(merged, { store, knowledge, key, nowMs, given });
+    const what = merged.rollouts.map(({ name, outcome }) => `, ${name} ${outcome}`).join('');
+    store.record(
+      `rollout adopt: ${merged.orders.length} orders, ${merged.counters.length} reports${what}`,
+      nowMs,
+    );
+    if (!abort) return;
+    const row = new Rollouts(store).present();
+    if (row === undefined) throw new AgentError('config', '--abort: no rollout is under way; leave it out');
+    new Rollouts(store).want(row.name, 'abort');
+    store.record(`rollout ${row.name}: abort`, nowMs);
+  });
+}
+
+function isNothing({ orders, counters, rollouts }: Merged): boolean {
+  return orders.length + counters.length + rollouts.length === 0;
+}
+
+function nothingFor(abort: boolean): AgentError {
+  const fix = abort ? '`fleet rollout abort` ends a rollout that it has' : 'leave the name out';
+  return new AgentError('config', `nothing to adopt: the database knows all that the fleet shows; ${fix}`);
+}
+
+function refuseName(name: string | undefined, { rollouts, orders, reports }: Witnesses): void {
+  if (name === undefined) return;
+  const known = rollouts.find((rollout) => rollout.name === name);
+  if (known?.state === 'aborted' || known?.state === 'done')
+    throw new AgentError(
+      'config',
+      `${name} is ${known.state} in the database, and stays so; leave the name out`,
+    );
+  const seen = [...orders, ...reports].some(({ rollout }) => rollout === name);
+  if (known === undefined && !seen)
+    throw new AgentError('config', `neither an order nor a report names the rollout ${name}; check the name`);
+}
+
+/** Throws AgentError `config` where a rollout goes on of which nobody but the person knows the plan. */
+function givenFor(
+  merged: Merged,
+  { plan: file, abort }: AdoptOptions,
+  opened: OpenedFleet,
+  controller: Controller,
+): Taking['given'] {
+  const strange = merged.rollouts.find((rollout) => !rollout.isKnown && isOpen(rollout));
+  if (strange === undefined) {
+    if (file !== undefined)
+      throw new AgentError(
+        'config',
+        '--plan: every rollout that goes on is in the database with its plan; leave it out',
+      );
+    return undefined;
+  }
+  const { name, kind } = strange;
+  if (abort === true) return undefined;
+  if (kind === 'configuration')
+    throw new AgentError(
+      'config',
+      `${name} is not in the database, and the files of boxes that were not ordered yet are nowhere else; end it (--abort), and push them again`,
+    );
+  if (file === undefined)
+    throw new AgentError(
+      'config',
+      `${name} is not in the database, and its plan is nowhere else; give the plan that it was started with (--plan FILE), or end it (--abort)`,
+    );
+  const plan = readPlan(file, opened.fleet.timeZone);
+  const window = standingOf(strange, controller.knowledge)[0]?.strange?.window;
+  if (window !== undefined && JSON.stringify(window) !== JSON.stringify(plan.window))
+    throw new AgentError(
+      'config',
+      `--plan: its window is not that of the orders of ${name}; give the plan that it was started with`,
+    );
+  return { plan, boxes: boxesFor(strange, opened, controller) };
+}
+
+/** Those that were ordered, and those that would take the release today. */
+function boxesFor(
+  strange: MergedRollout,
+  { fleet, store }: OpenedFleet,
+  { knowledge }: Controller,
+): Member[] {
+  const members = membersOf(strange, { store, knowledge });
+  const fields = members[0]?.fields;
+  const seq = fields !== undefined && 'seq' in fields ? fields.seq : 0;
+  const targets =
+    fleet.repository === undefined ? undefined : new Repository(fleet.repository).targets()?.signed;
+  if (targets === undefined)
+    throw new AgentError(
+      'config',
+      'fleet.yaml: repository: no release is published there; name the folder of the published releases',
+    );
+  const there = new Set(members.map(({ site, box }) => `${site}/${box}`));
+  const { takes } = chooseBoxes(targets, String(seq), store.boxes());
+  const further = takes.filter(({ site, box }) => !there.has(`${site}/${box}`));
+  return [...members, ...further.map((box) => ({ ...box, bytes: box.bytes ?? null, way: box.way ?? null }))];
+}
+
+function linesOf(
+  { orders, counters, rollouts }: Merged,
+  witnesses: Witnesses,
+  { store, clock }: OpenedFleet,
+): string[] {
+  const known = new Map(witnesses.rollouts.map((row) => [row.name, row]));
+  const named = new Set([...known.keys(), ...rollouts.map(({ name }) => name)]);
+  const few = new Map<string, string[]>();
+  const fresh = new Set(counters.map(({ kind, id }) => `${kind} ${id}`));
+  for (const { kind, id, rollout } of witnesses.reports)
+    if (rollout !== null && !named.has(rollout) && fresh.has(`${kind} ${id}`))
+      few.set(rollout, [...(few.get(rollout) ?? []), id]);
+  const odd = store.boxes().filter(({ report }) => {
+    const isOdd = (said: number | null | undefined, kind: 'release' | 'configuration'): boolean =>
+      said != null && believableCounter(report, kind, clock.wallMs()) === undefined;
+    return isOdd(report?.order, 'release') || isOdd(report?.config.order, 'configuration');
+  });
+  return [
+    ...(orders.length + counters.length === 0
+      ? []
+      : [
+          `not in the database: ${orders.length} orders at the broker, and later orders in ${counters.length} reports`,
+        ]),
+    ...rollouts.map(({ name, outcome, reason, wave, boxes, isKnown }) => {
+      const row = known.get(name);
+      const here =
+        row === undefined ? 'not in the database' : `in the database ${row.state}, wave ${row.wave}`;
+      const at = isKnown ? `, wave ${wave}` : '';
+      return `${name}: ${outcome}${reason === null ? '' : ` (${reason})`}${at}; ${here}; ${boxes.length} boxes ${isKnown ? 'change' : 'are known'}`;
+    }),
+    ...[...few].map(
+      ([name, ids]) =>
+        `${name} is named by ${someOf(ids)} alone and passed over; if it is under way, say so: rollout adopt ${name} --plan FILE`,
+    ),
+    ...(odd.length === 0
+      ? []
+      : [
+          `a counter that no clock gives is reported by ${someOf(odd.map(({ site, box }) => `${site}/${box}`))}; it is passed over`,
+        ]),
+  ];
+}
+
+function stateLines({ store }: OpenedFleet): string[] {
+  const row = new Rollouts(store).present();
+  if (row === undefined) return ['no rollout is under way'];
+  const next: Partial<Record<typeof row.state, string>> = {
+    running: '`fleet rollout run` goes on with it',
+    finishing: '`fleet rollout run` goes on with it',
+    paused: '`fleet rollout resume` goes on with it, `fleet rollout abort` ends it',
+    halted: '`fleet rollout resume` goes on with it, `fleet rollout abort` ends it',
+  };
+  return [`${row.name}: ${row.state}, wave ${row.wave}; ${next[row.state] ?? ''}`];
+}

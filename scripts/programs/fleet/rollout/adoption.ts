@@ -1,0 +1,268 @@
+/**
+ * Brings what the fleet shows into the store: reads the witnesses of merge.ts, and writes what it has worked out.
+ *
+ * INVARIANTS: all of it is one transaction, in the caller's; what is written can be read again from the same witnesses, so
+ * that whoever dies before it begins again. No counter is taken below one that a box has seen.
+ */
+import type { KeyObject } from 'node:crypto';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import type { BoxRow, FleetStore } from '../store.ts';
+import { whoRuns } from '../store.ts';
+import type { Knowledge, Standing } from './knowledge.ts';
+import type { KnownRollout, Merged, MergedRollout, SeenReport, Witnesses } from './merge.ts';
+import { isWhole, layOrder } from './orders.ts';
+import { type Plan, planOf } from './plan.ts';
+import type { RolloutKind } from './progress.ts';
+import {
+  believableCounter,
+  type OrderFields,
+  type RolloutBoxRow,
+  type RolloutRow,
+  Rollouts,
+} from './rollouts.ts';
+import { assignWaves } from './stratify.ts';
+import { OPEN, type RolloutState } from './waves.ts';
+
+const DAY_MS = 86_400_000;
+const KINDS: readonly RolloutKind[] = ['release', 'configuration'];
+
+export function witnessesOf(
+  store: FleetStore,
+  knowledge: Knowledge,
+  nowMs: number,
+  named?: string,
+): Witnesses & { readonly reports: readonly SeenReport[] } {
+  const rollouts = new Rollouts(store);
+  const reports = store.boxes().flatMap(({ site, box, report }) =>
+    KINDS.flatMap((kind): SeenReport[] => {
+      const counter = believableCounter(report, kind, nowMs);
+      if (report === undefined || counter === undefined) return [];
+      const rollout = kind === 'release' ? (report.updater?.rollout ?? null) : report.config.rollout;
+      return [{ kind, id: `${site}/${box}`, counter, rollout }];
+    }),
+  );
+  return {
+    rollouts: rollouts.all().map((row) => knownOf(rollouts, row)),
+    orders: knowledge.standing
+      .filter(({ byOwnKey }) => byOwnKey)
+      .map(({ site, box, ...order }) => ({ ...order, id: `${site}/${box}` })),
+    reports,
+    named,
+    newestOf: (kind, id) => {
+      const [site = '', box = ''] = id.split('/');
+      return rollouts.newestCounter(kind, site, box);
+    },
+  };
+}
+
+function knownOf(rollouts: Rollouts, { name, kind, state, wave, made }: RolloutRow): KnownRollout {
+  const boxes = rollouts.boxes(name).map(({ site, box, ...row }) => ({
+    id: `${site}/${box}`,
+    wave: row.wave,
+    state: row.state,
+    action: row.action,
+  }));
+  return { name, kind, state, wave, newest: Math.max(made, rollouts.newestOrder(name)), boxes };
+}
+
+export interface Adopting {
+  readonly store: FleetStore;
+  readonly knowledge: Knowledge;
+  readonly key: KeyObject;
+  readonly nowMs: number;
+  /** Of a rollout that goes on and is not in the store, with the boxes that it was made for; undefined: none was given. */
+  readonly given: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
+}
+
+export interface Member extends Pick<RolloutBoxRow, 'site' | 'box' | 'fields' | 'bytes' | 'way'> {
+  readonly board: string;
+}
+
+/** In the caller's transaction. Throws AgentError `config` where a canary of the plan is not among the boxes. */
+export function writeMerged(merged: Merged, adopting: Adopting): void {
+  const { store, knowledge, nowMs } = adopting;
+  const rollouts = new Rollouts(store);
+  for (const { kind, id, counter, rollout, action, final } of merged.orders) {
+    const standing = knowledge.standingOf(kind, id);
+    if (standing?.strange === undefined)
+      throw new AgentError('bug', 'an order that is adopted lies at the broker');
+    const { site, box, strange } = standing;
+    rollouts.adoptOrder({
+      ...{ kind, counter, rollout, site, box, action, made: nowMs, envelope: strange.envelope },
+      final: final ? 1 : 0,
+    });
+  }
+  for (const { kind, id, counter } of merged.counters) {
+    const [site = '', box = ''] = id.split('/');
+    rollouts.seen(kind, site, box, counter);
+  }
+  // What goes on is the newest.
+  const [open, over] = [
+    merged.rollouts.filter(isOpen),
+    merged.rollouts.filter((rollout) => !isOpen(rollout)),
+  ];
+  for (const rollout of [...over, ...open]) {
+    if (rollout.isKnown) writeKnown(rollouts, rollout, adopting);
+    else writeStrange(rollouts, rollout, adopting);
+    if (rollout.outcome === 'aborted' || rollout.outcome === 'over')
+      withdrawLeft(rollouts, rollout, adopting);
+  }
+}
+
+export function isOpen({ outcome }: Pick<MergedRollout, 'outcome'>): boolean {
+  return outcome !== 'aborted' && outcome !== 'over';
+}
+
+function writeKnown(rollouts: Rollouts, merged: MergedRollout, { nowMs }: Adopting): void {
+  const { name, outcome, wave, reason } = merged;
+  const row = rollouts.get(name);
+  if (row === undefined) throw new AgentError('bug', `the rollout ${name} is in the store`);
+  const after = new Map(merged.boxes.map((box) => [box.id, box]));
+  for (const box of rollouts.boxes(name)) {
+    const now = after.get(`${box.site}/${box.box}`);
+    if (now === undefined) continue;
+    const { state, action } = now;
+    rollouts.saveBox(name, { ...box, state, action, since: nowMs, reason: null });
+  }
+  saveState(rollouts, row, { outcome, wave, reason, nowMs });
+}
+
+/** The time that a wave has soaked counts only where it is the wave of the store. */
+function saveState(
+  rollouts: Rollouts,
+  row: RolloutRow,
+  { outcome, wave, reason, nowMs }: Pick<MergedRollout, 'outcome' | 'wave' | 'reason'> & { nowMs: number },
+): void {
+  const state: RolloutState = outcome === 'over' ? 'done' : outcome;
+  const { name, plan, reached, not_after, accepted, wanted } = row;
+  const base = { soakMs: [], notAfterMs: not_after, thresholds: plan.thresholds, accepted };
+  const before = {
+    ...base,
+    state: row.state,
+    wave: row.wave,
+    reachedMs: reached,
+    wanted,
+    reason: row.reason,
+  };
+  rollouts.saveRollout(
+    name,
+    before,
+    {
+      ...{ ...before, state, wave, wanted: null },
+      reachedMs: wave === row.wave ? reached : null,
+      reason: reason ?? (state === row.state ? row.reason : null),
+    },
+    nowMs,
+  );
+}
+
+function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopting): void {
+  const { name, kind, outcome, reason } = merged;
+  const { given, nowMs, knowledge } = adopting;
+  const plan = isOpen(merged) ? given : undefined;
+  const members = plan?.boxes ?? membersOf(merged, adopting);
+  const waves = plan === undefined ? members.map(() => 0) : assignWaves(name, members, plan.plan);
+  const ordered = new Map(merged.boxes.map((box) => [box.id, box]));
+  const wave = reachedWave(waves, ordered.size);
+  const orders = standingOf(merged, knowledge);
+  const window = orders[0]?.strange?.window ?? null;
+  const [first] = members;
+  if (first === undefined) throw new AgentError('bug', 'a rollout that is adopted has boxes');
+  const only = planOf({ canary: { boxes: [first.box], hours: 0 }, waves: [{ share: 1 }] }, 'UTC');
+  const { fields } = first;
+  rollouts.add(
+    {
+      ...{ name, kind, made: nowMs, who: whoRuns() },
+      what: 'seq' in fields ? `${fields.seq}-${fields.version}` : `revision ${fields.revision}`,
+      plan: plan?.plan ?? { ...only, window },
+      not_after: endOf(orders, plan?.plan, nowMs),
+    },
+    members.map(({ site, box, fields: of, bytes, way }, i) => {
+      const isOrdered = ordered.has(`${site}/${box}`);
+      // Who was ordered is in a wave that has begun, whatever another inventory deals today.
+      return {
+        site,
+        box,
+        fields: of,
+        bytes,
+        way,
+        wave: isOrdered ? Math.min(waves[i] ?? 0, wave) : (waves[i] ?? 0),
+      };
+    }),
+  );
+  const row = rollouts.get(name);
+  if (row === undefined) throw new AgentError('bug', `the rollout ${name} is in the store`);
+  for (const box of rollouts.boxes(name)) {
+    const now = ordered.get(`${box.site}/${box.box}`);
+    if (now !== undefined)
+      rollouts.saveBox(name, { ...box, state: now.state, action: now.action, since: nowMs });
+  }
+  saveState(rollouts, row, { outcome, wave, reason, nowMs });
+}
+
+/** When it ends, as its orders say; without one as the plan says, from now on. */
+function endOf(orders: readonly Standing[], plan: Plan | undefined, nowMs: number): number {
+  if (orders.length > 0) return Math.max(...orders.map(({ notAfterMs }) => notAfterMs));
+  return nowMs + (plan?.notAfterDays ?? 0) * DAY_MS;
+}
+
+/** The lowest wave up to which there are as many boxes as were ordered: never above the one that was reached. */
+export function reachedWave(waves: readonly number[], ordered: number): number {
+  const last = Math.max(0, ...waves);
+  for (let wave = 0; wave < last; wave += 1)
+    if (waves.filter((n) => n <= wave).length >= ordered) return wave;
+  return last;
+}
+
+/** Orders of a rollout as they lie at the broker. */
+export function standingOf({ name, kind }: MergedRollout, knowledge: Knowledge): Standing[] {
+  return knowledge.standing.filter(
+    (order) => order.byOwnKey && order.kind === kind && order.rollout === name,
+  );
+}
+
+/** Boxes of a rollout that is not in the store, as far as orders and reports name them. */
+export function membersOf(
+  merged: MergedRollout,
+  { store, knowledge }: Pick<Adopting, 'store' | 'knowledge'>,
+): Member[] {
+  const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
+  const orders = standingOf(merged, knowledge);
+  const common = orders.find(({ strange }) => strange !== undefined)?.strange?.fields;
+  return merged.boxes.map(({ id }) => {
+    const [site = '', box = ''] = id.split('/');
+    const row = rows.get(id);
+    const own = orders.find((order) => order.site === site && order.box === box)?.strange?.fields;
+    const fields = own ?? fieldsBy(merged.kind, row, common);
+    return { site, box, fields, bytes: null, way: null, board: row?.report?.updater?.board ?? 'generic' };
+  });
+}
+
+/** What the box was ordered, by its report where no order tells it. */
+function fieldsBy(kind: RolloutKind, row: BoxRow | undefined, common: OrderFields | undefined): OrderFields {
+  const { updater, config } = row?.report ?? {};
+  if (kind === 'configuration')
+    return { revision: config?.revision ?? 0, sha256: config?.sha256 ?? '', yaml: '' };
+  if (common !== undefined) return common;
+  const { seq, version } = updater?.target ?? updater?.release ?? { seq: 0, version: '0.0.0' };
+  return { seq, version };
+}
+
+/** A rollout that is over has no order left that a box could still begin. */
+function withdrawLeft(rollouts: Rollouts, { name }: MergedRollout, { key, nowMs }: Adopting): void {
+  const row = rollouts.get(name);
+  if (row === undefined) return;
+  const standing = new Map(
+    rollouts
+      .standing()
+      .filter(({ rollout }) => rollout === name)
+      .map((order) => [`${order.site}/${order.box}`, order]),
+  );
+  for (const box of rollouts.boxes(name)) {
+    const order = standing.get(`${box.site}/${box.box}`);
+    if (order === undefined || order.action === 'withdraw' || !isWhole(box.fields)) continue;
+    layOrder(rollouts, row, box, 'withdraw', { key, nowMs }, true);
+    const state = OPEN.includes(box.state) && box.state !== 'switched' ? 'withdrawn' : box.state;
+    rollouts.saveBox(name, { ...box, state, action: 'withdraw', since: nowMs });
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Tells whether the store is behind the fleet: restored from a copy, or beside another one with the same key. What shows it
+ * are orders by the fleet's key that lie at the broker, and counters that boxes report, both above all that the store knows.
+ *
+ * INVARIANTS: an order at the broker is proof, since only the key makes one; a report is the word of one box, and below
+ * REPORTS_MIN of them nobody is stopped. LIMITS: two unknown counters a box.
+ */
+import type { Knowledge } from './knowledge.ts';
+import type { RolloutKind } from './progress.ts';
+import { believableCounter, type Rollouts } from './rollouts.ts';
+import { someOf } from './table.ts';
+
+/** Number of boxes whose word is believed against the store: one that was stolen, and one that is broken, stop nobody. */
+export const REPORTS_MIN = 3;
+const KINDS: readonly RolloutKind[] = ['release', 'configuration'];
+const FIX = 'run `fleet rollout adopt` (docs/guide/fleet-restore.md)';
+
+interface Unknown {
+  readonly id: string;
+  readonly rollout: string | null;
+  readonly isOrder: boolean;
+}
+
+export interface Behind {
+  /** Enough to send nothing. */
+  readonly isSure: boolean;
+  /** One line, with what to do. */
+  readonly text: string;
+}
+
+export class Evidence {
+  readonly #knowledge: Knowledge;
+  readonly #rollouts: Rollouts;
+  /** By kind and box. */
+  readonly #unknown = new Map<string, Unknown>();
+
+  constructor(knowledge: Knowledge, rollouts: Rollouts) {
+    this.#knowledge = knowledge;
+    this.#rollouts = rollouts;
+  }
+
+  /** Undefined where the store knows all that is to be seen. */
+  look(nowMs: number): Behind | undefined {
+    // What was unknown may have been adopted since.
+    const ids = new Set([...this.#knowledge.changed(), ...[...this.#unknown.values()].map(({ id }) => id)]);
+    for (const id of ids) for (const kind of KINDS) this.#lookAt(kind, id, nowMs);
+    if (this.#unknown.size === 0) return undefined;
+    const all = [...this.#unknown.values()];
+    const orders = all.filter(({ isOrder }) => isOrder);
+    const reports = all.filter(({ isOrder }) => !isOrder);
+    const what = [
+      ...(orders.length === 0 ? [] : [`${orders.length} orders by this key lie at the broker`]),
+      ...(reports.length === 0 ? [] : [`${reports.length} boxes report later orders`]),
+    ].join(' and ');
+    const names = [...new Set(all.flatMap(({ rollout }) => (rollout === null ? [] : [rollout])))];
+    const of = names.length === 0 ? '' : `rollout ${someOf(names.sort(), 3)}, `;
+    const boxes = someOf([...new Set(all.map(({ id }) => id))].sort(), 5);
+    return {
+      isSure: orders.length > 0 || reports.length >= REPORTS_MIN,
+      text: `fleet.db: it is behind the fleet: ${what} that it has not given (${of}${boxes}); ${FIX}, or end that rollout where it was begun`,
+    };
+  }
+
+  #lookAt(kind: RolloutKind, id: string, nowMs: number): void {
+    const place = `${kind} ${id}`;
+    const [site = '', box = ''] = id.split('/');
+    const newest = this.#rollouts.newestCounter(kind, site, box);
+    const held = this.#knowledge.standingOf(kind, id);
+    const report = this.#knowledge.report(id);
+    const said = believableCounter(report, kind, nowMs) ?? 0;
+    this.#unknown.delete(place);
+    if (held?.byOwnKey === true && held.counter > newest)
+      this.#unknown.set(place, { id, rollout: held.rollout, isOrder: true });
+    else if (said > newest) {
+      const rollout = kind === 'release' ? report?.updater?.rollout : report?.config.rollout;
+      this.#unknown.set(place, { id, rollout: rollout ?? null, isOrder: false });
+    }
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * Works out what became of rollouts from three witnesses: a store that may be old, signed orders that lie at the broker,
+ * and what boxes report. Pure: no clock, no broker, no store.
+ *
+ * INVARIANTS:
+ * - A rollout whose final withdrawal lies at the broker is aborted, and so is one after which another came. At most one goes on.
+ * - The wave is never above the one that was reached: an order by the fleet's key proves it, or the word of half its boxes.
+ * - Reports alone never let a rollout go on: what the broker has lost may have been its end, so that it is paused for a person.
+ * - Below REPORTS_MIN boxes no word changes more than that, and what is known of its own box.
+ * - What was taken over once changes nothing when it is taken over again.
+ */
+import { REPORTS_MIN } from './behind.ts';
+import type { RolloutKind } from './progress.ts';
+import type { Action, BoxState, RolloutState } from './waves.ts';
+
+/** An order by the fleet's key, as it lies at the broker. */
+export interface SeenOrder {
+  readonly kind: RolloutKind;
+  /** `site/box`. */
+  readonly id: string;
+  readonly rollout: string;
+  readonly action: Action;
+  readonly counter: number;
+  readonly final: boolean;
+}
+
+/** What a box reports of one kind of order. */
+export interface SeenReport {
+  readonly kind: RolloutKind;
+  readonly id: string;
+  /** Counter of the newest order that it has taken. */
+  readonly counter: number;
+  readonly rollout: string | null;
+}
+
+export interface KnownBox {
+  readonly id: string;
+  readonly wave: number;
+  readonly state: BoxState;
+  readonly action: Action | null;
+}
+
+export interface KnownRollout {
+  readonly name: string;
+  readonly kind: RolloutKind;
+  readonly state: RolloutState;
+  readonly wave: number;
+  /** Largest counter that the store has given for it, or the time when it was made. */
+  readonly newest: number;
+  readonly boxes: readonly KnownBox[];
+}
+
+export interface Witnesses {
+  readonly rollouts: readonly KnownRollout[];
+  readonly orders: readonly SeenOrder[];
+  readonly reports: readonly SeenReport[];
+  /** The rollout that goes on, as a person says; undefined: nobody has said. */
+  readonly named?: string | undefined;
+  /** Largest counter that the store knows of a box: given or adopted; 0: none. */
+  newestOf(kind: RolloutKind, id: string): number;
+}
+
+/** `over`: none of its orders is open any more, and nobody can say whether it went on. */
+export type Outcome = 'running' | 'finishing' | 'paused' | 'halted' | 'aborted' | 'over';
+
+export interface MergedBox {
+  readonly id: string;
+  readonly state: BoxState;
+  readonly action: Action | null;
+}
+
+export interface MergedRollout {
+  readonly name: string;
+  readonly kind: RolloutKind;
+  /** In the store. */
+  readonly isKnown: boolean;
+  readonly outcome: Outcome;
+  /** Of a rollout that is in the store. */
+  readonly wave: number;
+  readonly reason: string | null;
+  /** Of a rollout that is in the store those that change, else all that are known. */
+  readonly boxes: readonly MergedBox[];
+}
+
+export interface Merged {
+  /** At the broker, and not in the store. */
+  readonly orders: readonly SeenOrder[];
+  /** Of boxes that have taken a later order than the store knows. */
+  readonly counters: readonly Pick<SeenReport, 'kind' | 'id' | 'counter'>[];
+  /** Rollouts that change or are new to the store. */
+  readonly rollouts: readonly MergedRollout[];
+}
+
+const OVER: readonly RolloutState[] = ['aborted', 'done'];
+/** By how much each holds back; of two orders with one counter the stricter one counts. */
+const STRICTNESS: Readonly<Record<Action, number>> = { install: 0, pause: 1, withdraw: 2 };
+const NOT_SWITCHED: readonly BoxState[] = ['planned', 'ordered', 'begun', 'withdrawn'];
+
+export function merge(witnesses: Witnesses): Merged {
+  return new Merger(witnesses).merged();
+}
+
+class Merger {
+  readonly #witnesses: Witnesses;
+  /** Above what the store knows. */
+  readonly #orders: readonly SeenOrder[];
+  /** Above what the store knows and the broker holds. */
+  readonly #reports: readonly SeenReport[];
+
+  constructor(witnesses: Witnesses) {
+    this.#witnesses = witnesses;
+    const { newestOf } = witnesses;
+    this.#orders = witnesses.orders.filter(({ kind, id, counter }) => counter > newestOf(kind, id));
+    const held = new Map(witnesses.orders.map((order) => [`${order.kind} ${order.id}`, order.counter]));
+    this.#reports = witnesses.reports.filter(
+      ({ kind, id, counter }) => counter > Math.max(newestOf(kind, id), held.get(`${kind} ${id}`) ?? 0),
+    );
+  }
+
+  merged(): Merged {
+    const { rollouts } = this.#witnesses;
+    const latest = this.#latest();
+    const known = rollouts.flatMap((rollout) => this.#known(rollout, latest));
+    const strange = this.#strangeNames().map((name) => this.#strange(name, latest));
+    return {
+      orders: this.#orders,
+      counters: this.#reports.map(({ kind, id, counter }) => ({ kind, id, counter })),
+      rollouts: [...known, ...strange],
+    };
+  }
+
+  /** Names that the store does not have; of reports only those that enough boxes give, or a person. */
+  #strangeNames(): string[] {
+    const known = new Set(this.#witnesses.rollouts.map(({ name }) => name));
+    const names = new Set(this.#orders.map(({ rollout }) => rollout));
+    for (const { rollout } of this.#reports)
+      if (rollout !== null && this.#stampByReports(rollout) > 0) names.add(rollout);
+    return [...names].filter((name) => !known.has(name)).sort();
+  }
+
+  /** The name with the newest order; undefined where nothing was ever ordered. */
+  #latest(): string | undefined {
+    const { rollouts, named } = this.#witnesses;
+    if (named !== undefined) return named;
+    const names = [...rollouts.map(({ name }) => name), ...this.#strangeNames()];
+    return names.reduce<string | undefined>(
+      (best, name) => (best === undefined || this.#stamp(name) > this.#stamp(best) ? name : best),
+      undefined,
+    );
+  }
+
+  #stamp(name: string): number {
+    const stored = this.#witnesses.rollouts.find((rollout) => rollout.name === name)?.newest ?? 0;
+    const held = this.#orders.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
+    return Math.max(stored, this.#stampByReports(name), ...held);
+  }
+
+  /** The newest counter that at least one honest box gives, of which REPORTS_MIN - 1 may lie; 0: too few. */
+  #stampByReports(name: string): number {
+    const { named } = this.#witnesses;
+    const counters = this.#reports.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
+    counters.sort((a, b) => b - a);
+    return counters[named === name ? 0 : REPORTS_MIN - 1] ?? 0;
+  }
+
+  #ordersOf(name: string): SeenOrder[] {
+    return this.#orders.filter(({ rollout }) => rollout === name);
+  }
+
+  #known(rollout: KnownRollout, latest: string | undefined): MergedRollout[] {
+    const { name, kind, state, wave } = rollout;
+    if (OVER.includes(state)) return [];
+    const orders = this.#ordersOf(name);
+    const boxes = this.#boxes(rollout, orders);
+    const mine = new Set(rollout.boxes.map(({ id }) => id));
+    const isDoubtful =
+      orders.length === 0 && this.#reports.some((report) => report.kind === kind && mine.has(report.id));
+    const after = this.#outcome(orders, state, name, latest, isDoubtful);
+    const merged = { name, kind, isKnown: true, boxes, ...after, wave: this.#wave(rollout, orders) };
+    const same = merged.outcome === state && merged.wave === wave && boxes.length === 0;
+    return same ? [] : [merged];
+  }
+
+  #outcome(
+    orders: readonly SeenOrder[],
+    state: RolloutState | undefined,
+    name: string,
+    latest: string | undefined,
+    isDoubtful = false,
+  ): { readonly outcome: Outcome; readonly reason: string | null } {
+    if (orders.some(({ final }) => final))
+      return { outcome: 'aborted', reason: 'its final withdrawal lies at the broker' };
+    if (latest !== undefined && latest !== name)
+      return { outcome: 'aborted', reason: `${latest} came after it` };
+    const top = topAction(orders);
+    if (top === 'withdraw') return { outcome: 'halted', reason: 'its orders were withdrawn' };
+    if (top === 'pause') return { outcome: 'paused', reason: 'its boxes were paused' };
+    if (state === undefined) return { outcome: top === undefined ? 'over' : 'running', reason: null };
+    const isHeld = state === 'paused' || state === 'halted';
+    if (isDoubtful && !isHeld && name !== this.#witnesses.named)
+      return { outcome: 'paused', reason: 'boxes report later orders than the broker holds' };
+    return { outcome: top === 'install' && isHeld ? 'running' : (state as Outcome), reason: null };
+  }
+
+  #boxes({ name, kind, boxes }: KnownRollout, orders: readonly SeenOrder[]): MergedBox[] {
+    const ordered = new Map(orders.map((order) => [order.id, order]));
+    const reported = new Map(
+      this.#reports.filter((report) => report.kind === kind).map((report) => [report.id, report]),
+    );
+    return boxes.flatMap(({ id, state, action }): MergedBox[] => {
+      const order = ordered.get(id);
+      const report = reported.get(id);
+      let after: MergedBox = { id, state, action };
+      if (order !== undefined) after = { id, state: stateBy(order.action, state), action: order.action };
+      else if (report?.rollout === name) after = { id, state: stateBy('install', state), action: 'install' };
+      return after.state === state && after.action === action ? [] : [after];
+    });
+  }
+
+  /** The highest wave of which one box was ordered for certain, or half of which say so. */
+  #wave({ name, wave, boxes }: KnownRollout, orders: readonly SeenOrder[]): number {
+    const ordered = new Set(orders.map(({ id }) => id));
+    const reported = new Set(this.#reports.filter(({ rollout }) => rollout === name).map(({ id }) => id));
+    const waves = new Map<number, { all: number; ordered: number; told: number }>();
+    for (const box of boxes) {
+      const count = waves.get(box.wave) ?? { all: 0, ordered: 0, told: 0 };
+      count.all += 1;
+      // Canaries have a final withdrawal without an order before.
+      if (ordered.has(box.id)) count.ordered += 1;
+      if (ordered.has(box.id) || reported.has(box.id) || box.action !== null) count.told += 1;
+      waves.set(box.wave, count);
+    }
+    const reached = [...waves].filter(
+      ([, { all, ordered: sure, told }]) => sure > 0 || (told >= REPORTS_MIN && told * 2 >= all),
+    );
+    return Math.max(wave, ...reached.map(([n]) => n));
+  }
+
+  #strange(name: string, latest: string | undefined): MergedRollout {
+    const orders = this.#ordersOf(name);
+    const reports = this.#reports.filter(({ rollout }) => rollout === name);
+    const kind = orders[0]?.kind ?? reports[0]?.kind ?? 'release';
+    const boxes = new Map<string, MergedBox>();
+    for (const { id } of reports) boxes.set(id, { id, state: 'ordered', action: 'install' });
+    for (const { id, action } of orders) boxes.set(id, { id, state: stateBy(action, 'planned'), action });
+    const { named } = this.#witnesses;
+    const { outcome, reason } = this.#outcome(orders, undefined, name, latest);
+    const goesOn = outcome === 'over' && named === name;
+    return {
+      ...{ name, kind, isKnown: false, wave: 0, reason },
+      outcome: goesOn ? 'running' : outcome,
+      boxes: [...boxes.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    };
+  }
+}
+
+function topAction(orders: readonly SeenOrder[]): Action | undefined {
+  const newest = Math.max(...orders.map(({ counter }) => counter));
+  const actions = orders.filter(({ counter }) => counter === newest).map(({ action }) => action);
+  return actions.sort((a, b) => STRICTNESS[b] - STRICTNESS[a])[0];
+}
+
+/** What an order makes of a box, before its report says more. */
+function stateBy(action: Action, state: BoxState): BoxState {
+  if (!NOT_SWITCHED.includes(state)) return state;
+  if (action === 'withdraw') return 'withdrawn';
+  return state === 'planned' || state === 'withdrawn' ? 'ordered' : state;
+}

@@ -1,0 +1,85 @@
+/** `fleet rollout pause`, `resume` and `abort`: what a person wants of the rollout that is under way. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { StateLock } from '../../../../agent/base/state-lock.ts';
+import { lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { say } from '../said.ts';
+import { controllerOf, present } from './drive.ts';
+import type { DirOption } from './looks.ts';
+import { type RolloutRow, Rollouts } from './rollouts.ts';
+
+/** A program that runs the rollout looks each LOOK_MS, and sends to the largest fleet within a minute. */
+const ABORT_WITHIN_MS = 120_000;
+const ABORT_LOOK_MS = 500;
+
+type Wanted = 'pause' | 'resume' | 'abort';
+
+/** Said into the store; whoever runs the rollout does it, and where nobody does, this program once. */
+export function want(what: Wanted, { dir }: DirOption): Promise<void> {
+  return withFleet(dir, async (opened) => {
+    const { signal } = opened;
+    if (StateLock.isHeld(dir)) {
+      const { name } = wish(what, opened);
+      if (what !== 'abort' || (await isAborted(opened, dir, name))) {
+        const done = what === 'abort' ? 'aborted' : `${what} is said; the program that runs it does it`;
+        say(`${name}: ${done}`);
+        return;
+      }
+    }
+    const lock = lockFleet(dir);
+    try {
+      const controller = controllerOf(opened);
+      await controller.start(signal);
+      const { name } = wish(what, opened);
+      const after = await controller.run(name, signal, true);
+      if (what === 'abort' && after.state !== 'aborted')
+        throw new AgentError(
+          'unavailable',
+          `${name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
+        );
+      say(
+        `${name}: ${after.state}${after.state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`,
+      );
+    } finally {
+      lock.release();
+    }
+  });
+}
+
+/** Throws AgentError `config` where it does not fit. */
+function wish(what: Wanted, { store, clock }: OpenedFleet): RolloutRow {
+  const row = present(store);
+  const right = {
+    pause: ['running', 'finishing'],
+    resume: ['paused', 'halted'],
+    abort: ['running', 'finishing', 'paused', 'halted'],
+  };
+  if (!right[what].includes(row.state))
+    throw new AgentError(
+      'config',
+      `${row.name} is ${row.state}: it cannot be ${what === 'abort' ? 'aborted' : `${what}d`}`,
+    );
+  if (row.wanted === 'abort' && what !== 'abort')
+    throw new AgentError('config', `${row.name} is being aborted: it cannot be ${what}d`);
+  store.transaction(() => {
+    new Rollouts(store).want(row.name, what);
+    if (row.wanted !== what) store.record(`rollout ${row.name}: ${what}`, clock.wallMs());
+  });
+  return row;
+}
+
+/** Waits for the program that runs it; false where that has ended before. Throws AgentError `unavailable` where it does not. */
+async function isAborted({ store, signal }: OpenedFleet, dir: string, name: string): Promise<boolean> {
+  const untilMs = performance.now() + ABORT_WITHIN_MS;
+  while (!signal.aborted) {
+    if (new Rollouts(store).get(name)?.state === 'aborted') return true;
+    if (!StateLock.isHeld(dir)) return false;
+    if (performance.now() > untilMs)
+      throw new AgentError(
+        'unavailable',
+        `${name}: abort is said, and the program that runs it has not done it within ${ABORT_WITHIN_MS / 1000} s; look at that one`,
+      );
+    await sleep(ABORT_LOOK_MS);
+  }
+  throw new AgentError('unavailable', `${name}: abort is said; whether it is done nobody has waited for`);
+}
