@@ -29,6 +29,7 @@ const FLEET = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', impo
 /** Hours of a rollout pass in seconds: fewer on a slow machine, which would else let deadlines pass while it is busy. */
 const SPEED = 1200;
 const SLOWER_MAX = 4;
+const SETTLE_MS = 100;
 export const SITE = 'site-1';
 export const WELL: Fate = { ends: 'confirmed', away: false, backAfterMs: null };
 /** Hours of a test are minutes, which are a tenth of a second. */
@@ -50,6 +51,8 @@ export class RolloutFleet {
   readonly keys = generateKeyPairSync('ed25519');
   readonly broker: Mosquitto;
   readonly said: string[] = [];
+  /** While it is true boxes hear and answer, and go no further. */
+  isFrozen = false;
   #world: World | undefined;
   readonly #t: Test;
   #stopping = false;
@@ -87,7 +90,12 @@ export class RolloutFleet {
     void this.#goOn();
     this.#t.teardown(async () => {
       this.#stopping = true;
-      for (const box of this.world.boxes.values()) box.drop();
+      // What came last is answered: a box that is dropped in the middle of it has no answer to its own message.
+      await sleep(SETTLE_MS);
+      for (const box of this.world.boxes.values()) {
+        await box.settled;
+        box.drop();
+      }
       await this.broker.stop();
     });
     return this;
@@ -160,7 +168,7 @@ export class RolloutFleet {
 
   async #goOn(): Promise<void> {
     while (!this.#stopping) {
-      await this.world.advance(this.clock.wallMs());
+      if (!this.isFrozen) await this.world.advance(this.clock.wallMs());
       await sleep(5);
     }
   }

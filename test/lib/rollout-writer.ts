@@ -1,5 +1,5 @@
 /**
- * A controller that is killed: JSON with folder, broker, clock and a number of steps as its only argument. A step is a
+ * A controller that is killed while it runs, aborts or adopts a rollout: JSON with folder, broker, clock and a number of steps as its only argument. A step is a
  * transaction of the store that is over, or an order that is at the broker; with the last of them it kills itself.
  */
 import { createPrivateKey } from 'node:crypto';
@@ -7,7 +7,10 @@ import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../agent/base/clock.ts';
 import { FleetLink, type Outgoing } from '../../scripts/programs/fleet/broker.ts';
+import { readFleet } from '../../scripts/programs/fleet/fleet-file.ts';
+import { adoptInto } from '../../scripts/programs/fleet/rollout/adopt.ts';
 import { Controller } from '../../scripts/programs/fleet/rollout/controller.ts';
+import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { type FastTime, fastClock } from './fast-clock.ts';
 
@@ -16,10 +19,11 @@ export interface Mortal {
   readonly url: string;
   readonly time: FastTime;
   readonly rollout: string;
+  readonly deed: 'run' | 'abort' | 'adopt';
   readonly steps: number;
 }
 
-const { dir, url, time, rollout, steps } = JSON.parse(process.argv[2] ?? '') as Mortal;
+const { dir, url, time, rollout, deed, steps } = JSON.parse(process.argv[2] ?? '') as Mortal;
 let left = steps;
 
 function stepped(): void {
@@ -51,17 +55,22 @@ class MortalLink extends FleetLink {
 
 const store = new MortalStore(dir);
 const link = new MortalLink({ config: { url, ack: 'broker' }, clock: systemClock, warn: () => undefined });
-const key = createPrivateKey(readFileSync(join(dir, 'ops.key')));
-const controller = new Controller({
-  store,
-  link,
-  clock: fastClock(time),
-  key,
-  lookMs: 60_000,
-  say: () => undefined,
-});
+const clock = fastClock(time);
 const { signal } = new AbortController();
-await controller.start(signal);
-const { state } = await controller.run(rollout, signal);
-writeSync(1, `${state}\n`);
+
+async function act(): Promise<string> {
+  if (deed === 'adopt') {
+    const opened = { fleet: readFleet(dir), store, link, signal, clock };
+    return (await adoptInto(opened, undefined, { yes: true })).join(', ');
+  }
+  const key = createPrivateKey(readFileSync(join(dir, 'ops.key')));
+  const controller = new Controller({ store, link, clock, key, lookMs: 60_000, say: () => undefined });
+  await controller.start(signal);
+  if (deed === 'run') return (await controller.run(rollout, signal)).state;
+  // As the command does it: what was begun goes on, and else it is wished.
+  store.transaction(() => new Rollouts(store).want(rollout, 'abort'));
+  return (await controller.run(rollout, signal, true)).state;
+}
+
+writeSync(1, `${await act()}\n`);
 process.exit(0);

@@ -173,6 +173,7 @@ void t.test(
         url: fleet.broker.url,
         time: fleet.time,
         rollout: NAME,
+        deed: 'run',
         steps,
       };
       const child = spawn(process.execPath, [WRITER, JSON.stringify(mortal)], {

@@ -23,33 +23,39 @@ export interface AdoptOptions extends DirOption {
 /** `name`: the rollout that goes on, where reports alone do not show it. */
 export function adopt(name: string | undefined, options: AdoptOptions): Promise<void> {
   return withFleet(options.dir, async (opened) => {
-    const { store, signal, clock } = opened;
     const lock = lockFleet(options.dir);
     try {
-      const controller = controllerOf(opened);
-      await controller.connect(signal);
-      const witnesses = witnessesOf(store, controller.knowledge, clock.wallMs(), name);
-      const merged = merge(witnesses);
-      refuseName(name, witnesses);
-      for (const line of linesOf(merged, witnesses, opened)) say(line);
-      const given = givenFor(merged, options, opened, controller);
-      if (isNothing(merged)) {
-        if (name !== undefined || options.abort === true) throw nothingFor(options.abort === true);
-        say('nothing to adopt: the database knows all that the fleet shows');
-      } else {
-        await confirmed(
-          'The database takes this over; nothing but withdrawals is sent.',
-          options.yes === true,
-          signal,
-        );
-        take(merged, { opened, controller, given, abort: options.abort === true });
-      }
-      await controller.finish();
-      for (const line of stateLines(opened)) say(line);
+      for (const line of await adoptInto(opened, name, options)) say(line);
     } finally {
       lock.release();
     }
   });
+}
+
+/** As `adopt`, by whoever holds the lock. Returns how it stands then. */
+export async function adoptInto(
+  opened: OpenedFleet,
+  name: string | undefined,
+  options: Omit<AdoptOptions, 'dir'>,
+): Promise<string[]> {
+  const { store, signal, clock } = opened;
+  const controller = controllerOf(opened);
+  await controller.connect(signal);
+  const witnesses = witnessesOf(store, controller.knowledge, clock.wallMs(), name);
+  const merged = merge(witnesses);
+  refuseName(name, witnesses);
+  for (const line of linesOf(merged, witnesses, opened)) say(line);
+  const given = givenFor(merged, options, opened, controller);
+  if (isNothing(merged)) {
+    if (name !== undefined || options.abort === true) throw nothingFor(options.abort === true);
+    say('nothing to adopt: the database knows all that the fleet shows');
+  } else {
+    const question = 'The database takes this over; nothing but withdrawals is sent.';
+    await confirmed(question, options.yes === true, signal);
+    take(merged, { opened, controller, given, abort: options.abort === true });
+  }
+  await controller.finish();
+  return stateLines(opened);
 }
 
 interface Taking {
@@ -104,7 +110,7 @@ function refuseName(name: string | undefined, { rollouts, orders, reports }: Wit
 /** Throws AgentError `config` where a rollout goes on of which nobody but the person knows the plan. */
 function givenFor(
   merged: Merged,
-  { plan: file, abort }: AdoptOptions,
+  { plan: file, abort }: Pick<AdoptOptions, 'plan' | 'abort'>,
   opened: OpenedFleet,
   controller: Controller,
 ): Taking['given'] {

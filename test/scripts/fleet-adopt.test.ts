@@ -1,0 +1,462 @@
+/**
+ * Stores that are behind the fleet, over a real broker: yesterday's in mid rollout and after an abort, none at all, a broker
+ * that comes back empty, and a controller that is killed while it aborts and adopts. The first two walk the guide
+ * (docs/guide/fleet-restore.md), command by command.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import mqtt from 'mqtt';
+import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
+import { systemClock } from '../../agent/base/clock.ts';
+import { claimedOrder } from '../../agent/base/room-order.ts';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import type { UpdateOrder } from '../../agent/contract/update.ts';
+import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { FleetLink, incomingMax } from '../../scripts/programs/fleet/broker.ts';
+import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
+import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { scratch } from '../lib/paths.ts';
+import type { Program } from '../lib/program.ts';
+import { QUICK, RolloutFleet, SITE } from '../lib/rollout-fleet.ts';
+import type { Mortal } from '../lib/rollout-writer.ts';
+
+const WRITER = fileURLToPath(new URL('../lib/rollout-writer.js', import.meta.url));
+const NAME = 'r-1';
+const { signal } = new AbortController();
+/** Who takes an order and is no canary waits for half an hour of the fleet, some seconds here, before it begins. */
+const LATER_MS = 1_800_000;
+const PLAN = {
+  canary: { boxes: ['b-0', 'b-1'], hours: 0 },
+  waves: [{ share: 0.5 }, { share: 1 }],
+  window: null,
+};
+/** The shell's part of a restore, as the guide has it. */
+const RESTORE = 'rm -f fleet.db-wal fleet.db-shm && cp yesterday.db fleet.db';
+
+async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+  const untilMs = Date.now() + withinMs;
+  while (!holds()) {
+    if (Date.now() > untilMs) throw new Error(`${what}: not within ${withinMs} ms`);
+    await sleep(10);
+  }
+}
+
+/** Everything that was ordered, as it came, and what lies at the broker. */
+class Orders {
+  readonly all: UpdateOrder[] = [];
+  readonly held = new Map<string, UpdateOrder>();
+
+  static async of(t: Test, url: string): Promise<Orders> {
+    const orders = new Orders();
+    const client = await mqtt.connectAsync(url, { protocolVersion: 5 });
+    t.teardown(() => client.end(true));
+    client.on('message', (topic, payload) => {
+      const box = topic.split('/')[2] ?? '';
+      if (payload.length === 0) {
+        orders.held.delete(box);
+        return;
+      }
+      const order = claimedOrder('update', payload);
+      orders.all.push(order);
+      orders.held.set(box, order);
+    });
+    await client.subscribeAsync('vigie/+/+/update/desired', { qos: 1 });
+    return orders;
+  }
+
+  /** Counters of orders to install, by box: one of each is one order, however often it came. */
+  installs(): Map<string, Set<number>> {
+    const found = new Map<string, Set<number>>();
+    for (const { box, action, counter } of this.all)
+      if (action === 'install') found.set(box, (found.get(box) ?? new Set()).add(counter));
+    return found;
+  }
+}
+
+/** A fleet whose rollout is begun by commands; who is no canary begins later. */
+async function begun(t: Test, count = 8) {
+  const fleet = await new RolloutFleet(t).start(count, (i) => ({ jitterMs: i < 2 ? 0 : LATER_MS }));
+  const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
+  writeFileSync(plan, stringify(PLAN));
+  const orders = await Orders.of(t, fleet.broker.url);
+  const start = (...args: string[]): Program => fleet.fleet('rollout', ...args, '--dir', dir);
+  const run = async (...args: string[]) => {
+    const program = start(...args);
+    return { code: await program.ended, out: program.out, err: program.err };
+  };
+  t.match(await run('start', '1.5.0', '--plan', plan, '--name', NAME, '--yes'), { code: 0 });
+  const running = start('run');
+  await until('canaries are ordered', () => orders.installs().size === 2);
+  shell(t, dir, `sqlite3 fleet.db "VACUUM INTO 'yesterday.db'"`);
+  const ordered = new Set<string>();
+  const waveOne = async (): Promise<void> => {
+    await until('the first wave is ordered', () => orders.installs().size === count / 2);
+    fleet.isFrozen = true;
+    for (const box of orders.installs().keys()) ordered.add(box);
+  };
+  return { fleet, dir, plan, orders, start, run, running, waveOne, ordered };
+}
+
+function shell(t: Test, dir: string, line: string): void {
+  const { status, stderr } = spawnSync('sh', ['-ec', line], { cwd: dir, encoding: 'utf8' });
+  t.equal(status, 0, `${line} ${stderr}`);
+}
+
+async function killed({ child, ended }: Program): Promise<void> {
+  child.kill('SIGKILL');
+  await ended;
+}
+
+const view = (dir: string) => {
+  const store = new FleetStore(dir, true);
+  try {
+    const rollouts = new Rollouts(store);
+    return rollouts
+      .all()
+      .map(({ name, state, wave }) => ({ name, state, wave, boxes: rollouts.boxes(name) }));
+  } finally {
+    store.close();
+  }
+};
+
+void t.test(
+  'a store of yesterday in mid rollout sends nothing, adopts, and goes on to the end',
+  async (t) => {
+    const { fleet, dir, plan, orders, start, run, running, waveOne } = await begun(t);
+    await waveOne();
+    await killed(running);
+    const before = orders.all.length;
+    shell(t, dir, RESTORE);
+    for (const args of [
+      ['run'],
+      ['abort'],
+      ['pause'],
+      ['start', '1.5.0', '--plan', plan, '--yes'],
+      ['start', '1.5.0', '--plan', plan, '--yes', '--take-over'],
+    ]) {
+      const said = await run(...args);
+      t.match(said, {
+        code: 1,
+        err: /^fleet: fleet\.db: it is behind the fleet: .*rollout r-1, .*run `fleet rollout adopt`.*\n$/,
+      });
+    }
+    t.equal(orders.all.length, before, 'nothing was sent');
+    t.match(await run('adopt'), { code: 1, err: /Nobody is at a terminal to say so; give --yes/ });
+    t.match(await run('adopt', '--yes', '--plan', plan), {
+      code: 2,
+      err: /--plan: every rollout that goes on/,
+    });
+    const adopted = await run('adopt', '--yes');
+    t.match(adopted, { code: 0, out: /r-1: running, wave 1; in the database running, wave 0;/ });
+    t.match(adopted.out, 'r-1: running, wave 1; `fleet rollout run` goes on with it');
+    t.match(await run('adopt', '--yes'), { code: 0, out: /nothing to adopt/ }, 'a second time');
+    t.equal(orders.all.length, before, 'still nothing was sent');
+    fleet.isFrozen = false;
+    const going = start('run');
+    t.equal(await going.ended, 0, going.err);
+    t.match(going.out, /r-1: release 43-1\.5\.0, done/);
+    for (const [box, counters] of orders.installs())
+      if (counters.size !== 1) t.fail(`${box}: ${counters.size} orders`);
+    t.equal(orders.installs().size, 8);
+    t.strictSame(new Set(orders.all.map(({ seq }) => seq)), new Set([43]));
+    for (let i = 0; i < 8; i += 1) t.match(fleet.box(i).truth, { phase: 'confirmed', seq: 43 });
+  },
+);
+
+void t.test('a store of yesterday after an abort never sends what was aborted', async (t) => {
+  const { fleet, dir, plan, orders, start, run, running, waveOne, ordered } = await begun(t);
+  await waveOne();
+  t.match(await run('abort'), { code: 0, out: 'r-1: aborted\n' }, 'while another program runs it');
+  t.equal(await running.ended, 0);
+  t.strictSame(
+    [...orders.held].filter(([, order]) => order.final !== true || order.action !== 'withdraw'),
+    [],
+    'at the broker lie final withdrawals',
+  );
+  t.strictSame(new Set(orders.held.keys()), ordered, 'of every box that was ordered, and of no other');
+  const before = orders.installs();
+  const sent = orders.all.length;
+  shell(t, dir, RESTORE);
+  for (const args of [['run'], ['start', '1.5.0', '--plan', plan, '--yes']])
+    t.match(await run(...args), { code: 1, err: /behind the fleet/ }, args.join(' '));
+  t.equal(orders.all.length, sent);
+  t.match(await run('adopt', '--yes'), {
+    code: 0,
+    out: /r-1: aborted \(its final withdrawal lies at the broker\).*\n(.*\n)*no rollout is under way/,
+  });
+  t.match(await run('run'), { code: 2, err: /no rollout is under way/ });
+  fleet.isFrozen = false;
+  t.strictSame(orders.installs(), before, 'no box was ordered again');
+  t.match(view(dir), [{ name: NAME, state: 'aborted' }]);
+  // Another rollout reaches them: its counters are above what they have seen.
+  const next = await run('start', '1.5.0', '--plan', planOfRest(fleet, plan), '--name', 'r-2', '--yes');
+  t.match(next, { code: 0 }, next.err);
+  const going = start('run');
+  t.equal(await going.ended, 0, going.err);
+  for (let i = 0; i < 8; i += 1) t.match(fleet.box(i).truth, { seq: 43 });
+});
+
+/** Canaries of those that have it not. */
+function planOfRest(fleet: RolloutFleet, file: string): string {
+  const rest = Array.from({ length: 8 }, (_, i) => i).filter((i) => fleet.box(i).truth.seq !== 43);
+  writeFileSync(file, stringify({ ...PLAN, canary: { boxes: [`b-${rest[0]}`], hours: 0 } }));
+  return file;
+}
+
+void t.test('an abort is seen by a store that has not even sent the canaries’ orders', async (t) => {
+  const fleet = await new RolloutFleet(t).start(6);
+  const { store, controller, link } = await fleet.controller();
+  const dir = join(fleet.dir, 'ops');
+  fleet.create(store, NAME);
+  shell(t, dir, `sqlite3 fleet.db "VACUUM INTO 'yesterday.db'"`);
+  new Rollouts(store).want(NAME, 'abort');
+  t.match(await controller.run(NAME, signal, true), { state: 'aborted' });
+  await link.stop();
+  store.close();
+  shell(t, dir, RESTORE);
+  await t.rejects(fleet.controller(), { kind: 'denied', message: /behind the fleet: 2 orders by this key/ });
+  const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
+  t.equal(await adopt.ended, 0, adopt.err);
+  t.match(adopt.out, /r-1: aborted/);
+});
+
+void t.test('no store at all: the plan is asked for, and the rollout goes on or is ended', async (t) => {
+  const { fleet, dir, plan, orders, start, run, running, waveOne } = await begun(t);
+  await waveOne();
+  await killed(running);
+  const before = orders.all.length;
+  cpSync(dir, join(fleet.dir, 'copy'), { recursive: true });
+  shell(t, dir, 'rm -f fleet.db fleet.db-wal fleet.db-shm');
+  t.match(await run('run'), { code: 1, err: /behind the fleet/ });
+  t.match(await run('adopt', '--yes'), {
+    code: 2,
+    err: /r-1 is not in the database, and its plan is nowhere else; give the plan .*--plan FILE.*--abort/,
+  });
+  const other = join(fleet.dir, 'other.yaml');
+  const window = { days: ['mon'], from: '01:00', to: '02:00' };
+  writeFileSync(other, stringify({ ...PLAN, window }));
+  t.match(await run('adopt', '--yes', '--plan', other), {
+    code: 2,
+    err: /its window is not that of the orders/,
+  });
+  t.equal(orders.all.length, before);
+  const waves = view(join(fleet.dir, 'copy'))[0]?.boxes.map(({ box, wave }) => `${box} ${wave}`);
+  const adopted = await run('adopt', '--yes', '--plan', plan);
+  t.match(
+    adopted,
+    { code: 0, out: 'r-1: running, wave 1; `fleet rollout run` goes on with it' },
+    adopted.err,
+  );
+  t.strictSame(
+    view(dir)[0]?.boxes.map(({ box, wave }) => `${box} ${wave}`),
+    waves,
+    'who is in which wave',
+  );
+  t.equal(orders.all.length, before);
+  // The same once more, to end it.
+  shell(t, dir, 'cp fleet.db adopted.db; rm -f fleet.db fleet.db-wal fleet.db-shm');
+  const ended = await run('adopt', '--yes', '--abort');
+  t.match(ended, { code: 0, out: /no rollout is under way/ }, ended.err);
+  t.ok([...orders.held.values()].every(({ final }) => final === true));
+  t.match(await run('run'), { code: 2, err: /no rollout is under way/ });
+  fleet.isFrozen = false;
+  t.equal(orders.installs().size, 4, 'nobody else was ordered');
+  // And who had gone on from a copy before it was ended is told.
+  shell(t, dir, 'rm -f fleet.db-wal fleet.db-shm && cp adopted.db fleet.db');
+  const late = start('run');
+  t.equal(await late.ended, 1);
+  t.match(late.err, /behind the fleet/);
+});
+
+void t.test(
+  'a broker that comes back empty, or older, while a rollout runs gets its orders again',
+  async (t) => {
+    const fleet = await new RolloutFleet(t).start(8, (i) => ({ jitterMs: i < 4 ? 40 * 3_600_000 : 0 }));
+    const { store, controller, link } = await fleet.controller();
+    fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3'], hours: 0.02 } });
+    const stop = new AbortController();
+    const going = controller.run(NAME, stop.signal);
+    const rollouts = new Rollouts(store);
+    await until('orders are at the broker', () => published(rollouts) === 4);
+    fleet.isFrozen = true;
+    // What they say to the orders is at the broker.
+    await until('all have taken theirs', () =>
+      [0, 1, 2, 3].every((i) => fleet.box(i).truth.phase === 'waiting'),
+    );
+    for (const box of fleet.world.boxes.values()) {
+      await box.settled;
+      box.drop();
+    }
+    await fleet.broker.stop();
+    await sleep(200);
+    await fleet.broker.start();
+    const orders = await Orders.of(t, fleet.broker.url);
+    await until('the orders are there again', () => orders.held.size === 4);
+    t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
+    t.equal(rollouts.ordersOf(SITE, 'b-0').length, 1, 'the same order');
+    for (const box of fleet.world.boxes.values()) await box.connect();
+    fleet.isFrozen = false;
+    // Another order of each, and then a broker that was restored to the one before.
+    const [first] = rollouts.ordersOf(SITE, 'b-0');
+    rollouts.want(NAME, 'pause');
+    await until('they are paused', () => orders.held.get('b-0')?.action === 'pause');
+    stop.abort();
+    await going;
+    await link.stop();
+    const client = await mqtt.connectAsync(fleet.broker.url, { protocolVersion: 5 });
+    t.teardown(() => client.end(true));
+    await client.publishAsync(topicsOf(SITE, 'b-0').updateDesired, first?.envelope ?? '', {
+      qos: 1,
+      retain: true,
+    });
+    await until('the older one lies there', () => orders.held.get('b-0')?.action === 'install');
+    const next = await fleet.controller();
+    await next.controller.run(NAME, signal, true);
+    await until('the newer one lies there', () => orders.held.get('b-0')?.action === 'pause');
+    new Rollouts(next.store).want(NAME, 'abort');
+    await next.controller.run(NAME, signal, true);
+    t.match(view(join(fleet.dir, 'ops')), [{ state: 'aborted' }]);
+  },
+);
+
+const published = (rollouts: Rollouts): number =>
+  rollouts.standing().filter(({ published: at }) => at !== null).length;
+
+/** Killed after one durable step more each time, until it lives. `between` looks at what is so after each death. */
+async function dying(
+  fleet: RolloutFleet,
+  mortal: Pick<Mortal, 'dir' | 'deed'>,
+  deathsAfter: readonly number[],
+  between: () => Promise<void> | void,
+): Promise<{ deaths: number; said: string }> {
+  let [deaths, said] = [0, ''];
+  for (const steps of [...deathsAfter, 0]) {
+    const all: Mortal = { ...mortal, url: fleet.broker.url, time: fleet.time, rollout: NAME, steps };
+    const child = spawn(process.execPath, [WRITER, JSON.stringify(all)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    child.stdout.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const [, by] = (await once(child, 'close')) as [number | null, string | null];
+    if (by !== 'SIGKILL') break;
+    deaths += 1;
+    await between();
+  }
+  return { deaths, said };
+}
+
+void t.test(
+  'killed at each step of an abort, and of an adoption after it: it goes on, and nobody is ordered',
+  async (t) => {
+    const fleet = await new RolloutFleet(t).start(8, () => ({ jitterMs: 40 * 3_600_000 }));
+    const { store, controller, link } = await fleet.controller();
+    const dir = join(fleet.dir, 'ops');
+    fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3', 'b-4'], hours: 1 } });
+    await controller.run(NAME, signal, true);
+    const orders = await Orders.of(t, fleet.broker.url);
+    await until('five are ordered', () => orders.held.size === 5);
+    shell(t, dir, `sqlite3 fleet.db "VACUUM INTO 'yesterday.db'"`);
+    await link.stop();
+    const finals = (): number => [...orders.held.values()].filter(({ final }) => final === true).length;
+    let partial = '';
+    const abort = await dying(fleet, { dir, deed: 'abort' }, [1, 3, 4, 5, 7, 9], async () => {
+      await sleep(100);
+      const [row] = view(dir);
+      if (row?.state === 'aborted' && finals() < 5) t.fail(`aborted is said with ${finals()} withdrawals`);
+      // Of the one that was killed in the middle a copy, beside what the broker holds then.
+      if (finals() >= 2 && finals() < 5) partial = `${finals()}`;
+    });
+    t.match(abort, { said: 'aborted\n' });
+    t.ok(abort.deaths >= 5, `${abort.deaths} deaths`);
+    t.not(partial, '', 'it died with some of the withdrawals at the broker');
+    t.equal(finals(), 5);
+    for (let i = 0; i < 5; i += 1)
+      t.equal(new Rollouts(store).ordersOf(SITE, `b-${i}`).length, 2, 'one withdrawal each');
+    store.close();
+    // As if only two of the withdrawals had reached the broker before a disk was lost.
+    const client = await mqtt.connectAsync(fleet.broker.url, { protocolVersion: 5 });
+    t.teardown(() => client.end(true));
+    const yesterday = new FleetStore(dir, true);
+    const installs = [2, 3, 4].map((i) => new Rollouts(yesterday).ordersOf(SITE, `b-${i}`)[1]);
+    yesterday.close();
+    for (const order of installs)
+      await client.publishAsync(topicsOf(SITE, order?.box ?? '').updateDesired, order?.envelope ?? '', {
+        qos: 1,
+        retain: true,
+      });
+    await until('two withdrawals lie there', () => finals() === 2);
+    const sent = orders.all.length;
+    shell(t, dir, RESTORE);
+    const adopt = await dying(fleet, { dir, deed: 'adopt' }, [1, 2, 3, 4], () => {
+      const [row] = view(dir);
+      if (row?.state !== 'aborted' && row?.wave !== 0) t.fail('half of it was taken over');
+    });
+    t.match(adopt, { said: 'no rollout is under way\n' });
+    t.ok(adopt.deaths >= 3, `${adopt.deaths} deaths`);
+    await until('the others are withdrawn', () => finals() === 5);
+    t.match(view(dir), [{ name: NAME, state: 'aborted' }]);
+    t.equal(
+      orders.all.slice(sent).filter(({ action }) => action === 'install').length,
+      0,
+      'no order to install since',
+    );
+  },
+);
+
+void t.test(
+  'more retained messages than the fleet’s file allows are an error with numbers; with the right number all come',
+  async (t) => {
+    const dir = scratch(t);
+    const broker = new Mosquitto({ dir });
+    await broker.start();
+    t.teardown(() => broker.stop());
+    const boxes = 16_667;
+    const client = await mqtt.connectAsync(broker.url, { protocolVersion: 5 });
+    t.teardown(() => client.end(true));
+    const tails = ['status', 'update/reported', 'update/desired'];
+    for (let i = 0; i < boxes; i += 1)
+      for (const tail of tails) client.publish(`vigie/s/b-${i}/${tail}`, '{}', { retain: true });
+    await client.publishAsync('vigie/s/last/status', '{}', { qos: 1, retain: true });
+    t.equal(incomingMax(10_000), 50_000);
+    const link = (count: number): FleetLink =>
+      new FleetLink({
+        ...{ config: { url: broker.url, ack: 'broker' }, boxes: count, clock: systemClock },
+        warn: (line) => t.fail(line),
+      });
+    const small = link(10_000);
+    t.teardown(() => small.stop());
+    await t.rejects(small.reconnect(signal, 60_000), {
+      kind: 'config',
+      message:
+        /^fleet\.yaml: boxes: the broker keeps more than 50000 messages of boxes, the limit for 10000 boxes/,
+    });
+    const right = link(boxes);
+    t.teardown(() => right.stop());
+    await right.reconnect(signal, 60_000);
+    t.equal(right.take().length, 3 * boxes + 1);
+  },
+);
+
+void t.test('a broker that is not there ends the wait', async (t) => {
+  const dir = scratch(t);
+  const broker = new Mosquitto({ dir });
+  await broker.start();
+  t.teardown(() => broker.stop());
+  await broker.stop();
+  const link = new FleetLink({
+    ...{ config: { url: broker.url, ack: 'broker' }, clock: systemClock, warn: () => undefined },
+  });
+  t.teardown(() => link.stop());
+  const beganMs = performance.now();
+  await link.reconnect(signal, 1500).then(
+    () => t.fail('it has connected'),
+    (error: unknown) => t.match(error, { kind: 'unavailable', message: /mqtt:\/\/localhost/ }),
+  );
+  t.ok(performance.now() - beganMs < 40_000);
+});

@@ -1,0 +1,320 @@
+/** What became of rollouts, worked out from an old store, the broker and the boxes: cases, and lives of fleets by chance. */
+import fc from 'fast-check';
+import t from 'tap';
+import { isOpen, reachedWave } from '../../scripts/programs/fleet/rollout/adoption.ts';
+import {
+  type KnownRollout,
+  type Merged,
+  merge,
+  type SeenOrder,
+  type SeenReport,
+  type Witnesses,
+} from '../../scripts/programs/fleet/rollout/merge.ts';
+import type { Action, BoxState, RolloutState } from '../../scripts/programs/fleet/rollout/waves.ts';
+
+const BOXES = 12;
+/** After all that happens, and before what a liar reports. */
+const NOW_MS = 500_000;
+const WAVES = 3;
+const idOf = (i: number): string => `s/b-${i}`;
+/** Two canaries, then two, then eight. */
+const waveOf = (i: number): number => (i < 2 ? 0 : i < 4 ? 1 : 2);
+const OPEN: readonly RolloutState[] = ['running', 'finishing', 'paused', 'halted'];
+
+interface StoredBox {
+  wave: number;
+  state: BoxState;
+  action: Action | null;
+}
+
+interface Stored {
+  name: string;
+  state: RolloutState;
+  wave: number;
+  /** Counter of its newest order, or the time when it was made. */
+  newest: number;
+  boxes: Map<string, StoredBox>;
+}
+
+/** A controller's store: rollouts, and the newest counter of each box. */
+interface Store {
+  rollouts: Stored[];
+  counters: Map<string, number>;
+}
+
+interface Box {
+  counter: number;
+  rollout: string | null;
+  ended: boolean;
+}
+
+/** A controller, a broker and boxes as they really are. */
+class Fleet {
+  store: Store = { rollouts: [], counters: new Map() };
+  readonly broker = new Map<string, SeenOrder>();
+  readonly boxes = new Map<string, Box>();
+  yesterday: Store = { rollouts: [], counters: new Map() };
+  isBrokerLost = false;
+  #ms = 1000;
+
+  constructor() {
+    for (let i = 0; i < BOXES; i += 1) this.boxes.set(idOf(i), { counter: 0, rollout: null, ended: false });
+  }
+
+  get present(): Stored | undefined {
+    return this.store.rollouts.find(({ state }) => OPEN.includes(state));
+  }
+
+  act([what, n]: readonly [string, number]): void {
+    this.#ms += 10;
+    const present = this.present;
+    if (what === 'copy') this.yesterday = structuredClone(this.store);
+    if (what === 'begin' && present === undefined) this.#begin();
+    if (what === 'take') this.#take(idOf(n % BOXES));
+    if (what === 'end') this.#end(idOf(n % BOXES));
+    if (what === 'lose' && n % 4 === 0) {
+      this.broker.clear();
+      this.isBrokerLost = true;
+    }
+    if (present === undefined) return;
+    const going = present.state === 'running';
+    if (what === 'order' && going) this.#order(present, n);
+    if (what === 'wave' && going && present.wave < WAVES - 1) present.wave += 1;
+    if (what === 'pause' && going) this.#hold(present, 'paused', 'pause');
+    if (what === 'halt' && going) this.#hold(present, 'halted', 'withdraw');
+    if (what === 'resume' && !going) present.state = 'running';
+    if (what === 'abort') this.#abort(present);
+    if (what === 'done' && [...present.boxes.values()].every(({ state }) => state === 'confirmed'))
+      present.state = 'done';
+  }
+
+  #begin(): void {
+    const boxes = new Map(
+      [...this.boxes.keys()].map((id, i): [string, StoredBox] => [
+        id,
+        { wave: waveOf(i), state: 'planned', action: null },
+      ]),
+    );
+    const name = `r-${this.store.rollouts.length + 1}`;
+    this.store.rollouts.unshift({ name, state: 'running', wave: 0, newest: this.#ms, boxes });
+  }
+
+  #lay(rollout: Stored, id: string, action: Action, final = false): void {
+    const counter = Math.max(this.#ms, (this.store.counters.get(id) ?? 0) + 1);
+    this.store.counters.set(id, counter);
+    this.broker.set(id, { kind: 'release', id, rollout: rollout.name, action, counter, final });
+    rollout.newest = counter;
+    const box = rollout.boxes.get(id);
+    if (box !== undefined) box.action = action;
+  }
+
+  /** A part of those that are due: a controller may die in between. */
+  #order(rollout: Stored, n: number): void {
+    const due = [...rollout.boxes].filter(
+      ([, box]) =>
+        box.wave <= rollout.wave &&
+        (box.state === 'planned' || box.state === 'withdrawn' || box.action === 'pause') &&
+        box.state !== 'confirmed',
+    );
+    for (const [id, box] of due.slice(0, 1 + (n % BOXES))) {
+      this.#lay(rollout, id, 'install');
+      box.state = 'ordered';
+    }
+  }
+
+  #hold(rollout: Stored, state: RolloutState, action: Action): void {
+    rollout.state = state;
+    for (const [id, box] of rollout.boxes) {
+      if (box.state !== 'ordered') continue;
+      this.#lay(rollout, id, action);
+      if (action === 'withdraw') box.state = 'withdrawn';
+    }
+  }
+
+  #abort(rollout: Stored): void {
+    rollout.state = 'aborted';
+    for (const [id, box] of rollout.boxes) {
+      if (box.action === null && box.wave !== 0) continue;
+      this.#lay(rollout, id, 'withdraw', true);
+      if (box.state === 'ordered') box.state = 'withdrawn';
+    }
+  }
+
+  #take(id: string): void {
+    const order = this.broker.get(id);
+    const box = this.boxes.get(id);
+    if (order === undefined || box === undefined || order.counter <= box.counter) return;
+    box.counter = order.counter;
+    if (order.action === 'install') Object.assign(box, { rollout: order.rollout, ended: false });
+    if (order.action === 'withdraw' && !box.ended) box.rollout = null;
+  }
+
+  /** It confirms, and its order is cleared. */
+  #end(id: string): void {
+    const box = this.boxes.get(id);
+    const stored = this.store.rollouts.find(({ name }) => name === box?.rollout)?.boxes.get(id);
+    if (box === undefined || stored?.state !== 'ordered' || box.ended) return;
+    box.ended = true;
+    stored.state = 'confirmed';
+    if (this.broker.get(id)?.final !== true) this.broker.delete(id);
+  }
+
+  get reports(): SeenReport[] {
+    return [...this.boxes]
+      .filter(([, { counter }]) => counter > 0)
+      .map(([id, { counter, rollout }]) => ({ kind: 'release', id, counter, rollout }));
+  }
+
+  witnesses(store: Store, reports = this.reports): Witnesses {
+    return {
+      rollouts: store.rollouts.map(({ boxes, newest, name, state, wave }): KnownRollout => {
+        return {
+          ...{ name, state, wave, kind: 'release', newest },
+          boxes: [...boxes].map(([id, box]) => ({ id, ...box })),
+        };
+      }),
+      orders: [...this.broker.values()],
+      reports,
+      newestOf: (_kind, id) => store.counters.get(id) ?? 0,
+    };
+  }
+}
+
+/** As the store takes it over. */
+function adopted(store: Store, { orders, counters, rollouts }: Merged): Store {
+  const after = structuredClone(store);
+  for (const { id, counter } of [...orders, ...counters])
+    after.counters.set(id, Math.max(counter, after.counters.get(id) ?? 0));
+  const sorted = [...rollouts].sort((a, b) => Number(isOpen(a)) - Number(isOpen(b)));
+  for (const [i, { name, outcome, wave, boxes, isKnown }] of sorted.entries()) {
+    const state = outcome === 'over' ? 'done' : outcome;
+    if (!isKnown) after.rollouts.unshift({ name, state, wave, newest: NOW_MS + i, boxes: new Map() });
+    const row = after.rollouts.find((rollout) => rollout.name === name);
+    if (row === undefined) throw new Error(name);
+    Object.assign(row, { state, wave });
+    for (const { id, ...box } of boxes) row.boxes.set(id, { ...(row.boxes.get(id) ?? { wave: 0 }), ...box });
+  }
+  return after;
+}
+
+const WHAT = [
+  'begin',
+  'order',
+  'wave',
+  'take',
+  'end',
+  'pause',
+  'resume',
+  'halt',
+  'abort',
+  'copy',
+  'lose',
+  'done',
+];
+/** Orders and boxes' words are what happens most. */
+const deed = fc.tuple(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom('order', 'take', 'take', 'end', 'wave', 'begin') },
+    { weight: 1, arbitrary: fc.constantFrom(...WHAT) },
+  ),
+  fc.nat(BOXES * 4),
+);
+const life = fc.array(deed, { minLength: 5, maxLength: 120 });
+
+void t.test('whatever a fleet has lived through, an old store takes over no more than was so', async (t) => {
+  const seen = new Map<string, number>();
+  const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+  fc.assert(
+    fc.property(life, (deeds) => {
+      const fleet = new Fleet();
+      for (const each of deeds) fleet.act(each);
+      const { yesterday, store, boxes, broker } = fleet;
+      const merged = merge(fleet.witnesses(yesterday));
+      const after = adopted(yesterday, merged);
+      for (const [id, { counter }] of boxes) {
+        const known = after.counters.get(id) ?? 0;
+        if (known < counter || known < (broker.get(id)?.counter ?? 0)) throw new Error(`${id}: ${known}`);
+      }
+      const open = after.rollouts.filter(({ state }) => OPEN.includes(state));
+      if (open.length > 1) throw new Error(`${open.length} rollouts go on`);
+      for (const { name, state, wave } of open) {
+        const truth = store.rollouts.find((rollout) => rollout.name === name);
+        if (truth === undefined) throw new Error(`${name} was never there`);
+        if (wave > truth.wave) throw new Error(`${name}: wave ${wave} above ${truth.wave}`);
+        const isStale = merged.orders.length + merged.counters.length > 0;
+        if (truth.state === 'aborted' && !fleet.isBrokerLost) throw new Error(`${name} was aborted`);
+        const isByReports =
+          merged.counters.length > 0 && !merged.orders.some(({ rollout }) => rollout === name);
+        if (isByReports && state === 'running') throw new Error(`${name} goes on by reports alone`);
+        if (isStale && !fleet.isBrokerLost && truth.state !== 'running' && state === 'running')
+          if (broker.size > 0 && [...broker.values()].some(({ rollout }) => rollout === name))
+            throw new Error(`${name} was ${truth.state}`);
+        count(`${truth.state} taken for ${state}`);
+      }
+      for (const { name, outcome } of merged.rollouts) {
+        const truth = store.rollouts.find((rollout) => rollout.name === name);
+        if (outcome === 'aborted' && truth !== undefined && OPEN.includes(truth.state))
+          throw new Error(`${name} goes on`);
+        if (outcome === 'aborted' && truth !== undefined) count(`${truth.state} taken for aborted`);
+      }
+      const again = merge(fleet.witnesses(after));
+      if (again.orders.length + again.counters.length + again.rollouts.length > 0)
+        throw new Error(`again: ${JSON.stringify(again)}`);
+    }),
+    {
+      numRuns: Number(process.env['VIGIE_RUNS'] ?? 3000),
+      ...(process.env['VIGIE_SEED'] && { seed: Number(process.env['VIGIE_SEED']) }),
+    },
+  );
+  for (const [what, n] of [...seen].sort()) t.comment(`${n} ${what}`);
+  const wanted = ['running', 'halted', 'aborted'].map((state) => `${state} taken for ${state}`);
+  for (const what of [...wanted, 'running taken for paused']) t.ok((seen.get(what) ?? 0) > 0, what);
+});
+
+void t.test('two boxes that lie hold a rollout at the most, and move no other', async (t) => {
+  const lie = fc.record({
+    box: fc.nat(BOXES - 1),
+    ahead: fc.integer({ min: 1, max: 1_000_000 }),
+    rollout: fc.constantFrom('r-1', 'r-2', 'theirs', null),
+  });
+  fc.assert(
+    fc.property(life, fc.array(lie, { minLength: 1, maxLength: 2 }), (deeds, lies) => {
+      const fleet = new Fleet();
+      for (const each of deeds) fleet.act(each);
+      const { yesterday, reports } = fleet;
+      const told = lies.map(({ box, ahead, rollout }): SeenReport => {
+        return { kind: 'release', id: idOf(box), counter: 1_000_000 + ahead, rollout };
+      });
+      const liars = new Set(told.map(({ id }) => id));
+      const honest = reports.filter(({ id }) => !liars.has(id));
+      const without = adopted(yesterday, merge(fleet.witnesses(yesterday, honest)));
+      const merged = merge(fleet.witnesses(yesterday, [...honest, ...told]));
+      const after = adopted(yesterday, merged);
+      for (const { name, state, wave } of after.rollouts) {
+        const other = without.rollouts.find((rollout) => rollout.name === name);
+        // With one honest box more a name may be believed that is one of the fleet's.
+        if (other === undefined && name !== 'theirs') continue;
+        const held = state === 'paused' && OPEN.includes(other?.state ?? 'done');
+        if (other === undefined || (state !== other.state && !held && OPEN.includes(state)))
+          throw new Error(`${name}: ${state}, without the lie ${other?.state}`);
+        if (wave > other.wave && !honest.some(({ rollout }) => rollout === name))
+          throw new Error(`${name}: wave ${wave}, without the lie ${other.wave}`);
+      }
+    }),
+    { numRuns: Number(process.env['VIGIE_RUNS'] ?? 2000) },
+  );
+  t.pass();
+});
+
+void t.test(
+  'the wave of a rollout that the store does not have is never above the one that was reached',
+  async (t) => {
+    const waves = [0, 0, 1, 1, 1, 2, 2, 2, 2, 2];
+    t.equal(reachedWave(waves, 2), 0);
+    t.equal(reachedWave(waves, 3), 1);
+    t.equal(reachedWave(waves, 5), 1);
+    t.equal(reachedWave(waves, 6), 2);
+    t.equal(reachedWave(waves, 0), 0);
+    t.equal(reachedWave([], 0), 0);
+  },
+);
