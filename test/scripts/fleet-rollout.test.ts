@@ -231,7 +231,7 @@ void t.test('by commands: a dry run, start, pause, resume, abort, and two who wa
   t.equal(await other.ended, 1);
   t.match(
     other.err,
-    /it is behind the fleet: 1 orders by this key lie at the broker and 1 boxes report later orders that it has not given \(rollout r-1, site-1\/b-0, site-1\/b-1\); run `fleet rollout adopt`.* or end that rollout/,
+    /it is behind the fleet: 1 of the orders at the broker and 1 of the boxes’ reports are newer \(rollout r-1, site-1\/b-0, site-1\/b-1\); run `fleet rollout adopt`.* or end that rollout/,
   );
   t.match(await run('rollout', 'pause'), { code: 0, out: /pause is said; the program that runs it does it/ });
   await until('paused', () => running.out.includes('pause for 1 box'));

@@ -134,14 +134,15 @@ function saveState(
   { outcome, wave, reason, nowMs }: Pick<MergedRollout, 'outcome' | 'wave' | 'reason'> & { nowMs: number },
 ): void {
   const state: RolloutState = outcome === 'over' ? 'done' : outcome;
-  const { name, plan, reached, not_after, accepted, wanted } = row;
+  const { name, plan, reached, not_after, accepted } = row;
   const base = { soakMs: [], notAfterMs: not_after, thresholds: plan.thresholds, accepted };
   const before = {
     ...base,
     state: row.state,
     wave: row.wave,
     reachedMs: reached,
-    wanted,
+    // A wish to abort stays one.
+    wanted: null,
     reason: row.reason,
   };
   rollouts.saveRollout(

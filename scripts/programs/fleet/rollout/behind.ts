@@ -46,18 +46,14 @@ export class Evidence {
     for (const id of ids) for (const kind of KINDS) this.#lookAt(kind, id, nowMs);
     if (this.#unknown.size === 0) return undefined;
     const all = [...this.#unknown.values()];
-    const orders = all.filter(({ isOrder }) => isOrder);
-    const reports = all.filter(({ isOrder }) => !isOrder);
-    const what = [
-      ...(orders.length === 0 ? [] : [`${orders.length} orders by this key lie at the broker`]),
-      ...(reports.length === 0 ? [] : [`${reports.length} boxes report later orders`]),
-    ].join(' and ');
+    const orders = all.filter(({ isOrder }) => isOrder).length;
+    const reports = all.length - orders;
     const names = [...new Set(all.flatMap(({ rollout }) => (rollout === null ? [] : [rollout])))];
     const of = names.length === 0 ? '' : `rollout ${someOf(names.sort(), 3)}, `;
     const boxes = someOf([...new Set(all.map(({ id }) => id))].sort(), 5);
     return {
-      isSure: orders.length > 0 || reports.length >= REPORTS_MIN,
-      text: `fleet.db: it is behind the fleet: ${what} that it has not given (${of}${boxes}); ${FIX}, or end that rollout where it was begun`,
+      isSure: orders > 0 || reports >= REPORTS_MIN,
+      text: `fleet.db: it is behind the fleet: ${orders} of the orders at the broker and ${reports} of the boxes’ reports are newer (${of}${boxes}); ${FIX}, or end that rollout where it was begun`,
     };
   }
 
