@@ -228,13 +228,14 @@ export function membersOf(
   { store, knowledge }: Pick<Adopting, 'store' | 'knowledge'>,
 ): Member[] {
   const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
-  const orders = standingOf(merged, knowledge);
-  const common = orders.find(({ strange }) => strange !== undefined)?.strange?.fields;
+  const orders = new Map(
+    standingOf(merged, knowledge).map(({ site, box, strange }) => [`${site}/${box}`, strange?.fields]),
+  );
+  const common = [...orders.values()].find((fields) => fields !== undefined);
   return merged.boxes.map(({ id }) => {
     const [site = '', box = ''] = id.split('/');
     const row = rows.get(id);
-    const own = orders.find((order) => order.site === site && order.box === box)?.strange?.fields;
-    const fields = own ?? fieldsBy(merged.kind, row, common);
+    const fields = orders.get(id) ?? fieldsBy(merged.kind, row, common);
     return { site, box, fields, bytes: null, way: null, board: row?.report?.updater?.board ?? 'generic' };
   });
 }

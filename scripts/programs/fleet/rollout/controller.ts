@@ -284,7 +284,7 @@ export class Controller {
   #isOurs(kind: Standing['kind'], site: string, box: string, counter: number): boolean {
     const place = `${kind} ${site}/${box} ${counter}`;
     if (this.#ours.has(place)) return true;
-    if (!this.#rollouts.isOurs(kind, site, box, counter)) return false;
+    if (this.#rollouts.envelope(kind, site, box, counter) === undefined) return false;
     this.#ours.add(place);
     return true;
   }

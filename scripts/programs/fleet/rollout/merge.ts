@@ -106,6 +106,8 @@ class Merger {
   readonly #orders: readonly SeenOrder[];
   /** Above what the store knows and the broker holds. */
   readonly #reports: readonly SeenReport[];
+  /** Counters of these reports by the rollout that they name, the newest first. */
+  readonly #counters = new Map<string, number[]>();
 
   constructor(witnesses: Witnesses) {
     this.#witnesses = witnesses;
@@ -115,6 +117,13 @@ class Merger {
     this.#reports = witnesses.reports.filter(
       ({ kind, id, counter }) => counter > Math.max(newestOf(kind, id), held.get(`${kind} ${id}`) ?? 0),
     );
+    for (const { rollout, counter } of this.#reports) {
+      if (rollout === null) continue;
+      const counters = this.#counters.get(rollout) ?? [];
+      counters.push(counter);
+      this.#counters.set(rollout, counters);
+    }
+    for (const counters of this.#counters.values()) counters.sort((a, b) => b - a);
   }
 
   merged(): Merged {
@@ -133,8 +142,7 @@ class Merger {
   #strangeNames(): string[] {
     const known = new Set(this.#witnesses.rollouts.map(({ name }) => name));
     const names = new Set(this.#orders.map(({ rollout }) => rollout));
-    for (const { rollout } of this.#reports)
-      if (rollout !== null && this.#stampByReports(rollout) > 0) names.add(rollout);
+    for (const rollout of this.#counters.keys()) if (this.#stampByReports(rollout) > 0) names.add(rollout);
     return [...names].filter((name) => !known.has(name)).sort();
   }
 
@@ -158,9 +166,7 @@ class Merger {
   /** The newest counter that at least one honest box gives, of which REPORTS_MIN - 1 may lie; 0: too few. */
   #stampByReports(name: string): number {
     const { named } = this.#witnesses;
-    const counters = this.#reports.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
-    counters.sort((a, b) => b - a);
-    return counters[named === name ? 0 : REPORTS_MIN - 1] ?? 0;
+    return this.#counters.get(name)?.[named === name ? 0 : REPORTS_MIN - 1] ?? 0;
   }
 
   #ordersOf(name: string): SeenOrder[] {

@@ -15,6 +15,12 @@ import type { Action, BoxState, Rollout, RolloutState, Tried } from './waves.ts'
 /** Counters are the time in ms: a clock of ops that was wrong by more than a year has been seen by somebody. */
 const AHEAD_MAX_MS = 366 * 86_400_000;
 
+interface Statement {
+  run(...values: unknown[]): unknown;
+  get(...values: unknown[]): unknown;
+  all(...values: unknown[]): unknown[];
+}
+
 export interface RolloutRow {
   readonly name: string;
   readonly kind: RolloutKind;
@@ -78,14 +84,22 @@ export interface OrderRow {
 
 export class Rollouts {
   readonly #db: Db;
+  readonly #prepared = new Map<string, Statement>();
 
   constructor(store: Pick<FleetStore, 'db'>) {
     this.#db = store.db;
   }
 
+  /** Prepared once: an abort of a large fleet asks some ten thousand times. */
+  #sql(text: string): Statement {
+    const prepared = this.#prepared.get(text) ?? this.#db.prepare(text);
+    this.#prepared.set(text, prepared);
+    return prepared;
+  }
+
   /** Newest first. */
   all(): RolloutRow[] {
-    const rows = this.#db.prepare('SELECT * FROM rollout ORDER BY n DESC').all() as RawRollout[];
+    const rows = this.#sql('SELECT * FROM rollout ORDER BY n DESC').all() as RawRollout[];
     return rows.map(({ plan, accepted, ...row }) => ({
       ...row,
       plan: JSON.parse(plan) as Plan,
@@ -107,51 +121,49 @@ export class Rollouts {
     boxes: readonly NewBox[],
   ): void {
     const { name, kind, what, plan, made, who, not_after } = row;
-    this.#db
-      .prepare(
-        `INSERT INTO rollout SELECT ?, coalesce(max(n), 0) + 1, ?, ?, ?, ?, ?, 'running', 0, NULL, ?, ?, NULL, NULL, ?
+    this.#sql(
+      `INSERT INTO rollout SELECT ?, coalesce(max(n), 0) + 1, ?, ?, ?, ?, ?, 'running', 0, NULL, ?, ?, NULL, NULL, ?
          FROM rollout`,
-      )
-      .run(name, kind, what, JSON.stringify(plan), made, who, not_after, '{"failures":0,"tried":0}', made);
-    const add = this.#db.prepare(
+    ).run(name, kind, what, JSON.stringify(plan), made, who, not_after, '{"failures":0,"tried":0}', made);
+    const add = this.#sql(
       "INSERT INTO rollout_box VALUES (?, ?, ?, ?, 'planned', ?, '', NULL, NULL, ?, ?, ?)",
     );
     for (const { site, box, wave, fields, bytes, way } of boxes)
       add.run(name, site, box, wave, made, JSON.stringify(fields), bytes, way);
-    const addWave = this.#db.prepare('INSERT INTO wave VALUES (?, ?, ?, NULL, NULL)');
+    const addWave = this.#sql('INSERT INTO wave VALUES (?, ?, ?, NULL, NULL)');
     for (let n = 0; n <= plan.waves.length; n += 1) addWave.run(name, n, n === 0 ? made : null);
   }
 
   boxes(name: string): RolloutBoxRow[] {
-    const rows = this.#db
-      .prepare('SELECT * FROM rollout_box WHERE rollout = ? ORDER BY wave, site, box')
-      .all(name) as RawRolloutBox[];
+    const rows = this.#sql('SELECT * FROM rollout_box WHERE rollout = ? ORDER BY wave, site, box').all(
+      name,
+    ) as RawRolloutBox[];
     return rows.map(({ fields, ...row }) => ({ ...row, fields: JSON.parse(fields) as OrderFields }));
   }
 
   waves(name: string): WaveRow[] {
-    return this.#db.prepare('SELECT * FROM wave WHERE rollout = ? ORDER BY n').all(name) as WaveRow[];
+    return this.#sql('SELECT * FROM wave WHERE rollout = ? ORDER BY n').all(name) as WaveRow[];
   }
 
   /** What was said by a person; the one who runs the rollout does it. */
   want(name: string, wanted: 'pause' | 'resume' | 'abort'): void {
-    this.#db.prepare('UPDATE rollout SET wanted = ? WHERE name = ?').run(wanted, name);
+    this.#sql('UPDATE rollout SET wanted = ? WHERE name = ?').run(wanted, name);
   }
 
   /** `wanted` is told as it was read: what a person has said since stays. */
   saveRollout(name: string, before: Rollout, after: Rollout, nowMs: number): void {
     const { state, wave, reachedMs, accepted, reason } = after;
-    this.#db
-      .prepare(
-        `UPDATE rollout SET state = ?, wave = ?, reached = ?, accepted = ?, reason = ?,
+    this.#sql(
+      `UPDATE rollout SET state = ?, wave = ?, reached = ?, accepted = ?, reason = ?,
          changed = CASE WHEN state = ? THEN changed ELSE ? END,
          wanted = CASE WHEN wanted IS ? THEN NULL ELSE wanted END WHERE name = ?`,
-      )
-      .run(state, wave, reachedMs, JSON.stringify(accepted), reason, state, nowMs, before.wanted, name);
+    ).run(state, wave, reachedMs, JSON.stringify(accepted), reason, state, nowMs, before.wanted, name);
     const mark = (column: string, n: number): void =>
-      void this.#db
-        .prepare(`UPDATE wave SET ${column} = coalesce(${column}, ?) WHERE rollout = ? AND n = ?`)
-        .run(nowMs, name, n);
+      void this.#sql(`UPDATE wave SET ${column} = coalesce(${column}, ?) WHERE rollout = ? AND n = ?`).run(
+        nowMs,
+        name,
+        n,
+      );
     for (let n = 0; n <= wave; n += 1) mark('began', n);
     for (let n = before.wave; n < wave; n += 1) mark('reached', n);
     for (let n = 0; n < wave; n += 1) mark('ended', n);
@@ -161,17 +173,15 @@ export class Rollouts {
 
   saveBox(name: string, box: RolloutBoxRow): void {
     const { site, state, since, phase, reason, action } = box;
-    this.#db
-      .prepare(
-        `UPDATE rollout_box SET state = ?, since = ?, phase = ?, reason = ?, action = ?
+    this.#sql(
+      `UPDATE rollout_box SET state = ?, since = ?, phase = ?, reason = ?, action = ?
          WHERE rollout = ? AND site = ? AND box = ?`,
-      )
-      .run(state, since, phase, reason, action, name, site, box.box);
+    ).run(state, since, phase, reason, action, name, site, box.box);
   }
 
   /** For the next order of a box; a store that was lost is behind by no more than the clock is. */
   nextCounter(kind: RolloutKind, site: string, box: string, nowMs: number): number {
-    const row = this.#db.prepare('SELECT report FROM box WHERE site = ? AND box = ?').get(site, box) as
+    const row = this.#sql('SELECT report FROM box WHERE site = ? AND box = ?').get(site, box) as
       | { report: string | null }
       | undefined;
     const report = row?.report == null ? undefined : (JSON.parse(row.report) as UpdateReport);
@@ -182,81 +192,79 @@ export class Rollouts {
   /** Largest counter that the store has given or adopted; 0: none. */
   newestCounter(kind: RolloutKind, site: string, box: string): number {
     const place = [kind, site, box];
-    const { newest } = this.#db
-      .prepare(
-        `SELECT max(coalesce((SELECT max(counter) FROM room_order WHERE kind = ? AND site = ? AND box = ?), 0),
+    const { newest } = this.#sql(
+      `SELECT max(coalesce((SELECT max(counter) FROM room_order WHERE kind = ? AND site = ? AND box = ?), 0),
          coalesce((SELECT counter FROM seen_counter WHERE kind = ? AND site = ? AND box = ?), 0)) AS newest`,
-      )
-      .get(...place, ...place) as { newest: number };
+    ).get(...place, ...place) as { newest: number };
     return newest;
   }
 
   /** Largest counter of a rollout's orders; 0: none. */
   newestOrder(rollout: string): number {
-    const { newest } = this.#db
-      .prepare('SELECT coalesce(max(counter), 0) AS newest FROM room_order WHERE rollout = ?')
-      .get(rollout) as { newest: number };
+    const { newest } = this.#sql(
+      'SELECT coalesce(max(counter), 0) AS newest FROM room_order WHERE rollout = ?',
+    ).get(rollout) as { newest: number };
     return newest;
   }
 
   /** The box has seen an order with that counter, which the store has not given. */
   seen(kind: RolloutKind, site: string, box: string, counter: number): void {
-    this.#db
-      .prepare(
-        `INSERT INTO seen_counter VALUES (?, ?, ?, ?)
+    this.#sql(
+      `INSERT INTO seen_counter VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET counter = max(counter, excluded.counter)`,
-      )
-      .run(kind, site, box, counter);
+    ).run(kind, site, box, counter);
   }
 
   addOrder(order: Omit<OrderRow, 'published' | 'cleared'>): void {
     const { kind, site, box } = order;
     // Who comes after takes the place of who has not gone out.
-    this.#db
-      .prepare(
-        'UPDATE room_order SET published = 0 WHERE kind = ? AND site = ? AND box = ? AND published IS NULL',
-      )
-      .run(kind, site, box);
+    this.#sql(
+      'UPDATE room_order SET published = 0 WHERE kind = ? AND site = ? AND box = ? AND published IS NULL',
+    ).run(kind, site, box);
     this.#insert({ ...order, published: null, cleared: null });
   }
 
   /** An order that lies at the broker, and that another state of this store has given. */
   adoptOrder(order: Omit<OrderRow, 'published' | 'cleared'>): void {
     const { kind, site, box, counter } = order;
-    this.#db
-      .prepare(
-        `UPDATE room_order SET published = 0
+    this.#sql(
+      `UPDATE room_order SET published = 0
          WHERE kind = ? AND site = ? AND box = ? AND counter < ? AND published IS NULL`,
-      )
-      .run(kind, site, box, counter);
+    ).run(kind, site, box, counter);
     this.#insert({ ...order, published: order.made, cleared: null });
   }
 
   #insert(order: OrderRow): void {
     const { kind, counter, rollout, site, box, action, final, made, envelope, published, cleared } = order;
-    this.#db
-      .prepare('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(kind, counter, rollout, site, box, action, final, made, envelope, published, cleared);
+    this.#sql('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+      kind,
+      counter,
+      rollout,
+      site,
+      box,
+      action,
+      final,
+      made,
+      envelope,
+      published,
+      cleared,
+    );
   }
 
   /** Orders with which a rollout ends: whether there are any, and how many of them the broker has not acknowledged. */
   finals(rollout: string): { readonly laid: number; readonly waiting: number } {
-    return this.#db
-      .prepare(
-        'SELECT count(*) AS laid, coalesce(sum(published IS NULL), 0) AS waiting FROM room_order WHERE rollout = ? AND final = 1',
-      )
-      .get(rollout) as { laid: number; waiting: number };
+    return this.#sql(
+      'SELECT count(*) AS laid, coalesce(sum(published IS NULL), 0) AS waiting FROM room_order WHERE rollout = ? AND final = 1',
+    ).get(rollout) as { laid: number; waiting: number };
   }
 
   /** Signed, and not yet acknowledged by the broker. */
   unpublished(): OrderRow[] {
-    return this.#db
-      .prepare('SELECT * FROM room_order WHERE published IS NULL ORDER BY counter')
-      .all() as OrderRow[];
+    return this.#sql('SELECT * FROM room_order WHERE published IS NULL ORDER BY counter').all() as OrderRow[];
   }
 
   markPublished(orders: readonly OrderRow[], nowMs: number): void {
-    const mark = this.#db.prepare(
+    const mark = this.#sql(
       'UPDATE room_order SET published = ? WHERE kind = ? AND site = ? AND box = ? AND counter = ? AND published IS NULL',
     );
     for (const { kind, site, box, counter } of orders) mark.run(nowMs, kind, site, box, counter);
@@ -264,56 +272,47 @@ export class Rollouts {
 
   /** The broker does not hold it any more. */
   markUnpublished({ kind, site, box, counter }: OrderRow): void {
-    this.#db
-      .prepare(
-        'UPDATE room_order SET published = NULL WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
-      )
-      .run(kind, site, box, counter);
+    this.#sql(
+      'UPDATE room_order SET published = NULL WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
+    ).run(kind, site, box, counter);
   }
 
   /** The broker holds an order of the box again that was cleared, as a broker does that was restored itself. */
   markHeld(kind: RolloutKind, site: string, box: string): void {
-    this.#db
-      .prepare(
-        `UPDATE room_order SET cleared = NULL WHERE kind = @kind AND site = @site AND box = @box AND counter =
+    this.#sql(
+      `UPDATE room_order SET cleared = NULL WHERE kind = @kind AND site = @site AND box = @box AND counter =
          (SELECT max(counter) FROM room_order WHERE kind = @kind AND site = @site AND box = @box)`,
-      )
-      .run({ kind, site, box });
+    ).run({ kind, site, box });
   }
 
   /** The newest order of each box, as far as the broker should still hold it. */
   standing(): OrderRow[] {
-    return this.#db
-      .prepare(
-        `SELECT * FROM room_order AS o WHERE cleared IS NULL AND counter =
+    return this.#sql(
+      `SELECT * FROM room_order AS o WHERE cleared IS NULL AND counter =
          (SELECT max(counter) FROM room_order WHERE kind = o.kind AND site = o.site AND box = o.box)`,
-      )
-      .all() as OrderRow[];
+    ).all() as OrderRow[];
   }
 
   markCleared(orders: readonly OrderRow[], nowMs: number): void {
-    const mark = this.#db.prepare(
+    const mark = this.#sql(
       'UPDATE room_order SET cleared = ? WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
     );
     for (const { kind, site, box, counter } of orders) mark.run(nowMs, kind, site, box, counter);
   }
 
-  /** Whether this store has given the order. */
-  isOurs(kind: RolloutKind, site: string, box: string, counter: number): boolean {
-    return (
-      this.#db
-        .prepare('SELECT 1 FROM room_order WHERE kind = ? AND counter = ? AND site = ? AND box = ?')
-        .get(kind, counter, site, box) !== undefined
-    );
+  /** An order as it was signed; undefined where this store has not given it. */
+  envelope(kind: RolloutKind, site: string, box: string, counter: number): string | undefined {
+    const row = this.#sql(
+      'SELECT envelope FROM room_order WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
+    ).get(kind, site, box, counter) as { envelope: string } | undefined;
+    return row?.envelope;
   }
 
   /** Newest first. */
   ordersOf(site: string, box: string): OrderRow[] {
-    return this.#db
-      .prepare(
-        'SELECT * FROM room_order WHERE site = ? AND box = ? ORDER BY made DESC, counter DESC LIMIT 50',
-      )
-      .all(site, box) as OrderRow[];
+    return this.#sql(
+      'SELECT * FROM room_order WHERE site = ? AND box = ? ORDER BY made DESC, counter DESC LIMIT 50',
+    ).all(site, box) as OrderRow[];
   }
 }
 
