@@ -10,7 +10,7 @@ import {
   type SeenReport,
   type Witnesses,
 } from '../../scripts/programs/fleet/rollout/merge.ts';
-import type { Action, BoxState, RolloutState } from '../../scripts/programs/fleet/rollout/waves.ts';
+import type { Action, BoxState, RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
 
 const BOXES = 12;
 /** After all that happens, and before what a liar reports. */

@@ -14,7 +14,8 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import { viewOf } from '../../scripts/programs/fleet/rollout/view.ts';
-import { simulate, simulatedLines } from '../../scripts/programs/fleet/simulate/simulate.ts';
+import { simulatedLines } from '../../scripts/programs/fleet/simulate/report.ts';
+import { simulate } from '../../scripts/programs/fleet/simulate/simulate.ts';
 import { idOf, QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
 
@@ -82,13 +83,13 @@ void t.test(
       { way: 'delta', bytes: 17_000 },
     );
     const ended = await controller.run(NAME, signal);
-    t.equal(ended.state, 'done');
+    t.match(ended, { state: 'incomplete', reason: /^1 of 11 boxes are not confirmed: 1 expired/ });
     const states = fleet.states(store, NAME);
     t.equal(states[6], 'expired', 'the mute one, which nobody waits for for ever');
     t.equal(states.filter((state) => state === 'confirmed').length, 10, 'the late one too');
     t.match(fleet.box(5).truth, { phase: 'confirmed', seq: 43 });
     t.match(fleet.box(7).truth, { seq: 43, mode: 'suspended' }, 'a suspended box is updated, and stays so');
-    const { waves: seen, boxes } = viewOf(store, ended);
+    const { waves: seen, boxes } = viewOf(store, ended, fleet.clock.wallMs());
     t.strictSame(
       seen.map((wave) => wave.boxes),
       [2, 4, 5],
@@ -141,7 +142,7 @@ void t.test('canaries go back: it halts, calls back who has not begun, and a per
     [topicsOf(SITE, 'b-2').updateDesired],
     'who is away finds that it is withdrawn',
   );
-  t.match(viewOf(store, halted).boxes[0], { reason: 'it crashed: 3 restarts' });
+  t.match(viewOf(store, halted, fleet.clock.wallMs()).boxes[0], { reason: 'it crashed: 3 restarts' });
   t.throws(() => fleet.create(store, 'r-2'), /r-1 is halted/);
   new Rollouts(store).want(NAME, 'resume');
   // b-2 stays away; it holds nobody up, but then no canary has ever been well.
@@ -154,7 +155,7 @@ void t.test('canaries go back: it halts, calls back who has not begun, and a per
       .slice(2)
       .every((state) => state === 'confirmed'),
   );
-  t.equal((await going).state, 'done');
+  t.match(await going, { state: 'incomplete', reason: '2 of 8 boxes are not confirmed: 2 rolled back' });
 });
 
 void t.test(
@@ -378,8 +379,12 @@ void t.test(
       mute: 0.01,
       deltaBytes: 17_000,
       fullBytes: 28_600_000,
+      ...({ vanish: 0, vanishAt: 'switching', vanishAfterMinutes: 0, dark: 0 } as const),
     };
-    const none = { broken: undefined, haltShare: undefined, maxQueued: undefined, dieInWave: undefined };
+    const none = {
+      ...{ broken: undefined, haltShare: undefined, maxQueued: undefined },
+      ...{ dieInWave: undefined, emptyInWave: undefined },
+    };
     const broken = await simulate(
       { ...base, ...none, broken: 'rk3588', ...(full && { maxQueued: 1000 }) },
       () => undefined,
@@ -392,7 +397,7 @@ void t.test(
     t.strictSame([broken.halfWay, broken.missing], [[], 0]);
     const whole = await simulate({ ...base, ...none, haltShare: 0.05, dieInWave: 2 }, () => undefined);
     for (const line of simulatedLines(whole)) t.comment(line);
-    t.match(whole, { view: { state: 'done' }, deaths: 1, halfWay: [], missing: 0 });
+    t.match(whole, { view: { state: 'incomplete' }, deaths: 1, halfWay: [], missing: 0 });
     const count = (state: string): number => whole.view.boxes.filter((box) => box.state === state).length;
     t.equal(count('rolled-back'), base.boxes * 0.02);
     t.equal(

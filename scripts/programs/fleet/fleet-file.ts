@@ -38,6 +38,9 @@ const FleetYaml = Type.Object(
       maximum: 1_000_000,
       description: 'largest number of boxes of the fleet, from which the limit on retained messages follows',
     }),
+    metricsFile: Type.Optional(
+      Path('file for node_exporter’s textfile collector, of how far the rollout is'),
+    ),
     timeZone: Type.String({
       default: 'Europe/Paris',
       minLength: 1,
@@ -58,6 +61,8 @@ export interface Fleet {
   readonly enrolment: string | undefined;
   /** Largest number of boxes. */
   readonly boxes: number;
+  /** Written by who runs a rollout. */
+  readonly metricsFile: string | undefined;
   readonly timeZone: string;
 }
 
@@ -70,10 +75,8 @@ export function readFleet(dir: string): Fleet {
       `${file} does not exist; it names mqtt: {url, ca, cert, key}, sign and repository (another folder: --dir)`,
     );
   }
-  const { mqtt, sign, repository, enrolment, boxes, timeZone }: Static<typeof FleetYaml> = readYaml(
-    file,
-    FleetYaml,
-  );
+  const fleet: Static<typeof FleetYaml> = readYaml(file, FleetYaml);
+  const { mqtt, sign, repository, enrolment, boxes, metricsFile, timeZone } = fleet;
   const { url, ...files } = mqtt;
   if (!URL.canParse(url) || (url.startsWith('mqtt:') && !/^mqtt:\/\/(localhost|127\.|\[::1\])/.test(url))) {
     throw new AgentError(
@@ -99,6 +102,7 @@ export function readFleet(dir: string): Fleet {
     repository: repository === undefined ? undefined : at(repository),
     enrolment: enrolment === undefined ? undefined : at(enrolment),
     boxes,
+    metricsFile: metricsFile === undefined ? undefined : at(metricsFile),
     timeZone,
   };
 }

@@ -20,8 +20,8 @@ import {
   type RolloutRow,
   Rollouts,
 } from './rollouts.ts';
+import { OPEN, type RolloutState } from './states.ts';
 import { assignWaves } from './stratify.ts';
-import { OPEN, type RolloutState } from './waves.ts';
 
 const DAY_MS = 86_400_000;
 const KINDS: readonly RolloutKind[] = ['release', 'configuration'];
@@ -135,7 +135,10 @@ function saveState(
 ): void {
   const state: RolloutState = outcome === 'over' ? 'done' : outcome;
   const { name, plan, reached, not_after, accepted } = row;
-  const base = { soakMs: [], notAfterMs: not_after, thresholds: plan.thresholds, accepted };
+  const base = {
+    ...{ sinceMs: row.changed, madeMs: row.made, window: plan.window },
+    ...{ soakMs: [], notAfterMs: not_after, thresholds: plan.thresholds, accepted },
+  };
   const before = {
     ...base,
     state: row.state,

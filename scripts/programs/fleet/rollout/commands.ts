@@ -8,7 +8,9 @@ import {
   type RunOptions,
   rolloutStatus,
   run,
+  type SkipOptions,
   type StartOptions,
+  skip,
   start,
 } from './drive.ts';
 import { audit, type BoxOptions, box, inventory, type StatusOptions, status } from './looks.ts';
@@ -122,4 +124,14 @@ export function rolloutCommands(program: Command): void {
       want(what, options),
     );
   }
+  command(
+    rollout,
+    'skip',
+    'leaves boxes out of the rollout that is under way: it waits for them no more, and they do not count',
+    'rollout skip canebiere-017',
+    'rollout skip --waiting && scripts/fleet rollout resume',
+  )
+    .argument('[box...]', 'names, or SITE/BOX')
+    .option('--waiting', 'those for which the present wave waits')
+    .action((names: readonly string[], options: SkipOptions) => skip(names, options));
 }

@@ -19,10 +19,11 @@ import { type Behind, Evidence } from './behind.ts';
 import { Knowledge, type Standing } from './knowledge.ts';
 import { layOrder, layWithdrawals } from './orders.ts';
 import { progressOf } from './progress.ts';
-import { type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
+import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf } from './rollouts.ts';
 import { Sending } from './sending.ts';
+import { type Action, OVER, type Rollout, type RolloutBox } from './states.ts';
 import { someOf } from './table.ts';
-import { type Action, type Rollout, step } from './waves.ts';
+import { step } from './waves.ts';
 
 const HOUR_MS = 3_600_000;
 const ABORTED = 'aborted by a person';
@@ -44,6 +45,8 @@ export interface ControllerOptions {
   /** How long it may not look, ms: for what another program has laid into the store. */
   readonly lookMs: number;
   say(line: string): void;
+  /** Called after each look at the boxes. */
+  looked?(rollout: string): void;
 }
 
 export class Controller {
@@ -119,6 +122,7 @@ export class Controller {
         }
       }
       const nextMs = await this.#turn(name);
+      this.#options.looked?.(name);
       const row = this.#row(name);
       if (once || signal.aborted || this.#isOver(row)) return row;
       const untilMs = Math.min(nextMs === undefined ? lookMs : nextMs - clock.wallMs(), lookMs);
@@ -170,22 +174,19 @@ export class Controller {
       const before = rolloutOf(row);
       // A person wants it since a moment: the next turn does it, not this one.
       if (isAborting(row)) return nowMs;
-      const said = rows.map(({ site, box, fields }) =>
-        progressOf(this.knowledge.report(`${site}/${box}`), {
-          kind: row.kind,
-          rollout: name,
-          seq: 'seq' in fields ? fields.seq : 0,
-          sha256: 'sha256' in fields ? fields.sha256 : '',
-        }),
+      const said = rows.map((box) =>
+        progressOf(this.knowledge.report(`${box.site}/${box.box}`), targetOf(row, box)),
       );
-      const known = rows.map(({ site, box, wave, state, action }, i) => ({
-        id: `${site}/${box}`,
-        wave,
-        state,
-        action,
-        progress: said[i]?.progress ?? 'none',
-        online: this.knowledge.isOnline(`${site}/${box}`),
-      }));
+      const skipped = this.#rollouts.skipped(name);
+      const known = rows.map(({ site, box, wave, state, since, action }, i): RolloutBox => {
+        const id = `${site}/${box}`;
+        const online = this.knowledge.isOnline(id);
+        return {
+          ...{ id, wave, state, action, online, sinceMs: since, isSkipped: skipped.has(id) },
+          progress: said[i]?.progress ?? 'none',
+          heardMs: online ? nowMs : this.knowledge.heardMs(id),
+        };
+      });
       const { rollout, states, orders, nextMs } = step(before, known, nowMs);
       const actions = new Map<string, Action>(orders.map(({ id, action }) => [id, action]));
       for (const [i, box] of rows.entries()) {
@@ -267,8 +268,8 @@ export class Controller {
   }
 
   #isOver(row: RolloutRow): boolean {
-    if (row.state === 'done') return true;
-    if (row.state !== 'halted' && row.state !== 'aborted') return false;
+    if (row.state === 'done' || row.state === 'incomplete') return true;
+    if (row.state !== 'halted' && !OVER.includes(row.state)) return false;
     // Who tries now comes to an end by itself, and is waited for while it is there to say so.
     return !this.#boxesOf(row.name).some(
       ({ state, site, box }) => state === 'switched' && this.knowledge.isOnline(`${site}/${box}`),
@@ -309,6 +310,8 @@ export class Controller {
 
 export function rolloutOf({
   plan,
+  made,
+  changed,
   state,
   wave,
   reached,
@@ -319,7 +322,7 @@ export function rolloutOf({
 }: RolloutRow): Rollout {
   const hours = [plan.canary.hours, ...plan.waves.map(({ soakHours }) => soakHours)];
   return {
-    state,
+    ...{ state, sinceMs: changed, madeMs: made, window: plan.window },
     wave,
     reachedMs: reached,
     soakMs: hours.map((hour) => hour * HOUR_MS),
@@ -339,7 +342,7 @@ export function strangersText(found: readonly Standing[]): string {
 
 /** A person has ended it, and the broker may not have all its withdrawals yet. */
 function isAborting({ wanted, state }: RolloutRow): boolean {
-  return wanted === 'abort' && state !== 'aborted' && state !== 'done';
+  return wanted === 'abort' && !OVER.includes(state);
 }
 
 function changed(before: Rollout, after: Rollout): boolean {

@@ -2,25 +2,31 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MultiBar, type SingleBar } from 'cli-progress';
-import { AgentError } from '../../../../agent/base/errors.ts';
+import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
+import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { signingKey } from '../fleet-file.ts';
 import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
 import { Repository } from '../release/repository.ts';
 import { bytesText } from '../release/words.ts';
-import { say } from '../said.ts';
+import { say, warn } from '../said.ts';
 import { type Choice, chooseBoxes } from './choose.ts';
 import { Controller, strangersText } from './controller.ts';
 import { createRollout, freeName } from './create.ts';
 import type { DirOption } from './looks.ts';
+import { writeRolloutMetrics } from './metrics.ts';
 import { type Plan, readPlan } from './plan.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
+import { OPEN, OVER } from './states.ts';
 import { assignWaves } from './stratify.ts';
 import { columns, someOf } from './table.ts';
-import { type RolloutView, viewOf, type WaveView } from './view.ts';
+import { restOf, viewLines, waveName } from './text.ts';
+import { type BoxView, type RolloutView, viewOf } from './view.ts';
 
 /** How long a word of another program may wait in the store. */
 const LOOK_MS = 2000;
+/** Prometheus asks node_exporter about as often. */
+const METRICS_EVERY_MS = 15_000;
 
 export interface StartOptions extends DirOption {
   readonly plan: string;
@@ -30,8 +36,28 @@ export interface StartOptions extends DirOption {
   readonly takeOver?: boolean;
 }
 
-export function controllerOf({ fleet, store, link, clock }: OpenedFleet): Controller {
-  return new Controller({ store, link, clock, key: signingKey(fleet), lookMs: LOOK_MS, say });
+export function controllerOf(opened: OpenedFleet): Controller {
+  const { fleet, store, link, clock } = opened;
+  let writtenMs = Number.NEGATIVE_INFINITY;
+  const looked = (name: string): void => {
+    if (clock.nowMs() - writtenMs < METRICS_EVERY_MS) return;
+    writtenMs = clock.nowMs();
+    keepMetrics(opened, name);
+  };
+  return new Controller({ store, link, clock, key: signingKey(fleet), lookMs: LOOK_MS, say, looked });
+}
+
+/** A rollout goes on where its metrics cannot be written; their age is an alarm of its own. */
+function keepMetrics({ fleet, store, clock }: OpenedFleet, name: string): void {
+  const row = new Rollouts(store).get(name);
+  if (fleet.metricsFile === undefined || row === undefined) return;
+  const nowMs = clock.wallMs();
+  try {
+    writeRolloutMetrics(fleet.metricsFile, viewOf(store, row, nowMs), nowMs);
+  } catch (error) {
+    rethrowBug(error);
+    warn(error.message);
+  }
 }
 
 export function start(version: string, options: StartOptions): Promise<void> {
@@ -145,7 +171,7 @@ export interface RunOptions extends DirOption {
 
 export function run({ dir, once }: RunOptions): Promise<void> {
   return withFleet(dir, async (opened) => {
-    const { store, signal } = opened;
+    const { store, signal, clock } = opened;
     const lock = lockFleet(dir);
     try {
       const controller = controllerOf(opened);
@@ -153,9 +179,16 @@ export function run({ dir, once }: RunOptions): Promise<void> {
       await controller.finish();
       const row = present(store);
       const after = await controller.run(row.name, signal, once === true);
-      for (const line of viewLines(viewOf(store, after))) say(line);
+      keepMetrics(opened, row.name);
+      const nowMs = clock.wallMs();
+      for (const line of viewLines(viewOf(store, after, nowMs), nowMs)) say(line);
       if (after.state === 'halted')
-        throw new AgentError('unavailable', `${row.name} has halted: ${after.reason ?? ''}`);
+        throw new AgentError(
+          'unavailable',
+          `${row.name} has halted: ${after.reason ?? ''}; rollout abort, or skip boxes and rollout resume`,
+        );
+      if (after.state === 'incomplete')
+        throw new AgentError('unavailable', `${row.name} is over and incomplete: ${after.reason ?? ''}`);
     } finally {
       lock.release();
     }
@@ -170,6 +203,71 @@ export function present(store: OpenedFleet['store']): RolloutRow {
   return row;
 }
 
+/** What a person has laid into the store is done by who runs the rollout, and where nobody does, by this program once. */
+async function obeyed(opened: OpenedFleet, name: string, what: string): Promise<void> {
+  const { fleet, signal } = opened;
+  if (StateLock.isHeld(fleet.dir)) {
+    say(`${name}: ${what} is said; the program that runs it does it`);
+    return;
+  }
+  const lock = lockFleet(fleet.dir);
+  try {
+    const controller = controllerOf(opened);
+    await controller.start(signal);
+    const { state } = await controller.run(name, signal, true);
+    keepMetrics(opened, name);
+    say(`${name}: ${state}${state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`);
+  } finally {
+    lock.release();
+  }
+}
+
+export interface SkipOptions extends DirOption {
+  /** Those for which the present wave waits. */
+  readonly waiting?: boolean;
+}
+
+/** Leaves boxes out of the rollout that is under way: nobody waits for them, and they count neither way. */
+export function skip(names: readonly string[], { dir, waiting }: SkipOptions): Promise<void> {
+  return withFleet(dir, async (opened) => {
+    const { store, clock } = opened;
+    const row = present(store);
+    const view = viewOf(store, row, clock.wallMs());
+    const boxes = [
+      ...names.map((name) => boxNamed(view, name)),
+      ...(waiting === true ? view.boxes.filter((box) => isWaitedFor(view, box)) : []),
+    ];
+    if (boxes.length === 0)
+      throw new AgentError(
+        'config',
+        waiting === true ? `${row.name} waits for no box` : 'rollout skip: name boxes, or give --waiting',
+      );
+    const ids = boxes.map(({ site, box }) => `${site}/${box}`);
+    store.transaction(() => {
+      new Rollouts(store).skip(row.name, boxes, clock.wallMs());
+      store.record(`rollout ${row.name}: skip ${ids.join(', ')}`, clock.wallMs());
+    });
+    say(`${row.name}: ${ids.length} left out: ${someOf(ids)}`);
+    await obeyed(opened, row.name, 'skip');
+  });
+}
+
+function boxNamed({ rollout, boxes }: RolloutView, name: string): BoxView {
+  const found = boxes.filter(({ site, box }) => box === name || `${site}/${box}` === name);
+  const [first] = found;
+  if (first === undefined)
+    throw new AgentError('config', `${name}: not a box of ${rollout}; \`rollout status --json\` names them`);
+  if (found.length > 1)
+    throw new AgentError('config', `${name}: ${found.length} sites have a box of that name; write SITE/BOX`);
+  return first;
+}
+
+/** Of the present wave, begun and silent, or connected and not confirmed; also where a halt has called it back. */
+function isWaitedFor({ wave }: RolloutView, box: BoxView): boolean {
+  const isLeft = OPEN.includes(box.state) || box.state === 'withdrawn';
+  return box.wave === wave && (box.silent || (box.online && isLeft));
+}
+
 export interface RolloutStatusOptions extends DirOption {
   readonly watch?: boolean;
   readonly json?: boolean;
@@ -180,7 +278,7 @@ export function rolloutStatus(
   name: string | undefined,
   { dir, watch, json }: RolloutStatusOptions,
 ): Promise<void> {
-  return withFleet(dir, async ({ store, signal }) => {
+  return withFleet(dir, async ({ store, signal, clock }) => {
     const view = (): RolloutView => {
       const all = new Rollouts(store).all();
       const row = name === undefined ? all[0] : all.find((other) => other.name === name);
@@ -189,15 +287,18 @@ export function rolloutStatus(
           'config',
           name === undefined ? 'there was no rollout yet' : `there is no rollout ${name}`,
         );
-      return viewOf(store, row);
+      return viewOf(store, row, clock.wallMs());
     };
     if (json === true) process.stdout.write(`${printableJson(view(), 1)}\n`);
-    else if (watch === true && process.stderr.isTTY) await watchBars(view, signal);
-    else for (const line of viewLines(view())) say(line);
+    else if (watch === true && process.stderr.isTTY) await watchBars(view, { signal, clock });
+    else for (const line of viewLines(view(), clock.wallMs())) say(line);
   });
 }
 
-async function watchBars(view: () => RolloutView, signal: AbortSignal): Promise<void> {
+async function watchBars(
+  view: () => RolloutView,
+  { signal, clock }: Pick<OpenedFleet, 'signal' | 'clock'>,
+): Promise<void> {
   const bars = new MultiBar({
     format: '{wave}  {bar}  {value} of {total} confirmed  {rest}',
     stream: process.stderr,
@@ -214,7 +315,7 @@ async function watchBars(view: () => RolloutView, signal: AbortSignal): Promise<
         byWave.set(wave.wave, bar);
         bar.update(well, shown);
       }
-      if (signal.aborted || now.state === 'done' || now.state === 'aborted') break;
+      if (signal.aborted || OVER.includes(now.state)) break;
       await sleep(LOOK_MS, undefined, { signal }).catch((error: unknown) => {
         if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
       });
@@ -222,67 +323,5 @@ async function watchBars(view: () => RolloutView, signal: AbortSignal): Promise<
   } finally {
     bars.stop();
   }
-  for (const line of viewLines(view())) say(line);
-}
-
-const waveName = ({ wave }: WaveView): string => (wave === 0 ? 'canaries' : `wave ${wave}`);
-
-/** `2 rolled-back, 12 offline`: all but the confirmed ones. */
-function restOf({ states, offline, mute }: WaveView): string {
-  const parts = Object.entries(states).filter(([state, n]) => n > 0 && state !== 'confirmed');
-  return [
-    ...parts.map(([state, n]) => `${n} ${state}`),
-    ...(offline > 0 ? [`${offline} offline`] : []),
-    ...(mute > 0 ? [`${mute} mute`] : []),
-  ].join(', ');
-}
-
-export function viewLines(view: RolloutView): string[] {
-  const { rollout, kind, what, state, reason, wave, waves, who, made, notAfter, nextWave, waitsFor } = view;
-  const rows = waves.map((one) => {
-    const { states } = one;
-    const trying = states.begun + states.switched;
-    const cells = [
-      one.boxes,
-      states.confirmed,
-      states['rolled-back'],
-      states.failed,
-      trying,
-      states.ordered,
-      one.offline,
-      one.mute,
-    ];
-    const late = [states.withdrawn, states.expired, states.parked];
-    return [
-      waveName(one),
-      ...[...cells, ...late].map(String),
-      bytesText(one.bytes.delta),
-      bytesText(one.bytes.full),
-      one.began ?? '-',
-    ];
-  });
-  const names = [
-    'BOXES',
-    'CONFIRMED',
-    'BACK',
-    'FAILED',
-    'TRYING',
-    'ORDERED',
-    'OFFLINE',
-    'MUTE',
-    'WITHDRAWN',
-    'EXPIRED',
-    'PARKED',
-  ];
-  const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
-  return [
-    `${rollout}: ${kind} ${what}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${who}, made ${made}, ends ${notAfter}`,
-    ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
-    ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
-    ...(state === 'running' && waitsFor.length > 0 ? [`waits for ${someOf(waitsFor)}`] : []),
-    ...failures
-      .slice(0, 10)
-      .map((box) => `${box.site}/${box.box}: ${box.state}: ${box.reason ?? 'no reason given'}`),
-    ...(failures.length > 10 ? [`and ${failures.length - 10} more (--json names them)`] : []),
-  ];
+  for (const line of viewLines(view(), clock.wallMs())) say(line);
 }

@@ -16,10 +16,15 @@ import { openReport } from '../report.ts';
 import type { BoxRow, FleetStore } from '../store.ts';
 import type { RolloutKind } from './progress.ts';
 import { type OrderFields, Rollouts } from './rollouts.ts';
+import type { Action } from './states.ts';
 import { someOf } from './table.ts';
-import type { Action } from './waves.ts';
 
 const NAME = /^[a-z0-9-]{1,32}$/;
+
+/** Of a box that is not connected: when it was, or has reported last; 0: never. */
+export function lastHeardMs({ state_at, reported }: Pick<BoxRow, 'state_at' | 'reported'>): number {
+  return Math.max(state_at ?? 0, reported ?? 0);
+}
 
 interface Told {
   readonly what: string;
@@ -52,6 +57,7 @@ export class Knowledge {
   readonly #own: string | undefined;
   readonly #reports = new Map<string, UpdateReport>();
   readonly #online = new Set<string>();
+  readonly #heardMs = new Map<string, number>();
   readonly #standing = new Map<string, Standing>();
   /** Spoken since this connection was made. */
   readonly #heard = new Set<string>();
@@ -68,6 +74,7 @@ export class Knowledge {
       const id = `${row.site}/${row.box}`;
       if (row.report !== undefined) this.#reports.set(id, row.report);
       if (row.state === 'online') this.#online.add(id);
+      this.#heardMs.set(id, lastHeardMs(row));
     }
   }
 
@@ -77,6 +84,11 @@ export class Knowledge {
 
   isOnline(id: string): boolean {
     return this.#online.has(id);
+  }
+
+  /** When the box was connected or has reported last, as far as this program or the one before it has seen; 0: never. */
+  heardMs(id: string): number {
+    return this.#heardMs.get(id) ?? 0;
   }
 
   /** Boxes of the inventory that the broker keeps nothing of. */
@@ -136,7 +148,10 @@ export class Knowledge {
     const id = `${site}/${box}`;
     this.#heard.add(id);
     this.#store.setState(site, box, said.state, nowMs);
-    if (said.state === 'online') this.#online.add(id);
+    const isOnline = said.state === 'online';
+    // What is retained of a box that was away already is no sign of life.
+    if (isOnline || this.#online.has(id) || !this.#heardMs.has(id)) this.#heardMs.set(id, nowMs);
+    if (isOnline) this.#online.add(id);
     else this.#online.delete(id);
   }
 
@@ -154,6 +169,7 @@ export class Knowledge {
       if (typeof taken === 'object') return refused(taken.refused);
       this.#reports.set(id, report);
       this.#changed.add(id);
+      if (taken !== 'known') this.#heardMs.set(id, nowMs);
       return taken === 'pinned' ? [{ what: 'the first report, its key is kept', id }] : [];
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;

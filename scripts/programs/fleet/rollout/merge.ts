@@ -11,7 +11,7 @@
  */
 import { REPORTS_MIN } from './behind.ts';
 import type { RolloutKind } from './progress.ts';
-import type { Action, BoxState, RolloutState } from './waves.ts';
+import { type Action, type BoxState, OVER, type RolloutState } from './states.ts';
 
 /** An order by the fleet's key, as it lies at the broker. */
 export interface SeenOrder {
@@ -91,7 +91,6 @@ export interface Merged {
   readonly rollouts: readonly MergedRollout[];
 }
 
-const OVER: readonly RolloutState[] = ['aborted', 'done'];
 /** By how much each holds back; of two orders with one counter the stricter one counts. */
 const STRICTNESS: Readonly<Record<Action, number>> = { install: 0, pause: 1, withdraw: 2 };
 const NOT_SWITCHED: readonly BoxState[] = ['planned', 'ordered', 'begun', 'withdrawn'];

@@ -10,7 +10,7 @@ import {
 } from '../../../../agent/contract/update.ts';
 import type { RolloutKind } from './progress.ts';
 import type { OrderFields, RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
-import { type Action, type BoxState, OPEN } from './waves.ts';
+import { type Action, type BoxState, OPEN, type Rollout } from './states.ts';
 
 /** What has not switched; a configuration that a suspended box would try later, too. */
 const WITHDRAWN_BY_END: readonly BoxState[] = ['ordered', 'begun', 'parked'];
@@ -61,7 +61,8 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
     layOrder(rollouts, row, box, 'withdraw', signing, true);
     rollouts.saveBox(name, { ...box, state: 'withdrawn', action: 'withdraw', since: signing.nowMs, reason });
   }
-  const base = {
+  const base: Omit<Rollout, 'state' | 'reason'> = {
+    ...{ sinceMs: signing.nowMs, madeMs: row.made, window: row.plan.window },
     wave,
     reachedMs: reached,
     soakMs: [],
@@ -73,7 +74,7 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
   rollouts.saveRollout(
     name,
     { ...base, state, reason: row.reason },
-    { ...base, state: 'done', reason, wanted: null },
+    { ...base, state: 'incomplete', reason, wanted: null },
     signing.nowMs,
   );
 }

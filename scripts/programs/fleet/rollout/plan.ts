@@ -19,6 +19,17 @@ export const Thresholds = Type.Object(
     /** More than this share, and at least so many, of those that were tried. */
     failures: { ...Share, default: 0.02 },
     failuresMin: Type.Integer({ minimum: 1, maximum: 1000, default: 3, description: 'a number of boxes' }),
+    /** A box that is not heard for longer is silent. */
+    silentHours: { ...Hours, default: 1 },
+    /** A box that has confirmed must be heard at least so long after it; the broker tells of a lost one within 45 s. */
+    heardMinutes: Type.Number({
+      minimum: 0,
+      maximum: 1440,
+      default: 10,
+      description: 'minutes, at most 1440',
+    }),
+    /** A wave in which nothing changes for longer halts; days without a window are not counted. */
+    stuckHours: Type.Number({ minimum: 0.01, maximum: 720, default: 48, description: 'hours, at most 720' }),
   },
   { ...strict, default: {} },
 );

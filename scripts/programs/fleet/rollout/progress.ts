@@ -1,6 +1,6 @@
 /** What a box's newest report says of a rollout. */
 import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
-import type { Progress } from './waves.ts';
+import type { Progress } from './states.ts';
 
 export type RolloutKind = 'release' | 'configuration';
 

@@ -9,8 +9,15 @@ import type { Db } from '../../../../agent/base/sqlite.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import type { FleetStore } from '../store.ts';
 import type { Plan } from './plan.ts';
-import type { RolloutKind } from './progress.ts';
-import type { Action, BoxState, Rollout, RolloutState, Tried } from './waves.ts';
+import type { RolloutKind, Target } from './progress.ts';
+import {
+  type Accepted,
+  type Action,
+  type BoxState,
+  OVER,
+  type Rollout,
+  type RolloutState,
+} from './states.ts';
 
 /** Counters are the time in ms: a clock of ops that was wrong by more than a year has been seen by somebody. */
 const AHEAD_MAX_MS = 366 * 86_400_000;
@@ -33,7 +40,7 @@ export interface RolloutRow {
   readonly wave: number;
   readonly reached: number | null;
   readonly not_after: number;
-  readonly accepted: Tried;
+  readonly accepted: Accepted;
   readonly wanted: Rollout['wanted'];
   readonly reason: string | null;
   /** When its state changed last. */
@@ -82,6 +89,15 @@ export interface OrderRow {
   readonly cleared: number | null;
 }
 
+/** What a box of the rollout should have. */
+export function targetOf({ name, kind }: RolloutRow, { fields }: RolloutBoxRow): Target {
+  return {
+    ...{ kind, rollout: name },
+    seq: 'seq' in fields ? fields.seq : 0,
+    sha256: 'sha256' in fields ? fields.sha256 : '',
+  };
+}
+
 export class Rollouts {
   readonly #db: Db;
   readonly #prepared = new Map<string, Statement>();
@@ -103,7 +119,7 @@ export class Rollouts {
     return rows.map(({ plan, accepted, ...row }) => ({
       ...row,
       plan: JSON.parse(plan) as Plan,
-      accepted: JSON.parse(accepted) as Tried,
+      accepted: JSON.parse(accepted) as Accepted,
     }));
   }
 
@@ -113,7 +129,7 @@ export class Rollouts {
 
   /** That which may send, or waits for its last boxes. */
   present(): RolloutRow | undefined {
-    return this.all().find(({ state }) => state !== 'done' && state !== 'aborted');
+    return this.all().find(({ state }) => !OVER.includes(state));
   }
 
   add(
@@ -124,7 +140,17 @@ export class Rollouts {
     this.#sql(
       `INSERT INTO rollout SELECT ?, coalesce(max(n), 0) + 1, ?, ?, ?, ?, ?, 'running', 0, NULL, ?, ?, NULL, NULL, ?
          FROM rollout`,
-    ).run(name, kind, what, JSON.stringify(plan), made, who, not_after, '{"failures":0,"tried":0}', made);
+    ).run(
+      name,
+      kind,
+      what,
+      JSON.stringify(plan),
+      made,
+      who,
+      not_after,
+      '{"failures":0,"tried":0,"atMs":0}',
+      made,
+    );
     const add = this.#sql(
       "INSERT INTO rollout_box VALUES (?, ?, ?, ?, 'planned', ?, '', NULL, NULL, ?, ?, ?)",
     );
@@ -150,6 +176,20 @@ export class Rollouts {
     this.#sql('UPDATE rollout SET wanted = ? WHERE name = ?').run(wanted, name);
   }
 
+  /** Boxes that a person leaves out; they stay so. */
+  skip(name: string, boxes: readonly { readonly site: string; readonly box: string }[], nowMs: number): void {
+    const add = this.#db.prepare('INSERT OR IGNORE INTO rollout_skip VALUES (?, ?, ?, ?)');
+    for (const { site, box } of boxes) add.run(name, site, box, nowMs);
+  }
+
+  /** As `site/box`. */
+  skipped(name: string): Set<string> {
+    const rows = this.#db
+      .prepare("SELECT site || '/' || box AS id FROM rollout_skip WHERE rollout = ?")
+      .all(name) as { readonly id: string }[];
+    return new Set(rows.map(({ id }) => id));
+  }
+
   /** `wanted` is told as it was read: what a person has said since stays. */
   saveRollout(name: string, before: Rollout, after: Rollout, nowMs: number): void {
     const { state, wave, reachedMs, accepted, reason } = after;
@@ -168,7 +208,7 @@ export class Rollouts {
     for (let n = before.wave; n < wave; n += 1) mark('reached', n);
     for (let n = 0; n < wave; n += 1) mark('ended', n);
     if (reachedMs !== null) mark('reached', wave);
-    if (state === 'finishing' || state === 'done') mark('ended', wave);
+    if (state === 'finishing' || state === 'incomplete' || state === 'done') mark('ended', wave);
   }
 
   saveBox(name: string, box: RolloutBoxRow): void {

@@ -10,7 +10,7 @@ import type { FleetStore } from '../store.ts';
 import type { Knowledge } from './knowledge.ts';
 import { desiredTopic } from './orders.ts';
 import type { OrderRow, RolloutBoxRow, Rollouts } from './rollouts.ts';
-import { OPEN } from './waves.ts';
+import { OPEN } from './states.ts';
 
 export interface SendingOptions {
   readonly store: FleetStore;
@@ -68,7 +68,8 @@ export class Sending {
       if (action === 'withdraw' && (row.state === 'aborted' || row.state === 'halted')) return false;
       const report = this.#knowledge.report(`${site}/${box}`);
       const state = states.get(`${rollout} ${site}/${box}`);
-      if (state !== undefined && !OPEN.includes(state) && state !== 'withdrawn') return true;
+      const isCalledBack = state === 'withdrawn' || state === 'skipped';
+      if (state !== undefined && !OPEN.includes(state) && !isCalledBack) return true;
       const heard = kind === 'release' ? report?.order : report?.config.order;
       return action === 'withdraw' && heard != null && heard >= counter;
     });

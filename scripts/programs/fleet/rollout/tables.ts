@@ -13,6 +13,9 @@ CREATE TABLE rollout_box (
   since INTEGER NOT NULL, phase TEXT NOT NULL, reason TEXT, action TEXT, fields TEXT NOT NULL, bytes INTEGER,
   way TEXT, PRIMARY KEY (rollout, site, box)
 ) STRICT;
+CREATE TABLE rollout_skip (
+  rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (rollout, site, box)
+) STRICT;
 CREATE TABLE room_order (
   kind TEXT NOT NULL, counter INTEGER NOT NULL, rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL,
   action TEXT NOT NULL, final INTEGER NOT NULL, made INTEGER NOT NULL, envelope TEXT NOT NULL, published INTEGER,

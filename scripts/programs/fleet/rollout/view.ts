@@ -1,7 +1,11 @@
 /** A rollout as people and programs look at it. */
 import type { BoxRow, FleetStore } from '../store.ts';
-import { type RolloutBoxRow, type RolloutRow, Rollouts, type WaveRow } from './rollouts.ts';
-import { BOX_STATES, type BoxState, OPEN } from './waves.ts';
+import { rolloutOf } from './controller.ts';
+import { lastHeardMs } from './knowledge.ts';
+import { progressOf } from './progress.ts';
+import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf, type WaveRow } from './rollouts.ts';
+import { BOX_STATES, type BoxState, OPEN, type RolloutBox, type Waits } from './states.ts';
+import { step } from './waves.ts';
 
 export interface WaveView {
   /** 0: the canaries. */
@@ -12,6 +16,8 @@ export interface WaveView {
   readonly offline: number;
   /** Sent for and connected, and has said nothing since. */
   readonly mute: number;
+  /** Have begun, are not connected, and were not heard for the plan's `silentHours`. */
+  readonly silent: number;
   readonly began: string | null;
   /** When enough were confirmed. */
   readonly reached: string | null;
@@ -35,7 +41,21 @@ export interface RolloutView {
   readonly waves: readonly WaveView[];
   /** Boxes of the present wave that are connected and not there yet. */
   readonly waitsFor: readonly string[];
+  /** Null: it waits for the time to pass, or for nothing. */
+  readonly stuck: Stuck | null;
+  /** Of the plan: without progress for longer a wave halts. */
+  readonly stuckHours: number;
   readonly boxes: readonly BoxView[];
+}
+
+/** A wave that waits for boxes. */
+export interface Stuck {
+  /** Nothing has changed in it since then. */
+  readonly since: string;
+  /** When the rollout halts. */
+  readonly halts: string;
+  /** They have begun, and were not heard after that. */
+  readonly unheard: readonly string[];
 }
 
 export interface BoxView {
@@ -48,6 +68,7 @@ export interface BoxView {
   readonly reason: string | null;
   readonly online: boolean;
   readonly mute: boolean;
+  readonly silent: boolean;
 }
 
 /** It has begun to load, or has. */
@@ -55,11 +76,16 @@ const LOADED: readonly BoxState[] = ['begun', 'switched', 'confirmed', 'rolled-b
 const HOUR_MS = 3_600_000;
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
-export function viewOf(store: FleetStore, row: RolloutRow): RolloutView {
+export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): RolloutView {
   const rollouts = new Rollouts(store);
   const known = new Map(store.boxes().map((box) => [`${box.site}/${box.box}`, box]));
   const rows = rollouts.boxes(row.name);
-  const boxes = rows.map((box) => boxView(box, known.get(`${box.site}/${box.box}`)));
+  const skipped = rollouts.skipped(row.name);
+  const now = rows.map((box) => boxNow(row, box, known.get(`${box.site}/${box.box}`), nowMs, skipped));
+  // What `run` would see; nothing is written or sent.
+  const { waits, silent } = step({ ...rolloutOf(row), wanted: null }, now, nowMs);
+  const silence = new Set(silent);
+  const boxes = rows.map((box) => boxView(box, known.get(`${box.site}/${box.box}`), silence));
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
   const { name, kind, what, state, reason, wave, made, who, not_after, reached, plan } = row;
   const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
@@ -73,16 +99,51 @@ export function viewOf(store: FleetStore, row: RolloutRow): RolloutView {
     waitsFor: boxes
       .filter((box) => box.wave === wave && box.online && OPEN.includes(box.state))
       .map((box) => `${box.site}/${box.box}`),
+    stuck: waits && stuckOf(waits),
+    stuckHours: plan.thresholds.stuckHours,
     boxes,
   };
 }
 
-function boxView(row: RolloutBoxRow, known: BoxRow | undefined): BoxView {
+function stuckOf({ sinceMs, haltsMs, unheard }: Waits): Stuck {
+  return { since: new Date(sinceMs).toISOString(), halts: new Date(haltsMs).toISOString(), unheard };
+}
+
+function boxNow(
+  row: RolloutRow,
+  box: RolloutBoxRow,
+  known: BoxRow | undefined,
+  nowMs: number,
+  skipped: ReadonlySet<string>,
+): RolloutBox {
+  const { site, box: name, wave, state, since, action } = box;
+  const online = known?.state === 'online';
+  return {
+    ...{ id: `${site}/${name}`, wave, state, action, online, sinceMs: since },
+    progress: progressOf(known?.report, targetOf(row, box)).progress,
+    heardMs: online ? nowMs : known === undefined ? 0 : lastHeardMs(known),
+    isSkipped: skipped.has(`${site}/${name}`),
+  };
+}
+
+function boxView(row: RolloutBoxRow, known: BoxRow | undefined, silence: ReadonlySet<string>): BoxView {
   const { site, box, wave, state, since, phase, reason, action } = row;
   const online = known?.state === 'online';
-  const silent = (known?.reported ?? 0) < since;
-  const mute = online && action !== null && state === 'ordered' && silent;
-  return { site, box, wave, state, since: new Date(since).toISOString(), phase, reason, online, mute };
+  const saysNothing = (known?.reported ?? 0) < since;
+  const mute = online && action !== null && state === 'ordered' && saysNothing;
+  const silent = silence.has(`${site}/${box}`);
+  return {
+    site,
+    box,
+    wave,
+    state,
+    since: new Date(since).toISOString(),
+    phase,
+    reason,
+    online,
+    mute,
+    silent,
+  };
 }
 
 function waveView(
@@ -104,6 +165,7 @@ function waveView(
     states,
     offline: mine.filter((box) => !box.online && OPEN.includes(box.state)).length,
     mute: mine.filter((box) => box.mute).length,
+    silent: mine.filter((box) => box.silent).length,
     began: time(began),
     reached: time(reached),
     ended: time(ended),

@@ -2,109 +2,34 @@
  * A rollout as a machine of states, without a clock, a broker or a store: what is known goes in, what is to be done comes
  * out. Called again with what it gave back it does the same again: who dies between two calls has lost nothing.
  *
- * INVARIANTS: an order to install goes only to boxes of waves up to the present one, and none while the rollout is paused,
- * halted or over. A box that is offline holds nobody up. Every box that was sent for ends as confirmed, rolled back,
- * failed, parked, withdrawn or expired; where a later word of a withdrawn or expired box says otherwise, that counts.
+ * INVARIANTS:
+ * - An order to install goes only to boxes of waves up to the present one, and none while the rollout is paused, halted
+ *   or over.
+ * - A box that is offline and has not begun holds nobody up. One that has begun counts until it is heard again.
+ * - Every box that was sent for ends as confirmed, rolled back, failed, parked, withdrawn, expired or skipped; where a
+ *   later word of a withdrawn or expired box says otherwise, that counts.
+ * - `done`: every box has confirmed and was heard after that, or a person has left it out.
  */
-import type { Thresholds } from './plan.ts';
+import { Hearing } from './hearing.ts';
+import {
+  type Action,
+  type BoxState,
+  ENDED,
+  FAILURES,
+  NOT_SWITCHED,
+  OPEN,
+  OVER,
+  type Rollout,
+  type RolloutBox,
+  type RolloutState,
+  STATE_OF,
+  type Step,
+  TRIED,
+  type Tried,
+} from './states.ts';
 
-/** `finishing`: every wave has had its time, and some boxes have not come yet. */
-export const ROLLOUT_STATES = ['running', 'finishing', 'paused', 'halted', 'aborted', 'done'] as const;
-export type RolloutState = (typeof ROLLOUT_STATES)[number];
-
-/**
- * `planned`: nothing was sent; `ordered`: it has not begun; `begun`: it loads, and nothing is changed; `switched`: it
- * tries; `parked`: a configuration that a suspended box tries when it looks again.
- */
-export const BOX_STATES = [
-  'planned',
-  'ordered',
-  'begun',
-  'switched',
-  'parked',
-  'confirmed',
-  'rolled-back',
-  'failed',
-  'expired',
-  'withdrawn',
-] as const;
-export type BoxState = (typeof BOX_STATES)[number];
-
-/** What the newest report of a box says of this rollout; `none`: nothing. */
-export const PROGRESSES = [
-  'none',
-  'waiting',
-  'begun',
-  'switched',
-  'parked',
-  'confirmed',
-  'rolled-back',
-  'failed',
-] as const;
-export type Progress = (typeof PROGRESSES)[number];
-
-export type Action = 'install' | 'pause' | 'withdraw';
-
-export interface RolloutBox {
-  /** `site/box`. */
-  readonly id: string;
-  readonly wave: number;
-  readonly state: BoxState;
-  /** Of the newest order; null: none was made. */
-  readonly action: Action | null;
-  readonly progress: Progress;
-  readonly online: boolean;
-}
-
-export interface Tried {
-  readonly failures: number;
-  readonly tried: number;
-}
-
-export interface Rollout {
-  readonly state: RolloutState;
-  /** The present wave; 0 are the canaries. */
-  readonly wave: number;
-  /** When enough boxes of it were confirmed; null: not yet. */
-  readonly reachedMs: number | null;
-  /** Of each wave, ms. */
-  readonly soakMs: readonly number[];
-  readonly notAfterMs: number;
-  readonly thresholds: Thresholds;
-  /** What a person has seen and gone on with. */
-  readonly accepted: Tried;
-  /** What a person wants, once. */
-  readonly wanted: 'pause' | 'resume' | 'abort' | null;
-  readonly reason: string | null;
-}
-
-export interface Step {
-  readonly rollout: Rollout;
-  /** States of all boxes, in their order. */
-  readonly states: readonly BoxState[];
-  readonly orders: readonly { readonly id: string; readonly action: Action }[];
-  /** When something is due even if nobody says anything. */
-  readonly nextMs: number | undefined;
-}
-
-/** It may still change by itself; a box in any other state has ended, or was never sent for. */
-export const OPEN: readonly BoxState[] = ['ordered', 'begun', 'switched'];
-const NOT_SWITCHED: readonly BoxState[] = ['ordered', 'begun'];
-const FAILURES: readonly BoxState[] = ['rolled-back', 'failed'];
-/** It has tried, or is trying. */
-const TRIED: readonly BoxState[] = ['confirmed', 'parked', 'switched', ...FAILURES];
-const ENDED: readonly BoxState[] = ['confirmed', 'parked', ...FAILURES];
-
-const STATE_OF: Record<Progress, BoxState> = {
-  none: 'ordered',
-  waiting: 'ordered',
-  begun: 'begun',
-  switched: 'switched',
-  parked: 'parked',
-  confirmed: 'confirmed',
-  'rolled-back': 'rolled-back',
-  failed: 'failed',
-};
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
 
 /** What comes next, at this time. */
 export function step(rollout: Rollout, boxes: readonly RolloutBox[], nowMs: number): Step {
@@ -119,57 +44,86 @@ class Machine {
   readonly #nowMs: number;
   readonly #states: BoxState[];
   readonly #orders = new Map<string, Action>();
+  readonly #hearing: Hearing;
 
   constructor(rollout: Rollout, boxes: readonly RolloutBox[], nowMs: number) {
     this.#rollout = rollout;
     this.#boxes = boxes;
     this.#nowMs = nowMs;
     this.#states = boxes.map(heard);
+    this.#hearing = new Hearing(boxes, this.#states, nowMs, () => this.#rollout);
   }
 
   run(): void {
     this.#obey();
     if (this.#nowMs > this.#rollout.notAfterMs) this.#expire();
-    if (['running', 'finishing', 'paused'].includes(this.#rollout.state)) this.#halt();
+    if (['running', 'finishing', 'paused'].includes(this.#rollout.state)) {
+      this.#halt();
+      const excess = this.#hearing.excess();
+      if (excess !== undefined) this.#to('halted', excess);
+    }
     // A wave without anybody, or with nobody who is there, is reached at once.
     do {
       while (this.#rollout.state === 'running' && this.#advance());
       this.#order();
     } while (this.#rollout.state === 'running' && this.#rollout.reachedMs === null && this.#isReached());
-    if (this.#rollout.state === 'finishing' && !this.#states.some((state) => OPEN.includes(state)))
-      this.#to('done', null);
+    const waits = this.#hearing.waits();
+    if (waits !== null && this.#nowMs > waits.haltsMs) {
+      this.#to('halted', this.#hearing.stallText(waits));
+      this.#order();
+    }
+    if (this.#rollout.state === 'finishing' && !this.#boxes.some((_, i) => this.#hearing.isOpen(i)))
+      this.#end('');
   }
 
   result(): Step {
-    const { state, reachedMs, soakMs, wave, notAfterMs } = this.#rollout;
+    const { state, reachedMs, soakMs, wave, notAfterMs, thresholds } = this.#rollout;
     const soaked = state === 'running' && reachedMs !== null ? reachedMs + (soakMs[wave] ?? 0) : undefined;
-    const over = state === 'done' || state === 'aborted';
-    const due = [soaked, over ? undefined : notAfterMs + 1].filter(
-      (ms) => ms !== undefined && ms > this.#nowMs,
-    );
+    const waits = this.#hearing.waits();
+    const due = [soaked, waits === null ? undefined : waits.haltsMs + 1, notAfterMs + 1];
+    const silent: string[] = [];
+    for (const [i, box] of this.#boxes.entries()) {
+      if (this.#hearing.hasVanished(i)) silent.push(box.id);
+      if (!this.#hearing.began(i) || this.#hearing.isSilent(box)) continue;
+      if (!box.online) due.push(box.heardMs + thresholds.silentHours * HOUR_MS + 1);
+      else if (!this.#hearing.isProven(i))
+        due.push(this.#hearing.since(i) + thresholds.heardMinutes * MINUTE_MS);
+    }
+    const next = OVER.includes(state)
+      ? Number.POSITIVE_INFINITY
+      : due.reduce<number>(
+          (least, ms) => (ms !== undefined && ms > this.#nowMs ? Math.min(least, ms) : least),
+          Number.POSITIVE_INFINITY,
+        );
     return {
       rollout: this.#rollout,
       states: this.#states,
       orders: [...this.#orders].map(([id, action]) => ({ id, action })),
-      nextMs: due.length === 0 ? undefined : Math.min(...(due as number[])),
+      nextMs: Number.isFinite(next) ? next : undefined,
+      ...{ waits, silent },
     };
   }
 
   #to(state: RolloutState, reason: string | null): void {
-    this.#rollout = { ...this.#rollout, state, reason };
+    const sinceMs = state === this.#rollout.state ? this.#rollout.sinceMs : this.#nowMs;
+    this.#rollout = { ...this.#rollout, state, sinceMs, reason };
   }
 
   /** What a person wants; it is done once, and what does not fit is passed over. */
   #obey(): void {
     const { wanted, state } = this.#rollout;
     this.#rollout = { ...this.#rollout, wanted: null };
-    const over = state === 'done' || state === 'aborted';
-    if (wanted === 'abort' && !over) this.#to('aborted', 'aborted by a person');
+    if (wanted === 'abort' && !OVER.includes(state)) this.#to('aborted', 'aborted by a person');
     if (wanted === 'pause' && (state === 'running' || state === 'finishing'))
       this.#to('paused', 'paused by a person');
     if (wanted === 'resume' && (state === 'paused' || state === 'halted')) {
       // What was seen is accepted: it halts again by what comes from now on.
-      this.#rollout = { ...this.#rollout, accepted: this.#tried(() => true), reachedMs: null };
+      const atMs = state === 'halted' ? this.#nowMs : this.#rollout.accepted.atMs;
+      this.#rollout = {
+        ...this.#rollout,
+        accepted: { ...this.#tried(() => true), atMs },
+        reachedMs: null,
+      };
       this.#to('running', null);
     }
   }
@@ -177,14 +131,14 @@ class Machine {
   #expire(): void {
     for (const [i, state] of this.#states.entries()) if (OPEN.includes(state)) this.#states[i] = 'expired';
     const { state } = this.#rollout;
-    if (state === 'done' || state === 'aborted') return;
-    const left = this.#count((now) => now === 'planned');
-    if (state === 'halted' || left > 0)
-      this.#to(
-        'aborted',
-        `its time is over; ${left} boxes were never sent for${state === 'halted' ? ', it had halted' : ''}`,
-      );
-    else this.#to('done', null);
+    if (!OVER.includes(state)) this.#end(state === 'halted' ? 'it had halted; ' : '');
+  }
+
+  /** Its last word: `done` only where nothing is left. */
+  #end(before: string): void {
+    const left = this.#hearing.left();
+    if (left === undefined) this.#to('done', null);
+    else this.#to('incomplete', `${before}${left}`);
   }
 
   #halt(): void {
@@ -212,6 +166,12 @@ class Machine {
     this.#rollout = { ...this.#rollout, reachedMs: reached };
     const members = this.#boxes.some((box) => box.wave === wave);
     if (members && this.#nowMs < reached + (soakMs[wave] ?? 0)) return false;
+    // Each canary that began must be there when more are sent for.
+    if (
+      wave === 0 &&
+      this.#boxes.some((box, i) => box.wave === 0 && this.#hearing.began(i) && this.#hearing.isSilent(box))
+    )
+      return false;
     if (last) {
       this.#to('finishing', null);
       return false;
@@ -221,22 +181,23 @@ class Machine {
   }
 
   /**
-   * Enough of those who can answer have said that they are well. Failures are the other rule's: below its limit they do
-   * not hold up the rest. A canary at least must be well: silence is no proof.
+   * Enough of those who can answer, and of those who began, were heard after they confirmed. Failures are the other
+   * rule's: below its limit they do not hold up the rest. Of the canaries at least one must be well, and each that began.
    */
   #isReached(): boolean {
     const { wave, thresholds } = this.#rollout;
-    let [well, asked] = [0, 0];
+    let [well, asked, unheard] = [0, 0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
-      if (box.wave !== wave || FAILURES.includes(state)) continue;
+      if (box.wave !== wave || state === 'skipped' || FAILURES.includes(state)) continue;
       // A box of the wave that has no order yet gets it now.
-      if (state === 'planned' && box.progress !== 'confirmed') return false;
-      const isWell = ENDED.includes(state) || box.progress === 'confirmed';
+      if (state === 'planned') return false;
+      const isWell = this.#hearing.isProven(i);
       if (isWell) well += 1;
-      if (isWell || box.online) asked += 1;
+      else if (this.#hearing.began(i)) unheard += 1;
+      if (isWell || box.online || this.#hearing.began(i)) asked += 1;
     }
-    return well >= thresholds.confirmed * asked && (wave > 0 || well > 0);
+    return well >= thresholds.confirmed * asked && (wave > 0 || (well > 0 && unheard === 0));
   }
 
   /** Whoever should have another order than it has. */
@@ -253,6 +214,8 @@ class Machine {
 
   #action(box: RolloutBox, state: BoxState): Action | undefined {
     const { state: rollout, wave } = this.#rollout;
+    if (state === 'skipped')
+      return box.action === null || TRIED.includes(STATE_OF[box.progress]) ? undefined : 'withdraw';
     if (rollout === 'halted' || rollout === 'aborted')
       return NOT_SWITCHED.includes(state) ? 'withdraw' : undefined;
     if (rollout === 'paused') return NOT_SWITCHED.includes(state) ? 'pause' : undefined;
@@ -280,7 +243,8 @@ class Machine {
 }
 
 /** The state of a box by what it says now. */
-function heard({ state, action, progress }: RolloutBox): BoxState {
+function heard({ state, action, progress, isSkipped }: RolloutBox): BoxState {
+  if (isSkipped) return 'skipped';
   // Already there, by another way; nothing was sent, and nothing will be.
   if (action === null) return state === 'planned' && progress === 'confirmed' ? 'confirmed' : state;
   const said = STATE_OF[progress];

@@ -14,13 +14,16 @@ import type { Mode } from '../../../../agent/contract/mode.ts';
 import type { Board } from '../../../../agent/contract/release.ts';
 import { topicsOf } from '../../../../agent/contract/topics.ts';
 import {
+  type ChangePhase,
   UPDATE_REPORT_TYPE,
   type UpdateOrder,
-  type ChangePhase,
   type UpdateReport,
   type Window,
 } from '../../../../agent/contract/update.ts';
 import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
+
+/** Phases in which a release may take a box off the network. */
+export const VANISHING = ['downloading', 'switching', 'probation', 'confirmed'] as const;
 
 /** What goes wrong with it. */
 export interface Fate {
@@ -30,6 +33,10 @@ export interface Fate {
   readonly backAfterMs: number | null;
   /** Not connected from the start on. */
   readonly away: boolean;
+  /** It is lost for good, that long after it has reported the phase. */
+  readonly vanishes?: { readonly at: (typeof VANISHING)[number]; readonly afterMs: number } | undefined;
+  /** Hours of the day, UTC, between which it has no power. */
+  readonly dark?: { readonly fromHour: number; readonly toHour: number } | undefined;
 }
 
 export interface SimBoxOptions {
@@ -65,7 +72,8 @@ const TIMES_MS: Partial<Record<ChangePhase, number>> = {
   confirmed: 61_000,
   'rolled-back': 20_700,
 };
-const AT_REST: readonly UpdatePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
+const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
+const BEFORE_SWITCH: readonly ChangePhase[] = ['waiting', 'downloading', 'verified', 'staged'];
 const CONNECT_TIMEOUT_MS = 60_000;
 const KEEPALIVE_S = 600;
 /** Windows begin and end at such times. */
@@ -89,6 +97,7 @@ export class SimBox {
   #journal: number;
   #generation = 0;
   #muted = false;
+  #gone = false;
   /** Messages that the broker has of it. */
   published = 0;
   /** What has come last on its topic of orders, by its hash. */
@@ -115,12 +124,13 @@ export class SimBox {
   }
 
   /** What it is really like. */
-  get truth(): { phase: ChangePhase; seq: number; mode: Mode } {
-    return { phase: this.#phase, seq: this.#running.seq, mode: this.options.mode };
+  get truth(): { phase: ChangePhase; seq: number; mode: Mode; gone: boolean } {
+    return { phase: this.#phase, seq: this.#running.seq, mode: this.options.mode, gone: this.#gone };
   }
 
   /** Connects, says what it runs, and hears what is desired. */
   async connect(): Promise<void> {
+    if (this.#gone) return;
     const { site, box, fate } = this.options;
     const topics = topicsOf(site, box);
     const message = (state: StatusReport['state']) => ({
@@ -157,8 +167,34 @@ export class SimBox {
 
   /** As a cable that is pulled: the broker publishes the Last Will. */
   drop(): void {
-    this.#session?.destroy();
+    if (this.#session === undefined) return;
+    this.#session.destroy();
     this.#session = undefined;
+    this.published += 1;
+  }
+
+  /** Its power goes, and with it what it was about to do. */
+  cut(): void {
+    this.#generation += 1;
+    this.drop();
+  }
+
+  /** Its power is back: it connects, and goes on with what it was at, as the updater does after a boot. */
+  async boot(): Promise<void> {
+    await this.connect();
+    const [order, phase] = [this.#target, this.#phase];
+    if (this.#gone || order === undefined || this.#rollout === null) return;
+    if (phase === 'switching') this.#then('probation', TIMES_MS.probation ?? 0);
+    else if (phase === 'probation') this.#then(...this.#verdict());
+    else if (BEFORE_SWITCH.includes(phase)) await this.#begin(order);
+  }
+
+  /** The broker has come back with nothing: as after `drop`, without a Last Will. */
+  async reconnect(): Promise<void> {
+    if (this.#session === undefined) return;
+    this.#session.destroy();
+    this.#session = undefined;
+    await this.connect();
   }
 
   /** One that anybody could send: with the box's own key, and what is given instead of the truth. */
@@ -181,7 +217,12 @@ export class SimBox {
     if (payload.length === 0) return;
     const { site, box } = this.options;
     try {
-      const { order } = openOrder('update', payload, { site, box, keys: this.#around.keys, wallMs: () => Number.POSITIVE_INFINITY });
+      const { order } = openOrder('update', payload, {
+        site,
+        box,
+        keys: this.#around.keys,
+        wallMs: () => Number.POSITIVE_INFINITY,
+      });
       if (this.#order !== undefined && order.counter <= this.#order.counter) {
         if (order.counter === this.#order.counter) return;
         throw new CommandRefused(
@@ -250,11 +291,17 @@ export class SimBox {
         verified: ends === 'failed' ? 'failed' : 'staged',
         staged: 'switching',
         switching: 'probation',
-        probation: ends === 'rolled-back' ? 'rolled-back' : 'confirmed',
+        probation: this.#verdict()[0],
       };
       const next = after[phase];
       if (next !== undefined) this.#then(next, TIMES_MS[next] ?? 0);
     });
+  }
+
+  /** What follows the probation, and when. */
+  #verdict(): [phase: ChangePhase, afterMs: number] {
+    const phase = this.options.fate.ends === 'rolled-back' ? 'rolled-back' : 'confirmed';
+    return [phase, TIMES_MS[phase] ?? 0];
   }
 
   /** Unless another order has come in between. */
@@ -271,6 +318,14 @@ export class SimBox {
     this.#reason = reason;
     this.#journal += 1;
     await this.#report();
+    const { vanishes } = this.options.fate;
+    if (vanishes?.at !== phase) return;
+    const vanish = (): void => {
+      this.#gone = true;
+      this.cut();
+    };
+    if (vanishes.afterMs === 0) vanish();
+    else this.#around.at(this.#sinceMs + vanishes.afterMs, async () => vanish());
   }
 
   async #report(): Promise<void> {

@@ -1,8 +1,19 @@
 /** `fleet simulate`: a rollout to boxes that are none, before one to boxes that are. */
+import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { AgentError } from '../../../../agent/base/errors.ts';
 import { BOARDS, type Board } from '../../../../agent/contract/release.ts';
+import { columns } from '../rollout/table.ts';
 import { say, warn } from '../said.ts';
-import { assertWhole, simulate, simulatedLines } from './simulate.ts';
+import { VANISHING } from './box.ts';
+import { MIXES } from './mixes.ts';
+import { assertWhole, MIX_COLUMNS, mixCells, simulatedLines } from './report.ts';
+import { type SimulateOptions, simulate } from './simulate.ts';
+
+/** Each box is a connection of its own: a machine has 28,000 ports of its own for one broker, and 20,000 files a process. */
+const BOXES_MAX = 15_000;
+/** Files of the broker that are no box's. */
+const FILES_BESIDE = 200;
 
 function number(least: number, most: number): (text: string) => number {
   return (text) => {
@@ -18,12 +29,18 @@ interface Options {
   readonly rollBack: number;
   readonly offline: number;
   readonly mute: number;
+  readonly vanish: number;
+  readonly vanishAt: SimulateOptions['vanishAt'];
+  readonly vanishAfterMinutes: number;
+  readonly dark: number;
   readonly broken?: Board;
   readonly deltaBytes: number;
   readonly fullBytes: number;
   readonly haltShare?: number;
   readonly maxQueued?: number;
   readonly dieInWave?: number;
+  readonly emptyInWave?: number;
+  readonly allFaults?: boolean;
   readonly seed: number;
 }
 
@@ -34,7 +51,7 @@ export function simulateCommands(program: Command): void {
       'a rollout to simulated boxes, over a real broker, with faults: which of them end it, and how long it takes',
     )
     .allowExcessArguments(false)
-    .option('--boxes <number>', 'how many', number(20, 5000), 1500)
+    .option('--boxes <number>', 'how many', number(20, BOXES_MAX), 1500)
     .option('--roll-back <share>', 'boxes that go back', number(0, 1), 0.02)
     .option(
       '--offline <share>',
@@ -43,6 +60,24 @@ export function simulateCommands(program: Command): void {
       0.05,
     )
     .option('--mute <share>', 'boxes that are connected and say nothing', number(0, 1), 0.01)
+    .option(
+      '--vanish <share>',
+      'boxes, canaries too, that the release takes off the network for good',
+      number(0, 1),
+      0,
+    )
+    .addOption(
+      new Option('--vanish-at <phase>', 'when they vanish')
+        .choices([...VANISHING, 'any'])
+        .default('switching'),
+    )
+    .option(
+      '--vanish-after-minutes <number>',
+      'with --vanish-at confirmed: minutes from the confirmation on',
+      number(0, 10_000),
+      5,
+    )
+    .option('--dark <share>', 'boxes, canaries too, whose pole has no power by day', number(0, 1), 0)
     .addOption(new Option('--broken <board>', 'a board of which every box goes back').choices(BOARDS))
     .option(
       '--halt-share <share>',
@@ -57,16 +92,56 @@ export function simulateCommands(program: Command): void {
       'the controller dies in the middle of that wave, and another goes on',
       number(0, 20),
     )
+    .option(
+      '--empty-in-wave <number>',
+      'with the first orders of that wave the broker loses all that it keeps, and comes back',
+      number(0, 20),
+    )
+    .option(
+      '--all-faults',
+      'one mix of faults after the other, a line for each; options of faults do not count',
+    )
     .option('--processes <number>', 'of boxes', number(1, 16), 3)
     .option('--seed <number>', 'of what is by chance', number(0, 1e9), 1)
     .addHelpText(
       'after',
-      '\nExamples:\n  scripts/fleet simulate --broken rk3588\n  scripts/fleet simulate --boxes 200 --halt-share 0.05 --die-in-wave 2',
+      [
+        '\nExamples:',
+        '  scripts/fleet simulate --broken rk3588',
+        '  scripts/fleet simulate --boxes 200 --halt-share 0.05 --die-in-wave 2',
+        '  scripts/fleet simulate --vanish 0.9 --vanish-at probation --dark 0.4',
+        '  scripts/fleet simulate --all-faults',
+      ].join('\n'),
     )
     .action(async (options: Options) => {
-      const { broken, haltShare, maxQueued, dieInWave } = options;
-      const result = await simulate({ ...options, broken, haltShare, maxQueued, dieInWave }, warn);
+      const { broken, haltShare, maxQueued, dieInWave, emptyInWave, ...others } = options;
+      assertSockets(options.boxes);
+      const full = { ...others, broken, haltShare, maxQueued, dieInWave, emptyInWave };
+      if (options.allFaults === true) return allFaults(full);
+      const result = await simulate(full, warn);
       for (const line of simulatedLines(result)) say(line);
       assertWhole(result);
     });
+}
+
+async function allFaults(options: SimulateOptions): Promise<void> {
+  const rows = [MIX_COLUMNS];
+  for (const [name, faults] of MIXES) {
+    warn(`faults: ${name}`);
+    const result = await simulate({ ...options, broken: undefined, emptyInWave: undefined, ...faults }, warn);
+    rows.push(mixCells(name, result));
+    assertWhole(result);
+  }
+  for (const line of columns(rows)) say(line);
+}
+
+/** Throws AgentError `config` where the broker may not open a file for each box. */
+function assertSockets(boxes: number): void {
+  const limit = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
+  const needed = boxes + FILES_BESIDE;
+  if (limit >= needed) return;
+  throw new AgentError(
+    'config',
+    `--boxes: ${boxes} boxes need ${needed} open files, and ${limit} are allowed; run \`ulimit -n ${needed}\` before, or take fewer`,
+  );
 }

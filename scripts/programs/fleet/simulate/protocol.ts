@@ -6,8 +6,9 @@ import type { WorldOptions, WorldState } from './world.ts';
 export type Ask =
   | { readonly n: number; readonly what: 'start'; readonly world: WorldOptions }
   | { readonly n: number; readonly what: 'advance'; readonly toMs: number }
-  /** Hash of what each box was sent last. */
+  /** Hash of what each box was sent since the last time. */
   | { readonly n: number; readonly what: 'settle'; readonly orders: readonly (readonly [string, string])[] }
+  | { readonly n: number; readonly what: 'reconnect' }
   | { readonly n: number; readonly what: 'truth' };
 
 export interface Truth {
@@ -16,6 +17,8 @@ export interface Truth {
   readonly seq: number;
   readonly mode: Mode;
   readonly online: boolean;
+  /** Taken off the network for good. */
+  readonly gone: boolean;
 }
 
 export interface Answer extends WorldState {

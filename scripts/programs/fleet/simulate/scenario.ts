@@ -10,7 +10,7 @@ import {
 import { randomOf } from '../../../lib/random.ts';
 import type { Plan } from '../rollout/plan.ts';
 import { planOf } from '../rollout/plan.ts';
-import type { Fate, SimBoxOptions } from './box.ts';
+import { type Fate, type SimBoxOptions, VANISHING } from './box.ts';
 
 export interface ScenarioOptions {
   readonly boxes: number;
@@ -19,6 +19,14 @@ export interface ScenarioOptions {
   readonly rollBack: number;
   readonly offline: number;
   readonly mute: number;
+  /** Share of the boxes, canaries too, that the release takes off the network for good. */
+  readonly vanish: number;
+  /** When: in a phase, or in any of them. */
+  readonly vanishAt: Vanishing | 'any';
+  /** Minutes from the confirmation on; only for `confirmed`. */
+  readonly vanishAfterMinutes: number;
+  /** Share of the boxes, canaries too, whose pole has no power by day. */
+  readonly dark: number;
   /** A board of which every box goes back. */
   readonly broken: Board | undefined;
   readonly deltaBytes: number;
@@ -27,12 +35,17 @@ export interface ScenarioOptions {
   readonly haltShare: number | undefined;
 }
 
+export type Vanishing = (typeof VANISHING)[number];
+
 export const TARGET = { seq: 43, version: '1.5.0' } as const;
 const RUNS = { seq: 42, version: '1.4.2' } as const;
 /** A box in ten is behind, and takes the release whole. */
 const BEHIND = { seq: 39, version: '1.4.0' } as const;
 const SITES = 12;
 const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+/** Street light of a winter's day, UTC. */
+const DARK = { fromHour: 7, toHour: 16.5 };
 /** As a city buys them. */
 const BOARDS: readonly (readonly [Board, number])[] = [
   ['rpi5', 0.5],
@@ -79,6 +92,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     away: true,
     backAfterMs: n % 3 === 2 ? null : (1 + 4 * random()) * DAY_MS,
   }));
+  const bane = baneOf(options);
   const boxes = names.map((i): SimBoxOptions => {
     const board = boards[i] ?? 'rpi5';
     const old = i % 10 === 9 ? BEHIND : RUNS;
@@ -87,7 +101,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     return {
       ...{ site: `site-${(i % SITES) + 1}`, box: nameOf(i), board, ...old },
       mode: i % 25 === 24 ? 'suspended' : 'active',
-      fate: isBroken ? { ...fate, ends: 'rolled-back' } : fate,
+      fate: { ...fate, ...(isBroken && { ends: 'rolled-back' as const }), ...bane(i) },
       bytes: old === BEHIND ? options.fullBytes : options.deltaBytes,
       jitterMs: Math.floor(random() * 60_000),
     };
@@ -107,6 +121,25 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     'Europe/Paris',
   );
   return { boxes, plan, targets: targetsOf(options) };
+}
+
+/** What is dealt to every box alike, by chance, whatever else is wrong with it. */
+function baneOf(options: ScenarioOptions): (i: number) => Pick<Fate, 'vanishes' | 'dark'> {
+  const { seed, vanish, vanishAt, vanishAfterMinutes, dark } = options;
+  const random = randomOf(seed + 1);
+  return (i) => {
+    const [vanishes, phase, isDark] = [random() < vanish, random(), random() < dark];
+    const at = vanishAt === 'any' ? VANISHING[Math.floor(phase * VANISHING.length)] : vanishAt;
+    // The lamps of a site go on and off together.
+    const site = (i % SITES) / SITES / 2;
+    return {
+      ...(vanishes &&
+        at !== undefined && {
+          vanishes: { at, afterMs: at === 'confirmed' ? vanishAfterMinutes * MINUTE_MS : 0 },
+        }),
+      ...(isDark && { dark: { fromHour: DARK.fromHour + site, toHour: DARK.toHour + site } }),
+    };
+  };
 }
 
 const nameOf = (i: number): string => `box-${String(i).padStart(4, '0')}`;

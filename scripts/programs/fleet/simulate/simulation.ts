@@ -23,14 +23,17 @@ type Part =
   | Omit<Extract<Ask, { what: 'start' }>, 'n'>
   | Omit<Extract<Ask, { what: 'advance' }>, 'n'>
   | Omit<Extract<Ask, { what: 'settle' }>, 'n'>
+  | Omit<Extract<Ask, { what: 'reconnect' }>, 'n'>
   | Omit<Extract<Ask, { what: 'truth' }>, 'n'>;
 
 export class Simulation implements Clock {
   readonly #children: ChildProcess[] = [];
   readonly #states = new Map<ChildProcess, Answer>();
   readonly #waiting = new Map<number, (answer: Answer) => void>();
-  /** What was sent to each box last, by its hash. */
-  readonly #orders = new Map<string, string>();
+  /** What was sent to each box since its process heard of it last, by its hash; for each process. */
+  readonly #orders: Map<string, string>[] = [];
+  /** Number of the process of each box. */
+  readonly #homes = new Map<string, number>();
   readonly #gone = new Map<ChildProcess, Promise<undefined>>();
   #nowMs: number;
   #n = 0;
@@ -38,6 +41,7 @@ export class Simulation implements Clock {
   /** Messages of the link that are no box's and no order's. */
   #baseline = 0;
   #sent = 0;
+  #disturb: (() => Promise<boolean>) | undefined;
 
   constructor(startMs: number) {
     this.#nowMs = startMs;
@@ -61,6 +65,9 @@ export class Simulation implements Clock {
         this.#waiting.delete(answer.n);
       });
       this.#children.push(child);
+      this.#orders.push(new Map());
+      for (const { site, box } of boxes.slice(i * share, (i + 1) * share))
+        this.#homes.set(`${site}/${box}`, i);
       this.#gone.set(
         child,
         once(child, 'exit').then(() => undefined),
@@ -87,15 +94,29 @@ export class Simulation implements Clock {
     this.#baseline = link.received - this.#published;
   }
 
+  /** `disturb` is called before time goes on; true: it has disturbed something, and time stands still for a turn. */
+  before(disturb: () => Promise<boolean>): void {
+    this.#disturb = disturb;
+  }
+
   /** An order went out. */
   sent({ topic, payload }: Outgoing): void {
-    this.#orders.set(topic.split('/').slice(1, 3).join('/'), hashOf(Buffer.from(payload)));
+    const id = topic.split('/').slice(1, 3).join('/');
+    this.#orders[this.#homes.get(id) ?? 0]?.set(id, hashOf(Buffer.from(payload)));
     this.#sent += 1;
+  }
+
+  /** The broker has come back, and keeps nothing: boxes connect again. */
+  async reconnect(): Promise<void> {
+    for (const orders of this.#orders) orders.clear();
+    await this.#all(() => ({ what: 'reconnect' }));
   }
 
   /** Time goes on to the next thing that happens, at most by that much. */
   async sleep(delayMs: number): Promise<void> {
-    await this.#all(() => ({ what: 'settle', orders: [...this.#orders] }));
+    if (await this.#disturb?.()) return;
+    await this.#all((i) => ({ what: 'settle', orders: [...(this.#orders[i] ?? [])] }));
+    for (const orders of this.#orders) orders.clear();
     const nexts = [...this.#states.values()].flatMap(({ nextMs }) => (nextMs === null ? [] : [nextMs]));
     const next = Math.min(...nexts);
     const untilMs = this.#nowMs + delayMs;

@@ -13,6 +13,7 @@ async function answer(ask: Ask): Promise<Answer> {
   if (world === undefined) throw new Error('the boxes are asked before they are there');
   if (ask.what === 'advance') return { n, ...(await world.advance(ask.toMs)) };
   if (ask.what === 'settle') return { n, ...(await world.settle(new Map(ask.orders))) };
+  if (ask.what === 'reconnect') return { n, ...(await world.reconnect()) };
   const truth = [...world.boxes].map(([id, { truth: is, online }]) => ({ id, ...is, online }));
   return { n, ...world.state(), truth };
 }

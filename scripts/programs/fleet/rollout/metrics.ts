@@ -1,0 +1,69 @@
+/**
+ * How far a rollout is, as a file for Prometheus's node_exporter (its textfile collector): ops have no port of their own.
+ *
+ * INVARIANTS: the file is written whole or not at all. It stays when `rollout run` has ended, so that a rollout that has
+ * halted stays visible; `vigie_rollout_looked_timestamp_seconds` says how old it is.
+ */
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { exposition, gauge, type Labels, one } from '../../../../agent/local/exposition.ts';
+import { ROLLOUT_STATES } from './states.ts';
+import type { RolloutView } from './view.ts';
+
+export function rolloutMetrics(view: RolloutView, nowMs: number): string {
+  const { rollout, state, wave, waves, stuck, stuckHours } = view;
+  const own: Labels = { rollout };
+  const ofWaves = (of: (wave: RolloutView['waves'][number]) => number) =>
+    waves.map((each) => one(of(each), { ...own, wave: String(each.wave) }));
+  const stuckS = stuck === null ? 0 : Math.max(0, (nowMs - Date.parse(stuck.since)) / 1000);
+  return exposition([
+    gauge(
+      'rollout_state',
+      'The state of the newest rollout is 1, the others are 0',
+      ROLLOUT_STATES.map((name) => one(Number(name === state), { ...own, state: name })),
+    ),
+    gauge('rollout_wave', 'The present wave; 0 are the canaries', [one(wave, own)]),
+    gauge(
+      'rollout_boxes',
+      'Boxes of each wave by their state',
+      waves.flatMap((each) =>
+        Object.entries(each.states).map(([name, n]) =>
+          one(n, { ...own, wave: String(each.wave), state: name }),
+        ),
+      ),
+    ),
+    gauge(
+      'rollout_silent_boxes',
+      'Boxes that have begun the change and are silent',
+      ofWaves(({ silent }) => silent),
+    ),
+    gauge(
+      'rollout_mute_boxes',
+      'Boxes that are connected, were sent for, and have said nothing since',
+      ofWaves(({ mute }) => mute),
+    ),
+    gauge('rollout_stuck_seconds', 'How long nothing has changed in a wave that waits for boxes', [
+      one(stuckS, own),
+    ]),
+    gauge('rollout_stuck_limit_seconds', 'After how long without progress the rollout halts', [
+      one(stuckHours * 3600, own),
+    ]),
+    gauge('rollout_looked_timestamp_seconds', 'When `rollout run` looked at the boxes last', [
+      one(Math.floor(nowMs / 1000), own),
+    ]),
+  ]);
+}
+
+/** Throws AgentError `config` where the file cannot be written. */
+export function writeRolloutMetrics(file: string, view: RolloutView, nowMs: number): void {
+  try {
+    // node_exporter is another user.
+    writeAtomically(file, rolloutMetrics(view, nowMs), 0o644);
+  } catch (error) {
+    throw new AgentError(
+      'config',
+      `fleet.yaml: metricsFile: ${file} cannot be written: ${messageOf(error)}`,
+      error,
+    );
+  }
+}

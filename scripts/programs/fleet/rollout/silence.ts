@@ -1,0 +1,148 @@
+/**
+ * Compares how many boxes are silent among those that tried a change with how many are among those that did not.
+ *
+ * A pole that has power only at night, a site without network and a dead box make both groups silent alike. A release
+ * that takes boxes off the network makes only one of them silent.
+ *
+ * Method: Fisher's exact test, one-sided, in strata. Within a site the silent boxes are dealt to the two groups by chance
+ * if the change has nothing to do with them (the hypergeometric distribution); the sum over the sites is the statistic.
+ * Sources: R. A. Fisher, The Design of Experiments (1935); C. R. Mehta, N. R. Patel, R. Gray, Computing an exact
+ * confidence interval for the common odds ratio in several 2×2 tables, JASA 80 (1985); the normal approximation that
+ * spares most looks the exact one is that of N. Mantel, W. Haenszel, JNCI 22 (1959).
+ */
+
+export interface Watched {
+  /** `site/box`. */
+  readonly id: string;
+  readonly isSilent: boolean;
+}
+
+export interface Comparison {
+  readonly tried: number;
+  readonly silent: number;
+  readonly untried: number;
+  readonly untriedSilent: number;
+  /** Probability of so many silent boxes among the tried ones, or more, if the change has nothing to do with it. */
+  readonly probability: number;
+}
+
+/**
+ * Largest probability that counts as evidence. Tried boxes are chosen by a hash, so that a look at a harmless release is
+ * below it at most once in so many independent looks. A rollout of days has some ten: nights, days, waves.
+ */
+export const DOUBT = 0.001;
+/** Number of untried boxes from which a site is compared by itself; boxes of smaller sites are compared together. */
+const SITE_MIN = 10;
+/** Standard deviations below which no exact probability is as low as `DOUBT`. */
+const DEVIATIONS_MIN = 2;
+/** Probabilities below it change nothing that `DOUBT` decides. */
+const NEGLIGIBLE = 1e-18;
+
+export function compare(tried: readonly Watched[], untried: readonly Watched[]): Comparison {
+  const silentOf = (boxes: readonly Watched[]): number => boxes.filter(({ isSilent }) => isSilent).length;
+  const counts = {
+    ...{ tried: tried.length, silent: silentOf(tried) },
+    ...{ untried: untried.length, untriedSilent: silentOf(untried) },
+  };
+  return { ...counts, probability: counts.silent === 0 ? 1 : probabilityOf(strataOf(tried, untried)) };
+}
+
+interface Stratum {
+  tried: number;
+  silent: number;
+  untried: number;
+  untriedSilent: number;
+}
+
+/** Sites with enough untried boxes, and the rest together; all in one where the rest has nobody to be compared with. */
+function strataOf(tried: readonly Watched[], untried: readonly Watched[]): Stratum[] {
+  const sites = new Map<string, Stratum>();
+  const at = (id: string): Stratum => {
+    const site = id.slice(0, id.lastIndexOf('/') + 1);
+    const found = sites.get(site) ?? { tried: 0, silent: 0, untried: 0, untriedSilent: 0 };
+    sites.set(site, found);
+    return found;
+  };
+  for (const { id, isSilent } of tried) {
+    const stratum = at(id);
+    stratum.tried += 1;
+    if (isSilent) stratum.silent += 1;
+  }
+  for (const { id, isSilent } of untried) {
+    const stratum = at(id);
+    stratum.untried += 1;
+    if (isSilent) stratum.untriedSilent += 1;
+  }
+  const all = [...sites.values()];
+  const large = all.filter((stratum) => stratum.untried >= SITE_MIN);
+  const rest = together(all.filter((stratum) => stratum.untried < SITE_MIN));
+  if (rest.tried === 0) return large;
+  return rest.untried >= SITE_MIN ? [...large, rest] : [together(all)];
+}
+
+function together(strata: readonly Stratum[]): Stratum {
+  const sum = { tried: 0, silent: 0, untried: 0, untriedSilent: 0 };
+  for (const stratum of strata)
+    for (const name of ['tried', 'silent', 'untried', 'untriedSilent'] as const) sum[name] += stratum[name];
+  return sum;
+}
+
+function probabilityOf(strata: readonly Stratum[]): number {
+  let [silent, expected, variance] = [0, 0, 0];
+  for (const { tried, silent: observed, untried, untriedSilent } of strata) {
+    const [boxes, quiet] = [tried + untried, observed + untriedSilent];
+    silent += observed;
+    expected += (tried * quiet) / boxes;
+    if (boxes > 1) variance += (tried * untried * quiet * (boxes - quiet)) / (boxes * boxes * (boxes - 1));
+  }
+  if (silent - expected <= DEVIATIONS_MIN * Math.sqrt(variance)) return 1;
+  let sum: Distribution = { from: 0, chances: [1] };
+  for (const stratum of strata) sum = added(sum, hypergeometric(stratum));
+  return Math.min(
+    1,
+    sum.chances.slice(Math.max(0, silent - sum.from)).reduce((total, chance) => total + chance, 0),
+  );
+}
+
+/** Chances of `from`, `from + 1`, …; what is left out is negligible. */
+interface Distribution {
+  readonly from: number;
+  readonly chances: readonly number[];
+}
+
+/** Of the number of silent boxes among the tried ones of a stratum. */
+function hypergeometric({ tried, silent, untried, untriedSilent }: Stratum): Distribution {
+  const quiet = silent + untriedSilent;
+  const from = Math.max(0, quiet - untried);
+  const all = logChoose(tried + untried, quiet);
+  const chances: number[] = [];
+  for (let n = from; n <= Math.min(tried, quiet); n += 1)
+    chances.push(Math.exp(logChoose(tried, n) + logChoose(untried, quiet - n) - all));
+  return trimmed({ from, chances });
+}
+
+function added(a: Distribution, b: Distribution): Distribution {
+  const chances = new Array<number>(a.chances.length + b.chances.length - 1).fill(0);
+  for (const [i, p] of a.chances.entries())
+    for (const [j, q] of b.chances.entries()) chances[i + j] = (chances[i + j] ?? 0) + p * q;
+  return trimmed({ from: a.from + b.from, chances });
+}
+
+function trimmed({ from, chances }: Distribution): Distribution {
+  const first = chances.findIndex((chance) => chance > NEGLIGIBLE);
+  const last = chances.findLastIndex((chance) => chance > NEGLIGIBLE);
+  return { from: from + first, chances: chances.slice(first, last + 1) };
+}
+
+/** Logarithms of n!, as far as they were asked for. */
+const logFactorials = [0];
+
+function logFactorial(n: number): number {
+  for (let i = logFactorials.length; i <= n; i += 1)
+    logFactorials.push((logFactorials[i - 1] ?? 0) + Math.log(i));
+  return logFactorials[n] ?? 0;
+}
+
+function logChoose(n: number, k: number): number {
+  return logFactorial(n) - logFactorial(k) - logFactorial(n - k);
+}

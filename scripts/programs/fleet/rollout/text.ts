@@ -1,0 +1,115 @@
+/** A rollout as lines for people. */
+import { bytesText } from '../release/words.ts';
+import type { BoxState } from './states.ts';
+import { ago, columns, someOf } from './table.ts';
+import type { BoxView, RolloutView, WaveView } from './view.ts';
+
+/** Less is no news: boxes take minutes. */
+const STUCK_SHOWN_MS = 3_600_000;
+
+export const waveName = ({ wave }: Pick<WaveView, 'wave'>): string =>
+  wave === 0 ? 'canaries' : `wave ${wave}`;
+
+/** `2 rolled-back, 12 offline`: all but the confirmed ones. */
+export function restOf({ states, offline, mute, silent }: WaveView): string {
+  const parts = Object.entries(states).filter(([state, n]) => n > 0 && state !== 'confirmed');
+  return [
+    ...parts.map(([state, n]) => `${n} ${state}`),
+    ...(offline > 0 ? [`${offline} offline`] : []),
+    ...(mute > 0 ? [`${mute} mute`] : []),
+    ...(silent > 0 ? [`${silent} silent`] : []),
+  ].join(', ');
+}
+
+export function viewLines(view: RolloutView, nowMs: number): string[] {
+  const { rollout, kind, what, state, reason, wave, waves, who, made, notAfter, nextWave, waitsFor } = view;
+  const rows = waves.map((one) => {
+    const { states } = one;
+    const trying = states.begun + states.switched;
+    const cells = [
+      one.boxes,
+      states.confirmed,
+      states['rolled-back'],
+      states.failed,
+      trying,
+      states.ordered,
+      one.offline,
+      one.mute,
+      one.silent,
+    ];
+    const late = [states.withdrawn, states.expired, states.parked, states.skipped];
+    return [
+      waveName(one),
+      ...[...cells, ...late].map(String),
+      bytesText(one.bytes.delta),
+      bytesText(one.bytes.full),
+      one.began ?? '-',
+    ];
+  });
+  const names = [
+    'BOXES',
+    'CONFIRMED',
+    'BACK',
+    'FAILED',
+    'TRYING',
+    'ORDERED',
+    'OFFLINE',
+    'MUTE',
+    'SILENT',
+    'WITHDRAWN',
+    'EXPIRED',
+    'PARKED',
+    'SKIPPED',
+  ];
+  const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
+  return [
+    `${rollout}: ${kind} ${what}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${who}, made ${made}, ends ${notAfter}`,
+    ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
+    ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
+    ...(state === 'running' && waitsFor.length > 0 ? [`waits for ${someOf(waitsFor)}`] : []),
+    ...stuckLines(view, nowMs),
+    ...(state === 'halted' || state === 'incomplete' ? leftLines(view.boxes) : []),
+    ...failures
+      .slice(0, 10)
+      .map((box) => `${box.site}/${box.box}: ${box.state}: ${box.reason ?? 'no reason given'}`),
+    ...(failures.length > 10 ? [`and ${failures.length - 10} more (--json names them)`] : []),
+  ];
+}
+
+/** What the wave waits for, and since when; once an hour has passed, when it halts. */
+function stuckLines({ wave, waves, stuck }: RolloutView, nowMs: number): string[] {
+  if (stuck === null) return [];
+  const { since, halts, unheard } = stuck;
+  const name = waveName(waves[wave] ?? { wave });
+  const sinceMs = Date.parse(since);
+  return [
+    ...(unheard.length > 0 ? [`not heard since they began: ${unheard.length}: ${someOf(unheard)}`] : []),
+    ...(nowMs - sinceMs >= STUCK_SHOWN_MS
+      ? [
+          `stuck in ${name} for ${ago(sinceMs, nowMs)}: nothing has changed since ${since}; it halts at ${halts} (\`fleet rollout skip\` leaves boxes out)`,
+        ]
+      : []),
+  ];
+}
+
+const LEFT_STATES = {
+  planned: 'never sent for',
+  withdrawn: 'called back',
+  expired: 'expired, not done in time',
+  parked: 'parked until they look again',
+} satisfies Partial<Record<BoxState, string>>;
+
+const LEFT: readonly (readonly [string, (box: BoxView) => boolean])[] = [
+  ['silent since they began', ({ silent }) => silent],
+  ...(['planned', 'withdrawn', 'expired', 'parked'] as const).map(
+    (state) => [LEFT_STATES[state], (box: BoxView) => box.state === state && !box.silent] as const,
+  ),
+];
+
+/** Who is not confirmed, by name; failures have lines of their own. */
+function leftLines(boxes: readonly BoxView[]): string[] {
+  return LEFT.flatMap(([what, isLeft]) => {
+    const names = boxes.filter(isLeft).map(({ site, box }) => `${site}/${box}`);
+    return names.length === 0 ? [] : [`${what}: ${names.length}: ${someOf(names)}`];
+  });
+}

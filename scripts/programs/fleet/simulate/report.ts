@@ -1,0 +1,116 @@
+/** What a simulated rollout came to, as lines for people. */
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { bytesText } from '../release/words.ts';
+import { columns } from '../rollout/table.ts';
+import type { RolloutView } from '../rollout/view.ts';
+import type { Simulated } from './simulate.ts';
+
+const HOUR_MS = 3_600_000;
+
+export function simulatedLines({
+  view,
+  halfWay,
+  missing,
+  simulatedHours,
+  wallS,
+  deaths,
+  truth,
+  lost,
+}: Simulated): string[] {
+  const gone = new Set(lost);
+  const rows = view.waves.map((wave) => {
+    const { states, bytes } = wave;
+    const began =
+      wave.began === null
+        ? '-'
+        : `${((Date.parse(wave.began) - Date.parse(view.made)) / HOUR_MS).toFixed(1)}`;
+    return [
+      ...[
+        wave.wave === 0 ? 'canaries' : `wave ${wave.wave}`,
+        `${wave.boxes}`,
+        `${states.confirmed}`,
+        `${states['rolled-back']}`,
+      ],
+      ...[
+        `${wave.offline + states.expired - muteIn(view, wave.wave)}`,
+        `${muteIn(view, wave.wave)}`,
+        `${view.boxes.filter((box) => box.wave === wave.wave && gone.has(`${box.site}/${box.box}`)).length}`,
+        `${states.withdrawn}`,
+        `${states.planned}`,
+      ],
+      ...[began, bytesText(bytes.delta), bytesText(bytes.full)],
+    ];
+  });
+  const suspended = truth.filter(({ mode, phase }) => mode === 'suspended' && phase === 'confirmed').length;
+  return [
+    ...columns([
+      [
+        '',
+        'BOXES',
+        'CONFIRMED',
+        'BACK',
+        'OFFLINE',
+        'MUTE',
+        'LOST',
+        'WITHDRAWN',
+        'NOT SENT',
+        'BEGAN h',
+        'DELTA',
+        'FULL',
+      ],
+      ...rows,
+    ]),
+    `${view.state}${view.reason === null ? '' : `: ${view.reason}`}; ${simulatedHours.toFixed(1)} simulated hours`,
+    lostLine(lost.length, view.boxes.length),
+    `wall seconds: ${wallS.connect.toFixed(1)} to connect, ${wallS.learn.toFixed(1)} to learn, ${wallS.rollout.toFixed(1)} for the rollout`,
+    `${missing} boxes missing at the broker; ${deaths} deaths of the controller; ${suspended} suspended boxes updated and suspended still`,
+    halfWay.length === 0 ? 'nobody is left half way' : `LEFT HALF WAY: ${halfWay.join(', ')}`,
+  ];
+}
+
+function muteIn({ boxes }: RolloutView, wave: number): number {
+  return boxes.filter((box) => box.wave === wave && box.online && (box.state === 'expired' || box.mute))
+    .length;
+}
+
+/** Throws AgentError `unavailable` where somebody is left half way. */
+export function assertWhole({ halfWay }: Simulated): void {
+  if (halfWay.length > 0)
+    throw new AgentError(
+      'unavailable',
+      `${halfWay.length} boxes are left half way: ${halfWay.slice(0, 10).join(', ')}`,
+    );
+}
+
+/** One line for a mix of faults: where it ended, and how many boxes were lost. */
+export function mixCells(name: string, { view, lost, simulatedHours, wallS }: Simulated): string[] {
+  const { state, wave, waves, reason, boxes } = view;
+  const confirmed = waves.reduce((sum, { states }) => sum + states.confirmed, 0);
+  return [
+    name,
+    state,
+    wave === 0 ? 'canaries' : `wave ${wave}`,
+    `${lost.length}`,
+    `${((100 * lost.length) / boxes.length).toFixed(1)} %`,
+    `${confirmed}`,
+    simulatedHours.toFixed(1),
+    wallS.rollout.toFixed(0),
+    reason ?? '',
+  ];
+}
+
+export const MIX_COLUMNS = [
+  'FAULTS',
+  'STATE',
+  'IN',
+  'LOST',
+  'SHARE',
+  'CONFIRMED',
+  'HOURS',
+  'WALL s',
+  'REASON',
+];
+
+function lostLine(lost: number, boxes: number): string {
+  return `${lost} of ${boxes} boxes lost: the release has taken them off the network (${((100 * lost) / boxes).toFixed(1)} %)`;
+}

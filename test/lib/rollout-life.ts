@@ -1,0 +1,60 @@
+/** A rollout that lives step for step, as the controller keeps it, without a broker or a store. */
+import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
+import type { Action, Rollout, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
+import { step } from '../../scripts/programs/fleet/rollout/waves.ts';
+
+export const HOUR = 3_600_000;
+export const PLAN = planOf({ canary: { boxes: ['b-0', 'b-1', 'b-2'] } }, 'Europe/Paris');
+/** Begins at 0; a confirmed box has nothing more to prove. */
+export const NEW: Rollout = {
+  state: 'running',
+  ...{ sinceMs: 0, madeMs: 0, window: null },
+  wave: 0,
+  reachedMs: null,
+  soakMs: [24 * HOUR, 4 * HOUR, 0],
+  notAfterMs: 720 * HOUR,
+  thresholds: { ...PLAN.thresholds, heardMinutes: 0 },
+  accepted: { failures: 0, tried: 0, atMs: 0 },
+  wanted: null,
+  reason: null,
+};
+
+export const box = (id: number, wave: number, change: Partial<RolloutBox> = {}): RolloutBox => ({
+  ...{ id: `b-${id}`, wave, state: 'planned', action: null, progress: 'none', online: true },
+  ...{ sinceMs: 0, heardMs: 0, isSkipped: false },
+  ...change,
+});
+
+export const many = (count: number, wave: number, from = 0): RolloutBox[] =>
+  Array.from({ length: count }, (_, i) => box(from + i, wave));
+
+export class Life {
+  rollout: Rollout;
+  boxes: RolloutBox[];
+  last: Step | undefined;
+
+  constructor(boxes: RolloutBox[], change: Partial<Rollout> = {}) {
+    this.boxes = boxes;
+    this.rollout = { ...NEW, ...change };
+  }
+
+  at(hours: number, wanted: Rollout['wanted'] = null): Step {
+    const nowMs = hours * HOUR;
+    this.boxes = this.boxes.map((old) => (old.online ? { ...old, heardMs: nowMs } : old));
+    const made = step({ ...this.rollout, wanted }, this.boxes, nowMs);
+    const actions = new Map<string, Action>(made.orders.map(({ id, action }) => [id, action]));
+    this.boxes = this.boxes.map((old, i) => {
+      const state = made.states[i] ?? old.state;
+      const sinceMs = state === old.state ? old.sinceMs : nowMs;
+      return { ...old, state, sinceMs, action: actions.get(old.id) ?? old.action };
+    });
+    this.rollout = made.rollout;
+    this.last = made;
+    return made;
+  }
+
+  say(of: (box: RolloutBox, i: number) => boolean, change: Partial<RolloutBox>): this {
+    this.boxes = this.boxes.map((old, i) => (of(old, i) ? { ...old, ...change } : old));
+    return this;
+  }
+}

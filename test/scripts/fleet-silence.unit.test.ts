@@ -1,0 +1,298 @@
+/** Boxes that begin a change and fall silent: when a rollout halts, holds and goes on, and how often it halts by mistake. */
+import fc from 'fast-check';
+import t from 'tap';
+import { randomOf } from '../../scripts/lib/random.ts';
+import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollout/silence.ts';
+import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
+import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
+import { HOUR, Life, many, PLAN } from '../lib/rollout-life.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+const THRESHOLDS = PLAN.thresholds;
+const group = (site: string, all: number, silent: number): Watched[] =>
+  Array.from({ length: all }, (_, i) => ({ id: `${site}/b-${i}`, isSilent: i < silent }));
+const installs = ({ orders }: Step): number => orders.filter(({ action }) => action === 'install').length;
+
+/** Exactly, from the definition; of small numbers. */
+function fisher(tried: number, silent: number, untried: number, untriedSilent: number): number {
+  const choose = (n: number, k: number): bigint => {
+    let result = 1n;
+    for (let i = 0; i < k; i += 1) result = (result * BigInt(n - i)) / BigInt(i + 1);
+    return k < 0 || k > n ? 0n : result;
+  };
+  const quiet = silent + untriedSilent;
+  let sum = 0n;
+  for (let n = silent; n <= Math.min(tried, quiet); n += 1)
+    sum += choose(tried, n) * choose(untried, quiet - n);
+  return Number((sum * 10n ** 15n) / choose(tried + untried, quiet)) / 1e15;
+}
+
+void t.test('the comparison is Fisher’s, within sites', async (t) => {
+  // The lady who tastes tea has three of four right: 17 of 70; the shortcut says 1 below two deviations.
+  t.equal(fisher(4, 3, 4, 1).toFixed(4), (17 / 70).toFixed(4));
+  t.equal(compare(group('a', 4, 3), group('a', 4, 1)).probability, 1);
+  const close = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-9;
+  t.ok(close(compare(group('a', 7, 6), group('a', 1400, 28)).probability, fisher(7, 6, 1400, 28)));
+  fc.assert(
+    fc.property(fc.nat(60), fc.nat(60), fc.nat(200), fc.nat(200), (tried, silent, untried, quiet) => {
+      const [s, q] = [Math.min(silent, tried), Math.min(quiet, untried)];
+      const { probability } = compare(group('a', tried, s), group('a', untried, q));
+      const exact = fisher(tried, s, untried, q);
+      return close(probability, exact) || (probability === 1 && exact > DOUBT);
+    }),
+    { numRuns: 2000 },
+  );
+  // Six of seven canaries at a site whose power is cut: all of that site are silent, and nobody elsewhere.
+  const tried = [...group('cut', 6, 6), ...group('other', 1, 0)];
+  const untried = [...group('cut', 100, 98), ...group('other', 1300, 13)];
+  t.ok(compare(tried, untried).probability > DOUBT, 'a site without power proves nothing');
+  const bare = (all: readonly Watched[]): Watched[] =>
+    all.map(({ id, isSilent }) => ({ id: id.replace('/', '-'), isSilent }));
+  t.ok(compare(bare(tried), bare(untried)).probability < DOUBT, 'which without sites it would');
+  const lab = compare(group('lab', 3, 3), group('city', 1400, 28));
+  t.ok(lab.probability < DOUBT, 'canaries of a site of their own are compared with all');
+});
+
+void t.test('canaries that begin and are silent hold the next wave, and by their number halt', async (t) => {
+  const fleet = (canaries: number): RolloutBox[] => [
+    ...many(canaries, 0),
+    ...many(60, 1, canaries),
+    ...many(1400, 2, canaries + 60),
+  ];
+  for (const progress of ['begun', 'switched', 'confirmed'] as const) {
+    const life = new Life(fleet(7), { thresholds: THRESHOLDS });
+    life.at(0);
+    life.say((_, i) => i < 7, { progress }).at(0.1);
+    life.say((_, i) => i < 6, { online: false }).say((_, i) => i === 6, { progress: 'confirmed' });
+    life.say((_, i) => i >= 67 && i < 95, { online: false });
+    t.equal(life.at(1).rollout.state, 'running', `${progress}: within the hour nobody is silent`);
+    t.equal(life.rollout.reachedMs, null, 'and the wave is held');
+    life.at(1.2);
+    t.match(life.rollout, {
+      state: 'halted',
+      reason:
+        '6 of 7 boxes that tried it are silent for more than 1 h, and 28 of 1460 that have not tried it: more than chance explains (p < 0.001)',
+    });
+    t.equal(life.last?.silent.length, 6, 'and they are named');
+  }
+  const one = new Life(fleet(3), { thresholds: THRESHOLDS });
+  one.at(0);
+  one.say((_, i) => i < 3, { progress: 'confirmed' }).at(0.1);
+  one.say((_, i) => i === 0, { online: false });
+  t.equal(
+    one.at(0.3).rollout.reachedMs,
+    null,
+    'confirmed, and not heard for ten minutes after it: not enough',
+  );
+  t.match(one.at(30).rollout, { state: 'running', wave: 0 }, 'one of three does not halt by chance');
+  t.match(one.last?.waits, { unheard: ['b-0'], connected: [] });
+  t.match(one.at(48.2).rollout, {
+    state: 'halted',
+    reason: 'canaries: no progress for 48 h: 1 began and are not heard (b-0)',
+  });
+  one.say((_, i) => i === 0, { isSkipped: true });
+  t.match(one.at(49, 'resume').rollout, { state: 'running', reachedMs: 49 * HOUR });
+  t.equal(installs(one.at(73)), 60, 'left out by a person, it holds nobody up');
+  t.equal(one.boxes[0]?.state, 'skipped');
+});
+
+void t.test('a canary that is lost after it was heard holds the next wave until it is there', async (t) => {
+  const life = new Life([...many(3, 0), ...many(60, 1, 3)], {
+    thresholds: THRESHOLDS,
+    soakMs: [24 * HOUR, 0],
+  });
+  life.at(0);
+  life.say((_, i) => i < 3, { progress: 'confirmed' }).at(0.1);
+  t.equal(life.last?.nextMs, 0.1 * HOUR + 600_000, 'the ten minutes are a time of their own');
+  t.equal(life.at(0.3).rollout.reachedMs, 0.3 * HOUR);
+  life.say((_, i) => i === 0, { online: false });
+  t.equal(installs(life.at(25)), 0, 'the soak is over, and one is silent');
+  t.match(life.last?.waits, { unheard: ['b-0'], sinceMs: 24.3 * HOUR, haltsMs: 72.3 * HOUR });
+  life.say((_, i) => i === 0, { online: true });
+  t.equal(installs(life.at(26)), 60);
+});
+
+void t.test('a wave whose boxes are mute halts and says so; skip and resume are the way on', async (t) => {
+  const life = new Life([...many(3, 0), ...many(50, 1, 3), ...many(100, 2, 53)], {
+    thresholds: THRESHOLDS,
+    soakMs: [0, 0, 0],
+  });
+  life.at(0);
+  life.say((_, i) => i < 3, { progress: 'confirmed' }).at(1);
+  life.at(2);
+  t.equal(life.rollout.wave, 1);
+  const isMute = (_: RolloutBox, i: number): boolean => i >= 3 && i < 7;
+  life.say((one, i) => one.wave === 1 && !isMute(one, i), { progress: 'confirmed' }).at(3);
+  t.match(life.at(40).rollout, { state: 'running', wave: 1, reachedMs: null });
+  t.equal(life.last?.waits?.connected.length, 4);
+  t.match(life.at(51.1).rollout, {
+    state: 'halted',
+    reason: 'wave 1: no progress for 48 h: 4 connected and not confirmed (b-3, b-4, b-5 and 1 more)',
+  });
+  life.say(isMute, { isSkipped: true });
+  t.equal(installs(life.at(52, 'resume')), 100);
+  life.say(({ wave }) => wave === 2, { progress: 'confirmed' }).at(53);
+  t.equal(life.at(54).rollout.state, 'done', 'all are confirmed, or left out by a person');
+});
+
+void t.test('resume accepts who is silent until then; a later one counts', async (t) => {
+  const life = new Life([...many(7, 0), ...many(1400, 1, 7)], { thresholds: THRESHOLDS, soakMs: [0, 0] });
+  life.at(0);
+  life.say((_, i) => i < 7, { progress: 'switched' }).at(0.1);
+  life.say((_, i) => i < 5, { online: false }).at(2);
+  t.equal(life.rollout.state, 'halted');
+  life.at(3, 'resume');
+  life.say((_, i) => i === 5 || i === 6, { progress: 'confirmed' }).at(3.5);
+  t.match(life.at(4).rollout, { state: 'running', wave: 1 }, 'two others were heard, and it goes on');
+  const canaries = life.boxes.filter(({ wave }) => wave === 0).map(({ state }) => state);
+  t.strictSame(canaries.slice(0, 5), Array<BoxState>(5).fill('switched'));
+  life.say((_, i) => i >= 7, { progress: 'confirmed' }).at(4.1);
+  t.equal(life.at(5).rollout.state, 'finishing', 'not done: five were never heard again');
+  t.match(life.at(721).rollout.reason, '5 of 1407 boxes are not confirmed: 5 expired');
+});
+
+void t.test('days without a window are not counted', async (t) => {
+  const window = { days: ['mon', 'tue', 'wed', 'thu'], from: '02:00', to: '05:00', tz: 'UTC' } as const;
+  const at = (text: string): number => Date.parse(text);
+  t.equal(stalledAt(null, at('2026-11-26T03:00Z'), 48 * HOUR), at('2026-11-28T03:00Z'));
+  // Thursday: counted until Friday 05:00, and again from Monday 02:00.
+  const due = stalledAt({ ...window, days: [...window.days] }, at('2026-11-26T03:00Z'), 48 * HOUR);
+  t.ok(Math.abs(due - at('2026-12-01T00:00Z')) <= HOUR, new Date(due).toISOString());
+  t.end();
+});
+
+void t.test(
+  'never goes on where the tried are silent beyond chance; never halts where they are not',
+  async (t) => {
+    let [halts, goes] = [0, 0];
+    const counts = fc.record({
+      tried: fc.integer({ min: 1, max: 80 }),
+      silent: fc.nat(80),
+      untried: fc.integer({ min: 10, max: 1500 }),
+      share: fc.double({ min: 0, max: 0.6, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(counts, ({ tried, untried, share, ...rest }) => {
+        const [silent, quiet] = [Math.min(rest.silent, tried), Math.round(share * untried)];
+        const life = new Life([...many(tried, 0), ...many(untried, 1, tried)], {
+          thresholds: THRESHOLDS,
+          soakMs: [0, 0],
+        });
+        life.at(0);
+        life.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
+        life.say((_, i) => i < silent || (i >= tried && i < tried + quiet), { online: false });
+        const next = life.at(2);
+        const isExcess = silent >= Math.min(2, tried) && fisher(tried, silent, untried, quiet) <= DOUBT;
+        if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
+        if (isExcess && installs(next) > 0) throw new Error('it goes on');
+        if (silent > 0 && next.rollout.wave > 0)
+          throw new Error('a canary is silent, and the next wave begins');
+        if (isExcess) halts += 1;
+        else goes += 1;
+      }),
+      { numRuns: 400 },
+    );
+    t.ok(halts > 30 && goes > 30, `${halts} halts, ${goes} not`);
+  },
+);
+
+interface Street {
+  readonly seed: number;
+  /** Share of boxes without power by day. */
+  readonly dark: number;
+  /** Chance of a box in an hour to be lost, whatever it runs. */
+  readonly attrition: number;
+  readonly vanish: number;
+  readonly vanishAt: 'begun' | 'switched' | 'confirmed';
+}
+
+/** A whole rollout to 607 boxes, a look every half an hour; where it ends, and how many of those that vanish there are. */
+function lived({ seed, dark, attrition, vanish, vanishAt }: Street): {
+  state: string;
+  wave: number;
+  lost: number;
+  reason: string;
+} {
+  const random = randomOf(seed);
+  const boxes = [...many(7, 0), ...many(30, 1, 7), ...many(150, 2, 37), ...many(420, 3, 187)].map(
+    (one, i) => ({
+      ...one,
+      id: `site-${i % 6}/${one.id}`,
+    }),
+  );
+  const life = new Life(boxes, { thresholds: THRESHOLDS, soakMs: [24 * HOUR, 4 * HOUR, 12 * HOUR, 0] });
+  // Poles of a street go dark together, and each by its own lamp within half an hour.
+  const isDark = boxes.map(() => random() < dark);
+  const vanishes = boxes.map(() => random() < vanish);
+  const gone = new Set<number>();
+  let lost = 0;
+  const phases = ['none', 'begun', 'switched', 'confirmed'] as const;
+  for (let hours = 0; hours < 24 * 12; hours += 0.5) {
+    life.at(hours);
+    if (life.rollout.state !== 'running') break;
+    const night = hours % 24 < 8 || hours % 24 >= 17;
+    for (const [i, one] of life.boxes.entries()) {
+      if (gone.has(i)) continue;
+      if (random() < attrition / 2) gone.add(i);
+      const online = !gone.has(i) && (night || !isDark[i]);
+      let progress = one.progress;
+      if (online && one.action === 'install' && (hours % 24 < 5 || progress !== 'none')) {
+        progress = phases[Math.min(3, phases.indexOf(progress as 'none') + 1)] ?? 'confirmed';
+        if (vanishes[i] && progress === vanishAt) {
+          gone.add(i);
+          lost += 1;
+        }
+      }
+      const isOn = online && !gone.has(i);
+      if (one.online !== isOn || one.progress !== progress)
+        life.boxes[i] = { ...one, online: isOn, progress };
+    }
+  }
+  const { state, wave, reason } = life.rollout;
+  return { state, wave, lost, reason: reason ?? '' };
+}
+
+void t.test(
+  'a release that takes boxes off the network is stopped within the first wave, by day and night',
+  async (t) => {
+    let worst = 0;
+    fc.assert(
+      fc.property(
+        fc.record({
+          seed: fc.nat(),
+          dark: fc.constantFrom(0, 0.4),
+          attrition: fc.constantFrom(0, 0.0004),
+          vanish: fc.double({ min: 0.3, max: 1, noNaN: true }),
+          vanishAt: fc.constantFrom('begun' as const, 'switched' as const, 'confirmed' as const),
+        }),
+        (street) => {
+          const { state, wave, lost } = lived(street);
+          if (state !== 'halted' && !(state === 'running' && wave <= 1))
+            throw new Error(`${state} in wave ${wave}`);
+          if (wave > 1) throw new Error(`it went on to wave ${wave}`);
+          worst = Math.max(worst, lost);
+        },
+      ),
+      { numRuns: FULL ? 300 : 40 },
+    );
+    t.ok(worst <= 37, `at most ${worst} of 607 were lost`);
+  },
+);
+
+void t.test(
+  'where both are alike, by day without power and with boxes that die, it nearly never halts',
+  async (t) => {
+    const runs = FULL ? 600 : 30;
+    if (!FULL) t.comment('30 rollouts; 600 with VIGIE_TEST_FULL=1');
+    const reasons: string[] = [];
+    for (let seed = 1; seed <= runs; seed += 1) {
+      const dark = [0, 0.3, 0.6][seed % 3] ?? 0;
+      const { state, reason } = lived({ seed, dark, attrition: 0.0002, vanish: 0, vanishAt: 'begun' });
+      // A canary that dies by itself holds the next wave, and a person leaves it out: that is no comparison.
+      if (state === 'halted' && !/no progress/.test(reason)) reasons.push(reason);
+    }
+    for (const reason of reasons) t.comment(reason);
+    // Of 600 runs two to four halt; of 30 one may.
+    t.ok(reasons.length <= Math.max(1, 0.01 * runs), `${reasons.length} of ${runs} halted`);
+  },
+);
