@@ -380,6 +380,7 @@ void t.test(
       deltaBytes: 17_000,
       fullBytes: 28_600_000,
       ...({ vanish: 0, vanishAt: 'switching', vanishAfterMinutes: 0, dark: 0 } as const),
+      spareCanaries: false,
     };
     const none = {
       ...{ broken: undefined, haltShare: undefined, maxQueued: undefined },

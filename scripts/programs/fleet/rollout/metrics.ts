@@ -45,6 +45,9 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
     gauge('rollout_stuck_seconds', 'How long nothing has changed in a wave that waits for boxes', [
       one(stuckS, own),
     ]),
+    gauge('rollout_stuck', 'It waits for boxes for more than an ordinary day: somebody should look', [
+      one(Number(stuck?.isAlarm === true), own),
+    ]),
     gauge('rollout_stuck_limit_seconds', 'After how long without progress the rollout halts', [
       one(stuckHours * 3600, own),
     ]),

@@ -29,7 +29,7 @@ export const Thresholds = Type.Object(
       description: 'minutes, at most 1440',
     }),
     /** A wave in which nothing changes for longer halts; days without a window are not counted. */
-    stuckHours: Type.Number({ minimum: 0.01, maximum: 720, default: 48, description: 'hours, at most 720' }),
+    stuckHours: Type.Number({ minimum: 0.001, maximum: 720, default: 48, description: 'hours, at most 720' }),
   },
   { ...strict, default: {} },
 );

@@ -5,7 +5,7 @@ import { ago, columns, someOf } from './table.ts';
 import type { BoxView, RolloutView, WaveView } from './view.ts';
 
 /** Less is no news: boxes take minutes. */
-const STUCK_SHOWN_MS = 3_600_000;
+const QUIET_SHOWN_MS = 3_600_000;
 
 export const waveName = ({ wave }: Pick<WaveView, 'wave'>): string =>
   wave === 0 ? 'canaries' : `wave ${wave}`;
@@ -76,19 +76,20 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
   ];
 }
 
-/** What the wave waits for, and since when; once an hour has passed, when it halts. */
+/** What the wave waits for, since when, and when it halts. */
 function stuckLines({ wave, waves, stuck }: RolloutView, nowMs: number): string[] {
   if (stuck === null) return [];
-  const { since, halts, unheard } = stuck;
+  const { since, halts, unheard, isAlarm } = stuck;
   const name = waveName(waves[wave] ?? { wave });
   const sinceMs = Date.parse(since);
+  const howLong = `nothing has changed since ${since}; without progress it halts at ${halts}`;
   return [
     ...(unheard.length > 0 ? [`not heard since they began: ${unheard.length}: ${someOf(unheard)}`] : []),
-    ...(nowMs - sinceMs >= STUCK_SHOWN_MS
-      ? [
-          `stuck in ${name} for ${ago(sinceMs, nowMs)}: nothing has changed since ${since}; it halts at ${halts} (\`fleet rollout skip\` leaves boxes out)`,
-        ]
-      : []),
+    ...(isAlarm
+      ? [`STUCK in ${name} for ${ago(sinceMs, nowMs)}: ${howLong} (\`fleet rollout skip\` leaves boxes out)`]
+      : nowMs - sinceMs >= QUIET_SHOWN_MS
+        ? [`${name}: ${howLong}`]
+        : []),
   ];
 }
 

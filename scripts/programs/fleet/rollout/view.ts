@@ -4,6 +4,7 @@ import { rolloutOf } from './controller.ts';
 import { lastHeardMs } from './knowledge.ts';
 import { progressOf } from './progress.ts';
 import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf, type WaveRow } from './rollouts.ts';
+import { stalledAt } from './stall.ts';
 import { BOX_STATES, type BoxState, OPEN, type RolloutBox, type Waits } from './states.ts';
 import { step } from './waves.ts';
 
@@ -52,8 +53,10 @@ export interface RolloutView {
 export interface Stuck {
   /** Nothing has changed in it since then. */
   readonly since: string;
-  /** When the rollout halts. */
+  /** When the rollout halts; days without a window are not counted. */
   readonly halts: string;
+  /** More than an ordinary night and day have passed: somebody should look. */
+  readonly isAlarm: boolean;
   /** They have begun, and were not heard after that. */
   readonly unheard: readonly string[];
 }
@@ -74,6 +77,8 @@ export interface BoxView {
 /** It has begun to load, or has. */
 const LOADED: readonly BoxState[] = ['begun', 'switched', 'confirmed', 'rolled-back', 'failed'];
 const HOUR_MS = 3_600_000;
+/** Of the limit of 48 h, 19 h: more than a day has passed then, and with it the window of a night. */
+const ALARM_SHARE = 0.4;
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): RolloutView {
@@ -99,14 +104,23 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
     waitsFor: boxes
       .filter((box) => box.wave === wave && box.online && OPEN.includes(box.state))
       .map((box) => `${box.site}/${box.box}`),
-    stuck: waits && stuckOf(waits),
+    stuck: waits && stuckOf(waits, plan, nowMs),
     stuckHours: plan.thresholds.stuckHours,
     boxes,
   };
 }
 
-function stuckOf({ sinceMs, haltsMs, unheard }: Waits): Stuck {
-  return { since: new Date(sinceMs).toISOString(), halts: new Date(haltsMs).toISOString(), unheard };
+function stuckOf(
+  { sinceMs, unheard }: Waits,
+  { window, thresholds }: RolloutRow['plan'],
+  nowMs: number,
+): Stuck {
+  const limitMs = thresholds.stuckHours * HOUR_MS;
+  const haltsMs = stalledAt(window, sinceMs, limitMs);
+  return {
+    ...{ since: new Date(sinceMs).toISOString(), halts: new Date(haltsMs).toISOString(), unheard },
+    isAlarm: haltsMs - nowMs < ALARM_SHARE * limitMs,
+  };
 }
 
 function boxNow(

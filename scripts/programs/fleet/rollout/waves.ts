@@ -26,6 +26,7 @@ import {
   type Step,
   TRIED,
   type Tried,
+  type Waits,
 } from './states.ts';
 
 const HOUR_MS = 3_600_000;
@@ -45,6 +46,7 @@ class Machine {
   readonly #states: BoxState[];
   readonly #orders = new Map<string, Action>();
   readonly #hearing: Hearing;
+  #waits: Waits | null = null;
 
   constructor(rollout: Rollout, boxes: readonly RolloutBox[], nowMs: number) {
     this.#rollout = rollout;
@@ -67,9 +69,9 @@ class Machine {
       while (this.#rollout.state === 'running' && this.#advance());
       this.#order();
     } while (this.#rollout.state === 'running' && this.#rollout.reachedMs === null && this.#isReached());
-    const waits = this.#hearing.waits();
-    if (waits !== null && this.#nowMs > waits.haltsMs) {
-      this.#to('halted', this.#hearing.stallText(waits));
+    this.#waits = this.#hearing.waits();
+    if (this.#waits !== null && this.#nowMs > this.#waits.haltsMs) {
+      this.#to('halted', this.#hearing.stallText(this.#waits));
       this.#order();
     }
     if (this.#rollout.state === 'finishing' && !this.#boxes.some((_, i) => this.#hearing.isOpen(i)))
@@ -79,7 +81,7 @@ class Machine {
   result(): Step {
     const { state, reachedMs, soakMs, wave, notAfterMs, thresholds } = this.#rollout;
     const soaked = state === 'running' && reachedMs !== null ? reachedMs + (soakMs[wave] ?? 0) : undefined;
-    const waits = this.#hearing.waits();
+    const waits = this.#waits;
     const due = [soaked, waits === null ? undefined : waits.haltsMs + 1, notAfterMs + 1];
     const silent: string[] = [];
     for (const [i, box] of this.#boxes.entries()) {

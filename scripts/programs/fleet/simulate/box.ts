@@ -6,7 +6,6 @@ import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { signEnvelope } from '../../../../agent/base/dsse.ts';
 import { openOrder, orderDates } from '../../../../agent/base/room-order.ts';
-import { scheduleOf } from '../../../../agent/base/schedule.ts';
 import { CommandRefused } from '../../../../agent/contract/command.ts';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { StatusReport } from '../../../../agent/contract/health.ts';
@@ -18,9 +17,9 @@ import {
   UPDATE_REPORT_TYPE,
   type UpdateOrder,
   type UpdateReport,
-  type Window,
 } from '../../../../agent/contract/update.ts';
 import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
+import { opening } from './opening.ts';
 
 /** Phases in which a release may take a box off the network. */
 export const VANISHING = ['downloading', 'switching', 'probation', 'confirmed'] as const;
@@ -76,8 +75,6 @@ const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'fa
 const BEFORE_SWITCH: readonly ChangePhase[] = ['waiting', 'downloading', 'verified', 'staged'];
 const CONNECT_TIMEOUT_MS = 60_000;
 const KEEPALIVE_S = 600;
-/** Windows begin and end at such times. */
-const WINDOW_MS = 300_000;
 
 export class SimBox {
   readonly options: SimBoxOptions;
@@ -181,9 +178,11 @@ export class SimBox {
 
   /** Its power is back: it connects, and goes on with what it was at, as the updater does after a boot. */
   async boot(): Promise<void> {
+    const [order, phase, generation] = [this.#target, this.#phase, this.#generation];
     await this.connect();
-    const [order, phase] = [this.#target, this.#phase];
-    if (this.#gone || order === undefined || this.#rollout === null) return;
+    // An order that has come with the connection is at work already.
+    if (this.#gone || order === undefined || this.#rollout === null || generation !== this.#generation)
+      return;
     if (phase === 'switching') this.#then('probation', TIMES_MS.probation ?? 0);
     else if (phase === 'probation') this.#then(...this.#verdict());
     else if (BEFORE_SWITCH.includes(phase)) await this.#begin(order);
@@ -400,20 +399,6 @@ export class SimBox {
     };
     return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify(report), this.#key);
   }
-}
-
-const openings = new Map<string, number>();
-
-/** When a window is open next, to five minutes; worked out once for all boxes that ask for it at one time. */
-function opening(window: Window, nowMs: number): number {
-  const place = `${JSON.stringify(window)} ${Math.floor(nowMs / WINDOW_MS)}`;
-  const known = openings.get(place);
-  if (known !== undefined) return Math.max(known, nowMs);
-  const schedule = scheduleOf(window);
-  let atMs = nowMs;
-  while (!schedule.isOn(atMs)) atMs = (Math.floor(atMs / WINDOW_MS) + 1) * WINDOW_MS;
-  openings.set(place, atMs);
-  return atMs;
 }
 
 /** Tells what was sent from what was sent before; nothing of nothing. */

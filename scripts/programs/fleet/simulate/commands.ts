@@ -41,6 +41,7 @@ interface Options {
   readonly dieInWave?: number;
   readonly emptyInWave?: number;
   readonly allFaults?: boolean;
+  readonly spareCanaries?: boolean;
   readonly seed: number;
 }
 
@@ -77,6 +78,7 @@ export function simulateCommands(program: Command): void {
       number(0, 10_000),
       5,
     )
+    .option('--spare-canaries', 'no canary vanishes')
     .option('--dark <share>', 'boxes, canaries too, whose pole has no power by day', number(0, 1), 0)
     .addOption(new Option('--broken <board>', 'a board of which every box goes back').choices(BOARDS))
     .option(
@@ -114,9 +116,12 @@ export function simulateCommands(program: Command): void {
       ].join('\n'),
     )
     .action(async (options: Options) => {
-      const { broken, haltShare, maxQueued, dieInWave, emptyInWave, ...others } = options;
+      const { broken, haltShare, maxQueued, dieInWave, emptyInWave, spareCanaries, ...others } = options;
       assertSockets(options.boxes);
-      const full = { ...others, broken, haltShare, maxQueued, dieInWave, emptyInWave };
+      const full = {
+        ...{ ...others, broken, haltShare, maxQueued, dieInWave, emptyInWave },
+        spareCanaries: spareCanaries === true,
+      };
       if (options.allFaults === true) return allFaults(full);
       const result = await simulate(full, warn);
       for (const line of simulatedLines(result)) say(line);
@@ -129,7 +134,9 @@ async function allFaults(options: SimulateOptions): Promise<void> {
   for (const [name, faults] of MIXES) {
     warn(`faults: ${name}`);
     const result = await simulate({ ...options, broken: undefined, emptyInWave: undefined, ...faults }, warn);
-    rows.push(mixCells(name, result));
+    const cells = mixCells(name, result);
+    warn(cells.join('; '));
+    rows.push(cells);
     assertWhole(result);
   }
   for (const line of columns(rows)) say(line);

@@ -1,7 +1,7 @@
 /** Mixes of faults that a rollout must survive, one after the other. */
 import type { SimulateOptions } from './simulate.ts';
 
-const NONE = { rollBack: 0, offline: 0, mute: 0, vanish: 0, dark: 0 } as const;
+const NONE = { rollBack: 0, offline: 0, mute: 0, vanish: 0, dark: 0, spareCanaries: false } as const;
 /** Ordinary faults, below what the thresholds allow. */
 const USUAL = { ...NONE, rollBack: 0.01, offline: 0.05, mute: 0.01 } as const;
 const VANISH = { ...USUAL, vanish: 0.9 } as const;
@@ -16,8 +16,10 @@ export const MIXES: readonly (readonly [string, Partial<SimulateOptions>])[] = [
   ['90 % vanish in probation', { ...VANISH, vanishAt: 'probation' }],
   ['90 % vanish 5 min after they confirmed', { ...VANISH, vanishAt: 'confirmed', vanishAfterMinutes: 5 }],
   ['90 % vanish 3 h after they confirmed', { ...VANISH, vanishAt: 'confirmed', vanishAfterMinutes: 180 }],
+  ['90 % vanish, the canaries do not', { ...VANISH, vanishAt: 'any', spareCanaries: true }],
+  ['10 % vanish, the canaries do not', { ...USUAL, vanish: 0.1, vanishAt: 'any', spareCanaries: true }],
   ['10 % vanish, in any phase', { ...USUAL, vanish: 0.1, vanishAt: 'any' }],
-  ['40 % without power by day', { ...USUAL, dark: 0.4 }],
+  ['40 % without power by day', { ...NONE, rollBack: 0.01, dark: 0.4 }],
   ['40 % without power by day, 90 % vanish', { ...VANISH, dark: 0.4, vanishAt: 'any' }],
   ['broker emptied in wave 1', { ...USUAL, emptyInWave: 1 }],
 ];

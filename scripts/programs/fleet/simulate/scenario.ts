@@ -21,6 +21,8 @@ export interface ScenarioOptions {
   readonly mute: number;
   /** Share of the boxes, canaries too, that the release takes off the network for good. */
   readonly vanish: number;
+  /** Of the canaries none vanishes. */
+  readonly spareCanaries: boolean;
   /** When: in a phase, or in any of them. */
   readonly vanishAt: Vanishing | 'any';
   /** Minutes from the confirmation on; only for `confirmed`. */
@@ -92,7 +94,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     away: true,
     backAfterMs: n % 3 === 2 ? null : (1 + 4 * random()) * DAY_MS,
   }));
-  const bane = baneOf(options);
+  const bane = baneOf(options, canaries);
   const boxes = names.map((i): SimBoxOptions => {
     const board = boards[i] ?? 'rpi5';
     const old = i % 10 === 9 ? BEHIND : RUNS;
@@ -124,8 +126,11 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
 }
 
 /** What is dealt to every box alike, by chance, whatever else is wrong with it. */
-function baneOf(options: ScenarioOptions): (i: number) => Pick<Fate, 'vanishes' | 'dark'> {
-  const { seed, vanish, vanishAt, vanishAfterMinutes, dark } = options;
+function baneOf(
+  options: ScenarioOptions,
+  canaries: ReadonlySet<number>,
+): (i: number) => Pick<Fate, 'vanishes' | 'dark'> {
+  const { seed, vanish, vanishAt, vanishAfterMinutes, dark, spareCanaries } = options;
   const random = randomOf(seed + 1);
   return (i) => {
     const [vanishes, phase, isDark] = [random() < vanish, random(), random() < dark];
@@ -134,6 +139,7 @@ function baneOf(options: ScenarioOptions): (i: number) => Pick<Fate, 'vanishes' 
     const site = (i % SITES) / SITES / 2;
     return {
       ...(vanishes &&
+        !(spareCanaries && canaries.has(i)) &&
         at !== undefined && {
           vanishes: { at, afterMs: at === 'confirmed' ? vanishAfterMinutes * MINUTE_MS : 0 },
         }),

@@ -94,7 +94,7 @@ export class Simulation implements Clock {
     this.#baseline = link.received - this.#published;
   }
 
-  /** `disturb` is called before time goes on; true: it has disturbed something, and time stands still for a turn. */
+  /** `disturb` is called before time goes on, when boxes have dealt with all that was sent; true: it has disturbed something, and time stands still for a turn. */
   before(disturb: () => Promise<boolean>): void {
     this.#disturb = disturb;
   }
@@ -114,9 +114,9 @@ export class Simulation implements Clock {
 
   /** Time goes on to the next thing that happens, at most by that much. */
   async sleep(delayMs: number): Promise<void> {
-    if (await this.#disturb?.()) return;
     await this.#all((i) => ({ what: 'settle', orders: [...(this.#orders[i] ?? [])] }));
     for (const orders of this.#orders) orders.clear();
+    if ((await this.#disturb?.()) === true) return;
     const nexts = [...this.#states.values()].flatMap(({ nextMs }) => (nextMs === null ? [] : [nextMs]));
     const next = Math.min(...nexts);
     const untilMs = this.#nowMs + delayMs;

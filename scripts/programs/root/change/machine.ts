@@ -82,6 +82,7 @@ export class Machine {
         if (actOf(this.#change(kind)) === 'return') await this.#return(kind, booting);
       }
       if (!booting) await this.startPending();
+      this.tidy();
     });
   }
 

@@ -1,0 +1,20 @@
+/** When a window is open next, worked out once for all boxes that ask for it at one time. */
+import { scheduleOf } from '../../../../agent/base/schedule.ts';
+import type { Window } from '../../../../agent/contract/update.ts';
+
+/** Windows begin and end at such times. */
+const WINDOW_MS = 300_000;
+
+const openings = new Map<string, number>();
+
+/** To five minutes. */
+export function opening(window: Window, nowMs: number): number {
+  const place = `${JSON.stringify(window)} ${Math.floor(nowMs / WINDOW_MS)}`;
+  const known = openings.get(place);
+  if (known !== undefined) return Math.max(known, nowMs);
+  const schedule = scheduleOf(window);
+  let atMs = nowMs;
+  while (!schedule.isOn(atMs)) atMs = (Math.floor(atMs / WINDOW_MS) + 1) * WINDOW_MS;
+  openings.set(place, atMs);
+  return atMs;
+}
