@@ -1,13 +1,14 @@
 /** `vigie keygen`: a pair of keys for an authority, or for who may let a box go on; on no box. */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { keyIdOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { print } from './print.ts';
 
-export function keygen(file: string): void {
+/** @param pemOf the private key as it is to lie on the disk; default: not encrypted */
+export function keygen(file: string, pemOf: (key: KeyObject) => string = plainPem): void {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  writeNew(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
+  writeNew(file, pemOf(privateKey), 0o600);
   writeNew(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
   const line = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
   print(
@@ -17,6 +18,8 @@ export function keygen(file: string): void {
     `fingerprint: ${keyIdOf(publicKey)}`,
   );
 }
+
+const plainPem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
 
 function writeNew(file: string, text: string, mode: number): void {
   try {

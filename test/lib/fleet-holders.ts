@@ -1,11 +1,13 @@
 /** Holders of a fleet's keys, each with a folder of their own, as if it were another machine; and the room. */
 import { spawnSync } from 'node:child_process';
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { closeSync, copyFileSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentError } from '../../agent/base/errors.ts';
+import { readLockedKey, unlockKey } from '../../scripts/programs/fleet/release/holder-key.ts';
 import { Repository } from '../../scripts/programs/fleet/release/repository.ts';
+import { signedDigest } from '../../scripts/programs/fleet/release/root-check.ts';
 import {
   addSignature,
   checkOrigin,
@@ -24,17 +26,32 @@ export interface Said {
 }
 
 export function fleet(...args: readonly string[]): Said {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [FLEET, ...args], { encoding: 'utf8' });
+  return fleetWith('ignore', args);
+}
+
+/** The program with a file as its descriptor 3. */
+function fleetWith(third: number | 'ignore', args: readonly string[]): Said {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [FLEET, ...args], {
+    encoding: 'utf8',
+    stdio: ['pipe', 'pipe', 'pipe', third],
+  });
   return { code: status, out: stdout, err: stderr };
 }
 
-/** As `fleet release keygen` does, in a hundredth of the time. */
-export function keyPair(file: string): string {
+/** Of every holder's keys in tests. */
+export const PASSPHRASE = 'correct horse battery';
+
+/** A pair as `fleet release keygen` makes it; a holder's costs a guesser less, so that tests do not wait for it. */
+export function keyPair(file: string, isHeld = true): string {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  const locked = isHeld ? { cipher: 'aes-256-cbc', passphrase: PASSPHRASE } : {};
+  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem', ...locked }), { mode: 0o600 });
   writeFileSync(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }));
   return file;
 }
+
+/** SHA-256 of the root that a signing file proposes, as whoever has read it would name it. */
+export const rootDigest = (file: string): string => signedDigest(readSigningFile(file).metadata);
 
 export class Fleet {
   readonly dir: string;
@@ -48,11 +65,16 @@ export class Fleet {
     for (const name of ['anna', 'ben', 'carl']) {
       for (const role of ['root', 'targets']) keyPair(this.key(name, role));
     }
-    this.onlineKey = keyPair(join(dir, 'room/online.key'));
+    this.onlineKey = keyPair(join(dir, 'room/online.key'), false);
   }
 
   key(holder: string, role: string): string {
     return join(this.dir, holder, `${role}.key`);
+  }
+
+  /** A holder's key, opened. */
+  unlocked(file: string): KeyObject {
+    return unlockKey(readLockedKey(file), PASSPHRASE);
   }
 
   /** The first root, signed by two and published; each holder gets it. */
@@ -75,7 +97,7 @@ export class Fleet {
       ),
       this.sign('root', root, 'anna'),
       this.sign('root', root, 'ben'),
-      this.inRepository('root', 'publish', root),
+      this.publish('root', root),
     ];
     this.trust('anna', 'ben', 'carl');
     return all;
@@ -99,7 +121,12 @@ export class Fleet {
   ): Said {
     const there = join(this.dir, holder, basename(file));
     copyFileSync(file, there);
-    const said = fleet(kind, 'sign', there, '--key', key, '--yes');
+    const passphrase = join(this.dir, 'passphrase');
+    writeFileSync(passphrase, `${PASSPHRASE}\n`);
+    const fd = openSync(passphrase, 'r');
+    const agreed = kind === 'root' ? ['--agree', rootDigest(there)] : ['--yes'];
+    const said = fleetWith(fd, [kind, 'sign', there, '--key', key, '--passphrase-fd', '3', ...agreed]);
+    closeSync(fd);
     if (said.code === 0) copyFileSync(there, file);
     return said;
   }
@@ -114,7 +141,7 @@ export class Fleet {
     try {
       const content = readSigningFile(file);
       checkOrigin(content, file, trustedRoot(key, undefined), Date.now());
-      addSignature(content, createPrivateKey(readFileSync(key)));
+      addSignature(content, this.unlocked(key));
       writeSigningFile(file, content);
       return { code: 0, out: '', err: '' };
     } catch (error) {
@@ -128,6 +155,7 @@ export class Fleet {
   }
 
   publish(kind: 'release' | 'root', file: string, ...more: readonly string[]): Said {
-    return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...more);
+    const agreed = kind === 'root' ? ['--agree', rootDigest(file)] : [];
+    return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...agreed, ...more);
   }
 }

@@ -7,12 +7,15 @@ import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts'
 import { keygen } from '../../../../agent/cli/keygen.ts';
 import { ARCHES, type Arch, BOARDS, type Board } from '../../../../agent/contract/release.ts';
 import { say, warn } from '../said.ts';
+import { encryptedPem } from './holder-key.ts';
+import { newPassphrase } from './passphrase.ts';
 import { publishReleases, refresh } from './publish.ts';
 import { offered, type Repository } from './repository.ts';
 import {
   addSign,
   type InRepository,
   type PublishFlags,
+  passphraseOption,
   published,
   publishing,
   repositoryOption,
@@ -58,14 +61,24 @@ export function releaseCommands(program: Command): void {
 }
 
 function addKeygen(release: Command): void {
-  command(release, 'keygen', 'make a pair of keys, for a holder or for the room', [
+  command(release, 'keygen', 'make a pair of keys, for a holder (encrypted) or for the room', [
     [
       'scripts/fleet release keygen /media/stick/anna.key',
       'on a machine without a network; anna.key.pub is for `root init`',
     ],
+    [
+      'scripts/fleet release keygen fleet/online.key --online',
+      'the room’s own key, which a timer uses: without a passphrase',
+    ],
   ])
     .argument('<file>', 'where the private key goes; the public one gets .pub')
-    .action((file: string) => keygen(file));
+    .addOption(passphraseOption())
+    .option('--online', 'the room’s own key: not encrypted, so that programs can use it')
+    .action(async (file: string, { passphraseFd, online }: { passphraseFd?: number; online?: true }) => {
+      if (online === true) return keygen(file);
+      const passphrase = await newPassphrase({ fd: passphraseFd, file });
+      keygen(file, (key) => encryptedPem(key, passphrase));
+    });
 }
 
 function addMake(release: Command): void {

@@ -7,7 +7,7 @@
  * old timestamp against the new snapshot, and refuse both.
  */
 
-import { createHash, type KeyObject, sign } from 'node:crypto';
+import { type KeyObject, sign } from 'node:crypto';
 import {
   Key,
   Metadata,
@@ -22,6 +22,7 @@ import {
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
+import { ED25519_SPKI_PREFIX, publicKeyFingerprint } from '../../../lib/tuf-key.ts';
 
 const DAY_MS = 86_400_000;
 /** The version of TUF's specification that tuf-js speaks. */
@@ -31,37 +32,38 @@ export const LIFE_DAYS = { root: 365, targets: 90, snapshot: 7, timestamp: 1 } a
 /** Of how many keys so many must sign root and targets. */
 export const THRESHOLD = 2;
 export const HOLDERS_MIN = 3;
-const ONLINE_THRESHOLD = 1;
+export const ONLINE_THRESHOLD = 1;
 
 export type Signed = Root | Targets | Snapshot | Timestamp;
 export type RoleName = 'root' | 'targets' | 'snapshot' | 'timestamp';
 /** Who holds a key; TUF leaves room for fields of one's own. */
-const HOLDER = 'x-vigie-holder';
-
-/** What comes before the 32 bytes of an ed25519 key in its SubjectPublicKeyInfo (RFC 8410). */
-const SPKI_PREFIX = '302a300506032b6570032100';
+export const HOLDER = 'x-vigie-holder';
+export const ED25519 = 'ed25519';
 
 /** A public key as TUF writes it, with the name of its holder. */
 export function holderKey(publicKey: KeyObject, holder: string): Key {
   const spki = publicKey.export({ type: 'spki', format: 'der' });
-  const hex = spki.toString('hex').slice(SPKI_PREFIX.length);
-  const [keyType, scheme, keyVal] = ['ed25519', 'ed25519', { public: hex }];
-  // The specification's keyid: SHA-256 of the canonical form, whose members are sorted.
-  const keyID = createHash('sha256')
-    .update(JSON.stringify({ keytype: keyType, keyval: keyVal, scheme }))
-    .digest('hex');
-  return new Key({ keyID, keyType, scheme, keyVal, unrecognizedFields: { [HOLDER]: holder } });
+  const hex = spki.toString('hex').slice(ED25519_SPKI_PREFIX.length);
+  return new Key({
+    keyID: keyIdOf(hex),
+    keyType: ED25519,
+    scheme: ED25519,
+    keyVal: { public: hex },
+    unrecognizedFields: { [HOLDER]: holder },
+  });
 }
+
+/** The specification's keyid of an ed25519 key: SHA-256 of the canonical form, whose members are sorted. */
+export const keyIdOf = (hex: string): string =>
+  sha256Of(JSON.stringify({ keytype: ED25519, keyval: { public: hex }, scheme: ED25519 }));
 
 export function holderOf(key: Key): string {
   const holder = key.unrecognizedFields?.[HOLDER];
   return typeof holder === 'string' ? holder : key.keyID.slice(0, 16);
 }
 
-/** As `vigie keygen` prints it: SHA-256 of the SubjectPublicKeyInfo. */
-export function fingerprintOf(key: Key): string {
-  return sha256Of(Buffer.from(`${SPKI_PREFIX}${key.keyVal['public'] ?? ''}`, 'hex'));
-}
+/** As `vigie keygen` prints it, hex; two keys with one fingerprint are one key, whatever their ids and encodings. */
+export const fingerprintOf = (key: Key): string => publicKeyFingerprint(key.keyVal['public'] ?? '');
 
 export function expiry(role: RoleName, nowMs: number): string {
   return new Date(nowMs + LIFE_DAYS[role] * DAY_MS).toISOString().replace(/\.\d+Z$/, 'Z');
@@ -73,23 +75,8 @@ export interface Holders {
   readonly online: Key;
 }
 
-/** Throws AgentError `config` where too few hold a key, or one holds two. */
-export function rootOf({ root, targets, online }: Holders, version: number, nowMs: number): Root {
-  for (const [role, keys] of Object.entries({ root, targets })) {
-    const [ids, names] = [new Set(keys.map(({ keyID }) => keyID)), new Set(keys.map(holderOf))];
-    if (keys.length < HOLDERS_MIN || ids.size < keys.length || names.size < keys.length) {
-      throw new AgentError(
-        'config',
-        `${role}: ${HOLDERS_MIN} different keys of ${HOLDERS_MIN} different holders are needed, of which ${THRESHOLD} sign`,
-      );
-    }
-    if (ids.has(online.keyID)) {
-      throw new AgentError(
-        'config',
-        `${role}: the online key lies on a machine with a network; take another`,
-      );
-    }
-  }
+/** A root with these keys; `checkRoot` says whether it may be signed. */
+export function rootOf({ root, targets, online }: Holders, version: number, expires: string): Root {
   const role = (keys: readonly Key[], threshold: number) => ({
     keyids: keys.map(({ keyID }) => keyID),
     threshold,
@@ -97,7 +84,7 @@ export function rootOf({ root, targets, online }: Holders, version: number, nowM
   return Root.fromJSON({
     spec_version: SPECIFICATION,
     version,
-    expires: expiry('root', nowMs),
+    expires,
     consistent_snapshot: true,
     keys: Object.fromEntries([...root, ...targets, online].map((key) => [key.keyID, key.toJSON()])),
     roles: {
@@ -129,9 +116,10 @@ export function signWith(metadata: Metadata<Signed>, key: KeyObject, keyID: stri
   metadata.sign((data) => new Signature({ keyID, sig: sign(null, data, key).toString('hex') }), true);
 }
 
-/** The holders in this root's role whose signatures are good. */
+/** The holders in this root's role whose signatures are good; a key with two ids counts once. */
 export function signersOf(metadata: Metadata<Signed>, root: Root, role: RoleName): Key[] {
-  return keysOf(root, role).filter((key) => {
+  const different = new Map(keysOf(root, role).map((key) => [fingerprintOf(key), key]));
+  return [...different.values()].filter((key) => {
     try {
       key.verifySignature(metadata);
       return true;
@@ -145,6 +133,16 @@ export function signersOf(metadata: Metadata<Signed>, root: Root, role: RoleName
 /** Whether enough have signed, as a box would count. */
 export function isSigned(metadata: Metadata<Signed>, root: Root, role: RoleName): boolean {
   return signersOf(metadata, root, role).length >= (root.roles[role]?.threshold ?? Number.POSITIVE_INFINITY);
+}
+
+/** The canonical form of what is signed, of which signatures are made. */
+export function signedBytes(signed: Signed): Buffer {
+  let bytes = Buffer.alloc(0);
+  new Metadata(signed).sign((data) => {
+    bytes = Buffer.from(data);
+    return new Signature({ keyID: '', sig: '' });
+  });
+  return bytes;
 }
 
 export function bytesOf(metadata: Metadata<Signed>): Buffer {

@@ -25,6 +25,7 @@ import {
   timestampOf,
 } from './metadata.ts';
 import { type Offered, offered, type Repository } from './repository.ts';
+import { signedDigest } from './root-check.ts';
 import {
   checkAgainst,
   checkChain,
@@ -44,6 +45,11 @@ export interface PublishOptions {
   /** Of a root: although no box will believe the releases until they are renewed. */
   readonly releasesLater?: boolean | undefined;
   readonly nowMs: number;
+}
+
+export interface RootPublishOptions extends PublishOptions {
+  /** `signedDigest` of the root whose differences were agreed to. */
+  readonly agreed: string;
 }
 
 /** Throws AgentError: `denied` where signatures are missing or the file is stale, `config`, `corrupt`. */
@@ -77,18 +83,17 @@ export async function publishReleases(
 export async function publishRoot(
   repository: Repository,
   file: string,
-  options: PublishOptions,
+  options: RootPublishOptions,
 ): Promise<Metadata<Root>> {
-  const content = readSigningFile(file);
-  const { metadata } = content;
-  if (!isOfRoot(metadata))
-    throw new AgentError('config', `${file}: is no root; use \`fleet release publish\``);
-  await repository.locked(() => {
+  return await repository.locked(() => {
+    const { metadata } = checkRootFile(repository, file, options.nowMs);
+    if (signedDigest(metadata) !== options.agreed) {
+      throw new AgentError(
+        'denied',
+        `${file}: has changed since its differences were agreed to; look at it again`,
+      );
+    }
     const roots = repository.roots();
-    checkAgainst(repository, content, file);
-    checkOrigin(content, file, roots.at(-1), options.nowMs);
-    complete(content, file);
-    checkChain([...roots, metadata], file);
     const targets = repository.targets();
     if (targets !== undefined) {
       if (options.releasesLater !== true && !isSigned(targets, metadata.signed, 'targets')) {
@@ -101,8 +106,26 @@ export async function publishRoot(
       putOnline(repository, metadata, bytes, targets.signed.version, options, roots.at(-1));
     }
     repository.putRoot(metadata);
+    return metadata;
   });
-  return metadata;
+}
+
+/** Whether this root can be published now, and what of it must be agreed to. Throws AgentError. */
+export function checkRootFile(
+  repository: Repository,
+  file: string,
+  nowMs: number,
+): SigningFile & { readonly metadata: Metadata<Root> } {
+  const content = readSigningFile(file);
+  const { metadata } = content;
+  if (!isOfRoot(metadata))
+    throw new AgentError('config', `${file}: is no root; use \`fleet release publish\``);
+  const roots = repository.roots();
+  checkAgainst(repository, content, file);
+  checkOrigin(content, file, roots.at(-1), nowMs);
+  complete(content, file);
+  checkChain([...roots, metadata], file);
+  return { ...content, metadata };
 }
 
 /** A new timestamp, and a new snapshot where the old one is half through. Returns what was cleaned away, in files. */

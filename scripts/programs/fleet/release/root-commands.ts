@@ -4,11 +4,14 @@ import type { Command } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { command } from '../../../../agent/cli/commands/options.ts';
 import { say } from '../said.ts';
-import { publishRoot } from './publish.ts';
+import { agreeToRoot } from './agreement.ts';
+import { checkRootFile, publishRoot } from './publish.ts';
 import { Repository } from './repository.ts';
 import { firstRoot, nextRoot, type RootChange } from './root.ts';
+import { signedDigest } from './root-check.ts';
 import {
   addSign,
+  agreeOption,
   type InRepository,
   type PublishFlags,
   published,
@@ -17,6 +20,7 @@ import {
   toSign,
   withRepository,
 } from './shared-options.ts';
+import { describe } from './signing-file.ts';
 
 export function rootCommands(program: Command): void {
   const root = command(
@@ -73,6 +77,7 @@ export function rootCommands(program: Command): void {
     ]),
   )
     .argument('<file>', 'the signed file')
+    .addOption(agreeOption())
     .option(
       '--former-online-key <file>',
       'where the online key changes: the one until now, so that no box is refused meanwhile',
@@ -83,11 +88,13 @@ export function rootCommands(program: Command): void {
     )
     .action((file: string, flags: PublishFlags) =>
       withRepository(flags, async (repository) => {
-        const { signed } = await publishRoot(
-          repository,
-          file,
-          publishing(flags, repository.targets() !== undefined),
-        );
+        const content = checkRootFile(repository, file, Date.now());
+        for (const line of describe(content)) say(line);
+        await agreeToRoot(content, file, flags.agree);
+        const { signed } = await publishRoot(repository, file, {
+          ...publishing(flags, repository.targets() !== undefined),
+          agreed: signedDigest(content.metadata),
+        });
         say(`published: root ${signed.version}, good until ${signed.expires}`);
         say(
           `${join(flags.repository, 'metadata/root.json')}: for new boxes (/etc/vigie-root/root.json), and beside each holder’s key`,

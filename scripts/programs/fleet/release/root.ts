@@ -3,10 +3,9 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Key, Metadata, type Root } from '@tufjs/models';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
-import { type Holders, holderKey, holderOf, holdersOf, rootOf } from './metadata.ts';
+import { expiry, type Holders, holderKey, holderOf, holdersOf, rootOf } from './metadata.ts';
 import type { Repository } from './repository.ts';
-
-const HOLDER = /^[a-z0-9-]{1,32}$/;
+import { checkRoot, isHolderName, repeatedKeyFault } from './root-check.ts';
 
 export interface RootChange {
   /** `HOLDER=FILE` of public keys; a holder who is there already gets this key instead. */
@@ -29,7 +28,7 @@ export function firstRoot(
     targets: targetsKey.map((text) => named(text, '--targets-key')),
     online: holderKey(publicKeyIn(onlineKey, '--online-key'), 'online'),
   };
-  return new Metadata(rootOf(holders, 1, nowMs));
+  return checked(holders, undefined, nowMs);
 }
 
 /** Without a change the same keys for another year. */
@@ -47,7 +46,17 @@ export function nextRoot(repository: Repository, change: RootChange, nowMs: numb
         ? now.online
         : holderKey(publicKeyIn(change.onlineKey, '--online-key'), 'online'),
   };
-  return new Metadata(rootOf(holders, signed.version + 1, nowMs));
+  return checked(holders, signed, nowMs);
+}
+
+function checked(holders: Holders, previous: Root | undefined, nowMs: number): Metadata<Root> {
+  const where = '--root-key, --targets-key, --online-key';
+  // Two ids in one role that are equal cannot be written as a root at all.
+  const repeated = repeatedKeyFault('root', holders.root) ?? repeatedKeyFault('targets', holders.targets);
+  if (repeated !== undefined) throw new AgentError('config', `${where}: ${repeated}`);
+  const root = rootOf(holders, (previous?.version ?? 0) + 1, expiry('root', nowMs));
+  checkRoot(root, { previous, nowMs, where, kind: 'config' });
+  return new Metadata(root);
 }
 
 function exchanged(
@@ -74,7 +83,7 @@ function exchanged(
 function named(text: string, option: string): Key {
   const at = text.indexOf('=');
   const [holder, file] = [text.slice(0, at), text.slice(at + 1)];
-  if (at > 0 && file !== '' && HOLDER.test(holder)) return holderKey(publicKeyIn(file, option), holder);
+  if (at > 0 && file !== '' && isHolderName(holder)) return holderKey(publicKeyIn(file, option), holder);
   throw new AgentError(
     'config',
     `${option} ${text}: write HOLDER=FILE, HOLDER of a-z, 0-9 and -; as anna=anna.key.pub`,

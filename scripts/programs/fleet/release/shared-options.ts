@@ -1,10 +1,12 @@
 /** What the commands of releases and roots share. */
-import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { command } from '../../../../agent/cli/commands/options.ts';
+import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
 import { say, warn } from '../said.ts';
+import { agreesTo, agreeToRoot } from './agreement.ts';
+import { readLockedKey, unlockKey } from './holder-key.ts';
+import { passphraseOf } from './passphrase.ts';
 import type { PublishOptions } from './publish.ts';
 import { Repository } from './repository.ts';
 import {
@@ -31,7 +33,11 @@ interface SignOptions {
   readonly key: string;
   readonly root?: string;
   readonly repository?: string;
+  readonly passphraseFd?: number;
+  /** Of releases. */
   readonly yes?: true;
+  /** Of roots: SHA-256. */
+  readonly agree?: string;
 }
 
 export interface PublishFlags extends InRepository {
@@ -39,11 +45,13 @@ export interface PublishFlags extends InRepository {
   readonly formerOnlineKey?: string;
   readonly targets?: string;
   readonly releasesLater?: true;
+  /** SHA-256 of a root. */
+  readonly agree?: string;
 }
 
 /** For what a release needs, and for roots. */
 export function addSign(group: Command, kind: 'release' | 'root', example: string): void {
-  command(
+  const made = command(
     group,
     'sign',
     'show what a file holds, and sign it with a holder’s key; the file then goes to the next holder',
@@ -55,12 +63,30 @@ export function addSign(group: Command, kind: 'release' | 'root', example: strin
     ],
   )
     .argument('<file>', 'the file to be signed')
-    .requiredOption('--key <file>', 'private key of a holder, PEM')
+    .requiredOption('--key <file>', 'private key of a holder, encrypted PEM')
+    .addOption(passphraseOption())
     .option('--root <file>', 'the root that the holder trusts (default: root.json beside the key)')
     .option('--repository <folder>', 'what is published, where it is at hand: a stale file is seen at once')
-    .option('--yes', 'sign without being asked')
     .action((file: string, options: SignOptions) => signFile(file, kind, options));
+  if (kind === 'root') made.addOption(agreeOption());
+  else made.option('--yes', 'sign without being asked');
 }
+
+/** The root that someone has read, where nobody is at a terminal. */
+export const agreeOption = (): Option =>
+  new Option(
+    '--agree <sha256>',
+    'agree to every difference of the root with this SHA-256, without being asked',
+  );
+
+/** Highest file descriptor that a shell opens for a program. */
+const FD_MAX = 1023;
+
+export const passphraseOption = (): Option =>
+  new Option(
+    '--passphrase-fd <number>',
+    'read the passphrase of the key from this file descriptor (default: from the terminal)',
+  ).argParser(wholeNumber(FD_MAX, 0));
 
 /** A command that makes a file to be signed. */
 export function signable(
@@ -121,7 +147,7 @@ export function toSign(
 }
 
 async function signFile(file: string, kind: 'release' | 'root', options: SignOptions): Promise<void> {
-  const key = signingKey(options.key, '--key');
+  const locked = readLockedKey(options.key);
   const content = readSigningFile(file);
   if (isOfRoot(content.metadata) !== (kind === 'root')) {
     const other = kind === 'root' ? 'release' : 'root';
@@ -137,20 +163,12 @@ async function signFile(file: string, kind: 'release' | 'root', options: SignOpt
   checkOrigin(content, file, trusted, Date.now());
   if (options.repository !== undefined) checkAgainst(new Repository(options.repository), content, file);
   for (const line of describe(content)) say(line);
-  if (options.yes !== true && !(await agreed())) throw new AgentError('denied', `${file}: not signed`);
-  const holder = addSignature(content, key);
+  if (kind === 'root') await agreeToRoot(content, file, options.agree);
+  else if (options.yes !== true && !(await agreesTo(['Sign this?'])))
+    throw new AgentError('denied', `${file}: not signed`);
+  const passphrase = await passphraseOf({ fd: options.passphraseFd, file: options.key });
+  const holder = addSignature(content, unlockKey(locked, passphrase));
   writeSigningFile(file, content);
   const next = isComplete(content) ? `complete: fleet ${kind} publish ${file}` : 'more must sign';
   say(`${file}: signed by ${holder}; ${next}`);
-}
-
-async function agreed(): Promise<boolean> {
-  if (!process.stdin.isTTY)
-    throw new AgentError('config', 'nobody is at a terminal to say yes; look at it, and say --yes');
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await asking.question('Sign this? [y/N] ')).trim());
-  } finally {
-    asking.close();
-  }
 }

@@ -25,7 +25,9 @@ import {
   signWith,
 } from './metadata.ts';
 import type { Repository } from './repository.ts';
-import { rootWords, signatureWords, targetsWords } from './words.ts';
+import { checkRoot, signedDigest } from './root-check.ts';
+import { checkTargets } from './targets-check.ts';
+import { rootDifferences, rootWords, signatureWords, targetsWords } from './words.ts';
 
 /** 50 roots and the releases of some years are below a megabyte. */
 const FILE_BYTES_MAX = 8_388_608;
@@ -112,7 +114,12 @@ export function checkChain(roots: readonly Metadata<Root>[], where: string): voi
   }
 }
 
-/** Throws AgentError `denied`: what the file builds on is not this fleet's, or older than what is published. */
+/**
+ * Everybody who takes a signing file calls it, to sign or to publish.
+ *
+ * @throws AgentError denied: what the file builds on is not this fleet's, is older than what is published, or what it
+ *   proposes is not what this fleet's commands make
+ */
 export function checkOrigin(
   content: SigningFile,
   file: string,
@@ -144,12 +151,8 @@ export function checkOrigin(
       `${file}: is stale: ${metadata.signed.type} ${before} is published, and this is ${metadata.signed.version}`,
     );
   }
-  if (Date.parse(metadata.signed.expires) <= nowMs) {
-    throw new AgentError(
-      'denied',
-      `${file}: is stale: what it would sign ended on ${metadata.signed.expires}; make it anew`,
-    );
-  }
+  if (isOfRoot(metadata)) checkRoot(metadata.signed, { previous: newest?.signed, nowMs, where: file });
+  else checkTargets(metadata.signed, believed(content) ?? content.published, nowMs, file);
 }
 
 /** Throws AgentError `denied` where the repository has gone on since, or is another. */
@@ -207,7 +210,9 @@ export function describe(content: SigningFile): string[] {
   const lines = isOfRoot(metadata)
     ? [
         `Root ${version}, ${newest === undefined ? 'the first' : `after root ${newest.version}`}; ${until}`,
-        ...rootWords(newest, metadata.signed),
+        ...rootWords(newest, metadata.signed).map((line) => `  ${line}`),
+        ...differences(content).map((line) => `  difference: ${line}`),
+        `  SHA-256 of this root: ${signedDigest(metadata)}`,
       ]
     : [
         `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s holders have signed' : `targets ${published.signed.version}`}; ${until}`,
@@ -218,6 +223,12 @@ export function describe(content: SigningFile): string[] {
     ...(note === '' ? [] : [`  note of its maker: ${note}`]),
     ...progress({ metadata, roots }),
   ];
+}
+
+/** Differences of a proposed root from the newest that is published; none of the first root, which is new as a whole. */
+export function differences({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>): string[] {
+  const newest = roots.at(-1)?.signed;
+  return newest === undefined || !isOfRoot(metadata) ? [] : rootDifferences(newest, metadata.signed);
 }
 
 function progress({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>): string[] {

@@ -4,6 +4,9 @@ import { manifestPatchTarget } from '../../../../agent/contract/release.ts';
 import { fingerprintOf, holderOf, keysOf, type RoleName } from './metadata.ts';
 import { type Offered, offered } from './repository.ts';
 
+/** Digits of a fingerprint that people compare by telephone: 128 bits. */
+const FINGERPRINT_DIGITS = 32;
+
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
@@ -60,27 +63,52 @@ export function filesOf({
   return [target.path, full, ...Object.values(deltas), ...patches];
 }
 
-/** Who holds which key, and who comes and goes. */
+/** Who holds which key; of the first root with fingerprints. */
 export function rootWords(before: Root | undefined, after: Root): string[] {
-  return (['root', 'targets', 'snapshot', 'timestamp'] as const).flatMap((role) => {
-    const { threshold = 0 } = after.roles[role] ?? {};
-    const keys = keysOf(after, role);
-    const were = new Map((before === undefined ? [] : keysOf(before, role)).map((key) => [key.keyID, key]));
-    const line = `  ${role}: ${threshold} of ${keys.map(holderOf).join(', ')}`;
-    if (before === undefined) return [line, ...keys.map((key) => `    ${keyWords(key)}`)];
-    const [stay, gone] = [new Set(keys.map(({ keyID }) => keyID)), [...were.values()]];
-    const formerly = before.roles[role]?.threshold ?? 0;
-    return [
-      line,
-      ...(formerly === threshold ? [] : [`    ! ${formerly} had to sign until now`]),
-      ...keys.filter(({ keyID }) => !were.has(keyID)).map((key) => `    + ${keyWords(key)}`),
-      ...gone.filter(({ keyID }) => !stay.has(keyID)).map((key) => `    - ${keyWords(key)}`),
-    ];
+  return Object.keys(after.roles).flatMap((role) => {
+    const keys = keysOf(after, role as RoleName);
+    const line = `${role}: ${after.roles[role]?.threshold} of ${keys.map(holderOf).join(', ')}`;
+    return before === undefined ? [line, ...keys.map((key) => `  ${keyWords(key)}`)] : [line];
   });
 }
 
-/** With the fingerprint that keygen prints, so that holders can compare it by telephone. */
-const keyWords = (key: Key): string => `${holderOf(key)}, fingerprint ${fingerprintOf(key).slice(0, 32)}`;
+/** Every difference between two roots, one line each; signed dates and keys of all roles included. */
+export function rootDifferences(before: Root, after: Root): string[] {
+  const roles = [...new Set([...Object.keys(before.roles), ...Object.keys(after.roles)])];
+  const values = [
+    ['spec_version', before.specVersion, after.specVersion],
+    ['consistent_snapshot', before.consistentSnapshot, after.consistentSnapshot],
+    ['expires', before.expires, after.expires],
+  ] as const;
+  return [
+    ...roles.flatMap((role) => roleDifferences(role, before, after)),
+    ...values.flatMap(([name, was, is]) => (was === is ? [] : [`${name}: ${is} instead of ${was}`])),
+  ];
+}
+
+function roleDifferences(role: string, before: Root, after: Root): string[] {
+  const [was, is] = [before.roles[role], after.roles[role]];
+  if (was === undefined) return [`${role}: the role is added`];
+  if (is === undefined) return [`${role}: the role is removed`];
+  const byFingerprint = (root: Root) =>
+    new Map(keysOf(root, role as RoleName).map((key) => [fingerprintOf(key), key]));
+  const [old, now] = [byFingerprint(before), byFingerprint(after)];
+  const added = [...now].flatMap(([id, key]) => (old.has(id) ? [] : [`${role}: + ${keyWords(key)}`]));
+  const removed = [...old].flatMap(([id, key]) => (now.has(id) ? [] : [`${role}: - ${keyWords(key)}`]));
+  const renamed = [...now].flatMap(([id, key]) => {
+    const former = old.get(id);
+    return former === undefined || holderOf(former) === holderOf(key)
+      ? []
+      : [`${role}: the key of ${holderOf(former)} is named ${holderOf(key)}`];
+  });
+  const threshold =
+    was.threshold === is.threshold ? [] : [`${role}: ${is.threshold} must sign instead of ${was.threshold}`];
+  return [...threshold, ...added, ...removed, ...renamed];
+}
+
+/** Holder and fingerprint as keygen prints it, so that people can compare it by telephone. */
+export const keyWords = (key: Key): string =>
+  `${holderOf(key)}, fingerprint ${fingerprintOf(key).slice(0, FINGERPRINT_DIGITS)}`;
 
 /** "1 of 2 signatures (anna); one more of ben, chris". */
 export function signatureWords(signers: readonly Key[], root: Root, role: RoleName): string {

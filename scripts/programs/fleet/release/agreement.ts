@@ -1,0 +1,55 @@
+/**
+ * A person's agreement to what is signed or published: each difference of a root by itself, a list of releases as a whole.
+ * Without a terminal a root must be named by its SHA-256, so that a script agrees to what somebody has read.
+ */
+import { createInterface } from 'node:readline/promises';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { signedDigest } from './root-check.ts';
+import { differences, isOfRoot, type SigningFile } from './signing-file.ts';
+
+/**
+ * @param agreed SHA-256 of the root that was read and agreed to
+ * @throws AgentError denied where someone does not agree, or to another root; config where nobody is there to be asked
+ */
+export async function agreeToRoot(
+  content: SigningFile,
+  file: string,
+  agreed: string | undefined,
+): Promise<void> {
+  if (!isOfRoot(content.metadata)) return;
+  const digest = signedDigest(content.metadata);
+  if (agreed !== undefined) {
+    if (agreed.toLowerCase() === digest) return;
+    throw new AgentError(
+      'denied',
+      `--agree: names another root than ${file}, whose SHA-256 is ${digest}; read its differences again`,
+    );
+  }
+  if (!process.stdin.isTTY)
+    throw new AgentError(
+      'config',
+      `${file}: nobody is at a terminal to agree to each difference; read them, then name the root with --agree SHA256`,
+    );
+  const all = differences(content);
+  const questions =
+    all.length === 0
+      ? ['The first root, with every key above: do you agree?']
+      : all.map((line) => `${line}: do you agree?`);
+  if (!(await agreesTo(questions)))
+    throw new AgentError('denied', `${file}: not agreed to; nothing was done`);
+}
+
+/** Asks until someone does not agree. Throws AgentError `config` where nobody is at a terminal. */
+export async function agreesTo(questions: readonly string[]): Promise<boolean> {
+  if (!process.stdin.isTTY)
+    throw new AgentError('config', 'nobody is at a terminal to say yes; look at it, and say --yes');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    for (const question of questions) {
+      if (!/^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim())) return false;
+    }
+    return true;
+  } finally {
+    terminal.close();
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Checks a root before anyone signs or publishes it, and names its differences from the root before.
+ *
+ * INVARIANTS
+ * - Whoever makes, signs or publishes a root calls `checkRoot`: nothing passes that `fleet root` would not have made.
+ * - Nothing but keys, holders and dates can differ from one root to the next, and `rootDifferences` names each.
+ */
+import type { Key, Metadata, Root } from '@tufjs/models';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
+import { expiryFault } from './expiry.ts';
+import {
+  ED25519,
+  fingerprintOf,
+  HOLDER,
+  HOLDERS_MIN,
+  holderOf,
+  holdersOf,
+  keyIdOf,
+  keysOf,
+  ONLINE_THRESHOLD,
+  type RoleName,
+  rootOf,
+  type Signed,
+  SPECIFICATION,
+  signedBytes,
+  THRESHOLD,
+} from './metadata.ts';
+import { keyWords } from './words.ts';
+
+const ROLES = ['root', 'targets', 'snapshot', 'timestamp'] as const satisfies readonly RoleName[];
+const HOLDER_PATTERN = /^[a-z0-9-]{1,32}$/;
+
+export const isHolderName = (name: string): boolean => HOLDER_PATTERN.test(name);
+
+export interface RootCheck {
+  /** The newest root that is published; undefined before the first. */
+  readonly previous: Root | undefined;
+  readonly nowMs: number;
+  /** File or options, for the message. */
+  readonly where: string;
+  /** Of the error; default `denied`. */
+  readonly kind?: 'config' | 'denied';
+}
+
+/** Throws AgentError for a root that `fleet root init` or `rotate` would not make, one line. */
+export function checkRoot(root: Root, { previous, nowMs, where, kind = 'denied' }: RootCheck): void {
+  const fault =
+    versionFault(root, previous) ??
+    rolesFault(root) ??
+    ROLES.map((role) => repeatedKeyFault(role, keysOf(root, role))).find((one) => one !== undefined) ??
+    keysFault(root) ??
+    separationFault(root) ??
+    expiryFault('root', root.expires, nowMs) ??
+    formFault(root);
+  if (fault !== undefined) throw new AgentError(kind, `${where}: ${fault}`);
+}
+
+/** SHA-256 of what is signed, hex; signatures do not change it. */
+export function signedDigest(metadata: Metadata<Signed>): string {
+  return sha256Of(signedBytes(metadata.signed));
+}
+
+function versionFault(root: Root, previous: Root | undefined): string | undefined {
+  const next = (previous?.version ?? 0) + 1;
+  if (root.version !== next)
+    return `is root ${root.version}, and the next one is ${next}: boxes go from one number to the next; make it again`;
+  if (root.specVersion !== SPECIFICATION)
+    return `names version ${printable(root.specVersion)} of the specification; it must be ${SPECIFICATION}`;
+  if (!root.consistentSnapshot)
+    return 'turns consistent_snapshot off; it must be on, or boxes that read during a publication are refused';
+  return undefined;
+}
+
+function rolesFault(root: Root): string | undefined {
+  const other = Object.keys(root.roles).find((role) => !ROLES.some((known) => known === role));
+  if (other !== undefined)
+    return `has a role "${printable(other)}"; there must be ${ROLES.join(', ')} and no other`;
+  for (const role of ROLES) {
+    const wanted = role === 'root' || role === 'targets' ? THRESHOLD : ONLINE_THRESHOLD;
+    const threshold = root.roles[role]?.threshold;
+    if (threshold !== wanted) return `${role}: ${threshold} must sign; it must be ${wanted}`;
+  }
+  return undefined;
+}
+
+/** One key under two names would be two signatures of one person. */
+export function repeatedKeyFault(role: RoleName, keys: readonly Key[]): string | undefined {
+  const seen = new Map<string, Key>();
+  for (const key of keys) {
+    const former = seen.get(fingerprintOf(key));
+    if (former !== undefined)
+      return `${role}: ${printable(holderOf(former))} and ${printable(keyWords(key))}, have one and the same key; each holder must have their own`;
+    seen.set(fingerprintOf(key), key);
+  }
+  return undefined;
+}
+
+function keysFault(root: Root): string | undefined {
+  for (const role of ROLES) {
+    const keys = keysOf(root, role);
+    if (keys.length !== root.roles[role]?.keyIDs.length) return `${role}: names a key that is not there`;
+    const isHeld = role === 'root' || role === 'targets';
+    if (isHeld && (keys.length < HOLDERS_MIN || new Set(keys.map(holderOf)).size < keys.length))
+      return `${role}: ${HOLDERS_MIN} different keys of ${HOLDERS_MIN} different holders are needed, of which ${THRESHOLD} sign`;
+    if (!isHeld && keys.length !== 1) return `${role}: must have one key, the room's own`;
+  }
+  const named = new Set(ROLES.flatMap((role) => root.roles[role]?.keyIDs ?? []));
+  const unused = Object.keys(root.keys).find((id) => !named.has(id));
+  if (unused !== undefined) return `has a key that no role names (${unused.slice(0, 16)})`;
+  const odd = Object.values(root.keys).find((key) => !isPlain(key));
+  return odd === undefined
+    ? undefined
+    : `the key of ${printable(holderOf(odd))} is not written as \`fleet root\` writes one (ed25519, 64 digits, its own keyid)`;
+}
+
+/** Keys that lie on a networked machine sign no release; a key that signs releases changes no holders. */
+function separationFault(root: Root): string | undefined {
+  const roleOf = new Map<string, RoleName>();
+  for (const role of ['root', 'targets', 'timestamp'] as const) {
+    for (const key of keysOf(root, role)) {
+      const other = roleOf.get(fingerprintOf(key));
+      if (role === 'timestamp' && other !== undefined)
+        return `${other}: the online key lies on a machine with a network; take another`;
+      if (other !== undefined)
+        return `${printable(holderOf(key))} has one key for ${other} and ${role}; make a key for each role`;
+      roleOf.set(fingerprintOf(key), role);
+    }
+  }
+  const [snapshot, timestamp] = [keysOf(root, 'snapshot')[0], keysOf(root, 'timestamp')[0]];
+  return snapshot?.keyID === timestamp?.keyID
+    ? undefined
+    : 'snapshot and timestamp have two keys; they must have one, the room’s own';
+}
+
+/** Whatever no check above names: the root must be what its holders, number and date make. */
+function formFault(root: Root): string | undefined {
+  const made = rootOf(holdersOf(root), root.version, root.expires);
+  return signedBytes(made).equals(signedBytes(root))
+    ? undefined
+    : 'holds fields that `fleet root` does not make';
+}
+
+function isPlain(key: Key): boolean {
+  const { keyID, keyType, scheme, keyVal, unrecognizedFields = {} } = key;
+  const { public: hex = '', ...others } = keyVal;
+  const { [HOLDER]: holder, ...fields } = unrecognizedFields;
+  return (
+    /^[0-9a-f]{64}$/.test(hex) &&
+    keyType === ED25519 &&
+    scheme === ED25519 &&
+    keyID === keyIdOf(hex) &&
+    typeof holder === 'string' &&
+    isHolderName(holder) &&
+    Object.keys({ ...others, ...fields }).length === 0
+  );
+}
