@@ -6,6 +6,7 @@
  * - What was verified once stays: versions never go back, and a newer root is kept even where what follows fails.
  * - A file of metadata is whole after a power cut: tuf-js writes into `work/`, from where each is renamed into place.
  * - The chain begins with the root of the root file, or the one kept, whichever is newer; to begin anew, remove the folder.
+ * - One key is one signature: a root that names it twice in a role is refused.
  * - The wall clock is no earlier than the last time that metadata was found fresh: what has expired cannot be kept alive
  *   by a clock put back.
  *
@@ -30,6 +31,7 @@ import { TIME_PATTERN } from '../../../agent/contract/time.ts';
 import type { UpdaterStatus } from '../../../agent/contract/update.ts';
 import { onDisk } from './disk-error.ts';
 import { addressOf, chunksOf, get, placeOf, type ReleaseServer, unavailable } from './release-server.ts';
+import { checkRootKeys } from './root-keys.ts';
 
 export type MetadataVersions = NonNullable<UpdaterStatus['metadata']>;
 
@@ -82,6 +84,7 @@ const TUF_CONFIG = {
   snapshotMaxLength: LENGTHS_MAX.snapshot,
   targetsMaxLength: LENGTHS_MAX.targets,
 } as const;
+const ROOT_FILE = /^\d+\.root\.json$/;
 /** As TUF writes time, but for the milliseconds; tuf-js takes what is no time as one that never comes. */
 const EXPIRES = new RegExp(TIME_PATTERN);
 
@@ -201,6 +204,7 @@ export class ReleaseTrust {
     const given = formOf(rootFile);
     if (!Number.isSafeInteger(given.version))
       throw new AgentError('config', `${rootFile} is no root of signed metadata: ${given.why}`);
+    checkRootKeys(readFileSync(rootFile, 'utf8'), rootFile);
     if (!(formOf(join(work, 'root.json')).version >= given.version))
       cpSync(rootFile, join(work, 'root.json'));
     return work;
@@ -250,7 +254,9 @@ class MetadataFetcher extends BaseFetcher {
     const address = new URL(url);
     const name = address.pathname.split('/').at(-1) ?? '';
     try {
-      return await this.#bytes(address, name, Math.min(lengthMax, lengthMaxOf(name)));
+      const bytes = await this.#bytes(address, name, Math.min(lengthMax, lengthMaxOf(name)));
+      if (ROOT_FILE.test(name)) checkRootKeys(bytes.toString('utf8'), placeOf(address));
+      return bytes;
     } catch (error) {
       if (error instanceof AgentError) this.failure = error;
       throw error;
@@ -265,7 +271,7 @@ class MetadataFetcher extends BaseFetcher {
     const response = await get(address, this.#server, {}, this.#signal);
     const { statusCode = 0 } = response;
     // That there is no root of the next number says that the last one is the newest.
-    if ((statusCode === 404 || statusCode === 403) && /^\d+\.root\.json$/.test(name))
+    if ((statusCode === 404 || statusCode === 403) && ROOT_FILE.test(name))
       throw new DownloadHTTPError(`HTTP ${statusCode}`, statusCode);
     if (statusCode !== 200) {
       response.destroy();
