@@ -276,7 +276,7 @@ void t.test('metadata on a bad line', async (t) => {
     within,
   );
   await fault('targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, {
-    stallMs: 200,
+    patience: { silenceMs: 200 },
   });
   await refused(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'nobody there');
   await refused(t, box({ url: 'http://192.0.2.1/' }), 'config', /must be https/, 'without TLS');
@@ -356,7 +356,9 @@ void t.test('a download', async (t) => {
   fresh();
   await faulty({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 100_000);
   await faulty({ kind: 'cut', after: 50_000 }, 'unavailable', /aborted/, 150_000);
-  await faulty({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 0.1 s/, 150_010, { stallMs: 100 });
+  await faulty({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 0.1 s/, 150_010, {
+    patience: { silenceMs: 100 },
+  });
   await faulty({ kind: 'status', status: 503 }, 'unavailable', /answers 503, not 206/, 150_010);
   await faulty({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 150_010);
   const progress: number[] = [];

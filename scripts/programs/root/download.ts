@@ -5,12 +5,11 @@
  * - The file has its name only when all of it is there, has the signed hash, and is on the disk.
  * - What was begun is named by its hash, so that parts of two contents are never joined.
  *
- * LIMITS  Not a byte more than signed is kept; a server that is silent for a minute is left; the rate, if one is given.
+ * LIMITS  Not a byte more than signed is kept; one patience with the server for each request; the rate, if one is given.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
 import { basename, dirname, join } from 'node:path';
 import { flush } from '../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../agent/base/clock.ts';
@@ -18,7 +17,14 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
 import { TokenBucket } from '../../../agent/base/token-bucket.ts';
 import { diskError } from './disk-error.ts';
-import { addressOf, chunksOf, get, placeOf, type ReleaseServer, unavailable } from './release-server.ts';
+import {
+  addressOf,
+  get,
+  placeOf,
+  type ReleaseServer,
+  type ServerAnswer,
+  unavailable,
+} from './release-server.ts';
 import type { TargetRef } from './trust.ts';
 
 export interface DownloadOptions extends ReleaseServer {
@@ -29,14 +35,28 @@ export interface DownloadOptions extends ReleaseServer {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/**
+ * What the server gives under a signed name is not what was signed. It gives the same again until somebody puts the right
+ * file there, so that fetching it soon only costs data; `unavailable` is for what may be had at the next try.
+ */
+export class TargetMismatch extends AgentError {
+  /** Path of the target, below targets/ of the server. */
+  readonly target: string;
+
+  constructor(ref: TargetRef, message: string) {
+    super('corrupt', message);
+    this.target = ref.path;
+  }
+}
+
 /** Below it a pause is not worth a timer, s. */
 const PAUSE_LEAST_S = 0.05;
 
 /**
  * Fetches `ref` to `file`; nothing is fetched where it lies there already.
  *
- * @throws AgentError unavailable: try later, what came is kept; corrupt: what came is not what was signed, and is gone;
- *   exhausted: no space, and what came is gone; config: address or certificate
+ * @throws TargetMismatch what came is not what was signed, and is gone
+ * @throws AgentError unavailable: cannot be had now, what came is kept; never `corrupt` but as TargetMismatch; exhausted: no space, and what came is gone; config: address or certificate
  */
 export async function download(ref: TargetRef, file: string, options: DownloadOptions): Promise<void> {
   const address = addressOf(options, 'targets', ref.path);
@@ -71,22 +91,22 @@ async function fetchPart(
     resumed = done > 0;
     if (done < ref.length) {
       const answer = await ask(ref, done, address, options);
-      if (answer.from !== done) return await givenUp(part);
-      done = await append(handle, hash, done, ref, answer.response, address, options);
+      if (answer === undefined) return await givenUp(part);
+      done = await append(handle, hash, done, ref, answer, address, options);
     }
     if (done === ref.length && hash.digest('hex') === ref.sha256) {
       await handle.sync();
       return true;
     }
   } catch (error) {
-    if (error instanceof AgentError && error.kind === 'corrupt') await rm(part, { force: true });
+    if (error instanceof TargetMismatch) await rm(part, { force: true });
     throw error;
   } finally {
     await handle.close();
   }
   await rm(part, { force: true });
   if (resumed) return false;
-  throw new AgentError('corrupt', `${placeOf(address)}: what came has not the hash that was signed`);
+  throw new TargetMismatch(ref, `${placeOf(address)}: what came has not the hash that was signed`);
 }
 
 async function givenUp(part: string): Promise<false> {
@@ -94,45 +114,44 @@ async function givenUp(part: string): Promise<false> {
   return false;
 }
 
-interface Answer {
-  readonly response: IncomingMessage;
-  /** The first byte of the body is this one of the file. */
-  readonly from: number;
+/** The rest of the file from this byte on; undefined where the server has no ranges, and all of it is to be asked for. */
+async function ask(
+  ref: TargetRef,
+  from: number,
+  address: URL,
+  options: DownloadOptions,
+): Promise<ServerAnswer | undefined> {
+  const headers: Record<string, string> = from === 0 ? {} : { range: `bytes=${from}-` };
+  const answer = await get(address, options, headers, options.signal);
+  try {
+    if (from > 0 && (answer.status === 416 || answer.status === 200)) {
+      answer.close();
+      return undefined;
+    }
+    check(answer, ref, from, address);
+    return answer;
+  } catch (error) {
+    answer.close();
+    throw error;
+  }
 }
 
-/** A server that knows no ranges sends all of it; then it begins anew. */
-async function ask(ref: TargetRef, from: number, address: URL, options: DownloadOptions): Promise<Answer> {
-  const headers: Record<string, string> = from === 0 ? {} : { range: `bytes=${from}-` };
-  const response = await get(address, options, headers, options.signal);
-  const { statusCode, headers: said } = response;
-  const stop = (error: AgentError): never => {
-    response.destroy();
-    throw error;
-  };
-  if (from > 0 && (statusCode === 416 || statusCode === 200)) {
-    response.destroy();
-    return { response, from: 0 };
-  }
-  if (statusCode !== (from === 0 ? 200 : 206))
-    return stop(unavailable(address, `answers ${statusCode}, not ${from === 0 ? 200 : 206}`));
-  const range = said['content-range'] ?? '';
-  if (from > 0 && range !== `bytes ${from}-${ref.length - 1}/${ref.length}`) {
-    const asked = `${from}-${ref.length - 1}/${ref.length}`;
-    return stop(
-      new AgentError(
-        'corrupt',
-        `${placeOf(address)}: bytes ${asked} were asked for, ${printable(range, 60)} came`,
-      ),
+/** Whether the head promises the bytes that were asked for. */
+function check({ status, headers }: ServerAnswer, ref: TargetRef, from: number, address: URL): void {
+  const wanted = from === 0 ? 200 : 206;
+  if (status !== wanted) throw unavailable(address, `answers ${status}, not ${wanted}`);
+  const [range = '', length] = [headers['content-range'], headers['content-length']];
+  const asked = `${from}-${ref.length - 1}/${ref.length}`;
+  if (from > 0 && range !== `bytes ${asked}`)
+    throw new TargetMismatch(
+      ref,
+      `${placeOf(address)}: bytes ${asked} were asked for, ${printable(range, 60)} came`,
     );
-  }
-  const length = said['content-length'];
-  if (length !== undefined && Number(length) !== ref.length - from) {
-    const whole = from + Number(length);
-    return stop(
-      new AgentError('corrupt', `${placeOf(address)}: has ${whole} bytes, ${ref.length} were signed`),
+  if (length !== undefined && Number(length) !== ref.length - from)
+    throw new TargetMismatch(
+      ref,
+      `${placeOf(address)}: has ${from + Number(length)} bytes, ${ref.length} were signed`,
     );
-  }
-  return { response, from };
 }
 
 async function append(
@@ -140,16 +159,16 @@ async function append(
   hash: Hash,
   from: number,
   ref: TargetRef,
-  response: IncomingMessage,
+  answer: ServerAnswer,
   address: URL,
   options: DownloadOptions,
 ): Promise<number> {
   const { rateKiBps, signal, onProgress } = options;
   const throttle = throttleOf(rateKiBps, signal);
   let done = from;
-  for await (const chunk of chunksOf(response, address, options, signal)) {
+  for await (const chunk of answer.chunks()) {
     if (done + chunk.length > ref.length)
-      throw new AgentError('corrupt', `${placeOf(address)}: sends more than the ${ref.length} bytes signed`);
+      throw new TargetMismatch(ref, `${placeOf(address)}: sends more than the ${ref.length} bytes signed`);
     await handle.appendFile(chunk);
     hash.update(chunk);
     done += chunk.length;

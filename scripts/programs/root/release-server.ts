@@ -2,13 +2,21 @@
  * One GET to the server of releases: TLS with the box's own certificate, no redirect, nothing without TLS but on this
  * machine. What the server says is not trusted here; whoever reads it holds it against what was signed.
  *
- * LIMITS: a server that sends nothing for STALL_MS is left.
+ * LIMITS
+ * - One patience for the whole request (server-patience.ts): connection, informational answers, head, and body.
+ * - INFORMATIONAL_MAX informational answers (100, 102, 103), each of which would otherwise start the wait again.
  */
 import { readFile } from 'node:fs/promises';
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import {
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
+import { PATIENCE, type PatienceLimits, ServerPatience } from './server-patience.ts';
 
 /** PEM files: whom the server's certificate must be from, and who this box is. */
 export interface TlsFiles {
@@ -22,12 +30,25 @@ export interface ReleaseServer {
   readonly url: string;
   /** Undefined: no certificate of ours, and the authorities of the system. */
   readonly tls: TlsFiles | undefined;
-  /** Default STALL_MS; tests have less patience. */
-  readonly stallMs?: number;
+  /** Default PATIENCE; tests have less. */
+  readonly patience?: Partial<PatienceLimits>;
 }
 
-/** As long as a cell of a mobile network may be away with the connection kept. */
-const STALL_MS = 60_000;
+/** 100 comes once where at all, 102 while a server works, 103 with a list of links: no server of files sends more. */
+const INFORMATIONAL_MAX = 8;
+
+/** An answer of the server; its body is to be read by `chunks`, or the answer closed. */
+export interface ServerAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /**
+   * What comes of the body, as it comes.
+   *
+   * @throws AgentError unavailable for a cut, for a server that is silent or too slow, and when the signal aborts
+   */
+  chunks(): AsyncGenerator<Buffer>;
+  close(): void;
+}
 
 /**
  * Where something lies on the server.
@@ -49,51 +70,60 @@ export function addressOf({ url }: ReleaseServer, folder: 'metadata' | 'targets'
 }
 
 /**
- * Asks, and returns the answer's head; its body is to be read by `chunksOf`, or destroyed.
+ * Asks, and returns the answer's head.
  *
  * @param headers of the request, beside the usual
  * @throws AgentError unavailable where no answer comes; config where the PEM files cannot be used
  */
 export async function get(
   address: URL,
-  { tls, stallMs = STALL_MS }: Omit<ReleaseServer, 'url'>,
+  { tls, patience: limits }: Omit<ReleaseServer, 'url'>,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
-): Promise<IncomingMessage> {
+): Promise<ServerAnswer> {
   const options: RequestOptions = { agent: false, headers: { ...headers, 'accept-encoding': 'identity' } };
   const pem = address.protocol === 'https:' && tls !== undefined ? await pemOf(tls) : {};
-  const response = await mapped(address, () => answer(address, { ...options, ...pem, signal }, stallMs));
-  const { statusCode = 0 } = response;
+  const patience = new ServerPatience({ ...PATIENCE, ...limits });
+  const response = await mapped(address, () => head(address, { ...options, ...pem, signal }, patience));
+  const { statusCode: status = 0 } = response;
   const encoding = response.headers['content-encoding'] ?? 'identity';
-  if (statusCode < 300 && encoding === 'identity') return response;
+  if (status >= 300 || encoding === 'identity') {
+    if (status < 300 || status >= 400)
+      return {
+        status,
+        headers: response.headers,
+        chunks: () => chunksOf(response, address, patience, signal),
+        close: () => void response.destroy(),
+      };
+  }
   response.destroy();
-  if (statusCode >= 300 && statusCode < 400)
-    throw unavailable(address, `answers with a redirect (${statusCode}), which is not followed`);
-  if (statusCode < 300) throw unavailable(address, `sends it encoded (${printable(encoding, 40)})`);
-  return response;
+  if (status >= 300) throw unavailable(address, `answers with a redirect (${status}), which is not followed`);
+  throw unavailable(address, `sends it encoded (${printable(encoding, 40)})`);
 }
 
-/**
- * What comes of the body, as it comes.
- *
- * @throws AgentError unavailable for a cut, for a stall of STALL_MS, and when the signal aborts
- */
-export async function* chunksOf(
+async function* chunksOf(
   response: IncomingMessage,
   address: URL,
-  { stallMs = STALL_MS }: Pick<ReleaseServer, 'stallMs'>,
+  patience: ServerPatience,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  const abort = (): void => void response.destroy(signal.reason as Error);
+  const give = (error: Error): void => void response.destroy(error);
+  const abort = (): void => give(signal.reason as Error);
   signal.addEventListener('abort', abort);
   try {
     for (;;) {
       signal.throwIfAborted();
       const { done, value } = await mapped(address, () =>
-        stallable(response, address, stallMs, () => chunks.next()),
+        patience.wait(
+          'body',
+          () => chunks.next(),
+          give,
+          (why) => unavailable(address, why),
+        ),
       );
       if (done === true) return;
+      patience.received(value.length);
       yield value;
     }
   } catch (error) {
@@ -113,34 +143,31 @@ export function placeOf(address: URL): string {
   return `${address.host}${address.pathname}`;
 }
 
-function answer(address: URL, options: RequestOptions, stallMs: number): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const ask = address.protocol === 'https:' ? httpsRequest : httpRequest;
-    const sent = ask(address, options, resolve);
-    sent.setTimeout(stallMs, () => sent.destroy(stalled(address, stallMs)));
+function head(address: URL, options: RequestOptions, patience: ServerPatience): Promise<IncomingMessage> {
+  const ask = address.protocol === 'https:' ? httpsRequest : httpRequest;
+  const sent = ask(address, options);
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    let informational = 0;
+    sent.on('information', () => {
+      informational += 1;
+      if (informational > INFORMATIONAL_MAX)
+        sent.destroy(unavailable(address, `has sent ${informational} informational answers, and no other`));
+    });
+    // The socket has left the request then, which can no longer fail by it.
+    sent.on('upgrade', (_, socket) => {
+      socket.destroy();
+      reject(unavailable(address, 'wants to speak another protocol'));
+    });
+    sent.on('response', resolve);
     sent.on('error', reject);
     sent.end();
   });
-}
-
-/** Only while bytes are waited for: whoever reads may take their time. */
-async function stallable<T>(
-  response: IncomingMessage,
-  address: URL,
-  stallMs: number,
-  next: () => Promise<T>,
-): Promise<T> {
-  response.socket.setTimeout(0);
-  const timer = setTimeout(() => response.destroy(stalled(address, stallMs)), stallMs);
-  try {
-    return await next();
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function stalled(address: URL, stallMs: number): AgentError {
-  return unavailable(address, `has sent nothing for ${stallMs / 1000} s`);
+  return patience.wait(
+    'head',
+    () => answered,
+    (error) => void sent.destroy(error),
+    (why) => unavailable(address, why),
+  );
 }
 
 async function pemOf({ ca, cert, key }: TlsFiles): Promise<object> {

@@ -30,7 +30,7 @@ import {
 import { TIME_PATTERN } from '../../../agent/contract/time.ts';
 import type { UpdaterStatus } from '../../../agent/contract/update.ts';
 import { onDisk } from './disk-error.ts';
-import { addressOf, chunksOf, get, placeOf, type ReleaseServer, unavailable } from './release-server.ts';
+import { addressOf, get, placeOf, type ReleaseServer, unavailable } from './release-server.ts';
 import { checkRootKeys } from './root-keys.ts';
 
 export type MetadataVersions = NonNullable<UpdaterStatus['metadata']>;
@@ -268,18 +268,16 @@ class MetadataFetcher extends BaseFetcher {
   }
 
   async #bytes(address: URL, name: string, lengthMax: number): Promise<Buffer> {
-    const response = await get(address, this.#server, {}, this.#signal);
-    const { statusCode = 0 } = response;
+    const answer = await get(address, this.#server, {}, this.#signal);
+    const { status } = answer;
+    if (status !== 200) answer.close();
     // That there is no root of the next number says that the last one is the newest.
-    if ((statusCode === 404 || statusCode === 403) && ROOT_FILE.test(name))
-      throw new DownloadHTTPError(`HTTP ${statusCode}`, statusCode);
-    if (statusCode !== 200) {
-      response.destroy();
-      throw unavailable(address, `answers ${statusCode}, not 200`);
-    }
+    if ((status === 404 || status === 403) && ROOT_FILE.test(name))
+      throw new DownloadHTTPError(`HTTP ${status}`, status);
+    if (status !== 200) throw unavailable(address, `answers ${status}, not 200`);
     const chunks: Buffer[] = [];
     let length = 0;
-    for await (const chunk of chunksOf(response, address, this.#server, this.#signal)) {
+    for await (const chunk of answer.chunks()) {
       length += chunk.length;
       if (length > lengthMax)
         throw new AgentError('corrupt', `${placeOf(address)}: longer than ${lengthMax} bytes`);
