@@ -115,8 +115,9 @@ export class ReleaseTrust {
     const work = onDisk(dir, () => this.#prepare());
     const within = AbortSignal.any([signal, AbortSignal.timeout(fetchWithinMs)]);
     const fetcher = new MetadataFetcher(this.#options, within);
+    let updater: Updater | undefined;
     try {
-      const updater = this.#start(work, base, fetcher);
+      updater = this.#start(work, base, fetcher);
       await updater.refresh();
       for (const role of ROLES) {
         if (!EXPIRES.test(formOf(join(work, `${role}.json`)).expires.replace(/Z$/, '.000Z')))
@@ -126,7 +127,8 @@ export class ReleaseTrust {
     } catch (error) {
       throw fetcher.failure ?? refusal(placeOf(base), error);
     } finally {
-      onDisk(dir, () => this.#keep(work));
+      // A root to begin with that is not signed as it must be is no root to keep.
+      onDisk(dir, () => (updater === undefined ? rmSync(work, { recursive: true }) : this.#keep(work)));
     }
     const at = new Date(this.#wallMs()).toISOString();
     onDisk(dir, () => writeAtomically(join(dir, VERIFIED_FILE), JSON.stringify({ at }), 0o644));
@@ -339,6 +341,7 @@ function refusal(place: string, error: unknown): AgentError {
   if (/was signed by/.test(said))
     return refused('denied', 'not signed by as many of the right keys as it must be');
   if (/less than current version/.test(said)) return refused('denied', 'older than what this box has seen');
-  if (/version/i.test(said)) return refused('denied', 'metadata that does not belong together');
+  if (/Expected version|does ?n[o']t match/.test(said))
+    return refused('denied', 'metadata that does not belong together');
   return refused('corrupt', 'no metadata as it was signed');
 }

@@ -1,0 +1,148 @@
+/** Cases of document formats, kinds of keys, and consistent snapshots (sections 4 and 6.2). */
+
+import { ecdsaKey, ed25519Key, ROLES, rsaKey, type Signed } from './tuf-repository.ts';
+import { type Case, corrupt, denied, known, NOT_AS_SIGNED, rootOf, taken, UNSIGNED } from './tuf-scene.ts';
+
+export const FORMATS: readonly Case[] = [
+  ...(
+    [
+      ['ed25519 as PEM', () => ed25519Key('pem')],
+      ['ECDSA on P-256', ecdsaKey],
+      ['RSASSA-PSS', rsaKey],
+    ] as const
+  ).flatMap(([name, make]) =>
+    (['root', 'timestamp', 'snapshot', 'targets'] as const).map((role) =>
+      known(
+        `${role} by ${name}`,
+        taken((r) => {
+          const former = r.keys.root;
+          r.keys[role] = r.keys[role].map(make);
+          r.root({}, former);
+          r.publish();
+        }),
+      ),
+    ),
+  ),
+  known(
+    'a key of a kind that nobody knows counts for nothing',
+    denied(
+      UNSIGNED,
+      (r) => {
+        r.root({
+          change: (signed) => {
+            for (const id of rootOf(signed).roles.timestamp.keyids)
+              rootOf(signed).keys[id] = { keytype: 'new', scheme: 'new', keyval: { public: 'aa' } };
+          },
+        });
+        r.publish();
+      },
+      { kept: { root: 2 } },
+    ),
+  ),
+  known(
+    'a key that a role names and that is not there counts for nothing',
+    denied(
+      UNSIGNED,
+      (r) => {
+        r.root({
+          change: (signed) => {
+            for (const id of rootOf(signed).roles.timestamp.keyids) delete rootOf(signed).keys[id];
+          },
+        });
+        r.publish();
+      },
+      { kept: { root: 2 } },
+    ),
+  ),
+  known(
+    'a key id that is not the hash of the key is an id like any other',
+    taken((r) => {
+      const former = r.keys.timestamp;
+      r.keys.timestamp = former.map((key) => ({ ...key, id: 'any-id' }));
+      r.root();
+      r.publish();
+    }),
+  ),
+  ...ROLES.map((role) =>
+    known(
+      `${role} with fields that nobody knows: signed with the rest, and kept`,
+      taken((r) => {
+        const change = (signed: Signed): void =>
+          void Object.assign(signed, { 'x-new': { é: [1, null, true, '"\\'] } });
+        if (role === 'root') r.root({ change });
+        r.publish(role === 'root' ? {} : { [role]: { change } });
+      }),
+    ),
+  ),
+  known(
+    'white space in a file does not matter',
+    taken((r) =>
+      r.publish({
+        timestamp: {
+          raw: (bytes) => Buffer.from(JSON.stringify(JSON.parse(bytes.toString('utf8')), null, 4)),
+        },
+      }),
+    ),
+  ),
+  known(
+    'a later minor version of the specification',
+    taken((r) =>
+      r.publish({ targets: { change: (signed) => void Object.assign(signed, { spec_version: '1.9.0' }) } }),
+    ),
+  ),
+  known(
+    'another major version of the specification',
+    corrupt(NOT_AS_SIGNED, (r) =>
+      r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { spec_version: '2.0.0' }) } }),
+    ),
+  ),
+  known(
+    'no version of the specification',
+    corrupt(NOT_AS_SIGNED, (r) =>
+      r.publish({ timestamp: { change: (signed) => void Reflect.deleteProperty(signed, 'spec_version') } }),
+    ),
+  ),
+  known(
+    'a date that is none',
+    corrupt(
+      /timestamp\.json does not say when it expires/,
+      (r) =>
+        r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { expires: 'never' }) } }),
+      { kept: { timestamp: 2, snapshot: 2, targets: 2 } },
+    ),
+  ),
+  known(
+    'a version that is no number',
+    corrupt(NOT_AS_SIGNED, (r) =>
+      r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { version: '2' }) } }),
+    ),
+  ),
+  known(
+    'a file that is not UTF-8',
+    corrupt(NOT_AS_SIGNED, (r) => void r.files.set('timestamp.json', Buffer.from([0xff, 0xfe, 0x7b]))),
+  ),
+  known(
+    'consistent snapshots off: names without numbers',
+    taken(
+      (r) => {
+        r.isConsistent = false;
+        r.root();
+        r.publish();
+      },
+      { asked: ['2.root.json', '3.root.json', 'timestamp.json', 'snapshot.json', 'targets.json'] },
+    ),
+  ),
+  known(
+    'consistent snapshots off and on again',
+    taken((r) => {
+      r.isConsistent = false;
+      r.root();
+      r.publish();
+    }),
+    taken((r) => {
+      r.isConsistent = true;
+      r.root();
+      r.publish();
+    }),
+  ),
+];

@@ -1,0 +1,327 @@
+/** Cases of the timestamp and the snapshot (sections 5.4 and 5.5). */
+
+import { ed25519Key } from './tuf-repository.ts';
+import {
+  type Case,
+  corrupt,
+  denied,
+  EXPIRED,
+  edited,
+  known,
+  MIXED,
+  NOT_AS_SIGNED,
+  OLDER,
+  taken,
+  UNSIGNED,
+  unavailable,
+} from './tuf-scene.ts';
+
+export const TIMESTAMP: readonly Case[] = [
+  known(
+    'by another key',
+    denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: [ed25519Key()] } })),
+  ),
+  known(
+    'by the key of the snapshot',
+    denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: r.keys.snapshot } })),
+  ),
+  known(
+    'by nobody',
+    denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: [] } })),
+  ),
+  known(
+    'a lower number',
+    taken((r) => r.publish()),
+    denied(OLDER, (r) => r.publish({ timestamp: { version: 1 } })),
+  ),
+  known(
+    'the same number again changes nothing',
+    taken(
+      (r, kept) => {
+        const before = kept.read('timestamp');
+        r.publish({ timestamp: { version: 1 }, snapshot: { version: 1 }, targets: { version: 1 } });
+        kept.write('timestamp', before);
+      },
+      { asked: ['2.root.json', 'timestamp.json'] },
+    ),
+  ),
+  known(
+    'a snapshot of a lower number',
+    taken((r) => r.publish()),
+    denied(OLDER, (r) => r.publish({ snapshot: { version: 1 } })),
+  ),
+  known(
+    'has expired',
+    denied(EXPIRED, (r) => r.publish({ timestamp: { days: -1 } })),
+  ),
+  known(
+    'the kept one has expired, the new one not',
+    taken((r, kept) => {
+      r.publish({ timestamp: { days: -1 } });
+      kept.write('timestamp', r.files.get('timestamp.json') as Buffer);
+      r.publish();
+    }),
+  ),
+  known(
+    'the kept one has expired, and still no lower number is taken',
+    denied(
+      OLDER,
+      (r, kept) => {
+        r.publish({ timestamp: { days: -1, version: 9 } });
+        kept.write('timestamp', r.files.get('timestamp.json') as Buffer);
+        r.publish({ timestamp: { version: 8 } });
+      },
+      { kept: { timestamp: 9 } },
+    ),
+  ),
+  known(
+    'is missing',
+    unavailable(/timestamp\.json: the server answers 404/, (r) => void r.files.delete('timestamp.json')),
+  ),
+  known(
+    'is longer than allowed',
+    corrupt(/longer than 16384 bytes/, (r) => void r.files.set('timestamp.json', Buffer.alloc(16_385, ' '))),
+  ),
+  known(
+    'is not JSON',
+    corrupt(NOT_AS_SIGNED, (r) => void r.files.set('timestamp.json', Buffer.from('no'))),
+  ),
+  known(
+    'is of another type',
+    corrupt(NOT_AS_SIGNED, (r) => void r.files.set('timestamp.json', r.files.get('1.snapshot.json') ?? 404)),
+  ),
+  known(
+    'names no snapshot',
+    corrupt(NOT_AS_SIGNED, (r) =>
+      r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { meta: {} }) } }),
+    ),
+  ),
+  known(
+    'after its key was replaced, by the former one',
+    denied(
+      UNSIGNED,
+      (r) => {
+        const former = r.keys.timestamp;
+        r.rotate('timestamp');
+        r.publish({ timestamp: { signers: former } });
+      },
+      { kept: { root: 2 } },
+    ),
+  ),
+  known(
+    'after its key was replaced, by the new one',
+    taken((r) => {
+      r.rotate('timestamp');
+      r.publish();
+    }),
+  ),
+  known(
+    'fast-forwarded by a stolen key: without new keys nothing lower is taken',
+    taken((r) => r.publish({ timestamp: { version: 999_999 } })),
+    denied(OLDER, (r) => r.publish({ timestamp: { version: 3 } })),
+  ),
+  known(
+    'fast-forwarded by a stolen key: with a new key lower numbers are taken',
+    taken((r) => r.publish({ timestamp: { version: 999_999 } })),
+    taken((r) => {
+      r.rotate('timestamp');
+      r.publish({ timestamp: { version: 3 } });
+    }),
+  ),
+];
+
+export const SNAPSHOT: readonly Case[] = [
+  known(
+    'another hash',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) =>
+        r.publish({
+          snapshot: {
+            raw: (bytes) =>
+              edited(bytes, ({ signed }) => void Object.assign(signed, { expires: '2099-01-01T00:00:00Z' })),
+          },
+        }),
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'a byte less',
+    corrupt(NOT_AS_SIGNED, (r) => r.publish({ snapshot: { raw: (bytes) => bytes.subarray(1) } }), {
+      kept: { timestamp: 2 },
+    }),
+  ),
+  known(
+    'a byte more',
+    corrupt(
+      /longer than \d+ bytes/,
+      (r) => r.publish({ snapshot: { raw: (bytes) => Buffer.concat([bytes, Buffer.from(' ')]) } }),
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'another number than the timestamp says',
+    denied(
+      MIXED,
+      (r) => r.publish({ snapshot: { change: (signed) => void Object.assign(signed, { version: 3 }) } }),
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'by another key',
+    denied(UNSIGNED, (r) => r.publish({ snapshot: { signers: [ed25519Key()] } }), { kept: { timestamp: 2 } }),
+  ),
+  known(
+    'by one of two keys that must sign',
+    denied(
+      UNSIGNED,
+      (r) => {
+        r.keys.snapshot = [ed25519Key(), ed25519Key()];
+        r.thresholds.snapshot = 2;
+        r.root();
+        r.publish({ snapshot: { signers: r.keys.snapshot.slice(0, 1) } });
+      },
+      { kept: { root: 2, timestamp: 2 } },
+    ),
+  ),
+  known(
+    'by both keys that must sign',
+    taken((r) => {
+      r.keys.snapshot = [ed25519Key(), ed25519Key()];
+      r.thresholds.snapshot = 2;
+      r.root();
+      r.publish();
+    }),
+  ),
+  known(
+    'has expired',
+    denied(EXPIRED, (r) => r.publish({ snapshot: { days: -1 } }), { kept: { timestamp: 2 } }),
+  ),
+  known(
+    'the kept one has expired, the new one not',
+    taken((r, kept) => {
+      r.publish({ snapshot: { days: -1 } });
+      kept.write('snapshot', r.files.get('2.snapshot.json') as Buffer);
+      r.publish();
+    }),
+  ),
+  known(
+    'targets of a lower number',
+    taken((r) => r.publish()),
+    denied(OLDER, (r) => r.publish({ targets: { version: 1 } }), { kept: { timestamp: 3 } }),
+  ),
+  known(
+    'does not name the targets any more',
+    corrupt(
+      /Missing file targets\.json/,
+      (r) => r.publish({ snapshot: { change: (signed) => void Object.assign(signed, { meta: {} }) } }),
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'without a length and a hash of it',
+    taken((r) =>
+      r.publish({
+        snapshot: {
+          meta: (meta) => {
+            delete meta.length;
+            delete meta.hashes;
+          },
+        },
+      }),
+    ),
+  ),
+  known(
+    'with a second hash that does not fit',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) =>
+        r.publish({
+          snapshot: { meta: (meta) => void Object.assign(meta.hashes ?? {}, { sha512: 'f'.repeat(128) }) },
+        }),
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'with a hash that nobody can make',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) =>
+        r.publish({ snapshot: { meta: (meta) => void Object.assign(meta.hashes ?? {}, { md99: 'f' }) } }),
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'names more files than the targets',
+    taken((r) =>
+      r.publish({
+        snapshot: {
+          change: (signed) => void Object.assign(signed['meta'] as object, { 'other.json': { version: 7 } }),
+        },
+      }),
+    ),
+  ),
+  known(
+    'is missing',
+    unavailable(
+      /2\.snapshot\.json: the server answers 404/,
+      (r) => {
+        r.publish();
+        r.files.delete('2.snapshot.json');
+      },
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'is of another type',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) =>
+        r.publish({
+          snapshot: {
+            meta: (meta) => {
+              delete meta.length;
+              delete meta.hashes;
+            },
+            raw: () => r.files.get('1.targets.json') as Buffer,
+          },
+        }),
+      { kept: { timestamp: 2 } },
+    ),
+  ),
+  known(
+    'the kept one is by a key that was replaced',
+    taken((r) => {
+      r.rotate('snapshot');
+      r.publish();
+    }),
+  ),
+  known(
+    'fast-forwarded: with new keys a lower number is taken',
+    taken((r) => r.publish({ snapshot: { version: 999_999 } })),
+    taken((r) => {
+      r.rotate('snapshot', 'timestamp');
+      r.publish({ snapshot: { version: 3 } });
+    }),
+  ),
+  known(
+    'fast-forwarded: the new key of the snapshot alone does not help',
+    taken((r) => r.publish({ snapshot: { version: 999_999 } })),
+    denied(
+      OLDER,
+      (r) => {
+        r.rotate('snapshot');
+        r.publish({ snapshot: { version: 3 } });
+      },
+      { kept: { root: 2 } },
+    ),
+  ),
+  known(
+    'targets were fast-forwarded: with a new key of the snapshot a lower number is taken',
+    taken((r) => r.publish({ targets: { version: 999_999 } })),
+    taken((r) => {
+      r.rotate('snapshot');
+      r.publish({ targets: { version: 3 } });
+    }),
+  ),
+];

@@ -1,0 +1,309 @@
+/** Cases of the first root and of those that follow it (sections 5.2 and 5.3). */
+
+import { ed25519Key, type TufRepository } from './tuf-repository.ts';
+import {
+  type Case,
+  corrupt,
+  denied,
+  EXPIRED,
+  edited,
+  first,
+  fresh,
+  given,
+  known,
+  MIXED,
+  NOT_AS_SIGNED,
+  named,
+  no,
+  nothing,
+  rootOf,
+  taken,
+  UNSIGNED,
+  unavailable,
+} from './tuf-scene.ts';
+
+/** The first root again, ended. */
+function rootOfVersion1(r: TufRepository): Buffer {
+  r.versions.root = 0;
+  return r.root({ days: -1 });
+}
+
+export const BEGIN: readonly Case[] = [
+  fresh(
+    'a box that has a root alone takes everything',
+    taken(nothing, { asked: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] }),
+  ),
+  known(
+    'what has not changed is not fetched again',
+    taken(nothing, { asked: ['2.root.json', 'timestamp.json'] }),
+  ),
+  known(
+    'only what has changed is fetched',
+    taken((r) => r.publish(), {
+      asked: ['2.root.json', 'timestamp.json', '2.snapshot.json', '2.targets.json'],
+    }),
+  ),
+  given(
+    'a first root that has expired leads to one that has not',
+    (_, r) => rootOfVersion1(r),
+    taken((r) => void r.root()),
+  ),
+  given(
+    'a first root that one key of two has signed',
+    (root) => edited(root, ({ signatures }) => void signatures.pop()),
+    denied(UNSIGNED),
+  ),
+  given(
+    'a first root of which a byte was changed',
+    (root) => edited(root, ({ signed }) => void Object.assign(signed, { x: 1 })),
+    denied(UNSIGNED),
+  ),
+  given('a first root that is not JSON', () => 'x', no('config')(/no root of signed metadata/)),
+  given(
+    'a first root of another type',
+    (root) => edited(root, ({ signed }) => void Object.assign(signed, { _type: 'targets' })),
+    corrupt(NOT_AS_SIGNED),
+  ),
+  given(
+    'a first root without a role',
+    (root) => edited(root, ({ signed }) => void Reflect.deleteProperty(rootOf(signed).roles, 'snapshot')),
+    corrupt(NOT_AS_SIGNED),
+  ),
+  given(
+    'a first root that names a key id twice',
+    (root) =>
+      edited(
+        root,
+        ({ signed }) => void rootOf(signed).roles.root.keyids.push(first(rootOf(signed).roles.root.keyids)),
+      ),
+    denied(/one key stands twice in the role root/),
+  ),
+  given(
+    'a first root that names a key under two ids',
+    (root) => edited(root, ({ signed }) => named(signed, 'targets', 'f'.repeat(64), (key) => key)),
+    denied(/one key stands twice in the role targets/),
+  ),
+  known(
+    'a kept root that was damaged on the disk is begun again',
+    taken((_, kept) => kept.write('root', '{}')),
+  ),
+  known(
+    'kept files that were damaged on the disk are fetched again',
+    taken(
+      (_, kept) => {
+        for (const role of ['timestamp', 'snapshot', 'targets'] as const) kept.write(role, '{"x');
+      },
+      { asked: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] },
+    ),
+  ),
+];
+
+export const ROOT: readonly Case[] = [
+  known(
+    'the next number is asked for until there is none',
+    taken(
+      (r) => {
+        r.rotate('root');
+        r.rotate('root');
+      },
+      { asked: ['2.root.json', '3.root.json', '4.root.json', 'timestamp.json'] },
+    ),
+  ),
+  known(
+    '403 says as 404 does that there is no newer one',
+    taken((r) => void r.files.set('2.root.json', 403)),
+  ),
+  known(
+    '500 does not',
+    unavailable(/2\.root\.json: the server answers 500/, (r) => void r.files.set('2.root.json', 500)),
+  ),
+  known(
+    'a root that is longer than allowed',
+    corrupt(/longer than 262144 bytes/, (r) => void r.files.set('2.root.json', Buffer.alloc(262_145, ' '))),
+  ),
+  known(
+    'a root by the former keys alone',
+    denied(UNSIGNED, (r) => {
+      const former = r.keys.root;
+      r.keys.root = [ed25519Key(), ed25519Key()];
+      r.root({ signers: former });
+    }),
+  ),
+  known(
+    'a root by the new keys alone',
+    denied(UNSIGNED, (r) => {
+      r.keys.root = [ed25519Key(), ed25519Key()];
+      r.root();
+    }),
+  ),
+  known(
+    'a root by both new and one of two former keys',
+    denied(UNSIGNED, (r) => {
+      const former = r.keys.root;
+      r.keys.root = [ed25519Key(), ed25519Key()];
+      r.root({}, former.slice(0, 1));
+    }),
+  ),
+  known(
+    'a root by both former and one of two new keys',
+    denied(UNSIGNED, (r) => {
+      const former = r.keys.root;
+      r.keys.root = [ed25519Key(), ed25519Key()];
+      r.root({ signers: [...former, first(r.keys.root)] });
+    }),
+  ),
+  known(
+    'a root by enough of both',
+    taken((r) => void r.rotate('root')),
+  ),
+  known(
+    'a root by keys of another role',
+    denied(UNSIGNED, (r) => void r.root({ signers: r.keys.targets })),
+  ),
+  known(
+    'a root that raises its threshold, by too few',
+    denied(UNSIGNED, (r) => {
+      r.keys.root = [...r.keys.root, ed25519Key()];
+      r.thresholds.root = 3;
+      r.root({ signers: r.keys.root.slice(0, 2) });
+    }),
+  ),
+  known(
+    'a root that raises its threshold, by enough',
+    taken((r) => {
+      r.keys.root = [...r.keys.root, ed25519Key()];
+      r.thresholds.root = 3;
+      r.root();
+    }),
+  ),
+  known(
+    'a root that lowers its threshold still needs the former one',
+    denied(UNSIGNED, (r) => {
+      r.thresholds.root = 1;
+      r.root({ signers: r.keys.root.slice(0, 1) });
+    }),
+  ),
+  known(
+    'a root that lowers its threshold, by enough; the next by one',
+    taken((r) => {
+      r.thresholds.root = 1;
+      r.root();
+    }),
+    taken((r) => void r.root({ signers: r.keys.root.slice(0, 1) })),
+  ),
+  known(
+    'a threshold of zero',
+    corrupt(NOT_AS_SIGNED, (r) => {
+      r.thresholds.root = 0;
+      r.root();
+    }),
+  ),
+  known(
+    'a threshold above the number of keys',
+    denied(UNSIGNED, (r) => {
+      r.thresholds.root = 3;
+      r.root();
+    }),
+  ),
+  known(
+    'a gap in the numbers',
+    denied(MIXED, (r) => void r.root({ version: 3 })),
+  ),
+  known(
+    'a number again',
+    denied(MIXED, (r) => void r.root({ version: 1 })),
+  ),
+  known(
+    'a file that is missing hides the later ones',
+    taken(
+      (r) => {
+        r.root();
+        r.root();
+        r.files.delete('2.root.json');
+      },
+      { kept: { root: 1 }, asked: ['2.root.json', 'timestamp.json'] },
+    ),
+  ),
+  known(
+    'a root of another type',
+    corrupt(NOT_AS_SIGNED, (r) => void r.files.set('2.root.json', r.files.get('timestamp.json') ?? 404)),
+  ),
+  known(
+    'a root that is not JSON',
+    corrupt(NOT_AS_SIGNED, (r) => void r.files.set('2.root.json', Buffer.from('{'))),
+  ),
+  known(
+    'a root between that has expired',
+    taken((r) => {
+      r.root({ days: -1 });
+      r.root();
+    }),
+  ),
+  known(
+    'a last root that has expired; it stays, and the one after it helps',
+    denied(EXPIRED, (r) => void r.root({ days: -1 }), { kept: { root: 2 } }),
+    taken((r) => void r.root()),
+  ),
+  known(
+    'what comes after it fails: the root stays',
+    denied(
+      EXPIRED,
+      (r) => {
+        r.root();
+        r.publish({ timestamp: { days: -1 } });
+      },
+      { kept: { root: 2 } },
+    ),
+  ),
+  known(
+    'a chain that breaks stays as far as it held',
+    denied(
+      UNSIGNED,
+      (r) => {
+        r.rotate('root');
+        r.rotate('root');
+        r.keys.root = [ed25519Key(), ed25519Key()];
+        r.root();
+      },
+      { kept: { root: 3 } },
+    ),
+  ),
+  known(
+    'at most 120 roots at once, and the others at the next look',
+    taken(
+      (r) => {
+        for (let n = 0; n < 125; n += 1) r.root();
+      },
+      { kept: { root: 121 } },
+    ),
+    taken(nothing, { kept: { root: 126 } }),
+  ),
+  known(
+    'a root that names a new key under two ids',
+    denied(
+      /2\.root\.json: refused: one key stands twice in the role targets/,
+      (r) => void r.root({ change: (signed) => named(signed, 'targets', 'e'.repeat(64), (key) => key) }),
+    ),
+  ),
+  known(
+    'a root that names a key in two cases of letters',
+    denied(
+      /one key stands twice/,
+      (r) =>
+        void r.root({
+          change: (signed) =>
+            named(signed, 'root', 'e'.repeat(64), (key) => ({
+              ...key,
+              keyval: { public: key.keyval.public.toUpperCase() },
+            })),
+        }),
+    ),
+  ),
+  known(
+    'consistent snapshots are no boolean',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) => void r.root({ change: (signed) => void Object.assign(signed, { consistent_snapshot: 'yes' }) }),
+    ),
+  ),
+];

@@ -1,0 +1,200 @@
+/** Cases of The Update Framework for a box: what is served, step by step, and whether the box takes it. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import type { ErrorKind } from '../../agent/base/errors.ts';
+import { fullTarget, manifestTarget, type ReleaseTarget } from '../../agent/contract/release.ts';
+import { ReleaseTrust, type TrustedRelease } from '../../scripts/programs/updater/trust.ts';
+import {
+  ROLES,
+  type RoleName,
+  type Signed,
+  type TufKey,
+  TufRepository,
+  type TufServer,
+} from './tuf-repository.ts';
+
+export const SIGNAL = new AbortController().signal;
+export const ARCH = 'amd64';
+export const [SEQ, VERSION] = [42, '0.2.0'] as const;
+export const MANIFEST = manifestTarget(SEQ, VERSION, ARCH);
+export const CUSTOM: ReleaseTarget = {
+  seq: SEQ,
+  version: VERSION,
+  arch: ARCH,
+  boards: ['pc'],
+  node: ['20.17.0', '21.0.0'],
+  seqMin: 1,
+  stateWrites: 1,
+  stateReads: [1, 1],
+  full: fullTarget(SEQ, VERSION, ARCH),
+  deltas: {},
+  installedBytes: 1,
+};
+
+export type Versions = Readonly<Record<RoleName, number>>;
+
+/** A box's folder of metadata. */
+export class Kept {
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+    mkdirSync(dir);
+  }
+
+  write(role: RoleName, bytes: Buffer | string): void {
+    writeFileSync(join(this.dir, `${role}.json`), bytes);
+  }
+
+  read(role: RoleName): Buffer {
+    return readFileSync(join(this.dir, `${role}.json`));
+  }
+
+  versions(): Partial<Versions> {
+    const all = ROLES.filter((role) => existsSync(join(this.dir, `${role}.json`))).map((role) => {
+      const { signed } = JSON.parse(this.read(role).toString('utf8')) as { signed?: Signed };
+      return [role, signed?.version];
+    });
+    return Object.fromEntries(all) as Partial<Versions>;
+  }
+}
+
+/** What a box finds at one refresh. */
+export interface Step {
+  readonly change: (r: TufRepository, kept: Kept) => void;
+  /** Undefined: taken. */
+  readonly refused?: readonly [ErrorKind, RegExp];
+  /** Beside what was kept before (refused) or what is served (taken). */
+  readonly kept?: Partial<Versions>;
+  /** Names that are asked for, in order. */
+  readonly asked?: readonly string[];
+}
+
+export interface Case {
+  readonly name: string;
+  /** The first root that the box is given; default: that of the repository. */
+  readonly given?: (root: Buffer, r: TufRepository) => Buffer | string;
+  /** True: the box has taken version 1 of everything before. */
+  readonly isKnown?: boolean;
+  readonly steps: readonly Step[];
+}
+
+export type Change = Step['change'];
+export const nothing: Change = () => undefined;
+export const taken = (change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
+  change,
+  ...over,
+});
+export const no =
+  (kind: ErrorKind) =>
+  (why: RegExp, change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
+    change,
+    refused: [kind, why],
+    ...over,
+  });
+export const [denied, corrupt, unavailable] = [no('denied'), no('corrupt'), no('unavailable')];
+
+/** Of a box that has taken version 1 of everything. */
+export const known = (name: string, ...steps: readonly Step[]): Case => ({ name, isKnown: true, steps });
+/** Of a box that has its first root alone. */
+export const fresh = (name: string, ...steps: readonly Step[]): Case => ({ name, steps });
+export const given = (name: string, root: NonNullable<Case['given']>, ...steps: readonly Step[]): Case => ({
+  name,
+  given: root,
+  steps,
+});
+
+export const UNSIGNED = /not signed by as many of the right keys/;
+export const EXPIRED = /signed metadata has expired/;
+export const OLDER = /older than what this box has seen/;
+export const MIXED = /metadata that does not belong together/;
+export const NOT_AS_SIGNED = /no metadata as it was signed/;
+
+/** Changes the JSON of a file of metadata. */
+export function edited(
+  bytes: Buffer,
+  change: (file: { signatures: { keyid: string; sig: string }[]; signed: Signed }) => void,
+): Buffer {
+  const file = JSON.parse(bytes.toString('utf8')) as Parameters<typeof change>[0];
+  change(file);
+  return Buffer.from(JSON.stringify(file));
+}
+
+export interface RootFields {
+  keys: Record<string, unknown>;
+  roles: Record<RoleName, { keyids: string[]; threshold: number }>;
+}
+export const rootOf = (signed: Signed): RootFields => signed as unknown as RootFields;
+
+/** The first key of a role once more, under another id. */
+export function named(
+  signed: Signed,
+  role: RoleName,
+  id: string,
+  change: (content: TufKey['content']) => TufKey['content'],
+): void {
+  const { keys, roles } = rootOf(signed);
+  const first = keys[roles[role].keyids[0] ?? ''] as TufKey['content'];
+  keys[id] = change(structuredClone(first));
+  roles[role].keyids.push(id);
+}
+
+export const first = <T>(all: readonly T[]): T => {
+  const [one] = all;
+  if (one === undefined) throw new Error('none');
+  return one;
+};
+
+export interface Scene {
+  readonly r: TufRepository;
+  readonly server: TufServer;
+  readonly kept: Kept;
+  trust(): ReleaseTrust;
+}
+
+export let scenes = 0;
+
+export function scene(dir: string, server: TufServer, root?: Case['given']): Scene {
+  scenes += 1;
+  const r = new TufRepository();
+  const rootFile = join(dir, `${scenes}.root.json`);
+  const bytes = r.root();
+  r.targets.set(MANIFEST, Buffer.from('#mtree\n'));
+  r.listed.set(MANIFEST, { custom: CUSTOM });
+  r.targets.set(CUSTOM.full, Buffer.from('archive'));
+  r.publish();
+  writeFileSync(rootFile, root?.(bytes, r) ?? bytes);
+  server.repository = r;
+  const kept = new Kept(join(dir, `box-${scenes}`));
+  const trust = (): ReleaseTrust =>
+    new ReleaseTrust({ dir: kept.dir, rootFile, url: server.url, tls: undefined, fetchWithinMs: 30_000 });
+  return { r, server, kept, trust };
+}
+
+export async function play(t: Test, one: Case, { r, server, kept, trust }: Scene): Promise<void> {
+  if (one.isKnown === true) await trust().refresh(SIGNAL);
+  for (const [at, step] of one.steps.entries()) {
+    const name = one.steps.length === 1 ? one.name : `${one.name}, step ${at + 1}`;
+    step.change(r, kept);
+    server.asked.length = 0;
+    if (step.refused === undefined) {
+      await t.resolves(trust().refresh(SIGNAL), `${name}: taken`);
+      t.strictSame(kept.versions(), { ...r.versions, ...step.kept }, `${name}: what is kept`);
+      t.ok(await trustedAfter(trust), `${name}: the release is found`);
+    } else {
+      const before = kept.versions();
+      const [kind, message] = step.refused;
+      await t.rejects(trust().refresh(SIGNAL), { kind, message }, `${name}: refused`);
+      t.strictSame(kept.versions(), { ...before, ...step.kept }, `${name}: what is kept`);
+    }
+    if (step.asked !== undefined)
+      t.strictSame(server.asked.slice(0, step.asked.length), step.asked, `${name}: what is asked for`);
+  }
+}
+
+export async function trustedAfter(trust: () => ReleaseTrust): Promise<TrustedRelease | undefined> {
+  const own = trust();
+  await own.refresh(SIGNAL);
+  return await own.release(SEQ, VERSION, ARCH);
+}

@@ -1,0 +1,246 @@
+/** Cases of the targets (section 5.6). */
+
+import { ed25519Key, ROLES } from './tuf-repository.ts';
+import {
+  type Case,
+  corrupt,
+  denied,
+  EXPIRED,
+  edited,
+  first,
+  known,
+  MIXED,
+  NOT_AS_SIGNED,
+  taken,
+  UNSIGNED,
+  unavailable,
+} from './tuf-scene.ts';
+
+export const TARGETS: readonly Case[] = [
+  known(
+    'another hash',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) =>
+        r.publish({
+          targets: {
+            raw: (bytes) =>
+              edited(bytes, ({ signed }) => void Object.assign(signed, { expires: '2099-01-01T00:00:00Z' })),
+          },
+        }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'a byte less',
+    corrupt(NOT_AS_SIGNED, (r) => r.publish({ targets: { raw: (bytes) => bytes.subarray(1) } }), {
+      kept: { timestamp: 2, snapshot: 2 },
+    }),
+  ),
+  known(
+    'a byte more',
+    corrupt(
+      /longer than \d+ bytes/,
+      (r) => r.publish({ targets: { raw: (bytes) => Buffer.concat([bytes, Buffer.from(' ')]) } }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'another number than the snapshot says',
+    denied(
+      MIXED,
+      (r) => r.publish({ targets: { change: (signed) => void Object.assign(signed, { version: 3 }) } }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'by one of two keys that must sign',
+    denied(UNSIGNED, (r) => r.publish({ targets: { signers: r.keys.targets.slice(0, 1) } }), {
+      kept: { timestamp: 2, snapshot: 2 },
+    }),
+  ),
+  known(
+    'by one key and a stranger',
+    denied(UNSIGNED, (r) => r.publish({ targets: { signers: [first(r.keys.targets), ed25519Key()] } }), {
+      kept: { timestamp: 2, snapshot: 2 },
+    }),
+  ),
+  known(
+    'by two keys and a stranger',
+    taken((r) => r.publish({ targets: { signers: [...r.keys.targets, ed25519Key()] } })),
+  ),
+  known(
+    'by one key twice',
+    corrupt(
+      /multiple signatures found/,
+      (r) => r.publish({ targets: { signers: [first(r.keys.targets), first(r.keys.targets)] } }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'by two keys, one of them twice',
+    corrupt(
+      /multiple signatures found/,
+      (r) => r.publish({ targets: { signers: [...r.keys.targets, first(r.keys.targets)] } }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'one key’s signature under the other’s id',
+    denied(
+      UNSIGNED,
+      (r) =>
+        r.publish({
+          targets: {
+            after: ({ signatures }) => {
+              const [one, two] = signatures;
+              if (one && two) two.sig = one.sig;
+            },
+          },
+        }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'a signature under an id that no role names',
+    denied(
+      UNSIGNED,
+      (r) =>
+        r.publish({
+          targets: {
+            after: ({ signatures }) => void Object.assign(signatures[0] ?? {}, { keyid: 'a'.repeat(64) }),
+          },
+        }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'a signature that is no signature',
+    denied(
+      UNSIGNED,
+      (r) =>
+        r.publish({
+          targets: { after: ({ signatures }) => void Object.assign(signatures[0] ?? {}, { sig: 'zz' }) },
+        }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'a signature too many that is no signature',
+    taken((r) => {
+      r.keys.targets = [...r.keys.targets, ed25519Key()];
+      r.root();
+      r.publish({
+        targets: { after: ({ signatures }) => void Object.assign(signatures[2] ?? {}, { sig: '' }) },
+      });
+    }),
+  ),
+  known(
+    'signatures that are no list',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) => r.publish({ targets: { after: (file) => void Object.assign(file, { signatures: {} }) } }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'has expired',
+    denied(EXPIRED, (r) => r.publish({ targets: { days: -1 } }), { kept: { timestamp: 2, snapshot: 2 } }),
+  ),
+  known(
+    'the kept one has expired, the new one not',
+    taken((r, kept) => {
+      r.publish({ targets: { days: -1 } });
+      kept.write('targets', r.files.get('2.targets.json') as Buffer);
+      r.publish();
+    }),
+  ),
+  known(
+    'without a length and a hash of it',
+    taken((r) =>
+      r.publish({
+        targets: {
+          meta: (meta) => {
+            delete meta.length;
+            delete meta.hashes;
+          },
+        },
+      }),
+    ),
+  ),
+  known(
+    'without a length: longer than allowed',
+    corrupt(
+      /longer than 4194304 bytes/,
+      (r) =>
+        r.publish({
+          targets: { meta: (meta) => void delete meta.length, raw: () => Buffer.alloc(4_194_305, ' ') },
+        }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'is missing',
+    unavailable(
+      /2\.targets\.json: the server answers 404/,
+      (r) => {
+        r.publish();
+        r.files.delete('2.targets.json');
+      },
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'is of another type',
+    corrupt(
+      NOT_AS_SIGNED,
+      (r) =>
+        r.publish({
+          targets: {
+            meta: (meta) => {
+              delete meta.length;
+              delete meta.hashes;
+            },
+            raw: () => r.files.get('1.snapshot.json') as Buffer,
+          },
+        }),
+      { kept: { timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'after its keys were replaced, not signed again',
+    denied(
+      UNSIGNED,
+      (r) => {
+        r.rotate('targets');
+      },
+      { kept: { root: 2 } },
+    ),
+  ),
+  known(
+    'after its keys were replaced, by the former ones',
+    denied(
+      UNSIGNED,
+      (r) => {
+        const former = r.keys.targets;
+        r.rotate('targets');
+        r.publish({ targets: { signers: former } });
+      },
+      { kept: { root: 2, timestamp: 2, snapshot: 2 } },
+    ),
+  ),
+  known(
+    'after its keys were replaced, by the new ones',
+    taken((r) => {
+      r.rotate('targets');
+      r.publish();
+    }),
+  ),
+  known(
+    'all keys replaced at once',
+    taken((r) => {
+      r.rotate(...ROLES);
+      r.publish();
+    }),
+  ),
+];
