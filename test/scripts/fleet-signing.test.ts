@@ -164,6 +164,11 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     /root: names a key that is not there/,
   ],
   [
+    'a key with the name of something else',
+    (root) => void root.roles['root']?.keyids.push('toString'),
+    /root: names a key that is not there/,
+  ],
+  [
     'a key that no role names',
     (root) =>
       void Object.assign(root.keys, {

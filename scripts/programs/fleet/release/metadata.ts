@@ -103,7 +103,9 @@ export function holdersOf(root: Root): Holders {
 }
 
 export function keysOf(root: Root, role: RoleName): Key[] {
-  return (root.roles[role]?.keyIDs ?? []).flatMap((id) => root.keys[id] ?? []);
+  const { keyIDs = [] } = root.roles[role] ?? {};
+  // An object has more names than were put into it.
+  return keyIDs.flatMap((id) => (Object.hasOwn(root.keys, id) ? (root.keys[id] ?? []) : []));
 }
 
 /** The key of this role that belongs to this private key. */
