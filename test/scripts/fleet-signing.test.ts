@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { unlockKey } from '../../scripts/programs/fleet/release/holder-key.ts';
 import { publishReleases, publishRoot } from '../../scripts/programs/fleet/release/publish.ts';
@@ -13,8 +13,8 @@ import {
   writeSigningFile,
 } from '../../scripts/programs/fleet/release/signing-file.ts';
 import { FLEET, Fleet, fleet, keyPair, PASSPHRASE, rootDigest } from '../lib/fleet-holders.ts';
+import { atTerminal } from '../lib/fleet-terminal.ts';
 import { scratch } from '../lib/paths.ts';
-import { type Program, start } from '../lib/program.ts';
 
 const YEAR_2099 = '2099-01-01T00:00:00Z';
 
@@ -318,29 +318,6 @@ void t.test('an edited list of releases is neither signed nor published', async 
   write({});
   t.match(f.signQuickly('release', file, 'anna'), { code: 0 });
 });
-
-/** The program at a terminal of its own, answered line by line as it asks. */
-async function atTerminal(
-  t: Test,
-  args: readonly string[],
-  answers: readonly (readonly [RegExp, string])[],
-): Promise<Program> {
-  const line = [process.execPath, FLEET, ...args].map((word) => `'${word}'`).join(' ');
-  const program = start(t, 'script', ['-qefc', line, '/dev/null']);
-  let seen = 0;
-  for (const [question, answer] of answers) {
-    const untilMs = Date.now() + 40_000;
-    while (!question.test(program.out.slice(seen))) {
-      if (program.code !== undefined || Date.now() > untilMs)
-        throw new Error(`not asked ${question}: ${program.out}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    seen = program.out.length;
-    program.child.stdin?.write(answer);
-  }
-  await program.ended;
-  return program;
-}
 
 void t.test('each difference of a root is agreed to', async (t) => {
   const f = new Fleet(scratch(t));
