@@ -87,15 +87,13 @@ export async function get(
   const response = await mapped(address, () => head(address, { ...options, ...pem, signal }, patience));
   const { statusCode: status = 0 } = response;
   const encoding = response.headers['content-encoding'] ?? 'identity';
-  if (status >= 300 || encoding === 'identity') {
-    if (status < 300 || status >= 400)
-      return {
-        status,
-        headers: response.headers,
-        chunks: () => chunksOf(response, address, patience, signal),
-        close: () => void response.destroy(),
-      };
-  }
+  if (status >= 400 || (status < 300 && encoding === 'identity'))
+    return {
+      status,
+      headers: response.headers,
+      chunks: () => chunksOf(response, address, patience, signal),
+      close: () => void response.destroy(),
+    };
   response.destroy();
   if (status >= 300) throw unavailable(address, `answers with a redirect (${status}), which is not followed`);
   throw unavailable(address, `sends it encoded (${printable(encoding, 40)})`);
