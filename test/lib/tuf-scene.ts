@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { ErrorKind } from '../../agent/base/errors.ts';
 import { fullTarget, manifestTarget, type ReleaseTarget } from '../../agent/contract/release.ts';
-import { ReleaseTrust, type TrustedRelease } from '../../scripts/programs/updater/trust.ts';
+import { ReleaseTrust, type TrustedRelease } from '../../scripts/programs/root/trust.ts';
 import {
   ROLES,
   type RoleName,

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { download, TargetMismatch } from '../../scripts/programs/updater/download.ts';
+import { download, TargetMismatch } from '../../scripts/programs/root/download.ts';
 import { scratch } from '../lib/paths.ts';
 import { FORMATS } from '../lib/tuf-format-cases.ts';
 import { SNAPSHOT, TIMESTAMP } from '../lib/tuf-online-cases.ts';

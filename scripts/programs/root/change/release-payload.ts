@@ -14,7 +14,7 @@ import { childUser } from '../agent-user.ts';
 import { downloadsDir, type Places, releaseProgram } from '../places.ts';
 import { nameOf, type Release, type ReleaseFolder, sameRelease } from '../releases.ts';
 import { readSettings } from '../settings.ts';
-import type { ReleaseSource } from '../source.ts';
+import type { Offered, ReleaseSource } from '../source.ts';
 import {
   AGENT_UNIT,
   JUDGE_UNIT,
@@ -58,6 +58,20 @@ export interface ReleasePayloadOptions {
 export const releaseOf = ({ number: seq, name: version }: Target): Release => ({ seq, version });
 export const targetOf = ({ seq, version }: Release): Target => ({ number: seq, name: version });
 
+/** Metadata that cannot be believed is a few kB and may be other metadata in a minute: it is no rotten archive. */
+async function found(
+  source: ReleaseSource,
+  release: Release,
+  signal: AbortSignal,
+): Promise<Offered | undefined> {
+  try {
+    return await source.find(release, signal);
+  } catch (error) {
+    rethrowBug(error);
+    throw error.kind === 'corrupt' ? new AgentError('unavailable', error.message, error) : error;
+  }
+}
+
 export class ReleasePayload implements Payload {
   readonly kind = 'release';
   readonly needsActive = false;
@@ -94,7 +108,7 @@ export class ReleasePayload implements Payload {
     const { seq, version } = releaseOf(target);
     const source = await this.#options.source();
     this.#learnt = {};
-    const offered = await source.find({ seq, version }, signal);
+    const offered = await found(source, { seq, version }, signal);
     this.#learnt = { metadata: source.metadata() };
     if (offered === undefined) {
       const message = `no release ${version} (${seq}) is signed for this box’s architecture, as far as the server knows`;
