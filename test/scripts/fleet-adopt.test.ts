@@ -343,6 +343,47 @@ void t.test(
 const published = (rollouts: Rollouts): number =>
   rollouts.standing().filter(({ published: at }) => at !== null).length;
 
+void t.test(
+  'store and broker are both lost after an abort: boxes’ reports hold it, and a person says',
+  async (t) => {
+    const fleet = await new RolloutFleet(t).start(6, () => ({ jitterMs: 40 * 3_600_000 }));
+    const { store, controller, link } = await fleet.controller();
+    const dir = join(fleet.dir, 'ops');
+    fleet.create(store, NAME);
+    await controller.run(NAME, signal, true);
+    await until('the canaries have it', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'waiting'));
+    backUp(t, fleet);
+    new Rollouts(store).want(NAME, 'abort');
+    await controller.run(NAME, signal, true);
+    await until('they are called back', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'idle'));
+    await link.stop();
+    store.close();
+    for (const box of fleet.world.boxes.values()) {
+      await box.settled;
+      box.drop();
+    }
+    await fleet.broker.stop();
+    await fleet.broker.start();
+    for (const box of fleet.world.boxes.values()) await box.connect();
+    restore(t, fleet);
+    const orders = await Orders.of(t, fleet.broker.url);
+    await t.rejects(fleet.controller(), {
+      kind: 'denied',
+      message: /0 of the orders at the broker and 2 of the boxes’ reports are newer/,
+    });
+    const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
+    t.equal(await adopt.ended, 0, adopt.err);
+    t.match(adopt.out, /r-1: paused \(boxes report later orders than the broker holds\)/);
+    t.match(adopt.out, /`fleet rollout resume` goes on with it, `fleet rollout abort` ends it/);
+    const next = await fleet.controller();
+    t.match(await next.controller.run(NAME, signal, true), { state: 'paused' });
+    new Rollouts(next.store).want(NAME, 'abort');
+    t.match(await next.controller.run(NAME, signal, true), { state: 'aborted' });
+    await until('they are withdrawn for good', () => orders.held.get('b-1')?.final === true);
+    t.equal(orders.installs().size, 0, 'nobody was ordered');
+  },
+);
+
 /** Killed after one durable step more each time, until it lives. `between` looks at what is so after each death. */
 async function dying(
   fleet: RolloutFleet,

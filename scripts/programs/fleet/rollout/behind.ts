@@ -2,8 +2,11 @@
  * Tells whether the store is behind the fleet: restored from a copy, or beside another one with the same key. What shows it
  * are orders by the fleet's key that lie at the broker, and counters that boxes report, both above all that the store knows.
  *
- * INVARIANTS: an order at the broker is proof, since only the key makes one; a report is the word of one box, and below
- * REPORTS_MIN of them nobody is stopped. LIMITS: two unknown counters a box.
+ * INVARIANTS:
+ * - An order at the broker is proof, since only the key makes one.
+ * - A report is the word of one box: REPORTS_MIN of them stop a rollout, or all boxes that the store has ordered in it.
+ *
+ * LIMITS: two unknown counters a box.
  */
 import type { Knowledge } from './knowledge.ts';
 import type { RolloutKind } from './progress.ts';
@@ -52,9 +55,21 @@ export class Evidence {
     const of = names.length === 0 ? '' : `rollout ${someOf(names.sort(), 3)}, `;
     const boxes = someOf([...new Set(all.map(({ id }) => id))].sort(), 5);
     return {
-      isSure: orders > 0 || reports >= REPORTS_MIN,
+      isSure: orders > 0 || reports >= REPORTS_MIN || this.#allSay(),
       text: `fleet.db: it is behind the fleet: ${orders} of the orders at the broker and ${reports} of the boxes’ reports are newer (${of}${boxes}); ${FIX}, or end that rollout where it was begun`,
     };
+  }
+
+  /** Whether every box that the present rollout has ordered, or would order first, reports a later order. */
+  #allSay(): boolean {
+    const row = this.#rollouts.present();
+    if (row === undefined) return false;
+    const boxes = this.#rollouts.boxes(row.name);
+    const ordered = boxes.filter(({ action }) => action !== null);
+    const asked = ordered.length > 0 ? ordered : boxes.filter(({ wave }) => wave === 0);
+    return (
+      asked.length > 0 && asked.every(({ site, box }) => this.#unknown.has(`${row.kind} ${site}/${box}`))
+    );
   }
 
   #lookAt(kind: RolloutKind, id: string, nowMs: number): void {

@@ -218,6 +218,9 @@ class Merger {
       let after: MergedBox = { id, state, action };
       if (order !== undefined) after = { id, state: stateBy(order.action, state), action: order.action };
       else if (report?.rollout === name) after = { id, state: stateBy('install', state), action: 'install' };
+      // It has left by an order that lies nowhere any more; where the rollout goes on it is ordered anew.
+      else if (report !== undefined && (state === 'ordered' || state === 'begun'))
+        after = { id, state: 'withdrawn', action: 'withdraw' };
       return after.state === state && after.action === action ? [] : [after];
     });
   }

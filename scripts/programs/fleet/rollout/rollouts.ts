@@ -98,6 +98,11 @@ export function targetOf({ name, kind }: RolloutRow, { fields }: RolloutBoxRow):
   };
 }
 
+export interface StandingOrder extends OrderRow {
+  /** 1: the box has taken a later order, as was adopted from its report. */
+  readonly overtaken: 0 | 1;
+}
+
 export class Rollouts {
   readonly #db: Db;
   readonly #prepared = new Map<string, Statement>();
@@ -326,11 +331,13 @@ export class Rollouts {
   }
 
   /** The newest order of each box, as far as the broker should still hold it. */
-  standing(): OrderRow[] {
+  standing(): StandingOrder[] {
     return this.#sql(
-      `SELECT * FROM room_order AS o WHERE cleared IS NULL AND counter =
-         (SELECT max(counter) FROM room_order WHERE kind = o.kind AND site = o.site AND box = o.box)`,
-    ).all() as OrderRow[];
+      `SELECT o.*, EXISTS (SELECT 1 FROM seen_counter AS s WHERE s.kind = o.kind AND s.site = o.site AND s.box = o.box
+         AND s.counter > o.counter) AS overtaken
+       FROM room_order AS o WHERE cleared IS NULL AND counter =
+       (SELECT max(counter) FROM room_order WHERE kind = o.kind AND site = o.site AND box = o.box)`,
+    ).all() as StandingOrder[];
   }
 
   markCleared(orders: readonly OrderRow[], nowMs: number): void {

@@ -63,7 +63,7 @@ export class Sending {
     const over = standing.filter((order) => {
       const { rollout, site, box, action, counter, kind } = order;
       const row = rows.get(rollout);
-      if (row === undefined || nowMs > row.not_after) return true;
+      if (row === undefined || nowMs > row.not_after || order.overtaken === 1) return true;
       // It tells a store that was restored what has become of the rollout.
       if (action === 'withdraw' && (row.state === 'aborted' || row.state === 'halted')) return false;
       const report = this.#knowledge.report(`${site}/${box}`);
@@ -87,10 +87,12 @@ export class Sending {
   /** With a new connection: orders that the broker does not hold, or holds in an older form, go out again. */
   restore(): void {
     const { store, say } = this.#options;
-    const lost = this.#rollouts.standing().filter(({ kind, site, box, counter, published }) => {
+    const lost = this.#rollouts.standing().filter((order) => {
+      const { kind, site, box, counter, published } = order;
       const held = this.#knowledge.standingOf(kind, `${site}/${box}`);
+      if (published === null || order.overtaken === 1) return false;
       // Another's order in its place stays: that is told by `strangers`.
-      return published !== null && (held === undefined || (held.byOwnKey && held.counter < counter));
+      return held === undefined || (held.byOwnKey && held.counter < counter);
     });
     if (lost.length > 0) say(`the broker does not hold ${lost.length} orders any more; they go out again`);
     store.transaction(() => {
