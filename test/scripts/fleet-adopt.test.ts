@@ -12,16 +12,11 @@ import { fileURLToPath } from 'node:url';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
-import { systemClock } from '../../agent/base/clock.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
-import { claimedOrder } from '../../agent/base/room-order.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import type { UpdateOrder } from '../../agent/contract/update.ts';
-import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
-import { FleetLink, incomingMax } from '../../scripts/programs/fleet/broker.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
-import { scratch } from '../lib/paths.ts';
+import { Orders, until } from '../lib/heard-orders.ts';
 import type { Program } from '../lib/program.ts';
 import { QUICK, RolloutFleet, SITE } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
@@ -52,46 +47,6 @@ function guide(heading: string, { dir }: Pick<RolloutFleet, 'dir'>): string {
 
 const backUp = (t: Test, fleet: RolloutFleet): void => shell(t, fleet.dir, guide('Backup', fleet));
 const restore = (t: Test, fleet: RolloutFleet): void => shell(t, fleet.dir, guide('Restore', fleet));
-
-async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
-  const untilMs = Date.now() + withinMs;
-  while (!holds()) {
-    if (Date.now() > untilMs) throw new Error(`${what}: not within ${withinMs} ms`);
-    await sleep(10);
-  }
-}
-
-/** Everything that was ordered, as it came, and what lies at the broker. */
-class Orders {
-  readonly all: UpdateOrder[] = [];
-  readonly held = new Map<string, UpdateOrder>();
-
-  static async of(t: Test, url: string): Promise<Orders> {
-    const orders = new Orders();
-    const client = await mqtt.connectAsync(url, { protocolVersion: 5 });
-    t.teardown(() => client.end(true));
-    client.on('message', (topic, payload) => {
-      const box = topic.split('/')[2] ?? '';
-      if (payload.length === 0) {
-        orders.held.delete(box);
-        return;
-      }
-      const order = claimedOrder('update', payload);
-      orders.all.push(order);
-      orders.held.set(box, order);
-    });
-    await client.subscribeAsync('vigie/+/+/update/desired', { qos: 1 });
-    return orders;
-  }
-
-  /** Counters of orders to install, by box: one of each is one order, however often it came. */
-  installs(): Map<string, Set<number>> {
-    const found = new Map<string, Set<number>>();
-    for (const { box, action, counter } of this.all)
-      if (action === 'install') found.set(box, (found.get(box) ?? new Set()).add(counter));
-    return found;
-  }
-}
 
 /** A fleet whose rollout is begun by commands; who is no canary begins later. */
 async function begun(t: Test, count = 8) {
@@ -290,60 +245,6 @@ void t.test('no store at all: the plan is asked for, and the rollout goes on or 
 });
 
 void t.test(
-  'a broker that comes back empty, or older, while a rollout runs gets its orders again',
-  async (t) => {
-    const fleet = await new RolloutFleet(t).start(8, (i) => ({ jitterMs: i < 4 ? 40 * 3_600_000 : 0 }));
-    const { store, controller, link } = await fleet.controller();
-    fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3'], hours: 0.02 } });
-    const stop = new AbortController();
-    const going = controller.run(NAME, stop.signal);
-    const rollouts = new Rollouts(store);
-    await until('orders are at the broker', () => published(rollouts) === 4);
-    fleet.isFrozen = true;
-    // What they say to the orders is at the broker.
-    await until('all have taken theirs', () =>
-      [0, 1, 2, 3].every((i) => fleet.box(i).truth.phase === 'waiting'),
-    );
-    for (const box of fleet.world.boxes.values()) {
-      await box.settled;
-      box.drop();
-    }
-    await fleet.broker.stop();
-    await sleep(200);
-    await fleet.broker.start();
-    const orders = await Orders.of(t, fleet.broker.url);
-    await until('the orders are there again', () => orders.held.size === 4);
-    t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
-    t.equal(rollouts.ordersOf(SITE, 'b-0').length, 1, 'the same order');
-    for (const box of fleet.world.boxes.values()) await box.connect();
-    fleet.isFrozen = false;
-    // Another order of each, and then a broker that was restored to the one before.
-    const [first] = rollouts.ordersOf(SITE, 'b-0');
-    rollouts.want(NAME, 'pause');
-    await until('they are paused', () => orders.held.get('b-0')?.action === 'pause');
-    stop.abort();
-    await going;
-    await link.stop();
-    const client = await mqtt.connectAsync(fleet.broker.url, { protocolVersion: 5 });
-    t.teardown(() => client.end(true));
-    await client.publishAsync(topicsOf(SITE, 'b-0').updateDesired, first?.envelope ?? '', {
-      qos: 1,
-      retain: true,
-    });
-    await until('the older one lies there', () => orders.held.get('b-0')?.action === 'install');
-    const next = await fleet.controller();
-    await next.controller.run(NAME, signal, true);
-    await until('the newer one lies there', () => orders.held.get('b-0')?.action === 'pause');
-    new Rollouts(next.store).want(NAME, 'abort');
-    await next.controller.run(NAME, signal, true);
-    t.match(view(join(fleet.dir, 'ops')), [{ state: 'aborted' }]);
-  },
-);
-
-const published = (rollouts: Rollouts): number =>
-  rollouts.standing().filter(({ published: at }) => at !== null).length;
-
-void t.test(
   'store and broker are both lost after an abort: boxes’ reports hold it, and a person says',
   async (t) => {
     const fleet = await new RolloutFleet(t).start(6, () => ({ jitterMs: 40 * 3_600_000 }));
@@ -495,56 +396,4 @@ void t.test('boxes that lie about counters stop nobody below three; a person is 
   await lie(2, ahead);
   await lie(4, ahead);
   await t.rejects(controller.run(NAME, signal, true), { kind: 'denied', message: /; nothing is sent$/ });
-});
-
-void t.test(
-  'more retained messages than the fleet’s file allows are an error with numbers; with the right number all come',
-  async (t) => {
-    const dir = scratch(t);
-    const broker = new Mosquitto({ dir });
-    await broker.start();
-    t.teardown(() => broker.stop());
-    const boxes = 16_667;
-    const client = await mqtt.connectAsync(broker.url, { protocolVersion: 5 });
-    t.teardown(() => client.end(true));
-    const tails = ['status', 'update/reported', 'update/desired'];
-    for (let i = 0; i < boxes; i += 1)
-      for (const tail of tails) client.publish(`vigie/s/b-${i}/${tail}`, '{}', { retain: true });
-    await client.publishAsync('vigie/s/last/status', '{}', { qos: 1, retain: true });
-    t.equal(incomingMax(10_000), 50_000);
-    const link = (count: number): FleetLink =>
-      new FleetLink({
-        ...{ config: { url: broker.url, ack: 'broker' }, boxes: count, clock: systemClock },
-        warn: (line) => t.fail(line),
-      });
-    const small = link(10_000);
-    t.teardown(() => small.stop());
-    await t.rejects(small.reconnect(signal, 60_000), {
-      kind: 'config',
-      message:
-        /^fleet\.yaml: boxes: the broker keeps more than 50000 messages of boxes, the limit for 10000 boxes/,
-    });
-    const right = link(boxes);
-    t.teardown(() => right.stop());
-    await right.reconnect(signal, 60_000);
-    t.equal(right.take().length, 3 * boxes + 1);
-  },
-);
-
-void t.test('a broker that is not there ends the wait', async (t) => {
-  const dir = scratch(t);
-  const broker = new Mosquitto({ dir });
-  await broker.start();
-  t.teardown(() => broker.stop());
-  await broker.stop();
-  const link = new FleetLink({
-    ...{ config: { url: broker.url, ack: 'broker' }, clock: systemClock, warn: () => undefined },
-  });
-  t.teardown(() => link.stop());
-  const beganMs = performance.now();
-  await link.reconnect(signal, 1500).then(
-    () => t.fail('it has connected'),
-    (error: unknown) => t.match(error, { kind: 'unavailable', message: /mqtt:\/\/localhost/ }),
-  );
-  t.ok(performance.now() - beganMs < 40_000);
 });

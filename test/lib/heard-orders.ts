@@ -1,0 +1,47 @@
+/** Orders of releases as somebody else at the broker hears them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import mqtt from 'mqtt';
+import type { Test } from 'tap';
+import { claimedOrder } from '../../agent/base/room-order.ts';
+import type { UpdateOrder } from '../../agent/contract/update.ts';
+
+/** Waits for it. */
+export async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+  const untilMs = Date.now() + withinMs;
+  while (!holds()) {
+    if (Date.now() > untilMs) throw new Error(`${what}: not within ${withinMs} ms`);
+    await sleep(10);
+  }
+}
+
+/** Everything that was ordered, as it came, and what lies at the broker. */
+export class Orders {
+  readonly all: UpdateOrder[] = [];
+  readonly held = new Map<string, UpdateOrder>();
+
+  static async of(t: Test, url: string): Promise<Orders> {
+    const orders = new Orders();
+    const client = await mqtt.connectAsync(url, { protocolVersion: 5 });
+    t.teardown(() => client.end(true));
+    client.on('message', (topic, payload) => {
+      const box = topic.split('/')[2] ?? '';
+      if (payload.length === 0) {
+        orders.held.delete(box);
+        return;
+      }
+      const order = claimedOrder('update', payload);
+      orders.all.push(order);
+      orders.held.set(box, order);
+    });
+    await client.subscribeAsync('vigie/+/+/update/desired', { qos: 1 });
+    return orders;
+  }
+
+  /** Counters of orders to install, by box: one of each is one order, however often it came. */
+  installs(): Map<string, Set<number>> {
+    const found = new Map<string, Set<number>>();
+    for (const { box, action, counter } of this.all)
+      if (action === 'install') found.set(box, (found.get(box) ?? new Set()).add(counter));
+    return found;
+  }
+}
