@@ -9,6 +9,7 @@ import type { ReleaseVersion } from '../../../../agent/contract/release.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
 import type { Places } from '../places.ts';
+import { assertNoUnits } from '../unit-files.ts';
 import {
   manifestOf,
   nameOf,
@@ -88,6 +89,7 @@ async function stageCopy(releases: ReleaseFolder, { firstRelease }: Places, rele
   const stage = join(releases.lib, 'releases', '.from-package');
   try {
     const entries = manifestOf(firstRelease);
+    assertNoUnits(nameOf(release), entries);
     rmSync(stage, { recursive: true, force: true });
     const isLinked = lstatSync(firstRelease).dev === lstatSync(releases.lib).dev;
     await run('cp', [isLinked ? '-al' : '-a', firstRelease, stage]);
