@@ -9,7 +9,6 @@ import type { ReleaseVersion } from '../../../../agent/contract/release.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
 import type { Places } from '../places.ts';
-import { assertNoUnits } from '../unit-files.ts';
 import {
   manifestOf,
   nameOf,
@@ -18,6 +17,7 @@ import {
   readVersion,
   sameRelease,
 } from '../releases.ts';
+import { assertNoUnits } from '../unit-files.ts';
 import type { Machine } from './machine.ts';
 import { AT_REST, SWITCHED } from './record.ts';
 import { releaseOf, targetOf } from './release-payload.ts';
