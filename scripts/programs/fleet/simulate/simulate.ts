@@ -107,7 +107,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     const connect = seconds(began);
     const make = async (): Promise<Controller> => {
       const own = new SimulatedLink(
-        { config: { ...config, url: broker.url }, clock: systemClock, warn: log },
+        { config: { ...config, url: broker.url }, boxes: boxes.length, clock: systemClock, warn: log },
         simulation,
       );
       link = own;
