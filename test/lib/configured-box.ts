@@ -331,12 +331,3 @@ ${more}`;
     };
   }
 }
-
-/** Whatever was cut off, after the next starts the file is one of both, and what is said of it is true. */
-export function faultOf({ text, wanted, former, status, left, running }: ConfiguredBox): string | undefined {
-  if (left.length > 0) return `left: ${left.join(' ')}`;
-  if (running !== text) return 'the agent runs with another one';
-  if (text === wanted && status.phase === 'confirmed') return undefined;
-  if (text === former && status.phase === 'rolled-back') return undefined;
-  return `${status.phase} (${status.reason}) with ${text === wanted ? 'the new' : text === former ? 'the former' : 'a foreign'} file`;
-}
