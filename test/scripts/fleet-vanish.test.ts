@@ -7,7 +7,7 @@ import t from 'tap';
 import { stringify } from 'yaml';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import { viewOf } from '../../scripts/programs/fleet/rollout/view.ts';
-import type { Fate } from '../../scripts/programs/fleet/simulate/box.ts';
+import type { Fate } from '../../scripts/programs/fleet/simulate/fate.ts';
 import { simulatedLines } from '../../scripts/programs/fleet/simulate/report.ts';
 import { type SimulateOptions, simulate } from '../../scripts/programs/fleet/simulate/simulate.ts';
 import { ROOT } from '../lib/paths.ts';

@@ -5,7 +5,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { BOARDS, type Board } from '../../../../agent/contract/release.ts';
 import { columns } from '../rollout/table.ts';
 import { say, warn } from '../said.ts';
-import { VANISHING } from './box.ts';
+import { VANISHING } from './fate.ts';
 import { MIXES } from './mixes.ts';
 import { assertWhole, MIX_COLUMNS, mixCells, simulatedLines } from './report.ts';
 import { type SimulateOptions, simulate } from './simulate.ts';

@@ -10,7 +10,8 @@ import {
 import { randomOf } from '../../../lib/random.ts';
 import type { Plan } from '../rollout/plan.ts';
 import { planOf } from '../rollout/plan.ts';
-import { type Fate, type SimBoxOptions, VANISHING } from './box.ts';
+import type { SimBoxOptions } from './box.ts';
+import { type Fate, VANISHING } from './fate.ts';
 
 export interface ScenarioOptions {
   readonly boxes: number;

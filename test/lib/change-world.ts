@@ -1,0 +1,325 @@
+/** A box whose changes are carried out by the real machine over a payload that is made up, and may be cut at any point. */
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError } from '../../agent/base/errors.ts';
+import { CHANGE_KINDS, CONFIG_ORDER_TYPE, UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
+import { Machine } from '../../scripts/programs/root/change/machine.ts';
+import type { Left, Payload } from '../../scripts/programs/root/change/payload.ts';
+import {
+  AT_REST,
+  type Change,
+  type Kind,
+  type State,
+  sameTarget,
+  type Target,
+  type Trial,
+} from '../../scripts/programs/root/change/record.ts';
+import { actOf, type Installed } from '../../scripts/programs/root/change/step.ts';
+import { Store } from '../../scripts/programs/root/change/store.ts';
+import { clockFault } from '../../scripts/programs/root/clock.ts';
+import { makeSigner, signed } from '../lib/commands.ts';
+import { BOX, SITE } from '../lib/room.ts';
+
+export const DAY_MS = 86_400_000;
+export const NOON = Date.parse('2026-11-25T11:00:00.000Z');
+export const iso = (ms: number): string => new Date(ms).toISOString();
+export const targetNumbered = (number: number): Target => ({ number, name: `0.${number}.0` });
+export const TRIAL: Trial = {
+  id: null,
+  from: targetNumbered(1),
+  before: null,
+  started: ['vigie.service'],
+  files: null,
+  restarts: 0,
+  boots: 0,
+  beganS: null,
+  returning: null,
+};
+
+/** A program that is killed, or a box whose power goes. */
+export class Cut extends Error {}
+
+export class CuttableStore extends Store {
+  cut: () => void = () => undefined;
+
+  override put(...words: Parameters<Store['put']>): void {
+    this.cut();
+    super.put(...words);
+    this.cut();
+  }
+
+  override putAnyway(...words: Parameters<Store['putAnyway']>): void {
+    this.cut();
+    super.putAnyway(...words);
+    this.cut();
+  }
+
+  override set(...words: Parameters<Store['set']>): void {
+    this.cut();
+    super.set(...words);
+    this.cut();
+  }
+}
+
+/** A payload whose disk is a variable. */
+class MadeUpPayload implements Payload {
+  readonly kind: Kind;
+  readonly needsActive: boolean;
+  readonly #world: World;
+  is: Target | 'foreign' = targetNumbered(1);
+  /** All that has ever proved itself, or was there at first. */
+  readonly proven = [targetNumbered(1)];
+  former: Target | null = null;
+  staged: Target | null = null;
+  /** What the agent was started with. */
+  runs: Target | 'foreign' | null = targetNumbered(1);
+
+  constructor(kind: Kind, world: World) {
+    this.kind = kind;
+    this.needsActive = kind === 'configuration';
+    this.#world = world;
+  }
+
+  get current(): Target | null {
+    return this.is === 'foreign' ? null : this.is;
+  }
+
+  relation(target: Target) {
+    const { current } = this;
+    if (sameTarget(current, target)) return { is: 'running' as const };
+    if (this.kind === 'release' && current !== null && target.number < current.number)
+      return { is: 'refused' as const, reason: 'older' };
+    return { is: 'new' as const };
+  }
+
+  installed({ target, trial }: Change): Installed {
+    if (sameTarget(this.current, target)) return 'target';
+    return sameTarget(this.current, trial?.from ?? null) ? 'from' : 'other';
+  }
+
+  learnt() {
+    return {};
+  }
+
+  fetch(): Promise<void> {
+    this.#world.cut();
+    const { fetchFault } = this.#world;
+    return fetchFault === undefined ? Promise.resolve() : Promise.reject(fetchFault);
+  }
+
+  stage({ target }: Change): Promise<void> {
+    this.#world.cut();
+    this.staged = target;
+    this.#world.cut();
+    return Promise.resolve();
+  }
+
+  verifyStaged({ target }: Change): Promise<void> {
+    if (this.kind === 'configuration') this.staged = target;
+    if (sameTarget(this.staged, target)) return Promise.resolve();
+    return Promise.reject(new AgentError('corrupt', 'what was staged is not there any more'));
+  }
+
+  trial(): Promise<Trial> {
+    return Promise.resolve({ ...TRIAL, from: this.current });
+  }
+
+  enter(change: Change): Promise<readonly string[]> {
+    const found = this.installed(change);
+    if (found === 'other') return Promise.reject(new AgentError('denied', 'somebody else has changed it'));
+    if (found === 'from') this.former = this.current;
+    this.#world.cut();
+    this.runs = null;
+    this.#world.cut();
+    if (change.target !== null) this.is = change.target;
+    this.#world.cut();
+    return Promise.resolve(['vigie.service']);
+  }
+
+  leave(change: Change, { from }: Trial, booting: boolean): Promise<Left> {
+    const found = this.installed(change);
+    const starts = booting ? [] : ['vigie.service'];
+    const foreign = { found: 'other' as const, reason: 'somebody else has changed it', starts };
+    if (found === 'other') return Promise.resolve(foreign);
+    const former = from ?? this.former;
+    if (former === null)
+      return Promise.resolve({ found: 'nothing', reason: 'nothing to go back to', starts });
+    this.#world.cut();
+    this.is = former;
+    this.#world.cut();
+    return Promise.resolve({ found: 'from', reason: '', starts });
+  }
+
+  restarts(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  startsAtAll() {
+    return Promise.resolve({ state: 'good' as const });
+  }
+
+  times() {
+    return { healthyS: 1, withinS: 2 };
+  }
+
+  tidy({ [this.kind]: { phase } }: State): void {
+    if (AT_REST.has(phase)) this.staged = null;
+    if (AT_REST.has(phase)) this.former = null;
+  }
+}
+
+export class World {
+  readonly dir = mkdtempSync('/dev/shm/vigie-change-');
+  readonly ops = makeSigner('ops', ['update', 'configure']);
+  nowMs = NOON;
+  boottimeS = 1000;
+  boot = 'boot-1';
+  fetchFault: AgentError | undefined;
+  mode = 'active';
+  /** Points until the next cut; undefined: none comes. */
+  cutIn: number | undefined;
+  store: CuttableStore;
+  machine: Machine;
+  readonly payloads = {
+    release: new MadeUpPayload('release', this),
+    configuration: new MadeUpPayload('configuration', this),
+  };
+  #counter = NOON;
+  readonly #orders: Partial<Record<Kind, string>> = {};
+
+  constructor() {
+    [this.store, this.machine] = this.#program();
+    this.store.load();
+  }
+
+  cut(): void {
+    if (this.cutIn === undefined) return;
+    if (this.cutIn > 0) this.cutIn -= 1;
+    else {
+      this.cutIn = undefined;
+      throw new Cut();
+    }
+  }
+
+  /** A program of root's, with what lies on the disk. */
+  #program(): [CuttableStore, Machine] {
+    const clock = {
+      wallMs: () => this.nowMs,
+      boottimeS: () => this.boottimeS,
+      bootId: () => this.boot,
+      synced: () => false,
+      sleep: () => Promise.resolve(),
+    };
+    const { payloads } = this;
+    const store = new CuttableStore(this.dir, clock, {
+      say: () => undefined,
+      changed: () => undefined,
+      remains: {
+        current: () => payloads.release.current,
+        isConfigurationOnTrial: () => payloads.configuration.former !== null,
+      },
+    });
+    store.cut = () => this.cut();
+    const started = (): Promise<void> => {
+      for (const payload of Object.values(payloads)) payload.runs = payload.is;
+      return Promise.resolve();
+    };
+    const machine = new Machine({
+      store,
+      payloads,
+      clock,
+      orders: {
+        file: (kind) => join(this.dir, `${kind}.json`),
+        reader: () => ({
+          ...{ site: SITE, box: BOX, keys: [this.ops.config] },
+          wallMs: () => Number.POSITIVE_INFINITY,
+        }),
+        take: (_kind, order) => {
+          const number = 'seq' in order ? order.seq : order.revision;
+          return { target: targetNumbered(number) };
+        },
+      },
+      clockDoubt: () => clockFault(clock, { seenMs: store.state.seenMs, madeMs: NOON - 30 * DAY_MS }),
+      units: { start: started, resetFailed: () => Promise.resolve() },
+      locked: (act) => act(),
+      mode: () => Promise.resolve(this.mode),
+      say: () => undefined,
+    });
+    return [store, machine];
+  }
+
+  order(kind: Kind, action: 'install' | 'pause' | 'withdraw', number: number): void {
+    this.#counter += 1;
+    const dates = { notBefore: iso(this.nowMs - 60_000), notAfter: iso(this.nowMs + 7 * DAY_MS) };
+    const same = {
+      rollout: `r${this.#counter}`,
+      site: SITE,
+      box: BOX,
+      action,
+      counter: this.#counter,
+      window: null,
+    };
+    const { name: version } = targetNumbered(number);
+    const yaml = 'x';
+    const content =
+      kind === 'release'
+        ? { ...same, ...dates, seq: number, version }
+        : { ...same, ...dates, revision: number, sha256: 'd'.repeat(64), yaml };
+    const type = kind === 'release' ? UPDATE_ORDER_TYPE : CONFIG_ORDER_TYPE;
+    writeFileSync(join(this.dir, `${kind}.json`), signed(this.ops, content, type));
+    this.#orders[kind] = action;
+  }
+
+  /** Does it as a program of root's would; a cut ends the program, or the power goes. */
+  async does(act: (machine: Machine) => Promise<void>, power: boolean): Promise<void> {
+    try {
+      await act(this.machine);
+    } catch (error) {
+      if (!(error instanceof Cut)) throw error;
+      await this.comesBack(power);
+    }
+  }
+
+  async comesBack(power: boolean): Promise<void> {
+    const { cutIn } = this;
+    this.cutIn = undefined;
+    if (power) {
+      this.boot = `${this.boot}+`;
+      this.boottimeS = 20;
+    }
+    [this.store, this.machine] = this.#program();
+    this.store.load();
+    await this.machine.recover(power);
+    if (power) for (const payload of Object.values(this.payloads)) payload.runs = payload.is;
+    this.cutIn = cutIn;
+  }
+
+  async judges(verdict: 'good' | 'bad', power: boolean): Promise<void> {
+    await this.does(async (machine) => {
+      for (const kind of CHANGE_KINDS) {
+        if (actOf(machine.state[kind]) !== 'judge') continue;
+        const payload = this.payloads[kind];
+        const is = payload.installed(machine.state[kind]);
+        if (verdict === 'bad' || is !== 'target') await machine.rollBack(kind, 'it crashed');
+        else if (payload.needsActive && this.mode !== 'active') machine.apply(kind, { on: 'parked' });
+        else {
+          if (payload.is !== 'foreign') payload.proven.push(payload.is);
+          machine.confirm(kind);
+        }
+      }
+    }, power);
+  }
+
+  damage(how: number): void {
+    const file = join(this.dir, ['state.json', 'history.jsonl'][how % 2] ?? '');
+    rmSync(file, { recursive: true, force: true });
+    if (how % 5 === 1) writeFileSync(file, '{"version":1,');
+    if (how % 5 === 2) mkdirSync(join(file, 'x'), { recursive: true });
+    if (how % 5 === 3) symlinkSync(file, file);
+    if (how % 5 === 4) writeFileSync(file, '');
+  }
+
+  end(): void {
+    rmSync(this.dir, { recursive: true });
+  }
+}
