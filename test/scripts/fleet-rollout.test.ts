@@ -384,7 +384,7 @@ void t.test(
     };
     const none = {
       ...{ broken: undefined, haltShare: undefined, maxQueued: undefined },
-      ...{ dieInWave: undefined, emptyInWave: undefined },
+      ...{ dieInWave: undefined, emptyInWave: undefined, restoreInWave: undefined },
     };
     const broken = await simulate(
       { ...base, ...none, broken: 'rk3588', ...(full && { maxQueued: 1000 }) },

@@ -165,7 +165,7 @@ void t.test('simulated fleets: boxes that vanish, and poles without power by day
     ...{ rollBack: 0, offline: 0.05, mute: 0, vanish: 0, vanishAt: 'any', vanishAfterMinutes: 5, dark: 0 },
     spareCanaries: false,
     ...{ broken: undefined, haltShare: 0.05, maxQueued: undefined },
-    ...{ dieInWave: undefined, emptyInWave: undefined },
+    ...{ dieInWave: undefined, emptyInWave: undefined, restoreInWave: undefined },
   };
   const lived = async (what: string, change: Partial<SimulateOptions>) => {
     const result = await simulate({ ...base, ...change }, () => undefined);
@@ -182,4 +182,6 @@ void t.test('simulated fleets: boxes that vanish, and poles without power by day
   );
   const dark = await lived('no power by day', { dark: 0.4, offline: 0 });
   t.match(dark, { view: { state: 'done', wave: 3 }, lost: [] }, 'what is dark by day is no evidence');
+  const restored = await lived('an older database in wave 2', { restoreInWave: 2, offline: 0 });
+  t.match(restored, { view: { state: 'done', wave: 3 }, deaths: 1 }, 'it takes over and goes on');
 });

@@ -16,7 +16,7 @@ import type { StatusReport } from '../../../agent/contract/health.ts';
 import type { UpdateReport } from '../../../agent/contract/update.ts';
 import { ROLLOUT_TABLES } from './rollout/tables.ts';
 
-const FILE = 'fleet.db';
+export const STORE_FILE = 'fleet.db';
 const HISTORY_MAX = 200;
 const AUDIT_MAX = 10_000;
 /** A reason may repeat what a box has sent, and a box may send what it likes. */
@@ -102,7 +102,7 @@ export class FleetStore {
 
   /** Throws AgentError as openSqlite does. */
   constructor(dir: string, mustExist = false) {
-    this.#file = { what: 'store of the fleet', path: join(dir, FILE) };
+    this.#file = { what: 'store of the fleet', path: join(dir, STORE_FILE) };
     this.#db = openSqlite(this.#file, { ...OPTIONS, mustExist }, TABLES);
   }
 

@@ -40,6 +40,7 @@ interface Options {
   readonly maxQueued?: number;
   readonly dieInWave?: number;
   readonly emptyInWave?: number;
+  readonly restoreInWave?: number;
   readonly allFaults?: boolean;
   readonly spareCanaries?: boolean;
   readonly seed: number;
@@ -100,6 +101,11 @@ export function simulateCommands(program: Command): void {
       number(0, 20),
     )
     .option(
+      '--restore-in-wave <number>',
+      'in that wave the store is put back to what it was before the wave before, and takes over again',
+      number(1, 20),
+    )
+    .option(
       '--all-faults',
       'one mix of faults after the other, a line for each; options of faults do not count',
     )
@@ -116,10 +122,19 @@ export function simulateCommands(program: Command): void {
       ].join('\n'),
     )
     .action(async (options: Options) => {
-      const { broken, haltShare, maxQueued, dieInWave, emptyInWave, spareCanaries, ...others } = options;
+      const {
+        broken,
+        haltShare,
+        maxQueued,
+        dieInWave,
+        emptyInWave,
+        restoreInWave,
+        spareCanaries,
+        ...others
+      } = options;
       assertSockets(options.boxes);
       const full = {
-        ...{ ...others, broken, haltShare, maxQueued, dieInWave, emptyInWave },
+        ...{ ...others, broken, haltShare, maxQueued, dieInWave, emptyInWave, restoreInWave },
         spareCanaries: spareCanaries === true,
       };
       if (options.allFaults === true) return allFaults(full);
@@ -133,7 +148,10 @@ async function allFaults(options: SimulateOptions): Promise<void> {
   const rows = [MIX_COLUMNS];
   for (const [name, faults] of MIXES) {
     warn(`faults: ${name}`);
-    const result = await simulate({ ...options, broken: undefined, emptyInWave: undefined, ...faults }, warn);
+    const result = await simulate(
+      { ...options, broken: undefined, emptyInWave: undefined, restoreInWave: undefined, ...faults },
+      warn,
+    );
     const cells = mixCells(name, result);
     warn(cells.join('; '));
     rows.push(cells);

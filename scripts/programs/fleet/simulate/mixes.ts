@@ -22,4 +22,5 @@ export const MIXES: readonly (readonly [string, Partial<SimulateOptions>])[] = [
   ['40 % without power by day', { ...NONE, rollBack: 0.01, dark: 0.4 }],
   ['40 % without power by day, 90 % vanish', { ...VANISH, dark: 0.4, vanishAt: 'any' }],
   ['broker emptied in wave 1', { ...USUAL, emptyInWave: 1 }],
+  ['database of before wave 1 put back in wave 2', { ...USUAL, restoreInWave: 2 }],
 ];

@@ -13,6 +13,7 @@ import { type RolloutRow, Rollouts } from '../rollout/rollouts.ts';
 import { OVER } from '../rollout/states.ts';
 import { type RolloutView, viewOf } from '../rollout/view.ts';
 import { FleetStore } from '../store.ts';
+import { OldCopy, StoreLost, takeOver } from './old-copy.ts';
 import type { Truth } from './protocol.ts';
 import { type ScenarioOptions, scenarioOf, TARGET } from './scenario.ts';
 import { Simulation } from './simulation.ts';
@@ -25,6 +26,8 @@ export interface SimulateOptions extends ScenarioOptions {
   readonly dieInWave: number | undefined;
   /** With the first orders of that wave the broker loses all that it keeps, and comes back. */
   readonly emptyInWave: number | undefined;
+  /** When that wave has its orders the store is put back to what it was before the wave before, and takes over again. */
+  readonly restoreInWave: number | undefined;
 }
 
 export interface Simulated {
@@ -55,6 +58,8 @@ class Death extends Error {}
 class SimulatedLink extends FleetLink {
   readonly #simulation: Simulation;
   dies: (() => boolean) | undefined;
+  /** Called before and after an amount goes out. */
+  published: ((when: 'before' | 'after') => void) | undefined;
 
   constructor(options: FleetLinkOptions, simulation: Simulation) {
     super(options);
@@ -72,10 +77,12 @@ class SimulatedLink extends FleetLink {
   ): Promise<void> {
     const dies = messages.length > 1 && this.dies?.() === true;
     const some = dies ? messages.slice(0, messages.length / 2) : messages;
+    this.published?.('before');
     for (const message of some) this.#simulation.sent(message);
     // Half of them are at the broker, and it never writes down that they are.
     await super.publish(some, dies ? () => undefined : sent);
     if (dies) throw new Death('the controller dies');
+    this.published?.('after');
   }
 }
 
@@ -105,7 +112,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
       processes,
     );
     const connect = seconds(began);
-    const make = async (): Promise<Controller> => {
+    const make = async (isBehind = false): Promise<Controller> => {
       const own = new SimulatedLink(
         { config: { ...config, url: broker.url }, boxes: boxes.length, clock: systemClock, warn: log },
         simulation,
@@ -122,6 +129,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
       store.transaction(() => {
         for (const { site, box } of boxes) store.addBox(site, box, startMs);
       });
+      if (isBehind) await takeOver(controller, store, { key: ops.privateKey, nowMs: simulation.wallMs() });
       await controller.start(signal);
       return controller;
     };
@@ -139,6 +147,11 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     const running = performance.now();
     const at = (): number | undefined => new Rollouts(store).get(NAME)?.wave;
     if (link !== undefined) link.dies = () => options.dieInWave !== undefined && at() === options.dieInWave;
+    const copy = new OldCopy(dir, options.restoreInWave);
+    const keepsCopy = (): void => {
+      if (link !== undefined) link.published = (when) => copy.published(when, at(), store);
+    };
+    keepsCopy();
     let isEmptied = false;
     simulation.before(async () => {
       if (isEmptied || options.emptyInWave === undefined || at() !== options.emptyInWave) return false;
@@ -154,13 +167,20 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
       try {
         row = await controller.run(NAME, signal);
       } catch (error) {
-        if (!(error instanceof Death)) throw error;
+        if (!(error instanceof Death) && !(error instanceof StoreLost)) throw error;
+        const isLost = error instanceof StoreLost;
         deaths += 1;
-        log('the controller died with half of the orders sent; another one goes on');
+        log(
+          isLost
+            ? 'the store is lost; an older copy of it takes over from boxes and broker'
+            : 'the controller died with half of the orders sent; another one goes on',
+        );
         await link?.stop();
         store.close();
+        if (isLost) copy.putBack();
         store = new FleetStore(dir);
-        controller = await make();
+        controller = await make(isLost);
+        keepsCopy();
       }
     }
     const rollout = seconds(running);
