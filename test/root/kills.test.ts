@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { messageOf } from '../../agent/base/errors.ts';
+import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
 import type { Change } from '../../scripts/programs/root/change/record.ts';
@@ -76,7 +77,7 @@ int open64(const char *p, int flags, ...) {
 
 interface Payload {
   /** Orders the change number n of the box. */
-  order(box: UpdatingBox, n: number): void;
+  order(box: UpdatingBox, n: number, rollout?: string): void;
   /** What is wrong with what is installed, where change n or the one before it must be. */
   faults(box: UpdatingBox, n: number, orBefore: boolean): Promise<string[]>;
   /** How the change number n stands. */
@@ -108,7 +109,7 @@ const release: Payload = {
 
 const TEXT = /^# revision \d+\n/;
 const configuration: Payload = {
-  order: (box, n) => {
+  order: (box, n, rollout = `r${n}`) => {
     const file = join(box.dir, 'vigie.yaml');
     const yaml = `# revision ${n}\n${readFileSync(file, 'utf8').replace(TEXT, '')}`;
     const sha256 = createHash('sha256').update(yaml).digest('hex');
@@ -117,7 +118,7 @@ const configuration: Payload = {
       notBefore: new Date(nowMs - 60_000).toISOString(),
       notAfter: new Date(nowMs + 86_400_000).toISOString(),
     };
-    const order = { rollout: `r${n}`, site: SITE, box: BOX, action: 'install', counter: nowMs, window: null };
+    const order = { rollout, site: SITE, box: BOX, action: 'install', counter: nowMs, window: null };
     writeFileSync(
       join(box.agentState, CONFIG_ORDER_FILE),
       signed(box.signer, { ...order, ...dates, revision: n, sha256, yaml }, CONFIG_ORDER_TYPE),
@@ -185,7 +186,7 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
     const end = await settled(box, payload, n);
     if (name === 'configuration' && end === 'rolled-back') {
       // A configuration on trial does not survive a boot: another rollout tries it again.
-      payload.order(box, n);
+      payload.order(box, n, `again-${n}`);
       t.equal(await settled(box, payload, n), 'confirmed', where);
     } else t.equal(end, 'confirmed', where);
     t.strictSame(await payload.faults(box, n, false), [], `${where}: in the end`);
@@ -194,6 +195,77 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
   t.ok(hits > KILLS / 2, `${hits} of ${KILLS} were killed, 0 mixed`);
   rmSync(box.lib, { recursive: true });
 }
+
+/** One request of the page. Undefined: it was not answered. */
+async function asked(
+  box: UpdatingBox,
+  request: object,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ConfigReply | undefined> {
+  const program = box.start('config-trial', env);
+  program.child.stdin?.on('error', () => undefined);
+  program.child.stdin?.write(`${JSON.stringify(request)}\n`);
+  await program.ended;
+  return program.code === 0 ? (JSON.parse(program.out) as ConfigReply) : undefined;
+}
+
+void t.test('a technician’s trial stays by the technician’s word alone', async (t) => {
+  const killer = preloaded(t, KILLER);
+  const box = await UpdatingBox.make(t, { releases: 1 });
+  const file = join(box.dir, 'vigie.yaml');
+  const mask = (id: string): object => ({
+    id,
+    polygon: [
+      [0, 0],
+      [1, 0],
+      [1, 0.2],
+    ],
+  });
+  const proposal = (n: number): object => ({ zones: [], lines: [], masks: [mask(`m${n}`)], rules: [] });
+  const count = join(box.dir, 'count');
+  const counted = async (request: object): Promise<[ConfigReply | undefined, number]> => {
+    const reply = await asked(box, request, { LD_PRELOAD: killer, KILL_COUNT: count });
+    return [reply, Number(readFileSync(count, 'utf8'))];
+  };
+  const [tried, calls] = await counted({ op: 'try', proposal: proposal(0) });
+  t.match(tried, { refused: null, problems: [], trial: { id: String } });
+  const [kept, callsOfKeep] = await counted({ op: 'keep', trial: tried?.trial?.id });
+  t.match(kept, { refused: null, trial: null });
+  t.match(readFileSync(file, 'utf8'), /m0/);
+  const kills = FULL ? calls : 6;
+  let hits = 0;
+  for (let kill = 0; kill < kills; kill += 1) {
+    const former = readFileSync(file, 'utf8');
+    const at = String(Math.floor((kill * calls) / kills));
+    const reply = await asked(
+      box,
+      { op: 'try', proposal: proposal(kill + 1) },
+      { LD_PRELOAD: killer, KILL_AT: at },
+    );
+    if (reply === undefined) hits += 1;
+    // What is left is not carried on by the room's worker as if the room had ordered it.
+    await box.run('run');
+    const isKept = box.rawRecord.configuration.phase === 'confirmed' && readFileSync(file, 'utf8') !== former;
+    t.notOk(isKept, `try, call ${at}: nobody has kept it`);
+    box.reboot();
+    t.equal((await box.run('boot')).code, 0);
+    t.equal(readFileSync(file, 'utf8'), former, `try, call ${at}: the former one after a boot`);
+    t.notOk(existsSync(`${file}.before-trial`));
+  }
+  t.ok(hits > kills / 2, `${hits} of ${kills} were killed`);
+  for (let at = 0; at < callsOfKeep; at += FULL ? 1 : 3) {
+    const former = readFileSync(file, 'utf8');
+    const { trial } = (await asked(box, { op: 'try', proposal: proposal(100 + at) })) ?? {};
+    const text = readFileSync(file, 'utf8');
+    t.not(text, former);
+    await asked(box, { op: 'keep', trial: trial?.id }, { LD_PRELOAD: killer, KILL_AT: String(at) });
+    const isKept = box.rawRecord.configuration.phase === 'confirmed';
+    box.reboot();
+    t.equal((await box.run('boot')).code, 0);
+    t.equal(readFileSync(file, 'utf8'), isKept ? text : former, `keep, call ${at}: as the record says`);
+    t.notOk(existsSync(`${file}.before-trial`));
+  }
+});
 
 void t.test('a release', async (t) => killed(t, 'release', release));
 void t.test('a configuration', async (t) => killed(t, 'configuration', configuration));

@@ -129,9 +129,9 @@ export function step(kind: Kind, change: Change, input: Input): Change {
     case 'begin':
       return begun(change, input);
     case 'recover':
-      return recovered(change);
+      return recovered(kind, change);
     case 'boot':
-      return booted(kind, recovered(change), input);
+      return booted(kind, recovered(kind, change), input);
     case 'restart':
       // What was found and verified was in memory only; what a person began has no order to fetch by.
       if (phase !== 'verified') return change;
@@ -265,9 +265,12 @@ function withoutOrder({ counters, order }: Change): Change['counters'] {
   return Object.fromEntries(entries);
 }
 
-function recovered(change: Change): Change {
-  const { phase, target, trial } = change;
+function recovered(kind: Kind, change: Change): Change {
+  const { phase, target, trial, order } = change;
   if (AT_REST.has(phase)) return change;
+  // Whoever tries a configuration is waiting at the box: without the name of the trial nobody could keep it.
+  if (kind === 'configuration' && phase === 'staged' && order === null)
+    return failed(change, 'it was interrupted; try it again');
   const isComplete = target !== null && (trial !== null || !ON_TRIAL.has(phase));
   return isComplete ? change : failed(change, 'its record is not complete; a new order is needed');
 }
