@@ -273,11 +273,17 @@ export class Machine {
     await this.startPending();
   }
 
-  /** Not held by the lock: hundreds of files are written. */
+  /** A release has hundreds of files: they are written without the lock. A technician stages where a configuration is staged. */
   async #stage(kind: Kind): Promise<void> {
-    const change = this.#change(kind);
-    const input = await inputOf(() => this.#options.payloads[kind].stage(change), { on: 'staged' });
-    await this.locked(() => Promise.resolve(this.#put(kind, input)));
+    const stage = (): Promise<Input> =>
+      inputOf(() => this.#options.payloads[kind].stage(this.#change(kind)), { on: 'staged' });
+    if (kind === 'release') {
+      const input = await stage();
+      return await this.locked(() => Promise.resolve(this.#put(kind, input)));
+    }
+    await this.locked(async () => {
+      if (actOf(this.#change(kind)) === 'stage') this.#put(kind, await stage());
+    });
   }
 
   #take(kind: Kind): void {
