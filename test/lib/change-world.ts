@@ -103,8 +103,9 @@ class MadeUpPayload implements Payload {
 
   fetch(): Promise<void> {
     this.#world.cut();
-    const { fetchFault } = this.#world;
-    return fetchFault === undefined ? Promise.resolve() : Promise.reject(fetchFault);
+    const { fetchFault, download } = this.#world;
+    if (fetchFault !== undefined) return Promise.reject(fetchFault);
+    return this.kind === 'release' ? download : Promise.resolve();
   }
 
   stage({ target }: Change): Promise<void> {
@@ -175,6 +176,8 @@ export class World {
   boottimeS = 1000;
   boot = 'boot-1';
   fetchFault: AgentError | undefined;
+  /** Ends when a release is fetched. */
+  download: Promise<void> = Promise.resolve();
   mode = 'active';
   /** Points until the next cut; undefined: none comes. */
   cutIn: number | undefined;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t from 'tap';
@@ -267,4 +268,31 @@ void t.test('the machine, whatever is cut, ordered, damaged and set', async (t) 
     { ...RUNS, numRuns: FULL ? 3000 : 100 },
   );
   t.pass(`seed ${SEED}`);
+});
+
+void t.test('a configuration does not wait for a download', async (t) => {
+  const world = new World();
+  t.teardown(() => world.end());
+  let ends = (): void => undefined;
+  world.download = new Promise((resolve) => {
+    ends = resolve;
+  });
+  world.order('release', 'install', 2);
+  const running = world.machine.run(() => undefined);
+  const phase = (kind: Kind): string => world.store.state[kind].phase;
+  const becomes = async (kind: Kind, wanted: string): Promise<void> => {
+    for (const untilMs = Date.now() + 40_000; phase(kind) !== wanted && Date.now() < untilMs; )
+      await sleep(20);
+    t.equal(phase(kind), wanted);
+  };
+  await becomes('release', 'downloading');
+  world.order('configuration', 'install', 2);
+  await becomes('configuration', 'probation');
+  t.equal(phase('release'), 'downloading');
+  ends();
+  await running;
+  t.match(world.store.state.release, { phase: 'staged', reason: /another configuration is on trial/ });
+  await world.judges('good', false);
+  await world.machine.run(() => undefined);
+  t.equal(phase('release'), 'probation', 'and the release comes after it');
 });

@@ -5,13 +5,14 @@
  * held during a download or while a probation waits; nothing that fails on the way back keeps the box from going on.
  * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind in one start; the timer of the unit goes on.
  */
-import { type AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
+import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { OrderReader } from '../../../../agent/base/room-order.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
 import { JUDGE_UNIT } from '../units.ts';
 import { gateOf } from './gate.ts';
 import { type OrderOf, readOrder, stampOf } from './orders.ts';
+import { attempt, attemptLater, fetchInput, inputOf, passed } from './outcome.ts';
 import type { Payload, Progress } from './payload.ts';
 import { type Change, type Kind, type State, SWITCHED, type Target } from './record.ts';
 import { actOf, type Input, step } from './step.ts';
@@ -22,6 +23,8 @@ const FETCH_WITHIN_S = 24 * 3600;
 const ORDERS_MAX = 5;
 /** Interval at which a download looks for another order, ms. */
 const LOOK_EVERY_MS = 2000;
+/** Interval at which a configuration that waits is looked at during a download, s. */
+const AGAIN_EVERY_S = 30;
 
 export interface Orders {
   /** File of the kind in the agent's state folder. */
@@ -76,7 +79,7 @@ export class Machine {
       const { store, clock } = this.#options;
       const isNewBoot = store.state.boot !== clock.bootId();
       // A boot starts what is enabled.
-      if (isNewBoot) this.#attempt(() => store.set({ boot: clock.bootId(), starts: [] }));
+      if (isNewBoot) attempt(this.#options.say, () => store.set({ boot: clock.bootId(), starts: [] }));
       for (const kind of CHANGE_KINDS) {
         this.#recover(kind, isNewBoot);
         if (actOf(this.#change(kind)) === 'return') await this.#return(kind, booting);
@@ -91,13 +94,36 @@ export class Machine {
     // A judge that was killed, or that systemd has given up.
     if (CHANGE_KINDS.some((kind) => actOf(this.#change(kind)) === 'judge'))
       await this.#options.units.start([JUDGE_UNIT]);
-    for (const kind of CHANGE_KINDS) await this.#advance(kind, progress);
+    const release = this.#advance('release', progress);
+    // A download may take a day: what is ordered of the configuration meanwhile does not wait for it.
+    const ended = await Promise.allSettled([release, this.#advanceUntil(release, progress)]);
+    for (const one of ended) if (one.status === 'rejected') throw one.reason;
     await this.locked(() => Promise.resolve(this.tidy()));
+  }
+
+  async #advanceUntil(release: Promise<void>, progress: Progress): Promise<void> {
+    const { clock, orders } = this.#options;
+    let isOver = false;
+    const note = (): void => {
+      isOver = true;
+    };
+    const over = release.then(note, note);
+    for (let stamp = '', againS = 0; ; ) {
+      const newest = stampOf(orders.file('configuration'));
+      if (newest !== stamp || clock.boottimeS() >= againS) {
+        stamp = newest;
+        againS = clock.boottimeS() + AGAIN_EVERY_S;
+        await this.#advance('configuration', progress);
+      }
+      if (isOver) return;
+      await passed(LOOK_EVERY_MS, over);
+    }
   }
 
   /** Removes what neither runs nor is kept nor is under way. */
   tidy(): void {
-    for (const kind of CHANGE_KINDS) this.#attempt(() => this.#options.payloads[kind].tidy(this.state));
+    for (const kind of CHANGE_KINDS)
+      attempt(this.#options.say, () => this.#options.payloads[kind].tidy(this.state));
   }
 
   /** Takes an input; whoever calls holds the lock. Throws AgentError `unavailable` where the disk refuses. */
@@ -160,9 +186,9 @@ export class Machine {
     const { store, units } = this.#options;
     const { starts } = store.state;
     if (starts.length === 0) return;
-    await this.#attemptLater(() => units.resetFailed(starts));
+    await attemptLater(this.#options.say, () => units.resetFailed(starts));
     await units.start(starts);
-    this.#attempt(() => store.set({ starts: [] }));
+    attempt(this.#options.say, () => store.set({ starts: [] }));
   }
 
   #change(kind: Kind): Change {
@@ -192,7 +218,7 @@ export class Machine {
     } catch (error) {
       // The box is not left dark: what there is runs, and the next start of this program tries again.
       rethrowBug(error);
-      if (starts.length > 0) await this.#attemptLater(() => units.start(starts));
+      if (starts.length > 0) await attemptLater(this.#options.say, () => units.start(starts));
       throw error;
     }
     if (!booting) await this.startPending();
@@ -360,40 +386,4 @@ export class Machine {
       say(`${kind}: ${next.phase}: ${next.reason}`);
     store.put(kind, next, shared);
   }
-
-  #attempt(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      rethrowBug(error);
-      this.#options.say(messageOf(error));
-    }
-  }
-
-  async #attemptLater(act: () => Promise<void>): Promise<void> {
-    try {
-      await act();
-    } catch (error) {
-      rethrowBug(error);
-      this.#options.say(messageOf(error));
-    }
-  }
-}
-
-/** `good` where the work succeeds; a failure is the end of the change. */
-async function inputOf(work: () => Promise<void>, good: Input): Promise<Input> {
-  try {
-    await work();
-    return good;
-  } catch (error) {
-    rethrowBug(error);
-    return { on: 'fail', reason: messageOf(error) };
-  }
-}
-
-/** What a failed fetch means for the change. */
-function fetchInput(error: AgentError, atS: number): Input {
-  const reason = messageOf(error);
-  if (error.kind === 'corrupt') return { on: 'fetch-rotten', reason, atS };
-  return error.kind === 'denied' ? { on: 'fail', reason } : { on: 'fetch-later', reason };
 }
