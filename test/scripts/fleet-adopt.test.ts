@@ -28,6 +28,7 @@ const { signal } = new AbortController();
 const LATER_MS = 1_800_000;
 const PLAN = {
   canary: { boxes: ['b-0', 'b-1'], hours: 0 },
+  thresholds: { heardMinutes: 0 },
   waves: [{ share: 0.5 }, { share: 1 }],
   window: null,
 };

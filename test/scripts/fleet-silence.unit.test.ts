@@ -311,5 +311,6 @@ void t.test('the timeline of the simulator gives what is due, the earliest first
       );
     }),
   );
+  t.pass('whatever was put in');
   t.end();
 });

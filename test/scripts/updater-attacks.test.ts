@@ -161,5 +161,5 @@ void t.test('what the agent’s user may lay ends no start, and keeps none from 
   t.ok(performance.now() - begunMs < 15_000);
   t.equal(running.code, 0);
   const looks = running.err.split('is refused').length - 1;
-  t.ok(looks >= 1 && looks <= 5, `${looks} looks`);
+  t.ok(looks >= 1 && looks <= 10, `${looks} looks`);
 });

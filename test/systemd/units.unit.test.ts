@@ -49,6 +49,8 @@ const UNITS = [
   'vigie-config@.service',
   'vigie-root.service',
   'vigie-root.path',
+  'vigie-root-mode.path',
+  'vigie-root-mode.service',
   'vigie-root.timer',
   'vigie-root-boot.service',
   'vigie-root-judge.service',
@@ -57,6 +59,8 @@ const UNITS = [
 const OF_RELEASE = ['vigie.service', 'vigie-vision.service', 'vigie-page.service'];
 const ROOTS_PROGRAM =
   /^-?\/usr\/bin\/node --max-semi-space-size=2 --optimize-for-size \/usr\/lib\/vigie-root\/vigie-root\.js [a-z-]+( --.*)?$/;
+/** Of the unit that looks at a configuration when the mode has changed. */
+const STARTS_ROOT = '/usr/bin/systemctl --no-block start vigie-root.service';
 const NO_TOOL = 'systemd is not installed';
 
 function available(tool: string): boolean {
@@ -201,7 +205,7 @@ void t.test('no code of a release runs as root', (t) => {
     }
     t.notMatch(commands.join('\n'), '/usr/lib/vigie/', `${unit}: nothing of a release`);
     t.ok(
-      valuesOf(unit, 'ExecStart').every((line) => ROOTS_PROGRAM.test(line)),
+      valuesOf(unit, 'ExecStart').every((line) => ROOTS_PROGRAM.test(line) || line === STARTS_ROOT),
       `${unit}: root's program`,
     );
   }
@@ -313,8 +317,9 @@ void t.test('the page sees nothing but its own folder, and nobody but the networ
     t.strictSame(valuesOf(unit, 'ConditionPathExists'), [], `${unit}: looks from the boot on`);
   t.strictSame(
     valuesOf('vigie-root.path', 'PathChanged'),
-    [UPDATE_ORDER_FILE, CONFIG_ORDER_FILE, LOCAL_MODE_FILE].map((name) => `${DEFAULT_STATE_DIR}/${name}`),
+    [UPDATE_ORDER_FILE, CONFIG_ORDER_FILE].map((name) => `${DEFAULT_STATE_DIR}/${name}`),
   );
+  t.strictSame(valuesOf('vigie-root-mode.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${LOCAL_MODE_FILE}`]);
   t.strictSame(valuesOf('vigie-hotspot.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${OPEN_HOTSPOT_FILE}`]);
   t.strictSame(valuesOf('vigie-renew.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${RENEW_FILE}`]);
   for (const unit of ['vigie-hotspot.service', 'vigie-renew.service']) {

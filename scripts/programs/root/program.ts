@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { printableJson, printableLine } from '../../../agent/base/printable.ts';
 import { CONFIG_REQUEST_BYTES_MAX } from '../../../agent/contract/config-trial.ts';
+import { CHANGE_KINDS } from '../../../agent/contract/update.ts';
 import {
   type Box,
   type BoxOptions,
@@ -16,16 +17,19 @@ import {
 } from './box.ts';
 import { type ByHand, back, fromPackage } from './change/by-hand.ts';
 import { judge } from './change/judge.ts';
+import { stampOf } from './change/orders.ts';
 import { AT_REST } from './change/record.ts';
 import { ConfigurationRequests } from './change/requests.ts';
 import { addBoxCommands } from './commands.ts';
 import { answerAndLeave, firstLine } from './one-request.ts';
 import { isDue, pendingUpdates } from './os-updates.ts';
-import { DEFAULT_PLACES } from './places.ts';
+import { DEFAULT_PLACES, orderFile } from './places.ts';
 import { screenOf } from './status.ts';
 import { AGENT_UNIT, RUN_UNIT } from './units.ts';
 
 const PROGRESS_EVERY_MS = 10_000;
+/** Who writes another order all the time is looked at by the next start. */
+const RUNS_MAX = 2;
 /** Another run goes on with what there is; its timer comes in any case. */
 const WORKER_WITHIN_MS = 10_000;
 
@@ -104,12 +108,21 @@ async function opened(options: Options, booting: boolean, withinMs = WORK_WITHIN
 async function runCommand(options: Options): Promise<void> {
   const box = await opened(options, false);
   try {
-    await lockedIn(workerLock(options), WORKER_WITHIN_MS, () => runAlone(box, options));
+    await lockedIn(workerLock(options), WORKER_WITHIN_MS, async () => {
+      // systemd does not see an order that comes while this service runs (systemd.path(5)): it is looked for at the end.
+      for (let runs = 0, seen = ''; runs < RUNS_MAX && seen !== ordersAt(options); runs += 1) {
+        seen = ordersAt(options);
+        await runAlone(box, options);
+      }
+    });
   } catch (error) {
     if (!(error instanceof AgentError) || error.kind !== 'denied') throw error;
     say('another vigie-root is at work; it goes on');
   }
 }
+
+const ordersAt = (places: Options): string =>
+  CHANGE_KINDS.map((kind) => stampOf(orderFile(places, kind))).join();
 
 async function runAlone({ machine, status, store, clock }: Box, { aptGet }: Options): Promise<void> {
   let toldMs = 0;
