@@ -49,6 +49,7 @@ const UNITS = [
   'vigie-config@.service',
   'vigie-root.service',
   'vigie-root.path',
+  'vigie-root-config.path',
   'vigie-root-mode.path',
   'vigie-root-mode.service',
   'vigie-root.timer',
@@ -315,10 +316,10 @@ void t.test('the page sees nothing but its own folder, and nobody but the networ
   // What such a unit would wait for may come after the boot, and a condition that was not met is never asked again.
   for (const unit of ['vigie-hotspot.path', 'vigie-renew.path', 'vigie-root.path'])
     t.strictSame(valuesOf(unit, 'ConditionPathExists'), [], `${unit}: looks from the boot on`);
-  t.strictSame(
-    valuesOf('vigie-root.path', 'PathChanged'),
-    [UPDATE_ORDER_FILE, CONFIG_ORDER_FILE].map((name) => `${DEFAULT_STATE_DIR}/${name}`),
-  );
+  t.strictSame(valuesOf('vigie-root.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${UPDATE_ORDER_FILE}`]);
+  t.strictSame(valuesOf('vigie-root-config.path', 'PathChanged'), [
+    `${DEFAULT_STATE_DIR}/${CONFIG_ORDER_FILE}`,
+  ]);
   t.strictSame(valuesOf('vigie-root-mode.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${LOCAL_MODE_FILE}`]);
   t.strictSame(valuesOf('vigie-hotspot.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${OPEN_HOTSPOT_FILE}`]);
   t.strictSame(valuesOf('vigie-renew.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${RENEW_FILE}`]);
