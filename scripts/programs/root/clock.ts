@@ -52,7 +52,7 @@ export function systemBoxClock({ run, bootId, timedatectl }: BoxClockPlaces): Bo
 }
 
 /** For other daemons (chrony, ntpsec): timedatectl reports the kernel's own state, adjtimex(2). At boot nobody answers yet. */
-function kernelIsSynced(timedatectl: string): boolean {
+export function kernelIsSynced(timedatectl = 'timedatectl'): boolean {
   const question = ['show', '--property=NTPSynchronized', '--value'];
   const { stdout } = spawnSync(timedatectl, question, { encoding: 'utf8', timeout: ASK_WITHIN_MS });
   return stdout?.trim() === 'yes';

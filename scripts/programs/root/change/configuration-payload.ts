@@ -14,8 +14,9 @@ import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { formerFile, type ProposalProblem, TRIAL_S } from '../../../../agent/contract/config-trial.ts';
 import type { ConfigOrder } from '../../../../agent/contract/update.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
+import { agentReport } from './agent-report.ts';
 import type { FinalVerdict, JudgeTimes, Left, Payload } from './payload.ts';
-import { AT_REST, type Change, type State, type Target, type Trial } from './record.ts';
+import { AT_REST, type Change, FIRST_TRIAL, type State, type Target, type Trial } from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
 
@@ -110,20 +111,13 @@ export class ConfigurationPayload implements Payload {
 
   async trial(): Promise<Trial> {
     const former = this.#former();
-    const said = await this.#health();
+    const { health, say } = this.#options;
     return {
-      id: null,
+      ...FIRST_TRIAL,
       from: { number: 0, name: this.#options.judge.shownSha256(former.toString('utf8')) ?? '' },
-      before:
-        said === undefined
-          ? null
-          : { mode: said.mode, camera: said.camera, journalEntries: said.journalEntries },
+      before: await agentReport(health, say),
       started: [AGENT_UNIT],
       files: { former: sha256Of(former), tried: sha256Of(this.#next()) },
-      restarts: 0,
-      boots: 0,
-      beganS: null,
-      returning: null,
     };
   }
 
@@ -232,15 +226,6 @@ export class ConfigurationPayload implements Payload {
     if (!stat.isFile())
       throw new AgentError('config', `${file} is not a file of its own; put the file there`);
     return stat;
-  }
-
-  async #health(): Promise<AgentHealth | undefined> {
-    try {
-      return await this.#options.health();
-    } catch (error) {
-      rethrowBug(error);
-      return undefined;
-    }
   }
 
   /** With owner, group and mode of `like`. */

@@ -150,6 +150,19 @@ export const ON_TRIAL: ReadonlySet<Phase> = new Set([...SWITCHED, 'awaits-resume
 export const sameTarget = (one: Target | null, other: Target | null): boolean =>
   one !== null && other !== null && one.number === other.number && one.name === other.name;
 
+/** A switch before it begins, from nothing. */
+export const FIRST_TRIAL: Trial = {
+  id: null,
+  from: null,
+  before: null,
+  started: [],
+  files: null,
+  restarts: 0,
+  boots: 0,
+  beganS: null,
+  returning: null,
+};
+
 export const FIRST_CHANGE: Change = {
   phase: 'idle',
   since: new Date(0).toISOString(),

@@ -24,8 +24,17 @@ import {
   VISION_SOCKET,
   VISION_UNIT,
 } from '../units.ts';
+import { agentReport } from './agent-report.ts';
 import type { FinalVerdict, JudgeTimes, Left, Payload, Progress } from './payload.ts';
-import { AT_REST, type Change, type State, sameTarget, type Target, type Trial } from './record.ts';
+import {
+  AT_REST,
+  type Change,
+  FIRST_TRIAL,
+  type State,
+  sameTarget,
+  type Target,
+  type Trial,
+} from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
 
@@ -151,23 +160,14 @@ export class ReleasePayload implements Payload {
   }
 
   async trial(): Promise<Trial> {
-    const { releases, units } = this.#options;
+    const { releases, units, health, say } = this.#options;
     const started = await units.wereStarted(STARTED);
-    const said = started.includes(AGENT_UNIT) ? await this.#health() : undefined;
     const current = releases.current();
     return {
-      id: null,
+      ...FIRST_TRIAL,
       from: current === null ? null : targetOf(current),
-      before:
-        said === undefined
-          ? null
-          : { mode: said.mode, camera: said.camera, journalEntries: said.journalEntries },
+      before: started.includes(AGENT_UNIT) ? await agentReport(health, say) : null,
       started,
-      files: null,
-      restarts: 0,
-      boots: 0,
-      beganS: null,
-      returning: null,
     };
   }
 
@@ -290,16 +290,6 @@ export class ReleasePayload implements Payload {
       rethrowBug(error);
       say(`${nameOf(release)}: ${messageOf(error)}`);
       return false;
-    }
-  }
-
-  async #health(): Promise<AgentHealth | undefined> {
-    try {
-      return await this.#options.health();
-    } catch (error) {
-      rethrowBug(error);
-      this.#options.say(messageOf(error));
-      return undefined;
     }
   }
 

@@ -22,6 +22,7 @@ import {
   type Change,
   FIRST_CHANGE,
   FIRST_STATE,
+  FIRST_TRIAL,
   type Kind,
   REASON_CHARS_MAX,
   State,
@@ -268,14 +269,9 @@ export class Store {
       return { ...change, phase: 'failed', reason: `${LOST}; a new order is needed` };
     }
     const trial = {
-      id: null,
+      ...FIRST_TRIAL,
       from,
-      before: null,
       started: ['vigie.service'],
-      files: null,
-      restarts: 0,
-      boots: 0,
-      beganS: null,
       // Whose trial it was, and for how long, is not known: the former configuration is the safe one.
       returning: isRelease ? null : LOST,
     };

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { TIMESYNC_FILE } from '../../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
+import { kernelIsSynced } from '../clock.ts';
 
 /** When the system was made, by its modification time (systemd-timesyncd.service(8)). */
 const EPOCH_FILE = '/usr/lib/clock-epoch';
@@ -53,18 +54,7 @@ export async function raiseClock(toMs: number, why: string, options: ClockOption
 
 /** After an answer that is the room's beyond doubt. */
 export async function raiseToRoom(dateMs: number | undefined, options: ClockOptions): Promise<void> {
-  if (dateMs === undefined || (await isSynchronised(options.timesyncFile))) return;
+  const { timesyncFile = TIMESYNC_FILE } = options;
+  if (dateMs === undefined || existsSync(timesyncFile) || kernelIsSynced()) return;
   await raiseClock(dateMs, 'the room’s time', options);
-}
-
-async function isSynchronised(timesyncFile = TIMESYNC_FILE): Promise<boolean> {
-  if (existsSync(timesyncFile)) return true;
-  try {
-    const question = ['show', '--property=NTPSynchronized', '--value'];
-    const { stdout } = await run('timedatectl', question, { timeout: WITHIN_MS });
-    return stdout.trim() === 'yes';
-  } catch {
-    // Nobody who could say: the clock is on its own.
-    return false;
-  }
 }
