@@ -3,6 +3,7 @@ import type { CommandOp } from './command.ts';
 import type { FramesReport } from './health.ts';
 import type { Mode } from './mode.ts';
 import type { RestraintRecord } from './search.ts';
+import type { CHANGE_KINDS } from './update.ts';
 
 /** Of the running program: with every start, and in every heartbeat, so that the newest are found at once. */
 export interface Running {
@@ -94,10 +95,10 @@ export type JournalEntry =
       readonly before: Running['versions'];
       readonly after: Running['versions'];
     }
-  /** How far root is with an order of the room for a release or a configuration; `n` counts the lines of root's history. */
+  /** How far root is with an order of the room for a release of either kind or a configuration; `n` counts the lines of root's history. */
   | {
       readonly type: 'rollout';
-      readonly what: 'release' | 'configuration';
+      readonly what: (typeof CHANGE_KINDS)[number];
       readonly n: number;
       /** When root put it down; with `n` it tells a history that was put back. */
       readonly noted: string;

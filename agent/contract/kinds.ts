@@ -20,6 +20,7 @@ import {
   WrongWay,
 } from './rule-config.ts';
 import { TIME_PATTERN } from './time.ts';
+import { CHANGE_KINDS } from './update.ts';
 
 const strict = { additionalProperties: false } as const;
 const Seconds = (description: string) => Type.Number({ minimum: 0, description });
@@ -266,7 +267,7 @@ export const EVENT_KINDS: readonly EventKind[] = [
     { masks: Type.Array(LostMask, { maxItems: 64 }), reason: Reason },
   ),
   conditionKind('update-failed', 'an update was given up or taken back; what ran before runs', {
-    what: Type.Union([Type.Literal('release'), Type.Literal('configuration')]),
+    what: Type.Union(CHANGE_KINDS.map((kind) => Type.Literal(kind))),
     rollout: Type.String({ maxLength: 64 }),
     phase: Type.Union([Type.Literal('rolled-back'), Type.Literal('failed')]),
     reason: Reason,

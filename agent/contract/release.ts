@@ -1,7 +1,7 @@
 /**
- * A release: a folder of the program with its units, in which every file is known by its hash. What is signed of it (TUF
- * targets, https://theupdateframework.github.io/specification/latest/) and what lies in it. Read by the box's updater,
- * which belongs to no release, and written by whoever makes one.
+ * A release, of the agent or of root's program: a folder in which every file is known by its hash. What is signed of it (TUF
+ * targets, https://theupdateframework.github.io/specification/latest/) and what lies in it. Read by root's program on the
+ * box, and written by whoever makes one.
  */
 import { type Static, Type } from '@sinclair/typebox';
 
@@ -26,6 +26,14 @@ export type Board = Static<typeof Board>;
  */
 export const STATE_FORM = { writes: 1, reads: [1, 1] } as const;
 
+/** The form of the record of root's program, as STATE_FORM is of the agent's. */
+export const RECORD_FORM = { writes: 1, reads: [1, 1] } as const;
+
+/** Programs of a box that come as releases: the agent with all that is its own, and root's program. Kinds of a change, too. */
+export const RELEASE_KINDS = ['release', 'root'] as const;
+export const ReleaseKind = Type.Union(RELEASE_KINDS.map((kind) => Type.Literal(kind)));
+export type ReleaseKind = Static<typeof ReleaseKind>;
+
 /** In each release, beside its folders: which one it is. */
 export const VERSION_FILE = 'VERSION';
 /** Every other file of it: mtree(5), see scripts/lib/manifest.ts. */
@@ -34,7 +42,8 @@ export const MANIFEST_FILE = 'MANIFEST';
 /** Content of VERSION_FILE, JSON. */
 export const ReleaseVersion = Type.Object(
   {
-    /** Grows with each release; a box never goes to a lower one by itself. */
+    what: ReleaseKind,
+    /** Grows with each release of either kind; a box never goes to a lower one by itself. */
     seq: Seq,
     version: Version,
     arch: Arch,
@@ -48,6 +57,7 @@ export type ReleaseVersion = Static<typeof ReleaseVersion>;
 /** `custom` of the TUF target that is a release's MANIFEST. Other targets (the archives) have none. */
 export const ReleaseTarget = Type.Object(
   {
+    what: ReleaseKind,
     seq: Seq,
     version: Version,
     arch: Arch,
@@ -74,20 +84,28 @@ export function releaseName(seq: number, version: string): string {
   return `${seq}-${version}`;
 }
 
+/** A release for one architecture: what its files are named by. */
+export interface ReleaseId {
+  readonly what: ReleaseKind;
+  readonly seq: number;
+  readonly version: string;
+  readonly arch: Arch;
+}
+
+const PREFIXES: Readonly<Record<ReleaseKind, string>> = { release: 'vigie', root: 'vigie-root' };
+
+function pathOf({ what, seq, version, arch }: ReleaseId): string {
+  return `${PREFIXES[what]}-${releaseName(seq, version)}-${arch}`;
+}
+
 /** Target path of a release's MANIFEST. */
-export function manifestTarget(seq: number, version: string, arch: Arch): string {
-  return `vigie-${releaseName(seq, version)}-${arch}.manifest`;
-}
+export const manifestTarget = (release: ReleaseId): string => `${pathOf(release)}.manifest`;
 
-export function fullTarget(seq: number, version: string, arch: Arch): string {
-  return `vigie-${releaseName(seq, version)}-${arch}.full.tar.zst`;
-}
+export const fullTarget = (release: ReleaseId): string => `${pathOf(release)}.full.tar.zst`;
 
-export function deltaTarget(fromSeq: number, seq: number, version: string, arch: Arch): string {
-  return `vigie-${releaseName(seq, version)}-${arch}.from-${fromSeq}.tar.zst`;
-}
+export const deltaTarget = (fromSeq: number, release: ReleaseId): string =>
+  `${pathOf(release)}.from-${fromSeq}.tar.zst`;
 
 /** The MANIFEST of a release as the difference from that of another, for `zstd --patch-from`. Beside each delta. */
-export function manifestPatchTarget(fromSeq: number, seq: number, version: string, arch: Arch): string {
-  return `vigie-${releaseName(seq, version)}-${arch}.from-${fromSeq}.manifest.zst`;
-}
+export const manifestPatchTarget = (fromSeq: number, release: ReleaseId): string =>
+  `${pathOf(release)}.from-${fromSeq}.manifest.zst`;

@@ -6,7 +6,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { CommandKey } from './config.ts';
 import { Mode } from './mode.ts';
-import { Arch, Board } from './release.ts';
+import { Arch, Board, ReleaseKind } from './release.ts';
 import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -82,6 +82,8 @@ const order = {
 export const UpdateOrder = Type.Object(
   {
     ...order,
+    /** Of the one kind or the other: an order for one takes back what was ordered of the other. */
+    what: ReleaseKind,
     seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     version: Type.String({ pattern: '^\\d{1,5}\\.\\d{1,5}\\.\\d{1,5}$' }),
   },
@@ -108,8 +110,8 @@ export const ConfigCopy = Type.Object(
 );
 export type ConfigCopy = Static<typeof ConfigCopy>;
 
-/** What root changes on a box, by one order at a time each. */
-export const CHANGE_KINDS = ['release', 'configuration'] as const;
+/** What root changes on a box: a release of the agent, a configuration, root's own program. */
+export const CHANGE_KINDS = ['release', 'configuration', 'root'] as const;
 
 /**
  * In the order in which they come. `failed`: given up, and nothing was changed; `awaits-resume`: a configuration that is
@@ -132,7 +134,7 @@ export const ChangePhase = Type.Union(CHANGE_PHASES.map((phase) => Type.Literal(
 export type ChangePhase = (typeof CHANGE_PHASES)[number];
 
 /**
- * Of a release, its sequence number and its version; of a configuration, its revision and the SHA-256 of its text with the
+ * Of a release of either kind, its sequence number and its version; of a configuration, its revision and the SHA-256 of its text with the
  * camera's login as `***`.
  */
 export const ChangeTarget = Type.Object({ number: Count, name: Type.String({ maxLength: 64 }) }, strict);
@@ -174,6 +176,18 @@ export const UpdaterStatus = Type.Object(
     freeBytes: Count,
     /** The newest line of HISTORY_FILE. */
     history: Count,
+    /** Root's own program: what runs, and how far it is with another. */
+    root: Type.Object(
+      {
+        release: nullable(Release),
+        phase: ChangePhase,
+        since: Time,
+        rollout: nullable(Rollout),
+        target: nullable(Release),
+        reason: nullable(Reason),
+      },
+      strict,
+    ),
     configuration: Type.Object(
       {
         phase: ChangePhase,
@@ -204,7 +218,7 @@ export const RECORDED_PHASES = [
 /** A line of HISTORY_FILE. */
 export const ChangeRecord = Type.Object(
   {
-    /** 1 and up, without a gap, over both kinds. */
+    /** 1 and up, without a gap, over all kinds. */
     n: Type.Integer({ minimum: 1 }),
     at: Time,
     what: Type.Union(CHANGE_KINDS.map((kind) => Type.Literal(kind))),

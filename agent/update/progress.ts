@@ -84,7 +84,7 @@ function toldAs(phase: string, { what }: Entry, { n, noted }: RolloutsKnown, rea
 function entryOf({ n, at, what, rollout, phase, from, to, reason }: ChangeRecord): Entry {
   const name = (target: ChangeTarget | null): string | null => {
     if (target === null) return null;
-    return what === 'release' ? releaseName(target.number, target.name) : target.name;
+    return what === 'configuration' ? target.name : releaseName(target.number, target.name);
   };
   return {
     ...{ type: 'rollout', what, n, noted: at, rollout, phase, reason },

@@ -45,6 +45,7 @@ export function updateOrder(
   nowMs = Date.now(),
 ): UpdateOrder {
   return {
+    what: 'release',
     action: 'install',
     notBefore: new Date(nowMs - 60_000).toISOString(),
     notAfter: new Date(nowMs + 3_600_000).toISOString(),

@@ -177,6 +177,7 @@ export class Bench {
       counter,
       ...dates,
       window: null,
+      what: 'release',
       seq,
       version: version(seq),
       ...change,

@@ -75,9 +75,17 @@ const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
 /** A folder of a release, as it lies on a box; VERSION and MANIFEST with it. */
 export async function sampleRelease(dir: string, release: SampleRelease): Promise<string> {
-  const { seq, version, files = {}, arch = ARCH, stateWrites = 1, stateReads = [1, 1] } = release;
+  const {
+    what = 'release',
+    seq,
+    version,
+    files = {},
+    arch = ARCH,
+    stateWrites = 1,
+    stateReads = [1, 1],
+  } = release;
   const tree = join(dir, releaseName(seq, version));
-  const said: ReleaseVersion = { seq, version, arch, stateWrites, stateReads };
+  const said: ReleaseVersion = { what, seq, version, arch, stateWrites, stateReads };
   mkdirSync(tree, { recursive: true });
   for (const [path, content] of Object.entries({ ...files, VERSION: `${JSON.stringify(said)}\n` })) {
     mkdirSync(dirname(join(tree, path)), { recursive: true });
@@ -160,9 +168,10 @@ export class ReleaseRepository {
   /** Manifest, archive, deltas and differences of the manifest of a tree; `over` changes what is signed of it. */
   async addRelease(
     tree: string,
-    { seq, version, arch = ARCH, files: _, ...over }: SampleRelease,
+    { what = 'release', seq, version, arch = ARCH, files: _, ...over }: SampleRelease,
     from: Readonly<Record<number, string>> = {},
   ): Promise<ReleaseTarget> {
+    const id = { what, seq, version, arch };
     const text = readFileSync(join(tree, 'MANIFEST'), 'utf8');
     const entries = parseManifest(text);
     const kept = entries.filter(({ type }) => type === 'file');
@@ -176,28 +185,26 @@ export class ReleaseRepository {
       const known = parseManifest(readFileSync(join(before, 'MANIFEST'), 'utf8'));
       const write = new Set(changedPaths(known, entries).write);
       const paths = kept.filter(({ path }) => write.has(path)).map(({ path }) => path);
-      deltas[seqBefore] = await add(deltaTarget(Number(seqBefore), seq, version, arch), paths);
-      const patch = manifestPatchTarget(Number(seqBefore), seq, version, arch);
+      deltas[seqBefore] = await add(deltaTarget(Number(seqBefore), id), paths);
+      const patch = manifestPatchTarget(Number(seqBefore), id);
       const file = join(this.dir, 'targets', patch);
       await packPatch(join(before, 'MANIFEST'), join(tree, 'MANIFEST'), file);
       this.addFile(patch, readFileSync(file));
     }
     const paths = kept.map(({ path }) => path);
     const custom: ReleaseTarget = {
-      seq,
-      version,
-      arch,
+      ...id,
       boards: ['pc', 'generic'],
       node: ['20.17.0', '23.0.0'],
       seqMin: 1,
       stateWrites: 1,
       stateReads: [1, 1],
-      full: over.full ?? (await add(fullTarget(seq, version, arch), paths)),
+      full: over.full ?? (await add(fullTarget(id), paths)),
       deltas,
       installedBytes: kept.reduce((sum, { size = 0 }) => sum + size, 0),
       ...over,
     };
-    this.addFile(manifestTarget(seq, version, arch), Buffer.from(text), custom);
+    this.addFile(manifestTarget(id), Buffer.from(text), custom);
     return custom;
   }
 

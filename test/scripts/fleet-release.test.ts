@@ -81,7 +81,7 @@ async function signedAndPublished(f: Fleet, file: string, nowMs = Date.now()): P
 
 const sees = async (box: ReleaseTrust, seq: number, version: string): Promise<boolean> => {
   await box.refresh(SIGNAL);
-  return (await box.release(seq, version, ARCH)) !== undefined;
+  return (await box.release({ what: 'release', seq, version, arch: ARCH })) !== undefined;
 };
 
 void t.test('from two machines to a box, by nginx as the guide has it', async (t) => {
@@ -149,8 +149,8 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
 
   const lib = join(f.dir, 'lib');
   mkdirSync(join(lib, 'releases'), { recursive: true });
-  const release = await old.release(41, '0.1.0', ARCH);
-  const newer = await old.release(42, '0.2.0', ARCH);
+  const release = await old.release({ what: 'release', seq: 41, version: '0.1.0', arch: ARCH });
+  const newer = await old.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH });
   if (release === undefined || newer === undefined) throw new Error('not offered');
   const tls = pem('box-1');
   const fetched = async (path: string, from: typeof release): Promise<string> => {

@@ -63,7 +63,7 @@ async function made(t: Test, release: SampleRelease = RELEASE): Promise<Made> {
 
 const sees = async (box: ReleaseTrust): Promise<number | undefined> => {
   await box.refresh(SIGNAL);
-  return (await box.release(42, '0.2.0', ARCH))?.custom.seq;
+  return (await box.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH }))?.custom.seq;
 };
 
 const ONE_LINE = /^[^\n]{20,400}$/;
@@ -83,7 +83,7 @@ void t.test('what is signed', async (t) => {
   const own = join(dir, 'own');
   const one = box({ dir: own });
   t.strictSame(await one.refresh(SIGNAL), { root: 1, timestamp: 1, snapshot: 1, targets: 1 });
-  const release = await one.release(42, '0.2.0', ARCH);
+  const release = await one.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH });
   t.match(release?.custom, { seq: 42, version: '0.2.0', arch: ARCH, installedBytes: Number, full: String });
   t.match(release?.manifest, {
     path: `vigie-42-0.2.0-${ARCH}.manifest`,
@@ -94,7 +94,11 @@ void t.test('what is signed', async (t) => {
   t.match(await archive(release?.custom.full), { length: Number, sha256: /^[0-9a-f]{64}$/ });
   await t.rejects(archive('another'), { kind: 'corrupt', message: /nobody has signed/ });
   await t.rejects(archive('constructor'), { kind: 'corrupt', message: /nobody has signed/ });
-  t.equal(await one.release(43, '0.2.0', ARCH), undefined, 'there is no such release');
+  t.equal(
+    await one.release({ what: 'release', seq: 43, version: '0.2.0', arch: ARCH }),
+    undefined,
+    'there is no such release',
+  );
   t.equal(await sees(box({ dir: own })), 42, 'again, with what is kept');
   t.same(readdirSync(own).sort(), [
     'root.json',
@@ -108,11 +112,14 @@ void t.test('what is signed', async (t) => {
   repository.addFile(`vigie-44-0.2.0-${ARCH}.manifest`, Buffer.from('x'), { ...release?.custom });
   repository.publish();
   await one.refresh(SIGNAL);
-  await t.rejects(one.release(43, '0.2.0', ARCH), {
+  await t.rejects(one.release({ what: 'release', seq: 43, version: '0.2.0', arch: ARCH }), {
     kind: 'corrupt',
     message: /not in the form of a release/,
   });
-  await t.rejects(one.release(44, '0.2.0', ARCH), { kind: 'corrupt', message: /signed as 42-0.2.0/ });
+  await t.rejects(one.release({ what: 'release', seq: 44, version: '0.2.0', arch: ARCH }), {
+    kind: 'corrupt',
+    message: /signed as 42-0.2.0/,
+  });
 
   for (const hurt of ['root', 'timestamp', 'snapshot', 'targets']) {
     for (const text of ['{"signed":{"version":7}}', '{}']) {
@@ -322,7 +329,9 @@ void t.test('a download', async (t) => {
     fetchWithinMs: 5000,
   });
   await box.refresh(SIGNAL);
-  const ref = (await (await box.release(42, '0.2.0', ARCH))?.archive('big')) as TargetRef;
+  const ref = (await (
+    await box.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH })
+  )?.archive('big')) as TargetRef;
   const file = join(dir, 'downloads/big');
   const part = `${file}.${ref.sha256.slice(0, 16)}.part`;
   const { url, tls } = server;

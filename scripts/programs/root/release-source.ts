@@ -52,7 +52,7 @@ export class ServerSource implements ReleaseSource {
       fetchWithinMs: METADATA_WITHIN_MS,
     });
     this.#metadata = await trust.refresh(signal);
-    const trusted = await trust.release(seq, version, machine.arch);
+    const trusted = await trust.release({ what, seq, version, arch: machine.arch });
     if (trusted === undefined) return undefined;
     const { rateKiBps } = settings;
     return await Download.of(this.#options, trusted, (ref, file, at, onProgress) =>

@@ -22,9 +22,9 @@ import { AgentError, assert, messageOf } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
 import { printable } from '../../../agent/base/printable.ts';
 import {
-  type Arch,
   manifestPatchTarget,
   manifestTarget,
+  type ReleaseId,
   ReleaseTarget,
 } from '../../../agent/contract/release.ts';
 import { TIME_PATTERN } from '../../../agent/contract/time.ts';
@@ -141,18 +141,15 @@ export class ReleaseTrust {
    *
    * @throws AgentError corrupt where what was signed is no description of it
    */
-  async release(seq: number, version: string, arch: Arch): Promise<TrustedRelease | undefined> {
-    const path = manifestTarget(seq, version, arch);
+  async release(release: ReleaseId): Promise<TrustedRelease | undefined> {
+    const path = manifestTarget(release);
     const target = await this.#target(path);
     if (target === undefined) return undefined;
     const { custom } = target;
     if (!Value.Check(ReleaseTarget, custom))
       throw new AgentError('corrupt', `${path}: what was signed of it is not in the form of a release`);
-    if (custom.seq !== seq || custom.version !== version || custom.arch !== arch)
-      throw new AgentError(
-        'corrupt',
-        `${path}: signed as ${custom.seq}-${custom.version} for ${custom.arch}`,
-      );
+    if (manifestTarget(custom) !== path)
+      throw new AgentError('corrupt', `${path}: signed as ${manifestTarget(custom)}`);
     const archive = async (name: string): Promise<TargetRef> => {
       const file = await this.#target(name);
       if (file === undefined)
@@ -160,7 +157,7 @@ export class ReleaseTrust {
       return refOf(name, file);
     };
     const manifestPatch = async (fromSeq: number): Promise<TargetRef | undefined> => {
-      const name = manifestPatchTarget(fromSeq, seq, version, arch);
+      const name = manifestPatchTarget(fromSeq, release);
       const file = await this.#target(name);
       return file === undefined ? undefined : refOf(name, file);
     };
