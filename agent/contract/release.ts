@@ -46,7 +46,8 @@ export const ReleaseVersion = Type.Object(
     /** Grows with each release of either kind; a box never goes to a lower one by itself. */
     seq: Seq,
     version: Version,
-    arch: Arch,
+    /** Absent: for every architecture. */
+    arch: Type.Optional(Arch),
     stateWrites: Type.Integer({ minimum: 1 }),
     stateReads: Type.Tuple([Type.Integer({ minimum: 1 }), Type.Integer({ minimum: 1 })]),
   },

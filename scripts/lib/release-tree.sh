@@ -22,6 +22,17 @@ make_release() { # ARCH DIR MODULES SEQ
   node "$root/dist/scripts/programs/package/release.js" "$dir" "$arch" "$seq"
 }
 
+# A release of root's program, as it lies below /usr/lib/vigie-root/releases: one file of code, for every architecture.
+make_root_release() { # DIR COPYRIGHT SEQ
+  local dir=$1 copyright=$2 seq=$3
+  rm -rf -- "$dir"
+  mkdir -p -- "$dir"
+  node "$root/dist/scripts/programs/package/bundle.js" "$dir" "$copyright"
+  find "$dir" -type d -exec chmod 0755 {} +
+  find "$dir" -type f -exec chmod 0644 {} +
+  node "$root/dist/scripts/programs/package/release.js" "$dir" all "$seq"
+}
+
 # The build deletes nothing: what an earlier state of the sources was compiled to is still there.
 without_stale() { # DIST SOURCES
   local file source

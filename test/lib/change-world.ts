@@ -87,7 +87,7 @@ class MadeUpPayload implements Payload {
   relation(target: Target) {
     const { current } = this;
     if (sameTarget(current, target)) return { is: 'running' as const };
-    if (this.kind === 'release' && current !== null && target.number < current.number)
+    if (this.kind !== 'configuration' && current !== null && target.number < current.number)
       return { is: 'refused' as const, reason: 'older' };
     return { is: 'new' as const };
   }
@@ -105,7 +105,7 @@ class MadeUpPayload implements Payload {
     this.#world.cut();
     const { fetchFault, download } = this.#world;
     if (fetchFault !== undefined) return Promise.reject(fetchFault);
-    return this.kind === 'release' ? download : Promise.resolve();
+    return this.kind === 'configuration' ? Promise.resolve() : download;
   }
 
   stage({ target }: Change): Promise<void> {
@@ -159,6 +159,15 @@ class MadeUpPayload implements Payload {
     return Promise.resolve({ state: 'good' as const });
   }
 
+  proves() {
+    return Promise.resolve({ state: 'good' as const });
+  }
+
+  confirmed({ target, trial }: Change, { targetSeqMin }: State) {
+    if (this.kind !== 'release') return {};
+    return { proven: target, previous: trial?.from ?? null, seqMin: targetSeqMin };
+  }
+
   times() {
     return { healthyS: 1, withinS: 2 };
   }
@@ -186,9 +195,9 @@ export class World {
   readonly payloads = {
     release: new MadeUpPayload('release', this),
     configuration: new MadeUpPayload('configuration', this),
+    root: new MadeUpPayload('root', this),
   };
   #counter = NOON;
-  readonly #orders: Partial<Record<Kind, string>> = {};
 
   constructor() {
     [this.store, this.machine] = this.#program();
@@ -218,7 +227,7 @@ export class World {
       say: () => undefined,
       changed: () => undefined,
       remains: {
-        current: () => payloads.release.current,
+        current: (what) => payloads[what].current,
         isConfigurationOnTrial: () => payloads.configuration.former !== null,
       },
     });
@@ -232,7 +241,8 @@ export class World {
       payloads,
       clock,
       orders: {
-        file: (kind) => join(this.dir, `${kind}.json`),
+        // As on a box, an order is for the one program or for the other.
+        file: (kind) => this.#file(kind),
         reader: () => ({
           ...{ site: SITE, box: BOX, keys: [this.ops.config] },
           wallMs: () => Number.POSITIVE_INFINITY,
@@ -265,12 +275,15 @@ export class World {
     const { name: version } = targetNumbered(number);
     const yaml = 'x';
     const content =
-      kind === 'release'
-        ? { ...same, ...dates, seq: number, version }
+      kind !== 'configuration'
+        ? { ...same, ...dates, what: kind, seq: number, version }
         : { ...same, ...dates, revision: number, sha256: 'd'.repeat(64), yaml };
-    const type = kind === 'release' ? UPDATE_ORDER_TYPE : CONFIG_ORDER_TYPE;
-    writeFileSync(join(this.dir, `${kind}.json`), signed(this.ops, content, type));
-    this.#orders[kind] = action;
+    const type = kind === 'configuration' ? CONFIG_ORDER_TYPE : UPDATE_ORDER_TYPE;
+    writeFileSync(this.#file(kind), signed(this.ops, content, type));
+  }
+
+  #file(kind: Kind): string {
+    return join(this.dir, kind === 'configuration' ? 'configuration.json' : 'update.json');
   }
 
   /** Does it as a program of root's would; a cut ends the program, or the power goes. */

@@ -118,6 +118,7 @@ ${more}`;
     const places = {
       ...DEFAULT_PLACES,
       lib: this.own,
+      rootLib: join(this.own, 'root'),
       state: this.own,
       agentState: this.state,
       config: file,
@@ -153,7 +154,7 @@ ${more}`;
     const payload = this.#payload;
     this.machine = new Machine({
       store: this.store,
-      payloads: { release, configuration: payload },
+      payloads: { release, configuration: payload, root: release },
       orders: {
         file: (kind) => join(this.state, kind === 'configuration' ? CONFIG_ORDER_FILE : 'none'),
         reader: () => ({ ...readOrderReader(file, {}), wallMs: () => Number.POSITIVE_INFINITY }),
@@ -252,7 +253,7 @@ ${more}`;
     const payload = this.#payload;
     await judge({
       ...{ machine, store },
-      payloads: { release: payload as never, configuration: payload },
+      payloads: { release: payload as never, configuration: payload, root: payload as never },
       clock: {
         boottimeS: () => this.boottimeS,
         bootId: () => this.boot,

@@ -9,6 +9,7 @@ import { manifestText } from '../../scripts/lib/manifest.ts';
 import { Machine } from '../../scripts/programs/root/change/machine.ts';
 import type { Change } from '../../scripts/programs/root/change/record.ts';
 import { ReleasePayload, releaseOf, targetOf } from '../../scripts/programs/root/change/release-payload.ts';
+import { RootPayload } from '../../scripts/programs/root/change/root-payload.ts';
 import { type Shared, Store } from '../../scripts/programs/root/change/store.ts';
 import { clockFault } from '../../scripts/programs/root/clock.ts';
 import { DEFAULT_PLACES, orderFile } from '../../scripts/programs/root/places.ts';
@@ -54,6 +55,7 @@ export class Bench {
     const places = {
       ...DEFAULT_PLACES,
       lib: this.lib,
+      rootLib: join(this.dir, 'root'),
       state: this.stateDir,
       agentState: this.agentState,
       settings: join(this.dir, 'update.yaml'),
@@ -92,7 +94,7 @@ export class Bench {
     };
     const source: ReleaseSource = {
       metadata: () => null,
-      find: ({ seq }) => {
+      find: (_what, { seq }) => {
         if (this.fault !== undefined) return Promise.reject(this.fault);
         this.fetches += 1;
         return Promise.resolve({
@@ -109,10 +111,14 @@ export class Bench {
       ...{ places, releases, units, clock, health, say },
       source: () => Promise.resolve(source),
     });
+    const root = new RootPayload({
+      ...{ places, releases: new ReleaseFolder(places.rootLib), units, clock, health, say },
+      source: () => Promise.resolve(source),
+    });
     const keys = [this.ops.config, this.searcher.config];
     this.machine = new Machine({
       store: this.store,
-      payloads: { release: this.payload, configuration: this.payload as never },
+      payloads: { release: this.payload, configuration: this.payload as never, root },
       orders: {
         file: (kind) => orderFile(places, kind),
         reader: () => ({ site: SITE, box: BOX, keys, wallMs: () => Number.POSITIVE_INFINITY }),
@@ -155,7 +161,14 @@ export class Bench {
   lay(seq: number): void {
     const dir = join(this.lib, 'releases', releaseName(seq, version(seq)));
     mkdirSync(dir, { recursive: true });
-    const said = { seq, version: version(seq), arch: 'amd64', stateWrites: 1, stateReads: [1, 1] };
+    const said = {
+      what: 'release',
+      seq,
+      version: version(seq),
+      arch: 'amd64',
+      stateWrites: 1,
+      stateReads: [1, 1],
+    };
     const text = JSON.stringify(said);
     writeFileSync(join(dir, 'VERSION'), text);
     const sha256 = createHash('sha256').update(text).digest('hex');

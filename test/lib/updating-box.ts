@@ -45,7 +45,12 @@ case " $* " in
   printf 'ActiveState=%s\\nNRestarts=%s\\nResult=exit-code\\nExecMainStatus=1\\n' "$active" "$restarts" ;;
 *' restart vigie.service ') : >"$dir/up-vigie.service" ;;
 *' stop '*) for word in "$@"; do rm -f "$dir/up-$word"; done ;;
-*' start '*) for word in "$@"; do case $word in *.service | *.socket) : >"$dir/up-$word" ;; esac; done ;;
+*' start '*)
+  for word in "$@"; do
+    case $word in *.service | *.socket) : >"$dir/up-$word" ;; esac
+    # What the unit runs, where the test says what that is.
+    [ "$word" != vigie-root.service ] || [ ! -x "$dir/on-run" ] || setsid "$dir/on-run" >>"$dir/ran" 2>&1 &
+  done ;;
 esac
 `;
 /** What is judged of a release where no agent runs. */
@@ -66,6 +71,8 @@ export interface BoxOptions {
 export class UpdatingBox {
   readonly dir: string;
   readonly lib: string;
+  /** Of root's own releases; empty unless the test lays one. */
+  readonly rootLib: string;
   readonly state: string;
   readonly agentState: string;
   readonly signer: Signer = makeSigner('ops', ['update', 'configure']);
@@ -111,6 +118,7 @@ export class UpdatingBox {
     this.server = server;
     this.#trees = trees;
     this.lib = join(disk, 'lib');
+    this.rootLib = join(disk, 'root-lib');
     this.state = join(disk, 'updater');
     this.agentState = join(dir, 'agent');
   }
@@ -180,9 +188,22 @@ export class UpdatingBox {
   }
 
   places(): string[] {
-    const { dir, lib, state, agentState } = this;
+    const { dir, lib, rootLib, state, agentState } = this;
     return [
-      ...['--lib', lib, '--state', state, '--agent-state', agentState, '--config', join(dir, 'vigie.yaml')],
+      ...[
+        '--root-lib',
+        rootLib,
+        '--first-root',
+        join(dir, 'first-root'),
+        '--lib',
+        lib,
+        '--state',
+        state,
+        '--agent-state',
+        agentState,
+        '--config',
+        join(dir, 'vigie.yaml'),
+      ],
       ...['--settings', join(dir, 'update.yaml'), '--root', this.repository.rootFile],
       ...[
         '--first-release',

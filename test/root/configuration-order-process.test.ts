@@ -53,7 +53,16 @@ class Unit {
 function rootOf(dir: string, config: string, agentState: string, unit: Unit): Box {
   const own = join(dir, 'root');
   mkdirSync(join(own, 'releases'), { recursive: true });
-  const places = { ...DEFAULT_PLACES, lib: own, state: own, config, agentState, settings: join(dir, 'none') };
+  const rootLib = join(own, 'root');
+  const places = {
+    ...DEFAULT_PLACES,
+    lib: own,
+    rootLib,
+    state: own,
+    config,
+    agentState,
+    settings: join(dir, 'none'),
+  };
   const done = (): Promise<void> => Promise.resolve();
   return openBox({ ...places, systemctl: 'false', timedatectl: 'false' }, () => undefined, WORK_WITHIN_MS, {
     units: {

@@ -420,7 +420,7 @@ async function served(t: Test) {
     for (const list of [server.asked, said]) list.length = 0;
     rmSync(downloads, { recursive: true, force: true });
     server.sent = 0;
-    const offered = await source.find(NEW, signal);
+    const offered = await source.find('release', NEW, signal);
     if (offered === undefined) throw new Error('not offered');
     await offered.download(signal, () => undefined);
     t.ok(readFileSync(join(downloads, WHOLE)).equals(bytes), 'the manifest is as it was signed');
@@ -433,11 +433,12 @@ const CHANGED = 12;
 /** As many as a release has, or enough that a manifest fetched whole is too much. */
 const PATHS = process.env['VIGIE_TEST_FULL'] === '1' ? 4000 : 600;
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
+const NEWER = { what: 'release', seq: 43, version: '0.3.0', arch: ARCH } as const;
 const [WHOLE, PATCH, DELTA, FULL] = [
-  manifestTarget(43, '0.3.0', ARCH),
-  manifestPatchTarget(42, 43, '0.3.0', ARCH),
-  deltaTarget(42, 43, '0.3.0', ARCH),
-  fullTarget(43, '0.3.0', ARCH),
+  manifestTarget(NEWER),
+  manifestPatchTarget(42, NEWER),
+  deltaTarget(42, NEWER),
+  fullTarget(NEWER),
 ];
 
 void t.test('what a usual release costs, and a manifest by its difference', async (t) => {

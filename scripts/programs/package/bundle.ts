@@ -1,5 +1,5 @@
 /**
- * `bundle.js DIR COPYRIGHT` makes the updater one file, DIR/vigie-root.js: it outlives every release of the program, whose
+ * `bundle.js DIR COPYRIGHT` makes root's program one file, DIR/vigie-root.js: it outlives every release of the agent, whose
  * modules it must not need. COPYRIGHT is its debian/copyright, with the licence of every package that is in it.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -66,7 +66,7 @@ function paragraph(folder: string): string {
     /^\s*(?:[Cc]opyright )?\([Cc]\) .+$|^\s*Copyright [A-Z0-9].+$/m.exec(text)?.[0].trim() ??
     `the authors of ${name}`;
   const lines = text.split(/\r?\n/).map((line) => ` ${line.trim() === '' ? '.' : line.trimEnd()}`);
-  return `Files: usr/lib/vigie-root/vigie-root.js
+  return `Files: usr/share/vigie-root/first-release/vigie-root.js
 Comment: the part of it that is ${name} ${version}
 Copyright: ${owner.replace(/^[Cc]opyright /, '')}
 License: ${license}

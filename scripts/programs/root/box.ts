@@ -1,20 +1,21 @@
 /** What root's programs work with on a box, put together from its places. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
 import { type AgentHealth, agentHealth } from '../../../agent/base/probation.ts';
 import { StateLock } from '../../../agent/base/state-lock.ts';
 import { shownSha256, withSecretsOf } from '../../../agent/config/secrets.ts';
 import { formerFile } from '../../../agent/contract/config-trial.ts';
-import { VERSION_FILE } from '../../../agent/contract/release.ts';
-import type { UpdateOrder } from '../../../agent/contract/update.ts';
+import { type ReleaseKind, VERSION_FILE } from '../../../agent/contract/release.ts';
 import { machine as machineOf } from './board.ts';
 import { type ConfigurationJudge, ConfigurationPayload } from './change/configuration-payload.ts';
 import { Machine } from './change/machine.ts';
-import { ReleasePayload, targetOf } from './change/release-payload.ts';
+import { ReleasePayload, type ReleasePayloadOptions, targetOf } from './change/release-payload.ts';
+import { RootPayload } from './change/root-payload.ts';
 import { Store } from './change/store.ts';
 import { type BoxClock, builtMs, clockFault, systemBoxClock } from './clock.ts';
-import { orderedFile, orderFile, type Places } from './places.ts';
+import { type BoxOptions, orderedFile, orderFile, type Places, rootOrderFile } from './places.ts';
 import { ReleaseFolder } from './releases.ts';
 import { readOrderReader, readSettings } from './settings.ts';
 import { StatusWriter } from './status.ts';
@@ -25,26 +26,26 @@ export const REQUEST_WITHIN_MS = 10_000;
 export const WORK_WITHIN_MS = 180_000;
 const LOCK_AGAIN_MS = 100;
 
-export interface BoxOptions extends Places {
-  readonly systemctl: string;
-  readonly timedatectl: string;
-}
-
-/** What a test, or a plain run, has of its own. */
+/** What a test, a plain run or a rehearsal has of its own. */
 export interface BoxParts {
   readonly units?: Units;
+  readonly clock?: BoxClock;
   readonly judge?: ConfigurationJudge;
 }
 
 export interface Box {
   readonly places: BoxOptions;
   readonly clock: BoxClock;
-  readonly releases: ReleaseFolder;
+  readonly releases: Readonly<Record<ReleaseKind, ReleaseFolder>>;
   readonly units: Units;
   readonly store: Store;
   readonly status: StatusWriter;
   readonly machine: Machine;
-  readonly payloads: { readonly release: ReleasePayload; readonly configuration: ConfigurationPayload };
+  readonly payloads: {
+    readonly release: ReleasePayload;
+    readonly configuration: ConfigurationPayload;
+    readonly root: RootPayload;
+  };
   health(): Promise<AgentHealth | undefined>;
 }
 
@@ -53,12 +54,15 @@ export function openBox(
   places: BoxOptions,
   say: (line: string) => void,
   withinMs: number,
-  { units = systemUnits(places.systemctl), judge = rootsConfigurationJudge(places) }: BoxParts = {},
+  {
+    units = systemUnits(places.systemctl),
+    clock = systemBoxClock(places),
+    judge = rootsConfigurationJudge(places),
+  }: BoxParts = {},
 ): Box {
-  const { lib, state, agentState, config } = places;
+  const { lib, rootLib, state, agentState, config } = places;
   if (!existsSync(lib)) throw new AgentError('config', `--lib: ${lib}: no such folder`);
-  const clock = systemBoxClock(places);
-  const releases = new ReleaseFolder(lib);
+  const releases = { release: new ReleaseFolder(lib), root: new ReleaseFolder(rootLib) };
   const health = (): Promise<AgentHealth | undefined> => agentHealth(agentState);
   const board = boardOf(places.settings, say);
   const status = new StatusWriter({
@@ -72,16 +76,16 @@ export function openBox(
     say,
     changed: (now) => status.write(now),
     remains: {
-      current: () => {
-        const current = releases.current();
+      current: (what) => {
+        const current = releases[what].current();
         return current === null ? null : targetOf(current);
       },
       isConfigurationOnTrial: () => existsSync(formerFile(config)),
     },
   });
-  const release = new ReleasePayload({
+  const optionsOf = (what: ReleaseKind): ReleasePayloadOptions => ({
     places,
-    releases,
+    releases: releases[what],
     units,
     clock,
     health,
@@ -93,11 +97,13 @@ export function openBox(
         places,
         settings: readSettings(places.settings),
         machine: machineOf(board),
-        releases,
+        releases: releases[what],
         say,
       });
     },
   });
+  const release = new ReleasePayload(optionsOf('release'));
+  const root = new RootPayload(optionsOf('root'));
   const configuration = new ConfigurationPayload({
     file: config,
     orderedFile: orderedFile(places),
@@ -107,7 +113,7 @@ export function openBox(
     say,
     judge,
   });
-  const payloads = { release, configuration };
+  const payloads = { release, configuration, root };
   const clockDoubt = (): string | undefined => {
     const madeMs = builtMs(join(lib, 'current', VERSION_FILE));
     return clockFault(clock, { seenMs: store.state.seenMs, madeMs });
@@ -124,16 +130,28 @@ export function openBox(
         ...readOrderReader(config, process.env),
         wallMs: () => (clockDoubt() === undefined ? clock.wallMs() : Number.POSITIVE_INFINITY),
       }),
-      take: (kind, order) =>
-        kind === 'release'
-          ? { target: targetOf(order as UpdateOrder) }
-          : configuration.take(order as Parameters<ConfigurationPayload['take']>[0]),
+      take: (kind, order, bytes) => {
+        if (!('seq' in order))
+          return configuration.take(order as Parameters<ConfigurationPayload['take']>[0]);
+        // Its new program shows by this order that it can be replaced.
+        if (kind === 'root' && order.what === 'root') keep(rootOrderFile(places), bytes);
+        return { target: targetOf(order) };
+      },
     },
     clockDoubt,
     locked: (act) => lockedIn(recordLock(places), withinMs, act),
     mode: async () => (await health())?.mode,
   });
   return { places, clock, releases, units, store, status, machine, payloads, health };
+}
+
+/** Throws AgentError `unavailable` where the disk refuses. */
+function keep(file: string, bytes: Uint8Array): void {
+  try {
+    writeAtomically(file, bytes, 0o600);
+  } catch (error) {
+    throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
+  }
 }
 
 /** Folders whose locks keep programs of root's apart: they are there wherever a release is, on a disk that refuses too. */

@@ -1,5 +1,5 @@
 /** Whether a release is one for this box, as it is now. */
-import type { Arch, Board, ReleaseTarget } from '../../../agent/contract/release.ts';
+import type { Arch, Board, ReleaseKind, ReleaseTarget } from '../../../agent/contract/release.ts';
 
 /** What a box says of itself. */
 export interface BoxFacts {
@@ -17,15 +17,17 @@ export interface BoxFacts {
   readonly neededBytes: number;
 }
 
+/** What a release is called. */
+export const TITLES: Readonly<Record<ReleaseKind, string>> = { release: 'release', root: 'root’s program' };
 /** While both are there, the agent's journal and outbox go on growing. */
 const SPACE_FACTOR = 2;
 
 /** One line why this box does not take it, undefined where it does. */
 export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined {
-  const { seq, version, arch, boards, node, stateReads } = custom;
+  const { what, seq, version, arch, boards, node, stateReads } = custom;
   const [least, below] = node;
   const [oldest, newest] = stateReads;
-  const name = `release ${seq}-${version}`;
+  const name = `${TITLES[what]} ${seq}-${version}`;
   if (arch !== box.arch) return `${name} is for ${arch}, this box is ${box.arch}`;
   if (!boards.includes(box.board)) return `${name} is for ${boards.join(', ')}, this box is ${box.board}`;
   if (seq <= box.seq)

@@ -1,14 +1,17 @@
-/** Where the updater finds and keeps things; each can be named, so that it can be tried without being installed. */
+/** Where root's program finds and keeps things; each can be named, so that it can be tried without being installed. */
 
 import { join } from 'node:path';
 import { BOOT_ID_FILE } from '../../../agent/base/boot-clock.ts';
+import type { ReleaseKind } from '../../../agent/contract/release.ts';
 import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
 import { CONFIG_ORDER_FILE, UPDATE_DIR, UPDATE_ORDER_FILE } from '../../../agent/contract/update.ts';
 import type { Kind } from './change/record.ts';
 
 export interface Places {
-  /** Of the releases and the link `current`. */
+  /** Of the agent's releases and the link `current`. */
   readonly lib: string;
+  /** Of root's own releases, the link `current`, and the link `judge` for what must outlive one on trial. */
+  readonly rootLib: string;
   /** The updater's own; everybody may read status and history in it. */
   readonly state: string;
   /** Root's configuration of the agent. */
@@ -20,6 +23,8 @@ export interface Places {
   readonly root: string;
   /** What the package of the agent brings. */
   readonly firstRelease: string;
+  /** What the package of root's program brings. */
+  readonly firstRoot: string;
   /** Of the running system. */
   readonly run: string;
   readonly bootId: string;
@@ -29,28 +34,73 @@ export interface Places {
   readonly folder: string;
 }
 
-export const DEFAULT_PLACES: Places = {
+/** With the programs of the system that are asked. */
+export interface BoxOptions extends Places {
+  readonly systemctl: string;
+  readonly timedatectl: string;
+}
+
+export const DEFAULT_PLACES: BoxOptions = {
   lib: '/usr/lib/vigie',
+  rootLib: '/usr/lib/vigie-root',
   state: UPDATE_DIR,
   config: '/etc/vigie/vigie.yaml',
   agentState: '/var/lib/vigie',
   settings: '/etc/vigie-root/update.yaml',
   root: '/etc/vigie-root/root.json',
   firstRelease: '/usr/share/vigie/first-release',
+  firstRoot: '/usr/share/vigie-root/first-release',
   run: '/run',
   bootId: BOOT_ID_FILE,
   agentUser: 'vigie',
   folder: ROOT_RECORD_DIR,
+  systemctl: 'systemctl',
+  timedatectl: 'timedatectl',
 };
 
 const ORDER_FILES: Readonly<Record<Kind, string>> = {
   release: UPDATE_ORDER_FILE,
   configuration: CONFIG_ORDER_FILE,
+  root: UPDATE_ORDER_FILE,
 };
 export const orderFile = ({ agentState }: Places, kind: Kind): string => join(agentState, ORDER_FILES[kind]);
 /** Text of the configuration that the room has ordered last. */
 export const orderedFile = ({ state }: Places): string => join(state, 'ordered-configuration.yaml');
-export const downloadsDir = ({ state }: Places): string => join(state, 'downloads');
+/** The order by which root's own program is changed, as it came. */
+export const rootOrderFile = ({ state }: Places): string => join(state, 'root-order.dsse.json');
+/** Where a new program of root's shows that it can be replaced (rehearsal.ts). */
+export const rehearsalDir = ({ state }: Places): string => join(state, 'rehearsal');
+const DOWNLOADS: Readonly<Record<ReleaseKind, string>> = { release: 'downloads', root: 'downloads-root' };
+export const downloadsDir = ({ state }: Places, what: ReleaseKind): string => join(state, DOWNLOADS[what]);
+/** Folder of the releases of a kind. */
+export const libOf = ({ lib, rootLib }: Places, what: ReleaseKind): string =>
+  what === 'release' ? lib : rootLib;
 export const tufDir = ({ state }: Places): string => join(state, 'tuf');
+/** Root's program, in a release of it. */
+export const ROOT_PROGRAM = 'vigie-root.js';
 /** Program `vigie` of the release that runs. */
 export const releaseProgram = ({ lib }: Places): string => join(lib, 'current/dist/agent/cli/main.js');
+
+/** Option of each place, and what it says of it. */
+export const PLACE_OPTIONS: Readonly<Record<keyof BoxOptions, readonly [flag: string, text: string]>> = {
+  lib: ['--lib <dir>', 'the agent’s releases: current and releases/'],
+  rootLib: ['--root-lib <dir>', 'root’s own releases: current, judge and releases/'],
+  state: ['--state <dir>', 'root’s own folder'],
+  config: ['--config <file>', 'the agent’s configuration, root’s'],
+  agentState: ['--agent-state <dir>', 'the agent’s state folder'],
+  settings: ['--settings <file>', 'where releases come from'],
+  root: ['--root <file>', 'the signed root to begin with'],
+  firstRelease: ['--first-release <dir>', 'what the package of the agent brings'],
+  firstRoot: ['--first-root <dir>', 'what the package of root’s program brings'],
+  run: ['--run <dir>', 'of the running system'],
+  bootId: ['--boot-id <file>', 'the kernel’s name of this boot'],
+  folder: ['--folder <dir>', 'root’s folder, which vision and the agent read'],
+  agentUser: ['--agent-user <user>', 'as whom code of the release runs to judge it'],
+  systemctl: ['--systemctl <program>', 'what asks systemd'],
+  timedatectl: ['--timedatectl <program>', 'what knows whether the clock is synchronised'],
+};
+export const PLACE_KEYS = Object.keys(PLACE_OPTIONS) as (keyof BoxOptions)[];
+
+/** For a child that is to work with the same places. */
+export const flagsOf = (places: BoxOptions): string[] =>
+  PLACE_KEYS.flatMap((key) => [PLACE_OPTIONS[key][0].split(' ')[0] ?? '', places[key]]);

@@ -1,12 +1,12 @@
 /** Commands of `vigie-root` that change what runs on the box; those beside them are in commands.ts. */
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { printableJson, printableLine } from '../../../agent/base/printable.ts';
 import { CONFIG_REQUEST_BYTES_MAX } from '../../../agent/contract/config-trial.ts';
+import { RELEASE_KINDS, type ReleaseKind } from '../../../agent/contract/release.ts';
 import { CHANGE_KINDS } from '../../../agent/contract/update.ts';
 import {
   type Box,
-  type BoxOptions,
   lockedIn,
   makeFolder,
   openBox,
@@ -23,7 +23,8 @@ import { ConfigurationRequests } from './change/requests.ts';
 import { addBoxCommands } from './commands.ts';
 import { answerAndLeave, firstLine } from './one-request.ts';
 import { isDue, pendingUpdates } from './os-updates.ts';
-import { DEFAULT_PLACES, orderFile } from './places.ts';
+import { type BoxOptions, DEFAULT_PLACES, orderFile, PLACE_KEYS, PLACE_OPTIONS } from './places.ts';
+import { rehearse } from './rehearsal.ts';
 import { screenOf } from './status.ts';
 import { AGENT_UNIT, RUN_UNIT } from './units.ts';
 
@@ -54,10 +55,14 @@ export function makeProgram(): Command {
   add('status', 'what runs, what is wanted, and how far it is')
     .option('--json', 'as JSON')
     .action(statusCommand);
-  add('back', 'go back to the release that is kept').action((options: Options) => byHand(options, back));
-  add('from-package', 'go to the release that the package of the agent has brought').action(
-    (options: Options) => byHand(options, fromPackage),
+  add('back', 'go back to the release that is kept').action((options: Options) =>
+    byHand(options, 'release', back),
   );
+  add('from-package', 'go to the release that a package has brought: of the agent, or of root’s own program')
+    .addArgument(new Argument('[what]', 'release: the agent’s').choices(RELEASE_KINDS).default('release'))
+    .action((what: ReleaseKind, options: Options) =>
+      byHand(options, what, (hand) => fromPackage(hand, what)),
+    );
   add('config-trial', 'check, try, keep or revert a configuration: one request on standard input').action(
     trialCommand,
   );
@@ -66,27 +71,9 @@ export function makeProgram(): Command {
 }
 
 function withPlaces(command: Command): Command {
-  const { lib, state, config, agentState, settings, root, firstRelease, run, bootId, folder, agentUser } =
-    DEFAULT_PLACES;
-  const place = (flags: string, text: string, value: string): Option =>
-    new Option(flags, text).default(value);
-  for (const option of [
-    place('--lib <dir>', 'folder with current and releases/', lib),
-    place('--state <dir>', 'root’s own folder', state),
-    place('--config <file>', 'the agent’s configuration, root’s', config),
-    place('--agent-state <dir>', 'the agent’s state folder', agentState),
-    place('--settings <file>', 'where releases come from', settings),
-    place('--root <file>', 'the signed root to begin with', root),
-    place('--first-release <dir>', 'what the package of the agent brings', firstRelease),
-    place('--run <dir>', 'of the running system', run),
-    place('--boot-id <file>', 'the kernel’s name of this boot', bootId),
-    place('--folder <dir>', 'root’s folder, which vision and the agent read', folder),
-    place('--agent-user <user>', 'as whom code of the release runs to judge it', agentUser),
-    place('--systemctl <program>', 'what asks systemd', 'systemctl'),
-    place('--timedatectl <program>', 'what knows whether the clock is synchronised', 'timedatectl'),
-    place('--apt-get <program>', 'what asks apt', 'apt-get'),
-  ])
-    command.addOption(option);
+  const places = PLACE_KEYS.map((key) => new Option(...PLACE_OPTIONS[key]).default(DEFAULT_PLACES[key]));
+  const aptGet = new Option('--apt-get <program>', 'what asks apt').default('apt-get');
+  for (const option of [...places, aptGet]) command.addOption(option);
   return command;
 }
 
@@ -100,6 +87,7 @@ async function opened(options: Options, booting: boolean, withinMs = WORK_WITHIN
   await lockedIn(recordLock(options), withinMs, async () => {
     box.store.load();
     await box.payloads.release.heal(box.store.state);
+    await box.payloads.root.heal(box.store.state);
   });
   await box.machine.recover(booting);
   return box;
@@ -112,6 +100,7 @@ async function runCommand(options: Options): Promise<void> {
       // systemd does not see an order that comes while this service runs (systemd.path(5)): it is looked for at the end.
       for (let runs = 0, seen = ''; runs < RUNS_MAX && seen !== ordersAt(options); runs += 1) {
         seen = ordersAt(options);
+        await rehearse(box, say);
         await runAlone(box, options);
       }
     });
@@ -164,10 +153,14 @@ function statusCommand(options: Options & { readonly json?: true }): void {
   else screenOf(now).forEach(print);
 }
 
-async function byHand(options: Options, act: (hand: ByHand) => Promise<void>): Promise<void> {
+async function byHand(
+  options: Options,
+  what: ReleaseKind,
+  act: (hand: ByHand) => Promise<void>,
+): Promise<void> {
   const { machine, releases, places } = await opened(options, false, REQUEST_WITHIN_MS);
   await machine.locked(() => act({ machine, releases, places }));
-  const { phase, reason } = machine.state.release;
+  const { phase, reason } = machine.state[what];
   if (phase !== 'probation')
     throw new AgentError('unavailable', `${phase}: ${reason ?? 'see the journal of the unit'}`);
   print('switched; it stays if it proves itself, see vigie-root status');

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError, rethrowBug } from '../../../agent/base/errors.ts';
-import { MANIFEST_FILE } from '../../../agent/contract/release.ts';
+import { MANIFEST_FILE, type ReleaseKind } from '../../../agent/contract/release.ts';
 import { type Entry, parseManifest, verifyTree } from '../../lib/manifest.ts';
 import { freeBytesOf, type Machine } from './board.ts';
 import { diskError } from './disk-error.ts';
@@ -41,7 +41,11 @@ export class ServerSource implements ReleaseSource {
     return this.#metadata;
   }
 
-  async find({ seq, version }: Release, signal: AbortSignal): Promise<Offered | undefined> {
+  async find(
+    what: ReleaseKind,
+    { seq, version }: Release,
+    signal: AbortSignal,
+  ): Promise<Offered | undefined> {
     const { places, settings, machine } = this.#options;
     const server = serverOf(this.#options);
     mkdirSync(tufDir(places), { recursive: true, mode: 0o755 });
@@ -119,7 +123,10 @@ class Download implements Offered {
   }
 
   async download(signal: AbortSignal, onProgress: (done: number, total: number) => void): Promise<void> {
-    mkdirSync(downloadsDir(this.#options.places), { recursive: true, mode: 0o755 });
+    mkdirSync(downloadsDir(this.#options.places, this.#trusted.custom.what), {
+      recursive: true,
+      mode: 0o755,
+    });
     const { manifest } = this.#trusted;
     await this.#fetchManifest(signal);
     this.#entries = parseManifest(readFileSync(this.#file(manifest), 'utf8'));
@@ -201,7 +208,7 @@ class Download implements Offered {
   }
 
   #file({ path }: TargetRef): string {
-    return join(downloadsDir(this.#options.places), path);
+    return join(downloadsDir(this.#options.places, this.#trusted.custom.what), path);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Releases on the disk, and which one is `current`.
  *
- * INVARIANTS: `current` is a symbolic link that is replaced by rename(2), never removed; a folder below releases/ has its name
+ * INVARIANTS: `current`, or the link that is named instead, is a symbolic link that is replaced by rename(2), never removed; a folder below releases/ has its name
  * only while it is whole: it gets it last when it comes, and loses it first when it goes.
  */
 import {
@@ -24,10 +24,6 @@ import { type Entry, parseManifest, verifyTree } from '../../lib/manifest.ts';
 
 const NAME = /^([1-9]\d{0,15})-(\d{1,5}\.\d{1,5}\.\d{1,5})$/;
 const RELEASES = 'releases';
-const LINK = 'current';
-const LINK_BESIDE = 'current.new';
-/** A folder in the place of the link is kept for whoever looks why. */
-const LINK_ASIDE = 'current.damaged';
 
 export interface Release {
   readonly seq: number;
@@ -41,9 +37,11 @@ export const nameOf = ({ seq, version }: Release): string => releaseName(seq, ve
 
 export class ReleaseFolder {
   readonly lib: string;
+  readonly #link: string;
 
-  constructor(lib: string) {
+  constructor(lib: string, link = 'current') {
     this.lib = lib;
+    this.#link = join(lib, link);
   }
 
   dirOf(release: Release): string {
@@ -52,9 +50,9 @@ export class ReleaseFolder {
 
   /** Null where there is no link, or where it leads to nothing. */
   current(): Release | null {
-    const link = lstatSync(join(this.lib, LINK), { throwIfNoEntry: false });
+    const link = lstatSync(this.#link, { throwIfNoEntry: false });
     if (link?.isSymbolicLink() !== true) return null;
-    const [folder, name = ''] = readlinkSync(join(this.lib, LINK)).split('/');
+    const [folder, name = ''] = readlinkSync(this.#link).split('/');
     const release = releaseOf(name);
     return folder === RELEASES && release !== null && existsSync(this.dirOf(release)) ? release : null;
   }
@@ -94,7 +92,7 @@ export class ReleaseFolder {
 
   /** Makes the link beside `current` that `point` will rename. Throws AgentError `unavailable` where the disk refuses. */
   prepare(release: Release): void {
-    const beside = join(this.lib, LINK_BESIDE);
+    const beside = this.#beside;
     this.#onDisk(() => {
       rmSync(beside, { recursive: true, force: true });
       symlinkSync(join(RELEASES, nameOf(release)), beside);
@@ -103,15 +101,16 @@ export class ReleaseFolder {
 
   /** On the disk when it returns. Throws AgentError `unavailable` where the disk refuses, and then nothing has changed. */
   point(release: Release): void {
-    const link = join(this.lib, LINK);
+    const link = this.#link;
     this.prepare(release);
     this.#onDisk(() => {
       // rename(2) replaces no folder by a link.
       if (lstatSync(link, { throwIfNoEntry: false })?.isDirectory() === true) {
-        rmSync(join(this.lib, LINK_ASIDE), { recursive: true, force: true });
-        renameSync(link, join(this.lib, LINK_ASIDE));
+        // Kept for whoever looks why.
+        rmSync(`${link}.damaged`, { recursive: true, force: true });
+        renameSync(link, `${link}.damaged`);
       }
-      renameSync(join(this.lib, LINK_BESIDE), link);
+      renameSync(this.#beside, link);
       flush(this.lib);
     });
   }
@@ -120,7 +119,7 @@ export class ReleaseFolder {
     try {
       act();
     } catch (error) {
-      const message = `${join(this.lib, LINK)} cannot be changed: ${messageOf(error)}`;
+      const message = `${this.#link} cannot be changed: ${messageOf(error)}`;
       throw new AgentError('unavailable', message, error);
     }
   }
@@ -134,10 +133,14 @@ export class ReleaseFolder {
 
   /** What an interrupted program has left: half a release, half of one that went, a link that was not taken. */
   sweep(): void {
-    rmSync(join(this.lib, LINK_BESIDE), { force: true });
+    rmSync(this.#beside, { force: true });
     for (const name of this.#entries()) {
       if (name.startsWith('.')) rmSync(join(this.lib, RELEASES, name), { recursive: true, force: true });
     }
+  }
+
+  get #beside(): string {
+    return `${this.#link}.new`;
   }
 
   #entries(): string[] {

@@ -1,4 +1,5 @@
 /** Where releases come from. */
+import type { ReleaseKind } from '../../../agent/contract/release.ts';
 import type { UpdaterStatus } from '../../../agent/contract/update.ts';
 import type { Release } from './releases.ts';
 
@@ -15,7 +16,7 @@ export interface Offered {
 
 export interface ReleaseSource {
   /** Fetches fresh metadata first. Undefined: there is no such release. Throws AgentError. */
-  find(target: Release, signal: AbortSignal): Promise<Offered | undefined>;
+  find(what: ReleaseKind, target: Release, signal: AbortSignal): Promise<Offered | undefined>;
   /** Versions of the metadata that was verified; null before the first. */
   metadata(): UpdaterStatus['metadata'];
 }

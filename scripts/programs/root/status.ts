@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
+import type { ReleaseKind } from '../../../agent/contract/release.ts';
 import { STATUS_FILE, type UpdaterStatus } from '../../../agent/contract/update.ts';
 import { freeBytesOf, type Machine } from './board.ts';
 import { REASON_CHARS_MAX, type State } from './change/record.ts';
@@ -19,7 +20,7 @@ const DAY_MS = 24 * 3_600_000;
 export interface StatusOptions {
   readonly places: Places;
   readonly machine: Machine;
-  readonly releases: ReleaseFolder;
+  readonly releases: Readonly<Record<ReleaseKind, ReleaseFolder>>;
   wallMs(): number;
   say(line: string): void;
 }
@@ -36,13 +37,13 @@ export class StatusWriter {
     const { metadata, osUpdates, last } = state;
     const { phase, since, rollout, target } = state.release;
     const previous = state.previous === null ? null : releaseOf(state.previous);
-    const { configuration } = state;
+    const { configuration, root } = state;
     return {
       version: 1,
       at: new Date(wallMs()).toISOString(),
       ...machine,
-      release: releases.current(),
-      previous: previous !== null && releases.has(previous) ? previous : null,
+      release: releases.release.current(),
+      previous: previous !== null && releases.release.has(previous) ? previous : null,
       phase,
       since,
       rollout,
@@ -53,6 +54,14 @@ export class StatusWriter {
       osUpdates: osUpdates === null ? null : { pending: osUpdates.pending, reboot: rebootAsked(places.run) },
       freeBytes: freeBytesOf(places.lib),
       history: last?.n ?? 0,
+      root: {
+        release: releases.root.current(),
+        phase: root.phase,
+        since: root.since,
+        rollout: root.rollout,
+        target: root.target === null ? null : releaseOf(root.target),
+        reason: reasonOf(root),
+      },
       configuration: {
         phase: configuration.phase,
         rollout: configuration.rollout,
@@ -120,7 +129,11 @@ export function screenOf(status: UpdaterStatus): string[] {
     const reboot = osUpdates.reboot ? ', and a restart is asked for' : '';
     lines.push(row('system', `${osUpdates.pending} updates of the system wait${reboot}`));
   }
-  const { configuration } = status;
+  const { configuration, root } = status;
+  const rootsWanted = root.target === null ? '' : ` ${releaseText(root.target)}`;
+  const rootsReason = root.reason === null ? '' : `: ${printable(root.reason, REASON_CHARS_MAX)}`;
+  const rootsPhase = root.phase === 'idle' ? '' : `, ${root.phase}${rootsWanted}${rootsReason}`;
+  lines.push(row('root', `${releaseText(root.release)}${rootsPhase}`));
   if (configuration.phase !== 'idle') {
     const { phase, target, rollout, reason } = configuration;
     const revision = target === null || target.number === 0 ? '' : ` revision ${target.number}`;

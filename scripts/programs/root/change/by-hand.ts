@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { flush } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
-import type { ReleaseVersion } from '../../../../agent/contract/release.ts';
+import type { ReleaseKind, ReleaseVersion } from '../../../../agent/contract/release.ts';
+import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
 import type { Places } from '../places.ts';
@@ -26,13 +27,13 @@ const run = promisify(execFile);
 
 export interface ByHand {
   readonly machine: Machine;
-  readonly releases: ReleaseFolder;
+  readonly releases: Readonly<Record<ReleaseKind, ReleaseFolder>>;
   readonly places: Places;
 }
 
 /** Goes to the kept previous release, through the same switch and probation. Throws AgentError `denied`. */
-export async function back({ machine, releases }: ByHand): Promise<void> {
-  assertFree(machine);
+export async function back({ machine, releases: { release: releases } }: ByHand): Promise<void> {
+  assertFree(machine, 'release');
   const { previous: kept, seqMin } = machine.state;
   const previous = kept === null ? null : releaseOf(kept);
   if (previous === null || !releases.has(previous))
@@ -53,16 +54,21 @@ export async function back({ machine, releases }: ByHand): Promise<void> {
   await machine.switchNow('release');
 }
 
-/** Goes to the release of the agent's package. Throws AgentError. */
-export async function fromPackage({ machine, releases, places }: ByHand): Promise<void> {
-  assertFree(machine);
-  if (!existsSync(places.firstRelease))
-    throw new AgentError('denied', `${places.firstRelease}: no package has brought a release`);
-  const brought = readVersion(places.firstRelease);
+/** Goes to the release that the package of the agent, or of root's program, has brought. Throws AgentError. */
+export async function fromPackage(
+  { machine, releases: folders, places }: ByHand,
+  what: ReleaseKind,
+): Promise<void> {
+  assertFree(machine, what);
+  const releases = folders[what];
+  const first = what === 'release' ? places.firstRelease : places.firstRoot;
+  if (!existsSync(first)) throw new AgentError('denied', `${first}: no package has brought a release`);
+  const brought = readVersion(first);
   const { seq, version } = brought;
   const release = { seq, version };
   const current = releases.current();
-  const { seqMin } = machine.state;
+  // An older program of root's is refused by its number, as in an order.
+  const seqMin = what === 'release' ? machine.state.seqMin : (current?.seq ?? 0);
   if (sameRelease(current, release)) throw new AgentError('denied', `${nameOf(release)} runs already`);
   if (seq < seqMin)
     throw new AgentError(
@@ -72,27 +78,28 @@ export async function fromPackage({ machine, releases, places }: ByHand): Promis
   assertReads(releases, current, brought);
   const target = targetOf(release);
   const reason = 'of the package';
-  machine.apply('release', { on: 'begin', phase: 'verified', target, reason }, { targetSeqMin: seqMin });
+  const shared = what === 'release' ? { targetSeqMin: seqMin } : {};
+  machine.apply(what, { on: 'begin', phase: 'verified', target, reason }, shared);
   try {
-    await stageCopy(releases, places, release);
+    await stageCopy(releases, first, release);
   } catch (error) {
     rethrowBug(error);
-    machine.apply('release', { on: 'fail', reason: messageOf(error) });
+    machine.apply(what, { on: 'fail', reason: messageOf(error) });
     throw error;
   }
-  machine.apply('release', { on: 'staged' });
-  await machine.switchNow('release');
+  machine.apply(what, { on: 'staged' });
+  await machine.switchNow(what);
 }
 
 /** Hard links where the file system is the same: dpkg replaces files, it never writes into them. */
-async function stageCopy(releases: ReleaseFolder, { firstRelease }: Places, release: Release): Promise<void> {
+async function stageCopy(releases: ReleaseFolder, first: string, release: Release): Promise<void> {
   const stage = join(releases.lib, 'releases', '.from-package');
   try {
-    const entries = manifestOf(firstRelease);
+    const entries = manifestOf(first);
     assertNoUnits(nameOf(release), entries);
     rmSync(stage, { recursive: true, force: true });
-    const isLinked = lstatSync(firstRelease).dev === lstatSync(releases.lib).dev;
-    await run('cp', [isLinked ? '-al' : '-a', firstRelease, stage]);
+    const isLinked = lstatSync(first).dev === lstatSync(releases.lib).dev;
+    await run('cp', [isLinked ? '-al' : '-a', first, stage]);
     await verifyTree(stage, entries);
     await run('sync', ['-f', stage]);
     if (releases.has(release)) releases.remove(release);
@@ -104,14 +111,15 @@ async function stageCopy(releases: ReleaseFolder, { firstRelease }: Places, rele
 }
 
 /** For what a person begins on the box: not in the middle of something else. Throws AgentError `denied`. */
-function assertFree({ state: { release, configuration } }: Machine): void {
-  if (SWITCHED.has(configuration.phase))
-    throw new AgentError('denied', 'a configuration is on trial; wait for its end');
-  if (AT_REST.has(release.phase) || release.phase === 'waiting') return;
-  const what = release.target === null ? 'an update' : `the update to ${nameOf(releaseOf(release.target))}`;
+function assertFree({ state }: Machine, what: ReleaseKind): void {
+  const other = CHANGE_KINDS.find((kind) => kind !== what && SWITCHED.has(state[kind].phase));
+  if (other !== undefined) throw new AgentError('denied', `another ${other} is on trial; wait for its end`);
+  const { phase, target } = state[what];
+  if (AT_REST.has(phase) || phase === 'waiting') return;
+  const update = target === null ? 'an update' : `the update to ${nameOf(releaseOf(target))}`;
   throw new AgentError(
     'denied',
-    `${what} is under way (${release.phase}); wait for its end, or have the room withdraw it`,
+    `${update} is under way (${phase}); wait for its end, or have the room withdraw it`,
   );
 }
 

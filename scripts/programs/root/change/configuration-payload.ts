@@ -165,6 +165,14 @@ export class ConfigurationPayload implements Payload {
     return Promise.reject(new AgentError('bug', 'a configuration is judged by the agent'));
   }
 
+  proves(): Promise<FinalVerdict> {
+    return Promise.resolve({ state: 'good' });
+  }
+
+  confirmed(): Shared {
+    return {};
+  }
+
   times(): JudgeTimes {
     return { healthyS: Math.min(HEALTHY_S_MAX, this.#options.healthyS()), withinS: TRIAL_S };
   }

@@ -40,8 +40,9 @@ export async function judge(options: JudgeOptions): Promise<void> {
     if (kind === undefined) return;
     const { trial } = store.state[kind];
     if (trial === null) return;
-    const verdict = await observe(options, kind, trial);
+    let verdict = await observe(options, kind, trial);
     if (verdict === undefined) continue;
+    if (verdict.state === 'good') verdict = await options.payloads[kind].proves(store.state[kind]);
     await machine.locked(async () => {
       if (!isSame(store.state[kind], trial)) return;
       const found = options.payloads[kind].installed(store.state[kind]);

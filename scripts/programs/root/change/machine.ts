@@ -11,7 +11,7 @@ import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
 import { JUDGE_UNIT } from '../units.ts';
 import { gateOf } from './gate.ts';
-import { type OrderOf, readOrder, stampOf } from './orders.ts';
+import { actionFor, type OrderOf, readOrder, stampOf } from './orders.ts';
 import { attempt, attemptLater, fetchInput, inputOf, passed } from './outcome.ts';
 import type { Payload, Progress } from './payload.ts';
 import { type Change, type Kind, type State, SWITCHED, type Target } from './record.ts';
@@ -32,7 +32,11 @@ export interface Orders {
   /** Root's configuration. Throws AgentError. */
   reader(): OrderReader;
   /** Target of an order, and why it can never be carried out; keeps what the order brings. Throws AgentError `unavailable`. */
-  take<K extends Kind>(kind: K, order: OrderOf<K>): { readonly target: Target; readonly fault?: string };
+  take<K extends Kind>(
+    kind: K,
+    order: OrderOf<K>,
+    bytes: Uint8Array,
+  ): { readonly target: Target; readonly fault?: string };
 }
 
 export interface MachineOptions {
@@ -94,7 +98,8 @@ export class Machine {
     // A judge that was killed, or that systemd has given up.
     if (CHANGE_KINDS.some((kind) => actOf(this.#change(kind)) === 'judge'))
       await this.#options.units.start([JUDGE_UNIT]);
-    const release = this.#advance('release', progress);
+    // An order is for the one program or for the other.
+    const release = this.advance('release', progress).then(() => this.advance('root', progress));
     // A download may take a day: what is ordered of the configuration meanwhile does not wait for it.
     const ended = await Promise.allSettled([release, this.#advanceUntil(release, progress)]);
     for (const one of ended) if (one.status === 'rejected') throw one.reason;
@@ -113,7 +118,7 @@ export class Machine {
       if (newest !== stamp || clock.boottimeS() >= againS) {
         stamp = newest;
         againS = clock.boottimeS() + AGAIN_EVERY_S;
-        await this.#advance('configuration', progress);
+        await this.advance('configuration', progress);
       }
       if (isOver) return;
       await passed(LOOK_EVERY_MS, over);
@@ -174,10 +179,7 @@ export class Machine {
     const change = this.#change(kind);
     const next = step(kind, change, { on: 'good' });
     if (next === change) return;
-    const isRelease = kind === 'release';
-    const { trial, target } = change;
-    const previous = trial?.from ?? null;
-    store.put(kind, next, isRelease ? { proven: target, previous, seqMin: this.state.targetSeqMin } : {});
+    store.put(kind, next, this.#options.payloads[kind].confirmed(change, this.state));
     this.tidy();
   }
 
@@ -225,7 +227,8 @@ export class Machine {
     this.tidy();
   }
 
-  async #advance(kind: Kind, progress: Progress): Promise<void> {
+  /** Carries out the order for a kind as far as it can go now. */
+  async advance(kind: Kind, progress: Progress): Promise<void> {
     await this.locked(() => Promise.resolve(this.#put(kind, { on: 'restart' })));
     let stamp = '';
     for (let orders = 0, before = ''; ; ) {
@@ -303,7 +306,7 @@ export class Machine {
   async #stage(kind: Kind): Promise<void> {
     const stage = (): Promise<Input> =>
       inputOf(() => this.#options.payloads[kind].stage(this.#change(kind)), { on: 'staged' });
-    if (kind === 'release') {
+    if (kind !== 'configuration') {
       const input = await stage();
       return await this.locked(() => Promise.resolve(this.#put(kind, input)));
     }
@@ -316,15 +319,17 @@ export class Machine {
     const { orders, store, payloads, say } = this.#options;
     const { ordersFromMs } = store.state;
     const found = readOrder(kind, orders.file(kind), this.#change(kind), ordersFromMs, () => orders.reader());
-    if (found.is === 'refused') {
+    // What is no order is told once, of the release.
+    if (found.is === 'refused' && kind !== 'root') {
       say(`the order for the ${kind} is refused: ${found.reason}`);
       this.#put(kind, { on: 'order-refused', sha256: found.sha256, reason: found.reason });
     }
     if (found.is !== 'new') return;
     const { order, keyid, may } = found.opened;
-    const { rollout, counter, notBefore, notAfter, window, action } = order;
-    say(`the order for the ${kind}: ${action}, as ${rollout} wants it`);
-    const { target, fault } = orders.take(kind, order);
+    const { rollout, counter, notBefore, notAfter, window } = order;
+    const { action, isOwn } = actionFor(kind, order);
+    if (isOwn) say(`the order for the ${kind}: ${action}, as ${rollout} wants it`);
+    const { target, fault } = orders.take(kind, order, found.bytes);
     const refused = fault === undefined ? undefined : ({ is: 'refused', reason: fault } as const);
     this.#put(kind, {
       on: 'order',

@@ -19,14 +19,16 @@ import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { CONFIG_ORDER_BYTES_MAX, UPDATE_ORDER_BYTES_MAX } from '../../../../agent/contract/update.ts';
 import { type Change, COUNTERS_MAX, type Kind } from './record.ts';
 
-export const ORDER_KINDS = { release: 'update', configuration: 'configure' } as const satisfies Record<
-  Kind,
-  OrderKind
->;
+export const ORDER_KINDS = {
+  release: 'update',
+  configuration: 'configure',
+  root: 'update',
+} as const satisfies Record<Kind, OrderKind>;
 export type OrderOf<K extends Kind> = OpenedOrder<(typeof ORDER_KINDS)[K]>['order'];
 const BYTES_MAX: Readonly<Record<Kind, number>> = {
   release: UPDATE_ORDER_BYTES_MAX,
   configuration: CONFIG_ORDER_BYTES_MAX,
+  root: UPDATE_ORDER_BYTES_MAX,
 };
 
 export type FoundOrder<K extends Kind> =
@@ -34,7 +36,12 @@ export type FoundOrder<K extends Kind> =
   /** It has been taken or refused before. */
   | { readonly is: 'known' }
   | { readonly is: 'refused'; readonly sha256: string; readonly reason: string }
-  | { readonly is: 'new'; readonly sha256: string; readonly opened: OpenedOrder<(typeof ORDER_KINDS)[K]> };
+  | {
+      readonly is: 'new';
+      readonly sha256: string;
+      readonly bytes: Uint8Array;
+      readonly opened: OpenedOrder<(typeof ORDER_KINDS)[K]>;
+    };
 
 /** Reads what lies at `file` now. */
 export function readOrder<K extends Kind>(
@@ -65,12 +72,21 @@ export function readOrder<K extends Kind>(
       const from = new Date(ordersFromMs).toISOString();
       return refuse(`it may have been obeyed before; a new order is needed, valid from after ${from}`);
     }
-    return { is: 'new', sha256, opened };
+    return { is: 'new', sha256, bytes, opened };
   } catch (error) {
     // Where root's own configuration cannot be read nobody may order.
     rethrowBug(error);
     return refuse(messageOf(error));
   }
+}
+
+/** What an order asks of this kind: one for the other program of the box takes back what was ordered of this one. */
+export function actionFor(
+  kind: Kind,
+  { action, ...order }: OrderOf<Kind>,
+): { readonly action: OrderOf<Kind>['action']; readonly isOwn: boolean } {
+  const isOwn = !('what' in order) || order.what === kind;
+  return { action: isOwn ? action : 'withdraw', isOwn };
 }
 
 /** Changes whenever another file is put there. */

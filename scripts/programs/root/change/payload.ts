@@ -46,6 +46,10 @@ export interface Payload {
   restarts(): Promise<number>;
   /** Whether what was switched to starts at all, where no agent ran before. */
   startsAtAll(): Promise<FinalVerdict>;
+  /** What it must show beside an agent that is as well as before. */
+  proves(change: Change): Promise<FinalVerdict>;
+  /** What its confirmation means for the record. */
+  confirmed(change: Change, state: State): Shared;
   /** `withinS` counts from the switch. */
   times(): JudgeTimes;
   /** Of `state` only what runs, what is kept and what is under way stays on the disk. */

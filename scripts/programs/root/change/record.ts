@@ -1,6 +1,6 @@
 /**
- * The record of root's change machine, one file: how far the change of the release and the change of the configuration are, and
- * what the box must never go below.
+ * The record of root's change machine, one file: how far the changes of the release, of the configuration and of root's own
+ * program are, and what the box must never go below.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Mode } from '../../../../agent/contract/mode.ts';
@@ -114,6 +114,7 @@ export const State = Type.Object(
     boot: Type.String({ maxLength: 64 }),
     release: Change,
     configuration: Change,
+    root: Change,
     /** The release that has proved itself: a box that has lost its link is put on it. */
     proven: nullable(ChangeTarget),
     /** The release that is kept beside the current one. */
@@ -186,6 +187,7 @@ export const FIRST_STATE: State = {
   boot: '',
   release: FIRST_CHANGE,
   configuration: FIRST_CHANGE,
+  root: FIRST_CHANGE,
   proven: null,
   previous: null,
   seqMin: 0,

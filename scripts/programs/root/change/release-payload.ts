@@ -1,6 +1,6 @@
 /**
- * Releases as a payload of the change machine: one is fetched from the room's server, staged beside the one that runs, and
- * switched to by the link `current`.
+ * Releases of the agent as a payload of the change machine: one is fetched from the room's server, staged beside the one that
+ * runs, and switched to by the link `current`. Those of root's own program are such ones, too (root-payload.ts).
  *
  * INVARIANTS: everything that runs is stopped before `current` moves, so that no process starts from one release while its
  * other half is of the other; each step can be done twice. On the way back only the link itself can keep the box from going on.
@@ -10,8 +10,11 @@ import { rmSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { AgentHealth } from '../../../../agent/base/probation.ts';
+import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import { childUser } from '../agent-user.ts';
-import { downloadsDir, type Places, releaseProgram } from '../places.ts';
+import type { BoxClock } from '../clock.ts';
+import { TITLES } from '../fits.ts';
+import { type BoxOptions, downloadsDir, releaseProgram } from '../places.ts';
 import { nameOf, type Release, type ReleaseFolder, sameRelease } from '../releases.ts';
 import { readSettings } from '../settings.ts';
 import type { Offered, ReleaseSource } from '../source.ts';
@@ -54,15 +57,17 @@ const START_WITHIN_MS = 60_000;
 const DEFAULT_TIMES: JudgeTimes = { healthyS: 60, withinS: 600 };
 
 export interface ReleasePayloadOptions {
-  readonly places: Places;
+  readonly places: BoxOptions;
   readonly releases: ReleaseFolder;
   readonly units: Units;
-  readonly clock: { boottimeS(): number };
+  readonly clock: Pick<BoxClock, 'boottimeS' | 'sleep'>;
   /** Releases of the room's server. Throws AgentError `config` where the settings name none. */
   source(): Promise<ReleaseSource>;
   health(): Promise<AgentHealth | undefined>;
   say(line: string): void;
 }
+
+const PACKAGES: Readonly<Record<ReleaseKind, string>> = { release: 'vigie', root: 'vigie-root' };
 
 export const releaseOf = ({ number: seq, name: version }: Target): Release => ({ seq, version });
 export const targetOf = ({ seq, version }: Release): Target => ({ number: seq, name: version });
@@ -70,11 +75,12 @@ export const targetOf = ({ seq, version }: Release): Target => ({ number: seq, n
 /** Metadata that cannot be believed is a few kB and may be other metadata in a minute: it is no rotten archive. */
 async function found(
   source: ReleaseSource,
+  what: ReleaseKind,
   release: Release,
   signal: AbortSignal,
 ): Promise<Offered | undefined> {
   try {
-    return await source.find(release, signal);
+    return await source.find(what, release, signal);
   } catch (error) {
     rethrowBug(error);
     throw error.kind === 'corrupt' ? new AgentError('unavailable', error.message, error) : error;
@@ -82,18 +88,18 @@ async function found(
 }
 
 export class ReleasePayload implements Payload {
-  readonly kind = 'release';
+  readonly kind: ReleaseKind = 'release';
   readonly needsActive = false;
-  readonly #options: ReleasePayloadOptions;
+  protected readonly options: ReleasePayloadOptions;
   #stage: (() => Promise<void>) | undefined;
   #learnt: Shared = {};
 
   constructor(options: ReleasePayloadOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   relation(target: Target): Relation {
-    const current = this.#options.releases.current();
+    const current = this.options.releases.current();
     if (current === null) return { is: 'new' };
     const wanted = releaseOf(target);
     if (sameRelease(current, wanted)) return { is: 'running' };
@@ -102,7 +108,7 @@ export class ReleasePayload implements Payload {
   }
 
   installed({ target, trial }: Change): Installed {
-    const current = this.#options.releases.current();
+    const current = this.options.releases.current();
     if (current === null) return 'nothing';
     const is = targetOf(current);
     if (sameTarget(is, target)) return 'target';
@@ -115,12 +121,12 @@ export class ReleasePayload implements Payload {
 
   async fetch(target: Target, signal: AbortSignal, progress: Progress): Promise<void> {
     const { seq, version } = releaseOf(target);
-    const source = await this.#options.source();
+    const source = await this.options.source();
     this.#learnt = {};
-    const offered = await found(source, { seq, version }, signal);
+    const offered = await found(source, this.kind, { seq, version }, signal);
     this.#learnt = { metadata: source.metadata() };
     if (offered === undefined) {
-      const message = `no release ${version} (${seq}) is signed for this box’s architecture, as far as the server knows`;
+      const message = `no ${TITLES[this.kind]} ${version} (${seq}) is signed for this box’s architecture, as far as the server knows`;
       throw new AgentError('unavailable', message);
     }
     const assertFits = (): void => {
@@ -131,19 +137,19 @@ export class ReleasePayload implements Payload {
     await offered.download(signal, (done, total) => progress({ done, total }));
     // Since it was looked at first, the disk may have filled.
     assertFits();
-    this.#learnt = { ...this.#learnt, targetSeqMin: offered.seqMin };
+    if (this.kind === 'release') this.#learnt = { ...this.#learnt, targetSeqMin: offered.seqMin };
     this.#stage = () => offered.stage(AbortSignal.timeout(STAGE_WITHIN_S * 1000));
   }
 
   async stage(): Promise<void> {
     if (this.#stage === undefined) throw new AgentError('bug', 'staged without having been fetched');
     await this.#stage();
-    rmSync(downloadsDir(this.#options.places), { recursive: true, force: true });
+    rmSync(downloadsDir(this.options.places, this.kind), { recursive: true, force: true });
   }
 
   /** It may have been staged days ago, and shares files with the release that runs: who has written into one, wrote into both. */
   async verifyStaged({ target, order }: Change): Promise<void> {
-    const { releases } = this.#options;
+    const { releases } = this.options;
     const release = target === null ? null : releaseOf(target);
     if (release === null || !releases.has(release))
       throw new AgentError('corrupt', 'what was staged is not there any more');
@@ -160,7 +166,7 @@ export class ReleasePayload implements Payload {
   }
 
   async trial(): Promise<Trial> {
-    const { releases, units, health, say } = this.#options;
+    const { releases, units, health, say } = this.options;
     const started = await units.wereStarted(STARTED);
     const current = releases.current();
     return {
@@ -172,7 +178,7 @@ export class ReleasePayload implements Payload {
   }
 
   async enter(change: Change, { started }: Trial): Promise<readonly string[]> {
-    const { releases, units, clock } = this.#options;
+    const { releases, units, clock } = this.options;
     const { target } = change;
     const beganS = clock.boottimeS();
     const assertInTime = (): void => {
@@ -194,7 +200,7 @@ export class ReleasePayload implements Payload {
   }
 
   async leave(change: Change, trial: Trial, booting: boolean): Promise<Left> {
-    const { releases, units, places } = this.#options;
+    const { releases, units, places } = this.options;
     const { from, started } = trial;
     const starts = booting ? [] : started;
     if (from === null || !releases.has(releaseOf(from)))
@@ -206,7 +212,7 @@ export class ReleasePayload implements Payload {
       return { found: 'other', reason: `${nameOf(current)} runs, which it did not switch to`, starts };
     // What was fetched is of no use any more, and a full disk has no room for a link.
     await this.#attempt('not removed', () =>
-      Promise.resolve(rmSync(downloadsDir(places), { recursive: true, force: true })),
+      Promise.resolve(rmSync(downloadsDir(places, this.kind), { recursive: true, force: true })),
     );
     // A disk that refuses leaves what runs running.
     if (found !== 'from') releases.prepare(releaseOf(from));
@@ -216,12 +222,12 @@ export class ReleasePayload implements Payload {
   }
 
   async restarts(): Promise<number> {
-    return (await this.#options.units.state(AGENT_UNIT)).restarts;
+    return (await this.options.units.state(AGENT_UNIT)).restarts;
   }
 
   /** Where no agent ran before none runs now: that the program starts is all that can be judged. */
   async startsAtAll(): Promise<FinalVerdict> {
-    const { places } = this.#options;
+    const { places } = this.options;
     const program = releaseProgram(places);
     try {
       const options = { timeout: START_WITHIN_MS, cwd: '/', ...childUser(places.agentUser) };
@@ -232,8 +238,16 @@ export class ReleasePayload implements Payload {
     }
   }
 
+  proves(_change: Change): Promise<FinalVerdict> {
+    return Promise.resolve({ state: 'good' });
+  }
+
+  confirmed({ target, trial }: Change, { targetSeqMin }: State): Shared {
+    return { proven: target, previous: trial?.from ?? null, seqMin: targetSeqMin };
+  }
+
   times(): JudgeTimes {
-    const { places, say } = this.#options;
+    const { places, say } = this.options;
     try {
       return readSettings(places.settings);
     } catch (error) {
@@ -246,19 +260,20 @@ export class ReleasePayload implements Payload {
   }
 
   /** Nothing is removed while it is not certain which releases stay. */
-  tidy({ release: { phase, target }, previous, proven }: State): void {
-    const { releases, say, places } = this.#options;
+  tidy(state: State): void {
+    const { phase, target } = state[this.kind];
+    const { releases, say, places } = this.options;
     const isWaiting = phase === 'waiting';
     if (!AT_REST.has(phase) && !isWaiting) return;
     releases.sweep();
     // A download that was paused goes on where it was.
-    if (!isWaiting) rmSync(downloadsDir(places), { recursive: true, force: true });
+    if (!isWaiting) rmSync(downloadsDir(places, this.kind), { recursive: true, force: true });
     const current = releases.current();
     if (current === null) return;
-    const stays = [targetOf(current), previous, proven, isWaiting ? target : null];
+    const stays = [targetOf(current), ...this.kept(state), isWaiting ? target : null];
     for (const release of releases.list()) {
       if (stays.some((one) => sameTarget(one, targetOf(release)))) continue;
-      say(`release ${nameOf(release)} is removed`);
+      say(`${TITLES[this.kind]} ${nameOf(release)} is removed`);
       releases.remove(release);
     }
   }
@@ -267,21 +282,30 @@ export class ReleasePayload implements Payload {
    * Puts `current` on a release where it leads to none: on the one that has proved itself; in a switch, on the one that ran
    * before. None below `seqMin` is chosen, and none that is not intact.
    */
-  async heal({ release: { phase, trial }, proven, previous, seqMin }: State): Promise<void> {
-    const { releases, say } = this.#options;
+  async heal(state: State): Promise<void> {
+    const { releases, say } = this.options;
     if (releases.current() !== null) return;
+    const { phase, trial } = state[this.kind];
     const onTrial = !AT_REST.has(phase) && trial !== null ? trial.from : null;
-    const known = [onTrial, proven, previous].flatMap((one) => (one === null ? [] : [releaseOf(one)]));
+    const known = [onTrial, ...this.kept(state)].flatMap((one) => (one === null ? [] : [releaseOf(one)]));
+    const seqMin = this.kind === 'release' ? state.seqMin : 0;
     for (const release of [...known, ...releases.list().reverse()]) {
       if (release.seq < seqMin || !(await this.#isIntact(release))) continue;
-      say(`current led to no release; it leads to ${nameOf(release)} now`);
+      say(`${releases.lib}/current led to no release; it leads to ${nameOf(release)} now`);
       return releases.point(release);
     }
-    say(`no intact release of ${seqMin} or later is on this box; install the package vigie again`);
+    say(
+      `no intact ${TITLES[this.kind]} of ${seqMin} or later is on this box; install the package ${PACKAGES[this.kind]} again`,
+    );
+  }
+
+  /** Releases that stay beside the one that runs, the best first. */
+  protected kept({ proven, previous }: State): (Target | null)[] {
+    return [proven, previous];
   }
 
   async #isIntact(release: Release): Promise<boolean> {
-    const { releases, say } = this.#options;
+    const { releases, say } = this.options;
     if (!releases.has(release)) return false;
     try {
       await releases.verify(release);
@@ -298,7 +322,7 @@ export class ReleasePayload implements Payload {
       await act();
     } catch (error) {
       if (error instanceof AgentError) rethrowBug(error);
-      this.#options.say(`on the way back: ${what}: ${messageOf(error)}`);
+      this.options.say(`on the way back: ${what}: ${messageOf(error)}`);
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The transition function of a change, of a release or of a configuration: from an order to `confirmed`, `rolled-back` or
+ * The transition function of a change, of a release of either kind or of a configuration: from an order to `confirmed`, `rolled-back` or
  * `failed`. It is pure: no file, no clock, no process.
  *
  *   idle → waiting → downloading → verified → staged → switching → probation → confirmed
@@ -25,8 +25,8 @@ import {
   type Trial,
 } from './record.ts';
 
-/** Boots in which a release may fail to prove itself; a configuration on trial does not survive one. */
-const BOOTS_MAX: Readonly<Record<Kind, number>> = { release: 3, configuration: 0 };
+/** Boots in which a release of either kind may fail to prove itself; a configuration on trial does not survive one. */
+const BOOTS_MAX: Readonly<Record<Kind, number>> = { release: 3, configuration: 0, root: 3 };
 const UNDONE_MAX = 3;
 /** First pause after an archive that is not what was signed, s; it doubles: 1, 2, 4, 8 h, within the day that a download has. */
 const ROTTEN_PAUSE_S = 3600;
@@ -289,9 +289,9 @@ function booted(kind: Kind, change: Change, { installed, atS }: Extract<Input, {
   const boots = trial.boots + 1;
   if (boots > BOOTS_MAX[kind] || trial.id !== null) {
     const reason =
-      kind === 'release'
-        ? `started ${boots} times without having proved itself`
-        : 'the box was started anew while it was on trial';
+      kind === 'configuration'
+        ? 'the box was started anew while it was on trial'
+        : `started ${boots} times without having proved itself`;
     return returning(now, { ...trial, boots }, reason);
   }
   return { ...now, phase: 'probation', trial: { ...trial, boots, beganS: atS, restarts: 0 } };

@@ -13,6 +13,7 @@ import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, hasCode, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
+import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import { CHANGE_KINDS, type ChangeRecord, RECORDED_PHASES } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
 import { History } from './history.ts';
@@ -38,8 +39,8 @@ const UNKNOWN: Target = { number: 0, name: 'unknown' };
 
 /** What can be learnt of a box whose record is lost. */
 export interface Remains {
-  /** The release that runs. */
-  current(): Target | null;
+  /** The release of a kind that runs. */
+  current(what: ReleaseKind): Target | null;
   /** A former configuration lies beside the one that is installed: a trial of it had begun. */
   isConfigurationOnTrial(): boolean;
 }
@@ -171,7 +172,7 @@ export class Store {
     { rollout, trial, target, reason, since }: Change,
     phase: ChangeRecord['phase'],
   ): ChangeRecord {
-    const from = trial?.from ?? (what === 'release' ? this.#options.remains.current() : null);
+    const from = trial?.from ?? (what === 'configuration' ? null : this.#options.remains.current(what));
     const n = (this.#state.last?.n ?? 0) + 1;
     return { n, at: since, what, rollout, phase, from, to: target, reason };
   }
@@ -222,7 +223,7 @@ export class Store {
   #rebuilt(records: readonly ChangeRecord[]): State {
     const { remains } = this.#options;
     const last = records.at(-1);
-    const current = remains.current();
+    const current = remains.current('release');
     // How far back this box may go is not known any more, so not below what it has.
     const seqMin = current?.number ?? 0;
     const ordersFromMs = Math.max(this.#clock.wallMs(), last === undefined ? 0 : Date.parse(last.at));
@@ -246,7 +247,7 @@ export class Store {
 
   #rebuiltChange(kind: Kind, records: readonly ChangeRecord[]): Change {
     const last = records.at(-1);
-    const isRelease = kind === 'release';
+    const isRelease = kind !== 'configuration';
     const begun = isRelease
       ? last !== undefined && SWITCHED.has(last.phase)
       : this.#options.remains.isConfigurationOnTrial();

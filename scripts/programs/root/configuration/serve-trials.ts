@@ -76,7 +76,9 @@ function plainBox(config: string, agentState: string, agent: PlainAgent): Box {
   const own = join(agentState, 'root');
   makeFolder(own, printNote);
   const done = (): Promise<void> => Promise.resolve();
-  const places = { ...DEFAULT_PLACES, lib: own, state: own, config, agentState };
+  // A plain run has no release.
+  const rootLib = join(own, 'root');
+  const places = { ...DEFAULT_PLACES, lib: own, rootLib, state: own, config, agentState };
   const units: Units = {
     wereStarted: () => Promise.resolve([]),
     stop: done,

@@ -1,0 +1,275 @@
+/**
+ * Releases of root's own program on a box: the real programs, each a file of its own that is started by the links `current` and
+ * `judge` as the units do; a good one, and bad ones of every kind, which the former one must take back.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { releaseName } from '../../agent/contract/release.ts';
+import type { UpdateOrder } from '../../agent/contract/update.ts';
+import { scratch } from '../lib/paths.ts';
+import { type Program, start } from '../lib/program.ts';
+import { sampleRelease } from '../lib/release-server.ts';
+import { UpdatingBox } from '../lib/updating-box.ts';
+
+const BUNDLE = fileURLToPath(new URL('../../scripts/programs/package/bundle.js', import.meta.url));
+const OF_ROOT = { what: 'root' } as const;
+const FIRST = 11;
+
+/** The program as it is packaged, once for the whole test. */
+const program = (() => {
+  const dir = scratch(t);
+  execFileSync(process.execPath, [BUNDLE, dir, join(dir, 'copyright')]);
+  return {
+    code: readFileSync(join(dir, 'vigie-root.js'), 'utf8'),
+    description: readFileSync(join(dir, 'package.json'), 'utf8'),
+  };
+})();
+
+const versionOf = (seq: number): string => `0.${seq}.0`;
+/** Runs first in the program; the modules that it needs are imported as the banner of the bundle does. */
+const first = (code: string): string => program.code.replace(/^(#!.*\n)/, `$1${code}\n`);
+
+/** A box whose root program is a release, and its numbers 11 (which runs) and 12 (which `code` is). */
+class RootBox {
+  readonly box: UpdatingBox;
+  readonly #t: Test;
+
+  static async make(t: Test, code = program.code, withinS = 8): Promise<RootBox> {
+    const box = await UpdatingBox.make(t, { withinS });
+    const made = new RootBox(t, box);
+    const { rootLib } = box;
+    mkdirSync(join(rootLib, 'releases'), { recursive: true });
+    const old = await made.tree(FIRST, program.code);
+    cpSync(old, made.folder(FIRST), { recursive: true });
+    for (const link of ['current', 'judge'])
+      symlinkSync(`releases/${releaseName(FIRST, versionOf(FIRST))}`, join(rootLib, link));
+    await made.publish(FIRST + 1, code, { [FIRST]: old });
+    made.unitsRun();
+    return made;
+  }
+
+  private constructor(t: Test, box: UpdatingBox) {
+    this.#t = t;
+    this.box = box;
+  }
+
+  folder(seq: number): string {
+    return join(this.box.rootLib, 'releases', releaseName(seq, versionOf(seq)));
+  }
+
+  async tree(seq: number, code: string): Promise<string> {
+    const release = { ...OF_ROOT, seq, version: versionOf(seq) };
+    const files = { 'vigie-root.js': code, 'package.json': program.description };
+    return await sampleRelease(join(this.box.dir, 'root-trees'), { ...release, files });
+  }
+
+  async publish(seq: number, code: string, from: Record<number, string> = {}): Promise<void> {
+    const tree = await this.tree(seq, code);
+    await this.box.repository.addRelease(tree, { ...OF_ROOT, seq, version: versionOf(seq) }, from);
+    this.box.repository.publish();
+  }
+
+  /** `systemctl start vigie-root.service` runs the program that `current` leads to. */
+  unitsRun(): void {
+    const { dir, rootLib } = this.box;
+    const words = [
+      'exec',
+      process.execPath,
+      join(rootLib, 'current/vigie-root.js'),
+      'run',
+      ...this.box.places(),
+    ];
+    writeFileSync(
+      join(dir, 'bin/on-run'),
+      `#!/bin/sh\n${words
+        .map((word) => `'${word}'`)
+        .join(' ')
+        .replace("'exec'", 'exec')}\n`,
+      { mode: 0o755 },
+    );
+  }
+
+  order(change: Partial<UpdateOrder> = {}): void {
+    const seq = change.seq ?? FIRST + 1;
+    this.box.order({ ...OF_ROOT, version: versionOf(seq), ...change, seq });
+  }
+
+  /** To its end, by the link by which its unit starts it. */
+  async run(command: 'run' | 'judge' | 'boot'): Promise<Program> {
+    const link = command === 'run' ? 'current' : 'judge';
+    const file = join(this.box.rootLib, link, 'vigie-root.js');
+    const ran = start(this.#t, process.execPath, [file, command, ...this.box.places()]);
+    await ran.ended;
+    return ran;
+  }
+
+  /** A power cut: the next start is another boot, and what it begins with is `boot`. */
+  async reboot(): Promise<void> {
+    this.box.reboot();
+    await this.run('boot');
+  }
+
+  link(name: 'current' | 'judge'): number {
+    return Number(readlinkSync(join(this.box.rootLib, name)).replace(/^releases\/(\d+)-.*$/, '$1'));
+  }
+
+  get root() {
+    return this.box.rawRecord.root;
+  }
+}
+
+void t.test('a good one: ordered, tried, judged by the former one, and the next one by it', async (t) => {
+  const root = await RootBox.make(t, first('// another'));
+  const { box } = root;
+  root.order();
+  const ran = await root.run('run');
+  t.equal(ran.code, 0, ran.err);
+  t.match(root.root, { phase: 'probation', target: { number: 12 }, trial: { from: { number: 11 } } });
+  t.equal(root.link('current'), 12, 'the new one runs');
+  t.equal(root.link('judge'), 11, 'and is judged by the former one');
+  t.match(
+    box.asked(),
+    [/^stop .*vigie.service/, /reset-failed/, /start .*vigie.service/],
+    'the agent starts anew',
+  );
+  const judged = await root.run('judge');
+  t.equal(judged.code, 0, judged.err);
+  t.match(root.root, { phase: 'confirmed', reason: null });
+  t.equal(root.link('judge'), 12, 'from now on it judges');
+  t.match(box.status.root, { release: { seq: 12 }, phase: 'confirmed', rollout: 'spring-12' });
+  t.match(box.status, { phase: 'idle', release: { seq: 1 } }, 'of the release nothing has changed');
+  t.notOk(existsSync(join(box.state, 'rehearsal')), 'what it showed is removed');
+  t.ok(existsSync(root.folder(11)), 'the former one is kept');
+  t.same(
+    box.history.map(({ what, phase }) => `${what} ${phase}`),
+    ['root staged', 'root switching', 'root probation', 'root confirmed'],
+  );
+  // And a release of the agent, by the new one.
+  box.order();
+  await root.run('run');
+  await root.run('judge');
+  t.match(box.record, { phase: 'confirmed', target: { seq: 2 } });
+  // And root's next one.
+  await root.publish(13, first('// a third'));
+  root.order({ seq: 13 });
+  await root.run('run');
+  await root.run('judge');
+  t.match(root.root, { phase: 'confirmed', target: { number: 13 } });
+  t.notOk(existsSync(root.folder(11)), 'two are kept');
+});
+
+const ENDS = "import * as fs0 from 'node:fs'; if (process.argv[2] === 'run') process.exit(0);";
+/** What is wrong with it, and what the box says of that. */
+const BAD: readonly (readonly [string, string, RegExp])[] = [
+  ['that does not start', 'throw new Error("no start");', /`vigie-root status` ends with 1: .*/],
+  ['whose boot fails', "if (process.argv[2] === 'boot') process.exit(1);", /`vigie-root boot` ends with 1/],
+  ['whose run ends well and does nothing', ENDS, /did not carry out its own order again/],
+  [
+    'that cannot read what is signed',
+    'globalThis.Date = class extends Date { constructor(...w) { super(...(w.length ? w : [4e12])); } };',
+    /did not carry out its own order again/,
+  ],
+  [
+    'that claims to have been replaced',
+    `import * as fs1 from 'node:fs'; if (process.argv[2] === 'run') { const s = process.argv[process.argv.indexOf('--state') + 1] + '/rehearsal/lib'; fs1.mkdirSync(s + '/releases/12-0.12.0', { recursive: true }); fs1.rmSync(s + '/current', { force: true }); fs1.symlinkSync('releases/12-0.12.0', s + '/current'); process.exit(0); }`,
+    /did not carry out its own order again/,
+  ],
+  [
+    'that writes a record of a later version',
+    `import * as fs2 from 'node:fs'; if (process.argv[2] === 'run') { const f = process.argv[process.argv.indexOf('--state') + 1] + '/state.json'; fs2.writeFileSync(f, JSON.stringify({ ...JSON.parse(fs2.readFileSync(f, 'utf8')), version: 2 })); process.exit(0); }`,
+    /did not carry out its own order again/,
+  ],
+];
+
+void t.test('a bad one is taken back by the former one', async (t) => {
+  for (const [what, code, why] of BAD) {
+    await t.test(`one ${what}`, async (t) => {
+      const root = await RootBox.make(t, first(code), 2);
+      root.order();
+      await root.run('run');
+      t.equal(root.link('current'), 12);
+      const judged = await root.run('judge');
+      t.equal(judged.code, 0, judged.err);
+      t.match(root.root, { phase: 'rolled-back', reason: why });
+      t.equal(root.link('current'), 11, 'the former one runs');
+      t.equal(root.link('judge'), 11);
+      // Which takes the order for a better one.
+      await root.publish(13, first('// mended'));
+      root.order({ seq: 13 });
+      await root.run('run');
+      await root.run('judge');
+      t.match(root.root, { phase: 'confirmed', target: { number: 13 } });
+      t.equal(root.link('judge'), 13);
+    });
+  }
+});
+
+void t.test('power lost on the way, links lost, and orders for the other program', async (t) => {
+  const root = await RootBox.make(t, first('// another'));
+  const { box } = root;
+  root.order();
+  await root.run('run');
+  await root.reboot();
+  t.match(root.root, { phase: 'probation', trial: { boots: 1 } }, 'the trial goes on');
+  t.equal(root.link('judge'), 11);
+  for (const link of ['current', 'judge'] as const) {
+    rmSync(join(box.rootLib, link));
+    // By the other link, as the unit's own program does.
+    if (link === 'current') await root.reboot();
+    else await root.run('run');
+    t.equal(root.link('judge'), 11, `without ${link}: judge leads to the former one`);
+  }
+  t.equal(root.link('current'), 11, 'a link that was lost in a trial leads to what had proved itself');
+  await root.run('judge');
+  t.match(root.root, { phase: 'rolled-back' });
+  root.order({ rollout: 'summer' });
+  await root.run('run');
+  for (let n = 0; n < 4; n += 1) await root.reboot();
+  t.match(root.root, { phase: 'rolled-back', reason: /started 4 times/ }, 'not for ever');
+  t.equal(root.link('current'), 11);
+  // An order for the agent's release takes back one for root's program that waits.
+  const later = new Date(Date.now() + 1_800_000).toISOString();
+  root.order({ rollout: 'autumn', notBefore: later });
+  await root.run('run');
+  t.match(root.root, { phase: 'waiting', target: { number: 12 } });
+  box.order();
+  await root.run('run');
+  t.match(root.root, { phase: 'idle', target: null });
+  await root.run('judge');
+  t.match(box.record, { phase: 'confirmed', target: { seq: 2 } });
+  root.order({ seq: 10, rollout: 'old' });
+  await root.run('run');
+  t.match(root.root, { phase: 'failed', reason: /not newer than 11/ });
+});
+
+void t.test('by hand: the one that the package has brought', async (t) => {
+  const root = await RootBox.make(t);
+  const { box } = root;
+  const file = join(box.rootLib, 'current/vigie-root.js');
+  const byHand = async (): Promise<Program> => {
+    const ran = start(t, process.execPath, [file, 'from-package', 'root', ...box.places()]);
+    await ran.ended;
+    return ran;
+  };
+  t.match((await byHand()).err, /no package has brought a release/);
+  cpSync(await root.tree(14, first('// of the package')), join(box.dir, 'first-root'), { recursive: true });
+  const ran = await byHand();
+  t.equal(ran.code, 0, ran.err);
+  t.equal(root.link('current'), 14);
+  await root.run('judge');
+  t.match(root.root, { phase: 'confirmed', target: { number: 14 }, order: null });
+  t.equal(root.link('judge'), 14);
+  t.match((await byHand()).err, /runs already/);
+});
