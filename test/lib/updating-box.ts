@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { releaseName } from '../../agent/contract/release.ts';
@@ -49,7 +50,10 @@ case " $* " in
   for word in "$@"; do
     case $word in *.service | *.socket) : >"$dir/up-$word" ;; esac
     # What the unit runs, where the test says what that is.
-    [ "$word" != vigie-root.service ] || [ ! -x "$dir/on-run" ] || setsid "$dir/on-run" >>"$dir/ran" 2>&1 &
+    if [ "$word" = vigie-root.service ] && [ -x "$dir/on-run" ]; then
+      setsid "$dir/on-run" >>"$dir/ran" 2>&1 &
+      echo $! >>"$dir/pids"
+    fi
   done ;;
 esac
 `;
@@ -98,6 +102,8 @@ export class UpdatingBox {
     const server = await TestReleaseServer.start(repository.dir);
     t.teardown(() => server.stop());
     const box = new UpdatingBox(t, dir, { repository, server, trees }, options.disk ?? join(dir, 'disk'));
+    // What a unit has begun ends before the folders go.
+    t.teardown(() => box.#begunEnd());
     await box.#furnish(options);
     return box;
   }
@@ -124,7 +130,7 @@ export class UpdatingBox {
   }
 
   async #furnish({ healthyS = 1, withinS = 8, idle = false }: BoxOptions): Promise<void> {
-    const { dir, lib, agentState, server } = this;
+    const { dir, lib, agentState } = this;
     mkdirSync(join(lib, 'releases'), { recursive: true });
     for (const folder of [agentState, this.state]) mkdirSync(folder, { recursive: true });
     // What of a release is run to judge it runs as the user of the agent, and not as root.
@@ -145,11 +151,19 @@ export class UpdatingBox {
     this.configure(
       `site: ${SITE}\nbox: ${BOX}\ncamera: { source: "test:pattern" }\ncommands: { keys: [${key}] }\nmqtt: { url: "mqtt://127.0.0.1:1", ack: broker }\n`,
     );
-    writeFileSync(
-      join(dir, 'update.yaml'),
-      `url: "${server.url}"\nboard: pc\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n`,
-    );
+    this.judgeBy({ healthyS, withinS });
     await this.#answer();
+  }
+
+  judgeBy({ healthyS, withinS }: { readonly healthyS: number; readonly withinS: number }): void {
+    const times = `healthyS: ${healthyS}\nwithinS: ${withinS}\n`;
+    writeFileSync(join(this.dir, 'update.yaml'), `url: "${this.server.url}"\nboard: pc\n${times}`);
+  }
+
+  async #begunEnd(): Promise<void> {
+    const file = join(this.dir, 'bin/pids');
+    const begun = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+    for (const pid of begun) while (existsSync(`/proc/${pid}`)) await sleep(50);
   }
 
   configure(yaml: string): void {

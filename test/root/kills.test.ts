@@ -1,6 +1,6 @@
 /**
- * Root's program killed at a call that writes, at each in turn, for a release and for a configuration: what is installed is
- * the old or the new one, whole, and the box goes on to the new one.
+ * Root's program killed at a call that writes, at each in turn, for a release, for a configuration and for a release of itself:
+ * what is installed is the old or the new one, whole, and the box goes on to the new one.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,11 +14,14 @@ import type { Change } from '../../scripts/programs/root/change/record.ts';
 import { signed } from '../lib/commands.ts';
 import { preloaded } from '../lib/preloaded.ts';
 import { BOX, SITE } from '../lib/room.ts';
+import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Of each payload; spread over all the calls that a change makes. */
 const KILLS = FULL ? 300 : 8;
+/** A judge of root's own program starts six more: fewer in the normal run. */
+const KILLS_OF_ROOT = FULL ? 300 : 4;
 const KILLS_A_BOX = 20;
 /** Of these a run makes most; the others follow a change that was cut. */
 const COMMANDS = ['run', 'run', 'run', 'judge'] as const;
@@ -38,15 +41,21 @@ const KILLER = `
 #include <sys/types.h>
 #include <unistd.h>
 static long at = -1, count;
+static char *file;
 static int is_node;
 __attribute__((constructor)) static void begin(void) {
   is_node = strcmp(program_invocation_short_name, "node") == 0;
   const char *text = getenv("KILL_AT");
+  if (!is_node) return;
   if (text) at = atol(text);
+  const char *name = getenv("KILL_COUNT");
+  if (name) file = strdup(name);
+  // What it starts itself goes on.
+  unsetenv("KILL_AT");
+  unsetenv("KILL_COUNT");
 }
 __attribute__((destructor)) static void end(void) {
-  const char *file = getenv("KILL_COUNT");
-  FILE *out = is_node && file ? fopen(file, "w") : NULL;
+  FILE *out = file ? fopen(file, "w") : NULL;
   if (out) { fprintf(out, "%ld", count); fclose(out); }
 }
 static void writes(void) {
@@ -76,6 +85,8 @@ int open64(const char *p, int flags, ...) {
 `;
 
 interface Payload {
+  /** What a box has beside its releases. */
+  furnish(box: UpdatingBox): Promise<void>;
   /** Orders the change number n of the box. */
   order(box: UpdatingBox, n: number, rollout?: string): void;
   /** What is wrong with what is installed, where change n or the one before it must be. */
@@ -89,26 +100,59 @@ function phaseOf({ phase, target, reason }: Change, number: number): string {
   return ['confirmed', 'rolled-back'].includes(phase) ? phase : `${phase}: ${reason}`;
 }
 
+const nothing = (): Promise<void> => Promise.resolve();
+
+/** What of the releases in a folder is not as it was made. */
+async function unwhole(lib: string, treeOf: (seq: number) => string): Promise<string[]> {
+  const faults: string[] = [];
+  for (const name of readdirSync(join(lib, 'releases')).filter((one) => !one.startsWith('.'))) {
+    const manifest = readFileSync(join(treeOf(Number(name.split('-')[0])), 'MANIFEST'), 'utf8');
+    try {
+      await verifyTree(join(lib, 'releases', name), parseManifest(manifest));
+    } catch (error) {
+      faults.push(`${name}: ${messageOf(error)}`);
+    }
+  }
+  return faults;
+}
+
 const release: Payload = {
+  furnish: nothing,
   order: (box, n) => void box.order({ seq: n + 1 }),
   phase: (box, n) => phaseOf(box.rawRecord.release, n + 1),
   faults: async (box, n, orBefore) => {
     const seq = Number(box.current.split('-')[0]);
     const faults = seq === n + 1 || (orBefore && seq === n) ? [] : [`current is ${box.current}`];
-    for (const name of readdirSync(join(box.lib, 'releases')).filter((one) => !one.startsWith('.'))) {
-      const manifest = readFileSync(join(box.treeOf(Number(name.split('-')[0])), 'MANIFEST'), 'utf8');
-      try {
-        await verifyTree(join(box.lib, 'releases', name), parseManifest(manifest));
-      } catch (error) {
-        faults.push(`${name}: ${messageOf(error)}`);
-      }
-    }
-    return faults;
+    return [...faults, ...(await unwhole(box.lib, (one) => box.treeOf(one)))];
+  },
+};
+
+/** Root's releases are numbered from here. */
+const ROOT = 100;
+const root: Payload = {
+  furnish: (box) => new RootReleases(box).lay(ROOT, KILLS_A_BOX + 3),
+  order: (box, n, rollout = `root-${n}`) => {
+    const seq = ROOT + n;
+    box.order({ what: 'root', seq, version: rootVersionOf(seq), rollout });
+  },
+  phase: (box, n) => phaseOf(box.rawRecord.root, ROOT + n),
+  faults: async (box, n, orBefore) => {
+    const releases = new RootReleases(box);
+    const current = releases.link('current');
+    const isRight = current === ROOT + n || (orBefore && current === ROOT + n - 1);
+    const judge = releases.link('judge');
+    const isJudged = judge === current || (orBefore && judge === ROOT + n - 1);
+    return [
+      ...(isRight ? [] : [`current is ${current}`]),
+      ...(isJudged ? [] : [`judge is ${judge}`]),
+      ...(await unwhole(box.rootLib, (seq) => releases.treeOf(seq))),
+    ];
   },
 };
 
 const TEXT = /^# revision \d+\n/;
 const configuration: Payload = {
+  furnish: nothing,
   order: (box, n, rollout = `r${n}`) => {
     const file = join(box.dir, 'vigie.yaml');
     const yaml = `# revision ${n}\n${readFileSync(file, 'utf8').replace(TEXT, '')}`;
@@ -147,9 +191,14 @@ async function settled(box: UpdatingBox, { phase }: Payload, n: number): Promise
   return phase(box, n);
 }
 
-async function killed(t: Test, name: string, payload: Payload): Promise<void> {
+async function killed(t: Test, name: string, payload: Payload, kills = KILLS): Promise<void> {
   const killer = preloaded(t, KILLER);
-  let box = await UpdatingBox.make(t, { releases: KILLS_A_BOX + 3 });
+  const fresh = async (): Promise<UpdatingBox> => {
+    const box = await UpdatingBox.make(t, { releases: KILLS_A_BOX + 3, withinS: 30 });
+    await payload.furnish(box);
+    return box;
+  };
+  let box = await fresh();
   const counted = async (command: string): Promise<number> => {
     const file = join(box.dir, 'count');
     await box.run(command, { LD_PRELOAD: killer, KILL_COUNT: file });
@@ -161,16 +210,16 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
   t.equal(payload.phase(box, n), 'confirmed', `${name}: uncut, it is confirmed`);
   t.ok(calls.run > 40, `${calls.run} calls that write in run, ${calls.judge} in judge`);
   let hits = 0;
-  for (let kill = 0; kill < KILLS; kill += 1) {
+  for (let kill = 0; kill < kills; kill += 1) {
     n += 1;
     if (n > KILLS_A_BOX + 1) {
-      box = await UpdatingBox.make(t, { releases: KILLS_A_BOX + 3 });
+      box = await fresh();
       n = 1;
     }
     const command = COMMANDS[kill % COMMANDS.length] ?? 'run';
     payload.order(box, n);
     if (command === 'judge') await box.run('run');
-    const at = Math.floor((kill * calls[command]) / KILLS);
+    const at = Math.floor((kill * calls[command]) / kills);
     const program = await box.run(command, { LD_PRELOAD: killer, KILL_AT: String(at) });
     const where = `${name}: kill ${kill} at call ${at} of ${command}`;
     if (program.code !== 0) hits += 1;
@@ -192,7 +241,7 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
     t.strictSame(await payload.faults(box, n, false), [], `${where}: in the end`);
     t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), `${where}: and the agent runs`);
   }
-  t.ok(hits > KILLS / 2, `${hits} of ${KILLS} were killed, 0 mixed`);
+  t.ok(hits > kills / 2, `${hits} of ${kills} were killed, 0 mixed`);
   rmSync(box.lib, { recursive: true });
 }
 
@@ -269,3 +318,4 @@ void t.test('a technician’s trial stays by the technician’s word alone', asy
 
 void t.test('a release', async (t) => killed(t, 'release', release));
 void t.test('a configuration', async (t) => killed(t, 'configuration', configuration));
+void t.test('a release of itself', async (t) => killed(t, 'root', root, KILLS_OF_ROOT));

@@ -3,24 +3,14 @@
  * `judge` as the units do; a good one, and bad ones of every kind, which the former one must take back.
  */
 import { execFileSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { releaseName } from '../../agent/contract/release.ts';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { sampleRelease } from '../lib/release-server.ts';
+import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';
 
 const BUNDLE = fileURLToPath(new URL('../../scripts/programs/package/bundle.js', import.meta.url));
@@ -31,79 +21,44 @@ const FIRST = 11;
 const program = (() => {
   const dir = scratch(t);
   execFileSync(process.execPath, [BUNDLE, dir, join(dir, 'copyright')]);
-  return {
-    code: readFileSync(join(dir, 'vigie-root.js'), 'utf8'),
-    description: readFileSync(join(dir, 'package.json'), 'utf8'),
-  };
+  return readFileSync(join(dir, 'vigie-root.js'), 'utf8');
 })();
 
-const versionOf = (seq: number): string => `0.${seq}.0`;
 /** Runs first in the program; the modules that it needs are imported as the banner of the bundle does. */
-const first = (code: string): string => program.code.replace(/^(#!.*\n)/, `$1${code}\n`);
+const first = (code: string): string => program.replace(/^(#!.*\n)/, `$1${code}\n`);
 
 /** A box whose root program is a release, and its numbers 11 (which runs) and 12 (which `code` is). */
 class RootBox {
   readonly box: UpdatingBox;
+  readonly releases: RootReleases;
   readonly #t: Test;
 
-  static async make(t: Test, code = program.code, withinS = 8): Promise<RootBox> {
-    const box = await UpdatingBox.make(t, { withinS });
-    const made = new RootBox(t, box);
-    const { rootLib } = box;
-    mkdirSync(join(rootLib, 'releases'), { recursive: true });
-    const old = await made.tree(FIRST, program.code);
-    cpSync(old, made.folder(FIRST), { recursive: true });
-    for (const link of ['current', 'judge'])
-      symlinkSync(`releases/${releaseName(FIRST, versionOf(FIRST))}`, join(rootLib, link));
-    await made.publish(FIRST + 1, code, { [FIRST]: old });
-    made.unitsRun();
-    return made;
+  static async make(t: Test, code = program, withinS = 20): Promise<RootBox> {
+    const root = new RootBox(t, await UpdatingBox.make(t, { withinS }));
+    await root.releases.lay(FIRST, 0, () => program);
+    await root.publish(FIRST + 1, code, { [FIRST]: root.releases.treeOf(FIRST) });
+    return root;
   }
 
   private constructor(t: Test, box: UpdatingBox) {
     this.#t = t;
     this.box = box;
+    this.releases = new RootReleases(box);
   }
 
   folder(seq: number): string {
-    return join(this.box.rootLib, 'releases', releaseName(seq, versionOf(seq)));
-  }
-
-  async tree(seq: number, code: string): Promise<string> {
-    const release = { ...OF_ROOT, seq, version: versionOf(seq) };
-    const files = { 'vigie-root.js': code, 'package.json': program.description };
-    return await sampleRelease(join(this.box.dir, 'root-trees'), { ...release, files });
+    return this.releases.folder(seq);
   }
 
   async publish(seq: number, code: string, from: Record<number, string> = {}): Promise<void> {
-    const tree = await this.tree(seq, code);
-    await this.box.repository.addRelease(tree, { ...OF_ROOT, seq, version: versionOf(seq) }, from);
+    const tree = await this.releases.tree(seq, code);
+    await this.box.repository.addRelease(tree, { ...OF_ROOT, seq, version: rootVersionOf(seq) }, from);
     this.box.repository.publish();
-  }
-
-  /** `systemctl start vigie-root.service` runs the program that `current` leads to. */
-  unitsRun(): void {
-    const { dir, rootLib } = this.box;
-    const words = [
-      'exec',
-      process.execPath,
-      join(rootLib, 'current/vigie-root.js'),
-      'run',
-      ...this.box.places(),
-    ];
-    writeFileSync(
-      join(dir, 'bin/on-run'),
-      `#!/bin/sh\n${words
-        .map((word) => `'${word}'`)
-        .join(' ')
-        .replace("'exec'", 'exec')}\n`,
-      { mode: 0o755 },
-    );
   }
 
   order(change: Partial<UpdateOrder> = {}): void {
     const seq = change.seq ?? FIRST + 1;
-    this.box.order({ ...OF_ROOT, version: versionOf(seq), ...change, seq });
+    this.box.order({ ...OF_ROOT, version: rootVersionOf(seq), ...change, seq });
   }
 
   /** To its end, by the link by which its unit starts it. */
@@ -122,7 +77,7 @@ class RootBox {
   }
 
   link(name: 'current' | 'judge'): number {
-    return Number(readlinkSync(join(this.box.rootLib, name)).replace(/^releases\/(\d+)-.*$/, '$1'));
+    return this.releases.link(name);
   }
 
   get root() {
@@ -173,8 +128,13 @@ void t.test('a good one: ordered, tried, judged by the former one, and the next 
 const ENDS = "import * as fs0 from 'node:fs'; if (process.argv[2] === 'run') process.exit(0);";
 /** What is wrong with it, and what the box says of that. */
 const BAD: readonly (readonly [string, string, RegExp])[] = [
-  ['that does not start', 'throw new Error("no start");', /`vigie-root status` ends with 1: .*/],
-  ['whose boot fails', "if (process.argv[2] === 'boot') process.exit(1);", /`vigie-root boot` ends with 1/],
+  ['that does not start', 'throw new Error("no start");', /vigie-root status: it ends with 1: ./],
+  ['whose boot fails', "if (process.argv[2] === 'boot') process.exit(1);", /vigie-root boot: it ends with 1/],
+  [
+    'whose judge keeps everything',
+    "if (process.argv[2] === 'judge') process.exit(0);",
+    /vigie-root judge: a release that does not start is not taken back/,
+  ],
   ['whose run ends well and does nothing', ENDS, /did not carry out its own order again/],
   [
     'that cannot read what is signed',
@@ -193,27 +153,33 @@ const BAD: readonly (readonly [string, string, RegExp])[] = [
   ],
 ];
 
+async function isTakenBack(t: Test, code: string, why: RegExp): Promise<void> {
+  const root = await RootBox.make(t, first(code), 8);
+  root.order();
+  await root.run('run');
+  t.equal(root.link('current'), 12);
+  const judged = await root.run('judge');
+  t.equal(judged.code, 0, judged.err);
+  t.match(root.root, { phase: 'rolled-back', reason: why });
+  t.equal(root.link('current'), 11, 'the former one runs');
+  t.equal(root.link('judge'), 11);
+  // Which takes the order for a better one.
+  root.box.judgeBy({ healthyS: 1, withinS: 20 });
+  await root.publish(13, first('// mended'));
+  root.order({ seq: 13 });
+  await root.run('run');
+  await root.run('judge');
+  t.match(root.root, { phase: 'confirmed', target: { number: 13 } });
+  t.equal(root.link('judge'), 13);
+}
+
 void t.test('a bad one is taken back by the former one', async (t) => {
-  for (const [what, code, why] of BAD) {
-    await t.test(`one ${what}`, async (t) => {
-      const root = await RootBox.make(t, first(code), 2);
-      root.order();
-      await root.run('run');
-      t.equal(root.link('current'), 12);
-      const judged = await root.run('judge');
-      t.equal(judged.code, 0, judged.err);
-      t.match(root.root, { phase: 'rolled-back', reason: why });
-      t.equal(root.link('current'), 11, 'the former one runs');
-      t.equal(root.link('judge'), 11);
-      // Which takes the order for a better one.
-      await root.publish(13, first('// mended'));
-      root.order({ seq: 13 });
-      await root.run('run');
-      await root.run('judge');
-      t.match(root.root, { phase: 'confirmed', target: { number: 13 } });
-      t.equal(root.link('judge'), 13);
-    });
-  }
+  // Most of their time is patience with one that does nothing.
+  t.jobs = BAD.length;
+  const tests = BAD.map(([what, code, why]) =>
+    t.test(`one ${what}`, { buffered: true }, (t) => isTakenBack(t, code, why)),
+  );
+  await Promise.all(tests);
 });
 
 void t.test('power lost on the way, links lost, and orders for the other program', async (t) => {
@@ -264,7 +230,9 @@ void t.test('by hand: the one that the package has brought', async (t) => {
     return ran;
   };
   t.match((await byHand()).err, /no package has brought a release/);
-  cpSync(await root.tree(14, first('// of the package')), join(box.dir, 'first-root'), { recursive: true });
+  cpSync(await root.releases.tree(14, first('// of the package')), join(box.dir, 'first-root'), {
+    recursive: true,
+  });
   const ran = await byHand();
   t.equal(ran.code, 0, ran.err);
   t.equal(root.link('current'), 14);

@@ -60,7 +60,7 @@ export interface ReleasePayloadOptions {
   readonly places: BoxOptions;
   readonly releases: ReleaseFolder;
   readonly units: Units;
-  readonly clock: Pick<BoxClock, 'boottimeS' | 'sleep'>;
+  readonly clock: Pick<BoxClock, 'boottimeS' | 'bootId' | 'sleep'>;
   /** Releases of the room's server. Throws AgentError `config` where the settings name none. */
   source(): Promise<ReleaseSource>;
   health(): Promise<AgentHealth | undefined>;

@@ -3,19 +3,20 @@
  * second link. What must outlive a bad one, `boot` and `judge`, is started by the link `judge`, which stays on the former
  * release until the new one is confirmed.
  *
- * INVARIANTS: while one is on trial `judge` leads to the release before it; it stays only if it has shown that it can be
- * replaced (rehearsal.ts), so that a fault of it can be mended by an order. Its programs that an agent needs at its start run in
+ * INVARIANTS: while one is on trial `judge` leads to the release before it; it stays only if its judge takes back and keeps
+ * (judge-check.ts), and if it has shown that it can be replaced (rehearsal.ts), so that any fault of it can be mended by an order. Its programs that an agent needs at its start run in
  * the switch, since the agent is restarted.
- * LIMITS: CHECK_WITHIN_MS for a command, PROVES_WITHIN times the time of a probation for the rehearsal.
+ * LIMITS: PROVES_WITHIN times the time of a probation for the rehearsal.
  */
-import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { MANIFEST_FILE } from '../../../../agent/contract/release.ts';
+import { endsWell } from '../child.ts';
 import { flagsOf, ROOT_PROGRAM, rehearsalDir } from '../places.ts';
 import { nameOf, ReleaseFolder, sameRelease } from '../releases.ts';
 import { RUN_UNIT } from '../units.ts';
+import { judgeFault } from './judge-check.ts';
 import type { FinalVerdict, Left } from './payload.ts';
 import { AT_REST, type Change, type State, type Target, type Trial } from './record.ts';
 import { ReleasePayload, type ReleasePayloadOptions, releaseOf } from './release-payload.ts';
@@ -23,27 +24,10 @@ import type { Shared } from './store.ts';
 
 /** Commands that must end well: what reads the record, and what runs before the agent at boot. */
 const CHECKED = ['status', 'boot'] as const;
-const CHECK_WITHIN_MS = 120_000;
 /** An hour, as the settings are at first: a network may be away for a while. Nothing is changed meanwhile, and the agent runs. */
 const PROVES_WITHIN = 6;
 const RUN_AGAIN_S = 30;
 const LOOK_EVERY_MS = 1000;
-
-interface Ended {
-  readonly status: number | null;
-  readonly signal: string | null;
-  readonly stderr: string;
-}
-
-/** Runs node with these words to its end. */
-function ended(words: readonly string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const options = { timeout: CHECK_WITHIN_MS, cwd: '/', encoding: 'utf8' } as const;
-    const child = execFile(process.execPath, words, options, (error, _, stderr) =>
-      resolve({ status: error === null ? 0 : child.exitCode, signal: child.signalCode, stderr }),
-    );
-  });
-}
 
 export class RootPayload extends ReleasePayload {
   override readonly kind = 'root';
@@ -76,11 +60,11 @@ export class RootPayload extends ReleasePayload {
     const { places, clock, units, say } = this.options;
     const program = join(places.rootLib, 'current', ROOT_PROGRAM);
     for (const command of CHECKED) {
-      const { status, signal, stderr } = await ended([program, command, ...flagsOf(places)]);
-      if (status === 0) continue;
-      const why = stderr.trim().split('\n').at(-1)?.slice(0, 200) ?? '';
-      return { state: 'bad', why: `\`vigie-root ${command}\` ends with ${signal ?? status}: ${why}` };
+      const fault = await endsWell([program, command, ...flagsOf(places)]);
+      if (fault !== undefined) return { state: 'bad', why: `vigie-root ${command}: ${fault}` };
     }
+    const fault = await judgeFault(program, places, `${rehearsalDir(places)}-judge`, clock);
+    if (fault !== undefined) return { state: 'bad', why: `vigie-root judge: ${fault}` };
     // A person at the box has no order that could be carried out again.
     if (order === null || target === null) return { state: 'good' };
     const beganS = clock.boottimeS();

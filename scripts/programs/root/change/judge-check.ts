@@ -1,0 +1,80 @@
+/**
+ * Whether the judge of a program of root's does its work: it is given two releases on trial, in a folder of their own, where no
+ * agent runs. One that does not start must be taken back, and one that starts must stay.
+ */
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { releaseName, VERSION_FILE } from '../../../../agent/contract/release.ts';
+import { endsWell } from '../child.ts';
+import { type BoxOptions, flagsOf, releaseProgram } from '../places.ts';
+import { type Release, ReleaseFolder, sameRelease } from '../releases.ts';
+import { FIRST_CHANGE, FIRST_STATE, FIRST_TRIAL, type State } from './record.ts';
+
+const FORMER: Release = { seq: 1, version: '0.0.1' };
+const TRIED: Release = { seq: 2, version: '0.0.2' };
+
+interface Clock {
+  boottimeS(): number;
+  bootId(): string;
+}
+
+/** Returns undefined where it does, else what it did instead. `dir` is made anew, and removed. */
+export async function judgeFault(
+  program: string,
+  places: BoxOptions,
+  dir: string,
+  clock: Clock,
+): Promise<string | undefined> {
+  const cases = [
+    { code: 'process.exit(1);\n', stays: FORMER, what: 'a release that does not start is not taken back' },
+    { code: '', stays: TRIED, what: 'a release that starts does not stay' },
+  ];
+  try {
+    for (const { code, stays, what } of cases) {
+      const there = trialIn(dir, places, code, clock);
+      const fault = await endsWell([program, 'judge', ...flagsOf(there)]);
+      if (fault !== undefined) return fault;
+      if (!sameRelease(new ReleaseFolder(there.lib).current(), stays)) return what;
+    }
+    return undefined;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** A box with a release on trial, whose program is `code`. */
+function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): BoxOptions {
+  rmSync(dir, { recursive: true, force: true });
+  const [lib, state] = [join(dir, 'lib'), join(dir, 'state')];
+  const there: BoxOptions = {
+    ...places,
+    ...{ lib, state, rootLib: join(dir, 'root'), agentState: join(dir, 'agent') },
+    ...{ config: join(dir, 'vigie.yaml'), systemctl: 'true' },
+  };
+  mkdirSync(state, { recursive: true, mode: 0o755 });
+  for (const { seq, version } of [FORMER, TRIED]) {
+    const release = join(lib, 'releases', releaseName(seq, version));
+    mkdirSync(release, { recursive: true, mode: 0o755 });
+    writeFileSync(join(release, VERSION_FILE), '{}\n');
+  }
+  symlinkSync(join('releases', releaseName(TRIED.seq, TRIED.version)), join(lib, 'current'));
+  mkdirSync(dirname(releaseProgram(there)), { recursive: true, mode: 0o755 });
+  writeFileSync(releaseProgram(there), code);
+  const record: State = {
+    ...FIRST_STATE,
+    boot: clock.bootId(),
+    release: {
+      ...FIRST_CHANGE,
+      phase: 'probation',
+      boot: clock.bootId(),
+      target: { number: TRIED.seq, name: TRIED.version },
+      trial: {
+        ...FIRST_TRIAL,
+        from: { number: FORMER.seq, name: FORMER.version },
+        beganS: clock.boottimeS(),
+      },
+    },
+  };
+  writeFileSync(join(state, 'state.json'), JSON.stringify(record));
+  return there;
+}

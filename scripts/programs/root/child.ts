@@ -1,0 +1,15 @@
+/** A program of root's as a child, to its end. */
+import { execFile } from 'node:child_process';
+
+const WITHIN_MS = 120_000;
+
+/** Runs node with these words; returns undefined where it ends well, else how it ended and what it said last. */
+export function endsWell(words: readonly string[]): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const options = { timeout: WITHIN_MS, cwd: '/', encoding: 'utf8' } as const;
+    const child = execFile(process.execPath, words, options, (error, _, stderr) => {
+      const last = stderr.trim().split('\n').at(-1)?.slice(0, 200) ?? '';
+      resolve(error === null ? undefined : `it ends with ${child.signalCode ?? child.exitCode}: ${last}`);
+    });
+  });
+}
