@@ -194,7 +194,7 @@ export const MESSAGES: readonly MessageContract[] = [
     ...toBox,
     name: 'UpdateDesired',
     summary:
-      'Which release the room wants of the box: an UpdateOrder in a DSSE envelope, by a key that may `update`; empty once it is withdrawn.',
+      'Which release, of the agent or of root’s program (`what`), the room wants of the box: an UpdateOrder in a DSSE envelope, by a key that may `update`; empty once it is withdrawn.',
     topic: `${root}/update/desired`,
     schema: Envelope,
     bytesMax: UPDATE_ORDER_BYTES_MAX,
@@ -214,7 +214,7 @@ export const MESSAGES: readonly MessageContract[] = [
     ...fromBox,
     name: 'UpdateReported',
     summary:
-      'What the box runs and how far it is with what is wanted: an UpdateReport in a DSSE envelope, signed by the key of its journal; on every connection, when it changed, and every hour.',
+      'What the box runs and how far it is with what is wanted, root’s program too: an UpdateReport in a DSSE envelope, signed by the key of its journal; on every connection, when it changed, and every hour.',
     topic: `${root}/update/reported`,
     schema: Envelope,
     bytesMax: UPDATE_REPORT_BYTES_MAX,

@@ -82,6 +82,14 @@ function reportOf({ site, box, n }: SimulatedBox, nowMs: number): UpdateReport {
       ...{ reason: null, bytes: phase === 'downloading' ? { done: 3, total: 10 } : null },
       ...{ metadata: null, osUpdates: { pending: n % 5, reboot: n % 5 === 4 } },
       ...{ freeBytes: 8e9 - n * 1e6, history: 0 },
+      root: {
+        release: { seq: 398 + (n % 2), version: '0.2.0' },
+        phase: n % 10 === 6 ? 'rolled-back' : 'idle',
+        since: at(nowMs - 30_000),
+        rollout: n % 10 === 6 ? 'october-root' : null,
+        target: n % 10 === 6 ? { seq: 403, version: '0.2.2' } : null,
+        reason: null,
+      },
     },
     ...{ order: 17, refused: n % 8 === 1 ? 'the order is for another site' : null },
     config: {

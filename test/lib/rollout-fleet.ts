@@ -8,6 +8,7 @@ import { Metadata, type Targets } from '@tufjs/models';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
 import { systemClock } from '../../agent/base/clock.ts';
+import type { ReleaseKind } from '../../agent/contract/release.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { FleetLink } from '../../scripts/programs/fleet/broker.ts';
 import { bytesOf, metaFile, snapshotOf, timestampOf } from '../../scripts/programs/fleet/release/metadata.ts';
@@ -18,7 +19,7 @@ import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
 import { type RolloutRow, Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import type { SimBoxOptions } from '../../scripts/programs/fleet/simulate/box.ts';
 import type { Fate } from '../../scripts/programs/fleet/simulate/fate.ts';
-import { TARGET, targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
+import { RUNS, TARGETS, targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
 import { World } from '../../scripts/programs/fleet/simulate/world.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { type FastTime, fastClock } from './fast-clock.ts';
@@ -76,8 +77,7 @@ export class RolloutFleet {
           site: SITE,
           box: `b-${i}`,
           board: 'rpi5',
-          seq: 42,
-          version: '1.4.2',
+          runs: RUNS,
           mode: 'active',
           fate: WELL,
         },
@@ -148,17 +148,14 @@ export class RolloutFleet {
     return { store, controller, link };
   }
 
-  /** To all boxes that would take it. */
-  create(store: FleetStore, name: string, plan: object = QUICK): RolloutRow {
+  /** To all boxes that would take it: the release of the agent, or of root's program. */
+  create(store: FleetStore, name: string, plan: object = QUICK, kind: ReleaseKind = 'release'): RolloutRow {
     const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
-    const { takes: boxes } = chooseBoxes(targets, TARGET.version, store.boxes());
-    const what = `${TARGET.seq}-${TARGET.version}`;
+    const { seq, version } = TARGETS[kind];
+    const { takes: boxes } = chooseBoxes(targets, { name: String(seq) }, store.boxes());
+    const what = `${seq}-${version}`;
     const signing = { key: this.keys.privateKey, nowMs: this.clock.wallMs() };
-    return createRollout(
-      store,
-      { kind: 'release', name, what, plan: planOf(plan, 'Europe/Paris'), boxes },
-      signing,
-    );
+    return createRollout(store, { kind, name, what, plan: planOf(plan, 'Europe/Paris'), boxes }, signing);
   }
 
   /** Of each box in their order. */

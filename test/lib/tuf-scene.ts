@@ -17,17 +17,16 @@ import {
 export const SIGNAL = new AbortController().signal;
 export const ARCH = 'amd64';
 export const [SEQ, VERSION] = [42, '0.2.0'] as const;
-export const MANIFEST = manifestTarget(SEQ, VERSION, ARCH);
+export const RELEASE = { what: 'release', seq: SEQ, version: VERSION, arch: ARCH } as const;
+export const MANIFEST = manifestTarget(RELEASE);
 export const CUSTOM: ReleaseTarget = {
-  seq: SEQ,
-  version: VERSION,
-  arch: ARCH,
+  ...RELEASE,
   boards: ['pc'],
   node: ['20.17.0', '21.0.0'],
   seqMin: 1,
   stateWrites: 1,
   stateReads: [1, 1],
-  full: fullTarget(SEQ, VERSION, ARCH),
+  full: fullTarget(RELEASE),
   deltas: {},
   installedBytes: 1,
 };
@@ -196,5 +195,5 @@ export async function play(t: Test, one: Case, { r, server, kept, trust }: Scene
 export async function trustedAfter(trust: () => ReleaseTrust): Promise<TrustedRelease | undefined> {
   const own = trust();
   await own.refresh(SIGNAL);
-  return await own.release(SEQ, VERSION, ARCH);
+  return await own.release(RELEASE);
 }

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { isOpen, reachedWave } from '../../scripts/programs/fleet/rollout/adoption.ts';
+import type { RolloutKind } from '../../scripts/programs/fleet/rollout/kinds.ts';
 import {
   type KnownRollout,
   type Merged,
@@ -44,9 +45,15 @@ interface Store {
 
 interface Box {
   counter: number;
+  /** Of the newest order that it has taken. */
+  kind: RolloutKind;
   rollout: string | null;
   ended: boolean;
 }
+
+/** Releases of the agent and of root's program in turn; their orders take each other's place. */
+const kindOf = (name: string | null): RolloutKind =>
+  Number(name?.slice(2) ?? 1) % 2 === 0 ? 'root' : 'release';
 
 /** A controller, a broker and boxes as they really are. */
 class Fleet {
@@ -58,7 +65,8 @@ class Fleet {
   #ms = 1000;
 
   constructor() {
-    for (let i = 0; i < BOXES; i += 1) this.boxes.set(idOf(i), { counter: 0, rollout: null, ended: false });
+    for (let i = 0; i < BOXES; i += 1)
+      this.boxes.set(idOf(i), { counter: 0, kind: 'release', rollout: null, ended: false });
   }
 
   get present(): Stored | undefined {
@@ -102,7 +110,7 @@ class Fleet {
   #lay(rollout: Stored, id: string, action: Action, final = false): void {
     const counter = Math.max(this.#ms, (this.store.counters.get(id) ?? 0) + 1);
     this.store.counters.set(id, counter);
-    this.broker.set(id, { kind: 'release', id, rollout: rollout.name, action, counter, final });
+    this.broker.set(id, { kind: kindOf(rollout.name), id, rollout: rollout.name, action, counter, final });
     rollout.newest = counter;
     const box = rollout.boxes.get(id);
     if (box !== undefined) box.action = action;
@@ -145,7 +153,8 @@ class Fleet {
     const box = this.boxes.get(id);
     if (order === undefined || box === undefined || order.counter <= box.counter) return;
     box.counter = order.counter;
-    if (order.action === 'install') Object.assign(box, { rollout: order.rollout, ended: false });
+    if (order.action === 'install')
+      Object.assign(box, { kind: order.kind, rollout: order.rollout, ended: false });
     if (order.action === 'withdraw' && !box.ended) box.rollout = null;
   }
 
@@ -162,14 +171,14 @@ class Fleet {
   get reports(): SeenReport[] {
     return [...this.boxes]
       .filter(([, { counter }]) => counter > 0)
-      .map(([id, { counter, rollout }]) => ({ kind: 'release', id, counter, rollout }));
+      .map(([id, { counter, kind, rollout }]) => ({ kind, id, counter, rollout }));
   }
 
   witnesses(store: Store, reports = this.reports): Witnesses {
     return {
       rollouts: store.rollouts.map(({ boxes, newest, name, state, wave }): KnownRollout => {
         return {
-          ...{ name, state, wave, kind: 'release', newest },
+          ...{ name, state, wave, kind: kindOf(name), newest },
           boxes: [...boxes].map(([id, box]) => ({ id, ...box })),
         };
       }),

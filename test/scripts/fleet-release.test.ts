@@ -52,6 +52,7 @@ async function make(
   const dir = mkdtempSync(join(f.dir, 'tree-'));
   const tree = await sampleRelease(dir, { files: FILES, ...release });
   const options: MakeOptions = {
+    what: undefined,
     arches: [release.arch ?? ARCH],
     boards: [],
     seq: undefined,
@@ -93,7 +94,11 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
 
   const first = await make(f, { seq: 41, version: '0.1.0' });
   const one = f.sign('release', first, 'anna');
-  t.match(one.out, /\+ release 41, version 0\.1\.0, .*; no way back below 1;/, 'what is signed is said');
+  t.match(
+    one.out,
+    /\+ release 41 of the agent, version 0\.1\.0, .*; no way back below 1;/,
+    'what is signed is said',
+  );
   t.match(one.out, /signed by anna; more must sign/);
   t.match(f.publish('release', first), {
     code: 1,
@@ -102,7 +107,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
   t.match(f.sign('release', first, 'anna'), { code: 1, err: /anna has signed this already/ });
   t.match(f.sign('release', first, 'ben', f.key('ben', 'root')), { code: 1, err: /may not sign targets/ });
   t.match(f.sign('release', first, 'ben').out, /complete: fleet release publish/);
-  t.match(f.publish('release', first), { code: 0, out: /the newest release is 41/ });
+  t.match(f.publish('release', first), { code: 0, out: /the newest is release 41 of the agent/ });
 
   const { box, pem, url, revoke } = await served(t, f);
   const old = box('old');
@@ -149,8 +154,12 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
 
   const lib = join(f.dir, 'lib');
   mkdirSync(join(lib, 'releases'), { recursive: true });
-  const release = await old.release({ what: 'release', seq: 41, version: '0.1.0', arch: ARCH });
-  const newer = await old.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH });
+  const ids = [
+    { what: 'release', seq: 41, version: '0.1.0', arch: ARCH },
+    { what: 'release', seq: 42, version: '0.2.0', arch: ARCH },
+  ] as const;
+  const release = await old.release(ids[0]);
+  const newer = await old.release(ids[1]);
   if (release === undefined || newer === undefined) throw new Error('not offered');
   const tls = pem('box-1');
   const fetched = async (path: string, from: typeof release): Promise<string> => {
@@ -159,7 +168,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
     await download(ref, file, { url, tls, rateKiBps: 0, signal: SIGNAL });
     return file;
   };
-  const full = fullTarget(41, '0.1.0', ARCH);
+  const full = fullTarget(ids[0]);
   const was = await stage({
     lib,
     current: undefined,
@@ -169,7 +178,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
     full: () => fetched(full, release),
     signal: SIGNAL,
   });
-  const patch = await fetched(manifestPatchTarget(41, 42, '0.2.0', ARCH), newer);
+  const patch = await fetched(manifestPatchTarget(41, ids[1]), newer);
   const manifest = join(f.dir, 'downloads', newer.manifest.path);
   const from = join(was.dir, 'MANIFEST');
   await patchManifest({ patch, from, manifest: newer.manifest, file: manifest }, SIGNAL);
@@ -178,7 +187,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
     current: was.dir,
     custom: newer.custom,
     manifest,
-    delta: await fetched(deltaTarget(41, 42, '0.2.0', ARCH), newer),
+    delta: await fetched(deltaTarget(41, ids[1]), newer),
     full: () => Promise.reject(new Error('whole')),
     signal: SIGNAL,
   });
@@ -195,8 +204,14 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
   const one = box('one');
   t.ok(await sees(one, 42, '0.2.0'));
 
-  await t.rejects(make(f, { seq: 42, version: '0.2.1' }), /release 42 was published before/);
-  await t.rejects(make(f, { seq: 40, version: '0.2.1' }), /release 40 is older than the newest, 42/);
+  await t.rejects(
+    make(f, { seq: 42, version: '0.2.1' }),
+    /release 42 of the agent: the number was published before; .*--seq 43$/,
+  );
+  await t.rejects(
+    make(f, { seq: 40, version: '0.2.1' }),
+    /release 40 of the agent is older than the newest, 42;/,
+  );
   await t.rejects(
     make(f, { seq: 43, version: '0.3.0', stateWrites: 2, stateReads: [1, 2] }),
     /there is no way back; say so with --seq-min 43/,
@@ -204,10 +219,13 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
   const other = await make(f, { seq: 43, version: '0.3.0', arch: OTHER });
   await t.rejects(
     signedAndPublished(f, other),
-    new RegExp(`release 43 lacks ${ARCH}, which the release before has`),
+    new RegExp(`release 43 of the agent lacks ${ARCH}, which the release before has`),
   );
   const damaged = await make(f, { seq: 43, version: '0.3.0' });
-  writeFileSync(join(damaged, '../targets', fullTarget(43, '0.3.0', ARCH)), 'another');
+  writeFileSync(
+    join(damaged, '../targets', fullTarget({ what: 'release', seq: 43, version: '0.3.0', arch: ARCH })),
+    'another',
+  );
   await t.rejects(signedAndPublished(f, damaged), /is not what was signed/);
   const stale = await make(f, { seq: 43, version: '0.3.0' });
   await signedAndPublished(f, await make(f, { seq: 44, version: '0.4.0' }));
@@ -221,12 +239,12 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
   const file = join(f.dir, 'withdraw.json');
   t.match(
     f.inRepository('release', 'withdraw', '44', '--out', file).out,
-    /- release 44, version 0\.4\.0, \w+ is offered no more/,
+    /- release 44 of the agent, version 0\.4\.0, \w+ is offered no more/,
   );
   await signedAndPublished(f, file);
   t.notOk(await sees(one, 44, '0.4.0'), 'a withdrawn release is found no more');
   t.ok(await sees(one, 42, '0.2.0'));
-  await t.rejects(make(f, { seq: 44, version: '0.4.1' }), /a number is never given twice/);
+  await t.rejects(make(f, { seq: 44, version: '0.4.1' }), /one is never given twice, of either program/);
   t.equal(f.repository.clean(Date.now()), 0, 'a box may still be fetching it');
   const laterMs = Date.now() + 3 * DAY_MS;
   t.ok((await refresh(f.repository, { online: online(f), nowMs: laterMs })) > 0);
@@ -363,7 +381,7 @@ void t.test('keys come and go', async (t) => {
   const shown = f.inRepository('release', 'renew', '--out', renewal).out;
   t.match(
     shown,
-    /after none that .*\n {2}\+ release 42, /,
+    /after none that .*\n {2}\+ release 42 of the agent, /,
     'nothing passes for published that old keys signed',
   );
   f.trust('anna', 'ben');

@@ -15,6 +15,7 @@ import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import { viewOf } from '../../scripts/programs/fleet/rollout/view.ts';
 import { simulatedLines } from '../../scripts/programs/fleet/simulate/report.ts';
+import { RUNS } from '../../scripts/programs/fleet/simulate/scenario.ts';
 import { simulate } from '../../scripts/programs/fleet/simulate/simulate.ts';
 import { idOf, QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
@@ -56,8 +57,8 @@ void t.test(
     const fleet = await new RolloutFleet(t).start(12, (i) => ({
       fate: i === 5 ? late : i === 6 ? { ...WELL, ends: 'mute' } : WELL,
       mode: i === 7 ? 'suspended' : 'active',
-      ...(i === 8 && { seq: 39, version: '1.4.0' }),
-      ...(i === 9 && { seq: 43, version: '1.5.0' }),
+      ...(i === 8 && { runs: { ...RUNS, release: { seq: 39, version: '1.4.0' } } }),
+      ...(i === 9 && { runs: { ...RUNS, release: { seq: 43, version: '1.5.0' } } }),
     }));
     const { store, controller } = await fleet.controller();
     t.match(
@@ -209,7 +210,7 @@ void t.test('by commands: a dry run, start, pause, resume, abort, and two who wa
   };
   const dry = await run('rollout', 'start', '1.5.0', '--plan', plan, '--dry-run');
   t.match(dry, { code: 0, out: /canaries +2 +2 +34\.0 kB/ });
-  t.match(dry.out, '6 boxes, 102.0 kB in all');
+  t.match(dry.out, '6 boxes, 102.0 kB in all: release 43-1.5.0');
   t.match(await run('rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes'), {
     code: 0,
     out: /r-1 is made/,
@@ -248,7 +249,10 @@ void t.test('by commands: a dry run, start, pause, resume, abort, and two who wa
     out: /6 boxes: 6 online.*\n(.*\n)*site-1 +b-0 +online +43-1.5.0 +confirmed +r-1 +active/,
   });
   t.match(await run('box', 'b-1'), { code: 0, out: /withdraw +r-1 +counter \d+/ });
-  t.match((await run('inventory', '--csv')).out, /site-1,b-0,online,.*,43-1.5.0,42-1.4.2,rpi5,arm64/);
+  t.match(
+    (await run('inventory', '--csv')).out,
+    /site-1,b-0,online,.*,43-1.5.0,42-1.4.2,41-1.4.2,rpi5,arm64/,
+  );
   writeFileSync(join(dir, 'fleet.yaml'), 'mqtt: {url: http://x}\nsgin: a\n');
   t.match(await run('status'), { code: 2, err: /^fleet: (.*\nfleet: ){2}.*\n$/ }, 'a line for each mistake');
 });
@@ -316,6 +320,7 @@ void t.test(
         box: `b-${i}`,
         action: 'install',
         counter: 7,
+        what: 'release',
         seq: 44,
         version: '1.6.0',
         window: null,
@@ -379,6 +384,7 @@ void t.test(
       mute: 0.01,
       deltaBytes: 17_000,
       fullBytes: 28_600_000,
+      what: 'release' as const,
       ...({ vanish: 0, vanishAt: 'switching', vanishAfterMinutes: 0, dark: 0 } as const),
       spareCanaries: false,
     };

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { stringify } from 'yaml';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
+import { viewLines } from '../../scripts/programs/fleet/rollout/text.ts';
 import { viewOf } from '../../scripts/programs/fleet/rollout/view.ts';
 import type { Fate } from '../../scripts/programs/fleet/simulate/fate.ts';
 import { simulatedLines } from '../../scripts/programs/fleet/simulate/report.ts';
@@ -55,6 +56,30 @@ void t.test(
       'and they are named',
     );
     t.equal(view.waves[1]?.states.planned, 27);
+  },
+);
+
+void t.test(
+  'canaries vanish in the switch of root’s program: it halts as a release of the agent does',
+  async (t) => {
+    const fleet = await new RolloutFleet(t).start(100, (i) => ({
+      fate: i % 10 === 2 ? WELL : gone('switching'),
+      jitterMs: 0,
+    }));
+    const { store, controller } = await fleet.controller();
+    fleet.create(store, NAME, PLAN, 'root');
+    const halted = await controller.run(NAME, signal);
+    t.match(halted, { kind: 'root', what: '44-1.5.0', state: 'halted', wave: 0 });
+    t.match(halted.reason, /^2 of 3 boxes that tried it are silent for more than 0.5 h, and 0 of 97/);
+    t.equal(lostIn(fleet), 2, 'of 100 boxes');
+    t.match(fleet.box(2).truth, { phase: 'confirmed', seq: 44 });
+    const { report } = store.named('b-2')[0] ?? {};
+    t.match(report?.updater, {
+      ...{ phase: 'idle', release: { seq: 42 } },
+      root: { phase: 'confirmed', release: { seq: 44, version: '1.5.0' }, rollout: NAME },
+    });
+    const [head = ''] = viewLines(viewOf(store, halted, fleet.clock.wallMs()), fleet.clock.wallMs());
+    t.match(head, /^r-1: root’s program 44-1\.5\.0, halted/);
   },
 );
 
@@ -163,7 +188,7 @@ void t.test('simulated fleets: boxes that vanish, and poles without power by day
   const base: SimulateOptions = {
     ...{ boxes: FULL ? 1500 : 100, seed: 2, processes: 2, deltaBytes: 17_000, fullBytes: 28_600_000 },
     ...{ rollBack: 0, offline: 0.05, mute: 0, vanish: 0, vanishAt: 'any', vanishAfterMinutes: 5, dark: 0 },
-    spareCanaries: false,
+    ...{ what: 'release' as const, spareCanaries: false },
     ...{ broken: undefined, haltShare: 0.05, maxQueued: undefined },
     ...{ dieInWave: undefined, emptyInWave: undefined, restoreInWave: undefined },
   };

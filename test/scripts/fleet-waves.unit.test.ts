@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { UpdateReport } from '../../agent/contract/update.ts';
 import { chooseBoxes } from '../../scripts/programs/fleet/rollout/choose.ts';
+import { rolloutIn } from '../../scripts/programs/fleet/rollout/kinds.ts';
 import { Knowledge } from '../../scripts/programs/fleet/rollout/knowledge.ts';
 import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
 import { progressOf } from '../../scripts/programs/fleet/rollout/progress.ts';
@@ -262,7 +263,8 @@ void t.test('what a report says of a rollout', async (t) => {
       refused: null,
       config: { phase: 'idle', rollout: null, sha256: 'old', reason: null, refused: null, ...config },
     }) as UpdateReport;
-  const wanted = { kind: 'release', rollout: 'r', seq: 43, sha256: '' } as const;
+  const fields = { what: 'release', seq: 43, version: '1.5.0' } as const;
+  const wanted = { kind: 'release', rollout: 'r', fields } as const;
   const says = (updater: object): BoxState | Progress =>
     progressOf(report({ reason: null, release: { seq: 42 }, ...updater }), wanted).progress;
   t.equal(says({ phase: 'staged', rollout: 'r' }), 'begun');
@@ -279,7 +281,8 @@ void t.test('what a report says of a rollout', async (t) => {
     'it is there by another way',
   );
   t.equal(says({ phase: 'probation', rollout: 'local', release: { seq: 43 } }), 'none');
-  const configured = { kind: 'configuration', rollout: 'c', seq: 0, sha256: 'new' } as const;
+  const text = { revision: 1, sha256: 'new', yaml: 'x' };
+  const configured = { kind: 'configuration', rollout: 'c', fields: text } as const;
   t.equal(
     progressOf(report(null, { phase: 'awaits-resume', rollout: 'c', sha256: 'new' }), configured).progress,
     'parked',
@@ -287,11 +290,54 @@ void t.test('what a report says of a rollout', async (t) => {
   t.equal(progressOf(report(null, { sha256: 'new' }), configured).progress, 'confirmed');
   t.match(progressOf(report(null), wanted), { progress: 'none', reason: 'it has no updater' });
   t.equal(progressOf(undefined, wanted).progress, 'none');
+  const rooted = { kind: 'root', rollout: 'p', fields: { ...fields, what: 'root', seq: 44 } } as const;
+  const root = { phase: 'idle', rollout: null, reason: null, release: { seq: 41 } };
+  const agent = { phase: 'confirmed', rollout: 'r', reason: null, release: { seq: 44 } };
+  const saysRoot = (change: object): BoxState | Progress =>
+    progressOf(report({ ...agent, root: { ...root, ...change } }), rooted).progress;
+  t.equal(saysRoot({}), 'none', 'the number of the agent’s release is another program’s');
+  t.equal(saysRoot({ phase: 'staged', rollout: 'p' }), 'begun');
+  t.equal(saysRoot({ phase: 'probation', rollout: 'p', release: { seq: 44 } }), 'switched');
+  t.equal(saysRoot({ phase: 'confirmed', rollout: 'p', release: { seq: 44 } }), 'confirmed');
+  t.equal(saysRoot({ phase: 'rolled-back', rollout: 'p' }), 'rolled-back');
 });
+
+void t.test(
+  'of two changes with orders of one kind a report names the one that moves, or moved last',
+  (t) => {
+    const change = (phase: string, rollout: string | null, minute: number): object => ({
+      ...{ phase, rollout, reason: null, target: null, release: null },
+      since: new Date(minute * 60_000).toISOString(),
+    });
+    const named = (release: object, root: object) =>
+      rolloutIn({ updater: { ...release, root } } as unknown as UpdateReport, 'update');
+    const idle = change('idle', null, 0);
+    t.strictSame(named(change('waiting', 'a', 5), idle), { kind: 'release', rollout: 'a' });
+    t.strictSame(named(change('confirmed', 'a', 5), change('waiting', 'r', 6)), {
+      kind: 'root',
+      rollout: 'r',
+    });
+    t.strictSame(named(change('confirmed', 'a', 9), change('waiting', 'r', 6)), {
+      kind: 'root',
+      rollout: 'r',
+    });
+    t.strictSame(named(change('confirmed', 'a', 9), change('confirmed', 'r', 6)), {
+      ...{ kind: 'release', rollout: 'a' },
+    });
+    t.strictSame(
+      named(change('confirmed', 'a', 5), change('idle', null, 7)),
+      { kind: 'root', rollout: null },
+      'a withdrawn order names nobody',
+    );
+    t.end();
+  },
+);
 
 void t.test('only boxes that fit are chosen, and each that does not is told why', async (t) => {
   const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
+  const running = (seq: number) => ({ release: { seq, version: '1.4.2' } });
   const updater = {
+    root: running(41),
     ...{ board: 'rpi5', arch: 'arm64', node: '20.20.2', freeBytes: 1e12 },
     release: { seq: 42, version: '1.4.2' },
   };
@@ -317,7 +363,7 @@ void t.test('only boxes that fit are chosen, and each that does not is told why'
     row('silent', {}, { report: undefined }),
     row('other', {}, { other: 'ab' }),
   ];
-  const { takes, there, left } = chooseBoxes(targets, '1.5.0', rows);
+  const { takes, there, left } = chooseBoxes(targets, { name: '1.5.0' }, rows);
   t.strictSame(
     takes.map(({ box: name, way, bytes }) => [name, way, bytes]),
     [
@@ -341,7 +387,42 @@ void t.test('only boxes that fit are chosen, and each that does not is told why'
     other: 'another key',
   });
   t.equal(takes.length + there.length + left.length, rows.length, 'nobody is forgotten');
-  t.throws(() => chooseBoxes(targets, '9.9.9', rows), /release 9.9.9 is not published; published are 1.5.0/);
+  const refused = (name: string, isRoot: boolean, message: RegExp): unknown =>
+    t.throws(() => chooseBoxes(targets, { name, isRoot }, rows), { kind: 'config', message });
+  refused('9.9.9', false, /^release 9.9.9 of the agent is not published; published are 43-1.5.0$/);
+  refused('9.9.9', true, /^release 9.9.9 of root’s program is not published; published are 44-1.5.0$/);
+  refused('43', true, /^--root: release 43 is one of the agent; leave --root out$/);
+
+  const roots = [
+    row('delta', {}),
+    row('whole', { root: running(38) }),
+    row('there', { root: running(44) }),
+    row('ahead', { root: running(45) }),
+    row('old-package', { root: { release: null } }),
+    row('pc', { board: 'pc' }),
+    row('bare', null),
+  ];
+  for (const wanted of [{ name: '1.5.0', isRoot: true }, { name: '44' }, { name: '44', isRoot: true }]) {
+    const choice = chooseBoxes(targets, wanted, roots);
+    t.match(choice, { what: 'root', seq: 44, version: '1.5.0' });
+    t.strictSame(
+      choice.takes.map(({ box: name, way, fields }) => [name, way, fields]),
+      [
+        ['delta', 'delta', { what: 'root', seq: 44, version: '1.5.0' }],
+        ['whole', 'full', { what: 'root', seq: 44, version: '1.5.0' }],
+      ],
+    );
+    t.strictSame(
+      choice.there.map(({ box: name }) => name),
+      ['there'],
+    );
+    t.match(Object.fromEntries(choice.left.map(({ box: { box: name }, why }) => [name, why])), {
+      ahead: 'is not newer than 45',
+      'old-package': /its root’s program is of a package without releases; install the package vigie-root/,
+      pc: 'this box is pc',
+      bare: 'it has no updater',
+    });
+  }
 });
 
 void t.test('a canary alone that goes back ends it, and is not waited for', (t) => {

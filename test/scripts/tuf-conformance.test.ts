@@ -12,7 +12,7 @@ import { FORMATS } from '../lib/tuf-format-cases.ts';
 import { SNAPSHOT, TIMESTAMP } from '../lib/tuf-online-cases.ts';
 import { ed25519Key, envelope, type TufRepository, TufServer } from '../lib/tuf-repository.ts';
 import { BEGIN, ROOT } from '../lib/tuf-root-cases.ts';
-import { ARCH, CUSTOM, MANIFEST, play, SEQ, SIGNAL, scene, VERSION } from '../lib/tuf-scene.ts';
+import { CUSTOM, MANIFEST, play, RELEASE, SEQ, SIGNAL, scene } from '../lib/tuf-scene.ts';
 import { TARGETS } from '../lib/tuf-targets-cases.ts';
 
 const GROUPS = [
@@ -70,7 +70,7 @@ void t.test('5.7 Fetch target', async (t) => {
   r.publish({ targets: { change: (signed) => void Object.assign(signed, delegation(r)) } });
   const own = trust();
   await own.refresh(SIGNAL);
-  const release = await own.release(SEQ, VERSION, ARCH);
+  const release = await own.release(RELEASE);
   if (release === undefined) throw new Error('the release is not found');
   t.match(release.manifest, { path: MANIFEST, length: 7 });
 
@@ -114,7 +114,7 @@ void t.test('5.7 Fetch target', async (t) => {
       name,
     );
   }
-  t.equal(await own.release(SEQ + 1, VERSION, ARCH), undefined, 'a release that nobody has signed');
+  t.equal(await own.release({ ...RELEASE, seq: SEQ + 1 }), undefined, 'a release that nobody has signed');
   t.notOk(
     server.asked.some((name) => name.includes('delegated')),
     'delegations are not followed',

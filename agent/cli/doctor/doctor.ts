@@ -22,6 +22,7 @@ import { recordFor } from '../local-mode.ts';
 import { print, printJson } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
 import { localStatus } from '../status/local.ts';
+import { releaseFindings } from '../status/release.ts';
 import {
   acceleratorFindings,
   deviceGroups,
@@ -112,6 +113,7 @@ async function checksOfMachine(file: string, config: Config, state: string): Pro
     stateFinding(state),
     diskFinding(state, config),
     await clockFinding(),
+    ...releaseFindings(process.env),
   ];
 }
 

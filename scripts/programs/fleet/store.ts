@@ -13,7 +13,9 @@ import { join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { type Db, openSqlite, sqliteCall } from '../../../agent/base/sqlite.ts';
 import type { StatusReport } from '../../../agent/contract/health.ts';
+import { releaseName as nameOf } from '../../../agent/contract/release.ts';
 import type { UpdateReport } from '../../../agent/contract/update.ts';
+import { CHANGE_IN, rolloutIn } from './rollout/kinds.ts';
 import { ROLLOUT_TABLES } from './rollout/tables.ts';
 
 export const STORE_FILE = 'fleet.db';
@@ -35,7 +37,7 @@ CREATE TABLE box (
 CREATE INDEX box_name ON box (box);
 CREATE TABLE history (
   site TEXT NOT NULL, box TEXT NOT NULL, n INTEGER NOT NULL, received INTEGER NOT NULL, at TEXT NOT NULL,
-  release TEXT, phase TEXT NOT NULL, rollout TEXT, config TEXT NOT NULL, mode TEXT NOT NULL, reason TEXT,
+  release TEXT, phase TEXT NOT NULL, root TEXT, rollout TEXT, config TEXT NOT NULL, mode TEXT NOT NULL, reason TEXT,
   PRIMARY KEY (site, box, n)
 ) STRICT;
 CREATE TABLE refused (
@@ -73,6 +75,9 @@ export interface HistoryRow {
   readonly at: string;
   readonly release: string | null;
   readonly phase: string;
+  /** Release of root's program and phase of a change of it; null: the box has no updater. */
+  readonly root: string | null;
+  /** Of the newest order for a release of either program. */
   readonly rollout: string | null;
   readonly config: string;
   readonly mode: string;
@@ -263,11 +268,13 @@ export class FleetStore {
 
   #addHistory(report: UpdateReport, nowMs: number): void {
     const { site, box, at, updater, config, mode } = report;
+    const { kind, rollout } = rolloutIn(report, 'update');
+    const reason = CHANGE_IN[kind](report)?.reason;
     const { n } = this.#db
       .prepare('SELECT coalesce(max(n), 0) + 1 AS n FROM history WHERE site = ? AND box = ?')
       .get(site, box) as { n: number };
     this.#db
-      .prepare('INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+      .prepare('INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
       .run(
         site,
         box,
@@ -276,10 +283,11 @@ export class FleetStore {
         at,
         releaseText(report),
         updater?.phase ?? 'no updater',
-        updater?.rollout ?? null,
+        updater === null ? null : `${releaseName(updater.root.release)} ${updater.root.phase}`,
+        rollout,
         `${config.revision} ${config.phase}`,
         mode,
-        updater?.reason ?? report.refused ?? config.reason ?? config.refused,
+        reason ?? report.refused ?? config.reason ?? config.refused,
       );
     this.#db
       .prepare('DELETE FROM history WHERE site = ? AND box = ? AND n <= ?')
@@ -289,7 +297,12 @@ export class FleetStore {
 
 /** `seq-version` of what it runs; the bare version of a box without the updater. */
 export function releaseText({ updater, version }: UpdateReport): string {
-  return updater?.release == null ? version : `${updater.release.seq}-${updater.release.version}`;
+  return updater?.release == null ? version : releaseName(updater.release);
+}
+
+/** "412-0.3.0", or "none". */
+export function releaseName(release: { readonly seq: number; readonly version: string } | null): string {
+  return release === null ? 'none' : nameOf(release.seq, release.version);
 }
 
 /** Of the person who runs this: behind sudo the one who called it. */
@@ -308,8 +321,13 @@ function boxOf(row: RawBox): BoxRow {
 /** What makes a line of the history: more than the bytes of a download and the time. */
 function lineOf(report: UpdateReport): string {
   const { updater, config, mode, refused } = report;
-  const { phase, rollout, reason } = updater ?? { phase: null, rollout: null, reason: null };
-  return JSON.stringify([releaseText(report), phase, rollout, reason, config, mode, refused]);
+  const { phase, rollout, reason, root } = updater ?? {
+    phase: null,
+    rollout: null,
+    reason: null,
+    root: null,
+  };
+  return JSON.stringify([releaseText(report), phase, rollout, reason, root, config, mode, refused]);
 }
 
 function sameReport(a: UpdateReport, b: UpdateReport): boolean {

@@ -1,5 +1,6 @@
 /** What root has done with the room's orders, in plain words. */
 import type { JournalContent } from '../../../contract/journal.ts';
+import type { CHANGE_KINDS } from '../../../contract/update.ts';
 
 const HASH_CHARS = 12;
 
@@ -15,16 +16,30 @@ const TOLD: Readonly<Record<string, (to: string, from: string) => string>> = {
   failed: (to) => `${to} was given up; nothing was changed`,
 };
 
+interface Words {
+  readonly named: (name: string) => string;
+  readonly unnamed: string;
+}
+
+/** What each kind of change is of. */
+const WORDS: Readonly<Record<(typeof CHANGE_KINDS)[number], Words>> = {
+  release: { named: (name) => `the release ${name}`, unnamed: 'a release that is not named' },
+  configuration: {
+    named: (name) => `the configuration ${name.slice(0, HASH_CHARS)}…`,
+    unnamed: 'a configuration that is not named',
+  },
+  root: {
+    named: (name) => `root’s program ${name}`,
+    unnamed: 'root’s program of a release that is not named',
+  },
+};
+
 /** Undefined for another kind of entry. */
 export function rolloutText(content: JournalContent): string | undefined {
   if (content.type !== 'rollout') return undefined;
   const { what, rollout, phase, from, to, reason } = content;
-  const isRelease = what === 'release';
-  const kind = isRelease ? 'release' : 'configuration';
-  const named = (name: string | null): string => {
-    if (name === null) return `a ${kind} that is not named`;
-    return isRelease ? `the release ${name}` : `the configuration ${name.slice(0, HASH_CHARS)}…`;
-  };
+  const words = WORDS[what];
+  const named = (name: string | null): string => (name === null ? words.unnamed : words.named(name));
   const why = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;
   // What is said of root's own record of it.

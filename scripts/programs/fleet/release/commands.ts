@@ -1,5 +1,6 @@
 /** `fleet release …`: make, sign, publish, withdraw; see docs/guide/fleet.md. */
 import { join } from 'node:path';
+import type { Targets } from '@tufjs/models';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
@@ -25,12 +26,13 @@ import {
 } from './shared-options.ts';
 import { describe, readSigningFile } from './signing-file.ts';
 import { targetsWithout } from './withdraw.ts';
-import { releaseWords } from './words.ts';
+import { releaseOf, releaseWords } from './words.ts';
 
 const SEQ_MAX = 999_999_999;
 const COUNT_MAX = 50;
 
 interface MakeFlags extends InRepository {
+  readonly root?: true;
   readonly arch?: readonly Arch[];
   readonly boards?: readonly Board[];
   readonly tree?: readonly string[];
@@ -89,9 +91,11 @@ function addMake(release: Command): void {
     [
       ['scripts/fleet release make', 'for both architectures'],
       ['scripts/fleet release make --arch arm64 --boards rpi4,rpi5', 'for some boards'],
+      ['scripts/fleet release make --root --seq 413', 'of root’s program, which installs the others'],
     ],
   )
     .addOption(repositoryOption())
+    .option('--root', 'a release of root’s program; nothing is run for it')
     .addOption(new Option('--arch <arch...>', 'for these (default: all)').choices(ARCHES))
     .option('--boards <names>', 'for these boards alone, with commas', boards)
     .option('--seq <number>', 'number of the release (default: number of commits)', wholeNumber(SEQ_MAX))
@@ -100,20 +104,42 @@ function addMake(release: Command): void {
       'no way back below this release (default: as the release before)',
       wholeNumber(SEQ_MAX),
     )
-    .option('--deltas <count>', 'differences from so many releases before', wholeNumber(COUNT_MAX), 5)
-    .option('--keep <count>', 'releases that stay on offer, with this one', wholeNumber(COUNT_MAX), 5)
-    .option('--out <folder>', 'where it goes (default: .cache/release/SEQ-VERSION)')
+    .option(
+      '--deltas <count>',
+      'differences from so many releases of the program before',
+      wholeNumber(COUNT_MAX),
+      5,
+    )
+    .option(
+      '--keep <count>',
+      'releases of the program that stay on offer, with this one',
+      wholeNumber(COUNT_MAX),
+      5,
+    )
+    .option('--out <folder>', 'where it goes (default: .cache/release/SEQ-VERSION, or root-SEQ-VERSION)')
     .option(
       '--tree <arch=folder...>',
-      'a release’s folder that is there already (scripts/package --release-tree)',
+      'a release’s folder that is there already (scripts/package --release-tree or --root-release-tree)',
     )
     .option('--clip <file>', 'footage for the trial (default: the street clip of the set-up)')
     .option('--allow-dirty', 'of files that are not committed: for trials, never for boxes in the street')
     .action((flags: MakeFlags) =>
       withRepository(flags, async (repository) => {
         const { arch = ARCHES, boards: wanted = [], tree = [], seq, seqMin, out, allowDirty = false } = flags;
+        const what = flags.root === true ? ('root' as const) : undefined;
         const { deltas, keep, clip = join(packageRoot(), '.cache/vtest.avi') } = flags;
-        const options = { arches: arch, boards: wanted, seq, seqMin, deltas, keep, out, allowDirty, clip };
+        const options = {
+          what,
+          arches: arch,
+          boards: wanted,
+          seq,
+          seqMin,
+          deltas,
+          keep,
+          out,
+          allowDirty,
+          clip,
+        };
         const trees = new Map(tree.map(treeOf));
         // What it takes to run an agent need not be loaded to sign a file.
         const [{ makeRelease }, { checkState }] = await Promise.all([
@@ -146,7 +172,7 @@ function addPublish(release: Command): void {
       withRepository(flags, async (repository) => {
         const { signed } = await publishReleases(repository, file, publishing(flags));
         say(
-          `published: targets ${signed.version}, good until ${signed.expires}; the newest release is ${offered(signed)[0]?.custom.seq ?? 'none'}`,
+          `published: targets ${signed.version}, good until ${signed.expires}; the newest is ${newestText(signed)}`,
         );
       }),
     );
@@ -216,6 +242,12 @@ function list(repository: Repository): void {
     `snapshot until ${repository.snapshot()?.signed.expires}, timestamp until ${repository.timestamp()?.signed.expires}`,
   );
   for (const one of offered(targets.signed)) say(releaseWords(one, targets.signed));
+}
+
+/** The newest release of either program. */
+function newestText(targets: Targets): string {
+  const [newest] = offered(targets);
+  return newest === undefined ? 'none' : releaseOf(newest.custom);
 }
 
 function treeOf(text: string): [Arch, string] {

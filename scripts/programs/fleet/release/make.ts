@@ -1,8 +1,11 @@
 /**
- * Makes a release of this checkout: its archives, and the file that the holders of the targets keys sign.
+ * Makes a release of this checkout, of the agent or of root's program: its archives, and the file that the holders of the
+ * targets keys sign.
  *
- * INVARIANT: no file to be signed is written before the release has run on the state of the one before and back, on the
- * architecture that runs here.
+ * INVARIANTS:
+ * - No file to be signed is written before a release of the agent has run on the state of the one before and back, on the
+ *   architecture that runs here.
+ * - What is kept on offer is counted for each program: the releases of one never displace those of the other.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,8 +25,10 @@ import {
   MANIFEST_FILE,
   manifestPatchTarget,
   manifestTarget,
+  type ReleaseKind,
   type ReleaseTarget,
   ReleaseVersion,
+  releaseName,
   VERSION_FILE,
 } from '../../../../agent/contract/release.ts';
 import { changedPaths, type Entry, parseManifest, verifyTree } from '../../../lib/manifest.ts';
@@ -33,7 +38,7 @@ import { expiry, SPECIFICATION } from './metadata.ts';
 import { type Offered, offered, type Repository } from './repository.ts';
 import { signingFileOf, writeSigningFile } from './signing-file.ts';
 import type { StateCheckOptions } from './state-check.ts';
-import { bytesText, filesOf } from './words.ts';
+import { bytesText, filesOf, PROGRAM_NAMES, releaseOf } from './words.ts';
 
 /** Which boards have which processor (agent/base/board.ts); `generic` is any other. */
 const BOARDS_OF: Readonly<Record<Arch, readonly Board[]>> = {
@@ -46,13 +51,23 @@ const MACHINE: Readonly<Record<string, Arch>> = { x64: 'amd64', arm64: 'arm64' }
 /** Paths that are named to people. */
 const CHANGED_SHOWN = 15;
 
+/** Option of scripts/package that makes the folder of a release. */
+const TREE_OPTIONS = {
+  release: '--release-tree',
+  root: '--root-release-tree',
+} as const satisfies Record<ReleaseKind, string>;
+/** Ahead of the name of the default folder. */
+const OUT_PREFIXES = { release: '', root: 'root-' } as const satisfies Record<ReleaseKind, string>;
+
 export interface MakeOptions {
+  /** Undefined: that of the trees that are given, else the agent. */
+  readonly what: ReleaseKind | undefined;
   readonly arches: readonly Arch[];
   /** Of them those that the architecture has; empty: all. */
   readonly boards: readonly Board[];
   readonly seq: number | undefined;
   readonly seqMin: number | undefined;
-  /** From how many releases before a difference is made, and how many stay on offer, this one included. */
+  /** From how many releases of the program before a difference is made, and how many stay on offer, this one included. */
   readonly deltas: number;
   readonly keep: number;
   readonly out: string | undefined;
@@ -81,29 +96,34 @@ export async function makeRelease(
   options: MakeOptions,
   around: Surroundings,
 ): Promise<string> {
+  if (options.what === 'root' && options.boards.length > 0)
+    throw new AgentError('config', '--boards: a release of root’s program is for all boards; leave it out');
   const note = provenance(options, around);
   const before = repository.targets()?.signed;
   repository.root();
   const work = mkdtempSync(join(tmpdir(), 'vigie-release-'));
   try {
     const trees = await treesOf(options, work);
-    const { seq, version } = oneRelease(trees);
-    refuseOld(repository, seq);
-    const was = before === undefined ? [] : offered(before);
+    const made = oneRelease(trees, options.what);
+    const { what, seq, version } = made;
+    refuseOld(repository, made);
+    const all = before === undefined ? [] : offered(before);
+    const was = all.filter(({ custom }) => custom.what === what);
     for (const tree of trees) await tried(tree, was, repository, options, around, work);
-    const out = options.out ?? join(packageRoot(), '.cache/release', `${seq}-${version}`);
+    const name = `${OUT_PREFIXES[what]}${releaseName(seq, version)}`;
+    const out = options.out ?? join(packageRoot(), '.cache/release', name);
     const targetsDir = join(out, 'targets');
     mkdirSync(targetsDir, { recursive: true });
-    const made: TargetFile[] = [];
+    const files: TargetFile[] = [];
     for (const tree of trees)
-      made.push(...(await packed(tree, was, repository, options, targetsDir, around)));
-    const kept = keptOf(was, options.keep - 1);
-    const all = [...kept.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []), ...made];
+      files.push(...(await packed(tree, was, repository, options, targetsDir, around)));
+    const kept = [...keptOf(was, options.keep - 1), ...all.filter(({ custom }) => custom.what !== what)];
+    const former = kept.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
     const targets = new Targets({
       specVersion: SPECIFICATION,
       version: repository.nextVersion('targets'),
       expires: expiry('targets', options.nowMs),
-      targets: Object.fromEntries(all.map((target) => [target.path, target])),
+      targets: Object.fromEntries([...former, ...files].map((target) => [target.path, target])),
     });
     const file = join(out, 'release.json');
     writeSigningFile(file, signingFileOf(repository, new Metadata(targets), note));
@@ -150,11 +170,11 @@ function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surrou
   return `commit ${commit} with ${changed.length} files NOT AS COMMITTED`;
 }
 
-async function treesOf({ arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
+async function treesOf({ what, arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
   const read: Tree[] = [];
   for (const arch of arches) {
     const dir = trees.get(arch) ?? join(work, arch);
-    if (!trees.has(arch)) await build(arch, dir, seq);
+    if (!trees.has(arch)) await build(what ?? 'release', arch, dir, seq);
     const version = jsonOf(text(join(dir, VERSION_FILE)));
     if (!Value.Check(ReleaseVersion, version))
       throw new AgentError('config', `${dir}/${VERSION_FILE}: is none of a release`);
@@ -169,12 +189,15 @@ async function treesOf({ arches, trees, seq }: MakeOptions, work: string): Promi
 
 function text(file: string): string {
   if (existsSync(file)) return readFileSync(file, 'utf8');
-  throw new AgentError('config', `${file}: is missing; a release is made by scripts/package --release-tree`);
+  throw new AgentError(
+    'config',
+    `${file}: is missing; a release is made by scripts/package --release-tree or --root-release-tree`,
+  );
 }
 
-async function build(arch: Arch, dir: string, seq: number | undefined): Promise<void> {
+async function build(what: ReleaseKind, arch: Arch, dir: string, seq: number | undefined): Promise<void> {
   const numbered = seq === undefined ? [] : ['--seq', String(seq)];
-  const args = ['--release-tree', dir, '--arch', arch, ...numbered];
+  const args = [TREE_OPTIONS[what], dir, '--arch', arch, ...numbered];
   const child = spawn(join(packageRoot(), 'scripts/package'), args, {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
@@ -186,35 +209,43 @@ async function build(arch: Arch, dir: string, seq: number | undefined): Promise<
     );
 }
 
-function oneRelease(trees: readonly Tree[]): ReleaseVersion {
+function oneRelease(trees: readonly Tree[], wanted: ReleaseKind | undefined): ReleaseVersion {
   const [first] = trees;
-  const [other] = trees.filter(
-    ({ version }) => version.seq !== first?.version.seq || version.version !== first.version.version,
-  );
   if (first === undefined) throw new AgentError('config', '--arch: name one at least');
-  if (other === undefined) return first.version;
-  throw new AgentError(
-    'config',
-    `${other.dir}: is release ${other.version.seq}, and ${first.dir} is ${first.version.seq}`,
-  );
+  const nameOf = ({ version }: Tree): string => `${releaseOf(version)}, ${version.version}`;
+  const other = trees.find((tree) => nameOf(tree) !== nameOf(first));
+  if (other !== undefined)
+    throw new AgentError('config', `${other.dir}: is ${nameOf(other)}, and ${first.dir} is ${nameOf(first)}`);
+  const { what } = first.version;
+  if (wanted !== undefined && wanted !== what)
+    throw new AgentError(
+      'config',
+      `--root: ${first.dir} is a release of ${PROGRAM_NAMES[what]}; leave --root out, or give other folders`,
+    );
+  return first.version;
 }
 
-function refuseOld(repository: Repository, seq: number): void {
+function refuseOld(repository: Repository, release: ReleaseVersion): void {
+  const { seq } = release;
   const used = repository.usedSeqs();
   const newest = Math.max(0, ...used);
+  const fix = `give a free one: --seq ${newest + 1}`;
   if (used.has(seq))
     throw new AgentError(
       'config',
-      `release ${seq} was published before; a number is never given twice (--seq)`,
+      `${releaseOf(release)}: the number was published before; one is never given twice, of either program; ${fix}`,
     );
   if (seq < newest)
     throw new AgentError(
       'config',
-      `release ${seq} is older than the newest, ${newest}; boxes would refuse it (--seq)`,
+      `${releaseOf(release)} is older than the newest, ${newest}; numbers grow over both programs; ${fix}`,
     );
 }
 
-/** Runs it and the newest release before it on one state folder, where this machine can. */
+/**
+ * Refuses a release whose state or record the newest one before it cannot read; runs both releases of the agent on one state
+ * folder, where this machine can.
+ */
 async function tried(
   tree: Tree,
   was: readonly Offered[],
@@ -223,15 +254,21 @@ async function tried(
   { say, warn, checkState }: Surroundings,
   work: string,
 ): Promise<void> {
-  const { arch, seq, stateWrites } = tree.version;
+  const { what, arch, seq, stateWrites } = tree.version;
   const former = was.find(({ custom }) => custom.arch === arch);
   const reads = former?.custom.stateReads ?? [stateWrites, stateWrites];
   const wayBack = stateWrites >= reads[0] && stateWrites <= reads[1];
   if (!wayBack && (options.seqMin ?? 0) <= (former?.custom.seq ?? 0)) {
     throw new AgentError(
       'config',
-      `${arch}: release ${former?.custom.seq} cannot read the state that this one writes (form ${stateWrites}): there is no way back; say so with --seq-min ${seq}`,
+      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): there is no way back; say so with --seq-min ${seq}`,
     );
+  }
+  if (what === 'root') {
+    say(
+      `${arch}: ${former === undefined ? 'no release of root’s program was published before' : wayBack ? `release ${former.custom.seq} reads its record` : `NO WAY BACK to release ${former.custom.seq}`}; root’s program is not run here: its own tests are its trial`,
+    );
+    return;
   }
   if (MACHINE[process.arch] !== arch) {
     warn(
@@ -247,6 +284,9 @@ async function tried(
   await checkState({ next: tree.dir, before, wayBack, clip: options.clip, say: (line) => say(`  ${line}`) });
 }
 
+/** What each program leaves behind for the release before it. */
+const WRITTEN = { release: 'state', root: 'record' } as const satisfies Record<ReleaseKind, string>;
+
 /** Its archives and manifest, as targets. */
 async function packed(
   tree: Tree,
@@ -256,8 +296,8 @@ async function packed(
   dir: string,
   { say }: Surroundings,
 ): Promise<TargetFile[]> {
-  const { seq, version, arch, stateWrites, stateReads } = tree.version;
-  const full = fullTarget(seq, version, arch);
+  const { what, seq, version, arch, stateWrites, stateReads } = tree.version;
+  const full = fullTarget(tree.version);
   const archives: TargetFile[] = [];
   const add = async (name: string): Promise<string> => {
     const made = await targetFile(name, join(dir, name));
@@ -276,13 +316,13 @@ async function packed(
     const before = repository.targetFile(target.path);
     const from = parseManifest(readFileSync(before, 'utf8'));
     const { write, remove } = changedPaths(from, tree.entries);
-    const name = deltaTarget(custom.seq, seq, version, arch);
+    const name = deltaTarget(custom.seq, tree.version);
     const bytes = await put(
       name,
       write.filter((path) => files.has(path)),
     );
     deltas[custom.seq] = name;
-    const patch = manifestPatchTarget(custom.seq, seq, version, arch);
+    const patch = manifestPatchTarget(custom.seq, tree.version);
     await packPatch(before, join(tree.dir, MANIFEST_FILE), join(dir, patch));
     say(
       `${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed; manifest ${await add(patch)}`,
@@ -298,6 +338,7 @@ async function packed(
     throw new AgentError('config', `--boards: none of them is ${arch}: ${BOARDS_OF[arch].join(', ')}`);
   const former = was.find(({ custom }) => custom.arch === arch);
   const custom: ReleaseTarget = {
+    what,
     seq,
     version,
     arch,
@@ -310,7 +351,7 @@ async function packed(
     deltas,
     installedBytes: tree.entries.reduce((sum, { size = 0 }) => sum + size, 0),
   };
-  const manifest = manifestTarget(seq, version, arch);
+  const manifest = manifestTarget(tree.version);
   copyFileSync(join(tree.dir, MANIFEST_FILE), join(dir, manifest));
   return [await targetFile(manifest, join(dir, manifest), custom), ...archives];
 }

@@ -10,7 +10,12 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Metadata, Root, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { manifestTarget } from '../../../../agent/contract/release.ts';
+import {
+  type Arch,
+  manifestTarget,
+  type ReleaseKind,
+  type ReleaseTarget,
+} from '../../../../agent/contract/release.ts';
 import { parseManifest } from '../../../lib/manifest.ts';
 import {
   holdersOf,
@@ -35,7 +40,7 @@ import {
   readSigningFile,
   type SigningFile,
 } from './signing-file.ts';
-import { filesOf, signatureWords } from './words.ts';
+import { filesOf, releaseOf, signatureWords } from './words.ts';
 
 export interface PublishOptions {
   /** Private keys of the snapshot and timestamp roles; after a rotation the former one too. */
@@ -173,46 +178,64 @@ function checkReleases(
   const [is, was] = [offered(after), before === undefined ? [] : offered(before)];
   const known = new Set(was.map(({ target }) => target.path));
   const newest = Math.max(0, ...used);
+  refuseShared(is, file);
   for (const one of is) {
-    const { seq, version, arch } = one.custom;
-    if (one.target.path !== manifestTarget(seq, version, arch)) {
+    const { seq } = one.custom;
+    const name = releaseOf(one.custom);
+    if (one.target.path !== manifestTarget(one.custom)) {
       throw new AgentError(
         'denied',
-        `${file}: ${one.target.path} is not the name of release ${seq}, ${version}, ${arch}`,
+        `${file}: ${one.target.path} is not the name of ${name}, which is ${manifestTarget(one.custom)}`,
       );
     }
     const missing = filesOf(one).find((path) => after.targets[path] === undefined);
     if (missing !== undefined)
-      throw new AgentError('denied', `${file}: release ${seq} names ${missing}, which is not signed`);
+      throw new AgentError('denied', `${file}: ${name} names ${missing}, which is not signed`);
     if (known.has(one.target.path)) continue;
     if (used.has(seq))
       throw new AgentError(
         'denied',
-        `${file}: release ${seq} was published before; a number is never given twice`,
+        `${file}: ${name}: the number was published before; one is never given twice, of either program`,
       );
     if (seq < newest)
       throw new AgentError(
         'denied',
-        `${file}: release ${seq} is older than the newest, ${newest}; boxes would refuse it`,
+        `${file}: ${name} is older than the newest, ${newest}; numbers grow over both programs`,
       );
   }
-  const newSeqs = new Set(is.filter(({ target }) => !known.has(target.path)).map(({ custom }) => custom.seq));
-  for (const seq of newSeqs) {
-    const has = new Set<string>(
-      is.filter(({ custom }) => custom.seq === seq).map(({ custom }) => custom.arch),
-    );
-    const lost = lastArches(was).find((arch) => !has.has(arch));
+  for (const { custom } of is.filter(({ target }) => !known.has(target.path))) {
+    const [same, before] = [archesOf(is, custom), lastArches(was, custom.what)];
+    const lost = before.find((arch) => !same.includes(arch));
     if (lost !== undefined) {
       throw new AgentError(
         'denied',
-        `${file}: release ${seq} lacks ${lost}, which the release before has; make it with --arch ${lost} too`,
+        `${file}: ${releaseOf(custom)} lacks ${lost}, which the release before has; make it with --arch ${lost} too`,
       );
     }
   }
 }
 
-function lastArches(was: readonly Offered[]): string[] {
-  return was.filter(({ custom }) => custom.seq === was[0]?.custom.seq).map(({ custom }) => custom.arch);
+/** Throws AgentError `denied` where releases of two programs have one number. */
+function refuseShared(is: readonly Offered[], file: string): void {
+  const owners = new Map<number, string>();
+  for (const { custom } of is) {
+    const name = releaseOf(custom);
+    const other = owners.get(custom.seq) ?? name;
+    if (other !== name)
+      throw new AgentError('denied', `${file}: ${name} and ${other} have one number; make one of them again`);
+    owners.set(custom.seq, name);
+  }
+}
+
+function archesOf(all: readonly Offered[], { what, seq }: Pick<ReleaseTarget, 'what' | 'seq'>): Arch[] {
+  return all
+    .filter(({ custom }) => custom.what === what && custom.seq === seq)
+    .map(({ custom }) => custom.arch);
+}
+
+function lastArches(was: readonly Offered[], what: ReleaseKind): Arch[] {
+  const last = was.find(({ custom }) => custom.what === what);
+  return last === undefined ? [] : archesOf(was, last.custom);
 }
 
 /** A manifest that no box could read must not be offered. */

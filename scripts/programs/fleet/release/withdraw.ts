@@ -3,7 +3,7 @@ import { Metadata, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { expiry, SPECIFICATION } from './metadata.ts';
 import { offered, type Repository } from './repository.ts';
-import { filesOf } from './words.ts';
+import { filesOf, PROGRAM_NAMES } from './words.ts';
 
 /** Without these releases; with none named the same as now. Throws AgentError `config`. */
 export function targetsWithout(
@@ -16,7 +16,9 @@ export function targetsWithout(
   const all = offered(now);
   const unknown = seqs.find((seq) => !all.some(({ custom }) => custom.seq === seq));
   if (unknown !== undefined) {
-    const there = [...new Set(all.map(({ custom }) => custom.seq))].join(', ');
+    const there = [
+      ...new Set(all.map(({ custom: { seq, what } }) => `${seq} (${PROGRAM_NAMES[what]})`)),
+    ].join(', ');
     throw new AgentError(
       'config',
       `release ${unknown} is not on offer; there are ${there === '' ? 'none' : there}`,

@@ -1,11 +1,28 @@
 /** What is to be signed, in plain words: how it differs from what is published. */
 import type { Key, Root, TargetFile, Targets } from '@tufjs/models';
-import { manifestPatchTarget } from '../../../../agent/contract/release.ts';
+import { manifestPatchTarget, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import { fingerprintOf, holderOf, keysOf, type RoleName } from './metadata.ts';
 import { type Offered, offered } from './repository.ts';
 
 /** Digits of a fingerprint that people compare by telephone: 128 bits. */
 const FINGERPRINT_DIGITS = 32;
+
+/** Names of the programs for people; of what a release is. */
+export const PROGRAM_NAMES = {
+  release: 'the agent',
+  root: 'root’s program',
+} as const satisfies Record<ReleaseKind, string>;
+
+/** Names of what each program writes, whose form is signed. */
+const FORM_NAMES = { release: 'state form', root: 'record form' } as const satisfies Record<
+  ReleaseKind,
+  string
+>;
+
+/** "release 412 of the agent". */
+export function releaseOf({ seq, what }: Pick<Offered['custom'], 'seq' | 'what'>): string {
+  return `release ${seq} of ${PROGRAM_NAMES[what]}`;
+}
 
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
@@ -13,14 +30,14 @@ export function bytesText(bytes: number): string {
 }
 
 export function releaseWords({ custom }: Offered, targets: Targets): string {
-  const { seq, version, arch, boards, node, seqMin, stateWrites, stateReads, full, deltas } = custom;
+  const { what, version, arch, boards, node, seqMin, stateWrites, stateReads, full, deltas } = custom;
   const size = (name: string): string => bytesText(targets.targets[name]?.length ?? 0);
   const small = Object.entries(deltas).map(([from, name]) => `${size(name)} from ${from}`);
   return [
-    `release ${seq}, version ${version}, ${arch}: boards ${boards.join(', ')}`,
+    `${releaseOf(custom)}, version ${version}, ${arch}: boards ${boards.join(', ')}`,
     `node from ${node[0]}, below ${node[1]}`,
     `no way back below ${seqMin}`,
-    `state form ${stateWrites}, reads ${stateReads[0]} to ${stateReads[1]}`,
+    `${FORM_NAMES[what]} ${stateWrites}, reads ${stateReads[0]} to ${stateReads[1]}`,
     `${size(full)} whole${small.length === 0 ? '' : `, ${small.join(', ')}`}`,
   ].join('; ');
 }
@@ -37,7 +54,7 @@ export function targetsWords(before: Targets | undefined, after: Targets): strin
       .filter(({ target }) => !isNamed.has(target.path))
       .map(
         ({ custom }) =>
-          `- release ${custom.seq}, version ${custom.version}, ${custom.arch} is offered no more`,
+          `- ${releaseOf(custom)}, version ${custom.version}, ${custom.arch} is offered no more`,
       ),
   ];
   const paths = new Set([...Object.keys(before?.targets ?? {}), ...Object.keys(after.targets)]);
@@ -58,8 +75,8 @@ export function filesOf({
   readonly target: TargetFile;
   readonly custom: Offered['custom'];
 }): string[] {
-  const { seq, version, arch, full, deltas } = custom;
-  const patches = Object.keys(deltas).map((from) => manifestPatchTarget(Number(from), seq, version, arch));
+  const { full, deltas } = custom;
+  const patches = Object.keys(deltas).map((from) => manifestPatchTarget(Number(from), custom));
   return [target.path, full, ...Object.values(deltas), ...patches];
 }
 

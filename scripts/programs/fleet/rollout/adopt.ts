@@ -8,6 +8,7 @@ import { isOpen, type Member, membersOf, standingOf, witnessesOf, writeMerged } 
 import { chooseBoxes } from './choose.ts';
 import type { Controller } from './controller.ts';
 import { controllerOf } from './drive.ts';
+import { ORDER_IN, ORDER_KINDS } from './kinds.ts';
 import type { DirOption } from './looks.ts';
 import { type Merged, type MergedRollout, merge, type Witnesses } from './merge.ts';
 import { type Plan, readPlan } from './plan.ts';
@@ -162,7 +163,7 @@ function boxesFor(
       'fleet.yaml: repository: no release is published there; name the folder of the published releases',
     );
   const there = new Set(members.map(({ site, box }) => `${site}/${box}`));
-  const { takes } = chooseBoxes(targets, String(seq), store.boxes());
+  const { takes } = chooseBoxes(targets, { name: String(seq) }, store.boxes());
   const further = takes.filter(({ site, box }) => !there.has(`${site}/${box}`));
   return [...members, ...further.map((box) => ({ ...box, bytes: box.bytes ?? null, way: box.way ?? null }))];
 }
@@ -180,9 +181,12 @@ function linesOf(
     if (rollout !== null && !named.has(rollout) && fresh.has(`${kind} ${id}`))
       few.set(rollout, [...(few.get(rollout) ?? []), id]);
   const odd = store.boxes().filter(({ report }) => {
-    const isOdd = (said: number | null | undefined, kind: 'release' | 'configuration'): boolean =>
-      said != null && believableCounter(report, kind, clock.wallMs()) === undefined;
-    return isOdd(report?.order, 'release') || isOdd(report?.config.order, 'configuration');
+    if (report === undefined) return false;
+    return ORDER_KINDS.some(
+      (order) =>
+        ORDER_IN[order](report).order !== null &&
+        believableCounter(report, order, clock.wallMs()) === undefined,
+    );
   });
   return [
     ...(orders.length + counters.length === 0

@@ -8,23 +8,24 @@ import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { BoxRow, FleetStore } from '../store.ts';
 import { whoRuns } from '../store.ts';
+import {
+  CHANGE_IN,
+  fieldsText,
+  ORDER_KIND_OF,
+  ORDER_KINDS,
+  type OrderFields,
+  type RolloutKind,
+  rolloutIn,
+} from './kinds.ts';
 import type { Knowledge, Standing } from './knowledge.ts';
 import type { KnownRollout, Merged, MergedRollout, SeenReport, Witnesses } from './merge.ts';
 import { isWhole, layOrder } from './orders.ts';
 import { type Plan, planOf } from './plan.ts';
-import type { RolloutKind } from './progress.ts';
-import {
-  believableCounter,
-  type OrderFields,
-  type RolloutBoxRow,
-  type RolloutRow,
-  Rollouts,
-} from './rollouts.ts';
+import { believableCounter, type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
 import { OPEN, type RolloutState } from './states.ts';
 import { assignWaves } from './stratify.ts';
 
 const DAY_MS = 86_400_000;
-const KINDS: readonly RolloutKind[] = ['release', 'configuration'];
 
 export function witnessesOf(
   store: FleetStore,
@@ -34,11 +35,10 @@ export function witnessesOf(
 ): Witnesses & { readonly reports: readonly SeenReport[] } {
   const rollouts = new Rollouts(store);
   const reports = store.boxes().flatMap(({ site, box, report }) =>
-    KINDS.flatMap((kind): SeenReport[] => {
-      const counter = believableCounter(report, kind, nowMs);
+    ORDER_KINDS.flatMap((order): SeenReport[] => {
+      const counter = believableCounter(report, order, nowMs);
       if (report === undefined || counter === undefined) return [];
-      const rollout = kind === 'release' ? (report.updater?.rollout ?? null) : report.config.rollout;
-      return [{ kind, id: `${site}/${box}`, counter, rollout }];
+      return [{ ...rolloutIn(report, order), id: `${site}/${box}`, counter }];
     }),
   );
   return {
@@ -83,7 +83,7 @@ export function writeMerged(merged: Merged, adopting: Adopting): void {
   const { store, knowledge, nowMs } = adopting;
   const rollouts = new Rollouts(store);
   for (const { kind, id, counter, rollout, action, final } of merged.orders) {
-    const standing = knowledge.standingOf(kind, id);
+    const standing = knowledge.standingOf(ORDER_KIND_OF[kind], id);
     if (standing?.strange === undefined)
       throw new AgentError('bug', 'an order that is adopted lies at the broker');
     const { site, box, strange } = standing;
@@ -94,7 +94,7 @@ export function writeMerged(merged: Merged, adopting: Adopting): void {
   }
   for (const { kind, id, counter } of merged.counters) {
     const [site = '', box = ''] = id.split('/');
-    rollouts.seen(kind, site, box, counter);
+    rollouts.seen(ORDER_KIND_OF[kind], site, box, counter);
   }
   // What goes on is the newest.
   const [open, over] = [
@@ -177,7 +177,7 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
   rollouts.add(
     {
       ...{ name, kind, made: nowMs, who: whoRuns() },
-      what: 'seq' in fields ? `${fields.seq}-${fields.version}` : `revision ${fields.revision}`,
+      what: fieldsText(fields),
       plan: plan?.plan ?? { ...only, window },
       not_after: endOf(orders, plan?.plan, nowMs),
     },
@@ -245,13 +245,17 @@ export function membersOf(
 
 /** What the box was ordered, by its report where no order tells it. */
 function fieldsBy(kind: RolloutKind, row: BoxRow | undefined, common: OrderFields | undefined): OrderFields {
-  const { updater, config } = row?.report ?? {};
-  if (kind === 'configuration')
-    return { revision: config?.revision ?? 0, sha256: config?.sha256 ?? '', yaml: '' };
-  if (common !== undefined) return common;
-  const { seq, version } = updater?.target ?? updater?.release ?? { seq: 0, version: '0.0.0' };
-  return { seq, version };
+  if (kind !== 'configuration' && common !== undefined) return common;
+  const said = row?.report && CHANGE_IN[kind](row.report);
+  return said?.fields ?? NOTHING[kind];
 }
+
+/** Fields of a box that says nothing: no order can be made of them. */
+const NOTHING: Readonly<Record<RolloutKind, OrderFields>> = {
+  release: { what: 'release', seq: 0, version: '0.0.0' },
+  root: { what: 'root', seq: 0, version: '0.0.0' },
+  configuration: { revision: 0, sha256: '', yaml: '' },
+};
 
 /** A rollout that is over has no order left that a box could still begin. */
 function withdrawLeft(rollouts: Rollouts, { name }: MergedRollout, { key, nowMs }: Adopting): void {

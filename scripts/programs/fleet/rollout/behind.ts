@@ -8,14 +8,14 @@
  *
  * LIMITS: two unknown counters a box.
  */
+import type { OrderKind } from '../../../../agent/base/room-order.ts';
+import { ORDER_KIND_OF, ORDER_KINDS, rolloutIn } from './kinds.ts';
 import type { Knowledge } from './knowledge.ts';
-import type { RolloutKind } from './progress.ts';
 import { believableCounter, type Rollouts } from './rollouts.ts';
 import { someOf } from './table.ts';
 
 /** Number of boxes whose word is believed against the store: one that was stolen, and one that is broken, stop nobody. */
 export const REPORTS_MIN = 3;
-const KINDS: readonly RolloutKind[] = ['release', 'configuration'];
 const FIX = 'run `fleet rollout adopt` (docs/guide/fleet-restore.md)';
 
 interface Unknown {
@@ -34,7 +34,7 @@ export interface Behind {
 export class Evidence {
   readonly #knowledge: Knowledge;
   readonly #rollouts: Rollouts;
-  /** By kind and box. */
+  /** By kind of order and box. */
   readonly #unknown = new Map<string, Unknown>();
 
   constructor(knowledge: Knowledge, rollouts: Rollouts) {
@@ -46,7 +46,7 @@ export class Evidence {
   look(nowMs: number): Behind | undefined {
     // What was unknown may have been adopted since.
     const ids = new Set([...this.#knowledge.changed(), ...[...this.#unknown.values()].map(({ id }) => id)]);
-    for (const id of ids) for (const kind of KINDS) this.#lookAt(kind, id, nowMs);
+    for (const id of ids) for (const kind of ORDER_KINDS) this.#lookAt(kind, id, nowMs);
     if (this.#unknown.size === 0) return undefined;
     const all = [...this.#unknown.values()];
     const orders = all.filter(({ isOrder }) => isOrder).length;
@@ -67,12 +67,11 @@ export class Evidence {
     const boxes = this.#rollouts.boxes(row.name);
     const ordered = boxes.filter(({ action }) => action !== null);
     const asked = ordered.length > 0 ? ordered : boxes.filter(({ wave }) => wave === 0);
-    return (
-      asked.length > 0 && asked.every(({ site, box }) => this.#unknown.has(`${row.kind} ${site}/${box}`))
-    );
+    const kind = ORDER_KIND_OF[row.kind];
+    return asked.length > 0 && asked.every(({ site, box }) => this.#unknown.has(`${kind} ${site}/${box}`));
   }
 
-  #lookAt(kind: RolloutKind, id: string, nowMs: number): void {
+  #lookAt(kind: OrderKind, id: string, nowMs: number): void {
     const place = `${kind} ${id}`;
     const [site = '', box = ''] = id.split('/');
     const newest = this.#rollouts.newestCounter(kind, site, box);
@@ -83,8 +82,8 @@ export class Evidence {
     if (held?.byOwnKey === true && held.counter > newest)
       this.#unknown.set(place, { id, rollout: held.rollout, isOrder: true });
     else if (said > newest) {
-      const rollout = kind === 'release' ? report?.updater?.rollout : report?.config.rollout;
-      this.#unknown.set(place, { id, rollout: rollout ?? null, isOrder: false });
+      const rollout = report === undefined ? null : rolloutIn(report, kind).rollout;
+      this.#unknown.set(place, { id, rollout, isOrder: false });
     }
   }
 }

@@ -1,17 +1,27 @@
 /** Which boxes would take a release, by what they have reported last, and what each would load. */
 import type { TargetFile, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import type { ReleaseTarget } from '../../../../agent/contract/release.ts';
+import { type ReleaseKind, type ReleaseTarget, releaseName } from '../../../../agent/contract/release.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import { misfit } from '../../root/fits.ts';
 import { offered } from '../release/repository.ts';
+import { PROGRAM_NAMES } from '../release/words.ts';
 import type { BoxRow } from '../store.ts';
 import type { RolloutBoxSpec } from './create.ts';
 
 /** Files of an archive, unpacked: zstd makes a third of code, and less of a model. */
 const UNPACKED = 3;
 
+/** The release that is wanted, as a person names it. */
+export interface Wanted {
+  /** A number, which one release of either program has, or a version: of several with it the newest. */
+  readonly name: string;
+  /** Of root's program; without it a version is that of the agent. */
+  readonly isRoot?: boolean;
+}
+
 export interface Choice {
+  readonly what: ReleaseKind;
   readonly seq: number;
   readonly version: string;
   readonly takes: readonly RolloutBoxSpec[];
@@ -20,24 +30,20 @@ export interface Choice {
   readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
 }
 
-/** `version` may be a seq. Throws AgentError `config` where it is not offered. */
-export function chooseBoxes(targets: Targets, version: string, boxes: readonly BoxRow[]): Choice {
+/** Throws AgentError `config` where it is not offered. */
+export function chooseBoxes(targets: Targets, wanted: Wanted, boxes: readonly BoxRow[]): Choice {
   const all = offered(targets).map(({ custom }) => custom);
-  // Of several with one version the newest.
-  const chosen = all.find((custom) => custom.version === version || String(custom.seq) === version);
-  if (chosen === undefined) {
-    const known = [...new Set(all.map((custom) => custom.version))].slice(0, 5).join(', ');
-    throw new AgentError('config', `release ${version} is not published; published are ${known || 'none'}`);
-  }
-  const { seq } = chosen;
+  const chosen = chosenOf(all, wanted);
+  const { what, seq } = chosen;
   const releases = all.filter((custom) => custom.seq === seq);
   const takes: RolloutBoxSpec[] = [];
   const there: BoxRow[] = [];
   const left: { box: BoxRow; why: string }[] = [];
   for (const box of boxes) {
     const { report } = box;
-    const why = whyNot(box, releases, version);
-    if (report?.updater?.release?.seq === seq && why === undefined) there.push(box);
+    const why = whyNot(box, releases, wanted.name);
+    const runs = report?.updater && RUNNING[what](report.updater);
+    if (why === undefined && runs?.seq === seq) there.push(box);
     else if (why !== undefined || report?.updater == null)
       left.push({ box, why: why ?? 'it has no updater' });
     else {
@@ -47,8 +53,47 @@ export function chooseBoxes(targets: Targets, version: string, boxes: readonly B
       else left.push({ box, why: chosen ?? 'it is of another architecture' });
     }
   }
-  return { seq, version: chosen.version, takes, there, left };
+  return { what, seq, version: chosen.version, takes, there, left };
 }
+
+function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: Wanted): ReleaseTarget {
+  const kind: ReleaseKind = isRoot ? 'root' : 'release';
+  const numbered = all.find(({ seq }) => String(seq) === name);
+  if (numbered !== undefined && (numbered.what === 'root' || !isRoot)) return numbered;
+  if (numbered !== undefined)
+    throw new AgentError(
+      'config',
+      `--root: release ${name} is one of ${PROGRAM_NAMES[numbered.what]}; leave --root out`,
+    );
+  const chosen = all.find(({ what, version }) => what === kind && version === name);
+  if (chosen !== undefined) return chosen;
+  const other = all.find(({ version }) => version === name);
+  if (other !== undefined)
+    throw new AgentError(
+      'config',
+      `release ${name} of ${PROGRAM_NAMES[kind]} is not published, and release ${other.seq} of ${PROGRAM_NAMES[other.what]} has that version; ${isRoot ? 'leave --root out' : 'give --root'} if that one is meant`,
+    );
+  const mine = all.filter(({ what }) => what === kind);
+  const known = [...new Set(mine.map(({ seq, version }) => releaseName(seq, version)))].slice(0, 5);
+  throw new AgentError(
+    'config',
+    `release ${name} of ${PROGRAM_NAMES[kind]} is not published; published are ${known.join(', ') || 'none'}`,
+  );
+}
+
+type Updater = NonNullable<UpdateReport['updater']>;
+
+/** Release that a box runs of each program. */
+const RUNNING: Readonly<Record<ReleaseKind, (updater: Updater) => Updater['release']>> = {
+  release: ({ release }) => release,
+  root: ({ root }) => root.release,
+};
+
+/** What a box that runs no release of a program is to do first; undefined: a release is all that it needs. */
+const WITHOUT_RELEASE: Readonly<Record<ReleaseKind, string | undefined>> = {
+  release: undefined,
+  root: 'its root’s program is of a package without releases; install the package vigie-root of today there',
+};
 
 function whyNot(
   { report, other, revoked }: BoxRow,
@@ -72,12 +117,16 @@ function specOf(
   all: readonly ReleaseTarget[],
 ): RolloutBoxSpec | string {
   if (updater === null) return 'it has no updater';
-  const { board, arch, node, release, freeBytes } = updater;
+  const { board, arch, node, freeBytes } = updater;
+  const { what } = custom;
+  const release = RUNNING[what](updater);
+  const first = WITHOUT_RELEASE[what];
+  if (release === null && first !== undefined) return first;
   const seq = release?.seq ?? 0;
   const delta = custom.deltas[seq];
   const way = delta === undefined ? 'full' : 'delta';
   const bytes = targets[delta ?? custom.full]?.length ?? 0;
-  const running = all.find((other) => other.seq === seq && other.arch === arch);
+  const running = all.find((other) => other.what === what && other.seq === seq && other.arch === arch);
   const why = misfit(custom, {
     board,
     arch,
@@ -88,5 +137,5 @@ function specOf(
     freeBytes,
     neededBytes: way === 'full' ? bytes + custom.installedBytes : bytes * (1 + UNPACKED),
   });
-  return why ?? { site, box, board, fields: { seq: custom.seq, version: custom.version }, bytes, way };
+  return why ?? { site, box, board, fields: { what, seq: custom.seq, version: custom.version }, bytes, way };
 }

@@ -13,7 +13,8 @@ import {
   skip,
   start,
 } from './drive.ts';
-import { audit, type BoxOptions, box, inventory, type StatusOptions, status } from './looks.ts';
+import { inventory } from './inventory.ts';
+import { audit, type BoxOptions, box, type StatusOptions, status } from './looks.ts';
 import { want } from './want.ts';
 
 function fingerprint(text: string): string {
@@ -74,8 +75,10 @@ export function rolloutCommands(program: Command): void {
     'makes a rollout: says which boxes get what in which wave, and asks',
     'rollout start 1.5.0 --plan plan.yaml --dry-run',
     'rollout start 1.5.0 --plan plan.yaml && scripts/fleet rollout run',
+    'rollout start 1.5.0 --root --plan plan.yaml   # of root’s program',
   )
     .argument('<version>', 'of a published release, or its number')
+    .option('--root', 'a release of root’s program; its number needs no --root')
     .requiredOption('--plan <file>', 'YAML: canary, waves, window, notAfterDays, thresholds')
     .option('--name <text>', 'names it (default: the day and the version)')
     .option('--dry-run', 'only says it')

@@ -16,6 +16,7 @@ import { DeliveryError } from '../../../../agent/mqtt/faults.ts';
 import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
 import { type Behind, Evidence } from './behind.ts';
+import { ORDER_KIND_OF } from './kinds.ts';
 import { Knowledge, type Standing } from './knowledge.ts';
 import { layOrder, layWithdrawals } from './orders.ts';
 import { progressOf } from './progress.ts';
@@ -285,7 +286,7 @@ export class Controller {
   #isOurs(kind: Standing['kind'], site: string, box: string, counter: number): boolean {
     const place = `${kind} ${site}/${box} ${counter}`;
     if (this.#ours.has(place)) return true;
-    if (this.#rollouts.envelope(kind, site, box, counter) === undefined) return false;
+    if (this.#rollouts.envelope(ORDER_KIND_OF[kind], site, box, counter) === undefined) return false;
     this.#ours.add(place);
     return true;
   }

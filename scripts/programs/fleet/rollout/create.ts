@@ -4,10 +4,10 @@ import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { FleetStore } from '../store.ts';
 import { whoRuns } from '../store.ts';
+import { KIND_NAMES, type OrderFields, type RolloutKind } from './kinds.ts';
 import { endBefore } from './orders.ts';
 import type { Plan } from './plan.ts';
-import type { RolloutKind } from './progress.ts';
-import { type OrderFields, type RolloutRow, Rollouts } from './rollouts.ts';
+import { type RolloutRow, Rollouts } from './rollouts.ts';
 import { assignWaves } from './stratify.ts';
 
 const NAME = /^[a-z0-9.-]{1,64}$/;
@@ -18,7 +18,6 @@ export interface RolloutBoxSpec {
   readonly box: string;
   /** For the waves; `generic` where nobody knows. */
   readonly board: string;
-  /** Release: {seq, version}; configuration: {revision, sha256, yaml}. */
   readonly fields: OrderFields;
   /** What it will load, and how. */
   readonly bytes?: number;
@@ -80,7 +79,7 @@ export function createRollout(
         way: way ?? null,
       })),
     );
-    store.record(`rollout ${name} of ${kind} ${what} made for ${boxes.length} boxes`, nowMs);
+    store.record(`rollout ${name} of ${KIND_NAMES[kind]} ${what} made for ${boxes.length} boxes`, nowMs);
     const made = rollouts.get(name);
     if (made === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
     return made;

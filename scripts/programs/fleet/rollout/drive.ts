@@ -5,6 +5,7 @@ import { MultiBar, type SingleBar } from 'cli-progress';
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
+import { releaseName } from '../../../../agent/contract/release.ts';
 import { signingKey } from '../fleet-file.ts';
 import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
 import { Repository } from '../release/repository.ts';
@@ -13,6 +14,7 @@ import { say, warn } from '../said.ts';
 import { type Choice, chooseBoxes } from './choose.ts';
 import { Controller, strangersText } from './controller.ts';
 import { createRollout, freeName } from './create.ts';
+import { KIND_NAMES } from './kinds.ts';
 import type { DirOption } from './looks.ts';
 import { writeRolloutMetrics } from './metrics.ts';
 import { type Plan, readPlan } from './plan.ts';
@@ -34,6 +36,7 @@ export interface StartOptions extends DirOption {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly takeOver?: boolean;
+  readonly root?: boolean;
 }
 
 export function controllerOf(opened: OpenedFleet): Controller {
@@ -78,20 +81,21 @@ export function start(version: string, options: StartOptions): Promise<void> {
       await controller.start(signal);
       if (lock !== undefined) await controller.finish();
       refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
-      const choice = chooseBoxes(targets, version, store.boxes());
+      const choice = chooseBoxes(targets, { name: version, isRoot: options.root === true }, store.boxes());
       const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
-      const name = options.name ?? freeName(store, `${day}-${version}`);
+      const about = choice.what === 'root' ? `root-${version}` : version;
+      const name = options.name ?? freeName(store, `${day}-${about}`);
       for (const line of choiceLines(name, choice, plan)) say(line);
       if (options.dryRun === true) return;
       const count = choice.takes.length;
       await confirmed(
-        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${choice.seq}-${choice.version}.`,
+        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.what]} ${choice.seq}-${choice.version}.`,
         options.yes === true,
         signal,
       );
       createRollout(
         store,
-        { kind: 'release', name, what: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
+        { kind: choice.what, name, what: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
         { key: signingKey(fleet), nowMs: clock.wallMs() },
       );
       say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
@@ -119,9 +123,12 @@ export function refuseStrangers(controller: Controller, nowMs: number, takeOver:
 }
 
 /** Which boxes get what, in which wave, and how many bytes. */
-function choiceLines(name: string, { takes, there, left, seq }: Choice, plan: Plan): string[] {
+function choiceLines(name: string, { what, takes, there, left, seq, version }: Choice, plan: Plan): string[] {
   if (takes.length === 0)
-    return [...leftLines(left), `nobody would take release ${seq}: ${there.length} boxes run it already`];
+    return [
+      ...leftLines(left),
+      `nobody would take ${KIND_NAMES[what]} ${seq}: ${there.length} boxes run it already`,
+    ];
   const waves = assignWaves(name, takes, plan);
   const rows = [...plan.waves.keys(), plan.waves.length].map((n) => {
     const mine = takes.filter((_, i) => waves[i] === n);
@@ -151,7 +158,7 @@ function choiceLines(name: string, { takes, there, left, seq }: Choice, plan: Pl
       ? []
       : [`${there.length} boxes run it already: ${someOf(there.map(({ box }) => box))}`]),
     ...columns([['', 'BOXES', 'DELTA', 'BYTES', 'FULL', 'BYTES', 'SOAK', 'NAMES'], ...rows]),
-    `${takes.length} boxes, ${bytesText(total)} in all`,
+    `${takes.length} boxes, ${bytesText(total)} in all: ${KIND_NAMES[what]} ${releaseName(seq, version)}`,
   ];
 }
 

@@ -7,15 +7,15 @@ import type { KeyObject } from 'node:crypto';
 import { createPublicKey } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
 import { jsonOf } from '../../../../agent/base/json.ts';
-import { claimedOrder, openOrder } from '../../../../agent/base/room-order.ts';
+import { claimedOrder, type OrderKind, openOrder } from '../../../../agent/base/room-order.ts';
 import { CommandRefused } from '../../../../agent/contract/command.ts';
 import { StatusReport } from '../../../../agent/contract/health.ts';
-import type { ConfigOrder, UpdateOrder, UpdateReport, Window } from '../../../../agent/contract/update.ts';
+import type { UpdateReport, Window } from '../../../../agent/contract/update.ts';
 import type { Incoming } from '../broker.ts';
 import { openReport } from '../report.ts';
 import type { BoxRow, FleetStore } from '../store.ts';
-import type { RolloutKind } from './progress.ts';
-import { type OrderFields, Rollouts } from './rollouts.ts';
+import { fieldsOf, kindOf, type OrderFields, type RolloutKind } from './kinds.ts';
+import { Rollouts } from './rollouts.ts';
 import type { Action } from './states.ts';
 import { someOf } from './table.ts';
 
@@ -44,7 +44,7 @@ export interface Standing {
   readonly final: boolean;
   /** By the key of this fleet. */
   readonly byOwnKey: boolean;
-  /** What it holds, and how it came, where it is by the key of this fleet and the store has not given it. */
+  /** What it asks for, and how it came, where it is by the key of this fleet and the store has not given it. */
   readonly strange:
     | { readonly fields: OrderFields; readonly window: Window | null; readonly envelope: string }
     | undefined;
@@ -101,8 +101,8 @@ export class Knowledge {
     return [...this.#standing.values()];
   }
 
-  /** The order of a box (`site/box`) as it lies at the broker. */
-  standingOf(kind: RolloutKind, id: string): Standing | undefined {
+  /** The order of a kind of a box (`site/box`) as it lies at the broker. */
+  standingOf(kind: OrderKind, id: string): Standing | undefined {
     return this.#standing.get(`${kind} ${id}`);
   }
 
@@ -129,7 +129,7 @@ export class Knowledge {
         if (!NAME.test(site) || !NAME.test(box)) continue;
         if (branch === 'status') this.#status(message, nowMs);
         else if (branch === 'update/reported') told.push(...this.#reported(message, nowMs));
-        else this.#desired(branch === 'update/desired' ? 'release' : 'configuration', message);
+        else this.#desired(branch === 'update/desired' ? 'update' : 'configure', message);
       }
     });
     const kinds = new Map<string, string[]>();
@@ -177,7 +177,7 @@ export class Knowledge {
     }
   }
 
-  #desired(kind: RolloutKind, { site, box, payload }: Incoming): void {
+  #desired(kind: OrderKind, { site, box, payload }: Incoming): void {
     const place = `${kind} ${site}/${box}`;
     this.#changed.add(`${site}/${box}`);
     const standing = payload.length === 0 ? undefined : this.#opened(kind, site, box, payload);
@@ -189,14 +189,13 @@ export class Knowledge {
    * Undefined for what no box would take for an order. Whose key it is does not matter here: a box believes other keys
    * than ours too, and an order by one of these is another's rollout.
    */
-  #opened(kind: RolloutKind, site: string, box: string, payload: Buffer): Standing | undefined {
-    const may = kind === 'release' ? 'update' : 'configure';
+  #opened(may: OrderKind, site: string, box: string, payload: Buffer): Standing | undefined {
     let byOwnKey = false;
     let order: ReturnType<typeof claimedOrder> | undefined;
     try {
       order = claimedOrder(may, payload);
       // What the store has given is not verified again.
-      if (this.#rollouts.envelope(kind, site, box, order.counter) === payload.toString()) byOwnKey = true;
+      if (this.#rollouts.envelope(may, site, box, order.counter) === payload.toString()) byOwnKey = true;
       else if (this.#own !== undefined) {
         openOrder(may, payload, {
           site,
@@ -212,16 +211,12 @@ export class Knowledge {
     }
     if (order === undefined || order.site !== site || order.box !== box) return undefined;
     const { rollout, counter, action, final = false, window } = order;
-    const isStrange = byOwnKey && this.#rollouts.envelope(kind, site, box, counter) === undefined;
+    const isStrange = byOwnKey && this.#rollouts.envelope(may, site, box, counter) === undefined;
+    const fields = fieldsOf(order);
     return {
-      ...{ kind, site, box, rollout, counter, action, final, byOwnKey },
+      ...{ kind: kindOf(fields), site, box, rollout, counter, action, final, byOwnKey },
       notAfterMs: Date.parse(order.notAfter),
-      strange: isStrange ? { fields: fieldsOf(order), window, envelope: payload.toString() } : undefined,
+      strange: isStrange ? { fields, window, envelope: payload.toString() } : undefined,
     };
   }
-}
-
-function fieldsOf(order: UpdateOrder | ConfigOrder): OrderFields {
-  if ('yaml' in order) return { revision: order.revision, sha256: order.sha256, yaml: order.yaml };
-  return { seq: order.seq, version: order.version };
 }

@@ -1,17 +1,19 @@
-/** What the fleet is like: `fleet status`, `fleet box`, `fleet inventory`. */
+/** What the fleet is like: `fleet status`, `fleet box`. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
+import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import { EnrolStore } from '../../room/enrol/store.ts';
 import type { Fleet } from '../fleet-file.ts';
 import { type OpenedFleet, withFleet } from '../opened.ts';
 import { say, warn } from '../said.ts';
-import { type BoxRow, type FleetStore, releaseText } from '../store.ts';
+import { type BoxRow, type FleetStore, releaseName, releaseText } from '../store.ts';
+import { KIND_NAMES } from './kinds.ts';
 import { Knowledge } from './knowledge.ts';
 import { Rollouts } from './rollouts.ts';
-import { ago, columns, csvLine, someOf } from './table.ts';
+import { ago, columns, someOf } from './table.ts';
 
 const WATCH_MS = 2000;
 /** Of `scripts/room enrol`. */
@@ -130,6 +132,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     'NODE',
     'OS',
     'PREVIOUS',
+    'ROOT',
     'CONFIG',
     'FREE',
     'CERTIFICATE',
@@ -168,19 +171,21 @@ function wideCells({ report }: BoxRow): string[] {
     freeBytes,
     osUpdates,
     reason,
+    root,
   } = updater ?? {};
   return [
     board,
     arch,
     node,
     os,
-    previous == null ? '-' : `${previous.seq}-${previous.version}`,
+    previous == null ? '-' : releaseName(previous),
+    root === undefined ? '-' : `${releaseName(root.release)} ${root.phase}`,
     `${config.revision} ${config.phase}`,
     freeBytes === undefined ? '-' : `${(freeBytes / 1e9).toFixed(1)} GB`,
     certNotAfter?.slice(0, 10) ?? '-',
     orderNotAfter?.slice(0, 10) ?? '-',
     osUpdates == null ? '-' : `${osUpdates.pending}${osUpdates.reboot ? ', reboot' : ''}`,
-    reason ?? report.refused ?? '',
+    reason ?? root?.reason ?? report.refused ?? '',
   ];
 }
 
@@ -272,14 +277,13 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ]);
     if (updater !== null) {
       const { phase, since, rollout, target, reason, previous, board, arch, os, kernel, node } = updater;
-      const name = (release: typeof target): string =>
-        release === null ? 'none' : `${release.seq}-${release.version}`;
-      pairs.push(['update', `${phase} since ${since}, rollout ${rollout ?? 'none'}, wanted ${name(target)}`]);
+      pairs.push([
+        'update',
+        `${phase} since ${since}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+      ]);
       if (reason !== null) pairs.push(['reason', reason]);
-      pairs.push(
-        ['previous', name(previous)],
-        ['board', `${board}, ${arch}, ${os}, kernel ${kernel}, node ${node}`],
-      );
+      pairs.push(['previous', releaseName(previous)], ...rootPairs(updater.root));
+      pairs.push(['board', `${board}, ${arch}, ${os}, kernel ${kernel}, node ${node}`]);
     }
     if (report.refused !== null) pairs.push(['refused by it', report.refused]);
   }
@@ -292,7 +296,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       'Orders',
       orders.slice(0, 10).map(({ made, kind, action, rollout, counter, published, cleared }) => {
         const sent = published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
-        return [at(made), kind, action, rollout, `counter ${counter}`, sent];
+        return [at(made), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sent];
       }),
     ),
     ...section(
@@ -303,6 +307,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
           at(line.received),
           line.release ?? '-',
           line.phase,
+          `root ${line.root ?? '-'}`,
           line.rollout ?? '-',
           line.mode,
           `config ${line.config}`,
@@ -316,71 +321,18 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
   ];
 }
 
+function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string, string][] {
+  const { release, phase, since, rollout, target, reason } = root;
+  return [
+    [KIND_NAMES.root, releaseName(release)],
+    ['its update', `${phase} since ${since}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`],
+    ...(reason === null ? [] : [['its reason', reason] as [string, string]]),
+  ];
+}
+
 function section(title: string, rows: readonly string[][]): string[] {
   if (rows.length === 0) return [];
   const wide = Math.max(...rows.map((row) => row.length));
   const full = rows.map((row) => [...row, ...Array.from({ length: wide - row.length }, () => '')]);
   return ['', title, ...columns(full).map((line) => `  ${line}`)];
-}
-
-export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }): Promise<void> {
-  if (csv !== true) throw new AgentError('config', 'inventory: --csv is the form that there is');
-  return withFleet(dir, async (opened) => {
-    await learnt(opened);
-    const names = [
-      'site',
-      'box',
-      'link',
-      'reported',
-      'key',
-      'release',
-      'previous',
-      'board',
-      'arch',
-      'os',
-      'kernel',
-      'node',
-    ];
-    const more = [
-      'mode',
-      'authorisation',
-      'order_not_after',
-      'cert_not_after',
-      'config_sha256',
-      'config_revision',
-      'free_bytes',
-      'os_updates',
-    ];
-    const lines = opened.store.boxes().map(({ site, box: name, state, reported, fingerprint, report }) => {
-      const { updater, config } = report ?? {};
-      const previous = updater?.previous;
-      return csvLine([
-        ...[site, name, state, reported === null ? null : new Date(reported).toISOString(), fingerprint],
-        ...[
-          report === undefined ? null : releaseText(report),
-          previous == null ? null : `${previous.seq}-${previous.version}`,
-        ],
-        ...[
-          updater?.board ?? null,
-          updater?.arch ?? null,
-          updater?.os ?? null,
-          updater?.kernel ?? null,
-          updater?.node ?? null,
-        ],
-        ...[
-          report?.mode ?? null,
-          report?.authorisation ?? null,
-          report?.orderNotAfter ?? null,
-          report?.certNotAfter ?? null,
-        ],
-        ...[
-          config?.sha256 ?? null,
-          config?.revision ?? null,
-          updater?.freeBytes ?? null,
-          updater?.osUpdates?.pending ?? null,
-        ],
-      ]);
-    });
-    process.stdout.write(`${[csvLine([...names, ...more]), ...lines].join('\r\n')}\r\n`);
-  });
 }

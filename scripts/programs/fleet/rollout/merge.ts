@@ -9,8 +9,10 @@
  * - Below REPORTS_MIN boxes no word changes more than that, and what is known of its own box.
  * - What was taken over once changes nothing when it is taken over again.
  */
+
+import type { OrderKind } from '../../../../agent/base/room-order.ts';
 import { REPORTS_MIN } from './behind.ts';
-import type { RolloutKind } from './progress.ts';
+import { ORDER_KIND_OF, type RolloutKind } from './kinds.ts';
 import { type Action, type BoxState, OVER, type RolloutState } from './states.ts';
 
 /** An order by the fleet's key, as it lies at the broker. */
@@ -26,6 +28,7 @@ export interface SeenOrder {
 
 /** What a box reports of one kind of order. */
 export interface SeenReport {
+  /** Of the rollout that it names. */
   readonly kind: RolloutKind;
   readonly id: string;
   /** Counter of the newest order that it has taken. */
@@ -56,8 +59,8 @@ export interface Witnesses {
   readonly reports: readonly SeenReport[];
   /** The rollout that goes on, as a person says; undefined: nobody has said. */
   readonly named?: string | undefined;
-  /** Largest counter that the store knows of a box: given or adopted; 0: none. */
-  newestOf(kind: RolloutKind, id: string): number;
+  /** Largest counter that the store knows of a box and kind of order: given or adopted; 0: none. */
+  newestOf(kind: OrderKind, id: string): number;
 }
 
 /** `over`: none of its orders is open any more, and nobody can say whether it went on. */
@@ -111,10 +114,12 @@ class Merger {
   constructor(witnesses: Witnesses) {
     this.#witnesses = witnesses;
     const { newestOf } = witnesses;
-    this.#orders = witnesses.orders.filter(({ kind, id, counter }) => counter > newestOf(kind, id));
-    const held = new Map(witnesses.orders.map((order) => [`${order.kind} ${order.id}`, order.counter]));
+    const known = (kind: RolloutKind, id: string): number => newestOf(ORDER_KIND_OF[kind], id);
+    const place = ({ kind, id }: SeenOrder | SeenReport): string => `${ORDER_KIND_OF[kind]} ${id}`;
+    this.#orders = witnesses.orders.filter(({ kind, id, counter }) => counter > known(kind, id));
+    const held = new Map(witnesses.orders.map((order) => [place(order), order.counter]));
     this.#reports = witnesses.reports.filter(
-      ({ kind, id, counter }) => counter > Math.max(newestOf(kind, id), held.get(`${kind} ${id}`) ?? 0),
+      (report) => report.counter > Math.max(known(report.kind, report.id), held.get(place(report)) ?? 0),
     );
     for (const { rollout, counter } of this.#reports) {
       if (rollout === null) continue;
@@ -179,7 +184,7 @@ class Merger {
     const boxes = this.#boxes(rollout, orders);
     const mine = new Set(rollout.boxes.map(({ id }) => id));
     const isDoubtful =
-      orders.length === 0 && this.#reports.some((report) => report.kind === kind && mine.has(report.id));
+      orders.length === 0 && this.#reports.some((report) => isAlike(report, kind) && mine.has(report.id));
     const after = this.#outcome(orders, state, name, latest, isDoubtful);
     const merged = { name, kind, isKnown: true, boxes, ...after, wave: this.#wave(rollout, orders) };
     const same = merged.outcome === state && merged.wave === wave && boxes.length === 0;
@@ -210,7 +215,7 @@ class Merger {
   #boxes({ name, kind, boxes }: KnownRollout, orders: readonly SeenOrder[]): MergedBox[] {
     const ordered = new Map(orders.map((order) => [order.id, order]));
     const reported = new Map(
-      this.#reports.filter((report) => report.kind === kind).map((report) => [report.id, report]),
+      this.#reports.filter((report) => isAlike(report, kind)).map((report) => [report.id, report]),
     );
     return boxes.flatMap(({ id, state, action }): MergedBox[] => {
       const order = ordered.get(id);
@@ -260,6 +265,11 @@ class Merger {
       boxes: [...boxes.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     };
   }
+}
+
+/** Whether the newest order of a box holds for rollouts of both kinds. */
+function isAlike(report: SeenReport, kind: RolloutKind): boolean {
+  return ORDER_KIND_OF[report.kind] === ORDER_KIND_OF[kind];
 }
 
 function topAction(orders: readonly SeenOrder[]): Action | undefined {

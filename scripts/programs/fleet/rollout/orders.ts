@@ -1,15 +1,11 @@
 /** Orders of a rollout, signed and laid into the store; nothing goes out here. */
 import type { KeyObject } from 'node:crypto';
 import { signEnvelope } from '../../../../agent/base/dsse.ts';
+import type { OrderKind } from '../../../../agent/base/room-order.ts';
 import { topicsOf } from '../../../../agent/contract/topics.ts';
-import {
-  CONFIG_ORDER_TYPE,
-  type ConfigOrder,
-  UPDATE_ORDER_TYPE,
-  type UpdateOrder,
-} from '../../../../agent/contract/update.ts';
-import type { RolloutKind } from './progress.ts';
-import type { OrderFields, RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
+import type { ConfigOrder, UpdateOrder } from '../../../../agent/contract/update.ts';
+import { ORDER_KIND_OF, ORDER_TYPES, type OrderFields } from './kinds.ts';
+import type { RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
 import { type Action, type BoxState, OPEN, type Rollout } from './states.ts';
 
 /** What has not switched; a configuration that a suspended box would try later, too. */
@@ -32,7 +28,8 @@ export function layOrder(
   { key, nowMs }: Signing,
   final = false,
 ): void {
-  const counter = rollouts.nextCounter(kind, site, box, nowMs);
+  const orderKind = ORDER_KIND_OF[kind];
+  const counter = rollouts.nextCounter(orderKind, site, box, nowMs);
   const order = {
     rollout: name,
     site,
@@ -45,8 +42,7 @@ export function layOrder(
     window: plan.window,
     ...fields,
   } as UpdateOrder | ConfigOrder;
-  const type = kind === 'release' ? UPDATE_ORDER_TYPE : CONFIG_ORDER_TYPE;
-  const envelope = signEnvelope(type, JSON.stringify(order), key);
+  const envelope = signEnvelope(ORDER_TYPES[orderKind], JSON.stringify(order), key);
   rollouts.addOrder({
     ...{ kind, counter, rollout: name, site, box, action, made: nowMs, envelope },
     final: final ? 1 : 0,
@@ -104,7 +100,7 @@ export function isWhole(fields: OrderFields): boolean {
 }
 
 /** Where the order of a box lies, retained. */
-export function desiredTopic(kind: RolloutKind, site: string, box: string): string {
-  const topics = topicsOf(site, box);
-  return kind === 'release' ? topics.updateDesired : topics.configDesired;
+export function desiredTopic(kind: OrderKind, site: string, box: string): string {
+  const { updateDesired, configDesired } = topicsOf(site, box);
+  return ({ update: updateDesired, configure: configDesired } satisfies Record<OrderKind, string>)[kind];
 }

@@ -1,17 +1,13 @@
 /** What a box's newest report says of a rollout. */
 import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
+import { CHANGE_IN, ORDER_IN, ORDER_KIND_OF, type OrderFields, type RolloutKind } from './kinds.ts';
 import type { Progress } from './states.ts';
-
-export type RolloutKind = 'release' | 'configuration';
 
 /** What a box should have. */
 export interface Target {
   readonly kind: RolloutKind;
   readonly rollout: string;
-  /** Of a release; 0 for a configuration. */
-  readonly seq: number;
-  /** Of a configuration; empty for a release. */
-  readonly sha256: string;
+  readonly fields: OrderFields;
 }
 
 export interface Said {
@@ -38,41 +34,16 @@ const TRYING: readonly Progress[] = ['switched', 'parked'];
 
 export function progressOf(report: UpdateReport | undefined, target: Target): Said {
   if (report === undefined) return { progress: 'none', phase: '', reason: null };
-  const { phase, progress, reason, rollout, isThere } =
-    target.kind === 'release' ? ofRelease(report, target) : ofConfig(report, target);
-  const mine = rollout === target.rollout;
+  const { kind, fields, rollout } = target;
+  const { refused } = ORDER_IN[ORDER_KIND_OF[kind]](report);
+  const change = CHANGE_IN[kind](report);
+  if (change === undefined) return { progress: 'none', phase: '', reason: refused ?? 'it has no updater' };
+  const { phase } = change;
+  const reason = change.reason ?? refused;
+  const progress = PROGRESS[phase];
+  const mine = rollout === change.rollout;
   // What it has tried and not yet kept is not there.
-  const there = isThere && (mine ? progress === 'none' : !TRYING.includes(progress));
+  const there = change.runs(fields) && (mine ? progress === 'none' : !TRYING.includes(progress));
   if (there) return { progress: 'confirmed', phase, reason: null };
   return mine ? { progress, phase, reason } : { progress: 'none', phase: '', reason };
-}
-
-function ofRelease({ updater, refused }: UpdateReport, { seq }: Target) {
-  if (updater === null)
-    return {
-      phase: '',
-      progress: 'none',
-      reason: refused ?? 'it has no updater',
-      rollout: null,
-      isThere: false,
-    } as const;
-  const { phase, reason, rollout, release } = updater;
-  return {
-    phase,
-    progress: PROGRESS[phase],
-    reason: reason ?? refused,
-    rollout,
-    isThere: release?.seq === seq,
-  };
-}
-
-function ofConfig({ config }: UpdateReport, { sha256 }: Target) {
-  const { phase, reason, refused, rollout } = config;
-  return {
-    phase,
-    progress: PROGRESS[phase],
-    reason: reason ?? refused,
-    rollout,
-    isThere: config.sha256 === sha256,
-  };
 }

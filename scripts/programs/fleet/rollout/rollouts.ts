@@ -2,14 +2,17 @@
  * Rollouts in the store: their boxes, and every order that was ever signed for them.
  *
  * INVARIANTS: an order is in the store, signed and with its counter, before it goes out. The counter of an order is above
- * all that the store knows for its box and kind: those that were given, adopted, and reported by the box. One rollout at a time may send: the next one begins when the one before is over or only waits for boxes
+ * all that the store knows for its box and kind of order: those that were given, adopted, and reported by the box. One
+ * rollout at a time may send, of whichever kind: the next one begins when the one before is over or only waits for boxes
  * that have not come (`finishing`), and then takes its place.
  */
+import type { OrderKind } from '../../../../agent/base/room-order.ts';
 import type { Db } from '../../../../agent/base/sqlite.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import type { FleetStore } from '../store.ts';
+import { ORDER_IN, ORDER_KIND_OF, type OrderFields, type RolloutKind } from './kinds.ts';
 import type { Plan } from './plan.ts';
-import type { RolloutKind, Target } from './progress.ts';
+import type { Target } from './progress.ts';
 import {
   type Accepted,
   type Action,
@@ -47,11 +50,6 @@ export interface RolloutRow {
   readonly changed: number;
 }
 
-/** What an order of this box holds besides who, when and why. */
-export type OrderFields =
-  | { readonly seq: number; readonly version: string }
-  | { readonly revision: number; readonly sha256: string; readonly yaml: string };
-
 export interface RolloutBoxRow {
   readonly site: string;
   readonly box: string;
@@ -76,6 +74,8 @@ export interface WaveRow {
 
 export interface OrderRow {
   readonly kind: RolloutKind;
+  /** Of one kind the newest order of a box holds, whichever rollout it is of. */
+  readonly order_kind: OrderKind;
   readonly counter: number;
   readonly rollout: string;
   readonly site: string;
@@ -91,12 +91,11 @@ export interface OrderRow {
 
 /** What a box of the rollout should have. */
 export function targetOf({ name, kind }: RolloutRow, { fields }: RolloutBoxRow): Target {
-  return {
-    ...{ kind, rollout: name },
-    seq: 'seq' in fields ? fields.seq : 0,
-    sha256: 'sha256' in fields ? fields.sha256 : '',
-  };
+  return { kind, rollout: name, fields };
 }
+
+/** An order that is to be kept: its kind follows from that of its rollout. */
+export type NewOrder = Omit<OrderRow, 'order_kind' | 'published' | 'cleared'>;
 
 export interface StandingOrder extends OrderRow {
   /** 1: the box has taken a later order, as was adopted from its report. */
@@ -225,7 +224,7 @@ export class Rollouts {
   }
 
   /** For the next order of a box; a store that was lost is behind by no more than the clock is. */
-  nextCounter(kind: RolloutKind, site: string, box: string, nowMs: number): number {
+  nextCounter(kind: OrderKind, site: string, box: string, nowMs: number): number {
     const row = this.#sql('SELECT report FROM box WHERE site = ? AND box = ?').get(site, box) as
       | { report: string | null }
       | undefined;
@@ -235,11 +234,11 @@ export class Rollouts {
   }
 
   /** Largest counter that the store has given or adopted; 0: none. */
-  newestCounter(kind: RolloutKind, site: string, box: string): number {
+  newestCounter(kind: OrderKind, site: string, box: string): number {
     const place = [kind, site, box];
     const { newest } = this.#sql(
-      `SELECT max(coalesce((SELECT max(counter) FROM room_order WHERE kind = ? AND site = ? AND box = ?), 0),
-         coalesce((SELECT counter FROM seen_counter WHERE kind = ? AND site = ? AND box = ?), 0)) AS newest`,
+      `SELECT max(coalesce((SELECT max(counter) FROM room_order WHERE order_kind = ? AND site = ? AND box = ?), 0),
+         coalesce((SELECT counter FROM seen_counter WHERE order_kind = ? AND site = ? AND box = ?), 0)) AS newest`,
     ).get(...place, ...place) as { newest: number };
     return newest;
   }
@@ -253,36 +252,37 @@ export class Rollouts {
   }
 
   /** The box has seen an order with that counter, which the store has not given. */
-  seen(kind: RolloutKind, site: string, box: string, counter: number): void {
+  seen(kind: OrderKind, site: string, box: string, counter: number): void {
     this.#sql(
       `INSERT INTO seen_counter VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET counter = max(counter, excluded.counter)`,
     ).run(kind, site, box, counter);
   }
 
-  addOrder(order: Omit<OrderRow, 'published' | 'cleared'>): void {
+  addOrder(order: NewOrder): void {
     const { kind, site, box } = order;
     // Who comes after takes the place of who has not gone out.
     this.#sql(
-      'UPDATE room_order SET published = 0 WHERE kind = ? AND site = ? AND box = ? AND published IS NULL',
-    ).run(kind, site, box);
+      'UPDATE room_order SET published = 0 WHERE order_kind = ? AND site = ? AND box = ? AND published IS NULL',
+    ).run(ORDER_KIND_OF[kind], site, box);
     this.#insert({ ...order, published: null, cleared: null });
   }
 
   /** An order that lies at the broker, and that another state of this store has given. */
-  adoptOrder(order: Omit<OrderRow, 'published' | 'cleared'>): void {
+  adoptOrder(order: NewOrder): void {
     const { kind, site, box, counter } = order;
     this.#sql(
       `UPDATE room_order SET published = 0
-         WHERE kind = ? AND site = ? AND box = ? AND counter < ? AND published IS NULL`,
-    ).run(kind, site, box, counter);
+         WHERE order_kind = ? AND site = ? AND box = ? AND counter < ? AND published IS NULL`,
+    ).run(ORDER_KIND_OF[kind], site, box, counter);
     this.#insert({ ...order, published: order.made, cleared: null });
   }
 
-  #insert(order: OrderRow): void {
+  #insert(order: Omit<OrderRow, 'order_kind'>): void {
     const { kind, counter, rollout, site, box, action, final, made, envelope, published, cleared } = order;
-    this.#sql('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+    this.#sql('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
       kind,
+      ORDER_KIND_OF[kind],
       counter,
       rollout,
       site,
@@ -310,47 +310,47 @@ export class Rollouts {
 
   markPublished(orders: readonly OrderRow[], nowMs: number): void {
     const mark = this.#sql(
-      'UPDATE room_order SET published = ? WHERE kind = ? AND site = ? AND box = ? AND counter = ? AND published IS NULL',
+      'UPDATE room_order SET published = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ? AND published IS NULL',
     );
-    for (const { kind, site, box, counter } of orders) mark.run(nowMs, kind, site, box, counter);
+    for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
   }
 
   /** The broker does not hold it any more. */
-  markUnpublished({ kind, site, box, counter }: OrderRow): void {
+  markUnpublished({ order_kind, site, box, counter }: OrderRow): void {
     this.#sql(
-      'UPDATE room_order SET published = NULL WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
-    ).run(kind, site, box, counter);
+      'UPDATE room_order SET published = NULL WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
+    ).run(order_kind, site, box, counter);
   }
 
   /** The broker holds an order of the box again that was cleared, as a broker does that was restored itself. */
-  markHeld(kind: RolloutKind, site: string, box: string): void {
+  markHeld(kind: OrderKind, site: string, box: string): void {
     this.#sql(
-      `UPDATE room_order SET cleared = NULL WHERE kind = @kind AND site = @site AND box = @box AND counter =
-         (SELECT max(counter) FROM room_order WHERE kind = @kind AND site = @site AND box = @box)`,
+      `UPDATE room_order SET cleared = NULL WHERE order_kind = @kind AND site = @site AND box = @box AND counter =
+         (SELECT max(counter) FROM room_order WHERE order_kind = @kind AND site = @site AND box = @box)`,
     ).run({ kind, site, box });
   }
 
   /** The newest order of each box, as far as the broker should still hold it. */
   standing(): StandingOrder[] {
     return this.#sql(
-      `SELECT o.*, EXISTS (SELECT 1 FROM seen_counter AS s WHERE s.kind = o.kind AND s.site = o.site AND s.box = o.box
-         AND s.counter > o.counter) AS overtaken
+      `SELECT o.*, EXISTS (SELECT 1 FROM seen_counter AS s WHERE s.order_kind = o.order_kind AND s.site = o.site
+         AND s.box = o.box AND s.counter > o.counter) AS overtaken
        FROM room_order AS o WHERE cleared IS NULL AND counter =
-       (SELECT max(counter) FROM room_order WHERE kind = o.kind AND site = o.site AND box = o.box)`,
+       (SELECT max(counter) FROM room_order WHERE order_kind = o.order_kind AND site = o.site AND box = o.box)`,
     ).all() as StandingOrder[];
   }
 
   markCleared(orders: readonly OrderRow[], nowMs: number): void {
     const mark = this.#sql(
-      'UPDATE room_order SET cleared = ? WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
+      'UPDATE room_order SET cleared = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
     );
-    for (const { kind, site, box, counter } of orders) mark.run(nowMs, kind, site, box, counter);
+    for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
   }
 
   /** An order as it was signed; undefined where this store has not given it. */
-  envelope(kind: RolloutKind, site: string, box: string, counter: number): string | undefined {
+  envelope(kind: OrderKind, site: string, box: string, counter: number): string | undefined {
     const row = this.#sql(
-      'SELECT envelope FROM room_order WHERE kind = ? AND site = ? AND box = ? AND counter = ?',
+      'SELECT envelope FROM room_order WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
     ).get(kind, site, box, counter) as { envelope: string } | undefined;
     return row?.envelope;
   }
@@ -369,10 +369,10 @@ export class Rollouts {
  */
 export function believableCounter(
   report: UpdateReport | undefined,
-  kind: RolloutKind,
+  kind: OrderKind,
   nowMs: number,
 ): number | undefined {
-  const counter = kind === 'release' ? report?.order : report?.config.order;
+  const counter = report && ORDER_IN[kind](report).order;
   return counter == null || counter > nowMs + AHEAD_MAX_MS ? undefined : counter;
 }
 

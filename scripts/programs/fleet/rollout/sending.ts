@@ -7,6 +7,7 @@
 import type { Clock } from '../../../../agent/base/clock.ts';
 import type { FleetLink, Outgoing } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
+import { ORDER_IN, ORDER_KIND_OF } from './kinds.ts';
 import type { Knowledge } from './knowledge.ts';
 import { desiredTopic } from './orders.ts';
 import type { OrderRow, RolloutBoxRow, Rollouts } from './rollouts.ts';
@@ -61,7 +62,7 @@ export class Sending {
       ),
     );
     const over = standing.filter((order) => {
-      const { rollout, site, box, action, counter, kind } = order;
+      const { rollout, site, box, action, counter, order_kind } = order;
       const row = rows.get(rollout);
       if (row === undefined || nowMs > row.not_after || order.overtaken === 1) return true;
       // It tells a store that was restored what has become of the rollout.
@@ -70,7 +71,7 @@ export class Sending {
       const state = states.get(`${rollout} ${site}/${box}`);
       const isCalledBack = state === 'withdrawn' || state === 'skipped';
       if (state !== undefined && !OPEN.includes(state) && !isCalledBack) return true;
-      const heard = kind === 'release' ? report?.order : report?.config.order;
+      const heard = report && ORDER_IN[order_kind](report).order;
       return action === 'withdraw' && heard != null && heard >= counter;
     });
     const messages = over.map((order) => ({ ...outgoingOf(order), payload: '', order }));
@@ -88,8 +89,8 @@ export class Sending {
   restore(): void {
     const { store, say } = this.#options;
     const lost = this.#rollouts.standing().filter((order) => {
-      const { kind, site, box, counter, published } = order;
-      const held = this.#knowledge.standingOf(kind, `${site}/${box}`);
+      const { order_kind, site, box, counter, published } = order;
+      const held = this.#knowledge.standingOf(order_kind, `${site}/${box}`);
       if (published === null || order.overtaken === 1) return false;
       // Another's order in its place stays: that is told by `strangers`.
       return held === undefined || (held.byOwnKey && held.counter < counter);
@@ -99,11 +100,11 @@ export class Sending {
       for (const order of lost) this.#rollouts.markUnpublished(order);
       // What was cleared already and lies there again, as at a broker that was restored itself, is cleared again.
       for (const { kind, site, box, byOwnKey } of this.#knowledge.standing)
-        if (byOwnKey) this.#rollouts.markHeld(kind, site, box);
+        if (byOwnKey) this.#rollouts.markHeld(ORDER_KIND_OF[kind], site, box);
     });
   }
 }
 
-function outgoingOf({ kind, site, box }: OrderRow): Pick<Outgoing, 'topic'> {
-  return { topic: desiredTopic(kind, site, box) };
+function outgoingOf({ order_kind, site, box }: OrderRow): Pick<Outgoing, 'topic'> {
+  return { topic: desiredTopic(order_kind, site, box) };
 }

@@ -17,13 +17,14 @@ CREATE TABLE rollout_skip (
   rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (rollout, site, box)
 ) STRICT;
 CREATE TABLE room_order (
-  kind TEXT NOT NULL, counter INTEGER NOT NULL, rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL,
-  action TEXT NOT NULL, final INTEGER NOT NULL, made INTEGER NOT NULL, envelope TEXT NOT NULL, published INTEGER,
-  cleared INTEGER, PRIMARY KEY (site, box, kind, counter)
+  kind TEXT NOT NULL, order_kind TEXT NOT NULL, counter INTEGER NOT NULL, rollout TEXT NOT NULL, site TEXT NOT NULL,
+  box TEXT NOT NULL, action TEXT NOT NULL, final INTEGER NOT NULL, made INTEGER NOT NULL, envelope TEXT NOT NULL,
+  published INTEGER, cleared INTEGER, PRIMARY KEY (site, box, order_kind, counter)
 ) STRICT;
 CREATE INDEX room_order_rollout ON room_order (rollout, final);
 CREATE INDEX room_order_waiting ON room_order (published) WHERE published IS NULL;
 CREATE TABLE seen_counter (
-  kind TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, counter INTEGER NOT NULL, PRIMARY KEY (site, box, kind)
+  order_kind TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, counter INTEGER NOT NULL,
+  PRIMARY KEY (site, box, order_kind)
 ) STRICT;
 `;

@@ -1,5 +1,6 @@
 /** A rollout as lines for people. */
 import { bytesText } from '../release/words.ts';
+import { KIND_NAMES } from './kinds.ts';
 import type { BoxState } from './states.ts';
 import { ago, columns, someOf } from './table.ts';
 import type { BoxView, RolloutView, WaveView } from './view.ts';
@@ -63,7 +64,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
   ];
   const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
   return [
-    `${rollout}: ${kind} ${what}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${who}, made ${made}, ends ${notAfter}`,
+    `${rollout}: ${KIND_NAMES[kind]} ${what}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${who}, made ${made}, ends ${notAfter}`,
     ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
     ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
     ...(state === 'running' && waitsFor.length > 0 ? [`waits for ${someOf(waitsFor)}`] : []),

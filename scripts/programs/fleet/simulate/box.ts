@@ -10,7 +10,7 @@ import { CommandRefused } from '../../../../agent/contract/command.ts';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { StatusReport } from '../../../../agent/contract/health.ts';
 import type { Mode } from '../../../../agent/contract/mode.ts';
-import type { Board } from '../../../../agent/contract/release.ts';
+import type { Board, ReleaseKind } from '../../../../agent/contract/release.ts';
 import { topicsOf } from '../../../../agent/contract/topics.ts';
 import {
   type ChangePhase,
@@ -21,13 +21,14 @@ import {
 import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
 import type { Fate } from './fate.ts';
 import { opening } from './opening.ts';
+import { type Change, changeFrom, JOURNAL_FIRST, type Release, reportOf } from './reported.ts';
 
 export interface SimBoxOptions {
   readonly site: string;
   readonly box: string;
   readonly board: Board;
-  readonly seq: number;
-  readonly version: string;
+  /** What it runs in the beginning. */
+  readonly runs: Readonly<Record<ReleaseKind, Release>>;
   readonly mode: Mode;
   readonly fate: Fate;
   /** Of what it would load, and how long it waits before it begins. */
@@ -57,6 +58,7 @@ const TIMES_MS: Partial<Record<ChangePhase, number>> = {
 };
 const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
 const BEFORE_SWITCH: readonly ChangePhase[] = ['waiting', 'downloading', 'verified', 'staged'];
+const TRYING: readonly ChangePhase[] = ['switching', 'probation'];
 const CONNECT_TIMEOUT_MS = 60_000;
 const KEEPALIVE_S = 600;
 
@@ -66,16 +68,14 @@ export class SimBox {
   readonly #key: KeyObject;
   readonly #publicKey: string;
   #session: Session | undefined;
-  #phase: ChangePhase = 'idle';
-  #sinceMs = 0;
+  readonly #changes: Readonly<Record<ReleaseKind, Change>>;
+  /** Of which a release is under way, or was last. */
+  #what: ReleaseKind = 'release';
   #order: UpdateOrder | undefined;
-  #rollout: string | null = null;
-  #target: UpdateOrder | undefined;
-  #running: { seq: number; version: string };
-  #previous: { seq: number; version: string } | null = null;
+  /** That which is carried out, or was last. */
+  #obeyed: UpdateOrder | undefined;
   #refused: string | null = null;
-  #reason: string | null = null;
-  #journal: number;
+  #journal = JOURNAL_FIRST;
   #generation = 0;
   #muted = false;
   #gone = false;
@@ -91,8 +91,8 @@ export class SimBox {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     this.#key = privateKey;
     this.#publicKey = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-    this.#running = { seq: options.seq, version: options.version };
-    this.#journal = 1000;
+    const { release, root } = options.runs;
+    this.#changes = { release: changeFrom(release), root: changeFrom(root) };
   }
 
   get online(): boolean {
@@ -104,9 +104,14 @@ export class SimBox {
     return this.#busy;
   }
 
-  /** What it is really like. */
+  /** What it is really like: of the program whose release is under way, or was last. */
   get truth(): { phase: ChangePhase; seq: number; mode: Mode; gone: boolean } {
-    return { phase: this.#phase, seq: this.#running.seq, mode: this.options.mode, gone: this.#gone };
+    const { phase, running } = this.#now;
+    return { phase, seq: running.seq, mode: this.options.mode, gone: this.#gone };
+  }
+
+  get #now(): Change {
+    return this.#changes[this.#what];
   }
 
   /** Connects, says what it runs, and hears what is desired. */
@@ -162,11 +167,11 @@ export class SimBox {
 
   /** Its power is back: it connects, and goes on with what it was at, as the updater does after a boot. */
   async boot(): Promise<void> {
-    const [order, phase, generation] = [this.#target, this.#phase, this.#generation];
+    const [order, generation] = [this.#obeyed, this.#generation];
+    const { phase, rollout } = this.#now;
     await this.connect();
     // An order that has come with the connection is at work already.
-    if (this.#gone || order === undefined || this.#rollout === null || generation !== this.#generation)
-      return;
+    if (this.#gone || order === undefined || rollout === null || generation !== this.#generation) return;
     if (phase === 'switching') this.#then('probation', TIMES_MS.probation ?? 0);
     else if (phase === 'probation') this.#then(...this.#verdict());
     else if (BEFORE_SWITCH.includes(phase)) await this.#begin(order);
@@ -227,21 +232,30 @@ export class SimBox {
 
   async #obey(order: UpdateOrder): Promise<void> {
     if (this.options.fate.ends === 'mute') return;
-    const switched = this.#phase === 'switching' || this.#phase === 'probation';
-    if (switched) return this.#report();
-    // What has ended stays as it is, as on the real one.
-    if (order.action === 'withdraw' && AT_REST.includes(this.#phase)) return this.#report();
-    this.#generation += 1;
-    if (order.action === 'withdraw') {
-      this.#rollout = null;
-      return this.#enter('idle', null);
+    // What tries goes on to its end; an order for the other program waits until then.
+    if (TRYING.includes(this.#now.phase)) return this.#report();
+    if (order.what !== this.#what) {
+      await this.#withdraw();
+      this.#what = order.what;
     }
-    this.#rollout = order.rollout;
+    if (order.action === 'withdraw') return this.#withdraw();
+    this.#generation += 1;
+    const change = this.#now;
+    change.rollout = order.rollout;
     if (order.action === 'pause') return this.#report();
-    this.#target = order;
-    if (order.seq <= this.#running.seq) return this.#enter('failed', `release ${order.seq} is not newer`);
+    const { seq, version } = order;
+    [this.#obeyed, change.target] = [order, { seq, version }];
+    if (seq <= change.running.seq) return this.#enter('failed', `release ${seq} is not newer`);
     await this.#enter('waiting', null);
     await this.#begin(order);
+  }
+
+  /** Takes back what has not switched. What has ended stays as it is, as on the real one. */
+  async #withdraw(): Promise<void> {
+    if (AT_REST.includes(this.#now.phase)) return this.#report();
+    this.#generation += 1;
+    this.#now.rollout = null;
+    await this.#enter('idle', null);
   }
 
   async #begin(order: UpdateOrder): Promise<void> {
@@ -259,12 +273,11 @@ export class SimBox {
   #then(phase: ChangePhase, afterMs: number): void {
     this.#next(afterMs, async () => {
       const { ends } = this.options.fate;
-      if (phase === 'probation' && this.#target !== undefined) {
-        this.#previous = this.#running;
-        this.#running = { seq: this.#target.seq, version: this.#target.version };
-      }
-      if (phase === 'rolled-back' && this.#previous !== null)
-        [this.#running, this.#previous] = [this.#previous, null];
+      const change = this.#now;
+      if (phase === 'probation' && change.target !== undefined)
+        [change.running, change.previous] = [change.target, change.running];
+      if (phase === 'rolled-back' && change.previous !== null)
+        [change.running, change.previous] = [change.previous, null];
       const why: Partial<Record<ChangePhase, string>> = {
         'rolled-back': 'it crashed: 3 restarts',
         failed: 'the archive is not what was signed',
@@ -278,6 +291,7 @@ export class SimBox {
       };
       const next = after[phase];
       if (next !== undefined) this.#then(next, TIMES_MS[next] ?? 0);
+      else if (this.#order !== undefined && this.#order.what !== this.#what) await this.#obey(this.#order);
     });
   }
 
@@ -296,9 +310,8 @@ export class SimBox {
   }
 
   async #enter(phase: ChangePhase, reason: string | null): Promise<void> {
-    this.#phase = phase;
-    this.#sinceMs = this.#around.nowMs();
-    this.#reason = reason;
+    const sinceMs = this.#around.nowMs();
+    Object.assign(this.#now, { phase, sinceMs, reason });
     this.#journal += 1;
     await this.#report();
     const { vanishes } = this.options.fate;
@@ -308,7 +321,7 @@ export class SimBox {
       this.cut();
     };
     if (vanishes.afterMs === 0) vanish();
-    else this.#around.at(this.#sinceMs + vanishes.afterMs, async () => vanish());
+    else this.#around.at(sinceMs + vanishes.afterMs, async () => vanish());
   }
 
   async #report(): Promise<void> {
@@ -340,48 +353,13 @@ export class SimBox {
   }
 
   #envelope(instead: Partial<UpdateReport>): string {
-    const { site, box, board, mode } = this.options;
-    const at = this.#time(this.#around.nowMs());
-    const target =
-      this.#target === undefined ? null : { seq: this.#target.seq, version: this.#target.version };
-    const report: UpdateReport = {
-      ...{ site, box, key: this.#publicKey, at, boot: this.#boot, version: this.#running.version },
-      updater: {
-        ...{ at, board, arch: 'arm64', os: 'debian-13.6', kernel: '6.12.47+rpt-rpi-2712', node: '20.20.2' },
-        ...{
-          release: this.#running,
-          previous: this.#previous,
-          phase: this.#phase,
-          since: this.#time(this.#sinceMs),
-        },
-        ...{
-          rollout: this.#rollout,
-          target: this.#rollout === null ? null : target,
-          reason: this.#reason,
-          bytes: null,
-        },
-        metadata: { root: 3, timestamp: 190, snapshot: 41, targets: 41 },
-        ...{
-          osUpdates: { pending: 0, reboot: false },
-          freeBytes: 12_345_678_901,
-          history: this.#journal - 1000,
-        },
-      },
+    const report = reportOf({
+      ...this.options,
+      ...this.#changes,
+      ...{ key: this.#publicKey, boot: this.#boot, atMs: this.#around.nowMs(), journal: this.#journal },
       ...{ order: this.#order?.counter ?? null, refused: this.#refused },
-      config: {
-        ...{ sha256: '9f'.repeat(32), phase: 'idle', rollout: null, revision: 12 },
-        ...{ reason: null, order: null, refused: null },
-      },
-      ...{
-        mode,
-        authorisation: '2026-77',
-        orderNotAfter: null,
-        certNotAfter: null,
-        journalIndex: this.#journal,
-      },
-      ...instead,
-    };
-    return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify(report), this.#key);
+    });
+    return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify({ ...report, ...instead }), this.#key);
   }
 }
 

@@ -24,6 +24,7 @@ function number(least: number, most: number): (text: string) => number {
 }
 
 interface Options {
+  readonly root?: boolean;
   readonly boxes: number;
   readonly processes: number;
   readonly rollBack: number;
@@ -53,6 +54,7 @@ export function simulateCommands(program: Command): void {
       'a rollout to simulated boxes, over a real broker, with faults: which of them end it, and how long it takes',
     )
     .allowExcessArguments(false)
+    .option('--root', 'what is rolled out is a release of root’s program')
     .option('--boxes <number>', 'how many', number(20, BOXES_MAX), 1500)
     .option('--roll-back <share>', 'boxes that go back', number(0, 1), 0.02)
     .option(
@@ -130,12 +132,14 @@ export function simulateCommands(program: Command): void {
         emptyInWave,
         restoreInWave,
         spareCanaries,
+        root,
         ...others
       } = options;
       assertSockets(options.boxes);
       const full = {
         ...{ ...others, broken, haltShare, maxQueued, dieInWave, emptyInWave, restoreInWave },
         spareCanaries: spareCanaries === true,
+        what: root === true ? ('root' as const) : ('release' as const),
       };
       if (options.allFaults === true) return allFaults(full);
       const result = await simulate(full, warn);

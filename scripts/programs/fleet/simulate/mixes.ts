@@ -1,7 +1,15 @@
 /** Mixes of faults that a rollout must survive, one after the other. */
 import type { SimulateOptions } from './simulate.ts';
 
-const NONE = { rollBack: 0, offline: 0, mute: 0, vanish: 0, dark: 0, spareCanaries: false } as const;
+const NONE = {
+  rollBack: 0,
+  offline: 0,
+  mute: 0,
+  vanish: 0,
+  dark: 0,
+  spareCanaries: false,
+  what: 'release',
+} as const;
 /** Ordinary faults, below what the thresholds allow. */
 const USUAL = { ...NONE, rollBack: 0.01, offline: 0.05, mute: 0.01 } as const;
 const VANISH = { ...USUAL, vanish: 0.9 } as const;
@@ -13,6 +21,7 @@ export const MIXES: readonly (readonly [string, Partial<SimulateOptions>])[] = [
   ['8 % mute', { ...NONE, mute: 0.08 }],
   ['90 % vanish in the download', { ...VANISH, vanishAt: 'downloading' }],
   ['90 % vanish in the switch', { ...VANISH, vanishAt: 'switching' }],
+  ['90 % vanish in the switch of root’s program', { ...VANISH, what: 'root', vanishAt: 'switching' }],
   ['90 % vanish in probation', { ...VANISH, vanishAt: 'probation' }],
   ['90 % vanish 5 min after they confirmed', { ...VANISH, vanishAt: 'confirmed', vanishAfterMinutes: 5 }],
   ['90 % vanish 3 h after they confirmed', { ...VANISH, vanishAt: 'confirmed', vanishAfterMinutes: 180 }],

@@ -5,6 +5,8 @@ import {
   deltaTarget,
   fullTarget,
   manifestTarget,
+  RELEASE_KINDS,
+  type ReleaseKind,
   type ReleaseTarget,
 } from '../../../../agent/contract/release.ts';
 import { randomOf } from '../../../lib/random.ts';
@@ -12,8 +14,11 @@ import type { Plan } from '../rollout/plan.ts';
 import { planOf } from '../rollout/plan.ts';
 import type { SimBoxOptions } from './box.ts';
 import { type Fate, VANISHING } from './fate.ts';
+import type { Release } from './reported.ts';
 
 export interface ScenarioOptions {
+  /** Of what the release is that is rolled out. */
+  readonly what: ReleaseKind;
   readonly boxes: number;
   readonly seed: number;
   /** Shares of all boxes. */
@@ -40,10 +45,20 @@ export interface ScenarioOptions {
 
 export type Vanishing = (typeof VANISHING)[number];
 
-export const TARGET = { seq: 43, version: '1.5.0' } as const;
-const RUNS = { seq: 42, version: '1.4.2' } as const;
+/** The releases of one commit that are rolled out: two numbers, one version. */
+export const TARGETS = {
+  release: { seq: 43, version: '1.5.0' },
+  root: { seq: 44, version: '1.5.0' },
+} as const satisfies Record<ReleaseKind, Release>;
+export const RUNS = {
+  release: { seq: 42, version: '1.4.2' },
+  root: { seq: 41, version: '1.4.2' },
+} as const satisfies Record<ReleaseKind, Release>;
 /** A box in ten is behind, and takes the release whole. */
-const BEHIND = { seq: 39, version: '1.4.0' } as const;
+const BEHIND = {
+  release: { seq: 39, version: '1.4.0' },
+  root: { seq: 38, version: '1.4.0' },
+} as const satisfies Record<ReleaseKind, Release>;
 const SITES = 12;
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -102,7 +117,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     const fate = fates.get(i) ?? { ...there, ends: 'confirmed' };
     const isBroken = board === broken && fate.ends === 'confirmed';
     return {
-      ...{ site: `site-${(i % SITES) + 1}`, box: nameOf(i), board, ...old },
+      ...{ site: `site-${(i % SITES) + 1}`, box: nameOf(i), board, runs: old },
       mode: i % 25 === 24 ? 'suspended' : 'active',
       fate: { ...fate, ...(isBroken && { ends: 'rolled-back' as const }), ...bane(i) },
       bytes: old === BEHIND ? options.fullBytes : options.deltaBytes,
@@ -161,41 +176,37 @@ function boardOf(at: number): Board {
 }
 
 /** As a repository offers it; nobody loads it here. */
-export function targetsOf({
-  deltaBytes,
-  fullBytes,
-}: Pick<ScenarioOptions, 'deltaBytes' | 'fullBytes'>): Targets {
-  const { seq, version } = TARGET;
-  const paths = {
-    manifest: manifestTarget(seq, version, 'arm64'),
-    full: fullTarget(seq, version, 'arm64'),
-    delta: deltaTarget(RUNS.seq, seq, version, 'arm64'),
-  };
+export function targetsOf(sizes: Sizes): Targets {
+  return new Targets({
+    version: 1,
+    specVersion: '1.0.31',
+    expires: '2100-01-01T00:00:00Z',
+    targets: Object.fromEntries(RELEASE_KINDS.flatMap((what) => filesOf(what, sizes))),
+  });
+}
+
+type Sizes = Pick<ScenarioOptions, 'deltaBytes' | 'fullBytes'>;
+
+function filesOf(what: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, TargetFile][] {
+  const id = { what, ...TARGETS[what], arch: 'arm64' } as const;
+  const { seq } = RUNS[what];
+  const paths = { manifest: manifestTarget(id), full: fullTarget(id), delta: deltaTarget(seq, id) };
   const custom: ReleaseTarget = {
-    ...{ seq, version, arch: 'arm64', boards: BOARDS.map(([board]) => board), node: ['20.17.0', '21.0.0'] },
-    ...{
-      seqMin: 1,
-      stateWrites: 1,
-      stateReads: [1, 1],
-      full: paths.full,
-      deltas: { [RUNS.seq]: paths.delta },
-    },
+    ...id,
+    ...{ boards: BOARDS.map(([board]) => board), node: ['20.17.0', '21.0.0'] },
+    ...{ seqMin: 1, stateWrites: 1, stateReads: [1, 1] },
+    ...{ full: paths.full, deltas: { [seq]: paths.delta } },
     installedBytes: 3 * fullBytes,
   };
   const file = (path: string, length: number, unrecognizedFields = {}): [string, TargetFile] => [
     path,
     new TargetFile({ path, length, hashes: { sha256: '00'.repeat(32) }, unrecognizedFields }),
   ];
-  return new Targets({
-    version: 1,
-    specVersion: '1.0.31',
-    expires: '2100-01-01T00:00:00Z',
-    targets: Object.fromEntries([
-      file(paths.manifest, 20_000, { custom }),
-      file(paths.full, fullBytes),
-      file(paths.delta, deltaBytes),
-    ]),
-  });
+  return [
+    file(paths.manifest, 20_000, { custom }),
+    file(paths.full, fullBytes),
+    file(paths.delta, deltaBytes),
+  ];
 }
 
 function shuffled(list: readonly number[], random: () => number): number[] {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../../agent/base/clock.ts';
+import { releaseName } from '../../../../agent/contract/release.ts';
 import { Mosquitto } from '../../../lib/mosquitto.ts';
 import { FleetLink, type FleetLinkOptions, type Outgoing } from '../broker.ts';
 import { chooseBoxes } from '../rollout/choose.ts';
@@ -15,7 +16,7 @@ import { type RolloutView, viewOf } from '../rollout/view.ts';
 import { FleetStore } from '../store.ts';
 import { OldCopy, StoreLost, takeOver } from './old-copy.ts';
 import type { Truth } from './protocol.ts';
-import { type ScenarioOptions, scenarioOf, TARGET } from './scenario.ts';
+import { type ScenarioOptions, scenarioOf, TARGETS } from './scenario.ts';
 import { Simulation } from './simulation.ts';
 
 export interface SimulateOptions extends ScenarioOptions {
@@ -137,10 +138,12 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     let controller = await make();
     const learn = seconds(learning);
     const missing = controller.knowledge.missing().length;
-    const choice = chooseBoxes(targets, TARGET.version, store.boxes());
+    const { what } = options;
+    const { seq, version } = TARGETS[what];
+    const choice = chooseBoxes(targets, { name: version, isRoot: what === 'root' }, store.boxes());
     createRollout(
       store,
-      { kind: 'release', name: NAME, what: `${TARGET.seq}-${TARGET.version}`, plan, boxes: choice.takes },
+      { kind: what, name: NAME, what: releaseName(seq, version), plan, boxes: choice.takes },
       { key: ops.privateKey, nowMs: startMs },
     );
     let deaths = 0;
@@ -200,7 +203,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
         deaths,
         wallS: { connect, learn, rollout },
       },
-      halfWay: truth.filter(isHalfWay).map(({ id }) => id),
+      halfWay: truth.filter((box) => isHalfWay(box, seq)).map(({ id }) => id),
       lost: truth.filter(({ gone }) => gone).map(({ id }) => id),
     };
   } finally {
@@ -213,8 +216,8 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
 }
 
 /** Who has no power goes on when it is back; who is lost is counted as such. */
-function isHalfWay({ phase, seq, online }: Truth): boolean {
+function isHalfWay({ phase, seq, online }: Truth, target: number): boolean {
   if (!online) return false;
-  if (phase === 'confirmed') return seq !== TARGET.seq;
-  return !['idle', 'rolled-back', 'failed', 'waiting'].includes(phase) || seq === TARGET.seq;
+  if (phase === 'confirmed') return seq !== target;
+  return !['idle', 'rolled-back', 'failed', 'waiting'].includes(phase) || seq === target;
 }

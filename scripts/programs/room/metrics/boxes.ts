@@ -7,6 +7,7 @@
  * LIMITS: `boxesMax` boxes; SITES_MAX sites under one name of a box, since a box may write for any site and its name is
  * its certificate's; MESSAGE_BYTES_MAX of each of a box's topics. Each refusal is counted.
  */
+import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import {
   BRANCHES,
@@ -17,6 +18,7 @@ import {
   type Said,
   timeIn,
 } from './messages.ts';
+import { CHANGES } from './release-changes.ts';
 
 /** One, and what is kept at the broker of where it was before. */
 const SITES_MAX = 3;
@@ -32,6 +34,11 @@ interface Unread {
   readonly atMs: number;
 }
 
+interface Failures {
+  count: number;
+  since: string | undefined;
+}
+
 export class Box {
   readonly site: string;
   readonly box: string;
@@ -40,9 +47,11 @@ export class Box {
   /** When the box last said it, as far as is known, wall ms. */
   readonly heardMs = new Map<Branch, number>();
   refused = 0;
-  /** Updates that were given up or taken back, seen by this program. */
-  failures = 0;
-  failedSince: string | undefined;
+  /** Updates of each program of a box that were given up or taken back, seen by this program; and since when the last is. */
+  readonly failures: Readonly<Record<ReleaseKind, Failures>> = {
+    release: { count: 0, since: undefined },
+    root: { count: 0, since: undefined },
+  };
 
   constructor(site: string, box: string) {
     this.site = site;
@@ -166,7 +175,12 @@ export class Boxes {
 /** Each failure once, however often the box reports it; what it reported before this program knew it is one, too. */
 function noteFailure(box: Box): void {
   const updater = box.said.report?.updater;
-  if (updater == null || !FAILED.includes(updater.phase) || box.failedSince === updater.since) return;
-  box.failedSince = updater.since;
-  box.failures += 1;
+  if (updater == null) return;
+  for (const what of RELEASE_KINDS) {
+    const { phase, since } = CHANGES[what](updater);
+    const failures = box.failures[what];
+    if (!FAILED.includes(phase) || failures.since === since) continue;
+    failures.since = since;
+    failures.count += 1;
+  }
 }

@@ -8,6 +8,7 @@
 
 import { EVENT_KINDS } from '../../../../agent/contract/kinds.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
+import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import {
   counter,
@@ -22,6 +23,7 @@ import {
 import type { Page } from '../../../../agent/local/local-server.ts';
 import { type Box, type Boxes, REFUSALS } from './boxes.ts';
 import type { Health } from './messages.ts';
+import { CHANGES, type ReleaseChange, type Updater } from './release-changes.ts';
 
 /** Versions, kernels, names of rollouts; whatever moves a cursor or is long is none. */
 const WORD = /^[A-Za-z0-9][A-Za-z0-9 .,:+~_()/#-]{0,79}$/;
@@ -108,7 +110,11 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
     counter(
       'box_update_failures',
       'Updates given up or taken back, as far as this program has seen them',
-      each(({ said, failures }) => (said.report === undefined ? undefined : failures)),
+      each(({ said, failures }) =>
+        said.report === undefined
+          ? undefined
+          : RELEASE_KINDS.map((what) => one(failures[what].count, { what })),
+      ),
     ),
   ];
 }
@@ -261,8 +267,10 @@ function deliveryFamilies(each: (of: (health: Health) => Values) => Sample[]): F
 }
 
 function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]): Family[] {
-  const updater = (of: (updater: NonNullable<UpdateReport['updater']>) => Values): Sample[] =>
+  const updater = (of: (updater: Updater) => Values): Sample[] =>
     each((report) => (report.updater === null ? undefined : of(report.updater)));
+  const programs = (of: (change: ReleaseChange, what: ReleaseKind) => Sample[]): Sample[] =>
+    updater((said) => RELEASE_KINDS.flatMap((what) => of(CHANGES[what](said), what)));
   return [
     gauge(
       'box_updater_up',
@@ -271,30 +279,33 @@ function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]
     ),
     gauge(
       'box_release_seq',
-      'Number of the release that runs',
-      updater(({ release }) => release?.seq),
+      'Number of the release that runs, of the agent and of root’s program',
+      programs(({ release }, what) => (release === null ? [] : [one(release.seq, { what })])),
     ),
     gauge(
       'box_update_phase',
-      'How far the update is',
-      updater(({ phase }) => one(1, { phase })),
+      'How far the update of each program is',
+      programs(({ phase }, what) => [one(1, { what, phase })]),
     ),
     gauge(
       'box_update_phase_timestamp_seconds',
       'When that phase began',
-      updater(({ since }) => end(since)),
+      programs(({ since }, what) => end(since, { what })),
     ),
     gauge(
       'box_update_target_info',
       'Release that is wanted, and by which rollout',
-      updater(({ rollout, target }) =>
+      programs(({ rollout, target }, what) =>
         target === null
-          ? undefined
-          : one(1, {
-              rollout: word(rollout ?? ''),
-              seq: String(target.seq),
-              version: word(target.version),
-            }),
+          ? []
+          : [
+              one(1, {
+                what,
+                rollout: word(rollout ?? ''),
+                seq: String(target.seq),
+                version: word(target.version),
+              }),
+            ],
       ),
     ),
     gauge(

@@ -1,0 +1,70 @@
+/** The inventory for a spreadsheet: `fleet inventory`. */
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { withFleet } from '../opened.ts';
+import { releaseName, releaseText } from '../store.ts';
+import { type DirOption, learnt } from './looks.ts';
+import { csvLine } from './table.ts';
+
+export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }): Promise<void> {
+  if (csv !== true) throw new AgentError('config', 'inventory: --csv is the form that there is');
+  return withFleet(dir, async (opened) => {
+    await learnt(opened);
+    const names = [
+      'site',
+      'box',
+      'link',
+      'reported',
+      'key',
+      'release',
+      'previous',
+      'root_release',
+      'board',
+      'arch',
+      'os',
+      'kernel',
+      'node',
+    ];
+    const more = [
+      'mode',
+      'authorisation',
+      'order_not_after',
+      'cert_not_after',
+      'config_sha256',
+      'config_revision',
+      'free_bytes',
+      'os_updates',
+    ];
+    const lines = opened.store.boxes().map(({ site, box: name, state, reported, fingerprint, report }) => {
+      const { updater, config } = report ?? {};
+      const previous = updater?.previous;
+      return csvLine([
+        ...[site, name, state, reported === null ? null : new Date(reported).toISOString(), fingerprint],
+        ...[
+          report === undefined ? null : releaseText(report),
+          previous == null ? null : releaseName(previous),
+          updater?.root.release == null ? null : releaseName(updater.root.release),
+        ],
+        ...[
+          updater?.board ?? null,
+          updater?.arch ?? null,
+          updater?.os ?? null,
+          updater?.kernel ?? null,
+          updater?.node ?? null,
+        ],
+        ...[
+          report?.mode ?? null,
+          report?.authorisation ?? null,
+          report?.orderNotAfter ?? null,
+          report?.certNotAfter ?? null,
+        ],
+        ...[
+          config?.sha256 ?? null,
+          config?.revision ?? null,
+          updater?.freeBytes ?? null,
+          updater?.osUpdates?.pending ?? null,
+        ],
+      ]);
+    });
+    process.stdout.write(`${[csvLine([...names, ...more]), ...lines].join('\r\n')}\r\n`);
+  });
+}

@@ -1,0 +1,133 @@
+/** What differs between the kinds of a rollout: names, orders, and what a box reports of each. */
+import type { OrderKind } from '../../../../agent/base/room-order.ts';
+import {
+  CHANGE_KINDS,
+  type ChangePhase,
+  CONFIG_ORDER_TYPE,
+  type ConfigOrder,
+  UPDATE_ORDER_TYPE,
+  type UpdateOrder,
+  type UpdateReport,
+} from '../../../../agent/contract/update.ts';
+
+export const ROLLOUT_KINDS = CHANGE_KINDS;
+export type RolloutKind = (typeof ROLLOUT_KINDS)[number];
+
+/** Names of the kinds for people. */
+export const KIND_NAMES = {
+  release: 'release',
+  configuration: 'configuration',
+  root: 'root’s program',
+} as const satisfies Record<RolloutKind, string>;
+
+/**
+ * Kind of the orders of a rollout. Releases of the agent and of root's program share a topic and its counters: at a box the
+ * newest order of either holds, and takes the place of the one before.
+ */
+export const ORDER_KIND_OF = {
+  release: 'update',
+  configuration: 'configure',
+  root: 'update',
+} as const satisfies Record<RolloutKind, OrderKind>;
+
+/** The DSSE payload type of each kind of order. */
+export const ORDER_TYPES = {
+  update: UPDATE_ORDER_TYPE,
+  configure: CONFIG_ORDER_TYPE,
+} as const satisfies Record<OrderKind, string>;
+
+export const ORDER_KINDS = Object.keys(ORDER_TYPES) as readonly OrderKind[];
+
+/** What an order of a box holds besides who, when and why. */
+export type OrderFields =
+  | Pick<UpdateOrder, 'what' | 'seq' | 'version'>
+  | Pick<ConfigOrder, 'revision' | 'sha256' | 'yaml'>;
+
+export function fieldsOf(order: UpdateOrder | ConfigOrder): OrderFields {
+  if ('yaml' in order) return { revision: order.revision, sha256: order.sha256, yaml: order.yaml };
+  return { what: order.what, seq: order.seq, version: order.version };
+}
+
+/** Kind of the rollout of which an order with these fields is. */
+export function kindOf(fields: OrderFields): RolloutKind {
+  return 'what' in fields ? fields.what : 'configuration';
+}
+
+/** What the fields of an order ask for, for people. */
+export function fieldsText(fields: OrderFields): string {
+  return 'seq' in fields ? `${fields.seq}-${fields.version}` : `revision ${fields.revision}`;
+}
+
+/** A change of one kind, as a box reports it. */
+export interface ReportedChange {
+  readonly phase: ChangePhase;
+  readonly rollout: string | null;
+  readonly reason: string | null;
+  /** When the phase began; empty where the report does not say it. */
+  readonly since: string;
+  /** An order for what is wanted, else for what runs. The text of a configuration is in no report. */
+  readonly fields: OrderFields;
+  /** Whether the box runs what the fields of an order ask for. */
+  runs(fields: OrderFields): boolean;
+}
+
+type Updater = NonNullable<UpdateReport['updater']>;
+
+/** What a report says of a change of each kind; undefined: the box has no updater. */
+export const CHANGE_IN: Readonly<Record<RolloutKind, (report: UpdateReport) => ReportedChange | undefined>> =
+  {
+    release: ({ updater }) => releaseChange('release', updater, updater),
+    root: ({ updater }) => releaseChange('root', updater, updater?.root ?? null),
+    configuration: ({ config: { phase, rollout, reason, revision, sha256 } }) => ({
+      ...{ phase, rollout, reason, since: '' },
+      fields: { revision, sha256: sha256 ?? '', yaml: '' },
+      runs: (fields) => 'sha256' in fields && fields.sha256 === sha256,
+    }),
+  };
+
+function releaseChange(
+  what: 'release' | 'root',
+  updater: Updater | null,
+  said: Pick<Updater, 'phase' | 'rollout' | 'reason' | 'since' | 'target' | 'release'> | null,
+): ReportedChange | undefined {
+  if (updater === null || said === null) return undefined;
+  const { phase, rollout, reason, since, target, release } = said;
+  const { seq, version } = target ?? release ?? { seq: 0, version: '0.0.0' };
+  return {
+    ...{ phase, rollout, reason, since },
+    fields: { what, seq, version },
+    runs: (fields) => 'seq' in fields && fields.what === what && fields.seq === release?.seq,
+  };
+}
+
+/** Counter of the newest order of a kind that the agent has laid for root, and why it has not taken a newer one. */
+export const ORDER_IN: Readonly<
+  Record<
+    OrderKind,
+    (report: UpdateReport) => { readonly order: number | null; readonly refused: string | null }
+  >
+> = {
+  update: ({ order, refused }) => ({ order, refused }),
+  configure: ({ config: { order, refused } }) => ({ order, refused }),
+};
+
+/** Phases in which nothing of an order is under way. */
+const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
+
+/**
+ * Rollout that a box names for its newest order of a kind. A report does not say of which change that order was: the one that
+ * is under way, else the one in which something happened last.
+ */
+export function rolloutIn(
+  report: UpdateReport,
+  order: OrderKind,
+): { readonly kind: RolloutKind; readonly rollout: string | null } {
+  const kinds = ROLLOUT_KINDS.filter((kind) => ORDER_KIND_OF[kind] === order);
+  const changes = kinds.map((kind) => {
+    const { rollout = null, phase = 'idle', since = '' } = CHANGE_IN[kind](report) ?? {};
+    return { kind, rollout, isOpen: Number(!AT_REST.includes(phase)), sinceMs: Date.parse(since) };
+  });
+  const [newest] = changes.sort((a, b) => b.isOpen - a.isOpen || b.sinceMs - a.sinceMs);
+  const { kind = 'release', rollout = null } = newest ?? {};
+  return { kind, rollout };
+}

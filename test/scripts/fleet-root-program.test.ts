@@ -1,0 +1,358 @@
+/**
+ * Releases of root's program beside those of the agent: made, signed and kept on offer by program, and rolled out over a real
+ * broker on the topic that both share.
+ */
+import { createPrivateKey } from 'node:crypto';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
+import type { Arch, ReleaseKind, ReleaseTarget } from '../../agent/contract/release.ts';
+import { type MakeOptions, makeRelease } from '../../scripts/programs/fleet/release/make.ts';
+import { publishReleases } from '../../scripts/programs/fleet/release/publish.ts';
+import { offered } from '../../scripts/programs/fleet/release/repository.ts';
+import {
+  addSignature,
+  readSigningFile,
+  type SigningFile,
+  writeSigningFile,
+} from '../../scripts/programs/fleet/release/signing-file.ts';
+import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
+import type { RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
+import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { Fleet, type Said } from '../lib/fleet-holders.ts';
+import { Orders, until } from '../lib/heard-orders.ts';
+import { scratch } from '../lib/paths.ts';
+import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';
+import { QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
+
+const { signal } = new AbortController();
+const ARCHES = ['amd64', 'arm64'] as const;
+const FILES = { 'vigie-root.js': 'console.log(1)\n' };
+
+/** The builder and the room: releases of both programs, of trees that are there, for both architectures. */
+class Builder {
+  readonly fleet: Fleet;
+  #made = 0;
+
+  constructor(t: Test) {
+    this.fleet = new Fleet(scratch(t));
+    this.fleet.begin();
+  }
+
+  async #trees(release: SampleRelease, arches: readonly Arch[]): Promise<Map<Arch, string>> {
+    this.#made += 1;
+    const trees = new Map<Arch, string>();
+    for (const arch of arches) {
+      const dir = join(this.fleet.dir, `made-${this.#made}`, arch);
+      mkdirSync(dir, { recursive: true });
+      trees.set(arch, await sampleRelease(dir, { files: FILES, ...release, arch }));
+    }
+    return trees;
+  }
+
+  get #out(): string {
+    return join(this.fleet.dir, `made-${this.#made}`, 'out');
+  }
+
+  /** By the command. */
+  async command(
+    release: SampleRelease,
+    ...args: readonly string[]
+  ): Promise<Said & { readonly file: string }> {
+    const trees = [...(await this.#trees(release, ARCHES))].map(([arch, tree]) => `${arch}=${tree}`);
+    const out = this.#out;
+    const made = this.fleet.inRepository('release', 'make', '--tree', ...trees, '--out', out, ...args);
+    return { ...made, file: join(out, 'release.json') };
+  }
+
+  /** In this process; the trial of a release of the agent is for another test. */
+  async make(release: SampleRelease, arches: readonly Arch[] = ARCHES): Promise<string> {
+    const options: MakeOptions = {
+      ...{ what: undefined, arches, boards: [], seq: undefined, seqMin: undefined, deltas: 1, keep: 2 },
+      ...{ trees: await this.#trees(release, arches), out: this.#out, allowDirty: false },
+      ...{ clip: '', nowMs: Date.now() },
+    };
+    const around = { say: () => undefined, warn: () => undefined, checkState: () => Promise.resolve() };
+    return await makeRelease(this.fleet.repository, options, around);
+  }
+
+  async publish(file: string): Promise<void> {
+    const content = readSigningFile(file);
+    const { fleet } = this;
+    for (const holder of ['ben', 'carl']) addSignature(content, fleet.unlocked(fleet.key(holder, 'targets')));
+    writeSigningFile(file, content);
+    const online = [createPrivateKey(readFileSync(fleet.onlineKey))];
+    await publishReleases(fleet.repository, file, { online, nowMs: Date.now() });
+  }
+
+  get offered(): readonly ReleaseTarget[] {
+    const targets = this.fleet.repository.targets();
+    return targets === undefined ? [] : offered(targets.signed).map(({ custom }) => custom);
+  }
+
+  seqs(kind: ReleaseKind): number[] {
+    return [...new Set(this.offered.filter(({ what }) => what === kind).map(({ seq }) => seq))];
+  }
+}
+
+void t.test(
+  'a release of root’s program is made of given trees, signed, and offered to all boards',
+  async (t) => {
+    const builder = new Builder(t);
+    const { fleet } = builder;
+    const made = await builder.command({ what: 'root', seq: 42, version: '0.2.0' }, '--root');
+    t.match(made, { code: 0 }, made.err);
+    for (const arch of ARCHES)
+      t.match(
+        made.out,
+        `${arch}: no release of root’s program was published before; root’s program is not run here`,
+      );
+    const signed = fleet.sign('release', made.file, 'anna');
+    const words = 'record form 1, reads 1 to 1; ';
+    for (const arch of ARCHES)
+      t.match(
+        signed.out,
+        new RegExp(
+          `\\+ release 42 of root’s program, version 0\\.2\\.0, ${arch}: boards .*generic; .*${words}`,
+        ),
+      );
+    t.match(fleet.sign('release', made.file, 'ben'), { code: 0 });
+    t.match(fleet.publish('release', made.file), {
+      ...{ code: 0, out: /the newest is release 42 of root’s program/ },
+    });
+    t.match(
+      fleet.inRepository('release', 'list').out,
+      /release 42 of root’s program, version 0\.2\.0, arm64/,
+    );
+    t.match(builder.offered[0], {
+      ...{
+        what: 'root',
+        full: 'vigie-root-42-0.2.0-amd64.full.tar.zst',
+        deltas: {},
+        boards: ['pc', 'generic'],
+      },
+    });
+
+    const refused = async (
+      err: RegExp,
+      release: SampleRelease,
+      ...args: readonly string[]
+    ): Promise<void> => {
+      t.match(await builder.command(release, ...args), { code: 2, err });
+    };
+    const next = { seq: 43, version: '0.2.0' };
+    await refused(
+      /^fleet: --root: .* is a release of the agent; leave --root out, or give other folders\n$/,
+      ...([next, '--root'] as const),
+    );
+    await refused(
+      /^fleet: --boards: a release of root’s program is for all boards; leave it out\n$/,
+      ...([{ ...next, what: 'root' }, '--root', '--boards', 'pc'] as const),
+    );
+    await refused(
+      /^fleet: release 42 of root’s program: the number was published before; .*; give a free one: --seq 43\n$/,
+      { ...next, what: 'root', seq: 42 },
+    );
+    await refused(/^fleet: release 41 of the agent is older than the newest, 42; numbers grow over both /, {
+      ...next,
+      seq: 41,
+    });
+    const later: SampleRelease = { ...next, what: 'root', stateWrites: 2, stateReads: [1, 2] };
+    await refused(
+      /release 42 cannot read the record that this one writes \(form 2\): .* say so with --seq-min 43/,
+      later,
+    );
+    const forced = await builder.command(later, '--seq-min', '43');
+    t.match(
+      forced,
+      { code: 0, out: /NO WAY BACK to release 42; root’s program is not run here/ },
+      forced.err,
+    );
+  },
+);
+
+void t.test('what stays on offer, differences and architectures are counted for each program', async (t) => {
+  const builder = new Builder(t);
+  const { fleet } = builder;
+  for (const seq of [41, 42, 43, 44, 45, 46, 47])
+    await builder.publish(
+      await builder.make({ what: seq % 2 === 0 ? 'root' : 'release', seq, version: '0.1.0' }),
+    );
+  t.strictSame(builder.seqs('release'), [47, 45], 'the two newest of the agent');
+  t.strictSame(builder.seqs('root'), [46, 44], 'and the two newest of root’s program');
+  const deltas = builder.offered.filter(({ arch }) => arch === 'arm64').map((one) => [one.seq, one.deltas]);
+  t.strictSame(Object.fromEntries(deltas), {
+    47: { 45: 'vigie-47-0.1.0-arm64.from-45.tar.zst' },
+    46: { 44: 'vigie-root-46-0.1.0-arm64.from-44.tar.zst' },
+    45: { 43: 'vigie-45-0.1.0-arm64.from-43.tar.zst' },
+    44: { 42: 'vigie-root-44-0.1.0-arm64.from-42.tar.zst' },
+  });
+
+  const one = await builder.make({ what: 'root', seq: 48, version: '0.1.0' }, ['amd64']);
+  await t.rejects(
+    builder.publish(one),
+    /release 48 of root’s program lacks arm64, which the release before has/,
+  );
+  const [agent, root] = [
+    await builder.make({ seq: 48, version: '0.1.0' }),
+    await builder.make({ what: 'root', seq: 48, version: '0.1.0' }),
+  ];
+  const both = readSigningFile(agent);
+  Object.assign(both.metadata.signed, {
+    targets: { ...targetsIn(readSigningFile(root)), ...targetsIn(both) },
+  });
+  writeSigningFile(agent, both);
+  await t.rejects(builder.publish(agent), /release 48 of the agent and release 48 of root’s program have one number/);
+
+  const file = join(fleet.dir, 'withdraw.json');
+  t.match(
+    fleet.inRepository('release', 'withdraw', '44', '--out', file).out,
+    /- release 44 of root’s program, version 0\.1\.0, amd64 is offered no more/,
+  );
+  await builder.publish(file);
+  t.strictSame([builder.seqs('release'), builder.seqs('root')], [[47, 45], [46]]);
+  t.match(fleet.inRepository('release', 'withdraw', '41', '--out', file), {
+    code: 2,
+    err: /release 41 is not on offer; there are 47 \(the agent\), 46 \(root’s program\), 45 \(the agent\)/,
+  });
+});
+
+const targetsIn = ({ metadata }: SigningFile): object =>
+  'targets' in metadata.signed ? metadata.signed.targets : {};
+
+/** A fleet whose boxes all run the new release of the agent but the last, which is away; its rollout waits for that one. */
+async function waiting(t: Test) {
+  const fleet = await new RolloutFleet(t).start(6, (i) => ({
+    ...{ jitterMs: 0, fate: i === 5 ? { ...WELL, away: true } : WELL },
+  }));
+  const orders = await Orders.of(t, fleet.broker.url);
+  const { store, controller, link } = await fleet.controller();
+  fleet.create(store, 'r-1', PLAN);
+  const turned = async (name: string, state: RolloutState): Promise<void> => {
+    for (const untilMs = Date.now() + 60_000; ; await sleep(20)) {
+      const row = await controller.run(name, signal, true);
+      if (row.state === state) return;
+      if (Date.now() > untilMs) throw new Error(`${name} is ${row.state}, not ${state}`);
+    }
+  };
+  return { fleet, orders, store, controller, link, turned };
+}
+
+const PLAN = { ...QUICK, thresholds: { heardMinutes: 0 } };
+
+void t.test('a rollout of root’s program takes the place of one of the agent that only waits', async (t) => {
+  const { fleet, orders, store, link, turned } = await waiting(t);
+  await turned('r-1', 'running');
+  t.throws(() => fleet.create(store, 'r-2', PLAN, 'root'), {
+    ...{ kind: 'denied', message: /the rollout r-1 is running; let it end/ },
+  });
+  await turned('r-1', 'finishing');
+  t.match(orders.held.get('b-5'), { what: 'release', action: 'install', rollout: 'r-1' });
+  fleet.create(store, 'r-2', PLAN, 'root');
+  t.match(new Rollouts(store).get('r-1'), { state: 'incomplete', reason: 'replaced by r-2' });
+  await turned('r-2', 'finishing');
+  t.strictSame([...orders.held.keys()], ['b-5'], 'what is over is cleared');
+  t.match(orders.held.get('b-5'), { what: 'root', action: 'install', rollout: 'r-2', seq: 44 });
+  const counters = new Map<string, number>();
+  for (const { box, counter } of orders.all) {
+    if (counter <= (counters.get(box) ?? 0)) t.fail(`${box}: ${counter} is not above what came before`);
+    counters.set(box, counter);
+  }
+  t.ok(
+    orders.all.every(({ what, rollout }) => what === (rollout === 'r-1' ? 'release' : 'root')),
+    'each order names its program',
+  );
+
+  // Another controller connects: the withdrawal of the release is not laid over the order of root's program.
+  await link.stop();
+  const sent = orders.all.length;
+  const { controller: next } = await fleet.controller();
+  await next.run('r-2', signal, true);
+  t.equal(orders.all.length, sent);
+  t.notMatch(fleet.said.join('\n'), /does not hold/);
+
+  await fleet.box(5).connect();
+  t.match(await next.run('r-2', signal), { state: 'done' });
+  t.match(fleet.box(5).truth, { phase: 'confirmed', seq: 44 });
+  t.match(store.named('b-5')[0]?.report?.updater, {
+    ...{ release: { seq: 42 }, phase: 'idle', rollout: null, root: { release: { seq: 44 }, rollout: 'r-2' } },
+  });
+  t.match(store.named('b-0')[0]?.report?.updater, {
+    ...{ release: { seq: 43 }, phase: 'confirmed', rollout: 'r-1' },
+    root: { release: { seq: 44 }, previous: undefined, phase: 'confirmed', rollout: 'r-2' },
+  });
+  t.match(store.history(SITE, 'b-0').map(({ release, root, rollout }) => [release, root, rollout])[0], [
+    '43-1.5.0',
+    '44-1.5.0 confirmed',
+    'r-2',
+  ]);
+  await until('the last order is cleared', () => orders.held.size === 0);
+});
+
+void t.test('by commands: --root or a number, and what is known of a box', async (t) => {
+  const fleet = await new RolloutFleet(t).start(3, () => ({ jitterMs: 0 }));
+  const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
+  // The program's clock is that of this machine.
+  const quick = { canary: { boxes: ['b-0'], hours: 0 }, waves: [{ share: 1 }] };
+  writeFileSync(plan, stringify({ ...PLAN, ...quick }));
+  const run = async (...args: string[]) => {
+    const program = fleet.fleet(...args, '--dir', dir);
+    return { code: await program.ended, out: program.out, err: program.err };
+  };
+  const start = ['rollout', 'start', '--plan', plan] as const;
+  t.match(await run(...start, '1.5.0', '--dry-run'), { out: /3 boxes, .* in all: release 43-1\.5\.0\n/ });
+  for (const args of [['1.5.0', '--root'], ['44']])
+    t.match(await run(...start, ...args, '--dry-run'), {
+      ...{ code: 0, out: /3 boxes, .* in all: root’s program 44-1\.5\.0\n/ },
+    });
+  const made = await run(...start, '1.5.0', '--root', '--yes');
+  t.match(made, { code: 0, out: /\d-root-1\.5\.0 is made/ }, made.err);
+  t.match(await run('rollout', 'run'), { code: 0, out: /root’s program 44-1\.5\.0, done/ });
+  t.match(JSON.parse((await run('rollout', 'status', '--json')).out), { kind: 'root', what: '44-1.5.0' });
+  t.match((await run('status', '--wide')).out, /b-0 .*42-1\.4\.2 +idle .*44-1\.5\.0 confirmed/);
+  const { out } = await run('box', 'b-0');
+  t.match(out, /root’s program +44-1\.5\.0\nits update +confirmed since .*, rollout .*-root-1\.5\.0, wanted/);
+  t.match(out, /root’s program +install +\S+-root-1\.5\.0 +counter \d+/);
+  t.match((await run('inventory', '--csv')).out, /,root_release,.*\r\n.*,42-1\.4\.2,,44-1\.5\.0,rpi5/);
+});
+
+void t.test('a store of before a rollout of root’s program adopts it by its orders', async (t) => {
+  const { fleet, orders, store, link, turned } = await waiting(t);
+  await turned('r-1', 'finishing');
+  const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
+  writeFileSync(plan, stringify(PLAN));
+  store.db.prepare('VACUUM INTO ?').run(join(fleet.dir, 'yesterday.db'));
+  const day = fleet.create(store, 'r-2', { ...PLAN, canary: { boxes: ['b-0', 'b-1'], hours: 300 } }, 'root');
+  t.equal(day.kind, 'root');
+  await turned('r-2', 'running');
+  await until('the canaries have it', () =>
+    [0, 1].every((i) => fleet.box(i).truth.seq === 44 && fleet.box(i).truth.phase === 'confirmed'),
+  );
+  await link.stop();
+  store.close();
+  for (const end of ['', '-wal', '-shm']) rmSync(join(dir, `fleet.db${end}`), { force: true });
+  copyFileSync(join(fleet.dir, 'yesterday.db'), join(dir, 'fleet.db'));
+  const run = async (...args: string[]) => {
+    const program = fleet.fleet('rollout', ...args, '--dir', dir);
+    return { code: await program.ended, out: program.out, err: program.err };
+  };
+  t.match(await run('run'), { code: 1, err: /it is behind the fleet: .*rollout r-1, r-2/ });
+  t.match(await run('adopt', '--yes'), {
+    code: 2,
+    err: /r-2 is not in the database, and its plan is nowhere/,
+  });
+  const sent = orders.all.length;
+  const adopted = await run('adopt', '--yes', '--plan', plan);
+  t.match(adopted, { code: 0, out: /r-1: aborted \(its final withdrawal lies at the broker\)/ }, adopted.err);
+  t.match(adopted.out, /r-2: running, wave 0; `fleet rollout run` goes on with it/);
+  t.ok(
+    orders.all.slice(sent).every(({ action, rollout }) => action === 'withdraw' && rollout === 'r-1'),
+    'nothing but withdrawals is sent',
+  );
+  const again = new FleetStore(dir);
+  t.teardown(() => again.close());
+  t.match(new Rollouts(again).get('r-2'), { kind: 'root', what: '44-1.5.0', state: 'running' });
+  t.equal(new Rollouts(again).boxes('r-2').length, 6, 'of all boxes that would take it today');
+});
