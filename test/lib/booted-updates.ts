@@ -17,7 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { type ReleaseVersion, releaseName } from '../../agent/contract/release.ts';
+import { type ReleaseKind, type ReleaseVersion, releaseName } from '../../agent/contract/release.ts';
 import { type ChangeRecord, UPDATE_ORDER_TYPE, type UpdateOrder } from '../../agent/contract/update.ts';
 import { manifestText, parseManifest } from '../../scripts/lib/manifest.ts';
 import { BootedBox, PATIENCE_MS } from './booted-box.ts';
@@ -36,6 +36,7 @@ export interface MadeRelease {
   readonly seq: number;
   readonly version: string;
   readonly tree: string;
+  readonly what: ReleaseKind;
 }
 
 export interface Times {
@@ -47,6 +48,8 @@ export class BootedUpdates {
   readonly container: Container;
   readonly box: BootedBox;
   readonly installed: MadeRelease;
+  /** Of root's own program. */
+  readonly installedRoot: MadeRelease;
   readonly #t: Test;
   readonly #dir: string;
   readonly #repository: ReleaseRepository;
@@ -75,6 +78,9 @@ export class BootedUpdates {
     execFileSync('dpkg-deb', ['-x', deb, join(this.#dir, 'package')]);
     const tree = join(this.#dir, 'package/usr/share/vigie/first-release');
     this.installed = { ...versionOf(tree), tree };
+    execFileSync('dpkg-deb', ['-x', rootPackage(), join(this.#dir, 'root-package')]);
+    const rootTree = join(this.#dir, 'root-package/usr/share/vigie-root/first-release');
+    this.installedRoot = { ...versionOf(rootTree), tree: rootTree };
     this.#seq = this.installed.seq;
   }
 
@@ -145,22 +151,22 @@ export class BootedUpdates {
     }
     rmSync(join(tree, 'MANIFEST'));
     writeFileSync(join(tree, 'MANIFEST'), manifestText([...entries.values()]));
-    const { stateReads, stateWrites } = said;
-    // The whole would take a minute to pack, and no box here asks for it.
+    const { what, stateReads, stateWrites } = said;
+    // The whole of an agent's would take a minute to pack, and no box here asks for it.
     const full = 'whole.full.tar.zst';
-    this.#repository.addFile(full, Buffer.from('not needed'));
-    const release = { seq, version, stateReads, stateWrites, full };
+    if (what === 'release') this.#repository.addFile(full, Buffer.from('not needed'));
+    const release = { what, seq, version, stateReads, stateWrites, ...(what === 'release' && { full }) };
     await this.#repository.addRelease(tree, release, { [from.seq]: from.tree });
     this.#repository.publish();
-    return { seq, version, tree };
+    return { what, seq, version, tree };
   }
 
   /** By the room, retained; the agent brings it to root. Returns the rollout's name. */
-  order({ seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
+  order({ what, seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
     this.#counter += 1;
     const nowMs = Date.now();
     const named = { rollout: `rollout-${this.#counter}`, site: SITE, box: BOX };
-    const order = updateOrder({ ...named, counter: this.#counter, seq, version, ...change }, nowMs);
+    const order = updateOrder({ ...named, counter: this.#counter, what, seq, version, ...change }, nowMs);
     this.container.write('/root/order', signed(this.#signer, order, UPDATE_ORDER_TYPE));
     const topic = `vigie/${SITE}/${BOX}/update/desired`;
     const words = ['-h', '127.0.0.1', '-p', '1883', '-q', '1', '-r', '-t', topic, '-f', '/root/order'];
@@ -171,20 +177,30 @@ export class BootedUpdates {
   }
 
   get current(): string {
-    return readlinkSync(join(this.container.root, 'usr/lib/vigie/current')).replace('releases/', '');
+    return this.link('vigie/current');
+  }
+
+  /** Name of the release that a link below /usr/lib leads to. */
+  link(name: string): string {
+    return readlinkSync(join(this.container.root, 'usr/lib', name)).replace('releases/', '');
   }
 
   /** Where root's updater is: its own record, not the report. */
   get phase(): string {
-    return this.#release.phase ?? 'none';
+    return this.#change('release').phase ?? 'none';
+  }
+
+  /** The same of root's own program. */
+  get rootPhase(): string {
+    return this.#change('root').phase ?? 'none';
   }
 
   get reason(): string {
-    return this.#release.reason ?? '';
+    return this.#change('release').reason ?? '';
   }
 
-  get #release(): { phase?: string; reason?: string | null } {
-    return (this.#json('state.json') as { release?: object }).release ?? {};
+  #change(kind: ReleaseKind): { phase?: string; reason?: string | null } {
+    return (this.#json('state.json') as Partial<Record<ReleaseKind, object>>)[kind] ?? {};
   }
 
   /** Phases of a rollout, as the journal will be told of them. */

@@ -154,7 +154,7 @@ const BAD: readonly (readonly [string, string, RegExp])[] = [
 ];
 
 async function isTakenBack(t: Test, code: string, why: RegExp): Promise<void> {
-  const root = await RootBox.make(t, first(code), 8);
+  const root = await RootBox.make(t, first(code), 15);
   root.order();
   await root.run('run');
   t.equal(root.link('current'), 12);

@@ -204,7 +204,10 @@ void t.test('what stays on offer, differences and architectures are counted for 
     targets: { ...targetsIn(readSigningFile(root)), ...targetsIn(both) },
   });
   writeSigningFile(agent, both);
-  await t.rejects(builder.publish(agent), /release 48 of the agent and release 48 of root’s program have one number/);
+  await t.rejects(
+    builder.publish(agent),
+    /release 48 of the agent and release 48 of root’s program have one number/,
+  );
 
   const file = join(fleet.dir, 'withdraw.json');
   t.match(

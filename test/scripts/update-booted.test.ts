@@ -130,6 +130,39 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     await box.watches('resumed');
   });
 
+  await t.test(
+    'root’s own program: a good one, with the plug pulled in its trial, and a bad one',
+    async (t) => {
+      const { installedRoot } = updates;
+      const code = readFileSync(join(installedRoot.tree, 'vigie-root.js'), 'utf8');
+      const links = (): string[] => ['current', 'judge'].map((name) => updates.link(`vigie-root/${name}`));
+      t.strictSame(links(), [nameOf(installedRoot), nameOf(installedRoot)], 'as the package has brought it');
+      const next = await updates.release(installedRoot, { 'vigie-root.js': `${code}// another\n` });
+      const before = box.agent;
+      const order = updates.order(next);
+      await until(t, 'on trial', () => updates.rootPhase === 'probation', WITHIN_MS);
+      t.strictSame(links(), [nameOf(next), nameOf(installedRoot)], 'the former one judges');
+      await container.cutPower();
+      await updates.boot();
+      await updates.ends(order, 'confirmed', WITHIN_MS);
+      t.strictSame(links(), [nameOf(next), nameOf(next)]);
+      await box.watches('with it');
+      t.not(box.agent, before);
+      t.match(run('vigie-root', 'status'), new RegExp(`root +${nameOf(next)}, confirmed`));
+      const [first = '', ...rest] = code.split('\n');
+      const bad = [first, "if (process.argv[2] === 'boot') throw new Error('it cannot');", ...rest].join(
+        '\n',
+      );
+      const worse = await updates.release(next, { 'vigie-root.js': bad });
+      t.match(
+        await updates.ends(updates.order(worse), 'rolled-back', WITHIN_MS),
+        /vigie-root boot: it ends with 1/,
+      );
+      t.strictSame(links(), [nameOf(next), nameOf(next)]);
+      await box.watches('back');
+    },
+  );
+
   await t.test('the plug is pulled on the way, and no code of a release runs as root', async (t) => {
     const programs = await BoxPrograms.watch(t, container);
     // A boot of a busy machine takes half a minute of it.

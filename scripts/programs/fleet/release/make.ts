@@ -86,6 +86,7 @@ export interface Surroundings {
 
 interface Tree {
   readonly dir: string;
+  readonly arch: Arch;
   readonly version: ReleaseVersion;
   readonly entries: readonly Entry[];
 }
@@ -178,11 +179,12 @@ async function treesOf({ what, arches, trees, seq }: MakeOptions, work: string):
     const version = jsonOf(text(join(dir, VERSION_FILE)));
     if (!Value.Check(ReleaseVersion, version))
       throw new AgentError('config', `${dir}/${VERSION_FILE}: is none of a release`);
-    if (version.arch !== arch)
+    // Root's program is the same for each.
+    if (version.arch !== undefined && version.arch !== arch)
       throw new AgentError('config', `${dir}: is for ${version.arch}, not for ${arch}`);
     const entries = parseManifest(text(join(dir, MANIFEST_FILE)));
     await verifyTree(dir, entries);
-    read.push({ dir, version, entries });
+    read.push({ dir, arch, version, entries });
   }
   return read;
 }
@@ -254,7 +256,8 @@ async function tried(
   { say, warn, checkState }: Surroundings,
   work: string,
 ): Promise<void> {
-  const { what, arch, seq, stateWrites } = tree.version;
+  const { arch } = tree;
+  const { what, seq, stateWrites } = tree.version;
   const former = was.find(({ custom }) => custom.arch === arch);
   const reads = former?.custom.stateReads ?? [stateWrites, stateWrites];
   const wayBack = stateWrites >= reads[0] && stateWrites <= reads[1];
@@ -296,8 +299,10 @@ async function packed(
   dir: string,
   { say }: Surroundings,
 ): Promise<TargetFile[]> {
-  const { what, seq, version, arch, stateWrites, stateReads } = tree.version;
-  const full = fullTarget(tree.version);
+  const { arch } = tree;
+  const { what, seq, version, stateWrites, stateReads } = tree.version;
+  const named = { what, seq, version, arch };
+  const full = fullTarget(named);
   const archives: TargetFile[] = [];
   const add = async (name: string): Promise<string> => {
     const made = await targetFile(name, join(dir, name));
@@ -316,13 +321,13 @@ async function packed(
     const before = repository.targetFile(target.path);
     const from = parseManifest(readFileSync(before, 'utf8'));
     const { write, remove } = changedPaths(from, tree.entries);
-    const name = deltaTarget(custom.seq, tree.version);
+    const name = deltaTarget(custom.seq, named);
     const bytes = await put(
       name,
       write.filter((path) => files.has(path)),
     );
     deltas[custom.seq] = name;
-    const patch = manifestPatchTarget(custom.seq, tree.version);
+    const patch = manifestPatchTarget(custom.seq, named);
     await packPatch(before, join(tree.dir, MANIFEST_FILE), join(dir, patch));
     say(
       `${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed; manifest ${await add(patch)}`,
@@ -351,7 +356,7 @@ async function packed(
     deltas,
     installedBytes: tree.entries.reduce((sum, { size = 0 }) => sum + size, 0),
   };
-  const manifest = manifestTarget(tree.version);
+  const manifest = manifestTarget(named);
   copyFileSync(join(tree.dir, MANIFEST_FILE), join(dir, manifest));
   return [await targetFile(manifest, join(dir, manifest), custom), ...archives];
 }
