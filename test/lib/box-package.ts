@@ -1,5 +1,7 @@
 /** The Debian package of this checkout, built once per test run, and a box that is made from it. */
+
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -15,6 +17,8 @@ const CLIP = '/usr/share/vigie-test/street.avi';
 
 /** In the package: the release that is made the current one where a box has none. */
 const FIRST_RELEASE = 'usr/share/vigie/first-release';
+/** The same of root's program. */
+export const FIRST_ROOT = 'usr/share/vigie-root/first-release';
 
 /** What a box is installed from: root's package, and the agent's, which depends on it. */
 export function boxPackages(arch: string): readonly [string, string] {
@@ -44,15 +48,18 @@ function packageVersion(): string {
 }
 
 /** The same package with another version, for an upgrade: it brings another release, one that would run. */
-export function withVersion(t: Test, deb: string, version: string): string {
+export function withVersion(t: Test, deb: string, version: string, first = FIRST_RELEASE): string {
   return repacked(t, deb, version, (tree) => {
-    const release = join(tree, FIRST_RELEASE);
-    const other = (file: string, from: RegExp, to: string): void => {
-      const text = readFileSync(join(release, file), 'utf8');
-      writeFileSync(join(release, file), text.replace(from, to));
+    const release = join(tree, first);
+    const other = (file: string, from: RegExp, to: string): string => {
+      const text = readFileSync(join(release, file), 'utf8').replace(from, to);
+      writeFileSync(join(release, file), text);
+      return text;
     };
-    other('VERSION', /"seq":\d+,"version":"[^"]*"/, `"seq":999999,"version":"${version}"`);
-    other('MANIFEST', /^(\.\/VERSION .*sha256digest=)\S+$/m, `$1${'0'.repeat(64)}`);
+    const said = other('VERSION', /"seq":\d+,"version":"[^"]*"/, `"seq":999999,"version":"${version}"`);
+    const sha256 = createHash('sha256').update(said).digest('hex');
+    const entry = `$1 size=${said.length} sha256digest=${sha256}`;
+    other('MANIFEST', /^(\.\/VERSION .*) size=\S+ sha256digest=\S+$/m, entry);
   });
 }
 

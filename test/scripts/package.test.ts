@@ -8,7 +8,16 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Finding } from '../../agent/contract/finding.ts';
 import { BootedBox, outboxIds, PATIENCE_MS } from '../lib/booted-box.ts';
-import { asVersion, BOX, boxPackages, install, provision, SITE, withVersion } from '../lib/box-package.ts';
+import {
+  asVersion,
+  BOX,
+  boxPackages,
+  FIRST_ROOT,
+  install,
+  provision,
+  SITE,
+  withVersion,
+} from '../lib/box-package.ts';
 import { Container } from '../lib/nspawn.ts';
 import { modelOfOneSize } from '../lib/one-size.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
@@ -63,7 +72,9 @@ void t.test('what is in the package', { skip }, async (t) => {
   );
   const ofRoot = filesOf(rootDeb);
   for (const file of [
-    '/usr/lib/vigie-root/vigie-root.js',
+    '/usr/lib/vigie-root/start',
+    '/usr/bin/vigie-root',
+    '/usr/share/vigie-root/first-release/vigie-root.js',
     '/usr/lib/systemd/system/vigie.service',
     '/usr/lib/systemd/system/vigie-vision.service',
     '/usr/lib/systemd/system/vigie-provision.service',
@@ -106,6 +117,11 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
     const preset = container.run('cat', `/usr/share/vigie/accelerators/${folder}/detector.yaml`);
     t.match(preset, { status: 0, out: /^detector:$/m }, `the preset ${folder} lies where the guide says`);
   }
+  const rootLinks = (): string[] =>
+    ['current', 'judge'].map((name) => container.run('readlink', `/usr/lib/vigie-root/${name}`).out.trim());
+  const [firstRoot = ''] = rootLinks();
+  t.match(firstRoot, /^releases\/\d+-\d+\.\d+\.\d+$/);
+  t.strictSame(rootLinks(), [firstRoot, firstRoot], 'root’s program is a release');
   await usedByHand(t, container);
   mediaOfTheImage(t, container);
 
@@ -131,6 +147,12 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   t.notOk(existsSync(join(container.root, 'usr/lib/vigie')), 'and no program');
   t.match(install(container, newer), { status: 0 }, 'comes again');
   t.match(container.run('vigie', '--version'), { status: 0 }, 'whole');
+  const newerRoot = withVersion(t, rootDeb, '99.0.0', FIRST_ROOT);
+  t.match(install(container, newerRoot), { status: 0 }, 'root’s package is upgraded');
+  const root = 'releases/999999-99.0.0';
+  t.strictSame(rootLinks(), [root, root], 'where nothing runs nobody judges');
+  t.match(install(container, rootDeb), { status: 0 }, 'and an older one comes');
+  t.strictSame(rootLinks(), [root, root], 'whose program is not taken');
   t.match(container.run('dpkg', '-P', 'vigie', 'vigie-root'), { status: 0 }, 'is purged');
   const left = container.run(
     'find',

@@ -58,8 +58,9 @@ const UNITS = [
 ];
 /** Programs of the release that runs: each as a user of its own. */
 const OF_RELEASE = ['vigie.service', 'vigie-vision.service', 'vigie-page.service'];
+/** What outlives a release of root's program on trial is started by the link `judge`. */
 const ROOTS_PROGRAM =
-  /^-?\/usr\/bin\/node --max-semi-space-size=2 --optimize-for-size \/usr\/lib\/vigie-root\/vigie-root\.js [a-z-]+( --.*)?$/;
+  /^-?\/usr\/lib\/vigie-root\/start (?:judge (?:boot|judge)|current (?!boot|judge)[a-z-]+)( --.*)?$/;
 /** Of the unit that looks at a configuration when the mode has changed. */
 const STARTS_ROOT = '/usr/bin/systemctl --no-block start vigie-root.service';
 const NO_TOOL = 'systemd is not installed';
