@@ -1,4 +1,4 @@
-/** `vigie-root`: root's program on the box that belongs to no release; see docs/design/022-updates.md. */
+/** `vigie-root`: root's program on the box, which belongs to no release of the agent; see docs/design/032-change-machine.md. */
 import { CommanderError } from 'commander';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printableLine } from '../../../agent/base/printable.ts';
