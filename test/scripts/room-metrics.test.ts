@@ -97,6 +97,15 @@ t.test('1,500 boxes: one page, its size, its time, its memory', async (t) => {
   t.ok(text.length < 16e6 && memory < 400);
   t.equal(valueIn(text, 'vigie_fleet_messages_total'), 5 * FLEET, 'not one of the retained was left out');
   t.equal(valueIn(text, 'vigie_box_frames_analysed_total{site="site-2",box="box-1497"}'), 1140);
+  const root = 'site="site-1",box="box-6",what="root"';
+  t.equal(valueIn(text, `vigie_box_update_phase{${root},phase="rolled-back"}`), 1, 'of root’s program too');
+  t.equal(valueIn(text, `vigie_box_release_seq{${root}}`), 398);
+  t.equal(valueIn(text, `vigie_box_update_failures_total{${root}}`), 1);
+  t.equal(valueIn(text, `vigie_box_update_failures_total{${root.replace('root', 'release')}}`), 0);
+  t.equal(
+    valueIn(text, `vigie_box_update_target_info{${root},rollout="october-root",seq="403",version="0.2.2"}`),
+    1,
+  );
   const names = [...text.matchAll(/^([a-z_]+)\{(.*?)\} /gm)].filter(([, name = '']) =>
     name.startsWith('vigie_box_'),
   );
