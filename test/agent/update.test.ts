@@ -217,6 +217,8 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
     [/^replayed: counter 5 is not above 5/, order(ops, 5, { version: '0.3.0' })],
     [/^malformed: counter 9007199254740991 is no time in ms of the next 400 days/, order(ops, 2 ** 53 - 1)],
     [/^malformed: 2\d{4} bytes/, order(ops, 20, { rollout: 'x'.repeat(15_000) })],
+    [/^malformed: .*what/, order(ops, 20, { what: 'kernel' })],
+    [/^malformed: .*what/, order(ops, 20, { what: undefined })],
     [/^malformed/, randomBytes(60)],
   ] as const) {
     taken.hear(Buffer.from(payload));
@@ -225,7 +227,7 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
   }
   taken.hear(Buffer.alloc(0));
   taken.hear(Buffer.from(first));
-  t.match(taken, { order: 5, refused: null, counters: { taken: 0, refused: 8, known: 1 } });
+  t.match(taken, { order: 5, refused: null, counters: { taken: 0, refused: 10, known: 1 } });
   taken.hear(Buffer.from(order(other, 2)));
   t.match(taken, { order: 2, refused: null }, 'another key counts by itself');
   taken.hear(Buffer.from(order(ops, 4)));
@@ -235,8 +237,11 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
   t.equal(anew.order, null);
   anew.hear(Buffer.from(first));
   t.equal(laid(), first, 'what is no order is replaced');
+  const ofRoot = order(ops, 6, { what: 'root', seq: 13 });
+  anew.hear(Buffer.from(ofRoot));
+  t.equal(laid(), ofRoot, 'an order for root’s program takes the place of one for the agent');
   rmSync(stateDir, { recursive: true });
-  anew.hear(Buffer.from(order(ops, 6)));
+  anew.hear(Buffer.from(order(ops, 7)));
   t.match(anew.refused, /^unavailable: update-desired\.dsse\.json cannot be written/);
 });
 

@@ -314,7 +314,9 @@ void t.test('by commands: --root or a number, and what is known of a box', async
   t.match(made, { code: 0, out: /\d-root-1\.5\.0 is made/ }, made.err);
   t.match(await run('rollout', 'run'), { code: 0, out: /root’s program 44-1\.5\.0, done/ });
   t.match(JSON.parse((await run('rollout', 'status', '--json')).out), { kind: 'root', what: '44-1.5.0' });
-  t.match((await run('status', '--wide')).out, /b-0 .*42-1\.4\.2 +idle .*44-1\.5\.0 confirmed/);
+  const status = await run('status', '--wide');
+  t.match(status.out, /\nroot’s program: 44-1\.5\.0 on 3\n/);
+  t.match(status.out, /b-0 .*42-1\.4\.2 +idle .*44-1\.5\.0 confirmed/);
   const { out } = await run('box', 'b-0');
   t.match(out, /root’s program +44-1\.5\.0\nits update +confirmed since .*, rollout .*-root-1\.5\.0, wanted/);
   t.match(out, /root’s program +install +\S+-root-1\.5\.0 +counter \d+/);

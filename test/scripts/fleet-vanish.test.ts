@@ -134,6 +134,7 @@ void t.test(
     });
     t.match(stuck.out, /never sent for: 3: site-1\/b-2, site-1\/b-3, site-1\/b-4/);
     const halted = readFileSync(metricsFile, 'utf8');
+    t.match(halted, /vigie_rollout_info\{rollout="r-1",kind="release",what="43-1\.5\.0"\} 1\n/);
     t.match(halted, /vigie_rollout_state\{rollout="r-1",state="halted"\} 1\n/);
     t.match(halted, /vigie_rollout_boxes\{rollout="r-1",wave="0",state="confirmed"\} 1\n/);
     const rules = readFileSync(join(ROOT, 'docs/guide/prometheus-fleet-rules.yaml'), 'utf8');

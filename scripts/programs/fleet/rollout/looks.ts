@@ -111,18 +111,24 @@ function interrupted(error: unknown): void {
   if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
 }
 
+/** "43-1.5.0 on 12", the most frequent first. */
+function countedBy(boxes: readonly BoxRow[], of: (box: BoxRow) => string): string[] {
+  const counts = new Map<string, number>();
+  for (const name of boxes.map(of)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]).map(([name, n]) => `${name} on ${n}`);
+}
+
 function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean, nowMs: number): string[] {
   const count = (of: (box: BoxRow) => boolean): number => boxes.filter(of).length;
-  const releases = new Map<string, number>();
-  for (const { report } of boxes) {
-    const release = report === undefined ? 'unknown' : releaseText(report);
-    releases.set(release, (releases.get(release) ?? 0) + 1);
-  }
-  const runs = [...releases].sort((a, b) => b[1] - a[1]).map(([release, n]) => `${release} on ${n}`);
+  const runs = countedBy(boxes, ({ report }) => (report === undefined ? 'unknown' : releaseText(report)));
+  const roots = countedBy(boxes, ({ report }) =>
+    report?.updater == null ? 'unknown' : releaseName(report.updater.root.release),
+  );
   const silent = count(({ reported }) => reported === null);
   const refused = store.refused().reduce((sum, row) => sum + row.count, 0);
   const head = [
     `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
+    ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
     ...(refused === 0 ? [] : [`${refused} reports were refused (fleet status --json names them)`]),
   ];
   const names = ['SITE', 'BOX', 'LINK', 'RELEASE', 'PHASE', 'ROLLOUT', 'MODE', 'REPORTED'];

@@ -11,7 +11,7 @@ import { ROLLOUT_STATES } from './states.ts';
 import type { RolloutView } from './view.ts';
 
 export function rolloutMetrics(view: RolloutView, nowMs: number): string {
-  const { rollout, state, wave, waves, stuck, stuckHours } = view;
+  const { rollout, kind, what, state, wave, waves, stuck, stuckHours } = view;
   const own: Labels = { rollout };
   const ofWaves = (of: (wave: RolloutView['waves'][number]) => number) =>
     waves.map((each) => one(of(each), { ...own, wave: String(each.wave) }));
@@ -22,6 +22,7 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
       'The state of the newest rollout is 1, the others are 0',
       ROLLOUT_STATES.map((name) => one(Number(name === state), { ...own, state: name })),
     ),
+    gauge('rollout_info', 'Kind of the newest rollout, and what it brings', [one(1, { ...own, kind, what })]),
     gauge('rollout_wave', 'The present wave; 0 are the canaries', [one(wave, own)]),
     gauge(
       'rollout_boxes',
