@@ -3,9 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { sha256Of } from '../../agent/base/sha256.ts';
 import { loadConfig } from '../../agent/config/load.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import { formerFile } from '../../agent/contract/config-trial.ts';
 import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE } from '../../agent/contract/update.ts';
+import { FIRST_TRIAL } from '../../scripts/programs/root/change/record.ts';
 import { orderFor } from '../lib/authority.ts';
 import { makeSigner, signed } from '../lib/commands.ts';
 import { ConfiguredBox } from '../lib/configured-box.ts';
@@ -157,6 +160,54 @@ void t.test('what is not the room’s, not for this box or not now is not obeyed
   early.clockSynced = true;
   await early.follow();
   t.match(early.status, { phase: 'confirmed' }, 'the network has set it');
+});
+
+void t.test(
+  'what a cut between the order’s text and the record leaves is not installed as another order',
+  async (t) => {
+    const box = new ConfiguredBox(t);
+    const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
+    box.lay({ window });
+    await box.follow();
+    t.match(box.status, { phase: 'waiting' });
+    // The text of the next order is on the disk; its record is not, and the order itself is gone.
+    writeFileSync(
+      join(box.own, 'ordered-configuration.yaml'),
+      box.shown((text) => text.replace('9', '8')),
+    );
+    box.wallMs = Date.parse('2026-11-27T01:30:00.000Z');
+    await box.follow();
+    t.match(box.status, { phase: 'failed', reason: /what was ordered is not there any more/ });
+    t.equal(box.text, box.former);
+    box.lay();
+    await box.follow();
+    t.match(box.status, { phase: 'confirmed' }, 'another order is carried out');
+    t.equal(box.text, box.wanted);
+  },
+);
+
+void t.test('a switch that a cut has undone leaves no former file beside an order that waits', async (t) => {
+  const box = new ConfiguredBox(t);
+  const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
+  box.lay({ window });
+  await box.follow();
+  const { configuration } = box.store.state;
+  const files = { former: sha256Of(box.former), tried: sha256Of(box.wanted) };
+  const trial = { ...FIRST_TRIAL, started: ['vigie.service'], files };
+  // Cut after the former file was written, and before the new one has taken its place.
+  box.store.put('configuration', { ...configuration, phase: 'switching', trial });
+  writeFileSync(`${box.file}.next`, box.wanted);
+  writeFileSync(formerFile(box.file), box.former);
+  await box.powerUp('after the cut');
+  await box.follow();
+  t.match(box.status, { phase: 'staged', reason: /waiting for the window/ });
+  t.strictSame(box.left, ['vigie.yaml.next']);
+  // What somebody writes now stays, whatever becomes of the record.
+  const edited = `${box.former}# by hand\n`;
+  writeFileSync(box.file, edited);
+  writeFileSync(join(box.own, 'state.json'), '');
+  await box.powerUp('another one');
+  t.equal(box.text, edited);
 });
 
 void t.test('the camera’s login stays in its place', async (t) => {

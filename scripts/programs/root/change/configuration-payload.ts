@@ -16,7 +16,15 @@ import type { ConfigOrder } from '../../../../agent/contract/update.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
 import { agentReport } from './agent-report.ts';
 import type { FinalVerdict, JudgeTimes, Left, Payload } from './payload.ts';
-import { AT_REST, type Change, FIRST_TRIAL, type State, type Target, type Trial } from './record.ts';
+import {
+  AT_REST,
+  type Change,
+  FIRST_TRIAL,
+  ON_TRIAL,
+  type State,
+  type Target,
+  type Trial,
+} from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
 
@@ -59,17 +67,17 @@ export class ConfigurationPayload implements Payload {
 
   /** Keeps the text of an order. Throws AgentError `unavailable` where the disk refuses. */
   take({ revision, yaml, sha256 }: ConfigOrder): { target: Target; fault?: string } {
-    const { orderedFile, judge } = this.#options;
-    const target = { number: revision, name: judge.shownSha256(yaml) ?? sha256 };
+    const { orderedFile } = this.#options;
+    const target = { number: revision, name: this.#nameOf(yaml) };
     if (sha256Of(yaml) !== sha256) return { target, fault: 'its sha256 is not that of its text' };
     onDisk(orderedFile, () => writeAtomically(orderedFile, yaml, SECRET_MODE));
     return { target };
   }
 
-  relation(): Relation {
+  relation(target: Target): Relation {
     try {
       const former = this.#former().toString('utf8');
-      return this.#wanted(former) === former ? { is: 'running' } : { is: 'new' };
+      return this.#wanted(target, former) === former ? { is: 'running' } : { is: 'new' };
     } catch (error) {
       rethrowBug(error);
       return { is: 'refused', reason: messageOf(error) };
@@ -91,9 +99,9 @@ export class ConfigurationPayload implements Payload {
     return Promise.resolve();
   }
 
-  async stage({ order }: Change): Promise<void> {
+  async stage({ target, order }: Change): Promise<void> {
     const former = this.#former().toString('utf8');
-    const text = this.#wanted(former);
+    const text = this.#wanted(target, former);
     const problems = await this.#options.judge.problems(text, former, order?.may ?? []);
     if (problems.length > 0) throw new AgentError('config', problemsText(problems));
     this.stageText(text);
@@ -177,9 +185,10 @@ export class ConfigurationPayload implements Payload {
     return { healthyS: Math.min(HEALTHY_S_MAX, this.#options.healthyS()), withinS: TRIAL_S };
   }
 
+  /** Whoever sees the former file takes it that something is on trial. */
   tidy({ configuration: { phase } }: State): void {
-    if (!AT_REST.has(phase) && phase !== 'waiting') return;
-    for (const file of [this.#nextFile, formerFile(this.#options.file)]) this.#remove(file);
+    if (!ON_TRIAL.has(phase)) this.#remove(formerFile(this.#options.file));
+    if (AT_REST.has(phase) || phase === 'waiting') this.#remove(this.#nextFile);
   }
 
   /** SHA-256 of the file as it lies there; null where there is none. Throws AgentError `unavailable`. */
@@ -219,11 +228,17 @@ export class ConfigurationPayload implements Payload {
     return contentOf(this.#options.file) ?? Buffer.alloc(0);
   }
 
-  #wanted(former: string): string {
+  /** The text of the order `target`: a cut may have left that of a later one, which the record does not know. */
+  #wanted(target: Target | null, former: string): string {
     const { orderedFile, judge } = this.#options;
-    const yaml = contentOf(orderedFile);
-    if (yaml === undefined) throw new AgentError('corrupt', 'what was ordered is not there any more');
-    return judge.filled(yaml.toString('utf8'), former);
+    const yaml = contentOf(orderedFile)?.toString('utf8');
+    if (yaml === undefined || this.#nameOf(yaml) !== target?.name)
+      throw new AgentError('corrupt', 'what was ordered is not there any more; a new order is needed');
+    return judge.filled(yaml, former);
+  }
+
+  #nameOf(yaml: string): string {
+    return this.#options.judge.shownSha256(yaml) ?? sha256Of(yaml);
   }
 
   /** A file of its own: what a link leads to may be anybody's. */
