@@ -27,9 +27,12 @@ export class SmallDisk {
     return existsSync('/dev/loop-control') ? false : 'a small disk needs loop devices';
   }
 
-  /** `commitS`: the file system writes its log as often by itself. */
+  /**
+   * `commitS`: the file system writes its log as often by itself, and flushes no file because another was renamed over it: what
+   * POSIX promises, and no more.
+   */
   mount(readOnly = false, commitS?: number): void {
-    const log = commitS === undefined ? '' : `,commit=${commitS}`;
+    const log = commitS === undefined ? '' : `,commit=${commitS},noauto_da_alloc`;
     const options = `loop,errors=remount-ro${readOnly ? ',ro' : ''}${log}`;
     execFileSync('mount', ['-o', options, this.#image, this.dir], { stdio: 'pipe' });
   }

@@ -64,6 +64,8 @@ const FILES = 100;
 export interface BoxOptions {
   /** Where lib and state lie; a folder of the test's own otherwise. */
   readonly disk?: string;
+  /** Folder of the configuration; a folder of the test's own otherwise. */
+  readonly etc?: string;
   /** Releases 1 to this one are published, each with a delta from the one before. */
   readonly releases?: number;
   readonly healthyS?: number;
@@ -79,6 +81,8 @@ export class UpdatingBox {
   readonly rootLib: string;
   readonly state: string;
   readonly agentState: string;
+  /** The configuration, root's. */
+  readonly config: string;
   readonly signer: Signer = makeSigner('ops', ['update', 'configure']);
   readonly repository: ReleaseRepository;
   readonly server: TestReleaseServer;
@@ -101,7 +105,7 @@ export class UpdatingBox {
     repository.publish();
     const server = await TestReleaseServer.start(repository.dir);
     t.teardown(() => server.stop());
-    const box = new UpdatingBox(t, dir, { repository, server, trees }, options.disk ?? join(dir, 'disk'));
+    const box = new UpdatingBox(t, dir, { repository, server, trees }, options);
     // What a unit has begun ends before the folders go.
     t.teardown(() => box.#begunEnd());
     await box.#furnish(options);
@@ -116,7 +120,7 @@ export class UpdatingBox {
       server,
       trees,
     }: { repository: ReleaseRepository; server: TestReleaseServer; trees: string[] },
-    disk: string,
+    { disk = join(dir, 'disk'), etc = dir }: BoxOptions,
   ) {
     this.#t = t;
     this.dir = dir;
@@ -127,12 +131,13 @@ export class UpdatingBox {
     this.rootLib = join(disk, 'root-lib');
     this.state = join(disk, 'updater');
     this.agentState = join(dir, 'agent');
+    this.config = join(etc, 'vigie.yaml');
   }
 
   async #furnish({ healthyS = 1, withinS = 8, idle = false }: BoxOptions): Promise<void> {
-    const { dir, lib, agentState } = this;
+    const { dir, lib, agentState, config } = this;
     mkdirSync(join(lib, 'releases'), { recursive: true });
-    for (const folder of [agentState, this.state]) mkdirSync(folder, { recursive: true });
+    for (const folder of [agentState, this.state, dirname(config)]) mkdirSync(folder, { recursive: true });
     // What of a release is run to judge it runs as the user of the agent, and not as root.
     if (process.geteuid?.() === 0) {
       for (const folder of [dir, dirname(lib), dirname(dirname(lib))]) chmodSync(folder, 0o711);
@@ -167,8 +172,8 @@ export class UpdatingBox {
   }
 
   configure(yaml: string): void {
-    writeFileSync(join(this.dir, 'vigie.yaml'), yaml);
-    chmodSync(join(this.dir, 'vigie.yaml'), 0o640);
+    writeFileSync(this.config, yaml);
+    chmodSync(this.config, 0o640);
   }
 
   #answer(): Promise<void> {
@@ -202,22 +207,10 @@ export class UpdatingBox {
   }
 
   places(): string[] {
-    const { dir, lib, rootLib, state, agentState } = this;
+    const { dir, lib, rootLib, state, agentState, config } = this;
     return [
-      ...[
-        '--root-lib',
-        rootLib,
-        '--first-root',
-        join(dir, 'first-root'),
-        '--lib',
-        lib,
-        '--state',
-        state,
-        '--agent-state',
-        agentState,
-        '--config',
-        join(dir, 'vigie.yaml'),
-      ],
+      ...['--root-lib', rootLib, '--first-root', join(dir, 'first-root')],
+      ...['--lib', lib, '--state', state, '--agent-state', agentState, '--config', config],
       ...['--settings', join(dir, 'update.yaml'), '--root', this.repository.rootFile],
       ...[
         '--first-release',

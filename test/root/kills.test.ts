@@ -2,20 +2,18 @@
  * Root's program killed at a call that writes, at each in turn, for a release, for a configuration and for a release of itself:
  * what is installed is the old or the new one, whole, and the box goes on to the new one.
  */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { messageOf } from '../../agent/base/errors.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
-import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
 import type { Change } from '../../scripts/programs/root/change/record.ts';
-import { signed } from '../lib/commands.ts';
+import { askConfiguration, maskProposal, orderConfiguration } from '../lib/configuration-changes.ts';
 import { preloaded } from '../lib/preloaded.ts';
-import { BOX, SITE } from '../lib/room.ts';
 import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';
+import { WRITE_CALLS } from '../lib/write-calls.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Of each payload; spread over all the calls that a change makes. */
@@ -25,64 +23,6 @@ const KILLS_OF_ROOT = FULL ? 300 : 4;
 const KILLS_A_BOX = 20;
 /** Of these a run makes most; the others follow a change that was cut. */
 const COMMANDS = ['run', 'run', 'run', 'judge'] as const;
-
-/** Kills the program before its call number KILL_AT that changes a file system; says at its end how many there were. */
-const KILLER = `
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <stdarg.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-#include <unistd.h>
-static long at = -1, count;
-static char *file;
-static int is_node;
-__attribute__((constructor)) static void begin(void) {
-  is_node = strcmp(program_invocation_short_name, "node") == 0;
-  const char *text = getenv("KILL_AT");
-  if (!is_node) return;
-  if (text) at = atol(text);
-  const char *name = getenv("KILL_COUNT");
-  if (name) file = strdup(name);
-  // What it starts itself goes on.
-  unsetenv("KILL_AT");
-  unsetenv("KILL_COUNT");
-}
-__attribute__((destructor)) static void end(void) {
-  FILE *out = file ? fopen(file, "w") : NULL;
-  if (out) { fprintf(out, "%ld", count); fclose(out); }
-}
-static void writes(void) {
-  if (!is_node) return;
-  if (__sync_fetch_and_add(&count, 1) == at) kill(getpid(), SIGKILL);
-}
-#define REAL(name) ({ static typeof(&name) real; if (!real) real = dlsym(RTLD_NEXT, #name); real; })
-static int is_file(int fd) { struct stat s; return fstat(fd, &s) == 0 && S_ISREG(s.st_mode); }
-ssize_t write(int fd, const void *b, size_t n) { if (is_file(fd)) writes(); return REAL(write)(fd, b, n); }
-ssize_t pwrite64(int fd, const void *b, size_t n, off64_t o) { if (is_file(fd)) writes(); return REAL(pwrite64)(fd, b, n, o); }
-int rename(const char *a, const char *b) { writes(); return REAL(rename)(a, b); }
-int unlink(const char *a) { writes(); return REAL(unlink)(a); }
-int rmdir(const char *a) { writes(); return REAL(rmdir)(a); }
-int mkdir(const char *a, mode_t m) { writes(); return REAL(mkdir)(a, m); }
-int symlink(const char *a, const char *b) { writes(); return REAL(symlink)(a, b); }
-int link(const char *a, const char *b) { writes(); return REAL(link)(a, b); }
-int ftruncate64(int fd, off64_t n) { writes(); return REAL(ftruncate64)(fd, n); }
-int fsync(int fd) { writes(); return REAL(fsync)(fd); }
-int fdatasync(int fd) { writes(); return REAL(fdatasync)(fd); }
-int fchmod(int fd, mode_t m) { writes(); return REAL(fchmod)(fd, m); }
-int fchown(int fd, uid_t u, gid_t g) { writes(); return REAL(fchown)(fd, u, g); }
-int open64(const char *p, int flags, ...) {
-  va_list l; va_start(l, flags); mode_t m = va_arg(l, mode_t); va_end(l);
-  if (flags & O_CREAT) writes();
-  return REAL(open64)(p, flags, m);
-}
-`;
 
 interface Payload {
   /** What a box has beside its releases. */
@@ -154,23 +94,12 @@ const TEXT = /^# revision \d+\n/;
 const configuration: Payload = {
   furnish: nothing,
   order: (box, n, rollout = `r${n}`) => {
-    const file = join(box.dir, 'vigie.yaml');
-    const yaml = `# revision ${n}\n${readFileSync(file, 'utf8').replace(TEXT, '')}`;
-    const sha256 = createHash('sha256').update(yaml).digest('hex');
-    const nowMs = Date.now();
-    const dates = {
-      notBefore: new Date(nowMs - 60_000).toISOString(),
-      notAfter: new Date(nowMs + 86_400_000).toISOString(),
-    };
-    const order = { rollout, site: SITE, box: BOX, action: 'install', counter: nowMs, window: null };
-    writeFileSync(
-      join(box.agentState, CONFIG_ORDER_FILE),
-      signed(box.signer, { ...order, ...dates, revision: n, sha256, yaml }, CONFIG_ORDER_TYPE),
-    );
+    const yaml = `# revision ${n}\n${readFileSync(box.config, 'utf8').replace(TEXT, '')}`;
+    orderConfiguration(box, yaml, { rollout, revision: n });
   },
   phase: (box, n) => phaseOf(box.rawRecord.configuration, n),
   faults: (box, n, orBefore) => {
-    const text = readFileSync(join(box.dir, 'vigie.yaml'), 'utf8');
+    const text = readFileSync(box.config, 'utf8');
     const revision = Number(/^# revision (\d+)\n/.exec(text)?.[1] ?? 0);
     const rest = text.replace(TEXT, '');
     const faults = revision === n || (orBefore && revision === n - 1) ? [] : [`revision ${revision} of ${n}`];
@@ -192,7 +121,7 @@ async function settled(box: UpdatingBox, { phase }: Payload, n: number): Promise
 }
 
 async function killed(t: Test, name: string, payload: Payload, kills = KILLS): Promise<void> {
-  const killer = preloaded(t, KILLER);
+  const killer = preloaded(t, WRITE_CALLS);
   const fresh = async (): Promise<UpdatingBox> => {
     const box = await UpdatingBox.make(t, { releases: KILLS_A_BOX + 3, withinS: 30 });
     await payload.furnish(box);
@@ -245,35 +174,14 @@ async function killed(t: Test, name: string, payload: Payload, kills = KILLS): P
   rmSync(box.lib, { recursive: true });
 }
 
-/** One request of the page. Undefined: it was not answered. */
-async function asked(
-  box: UpdatingBox,
-  request: object,
-  env: Readonly<Record<string, string>> = {},
-): Promise<ConfigReply | undefined> {
-  const program = box.start('config-trial', env);
-  program.child.stdin?.on('error', () => undefined);
-  program.child.stdin?.write(`${JSON.stringify(request)}\n`);
-  await program.ended;
-  return program.code === 0 ? (JSON.parse(program.out) as ConfigReply) : undefined;
-}
-
 void t.test('a technician’s trial stays by the technician’s word alone', async (t) => {
-  const killer = preloaded(t, KILLER);
+  const killer = preloaded(t, WRITE_CALLS);
   const box = await UpdatingBox.make(t, { releases: 1 });
-  const file = join(box.dir, 'vigie.yaml');
-  const mask = (id: string): object => ({
-    id,
-    polygon: [
-      [0, 0],
-      [1, 0],
-      [1, 0.2],
-    ],
-  });
-  const proposal = (n: number): object => ({ zones: [], lines: [], masks: [mask(`m${n}`)], rules: [] });
+  const file = box.config;
+  const proposal = (n: number): object => maskProposal(`m${n}`);
   const count = join(box.dir, 'count');
   const counted = async (request: object): Promise<[ConfigReply | undefined, number]> => {
-    const reply = await asked(box, request, { LD_PRELOAD: killer, KILL_COUNT: count });
+    const reply = await askConfiguration(box, request, { LD_PRELOAD: killer, KILL_COUNT: count });
     return [reply, Number(readFileSync(count, 'utf8'))];
   };
   const [tried, calls] = await counted({ op: 'try', proposal: proposal(0) });
@@ -286,7 +194,7 @@ void t.test('a technician’s trial stays by the technician’s word alone', asy
   for (let kill = 0; kill < kills; kill += 1) {
     const former = readFileSync(file, 'utf8');
     const at = String(Math.floor((kill * calls) / kills));
-    const reply = await asked(
+    const reply = await askConfiguration(
       box,
       { op: 'try', proposal: proposal(kill + 1) },
       { LD_PRELOAD: killer, KILL_AT: at },
@@ -304,10 +212,14 @@ void t.test('a technician’s trial stays by the technician’s word alone', asy
   t.ok(hits > kills / 2, `${hits} of ${kills} were killed`);
   for (let at = 0; at < callsOfKeep; at += FULL ? 1 : 3) {
     const former = readFileSync(file, 'utf8');
-    const { trial } = (await asked(box, { op: 'try', proposal: proposal(100 + at) })) ?? {};
+    const { trial } = (await askConfiguration(box, { op: 'try', proposal: proposal(100 + at) })) ?? {};
     const text = readFileSync(file, 'utf8');
     t.not(text, former);
-    await asked(box, { op: 'keep', trial: trial?.id }, { LD_PRELOAD: killer, KILL_AT: String(at) });
+    await askConfiguration(
+      box,
+      { op: 'keep', trial: trial?.id },
+      { LD_PRELOAD: killer, KILL_AT: String(at) },
+    );
     const isKept = box.rawRecord.configuration.phase === 'confirmed';
     box.reboot();
     t.equal((await box.run('boot')).code, 0);

@@ -2,23 +2,22 @@
  * Power cuts of a real file system while the real program changes releases: what `current` leads to is the old or the new
  * release, every file of it, and the box goes on to the new one. Without waiting for the disk it is neither.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { messageOf } from '../../agent/base/errors.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
-import { scratch } from '../lib/paths.ts';
+import { boxOnDisk, COMMIT_S, NO_FLUSH } from '../lib/power-cuts.ts';
+import { preloaded } from '../lib/preloaded.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
-import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
+import { UPDATER, type UpdatingBox } from '../lib/updating-box.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const CUTS = FULL ? 300 : 20;
 const CUTS_A_BOX = 20;
-/** The file system writes its log each second, as often as it can: what was not waited for is half there. */
-const COMMIT_S = 1;
 /** Patience for a phase that is sure to come, and for one that may be over before it is seen, ms. */
 const HELD_WITHIN_MS = 120_000;
 const SEEN_WITHIN_MS = 15_000;
@@ -32,12 +31,6 @@ const PHASES = [
   ['probation', 400],
   ['confirmed', 60],
 ] as const;
-const VOID = `
-int fsync(int fd) { return 0; }
-int fdatasync(int fd) { return 0; }
-int syncfs(int fd) { return 0; }
-void sync(void) {}
-`;
 /** Stops the program once it has renamed a file to state.json that holds both texts. */
 const HOLD = `
 #define _GNU_SOURCE
@@ -60,20 +53,6 @@ int rename(const char *from, const char *to) {
   return result;
 }
 `;
-
-/** Compiles a library for LD_PRELOAD, whose functions replace those of the C library; returns its path. */
-function preloaded(t: Test, source: string): string {
-  const library = join(scratch(t), 'preloaded.so');
-  execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-o', library, '-', '-ldl'], { input: source });
-  return library;
-}
-
-async function made(t: Test, releases: number): Promise<{ box: UpdatingBox; disk: SmallDisk }> {
-  const disk = new SmallDisk(scratch(t), 64);
-  disk.mount(false, COMMIT_S);
-  t.teardown(() => disk.unmount());
-  return { disk, box: await UpdatingBox.make(t, { disk: disk.dir, releases }) };
-}
 
 /** What the units do: carry out the order, then judge; until the power goes. */
 async function liveUntilCut(
@@ -133,7 +112,7 @@ void t.test('power cuts in every phase', { skip: SmallDisk.unavailable() }, asyn
   const counts = new Map<string, { old: number; new: number }>();
   const hold = preloaded(t, HOLD);
   for (let done = 0; done < CUTS; done += CUTS_A_BOX) {
-    const { box, disk } = await made(t, CUTS_A_BOX + 1);
+    const { box, disk } = await boxOnDisk(t, { releases: CUTS_A_BOX + 1 });
     for (let n = 0; n < CUTS_A_BOX; n += 1) {
       const seq = n + 2;
       const [wanted, spanMs] = PHASES[n % PHASES.length] ?? ['waiting', 0];
@@ -201,12 +180,12 @@ void t.test(
   'control: without waiting for the disk releases are broken',
   { skip: SmallDisk.unavailable() },
   async (t) => {
-    const library = preloaded(t, VOID);
+    const library = preloaded(t, NO_FLUSH);
     const broken: string[] = [];
     const tries = FULL ? 10 : 4;
     let cuts = 0;
     for (; cuts < tries && (FULL || broken.length === 0); cuts += 1) {
-      const { box, disk } = await made(t, 2);
+      const { box, disk } = await boxOnDisk(t, { releases: 2 });
       rmSync(join(box.dir, 'bin/up-vigie.service'));
       box.order();
       // After the log was written, before the kernel writes the data by itself.

@@ -1,0 +1,392 @@
+/**
+ * Power cuts of a real file system while the real program changes the configuration, for the room's orders and for a
+ * technician's trials: the file is the former or the new text, whole, and the box goes on. Without waiting for the disk it is
+ * neither.
+ */
+import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import t, { type Test } from 'tap';
+import { messageOf } from '../../agent/base/errors.ts';
+import { editedText } from '../../agent/config/edit.ts';
+import type { ConfigReply } from '../../agent/contract/config-trial.ts';
+import { AT_REST, State } from '../../scripts/programs/root/change/record.ts';
+import { askConfiguration, maskProposal, orderConfiguration, sha256 } from '../lib/configuration-changes.ts';
+import { boxOnDisk, type Cut, type CutLibraries, CuttableBox, cutLibraries } from '../lib/power-cuts.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+import { SmallDisk } from '../lib/small-disk.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+/** Of each payload; spread over all the calls of each way. */
+const CUTS = FULL ? 300 : 6;
+const CUTS_A_BOX = 20;
+/** A group that is not root's, which reads the file. */
+const GROUP = 65_534;
+/** The text has more than one block. */
+const FILLER = `# ${'a configuration of a box in a street '.repeat(3)}\n`.repeat(150);
+/** Calls of a way that no program has ended yet; the least that one makes. */
+const CALLS_ABOUT = 30;
+/** No program makes as many calls. */
+const AT_ITS_END = 1_000_000;
+const REVISION = /^# revision \d+\n/;
+
+/** What a program that ended had written before the power went. */
+interface Promised {
+  readonly text: string;
+  readonly record: string;
+}
+
+/** What one cut has left, and what is wrong with it. */
+interface Outcome {
+  readonly faults: readonly string[];
+  /** Calls that the program has made; undefined: it was cut before its end. */
+  readonly calls: number | undefined;
+  readonly isNew: boolean;
+}
+
+/** One payload on one box; each cut is of one of its ways. */
+abstract class Bench {
+  abstract readonly ways: readonly string[];
+  readonly made: CuttableBox;
+  protected n = 0;
+  readonly #faults: string[] = [];
+
+  static async box(t: Test, libraries: CutLibraries): Promise<CuttableBox> {
+    const { box, disk } = await boxOnDisk(t, { releases: 1, mib: 24 });
+    box.configure(`${readFileSync(box.config, 'utf8')}${FILLER}`);
+    chownSync(box.config, 0, GROUP);
+    return new CuttableBox(box, disk, libraries);
+  }
+
+  constructor(made: CuttableBox) {
+    this.made = made;
+  }
+
+  /** Goes the way up to the program that is cut, cuts it, and goes on to the end; the n-th change of this box. */
+  async cut(way: string, cut: Cut): Promise<Outcome> {
+    this.n += 1;
+    this.#faults.length = 0;
+    try {
+      const gone = await this.go(way, cut);
+      return { ...gone, faults: [...this.#faults] };
+    } catch (error) {
+      return { calls: undefined, isNew: false, faults: [...this.#faults, messageOf(error)] };
+    }
+  }
+
+  protected abstract go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>>;
+
+  protected get box() {
+    return this.made.box;
+  }
+
+  protected get text(): string {
+    return readFileSync(this.box.config, 'utf8');
+  }
+
+  protected fault(text: string): void {
+    this.#faults.push(text);
+  }
+
+  protected expect(what: string, is: unknown, wanted: unknown): void {
+    if (is !== wanted) this.fault(`${what}: ${shown(is)} and not ${shown(wanted)}`);
+  }
+
+  protected promised(): Promised {
+    return { text: this.text, record: readFileSync(join(this.box.state, 'state.json'), 'utf8') };
+  }
+
+  /** Runs a program of root's that must succeed. */
+  protected async run(command: string): Promise<void> {
+    const { code, err } = await this.box.run(command, this.made.env);
+    if (code !== 0) this.fault(`${command}: ${code}: ${err}`);
+  }
+
+  /** Boots, and looks at what lies there before and afterwards. */
+  protected async boot(allowed: readonly string[], promised?: Promised): Promise<void> {
+    this.#lookAtFile('after the cut', allowed);
+    if (promised !== undefined) {
+      const { text, record } = this.promised();
+      this.expect('the file that was written', text, promised.text);
+      this.expect('the record that was written', record, promised.record);
+    }
+    await this.run('boot');
+    writeFileSync(join(this.box.dir, 'bin/up-vigie.service'), '');
+    this.look('after the boot', allowed);
+  }
+
+  /** What must be true of a box at every moment but in a switch. */
+  protected look(when: string, allowed: readonly string[]): void {
+    this.#lookAtFile(when, allowed);
+    const { box } = this;
+    const record = this.#record(when);
+    const phase = record?.configuration.phase ?? 'idle';
+    const names = readdirSync(dirname(box.config));
+    const isLeft = (suffix: string): boolean => names.includes(`${basename(box.config)}${suffix}`);
+    if (phase === 'switching' || phase === 'probation') this.fault(`${when}: ${phase}`);
+    this.expect(
+      `${when}: the former file is there, in ${phase}`,
+      isLeft('.before-trial'),
+      phase === 'awaits-resume',
+    );
+    if (AT_REST.has(phase) && isLeft('.next')) this.fault(`${when}: the next file is left, in ${phase}`);
+    for (const name of readdirSync(box.state))
+      if (name.endsWith('.damaged')) this.fault(`${when}: ${name} is set aside`);
+    try {
+      const numbers = box.history.map(({ n }) => n);
+      this.expect(`${when}: the history`, numbers.join(), numbers.map((_, index) => index + 1).join());
+      this.expect(`${when}: the end of the history`, numbers.at(-1), record?.last?.n);
+      if (existsSync(join(box.state, 'status.json'))) void box.status;
+    } catch (error) {
+      this.fault(`${when}: ${messageOf(error)}`);
+    }
+  }
+
+  #record(when: string): State | undefined {
+    try {
+      const record = this.box.rawRecord;
+      if (Value.Check(State, record)) return record;
+      this.fault(`${when}: the record is none`);
+    } catch (error) {
+      this.fault(`${when}: ${messageOf(error)}`);
+    }
+    return undefined;
+  }
+
+  #lookAtFile(when: string, allowed: readonly string[]): void {
+    const stat = statSync(this.box.config, { throwIfNoEntry: false });
+    if (stat === undefined) {
+      this.fault(`${when}: there is no configuration`);
+      return;
+    }
+    const { text } = this;
+    if (!allowed.includes(text)) this.fault(`${when}: mixed: ${text.length} characters: ${shown(text)}`);
+    this.expect(`${when}: its mode`, stat.mode & 0o777, 0o640);
+    this.expect(`${when}: its owner`, `${stat.uid} ${stat.gid}`, `0 ${GROUP}`);
+  }
+}
+
+class OrderBench extends Bench {
+  readonly ways = [
+    'run',
+    'run in the place of another order',
+    'judge',
+    'judge of a bad one',
+    'judge of a box that does not look',
+    'run of a box that looks again',
+    'boot',
+  ] as const;
+
+  protected async go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>> {
+    const { box, made, n } = this;
+    const former = this.text;
+    const ordered = `# revision ${n}\n${former.replace(REVISION, '')}`;
+    if (way === 'run in the place of another order') {
+      const other = { rollout: `other-${n}`, revision: 1000 + n };
+      const notBefore = new Date(Date.now() + 600_000).toISOString();
+      orderConfiguration(box, `# other ${n}\n${former}`, { ...other, notBefore });
+      await this.run('run');
+    }
+    orderConfiguration(box, ordered, { rollout: `r${n}`, revision: n });
+    const isBlind = way === 'judge of a box that does not look' || way === 'run of a box that looks again';
+    if (isBlind) box.said.mode = 'suspended';
+    if (!way.startsWith('run') || isBlind) await this.run('run');
+    if (way === 'run of a box that looks again') {
+      await this.run('judge');
+      this.expect('before it looks again', this.#phase(), 'awaits-resume');
+      box.said.mode = 'active';
+    }
+    if (way === 'boot') made.cutNow();
+    const broken = join(box.dir, 'bin/broken');
+    if (way === 'judge of a bad one') box.breakAgent();
+    let promised: Promised | undefined;
+    const [command = ''] = way.split(' ');
+    const { calls } = await made.cutIn(
+      cut,
+      (env) => box.run(command, env),
+      ({ code, err }) => {
+        if (code !== 0) this.fault(`${command}: ${code}: ${err}`);
+        promised = this.promised();
+      },
+    );
+    rmSync(broken, { force: true });
+    await this.boot([former, ordered], promised);
+    const isNew = this.text === ordered;
+    const stays = ['confirmed', 'awaits-resume'].includes(this.#phase());
+    this.expect('the record says that the new text stays', stays, isNew);
+    box.said.mode = 'active';
+    await this.#settle();
+    if (this.#phase() !== 'confirmed') {
+      // A configuration on trial does not survive a boot: another rollout tries it again.
+      this.expect('the end of the first rollout', this.#phase(), 'rolled-back');
+      this.expect('the text that is left', this.text, former);
+      orderConfiguration(box, ordered, { rollout: `again-${n}`, revision: n });
+      await this.#settle();
+    }
+    this.expect('the end', this.#phase(), 'confirmed');
+    this.look('in the end', [ordered]);
+    return { calls, isNew };
+  }
+
+  /** How the change of this number stands. */
+  #phase(): string {
+    if (!existsSync(join(this.box.state, 'state.json'))) return 'no record';
+    const { phase, target, reason } = this.box.rawRecord.configuration;
+    if (target?.number !== this.n) return `of ${target?.number}`;
+    return ['confirmed', 'rolled-back', 'awaits-resume'].includes(phase) ? phase : `${phase}: ${reason}`;
+  }
+
+  async #settle(): Promise<void> {
+    for (let again = 0; again < 3 && this.#phase() !== 'confirmed'; again += 1) {
+      await this.run('run');
+      await this.run('judge');
+    }
+  }
+}
+
+class TrialBench extends Bench {
+  readonly ways = ['try', 'keep', 'revert', 'boot'] as const;
+
+  protected async go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>> {
+    const { box, made, n } = this;
+    const former = this.text;
+    // Every other time an order of the room's waits meanwhile, for a later day.
+    const isOrdered = n % 2 === 0;
+    if (isOrdered) {
+      const notBefore = new Date(Date.now() + 600_000).toISOString();
+      orderConfiguration(box, `# other\n${former}`, { rollout: `r${n}`, revision: n, notBefore });
+      await this.run('run');
+      this.#lookAtOrder();
+    }
+    const proposal = maskProposal(`m${n}`);
+    const tried = editedText(former, proposal);
+    const id = way === 'try' ? undefined : await this.#try(n);
+    if (way === 'boot') made.cutNow();
+    let promised: Promised | undefined;
+    const act = async (env: Record<string, string>): Promise<ConfigReply | undefined> => {
+      if (way !== 'boot')
+        return await askConfiguration(
+          box,
+          way === 'try' ? { op: way, proposal } : { op: way, trial: id },
+          env,
+        );
+      await box.run('boot', env);
+      return undefined;
+    };
+    const { calls } = await made.cutIn(cut, act, (reply) => {
+      if (way !== 'boot' && reply?.refused !== null) this.fault(`${way}: ${reply?.refused}`);
+      promised = this.promised();
+    });
+    await this.boot([former, tried], promised);
+    const isNew = this.text === tried;
+    const { phase, target } = this.#change();
+    const isKept = phase === 'confirmed' && target?.name === sha256(tried);
+    this.expect('kept where the new text is installed', isKept, isNew);
+    if (isNew && way !== 'keep') this.fault(`${way}: nobody has kept it`);
+    if (calls !== undefined && way === 'keep' && !isNew) this.fault('it was kept, and is lost');
+    if (isOrdered) {
+      await this.run('run');
+      this.#lookAtOrder();
+      this.look('with the order', [isNew ? tried : former]);
+    }
+    const before = this.text;
+    const again = await this.#try(n + 1000);
+    const next = editedText(before, maskProposal(`m${n + 1000}`));
+    this.expect('the next one is tried', this.text, next);
+    const kept = await askConfiguration(box, { op: 'keep', trial: again }, made.env);
+    this.expect('the next one is kept', kept?.refused, null);
+    this.look('in the end', [next]);
+    return { calls, isNew };
+  }
+
+  #change(): Partial<State['configuration']> {
+    return existsSync(join(this.box.state, 'state.json')) ? this.box.rawRecord.configuration : {};
+  }
+
+  #lookAtOrder(): void {
+    const { phase, target } = this.box.rawRecord.configuration;
+    this.expect('the order that waits', `${phase} ${target?.number}`, `waiting ${this.n}`);
+  }
+
+  /** Tries a mask, and returns the name of the trial. */
+  async #try(n: number): Promise<string | undefined> {
+    const reply = await askConfiguration(
+      this.box,
+      { op: 'try', proposal: maskProposal(`m${n}`) },
+      this.made.env,
+    );
+    const { refused, problems, trial } = reply ?? {};
+    if (trial == null) this.fault(`not tried: ${refused} ${JSON.stringify(problems)}`);
+    return trial?.id;
+  }
+}
+
+const BENCHES = { 'an order': OrderBench, 'a technician’s trial': TrialBench } as const;
+
+function shown(is: unknown): string {
+  const text = JSON.stringify(is) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+/** Spreads cuts over the calls of each way; before half of them the log of the file system was written. */
+async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]): Promise<void> {
+  t.comment(`seed ${SEED}`);
+  const random = randomOf(SEED);
+  const libraries = cutLibraries(t, true);
+  const counts = new Map<string, { calls: number; cuts: number; hits: number; new: number }>();
+  let bench = new Payload(await Bench.box(t, libraries));
+  const first = Math.floor(random() * bench.ways.length);
+  for (let done = 0; done < CUTS; done += 1) {
+    if (done > 0 && done % CUTS_A_BOX === 0) bench = new Payload(await Bench.box(t, libraries));
+    const way = bench.ways[(first + done) % bench.ways.length] ?? bench.ways[0];
+    const count = counts.get(way) ?? { calls: CALLS_ABOUT, cuts: 0, hits: 0, new: 0 };
+    counts.set(way, count);
+    // One of each way after its end, which counts its calls.
+    const isFirst = FULL && count.cuts === 0;
+    const share = (count.cuts - (FULL ? 1 : 0) + random()) / (CUTS / bench.ways.length);
+    const cut = { at: isFirst ? AT_ITS_END : Math.floor(share * count.calls), logged: random() < 0.5 };
+    const { faults, calls, isNew } = await bench.cut(way, cut);
+    const where = calls === undefined ? `before call ${cut.at}` : `after its ${calls} calls`;
+    t.strictSame(faults, [], `cut ${done + 1}: ${way}, ${where}${cut.logged ? ', the log written' : ''}`);
+    count.cuts += 1;
+    if (calls === undefined) count.hits += 1;
+    else count.calls = calls;
+    if (isNew) count.new += 1;
+    // A box that is not as it should be tells nothing of the next cut.
+    if (faults.length > 0) bench = new Payload(await Bench.box(t, libraries));
+  }
+  const hits = [...counts.values()].reduce((sum, count) => sum + count.hits, 0);
+  t.ok(hits > CUTS / 2, `${hits} of ${CUTS} cuts came before the end of the program`);
+  for (const [way, { calls, cuts, hits: before, new: fresh }] of counts) {
+    t.comment(
+      `${way}: ${cuts} cuts, ${before} before its end, of about ${calls} calls; ${cuts - fresh} former, ${fresh} new`,
+    );
+  }
+}
+
+void t.test('power cuts in an order of the room’s', { skip: SmallDisk.unavailable() }, (t) =>
+  cutAll(t, OrderBench),
+);
+void t.test('power cuts in a technician’s trial', { skip: SmallDisk.unavailable() }, (t) =>
+  cutAll(t, TrialBench),
+);
+
+for (const [name, Payload] of Object.entries(BENCHES)) {
+  void t.test(
+    `control: without waiting for the disk a configuration is mixed or lost: ${name}`,
+    { skip: SmallDisk.unavailable() },
+    async (t) => {
+      const libraries = cutLibraries(t, false);
+      const broken: string[] = [];
+      const tries = FULL ? 10 : 4;
+      let cuts = 0;
+      for (; cuts < tries && (FULL || broken.length === 0); cuts += 1) {
+        const bench = new Payload(await Bench.box(t, libraries));
+        const way = bench.ways[cuts % bench.ways.length] ?? bench.ways[0];
+        const { faults } = await bench.cut(way, { at: AT_ITS_END, logged: cuts % 2 === 0 });
+        if (faults.length > 0) broken.push(`${way}: ${faults.length} faults, ${faults[0]}`);
+      }
+      t.ok(broken.length > 0, `${broken.length} of ${cuts} cuts: ${broken.join(' | ')}`);
+    },
+  );
+}
