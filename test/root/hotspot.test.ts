@@ -17,6 +17,7 @@ import type { Command } from '../../agent/contract/command.ts';
 import { requestHotspot } from '../../agent/technician/hotspot-request.ts';
 import { ownOrder } from '../../scripts/lib/own-order.ts';
 import { type Provisioned, takeFromBootPartition } from '../../scripts/programs/root/card/boot-partition.ts';
+import { settingsDir, UPDATE_FILES, updatePlace } from '../../scripts/programs/root/card/update-files.ts';
 import {
   Hotspot,
   hotspotKeyProblem,
@@ -25,6 +26,7 @@ import {
 } from '../../scripts/programs/root/network/hotspot.ts';
 import { orderThatHolds } from '../../scripts/programs/root/network/hotspot-command.ts';
 import { HotspotRequest } from '../../scripts/programs/root/network/hotspot-request.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
 import { configOf } from '../lib/agent.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { HandClock } from '../lib/outbox.ts';
@@ -374,11 +376,17 @@ void t.test('it comes with the card', async (t) => {
 
 void t.test('where releases come from, for a box with the updater', async (t) => {
   const { from, to, take } = card(t);
-  const etc = `${to}-update`;
+  const { settings, root } = DEFAULT_PLACES;
+  t.strictSame(
+    UPDATE_FILES.map((name) => updatePlace(settingsDir('/etc/vigie'), name)),
+    [settings, root],
+    'they go where root’s program reads them',
+  );
+  const etc = settingsDir(to);
   const lay = (name: string, text: string): void => writeFileSync(join(from, name), text);
   const refused = (line: RegExp): unknown => t.match(take(), { state: 'refused', lines: [/refused/, line] });
   lay('update.yaml', 'url: https://releases.example/\n');
-  refused(/^update\.yaml: this box has no .*etc-update; install vigie-root/);
+  refused(/^update\.yaml: this box has no .*vigie-root; install vigie-root/);
   mkdirSync(etc);
   refused(/^update-root\.json: must lie here too, beside update\.yaml/);
   lay('update-root.json', '{}');

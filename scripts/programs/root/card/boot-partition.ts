@@ -30,7 +30,13 @@ import {
   shownName,
   strayText,
 } from './found-files.ts';
-import { UPDATE_FILES, updateFileProblem, updateFilesMissing, updatePlace } from './update-files.ts';
+import {
+  settingsDir,
+  UPDATE_FILES,
+  updateFileProblem,
+  updateFilesMissing,
+  updatePlace,
+} from './update-files.ts';
 
 /** Where enrolment and renewal put the key, and its certificate beside it. */
 const KEY_PLACE = 'pki/box.key';
@@ -281,7 +287,7 @@ function updatePieces(
   to: string,
   names: readonly string[],
 ): { pieces: readonly Piece[]; problems: readonly string[] } {
-  const dir = `${to}-update`;
+  const dir = settingsDir(to);
   const found = UPDATE_FILES.flatMap((name) => {
     const file = besideConfig(from, names, name, (text) => updateFileProblem(name, text));
     return file === undefined ? [] : [{ name, source: file.source, problem: file.problem }];

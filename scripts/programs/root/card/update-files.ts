@@ -1,6 +1,6 @@
 /** What a card brings for root's updater: where releases come from, and whose keys are believed at first. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { messageOf } from '../../../../agent/base/errors.ts';
@@ -11,6 +11,7 @@ import {
   UPDATE_SETTINGS_FILE,
   UpdateSettings,
 } from '../../../../agent/contract/update-settings.ts';
+import { DEFAULT_PLACES } from '../places.ts';
 
 export const UPDATE_FILES = [UPDATE_SETTINGS_FILE, UPDATE_ROOT_FILE] as const;
 type UpdateFile = (typeof UPDATE_FILES)[number];
@@ -23,6 +24,11 @@ const SignedRoot = Type.Object({
   signed: Type.Object({ _type: Type.Literal('root'), version: Type.Integer({ minimum: 1 }) }),
   signatures: Type.Array(Type.Unknown(), { minItems: 1 }),
 });
+
+/** Folder of root's settings, beside the agent's `to`: where root's program reads them. */
+export function settingsDir(to: string): string {
+  return join(dirname(to), basename(dirname(DEFAULT_PLACES.settings)));
+}
 
 export function updatePlace(dir: string, name: UpdateFile): string {
   return join(dir, name === UPDATE_ROOT_FILE ? 'root.json' : name);
