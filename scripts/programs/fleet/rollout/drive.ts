@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MultiBar, type SingleBar } from 'cli-progress';
-import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { releaseName } from '../../../../agent/contract/release.ts';
@@ -16,7 +16,7 @@ import { Controller, strangersText } from './controller.ts';
 import { createRollout, freeName } from './create.ts';
 import { KIND_NAMES } from './kinds.ts';
 import type { DirOption } from './looks.ts';
-import { writeRolloutMetrics } from './metrics.ts';
+import { RolloutMetricsFile } from './metrics.ts';
 import { type Plan, readPlan } from './plan.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
 import { OPEN, OVER } from './states.ts';
@@ -27,8 +27,6 @@ import { type BoxView, type RolloutView, viewOf } from './view.ts';
 
 /** How long a word of another program may wait in the store. */
 const LOOK_MS = 2000;
-/** Prometheus asks node_exporter about as often. */
-const METRICS_EVERY_MS = 15_000;
 
 export interface StartOptions extends DirOption {
   readonly plan: string;
@@ -39,28 +37,19 @@ export interface StartOptions extends DirOption {
   readonly root?: boolean;
 }
 
-export function controllerOf(opened: OpenedFleet): Controller {
+export function controllerOf(opened: OpenedFleet, metrics = metricsFileOf(opened)): Controller {
   const { fleet, store, link, clock } = opened;
-  let writtenMs = Number.NEGATIVE_INFINITY;
-  const looked = (name: string): void => {
-    if (clock.nowMs() - writtenMs < METRICS_EVERY_MS) return;
-    writtenMs = clock.nowMs();
-    keepMetrics(opened, name);
-  };
+  const looked = (name: string): void => metrics.look(() => shownRollout(opened, name));
   return new Controller({ store, link, clock, key: signingKey(fleet), lookMs: LOOK_MS, say, looked });
 }
 
-/** A rollout goes on where its metrics cannot be written; their age is an alarm of its own. */
-function keepMetrics({ fleet, store, clock }: OpenedFleet, name: string): void {
+function metricsFileOf({ fleet, clock }: OpenedFleet): RolloutMetricsFile {
+  return new RolloutMetricsFile({ file: fleet.metricsFile, clock, warn });
+}
+
+function shownRollout({ store, clock }: OpenedFleet, name: string): RolloutView | undefined {
   const row = new Rollouts(store).get(name);
-  if (fleet.metricsFile === undefined || row === undefined) return;
-  const nowMs = clock.wallMs();
-  try {
-    writeRolloutMetrics(fleet.metricsFile, viewOf(store, row, nowMs), nowMs);
-  } catch (error) {
-    rethrowBug(error);
-    warn(error.message);
-  }
+  return row === undefined ? undefined : viewOf(store, row, clock.wallMs());
 }
 
 export function start(version: string, options: StartOptions): Promise<void> {
@@ -181,12 +170,13 @@ export function run({ dir, once }: RunOptions): Promise<void> {
     const { store, signal, clock } = opened;
     const lock = lockFleet(dir);
     try {
-      const controller = controllerOf(opened);
+      const metrics = metricsFileOf(opened);
+      const controller = controllerOf(opened, metrics);
       await controller.start(signal);
       await controller.finish();
       const row = present(store);
       const after = await controller.run(row.name, signal, once === true);
-      keepMetrics(opened, row.name);
+      metrics.write(() => shownRollout(opened, row.name));
       const nowMs = clock.wallMs();
       for (const line of viewLines(viewOf(store, after, nowMs), nowMs)) say(line);
       if (after.state === 'halted')
@@ -219,10 +209,11 @@ async function obeyed(opened: OpenedFleet, name: string, what: string): Promise<
   }
   const lock = lockFleet(fleet.dir);
   try {
-    const controller = controllerOf(opened);
+    const metrics = metricsFileOf(opened);
+    const controller = controllerOf(opened, metrics);
     await controller.start(signal);
     const { state } = await controller.run(name, signal, true);
-    keepMetrics(opened, name);
+    metrics.write(() => shownRollout(opened, name));
     say(`${name}: ${state}${state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`);
   } finally {
     lock.release();

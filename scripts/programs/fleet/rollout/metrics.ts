@@ -5,7 +5,8 @@
  * halted stays visible; `vigie_rollout_looked_timestamp_seconds` says how old it is.
  */
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
-import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import type { Clock } from '../../../../agent/base/clock.ts';
+import { messageOf } from '../../../../agent/base/errors.ts';
 import { exposition, gauge, type Labels, one } from '../../../../agent/local/exposition.ts';
 import { ROLLOUT_STATES } from './states.ts';
 import type { RolloutView } from './view.ts';
@@ -58,16 +59,48 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
   ]);
 }
 
-/** Throws AgentError `config` where the file cannot be written. */
-export function writeRolloutMetrics(file: string, view: RolloutView, nowMs: number): void {
-  try {
-    // node_exporter is another user.
-    writeAtomically(file, rolloutMetrics(view, nowMs), 0o644);
-  } catch (error) {
-    throw new AgentError(
-      'config',
-      `fleet.yaml: metricsFile: ${file} cannot be written: ${messageOf(error)}`,
-      error,
-    );
+/** How often Prometheus asks node_exporter, about. */
+const EVERY_MS = 15_000;
+
+export interface RolloutMetricsOptions {
+  /** Undefined: fleet.yaml names none, and nothing is written. */
+  readonly file: string | undefined;
+  readonly clock: Clock;
+  readonly warn: (line: string) => void;
+}
+
+/**
+ * Writes the file. A rollout goes on where it cannot be written, since the age of the metrics is an alarm of its own; the fault is
+ * told once, and again after the file could be written meanwhile.
+ */
+export class RolloutMetricsFile {
+  readonly #options: RolloutMetricsOptions;
+  #writtenMs = Number.NEGATIVE_INFINITY;
+  #fault: string | undefined;
+
+  constructor(options: RolloutMetricsOptions) {
+    this.#options = options;
+  }
+
+  /** Unless it was written less than 15 s ago. */
+  look(view: () => RolloutView | undefined): void {
+    if (this.#options.clock.nowMs() - this.#writtenMs >= EVERY_MS) this.write(view);
+  }
+
+  write(view: () => RolloutView | undefined): void {
+    const { file, clock, warn } = this.#options;
+    this.#writtenMs = clock.nowMs();
+    const shown = file === undefined ? undefined : view();
+    if (file === undefined || shown === undefined) return;
+    const text = rolloutMetrics(shown, clock.wallMs());
+    let fault: string | undefined;
+    try {
+      // node_exporter is another user.
+      writeAtomically(file, text, 0o644);
+    } catch (error) {
+      fault = `fleet.yaml: metricsFile: ${file} cannot be written (${messageOf(error)}); make its folder, or leave metricsFile out`;
+    }
+    if (fault !== undefined && fault !== this.#fault) warn(fault);
+    this.#fault = fault;
   }
 }

@@ -1,0 +1,40 @@
+/** The file by which a rollout's progress comes to Prometheus: where it cannot be written, that is told once. */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { RolloutMetricsFile } from '../../scripts/programs/fleet/rollout/metrics.ts';
+import type { RolloutView } from '../../scripts/programs/fleet/rollout/view.ts';
+import { HandClock } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+
+const VIEW = {
+  rollout: 'r-1',
+  state: 'running',
+  wave: 0,
+  waves: [],
+  stuck: null,
+  stuckHours: 48,
+} as unknown as RolloutView;
+
+void t.test('a file that cannot be written is told once, and again only after it could be', (t) => {
+  const dir = join(scratch(t), 'node-exporter');
+  const file = join(dir, 'rollout.prom');
+  const clock = new HandClock();
+  const told: string[] = [];
+  const metrics = new RolloutMetricsFile({ file, clock, warn: (line) => told.push(line) });
+  const look = (): void => {
+    clock.advance(15_000);
+    metrics.look(() => VIEW);
+  };
+  for (let i = 0; i < 3; i += 1) look();
+  t.equal(told.length, 1);
+  t.match(told[0], `fleet.yaml: metricsFile: ${file} cannot be written (ENOENT`);
+  t.match(told[0], /; make its folder, or leave metricsFile out$/);
+  mkdirSync(dir);
+  look();
+  t.match(readFileSync(file, 'utf8'), /vigie_rollout_state\{rollout="r-1",state="running"\} 1\n/);
+  rmSync(dir, { recursive: true });
+  for (let i = 0; i < 3; i += 1) look();
+  t.equal(told.length, 2, 'another fault');
+  t.end();
+});
