@@ -137,7 +137,8 @@ export function screenOf(status: UpdaterStatus): string[] {
   if (configuration.phase !== 'idle') {
     const { phase, target, rollout, reason } = configuration;
     const revision = target === null || target.number === 0 ? '' : ` revision ${target.number}`;
-    const of = rollout === null ? '' : ` of ${printable(rollout)}`;
+    const byPerson = target === null ? '' : ', tried at the box';
+    const of = rollout === null ? byPerson : ` of ${printable(rollout)}`;
     const why = reason === null ? '' : `: ${printable(reason, REASON_CHARS_MAX)}`;
     lines.push(row('config', `${phase}${revision}${of}${why}`));
   }
