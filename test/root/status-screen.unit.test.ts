@@ -23,6 +23,14 @@ const STATUS: UpdaterStatus = {
   osUpdates: null,
   freeBytes: 1_048_576,
   history: 0,
+  root: {
+    release: { seq: 305, version: '0.1.0' },
+    phase: 'idle',
+    since: '1970-01-01T00:00:00.000Z',
+    rollout: null,
+    target: null,
+    reason: null,
+  },
   configuration: { phase: 'idle', rollout: null, target: null, former: null, reason: null },
 };
 
@@ -42,6 +50,20 @@ void t.test('the status says whose a configuration on trial is', (t) => {
   t.equal(
     configLine({ phase: 'rolled-back', target, reason: 'its time was over' }),
     'config     rolled-back, tried at the box: its time was over',
+  );
+  t.end();
+});
+
+void t.test('the status says which program of root’s runs, and how far it is with another', (t) => {
+  const rootLine = (root: Partial<UpdaterStatus['root']>): string | undefined =>
+    screenOf({ ...STATUS, root: { ...STATUS.root, ...root } }).find((line) => line.startsWith('root'));
+  const target = { seq: 309, version: '0.1.2' };
+  t.equal(rootLine({}), 'root       305-0.1.0');
+  t.equal(rootLine({ release: null }), 'root       none');
+  t.equal(rootLine({ phase: 'waiting', target }), 'root       305-0.1.0, waiting 309-0.1.2');
+  t.equal(
+    rootLine({ phase: 'rolled-back', target, reason: 'vigie-root boot: it ends with 1: no' }),
+    'root       305-0.1.0, rolled-back 309-0.1.2: vigie-root boot: it ends with 1: no',
   );
   t.end();
 });
