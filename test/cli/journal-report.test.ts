@@ -2,6 +2,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { rolloutText } from '../../agent/cli/journal/report/rollouts.ts';
 import { StoryTeller } from '../../agent/cli/journal/story/story.ts';
 import { durationText, SiteTime } from '../../agent/cli/site-time.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
@@ -419,4 +420,34 @@ void t.test('what others wrote is text on the page, never markup', async (t) => 
   t.match(text, /unsealing: \{"case":"2026\/77",/, 'a kind that is not known is told as it stands');
   t.notMatch(html, /<img/);
   t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);
+});
+
+void t.test('changes of each kind are told in plain words, and one of a newer version by its name', (t) => {
+  const told = (what: string, phase: string, to: string | null, from: string | null = null): unknown =>
+    rolloutText({
+      ...{ type: 'rollout', what, n: 1, noted: '2026-11-26T02:01:00.000Z', phase, from, to },
+      ...{ at: '2026-11-26T02:02:00.000Z', rollout: 'n-1', reason: null },
+    } as unknown as JournalContent);
+  t.equal(
+    told('root', 'probation', '412-0.3.0'),
+    'root’s program 412-0.3.0 runs, on probation (rollout n-1)',
+  );
+  t.equal(
+    told('root', 'rolled-back', '412-0.3.0', '398-0.2.0'),
+    'root’s program 412-0.3.0 was taken back, and root’s program 398-0.2.0 runs again (rollout n-1)',
+  );
+  t.equal(
+    told('root', 'failed', null),
+    'root’s program of a release that is not named was given up; nothing was changed (rollout n-1)',
+  );
+  t.equal(
+    told('release', 'staged', '411-0.3.0'),
+    'the release 411-0.3.0 was fetched and checked, and lies ready (rollout n-1)',
+  );
+  t.equal(
+    told('configuration', 'confirmed', 'ab'.repeat(32)),
+    'the configuration abababababab… has proved itself and stays (rollout n-1)',
+  );
+  t.equal(told('constructor', 'confirmed', 'x'), 'constructor x has proved itself and stays (rollout n-1)');
+  t.end();
 });

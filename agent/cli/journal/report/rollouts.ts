@@ -34,11 +34,18 @@ const WORDS: Readonly<Record<(typeof CHANGE_KINDS)[number], Words>> = {
   },
 };
 
+/** A journal may be of a newer version: a kind that is not known here is told by its name. */
+function wordsOf(what: string): Words {
+  const known: Readonly<Record<string, Words>> = WORDS;
+  const words = Object.hasOwn(known, what) ? known[what] : undefined;
+  return words ?? { named: (name) => `${what} ${name}`, unnamed: `${what} that is not named` };
+}
+
 /** Undefined for another kind of entry. */
 export function rolloutText(content: JournalContent): string | undefined {
   if (content.type !== 'rollout') return undefined;
   const { what, rollout, phase, from, to, reason } = content;
-  const words = WORDS[what];
+  const words = wordsOf(what);
   const named = (name: string | null): string => (name === null ? words.unnamed : words.named(name));
   const why = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;
