@@ -21,7 +21,6 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import {
-  type ChangeRecord,
   CONFIG_ORDER_FILE,
   CONFIG_ORDER_TYPE,
   HISTORY_FILE,
@@ -40,15 +39,15 @@ import { SILENT } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, VIGIE_ROOT, vigie } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { configRecord, releaseRecord, rootRecord, status, T } from '../lib/root-said.ts';
 
 const SLOW_MS = 20_000;
 const root = `vigie/${SITE}/${BOX}`;
-const T = (n: number): string => new Date(Date.UTC(2026, 10, 26, 2, n)).toISOString();
 
 function order(signer: Signer, counter: number, change: object = {}): string {
   const content = {
     ...{ rollout: 'november', site: SITE, box: BOX, action: 'install', counter, window: null },
-    ...{ notBefore: T(0), notAfter: '2036-01-01T00:00:00.000Z', seq: 12, version: '0.2.0' },
+    ...{ notBefore: T(0), notAfter: '2036-01-01T00:00:00.000Z', what: 'release', seq: 12, version: '0.2.0' },
     ...change,
   };
   return signEnvelope(UPDATE_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
@@ -62,51 +61,6 @@ function configOrder(signer: Signer, counter: number): string {
   };
   return signEnvelope(CONFIG_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
 }
-
-const record = (n: number, phase: ChangeRecord['phase'], reason: string | null = null): string => {
-  const [from, to] = [
-    { number: 11, name: '0.1.0' },
-    { number: 12, name: '0.2.0' },
-  ];
-  return `${JSON.stringify({ n, at: T(n), what: 'release', rollout: 'november', phase, from, to, reason })}\n`;
-};
-const configRecord = (n: number): string => {
-  const [from, to] = [
-    { number: 0, name: 'c'.repeat(64) },
-    { number: 2, name: 'b'.repeat(64) },
-  ];
-  const same = { n, at: T(n), what: 'configuration', rollout: 'masks', phase: 'confirmed' };
-  return `${JSON.stringify({ ...same, from, to, reason: null })}\n`;
-};
-
-const status = (phase: string, history: number): string =>
-  JSON.stringify({
-    ...{
-      version: 1,
-      at: T(history),
-      board: 'pc',
-      arch: 'amd64',
-      os: 'Debian 13',
-      kernel: '6.12',
-      node: '20.19.2',
-    },
-    ...{
-      release: { seq: 11, version: '0.1.0' },
-      previous: null,
-      phase,
-      since: T(history),
-      rollout: 'november',
-    },
-    ...{ target: { seq: 12, version: '0.2.0' }, reason: null, bytes: null, metadata: null, osUpdates: null },
-    ...{ freeBytes: 5_000_000_000, history },
-    configuration: {
-      phase: history > 4 ? 'confirmed' : 'idle',
-      rollout: 'masks',
-      target: { number: 2, name: 'b'.repeat(64) },
-      former: null,
-      reason: null,
-    },
-  });
 
 /** A box as the package makes it, without a camera that it may look through. */
 class Box {
@@ -291,11 +245,11 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
     const entered = (count: number): Promise<number> =>
       until(t, `${count} entries`, () => box.rollouts.length >= count, SLOW_MS);
     writeFileSync(join(box.updates, STATUS_FILE), status('switching', 2));
-    writeFileSync(history, record(1, 'staged') + record(2, 'switching'));
+    writeFileSync(history, releaseRecord(1, 'staged') + releaseRecord(2, 'switching'));
     const copy = readFileSync(history);
     await entered(2);
     await reported('that it switches', ({ updater }) => updater?.phase === 'switching');
-    appendFileSync(history, record(3, 'rolled-back', 'it crashed: 3 restarts'));
+    appendFileSync(history, releaseRecord(3, 'rolled-back', 'it crashed: 3 restarts'));
     appendFileSync(history, '{"n":4,');
     // Who is killed before the broker has answered says it again, under the same id.
     const failures = () => [
@@ -309,29 +263,44 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
     await box.kill();
     writeFileSync(
       history,
-      `${copy.toString()}${record(3, 'rolled-back', 'it crashed: 3 restarts')}what?\n${record(4, 'staged')}${configRecord(5)}`,
+      `${copy.toString()}${releaseRecord(3, 'rolled-back', 'it crashed: 3 restarts')}what?\n${releaseRecord(4, 'staged')}${configRecord(5)}${rootRecord(6)}`,
     );
-    writeFileSync(join(box.updates, STATUS_FILE), status('staged', 5));
+    writeFileSync(join(box.updates, STATUS_FILE), status('staged', 6));
     const before = box.reports.length;
     box.run();
-    await entered(5);
+    await entered(6);
     await reported('anew', ({ config }) => box.reports.length > before && config.phase === 'confirmed');
+    t.match(box.last?.updater?.root, {
+      release: { seq: 10 },
+      phase: 'rolled-back',
+      rollout: 'november-root',
+    });
+    await until(t, 'the failure of root’s program', () => failures().length === 4, SLOW_MS);
+    t.match(
+      failures().find(({ data }) => data.cause['what'] === 'root'),
+      { data: { cause: { phase: 'rolled-back', rollout: 'november-root', reason: 'it does not run' } } },
+    );
     await box.kill();
     // An older copy put back, to which nothing was added.
     writeFileSync(history, copy);
     box.run();
-    await entered(6);
-    appendFileSync(history, record(3, 'failed', 'no disk'));
     await entered(7);
+    appendFileSync(history, releaseRecord(3, 'failed', 'no disk'));
+    await entered(8);
     t.strictSame(
       box.rollouts.map(({ what, n, phase }) => `${what} ${n} ${phase}`),
       [
         ...['release 1 staged', 'release 2 switching', 'release 3 rolled-back', 'release 4 staged'],
-        ...['configuration 5 confirmed', 'release 2 history-went-back', 'release 3 failed'],
+        ...[
+          'configuration 5 confirmed',
+          'root 6 rolled-back',
+          'release 2 history-went-back',
+          'release 3 failed',
+        ],
       ],
       'each once',
     );
-    await until(t, 'the second failure', () => failures().length === 4, SLOW_MS);
+    await until(t, 'the third failure', () => failures().length === 6, SLOW_MS);
   });
 
   await reported('what was left unread', (report) => report.order === 9);
@@ -354,6 +323,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   const screen = start(t, 'env', env);
   await screen.ended;
   t.match(screen.out, /✓ release +11-0\.1\.0, ordered 12-0\.2\.0, staged \(rollout november\)/);
+  t.match(screen.out, /✗ root +10-0\.1\.0, rolled-back \(rollout november-root\): it does not run/);
   const told = vigie(t, 'journal', 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
   await told.ended;
   t.match(
@@ -362,7 +332,11 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   );
   t.match(
     told.out,
-    /the record of changes that root keeps is not whole: root’s numbers went from 5 back to 2/,
+    /root’s program 13-0\.2\.0 was taken back, and root’s program 10-0\.1\.0 runs again \(rollout november-root\)/,
+  );
+  t.match(
+    told.out,
+    /the record of changes that root keeps is not whole: root’s numbers went from 6 back to 2/,
   );
 });
 

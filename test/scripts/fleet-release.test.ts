@@ -80,9 +80,11 @@ async function signedAndPublished(f: Fleet, file: string, nowMs = Date.now()): P
   await publishReleases(f.repository, file, { online: online(f), nowMs });
 }
 
+const id = (seq: number, version: string) => ({ what: 'release', seq, version, arch: ARCH }) as const;
+
 const sees = async (box: ReleaseTrust, seq: number, version: string): Promise<boolean> => {
   await box.refresh(SIGNAL);
-  return (await box.release({ what: 'release', seq, version, arch: ARCH })) !== undefined;
+  return (await box.release(id(seq, version))) !== undefined;
 };
 
 void t.test('from two machines to a box, by nginx as the guide has it', async (t) => {
@@ -94,11 +96,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
 
   const first = await make(f, { seq: 41, version: '0.1.0' });
   const one = f.sign('release', first, 'anna');
-  t.match(
-    one.out,
-    /\+ release 41 of the agent, version 0\.1\.0, .*; no way back below 1;/,
-    'what is signed is said',
-  );
+  t.match(one.out, /\+ release 41 of the agent, version 0\.1\.0, .*; no way back below 1;/, 'it is said');
   t.match(one.out, /signed by anna; more must sign/);
   t.match(f.publish('release', first), {
     code: 1,
@@ -154,10 +152,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
 
   const lib = join(f.dir, 'lib');
   mkdirSync(join(lib, 'releases'), { recursive: true });
-  const ids = [
-    { what: 'release', seq: 41, version: '0.1.0', arch: ARCH },
-    { what: 'release', seq: 42, version: '0.2.0', arch: ARCH },
-  ] as const;
+  const ids = [id(41, '0.1.0'), id(42, '0.2.0')] as const;
   const release = await old.release(ids[0]);
   const newer = await old.release(ids[1]);
   if (release === undefined || newer === undefined) throw new Error('not offered');
@@ -204,14 +199,8 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
   const one = box('one');
   t.ok(await sees(one, 42, '0.2.0'));
 
-  await t.rejects(
-    make(f, { seq: 42, version: '0.2.1' }),
-    /release 42 of the agent: the number was published before; .*--seq 43$/,
-  );
-  await t.rejects(
-    make(f, { seq: 40, version: '0.2.1' }),
-    /release 40 of the agent is older than the newest, 42;/,
-  );
+  await t.rejects(make(f, { seq: 42, version: '0.2.1' }), /release 42 of the agent: .*before; .*--seq 43$/);
+  await t.rejects(make(f, { seq: 40, version: '0.2.1' }), /release 40 of the agent is older than .*, 42;/);
   await t.rejects(
     make(f, { seq: 43, version: '0.3.0', stateWrites: 2, stateReads: [1, 2] }),
     /there is no way back; say so with --seq-min 43/,
@@ -222,10 +211,7 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
     new RegExp(`release 43 of the agent lacks ${ARCH}, which the release before has`),
   );
   const damaged = await make(f, { seq: 43, version: '0.3.0' });
-  writeFileSync(
-    join(damaged, '../targets', fullTarget({ what: 'release', seq: 43, version: '0.3.0', arch: ARCH })),
-    'another',
-  );
+  writeFileSync(join(damaged, '../targets', fullTarget(id(43, '0.3.0'))), 'another');
   await t.rejects(signedAndPublished(f, damaged), /is not what was signed/);
   const stale = await make(f, { seq: 43, version: '0.3.0' });
   await signedAndPublished(f, await make(f, { seq: 44, version: '0.4.0' }));
