@@ -3,6 +3,7 @@
  * technician's trials: the file is the former or the new text, whole, and the box goes on. Without waiting for the disk it is
  * neither.
  */
+import { execFileSync } from 'node:child_process';
 import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -18,14 +19,12 @@ import { SmallDisk } from '../lib/small-disk.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Of each payload; spread over all the calls of each way. */
-const CUTS = FULL ? 300 : 6;
+const CUTS = FULL ? 300 : 5;
 const CUTS_A_BOX = 20;
 /** A group that is not root's, which reads the file. */
 const GROUP = 65_534;
 /** The text has more than one block. */
 const FILLER = `# ${'a configuration of a box in a street '.repeat(3)}\n`.repeat(150);
-/** Calls of a way that no program has ended yet; the least that one makes. */
-const CALLS_ABOUT = 30;
 /** No program makes as many calls. */
 const AT_ITS_END = 1_000_000;
 const REVISION = /^# revision \d+\n/;
@@ -46,7 +45,8 @@ interface Outcome {
 
 /** One payload on one box; each cut is of one of its ways. */
 abstract class Bench {
-  abstract readonly ways: readonly string[];
+  /** What is cut, and about how many calls the program makes then. */
+  abstract readonly ways: Readonly<Record<string, number>>;
   readonly made: CuttableBox;
   protected n = 0;
   readonly #faults: string[] = [];
@@ -55,6 +55,8 @@ abstract class Bench {
     const { box, disk } = await boxOnDisk(t, { releases: 1, mib: 24 });
     box.configure(`${readFileSync(box.config, 'utf8')}${FILLER}`);
     chownSync(box.config, 0, GROUP);
+    // What the test has laid there is on the disk.
+    execFileSync('sync', ['-f', box.config]);
     return new CuttableBox(box, disk, libraries);
   }
 
@@ -167,15 +169,15 @@ abstract class Bench {
 }
 
 class OrderBench extends Bench {
-  readonly ways = [
-    'run',
-    'run in the place of another order',
-    'judge',
-    'judge of a bad one',
-    'judge of a box that does not look',
-    'run of a box that looks again',
-    'boot',
-  ] as const;
+  readonly ways = {
+    run: 91,
+    'run in the place of another order': 91,
+    judge: 13,
+    'judge of a bad one': 27,
+    'judge of a box that does not look': 11,
+    'run of a box that looks again': 19,
+    boot: 39,
+  };
 
   protected async go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>> {
     const { box, made, n } = this;
@@ -245,7 +247,7 @@ class OrderBench extends Bench {
 }
 
 class TrialBench extends Bench {
-  readonly ways = ['try', 'keep', 'revert', 'boot'] as const;
+  readonly ways = { try: 53, keep: 13, revert: 27, boot: 39 };
 
   protected async go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>> {
     const { box, made, n } = this;
@@ -335,15 +337,16 @@ async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]):
   const libraries = cutLibraries(t, true);
   const counts = new Map<string, { calls: number; cuts: number; hits: number; new: number }>();
   let bench = new Payload(await Bench.box(t, libraries));
-  const first = Math.floor(random() * bench.ways.length);
+  const ways = Object.entries(bench.ways);
+  const first = Math.floor(random() * ways.length);
   for (let done = 0; done < CUTS; done += 1) {
     if (done > 0 && done % CUTS_A_BOX === 0) bench = new Payload(await Bench.box(t, libraries));
-    const way = bench.ways[(first + done) % bench.ways.length] ?? bench.ways[0];
-    const count = counts.get(way) ?? { calls: CALLS_ABOUT, cuts: 0, hits: 0, new: 0 };
+    const [way, about] = ways[(first + done) % ways.length] ?? ['', 0];
+    const count = counts.get(way) ?? { calls: about, cuts: 0, hits: 0, new: 0 };
     counts.set(way, count);
     // One of each way after its end, which counts its calls.
     const isFirst = FULL && count.cuts === 0;
-    const share = (count.cuts - (FULL ? 1 : 0) + random()) / (CUTS / bench.ways.length);
+    const share = (count.cuts - (FULL ? 1 : 0) + random()) / Math.max(1, CUTS / ways.length);
     const cut = { at: isFirst ? AT_ITS_END : Math.floor(share * count.calls), logged: random() < 0.5 };
     const { faults, calls, isNew } = await bench.cut(way, cut);
     const where = calls === undefined ? `before call ${cut.at}` : `after its ${calls} calls`;
@@ -382,7 +385,8 @@ for (const [name, Payload] of Object.entries(BENCHES)) {
       let cuts = 0;
       for (; cuts < tries && (FULL || broken.length === 0); cuts += 1) {
         const bench = new Payload(await Bench.box(t, libraries));
-        const way = bench.ways[cuts % bench.ways.length] ?? bench.ways[0];
+        const ways = Object.keys(bench.ways);
+        const way = String(ways[cuts % ways.length]);
         const { faults } = await bench.cut(way, { at: AT_ITS_END, logged: cuts % 2 === 0 });
         if (faults.length > 0) broken.push(`${way}: ${faults.length} faults, ${faults[0]}`);
       }
