@@ -18,6 +18,7 @@ import { readAuthorityKey } from './authorisation.ts';
 import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
 import { NO_ORDER, type Orders, orderInForce, type Refused, readOrders, type Signed } from './orders.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
+import { VOUCHING } from './places.ts';
 
 export interface AuthorityOptions {
   readonly config: Config;
@@ -124,7 +125,7 @@ export class Authority {
     const known = journal?.known?.authority;
     const found = readPin(file);
     if (found === undefined && known !== undefined) {
-      const message = `${file} is missing, though by its journal this box obeys the key ${short(known)}; if authorityKey is right, run \`vigie pin\` on the box`;
+      const message = `${file} is missing, though by its journal this box obeys the key ${short(known)}; if authorityKey is right, ${VOUCHING}`;
       throw new AgentError('denied', message);
     }
     if (found === undefined && onPinned !== undefined && journal?.known === undefined) {
@@ -138,7 +139,7 @@ export class Authority {
     if (pin.told && known !== undefined) this.#mustBe(keyid, known, 'its journal');
     // Told only where the journal takes it: until then a journal that is missing may be begun (pin.ts).
     if (pin.told || onPinned === undefined || journal?.known === undefined) return;
-    // `vigie pin` takes the time, too, as it is now.
+    // Whoever vouches takes the time, too, as it is now.
     if (found !== undefined) resetTime(stateDir, clock.wallMs());
     this.#time = undefined;
     onPinned(keyid, pin.before);
@@ -149,7 +150,7 @@ export class Authority {
     if (is === was) return;
     throw new AgentError(
       'denied',
-      `authorityKey is another key (${short(is)}) than this box obeys (${short(was)}, says ${by}); if that is right, run \`vigie pin\` on the box`,
+      `authorityKey is another key (${short(is)}) than this box obeys (${short(was)}, says ${by}); if that is right, ${VOUCHING}`,
     );
   }
 }

@@ -63,7 +63,7 @@ export function writeAuthority(folder: RestraintFolder, { authorityKey }: Config
   write(folder, AUTHORITY_FILE, key.export({ type: 'spki', format: 'pem' }).toString());
 }
 
-/** At the first use only: another key in its place counts for nothing until somebody says so (`vigie pin`). */
+/** At the first use only: another key in its place counts for nothing until somebody vouches for it (vouch.ts). */
 export function writeFirstAuthority(folder: RestraintFolder, config: Configured): void {
   if (!existsSync(folder.path(AUTHORITY_FILE)) && config.authorityKey !== undefined)
     writeAuthority(folder, config);

@@ -3,7 +3,7 @@
  *
  * Two times are kept: the latest seen, and the latest of a clock that was set by the network and steady. What a clock
  * that was not set has run ahead binds only until one that is set says otherwise; what was confirmed binds for ever, or
- * until a person (`vigie pin`) or a signed command says otherwise.
+ * until a person (vouch.ts) or a signed command says otherwise.
  *
  * INVARIANTS: never before the latest confirmed time, over restarts as `keep` has it on disk; between two looks it
  * goes with the monotonic clock at least.
@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { VOUCHING } from './places.ts';
 
 export const LATEST_TIME_FILE = 'latest-time';
 export const CONFIRMED_TIME_FILE = 'latest-time-confirmed';
@@ -76,8 +77,7 @@ export class LatestTime {
   }
 }
 
-const MEND =
-  'see that the clock is right, then run `vigie pin` on the box or send it the signed command `reset-time`';
+const MEND = `see that the clock is right, then ${VOUCHING} or send it the signed command \`reset-time\``;
 
 /** From now on the times are those of the wall clock. Throws AgentError `unavailable`. */
 export function resetTime(stateDir: string, wallMs: number): void {

@@ -1,16 +1,20 @@
 /**
  * Whose word the box obeys: the fingerprint of the authority's key, kept at its first use. Another key in its place
- * counts for nothing until a person says so on the box (`vigie pin`).
+ * counts for nothing until a person vouches for the box (vouch.ts).
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { readForeign } from '../base/foreign-file.ts';
 import { LATEST_TIME_FILE } from './latest-time.ts';
+import { VOUCHING } from './places.ts';
 
 export const PIN_FILE = 'authority.json';
+/** Root reads the file, too, in a folder that is the agent's. */
+const PIN_BYTES_MAX = 4096;
 
 const KeyId = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const Pin = Type.Object(
@@ -28,10 +32,11 @@ export type Pin = Static<typeof Pin>;
 
 /** Undefined before the first use. Throws AgentError `corrupt` for a file that is no pin. */
 export function readPin(file: string): Pin | undefined {
-  if (!existsSync(file)) return undefined;
+  const bytes = readForeign(file, PIN_BYTES_MAX);
+  if (bytes === undefined) return undefined;
   let pin: unknown;
   try {
-    pin = JSON.parse(readFileSync(file, 'utf8'));
+    pin = JSON.parse(bytes.toString('utf8'));
   } catch (error) {
     throw damaged(file, messageOf(error));
   }
@@ -49,14 +54,11 @@ export function writePin(file: string, pin: Omit<Pin, 'version'>): void {
 }
 
 function damaged(file: string, reason: string): AgentError {
-  return new AgentError(
-    'corrupt',
-    `${file} is damaged (${reason}); check authorityKey and run \`vigie pin\` on the box`,
-  );
+  return new AgentError('corrupt', `${file} is damaged (${reason}); check authorityKey and ${VOUCHING}`);
 }
 
 /**
- * A journal may begin only where the box has never run, or where somebody has just vouched for it as it is (`vigie pin`).
+ * A journal may begin only where the box has never run, or where somebody has just vouched for it as it is.
  * Throws AgentError `corrupt`.
  */
 export function assertFirstJournal(stateDir: string): void {
@@ -65,6 +67,6 @@ export function assertFirstJournal(stateDir: string): void {
   if (pin?.told === false || (pin === undefined && !has(LATEST_TIME_FILE))) return;
   throw new AgentError(
     'corrupt',
-    `the journal of ${stateDir} is missing, though this box has run: put it back, or run \`vigie pin\` on the box to begin another`,
+    `the journal of ${stateDir} is missing, though this box has run: put it back, or, to begin another, ${VOUCHING}`,
   );
 }

@@ -3,7 +3,7 @@
  * plain run there is no such record, and the folder by which vision goes is written by the agent itself.
  *
  * INVARIANT: a journal that does not continue what root knows of it, or of another key, leaves the box unauthorised until
- * root says otherwise (`vigie pin`): the state folder was put back, cut, or begun anew.
+ * root says otherwise (vouch.ts): the state folder was put back, cut, or begun anew.
  * LIMITS: the head is told every hour and with each change of the mode; what is refused is tried again in 10 s.
  */
 import type { Clock } from '../base/clock.ts';
@@ -99,7 +99,7 @@ export class RootLink {
     if (known === undefined || !journal.writable) return undefined;
     const own = journal.since(known.head);
     if (own?.verifierKey === known.verifierKey) return undefined;
-    return 'the journal does not continue what root’s record knows of it: the state folder was put back, cut or begun anew; keep a copy of it, then run `sudo vigie pin`';
+    return 'the journal does not continue what root’s record knows of it: the state folder was put back, cut or begun anew; keep a copy of it, then run `sudo vigie-root pin`';
   }
 
   async #asking(ask: () => Promise<void>): Promise<void> {

@@ -289,7 +289,7 @@ void t.test('the authority’s key is pinned at its first use, until a person sa
   const forged = join(dir, 'forged.json');
   writeFileSync(forged, signedOrder(order(), other));
   const changed = { ...config, authorityKey: file, authorisation: forged };
-  t.match(fault(changed), /is another key .* run `vigie pin`/, 'not by the file alone');
+  t.match(fault(changed), /is another key .* run `sudo vigie-root pin`/, 'not by the file alone');
   const pin = join(dir, 'state', PIN_FILE);
   writePin(pin, { keyid: keyIdOf(other.publicKey), before: first, told: false });
   t.equal(fault(changed), undefined);

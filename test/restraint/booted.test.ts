@@ -225,8 +225,14 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
   await t.test('a folder put back while it looks is found, and root vouches for it', async (t) => {
     await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
     await attacked.stands(t, 'unauthorised', /journal does not continue what root/, 'put back');
-    t.match(attacked.asVigie('vigie', 'pin'), { status: 2, err: /sudo vigie pin/ }, 'its user cannot vouch');
-    t.match(container.run('vigie', 'pin'), { status: 0 });
+    t.match(
+      attacked.asVigie('vigie', 'pin'),
+      { status: 2, err: /sudo vigie-root pin/ },
+      'its user cannot vouch',
+    );
+    const byRoot = container.run('vigie', 'pin');
+    t.match(byRoot, { status: 2, err: /sudo vigie-root pin/ }, 'nor a release’s program that root starts');
+    t.match(container.run('vigie-root', 'pin'), { status: 0, out: /this box obeys [0-9a-f]{64}/ });
     container.run('systemctl', 'restart', 'vigie');
     await box.watches('vouched for');
   });

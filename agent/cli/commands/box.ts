@@ -99,7 +99,7 @@ function addCheck(program: Command): void {
 function addDoctor(program: Command): void {
   command(program, 'doctor', 'try everything the box depends on, and say how to mend what is broken', [
     ['vigie doctor', `with ${DEFAULT_CONFIG}`],
-    ['sudo vigie doctor', 'on a box, where keys are for root alone'],
+    ['sudo vigie doctor', 'on a box: as the agent’s user, who may read its keys'],
     ['vigie doctor --config vigie.yaml --state ./state --json', 'for programs'],
     ['sudo vigie doctor --benchmark --seconds 300', 'what this board can do, as a table to send back'],
     [

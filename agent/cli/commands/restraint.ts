@@ -42,11 +42,11 @@ function addAuthority(program: Command): void {
   command(
     program,
     'pin',
-    'on the box: vouch for it as it is: authority’s key of the configuration, clock, journal',
+    'in a plain run: vouch for the box as it is: authority’s key of the configuration, clock, journal',
     [
       [
-        'sudo vigie pin',
-        'after the authority has changed its key, or the journal was lost; the journal tells it',
+        'vigie pin --config vigie.yaml --state state',
+        'after the authority has changed its key, or the journal was lost; with the package: sudo vigie-root pin',
       ],
     ],
   )

@@ -13,6 +13,7 @@ import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
 import type { ServeTrialsOptions } from './configuration/serve-trials.ts';
 import type { EnrolCommandOptions, RenewCommandOptions } from './enrolment/enrol-command.ts';
 import type { HotspotCommandOptions } from './network/hotspot-command.ts';
+import type { PinOptions } from './pin.ts';
 import type { RestraintOptions } from './restraint.ts';
 
 export function addBoxCommands(program: Command): void {
@@ -152,6 +153,24 @@ function addRestraint(program: Command): void {
     .action(async (options: RestraintOptions) => {
       const { provisionRestraintRecord } = await import('./restraint.ts');
       await provisionRestraintRecord(options);
+    });
+  command(
+    program,
+    'pin',
+    'vouch for the box as it is: authority’s key of the configuration, masks, clock, journal',
+    [
+      [
+        'sudo vigie-root pin',
+        'after the authority has changed its key, or the journal was lost; the journal tells it',
+      ],
+    ],
+  )
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .addOption(stateOption())
+    .addOption(folderOption())
+    .action(async (options: PinOptions) => {
+      const { provisionPin } = await import('./pin.ts');
+      provisionPin(options);
     });
   addServeTrials(program);
 }

@@ -1,0 +1,53 @@
+/**
+ * Somebody on the box vouches for it as it is: from then on it obeys the authority's key of the configuration, its clock is
+ * right, and a journal that is missing or another one is taken as it is. Where the package is installed only root may.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { keyIdOf } from '../base/dsse.ts';
+import { AgentError } from '../base/errors.ts';
+import type { Config } from '../contract/config.ts';
+import type { RestraintFolder } from '../contract/restraint-folder.ts';
+import { readAuthorityKey } from './authorisation.ts';
+import { forgetJournal, writeAuthority, writeBox } from './folder.ts';
+import { PIN_FILE, readPin, writePin } from './pin.ts';
+
+export interface VouchOptions {
+  /** Name of the configuration, for messages. */
+  readonly file: string;
+  readonly config: Config;
+  readonly stateDir: string;
+  /** Root's record of the box; absent in a plain run. */
+  readonly record?: RestraintFolder;
+}
+
+/** Returns lines for whoever vouches. Throws AgentError. */
+export function vouch({ file, config, stateDir, record }: VouchOptions): readonly string[] {
+  if (!existsSync(stateDir))
+    throw new AgentError('config', `--state: ${stateDir}: no such folder; name the agent’s state folder`);
+  if (config.authorityKey === undefined) throw new AgentError('config', `${file}: authorityKey is not set`);
+  const keyid = keyIdOf(readAuthorityKey(config.authorityKey));
+  if (record !== undefined) {
+    writeBox(record, config);
+    writeAuthority(record, config);
+    forgetJournal(record);
+  }
+  const pin = join(stateDir, PIN_FILE);
+  const before = keyBefore(pin);
+  writePin(pin, { keyid, before, told: false });
+  const was = before === null ? '' : before === keyid ? ', as before' : `, no longer ${before}`;
+  return [
+    `this box obeys ${keyid}${was}; valid times are judged from ${new Date().toISOString()} on`,
+    'the agent takes it within a minute, or at its start, and its journal tells it',
+  ];
+}
+
+/** A damaged pin is put right by this. */
+function keyBefore(file: string): string | null {
+  try {
+    return readPin(file)?.keyid ?? null;
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+    return null;
+  }
+}
