@@ -16,6 +16,8 @@ const FRAMES = 100;
 const FRAME_BYTES = (768 * 576 * 3) / 2;
 /** All of the network is in whole numbers that are the same here and there; what follows is float. */
 const TOLERANCE = 0.001;
+/** The package alone is unpacked: root's, which brings /usr/bin/vigie, is not, and there is no user but root. */
+const PROGRAM = '/usr/lib/vigie/current/dist/agent/cli/main.js';
 const ON_BOX = 'dist/test/arm64/on-box.js';
 
 interface Inference {
@@ -146,7 +148,7 @@ async function replays(t: Test, container: Container): Promise<void> {
 function replayed(t: Test, container: Container, detector: string): { frames: number; detections: number } {
   container.write('/root/replay.yaml', `site: s\nbox: b\nrules: []\n${detector}`);
   const words = ['replay', '/root/three.avi', '--config', '/root/replay.yaml', '--out', '/root/out'];
-  const said = container.run('vigie', ...words);
+  const said = container.run(PROGRAM, ...words);
   t.equal(said.status, 0, said.status === 0 ? 'a clip is replayed' : said.err.slice(-2000));
   const { frames, detections } = JSON.parse(container.read('/root/out/summary.json')) as {
     frames: number;
@@ -157,7 +159,7 @@ function replayed(t: Test, container: Container, detector: string): { frames: nu
 }
 
 async function doctor(t: Test, container: Container): Promise<void> {
-  const said = container.run('vigie', 'doctor', '--config', '/root/replay.yaml', '--seconds', '1', '--json');
+  const said = container.run(PROGRAM, 'doctor', '--config', '/root/replay.yaml', '--seconds', '1', '--json');
   const { findings } = JSON.parse(said.out) as {
     findings: { name: string; state: string; detail: string }[];
   };

@@ -61,8 +61,9 @@ export class BootedBox {
   resume(): Said {
     const container = this.#container;
     const keys = [PREFECT, MAYOR].map(({ privateKey }, i) => {
-      const file = `/root/holder-${i}.pem`;
+      const file = `/media/holder-${i}.pem`;
       container.write(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
+      container.run('chown', 'vigie:', file);
       return file;
     });
     return container.run('vigie', 'resume', '--reason', 'lifted', '--key', ...keys);

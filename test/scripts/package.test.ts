@@ -189,8 +189,8 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
   const clip = join(scratch(t), 'three.avi');
   const cut = ['-v', 'error', '-i', STREET_CLIP, '-frames:v', '3', '-c', 'copy', clip];
   execFileSync('ffmpeg', cut, { stdio: 'pipe' });
-  container.write('/root/three.avi', execFileSync('cat', [clip], { maxBuffer: 1e8 }));
-  container.write('/root/replay.yaml', 'site: s\nbox: b\nrules: []\n');
+  container.write('/var/tmp/three.avi', execFileSync('cat', [clip], { maxBuffer: 1e8 }));
+  container.write('/var/tmp/replay.yaml', 'site: s\nbox: b\nrules: []\n');
   t.match(container.run('vigie', 'check', '--no-files', '/usr/share/vigie/vigie.yaml'), {
     status: 0,
     out: /: ok/,
@@ -198,19 +198,19 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
   const replay = [
     'vigie',
     'replay',
-    '/root/three.avi',
+    '/var/tmp/three.avi',
     '--config',
-    '/root/replay.yaml',
+    '/var/tmp/replay.yaml',
     '--out',
-    '/root/out',
+    '/var/tmp/out',
   ];
   t.match(container.run(...replay), { status: 0 }, 'replays a clip');
-  t.match(JSON.parse(container.read('/root/out/summary.json')), { frames: 3 }, 'every frame of it');
+  t.match(JSON.parse(container.read('/var/tmp/out/summary.json')), { frames: 3 }, 'every frame of it');
   const doctor = container.run(
     'vigie',
     'doctor',
     '--config',
-    '/root/replay.yaml',
+    '/var/tmp/replay.yaml',
     '--seconds',
     '1',
     '--json',
@@ -228,7 +228,7 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
     'doctor',
     '--benchmark',
     '--config',
-    '/root/replay.yaml',
+    '/var/tmp/replay.yaml',
     '--seconds',
     '1',
     '--json',

@@ -1,0 +1,103 @@
+/** The installed command `vigie`, typed by root: whatever the release is, none of its code runs as root, and what the guides tell works. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { boxPackages, install, provision } from '../lib/box-package.ts';
+import { Container } from '../lib/nspawn.ts';
+import { ROOT } from '../lib/paths.ts';
+
+const skip = Container.unavailable();
+const arch =
+  skip === false ? execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim() : '';
+/** A release that says as whom it runs. */
+const SPY = `#!/usr/bin/node
+const status = require('node:fs').readFileSync('/proc/self/status', 'utf8');
+console.log(JSON.stringify({
+  args: process.argv.slice(2),
+  ...Object.fromEntries(status.trim().split('\\n').map((line) => line.split(/:\\s+/))),
+}));
+`;
+const NONE = '0000000000000000';
+
+/** Commands that the guides and the reference tell people to type as root. */
+function toldAsRoot(): Set<string> {
+  const folders = ['docs/guide', 'docs/ref', 'docs/design'].map((dir) => join(ROOT, dir));
+  const pages = folders.flatMap((dir) =>
+    readdirSync(dir)
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(dir, name)),
+  );
+  const text = [...pages, join(ROOT, 'README.md')].map((file) => readFileSync(file, 'utf8')).join('\n');
+  return new Set([...text.matchAll(/sudo vigie ([a-z]+)/g)].map(([, command]) => String(command)));
+}
+
+void t.test('vigie, typed by root', { skip }, async (t) => {
+  const container = new Container(t);
+  t.match(install(container, ...boxPackages(arch)), { status: 0 });
+  t.match(container.run('dpkg', '-S', '/usr/bin/vigie').out, /^vigie-root:/);
+  const current = container.run('readlink', '/usr/lib/vigie/current').out.trim();
+  const idOf = (...words: string[]): string => container.run('id', ...words).out.trim();
+  const [uid, gid] = [idOf('-u', 'vigie'), idOf('-g', 'vigie')];
+  const groups = (...names: string[]): string[] =>
+    names.map((name) => container.run('getent', 'group', name).out.split(':')[2] ?? name);
+
+  const spy = '/usr/lib/vigie/releases/9-9.9.9';
+  container.write(`${spy}/dist/agent/cli/main.js`, SPY, 0o755);
+  const point = (target: string): void => void container.run('ln', '-sfn', target, '/usr/lib/vigie/current');
+  point('releases/9-9.9.9');
+  const asked = (...words: string[]): Record<string, string> & { args?: string[] } => {
+    const { status, out, err } = container.run(...words);
+    t.equal(status, 0, err);
+    return JSON.parse(out) as Record<string, string>;
+  };
+  for (const command of ['status', 'doctor', 'pin', '--version', '--', '']) {
+    const said = asked('vigie', command, 'two words', '$(id)');
+    t.strictSame(said.args, [command, 'two words', '$(id)'], 'what was typed is passed on as it is');
+    t.equal(said['Uid'], Array(4).fill(uid).join('\t'), `${command}: the agent’s user`);
+    t.equal(said['Gid'], Array(4).fill(gid).join('\t'));
+    for (const name of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
+      t.equal(said[name], NONE, `${command}: ${name}`);
+    t.equal(said['NoNewPrivs'], '1');
+    const wanted = command === 'doctor' ? groups('vigie', 'video', 'render', 'plugdev') : groups('vigie');
+    t.strictSame(said['Groups']?.trim().split(' ').sort(), wanted.sort(), `${command}: groups`);
+  }
+  const page = asked('runuser', '-u', 'vigie-page', '--', 'vigie', 'page');
+  t.equal(page['Uid'], Array(4).fill(idOf('-u', 'vigie-page')).join('\t'), 'another user stays who it is');
+
+  container.run('rm', '/usr/lib/vigie/current');
+  t.match(container.run('vigie', '--version'), { status: 2, err: /no such program; run vigie-root status/ });
+  point(current);
+
+  t.strictSame([...toldAsRoot()].sort(), ['check', 'doctor'], 'each of these is tried here');
+  await provision(t, container);
+  const taken = container.run('vigie-root', 'boot-partition', '--from', '/boot/firmware/vigie');
+  t.equal(taken.status, 0, taken.err);
+  t.equal(container.run('stat', '-c', '%U:%G %a', '/etc/vigie/pki/box.key').out.trim(), 'root:vigie 640');
+  t.match(container.run('vigie', 'check', '/etc/vigie/vigie.yaml'), { status: 0, out: /: ok/ });
+  container.run('install', '-d', '-o', 'vigie', '-g', 'vigie', '-m', '0750', '/var/lib/vigie');
+  const { out } = container.run('vigie', 'doctor', '--seconds', '1', '--json');
+  const { findings } = JSON.parse(out) as { findings: { name: string; state: string; detail: string }[] };
+  for (const name of ['config', 'files', 'state', 'disk', 'detector']) {
+    const finding = findings.find((one) => one.name === name);
+    t.equal(finding?.state, 'ok', `doctor: ${name}: ${finding?.detail}`);
+  }
+  t.match(findings.find(({ name }) => name === 'state')?.detail, /user vigie may write/);
+  t.equal(container.run('find', '/var/lib/vigie', '-user', 'root').out, '', 'and leaves nothing of root’s');
+
+  t.match(container.run('vigie-root', 'pin'), {
+    status: 0,
+    out: /^this box obeys [0-9a-f]{64}; valid times/,
+  });
+  t.equal(
+    container.run(
+      'stat',
+      '-c',
+      '%U',
+      '/var/lib/vigie/authority.json',
+      '/var/lib/vigie-restraint/authority.pub',
+    ).out,
+    'vigie\nroot\n',
+  );
+  t.match(container.run('vigie', 'pin'), { status: 2, err: /run sudo vigie-root pin/ });
+});
