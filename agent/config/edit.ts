@@ -47,7 +47,7 @@ export function editedText(text: string, proposal: Proposal): string {
     // JSON is YAML, and stays JSON.
     const edited =
       jsonOf(text) === undefined
-        ? document.toString({ lineWidth: 0, flowCollectionPadding: false })
+        ? spacedAs(text, document.toString({ lineWidth: 0, flowCollectionPadding: false }))
         : `${JSON.stringify(document.toJS(), null, 2)}\n`;
     // An alias may mean another anchor now, of the same name.
     if (!isDeepStrictEqual(unproposed(edited), unproposed(text)))
@@ -75,6 +75,24 @@ function unproposed(text: string): unknown {
   } = data;
   const { source: _source, ...other } = Object(camera) as Record<string, unknown>;
   return { ...rest, camera: other };
+}
+
+/** `edited`, in which lines that differ from one of `text` only by blanks inside brackets stand as they stood there. */
+function spacedAs(text: string, edited: string): string {
+  const former = new Set(text.split('\n'));
+  const spaced = new Map([...former].map((line) => [unpadded(line), line]));
+  const lines = edited
+    .split('\n')
+    .map((line) => (former.has(line) ? line : (spaced.get(unpadded(line)) ?? line)));
+  const result = lines.join('\n');
+  if (result === edited) return edited;
+  const content = (of: string): unknown =>
+    parseDocument(of, { uniqueKeys: false, resolveKnownTags: false }).toJS();
+  return isDeepStrictEqual(content(result), content(edited)) ? result : edited;
+}
+
+function unpadded(line: string): string {
+  return line.replace(/([{[]) +/g, '$1').replace(/ +([}\]])/g, '$1');
 }
 
 function edit(document: Document, root: YAMLMap<unknown, unknown>, proposal: Proposal): void {
