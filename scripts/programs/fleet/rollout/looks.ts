@@ -283,9 +283,10 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ]);
     if (updater !== null) {
       const { phase, since, rollout, target, reason, previous, board, arch, os, kernel, node } = updater;
+      const from = Date.parse(since) > 0 ? ` since ${since}` : '';
       pairs.push([
         'update',
-        `${phase} since ${since}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+        `${phase}${from}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
       ]);
       if (reason !== null) pairs.push(['reason', reason]);
       pairs.push(['previous', releaseName(previous)], ...rootPairs(updater.root));
