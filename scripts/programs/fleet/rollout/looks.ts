@@ -283,10 +283,9 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ]);
     if (updater !== null) {
       const { phase, since, rollout, target, reason, previous, board, arch, os, kernel, node } = updater;
-      const from = Date.parse(since) > 0 ? ` since ${since}` : '';
       pairs.push([
         'update',
-        `${phase}${from}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+        `${phase}${sinceText(since)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
       ]);
       if (reason !== null) pairs.push(['reason', reason]);
       pairs.push(['previous', releaseName(previous)], ...rootPairs(updater.root));
@@ -328,11 +327,17 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
   ];
 }
 
+/** Nothing where nothing has ever changed. */
+const sinceText = (since: string): string => (Date.parse(since) > 0 ? ` since ${since}` : '');
+
 function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string, string][] {
   const { release, phase, since, rollout, target, reason } = root;
   return [
     [KIND_NAMES.root, releaseName(release)],
-    ['its update', `${phase} since ${since}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`],
+    [
+      'its update',
+      `${phase}${sinceText(since)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+    ],
     ...(reason === null ? [] : [['its reason', reason] as [string, string]]),
   ];
 }
