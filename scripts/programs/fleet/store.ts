@@ -27,7 +27,7 @@ const OTHER_REASONS = 'for other reasons';
 const OPTIONS = { busyMs: 10_000, walPages: 1000, walBytes: 8_388_608, cacheKiB: 16_384 };
 
 const TABLES = {
-  version: 1,
+  version: 2,
   create: `
 CREATE TABLE box (
   site TEXT NOT NULL, box TEXT NOT NULL, seen INTEGER NOT NULL, key TEXT, fingerprint TEXT, pinned INTEGER,
@@ -48,7 +48,7 @@ CREATE TABLE audit (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL
 ) STRICT;
 ${ROLLOUT_TABLES}
-PRAGMA user_version = 1;`,
+PRAGMA user_version = 2;`,
 };
 
 export interface BoxRow {
