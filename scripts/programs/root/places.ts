@@ -72,9 +72,6 @@ export const rootOrderFile = ({ state }: Places): string => join(state, 'root-or
 export const rehearsalDir = ({ state }: Places): string => join(state, 'rehearsal');
 const DOWNLOADS: Readonly<Record<ReleaseKind, string>> = { release: 'downloads', root: 'downloads-root' };
 export const downloadsDir = ({ state }: Places, what: ReleaseKind): string => join(state, DOWNLOADS[what]);
-/** Folder of the releases of a kind. */
-export const libOf = ({ lib, rootLib }: Places, what: ReleaseKind): string =>
-  what === 'release' ? lib : rootLib;
 export const tufDir = ({ state }: Places): string => join(state, 'tuf');
 /** Root's program, in a release of it. */
 export const ROOT_PROGRAM = 'vigie-root.js';
