@@ -395,6 +395,19 @@ void t.test('the program', async (t) => {
   });
 });
 
+void t.test('broker and archive can read the lists, whatever the umask of whoever enrols', (t) => {
+  // The package's unit has UMask=0077.
+  const before = process.umask(0o077);
+  t.teardown(() => process.umask(before));
+  const room = new TestRoom(t);
+  given(room, 'b-1');
+  room.enrolment.writeLists(Date.now());
+  room.enrolment.writePrograms(Date.now());
+  for (const name of ['boxes.json', 'broker.acl', 'revoked.pem', 'programs-revoked.pem'])
+    t.equal(statSync(room.list(name)).mode & 0o777, 0o644, name);
+  t.end();
+});
+
 void t.test('of two who write the lists at once, no older one comes last', async (t) => {
   const room = new TestRoom(t);
   const boxes = Array.from({ length: 20 }, (_, i) => `b-${i}`);
