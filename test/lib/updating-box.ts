@@ -144,7 +144,6 @@ export class UpdatingBox {
     }
     this.lay(1);
     symlinkSync(`releases/${releaseName(1, versionOf(1))}`, join(lib, 'current'));
-    spawnSync('sync', ['-f', lib]);
     mkdirSync(join(dir, 'bin'));
     writeFileSync(join(dir, 'bin/systemctl'), SYSTEMCTL, { mode: 0o755 });
     const up = ['vigie-vision.socket', ...(idle ? [] : ['vigie.service'])];
@@ -156,6 +155,7 @@ export class UpdatingBox {
     this.configure(
       `site: ${SITE}\nbox: ${BOX}\ncamera: { source: "test:pattern" }\ncommands: { keys: [${key}] }\nmqtt: { url: "mqtt://127.0.0.1:1", ack: broker }\n`,
     );
+    for (const place of [lib, config]) spawnSync('sync', ['-f', place]);
     this.judgeBy({ healthyS, withinS });
     await this.#answer();
   }
