@@ -23,7 +23,8 @@ export interface Owner {
 
 /**
  * Writes beside the file, flushes, renames, flushes the folder (the order that ext4 and POSIX ask for). In a folder of
- * another user root's file becomes that user's. With `owner` root's file becomes theirs, and has exactly this mode.
+ * another user root's file becomes that user's; with `owner`, theirs. The mode is exactly this one: a list that others must
+ * read is not to depend on the umask of whoever writes it.
  */
 export function writeAtomically(
   file: string,
@@ -41,8 +42,7 @@ export function writeAtomically(
       const asRoot = process.geteuid?.() === 0;
       if (asRoot && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
       else if (asRoot && uid !== 0) fchownSync(fd, uid, gid);
-      // The umask has no say in it.
-      if (owner !== undefined) fchmodSync(fd, mode);
+      fchmodSync(fd, mode);
       writeFileSync(fd, content);
       fsyncSync(fd);
     } finally {

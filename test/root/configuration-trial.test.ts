@@ -88,6 +88,16 @@ void t.test('read, check, try, keep, revert', async (t) => {
   t.equal(box.running, kept);
 });
 
+void t.test('what somebody else has put in its place meanwhile is not kept, and stays', async (t) => {
+  const box = boxOf(t);
+  const { trial } = await box.ask({ op: 'try', proposal: PROPOSAL });
+  const theirs = `${box.text}# by hand\n`;
+  writeFileSync(box.file, theirs);
+  const said = await box.ask({ op: 'keep', trial: trial?.id });
+  t.match(said, { refused: /somebody else has changed the configuration on the box meanwhile/, trial: null });
+  t.equal(box.text, theirs);
+});
+
 void t.test('not kept in time', async (t) => {
   const box = boxOf(t);
   const id = await box.try();

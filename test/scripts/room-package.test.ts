@@ -153,6 +153,16 @@ async function revoked(t: Test, container: Container): Promise<void> {
   t.equal(container.show('vigie-room-boxes.path', 'ActiveState'), 'active');
   const reloads = (): number =>
     container.run('journalctl', '-u', 'mosquitto', '--no-pager').out.split('Reloading config').length - 1;
+  // Without a list that it can read it would go on without any rule.
+  const acl = '/var/lib/vigie-room-boxes/broker.acl';
+  const unread = reloads();
+  container.run('chmod', '0600', acl);
+  container.run('chown', 'root:', acl);
+  t.not(container.run('systemctl', 'start', 'vigie-room-boxes.service').status, 0, 'it is said');
+  t.equal(reloads(), unread, 'and the broker keeps the rules that it has');
+  container.run('chown', 'vigie-room-enrol:', acl);
+  container.run('chmod', '0644', acl);
+  t.match(container.run('systemctl', 'start', 'vigie-room-boxes.service'), { status: 0 });
   const before = reloads();
   enrol(t, container, 'revoke', 'box-1');
   await until(t, 'the broker reads the lists', () => reloads() > before, PATIENCE_MS);

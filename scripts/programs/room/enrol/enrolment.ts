@@ -4,8 +4,8 @@
  * INVARIANT: a list is made of the store and written while nobody else changes the store: of two programs that write at
  * once, the later one's list has what the earlier one did. A box that was revoked does not come back by an older list.
  */
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { brokerAcl, PROGRAM_RULES } from '../../../lib/broker-acl.ts';
@@ -20,6 +20,11 @@ const PROGRAMS = 'programs';
 const RULES = 'programs.acl';
 /** Nothing in it is secret: broker and archive read it, each as its own user. */
 const BOXES = 'boxes';
+/**
+ * Broker and archive read the lists as users of their own. Mosquitto that cannot read its access rules when it is reloaded has
+ * none from then on, and each box may do everything.
+ */
+const LIST_MODE = 0o644;
 
 export class Enrolment {
   readonly authority: Authority;
@@ -78,7 +83,7 @@ export class Enrolment {
   writeLists(nowMs: number): string {
     return this.store.alone(() => {
       const list = this.authority.crl(this.store.revoked('boxes', nowMs), nowMs);
-      writeList(join(this.#dir, BOXES, 'revoked.pem'), list);
+      writeAtomically(join(this.#dir, BOXES, 'revoked.pem'), list, LIST_MODE);
       this.#writeBoxes();
       return join(this.#dir, BOXES);
     });
@@ -88,7 +93,7 @@ export class Enrolment {
   writePrograms(nowMs: number): string {
     return this.store.alone(() => {
       const list = this.programs.crl(this.store.revoked('programs', nowMs), nowMs);
-      writeList(join(this.#dir, BOXES, 'programs-revoked.pem'), list);
+      writeAtomically(join(this.#dir, BOXES, 'programs-revoked.pem'), list, LIST_MODE);
       return join(this.#dir, BOXES);
     });
   }
@@ -121,17 +126,8 @@ export class Enrolment {
 
   #write(name: string, text: string): void {
     const file = join(this.#dir, BOXES, name);
-    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeList(file, text);
+    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeAtomically(file, text, LIST_MODE);
   }
-}
-
-/**
- * Writes a file that broker and archive read as users of their own: readable to all, whatever the umask. Mosquitto that cannot read
- * its access rules when it is reloaded has none from then on, and each box may do everything.
- */
-function writeList(file: string, text: string): void {
-  const { uid, gid } = statSync(dirname(file));
-  writeAtomically(file, text, 0o644, { uid, gid });
 }
 
 /** Runs `work` on what is in the folder, and closes it. */

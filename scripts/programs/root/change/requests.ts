@@ -45,6 +45,9 @@ const NO_REQUEST = 'not a request of this version, or too long';
 
 type Answer = Partial<Pick<ConfigReply, 'refused' | 'problems'>>;
 
+/** Of a trial that is kept. */
+const CHANGED = 'somebody else has changed the configuration on the box meanwhile';
+
 export class ConfigurationRequests {
   readonly #options: RequestsOptions;
 
@@ -93,8 +96,8 @@ export class ConfigurationRequests {
   }
 
   #assertFree(): void {
-    const { release, configuration } = this.#options.machine.state;
-    if (SWITCHED.has(release.phase))
+    const { release, root, configuration } = this.#options.machine.state;
+    if ([release, root].some(({ phase }) => SWITCHED.has(phase)))
       throw new AgentError('denied', 'a release is on trial; try again when that is over');
     if (configuration.phase === 'awaits-resume') {
       const until = 'until the box looks again; the room can withdraw it';
@@ -107,10 +110,12 @@ export class ConfigurationRequests {
     );
   }
 
-  #keep(id: string): Promise<void> {
+  async #keep(id: string): Promise<void> {
+    const { machine, payload } = this.#options;
     this.#assertNamed(id);
-    this.#options.machine.confirm('configuration');
-    return Promise.resolve();
+    if (payload.installed(machine.state.configuration) === 'target') return machine.confirm('configuration');
+    await machine.rollBack('configuration', CHANGED);
+    throw new AgentError('denied', `${CHANGED}; it stays as they left it`);
   }
 
   async #revert(id: string): Promise<void> {

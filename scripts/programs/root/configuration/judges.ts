@@ -7,6 +7,9 @@ import type { ProposalJudge } from '../change/requests.ts';
 import type { Places } from '../places.ts';
 import { rootsJudge, trialJudge, wholeProblems } from './trial-judge.ts';
 
+/** Nobody waits for it at the box: a busy one answers later, and the order does not fail. */
+const CHECK_WITHIN_MS = 60_000;
+
 /** Problems of a whole text that the room has ordered; `may`: the rights of the order's key. */
 export function orderProblems(
   places: Places,
@@ -16,7 +19,7 @@ export function orderProblems(
 ): readonly ProposalProblem[] {
   const folder = new RestraintFolder(places.folder);
   return wholeProblems(text, former, {
-    ...rootsJudge(places),
+    ...rootsJudge(places, CHECK_WITHIN_MS),
     files: true,
     may: may as CommandKey['may'],
     blackened: () => (existsSync(folder.path(BOX_FILE)) ? folder.box().masks : []),

@@ -18,7 +18,7 @@ import { printable } from '../../../../agent/base/printable.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import type { ChildUser } from '../agent-user.ts';
 
-/** The page waits 15 s for an answer. */
+/** Of a technician's request: the page waits 15 s for an answer. */
 const CHECK_WITHIN_MS = 10_000;
 const ANSWER_BYTES_MAX = 262_144;
 const PROBLEMS_MAX = 50;

@@ -43,13 +43,14 @@ export interface JudgeOptions {
 /** Where systemd puts what only the agent's unit sees; what is named so is not looked at here (config/credentials.ts). */
 const CREDENTIALS_OF_AGENT = '/run/credentials/vigie.service';
 
-/** By root's own files, and by what the release that runs says. */
-export function rootsJudge(places: Places): JudgeOptions {
+/** By root's own files, and by what the release that runs says, for which it has that time. */
+export function rootsJudge(places: Places, withinMs?: number): JudgeOptions {
   const { config: file, folder: dir, agentUser } = places;
   const program = releaseProgram(places);
   const user = childUser(agentUser);
   return {
-    ofRelease: (text) => releaseProblems(text, { program, user, env: process.env }),
+    ofRelease: (text) =>
+      releaseProblems(text, { program, user, env: process.env, ...(withinMs && { withinMs }) }),
     env: { ...process.env, CREDENTIALS_DIRECTORY: CREDENTIALS_OF_AGENT },
     order: (config) => {
       assertOwn(file);
