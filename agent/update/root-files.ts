@@ -89,10 +89,7 @@ export class RootFiles {
     this.#log = log;
     const onFault = (file: string, reason: string): void => this.#fault(file, reason);
     const inDir = (name: string): string | undefined => updateDir && join(updateDir, name);
-    const statusOf = <S extends TSchema>(schema: S) => {
-      return (file: string): Static<S> => formed(schema, jsonOf(text(file, STATUS_BYTES_MAX)));
-    };
-    this.#status = new Watched(inDir(STATUS_FILE), statusOf(UpdaterStatus), onFault);
+    this.#status = new Watched(inDir(STATUS_FILE), readStatus, onFault);
     const skipped = (file: string, count: number): void =>
       onFault(file, `${count} lines of it are no records and are skipped`);
     this.#history = new Watched(inDir(HISTORY_FILE), (file) => historyOf(file, skipped), onFault);
@@ -157,10 +154,20 @@ function historyOf(file: string, onSkipped: (file: string, count: number) => voi
     .toString('utf8')
     .split('\n')
     .slice(whole ? 0 : 1, -1);
-  const records = lines.map(jsonOf).filter((line) => Value.Check(ChangeRecord, line));
+  const records = lines
+    .map((line) => known(ChangeRecord, jsonOf(line)))
+    .filter((line) => Value.Check(ChangeRecord, line));
   if (records.length < lines.length) onSkipped(file, lines.length - records.length);
   return records;
 }
+
+/** Throws where the file is not there, or says nothing of this form. */
+export function readStatus(file: string): UpdaterStatus {
+  return formed(UpdaterStatus, known(UpdaterStatus, jsonOf(text(file, STATUS_BYTES_MAX))));
+}
+
+/** Without the members that a newer program of root's has added: it is changed by itself, before the agent or after it. */
+const known = (schema: TSchema, value: unknown): unknown => Value.Clean(schema, structuredClone(value));
 
 function formed<S extends TSchema>(schema: S, value: unknown): Static<S> {
   if (Value.Check(schema, value)) return value;

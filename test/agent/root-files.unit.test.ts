@@ -1,0 +1,43 @@
+/** What root's program says, where it is of another version than the agent. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { releaseFindings } from '../../agent/cli/status/release.ts';
+import { HISTORY_FILE, STATUS_FILE } from '../../agent/contract/update.ts';
+import { RootFiles } from '../../agent/update/root-files.ts';
+import { SILENT } from '../lib/outbox.ts';
+import { scratch } from '../lib/paths.ts';
+
+import { releaseRecord, status } from '../lib/root-said.ts';
+
+void t.test('members that a newer program of root’s has added are left out', (t) => {
+  const updateDir = scratch(t);
+  const said = JSON.parse(status('idle', 1)) as { root: object };
+  const newer = { ...said, colour: 'blue', root: { ...said.root, shade: 3 } };
+  writeFileSync(join(updateDir, STATUS_FILE), JSON.stringify(newer));
+  const line = JSON.stringify({ ...JSON.parse(releaseRecord(1, 'confirmed')), colour: 'blue' });
+  writeFileSync(join(updateDir, HISTORY_FILE), `${line}\n`);
+  const files = new RootFiles({ updateDir, log: SILENT });
+  files.look();
+  t.strictSame(files.status, said, 'and nothing else is');
+  t.strictSame(files.history, [JSON.parse(releaseRecord(1, 'confirmed'))]);
+  t.equal(files.unreadable, 0);
+  t.match(releaseFindings({ VIGIE_UPDATE_DIR: updateDir }), [
+    { name: 'release', detail: /^11-0\.1\.0/ },
+    { name: 'root', detail: /^10-0\.1\.0/ },
+  ]);
+  t.end();
+});
+
+void t.test('what is no status says nothing, in one line', (t) => {
+  const updateDir = scratch(t);
+  for (const text of ['', '{', '[]', '{"version":2}', status('running', 1)]) {
+    writeFileSync(join(updateDir, STATUS_FILE), text);
+    const files = new RootFiles({ updateDir, log: SILENT });
+    files.look();
+    t.equal(files.status, undefined, text.slice(0, 20));
+    t.equal(files.unreadable, 1);
+    t.match(releaseFindings({ VIGIE_UPDATE_DIR: updateDir }), [{ detail: /status\.json cannot be read: / }]);
+  }
+  t.end();
+});
