@@ -118,7 +118,7 @@ void t.test('what is signed', async (t) => {
   });
   await t.rejects(one.release({ what: 'release', seq: 44, version: '0.2.0', arch: ARCH }), {
     kind: 'corrupt',
-    message: /signed as 42-0.2.0/,
+    message: /signed as vigie-42-0\.2\.0-/,
   });
 
   for (const hurt of ['root', 'timestamp', 'snapshot', 'targets']) {
