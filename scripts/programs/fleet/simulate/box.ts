@@ -219,10 +219,15 @@ export class SimBox {
         );
       }
       const dates = orderDates(order, this.#around.nowMs());
-      if (dates !== undefined) throw new CommandRefused(dates.code, dates.reason);
+      if (dates?.code === 'expired') throw new CommandRefused(dates.code, dates.reason);
       this.#refused = null;
       this.#order = order;
-      await this.#obey(order);
+      if (dates === undefined) return await this.#obey(order);
+      // As on a box: an order of the future waits, unless another one comes.
+      this.#around.at(Date.parse(order.notBefore), async () => {
+        if (this.#order === order) await this.#obey(order);
+      });
+      await this.#report();
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;
       this.#refused = `${error.code}: ${error.message}`;
