@@ -7,14 +7,23 @@ import type { RolloutView } from '../../scripts/programs/fleet/rollout/view.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
-const VIEW = {
+const VIEW: RolloutView = {
   rollout: 'r-1',
+  kind: 'release',
+  what: '43-1.5.0',
   state: 'running',
+  reason: null,
   wave: 0,
+  made: '2026-11-25T11:00:00.000Z',
+  who: 'anna',
+  notAfter: '2026-11-26T11:00:00.000Z',
+  nextWave: null,
   waves: [],
+  waitsFor: [],
   stuck: null,
   stuckHours: 48,
-} as unknown as RolloutView;
+  boxes: [],
+};
 
 void t.test('a file that cannot be written is told once, and again only after it could be', (t) => {
   const dir = join(scratch(t), 'node-exporter');
