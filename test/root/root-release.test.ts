@@ -159,7 +159,7 @@ const BAD_TOO: typeof BAD = [
 const skip = process.env['VIGIE_TEST_FULL'] === '1' ? false : 'only with VIGIE_TEST_FULL=1';
 
 async function isTakenBack(t: Test, code: string, why: RegExp): Promise<void> {
-  const root = await RootBox.make(t, first(code), 12);
+  const root = await RootBox.make(t, first(code), 8);
   root.order();
   await root.run('run');
   t.equal(root.link('current'), 12);
