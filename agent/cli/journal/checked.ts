@@ -1,5 +1,5 @@
 /** A journal as it was named on the command line → verified, with what that means in a sentence. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { JournalContent } from '../../contract/journal.ts';
@@ -101,7 +101,9 @@ export function nameOf(origin: string): string {
 }
 
 function textOrFile(text: string): string {
-  return existsSync(text) ? reading(text, () => readFileSync(text, 'utf8')).trim() : text.trim();
+  // One that must not be read is no text.
+  const isFile = reading(text, () => statSync(text, { throwIfNoEntry: false })) !== undefined;
+  return isFile ? reading(text, () => readFileSync(text, 'utf8')).trim() : text.trim();
 }
 
 /** Throws AgentError `config` for what cannot be read. */
