@@ -134,8 +134,8 @@ export const ChangePhase = Type.Union(CHANGE_PHASES.map((phase) => Type.Literal(
 export type ChangePhase = (typeof CHANGE_PHASES)[number];
 
 /**
- * Of a release of either kind, its sequence number and its version; of a configuration, its revision and the SHA-256 of its text with the
- * camera's login as `***`.
+ * Of a release of either kind, its sequence number and its version; of a configuration, its revision and the SHA-256 of its
+ * text with the camera's login as `***`.
  */
 export const ChangeTarget = Type.Object({ number: Count, name: Type.String({ maxLength: 64 }) }, strict);
 export type ChangeTarget = Static<typeof ChangeTarget>;

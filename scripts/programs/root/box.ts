@@ -15,6 +15,7 @@ import { ReleasePayload, type ReleasePayloadOptions, targetOf } from './change/r
 import { RootPayload } from './change/root-payload.ts';
 import { Store } from './change/store.ts';
 import { type BoxClock, builtMs, clockFault, systemBoxClock } from './clock.ts';
+import { onDisk } from './disk-error.ts';
 import { type BoxOptions, orderedFile, orderFile, type Places, rootOrderFile } from './places.ts';
 import { ReleaseFolder } from './releases.ts';
 import { readOrderReader, readSettings } from './settings.ts';
@@ -134,7 +135,10 @@ export function openBox(
         if (!('seq' in order))
           return configuration.take(order as Parameters<ConfigurationPayload['take']>[0]);
         // Its new program shows by this order that it can be replaced.
-        if (kind === 'root' && order.what === 'root') keep(rootOrderFile(places), bytes);
+        if (kind === 'root' && order.what === 'root') {
+          const file = rootOrderFile(places);
+          onDisk(file, () => writeAtomically(file, bytes));
+        }
         return { target: targetOf(order) };
       },
     },
@@ -143,15 +147,6 @@ export function openBox(
     mode: async () => (await health())?.mode,
   });
   return { places, clock, releases, units, store, status, machine, payloads, health };
-}
-
-/** Throws AgentError `unavailable` where the disk refuses. */
-function keep(file: string, bytes: Uint8Array): void {
-  try {
-    writeAtomically(file, bytes, 0o600);
-  } catch (error) {
-    throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
-  }
 }
 
 /** Folders whose locks keep programs of root's apart: they are there wherever a release is, on a disk that refuses too. */

@@ -8,9 +8,9 @@
  */
 import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { messageOf, rethrowBug } from '../../../agent/base/errors.ts';
 import { type Box, openBox, WORK_WITHIN_MS } from './box.ts';
 import { gateOf } from './change/gate.ts';
+import { attemptLater } from './change/outcome.ts';
 import { type BoxOptions, orderFile, rehearsalDir, rootOrderFile } from './places.ts';
 import type { Units } from './units.ts';
 
@@ -26,27 +26,25 @@ const NOTHING_RUNS: Units = {
   state: () => Promise.resolve({ active: false, gaveUp: undefined, restarts: 0 }),
 };
 
-/** Returns at once where no program of root's is on trial by an order, or where it has come to its end before. Never throws for what fails. */
+/** Returns at once where no program of root's is on trial by an order, or where it has come to its end before. What fails is said. */
 export async function rehearse({ places, store, clock }: Box, say: (line: string) => void): Promise<void> {
   const { phase, order, since, trial } = store.state.root;
   if (phase !== 'probation' || trial?.returning !== null || order === null) return;
   const dir = rehearsalDir(places);
   if (existsSync(join(dir, 'lib/current')) || !existsSync(rootOrderFile(places))) return;
-  try {
+  const tell = (line: string): void => say(`rehearsal: ${line}`);
+  await attemptLater(tell, async () => {
     const there = prepared(places, dir);
     // As at the switch: its window may be over by now, and the order may have ended.
     const sinceMs = Date.parse(since);
     const isOpen = gateOf({ order, paused: false }, sinceMs, undefined) === undefined;
     const wallMs = (): number => (isOpen ? sinceMs : sinceMs - SWITCH_MS);
-    const box = openBox(there, (line) => say(`rehearsal: ${line}`), WORK_WITHIN_MS, {
+    const box = openBox(there, tell, WORK_WITHIN_MS, {
       units: NOTHING_RUNS,
       clock: { ...clock, wallMs, synced: () => true },
     });
     await box.machine.advance('root', () => undefined);
-  } catch (error) {
-    rethrowBug(error);
-    say(`rehearsal: ${messageOf(error)}`);
-  }
+  });
 }
 
 /** The places of a box on which nothing has ever been changed; the configuration and the settings are the box's. */

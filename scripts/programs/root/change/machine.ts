@@ -31,7 +31,7 @@ export interface Orders {
   file(kind: Kind): string;
   /** Root's configuration. Throws AgentError. */
   reader(): OrderReader;
-  /** Target of an order, and why it can never be carried out; keeps what the order brings. Throws AgentError `unavailable`. */
+  /** Target of an order, and why it can never be carried out; keeps what the order brings. Throws AgentError where the disk refuses. */
   take<K extends Kind>(
     kind: K,
     order: OrderOf<K>,

@@ -3,20 +3,21 @@
  * second link. What must outlive a bad one, `boot` and `judge`, is started by the link `judge`, which stays on the former
  * release until the new one is confirmed.
  *
- * INVARIANTS: while one is on trial `judge` leads to the release before it; it stays only if its judge takes back and keeps
- * (judge-check.ts), and if it has shown that it can be replaced (rehearsal.ts), so that any fault of it can be mended by an order. Its programs that an agent needs at its start run in
- * the switch, since the agent is restarted.
+ * INVARIANTS: while one is on trial `judge` leads to the release before it. It stays only if its judge takes back and keeps
+ * (judge-check.ts), and if it has shown that it can be replaced (rehearsal.ts): any fault of it can be mended by an order. The
+ * agent is restarted in the switch, and so run its programs that an agent needs at its start.
  * LIMITS: PROVES_WITHIN times the time of a probation for the rehearsal.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
+import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { MANIFEST_FILE } from '../../../../agent/contract/release.ts';
 import { endsWell } from '../child.ts';
 import { flagsOf, ROOT_PROGRAM, rehearsalDir } from '../places.ts';
 import { nameOf, ReleaseFolder, sameRelease } from '../releases.ts';
 import { RUN_UNIT } from '../units.ts';
 import { judgeFault } from './judge-check.ts';
+import { attemptLater } from './outcome.ts';
 import type { FinalVerdict, Left } from './payload.ts';
 import { AT_REST, type Change, type State, type Target, type Trial } from './record.ts';
 import { ReleasePayload, type ReleasePayloadOptions, releaseOf } from './release-payload.ts';
@@ -76,12 +77,7 @@ export class RootPayload extends ReleasePayload {
         return { state: 'bad', why: `it did not carry out its own order again within ${withinS} s` };
       if (nowS >= againS) {
         againS = nowS + RUN_AGAIN_S;
-        try {
-          await units.start([RUN_UNIT]);
-        } catch (error) {
-          rethrowBug(error);
-          say(messageOf(error));
-        }
+        await attemptLater(say, () => units.start([RUN_UNIT]));
       }
       await clock.sleep(LOOK_EVERY_MS);
     }

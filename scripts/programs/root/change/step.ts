@@ -1,6 +1,6 @@
 /**
- * The transition function of a change, of a release of either kind or of a configuration: from an order to `confirmed`, `rolled-back` or
- * `failed`. It is pure: no file, no clock, no process.
+ * The transition function of a change, of a release of either kind or of a configuration: from an order to `confirmed`,
+ * `rolled-back` or `failed`. It is pure: no file, no clock, no process.
  *
  *   idle → waiting → downloading → verified → staged → switching → probation → confirmed
  *                                                                      ↓    ↘ awaits-resume
