@@ -107,7 +107,7 @@ export class UpdatingBox {
     t.teardown(() => server.stop());
     const box = new UpdatingBox(t, dir, { repository, server, trees }, options);
     // What a unit has begun ends before the folders go.
-    t.teardown(() => box.#begunEnd());
+    t.teardown(() => box.begunEnd());
     await box.#furnish(options);
     return box;
   }
@@ -165,7 +165,8 @@ export class UpdatingBox {
     writeFileSync(join(this.dir, 'update.yaml'), `url: "${this.server.url}"\nboard: pc\n${times}`);
   }
 
-  async #begunEnd(): Promise<void> {
+  /** What `systemctl start` began beside the test has ended. */
+  async begunEnd(): Promise<void> {
     const file = join(this.dir, 'bin/pids');
     const begun = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
     for (const pid of begun) while (existsSync(`/proc/${pid}`)) await sleep(50);
