@@ -17,9 +17,7 @@ import { WRITE_CALLS } from '../lib/write-calls.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Of each payload; spread over all the calls that a change makes. */
-const KILLS = FULL ? 300 : 8;
-/** A judge of root's own program starts six more: fewer in the normal run. */
-const KILLS_OF_ROOT = FULL ? 300 : 4;
+const KILLS = FULL ? 300 : 4;
 const KILLS_A_BOX = 20;
 /** Of these a run makes most; the others follow a change that was cut. */
 const COMMANDS = ['run', 'run', 'run', 'judge'] as const;
@@ -120,7 +118,7 @@ async function settled(box: UpdatingBox, { phase }: Payload, n: number): Promise
   return phase(box, n);
 }
 
-async function killed(t: Test, name: string, payload: Payload, kills = KILLS): Promise<void> {
+async function killed(t: Test, name: string, payload: Payload): Promise<void> {
   const killer = preloaded(t, WRITE_CALLS);
   const fresh = async (): Promise<UpdatingBox> => {
     const box = await UpdatingBox.make(t, { releases: KILLS_A_BOX + 3, withinS: 30 });
@@ -139,7 +137,7 @@ async function killed(t: Test, name: string, payload: Payload, kills = KILLS): P
   t.equal(payload.phase(box, n), 'confirmed', `${name}: uncut, it is confirmed`);
   t.ok(calls.run > 40, `${calls.run} calls that write in run, ${calls.judge} in judge`);
   const missed: string[] = [];
-  for (let kill = 0; kill < kills; kill += 1) {
+  for (let kill = 0; kill < KILLS; kill += 1) {
     n += 1;
     if (n > KILLS_A_BOX + 1) {
       box = await fresh();
@@ -150,7 +148,7 @@ async function killed(t: Test, name: string, payload: Payload, kills = KILLS): P
     await box.begunEnd();
     payload.order(box, n);
     if (command === 'judge') await box.run('run');
-    const at = Math.floor((kill * calls[command]) / kills);
+    const at = Math.floor((kill * calls[command]) / KILLS);
     const program = await box.run(command, { LD_PRELOAD: killer, KILL_AT: String(at) });
     const where = `${name}: kill ${kill} at call ${at} of ${command}`;
     // Not each change makes as many calls as the one that was counted.
@@ -174,8 +172,8 @@ async function killed(t: Test, name: string, payload: Payload, kills = KILLS): P
     t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), `${where}: and the agent runs`);
   }
   t.ok(
-    missed.length < kills / 2,
-    `of ${kills}, ${missed.length} ended before their call (${missed.join(', ')}), 0 mixed`,
+    missed.length < KILLS / 2,
+    `of ${KILLS}, ${missed.length} ended before their call (${missed.join(', ')}), 0 mixed`,
   );
   rmSync(box.lib, { recursive: true });
 }
@@ -236,4 +234,4 @@ void t.test('a technician’s trial stays by the technician’s word alone', asy
 
 void t.test('a release', async (t) => killed(t, 'release', release));
 void t.test('a configuration', async (t) => killed(t, 'configuration', configuration));
-void t.test('a release of itself', async (t) => killed(t, 'root', root, KILLS_OF_ROOT));
+void t.test('a release of itself', async (t) => killed(t, 'root', root));

@@ -16,8 +16,8 @@ import { SmallDisk } from '../lib/small-disk.ts';
 import { UPDATER, type UpdatingBox } from '../lib/updating-box.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-const CUTS = FULL ? 300 : 20;
-const CUTS_A_BOX = 20;
+const CUTS = FULL ? 300 : 10;
+const CUTS_A_BOX = Math.min(20, CUTS);
 /** Patience for a phase that is sure to come, and for one that may be over before it is seen, ms. */
 const HELD_WITHIN_MS = 120_000;
 const SEEN_WITHIN_MS = 15_000;
