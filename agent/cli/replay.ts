@@ -26,6 +26,8 @@ export interface ReplayOptions {
   /** Analysed frames a second; `live`: as the box would, with `camera.fps` of the configuration. */
   readonly fps?: number | 'live';
   readonly everyFrame?: true;
+  /** Put before vision's command, by what measures it. */
+  readonly wrapper?: readonly string[];
 }
 
 export async function replay(clip: string, options: ReplayOptions): Promise<void> {
@@ -34,7 +36,7 @@ export async function replay(clip: string, options: ReplayOptions): Promise<void
   const log = makeLogger('replay', (process.env['VIGIE_LOG'] ?? 'warn') as LogLevel);
   const files = new ReplayFiles(options.out);
   files.start();
-  const run = new ReplayRun(config, files, log);
+  const run = new ReplayRun(config, files, log, options.wrapper ?? []);
   try {
     const follows = options.fps === 'live';
     const fps = options.fps === 'live' ? (config.camera?.fps ?? LIVE_FPS) : (options.fps ?? null);
@@ -76,7 +78,7 @@ class ReplayRun {
   #stats: VisionStats | undefined;
   #finished: (() => void) | undefined;
 
-  constructor(config: Config, files: ReplayFiles, log: Logger) {
+  constructor(config: Config, files: ReplayFiles, log: Logger, wrapper: readonly string[]) {
     this.#files = files;
     this.#log = log;
     // Media time is the only time, so that two replays of a clip say the same.
@@ -85,6 +87,7 @@ class ReplayRun {
     this.#vision = new VisionProcess({
       clock: systemClock,
       log,
+      wrapper,
       onMessage: (received) => this.#take(received),
       onExit: ({ code, signal, error }) => {
         const how = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);

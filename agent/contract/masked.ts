@@ -11,8 +11,8 @@ export function isMasked(
 ): boolean {
   if (masked === undefined) return false;
   for (let y = topPx; y < topPx + heightPx; y += 1) {
-    const row = y * input.widthPx;
-    if (masked.subarray(row + leftPx, row + leftPx + widthPx).includes(1)) return true;
+    const first = y * input.widthPx + leftPx;
+    for (let i = first; i < first + widthPx; i += 1) if (masked[i] === 1) return true;
   }
   return false;
 }

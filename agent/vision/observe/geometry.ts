@@ -7,7 +7,9 @@ export type Polygon = readonly Point[];
 /** Even-odd rule (Shimrat, "Position of point relative to polygon", CACM 1962): self-crossing polygons are allowed. */
 export function isInside(polygon: Polygon, [x, y]: Point): boolean {
   let inside = false;
-  for (const [[ax, ay], [bx, by]] of sides(polygon)) {
+  for (let i = 0; i < polygon.length; i += 1) {
+    const [ax, ay] = polygon[i] as Point;
+    const [bx, by] = nextCorner(polygon, i);
     if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
   }
   return inside;
@@ -16,7 +18,9 @@ export function isInside(polygon: Polygon, [x, y]: Point): boolean {
 /** Distance of a point from the nearest side, whether inside or outside. */
 export function distanceToBoundary(polygon: Polygon, point: Point): number {
   let least = Number.POSITIVE_INFINITY;
-  for (const [a, b] of sides(polygon)) least = Math.min(least, distanceToSegment(a, b, point));
+  for (let i = 0; i < polygon.length; i += 1) {
+    least = Math.min(least, distanceToSegment(polygon[i] as Point, nextCorner(polygon, i), point));
+  }
   return least;
 }
 
@@ -56,7 +60,8 @@ export function meetingPoint(from: Point, to: Point, a: Point, b: Point): number
  * Each side that runs along an edge of the unit square (both ends within `slack`) is moved out by 1.
  */
 export function beyondEdges(polygon: Polygon, slack: number): Polygon {
-  return sides(polygon).flatMap(([a, b]): Point[] => {
+  return polygon.flatMap((a, i): Point[] => {
+    const b = nextCorner(polygon, i);
     for (const axis of [0, 1] as const) {
       for (const [edge, out] of [
         [0, -1],
@@ -70,6 +75,6 @@ export function beyondEdges(polygon: Polygon, slack: number): Polygon {
   });
 }
 
-function sides(polygon: Polygon): [Point, Point][] {
-  return polygon.map((corner, i) => [corner, polygon[(i + 1) % polygon.length] as Point]);
+function nextCorner(polygon: Polygon, i: number): Point {
+  return polygon[(i + 1) % polygon.length] as Point;
 }

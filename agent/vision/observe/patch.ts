@@ -88,19 +88,30 @@ export function likeness(a: Patch, b: Patch): number {
 
 /** Moves `patch` by `share` towards `now`. */
 export function blend(patch: Patch, now: Patch, share: number): Patch {
-  const mixed = patch.map((value, i) => value + share * ((now[i] as number) - value));
+  const mixed = new Float32Array(POINTS);
+  for (let i = 0; i < POINTS; i++) {
+    const value = patch[i] as number;
+    mixed[i] = value + share * ((now[i] as number) - value);
+  }
   return normalise(mixed, 0) ?? patch;
 }
 
-/** Points that are not numbers become 0, which is the mean. */
+/** In place. Points that are not numbers become 0, which is the mean. */
 function normalise(patch: Patch, mean: number, points = POINTS): Patch | undefined {
   let squares = 0;
-  for (const value of patch) if (!Number.isNaN(value)) squares += (value - mean) ** 2;
+  for (let i = 0; i < POINTS; i++) {
+    const difference = (patch[i] as number) - mean;
+    if (!Number.isNaN(difference)) squares += difference * difference;
+  }
   // A patch that was normalised before has length 1: only raw luma is held against the noise floor.
   if (mean !== 0 && Math.sqrt(squares / points) < CONTRAST_MIN) return undefined;
   if (squares === 0) return undefined;
   const length = Math.sqrt(squares);
-  return patch.map((value) => (Number.isNaN(value) ? 0 : (value - mean) / length));
+  for (let i = 0; i < POINTS; i++) {
+    const value = patch[i] as number;
+    patch[i] = Number.isNaN(value) ? 0 : (value - mean) / length;
+  }
+  return patch;
 }
 
 function pixelAt({ widthPx, heightPx }: SizePx, x: number, y: number): number {

@@ -17,11 +17,18 @@ export function copyPlanes(into: YuvPlanes, from: YuvPlanes): void {
 }
 
 export function copyCell(into: YuvPlanes, from: YuvPlanes, cell: number, grid: Grid): void {
-  eachLine(into, cell, grid, 'y', (a, b) => into.y.set(from.y.subarray(a, b), a));
-  eachLine(into, cell, grid, 'uv', (a, b) => {
-    into.u.set(from.u.subarray(a, b), a);
-    into.v.set(from.v.subarray(a, b), a);
-  });
+  const { y, u, v } = into;
+  const lines = linesOf(into, cell, grid, 1);
+  for (let at = lines.start; at < lines.end; at += lines.stride) copy(y, from.y, at, at + lines.width);
+  const half = linesOf(into, cell, grid, 2);
+  for (let at = half.start; at < half.end; at += half.stride) {
+    copy(u, from.u, at, at + half.width);
+    copy(v, from.v, at, at + half.width);
+  }
+}
+
+function copy(into: Uint8Array, from: Uint8Array, start: number, end: number): void {
+  for (let at = start; at < end; at += 1) into[at] = from[at] as number;
 }
 
 /** Takes a share of another picture in, after the light of the cell has been made that of the picture. */
@@ -34,12 +41,17 @@ export function blendCell(
   light: Light,
 ): void {
   const gain = light.gain[cell] as number;
-  const [u, v] = [light.u[cell] as number, light.v[cell] as number];
-  eachLine(into, cell, grid, 'y', (start, end) => blend(into.y, from.y, start, end, share, gain, 0));
-  eachLine(into, cell, grid, 'uv', (start, end) => {
-    blend(into.u, from.u, start, end, share, gain, 128 * (1 - gain) + u);
-    blend(into.v, from.v, start, end, share, gain, 128 * (1 - gain) + v);
-  });
+  const u = light.u[cell] as number;
+  const v = light.v[cell] as number;
+  const zero = 128 * (1 - gain);
+  const lines = linesOf(into, cell, grid, 1);
+  for (let at = lines.start; at < lines.end; at += lines.stride)
+    blend(into.y, from.y, at, at + lines.width, share, gain, 0);
+  const half = linesOf(into, cell, grid, 2);
+  for (let at = half.start; at < half.end; at += half.stride) {
+    blend(into.u, from.u, at, at + half.width, share, gain, zero + u);
+    blend(into.v, from.v, at, at + half.width, share, gain, zero + v);
+  }
 }
 
 function blend(
@@ -58,11 +70,14 @@ function blend(
 
 /** Gives a cell one colour. */
 export function flattenCell(into: YuvPlanes, cell: number, grid: Grid, { y, u, v }: Means): void {
-  eachLine(into, cell, grid, 'y', (a, b) => into.y.fill(level(y[cell] as number), a, b));
-  eachLine(into, cell, grid, 'uv', (a, b) => {
-    into.u.fill(level((u[cell] as number) + 128), a, b);
-    into.v.fill(level((v[cell] as number) + 128), a, b);
-  });
+  const lines = linesOf(into, cell, grid, 1);
+  for (let at = lines.start; at < lines.end; at += lines.stride)
+    into.y.fill(level(y[cell] as number), at, at + lines.width);
+  const half = linesOf(into, cell, grid, 2);
+  for (let at = half.start; at < half.end; at += half.stride) {
+    into.u.fill(level((u[cell] as number) + 128), at, at + half.width);
+    into.v.fill(level((v[cell] as number) + 128), at, at + half.width);
+  }
 }
 
 /** Draws a cell into an RGB picture of the plate's size (ITU-T T.871), in the light of `light`. */
@@ -89,24 +104,26 @@ function level(value: number): number {
   return value <= 0 ? 0 : value >= 255 ? 255 : value + 0.5;
 }
 
-/** The lines of a cell in a plane, as ranges [start, end) of its bytes. */
-function eachLine(
+/** The part of each line of a plane that lies in a cell: it begins at `start`, then every `stride` bytes before `end`. */
+interface Lines {
+  readonly start: number;
+  readonly end: number;
+  readonly stride: number;
+  readonly width: number;
+}
+
+/** `half`: 1 for brightness, 2 for colours, whose planes have half as many pixels a side. */
+function linesOf(
   { strideY, strideUv }: YuvPlanes,
   cell: number,
   { columns, size: { widthPx, heightPx } }: Grid,
-  plane: 'y' | 'uv',
-  visit: (start: number, end: number) => void,
-): void {
-  const half = plane === 'y' ? 1 : 2;
+  half: 1 | 2,
+): Lines {
   const side = CELL_PX / half;
-  const [width, height, stride] = [
-    Math.ceil(widthPx / half),
-    Math.ceil(heightPx / half),
-    half === 1 ? strideY : strideUv,
-  ];
-  const [left, top] = [(cell % columns) * side, Math.floor(cell / columns) * side];
-  const right = Math.min(width, left + side);
-  for (let line = top; line < Math.min(height, top + side); line += 1) {
-    visit(line * stride + left, line * stride + right);
-  }
+  const stride = half === 1 ? strideY : strideUv;
+  const left = (cell % columns) * side;
+  const top = Math.floor(cell / columns) * side;
+  const width = Math.min(Math.ceil(widthPx / half), left + side) - left;
+  const bottom = Math.min(Math.ceil(heightPx / half), top + side);
+  return { start: top * stride + left, end: bottom * stride + left, stride, width };
 }

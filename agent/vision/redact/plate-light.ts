@@ -81,35 +81,38 @@ type Step = readonly [number, number, number];
 class Sum {
   count = 0;
   #knownY = 0;
+  #knownU = 0;
+  #knownV = 0;
   #seenY = 0;
-  #known: [number, number] = [0, 0];
-  #seen: [number, number] = [0, 0];
+  #seenU = 0;
+  #seenV = 0;
 
   take(known: Means, seen: Means, cell: number): void {
     this.count += 1;
     this.#knownY += known.y[cell] as number;
     this.#seenY += seen.y[cell] as number;
-    this.#known[0] += known.u[cell] as number;
-    this.#known[1] += known.v[cell] as number;
-    this.#seen[0] += seen.u[cell] as number;
-    this.#seen[1] += seen.v[cell] as number;
+    this.#knownU += known.u[cell] as number;
+    this.#knownV += known.v[cell] as number;
+    this.#seenU += seen.u[cell] as number;
+    this.#seenV += seen.v[cell] as number;
   }
 
   join(other: Sum): void {
     this.count += other.count;
     this.#knownY += other.#knownY;
     this.#seenY += other.#seenY;
-    for (const i of [0, 1] as const) {
-      this.#known[i] += other.#known[i];
-      this.#seen[i] += other.#seen[i];
-    }
+    this.#knownU += other.#knownU;
+    this.#knownV += other.#knownV;
+    this.#seenU += other.#seenU;
+    this.#seenV += other.#seenV;
   }
 
   light(): Step {
     if (this.count === 0) return [1, 0, 0];
     const gain = (this.#seenY / this.count + BLACK) / (this.#knownY / this.count + BLACK);
-    const step = (i: 0 | 1): number => (this.#seen[i] - gain * this.#known[i]) / this.count;
-    return [Math.min(GAIN_MAX, Math.max(1 / GAIN_MAX, gain)), step(0), step(1)];
+    const u = (this.#seenU - gain * this.#knownU) / this.count;
+    const v = (this.#seenV - gain * this.#knownV) / this.count;
+    return [Math.min(GAIN_MAX, Math.max(1 / GAIN_MAX, gain)), u, v];
   }
 }
 
@@ -143,33 +146,39 @@ function drawn(
 ): Light {
   const plane = (): Float32Array => new Float32Array(columns * rows);
   const light = { gain: plane(), u: plane(), v: plane() };
-  const planes = [light.gain, light.u, light.v] as const;
   for (let column = 0; column < columns; column += 1) {
-    const [x0, x1, fx] = smooth ? between(column, across) : tileOf(column);
+    const x = tilePosition(column, smooth);
+    const x0 = nearest(Math.floor(x), across);
+    const x1 = nearest(Math.floor(x) + 1, across);
+    const fx = x - Math.floor(x);
     for (let row = 0; row < rows; row += 1) {
-      const [y0, y1, fy] = smooth ? between(row, down) : tileOf(row);
+      const y = tilePosition(row, smooth);
+      const y0 = nearest(Math.floor(y), down);
+      const y1 = nearest(Math.floor(y) + 1, down);
+      const fy = y - Math.floor(y);
       const a = tiles[y0 * across + x0] as Step;
       const b = tiles[y0 * across + x1] as Step;
       const c = tiles[y1 * across + x0] as Step;
       const d = tiles[y1 * across + x1] as Step;
-      for (let i = 0 as 0 | 1 | 2; i < 3; i += 1) {
-        const above = a[i] + fx * (b[i] - a[i]);
-        planes[i][row * columns + column] = above + fy * (c[i] + fx * (d[i] - c[i]) - above);
-      }
+      const cell = row * columns + column;
+      light.gain[cell] = bilinear(a[0], b[0], c[0], d[0], fx, fy);
+      light.u[cell] = bilinear(a[1], b[1], c[1], d[1], fx, fy);
+      light.v[cell] = bilinear(a[2], b[2], c[2], d[2], fx, fy);
     }
   }
   return light;
 }
 
-function tileOf(cell: number): [number, number, number] {
-  const tile = Math.floor(cell / TILE_CELLS);
-  return [tile, tile, 0];
+/** Position of a cell among the middles of the tiles; whole numbers are middles. Without `smooth`, its own tile's. */
+function tilePosition(cell: number, smooth: boolean): number {
+  return smooth ? (cell + 0.5) / TILE_CELLS - 0.5 : Math.floor(cell / TILE_CELLS);
 }
 
-/** The two tiles whose middles a cell lies between, and how far it is from the first. */
-function between(cell: number, tiles: number): [number, number, number] {
-  const at = (cell + 0.5) / TILE_CELLS - 0.5;
-  const first = Math.min(tiles - 1, Math.max(0, Math.floor(at)));
-  const second = Math.min(tiles - 1, Math.max(0, Math.floor(at) + 1));
-  return [first, second, at - Math.floor(at)];
+function nearest(tile: number, tiles: number): number {
+  return Math.min(tiles - 1, Math.max(0, tile));
+}
+
+function bilinear(a: number, b: number, c: number, d: number, fx: number, fy: number): number {
+  const above = a + fx * (b - a);
+  return above + fy * (c + fx * (d - c) - above);
 }

@@ -23,11 +23,14 @@ export function associate<T, D>(
   const rows = [...tracks];
   const columns = [...detections];
   const weights = new Float64Array(rows.length * columns.length);
-  for (const [r, track] of rows.entries()) {
-    for (const [c, detection] of columns.entries()) weights[r * columns.length + c] = worth(track, detection);
+  for (let r = 0; r < rows.length; r += 1) {
+    for (let c = 0; c < columns.length; c += 1)
+      weights[r * columns.length + c] = worth(rows[r] as T, columns[c] as D);
   }
   const pairs: [T, D][] = [];
-  for (const [r, c] of heaviestMatching(weights, rows.length, columns.length).entries()) {
+  const matching = heaviestMatching(weights, rows.length, columns.length);
+  for (let r = 0; r < rows.length; r += 1) {
+    const c = matching[r] as number;
     if (c < 0) continue;
     const track = rows[r] as T;
     const detection = columns[c] as D;

@@ -49,12 +49,24 @@ function configuration(model: string, input: Input): object {
   };
 }
 
-/** Replays `clip`; `dir` is an empty place for what the replay writes, and is emptied again. */
-export async function agentRun(clip: string, dir: string, model: string, input: Input): Promise<AgentRun> {
+/** A replay of `clip` by the configuration of the benchmark. */
+export interface ReplayPlan {
+  readonly clip: string;
+  readonly config: string;
+  readonly out: string;
+}
+
+/** Writes the configuration of the benchmark into `dir`, and names a place for the results there. */
+export function planReplay(clip: string, dir: string, model: string, input: Input): ReplayPlan {
   const config = join(dir, 'benchmark.yaml');
-  const out = join(dir, 'replay');
   // JSON is YAML too.
   writeFileSync(config, JSON.stringify(configuration(model, input)));
+  return { clip, config, out: join(dir, 'replay') };
+}
+
+/** Replays `clip`; `dir` is an empty place for what the replay writes, and is emptied again. */
+export async function agentRun(clip: string, dir: string, model: string, input: Input): Promise<AgentRun> {
+  const { config, out } = planReplay(clip, dir, model, input);
   const program = join(packageRoot(), 'dist', 'agent', 'cli', 'main.js');
   // The program itself, not through this node: its first line carries the flags that people run it with.
   const command = [program, 'replay', clip, '--config', config, '--out', out, '--every-frame'];

@@ -13,12 +13,20 @@ import type { BareInference } from './bare-inference.ts';
 import { bareCapture, cut, framesPerSecond, type Input, record, repeat } from './gstreamer.ts';
 import { costOf } from './measure.ts';
 import { type PeerReport, runPeer } from './peer.ts';
+import { v8Work } from './v8-work.ts';
 
 /**
  * The goals: what vision may add to the floor, without the plate of the pictures, which no floor has; what that may cost,
- * CPU-ms a frame at 5 frames a second; and what both processes may hold.
+ * CPU-ms a frame at 5 frames a second; what both processes may hold; and what V8 may do in vision beside running it.
  */
-export const GOALS = { ratioMax: 1.2, plateMsMax: 1, rssMiBMax: 260 } as const;
+export const GOALS = {
+  ratioMax: 1.2,
+  plateMsMax: 1,
+  rssMiBMax: 260,
+  compilationsMax: 10,
+  deoptimisationsMax: 5,
+  garbageKbMax: 100,
+} as const;
 /** Planes come once a second of the clip; on a box, of every fifth frame. */
 const LIVE_FPS = 5;
 
@@ -63,15 +71,30 @@ export interface Report {
   readonly wallMs: { readonly capture: number; readonly detect: number; readonly agent: number };
   /** Highest of all rounds, by process. */
   readonly rssPeakMiB: Readonly<Record<string, number>>;
+  /** In vision, after the warm frames; not in the rounds, which run without a trace. */
+  readonly v8: V8PerFrames;
   /** Medians: vision without the plate ÷ floor, and vision and agent together ÷ floor. */
   readonly ratio: { readonly vision: number; readonly both: number };
-  readonly goals: { readonly ratio: boolean; readonly plate: boolean; readonly rss: boolean };
+  readonly goals: {
+    readonly ratio: boolean;
+    readonly plate: boolean;
+    readonly rss: boolean;
+    readonly v8: boolean;
+  };
+}
+
+/** What V8 does in vision for 1,000 frames, and how much memory a frame takes on its heap. */
+export interface V8PerFrames {
+  readonly compilations: number;
+  readonly deoptimisations: number;
+  readonly garbageKbPerFrame: number;
 }
 
 interface Rounds {
   readonly floors: readonly FloorRound[];
   readonly agents: readonly AgentRound[];
   readonly peers: readonly PeerReport[];
+  readonly v8: V8PerFrames;
 }
 
 interface FloorRound {
@@ -116,7 +139,9 @@ export async function benchmark(options: BenchmarkOptions): Promise<Report> {
       options.say(`round ${round} of ${options.rounds}: peer`);
       peers.push(await runPeer({ ...options, ...material, modelFile: modelFileOf(options.model) }));
     }
-    return summarise(options, material, { floors, agents, peers });
+    options.say('what V8 does');
+    const v8 = await v8PerFrames(options, material, dir);
+    return summarise(options, material, { floors, agents, peers, v8 });
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -205,10 +230,24 @@ async function agentRound(options: BenchmarkOptions, material: Material, dir: st
   };
 }
 
+async function v8PerFrames(
+  { model, input, warmFrames }: BenchmarkOptions,
+  { whole, frames }: Material,
+  dir: string,
+): Promise<V8PerFrames> {
+  const work = await v8Work(whole, dir, { model, input, warmShare: warmFrames / frames });
+  const counted = frames - warmFrames;
+  return {
+    compilations: (work.compilations / counted) * 1000,
+    deoptimisations: (work.deoptimisations / counted) * 1000,
+    garbageKbPerFrame: work.allocatedBytes / counted / 1000,
+  };
+}
+
 function summarise(
   options: BenchmarkOptions,
   { frames, clipFps }: Pick<Material, 'frames' | 'clipFps'>,
-  { floors, agents, peers }: Rounds,
+  { floors, agents, peers, v8 }: Rounds,
 ): Report {
   const { clip, warmFrames, rounds, model, input } = options;
   const floorEach = floors.map(({ stages }) => stages.capture + stages.detect);
@@ -247,12 +286,17 @@ function summarise(
       agent: median(agents.map(({ wallMs }) => wallMs)),
     },
     rssPeakMiB,
+    v8,
     ratio,
     peer,
     goals: {
       ratio: ratio.vision <= GOALS.ratioMax,
       plate: plateMs <= GOALS.plateMsMax,
       rss: held > 0 && held <= GOALS.rssMiBMax,
+      v8:
+        v8.compilations <= GOALS.compilationsMax &&
+        v8.deoptimisations <= GOALS.deoptimisationsMax &&
+        v8.garbageKbPerFrame <= GOALS.garbageKbMax,
     },
   };
 }

@@ -8,6 +8,7 @@ import { type BareInferenceOptions, bareInference } from './bare-inference.ts';
 import { benchmark } from './benchmark.ts';
 import type { Input } from './gstreamer.ts';
 import { tableOf } from './table.ts';
+import { type TracedReplay, tracedReplay } from './v8-work.ts';
 
 interface Arguments {
   readonly clip: string;
@@ -73,6 +74,9 @@ const program = new Command('scripts/bench')
   .action(run);
 program.command('bare-inference <settings>', { hidden: true }).action(async (settings: string) => {
   process.stdout.write(JSON.stringify(await bareInference(JSON.parse(settings) as BareInferenceOptions)));
+});
+program.command('traced-replay <settings>', { hidden: true }).action(async (settings: string) => {
+  await tracedReplay(JSON.parse(settings) as TracedReplay);
 });
 
 try {

@@ -2,7 +2,7 @@
 import { GOALS, type Report } from './benchmark.ts';
 
 export function tableOf(report: Report): string {
-  const { floor, vision, agent, peer, ratio, goals, rssPeakMiB, wallMs } = report;
+  const { floor, vision, agent, peer, ratio, goals, rssPeakMiB, wallMs, v8 } = report;
   const rows: string[][] = [['CPU-ms per frame', 'floor', 'agent']];
   for (const [stage, ms] of Object.entries(vision.stages))
     rows.push([stage, figure(floor.stages[stage]), figure(ms)]);
@@ -28,6 +28,8 @@ export function tableOf(report: Report): string {
     `plate, CPU-ms at 5 fps  ${vision.plateMs.toFixed(2)}  (at most ${GOALS.plateMsMax}: ${verdict(goals.plate)})`,
     `vision ÷ floor          ${ratio.vision.toFixed(3)}  (at most ${GOALS.ratioMax}: ${verdict(goals.ratio)}; without the plate)`,
     `vision + agent ÷ floor  ${ratio.both.toFixed(3)}`,
+    `V8, of 1,000 frames     ${v8.compilations.toFixed(1)} compilations (at most ${GOALS.compilationsMax}), ${v8.deoptimisations.toFixed(1)} deoptimisations (at most ${GOALS.deoptimisationsMax})`,
+    `V8, kB a frame          ${v8.garbageKbPerFrame.toFixed(0)}  (at most ${GOALS.garbageKbMax}; all three: ${verdict(goals.v8)})`,
     `peak RSS, MiB           ${memory.join(', ')}`,
     `vision + agent, MiB     ${held.toFixed(0)}  (at most ${GOALS.rssMiBMax}: ${verdict(goals.rss)})`,
   ].join('\n');
