@@ -22,16 +22,20 @@ function ask(
   t: Test,
   code: string,
   options: Partial<ReleaseCheckOptions> = {},
+  text = TEXT,
 ): ReturnType<typeof releaseProblems> {
   const dir = scratch(t);
   chmodSync(dir, 0o755);
   const program = join(dir, 'main.mjs');
   writeFileSync(program, code, { mode: 0o644 });
-  return releaseProblems(TEXT, { program, user: USER, env: process.env, ...options });
+  return releaseProblems(text, { program, user: USER, env: process.env, ...options });
 }
 
-const answers = (answer: unknown): string =>
+const written = (answer: unknown): string =>
   `process.stdout.write(${JSON.stringify(JSON.stringify(answer))});`;
+/** Once it has read the text. */
+const answers = (answer: unknown): string =>
+  `process.stdin.resume().on('end', () => { ${written(answer)} });`;
 /** Why nothing was told by the release itself. */
 const refusal = (why: RegExp): object => [
   {
@@ -94,6 +98,11 @@ void t.test('no answer is a refusal', async (t) => {
     ['a crash', 'throw new Error("no");'],
   ] as const)
     t.match(ask(t, code), refusal(/its answer is not in the form of one/), what);
+  t.match(
+    ask(t, written({ ok: true, problems: [] }), {}, `# ${'x'.repeat(1_000_000)}\n`),
+    refusal(/it ended before it had read the configuration/),
+    'an opinion on what it has not read',
+  );
   t.match(ask(t, answers({ ok: false, problems: [] })), refusal(/it refuses without a reason/));
   t.match(ask(t, 'process.kill(process.pid, "SIGSEGV");'), refusal(/it was ended by SIGSEGV/));
   t.match(

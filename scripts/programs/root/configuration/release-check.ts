@@ -87,6 +87,7 @@ function environment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 function faultText(error: NodeJS.ErrnoException, withinMs: number): string {
   if (error.code === 'ETIMEDOUT') return `no answer within ${withinMs / 1000} s`;
+  if (error.code === 'EPIPE') return 'it ended before it had read the configuration';
   if (error.code === 'ENOBUFS') return `an answer of more than ${ANSWER_BYTES_MAX} bytes`;
   return messageOf(error);
 }
