@@ -18,6 +18,7 @@ import { randomInt } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
+import { threadCpuMs } from '../base/gstreamer.ts';
 import type { Logger } from '../base/log.ts';
 import { StageClock } from '../base/stage-clock.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
@@ -238,14 +239,14 @@ export class VisionFlow {
 
   async #pacedAnalyse(frame: Frame): Promise<void> {
     const pace = this.#pace;
-    const beganMs = this.#stageClock.threadCpuMs();
+    const beganMs = threadCpuMs();
     const held = this.#framesHeld;
     await this.#analyse(frame);
     if (pace === undefined) return;
     const looked = held === this.#framesHeld;
     pace.noteAnalysed(!looked ? 'held' : frame.fine === undefined ? 'look' : 'closer look', frame.atMs);
     // A frame that was not looked at says nothing of how long a look takes.
-    if (this.#live && looked) pace.noteDuration(this.#stageClock.threadCpuMs() - beganMs, frame.atMs);
+    if (this.#live && looked) pace.noteDuration(threadCpuMs() - beganMs, frame.atMs);
     const { step, fps, reason } = pace.state;
     if (step === this.#toldStep) return;
     this.#toldStep = step;
