@@ -34,14 +34,7 @@ const DECODER = /dec(?!odebin)[a-z0-9_]*-?\d+$/;
 
 const binding = createRequire(import.meta.url)('node-gstreamer-superficial') as {
   Pipeline: new (description: string) => Pipeline;
-  threadCpuMs(): number;
 };
-
-/**
- * CPU time of the calling thread since it began, ms (clock_gettime(2), CLOCK_THREAD_CPUTIME_ID). Exact at once, at 0.3 µs a
- * call: /proc is brought up to date at scheduler ticks only, and getrusage(2) adds up all threads (15 µs).
- */
-export const threadCpuMs = (): number => binding.threadCpuMs();
 
 /** What GStreamer said about a failure. */
 export interface Fault {

@@ -18,9 +18,9 @@ import { randomInt } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
-import { threadCpuMs } from '../base/gstreamer.ts';
 import type { Logger } from '../base/log.ts';
 import { StageClock } from '../base/stage-clock.ts';
+import { threadCpuMs } from '../base/thread-cpu.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import {
   encodeMessage,

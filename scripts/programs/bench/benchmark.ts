@@ -11,6 +11,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type AgentRun, agentRun } from './agent-run.ts';
 import type { BareInference } from './bare-inference.ts';
 import { bareCapture, cut, framesPerSecond, type Input, record, repeat } from './gstreamer.ts';
+import { benchmarkLive, type LiveReport } from './live.ts';
 import { costOf } from './measure.ts';
 import { type PeerReport, runPeer } from './peer.ts';
 import { v8Work } from './v8-work.ts';
@@ -26,6 +27,9 @@ export const GOALS = {
   compilationsMax: 10,
   deoptimisationsMax: 5,
   garbageKbMax: 100,
+  /** Vision and agent ÷ the Python program, on a live camera. */
+  liveRatioMax: { busy: 1.15, quiet: 0.5 },
+  livePssMiBMax: 200,
 } as const;
 /** Planes come once a second of the clip; on a box, of every fifth frame. */
 const LIVE_FPS = 5;
@@ -40,6 +44,8 @@ export interface BenchmarkOptions {
   readonly input: Input;
   /** A plain Python program runs in turn with both. */
   readonly peer: boolean;
+  /** Seconds of each program on a live camera; 0: none. */
+  readonly liveS: number;
   say(line: string): void;
 }
 
@@ -65,6 +71,8 @@ export interface Report {
   };
   /** A plain Python program with the same model: CPU-ms per frame, and what it is made of. */
   readonly peer?: PeerReport | undefined;
+  /** On a live camera, by film; empty where it was not asked for. */
+  readonly live: readonly LiveReport[];
   readonly agent: { readonly total: number; readonly each: readonly number[] };
   readonly events: number;
   /** Wall-ms per frame: the floor's halves one after the other, and the agent. */
@@ -95,6 +103,7 @@ interface Rounds {
   readonly agents: readonly AgentRound[];
   readonly peers: readonly PeerReport[];
   readonly v8: V8PerFrames;
+  readonly live: readonly LiveReport[];
 }
 
 interface FloorRound {
@@ -141,7 +150,10 @@ export async function benchmark(options: BenchmarkOptions): Promise<Report> {
     }
     options.say('what V8 does');
     const v8 = await v8PerFrames(options, material, dir);
-    return summarise(options, material, { floors, agents, peers, v8 });
+    const { liveS } = options;
+    const modelFile = modelFileOf(options.model);
+    const live = liveS > 0 ? await benchmarkLive({ ...options, modelFile, seconds: liveS }) : [];
+    return summarise(options, material, { floors, agents, peers, v8, live });
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -247,7 +259,7 @@ async function v8PerFrames(
 function summarise(
   options: BenchmarkOptions,
   { frames, clipFps }: Pick<Material, 'frames' | 'clipFps'>,
-  { floors, agents, peers, v8 }: Rounds,
+  { floors, agents, peers, v8, live }: Rounds,
 ): Report {
   const { clip, warmFrames, rounds, model, input } = options;
   const floorEach = floors.map(({ stages }) => stages.capture + stages.detect);
@@ -289,6 +301,7 @@ function summarise(
     v8,
     ratio,
     peer,
+    live,
     goals: {
       ratio: ratio.vision <= GOALS.ratioMax,
       plate: plateMs <= GOALS.plateMsMax,

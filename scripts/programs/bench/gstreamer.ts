@@ -68,6 +68,67 @@ export async function cut(clip: string, frames: number, file: string): Promise<v
   await launch(clip, [...first, '!', 'matroskamux', '!', 'filesink', `location=${file}`]);
 }
 
+/** A camera's own stream: 1920 × 1080, 25 frames a second, a key frame every two seconds. */
+const CAMERA = [
+  'video/x-raw,format=I420,width=1920,height=1080,framerate=25/1,pixel-aspect-ratio=1/1',
+  ...['!', 'x264enc', 'speed-preset=veryfast', 'tune=zerolatency', 'bitrate=4000', 'key-int-max=50'],
+  ...['!', 'h264parse', '!', 'matroskamux', '!', 'filesink'],
+];
+/** Long enough to be repeated, short enough to be made at once. */
+const QUIET_S = 30;
+
+/** `clip` as a camera would send it; returns its seconds. */
+export async function busyFilm(clip: string, file: string): Promise<number> {
+  const scaled = [
+    'decodebin',
+    '!',
+    'videoscale',
+    'add-borders=true',
+    '!',
+    'videoconvert',
+    '!',
+    'videorate',
+    '!',
+  ];
+  await launch(clip, [...scaled, ...CAMERA, `location=${file}`]);
+  return await durationS(file);
+}
+
+/** A still street at night: the first picture of `clip` under a sensor's noise, of some 5 levels; returns its seconds. */
+export async function quietFilm(clip: string, file: string): Promise<number> {
+  const frames = String(25 * QUIET_S);
+  const street = ['decodebin', '!', 'videoscale', 'add-borders=true', '!', 'videoconvert', '!'];
+  const noise = [
+    'videotestsrc',
+    'pattern=snow',
+    `num-buffers=${frames}`,
+    '!',
+    'video/x-raw,width=1920,height=1080,framerate=25/1',
+  ];
+  await launch(clip, [
+    ...street,
+    ...[
+      'imagefreeze',
+      `num-buffers=${frames}`,
+      '!',
+      'video/x-raw,width=1920,height=1080,framerate=25/1',
+      '!',
+      'mix.',
+    ],
+    ...[...noise, '!', 'mix.'],
+    ...['compositor', 'name=mix', 'sink_1::alpha=0.03', '!', 'videoconvert', '!'],
+    ...CAMERA,
+    `location=${file}`,
+  ]);
+  return await durationS(file);
+}
+
+async function durationS(file: string): Promise<number> {
+  const { stdout } = await costOf(['gst-discoverer-1.0', file], () => undefined);
+  const [, h, m, s] = /Duration: (\d+):(\d+):([\d.]+)/.exec(stdout) ?? [];
+  return Number(h) * 3600 + Number(m) * 60 + Number(s);
+}
+
 function launch(clip: string, words: readonly string[]): Promise<Cost> {
   return costOf(['gst-launch-1.0', '-q', 'filesrc', `location=${clip}`, '!', ...words], (line) =>
     line.startsWith('gst-launch-1.0') ? 'gstreamer' : undefined,

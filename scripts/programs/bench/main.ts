@@ -17,6 +17,7 @@ interface Arguments {
   readonly model: string;
   readonly input: Input;
   readonly peer?: true;
+  readonly live?: number;
   readonly json?: true;
 }
 
@@ -40,7 +41,7 @@ function inputOf(text: string): Input {
   throw new InvalidArgumentError('WIDTHxHEIGHT in multiples of 32 is expected, for instance 416x256.');
 }
 
-async function run({ clip, passes, rounds, model, input, peer, json }: Arguments): Promise<void> {
+async function run({ clip, passes, rounds, model, input, peer, live, json }: Arguments): Promise<void> {
   if (!existsSync(clip)) {
     throw new AgentError('config', `${clip}: no such clip; scripts/setup fetches the usual one`);
   }
@@ -52,6 +53,7 @@ async function run({ clip, passes, rounds, model, input, peer, json }: Arguments
     model,
     input,
     peer: peer === true,
+    liveS: live ?? 0,
     say: (line) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`),
   });
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
@@ -70,6 +72,12 @@ const program = new Command('scripts/bench')
   .option('--model <name>', 'model in models/', 'nanodet-g-city10')
   .addOption(new Option('--input <size>', 'detector input').argParser(inputOf).default([416, 256], '416x256'))
   .option('--peer', 'a plain Python program with the same model runs in turn with both')
+  .addOption(
+    new Option(
+      '--live <s>',
+      'then agent and Python program on a live camera, a busy and a quiet one, s seconds each',
+    ).argParser(count),
+  )
   .option('--json', 'print JSON instead of a table')
   .action(run);
 program.command('bare-inference <settings>', { hidden: true }).action(async (settings: string) => {

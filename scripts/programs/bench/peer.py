@@ -2,8 +2,12 @@
 thread that does not spin, boxes are joined from frame to frame by overlap. No zones, rules, pictures or delivery.
 
 Usage: peer.py CLIP MODEL WIDTH HEIGHT WARM-FRAMES; prints one JSON object, CPU time of the frames after the warm ones.
+       peer.py --live URL MODEL WIDTH HEIGHT EVERY WARM-SECONDS SECONDS; looks at every EVERY-th frame of a camera and
+       prints CPU time and memory of SECONDS after the warm ones.
 """
 import json
+import os
+import re
 import sys
 import time
 
@@ -50,15 +54,31 @@ class Tracker:
         self.next += len(new)
 
 
-def main(clip, model, width, height, warm):
-    cv2.setNumThreads(1)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    video = cv2.VideoCapture(clip)
-    canvas = np.zeros((1, height, width, 3), np.uint8)
-    tracker, frames, since = Tracker(), 0, None
+class Peer:
+    def __init__(self, model, width, height):
+        cv2.setNumThreads(1)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.width, self.height = width, height
+        self.canvas = np.zeros((1, height, width, 3), np.uint8)
+        self.tracker = Tracker()
+
+    def look(self, picture):
+        rows, columns = picture.shape[:2]
+        scale = min(self.width / columns, self.height / rows)
+        size = (int(columns * scale), int(rows * scale))
+        left, top = (self.width - size[0]) // 2, (self.height - size[1]) // 2
+        small = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), cv2.COLOR_BGR2RGB)
+        self.canvas[0, top : top + size[1], left : left + size[0]] = small
+        boxes, scores = self.session.run(["boxes", "scores"], {"frame": self.canvas})
+        self.tracker.update(boxes.reshape(-1, 4)[scores.ravel() >= SCORE_MIN])
+
+
+def replay(clip, model, width, height, warm):
+    peer, video = Peer(model, width, height), cv2.VideoCapture(clip)
+    frames, since = 0, None
     while True:
         if frames == warm:
             since = time.process_time()
@@ -66,17 +86,33 @@ def main(clip, model, width, height, warm):
         if not there:
             break
         frames += 1
-        rows, columns = picture.shape[:2]
-        scale = min(width / columns, height / rows)
-        size = (int(columns * scale), int(rows * scale))
-        left, top = (width - size[0]) // 2, (height - size[1]) // 2
-        small = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), cv2.COLOR_BGR2RGB)
-        canvas[0, top : top + size[1], left : left + size[0]] = small
-        boxes, scores = session.run(["boxes", "scores"], {"frame": canvas})
-        tracker.update(boxes.reshape(-1, 4)[scores.ravel() >= SCORE_MIN])
+        peer.look(picture)
     spent = (time.process_time() - since) * 1000
     versions = f"OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}"
-    print(json.dumps({"frames": frames, "cpuMs": spent, "tracks": tracker.next - 1, "versions": versions}))
+    print(json.dumps({"frames": frames, "cpuMs": spent, "tracks": peer.tracker.next - 1, "versions": versions}))
 
 
-main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+def live(url, model, width, height, every, warm, seconds):
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
+    peer, video = Peer(model, width, height), cv2.VideoCapture(url, cv2.CAP_FFMPEG)
+    began, frames, looks, since = time.monotonic(), 0, 0, None
+    while time.monotonic() - began < warm + seconds:
+        if since is None and time.monotonic() - began >= warm:
+            since, looks = (time.process_time(), time.monotonic()), 0
+        # Each frame is decoded, and made into a picture of its own only where it is looked at.
+        if not video.grab():
+            sys.exit("the camera ended the stream")
+        frames += 1
+        if frames % every == 0:
+            peer.look(video.retrieve()[1])
+            looks += 1
+    spent, wall = time.process_time() - since[0], time.monotonic() - since[1]
+    with open("/proc/self/smaps_rollup", encoding="ascii") as memory:
+        pss = int(re.search(r"^Pss:\s+(\d+) kB$", memory.read(), re.MULTILINE)[1])
+    print(json.dumps({"cpuS": spent, "wallS": wall, "looks": looks, "pssKiB": pss}))
+
+
+if sys.argv[1] == "--live":
+    live(sys.argv[2], sys.argv[3], *map(int, sys.argv[4:]))
+else:
+    replay(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

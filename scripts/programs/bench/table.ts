@@ -1,5 +1,6 @@
 /** The report for a person's eyes. */
 import { GOALS, type Report } from './benchmark.ts';
+import type { LiveCost, LiveReport } from './live.ts';
 
 export function tableOf(report: Report): string {
   const { floor, vision, agent, peer, ratio, goals, rssPeakMiB, wallMs, v8 } = report;
@@ -32,7 +33,24 @@ export function tableOf(report: Report): string {
     `V8, kB a frame          ${v8.garbageKbPerFrame.toFixed(0)}  (at most ${GOALS.garbageKbMax}; all three: ${verdict(goals.v8)})`,
     `peak RSS, MiB           ${memory.join(', ')}`,
     `vision + agent, MiB     ${held.toFixed(0)}  (at most ${GOALS.rssMiBMax}: ${verdict(goals.rss)})`,
+    ...report.live.flatMap(liveLines),
   ].join('\n');
+}
+
+function liveLines({ film, vigie, peer }: LiveReport): string[] {
+  const ratio = vigie.cpuPercent / peer.cpuPercent;
+  const most = GOALS.liveRatioMax[film];
+  const cost = ({ cpuPercent, pssMiB, looksPerS }: LiveCost): string =>
+    `${cpuPercent.toFixed(1)} % of a core, ${looksPerS.toFixed(1)} looks/s, PSS ${pssMiB?.toFixed(0) ?? '?'} MiB`;
+  const isSmall = vigie.pssMiB !== null && vigie.pssMiB <= GOALS.livePssMiBMax;
+  return [
+    '',
+    `live, 1080p25, ${film} film`,
+    `agent                   ${cost(vigie)} (vision ${vigie.visionPercent.toFixed(1)} %, agent ${vigie.agentPercent.toFixed(1)} %)`,
+    `Python peer             ${cost(peer)}`,
+    `agent ÷ peer            ${ratio.toFixed(2)}  (at most ${most}: ${verdict(ratio <= most)})`,
+    `PSS                     at most ${GOALS.livePssMiBMax} MiB: ${vigie.pssMiB === null ? 'not measured, only root may' : verdict(isSmall)}`,
+  ];
 }
 
 function figure(value: number | undefined): string {

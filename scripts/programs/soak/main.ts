@@ -48,7 +48,7 @@ async function run({ hours, warmup, clip, fps, out, json }: Arguments): Promise<
   };
   const soaked = await soak({
     hours,
-    clip: resolve(clip),
+    source: `file:${resolve(clip)}`,
     fps,
     everyMs: SAMPLE_EVERY_MS,
     logFile: join(out, 'agent.log'),

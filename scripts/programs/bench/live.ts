@@ -1,0 +1,207 @@
+/**
+ * The agent and a plain Python program on the same live camera, one after the other: a film at 1920 × 1080 and 25 frames a
+ * second, served by RTSP. CPU time and memory are those of the processes after their first minute.
+ */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { getLocal } from '../../../agent/base/local-http.ts';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import { type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
+import { type LiveBox, type LiveBoxOptions, withLiveBox } from '../soak/live-box.ts';
+import { busyFilm, type Input, quietFilm, repeat } from './gstreamer.ts';
+import { costOf } from './measure.ts';
+
+/** Looks of the detector a second. */
+export const LOOKS_PER_S = 5;
+const CAMERA_FPS = 25;
+/** What a box has saved for a quick street is spent by then (camera/look-budget.ts), and what is hot is compiled. */
+const WARM_S = 90;
+/** A film lasts longer than a run; without an end, which would be an opening anew. */
+const MARGIN_S = 40;
+/** getconf CLK_TCK of Linux. */
+const TICKS_PER_S = 100;
+
+export const FILMS = ['busy', 'quiet'] as const;
+
+export interface LiveOptions {
+  readonly clip: string;
+  readonly modelFile: string;
+  readonly input: Input;
+  /** Measured time of each. */
+  readonly seconds: number;
+  say(line: string): void;
+}
+
+/** Of one program on one film. */
+export interface LiveCost {
+  /** Of one core. */
+  readonly cpuPercent: number;
+  /** Proportional share of memory, of all its processes together; null where only root may read it. */
+  readonly pssMiB: number | null;
+  readonly looksPerS: number;
+}
+
+export interface LiveReport {
+  readonly film: (typeof FILMS)[number];
+  readonly vigie: LiveCost & { readonly visionPercent: number; readonly agentPercent: number };
+  readonly peer: LiveCost;
+}
+
+/** @throws AgentError `unavailable` (a program, the camera or the broker fails) */
+export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]> {
+  const dir = mkdtempSync(join(tmpdir(), 'vigie-bench-live-'));
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort(new AgentError('unavailable', 'interrupted'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const reports: LiveReport[] = [];
+  try {
+    for (const film of FILMS) {
+      options.say(`${film}: making the film`);
+      const once = join(dir, 'once.mkv');
+      const made = film === 'busy' ? await busyFilm(options.clip, once) : await quietFilm(options.clip, once);
+      const file = join(dir, `${film}.mkv`);
+      await repeat(once, Math.ceil((WARM_S + options.seconds + MARGIN_S) / made), file);
+      const camera = await Camera.start(file);
+      try {
+        options.say(`${film}: agent`);
+        const vigie = await runAgent(
+          {
+            source: camera.url,
+            fps: LOOKS_PER_S,
+            logFile: join(dir, 'agent.log'),
+            signal: interrupted.signal,
+          },
+          options.seconds,
+        );
+        options.say(`${film}: peer`);
+        reports.push({ film, vigie, peer: await runLivePeer(camera.url, options) });
+      } finally {
+        await camera.stop();
+      }
+    }
+    return reports;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** The RTSP server (camera.py) as a process of its own. */
+class Camera {
+  readonly url: string;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+
+  static async start(film: string): Promise<Camera> {
+    const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'camera.py');
+    const child = spawn('/usr/bin/python3', [program, film], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = once(child, 'exit').then(() => {
+      throw new AgentError('unavailable', 'the RTSP server ended; ./scripts/setup --for test installs it');
+    });
+    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string];
+    ended.catch(() => undefined);
+    return new Camera(child, (JSON.parse(line) as { port: number }).port);
+  }
+
+  private constructor(child: ChildProcessByStdio<Writable, Readable, null>, port: number) {
+    this.#child = child;
+    this.url = `rtsp://127.0.0.1:${port}/main`;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.stdin.end();
+    await gone;
+  }
+}
+
+/** What has been spent up to a moment. */
+interface Spent {
+  readonly wallMs: number;
+  readonly visionPid: number;
+  readonly visionS: number;
+  readonly agentS: number;
+  readonly looks: number;
+}
+
+function runAgent(options: LiveBoxOptions, seconds: number): Promise<LiveReport['vigie']> {
+  return withLiveBox(options, async (box) => {
+    const over = AbortSignal.any([box.broken, options.signal]);
+    const wait = async (s: number): Promise<void> => {
+      await sleep(s * 1000, undefined, { signal: over }).catch(() => {
+        throw over.reason;
+      });
+    };
+    await wait(WARM_S);
+    const from = await spentBy(box);
+    await wait(seconds);
+    const to = await spentBy(box);
+    if (from.visionPid !== to.visionPid) throw new AgentError('unavailable', 'vision was started anew');
+    const wallS = (to.wallMs - from.wallMs) / 1000;
+    const visionPercent = ((to.visionS - from.visionS) / wallS) * 100;
+    const agentPercent = ((to.agentS - from.agentS) / wallS) * 100;
+    return {
+      visionPercent,
+      agentPercent,
+      cpuPercent: visionPercent + agentPercent,
+      pssMiB: pssMiB([to.visionPid, box.agentPid]),
+      looksPerS: (to.looks - from.looks) / wallS,
+    };
+  });
+}
+
+async function spentBy({ socket, agentPid }: LiveBox): Promise<Spent> {
+  const { report } = JSON.parse(await getLocal(socket, STATUS_PATH)) as LocalStatus;
+  const visionPid = report.processes.vision?.pid;
+  const held = report.counters['frames_held'];
+  if (visionPid === undefined || held === undefined)
+    throw new AgentError('unavailable', 'vision does not run');
+  return {
+    wallMs: performance.now(),
+    visionPid,
+    visionS: cpuS(visionPid),
+    agentS: cpuS(agentPid),
+    looks: report.frames.analysed - held,
+  };
+}
+
+/** User and system time of a process (proc_pid_stat(5), fields 14 and 15). */
+function cpuS(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
+}
+
+/** Null where the kernel lets only root see it: vision cannot be looked into by its own user. */
+function pssMiB(pids: readonly number[]): number | null {
+  try {
+    const each = pids.map((pid) => readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+    return each.reduce((sum, text) => sum + Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1]) / 1024, 0);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES') return null;
+    throw error;
+  }
+}
+
+async function runLivePeer(url: string, { modelFile, input, seconds }: LiveOptions): Promise<LiveCost> {
+  const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'peer.py');
+  const every = String(CAMERA_FPS / LOOKS_PER_S);
+  const places = [url, modelFile, ...input.map(String)];
+  const { stdout } = await costOf(
+    ['/usr/bin/python3', program, '--live', ...places, every, String(WARM_S), String(seconds)],
+    () => undefined,
+  );
+  const said = JSON.parse(stdout) as { cpuS: number; wallS: number; looks: number; pssKiB: number };
+  return {
+    cpuPercent: (said.cpuS / said.wallS) * 100,
+    pssMiB: said.pssKiB / 1024,
+    looksPerS: said.looks / said.wallS,
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * A box that runs on this machine: a private broker, the room's archive, and the agent with its vision on a source that goes
+ * on for ever.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { getLocal } from '../../../agent/base/local-http.ts';
+import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
+import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
+import type { KeyPair } from '../../lib/certificates.ts';
+import { freePort, roomBroker } from '../../lib/mosquitto.ts';
+import { AgentProcess } from '../demo/agent-process.ts';
+import { Archive, localTimeZone } from '../room/archive/archive.ts';
+import { Room } from '../room/archive/room.ts';
+import { SqliteDatabase } from '../room/database/sqlite.ts';
+import { BOX, SITE, soakBox } from './box.ts';
+
+export interface LiveBoxOptions {
+  /** As `camera.source`. */
+  readonly source: string;
+  /** Looks of the detector a second, on average. */
+  readonly fps: number;
+  /** For the agent's log. */
+  readonly logFile: string;
+  readonly signal: AbortSignal;
+}
+
+export interface LiveBox {
+  readonly agentPid: number;
+  /** The agent's local socket. */
+  readonly socket: string;
+  /** Aborted with an AgentError `unavailable` when the agent, the broker or the archive breaks. */
+  readonly broken: AbortSignal;
+  /** From the capture of the frame in which an incident began until the room's archive has it, ms. */
+  readonly arrivalMs: readonly number[];
+}
+
+/** Starts one, hands it to `use` once its vision analyses frames, and ends all of it. Rejects when a part breaks. */
+export async function withLiveBox<T>(options: LiveBoxOptions, use: (box: LiveBox) => Promise<T>): Promise<T> {
+  const dir = mkdtempSync(join(tmpdir(), 'vigie-live-'));
+  const undo: (() => Promise<void> | void)[] = [() => rmSync(dir, { recursive: true, force: true })];
+  try {
+    return await use(await start(options, dir, undo));
+  } finally {
+    for (const step of undo.reverse()) await step();
+  }
+}
+
+async function start(
+  { source, fps, logFile, signal }: LiveBoxOptions,
+  dir: string,
+  undo: (() => Promise<void> | void)[],
+): Promise<LiveBox> {
+  const { authorities, broker } = await roomBroker(dir, [{ site: SITE, box: BOX }]);
+  const { ca } = authorities.boxes;
+  undo.push(() => broker.stop());
+  await broker.start();
+  const broken = new AbortController();
+  const breaks = (line: string): void => broken.abort(new AgentError('unavailable', line));
+  const arrivalMs: number[] = [];
+  const room = roomOf(
+    join(dir, 'room.db'),
+    broker.programsUrl,
+    await authorities.programs.client('room'),
+    ca,
+    arrivalMs,
+    breaks,
+  );
+  undo.push(() => room.stop());
+  await room.start();
+  const { command, stateDir, environment } = soakBox({
+    dir,
+    source,
+    fps,
+    broker: broker.url,
+    ca,
+    pair: await authorities.boxes.client(BOX),
+    metricsPort: await freePort(),
+  });
+  const agent = new AgentProcess(command, { ...process.env, ...environment }, logFile);
+  undo.push(() => agent.stop());
+  void agent.start().then(({ code, signal, reason }) => {
+    breaks(`the agent ended (${signal ?? `exit code ${code}`}): ${reason}`);
+  });
+  const socket = join(stateDir, LOCAL_SOCKET);
+  await answered(socket, AbortSignal.any([broken.signal, signal]));
+  return { agentPid: agent.pid ?? 0, socket, broken: broken.signal, arrivalMs };
+}
+
+function roomOf(
+  file: string,
+  url: string,
+  { cert, key }: KeyPair,
+  ca: string,
+  arrivalMs: number[],
+  breaks: (line: string) => void,
+): Room {
+  return new Room({
+    url,
+    tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
+    archive: new Archive(new SqliteDatabase(file), {
+      timeZone: localTimeZone(),
+      now: Date.now,
+      holder: 'this',
+      onNotice: breaks,
+    }),
+    onStored: (fresh) => {
+      for (const arrival of fresh)
+        if (arrival.kind === 'event' && arrival.event?.data.phase === 'start')
+          arrivalMs.push(Date.now() - Date.parse(arrival.time));
+    },
+    brokerFault: (error) => roomBrokerFault(error, url),
+    onNotice: breaks,
+    onStandby: breaks,
+  });
+}
+
+/** Resolves when the agent answers and has its vision; throws when it does not within a minute. */
+async function answered(socket: string, signal: AbortSignal): Promise<void> {
+  const untilMs = performance.now() + 60_000;
+  for (;;) {
+    if (signal.aborted) throw signal.reason;
+    try {
+      const { report } = JSON.parse(await getLocal(socket, STATUS_PATH)) as LocalStatus;
+      if (report.frames.analysed > 0) return;
+    } catch (error) {
+      if (!(error instanceof AgentError) || performance.now() > untilMs) throw error;
+    }
+    await sleep(200);
+  }
+}
