@@ -71,11 +71,11 @@ export async function cut(clip: string, frames: number, file: string): Promise<v
 /** A camera's own stream: 1920 × 1080, 25 frames a second, a key frame every two seconds. */
 const CAMERA = [
   'video/x-raw,format=I420,width=1920,height=1080,framerate=25/1,pixel-aspect-ratio=1/1',
-  ...['!', 'x264enc', 'speed-preset=veryfast', 'tune=zerolatency', 'bitrate=4000', 'key-int-max=50'],
+  ...['!', 'x264enc', 'speed-preset=superfast', 'tune=zerolatency', 'bitrate=4000', 'key-int-max=50'],
   ...['!', 'h264parse', '!', 'matroskamux', '!', 'filesink'],
 ];
 /** Long enough to be repeated, short enough to be made at once. */
-const QUIET_S = 30;
+const QUIET_S = 10;
 
 /** `clip` as a camera would send it; returns its seconds. */
 export async function busyFilm(clip: string, file: string): Promise<number> {
