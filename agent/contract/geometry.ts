@@ -52,6 +52,6 @@ function common(a: XyxyPx, b: XyxyPx): number {
   return width <= 0 || height <= 0 ? 0 : width * height;
 }
 
-function area([x1, y1, x2, y2]: XyxyPx): number {
-  return (x2 - x1) * (y2 - y1);
+function area(box: XyxyPx): number {
+  return (box[2] - box[0]) * (box[3] - box[1]);
 }

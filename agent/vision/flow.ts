@@ -21,6 +21,7 @@ import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { StageClock } from '../base/stage-clock.ts';
 import { threadCpuMs } from '../base/thread-cpu.ts';
+import type { XyxyNorm } from '../contract/geometry.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import {
   encodeMessage,
@@ -310,10 +311,13 @@ export class VisionFlow {
 
   #linkDetections({ source: { widthPx, heightPx } }: Frame, { found }: Look): LinkDetections {
     if (!this.#options.settings.detections) return [];
-    return found.map(({ xyxyPx: [x1, y1, x2, y2], score, label, group }) => ({
-      xyxyNorm: [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx],
-      ...{ score, label, group },
-    }));
+    const detections: LinkDetections = [];
+    for (const { xyxyPx, score, label, group } of found) {
+      const [x1, y1, x2, y2] = xyxyPx;
+      const xyxyNorm: XyxyNorm = [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
+      detections.push({ xyxyNorm, score, label, group });
+    }
+    return detections;
   }
 
   #tellFrame(message: Extract<FromVision, { kind: 'frame' }>): void {

@@ -4,7 +4,7 @@ import t from 'tap';
 import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
 import { type Foreground, type Frame, MOVING, SETTLED } from '../../agent/contract/picture.ts';
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
-import { eachTouched, gridOf } from '../../agent/vision/redact/cells.ts';
+import { fillTouched, gridOf } from '../../agent/vision/redact/cells.ts';
 import { movingCells } from '../../agent/vision/redact/moving.ts';
 import { isTouched, masking, paintGrey } from '../lib/pictures.ts';
 
@@ -208,7 +208,7 @@ t.test('the cells of a picture that the foreground touches, whatever its grid', 
     fc.property(anyForeground, fc.nat({ max: 4 }), (foreground, reachPx) => {
       const { columns, rows, cells, cellNorm } = foreground;
       const touched = new Uint8Array(grid.columns * grid.rows);
-      eachTouched(foreground, cells, grid, reachPx, (from, to) => touched.fill(1, from, to));
+      fillTouched(touched, foreground, cells, grid, 1, reachPx);
       const [across, down] = [cellNorm[0] * SIZE.widthPx, cellNorm[1] * SIZE.heightPx];
       const boxes = [...cells.keys()]
         .filter((cell) => cells[cell] !== 0)

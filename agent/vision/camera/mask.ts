@@ -31,11 +31,19 @@ interface PlanesMask {
   readonly uv: ByteRanges;
 }
 
+/** What is black in pictures of one size, by mask. */
+interface PictureMask {
+  readonly size: SizePx;
+  readonly reachPx: number;
+  readonly black: readonly ByteRanges[];
+}
+
 export class PrivacyMasks {
   readonly #polygons: readonly (readonly PointNorm[])[];
   /** By the size of the picture: the frame's, and that of a larger one. */
   readonly #frames = new Map<string, FrameMask>();
   #planes: PlanesMask | undefined;
+  #picture: PictureMask | undefined;
 
   constructor(masks: readonly MaskConfig[]) {
     this.#polygons = masks.map(({ polygon }) => polygon);
@@ -59,9 +67,14 @@ export class PrivacyMasks {
    * black, by mask.
    */
   blackenPicture(rgb: Uint8Array, size: SizePx, reachPx: number): readonly ByteRanges[] {
-    const black = this.#polygons.map((polygon) => maskRanges(polygon, size, reachPx));
-    for (const ranges of black) blacken(rgb, ranges);
-    return black;
+    let mask = this.#picture;
+    if (mask === undefined || !sameSize(mask.size, size) || mask.reachPx !== reachPx) {
+      const black = this.#polygons.map((polygon) => maskRanges(polygon, size, reachPx));
+      mask = { size, reachPx, black };
+      this.#picture = mask;
+    }
+    for (const ranges of mask.black) blacken(rgb, ranges);
+    return mask.black;
   }
 
   /** Blackens planes of a picture of `source` in place. */

@@ -18,9 +18,10 @@ export function detectionsOf(
 ): Detection[] {
   const placement = placementOf(source, input);
   const found: Detection[] = [];
-  scores.forEach((score, row) => {
+  for (let row = 0; row < scores.length; row += 1) {
+    const score = scores[row] as number;
     // Not a number is not ≥ either.
-    if (!(score >= card.inGraph.scoreMin)) return;
+    if (!(score >= card.inGraph.scoreMin)) continue;
     const box: XyxyPx = [
       boxes[row * 4] ?? Number.NaN,
       boxes[row * 4 + 1] ?? Number.NaN,
@@ -28,12 +29,12 @@ export function detectionsOf(
       boxes[row * 4 + 3] ?? Number.NaN,
     ];
     const xyxyPx = toSource(box, placement, source);
-    if (xyxyPx === undefined) return;
+    if (xyxyPx === undefined) continue;
     const label = labelOf(labels[row], card);
     const group = groupOf(label);
-    if (shareOf(xyxyPx, source) > thresholdsOf(card, group).boxShareMax) return;
+    if (shareOf(xyxyPx, source) > thresholdsOf(card, group).boxShareMax) continue;
     found.push({ xyxyPx, score: Math.min(score, 1), label, group });
-  });
+  }
   return found;
 }
 

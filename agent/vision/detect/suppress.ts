@@ -15,14 +15,20 @@ export function suppressWithinGroups(
   pictures: 1 | 2 = 1,
 ): Detection[] {
   const kept: Detection[] = [];
-  for (const one of [...found].sort((a, b) => b.score - a.score)) {
-    const rival = kept.some(
-      (other) =>
-        other.group === one.group &&
-        (pictures > 1 || other.label !== one.label) &&
-        iou(other.xyxyPx, one.xyxyPx) > iouMaxOf(one.group),
-    );
-    if (!rival) kept.push(one);
+  for (const one of [...found].sort(byScore)) {
+    if (!hasRival(one, kept, iouMaxOf(one.group), pictures)) kept.push(one);
   }
   return kept;
+}
+
+function byScore(a: Detection, b: Detection): number {
+  return b.score - a.score;
+}
+
+function hasRival(one: Detection, kept: readonly Detection[], iouMax: number, pictures: 1 | 2): boolean {
+  for (const other of kept) {
+    if (other.group !== one.group || (pictures === 1 && other.label === one.label)) continue;
+    if (iou(other.xyxyPx, one.xyxyPx) > iouMax) return true;
+  }
+  return false;
 }

@@ -31,6 +31,8 @@ export class Exposure {
   readonly #bands = new Float64Array(BANDS);
   readonly #order = Uint8Array.from({ length: BANDS }, (_, band) => band);
   readonly #curve = new Float32Array(256);
+  readonly #byCount = (a: number, b: number): number =>
+    (this.#counts[b] as number) - (this.#counts[a] as number);
 
   /** Levels to add to each level 0..255 of the ground; undefined where nothing has moved or nothing can be told. */
   measure(
@@ -56,10 +58,10 @@ export class Exposure {
     const moved = this.#bands.fill(Number.NaN);
     let most = 0;
     // The fullest bands are believed first.
-    for (const band of this.#order.sort((a, b) => (counts[b] as number) - (counts[a] as number))) {
+    for (const band of this.#order.sort(this.#byCount)) {
       if ((counts[band] as number) < BAND_SAMPLES_MIN) break;
       const by = this.#median(band);
-      if (!moved.every((other, i) => Number.isNaN(other) || staysApart(i, other, band, by))) continue;
+      if (!staysApartOfAll(moved, band, by)) continue;
       moved[band] = by;
       most = Math.max(most, Math.abs(by));
     }
@@ -97,9 +99,19 @@ export class Exposure {
   }
 }
 
+/** `moved`: of each band, or not a number where it is not known. */
+function staysApartOfAll(moved: Float64Array, band: number, by: number): boolean {
+  for (let other = 0; other < moved.length; other += 1) {
+    const otherBy = moved[other] as number;
+    if (!Number.isNaN(otherBy) && !staysApart(other, otherBy, band, by)) return false;
+  }
+  return true;
+}
+
 /** Whether two bands that move by so many levels are still two. */
 function staysApart(one: number, oneBy: number, other: number, otherBy: number): boolean {
-  const [a, b] = [middle(one) + oneBy, middle(other) + otherBy];
+  const a = middle(one) + oneBy;
+  const b = middle(other) + otherBy;
   return Math.max(a, b) >= WHITE || (b - a) / (middle(other) - middle(one)) >= APART_MIN;
 }
 

@@ -77,7 +77,8 @@ interface BlindZone {
 export class Blindness {
   readonly #zones: readonly BlindZone[];
   readonly #passages = new Passages();
-  #passed: readonly Passage[] = [];
+  /** Of the last PASSED_MS, the oldest first. */
+  #passed: Passage[] = [];
   #clear: ClearView | undefined;
   #veil: Veil | undefined;
   /** Since when the picture has had no contrast. */
@@ -127,15 +128,16 @@ export class Blindness {
   see({ found, looked, foreground }: Seen, source: SizePx, atMs: number): void {
     if (!looked) return;
     const elapsedMs = atMs - (this.#namedMs ?? atMs);
-    const named = found.some(({ score }) => score >= SEEN_SCORE) ? 1 : 0;
+    const named = found.some(isSure) ? 1 : 0;
     this.#named += (1 - Math.exp(-elapsedMs / NAMED_MS)) * (named - this.#named);
     this.#namedLong += (1 - Math.exp(-elapsedMs / PASSED_MS)) * (named - this.#namedLong);
     this.#namedMs = atMs;
     if (foreground === undefined) return;
-    const passed = this.#passages.update(foreground, found, source, atMs);
-    this.#passed = [...this.#passed, ...passed]
-      .filter((passage) => atMs - passage.atMs <= PASSED_MS)
-      .slice(-PASSAGES_MAX);
+    const passed = this.#passed;
+    passed.push(...this.#passages.update(foreground, found, source, atMs));
+    let old = Math.max(0, passed.length - PASSAGES_MAX);
+    while (old < passed.length && atMs - (passed[old] as Passage).atMs > PASSED_MS) old += 1;
+    if (old > 0) passed.splice(0, old);
   }
 
   /** Takes a window of frames; `sound`: it may be taken for one where all is well. */
@@ -172,6 +174,10 @@ export class Blindness {
     if (night) return missed.length >= NIGHT_PASSAGES && seen === 0 && this.#namedLong <= SILENT_SHARE;
     return this.#named < NAMED_SHARE && wilson(seen, passed.length).high < SEEN_HALF;
   }
+}
+
+function isSure({ score }: Detection): boolean {
+  return score >= SEEN_SCORE;
 }
 
 function judgeZone(zone: BlindZone, { bright }: Veil, atMs: number): void {

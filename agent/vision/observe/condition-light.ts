@@ -28,8 +28,8 @@ export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): 
   }
   if (sum < DARK_LEVEL_MAX * frames * cells || coloured <= COLOURED_SHARE_MAX * cells) return 'night';
   const counts = new Uint32Array(256);
-  for (const total of level) {
-    const bin = Math.min(255, Math.round(total / frames));
+  for (let k = 0; k < level.length; k += 1) {
+    const bin = Math.min(255, Math.round((level[k] as number) / frames));
     counts[bin] = (counts[bin] as number) + 1;
   }
   const black = levelAt(counts, BLACK_QUANTILE * cells);
@@ -39,8 +39,9 @@ export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): 
 /** The first level with more than `below` cells at it or under it. */
 function levelAt(counts: Uint32Array, below: number): number {
   let left = below;
-  return counts.findIndex((count) => {
-    left -= count;
-    return left < 0;
-  });
+  for (let level = 0; level < counts.length; level += 1) {
+    left -= counts[level] as number;
+    if (left < 0) return level;
+  }
+  return -1;
 }

@@ -167,5 +167,7 @@ function spreadOf(sum: Float64Array, square: Float64Array, b: number, cells: num
 }
 
 function meanOf({ level, frames }: ConditionPicture): number {
-  return level.reduce((sum, value) => sum + value, 0) / (frames * Math.max(1, level.length));
+  let sum = 0;
+  for (let k = 0; k < level.length; k += 1) sum += level[k] as number;
+  return sum / (frames * Math.max(1, level.length));
 }

@@ -124,9 +124,11 @@ export class View {
       both[b] = (both[b] as number) + x * vx + y * vy;
       view[b] = (view[b] as number) + vx * vx + vy * vy;
     }
-    const noise = now.map((square, b) =>
-      Math.max(0, ((squares[b] as number) * scale - square) / Math.max(1, frames - 1)),
-    );
+    const noise = new Float64Array(BLOCKS);
+    for (let b = 0; b < BLOCKS; b += 1) {
+      const variance = ((squares[b] as number) * scale - (now[b] as number)) / Math.max(1, frames - 1);
+      noise[b] = Math.max(0, variance);
+    }
     return { now, both, view, noise };
   }
 

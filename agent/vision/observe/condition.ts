@@ -324,8 +324,8 @@ export class CameraConditions {
 /** The level that only `BRIGHT_SHARE` of the cells exceed. */
 function brightLevel({ level, frames }: ConditionPicture): number {
   const counts = new Uint32Array(256);
-  for (const sum of level) {
-    const bin = Math.min(255, Math.round(sum / frames));
+  for (let k = 0; k < level.length; k += 1) {
+    const bin = Math.min(255, Math.round((level[k] as number) / frames));
     counts[bin] = (counts[bin] as number) + 1;
   }
   let left = BRIGHT_SHARE * level.length;

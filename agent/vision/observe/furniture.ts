@@ -13,7 +13,7 @@
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import type { Group } from '../../contract/label.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
-import { blend, type LumaPicture, likeness, lumaPicture, type Patch, patchOf } from './patch.ts';
+import { blend, FrameLuma, type LumaPicture, likeness, type Patch, patchOf } from './patch.ts';
 
 const PLACES_MAX = 128;
 /** By chance a real object is found weakly, lost and found again once or twice (a lapse of the detector). */
@@ -76,7 +76,7 @@ export class Furniture {
   /** Takes the next frame's tracks and those of them whose pixels move; returns the tracks that are furniture. */
   update(frame: Frame, tracks: readonly Track[], moving: ReadonlySet<number>): ReadonlySet<number> {
     const { atMs } = frame;
-    const picture = lumaPicture(frame);
+    const picture = new FrameLuma(frame);
     const lives = new Map<number, Life>();
     const marked = new Set<number>();
     for (const track of tracks) {

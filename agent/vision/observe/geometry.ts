@@ -8,9 +8,9 @@ export type Polygon = readonly Point[];
 export function isInside(polygon: Polygon, [x, y]: Point): boolean {
   let inside = false;
   for (let i = 0; i < polygon.length; i += 1) {
-    const [ax, ay] = polygon[i] as Point;
-    const [bx, by] = nextCorner(polygon, i);
-    if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
+    const a = polygon[i] as Point;
+    const b = nextCorner(polygon, i);
+    if (a[1] > y !== b[1] > y && x < a[0] + ((y - a[1]) / (b[1] - a[1])) * (b[0] - a[0])) inside = !inside;
   }
   return inside;
 }

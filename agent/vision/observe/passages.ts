@@ -119,11 +119,7 @@ export class Passages {
     // Heights and widths alike in one unit, the frame's height.
     const aspect = source.widthPx / source.heightPx;
     const parts = partsOf(foreground, aspect);
-    const toPart = (detection: Detection): Part => partOf(detection, source, aspect);
-    const boxes: Found = {
-      all: found.map(toPart),
-      sure: found.filter(({ score }) => score >= SEEN_SCORE).map(toPart),
-    };
+    const boxes = partsFound(found, source, aspect);
     const left = new Set(parts);
     const over: Mover[] = [];
     for (const mover of this.#movers) {
@@ -252,6 +248,17 @@ function nearest(part: Part, parts: ReadonlySet<Part>): Part | undefined {
   return best;
 }
 
+function partsFound(found: readonly Detection[], source: SizePx, aspect: number): Found {
+  const all: Part[] = [];
+  const sure: Part[] = [];
+  for (const detection of found) {
+    const part = partOf(detection, source, aspect);
+    all.push(part);
+    if (detection.score >= SEEN_SCORE) sure.push(part);
+  }
+  return { all, sure };
+}
+
 function partOf(
   { xyxyPx: [x1, y1, x2, y2] }: Detection,
   { widthPx, heightPx }: SizePx,
@@ -267,8 +274,13 @@ function boxOf({ x, y, halfX, halfY }: Part, { heightPx }: SizePx): XyxyPx {
 
 /** Connected moving cells of an object's size; none where most of the picture moves. */
 function partsOf({ columns, rows, cellNorm, cells }: Foreground, aspect: number): Part[] {
-  const open = cells.map((value) => (value === MOVING ? 1 : 0));
-  const moving = open.reduce((sum, value) => sum + value, 0);
+  const open = new Uint8Array(cells.length);
+  let moving = 0;
+  for (let cell = 0; cell < cells.length; cell += 1) {
+    if (cells[cell] !== MOVING) continue;
+    open[cell] = 1;
+    moving += 1;
+  }
   if (moving > MOVING_MAX * cells.length) return [];
   const [wide, high] = [cellNorm[0] * aspect, cellNorm[1]];
   const parts: Part[] = [];
@@ -279,7 +291,8 @@ function partsOf({ columns, rows, cellNorm, cells }: Foreground, aspect: number)
     open[from] = 0;
     stack.push(from);
     for (let cell = stack.pop(); cell !== undefined; cell = stack.pop()) {
-      const [column, row] = [cell % columns, Math.floor(cell / columns)];
+      const column = cell % columns;
+      const row = Math.floor(cell / columns);
       left = Math.min(left, column);
       right = Math.max(right, column);
       top = Math.min(top, row);

@@ -30,35 +30,50 @@ export interface LumaPicture {
   lumaOf(pixel: number): number;
 }
 
-/** BT.601 luma in integers, read where it is needed. */
-export function lumaPicture({
-  rgb,
-  source,
-  input,
-  masked,
-}: Pick<Frame, 'rgb' | 'input' | 'source' | 'masked'>): LumaPicture {
-  return {
-    source,
-    input,
-    masked,
-    lumaOf: (pixel) => {
-      const i = pixel * 3;
-      return (77 * (rgb[i] as number) + 150 * (rgb[i + 1] as number) + 29 * (rgb[i + 2] as number)) >> 8;
-    },
-  };
+/** BT.601 luma of a frame in integers, read where it is needed. */
+export class FrameLuma implements LumaPicture {
+  readonly source: SizePx;
+  readonly input: SizePx;
+  readonly masked: Uint8Array | undefined;
+  readonly #rgb: Uint8Array;
+
+  constructor({ rgb, source, input, masked }: Pick<Frame, 'rgb' | 'input' | 'source' | 'masked'>) {
+    this.source = source;
+    this.input = input;
+    this.masked = masked;
+    this.#rgb = rgb;
+  }
+
+  lumaOf(pixel: number): number {
+    const i = pixel * 3;
+    const rgb = this.#rgb;
+    return (77 * (rgb[i] as number) + 150 * (rgb[i + 1] as number) + 29 * (rgb[i + 2] as number)) >> 8;
+  }
 }
 
-/** The same, kept: one byte a pixel. */
-export function keptLuma(picture: LumaPicture): LumaPicture {
-  const { source, input, masked } = picture;
-  const kept = new Uint8Array(input.widthPx * input.heightPx);
-  for (let i = 0; i < kept.length; i++) kept[i] = picture.lumaOf(i);
-  return { source, input, masked, lumaOf: (pixel) => kept[pixel] as number };
+/** A copy of a picture's luma: one byte a pixel. */
+export class KeptLuma implements LumaPicture {
+  readonly source: SizePx;
+  readonly input: SizePx;
+  readonly masked: Uint8Array | undefined;
+  readonly #luma: Uint8Array;
+
+  constructor(picture: LumaPicture) {
+    this.source = picture.source;
+    this.input = picture.input;
+    this.masked = picture.masked;
+    this.#luma = new Uint8Array(this.input.widthPx * this.input.heightPx);
+    for (let i = 0; i < this.#luma.length; i++) this.#luma[i] = picture.lumaOf(i);
+  }
+
+  lumaOf(pixel: number): number {
+    return this.#luma[pixel] as number;
+  }
 }
 
 /** Undefined where the box holds no contrast to compare by. Points under a privacy mask weigh nothing. */
 export function patchOf(picture: LumaPicture, box: XyxyPx): Patch | undefined {
-  const { input, source, masked, lumaOf } = picture;
+  const { input, source, masked } = picture;
   const placement = placementOf(source, input);
   const scale = placement.widthPx / source.widthPx;
   const patch = new Float32Array(POINTS);
@@ -69,7 +84,7 @@ export function patchOf(picture: LumaPicture, box: XyxyPx): Patch | undefined {
     for (let column = 0; column < SIDE; column++) {
       const x = placement.leftPx + scale * (box[0] + ((column + 0.5) / SIDE) * (box[2] - box[0]));
       const pixel = pixelAt(input, x, y);
-      const value = masked?.[pixel] === 1 ? Number.NaN : lumaOf(pixel);
+      const value = masked?.[pixel] === 1 ? Number.NaN : picture.lumaOf(pixel);
       patch[row * SIDE + column] = value;
       if (Number.isNaN(value)) continue;
       sum += value;

@@ -14,7 +14,7 @@
 import { sameSize, type XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
-import { type LumaPicture, likeness, lumaPicture, type Patch, patchOf } from './patch.ts';
+import { FrameLuma, type LumaPicture, likeness, type Patch, patchOf } from './patch.ts';
 
 /** As all that is compared with earlier pictures: five times a second. */
 const EVERY_MS = 190;
@@ -54,7 +54,7 @@ export class PixelMotion {
   update(frame: Frame, tracks: readonly Track[]): ReadonlySet<number> {
     const { atMs, source } = frame;
     if (!sameSize(this.#past.at(-1)?.picture.source, source)) this.#past = [];
-    const picture = lumaPicture(frame);
+    const picture = new FrameLuma(frame);
     const scale = placementOf(source, frame.input).widthPx / source.widthPx;
     const moving = new Set<number>();
     const drivers = tracks.filter(({ group }) => group === 'vehicle' || group === 'cycle');
@@ -69,7 +69,7 @@ export class PixelMotion {
       const oldest = this.#past.length < PICTURES_MAX ? undefined : this.#past.shift();
       const rgb = oldest?.rgb.length === frame.rgb.length ? oldest.rgb : new Uint8Array(frame.rgb.length);
       rgb.set(frame.rgb);
-      this.#past.push({ atMs, rgb, picture: lumaPicture({ ...frame, rgb }), boxes });
+      this.#past.push({ atMs, rgb, picture: new FrameLuma({ ...frame, rgb }), boxes });
     }
     return moving;
   }

@@ -12,7 +12,7 @@
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import { BREAK_MAX_MS, type StandingVehicle } from '../../contract/observation.ts';
 import type { Track } from '../../contract/picture.ts';
-import { keptLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
+import { KeptLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
 import { distanceSizes, type Place, SAME_BOX_IOU_MIN } from './standing-place.ts';
 
 /** One picture in so long, for twelve such spans: what the place looked like in the last minute. */
@@ -80,7 +80,7 @@ export class StandingArrivals {
   keep(picture: LumaPicture, atMs: number): void {
     const last = this.#history.at(-1);
     if (last !== undefined && atMs - last.atMs < HISTORY_EVERY_MS) return;
-    const kept = { atMs, picture: keptLuma(picture) };
+    const kept = { atMs, picture: new KeptLuma(picture) };
     this.#first ??= kept;
     this.#history = [...this.#history.slice(1 - HISTORY_MAX), kept];
     const oldestMs = this.#history[0]?.atMs ?? atMs;

@@ -116,18 +116,24 @@ export function noteGroup(
   elapsedMs: number,
 ): void {
   if (found) place.groupMs = Math.max(0, place.groupMs - elapsedMs);
-  else if (isGroup(place, boxesOf(vehicles.filter(({ score }) => score >= SURE_SCORE_MIN))))
-    place.groupMs += elapsedMs;
+  else if (isGroup(place, sureBoxesOf(vehicles))) place.groupMs += elapsedMs;
 }
 
-function boxesOf(vehicles: readonly Detection[]): XyxyPx[] {
-  return vehicles.map(({ xyxyPx }) => xyxyPx);
+function sureBoxesOf(vehicles: readonly Detection[]): XyxyPx[] {
+  const boxes: XyxyPx[] = [];
+  for (const { score, xyxyPx } of vehicles) if (score >= SURE_SCORE_MIN) boxes.push(xyxyPx);
+  return boxes;
 }
 
 /** Two of the boxes lie in it beside each other. */
 export function isGroup({ box }: Place, others: readonly XyxyPx[]): boolean {
-  const inside = others.filter((other) => isPartOf(other, box, PART_INSIDE_MIN));
-  return inside.some((one, i) => inside.slice(i + 1).some((other) => iou(one, other) <= BESIDE_IOU_MAX));
+  const inside: XyxyPx[] = [];
+  for (const other of others) {
+    if (!isPartOf(other, box, PART_INSIDE_MIN)) continue;
+    for (const one of inside) if (iou(one, other) <= BESIDE_IOU_MAX) return true;
+    inside.push(other);
+  }
+  return false;
 }
 
 /** It was found last where it was found first. */
@@ -142,8 +148,15 @@ export function stays({ confirmed, presentMs, seenMs, groupMs }: Place, atMs: nu
 }
 
 export function bestTrack(tracks: readonly Track[], box: XyxyPx): Track | undefined {
-  const near = tracks.filter(({ xyxyPx }) => iou(xyxyPx, box) >= SAME_BOX_IOU_MIN);
-  return near.sort((a, b) => iou(b.xyxyPx, box) - iou(a.xyxyPx, box))[0];
+  let best: Track | undefined;
+  let most = 0;
+  for (const track of tracks) {
+    const overlap = iou(track.xyxyPx, box);
+    if (overlap < SAME_BOX_IOU_MIN || overlap <= most) continue;
+    most = overlap;
+    best = track;
+  }
+  return best;
 }
 
 /** Detectors box a vehicle's parts as well, and a place may remain from when it rolled: one track stands at one place. */
@@ -167,14 +180,9 @@ function isBesideItself(a: XyxyPx, b: XyxyPx): boolean {
  * Does another object lie over a good part of the place? Its own detections would have been counted as seen;
  * of the others only sure ones hide it, since a false box hides nothing.
  */
-export function covered(
-  { box, track }: Place,
-  tracks: readonly Track[],
-  vehicles: readonly Detection[],
-): boolean {
-  const sure = vehicles.filter(({ score }) => score >= SURE_SCORE_MIN);
-  const others = [...tracks.filter(({ id }) => id !== track), ...sure].map(({ xyxyPx }) => xyxyPx);
-  return others.some((other) => shareInside(box, other) >= COVER_SHARE_MIN);
+export function covered(place: Place, tracks: readonly Track[], vehicles: readonly Detection[]): boolean {
+  // No box is more like it than it is like itself.
+  return isCovered(place, tracks, vehicles, Number.POSITIVE_INFINITY);
 }
 
 /** The same while the vehicle itself is found: what is boxed as it is, is it. */
@@ -183,8 +191,24 @@ export function partlyCovered(
   tracks: readonly Track[],
   vehicles: readonly Detection[],
 ): boolean {
-  const isOther = ({ xyxyPx }: Detection | Track): boolean => iou(xyxyPx, place.box) < SAME_BOX_IOU_MIN;
-  return covered(place, tracks.filter(isOther), vehicles.filter(isOther));
+  return isCovered(place, tracks, vehicles, SAME_BOX_IOU_MIN);
+}
+
+/** Of objects that overlap the place by `iouMax` and more nothing is asked. */
+function isCovered(
+  { box, track }: Place,
+  tracks: readonly Track[],
+  vehicles: readonly Detection[],
+  iouMax: number,
+): boolean {
+  for (const { id, xyxyPx } of tracks) if (id !== track && isBefore(box, xyxyPx, iouMax)) return true;
+  for (const { score, xyxyPx } of vehicles)
+    if (score >= SURE_SCORE_MIN && isBefore(box, xyxyPx, iouMax)) return true;
+  return false;
+}
+
+function isBefore(box: XyxyPx, other: XyxyPx, iouMax: number): boolean {
+  return iou(other, box) < iouMax && shareInside(box, other) >= COVER_SHARE_MIN;
 }
 
 function area([x1, y1, x2, y2]: XyxyPx): number {

@@ -13,9 +13,10 @@
  */
 import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
+import type { Label } from '../../contract/label.ts';
 import type { StandingVehicle } from '../../contract/observation.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
-import { blend, type LumaPicture, likeness, lumaPicture, patchOf } from './patch.ts';
+import { blend, FrameLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
 import { LIKENESS_MIN, StandingArrivals } from './standing-arrival.ts';
 import {
   bestTrack,
@@ -85,11 +86,12 @@ export class StandingVehicles {
 
   /** A vehicle may have come to stand, and is not sure yet. */
   waits(atMs: number): boolean {
-    return this.#places.some((place) => {
+    for (const place of this.#places) {
       const { confirmed, sinceMs, seenMs, hits } = place;
-      if (confirmed !== undefined || !isLikely(place) || atMs - sinceMs > CONFIRM_UNTIL_MS) return false;
-      return hits < HITS_MIN || seenMs - sinceMs < FOUND_FOR_MS;
-    });
+      if (confirmed !== undefined || !isLikely(place) || atMs - sinceMs > CONFIRM_UNTIL_MS) continue;
+      if (hits < HITS_MIN || seenMs - sinceMs < FOUND_FOR_MS) return true;
+    }
+    return false;
   }
 
   /** `looked` is false where `detections` are those of an earlier frame: nothing is found anew then. */
@@ -101,7 +103,7 @@ export class StandingVehicles {
   ): StandingVehicle[] {
     const vehicles = detections.filter(({ group }) => group === 'vehicle');
     const vehicleTracks = tracks.filter(({ group, seen }) => group === 'vehicle' && seen);
-    const picture = lumaPicture(frame);
+    const picture = new FrameLuma(frame);
     const { widthPx, heightPx } = frame.source;
     // A picture without any contrast says nothing of any place: what stands is behind it.
     const blank = patchOf(picture, [0, 0, widthPx, heightPx]) === undefined;
@@ -111,10 +113,16 @@ export class StandingVehicles {
       if (blank) hide(place, frame.atMs);
       else this.#judge(place, picture, frame.atMs, tracks, vehicles);
     }
-    this.#places = this.#places.filter((place) => stays(place, frame.atMs));
-    for (const place of this.#places) this.#confirm(place, frame);
+    const places: Place[] = [];
+    for (const place of this.#places) if (stays(place, frame.atMs)) places.push(place);
+    this.#places = places;
+    for (const place of places) this.#confirm(place, frame);
     if (!blank) this.#arrivals.keep(picture, frame.atMs);
-    return this.#places.flatMap((place) => this.#describe(place, frame));
+    const standing: StandingVehicle[] = [];
+    for (const place of places) {
+      if (place.confirmed !== undefined) standing.push(this.#describe(place, place.confirmed, frame));
+    }
+    return standing;
   }
 
   /** The camera could not see, or sees something else: what stands from now on was there when it looked again. */
@@ -146,13 +154,17 @@ export class StandingVehicles {
   }
 
   #placeOf(box: XyxyPx, taken: ReadonlySet<Place>): Place | undefined {
-    const near = this.#places.filter(
-      (place) =>
-        !taken.has(place) &&
-        iou(place.box, box) >= SAME_BOX_IOU_MIN &&
-        distanceSizes(place.box, box) <= this.#moveTolerance,
-    );
-    return near.sort((a, b) => iou(b.box, box) - iou(a.box, box))[0];
+    let best: Place | undefined;
+    let most = 0;
+    for (const place of this.#places) {
+      if (taken.has(place)) continue;
+      const overlap = iou(place.box, box);
+      if (overlap < SAME_BOX_IOU_MIN || overlap <= most) continue;
+      if (distanceSizes(place.box, box) > this.#moveTolerance) continue;
+      most = overlap;
+      best = place;
+    }
+    return best;
   }
 
   #begin(detection: Detection, atMs: number): Place | undefined {
@@ -241,23 +253,22 @@ export class StandingVehicles {
     return own !== undefined && distanceSizes(place.box, own.xyxyPx) > 2 * this.#moveTolerance;
   }
 
-  #describe(place: Place, { source, atMs }: Frame): StandingVehicle[] {
-    const arrival = place.confirmed;
-    if (arrival === undefined) return [];
+  #describe(place: Place, arrival: StandingVehicle['arrival'], { source, atMs }: Frame): StandingVehicle {
     const [x1, y1, x2, y2] = place.box;
     const { widthPx, heightPx } = source;
-    const label = [...place.votes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? 'car';
-    const zones = this.#zones.flatMap((zone, i) => {
+    const zones: StandingVehicle['vehicle']['zones'] = [];
+    for (let i = 0; i < this.#zones.length; i += 1) {
+      const zone = this.#zones[i] as Zone;
       const visit = place.visits[i] as Visit;
       zone.visit(visit, source, [(x1 + x2) / 2, y2], y2 - y1, atMs);
-      return visit.present ? [{ zone: zone.id, sinceMs: place.sinceMs }] : [];
-    });
+      if (visit.present) zones.push({ zone: zone.id, sinceMs: place.sinceMs });
+    }
     const presence = place.seenMs === atMs ? 'seen' : place.hiddenSinceMs === undefined ? 'held' : 'hidden';
     const vehicle: StandingVehicle['vehicle'] = {
       // A vehicle that no track has followed goes by its place's number.
       id: place.track === 0 ? place.id : place.track,
       group: 'vehicle',
-      label,
+      label: mostVoted(place.votes) ?? 'car',
       score: place.scoreMax,
       bestScore: place.scoreMax,
       xyxyNorm: [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx],
@@ -270,8 +281,20 @@ export class StandingVehicles {
       furniture: false,
       zones,
     };
-    return [{ place: place.id, arrival, moveTolerance: this.#moveTolerance, presence, vehicle }];
+    return { place: place.id, arrival, moveTolerance: this.#moveTolerance, presence, vehicle };
   }
+}
+
+/** Of equal ones the first. */
+function mostVoted(votes: ReadonlyMap<Label, number>): Label | undefined {
+  let best: Label | undefined;
+  let most = Number.NEGATIVE_INFINITY;
+  for (const [label, score] of votes) {
+    if (score <= most) continue;
+    most = score;
+    best = label;
+  }
+  return best;
 }
 
 /** Nothing is seen of it: it may be behind something, and is given time to be seen again. */

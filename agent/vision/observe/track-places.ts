@@ -5,7 +5,7 @@
  * LIMITS: as many tracks as the tracker gives; 512 crossings a frame, further ones dropped and counted.
  */
 import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
-import type { SizePx } from '../../contract/geometry.ts';
+import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import type { Crossing, ObservedTrack } from '../../contract/observation.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
 import type { Point } from './geometry.ts';
@@ -60,62 +60,80 @@ export class TrackPlaces {
   ): { tracks: ObservedTrack[]; crossings: Crossing[] } {
     const kept = new Map<number, Memory>();
     const crossings: Crossing[] = [];
-    const observed = tracks.map((track) => {
+    const observed: ObservedTrack[] = [];
+    for (const track of tracks) {
       const memory = this.#memories.get(track.id) ?? {
         visits: this.#zones.map(newVisit),
         approaches: this.#lines.map(newApproach),
       };
       kept.set(track.id, memory);
-      if (track.seen) crossings.push(...this.#place(memory, track, source, atMs));
-      return this.#describe(memory, track, source, facts);
-    });
+      if (track.seen) this.#place(memory, track, source, atMs, crossings);
+      observed.push(this.#describe(memory, track, source, facts));
+    }
     this.#memories = kept;
     this.#crossingsDropped += Math.max(0, crossings.length - CROSSINGS_MAX);
     return { tracks: observed, crossings: crossings.slice(0, CROSSINGS_MAX) };
   }
 
-  /** Updates what is known of a seen track's place; returns the lines that it has passed by that. */
-  #place(memory: Memory, track: PlacedTrack, source: SizePx, atMs: number): Crossing[] {
+  /** Updates what is known of a seen track's place; adds the lines that it has passed by that to `crossings`. */
+  #place(memory: Memory, track: PlacedTrack, source: SizePx, atMs: number, crossings: Crossing[]): void {
     const [x1, y1, x2, y2] = track.xyxyPx;
     const groundPx: Point = [(x1 + x2) / 2, y2];
     const heightPx = y2 - y1;
-    for (const [i, zone] of this.#zones.entries()) {
-      zone.visit(memory.visits[i] as Visit, source, groundPx, heightPx, atMs);
+    for (let i = 0; i < this.#zones.length; i += 1) {
+      (this.#zones[i] as Zone).visit(memory.visits[i] as Visit, source, groundPx, heightPx, atMs);
     }
-    // What drives fast has passed a line before it is sure that there is something.
-    const places = [...(track.before ?? []), track];
-    return this.#lines.flatMap((line, i) =>
-      places.flatMap(({ xyxyPx: [left, top, right, bottom] }) => {
-        const at: Point = [(left + right) / 2, bottom];
-        const direction = line.approach(memory.approaches[i] as Approach, source, at, bottom - top);
-        return direction === undefined ? [] : [{ line: line.id, track: track.id, direction }];
-      }),
-    );
+    for (let i = 0; i < this.#lines.length; i += 1) {
+      const line = this.#lines[i] as Tripwire;
+      const approach = memory.approaches[i] as Approach;
+      // What drives fast has passed a line before it is sure that there is something.
+      for (const { xyxyPx } of track.before ?? []) pass(line, approach, xyxyPx, track.id, source, crossings);
+      pass(line, approach, track.xyxyPx, track.id, source, crossings);
+    }
   }
 
   #describe(memory: Memory, track: PlacedTrack, source: SizePx, facts: TrackFacts): ObservedTrack {
     const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen } = track;
     const [x1, y1, x2, y2] = xyxyPx;
-    const x = (px: number): number => Math.min(1, Math.max(0, px / source.widthPx));
-    const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
+    const { widthPx, heightPx } = source;
+    const zones: ObservedTrack['zones'] = [];
+    for (let i = 0; i < this.#zones.length; i += 1) {
+      const { present, sinceMs } = memory.visits[i] as Visit;
+      if (present) zones.push({ zone: (this.#zones[i] as Zone).id, sinceMs });
+    }
     return {
       id,
       group,
       label,
       score,
       bestScore,
-      xyxyNorm: [x(x1), y(y1), x(x2), y(y2)],
-      ground: [x((x1 + x2) / 2), y(y2)],
-      velocityNormPerS: [velocityPxPerS[0] / source.widthPx, velocityPxPerS[1] / source.heightPx],
+      xyxyNorm: [share(x1, widthPx), share(y1, heightPx), share(x2, widthPx), share(y2, heightPx)],
+      ground: [share((x1 + x2) / 2, widthPx), share(y2, heightPx)],
+      velocityNormPerS: [velocityPxPerS[0] / widthPx, velocityPxPerS[1] / heightPx],
       firstMs,
       lastMs,
       seen,
       pixelsMove: facts.moving.has(id),
       furniture: facts.furniture.has(id),
-      zones: this.#zones.flatMap((zone, i) => {
-        const visit = memory.visits[i] as Visit;
-        return visit.present ? [{ zone: zone.id, sinceMs: visit.sinceMs }] : [];
-      }),
+      zones,
     };
   }
+}
+
+function pass(
+  line: Tripwire,
+  approach: Approach,
+  [left, top, right, bottom]: XyxyPx,
+  track: number,
+  source: SizePx,
+  crossings: Crossing[],
+): void {
+  const at: Point = [(left + right) / 2, bottom];
+  const direction = line.approach(approach, source, at, bottom - top);
+  if (direction !== undefined) crossings.push({ line: line.id, track, direction });
+}
+
+/** Of a side of the picture, within it: 0 to 1. */
+function share(px: number, sidePx: number): number {
+  return Math.min(1, Math.max(0, px / sidePx));
 }

@@ -43,23 +43,28 @@ export function touched([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): Xyxy
   ];
 }
 
-/** Calls for each row of cells that a box touches, with the range [from, to) of its cells. */
-export function eachRow(box: XyxyPx, grid: Grid, visit: (from: number, to: number) => void): void {
+/** Gives the cells that a box touches one value. */
+export function fillBox(cells: Uint8Array | Float64Array, box: XyxyPx, grid: Grid, value: number): void {
   const [left, top, right, bottom] = touched(box, grid);
   if (left >= right) return;
-  for (let row = top; row < bottom; row += 1) visit(row * grid.columns + left, row * grid.columns + right);
+  for (let row = top; row < bottom; row += 1)
+    cells.fill(value, row * grid.columns + left, row * grid.columns + right);
 }
 
-/** Calls for the cells of a picture that the marked cells of the foreground's grid touch, `reachPx` around included. */
-export function eachTouched(
+/**
+ * Gives the cells of a picture that the marked cells of the foreground's grid touch, `reachPx` around included, one value.
+ */
+export function fillTouched(
+  cells: Uint8Array | Float64Array,
   { columns, rows, cellNorm }: Pick<Foreground, 'columns' | 'rows' | 'cellNorm'>,
   marked: Uint8Array,
   grid: Grid,
-  reachPx: number,
-  visit: (from: number, to: number) => void,
+  value: number,
+  reachPx = 0,
 ): void {
   const { widthPx, heightPx } = grid.size;
-  const [across, down] = [cellNorm[0] * widthPx, cellNorm[1] * heightPx];
+  const across = cellNorm[0] * widthPx;
+  const down = cellNorm[1] * heightPx;
   for (let y = 0; y < rows; y += 1) {
     // The last cells reach to the edge of the picture, which they need not divide.
     const bottom = y === rows - 1 ? heightPx : (y + 1) * down;
@@ -69,7 +74,7 @@ export function eachTouched(
       while (end < columns && marked[y * columns + end] !== 0) end += 1;
       const right = end === columns ? widthPx : end * across;
       const box: XyxyPx = [x * across - reachPx, y * down - reachPx, right + reachPx, bottom + reachPx];
-      eachRow(box, grid, visit);
+      fillBox(cells, box, grid, value);
       x = end;
     }
   }

@@ -5,7 +5,7 @@
  * INVARIANT: no pixel of a hidden cell has a part in what is drawn, in it or elsewhere.
  */
 import type { Foreground } from '../../contract/picture.ts';
-import { CELL_PX, COARSE, eachTouched, type Grid, HIDDEN, LIVE } from './cells.ts';
+import { CELL_PX, COARSE, fillTouched, type Grid, HIDDEN, LIVE } from './cells.ts';
 import type { Cover } from './cover.ts';
 import { meansOfRgb } from './means.ts';
 import { coarsen, fillUnknown } from './mosaic.ts';
@@ -89,7 +89,7 @@ function compare(
     if (cells[cell] === LIVE && turn === 0) use[cell] = known.cells[cell] as number;
   }
   if (foreground !== undefined) {
-    eachTouched(foreground, foreground.cells, grid, 0, (from, to) => use.fill(0, from, to));
+    fillTouched(use, foreground, foreground.cells, grid, 0);
   }
   const seen = meansOfRgb(rgb, grid, use);
   const light = lightBetween(known.means, seen, use, grid, true);

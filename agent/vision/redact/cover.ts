@@ -6,7 +6,7 @@
 import { assert } from '../../base/errors.ts';
 import type { SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
 import type { Foreground } from '../../contract/picture.ts';
-import { COARSE, eachRow, eachTouched, type Grid, gridOf, HIDDEN } from './cells.ts';
+import { COARSE, fillBox, fillTouched, type Grid, gridOf, HIDDEN, touched } from './cells.ts';
 import { missingIn, sameObject } from './chains.ts';
 import type { SeenBox, SeenFrame, SeenTrack } from './history.ts';
 import { type CoarseBox, personBlockPx, vehicleBlockPx } from './mosaic.ts';
@@ -63,7 +63,7 @@ export function coverOf(
   const cells = new Uint8Array(grid.columns * grid.rows);
   const grown = (boxes: readonly SeenBox[]): XyxyPx[] => boxes.map((box) => grownBox(box, size, reachPx));
   const fill = (boxes: readonly XyxyPx[], value: number): void => {
-    for (const box of boxes) eachRow(box, grid, (from, to) => cells.fill(value, from, to));
+    for (const box of boxes) fillBox(cells, box, grid, value);
   };
   const shown = [...own.detections, ...own.tracks];
   const all = [...shown, ...missingIn(own, before), ...missingIn(own, after)];
@@ -80,9 +80,11 @@ export function coverOf(
   fill(ofUnsure, HIDDEN);
   const objects = things.map((xyxyNorm) => toPx(xyxyNorm, size));
   for (const box of objects) {
-    eachRow(box, grid, (from, to) => {
-      for (let cell = from; cell < to; cell += 1) if (cells[cell] === HIDDEN) cells[cell] = COARSE;
-    });
+    const [left, top, right, bottom] = touched(box, grid);
+    for (let row = top; row < bottom; row += 1) {
+      for (let cell = row * grid.columns + left; cell < row * grid.columns + right; cell += 1)
+        if (cells[cell] === HIDDEN) cells[cell] = COARSE;
+    }
   }
   // What moves before a vehicle that stands is somebody else.
   const driving = vehicles.filter((box) => !own.tracks.some((track) => stands(track, box)));
@@ -115,10 +117,11 @@ function hideMoving(
   reachPx: number,
 ): void {
   const vehicle = new Uint8Array(cells.length);
-  for (const box of vehicles) eachRow(box, grid, (from, to) => vehicle.fill(1, from, to));
-  eachTouched(foreground, movingCells(foreground), grid, reachPx, (from, to) => {
-    for (let cell = from; cell < to; cell += 1) if (vehicle[cell] === 0) cells[cell] = HIDDEN;
-  });
+  for (const box of vehicles) fillBox(vehicle, box, grid, 1);
+  const moving = new Uint8Array(cells.length);
+  fillTouched(moving, foreground, movingCells(foreground), grid, 1, reachPx);
+  for (let cell = 0; cell < cells.length; cell += 1)
+    if (moving[cell] === 1 && vehicle[cell] === 0) cells[cell] = HIDDEN;
 }
 
 function stands(track: SeenTrack, box: SeenBox): boolean {
@@ -143,7 +146,7 @@ function isPartOfOne(box: SeenBox, vehicles: readonly SeenBox[]): boolean {
 /** A box in pixels of a picture of `size`, with its margin around it. */
 export function grownBox(box: SeenBox, size: SizePx, reachPx: number): XyxyPx {
   const [x1, y1, x2, y2] = toPx(wholeOf(box), size);
-  assert([x1, y1, x2, y2].every(Number.isFinite), 'a box to hide has coordinates');
+  assert(Number.isFinite(x1 + y1 + x2 + y2), 'a box to hide has coordinates');
   const marginPx = Math.max(x2 - x1, y2 - y1) * MARGIN_OF_LONG_SIDE + reachPx;
   return [x1 - marginPx, y1 - marginPx, x2 + marginPx, y2 + marginPx];
 }

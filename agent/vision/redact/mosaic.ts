@@ -6,7 +6,7 @@
  * Blocks are squares of 2^k px at multiples of their side, so that those of overlapping boxes nest.
  */
 import type { XyxyPx } from '../../contract/geometry.ts';
-import { CELL_PX, COARSE, eachRow, type Grid, pixelsOf, touched } from './cells.ts';
+import { CELL_PX, COARSE, type Grid, pixelsOf, touched } from './cells.ts';
 import { colourOf } from './means.ts';
 
 /** Of the long side of what is hidden: a person is drawn in at most 6 × 6 blocks, those at the ends cut. */
@@ -40,9 +40,11 @@ export function fillUnknown(
   const coarseness = new Uint8Array(unknown.length);
   for (const box of boxes) {
     const k = Math.log2(Math.max(CELL_PX, personBlockPx(box)) / CELL_PX);
-    eachRow(box, grid, (from, to) => {
-      for (let cell = from; cell < to; cell += 1) coarseness[cell] = Math.max(k, coarseness[cell] as number);
-    });
+    const [left, top, right, bottom] = touched(box, grid);
+    for (let row = top; row < bottom; row += 1) {
+      for (let cell = row * grid.columns + left; cell < row * grid.columns + right; cell += 1)
+        coarseness[cell] = Math.max(k, coarseness[cell] as number);
+    }
   }
   for (let cell = 0; cell < unknown.length; cell += 1) {
     if (unknown[cell] === 1)
@@ -58,17 +60,22 @@ function layersOf(rgb: Uint8Array, grid: Grid, open: Uint8Array): Layer[] {
   const { columns, rows } = grid;
   const first: Layer = { columns, sums: new Float64Array(columns * rows * 4) };
   for (let cell = 0; cell < open.length; cell += 1) {
-    if (open[cell] === 1) first.sums.set([...colourOf(rgb, grid, cell, 4), 1], cell * 4);
+    if (open[cell] !== 1) continue;
+    first.sums.set(colourOf(rgb, grid, cell, 4), cell * 4);
+    first.sums[cell * 4 + 3] = 1;
   }
   const layers = [first];
   let [below, across, down] = [first, columns, rows];
   while (across > 1 || down > 1) {
-    const [fromAcross, fromDown] = [across, down];
-    [across, down] = [Math.ceil(across / 2), Math.ceil(down / 2)];
+    const fromAcross = across;
+    const fromDown = down;
+    across = Math.ceil(across / 2);
+    down = Math.ceil(down / 2);
     const layer: Layer = { columns: across, sums: new Float64Array(across * down * 4) };
     for (let y = 0; y < fromDown; y += 1) {
       for (let x = 0; x < fromAcross; x += 1) {
-        const [from, to] = [(y * fromAcross + x) * 4, ((y >> 1) * across + (x >> 1)) * 4];
+        const from = (y * fromAcross + x) * 4;
+        const to = ((y >> 1) * across + (x >> 1)) * 4;
         for (let i = 0; i < 4; i += 1)
           layer.sums[to + i] = (layer.sums[to + i] as number) + (below.sums[from + i] as number);
       }
@@ -91,7 +98,12 @@ function colourAround(
     const { columns: across, sums } = layers[up] as Layer;
     const at = ((y >> up) * across + (x >> up)) * 4;
     const count = sums[at + 3] as number;
-    if (count > 0) return [0, 1, 2].map((i) => Math.round((sums[at + i] as number) / count));
+    if (count === 0) continue;
+    return [
+      Math.round((sums[at] as number) / count),
+      Math.round((sums[at + 1] as number) / count),
+      Math.round((sums[at + 2] as number) / count),
+    ];
   }
   return [GREY, GREY, GREY];
 }
@@ -153,25 +165,32 @@ function coarsenBlock(
   sidePx: number,
 ): void {
   const { columns, size } = grid;
-  const each = (visit: (at: number) => void): void => {
-    for (let y = top; y < Math.min(top + sidePx, size.heightPx); y += 1) {
-      const row = (y >> 3) * columns;
-      for (let x = left; x < Math.min(left + sidePx, size.widthPx); x += 1) {
-        if (cells[row + (x >> 3)] === COARSE) visit((y * size.widthPx + x) * 3);
-      }
-    }
-  };
+  const right = Math.min(left + sidePx, size.widthPx);
+  const bottom = Math.min(top + sidePx, size.heightPx);
   let [r, g, b, count] = [0, 0, 0, 0];
-  each((at) => {
-    r += rgb[at] as number;
-    g += rgb[at + 1] as number;
-    b += rgb[at + 2] as number;
-    count += 1;
-  });
+  for (let y = top; y < bottom; y += 1) {
+    const row = (y >> 3) * columns;
+    for (let x = left; x < right; x += 1) {
+      if (cells[row + (x >> 3)] !== COARSE) continue;
+      const at = (y * size.widthPx + x) * 3;
+      r += rgb[at] as number;
+      g += rgb[at + 1] as number;
+      b += rgb[at + 2] as number;
+      count += 1;
+    }
+  }
   if (count === 0) return;
-  each((at) => {
-    rgb[at] = Math.round(r / count);
-    rgb[at + 1] = Math.round(g / count);
-    rgb[at + 2] = Math.round(b / count);
-  });
+  const red = Math.round(r / count);
+  const green = Math.round(g / count);
+  const blue = Math.round(b / count);
+  for (let y = top; y < bottom; y += 1) {
+    const row = (y >> 3) * columns;
+    for (let x = left; x < right; x += 1) {
+      if (cells[row + (x >> 3)] !== COARSE) continue;
+      const at = (y * size.widthPx + x) * 3;
+      rgb[at] = red;
+      rgb[at + 1] = green;
+      rgb[at + 2] = blue;
+    }
+  }
 }

@@ -5,9 +5,9 @@
  */
 import type { XyxyPx } from '../../contract/geometry.ts';
 import type { Foreground, YuvPlanes } from '../../contract/picture.ts';
-import { CELL_PX, eachRow, eachTouched, type Grid, gridOf } from './cells.ts';
+import { CELL_PX, fillBox, fillTouched, type Grid, gridOf, touched } from './cells.ts';
 import { grownBox, toPx } from './cover.ts';
-import { HOLD_MS, type SeenFrame } from './history.ts';
+import { HOLD_MS, type SeenBox, type SeenFrame } from './history.ts';
 import { emptyMeans, type Means } from './means.ts';
 import { vehicleBlockPx } from './mosaic.ts';
 import { movingCells } from './moving.ts';
@@ -98,38 +98,46 @@ export class PlateState {
 
 /** Takes note of where a box lies, or something stands or moves before the background. */
 export function cover(state: PlateState, { atMs, detections, tracks, foreground }: SeenFrame): void {
-  const { grid, coveredMs, doubtfulMs, vehicleMs, vehicleCells, peopleMs, bodySinceMs, bodyMs } = state;
-  const mark = (moments: Float64Array, box: XyxyPx): void =>
-    eachRow(box, grid, (from, to) => moments.fill(atMs, from, to));
-  for (const box of [...detections, ...tracks]) {
+  const { grid, coveredMs, doubtfulMs, peopleMs } = state;
+  for (let i = 0; i < detections.length + tracks.length; i += 1) {
+    const box = (i < detections.length ? detections[i] : tracks[i - detections.length]) as SeenBox;
     const around = grownBox(box, grid.size, 0);
     if (box.treatment === 'vehicle') {
-      mark(doubtfulMs, around);
-      const blockCells = Math.max(1, vehicleBlockPx(around) / CELL_PX);
-      eachRow(around, grid, (from, to) => {
-        for (let cell = from; cell < to; cell += 1) {
-          const lasts = atMs - (vehicleMs[cell] as number) < HOLD_MS;
-          vehicleCells[cell] = Math.max(blockCells, lasts ? (vehicleCells[cell] as number) : 1);
-          vehicleMs[cell] = atMs;
-        }
-      });
+      fillBox(doubtfulMs, around, grid, atMs);
+      coverVehicle(state, around, atMs);
       continue;
     }
-    mark(box.sure ? coveredMs : doubtfulMs, around);
-    mark(peopleMs, around);
-    if (!box.sure) continue;
-    eachRow(bodyOf(toPx(box.xyxyNorm, grid.size)), grid, (from, to) => {
-      for (let cell = from; cell < to; cell += 1) {
-        if (atMs - (bodyMs[cell] as number) > BODY_GAP_MS) bodySinceMs[cell] = atMs;
-        bodyMs[cell] = atMs;
-      }
-    });
+    fillBox(box.sure ? coveredMs : doubtfulMs, around, grid, atMs);
+    fillBox(peopleMs, around, grid, atMs);
+    if (box.sure) coverBody(state, bodyOf(toPx(box.xyxyNorm, grid.size)), atMs);
   }
   // It changes five times a second at most (observe/moving.ts).
   if (foreground === undefined || foreground === state.foreground) return;
   state.foreground = foreground;
-  eachTouched(foreground, foreground.cells, grid, 0, (from, to) => doubtfulMs.fill(atMs, from, to));
-  eachTouched(foreground, movingCells(foreground), grid, 0, (from, to) => coveredMs.fill(atMs, from, to));
+  fillTouched(doubtfulMs, foreground, foreground.cells, grid, atMs);
+  fillTouched(coveredMs, foreground, movingCells(foreground), grid, atMs);
+}
+
+function coverVehicle({ grid, vehicleMs, vehicleCells }: PlateState, around: XyxyPx, atMs: number): void {
+  const blockCells = Math.max(1, vehicleBlockPx(around) / CELL_PX);
+  const [left, top, right, bottom] = touched(around, grid);
+  for (let row = top; row < bottom; row += 1) {
+    for (let cell = row * grid.columns + left; cell < row * grid.columns + right; cell += 1) {
+      const lasts = atMs - (vehicleMs[cell] as number) < HOLD_MS;
+      vehicleCells[cell] = Math.max(blockCells, lasts ? (vehicleCells[cell] as number) : 1);
+      vehicleMs[cell] = atMs;
+    }
+  }
+}
+
+function coverBody({ grid, bodySinceMs, bodyMs }: PlateState, body: XyxyPx, atMs: number): void {
+  const [left, top, right, bottom] = touched(body, grid);
+  for (let row = top; row < bottom; row += 1) {
+    for (let cell = row * grid.columns + left; cell < row * grid.columns + right; cell += 1) {
+      if (atMs - (bodyMs[cell] as number) > BODY_GAP_MS) bodySinceMs[cell] = atMs;
+      bodyMs[cell] = atMs;
+    }
+  }
 }
 
 /** 1 where a cell was covered at a moment or later. */

@@ -182,9 +182,11 @@ export class Plate {
   /** Takes what is known over to the light of a picture; false where the picture is of another view. */
   #followLight(state: PlateState, atMs: number, seen: Means, use: Uint8Array): boolean {
     // What stands there and may be a vehicle is no light.
-    const comparable = use.map((look, cell) =>
-      look === FREE && !isDoubtful(state, cell, atMs) ? (state.cells[cell] as number) : 0,
-    );
+    const comparable = new Uint8Array(use.length);
+    for (let cell = 0; cell < use.length; cell += 1) {
+      if (use[cell] === FREE && !isDoubtful(state, cell, atMs))
+        comparable[cell] = state.cells[cell] as number;
+    }
     const known = state.means;
     const light = lightBetween(known, seen, comparable, state.grid, false);
     if (light === undefined) return true;

@@ -211,9 +211,19 @@ function redactionOf(
   figures: number,
   masks: number,
 ): Redaction {
-  const share = (value: number): number =>
-    Number((cells.reduce((sum, cell) => sum + (cell === value ? 1 : 0), 0) / cells.length).toFixed(4));
   // A part that was seen after the still, before it was asked for, is not old.
   const oldestS = oldestMs === undefined ? 0 : Math.max(0, Math.round((atMs - oldestMs) / 100) / 10);
-  return { figures, plate: { share: share(SHOWN.plate), oldestS }, mosaicShare: share(SHOWN.mosaic), masks };
+  return {
+    figures,
+    plate: { share: shareOf(cells, SHOWN.plate), oldestS },
+    mosaicShare: shareOf(cells, SHOWN.mosaic),
+    masks,
+  };
+}
+
+/** Of the cells, those with this value: 0 to 1, four decimals. */
+function shareOf(cells: Uint8Array, value: number): number {
+  let count = 0;
+  for (let cell = 0; cell < cells.length; cell += 1) if (cells[cell] === value) count += 1;
+  return Number((count / cells.length).toFixed(4));
 }

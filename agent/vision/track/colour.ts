@@ -38,12 +38,16 @@ export function colourPrint(
   const { input, source } = frame;
   const { leftPx, topPx, widthPx } = placementOf(source, input);
   const scale = widthPx / source.widthPx;
-  const x = (share: number): number => leftPx + scale * (x1 + share * (x2 - x1));
-  const y = (share: number): number => topPx + scale * (y1 + share * (y2 - y1));
   const print = new Float32Array(PRINT_LENGTH);
-  const xs = span(x(X_FROM), x(X_TO), input.widthPx);
-  for (const [half, [from, to]] of HALVES.entries()) {
-    const ys = span(y(from), y(to), input.heightPx);
+  const [width, height] = [x2 - x1, y2 - y1];
+  const left = leftPx + scale * (x1 + X_FROM * width);
+  const right = leftPx + scale * (x1 + X_TO * width);
+  const xs = span(left, right, input.widthPx);
+  for (let half = 0; half < HALVES.length; half += 1) {
+    const [from, to] = HALVES[half] as (typeof HALVES)[number];
+    const top = topPx + scale * (y1 + from * height);
+    const bottom = topPx + scale * (y1 + to * height);
+    const ys = span(top, bottom, input.heightPx);
     if (count(print, half * COLOURS, frame, xs, ys) === 0) return undefined;
   }
   return print;

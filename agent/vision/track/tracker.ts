@@ -69,10 +69,12 @@ export class Tracker {
 
   /** An object is likely and not sure yet, out of sight for a moment, or moves: the next frame should be looked at. */
   get waits(): boolean {
-    return this.#tracks.some((track) => {
-      if (!track.confirmed) return track.likely;
-      return track.lastMs !== this.#atMs || track.sizesPerS > STILL_SIZES_PER_S;
-    });
+    for (const track of this.#tracks) {
+      if (!track.confirmed) {
+        if (track.likely) return true;
+      } else if (track.lastMs !== this.#atMs || track.sizesPerS > STILL_SIZES_PER_S) return true;
+    }
+    return false;
   }
 
   /** A frame in which nothing has moved and that was not looked at: everything is where it was, seen or not. */
@@ -80,7 +82,13 @@ export class Tracker {
     const heldMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
     this.#atMs = atMs;
     for (const track of this.#tracks) track.hold(heldMs);
-    return this.#tracks.filter((track) => track.confirmed).map((track) => track.toTrack(atMs));
+    return this.#confirmed(atMs);
+  }
+
+  #confirmed(atMs: number): Track[] {
+    const confirmed: Track[] = [];
+    for (const track of this.#tracks) if (track.confirmed) confirmed.push(track.toTrack(atMs));
+    return confirmed;
   }
 
   /**
@@ -98,7 +106,7 @@ export class Tracker {
     const starting = dark ? groupsInTheDark : groups;
     for (const candidate of [...high, ...low]) this.#start(candidate, matched, frame, starting);
     this.#noteFlow(frame);
-    return this.#tracks.filter((track) => track.confirmed).map((track) => track.toTrack(atMs));
+    return this.#confirmed(atMs);
   }
 
   /** What is followed and drives says how traffic flows there, once in each place. */
@@ -120,11 +128,14 @@ export class Tracker {
 
   #possible(detections: readonly Detection[], source: SizePx): readonly Detection[] {
     const { widthPx, heightPx } = source;
-    const possible = detections.filter(({ group, xyxyPx: [x1, y1, x2, y2] }) => {
-      if (group === 'person' && x2 - x1 >= PERSON_WIDTH_MAX * widthPx) return false;
+    const possible: Detection[] = [];
+    for (const detection of detections) {
+      const { group, xyxyPx } = detection;
+      const [x1, y1, x2, y2] = xyxyPx;
+      if (group === 'person' && x2 - x1 >= PERSON_WIDTH_MAX * widthPx) continue;
       const box: XyxyNorm = [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
-      return this.#ground?.allows(group, box, source) ?? true;
-    });
+      if (this.#ground?.allows(group, box, source) ?? true) possible.push(detection);
+    }
     this.#impossible += detections.length - possible.length;
     return possible;
   }
@@ -135,11 +146,13 @@ export class Tracker {
     const intervalMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
     this.#atMs = atMs;
     this.#intervalMs = Math.min(intervalMs, INTERVAL_MS_MAX);
-    this.#tracks = this.#tracks.filter((track) => {
-      if (!this.#isWithin(track.confirmed ? memoryMs : tentativeMs, track.lastMs)) return false;
+    const kept: Followed[] = [];
+    for (const track of this.#tracks) {
+      if (!this.#isWithin(track.confirmed ? memoryMs : tentativeMs, track.lastMs)) continue;
       track.predict(intervalMs / 1000, atMs);
-      return track.outsideShare(source) <= outsideShareMax;
-    });
+      if (track.outsideShare(source) <= outsideShareMax) kept.push(track);
+    }
+    this.#tracks = kept;
   }
 
   /** Memory is in time, but never shorter than one missed frame. */
@@ -150,7 +163,9 @@ export class Tracker {
   /** Splits detections into those believed and those that may only continue a track. */
   #sort(frame: Frame, detections: readonly Detection[]): Record<'high' | 'low', Set<Candidate>> {
     const { groups, crowdedIou, likenessPower, edgeSlack } = this.#settings;
-    const believed = detections.filter(({ group, score }) => score >= groups[group].highScoreMin);
+    const believed: Detection[] = [];
+    for (const detection of detections)
+      if (detection.score >= groups[detection.group].highScoreMin) believed.push(detection);
     const high = new Set<Candidate>();
     const low = new Set<Candidate>();
     for (const detection of detections) {
@@ -158,9 +173,7 @@ export class Tracker {
       const cut = cutBy(frame.source, xyxyPx, edgeSlack);
       if (score >= groups[group].highScoreMin) {
         const print = likenessPower > 0 ? colourPrint(frame, xyxyPx) : undefined;
-        const crowded = believed.some(
-          (other) => other !== detection && iou(other.xyxyPx, xyxyPx) > crowdedIou,
-        );
+        const crowded = isCrowded(detection, believed, crowdedIou);
         high.add({ detection, cut, print, crowded });
       } else if (score >= groups[group].lowScoreMin) {
         low.add({ detection, cut, print: undefined, crowded: true });
@@ -173,41 +186,36 @@ export class Tracker {
   #associate(high: Set<Candidate>, low: Set<Candidate>, atMs: number): Candidate[] {
     const { groups, iouMin, lowIouMin, enlargeShare, enlargedIouMin } = this.#settings;
     const matched: Candidate[] = [];
-    const pass = (
-      tracks: Set<Followed>,
-      candidates: Set<Candidate>,
-      overlapMin: number,
-      share: number,
-    ): void => {
-      const worth = (track: Followed, candidate: Candidate): number => {
-        if (track.group !== candidate.detection.group) return 0;
-        const found = enlarged(candidate.detection.xyxyPx, share);
-        const overlap = Math.max(
-          iou(enlarged(track.xyxyPx, share), found),
-          track.foundPx === undefined ? 0 : STANDS_WORTH * iou(enlarged(track.foundPx, share), found),
-        );
-        return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
-      };
-      for (const [track, candidate] of associate(tracks, candidates, worth)) {
-        track.match(candidate, atMs);
-        matched.push(candidate);
-      }
-    };
-    const confirmed = new Set(this.#tracks.filter((track) => track.confirmed));
-    const tentative = new Set(this.#tracks.filter((track) => !track.confirmed));
-    const mayTakeLow = (track: Followed): boolean =>
-      track.lastMs !== atMs && this.#isWithin(groups[track.group].lowMemoryMs, track.lastHighMs);
-    pass(confirmed, high, iouMin, 0);
-    pass(new Set([...confirmed].filter(mayTakeLow)), low, lowIouMin, 0);
-    pass(
-      new Set([...confirmed].filter((track) => track.lastMs !== atMs)),
-      high,
-      enlargedIouMin,
-      enlargeShare,
-    );
-    pass(tentative, high, enlargedIouMin, enlargeShare);
-    pass(new Set([...tentative].filter(mayTakeLow)), low, lowIouMin, 0);
+    const confirmed = new Set<Followed>();
+    const tentative = new Set<Followed>();
+    for (const track of this.#tracks) (track.confirmed ? confirmed : tentative).add(track);
+    this.#pass(confirmed, high, { overlapMin: iouMin, share: 0 }, matched);
+    this.#pass(this.#mayTakeLow(confirmed, groups), low, { overlapMin: lowIouMin, share: 0 }, matched);
+    const missed = new Set<Followed>();
+    for (const track of confirmed) if (track.lastMs !== atMs) missed.add(track);
+    const far = { overlapMin: enlargedIouMin, share: enlargeShare };
+    this.#pass(missed, high, far, matched);
+    this.#pass(tentative, high, far, matched);
+    this.#pass(this.#mayTakeLow(tentative, groups), low, { overlapMin: lowIouMin, share: 0 }, matched);
     return matched;
+  }
+
+  /** Takes what it pairs out of both sets and adds it to `matched`. */
+  #pass(tracks: Set<Followed>, candidates: Set<Candidate>, pass: Pass, matched: Candidate[]): void {
+    for (const [track, candidate] of associate(tracks, candidates, worthOf, pass)) {
+      track.match(candidate, this.#atMs as number);
+      matched.push(candidate);
+    }
+  }
+
+  /** Of the tracks, those that a weak detection may continue. */
+  #mayTakeLow(tracks: ReadonlySet<Followed>, groups: TrackerSettings['groups']): Set<Followed> {
+    const may = new Set<Followed>();
+    for (const track of tracks) {
+      if (track.lastMs === this.#atMs) continue;
+      if (this.#isWithin(groups[track.group].lowMemoryMs, track.lastHighMs)) may.add(track);
+    }
+    return may;
   }
 
   #start(
@@ -233,6 +241,29 @@ export class Tracker {
     this.#nextId += 1;
     matched.push(candidate);
   }
+}
+
+/** How much two boxes must overlap to be paired, once each is enlarged by a share of its sides. */
+interface Pass {
+  readonly overlapMin: number;
+  readonly share: number;
+}
+
+function worthOf(track: Followed, candidate: Candidate, { overlapMin, share }: Pass): number {
+  if (track.group !== candidate.detection.group) return 0;
+  const found = enlarged(candidate.detection.xyxyPx, share);
+  const overlap = Math.max(
+    iou(enlarged(track.xyxyPx, share), found),
+    track.foundPx === undefined ? 0 : STANDS_WORTH * iou(enlarged(track.foundPx, share), found),
+  );
+  return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
+}
+
+/** Another believed detection overlaps it by more than `iouMax`. */
+function isCrowded(detection: Detection, believed: readonly Detection[], iouMax: number): boolean {
+  for (const other of believed)
+    if (other !== detection && iou(other.xyxyPx, detection.xyxyPx) > iouMax) return true;
+  return false;
 }
 
 function cutBy({ widthPx, heightPx }: SizePx, [x1, y1, x2, y2]: XyxyPx, slack: number): Cut {
