@@ -11,7 +11,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type AgentRun, agentRun } from './agent-run.ts';
 import type { BareInference } from './bare-inference.ts';
 import { bareCapture, cut, framesPerSecond, type Input, record, repeat } from './gstreamer.ts';
-import { benchmarkLive, type LiveReport } from './live.ts';
+import { benchmarkLive, type LiveReport, LOOKS_PER_S } from './live.ts';
 import { costOf } from './measure.ts';
 import { type PeerReport, runPeer } from './peer.ts';
 import { v8Work } from './v8-work.ts';
@@ -31,8 +31,6 @@ export const GOALS = {
   liveRatioMax: { busy: 1.15, quiet: 0.5 },
   livePssMiBMax: 200,
 } as const;
-/** Planes come once a second of the clip; on a box, of every fifth frame. */
-const LIVE_FPS = 5;
 
 export interface BenchmarkOptions {
   readonly clip: string;
@@ -136,6 +134,7 @@ export async function benchmark(options: BenchmarkOptions): Promise<Report> {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-bench-'));
   try {
     const material = await prepare(options, dir);
+    const modelFile = modelFileOf(options.model);
     const floors: FloorRound[] = [];
     const agents: AgentRound[] = [];
     const peers: PeerReport[] = [];
@@ -146,12 +145,11 @@ export async function benchmark(options: BenchmarkOptions): Promise<Report> {
       agents.push(await agentRound(options, material, dir));
       if (!options.peer) continue;
       options.say(`round ${round} of ${options.rounds}: peer`);
-      peers.push(await runPeer({ ...options, ...material, modelFile: modelFileOf(options.model) }));
+      peers.push(await runPeer({ ...options, ...material, modelFile }));
     }
     options.say('what V8 does');
     const v8 = await v8PerFrames(options, material, dir);
     const { liveS } = options;
-    const modelFile = modelFileOf(options.model);
     const live = liveS > 0 ? await benchmarkLive({ ...options, modelFile, seconds: liveS }) : [];
     return summarise(options, material, { floors, agents, peers, v8, live });
   } finally {
@@ -265,7 +263,8 @@ function summarise(
   const floorEach = floors.map(({ stages }) => stages.capture + stages.detect);
   const visionEach = agents.map(({ vision }) => vision);
   const plates = agents.map(({ stages }) => stages['plate'] ?? 0);
-  const plateMs = median(plates) * (clipFps / LIVE_FPS);
+  // Planes come once a second of the clip; on a box, of every fifth frame.
+  const plateMs = median(plates) * (clipFps / LOOKS_PER_S);
   const agentEach = agents.map(({ agent }) => agent);
   const floor = median(floorEach);
   const ratio = {
