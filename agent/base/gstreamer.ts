@@ -3,7 +3,7 @@
  * file descriptors each), so it is made once.
  *
  * INVARIANTS
- * - At most one `pull` and one `pollBus` wait in the binding (a libuv worker each).
+ * - At most one `pullPicture` and one `pollBus` wait in the binding (a libuv worker each).
  * - After `close()` the bus is empty: what an opening left behind cannot be taken for the next one's fault.
  * - The binding polls on after a message as long as the pipeline is not in the NULL state; `#up` is that
  *   state, as far as it can be known, and says who has to ask for the next message.
@@ -18,10 +18,12 @@ import type {
   Inferred,
   Pipeline,
   RtspSrc,
-  SampleCaps,
 } from 'node-gstreamer-superficial';
 import type { Clock } from './clock.ts';
 import { AgentError, messageOf } from './errors.ts';
+
+/** Of a time stamp that is none: GST_CLOCK_TIME_NONE, read as signed. */
+const NO_TIME = -1n;
 
 /** Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
 const GOODBYE_MS = 300;
@@ -42,9 +44,58 @@ export interface Fault {
   readonly debug: string;
 }
 
-export interface Sample {
-  readonly buffer: Buffer;
-  readonly caps: SampleCaps;
+interface Size {
+  readonly widthPx: number;
+  readonly heightPx: number;
+}
+
+/** A picture that the sink holds. */
+export interface HeldPicture {
+  /** Null where it has none. */
+  readonly ptsNs: bigint | null;
+  /** Counts the pictures before it. */
+  readonly order: number;
+  /** As it is stored. */
+  readonly coded: Size;
+  /** In square pixels. */
+  readonly source: Size;
+}
+
+/** What is made of the picture that the sink holds; what is black is given in ranges (node-gstreamer-superficial.d.ts). */
+export class HeldPictures {
+  readonly #sink: AppSink;
+
+  constructor(sink: AppSink) {
+    this.#sink = sink;
+  }
+
+  /** RGB of `size`, in which the picture lies at `at`. */
+  letterbox(
+    rgb: Uint8Array,
+    size: Size,
+    at: Size & { leftPx: number; topPx: number },
+    black: Int32Array,
+  ): void {
+    const { widthPx, heightPx } = size;
+    this.#sink.letterbox(rgb, widthPx, heightPx, at.leftPx, at.topPx, at.widthPx, at.heightPx, black);
+  }
+
+  /** I420 of `size`. */
+  planes(i420: Uint8Array, { widthPx, heightPx }: Size, { y, uv }: { y: Int32Array; uv: Int32Array }): void {
+    this.#sink.planes(i420, widthPx, heightPx, y, uv);
+  }
+
+  /** Grey of `size`. */
+  luma(grey: Uint8Array, { widthPx, heightPx }: Size, black: Int32Array): void {
+    this.#sink.luma(grey, widthPx, heightPx, black);
+  }
+
+  /** JPEG in square pixels; null where it cannot be made. */
+  still({ y, uv }: { y: Int32Array; uv: Int32Array }): Promise<Buffer | null> {
+    return new Promise((resolve) => {
+      this.#sink.still(y, uv, resolve);
+    });
+  }
 }
 
 /** The URLs that an rtspsrc may request: its stream and the tracks below it. */
@@ -79,6 +130,8 @@ export class NativePipeline {
   readonly #stopsAtError: boolean;
   readonly #pipeline: Pipeline;
   readonly #elements = new Map<string, Element>();
+  readonly #told = new BigInt64Array(6);
+  #pictures: HeldPictures | undefined;
   readonly #stopAtExit = (): void => this.#nudge();
   #up = false;
   #polling = false;
@@ -149,19 +202,19 @@ export class NativePipeline {
     if (!this.#disposed) this.#opened();
   }
 
-  /**
-   * The next sample; null when the opening is over. One call at a time. A sample as long as one of `into` is in
-   * it, which is not to be touched meanwhile; every other has a buffer of its own.
-   */
-  read(...into: readonly [Buffer, Buffer?]): Promise<Sample | null> {
+  /** The next picture, which the sink holds until the next call; null when the opening is over. One call at a time. */
+  pull(): Promise<HeldPicture | null> {
     return new Promise((resolve) => {
-      (this.#element('sink') as AppSink).pull(
-        (buffer, caps) => {
-          resolve(buffer === null ? null : { buffer, caps });
-        },
-        ...into.filter((place) => place !== undefined),
-      );
+      (this.#element('sink') as AppSink).pullPicture(this.#told, (isThere) => {
+        resolve(isThere ? heldPicture(this.#told) : null);
+      });
     });
+  }
+
+  /** What is made of the picture that was pulled last. */
+  get pictures(): HeldPictures {
+    this.#pictures ??= new HeldPictures(this.#element('sink') as AppSink);
+    return this.#pictures;
   }
 
   /**
@@ -304,6 +357,18 @@ export class NativePipeline {
     if (state === 'GST_STATE_PLAYING' && TOPLEVEL.test(from)) this.#playing.resolve();
     if (state === 'GST_STATE_PAUSED' && DECODER.test(from)) this.#decoder = factoryOf(from);
   }
+}
+
+function heldPicture(told: BigInt64Array): HeldPicture {
+  const [ptsNs = NO_TIME, order = 0n, ...rest] = told;
+  const [width = 0, height = 0, over = 1, under = 1] = rest.map(Number);
+  const widthPx = Math.round((width * over) / under);
+  return {
+    ptsNs: ptsNs === NO_TIME ? null : ptsNs,
+    order: Number(order),
+    coded: { widthPx: width, heightPx: height },
+    source: { widthPx, heightPx: height },
+  };
 }
 
 /** The last message of an opening: the whole pipeline has come to rest. */

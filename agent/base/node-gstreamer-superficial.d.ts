@@ -16,11 +16,6 @@ declare module 'node-gstreamer-superficial' {
     readonly 'new-state'?: string;
   }
 
-  /** Caps of a sample: fields by name; pipeline.ts sets the one. */
-  export interface SampleCaps {
-    readonly branch?: string;
-  }
-
   /** GObject properties by name; 64-bit integers, structures and caps read as strings. */
   export interface Element {
     [property: string]: unknown;
@@ -28,11 +23,35 @@ declare module 'node-gstreamer-superficial' {
 
   export interface AppSink extends Element {
     /**
-     * Waits in a libuv worker for the next sample; null at the end of the stream or when the pipeline is
-     * stopped. An error on the bus does not end the wait. A sample of exactly the length of one of `into` is written
-     * there, by the worker, and that one itself is handed out (patches/).
+     * Waits in a libuv worker for the next picture and holds it until the next call; false at the end of the stream or
+     * when the pipeline is stopped. An error on the bus does not end the wait. `told` takes its time stamp in ns (all bits
+     * set where it has none), its offset, width, height, and pixel aspect ratio as two numbers (patches/).
      */
-    pull(callback: (buffer: Buffer | null, caps: SampleCaps) => void, ...into: Buffer[]): void;
+    pullPicture(told: BigInt64Array, callback: (isThere: boolean) => void): void;
+    /**
+     * Writes the picture that is held into `rgb` (8 bits, row by row), scaled to `innerWidth` × `innerHeight` at
+     * (`left`, `top`) of `width` × `height`, the rest black, and so the pixels of `black`: half-open ranges in pairs. Throws
+     * where no picture of 8 bits in 4:2:0 is held, and where a length does not fit; so do the three below (patches/).
+     */
+    letterbox(
+      rgb: Uint8Array,
+      width: number,
+      height: number,
+      left: number,
+      top: number,
+      innerWidth: number,
+      innerHeight: number,
+      black: Int32Array,
+    ): void;
+    /** Writes it as planes of I420, with rows of a multiple of 4 bytes; `blackY`, `blackUv`: ranges of bytes. */
+    planes(i420: Uint8Array, width: number, height: number, blackY: Int32Array, blackUv: Int32Array): void;
+    /** Writes its brightness alone, row by row. */
+    luma(grey: Uint8Array, width: number, height: number, black: Int32Array): void;
+    /**
+     * Makes a JPEG of it in square pixels, in a libuv worker; null where that fails. The ranges are those of its planes, as
+     * `planes` would lay them out in its own size.
+     */
+    still(blackY: Int32Array, blackUv: Int32Array, callback: (jpeg: Buffer | null) => void): void;
     /**
      * What an element has put on the next sample; the sample's own bytes are not read. Waits in a libuv worker; null
      * after `limitMs`, at the end of the stream or when the pipeline is stopped (patches/).

@@ -2,9 +2,9 @@
 import type { SizePx, XyxyPx } from './geometry.ts';
 import type { Group, Label } from './label.ts';
 
-/** One analysed frame. The pixels live in vision's memory only, until the next frame. */
-export interface Frame {
-  /** 1 for the first analysed frame since the source was opened; never reused within a process. */
+/** A frame of the camera before anything is made of it: on a still street most are never analysed. */
+export interface Glimpse {
+  /** 1 for the first one since the source was opened; never reused within a process. */
   readonly index: number;
   /** Presentation time stamp of the source's buffer, in ns; the key of the still that shows the same frame. */
   readonly ptsNs: bigint;
@@ -14,6 +14,26 @@ export interface Frame {
   readonly wallMs: number;
   /** Size of the source frame. */
   readonly source: SizePx;
+  /** A still or planes are to be made of it: it is to be analysed, unless the board is too slow or too hot. */
+  readonly pictured: boolean;
+  /** Where the camera was asked for it. */
+  readonly small?: SmallPicture | undefined;
+}
+
+/**
+ * The whole source in grey, half as large as in the detector's input; black under the privacy masks. The camera's next
+ * frame takes its place.
+ */
+export interface SmallPicture {
+  readonly size: SizePx;
+  /** Brightness, 8 bits, row by row. */
+  readonly luma: Uint8Array;
+  /** As `Frame.masked`, of these pixels. */
+  readonly masked?: Uint8Array | undefined;
+}
+
+/** One analysed frame. The pixels live in vision's memory only, until the next frame. */
+export interface Frame extends Omit<Glimpse, 'pictured' | 'small'> {
   /** Size of `rgb`: the detector's input. */
   readonly input: SizePx;
   /**
@@ -31,7 +51,7 @@ export interface Frame {
    * frame may take its place, as with `rgb`.
    */
   readonly planes?: YuvPlanes | undefined;
-  /** A still of it is held: a picture can be made of that only if the frame is analysed. */
+  /** A still of it is held. */
   readonly still?: boolean | undefined;
   /**
    * The same moment, larger, for the detector alone: where the picture is grey and the street is quiet. RGB as `rgb`,

@@ -32,7 +32,7 @@ import {
   type VisionStats,
 } from '../contract/link.ts';
 import type { CameraCondition } from '../contract/observation.ts';
-import type { Detection, Features, Frame, Look } from '../contract/picture.ts';
+import type { Detection, Features, Frame, Glimpse, Look } from '../contract/picture.ts';
 import { Camera } from './camera/camera.ts';
 import { Pace } from './camera/pace.ts';
 import { Detector } from './detect/detector.ts';
@@ -113,7 +113,7 @@ export class VisionFlow {
     this.#live = mode === 'live';
     this.#camera = new Camera({
       ...{ source, fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps },
-      ...{ input: { widthPx, heightPx }, masks, mode, clock, log },
+      ...{ input: { widthPx, heightPx }, masks, mode, small: follows && fps !== null, clock, log },
       resolveHost: options.resolveHost,
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
       onLost: (info) => this.#tell({ kind: 'lost', ...info }),
@@ -146,14 +146,14 @@ export class VisionFlow {
     this.#startedMs = this.#options.clock.nowMs();
     await this.#begin();
     for (;;) {
-      const frame = await this.#camera.next();
+      const glimpse = await this.#camera.nextGlimpse();
+      if (glimpse === null) break;
+      const frame = this.#isDue(glimpse) ? await this.#camera.frame(glimpse) : undefined;
       this.#stageClock.book('capture');
-      if (frame === null) break;
-      if (this.#isDue(frame)) await this.#pacedAnalyse(frame);
-      else this.#camera.leaveOut(frame);
+      if (frame !== undefined) await this.#pacedAnalyse(frame);
       if (!this.#live) await this.#lockStep();
       this.#tellStats();
-      if (this.#live && this.#detector.startsBetterAnew) this.#startAnew(frame.atMs);
+      if (this.#live && this.#detector.startsBetterAnew) this.#startAnew(glimpse.atMs);
     }
     if (this.#stuck !== undefined) throw this.#stuck;
     if (!this.#stopped) this.#tell({ kind: 'ended', stats: this.#stats() });
@@ -229,13 +229,13 @@ export class VisionFlow {
     await this.#detector.stop();
   }
 
-  #isDue(frame: Frame): boolean {
-    const { atMs, still = false, planes } = frame;
+  #isDue(glimpse: Glimpse): boolean {
+    const { atMs, pictured } = glimpse;
     const awaited = this.#isAwaited(atMs);
-    this.#rate?.watch(frame);
-    if (this.#rate !== undefined) this.#camera.followStreet(frame, !awaited && this.#rate.isStill(atMs));
+    this.#rate?.watch(glimpse);
+    if (this.#rate !== undefined) this.#camera.followStreet(!awaited && this.#rate.isStill(atMs));
     const fps = this.#rate?.fps(atMs, awaited) ?? 0;
-    return this.#pace?.isDue(atMs, { fps, pictured: still || planes !== undefined }) ?? true;
+    return this.#pace?.isDue(atMs, { fps, pictured }) ?? true;
   }
 
   async #pacedAnalyse(frame: Frame): Promise<void> {

@@ -9,7 +9,12 @@ import { CELL_PX, type Grid } from '../../agent/vision/redact/cells.ts';
 /** Makes the frames' own pixels black. */
 export function masking(masks: readonly MaskConfig[]): (frame: Frame) => Frame {
   const privacy = new PrivacyMasks(masks);
-  return (frame) => ({ ...frame, masked: privacy.blackenFrame(frame.rgb, frame.source, frame.input) });
+  return (frame) => {
+    const { ranges, masked } = privacy.inPixels(frame.source, frame.input);
+    for (let k = 0; k < ranges.length; k += 2)
+      frame.rgb.fill(0, 3 * (ranges[k] as number), 3 * (ranges[k + 1] as number));
+    return { ...frame, masked };
+  };
 }
 
 export interface StillOptions {

@@ -172,7 +172,7 @@ void t.test(
     const told = await pass();
     const odd = (from: number, to: number): string[] =>
       Array.from({ length: (to - from) / 2 + 1 }, (_, k) => `${from + 2 * k} 832x512`);
-    t.same(told, [...odd(11, 21), ...odd(51, 59)], 'from the ninth frame on, every second one');
+    t.same(told, [...odd(3, 21), ...odd(43, 59)], 'from the next frame on, every second one');
     t.same(await pass(), told, 'and twice the same');
   },
 );
@@ -430,7 +430,7 @@ void t.test(
       let beganMs: number | undefined;
       for (let frame = await made.next(); frame !== null; frame = await made.next()) {
         beganMs ??= frame.atMs;
-        made.followStreet(frame, isStill);
+        made.followStreet(isStill);
         if (frame.still === true) stills += 1;
         if (frame.atMs - beganMs >= seconds * 1000) break;
       }

@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
+import { frameRateOf } from '../../agent/vision/camera/caps.ts';
 import { FrameReader, type FrameReaderOptions } from '../../agent/vision/camera/frame-reader.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
-import { decodePacket, parseCaps } from '../../agent/vision/camera/packet.ts';
+import { PictureTimes } from '../../agent/vision/camera/picture-times.ts';
 import { pipelineText } from '../../agent/vision/camera/pipeline.ts';
 import { chooseDecoders } from '../../agent/vision/camera/presets.ts';
 import { ReturnProbe } from '../../agent/vision/camera/return-probe.ts';
@@ -69,7 +70,6 @@ void t.test('an RTSP address gives its secret to the properties alone', async (t
   const text = pipelineText({
     sourceText: source.text(chooseDecoders(new Set(['avdec_h264', 'avdec_h265']))),
     fps: 5,
-    input: { widthPx: 416, heightPx: 256 },
     live: true,
     paced: false,
   });
@@ -131,66 +131,51 @@ void t.test('any text is a source or one clear line', async (t) => {
   t.pass('2,000 texts');
 });
 
-/** A packet of the GStreamer Data Protocol. */
-function packet(payload: Buffer, { type = 1, ptsNs = 5n, order = 0n } = {}): Buffer {
-  const header = Buffer.alloc(62);
-  header.writeUInt16BE(type, 4);
-  header.writeBigUInt64BE(ptsNs, 10);
-  header.writeBigUInt64BE(order, 26);
-  return Buffer.concat([header, payload]);
+/** A sink that holds pictures of these time stamps and numbers, one after the other; nothing is written. */
+function sinkOf(pictures: readonly (readonly [bigint | null, number])[], counts: number[] = []) {
+  const left = [...pictures];
+  const asked: string[] = [];
+  const size = { widthPx: 64, heightPx: 48 };
+  const pipeline: FrameReaderOptions['pipeline'] = {
+    pull: async () => {
+      const [ptsNs, order] = left.shift() ?? [];
+      return order === undefined ? null : { ptsNs: ptsNs ?? null, order, coded: size, source: size };
+    },
+    get: () => counts.shift() ?? 0,
+    pictures: {
+      letterbox: () => void asked.push('letterbox'),
+      planes: () => void asked.push('planes'),
+      luma: () => void asked.push('luma'),
+      still: async () => {
+        asked.push('still');
+        return Buffer.from('jpeg');
+      },
+    } as unknown as FrameReaderOptions['pipeline']['pictures'],
+  };
+  return { pipeline, asked };
 }
 
-void t.test('packets', async (t) => {
-  const input = { widthPx: 32, heightPx: 32 };
-  const decode = (buffer: Buffer, branch: string) => decodePacket(buffer, { branch }, input);
-  t.match(decode(packet(Buffer.alloc(3072, 7), { order: 9n }), 'frame'), {
-    kind: 'frame',
-    ptsNs: 5n,
-    order: 9,
+function readerOf(
+  pipeline: FrameReaderOptions['pipeline'],
+  over: Partial<FrameReaderOptions> = {},
+): FrameReader {
+  return new FrameReader({
+    ...{ pipeline, ring: new StillRing(), masks: new PrivacyMasks([]), input: { widthPx: 32, heightPx: 32 } },
+    ...{ timeline: new Timeline(new QuickClock(), true), fps: null, small: false },
+    ...over,
   });
-  t.throws(() => decode(packet(Buffer.alloc(3071)), 'frame'), {
-    kind: 'bug',
-    message: /3071 bytes for 32×32/,
-  });
-  t.throws(() => decode(Buffer.alloc(61), 'frame'), { kind: 'bug', message: /shorter than its header/ });
-  t.throws(() => decode(packet(Buffer.alloc(1)), 'x'), { kind: 'bug', message: /unknown branch: x/ });
-  const timeless = packet(Buffer.alloc(3072), { ptsNs: 0xffff_ffff_ffff_ffffn });
-  t.equal(decode(timeless, 'frame'), undefined, 'without a time');
-  const jpeg = Buffer.from('jpeg');
-  t.match(decode(packet(jpeg), 'still'), { kind: 'still', ptsNs: 5n, jpeg });
-  t.same(decode(packet(Buffer.alloc(10)), 'gauge'), { kind: 'gauge', bytes: 10 });
-  const gauge =
-    'video/x-raw, format=(string)I420, width=(int)1, height=(int)576, pixel-aspect-ratio=(fraction)2731/4';
-  const caps = packet(Buffer.from(`${gauge}\0`), { type: 2 });
-  t.same(decode(caps, 'gauge'), { kind: 'shape', source: { widthPx: 683, heightPx: 576 } });
-  t.equal(decode(caps, 'frame'), undefined);
-  t.equal(decode(packet(Buffer.from('segment'), { type: 80 }), 'gauge'), undefined);
-});
+}
 
 void t.test('what was read stays read when the pipeline is taken down with a frame on its way', async (t) => {
-  const input = { widthPx: 32, heightPx: 32 };
-  const caps = 'video/x-raw, width=(int)32, height=(int)32';
-  const sent: [string, Buffer][] = [
-    ['gauge', packet(Buffer.from(caps), { type: 2 })],
-    ['frame', packet(Buffer.alloc(3072), { ptsNs: 5n, order: 0n })],
-    ['frame', packet(Buffer.alloc(3072), { ptsNs: 9n, order: 1n })],
-  ];
   // Counts anew from the second frame on, as videorate does when it is stopped.
-  const counts = [8, 0];
-  const pipeline: FrameReaderOptions['pipeline'] = {
-    read: async () => {
-      const [branch = '', buffer = Buffer.alloc(0)] = sent.shift() ?? [];
-      return branch === '' ? null : { buffer, caps: { branch } };
-    },
-    get: (element) => (element === 'rate' ? counts.shift() : 0),
-    set: () => undefined,
-  };
-  const parts = {
-    ring: new StillRing(),
-    masks: new PrivacyMasks([]),
-    timeline: new Timeline(new QuickClock(), true),
-  };
-  const reader = new FrameReader({ ...parts, pipeline, input, fps: null, live: true });
+  const { pipeline } = sinkOf(
+    [
+      [5n, 0],
+      [9n, 1],
+    ],
+    [8, 0],
+  );
+  const reader = readerOf(pipeline);
   t.ok(await reader.next());
   t.equal(reader.read, 8);
   t.ok(await reader.next());
@@ -200,18 +185,104 @@ void t.test('what was read stays read when the pipeline is taken down with a fra
   t.equal(reader.read, 8);
 });
 
+void t.test(
+  'pictures that gave way are counted, those without a time or too soon are not given out',
+  async (t) => {
+    const { pipeline } = sinkOf([
+      [0n, 0],
+      [null, 1],
+      [90_000_000n, 2],
+      [200_000_000n, 6],
+    ]);
+    const reader = readerOf(pipeline, { fps: 5 });
+    t.match(await reader.next(), { index: 1, ptsNs: 0n });
+    t.match(await reader.next(), { index: 2, ptsNs: 200_000_000n });
+    t.equal(reader.dropped, 3);
+  },
+);
+
+void t.test(
+  'nothing is made of a frame that is not analysed, and what was due is made of the next',
+  async (t) => {
+    const everyFifth = Array.from({ length: 20 }, (_, k) => [BigInt(k) * 66_666_667n, k] as const);
+    const { pipeline, asked } = sinkOf(everyFifth);
+    const reader = readerOf(pipeline, { small: true });
+    for (let k = 0; k < 20; k += 1) {
+      const glimpse = await reader.next();
+      if (glimpse !== undefined && k % 10 === 3) {
+        t.equal(glimpse.pictured, true);
+        t.match(await reader.frame(glimpse), {
+          still: true,
+          planes: k === 3 ? {} : undefined,
+          fine: undefined,
+        });
+      }
+    }
+    t.same(
+      asked.filter((what) => what !== 'luma'),
+      ['still', 'letterbox', 'planes', 'still', 'letterbox'],
+    );
+    t.equal(asked.length - 5, 20, 'a small picture of each');
+  },
+);
+
+void t.test(
+  'a frame is made of the newest picture only, and a still that cannot be made is told',
+  async (t) => {
+    const { pipeline } = sinkOf([
+      [0n, 0],
+      [200_000_000n, 1],
+    ]);
+    const reader = readerOf(pipeline);
+    const first = await reader.next();
+    await reader.next();
+    if (first === undefined) throw new Error('no picture');
+    await t.rejects(reader.frame(first), { kind: 'bug', message: /newest/ });
+    const broken = sinkOf([[0n, 0]]).pipeline;
+    Object.assign(broken.pictures, { still: async () => null });
+    const second = readerOf(broken);
+    const glimpse = await second.next();
+    if (glimpse === undefined) throw new Error('no picture');
+    await t.rejects(second.frame(glimpse), { kind: 'unavailable', message: /no JPEG/ });
+  },
+);
+
+void t.test('stills, planes and larger pictures lie next to their marks', async (t) => {
+  /** Seconds of those that have one. */
+  const having = (kind: 'still' | 'planes' | 'fine', everyMs: number, isStill: (atMs: number) => boolean) => {
+    const times = new PictureTimes();
+    const at: number[] = [];
+    for (let ms = 0; ms <= 6000; ms += everyMs) {
+      const ptsNs = BigInt(ms + 777) * 1_000_000n;
+      const due = times.due(ptsNs, isStill(ms));
+      times.made(due, ptsNs);
+      if (due[kind]) at.push(ms / 1000);
+    }
+    return at;
+  };
+  const never = (): boolean => false;
+  t.same(having('still', 100, never).slice(0, 5), [0, 0.5, 1, 1.5, 2]);
+  t.same(having('still', 200, never).slice(0, 5), [0, 0.4, 1, 1.4, 2], 'the nearest, the earlier of two');
+  t.same(having('planes', 200, never), [0, 1, 2, 3, 4, 5, 6]);
+  t.same(having('fine', 200, never).slice(0, 4), [0, 0.4, 0.8, 1.2]);
+  t.same(
+    having('still', 100, () => true),
+    [0, 2, 4, 6],
+    'a still street',
+  );
+  t.same(
+    having('still', 100, (ms) => ms < 2600),
+    [0, 2, 3, 3.5, 4, 4.5, 5, 5.5, 6],
+    'from the next mark on where something moves',
+  );
+  t.same(having('still', 3000, never), [0, 3, 6], 'one of each, where frames are rarer than marks');
+});
+
 void t.test('caps', async (t) => {
-  const wide = 'video/x-raw, width=(int)720, height=(int)576, pixel-aspect-ratio=(fraction)64/45';
-  t.same(parseCaps(`${wide}, framerate=(fraction)25/2`), {
-    size: { widthPx: 1024, heightPx: 576 },
-    fps: 12.5,
-  });
-  t.same(parseCaps('video/x-raw, width=(int)8, height=(int)4, framerate=(fraction)0/1'), {
-    size: { widthPx: 8, heightPx: 4 },
-    fps: 0,
-  });
-  t.equal(parseCaps('NULL'), undefined, 'of a pipeline that is down');
-  t.throws(() => parseCaps('video/x-raw'), { kind: 'bug', message: /without a size/ });
+  t.equal(frameRateOf('video/x-raw, width=(int)720, framerate=(fraction)25/2'), 12.5);
+  t.equal(frameRateOf('video/x-raw, width=(int)8, height=(int)4, framerate=(fraction)0/1'), 0);
+  t.equal(frameRateOf('video/x-raw'), 0);
+  t.equal(frameRateOf('NULL'), undefined, 'of a pipeline that is down');
 });
 
 void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {

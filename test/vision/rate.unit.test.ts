@@ -1,6 +1,6 @@
 /** How often is looked: by what passes zones and lines, and within a budget. */
 import t from 'tap';
-import type { Frame, Track } from '../../agent/contract/picture.ts';
+import type { Glimpse, Track } from '../../agent/contract/picture.ts';
 import { Pace } from '../../agent/vision/camera/pace.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/observe/wanted-rate.ts';
 
@@ -14,17 +14,18 @@ interface Thing {
   readonly sidePx: number;
 }
 
-/** Grey, with things in the middle, in pixels of the detector's input. */
-function frame(index: number, things: readonly Thing[]): Frame {
-  const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3).fill(90);
+/** Grey, with things in the middle, in pixels of the detector's input; the small picture has half of them. */
+function frame(index: number, things: readonly Thing[]): Glimpse {
+  const size = { widthPx: INPUT.widthPx / 2, heightPx: INPUT.heightPx / 2 };
+  const luma = new Uint8Array(size.widthPx * size.heightPx).fill(90);
   for (const { leftPx, sidePx } of things) {
-    for (let y = 120; y < 120 + sidePx; y += 1) {
-      const row = y * INPUT.widthPx;
-      rgb.fill(200, (row + Math.round(leftPx)) * 3, (row + Math.round(leftPx) + sidePx) * 3);
+    for (let y = 60; y < 60 + sidePx / 2; y += 1) {
+      const from = y * size.widthPx + Math.round(leftPx / 2);
+      luma.fill(200, from, from + sidePx / 2);
     }
   }
   const atMs = index * FRAME_MS;
-  return { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
+  return { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, pictured: false, small: { size, luma } };
 }
 
 /** In source pixels: twice those of the input. */

@@ -1,14 +1,15 @@
 /**
  * The camera: frames on demand, a ring of recent stills, and a stream that comes back by itself.
  *
- * Everything happens in `next()`: it reads the pipeline's one sink, hands out the frame, and where the
- * stream has ended it closes, waits, and opens again, for ever. A camera that nobody asks reads nothing.
+ * Everything happens in `nextGlimpse()`: it reads the pipeline's one sink, hands out a glimpse, and where the
+ * stream has ended it closes, waits, and opens again, for ever. A camera that nobody asks reads nothing. `frame()` makes
+ * of the newest glimpse what is analysed.
  *
  * INVARIANTS
  * - Media time never goes back; frame numbers are never used twice.
- * - A still is held only if the frame with the same time stamp was handed out.
+ * - A still is held only of a frame that was analysed.
  * - Frames, what is beside them, and stills are black under the privacy masks when they are given out.
- * - Replay: two runs over a clip give the same frames and stills. Live: `next()` gives the newest frame.
+ * - Replay: two runs over a clip give the same frames and stills. Live: the newest frame is given.
  * - Live, a recording starts again at its end: that is no loss.
  * LIMITS: stills as in still-ring.ts; retry after 1 to 30 s, with jitter, without end; an opening that gives
  * no frame is abandoned after 30 s.
@@ -19,9 +20,9 @@ import type { Fault } from '../../base/gstreamer.ts';
 import { CONNECTED_MAX } from '../../contract/camera-connection.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
-import type { Frame, Still } from '../../contract/picture.ts';
+import type { Frame, Glimpse, Still } from '../../contract/picture.ts';
+import { frameRateOf } from './caps.ts';
 import { PrivacyMasks } from './mask.ts';
-import { parseCaps } from './packet.ts';
 import { assembleParts, type Parts, type PartsOptions } from './parts.ts';
 import { givenOut } from './still.ts';
 import { StillRing } from './still-ring.ts';
@@ -88,7 +89,7 @@ export class Camera {
   readonly #ring = new StillRing();
   #parts: Parts | undefined;
   /** The first frame of a recording, read by `start()`. */
-  #first: Frame | undefined;
+  #first: Glimpse | undefined;
   /** The size last told by `onOpened`; undefined while there is no picture. */
   #announced: SizePx | undefined;
   #lossTold = false;
@@ -150,9 +151,12 @@ export class Camera {
    * frames that nobody asked for in time are dropped and counted. One call at a time. Throws `corrupt`
    * where a clip cannot be read to its end.
    */
-  async next(): Promise<Frame | null> {
+  async nextGlimpse(): Promise<Glimpse | null> {
     const parts = this.#parts;
-    assert(parts !== undefined && !this.#reading, 'Camera.next() needs start(), and one call at a time');
+    assert(
+      parts !== undefined && !this.#reading,
+      'Camera.nextGlimpse() needs start(), and one call at a time',
+    );
     this.#reading = true;
     try {
       while (!this.#stopping.signal.aborted && !this.#over) {
@@ -166,8 +170,20 @@ export class Camera {
     }
   }
 
+  /** As `nextGlimpse`, for whoever analyses all. */
+  async next(): Promise<Frame | null> {
+    const glimpse = await this.nextGlimpse();
+    return glimpse && this.frame(glimpse);
+  }
+
+  /** What is analysed of the glimpse that was given last; before the next one is asked for. */
+  frame(glimpse: Glimpse): Promise<Frame> {
+    assert(this.#parts !== undefined, 'Camera.frame() needs start()');
+    return this.#parts.reader.frame(glimpse);
+  }
+
   /**
-   * From one of the next frames on, while true: a larger picture beside 2.5 of them a second, where the source is larger
+   * From the next frame on, while true: a larger picture beside 2.5 of them a second, where the source is larger
    * than the frame. Costs nothing while false.
    */
   wantFine(wanted: boolean): void {
@@ -180,14 +196,9 @@ export class Camera {
     return held && givenOut(held, this.#masks);
   }
 
-  /** Live: whether the street is still, as of this frame; stills are few then. A replay, whose source is ahead, has all. */
-  followStreet({ atMs, still }: Frame, isStill: boolean): void {
-    if (this.#live) this.#parts?.stillValve.update(atMs, { isStill, hasStill: still === true });
-  }
-
-  /** The frame is not analysed: no picture could be made of its still, and another one is near. */
-  leaveOut({ atMs }: Frame): void {
-    this.#ring.dropAt(atMs);
+  /** Live: whether nothing moves in the street; stills are few then. A replay has all. */
+  followStreet(isStill: boolean): void {
+    if (this.#live) this.#parts?.reader.followStreet(isStill);
   }
 
   /** Opens the source anew, at once; told as a loss only if no picture comes. */
@@ -198,14 +209,14 @@ export class Camera {
     this.#parts.pipeline.fail({ message: 'the picture stands still', debug: '' });
   }
 
-  /** Ends a pending `next()` with null and frees the source. Idempotent. The stills stay. */
+  /** Ends a pending `nextGlimpse()` with null and frees the source. Idempotent. The stills stay. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#parts?.returnProbe.stop();
     await this.#parts?.pipeline.dispose();
   }
 
-  #takeFirst(): Frame | undefined {
+  #takeFirst(): Glimpse | undefined {
     const held = this.#first;
     this.#first = undefined;
     return held;
@@ -229,7 +240,7 @@ export class Camera {
   }
 
   /** The next frame of this opening; undefined when it is over. */
-  async #read(parts: Parts): Promise<Frame | undefined> {
+  async #read(parts: Parts): Promise<Glimpse | undefined> {
     this.#askedMs = this.#options.clock.nowMs();
     const frame = await parts.reader.next();
     this.#askedMs = undefined;
@@ -294,9 +305,7 @@ export class Camera {
     returnProbe.stop();
     // A fault takes the pipeline down, and the caps with it, at any moment: its last frame needs no rate.
     const fps =
-      source.claimedFps?.(pipeline.get('stream', 'caps')) ??
-      parseCaps(pipeline.get('origin', 'caps'))?.fps ??
-      0;
+      source.claimedFps?.(pipeline.get('stream', 'caps')) ?? frameRateOf(pipeline.get('origin', 'caps')) ?? 0;
     const paths = source.decoders?.(decoders);
     const known = paths?.[Number(pipeline.get('codec', 'current-path'))] ?? (await pipeline.decoder());
     const decoder = known?.split(' ')[0] ?? 'none (raw video)';

@@ -1,31 +1,25 @@
 /**
- * The packets of the sink made into frames and stills.
+ * The pictures of the sink made into frames and stills. The sink holds what the decoder gave; the addon makes of it, when
+ * it is asked, what is needed: the detector's input, a small grey picture, planes, a larger input, a JPEG.
  *
  * INVARIANTS
- * - A frame's size, and that of its still, is the one told before it. Should that be among packets that were
- *   dropped, the gauge's own length gives it away, and no frame is handed out: the camera opens anew.
+ * - A frame's size, and that of all that is made of it, is the one that came with its own buffer.
+ * - No pixel under a privacy mask comes out of the addon: each call of it says what is black.
  * - All frames lie in one place in memory, one after the other: a third of a megabyte each, they would have V8 collect
- *   all the time. A frame's picture and planes are there until the next one is asked for.
- * - A still goes into the ring, and planes and the larger picture are given out, only with the frame of the same time
- *   stamp.
- * - Live, a frame is handed out only if no newer one has entered the letterbox.
- * - A frame and its planes are black under the privacy masks before anybody gets them.
+ *   all the time. What was made of a frame is there until something is made of the next one.
  */
 
-import type { NativePipeline } from '../../base/gstreamer.ts';
+import { AgentError, assert } from '../../base/errors.ts';
+import type { HeldPicture, NativePipeline } from '../../base/gstreamer.ts';
+import { fitted } from '../../contract/fitted-size.ts';
 import type { SizePx } from '../../contract/geometry.ts';
-import type { Frame, YuvPlanes } from '../../contract/picture.ts';
-import { FineBranch } from './fine-branch.ts';
+import { placementOf } from '../../contract/letterbox.ts';
+import type { Frame, Glimpse, SmallPicture, YuvPlanes } from '../../contract/picture.ts';
+import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
+import { fineSize } from './fine-size.ts';
 import type { PrivacyMasks } from './mask.ts';
-import {
-  decodePacket,
-  type FramePacket,
-  frameBytes,
-  type Packet,
-  type PlanesPacket,
-  planesOf,
-  type StillPacket,
-} from './packet.ts';
+import { type PictureKinds, PictureTimes } from './picture-times.ts';
+import { planesBytes, planesOf } from './planes.ts';
 import type { StillRing } from './still-ring.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -37,28 +31,29 @@ import type { Timeline } from './timeline.ts';
 const INTERVAL_PART_MIN = 0.5;
 
 export interface FrameReaderOptions {
-  readonly pipeline: Pick<NativePipeline, 'read' | 'get' | 'set'>;
+  readonly pipeline: Pick<NativePipeline, 'pull' | 'pictures' | 'get'>;
   readonly timeline: Timeline;
   readonly ring: StillRing;
   readonly masks: PrivacyMasks;
   readonly input: SizePx;
   readonly fps: number | null;
-  readonly live: boolean;
+  /** Each glimpse has a small picture. */
+  readonly small: boolean;
 }
 
 export class FrameReader {
   readonly #options: FrameReaderOptions;
   readonly #spacingNs: bigint;
-  readonly #place: Buffer;
-  readonly #fine: FineBranch;
-  #size: SizePx | undefined;
-  /** Length of the gauges of this size. */
-  #gaugeBytes: number | undefined;
-  #still: StillPacket | undefined;
-  #planes: PlanesPacket | undefined;
-  #planesSize: SizePx | undefined;
-  /** Where planes lie; of the length of those that came last. */
-  #planesPlace: Buffer | undefined;
+  readonly #times = new PictureTimes();
+  readonly #rgb: Buffer;
+  /** Places of the length that was needed last. */
+  #small: Buffer = Buffer.alloc(0);
+  #planes: Buffer = Buffer.alloc(0);
+  #fine: Buffer = Buffer.alloc(0);
+  #fineWanted = false;
+  #streetStill = false;
+  #held: HeldPicture | undefined;
+  #due: PictureKinds | undefined;
   #lastPtsNs: bigint | undefined;
   #lastOrder = -1;
   #index = 0;
@@ -69,9 +64,9 @@ export class FrameReader {
 
   constructor(options: FrameReaderOptions) {
     this.#options = options;
-    this.#place = Buffer.alloc(frameBytes(options.input));
-    this.#fine = new FineBranch(options);
-    this.#spacingNs = options.fps === null ? 0n : BigInt(Math.round((INTERVAL_PART_MIN * 1e9) / options.fps));
+    const { input, fps } = options;
+    this.#rgb = Buffer.alloc(input.widthPx * input.heightPx * 3);
+    this.#spacingNs = fps === null ? 0n : BigInt(Math.round((INTERVAL_PART_MIN * 1e9) / fps));
   }
 
   /** Frames decoded since the start. */
@@ -91,17 +86,20 @@ export class FrameReader {
 
   /** Whether frames are to have a larger picture beside them, as far as the source has one. */
   wantFine(wanted: boolean): void {
-    this.#fine.want(wanted);
+    this.#fineWanted = wanted;
   }
 
-  /** The next packets come from a new opening. */
+  /** Whether nothing moves in the street: stills are few then. */
+  followStreet(isStill: boolean): void {
+    this.#streetStill = isStill;
+  }
+
+  /** The next pictures come from a new opening. */
   reopen(): void {
     this.#options.timeline.reopen();
-    this.#fine.reopen();
-    this.#size = undefined;
-    this.#still = undefined;
-    this.#planes = undefined;
-    this.#planesSize = undefined;
+    this.#times.reopen();
+    this.#held = undefined;
+    this.#due = undefined;
     this.#lastPtsNs = undefined;
     this.#lastOrder = -1;
     this.#indexAtOpening = this.#index;
@@ -109,89 +107,101 @@ export class FrameReader {
     this.#readNow = 0;
   }
 
-  /** The next frame, whose picture takes the place of the last one's; undefined when the opening is over. */
-  async next(): Promise<Frame | undefined> {
+  /** The next frame; undefined when the opening is over. */
+  async next(): Promise<Glimpse | undefined> {
     for (;;) {
-      // The binding takes two places: while larger pictures come, which are more often, planes have buffers of their own.
-      const finePlace = this.#fine.place;
-      const sample = await this.#options.pipeline.read(this.#place, finePlace ?? this.#planesPlace);
-      if (sample === null) return undefined;
-      const packet = decodePacket(sample.buffer, sample.caps, this.#options.input);
-      if (packet !== undefined) this.#measure(packet);
-      const inPlace = [this.#place, finePlace, this.#planesPlace].includes(sample.buffer);
-      if (packet?.kind === 'still') this.#still = kept(packet, inPlace);
-      if (packet?.kind === 'planes-shape') this.#planesSize = packet.size;
-      if (packet?.kind === 'planes') {
-        const elsewhere = inPlace && sample.buffer !== this.#planesPlace;
-        this.#planes = elsewhere ? { ...packet, bytes: Uint8Array.from(packet.bytes) } : packet;
-        if (this.#planesPlace?.length !== sample.buffer.length)
-          this.#planesPlace = Buffer.alloc(sample.buffer.length);
-      }
-      if (packet?.kind === 'fine') this.#fine.keep(packet);
-      if (packet?.kind !== 'frame' || this.#superseded(packet)) continue;
-      this.#dropped += packet.order - this.#lastOrder - 1;
-      this.#lastOrder = packet.order;
-      if (this.#size !== undefined && !this.#tooSoon(packet)) return this.#frame(packet, this.#size);
+      this.#held = undefined;
+      const held = await this.#options.pipeline.pull();
+      if (held === null) return undefined;
+      const { ptsNs, order } = held;
+      this.#dropped += Math.max(0, order - this.#lastOrder - 1);
+      this.#lastOrder = order;
+      if (ptsNs === null) continue;
+      if (this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs) continue;
+      this.#lastPtsNs = ptsNs;
+      this.#held = held;
+      return this.#glimpse(ptsNs, held.source);
     }
   }
 
-  #measure(packet: Packet): void {
-    if (packet.kind === 'shape') {
-      this.#size = packet.source;
-      this.#gaugeBytes = undefined;
-    }
-    if (packet.kind !== 'gauge') return;
-    this.#gaugeBytes ??= packet.bytes;
-    if (packet.bytes !== this.#gaugeBytes) this.#size = undefined;
-  }
-
-  #superseded({ order }: FramePacket): boolean {
-    return this.#options.live && order + 1 < Number(this.#options.pipeline.get('count', 'out'));
-  }
-
-  #tooSoon({ ptsNs }: FramePacket): boolean {
-    return this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs;
-  }
-
-  #frame({ ptsNs, rgb }: FramePacket, source: SizePx): Frame {
-    const { timeline, ring, masks, input, pipeline } = this.#options;
-    const atMs = timeline.atMs(ptsNs);
-    this.#lastPtsNs = ptsNs;
-    // A pipeline that is being taken down starts to count anew, and what was read stays read.
-    this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
-    const still = this.#still?.ptsNs === ptsNs ? this.#still : undefined;
-    if (still !== undefined) ring.add({ ptsNs, atMs, source, jpeg: still.jpeg });
-    this.#still = undefined;
-    this.#index += 1;
-    const masked = masks.blackenFrame(rgb, source, input);
-    const wallMs = timeline.wallMs(atMs);
+  /**
+   * What is analysed of the glimpse that `next` gave last. Rejects with `unavailable` where no still of it can be made.
+   */
+  async frame(glimpse: Glimpse): Promise<Frame> {
+    const { index, ptsNs, atMs, wallMs, source } = glimpse;
+    const due = this.#due;
+    assert(
+      due !== undefined && this.#held !== undefined && index === this.#index,
+      'only the newest frame is held',
+    );
+    const { input, masks, pipeline } = this.#options;
+    if (due.still) await this.#keepStill(this.#held, atMs);
+    const { ranges, masked } = masks.inPixels(source, input);
+    pipeline.pictures.letterbox(this.#rgb, input, placementOf(source, input), ranges);
+    const planes = due.planes ? this.#planesOf(source) : undefined;
+    const fine = due.fine && this.#fineWanted ? this.#fineOf(source) : undefined;
+    this.#times.made(due, ptsNs);
     return {
-      index: this.#index,
-      ptsNs,
-      atMs,
-      wallMs,
-      source,
-      input,
-      rgb,
-      masked,
-      planes: this.#taken(ptsNs),
-      still: still !== undefined,
-      fine: this.#fine.taken(ptsNs, source),
+      ...{ index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked },
+      ...{ planes, still: due.still, fine },
     };
   }
 
-  #taken(ptsNs: bigint): YuvPlanes | undefined {
-    const packet = this.#planes;
-    this.#planes = undefined;
-    if (packet?.ptsNs !== ptsNs || this.#planesSize === undefined || this.#size === undefined)
-      return undefined;
-    const planes = planesOf(packet.bytes, this.#planesSize);
-    if (planes !== undefined) this.#options.masks.blackenPlanes(planes, this.#size);
-    return planes;
+  #glimpse(ptsNs: bigint, source: SizePx): Glimpse {
+    const { timeline, pipeline, small } = this.#options;
+    const atMs = timeline.atMs(ptsNs);
+    // A pipeline that is being taken down starts to count anew, and what was read stays read.
+    this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
+    this.#index += 1;
+    const due = this.#times.due(ptsNs, this.#streetStill);
+    this.#due = due;
+    return {
+      ...{ index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source },
+      pictured: due.still || due.planes,
+      small: small ? this.#smallOf(source) : undefined,
+    };
+  }
+
+  async #keepStill({ ptsNs, coded, source }: HeldPicture, atMs: number): Promise<void> {
+    const { pipeline, masks, ring } = this.#options;
+    const jpeg = await pipeline.pictures.still(masks.inPlanes(source, coded));
+    if (jpeg === null) throw new AgentError('unavailable', 'GStreamer makes no JPEG of the picture');
+    if (ptsNs !== null) ring.add({ ptsNs, atMs, source, jpeg });
+  }
+
+  #smallOf(source: SizePx): SmallPicture {
+    const { input, masks, pipeline } = this.#options;
+    const { widthPx, heightPx } = placementOf(source, input);
+    const size = { widthPx: widthPx >> 1, heightPx: heightPx >> 1 };
+    this.#small = placeOf(this.#small, size.widthPx * size.heightPx);
+    const { ranges, masked } = masks.inPixels(source, size, { leftPx: 0, topPx: 0, ...size });
+    pipeline.pictures.luma(this.#small, size, ranges);
+    return { size, luma: this.#small, masked };
+  }
+
+  #planesOf(source: SizePx): YuvPlanes {
+    const { masks, pipeline } = this.#options;
+    const size = fitted(source, SNAPSHOT_LONG_SIDE_PX_MAX);
+    this.#planes = placeOf(this.#planes, planesBytes(size));
+    pipeline.pictures.planes(this.#planes, size, masks.inPlanes(source, size));
+    return planesOf(this.#planes, size);
+  }
+
+  #fineOf(source: SizePx): Frame['fine'] {
+    const { input, masks, pipeline } = this.#options;
+    const size = fineSize(source, input);
+    if (size === undefined) return undefined;
+    this.#fine = placeOf(this.#fine, size.widthPx * size.heightPx * 3);
+    pipeline.pictures.letterbox(
+      this.#fine,
+      size,
+      placementOf(source, size),
+      masks.inPixels(source, size).ranges,
+    );
+    return { size, rgb: this.#fine };
   }
 }
 
-/** A still that happens to be as long as a frame or as planes must not stay in their place. */
-function kept(still: StillPacket, inPlace: boolean): StillPacket {
-  return inPlace ? { ...still, jpeg: Uint8Array.from(still.jpeg) } : still;
+function placeOf(place: Buffer, length: number): Buffer {
+  return place.length === length ? place : Buffer.alloc(length);
 }

@@ -1,34 +1,37 @@
 /**
  * Privacy masks: every pixel that a polygon touches, however little, is black, in every picture that the camera gives
- * out. Nobody behind the camera has to know of them, and nobody can forget them.
+ * out. The addon makes them black while it makes a picture of what the decoder gave (frame-reader.ts); here is which
+ * pixels those are. Nobody behind the camera has to know of them, and nobody can forget them.
  *
- * INVARIANTS: scaling has spread pixels before they can be made black, so a mask of a scaled picture reaches as much
+ * INVARIANTS: scaling spreads pixels before they are made black, so a mask of a scaled picture reaches as much
  * further; without masks no picture is touched.
  */
 import type { MaskConfig } from '../../contract/config.ts';
 import { type PointNorm, type SizePx, sameSize } from '../../contract/geometry.ts';
 import { type Placement, placementOf } from '../../contract/letterbox.ts';
-import type { ByteRanges, YuvPlanes } from '../../contract/picture.ts';
+import type { ByteRanges } from '../../contract/picture.ts';
+import { stridesOf } from './planes.ts';
 
 /**
- * How far `videoscale` and the conversion from 4:2:0 spread a pixel, in pixels of the frame where the source is larger
- * than it, else of the source. Measured for factors from 0.16 to 2.1 (GStreamer 1.26), as the colours spread most.
+ * How far scaling and the conversion from 4:2:0 spread a pixel, in pixels of the frame where the source is larger
+ * than it, else of the source. Measured for factors from 0.16 to 2.1, as the colours spread most.
  */
 const FRAME_REACH_PX = 3;
+/** Sizes that are remembered: those of one source, and of the one before. */
+const SIZES_MAX = 16;
 
-/** What is black in letterboxed pictures of one size, of one size of the source. */
-interface FrameMask {
-  readonly source: SizePx;
-  readonly ranges: ByteRanges;
-  /** 1 for black pixels, row by row. */
-  readonly masked: Uint8Array;
+/** What is black in a picture of one size: half-open ranges [from, to), in pairs. */
+export interface BlackPixels {
+  /** Of pixels, row by row. */
+  readonly ranges: Int32Array;
+  /** 1 for black pixels, row by row; undefined without masks. */
+  readonly masked: Uint8Array | undefined;
 }
 
-/** What is black in planes of one size: byte ranges of the brightness, and of each plane of colour. */
-interface PlanesMask {
-  readonly size: SizePx;
-  readonly y: ByteRanges;
-  readonly uv: ByteRanges;
+/** What is black in planes of one size: ranges of bytes of the brightness, and of each plane of colour (planes.ts). */
+export interface BlackPlanes {
+  readonly y: Int32Array;
+  readonly uv: Int32Array;
 }
 
 /** What is black in pictures of one size, by mask. */
@@ -38,33 +41,36 @@ interface PictureMask {
   readonly black: readonly ByteRanges[];
 }
 
+const NOTHING = new Int32Array();
+
 export class PrivacyMasks {
   readonly #polygons: readonly (readonly PointNorm[])[];
-  /** By the size of the picture: the frame's, and that of a larger one. */
-  readonly #frames = new Map<string, FrameMask>();
-  #planes: PlanesMask | undefined;
+  readonly #pixels = new Map<string, BlackPixels>();
+  readonly #planes = new Map<string, BlackPlanes>();
   #picture: PictureMask | undefined;
 
   constructor(masks: readonly MaskConfig[]) {
     this.#polygons = masks.map(({ polygon }) => polygon);
   }
 
-  /** Blackens a letterboxed picture of `input` in place; returns 1 for each black pixel, row by row, or undefined without masks. */
-  blackenFrame(rgb: Uint8Array, source: SizePx, input: SizePx): Uint8Array | undefined {
-    if (this.#polygons.length === 0) return undefined;
-    const key = `${input.widthPx}x${input.heightPx}`;
-    let mask = this.#frames.get(key);
-    if (mask === undefined || !sameSize(mask.source, source)) {
-      mask = { source, ...this.#frameMask(source, input) };
-      this.#frames.set(key, mask);
-    }
-    blacken(rgb, mask.ranges);
-    return mask.masked;
+  /** What is black in a picture of `size` in which the source, square pixels, lies at `placement`. */
+  inPixels(source: SizePx, size: SizePx, placement = placementOf(source, size)): BlackPixels {
+    if (this.#polygons.length === 0) return { ranges: NOTHING, masked: undefined };
+    const { leftPx, topPx, widthPx, heightPx } = placement;
+    const key = `${source.widthPx} ${size.widthPx} ${size.heightPx} ${leftPx} ${topPx} ${widthPx} ${heightPx}`;
+    return remembered(this.#pixels, key, () => this.#inPixels(source, size, placement));
+  }
+
+  /** What is black in planes of `size`, made of a source of `source` pixels. */
+  inPlanes(source: SizePx, size: SizePx): BlackPlanes {
+    if (this.#polygons.length === 0) return { y: NOTHING, uv: NOTHING };
+    const key = `${source.widthPx} ${source.heightPx} ${size.widthPx} ${size.heightPx}`;
+    return remembered(this.#planes, key, () => this.#inPlanes(source, size));
   }
 
   /**
    * Blackens a picture of the whole source in place; `reachPx`: how far its pixels have been spread. Returns what is
-   * black, by mask.
+   * black, by mask. A still is black there already; what its compression left around the edges is so now.
    */
   blackenPicture(rgb: Uint8Array, size: SizePx, reachPx: number): readonly ByteRanges[] {
     let mask = this.#picture;
@@ -73,61 +79,59 @@ export class PrivacyMasks {
       mask = { size, reachPx, black };
       this.#picture = mask;
     }
-    for (const ranges of mask.black) blacken(rgb, ranges);
+    for (const ranges of mask.black) for (const [from, to] of ranges) rgb.fill(0, from, to);
     return mask.black;
   }
 
-  /** Blackens planes of a picture of `source` in place. */
-  blackenPlanes(planes: YuvPlanes, source: SizePx): void {
-    if (this.#polygons.length === 0) return;
-    const { size } = planes;
-    if (this.#planes === undefined || !sameSize(this.#planes.size, size)) {
-      this.#planes = this.#planesMask(planes, source);
-    }
-    for (const [from, to] of this.#planes.y) planes.y.fill(0, from, to);
-    for (const plane of [planes.u, planes.v])
-      for (const [from, to] of this.#planes.uv) plane.fill(128, from, to);
-  }
-
-  #planesMask({ size, strideY, strideUv }: YuvPlanes, source: SizePx): PlanesMask {
-    // A pixel of colour serves two rows and columns of brightness, scaled or not.
-    const reachPx = sameSize(size, source) ? 1 : FRAME_REACH_PX;
-    const y: [number, number][] = [];
-    const uv: [number, number][] = [];
-    for (const polygon of this.#polygons) {
-      for (const [from, to] of maskRanges(polygon, size, reachPx)) {
-        const row = Math.floor(from / 3 / size.widthPx);
-        const [left, right] = [from / 3 - row * size.widthPx, to / 3 - row * size.widthPx];
-        y.push([row * strideY + left, row * strideY + right]);
-        const colours = (row >> 1) * strideUv;
-        uv.push([colours + (left >> 1), colours + ((right + 1) >> 1)]);
-      }
-    }
-    return { size, y, uv };
-  }
-
-  #frameMask(source: SizePx, input: SizePx): Pick<FrameMask, 'ranges' | 'masked'> {
-    const placement = placementOf(source, input);
+  #inPixels(source: SizePx, size: SizePx, placement: Placement): BlackPixels {
     const reachPx = Math.ceil(FRAME_REACH_PX * Math.max(1, placement.widthPx / source.widthPx));
-    const masked = new Uint8Array(input.widthPx * input.heightPx);
+    const masked = new Uint8Array(size.widthPx * size.heightPx);
     for (const polygon of this.#polygons) {
-      for (const [from, to] of maskRanges(polygon, input, reachPx, placement))
+      for (const [from, to] of maskRanges(polygon, size, reachPx, placement))
         masked.fill(1, from / 3, to / 3);
     }
     return { ranges: rangesOf(masked), masked };
   }
+
+  #inPlanes(source: SizePx, size: SizePx): BlackPlanes {
+    // A pixel of colour serves two rows and columns of brightness, scaled or not.
+    const reachPx = sameSize(size, source) ? 1 : FRAME_REACH_PX;
+    const { strideY, strideUv } = stridesOf(size);
+    const y: number[] = [];
+    const uv: number[] = [];
+    for (const polygon of this.#polygons) {
+      for (const [from, to] of maskRanges(polygon, size, reachPx)) {
+        const row = Math.floor(from / 3 / size.widthPx);
+        const [left, right] = [from / 3 - row * size.widthPx, to / 3 - row * size.widthPx];
+        y.push(row * strideY + left, row * strideY + right);
+        const colours = (row >> 1) * strideUv;
+        uv.push(colours + (left >> 1), colours + ((right + 1) >> 1));
+      }
+    }
+    return { y: Int32Array.from(y), uv: Int32Array.from(uv) };
+  }
 }
 
-/** The byte ranges of the pixels that are 1, each once. */
-function rangesOf(masked: Uint8Array): ByteRanges {
-  const ranges: [number, number][] = [];
+function remembered<T>(known: Map<string, T>, key: string, make: () => T): T {
+  let found = known.get(key);
+  if (found === undefined) {
+    if (known.size >= SIZES_MAX) known.clear();
+    found = make();
+    known.set(key, found);
+  }
+  return found;
+}
+
+/** The ranges of the pixels that are 1, each once. */
+function rangesOf(masked: Uint8Array): Int32Array {
+  const ranges: number[] = [];
   for (let from = masked.indexOf(1); from >= 0; ) {
     const end = masked.indexOf(0, from);
     const to = end < 0 ? masked.length : end;
-    ranges.push([from * 3, to * 3]);
+    ranges.push(from, to);
     from = masked.indexOf(1, to);
   }
-  return ranges;
+  return Int32Array.from(ranges);
 }
 
 interface Edge {
@@ -164,10 +168,6 @@ export function maskRanges(
     }
   }
   return ranges;
-}
-
-function blacken(rgb: Uint8Array, ranges: ByteRanges): void {
-  for (const [from, to] of ranges) rgb.fill(0, from, to);
 }
 
 function edgesOf(polygon: readonly PointNorm[], { leftPx, topPx, widthPx, heightPx }: Placement): Edge[] {

@@ -13,7 +13,6 @@ import { chooseDecoders, type Decoders, installedElements, missingElement } from
 import { ReturnProbe } from './return-probe.ts';
 import { type Resolve, type Source, sourceOf } from './source.ts';
 import type { StillRing } from './still-ring.ts';
-import { StillValve } from './still-valve.ts';
 import { Timeline } from './timeline.ts';
 
 export interface PartsOptions {
@@ -23,6 +22,8 @@ export interface PartsOptions {
   /** Size of the letterboxed frame; multiples of 32. */
   readonly input: SizePx;
   readonly mode: 'live' | 'replay';
+  /** Each glimpse has a small picture. */
+  readonly small?: boolean | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** How the camera's name is looked up; the system's way where absent. */
@@ -41,7 +42,6 @@ export interface Parts {
   readonly decoders: Decoders;
   readonly pipeline: NativePipeline;
   readonly reader: FrameReader;
-  readonly stillValve: StillValve;
   readonly returnProbe: ReturnProbe;
 }
 
@@ -73,11 +73,18 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
   }
   const decoders = chooseDecoders(installed);
   const sourceText = source.text(decoders);
-  const pipeline = new NativePipeline(pipelineText({ sourceText, fps, input, live, paced }), clock);
+  const pipeline = new NativePipeline(pipelineText({ sourceText, fps, live, paced }), clock);
   const timeline = new Timeline(clock, live);
-  const reader = new FrameReader({ pipeline, timeline, ring, masks, input, fps, live });
-  const stillValve = new StillValve(pipeline);
+  const reader = new FrameReader({
+    pipeline,
+    timeline,
+    ring,
+    masks,
+    input,
+    fps,
+    small: options.small ?? false,
+  });
   const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => around.onReturn(downMs));
   log.debug({ source: source.label, decoders }, 'camera starts');
-  return { source, decoders, pipeline, reader, stillValve, returnProbe };
+  return { source, decoders, pipeline, reader, returnProbe };
 }

@@ -73,7 +73,6 @@ function launchText(element: string): string {
 const PACKAGES: Readonly<Record<string, string>> = {
   avdec_h264: 'gstreamer1.0-libav',
   avdec_h265: 'gstreamer1.0-libav',
-  gdppay: 'gstreamer1.0-plugins-bad',
   switchbin: 'gstreamer1.0-plugins-bad',
   h264parse: 'gstreamer1.0-plugins-bad',
   h265parse: 'gstreamer1.0-plugins-bad',

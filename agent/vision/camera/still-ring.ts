@@ -37,14 +37,6 @@ export class StillRing {
     }
   }
 
-  /** The newest one is gone again: nobody has looked at its frame. */
-  dropAt(atMs: number): void {
-    const newest = this.#stills.at(-1);
-    if (newest?.atMs !== atMs) return;
-    this.#stills.pop();
-    this.#bytes -= newest.jpeg.length;
-  }
-
   /** The still nearest in media time, the earlier of two; undefined where none is within 5 s. */
   near(atMs: number): HeldStill | undefined {
     let best: HeldStill | undefined;

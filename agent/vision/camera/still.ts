@@ -1,6 +1,6 @@
 /**
  * A still as the camera holds it, and as it gives it out: decoded, scaled, and black under the privacy masks. The JPEG
- * itself, in which nothing is black, stays in this folder.
+ * itself stays in this folder.
  *
  * sharp (libvips) is loaded when the first still is decoded: a box that never raises an incident never pays for its
  * memory.

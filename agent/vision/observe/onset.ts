@@ -1,17 +1,16 @@
 /**
- * Something begins to move where all was still: a cheap comparison of each frame that the camera gives with the one
- * before, in cells of 8 × 8 pixels of the detector's input (green, a quarter of the pixels). It tells whether anything
- * moves quickly, and whether that is near a place that a rule watches and belongs to no known track.
+ * Something begins to move where all was still: a cheap comparison of each small picture that the camera gives with the
+ * one before, in cells of 4 × 4 pixels (8 × 8 of the detector's input). It tells whether anything moves quickly, and
+ * whether that is near a place that a rule watches and belongs to no known track.
  *
  * What is slow is not seen here; the motion gate compares with the last look for that.
  */
-import { placementOf } from '../../contract/letterbox.ts';
 import { isMasked } from '../../contract/masked.ts';
-import type { Frame } from '../../contract/picture.ts';
+import type { SmallPicture } from '../../contract/picture.ts';
 import { changeFrom, noiseAfter, shiftOf } from './cell-change.ts';
 import type { Point } from './geometry.ts';
 
-const CELL_PX = 8;
+const CELL_PX = 4;
 const CELLS_MAX = 2000;
 /** A cell in which nothing has moved for so long and something does now: shorter is the stride of one who walks by. */
 const STILL_MS = 1000;
@@ -45,22 +44,20 @@ export class Onset {
     this.#isWatched = isWatched;
   }
 
-  /** Takes the next frame; `isKnown`: a place is where a known track explains motion. */
-  update(frame: Frame, isKnown: (point: Point) => boolean): Moved {
-    const { widthPx, heightPx } = frame.source;
+  /** Takes the next picture; `isKnown`: a place is where a known track explains motion. */
+  update(small: SmallPicture, atMs: number, isKnown: (point: Point) => boolean): Moved {
+    const { widthPx, heightPx } = small.size;
     const size = `${widthPx}x${heightPx}`;
-    if (size !== this.#size) this.#begin(frame, size);
-    this.#read(frame);
+    if (size !== this.#size) this.#begin(small, size);
+    this.#read(small);
     const first = this.#fresh;
     this.#fresh = false;
-    const moved = first ? { any: true, unknown: false } : this.#compare(frame.atMs, isKnown);
+    const moved = first ? { any: true, unknown: false } : this.#compare(atMs, isKnown);
     [this.#now, this.#before] = [this.#before, this.#now];
     return moved;
   }
 
-  #begin(frame: Frame, size: string): void {
-    const { source, input } = frame;
-    const { widthPx, heightPx, leftPx, topPx } = placementOf(source, input);
+  #begin({ size: { widthPx, heightPx }, masked }: SmallPicture, size: string): void {
     this.#size = size;
     this.#fresh = true;
     const cellPx = Math.max(CELL_PX, Math.ceil(Math.sqrt((widthPx * heightPx) / CELLS_MAX)));
@@ -72,8 +69,8 @@ export class Onset {
     for (let k = 0; k < cells; k += 1) {
       const x = (k % this.#columns) * cellPx;
       const y = Math.floor(k / this.#columns) * cellPx;
-      const masked = isMasked(frame, leftPx + x, topPx + y, cellPx, cellPx);
-      this.#offsets[k] = masked ? -1 : ((topPx + y) * input.widthPx + leftPx + x) * 3 + 1;
+      const isBlack = isMasked({ masked, input: { widthPx, heightPx } }, x, y, cellPx, cellPx);
+      this.#offsets[k] = isBlack ? -1 : y * widthPx + x;
       this.#centres.push([(x + cellPx / 2) / widthPx, (y + cellPx / 2) / heightPx]);
     }
     this.#watched = Uint8Array.from(this.#centres, (centre) => (this.#isWatched(centre) ? 1 : 0));
@@ -84,16 +81,15 @@ export class Onset {
     this.#shifts = new Float32Array(Math.ceil(cells / 8));
   }
 
-  #read({ rgb, input }: Frame): void {
+  #read({ luma, size: { widthPx } }: SmallPicture): void {
     const cellPx = this.#cellPx;
-    const stride = 2 * input.widthPx * 3;
-    const scale = 1 / Math.ceil(cellPx / 2) ** 2;
+    const scale = 1 / cellPx ** 2;
     for (let k = 0; k < this.#offsets.length; k += 1) {
       let row = this.#offsets[k] as number;
       if (row < 0) continue;
       let sum = 0;
-      for (let y = 0; y < cellPx; y += 2, row += stride) {
-        for (let x = 0; x < cellPx; x += 2) sum += rgb[row + x * 3] as number;
+      for (let y = 0; y < cellPx; y += 1, row += widthPx) {
+        for (let x = 0; x < cellPx; x += 1) sum += luma[row + x] as number;
       }
       this.#now[k] = sum * scale;
     }

@@ -7,8 +7,9 @@
  *
  * INVARIANTS: time is media time; what a rule asks for is a place, never a kind of object.
  */
+import { assert } from '../../base/errors.ts';
 import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
-import type { Frame, Track } from '../../contract/picture.ts';
+import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
 import { distanceToBoundary, distanceToSegment, isInside, meetingPoint, type Point } from './geometry.ts';
 import { Onset } from './onset.ts';
 
@@ -70,10 +71,11 @@ export class WantedRate {
   }
 
   /** Takes every frame that the camera gives. */
-  watch(frame: Frame): void {
-    const { any, unknown } = this.#onset.update(frame, (point) => this.#isKnown(point));
-    if (any) this.#movedMs = frame.atMs;
-    if (unknown) this.#unknownMs = frame.atMs;
+  watch({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): void {
+    assert(small !== undefined, 'a camera whose rate follows the street gives small pictures');
+    const { any, unknown } = this.#onset.update(small, atMs, (point) => this.#isKnown(point));
+    if (any) this.#movedMs = atMs;
+    if (unknown) this.#unknownMs = atMs;
   }
 
   /** Takes what is known after an analysed frame. */

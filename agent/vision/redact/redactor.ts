@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
+import { fitted } from '../../contract/fitted-size.ts';
 import { type SizePx, sameSize, type XyxyNorm } from '../../contract/geometry.ts';
 import { PREVIEW_BYTES_MAX, PREVIEW_LONG_SIDE_PX_MAX } from '../../contract/page-link.ts';
 import type { Detection, Foreground, Frame, Still, Track, YuvPlanes } from '../../contract/picture.ts';
@@ -24,8 +25,7 @@ import { DetectionHistory, type SeenFrame } from './history.ts';
 import { encode } from './jpeg.ts';
 import { drawLegendOf, drawMarks, PATH_MS, type Subject } from './marks.ts';
 import { placeTime } from './place-time.ts';
-import { type Known, Plate } from './plate.ts';
-import { fitted } from './size.ts';
+import { Plate } from './plate.ts';
 
 /** How a picture is encoded once it has been drawn; what is hidden in it does not hang on this. */
 export interface Format {
@@ -156,7 +156,7 @@ export class Redactor {
     const around = this.#around(still.atMs);
     const path = this.#history.between(still.atMs - PATH_MS, around.own.atMs);
     const known = this.#plate.known;
-    const size = sizeOf(still, known);
+    const size = fitted(still.source, SNAPSHOT_LONG_SIDE_PX_MAX);
     const { rgb, reachPx, black } = await still.pixels(size);
     const cover = coverOf(around, size, reachPx, thingsIn(subject));
     const usable = sameSize(known?.planes.size, size) ? known : undefined;
@@ -195,14 +195,6 @@ export class Redactor {
 /** Parts of the place that an event is about. */
 function thingsIn({ focus }: Subject): XyxyNorm[] {
   return focus.filter(({ object }) => object === undefined).map(({ xyxyNorm }) => xyxyNorm);
-}
-
-/** The plate's size, which GStreamer has rounded, where it is one of the still. */
-function sizeOf({ source }: Still, known: Known | undefined): SizePx {
-  const size = fitted(source, SNAPSHOT_LONG_SIDE_PX_MAX);
-  const { widthPx, heightPx } = known?.planes.size ?? size;
-  const near = Math.abs(widthPx - size.widthPx) <= 1 && Math.abs(heightPx - size.heightPx) <= 1;
-  return near ? { widthPx, heightPx } : size;
 }
 
 function redactionOf(

@@ -7,11 +7,11 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError, messageOf } from '../../base/errors.ts';
+import { fitted } from '../../contract/fitted-size.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Still } from '../../contract/picture.ts';
 import { SEALED_BYTES_MAX, type SealedEvidence } from '../../contract/sealed-evidence.ts';
 import { encode } from './jpeg.ts';
-import { fitted } from './size.ts';
 
 /** Long side and quality, tried until the file is small enough: at 90 nothing of a street scene is lost. */
 const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[] = [

@@ -24,11 +24,12 @@ export function tableOf(report: Report): string {
       ? []
       : [
           `Python peer, CPU-ms     ${peer.cpuMs.toFixed(2)}  (${peer.versions}; peak RSS ${peer.rssPeakMiB.toFixed(0)} MiB)`,
-          `vision ÷ peer           ${(vision.total / peer.cpuMs).toFixed(3)}`,
+          `vision ÷ peer           ${(vision.total / peer.cpuMs).toFixed(3)}  (at most ${GOALS.peerRatioMax}: ${verdict(goals.peer === true)})`,
         ]),
     `plate, CPU-ms at 5 fps  ${vision.plateMs.toFixed(2)}  (at most ${GOALS.plateMsMax}: ${verdict(goals.plate)})`,
     `vision ÷ floor          ${ratio.vision.toFixed(3)}  (at most ${GOALS.ratioMax}: ${verdict(goals.ratio)}; without the plate)`,
     `vision + agent ÷ floor  ${ratio.both.toFixed(3)}`,
+    `agent, CPU-ms           ${agent.total.toFixed(2)}  (at most ${GOALS.agentMsMax}: ${verdict(goals.agent)})`,
     `V8, of 1,000 frames     ${v8.compilations.toFixed(1)} compilations (at most ${GOALS.compilationsMax}), ${v8.deoptimisations.toFixed(1)} deoptimisations (at most ${GOALS.deoptimisationsMax})`,
     `V8, kB a frame          ${v8.garbageKbPerFrame.toFixed(0)}  (at most ${GOALS.garbageKbMax}; all three: ${verdict(goals.v8)})`,
     `peak RSS, MiB           ${memory.join(', ')}`,

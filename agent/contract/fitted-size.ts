@@ -1,5 +1,5 @@
 /** How large a picture is made. */
-import type { SizePx } from '../../contract/geometry.ts';
+import type { SizePx } from './geometry.ts';
 
 /** The size of a picture whose long side is at most `longSidePx`, never enlarged. */
 export function fitted({ widthPx, heightPx }: SizePx, longSidePx: number): SizePx {

@@ -1,0 +1,207 @@
+/**
+ * What the addon makes of a decoder's picture, byte by byte against GStreamer's own scaler, converter and JPEG encoder; and
+ * black where it must be, before anybody gets it.
+ */
+import t from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { type HeldPicture, NativePipeline } from '../../agent/base/gstreamer.ts';
+import { fitted } from '../../agent/contract/fitted-size.ts';
+import type { SizePx } from '../../agent/contract/geometry.ts';
+import { placementOf } from '../../agent/contract/letterbox.ts';
+import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
+import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
+import { gstreamerFrames } from '../lib/gstreamer-frames.ts';
+
+const INPUT = { widthPx: 416, heightPx: 256 };
+const FINE = { widthPx: 832, heightPx: 512 };
+const NO_MASK = new PrivacyMasks([]);
+
+interface Shape {
+  readonly width: number;
+  readonly height: number;
+  readonly par?: string;
+  readonly colorimetry?: string;
+  readonly format?: string;
+  readonly pattern?: string;
+}
+
+/** Launch text of pictures of that shape; of a moving pattern, so that each is another one. */
+function sourceText({
+  width,
+  height,
+  par = '1/1',
+  colorimetry = 'bt709',
+  format = 'I420',
+  pattern,
+}: Shape): string {
+  const caps = `width=${width},height=${height},pixel-aspect-ratio=${par},colorimetry=${colorimetry},framerate=10/1`;
+  return `videotestsrc pattern=${pattern ?? 'smpte'} num-buffers=2 ! video/x-raw,format=${format},${caps}`;
+}
+
+/** The second picture, held by a sink that is at rest: what it holds stays. */
+async function held(shape: Shape): Promise<{ pipeline: NativePipeline; picture: HeldPicture }> {
+  const text = `${sourceText(shape)} ! appsink name=sink sync=false async=false max-buffers=2`;
+  const pipeline = new NativePipeline(text, systemClock);
+  pipeline.open();
+  await pipeline.pull();
+  const picture = await pipeline.pull();
+  if (picture === null) throw new Error('no picture');
+  // Each pipeline that is up holds a worker of libuv.
+  await pipeline.dispose();
+  return { pipeline, picture };
+}
+
+function letterboxed(
+  { pipeline, picture: { source } }: { pipeline: NativePipeline; picture: HeldPicture },
+  input: SizePx,
+  masks = NO_MASK,
+): Buffer {
+  const rgb = Buffer.alloc(input.widthPx * input.heightPx * 3);
+  pipeline.pictures.letterbox(rgb, input, placementOf(source, input), masks.inPixels(source, input).ranges);
+  return rgb;
+}
+
+const SHAPES: readonly (Shape & { readonly input?: SizePx })[] = [
+  { width: 768, height: 576, colorimetry: '2:0:0:0' },
+  { width: 768, height: 576, colorimetry: '2:0:0:0', pattern: 'snow' },
+  { width: 1920, height: 1080 },
+  { width: 1920, height: 1080, colorimetry: 'bt601', input: FINE },
+  { width: 3840, height: 2160, pattern: 'snow' },
+  // Twice as large: GStreamer takes the mean of four.
+  { width: 2560, height: 1440 },
+  { width: 832, height: 512 },
+  { width: 832, height: 256, pattern: 'snow' },
+  // On end, wide pixels, odd sides, smaller than the frame, as large.
+  { width: 1080, height: 1920 },
+  { width: 720, height: 576, par: '64/45' },
+  { width: 334, height: 178, pattern: 'snow' },
+  { width: 300, height: 256 },
+  { width: 64, height: 48 },
+  { width: 416, height: 256, pattern: 'snow' },
+  { width: 1280, height: 720, format: 'YV12' },
+];
+
+void t.test('scaled, letterboxed and coloured as by GStreamer, byte by byte', async (t) => {
+  for (const { input = INPUT, ...shape } of SHAPES) {
+    const name = JSON.stringify({ ...shape, input: input.widthPx });
+    const mine = await held(shape);
+    const { source } = mine.picture;
+    const size = `width=${input.widthPx},height=${input.heightPx},pixel-aspect-ratio=1/1`;
+    const rgb = gstreamerFrames(
+      `${sourceText(shape)} ! videoscale add-borders=true ! video/x-raw,${size} ! videoconvert ! video/x-raw,format=RGB`,
+    );
+    const box = letterboxed(mine, input);
+    t.ok(rgb.subarray(rgb.length / 2).equals(box), `${name}: the frame`);
+    const planeSize = fitted(source, 1280);
+    const i420 = Buffer.alloc(planesBytes(planeSize));
+    mine.pipeline.pictures.planes(i420, planeSize, NO_MASK.inPlanes(source, planeSize));
+    const theirs = gstreamerFrames(
+      `${sourceText(shape)} ! videoscale ! video/x-raw,width=${planeSize.widthPx},height=${planeSize.heightPx},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=I420`,
+    );
+    t.ok(samePlanes(theirs.subarray(theirs.length / 2), i420, planeSize), `${name}: the planes`);
+    const grey = Buffer.alloc(planeSize.widthPx * planeSize.heightPx);
+    mine.pipeline.pictures.luma(grey, planeSize, new Int32Array());
+    const { y, strideY } = planesOf(i420, planeSize);
+    const row = Math.floor(planeSize.heightPx / 3);
+    t.ok(
+      grey
+        .subarray(row * planeSize.widthPx, (row + 1) * planeSize.widthPx)
+        .equals(y.subarray(row * strideY, row * strideY + planeSize.widthPx)),
+      `${name}: the brightness alone`,
+    );
+    const jpeg = gstreamerFrames(
+      `${sourceText(shape)} ! videoscale ! video/x-raw,pixel-aspect-ratio=1/1 ! jpegenc ! identity drop-probability=0`,
+    );
+    const still = await mine.pipeline.pictures.still(NO_MASK.inPlanes(source, mine.picture.coded));
+    t.ok(still !== null && jpeg.subarray(jpeg.length - still.length).equals(still), `${name}: the still`);
+  }
+});
+
+/** Without what pads the rows. */
+function samePlanes(one: Buffer, other: Buffer, size: SizePx): boolean {
+  const [a, b] = [planesOf(one, size), planesOf(other, size)];
+  return (['y', 'u', 'v'] as const).every((plane) => {
+    const half = plane === 'y' ? 1 : 2;
+    const [width, height] = [Math.ceil(size.widthPx / half), Math.ceil(size.heightPx / half)];
+    const stride = plane === 'y' ? a.strideY : a.strideUv;
+    return Array.from({ length: height }, (_, y) => y * stride).every((from) =>
+      Buffer.from(a[plane].subarray(from, from + width)).equals(b[plane].subarray(from, from + width)),
+    );
+  });
+}
+
+void t.test('planes that lie side by side or in one another are read as the same picture', async (t) => {
+  const shape = { width: 1280, height: 720, pattern: 'smpte' };
+  const [one, other] = [await held(shape), await held({ ...shape, format: 'NV12' })];
+  t.ok(letterboxed(one, INPUT).equals(letterboxed(other, INPUT)));
+  const third = await held({ ...shape, format: 'NV21' });
+  t.ok(letterboxed(one, INPUT).equals(letterboxed(third, INPUT)));
+});
+
+void t.test('full range is read as such, and the rest is black', async (t) => {
+  const rgb = letterboxed(
+    await held({ width: 640, height: 480, colorimetry: '1:4:0:0', pattern: 'white' }),
+    INPUT,
+  );
+  t.same([...rgb.subarray(0, 3)], [0, 0, 0]);
+  t.ok((rgb[(128 * 416 + 208) * 3] ?? 0) > 230, 'white');
+});
+
+void t.test('under a mask all is black: the frame, the grey one, the planes, the still', async (t) => {
+  const polygon: [number, number][] = [
+    [0.25, 0.25],
+    [0.75, 0.25],
+    [0.75, 0.75],
+    [0.25, 0.75],
+  ];
+  const masks = new PrivacyMasks([{ id: 'house', polygon }]);
+  for (const format of ['I420', 'NV12']) {
+    const mine = await held({ width: 640, height: 480, pattern: 'white', format });
+    const { source, coded } = mine.picture;
+    const at = (px: number, share: number): number => Math.floor(px * share);
+    const rgb = letterboxed(mine, INPUT, masks);
+    t.equal(rgb.readUIntBE((128 * 416 + 208) * 3, 3), 0);
+    t.ok(rgb.readUIntBE((10 * 416 + 208) * 3, 3) > 0xf0f0f0, 'and nothing else');
+    const size = { widthPx: 160, heightPx: 120 };
+    const grey = Buffer.alloc(160 * 120);
+    const whole = { leftPx: 0, topPx: 0, ...size };
+    mine.pipeline.pictures.luma(grey, size, masks.inPixels(source, size, whole).ranges);
+    t.same([grey[60 * 160 + 80], (grey[5 * 160 + 80] ?? 0) > 200], [0, true]);
+    const i420 = Buffer.alloc(planesBytes(size));
+    mine.pipeline.pictures.planes(i420, size, masks.inPlanes(source, size));
+    const { y, u, v, strideY, strideUv } = planesOf(i420, size);
+    t.same([y[60 * strideY + 80], u[30 * strideUv + 40], v[30 * strideUv + 40]], [0, 128, 128]);
+    const jpeg = await mine.pipeline.pictures.still(masks.inPlanes(source, coded));
+    const { default: sharp } = await import('sharp');
+    const { data } = await sharp(jpeg ?? Buffer.alloc(0))
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    let brightest = 0;
+    for (let row = at(480, 0.25) + 8; row < at(480, 0.75) - 8; row += 1)
+      for (let x = (row * 640 + at(640, 0.25) + 8) * 3; x < (row * 640 + at(640, 0.75) - 8) * 3; x += 1)
+        brightest = Math.max(brightest, data[x] as number);
+    t.ok(brightest <= 2, `${format}: ${brightest} levels in the JPEG itself`);
+    t.ok((data[(20 * 640 + 320) * 3] ?? 0) > 200);
+  }
+});
+
+void t.test('a place of the wrong length, and a picture that is none, are refused', async (t) => {
+  const mine = await held({ width: 640, height: 480 });
+  const { pictures } = mine.pipeline;
+  const at = { leftPx: 0, topPx: 0, widthPx: 32, heightPx: 32 };
+  const nothing = new Int32Array();
+  t.throws(
+    () => pictures.letterbox(Buffer.alloc(10), { widthPx: 32, heightPx: 32 }, at, nothing),
+    /not as long/,
+  );
+  const small = { widthPx: 16, heightPx: 16 };
+  t.throws(() => pictures.letterbox(Buffer.alloc(768), small, at, nothing), /does not lie within/);
+  t.throws(() => pictures.luma(Buffer.alloc(10), small, nothing), /not as long/);
+  t.throws(() => pictures.planes(Buffer.alloc(10), small, { y: nothing, uv: nothing }), /not as long/);
+  // Ranges beyond the picture are cut.
+  const grey = Buffer.alloc(256, 7);
+  pictures.luma(grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
+  t.same([grey[3], grey[255]], [0, 0]);
+  t.equal(await mine.pipeline.pull(), null, 'it is over');
+  t.throws(() => pictures.luma(Buffer.alloc(256), small, nothing), /no picture/);
+});
