@@ -55,8 +55,6 @@ export interface HeldPicture {
   readonly ptsNs: bigint | null;
   /** Counts the pictures before it. */
   readonly order: number;
-  /** As it is stored. */
-  readonly coded: Size;
   /** In square pixels. */
   readonly source: Size;
 }
@@ -90,10 +88,10 @@ export class HeldPictures {
     this.#sink.luma(grey, widthPx, heightPx, black);
   }
 
-  /** JPEG in square pixels; null where it cannot be made. */
-  still({ y, uv }: { y: Int32Array; uv: Int32Array }): Promise<Buffer | null> {
+  /** JPEG of `size`; null where it cannot be made. */
+  still({ widthPx, heightPx }: Size, { y, uv }: { y: Int32Array; uv: Int32Array }): Promise<Buffer | null> {
     return new Promise((resolve) => {
-      this.#sink.still(y, uv, resolve);
+      this.#sink.still(widthPx, heightPx, y, uv, resolve);
     });
   }
 }
@@ -366,7 +364,6 @@ function heldPicture(told: BigInt64Array): HeldPicture {
   return {
     ptsNs: ptsNs === NO_TIME ? null : ptsNs,
     order: Number(order),
-    coded: { widthPx: width, heightPx: height },
     source: { widthPx, heightPx: height },
   };
 }

@@ -47,11 +47,14 @@ declare module 'node-gstreamer-superficial' {
     planes(i420: Uint8Array, width: number, height: number, blackY: Int32Array, blackUv: Int32Array): void;
     /** Writes its brightness alone, row by row. */
     luma(grey: Uint8Array, width: number, height: number, black: Int32Array): void;
-    /**
-     * Makes a JPEG of it in square pixels, in a libuv worker; null where that fails. The ranges are those of its planes, as
-     * `planes` would lay them out in its own size.
-     */
-    still(blackY: Int32Array, blackUv: Int32Array, callback: (jpeg: Buffer | null) => void): void;
+    /** Makes a JPEG of what `planes` would write, in a libuv worker; null where that fails. */
+    still(
+      width: number,
+      height: number,
+      blackY: Int32Array,
+      blackUv: Int32Array,
+      callback: (jpeg: Buffer | null) => void,
+    ): void;
     /**
      * What an element has put on the next sample; the sample's own bytes are not read. Waits in a libuv worker; null
      * after `limitMs`, at the end of the stream or when the pipeline is stopped (patches/).

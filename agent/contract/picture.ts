@@ -156,7 +156,7 @@ export type Stage = 'capture' | 'detect' | 'track' | 'observe' | 'redact' | 'pla
 /** Half-open byte ranges [from, to) of an RGB picture, row by row; they may overlap. */
 export type ByteRanges = readonly (readonly [number, number])[];
 
-/** A full-size picture of the source; it never leaves the vision process. */
+/** A picture of the whole source, at least as large as a snapshot; it never leaves the vision process. */
 export interface Still {
   readonly ptsNs: bigint;
   /** Media time of the analysed frame with the same PTS, ms. */
@@ -164,7 +164,7 @@ export interface Still {
   readonly source: SizePx;
   /**
    * Its pixels, scaled to `size`, not redacted, but black under the privacy masks.
-   * @throws AgentError `corrupt` where the camera's JPEG is not a whole one of the source's size
+   * @throws AgentError `corrupt` where its JPEG is not a whole one of the size that it was made in
    */
   pixels(size: SizePx): Promise<StillPixels>;
 }

@@ -33,6 +33,7 @@ import {
 } from '../contract/link.ts';
 import type { CameraCondition } from '../contract/observation.ts';
 import type { Detection, Features, Frame, Glimpse, Look } from '../contract/picture.ts';
+import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../contract/redacted-jpeg.ts';
 import { Camera } from './camera/camera.ts';
 import { Pace } from './camera/pace.ts';
 import { Detector } from './detect/detector.ts';
@@ -114,6 +115,8 @@ export class VisionFlow {
     this.#camera = new Camera({
       ...{ source, fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps },
       ...{ input: { widthPx, heightPx }, masks, mode, small: follows && fps !== null, clock, log },
+      // No picture that leaves the box is larger, but what is sealed.
+      stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
       resolveHost: options.resolveHost,
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
       onLost: (info) => this.#tell({ kind: 'lost', ...info }),

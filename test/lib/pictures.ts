@@ -27,7 +27,7 @@ export function stillFrom(
   source: SizePx,
   { atMs = 1000, masks = [] }: StillOptions = {},
 ): Still {
-  return givenOut({ ptsNs: 0n, atMs, source, jpeg }, new PrivacyMasks(masks));
+  return givenOut({ ptsNs: 0n, atMs, source, size: source, jpeg }, new PrivacyMasks(masks));
 }
 
 /** One pixel; without a call of `fill`, which takes twenty times as long. */

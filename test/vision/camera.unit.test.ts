@@ -15,6 +15,8 @@ import type { HeldStill } from '../../agent/vision/camera/still.ts';
 import { StillRing } from '../../agent/vision/camera/still-ring.ts';
 import { Timeline } from '../../agent/vision/camera/timeline.ts';
 
+const SMALL = { widthPx: 1, heightPx: 1 };
+
 /** Sleeping takes no time: it moves the clock. */
 class QuickClock implements Clock {
   ms = 1000;
@@ -139,7 +141,7 @@ function sinkOf(pictures: readonly (readonly [bigint | null, number])[], counts:
   const pipeline: FrameReaderOptions['pipeline'] = {
     pull: async () => {
       const [ptsNs, order] = left.shift() ?? [];
-      return order === undefined ? null : { ptsNs: ptsNs ?? null, order, coded: size, source: size };
+      return order === undefined ? null : { ptsNs: ptsNs ?? null, order, source: size };
     },
     get: () => counts.shift() ?? 0,
     pictures: {
@@ -161,7 +163,7 @@ function readerOf(
 ): FrameReader {
   return new FrameReader({
     ...{ pipeline, ring: new StillRing(), masks: new PrivacyMasks([]), input: { widthPx: 32, heightPx: 32 } },
-    ...{ timeline: new Timeline(new QuickClock(), true), fps: null, small: false },
+    ...{ timeline: new Timeline(new QuickClock(), true), fps: null, small: false, stillLongSidePx: 1280 },
     ...over,
   });
 }
@@ -300,7 +302,7 @@ void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
         for (const { gapMs, bytes } of gaps) {
           atMs += gapMs;
           const jpeg = { length: bytes } as Uint8Array;
-          ring.add({ ptsNs: BigInt(atMs), atMs, source: { widthPx: 1, heightPx: 1 }, jpeg });
+          ring.add({ ptsNs: BigInt(atMs), atMs, source: SMALL, size: SMALL, jpeg });
         }
         const held = ring.all();
         const bytes = held.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
@@ -325,7 +327,8 @@ void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
   const at = (atMs: number, bytes = 1): HeldStill => ({
     ptsNs: BigInt(atMs),
     atMs,
-    source: { widthPx: 1, heightPx: 1 },
+    source: SMALL,
+    size: SMALL,
     jpeg: new Uint8Array(bytes),
   });
   for (let ms = 0; ms <= 20_000; ms += 500) ring.add(at(ms));

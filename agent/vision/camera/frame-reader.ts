@@ -39,6 +39,7 @@ export interface FrameReaderOptions {
   readonly fps: number | null;
   /** Each glimpse has a small picture. */
   readonly small: boolean;
+  readonly stillLongSidePx: number;
 }
 
 export class FrameReader {
@@ -135,7 +136,7 @@ export class FrameReader {
       'only the newest frame is held',
     );
     const { input, masks, pipeline } = this.#options;
-    if (due.still) await this.#keepStill(this.#held, atMs);
+    if (due.still) await this.#keepStill(glimpse);
     const { ranges, masked } = masks.inPixels(source, input);
     pipeline.pictures.letterbox(this.#rgb, input, placementOf(source, input), ranges);
     const planes = due.planes ? this.#planesOf(source) : undefined;
@@ -162,11 +163,12 @@ export class FrameReader {
     };
   }
 
-  async #keepStill({ ptsNs, coded, source }: HeldPicture, atMs: number): Promise<void> {
-    const { pipeline, masks, ring } = this.#options;
-    const jpeg = await pipeline.pictures.still(masks.inPlanes(source, coded));
+  async #keepStill({ ptsNs, atMs, source }: Glimpse): Promise<void> {
+    const { pipeline, masks, ring, stillLongSidePx } = this.#options;
+    const size = fitted(source, stillLongSidePx);
+    const jpeg = await pipeline.pictures.still(size, masks.inPlanes(source, size));
     if (jpeg === null) throw new AgentError('unavailable', 'GStreamer makes no JPEG of the picture');
-    if (ptsNs !== null) ring.add({ ptsNs, atMs, source, jpeg });
+    ring.add({ ptsNs, atMs, source, size, jpeg });
   }
 
   #smallOf(source: SizePx): SmallPicture {

@@ -24,6 +24,8 @@ export interface PartsOptions {
   readonly mode: 'live' | 'replay';
   /** Each glimpse has a small picture. */
   readonly small?: boolean | undefined;
+  /** Stills are no larger; by default as large as the source. */
+  readonly stillLongSidePx?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** How the camera's name is looked up; the system's way where absent. */
@@ -75,14 +77,9 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
   const sourceText = source.text(decoders);
   const pipeline = new NativePipeline(pipelineText({ sourceText, fps, live, paced }), clock);
   const timeline = new Timeline(clock, live);
+  const { small = false, stillLongSidePx = Number.POSITIVE_INFINITY } = options;
   const reader = new FrameReader({
-    pipeline,
-    timeline,
-    ring,
-    masks,
-    input,
-    fps,
-    small: options.small ?? false,
+    ...{ pipeline, timeline, ring, masks, input, fps, small, stillLongSidePx },
   });
   const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => around.onReturn(downMs));
   log.debug({ source: source.label, decoders }, 'camera starts');

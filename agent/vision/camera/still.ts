@@ -11,14 +11,17 @@ import type { SizePx } from '../../contract/geometry.ts';
 import type { Still, StillPixels } from '../../contract/picture.ts';
 import type { PrivacyMasks } from './mask.ts';
 
-/** JPEG, full size. */
-export type HeldStill = Omit<Still, 'pixels'> & { readonly jpeg: Uint8Array };
+/** A JPEG of `size`, which is no larger than the source. */
+export type HeldStill = Omit<Still, 'pixels'> & { readonly size: SizePx; readonly jpeg: Uint8Array };
 
 /**
  * How far the down-scaling spreads a pixel, in pixels of the smaller picture: three for Lanczos with three
  * lobes (libvips, vips_reduce), one more for the whole-number box shrink that libvips runs before it.
  */
 const SCALE_REACH_PX = 4;
+
+/** How far the addon's scaling and the planes' colours spread a pixel (mask.ts). */
+const STILL_REACH_PX = 3;
 
 /** The largest still that is decoded: 8K. A larger claim in a header is an attack or a mistake. */
 const STILL_PIXELS_MAX = 7680 * 4320;
@@ -34,21 +37,22 @@ async function loadSharp(): Promise<typeof Sharp> {
 }
 
 /** The still as it may be seen outside of the camera. */
-export function givenOut({ jpeg, ...still }: HeldStill, masks: PrivacyMasks): Still {
+export function givenOut({ jpeg, size: stored, ...still }: HeldStill, masks: PrivacyMasks): Still {
   const { source } = still;
   const pixels = async (size: SizePx): Promise<StillPixels> => {
-    const rgb = await decode(jpeg, source, size);
-    const reachPx = size.widthPx === source.widthPx ? 0 : SCALE_REACH_PX;
+    const rgb = await decode(jpeg, stored, size);
+    const before = stored.widthPx === source.widthPx ? 0 : STILL_REACH_PX;
+    const reachPx = before + (size.widthPx === stored.widthPx ? 0 : SCALE_REACH_PX);
     return { rgb, reachPx, black: masks.blackenPicture(rgb, size, reachPx) };
   };
   return { ...still, pixels };
 }
 
 /**
- * Decodes a still of `source` size and scales it to `target`: RGB, 8 bits, row-major, no padding.
+ * Decodes a still of `stored` size and scales it to `target`: RGB, 8 bits, row-major, no padding.
  * Throws `corrupt` where the bytes are not a whole JPEG of that size: boxes would miss what they hide.
  */
-async function decode(jpeg: Uint8Array, source: SizePx, target: SizePx): Promise<Uint8Array> {
+async function decode(jpeg: Uint8Array, stored: SizePx, target: SizePx): Promise<Uint8Array> {
   loading ??= loadSharp();
   const sharp = await loading;
   const options = { failOn: 'error', limitInputPixels: STILL_PIXELS_MAX, autoOrient: false } as const;
@@ -56,10 +60,10 @@ async function decode(jpeg: Uint8Array, source: SizePx, target: SizePx): Promise
   try {
     const image = sharp(jpeg, options);
     const { format, width, height } = await image.metadata();
-    if (format !== 'jpeg' || width !== source.widthPx || height !== source.heightPx) {
+    if (format !== 'jpeg' || width !== stored.widthPx || height !== stored.heightPx) {
       throw new AgentError(
         'corrupt',
-        `the still is ${format} ${width}×${height}, not jpeg ${source.widthPx}×${source.heightPx}`,
+        `the still is ${format} ${width}×${height}, not jpeg ${stored.widthPx}×${stored.heightPx}`,
       );
     }
     const { data, info } = await image
