@@ -17,12 +17,16 @@ import type { FromVision } from '../contract/link.ts';
 
 /** A box of the tracker's prediction stands in for a missed detection for so long (docs/design/003-tracker.md). */
 const BRIDGED_MS = 300;
+/** Rows are written some hundred at a time. */
+const ROWS_CHARACTERS_MAX = 65_536;
 
 type FrameMessage = Extract<FromVision, { kind: 'frame' }>;
 
 export class ReplayFiles implements EventSink {
   readonly #dir: string;
   readonly #classes = new Map<number, string>();
+  /** Those of tracks.txt and detections.txt that are not yet written. */
+  readonly #rows = { tracks: '', detections: '' };
   #events = 0;
   #open: { events: number; tracks: number; detections: number } | undefined;
 
@@ -72,13 +76,14 @@ export class ReplayFiles implements EventSink {
   /** Adds one frame's tracks (those seen in it or a moment ago) and detections. */
   frame({ observation, detections }: FrameMessage): void {
     const { frame, source, tracks, atMs } = observation;
-    const seen = tracks.filter((track) => track.seen || atMs - track.lastMs <= BRIDGED_MS);
-    for (const { id, label } of seen) this.#classes.set(id, label);
-    this.#write('tracks', seen.map((t) => motLine(frame, t.id, t.xyxyNorm, source, t.score)).join(''));
-    this.#write(
-      'detections',
-      detections.map((d) => motLine(frame, -1, d.xyxyNorm, source, d.score)).join(''),
-    );
+    for (const { id, label, seen, lastMs, xyxyNorm, score } of tracks) {
+      if (!seen && atMs - lastMs > BRIDGED_MS) continue;
+      this.#classes.set(id, label);
+      this.#rows.tracks += motLine(frame, id, xyxyNorm, source, score);
+    }
+    for (const { xyxyNorm, score } of detections)
+      this.#rows.detections += motLine(frame, -1, xyxyNorm, source, score);
+    this.#writeRows(ROWS_CHARACTERS_MAX);
   }
 
   finish(summary: object): void {
@@ -92,6 +97,7 @@ export class ReplayFiles implements EventSink {
   }
 
   stop(): void {
+    this.#writeRows(0);
     for (const fd of Object.values(this.#open ?? {})) closeSync(fd);
     this.#open = undefined;
   }
@@ -99,9 +105,20 @@ export class ReplayFiles implements EventSink {
   #write(file: 'events' | 'tracks' | 'detections', text: string): void {
     if (this.#open !== undefined && text !== '') writeSync(this.#open[file], text);
   }
+
+  /** Writes the rows of a file as soon as they are more than `characters`. */
+  #writeRows(characters: number): void {
+    for (const file of ['tracks', 'detections'] as const) {
+      if (this.#rows[file].length <= characters) continue;
+      this.#write(file, this.#rows[file]);
+      this.#rows[file] = '';
+    }
+  }
 }
 
 function motLine(frame: number, id: number, [x1, y1, x2, y2]: XyxyNorm, size: SizePx, score: number): string {
-  const px = [x1 * size.widthPx, y1 * size.heightPx, (x2 - x1) * size.widthPx, (y2 - y1) * size.heightPx];
-  return `${frame},${id},${px.map((v) => v.toFixed(2)).join(',')},${score.toFixed(3)},-1,-1,-1\n`;
+  const { widthPx, heightPx } = size;
+  const from = `${(x1 * widthPx).toFixed(2)},${(y1 * heightPx).toFixed(2)}`;
+  const sides = `${((x2 - x1) * widthPx).toFixed(2)},${((y2 - y1) * heightPx).toFixed(2)}`;
+  return `${frame},${id},${from},${sides},${score.toFixed(3)},-1,-1,-1\n`;
 }
