@@ -19,11 +19,14 @@ export interface Received<M> {
 
 /** For the files that say what may be put on a link, and for nobody else: what is binary has a type there. */
 export function frameUp(message: unknown, binary: Uint8Array): Buffer {
-  const header = Buffer.from(JSON.stringify(message));
-  const lengths = Buffer.alloc(8);
-  lengths.writeUInt32BE(4 + header.length + binary.length, 0);
-  lengths.writeUInt32BE(header.length, 4);
-  return Buffer.concat([lengths, header, binary]);
+  const header = JSON.stringify(message);
+  const headerBytes = Buffer.byteLength(header);
+  const framed = Buffer.allocUnsafe(8 + headerBytes + binary.length);
+  framed.writeUInt32BE(4 + headerBytes + binary.length, 0);
+  framed.writeUInt32BE(headerBytes, 4);
+  framed.write(header, 8);
+  framed.set(binary, 8 + headerBytes);
+  return framed;
 }
 
 /** Splits a byte stream into validated messages. */

@@ -10,7 +10,7 @@ import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, assert, hasCode, messageOf } from '../../base/errors.ts';
+import { AgentError, hasCode, messageOf } from '../../base/errors.ts';
 import { type Group, GroupSchema, groupOf, LABELS, type Label, LabelSchema } from '../../contract/label.ts';
 import { FeaturesCard } from './features.ts';
 
@@ -97,7 +97,8 @@ export function parseCard(text: string, path: string): ModelCard {
 /** The thresholds of a group that the card names a label of; a read card has them. */
 export function thresholdsOf(card: ModelCard, group: Group): GroupThresholds {
   const thresholds = card.thresholds.groups[group];
-  assert(thresholds !== undefined, `model card ${card.name} has no thresholds for ${group}`);
+  // The message is made only where it is needed: this is asked for each box.
+  if (thresholds === undefined) throw new AgentError('bug', `model card ${card.name} has no thresholds for ${group}`);
   return thresholds;
 }
 

@@ -33,6 +33,7 @@ export class Detector {
   #loaded: Loaded | undefined;
   /** Media time from which on the features of a frame are wanted again. */
   #featuresDueMs = Number.NEGATIVE_INFINITY;
+  readonly #iouMaxOf = (group: Group): number => thresholdsOf((this.#loaded as Loaded).card, group).nmsIouMax;
 
   constructor(options: DetectorOptions) {
     this.#options = options;
@@ -99,18 +100,17 @@ export class Detector {
     if (features !== undefined) this.#featuresDueMs = frame.atMs + FEATURES_EVERY_MS;
     const raw = await this.#loader.run(frame.rgb, { withFeatures: features !== undefined });
     const found = detectionsOf(raw, card, frame.source, frame.input);
-    const iouMaxOf = (group: Group): number => thresholdsOf(card, group).nmsIouMax;
     const { fine } = frame;
     const given =
       features === undefined || raw.features === undefined
-        ? {}
-        : { features: featuresOf(features, frame.input, raw.features) };
-    if (fine === undefined) return { found: suppressWithinGroups(found, iouMaxOf), ...given };
+        ? undefined
+        : featuresOf(features, frame.input, raw.features);
+    if (fine === undefined) return { found: suppressWithinGroups(found, this.#iouMaxOf), features: given };
     const closer = await this.#loader.run(fine.rgb, { input: fine.size });
     const more = detectionsOf(closer, card, frame.source, fine.size).filter(
       ({ group }) => group === CLOSER_GROUP,
     );
-    return { found: suppressWithinGroups([...found, ...more], iouMaxOf, 2), ...given };
+    return { found: suppressWithinGroups([...found, ...more], this.#iouMaxOf, 2), features: given };
   }
 
   /** Idempotent; waits for the run under way and frees the session: a process must not leave during a run. */

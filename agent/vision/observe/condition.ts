@@ -344,8 +344,7 @@ function namedShare(found: readonly Detection[], { widthPx, heightPx }: SizePx):
   let areaPx = 0;
   for (const { group, score, xyxyPx } of found) {
     if (score < NAMED_SCORE_MIN || (group !== 'person' && group !== 'vehicle')) continue;
-    const [x1, y1, x2, y2] = xyxyPx;
-    areaPx += (x2 - x1) * (y2 - y1);
+    areaPx += (xyxyPx[2] - xyxyPx[0]) * (xyxyPx[3] - xyxyPx[1]);
   }
   return areaPx / (widthPx * heightPx);
 }

@@ -5,7 +5,9 @@ export type Point = readonly [number, number];
 export type Polygon = readonly Point[];
 
 /** Even-odd rule (Shimrat, "Position of point relative to polygon", CACM 1962): self-crossing polygons are allowed. */
-export function isInside(polygon: Polygon, [x, y]: Point): boolean {
+export function isInside(polygon: Polygon, point: Point): boolean {
+  const x = point[0];
+  const y = point[1];
   let inside = false;
   for (let i = 0; i < polygon.length; i += 1) {
     const a = polygon[i] as Point;
@@ -24,22 +26,24 @@ export function distanceToBoundary(polygon: Polygon, point: Point): number {
   return least;
 }
 
-export function distanceToSegment([ax, ay]: Point, [bx, by]: Point, [x, y]: Point): number {
-  const dx = bx - ax;
-  const dy = by - ay;
+export function distanceToSegment(a: Point, b: Point, point: Point): number {
+  const dx = b[0] - a[0];
+  const dy = b[1] - a[1];
+  const fromX = point[0] - a[0];
+  const fromY = point[1] - a[1];
   const length2 = dx * dx + dy * dy;
-  const along = length2 === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / length2));
-  return Math.hypot(x - ax - along * dx, y - ay - along * dy);
+  const along = length2 === 0 ? 0 : Math.min(1, Math.max(0, (fromX * dx + fromY * dy) / length2));
+  return Math.hypot(fromX - along * dx, fromY - along * dy);
 }
 
 /**
  * Signed distance of a point from the endless line through `from` and `to`: positive on the right-hand
  * side of one who looks from `from` to `to` (y down), NaN where the two are the same point.
  */
-export function distanceRightOf(from: Point, to: Point, [x, y]: Point): number {
+export function distanceRightOf(from: Point, to: Point, point: Point): number {
   const dx = to[0] - from[0];
   const dy = to[1] - from[1];
-  return (dx * (y - from[1]) - dy * (x - from[0])) / Math.hypot(dx, dy);
+  return (dx * (point[1] - from[1]) - dy * (point[0] - from[0])) / Math.hypot(dx, dy);
 }
 
 /** Where the way `a`→`b` meets the endless line: 0 at `from`, 1 at `to`; undefined where it does not pass it. */

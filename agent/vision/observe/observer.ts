@@ -92,16 +92,19 @@ export class Observer {
     this.#foreground = foreground;
     const camera = this.#conditions.update(frame, found, { looked, foreground });
     this.#followSight(camera);
-    const placed = [...tracks, ...unnamed(this.#conditions.unknown, tracks, atMs)];
+    const { unknown } = this.#conditions;
+    const placed = unknown.length === 0 ? tracks : [...tracks, ...unnamed(unknown, tracks, atMs)];
+    const { tracks: observed, crossings } = this.#places.update(frame, placed, { moving, furniture });
     const observation: Observation = {
       frame: index,
       atMs,
       wallMs,
       source: { widthPx: source.widthPx, heightPx: source.heightPx },
-      ...(looked ? {} : { looked }),
-      ...this.#places.update(frame, placed, { moving, furniture }),
+      tracks: observed,
+      crossings,
       standing: this.#standingIn(frame, { looked, found, tracks }),
     };
+    if (!looked) observation.looked = looked;
     if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found, features);
     observation.camera = camera;
     const { blindZones } = this.#conditions;
@@ -111,19 +114,23 @@ export class Observer {
 
   /** When the camera sees again, nobody knows what has come meanwhile. */
   #followSight(conditions: readonly CameraCondition[]): void {
-    const blind = conditions.some(isBlinding);
+    const blind = conditions.length > 0 && conditions.some(isBlinding);
     if (this.#blind && !blind) for (const standing of this.#standing.values()) standing.viewReturns();
     this.#blind = blind;
   }
 
   /** One life of places for each tolerance, whoever asks for another. */
   #standingIn(frame: Frame, { looked, found, tracks }: Look): StandingVehicle[] {
-    const all = [...this.#standing].flatMap(([tolerance, places]) => {
+    const all: StandingVehicle[] = [];
+    for (const places of this.#standing.values()) {
       const standing = places.update(frame, tracks, found, looked);
-      return this.#wanted.has(tolerance) ? standing : [];
-    });
-    this.#standingCut += Math.max(0, all.length - STANDING_MAX);
-    return all.slice(0, STANDING_MAX);
+      if (this.#wanted.has(places.moveTolerance)) all.push(...standing);
+    }
+    if (all.length > STANDING_MAX) {
+      this.#standingCut += all.length - STANDING_MAX;
+      all.length = STANDING_MAX;
+    }
+    return all;
   }
 
   /** Of the frame that was taken last: what does not look like the street as it is. */

@@ -140,9 +140,10 @@ export class Passages {
   get unknown(): UnknownMover[] {
     const source = this.#source;
     if (source === undefined) return [];
-    return this.#movers.flatMap((mover) => {
+    const unknown: UnknownMover[] = [];
+    for (const mover of this.#movers) {
       const { id, part, first, firstMs, lastMs, path } = mover;
-      if (!mover.unknown) return [];
+      if (!mover.unknown) continue;
       const box = boxOf(part, source);
       const [from, to] = [boxOf(first, source), box];
       const seconds = Math.max(1, lastMs - firstMs) / 1000;
@@ -152,8 +153,9 @@ export class Passages {
       ] as const;
       const before = path.map((at) => ({ atMs: at.atMs, xyxyPx: boxOf(at.part, source) }));
       mover.path = [];
-      return [{ id, xyxyPx: box, velocityPxPerS, firstMs, lastMs, before }];
-    });
+      unknown.push({ id, xyxyPx: box, velocityPxPerS, firstMs, lastMs, before });
+    }
+    return unknown;
   }
 }
 
@@ -216,22 +218,21 @@ function follow(mover: Mover, part: Part, { all, sure }: Found, atMs: number): v
 }
 
 function isSeen(part: Part, boxes: readonly Part[]): boolean {
-  return boxes.some(
-    (box) =>
-      Math.abs(box.x - part.x) < Math.max(box.halfX, part.halfX) &&
-      Math.abs(box.y - part.y) < Math.max(box.halfY, part.halfY),
-  );
+  for (const box of boxes) {
+    if (Math.abs(box.x - part.x) >= Math.max(box.halfX, part.halfX)) continue;
+    if (Math.abs(box.y - part.y) < Math.max(box.halfY, part.halfY)) return true;
+  }
+  return false;
 }
 
 /** Nearer to a box than the larger of the two is: as far as a shadow or a reflection falls. */
 function isBeside(part: Part, boxes: readonly Part[]): boolean {
-  return boxes.some((box) => {
+  for (const box of boxes) {
     const reach = 2 * Math.max(box.halfX, box.halfY, part.halfX, part.halfY);
-    return (
-      Math.abs(box.x - part.x) < box.halfX + part.halfX + reach &&
-      Math.abs(box.y - part.y) < box.halfY + part.halfY + reach
-    );
-  });
+    if (Math.abs(box.x - part.x) >= box.halfX + part.halfX + reach) continue;
+    if (Math.abs(box.y - part.y) < box.halfY + part.halfY + reach) return true;
+  }
+  return false;
 }
 
 function nearest(part: Part, parts: ReadonlySet<Part>): Part | undefined {
@@ -260,12 +261,18 @@ function partsFound(found: readonly Detection[], source: SizePx, aspect: number)
 }
 
 function partOf(
-  { xyxyPx: [x1, y1, x2, y2] }: Detection,
+  { xyxyPx: box }: Detection,
   { widthPx, heightPx }: SizePx,
   aspect: number,
 ): Part {
-  const [sx, sy] = [(0.5 * aspect) / widthPx, 0.5 / heightPx];
-  return { x: (x1 + x2) * sx, y: (y1 + y2) * sy, halfX: (x2 - x1) * sx, halfY: (y2 - y1) * sy };
+  const sx = (0.5 * aspect) / widthPx;
+  const sy = 0.5 / heightPx;
+  return {
+    x: (box[0] + box[2]) * sx,
+    y: (box[1] + box[3]) * sy,
+    halfX: (box[2] - box[0]) * sx,
+    halfY: (box[3] - box[1]) * sy,
+  };
 }
 
 function boxOf({ x, y, halfX, halfY }: Part, { heightPx }: SizePx): XyxyPx {
@@ -307,7 +314,8 @@ function partsOf({ columns, rows, cellNorm, cells }: Foreground, aspect: number)
         }
       }
     }
-    const [across, down] = [right - left + 1, bottom - top + 1];
+    const across = right - left + 1;
+    const down = bottom - top + 1;
     const fill = count / (across * down);
     const side = Math.max(across * wide, down * high);
     if (side < SIDE_MIN || fill < FILL_MIN || count > AREA_MAX * cells.length) continue;

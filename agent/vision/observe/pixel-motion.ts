@@ -46,6 +46,12 @@ interface Past {
   readonly boxes: ReadonlyMap<number, XyxyPx>;
 }
 
+/** Where a track was elsewhere. */
+interface Apart {
+  readonly picture: LumaPicture;
+  readonly box: XyxyPx;
+}
+
 export class PixelMotion {
   /** Oldest first. */
   #past: Past[] = [];
@@ -57,7 +63,7 @@ export class PixelMotion {
     const picture = new FrameLuma(frame);
     const scale = placementOf(source, frame.input).widthPx / source.widthPx;
     const moving = new Set<number>();
-    const drivers = tracks.filter(({ group }) => group === 'vehicle' || group === 'cycle');
+    const drivers = tracks.filter(isDriver);
     for (const track of drivers) {
       const then = track.seen ? this.#apart(track, APART_PX / scale, atMs) : undefined;
       if (then !== undefined && hasMoved(picture, track.xyxyPx, then.picture, then.box)) moving.add(track.id);
@@ -75,22 +81,27 @@ export class PixelMotion {
   }
 
   /** The youngest picture in which the track was elsewhere. */
-  #apart(
-    { id, xyxyPx: now, before }: Track,
-    apartPx: number,
-    atMs: number,
-  ): { readonly picture: LumaPicture; readonly box: XyxyPx } | undefined {
+  #apart({ id, xyxyPx: now, before }: Track, apartPx: number, atMs: number): Apart | undefined {
     const least = Math.max(apartPx, APART_SIZES * Math.sqrt((now[2] - now[0]) * (now[3] - now[1])));
     for (let i = this.#past.length - 1; i >= 0; i -= 1) {
       const { atMs: thenMs, picture, boxes } = this.#past[i] as Past;
       if (atMs - thenMs > BACK_MAX_MS) return undefined;
-      const box = boxes.get(id) ?? before?.find((one) => one.atMs === thenMs)?.xyxyPx;
+      const box = boxes.get(id) ?? (before === undefined ? undefined : foundAt(before, thenMs));
       if (box === undefined || atMs - thenMs < EVERY_MS) continue;
       const way = Math.hypot(now[0] + now[2] - box[0] - box[2], now[1] + now[3] - box[1] - box[3]) / 2;
       if (way >= least) return { picture, box };
     }
     return undefined;
   }
+}
+
+function foundAt(before: NonNullable<Track['before']>, atMs: number): XyxyPx | undefined {
+  for (const one of before) if (one.atMs === atMs) return one.xyxyPx;
+  return undefined;
+}
+
+function isDriver({ group }: Track): boolean {
+  return group === 'vehicle' || group === 'cycle';
 }
 
 function hasMoved(now: LumaPicture, box: XyxyPx, then: LumaPicture, boxThen: XyxyPx): boolean {
@@ -101,9 +112,10 @@ function hasMoved(now: LumaPicture, box: XyxyPx, then: LumaPicture, boxThen: Xyx
   );
   if (still >= STILL_LIKENESS) return false;
   const least = Math.max(MOVED_LIKENESS, still - BOX_ERROR_LIKENESS);
-  return SEARCH.some((dx) =>
-    SEARCH.some((dy) => alike(inBox, patchOf(then, shifted(boxThen, dx, dy))) >= least),
-  );
+  for (const dx of SEARCH) {
+    for (const dy of SEARCH) if (alike(inBox, patchOf(then, shifted(boxThen, dx, dy))) >= least) return true;
+  }
+  return false;
 }
 
 /** Where neither shows any contrast, nothing can be seen to have changed. */
@@ -112,7 +124,8 @@ function alike(a: Patch | undefined, b: Patch | undefined): number {
   return a === undefined || b === undefined ? 0 : likeness(a, b);
 }
 
-function shifted([x1, y1, x2, y2]: XyxyPx, dx: number, dy: number): XyxyPx {
-  const [x, y] = [dx * (x2 - x1), dy * (y2 - y1)];
-  return [x1 + x, y1 + y, x2 + x, y2 + y];
+function shifted(box: XyxyPx, dx: number, dy: number): XyxyPx {
+  const x = dx * (box[2] - box[0]);
+  const y = dy * (box[3] - box[1]);
+  return [box[0] + x, box[1] + y, box[2] + x, box[3] + y];
 }

@@ -211,8 +211,8 @@ function isBefore(box: XyxyPx, other: XyxyPx, iouMax: number): boolean {
   return iou(other, box) < iouMax && shareInside(box, other) >= COVER_SHARE_MIN;
 }
 
-function area([x1, y1, x2, y2]: XyxyPx): number {
-  return (x2 - x1) * (y2 - y1);
+function area(box: XyxyPx): number {
+  return (box[2] - box[0]) * (box[3] - box[1]);
 }
 
 /** Distance of two boxes' centres in sizes (root of the area) of the first. */

@@ -65,7 +65,7 @@ export interface StandingOptions {
 
 export class StandingVehicles {
   readonly #zones: readonly Zone[];
-  readonly #moveTolerance: number;
+  readonly moveTolerance: number;
   readonly #nextPlace: () => number;
   readonly #arrivals = new StandingArrivals();
   #places: Place[] = [];
@@ -75,7 +75,7 @@ export class StandingVehicles {
 
   constructor({ zones, moveTolerance, nextPlace }: StandingOptions) {
     this.#zones = zones.map((zone) => new Zone(zone));
-    this.#moveTolerance = moveTolerance;
+    this.moveTolerance = moveTolerance;
     this.#nextPlace = nextPlace;
   }
 
@@ -101,8 +101,8 @@ export class StandingVehicles {
     detections: readonly Detection[],
     looked = true,
   ): StandingVehicle[] {
-    const vehicles = detections.filter(({ group }) => group === 'vehicle');
-    const vehicleTracks = tracks.filter(({ group, seen }) => group === 'vehicle' && seen);
+    const vehicles = detections.filter(isVehicle);
+    const vehicleTracks = tracks.filter(isSeenVehicle);
     const picture = new FrameLuma(frame);
     const { widthPx, heightPx } = frame.source;
     // A picture without any contrast says nothing of any place: what stands is behind it.
@@ -160,7 +160,7 @@ export class StandingVehicles {
       if (taken.has(place)) continue;
       const overlap = iou(place.box, box);
       if (overlap < SAME_BOX_IOU_MIN || overlap <= most) continue;
-      if (distanceSizes(place.box, box) > this.#moveTolerance) continue;
+      if (distanceSizes(place.box, box) > this.moveTolerance) continue;
       most = overlap;
       best = place;
     }
@@ -249,12 +249,16 @@ export class StandingVehicles {
 
   /** Its own track is seen to have moved away. */
   #leaves(place: Place, tracks: readonly Track[]): boolean {
-    const own = tracks.find(({ id, seen }) => id === place.track && seen);
-    return own !== undefined && distanceSizes(place.box, own.xyxyPx) > 2 * this.#moveTolerance;
+    let own: Track | undefined;
+    for (const track of tracks) if (own === undefined && track.id === place.track && track.seen) own = track;
+    return own !== undefined && distanceSizes(place.box, own.xyxyPx) > 2 * this.moveTolerance;
   }
 
   #describe(place: Place, arrival: StandingVehicle['arrival'], { source, atMs }: Frame): StandingVehicle {
-    const [x1, y1, x2, y2] = place.box;
+    const x1 = place.box[0];
+    const y1 = place.box[1];
+    const x2 = place.box[2];
+    const y2 = place.box[3];
     const { widthPx, heightPx } = source;
     const zones: StandingVehicle['vehicle']['zones'] = [];
     for (let i = 0; i < this.#zones.length; i += 1) {
@@ -281,8 +285,16 @@ export class StandingVehicles {
       furniture: false,
       zones,
     };
-    return { place: place.id, arrival, moveTolerance: this.#moveTolerance, presence, vehicle };
+    return { place: place.id, arrival, moveTolerance: this.moveTolerance, presence, vehicle };
   }
+}
+
+function isVehicle({ group }: Detection): boolean {
+  return group === 'vehicle';
+}
+
+function isSeenVehicle({ group, seen }: Track): boolean {
+  return group === 'vehicle' && seen;
 }
 
 /** Of equal ones the first. */

@@ -72,14 +72,15 @@ export class TrackPlaces {
     }
     this.#memories = kept;
     this.#crossingsDropped += Math.max(0, crossings.length - CROSSINGS_MAX);
-    return { tracks: observed, crossings: crossings.slice(0, CROSSINGS_MAX) };
+    if (crossings.length > CROSSINGS_MAX) crossings.length = CROSSINGS_MAX;
+    return { tracks: observed, crossings };
   }
 
   /** Updates what is known of a seen track's place; adds the lines that it has passed by that to `crossings`. */
   #place(memory: Memory, track: PlacedTrack, source: SizePx, atMs: number, crossings: Crossing[]): void {
-    const [x1, y1, x2, y2] = track.xyxyPx;
-    const groundPx: Point = [(x1 + x2) / 2, y2];
-    const heightPx = y2 - y1;
+    const box = track.xyxyPx;
+    const groundPx: Point = [(box[0] + box[2]) / 2, box[3]];
+    const heightPx = box[3] - box[1];
     for (let i = 0; i < this.#zones.length; i += 1) {
       (this.#zones[i] as Zone).visit(memory.visits[i] as Visit, source, groundPx, heightPx, atMs);
     }
@@ -87,14 +88,18 @@ export class TrackPlaces {
       const line = this.#lines[i] as Tripwire;
       const approach = memory.approaches[i] as Approach;
       // What drives fast has passed a line before it is sure that there is something.
-      for (const { xyxyPx } of track.before ?? []) pass(line, approach, xyxyPx, track.id, source, crossings);
+      if (track.before !== undefined)
+        for (const { xyxyPx } of track.before) pass(line, approach, xyxyPx, track.id, source, crossings);
       pass(line, approach, track.xyxyPx, track.id, source, crossings);
     }
   }
 
   #describe(memory: Memory, track: PlacedTrack, source: SizePx, facts: TrackFacts): ObservedTrack {
     const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen } = track;
-    const [x1, y1, x2, y2] = xyxyPx;
+    const x1 = xyxyPx[0];
+    const y1 = xyxyPx[1];
+    const x2 = xyxyPx[2];
+    const y2 = xyxyPx[3];
     const { widthPx, heightPx } = source;
     const zones: ObservedTrack['zones'] = [];
     for (let i = 0; i < this.#zones.length; i += 1) {
@@ -123,13 +128,13 @@ export class TrackPlaces {
 function pass(
   line: Tripwire,
   approach: Approach,
-  [left, top, right, bottom]: XyxyPx,
+  box: XyxyPx,
   track: number,
   source: SizePx,
   crossings: Crossing[],
 ): void {
-  const at: Point = [(left + right) / 2, bottom];
-  const direction = line.approach(approach, source, at, bottom - top);
+  const at: Point = [(box[0] + box[2]) / 2, box[3]];
+  const direction = line.approach(approach, source, at, box[3] - box[1]);
   if (direction !== undefined) crossings.push({ line: line.id, track, direction });
 }
 

@@ -4,7 +4,7 @@
  * says nothing and one passage is told once.
  */
 import type { LineConfig } from '../../contract/config.ts';
-import type { SizePx } from '../../contract/geometry.ts';
+import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Crossing } from '../../contract/observation.ts';
 import { distanceRightOf, meetingPoint, type Point } from './geometry.ts';
 import { CLEAR_HEIGHTS } from './zone.ts';
@@ -26,6 +26,9 @@ export class Tripwire {
   readonly id: string;
   readonly #fromNorm: Point;
   readonly #toNorm: Point;
+  #fromPx: Point = [0, 0];
+  #toPx: Point = [0, 0];
+  #source: SizePx | undefined;
 
   constructor(config: LineConfig) {
     this.id = config.id;
@@ -40,8 +43,9 @@ export class Tripwire {
     groundPx: Point,
     heightPx: number,
   ): Crossing['direction'] | undefined {
-    const from: Point = [this.#fromNorm[0] * source.widthPx, this.#fromNorm[1] * source.heightPx];
-    const to: Point = [this.#toNorm[0] * source.widthPx, this.#toNorm[1] * source.heightPx];
+    this.#scale(source);
+    const from = this.#fromPx;
+    const to = this.#toPx;
     if (approach.lastPx !== undefined) {
       approach.passedAt = meetingPoint(from, to, approach.lastPx, groundPx) ?? approach.passedAt;
     }
@@ -53,5 +57,11 @@ export class Tripwire {
     approach.side = side;
     if (before === undefined || before === side || approach.passedAt === undefined) return undefined;
     return approach.passedAt >= 0 && approach.passedAt <= 1 ? side : undefined;
+  }
+  #scale(source: SizePx): void {
+    if (sameSize(this.#source, source)) return;
+    this.#source = source;
+    this.#fromPx = [this.#fromNorm[0] * source.widthPx, this.#fromNorm[1] * source.heightPx];
+    this.#toPx = [this.#toNorm[0] * source.widthPx, this.#toNorm[1] * source.heightPx];
   }
 }

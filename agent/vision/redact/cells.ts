@@ -28,27 +28,31 @@ export function gridOf(size: SizePx): Grid {
 
 /** The pixels of a cell: [left, top, right, bottom), those beyond the picture left out. */
 export function pixelsOf(cell: number, { columns, size }: Grid): XyxyPx {
-  const [left, top] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
+  const left = (cell % columns) * CELL_PX;
+  const top = Math.floor(cell / columns) * CELL_PX;
   return [left, top, Math.min(size.widthPx, left + CELL_PX), Math.min(size.heightPx, top + CELL_PX)];
 }
 
 /** The cells that a box touches: [left, top, right, bottom), clipped to the picture. */
-export function touched([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): XyxyPx {
-  const clip = (value: number, max: number): number => Math.min(max, Math.max(0, value));
+export function touched(box: XyxyPx, { columns, rows }: Grid): XyxyPx {
   return [
-    clip(Math.floor(x1 / CELL_PX), columns),
-    clip(Math.floor(y1 / CELL_PX), rows),
-    clip(Math.ceil(x2 / CELL_PX), columns),
-    clip(Math.ceil(y2 / CELL_PX), rows),
+    clip(Math.floor(box[0] / CELL_PX), columns),
+    clip(Math.floor(box[1] / CELL_PX), rows),
+    clip(Math.ceil(box[2] / CELL_PX), columns),
+    clip(Math.ceil(box[3] / CELL_PX), rows),
   ];
+}
+
+function clip(value: number, max: number): number {
+  return Math.min(max, Math.max(0, value));
 }
 
 /** Gives the cells that a box touches one value. */
 export function fillBox(cells: Uint8Array | Float64Array, box: XyxyPx, grid: Grid, value: number): void {
-  const [left, top, right, bottom] = touched(box, grid);
-  if (left >= right) return;
-  for (let row = top; row < bottom; row += 1)
-    cells.fill(value, row * grid.columns + left, row * grid.columns + right);
+  const place = touched(box, grid);
+  if (place[0] >= place[2]) return;
+  for (let row = place[1]; row < place[3]; row += 1)
+    cells.fill(value, row * grid.columns + place[0], row * grid.columns + place[2]);
 }
 
 /**

@@ -18,6 +18,8 @@ const SAME_OBJECT_IOU_MIN = 0.3;
 /** A single step is mostly the detector's jitter: a chain's velocity is half its last step's, half the former. */
 const LAST_STEP_SHARE = 0.5;
 
+const STILL: readonly [number, number] = [0, 0];
+
 interface Chain {
   /** Its last box. */
   readonly box: SeenBox;
@@ -66,26 +68,24 @@ function match(chains: readonly Chain[], { detections, atMs }: SeenFrame): Map<S
 }
 
 /** Where a chain's box would be at a time, moving on as it did. */
-function ahead({ box, atMs, velocityNormPerMs }: Chain, thenMs: number): XyxyNorm {
-  const [x1, y1, x2, y2] = box.xyxyNorm;
-  const [vx, vy] = velocityNormPerMs ?? [0, 0];
-  const dx = vx * (thenMs - atMs);
-  const dy = vy * (thenMs - atMs);
-  return [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
+function ahead({ box: { xyxyNorm: norm }, atMs, velocityNormPerMs = STILL }: Chain, thenMs: number): XyxyNorm {
+  const dx = velocityNormPerMs[0] * (thenMs - atMs);
+  const dy = velocityNormPerMs[1] * (thenMs - atMs);
+  return [norm[0] + dx, norm[1] + dy, norm[2] + dx, norm[3] + dy];
 }
 
 function extended(chain: Chain | undefined, box: SeenBox, atMs: number): Chain {
   // Two frames of one time say nothing of a velocity.
   if (chain === undefined || chain.atMs === atMs) return { box, atMs };
-  const [fromX, fromY] = centre(chain.box.xyxyNorm);
-  const [toX, toY] = centre(box.xyxyNorm);
-  const step = [(toX - fromX) / (atMs - chain.atMs), (toY - fromY) / (atMs - chain.atMs)] as const;
-  const former = chain.velocityNormPerMs ?? step;
-  const mix = (last: number, before: number): number =>
-    last * LAST_STEP_SHARE + before * (1 - LAST_STEP_SHARE);
-  return { box, atMs, velocityNormPerMs: [mix(step[0], former[0]), mix(step[1], former[1])] };
+  const from = chain.box.xyxyNorm;
+  const to = box.xyxyNorm;
+  const stepX = ((to[0] + to[2]) / 2 - (from[0] + from[2]) / 2) / (atMs - chain.atMs);
+  const stepY = ((to[1] + to[3]) / 2 - (from[1] + from[3]) / 2) / (atMs - chain.atMs);
+  const former = chain.velocityNormPerMs;
+  const velocityNormPerMs = [mixed(stepX, former?.[0] ?? stepX), mixed(stepY, former?.[1] ?? stepY)] as const;
+  return { box, atMs, velocityNormPerMs };
 }
 
-function centre([x1, y1, x2, y2]: XyxyNorm): readonly [number, number] {
-  return [(x1 + x2) / 2, (y1 + y2) / 2];
+function mixed(last: number, before: number): number {
+  return last * LAST_STEP_SHARE + before * (1 - LAST_STEP_SHARE);
 }

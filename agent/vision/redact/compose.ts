@@ -112,17 +112,23 @@ function seamOf(
   cells: Uint8Array,
   differences: Float32Array | undefined,
 ): number | undefined {
-  let [sum, count] = [0, 0];
+  let sum = 0;
+  let count = 0;
   for (let cell = 0; cell < cells.length && differences !== undefined; cell += 1) {
     const difference = Math.abs(differences[cell] as number);
-    const beside = [cell - 1, cell + 1, cell - columns, cell + columns].some(
-      (next) => cells[next] === SHOWN.plate,
-    );
-    if (Number.isNaN(difference) || !beside) continue;
+    if (Number.isNaN(difference) || !isBesidePlate(cells, cell, columns)) continue;
     sum += difference;
     count += 1;
   }
   return count === 0 ? undefined : sum / count;
+}
+
+function isBesidePlate(cells: Uint8Array, cell: number, columns: number): boolean {
+  const { plate } = SHOWN;
+  if (cell > 0 && cells[cell - 1] === plate) return true;
+  if (cell + 1 < cells.length && cells[cell + 1] === plate) return true;
+  if (cell >= columns && cells[cell - columns] === plate) return true;
+  return cell + columns < cells.length && cells[cell + columns] === plate;
 }
 
 function hatch(rgb: Uint8Array, { columns, size }: Grid, cells: Uint8Array): void {

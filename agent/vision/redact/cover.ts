@@ -91,7 +91,8 @@ export function coverOf(
   if (own.foreground !== undefined) hideMoving(own.foreground, cells, grid, grown(driving), reachPx);
   fill(ofSure, HIDDEN);
   return {
-    ...{ grid, cells },
+    grid,
+    cells,
     hidden: [...ofDoubtful, ...ofUnsure, ...ofSure],
     coarse: [
       ...ofVehicles.map((box) => ({ box, sidePx: vehicleBlockPx(box) })),
@@ -144,21 +145,29 @@ function isPartOfOne(box: SeenBox, vehicles: readonly SeenBox[]): boolean {
 }
 
 /** A box in pixels of a picture of `size`, with its margin around it. */
-export function grownBox(box: SeenBox, size: SizePx, reachPx: number): XyxyPx {
-  const [x1, y1, x2, y2] = toPx(wholeOf(box), size);
+export function grownBox(box: SeenBox, { widthPx, heightPx }: SizePx, reachPx: number): XyxyPx {
+  const norm = box.xyxyNorm;
+  const x1 = norm[0] * widthPx;
+  const y1 = topOf(box) * heightPx;
+  const x2 = norm[2] * widthPx;
+  const y2 = norm[3] * heightPx;
   assert(Number.isFinite(x1 + y1 + x2 + y2), 'a box to hide has coordinates');
   const marginPx = Math.max(x2 - x1, y2 - y1) * MARGIN_OF_LONG_SIDE + reachPx;
   return [x1 - marginPx, y1 - marginPx, x2 + marginPx, y2 + marginPx];
 }
 
 /** The box, and above a cycle whoever sits on it. */
-export function wholeOf({
-  treatment,
-  xyxyNorm: [x1, y1, x2, y2],
-}: Pick<SeenBox, 'treatment' | 'xyxyNorm'>): XyxyNorm {
-  return [x1, treatment === 'rider' ? y1 - RIDER_ABOVE * (y2 - y1) : y1, x2, y2];
+export function wholeOf(box: TreatedBox): XyxyNorm {
+  const norm = box.xyxyNorm;
+  return [norm[0], topOf(box), norm[2], norm[3]];
 }
 
-export function toPx([x1, y1, x2, y2]: XyxyNorm, { widthPx, heightPx }: SizePx): XyxyPx {
-  return [x1 * widthPx, y1 * heightPx, x2 * widthPx, y2 * heightPx];
+type TreatedBox = Pick<SeenBox, 'treatment' | 'xyxyNorm'>;
+
+function topOf({ treatment, xyxyNorm: norm }: TreatedBox): number {
+  return treatment === 'rider' ? norm[1] - RIDER_ABOVE * (norm[3] - norm[1]) : norm[1];
+}
+
+export function toPx(norm: XyxyNorm, { widthPx, heightPx }: SizePx): XyxyPx {
+  return [norm[0] * widthPx, norm[1] * heightPx, norm[2] * widthPx, norm[3] * heightPx];
 }

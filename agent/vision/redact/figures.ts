@@ -60,8 +60,11 @@ export function drawFigure(
 /** The tint at a brightness. */
 export function coloured(tint: Colour, luma: number): Colour {
   const level = Math.min(LUMA_MAX, Math.max(LUMA_MIN, luma));
-  const clip = (value: number): number => Math.round(Math.min(255, Math.max(0, value)));
-  return [clip(level + tint[0]), clip(level + tint[1]), clip(level + tint[2])];
+  return [levelOf(level + tint[0]), levelOf(level + tint[1]), levelOf(level + tint[2])];
+}
+
+function levelOf(value: number): number {
+  return Math.round(Math.min(255, Math.max(0, value)));
 }
 
 export function drawNumber(canvas: Canvas, [x1, y1, x2]: XyxyPx, text: string, scale: number): void {
@@ -76,12 +79,13 @@ export function drawNumber(canvas: Canvas, [x1, y1, x2]: XyxyPx, text: string, s
  * A standing body is 7.5 heads tall, its shoulders two heads wide, its legs half of it; in a box that is as wide as high
  * it is a bust. `x`, `y` in pixels of the picture.
  */
-export function isFigure(x: number, y: number, [x1, y1, x2, y2]: XyxyPx): boolean {
-  const [width, height] = [x2 - x1, y2 - y1];
+export function isFigure(x: number, y: number, box: XyxyPx): boolean {
+  const width = box[2] - box[0];
+  const height = box[3] - box[1];
   const bust = height < 1.4 * width;
   const head = bust ? Math.min(height, width) / 5 : Math.min(height / 14, width / 4);
-  const dx = Math.abs(x - (x1 + x2) / 2);
-  const dy = y - y1;
+  const dx = Math.abs(x - (box[0] + box[2]) / 2);
+  const dy = y - box[1];
   if (dx ** 2 + (dy - 1.15 * head) ** 2 <= head ** 2) return true;
   const shoulders = Math.min(width / 2, 2.1 * head);
   const neck = 2.4 * head;

@@ -84,9 +84,12 @@ export class DetectionHistory {
     foreground?: Foreground,
   ): SeenFrame {
     const { atMs, wallMs, source } = frame;
-    const added = {
-      ...{ atMs, wallMs, foreground },
-      ...{ detections: seen(detections, source), tracks: followed(tracks, source) },
+    const added: SeenFrame = {
+      atMs,
+      wallMs,
+      detections: seen(detections, source),
+      tracks: followed(tracks, source),
+      foreground,
     };
     this.#frames.push(added);
     while ((this.#frames[0]?.atMs ?? atMs) < atMs - HISTORY_MS) this.#frames.shift();
@@ -142,8 +145,8 @@ function followed(tracks: readonly Track[], source: SizePx): SeenTrack[] {
   return out;
 }
 
-function normalised([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): XyxyNorm {
-  return [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
+function normalised(box: XyxyPx, { widthPx, heightPx }: SizePx): XyxyNorm {
+  return [box[0] / widthPx, box[1] / heightPx, box[2] / widthPx, box[3] / heightPx];
 }
 
 /** Animals and bags are left as they are: they name nobody. */

@@ -10,8 +10,8 @@ export interface Means {
 }
 
 export function emptyMeans({ columns, rows }: Grid): Means {
-  const plane = (): Float32Array => new Float32Array(columns * rows);
-  return { y: plane(), u: plane(), v: plane() };
+  const cells = columns * rows;
+  return { y: new Float32Array(cells), u: new Float32Array(cells), v: new Float32Array(cells) };
 }
 
 /** Of two rows of a cell: a quarter of the work, and a mean of 16 pixels of a noisy picture is good to two levels. */
@@ -40,10 +40,12 @@ function average(
   { columns, rows }: Grid,
 ): void {
   for (let row = 0; row < rows; row += 1) {
-    const [top, bottom] = [row * side, Math.min(height, (row + 1) * side)];
+    const top = row * side;
+    const bottom = Math.min(height, (row + 1) * side);
     const lines = Math.ceil((bottom - top) / every);
     for (let column = 0; column < columns; column += 1) {
-      const [left, right] = [column * side, Math.min(width, (column + 1) * side)];
+      const left = column * side;
+      const right = Math.min(width, (column + 1) * side);
       let sum = 0;
       for (let line = top; line < bottom; line += every) {
         for (let at = line * stride + left, end = line * stride + right; at < end; at += 1)
@@ -57,9 +59,13 @@ function average(
 /** Of the cells in `use` only, from every other pixel of every other row. */
 export function meansOfRgb(rgb: Uint8Array, grid: Grid, use: Uint8Array): Means {
   const means = emptyMeans(grid);
+  const colour = new Float64Array(3);
   for (let cell = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
-    const [r, g, b] = colourOf(rgb, grid, cell, 2);
+    colourOf(rgb, grid, cell, 2, colour, 0);
+    const r = colour[0] as number;
+    const g = colour[1] as number;
+    const b = colour[2] as number;
     const y = 0.299 * r + 0.587 * g + 0.114 * b;
     means.y[cell] = y;
     means.u[cell] = (b - y) / 1.772;
@@ -68,12 +74,22 @@ export function meansOfRgb(rgb: Uint8Array, grid: Grid, use: Uint8Array): Means 
   return means;
 }
 
-/** The mean red, green and blue of a cell, from each `every`th pixel of each `every`th row. */
-export function colourOf(rgb: Uint8Array, grid: Grid, cell: number, every: number): [number, number, number] {
-  const [left, top, right, bottom] = pixelsOf(cell, grid);
-  let [r, g, b, count] = [0, 0, 0, 0];
-  for (let line = top; line < bottom; line += every) {
-    for (let x = left; x < right; x += every) {
+/** Writes the mean red, green and blue of a cell, from each `every`th pixel of each `every`th row, into `into` from `to` on. */
+export function colourOf(
+  rgb: Uint8Array,
+  grid: Grid,
+  cell: number,
+  every: number,
+  into: Float64Array,
+  to: number,
+): void {
+  const place = pixelsOf(cell, grid);
+  let r = 0;
+  let g = 0;
+  let b = 0;
+  let count = 0;
+  for (let line = place[1]; line < place[3]; line += every) {
+    for (let x = place[0]; x < place[2]; x += every) {
       const at = (line * grid.size.widthPx + x) * 3;
       r += rgb[at] as number;
       g += rgb[at + 1] as number;
@@ -81,5 +97,7 @@ export function colourOf(rgb: Uint8Array, grid: Grid, cell: number, every: numbe
       count += 1;
     }
   }
-  return [r / count, g / count, b / count];
+  into[to] = r / count;
+  into[to + 1] = g / count;
+  into[to + 2] = b / count;
 }

@@ -61,7 +61,7 @@ function layersOf(rgb: Uint8Array, grid: Grid, open: Uint8Array): Layer[] {
   const first: Layer = { columns, sums: new Float64Array(columns * rows * 4) };
   for (let cell = 0; cell < open.length; cell += 1) {
     if (open[cell] !== 1) continue;
-    first.sums.set(colourOf(rgb, grid, cell, 4), cell * 4);
+    colourOf(rgb, grid, cell, 4, first.sums, cell * 4);
     first.sums[cell * 4 + 3] = 1;
   }
   const layers = [first];

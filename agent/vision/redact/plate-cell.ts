@@ -83,10 +83,12 @@ export function flattenCell(into: YuvPlanes, cell: number, grid: Grid, { y, u, v
 /** Draws a cell into an RGB picture of the plate's size (ITU-T T.871), in the light of `light`. */
 export function drawCell(rgb: Uint8Array, plate: YuvPlanes, cell: number, grid: Grid, light: Light): void {
   const gain = light.gain[cell] as number;
-  const [u, v] = [(light.u[cell] as number) - 128 * gain, (light.v[cell] as number) - 128 * gain];
+  const u = (light.u[cell] as number) - 128 * gain;
+  const v = (light.v[cell] as number) - 128 * gain;
   const [left, top, right, bottom] = pixelsOf(cell, grid);
   for (let line = top; line < bottom; line += 1) {
-    const [rowY, rowUv] = [line * plate.strideY, (line >> 1) * plate.strideUv];
+    const rowY = line * plate.strideY;
+    const rowUv = (line >> 1) * plate.strideUv;
     let at = (line * grid.size.widthPx + left) * 3;
     for (let x = left; x < right; x += 1) {
       const y = (plate.y[rowY + x] as number) * gain;

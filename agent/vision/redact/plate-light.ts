@@ -44,82 +44,86 @@ export function lightBetween(
   const whole = medianGain(known, seen, use);
   if (whole === undefined) return undefined;
   const { columns, rows } = grid;
-  const [across, down] = [Math.ceil(columns / TILE_CELLS), Math.ceil(rows / TILE_CELLS)];
-  const tiles = Array.from({ length: across * down }, () => new Sum());
-  const all = new Sum();
+  const across = Math.ceil(columns / TILE_CELLS);
+  const down = Math.ceil(rows / TILE_CELLS);
+  const tiles = across * down;
+  // The last row is that of the whole picture.
+  const sums = new Float64Array((tiles + 1) * SUMS);
   for (let cell = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
     const gain = ((seen.y[cell] as number) + BLACK) / ((known.y[cell] as number) + BLACK) / whole;
     if (gain > SAME_LIGHT || gain < 1 / SAME_LIGHT) continue;
     const row = Math.floor(cell / columns);
     const tile = Math.floor(row / TILE_CELLS) * across + Math.floor((cell - row * columns) / TILE_CELLS);
-    tiles[tile]?.take(known, seen, cell);
-    all.take(known, seen, cell);
+    take(sums, tile * SUMS, known, seen, cell);
+    take(sums, tiles * SUMS, known, seen, cell);
   }
-  const steps = tiles.map((own, tile) => {
-    const near = smooth ? joined(tiles, tile, across, down) : own;
-    return (near.count >= CELLS_MIN ? near : all).light();
-  });
+  const steps = new Float64Array(tiles * STEPS);
+  const near = new Float64Array(SUMS);
+  for (let tile = 0; tile < tiles; tile += 1) {
+    if (smooth) joinAround(near, sums, tile, across, down);
+    else near.set(sums.subarray(tile * SUMS, (tile + 1) * SUMS));
+    if ((near[COUNT] as number) >= CELLS_MIN) noteStep(steps, tile * STEPS, near, 0);
+    else noteStep(steps, tile * STEPS, sums, tiles * SUMS);
+  }
   return drawn(steps, across, down, grid, smooth);
 }
 
-/** A tile and those around it. */
-function joined(tiles: readonly Sum[], tile: number, across: number, down: number): Sum {
-  const near = new Sum();
-  const [x, y] = [tile % across, Math.floor(tile / across)];
-  for (let ny = Math.max(0, y - 1); ny <= Math.min(down - 1, y + 1); ny += 1) {
-    for (let nx = Math.max(0, x - 1); nx <= Math.min(across - 1, x + 1); nx += 1) {
-      near.join(tiles[ny * across + nx] as Sum);
-    }
-  }
-  return near;
+/** Layout of the sums of a tile: number of cells, then what is known and what is seen of each channel. */
+const COUNT = 0;
+const KNOWN_Y = 1;
+const KNOWN_U = 2;
+const KNOWN_V = 3;
+const SEEN_Y = 4;
+const SEEN_U = 5;
+const SEEN_V = 6;
+const SUMS = 7;
+/** Layout of the light of a tile: gain, and steps of the colours. */
+const STEPS = 3;
+
+/** Adds a cell to the sums that begin at `at`. */
+function take(sums: Float64Array, at: number, known: Means, seen: Means, cell: number): void {
+  sums[at + COUNT] = (sums[at + COUNT] as number) + 1;
+  sums[at + KNOWN_Y] = (sums[at + KNOWN_Y] as number) + (known.y[cell] as number);
+  sums[at + KNOWN_U] = (sums[at + KNOWN_U] as number) + (known.u[cell] as number);
+  sums[at + KNOWN_V] = (sums[at + KNOWN_V] as number) + (known.v[cell] as number);
+  sums[at + SEEN_Y] = (sums[at + SEEN_Y] as number) + (seen.y[cell] as number);
+  sums[at + SEEN_U] = (sums[at + SEEN_U] as number) + (seen.u[cell] as number);
+  sums[at + SEEN_V] = (sums[at + SEEN_V] as number) + (seen.v[cell] as number);
 }
 
-/** Of one tile: gain, and steps of the colours. */
-type Step = readonly [number, number, number];
-
-class Sum {
-  count = 0;
-  #knownY = 0;
-  #knownU = 0;
-  #knownV = 0;
-  #seenY = 0;
-  #seenU = 0;
-  #seenV = 0;
-
-  take(known: Means, seen: Means, cell: number): void {
-    this.count += 1;
-    this.#knownY += known.y[cell] as number;
-    this.#seenY += seen.y[cell] as number;
-    this.#knownU += known.u[cell] as number;
-    this.#knownV += known.v[cell] as number;
-    this.#seenU += seen.u[cell] as number;
-    this.#seenV += seen.v[cell] as number;
+/** Writes the sums of a tile and those around it into `near`. */
+function joinAround(near: Float64Array, sums: Float64Array, tile: number, across: number, down: number): void {
+  near.fill(0);
+  const x = tile % across;
+  const y = Math.floor(tile / across);
+  for (let ny = Math.max(0, y - 1); ny <= Math.min(down - 1, y + 1); ny += 1) {
+    for (let nx = Math.max(0, x - 1); nx <= Math.min(across - 1, x + 1); nx += 1) {
+      const from = (ny * across + nx) * SUMS;
+      for (let i = 0; i < SUMS; i += 1) near[i] = (near[i] as number) + (sums[from + i] as number);
+    }
   }
+}
 
-  join(other: Sum): void {
-    this.count += other.count;
-    this.#knownY += other.#knownY;
-    this.#seenY += other.#seenY;
-    this.#knownU += other.#knownU;
-    this.#knownV += other.#knownV;
-    this.#seenU += other.#seenU;
-    this.#seenV += other.#seenV;
+/** Writes the light that the sums from `from` on tell of into `steps`. */
+function noteStep(steps: Float64Array, at: number, sums: Float64Array, from: number): void {
+  const count = sums[from + COUNT] as number;
+  if (count === 0) {
+    steps[at] = 1;
+    return;
   }
-
-  light(): Step {
-    if (this.count === 0) return [1, 0, 0];
-    const gain = (this.#seenY / this.count + BLACK) / (this.#knownY / this.count + BLACK);
-    const u = (this.#seenU - gain * this.#knownU) / this.count;
-    const v = (this.#seenV - gain * this.#knownV) / this.count;
-    return [Math.min(GAIN_MAX, Math.max(1 / GAIN_MAX, gain)), u, v];
-  }
+  const gain =
+    ((sums[from + SEEN_Y] as number) / count + BLACK) / ((sums[from + KNOWN_Y] as number) / count + BLACK);
+  steps[at] = Math.min(GAIN_MAX, Math.max(1 / GAIN_MAX, gain));
+  steps[at + 1] = ((sums[from + SEEN_U] as number) - gain * (sums[from + KNOWN_U] as number)) / count;
+  steps[at + 2] = ((sums[from + SEEN_V] as number) - gain * (sums[from + KNOWN_V] as number)) / count;
 }
 
 /** Of some SAMPLES cells all over the picture. */
 function medianGain(known: Means, seen: Means, use: Uint8Array): number | undefined {
   const gains = new Float32Array(2 * SAMPLES);
-  let [count, used] = [0, 0];
+  let count = 0;
+  let used = 0;
   for (let cell = 0; cell < use.length; cell += 1) used += use[cell] === 0 ? 0 : 1;
   if (used < CELLS_MIN) return undefined;
   const step = Math.max(1, Math.floor(used / SAMPLES));
@@ -136,16 +140,17 @@ function medianGain(known: Means, seen: Means, use: Uint8Array): number | undefi
   return gains.subarray(0, count).sort()[count >> 1];
 }
 
-/** Bilinear between the middles of the tiles, level beyond those at the edge; or level in each tile. */
+/** `steps`, by tile: bilinear between the middles of the tiles, level beyond those at the edge; or level in each tile. */
 function drawn(
-  tiles: readonly Step[],
+  steps: Float64Array,
   across: number,
   down: number,
   { columns, rows }: Grid,
   smooth: boolean,
 ): Light {
-  const plane = (): Float32Array => new Float32Array(columns * rows);
-  const light = { gain: plane(), u: plane(), v: plane() };
+  const gain = new Float32Array(columns * rows);
+  const u = new Float32Array(columns * rows);
+  const v = new Float32Array(columns * rows);
   for (let column = 0; column < columns; column += 1) {
     const x = tilePosition(column, smooth);
     const x0 = nearest(Math.floor(x), across);
@@ -156,17 +161,17 @@ function drawn(
       const y0 = nearest(Math.floor(y), down);
       const y1 = nearest(Math.floor(y) + 1, down);
       const fy = y - Math.floor(y);
-      const a = tiles[y0 * across + x0] as Step;
-      const b = tiles[y0 * across + x1] as Step;
-      const c = tiles[y1 * across + x0] as Step;
-      const d = tiles[y1 * across + x1] as Step;
+      const a = (y0 * across + x0) * STEPS;
+      const b = (y0 * across + x1) * STEPS;
+      const c = (y1 * across + x0) * STEPS;
+      const d = (y1 * across + x1) * STEPS;
       const cell = row * columns + column;
-      light.gain[cell] = bilinear(a[0], b[0], c[0], d[0], fx, fy);
-      light.u[cell] = bilinear(a[1], b[1], c[1], d[1], fx, fy);
-      light.v[cell] = bilinear(a[2], b[2], c[2], d[2], fx, fy);
+      gain[cell] = bilinear(steps, a, b, c, d, fx, fy);
+      u[cell] = bilinear(steps, a + 1, b + 1, c + 1, d + 1, fx, fy);
+      v[cell] = bilinear(steps, a + 2, b + 2, c + 2, d + 2, fx, fy);
     }
   }
-  return light;
+  return { gain, u, v };
 }
 
 /** Position of a cell among the middles of the tiles; whole numbers are middles. Without `smooth`, its own tile's. */
@@ -178,7 +183,18 @@ function nearest(tile: number, tiles: number): number {
   return Math.min(tiles - 1, Math.max(0, tile));
 }
 
-function bilinear(a: number, b: number, c: number, d: number, fx: number, fy: number): number {
-  const above = a + fx * (b - a);
-  return above + fy * (c + fx * (d - c) - above);
+/** Between the four steps at these places. */
+function bilinear(
+  steps: Float64Array,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  fx: number,
+  fy: number,
+): number {
+  const left = steps[a] as number;
+  const lowerLeft = steps[c] as number;
+  const above = left + fx * ((steps[b] as number) - left);
+  return above + fy * (lowerLeft + fx * ((steps[d] as number) - lowerLeft) - above);
 }

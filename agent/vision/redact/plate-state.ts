@@ -120,9 +120,10 @@ export function cover(state: PlateState, { atMs, detections, tracks, foreground 
 
 function coverVehicle({ grid, vehicleMs, vehicleCells }: PlateState, around: XyxyPx, atMs: number): void {
   const blockCells = Math.max(1, vehicleBlockPx(around) / CELL_PX);
-  const [left, top, right, bottom] = touched(around, grid);
-  for (let row = top; row < bottom; row += 1) {
-    for (let cell = row * grid.columns + left; cell < row * grid.columns + right; cell += 1) {
+  const place = touched(around, grid);
+  for (let row = place[1]; row < place[3]; row += 1) {
+    const end = row * grid.columns + place[2];
+    for (let cell = row * grid.columns + place[0]; cell < end; cell += 1) {
       const lasts = atMs - (vehicleMs[cell] as number) < HOLD_MS;
       vehicleCells[cell] = Math.max(blockCells, lasts ? (vehicleCells[cell] as number) : 1);
       vehicleMs[cell] = atMs;
@@ -131,9 +132,10 @@ function coverVehicle({ grid, vehicleMs, vehicleCells }: PlateState, around: Xyx
 }
 
 function coverBody({ grid, bodySinceMs, bodyMs }: PlateState, body: XyxyPx, atMs: number): void {
-  const [left, top, right, bottom] = touched(body, grid);
-  for (let row = top; row < bottom; row += 1) {
-    for (let cell = row * grid.columns + left; cell < row * grid.columns + right; cell += 1) {
+  const place = touched(body, grid);
+  for (let row = place[1]; row < place[3]; row += 1) {
+    const end = row * grid.columns + place[2];
+    for (let cell = row * grid.columns + place[0]; cell < end; cell += 1) {
       if (atMs - (bodyMs[cell] as number) > BODY_GAP_MS) bodySinceMs[cell] = atMs;
       bodyMs[cell] = atMs;
     }
@@ -149,9 +151,10 @@ export function coveredSince(state: PlateState | undefined, fromMs: number): Uin
   return covered;
 }
 
-function bodyOf([x1, y1, x2, y2]: XyxyPx): XyxyPx {
-  const [x, y] = [((1 - BODY_SHARE) / 2) * (x2 - x1), ((1 - BODY_SHARE) / 2) * (y2 - y1)];
-  return [x1 + x, y1 + y, x2 - x, y2 - y];
+function bodyOf(box: XyxyPx): XyxyPx {
+  const x = ((1 - BODY_SHARE) / 2) * (box[2] - box[0]);
+  const y = ((1 - BODY_SHARE) / 2) * (box[3] - box[1]);
+  return [box[0] + x, box[1] + y, box[2] - x, box[3] - y];
 }
 
 /** By cell, FREE, PASSED, OCCUPIED or 0: what may be learnt from the second of three pictures in a row. */
@@ -211,7 +214,8 @@ export function withVehicles(state: PlateState, means: Means, atMs: number, use:
   for (let cell = 0; cell < use.length; cell += 1) {
     const side = vehicleCells[cell] as number;
     if (use[cell] === 0 || side <= 1 || !isVehicle(state, cell, atMs)) continue;
-    const [x, y] = [cell % grid.columns, Math.floor(cell / grid.columns)];
+    const x = cell % grid.columns;
+    const y = Math.floor(cell / grid.columns);
     const key = ((y - (y % side)) * grid.columns + x - (x % side)) * 256 + side;
     const block = blocks.get(key) ?? { y: 0, u: 0, v: 0, cells: [] };
     blocks.set(key, block);

@@ -157,7 +157,9 @@ export class Redactor {
     const path = this.#history.between(still.atMs - PATH_MS, around.own.atMs);
     const known = this.#plate.known;
     const size = fitted(still.source, SNAPSHOT_LONG_SIDE_PX_MAX);
-    const { rgb, reachPx, black } = await still.pixels(size);
+    const { rgb: decoded, reachPx, black } = await still.pixels(size);
+    // A library's Buffer has a hidden class of its own, which dies with the last one: V8 would compile all that draws anew.
+    const rgb = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.length);
     const cover = coverOf(around, size, reachPx, thingsIn(subject));
     const usable = sameSize(known?.planes.size, size) ? known : undefined;
     const composed = compose(rgb, cover, usable, around.own.foreground);

@@ -4,24 +4,54 @@
  * 1987, without its start heuristics. O(short² · long): a street scene has tens of rows, not thousands.
  */
 
+/** Working memory for up to `side` rows and columns. */
+class Room {
+  readonly side: number;
+  readonly cost: Float64Array;
+  readonly rowDual: Float64Array;
+  readonly columnDual: Float64Array;
+  readonly distance: Float64Array;
+  readonly columnBefore: Int32Array;
+  readonly settled: Uint8Array;
+  /** Column → row, and row → column. */
+  readonly ownerOf: Int32Array;
+  readonly columnOf: Int32Array;
+
+  constructor(side: number) {
+    this.side = side;
+    this.cost = new Float64Array(side * side);
+    this.rowDual = new Float64Array(side);
+    this.columnDual = new Float64Array(side);
+    this.distance = new Float64Array(side);
+    this.columnBefore = new Int32Array(side);
+    this.settled = new Uint8Array(side);
+    this.ownerOf = new Int32Array(side);
+    this.columnOf = new Int32Array(side);
+  }
+}
+
+/** Used by every call, and made anew for a larger one: a frame takes five matchings. */
+let room = new Room(32);
+
 /**
  * The matching of rows with columns whose sum of weights is largest.
  *
  * `weights` is row-major, rows × columns, finite and ≥ 0; a pair of weight 0 is never matched.
- * Returns for each row its column, or −1.
+ * Returns for each row its column, or −1; valid until the next call.
  */
 export function heaviestMatching(weights: Float64Array, rows: number, columns: number): Int32Array {
-  const columnOf = new Int32Array(rows).fill(-1);
   const turned = rows > columns;
   const short = turned ? columns : rows;
   const long = turned ? rows : columns;
-  const cost = new Float64Array(short * long);
+  if (room.side < long) room = new Room(2 * long);
+  const { cost, ownerOf } = room;
+  const columnOf = room.columnOf.subarray(0, rows).fill(-1);
   for (let s = 0; s < short; s += 1) {
     for (let l = 0; l < long; l += 1) {
       cost[s * long + l] = -(weights[turned ? l * columns + s : s * columns + l] as number);
     }
   }
-  const ownerOf = cheapestAssignment(cost, short, long);
+  assignCheapest(room, short, long);
   for (let l = 0; l < long; l += 1) {
     const s = ownerOf[l] as number;
     if (s < 0 || cost[s * long + l] === 0) continue;
@@ -31,17 +61,18 @@ export function heaviestMatching(weights: Float64Array, rows: number, columns: n
   return columnOf;
 }
 
-/** Gives each of `rows` ≤ `columns` rows a column of its own at least total cost: column → row or −1. */
-function cheapestAssignment(cost: Float64Array, rows: number, columns: number): Int32Array {
-  const rowDual = new Float64Array(rows);
-  const columnDual = new Float64Array(columns);
-  const ownerOf = new Int32Array(columns).fill(-1);
-  const distance = new Float64Array(columns);
-  const columnBefore = new Int32Array(columns);
-  const settled = new Uint8Array(columns);
+/** Gives each of `rows` ≤ `columns` rows a column of its own at least total cost: `ownerOf`, column → row or −1. */
+function assignCheapest(
+  { cost, rowDual, columnDual, ownerOf, distance, columnBefore, settled }: Room,
+  rows: number,
+  columns: number,
+): void {
+  rowDual.fill(0, 0, rows);
+  columnDual.fill(0, 0, columns);
+  ownerOf.fill(-1, 0, columns);
   for (let root = 0; root < rows; root += 1) {
-    distance.fill(Number.POSITIVE_INFINITY);
-    settled.fill(0);
+    distance.fill(Number.POSITIVE_INFINITY, 0, columns);
+    settled.fill(0, 0, columns);
     let row = root;
     let column = -1;
     let reached = 0;
@@ -80,5 +111,4 @@ function cheapestAssignment(cost: Float64Array, rows: number, columns: number): 
       column = before;
     }
   }
-  return ownerOf;
 }

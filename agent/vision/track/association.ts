@@ -12,34 +12,25 @@ export function enlarged(xyxyPx: XyxyPx, share: number): XyxyPx {
   return [x1 - dx, y1 - dy, x2 + dx, y2 + dy];
 }
 
+/** Grows with the largest pass. */
+let weights = new Float64Array(1024);
+
 /**
- * Pairs members of two sets so that the sum of their worths is greatest; what is paired leaves both sets.
- * `worth` is finite and ≥ 0; a pair of worth 0 is never made. `pass` is handed to it as it is: no closure for each pass.
+ * Pairs tracks with detections so that the sum of their worths is greatest: the index of each track's detection, or −1,
+ * valid until the next call. `worth` is finite and ≥ 0; a pair of worth 0 is never made. `pass` is handed to it as it is: no
+ * closure for each pass.
  */
 export function associate<T, D, P>(
-  tracks: Set<T>,
-  detections: Set<D>,
+  tracks: readonly T[],
+  detections: readonly D[],
   worth: (track: T, detection: D, pass: P) => number,
   pass: P,
-): [T, D][] {
-  if (tracks.size === 0 || detections.size === 0) return [];
-  const rows = [...tracks];
-  const columns = [...detections];
-  const weights = new Float64Array(rows.length * columns.length);
-  for (let r = 0; r < rows.length; r += 1) {
-    for (let c = 0; c < columns.length; c += 1)
-      weights[r * columns.length + c] = worth(rows[r] as T, columns[c] as D, pass);
+): Int32Array {
+  const pairs = tracks.length * detections.length;
+  if (weights.length < pairs) weights = new Float64Array(2 * pairs);
+  for (let r = 0; r < tracks.length; r += 1) {
+    for (let c = 0; c < detections.length; c += 1)
+      weights[r * detections.length + c] = worth(tracks[r] as T, detections[c] as D, pass);
   }
-  const pairs: [T, D][] = [];
-  const matching = heaviestMatching(weights, rows.length, columns.length);
-  for (let r = 0; r < rows.length; r += 1) {
-    const c = matching[r] as number;
-    if (c < 0) continue;
-    const track = rows[r] as T;
-    const detection = columns[c] as D;
-    tracks.delete(track);
-    detections.delete(detection);
-    pairs.push([track, detection]);
-  }
-  return pairs;
+  return heaviestMatching(weights, tracks.length, detections.length);
 }

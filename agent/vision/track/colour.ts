@@ -33,20 +33,21 @@ export type ColourPrint = Float32Array;
 /** The print of a box; undefined where a half covers no pixel of the picture but those of privacy masks. */
 export function colourPrint(
   frame: Pick<Frame, 'rgb' | 'input' | 'source' | 'masked'>,
-  [x1, y1, x2, y2]: XyxyPx,
+  box: XyxyPx,
 ): ColourPrint | undefined {
   const { input, source } = frame;
   const { leftPx, topPx, widthPx } = placementOf(source, input);
   const scale = widthPx / source.widthPx;
   const print = new Float32Array(PRINT_LENGTH);
-  const [width, height] = [x2 - x1, y2 - y1];
-  const left = leftPx + scale * (x1 + X_FROM * width);
-  const right = leftPx + scale * (x1 + X_TO * width);
+  const width = box[2] - box[0];
+  const height = box[3] - box[1];
+  const left = leftPx + scale * (box[0] + X_FROM * width);
+  const right = leftPx + scale * (box[0] + X_TO * width);
   const xs = span(left, right, input.widthPx);
   for (let half = 0; half < HALVES.length; half += 1) {
-    const [from, to] = HALVES[half] as (typeof HALVES)[number];
-    const top = topPx + scale * (y1 + from * height);
-    const bottom = topPx + scale * (y1 + to * height);
+    const part = HALVES[half] as (typeof HALVES)[number];
+    const top = topPx + scale * (box[1] + part[0] * height);
+    const bottom = topPx + scale * (box[1] + part[1] * height);
     const ys = span(top, bottom, input.heightPx);
     if (count(print, half * COLOURS, frame, xs, ys) === 0) return undefined;
   }

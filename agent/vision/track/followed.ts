@@ -24,6 +24,13 @@ export interface Candidate {
   readonly crowded: boolean;
 }
 
+interface Found {
+  readonly atMs: number;
+  readonly xyxyPx: XyxyPx;
+}
+
+const NOWHERE: readonly Found[] = [];
+
 export class Followed {
   readonly id: number;
   readonly group: Group;
@@ -43,7 +50,7 @@ export class Followed {
   #print: ColourPrint | undefined;
   #confirmed = false;
   /** Where it was found before it was confirmed; forgotten with the next frame. */
-  #before: { readonly atMs: number; readonly xyxyPx: XyxyPx }[] = [];
+  #before: readonly Found[] = NOWHERE;
 
   /** `expected`: the usual velocity where it begins, sizes of the box a second. */
   constructor(
@@ -95,10 +102,10 @@ export class Followed {
   /** Velocity in sizes of the box (its longer side) a second, once it has been measured by several boxes. */
   get measuredSizesPerS(): readonly [number, number] | undefined {
     if (this.#hits < MEASURED_HITS) return undefined;
-    const [x1, y1, x2, y2] = this.#xyxyPx;
-    const size = Math.max(x2 - x1, y2 - y1);
-    const [x, y] = this.#filter.velocityPxPerS;
-    return [x / size, y / size];
+    const box = this.#xyxyPx;
+    const size = Math.max(box[2] - box[0], box[3] - box[1]);
+    const velocity = this.#filter.velocityPxPerS;
+    return [velocity[0] / size, velocity[1] / size];
   }
 
   /** The filtered box, or the predicted one since `predict`. */
@@ -110,17 +117,17 @@ export class Followed {
   predict(seconds: number, atMs: number): void {
     if (atMs - this.#lastMs > PRINT_MS) this.#print = undefined;
     this.#frames += 1;
-    if (this.#confirmed) this.#before = [];
+    if (this.#confirmed) this.#before = NOWHERE;
     this.#filter.predict(seconds);
     this.#xyxyPx = this.#filter.xyxyPx;
   }
 
   /** Share of the box that lies outside the frame, 0..1. */
   outsideShare({ widthPx, heightPx }: SizePx): number {
-    const [x1, y1, x2, y2] = this.#xyxyPx;
-    const width = Math.max(0, Math.min(x2, widthPx) - Math.max(x1, 0));
-    const height = Math.max(0, Math.min(y2, heightPx) - Math.max(y1, 0));
-    return 1 - (width * height) / ((x2 - x1) * (y2 - y1));
+    const box = this.#xyxyPx;
+    const width = Math.max(0, Math.min(box[2], widthPx) - Math.max(box[0], 0));
+    const height = Math.max(0, Math.min(box[3], heightPx) - Math.max(box[1], 0));
+    return 1 - (width * height) / ((box[2] - box[0]) * (box[3] - box[1]));
   }
 
   /**
@@ -153,20 +160,22 @@ export class Followed {
 
   /** Time in which nobody looked and nothing moved does not count as time out of sight. */
   hold(heldMs: number): void {
-    this.#before = this.#confirmed ? [] : this.#before;
+    this.#before = this.#confirmed ? NOWHERE : this.#before;
     this.#lastMs += heldMs;
     this.#lastHighMs += heldMs;
   }
 
   /** Speed in sizes of the box (the root of its area) a second. */
   get sizesPerS(): number {
-    const [x1, y1, x2, y2] = this.#xyxyPx;
-    return Math.hypot(...this.#filter.velocityPxPerS) / Math.sqrt(Math.max(1, (x2 - x1) * (y2 - y1)));
+    const box = this.#xyxyPx;
+    const velocity = this.#filter.velocityPxPerS;
+    const area = (box[2] - box[0]) * (box[3] - box[1]);
+    return Math.hypot(velocity[0], velocity[1]) / Math.sqrt(Math.max(1, area));
   }
 
   /** The track as known after the frame at `atMs`. */
   toTrack(atMs: number): Track {
-    return {
+    const track: Track = {
       id: this.id,
       group: this.group,
       label: this.#label,
@@ -175,10 +184,10 @@ export class Followed {
       xyxyPx: this.#xyxyPx,
       velocityPxPerS: this.#filter.velocityPxPerS,
       firstMs: this.#firstMs,
-      ...(this.#confirmed && this.#before.length > 0 && { before: this.#before }),
       lastMs: this.#lastMs,
       seen: this.#lastMs === atMs,
     };
+    return this.#confirmed && this.#before.length > 0 ? { ...track, before: this.#before } : track;
   }
 
   #count({ score, label, xyxyPx }: Detection, atMs: number): void {

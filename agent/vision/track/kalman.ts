@@ -131,7 +131,10 @@ export class BoxFilter {
 
   /** Squared Mahalanobis distance of a detection, four degrees of freedom. */
   distance2(xyxyPx: XyxyPx, score: number): number {
-    const [x1, y1, x2, y2] = xyxyPx;
+    const x1 = xyxyPx[0];
+    const y1 = xyxyPx[1];
+    const x2 = xyxyPx[2];
+    const y2 = xyxyPx[3];
     const variance = (doubt(score) * this.#scalePx) ** 2;
     const centre = variance * this.#noise.centre ** 2;
     const size = variance * this.#noise.size ** 2;
@@ -146,7 +149,10 @@ export class BoxFilter {
   /** Takes in a detection, `seconds` > 0 after the one before. */
   correct(xyxyPx: XyxyPx, score: number, cut: Cut, seconds: number): void {
     this.#cut = cut;
-    const [x1, y1, x2, y2] = xyxyPx;
+    const x1 = xyxyPx[0];
+    const y1 = xyxyPx[1];
+    const x2 = xyxyPx[2];
+    const y2 = xyxyPx[3];
     // Errors with autocorrelation ρ tell as little as independent ones of (1 + ρ) / (1 − ρ) times the variance.
     const rho = Math.exp(-seconds / this.#noise.correlationS);
     const variance = ((doubt(score) * this.#scalePx) ** 2 * (1 + rho)) / (1 - rho);

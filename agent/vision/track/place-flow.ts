@@ -31,10 +31,8 @@ export class PlaceFlow {
   readonly #cells = new Map<number, Cell>();
 
   /** The cell that a box stands in. */
-  cellOf([x1, , x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
-    const at = (share: number, cells: number): number =>
-      Math.min(cells - 1, Math.max(0, Math.floor(share * cells)));
-    return at(y2 / heightPx, ROWS) * COLUMNS + at((x1 + x2) / 2 / widthPx, COLUMNS);
+  cellOf(box: XyxyPx, { widthPx, heightPx }: SizePx): number {
+    return step(box[3] / heightPx, ROWS) * COLUMNS + step((box[0] + box[2]) / 2 / widthPx, COLUMNS);
   }
 
   /** One has passed through the cell with this velocity, sizes/s. */
@@ -53,4 +51,9 @@ export class PlaceFlow {
     if (known === undefined || known.count < KNOWN_MIN) return undefined;
     return Math.hypot(known.x, known.y) < AGREEMENT_MIN * known.speed ? undefined : [known.x, known.y];
   }
+}
+
+/** Of so many steps from 0 to 1, that of a share. */
+function step(share: number, steps: number): number {
+  return Math.min(steps - 1, Math.max(0, Math.floor(share * steps)));
 }

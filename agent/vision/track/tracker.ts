@@ -104,7 +104,8 @@ export class Tracker {
     for (const track of this.#tracks) if (track.lastMs !== atMs) track.miss();
     const { groups, groupsInTheDark } = this.#settings;
     const starting = dark ? groupsInTheDark : groups;
-    for (const candidate of [...high, ...low]) this.#start(candidate, matched, frame, starting);
+    for (const candidate of high) this.#start(candidate, matched, frame, starting);
+    for (const candidate of low) this.#start(candidate, matched, frame, starting);
     this.#noteFlow(frame);
     return this.#confirmed(atMs);
   }
@@ -113,8 +114,9 @@ export class Tracker {
   #noteFlow({ atMs, source }: Frame): void {
     const noted = new Map<number, number>();
     for (const track of this.#tracks) {
-      const { id, group, confirmed, lastMs, xyxyPx, measuredSizesPerS } = track;
+      const { id, group, confirmed, lastMs, xyxyPx } = track;
       if (this.#settings.groups[group].flow !== true || !confirmed) continue;
+      const { measuredSizesPerS } = track;
       const flow = this.#flows.get(group) ?? new PlaceFlow();
       this.#flows.set(group, flow);
       const before = this.#noted.get(id);
@@ -131,10 +133,13 @@ export class Tracker {
     const possible: Detection[] = [];
     for (const detection of detections) {
       const { group, xyxyPx } = detection;
-      const [x1, y1, x2, y2] = xyxyPx;
-      if (group === 'person' && x2 - x1 >= PERSON_WIDTH_MAX * widthPx) continue;
-      const box: XyxyNorm = [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
-      if (this.#ground?.allows(group, box, source) ?? true) possible.push(detection);
+      if (group === 'person' && xyxyPx[2] - xyxyPx[0] >= PERSON_WIDTH_MAX * widthPx) continue;
+      if (this.#ground !== undefined) {
+        const [x1, y1, x2, y2] = xyxyPx;
+        const box: XyxyNorm = [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
+        if (!this.#ground.allows(group, box, source)) continue;
+      }
+      possible.push(detection);
     }
     this.#impossible += detections.length - possible.length;
     return possible;
@@ -161,38 +166,38 @@ export class Tracker {
   }
 
   /** Splits detections into those believed and those that may only continue a track. */
-  #sort(frame: Frame, detections: readonly Detection[]): Record<'high' | 'low', Set<Candidate>> {
+  #sort(frame: Frame, detections: readonly Detection[]): Record<'high' | 'low', Candidate[]> {
     const { groups, crowdedIou, likenessPower, edgeSlack } = this.#settings;
     const believed: Detection[] = [];
     for (const detection of detections)
       if (detection.score >= groups[detection.group].highScoreMin) believed.push(detection);
-    const high = new Set<Candidate>();
-    const low = new Set<Candidate>();
+    const high: Candidate[] = [];
+    const low: Candidate[] = [];
     for (const detection of detections) {
       const { group, score, xyxyPx } = detection;
       const cut = cutBy(frame.source, xyxyPx, edgeSlack);
       if (score >= groups[group].highScoreMin) {
         const print = likenessPower > 0 ? colourPrint(frame, xyxyPx) : undefined;
         const crowded = isCrowded(detection, believed, crowdedIou);
-        high.add({ detection, cut, print, crowded });
+        high.push({ detection, cut, print, crowded });
       } else if (score >= groups[group].lowScoreMin) {
-        low.add({ detection, cut, print: undefined, crowded: true });
+        low.push({ detection, cut, print: undefined, crowded: true });
       }
     }
     return { high, low };
   }
 
   /** The passes; takes what is matched out of `high` and `low` and returns it. */
-  #associate(high: Set<Candidate>, low: Set<Candidate>, atMs: number): Candidate[] {
+  #associate(high: Candidate[], low: Candidate[], atMs: number): Candidate[] {
     const { groups, iouMin, lowIouMin, enlargeShare, enlargedIouMin } = this.#settings;
     const matched: Candidate[] = [];
-    const confirmed = new Set<Followed>();
-    const tentative = new Set<Followed>();
-    for (const track of this.#tracks) (track.confirmed ? confirmed : tentative).add(track);
+    const confirmed: Followed[] = [];
+    const tentative: Followed[] = [];
+    for (const track of this.#tracks) (track.confirmed ? confirmed : tentative).push(track);
     this.#pass(confirmed, high, { overlapMin: iouMin, share: 0 }, matched);
     this.#pass(this.#mayTakeLow(confirmed, groups), low, { overlapMin: lowIouMin, share: 0 }, matched);
-    const missed = new Set<Followed>();
-    for (const track of confirmed) if (track.lastMs !== atMs) missed.add(track);
+    const missed: Followed[] = [];
+    for (const track of confirmed) if (track.lastMs !== atMs) missed.push(track);
     const far = { overlapMin: enlargedIouMin, share: enlargeShare };
     this.#pass(missed, high, far, matched);
     this.#pass(tentative, high, far, matched);
@@ -200,20 +205,35 @@ export class Tracker {
     return matched;
   }
 
-  /** Takes what it pairs out of both sets and adds it to `matched`. */
-  #pass(tracks: Set<Followed>, candidates: Set<Candidate>, pass: Pass, matched: Candidate[]): void {
-    for (const [track, candidate] of associate(tracks, candidates, worthOf, pass)) {
-      track.match(candidate, this.#atMs as number);
+  /** Takes what it pairs out of both and adds it to `matched`. */
+  #pass(tracks: Followed[], candidates: Candidate[], pass: Pass, matched: Candidate[]): void {
+    if (tracks.length === 0 || candidates.length === 0) return;
+    const atMs = this.#atMs as number;
+    const indices = associate(tracks, candidates, worthOf, pass);
+    const before = matched.length;
+    let left = 0;
+    for (let i = 0; i < tracks.length; i += 1) {
+      const track = tracks[i] as Followed;
+      const index = indices[i] as number;
+      if (index < 0) {
+        tracks[left] = track;
+        left += 1;
+        continue;
+      }
+      const candidate = candidates[index] as Candidate;
+      track.match(candidate, atMs);
       matched.push(candidate);
     }
+    tracks.length = left;
+    if (matched.length > before) leaveOut(candidates, matched, before);
   }
 
   /** Of the tracks, those that a weak detection may continue. */
-  #mayTakeLow(tracks: ReadonlySet<Followed>, groups: TrackerSettings['groups']): Set<Followed> {
-    const may = new Set<Followed>();
+  #mayTakeLow(tracks: readonly Followed[], groups: TrackerSettings['groups']): Followed[] {
+    const may: Followed[] = [];
     for (const track of tracks) {
       if (track.lastMs === this.#atMs) continue;
-      if (this.#isWithin(groups[track.group].lowMemoryMs, track.lastHighMs)) may.add(track);
+      if (this.#isWithin(groups[track.group].lowMemoryMs, track.lastHighMs)) may.push(track);
     }
     return may;
   }
@@ -227,10 +247,7 @@ export class Tracker {
     const { duplicateIou, tracksMax } = this.#settings;
     const { group, score, xyxyPx } = candidate.detection;
     if (score < groups[group].startScoreMin) return;
-    const again = matched.some(
-      ({ detection }) => detection.group === group && iou(detection.xyxyPx, xyxyPx) > duplicateIou,
-    );
-    if (again) return;
+    if (isAmong(matched, candidate.detection, duplicateIou)) return;
     if (this.#tracks.length >= tracksMax) {
       this.#refused += 1;
       return;
@@ -259,6 +276,24 @@ function worthOf(track: Followed, candidate: Candidate, { overlapMin, share }: P
   return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
 }
 
+/** Takes what was matched from `from` on out of the candidates. */
+function leaveOut(candidates: Candidate[], matched: readonly Candidate[], from: number): void {
+  let left = 0;
+  for (const candidate of candidates) {
+    if (matched.includes(candidate, from)) continue;
+    candidates[left] = candidate;
+    left += 1;
+  }
+  candidates.length = left;
+}
+
+/** One of its group overlaps it by more than `iouMax`. */
+function isAmong(matched: readonly Candidate[], { group, xyxyPx }: Detection, iouMax: number): boolean {
+  for (const { detection } of matched)
+    if (detection.group === group && iou(detection.xyxyPx, xyxyPx) > iouMax) return true;
+  return false;
+}
+
 /** Another believed detection overlaps it by more than `iouMax`. */
 function isCrowded(detection: Detection, believed: readonly Detection[], iouMax: number): boolean {
   for (const other of believed)
@@ -266,9 +301,9 @@ function isCrowded(detection: Detection, believed: readonly Detection[], iouMax:
   return false;
 }
 
-function cutBy({ widthPx, heightPx }: SizePx, [x1, y1, x2, y2]: XyxyPx, slack: number): Cut {
+function cutBy({ widthPx, heightPx }: SizePx, box: XyxyPx, slack: number): Cut {
   return {
-    width: x1 < slack * widthPx || x2 > (1 - slack) * widthPx,
-    height: y1 < slack * heightPx || y2 > (1 - slack) * heightPx,
+    width: box[0] < slack * widthPx || box[2] > (1 - slack) * widthPx,
+    height: box[1] < slack * heightPx || box[3] > (1 - slack) * heightPx,
   };
 }
