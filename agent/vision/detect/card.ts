@@ -98,7 +98,8 @@ export function parseCard(text: string, path: string): ModelCard {
 export function thresholdsOf(card: ModelCard, group: Group): GroupThresholds {
   const thresholds = card.thresholds.groups[group];
   // The message is made only where it is needed: this is asked for each box.
-  if (thresholds === undefined) throw new AgentError('bug', `model card ${card.name} has no thresholds for ${group}`);
+  if (thresholds === undefined)
+    throw new AgentError('bug', `model card ${card.name} has no thresholds for ${group}`);
   return thresholds;
 }
 

@@ -18,16 +18,12 @@ export function detectionsOf(
 ): Detection[] {
   const placement = placementOf(source, input);
   const found: Detection[] = [];
+  const box: [number, number, number, number] = [0, 0, 0, 0];
   for (let row = 0; row < scores.length; row += 1) {
     const score = scores[row] as number;
     // Not a number is not ≥ either.
     if (!(score >= card.inGraph.scoreMin)) continue;
-    const box: XyxyPx = [
-      boxes[row * 4] ?? Number.NaN,
-      boxes[row * 4 + 1] ?? Number.NaN,
-      boxes[row * 4 + 2] ?? Number.NaN,
-      boxes[row * 4 + 3] ?? Number.NaN,
-    ];
+    for (let i = 0; i < 4; i += 1) box[i] = boxes[row * 4 + i] ?? Number.NaN;
     const xyxyPx = toSource(box, placement, source);
     if (xyxyPx === undefined) continue;
     const label = labelOf(labels[row], card);
@@ -39,8 +35,8 @@ export function detectionsOf(
 }
 
 /** The part of the frame that a box covers, 0..1. */
-function shareOf([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
-  return ((x2 - x1) * (y2 - y1)) / (widthPx * heightPx);
+function shareOf(box: XyxyPx, { widthPx, heightPx }: SizePx): number {
+  return ((box[2] - box[0]) * (box[3] - box[1])) / (widthPx * heightPx);
 }
 
 function labelOf(index: number | undefined, card: ModelCard): Label {

@@ -68,13 +68,16 @@ export class ClearView {
     const sums = this.#sums(picture);
     const blocks = new Int8Array(BLOCKS);
     const bright = new Int8Array(BLOCKS);
-    const contrasts: number[] = [];
-    let [telling, veiled] = [0, 0];
+    const contrasts = new Float64Array(BLOCKS);
+    let compared = 0;
+    let telling = 0;
+    let veiled = 0;
     for (let b = 0; b < BLOCKS; b += 1) {
       const cells = picture.cellsOf[b] as number;
       if (cells === 0) continue;
       const mean = (sums.level[b] as number) / cells;
-      contrasts.push(spreadOf(sums.level, sums.square, b, cells) / (mean + 1));
+      contrasts[compared] = spreadOf(sums.level, sums.square, b, cells) / (mean + 1);
+      compared += 1;
       const told = this.#told(sums, b, cells);
       blocks[b] = told;
       bright[b] = told > 0 && !isBrighter(sums, b, cells) ? -1 : told;
@@ -82,8 +85,8 @@ export class ClearView {
       if (told > 0) veiled += 1;
     }
     if (learn) this.#learn(picture, sums, blocks, windowMs);
-    contrasts.sort((a, b) => a - b);
-    const contrast = contrasts[Math.floor(FLAT_QUANTILE * contrasts.length)] ?? 1;
+    const sorted = contrasts.subarray(0, compared).sort();
+    const contrast = sorted[Math.floor(FLAT_QUANTILE * compared)] ?? 1;
     const flat = meanOf(picture) >= DARK_LEVEL && contrast < FLAT_CONTRAST;
     return { bright, telling, share: veiled / Math.max(1, telling), flat };
   }

@@ -260,11 +260,7 @@ function partsFound(found: readonly Detection[], source: SizePx, aspect: number)
   return { all, sure };
 }
 
-function partOf(
-  { xyxyPx: box }: Detection,
-  { widthPx, heightPx }: SizePx,
-  aspect: number,
-): Part {
+function partOf({ xyxyPx: box }: Detection, { widthPx, heightPx }: SizePx, aspect: number): Part {
   const sx = (0.5 * aspect) / widthPx;
   const sy = 0.5 / heightPx;
   return {

@@ -184,15 +184,13 @@ export class StandingVehicles {
     if (place.seenMs - place.sinceMs < FOUND_FOR_MS || atMs - place.sinceMs > CONFIRM_UNTIL_MS) return;
     place.lookMs = atMs + LOOK_AGAIN_MS;
     if (!isLikely(place)) return;
-    const standing = this.#places.filter(({ confirmed }) => confirmed !== undefined);
-    if (standing.some((other) => isSameVehicle(place, other))) return;
-    if (
-      isGroup(
-        place,
-        standing.map(({ box }) => box),
-      )
-    )
-      return;
+    const standing: XyxyPx[] = [];
+    for (const other of this.#places) {
+      if (other.confirmed === undefined) continue;
+      if (isSameVehicle(place, other)) return;
+      standing.push(other.box);
+    }
+    if (isGroup(place, standing)) return;
     place.confirmed = this.#arrivals.of(place);
     place.scoreMax = Math.max(place.scoreMax, this.#arrivals.bestOf(place.track));
   }

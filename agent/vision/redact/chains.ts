@@ -34,20 +34,35 @@ export function sameObject(a: SeenBox, b: SeenBox): boolean {
 
 /** The last boxes of the objects in `frames` that `own` does not show; in time, `frames` lead up to `own`. */
 export function missingIn(own: SeenFrame, frames: readonly SeenFrame[]): SeenBox[] {
-  let chains: readonly Chain[] = [];
-  let ended: readonly Chain[] = [];
+  let chains: Chain[] = [];
+  let ended: Chain[] = [];
   for (const frame of [...frames, own]) {
     const continues = match(chains, frame);
     const continued = new Set(continues.values());
-    ended = chains.filter((chain) => !continued.has(chain));
-    chains = [...frame.detections.map((box) => extended(continues.get(box), box, frame.atMs)), ...ended];
+    ended = [];
+    for (const chain of chains) if (!continued.has(chain)) ended.push(chain);
+    chains = [];
+    for (const box of frame.detections) chains.push(extended(continues.get(box), box, frame.atMs));
+    for (const chain of ended) chains.push(chain);
   }
-  return ended.map((chain) => chain.box);
+  const missing: SeenBox[] = [];
+  for (const { box } of ended) missing.push(box);
+  return missing;
+}
+
+interface Pair {
+  readonly chain: Chain;
+  readonly detection: SeenBox;
+  readonly overlap: number;
+}
+
+function byOverlap(a: Pair, b: Pair): number {
+  return b.overlap - a.overlap;
 }
 
 /** Which chain each detection continues; the best overlap is served first, each box and chain once. */
 function match(chains: readonly Chain[], { detections, atMs }: SeenFrame): Map<SeenBox, Chain> {
-  const pairs: { chain: Chain; detection: SeenBox; overlap: number }[] = [];
+  const pairs: Pair[] = [];
   for (const chain of chains) {
     const expected = ahead(chain, atMs);
     for (const detection of detections) {
@@ -56,7 +71,7 @@ function match(chains: readonly Chain[], { detections, atMs }: SeenFrame): Map<S
       if (overlap >= SAME_OBJECT_IOU_MIN) pairs.push({ chain, detection, overlap });
     }
   }
-  pairs.sort((a, b) => b.overlap - a.overlap);
+  pairs.sort(byOverlap);
   const continued = new Set<Chain>();
   const continues = new Map<SeenBox, Chain>();
   for (const { chain, detection } of pairs) {
@@ -68,7 +83,10 @@ function match(chains: readonly Chain[], { detections, atMs }: SeenFrame): Map<S
 }
 
 /** Where a chain's box would be at a time, moving on as it did. */
-function ahead({ box: { xyxyNorm: norm }, atMs, velocityNormPerMs = STILL }: Chain, thenMs: number): XyxyNorm {
+function ahead(
+  { box: { xyxyNorm: norm }, atMs, velocityNormPerMs = STILL }: Chain,
+  thenMs: number,
+): XyxyNorm {
   const dx = velocityNormPerMs[0] * (thenMs - atMs);
   const dy = velocityNormPerMs[1] * (thenMs - atMs);
   return [norm[0] + dx, norm[1] + dy, norm[2] + dx, norm[3] + dy];

@@ -61,10 +61,6 @@ export function coverOf(
 ): Cover {
   const grid = gridOf(size);
   const cells = new Uint8Array(grid.columns * grid.rows);
-  const grown = (boxes: readonly SeenBox[]): XyxyPx[] => boxes.map((box) => grownBox(box, size, reachPx));
-  const fill = (boxes: readonly XyxyPx[], value: number): void => {
-    for (const box of boxes) fillBox(cells, box, grid, value);
-  };
   const shown = [...own.detections, ...own.tracks];
   const all = [...shown, ...missingIn(own, before), ...missingIn(own, after)];
   const vehicles = shown.filter((box) => isVehicle(box) && box.sure);
@@ -72,12 +68,23 @@ export function coverOf(
   // What may be a vehicle is one where a sure one is; whoever is before a vehicle is hidden.
   const doubtful = all.filter((box) => isVehicle(box) && !vehicles.includes(box));
   const people = all.filter((box) => !isVehicle(box) && !parts.includes(box));
-  const [ofVehicles, ofParts, ofDoubtful] = [grown(vehicles), grown(parts), grown(doubtful)];
-  const ofUnsure = grown(people.filter((box) => !box.sure));
-  const ofSure = grown(people.filter((box) => box.sure));
-  fill(ofDoubtful, HIDDEN);
-  fill([...ofVehicles, ...ofParts], COARSE);
-  fill(ofUnsure, HIDDEN);
+  const ofVehicles = grownBoxes(vehicles, size, reachPx);
+  const ofParts = grownBoxes(parts, size, reachPx);
+  const ofDoubtful = grownBoxes(doubtful, size, reachPx);
+  const ofUnsure = grownBoxes(
+    people.filter((box) => !box.sure),
+    size,
+    reachPx,
+  );
+  const ofSure = grownBoxes(
+    people.filter((box) => box.sure),
+    size,
+    reachPx,
+  );
+  fillBoxes(cells, ofDoubtful, grid, HIDDEN);
+  fillBoxes(cells, ofVehicles, grid, COARSE);
+  fillBoxes(cells, ofParts, grid, COARSE);
+  fillBoxes(cells, ofUnsure, grid, HIDDEN);
   const objects = things.map((xyxyNorm) => toPx(xyxyNorm, size));
   for (const box of objects) {
     const [left, top, right, bottom] = touched(box, grid);
@@ -88,8 +95,10 @@ export function coverOf(
   }
   // What moves before a vehicle that stands is somebody else.
   const driving = vehicles.filter((box) => !own.tracks.some((track) => stands(track, box)));
-  if (own.foreground !== undefined) hideMoving(own.foreground, cells, grid, grown(driving), reachPx);
-  fill(ofSure, HIDDEN);
+  if (own.foreground !== undefined) {
+    hideMoving(own.foreground, cells, grid, grownBoxes(driving, size, reachPx), reachPx);
+  }
+  fillBoxes(cells, ofSure, grid, HIDDEN);
   return {
     grid,
     cells,
@@ -142,6 +151,16 @@ function isPartOfOne(box: SeenBox, vehicles: readonly SeenBox[]): boolean {
     const within = across * down >= WITHIN_VEHICLE * (x2 - x1) * (y2 - y1);
     return within && y2 - y1 <= LOWER_THAN_VEHICLE * (bottom - top);
   });
+}
+
+function grownBoxes(boxes: readonly SeenBox[], size: SizePx, reachPx: number): XyxyPx[] {
+  const grown: XyxyPx[] = [];
+  for (const box of boxes) grown.push(grownBox(box, size, reachPx));
+  return grown;
+}
+
+function fillBoxes(cells: Uint8Array, boxes: readonly XyxyPx[], grid: Grid, value: number): void {
+  for (const box of boxes) fillBox(cells, box, grid, value);
 }
 
 /** A box in pixels of a picture of `size`, with its margin around it. */

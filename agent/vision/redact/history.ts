@@ -102,17 +102,29 @@ export class DetectionHistory {
 
   /** Frames of a span of media time, both ends included, oldest first. */
   between(fromMs: number, toMs: number): SeenFrame[] {
-    return this.#frames.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
+    const frames: SeenFrame[] = [];
+    for (const frame of this.#frames) if (frame.atMs >= fromMs && frame.atMs <= toMs) frames.push(frame);
+    return frames;
   }
 
   /** The frame at a media time, with those up to HOLD_MS before it (oldest first) and after it (newest first). */
   around(atMs: number): { own: SeenFrame; before: SeenFrame[]; after: SeenFrame[] } | undefined {
-    const own = this.#frames.findLast((frame) => Math.abs(frame.atMs - atMs) <= SAME_FRAME_MS);
+    const frames = this.#frames;
+    let index = frames.length - 1;
+    while (index >= 0 && Math.abs((frames[index] as SeenFrame).atMs - atMs) > SAME_FRAME_MS) index -= 1;
+    const own = frames[index];
     if (own === undefined) return undefined;
-    const index = this.#frames.indexOf(own);
-    const before = this.#frames.slice(0, index).filter((frame) => frame.atMs >= own.atMs - HOLD_MS);
-    const after = this.#frames.slice(index + 1).filter((frame) => frame.atMs <= own.atMs + HOLD_MS);
-    return { own, before, after: after.reverse() };
+    const before: SeenFrame[] = [];
+    for (let i = 0; i < index; i += 1) {
+      const frame = frames[i] as SeenFrame;
+      if (frame.atMs >= own.atMs - HOLD_MS) before.push(frame);
+    }
+    const after: SeenFrame[] = [];
+    for (let i = frames.length - 1; i > index; i -= 1) {
+      const frame = frames[i] as SeenFrame;
+      if (frame.atMs <= own.atMs + HOLD_MS) after.push(frame);
+    }
+    return { own, before, after };
   }
 }
 

@@ -158,11 +158,11 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
 }
 
 function pathOf(frames: readonly SeenFrame[], track: number): PointNorm[] {
-  return frames.flatMap(({ tracks }) =>
-    tracks
-      .filter(({ id }) => id === track)
-      .map(({ xyxyNorm: [x1, , x2, y2] }): PointNorm => [(x1 + x2) / 2, y2]),
-  );
+  const path: PointNorm[] = [];
+  for (const { tracks } of frames) {
+    for (const { id, xyxyNorm: box } of tracks) if (id === track) path.push([(box[0] + box[2]) / 2, box[3]]);
+  }
+  return path;
 }
 
 function inset([x1, y1, x2, y2]: XyxyPx, by: number): XyxyPx {

@@ -93,7 +93,13 @@ function take(sums: Float64Array, at: number, known: Means, seen: Means, cell: n
 }
 
 /** Writes the sums of a tile and those around it into `near`. */
-function joinAround(near: Float64Array, sums: Float64Array, tile: number, across: number, down: number): void {
+function joinAround(
+  near: Float64Array,
+  sums: Float64Array,
+  tile: number,
+  across: number,
+  down: number,
+): void {
   near.fill(0);
   const x = tile % across;
   const y = Math.floor(tile / across);

@@ -175,7 +175,7 @@ export class Followed {
 
   /** The track as known after the frame at `atMs`. */
   toTrack(atMs: number): Track {
-    const track: Track = {
+    return {
       id: this.id,
       group: this.group,
       label: this.#label,
@@ -184,10 +184,10 @@ export class Followed {
       xyxyPx: this.#xyxyPx,
       velocityPxPerS: this.#filter.velocityPxPerS,
       firstMs: this.#firstMs,
+      before: this.#confirmed && this.#before.length > 0 ? this.#before : undefined,
       lastMs: this.#lastMs,
       seen: this.#lastMs === atMs,
     };
-    return this.#confirmed && this.#before.length > 0 ? { ...track, before: this.#before } : track;
   }
 
   #count({ score, label, xyxyPx }: Detection, atMs: number): void {
