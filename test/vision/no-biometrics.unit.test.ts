@@ -125,6 +125,7 @@ t.test(
     t.equal(worth(), 0);
     const told = Object.keys(track.toTrack(2000)).sort();
     const facts = [
+      'before',
       'bestScore',
       'firstMs',
       'group',

@@ -16,10 +16,12 @@ export class Canvas {
     this.size = size;
   }
 
-  rectangle([x1, y1, x2, y2]: XyxyPx, colour: Colour): void {
+  rectangle(box: XyxyPx, colour: Colour): void {
     const { widthPx, heightPx } = this.size;
-    const [left, right] = [clamp(Math.round(x1), widthPx), clamp(Math.round(x2), widthPx)];
-    for (let y = clamp(Math.round(y1), heightPx); y < clamp(Math.round(y2), heightPx); y += 1) {
+    const left = clamp(Math.round(box[0]), widthPx);
+    const right = clamp(Math.round(box[2]), widthPx);
+    const bottom = clamp(Math.round(box[3]), heightPx);
+    for (let y = clamp(Math.round(box[1]), heightPx); y < bottom; y += 1) {
       for (let at = (y * widthPx + left) * 3, end = (y * widthPx + right) * 3; at < end; at += 3) {
         this.#rgb[at] = colour[0];
         this.#rgb[at + 1] = colour[1];
