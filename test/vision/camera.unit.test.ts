@@ -134,11 +134,16 @@ void t.test('any text is a source or one clear line', async (t) => {
 });
 
 /** A sink that holds pictures of these time stamps and numbers, one after the other; nothing is written. */
-function sinkOf(pictures: readonly (readonly [bigint | null, number])[], counts: number[] = []) {
+function sinkOf(
+  pictures: readonly (readonly [bigint | null, number])[],
+  counts: number[] = [],
+  size = { widthPx: 64, heightPx: 48 },
+) {
   const left = [...pictures];
   const asked: string[] = [];
-  const size = { widthPx: 64, heightPx: 48 };
+  const faults: string[] = [];
   const pipeline: FrameReaderOptions['pipeline'] = {
+    fail: ({ message }) => void faults.push(message),
     pull: async () => {
       const [ptsNs, order] = left.shift() ?? [];
       return order === undefined ? null : { ptsNs: ptsNs ?? null, order, source: size };
@@ -154,7 +159,7 @@ function sinkOf(pictures: readonly (readonly [bigint | null, number])[], counts:
       },
     } as unknown as FrameReaderOptions['pipeline']['pictures'],
   };
-  return { pipeline, asked };
+  return { pipeline, asked, faults };
 }
 
 function readerOf(
@@ -248,6 +253,20 @@ void t.test(
     await t.rejects(second.frame(glimpse), { kind: 'unavailable', message: /no JPEG/ });
   },
 );
+
+void t.test('pictures of which nothing can be made end the opening, with a reason', async (t) => {
+  for (const [widthPx, heightPx] of [
+    [8, 8],
+    [0, 1080],
+    [16_000, 40],
+    [40, 16_000],
+    [20_000, 10_000],
+  ] as const) {
+    const { pipeline, faults } = sinkOf([[0n, 0]], [], { widthPx, heightPx });
+    t.equal(await readerOf(pipeline, { input: { widthPx: 416, heightPx: 256 } }).next(), undefined);
+    t.match(faults, [`pictures of ${widthPx}×${heightPx} square pixels`]);
+  }
+});
 
 void t.test('stills, planes and larger pictures lie next to their marks', async (t) => {
   /** Seconds of those that have one. */

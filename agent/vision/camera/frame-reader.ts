@@ -29,9 +29,13 @@ import type { Timeline } from './timeline.ts';
  * camera that fit into the asked one are always more than half of it: 15 of 25 a second come 40 and 80 ms apart.
  */
 const INTERVAL_PART_MIN = 0.5;
+/** Of the picture, and of what is left of it in the detector's input. */
+const SIDE_PX_MIN = 16;
+/** As `SizePx` has it. */
+const SIDE_PX_MAX = 16_384;
 
 export interface FrameReaderOptions {
-  readonly pipeline: Pick<NativePipeline, 'pull' | 'pictures' | 'get'>;
+  readonly pipeline: Pick<NativePipeline, 'pull' | 'pictures' | 'get' | 'fail'>;
   readonly timeline: Timeline;
   readonly ring: StillRing;
   readonly masks: PrivacyMasks;
@@ -118,6 +122,11 @@ export class FrameReader {
       this.#dropped += Math.max(0, order - this.#lastOrder - 1);
       this.#lastOrder = order;
       if (ptsNs === null) continue;
+      const fault = faultOf(held.source, this.#options.input);
+      if (fault !== undefined) {
+        this.#options.pipeline.fail({ message: fault, debug: '' });
+        continue;
+      }
       if (this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs) continue;
       this.#lastPtsNs = ptsNs;
       this.#held = held;
@@ -202,6 +211,15 @@ export class FrameReader {
     );
     return { size, rgb: this.#fine };
   }
+}
+
+/** Why nothing can be made of pictures of this size, whatever a stream says of itself; undefined where it can. */
+function faultOf(source: SizePx, input: SizePx): string | undefined {
+  const { widthPx, heightPx } = source;
+  const inner = placementOf(source, input);
+  const isSmall = Math.min(widthPx, heightPx, inner.widthPx, inner.heightPx) < SIDE_PX_MIN;
+  if (!isSmall && Math.max(widthPx, heightPx) <= SIDE_PX_MAX) return undefined;
+  return `pictures of ${widthPx}×${heightPx} square pixels, where ${SIDE_PX_MIN} to ${SIDE_PX_MAX} a side are expected, and no narrow strip`;
 }
 
 function placeOf(place: Buffer, length: number): Buffer {
