@@ -32,15 +32,15 @@ void t.test('decoders by what is installed', async (t) => {
   const software = ['avdec_h264', 'avdec_h265'];
   const choose = (...elements: string[]) => chooseDecoders(new Set([...software, ...elements]));
   t.same(choose(), {
-    h264: 'avdec_h264 output-corrupt=false direct-rendering=false',
-    h265: 'avdec_h265 output-corrupt=false direct-rendering=false',
+    h264: 'avdec_h264 output-corrupt=false direct-rendering=false max-threads=2',
+    h265: 'avdec_h265 output-corrupt=false direct-rendering=false max-threads=2',
     older: [],
     download: '',
   });
   t.same(choose('avdec_mpeg4').older, [
     {
       caps: 'video/mpeg,mpegversion=4',
-      decoder: 'avdec_mpeg4 output-corrupt=false direct-rendering=false',
+      decoder: 'avdec_mpeg4 output-corrupt=false direct-rendering=false max-threads=2',
     },
   ]);
   t.same(choose('v4l2h264dec'), { ...choose(), h264: 'v4l2h264dec' }, 'Pi: one codec in hardware');
