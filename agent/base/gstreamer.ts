@@ -201,9 +201,12 @@ export class NativePipeline {
   }
 
   /** The next picture, which the sink holds until the next call; null when the opening is over. One call at a time. */
-  pull(): Promise<HeldPicture | null> {
+  async pull(): Promise<HeldPicture | null> {
+    const sink = this.#element('sink') as AppSink;
+    // No worker is woken for a picture that is there.
+    if (sink.takePicture(this.#told)) return heldPicture(this.#told);
     return new Promise((resolve) => {
-      (this.#element('sink') as AppSink).pullPicture(this.#told, (isThere) => {
+      sink.pullPicture(this.#told, (isThere) => {
         resolve(isThere ? heldPicture(this.#told) : null);
       });
     });

@@ -23,9 +23,14 @@ declare module 'node-gstreamer-superficial' {
 
   export interface AppSink extends Element {
     /**
-     * Waits in a libuv worker for the next picture and holds it until the next call; false at the end of the stream or
-     * when the pipeline is stopped. An error on the bus does not end the wait. `told` takes its time stamp in ns (all bits
-     * set where it has none), its offset, width, height, and pixel aspect ratio as two numbers (patches/).
+     * Holds the picture that waits, until the next call of this or `pullPicture`; false where none does. `told` takes its
+     * time stamp in ns (all bits set where it has none), its offset, width, height, and pixel aspect ratio as two numbers
+     * (patches/).
+     */
+    takePicture(told: BigInt64Array): boolean;
+    /**
+     * As `takePicture`, waiting in a libuv worker; false at the end of the stream or when the pipeline is stopped. An error on
+     * the bus does not end the wait.
      */
     pullPicture(told: BigInt64Array, callback: (isThere: boolean) => void): void;
     /**
