@@ -88,6 +88,11 @@ export class HeldPictures {
     this.#sink.luma(grey, widthPx, heightPx, black);
   }
 
+  /** Nothing more is made of it: the decoder may write there. */
+  release(): void {
+    this.#sink.releasePicture();
+  }
+
   /** JPEG of `size`; null where it cannot be made. */
   still({ widthPx, heightPx }: Size, { y, uv }: { y: Int32Array; uv: Int32Array }): Promise<Buffer | null> {
     return new Promise((resolve) => {

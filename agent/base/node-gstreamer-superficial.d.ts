@@ -33,6 +33,8 @@ declare module 'node-gstreamer-superficial' {
      * the bus does not end the wait.
      */
     pullPicture(told: BigInt64Array, callback: (isThere: boolean) => void): void;
+    /** Gives the decoder its memory back before the next one is taken. */
+    releasePicture(): void;
     /**
      * Writes the picture that is held into `rgb` (8 bits, row by row), scaled to `innerWidth` × `innerHeight` at
      * (`left`, `top`) of `width` × `height`, the rest black, and so the pixels of `black`: half-open ranges in pairs. Throws

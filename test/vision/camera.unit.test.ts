@@ -153,6 +153,7 @@ function sinkOf(
       letterbox: () => void asked.push('letterbox'),
       planes: () => void asked.push('planes'),
       luma: () => void asked.push('luma'),
+      release: () => undefined,
       still: async () => {
         asked.push('still');
         return Buffer.from('jpeg');

@@ -135,7 +135,7 @@ export class FrameReader {
   }
 
   /**
-   * What is analysed of the glimpse that `next` gave last. Rejects with `unavailable` where no still of it can be made.
+   * What is analysed of the glimpse that `next` gave last, once. Rejects with `unavailable` where no still of it can be made.
    */
   async frame(glimpse: Glimpse): Promise<Frame> {
     const { index, ptsNs, atMs, wallMs, source } = glimpse;
@@ -151,6 +151,9 @@ export class FrameReader {
     const planes = due.planes ? this.#planesOf(source) : undefined;
     const fine = due.fine && this.#fineWanted ? this.#fineOf(source) : undefined;
     this.#times.made(due, ptsNs);
+    // The decoder has one picture less to hold while this one is analysed.
+    this.#held = undefined;
+    pipeline.pictures.release();
     return {
       ...{ index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked },
       ...{ planes, still: due.still, fine },
