@@ -17,16 +17,12 @@ import type { FromVision } from '../contract/link.ts';
 
 /** A box of the tracker's prediction stands in for a missed detection for so long (docs/design/003-tracker.md). */
 const BRIDGED_MS = 300;
-/** Rows are written some hundred at a time. */
-const ROWS_CHARACTERS_MAX = 65_536;
 
 type FrameMessage = Extract<FromVision, { kind: 'frame' }>;
 
 export class ReplayFiles implements EventSink {
   readonly #dir: string;
   readonly #classes = new Map<number, string>();
-  /** Those of tracks.txt and detections.txt that are not yet written. */
-  readonly #rows = { tracks: '', detections: '' };
   #events = 0;
   #open: { events: number; tracks: number; detections: number } | undefined;
 
@@ -76,14 +72,16 @@ export class ReplayFiles implements EventSink {
   /** Adds one frame's tracks (those seen in it or a moment ago) and detections. */
   frame({ observation, detections }: FrameMessage): void {
     const { frame, source, tracks, atMs } = observation;
+    let rows = '';
     for (const { id, label, seen, lastMs, xyxyNorm, score } of tracks) {
       if (!seen && atMs - lastMs > BRIDGED_MS) continue;
       this.#classes.set(id, label);
-      this.#rows.tracks += motLine(frame, id, xyxyNorm, source, score);
+      rows += motLine(frame, id, xyxyNorm, source, score);
     }
-    for (const { xyxyNorm, score } of detections)
-      this.#rows.detections += motLine(frame, -1, xyxyNorm, source, score);
-    this.#writeRows(ROWS_CHARACTERS_MAX);
+    this.#write('tracks', rows);
+    rows = '';
+    for (const { xyxyNorm, score } of detections) rows += motLine(frame, -1, xyxyNorm, source, score);
+    this.#write('detections', rows);
   }
 
   finish(summary: object): void {
@@ -97,22 +95,12 @@ export class ReplayFiles implements EventSink {
   }
 
   stop(): void {
-    this.#writeRows(0);
     for (const fd of Object.values(this.#open ?? {})) closeSync(fd);
     this.#open = undefined;
   }
 
   #write(file: 'events' | 'tracks' | 'detections', text: string): void {
     if (this.#open !== undefined && text !== '') writeSync(this.#open[file], text);
-  }
-
-  /** Writes the rows of a file as soon as they are more than `characters`. */
-  #writeRows(characters: number): void {
-    for (const file of ['tracks', 'detections'] as const) {
-      if (this.#rows[file].length <= characters) continue;
-      this.#write(file, this.#rows[file]);
-      this.#rows[file] = '';
-    }
   }
 }
 
