@@ -154,10 +154,8 @@ export class FrameReader {
     // The decoder has one picture less to hold while this one is analysed.
     this.#held = undefined;
     pipeline.pictures.release();
-    return {
-      ...{ index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked },
-      ...{ planes, still: due.still, fine },
-    };
+    const { still } = due;
+    return { index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked, planes, still, fine };
   }
 
   #glimpse(ptsNs: bigint, source: SizePx): Glimpse {
@@ -169,7 +167,11 @@ export class FrameReader {
     const due = this.#times.due(ptsNs, this.#streetStill);
     this.#due = due;
     return {
-      ...{ index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source },
+      index: this.#index,
+      ptsNs,
+      atMs,
+      wallMs: timeline.wallMs(atMs),
+      source,
       pictured: due.still || due.planes,
       small: small ? this.#smallOf(source) : undefined,
     };

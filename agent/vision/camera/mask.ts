@@ -16,7 +16,7 @@ import { stridesOf } from './planes.ts';
  * How far scaling and the conversion from 4:2:0 spread a pixel, in pixels of the frame where the source is larger
  * than it, else of the source. Measured for factors from 0.16 to 2.1, as the colours spread most.
  */
-const FRAME_REACH_PX = 3;
+export const FRAME_REACH_PX = 3;
 /** Sizes that are remembered: those of one source, and of the one before. */
 const SIZES_MAX = 16;
 

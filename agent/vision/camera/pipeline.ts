@@ -23,9 +23,8 @@ export const COMMON_ELEMENTS = [
   'videorate',
   'videoconvert',
   'appsink',
-  'appsrc',
   'capsfilter',
-  'videoscale',
+  'appsrc',
   'jpegenc',
 ] as const;
 export const PACING_ELEMENTS = ['clocksync'] as const;

@@ -9,7 +9,7 @@ import type Sharp from 'sharp';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Still, StillPixels } from '../../contract/picture.ts';
-import type { PrivacyMasks } from './mask.ts';
+import { FRAME_REACH_PX, type PrivacyMasks } from './mask.ts';
 
 /** A JPEG of `size`, which is no larger than the source. */
 export type HeldStill = Omit<Still, 'pixels'> & { readonly size: SizePx; readonly jpeg: Uint8Array };
@@ -19,9 +19,6 @@ export type HeldStill = Omit<Still, 'pixels'> & { readonly size: SizePx; readonl
  * lobes (libvips, vips_reduce), one more for the whole-number box shrink that libvips runs before it.
  */
 const SCALE_REACH_PX = 4;
-
-/** How far the addon's scaling and the planes' colours spread a pixel (mask.ts). */
-const STILL_REACH_PX = 3;
 
 /** The largest still that is decoded: 8K. A larger claim in a header is an attack or a mistake. */
 const STILL_PIXELS_MAX = 7680 * 4320;
@@ -41,7 +38,7 @@ export function givenOut({ jpeg, size: stored, ...still }: HeldStill, masks: Pri
   const { source } = still;
   const pixels = async (size: SizePx): Promise<StillPixels> => {
     const rgb = await decode(jpeg, stored, size);
-    const before = stored.widthPx === source.widthPx ? 0 : STILL_REACH_PX;
+    const before = stored.widthPx === source.widthPx ? 0 : FRAME_REACH_PX;
     const reachPx = before + (size.widthPx === stored.widthPx ? 0 : SCALE_REACH_PX);
     return { rgb, reachPx, black: masks.blackenPicture(rgb, size, reachPx) };
   };
