@@ -55,6 +55,8 @@ export interface HeldPicture {
   readonly ptsNs: bigint | null;
   /** Counts the pictures before it. */
   readonly order: number;
+  /** As it was coded; its pixels need not be square. */
+  readonly coded: Size;
   /** In square pixels. */
   readonly source: Size;
 }
@@ -372,6 +374,7 @@ function heldPicture(told: BigInt64Array): HeldPicture {
   return {
     ptsNs: ptsNs === NO_TIME ? null : ptsNs,
     order: Number(order),
+    coded: { widthPx: width, heightPx: height },
     source: { widthPx, heightPx: height },
   };
 }

@@ -10,7 +10,7 @@ import { CELL_PX, type Grid } from '../../agent/vision/redact/cells.ts';
 export function masking(masks: readonly MaskConfig[]): (frame: Frame) => Frame {
   const privacy = new PrivacyMasks(masks);
   return (frame) => {
-    const { ranges, masked } = privacy.inPixels(frame.source, frame.input);
+    const { ranges, masked } = privacy.inPixels({ source: frame.source, coded: frame.source }, frame.input);
     for (let k = 0; k < ranges.length; k += 2)
       frame.rgb.fill(0, 3 * (ranges[k] as number), 3 * (ranges[k + 1] as number));
     return { ...frame, masked };
@@ -27,7 +27,7 @@ export function stillFrom(
   source: SizePx,
   { atMs = 1000, masks = [] }: StillOptions = {},
 ): Still {
-  return givenOut({ ptsNs: 0n, atMs, source, size: source, jpeg }, new PrivacyMasks(masks));
+  return givenOut({ ptsNs: 0n, atMs, source, size: source, spreadPx: 0, jpeg }, new PrivacyMasks(masks));
 }
 
 /** One pixel; without a call of `fill`, which takes twenty times as long. */

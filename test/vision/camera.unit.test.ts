@@ -146,7 +146,7 @@ function sinkOf(
     fail: ({ message }) => void faults.push(message),
     pull: async () => {
       const [ptsNs, order] = left.shift() ?? [];
-      return order === undefined ? null : { ptsNs: ptsNs ?? null, order, source: size };
+      return order === undefined ? null : { ptsNs: ptsNs ?? null, order, source: size, coded: size };
     },
     get: () => counts.shift() ?? 0,
     pictures: {
@@ -322,7 +322,7 @@ void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
         for (const { gapMs, bytes } of gaps) {
           atMs += gapMs;
           const jpeg = { length: bytes } as Uint8Array;
-          ring.add({ ptsNs: BigInt(atMs), atMs, source: SMALL, size: SMALL, jpeg });
+          ring.add({ ptsNs: BigInt(atMs), atMs, source: SMALL, size: SMALL, spreadPx: 0, jpeg });
         }
         const held = ring.all();
         const bytes = held.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
@@ -349,6 +349,7 @@ void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
     atMs,
     source: SMALL,
     size: SMALL,
+    spreadPx: 0,
     jpeg: new Uint8Array(bytes),
   });
   for (let ms = 0; ms <= 20_000; ms += 500) ring.add(at(ms));

@@ -39,9 +39,24 @@ function sourceText({
   return `videotestsrc pattern=${pattern ?? 'smpte'} num-buffers=2 ! video/x-raw,format=${format},${caps}`;
 }
 
+/** As `sourceText`, with so many coded columns at the left in one colour; the rest is white. */
+function stripText(shape: Shape, columns: number, fill: string): string {
+  const rest = sourceText({ ...shape, width: shape.width - columns, pattern: 'white' });
+  return `${rest} ! videobox left=-${columns} fill=${fill}`;
+}
+
 /** The second picture, held by a sink that is at rest: what it holds stays. */
-async function held(shape: Shape): Promise<{ pipeline: NativePipeline; picture: HeldPicture }> {
-  const text = `${sourceText(shape)} ! appsink name=sink sync=false async=false max-buffers=2`;
+function held(shape: Shape): Promise<Held> {
+  return heldOf(sourceText(shape));
+}
+
+interface Held {
+  readonly pipeline: NativePipeline;
+  readonly picture: HeldPicture;
+}
+
+async function heldOf(picturesText: string): Promise<Held> {
+  const text = `${picturesText} ! appsink name=sink sync=false async=false max-buffers=2`;
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
   await pipeline.pull();
@@ -52,13 +67,10 @@ async function held(shape: Shape): Promise<{ pipeline: NativePipeline; picture: 
   return { pipeline, picture };
 }
 
-function letterboxed(
-  { pipeline, picture: { source } }: { pipeline: NativePipeline; picture: HeldPicture },
-  input: SizePx,
-  masks = NO_MASK,
-): Buffer {
+function letterboxed({ pipeline, picture }: Held, input: SizePx, masks = NO_MASK): Buffer {
   const rgb = Buffer.alloc(input.widthPx * input.heightPx * 3);
-  pipeline.pictures.letterbox(rgb, input, placementOf(source, input), masks.inPixels(source, input).ranges);
+  const { ranges } = masks.inPixels(picture, input);
+  pipeline.pictures.letterbox(rgb, input, placementOf(picture.source, input), ranges);
   return rgb;
 }
 
@@ -95,7 +107,7 @@ void t.test('scaled, letterboxed and coloured as by GStreamer, byte by byte', as
     t.ok(rgb.subarray(rgb.length / 2).equals(box), `${name}: the frame`);
     const planeSize = fitted(source, 1280);
     const i420 = Buffer.alloc(planesBytes(planeSize));
-    mine.pipeline.pictures.planes(i420, planeSize, NO_MASK.inPlanes(source, planeSize));
+    mine.pipeline.pictures.planes(i420, planeSize, NO_MASK.inPlanes(mine.picture, planeSize));
     const theirs = gstreamerFrames(
       `${sourceText(shape)} ! videoscale ! video/x-raw,width=${planeSize.widthPx},height=${planeSize.heightPx},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=I420`,
     );
@@ -117,7 +129,7 @@ void t.test('scaled, letterboxed and coloured as by GStreamer, byte by byte', as
       const { widthPx, heightPx } = stillSize;
       const scaled = `videoscale ! video/x-raw,width=${widthPx},height=${heightPx},pixel-aspect-ratio=1/1`;
       const jpegs = gstreamerFrames(`${sourceText(shape)} ! ${scaled} ! jpegenc`);
-      const still = await mine.pipeline.pictures.still(stillSize, NO_MASK.inPlanes(source, stillSize));
+      const still = await mine.pipeline.pictures.still(stillSize, NO_MASK.inPlanes(mine.picture, stillSize));
       const second = jpegs.subarray(jpegs.lastIndexOf(JPEG_START));
       t.ok(still !== null && (await samePixels(second, still)), `${name}: the ${what}`);
     }
@@ -188,13 +200,13 @@ void t.test('under a mask all is black: the frame, the grey one, the planes, the
     const size = { widthPx: 160, heightPx: 120 };
     const grey = Buffer.alloc(160 * 120);
     const whole = { leftPx: 0, topPx: 0, ...size };
-    mine.pipeline.pictures.luma(grey, size, masks.inPixels(source, size, whole).ranges);
+    mine.pipeline.pictures.luma(grey, size, masks.inPixels(mine.picture, size, whole).ranges);
     t.same([grey[60 * 160 + 80], (grey[5 * 160 + 80] ?? 0) > 200], [0, true]);
     const i420 = Buffer.alloc(planesBytes(size));
-    mine.pipeline.pictures.planes(i420, size, masks.inPlanes(source, size));
+    mine.pipeline.pictures.planes(i420, size, masks.inPlanes(mine.picture, size));
     const { y, u, v, strideY, strideUv } = planesOf(i420, size);
     t.same([y[60 * strideY + 80], u[30 * strideUv + 40], v[30 * strideUv + 40]], [0, 128, 128]);
-    const jpeg = await mine.pipeline.pictures.still(source, masks.inPlanes(source, source));
+    const jpeg = await mine.pipeline.pictures.still(source, masks.inPlanes(mine.picture, source));
     const { data } = await sharp(jpeg ?? Buffer.alloc(0))
       .raw()
       .toBuffer({ resolveWithObject: true });
@@ -204,6 +216,49 @@ void t.test('under a mask all is black: the frame, the grey one, the planes, the
         brightest = Math.max(brightest, data[x] as number);
     t.ok(brightest <= 2, `${format}: ${brightest} levels in the JPEG itself`);
     t.ok((data[(20 * 640 + 320) * 3] ?? 0) > 200);
+  }
+});
+
+void t.test('where pixels are not square, a mask reaches as far as they are spread', async (t) => {
+  const shapes = [
+    { width: 720, height: 576, par: '64/45' },
+    { width: 352, height: 576, par: '24/11' },
+    { width: 704, height: 240, par: '5/11' },
+    { width: 640, height: 480 },
+  ];
+  for (const shape of shapes) {
+    const columns = shape.width >> 2;
+    // The mask touches the last column of the colour, and covers little of it.
+    const share = (columns - 0.98) / shape.width;
+    const strip: [number, number][] = [
+      [0, 0],
+      [share, 0],
+      [share, 1],
+      [0, 1],
+    ];
+    const made = async (fill: string, masks: PrivacyMasks) => {
+      const mine = await heldOf(stripText(shape, columns, fill));
+      const { pipeline, picture } = mine;
+      const size = fitted(picture.source, 1280);
+      const i420 = Buffer.alloc(planesBytes(size));
+      pipeline.pictures.planes(i420, size, masks.inPlanes(picture, size));
+      const grey = Buffer.alloc(size.widthPx * size.heightPx);
+      const whole = { leftPx: 0, topPx: 0, ...size };
+      pipeline.pictures.luma(grey, size, masks.inPixels(picture, size, whole).ranges);
+      const still = await pipeline.pictures.still(size, masks.inPlanes(picture, size));
+      return { planes: i420, grey, still: still ?? '', frame: letterboxed(mine, FINE, masks) };
+    };
+    const masks = new PrivacyMasks([{ id: 'strip', polygon: strip }]);
+    const [red, blue] = [await made('red', masks), await made('blue', masks)];
+    const [bareRed, bareBlue] = [await made('red', NO_MASK), await made('blue', NO_MASK)];
+    for (const what of ['planes', 'grey', 'still', 'frame'] as const) {
+      const name = `${shape.width}x${shape.height}: ${what}`;
+      t.ok(
+        Buffer.from(red[what]).equals(Buffer.from(blue[what])),
+        `${name} says nothing of what is under it`,
+      );
+      t.notOk(Buffer.from(bareRed[what]).equals(Buffer.from(bareBlue[what])), `${name} does without it`);
+    }
   }
 });
 

@@ -17,7 +17,7 @@ import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Glimpse, SmallPicture, YuvPlanes } from '../../contract/picture.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
 import { fineSize } from './fine-size.ts';
-import type { PrivacyMasks } from './mask.ts';
+import { type DecodedSize, type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';
 import { planesBytes, planesOf } from './planes.ts';
 import type { StillRing } from './still-ring.ts';
@@ -130,7 +130,7 @@ export class FrameReader {
       if (this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs) continue;
       this.#lastPtsNs = ptsNs;
       this.#held = held;
-      return this.#glimpse(ptsNs, held.source);
+      return this.#glimpse(ptsNs, held);
     }
   }
 
@@ -140,16 +140,14 @@ export class FrameReader {
   async frame(glimpse: Glimpse): Promise<Frame> {
     const { index, ptsNs, atMs, wallMs, source } = glimpse;
     const due = this.#due;
-    assert(
-      due !== undefined && this.#held !== undefined && index === this.#index,
-      'only the newest frame is held',
-    );
+    const held = this.#held;
+    assert(due !== undefined && held !== undefined && index === this.#index, 'only the newest frame is held');
     const { input, masks, pipeline } = this.#options;
-    if (due.still) await this.#keepStill(glimpse);
-    const { ranges, masked } = masks.inPixels(source, input);
+    if (due.still) await this.#keepStill(glimpse, held);
+    const { ranges, masked } = masks.inPixels(held, input);
     pipeline.pictures.letterbox(this.#rgb, input, placementOf(source, input), ranges);
-    const planes = due.planes ? this.#planesOf(source) : undefined;
-    const fine = due.fine && this.#fineWanted ? this.#fineOf(source) : undefined;
+    const planes = due.planes ? this.#planesOf(held) : undefined;
+    const fine = due.fine && this.#fineWanted ? this.#fineOf(held) : undefined;
     this.#times.made(due, ptsNs);
     // The decoder has one picture less to hold while this one is analysed.
     this.#held = undefined;
@@ -158,7 +156,7 @@ export class FrameReader {
     return { index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked, planes, still, fine };
   }
 
-  #glimpse(ptsNs: bigint, source: SizePx): Glimpse {
+  #glimpse(ptsNs: bigint, held: HeldPicture): Glimpse {
     const { timeline, pipeline, small } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     // A pipeline that is being taken down starts to count anew, and what was read stays read.
@@ -171,40 +169,41 @@ export class FrameReader {
       ptsNs,
       atMs,
       wallMs: timeline.wallMs(atMs),
-      source,
+      source: held.source,
       pictured: due.still || due.planes,
-      small: small ? this.#smallOf(source) : undefined,
+      small: small ? this.#smallOf(held) : undefined,
     };
   }
 
-  async #keepStill({ ptsNs, atMs, source }: Glimpse): Promise<void> {
+  async #keepStill({ ptsNs, atMs, source }: Glimpse, { coded }: DecodedSize): Promise<void> {
     const { pipeline, masks, ring, stillLongSidePx } = this.#options;
     const size = fitted(source, stillLongSidePx);
-    const jpeg = await pipeline.pictures.still(size, masks.inPlanes(source, size));
+    const jpeg = await pipeline.pictures.still(size, masks.inPlanes({ coded }, size));
     if (jpeg === null) throw new AgentError('unavailable', 'GStreamer makes no JPEG of the picture');
-    ring.add({ ptsNs, atMs, source, size, jpeg });
+    ring.add({ ptsNs, atMs, source, size, spreadPx: spreadPx(coded, size), jpeg });
   }
 
-  #smallOf(source: SizePx): SmallPicture {
+  #smallOf(decoded: DecodedSize): SmallPicture {
     const { input, masks, pipeline } = this.#options;
-    const { widthPx, heightPx } = placementOf(source, input);
+    const { widthPx, heightPx } = placementOf(decoded.source, input);
     const size = { widthPx: widthPx >> 1, heightPx: heightPx >> 1 };
     this.#small = placeOf(this.#small, size.widthPx * size.heightPx);
-    const { ranges, masked } = masks.inPixels(source, size, { leftPx: 0, topPx: 0, ...size });
+    const { ranges, masked } = masks.inPixels(decoded, size, { leftPx: 0, topPx: 0, ...size });
     pipeline.pictures.luma(this.#small, size, ranges);
     return { size, luma: this.#small, masked };
   }
 
-  #planesOf(source: SizePx): YuvPlanes {
+  #planesOf(decoded: DecodedSize): YuvPlanes {
     const { masks, pipeline } = this.#options;
-    const size = fitted(source, SNAPSHOT_LONG_SIDE_PX_MAX);
+    const size = fitted(decoded.source, SNAPSHOT_LONG_SIDE_PX_MAX);
     this.#planes = placeOf(this.#planes, planesBytes(size));
-    pipeline.pictures.planes(this.#planes, size, masks.inPlanes(source, size));
+    pipeline.pictures.planes(this.#planes, size, masks.inPlanes(decoded, size));
     return planesOf(this.#planes, size);
   }
 
-  #fineOf(source: SizePx): Frame['fine'] {
+  #fineOf(decoded: DecodedSize): Frame['fine'] {
     const { input, masks, pipeline } = this.#options;
+    const { source } = decoded;
     const size = fineSize(source, input);
     if (size === undefined) return undefined;
     this.#fine = placeOf(this.#fine, size.widthPx * size.heightPx * 3);
@@ -212,7 +211,7 @@ export class FrameReader {
       this.#fine,
       size,
       placementOf(source, size),
-      masks.inPixels(source, size).ranges,
+      masks.inPixels(decoded, size).ranges,
     );
     return { size, rgb: this.#fine };
   }

@@ -13,12 +13,18 @@ import type { ByteRanges } from '../../contract/picture.ts';
 import { stridesOf } from './planes.ts';
 
 /**
- * How far scaling and the conversion from 4:2:0 spread a pixel, in pixels of the frame where the source is larger
- * than it, else of the source. Measured for factors from 0.16 to 2.1, as the colours spread most.
+ * How far scaling and the conversion from 4:2:0 spread a pixel, in pixels of what is made where that is smaller than the
+ * coded picture, else of that. Measured for factors from 0.16 to 2.1, as the colours spread most.
  */
-export const FRAME_REACH_PX = 3;
+const FRAME_REACH_PX = 3;
 /** Sizes that are remembered: those of one source, and of the one before. */
 const SIZES_MAX = 16;
+
+/** A decoder's picture: its size in square pixels, and as it was coded. */
+export interface DecodedSize {
+  readonly source: SizePx;
+  readonly coded: SizePx;
+}
 
 /** What is black in a picture of one size: half-open ranges [from, to), in pairs. */
 export interface BlackPixels {
@@ -53,19 +59,20 @@ export class PrivacyMasks {
     this.#polygons = masks.map(({ polygon }) => polygon);
   }
 
-  /** What is black in a picture of `size` in which the source, square pixels, lies at `placement`. */
-  inPixels(source: SizePx, size: SizePx, placement = placementOf(source, size)): BlackPixels {
+  /** What is black in a picture of `size` in which the decoder's picture lies at `placement`. */
+  inPixels({ source, coded }: DecodedSize, size: SizePx, placement = placementOf(source, size)): BlackPixels {
     if (this.#polygons.length === 0) return { ranges: NOTHING, masked: undefined };
     const { leftPx, topPx, widthPx, heightPx } = placement;
-    const key = `${source.widthPx} ${size.widthPx} ${size.heightPx} ${leftPx} ${topPx} ${widthPx} ${heightPx}`;
-    return remembered(this.#pixels, key, () => this.#inPixels(source, size, placement));
+    const key = `${sizeText(coded)} ${sizeText(size)} ${leftPx} ${topPx} ${widthPx} ${heightPx}`;
+    return remembered(this.#pixels, key, () => this.#inPixels(coded, size, placement));
   }
 
-  /** What is black in planes of `size`, made of a source of `source` pixels. */
-  inPlanes(source: SizePx, size: SizePx): BlackPlanes {
+  /** What is black in planes of `size` that are made of the whole picture. */
+  inPlanes({ coded }: Pick<DecodedSize, 'coded'>, size: SizePx): BlackPlanes {
     if (this.#polygons.length === 0) return { y: NOTHING, uv: NOTHING };
-    const key = `${source.widthPx} ${source.heightPx} ${size.widthPx} ${size.heightPx}`;
-    return remembered(this.#planes, key, () => this.#inPlanes(source, size));
+    return remembered(this.#planes, `${sizeText(coded)} ${sizeText(size)}`, () =>
+      this.#inPlanes(coded, size),
+    );
   }
 
   /**
@@ -83,8 +90,8 @@ export class PrivacyMasks {
     return mask.black;
   }
 
-  #inPixels(source: SizePx, size: SizePx, placement: Placement): BlackPixels {
-    const reachPx = Math.ceil(FRAME_REACH_PX * Math.max(1, placement.widthPx / source.widthPx));
+  #inPixels(coded: SizePx, size: SizePx, placement: Placement): BlackPixels {
+    const reachPx = scaledReachPx(coded, placement);
     const masked = new Uint8Array(size.widthPx * size.heightPx);
     for (const polygon of this.#polygons) {
       for (const [from, to] of maskRanges(polygon, size, reachPx, placement))
@@ -93,9 +100,9 @@ export class PrivacyMasks {
     return { ranges: rangesOf(masked), masked };
   }
 
-  #inPlanes(source: SizePx, size: SizePx): BlackPlanes {
+  #inPlanes(coded: SizePx, size: SizePx): BlackPlanes {
     // A pixel of colour serves two rows and columns of brightness, scaled or not.
-    const reachPx = sameSize(size, source) ? 1 : FRAME_REACH_PX;
+    const reachPx = Math.max(1, spreadPx(coded, size));
     const { strideY, strideUv } = stridesOf(size);
     const y: number[] = [];
     const uv: number[] = [];
@@ -110,6 +117,21 @@ export class PrivacyMasks {
     }
     return { y: Int32Array.from(y), uv: Int32Array.from(uv) };
   }
+}
+
+/** How far the pixels of a picture are spread in what is made of it, in pixels of that; 0 where it is of the same size. */
+export function spreadPx(coded: SizePx, made: SizePx): number {
+  return sameSize(coded, made) ? 0 : scaledReachPx(coded, made);
+}
+
+/** Of what comes out of the conversion to RGB, scaled or not. */
+function scaledReachPx(coded: SizePx, made: SizePx): number {
+  const enlarged = Math.max(1, made.widthPx / coded.widthPx, made.heightPx / coded.heightPx);
+  return Math.ceil(FRAME_REACH_PX * enlarged);
+}
+
+function sizeText({ widthPx, heightPx }: SizePx): string {
+  return `${widthPx}x${heightPx}`;
 }
 
 function remembered<T>(known: Map<string, T>, key: string, make: () => T): T {

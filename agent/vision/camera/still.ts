@@ -9,10 +9,14 @@ import type Sharp from 'sharp';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Still, StillPixels } from '../../contract/picture.ts';
-import { FRAME_REACH_PX, type PrivacyMasks } from './mask.ts';
+import type { PrivacyMasks } from './mask.ts';
 
-/** A JPEG of `size`, which is no larger than the source. */
-export type HeldStill = Omit<Still, 'pixels'> & { readonly size: SizePx; readonly jpeg: Uint8Array };
+/** A JPEG of `size`, which is no larger than the source; its pixels are spread by `spreadPx` of its own. */
+export type HeldStill = Omit<Still, 'pixels'> & {
+  readonly size: SizePx;
+  readonly spreadPx: number;
+  readonly jpeg: Uint8Array;
+};
 
 /**
  * How far the down-scaling spreads a pixel, in pixels of the smaller picture: three for Lanczos with three
@@ -34,12 +38,10 @@ async function loadSharp(): Promise<typeof Sharp> {
 }
 
 /** The still as it may be seen outside of the camera. */
-export function givenOut({ jpeg, size: stored, ...still }: HeldStill, masks: PrivacyMasks): Still {
-  const { source } = still;
+export function givenOut({ jpeg, size: stored, spreadPx, ...still }: HeldStill, masks: PrivacyMasks): Still {
   const pixels = async (size: SizePx): Promise<StillPixels> => {
     const rgb = await decode(jpeg, stored, size);
-    const before = stored.widthPx === source.widthPx ? 0 : FRAME_REACH_PX;
-    const reachPx = before + (size.widthPx === stored.widthPx ? 0 : SCALE_REACH_PX);
+    const reachPx = spreadPx + (size.widthPx === stored.widthPx ? 0 : SCALE_REACH_PX);
     return { rgb, reachPx, black: masks.blackenPicture(rgb, size, reachPx) };
   };
   return { ...still, pixels };
