@@ -183,7 +183,7 @@ export class NativePipeline {
     return this.#element(element)[property];
   }
 
-  set(element: string, property: string, value: string | boolean): void {
+  set(element: string, property: string, value: string | number | boolean): void {
     this.#element(element)[property] = value;
   }
 

@@ -70,7 +70,7 @@ void t.test('an RTSP address gives its secret to the properties alone', async (t
     'user-pw': 'p:w%',
   });
   const text = pipelineText({
-    sourceText: source.text(chooseDecoders(new Set(['avdec_h264', 'avdec_h265']))),
+    sourceText: source.text(chooseDecoders(new Set(['avdec_h264', 'avdec_h265'])), true),
     fps: 5,
     live: true,
     paced: false,

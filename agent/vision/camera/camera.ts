@@ -22,6 +22,7 @@ import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Glimpse, Still } from '../../contract/picture.ts';
 import { frameRateOf } from './caps.ts';
+import type { KeyFrameState } from './key-frame-mode.ts';
 import { PrivacyMasks } from './mask.ts';
 import { assembleParts, type Parts, type PartsOptions } from './parts.ts';
 import { givenOut } from './still.ts';
@@ -201,6 +202,16 @@ export class Camera {
     if (this.#live) this.#parts?.reader.followStreet(isStill);
   }
 
+  /** Live: key frames suffice while nothing moves (key-frame-mode.ts); without effect where the stream does not allow it. */
+  decodeKeyFramesOnly(quiet: boolean): void {
+    this.#parts?.keyFrames?.want(quiet);
+  }
+
+  /** Undefined where it was not asked for, or the source is no RTSP camera. */
+  get keyFrames(): KeyFrameState | undefined {
+    return this.#parts?.keyFrames?.state;
+  }
+
   /** Opens the source anew, at once; told as a loss only if no picture comes. */
   rebuild(): void {
     if (this.#parts === undefined || this.#stopping.signal.aborted) return;
@@ -222,9 +233,10 @@ export class Camera {
     return held;
   }
 
-  async #open({ source, pipeline, reader, returnProbe }: Parts): Promise<void> {
+  async #open({ source, pipeline, reader, returnProbe, keyFrames }: Parts): Promise<void> {
     this.#openedMs = this.#options.clock.nowMs();
     reader.reopen();
+    keyFrames?.reopen();
     if (this.#live) returnProbe.start();
     let target: Target | undefined;
     try {
@@ -244,7 +256,10 @@ export class Camera {
     this.#askedMs = this.#options.clock.nowMs();
     const frame = await parts.reader.next();
     this.#askedMs = undefined;
-    if (frame !== undefined) this.#frameMs = this.#options.clock.nowMs();
+    if (frame !== undefined) {
+      this.#frameMs = this.#options.clock.nowMs();
+      parts.keyFrames?.follow(frame.atMs);
+    }
     const told = this.#announced;
     if (frame !== undefined && !sameSize(told, frame.source)) {
       await this.#announce(parts, frame.source);

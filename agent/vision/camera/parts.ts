@@ -7,6 +7,7 @@ import { NativePipeline } from '../../base/gstreamer.ts';
 import type { Logger } from '../../base/log.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { FrameReader } from './frame-reader.ts';
+import { KeyFrameMode } from './key-frame-mode.ts';
 import type { PrivacyMasks } from './mask.ts';
 import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
 import { chooseDecoders, type Decoders, installedElements, missingElement } from './presets.ts';
@@ -28,6 +29,8 @@ export interface PartsOptions {
   readonly stillLongSidePx?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Key frames alone may be decoded at times (key-frame-mode.ts). */
+  readonly gated?: boolean | undefined;
   /** How the camera's name is looked up; the system's way where absent. */
   readonly resolveHost?: Resolve | undefined;
 }
@@ -45,6 +48,7 @@ export interface Parts {
   readonly pipeline: NativePipeline;
   readonly reader: FrameReader;
   readonly returnProbe: ReturnProbe;
+  readonly keyFrames: KeyFrameMode | undefined;
 }
 
 const systemLookup: Resolve = async (host) => {
@@ -74,7 +78,8 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
     if (!installed.has(element)) throw missingElement(element);
   }
   const decoders = chooseDecoders(installed);
-  const sourceText = source.text(decoders);
+  const gated = options.gated === true && source.recording === false && source.decoders !== undefined;
+  const sourceText = source.text(decoders, gated);
   const pipeline = new NativePipeline(pipelineText({ sourceText, fps, live, paced }), clock);
   const timeline = new Timeline(clock, live);
   const { small = false, stillLongSidePx = Number.POSITIVE_INFINITY } = options;
@@ -83,5 +88,6 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
   });
   const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => around.onReturn(downMs));
   log.debug({ source: source.label, decoders }, 'camera starts');
-  return { source, decoders, pipeline, reader, returnProbe };
+  const keyFrames = gated ? new KeyFrameMode(pipeline, decoders, clock) : undefined;
+  return { source, decoders, pipeline, reader, returnProbe, keyFrames };
 }

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
 import type { Fault } from '../../base/gstreamer.ts';
 import { parseCameraSource, type RtspCamera } from '../../contract/camera-address.ts';
+import { CODECS, gateText } from './key-frame-mode.ts';
 import type { Codec, Decoders } from './presets.ts';
 import { clipTarget, deviceTarget, rtspTarget, shownUrl, type Target } from './target.ts';
 
@@ -30,8 +31,8 @@ export interface Source {
   readonly recording: boolean;
   /** Elements that this source needs beside the common ones and the decoders. */
   readonly elements: readonly string[];
-  /** Launch text from the source to raw video in ordinary memory. */
-  text(decoders: Decoders): string;
+  /** Launch text from the source to raw video in ordinary memory; `gated`: fit for key-frame-mode.ts, where it can be. */
+  text(decoders: Decoders, gated: boolean): string;
   /** What the next opening connects to, found anew for each. Throws where there is nothing to connect to. */
   locate(): Promise<Target>;
   /** Launch text of the decoder by path of the element `codec`, where the source has one. */
@@ -78,24 +79,23 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
     recording: false,
     elements: ['rtspsrc', 'switchbin', 'rtph264depay', 'h264parse', 'rtph265depay', 'h265parse'],
     // `:` and not `!`: linked anew at each opening. The switch makes only the path of the camera's codec.
-    text: ({ h264, h265, download }) =>
+    text: ({ h264, h265, download }, gated) =>
       `rtspsrc name=source protocols=tcp latency=${RTSP_LATENCY_MS} drop-on-latency=true ` +
       `tcp-timeout=${RTSP_TIMEOUT_MS * 1000} : capsfilter caps=application/x-rtp,media=video ! ` +
       'typefind name=stream ! ' +
-      switchText([
-        {
-          caps: 'application/x-rtp,encoding-name=H264',
-          before: `rtph264depay ! ${intoDecoder('h264', h264)}`,
-          decoder: h264,
-        },
-        {
-          caps: 'application/x-rtp,encoding-name=H265',
-          before: `rtph265depay ! ${intoDecoder('h265', h265)}`,
-          decoder: h265,
-        },
-      ]) +
+      switchText(
+        CODECS.map((codec) => {
+          const decoder = { h264, h265 }[codec];
+          const gate = gated ? gateText(codec, decoder) : '';
+          return {
+            caps: `application/x-rtp,encoding-name=${codec.toUpperCase()}`,
+            before: `rtp${codec}depay ! ${intoDecoder(codec, decoder)}${gate}`,
+            decoder,
+          };
+        }),
+      ) +
       ` ! ${download}video/x-raw`,
-    decoders: ({ h264, h265 }) => [h264, h265],
+    decoders: (decoders) => CODECS.map((codec) => decoders[codec]),
     // Of SDP (RFC 8866, 6.13): libav says 25 where nobody has told it.
     claimedFps: (caps) => Number(/\ba-framerate=\(string\)"?(\d+(?:\.\d+)?)/.exec(String(caps))?.[1] ?? 0),
     locate: async () => rtspTarget(camera, await nextAddress()),

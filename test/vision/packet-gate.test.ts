@@ -1,0 +1,174 @@
+/** The packet gate: what it passes is decoded as if all had been, and what it must not touch passes whole. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { NativePipeline } from '../../agent/base/gstreamer.ts';
+import { scratch } from '../lib/paths.ts';
+
+const SECONDS = 28;
+const FPS = 25;
+const FRAME_NS = BigInt(1e9 / FPS);
+const SIZE = { widthPx: 320, heightPx: 180 };
+
+interface Encoding {
+  readonly name: string;
+  readonly codec: 'h264' | 'h265';
+  readonly args: string;
+  /** Why it must not rest; undefined where it must. */
+  readonly reason?: string;
+}
+
+const X264 = '-c:v libx264 -threads 1 -preset superfast -tune zerolatency';
+const X265 = '-c:v libx265 -preset ultrafast -x265-params log-level=error:pools=1:frame-threads=1';
+const ENCODINGS: readonly Encoding[] = [
+  { name: 'a key frame a second', codec: 'h264', args: `${X264} -g 25 -bf 0 -crf 28` },
+  {
+    name: 'constant bit rate, one in two seconds',
+    codec: 'h264',
+    args: `${X264} -g 50 -bf 0 -b:v 400k -minrate 400k -maxrate 400k -bufsize 400k`,
+  },
+  { name: 'four slices', codec: 'h264', args: `${X264} -g 25 -bf 0 -crf 33 -slices 4` },
+  { name: 'two a second', codec: 'h264', args: `${X264} -g 12 -bf 0 -crf 28` },
+  { name: 'H.265', codec: 'h265', args: `${X265}:keyint=25:min-keyint=25:bframes=0 -tune zerolatency` },
+  {
+    name: 'H.265 whose key frames are not IDR',
+    codec: 'h265',
+    args: `${X265}:keyint=25:min-keyint=25:bframes=0:open-gop=1 -tune zerolatency`,
+  },
+  {
+    name: 'B-frames',
+    codec: 'h264',
+    args: '-c:v libx264 -threads 1 -preset veryfast -g 25 -bf 2 -crf 28',
+    reason: 'B-frames',
+  },
+  {
+    name: 'a long group',
+    codec: 'h264',
+    args: `${X264} -g 250 -bf 0 -crf 28`,
+    reason: 'too few key frames yet',
+  },
+  {
+    name: 'a key frame in four seconds',
+    codec: 'h264',
+    args: `${X264} -g 75 -bf 0 -crf 28`,
+    reason: 'key frames more than 2 s apart',
+  },
+  {
+    name: 'intra refresh',
+    codec: 'h264',
+    args: `${X264} -g 25 -bf 0 -crf 28 -x264-params intra-refresh=1`,
+    reason: 'too few key frames yet',
+  },
+];
+
+function film(dir: string, { name, args }: Encoding): string {
+  const file = join(dir, `${name}.mkv`);
+  const picture = `testsrc2=size=${SIZE.widthPx}x${SIZE.heightPx}:rate=${FPS},noise=alls=8:allf=t,format=yuv420p`;
+  const to = ['-t', String(SECONDS), ...args.split(' '), '-f', 'matroska', file];
+  execFileSync('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', picture, ...to], { stdio: 'inherit' });
+  return file;
+}
+
+interface Read {
+  readonly pictures: Map<bigint, string>;
+  readonly undecoded: number;
+  /** The last that was told. */
+  readonly reason: string;
+  readonly rested: boolean;
+}
+
+/** Reads a film to its end; `isQuiet` says for the picture at a time what is wanted from then on. */
+async function read(
+  t: Test,
+  file: string,
+  codec: Encoding['codec'],
+  isQuiet: (atMs: number) => boolean,
+): Promise<Read> {
+  const text =
+    `filesrc location="${file}" ! matroskademux ! ${codec}parse ! ` +
+    `video/x-${codec},stream-format=byte-stream,alignment=au ! packetgate name=gate ! ` +
+    // So that what is asked for is heard in time.
+    `queue max-size-buffers=1 max-size-time=0 ! avdec_${codec} max-threads=1 ! ` +
+    'appsink name=sink sync=false max-buffers=1';
+  const pipeline = new NativePipeline(text, systemClock);
+  pipeline.open();
+  const pictures = new Map<bigint, string>();
+  let [last, rested, reason] = [-1n, false, ''];
+  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) {
+    const ptsNs = held.ptsNs ?? -1n;
+    if (ptsNs <= last) t.fail(`the time goes back from ${last} to ${ptsNs}`);
+    last = ptsNs;
+    const luma = Buffer.alloc(SIZE.widthPx * SIZE.heightPx);
+    pipeline.pictures.luma(luma, SIZE, new Int32Array());
+    pictures.set(ptsNs, createHash('sha256').update(luma).digest('hex'));
+    rested ||= pipeline.get('gate', 'resting') === true;
+    reason = String(pipeline.get('gate', 'reason'));
+    pipeline.set('gate', 'quiet', isQuiet(Number(ptsNs) / 1e6));
+  }
+  const undecoded = Number(pipeline.get('gate', 'undecoded'));
+  t.equal(pipeline.fault, undefined);
+  await pipeline.dispose();
+  return { pictures, undecoded, reason, rested };
+}
+
+void t.test('what is decoded after a rest is what full decoding gives', async (t) => {
+  const dir = scratch(t);
+  for (const encoding of ENCODINGS) {
+    const { name, codec, reason } = encoding;
+    const file = film(dir, encoding);
+    const full = await read(t, file, codec, () => false);
+    t.equal(full.pictures.size, SECONDS * FPS, `${name}: all of it`);
+    t.equal(full.undecoded, 0);
+    // Quiet from the start, and again at the end, by the time of what is seen.
+    const rest = await read(t, file, codec, (atMs) => atMs < 6000 || atMs >= 22_000);
+    const strange = [...rest.pictures].filter(([ptsNs, hash]) => full.pictures.get(ptsNs) !== hash);
+    t.same(strange, [], `${name}: every picture is the one of full decoding`);
+    if (reason !== undefined) {
+      t.equal(rest.reason, reason, `${name}: told why`);
+      t.notOk(rest.rested, `${name}: never rests`);
+      t.equal(rest.pictures.size, full.pictures.size, `${name}: all is decoded`);
+      continue;
+    }
+    t.ok(rest.rested, `${name}: rests`);
+    t.equal(rest.pictures.size + rest.undecoded, full.pictures.size, `${name}: all is counted`);
+    t.ok(rest.undecoded > 100, `${name}: ${rest.undecoded} are not decoded`);
+    // It is woken a few key frames later: those that decoder and sink held. From that one on nothing is left out.
+    const times = [...rest.pictures.keys()].filter((ns) => ns >= 6_000_000_000n);
+    const woken = times.find((ns) => rest.pictures.has(ns + FRAME_NS)) ?? 0n;
+    t.ok(woken > 0n && woken < 20_000_000_000n, `${name}: awake from ${woken} ns on`);
+    const missing = [...full.pictures.keys()].filter((ns) => ns > woken && ns <= 22_000_000_000n);
+    t.same(
+      missing.filter((ns) => !rest.pictures.has(ns)),
+      [],
+      `${name}: once awake it misses nothing`,
+    );
+  }
+});
+
+void t.test('what is kept is dropped with the opening, and the next begins in full', async (t) => {
+  const encoding = ENCODINGS[0] as Encoding;
+  const file = film(scratch(t), encoding);
+  const text =
+    `filesrc location="${file}" ! matroskademux : capsfilter caps=video/x-h264 ! h264parse ! ` +
+    'video/x-h264,stream-format=byte-stream,alignment=au ! packetgate name=gate quiet=true ! ' +
+    'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! appsink name=sink sync=false max-buffers=1';
+  const pipeline = new NativePipeline(text, systemClock);
+  pipeline.open();
+  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull())
+    if (pipeline.get('gate', 'undecoded') !== '0') break;
+  t.equal(pipeline.get('gate', 'resting'), true, 'it rests before the end');
+  await pipeline.close();
+  const dropped = Number(pipeline.get('gate', 'undecoded'));
+  t.ok(dropped > 0, `${dropped} were kept or dropped`);
+  t.equal(pipeline.get('gate', 'resting'), false);
+  pipeline.set('gate', 'quiet', false);
+  pipeline.open();
+  const times: (bigint | null)[] = [];
+  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) times.push(held.ptsNs);
+  t.equal(times.length, SECONDS * FPS, 'all of the film, from its first picture');
+  t.equal(times[0], 0n);
+  t.equal(Number(pipeline.get('gate', 'undecoded')), dropped, 'the counter goes on');
+  await pipeline.dispose();
+});
