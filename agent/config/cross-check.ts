@@ -2,7 +2,7 @@
 import { isIPv4 } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { parseCameraSource } from '../contract/camera-address.ts';
+import { type CameraSource, parseCameraSource, secondStreamFault } from '../contract/camera-address.ts';
 import {
   CameraConfig,
   GroundPlaneConfig,
@@ -279,11 +279,23 @@ function evaluationPurposes(data: Data): Mistake[] {
 }
 
 function cameraFaults(camera: unknown): Mistake[] {
-  const source = isGroup(camera) ? camera['source'] : undefined;
+  if (!isGroup(camera)) return [];
+  const [main, second] = [streamOf(camera, 'source'), streamOf(camera, 'substream')];
+  const faults = [main, second].flatMap((parsed) => (Array.isArray(parsed) ? parsed : []));
+  if (main === undefined || second === undefined || Array.isArray(main) || Array.isArray(second))
+    return faults;
+  const fault = secondStreamFault(main, second, 'camera.source');
+  return fault === undefined ? [] : [mistake(['camera', 'substream'], camera['substream'], fault)];
+}
+
+/** The parsed stream, or its mistakes; undefined where there is none, or the schema has refused it already. */
+function streamOf(camera: Data, key: 'source' | 'substream'): CameraSource | Mistake[] | undefined {
+  const text = camera[key];
   // Control characters are told of any text.
-  if (!Value.Check(CameraConfig.properties.source, source) || /\p{Cc}/u.test(source)) return [];
-  const parsed = parseCameraSource(source);
-  return 'fault' in parsed ? [mistake(['camera', 'source'], source, parsed.fault)] : [];
+  if (!Value.Check(CameraConfig.properties[key], text) || typeof text !== 'string' || /\p{Cc}/u.test(text))
+    return undefined;
+  const parsed = parseCameraSource(text);
+  return 'fault' in parsed ? [mistake(['camera', key], text, parsed.fault)] : parsed;
 }
 
 /** The link to the room is authenticated both ways, or does not leave the machine. */

@@ -19,7 +19,7 @@ import {
 } from 'yaml';
 import { AgentError } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
-import { shownSource } from '../contract/camera-address.ts';
+import { cameraAddress, maskedSource, shownSource, withLoginOf } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import type { Proposable, Proposal } from '../contract/proposal.ts';
 import { RULE_SCHEMAS } from '../contract/rule-config.ts';
@@ -27,14 +27,16 @@ import { readSource } from './source.ts';
 
 const LISTS = ['zones', 'lines', 'masks', 'rules'] as const;
 
-/** As a technician sees it: the camera's address without what lets one in. */
+/** As a technician sees it: the addresses of the camera's streams without what lets one in. */
 export function proposableOf({ camera, groundPlane, zones, lines, masks, rules }: Config): Proposable {
   const address = camera === undefined ? '' : shownSource(camera.source);
-  return { cameraAddress: address, groundPlane: groundPlane ?? null, zones, lines, masks, rules };
+  const second = camera?.substream === undefined ? {} : { substreamAddress: shownSource(camera.substream) };
+  return { cameraAddress: address, ...second, groundPlane: groundPlane ?? null, zones, lines, masks, rules };
 }
 
 /**
- * A source that is the camera's address as it was shown leaves the login as it is.
+ * A stream's address as it was shown leaves its login as it is. Another source takes the second stream of the former one
+ * away, unless the proposal names one.
  * @throws AgentError `config` for a text that is no configuration, or not one that can be edited so
  */
 export function editedText(text: string, proposal: Proposal): string {
@@ -73,7 +75,7 @@ function unproposed(text: string): unknown {
     rules: _rules,
     ...rest
   } = data;
-  const { source: _source, ...other } = Object(camera) as Record<string, unknown>;
+  const { source: _source, substream: _substream, ...other } = Object(camera) as Record<string, unknown>;
   return { ...rest, camera: other };
 }
 
@@ -96,19 +98,36 @@ function unpadded(line: string): string {
 }
 
 function edit(document: Document, root: YAMLMap<unknown, unknown>, proposal: Proposal): void {
-  const { source, groundPlane } = proposal;
-  if (source !== undefined) editSource(document, root, source);
+  const { groundPlane } = proposal;
+  editCamera(document, root, proposal);
   if (groundPlane === null) root.delete('groundPlane');
   else if (groundPlane !== undefined) editGroup(document, root, 'groundPlane', groundPlane);
   for (const list of LISTS) editList(document, root, list, proposal[list]);
 }
 
-function editSource(document: Document, root: YAMLMap<unknown, unknown>, source: string): void {
-  const camera = root.get('camera', true);
-  const before = isMap(camera) ? camera.get('source') : undefined;
-  if (typeof before === 'string' && shownSource(before) === source) return;
-  if (isMap<unknown, unknown>(camera)) camera.set('source', source);
-  else root.set('camera', document.createNode({ source }));
+function editCamera(document: Document, root: YAMLMap<unknown, unknown>, wanted: Proposal): void {
+  const { source, substream } = wanted;
+  const group = root.get('camera', true);
+  const camera = isMap<unknown, unknown>(group)
+    ? group
+    : (document.createNode({}) as YAMLMap<unknown, unknown>);
+  const [main, second] = [camera.get('source'), camera.get('substream')].map(String);
+  const isNew = source !== undefined && shownSource(main ?? '') !== source;
+  if (isNew) camera.set('source', source);
+  const next =
+    substream === undefined && isNew && camera.has('substream')
+      ? keptSubstream(second ?? '', main ?? '', source)
+      : substream;
+  if (next === null) camera.delete('substream');
+  else if (next !== undefined && shownSource(second ?? '') !== next) camera.set('substream', next);
+  if (!isMap(group) && camera.items.length > 0) root.set('camera', camera);
+}
+
+/** The second stream under a new source: none at another address, and with the new login where it had the former one. */
+function keptSubstream(substream: string, former: string, source: string): string | null {
+  if (cameraAddress(former) !== cameraAddress(source)) return null;
+  const masked = maskedSource(substream);
+  return (withLoginOf(masked, former) === substream && withLoginOf(masked, source)) || substream;
 }
 
 function editGroup(document: Document, root: YAMLMap<unknown, unknown>, key: string, wanted: object): void {

@@ -8,6 +8,7 @@ holidays: [2026-07-14, 2026-12-25]
 camera:
   source: rtsp://10.0.0.2/main        # or file:/path/clip.mp4, v4l2:/dev/video0, libcamera:, test:pattern
   fps: 5                              # analysed frames per second
+  substream: rtsp://10.0.0.2/sub      # optional: a small second stream, which only wakes the box on a quiet street
 
 detector:
   model: nanodet-g-city10

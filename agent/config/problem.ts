@@ -80,7 +80,7 @@ export function shown(value: unknown, path: Path): string | null {
 }
 
 function shownText(value: string, path: Path): string {
-  if (path[0] === 'camera' && path[1] === 'source') return maskedSource(value);
+  if (path[0] === 'camera' && (path[1] === 'source' || path[1] === 'substream')) return maskedSource(value);
   return path[0] === 'mqtt' ? shownAddress(value) : hideSecrets(value);
 }
 

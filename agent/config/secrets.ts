@@ -1,6 +1,6 @@
 /**
- * A configuration's text as it may leave the box: the camera's login is `***`, in comments too; and such a text as the box
- * runs it, with the login that it has.
+ * A configuration's text as it may leave the box: the login of the camera's streams is `***`, in comments too; and such a
+ * text as the box runs it, with the login that it has.
  *
  * INVARIANTS: what is shown is the same text whatever the login is, so that its SHA-256 can be published (one over a file
  * with a password in it would let the password be guessed) and compared; shown again it stays as it is. A login is carried
@@ -16,6 +16,9 @@ import { hideSecrets } from './problem.ts';
 const HIDDEN = '***';
 const ADDRESS = /^\s*(?:rtsps?|https?):/i;
 const RTSP = 'rtsp://';
+/** Fields of `camera` that may hold a login. */
+const STREAMS = ['source', 'substream'] as const;
+type Stream = (typeof STREAMS)[number];
 
 interface Edit {
   readonly start: number;
@@ -46,30 +49,46 @@ export function shownSha256(text: string): string | undefined {
 }
 
 /**
- * `text` with the login of `former` where its camera's is hidden.
+ * `text` with the login of `former` where that of a stream is hidden. A new `substream` gets the login of `source`, if it
+ * is a stream of the same device.
  * @throws AgentError `config` where `former` has none for this address
  */
 export function withSecretsOf(text: string, former: string): string {
   const document = documentOf(text);
-  const node = sourceIn(document);
-  const wanted = String(node?.value ?? '');
-  if (document === undefined || node === undefined || !wanted.includes(HIDDEN)) return text;
-  if (isShared(document, node)) {
-    const why =
-      'would stand in two places, by an alias; write the address of the camera there and nowhere else';
-    throw new AgentError('config', `camera.source: the login (${HIDDEN}) ${why}`);
-  }
-  const had = String(sourceOf(former)?.value ?? '');
-  const filled = shown(had) === wanted ? had : withLoginOf(wanted, had);
-  if (filled !== undefined && shown(filled) === wanted) return edited(text, [editOf(text, node, filled)]);
-  const message = `camera.source: the login (${HIDDEN}) is that of another camera, or there is none here; give the login with the new address`;
-  throw new AgentError('config', message);
+  if (document === undefined) return text;
+  const before = documentOf(former);
+  const edits = STREAMS.flatMap((stream): Edit[] => {
+    const node = streamIn(document, stream);
+    const wanted = String(node?.value ?? '');
+    if (node === undefined || !wanted.includes(HIDDEN)) return [];
+    if (isShared(document, node)) {
+      const why =
+        'would stand in two places, by an alias; write the address of the camera there and nowhere else';
+      throw new AgentError('config', `camera.${stream}: the login (${HIDDEN}) ${why}`);
+    }
+    return [editOf(text, node, filledOf(wanted, stream, before))];
+  });
+  return edited(text, edits);
 }
 
-/** Whether the text holds a login of a camera. */
-export function holdsSecret(text: string): boolean {
-  const source = String(sourceOf(text)?.value ?? '');
-  return ADDRESS.test(source) && shown(source) !== source;
+/** The first field of `camera` that holds a login; undefined where none does. */
+export function heldSecret(text: string): Stream | undefined {
+  const document = documentOf(text);
+  return STREAMS.find((stream) => {
+    const address = String(streamIn(document, stream)?.value ?? '');
+    return ADDRESS.test(address) && shown(address) !== address;
+  });
+}
+
+/** `wanted` with a login that the configuration before had for this device. */
+function filledOf(wanted: string, stream: Stream, before: Document.Parsed | undefined): string {
+  for (const one of new Set([stream, ...STREAMS])) {
+    const had = String(streamIn(before, one)?.value ?? '');
+    const filled = shown(had) === wanted ? had : withLoginOf(wanted, had);
+    if (filled !== undefined && shown(filled) === wanted) return filled;
+  }
+  const message = `camera.${stream}: the login (${HIDDEN}) is that of another camera, or there is none here; give the login with the new address`;
+  throw new AgentError('config', message);
 }
 
 function shown(address: string): string {
@@ -89,17 +108,13 @@ function isShared(document: Document.Parsed, { range }: Scalar): boolean {
   return shared;
 }
 
-function sourceOf(text: string): Scalar | undefined {
-  return sourceIn(documentOf(text));
-}
-
-function sourceIn(document: Document.Parsed | undefined): Scalar | undefined {
+function streamIn(document: Document.Parsed | undefined, stream: Stream): Scalar | undefined {
   const resolved = (node: unknown): unknown =>
     isAlias(node) && document !== undefined ? node.resolve(document) : node;
   const root = document?.contents;
   const camera = isMap<unknown, unknown>(root) ? resolved(root.get('camera', true)) : undefined;
-  const source = isMap<unknown, unknown>(camera) ? resolved(camera.get('source', true)) : undefined;
-  return isScalar(source) && typeof source.value === 'string' ? source : undefined;
+  const node = isMap<unknown, unknown>(camera) ? resolved(camera.get(stream, true)) : undefined;
+  return isScalar(node) && typeof node.value === 'string' ? node : undefined;
 }
 
 function documentOf(text: string) {

@@ -159,10 +159,12 @@ function idleCertificates({ mqtt }: Config): Warning[] {
 }
 
 function openPassword({ camera }: Config, file: string | undefined): Warning[] {
-  const hasPassword = camera !== undefined && /^[a-z0-9]+:\/\/[^/]*:[^/]*@/i.test(camera.source);
-  if (!hasPassword || file === undefined || (statSync(file).mode & 0o004) === 0) return [];
+  const held = (['source', 'substream'] as const).find((stream) =>
+    /^[a-z0-9]+:\/\/[^/]*:[^/]*@/i.test(camera?.[stream] ?? ''),
+  );
+  if (held === undefined || file === undefined || (statSync(file).mode & 0o004) === 0) return [];
   const message = `the camera's password stands in a file that everybody can read; chmod 0640 ${file}`;
-  return [{ path: ['camera', 'source'], found: null, message }];
+  return [{ path: ['camera', held], found: null, message }];
 }
 
 function round(value: number): number {

@@ -1,6 +1,6 @@
 /**
- * Parses `camera.source`. It is the only parser of that text: the order's check, vision, the address filter of vision's
- * unit, page, doctor, log and journal all use its result.
+ * Parses `camera.source` and `camera.substream`. It is the only parser of those texts: the order's check, vision, the
+ * address filter of vision's unit, page, doctor, log and journal all use its result.
  *
  * INVARIANTS: an RTSP address that two parsers could read differently is refused, and what GStreamer opens is put together
  * again from the parsed parts. Two sources have the same `address` only if they differ in nothing but their login. No fault
@@ -114,6 +114,21 @@ export function namesCamera(
 /** Whether two sources are streams of one device on the network: the same host and port. */
 export function isSameDevice(one: CameraSource, other: CameraSource): boolean {
   return one.kind === 'rtsp' && other.kind === 'rtsp' && one.host === other.host && one.port === other.port;
+}
+
+/**
+ * Why `second` cannot be the second stream of the camera `main`; undefined where it can. Orders and configurations go by
+ * this one rule. `mainName`: the field that holds `main`.
+ */
+export function secondStreamFault(
+  main: CameraSource,
+  second: CameraSource,
+  mainName: string,
+): string | undefined {
+  if (main.kind !== 'rtsp') return `needs an RTSP stream in ${mainName}; leave it out`;
+  return isSameDevice(main, second) && main.address !== second.address
+    ? undefined
+    : `must be another RTSP stream of the same host and port as ${mainName}`;
 }
 
 /**

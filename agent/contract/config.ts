@@ -38,6 +38,15 @@ export type MaskConfig = Static<typeof MaskConfig>;
 
 const InputSide = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 
+/** Address of a second stream; `secondStreamFault` compares it with `source`. */
+export const SubstreamAddress = Type.String({
+  // What follows is parsed by parseCameraSource alone.
+  pattern: '^[rR][tT][sS][pP]://',
+  maxLength: SOURCE_CHARS_MAX,
+  description:
+    'rtsp://[user:password@]host[:port]/path of a small second stream of the same camera, which only wakes the box on a quiet street',
+});
+
 export const CameraConfig = Type.Object(
   {
     source: Type.String({
@@ -54,6 +63,7 @@ export const CameraConfig = Type.Object(
       description:
         'analysed frames per second: the usual rate, and the mean that quick things and a still street may cost',
     }),
+    substream: Type.Optional(SubstreamAddress),
   },
   strict,
 );

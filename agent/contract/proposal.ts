@@ -3,7 +3,7 @@
  * drawn, and the rules. Keys, broker, authority and retention are the room's.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { CameraConfig, Config, GroundPlaneConfig } from './config.ts';
+import { CameraConfig, Config, GroundPlaneConfig, SubstreamAddress } from './config.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -14,6 +14,8 @@ export const Proposal = Type.Object(
   {
     /** With user and password where the camera asks for them; absent: as it is. They are never given back. */
     source: Type.Optional(CameraConfig.properties.source),
+    /** Second stream, as `source`. Null: none; absent: as it is, or none where `source` is another address. */
+    substream: Type.Optional(Type.Union([SubstreamAddress, Type.Null()])),
     /** Null: none; absent: as it is. */
     groundPlane: Type.Optional(Type.Union([GroundPlaneConfig, Type.Null()])),
     zones: Config.properties.zones,
@@ -30,6 +32,8 @@ export const Proposable = Type.Object(
   {
     /** As `shownSource` gives it. */
     cameraAddress: Type.String({ maxLength: 1024 }),
+    /** Second stream, as `cameraAddress`; absent: none. */
+    substreamAddress: Type.Optional(Type.String({ maxLength: 1024 })),
     groundPlane: Type.Union([GroundPlaneConfig, Type.Null()]),
     zones: Config.properties.zones,
     lines: Config.properties.lines,

@@ -19,7 +19,7 @@ import {
   Authorisation,
   INSTALLATION_MS_MAX,
 } from './authorisation.ts';
-import { isSameDevice, namesCamera, parseCameraSource, shownSource } from './camera-address.ts';
+import { namesCamera, parseCameraSource, secondStreamFault, shownSource } from './camera-address.ts';
 import { CommandRefused } from './command.ts';
 import { polygonFault } from './polygon.ts';
 
@@ -106,10 +106,9 @@ function cameraFault({ camera, substream }: Authorisation): string | undefined {
   }
   if (substream === undefined) return undefined;
   const [main, second] = [parseCameraSource(camera), parseCameraSource(substream)];
-  const ofOne = !('fault' in main) && !('fault' in second) && isSameDevice(main, second);
-  return ofOne && camera !== substream
-    ? undefined
-    : 'substream must be another RTSP stream of the same host and port as camera';
+  if ('fault' in main || 'fault' in second) return undefined;
+  const fault = secondStreamFault(main, second, 'camera');
+  return fault === undefined ? undefined : `substream ${fault}`;
 }
 
 /** A permit to install is short, and nothing can be alerted or sealed under it. */

@@ -7,6 +7,7 @@ import {
   maskedSource,
   namesCamera,
   parseCameraSource,
+  secondStreamFault,
   withLoginOf,
 } from '../../agent/contract/camera-address.ts';
 import { camerasDrawn } from '../lib/camera-sources.ts';
@@ -200,4 +201,26 @@ void t.test('a hidden login is filled in from the same device alone', async (t) 
   t.equal(withLoginOf('rtsp://***@10.0.0.9:8554/main', had), undefined, 'another port');
   t.equal(withLoginOf('rtsp://***@10.0.0.9/main', 'rtsp://10.0.0.9/main'), undefined, 'none is known');
   t.equal(withLoginOf('rtsp://10.0.0.9/main?pwd=***', had), undefined, 'none of that name');
+});
+
+void t.test('a second stream is another RTSP address of the same host and port', async (t) => {
+  const faultOf = (main: string, second: string): string | undefined => {
+    const [one, other] = [parseCameraSource(main), parseCameraSource(second)];
+    return 'fault' in one || 'fault' in other ? 'unreadable' : secondStreamFault(one, other, 'camera.source');
+  };
+  const main = 'rtsp://u:p@10.0.0.2/main?channel=1&token=a';
+  for (const second of [
+    'rtsp://10.0.0.2/sub',
+    'rtsp://u:p@10.0.0.2:554/sub',
+    'rtsp://v:q@10.0.0.2/main?channel=2',
+  ])
+    t.equal(faultOf(main, second), undefined, second);
+  for (const second of [
+    'rtsp://10.0.0.3/sub',
+    'rtsp://10.0.0.2:8554/sub',
+    'v4l2:/dev/video0',
+    'rtsp://v:q@10.0.0.2/main?channel=1&token=b',
+  ])
+    t.match(faultOf(main, second), /must be another RTSP stream of the same host and port as camera.source/);
+  t.match(faultOf('v4l2:/dev/video0', 'rtsp://10.0.0.2/sub'), /needs an RTSP stream in camera.source/);
 });

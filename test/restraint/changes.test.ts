@@ -122,6 +122,15 @@ t.test('what else changes is told as well, by its name', async (t) => {
       { camera: { source: 'rtsp://admin:hunter2@10.0.0.9/main' } },
       { lists: ['camera'], changed: [], reason: 'camera' },
     ],
+    [
+      {
+        camera: {
+          source: 'rtsp://admin:hunter2@10.0.0.9/main',
+          substream: 'rtsp://admin:hunter2@10.0.0.9/sub',
+        },
+      },
+      { lists: ['camera'], changed: [], reason: 'camera' },
+    ],
     [{ alertsPerHour: 7 }, { lists: ['other'], changed: [] }],
     [{ lines: [{ id: 'gate', from: [0, 0], to: [1, 1] }] }, { lists: ['lines'], changed: [{ id: 'gate' }] }],
   ];
@@ -134,7 +143,13 @@ t.test('what else changes is told as well, by its name', async (t) => {
   }
   const { told } = live(
     stateDir,
-    boxWith({ ...more, camera: { source: 'rtsp://admin:other@10.0.0.9/main' } }),
+    boxWith({
+      ...more,
+      camera: {
+        source: 'rtsp://admin:other@10.0.0.9/main',
+        substream: 'rtsp://admin:other@10.0.0.9/sub',
+      },
+    }),
   );
   t.match(told[0]?.cause, { lists: ['other'] }, 'a password is no other camera');
   t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is kept nowhere');

@@ -182,8 +182,14 @@ void t.test('what is wrong with a proposal is said, without passwords, and not i
   box.env = { VIGIE_CAMERA_SOURCE: 'test:pattern' };
   box.begin();
   await wrong({ source: 'rtsp://a:geheim@10.0.0.3/x' }, 'camera.source', /VIGIE_CAMERA_SOURCE/);
+  box.env = { VIGIE_CAMERA_SUBSTREAM: 'rtsp://10.0.0.2/other' };
+  box.begin();
+  for (const substream of ['rtsp://a:geheim@10.0.0.2/sub', null])
+    await wrong({ substream }, 'camera.substream', /VIGIE_CAMERA_SUBSTREAM/);
   box.env = {};
   box.begin();
+  for (const substream of ['rtsp://a:geheim@10.0.0.3/sub', 'rtsp://a:geheim@10.0.0.2/main'])
+    await wrong({ substream }, 'camera.substream', /another RTSP stream of the same host and port/);
 
   const config = loadConfig(box.file, { env: {}, mode: 'run' });
   box.order = orderFor(config);

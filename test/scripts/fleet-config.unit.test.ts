@@ -245,7 +245,9 @@ void t.test('what is sent, what is left out, what is refused', async (t) => {
   refused(['rules[stay].zone=yrad'], /^rules\[0\]\.zone: no zone has this id/);
   refused(['site=nice'], /^site: must stay lyon/);
   refused(['masks=[]'], /mask door .*no order of this box was given \(--order\)/);
-  refused(['camera.source=rtsp://admin:geheim@10.0.0.2/main'], /a login is not sent/);
+  refused(['camera.source=rtsp://admin:geheim@10.0.0.2/main'], /^camera.source: a login is not sent/);
+  refused(['camera.substream=rtsp://admin:geheim@10.0.0.2/sub'], /^camera.substream: a login is not sent/);
+  refused(['camera.substream=rtsp://***@10.0.0.3/sub'], /^camera.substream: must be another RTSP stream/);
   const { config } = inspectText(fileOf('a-1'), { env: {}, mode: 'run', files: false });
   if (config === undefined) throw new Error('the test’s file is a configuration');
   const folder = join(dir, 'orders');

@@ -16,7 +16,7 @@ import { writeAtomically } from '../../base/atomic-file.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { cameraAddress } from '../../contract/camera-address.ts';
-import { Config } from '../../contract/config.ts';
+import { type CameraConfig, Config } from '../../contract/config.ts';
 import { CHANGED_LISTS, ConfigChange } from '../../contract/config-change.ts';
 import type { RedrawnPlace, Running } from '../../contract/journal.ts';
 import { notAmong, uncovered } from '../../contract/polygon.ts';
@@ -36,7 +36,13 @@ const { zones, lines, masks } = Config.properties;
 const Watched = Type.Object(
   {
     /** Without user and password. */
-    camera: Type.Union([Type.Null(), Type.Object({ source: Type.String(), fps: Type.Number() }, strict)]),
+    camera: Type.Union([
+      Type.Null(),
+      Type.Object(
+        { source: Type.String(), substream: Type.Optional(Type.String()), fps: Type.Number() },
+        strict,
+      ),
+    ]),
     zones,
     lines,
     masks,
@@ -118,8 +124,13 @@ export function watchedHash(config: Config): string {
 }
 
 function watchedOf({ camera, zones, lines, masks, rules }: Config): Watched {
-  const seen = camera === undefined ? null : { source: cameraAddress(camera.source), fps: camera.fps };
-  return { camera: seen, zones, lines, masks, rules };
+  return { camera: camera === undefined ? null : seenOf(camera), zones, lines, masks, rules };
+}
+
+/** Without a second stream as a version that knew none wrote it, so that the hash stays. */
+function seenOf({ source, substream, fps }: CameraConfig): Watched['camera'] {
+  const second = substream === undefined ? {} : { substream: cameraAddress(substream) };
+  return { source: cameraAddress(source), ...second, fps };
 }
 
 function hashOf(watched: Watched): string {

@@ -2,7 +2,7 @@
 
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { holdsSecret, withoutSecrets } from '../../../../agent/config/secrets.ts';
+import { heldSecret, withoutSecrets } from '../../../../agent/config/secrets.ts';
 import type { BoxRow } from '../store.ts';
 import type { Copies } from './copies.ts';
 import type { Changed } from './diff.ts';
@@ -68,9 +68,9 @@ export function copyOf(box: BoxRow, copies: Copies): string | { readonly why: st
 
 /** As it goes out. */
 function sent(text: string): string {
-  if (holdsSecret(text)) {
-    const message =
-      'camera.source: a login is not sent, it would lie at the broker; write *** in its place, and the box keeps its own';
+  const stream = heldSecret(text);
+  if (stream !== undefined) {
+    const message = `camera.${stream}: a login is not sent, it would lie at the broker; write *** in its place, and the box keeps its own`;
     throw new AgentError('config', message);
   }
   const shown = withoutSecrets(text);

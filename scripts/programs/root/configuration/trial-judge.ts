@@ -150,10 +150,15 @@ function problem(path: string, message: string, order: boolean): ProposalProblem
 }
 
 /** The environment has the last word on what a file says. */
-function sourceProblems({ camera }: Config, { source }: Proposal): ProposalProblem[] {
-  if (source === undefined || cameraAddress(camera?.source) === cameraAddress(source)) return [];
-  const message = 'is set by the environment variable VIGIE_CAMERA_SOURCE; unset it, or change it there';
-  return [problem('camera.source', message, false)];
+function sourceProblems({ camera }: Config, proposal: Proposal): ProposalProblem[] {
+  return (['source', 'substream'] as const).flatMap((stream) => {
+    const wanted = proposal[stream];
+    if (wanted === undefined || cameraAddress(camera?.[stream]) === cameraAddress(wanted ?? undefined))
+      return [];
+    const variable = `VIGIE_CAMERA_${stream.toUpperCase()}`;
+    const message = `is set by the environment variable ${variable}; unset it, or change it there`;
+    return [problem(`camera.${stream}`, message, false)];
+  });
 }
 
 interface Judged {
