@@ -16,7 +16,7 @@
  * | POST /api/walk/answer | {answer} → {} |
  * | POST /api/view/confirm | {} → {} |
  * | POST /api/cameras | {} → {cameras: FoundCamera[]}: ONVIF devices on the same network |
- * | POST /api/cameras/stream | {address, user, password} → {source}: a camera’s stream by ONVIF |
+ * | POST /api/cameras/stream | {address, user, password} → CameraStreams: a camera’s streams by ONVIF |
  * | GET /api/receipt.pdf?language=fr | → application/pdf |
  *
  * Whatever is refused has a Refusal as its body.
@@ -69,6 +69,13 @@ export interface FoundCamera {
   readonly name: string;
   /** Host or host:port. */
   readonly address: string;
+}
+
+/** Addresses of a camera's streams, with user and password in them. */
+export interface CameraStreams {
+  readonly source: string;
+  /** Second, smaller stream; absent where the camera names none. */
+  readonly substream?: string;
 }
 
 export type PreviewHeader =

@@ -21,6 +21,8 @@ export class OnvifCamera {
   readonly strays: string[] = [];
   /** As its stream's address; the camera believes that it has another one. */
   streamUri = 'rtsp://203.0.113.9:8554/stream1?profile=main';
+  /** Profiles beside the first, each with the address of its stream. */
+  readonly further: { token: string; encoder: string; streamUri: string }[] = [];
   /** Instead of every answer. */
   instead: string | undefined;
   readonly #name: string;
@@ -71,6 +73,11 @@ export class OnvifCamera {
     );
   }
 
+  #uriIn(request: string): string {
+    const token = /<ProfileToken>([^<]*)</.exec(request)?.[1];
+    return this.further.find((profile) => profile.token === token)?.streamUri ?? this.streamUri;
+  }
+
   #soap(text: string): [number, string] {
     const action = /<(Get\w+)/.exec(text)?.[1] ?? '?';
     this.actions.push(action);
@@ -96,14 +103,27 @@ export class OnvifCamera {
       ];
     const answers: Record<string, string> = {
       GetServices: `<tds:Service><tds:Namespace>http://www.onvif.org/ver10/device/wsdl</tds:Namespace><tds:XAddr>${elsewhere}</tds:XAddr></tds:Service><tds:Service><tds:Namespace>http://www.onvif.org/ver10/media/wsdl</tds:Namespace><tds:XAddr>${elsewhere}/media</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>`,
-      GetProfiles:
-        '<trt:Profiles token="p1" fixed="true"><tt:Name>main</tt:Name><tt:VideoSourceConfiguration token="vsc"><tt:SourceToken>vs1</tt:SourceToken></tt:VideoSourceConfiguration><tt:VideoEncoderConfiguration token="vec"><tt:Encoding>H264</tt:Encoding><tt:Resolution><tt:Width>1920</tt:Width><tt:Height>1080</tt:Height></tt:Resolution></tt:VideoEncoderConfiguration></trt:Profiles>',
+      GetProfiles: [{ token: 'p1', encoder: encoderOf('H264', 1920, 1080) }, ...this.further]
+        .map(
+          ({ token, encoder }) =>
+            `<trt:Profiles token="${token}" fixed="true"><tt:Name>${token}</tt:Name><tt:VideoSourceConfiguration token="vsc"><tt:SourceToken>vs1</tt:SourceToken></tt:VideoSourceConfiguration><tt:VideoEncoderConfiguration token="e-${token}">${encoder}</tt:VideoEncoderConfiguration></trt:Profiles>`,
+        )
+        .join(''),
       GetVideoSources: '<trt:VideoSources token="vs1"><tt:Framerate>25</tt:Framerate></trt:VideoSources>',
-      GetStreamUri: `<trt:MediaUri><tt:Uri>${this.streamUri.replaceAll('&', '&amp;')}</tt:Uri></trt:MediaUri>`,
+      GetStreamUri: `<trt:MediaUri><tt:Uri>${this.#uriIn(text).replaceAll('&', '&amp;')}</tt:Uri></trt:MediaUri>`,
     };
     const ns = action === 'GetServices' ? 'tds' : 'trt';
     return [200, envelope(`<${ns}:${action}Response>${answers[action] ?? ''}</${ns}:${action}Response>`)];
   }
+}
+
+/** What a profile says of its encoder. */
+export function encoderOf(encoding: string, width: number, height: number, fps?: number): string {
+  const rate =
+    fps === undefined
+      ? ''
+      : `<tt:RateControl><tt:FrameRateLimit>${fps}</tt:FrameRateLimit><tt:BitrateLimit>512</tt:BitrateLimit></tt:RateControl>`;
+  return `<tt:Encoding>${encoding}</tt:Encoding><tt:Resolution><tt:Width>${width}</tt:Width><tt:Height>${height}</tt:Height></tt:Resolution>${rate}`;
 }
 
 /** Password_Digest = Base64(SHA-1(nonce + created + password)) (WS-Security UsernameToken Profile 1.1, 3.1). */

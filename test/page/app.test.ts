@@ -50,6 +50,7 @@ t.test('in a browser', { skip, timeout: 180_000 }, async (t) => {
   await t.test('pairing', (t) => pairing(t, parts));
   await t.test('drawing with a finger', (t) => drawing(t, parts));
   await t.test('what the order does not cover', (t) => order(t, parts));
+  await t.test('the second stream', (t) => secondStream(t, parts));
   await t.test('by keyboard alone', (t) => keyboard(t, parts));
   await t.test('no picture', (t) => noPicture(t, parts));
   await t.test('a phone that slept through its trial', (t) => slept(t, parts));
@@ -289,6 +290,40 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
   for (let waits = 0; box.viewers > 0 && waits < 50; waits++)
     await new Promise((done) => setTimeout(done, 20));
   t.equal(box.viewers, 0, 'a screen without a picture fetches none');
+  t.same(phone.complaints, []);
+}
+
+/** Off until somebody ticks it, and then proposed with the camera. */
+async function secondStream(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await opened(t, parts);
+  box.order = { ...ORDER, camera: 'rtsp://192.0.2.7/live' };
+  const choose = async (): Promise<void> => {
+    await phone.go('camera');
+    await phone.tap('#find-cameras');
+    await phone.until('found', 'document.querySelector("[aria-pressed]") !== null');
+    await phone.tap('[aria-pressed]');
+    await phone.tap('#ask-camera');
+    await phone.until('chosen', 'document.querySelector("#second-stream") !== null');
+    t.match(await phone.text('#second-stream'), /rtsp:\/\/192\.0\.2\.7\/small/);
+    t.equal(await phone.page.$('#second-stream input:checked'), null, 'off until it is ticked');
+  };
+  const tried = async (): Promise<unknown> => {
+    await phone.go('try');
+    await phone.until('the new order', 'document.querySelector("#try:enabled") !== null');
+    await phone.tap('#try');
+    await phone.until('a trial', 'document.querySelector("#revert") !== null');
+    await phone.tap('#revert');
+    await phone.until('no trial', 'document.querySelector("#try") !== null');
+    return box.proposals.at(-1)?.substream;
+  };
+  await choose();
+  t.equal(await tried(), null, 'none');
+  await choose();
+  await phone.tap('#second-stream input');
+  await phone.until('told', 'document.querySelector("#second-stream .notice.warn") !== null');
+  t.same(await phone.check('25-second-stream'), []);
+  t.equal(await tried(), 'rtsp://admin:secret@192.0.2.7/small');
+  t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
   t.same(phone.complaints, []);
 }
 

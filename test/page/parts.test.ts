@@ -13,7 +13,7 @@ import { hostPort, isPrivate } from '../../agent/page/server/private-address.ts'
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
-import { OnvifCamera, PASSWORD } from '../lib/onvif-camera.ts';
+import { encoderOf, OnvifCamera, PASSWORD } from '../lib/onvif-camera.ts';
 import { openPage, type Page, type Phone, REPLY, VIEW } from '../lib/page.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
@@ -243,7 +243,27 @@ void t.test('cameras: found and asked by ONVIF, on the own networks alone', asyn
     `rtsp://${login}@127.0.0.1:8554/stream1?profile=main`,
     'where it was asked, not where it says',
   );
+  t.notOk('substream' in json, 'it has one stream');
   t.ok(camera.actions.includes('GetStreamUri'), 'its services were asked there too');
+  const streamUri = 'rtsp://203.0.113.9:8554/stream2?profile=sub';
+  camera.further.push(
+    { token: 'p2', encoder: encoderOf('H264', 640, 360, 10), streamUri },
+    { token: '3', encoder: encoderOf('JPEG', 320, 180), streamUri: 'rtsp://203.0.113.9:8554/jpeg' },
+  );
+  t.strictSame((await ask()).json, {
+    source: json.source,
+    substream: `rtsp://${login}@127.0.0.1:8554/stream2?profile=sub`,
+  });
+  for (const no of [
+    camera.streamUri,
+    'rtsp://203.0.113.9/stream2',
+    'http://203.0.113.9/x',
+    'x'.repeat(3000),
+  ]) {
+    camera.further.splice(0, 1, { token: 'p2', encoder: encoderOf('H264', 640, 360), streamUri: no });
+    t.strictSame((await ask()).json, { source: json.source }, `not a second stream: ${no.slice(0, 40)}`);
+  }
+  camera.further.length = 0;
   t.match(await ask({ password: 'wrong' }), { status: 503, json: { reason: /camera refuses/ } });
   camera.streamUri = 'http://127.0.0.1/snapshot.jpg';
   t.match(await ask(), { status: 503, json: { reason: /no RTSP stream/ } });

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import type {
+  CameraStreams,
   EnrolmentView,
   FoundCamera,
   Hello,
@@ -29,6 +30,11 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
 };
 const FRAME_MS = 200;
 const CAMERAS: FoundCamera[] = [{ name: 'IPC-4', address: '192.0.2.7:8000' }];
+
+const streamsAt = (host: string): CameraStreams => ({
+  source: `rtsp://admin:secret@${host}/live`,
+  substream: `rtsp://admin:secret@${host}/small`,
+});
 
 type Answer = readonly [status: number, body: unknown];
 
@@ -160,7 +166,7 @@ export class StandIn {
       case '/api/cameras':
         return [200, { cameras: CAMERAS }];
       case '/api/cameras/stream':
-        return [200, { source: `rtsp://admin:secret@${(body as FoundCamera).address.split(':')[0]}/live` }];
+        return [200, streamsAt((body as FoundCamera).address.split(':')[0] ?? '')];
       case '/api/walk/start':
         this.#walkStart(body as { rule: string; passes: number });
         return [200, {}];
@@ -212,7 +218,7 @@ export class StandIn {
       const proposal = body as Proposal;
       this.proposals.push(proposal);
       if (this.problems.length > 0) return { ...this.#reply(), problems: this.problems };
-      const { source: _source, groundPlane = null, ...drawn } = proposal;
+      const { source: _source, substream: _substream, groundPlane = null, ...drawn } = proposal;
       this.#trial = {
         id: '00112233445566aa',
         untilMs: Date.now() + this.trialS * 1000,

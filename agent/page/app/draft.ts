@@ -7,6 +7,8 @@
  * LIMITS: 100 steps back.
  */
 import { computed, effect, signal } from '@preact/signals';
+import { shownSource } from '../../contract/camera-address.ts';
+import type { CameraStreams } from '../../contract/page-api.ts';
 import type { Proposable, Proposal } from '../../contract/proposal.ts';
 import { committed, type Drawing, type History, redone, type ShapeName, undone } from './drawing.ts';
 import { problemsOf } from './problems.ts';
@@ -28,6 +30,12 @@ interface Saved {
 
 export const history = signal<History>({ past: [], now: EMPTY, future: [] });
 export const source = signal<string | undefined>(undefined);
+/** Second stream that the chosen camera offers, and whether it is to be used. */
+export interface SecondStream {
+  readonly address: string;
+  readonly isTaken: boolean;
+}
+export const secondStream = signal<SecondStream | undefined>(undefined);
 export const selected = signal<ShapeName | undefined>(undefined);
 const base = signal<string | null | undefined>(undefined);
 
@@ -66,6 +74,15 @@ export const stale = computed(
     (config.value?.sha256 ?? base.value) !== base.value,
 );
 
+/** Off unless this second stream is the installed one; a camera that offers none leaves it to the box. */
+export function chooseCamera(chosen: CameraStreams | undefined): void {
+  const address = chosen?.substream;
+  const isInstalled =
+    address !== undefined && config.value?.installed?.substreamAddress === shownSource(address);
+  source.value = chosen?.source;
+  secondStream.value = address === undefined ? undefined : { address, isTaken: isInstalled };
+}
+
 export function change(next: Drawing): void {
   if (next !== history.value.now) history.value = committed(history.value, next);
 }
@@ -80,19 +97,24 @@ export function redo(): void {
 
 /** Back to what is installed. */
 export function discard(): void {
-  source.value = undefined;
+  chooseCamera(undefined);
   if (installed.value !== null) history.value = committed(history.value, installed.value);
   base.value = config.value?.sha256;
 }
 
 /** What was kept is installed: the camera with it. */
 export function keptDraft(): void {
-  source.value = undefined;
+  chooseCamera(undefined);
   base.value = config.value?.sha256;
 }
 
 export function proposal(): Proposal {
-  return { ...drawing.value, ...(source.value !== undefined && { source: source.value }) };
+  const second = secondStream.value;
+  return {
+    ...drawing.value,
+    ...(source.value !== undefined && { source: source.value }),
+    ...(second !== undefined && { substream: second.isTaken ? second.address : null }),
+  };
 }
 
 /** After a while in which the phone was away the draft is where it was; else it is what is installed. */

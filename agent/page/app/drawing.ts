@@ -3,7 +3,7 @@ import type { PointNorm } from '../../contract/geometry.ts';
 import { polygonFault } from '../../contract/polygon.ts';
 import type { Proposable } from '../../contract/proposal.ts';
 
-export type Drawing = Omit<Proposable, 'cameraAddress'>;
+export type Drawing = Omit<Proposable, 'cameraAddress' | 'substreamAddress'>;
 
 export type ShapeKind = 'zone' | 'line' | 'mask';
 export interface ShapeName {

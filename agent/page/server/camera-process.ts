@@ -12,7 +12,8 @@ import { networkInterfaces } from 'node:os';
 import { Value } from '@sinclair/typebox/value';
 import onvif from 'onvif';
 import { jsonOf } from '../../base/json.ts';
-import { type CameraAnswer, CameraQuestion, DEVICES_MAX } from './camera-question.ts';
+import { type CameraAnswer, CameraQuestion, DEVICES_MAX, URI_CHARS_MAX } from './camera-question.ts';
+import { secondProfile } from './second-profile.ts';
 
 const INPUT_BYTES_MAX = 16_384;
 const NO_ONVIF = 'its answer is none of ONVIF';
@@ -99,7 +100,9 @@ function stream({
   password,
 }: Extract<CameraQuestion, { op: 'stream' }>): Promise<CameraAnswer> {
   return new Promise((resolve) => {
-    process.on('uncaughtException', () => resolve({ refused: NO_ONVIF }));
+    // What is known when the library throws outside of any call.
+    let known: CameraAnswer = { refused: NO_ONVIF };
+    process.on('uncaughtException', () => resolve(known));
     const camera = new Cam({
       hostname: host,
       port,
@@ -115,11 +118,27 @@ function stream({
     camera.connect((failed) => {
       if (failed) return resolve({ refused: textOf(failed) });
       camera.getStreamUri({ protocol: 'RTSP' }, (error, answer) => {
-        const uri: unknown = Reflect.get(Object(answer), 'uri');
-        resolve(error || typeof uri !== 'string' ? { refused: textOf(error) } : { uri });
+        const uri = uriOf(answer);
+        if (error || uri === undefined) return resolve({ refused: textOf(error) });
+        known = { uri };
+        const profileToken = secondProfile(
+          Reflect.get(camera, 'profiles'),
+          Reflect.get(Object(Reflect.get(camera, 'activeSource')), 'profileToken'),
+        );
+        if (profileToken === undefined) return resolve({ uri });
+        // A camera that fails here has one stream, and no fault.
+        camera.getStreamUri({ protocol: 'RTSP', profileToken }, (failure, second) => {
+          const secondUri = failure ? undefined : uriOf(second);
+          resolve({ uri, ...(secondUri !== undefined && secondUri !== uri && { secondUri }) });
+        });
       });
     });
   });
+}
+
+function uriOf(answer: unknown): string | undefined {
+  const uri: unknown = Reflect.get(Object(answer), 'uri');
+  return typeof uri === 'string' && uri.length <= URI_CHARS_MAX ? uri : undefined;
 }
 
 function xml(text: string): string {

@@ -6,6 +6,9 @@ const strict = { additionalProperties: false } as const;
 /** More on one network are nobody's choice on a phone. */
 export const DEVICES_MAX = 64;
 
+/** Characters of a stream's address. */
+export const URI_CHARS_MAX = 2000;
+
 export const CameraQuestion = Type.Union([
   Type.Object(
     {
@@ -42,7 +45,14 @@ export const CameraAnswer = Type.Union([
     },
     strict,
   ),
-  Type.Object({ uri: Type.String({ maxLength: 2000 }) }, strict),
+  Type.Object(
+    {
+      uri: Type.String({ maxLength: URI_CHARS_MAX }),
+      /** Of a second, smaller stream of the same camera; absent where it names none. */
+      secondUri: Type.Optional(Type.String({ maxLength: URI_CHARS_MAX })),
+    },
+    strict,
+  ),
   Type.Object({ refused: Type.String({ maxLength: 300 }) }, strict),
 ]);
 export type CameraAnswer = Static<typeof CameraAnswer>;

@@ -2,7 +2,7 @@
  * Cameras on the box's own networks, found and asked by ONVIF in a process of its own (camera-process.ts).
  *
  * INVARIANTS: an address that is not private, or is the box's own, is never asked. A password is in no argument, no
- * variable and no line of the log; the stream that is given back lies at the address that was asked, whatever the camera
+ * variable and no line of the log; the streams that are given back lie at the address that was asked, whatever the camera
  * says. What a device calls itself is made printable.
  * LIMITS: one process at a time, WITHIN_MS and ANSWER_BYTES_MAX; DEVICES_MAX devices.
  */
@@ -13,15 +13,15 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import { DEFAULT_RTSP_PORT, parseCameraSource } from '../../contract/camera-address.ts';
-import type { FoundCamera } from '../../contract/page-api.ts';
+import { DEFAULT_RTSP_PORT, parseCameraSource, secondStreamFault } from '../../contract/camera-address.ts';
+import type { CameraStreams, FoundCamera } from '../../contract/page-api.ts';
 import { CameraAnswer, type CameraQuestion } from './camera-question.ts';
 import { ownAddresses } from './own-names.ts';
 import { hostPort, isPrivate } from './private-address.ts';
 
 /** Devices answer within half a second (WS-Discovery 1.1, APP_MAX_DELAY); cheap ones take longer. */
 const PROBE_MS = 3000;
-/** Of a process that starts on a Raspberry Pi and asks a camera five times. */
+/** Of a process that starts on a Raspberry Pi and asks a camera six times. */
 const WITHIN_MS = 15_000;
 const ANSWER_BYTES_MAX = 131_072;
 const HEAP_MIB = 64;
@@ -53,10 +53,10 @@ export class Cameras {
   }
 
   /**
-   * The source of a camera's first profile, with user and password in it. Rejects with `denied` for an address that is not
-   * asked, `unavailable` where the camera refuses or is silent.
+   * The streams of a camera's first profile and of its second, with user and password in them. Rejects with `denied` for
+   * an address that is not asked, `unavailable` where the camera refuses or is silent.
    */
-  async stream(asked: { address: string; user: string; password: string }): Promise<string> {
+  async streams(asked: { address: string; user: string; password: string }): Promise<CameraStreams> {
     const place = hostPort(asked.address);
     if (place === undefined || !this.#allowed(place.host))
       throw new AgentError(
@@ -71,7 +71,10 @@ export class Cameras {
         `the camera refuses: ${withoutLogin(printable(answer.refused), asked)}`,
       );
     const source = 'uri' in answer ? sourceOf(answer.uri, place.host, asked) : undefined;
-    if (source !== undefined) return source;
+    if (source !== undefined && 'uri' in answer) {
+      const second = sourceOf(answer.secondUri ?? '', place.host, asked);
+      return { source, ...(second !== undefined && isSecond(source, second) && { substream: second }) };
+    }
     throw new AgentError('unavailable', 'the camera names no RTSP stream; type its address by hand');
   }
 
@@ -138,6 +141,14 @@ function sourceOf(uri: string, host: string, login: { user: string; password: st
   const port = said.port === DEFAULT_RTSP_PORT ? '' : `:${said.port}`;
   const source = `rtsp://${who}${at}${port}${said.target}`;
   return 'fault' in parseCameraSource(source) ? undefined : source;
+}
+
+/** Whether a configuration may name it as the second stream. */
+function isSecond(source: string, second: string): boolean {
+  const [main, other] = [parseCameraSource(source), parseCameraSource(second)];
+  return (
+    !('fault' in main) && !('fault' in other) && secondStreamFault(main, other, 'camera.source') === undefined
+  );
 }
 
 /** A camera may say back what it was told. */

@@ -202,7 +202,7 @@ export class Routes {
   }
 
   async #stream({ request }: Asked): Promise<Reply> {
-    return json({ source: await this.#parts.cameras.stream(await bodyOf(request, Camera)) });
+    return json(await this.#parts.cameras.streams(await bodyOf(request, Camera)));
   }
 
   async #receipt({ query }: Asked, session: Session): Promise<Reply> {

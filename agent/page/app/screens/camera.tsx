@@ -1,10 +1,15 @@
 /** Which camera the box looks at: what is configured, what answers in the network, or an address by hand. */
 import { useSignal } from '@preact/signals';
-import { parseCameraSource, shownSource } from '../../../contract/camera-address.ts';
-import type { FoundCamera } from '../../../contract/page-api.ts';
-import { Button, Field, Notice } from '../../../kit/controls.tsx';
+import {
+  cameraAddress,
+  namesCamera,
+  parseCameraSource,
+  shownSource,
+} from '../../../contract/camera-address.ts';
+import type { CameraStreams, FoundCamera } from '../../../contract/page-api.ts';
+import { Button, Check, Field, Notice } from '../../../kit/controls.tsx';
 import { ask } from '../api.ts';
-import { problems, source } from '../draft.ts';
+import { chooseCamera, problems, secondStream, source } from '../draft.ts';
 import { agent, attempt, config, order, page } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
@@ -13,12 +18,19 @@ const KINDS: readonly string[] = ['rtsp', 'v4l2', 'libcamera'];
 
 export function CameraScreen() {
   const { camera } = words.value;
+  const installed = config.value?.installed;
   return (
     <>
       <p>{camera.intro}</p>
       <dl>
         <dt>{camera.installed}</dt>
-        <dd id="installed-camera">{config.value?.installed?.cameraAddress || camera.none}</dd>
+        <dd id="installed-camera">{installed?.cameraAddress || camera.none}</dd>
+        {installed?.substreamAddress !== undefined && (
+          <>
+            <dt>{camera.second}</dt>
+            <dd id="installed-second">{installed.substreamAddress}</dd>
+          </>
+        )}
       </dl>
       <Health />
       <Chosen />
@@ -68,15 +80,31 @@ function Chosen() {
       ) : (
         order.value !== null && <Notice tone="good">{camera.covered}</Notice>
       )}
+      <Second />
       <p>{camera.later}</p>
-      <Button
-        onClick={() => {
-          source.value = undefined;
-        }}
-      >
-        {camera.forget}
-      </Button>
+      <Button onClick={() => chooseCamera(undefined)}>{camera.forget}</Button>
     </section>
+  );
+}
+
+/** The choice of the second stream; an order that does not name it hinders nothing, the box does without. */
+function Second() {
+  const { camera } = words.value;
+  const second = secondStream.value;
+  if (second === undefined) return null;
+  const isNamed = order.value === null || namesCamera(order.value, cameraAddress(second.address));
+  return (
+    <div id="second-stream">
+      <Check
+        label={camera.secondUse}
+        checked={second.isTaken}
+        onCheck={(isTaken) => {
+          secondStream.value = { ...second, isTaken };
+        }}
+      />
+      <p class="address">{shownSource(second.address)}</p>
+      {second.isTaken && !isNamed && <Notice tone="warn">{camera.secondUnnamed}</Notice>}
+    </div>
   );
 }
 
@@ -99,7 +127,7 @@ function Finder() {
     busy.value = true;
     await attempt(async () => {
       const body = { address, user: user.value, password: password.value };
-      source.value = (await ask<{ source: string }>('POST', '/api/cameras/stream', body)).source;
+      chooseCamera(await ask<CameraStreams>('POST', '/api/cameras/stream', body));
       picked.value = undefined;
       password.value = '';
     });
@@ -185,7 +213,7 @@ function ByHand() {
     const parsed = parseCameraSource(text);
     fault.value = 'fault' in parsed || !KINDS.includes(parsed.kind);
     if (fault.value) return;
-    source.value = text;
+    chooseCamera({ source: text });
     password.value = '';
   };
   return (

@@ -200,6 +200,9 @@ export const EN = {
     take: 'Take this address',
     forget: 'Keep the configured one',
     covered: 'The order names this camera.',
+    second: 'Second stream',
+    secondUse: 'Use the second stream: it wakes the box on a quiet street',
+    secondUnnamed: 'The order does not name this second stream: the box does without it.',
     later: 'It is used once it is tried (step “Try and keep”). The password stays on the box.',
   },
   aim: {

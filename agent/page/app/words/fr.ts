@@ -171,6 +171,9 @@ export const FR: Words = {
     take: 'Prendre cette adresse',
     forget: 'Garder celle qui est configurée',
     covered: 'L’arrêté nomme cette caméra.',
+    second: 'Second flux',
+    secondUse: 'Utiliser le second flux : il réveille le boîtier quand la rue est calme',
+    secondUnnamed: 'L’arrêté ne nomme pas ce second flux : le boîtier s’en passe.',
     later: 'Elle sert dès l’essai (étape « Essayer et garder »). Le mot de passe reste dans le boîtier.',
   },
   aim: {

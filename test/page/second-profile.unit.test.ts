@@ -1,0 +1,42 @@
+/** The profile of a second stream: the smallest of the same picture that can be decoded often enough. */
+import t from 'tap';
+import { secondProfile } from '../../agent/page/server/second-profile.ts';
+
+interface Drawn {
+  readonly token?: unknown;
+  readonly source?: string;
+  readonly encoding?: string;
+  readonly width?: number;
+  readonly fps?: unknown;
+}
+
+const profile = ({ token = 'sub', source = 'vs1', encoding = 'H264', width = 640, fps }: Drawn): object => ({
+  $: { token },
+  videoSourceConfiguration: { sourceToken: source },
+  videoEncoderConfiguration: {
+    encoding,
+    resolution: { width, height: (width * 9) / 16 },
+    ...(fps !== undefined && { rateControl: { frameRateLimit: fps } }),
+  },
+});
+const main = profile({ token: 'main', width: 1920, fps: 25 });
+
+void t.test('the smallest profile of the same source with five frames a second is the second', async (t) => {
+  const of = (...drawn: Drawn[]): string | undefined => secondProfile([main, ...drawn.map(profile)], 'main');
+  t.equal(of({}), 'sub', 'a camera that does not say how often is taken at its word');
+  t.equal(of({ fps: 5, encoding: 'H265' }), 'sub');
+  t.equal(of({ token: 7 }), '7');
+  t.equal(of({ token: 'd1', width: 704 }, { token: 'cif', width: 352 }, { token: 'hd', width: 1280 }), 'cif');
+  t.equal(of({ token: 'slow', width: 320, fps: 4 }, { token: 'd1', width: 704, fps: 12 }), 'd1');
+  for (const other of [
+    { fps: 4 },
+    { encoding: 'JPEG' },
+    { source: 'vs2' },
+    { width: 1920 },
+    { width: 2560 },
+    { token: { a: 1 } },
+  ])
+    t.equal(of(other), undefined, JSON.stringify(other));
+  for (const odd of [undefined, null, 'x', [], [null, 3, {}], [profile({})]])
+    t.equal(secondProfile(odd, 'main'), undefined, 'what is no list of profiles');
+});
