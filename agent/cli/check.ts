@@ -138,6 +138,9 @@ function summary(config: Config): string[] {
     ...(camera === undefined
       ? []
       : [['camera', `${cameraAddress(camera.source)}, ${camera.fps} frames per second analysed`]]),
+    ...(camera?.substream === undefined
+      ? []
+      : [['', `${cameraAddress(camera.substream)}, which only wakes the box on a quiet street`]]),
     [
       'detector',
       `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,

@@ -2,7 +2,7 @@
 import { systemClock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
-import { cameraAddress } from '../contract/camera-address.ts';
+import { cameraAddress, namesCamera, shownSource } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import { covers } from '../contract/polygon.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
@@ -60,7 +60,9 @@ export function coverageReport(config: Config): CoverageReport {
       const detail = `${grant.legalBasis ?? ''}, until ${grant.validUntil ?? ''}`;
       return { rule, state: grant.shadow ? 'shadow' : 'covered', detail };
     });
-    return { fault, content: told.content, rules: covered, warnings: excess(config, told.content) };
+    const unnamed = unnamedSubstream(config, told.content);
+    const warnings = [...(unnamed === undefined ? [] : [unnamed]), ...excess(config, told.content)];
+    return { fault, content: told.content, rules: covered, warnings };
   } catch (error) {
     rethrowBug(error);
     const why = { state: 'not covered', detail: 'no authorisation' } as const;
@@ -71,6 +73,13 @@ export function coverageReport(config: Config): CoverageReport {
       warnings: [],
     };
   }
+}
+
+/** Advice where the order does not name the second stream; undefined where it does, or there is none. */
+export function unnamedSubstream({ camera }: Config, content: Authorisation): string | undefined {
+  const { substream } = camera ?? {};
+  if (substream === undefined || namesCamera(content, cameraAddress(substream))) return undefined;
+  return `camera.substream: order ${content.order} does not name ${shownSource(substream)}, and the box runs without it; ask for an order that names it as substream`;
 }
 
 /** For people. */

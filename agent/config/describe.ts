@@ -52,6 +52,9 @@ for /, \`%23\` for #, \`%3F\` for ?, \`%25\` for %. A source that two programs c
 twice in path and query; a letter, a digit or a separator as \`%XX\` there; an IPv4 address in another form than
 \`192.168.1.20\`. Port 554 and none are the same.
 
+\`substream\` is off by default: see [the camera's second stream](../guide/hardware.md#the-cameras-second-stream). It must be another RTSP
+stream of the same host and port as \`source\`, and the authorisation must name it as \`substream\`.
+
 An authorisation names the source without its login. Login keys in path and query (\`user\`, \`password\`, \`pwd\`,
 \`token\`, \`auth\` and their like) are left out of it, all other keys are a part of it: \`?channel=1\` and \`?channel=2\`
 are two cameras. Messages show the values of well-known stream keys only (\`channel\`, \`stream\`, \`subtype\` …).`;

@@ -18,6 +18,7 @@ import { probeBroker } from '../../mqtt/probe.ts';
 import { permitReplay } from '../../restraint/permit.ts';
 import { visionSettings } from '../../supervisor/vision-settings.ts';
 import { againAsOwner } from '../as-owner.ts';
+import { coverageReport, unnamedSubstream } from '../coverage.ts';
 import { recordFor } from '../local-mode.ts';
 import { print, printJson } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
@@ -154,6 +155,14 @@ async function eyes(
   };
 }
 
+/** Nothing where the order cannot be read: its own line says so. */
+function substreamAdvice(config: Config): string[] {
+  if (config.camera?.substream === undefined) return [];
+  const { content } = coverageReport(config);
+  const unnamed = content === undefined ? undefined : unnamedSubstream(config, content);
+  return unnamed === undefined ? [] : [unnamed];
+}
+
 function ofAgent(status: LocalStatus, names: readonly string[]): Finding[] {
   return statusFindings(status).filter(({ name }) => names.includes(name));
 }
@@ -199,11 +208,13 @@ function wantedElement({ detector: { backend, element } }: Config): string | und
 
 /** The configuration of the box, and what would suit it better. */
 function adviceFinding(
-  { camera, detector: { backend, model, input, element } }: Config,
+  config: Config,
   { view, inferenceMs, untimed, on }: Sight,
   found: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
 ): Finding {
+  const { camera, detector } = config;
+  const { backend, model, input, element } = detector;
   const ready = found.filter((one) => isReady(one, elements));
   const modelDir = join(packageRoot(), 'models');
   const unready = found.filter((one) => !ready.includes(one) && one.preset.obstacle === undefined);
@@ -216,7 +227,7 @@ function adviceFinding(
     takesOneSize: backend === 'gstreamer' || onlySizeOf(modelDir, model) !== undefined,
     figures: modelFigures(modelDir),
   });
-  return ok('advice', lines.join('; '));
+  return ok('advice', [...lines, ...substreamAdvice(config)].join('; '));
 }
 
 /** A connection of our own as the box, which would take a running agent's place. */

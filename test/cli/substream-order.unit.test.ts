@@ -1,0 +1,39 @@
+/** What `vigie check` says of a second stream that the order does not name. */
+import t from 'tap';
+import { coverageReport } from '../../agent/cli/coverage.ts';
+import { configOf } from '../lib/agent.ts';
+import { authorised } from '../lib/authority.ts';
+import { scratch } from '../lib/paths.ts';
+
+const CONFIG = configOf(
+  {
+    site: 'lab',
+    box: 'lab-1',
+    camera: {
+      source: 'rtsp://admin:hunter2@10.0.0.2/main',
+      substream: 'rtsp://admin:hunter2@10.0.0.2/sub?x=hunter2',
+    },
+    lines: [{ id: 'kerb', from: [0, 0], to: [1, 1] }],
+    rules: [{ id: 'over-kerb', kind: 'line-crossing', line: 'kerb', purpose: 'counting' }],
+  },
+  'replay',
+);
+const [main, sub] = ['rtsp://10.0.0.2/main', 'rtsp://10.0.0.2/sub?x=hunter2'];
+
+void t.test('an order that does not name the second stream is one line of advice', async (t) => {
+  const { fault, warnings } = coverageReport(authorised(CONFIG, scratch(t)));
+  t.equal(fault, undefined, 'and it holds all the same');
+  t.strictSame(warnings, [
+    'camera.substream: order 2026-77 does not name rtsp://10.0.0.2/sub?x=***, and the box runs without it; ask for an order that names it as substream',
+  ]);
+});
+
+void t.test('an order that names both streams is not spoken of', async (t) => {
+  for (const named of [
+    { camera: main, substream: sub },
+    { camera: sub, substream: main },
+  ])
+    t.strictSame(coverageReport(authorised(CONFIG, scratch(t), named)).warnings, []);
+  const { substream: _, ...camera } = CONFIG.camera ?? { source: main, fps: 5 };
+  t.strictSame(coverageReport(authorised({ ...CONFIG, camera }, scratch(t))).warnings, []);
+});
