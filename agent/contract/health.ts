@@ -169,7 +169,15 @@ export const CertificateReport = Type.Object(
 );
 export type CertificateReport = Static<typeof CertificateReport>;
 
-export const FramesReport = Type.Object({ read: Count, analysed: Count, dropped: Count }, strict);
+export const FramesReport = Type.Object(
+  {
+    read: { ...Count, description: 'decoded, of all streams of the camera' },
+    analysed: Count,
+    dropped: Count,
+    watched: { ...Count, description: 'compressed pictures that were received and never decoded' },
+  },
+  strict,
+);
 export type FramesReport = Static<typeof FramesReport>;
 
 export const IncidentsReport = Type.Object({ standing: Count, episodes: Count, events: Count }, strict);

@@ -124,6 +124,7 @@ export type JournalEntry =
       /** Id of the suspension. */
       readonly suspension: string | null;
       readonly framesRead: number;
+      readonly packetsWatched: number;
     }
   | {
       readonly type: 'suspend';
@@ -131,6 +132,7 @@ export type JournalEntry =
       readonly reason: string;
       readonly by: string;
       readonly framesRead: number;
+      readonly packetsWatched: number;
     }
   /** `id`: of the suspension that ended; `by`: whose keys have signed. */
   | { readonly type: 'resume'; readonly id: string; readonly reason: string; readonly by: readonly string[] }

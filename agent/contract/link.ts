@@ -59,6 +59,7 @@ export const VisionSettings = Type.Object(
         fps: Type.Union([Type.Number(), Type.Null()]),
         /** More or fewer than `fps` by what the street asks for, with `fps` as the mean that it may cost. */
         follows: Type.Optional(Type.Boolean()),
+        substream: CameraConfig.properties.substream,
       },
       strict,
     ),
@@ -186,10 +187,34 @@ export const NO_LIMITS = Object.fromEntries(VISION_LIMITS.map((name) => [name, 0
   Record<VisionLimit, number>
 >;
 
+/** How key frames suffice on a quiet street, since the start of the vision process. */
+export const QuietReport = Type.Object(
+  {
+    /** Of the main stream key frames alone are decoded now. */
+    resting: Type.Boolean(),
+    /** Why not, where the street's stillness is not the reason; null where it may. */
+    reason: Type.Union([Text, Type.Null()]),
+    rests: Count,
+    /** Rests that ended although the main stream then saw nothing move. */
+    idleWakings: Count,
+    /** Of the last beginnings of motion in the main stream. */
+    startsCompared: Count,
+    /** Of them, those that the second stream showed as well. */
+    startsShown: Count,
+  },
+  strict,
+);
+export type QuietReport = Static<typeof QuietReport>;
+
 /** Counters since the start of the vision process. */
 export const VisionStats = Type.Object(
   {
+    /** Decoded, of all streams. */
     framesRead: Count,
+    /** Compressed pictures that were received and dropped without being decoded. */
+    packetsWatched: Count,
+    /** Where the second stream may wake on a quiet street. */
+    quiet: Type.Optional(QuietReport),
     framesAnalysed: Count,
     /** Of them, those that the detector did not look at because nothing had moved. */
     framesHeld: Count,

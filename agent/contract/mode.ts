@@ -38,7 +38,11 @@ export const ModeStatement = Type.Object(
     mode: Mode,
     since: Type.String({ ...Time, description: 'when this mode began, or the agent found it at its start' }),
     reason: nullable(Text),
-    framesRead: Type.Integer({ minimum: 0, description: 'since the start of the agent' }),
+    framesRead: Type.Integer({ minimum: 0, description: 'decoded since the start of the agent' }),
+    packetsWatched: Type.Integer({
+      minimum: 0,
+      description: 'compressed pictures that were received since then and never decoded',
+    }),
     order: nullable(Text),
     validUntil: nullable(Time),
     installation: Installation,
@@ -71,7 +75,8 @@ export const SuspendArgs = Type.Object({ reason: Type.String({ minLength: 1, max
 /** What `suspend` and `resume` answer with. */
 export const RestraintResult = Type.Object(
   {
-    ...Type.Pick(ModeStatement, ['mode', 'since', 'reason', 'framesRead', 'suspension']).properties,
+    ...Type.Pick(ModeStatement, ['mode', 'since', 'reason', 'framesRead', 'packetsWatched', 'suspension'])
+      .properties,
     recorded: Type.Optional(
       Type.Boolean({
         description: 'root has the suspension on record too; absent where there is no such record',

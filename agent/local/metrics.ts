@@ -95,6 +95,7 @@ function streamFamilies({ report, analysedFps }: LocalStatus): Family[] {
     counter('frames_read', 'Frames read from the camera', [one(frames.read)]),
     counter('frames_analysed', 'Frames analysed', [one(frames.analysed)]),
     counter('frames_dropped', 'Frames that came while one was analysed', [one(frames.dropped)]),
+    counter('packets_watched', 'Compressed pictures that were never decoded', [one(frames.watched)]),
     gauge('analysed_fps', 'Frames analysed per second, over ten seconds', [one(analysedFps)]),
     state('camera_state', 'State of the camera', camera.state, ['off', 'opening', 'streaming', 'lost']),
     gauge('detector_up', 'The detector is loaded', [one(Number(detector !== null))]),

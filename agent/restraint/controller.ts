@@ -291,13 +291,13 @@ export class RestraintController {
       const permit = installation === true && { installation };
       journal.enter({ type: 'authorisation', order, sha256, notBefore, notAfter, ...permit });
     }
-    const framesRead = status.frames.read;
+    const { read: framesRead, watched: packetsWatched } = status.frames;
     if (before !== undefined && mode === 'suspended' && suspension !== before.suspension) {
-      const entry = { id: suspension ?? '', reason: reason ?? '', by: by ?? '', framesRead };
+      const entry = { id: suspension ?? '', reason: reason ?? '', by: by ?? '', framesRead, packetsWatched };
       journal.enter({ type: 'suspend', ...entry });
     }
     if (mode !== before?.mode || reason !== before.reason || suspension !== before.suspension) {
-      journal.enter({ type: 'mode', mode, since, reason, suspension, framesRead });
+      journal.enter({ type: 'mode', mode, since, reason, suspension, framesRead, packetsWatched });
     }
     if (mode === 'unauthorised') this.#trying(() => this.#authority.keepTime());
     if (mode !== before?.mode) await this.#root.keepHead();
@@ -345,14 +345,14 @@ export class RestraintController {
 
   #statement() {
     const { config, boot, status } = this.#options;
-    return this.#carriedOut && statementOf(this.#carriedOut, config, boot, this.#now(), status.frames.read);
+    return this.#carriedOut && statementOf(this.#carriedOut, config, boot, this.#now(), status.frames);
   }
 
   #result(): object {
-    const { mode, since, reason, framesRead, suspension } = this.#statement() ?? {};
+    const { mode, since, reason, framesRead, packetsWatched, suspension } = this.#statement() ?? {};
     const recorded = this.#options.record &&
       mode === 'suspended' && { recorded: this.#suspension.recordedAtRoot };
-    return { mode, since, reason, framesRead, suspension, ...recorded };
+    return { mode, since, reason, framesRead, packetsWatched, suspension, ...recorded };
   }
 
   #writeLocalMode(): void {

@@ -1,5 +1,6 @@
 /** A ruling with what it rests on, and how it is told. */
 import type { Authorisation } from '../contract/authorisation.ts';
+import type { FramesReport } from '../contract/health.ts';
 import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
 import type { Coverage } from './authorisation.ts';
@@ -27,10 +28,10 @@ export function statementOf(
   { site, box }: { readonly site: string; readonly box: string },
   boot: string,
   time: string,
-  framesRead: number,
+  { read: framesRead, watched: packetsWatched }: FramesReport,
 ): ModeStatement {
   return {
-    ...{ site, box, boot, time, mode, since, reason, framesRead, suspension },
+    ...{ site, box, boot, time, mode, since, reason, framesRead, packetsWatched, suspension },
     ...orderOf(authorisation),
   };
 }

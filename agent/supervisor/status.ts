@@ -32,7 +32,7 @@ export class VisionStatus {
   #detector: DetectorReport | null = null;
   /** Of this life of vision; those of earlier lives are summed up in `#before`. */
   #stats: VisionStats | undefined;
-  #before: FramesReport = { read: 0, analysed: 0, dropped: 0 };
+  #before: FramesReport = { read: 0, analysed: 0, dropped: 0, watched: 0 };
   #limitsBefore = NO_LIMITS;
   #tracks: readonly ObservedTrack[] = [];
   #connected: string | null = null;
@@ -87,9 +87,14 @@ export class VisionStatus {
 
   /** Since the start of the agent, over all lives of vision. */
   get frames(): FramesReport {
-    const { framesRead = 0, framesAnalysed = 0, framesDropped = 0 } = this.#stats ?? {};
-    const { read, analysed, dropped } = this.#before;
-    return { read: read + framesRead, analysed: analysed + framesAnalysed, dropped: dropped + framesDropped };
+    const { framesRead = 0, framesAnalysed = 0, framesDropped = 0, packetsWatched = 0 } = this.#stats ?? {};
+    const { read, analysed, dropped, watched } = this.#before;
+    return {
+      read: read + framesRead,
+      analysed: analysed + framesAnalysed,
+      dropped: dropped + framesDropped,
+      watched: watched + packetsWatched,
+    };
   }
 
   /** Of this life of vision; what a limit left out, of all its lives. */

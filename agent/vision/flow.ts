@@ -40,6 +40,7 @@ import { Detector } from './detect/detector.ts';
 import { FineLooks } from './detect/fine-looks.ts';
 import { MotionGate } from './observe/motion-gate.ts';
 import { Observer } from './observe/observer.ts';
+import { QuietStreet, SECOND_FPS } from './observe/quiet-street.ts';
 import { FPS_MAX, WantedRate } from './observe/wanted-rate.ts';
 import { Evidence } from './redact/evidence.ts';
 import { Tracker } from './track/tracker.ts';
@@ -61,6 +62,8 @@ export interface VisionFlowOptions {
   readonly settings: VisionSettings;
   /** Public keys to which the unredacted still of an event is sealed; none: nothing is sealed. */
   readonly sealTo: readonly string[];
+  /** The camera's second stream, as far as it may be looked at: live, it wakes on a quiet street. */
+  readonly substream?: string | undefined;
   /** Vision's own folder for the model that ran last; a replay runs the installed one or none. */
   readonly keptDir?: string | undefined;
   /** Where the camera is; by the system's own look-up where absent. */
@@ -75,6 +78,9 @@ export class VisionFlow {
   readonly #options: VisionFlowOptions;
   readonly #live: boolean;
   readonly #camera: Camera;
+  /** The second stream; only its small pictures are used. */
+  readonly #second: Camera | undefined;
+  readonly #quiet: QuietStreet | undefined;
   /** Not in a replay at a fixed rate: it analyses every frame. */
   readonly #pace: Pace | undefined;
   readonly #rate: WantedRate | undefined;
@@ -112,16 +118,32 @@ export class VisionFlow {
     const { source, fps, follows = false } = settings.camera;
     const [widthPx, heightPx] = detector.input;
     this.#live = mode === 'live';
+    const either = {
+      input: { widthPx, heightPx },
+      masks,
+      mode,
+      clock,
+      log,
+      resolveHost: options.resolveHost,
+    };
+    const substream = this.#live && follows && fps !== null ? options.substream : undefined;
     this.#camera = new Camera({
+      ...either,
       ...{ source, fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps },
-      ...{ input: { widthPx, heightPx }, masks, mode, small: follows && fps !== null, clock, log },
+      small: follows && fps !== null,
+      gated: substream !== undefined,
       // No picture that leaves the box is larger, but what is sealed.
       stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
-      resolveHost: options.resolveHost,
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
       onLost: (info) => this.#tell({ kind: 'lost', ...info }),
       onStuck: (reason) => this.#giveUp(`${reason}: vision starts anew`),
     });
+    if (substream !== undefined) {
+      const silent = { onOpened: () => undefined, onLost: () => undefined };
+      this.#second = new Camera({ ...either, ...silent, source: substream, fps: SECOND_FPS, small: true });
+      const keyFrames = () => this.#camera.keyFrames;
+      this.#quiet = new QuietStreet({ second: this.#second, keyFrames, clock, log });
+    }
     if (fps !== null && (this.#live || follows)) this.#pace = new Pace(fps, follows);
     if (fps !== null && follows) this.#rate = new WantedRate({ zones, lines, usualFps: fps });
     this.#gate = new MotionGate(settings);
@@ -148,6 +170,7 @@ export class VisionFlow {
   async run(): Promise<void> {
     this.#startedMs = this.#options.clock.nowMs();
     await this.#begin();
+    void this.#quiet?.run();
     for (;;) {
       const glimpse = await this.#camera.nextGlimpse();
       if (glimpse === null) break;
@@ -225,7 +248,7 @@ export class VisionFlow {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#wakeLockStep?.();
-    await this.#camera.stop();
+    await Promise.all([this.#camera.stop(), this.#quiet?.stop()]);
     // The last word on how many frames were read: the journal has it.
     this.#tell({ kind: 'stats', stats: this.#stats() });
     await this.#evidence.idle();
@@ -236,9 +259,14 @@ export class VisionFlow {
     const { atMs, pictured } = glimpse;
     const awaited = this.#isAwaited(atMs);
     this.#rate?.watch(glimpse);
-    if (this.#rate !== undefined) this.#camera.followStreet(!awaited && this.#rate.isStill(atMs));
+    if (this.#rate !== undefined) this.#followStreet(glimpse, this.#rate.isStill(atMs), awaited);
     const fps = this.#rate?.fps(atMs, awaited) ?? 0;
     return this.#pace?.isDue(atMs, { fps, pictured }) ?? true;
+  }
+
+  #followStreet(glimpse: Glimpse, isStill: boolean, awaited: boolean): void {
+    this.#camera.followStreet(!awaited && isStill);
+    this.#quiet?.follow(glimpse, isStill, !awaited && this.#observer.settled);
   }
 
   async #pacedAnalyse(frame: Frame): Promise<void> {
@@ -357,7 +385,9 @@ export class VisionFlow {
     const { framesRead, framesDropped, reconnects, rebuilds, stillsCut } = this.#camera.counters;
     const { user, system } = process.cpuUsage();
     return {
-      framesRead,
+      framesRead: framesRead + (this.#second?.counters.framesRead ?? 0),
+      packetsWatched: this.#camera.keyFrames?.state.packetsWatched ?? 0,
+      ...(this.#quiet && { quiet: this.#quiet.report }),
       framesAnalysed: this.#framesAnalysed,
       framesHeld: this.#framesHeld,
       framesShed: this.#pace?.shed ?? 0,

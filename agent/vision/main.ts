@@ -84,7 +84,7 @@ async function main(): Promise<void> {
   const begin = ({ settings, order }: Extract<ToVision, { kind: 'start' }>): VisionFlow => {
     const dir = process.env['VIGIE_RESTRAINT_DIR'];
     const folder = dir === undefined ? undefined : new RestraintFolder(dir);
-    const { masks, sealTo, stillHolds } = allowed({ order, settings, folder, unit });
+    const { masks, sealTo, substream, stillHolds } = allowed({ order, settings, folder, unit });
     setInterval(() => {
       try {
         stillHolds();
@@ -94,6 +94,7 @@ async function main(): Promise<void> {
     }, LOOK_EVERY_MS).unref();
     return new VisionFlow({
       settings: { ...settings, masks: [...masks] },
+      substream,
       sealTo,
       keptDir: keptDir(),
       // The address that the unit's filter lets it reach, and not what a second look-up might say.

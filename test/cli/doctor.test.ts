@@ -40,6 +40,7 @@ const RTSP = configured({ camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main'
 
 const STATS: VisionStats = {
   framesRead: 260,
+  packetsWatched: 0,
   framesAnalysed: 50,
   framesHeld: 0,
   looksFine: 0,
@@ -427,7 +428,15 @@ void t.test(
     t.match(named(suspended.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
     new Suspension(join(dir, 'state', 'suspension.json')).resume('', '', 0);
     const [at, id] = [new Date().toISOString(), '0123456789abcdef'];
-    begun(dir).append({ at, type: 'suspend', id, reason: 'order', by: 'box', framesRead: 0 });
+    begun(dir).append({
+      at,
+      type: 'suspend',
+      id,
+      reason: 'order',
+      by: 'box',
+      framesRead: 0,
+      packetsWatched: 0,
+    });
     const removed = await examine(dir, { camera, mqtt });
     t.match(named(removed.findings, 'suspended'), {
       state: 'failed',

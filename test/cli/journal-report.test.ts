@@ -60,6 +60,20 @@ void t.test(
   },
 );
 
+void t.test(
+  'pictures that were watched and never decoded are told, and none may be while it is off',
+  async (t) => {
+    const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
+    const { frames, framesWhileOff } = storyOf(life, '2026-11-24', '2026-11-25');
+    t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
+    life.live(30);
+    const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
+    const moved = { ...last.frames, watched: last.frames.watched + 9 };
+    life.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: moved });
+    t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 9);
+  },
+);
+
 /** Entries of a real start: what was there before, then the mode. */
 function begun(life: BoxLife): BoxLife {
   return life.start().mode('active', 'order 2026-77');
@@ -350,7 +364,14 @@ void t.test('who stopped it, who let it go on, and who asked for unredacted stil
       ...{ notBefore: '2026-11-01T00:00:00.000Z', notAfter: '2027-05-31T22:00:00.000Z' },
     })
     .live(30)
-    .note({ type: 'suspend', id: 's1', reason: 'order of the court', by: 'judge-desk', framesRead: 9000 })
+    .note({
+      type: 'suspend',
+      id: 's1',
+      reason: 'order of the court',
+      by: 'judge-desk',
+      framesRead: 9000,
+      packetsWatched: 0,
+    })
     .mode('suspended', 'order of the court')
     .live(30)
     .note({ type: 'resume', id: 's1', reason: 'order lifted', by: ['prefect', 'mayor'] })
@@ -374,7 +395,14 @@ void t.test('who stopped it, who let it go on, and who asked for unredacted stil
 
 void t.test('what others wrote reaches no terminal and no page as it is', async (t) => {
   const life = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
-  life.note({ type: 'suspend', id: HOSTILE, reason: HOSTILE, by: HOSTILE, framesRead: 3000 });
+  life.note({
+    type: 'suspend',
+    id: HOSTILE,
+    reason: HOSTILE,
+    by: HOSTILE,
+    framesRead: 3000,
+    packetsWatched: 0,
+  });
   life
     .mode('suspended', HOSTILE)
     .live(10)

@@ -38,7 +38,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
     },
     clockSync: { synced: true },
     status: {
-      frames: { read: 100, analysed: 50, dropped: 1 },
+      frames: { read: 100, analysed: 50, dropped: 1, watched: 0 },
       camera: {
         state: 'streaming',
         reason: null,

@@ -12,6 +12,7 @@ export class BoxLife {
   #atMs: number;
   #mode: 'active' | 'suspended' | 'unauthorised' = 'active';
   #read = 0;
+  #watched = 0;
   #boot = 0;
   #synced = true;
   #running: Omit<Running, 'clockSynced' | 'records'> = {
@@ -53,6 +54,17 @@ export class BoxLife {
     return this;
   }
 
+  /** With heartbeats; key frames alone are decoded, one a second. */
+  quiet(minutes: number): this {
+    for (let left = minutes; left > 0; left -= 1) {
+      this.#atMs += 60_000;
+      this.#read += 60;
+      this.#watched += 60 * (FRAMES_PER_SECOND - 1);
+      this.note({ type: 'heartbeat', boot: String(this.#boot), frames: this.#frames(), ...this.#now() });
+    }
+    return this;
+  }
+
   /** With frames, but no entry. */
   run(minutes: number): this {
     this.#atMs += minutes * 60_000;
@@ -62,8 +74,7 @@ export class BoxLife {
 
   /** As the agent writes it when somebody has stopped it. */
   suspend(id: string): this {
-    const framesRead = this.#read;
-    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', framesRead });
+    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', ...this.#taken() });
     return this.suspendedAgain(id);
   }
 
@@ -71,8 +82,14 @@ export class BoxLife {
   suspendedAgain(id: string): this {
     this.#mode = 'suspended';
     const since = new Date(this.#atMs).toISOString();
-    const framesRead = this.#read;
-    return this.note({ type: 'mode', mode: 'suspended', since, reason: 'order', suspension: id, framesRead });
+    return this.note({
+      type: 'mode',
+      mode: 'suspended',
+      since,
+      reason: 'order',
+      suspension: id,
+      ...this.#taken(),
+    });
   }
 
   resume(id: string): this {
@@ -88,8 +105,7 @@ export class BoxLife {
   mode(mode: 'active' | 'suspended' | 'unauthorised', reason: string): this {
     this.#mode = mode;
     const since = new Date(this.#atMs).toISOString();
-    const framesRead = this.#frames().read;
-    return this.note({ type: 'mode', mode, since, reason, suspension: null, framesRead });
+    return this.note({ type: 'mode', mode, since, reason, suspension: null, ...this.#taken() });
   }
 
   alerts(count: number): this {
@@ -149,7 +165,11 @@ export class BoxLife {
   }
 
   #frames() {
-    return { read: this.#read, analysed: this.#read, dropped: 0 };
+    return { read: this.#read, analysed: this.#read, dropped: 0, watched: this.#watched };
+  }
+
+  #taken() {
+    return { framesRead: this.#read, packetsWatched: this.#watched };
   }
 }
 

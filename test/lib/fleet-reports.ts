@@ -35,7 +35,7 @@ export function healthOf({ site, box, n }: SimulatedBox, nowMs: number, round = 
     time: at(nowMs),
     mode: n % 10 === 7 ? 'suspended' : 'active',
     restraint: { ...report.restraint, validUntil: at(nowMs + (n % 60) * dayMs) },
-    frames: { read: 1000 + 150 * round, analysed: 1000 + 140 * round, dropped: 10 * round },
+    frames: { read: 1000 + 150 * round, analysed: 1000 + 140 * round, dropped: 10 * round, watched: 0 },
     camera: { ...report.camera, state: n % 10 === 7 ? 'off' : 'streaming' },
     conditions: n % 12 < CONDITIONS.length ? [String(CONDITIONS[n % 12])] : [],
     outbox: {
@@ -60,7 +60,15 @@ export function healthOf({ site, box, n }: SimulatedBox, nowMs: number, round = 
 function modeOf({ site, box, n }: SimulatedBox, nowMs: number): ModeStatement {
   return {
     ...{ site, box, boot: 'b00t', time: at(nowMs), mode: n % 10 === 7 ? 'suspended' : 'active' },
-    ...{ since: at(nowMs), reason: null, framesRead: 1, order: null, validUntil: null, suspension: null },
+    ...{
+      since: at(nowMs),
+      reason: null,
+      framesRead: 1,
+      packetsWatched: 0,
+      order: null,
+      validUntil: null,
+      suspension: null,
+    },
   };
 }
 

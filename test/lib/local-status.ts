@@ -39,7 +39,7 @@ export const STATUS: LocalStatus = {
     },
     versions: { vigie: '0.1.0', node: '20.20.2' },
     clock: { synced: true, timeZone: 'Europe/Paris' },
-    frames: { read: 57_000, analysed: 56_990, dropped: 10 },
+    frames: { read: 57_000, analysed: 56_990, dropped: 10, watched: 0 },
     camera: {
       state: 'streaming',
       reason: null,

@@ -10,7 +10,7 @@ const STATUS: LocalStatus = {
     ...WELL.report,
     box: 'square-1',
     uptimeS: 900,
-    frames: { read: 4500, analysed: 4490, dropped: 10 },
+    frames: { read: 4500, analysed: 4490, dropped: 10, watched: 0 },
     camera: {
       state: 'streaming',
       reason: null,

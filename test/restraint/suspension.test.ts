@@ -169,10 +169,15 @@ void t.test(
           since: first?.since,
           suspension: first?.suspension,
           framesRead: 0,
+          packetsWatched: 0,
         });
       }
       for (const report of health.slice(before[1])) {
-        t.match(report, { mode: 'suspended', frames: { read: 0, analysed: 0 }, processes: { vision: null } });
+        t.match(report, {
+          mode: 'suspended',
+          frames: { read: 0, analysed: 0, watched: 0 },
+          processes: { vision: null },
+        });
       }
       t.same(
         visionsOf(agent.child.pid as number),

@@ -22,7 +22,7 @@ import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Glimpse, Still } from '../../contract/picture.ts';
 import { frameRateOf } from './caps.ts';
-import type { KeyFrameState } from './key-frame-mode.ts';
+import type { KeyFrameMode } from './key-frame-mode.ts';
 import { PrivacyMasks } from './mask.ts';
 import { assembleParts, type Parts, type PartsOptions } from './parts.ts';
 import { givenOut } from './still.ts';
@@ -202,14 +202,9 @@ export class Camera {
     if (this.#live) this.#parts?.reader.followStreet(isStill);
   }
 
-  /** Live: key frames suffice while nothing moves (key-frame-mode.ts); without effect where the stream does not allow it. */
-  decodeKeyFramesOnly(quiet: boolean): void {
-    this.#parts?.keyFrames?.want(quiet);
-  }
-
   /** Undefined where it was not asked for, or the source is no RTSP camera. */
-  get keyFrames(): KeyFrameState | undefined {
-    return this.#parts?.keyFrames?.state;
+  get keyFrames(): KeyFrameMode | undefined {
+    return this.#parts?.keyFrames;
   }
 
   /** Opens the source anew, at once; told as a loss only if no picture comes. */

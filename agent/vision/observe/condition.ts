@@ -142,6 +142,12 @@ export class CameraConditions {
     return known;
   }
 
+  /** Whether no condition stands or has begun: then none needs more than a picture in two seconds. */
+  get settled(): boolean {
+    const { active, upset, sinceMs } = this.#judged;
+    return active === undefined && !upset && sinceMs.size === 0 && this.#passing === undefined;
+  }
+
   /** What travels through the picture and is not named. */
   get unknown(): UnknownMover[] {
     return this.#blindness.unknown;

@@ -143,6 +143,11 @@ export class Observer {
     return this.#waiting.waits(atMs);
   }
 
+  /** Whether no condition of the camera stands or has begun. */
+  get settled(): boolean {
+    return this.#conditions.settled;
+  }
+
   /** Media times whose stills are still needed as evidence. */
   get pinnedMs(): readonly number[] {
     return this.#scene?.pinnedMs ?? [];

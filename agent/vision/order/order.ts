@@ -9,7 +9,7 @@
 import { statSync } from 'node:fs';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
 import type { Authorisation } from '../../contract/authorisation.ts';
-import { cameraAddress, parseCameraSource } from '../../contract/camera-address.ts';
+import { cameraAddress, namesCamera, parseCameraSource } from '../../contract/camera-address.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import type { VisionSettings } from '../../contract/link.ts';
 import type { RestraintFolder } from '../../contract/restraint-folder.ts';
@@ -30,6 +30,8 @@ export interface Allowed {
   readonly masks: readonly MaskConfig[];
   /** age keys to which evidence may be sealed; none: nothing is. */
   readonly sealTo: readonly string[];
+  /** The camera's second stream, where settings and order both name it. */
+  readonly substream: string | undefined;
   /** Throws AgentError `denied` when it is over. To be called often. */
   stillHolds(): void;
 }
@@ -47,7 +49,7 @@ function recorded({ settings, unit }: Asked): Allowed {
       'without a signed order only a recorded clip is looked at, and none by the service',
     );
   }
-  return { masks: settings.masks, sealTo: [], stillHolds: () => undefined };
+  return { masks: settings.masks, sealTo: [], substream: undefined, stillHolds: () => undefined };
 }
 
 function ordered({ settings, folder }: Asked, order: string): Allowed {
@@ -64,7 +66,13 @@ function ordered({ settings, folder }: Asked, order: string): Allowed {
   };
   stillHolds();
   const black = distinct([...settings.masks, ...masks, ...(content.masks ?? [])]);
-  return { masks: black, sealTo: content.ageRecipients ?? [], stillHolds };
+  const { substream } = settings.camera;
+  return {
+    masks: black,
+    sealTo: content.ageRecipients ?? [],
+    substream: namesCamera(content, cameraAddress(substream)) ? substream : undefined,
+    stillHolds,
+  };
 }
 
 function opened(order: string, folder: RestraintFolder): Authorisation {

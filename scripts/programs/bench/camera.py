@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A camera of the benchmark: serves a coded film by RTSP at the film's own speed, anew for each client.
 
-Usage: camera.py FILM; prints one JSON line {"port": N} when it serves, and ends with its standard input.
-FILM: Matroska with one H.264 stream. Needs gir1.2-gst-rtsp-server-1.0 and python3-gi.
+Usage: camera.py FILM [SECOND]; prints one JSON line {"port": N} when it serves, and ends with its standard input.
+FILM at /main, SECOND at /sub: Matroska with one stream of H.264, or of H.265 where the name has `h265`. Needs gir1.2-gst-rtsp-server-1.0 and python3-gi.
 """
 import json
 import sys
@@ -19,11 +19,13 @@ loop = GLib.MainLoop()
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service("0")
-factory = GstRtspServer.RTSPMediaFactory()
-factory.set_launch(
-    f"( filesrc location={sys.argv[1]} ! matroskademux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
-)
-server.get_mount_points().add_factory("/main", factory)
+for mount, film in zip(("/main", "/sub"), sys.argv[1:]):
+    codec = "h265" if "h265" in film else "h264"
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(
+        f"( filesrc location={film} ! matroskademux ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"
+    )
+    server.get_mount_points().add_factory(mount, factory)
 if server.attach(None) == 0:
     sys.exit("cannot listen")
 print(json.dumps({"port": server.get_bound_port()}), flush=True)

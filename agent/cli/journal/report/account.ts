@@ -98,7 +98,9 @@ function summaryOf(
         ]
       : []),
     ...(off > 0 && framesWhileOff === 0
-      ? ['While it was suspended or not authorised, the counter of frames did not move.']
+      ? [
+          'While it was suspended or not authorised, the counters of frames and of compressed pictures did not move.',
+        ]
       : []),
   ];
 }
@@ -110,7 +112,11 @@ function framesText({ frames, uncounted, analysedUnknown }: Story): string {
     return `${surely ? 'read' : 'may have read'} frames of which no entry has a count,`;
   }
   const read = `${uncounted.length > 0 ? 'at least ' : ''}${counted(frames.read, 'frame', 'frames')}`;
-  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}`;
+  const watched =
+    frames.watched > 0
+      ? `, watched ${counted(frames.watched, 'compressed picture', 'compressed pictures')} without decoding`
+      : '';
+  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}${watched}`;
 }
 
 function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): string[] {
@@ -121,7 +127,7 @@ function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): st
     ),
     ...(framesWhileOff > 0
       ? [
-          `CONTRADICTION: the counter of frames moved by ${numberText(framesWhileOff)} while the box was suspended or not authorised.`,
+          `CONTRADICTION: the counters of frames and of compressed pictures moved by ${numberText(framesWhileOff)} while the box was suspended or not authorised.`,
         ]
       : []),
   ];

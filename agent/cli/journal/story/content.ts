@@ -11,7 +11,7 @@ import { PurgeRecord, SearchRecord } from '../../../contract/search.ts';
 
 const Text = Type.String();
 const Count = Type.Integer({ minimum: 0 });
-const Frames = Type.Object({ read: Count, analysed: Count, dropped: Count });
+const Frames = Type.Object({ read: Count, analysed: Count, dropped: Count, watched: Count });
 const Versions = Type.Record(Text, Text);
 const Change = Type.Object({ before: Text, after: Text });
 const orNull = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
@@ -52,8 +52,11 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   unseal: Type.Object({ record: UnsealRecord }),
   purge: Type.Object({ record: PurgeRecord }),
   'clock-step': Type.Object({ stepMs: Type.Number() }),
-  mode: Type.Object({ mode: Mode, reason: orNull(Text), suspension: orNull(Text), framesRead: Count }),
-  suspend: Type.Object({ id: Text, reason: Text, by: Text, framesRead: Count }),
+  mode: Type.Object({
+    ...{ mode: Mode, reason: orNull(Text), suspension: orNull(Text) },
+    ...{ framesRead: Count, packetsWatched: Count },
+  }),
+  suspend: Type.Object({ id: Text, reason: Text, by: Text, framesRead: Count, packetsWatched: Count }),
   resume: Type.Object({ id: Text, reason: Text, by: Type.Array(Text) }),
   authorisation: Type.Object({
     ...{ order: Text, sha256: Text, notBefore: Text, notAfter: Text },

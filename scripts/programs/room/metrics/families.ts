@@ -166,6 +166,11 @@ function healthFamilies(each: (of: (health: Health) => Values) => Sample[]): Fam
       'Frames that came while one was analysed',
       each(({ frames }) => frames.dropped),
     ),
+    counter(
+      'box_packets_watched',
+      'Compressed pictures that were never decoded',
+      each(({ frames }) => frames.watched),
+    ),
     gauge(
       'box_camera_state',
       'State of the camera',

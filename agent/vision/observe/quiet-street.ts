@@ -1,0 +1,125 @@
+/**
+ * The camera's second stream as what wakes the main one: while nothing moves in either, key frames of the main stream are
+ * all that is decoded of it (docs/design/015-load.md).
+ *
+ * The second stream only wakes: no detection, picture or condition is ever made of it.
+ *
+ * INVARIANT: without the second stream, whatever is the matter with it, the main one is decoded in full.
+ */
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { QuietReport } from '../../contract/link.ts';
+import type { Glimpse } from '../../contract/picture.ts';
+import { SecondView, SILENT_MS } from './second-view.ts';
+
+/** A start is seen within a tenth of a second; more costs little more, five miss what crosses the picture in .8 s. */
+export const SECOND_FPS = 10;
+
+/** Key-frame mode of the main stream. */
+interface KeyFrames {
+  readonly state: { readonly resting: boolean; readonly reason: string | undefined };
+  want(quiet: boolean): void;
+}
+
+export interface QuietStreetOptions {
+  readonly second: {
+    start(): Promise<void>;
+    nextGlimpse(): Promise<Glimpse | null>;
+    stop(): Promise<void>;
+  };
+  /** Undefined where the main stream has none. */
+  keyFrames(): KeyFrames | undefined;
+  /** What is known of the second stream. */
+  readonly view?: SecondView | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class QuietStreet {
+  readonly #options: QuietStreetOptions;
+  readonly #view: SecondView;
+  readonly #stopping = new AbortController();
+  #failed: string | undefined;
+  #rested = false;
+  #rests = 0;
+  /** Since the last rest the main stream has seen nothing move. */
+  #idle = false;
+  #idleWakings = 0;
+
+  constructor(options: QuietStreetOptions) {
+    this.#options = options;
+    this.#view = options.view ?? new SecondView();
+  }
+
+  get report(): QuietReport {
+    const { state } = this.#options.keyFrames() ?? {};
+    const { starts } = this.#view;
+    return {
+      resting: state?.resting ?? false,
+      reason: this.#fault() ?? state?.reason ?? null,
+      rests: this.#rests,
+      idleWakings: this.#idleWakings,
+      startsCompared: starts.length,
+      startsShown: starts.filter(Boolean).length,
+    };
+  }
+
+  /** Watches the second stream until `stop()`. */
+  async run(): Promise<void> {
+    const { second, log } = this.#options;
+    try {
+      await second.start();
+      void this.#endSilence();
+      for (let glimpse = await second.nextGlimpse(); glimpse !== null; glimpse = await second.nextGlimpse())
+        if (this.#view.watchSecond(glimpse)) this.#decodeAll();
+    } catch (error) {
+      this.#failed = messageOf(error);
+      if (!(error instanceof AgentError)) log.error({ err: error }, 'the second stream cannot be watched');
+    }
+    this.#decodeAll();
+  }
+
+  /** Takes each picture of the main stream, whether nothing has moved in it for a while, and whether it may rest then. */
+  follow(glimpse: Glimpse, isStill: boolean, mayRest: boolean): void {
+    this.#view.watchMain(glimpse, isStill);
+    this.#countRests(isStill);
+    const nowMs = this.#options.clock.nowMs();
+    const isQuiet = isStill && mayRest && this.#view.isStill(nowMs);
+    this.#options.keyFrames()?.want(isQuiet && this.#fault() === undefined);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#options.second.stop();
+  }
+
+  #fault(): string | undefined {
+    return this.#failed ?? this.#view.fault(this.#options.clock.nowMs());
+  }
+
+  #decodeAll(): void {
+    this.#options.keyFrames()?.want(false);
+  }
+
+  /** A stream that has fallen silent gives no picture at which that could be seen. */
+  async #endSilence(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await clock.sleep(SILENT_MS / 4, signal);
+      if (this.#fault() !== undefined) this.#decodeAll();
+    }
+  }
+
+  #countRests(isStill: boolean): void {
+    const resting = this.#options.keyFrames()?.state.resting ?? false;
+    if (resting && !this.#rested) {
+      if (this.#idle) this.#idleWakings += 1;
+      this.#rests += 1;
+      this.#idle = true;
+    }
+    if (!isStill) this.#idle = false;
+    this.#rested = resting;
+  }
+}
