@@ -2,19 +2,16 @@
  * The agent and a plain Python program on the same live camera, one after the other: a film at 1920 × 1080 and 25 frames a
  * second, served by RTSP. CPU time and memory are those of the processes after their first minute.
  */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { getLocal } from '../../../agent/base/local-http.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
 import { type LiveBox, type LiveBoxOptions, withLiveBox } from '../soak/live-box.ts';
+import { FilmCamera } from './film-camera.ts';
 import { busyFilm, type Input, quietFilm, repeat } from './gstreamer.ts';
 import { costOf } from './measure.ts';
 
@@ -68,7 +65,7 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
       const made = film === 'busy' ? await busyFilm(options.clip, once) : await quietFilm(options.clip, once);
       const file = join(dir, `${film}.mkv`);
       await repeat(once, Math.ceil((WARM_S + options.seconds + MARGIN_S) / made), file);
-      const camera = await Camera.start(file);
+      const camera = await FilmCamera.start(file);
       try {
         options.say(`${film}: agent`);
         const vigie = await runAgent(
@@ -90,35 +87,6 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     rmSync(dir, { recursive: true, force: true });
-  }
-}
-
-/** The RTSP server (camera.py) as a process of its own. */
-class Camera {
-  readonly url: string;
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-
-  static async start(film: string): Promise<Camera> {
-    const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'camera.py');
-    const child = spawn('/usr/bin/python3', [program, film], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const ended = once(child, 'exit').then(() => {
-      throw new AgentError('unavailable', 'the RTSP server ended; ./scripts/setup --for test installs it');
-    });
-    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string];
-    ended.catch(() => undefined);
-    return new Camera(child, (JSON.parse(line) as { port: number }).port);
-  }
-
-  private constructor(child: ChildProcessByStdio<Writable, Readable, null>, port: number) {
-    this.#child = child;
-    this.url = `rtsp://127.0.0.1:${port}/main`;
-  }
-
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const gone = once(this.#child, 'exit');
-    this.#child.stdin.end();
-    await gone;
   }
 }
 

@@ -1,0 +1,233 @@
+/**
+ * A quiet street over real RTSP: key frames alone are decoded, the second stream wakes in time, and each opening begins in
+ * full. With VIGIE_TEST_FULL a dozen encodings, each against what full decoding of the same film sees.
+ */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
+import { makeLogger } from '../../agent/base/log.ts';
+import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
+import { QuietStreet, SECOND_FPS } from '../../agent/vision/observe/quiet-street.ts';
+import { SecondView } from '../../agent/vision/observe/second-view.ts';
+import { FPS_MAX, WantedRate } from '../../agent/vision/observe/wanted-rate.ts';
+import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
+import { scratch } from '../lib/paths.ts';
+import { rtspMissing } from '../lib/rtsp-server.ts';
+
+const skip = rtspMissing();
+const full = process.env['VIGIE_TEST_FULL'] === '1';
+t.setTimeout(full ? 3_600_000 : 150_000);
+
+const log = makeLogger('quiet-street-test', 'silent');
+const INPUT = { widthPx: 416, heightPx: 256 };
+const FPS = 25;
+/** What moves begins then, s: a box crosses the picture in .76 s between two key frames, and later somebody walks. */
+const DASH_S = [20.16, 20.92] as const;
+const WALK_S = [30, 33] as const;
+const FILM_S = 40;
+
+interface Encoding {
+  readonly name: string;
+  readonly args: string;
+  /** Standard deviation of the sensor's noise, of 255 levels, as ffmpeg's `noise` counts it. */
+  readonly noise: number;
+}
+
+const X264 = '-c:v libx264 -threads 1 -tune zerolatency -bf 0';
+const constant = (kbps: number): string =>
+  `-b:v ${kbps}k -minrate ${kbps}k -maxrate ${kbps}k -bufsize ${kbps}k`;
+const NORMAL: Encoding = { name: 'cbr', args: `${X264} -preset superfast -g 25 ${constant(2000)}`, noise: 6 };
+const X265 =
+  '-c:v libx265 -tune zerolatency -preset ultrafast -x265-params log-level=error:pools=1:bframes=0';
+const MORE: readonly Encoding[] = [
+  { name: 'crf', args: `${X264} -preset superfast -g 25 -crf 28`, noise: 4 },
+  { name: 'two-seconds', args: `${X264} -preset superfast -g 50 -crf 28`, noise: 4 },
+  { name: 'two-seconds-cbr', args: `${X264} -preset superfast -g 50 ${constant(4000)}`, noise: 12 },
+  { name: 'low-cbr', args: `${X264} -preset ultrafast -g 25 ${constant(1000)}`, noise: 12 },
+  {
+    name: 'filler',
+    args: `${X264} -preset superfast -g 25 ${constant(4000)} -x264-params nal-hrd=cbr`,
+    noise: 8,
+  },
+  { name: 'coarse', args: `${X264} -preset superfast -g 25 -crf 36`, noise: 12 },
+  { name: 'two-a-second', args: `${X264} -preset superfast -g 12 -crf 28`, noise: 4 },
+  { name: 'slices', args: `${X264} -preset superfast -g 25 -crf 28 -slices 4`, noise: 8 },
+  { name: 'without-noise', args: `${X264} -preset veryfast -g 50 -crf 23`, noise: 0 },
+  { name: 'h265', args: `${X265}:keyint=25:min-keyint=25 -crf 28`, noise: 4 },
+  { name: 'h265-two-seconds-cbr', args: `${X265}:keyint=50:min-keyint=50 ${constant(2000)}`, noise: 8 },
+];
+
+/** A street, still but for its noise, with what moves in it; and the same as a camera's second stream sends it. */
+function films(dir: string, { name, args, noise }: Encoding): [string, string] {
+  const [main, second] = [join(dir, `${name}.mkv`), join(dir, `${name}-second.mkv`)];
+  const street = `mandelbrot=size=1280x720:rate=${FPS}:maxiter=200:end_scale=0.3:start_scale=0.3`;
+  const between = ([from, to]: readonly [number, number]): string => `between(t,${from},${to})`;
+  const moving =
+    `[0:v]trim=end_frame=1,loop=-1:1,setpts=N/${FPS}/TB[street];` +
+    `[street][1:v]overlay=x='if(${between(DASH_S)},1280*(t-${DASH_S[0]})/.76-100,-300)':y=380[dashed];` +
+    `[dashed][2:v]overlay=x='if(${between(WALK_S)},600+60*(t-${WALK_S[0]}),-300)':y=420:shortest=0,` +
+    `trim=duration=${FILM_S},noise=alls=${noise}:allf=t,format=yuv420p`;
+  const box = (size: string, colour: string): string[] => [
+    '-f',
+    'lavfi',
+    '-i',
+    `color=${colour}:s=${size}:r=${FPS}`,
+  ];
+  execFileSync(
+    'ffmpeg',
+    [
+      ...[
+        '-v',
+        'error',
+        '-y',
+        '-f',
+        'lavfi',
+        '-i',
+        street,
+        ...box('200x90', 'white'),
+        ...box('24x64', 'black'),
+      ],
+      ...['-filter_complex', `${moving},split[a][b];[b]scale=640:360,fps=${SECOND_FPS}[c]`],
+      ...['-map', '[a]', '-t', String(FILM_S), ...args.split(' '), main],
+      ...['-map', '[c]', '-t', String(FILM_S), ...X264.split(' '), '-preset', 'superfast'],
+      ...['-g', String(SECOND_FPS), '-b:v', '512k', '-maxrate', '512k', '-bufsize', '512k', second],
+    ],
+    { stdio: 'inherit' },
+  );
+  return [main, second];
+}
+
+/** A second stream that has shown all that the main one has seen begin, before the test. */
+function trusted(): SecondView {
+  const view = new SecondView();
+  const small = { size: { widthPx: 208, heightPx: 117 }, luma: new Uint8Array(208 * 117) };
+  for (let n = 0; n < 20; n += 1) {
+    const atMs = -1e6 + n * 10_000;
+    view.watchMain({ atMs, small }, true);
+    // After a gap its picture says that something may have moved.
+    view.watchSecond({ atMs: atMs + 5000, small });
+    view.watchMain({ atMs: atMs + 5000, small }, false);
+  }
+  return view;
+}
+
+interface Seen {
+  /** s since the film's first frame. */
+  readonly atS: number;
+  readonly index: number;
+  /** When it was read, s by the test's clock. */
+  readonly readS: number;
+  readonly isStill: boolean;
+  readonly resting: boolean;
+}
+
+const QUIET = { onOpened: () => undefined, onLost: () => undefined };
+
+function cameraOf(source: string, more: Partial<CameraOptions>): Camera {
+  const usual = { input: INPUT, masks: [], mode: 'live', small: true, clock: systemClock, log } as const;
+  return new Camera({ ...usual, ...QUIET, source, fps: FPS_MAX, ...more });
+}
+
+/** All frames of a camera, as the flow takes them; `each` is called for each. */
+async function watch(camera: Camera, quiet?: QuietStreet, each?: (seen: Seen) => boolean): Promise<Seen[]> {
+  const rate = new WantedRate({ zones: [], lines: [], usualFps: 5 });
+  const all: Seen[] = [];
+  let firstMs: number | undefined;
+  for (let glimpse = await camera.nextGlimpse(); glimpse !== null; glimpse = await camera.nextGlimpse()) {
+    firstMs ??= glimpse.atMs;
+    rate.watch(glimpse);
+    const isStill = rate.isStill(glimpse.atMs);
+    quiet?.follow(glimpse, isStill, true);
+    const resting = camera.keyFrames?.state.resting ?? false;
+    const seen = {
+      ...{ atS: (glimpse.atMs - firstMs) / 1000, index: glimpse.index, isStill, resting },
+      readS: systemClock.nowMs() / 1000,
+    };
+    all.push(seen);
+    if (each?.(seen) === true) break;
+  }
+  return all;
+}
+
+/** When motion begins: after two seconds without. */
+function startsOf(all: readonly Seen[]): number[] {
+  return all.filter(({ isStill }, n) => !isStill && all[n - 1]?.isStill === true).map(({ atS }) => atS);
+}
+
+/** Watches a film to its end by RTSP, with both streams. */
+async function live(t: Test, made: readonly [string, string]) {
+  const server = await FilmCamera.start(...made);
+  t.teardown(() => server.stop());
+  const camera = cameraOf(server.url, { gated: true });
+  const second = cameraOf(server.substreamUrl, { fps: SECOND_FPS });
+  const quiet = new QuietStreet({
+    ...{ second, keyFrames: () => camera.keyFrames, view: trusted(), clock: systemClock, log },
+  });
+  await camera.start();
+  void quiet.run();
+  let watched = 0;
+  const all = await watch(camera, quiet, ({ atS }) => {
+    watched = camera.keyFrames?.state.packetsWatched ?? 0;
+    return atS >= FILM_S - 2;
+  });
+  const report = quiet.report;
+  await Promise.all([camera.stop(), quiet.stop()]);
+  await server.stop();
+  return { all, report, watched };
+}
+
+for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
+  void t.test(`${encoding.name}: what moves is seen as by full decoding`, { skip }, async (t) => {
+    const made = films(scratch(t), encoding);
+    const whole = cameraOf(`file:${made[0]}`, { mode: 'replay' });
+    await whole.start();
+    const truth = startsOf(await watch(whole));
+    await whole.stop();
+    t.ok(truth.length >= 2, `full decoding sees motion begin at ${truth.join(', ')} s`);
+
+    const { all, report, watched } = await live(t, made);
+    const starts = startsOf(all);
+    for (const atS of truth.filter((one) => one < FILM_S - 4)) {
+      const near = starts.find((one) => Math.abs(one - atS) <= 1);
+      t.ok(near !== undefined, `${atS} s is seen at ${near} s (of ${starts.join(', ')})`);
+    }
+    t.ok(report.rests >= 2, `${report.rests} rests, ${report.idleWakings} for nothing; ${report.reason}`);
+    t.ok(watched > 200, `${watched} pictures were not decoded`);
+    const rested = all.filter(({ resting, atS }) => resting && atS > 8 && atS < 19);
+    t.ok(rested.length >= 4, `it rests before anything moves: ${rested.length} frames`);
+    t.ok(rested.length <= 26, 'with key frames alone');
+    // The box is gone after .76 s, and the key frames lie before and behind it.
+    const dashed = all.filter(({ atS }) => atS > DASH_S[0] && atS < DASH_S[1]);
+    t.ok(dashed.length >= 9, `${dashed.length} frames of what crossed in .76 s`);
+    const back = all.filter(({ atS }, n) => n > 0 && atS <= (all[n - 1]?.atS ?? 0));
+    t.same(back, [], 'the time never goes back');
+  });
+}
+
+void t.test('an opening anew begins in full, with nothing of the one before', { skip }, async (t) => {
+  const made = films(scratch(t), NORMAL);
+  const server = await FilmCamera.start(made[0]);
+  t.teardown(() => server.stop());
+  const camera = cameraOf(server.url, { gated: true });
+  await camera.start();
+  const rest = await watch(camera, undefined, ({ atS, resting }) => {
+    camera.keyFrames?.want(true);
+    return resting && atS > 6;
+  });
+  t.ok(rest.length < 120, 'it rests');
+  const before = camera.keyFrames?.state;
+  t.equal(before?.resting, true);
+  camera.rebuild();
+  let since = 0;
+  await watch(camera, undefined, () => {
+    since += 1;
+    return since > 20;
+  });
+  const after = camera.keyFrames?.state;
+  t.match(after, { resting: false, reason: 'too few key frames yet' });
+  const dropped = (after?.packetsWatched ?? 0) - (before?.packetsWatched ?? 0);
+  t.ok(dropped > 0 && dropped < 3 * FPS, `the ${dropped} that were kept are counted`);
+  await camera.stop();
+  await server.stop();
+});
