@@ -180,6 +180,20 @@ export const FramesReport = Type.Object(
 );
 export type FramesReport = Static<typeof FramesReport>;
 
+/** Key frames alone on a quiet street, while a second stream may wake; since the start of the vision process. */
+export const QuietReport = Type.Object(
+  {
+    resting: Type.Boolean({ description: 'of the main stream key frames alone are decoded now' }),
+    reason: nullable({ ...Text, description: 'why that is not possible; null where it is' }),
+    rests: Count,
+    idleWakings: { ...Count, description: 'rests that ended although nothing then moved in the main stream' },
+    startsCompared: { ...Count, description: 'of the last beginnings of motion in the main stream' },
+    startsShown: { ...Count, description: 'those that the second stream showed as well' },
+  },
+  strict,
+);
+export type QuietReport = Static<typeof QuietReport>;
+
 export const IncidentsReport = Type.Object({ standing: Count, episodes: Count, events: Count }, strict);
 export type IncidentsReport = Static<typeof IncidentsReport>;
 
@@ -196,6 +210,8 @@ export const HealthReport = Type.Object(
     versions: Type.Record(Type.String(), Text, { description: 'vigie, node and what else runs' }),
     clock: SiteClock,
     frames: FramesReport,
+    /** Absent where no second stream may be watched. */
+    quiet: Type.Optional(QuietReport),
     camera: CameraReport,
     detector: nullable(DetectorReport),
     incidents: IncidentsReport,

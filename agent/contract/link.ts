@@ -15,6 +15,7 @@ import {
   ZoneConfig,
 } from './config.ts';
 import { SizePx, XyxyNorm } from './geometry.ts';
+import { QuietReport } from './health.ts';
 import { GroupSchema, LabelSchema, ObjectGroup, ObjectLabel } from './label.ts';
 import { LatencyCounts } from './latency.ts';
 import { frameUp } from './link-frame.ts';
@@ -186,25 +187,6 @@ export type VisionLimit = (typeof VISION_LIMITS)[number];
 export const NO_LIMITS = Object.fromEntries(VISION_LIMITS.map((name) => [name, 0])) as Readonly<
   Record<VisionLimit, number>
 >;
-
-/** How key frames suffice on a quiet street, since the start of the vision process. */
-export const QuietReport = Type.Object(
-  {
-    /** Of the main stream key frames alone are decoded now. */
-    resting: Type.Boolean(),
-    /** Why not, where the street's stillness is not the reason; null where it may. */
-    reason: Type.Union([Text, Type.Null()]),
-    rests: Count,
-    /** Rests that ended although the main stream then saw nothing move. */
-    idleWakings: Count,
-    /** Of the last beginnings of motion in the main stream. */
-    startsCompared: Count,
-    /** Of them, those that the second stream showed as well. */
-    startsShown: Count,
-  },
-  strict,
-);
-export type QuietReport = Static<typeof QuietReport>;
 
 /** Counters since the start of the vision process. */
 export const VisionStats = Type.Object(

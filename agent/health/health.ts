@@ -13,6 +13,7 @@ import type {
   HealthReport,
   IncidentsReport,
   ProcessReport,
+  QuietReport,
 } from '../contract/health.ts';
 import type { RestraintReport } from '../contract/mode.ts';
 import type { OutboxCounters } from '../contract/outbox.ts';
@@ -27,6 +28,8 @@ export interface HealthSources {
   readonly clockSync: { readonly synced: boolean };
   readonly status: {
     readonly frames: FramesReport;
+    /** Undefined where no second stream may be watched. */
+    readonly quiet: QuietReport | undefined;
     readonly camera: CameraReport;
     readonly detector: DetectorReport | null;
     /** Null while there is no vision process. */
@@ -103,6 +106,7 @@ export class Health {
       versions: { ...versions },
       clock: { synced: clockSync.synced, timeZone },
       frames: status.frames,
+      ...(status.quiet && { quiet: status.quiet }),
       camera: status.camera,
       detector: status.detector,
       incidents: flow.report,

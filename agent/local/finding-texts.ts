@@ -29,6 +29,9 @@ export interface FindingTexts {
   readonly cameraFix: string;
   analysis(fps: number, analysed: number, dropped: number): string;
   readonly analysisFix: string;
+  readonly keyFramesAlone: string;
+  readonly decodedInFull: string;
+  rests(rests: number, idleWakings: number): string;
   detector(model: string, provider: string): string;
   /** Not what is configured; the reason follows. */
   detectorInstead(model: string, provider: string): string;
@@ -91,6 +94,10 @@ const ENGLISH: FindingTexts = {
   noPicture: (state) => `no picture (${state})`,
   cameraFix: 'look at its power, cable and address; sudo -u vigie vigie doctor tries it and says more',
   analysis: (fps, analysed, dropped) => `${fps} fps, ${analysed} frames, ${dropped} dropped`,
+  keyFramesAlone: 'key frames alone are decoded',
+  decodedInFull: 'decoded in full',
+  rests: (rests, idleWakings) =>
+    `${rests} ${rests === 1 ? 'rest' : 'rests'}, ${idleWakings} ended without motion`,
   analysisFix: 'journalctl -u vigie-vision says why no frame comes through',
   detector: (model, provider) => `${model} on ${provider}`,
   detectorInstead: (model, provider) => `${model} runs on ${provider}`,
@@ -158,6 +165,9 @@ const FRENCH: FindingTexts = {
     'vérifier son alimentation, son câble et son adresse ; sudo -u vigie vigie doctor l’essaie et en dit plus',
   analysis: (fps, analysed, dropped) =>
     `${decimal(fps)} images/s, ${analysed} analysées, ${dropped} abandonnées`,
+  keyFramesAlone: 'seules les images clés sont décodées',
+  decodedInFull: 'décodé en entier',
+  rests: (rests, idleWakings) => `${rests} repos, dont ${idleWakings} terminés sans mouvement`,
   analysisFix: 'journalctl -u vigie-vision dit pourquoi aucune image n’arrive',
   detector: (model, provider) => `${model} sur ${provider}`,
   detectorInstead: (model, provider) => `${model} tourne sur ${provider}`,

@@ -32,6 +32,7 @@ export function statusFindings(status: LocalStatus, language: Language = 'en'): 
     ...endFindings(report, texts),
     cameraFinding(report, texts),
     analysisFinding(status, texts),
+    ...quietFindings(report, texts),
     detectorFinding(report, texts),
     ...viewFindings(status.view, texts),
     incidentsFinding(report, texts),
@@ -97,6 +98,15 @@ function analysisFinding({ report, analysedFps }: LocalStatus, texts: FindingTex
   if (camera.state !== 'streaming' || analysedFps > 0) return ok('analysis', detail);
   if (uptimeS < SETTLE_S) return unknown('analysis', detail);
   return failed('analysis', detail, texts.analysisFix);
+}
+
+/** Nothing to mend: the street is decoded in full where key frames do not suffice. */
+function quietFindings({ quiet }: HealthReport, texts: FindingTexts): Finding[] {
+  if (quiet === undefined) return [];
+  const { resting, reason, rests, idleWakings } = quiet;
+  const state = resting ? texts.keyFramesAlone : texts.decodedInFull;
+  const why = reason === null ? '' : ` (${reason})`;
+  return [ok('quiet-street', `${state}${why}; ${texts.rests(rests, idleWakings)}`)];
 }
 
 function detectorFinding({ detector, mode, uptimeS }: HealthReport, texts: FindingTexts): Finding {

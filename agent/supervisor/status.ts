@@ -1,7 +1,13 @@
 /** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
 import { isConnectedAs } from '../contract/camera-connection.ts';
 import type { Counters } from '../contract/counters.ts';
-import type { CameraReport, DetectorReport, FramesReport, ProcessReport } from '../contract/health.ts';
+import type {
+  CameraReport,
+  DetectorReport,
+  FramesReport,
+  ProcessReport,
+  QuietReport,
+} from '../contract/health.ts';
 import {
   type FromVision,
   NO_LIMITS,
@@ -95,6 +101,11 @@ export class VisionStatus {
       dropped: dropped + framesDropped,
       watched: watched + packetsWatched,
     };
+  }
+
+  /** Of this life of vision; undefined where no second stream may be watched. */
+  get quiet(): QuietReport | undefined {
+    return this.#stats?.quiet;
   }
 
   /** Of this life of vision; what a limit left out, of all its lives. */

@@ -11,6 +11,7 @@ const HOUR_MS = 3_600_000;
 
 /** Writes key and order into `dir`; returns the environment that names them. The private keys are not kept. */
 export function ownOrder(config: Config, source: string, dir: string, why: string): NodeJS.ProcessEnv {
+  const substream = config.camera?.substream;
   const files = { key: join(dir, 'authority.pub'), order: join(dir, 'authorisation.dsse.json') };
   const authority = generateKeyPairSync('ed25519');
   const holders = [1, 2].map(() => generateKeyPairSync('ed25519'));
@@ -21,6 +22,7 @@ export function ownOrder(config: Config, source: string, dir: string, why: strin
     site: config.site,
     box: config.box,
     camera: cameraAddress(source),
+    ...(substream === undefined ? {} : { substream: cameraAddress(substream) }),
     rules: config.rules.map(({ kind, purpose, ...rule }) => ({
       kind,
       zones: ['zone' in rule ? rule.zone : rule.line],

@@ -39,6 +39,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
     clockSync: { synced: true },
     status: {
       frames: { read: 100, analysed: 50, dropped: 1, watched: 0 },
+      quiet: undefined,
       camera: {
         state: 'streaming',
         reason: null,

@@ -37,7 +37,13 @@ const config = configOf(
 
 interface Told {
   /** What is asked of vision, with these changes to what is right. */
-  ask(change?: { order?: string | null; source?: string; unit?: boolean; folder?: undefined }): Allowed;
+  ask(change?: {
+    order?: string | null;
+    source?: string;
+    substream?: string;
+    unit?: boolean;
+    folder?: undefined;
+  }): Allowed;
   order(change?: Partial<Authorisation>): string;
   readonly folder: RestraintFolder;
 }
@@ -50,8 +56,8 @@ function box(t: Test): Told {
     const rules = [{ kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' }];
     return String(signedOrder({ ...orderFor(config), rules, ...change }));
   };
-  const ask: Told['ask'] = ({ source = CAMERA, unit = true, ...change } = {}) => {
-    const settings = { camera: { source, fps: 5 }, masks: [] };
+  const ask: Told['ask'] = ({ source = CAMERA, substream, unit = true, ...change } = {}) => {
+    const settings = { camera: { source, fps: 5, ...(substream && { substream }) }, masks: [] };
     return allowed({ order: order(), folder, ...change, settings, unit });
   };
   return { ask, order, folder };
@@ -98,6 +104,23 @@ t.test(
     t.throws(() => ask(), { message: /is damaged/ });
   },
 );
+
+t.test('a second stream is opened only where the order names it', async (t) => {
+  const { ask, order } = box(t);
+  const substream = 'rtsp://admin:hunter2@10.0.0.2/sub';
+  const named = order({ substream: 'rtsp://10.0.0.2/sub' });
+  t.equal(ask({ substream }).substream, undefined, 'an order without one');
+  t.equal(ask({ substream, order: named }).substream, substream);
+  t.equal(ask({ order: named }).substream, undefined, 'none is configured');
+  for (const other of [
+    'rtsp://10.0.0.2/third',
+    'rtsp://10.0.0.9/sub',
+    'rtsp://10.0.0.2/sub?channel=2',
+    'nonsense',
+  ])
+    t.equal(ask({ substream: other, order: named }).substream, undefined, other);
+  t.equal(ask({ source: substream, order: named }).substream, undefined, 'the main stream alone');
+});
 
 t.test('a mask of the order is black, whatever folder and agent say', async (t) => {
   const dir = scratch(t);

@@ -67,7 +67,7 @@ function films(dir: string, { name, args, noise }: Encoding): [string, string] {
     `[0:v]trim=end_frame=1,loop=-1:1,setpts=N/${FPS}/TB[street];` +
     `[street][1:v]overlay=x='if(${between(DASH_S)},1280*(t-${DASH_S[0]})/.76-100,-300)':y=380[dashed];` +
     `[dashed][2:v]overlay=x='if(${between(WALK_S)},600+60*(t-${WALK_S[0]}),-300)':y=420:shortest=0,` +
-    `trim=duration=${FILM_S},noise=alls=${noise}:allf=t,format=yuv420p`;
+    `trim=duration=${FILM_S},fps=${FPS},noise=alls=${noise}:allf=t,format=yuv420p`;
   const box = (size: string, colour: string): string[] => [
     '-f',
     'lavfi',

@@ -9,7 +9,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { QuietReport } from '../../contract/link.ts';
+import type { QuietReport } from '../../contract/health.ts';
 import type { Glimpse } from '../../contract/picture.ts';
 import { SecondView, SILENT_MS } from './second-view.ts';
 

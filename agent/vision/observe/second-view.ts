@@ -30,8 +30,9 @@ export class SecondView {
   readonly #quick = new Onset(nothingKnown);
   readonly #slow = new Onset(nothingKnown);
   #slowMs = Number.NEGATIVE_INFINITY;
-  /** Of the second stream: when its last picture was, and when something last moved in it. */
+  /** Of the second stream: when its last picture was, when something last moved in it, and since when it does. */
   #pictureMs = Number.NEGATIVE_INFINITY;
+  #beganMs = Number.NEGATIVE_INFINITY;
   #movedMs = Number.NEGATIVE_INFINITY;
   #secondSize: SizePx | undefined;
   #mainSize: SizePx | undefined;
@@ -57,8 +58,9 @@ export class SecondView {
     this.#secondSize = small.size;
     this.#pictureMs = atMs;
     if (!moved) return false;
+    if (this.isStill(atMs)) this.#beganMs = atMs;
     this.#movedMs = atMs;
-    if (this.#awaitedMs !== undefined && atMs - this.#awaitedMs <= SAME_START_MS) this.#noteStart(true);
+    if (this.#awaitedMs !== undefined && this.#shows(this.#awaitedMs)) this.#noteStart(true);
     return true;
   }
 
@@ -70,7 +72,7 @@ export class SecondView {
     if (this.#awaitedMs !== undefined && this.#pictureMs - this.#awaitedMs > SAME_START_MS)
       this.#noteStart(false);
     if (!begins) return;
-    if (Math.abs(atMs - this.#movedMs) <= SAME_START_MS) this.#noteStart(true);
+    if (this.#shows(atMs)) this.#noteStart(true);
     else this.#awaitedMs ??= atMs;
   }
 
@@ -88,6 +90,11 @@ export class SecondView {
   /** Whether nothing has moved in the second stream for a while. */
   isStill(nowMs: number): boolean {
     return nowMs - this.#movedMs >= SETTLE_MS;
+  }
+
+  /** A main stream that catches up tells of a start when the second has shown the motion for a while. */
+  #shows(startMs: number): boolean {
+    return startMs >= this.#beganMs - SAME_START_MS && startMs <= this.#movedMs + SAME_START_MS;
   }
 
   #noteStart(seen: boolean): void {

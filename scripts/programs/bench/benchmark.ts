@@ -10,7 +10,7 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type AgentRun, agentRun } from './agent-run.ts';
 import type { BareInference } from './bare-inference.ts';
-import { bareCapture, cut, framesPerSecond, type Input, record, repeat } from './gstreamer.ts';
+import { bareCapture, concatenate, cut, framesPerSecond, type Input, record } from './gstreamer.ts';
 import { benchmarkLive, type LiveReport, LOOKS_PER_S } from './live.ts';
 import { costOf } from './measure.ts';
 import { type PeerReport, runPeer } from './peer.ts';
@@ -167,7 +167,7 @@ async function prepare(options: BenchmarkOptions, dir: string): Promise<Material
   const { clip, passes, input, warmFrames } = options;
   options.say('recording frames');
   const whole = join(dir, 'whole.mkv');
-  await repeat(clip, passes, whole);
+  await concatenate(Array<string>(passes).fill(clip), whole);
   const warm = join(dir, 'warm.mkv');
   await cut(whole, warmFrames, warm);
   const recording = join(dir, 'frames.rgb');

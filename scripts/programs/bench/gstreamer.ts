@@ -32,9 +32,9 @@ export async function record(clip: string, input: Input, file: string): Promise<
   return statSync(file).size / (input[0] * input[1] * 3);
 }
 
-/** Writes `clip`, which has one stream, `times` times in a row into `file`, not coded anew. */
-export async function repeat(clip: string, times: number, file: string): Promise<void> {
-  const again = Array.from({ length: times - 1 }, () => [
+/** Writes clips, each of one stream of the same kind, one after the other into `file`, not coded anew. */
+export async function concatenate([first = '', ...rest]: readonly string[], file: string): Promise<void> {
+  const others = rest.map((clip) => [
     'filesrc',
     `location=${clip}`,
     '!',
@@ -45,7 +45,7 @@ export async function repeat(clip: string, times: number, file: string): Promise
     'c.',
   ]);
   // A queue each: where concat lets a source wait its turn, parsebin must not wait before all is linked.
-  const first = [
+  const joined = [
     'parsebin',
     '!',
     'queue',
@@ -58,7 +58,7 @@ export async function repeat(clip: string, times: number, file: string): Promise
     'filesink',
     `location=${file}`,
   ];
-  await launch(clip, [...first, ...again.flat()]);
+  await launch(first, [...joined, ...others.flat()]);
 }
 
 /** Copies the first `frames` pictures of `clip`, which has one stream, into `file`, not coded anew. */
@@ -121,6 +121,16 @@ export async function quietFilm(clip: string, file: string): Promise<number> {
     `location=${file}`,
   ]);
   return await durationS(file);
+}
+
+/** What the second stream of a camera that sends `film` would send: 640 × 360, 10 frames a second. */
+export async function secondStream(film: string, file: string): Promise<void> {
+  await launch(film, [
+    ...['decodebin', '!', 'videoscale', '!', 'videorate', '!'],
+    ...['video/x-raw,width=640,height=360,framerate=10/1', '!'],
+    ...['x264enc', 'speed-preset=superfast', 'tune=zerolatency', 'bitrate=512', 'key-int-max=20', '!'],
+    ...['h264parse', '!', 'matroskamux', '!', 'filesink', `location=${file}`],
+  ]);
 }
 
 async function durationS(file: string): Promise<number> {

@@ -12,7 +12,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
 import { type LiveBox, type LiveBoxOptions, withLiveBox } from '../soak/live-box.ts';
 import { FilmCamera } from './film-camera.ts';
-import { busyFilm, type Input, quietFilm, repeat } from './gstreamer.ts';
+import { busyFilm, concatenate, cut, type Input, quietFilm, secondStream } from './gstreamer.ts';
 import { costOf } from './measure.ts';
 
 /** Looks of the detector a second. */
@@ -22,6 +22,8 @@ const CAMERA_FPS = 25;
 const WARM_S = 90;
 /** A film lasts longer than a run; without an end, which would be an opening anew. */
 const MARGIN_S = 40;
+/** Of the quiet film's beginning, in frames: so often something moves, until the second stream is trusted (second-view.ts). */
+const BEGINNINGS = { count: 21, still: 70, moving: 20 };
 /** getconf CLK_TCK of Linux. */
 const TICKS_PER_S = 100;
 
@@ -45,9 +47,13 @@ export interface LiveCost {
   readonly looksPerS: number;
 }
 
+export type AgentCost = LiveCost & { readonly visionPercent: number; readonly agentPercent: number };
+
 export interface LiveReport {
   readonly film: (typeof FILMS)[number];
-  readonly vigie: LiveCost & { readonly visionPercent: number; readonly agentPercent: number };
+  readonly vigie: AgentCost;
+  /** With the camera's second stream, which wakes on a quiet street; undefined on a busy one. */
+  readonly withSubstream: AgentCost | undefined;
   readonly peer: LiveCost;
 }
 
@@ -61,24 +67,23 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
   try {
     for (const film of FILMS) {
       options.say(`${film}: making the film`);
-      const once = join(dir, 'once.mkv');
-      const made = film === 'busy' ? await busyFilm(options.clip, once) : await quietFilm(options.clip, once);
       const file = join(dir, `${film}.mkv`);
-      await repeat(once, Math.ceil((WARM_S + options.seconds + MARGIN_S) / made), file);
-      const camera = await FilmCamera.start(file);
+      const second = join(dir, `${film}-second.mkv`);
+      await makeFilm(film, options, dir, file);
+      await secondStream(file, second);
+      const camera = await FilmCamera.start(file, second);
+      const [logFile, { signal }] = [join(dir, 'agent.log'), interrupted];
+      const box = { source: camera.url, fps: LOOKS_PER_S, logFile, signal };
       try {
         options.say(`${film}: agent`);
-        const vigie = await runAgent(
-          {
-            source: camera.url,
-            fps: LOOKS_PER_S,
-            logFile: join(dir, 'agent.log'),
-            signal: interrupted.signal,
-          },
-          options.seconds,
-        );
+        const vigie = await runAgent(box, options.seconds);
+        if (film === 'quiet') options.say(`${film}: agent, with the second stream`);
+        const withSubstream =
+          film === 'quiet'
+            ? await runAgent({ ...box, substream: camera.substreamUrl }, options.seconds)
+            : undefined;
         options.say(`${film}: peer`);
-        reports.push({ film, vigie, peer: await runLivePeer(camera.url, options) });
+        reports.push({ film, vigie, withSubstream, peer: await runLivePeer(camera.url, options) });
       } finally {
         await camera.stop();
       }
@@ -90,6 +95,24 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
   }
 }
 
+async function makeFilm(
+  film: LiveReport['film'],
+  { clip, seconds }: LiveOptions,
+  dir: string,
+  file: string,
+): Promise<void> {
+  const [busy, quiet] = [join(dir, 'busy-once.mkv'), join(dir, 'quiet-once.mkv')];
+  const [still, moving] = [join(dir, 'still.mkv'), join(dir, 'moving.mkv')];
+  const fullS = WARM_S + seconds + MARGIN_S;
+  const busyS = await busyFilm(clip, busy);
+  if (film === 'busy') return concatenate(Array<string>(Math.ceil(fullS / busyS)).fill(busy), file);
+  const quietS = await quietFilm(clip, quiet);
+  await cut(quiet, BEGINNINGS.still, still);
+  await cut(busy, BEGINNINGS.moving, moving);
+  const begins = Array.from({ length: BEGINNINGS.count }, () => [still, moving]).flat();
+  await concatenate([...begins, ...Array<string>(Math.ceil(fullS / quietS)).fill(quiet)], file);
+}
+
 /** What has been spent up to a moment. */
 interface Spent {
   readonly wallMs: number;
@@ -99,7 +122,7 @@ interface Spent {
   readonly looks: number;
 }
 
-function runAgent(options: LiveBoxOptions, seconds: number): Promise<LiveReport['vigie']> {
+function runAgent(options: LiveBoxOptions, seconds: number): Promise<AgentCost> {
   return withLiveBox(options, async (box) => {
     const over = AbortSignal.any([box.broken, options.signal]);
     const wait = async (s: number): Promise<void> => {

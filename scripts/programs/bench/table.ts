@@ -1,6 +1,6 @@
 /** The report for a person's eyes. */
 import { GOALS, type Report } from './benchmark.ts';
-import type { LiveCost, LiveReport } from './live.ts';
+import type { AgentCost, LiveCost, LiveReport } from './live.ts';
 
 export function tableOf(report: Report): string {
   const { floor, vision, agent, peer, ratio, goals, rssPeakMiB, wallMs, v8 } = report;
@@ -38,18 +38,25 @@ export function tableOf(report: Report): string {
   ].join('\n');
 }
 
-function liveLines({ film, vigie, peer }: LiveReport): string[] {
-  const ratio = vigie.cpuPercent / peer.cpuPercent;
+function liveLines({ film, vigie, withSubstream, peer }: LiveReport): string[] {
   const most = GOALS.liveRatioMax[film];
+  const ratioText = (one: LiveCost): string => {
+    const ratio = one.cpuPercent / peer.cpuPercent;
+    return `${ratio.toFixed(2)}  (at most ${most}: ${verdict(ratio <= most)})`;
+  };
   const cost = ({ cpuPercent, pssMiB, looksPerS }: LiveCost): string =>
     `${cpuPercent.toFixed(1)} % of a core, ${looksPerS.toFixed(1)} looks/s, PSS ${pssMiB?.toFixed(0) ?? '?'} MiB`;
+  const agentCost = (one: AgentCost): string =>
+    `${cost(one)} (vision ${one.visionPercent.toFixed(1)} %, agent ${one.agentPercent.toFixed(1)} %)`;
   const isSmall = vigie.pssMiB !== null && vigie.pssMiB <= GOALS.livePssMiBMax;
   return [
     '',
     `live, 1080p25, ${film} film`,
-    `agent                   ${cost(vigie)} (vision ${vigie.visionPercent.toFixed(1)} %, agent ${vigie.agentPercent.toFixed(1)} %)`,
+    `agent                   ${agentCost(vigie)}`,
+    ...(withSubstream === undefined ? [] : [`with the second stream  ${agentCost(withSubstream)}`]),
     `Python peer             ${cost(peer)}`,
-    `agent ÷ peer            ${ratio.toFixed(2)}  (at most ${most}: ${verdict(ratio <= most)})`,
+    `agent ÷ peer            ${ratioText(vigie)}`,
+    ...(withSubstream === undefined ? [] : [`with it ÷ peer          ${ratioText(withSubstream)}`]),
     `PSS                     at most ${GOALS.livePssMiBMax} MiB: ${vigie.pssMiB === null ? 'not measured, only root may' : verdict(isSmall)}`,
   ];
 }

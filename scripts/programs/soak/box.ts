@@ -13,6 +13,8 @@ export interface BoxOptions {
   /** For configuration and state. */
   readonly dir: string;
   readonly source: string;
+  /** As `camera.substream`. */
+  readonly substream?: string | undefined;
   readonly fps: number;
   readonly broker: string;
   readonly ca: string;
@@ -28,7 +30,8 @@ export interface BoxCommand {
 }
 
 /** Writes what the agent needs to run; returns how to start it. */
-export function soakBox({ dir, source, fps, broker, ca, pair, metricsPort }: BoxOptions): BoxCommand {
+export function soakBox(options: BoxOptions): BoxCommand {
+  const { dir, source, substream, fps, broker, ca, pair, metricsPort } = options;
   const config = join(dir, 'soak.yaml');
   const stateDir = join(dir, 'state');
   const whole = [
@@ -41,7 +44,7 @@ export function soakBox({ dir, source, fps, broker, ca, pair, metricsPort }: Box
   const content = {
     site: SITE,
     box: BOX,
-    camera: { source, fps },
+    camera: { source, substream, fps },
     zones: [{ id: 'ground', polygon: whole }],
     lines: [{ id: 'across', from: [0.5, 0.2], to: [0.5, 1] }],
     masks: [{ id: 'corner', polygon: [whole[0], [0.1, 0.3], [0.1, 0.4], [0, 0.4]] }],

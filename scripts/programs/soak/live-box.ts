@@ -21,6 +21,8 @@ import { BOX, SITE, soakBox } from './box.ts';
 export interface LiveBoxOptions {
   /** As `camera.source`. */
   readonly source: string;
+  /** As `camera.substream`. */
+  readonly substream?: string | undefined;
   /** Looks of the detector a second, on average. */
   readonly fps: number;
   /** For the agent's log. */
@@ -50,7 +52,7 @@ export async function withLiveBox<T>(options: LiveBoxOptions, use: (box: LiveBox
 }
 
 async function start(
-  { source, fps, logFile, signal }: LiveBoxOptions,
+  { source, substream, fps, logFile, signal }: LiveBoxOptions,
   dir: string,
   undo: (() => Promise<void> | void)[],
 ): Promise<LiveBox> {
@@ -74,6 +76,7 @@ async function start(
   const { command, stateDir, environment } = soakBox({
     dir,
     source,
+    substream,
     fps,
     broker: broker.url,
     ca,

@@ -1,0 +1,115 @@
+/** The second stream as a waker: what it shows, and when it is not trusted. */
+import t from 'tap';
+import type { SmallPicture } from '../../agent/contract/picture.ts';
+import { SecondView } from '../../agent/vision/observe/second-view.ts';
+
+const SIZE = { widthPx: 208, heightPx: 117 };
+
+/** Grey, with a bright square whose left edge is at `x`; none where that is below 0. */
+function picture(x = -1, size = SIZE): SmallPicture {
+  const luma = new Uint8Array(size.widthPx * size.heightPx).fill(100);
+  if (x >= 0)
+    for (let row = 40; row < 60; row += 1)
+      luma.fill(220, row * size.widthPx + x, row * size.widthPx + Math.min(size.widthPx, x + 20));
+  return { size, luma };
+}
+
+class Street {
+  readonly view = new SecondView();
+  atMs = 0;
+
+  /** Both streams are still for so long, at ten and one pictures a second. */
+  still(seconds: number): this {
+    for (let n = 0; n < seconds * 10; n += 1) {
+      this.atMs += 100;
+      this.view.watchSecond({ atMs: this.atMs, small: picture() });
+      this.view.watchMain({ atMs: this.atMs, small: picture() }, true);
+    }
+    return this;
+  }
+
+  /** Something begins to move; in the second stream so much later than in the main one, or not at all. */
+  begin(laterMs: number | undefined): this {
+    for (let n = 0; n < 30; n += 1) {
+      this.atMs += 100;
+      const shown = laterMs !== undefined && n * 100 >= laterMs;
+      this.view.watchSecond({ atMs: this.atMs, small: picture(shown ? 10 + 3 * n : -1) });
+      this.view.watchMain({ atMs: this.atMs, small: picture() }, false);
+    }
+    return this;
+  }
+
+  get fault(): string | undefined {
+    return this.view.fault(this.atMs);
+  }
+}
+
+void t.test('it is trusted once it has shown nineteen of the last twenty beginnings', (t) => {
+  const street = new Street().still(5);
+  t.match(street.fault, /0 of 20 beginnings of motion are compared/);
+  for (let n = 0; n < 19; n += 1) street.begin(n % 2 === 0 ? 0 : 800).still(5);
+  t.match(street.fault, /19 of 20/);
+  street.begin(undefined).still(5);
+  t.equal(street.fault, undefined, 'one of twenty may be noise of the main stream');
+  t.ok(street.view.isStill(street.atMs));
+  street.begin(1500).still(5);
+  t.match(street.fault, /showed 18 of 20/, 'a second later is too late');
+  for (let n = 0; n < 18; n += 1) street.begin(0).still(5);
+  t.match(street.fault, /showed 18 of 20/);
+  street.begin(0).still(5);
+  t.equal(street.fault, undefined, 'the first of the two is forgotten');
+  t.end();
+});
+
+void t.test('a main stream that catches up tells of beginnings late', (t) => {
+  const street = new Street().still(5);
+  for (let n = 0; n < 20; n += 1) {
+    const beganMs = street.atMs + 100;
+    for (let k = 0; k < 30; k += 1) {
+      street.atMs += 100;
+      street.view.watchSecond({ atMs: street.atMs, small: picture(10 + 3 * k) });
+    }
+    street.view.watchMain({ atMs: beganMs, small: picture() }, false);
+    street.still(5);
+  }
+  t.equal(street.fault, undefined);
+  t.end();
+});
+
+void t.test('silence, a gap and another shape are not quiet', (t) => {
+  const street = new Street().still(5);
+  for (let n = 0; n < 20; n += 1) street.begin(0).still(5);
+  t.equal(street.fault, undefined);
+  t.match(street.view.fault(street.atMs + 1001), /gives no pictures/);
+  street.atMs += 5000;
+  t.ok(street.view.watchSecond({ atMs: street.atMs, small: picture() }), 'after a gap nobody knows');
+  t.notOk(street.view.isStill(street.atMs + 1900));
+  street.still(3);
+  t.equal(street.fault, undefined);
+  const tall = { widthPx: 156, heightPx: 117 };
+  t.ok(street.view.watchSecond({ atMs: street.atMs + 100, small: picture(-1, tall) }), 'nor of another size');
+  t.match(street.fault, /another shape/);
+  t.end();
+});
+
+void t.test('what is slow adds up in a second', (t) => {
+  const view = new SecondView();
+  const fading = (level: number): SmallPicture => {
+    const small = picture();
+    for (let row = 40; row < 60; row += 1) small.luma.fill(level, row * 208 + 50, row * 208 + 70);
+    return small;
+  };
+  // Each step is below what one picture differs from the next by.
+  const moved: number[] = [];
+  for (let n = 0; n < 40; n += 1)
+    if (view.watchSecond({ atMs: n * 100, small: fading(100 + (n < 20 ? 0 : n - 20)) })) moved.push(n);
+  t.same(
+    moved.filter((n) => n > 0 && n < 20),
+    [],
+  );
+  t.ok(
+    moved.some((n) => n >= 20),
+    `moves in picture ${moved.join(', ')}`,
+  );
+  t.end();
+});
