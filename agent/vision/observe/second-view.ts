@@ -36,7 +36,7 @@ export class SecondView {
   #movedMs = Number.NEGATIVE_INFINITY;
   #secondSize: SizePx | undefined;
   #mainSize: SizePx | undefined;
-  #mainStill = true;
+  #mainStill = false;
   /** A start of the main stream that the second has not shown yet. */
   #awaitedMs: number | undefined;
   #starts: boolean[] = [];

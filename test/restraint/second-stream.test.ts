@@ -1,0 +1,107 @@
+/**
+ * The camera's second stream under a real agent: it is opened where the order names it and nowhere else, its frames are
+ * counted, and a suspension ends both connections and both counters.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { getLocal } from '../../agent/base/local-http.ts';
+import type { HealthReport } from '../../agent/contract/health.ts';
+import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
+import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
+import { configOf } from '../lib/agent.ts';
+import { authorised } from '../lib/authority.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { visionsOf } from '../lib/proc.ts';
+import { start } from '../lib/program.ts';
+import { BOX, makeRoom, SITE, until } from '../lib/room.ts';
+import { rtspMissing } from '../lib/rtsp-server.ts';
+
+const SLOW_MS = 60_000;
+const MAIN = join(ROOT, 'dist/agent/cli/main.js');
+const skip = rtspMissing();
+t.setTimeout(240_000);
+
+/** Two films of a still street, as one camera sends them. */
+function films(dir: string): [string, string] {
+  const film = (name: string, size: string, fps: number): string => {
+    const file = join(dir, name);
+    const picture = `smptebars=size=${size}:rate=${fps}:duration=120,noise=alls=4:allf=t,format=yuv420p`;
+    const coded = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(fps)];
+    execFileSync('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', picture, ...coded, file]);
+    return file;
+  };
+  return [film('main.mkv', '640x360', 25), film('second.mkv', '320x180', 10)];
+}
+
+/** TCP connections to a port of this machine that are open (proc(5), net/tcp: state 01 is ESTABLISHED). */
+function connectionsTo(port: number): number {
+  const place = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');
+  return lines.filter((line) => line.trim().split(/\s+/)[2] === place && / 01 /.test(line)).length;
+}
+
+async function box(t: Test, camera: FilmCamera, substream: string | undefined) {
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  const file = join(dir, 'vigie.json');
+  const source = { source: camera.url, substream: camera.substreamUrl, fps: 5 };
+  const room = await makeRoom(t);
+  const config = configOf({ site: SITE, box: BOX, camera: source, mqtt: { ...room.config, ack: 'broker' } });
+  const named = substream === undefined ? {} : { substream };
+  writeFileSync(file, JSON.stringify(authorised(config, join(dir, 'order'), named)));
+  const agent = start(t, process.execPath, [MAIN, 'run', '--config', file, '--state', stateDir]);
+  const report = async (): Promise<HealthReport> => {
+    const status = await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH);
+    return (JSON.parse(status) as LocalStatus).report;
+  };
+  return { agent, stateDir, report };
+}
+
+void t.test('named by the order, it is watched; suspended, nothing is', { skip }, async (t) => {
+  const camera = await FilmCamera.start(...films(scratch(t)));
+  t.teardown(() => camera.stop());
+  const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
+  const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
+  const seen = async (): Promise<boolean> => {
+    const { quiet } = await report().catch(() => ({ quiet: undefined }));
+    return quiet?.reason === '0 of 20 beginnings of motion are compared';
+  };
+  const beganMs = Date.now();
+  while (!(await seen()) && Date.now() - beganMs < SLOW_MS)
+    await new Promise((done) => setTimeout(done, 500));
+  t.ok(await seen(), 'both streams give pictures of one shape, and nothing has moved yet');
+  t.equal(connectionsTo(port), 2, 'two connections to the camera');
+  const [from, fromMs] = [(await report()).frames, Date.now()];
+  await new Promise((done) => setTimeout(done, 6000));
+  const [to, lastedS] = [(await report()).frames, (Date.now() - fromMs) / 1000];
+  const perS = (to.read - from.read) / lastedS;
+  t.ok(perS > 30 && perS < 40, `${perS} frames a second are decoded: 25 and 10`);
+  t.equal(to.watched, 0, 'all of them');
+
+  const suspend = start(t, process.execPath, [MAIN, 'suspend', '--reason', 'order', '--state', stateDir]);
+  await suspend.ended;
+  t.match(suspend, { code: 0 });
+  t.same(visionsOf(agent.child.pid as number), []);
+  await until(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
+  // A page of the local status is up to a second old.
+  while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
+  const { frames } = await report();
+  await new Promise((done) => setTimeout(done, 4000));
+  t.same((await report()).frames, frames, 'the counters stand still');
+});
+
+void t.test('where the order does not name it, it is not opened', { skip }, async (t) => {
+  const camera = await FilmCamera.start(...films(scratch(t)));
+  t.teardown(() => camera.stop());
+  const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
+  const { report } = await box(t, camera, undefined);
+  const isRead = async (): Promise<boolean> =>
+    ((await report().catch(() => undefined))?.frames.read ?? 0) > 100;
+  const beganMs = Date.now();
+  while (!(await isRead()) && Date.now() - beganMs < SLOW_MS)
+    await new Promise((done) => setTimeout(done, 500));
+  t.equal(connectionsTo(port), 1);
+  t.equal((await report()).quiet, undefined);
+});
