@@ -195,8 +195,8 @@ export const VisionStats = Type.Object(
     framesRead: Count,
     /** Compressed pictures that were received and dropped without being decoded. */
     packetsWatched: Count,
-    /** Where the second stream may wake on a quiet street. */
-    quiet: Type.Optional(QuietReport),
+    /** Null where no second stream may wake on a quiet street. */
+    quiet: Type.Union([QuietReport, Type.Null()]),
     framesAnalysed: Count,
     /** Of them, those that the detector did not look at because nothing had moved. */
     framesHeld: Count,

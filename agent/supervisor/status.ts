@@ -105,7 +105,7 @@ export class VisionStatus {
 
   /** Of this life of vision; undefined where no second stream may be watched. */
   get quiet(): QuietReport | undefined {
-    return this.#stats?.quiet;
+    return this.#stats?.quiet ?? undefined;
   }
 
   /** Of this life of vision; what a limit left out, of all its lives. */

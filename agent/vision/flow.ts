@@ -15,10 +15,10 @@
  * LIMITS: 32 unacknowledged observations (live); those of redact/evidence.ts.
  */
 import { randomInt } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { processUsage } from '../base/process-usage.ts';
 import { StageClock } from '../base/stage-clock.ts';
 import { threadCpuMs } from '../base/thread-cpu.ts';
 import type { XyxyNorm } from '../contract/geometry.ts';
@@ -40,8 +40,7 @@ import { Detector } from './detect/detector.ts';
 import { FineLooks } from './detect/fine-looks.ts';
 import { MotionGate } from './observe/motion-gate.ts';
 import { Observer } from './observe/observer.ts';
-import { QuietStreet, SECOND_FPS } from './observe/quiet-street.ts';
-import { FPS_MAX, WantedRate } from './observe/wanted-rate.ts';
+import { FPS_MAX, SECOND_FPS, Street } from './observe/street.ts';
 import { Evidence } from './redact/evidence.ts';
 import { Tracker } from './track/tracker.ts';
 
@@ -78,12 +77,10 @@ export class VisionFlow {
   readonly #options: VisionFlowOptions;
   readonly #live: boolean;
   readonly #camera: Camera;
-  /** The second stream; only its small pictures are used. */
   readonly #second: Camera | undefined;
-  readonly #quiet: QuietStreet | undefined;
   /** Not in a replay at a fixed rate: it analyses every frame. */
   readonly #pace: Pace | undefined;
-  readonly #rate: WantedRate | undefined;
+  readonly #street: Street | undefined;
   readonly #gate: MotionGate;
   readonly #detector: Detector;
   readonly #fineLooks = new FineLooks();
@@ -119,19 +116,14 @@ export class VisionFlow {
     const [widthPx, heightPx] = detector.input;
     this.#live = mode === 'live';
     const either = {
-      input: { widthPx, heightPx },
-      masks,
-      mode,
-      clock,
-      log,
+      ...{ input: { widthPx, heightPx }, masks, mode, clock, log },
       resolveHost: options.resolveHost,
     };
     const substream = this.#live && follows && fps !== null ? options.substream : undefined;
     this.#camera = new Camera({
       ...either,
       ...{ source, fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps },
-      small: follows && fps !== null,
-      gated: substream !== undefined,
+      ...{ small: follows && fps !== null, gated: substream !== undefined },
       // No picture that leaves the box is larger, but what is sealed.
       stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
@@ -141,11 +133,13 @@ export class VisionFlow {
     if (substream !== undefined) {
       const silent = { onOpened: () => undefined, onLost: () => undefined };
       this.#second = new Camera({ ...either, ...silent, source: substream, fps: SECOND_FPS, small: true });
-      const keyFrames = () => this.#camera.keyFrames;
-      this.#quiet = new QuietStreet({ second: this.#second, keyFrames, clock, log });
     }
     if (fps !== null && (this.#live || follows)) this.#pace = new Pace(fps, follows);
-    if (fps !== null && follows) this.#rate = new WantedRate({ zones, lines, usualFps: fps });
+    if (fps !== null && follows) {
+      const second = this.#second;
+      const quiet = second && { second, keyFrames: () => this.#camera.keyFrames, clock, log };
+      this.#street = new Street({ zones, lines, usualFps: fps, quiet });
+    }
     this.#gate = new MotionGate(settings);
     const keptDir = this.#live ? options.keptDir : undefined;
     this.#detector = new Detector({
@@ -170,7 +164,7 @@ export class VisionFlow {
   async run(): Promise<void> {
     this.#startedMs = this.#options.clock.nowMs();
     await this.#begin();
-    void this.#quiet?.run();
+    void this.#street?.run();
     for (;;) {
       const glimpse = await this.#camera.nextGlimpse();
       if (glimpse === null) break;
@@ -248,7 +242,7 @@ export class VisionFlow {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#wakeLockStep?.();
-    await Promise.all([this.#camera.stop(), this.#quiet?.stop()]);
+    await Promise.all([this.#camera.stop(), this.#street?.stop()]);
     // The last word on how many frames were read: the journal has it.
     this.#tell({ kind: 'stats', stats: this.#stats() });
     await this.#evidence.idle();
@@ -257,16 +251,10 @@ export class VisionFlow {
 
   #isDue(glimpse: Glimpse): boolean {
     const { atMs, pictured } = glimpse;
-    const awaited = this.#isAwaited(atMs);
-    this.#rate?.watch(glimpse);
-    if (this.#rate !== undefined) this.#followStreet(glimpse, this.#rate.isStill(atMs), awaited);
-    const fps = this.#rate?.fps(atMs, awaited) ?? 0;
-    return this.#pace?.isDue(atMs, { fps, pictured }) ?? true;
-  }
-
-  #followStreet(glimpse: Glimpse, isStill: boolean, awaited: boolean): void {
-    this.#camera.followStreet(!awaited && isStill);
-    this.#quiet?.follow(glimpse, isStill, !awaited && this.#observer.settled);
+    const state = { awaited: this.#isAwaited(atMs), settled: this.#observer.settled };
+    const asked = this.#street?.follow(glimpse, state);
+    if (asked !== undefined) this.#camera.followStreet(asked.isStill);
+    return this.#pace?.isDue(atMs, { fps: asked?.fps ?? 0, pictured }) ?? true;
   }
 
   async #pacedAnalyse(frame: Frame): Promise<void> {
@@ -288,7 +276,7 @@ export class VisionFlow {
   async #analyse(frame: Frame): Promise<void> {
     const look = await this.#look(frame);
     const observation = this.#observer.observationOf(frame, look);
-    this.#rate?.note(frame, look.tracks);
+    this.#street?.note(frame, look.tracks);
     this.#followView(observation.camera ?? [], frame.atMs);
     this.#stageClock.book('observe');
     this.#evidence.remember(frame, look, this.#observer.foreground);
@@ -383,11 +371,10 @@ export class VisionFlow {
 
   #stats(): VisionStats {
     const { framesRead, framesDropped, reconnects, rebuilds, stillsCut } = this.#camera.counters;
-    const { user, system } = process.cpuUsage();
     return {
       framesRead: framesRead + (this.#second?.counters.framesRead ?? 0),
       packetsWatched: this.#camera.keyFrames?.state.packetsWatched ?? 0,
-      ...(this.#quiet && { quiet: this.#quiet.report }),
+      quiet: this.#street?.quiet ?? null,
       framesAnalysed: this.#framesAnalysed,
       framesHeld: this.#framesHeld,
       framesShed: this.#pace?.shed ?? 0,
@@ -406,12 +393,8 @@ export class VisionFlow {
         ...this.#observer.limits,
       },
       stages: this.#stageClock.summary(),
-      cpuMs: (user + system) / 1000,
       wallMs: this.#options.clock.nowMs() - this.#startedMs,
-      rssMiB: process.memoryUsage.rss() / 1_048_576,
-      // maxRSS is in KiB (getrusage(2)).
-      rssPeakMiB: process.resourceUsage().maxRSS / 1024,
-      fds: readdirSync('/proc/self/fd').length,
+      ...processUsage(),
     };
   }
 }

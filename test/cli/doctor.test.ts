@@ -41,6 +41,7 @@ const RTSP = configured({ camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main'
 const STATS: VisionStats = {
   framesRead: 260,
   packetsWatched: 0,
+  quiet: null,
   framesAnalysed: 50,
   framesHeld: 0,
   looksFine: 0,

@@ -2,7 +2,7 @@
 """A camera of the benchmark: serves a coded film by RTSP at the film's own speed, anew for each client.
 
 Usage: camera.py FILM [SECOND]; prints one JSON line {"port": N} when it serves, and ends with its standard input.
-FILM at /main, SECOND at /sub: Matroska with one stream of H.264, or of H.265 where the name has `h265`. Needs gir1.2-gst-rtsp-server-1.0 and python3-gi.
+FILM at /main, SECOND at /sub: Matroska with one stream of H.264 or H.265. Needs gir1.2-gst-rtsp-server-1.0 and python3-gi.
 """
 import json
 import sys
@@ -20,7 +20,8 @@ server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service("0")
 for mount, film in zip(("/main", "/sub"), sys.argv[1:]):
-    codec = "h265" if "h265" in film else "h264"
+    with open(film, "rb") as head:
+        codec = "h265" if b"V_MPEGH" in head.read(65536) else "h264"
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(
         f"( filesrc location={film} ! matroskademux ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"

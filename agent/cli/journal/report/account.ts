@@ -80,7 +80,6 @@ function summaryOf(
   time: SiteTime,
 ): string[] {
   const { framesAtEdges, framesWhileOff, fromMs, toMs } = story;
-  const count = alerts.present + alerts.erased;
   const off = totals.suspended + totals.unauthorised;
   const gone =
     alerts.erased > 0
@@ -90,7 +89,7 @@ function summaryOf(
     phrase(state, story, totals[state], time),
   );
   return [
-    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(count, 'alert', 'alerts')}${gone}.`,
+    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${gone}.`,
     `It was ${held.join('; ')}.`,
     ...(framesAtEdges > 0
       ? [
@@ -98,9 +97,7 @@ function summaryOf(
         ]
       : []),
     ...(off > 0 && framesWhileOff === 0
-      ? [
-          'While it was suspended or not authorised, the counters of frames and of compressed pictures did not move.',
-        ]
+      ? ['While it was suspended or not authorised, the counters of frames did not move.']
       : []),
   ];
 }
@@ -112,11 +109,9 @@ function framesText({ frames, uncounted, analysedUnknown }: Story): string {
     return `${surely ? 'read' : 'may have read'} frames of which no entry has a count,`;
   }
   const read = `${uncounted.length > 0 ? 'at least ' : ''}${counted(frames.read, 'frame', 'frames')}`;
-  const watched =
-    frames.watched > 0
-      ? `, watched ${counted(frames.watched, 'compressed picture', 'compressed pictures')} without decoding`
-      : '';
-  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}${watched}`;
+  const undecoded =
+    frames.watched > 0 ? `, watched ${numberText(frames.watched)} more without decoding them` : '';
+  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}${undecoded}`;
 }
 
 function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): string[] {
@@ -127,7 +122,7 @@ function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): st
     ),
     ...(framesWhileOff > 0
       ? [
-          `CONTRADICTION: the counters of frames and of compressed pictures moved by ${numberText(framesWhileOff)} while the box was suspended or not authorised.`,
+          `CONTRADICTION: the counters of frames moved by ${numberText(framesWhileOff)} while the box was suspended or not authorised.`,
         ]
       : []),
   ];
