@@ -109,9 +109,8 @@ function framesText({ frames, uncounted, analysedUnknown }: Story): string {
     return `${surely ? 'read' : 'may have read'} frames of which no entry has a count,`;
   }
   const read = `${uncounted.length > 0 ? 'at least ' : ''}${counted(frames.read, 'frame', 'frames')}`;
-  const undecoded =
-    frames.watched > 0 ? `, watched ${numberText(frames.watched)} more without decoding them` : '';
-  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}${undecoded}`;
+  const watched = frames.watched > 0 ? `, watched ${numberText(frames.watched)} more undecoded` : '';
+  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}${watched}`;
 }
 
 function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): string[] {
