@@ -17,6 +17,9 @@ export interface Received<M> {
   readonly binary: Uint8Array;
 }
 
+const NOTHING_PENDING = Buffer.alloc(0);
+const NO_BINARY = new Uint8Array(0);
+
 /** For the files that say what may be put on a link, and for nobody else: what is binary has a type there. */
 export function frameUp(message: unknown, binary: Uint8Array): Buffer {
   const header = JSON.stringify(message);
@@ -25,7 +28,7 @@ export function frameUp(message: unknown, binary: Uint8Array): Buffer {
   framed.writeUInt32BE(4 + headerBytes + binary.length, 0);
   framed.writeUInt32BE(headerBytes, 4);
   framed.write(header, 8);
-  framed.set(binary, 8 + headerBytes);
+  if (binary.length > 0) framed.set(binary, 8 + headerBytes);
   return framed;
 }
 
@@ -33,7 +36,7 @@ export function frameUp(message: unknown, binary: Uint8Array): Buffer {
 export class LinkDecoder<S extends TSchema> {
   readonly #check: TypeCheck<S>;
   readonly #bytesMax: number;
-  #pending: Buffer = Buffer.alloc(0);
+  #pending: Buffer = NOTHING_PENDING;
 
   /** `bytesMax`: of a message, where the other side has nothing long to say. */
   constructor(schema: S, bytesMax = LINK_MESSAGE_BYTES_MAX) {
@@ -41,26 +44,34 @@ export class LinkDecoder<S extends TSchema> {
     this.#bytesMax = bytesMax;
   }
 
-  /** Takes bytes as they come; returns the messages completed by them. Throws `corrupt` on anything else. */
-  push(chunk: Uint8Array): Received<Static<S>>[] {
-    this.#pending = this.#pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#pending, chunk]);
+  /**
+   * Takes bytes as they come, and keeps those of a message that is not complete; returns the messages completed by them.
+   * Throws `corrupt` on anything else.
+   */
+  push(chunk: Buffer): Received<Static<S>>[] {
+    const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     const out: Received<Static<S>>[] = [];
-    while (this.#pending.length >= 4) {
-      const length = this.#pending.readUInt32BE(0);
+    let from = 0;
+    while (bytes.length >= from + 4) {
+      const length = bytes.readUInt32BE(from);
       if (length < 4 || length > this.#bytesMax) throw corrupt(`length ${length}`);
-      if (this.#pending.length < 4 + length) break;
-      out.push(this.#parse(this.#pending.subarray(4, 4 + length)));
-      this.#pending = this.#pending.subarray(4 + length);
+      const to = from + 4 + length;
+      if (bytes.length < to) break;
+      out.push(this.#parse(bytes, from + 4, to));
+      from = to;
     }
+    this.#pending = from === bytes.length ? NOTHING_PENDING : bytes.subarray(from);
     return out;
   }
 
-  #parse(body: Buffer): Received<Static<S>> {
-    const headerLength = body.readUInt32BE(0);
-    if (headerLength > body.length - 4) throw corrupt(`header length ${headerLength}`);
+  /** The message without its length, which lies from `from` to `to`. */
+  #parse(bytes: Buffer, from: number, to: number): Received<Static<S>> {
+    const headerLength = bytes.readUInt32BE(from);
+    if (headerLength > to - from - 4) throw corrupt(`header length ${headerLength}`);
+    const binaryFrom = from + 4 + headerLength;
     let message: unknown;
     try {
-      message = JSON.parse(body.toString('utf8', 4, 4 + headerLength));
+      message = JSON.parse(bytes.toString('utf8', from + 4, binaryFrom));
     } catch (error) {
       throw corrupt('header is not JSON', error);
     }
@@ -68,7 +79,8 @@ export class LinkDecoder<S extends TSchema> {
       const first = this.#check.Errors(message).First();
       throw corrupt(`${first?.path || '/'}: ${first?.message ?? 'does not fit the schema'}`);
     }
-    return { message, binary: new Uint8Array(body.subarray(4 + headerLength)) };
+    const binary = binaryFrom === to ? NO_BINARY : new Uint8Array(bytes.subarray(binaryFrom, to));
+    return { message, binary };
   }
 }
 

@@ -41,7 +41,7 @@ t.test('what is no message is refused as corrupt, and nothing else is thrown', a
   const refusals = { bytes: 0, flips: 0 };
   const attempt = (bytes: Uint8Array): boolean => {
     try {
-      new LinkDecoder(ToVision).push(bytes);
+      new LinkDecoder(ToVision).push(Buffer.from(bytes));
       return true;
     } catch (error) {
       if (error instanceof AgentError && error.kind === 'corrupt') return false;
