@@ -130,7 +130,7 @@ export class AgentFlow {
       }
     }
     const evidence = this.#add(happenings);
-    this.#rules.keepDwells(atMs, this.#time.wallAtMs);
+    this.#rules.keepDwells(atMs, this.#time);
     return { evidence };
   }
 
@@ -224,6 +224,10 @@ export class AgentFlow {
   }
 
   #add(happenings: readonly Happening[]): EvidenceRequest[] {
+    if (happenings.length === 0) {
+      this.#queue.flush();
+      return [];
+    }
     return this.#queue.add(happenings, {
       clockSynced: this.#options.clockSynced(),
       timeZone: this.#options.config.timeZone,

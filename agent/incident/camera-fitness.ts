@@ -36,7 +36,8 @@ export class CameraFitness {
 
   /** No rule may judge by what is seen: the picture says nothing of the zones. A blurred one still does. */
   get blind(): boolean {
-    return [...this.#standing].some(isBlinding);
+    for (const kind of this.#standing) if (isBlinding(kind)) return true;
+    return false;
   }
 
   /** Zones in which nothing can be seen, though the camera is not blind. */
@@ -83,8 +84,9 @@ export class CameraFitness {
 
   /** Takes the zones of the next observation before `update` does; returns which are blind from now on, or see again. */
   updateZones({ blindZones = [], atMs }: Pick<Observation, 'blindZones' | 'atMs'>): ZoneChange[] {
-    const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
     const before = this.#blindZones;
+    if (before.length === 0 && blindZones.length === 0) return [];
+    const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
     for (const zone of before) this.#zonesMs.set(zone, (this.#zonesMs.get(zone) ?? 0) + stepMs);
     this.#blindZones = blindZones;
     return [
@@ -98,6 +100,7 @@ export class CameraFitness {
     // Between two observations further apart the stream was away, which is another condition.
     const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
     this.#atMs = atMs;
+    if (this.#standing.size === 0 && camera.length === 0) return [];
     for (const kind of this.#standing) this.#stoodMs.set(kind, (this.#stoodMs.get(kind) ?? 0) + stepMs);
     const ended = [...this.#standing].filter((kind) => !camera.includes(kind));
     const begun = camera.filter((kind) => !this.#standing.has(kind));

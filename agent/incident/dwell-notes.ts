@@ -66,13 +66,12 @@ export class DwellNotes {
     return found;
   }
 
-  /** How things are at a media time; durable on return where it was time to write. */
-  keep(all: readonly RuleDwells[], atMs: number, wallAtMs: (atMs: number) => number): void {
-    if (atMs - this.#lookedMs < WRITE_EVERY_MS) return;
-    this.write(all, atMs, wallAtMs);
+  /** It is time to write again at a media time. */
+  isDue(atMs: number): boolean {
+    return atMs - this.#lookedMs >= WRITE_EVERY_MS;
   }
 
-  /** The same at once. */
+  /** How things are at a media time; durable on return. */
   write(all: readonly RuleDwells[], atMs: number, wallAtMs: (atMs: number) => number): void {
     this.#lookedMs = atMs;
     const notes = Object.fromEntries(all.flatMap((one) => this.#noteOf(one, atMs, wallAtMs)));

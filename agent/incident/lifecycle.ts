@@ -108,7 +108,7 @@ export class Incidents {
   step(situations: readonly Situation[], atMs: number): Transition[] {
     const out: Transition[] = [];
     this.#limit.advance(atMs);
-    this.#cooling = this.#cooling.filter(({ untilMs }) => untilMs > atMs);
+    if (this.#cooling.length > 0) this.#cooling = this.#cooling.filter(({ untilMs }) => untilMs > atMs);
     for (const situation of situations) {
       if (situation.momentary) out.push(...this.#momentary(situation, atMs));
       else out.push(...this.#present(situation, situations, atMs));

@@ -1,6 +1,6 @@
 /** The rules of the configuration with their incidents, each as far as its grant lets it run. */
 import type { Logger } from '../base/log.ts';
-import type { Moment } from '../base/media-time.ts';
+import type { MediaTime, Moment } from '../base/media-time.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { Dwell } from '../contract/dwell.ts';
 import type { Observation } from '../contract/observation.ts';
@@ -102,8 +102,8 @@ export class RuleRunners {
   }
 
   /** Notes what stays under each of the rules; durable on return where it was time to write. */
-  keepDwells(atMs: number, wallAtMs: (atMs: number) => number): void {
-    this.#dwells.keep(this.#staying(), atMs, wallAtMs);
+  keepDwells(atMs: number, time: Pick<MediaTime, 'wallAtMs'>): void {
+    if (this.#dwells.isDue(atMs)) this.writeDwells(atMs, time.wallAtMs);
   }
 
   /** The same at once. */
@@ -137,24 +137,30 @@ export class RuleRunners {
 
   /** What is to be published of an observation. Rules of blind zones see nothing; what stands there is held. */
   observe(observation: Observation, blindZones: readonly string[] = []): Happening[] {
-    return this.#runners.flatMap((runner) => {
-      const { about, config, incidents } = runner;
-      if ('zone' in config && blindZones.includes(config.zone)) {
+    const happenings: Happening[] = [];
+    for (const runner of this.#runners) {
+      const { config } = runner;
+      if (blindZones.length > 0 && 'zone' in config && blindZones.includes(config.zone)) {
         this.#paused.add(runner);
-        return [];
+        continue;
       }
-      if (this.#paused.delete(runner)) incidents.hold(observation.atMs, graceMs(config));
+      if (this.#paused.delete(runner)) runner.incidents.hold(observation.atMs, graceMs(config));
       const { transitions, present } = runner.observe(observation);
-      return [
-        ...transitions.map((transition) => ({ about, transition })),
-        ...this.#present.observe(about, present, observation),
-      ];
-    });
+      const { about } = runner;
+      for (const transition of transitions) happenings.push({ about, transition });
+      if (present.length > 0) happenings.push(...this.#present.observe(about, present, observation));
+    }
+    return happenings;
   }
 
   /** Since the last call. */
   limitChanges(): LimitChange[] {
-    return this.#runners.flatMap((runner) => runner.limitChange() ?? []);
+    const changes: LimitChange[] = [];
+    for (const runner of this.#runners) {
+      const change = runner.limitChange();
+      if (change !== undefined) changes.push(change);
+    }
+    return changes;
   }
 
   /** Before an observation: where nothing was seen for as long as an incident may be absent, what stands is held. */
@@ -257,10 +263,11 @@ class RuleRunner {
     if (this.#grant === undefined) return { transitions: [], present: [] };
     const all = this.#rule.observe(observation);
     this.#restored = [];
-    const situations = all.filter(({ presentAtStart }) => presentAtStart !== true);
+    const present = all.filter(({ presentAtStart }) => presentAtStart === true);
+    const situations =
+      present.length === 0 ? all : all.filter(({ presentAtStart }) => presentAtStart !== true);
     if (!this.#grant.shadow) {
-      const transitions = this.incidents.step(situations, observation.atMs);
-      return { transitions, present: all.filter(({ presentAtStart }) => presentAtStart === true) };
+      return { transitions: this.incidents.step(situations, observation.atMs), present };
     }
     const began = this.#shadow.step(situations, observation.atMs).filter(({ phase }) => phase === 'start');
     this.#shadowed += began.length;
@@ -268,10 +275,11 @@ class RuleRunner {
   }
 
   limitChange(): LimitChange | undefined {
-    const { limiting, heldBackNow } = this.incidents.limit;
+    const { limit } = this.incidents;
+    const { limiting } = limit;
     if (limiting === this.#limitTold) return undefined;
     this.#limitTold = limiting;
-    return { about: this.#about, limiting, heldBack: heldBackNow };
+    return { about: this.#about, limiting, heldBack: limit.heldBackNow };
   }
 
   #makeShadow(): Incidents {

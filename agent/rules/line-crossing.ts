@@ -57,22 +57,27 @@ export class LineCrossingRule implements Rule {
     this.#follow(tracks, atMs);
     this.#pairUp(tracks, atMs);
     for (const crossing of crossings) this.#add(crossing, tracks, atMs, aspect);
-    return this.#passages.flatMap((passage): Situation[] => {
-      if (passage.raised || !this.#isProven(passage.last, atMs)) return [];
+    const situations: Situation[] = [];
+    for (const passage of this.#passages) {
+      if (passage.raised || !this.#isProven(passage.last, atMs)) continue;
       passage.raised = true;
       const { track, last, direction } = passage;
       const key = `track-${track}-frame-${frame}`;
-      return [{ key, objects: [last], cause: { direction }, momentary: true }];
-    });
+      situations.push({ key, objects: [last], cause: { direction }, momentary: true });
+    }
+    return situations;
   }
 
   #follow(tracks: readonly ObservedTrack[], atMs: number): void {
+    const before = this.#movedMs;
     const movedMs = new Map<number, number>();
-    for (const { id, pixelsMove } of tracks) {
-      const at = pixelsMove ? atMs : this.#movedMs.get(id);
+    for (let i = 0; i < tracks.length; i++) {
+      const { id, pixelsMove } = tracks[i] as ObservedTrack;
+      const at = pixelsMove ? atMs : before.get(id);
       if (at !== undefined) movedMs.set(id, at);
     }
     this.#movedMs = movedMs;
+    if (this.#passages.length === 0) return;
     this.#passages = this.#passages.filter(
       (passage) => atMs - passage.atMs <= (passage.raised ? SAME_PASSAGE_MS : PROOF_MS),
     );
@@ -88,10 +93,13 @@ export class LineCrossingRule implements Rule {
   #pairUp(tracks: readonly ObservedTrack[], atMs: number): void {
     for (const [pair, ms] of this.#togetherMs) if (atMs - ms > TOGETHER_MS) this.#togetherMs.delete(pair);
     const vehicles = tracks.filter(({ group, seen }) => group === 'vehicle' && seen);
-    vehicles.forEach((one, i) => {
-      for (const other of vehicles.slice(i + 1))
+    for (let i = 1; i < vehicles.length; i++) {
+      const one = vehicles[i] as ObservedTrack;
+      for (let j = 0; j < i; j++) {
+        const other = vehicles[j] as ObservedTrack;
         if (isUpon(one.xyxyNorm, other.xyxyNorm)) this.#togetherMs.set(pairOf(one.id, other.id), atMs);
-    });
+      }
+    }
   }
 
   #add(crossing: Crossing, tracks: readonly ObservedTrack[], atMs: number, aspect: number): void {

@@ -51,21 +51,27 @@ export class LoiteringRule implements Rule {
     const { tracks, atMs } = observation;
     const { zone, classes, afterS } = this.config;
     const labels: readonly string[] = classes;
-    for (const track of tracks) {
-      const root = this.#succession.rootOf(track.id);
-      if (!labels.includes(track.label) || !track.zones.some((z) => z.zone === zone))
-        this.#staying.delete(root);
-      else this.#follow(root, track, atMs);
+    const succession = this.#succession;
+    const staying = this.#staying;
+    for (let i = 0; i < tracks.length; i++) {
+      const track = tracks[i] as ObservedTrack;
+      const root = succession.rootOf(track.id);
+      if (labels.includes(track.label) && isIn(track, zone)) this.#follow(root, track, atMs);
+      else staying.delete(root);
     }
-    const roots = this.#succession.roots();
-    for (const root of this.#staying.keys()) if (!roots.has(root)) this.#staying.delete(root);
-    return tracks.flatMap((track) => {
-      const root = this.#succession.rootOf(track.id);
-      const sinceMs = this.#staying.get(root)?.sinceMs;
-      if (sinceMs === undefined || atMs - sinceMs < afterS * 1000) return [];
+    const situations: Situation[] = [];
+    if (staying.size === 0) return situations;
+    const roots = succession.roots();
+    for (const root of staying.keys()) if (!roots.has(root)) staying.delete(root);
+    for (let i = 0; i < tracks.length; i++) {
+      const track = tracks[i] as ObservedTrack;
+      const root = succession.rootOf(track.id);
+      const sinceMs = staying.get(root)?.sinceMs;
+      if (sinceMs === undefined || atMs - sinceMs < afterS * 1000) continue;
       const cause = { stayedS: Math.round((atMs - sinceMs) / 100) / 10 };
-      return [{ key: `track-${root}`, objects: [track], cause, momentary: false }];
-    });
+      situations.push({ key: `track-${root}`, objects: [track], cause, momentary: false });
+    }
+    return situations;
   }
 
   /** Somebody is in the zone: has come to stay, or stays. */
@@ -93,4 +99,9 @@ export class LoiteringRule implements Rule {
     const way = Math.hypot(last.x - first.x, last.y - first.y);
     return way < STOP_HEIGHTS * heights * (spanMs / STOP_MS) && last.atMs - track.firstMs >= STOP_MS;
   }
+}
+
+function isIn({ zones }: ObservedTrack, zone: string): boolean {
+  for (let i = 0; i < zones.length; i++) if (zones[i]?.zone === zone) return true;
+  return false;
 }

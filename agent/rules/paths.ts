@@ -6,7 +6,7 @@
  */
 import type { SizePx } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
-import { Witness } from './witnessed.ts';
+import type { Witness } from './witnessed.ts';
 
 export interface PathPoint {
   readonly atMs: number;
@@ -56,13 +56,15 @@ const GAP_INTERVALS = 3.5;
 
 export class Paths {
   readonly #keptMs: number;
-  readonly #witness = new Witness();
+  readonly #witness: Witness | undefined;
   #paths = new Map<number, PathPoint[]>();
   #lastMs: number | undefined;
   #intervalMs = 0;
 
-  constructor(keptMs: number) {
+  /** `witness`: for whoever asks for drives. */
+  constructor(keptMs: number, witness?: Witness) {
     this.#keptMs = keptMs;
+    this.#witness = witness;
   }
 
   /** Takes the tracks that were seen in this frame; forgets those that are gone. */
@@ -71,17 +73,30 @@ export class Paths {
     if (this.#lastMs !== undefined) this.#intervalMs = atMs - this.#lastMs;
     this.#lastMs = atMs;
     const kept = new Map<number, PathPoint[]>();
-    const steps = this.#witness.update(tracks);
-    for (const { id, ground, xyxyNorm, seen } of tracks) {
-      const path = this.#paths.get(id) ?? [];
-      const last = path.at(-1);
-      if (seen && last !== undefined && atMs - last.atMs > GAP_INTERVALS * this.#intervalMs) path.length = 0;
-      const [left, topY, right] = xyxyNorm;
-      const [x, leftX, rightX] = [ground[0] * aspect, left * aspect, right * aspect];
-      if (seen) path.push({ atMs, x, y: ground[1], leftX, topY, rightX, witnessed: steps.has(id) });
+    const steps = this.#witness?.update(tracks);
+    const paths = this.#paths;
+    const gapMs = GAP_INTERVALS * this.#intervalMs;
+    const keptMs = this.#keptMs;
+    // By index: an iterator for each track and each box costs more than all that is done with them.
+    for (let i = 0; i < tracks.length; i++) {
+      const { id, ground, xyxyNorm, seen } = tracks[i] as ObservedTrack;
+      const path = paths.get(id) ?? [];
+      if (seen) {
+        const last = path.at(-1);
+        if (last !== undefined && atMs - last.atMs > gapMs) path.length = 0;
+        path.push({
+          atMs,
+          x: ground[0] * aspect,
+          y: ground[1],
+          leftX: xyxyNorm[0] * aspect,
+          topY: xyxyNorm[1],
+          rightX: xyxyNorm[2] * aspect,
+          witnessed: steps?.has(id) ?? false,
+        });
+      }
       // In place: most frames drop one point of a path, and none where nothing is old.
       let old = Math.max(0, path.length - POINTS_MAX);
-      while (old < path.length && atMs - (path[old] as PathPoint).atMs > this.#keptMs) old += 1;
+      while (old < path.length && atMs - (path[old] as PathPoint).atMs > keptMs) old += 1;
       if (old > 0) path.splice(0, old);
       kept.set(id, path);
     }

@@ -25,7 +25,7 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
     'schedule' in config && config.schedule !== undefined ? new Schedule(config.schedule, site) : undefined;
   const scoreMin = 'scoreMin' in config ? (config.scoreMin ?? 0) : 0;
   const isSureEnough = ({ objects }: Situation): boolean =>
-    scoreMin === 0 || objects.some(({ bestScore }) => bestScore >= scoreMin);
+    objects.some(({ bestScore }) => bestScore >= scoreMin);
   return {
     config,
     get dwells() {
@@ -34,7 +34,8 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
     resume: (dwells) => rule.resume?.(dwells),
     // The rule goes on watching while it is off: what has stood since the night is old in the morning.
     observe: (observation) => {
-      const situations = rule.observe(withoutFurniture(observation)).filter(isSureEnough);
+      const all = rule.observe(withoutFurniture(observation));
+      const situations = scoreMin === 0 ? all : all.filter(isSureEnough);
       return schedule === undefined || schedule.isOn(observation.wallMs) ? situations : [];
     },
   };

@@ -7,7 +7,7 @@
  */
 import { iou, type XyxyNorm } from '../contract/geometry.ts';
 import type { ObjectGroup } from '../contract/label.ts';
-import type { Observation } from '../contract/observation.ts';
+import type { Observation, ObservedTrack } from '../contract/observation.ts';
 
 /** Two boxes of one standing object overlap by 0.6 and more; neighbours in a crowd by less than this. */
 const SAME_PLACE_IOU_MIN = 0.4;
@@ -35,23 +35,30 @@ export class Succession {
 
   update({ tracks, source, atMs }: Observation): void {
     const aspect = source.widthPx / source.heightPx;
-    const inSight = new Set(tracks.filter(({ seen }) => seen).map(({ id }) => id));
-    const present = new Set(tracks.map(({ id }) => id));
-    for (const { id, group, xyxyNorm, seen } of tracks) {
-      const known = this.#known.get(id);
+    const all = this.#known;
+    const inSight = new Set<number>();
+    const present = new Set<number>();
+    for (let i = 0; i < tracks.length; i++) {
+      const { id, seen } = tracks[i] as ObservedTrack;
+      present.add(id);
+      if (seen) inSight.add(id);
+    }
+    for (let i = 0; i < tracks.length; i++) {
+      const { id, group, xyxyNorm, seen } = tracks[i] as ObservedTrack;
+      const known = all.get(id);
       if (known === undefined) {
         const root = this.#predecessor(group, xyxyNorm, inSight, atMs, aspect) ?? id;
-        this.#known.set(id, { root, group, box: xyxyNorm, lastMs: atMs });
+        all.set(id, { root, group, box: xyxyNorm, lastMs: atMs });
       } else if (seen) {
         known.box = xyxyNorm;
         known.lastMs = atMs;
       }
     }
     this.#part(inSight);
-    for (const [id, { lastMs }] of this.#known) {
-      const tooMany = this.#known.size > REMEMBERED_MAX;
-      if (!present.has(id) && (tooMany || atMs - lastMs > REMEMBERED_MS)) this.#known.delete(id);
-    }
+    all.forEach(({ lastMs }, id) => {
+      const old = atMs - lastMs > REMEMBERED_MS || all.size > REMEMBERED_MAX;
+      if (old && !present.has(id)) all.delete(id);
+    });
   }
 
   /** The number under which the object of this track is known; its own for one that was never seen. */
@@ -61,7 +68,9 @@ export class Succession {
 
   /** Every number that is remembered. */
   roots(): ReadonlySet<number> {
-    return new Set([...this.#known.values()].map(({ root }) => root));
+    const roots = new Set<number>();
+    for (const { root } of this.#known.values()) roots.add(root);
+    return roots;
   }
 
   /** Two in sight at once are two: the lost one is back, and who was taken for it has a number of its own. */

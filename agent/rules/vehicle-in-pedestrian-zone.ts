@@ -22,6 +22,7 @@ import type { Rule } from './rule.ts';
 import { UNMOVED_SCORE_MIN } from './standing-score.ts';
 import { Succession } from './succession.ts';
 import { isSure } from './sure.ts';
+import { Witness } from './witnessed.ts';
 
 /** Half of the box has moved on: the jitter of a standing vehicle's box stays above 0.7. */
 const MOVED_IOU_MAX = 0.5;
@@ -47,7 +48,7 @@ interface Vehicle {
 export class VehicleInPedestrianZoneRule implements Rule {
   readonly config: VehicleInPedestrianZone;
   readonly #succession = new Succession();
-  readonly #paths = new Paths(LOOK_BACK_MS);
+  readonly #paths = new Paths(LOOK_BACK_MS, new Witness());
   readonly #remembered = new RememberedDwells();
   /** By root number. */
   readonly #vehicles = new Map<number, Vehicle>();

@@ -30,11 +30,12 @@ export class Witness {
     const seen = tracks.filter((track) => track.seen);
     const vehicles = seen.filter(({ group }) => group !== 'person');
     const witnessed = seen.filter((track) => track.pixelsMove && this.#isVehiclesStep(track, vehicles));
-    const present = tracks.flatMap(({ id, seen, xyxyNorm }): [number, XyxyNorm][] => {
+    const present = new Map<number, XyxyNorm>();
+    for (const { id, seen, xyxyNorm } of tracks) {
       const box = seen ? xyxyNorm : this.#last.get(id);
-      return box === undefined ? [] : [[id, box]];
-    });
-    this.#last = new Map(present);
+      if (box !== undefined) present.set(id, box);
+    }
+    this.#last = present;
     return new Set(witnessed.map(({ id }) => id));
   }
 

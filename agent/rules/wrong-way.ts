@@ -10,6 +10,7 @@ import type { Situation } from '../contract/situation.ts';
 import { apartDeg, type Drive, driveOf, Paths, sizeOf } from './paths.ts';
 import type { Rule } from './rule.ts';
 import { isSure } from './sure.ts';
+import { Witness } from './witnessed.ts';
 
 /** At walking pace (the slowest that matters) a car covers a tenth of the frame's height in this time. */
 const LOOK_BACK_MS = 5000;
@@ -21,7 +22,7 @@ const TRAVEL_MIN_SIZES = 0.5;
 
 export class WrongWayRule implements Rule {
   readonly config: WrongWay;
-  readonly #paths = new Paths(LOOK_BACK_MS);
+  readonly #paths = new Paths(LOOK_BACK_MS, new Witness());
   /** Tracks that were found against the direction, until they are gone. */
   #wrong = new Set<number>();
 
