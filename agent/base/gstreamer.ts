@@ -24,6 +24,8 @@ import { AgentError, messageOf } from './errors.ts';
 
 /** Of a time stamp that is none: GST_CLOCK_TIME_NONE, read as signed. */
 const NO_TIME = -1n;
+/** Of a number that is none: GST_BUFFER_OFFSET_NONE, read as signed. */
+const NO_ORDER = -1n;
 
 /** Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
 const GOODBYE_MS = 300;
@@ -53,8 +55,8 @@ interface Size {
 export interface HeldPicture {
   /** Null where it has none. */
   readonly ptsNs: bigint | null;
-  /** Counts the pictures before it. */
-  readonly order: number;
+  /** Counts the pictures before it; undefined where nothing has numbered it. */
+  readonly order: number | undefined;
   /** As it was coded; its pixels need not be square. */
   readonly coded: Size;
   /** In square pixels. */
@@ -373,7 +375,7 @@ function heldPicture(told: BigInt64Array): HeldPicture {
   const widthPx = Math.round((width * over) / under);
   return {
     ptsNs: ptsNs === NO_TIME ? null : ptsNs,
-    order: Number(order),
+    order: order === NO_ORDER ? undefined : Number(order),
     coded: { widthPx: width, heightPx: height },
     source: { widthPx, heightPx: height },
   };

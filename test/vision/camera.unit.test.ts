@@ -135,7 +135,7 @@ void t.test('any text is a source or one clear line', async (t) => {
 
 /** A sink that holds pictures of these time stamps and numbers, one after the other; nothing is written. */
 function sinkOf(
-  pictures: readonly (readonly [bigint | null, number])[],
+  pictures: readonly (readonly [bigint | null, number | undefined])[],
   counts: number[] = [],
   size = { widthPx: 64, heightPx: 48 },
 ) {
@@ -145,8 +145,8 @@ function sinkOf(
   const pipeline: FrameReaderOptions['pipeline'] = {
     fail: ({ message }) => void faults.push(message),
     pull: async () => {
-      const [ptsNs, order] = left.shift() ?? [];
-      return order === undefined ? null : { ptsNs: ptsNs ?? null, order, source: size, coded: size };
+      const next = left.shift();
+      return next === undefined ? null : { ptsNs: next[0], order: next[1], source: size, coded: size };
     },
     get: () => counts.shift() ?? 0,
     pictures: {
@@ -208,6 +208,14 @@ void t.test(
     t.equal(reader.dropped, 3);
   },
 );
+
+void t.test('after frames without a number, of key-frame mode, the count goes on', async (t) => {
+  const orders = [0, 2, undefined, undefined, 40, 41, 43];
+  const { pipeline } = sinkOf(orders.map((order, n) => [BigInt(n) * 1_000_000_000n, order]));
+  const reader = readerOf(pipeline, { fps: 5 });
+  for (const _ of orders) await reader.next();
+  t.equal(reader.dropped, 2, 'one between 0 and 2, and one between 41 and 43');
+});
 
 void t.test(
   'nothing is made of a frame that is not analysed, and what was due is made of the next',

@@ -174,7 +174,7 @@ async function live(t: Test, made: readonly [string, string]) {
   const report = quiet.report;
   await Promise.all([camera.stop(), quiet.stop()]);
   await server.stop();
-  return { all, report, watched };
+  return { all, report, watched, dropped: camera.counters.framesDropped };
 }
 
 for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
@@ -186,13 +186,14 @@ for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
     await whole.stop();
     t.ok(truth.length >= 2, `full decoding sees motion begin at ${truth.join(', ')} s`);
 
-    const { all, report, watched } = await live(t, made);
+    const { all, report, watched, dropped } = await live(t, made);
     const starts = startsOf(all);
     for (const atS of truth.filter((one) => one < FILM_S - 4)) {
       const near = starts.find((one) => Math.abs(one - atS) <= 1);
       t.ok(near !== undefined, `${atS} s is seen at ${near} s (of ${starts.join(', ')})`);
     }
     t.ok(report.rests >= 2, `${report.rests} rests, ${report.idleWakings} for nothing; ${report.reason}`);
+    t.ok(dropped < 50, `${dropped} frames gave way`);
     t.ok(watched > 200, `${watched} pictures were not decoded`);
     const rested = all.filter(({ resting, atS }) => resting && atS > 8 && atS < 19);
     t.ok(rested.length >= 4, `it rests before anything moves: ${rested.length} frames`);

@@ -60,7 +60,8 @@ export class FrameReader {
   #held: HeldPicture | undefined;
   #due: PictureKinds | undefined;
   #lastPtsNs: bigint | undefined;
-  #lastOrder = -1;
+  /** Undefined after a frame without a number. */
+  #lastOrder: number | undefined = -1;
   #index = 0;
   #indexAtOpening = 0;
   #readBefore = 0;
@@ -119,8 +120,7 @@ export class FrameReader {
       const held = await this.#options.pipeline.pull();
       if (held === null) return undefined;
       const { ptsNs, order } = held;
-      this.#dropped += Math.max(0, order - this.#lastOrder - 1);
-      this.#lastOrder = order;
+      this.#countDropped(order);
       if (ptsNs === null) continue;
       const fault = faultOf(held.source, this.#options.input);
       if (fault !== undefined) {
@@ -154,6 +154,13 @@ export class FrameReader {
     pipeline.pictures.release();
     const { still } = due;
     return { index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked, planes, still, fine };
+  }
+
+  /** In key-frame mode frames have no number, and none gives way. */
+  #countDropped(order: number | undefined): void {
+    if (order !== undefined && this.#lastOrder !== undefined)
+      this.#dropped += Math.max(0, order - this.#lastOrder - 1);
+    this.#lastOrder = order;
   }
 
   #glimpse(ptsNs: bigint, held: HeldPicture): Glimpse {
