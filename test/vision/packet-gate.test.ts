@@ -172,3 +172,31 @@ void t.test('what is kept is dropped with the opening, and the next begins in fu
   t.equal(Number(pipeline.get('gate', 'undecoded')), dropped, 'the counter goes on');
   await pipeline.dispose();
 });
+
+void t.test('rubbish in the packets brings down nothing, and is never counted twice', async (t) => {
+  const dir = scratch(t);
+  for (const encoding of ENCODINGS.filter(
+    ({ name }) => name === 'a key frame a second' || name === 'H.265',
+  )) {
+    const { codec } = encoding;
+    const file = film(dir, encoding);
+    for (const probability of [0.0005, 0.01, 0.3]) {
+      const text =
+        `filesrc location="${file}" ! matroskademux ! ${codec}parse ! ` +
+        `video/x-${codec},stream-format=byte-stream,alignment=au ! breakmydata seed=7 probability=${probability} ! ` +
+        'packetgate name=gate quiet=true ! queue max-size-buffers=1 ! ' +
+        `avdec_${codec} max-threads=1 ! appsink name=sink sync=false max-buffers=1`;
+      const pipeline = new NativePipeline(text, systemClock);
+      pipeline.open();
+      let pictures = 0;
+      for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) {
+        pictures += 1;
+        pipeline.set('gate', 'quiet', pictures % 40 > 4);
+      }
+      const undecoded = Number(pipeline.get('gate', 'undecoded'));
+      await pipeline.dispose();
+      if (probability < 0.001) t.ok(undecoded > 100, `${codec}: it rests all the same`);
+      t.ok(pictures + undecoded <= SECONDS * FPS, `${codec}, ${probability}: ${pictures} and ${undecoded}`);
+    }
+  }
+});
