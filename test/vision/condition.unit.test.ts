@@ -38,6 +38,8 @@ interface Take {
   readonly level: Level;
   /** Half-width of the noise, levels; 0 gives the very same picture. */
   readonly noise?: number;
+  /** From frame to frame. */
+  readonly everyMs?: number;
   /** Size of the camera's own picture, where it is another. */
   readonly source?: SizePx;
   /** What the detector finds meanwhile. */
@@ -57,7 +59,7 @@ function film(
   let atMs = from;
   let index = 0;
   let before = '';
-  return takes.map(({ seconds, level, noise: half = 3, source = SOURCE, found = [] }) => {
+  return takes.map(({ seconds, level, noise: half = 3, everyMs = EVERY_MS, source = SOURCE, found = [] }) => {
     const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
       level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
     );
@@ -71,7 +73,7 @@ function film(
       return rgb;
     });
     const changes: [number, string][] = [];
-    for (let ms = 0; ms < seconds * 1000; ms += EVERY_MS, atMs += EVERY_MS) {
+    for (let ms = 0; ms < seconds * 1000; ms += everyMs, atMs += everyMs) {
       index += 1;
       const rgb = Uint8Array.from(pictures[index % pictures.length] as Uint8Array);
       const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
@@ -111,6 +113,16 @@ t.test(
     beginsAndEnds(t, takes, 'frozen', 30, 0.8);
   },
 );
+
+t.test('key frames of a quiet street, one in two seconds, tell a frozen picture as well', async (t) => {
+  for (const everyMs of [1000, 2000, 2200]) {
+    const still = { seconds: 32, level: street, noise: 0, everyMs };
+    const takes = filmed(LEARN, still, { seconds: 9, level: street, everyMs });
+    beginsAndEnds(t, takes, 'frozen', 30, everyMs / 1000);
+    const noisy = filmed({ seconds: 120, level: street, everyMs });
+    t.same(noisy, [[]], 'and no other');
+  }
+});
 
 t.test('a quiet night with the noise of a sensor is neither frozen nor anything else', async (t) => {
   const night: Level = (x, y, atS) => 10 + 0.15 * street(x, y, atS);
